@@ -1,0 +1,45 @@
+"""Names for computed things: a hash of everything that determines the result."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+def key(cell: Any, **versions: str | int) -> str:
+    """The name of a cell: 16 hex digits that hash its type, its fields and the versions given.
+
+    The same on every machine, Python and field order; 4 and 4.0 are the same number, a tuple and a
+    list the same sequence.
+    Raises: TypeError for what has no canonical form (a path, a set, an array).
+    """
+    if not dataclasses.is_dataclass(cell) or isinstance(cell, type):
+        raise TypeError(f"key() takes a dataclass instance, not {cell!r}.")
+    content = {"cell": _canonical(cell), "versions": _canonical(versions)}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _canonical(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: _canonical(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"type": type(value).__name__, "fields": fields}
+    if isinstance(value, Mapping):
+        return {str(name): _canonical(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise TypeError(
+        f"{value!r} ({type(value).__name__}) cannot be part of a key; use numbers, strings, "
+        "sequences, mappings and dataclasses of them."
+    )

@@ -1,0 +1,37 @@
+"""JAX as the tests want it: on the CPU, eight devices, strict types, and compilations counted."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+)
+CACHE = Path(__file__).parent.parent / ".jax_cache"  # a second run compiles nothing
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+
+import jax  # noqa: E402  (the environment has to stand before the first import)
+import pytest  # noqa: E402
+
+# Mixing dtypes by accident is the usual way to double the memory or lose the precision.
+# Rank promotion stays allowed: (b, 1, 1, 1) against (h, w, c) is how the networks broadcast.
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+@pytest.fixture
+def compiles_once():
+    """Check that a jitted function has been compiled exactly once, however often it was called.
+
+    `compiles_once(sample)` at the end of a sweep fails when a swept value was a static argument. A
+    function that lives longer than the test starts from zero: `compiles_once.reset(sample)`.
+    """
+
+    def check(jitted) -> None:
+        count = jitted._cache_size()
+        assert count == 1, f"{jitted.__name__} was compiled {count} times, not once"
+
+    check.reset = lambda jitted: jitted.clear_cache()
+    return check
