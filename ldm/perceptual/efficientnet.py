@@ -1,0 +1,136 @@
+"""EfficientNet-Lite0 (Tan & Le 2019, arXiv:1905.11946; Lite: no squeeze-excitation, ReLU6), ImageNet.
+
+An independent judge of pictures: trained by others, on photographs, and never shown to the
+generators. Its pooled features feed the distances called FD-EfficientNet and KID-EfficientNet
+(`ldm.metrics`), which are *not* FID: FID is Inception's pool3 and nothing else.
+
+A plain function over a flat dict of arrays; batch normalisations are folded into the kernels
+(tools/convert_efficientnet.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+from safetensors.numpy import load_file
+
+WEIGHTS = Path(__file__).resolve().parents[2] / "weights" / "efficientnet_lite0.safetensors"
+STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)  # one for each of the 16 blocks
+
+
+def resize(images: UInt8[Array, "n h w 3"], side: int) -> Float[Array, "n side side 3"]:
+    """Bicubic (Keys, a = -1/2), antialiased where it shrinks, each channel in float32, clipped.
+
+    As PIL's BICUBIC on single-channel float images, which is clean-fid's resizer; nothing is
+    rounded to whole levels. Returns float32 in [0, 255].
+    """
+    shape = (images.shape[0], side, side, 3)
+    return jax.image.resize(images.astype(jnp.float32), shape, "cubic").clip(0, 255)
+
+
+def depthwise(x: Float[Array, "n h w c"], kernel: Float[Array, "k k 1 c"], stride: int) -> Array:
+    """Depthwise convolution, SAME padding, as a sum of k * k shifted products.
+
+    XLA fuses the sum into one loop over channels; on a CPU this makes the whole network 9 times
+    faster than `conv_general_dilated` with feature groups (3.6 against 32 ms an image).
+    """
+    k, height, width = kernel.shape[0], x.shape[1], x.shape[2]
+    rows, cols = -(-height // stride), -(-width // stride)
+    pads = [max((out - 1) * stride + k - size, 0) for out, size in ((rows, height), (cols, width))]
+    x = jnp.pad(x, [(0, 0), *((p // 2, p - p // 2) for p in pads), (0, 0)])
+
+    def tap(i: int, j: int) -> Array:
+        i_end, j_end = i + (rows - 1) * stride + 1, j + (cols - 1) * stride + 1
+        return x[:, i:i_end:stride, j:j_end:stride] * kernel[i, j].reshape(1, 1, 1, -1)
+
+    return sum(tap(i, j) for i in range(k) for j in range(k))
+
+
+def forward(weights: dict[str, Array], x: Float[Array, "n h w 3"]) -> Float[Array, "n 1280"]:
+    """Mean-pooled features of pictures in [0, 255], at the size they have."""
+
+    def bias(name: str) -> Array:
+        return weights[f"{name}.bias"].reshape(1, 1, 1, -1)
+
+    def pointwise(x: Array, name: str) -> Array:
+        return x @ weights[f"{name}.kernel"][0, 0] + bias(name)
+
+    x = (x - 127) / 128
+    x = jax.lax.conv_general_dilated(
+        x, weights["stem.kernel"], (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    x = jax.nn.relu6(x + bias("stem"))
+    for i, stride in enumerate(STRIDES):
+        name, h = f"blocks.{i}", x
+        if f"{name}.expand.kernel" in weights:  # every block but the first
+            h = jax.nn.relu6(pointwise(h, f"{name}.expand"))
+        h = depthwise(h, weights[f"{name}.depthwise.kernel"], stride)
+        h = jax.nn.relu6(h + bias(f"{name}.depthwise"))
+        h = pointwise(h, f"{name}.project")
+        x = x + h if h.shape == x.shape else h
+    return jax.nn.relu6(pointwise(x, "head")).mean((1, 2))
+
+
+@jax.jit(static_argnames="side")
+def _features(weights: dict[str, Array], images: UInt8[Array, "n h w 3"], side: int) -> Array:
+    return forward(weights, resize(images, side))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EfficientNet:
+    """`network(images)`: uint8 (n, H, W, 3) -> float32 (n, 1280), one compile per picture size."""
+
+    weights: dict[str, Array]
+    side: int = 160
+    dimension = 1280
+    name = "EfficientNet"
+
+    @property
+    def protocol(self) -> str:
+        """What determines the features; part of the protocol of every number made from them."""
+        return f"EfficientNet-Lite0 ImageNet, mean-pooled 1280-d, {self.side} px bicubic"
+
+    def __call__(self, images: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n 1280"]:
+        images = np.asarray(images)
+        if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
+            raise ValueError(
+                f"EfficientNet got {images.dtype} of shape {images.shape}; "
+                "give it uint8 images of shape (n, height, width, 3)."
+            )
+        # More than 4 images at once fall out of a CPU's cache and take half as long again.
+        batch = 4 if jax.default_backend() == "cpu" else 256
+        out = np.empty((len(images), self.dimension), np.float32)
+        for start in range(0, len(images), batch):
+            part = images[start : start + batch]
+            # The last part is filled up, so that one compiled program serves every n.
+            full = np.pad(part, ((0, batch - len(part)), (0, 0), (0, 0), (0, 0)))
+            result = _features(self.weights, jax.device_put(full), self.side)
+            out[start : start + batch] = jax.device_get(result)[: len(part)]
+        return out
+
+    def logits(self, features: Float[np.ndarray, "n 1280"]) -> Float[np.ndarray, "n 1000"]:
+        """ImageNet-1k class scores (before the softmax) from the features."""
+        kernel, bias = (np.asarray(self.weights[f"logits.{part}"]) for part in ("kernel", "bias"))
+        return features @ kernel + bias
+
+
+def load(path: str | Path = WEIGHTS, *, side: int = 160) -> EfficientNet:
+    """The network with its shipped weights, in float32; `side` is the resolution it looks at."""
+    if side < 32:
+        raise ValueError(f"side is {side}, expected at least 32 pixels; 160 is the study's.")
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist; weights/efficientnet_lite0.safetensors ships "
+                         "with the repository, so restore it with `git checkout weights`.")
+    try:
+        flat = load_file(path)
+    except Exception as error:
+        raise ValueError(f"{path} is not a complete safetensors file ({error}); "
+                         "restore it with `git checkout weights`.") from error
+    weights = {name: jax.device_put(array.astype(np.float32)) for name, array in flat.items()}
+    return EfficientNet(weights=weights, side=side)
