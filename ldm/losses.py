@@ -1,0 +1,60 @@
+"""Losses: each is a function (params, batch, key) -> (loss, parts) for the training loop."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from ldm.layers import Params, Structure, merge
+from ldm.schedule import Predict, Schedule, target
+
+Batch = dict[str, Array]
+
+
+def image_keys(key: Array, count: int) -> Array:
+    """One key an image, the index folded in: image i draws the same whatever the batch it stands in."""
+    return jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(count))
+
+
+def diffusion_loss(
+    structure: Structure,
+    schedule: Schedule,
+    predict: Predict = "v",
+    *,
+    null: Array,
+    drop: float = 0.1,
+):
+    """The denoising loss: mean square error of the network's prediction at a uniformly drawn time.
+
+    Args:
+        structure: of the UNet (`layers.split`).
+        null: the text embedding of the empty caption, (m, d); it replaces each caption's with
+            probability `drop`, so that the network can be guided (Ho and Salimans 2022).
+
+    Returns:
+        loss(params, batch, key): batch has "latents" (b, h, w, 4) float32 and "context" (b, m, d).
+        Parts: "loss_low", "loss_high", the means over the less and the more noisy half of the times.
+    """
+    alphas, sigmas = (jnp.asarray(a, jnp.float32) for a in (schedule.alpha, schedule.sigma))
+
+    def draw(key: Array, shape: tuple[int, ...]) -> tuple[Array, Array, Array]:
+        time_key, noise_key, drop_key = jax.random.split(key, 3)
+        t = jax.random.randint(time_key, (), 0, schedule.length)
+        return t, jax.random.normal(noise_key, shape), jax.random.bernoulli(drop_key, drop)
+
+    def loss(params: Params, batch: Batch, key: Array) -> tuple[Array, dict[str, Array]]:
+        x0, context = batch["latents"], batch["context"]
+        t, eps, dropped = jax.vmap(lambda k: draw(k, x0.shape[1:]))(image_keys(key, len(x0)))
+        context = jnp.where(dropped[:, None, None], null, context)
+        alpha, sigma = (a[t][:, None, None, None] for a in (alphas, sigmas))
+        output = merge(structure, params)(alpha * x0 + sigma * eps, t, context)
+        errors = jnp.square(output - target(predict, x0, eps, alpha, sigma)).mean((1, 2, 3))
+        high = t >= schedule.length // 2
+        parts = {
+            "loss_low": jnp.sum(errors, where=~high) / jnp.maximum(jnp.sum(~high), 1),
+            "loss_high": jnp.sum(errors, where=high) / jnp.maximum(jnp.sum(high), 1),
+        }
+        return errors.mean(), parts
+
+    return loss

@@ -1,0 +1,101 @@
+"""The noise schedule: x_t = alpha_t x0 + sigma_t eps, t = 0 (almost clean) ... 999 (almost noise).
+
+Also the three things a network may predict (eps, v, x0) and the grids of times that a sampler visits.
+Everything here is float64 NumPy or plain arithmetic that works on NumPy and JAX arrays alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+Predict = Literal["eps", "v", "x0"]
+Spacing = Literal["trailing", "leading", "linspace"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Schedule:
+    """Signal and noise levels at the training times; variance preserving, alpha^2 + sigma^2 = 1."""
+
+    alpha: Float[np.ndarray, "T"]  # float64, falling
+    sigma: Float[np.ndarray, "T"]  # float64, rising
+
+    def __post_init__(self):
+        if self.alpha.shape != self.sigma.shape or self.alpha.ndim != 1:
+            raise ValueError(
+                f"alpha has shape {self.alpha.shape}, sigma {self.sigma.shape}: expected two vectors of "
+                "one length; make a schedule with Schedule.from_betas or Schedule.sd."
+            )
+
+    @classmethod
+    def from_betas(cls, betas: Float[np.ndarray, "T"]) -> Schedule:
+        """alpha_t^2 = prod_{s<=t} (1 - beta_s) (Ho et al. 2020, eq. 4)."""
+        signal = np.cumprod(1 - np.asarray(betas, np.float64))
+        return cls(alpha=np.sqrt(signal), sigma=np.sqrt(1 - signal))
+
+    @classmethod
+    def sd(cls) -> Schedule:
+        """Stable Diffusion's "scaled linear" betas (Rombach et al. 2022)."""
+        return cls.from_betas(np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
+
+    @property
+    def length(self) -> int:
+        """The number of training times, 1000."""
+        return len(self.alpha)
+
+    def times(self, n: int, spacing: Spacing = "trailing") -> Int[np.ndarray, "n"]:
+        """The n falling times at which a sampler asks the network (Lin et al. 2024, table 2).
+
+        trailing starts at the very last time; leading (offset 1, as SD was released with) leaves out
+        the noisiest end; linspace has both ends.
+        """
+        if spacing not in get_args(Spacing):
+            raise ValueError(
+                f"spacing = {spacing!r}: expected one of {', '.join(get_args(Spacing))}; choose one of them."
+            )
+        most = self.length - (spacing == "leading")
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= most:
+            raise ValueError(
+                f"steps = {n!r}: expected an integer from 1 to {most}; give another number of steps."
+            )
+        if spacing == "trailing":
+            return np.round(self.length - np.arange(n) * (self.length / n)).astype(int) - 1
+        if spacing == "leading":
+            return np.arange(n)[::-1] * (self.length // n) + 1
+        return np.round(np.linspace(self.length - 1, 0, n)).astype(int)
+
+
+def unknown(predict: object) -> ValueError:
+    return ValueError(
+        f"predict = {predict!r}: expected one of {', '.join(get_args(Predict))}; choose one of them."
+    )
+
+
+def target(predict: Predict, x0: Array, eps: Array, alpha: Array, sigma: Array) -> Array:
+    """What a network that predicts eps, v (Salimans and Ho 2022, app. D) or x0 should answer."""
+    if predict == "eps":
+        return eps
+    if predict == "v":
+        return alpha * eps - sigma * x0
+    if predict == "x0":
+        return x0
+    raise unknown(predict)
+
+
+def to_x0(predict: Predict, x: Array, output: Array, alpha: Array, sigma: Array) -> Array:
+    """The estimate of x0 that a network's output at x stands for."""
+    if predict == "eps":
+        return (x - sigma * output) / alpha
+    if predict == "v":
+        return alpha * x - sigma * output
+    if predict == "x0":
+        return output
+    raise unknown(predict)
+
+
+def to_eps(x: Array, x0: Array, alpha: Array, sigma: Array) -> Array:
+    """The noise in x once x0 is known."""
+    return (x - alpha * x0) / sigma
