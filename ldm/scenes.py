@@ -25,7 +25,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import combinations
 from multiprocessing import get_context
 from pathlib import Path
@@ -179,7 +179,7 @@ class Emoji:
     hidden_on: frozenset[str]  # background colours on which a good part of it vanishes
 
 
-@lru_cache(maxsize=1)
+@cache
 def emojis() -> tuple[Emoji, ...]:
     """art/emoji.csv, in the order of the nested vocabulary; held-out subjects last."""
     with open(ART / "emoji.csv", encoding="utf-8", newline="") as file:
@@ -192,7 +192,7 @@ def emojis() -> tuple[Emoji, ...]:
         )  # fmt: skip
 
 
-@lru_cache(maxsize=None)
+@cache
 def held_out(*names: str) -> bool:
     """Whether a combination, (object, style) or (object, object), is kept out of training."""
     digest = hashlib.blake2b("|".join(sorted(names)).encode(), digest_size=8).digest()
@@ -247,9 +247,8 @@ def scene(config: SceneConfig, split: str, index: int, seed: int = 0) -> Scene:
 
     sizes = []
     for _ in chosen:
-        word = "small" if draws.weighted((config.small, 1 - config.small)) == 0 else (
-            "large" if draws.below(10) < 4 else ""
-        )
+        small = draws.weighted((config.small, 1 - config.small)) == 0
+        word = "small" if small else "large" if draws.below(10) < 4 else ""
         if count == 3 and word == "large" and "large" in sizes:
             word = ""  # three in a row have room for one large object
         sizes.append(word)
@@ -277,9 +276,7 @@ def scene(config: SceneConfig, split: str, index: int, seed: int = 0) -> Scene:
     )  # fmt: skip
 
 
-def _cast(
-    config: SceneConfig, split: str, count: int, draws: _Draws
-) -> tuple[list[Emoji], str]:
+def _cast(config: SceneConfig, split: str, count: int, draws: _Draws) -> tuple[list[Emoji], str]:
     """Different objects and one style, with or without held-out combinations as the split asks."""
     vocabulary = emojis()[: config.vocabulary]
     subjects = [e for e in emojis() if e.heldout and config.subject in ("", e.caption)]
@@ -331,9 +328,8 @@ def _layout(
         below = max(sides[1:])
         top, bottom = along([sides[0], below])
         xs = along(sides[1:])
-        corners = [(within(sides[0], 300, 724), top)]
-        corners += [(x, bottom + (below - side) // 2) for x, side in zip(xs, sides[1:], strict=True)]
-        return corners, "above", None
+        ys = [bottom + (below - side) // 2 for side in sides[1:]]
+        return [(within(sides[0], 300, 724), top), *zip(xs, ys, strict=True)], "above", None
 
     level = draws.below(2) == 0
     backwards = len(sides) == 2 and draws.below(2) == 1
@@ -362,7 +358,7 @@ def _colours(
     return first, draws.pick(far or [name for name in clear if name != first])
 
 
-@lru_cache(maxsize=None)
+@cache
 def _distance(a: str, b: str) -> float:
     return sum((p - q) ** 2 for p, q in zip(COLOURS[a], COLOURS[b], strict=True)) ** 0.5
 
@@ -463,13 +459,13 @@ def _drawn(style: str, thing: Thing) -> tuple[Image.Image, int, int]:
     return image, x0 + (side - image.width) // 2, y0 + (side - image.height) // 2
 
 
-@lru_cache(maxsize=None)
+@cache
 def _atlas(style: str) -> Image.Image:
     with Image.open(ART / style / "atlas.webp") as image:
         return image.convert("RGBA")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _sprite(style: str, index: int) -> Image.Image:
     x, y = index % COLUMNS * CELL, index // COLUMNS * CELL
     return _atlas(style).crop((x, y, x + CELL, y + CELL)).convert("RGBa")
@@ -507,7 +503,8 @@ def pattern(kind: str, variation: int, size: int) -> np.ndarray:
         shift = phase + 0.5 * (turn == 2)
         share = (np.floor(a * 4 * zoom + shift) + np.floor(b * 4 * zoom + shift)) % 2
     elif kind == "dotted":
-        a, b = (u * 4 * zoom + phase, v * 4 * zoom) if turn < 3 else (v * 4 * zoom + phase, u * 4 * zoom)
+        a, b = (u, v) if turn < 3 else (v, u)
+        a, b = a * 4 * zoom + phase, b * 4 * zoom
         if turn in (1, 3):
             a = a + 0.5 * (np.floor(b) % 2)
         share = (a % 1 - 0.5) ** 2 + (b % 1 - 0.5) ** 2 < (0.38 if turn == 2 else 0.31) ** 2
@@ -636,7 +633,7 @@ class Scenes:
         return np.load(path, mmap_mode="r")
 
 
-@lru_cache(maxsize=1)
+@cache
 def _art_digest() -> str:
     files = [ART / "emoji.csv", *(ART / style / "atlas.webp" for style in STYLES)]
     return hashlib.blake2b(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]

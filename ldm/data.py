@@ -1,0 +1,190 @@
+"""Data sets of captioned pictures, one interface for all, and which of them make up a batch.
+
+`ldm.scenes.Scenes` draws its pictures, `Folder` reads yours; both are `Captioned`. A batch is a
+pure function of the step (`batch_indices`), so a run that is resumed needs no state of its data.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image, ImageOps
+
+
+class Captioned(Protocol):
+    """n captioned square pictures."""
+
+    @property
+    def key(self) -> str:
+        """Hex digits that name exactly these pictures and captions; caches are keyed by it."""
+
+    def __len__(self) -> int: ...
+
+    def item(self, i: int) -> tuple[np.ndarray, str]:
+        """(uint8 (S, S, 3), caption)"""
+
+    def images(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """uint8 (len(indices), S, S, 3)"""
+
+    def captions(self, indices: Sequence[int] | np.ndarray) -> list[str]: ...
+
+
+class Folder:
+    """Your own pictures: a folder with metadata.jsonl or metadata.csv (the ImageFolder
+    convention), whose `file_name` is relative to the folder and whose `text` is the caption.
+
+    Each picture is cut to its central square and resized to `size` pixels; transparent parts
+    become white. Every file is read and decoded once at the start, so that a bad one raises
+    ValueError here and not hours later.
+    """
+
+    def __init__(self, path: str | Path, size: int):
+        if size < 1:
+            raise ValueError(f"size={size}: expected a picture's side in pixels, at least 1.")
+        self.path, self.size = Path(path), size
+        self._rows = _metadata(self.path)
+        digest = hashlib.blake2b(repr((size, self._rows)).encode(), digest_size=8)
+        for name, _ in self._rows:
+            content = (self.path / name).read_bytes()
+            try:
+                _square(content, 1)
+            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+                raise ValueError(
+                    f"{self.path / name}: not a readable picture ({error}); replace the file or "
+                    "remove its row from the metadata."
+                ) from error
+            digest.update(hashlib.blake2b(content).digest())
+        self.key = digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def item(self, i: int) -> tuple[np.ndarray, str]:
+        name, text = self._rows[i]
+        return _square((self.path / name).read_bytes(), self.size), text
+
+    def images(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        out = np.empty((len(indices), self.size, self.size, 3), np.uint8)
+        for k, i in enumerate(indices):
+            out[k] = self.item(int(i))[0]
+        return out
+
+    def captions(self, indices: Sequence[int] | np.ndarray) -> list[str]:
+        return [self._rows[int(i)][1] for i in indices]
+
+
+def _square(content: bytes, size: int) -> np.ndarray:
+    with Image.open(io.BytesIO(content)) as file:
+        image = ImageOps.exif_transpose(file).convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    image = Image.alpha_composite(white, image).convert("RGB")
+    side = min(image.size)
+    left, top = ((length - side) // 2 for length in image.size)
+    image = image.crop((left, top, left + side, top + side))
+    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
+
+
+def _metadata(folder: Path) -> list[tuple[str, str]]:
+    """(file name, caption) of each row, checked."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: no such folder.")
+    found = [folder / name for name in ("metadata.jsonl", "metadata.csv")]
+    found = [file for file in found if file.is_file()]
+    if len(found) != 1:
+        have = "both" if found else "neither"
+        raise ValueError(
+            f"{folder}: expected metadata.jsonl or metadata.csv, with columns file_name and text, "
+            f"and found {have}."
+        )
+    rows = []
+    for where, row in (_json_lines if found[0].suffix == ".jsonl" else _csv_lines)(found[0]):
+        for column in ("file_name", "text"):
+            value = row.get(column)
+            if not isinstance(value, str) or not value.strip():
+                have = ", ".join(map(str, row)) or "none"
+                raise ValueError(f"{where}: no {column}; this row's columns are: {have}.")
+        name = row["file_name"]
+        if not (folder / name).resolve().is_relative_to(folder.resolve()):
+            raise ValueError(f"{where}: file_name {name!r} is outside the folder {folder}.")
+        if not (folder / name).is_file():
+            raise ValueError(f"{where}: {folder / name} does not exist.")
+        rows.append((name, row["text"].strip()))
+    if not rows:
+        raise ValueError(f"{found[0]}: no rows; expected one with file_name and text a picture.")
+    return rows
+
+
+def _json_lines(file: Path) -> list[tuple[str, dict]]:
+    rows = []
+    for number, line in enumerate(_text(file).splitlines(), 1):
+        if not line.strip():
+            continue
+        where = f"{file}, line {number}"
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{where}: not JSON ({error}).") from error
+        if not isinstance(row, dict):
+            raise ValueError(f"{where}: expected an object with file_name and text.")
+        rows.append((where, row))
+    return rows
+
+
+def _csv_lines(file: Path) -> list[tuple[str, dict]]:
+    table = csv.DictReader(io.StringIO(_text(file), newline=""))
+    return [(f"{file}, line {table.line_num}", row) for row in table]
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file}: not UTF-8 text ({error}).") from error
+
+
+def batch_indices(seed: int, step: int, batch: int, n: int) -> np.ndarray:
+    """Which of n items make up the batch of a step: int64 (batch,).
+
+    Items are taken in the order of one permutation of range(n) after another (epochs), `batch` at
+    a time; a batch may span two epochs. Nothing is stored: each place in the endless row of items
+    is computed from (seed, place) by itself.
+    """
+    if step < 0 or batch < 1 or n < 1:
+        raise ValueError(f"step={step}, batch={batch}, n={n}: expected step >= 0, others >= 1.")
+    epoch, place = np.divmod(np.arange(step * batch, (step + 1) * batch, dtype=np.uint64), n)
+    return _permuted(place.astype(np.uint64), epoch, seed, n).astype(np.int64)
+
+
+def _permuted(place: np.ndarray, epoch: np.ndarray, seed: int, n: int) -> np.ndarray:
+    """Where a permutation of range(n), one for each (seed, epoch), sends `place`.
+
+    A Feistel network permutes a power of four that is at least n; places that land outside
+    range(n) are sent on until they are inside (Black and Rogaway, 2002).
+    """
+    half = np.uint64(max(1, ((n - 1).bit_length() + 1) // 2))
+    mask = (np.uint64(1) << half) - np.uint64(1)
+    key = _mixed(_mixed(np.full_like(epoch, seed % 2**64)) + epoch)
+    out = place
+    outside = np.ones(out.shape, bool)
+    while outside.any():
+        left, right = out >> half, out & mask
+        for turn in range(8):
+            left, right = right, left ^ (_mixed(key + np.uint64(turn << 40) + right) & mask)
+        out = np.where(outside, (left << half) | right, out)
+        outside = out >= n
+    return out
+
+
+def _mixed(x: np.ndarray) -> np.ndarray:
+    """SplitMix64's output function: uint64 to uint64, every bit depends on all."""
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

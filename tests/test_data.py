@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ldm.data import Folder, batch_indices
+from ldm.scenes import EASY, Scenes
+
+
+def picture(path, size=(40, 20), colour=(200, 30, 30)):
+    Image.new("RGB", size, colour).save(path)
+
+
+def jsonl(folder, *rows):
+    text = "\n".join(json.dumps(row) for row in rows)
+    (folder / "metadata.jsonl").write_text(text + "\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 64, 1000, 1025])
+def test_every_epoch_is_a_permutation_whatever_the_batch(n):
+    places = np.concatenate([batch_indices(0, step, 48, n) for step in range(-(-3 * n // 48))])
+    epochs = places[: 3 * n].reshape(3, n)
+    assert (np.sort(epochs, axis=1) == np.arange(n)).all()
+    if n >= 64:
+        assert not np.array_equal(epochs[0], epochs[1])
+        assert not np.array_equal(epochs[0], np.arange(n))
+
+
+def test_a_batch_is_a_function_of_the_step_and_of_nothing_else():
+    whole = batch_indices(7, 0, 600, 100)
+    assert np.array_equal(whole[450:480], batch_indices(7, 15, 30, 100))  # spans no epoch
+    assert np.array_equal(whole[90:120], batch_indices(7, 3, 30, 100))  # spans two
+    assert whole.dtype == np.int64
+    assert not np.array_equal(whole, batch_indices(8, 0, 600, 100))
+
+
+def test_permutations_are_about_uniform():
+    orders = Counter(tuple(batch_indices(1, step, 4, 4)) for step in range(4800))
+    assert len(orders) == 24 and min(orders.values()) > 120 and max(orders.values()) < 290
+    firsts = Counter(int(batch_indices(seed, 0, 1, 10)[0]) for seed in range(2000))
+    assert len(firsts) == 10 and min(firsts.values()) > 130 and max(firsts.values()) < 280
+
+
+@pytest.mark.parametrize("step, batch, n", [(-1, 4, 4), (0, 0, 4), (0, 4, 0)])
+def test_impossible_batches_are_refused(step, batch, n):
+    with pytest.raises(ValueError, match=f"step={step}, batch={batch}, n={n}"):
+        batch_indices(0, step, batch, n)
+
+
+def test_a_folder_gives_square_pictures_and_their_captions(tmp_path):
+    (tmp_path / "sub").mkdir()
+    image = np.zeros((20, 40, 3), np.uint8)
+    image[:, 10:30] = 255  # the central square is white
+    Image.fromarray(image).save(tmp_path / "sub" / "a.png")
+    Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(tmp_path / "b.png")
+    jsonl(
+        tmp_path,
+        {"file_name": "sub/a.png", "text": "a white square"},
+        {"file_name": "b.png", "text": " nothing at all "},
+    )
+    data = Folder(tmp_path, 16)
+    assert len(data) == 2 and data.captions([1, 0]) == ["nothing at all", "a white square"]
+    pixels, text = data.item(0)
+    assert pixels.shape == (16, 16, 3) and pixels.dtype == np.uint8 and pixels.min() == 255
+    assert text == "a white square"
+    assert data.images([0, 1]).min() == 255, "transparent parts become white"
+
+
+def test_csv_and_jsonl_mean_the_same(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        folder.mkdir()
+        picture(folder / "a.png")
+    jsonl(one, {"file_name": "a.png", "text": "red, plain"})
+    (two / "metadata.csv").write_text('file_name,text\na.png,"red, plain"\n', encoding="utf-8")
+    assert Folder(one, 16).item(0)[1] == Folder(two, 16).item(0)[1] == "red, plain"
+    assert Folder(one, 16).key == Folder(two, 16).key != Folder(one, 32).key
+
+
+def test_a_photograph_taken_sideways_is_turned_upright(tmp_path):
+    image = Image.new("RGB", (16, 16), "black")
+    image.paste("white", (0, 0, 16, 8))
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    image.save(tmp_path / "a.png", exif=exif)
+    jsonl(tmp_path, {"file_name": "a.png", "text": "half"})
+    pixels = Folder(tmp_path, 16).item(0)[0]
+    assert pixels[0].max() == 0 and pixels[-1].min() == 255
+
+
+def test_a_changed_picture_changes_the_key(tmp_path):
+    picture(tmp_path / "a.png")
+    jsonl(tmp_path, {"file_name": "a.png", "text": "red"})
+    before = Folder(tmp_path, 16).key
+    picture(tmp_path / "a.png", colour=(30, 30, 200))
+    assert Folder(tmp_path, 16).key != before
+
+
+def test_a_folder_and_scenes_have_the_same_interface(tmp_path):
+    picture(tmp_path / "a.png")
+    jsonl(tmp_path, {"file_name": "a.png", "text": "red"})
+    for data in (Folder(tmp_path, 64), Scenes(EASY, "train", 1)):
+        pixels, text = data.item(0)
+        assert len(data) == 1 and isinstance(data.key, str)
+        assert np.array_equal(data.images(np.array([0]))[0], pixels)
+        assert data.captions(np.array([0])) == [text]
+
+
+def broken_picture(folder):
+    (folder / "a.png").write_bytes(b"no picture")
+    jsonl(folder, {"file_name": "a.png", "text": "red"})
+    return "a.png: not a readable picture"
+
+
+def cut_off_picture(folder):
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(folder / "a.jpg")
+    content = (folder / "a.jpg").read_bytes()
+    (folder / "a.jpg").write_bytes(content[: len(content) // 2])
+    jsonl(folder, {"file_name": "a.jpg", "text": "red"})
+    return "a.jpg: not a readable picture"
+
+
+def missing_picture(folder):
+    jsonl(folder, {"file_name": "gone.png", "text": "red"})
+    return "gone.png does not exist"
+
+
+def missing_column(folder):
+    picture(folder / "a.png")
+    (folder / "metadata.csv").write_text("file_name,caption\na.png,red\n", encoding="utf-8")
+    return "metadata.csv, line 2: no text; this row's columns are: file_name, caption"
+
+
+def empty_caption(folder):
+    picture(folder / "a.png")
+    jsonl(folder, {"file_name": "a.png", "text": " "})
+    return "metadata.jsonl, line 1: no text"
+
+
+def no_rows(folder):
+    (folder / "metadata.csv").write_text("file_name,text\n", encoding="utf-8")
+    return "metadata.csv: no rows"
+
+
+def no_metadata(folder):
+    picture(folder / "a.png")
+    return "found neither"
+
+
+def two_metadata(folder):
+    (folder / "metadata.csv").write_text("file_name,text\n", encoding="utf-8")
+    jsonl(folder, {})
+    return "found both"
+
+
+def no_json(folder):
+    (folder / "metadata.jsonl").write_text('{"file_name": ', encoding="utf-8")
+    return "metadata.jsonl, line 1: not JSON"
+
+
+def a_list(folder):
+    jsonl(folder, ["a.png", "red"])
+    return "line 1: expected an object"
+
+
+def not_utf8(folder):
+    (folder / "metadata.csv").write_bytes("file_name,text\na.png,é\n".encode("latin-1"))
+    return "metadata.csv: not UTF-8"
+
+
+def outside(folder):
+    picture(folder.parent / "secret.png")
+    jsonl(folder, {"file_name": "../secret.png", "text": "red"})
+    return "outside the folder"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        broken_picture,
+        cut_off_picture,
+        missing_picture,
+        missing_column,
+        empty_caption,
+        no_rows,
+        no_metadata,
+        two_metadata,
+        no_json,
+        a_list,
+        not_utf8,
+        outside,
+    ],
+    ids=lambda fault: fault.__name__,
+)
+def test_a_faulty_folder_is_refused_at_once_and_by_name(tmp_path, fault):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    says = fault(folder)
+    with pytest.raises(ValueError) as error:
+        Folder(folder, 16)
+    assert says in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(ValueError, match="no such folder"):
+        Folder(tmp_path / "gone", 16)
