@@ -142,7 +142,7 @@ class Gaussian:
         )
 
     def save(self, path: str | Path) -> None:
-        """Safetensors; of the symmetric covariance only the upper triangle (6.6 MB for d = 1280)."""
+        """Safetensors, of the covariance only the upper triangle: 6.6 MB for d = 1280."""
         upper = self.covariance[np.triu_indices(len(self.mean))]
         tensors = {"mean": self.mean, "covariance_upper": upper}
         save_file(tensors, path, metadata={"n": str(self.n)})
@@ -227,7 +227,7 @@ def _frechet(x: np.ndarray, real: Gaussian) -> tuple[float, np.ndarray]:
     With d = m - m_r, y = x - m and T the optimal map from N(0, S) to N(0, S_r), the gradient is
     2 d by the mean and I - T by the covariance (Dowson & Landau 1982; T S T = S_r), so
 
-        influence(x) = 2 d . y + y' (I - T) y - its mean.
+        influence(x) = 2 d . y + n / (n - 1) y' (I - T) y - its mean.
 
     T itself is never formed. With A A' = S_r, Z = Y A / sqrt(n - 1) = U s V' (singular values),
     tr (S S_r)^(1/2) is the sum of s, and y_i' T y_i = (n - 1) sum_k U_ik^2 s_k. Only the smaller
@@ -250,7 +250,7 @@ def _frechet(x: np.ndarray, real: Gaussian) -> tuple[float, np.ndarray]:
         transport = np.square(z @ v) @ inverse
     lengths = np.square(y).sum(1)
     value = gap @ gap + lengths.sum() / (n - 1) + np.trace(real.covariance) - 2 * s.sum()
-    influence = 2 * (y @ gap) + lengths - (n - 1) * transport
+    influence = 2 * (y @ gap) + n * (lengths / (n - 1) - transport)
     return float(value), influence - influence.mean()
 
 

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 (Tan & Le 2019, arXiv:1905.11946; Lite: no squeeze-excitation, ReLU6), ImageNet.
+"""EfficientNet-Lite0 on ImageNet (Tan & Le 2019, arXiv:1905.11946; no squeeze-excitation, ReLU6).
 
 An independent judge of pictures: trained by others, on photographs, and never shown to the
 generators. Its pooled features feed the distances called FD-EfficientNet and KID-EfficientNet

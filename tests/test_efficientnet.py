@@ -1,0 +1,122 @@
+"""EfficientNet-Lite0: the network, its resizer, and its weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file
+
+from ldm.perceptual import efficientnet
+
+GOLDEN = Path(__file__).parent / "golden" / "efficientnet_lite0.safetensors"
+
+
+@pytest.fixture(scope="module")
+def network():
+    return efficientnet.load()
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (6, 48, 40, 3), dtype=np.uint8)
+
+
+def relative(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
+
+
+def test_features_and_logits_are_the_original_networks_to_a_thousandth(network):
+    golden = load_file(GOLDEN)  # torch, single precision, unfolded (tools/convert_efficientnet.py)
+    features = network(golden["images"])
+    assert features.dtype == np.float32 and features.shape == (4, 1280)
+    for mine, theirs in zip(features, golden["features"], strict=True):
+        assert relative(mine, theirs) < 1e-3
+    assert relative(network.logits(features), golden["logits"]) < 1e-3
+
+
+def test_the_function_is_that_of_the_torch_code_when_both_hold_the_shipped_weights(network, images):
+    torch = pytest.importorskip("torch")
+    package = pytest.importorskip("efficientnet_lite_pytorch")
+    net = package.EfficientNet.from_name("efficientnet-lite0").eval()
+    pairs = {"stem": (net._conv_stem, net._bn0), "head": (net._conv_head, net._bn1)}
+    for i, block in enumerate(net._blocks):
+        if i:
+            pairs[f"blocks.{i}.expand"] = (block._expand_conv, block._bn0)
+        pairs[f"blocks.{i}.depthwise"] = (block._depthwise_conv, block._bn1)
+        pairs[f"blocks.{i}.project"] = (block._project_conv, block._bn2)
+    with torch.no_grad():
+        for name, (conv, bn) in pairs.items():
+            kernel = np.array(network.weights[f"{name}.kernel"]).transpose(3, 2, 0, 1)
+            conv.weight.copy_(torch.from_numpy(kernel.copy()))
+            bn.bias.copy_(torch.from_numpy(np.array(network.weights[f"{name}.bias"])))
+            bn.running_var.fill_(1 - bn.eps)  # the norm is the identity but for its bias
+        resized = np.array(efficientnet.resize(jnp.asarray(images), 160))
+        x = (torch.from_numpy(resized).permute(0, 3, 1, 2) - 127) / 128
+        theirs = net.extract_features(x).mean((2, 3)).numpy()
+    assert relative(network(images), theirs) < 1e-5
+
+
+@pytest.mark.parametrize("kernel, stride", [(3, 1), (3, 2), (5, 1), (5, 2)])
+@pytest.mark.parametrize("size", [(8, 10), (7, 9)])
+def test_depthwise_sums_equal_a_grouped_convolution(kernel, stride, size):
+    rng = np.random.default_rng(kernel)
+    x = jnp.asarray(rng.normal(size=(2, *size, 6)), jnp.float32)
+    w = jnp.asarray(rng.normal(size=(kernel, kernel, 1, 6)), jnp.float32)
+    reference = jax.lax.conv_general_dilated(
+        x, w, (stride, stride), "SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=6,
+    )
+    mine = efficientnet.depthwise(x, w, stride)
+    np.testing.assert_allclose(np.asarray(mine), np.asarray(reference), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (160, 160), (300, 200)])
+def test_the_resizer_is_pils_bicubic_on_floats_channel_by_channel(size):
+    image = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
+    mine = np.asarray(efficientnet.resize(jnp.asarray(image[None]), 160))[0]
+    for channel in range(3):
+        grey = Image.fromarray(image[..., channel].astype(np.float32))
+        theirs = np.asarray(grey.resize((160, 160), Image.Resampling.BICUBIC)).clip(0, 255)
+        np.testing.assert_allclose(mine[..., channel], theirs, atol=2e-3)
+
+
+def test_an_images_features_do_not_depend_on_its_neighbours_or_the_batch(network, images):
+    together = network(images)
+    one_by_one = np.concatenate([network(image[None]) for image in images])
+    np.testing.assert_array_equal(together, one_by_one)
+    np.testing.assert_array_equal(network(images[::-1])[::-1], together)
+
+
+def test_one_compiled_program_serves_every_number_of_images(network, images, compiles_once):
+    compiles_once.reset(efficientnet._features)
+    for n in (1, 3, 4, 6):
+        assert network(images[:n]).shape == (n, 1280)
+    compiles_once(efficientnet._features)
+
+
+def test_the_resolution_is_named_in_the_protocol(network):
+    assert "160 px" in network.protocol
+    assert "128 px" in efficientnet.load(side=128).protocol
+
+
+@pytest.mark.parametrize(
+    "bad", [np.zeros((2, 8, 8, 3)), np.zeros((8, 8, 3), np.uint8), np.zeros((2, 3, 8, 8), np.uint8)]
+)
+def test_anything_but_a_batch_of_uint8_nhwc_is_refused(network, bad):
+    with pytest.raises(ValueError, match="uint8 images of shape"):
+        network(bad)
+
+
+def test_missing_or_truncated_weights_say_how_to_restore_them(tmp_path):
+    with pytest.raises(ValueError, match="does not exist.*git checkout"):
+        efficientnet.load(tmp_path / "none.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes(efficientnet.WEIGHTS.read_bytes()[:100_000])
+    with pytest.raises(ValueError, match="not a complete safetensors file.*git checkout"):
+        efficientnet.load(tmp_path / "cut.safetensors")
+    with pytest.raises(ValueError, match="side is 8"):
+        efficientnet.load(side=8)
