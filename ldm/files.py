@@ -6,26 +6,16 @@ import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 
-@contextlib.contextmanager
-def disk_full_in_words(path: Path) -> Iterator[None]:
-    """Turn "no space left on device" into one sentence that says what to do.
-
-    Raises: OSError with errno ENOSPC (also for a quota) in place of the system's own.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        message = (
-            f"The disk is full: {path} could not be written; free some space and run the same "
-            "command again, nothing that was finished is lost."
-        )
-        raise OSError(error.errno, message) from error
+def disk_full(path: Path) -> OSError:
+    """The error to raise where `path` found no room: one sentence that says what to do."""
+    return OSError(
+        errno.ENOSPC,
+        f"The disk is full: {path} could not be written; free some space and run the same command "
+        "again, nothing that was finished is lost.",
+    )
 
 
 def write_atomic(path: str | Path, data: bytes) -> Path:
@@ -34,24 +24,30 @@ def write_atomic(path: str | Path, data: bytes) -> Path:
     Raises: OSError, in one sentence where the disk is full; `path` is then as it was before.
     """
     path = Path(path)
-    with disk_full_in_words(path):
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=".tmp", dir=path.parent
-        )
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)  # mkstemp's 0600 would hide committed results from others
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
-        _sync_folder(path.parent)
+        _write_and_rename(path, data)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise disk_full(path) from error
+        raise
     return path
+
+
+def _write_and_rename(path: Path, data: bytes) -> None:
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)  # mkstemp's 0600 would hide committed results from others
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+    _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

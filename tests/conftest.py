@@ -13,8 +13,13 @@ CACHE = Path(__file__).parent.parent / ".jax_cache"  # a second run compiles not
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
-import jax  # noqa: E402  (the environment has to stand before the first import)
+import hypothesis  # noqa: E402  (the environment has to stand before the first import of JAX)
+import jax  # noqa: E402
 import pytest  # noqa: E402
+
+# The same examples every time, and no limit on a busy machine's time.
+hypothesis.settings.register_profile("ldm", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("ldm")
 
 # Mixing dtypes by accident is the usual way to double the memory or lose the precision.
 # Rank promotion stays allowed: (b, 1, 1, 1) against (h, w, c) is how the networks broadcast.

@@ -1,0 +1,112 @@
+"""Training checkpoints: Orbax, atomic, the newest whole one wins."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import orbax.checkpoint as ocp
+
+from ldm.files import disk_full
+
+State = TypeVar("State")
+
+
+class TrainCheckpoints:
+    """The last `keep` checkpoints of one run, a folder each, named by the step.
+
+    A checkpoint is written under a temporary name and renamed, so a kill leaves the one before.
+    What a kill cannot explain (a torn copy, a deleted file) is named in a warning and passed over.
+    The state is any pytree of arrays; typed keys belong in it as `jax.random.key_data`.
+    """
+
+    def __init__(self, folder: str | Path, *, keep: int = 2) -> None:
+        self.folder = Path(folder).absolute()
+        if keep < 1:
+            raise ValueError(f"keep is {keep}; expected at least 1 checkpoint to be kept.")
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep,
+            enable_async_checkpointing=False,  # 1.6 s for 30M numbers in 2100 arrays: not worth it
+            cleanup_tmp_directories=True,
+        )
+        self._manager = ocp.CheckpointManager(
+            self.folder, options=options, item_handlers=ocp.StandardCheckpointHandler()
+        )
+
+    @property
+    def latest_step(self) -> int | None:
+        """The step of the newest checkpoint, whole or not; None where there is none."""
+        return self._manager.latest_step()
+
+    def save(self, step: int, state: Any) -> None:
+        """Write the state of `step`, then drop what is older than the last `keep`.
+
+        Raises: OSError, in one sentence, where the disk is full; the checkpoints before it stay.
+        """
+        size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+        if shutil.disk_usage(self.folder).free < size:
+            raise disk_full(self.folder / str(step))
+        if step in self._manager.all_steps():  # a damaged one that the run comes by again
+            self._manager.delete(step)
+        try:
+            self._manager.save(step, args=ocp.args.StandardSave(state), force=True)
+        except Exception as error:
+            if "No space left" in str(error):
+                raise disk_full(self.folder / str(step)) from error
+            raise
+
+    def restore(self, like: State) -> tuple[int, State] | None:
+        """(step, state) of the newest checkpoint that can be read, or None where there is none.
+
+        `like` is a state of the wanted structure: arrays, or `jax.ShapeDtypeStruct`s.
+        Raises: ValueError, one sentence, where a checkpoint is whole but of another network.
+        """
+        like = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            try:
+                stored = _shapes(self._manager.item_metadata(step).tree)
+            except Exception as error:
+                self._warn(step, error)
+                continue
+            _compare(self.folder / str(step), stored, _shapes(like))
+            try:
+                state = self._manager.restore(step, args=ocp.args.StandardRestore(like))
+            except Exception as error:
+                self._warn(step, error)
+                continue
+            return step, state
+        return None
+
+    def _warn(self, step: int, error: Exception) -> None:
+        warnings.warn(
+            f"checkpoint {self.folder / str(step)} is damaged ({type(error).__name__}); going on "
+            "from the one before it.",
+            stacklevel=3,
+        )
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    """Path -> shape; named tuples count as dicts, as Orbax stores them."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape)
+        for path, leaf in leaves
+    }
+
+
+def _compare(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
+    for name in sorted(stored.keys() ^ wanted.keys()):
+        where = "lacks" if name in wanted else "holds an unknown"
+        raise ValueError(
+            f"checkpoint {path} {where} {name!r}; it belongs to another network or version: remove "
+            "the folder to start anew."
+        )
+    for name, shape in wanted.items():
+        if stored[name] != shape:
+            raise ValueError(
+                f"checkpoint {path}: {name!r} has shape {stored[name]} where {shape} is expected; "
+                "it belongs to another size: remove the folder to start anew."
+            )
