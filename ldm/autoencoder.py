@@ -7,8 +7,9 @@ and about the factor that gives latents unit variance: everything outside sees u
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, UInt8
 
-from ldm.layers import Attention, Conv, Downsample, GroupNorm, KeySource, Params, ResBlock, Upsample, merge
+from ldm import weights
+from ldm.layers import Attention, Conv, Downsample, GroupNorm, KeySource, Params, ResBlock, Upsample, merge, split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,3 +204,22 @@ class Codec:
 
     def decode(self, latents: Float[np.ndarray, "n h w z"]) -> UInt8[np.ndarray, "n H W 3"]:
         return self._map(_decode, np.asarray(latents, np.float32) / np.float32(self.scale))
+
+
+def load_codec(path: str | Path) -> Codec:
+    """A trained codec. Its description holds the `AutoencoderConfig` and the scale.
+
+    Raises: ValueError, in one sentence, for a missing or broken file.
+    """
+    described = weights.metadata(path)
+    fields = described["config"]
+    config = AutoencoderConfig(**{**fields, "channels": tuple(fields["channels"])})
+    structure, like = split(AutoencoderKL(config, keys=KeySource(jax.random.key(0))))
+    params = weights.load(path, like, half_to_float32=True)
+    return Codec(structure, params, described["scale"], config.factor)
+
+
+def save_codec(path: str | Path, params: Params, config: AutoencoderConfig, scale: float, **measured: float) -> None:
+    """The averaged weights in half precision, with what is needed to use them and what was measured."""
+    half = {name: np.asarray(array, np.float16) for name, array in params.items()}
+    weights.save(path, half, {"config": asdict(config), "scale": scale, **measured})

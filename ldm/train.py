@@ -8,10 +8,12 @@ be continued: which is what a study of quality against training compute needs.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +21,11 @@ import optax
 from jaxtyping import Array
 from tqdm import tqdm
 
+from ldm.checkpoint import TrainCheckpoints
 from ldm.layers import Params
+
+LOG_STEPS = 20  # between two looks at the loss: looking makes the host wait for the device
+SAVE_SECONDS = 120  # between two checkpoints
 
 Batch = dict[str, Array]
 Loss = Callable[[Params, Batch, Array], tuple[Array, dict[str, Array]]]  # (params, batch, key) -> loss, parts
@@ -84,3 +90,70 @@ def make_train_step(loss: Loss, config: TrainConfig) -> Callable[[TrainState, Ba
         return TrainState(state.step + 1, params, ema, opt), logs
 
     return jax.jit(train_step, donate_argnums=0)
+
+
+class Diverged(RuntimeError):
+    """The loss is no longer a finite number."""
+
+
+def fit(
+    loss: Loss,
+    params: Params,
+    batches: Callable[[int], Batch],
+    config: TrainConfig,
+    *,
+    folder: Path | str | None = None,
+    lengths: Sequence[int] = (),
+    on_length: Callable[[int, Params], None] = lambda images, ema: None,
+    on_log: Callable[[dict[str, Any]], None] = lambda record: None,
+    title: str = "training",
+) -> TrainState:
+    """Train from where the checkpoints in `folder` end (or from the start) to `config.images`.
+
+    Args:
+        batches: step -> batch, a pure function, so that a resumed run is the undisturbed one.
+        lengths: at these numbers of images seen `on_length(images, averaged weights)` is called.
+        on_log: gets a dict every `LOG_STEPS` steps: images, loss and its parts, images a second.
+
+    Interrupted (Ctrl-C), it saves before it leaves. Raises `Diverged` when the loss is not finite: the
+    checkpoints then end before that step.
+    """
+    state = init_state(params, config)
+    checkpoints = TrainCheckpoints(folder) if folder else None
+    if checkpoints and (found := checkpoints.restore(state._asdict())):
+        state = TrainState(**found[1])
+    start = int(state.step)
+    train_step = make_train_step(loss, config)
+    at = {-(-images // config.batch): images for images in lengths}
+
+    bar = tqdm(total=config.images, initial=start * config.batch, desc=title, unit="img", unit_scale=True, mininterval=1)
+    began = saved = time.monotonic()
+    good = start  # the last step whose loss was seen to be finite
+    try:
+        for step in range(start, config.steps):
+            state, logs = train_step(state, batches(step))
+            done = step + 1
+            bar.update(config.batch)
+            if done % LOG_STEPS == 0 or done == config.steps or done in at:
+                record = {name: float(value) for name, value in logs.items()}
+                if not math.isfinite(record["loss"]):
+                    raise Diverged(
+                        f"{title}: the loss is {record['loss']} at step {done}; the last finite one was "
+                        f"at step {good}: lower learning_rate ({config.learning_rate}) and start again."
+                    )
+                good = done
+                seconds = time.monotonic() - began
+                bar.set_postfix(loss=f"{record['loss']:.4f}", refresh=False)
+                on_log({"images": done * config.batch, "images_a_second": (done - start) * config.batch / seconds, **record})
+                if checkpoints and (time.monotonic() - saved > SAVE_SECONDS or done == config.steps):
+                    checkpoints.save(done, state._asdict())
+                    saved = time.monotonic()
+            if done in at:
+                on_length(at[done], state.ema)
+    except KeyboardInterrupt:
+        if checkpoints and good > start:
+            checkpoints.save(int(state.step), state._asdict())
+        raise
+    finally:
+        bar.close()
+    return state

@@ -1,0 +1,102 @@
+"""The command line: `python -m ldm COMMAND --help`. Thin: each command is one call into the package."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+Part = Literal["autoencoder", "reference"]
+Positional = tyro.conf.Positional
+
+
+def notebook(
+    name: Positional[str],
+    /,
+    profile: str = "laptop",
+    out: Path | None = None,
+    p: Annotated[tyro.conf.UseAppendAction[list[tuple[str, str]]], tyro.conf.arg(metavar="NAME VALUE")] = [],  # noqa: B006
+) -> None:
+    """Execute a notebook, for instance 04_sampling, with parameters: -p steps 4,8 -p guidance 2,4."""
+    from ldm.notebook import ROOT, execute
+
+    path = execute(name, out or ROOT / "build" / "notebooks" / f"{name}.ipynb", dict(p), profile)
+    print(path)
+
+
+def pretrain(c: int, profile: str = "laptop", seed: int = 0, images: int = 0) -> None:
+    """Train one size of the family, resuming where it stopped; models go to runs/."""
+    from dataclasses import replace
+
+    from ldm import pretrain as task
+    from ldm.profiles import profile as named
+
+    scale = named(profile)
+    _, text = task.frozen_parts(scale)
+    config = replace(scale.train, images=images or scale.train.images, seed=seed)
+    task.pretrain(scale, c, data=task.training_set(scale), null=text.null(1)[0], config=config, seed=seed)
+
+
+def part(name: Positional[Part], /, profile: str = "laptop", images: int = 0) -> None:
+    """Train a frozen part anew (the autoencoder) or measure the reference scenes."""
+    from ldm.profiles import profile as named
+
+    scale = named(profile)
+    if name == "reference":
+        from ldm import judges
+
+        judges.make_references(scale)
+    else:
+        from ldm import parts
+
+        parts.train_autoencoder(scale, images)
+
+
+def grid(
+    profile: str = "laptop",
+    study: Literal["pretraining", "sampling"] = "sampling",
+    sizes: tuple[int, ...] = (),
+    steps: tuple[int, ...] = (),
+    guidance: tuple[float, ...] = (),
+    n: int = 0,
+) -> None:
+    """Run the missing cells of a study; without sizes, steps or guidance, the profile's own."""
+    from ldm import study as studies
+    from ldm.profiles import profile as named
+
+    scale = named(profile)
+    sizes, n = sizes or scale.family, n or scale.n
+    if study == "sampling":
+        cells = studies.sampling_grid(scale, sizes, steps or scale.steps, guidance or scale.guidance, n=n)
+    else:
+        cells = studies.pretraining_grid(
+            scale, sizes, scale.lengths, steps=(steps or (50,))[0], guidance=guidance or scale.guidance[:1], n=n
+        )
+    studies.run(cells, title=f"{study}, sizes {', '.join(map(str, sizes))}")
+
+
+def compact() -> None:
+    """Merge the rows of runs/ into results/, the files to commit."""
+    from ldm.profiles import ROOT
+    from ldm.results import Store
+
+    for path in Store(ROOT).compact():
+        print(path)
+
+
+def main() -> None:
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            {"notebook": notebook, "pretrain": pretrain, "part": part, "grid": grid, "compact": compact},
+            prog="python -m ldm",
+        )
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    except KeyboardInterrupt:
+        sys.exit("Interrupted; run the same command again to go on from here.")
+
+
+if __name__ == "__main__":
+    main()

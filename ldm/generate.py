@@ -1,0 +1,81 @@
+"""Text to images: the trained parts in one line, captions -> contexts -> latents -> uint8 images.
+
+Image i of a seed starts from the same noise in every model and setting (its key is the seed's, with i
+folded in), whatever the batch: comparisons between sizes, steps and guidance values are paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import jax
+import numpy as np
+from flax import nnx
+from jaxtyping import Float, UInt8
+
+from ldm.autoencoder import Codec
+from ldm.layers import Params
+from ldm.profiles import Profile
+from ldm.sampler import Plan, ddim, ddpm, dpmpp_2m, sample
+from ldm.schedule import Schedule, Spacing
+from ldm.text import TextEncoder
+
+Sampler = Literal["ddim", "ddpm", "dpm++"]
+
+
+def plan(sampler: Sampler, steps: int, spacing: Spacing = "trailing") -> Plan:
+    """The table of a sampler by its name. Raises: ValueError for an unknown name or step count."""
+    tables: dict[str, Callable[..., Plan]] = {"ddim": ddim, "ddpm": ddpm, "dpm++": dpmpp_2m}
+    if sampler not in tables:
+        raise ValueError(f"sampler = {sampler!r}: expected one of {', '.join(get_args(Sampler))}; choose one of them.")
+    return tables[sampler](Schedule.sd(), steps, spacing=spacing)
+
+
+def image_keys(seed: int, indices: Sequence[int] | np.ndarray) -> jax.Array:
+    """One key an image, a function of the seed and the image's index alone."""
+    return jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(np.asarray(indices))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Generator:
+    """A trained model with its frozen parts."""
+
+    profile: Profile
+    structure: nnx.GraphDef
+    params: Params
+    codec: Codec
+    text: TextEncoder
+
+    def latents(
+        self,
+        context: Float[np.ndarray, "n m d"],
+        plan: Plan,
+        guidance: float,
+        *,
+        seed: int = 0,
+        first: int = 0,
+    ) -> Iterator[Float[np.ndarray, "b h w z"]]:
+        """Latents of images first, first + 1, ..., in batches of at most `profile.batch`.
+
+        The last batch is filled up, so that there is one compilation a model.
+        """
+        size, null = self.profile.batch, self.text.null(1)[0]
+        for start in range(0, len(context), size):
+            part = context[start : start + size]
+            rows = np.arange(start, start + size) + first
+            full = np.concatenate([part, np.repeat(part[-1:], size - len(part), 0)])
+            latents = sample(
+                self.structure, self.params, plan, full, np.broadcast_to(null, full.shape), np.float32(guidance),
+                image_keys(seed, rows), predict=self.profile.predict, shape=self.profile.latent_shape,
+            )  # fmt: skip
+            yield np.asarray(latents)[: len(part)]
+
+    def images(
+        self, captions: Sequence[str], plan: Plan, guidance: float, *, seed: int = 0, first: int = 0
+    ) -> Iterator[UInt8[np.ndarray, "b H W 3"]]:
+        """Images of the captions, in batches as they are made; image k has index first + k."""
+        context = self.text.encode(captions)
+        for latents in self.latents(context, plan, guidance, seed=seed, first=first):
+            yield self.codec.decode(latents)

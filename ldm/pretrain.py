@@ -1,0 +1,102 @@
+"""The pretraining task: a UNet of width c learns to denoise the latents of captioned scenes (section 3.1).
+
+A trained model is one safetensors file, half precision, of the averaged weights, at each length of
+the profile; shipped ones lie under `weights/`, one's own under `runs/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from ldm import text, weights
+from ldm.autoencoder import Codec, load_codec
+from ldm.latents import LatentSet, latent_set
+from ldm.layers import KeySource, Params, split
+from ldm.losses import diffusion_loss
+from ldm.profiles import ROOT, RUNS, WEIGHTS, Profile
+from ldm.scenes import Scenes
+from ldm.schedule import Schedule
+from ldm.text import TextEncoder
+from ldm.train import TrainConfig, TrainState, fit
+from ldm.unet import UNet
+
+
+def network(profile: Profile, c: int, seed: int = 0) -> tuple[nnx.GraphDef, Params]:
+    """A fresh UNet, split: the structure and its initial parameters."""
+    return split(UNet(c, profile.context, profile.autoencoder.latents, keys=KeySource(jax.random.key(seed))))
+
+
+def frozen_parts(profile: Profile) -> tuple[Codec, TextEncoder]:
+    """The autoencoder and the text tower that the profile's models stand on."""
+    folder = WEIGHTS / profile.weights
+    return load_codec(folder / "autoencoder.safetensors"), text.load(folder / "text.safetensors")
+
+
+def training_set(profile: Profile, n: int | None = None) -> LatentSet:
+    """The profile's scenes, encoded; cached under runs/cache."""
+    codec, encoder = frozen_parts(profile)
+    return latent_set(Scenes(profile.scenes, "train", n or profile.data), codec, encoder, RUNS / "cache")
+
+
+def path_of(profile: Profile, c: int, images: int, seed: int = 0, root: Path = WEIGHTS) -> Path:
+    """Where the model of width c after `images` images lies, below weights/ or runs/."""
+    return root / profile.weights / f"unet-c{c}-{images // 1000}k-s{seed}.safetensors"
+
+
+def pretrain(
+    profile: Profile,
+    c: int,
+    *,
+    data: LatentSet,
+    null: np.ndarray,
+    config: TrainConfig | None = None,
+    lengths: tuple[int, ...] | None = None,
+    seed: int = 0,
+    root: Path = RUNS,
+    start: Params | None = None,
+    on_log: Callable[[dict[str, Any]], None] = lambda record: None,
+) -> TrainState:
+    """Train width c; keep a model at each length and checkpoints to resume from, all under `root`.
+
+    Args:
+        data: the encoded training scenes; null: the empty caption's context (m, d).
+        config: the profile's, unless given. start: parameters to continue from, else fresh ones.
+    """
+    config = config or profile.train
+    structure, params = network(profile, c, seed)
+    loss = diffusion_loss(structure, Schedule.sd(), profile.predict, null=null, drop=profile.dropped)
+
+    def keep(images: int, ema: Params) -> None:
+        half = {name: np.asarray(array, np.float16) for name, array in ema.items()}
+        weights.save(path_of(profile, c, images, seed, root), half, {
+            "profile": profile.name, "c": c, "images": images, "seed": seed, "predict": profile.predict,
+        })  # fmt: skip
+
+    return fit(
+        loss, start or params, lambda step: data.batch(seed, step, config.batch), config,
+        folder=root / profile.weights / f"train-c{c}-s{seed}",
+        lengths=profile.lengths if lengths is None else lengths,
+        on_length=keep, on_log=on_log, title=f"pretrain c={c}",
+    )  # fmt: skip
+
+
+def load(profile: Profile, c: int, images: int, seed: int = 0) -> tuple[nnx.GraphDef, Params]:
+    """A trained model, float32: one's own under runs/ before the shipped one.
+
+    Raises: ValueError, in one sentence, when there is none or its file is broken.
+    """
+    structure, like = network(profile, c, seed)
+    places = [path_of(profile, c, images, seed, root) for root in (RUNS, WEIGHTS)]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        raise ValueError(
+            f"There is no trained model of c = {c} after {images:,} images (seed {seed}): expected "
+            f"{places[1].relative_to(ROOT)}; train it with `python -m ldm train --profile {profile.name} --c {c}`."
+        )
+    return structure, weights.load(path, like, half_to_float32=True)

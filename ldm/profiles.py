@@ -1,0 +1,100 @@
+"""The profiles: one study at four scales. A profile only sets numbers; code and notebooks are the same.
+
+`laptop` is a study for two CPU cores, with the mini family that ships with the repository; `smoke` runs
+every line of it in minutes; `gpu` and `tpu` reach the widths of the paper's Table 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ldm.autoencoder import AutoencoderConfig
+from ldm.scenes import EASY, FULL, SceneConfig
+from ldm.schedule import Predict, Spacing
+from ldm.train import TrainConfig
+
+ROOT = Path(__file__).resolve().parents[1]
+WEIGHTS = ROOT / "weights"
+RUNS = ROOT / "runs"
+
+TABLE1 = (64, 96, 128, 160, 192, 224, 256, 288, 320, 512, 768)
+GUIDANCE = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)  # the paper's grid (section 3.3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Everything that sets the scale of the study."""
+
+    name: str
+    scenes: SceneConfig
+    autoencoder: AutoencoderConfig
+    weights: str  # folder of the frozen parts and the shipped family, below weights/
+    family: tuple[int, ...]  # base filter counts c, small to large
+    train: TrainConfig
+    lengths: tuple[int, ...]  # images seen at which a model is kept
+    data: int  # different scenes to train on; then they repeat
+    n: int  # images generated for one point of the study
+    reference: int  # real scenes behind the distances
+    steps: tuple[int, ...]  # sampling steps of the grid
+    guidance: tuple[float, ...] = GUIDANCE
+    tokens: int = 24  # length of a caption, in words
+    context: int = 128  # width of the text embedding
+    predict: Predict = "v"
+    spacing: Spacing = "trailing"
+    dropped: float = 0.1  # share of captions emptied in training, for guidance
+    batch: int = 64  # images generated at once: one compilation a size
+    live: int = 0  # images of training that the pretraining notebook adds while one looks on
+
+    def __post_init__(self):
+        if tuple(sorted(set(self.family))) != self.family or not self.family:
+            raise ValueError(f"family = {self.family}: expected base filter counts, small to large, none twice.")
+        if self.lengths and max(self.lengths) > self.train.images:
+            raise ValueError(f"lengths = {self.lengths}: expected at most train.images = {self.train.images}.")
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        side = self.scenes.size // self.autoencoder.factor
+        return side, side, self.autoencoder.latents
+
+
+MINI = AutoencoderConfig(channels=(128,), blocks=1, patch=4)  # f4: 32 px scenes on 8x8 latents
+
+LAPTOP = Profile(
+    name="laptop",
+    scenes=replace(EASY, size=32),
+    autoencoder=MINI,
+    weights="mini",
+    family=(8, 16, 24, 32),
+    train=TrainConfig(images=640_000, batch=64, learning_rate=1e-3, warmup_images=20_000, decay_images=100_000),
+    lengths=(20_000, 40_000, 80_000, 160_000, 320_000, 640_000),
+    data=60_000,
+    n=256,
+    reference=20_000,
+    steps=(4, 5, 8, 10, 16, 20, 32, 50),
+)
+
+PROFILES: dict[str, Profile] = {
+    "smoke": replace(
+        LAPTOP, name="smoke", family=(8, 16), n=16, reference=256, steps=(4, 8), guidance=(1.5, 4.0),
+        batch=16,
+    ),
+    "laptop": LAPTOP,
+    "gpu": replace(
+        LAPTOP, name="gpu", scenes=FULL, weights="gpu", family=TABLE1, tokens=32, context=1024,
+        train=TrainConfig(images=1_280_000, batch=256, learning_rate=3e-4, warmup_images=50_000, decay_images=500_000),
+        lengths=(160_000, 320_000, 640_000, 1_280_000), data=400_000, n=2_000,
+    ),
+    "tpu": replace(
+        LAPTOP, name="tpu", scenes=FULL, weights="tpu", family=TABLE1, tokens=77, context=1024,
+        train=TrainConfig(images=500_000 * 2048, batch=2048, learning_rate=1e-4, warmup_images=20_000_000, decay_images=500_000 * 2048),
+        lengths=(), data=4_000_000, n=30_000,
+    ),
+}  # fmt: skip
+
+
+def profile(name: str) -> Profile:
+    """A profile by its name. Raises: ValueError, naming the known ones."""
+    if name not in PROFILES:
+        raise ValueError(f"profile = {name!r}: expected one of {', '.join(PROFILES)}; choose one of them.")
+    return PROFILES[name]

@@ -1,0 +1,191 @@
+"""A study is a grid of cells: what is missing is run, what was run before is read.
+
+A cell is the smallest thing that is computed, resumed and cached: one model, one sampler setting, n
+pictures, scored by all judges. Its name is a hash of everything that determines the result, so a
+changed parameter runs only what it touches, and a kill loses at most the cell under way.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import save as to_bytes
+from tqdm import tqdm
+
+from ldm import cost, judges, pretrain
+from ldm.autoencoder import Codec
+from ldm.generate import Generator, plan
+from ldm.judges import Judges, Score
+from ldm.keys import key
+from ldm.latents import digest
+from ldm.pictures import to_webp
+from ldm.profiles import ROOT, Profile, profile
+from ldm.results import Row, Store
+from ldm.scenes import Scenes, caption
+
+VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
+STRIP = 12  # pictures of each cell that are kept to look at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One point: a model at one training length, sampled in one way, scored on n captions."""
+
+    study: str  # "pretraining", "sampling" or "samplers"
+    profile: str
+    c: int
+    images: int  # training length, images seen
+    steps: int
+    guidance: float
+    n: int
+    sampler: str = "ddim"
+    seed: int = 0  # of the training run
+    noise: int = 0  # seed of the initial noise
+    split: str = "val"  # whose captions
+
+    def __post_init__(self):
+        scale = profile(self.profile)
+        if self.c not in scale.family:
+            raise ValueError(f"c = {self.c}: expected a size of profile {self.profile}, one of {scale.family}; choose among them.")
+        if self.images not in scale.lengths:
+            raise ValueError(f"images = {self.images}: expected a training length of profile {self.profile}, one of {scale.lengths}.")
+        if not 1 <= self.guidance <= 30:
+            raise ValueError(f"guidance = {self.guidance}: expected 1 (no guidance) to 30; the paper's range is 1.5 to 8.")
+        if not 16 <= self.n <= 100_000:
+            raise ValueError(f"n = {self.n}: expected 16 to 100000 pictures a point; an interval needs some.")
+        plan(self.sampler, self.steps, scale.spacing)  # refuses unknown samplers and impossible step counts
+
+
+def sampling_grid(
+    scale: Profile,
+    sizes: Sequence[int],
+    steps: Sequence[int],
+    guidance: Sequence[float],
+    *,
+    n: int | None = None,
+    images: int | None = None,
+    sampler: str = "ddim",
+) -> list[Evaluation]:
+    """Every size x step count x guidance, at the longest training unless told otherwise."""
+    return [
+        Evaluation(
+            study="sampling", profile=scale.name, c=c, images=images or max(scale.lengths), steps=s,
+            guidance=float(g), n=n or scale.n, sampler=sampler,
+        )
+        for c in sizes for s in steps for g in guidance
+    ]  # fmt: skip
+
+
+def pretraining_grid(
+    scale: Profile,
+    sizes: Sequence[int],
+    lengths: Sequence[int],
+    *,
+    steps: int,
+    guidance: Sequence[float],
+    n: int | None = None,
+) -> list[Evaluation]:
+    """Every size at every training length, sampled in the paper's one way (50-step DDIM)."""
+    return [
+        Evaluation(
+            study="pretraining", profile=scale.name, c=c, images=images, steps=steps, guidance=float(g),
+            n=n or scale.n,
+        )
+        for c in sizes for images in lengths for g in guidance
+    ]  # fmt: skip
+
+
+class Laboratory:
+    """Holds what cells share: frozen parts, judges, contexts and, one at a time, a model."""
+
+    def __init__(self, scale: Profile):
+        self.scale = scale
+        self.codec, self.text = pretrain.frozen_parts(scale)
+        self.judges: Judges = judges.load(scale)
+        self.versions = {
+            "study": VERSION, "codec": digest(self.codec.params), "text": digest(self.text.params),
+            "judge": digest(self.judges.scene.params), "effnet": self.judges.effnet.protocol,
+        }  # fmt: skip
+        self._model = lru_cache(maxsize=1)(pretrain.load)
+        self._digests: dict[tuple[int, int, int], str] = {}
+
+    def key(self, cell: Evaluation) -> str:
+        """The cell's name. Raises: ValueError when its model does not exist."""
+        model = (cell.c, cell.images, cell.seed)
+        if model not in self._digests:
+            self._digests[model] = digest(self._model(self.scale, *model)[1])
+        data = Scenes(self.scale.scenes, cell.split, cell.n).key
+        return key(cell, **self.versions, model=self._digests[model], data=data)
+
+    def evaluate(self, cell: Evaluation) -> tuple[Score, np.ndarray, float]:
+        """Score, the first pictures, and the seconds that making and scoring them took."""
+        began = time.monotonic()
+        structure, params = self._model(self.scale, cell.c, cell.images, cell.seed)
+        generator = Generator(profile=self.scale, structure=structure, params=params, codec=self.codec, text=self.text)
+        data = Scenes(self.scale.scenes, cell.split, cell.n)
+        scenes = [data.scene(i) for i in range(cell.n)]
+        batches = generator.images(
+            [caption(scene) for scene in scenes], plan(cell.sampler, cell.steps, self.scale.spacing),
+            cell.guidance, seed=cell.noise,
+        )  # fmt: skip
+        strip: list[np.ndarray] = []
+
+        def watched():
+            for images in batches:
+                strip.extend(images[: STRIP - len(strip)])
+                yield images
+
+        score = self.judges.score(watched(), scenes)
+        return score, np.stack(strip), time.monotonic() - began
+
+    def rows(self, cell: Evaluation, score: Score, seconds: float) -> list[Row]:
+        """One tidy row a metric."""
+        shape = dict(size=self.scale.latent_shape[0], tokens=self.scale.tokens, context=self.scale.context)
+        relative = cost.norm_cost(cell.c, **shape)
+        params = cost.unet_params(cell.c, self.scale.context)
+        common = dict(
+            study=cell.study, profile=cell.profile, task="pretrain", size=f"{params / 1e6:.3g}M", c=cell.c, params=params,
+            gflops=cost.unet_gflops(cell.c, **shape), seed=cell.seed,
+            train_steps=-(-cell.images // self.scale.train.batch), images_seen=cell.images,
+            sampler=cell.sampler, steps=cell.steps, guidance=cell.guidance,
+            nfe=cost.nfe(cell.steps, guided=True), cost=cost.sampling_cost(relative, cell.steps), seconds=seconds,
+        )  # fmt: skip
+        return [
+            Row(metric=name, protocol=f"{protocol}; {cell.split} captions", value=e.value, lo=e.lo, hi=e.hi, n=e.n, **common)
+            for name, (e, protocol) in score.estimates.items()
+        ]
+
+
+def run(
+    cells: Iterable[Evaluation], *, store: Store | None = None, lab: Laboratory | None = None, again: bool = False,
+    title: str = "cells",
+) -> pd.DataFrame:
+    """Rows of all cells, after running those that have none.
+
+    All cells are checked first, so that a mistake costs nothing. `again` runs cells that only the
+    repository has rows of: a re-computation, to be compared with the record.
+    """
+    cells = list(cells)
+    if not cells:
+        raise ValueError("There are no cells: expected at least one size, one step count and one guidance value.")
+    store = store or Store(ROOT)
+    lab = lab or Laboratory(profile(cells[0].profile))
+    keys = {cell: lab.key(cell) for cell in cells}
+    place = "runs" if again else None
+    missing = [cell for cell in cells if not store.has(keys[cell], only=place)]
+    for cell in tqdm(missing, desc=title, unit="cell", disable=not missing):
+        with store.lock(keys[cell]):
+            if store.has(keys[cell], only=place):
+                continue
+            score, strip, seconds = lab.evaluate(cell)
+            store.write(keys[cell], lab.rows(cell, score, seconds), {
+                "strip.webp": to_webp(np.concatenate(list(strip), 1)),
+                "parts.safetensors": to_bytes({k: np.asarray(v, np.float32) for k, v in score.parts.items()}),
+            })  # fmt: skip
+    rows = store.rows(key=list(keys.values()), only=place)
+    return rows
