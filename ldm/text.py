@@ -2,7 +2,7 @@
 
 As Stable Diffusion is conditioned by the frozen text tower of CLIP (Radford et al. 2021), so the
 scenes' family is by the frozen text tower of a small CLIP trained on scenes
-(`ldm.scene_networks.train_text`). The context has one vector for each of `length` positions, and
+(`ldm.scene_clip.train_text`). The context has one vector for each of `length` positions, and
 the UNet sees all of them without a mask, padding included, as in Stable Diffusion: a padded
 position attends to the caption's words like any other and carries a summary of them.
 
@@ -25,7 +25,7 @@ from jaxtyping import Array, Bool, Float, Int
 from ldm import weights
 from ldm.layers import Attention, KeySource, LayerNorm, Linear, Params, merge, split
 
-WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "scene_text.safetensors"
+WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "mini" / "text.safetensors"
 PAD, END, FIRST_WORD = 0, 1, 2
 
 

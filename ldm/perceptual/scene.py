@@ -1,6 +1,6 @@
 """The detector: looks at a picture of a scene and says what it shows and where.
 
-Trained on scenes with their records as truth (`ldm.scene_networks.train_detector`), with another
+Trained on scenes with their records as truth (`ldm.scene_detector.train_detector`), with another
 seed than the small CLIP and sharing nothing with it: a network must not judge what it conditions.
 It has two uses. *Scene alignment* compares what it sees with what a caption asked for. Its last
 layer is the feature space of the distances FD-scene and KID-scene (never "FID" or "CLIP score").
@@ -34,8 +34,7 @@ from ldm.layers import (
 )
 from ldm.scenes import COLS, SIZES, Scene
 
-WEIGHTS = Path(__file__).resolve().parents[2] / "weights" / "scene_detector.safetensors"
-SIDE = 64  # pixels; other sizes are resampled to it
+WEIGHTS = Path(__file__).resolve().parents[2] / "weights" / "mini" / "detector.safetensors"
 GRID = 8  # cells a side
 
 
@@ -50,11 +49,15 @@ class Labels:
 
 
 class Detector(nnx.Module):
-    """Pixels (b, 64, 64, 3) in [-1, 1] -> features of each cell and answers."""
+    """Pixels (b, side, side, 3) in [-1, 1] -> features of 8x8 cells -> answers.
 
-    def __init__(self, labels: Labels, *, width: int = 32, keys: KeySource):
+    The first map is 32 x 32: of pixels at 32 px, of patches of pixels where pictures are larger.
+    """
+
+    def __init__(self, labels: Labels, *, side: int = 32, width: int = 32, keys: KeySource):
         block = partial(ResBlock, time=0, groups=16, keys=keys)
-        self.conv_in = Conv(12, width, keys=keys)
+        self.patch = side // 32
+        self.conv_in = Conv(3 * self.patch**2, width, keys=keys)
         self.blocks = nnx.List([
             block(width, width), Downsample(width, keys=keys),
             block(width, 2 * width), Downsample(2 * width, keys=keys),
@@ -67,8 +70,8 @@ class Detector(nnx.Module):
         self.kind = Linear(16 * width, len(labels.kinds), keys=keys)
         self.colour = Linear(16 * width, len(labels.colours), keys=keys)
 
-    def features(self, pixels: Float[Array, "b 64 64 3"]) -> Float[Array, "b 8 8 f"]:
-        x = self.conv_in(fold(pixels, 2))
+    def features(self, pixels: Float[Array, "b side side 3"]) -> Float[Array, "b 8 8 f"]:
+        x = self.conv_in(fold(pixels, self.patch))
         for block in self.blocks:
             x = block(x)
         return nnx.silu(self.conv_out(nnx.silu(self.norm(x))))
@@ -87,18 +90,18 @@ class Detector(nnx.Module):
         }
 
 
-def to_side(images: UInt8[Array, "b h w 3"]) -> Float[Array, "b 64 64 3"]:
-    """Pixels in [-1, 1], resampled to 64 x 64 (triangle filter, antialiased) where they are not."""
+def to_side(images: UInt8[Array, "b h w 3"], side: int) -> Float[Array, "b side side 3"]:
+    """Pixels in [-1, 1], resampled to side x side (triangle filter, antialiased) where needed."""
     pixels = to_pixels(images)
-    if pixels.shape[1:3] == (SIDE, SIDE):
+    if pixels.shape[1:3] == (side, side):
         return pixels
-    return jax.image.resize(pixels, (pixels.shape[0], SIDE, SIDE, 3), "linear")
+    return jax.image.resize(pixels, (pixels.shape[0], side, side, 3), "linear")
 
 
 @partial(jax.jit, static_argnums=0)
 def _look(structure: nnx.GraphDef, params: Params, images: Array) -> tuple[Array, dict[str, Array]]:
     net = merge(structure, params)
-    features = net.features(to_side(images))
+    features = net.features(to_side(images, net.patch * 32))
     return net.pooled(features), net.answers(features)
 
 
@@ -125,7 +128,7 @@ class Detections:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SceneNetwork:
-    """The detector with its weights; uint8 pictures of any square size, one compile a size.
+    """The detector with its weights; pictures of other sizes than `side` are resampled to it.
 
     `network(images)` and `network.features(images)` are the features of FD-scene and KID-scene.
     """
@@ -133,14 +136,22 @@ class SceneNetwork:
     structure: nnx.GraphDef
     params: Params
     labels: Labels
+    side: int
     batch: int = 32
     dimension = 512
     name = "scene"
-    protocol = "scene detector, mean and spread of the last layer 512-d, 64 px"
 
-    def _look(
+    @property
+    def protocol(self) -> str:
+        """What determines the features; part of the protocol of every number made from them."""
+        return (
+            f"scene detector, mean and spread of the last layer {self.dimension}-d, {self.side} px"
+        )
+
+    def look(
         self, images: UInt8[np.ndarray, "n h w 3"]
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    ) -> tuple[Float[np.ndarray, "n 512"], Detections]:
+        """Features and detections at one go. Raises: ValueError if these are no uint8 images."""
         images = np.asarray(images)
         if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8 or not len(images):
             raise ValueError(
@@ -153,17 +164,18 @@ class SceneNetwork:
             full = np.pad(part, ((0, self.batch - len(part)), (0, 0), (0, 0), (0, 0)))
             seen = jax.device_get(_look(self.structure, self.params, jax.device_put(full)))
             parts.append(jax.tree.map(partial(_first, len(part)), seen))
-        return jax.tree.map(lambda *x: np.concatenate(x), *parts)
+        features, told = jax.tree.map(lambda *x: np.concatenate(x), *parts)
+        return features, Detections(labels=self.labels, **told)
 
     def features(self, images: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n 512"]:
         """Mean and spread of the last layer. Raises: ValueError if these are no uint8 images."""
-        return self._look(images)[0]
+        return self.look(images)[0]
 
     __call__ = features
 
     def detect(self, images: UInt8[np.ndarray, "n h w 3"]) -> Detections:
         """Raises: ValueError if these are no uint8 images."""
-        return Detections(labels=self.labels, **self._look(images)[1])
+        return self.look(images)[1]
 
 
 # --- alignment ---------------------------------------------------------------------------------
@@ -257,17 +269,18 @@ def _place(x: float, y: float, size: str) -> str:
     return f"at the {words}" if words else "in the centre"
 
 
-def build(labels: Labels, *, width: int = 32, seed: int = 0) -> SceneNetwork:
-    """An untrained detector."""
-    structure, params = split(Detector(labels, width=width, keys=KeySource(jax.random.key(seed))))
-    return SceneNetwork(structure=structure, params=params, labels=labels)
+def build(labels: Labels, *, side: int = 32, width: int = 32, seed: int = 0) -> SceneNetwork:
+    """An untrained detector for pictures of `side` pixels, a multiple of 32."""
+    keys = KeySource(jax.random.key(seed))
+    structure, params = split(Detector(labels, side=side, width=width, keys=keys))
+    return SceneNetwork(structure=structure, params=params, labels=labels, side=side)
 
 
 def load(path: str | Path = WEIGHTS) -> SceneNetwork:
     """The trained detector, in float32.
 
-    The file describes itself: "detector" holds labels and width, "accuracy" how often it was right
-    about scenes that it had not seen (`ldm.scene_networks.examine_detector`).
+    The file describes itself: "detector" holds the arguments of `build`, "accuracy" how often it
+    was right about scenes that it had not seen (`ldm.scene_detector.examine_detector`).
     Raises: ValueError, in one sentence, for a file that is missing or broken.
     """
     described = weights.metadata(path).get("detector")
@@ -276,7 +289,7 @@ def load(path: str | Path = WEIGHTS) -> SceneNetwork:
             f"{path} does not describe a detector; restore it with `git checkout weights`."
         )
     names = {name: tuple(known) for name, known in described["labels"].items()}
-    network = build(Labels(**names), width=described["width"])
+    network = build(Labels(**names), **{k: v for k, v in described.items() if k != "labels"})
     params = weights.load(path, network.params, half_to_float32=True)
     return replace(network, params={name: jax.device_put(params[name]) for name in network.params})
 

@@ -1,0 +1,171 @@
+"""Trains the detector that judges pictures (`ldm.perceptual.scene`) on scenes.
+
+It shares nothing with the small CLIP that conditions the generators, not even the seed. Two thirds
+of what it sees carry faults of generated pictures, so that a soft picture of an owl is an owl.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jaxtyping import Array, Float, Int, UInt8
+from PIL import Image, ImageFilter
+
+from ldm import weights
+from ldm.data import batch_indices
+from ldm.layers import Params, merge
+from ldm.perceptual.scene import Labels, SceneNetwork, alignment, build, load, to_side
+from ldm.profiles import RUNS, WEIGHTS, Profile
+from ldm.scene_truth import cells, vocabulary
+from ldm.scenes import SceneConfig, Scenes
+from ldm.train import Batch, Loss, TrainConfig, fit
+
+TRAINING = TrainConfig(
+    images=130_000, batch=64, warmup_images=5_000, decay_images=40_000, seed=7
+)  # 15 minutes on one core
+
+
+def labels_of(config: SceneConfig) -> Labels:
+    return Labels(
+        objects=vocabulary(config), styles=config.styles, kinds=config.kinds, colours=config.colours
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorSet:
+    """What the detector learns from: pictures and their records as integers."""
+
+    images: UInt8[np.ndarray, "n S S 3"]
+    cells: Int[np.ndarray, "n g g"]
+    style: Int[np.ndarray, " n"]
+    kind: Int[np.ndarray, " n"]
+    colours: Float[np.ndarray, "n colours"]  # one or two of them, sum 1
+
+    @classmethod
+    def of(cls, scenes: Scenes, images: np.ndarray) -> DetectorSet:
+        config = scenes.config
+        records = [scenes.scene(i) for i in range(len(images))]
+        colours = np.array([[c in r.colours for c in config.colours] for r in records], np.float32)
+        return cls(
+            images=images,
+            cells=cells(config, records),
+            style=np.array([config.styles.index(r.style) for r in records], np.int32),
+            kind=np.array([config.kinds.index(r.kind) for r in records], np.int32),
+            colours=colours / colours.sum(1, keepdims=True),
+        )
+
+    def batch(self, step: int, size: int, seed: int) -> Batch:
+        """A function of the step."""
+        i = batch_indices(seed, step, size, len(self.images))
+        names = ("images", "cells", "style", "kind", "colours")
+        return {name: np.asarray(getattr(self, name)[i]) for name in names}
+
+
+def worsen(pixels: Float[Array, "b h w 3"], key: Array) -> Float[Array, "b h w 3"]:
+    """Faults of generated pictures, so that the detector is fair to them; a third stay as they are.
+
+    Each by a random amount a picture: softness of two kinds (binomial blur, half resolution), slow
+    and fast noise, a tint and a change of contrast.
+    """
+    b, h, w, _ = pixels.shape
+    keys = jax.random.split(key, 7)
+
+    def amount(key: Array, most: float) -> Array:
+        """Zero for half of the pictures, else up to `most`."""
+        return most * jnp.maximum(jax.random.uniform(key, (b, 1, 1, 1), minval=-1.0), 0)
+
+    def blur(x: Array) -> Array:
+        for axis in (1, 2):
+            before, after = (jnp.roll(x, shift, axis) for shift in (1, -1))
+            x = (before + 2 * x + after) / 4
+        return x
+
+    half = pixels.reshape(b, h // 2, 2, w // 2, 2, 3).mean((2, 4))
+    soft = jax.image.resize(half, pixels.shape, "linear")
+    slow = jax.random.normal(keys[0], (b, 8, 8, 3))
+    x = pixels + amount(keys[1], 1.0) * (blur(pixels) - pixels)
+    x = x + amount(keys[2], 0.7) * (soft - pixels)
+    x = x + amount(keys[3], 0.15) * jax.image.resize(slow, pixels.shape, "linear")
+    x = x + amount(keys[4], 0.12) * jax.random.normal(keys[5], pixels.shape)
+    tint = jax.random.normal(keys[6], (b, 1, 1, 4))
+    x = x * (1 + 0.06 * tint[..., :1]) + 0.04 * tint[..., 1:]
+    kept = jnp.arange(b)[:, None, None, None] < b // 3
+    return jnp.where(kept, pixels, x)
+
+
+def detector_loss(structure: nnx.GraphDef) -> Loss:
+    """Cross-entropy of every answer; the cells, which are the hardest, count four times."""
+
+    def loss(params: Params, batch: Batch, key: Array) -> tuple[Array, dict[str, Array]]:
+        net = merge(structure, params)
+        told = net.answers(net.features(worsen(to_side(batch["images"], 32 * net.patch), key)))
+        asked = {
+            name: optax.softmax_cross_entropy_with_integer_labels(told[name], batch[name]).mean()
+            for name in ("cells", "style", "kind")
+        }
+        colours = optax.softmax_cross_entropy(told["colours"], batch["colours"]).mean()
+        objects = (batch["cells"] > 0).astype(jnp.float32)
+        right = (told["cells"].argmax(-1) == batch["cells"]).astype(jnp.float32)
+        parts = {**asked, "colours": colours, "named": (right * objects).sum() / objects.sum()}
+        return 4 * asked["cells"] + asked["style"] + asked["kind"] + colours, parts
+
+    return loss
+
+
+def train_detector(profile: Profile, images: int = 0) -> SceneNetwork:
+    """Train the profile's detector, resuming where it stopped, and write its weights.
+
+    The file's metadata holds its accuracy on scenes that it has not seen: of the training's
+    distribution ("val") and of combinations held out from it ("heldout").
+    """
+    config = replace(TRAINING, images=images or TRAINING.images)
+    scenes = Scenes(profile.scenes, "train", profile.data)
+    untrained = build(labels_of(scenes.config), side=scenes.config.size, seed=config.seed)
+    data = DetectorSet.of(scenes, scenes.cached(RUNS / "cache"))
+    state = fit(
+        detector_loss(untrained.structure),
+        untrained.params,
+        lambda step: data.batch(step, config.batch, config.seed),
+        config,
+        folder=RUNS / profile.weights / "train-detector",
+        title="detector",
+    )
+    network = replace(untrained, params=state.ema)
+    accuracy = {
+        part: examine_detector(network, replace(scenes, split=part, n=2000))
+        for part in ("val", "heldout")
+    }
+    path = WEIGHTS / profile.weights / "detector.safetensors"
+    save_detector(path, network, accuracy)
+    return load(path)
+
+
+def save_detector(path: Path, network: SceneNetwork, accuracy: dict[str, dict[str, float]]) -> None:
+    """In half precision, with what `ldm.perceptual.scene.load` needs to know."""
+    described = {"labels": asdict(network.labels), "side": network.side}
+    half = {name: np.asarray(array, np.float16) for name, array in network.params.items()}
+    weights.save(path, half, {"detector": described, "accuracy": accuracy})
+
+
+def examine_detector(network: SceneNetwork, scenes: Scenes) -> dict[str, float]:
+    """`alignment` of real scenes with their own captions; the same after a blur by 1/64 side.
+
+    What it misses here is the detector's own error, to be reported beside every alignment.
+    """
+    records = [scenes.scene(i) for i in range(len(scenes))]
+    images = scenes.images(range(len(scenes)))
+    blurred = np.stack([
+        np.asarray(Image.fromarray(x).filter(ImageFilter.GaussianBlur(scenes.config.size / 64)))
+        for x in images
+    ])  # fmt: skip
+    out = {}
+    for prefix, pictures in (("", images), ("blurred ", blurred)):
+        aligned = alignment(network.detect(pictures), records)
+        out |= {f"{prefix}{name}": round(float(right.mean()), 4) for name, right in aligned.items()}
+    return out | {"n": len(scenes)}
