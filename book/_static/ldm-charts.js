@@ -1,0 +1,106 @@
+// Draws every .ldm-chart of the page: book/build.py put its Vega-Lite specification inside as JSON.
+// One bundle (Vega, Vega-Lite, vega-embed), loaded from this folder when the first chart comes near.
+// Redraws when the reader switches between light and dark, and when the column changes its width.
+(() => {
+  "use strict";
+  const folder = document.currentScript.src;
+
+  let bundle;
+  const embedder = () => bundle ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = new URL("vega.js", folder);
+    script.onload = () => resolve(window.vegaEmbed);
+    script.onerror = () => reject(new Error("vega.js did not load"));
+    document.head.append(script);
+  });
+
+  const LIGHT = { ink: "#3b4350", faint: "#c9ced6", ring: "#ffffff", extent: [0.02, 0.7] };
+  const DARK = { ink: "#c8ced8", faint: "#4a515c", ring: "#121212", extent: [0.38, 1] };
+
+  function config(width) {
+    const c = document.documentElement.dataset.theme === "dark" ? DARK : LIGHT;
+    const font = getComputedStyle(document.body).fontFamily;
+    return {
+      font, background: "transparent",
+      axis: { labelColor: c.ink, titleColor: c.ink, gridColor: c.faint, tickColor: c.faint, labelFont: font, titleFont: font },
+      axisX: { titleLimit: Math.max(120, width - 80) },
+      legend: { labelColor: c.ink, titleColor: c.ink, columns: Math.max(2, Math.floor(width / 120)) },
+      title: { color: c.ink, subtitleColor: c.ink },
+      range: { ordinal: { scheme: "plasma", extent: c.extent } },
+    };
+  }
+
+  // Vega-Lite measures the container for a single view only; stacked views are fitted here: drawn
+  // once with a guess for axes and padding, then again with what they turned out to need.
+  async function fitted(embed, target, spec, options, width) {
+    if (!spec.vconcat) return embed(target, spec, options);
+    let frame = 110;
+    for (let attempt = 0; ; attempt++) {
+      for (const view of spec.vconcat) view.width = Math.max(120, width - frame);
+      const result = await embed(target, spec, options);
+      const over = target.querySelector("svg").getBoundingClientRect().width - width;
+      if (attempt === 2 || Math.abs(over) <= 3) return result;
+      frame += over;
+      result.view.finalize();
+    }
+  }
+
+  const boundParams = (spec) => (spec.params ?? []).filter((p) => p.bind).map((p) => p.name);
+
+  async function draw(box) {
+    const embed = await embedder();
+    const source = box.querySelector("script").textContent;
+    const spec = JSON.parse(source), width = box.clientWidth;
+    if (!width) return;                              // hidden, in a closed fold or tab: drawn when it opens
+    const kept = {};                                 // a slider stays where the reader put it
+    if (box.view) for (const name of boundParams(spec)) kept[name] = box.view.signal(name);
+    box.view?.finalize();
+    let target = box.querySelector(".ldm-chart-view");
+    if (!target) {
+      target = document.createElement("div");
+      target.className = "ldm-chart-view";
+      box.append(target);
+    }
+    const result = await fitted(embed, target, spec, {
+      renderer: "svg", config: config(width), downloadFileName: "chart",
+      actions: { export: true, source: true, compiled: false, editor: false },
+    }, width);
+    box.view = result.view;
+    box.drawnWidth = width;
+    for (const [name, value] of Object.entries(kept)) box.view.signal(name, value);
+    if (Object.keys(kept).length) await box.view.runAsync();
+    box.dataset.drawn = document.documentElement.dataset.theme ?? "light";
+  }
+
+  // one drawing of a chart at a time, and always one more after the last reason to redraw
+  function redraw(box) {
+    box.wanted = (box.wanted ?? 0) + 1;
+    if (box.drawing) return;
+    box.drawing = (async () => {
+      try {
+        for (let seen = 0; seen !== box.wanted;) { seen = box.wanted; await draw(box); }
+      } catch (error) {
+        box.dataset.failed = error.message;
+        console.error(`chart "${box.getAttribute("aria-label")}":`, error);
+      } finally { box.drawing = null; }
+    })();
+  }
+
+  function start() {
+    const charts = [...document.querySelectorAll(".ldm-chart")];
+    if (!charts.length) return;
+    const near = new IntersectionObserver((entries) => {
+      for (const { isIntersecting, target } of entries)
+        if (isIntersecting && !target.view) redraw(target);
+    }, { rootMargin: "600px" });
+    const resized = new ResizeObserver((entries) => {
+      for (const { target } of entries)
+        if (target.view && target.clientWidth && Math.abs(target.clientWidth - target.drawnWidth) > 8) redraw(target);
+    });
+    for (const box of charts) { near.observe(box); resized.observe(box); }
+    new MutationObserver(() => charts.forEach((box) => { if (box.view) redraw(box); }))
+      .observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+    addEventListener("beforeprint", () => charts.forEach((box) => { if (!box.view) redraw(box); }));
+  }
+  document.readyState === "loading" ? addEventListener("DOMContentLoaded", start) : start();
+})();

@@ -1,0 +1,181 @@
+"""Build the book: `python book/build.py`, from book/*.md and the executed notebooks.
+
+    book/, _config.yml, NOTICE, ldm/*.py, build/notebooks/*.ipynb
+      -> build/source    the same tree, charts as HTML, and _static with Vega and MathJax inside
+      -> build/_build/html/index.html
+
+Everything a page needs is in the folder: nothing is fetched, then or later. Warnings are errors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+VEGALITE = "application/vnd.vegalite.v5+json"  # what ldm.charts emits
+RESULTS = "application/vnd.ldm.results+json"  # what ldm.notebook.record emits: not for readers
+
+
+def build(root: Path = ROOT, out: Path = ROOT / "build", notebooks: Path | None = None) -> Path:
+    """Build the book of the repository `root` under `out`; returns its index.html.
+
+    `notebooks` holds the executed notebooks (`out/notebooks`). Raises `ValueError` for one that the
+    table of contents names and that has not been run, `RuntimeError` for a warning of the build.
+    """
+    source = stage(root, out / "source", notebooks or out / "notebooks")
+    jupyter_book = "from jupyter_book.cli.main import main; main()"
+    command = [
+        sys.executable,
+        "-c",
+        jupyter_book,
+        "build",
+        str(source),
+        "--path-output",
+        str(out),
+        "--config",
+        str(source / "_config.yml"),
+        "--toc",
+        str(source / "book/_toc.yml"),
+        "-W",
+        "--keep-going",
+        "--quiet",
+    ]
+    done = subprocess.run(command, env={**os.environ, "PYTHONWARNINGS": "ignore"})
+    if done.returncode:
+        raise RuntimeError("the book has warnings or errors (above): mend them and build again.")
+    for page in (out / "_build/html").rglob("*.html"):
+        text = page.read_text()
+        if (
+            "<link" in text
+        ):  # from file:// a browser may not preload fonts; the icons are drawn as SVG
+            copy(re.sub(r'<link rel="preload" as="font"[^>]*>', "", text).encode(), page)
+    return out / "_build/html/index.html"
+
+
+def stage(root: Path, source: Path, notebooks: Path) -> Path:
+    """Lay out everything the book is made of as one folder, the repository's own layout."""
+    pages = chapters(root / "book/_toc.yml")
+    missing = [
+        p
+        for p in pages
+        if p.startswith("notebooks/")
+        and not (notebooks / p.removeprefix("notebooks/")).with_suffix(".ipynb").is_file()
+    ]
+    if missing:
+        names = ", ".join(page.removeprefix("notebooks/") for page in missing)
+        raise ValueError(
+            f"not executed yet: {names}; `make study` runs all, "
+            f"`make notebook N={missing[0].removeprefix('notebooks/')}` one."
+        )
+    for path in [
+        *root.glob("book/**/*"),
+        *root.glob("ldm/**/*.py"),
+        *root.glob("_config.yml"),
+        *root.glob("NOTICE"),
+    ]:
+        if path.is_file() and path.suffix != ".pyc":
+            copy(path.read_bytes(), source / path.relative_to(root))
+    for page in pages:
+        if page.startswith("notebooks/"):
+            executed = (notebooks / page.removeprefix("notebooks/")).with_suffix(".ipynb")
+            copy(for_readers(executed.read_text()).encode(), (source / page).with_suffix(".ipynb"))
+    vendor(source / "book/_static")
+    return source
+
+
+def copy(data: bytes, target: Path) -> None:
+    """Write only what changed: Sphinx rebuilds a page when its file is newer."""
+    if not target.is_file() or target.read_bytes() != data:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+
+
+def chapters(toc: Path) -> list[str]:
+    """Every page that a table of contents names, its root first."""
+    import yaml
+
+    def files(entry: Any) -> list[str]:
+        if isinstance(entry, list):
+            return [name for item in entry for name in files(item)]
+        if not isinstance(entry, dict):
+            return []
+        own = [entry[key] for key in ("root", "file") if key in entry]
+        return own + [name for value in entry.values() for name in files(value)]
+
+    return files(yaml.safe_load(toc.read_text()))
+
+
+def for_readers(notebook: str) -> str:
+    """An executed notebook with its charts as HTML and without what only machines read."""
+    content = json.loads(notebook)
+    for cell in content["cells"]:
+        kept = []
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if RESULTS in data:
+                continue
+            if VEGALITE in data:
+                output["data"] = {"text/html": chart(data[VEGALITE])}
+            kept.append(output)
+        if "outputs" in cell:
+            cell["outputs"] = kept
+    return json.dumps(content, indent=1)
+
+
+def chart(spec: dict[str, Any]) -> str:
+    """A chart as the element that book/_static/ldm-charts.js fills."""
+    spec = {**spec, "$schema": "https://vega.github.io/schema/vega-lite/v6.json"}
+    label = html.escape(str(spec.get("description", "an interactive chart")))
+    text = json.dumps(spec, separators=(",", ":")).replace("</", "<\\/")
+    return (
+        f'<div class="ldm-chart" role="figure" aria-label="{label}">'
+        f'<script type="application/json">{text}</script>'
+        "<noscript>This chart is drawn by JavaScript.</noscript></div>"
+    )
+
+
+def vendor(static: Path) -> None:
+    """Put Vega (one bundle, by vl-convert) and MathJax (of sphinx-mathjax-offline) into `static`.
+
+    Made at build time from installed packages, so that neither is committed nor fetched.
+    """
+    if not (static / "vega.js").is_file():
+        import vl_convert
+
+        # in a function of its own: the bundle's one-letter names must not become globals
+        copy(f"(()=>{{{vl_convert.javascript_bundle()}}})();".encode(), static / "vega.js")
+    if not (static / "mathjax/tex-chtml.js").is_file():
+        package = importlib.util.find_spec("sphinx-mathjax-offline")
+        if package is None or package.origin is None:
+            raise ValueError(
+                "sphinx-mathjax-offline is not installed: pip install -r requirements.txt."
+            )
+        mathjax = Path(package.origin).parent / "static/mathjax"
+        for part in [mathjax / "tex-chtml.js", *mathjax.glob("output/chtml/fonts/woff-v2/*.woff")]:
+            copy(part.read_bytes(), static / "mathjax" / part.relative_to(mathjax))
+
+
+def main() -> int:
+    """Build, and say where to open it; one sentence and status 1 where it cannot be built."""
+    parser = argparse.ArgumentParser(description="Build the book.")
+    parser.add_argument("--out", type=Path, default=ROOT / "build", help="where it is built")
+    try:
+        index = build(out=parser.parse_args().out)
+    except (ValueError, RuntimeError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"The book: file://{index}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,461 @@
+"""The figures of the book: one function each, from rows (`ldm.results`) to an `altair.Chart`.
+
+A quality is drawn only with its interval and its sample count (`ldm.charts.pick` refuses others).
+All interaction is Vega's own, so a chart is as alive in the built book as in JupyterLab.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from ldm.charts import (
+    INK,
+    best,
+    color,
+    columns,
+    interactive,
+    metric_of,
+    models,
+    pick,
+    quality_axis,
+    theme,
+    tooltip,
+)
+from ldm.stats import frontier
+
+__all__ = [
+    "LiveLoss",
+    "budget_explorer",
+    "guidance_curves",
+    "loss_curve",
+    "optimum_guidance",
+    "quality_vs_compute",
+    "quality_vs_cost",
+    "quality_vs_params",
+    "table1_chart",
+    "theme",
+]
+
+COST = "sampling cost (normalised cost x steps)"
+
+
+def _curves(rows: pd.DataFrame, metric: str, x: alt.X, *, points_only: bool = False) -> alt.Chart:
+    """Value with interval against `x`, a line a model; hovering a legend entry singles one out."""
+    rows = columns(rows)
+    focus = alt.selection_point(fields=["model"], bind="legend", on="pointerover", name="focus")
+    faded = alt.when(focus).then(alt.value(1.0)).otherwise(alt.value(0.15))
+    base = alt.Chart(rows).encode(x=x, color=color(rows), opacity=faded)
+    line = base.mark_line().encode(y=alt.Y("mean(value):Q"), detail="model:N")
+    bars = base.mark_rule().encode(y=quality_axis(metric), y2="hi:Q").encode(y="lo:Q")
+    dots = base.mark_point().encode(y=quality_axis(metric), tooltip=tooltip(rows, metric))
+    layers = [bars, dots] if points_only else [line, bars, dots]
+    return alt.layer(*layers).add_params(focus).properties(width="container", height=330)
+
+
+def quality_vs_compute(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
+    """Quality against training compute = normalised cost x images seen (paper, Fig. 3).
+
+    `rows`: evaluations of every training length at one sampler, step count and guidance.
+    """
+    rows = pick(rows, metric, one=("sampler", "steps", "guidance"))
+    rows["compute"] = rows["norm_cost"] * rows["images_seen"]
+    x = alt.X(
+        "compute:Q",
+        scale=alt.Scale(type="log", nice=False, padding=14),
+        axis=alt.Axis(format="~s", tickCount=6),
+        title="training compute (normalised cost x images seen)",
+    )
+    return _curves(rows, metric, x).properties(
+        description=f"{metric_of(metric).title} against training compute, one curve a model size"
+    )
+
+
+def quality_vs_params(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
+    """Quality of each model after its longest training against its size (paper, Table 1)."""
+    rows = pick(rows, metric, one=("sampler", "steps", "guidance"))
+    rows = rows[rows["images_seen"] == rows.groupby("c")["images_seen"].transform("max")]
+    x = alt.X(
+        "params:Q",
+        scale=alt.Scale(type="log", nice=False, padding=30),
+        title="parameters",
+        axis=alt.Axis(format="~s", tickCount=6),
+    )
+    return _curves(rows, metric, x, points_only=True).properties(
+        description=f"{metric_of(metric).title} against the number of parameters"
+    )
+
+
+def guidance_curves(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
+    """Quality against guidance, one curve a size, a selector for the step count (paper, Fig. 8)."""
+    rows = pick(rows, metric)
+    steps = sorted(int(n) for n in rows["steps"].unique())
+    chosen = alt.param(
+        name="steps_shown",
+        value=steps[-1],
+        bind=alt.binding_radio(options=steps, name="sampling steps"),
+    )
+    chart = _curves(
+        rows, metric, alt.X("guidance:Q", scale=alt.Scale(zero=False, nice=False, padding=14))
+    )
+    return (
+        chart.add_params(chosen)
+        .transform_filter("datum.steps == steps_shown")
+        .properties(description=f"{metric_of(metric).title} against guidance, by step count")
+    )
+
+
+def optimum_guidance(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
+    """The best guidance of each size and step count, and which others it cannot be told from.
+
+    A guidance counts as tied where the lower ends of the two intervals overlap: its good end
+    reaches the best one's bad end.
+    """
+    rows = pick(rows, metric)
+    group = ["c", "steps"]
+    winner = best(rows, group).set_index(group)
+    good, bad = ("lo", "hi") if metric_of(metric).better == "lower" else ("hi", "lo")
+    sign = 1 if good == "lo" else -1
+    limit = rows.set_index(group).index.map(winner[bad])
+    ties = rows[sign * rows[good].to_numpy() <= sign * limit.to_numpy()].groupby(group)["guidance"]
+    winner["tied"] = [f"{lo:g} to {hi:g}" for lo, hi in zip(ties.min(), ties.max(), strict=True)]
+    data = columns(winner.reset_index())
+    base = alt.Chart(data).encode(
+        x=alt.X("steps:O", title="sampling steps", axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("model:O", title=None, sort=models(data)[::-1]),
+        tooltip=[*tooltip(data, metric), alt.Tooltip("tied:N", title="not told apart from")],
+    )
+    tiles = base.mark_rect(cornerRadius=4, stroke=INK, strokeOpacity=0.25).encode(
+        color=alt.Color(
+            "guidance:Q",
+            title="best guidance",
+            scale=alt.Scale(
+                scheme="tealblues",
+                domain=[float(rows["guidance"].min()), float(rows["guidance"].max())],
+            ),
+        )
+    )
+    text = base.mark_text(fontSize=13, fontWeight="bold", color="#10222b", dy=-6).encode(
+        text=alt.Text("guidance:Q", format="~g")
+    )
+    tied = base.mark_text(fontSize=10, color="#10222b", dy=9).encode(text="tied:N")
+    return alt.layer(tiles, text, tied).properties(
+        width="container",
+        height={"step": 46},
+        description=f"guidance with the best {metric_of(metric).title}, by model size and steps",
+    )
+
+
+def quality_vs_cost(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
+    """Quality at the best guidance against sampling cost, with the frontier (paper, Fig. 9).
+
+    Drag over the chart to keep a range of budgets; everything outside it fades.
+    """
+    rows = best(pick(rows, metric), ["c", "steps"]).sort_values("cost")
+    rows["frontier"] = rows["loss"].cummin() * (1 if metric_of(metric).better == "lower" else -1)
+    brush = alt.selection_interval(encodings=["x"], name="budgets")
+    x = alt.X(
+        "cost:Q",
+        scale=alt.Scale(type="log", nice=False, padding=14),
+        title=COST,
+        axis=alt.Axis(format="~g", tickCount=6),
+    )
+    data = columns(rows)
+    base = alt.Chart(data).encode(
+        x=x,
+        color=color(data),
+        opacity=alt.when(brush).then(alt.value(1)).otherwise(alt.value(0.15)),
+    )
+    line = (
+        alt.Chart(data)
+        .mark_line(strokeOpacity=0.5)
+        .encode(x=x, y=quality_axis(metric), color=color(data))
+    )
+    bars = base.mark_rule().encode(y="lo:Q", y2="hi:Q")
+    dots = base.mark_point().encode(y=quality_axis(metric), tooltip=tooltip(data, metric))
+    frontier = (
+        alt.Chart(data)
+        .mark_line(interpolate="step-after", strokeDash=[4, 4], color=INK, strokeWidth=1.5)
+        .encode(x=x, y="frontier:Q")
+    )
+    return alt.layer(frontier, line, bars, dots.add_params(brush)).properties(
+        width="container",
+        height=350,
+        description=f"{metric_of(metric).title} against sampling cost, one curve a model size; "
+        "the dashed line is the best that any model reaches within a budget",
+    )
+
+
+def budget_explorer(rows: pd.DataFrame, metric: str) -> alt.VConcatChart:
+    """Drag a sampling budget: who wins within it, by which setting, and how surely.
+
+    Above, every size at its best guidance against cost, settings beyond the budget faded. Below,
+    the best affordable setting of each size with its interval: the winner filled, and the others
+    marked where their interval overlaps the winner's; at the right the chance that a size is truly
+    the best one within the budget (`ldm.stats.frontier`), so that nobody reads noise as a verdict.
+    """
+    title, better = metric_of(metric)
+    rows = best(pick(rows, metric), ["c", "steps"]).sort_values("cost")
+    data = columns(rows)
+    low, high = np.log10(rows["cost"].min()), np.log10(rows["cost"].max())
+    slider = alt.param(
+        name="budget_log10",
+        value=round(float(low + 0.5 * (high - low)), 2),
+        bind=alt.binding_range(
+            min=float(np.ceil(low * 100) / 100),
+            step=0.01,
+            max=float(np.ceil(high * 100) / 100),
+            name="sampling budget",
+        ),
+    )
+    budget = alt.param(name="budget", expr="pow(10, budget_log10)")
+    order = models(data)
+
+    x = alt.X(
+        "cost:Q",
+        scale=alt.Scale(type="log", nice=False, padding=14),
+        title=COST,
+        axis=alt.Axis(format="~g", tickCount=6),
+    )
+    base = alt.Chart(data).encode(
+        x=x,
+        color=color(data),
+        opacity=alt.condition("datum.cost <= budget * 1.0001", alt.value(1), alt.value(0.13)),
+    )
+    line = (
+        alt.Chart(data)
+        .mark_line(strokeOpacity=0.35)
+        .encode(x=x, y=quality_axis(metric), color=color(data))
+    )
+    bars = base.mark_rule().encode(y="lo:Q", y2="hi:Q")
+    dots = base.mark_point().encode(y=quality_axis(metric), tooltip=tooltip(data, metric))
+    rule = (
+        alt.Chart(pd.DataFrame({"at": [1]}))
+        .transform_calculate(cost="budget")
+        .encode(x=alt.X("cost:Q"))
+    )
+    mark = rule.mark_rule(color=INK, strokeDash=[4, 4])
+    note = (
+        rule.mark_text(align="left", dx=6, y=4, baseline="top", color=INK, fontSize=12)
+        .encode(text=alt.Text("label:N"))
+        .transform_calculate(label="'budget ' + format(budget, '.3~g')")
+    )
+    curves = alt.layer(line, bars, dots, mark, note).properties(width=560, height=260)
+
+    good, bad = ("lo", "hi") if better == "lower" else ("hi", "lo")
+    reach = (
+        f"datum.{good} <= datum.win.{bad}"
+        if better == "lower"
+        else (f"datum.{good} >= datum.win.{bad}")
+    )
+    affordable = (
+        alt.Chart(data)
+        .transform_filter("datum.cost <= budget * 1.0001")
+        .transform_joinaggregate(least="min(loss)", groupby=["model"])
+        .transform_filter("datum.loss == datum.least")
+        .transform_joinaggregate(
+            [alt.JoinAggregateFieldDef(op="argmin", field="loss", **{"as": "win"})]
+        )
+        .transform_calculate(
+            wins="datum.loss == datum.win.loss",
+            verdict=f"datum.loss == datum.win.loss ? 'best' : {reach} ? 'not told apart' : ''",
+            what="datum.setting + (datum.loss == datum.win.loss ? '  ◀ best'"
+            f" : {reach} ? '  ≈ within the error' : '')",
+        )
+        .encode(
+            y=alt.Y("model:O", title=None, scale=alt.Scale(domain=order[::-1])),
+            color=alt.Color("model:O", title=None, scale=alt.Scale(domain=order)),
+        )
+    )
+    values = alt.X(
+        "value:Q",
+        title=title,
+        scale=alt.Scale(zero=False, domain=[float(rows["lo"].min()), float(rows["hi"].max())]),
+    )
+    spans = affordable.mark_rule(strokeWidth=3, strokeOpacity=0.7).encode(x="lo:Q", x2="hi:Q")
+    tops = affordable.mark_point(size=110).encode(
+        x=values,
+        tooltip=tooltip(data, metric),
+        fillOpacity=alt.condition("datum.wins", alt.value(1), alt.value(0.25)),
+    )
+    words = affordable.mark_text(align="left", dy=-14, fontSize=11.5).encode(
+        x=alt.value(6), text="what:N", color=alt.value(INK)
+    )
+    chances = (
+        alt.Chart(_chances(rows))
+        .transform_filter(
+            "datum.budget_from <= budget * 1.0001 && budget * 1.0001 < datum.budget_to"
+        )
+        .mark_text(align="right", dy=-14, fontSize=11.5)
+        .encode(x=alt.value("width"), y=alt.Y("model:O"), color=alt.value(INK), text="label:N")
+    )
+    bests = alt.layer(spans, tops, words, chances).properties(width=560, height={"step": 44})
+    return (
+        alt.vconcat(curves, bests, spacing=18)
+        .add_params(slider, budget)
+        .properties(
+            description=f"drag the sampling budget: {title} of every model size at its best setting"
+        )
+    )
+
+
+def _chances(rows: pd.DataFrame) -> pd.DataFrame:
+    """The chance of each model to be the best, for each stretch of budgets without a change."""
+    sign = np.where(rows["loss"] == rows["value"], 1, -1)
+    ends = np.sort(np.stack([sign * rows["lo"], sign * rows["hi"]]), axis=0)
+    found = frontier(rows.assign(size=rows["model"], value=rows["loss"], lo=ends[0], hi=ends[1]))
+    found["budget_to"] = [*found["budget"][1:], float(10 * found["budget"].max())]
+    return pd.DataFrame(
+        [
+            {
+                "budget_from": row.budget,
+                "budget_to": row.budget_to,
+                "model": model,
+                "label": "best: under 1 %" if chance < 0.01 else f"best: {chance:.0%}",
+            }
+            for row in found.itertuples()
+            for model, chance in row.chances.items()
+        ]
+    )
+
+
+def loss_curve(
+    history: pd.DataFrame | Sequence[dict[str, Any]], *, bins: int = 120
+) -> alt.LayerChart:
+    """Training loss against images seen: mean and 95 % interval of the mean in up to `bins` bins.
+
+    `history`: `loss` and `images_seen` (or `step`), one record an optimizer step; optionally
+    `model`, for a curve each.
+    """
+    data = pd.DataFrame(history)
+    x = "images_seen" if "images_seen" in data else "step"
+    if missing := {"loss", x} - set(data.columns):
+        raise ValueError(f"the history lacks {sorted(missing)}: pass what ldm.train.fit recorded.")
+    if data.empty:
+        raise ValueError("the history is empty: train at least one step before drawing its loss.")
+    if "model" not in data:
+        data["model"] = "loss"
+    data["bin"] = (data[x] - data[x].min()) * bins // (np.ptp(data[x]) + 1)
+    grouped = data.groupby(["model", "bin"], sort=False)
+    spread = 1.96 * grouped["loss"].std().fillna(0) / np.sqrt(grouped["loss"].size())
+    means = pd.DataFrame({"x": grouped[x].mean(), "loss": grouped["loss"].mean()})
+    means = means.assign(lo=means["loss"] - spread, hi=means["loss"] + spread).reset_index()
+    one = means["model"].nunique() == 1
+    hue = alt.Color("model:N", title=None, **({"legend": None} if one else {}))
+    across = alt.X(
+        "x:Q", title=x.replace("_", " "), scale=alt.Scale(nice=False), axis=alt.Axis(format="~s")
+    )
+    base = alt.Chart(means[["model", "x", "loss", "lo", "hi"]]).encode(x=across, color=hue)
+    band = base.mark_area(opacity=0.2).encode(
+        y=alt.Y("lo:Q", scale=alt.Scale(zero=False)), y2="hi:Q"
+    )
+    line = base.mark_line().encode(
+        y=alt.Y("loss:Q", title="training loss"),
+        tooltip=[
+            alt.Tooltip("x:Q", title=x.replace("_", " "), format=",.0f"),
+            alt.Tooltip("loss:Q", format=".4f"),
+            alt.Tooltip("lo:Q", title="from", format=".4f"),
+            alt.Tooltip("hi:Q", title="to (95 % interval of the mean)", format=".4f"),
+        ],
+    )
+    return alt.layer(band, line).properties(
+        width="container", height=240, description="training loss against images seen"
+    )
+
+
+class LiveLoss:
+    """The loss chart of a training that is still going on.
+
+    Call it with one record a step, as `fit(..., on_step=LiveLoss())` would; it redraws in place at
+    most every `every` seconds, and `close()` (or leaving the `with`) draws the end. Outside IPython
+    it only collects `history`. Under papermill, which keeps the last drawing alone, it draws once.
+    """
+
+    def __init__(self, *, every: float = 2.0, live: bool | None = None) -> None:
+        self.history: list[dict[str, Any]] = []
+        self._every, self._last, self._handle = every, time.monotonic(), None
+        self._live = interactive() if live is None else live
+
+    def __call__(self, **record: Any) -> None:
+        self.history.append(record)
+        if self._live and time.monotonic() - self._last > self._every:
+            self._draw()
+
+    def __enter__(self) -> LiveLoss:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Draw everything that was recorded, once more."""
+        if self.history:
+            self._draw()
+
+    def _draw(self) -> None:
+        from IPython import get_ipython
+        from IPython.display import display
+
+        self._last = time.monotonic()
+        if get_ipython() is None:
+            return
+        if self._handle is None:
+            self._handle = display(loss_curve(self.history), display_id=True)
+        else:
+            self._handle.update(loss_curve(self.history))
+
+
+def table1_chart(table: pd.DataFrame) -> alt.LayerChart:
+    """Parameters against GFLOPs of the paper's family: counted here, and as printed in Table 1.
+
+    `table`: `name`, `params`, `gflops` and `gflops_paper` (the printed column). A printed figure
+    more than 2 % away from the count is ringed and named.
+    """
+    data = table.reset_index()[["name", "params", "gflops", "gflops_paper"]].copy()
+    data["off"] = data["gflops_paper"] / data["gflops"] - 1
+    tips = [
+        alt.Tooltip("name:N", title="model"),
+        alt.Tooltip("params:Q", title="parameters", format=",d"),
+        alt.Tooltip("gflops:Q", title="GFLOPs, counted", format=",.2f"),
+        alt.Tooltip("gflops_paper:Q", title="GFLOPs, printed", format=",.1f"),
+        alt.Tooltip("off:Q", title="printed against counted", format="+.1%"),
+    ]
+    log = alt.Scale(type="log", nice=False, padding=20)
+    base = alt.Chart(data).encode(
+        x=alt.X("params:Q", scale=log, title="parameters", axis=alt.Axis(format="~s", tickCount=6)),
+        tooltip=tips,
+    )
+    y = alt.Y(
+        "gflops:Q",
+        scale=log,
+        title="GFLOPs of one evaluation (64x64x4 latents)",
+        axis=alt.Axis(format="~s", tickCount=6),
+    )
+    line = base.mark_line(color=INK, strokeWidth=1).encode(y=y)
+    counted = base.mark_point(size=70, color="#3b7dd8").encode(y=y)
+    wrong = base.transform_filter("abs(datum.off) > 0.02")
+    gap = wrong.mark_rule(color="#d1495b", strokeDash=[3, 3]).encode(
+        y="gflops:Q", y2="gflops_paper:Q"
+    )
+    ring = wrong.mark_point(size=110, filled=False, strokeWidth=2.5, color="#d1495b").encode(
+        y="gflops_paper:Q"
+    )
+    words = (
+        wrong.transform_calculate(
+            text="datum.name + ': ' + format(datum.gflops_paper, '.1f') + ' printed, '"
+            " + format(datum.gflops, '.1f') + ' counted'"
+        )
+        .mark_text(align="left", dx=12, color="#d1495b", fontSize=12)
+        .encode(y="gflops_paper:Q", text="text:N")
+    )
+    return alt.layer(line, gap, counted, ring, words).properties(
+        width="container",
+        height=320,
+        description="parameters against GFLOPs of the 11 models of Table 1; one printed figure is "
+        "far off the line",
+    )

@@ -1,0 +1,96 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Bigger is not always better
+#
+# A text-to-image model draws a picture in steps, and each step costs one pass through a network.
+# Given a budget for a picture, is it better spent on **few steps of a large network** or on
+# **many steps of a small one**? [Mei et al. (2024)](https://arxiv.org/abs/2404.01367) trained
+# eleven sizes of Stable Diffusion's network, from 39 million to 5 billion parameters, and found
+# that the small ones often win.
+#
+# This book runs their study again, on a family small enough for your own machine, with an
+# interval on every number. Drag the budget.
+
+# %% tags=["parameters", "remove-cell"]
+profile = "laptop"  # smoke | laptop | gpu | tpu: whose rows are drawn
+metric = "kid_effnet"  # a name in ldm.charts.METRICS
+
+# %% tags=["remove-cell"]
+import pandas as pd
+from IPython.display import Markdown
+
+from ldm import charts, plots, stats
+from ldm.notebook import ROOT, record
+from ldm.results import Store
+
+rows = Store(ROOT).rows(study="sampling", profile=profile, metric=metric)
+
+# %% tags=["remove-input"]
+plots.budget_explorer(rows, metric)
+
+# %% [markdown]
+# Above, every size at its best guidance, from few steps (left) to many (right). Below, the best
+# that each size can do within the budget. *Best: 87 %* is the chance that a size is truly the
+# best one there, given the intervals; hover over any point for its interval, its setting and the
+# number of pictures behind it. Lower down the page: [how each number is
+# made](../book/protocol.md).
+#
+# ## The answer so far
+
+# %% tags=["remove-input"]
+best = charts.best(charts.pick(rows, metric), ["c", "steps"])
+sign = 1 if charts.metric_of(metric).better == "lower" else -1
+ends = pd.DataFrame({"lo": sign * best["lo"], "hi": sign * best["hi"]})
+winners = stats.frontier(
+    best.assign(size=best["model"], value=best["loss"], lo=ends.min(axis=1), hi=ends.max(axis=1))
+)
+budgets = [
+    winners["budget"].min() * (winners["budget"].max() / winners["budget"].min()) ** share
+    for share in (0, 0.25, 0.5, 0.75, 1)
+]
+answer = pd.DataFrame(
+    [winners[winners["budget"] <= budget * 1.0001].iloc[-1] for budget in budgets]
+)
+answer = answer.assign(budget=[f"{budget:.3g}" for budget in budgets])
+Markdown(
+    f"| sampling budget | best size | its setting | {charts.metric_of(metric).title} | chance to be best |\n"
+    "|---:|---|---|---:|---:|\n"
+    + "\n".join(
+        f"| {row.budget} | {row.size} | {row.setting} | {sign * row.value:.3g} "
+        f"[{min(sign * row.lo, sign * row.hi):.3g}, {max(sign * row.lo, sign * row.hi):.3g}] "
+        f"| {row.chance:.0%} |"
+        for row in answer.itertuples()
+    )
+)
+
+# %% tags=["remove-cell"]
+record(
+    "winners",
+    {
+        row.budget: {"size": row.size, "setting": row.setting, "value": row.value}
+        for row in answer.itertuples()
+    },
+)
+
+# %% [markdown]
+# A budget is in the paper's unit: the cost of one pass, as a share of what the 866M model's
+# costs, times the number of steps. Whether a finding of the paper holds here, and how surely,
+# stands at the end of the chapter that asks it: [pretraining](03_pretraining.ipynb),
+# [sampling](04_sampling.ipynb).
+#
+# ## Three ways on
+#
+# - **Read.** [The data](01_data.ipynb), [the family](02_family.ipynb),
+#   [training](03_pretraining.ipynb), [sampling](04_sampling.ipynb); [what is real here and what
+#   is scaled down](../book/scaled-down.md).
+# - **Run.** One command from a fresh clone, `make study`, makes this book on two cores. Then
+#   change a number: `make notebook N=04_sampling ARGS="-p steps 4,8,16 -p guidance 2,4"`.
+# - **Learn.** [One pass through the code](../book/how-it-works.md), and
+#   [exercises](../book/exercises.md) with folded answers.

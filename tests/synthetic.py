@@ -1,0 +1,96 @@
+"""Made-up rows for tests of charts and of the book: shaped like the study's, true of nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+WIDTHS = {8: (0.55e6, 0.02), 16: (2.13e6, 0.07), 24: (4.76e6, 0.15), 32: (8.45e6, 0.26)}
+
+
+def _row(c: int, **columns: object) -> dict[str, object]:
+    params, norm = WIDTHS[c]
+    value = float(columns["value"])
+    spread = 0.05 * abs(value) + 0.01
+    return {
+        "profile": "laptop",
+        "task": "pretrain",
+        "c": c,
+        "size": f"c{c}",
+        "params": int(params),
+        "gflops": norm * 787.72,
+        "seed": 0,
+        "sampler": "ddim",
+        "protocol": "synthetic",
+        "cost": norm * columns["steps"],
+        "lo": value - spread,
+        "hi": value + spread,
+        "n": 2000,
+        "nfe": pd.NA,
+        **columns,
+    }
+
+
+def _frame(rows: list[dict[str, object]]) -> pd.DataFrame:
+    """Whole numbers as pandas' Int64, as ldm.results reads them."""
+    frame = pd.DataFrame(rows)
+    whole = ["c", "params", "seed", "images_seen", "steps", "nfe", "n"]
+    return frame.astype(dict.fromkeys(whole, "Int64"))
+
+
+def sampling_rows() -> pd.DataFrame:
+    """A guidance x steps x size grid of one distance and one score."""
+    rows = []
+    for c in WIDTHS:
+        for steps in (4, 8, 16, 32, 50):
+            for guidance in (1.5, 2.0, 3.0, 4.0, 6.0, 8.0):
+                level = 3 + 30 / c + 40 / steps**1.2 + 0.5 * (guidance - 2 - 8 / steps) ** 2
+                common = {
+                    "study": "sampling",
+                    "steps": steps,
+                    "guidance": guidance,
+                    "images_seen": 2_000_000,
+                }
+                rows.append(_row(c, metric="kid_effnet", value=level, **common))
+                rows.append(_row(c, metric="alignment", value=1 - level / 60, **common))
+    return _frame(rows)
+
+
+def pretraining_rows() -> pd.DataFrame:
+    """Every training length of every size at one sampler setting."""
+    return _frame(
+        [
+            _row(
+                c,
+                study="pretraining",
+                metric="kid_effnet",
+                steps=50,
+                guidance=3.0,
+                images_seen=seen,
+                value=4 + 40 / (WIDTHS[c][1] * seen / 1e4) ** 0.4,
+            )
+            for c in WIDTHS
+            for seen in (50_000, 200_000, 800_000, 2_000_000)
+        ]
+    )
+
+
+def history() -> list[dict[str, float]]:
+    """A training history of 2,000 steps."""
+    noise = np.random.default_rng(0).normal(size=2000)
+    return [
+        {"images_seen": 64 * (i + 1), "loss": float(0.2 + 0.3 / (1 + i / 100) + 0.02 * noise[i])}
+        for i in range(2000)
+    ]
+
+
+def table1() -> pd.DataFrame:
+    """Three rows in the shape of ldm.cost.table1, one of them off."""
+    return pd.DataFrame(
+        {
+            "name": ["39M", "83M", "866M"],
+            "params": [38800580, 83397412, 865910724],
+            "gflops": [56.06, 101.84, 787.72],
+            "gflops_paper": [25.3, 102.7, 789.3],
+        }
+    )

@@ -1,0 +1,235 @@
+"""The built book in a browser: self-contained, no error, every chart drawn, light and dark.
+
+The real book where `make book` has built one (build/_build/html), and always a small one made from
+tests/data/tour.py. Needs Debian's chromium: `apt-get install chromium`.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import os
+import re
+import shutil
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from ldm import cost
+from tests import tour
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "book"))
+import build  # noqa: E402
+
+ROOT = Path(__file__).parents[1]
+REAL = ROOT / "build/_build/html"
+CHROMIUM = (
+    os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
+needs_browser = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium found: apt-get install chromium, or set CHROMIUM"
+)
+
+
+@functools.cache
+def small_book() -> Path:
+    """A book of one notebook and three pages, built with warnings as errors."""
+    root = tour.executed().parent / "root"
+    shutil.copytree(ROOT / "book", root / "book", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "_config.yml", root)
+    shutil.copy(tour.DATA / "_toc.yml", root / "book/_toc.yml")
+    for page in root.glob("book/*.md"):  # links to chapters that the small book lacks
+        link = r"\[([^\]]*)\]\([^)]+\.(?:ipynb|md)\)"
+        page.write_text(re.sub(link, lambda found: found[1] or "there", page.read_text()))
+    return build.build(root, root / "build", tour.executed().parent).parent
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api").sync_playwright().start()
+    chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    yield chromium
+    chromium.close()
+    playwright.stop()
+
+
+@pytest.fixture(scope="module", params=["small", "real"])
+def site(request):
+    """Address of a book served on this machine, and its pages."""
+    if request.param == "real" and not (REAL / "index.html").is_file():
+        pytest.skip("the real book has not been built: make book")
+    folder = small_book() if request.param == "small" else REAL
+    handler = functools.partial(QuietHandler, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    pages = [
+        str(p.relative_to(folder))
+        for p in sorted(folder.rglob("*.html"))
+        if "_static" not in p.parts and 'http-equiv="Refresh"' not in p.read_text()
+    ]
+    yield f"http://127.0.0.1:{server.server_port}/", pages
+    server.shutdown()
+    server.server_close()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder without a log."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def open_page(browser, address: str, theme: str):
+    """A loaded page, and the list of everything that goes wrong on it from now on."""
+    context = browser.new_context(color_scheme=theme, viewport={"width": 1200, "height": 900})
+    context.set_default_timeout(120_000)  # a busy machine is slow, not wrong
+    page, wrong = context.new_page(), []
+    own = ("data:", "blob:", address.split("/")[0] + "//" + address.split("/")[2] + "/")
+    page.on("request", lambda r: r.url.startswith(own) or wrong.append(f"off the host: {r.url}"))
+    page.on("requestfailed", lambda r: wrong.append(f"failed: {r.url} {r.failure}"))
+    page.on("response", lambda r: r.status >= 400 and wrong.append(f"{r.status}: {r.url}"))
+    page.on("pageerror", lambda e: wrong.append(f"page error: {e}"))
+    page.on("console", lambda m: m.type == "error" and wrong.append(f"console: {m.text}"))
+    page.goto(address, wait_until="load")
+    return page, wrong
+
+
+def charts(page, theme: str) -> list[dict]:
+    """Scroll to every visible chart, wait until it is drawn for `theme`, and describe it."""
+    found = []
+    for box in page.query_selector_all(".ldm-chart"):
+        if not box.evaluate("box => box.clientWidth > 0"):
+            continue  # in a closed fold
+        box.evaluate("box => box.scrollIntoView({block: 'center'})")
+        page.wait_for_function(
+            "([box, theme]) => box.dataset.failed || box.dataset.drawn === theme"
+            " && Math.abs(box.clientWidth - box.drawnWidth) <= 8",
+            arg=[box, theme],
+        )
+        found.append(
+            box.evaluate("""box => ({
+            label: box.getAttribute("aria-label"), failed: box.dataset.failed ?? null,
+            marks: box.querySelectorAll(
+              "svg .mark-symbol path, svg .mark-rect path, svg .mark-area path").length,
+            bad: /NaN|undefined|Infinity/.test(box.querySelector("svg")?.outerHTML ?? "NaN"),
+            over: (box.querySelector("svg")?.getBoundingClientRect().right ?? 0)
+              - box.getBoundingClientRect().right})""")
+        )
+    return found
+
+
+@needs_browser
+def test_every_page_is_self_contained_and_draws_every_chart_light_dark_and_narrow(site, browser):
+    address, pages = site
+    assert len(pages) >= 4
+    drawn = 0
+    for name in pages:
+        page, wrong = open_page(browser, address + name, "light")
+        for theme, width in (("light", 1200), ("dark", 1200), ("dark", 390)):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+            for chart in charts(page, theme):
+                assert not chart["failed"] and chart["marks"] > 0 and not chart["bad"], (
+                    name,
+                    chart,
+                )
+                assert chart["over"] <= 2, f"{name}: wider than {width} px: {chart}"
+                drawn += 1
+        assert not wrong, f"{name}: {wrong}"
+        assert page.evaluate("document.querySelectorAll('img:not([alt])').length") == 0, name
+        page.context.close()
+    assert drawn > 0
+
+
+@needs_browser
+def test_the_book_opens_from_the_disk_and_in_the_dark(browser):
+    page, wrong = open_page(browser, f"file://{small_book()}/notebooks/tour.html", "dark")
+    assert len(charts(page, "dark")) == 8
+    page.wait_for_selector("mjx-container", state="attached")
+    assert not wrong
+    page.context.close()
+
+
+@needs_browser
+def test_the_budget_slider_changes_the_winner_and_survives_a_change_of_theme(browser):
+    page, wrong = open_page(browser, f"file://{small_book()}/notebooks/tour.html", "light")
+    charts(page, "light")
+    box = page.query_selector(".ldm-chart")
+
+    def texts(start: str) -> list[str]:
+        every = box.eval_on_selector_all("svg text", "all => all.map(t => t.textContent)")
+        return [text for text in every if start in text]
+
+    def move(end: str) -> list[str]:
+        before = texts("budget ")
+        box.eval_on_selector(
+            "input[type=range]",
+            """(slider, end) => {
+            slider.value = slider[end]; slider.dispatchEvent(new Event("input")); }""",
+            end,
+        )
+        while texts("budget ") == before:
+            page.wait_for_timeout(20)
+        return texts("◀ best")
+
+    cheapest, dearest = move("min"), move("max")
+    assert len(cheapest) == len(dearest) == 1 and cheapest != dearest
+    budget = texts("budget ")
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.wait_for_function("box => box.dataset.drawn === 'dark'", arg=box)
+    assert texts("budget ") == budget
+    assert not wrong
+    page.context.close()
+
+
+def test_a_chapter_that_was_not_executed_is_one_sentence(tmp_path):
+    with pytest.raises(
+        ValueError, match="not executed yet: 00_answer, .*make notebook N=00_answer"
+    ):
+        build.stage(ROOT, tmp_path / "source", tmp_path / "nothing")
+
+
+def test_markup_inside_a_chart_cannot_end_its_script_and_recorded_numbers_are_not_shown():
+    spec = {"description": 'a "b" <c>', "title": "</script>", "$schema": "x"}
+    element = build.chart(spec)
+    assert element.count("</script>") == 1 and "&quot;b&quot; &lt;c&gt;" in element
+    cells = [
+        {"outputs": [{"data": {build.RESULTS: {"a": 1}}}, {"data": {build.VEGALITE: spec}}]},
+        {"source": "no outputs"},
+    ]
+    shown = json.loads(build.for_readers(json.dumps({"cells": cells})))["cells"]
+    assert [list(o["data"]) for o in shown[0]["outputs"]] == [["text/html"]]
+
+
+def test_every_page_of_the_book_is_in_its_table_of_contents():
+    named = set(build.chapters(ROOT / "book/_toc.yml"))
+    written = {f"book/{p.stem}" for p in ROOT.glob("book/*.md")}
+    assert written <= named
+    assert all((ROOT / f"{page}.py").is_file() for page in named if page.startswith("notebooks/"))
+
+
+def test_the_errata_quote_what_ldm_cost_counts():
+    page = (ROOT / "book/errata.md").read_text()
+    table = cost.table1().set_index("name")
+    row, full = table.loc["39M"], table.loc["866M"]
+    for number in (
+        f"{row.gflops:.1f} GFLOPs",
+        f"{full.gflops:.1f} for",
+        f"{row.norm_cost:.3f}",
+        f"{int(row.params):,}",
+        f"{int(table.loc['223M'].params):,}",
+    ):
+        assert number in page, number
+    assert table.drop("39M").gflops_error.abs().max() < 0.002

@@ -1,0 +1,125 @@
+"""ldm.notebook: parameters are checked first, a run is kept whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+import pytest
+
+from ldm import notebook
+from tests import tour
+
+KNOWN = {"profile": "smoke", "steps": [4, 8, 16], "guidance": 2.0, "seed": 0, "fail": False}
+
+
+@pytest.mark.parametrize(
+    ("text", "like", "expected"),
+    [
+        ("4,8,16", [1, 2], [4, 8, 16]),
+        ("[4, 8]", [1], [4, 8]),
+        ("4", [1], [4]),
+        ("2,4", [1.5], [2.0, 4.0]),
+        ("a,b", ["x"], ["a", "b"]),
+        ("7", 0, 7),
+        ("1e-3", 0.1, 1e-3),
+        ("3", 0.1, 3.0),
+        ("true", False, True),
+        ("no", True, False),
+        ("laptop", "smoke", "laptop"),
+        ("none", None, None),
+        ("12", "smoke", "12"),
+    ],
+)
+def test_text_is_read_as_the_type_of_the_default(text, like, expected):
+    value = notebook.parse(text, like)
+    assert value == expected and type(value) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "like", "expected"),
+    [
+        ("abc", 2.0, "a number"),
+        ("nan", 2.0, "a number"),
+        ("4.5", 4, "a whole number"),
+        ("4,x", [4], "a whole number"),
+        ("maybe", True, "true or false"),
+        ("", 1, "a whole number"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_one_sentence(text, like, expected):
+    with pytest.raises(
+        ValueError, match=rf"^parameter 'it' is .*, expected {expected}, like .*\.$"
+    ):
+        notebook.parse(text, like, "it")
+
+
+def test_an_unknown_parameter_is_named_with_the_known_ones():
+    with pytest.raises(
+        ValueError, match=r"no parameter 'stepz' \(did you mean 'steps'\?\).*guidance, seed"
+    ):
+        notebook.typed({"stepz": "4"}, KNOWN, where="04_sampling")
+
+
+def test_command_line_pairs():
+    assert notebook.pairs(["-p", "steps", "4,8", "-p", "seed", "1"]) == {
+        "steps": "4,8",
+        "seed": "1",
+    }
+    with pytest.raises(ValueError, match="-p name value"):
+        notebook.pairs(["-p", "steps"])
+
+
+def test_defaults_are_read_from_the_parameters_cell(tmp_path):
+    source = tmp_path / "tour.ipynb"
+    source.write_text(notebook.to_ipynb(tour.DATA / "tour.py"))
+    assert notebook.defaults(source) == KNOWN
+    assert json.loads(source.read_text())["metadata"]["kernelspec"]["name"] == "python3"
+
+
+def test_an_unknown_notebook_is_one_sentence(tmp_path):
+    with pytest.raises(ValueError, match=r"no notebook 'ture' in .*known: tour\."):
+        notebook.execute("ture", tmp_path / "out.ipynb", folder=tour.DATA)
+
+
+def test_a_run_keeps_its_parameters_and_recorded_numbers():
+    assert notebook.recorded(tour.executed()) == {
+        "guidance": 4.0,
+        "total_steps": {"sum": 12, "seed": 0},
+    }
+
+
+def test_charts_carry_the_mime_type_that_jupyterlab_draws():
+    outputs = [
+        output
+        for cell in json.loads(tour.executed().read_text())["cells"]
+        for output in cell.get("outputs", [])
+    ]
+    charts = [o for o in outputs if "application/vnd.vegalite.v5+json" in o.get("data", {})]
+    assert len(charts) == 8
+    assert not [o for o in outputs if "ename" in o]
+
+
+def test_a_failed_run_leaves_the_last_good_result_alone(tmp_path):
+    out = tmp_path / "tour.ipynb"
+    out.write_text("the last good one")
+    with pytest.raises(
+        notebook.NotebookFailed, match="cell .*: ValueError: guidance is -1; it must"
+    ):
+        notebook.execute("tour", out, {"fail": "true"}, folder=tour.DATA)
+    assert out.read_text() == "the last good one"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["tour.failed.ipynb", "tour.ipynb"]
+
+
+def test_nothing_runs_with_a_bad_parameter(tmp_path):
+    with pytest.raises(ValueError, match="'guidance' is 'abc', expected a number"):
+        notebook.execute("tour", tmp_path / "tour.ipynb", {"guidance": "abc"}, folder=tour.DATA)
+    assert not list(tmp_path.iterdir())
+
+
+def test_recorded_floats_keep_six_digits_and_tuples_their_names():
+    class Pair(NamedTuple):
+        value: float
+        n: int
+
+    assert notebook._plain(Pair(1 / 3, 3)) == {"value": 0.333333, "n": 3}

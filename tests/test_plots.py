@@ -1,0 +1,195 @@
+"""ldm.plots and ldm.pictures: every figure draws, and none without an interval."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import vl_convert
+from PIL import Image
+
+from ldm import charts, cost, pictures, plots
+from tests import synthetic
+
+KID = "kid_effnet"
+FIGURES = {
+    "quality_vs_compute": lambda: plots.quality_vs_compute(synthetic.pretraining_rows(), KID),
+    "quality_vs_params": lambda: plots.quality_vs_params(synthetic.pretraining_rows(), KID),
+    "guidance_curves": lambda: plots.guidance_curves(synthetic.sampling_rows(), KID),
+    "optimum_guidance": lambda: plots.optimum_guidance(synthetic.sampling_rows(), KID),
+    "quality_vs_cost": lambda: plots.quality_vs_cost(synthetic.sampling_rows(), "alignment"),
+    "budget_explorer": lambda: plots.budget_explorer(synthetic.sampling_rows(), KID),
+    "budget_explorer_up": lambda: plots.budget_explorer(synthetic.sampling_rows(), "alignment"),
+    "loss_curve": lambda: plots.loss_curve(synthetic.history()),
+    "table1_chart": lambda: plots.table1_chart(cost.table1()),
+}
+ROWS = {
+    plots.quality_vs_compute: synthetic.pretraining_rows,
+    plots.quality_vs_params: synthetic.pretraining_rows,
+    plots.guidance_curves: synthetic.sampling_rows,
+    plots.optimum_guidance: synthetic.sampling_rows,
+    plots.quality_vs_cost: synthetic.sampling_rows,
+    plots.budget_explorer: synthetic.sampling_rows,
+}
+
+
+def data_of(chart) -> pd.DataFrame:
+    """The largest table inside a chart."""
+    tables = chart.to_dict()["datasets"].values()
+    return pd.DataFrame(max(tables, key=lambda table: (len(table[0]), len(table))))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("version", ["5.20", "6.4"])  # JupyterLab's Vega-Lite, and the book's
+def test_a_figure_draws_under_both_vega_lites(name, version):
+    spec = FIGURES[name]().to_dict()
+    svg = vl_convert.vegalite_to_svg(spec, vl_version=version, allowed_base_urls=[])
+    assert "mark-" in svg and "NaN" not in svg and "undefined" not in svg
+    assert spec["description"]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_the_same_each_time(name):
+    bundle = FIGURES[name]()._repr_mimebundle_()
+    assert bundle[charts.MIMETYPE]["description"] == bundle["text/plain"]
+    assert json.dumps(FIGURES[name]().to_dict()["datasets"]) == json.dumps(
+        FIGURES[name]().to_dict()["datasets"]
+    )
+
+
+@pytest.mark.parametrize("figure", ROWS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("column", ["lo", "hi", "n"])
+def test_a_row_without_interval_or_n_is_refused(figure, column):
+    rows = ROWS[figure]()
+    rows.loc[rows.index[0], column] = None
+    with pytest.raises(
+        ValueError, match=r"^1 of \d+ rows of 'kid_effnet' have no interval or no n"
+    ):
+        figure(rows, KID)
+    with pytest.raises(ValueError, match=rf"lack the columns \['{column}'\]"):
+        figure(rows.drop(columns=column), KID)
+
+
+@pytest.mark.parametrize("figure", ROWS, ids=lambda f: f.__name__)
+def test_an_unknown_metric_and_no_rows_are_refused(figure):
+    with pytest.raises(ValueError, match="'fid' has no entry .* known: kid_effnet"):
+        figure(ROWS[figure](), "fid")
+    with pytest.raises(ValueError, match="no row holds the metric 'relation'"):
+        figure(ROWS[figure](), "relation")
+
+
+def test_rows_of_two_experiments_are_not_drawn_as_one_curve():
+    rows = synthetic.pretraining_rows()
+    rows.loc[rows.index[0], "guidance"] = 7.0
+    with pytest.raises(ValueError, match=r"rows mix guidance = \[3.0, 7.0\]"):
+        plots.quality_vs_compute(rows, KID)
+    rows = synthetic.sampling_rows()
+    rows.loc[rows.index[0], "protocol"] = "another"
+    with pytest.raises(ValueError, match="rows mix protocol"):
+        plots.quality_vs_cost(rows, KID)
+
+
+def test_every_quality_point_carries_interval_and_n_in_its_tooltip():
+    for name in list(FIGURES)[:7]:
+        text = json.dumps(FIGURES[name]().to_dict())
+        assert all(f'"field": "{field}"' in text for field in ("lo", "hi", "n", "value")), name
+
+
+@pytest.mark.parametrize(("metric", "pick"), [(KID, "idxmin"), ("alignment", "idxmax")])
+def test_the_optimum_is_the_best_row_in_the_metrics_own_direction(metric, pick):
+    rows = synthetic.sampling_rows()
+    drawn = data_of(plots.optimum_guidance(rows, metric)).set_index(["c", "steps"])["guidance"]
+    rows = rows[rows["metric"] == metric]
+    expected = rows.loc[getattr(rows.groupby(["c", "steps"])["value"], pick)()]
+    assert drawn.to_dict() == expected.set_index(["c", "steps"])["guidance"].to_dict()
+
+
+@pytest.mark.parametrize(("metric", "sign"), [(KID, 1), ("alignment", -1)])
+def test_ties_are_the_guidances_whose_interval_reaches_the_best_ones(metric, sign):
+    rows = synthetic.sampling_rows()
+    drawn = data_of(plots.optimum_guidance(rows, metric)).set_index(["c", "steps"])
+    one = rows[(rows["metric"] == metric) & (rows["c"] == 8) & (rows["steps"] == 50)]
+    best = one.loc[(sign * one["value"]).idxmin()]
+    tied = one[(one["lo"] <= best["hi"]) & (one["hi"] >= best["lo"])]["guidance"]
+    assert drawn.loc[(8, 50), "tied"] == f"{tied.min():g} to {tied.max():g}"
+
+
+def test_the_frontier_never_gets_worse_with_more_budget():
+    for metric, sign in ((KID, -1), ("alignment", 1)):
+        drawn = data_of(plots.quality_vs_cost(synthetic.sampling_rows(), metric))
+        assert (sign * drawn.sort_values("cost")["frontier"].diff().dropna() >= 0).all()
+
+
+@pytest.mark.parametrize("metric", [KID, "alignment"])
+def test_chances_sum_to_one_and_favour_the_winner(metric):
+    rows = charts.best(charts.pick(synthetic.sampling_rows(), metric), ["c", "steps"])
+    chances = plots._chances(rows.sort_values("cost"))
+    share = chances["label"].str.extract(r"(\d+)%")[0].astype(float).fillna(0)
+    for _, group in share.groupby(chances["budget_from"]):
+        assert 97 <= group.sum() <= 103
+    cheapest = chances[chances["budget_from"] == chances["budget_from"].min()]
+    assert list(cheapest["label"]) == ["best: 100%"]  # only one size can be afforded
+
+
+def test_the_loss_keeps_its_mean_and_refuses_nothing_to_draw():
+    history = pd.DataFrame(synthetic.history())
+    drawn = data_of(plots.loss_curve(history, bins=100))
+    assert len(drawn) == 100
+    assert drawn["loss"].mean() == pytest.approx(history["loss"].mean(), rel=1e-3)
+    assert (drawn["lo"] <= drawn["loss"]).all() and (drawn["loss"] <= drawn["hi"]).all()
+    with pytest.raises(ValueError, match="history is empty"):
+        plots.loss_curve(history.iloc[:0])
+    with pytest.raises(ValueError, match=r"lacks \['loss'\]"):
+        plots.loss_curve(history.drop(columns="loss"))
+
+
+def test_the_live_loss_collects_without_a_notebook():
+    with plots.LiveLoss() as live:
+        live(images_seen=64, loss=1.0)
+    assert live.history == [{"images_seen": 64, "loss": 1.0}]
+
+
+def test_table_1s_odd_row_is_the_only_one_marked():
+    drawn = data_of(plots.table1_chart(cost.table1()))
+    assert list(drawn[drawn["off"].abs() > 0.02]["name"]) == ["39M"]
+
+
+def decoded(html: str) -> list[np.ndarray]:
+    """The pictures inside HTML."""
+    parts = html.split('src="data:image/webp;base64,')[1:]
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(p.split('"')[0])))) for p in parts]
+
+
+def test_a_strip_shows_each_picture_with_its_label_as_alternative_text():
+    images = np.zeros((2, 64, 64, 3), np.uint8)
+    images[1, :, :, 0] = 250
+    html = pictures.picture_strip(images, ["dark", 'a "red" <one>'])._repr_html_()
+    assert 'alt="dark"' in html and 'alt="a &quot;red&quot; &lt;one&gt;"' in html
+    dark, red = decoded(html)
+    assert dark.shape == (128, 128, 3)
+    assert np.abs(red.mean((0, 1)) - [250, 0, 0]).max() < 6 and dark.mean() < 6
+
+
+def test_a_grid_names_rows_and_columns():
+    html = pictures.picture_grid(
+        np.zeros((2, 3, 32, 32, 3), np.uint8), ["c 8", "c 16"], ["4", "8", "16"]
+    )
+    text = html._repr_html_()
+    assert text.count("<img") == 6 and 'alt="c 16, 8"' in text and text.count('scope="col"') == 3
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((2, 8, 8, 3), np.float32), "must be uint8"),
+        (np.zeros((2, 8, 8, 1), np.uint8), "last one RGB"),
+        (np.zeros((3, 8, 8, 3), np.uint8), "3 pictures need as many labels, not 2"),
+    ],
+)
+def test_a_strip_refuses_what_it_cannot_show(images, message):
+    with pytest.raises(ValueError, match=message):
+        pictures.picture_strip(images, ["a", "b"])
