@@ -22,7 +22,7 @@ from ldm.data import batch_indices
 from ldm.layers import Params, merge
 from ldm.perceptual.scene import Labels, SceneNetwork, alignment, build, load, to_side
 from ldm.profiles import RUNS, WEIGHTS, Profile
-from ldm.scene_truth import cells, vocabulary
+from ldm.scene_truth import cover, vocabulary
 from ldm.scenes import SceneConfig, Scenes
 from ldm.train import Batch, Loss, TrainConfig, fit
 
@@ -42,7 +42,8 @@ class DetectorSet:
     """What the detector learns from: pictures and their records as integers."""
 
     images: UInt8[np.ndarray, "n S S 3"]
-    cells: Int[np.ndarray, "n g g"]
+    cells: Int[np.ndarray, "n g g"]  # the object, as `scene_truth.cover` gives it
+    shares: Float[np.ndarray, "n g g"]
     style: Int[np.ndarray, " n"]
     kind: Int[np.ndarray, " n"]
     colours: Float[np.ndarray, "n colours"]  # one or two of them, sum 1
@@ -51,10 +52,12 @@ class DetectorSet:
     def of(cls, scenes: Scenes, images: np.ndarray) -> DetectorSet:
         config = scenes.config
         records = [scenes.scene(i) for i in range(len(images))]
+        labels, shares = cover(config, records)
         colours = np.array([[c in r.colours for c in config.colours] for r in records], np.float32)
         return cls(
             images=images,
-            cells=cells(config, records),
+            cells=labels,
+            shares=shares,
             style=np.array([config.styles.index(r.style) for r in records], np.int32),
             kind=np.array([config.kinds.index(r.kind) for r in records], np.int32),
             colours=colours / colours.sum(1, keepdims=True),
@@ -63,7 +66,7 @@ class DetectorSet:
     def batch(self, step: int, size: int, seed: int) -> Batch:
         """A function of the step."""
         i = batch_indices(seed, step, size, len(self.images))
-        names = ("images", "cells", "style", "kind", "colours")
+        names = ("images", "cells", "shares", "style", "kind", "colours")
         return {name: np.asarray(getattr(self, name)[i]) for name in names}
 
 
@@ -100,20 +103,28 @@ def worsen(pixels: Float[Array, "b h w 3"], key: Array) -> Float[Array, "b h w 3
 
 
 def detector_loss(structure: nnx.GraphDef) -> Loss:
-    """Cross-entropy of every answer; the cells, which are the hardest, count four times."""
+    """Cross-entropy of every answer; the cells, which are the hardest, count four times.
+
+    A cell should name its object with the probability of the share that the object covers.
+    """
+    cross_entropy = optax.softmax_cross_entropy_with_integer_labels
 
     def loss(params: Params, batch: Batch, key: Array) -> tuple[Array, dict[str, Array]]:
         net = merge(structure, params)
         told = net.answers(net.features(worsen(to_side(batch["images"], 32 * net.patch), key)))
-        asked = {
-            name: optax.softmax_cross_entropy_with_integer_labels(told[name], batch[name]).mean()
-            for name in ("cells", "style", "kind")
-        }
-        colours = optax.softmax_cross_entropy(told["colours"], batch["colours"]).mean()
-        objects = (batch["cells"] > 0).astype(jnp.float32)
+        shares, empty = batch["shares"], jnp.zeros_like(batch["cells"])
+        cells = shares * cross_entropy(told["cells"], batch["cells"])
+        cells = cells + (1 - shares) * cross_entropy(told["cells"], empty)
+        within = (shares > 0.9).astype(jnp.float32)
         right = (told["cells"].argmax(-1) == batch["cells"]).astype(jnp.float32)
-        parts = {**asked, "colours": colours, "named": (right * objects).sum() / objects.sum()}
-        return 4 * asked["cells"] + asked["style"] + asked["kind"] + colours, parts
+        parts = {
+            "cells": cells.mean(),
+            "style": cross_entropy(told["style"], batch["style"]).mean(),
+            "kind": cross_entropy(told["kind"], batch["kind"]).mean(),
+            "colours": optax.softmax_cross_entropy(told["colours"], batch["colours"]).mean(),
+            "named": (right * within).sum() / within.sum(),
+        }
+        return 4 * parts["cells"] + parts["style"] + parts["kind"] + parts["colours"], parts
 
     return loss
 

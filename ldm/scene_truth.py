@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from ldm.perceptual.scene import GRID
 from ldm.scenes import Scene, SceneConfig, emojis
@@ -70,6 +70,31 @@ def cells(config: SceneConfig, scenes: Sequence[Scene]) -> Int[np.ndarray, "n g 
             xs, ys = (x0 < centres) & (centres < x1), (y0 < centres) & (centres < y1)
             grid[ys[:, None] & xs[None]] = numbers[thing.name]
     return out
+
+
+def cover(
+    config: SceneConfig, scenes: Sequence[Scene]
+) -> tuple[Int[np.ndarray, "n g g"], Float[np.ndarray, "n g g"]]:
+    """The object that covers most of each cell, numbered as in `cells`, and the share it covers.
+
+    Shares place a box more exactly than a cell's width: their centroid is the box's centre.
+    """
+    numbers = {name: i for i, name in enumerate(vocabulary(config), 1)}
+    side = config.size / GRID
+    edges = np.arange(GRID) * side
+
+    def along(low: int, high: int) -> np.ndarray:
+        return np.clip(np.minimum(edges + side, high) - np.maximum(edges, low), 0, None) / side
+
+    shape = (len(scenes), GRID, GRID)
+    labels, shares = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
+    for label, share, scene in zip(labels, shares, scenes, strict=True):
+        for thing in scene.objects:
+            x0, y0, x1, y1 = thing.box
+            here = along(y0, y1)[:, None] * along(x0, x1)[None]
+            label[here > share] = numbers[thing.name]
+            share[:] = np.maximum(share, here)
+    return labels, shares
 
 
 def one_changed(
