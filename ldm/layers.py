@@ -32,6 +32,11 @@ def uniform(key: Array, shape: tuple[int, ...], fan_in: int) -> Array:
     return jax.random.uniform(key, shape, jnp.float32, -bound, bound)
 
 
+def matmul(x: Float[Array, "... i"], weight: Float[Array, "i o"]) -> Float[Array, "... o"]:
+    """x W as a product of two matrices: XLA's CPU gradient of W is up to ten times faster so."""
+    return (x.reshape(-1, x.shape[-1]) @ weight).reshape(*x.shape[:-1], -1)
+
+
 def conv2d(x: Float[Array, "b h w i"], kernel: Float[Array, "k k i o"], *, stride: int = 1) -> Array:
     """A k x k convolution, zero padding k // 2 on each side.
 
@@ -46,7 +51,7 @@ def conv2d(x: Float[Array, "b h w i"], kernel: Float[Array, "k k i o"], *, strid
             x, kernel, (stride, stride), [(pad, pad)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
     if k == 1 and stride == 1:
-        return x @ kernel[0, 0]
+        return matmul(x, kernel[0, 0])
     rows, cols = (-(-h // stride), -(-w // stride))
     ys = [i for i in range(k) if any(0 <= r * stride + i - pad < h for r in range(rows))]
     xs = [j for j in range(k) if any(0 <= c * stride + j - pad < w for c in range(cols))]
@@ -57,7 +62,7 @@ def conv2d(x: Float[Array, "b h w i"], kernel: Float[Array, "k k i o"], *, strid
         for j in xs
     ]
     matrix = kernel[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1].reshape(-1, kernel.shape[-1])
-    return jnp.concatenate(taps, -1) @ matrix
+    return matmul(jnp.concatenate(taps, -1), matrix)
 
 
 class Conv(nnx.Module):
@@ -82,7 +87,7 @@ class Linear(nnx.Module):
             self.bias = nnx.Param(uniform(keys(), (outputs,), inputs))
 
     def __call__(self, x: Float[Array, "... i"]) -> Float[Array, "... o"]:
-        y = x @ self.weight[...]
+        y = matmul(x, self.weight[...])
         return y + self.bias[...] if hasattr(self, "bias") else y
 
 

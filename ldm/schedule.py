@@ -20,8 +20,8 @@ Spacing = Literal["trailing", "leading", "linspace"]
 class Schedule:
     """Signal and noise levels at the training times; variance preserving, alpha^2 + sigma^2 = 1."""
 
-    alpha: Float[np.ndarray, "T"]  # float64, falling
-    sigma: Float[np.ndarray, "T"]  # float64, rising
+    alpha: Float[np.ndarray, " T"]  # float64, falling
+    sigma: Float[np.ndarray, " T"]  # float64, rising
 
     def __post_init__(self):
         if self.alpha.shape != self.sigma.shape or self.alpha.ndim != 1:
@@ -31,7 +31,7 @@ class Schedule:
             )
 
     @classmethod
-    def from_betas(cls, betas: Float[np.ndarray, "T"]) -> Schedule:
+    def from_betas(cls, betas: Float[np.ndarray, " T"]) -> Schedule:
         """alpha_t^2 = prod_{s<=t} (1 - beta_s) (Ho et al. 2020, eq. 4)."""
         signal = np.cumprod(1 - np.asarray(betas, np.float64))
         return cls(alpha=np.sqrt(signal), sigma=np.sqrt(1 - signal))
@@ -46,7 +46,7 @@ class Schedule:
         """The number of training times, 1000."""
         return len(self.alpha)
 
-    def times(self, n: int, spacing: Spacing = "trailing") -> Int[np.ndarray, "n"]:
+    def times(self, n: int, spacing: Spacing = "trailing") -> Int[np.ndarray, " n"]:
         """The n falling times at which a sampler asks the network (Lin et al. 2024, table 2).
 
         trailing starts at the very last time; leading (offset 1, as SD was released with) leaves out
