@@ -1,0 +1,63 @@
+# Two commands: `make study` runs the study and builds the book, `make test` checks everything.
+# Both can be stopped at any moment and go on where they were.
+
+PROFILE ?= laptop
+VENV := .venv
+PY := $(VENV)/bin/python
+CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+
+BUILD := build/$(PROFILE)
+
+# Compiled programs are kept, so that a second run does not compile again.
+export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.jax_cache
+export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0.5
+export PYTHONUNBUFFERED = 1
+
+# An environment is named by the hash of what was asked for: the same list is installed once.
+hash = $(shell cat $(1) constraints.txt | cksum | cut -d' ' -f1)
+ENV := $(VENV)/ready-$(call hash,requirements.txt)
+DEV := $(VENV)/dev-$(call hash,requirements.txt requirements-dev.txt)
+
+.PHONY: help study notebook book compact bench test lint readme env dev
+.DEFAULT_GOAL := help
+
+help:  ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+study: $(ENV)  ## run the notebooks at PROFILE (laptop) and build the book
+	@$(PY) -m snakemake --cores $(CORES) --config profile=$(PROFILE) --quiet host rules reason \
+	    --rerun-incomplete --nolock --scheduler greedy
+	@echo "The book is built; open file://$(CURDIR)/$(BUILD)/_build/html/index.html"
+
+notebook: $(ENV)  ## run one notebook anew: make notebook N=04_sampling ARGS="-p steps 4,8"
+	@test -n "$(N)" || { echo 'Which notebook? For instance: make notebook N=04_sampling'; exit 2; }
+	@$(PY) -m ldm notebook $(N) --profile $(PROFILE) --out $(BUILD)/notebooks/$(N).ipynb $(ARGS)
+
+book: $(ENV)  ## build the book from the notebooks as last executed
+	@$(PY) book/build.py --out $(BUILD)
+
+compact: $(ENV)  ## merge the rows of runs/ into results/, the files to commit
+	@$(PY) -m ldm compact
+
+bench: $(DEV)  ## images a second, beside the same network in torch
+	@$(PY) -m benchmarks
+
+test: $(DEV) lint  ## run every test
+	@$(PY) -m pytest -n 2 --dist worksteal $(ARGS)
+
+lint: $(DEV)  ## style, and the order of imports
+	@$(PY) -m ruff check .
+	@$(VENV)/bin/lint-imports --no-logo
+
+readme: $(ENV)  ## write the list of files in README.md anew, from their docstrings
+	@$(PY) tests/test_readme.py
+
+env: $(ENV)  ## the environment of the study
+dev: $(DEV)  ## the environment of the tests
+
+$(ENV):
+	@tools/environment $(VENV) requirements.txt $@
+
+$(DEV):
+	@tools/environment $(VENV) requirements-dev.txt $@
+	@touch $(ENV)

@@ -1,0 +1,45 @@
+"""The study as a graph: notebooks in the order of what they build on, then the book.
+
+`make study` calls this. A notebook runs again when its source, the package, the weights or the shipped
+results have changed; the rows of its cells are keyed by what made them, so only what is new is computed.
+"""
+
+import sys
+from glob import glob
+
+PROFILE = config.get("profile", "laptop")
+BUILD = f"build/{PROFILE}"
+# notebook -> those whose cells it builds on; the others do not wait for each other
+AFTER = {
+    "01_data": [],
+    "02_family": [],
+    "03_pretraining": ["01_data"],
+    "04_sampling": ["03_pretraining"],
+    "00_answer": ["03_pretraining", "04_sampling"],
+}
+LIGHT = ("01_data", "02_family")  # one core is enough
+
+
+rule book:
+    input:
+        expand(BUILD + "/notebooks/{name}.ipynb", name=AFTER),
+        "_config.yml",
+        [path for path in glob("book/**", recursive=True) if "." in path and "__pycache__" not in path],
+    output:
+        touch(BUILD + "/book.done"),
+    shell:
+        "{sys.executable} book/build.py --out {BUILD}"
+
+
+rule notebook:
+    input:
+        lambda wildcards: expand(BUILD + "/notebooks/{name}.ipynb", name=AFTER[wildcards.name]),
+        "notebooks/{name}.py",
+        glob("ldm/**/*.py", recursive=True),
+        glob("weights/**/*.safetensors", recursive=True),
+        glob("results/*.parquet"),
+    output:
+        BUILD + "/notebooks/{name}.ipynb",
+    threads: lambda wildcards: 1 if wildcards.name in LIGHT else workflow.cores
+    shell:
+        "{sys.executable} -m ldm notebook {wildcards.name} --profile {PROFILE} --out {output}"
