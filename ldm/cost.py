@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -245,3 +245,23 @@ def erratum() -> str:
         f"{row.gflops:.1f} / {full.gflops:.1f} = {row.norm_cost:.2f}: the normalised cost is "
         "right, the GFLOPs are not."
     )
+
+
+def family_table(sizes: Iterable[int], **shape: int) -> Table:
+    """What the models of these widths cost on one's own latents; `shape` is (size, tokens, context).
+
+    Columns: `c`, `params`, `gflops` (of one pass on one image), `norm_cost` (relative to c = 320 on
+    the same latents, the paper's unit), `groups`, `heads`.
+    """
+    rows = [
+        {
+            "c": c,
+            "params": unet_params(c, shape.get("context", 1024)),
+            "gflops": round(unet_gflops(c, **shape), 4),
+            "norm_cost": round(norm_cost(c, **shape), 5),
+            "groups": groups(c),
+            "heads": heads(c),
+        }
+        for c in sizes
+    ]
+    return Table(rows)

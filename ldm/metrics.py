@@ -295,9 +295,18 @@ def kid(fake: np.ndarray, real: Sample) -> Estimate:
     counts the sampling of the reference too. 2,000 reference images are plenty; 20,000 take a
     hundred times as long.
     """
+    return kid_influence(fake, real)[0]
+
+
+def kid_influence(fake: np.ndarray, real: Sample) -> tuple[Estimate, np.ndarray]:
+    """`kid`, and the influence of each generated image on it (n,), of mean 0.
+
+    Kept, the influences of two settings on the same captions and noise give the interval of their
+    difference without the features (`kid_difference` less the reference's own share).
+    """
     value, of_fake, of_real = _kid(_checked(fake), real)
     variance = _standard_error(of_fake) ** 2 + _standard_error(of_real) ** 2
-    return Estimate.of(value, np.sqrt(variance), len(fake))
+    return Estimate.of(value, np.sqrt(variance), len(fake)), of_fake
 
 
 def kid_difference(fake_a: np.ndarray, fake_b: np.ndarray, real: Sample) -> Estimate:

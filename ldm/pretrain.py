@@ -61,6 +61,7 @@ def pretrain(
     root: Path = RUNS,
     start: Params | None = None,
     on_log: Callable[[dict[str, Any]], None] = lambda record: None,
+    log_steps: int = 20,
 ) -> TrainState:
     """Train width c; keep a model at each length and checkpoints to resume from, all under `root`.
 
@@ -82,7 +83,7 @@ def pretrain(
         loss, start or params, lambda step: data.batch(seed, step, config.batch), config,
         folder=root / profile.weights / f"train-c{c}-s{seed}",
         lengths=profile.lengths if lengths is None else lengths,
-        on_length=keep, on_log=on_log, title=f"pretrain c={c}",
+        on_length=keep, on_log=on_log, log_steps=log_steps, title=f"pretrain c={c}",
     )  # fmt: skip
 
 

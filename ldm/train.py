@@ -24,7 +24,6 @@ from tqdm import tqdm
 from ldm.checkpoint import TrainCheckpoints
 from ldm.layers import Params
 
-LOG_STEPS = 20  # between two looks at the loss: looking makes the host wait for the device
 SAVE_SECONDS = 120  # between two checkpoints
 
 Batch = dict[str, Array]
@@ -55,10 +54,10 @@ class TrainConfig:
 
     def rate(self, step: Array) -> Array:
         """Learning rate at an optimiser step (EDM2, eq. 67, with linear warm-up)."""
-        images = (step + 1) * self.batch
-        return self.learning_rate * jnp.minimum(
-            jnp.minimum(images / self.warmup_images, 1), jnp.sqrt(self.decay_images / jnp.maximum(images, self.decay_images))
-        )
+        images = (step.astype(jnp.float32) + 1) * self.batch
+        warmup = jnp.minimum(images / self.warmup_images, 1.0)
+        decay = jnp.sqrt(self.decay_images / jnp.maximum(images, float(self.decay_images)))
+        return self.learning_rate * jnp.minimum(warmup, decay)
 
     def optimizer(self) -> optax.GradientTransformation:
         return optax.chain(optax.clip_by_global_norm(self.clip), optax.adam(self.rate, b1=0.9, b2=0.99))
@@ -84,7 +83,7 @@ def make_train_step(loss: Loss, config: TrainConfig) -> Callable[[TrainState, Ba
         (value, parts), grads = jax.value_and_grad(loss, has_aux=True)(state.params, batch, key)
         updates, opt = tx.update(grads, state.opt, state.params)
         params = optax.apply_updates(state.params, updates)
-        beta = (1 - 1 / (state.step + 1.0)) ** (config.ema + 1)  # EDM2, eq. 121
+        beta = (1 - 1 / (state.step.astype(jnp.float32) + 1)) ** (config.ema + 1.0)  # EDM2, eq. 121
         ema = jax.tree.map(lambda e, p: beta * e + (1 - beta) * p, state.ema, params)
         logs = {"loss": value, "grad_norm": optax.global_norm(grads), **parts}
         return TrainState(state.step + 1, params, ema, opt), logs
@@ -106,6 +105,7 @@ def fit(
     lengths: Sequence[int] = (),
     on_length: Callable[[int, Params], None] = lambda images, ema: None,
     on_log: Callable[[dict[str, Any]], None] = lambda record: None,
+    log_steps: int = 20,
     title: str = "training",
 ) -> TrainState:
     """Train from where the checkpoints in `folder` end (or from the start) to `config.images`.
@@ -113,7 +113,8 @@ def fit(
     Args:
         batches: step -> batch, a pure function, so that a resumed run is the undisturbed one.
         lengths: at these numbers of images seen `on_length(images, averaged weights)` is called.
-        on_log: gets a dict every `LOG_STEPS` steps: images, loss and its parts, images a second.
+        on_log: gets a dict every `log_steps` steps (looking makes the host wait for the device):
+            images_seen, loss and its parts, images a second.
 
     Interrupted (Ctrl-C), it saves before it leaves. Raises `Diverged` when the loss is not finite: the
     checkpoints then end before that step.
@@ -134,7 +135,7 @@ def fit(
             state, logs = train_step(state, batches(step))
             done = step + 1
             bar.update(config.batch)
-            if done % LOG_STEPS == 0 or done == config.steps or done in at:
+            if done % log_steps == 0 or done == config.steps or done in at:
                 record = {name: float(value) for name, value in logs.items()}
                 if not math.isfinite(record["loss"]):
                     raise Diverged(
@@ -144,7 +145,7 @@ def fit(
                 good = done
                 seconds = time.monotonic() - began
                 bar.set_postfix(loss=f"{record['loss']:.4f}", refresh=False)
-                on_log({"images": done * config.batch, "images_a_second": (done - start) * config.batch / seconds, **record})
+                on_log({"images_seen": done * config.batch, "images_a_second": (done - start) * config.batch / seconds, **record})
                 if checkpoints and (time.monotonic() - saved > SAVE_SECONDS or done == config.steps):
                     checkpoints.save(done, state._asdict())
                     saved = time.monotonic()

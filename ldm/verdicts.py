@@ -1,0 +1,136 @@
+"""The paper's findings as questions to rows: each verdict is holds, fails or undecided, with its effect.
+
+A finding is asked of every quality metric that the rows hold, since metrics may disagree; nothing is
+decided by eye. Rows come from `ldm.results`; uncertainty is propagated by drawing worlds from the
+rows' intervals (a parametric bootstrap).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import kendalltau
+
+from ldm.metrics import Z, Estimate
+from ldm.stats import crossover, frontier
+
+WORLDS = 2000
+SURE = 0.975  # a chance from which on a statement is taken to hold
+HIGHER_IS_BETTER = {"alignment", "subject", "style", "kind", "colours", "relation"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """An answer: `effect` is in the unit that `meaning` names."""
+
+    finding: str
+    answer: str  # "holds", "fails" or "undecided"
+    metric: str
+    effect: Estimate
+    meaning: str
+    asked: str  # of which models and settings
+
+    def __str__(self) -> str:
+        e = self.effect
+        return (
+            f"**{self.finding} {self.answer}** by {self.metric}: {self.meaning} {e.value:.3g} "
+            f"[{e.lo:.3g}, {e.hi:.3g}]; asked of {self.asked}."
+        )
+
+
+def loss_of(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Rows of one metric with `value`, `lo`, `hi` turned so that lower is better, and `size` = c."""
+    rows = rows[rows["metric"] == metric].copy()
+    if rows.empty:
+        raise ValueError(f"no row holds the metric {metric!r}: run the cells that measure it.")
+    if metric in HIGHER_IS_BETTER:
+        rows["value"], rows["lo"], rows["hi"] = -rows["value"], -rows["hi"], -rows["lo"]
+    return rows.assign(size=rows["c"].astype(int))
+
+
+def worlds(rows: pd.DataFrame, seed: int = 0) -> np.ndarray:
+    """(WORLDS, rows): values drawn from each row's interval, taken as normal."""
+    se = (rows["hi"] - rows["lo"]).to_numpy(float) / (2 * Z)
+    noise = np.random.default_rng(seed).standard_normal((WORLDS, len(rows)))
+    return rows["value"].to_numpy(float) + se * noise
+
+
+def f1(rows: pd.DataFrame, metric: str) -> Verdict:
+    """F1: pretraining quality follows training compute, over all sizes and lengths (section 3.1, Fig. 3).
+
+    The effect is Kendall's rank correlation of quality with compute = normalised cost x images seen.
+    Holds where its interval lies above 1/2, fails where it lies below.
+    """
+    rows = loss_of(rows, metric)
+    compute = (rows["cost"] / rows["steps"] * rows["images_seen"]).to_numpy(float)
+    if len(rows) < 4 or len(set(compute)) < 4:
+        raise ValueError(f"F1 needs rows at 4 or more amounts of compute, not {len(set(compute))}; run more lengths or sizes.")
+    draws = [-kendalltau(compute, world).statistic for world in worlds(rows)[:500]]
+    value = -kendalltau(compute, rows["value"].to_numpy(float)).statistic
+    effect = Estimate(float(value), *map(float, np.quantile(draws, [0.025, 0.975])), int(rows["n"].min()))
+    answer = "holds" if effect.lo > 0.5 else "fails" if effect.hi < 0.5 else "undecided"
+    return Verdict(
+        finding="F1", answer=answer, metric=metric, effect=effect,
+        meaning="rank correlation of quality with training compute",
+        asked=f"{len(rows)} models (c = {', '.join(map(str, sorted(set(rows['size']))))})",
+    )  # fmt: skip
+
+
+def f3(rows: pd.DataFrame, metric: str) -> Verdict:
+    """F3: at a small sampling budget a smaller model beats the largest (section 3.3, Fig. 9).
+
+    The budget is the least that the largest model can use. The effect is how much better the best
+    smaller model is there, in the metric's unit; the finding holds or fails where its interval
+    excludes 0. Every size is taken at its best setting within the budget; in each world that choice
+    is made anew, so its optimism is part of the interval.
+    """
+    rows = loss_of(rows, metric)
+    largest = rows["size"].max()
+    if rows["size"].nunique() < 2:
+        raise ValueError("F3 compares sizes: run the grid for two of them at least.")
+    budget = rows.loc[rows["size"] == largest, "cost"].min()
+    affordable = rows[rows["cost"] <= budget * (1 + 1e-9)]
+    big = (affordable["size"] == largest).to_numpy()
+
+    def advantage(values: np.ndarray) -> np.ndarray:
+        return values[..., big].min(-1) - values[..., ~big].min(-1)
+
+    draws = advantage(worlds(affordable))
+    effect = Estimate(
+        float(advantage(affordable["value"].to_numpy(float))), *map(float, np.quantile(draws, [0.025, 0.975])),
+        int(rows["n"].min()),
+    )  # fmt: skip
+    answer = "holds" if effect.lo > 0 else "fails" if effect.hi < 0 else "undecided"
+    return Verdict(
+        finding="F3", answer=answer, metric=metric, effect=effect,
+        meaning=f"advantage of the best smaller model over c = {largest} at a budget of {budget:.3g}:",
+        asked=f"sizes {', '.join(map(str, sorted(set(rows['size']))))}, steps {', '.join(map(str, sorted(set(rows['steps']))))}",
+    )  # fmt: skip
+
+
+def relaxed(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Who wins at each budget, and how surely: `ldm.stats.frontier` of the rows, lower turned to better."""
+    return frontier(loss_of(rows, metric))
+
+
+def takeovers(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The budget at which each size is overtaken by the next larger one, with its interval and chance."""
+    rows = loss_of(rows, metric)
+    sizes = sorted(set(rows["size"]))
+    found = []
+    for small, large in zip(sizes, sizes[1:], strict=False):
+        c = crossover(rows, small, large)
+        found.append({"from c": small, "to c": large, "budget": c.budget, "lo": c.lo, "hi": c.hi, "chance": c.chance})
+    return pd.DataFrame(found)
+
+
+def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
+    """Verdicts side by side, one a metric: do the metrics agree?"""
+    return pd.DataFrame([
+        {"finding": v.finding, "metric": v.metric, "answer": v.answer,
+         "effect": f"{v.effect.value:.3g} [{v.effect.lo:.3g}, {v.effect.hi:.3g}]", "n a point": v.effect.n}
+        for v in verdicts
+    ])  # fmt: skip

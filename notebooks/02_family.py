@@ -1,0 +1,88 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The family: one number sets the size
+#
+# All models of the paper are Stable Diffusion's UNet; only the base filter count *c* changes. Channels are
+# (c, 2c, 4c, 4c), two residual blocks a level, attention to the text on the first three levels. That makes
+# the family easy to extend downwards, by the same rule, until it trains on two cores.
+
+# %% tags=["parameters"]
+profile = "laptop"         # smoke | laptop | gpu | tpu
+sizes = [8, 16, 24, 32]    # base filter counts, multiples of 8
+
+# %% tags=["remove-cell"]
+import jax
+from IPython.display import Markdown
+
+from ldm import cost, plots
+from ldm.notebook import record
+from ldm.pretrain import network
+from ldm.profiles import profile as named
+
+scale = named(profile)
+
+# %% [markdown]
+# ## The paper's Table 1, counted again
+#
+# Parameters come from building each network (abstractly, no memory is used) and agree with a count layer by
+# layer; GFLOPs are of one forward pass on 64 x 64 x 4 latents with 77 text tokens.
+
+# %% tags=["remove-input"]
+table = cost.table1()
+table
+
+# %% tags=["remove-input"]
+plots.table1_chart(table)
+
+# %% tags=["remove-input"]
+Markdown("**An erratum.** " + cost.erratum() + " See [errata](../book/errata.md).")
+
+# %% tags=["remove-cell"]
+counted = {int(c): int(cost.unet_params(int(c))) for c in table["c"]}
+record("table1_params", counted)
+
+# %% [markdown]
+# ## Our own family
+
+# %% tags=["remove-input"]
+family = cost.family_table(
+    sizes, size=scale.latent_shape[0], tokens=scale.tokens, context=scale.context
+)
+family
+
+# %% tags=["remove-cell"]
+for c in sizes:
+    shapes = jax.eval_shape(lambda c=c: network(scale, c)[1])
+    built = sum(leaf.size for leaf in shapes.values())
+    if built != cost.unet_params(c, scale.context):
+        raise ValueError(f"c = {c}: the network has {built} parameters, the count says {cost.unet_params(c, scale.context)}.")
+record("family_params", {c: cost.unet_params(c, scale.context) for c in sizes})
+
+# %% tags=["remove-input"]
+spread = family["gflops"].max() / family["gflops"].min()
+Markdown(
+    f"Between the smallest and the largest lies a factor of {spread:.0f} in FLOPs; the paper's family spans "
+    f"{table['gflops'].max() / table['gflops'].min():.0f}. Below c = 64 Stable Diffusion's rule would give groups of one channel and "
+    "heads of one, so groups are min(32, c/2) and heads min(8, c/8): the same rule from c = 64 up."
+)
+
+# %% [markdown]
+# ## Where the FLOPs go
+#
+# The cost of a size is quadratic in c: twice the filters, four times the work. The paper measures the cost of
+# a picture as *normalised cost x steps*, where normalised means relative to c = 320. Guidance doubles the
+# number of evaluations for every model alike, and is not counted; we publish that number (NFE) beside it.
+#
+# ## Try it
+#
+# `make notebook N=02_family ARGS="-p sizes 8,48,128"` prints any sizes, of any multiple of 8.
+#
+# **Exercise.** Parameters are 8202 c² + (78 d + 1459) c + 4, with d the width of the text embedding. For
+# which c does the text's share fall below one per cent, for d = 1024?
