@@ -60,9 +60,10 @@ def grid(
     sizes: tuple[int, ...] = (),
     steps: tuple[int, ...] = (),
     guidance: tuple[float, ...] = (),
+    lengths: tuple[int, ...] = (),
     n: int = 0,
 ) -> None:
-    """Run the missing cells of a study; without sizes, steps or guidance, the profile's own."""
+    """Run the missing cells of a study; what is not given is the profile's own."""
     from ldm import study as studies
     from ldm.profiles import profile as named
 
@@ -72,7 +73,7 @@ def grid(
         cells = studies.sampling_grid(scale, sizes, steps or scale.steps, guidance or scale.guidance, n=n)
     else:
         cells = studies.pretraining_grid(
-            scale, sizes, scale.lengths, steps=(steps or (50,))[0], guidance=guidance or scale.guidance[:1], n=n
+            scale, sizes, lengths or scale.lengths, steps=(steps or (50,))[0], guidance=guidance or (2.0,), n=n
         )
     studies.run(cells, title=f"{study}, sizes {', '.join(map(str, sizes))}")
 

@@ -82,7 +82,9 @@ class Middle(nnx.Module):
 class Level(nnx.Module):
     """Residual blocks, then a change of size: `Downsample`, `Upsample` or none."""
 
-    def __init__(self, inputs: int, width: int, blocks: int, config: AutoencoderConfig, resize: str, *, keys: KeySource):
+    def __init__(
+        self, inputs: int, width: int, blocks: int, config: AutoencoderConfig, resize: str, *, keys: KeySource
+    ):
         block = lambda i: ResBlock(inputs if i == 0 else width, width, 0, config.groups, 1e-6, keys=keys)
         self.resnets = nnx.List([block(i) for i in range(blocks)])
         if resize == "down":
@@ -102,10 +104,12 @@ class Encoder(nnx.Module):
     def __init__(self, config: AutoencoderConfig, *, keys: KeySource):
         channels, last = config.channels, len(config.channels) - 1
         self.conv_in = Conv(3 * config.patch**2, channels[0], keys=keys)
-        self.down_blocks = nnx.List([
-            Level(channels[max(i - 1, 0)], width, config.blocks, config, "down" if i < last else "", keys=keys)
-            for i, width in enumerate(channels)
-        ])
+        self.down_blocks = nnx.List(
+            [
+                Level(channels[max(i - 1, 0)], width, config.blocks, config, "down" if i < last else "", keys=keys)
+                for i, width in enumerate(channels)
+            ]
+        )
         self.mid_block = Middle(channels[-1], config, keys=keys)
         self.conv_norm_out = GroupNorm(channels[-1], config.groups, 1e-6)
         self.conv_out = Conv(channels[-1], 2 * config.latents, keys=keys)
@@ -123,10 +127,12 @@ class Decoder(nnx.Module):
         last = len(channels) - 1
         self.conv_in = Conv(config.latents, channels[0], keys=keys)
         self.mid_block = Middle(channels[0], config, keys=keys)
-        self.up_blocks = nnx.List([
-            Level(channels[max(i - 1, 0)], width, config.blocks + 1, config, "up" if i < last else "", keys=keys)
-            for i, width in enumerate(channels)
-        ])
+        self.up_blocks = nnx.List(
+            [
+                Level(channels[max(i - 1, 0)], width, config.blocks + 1, config, "up" if i < last else "", keys=keys)
+                for i, width in enumerate(channels)
+            ]
+        )
         self.conv_norm_out = GroupNorm(channels[-1], config.groups, 1e-6)
         self.conv_out = Conv(channels[-1], 3 * config.patch**2, keys=keys)
 

@@ -18,11 +18,14 @@ def of(config: SceneConfig, n: int) -> dict[str, float]:
 
 def ceiling_table(real: Score, rebuilt: Score) -> pd.DataFrame:
     """The judges on real scenes and on the same scenes through the autoencoder, with intervals."""
+
     def cell(score: Score, name: str) -> str:
         e = score.estimates[name][0]
         return f"{e.value:.3g} [{e.lo:.3g}, {e.hi:.3g}]"
 
-    return pd.DataFrame([
-        {"metric": name, "real scenes": cell(real, name), "through the autoencoder": cell(rebuilt, name), "n": e.n}
-        for name, (e, _) in real.estimates.items()
-    ])
+    return pd.DataFrame(
+        [
+            {"metric": name, "real scenes": cell(real, name), "through the autoencoder": cell(rebuilt, name), "n": e.n}
+            for name, (e, _) in real.estimates.items()
+        ]
+    )

@@ -46,9 +46,7 @@ def guided(denoise: Denoiser, null: Float[Array, "b m d"], scale: Float[Array, "
     """
 
     def denoise_guided(x: Array, t: Array, alpha: Array, sigma: Array, context: Array) -> Array:
-        both = denoise(
-            jnp.concatenate([x, x]), jnp.concatenate([t, t]), alpha, sigma, jnp.concatenate([null, context])
-        )
+        both = denoise(jnp.concatenate([x, x]), jnp.concatenate([t, t]), alpha, sigma, jnp.concatenate([null, context]))
         without, with_text = jnp.split(both, 2)
         return without + scale * (with_text - without)
 

@@ -84,7 +84,10 @@ def path_of(profile: Profile) -> Path:
 def make_references(profile: Profile, n: int | None = None) -> dict[str, Reference]:
     """Look at n real scenes (the profile's number) and keep their statistics under weights/."""
     n = n or profile.reference
-    networks = {"effnet": efficientnet.load(), "scene": scene_network.load(WEIGHTS / profile.weights / "detector.safetensors")}
+    networks = {
+        "effnet": efficientnet.load(),
+        "scene": scene_network.load(WEIGHTS / profile.weights / "detector.safetensors"),
+    }
     data = Scenes(profile.scenes, "test", n)
     looks: dict[str, list[np.ndarray]] = {name: [] for name in networks}
     for start in tqdm(range(0, n, 256), desc="reference", unit="batch"):
@@ -117,4 +120,9 @@ def load(profile: Profile) -> Judges:
         )
         for name in ("effnet", "scene")
     }
-    return Judges(profile=profile, effnet=efficientnet.load(), scene=scene_network.load(path.with_name("detector.safetensors")), references=references)
+    return Judges(
+        profile=profile,
+        effnet=efficientnet.load(),
+        scene=scene_network.load(path.with_name("detector.safetensors")),
+        references=references,
+    )

@@ -44,7 +44,9 @@ def first_pictures(
             raise ValueError(f"The pictures of {cell} are missing: run the cell, or restore results/files.")
         strip = np.asarray(Image.open(io.BytesIO(path.read_bytes())).convert("RGB"))
         side = strip.shape[0]
-        found[cell.c, getattr(cell, by)] = np.concatenate([strip[:, k * side : (k + 1) * side] for k in range(pictures)])
+        found[cell.c, getattr(cell, by)] = np.concatenate(
+            [strip[:, k * side : (k + 1) * side] for k in range(pictures)]
+        )
     return found
 
 

@@ -123,7 +123,10 @@ def parse(text: str, like: Any, name: str = "value") -> Any:
     """Read command-line text as the type of `like`: 'a', '3', '1e-3', 'true', '4,8,16'."""
     if isinstance(like, list | tuple):
         items = [item.strip() for item in text.strip("[]() ").split(",") if item.strip()]
-        return [parse(item, like[0] if like else None, name) for item in items]
+        # An empty default says nothing of its items: they are numbers, whole where they look so.
+        return [
+            parse(item, like[0] if like else 0 if item.isdigit() else 0.0, name) for item in items
+        ]
     try:
         if isinstance(like, bool):
             return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[

@@ -33,6 +33,7 @@ class Profile:
     family: tuple[int, ...]  # base filter counts c, small to large
     train: TrainConfig
     lengths: tuple[int, ...]  # images seen at which a model is kept
+    length: int  # the one of them at which sizes are compared
     data: int  # different scenes to train on; then they repeat
     n: int  # images generated for one point of the study
     reference: int  # real scenes behind the distances
@@ -51,6 +52,8 @@ class Profile:
             raise ValueError(f"family = {self.family}: expected base filter counts, small to large, none twice.")
         if self.lengths and max(self.lengths) > self.train.images:
             raise ValueError(f"lengths = {self.lengths}: expected at most train.images = {self.train.images}.")
+        if self.length not in self.lengths:
+            raise ValueError(f"length = {self.length}: expected one of lengths = {self.lengths}.")
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
@@ -68,27 +71,29 @@ LAPTOP = Profile(
     family=(8, 16, 24, 32),
     train=TrainConfig(images=640_000, batch=64, learning_rate=1e-3, warmup_images=20_000, decay_images=100_000),
     lengths=(20_000, 40_000, 80_000, 160_000, 320_000, 640_000),
+    length=320_000,
     data=60_000,
     n=256,
     reference=20_000,
     steps=(4, 5, 8, 10, 16, 20, 32, 50),
+    live=6_400,
 )
 
 PROFILES: dict[str, Profile] = {
     "smoke": replace(
-        LAPTOP, name="smoke", family=(8, 16), n=16, reference=256, steps=(4, 8), guidance=(1.5, 4.0),
-        batch=16,
+        LAPTOP, name="smoke", family=(8, 16), lengths=(20_000, 320_000), n=16, steps=(4, 8),
+        guidance=(1.5, 4.0), batch=16, live=640,
     ),
     "laptop": LAPTOP,
     "gpu": replace(
         LAPTOP, name="gpu", scenes=FULL, weights="gpu", family=TABLE1, tokens=32, context=1024,
         train=TrainConfig(images=1_280_000, batch=256, learning_rate=3e-4, warmup_images=50_000, decay_images=500_000),
-        lengths=(160_000, 320_000, 640_000, 1_280_000), data=400_000, n=2_000,
+        lengths=(160_000, 320_000, 640_000, 1_280_000), length=1_280_000, data=400_000, n=2_000,
     ),
     "tpu": replace(
         LAPTOP, name="tpu", scenes=FULL, weights="tpu", family=TABLE1, tokens=77, context=1024,
         train=TrainConfig(images=500_000 * 2048, batch=2048, learning_rate=1e-4, warmup_images=20_000_000, decay_images=500_000 * 2048),
-        lengths=(), data=4_000_000, n=30_000,
+        lengths=(500_000 * 2048,), length=500_000 * 2048, data=4_000_000, n=30_000,
     ),
 }  # fmt: skip
 

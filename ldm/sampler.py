@@ -34,13 +34,13 @@ ROWS = 1000  # of every table, so that all have one shape; the loop ends after r
 class Plan:
     """One row a step: where the network is asked, and the coefficients of the step. Rows >= n are empty."""
 
-    t: Int[Array, "s"]  # training time, 999 ... 0
-    alpha: Float[Array, "s"]  # signal and noise at t
-    sigma: Float[Array, "s"]
-    x: Float[Array, "s"]  # coefficients of x, of x0, of the x0 before, and of fresh noise
-    x0: Float[Array, "s"]
-    x0_prev: Float[Array, "s"]
-    z: Float[Array, "s"]
+    t: Int[Array, " s"]  # training time, 999 ... 0
+    alpha: Float[Array, " s"]  # signal and noise at t
+    sigma: Float[Array, " s"]
+    x: Float[Array, " s"]  # coefficients of x, of x0, of the x0 before, and of fresh noise
+    x0: Float[Array, " s"]
+    x0_prev: Float[Array, " s"]
+    z: Float[Array, " s"]
     n: Int[Array, ""]  # steps
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -18,7 +18,6 @@ from safetensors.numpy import save as to_bytes
 from tqdm import tqdm
 
 from ldm import cost, judges, pretrain
-from ldm.autoencoder import Codec
 from ldm.generate import Generator, plan
 from ldm.judges import Judges, Score
 from ldm.keys import key
@@ -51,11 +50,17 @@ class Evaluation:
     def __post_init__(self):
         scale = profile(self.profile)
         if self.c not in scale.family:
-            raise ValueError(f"c = {self.c}: expected a size of profile {self.profile}, one of {scale.family}; choose among them.")
+            raise ValueError(
+                f"c = {self.c}: expected a size of profile {self.profile}, one of {scale.family}; choose among them."
+            )
         if self.images not in scale.lengths:
-            raise ValueError(f"images = {self.images}: expected a training length of profile {self.profile}, one of {scale.lengths}.")
+            raise ValueError(
+                f"images = {self.images}: expected a training length of profile {self.profile}, one of {scale.lengths}."
+            )
         if not 1 <= self.guidance <= 30:
-            raise ValueError(f"guidance = {self.guidance}: expected 1 (no guidance) to 30; the paper's range is 1.5 to 8.")
+            raise ValueError(
+                f"guidance = {self.guidance}: expected 1 (no guidance) to 30; the paper's range is 1.5 to 8."
+            )
         if not 16 <= self.n <= 100_000:
             raise ValueError(f"n = {self.n}: expected 16 to 100000 pictures a point; an interval needs some.")
         plan(self.sampler, self.steps, scale.spacing)  # refuses unknown samplers and impossible step counts
@@ -71,10 +76,10 @@ def sampling_grid(
     images: int | None = None,
     sampler: str = "ddim",
 ) -> list[Evaluation]:
-    """Every size x step count x guidance, at the longest training unless told otherwise."""
+    """Every size x step count x guidance, at the training length where sizes are compared, unless told otherwise."""
     return [
         Evaluation(
-            study="sampling", profile=scale.name, c=c, images=images or max(scale.lengths), steps=s,
+            study="sampling", profile=scale.name, c=c, images=images or scale.length, steps=s,
             guidance=float(g), n=n or scale.n, sampler=sampler,
         )
         for c in sizes for s in steps for g in guidance
@@ -156,13 +161,25 @@ class Laboratory:
             nfe=cost.nfe(cell.steps, guided=True), cost=cost.sampling_cost(relative, cell.steps), seconds=seconds,
         )  # fmt: skip
         return [
-            Row(metric=name, protocol=f"{protocol}; {cell.split} captions", value=e.value, lo=e.lo, hi=e.hi, n=e.n, **common)
+            Row(
+                metric=name,
+                protocol=f"{protocol}; {cell.split} captions",
+                value=e.value,
+                lo=e.lo,
+                hi=e.hi,
+                n=e.n,
+                **common,
+            )
             for name, (e, protocol) in score.estimates.items()
         ]
 
 
 def run(
-    cells: Iterable[Evaluation], *, store: Store | None = None, lab: Laboratory | None = None, again: bool = False,
+    cells: Iterable[Evaluation],
+    *,
+    store: Store | None = None,
+    lab: Laboratory | None = None,
+    again: bool = False,
     title: str = "cells",
 ) -> pd.DataFrame:
     """Rows of all cells, after running those that have none.

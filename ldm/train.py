@@ -46,7 +46,9 @@ class TrainConfig:
     def __post_init__(self):
         for name in ("images", "batch", "learning_rate", "warmup_images", "decay_images", "clip", "ema"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"{name} = {getattr(self, name)}: expected a positive number; change it in the training configuration.")
+                raise ValueError(
+                    f"{name} = {getattr(self, name)}: expected a positive number; change it in the training configuration."
+                )
 
     @property
     def steps(self) -> int:
@@ -127,7 +129,9 @@ def fit(
     train_step = make_train_step(loss, config)
     at = {-(-images // config.batch): images for images in lengths}
 
-    bar = tqdm(total=config.images, initial=start * config.batch, desc=title, unit="img", unit_scale=True, mininterval=1)
+    bar = tqdm(
+        total=config.images, initial=start * config.batch, desc=title, unit="img", unit_scale=True, mininterval=1
+    )
     began = saved = time.monotonic()
     good = start  # the last step whose loss was seen to be finite
     try:
@@ -145,7 +149,13 @@ def fit(
                 good = done
                 seconds = time.monotonic() - began
                 bar.set_postfix(loss=f"{record['loss']:.4f}", refresh=False)
-                on_log({"images_seen": done * config.batch, "images_a_second": (done - start) * config.batch / seconds, **record})
+                on_log(
+                    {
+                        "images_seen": done * config.batch,
+                        "images_a_second": (done - start) * config.batch / seconds,
+                        **record,
+                    }
+                )
                 if checkpoints and (time.monotonic() - saved > SAVE_SECONDS or done == config.steps):
                     checkpoints.save(done, state._asdict())
                     saved = time.monotonic()

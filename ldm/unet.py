@@ -100,7 +100,7 @@ class UNet(nnx.Module):
         self.conv_out = Conv(c, latents, keys=keys)
 
     def __call__(
-        self, x: Float[Array, "b h w i"], t: Float[Array, "b"], context: Float[Array, "b m d"]
+        self, x: Float[Array, "b h w i"], t: Float[Array, " b"], context: Float[Array, "b m d"]
     ) -> Float[Array, "b h w o"]:
         emb = self.time_embedding(t)  # (b, 4c)
         x = self.conv_in(x)  # (b, h, w, c)

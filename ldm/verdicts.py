@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau
 
-from ldm.metrics import Z, Estimate
+from ldm.metrics import Estimate, Z
 from ldm.stats import crossover, frontier
 
 WORLDS = 2000
@@ -67,7 +67,9 @@ def f1(rows: pd.DataFrame, metric: str) -> Verdict:
     rows = loss_of(rows, metric)
     compute = (rows["cost"] / rows["steps"] * rows["images_seen"]).to_numpy(float)
     if len(rows) < 4 or len(set(compute)) < 4:
-        raise ValueError(f"F1 needs rows at 4 or more amounts of compute, not {len(set(compute))}; run more lengths or sizes.")
+        raise ValueError(
+            f"F1 needs rows at 4 or more amounts of compute, not {len(set(compute))}; run more lengths or sizes."
+        )
     draws = [-kendalltau(compute, world).statistic for world in worlds(rows)[:500]]
     value = -kendalltau(compute, rows["value"].to_numpy(float)).statistic
     effect = Estimate(float(value), *map(float, np.quantile(draws, [0.025, 0.975])), int(rows["n"].min()))

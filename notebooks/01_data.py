@@ -21,13 +21,10 @@ first = 0            # number of the first scene shown
 shown = 16           # scenes shown
 
 # %% tags=["remove-cell"]
-from dataclasses import replace
-
 import numpy as np
-import pandas as pd
 from IPython.display import Markdown
 
-from ldm import data_facts, judges, plots, pretrain
+from ldm import data_facts, judges, pretrain
 from ldm.notebook import record
 from ldm.pictures import picture_strip
 from ldm.profiles import profile as named

@@ -15,7 +15,7 @@
 
 # %% tags=["parameters"]
 profile = "laptop"         # smoke | laptop | gpu | tpu
-sizes = [8, 16, 24, 32]    # base filter counts, multiples of 8
+sizes = []                 # base filter counts, multiples of 8; none: the profile's family
 
 # %% tags=["remove-cell"]
 import jax
@@ -27,6 +27,7 @@ from ldm.pretrain import network
 from ldm.profiles import profile as named
 
 scale = named(profile)
+sizes = sizes or list(scale.family)
 
 # %% [markdown]
 # ## The paper's Table 1, counted again

@@ -19,30 +19,29 @@
 # horizon-free, so one run gives a finished model at every length; each of them is evaluated in the same way.
 
 # %% tags=["parameters"]
-profile = "laptop"                                            # smoke | laptop | gpu | tpu
-sizes = [8, 16, 24, 32]                                       # base filter counts of the profile's family
-lengths = [20000, 40000, 80000, 160000, 320000, 640000]       # training lengths, in images seen
-steps = 50                                                    # DDIM steps, as in the paper
-guidance = 2.0                                                # the paper: 7.5; see the next chapter
-n = 256                                                       # pictures a point
-metric = "kid_effnet"                                         # a name in ldm.charts.METRICS
-live_size = 8                                                 # a model to train while you look on
-live_images = 6400                                            # for so many images; 0: none
-recompute = 1                                                 # cells recomputed and compared with the record
+profile = "laptop"      # smoke | laptop | gpu | tpu
+sizes = []              # base filter counts c; none: the profile's family
+lengths = []            # training lengths, in images seen; none: the profile's
+steps = 50              # DDIM steps, as in the paper
+guidance = 2.0          # the paper: 7.5; see the next chapter
+n = 0                   # pictures a point; 0: the profile's number
+metric = "kid_effnet"   # a name in ldm.charts.METRICS
+live_size = 8           # a model to train while you look on
+live_images = -1        # for so many images; -1: the profile's number, 0: none
+recompute = 1           # cells recomputed and compared with the record
 
 # %% tags=["remove-cell"]
 import numpy as np
-import pandas as pd
 from IPython.display import Markdown
 
 from ldm import live, plots, study, verdicts
-from ldm.notebook import record
+from ldm.notebook import ROOT, record
 from ldm.pictures import picture_grid
 from ldm.profiles import profile as named
 from ldm.results import Store
-from ldm.notebook import ROOT
 
 scale = named(profile)
+sizes, lengths, n = sizes or list(scale.family), lengths or list(scale.lengths), n or scale.n
 cells = study.pretraining_grid(scale, sizes, lengths, steps=steps, guidance=[guidance], n=n)
 store, lab = Store(ROOT), study.Laboratory(scale)
 
@@ -54,7 +53,7 @@ store, lab = Store(ROOT), study.Laboratory(scale)
 # while the pictures go on improving.
 
 # %% tags=["remove-input"]
-live.pretrain(scale, live_size, images=live_images)
+live.pretrain(scale, live_size, images=scale.live if live_images < 0 else live_images)
 
 # %% [markdown]
 # ## Every length of every size

@@ -20,17 +20,16 @@
 # and captions for every point.
 
 # %% tags=["parameters"]
-profile = "laptop"                                   # smoke | laptop | gpu | tpu
-sizes = [8, 16, 24, 32]                              # base filter counts of the profile's family
-steps = [4, 5, 8, 10, 16, 20, 32, 50]                # DDIM steps
-guidance = [1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]  # the paper's grid
-n = 256                                              # pictures a point
-metric = "kid_effnet"                                # a name in ldm.charts.METRICS
-recompute = 1                                        # cells recomputed and compared with the record
+profile = "laptop"      # smoke | laptop | gpu | tpu
+sizes = []              # base filter counts c; none: the profile's family
+steps = []              # DDIM steps; none: the profile's
+guidance = []           # guidance values; none: the profile's, the paper's grid
+n = 0                   # pictures a point; 0: the profile's number
+metric = "kid_effnet"   # a name in ldm.charts.METRICS
+recompute = 1           # cells recomputed and compared with the record
 
 # %% tags=["remove-cell"]
 import numpy as np
-import pandas as pd
 from IPython.display import Markdown
 
 from ldm import charts, live, plots, study, verdicts
@@ -40,6 +39,8 @@ from ldm.profiles import profile as named
 from ldm.results import Store
 
 scale = named(profile)
+sizes, steps = sizes or list(scale.family), steps or list(scale.steps)
+guidance, n = guidance or list(scale.guidance), n or scale.n
 cells = study.sampling_grid(scale, sizes, steps, guidance, n=n)
 store, lab = Store(ROOT), study.Laboratory(scale)
 

@@ -11,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ldm import weights
-from ldm.autoencoder import AutoencoderConfig, AutoencoderKL, Codec, fold, load_codec, save_codec, to_images, to_pixels, unfold
+from ldm.autoencoder import (
+    AutoencoderConfig,
+    AutoencoderKL,
+    Codec,
+    fold,
+    load_codec,
+    save_codec,
+    to_images,
+    to_pixels,
+    unfold,
+)
 from ldm.layers import KeySource, merge, split
 
 SMALL = AutoencoderConfig(channels=(16,), blocks=1, patch=4, groups=8)

@@ -61,7 +61,14 @@ def test_a_finished_run_does_nothing_when_asked_again(tmp_path):
 
 def test_models_are_kept_at_the_lengths_asked_for():
     kept = {}
-    fit(loss, start(), batches, CONFIG, lengths=(640, 1920), on_length=lambda n, ema: kept.update({n: np.asarray(ema["w"])}))
+    fit(
+        loss,
+        start(),
+        batches,
+        CONFIG,
+        lengths=(640, 1920),
+        on_length=lambda n, ema: kept.update({n: np.asarray(ema["w"])}),
+    )
     assert sorted(kept) == [640, 1920]
     assert np.abs(kept[1920] - TRUTH).sum() < np.abs(kept[640] - TRUTH).sum()
 
