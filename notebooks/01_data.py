@@ -84,12 +84,15 @@ real, rebuilt = panel.score([originals], records), panel.score([decoded], record
 mse = np.square(decoded.astype(float) - originals).mean((1, 2, 3))
 psnr = float(np.mean(10 * np.log10(255**2 / mse)))
 ceiling = data_facts.ceiling_table(real, rebuilt)
-record("psnr", round(psnr, 1))
 Markdown(
     f"{codec.factor} x {codec.factor} pixels become one latent pixel with four channels: "
     f"{originals[0].size / latents[0].size:.0f} numbers become one. Reconstruction of {scale.n} scenes that it "
     f"has not seen: {psnr:.1f} dB.\n\n" + ceiling.to_markdown(index=False)
 )
+
+# %% tags=["remove-cell"]
+# NBVAL_CHECK_OUTPUT
+record("psnr", round(psnr, 1))
 
 # %% [markdown]
 # The left column is the judges' own error: what they say of *real* scenes that they have not seen. No

@@ -46,6 +46,7 @@ plots.table1_chart(table)
 Markdown("**An erratum.** " + cost.erratum() + " See [errata](../book/errata.md).")
 
 # %% tags=["remove-cell"]
+# NBVAL_CHECK_OUTPUT
 counted = {int(c): int(cost.unet_params(int(c))) for c in table["c"]}
 record("table1_params", counted)
 
@@ -59,6 +60,7 @@ family = cost.family_table(
 family
 
 # %% tags=["remove-cell"]
+# NBVAL_CHECK_OUTPUT
 for c in sizes:
     shapes = jax.eval_shape(lambda c=c: network(scale, c)[1])
     built = sum(leaf.size for leaf in shapes.values())

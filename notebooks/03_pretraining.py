@@ -102,6 +102,7 @@ found = [verdicts.f1(rows, name) for name in asked]
 Markdown("\n\n".join(str(v) for v in found[:1]) + "\n\n" + verdicts.table(found).to_markdown(index=False))
 
 # %% tags=["remove-cell"]
+# NBVAL_CHECK_OUTPUT
 record("F1", {v.metric: v.answer for v in found})
 
 # %% [markdown]

@@ -120,6 +120,7 @@ found = [verdicts.f3(rows, name) for name in asked]
 Markdown(str(found[0]) + "\n\n" + verdicts.table(found).to_markdown(index=False))
 
 # %% tags=["remove-cell"]
+# NBVAL_CHECK_OUTPUT
 record("F3", {v.metric: v.answer for v in found})
 
 # %% [markdown]

@@ -1,0 +1,52 @@
+"""The chapters at the smoke profile: they run, are thin, and their numbers come out the same when run again."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from ldm.notebook import NOTEBOOKS, ROOT, execute, recorded
+
+CHAPTERS = ("01_data", "02_family", "03_pretraining", "04_sampling")
+
+
+@pytest.mark.parametrize("name", ["00_answer", *CHAPTERS])
+def test_a_notebook_is_thin(name):
+    source = (NOTEBOOKS / f"{name}.py").read_text()
+    assert not re.search(r"^(def|class) ", source, re.M), "logic belongs in ldm/, where tests reach it"
+    assert 'tags=["parameters"' in source
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_chapter_says_what_to_try_and_asks_a_question(name):
+    source = (NOTEBOOKS / f"{name}.py").read_text()
+    assert f"make notebook N={name}" in source
+    assert "**Exercise.**" in source
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("executed")
+    return {name: execute(name, folder / f"{name}.ipynb", profile="smoke") for name in CHAPTERS}
+
+
+def test_the_chapters_run_and_record_their_numbers(executed):
+    numbers = {name: recorded(path) for name, path in executed.items()}
+    assert numbers["02_family"]["table1_params"]["64"] == 38_800_580
+    assert numbers["01_data"]["psnr"] > 20
+    assert set(numbers["03_pretraining"]["F1"].values()) <= {"holds", "fails", "undecided"}
+    assert set(numbers["04_sampling"]["F3"].values()) <= {"holds", "fails", "undecided"}
+
+
+def test_run_again_the_recorded_numbers_are_the_same(executed):
+    """nbval runs every cell again and compares the outputs of the cells that record numbers."""
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-cell-timeout=300", "-p", "no:cacheprovider",
+         "-n0", "-q", "-W", "default", *map(str, executed.values())],
+        cwd=NOTEBOOKS, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout[-3000:]
