@@ -1,6 +1,6 @@
 """Build the book: `python book/build.py`, from book/*.md and the executed notebooks.
 
-    book/, _config.yml, NOTICE, ldm/*.py, build/notebooks/*.ipynb
+    book/, _config.yml, ldm/*.py, build/notebooks/*.ipynb
       -> build/source    the same tree, charts as HTML, and _static with Vega and MathJax inside
       -> build/_build/html/index.html
 
@@ -51,6 +51,8 @@ def build(root: Path = ROOT, out: Path = ROOT / "build", notebooks: Path | None 
     ]
     done = subprocess.run(command, env={**os.environ, "PYTHONWARNINGS": "ignore"})
     if done.returncode:
+        # Sphinx warns about a page only while it reads it: let the next build read them all
+        shutil.rmtree(out / "_build/.doctrees", ignore_errors=True)
         raise RuntimeError("the book has warnings or errors (above): mend them and build again.")
     for page in (out / "_build/html").rglob("*.html"):
         text = page.read_text()
@@ -76,12 +78,7 @@ def stage(root: Path, source: Path, notebooks: Path) -> Path:
             f"not executed yet: {names}; `make study` runs all, "
             f"`make notebook N={missing[0].removeprefix('notebooks/')}` one."
         )
-    for path in [
-        *root.glob("book/**/*"),
-        *root.glob("ldm/**/*.py"),
-        *root.glob("_config.yml"),
-        *root.glob("NOTICE"),
-    ]:
+    for path in [root / "_config.yml", *root.glob("book/**/*"), *root.glob("ldm/**/*.py")]:
         if path.is_file() and path.suffix != ".pyc":
             copy(path.read_bytes(), source / path.relative_to(root))
     for page in pages:

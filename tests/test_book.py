@@ -1,7 +1,7 @@
 """The built book in a browser: self-contained, no error, every chart drawn, light and dark.
 
-The real book where `make book` has built one (build/_build/html), and always a small one made from
-tests/data/tour.py. Needs Debian's chromium: `apt-get install chromium`.
+The real book where `make book` has built one (build/<profile>/_build/html), and always a small one
+made from tests/data/tour.py. Needs Debian's chromium: `apt-get install chromium`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "book"))
 import build  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
-REAL = ROOT / "build/_build/html"
+REAL = next(iter(sorted(ROOT.glob("build/*/_build/html"))), ROOT / "build/no-book")
 CHROMIUM = (
     os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 )
@@ -45,13 +45,14 @@ needs_browser = pytest.mark.skipif(
 
 @functools.cache
 def small_book() -> Path:
-    """A book of one notebook and three pages, built with warnings as errors."""
+    """A book of one made-up notebook and the real pages, built with warnings as errors."""
     root = tour.executed().parent / "root"
-    shutil.copytree(ROOT / "book", root / "book", ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in ("book", "ldm"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "_config.yml", root)
     shutil.copy(tour.DATA / "_toc.yml", root / "book/_toc.yml")
     for page in root.glob("book/*.md"):  # links to chapters that the small book lacks
-        link = r"\[([^\]]*)\]\([^)]+\.(?:ipynb|md)\)"
+        link = r"\[([^\]]*)\]\([^)]+\.ipynb\)"
         page.write_text(re.sub(link, lambda found: found[1] or "there", page.read_text()))
     return build.build(root, root / "build", tour.executed().parent).parent
 
@@ -192,6 +193,17 @@ def test_the_budget_slider_changes_the_winner_and_survives_a_change_of_theme(bro
     assert texts("budget ") == budget
     assert not wrong
     page.context.close()
+
+
+def test_a_warning_fails_the_build_however_often_it_is_tried(tmp_path):
+    shutil.copy(ROOT / "_config.yml", tmp_path)
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book/references.bib").touch()
+    (tmp_path / "book/_toc.yml").write_text("format: jb-book\nroot: book/page\n")
+    (tmp_path / "book/page.md").write_text("# A page\n\nIt names [another](nowhere.md).\n")
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="warnings or errors"):
+            build.build(tmp_path, tmp_path / "build")
 
 
 def test_a_chapter_that_was_not_executed_is_one_sentence(tmp_path):

@@ -45,6 +45,10 @@
     }
   }
 
+  const merged = (a, b) => Object.fromEntries([...new Set([...Object.keys(a), ...Object.keys(b)])].map((key) =>
+    [key, isObject(a[key]) && isObject(b[key]) ? merged(a[key], b[key]) : b[key] ?? a[key]]));
+  const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+
   const boundParams = (spec) => (spec.params ?? []).filter((p) => p.bind).map((p) => p.name);
 
   async function draw(box) {
@@ -61,8 +65,9 @@
       target.className = "ldm-chart-view";
       box.append(target);
     }
+    spec.config = merged(spec.config ?? {}, config(width));
     const result = await fitted(embed, target, spec, {
-      renderer: "svg", config: config(width), downloadFileName: "chart",
+      renderer: "svg", downloadFileName: "chart",
       actions: { export: true, source: true, compiled: false, editor: false },
     }, width);
     box.view = result.view;
