@@ -248,7 +248,8 @@ class Upsample(nnx.Module):
 
 def timestep_embedding(t: Array, width: int) -> Float[Array, "b width"]:
     """Sinusoids of the training time t in 0..999: cosines first, frequencies 10000^(-i / (width/2)) (SD)."""
-    frequencies = jnp.exp(-math.log(10000) * jnp.arange(width // 2) / (width // 2))
+    steps = jnp.arange(width // 2, dtype=jnp.float32)
+    frequencies = jnp.exp(-math.log(10000) * steps / (width // 2))
     angles = t.astype(jnp.float32)[:, None] * frequencies[None]
     return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], -1)
 

@@ -1,0 +1,104 @@
+"""The noise schedule against diffusers, the conversions against each other."""
+
+from __future__ import annotations
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+
+from ldm.schedule import Schedule, target, to_eps, to_x0
+
+SD = Schedule.sd()
+BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+
+
+def test_sd_schedule_is_that_of_diffusers():
+    theirs = diffusers.DDIMScheduler(**BETAS).alphas_cumprod.numpy()
+    np.testing.assert_allclose(SD.alpha**2, theirs, rtol=1e-5)
+
+
+def test_sd_schedule_has_the_published_ends():
+    assert SD.length == 1000
+    assert SD.alpha[-1] ** 2 == pytest.approx(0.00466, abs=5e-6)
+    noise_to_signal = SD.sigma / SD.alpha
+    assert noise_to_signal[0] == pytest.approx(0.0292, abs=5e-5)
+    assert noise_to_signal[-1] == pytest.approx(14.61, abs=5e-3)
+
+
+def test_schedule_preserves_variance_and_grows_noisier():
+    np.testing.assert_allclose(SD.alpha**2 + SD.sigma**2, 1, atol=1e-12)
+    assert (np.diff(SD.alpha) < 0).all() and (np.diff(SD.sigma) > 0).all()
+
+
+@pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
+@pytest.mark.parametrize("n", [1, 4, 7, 10, 15, 20, 50, 250, 999])
+def test_times_are_those_of_diffusers(spacing, n):
+    theirs = diffusers.DDIMScheduler(timestep_spacing=spacing, steps_offset=1, **BETAS)
+    theirs.set_timesteps(n)
+    if (spacing, n) == (
+        "linspace",
+        1,
+    ):  # diffusers starts from the clean end, which samples nothing
+        assert SD.times(1, "linspace").tolist() == [999]
+    else:
+        assert SD.times(n, spacing).tolist() == theirs.timesteps.tolist()
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 8, 13, 50, 333, 999])
+@pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
+def test_times_fall_and_never_repeat(spacing, n):
+    times = SD.times(n, spacing)
+    assert len(times) == n and (np.diff(times) < 0).all() and times[-1] >= 0 and times[0] <= 999
+
+
+@pytest.mark.parametrize(
+    "n, spacing, what",
+    [
+        (0, "trailing", "steps = 0"),
+        (-4, "trailing", "steps = -4"),
+        (1001, "linspace", "from 1 to 1000"),
+        (1000, "leading", "from 1 to 999"),
+        (4.0, "trailing", "steps = 4.0"),
+        ("8", "trailing", "steps = '8'"),
+        (True, "trailing", "steps = True"),
+        (8, "karras", "trailing, leading, linspace"),
+    ],
+)
+def test_impossible_grids_are_refused_in_one_sentence(n, spacing, what):
+    with pytest.raises(ValueError, match=what):
+        SD.times(n, spacing)
+
+
+def test_levels_of_different_lengths_are_refused():
+    with pytest.raises(ValueError, match="two vectors of one length"):
+        Schedule(alpha=np.ones(3), sigma=np.ones(4))
+
+
+def draw(t: int):
+    x0, eps = np.random.default_rng(0).standard_normal((2, 3, 8, 8, 4))
+    alpha, sigma = SD.alpha[t], SD.sigma[t]
+    return x0, eps, alpha, sigma, alpha * x0 + sigma * eps
+
+
+@pytest.mark.parametrize("t", [0, 500, 999])
+@pytest.mark.parametrize("predict", ["eps", "v", "x0"])
+def test_a_perfect_prediction_gives_back_x0_and_eps(predict, t):
+    x0, eps, alpha, sigma, x = draw(t)
+    output = target(predict, x0, eps, alpha, sigma)
+    np.testing.assert_allclose(to_x0(predict, x, output, alpha, sigma), x0, atol=1e-11)
+    np.testing.assert_allclose(to_eps(x, x0, alpha, sigma), eps, atol=1e-11)
+
+
+def test_v_is_that_of_diffusers():
+    x0, eps, alpha, sigma, _ = draw(300)
+    theirs = diffusers.DDIMScheduler(**BETAS).get_velocity(
+        torch.from_numpy(x0), torch.from_numpy(eps), torch.tensor([300] * 3)
+    )
+    np.testing.assert_allclose(target("v", x0, eps, alpha, sigma), theirs.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("convert", [target, to_x0])
+def test_an_unknown_prediction_is_refused_in_one_sentence(convert):
+    with pytest.raises(ValueError, match="predict = 'noise': expected one of eps, v, x0"):
+        convert("noise", 1.0, 1.0, 1.0, 0.0)
