@@ -87,7 +87,7 @@ def make_train_step(loss: Loss, config: TrainConfig) -> Callable[[TrainState, Ba
         params = optax.apply_updates(state.params, updates)
         beta = (1 - 1 / (state.step.astype(jnp.float32) + 1)) ** (config.ema + 1.0)  # EDM2, eq. 121
         ema = jax.tree.map(lambda e, p: beta * e + (1 - beta) * p, state.ema, params)
-        logs = {"loss": value, "grad_norm": optax.global_norm(grads), **parts}
+        logs = {"loss": value, "grad_norm": optax.tree.norm(grads), **parts}
         return TrainState(state.step + 1, params, ema, opt), logs
 
     return jax.jit(train_step, donate_argnums=0)
