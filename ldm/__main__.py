@@ -73,7 +73,7 @@ def grid(
         cells = studies.sampling_grid(scale, sizes, steps or scale.steps, guidance or scale.guidance, n=n)
     else:
         cells = studies.pretraining_grid(
-            scale, sizes, lengths or scale.lengths, steps=(steps or (50,))[0], guidance=guidance or (2.0,), n=n
+            scale, sizes, lengths, steps=(steps or (50,))[0], guidance=guidance or (2.0,), n=n
         )
     studies.run(cells, title=f"{study}, sizes {', '.join(map(str, sizes))}")
 

@@ -69,7 +69,7 @@ def quality_vs_compute(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
         "compute:Q",
         scale=alt.Scale(type="log", nice=False, padding=14),
         axis=alt.Axis(format="~s", tickCount=6),
-        title="training compute (normalised cost x images seen)",
+        title="training compute (cost x images seen)",
     )
     return _curves(rows, metric, x).properties(
         description=f"{metric_of(metric).title} against training compute, one curve a model size"
@@ -147,6 +147,7 @@ def optimum_guidance(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
     return alt.layer(tiles, text, tied).properties(
         width="container",
         height={"step": 46},
+        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
         description=f"guidance with the best {metric_of(metric).title}, by model size and steps",
     )
 

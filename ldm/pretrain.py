@@ -49,6 +49,15 @@ def path_of(profile: Profile, c: int, images: int, seed: int = 0, root: Path = W
     return root / profile.weights / f"unet-c{c}-{images // 1000}k-s{seed}.safetensors"
 
 
+def trained_lengths(profile: Profile, c: int, seed: int = 0) -> tuple[int, ...]:
+    """The profile's training lengths at which a model of width c is here, one's own or shipped."""
+    return tuple(
+        images
+        for images in profile.lengths
+        if any(path_of(profile, c, images, seed, root).is_file() for root in (RUNS, WEIGHTS))
+    )
+
+
 def pretrain(
     profile: Profile,
     c: int,

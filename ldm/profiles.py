@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ldm.autoencoder import AutoencoderConfig
+from ldm.cost import table1
 from ldm.scenes import EASY, FULL, SceneConfig
 from ldm.schedule import Predict, Spacing
 from ldm.train import TrainConfig
@@ -18,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "weights"
 RUNS = ROOT / "runs"
 
-TABLE1 = (64, 96, 128, 160, 192, 224, 256, 288, 320, 512, 768)
+TABLE1 = tuple(int(c) for c in table1()["c"])
 GUIDANCE = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)  # the paper's grid (section 3.3)
 
 
@@ -69,9 +70,9 @@ LAPTOP = Profile(
     autoencoder=MINI,
     weights="mini",
     family=(8, 16, 24, 32),
-    train=TrainConfig(images=640_000, batch=64, learning_rate=1e-3, warmup_images=20_000, decay_images=100_000),
-    lengths=(20_000, 40_000, 80_000, 160_000, 320_000, 640_000),
-    length=320_000,
+    train=TrainConfig(images=320_000, batch=64, learning_rate=1e-3, warmup_images=20_000, decay_images=100_000),
+    lengths=(20_000, 40_000, 80_000, 160_000, 320_000),
+    length=160_000,
     data=60_000,
     n=256,
     reference=20_000,
@@ -81,7 +82,7 @@ LAPTOP = Profile(
 
 PROFILES: dict[str, Profile] = {
     "smoke": replace(
-        LAPTOP, name="smoke", family=(8, 16), lengths=(20_000, 320_000), n=16, steps=(4, 8),
+        LAPTOP, name="smoke", family=(8, 16), lengths=(20_000, 160_000), n=16, steps=(4, 8),
         guidance=(1.5, 4.0), batch=16, live=640,
     ),
     "laptop": LAPTOP,

@@ -95,13 +95,16 @@ def pretraining_grid(
     guidance: Sequence[float],
     n: int | None = None,
 ) -> list[Evaluation]:
-    """Every size at every training length, sampled in the paper's one way (50-step DDIM)."""
+    """Every size at every training length, sampled in the paper's one way (50-step DDIM).
+
+    No lengths: all at which a model of the size is here.
+    """
     return [
         Evaluation(
             study="pretraining", profile=scale.name, c=c, images=images, steps=steps, guidance=float(g),
             n=n or scale.n,
         )
-        for c in sizes for images in lengths for g in guidance
+        for c in sizes for images in lengths or pretrain.trained_lengths(scale, c) for g in guidance
     ]  # fmt: skip
 
 

@@ -12,27 +12,15 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from ldm.cost import BLOCKS, MULTIPLIERS, groups, heads
 from ldm.layers import Conv, Downsample, GroupNorm, KeySource, ResBlock, SpatialTransformer, TimeEmbedding, Upsample
-
-MULTIPLIERS = (1, 2, 4, 4)
-BLOCKS = 2
-
-
-def groups_of(c: int) -> int:
-    """Groups of every GroupNorm: SD's 32 from c = 64 up; below, as many as leave two channels a group."""
-    return min(32, c // 2)
-
-
-def heads_of(c: int) -> int:
-    """Attention heads: SD's 8 from c = 64 up; below, heads of 8 channels at the first level."""
-    return max(1, min(8, c // 8))
 
 
 class Down(nnx.Module):
     """Two residual blocks, each followed by attention, then half the size (but at the lowest level)."""
 
     def __init__(self, inputs: int, width: int, c: int, context: int, attend: bool, last: bool, *, keys: KeySource):
-        block = lambda i: ResBlock(inputs if i == 0 else width, width, 4 * c, groups_of(c), keys=keys)
+        block = lambda i: ResBlock(inputs if i == 0 else width, width, 4 * c, groups(c), keys=keys)
         self.resnets = nnx.List([block(i) for i in range(BLOCKS)])
         if attend:
             self.attentions = nnx.List([attention(width, c, context, keys) for _ in range(BLOCKS)])
@@ -44,7 +32,7 @@ class Up(nnx.Module):
     """Three residual blocks, each on its input joined to a skip, then twice the size (but at the top)."""
 
     def __init__(self, joined: list[int], width: int, c: int, context: int, attend: bool, last: bool, *, keys: KeySource):
-        self.resnets = nnx.List([ResBlock(n, width, 4 * c, groups_of(c), keys=keys) for n in joined])
+        self.resnets = nnx.List([ResBlock(n, width, 4 * c, groups(c), keys=keys) for n in joined])
         if attend:
             self.attentions = nnx.List([attention(width, c, context, keys) for _ in joined])
         if not last:
@@ -55,12 +43,12 @@ class Middle(nnx.Module):
     """Residual block, attention, residual block."""
 
     def __init__(self, width: int, c: int, context: int, *, keys: KeySource):
-        self.resnets = nnx.List([ResBlock(width, width, 4 * c, groups_of(c), keys=keys) for _ in range(2)])
+        self.resnets = nnx.List([ResBlock(width, width, 4 * c, groups(c), keys=keys) for _ in range(2)])
         self.attentions = nnx.List([attention(width, c, context, keys)])
 
 
 def attention(width: int, c: int, context: int, keys: KeySource) -> SpatialTransformer:
-    return SpatialTransformer(width, context, heads_of(c), groups_of(c), keys=keys)
+    return SpatialTransformer(width, context, heads(c), groups(c), keys=keys)
 
 
 class UNet(nnx.Module):
@@ -96,7 +84,7 @@ class UNet(nnx.Module):
             ups.append(Up(joined, outputs, c, context, level < levels - 1, level == 0, keys=keys))
         self.up_blocks = nnx.List(ups)
 
-        self.conv_norm_out = GroupNorm(c, groups_of(c))
+        self.conv_norm_out = GroupNorm(c, groups(c))
         self.conv_out = Conv(c, latents, keys=keys)
 
     def __call__(

@@ -21,7 +21,7 @@
 # %% tags=["parameters"]
 profile = "laptop"      # smoke | laptop | gpu | tpu
 sizes = []              # base filter counts c; none: the profile's family
-lengths = []            # training lengths, in images seen; none: the profile's
+lengths = []            # training lengths, in images seen; none: all that each size has
 steps = 50              # DDIM steps, as in the paper
 guidance = 2.0          # the paper: 7.5; see the next chapter
 n = 0                   # pictures a point; 0: the profile's number
@@ -41,7 +41,7 @@ from ldm.profiles import profile as named
 from ldm.results import Store
 
 scale = named(profile)
-sizes, lengths, n = sizes or list(scale.family), lengths or list(scale.lengths), n or scale.n
+sizes, n = sizes or list(scale.family), n or scale.n
 cells = study.pretraining_grid(scale, sizes, lengths, steps=steps, guidance=[guidance], n=n)
 store, lab = Store(ROOT), study.Laboratory(scale)
 
@@ -78,9 +78,10 @@ plots.quality_vs_params(rows, metric)
 
 # %% tags=["remove-input"]
 strips = live.first_pictures(store, lab, cells)
+shared = [images for images in scale.lengths if all((c, images) in strips for c in sizes)]
 picture_grid(
-    np.stack([[strips[c, images] for images in lengths] for c in sizes]),
-    [f"c = {c}" for c in sizes], [f"{images // 1000}k" for images in lengths], width=112,
+    np.stack([[strips[c, images] for images in shared] for c in sizes]),
+    [f"c = {c}" for c in sizes], [f"{images // 1000}k" for images in shared], width=112,
 )
 
 # %% [markdown]
