@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
 from jaxtyping import Array
 
+from ldm.cost import MULTIPLIERS, groups, heads
 from ldm.layers import Params
-from ldm.unet import MULTIPLIERS, groups_of, heads_of
 
 
 def twin(c: int, context: int, size: int, params: Params | None = None) -> UNet2DConditionModel:
@@ -20,8 +22,8 @@ def twin(c: int, context: int, size: int, params: Params | None = None) -> UNet2
         down_block_types=["CrossAttnDownBlock2D"] * attend + ["DownBlock2D"],
         up_block_types=["UpBlock2D"] + ["CrossAttnUpBlock2D"] * attend,
         cross_attention_dim=context,
-        attention_head_dim=heads_of(c),  # in spite of its name the number of heads
-        norm_num_groups=groups_of(c),
+        attention_head_dim=heads(c),  # in spite of its name the number of heads
+        norm_num_groups=groups(c),
     )
     if params is not None:
         net.load_state_dict({name: to_torch(array) for name, array in params.items()})
@@ -44,3 +46,13 @@ def nchw(x: Array) -> torch.Tensor:
 
 def nhwc(x: torch.Tensor) -> np.ndarray:
     return x.detach().numpy().transpose(0, 2, 3, 1)
+
+
+@functools.cache
+def compiles() -> bool:
+    """Whether torch.compile works here: on a CPU it needs a C++ compiler."""
+    try:
+        return bool(torch.compile(lambda x: torch.sin(x) + 1)(torch.zeros(2)).sum() == 2)
+    except Exception as error:
+        print(f"without torch.compile, which fails here: {str(error).splitlines()[0]}")
+        return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ldm.autoencoder import AutoencoderConfig
+from ldm.autoencoder import SD, AutoencoderConfig
 from ldm.cost import table1
 from ldm.scenes import EASY, FULL, SceneConfig
 from ldm.schedule import Predict, Spacing
@@ -76,7 +76,8 @@ LAPTOP = Profile(
     data=60_000,
     n=256,
     reference=20_000,
-    steps=(4, 5, 8, 10, 16, 20, 32, 50),
+    steps=(4, 5, 8, 10, 16, 20, 32),
+    guidance=(1.5, 2.0, 3.0, 4.0, 6.0),
     live=6_400,
 )
 
@@ -87,14 +88,16 @@ PROFILES: dict[str, Profile] = {
     ),
     "laptop": LAPTOP,
     "gpu": replace(
-        LAPTOP, name="gpu", scenes=FULL, weights="gpu", family=TABLE1, tokens=32, context=1024,
+        LAPTOP, name="gpu", scenes=FULL, autoencoder=AutoencoderConfig(channels=(64, 128), blocks=2, patch=4), weights="gpu", family=TABLE1, tokens=32, context=1024,
         train=TrainConfig(images=1_280_000, batch=256, learning_rate=3e-4, warmup_images=50_000, decay_images=500_000),
         lengths=(160_000, 320_000, 640_000, 1_280_000), length=1_280_000, data=400_000, n=2_000,
+        steps=(4, 5, 8, 10, 16, 20, 32, 50), guidance=GUIDANCE,
     ),
     "tpu": replace(
-        LAPTOP, name="tpu", scenes=FULL, weights="tpu", family=TABLE1, tokens=77, context=1024,
+        LAPTOP, name="tpu", scenes=replace(FULL, size=512), autoencoder=SD, weights="tpu", family=TABLE1, tokens=77, context=1024,
         train=TrainConfig(images=500_000 * 2048, batch=2048, learning_rate=1e-4, warmup_images=20_000_000, decay_images=500_000 * 2048),
         lengths=(500_000 * 2048,), length=500_000 * 2048, data=4_000_000, n=30_000,
+        steps=(4, 5, 8, 10, 16, 20, 32, 50), guidance=GUIDANCE,
     ),
 }  # fmt: skip
 

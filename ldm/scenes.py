@@ -84,7 +84,7 @@ class SceneConfig:
     The same index shows the same scene at every `size`.
     """
 
-    size: int = 64  # side in pixels, 32 to 256
+    size: int = 64  # side in pixels, 32 to 512
     vocabulary: int = 32  # the first n emoji of art/emoji.csv, nested
     styles: tuple[str, ...] = STYLES
     counts: tuple[float, float, float] = (0.65, 0.35, 0.0)  # probability of 1, 2, 3 objects
@@ -98,7 +98,7 @@ class SceneConfig:
     subject: str = ""  # the one held-out subject that split "subjects" shows; "" for all of them
 
     def __post_init__(self) -> None:
-        _need(32 <= self.size <= 256, f"size={self.size}: expected 32 to 256 pixels.")
+        _need(32 <= self.size <= 512, f"size={self.size}: expected 32 to 512 pixels.")
         most = sum(not emoji.heldout for emoji in emojis())
         _need(4 <= self.vocabulary <= most, f"vocabulary={self.vocabulary}: expected 4 to {most}.")
         for field, known in (("styles", STYLES), ("kinds", KINDS), ("colours", tuple(COLOURS))):
