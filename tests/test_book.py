@@ -95,7 +95,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 def open_page(browser, address: str, theme: str):
     """A loaded page, and the list of everything that goes wrong on it from now on."""
     context = browser.new_context(color_scheme=theme, viewport={"width": 1200, "height": 900})
-    context.set_default_timeout(120_000)  # a busy machine is slow, not wrong
+    context.set_default_timeout(300_000)  # a busy machine is slow, not wrong
     page, wrong = context.new_page(), []
     own = ("data:", "blob:", address.split("/")[0] + "//" + address.split("/")[2] + "/")
     page.on("request", lambda r: r.url.startswith(own) or wrong.append(f"off the host: {r.url}"))
