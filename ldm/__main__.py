@@ -17,7 +17,7 @@ def notebook(
     /,
     profile: str = "laptop",
     out: Path | None = None,
-    p: Annotated[tyro.conf.UseAppendAction[list[tuple[str, str]]], tyro.conf.arg(metavar="NAME VALUE")] = [],  # noqa: B006
+    p: Annotated[tyro.conf.UseAppendAction[list[tuple[str, str]]], tyro.conf.arg(metavar="NAME VALUE", aliases=["-p"])] = [],  # noqa: B006
 ) -> None:
     """Execute a notebook, for instance 04_sampling, with parameters: -p steps 4,8 -p guidance 2,4."""
     from ldm.notebook import ROOT, execute
@@ -79,10 +79,12 @@ def grid(
 
 
 def compact() -> None:
-    """Merge the rows of runs/ into results/, the files to commit."""
-    from ldm.profiles import ROOT
+    """Merge the rows of runs/ into results/ and register the models behind them: the files to commit."""
+    from ldm.pretrain import record_models
+    from ldm.profiles import PROFILES, ROOT
     from ldm.results import Store
 
+    print(record_models(PROFILES["laptop"]))
     for path in Store(ROOT).compact():
         print(path)
 

@@ -6,6 +6,7 @@ the profile; shipped ones lie under `weights/`, one's own under `runs/`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from flax import nnx
 
 from ldm import text, weights
 from ldm.autoencoder import Codec, load_codec
-from ldm.latents import LatentSet, latent_set
+from ldm.files import write_atomic
+from ldm.latents import LatentSet, digest, latent_set
 from ldm.layers import KeySource, Params, split
 from ldm.losses import diffusion_loss
 from ldm.profiles import ROOT, RUNS, WEIGHTS, Profile
@@ -49,13 +51,54 @@ def path_of(profile: Profile, c: int, images: int, seed: int = 0, root: Path = W
     return root / profile.weights / f"unet-c{c}-{images // 1000}k-s{seed}.safetensors"
 
 
-def trained_lengths(profile: Profile, c: int, seed: int = 0) -> tuple[int, ...]:
-    """The profile's training lengths at which a model of width c is here, one's own or shipped."""
-    return tuple(
-        images
-        for images in profile.lengths
-        if any(path_of(profile, c, images, seed, root).is_file() for root in (RUNS, WEIGHTS))
+def register(profile: Profile) -> dict[str, str]:
+    """File name -> digest of every model that has recorded rows; not all of them ship (they would be too large)."""
+    path = WEIGHTS / profile.weights / "models.json"
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def record_models(profile: Profile) -> Path:
+    """Enter all models that lie under runs/ or weights/ into the register."""
+    known = register(profile)
+    for root in (WEIGHTS, RUNS):
+        for path in sorted((root / profile.weights).glob("unet-*.safetensors")):
+            known[path.name] = digest(weights.load(path, half_to_float32=True))
+    text = json.dumps(dict(sorted(known.items())), indent=1) + "\n"
+    return write_atomic(WEIGHTS / profile.weights / "models.json", text.encode())
+
+
+def model_digest(profile: Profile, c: int, images: int, seed: int = 0) -> str:
+    """What names a model's weights in the keys of its cells: of its file, else of the register.
+
+    Raises: ValueError, in one sentence, when neither is here or the file is broken.
+    """
+    places = [path_of(profile, c, images, seed, root) for root in (RUNS, WEIGHTS)]
+    for path in places:
+        if path.is_file():
+            return digest(weights.load(path, half_to_float32=True))
+    known = register(profile)
+    if places[0].name not in known:
+        raise missing(profile, c, images, seed)
+    return known[places[0].name]
+
+
+def missing(profile: Profile, c: int, images: int, seed: int) -> ValueError:
+    path = path_of(profile, c, images, seed).relative_to(ROOT)
+    return ValueError(
+        f"There is no trained model of c = {c} after {images:,} images (seed {seed}): expected {path}; "
+        f"train it with `python -m ldm pretrain --profile {profile.name} --c {c}`."
     )
+
+
+def trained_lengths(profile: Profile, c: int, seed: int = 0) -> tuple[int, ...]:
+    """The profile's training lengths at which a model of width c is here or has recorded rows."""
+    known = register(profile)
+
+    def there(images: int) -> bool:
+        places = [path_of(profile, c, images, seed, root) for root in (RUNS, WEIGHTS)]
+        return places[0].name in known or any(place.is_file() for place in places)
+
+    return tuple(images for images in profile.lengths if there(images))
 
 
 def pretrain(
@@ -105,8 +148,5 @@ def load(profile: Profile, c: int, images: int, seed: int = 0) -> tuple[nnx.Grap
     places = [path_of(profile, c, images, seed, root) for root in (RUNS, WEIGHTS)]
     path = next((place for place in places if place.is_file()), None)
     if path is None:
-        raise ValueError(
-            f"There is no trained model of c = {c} after {images:,} images (seed {seed}): expected "
-            f"{places[1].relative_to(ROOT)}; train it with `python -m ldm train --profile {profile.name} --c {c}`."
-        )
+        raise missing(profile, c, images, seed)
     return structure, weights.load(path, like, half_to_float32=True)

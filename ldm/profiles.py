@@ -88,7 +88,8 @@ PROFILES: dict[str, Profile] = {
     ),
     "laptop": LAPTOP,
     "gpu": replace(
-        LAPTOP, name="gpu", scenes=FULL, autoencoder=AutoencoderConfig(channels=(64, 128), blocks=2, patch=4), weights="gpu", family=TABLE1, tokens=32, context=1024,
+        LAPTOP, name="gpu", scenes=FULL, autoencoder=AutoencoderConfig(channels=(64, 128), patch=4), weights="gpu",
+        family=TABLE1, tokens=32, context=1024,
         train=TrainConfig(images=1_280_000, batch=256, learning_rate=3e-4, warmup_images=50_000, decay_images=500_000),
         lengths=(160_000, 320_000, 640_000, 1_280_000), length=1_280_000, data=400_000, n=2_000,
         steps=(4, 5, 8, 10, 16, 20, 32, 50), guidance=GUIDANCE,

@@ -126,7 +126,7 @@ class Laboratory:
         """The cell's name. Raises: ValueError when its model does not exist."""
         model = (cell.c, cell.images, cell.seed)
         if model not in self._digests:
-            self._digests[model] = digest(self._model(self.scale, *model)[1])
+            self._digests[model] = pretrain.model_digest(self.scale, *model)
         data = Scenes(self.scale.scenes, cell.split, cell.n).key
         return key(cell, **self.versions, model=self._digests[model], data=data)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -75,8 +74,8 @@ def test_output_is_that_of_diffusers_at_64_by_64_with_77_tokens():
     assert relative(forward(structure, params, x, t, context), nhwc(theirs)) < 1e-4
 
 
-# c = 64 is Stable Diffusion's layout; c = 32 on 8x8 latents has the mini family's 2x2 and 1x1 maps
-@pytest.mark.parametrize("c, context, size, tokens", [(64, 768, 16, 77), (32, 128, 8, 24)])
+# c = 64 is Stable Diffusion's layout; c = 8 on 8x8 latents has the mini family's 2x2 and 1x1 maps
+@pytest.mark.parametrize("c, context, size, tokens", [(64, 768, 16, 77), (8, 128, 8, 24)])
 def test_output_and_gradients_are_those_of_diffusers(c, context, size, tokens):
     structure, params = network(c, context)
     x, t, text = inputs(2, size, tokens, context)
@@ -94,6 +93,11 @@ def test_output_and_gradients_are_those_of_diffusers(c, context, size, tokens):
         allowed = 1e-3 * np.abs(theirs).max() + 1e-7 * largest  # some are zero but for rounding
         assert np.abs(ours - theirs).max() < allowed, name
 
+    # Where the middle is one pixel, attending to itself alone, its queries and keys have no effect.
+    attention = "mid_block.attentions.0.transformer_blocks.0.attn1"
+    idle = {f"{attention}.{name}.weight" for name in ("to_q", "to_k")} if size == 8 else set()
+    assert {name for name, g in gradients.items() if not np.abs(g).max() > 0} == idle
+
 
 def test_an_image_is_the_same_in_every_batch():
     structure, params = network(8, 128)
@@ -102,9 +106,6 @@ def test_an_image_is_the_same_in_every_batch():
     for rows in (slice(0, 1), slice(4, 11)):
         part = forward(structure, params, x[rows], t[rows], context[rows])
         np.testing.assert_allclose(part, everyone[rows], atol=1e-5)
-    with torch.no_grad():
-        theirs = twin(8, 128, 8, params)(nchw(x), torch.from_numpy(t), torch.from_numpy(context)).sample
-    assert relative(everyone, nhwc(theirs)) < 1e-4
 
 
 @pytest.mark.parametrize("row", list(PAPER.itertuples()), ids=list(PAPER["name"]))
@@ -140,13 +141,3 @@ def test_small_widths_keep_two_channels_a_group_and_eight_a_head():
         assert c // groups(c) == 2 and c // heads(c) == 8
     for c in PAPER.base_filters:
         assert (groups(c), heads(c)) == (32, 8)
-
-
-def test_gradients_reach_every_weight_that_has_a_choice():
-    """On 8x8 latents the middle is one pixel: attending to itself alone, it has nothing to query."""
-    structure, params = network(8, 128)
-    x, t, context = inputs(2, 8, 24, 128)
-    _, gradients, _ = forward_and_gradients(structure, params, x, t, context, jnp.ones_like(x))
-    idle = {name for name, g in gradients.items() if not np.abs(g).max() > 0}
-    attention = "mid_block.attentions.0.transformer_blocks.0.attn1"
-    assert idle == {f"{attention}.{name}.weight" for name in ("to_q", "to_k")}

@@ -1,0 +1,43 @@
+"""The command line answers a wrong request with one sentence and a failing status, before any work."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from ldm.__main__ import main
+
+
+def answer(monkeypatch, *words: str) -> str:
+    """What the command says as it gives up."""
+    monkeypatch.setattr(sys, "argv", ["ldm", *words])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code not in (0, None)
+    return str(stopped.value.code)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("notebook 99_nothing", "there is no notebook '99_nothing'"),
+        ("notebook 04_sampling -p stepz 4", "has no parameter 'stepz' (did you mean 'steps'?)"),
+        ("notebook 04_sampling -p guidance abc", "parameter 'guidance' is 'abc', expected a number"),
+        ("notebook 03_pretraining -p guidance abc", "parameter 'guidance' is 'abc', expected a number"),
+        ("notebook 04_sampling -p n many", "parameter 'n' is 'many', expected a whole number"),
+        ("notebook 01_data -p shown 1.5", "parameter 'shown' is '1.5', expected a whole number"),
+        ("grid --profile huge", "profile = 'huge': expected one of smoke, laptop"),
+        ("grid --sizes 12", "c = 12: expected a size of profile laptop"),
+        ("grid --steps 0 --sizes 8", "steps = 0: expected an integer from 1"),
+        ("grid --steps -3 --sizes 8", "steps = -3: expected an integer from 1"),
+        ("grid --guidance 100 --sizes 8", "guidance = 100.0: expected 1"),
+        ("grid --n 2 --sizes 8", "n = 2: expected 16"),
+        ("grid --study pretraining --sizes 8 --lengths 7", "images = 7: expected a training length"),
+        ("pretrain --c 8 --profile gpu", "weights/gpu/autoencoder.safetensors does not exist"),
+    ],
+)
+def test_a_wrong_request_gets_one_sentence(monkeypatch, words, sentence):
+    said = answer(monkeypatch, *words.split())
+    assert sentence in said
+    assert "\n" not in said
