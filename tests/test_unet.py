@@ -125,7 +125,7 @@ def test_width_768_text_gives_stable_diffusion_1_5():
 
 
 # XLA's own count; the paper prints 25.3 GFLOPs for c = 64, which its normalised cost contradicts
-@pytest.mark.parametrize("c, gflops", [(64, 56.06), (160, 232.55), (320, 787.72)])
+@pytest.mark.parametrize("c, gflops", [(64, 56.06), (320, 787.72)])
 def test_gflops_of_the_traced_network_are_those_of_the_paper(c, gflops):
     structure, params = abstract(c, 1024)
     shapes = [jax.ShapeDtypeStruct(s, np.float32) for s in ((1, 64, 64, 4), (1,), (1, 77, 1024))]
