@@ -32,6 +32,7 @@ def build(root: Path = ROOT, out: Path = ROOT / "build", notebooks: Path | None 
     `notebooks` holds the executed notebooks (`out/notebooks`). Raises `ValueError` for one that the
     table of contents names and that has not been run, `RuntimeError` for a warning of the build.
     """
+    out = Path(out).resolve()  # the toolchain joins relative paths to the source folder
     source = stage(root, out / "source", notebooks or out / "notebooks")
     jupyter_book = "from jupyter_book.cli.main import main; main()"
     command = [
@@ -116,6 +117,9 @@ def for_readers(notebook: str) -> str:
     """An executed notebook with its charts as HTML and without what only machines read."""
     content = json.loads(notebook)
     for cell in content["cells"]:
+        tags = cell["metadata"].get("tags", [])
+        if "injected-parameters" in tags:  # papermill's; the notebook's own parameters stand above
+            cell["metadata"]["tags"] = [*tags, "remove-cell"]
         kept = []
         for output in cell.get("outputs", []):
             data = output.get("data", {})

@@ -13,10 +13,10 @@ import pandas as pd
 from PIL import Image
 
 from ldm import pretrain as task
-from ldm.charts import metric_of
 from ldm.plots import LiveLoss
 from ldm.profiles import Profile
 from ldm.results import Store
+from ldm.scenes import Scenes
 from ldm.study import Evaluation, Laboratory, run
 
 
@@ -34,20 +34,28 @@ def pretrain(scale: Profile, c: int, images: int, scenes: int = 2_048) -> None:
 
 
 def first_pictures(
-    store: Store, lab: Laboratory, cells: Sequence[Evaluation], *, by: str = "images", pictures: int = 2
+    store: Store, lab: Laboratory, cells: Sequence[Evaluation], *, by: str = "images", pictures: Sequence[int] = (1, 6)
 ) -> dict[tuple[int, int], np.ndarray]:
-    """(c, value of the field `by`) -> the first pictures of that cell, stacked: uint8 (pictures h, w, 3)."""
-    found = {}
-    for cell in cells:
-        path = store.file(lab.key(cell), "strip.webp")
-        if path is None:
-            raise ValueError(f"The pictures of {cell} are missing: run the cell, or restore results/files.")
-        strip = np.asarray(Image.open(io.BytesIO(path.read_bytes())).convert("RGB"))
-        side = strip.shape[0]
-        found[cell.c, getattr(cell, by)] = np.concatenate(
-            [strip[:, k * side : (k + 1) * side] for k in range(pictures)]
-        )
-    return found
+    """(c, value of the field `by`) -> pictures of that cell by their index, stacked: uint8 (len h, w, 3)."""
+    return {
+        (cell.c, getattr(cell, by)): np.concatenate(list(kept(store, lab, cell)[list(pictures)])) for cell in cells
+    }
+
+
+def kept(store: Store, lab: Laboratory, cell: Evaluation) -> np.ndarray:
+    """The first pictures of a cell, uint8 (n, h, w, 3). Raises: ValueError when they are not here."""
+    path = store.file(lab.key(cell), "strip.webp")
+    if path is None:
+        raise ValueError(f"The pictures of {cell} are missing: run the cell, or restore results/files.")
+    strip = np.asarray(Image.open(io.BytesIO(path.read_bytes())).convert("RGB"))
+    return np.stack(np.split(strip, strip.shape[1] // strip.shape[0], axis=1))
+
+
+def best_pictures(store: Store, lab: Laboratory, cells: Sequence[Evaluation]) -> tuple[np.ndarray, list[str]]:
+    """The kept pictures of the largest model after its longest training, with their captions."""
+    cell = max(cells, key=lambda cell: (cell.c, cell.images))
+    pictures = kept(store, lab, cell)
+    return pictures, Scenes(lab.scale.scenes, cell.split, cell.n).captions(range(len(pictures)))
 
 
 def recompute(cells: Sequence[Evaluation], *, store: Store, lab: Laboratory) -> pd.DataFrame:
@@ -63,10 +71,10 @@ def recompute(cells: Sequence[Evaluation], *, store: Store, lab: Laboratory) -> 
         recorded = store.rows(key=keys)
     new = run(cells, store=store, lab=lab, again=True, title="again")
     both = recorded.merge(new, on=["key", "metric"], suffixes=("", "_again"))
+    spans = zip(both["value"], both["lo"], both["hi"], strict=True)
     return pd.DataFrame({
-        "c": both["c"], "steps": both["steps"], "guidance": both["guidance"],
-        "metric": [metric_of(name).title for name in both["metric"]],
-        "recorded": both["value"].round(4), "lo": both["lo"].round(4), "hi": both["hi"].round(4), "n": both["n"],
-        "again": both["value_again"].round(4),
+        "c": both["c"], "steps": both["steps"], "guidance": both["guidance"], "metric": both["metric"],
+        "recorded": [f"{value:.4g} [{lo:.4g}, {hi:.4g}]" for value, lo, hi in spans], "n": both["n"],
+        "again": [f"{value:.4g}" for value in both["value_again"]],
         "agrees": (both["lo"] <= both["value_again"]) & (both["value_again"] <= both["hi"]),
     })  # fmt: skip

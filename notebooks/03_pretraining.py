@@ -36,7 +36,7 @@ from IPython.display import Markdown
 
 from ldm import live, plots, study, verdicts
 from ldm.notebook import ROOT, record
-from ldm.pictures import picture_grid
+from ldm.pictures import picture_grid, picture_strip
 from ldm.profiles import profile as named
 from ldm.results import Store
 
@@ -74,7 +74,13 @@ plots.quality_vs_params(rows, metric)
 # %% [markdown]
 # ## Look at them
 #
-# The same captions from the same noise: rows are sizes, columns training lengths.
+# First the largest model after its longest training, held-out captions in order, none chosen:
+
+# %% tags=["remove-input"]
+picture_strip(*live.best_pictures(store, lab, cells), width=128)
+
+# %% [markdown]
+# Two of these captions, from the same noise: rows are sizes, columns training lengths.
 
 # %% tags=["remove-input"]
 strips = live.first_pictures(store, lab, cells)
@@ -91,8 +97,7 @@ picture_grid(
 # this machine; within the interval it must come out the same.
 
 # %% tags=["remove-input"]
-again = live.recompute(cells[: recompute], store=store, lab=lab)
-again
+Markdown(live.recompute(cells[:recompute], store=store, lab=lab).to_markdown(index=False))
 
 # %% [markdown]
 # ## Verdict

@@ -81,12 +81,12 @@ plots.quality_vs_cost(rows, "subject")
 # %% [markdown]
 # ## Look at them
 #
-# The same captions from the same noise, at each size's best guidance.
+# Two captions, always from the same noise, at each size's best guidance.
 
 # %% tags=["remove-input"]
 best = charts.best(charts.pick(rows, metric), ["c", "steps"]).set_index(["c", "steps"])["guidance"]
 chosen = [cell for cell in cells if best[cell.c, cell.steps] == cell.guidance]
-strips = live.first_pictures(store, lab, chosen, by="steps", pictures=2)
+strips = live.first_pictures(store, lab, chosen, by="steps")
 picture_grid(
     np.stack([[strips[c, s] for s in steps] for c in sizes]),
     [f"c = {c}" for c in sizes], [f"{s} steps" for s in steps], width=112,
@@ -103,13 +103,13 @@ plots.budget_explorer(rows, metric)
 # within the budgets measured.
 
 # %% tags=["remove-input"]
-verdicts.takeovers(rows, metric)
+Markdown(verdicts.takeovers(rows, metric).to_markdown(index=False, floatfmt=".3g"))
 
 # %% [markdown]
 # ## The record, recomputed
 
 # %% tags=["remove-input"]
-live.recompute(cells[: recompute], store=store, lab=lab)
+Markdown(live.recompute(cells[:recompute], store=store, lab=lab).to_markdown(index=False))
 
 # %% [markdown]
 # ## Verdict
