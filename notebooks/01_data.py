@@ -96,7 +96,8 @@ record("psnr", round(psnr, 1))
 
 # %% [markdown]
 # The left column is the judges' own error: what they say of *real* scenes that they have not seen. No
-# generated picture can be expected to do better. The right column is the autoencoder's ceiling. The
+# generated picture can be expected to do better. The right column is the autoencoder's ceiling, the same for
+# every size: keep it in mind when you read levels in the next chapters, where only differences are compared. The
 # distances are on two networks' features and carry those networks' names: see
 # [the protocol](../book/protocol.md).
 #
