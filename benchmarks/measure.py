@@ -1,0 +1,117 @@
+"""How fast: contenders timed in turns, beside this machine's own matrix-multiply rate."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pandas as pd
+
+from ldm.cost import unet_gflops, unet_params
+from ldm.results import Row, Store, key
+
+ROOT = Path(__file__).resolve().parents[1]
+ROUNDS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What is timed: a task of a UNet of width c on size x size x 4 latents."""
+
+    task: str  # "train" or "sample"
+    c: int
+    size: int
+    batch: int
+    tokens: int
+    context: int
+    steps: int = 0  # of the sampler
+
+    @property
+    def evaluations(self) -> int:
+        """Forward passes an image: guidance doubles a step's, a backward pass counts as two."""
+        return 3 if self.task == "train" else 2 * self.steps
+
+    @property
+    def gflops(self) -> float:
+        """Of one forward pass on one image."""
+        return unet_gflops(self.c, self.size, self.tokens, self.context)
+
+
+CASES = (
+    {"c": 32, "size": 8, "tokens": 24, "context": 128, "batch": 64},
+    {"c": 64, "size": 16, "tokens": 77, "context": 768, "batch": 4},
+)
+
+
+def matmul_gflops(n: int = 2048) -> float:
+    """The rate of one n x n x n float32 product, the best of ten."""
+    a = jnp.ones((n, n))
+    product = jax.jit(jnp.matmul)
+    return 2 * n**3 / min(seconds(lambda: product(a, a).block_until_ready()) for _ in range(10)) / 1e9
+
+
+def seconds(call: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
+
+
+def race(contenders: dict[str, Callable[[], object]], images: int) -> dict[str, list[float]]:
+    """Images a second of each contender in each round; in turns, so that all see the same machine."""
+    for call in contenders.values():
+        call()  # compiles
+    rates: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(ROUNDS):
+        for name, call in contenders.items():
+            rates[name].append(images / seconds(call))
+    return rates
+
+
+def report(case: Case, rates: dict[str, list[float]], matmul: float) -> pd.DataFrame:
+    """The table of a case; its rows go to the store, under a key of this machine."""
+    middle = {name: statistics.median(values) for name, values in rates.items()}
+    table = pd.DataFrame([
+        {
+            "task": case.task, "c": case.c, "latents": f"{case.size}x{case.size}x4", "batch": case.batch,
+            "who": name, "images/s": round(middle[name], 2),
+            "of matmul rate": f"{middle[name] * case.evaluations * case.gflops / matmul:.0%}",
+            "ours is": f"{middle['ldm'] / middle[name]:.2f}x",
+        }
+        for name in rates
+    ])  # fmt: skip
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, {jax.devices()[0].device_kind}"
+    rows = [
+        Row(
+            study="benchmark", profile="laptop", task=case.task, c=case.c,
+            params=unet_params(case.c, case.context), gflops=case.gflops, sampler="ddim" if case.steps else None,
+            steps=case.steps or None, metric="images per second",
+            protocol=f"{name}, {case.size}x{case.size}x4, batch {case.batch}, {machine}",
+            value=middle[name], lo=min(values), hi=max(values), n=len(values),
+        )
+        for name, values in rates.items()
+    ]  # fmt: skip
+    rate = Row(
+        study="benchmark", profile="laptop", task=case.task, c=case.c, metric="matmul gflops",
+        protocol=f"float32, 2048 x 2048, {machine}", value=matmul, lo=matmul, hi=matmul, n=1,
+    )  # fmt: skip
+    Store(ROOT).write(key(case, machine=machine), [*rows, rate])
+    return table
+
+
+def cases(task: str, **more: int) -> list[Case]:
+    return [Case(task=task, **{**values, **more}) for values in CASES]
+
+
+def main(bench: Callable[[Case], dict[str, list[float]]], task: str, **more: int) -> None:
+    """Run a benchmark on every case and print its table."""
+    matmul = matmul_gflops()
+    print(f"matrix-multiply rate: {matmul:.0f} GFLOP/s in float32")
+    for case in cases(task, **more):
+        print(report(case, bench(case), matmul).to_string(index=False), flush=True)
