@@ -305,6 +305,11 @@ def budget_explorer(rows: pd.DataFrame, metric: str) -> alt.VConcatChart:
     )
 
 
+def in_words(chance: float) -> str:
+    """A chance that was counted over a few thousand worlds: no more certain than they can say."""
+    return "under 1%" if chance < 0.01 else "over 99%" if chance > 0.99 else f"{chance:.0%}"
+
+
 def _chances(rows: pd.DataFrame) -> pd.DataFrame:
     """The chance of each model to be the best, for each stretch of budgets without a change."""
     sign = np.where(rows["loss"] == rows["value"], 1, -1)
@@ -317,7 +322,7 @@ def _chances(rows: pd.DataFrame) -> pd.DataFrame:
                 "budget_from": row.budget,
                 "budget_to": row.budget_to,
                 "model": model,
-                "label": "best: under 1 %" if chance < 0.01 else f"best: {chance:.0%}",
+                "label": f"best: {in_words(chance)}",
             }
             for row in found.itertuples()
             for model, chance in row.chances.items()

@@ -39,7 +39,7 @@ plots.budget_explorer(rows, metric)
 
 # %% [markdown]
 # Above, every size at its best guidance, from few steps (left) to many (right). Below, the best
-# that each size can do within the budget. *Best: 87 %* is the chance that a size is truly the
+# that each size can do within the budget. *Best: 87%* is the chance that a size is truly the
 # best one there, given the intervals; hover over any point for its interval, its setting and the
 # number of pictures behind it. Lower down the page: [how each number is
 # made](../book/protocol.md).
@@ -67,7 +67,7 @@ Markdown(
     + "\n".join(
         f"| {row.budget} | {row.size} | {row.setting} | {sign * row.value:.3g} "
         f"[{min(sign * row.lo, sign * row.hi):.3g}, {max(sign * row.lo, sign * row.hi):.3g}] "
-        f"| {row.chance:.0%} |"
+        f"| {plots.in_words(row.chance)} |"
         for row in answer.itertuples()
     )
 )

@@ -132,7 +132,7 @@ def test_chances_sum_to_one_and_favour_the_winner(metric):
     for _, group in share.groupby(chances["budget_from"]):
         assert 97 <= group.sum() <= 103
     cheapest = chances[chances["budget_from"] == chances["budget_from"].min()]
-    assert list(cheapest["label"]) == ["best: 100%"]  # only one size can be afforded
+    assert list(cheapest["label"]) == ["best: over 99%"]  # only one size can be afforded
 
 
 def test_the_loss_keeps_its_mean_and_refuses_nothing_to_draw():
