@@ -117,7 +117,7 @@ def for_readers(notebook: str) -> str:
     """An executed notebook with its charts as HTML and without what only machines read."""
     content = json.loads(notebook)
     for cell in content["cells"]:
-        tags = cell["metadata"].get("tags", [])
+        tags = cell.get("metadata", {}).get("tags", [])
         if "injected-parameters" in tags:  # papermill's; the notebook's own parameters stand above
             cell["metadata"]["tags"] = [*tags, "remove-cell"]
         kept = []
