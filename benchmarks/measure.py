@@ -81,7 +81,7 @@ def report(case: Case, rates: dict[str, list[float]], matmul: float) -> pd.DataF
         {
             "task": case.task, "c": case.c, "latents": f"{case.size}x{case.size}x4", "batch": case.batch,
             "who": name, "images/s": round(middle[name], 2),
-            "of matmul rate": f"{middle[name] * case.evaluations * case.gflops / matmul:.0%}",
+            "of matmul rate": f"{middle[name] * case.evaluations * case.gflops / matmul:.1%}",
             "ours is": f"{middle['ldm'] / middle[name]:.2f}x",
         }
         for name in rates
