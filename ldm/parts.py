@@ -1,6 +1,6 @@
 """Trains the frozen part of the diffusion model that sees pixels: the autoencoder.
 
-(The text tower, the other frozen part, and the detector that judges are in `scene_networks.py`.)
+(The text tower, the other frozen part, is trained by `scene_clip.py`; the judge by `scene_detector.py`.)
 """
 
 from __future__ import annotations

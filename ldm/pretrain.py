@@ -51,6 +51,12 @@ def path_of(profile: Profile, c: int, images: int, seed: int = 0, root: Path = W
     return root / profile.weights / f"unet-c{c}-{images // 1000}k-s{seed}.safetensors"
 
 
+def file_of(profile: Profile, c: int, images: int, seed: int = 0) -> Path | None:
+    """The model's file, one's own under runs/ before the shipped one; None where there is neither."""
+    places = (path_of(profile, c, images, seed, root) for root in (RUNS, WEIGHTS))
+    return next((place for place in places if place.is_file()), None)
+
+
 def register(profile: Profile) -> dict[str, str]:
     """File name -> digest of every model that has recorded rows; not all of them ship (they would be too large)."""
     path = WEIGHTS / profile.weights / "models.json"
@@ -72,14 +78,12 @@ def model_digest(profile: Profile, c: int, images: int, seed: int = 0) -> str:
 
     Raises: ValueError, in one sentence, when neither is here or the file is broken.
     """
-    places = [path_of(profile, c, images, seed, root) for root in (RUNS, WEIGHTS)]
-    for path in places:
-        if path.is_file():
-            return digest(weights.load(path, half_to_float32=True))
-    known = register(profile)
-    if places[0].name not in known:
+    if path := file_of(profile, c, images, seed):
+        return digest(weights.load(path, half_to_float32=True))
+    known, name = register(profile), path_of(profile, c, images, seed).name
+    if name not in known:
         raise missing(profile, c, images, seed)
-    return known[places[0].name]
+    return known[name]
 
 
 def missing(profile: Profile, c: int, images: int, seed: int) -> ValueError:
@@ -95,8 +99,7 @@ def trained_lengths(profile: Profile, c: int, seed: int = 0) -> tuple[int, ...]:
     known = register(profile)
 
     def there(images: int) -> bool:
-        places = [path_of(profile, c, images, seed, root) for root in (RUNS, WEIGHTS)]
-        return places[0].name in known or any(place.is_file() for place in places)
+        return path_of(profile, c, images, seed).name in known or file_of(profile, c, images, seed) is not None
 
     return tuple(images for images in profile.lengths if there(images))
 
@@ -145,8 +148,7 @@ def load(profile: Profile, c: int, images: int, seed: int = 0) -> tuple[nnx.Grap
     Raises: ValueError, in one sentence, when there is none or its file is broken.
     """
     structure, like = network(profile, c, seed)
-    places = [path_of(profile, c, images, seed, root) for root in (RUNS, WEIGHTS)]
-    path = next((place for place in places if place.is_file()), None)
+    path = file_of(profile, c, images, seed)
     if path is None:
         raise missing(profile, c, images, seed)
     return structure, weights.load(path, like, half_to_float32=True)

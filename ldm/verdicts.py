@@ -15,10 +15,9 @@ import pandas as pd
 from scipy.stats import kendalltau
 
 from ldm.metrics import Estimate, Z
-from ldm.stats import crossover, frontier
+from ldm.stats import crossover
 
 WORLDS = 2000
-SURE = 0.975  # a chance from which on a statement is taken to hold
 HIGHER_IS_BETTER = {"alignment", "subject", "style", "kind", "colours", "relation"}
 
 
@@ -111,11 +110,6 @@ def f3(rows: pd.DataFrame, metric: str) -> Verdict:
         meaning=f"advantage of the best smaller model over c = {largest} at a budget of {budget:.3g}:",
         asked=f"sizes {', '.join(map(str, sorted(set(rows['size']))))}, steps {', '.join(map(str, sorted(set(rows['steps']))))}",
     )  # fmt: skip
-
-
-def relaxed(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Who wins at each budget, and how surely: `ldm.stats.frontier` of the rows, lower turned to better."""
-    return frontier(loss_of(rows, metric))
 
 
 def takeovers(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
