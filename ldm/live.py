@@ -58,13 +58,18 @@ def best_pictures(store: Store, lab: Laboratory, cells: Sequence[Evaluation]) ->
     return pictures, Scenes(lab.scale.scenes, cell.split, cell.n).captions(range(len(pictures)))
 
 
+def spread(scale: Profile, cells: Sequence[Evaluation], share: int) -> list[Evaluation]:
+    """`share` of the cells, evenly over the grid, whose models are on this machine and can be run again."""
+    here = [cell for cell in cells if task.file_of(scale, cell.c, cell.images, cell.seed)]
+    share = min(share, len(here))
+    return [here[(2 * i + 1) * len(here) // (2 * share)] for i in range(share)]
+
+
 def recompute(cells: Sequence[Evaluation], *, store: Store, lab: Laboratory) -> pd.DataFrame:
     """Run recorded cells again on this machine and set the values side by side, one row a metric.
 
     `agrees`: the new value lies within the recorded interval.
     """
-    if not cells:
-        return pd.DataFrame()
     keys = [lab.key(cell) for cell in cells]
     recorded = store.rows(key=keys, only="recorded")
     if recorded.empty:
@@ -73,8 +78,22 @@ def recompute(cells: Sequence[Evaluation], *, store: Store, lab: Laboratory) -> 
     both = recorded.merge(new, on=["key", "metric"], suffixes=("", "_again"))
     spans = zip(both["value"], both["lo"], both["hi"], strict=True)
     return pd.DataFrame({
-        "c": both["c"], "steps": both["steps"], "guidance": both["guidance"], "metric": both["metric"],
-        "recorded": [f"{value:.4g} [{lo:.4g}, {hi:.4g}]" for value, lo, hi in spans], "n": both["n"],
-        "again": [f"{value:.4g}" for value in both["value_again"]],
+        "c": both["c"], "images": both["images_seen"], "steps": both["steps"], "guidance": both["guidance"],
+        "metric": both["metric"], "recorded": [f"{value:.4g} [{lo:.4g}, {hi:.4g}]" for value, lo, hi in spans],
+        "n": both["n"], "again": [f"{value:.4g}" for value in both["value_again"]],
         "agrees": (both["lo"] <= both["value_again"]) & (both["value_again"] <= both["hi"]),
     })  # fmt: skip
+
+
+def agreement(scale: Profile, cells: Sequence[Evaluation], share: int, *, store: Store, lab: Laboratory) -> str:
+    """Recompute a share of the cells (negative: the profile's) and say in Markdown how the record fares."""
+    chosen = spread(scale, cells, scale.recompute if share < 0 else share)
+    if not chosen:
+        return "Nothing was recomputed this time."
+    table = recompute(chosen, store=store, lab=lab)
+    hits = int(table["agrees"].sum())
+    shown = table[table["metric"].isin(["kid_effnet", "subject"]) | ~table["agrees"]]
+    return (
+        f"{len(chosen)} of the {len(cells)} cells, {len(table)} values: **{hits} of {len(table)}** lie within the "
+        f"recorded interval. Two metrics of each, and whatever does not agree:\n\n{shown.to_markdown(index=False)}"
+    )

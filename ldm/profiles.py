@@ -47,6 +47,7 @@ class Profile:
     dropped: float = 0.1  # share of captions emptied in training, for guidance
     batch: int = 64  # images generated at once: one compilation a size
     live: int = 0  # images of training that the pretraining notebook adds while one looks on
+    recompute: int = 8  # recorded cells that a chapter runs again, to compare
 
     def __post_init__(self):
         if tuple(sorted(set(self.family))) != self.family or not self.family:
@@ -70,8 +71,8 @@ LAPTOP = Profile(
     autoencoder=MINI,
     weights="mini",
     family=(8, 16, 24, 32),
-    train=TrainConfig(images=320_000, batch=64, learning_rate=1e-3, warmup_images=20_000, decay_images=100_000),
-    lengths=(20_000, 40_000, 80_000, 160_000, 320_000),
+    train=TrainConfig(images=640_000, batch=64, learning_rate=1e-3, warmup_images=20_000, decay_images=100_000),
+    lengths=(20_000, 40_000, 80_000, 160_000, 320_000, 640_000),
     length=160_000,
     data=60_000,
     n=256,
@@ -84,7 +85,7 @@ LAPTOP = Profile(
 PROFILES: dict[str, Profile] = {
     "smoke": replace(
         LAPTOP, name="smoke", family=(8, 16), lengths=(20_000, 160_000), n=16, steps=(4, 8),
-        guidance=(1.5, 4.0), batch=16, live=640,
+        guidance=(1.5, 4.0), batch=16, live=640, recompute=2,
     ),
     "laptop": LAPTOP,
     "gpu": replace(

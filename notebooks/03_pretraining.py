@@ -28,7 +28,7 @@ n = 0                   # pictures a point; 0: the profile's number
 metric = "kid_effnet"   # a name in ldm.charts.METRICS
 live_size = 8           # a model to train while you look on
 live_images = -1        # for so many images; -1: the profile's number, 0: none
-recompute = 1           # cells recomputed and compared with the record
+recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
 
 # %% tags=["remove-cell"]
 import numpy as np
@@ -97,7 +97,7 @@ picture_grid(
 # this machine; within the interval it must come out the same.
 
 # %% tags=["remove-input"]
-Markdown(live.recompute(cells[:recompute], store=store, lab=lab).to_markdown(index=False))
+Markdown(live.agreement(scale, cells, recompute, store=store, lab=lab))
 
 # %% [markdown]
 # ## Verdict

@@ -26,7 +26,7 @@ steps = []              # DDIM steps; none: the profile's
 guidance = []           # guidance values; none: the profile's, the paper's grid
 n = 0                   # pictures a point; 0: the profile's number
 metric = "kid_effnet"   # a name in ldm.charts.METRICS
-recompute = 1           # cells recomputed and compared with the record
+recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
 
 # %% tags=["remove-cell"]
 import numpy as np
@@ -109,7 +109,7 @@ Markdown(verdicts.takeovers(rows, metric).to_markdown(index=False, floatfmt=".3g
 # ## The record, recomputed
 
 # %% tags=["remove-input"]
-Markdown(live.recompute(cells[:recompute], store=store, lab=lab).to_markdown(index=False))
+Markdown(live.agreement(scale, cells, recompute, store=store, lab=lab))
 
 # %% [markdown]
 # ## Verdict
