@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-Part = Literal["autoencoder", "reference"]
+Part = Literal["autoencoder", "decoder", "reference"]
 Positional = tyro.conf.Positional
 
 
@@ -40,7 +40,7 @@ def pretrain(c: int, profile: str = "laptop", seed: int = 0, images: int = 0) ->
 
 
 def part(name: Positional[Part], /, profile: str = "laptop", images: int = 0) -> None:
-    """Train a frozen part anew (the autoencoder) or measure the reference scenes."""
+    """Train a frozen part (the autoencoder, then its decoder once more) or measure the reference scenes."""
     from ldm.profiles import profile as named
 
     scale = named(profile)
@@ -51,7 +51,8 @@ def part(name: Positional[Part], /, profile: str = "laptop", images: int = 0) ->
     else:
         from ldm import parts
 
-        parts.train_autoencoder(scale, images)
+        train = {"autoencoder": parts.train_autoencoder, "decoder": parts.finish_decoder}[name]
+        train(scale, images)
 
 
 def grid(

@@ -1,4 +1,4 @@
-"""How a chart looks and what it may show: theme, metric names, the interval rule, the renderer.
+"""How a chart looks and what it may show: theme, the interval rule, the renderer.
 
 Importing this file switches Altair to the theme and renderer below. The renderer emits the one
 MIME type that JupyterLab, VS Code and nbviewer all draw by themselves; the book's build
@@ -10,43 +10,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import altair as alt
 import pandas as pd
 
+from ldm.judges import metric_of
+
 MIMETYPE = "application/vnd.vegalite.v5+json"  # the newest that JupyterLab 4 draws
 INK = "#888"  # readable on white and on near-black
-
-
-class Metric(NamedTuple):
-    """How a metric is called on an axis, and which end of it is good."""
-
-    title: str
-    better: str  # "lower" | "higher"
-
-
-METRICS: dict[str, Metric] = {
-    "kid_effnet": Metric("KID, EfficientNet-Lite0 (x1000)", "lower"),
-    "fd_effnet": Metric("FD, EfficientNet-Lite0", "lower"),
-    "kid_scene": Metric("KID, scene network (x1000)", "lower"),
-    "fd_scene": Metric("FD, scene network", "lower"),
-    "alignment": Metric("scene alignment", "higher"),
-    "subject": Metric("subjects named right", "higher"),
-    "style": Metric("styles named right", "higher"),
-    "kind": Metric("background kinds named right", "higher"),
-    "colours": Metric("colours named right", "higher"),
-    "relation": Metric("relations right", "higher"),
-}
-
-
-def metric_of(name: str) -> Metric:
-    """Title and direction of a metric; `ValueError` for one that METRICS does not hold."""
-    if name not in METRICS:
-        raise ValueError(
-            f"metric {name!r} has no entry in ldm.charts.METRICS; known: {', '.join(METRICS)}."
-        )
-    return METRICS[name]
 
 
 def pick(rows: pd.DataFrame, metric: str, one: Iterable[str] = ()) -> pd.DataFrame:

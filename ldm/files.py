@@ -1,11 +1,13 @@
-"""Files that are either whole or absent: written under a temporary name, then renamed."""
+"""Files that are either whole or absent (written under a temporary name, then renamed), and locks."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -32,6 +34,24 @@ def write_atomic(path: str | Path, data: bytes) -> Path:
             raise disk_full(path) from error
         raise
     return path
+
+
+@contextlib.contextmanager
+def hold(path: str | Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock file `path`; a second process waits, or is refused where it should not `wait`.
+
+    The kernel frees the lock when its holder dies, however. Raises: RuntimeError, in one sentence.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise RuntimeError(
+                f"{path} is held by another process that works on the same; wait until it ends, or stop it."
+            ) from None
+        yield
 
 
 def _write_and_rename(path: Path, data: bytes) -> None:

@@ -1,7 +1,7 @@
 """The judges of generated pictures: feature networks with the statistics of real scenes to compare with.
 
-`score` turns pictures and their scenes into Estimates under fixed metric names, and keeps what each
-picture contributed, so that two settings can be compared picture by picture (`ldm.metrics`).
+`score` turns pictures and their scenes into Estimates under fixed metric names, and keeps each picture's
+influence on them, so that settings can be compared picture by picture (`ldm.metrics`, `ldm.frontier`).
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from ldm import weights
-from ldm.metrics import Estimate, Gaussian, Sample, frechet, kid_influence, mean
+from ldm.metrics import Estimate, Gaussian, Sample, frechet_influence, kid_influence, mean
 from ldm.perceptual import efficientnet
 from ldm.perceptual import scene as scene_network
 from ldm.profiles import WEIGHTS, Profile
@@ -24,9 +25,37 @@ COMPONENTS = 64  # principal directions of the real features that the Frechet di
 SAMPLE = 2_000  # real pictures behind a kernel distance
 
 
+class Metric(NamedTuple):
+    """How a metric is called on an axis, and which end of it is good."""
+
+    title: str
+    better: str  # "lower" | "higher"
+
+
+METRICS: dict[str, Metric] = {
+    "kid_effnet": Metric("KID, EfficientNet-Lite0 (x1000)", "lower"),
+    "fd_effnet": Metric("FD, EfficientNet-Lite0", "lower"),
+    "kid_scene": Metric("KID, scene network (x1000)", "lower"),
+    "fd_scene": Metric("FD, scene network", "lower"),
+    "alignment": Metric("scene alignment", "higher"),
+    "subject": Metric("subjects named right", "higher"),
+    "style": Metric("styles named right", "higher"),
+    "kind": Metric("background kinds named right", "higher"),
+    "colours": Metric("colours named right", "higher"),
+    "relation": Metric("relations right", "higher"),
+}
+
+
+def metric_of(name: str) -> Metric:
+    """Title and direction of a metric; `ValueError` for one that METRICS does not hold."""
+    if name not in METRICS:
+        raise ValueError(f"metric {name!r} has no entry in ldm.judges.METRICS; known: {', '.join(METRICS)}.")
+    return METRICS[name]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """Estimates by metric name, each with its protocol, and the contribution of each picture (n,)."""
+    """Estimates by metric name, each with its protocol, and each picture's influence on them (n,)."""
 
     estimates: dict[str, tuple[Estimate, str]]
     parts: dict[str, np.ndarray] = field(default_factory=dict)
@@ -70,8 +99,9 @@ class Judges:
                 f"{network.protocol}; unbiased, cubic kernel, x1000, {SAMPLE} real scenes",
             )
             parts[f"kid_{name}"] = 1000 * influence
+            estimate, parts[f"fd_{name}"] = frechet_influence(x @ reference.basis, reference.gaussian)
             found[f"fd_{name}"] = (
-                frechet(x @ reference.basis, reference.gaussian),
+                estimate,
                 f"{network.protocol}; first {COMPONENTS} principal directions, {reference.gaussian.n} real scenes",
             )
         return Score(estimates=found, parts=parts)

@@ -39,8 +39,9 @@ class LatentSet:
 def latent_set(data: Captioned, codec: Codec, text: TextEncoder, folder: Path) -> LatentSet:
     """Encode all of a data set, or open what an earlier run encoded."""
     n = len(data)
+    encoder = {name: p for name, p in codec.params.items() if name.startswith(("encoder.", "quant_conv."))}
     latents = _cached(
-        folder, f"latents-{n}-{data.key}-{digest(codec.params)}",
+        folder, f"latents-{n}-{data.key}-{digest(encoder)}",
         lambda rows: codec.encode(data.images(rows)), n,
     )  # fmt: skip
     context = _cached(

@@ -169,8 +169,15 @@ def frechet(fake: np.ndarray, real: Gaussian, *, components: int | None = None) 
     1280 for EfficientNet) prefer `components`, the distance within the reference's first principal
     directions (name it in the protocol), or `kid`. The reference counts as exact.
     """
+    return frechet_influence(fake, real, components=components)[0]
+
+
+def frechet_influence(
+    fake: np.ndarray, real: Gaussian, *, components: int | None = None
+) -> tuple[Estimate, np.ndarray]:
+    """`frechet`, and the influence of each image on it (n,), of mean 0."""
     value, influence = _frechet(*_projected(_checked(fake), real, components))
-    return Estimate.of(value, _standard_error(influence), len(fake))
+    return Estimate.of(value, _standard_error(influence), len(fake)), influence
 
 
 def frechet_difference(

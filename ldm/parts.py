@@ -1,78 +1,100 @@
-"""Trains the frozen part of the diffusion model that sees pixels: the autoencoder.
+"""Trains the frozen part of the diffusion model that sees pixels: the autoencoder, then its decoder once more.
 
 (The text tower, the other frozen part, is trained by `scene_clip.py`; the judge by `scene_detector.py`.)
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
 
-from ldm.autoencoder import AutoencoderKL, Codec, save_codec, to_pixels
+from ldm import weights
+from ldm.autoencoder import AutoencoderKL, Codec, load_codec, save_codec
 from ldm.data import batch_indices
-from ldm.layers import KeySource, Params, merge, split
+from ldm.layers import KeySource, Params, split
 from ldm.profiles import RUNS, WEIGHTS, Profile
+from ldm.reconstruction import Critic, autoencoder_loss, critics_view, decoder_loss
 from ldm.scenes import Scenes
-from ldm.train import Batch, Loss, TrainConfig, fit
+from ldm.train import Batch, TrainConfig, fit
 
-KL = 1e-6  # weight of the prior, as in LDM: keeps the latents' scale from drifting, no more
-EDGES = 1.0  # weight of the error of pixel differences: L1 alone is content with soft edges
-
-
-def edges(pixels: Float[Array, "b h w 3"]) -> tuple[Array, Array]:
-    """Differences of neighbours, down and across."""
-    return pixels[:, 1:] - pixels[:, :-1], pixels[:, :, 1:] - pixels[:, :, :-1]
+KEEP = 20_000  # images between two files of weights, so that a run may be ended early
 
 
-def autoencoder_loss(structure: nnx.GraphDef) -> Loss:
-    """L1 on pixels and on their differences, and the KL term (Rombach et al. 2022, app. G, without the
-    adversary and the perceptual network: at 64 pixels and on drawings these two suffice)."""
+def path_of(profile: Profile) -> Path:
+    return WEIGHTS / profile.weights / "autoencoder.safetensors"
 
-    def loss(params: Params, batch: Batch, key: Array) -> tuple[Array, dict[str, Array]]:
-        net = merge(structure, params)
-        pixels = to_pixels(batch["images"])
-        mean, logvar = net.encode(pixels)
-        z = mean + jnp.exp(logvar / 2) * jax.random.normal(key, mean.shape)
-        error = net.decode(z) - pixels
-        l1 = jnp.abs(error).mean()
-        gradient = sum(jnp.abs(e).mean() for e in edges(error))
-        kl = (jnp.square(mean) + jnp.exp(logvar) - 1 - logvar).sum((1, 2, 3)).mean() / 2
-        psnr = 10 * jnp.log10(4 / jnp.square(error).mean())
-        return l1 + EDGES * gradient + KL * kl, {"psnr": psnr, "l1": l1, "kl": kl}
 
-    return loss
+class Keeper:
+    """Writes a codec's weights along the way, with the PSNR on held-out scenes in their description."""
+
+    def __init__(self, profile: Profile, structure: nnx.GraphDef):
+        self.profile, self.structure = profile, structure
+        self.images = Scenes(profile.scenes, "val", 512).images(range(512))
+
+    def __call__(self, params: Params, **described: float) -> None:
+        codec = Codec(self.structure, params, 1.0, self.profile.autoencoder.factor)
+        latents = codec.encode(self.images)
+        squares = np.square(codec.decode(latents).astype(np.float32) - self.images).mean((1, 2, 3))
+        psnr = float(np.mean(10 * np.log10(255**2 / squares)))
+        print(f"{described}: PSNR {psnr:.2f} dB on {len(self.images)} held-out scenes", flush=True)
+        scale = described.pop("scale", 1 / float(latents.std()))
+        save_codec(path_of(self.profile), params, self.profile.autoencoder, scale, psnr=psnr, **described)
 
 
 def train_autoencoder(profile: Profile, images: int = 0) -> None:
     """Train the profile's autoencoder, resuming where it stopped, and write its weights.
 
-    Weights are also kept along the way, every 20,000 images, so that a run may be ended early.
+    New latents: every UNet has to be trained anew, and the decoder to be finished (`finish_decoder`).
     """
     config = TrainConfig(
         images=images or 200_000, batch=8, learning_rate=2e-3, warmup_images=2_000, decay_images=20_000
     )
-    data = Scenes(profile.scenes, "train", profile.data)
-    pictures = data.cached(RUNS / "cache")
+    pictures = Scenes(profile.scenes, "train", profile.data).cached(RUNS / "cache")
     structure, params = split(AutoencoderKL(profile.autoencoder, keys=KeySource(jax.random.key(config.seed))))
-    held_out = Scenes(profile.scenes, "val", 512).images(range(512))
-
-    def keep(seen: int, ema: Params) -> None:
-        codec = Codec(structure, ema, 1.0, profile.autoencoder.factor)
-        latents = codec.encode(held_out)
-        squares = np.square(codec.decode(latents).astype(np.float32) - held_out).mean((1, 2, 3))
-        psnr = float(np.mean(10 * np.log10(255**2 / squares)))
-        print(f"{seen:,} images: PSNR {psnr:.2f} dB on {len(held_out)} held-out scenes", flush=True)
-        save_codec(
-            WEIGHTS / profile.weights / "autoencoder.safetensors", ema, profile.autoencoder,
-            1 / float(latents.std()), images=seen, psnr=psnr,
-        )  # fmt: skip
+    keep = Keeper(profile, structure)
 
     fit(
         autoencoder_loss(structure), params,
         lambda step: {"images": pictures[batch_indices(config.seed, step, config.batch, len(pictures))]},
         config, folder=RUNS / profile.weights / "train-autoencoder",
-        lengths=range(20_000, config.images + 1, 20_000), on_length=keep, title="autoencoder",
+        lengths=range(KEEP, config.images + 1, KEEP), on_length=lambda seen, ema: keep(ema, images=seen),
+        title="autoencoder",
+    )  # fmt: skip
+
+
+def finish_decoder(profile: Profile, images: int = 0) -> None:
+    """Train the decoder of the autoencoder under weights/ against a critic, resuming where it stopped.
+
+    The encoder and the scale are kept to the bit: latents and UNets stay valid.
+    """
+    config = TrainConfig(
+        images=images or 120_000, batch=16, learning_rate=5e-4, warmup_images=4_000, decay_images=20_000
+    )
+    folder = RUNS / profile.weights / "train-decoder"
+    start = folder / "start.safetensors"  # what the run began with, for those who resume it
+    if not start.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        start.write_bytes(path_of(profile).read_bytes())
+    codec, described = replace(load_codec(start), batch=config.batch), weights.metadata(start)
+    pictures = Scenes(profile.scenes, "train", profile.data).cached(RUNS / "cache")
+    critic, criticising = split(Critic(profile.scenes.size, keys=KeySource(jax.random.key(config.seed))))
+    decoder = {name: p for name, p in codec.params.items() if name.startswith(("decoder.", "post_quant_conv."))}
+    keep = Keeper(profile, codec.structure)
+
+    def batch(step: int) -> Batch:
+        images = pictures[batch_indices(config.seed, step, config.batch, len(pictures))]
+        return {"images": images, "latents": codec.encode(images) / np.float32(codec.scale)}
+
+    fit(
+        decoder_loss(codec.structure, critic, codec.params),
+        decoder | {f"critic.{name}": p for name, p in criticising.items()},
+        batch, config, folder=folder / "states", lengths=range(KEEP, config.images + 1, KEEP),
+        on_length=lambda seen, ema: keep(
+            codec.params | critics_view(ema)[0], scale=codec.scale, images=described["images"], decoder_images=seen
+        ),
+        title="decoder",
     )  # fmt: skip

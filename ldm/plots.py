@@ -20,14 +20,14 @@ from ldm.charts import (
     color,
     columns,
     interactive,
-    metric_of,
     models,
     pick,
     quality_axis,
     theme,
     tooltip,
 )
-from ldm.stats import frontier
+from ldm.frontier import Influences, frontier
+from ldm.judges import metric_of
 
 __all__ = [
     "LiveLoss",
@@ -192,13 +192,16 @@ def quality_vs_cost(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
     )
 
 
-def budget_explorer(rows: pd.DataFrame, metric: str) -> alt.VConcatChart:
+def budget_explorer(
+    rows: pd.DataFrame, metric: str, influences: Influences | None = None
+) -> alt.VConcatChart:
     """Drag a sampling budget: who wins within it, by which setting, and how surely.
 
     Above, every size at its best guidance against cost, settings beyond the budget faded. Below,
     the best affordable setting of each size with its interval: the winner filled, and the others
     marked where their interval overlaps the winner's; at the right the chance that a size is truly
-    the best one within the budget (`ldm.stats.frontier`), so that nobody reads noise as a verdict.
+    the best one within the budget (`ldm.frontier`; paired where the pictures' `influences` are given), so that nobody reads noise as
+    a verdict.
     """
     title, better = metric_of(metric)
     rows = best(pick(rows, metric), ["c", "steps"]).sort_values("cost")
@@ -288,7 +291,7 @@ def budget_explorer(rows: pd.DataFrame, metric: str) -> alt.VConcatChart:
         x=alt.value(6), text="what:N", color=alt.value(INK)
     )
     chances = (
-        alt.Chart(_chances(rows))
+        alt.Chart(_chances(rows, influences))
         .transform_filter(
             "datum.budget_from <= budget * 1.0001 && budget * 1.0001 < datum.budget_to"
         )
@@ -310,11 +313,12 @@ def in_words(chance: float) -> str:
     return "under 1%" if chance < 0.01 else "over 99%" if chance > 0.99 else f"{chance:.0%}"
 
 
-def _chances(rows: pd.DataFrame) -> pd.DataFrame:
+def _chances(rows: pd.DataFrame, influences: Influences | None = None) -> pd.DataFrame:
     """The chance of each model to be the best, for each stretch of budgets without a change."""
     sign = np.where(rows["loss"] == rows["value"], 1, -1)
     ends = np.sort(np.stack([sign * rows["lo"], sign * rows["hi"]]), axis=0)
-    found = frontier(rows.assign(size=rows["model"], value=rows["loss"], lo=ends[0], hi=ends[1]))
+    losses = rows.assign(size=rows["model"], value=rows["loss"], lo=ends[0], hi=ends[1])
+    found = frontier(losses, influences=influences)
     found["budget_to"] = [*found["budget"][1:], float(10 * found["budget"].max())]
     return pd.DataFrame(
         [

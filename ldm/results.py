@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import functools
 import importlib.metadata
 import json
@@ -27,7 +26,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ldm.files import write_atomic
+from ldm import weights
+from ldm.files import hold, write_atomic
 from ldm.keys import key
 
 __all__ = ["COLUMNS", "STUDIES", "Row", "Store", "installed_versions", "key", "now"]
@@ -176,6 +176,14 @@ class Store:
         places = (self.runs / "files" / key / name, self.recorded / "files" / key / name)
         return next((path for path in places if path.is_file()), None)
 
+    def influences(self, rows: pd.DataFrame, metric: str) -> dict[str, np.ndarray]:
+        """Cell -> each picture's influence on the metric (n,), for the rows' cells that have kept it."""
+        found = {}
+        for cell in rows["key"].unique():
+            if (path := self.file(cell, "parts.safetensors")) and metric in (parts := weights.load(path)):
+                found[cell] = parts[metric]
+        return found
+
     def rows(
         self, *, only: Literal["recorded", "runs"] | None = None, **where: Any
     ) -> pd.DataFrame:
@@ -221,17 +229,12 @@ class Store:
                 write_atomic(self.recorded / "files" / part.stem / source.name, source.read_bytes())
         return written
 
-    @contextlib.contextmanager
-    def lock(self, key: str) -> Iterator[None]:
+    def lock(self, key: str) -> contextlib.AbstractContextManager[None]:
         """Hold a cell while it runs, so that a second process waits instead of doubling it.
 
-        Ask `has(key)` again inside. The kernel frees the lock when its holder dies, however.
+        Ask `has(key)` again inside.
         """
-        path = self.runs / "locks" / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        return hold(self.runs / "locks" / key)
 
     def _part(self, key: str) -> Path:
         return self.runs / "rows" / f"{key}.parquet"

@@ -1,11 +1,7 @@
-"""From estimates to statements: bootstrap, seeds, scaling fits, frontiers, crossovers, optima.
+"""From estimates to statements: bootstrap, seeds, scaling fits, optima.
 
 Everything takes and returns `ldm.metrics.Estimate`s, lower is better throughout (negate scores of
-the other kind), and whatever is random takes a seed. Where a question has no closed answer ("which
-size is best at this budget?") it is asked of many worlds drawn from the intervals, each estimate a
-normal with its own standard error, independently of the others (a parametric bootstrap). Scores
-made from the same captions and noise move together, so these worlds differ more than real repeats
-would, and the chances given err towards doubt.
+the other kind), and whatever is random takes a seed.
 """
 
 from __future__ import annotations
@@ -16,12 +12,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import scipy.stats
 
 from ldm.metrics import Estimate, Z
-
-WORLDS = 4000  # draws of the parametric bootstrap: chances to about .01
 
 
 def bootstrap(
@@ -177,109 +170,6 @@ def power_law(x: Sequence[float], estimates: Sequence[Estimate], *, floor: float
         covariance=covariance,
         quantile=float(quantile),
     )
-
-
-# --- Frontier -----------------------------------------------------------------------------------
-
-
-def frontier(
-    rows: pd.DataFrame, budgets: Sequence[float] | None = None, *, seed: int = 0
-) -> pd.DataFrame:
-    """The best setting within each budget, and the chance that its size is truly the best one.
-
-    rows: columns `size`, `cost`, `value`, `lo`, `hi`, and any that describe the setting (`steps`,
-    `guidance`, ...). Result: for each budget (by default every cost at which something becomes
-    affordable) the row of the lowest value among those that cost no more, with `budget`, `chance`
-    (the share of worlds in which a setting of that size is lowest) and `chances` (a dict of every
-    affordable size). A size with more settings has more tries: give all sizes the same grid.
-    """
-    rows = _checked(rows)
-    budgets = np.unique(rows["cost"]) if budgets is None else np.sort(budgets)
-    if budgets[0] < rows["cost"].min():
-        raise ValueError(
-            f"budget {budgets[0]:g} buys nothing, the cheapest setting costs "
-            f"{rows['cost'].min():g}; raise the budget."
-        )
-    sizes, best = _best_within(rows, budgets, seed)
-    winners = best.argmin(0)  # (budgets, worlds)
-    found = []
-    for budget, winner in zip(budgets, winners, strict=True):
-        affordable = rows[rows["cost"] <= budget]
-        row = affordable.loc[affordable["value"].idxmin()].to_dict()
-        names = set(affordable["size"])
-        chances = {s: float((winner == i).mean()) for i, s in enumerate(sizes) if s in names}
-        found.append({"budget": budget, **row, "chance": chances[row["size"]], "chances": chances})
-    return pd.DataFrame(found)
-
-
-class Crossover(NamedTuple):
-    """The budget from which on `large` is at least as good as `small`, with a 95 % interval.
-
-    `chance` is the share of worlds in which it happens within the budgets measured; value and ends
-    may be infinite, where it does not.
-    """
-
-    small: Hashable
-    large: Hashable
-    budget: float
-    lo: float
-    hi: float
-    chance: float
-
-
-def crossover(
-    rows: pd.DataFrame, small: Hashable, large: Hashable, *, seed: int = 0
-) -> Crossover:
-    """Where, on the costs of `rows` (as in `frontier`), `large` overtakes `small` for good."""
-    rows = _checked(rows)
-    for size in (small, large):
-        if size not in set(rows["size"]):
-            raise ValueError(f"no row has size {size}, expected one of {sorted(set(rows['size']))}")
-    rows = rows[rows["size"].isin([small, large])]
-    budgets = np.unique(rows["cost"])
-
-    def overtaken(best: np.ndarray, sizes: list) -> np.ndarray:
-        ahead = best[sizes.index(large)] <= best[sizes.index(small)]  # (budgets, worlds)
-        for_good = np.logical_and.accumulate(ahead[::-1], axis=0)[::-1]
-        return np.where(for_good.any(0), budgets[for_good.argmax(0)], np.inf)
-
-    sizes, best = _best_within(rows, budgets, seed)
-    worlds = overtaken(best, sizes)
-    measured = overtaken(_best_within(rows, budgets, None)[1], sizes)[0]
-    lo, hi = np.quantile(worlds, [0.025, 0.975], method="nearest")
-    chance = float(np.isfinite(worlds).mean())
-    return Crossover(small, large, float(measured), float(lo), float(hi), chance)
-
-
-def _best_within(
-    rows: pd.DataFrame, budgets: np.ndarray, seed: int | None
-) -> tuple[list, np.ndarray]:
-    """Sizes, and (size, budget, world) the lowest affordable value; seed None: as measured."""
-    value = rows["value"].to_numpy(float)
-    if seed is None:
-        worlds = value[:, None]
-    else:
-        se = (rows["hi"] - rows["lo"]).to_numpy(float) / (2 * Z)
-        noise = np.random.default_rng(seed).normal(size=(len(rows), WORLDS))
-        worlds = value[:, None] + se[:, None] * noise
-    sizes = list(dict.fromkeys(rows["size"]))
-    best = np.full((len(sizes), len(budgets), worlds.shape[1]), np.inf)
-    for i, size in enumerate(sizes):
-        for j, budget in enumerate(budgets):
-            inside = ((rows["size"] == size) & (rows["cost"] <= budget)).to_numpy()
-            if inside.any():
-                best[i, j] = worlds[inside].min(0)
-    return sizes, best
-
-
-def _checked(rows: pd.DataFrame) -> pd.DataFrame:
-    missing = {"size", "cost", "value", "lo", "hi"} - set(rows.columns)
-    if missing or rows.empty:
-        raise ValueError(
-            f"rows are {len(rows)} without the columns {sorted(missing)}, expected at least one "
-            "row with size, cost, value, lo and hi."
-        )
-    return rows.reset_index(drop=True)
 
 
 # --- Optimum ------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ be continued: which is what a study of quality against training compute needs.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from jaxtyping import Array
 from tqdm import tqdm
 
 from ldm.checkpoint import TrainCheckpoints
+from ldm.files import hold
 from ldm.layers import Params
 
 SAVE_SECONDS = 120  # between two checkpoints
@@ -119,8 +121,11 @@ def fit(
             images_seen, loss and its parts, images a second.
 
     Interrupted (Ctrl-C), it saves before it leaves. Raises `Diverged` when the loss is not finite: the
-    checkpoints then end before that step.
+    checkpoints then end before that step. Raises RuntimeError when another process trains in `folder`.
     """
+    alone = contextlib.ExitStack()
+    if folder:
+        alone.enter_context(hold(f"{folder}.lock", wait=False))
     state = init_state(params, config)
     checkpoints = TrainCheckpoints(folder) if folder else None
     if checkpoints and (found := checkpoints.restore(state._asdict())):
@@ -167,4 +172,5 @@ def fit(
         raise
     finally:
         bar.close()
+        alone.close()
     return state

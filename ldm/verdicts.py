@@ -1,8 +1,8 @@
 """The paper's findings as questions to rows: each verdict is holds, fails or undecided, with its effect.
 
 A finding is asked of every quality metric that the rows hold, since metrics may disagree; nothing is
-decided by eye. Rows come from `ldm.results`; uncertainty is propagated by drawing worlds from the
-rows' intervals (a parametric bootstrap).
+decided by eye. Rows come from `ldm.results`; uncertainty is propagated by `ldm.frontier.worlds`, paired
+where the pictures' influences are given.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau
 
-from ldm.metrics import Estimate, Z
-from ldm.stats import crossover
-
-WORLDS = 2000
-HIGHER_IS_BETTER = {"alignment", "subject", "style", "kind", "colours", "relation"}
+from ldm.frontier import Influences, crossover, worlds
+from ldm.judges import metric_of
+from ldm.metrics import Estimate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,19 +43,12 @@ def loss_of(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     rows = rows[rows["metric"] == metric].copy()
     if rows.empty:
         raise ValueError(f"no row holds the metric {metric!r}: run the cells that measure it.")
-    if metric in HIGHER_IS_BETTER:
+    if metric_of(metric).better == "higher":
         rows["value"], rows["lo"], rows["hi"] = -rows["value"], -rows["hi"], -rows["lo"]
     return rows.assign(size=rows["c"].astype(int))
 
 
-def worlds(rows: pd.DataFrame, seed: int = 0) -> np.ndarray:
-    """(WORLDS, rows): values drawn from each row's interval, taken as normal."""
-    se = (rows["hi"] - rows["lo"]).to_numpy(float) / (2 * Z)
-    noise = np.random.default_rng(seed).standard_normal((WORLDS, len(rows)))
-    return rows["value"].to_numpy(float) + se * noise
-
-
-def f1(rows: pd.DataFrame, metric: str) -> Verdict:
+def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> Verdict:
     """F1: pretraining quality follows training compute, over all sizes and lengths (section 3.1, Fig. 3).
 
     The effect is Kendall's rank correlation of quality with compute = normalised cost x images seen.
@@ -69,7 +60,7 @@ def f1(rows: pd.DataFrame, metric: str) -> Verdict:
         raise ValueError(
             f"F1 needs rows at 4 or more amounts of compute, not {len(set(compute))}; run more lengths or sizes."
         )
-    draws = [-kendalltau(compute, world).statistic for world in worlds(rows)[:500]]
+    draws = [-kendalltau(compute, world).statistic for world in worlds(rows, influences).T[:500]]
     value = -kendalltau(compute, rows["value"].to_numpy(float)).statistic
     effect = Estimate(float(value), *map(float, np.quantile(draws, [0.025, 0.975])), int(rows["n"].min()))
     answer = "holds" if effect.lo > 0.5 else "fails" if effect.hi < 0.5 else "undecided"
@@ -80,7 +71,7 @@ def f1(rows: pd.DataFrame, metric: str) -> Verdict:
     )  # fmt: skip
 
 
-def f3(rows: pd.DataFrame, metric: str) -> Verdict:
+def f3(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> Verdict:
     """F3: at a small sampling budget a smaller model beats the largest (section 3.3, Fig. 9).
 
     The budget is the least that the largest model can use. The effect is how much better the best
@@ -99,7 +90,7 @@ def f3(rows: pd.DataFrame, metric: str) -> Verdict:
     def advantage(values: np.ndarray) -> np.ndarray:
         return values[..., big].min(-1) - values[..., ~big].min(-1)
 
-    draws = advantage(worlds(affordable))
+    draws = advantage(worlds(affordable, influences).T)
     effect = Estimate(
         float(advantage(affordable["value"].to_numpy(float))), *map(float, np.quantile(draws, [0.025, 0.975])),
         int(rows["n"].min()),
@@ -112,13 +103,13 @@ def f3(rows: pd.DataFrame, metric: str) -> Verdict:
     )  # fmt: skip
 
 
-def takeovers(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+def takeovers(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> pd.DataFrame:
     """The budget at which each size is overtaken by the next larger one, with its interval and chance."""
     rows = loss_of(rows, metric)
     sizes = sorted(set(rows["size"]))
     found = []
     for small, large in zip(sizes, sizes[1:], strict=False):
-        c = crossover(rows, small, large)
+        c = crossover(rows, small, large, influences)
         found.append({"from c": small, "to c": large, "budget": c.budget, "lo": c.lo, "hi": c.hi, "chance": c.chance})
     return pd.DataFrame(found)
 

@@ -20,22 +20,24 @@
 
 # %% tags=["parameters", "remove-cell"]
 profile = "laptop"  # smoke | laptop | gpu | tpu: whose rows are drawn
-metric = "kid_effnet"  # a name in ldm.charts.METRICS
+metric = "kid_effnet"  # a name in ldm.judges.METRICS
 
 # %% tags=["remove-cell"]
 import pandas as pd
 from IPython.display import Markdown
 
-from ldm import charts, plots, stats
+from ldm import charts, frontier, judges, plots
 from ldm.notebook import ROOT, record
 from ldm.results import Store
 
-rows = Store(ROOT).rows(study="sampling", profile=profile, metric=metric)
+store = Store(ROOT)
+rows = store.rows(study="sampling", profile=profile, metric=metric)
 setting = ["c", "steps", "guidance", "sampler", "seed"]  # run twice: the larger n counts
 rows = rows.sort_values("n", kind="stable").drop_duplicates(setting, keep="last")
+influences = store.influences(rows, metric)
 
 # %% tags=["remove-input"]
-plots.budget_explorer(rows, metric)
+plots.budget_explorer(rows, metric, influences)
 
 # %% [markdown]
 # Above, every size at its best guidance, from few steps (left) to many (right). Below, the best
@@ -48,11 +50,10 @@ plots.budget_explorer(rows, metric)
 
 # %% tags=["remove-input"]
 best = charts.best(charts.pick(rows, metric), ["c", "steps"])
-sign = 1 if charts.metric_of(metric).better == "lower" else -1
+sign = 1 if judges.metric_of(metric).better == "lower" else -1
 ends = pd.DataFrame({"lo": sign * best["lo"], "hi": sign * best["hi"]})
-winners = stats.frontier(
-    best.assign(size=best["model"], value=best["loss"], lo=ends.min(axis=1), hi=ends.max(axis=1))
-)
+losses = best.assign(size=best["model"], value=best["loss"], lo=ends.min(axis=1), hi=ends.max(axis=1))
+winners = frontier.frontier(losses, influences=influences)
 budgets = [
     winners["budget"].min() * (winners["budget"].max() / winners["budget"].min()) ** share
     for share in (0, 0.25, 0.5, 0.75, 1)
@@ -62,7 +63,7 @@ answer = pd.DataFrame(
 )
 answer = answer.assign(budget=[f"{budget:.3g}" for budget in budgets])
 Markdown(
-    f"| budget | best size | its setting | {charts.metric_of(metric).title} | chance to be best |\n"
+    f"| budget | best size | its setting | {judges.metric_of(metric).title} | chance to be best |\n"
     "|---:|---|---|---:|---:|\n"
     + "\n".join(
         f"| {row.budget} | {row.size} | {row.setting} | {sign * row.value:.3g} "

@@ -25,7 +25,7 @@ lengths = []            # training lengths, in images seen; none: all that each 
 steps = 50              # DDIM steps, as in the paper
 guidance = 2.0          # the paper: 7.5; see the next chapter
 n = 0                   # pictures a point; 0: the profile's number
-metric = "kid_effnet"   # a name in ldm.charts.METRICS
+metric = "kid_effnet"   # a name in ldm.judges.METRICS
 live_size = 8           # a model to train while you look on
 live_images = -1        # for so many images; -1: the profile's number, 0: none
 recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
@@ -104,7 +104,7 @@ Markdown(live.agreement(scale, cells, recompute, store=store, lab=lab))
 
 # %% tags=["remove-input"]
 asked = ["kid_effnet", "kid_scene", "alignment", "subject"]
-found = [verdicts.f1(rows, name) for name in asked]
+found = [verdicts.f1(rows, name, store.influences(rows, name)) for name in asked]
 Markdown("\n\n".join(str(v) for v in found[:1]) + "\n\n" + verdicts.table(found).to_markdown(index=False))
 
 # %% tags=["remove-cell"]

@@ -25,7 +25,7 @@ sizes = []              # base filter counts c; none: the profile's family
 steps = []              # DDIM steps; none: the profile's
 guidance = []           # guidance values; none: the profile's, the paper's grid
 n = 0                   # pictures a point; 0: the profile's number
-metric = "kid_effnet"   # a name in ldm.charts.METRICS
+metric = "kid_effnet"   # a name in ldm.judges.METRICS
 recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
 
 # %% tags=["remove-cell"]
@@ -96,14 +96,14 @@ picture_grid(
 # ## The winner at each budget
 
 # %% tags=["remove-input"]
-plots.budget_explorer(rows, metric)
+plots.budget_explorer(rows, metric, store.influences(rows, metric))
 
 # %% [markdown]
 # The budget at which each next size takes over, for good, with its interval; *chance* is how likely it happens
 # within the budgets measured.
 
 # %% tags=["remove-input"]
-Markdown(verdicts.takeovers(rows, metric).to_markdown(index=False, floatfmt=".3g"))
+Markdown(verdicts.takeovers(rows, metric, store.influences(rows, metric)).to_markdown(index=False, floatfmt=".3g"))
 
 # %% [markdown]
 # ## The record, recomputed
@@ -116,7 +116,7 @@ Markdown(live.agreement(scale, cells, recompute, store=store, lab=lab))
 
 # %% tags=["remove-input"]
 asked = ["kid_effnet", "kid_scene", "alignment", "subject"]
-found = [verdicts.f3(rows, name) for name in asked]
+found = [verdicts.f3(rows, name, store.influences(rows, name)) for name in asked]
 Markdown(str(found[0]) + "\n\n" + verdicts.table(found).to_markdown(index=False))
 
 # %% tags=["remove-cell"]

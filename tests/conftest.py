@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import subprocess
 from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -22,7 +24,7 @@ hypothesis.settings.register_profile("ldm", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ldm")
 
 # Files whose tests take optimiser steps: optax raises a float to an int32 power in Adam.
-STANDARD = ("test_train.py", "test_scene_networks.py", "test_study.py")
+STANDARD = ("test_train.py", "test_scene_networks.py", "test_study.py", "test_reconstruction.py")
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +36,25 @@ def strict_types(request):
     kind = "standard" if request.path.name in STANDARD else "strict"
     with jax.numpy_dtype_promotion(kind):
         yield
+
+
+@pytest.fixture(scope="session")
+def smoke_study() -> Path:
+    """build/smoke after `make study PROFILE=smoke`: executed notebooks and the book made of them.
+
+    The workers of a test run share it; where nothing has changed since, it is there in a second.
+    """
+    root = Path(__file__).parents[1]
+    (root / "build").mkdir(exist_ok=True)
+    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS" and not k.startswith("PYTEST")}
+    with open(root / "build/.smoke-lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = subprocess.run(
+            ["make", "study", "PROFILE=smoke"], cwd=root, env=environment, capture_output=True, text=True
+        )
+    assert made.returncode == 0, made.stdout[-3000:] + made.stderr[-5000:]
+    assert "_build/html/index.html" in made.stdout
+    return root / "build/smoke"
 
 
 @pytest.fixture

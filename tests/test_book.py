@@ -1,7 +1,7 @@
 """The built book in a browser: self-contained, no error, every chart drawn, light and dark.
 
-The real book where `make book` has built one (build/<profile>/_build/html), and always a small one
-made from tests/data/tour.py. Needs Debian's chromium: `apt-get install chromium`.
+Two books: a small one made from tests/data/tour.py, and the real one of the smoke profile, as
+`make study` builds it. Needs Debian's chromium: `apt-get install chromium`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "book"))
 import build  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
-REAL = next(iter(sorted(ROOT.glob("build/*/_build/html"))), ROOT / "build/no-book")
 CHROMIUM = (
     os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 )
@@ -69,9 +68,10 @@ def browser():
 @pytest.fixture(scope="module", params=["small", "real"])
 def site(request):
     """Address of a book served on this machine, and its pages."""
-    if request.param == "real" and not (REAL / "index.html").is_file():
-        pytest.skip("the real book has not been built: make book")
-    folder = small_book() if request.param == "small" else REAL
+    if request.param == "small":
+        folder = small_book()
+    else:
+        folder = request.getfixturevalue("smoke_study") / "_build/html"
     handler = functools.partial(QuietHandler, directory=str(folder))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from ldm.notebook import NOTEBOOKS, ROOT, execute, recorded
+from ldm.notebook import NOTEBOOKS, ROOT, recorded
 
 CHAPTERS = ("01_data", "02_family", "03_pretraining", "04_sampling")
 
@@ -29,9 +29,8 @@ def test_a_chapter_says_what_to_try_and_asks_a_question(name):
 
 
 @pytest.fixture(scope="module")
-def executed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("executed")
-    return {name: execute(name, folder / f"{name}.ipynb", profile="smoke") for name in CHAPTERS}
+def executed(smoke_study):
+    return {name: smoke_study / f"notebooks/{name}.ipynb" for name in CHAPTERS}
 
 
 def test_the_chapters_run_and_record_their_numbers(executed):

@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from ldm import stats
 from ldm.metrics import Estimate
-
-
-def table(*rows: tuple) -> pd.DataFrame:
-    """(size, cost, value, standard error) rows."""
-    return pd.DataFrame(
-        [
-            {"size": size, "cost": cost, "value": v, "lo": v - 1.96 * se, "hi": v + 1.96 * se}
-            for size, cost, v, se in rows
-        ]
-    )
 
 
 def spread(values: np.ndarray, truth: float, fit) -> float:
@@ -97,40 +86,6 @@ def test_a_curve_that_is_no_power_law_gets_a_wider_interval_and_residuals_that_s
     assert fit.residuals[0] > 0.02 and fit.residuals[-1] > 0.02 and fit.residuals[2] < 0
 
 
-SMALL_THEN_LARGE = table(
-    (8, 1, 10.0, 0.1), (8, 2, 8.0, 0.1), (8, 4, 7.5, 0.1),
-    (32, 4, 9.0, 0.1), (32, 8, 5.0, 0.1), (32, 16, 4.0, 0.1),
-)
-
-
-def test_the_frontier_names_the_best_size_at_each_budget():
-    best = stats.frontier(SMALL_THEN_LARGE)
-    assert best["budget"].tolist() == [1, 2, 4, 8, 16]
-    assert best["size"].tolist() == [8, 8, 8, 32, 32]
-    assert best["value"].tolist() == [10.0, 8.0, 7.5, 5.0, 4.0]
-    assert (best["chance"] > 0.99).all()
-    assert set(best["chances"][0]) == {8} and set(best["chances"][4]) == {8, 32}
-    assert stats.frontier(SMALL_THEN_LARGE, [3.0, 100.0])["cost"].tolist() == [2, 16]
-
-
-def test_the_chance_of_two_close_sizes_is_that_of_two_normals():
-    best = stats.frontier(table((8, 1, 1.0, 0.3), (16, 1, 1.2, 0.4))).iloc[0]
-    assert best["size"] == 8
-    assert best["chance"] == pytest.approx(0.655, abs=0.03)  # normal cdf of .2 / .5
-    assert sum(best["chances"].values()) == pytest.approx(1)
-
-
-def test_the_crossover_is_where_the_larger_size_stays_ahead():
-    clear = stats.crossover(SMALL_THEN_LARGE, 8, 32)
-    assert clear[:5] == (8, 32, 8.0, 8.0, 8.0) and clear.chance == 1.0
-    never = stats.crossover(SMALL_THEN_LARGE, 32, 8)
-    assert never.budget == np.inf and never.chance == 0.0
-    vague = stats.crossover(
-        table((8, 1, 5.0, 0.5), (8, 2, 4.0, 0.5), (32, 2, 4.1, 0.5), (32, 4, 3.0, 0.5)), 8, 32
-    )
-    assert vague.budget == 4.0 and vague.lo == 2.0 and 0.8 < vague.chance <= 1.0
-
-
 def test_the_optimum_comes_with_all_that_cannot_be_told_from_it():
     settings = [1, 2, 3, 4]
     estimates = [Estimate.of(v, 0.2, 100) for v in (2.0, 1.2, 1.0, 1.9)]
@@ -152,9 +107,6 @@ def test_the_optimum_comes_with_all_that_cannot_be_told_from_it():
         (lambda: stats.power_law([1, 2], [Estimate(1, 0, 2, 5)] * 2), "3 or more points"),
         (lambda: stats.power_law([1, 2, 4], [Estimate(-1, -2, 0, 5)] * 3), "all positive"),
         (lambda: stats.power_law([1, 2, 4], [Estimate(1, 1, 1, 5)] * 3), "no width"),
-        (lambda: stats.frontier(SMALL_THEN_LARGE.drop(columns="lo")), r"columns \['lo'\]"),
-        (lambda: stats.frontier(SMALL_THEN_LARGE, [0.5]), "budget 0.5 buys nothing"),
-        (lambda: stats.crossover(SMALL_THEN_LARGE, 8, 24), "no row has size 24"),
         (lambda: stats.optimum([1, 2], []), "2 settings and 0 estimates"),
     ],
 )

@@ -63,9 +63,9 @@ def test_every_cell_leaves_one_row_a_metric_with_interval_and_setting(undisturbe
 
 def test_killed_at_random_moments_the_rows_are_those_of_an_undisturbed_run(undisturbed, tmp_path):
     moments = random.Random(0)
-    for _ in range(3):
+    for _ in range(10):
         process = start(tmp_path)
-        time.sleep(moments.uniform(1, 15))
+        time.sleep(moments.uniform(1, 12))
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert start(tmp_path).wait(timeout=300) == 0

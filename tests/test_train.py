@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ldm.files import hold
 from ldm.train import Diverged, TrainConfig, fit, init_state, make_train_step
 
 CONFIG = TrainConfig(images=64 * 30, batch=64, learning_rate=0.05, warmup_images=64, decay_images=640)
@@ -51,6 +52,13 @@ def test_a_resumed_run_is_the_undisturbed_run_bit_for_bit(tmp_path):
     assert seen[0] == 17
     for a, b in zip(jax.tree.leaves(undisturbed), jax.tree.leaves(resumed), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path):
+    """Another open file stands for the other process: the kernel tells them apart in the same way."""
+    with hold(f"{tmp_path}.lock"), pytest.raises(RuntimeError, match="held by another process"):
+        fit(loss, start(), batches, CONFIG, folder=tmp_path)
+    assert int(fit(loss, start(), batches, CONFIG, folder=tmp_path).step) == 30
 
 
 def test_a_finished_run_does_nothing_when_asked_again(tmp_path):
