@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ldm.emoji import emojis
 from ldm.judges import Score
-from ldm.scenes import SceneConfig, Scenes, emojis, held_out
+from ldm.scene import SceneConfig, held_out
+from ldm.scenes import Scenes
 
 
 def of(config: SceneConfig, n: int) -> dict[str, float]:

@@ -19,7 +19,8 @@ from ldm.metrics import Estimate, Gaussian, Sample, frechet_influence, kid_influ
 from ldm.perceptual import efficientnet
 from ldm.perceptual import scene as scene_network
 from ldm.profiles import WEIGHTS, Profile
-from ldm.scenes import Scene, Scenes
+from ldm.scene import Scene
+from ldm.scenes import Scenes
 
 COMPONENTS = 64  # principal directions of the real features that the Frechet distances live in
 SAMPLE = 2_000  # real pictures behind a kernel distance

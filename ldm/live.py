@@ -13,7 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from ldm import pretrain as task
-from ldm.plots import LiveLoss
+from ldm.loss_chart import LiveLoss
 from ldm.profiles import Profile
 from ldm.results import Store
 from ldm.scenes import Scenes

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ldm.autoencoder import SD, AutoencoderConfig
 from ldm.cost import table1
-from ldm.scenes import EASY, FULL, SceneConfig
+from ldm.scene import EASY, FULL, SceneConfig
 from ldm.schedule import Predict, Spacing
 from ldm.train import TrainConfig
 
@@ -73,18 +73,18 @@ LAPTOP = Profile(
     family=(8, 16, 24, 32),
     train=TrainConfig(images=640_000, batch=64, learning_rate=1e-3, warmup_images=20_000, decay_images=100_000),
     lengths=(20_000, 40_000, 80_000, 160_000, 320_000, 640_000),
-    length=160_000,
+    length=640_000,
     data=60_000,
     n=256,
     reference=20_000,
-    steps=(4, 5, 8, 10, 16, 20, 32),
-    guidance=(1.5, 2.0, 3.0, 4.0, 6.0),
+    steps=(4, 5, 8, 10, 16, 20, 32, 50),
+    guidance=(1.0, 1.5, 2.0, 3.0, 4.0, 6.0),
     live=6_400,
 )
 
 PROFILES: dict[str, Profile] = {
     "smoke": replace(
-        LAPTOP, name="smoke", family=(8, 16), lengths=(20_000, 160_000), n=16, steps=(4, 8),
+        LAPTOP, name="smoke", family=(8, 16), lengths=(20_000, 640_000), n=16, steps=(4, 8),
         guidance=(1.5, 4.0), batch=16, live=640, recompute=2,
     ),
     "laptop": LAPTOP,

@@ -26,11 +26,13 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from ldm import weights
 from ldm.autoencoder import fold, to_pixels
+from ldm.captions import caption, tokens, words
 from ldm.layers import Conv, GroupNorm, KeySource, Linear, Params, ResBlock, merge, split
 from ldm.perceptual.scene import GRID
 from ldm.profiles import RUNS, WEIGHTS, Profile
+from ldm.scene import SceneConfig
 from ldm.scene_truth import CHANGES, answers, cells, one_changed, questions
-from ldm.scenes import SceneConfig, Scenes, caption, tokens, words
+from ldm.scenes import Scenes
 from ldm.text import SceneTextTower, TextConfig, TextEncoder, Tokenizer, load
 from ldm.train import Batch, Loss, TrainConfig, fit
 

@@ -22,8 +22,9 @@ from ldm.data import batch_indices
 from ldm.layers import Params, merge
 from ldm.perceptual.scene import Labels, SceneNetwork, alignment, build, load, to_side
 from ldm.profiles import RUNS, WEIGHTS, Profile
+from ldm.scene import SceneConfig
 from ldm.scene_truth import cover, vocabulary
-from ldm.scenes import SceneConfig, Scenes
+from ldm.scenes import Scenes
 from ldm.train import Batch, Loss, TrainConfig, fit
 
 TRAINING = TrainConfig(

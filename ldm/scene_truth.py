@@ -12,8 +12,9 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Int
 
+from ldm.emoji import emojis
 from ldm.perceptual.scene import GRID
-from ldm.scenes import Scene, SceneConfig, emojis
+from ldm.scene import Scene, SceneConfig
 
 CHANGES = ("relation", "object", "style", "kind", "colour", "place", "size")
 

@@ -18,6 +18,7 @@ from safetensors.numpy import save as to_bytes
 from tqdm import tqdm
 
 from ldm import cost, judges, pretrain
+from ldm.captions import caption
 from ldm.generate import Generator, plan
 from ldm.judges import Judges, Score
 from ldm.keys import key
@@ -25,7 +26,7 @@ from ldm.latents import digest
 from ldm.pictures import to_webp
 from ldm.profiles import ROOT, Profile, profile
 from ldm.results import Row, Store
-from ldm.scenes import Scenes, caption
+from ldm.scenes import Scenes
 
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
 STRIP = 12  # pictures of each cell that are kept to look at

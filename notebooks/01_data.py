@@ -25,10 +25,11 @@ import numpy as np
 from IPython.display import Markdown
 
 from ldm import data_facts, judges, pretrain
+from ldm.captions import max_words, words
 from ldm.notebook import record
 from ldm.pictures import picture_strip
 from ldm.profiles import profile as named
-from ldm.scenes import Scenes, max_words, words
+from ldm.scenes import Scenes
 
 scale = named(profile)
 scenes = Scenes(scale.scenes, "train", scale.data)

@@ -16,14 +16,14 @@
 # every model at its best guidance, smaller models often win at small budgets: at cost 3 the 83M model is the
 # best of all. Larger ones win when the budget is relaxed.
 #
-# **What is run here.** The paper's grid of guidance and steps, on the mini family, with DDIM; the same noise
-# and captions for every point.
+# **What is run here.** Steps as in the paper and guidance from none at all (1; the paper starts at 1.5) up to 6,
+# on the mini family, with DDIM; the same noise and captions for every point.
 
 # %% tags=["parameters"]
 profile = "laptop"      # smoke | laptop | gpu | tpu
 sizes = []              # base filter counts c; none: the profile's family
 steps = []              # DDIM steps; none: the profile's
-guidance = []           # guidance values; none: the profile's, the paper's grid
+guidance = []           # guidance values; none: the profile's
 n = 0                   # pictures a point; 0: the profile's number
 metric = "kid_effnet"   # a name in ldm.judges.METRICS
 recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
@@ -100,7 +100,8 @@ plots.budget_explorer(rows, metric, store.influences(rows, metric))
 
 # %% [markdown]
 # The budget at which each next size takes over, for good, with its interval; *chance* is how likely it happens
-# within the budgets measured.
+# within the budgets measured. All sizes draw the same captions from the same noise, and the chances use that: a
+# picture that is hard for one size is hard for all.
 
 # %% tags=["remove-input"]
 Markdown(verdicts.takeovers(rows, metric, store.influences(rows, metric)).to_markdown(index=False, floatfmt=".3g"))

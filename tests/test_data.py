@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from ldm.data import Folder, batch_indices
-from ldm.scenes import EASY, Scenes
+from ldm.scene import EASY
+from ldm.scenes import Scenes
 
 
 def picture(path, size=(40, 20), colour=(200, 30, 30)):

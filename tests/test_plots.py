@@ -12,7 +12,7 @@ import pytest
 import vl_convert
 from PIL import Image
 
-from ldm import charts, cost, pictures, plots
+from ldm import charts, cost, loss_chart, pictures, plots
 from tests import synthetic
 
 KID = "kid_effnet"
@@ -24,7 +24,7 @@ FIGURES = {
     "quality_vs_cost": lambda: plots.quality_vs_cost(synthetic.sampling_rows(), "alignment"),
     "budget_explorer": lambda: plots.budget_explorer(synthetic.sampling_rows(), KID),
     "budget_explorer_up": lambda: plots.budget_explorer(synthetic.sampling_rows(), "alignment"),
-    "loss_curve": lambda: plots.loss_curve(synthetic.history()),
+    "loss_curve": lambda: loss_chart.loss_curve(synthetic.history()),
     "table1_chart": lambda: plots.table1_chart(cost.table1()),
 }
 ROWS = {
@@ -137,18 +137,18 @@ def test_chances_sum_to_one_and_favour_the_winner(metric):
 
 def test_the_loss_keeps_its_mean_and_refuses_nothing_to_draw():
     history = pd.DataFrame(synthetic.history())
-    drawn = data_of(plots.loss_curve(history, bins=100))
+    drawn = data_of(loss_chart.loss_curve(history, bins=100))
     assert len(drawn) == 100
     assert drawn["loss"].mean() == pytest.approx(history["loss"].mean(), rel=1e-3)
     assert (drawn["lo"] <= drawn["loss"]).all() and (drawn["loss"] <= drawn["hi"]).all()
     with pytest.raises(ValueError, match="history is empty"):
-        plots.loss_curve(history.iloc[:0])
+        loss_chart.loss_curve(history.iloc[:0])
     with pytest.raises(ValueError, match=r"lacks \['loss'\]"):
-        plots.loss_curve(history.drop(columns="loss"))
+        loss_chart.loss_curve(history.drop(columns="loss"))
 
 
 def test_the_live_loss_collects_without_a_notebook():
-    with plots.LiveLoss() as live:
+    with loss_chart.LiveLoss() as live:
         live(images_seen=64, loss=1.0)
     assert live.history == [{"images_seen": 64, "loss": 1.0}]
 

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from ldm import scene_clip, scene_detector, scene_truth, text, weights
+from ldm.captions import caption, tokens, words
 from ldm.layers import KeySource, split
 from ldm.perceptual import scene as judge
-from ldm.scenes import EASY, SIZES, Scenes, caption, tokens, words
+from ldm.scene import EASY, SIZES
+from ldm.scenes import Scenes
 from ldm.train import TrainConfig, init_state, make_train_step
 
 N = 48

@@ -9,26 +9,11 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from ldm.scenes import (
-    COLOURS,
-    EASY,
-    FULL,
-    IDENTIFIERS,
-    KINDS,
-    SPLITS,
-    STYLES,
-    SceneConfig,
-    Scenes,
-    caption,
-    emojis,
-    held_out,
-    max_words,
-    pattern,
-    render,
-    scene,
-    tokens,
-    words,
-)
+from ldm.captions import IDENTIFIERS, caption, max_words, tokens, words
+from ldm.emoji import COLOURS, STYLES, emojis
+from ldm.render import pattern, render
+from ldm.scene import EASY, FULL, KINDS, SPLITS, SceneConfig, held_out, scene
+from ldm.scenes import Scenes
 
 CONFIGS = pytest.mark.parametrize("config", [EASY, FULL], ids=["easy", "full"])
 GOLDEN = {

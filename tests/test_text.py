@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from ldm import text, weights
-from ldm.scenes import EASY, Scenes, max_words, words
+from ldm.captions import max_words, words
+from ldm.scene import EASY
+from ldm.scenes import Scenes
 
 WORDS = ("a", "apple", "banana", "on", "red")
 

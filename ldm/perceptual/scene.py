@@ -32,7 +32,7 @@ from ldm.layers import (
     merge,
     split,
 )
-from ldm.scenes import COLS, SIZES, Scene
+from ldm.scene import COLS, SIZES, Scene
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights" / "mini" / "detector.safetensors"
 GRID = 8  # cells a side

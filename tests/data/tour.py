@@ -27,7 +27,7 @@ if fail:
     raise ValueError("guidance is -1; it must not be negative, so choose 1 or more.")
 import synthetic
 
-from ldm import charts, pictures, plots  # noqa: F401
+from ldm import charts, loss_chart, pictures, plots  # noqa: F401
 from ldm.notebook import record
 
 sampling = synthetic.sampling_rows()
@@ -54,7 +54,7 @@ plots.quality_vs_params(synthetic.pretraining_rows(), "kid_effnet")
 plots.table1_chart(synthetic.table1())
 
 # %%
-with plots.LiveLoss() as live:
+with loss_chart.LiveLoss() as live:
     for entry in synthetic.history():
         live(**entry)
 
