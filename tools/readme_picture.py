@@ -16,7 +16,6 @@ SIDE = 72  # pixels of one picture on the page
 scale = profile("laptop")
 store, lab = Store(ROOT), study.Laboratory(scale)
 cells = study.pretraining_grid(scale, scale.family, [scale.length], steps=50, guidance=[2.0])
-cells += study.pretraining_grid(scale, scale.family[-1:], [scale.lengths[-1]], steps=50, guidance=[2.0])
 rows = [Scenes(scale.scenes, "val", scale.n).images(SHOWN)]
 rows += [live.kept(store, lab, cell)[list(SHOWN)] for cell in cells]
 sheet = np.concatenate([np.concatenate(list(row), 1) for row in rows])
