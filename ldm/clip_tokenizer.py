@@ -46,10 +46,13 @@ class ClipTokenizer:
 
     @cached_property
     def _bpe(self) -> tokenizers.Tokenizer:
-        model = models.BPE(
-            vocab=dict(self.vocabulary), merges=list(self.merges), unk_token=END, end_of_word_suffix="</w>",
-            continuing_subword_prefix="", fuse_unk=False,
-        )  # fmt: skip
+        try:
+            model = models.BPE(
+                vocab=dict(self.vocabulary), merges=list(self.merges), unk_token=END, end_of_word_suffix="</w>",
+                continuing_subword_prefix="", fuse_unk=False,
+            )  # fmt: skip
+        except Exception as error:  # the library raises nothing narrower
+            raise ValueError(f"merges do not fit the vocabulary ({error}); take both from one release.") from None
         bpe = tokenizers.Tokenizer(model)
         bpe.normalizer = normalizers.Sequence(
             [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
@@ -97,6 +100,7 @@ def read_tokenizer(folder: str | Path, length: int = 77) -> ClipTokenizer:
             merges = [pair.split(" ") if isinstance(pair, str) else pair for pair in merges]
             added = {token["content"]: token["normalized"] for token in whole["added_tokens"]}
         pairs = [(left, right) for left, right in merges]
+        vocabulary = {str(token): int(i) for token, i in vocabulary.items()}
         named = _json(folder / "tokenizer_config.json") | _json(folder / "special_tokens_map.json")
         special = {role: _special(named.get(role, default)) for role, default in ROLES.items()}
         most = min(length, int(named.get("model_max_length", length)))

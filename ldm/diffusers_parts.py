@@ -7,6 +7,7 @@ do not do is refused by its name; what says nothing new (dropout, sizes that fol
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -49,9 +50,11 @@ class UNetConfig:
                 f"{[m * self.c for m in MULTIPLIERS]}."
             )
 
-    def build(self) -> tuple[Structure, dict[str, jax.ShapeDtypeStruct]]:
-        """The network's structure and the shapes of its weights."""
-        return abstract(lambda keys: UNet(self.c, self.context, self.latents, heads=self.heads, keys=keys))
+
+@cache
+def network(unet: UNetConfig) -> tuple[Structure, dict[str, jax.ShapeDtypeStruct]]:
+    """The network's structure and the shapes of its weights."""
+    return abstract(lambda keys: UNet(unet.c, unet.context, unet.latents, heads=unet.heads, keys=keys))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +96,7 @@ def read_unet(folder: Path) -> tuple[UNetConfig, Params]:
     config = read_config(path)
     with naming(path):
         channels, many = config["block_out_channels"], config.get("attention_head_dim", 8)
-        c, latents = int(channels[0]), int(config["in_channels"])
+        c, latents = int(channels[0]), int(config["out_channels"])
         unet = UNetConfig(
             c=c, context=int(config["cross_attention_dim"]), latents=latents, size=int(config["sample_size"]),
             # in spite of its name the number of heads
@@ -101,11 +104,11 @@ def read_unet(folder: Path) -> tuple[UNetConfig, Params]:
             linear=bool(config.get("use_linear_projection")),
         )  # fmt: skip
     only = UNET | {
-        "block_out_channels": [m * c for m in MULTIPLIERS], "out_channels": latents, "norm_num_groups": groups(c),
+        "block_out_channels": [m * c for m in MULTIPLIERS], "in_channels": latents, "norm_num_groups": groups(c),
     }  # fmt: skip
-    read = {"in_channels", "cross_attention_dim", "sample_size", "attention_head_dim", "use_linear_projection"}
+    read = {"out_channels", "cross_attention_dim", "sample_size", "attention_head_dim", "use_linear_projection"}
     check_config(path, config, read | {"upcast_attention"}, only)  # we always compute in float32
-    return unet, read_params(folder, unet.build()[1], linear=unet.linear)
+    return unet, read_params(folder, network(unet)[1], linear=unet.linear)
 
 
 def write_unet(folder: Path, unet: UNetConfig, params: Params) -> None:

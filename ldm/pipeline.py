@@ -22,6 +22,7 @@ from ldm.diffusers_files import read_config, write_config
 from ldm.diffusers_parts import (
     NoiseConfig,
     UNetConfig,
+    network,
     read_autoencoder,
     read_noise,
     read_text,
@@ -101,9 +102,8 @@ class Pipeline:
             raise ValueError(f"size = {size}: expected a multiple of {lowest}; choose the height of the latents so.")
         if not len(captions):
             raise ValueError("captions is empty: expected at least one; give a list of captions.")
-        structure, _ = self.unet.build()
         latents = sample(
-            structure, self.unet_params, plan, self.encoder.encode(captions), self.encoder.null(len(captions)),
+            network(self.unet)[0], self.unet_params, plan, self.encoder.encode(captions), self.encoder.null(len(captions)),
             np.float32(guidance), image_keys(seed, np.arange(len(captions))),
             predict=self.noise.predict, shape=(size, size, self.unet.latents),
         )  # fmt: skip

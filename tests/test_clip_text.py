@@ -146,6 +146,8 @@ def test_the_tower_may_have_fewer_positions_than_the_files_allow(tmp_path):
     [
         (lambda f: (f / "merges.txt").unlink(), "merges.txt does not exist"),
         (lambda f: (f / "merges.txt").write_text("a b c\n"), "holds no CLIP vocabulary"),
+        (lambda f: (f / "merges.txt").write_text("zebra crossing\n"), "merges do not fit the vocabulary"),
+        (lambda f: (f / "vocab.json").write_text("[]"), "holds no CLIP vocabulary"),
         (lambda f: (f / "vocab.json").write_text('{"a": 0}'), "The vocabulary of 1 tokens lacks"),
         (
             lambda f: (f / "special_tokens_map.json").write_text('{"bos_token": "<s>"}'),
@@ -156,7 +158,7 @@ def test_the_tower_may_have_fewer_positions_than_the_files_allow(tmp_path):
 def test_broken_files_are_refused_in_one_sentence(tmp_path, harm, sentence):
     harm(write_vocabulary(tmp_path))
     with pytest.raises(ValueError, match=sentence) as refused:
-        read_tokenizer(tmp_path)
+        read_tokenizer(tmp_path)(["a cat"])
     assert "\n" not in str(refused.value)
 
 

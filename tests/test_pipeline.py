@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+import sys
 from dataclasses import replace
 
 import jax
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 
+from ldm.__main__ import main
 from ldm.autoencoder import SD, AutoencoderConfig
 from ldm.cost import MULTIPLIERS, groups
 from ldm.diffusers_files import from_torch, to_torch
@@ -21,6 +24,7 @@ from ldm.diffusers_parts import (
     OLD,
     NoiseConfig,
     UNetConfig,
+    network,
     read_autoencoder,
     read_noise,
     read_unet,
@@ -107,9 +111,9 @@ def test_a_unet_of_the_mini_family_goes_there_and_back(tmp_path, c):
     assert all(torch.equal(again[name], tensor) for name, tensor in network.state_dict().items())
 
 
-@pytest.mark.parametrize("c", TABLE1)
-def test_every_width_of_table_1_has_the_weights_that_diffusers_has(c):
-    _, like = UNetConfig(c=c, context=1024).build()
+@pytest.mark.parametrize("c", [min(TABLE1), 320, max(TABLE1)])
+def test_the_widths_of_table_1_have_the_weights_that_diffusers_has(c):
+    _, like = network(UNetConfig(c=c, context=1024))
     with torch.device("meta"):
         theirs = UNet2DConditionModel(
             block_out_channels=[m * c for m in MULTIPLIERS], cross_attention_dim=1024, norm_num_groups=groups(c)
@@ -135,6 +139,12 @@ def test_stable_diffusions_autoencoder_is_read_with_the_names_of_its_first_relea
     assert all(np.array_equal(from_torch(n, t.numpy()), params[n]) for n, t in theirs.state_dict().items())
 
 
+NOISE = (
+    "beta_schedule", "beta_start", "beta_end", "num_train_timesteps", "prediction_type", "timestep_spacing",
+    "steps_offset", "rescale_betas_zero_snr", "trained_betas", "thresholding",
+)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "fields", [{}, {"beta_schedule": "linear"}, {"prediction_type": "sample"}, {"timestep_spacing": "linspace"}]
 )
@@ -146,10 +156,9 @@ def test_noise_is_what_the_scheduler_says(tmp_path, fields):
     theirs.set_timesteps(10)
     np.testing.assert_array_equal(noise.schedule.times(10, noise.spacing), theirs.timesteps.numpy())
     write_noise(tmp_path / "ours", noise)
-    again = DDIMScheduler.from_pretrained(tmp_path / "ours")
-    assert {k: v for k, v in again.config.items() if k != "set_alpha_to_one"} == {
-        k: v for k, v in theirs.config.items() if k != "set_alpha_to_one"
-    }
+    again = DDIMScheduler.from_pretrained(tmp_path / "ours").config
+    assert {name: again[name] for name in NOISE} == {name: theirs.config[name] for name in NOISE}
+    assert again["set_alpha_to_one"] and not again["clip_sample"]  # as our samplers step
 
 
 def test_half_precision_is_widened(tmp_path):
@@ -222,7 +231,7 @@ BROKEN = {
     ),
     "an inpainting model": (
         lambda f: edit(f / "unet" / "config.json", in_channels=9),
-        "out_channels = 4 is not supported; expected 9",
+        "in_channels = 9 is not supported; expected 4",
     ),
     "another activation": (
         lambda f: edit(f / "text_encoder" / "config.json", hidden_act="relu"),
@@ -247,6 +256,14 @@ def test_a_broken_folder_is_refused_in_one_sentence(tmp_path, folders, harm):
     with pytest.raises(ValueError, match=sentence) as refused:
         read_pipeline(folder)
     assert "\n" not in str(refused.value)
+
+
+def test_the_command_draws_a_picture(tmp_path, folders, monkeypatch):
+    words = [folders("sd1", 8)[0], "a cat", "--steps", 2, "--size", 8, "--out", tmp_path / "cat.png"]
+    monkeypatch.setattr(sys, "argv", ["ldm", "draw", *map(str, words)])
+    main()
+    with Image.open(tmp_path / "cat.png") as picture:
+        assert picture.size == (16, 16) and np.asarray(picture).std() > 1
 
 
 def test_parts_of_different_models_are_refused(folders):
