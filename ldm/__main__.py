@@ -79,6 +79,27 @@ def grid(
     studies.run(cells, title=f"{study}, sizes {', '.join(map(str, sizes))}")
 
 
+def draw(
+    folder: Positional[Path],
+    caption: Positional[str],
+    /,
+    steps: int = 50,
+    guidance: float = 7.5,
+    seed: int = 0,
+    size: int = 0,
+    out: Path = Path("picture.png"),
+) -> None:
+    """Draw a caption with a Stable Diffusion folder as diffusers saves it; size is that of the latents."""
+    from PIL import Image
+
+    from ldm.pipeline import read_pipeline
+
+    model = read_pipeline(folder)
+    picture = model.images([caption], model.plan(steps), guidance, seed=seed, size=size or None)[0]
+    Image.fromarray(picture).save(out)
+    print(out)
+
+
 def compact() -> None:
     """Merge the rows of runs/ into results/ and register the models behind them: the files to commit."""
     from ldm.pretrain import record_models
@@ -93,7 +114,7 @@ def compact() -> None:
 def main() -> None:
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {"notebook": notebook, "pretrain": pretrain, "part": part, "grid": grid, "compact": compact},
+            {"notebook": notebook, "pretrain": pretrain, "part": part, "grid": grid, "draw": draw, "compact": compact},
             prog="python -m ldm",
         )
     except (ValueError, OSError, RuntimeError) as error:

@@ -7,6 +7,7 @@ NHWC, kernels HWIO (diffusers: NCHW, OIHW). Modules are plain pytrees without mu
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -274,6 +275,19 @@ def split(module: nnx.Module) -> tuple[Structure, Params]:
     """A module as its structure and a flat dict, path -> array: what training, EMA and checkpoints handle."""
     structure, state = nnx.split(module, nnx.Param)
     return structure, {".".join(map(str, path)): leaf.get_value() for path, leaf in nnx.to_flat_state(state)}
+
+
+def abstract(build: Callable[[KeySource], nnx.Module]) -> tuple[Structure, dict[str, jax.ShapeDtypeStruct]]:
+    """As `split(build(keys))`, with shapes and dtypes in place of arrays: no weight is computed."""
+    seen = []
+
+    def init(key: Array) -> Params:
+        structure, params = split(build(KeySource(key)))
+        seen.append(structure)
+        return params
+
+    params = jax.eval_shape(init, jax.random.key(0))
+    return seen[0], params
 
 
 def merge(structure: Structure, params: Params) -> nnx.Module:

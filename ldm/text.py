@@ -23,6 +23,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from ldm import weights
+from ldm.clip_tokenizer import ClipTokenizer
 from ldm.layers import Attention, KeySource, LayerNorm, Linear, Params, merge, split
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "mini" / "text.safetensors"
@@ -158,7 +159,7 @@ class TextEncoder:
 
     structure: nnx.GraphDef
     params: Params
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer | ClipTokenizer
     width: int
     batch: int = 64  # captions at once: one compilation, whatever their number
 

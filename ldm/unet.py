@@ -12,18 +12,19 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from ldm.cost import BLOCKS, MULTIPLIERS, groups, heads
+from ldm import cost
+from ldm.cost import BLOCKS, MULTIPLIERS, groups
 from ldm.layers import Conv, Downsample, GroupNorm, KeySource, ResBlock, SpatialTransformer, TimeEmbedding, Upsample
 
 
 class Down(nnx.Module):
-    """Two residual blocks, each followed by attention, then half the size (but at the lowest level)."""
+    """Two residual blocks, each followed by attention (0 heads: none), then half the size (but at the lowest level)."""
 
-    def __init__(self, inputs: int, width: int, c: int, context: int, attend: bool, last: bool, *, keys: KeySource):
+    def __init__(self, inputs: int, width: int, c: int, context: int, heads: int, last: bool, *, keys: KeySource):
         block = lambda i: ResBlock(inputs if i == 0 else width, width, 4 * c, groups(c), keys=keys)
         self.resnets = nnx.List([block(i) for i in range(BLOCKS)])
-        if attend:
-            self.attentions = nnx.List([attention(width, c, context, keys) for _ in range(BLOCKS)])
+        if heads:
+            self.attentions = nnx.List([attention(width, c, context, heads, keys) for _ in range(BLOCKS)])
         if not last:
             self.downsamplers = nnx.List([Downsample(width, keys=keys)])
 
@@ -31,10 +32,10 @@ class Down(nnx.Module):
 class Up(nnx.Module):
     """Three residual blocks, each on its input joined to a skip, then twice the size (but at the top)."""
 
-    def __init__(self, joined: list[int], width: int, c: int, context: int, attend: bool, last: bool, *, keys: KeySource):
+    def __init__(self, joined: list[int], width: int, c: int, context: int, heads: int, last: bool, *, keys: KeySource):
         self.resnets = nnx.List([ResBlock(n, width, 4 * c, groups(c), keys=keys) for n in joined])
-        if attend:
-            self.attentions = nnx.List([attention(width, c, context, keys) for _ in joined])
+        if heads:
+            self.attentions = nnx.List([attention(width, c, context, heads, keys) for _ in joined])
         if not last:
             self.upsamplers = nnx.List([Upsample(width, keys=keys)])
 
@@ -42,13 +43,13 @@ class Up(nnx.Module):
 class Middle(nnx.Module):
     """Residual block, attention, residual block."""
 
-    def __init__(self, width: int, c: int, context: int, *, keys: KeySource):
+    def __init__(self, width: int, c: int, context: int, heads: int, *, keys: KeySource):
         self.resnets = nnx.List([ResBlock(width, width, 4 * c, groups(c), keys=keys) for _ in range(2)])
-        self.attentions = nnx.List([attention(width, c, context, keys)])
+        self.attentions = nnx.List([attention(width, c, context, heads, keys)])
 
 
-def attention(width: int, c: int, context: int, keys: KeySource) -> SpatialTransformer:
-    return SpatialTransformer(width, context, heads(c), groups(c), keys=keys)
+def attention(width: int, c: int, context: int, heads: int, keys: KeySource) -> SpatialTransformer:
+    return SpatialTransformer(width, context, heads, groups(c), keys=keys)
 
 
 class UNet(nnx.Module):
@@ -58,22 +59,34 @@ class UNet(nnx.Module):
         c: base filter count, a multiple of 8.
         context: width of the text embedding.
         latents: channels in and out; `inputs` widens the first convolution (super-resolution).
+        heads: attention heads of each level, for Stable Diffusion 2, which has more the wider the level; the
+            last is the middle's. Without it, Stable Diffusion 1's eight everywhere (fewer below c = 64).
     """
 
-    def __init__(self, c: int, context: int, latents: int = 4, inputs: int | None = None, *, keys: KeySource):
+    def __init__(
+        self,
+        c: int,
+        context: int,
+        latents: int = 4,
+        inputs: int | None = None,
+        *,
+        heads: tuple[int, ...] = (),
+        keys: KeySource,
+    ):
         widths = [m * c for m in MULTIPLIERS]
         levels = len(widths)
+        heads = heads or (cost.heads(c),) * levels
         self.conv_in = Conv(inputs or latents, c, keys=keys)
         self.time_embedding = TimeEmbedding(c, 4 * c, keys=keys)
 
         downs, skips, width = [], [c], c
         for level, outputs in enumerate(widths):
             last = level == levels - 1
-            downs.append(Down(width, outputs, c, context, not last, last, keys=keys))
+            downs.append(Down(width, outputs, c, context, 0 if last else heads[level], last, keys=keys))
             skips += [outputs] * BLOCKS + ([] if last else [outputs])
             width = outputs
         self.down_blocks = nnx.List(downs)
-        self.mid_block = Middle(width, c, context, keys=keys)
+        self.mid_block = Middle(width, c, context, heads[-1], keys=keys)
 
         ups = []
         for level, outputs in reversed(list(enumerate(widths))):
@@ -81,7 +94,7 @@ class UNet(nnx.Module):
             for _ in range(BLOCKS + 1):
                 joined.append(width + skips.pop())
                 width = outputs
-            ups.append(Up(joined, outputs, c, context, level < levels - 1, level == 0, keys=keys))
+            ups.append(Up(joined, outputs, c, context, heads[level] if level < levels - 1 else 0, level == 0, keys=keys))
         self.up_blocks = nnx.List(ups)
 
         self.conv_norm_out = GroupNorm(c, groups(c))

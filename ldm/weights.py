@@ -74,7 +74,7 @@ def load(
         widen = half_to_float32 and raw.dtype in HALF
         tensors[name] = np.array(raw, np.float32 if widen else raw.dtype).reshape(entry["shape"])
     if expected is not None:
-        _compare(path, tensors, expected)
+        compare(path, tensors, expected)
     return tensors
 
 
@@ -121,7 +121,8 @@ def _sound(entry: Mapping[str, Any]) -> bool:
     return 0 <= begin <= end and end - begin == width * math.prod(entry["shape"])
 
 
-def _compare(path: Path, tensors: Mapping[str, np.ndarray], expected: Mapping[str, Shaped]) -> None:
+def compare(path: Path, tensors: Mapping[str, Shaped], expected: Mapping[str, Shaped]) -> None:
+    """Raises: ValueError as `load` does, where the tensors that `path` held are not the expected ones."""
     missing, extra = (
         sorted(expected.keys() - tensors.keys()),
         sorted(tensors.keys() - expected.keys()),

@@ -34,6 +34,7 @@ def answer(monkeypatch, *words: str) -> str:
         ("grid --guidance 100 --sizes 8", "guidance = 100.0: expected 1"),
         ("grid --n 2 --sizes 8", "n = 2: expected 16"),
         ("grid --study pretraining --sizes 8 --lengths 7", "images = 7: expected a training length"),
+        ("draw nowhere cat", "nowhere/model_index.json does not exist"),
         ("pretrain --c 8 --profile gpu", "weights/gpu/autoencoder.safetensors does not exist"),
     ],
 )

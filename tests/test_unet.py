@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.reference import nchw, nhwc, to_torch, twin
 from ldm.cost import TABLE1, groups, heads
-from ldm.layers import KeySource, Params, Structure, merge, split
+from ldm.layers import KeySource, Params, Structure, abstract, merge, split
 from ldm.unet import UNet
 
 torch.set_num_threads(1)
@@ -32,17 +32,8 @@ def network(c: int, context: int) -> tuple[Structure, Params]:
     }
 
 
-def abstract(c: int, context: int) -> tuple[Structure, dict[str, jax.ShapeDtypeStruct]]:
-    """Structure and shapes, without computing a weight."""
-    seen = []
-
-    def init(key):
-        structure, params = split(UNet(c, context, keys=KeySource(key)))
-        seen.append(structure)
-        return params
-
-    params = jax.eval_shape(init, jax.random.key(0))
-    return seen[0], params
+def shapes(c: int, context: int) -> tuple[Structure, dict[str, jax.ShapeDtypeStruct]]:
+    return abstract(lambda keys: UNet(c, context, keys=keys))
 
 
 def inputs(batch: int, size: int, tokens: int, context: int):
@@ -110,12 +101,12 @@ def test_an_image_is_the_same_in_every_batch():
 
 @pytest.mark.parametrize("row", list(PAPER.itertuples()), ids=list(PAPER["name"]))
 def test_parameters_equal_table_1(row):
-    _, params = abstract(row.base_filters, 1024)
+    _, params = shapes(row.base_filters, 1024)
     assert sum(p.size for p in params.values()) == row.params_exact_context1024
 
 
 def test_width_768_text_gives_stable_diffusion_1_5():
-    _, params = abstract(320, 768)
+    _, params = shapes(320, 768)
     assert sum(p.size for p in params.values()) == 859_520_964
     with torch.device("meta"):
         theirs = {name: tuple(p.shape) for name, p in twin(320, 768, 64).state_dict().items()}
@@ -127,9 +118,9 @@ def test_width_768_text_gives_stable_diffusion_1_5():
 # XLA's own count; the paper prints 25.3 GFLOPs for c = 64, which its normalised cost contradicts
 @pytest.mark.parametrize("c, gflops", [(64, 56.06), (320, 787.72)])
 def test_gflops_of_the_traced_network_are_those_of_the_paper(c, gflops):
-    structure, params = abstract(c, 1024)
-    shapes = [jax.ShapeDtypeStruct(s, np.float32) for s in ((1, 64, 64, 4), (1,), (1, 77, 1024))]
-    count = forward.lower(structure, params, *shapes).cost_analysis()["flops"] / 1e9
+    structure, params = shapes(c, 1024)
+    given = [jax.ShapeDtypeStruct(s, np.float32) for s in ((1, 64, 64, 4), (1,), (1, 77, 1024))]
+    count = forward.lower(structure, params, *given).cost_analysis()["flops"] / 1e9
     assert count == pytest.approx(gflops, rel=0.01)
     paper = PAPER.set_index("base_filters").gflops_reported[c]
     if c != 64:
