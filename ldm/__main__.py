@@ -92,7 +92,7 @@ def draw(
     """Draw a caption with a Stable Diffusion folder as diffusers saves it; size is that of the latents."""
     from PIL import Image
 
-    from ldm.pipeline import read_pipeline
+    from ldm.stable_diffusion.pipeline import read_pipeline
 
     model = read_pipeline(folder)
     picture = model.images([caption], model.plan(steps), guidance, seed=seed, size=size or None)[0]

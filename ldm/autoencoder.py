@@ -18,7 +18,7 @@ from flax import nnx
 from jaxtyping import Array, Float, UInt8
 
 from ldm import weights
-from ldm.layers import Attention, Conv, Downsample, GroupNorm, KeySource, Params, ResBlock, Upsample, merge, split
+from ldm.layers import Attention, Conv, Downsample, GroupNorm, KeySource, Params, ResBlock, Upsample, abstract, merge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +220,7 @@ def load_codec(path: str | Path) -> Codec:
     described = weights.metadata(path)
     fields = described["config"]
     config = AutoencoderConfig(**{**fields, "channels": tuple(fields["channels"])})
-    structure, like = split(AutoencoderKL(config, keys=KeySource(jax.random.key(0))))
+    structure, like = abstract(lambda keys: AutoencoderKL(config, keys=keys))
     params = weights.load(path, like, half_to_float32=True)
     return Codec(structure, params, described["scale"], config.factor)
 

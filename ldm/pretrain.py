@@ -19,7 +19,7 @@ from ldm import text, weights
 from ldm.autoencoder import Codec, load_codec
 from ldm.files import write_atomic
 from ldm.latents import LatentSet, digest, latent_set
-from ldm.layers import KeySource, Params, split
+from ldm.layers import KeySource, Params, abstract, split
 from ldm.losses import diffusion_loss
 from ldm.profiles import ROOT, RUNS, WEIGHTS, Profile
 from ldm.scenes import Scenes
@@ -29,9 +29,14 @@ from ldm.train import TrainConfig, TrainState, fit
 from ldm.unet import UNet
 
 
+def unet(profile: Profile, c: int, keys: KeySource) -> UNet:
+    """The profile's UNet of width c, with fresh parameters."""
+    return UNet(c, profile.context, profile.autoencoder.latents, keys=keys)
+
+
 def network(profile: Profile, c: int, seed: int = 0) -> tuple[nnx.GraphDef, Params]:
-    """A fresh UNet, split: the structure and its initial parameters."""
-    return split(UNet(c, profile.context, profile.autoencoder.latents, keys=KeySource(jax.random.key(seed))))
+    """The same, split: the structure and its initial parameters."""
+    return split(unet(profile, c, KeySource(jax.random.key(seed))))
 
 
 def frozen_parts(profile: Profile) -> tuple[Codec, TextEncoder]:
@@ -147,7 +152,7 @@ def load(profile: Profile, c: int, images: int, seed: int = 0) -> tuple[nnx.Grap
 
     Raises: ValueError, in one sentence, when there is none or its file is broken.
     """
-    structure, like = network(profile, c, seed)
+    structure, like = abstract(lambda keys: unet(profile, c, keys))
     path = file_of(profile, c, images, seed)
     if path is None:
         raise missing(profile, c, images, seed)

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Protocol
 
 import jax
 import numpy as np
@@ -23,7 +24,6 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from ldm import weights
-from ldm.clip_tokenizer import ClipTokenizer
 from ldm.layers import Attention, KeySource, LayerNorm, Linear, Params, merge, split
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "mini" / "text.safetensors"
@@ -153,13 +153,21 @@ def _encode(
     return merge(structure, params)(ids)
 
 
+class Tokenizes(Protocol):
+    """What turns captions into ids: `Tokenizer`, or that of Stable Diffusion."""
+
+    length: int
+
+    def __call__(self, captions: Sequence[str]) -> Int[np.ndarray, "n length"]: ...
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TextEncoder:
     """Captions -> context, float32 (n, length, width), of about unit variance."""
 
     structure: nnx.GraphDef
     params: Params
-    tokenizer: Tokenizer | ClipTokenizer
+    tokenizer: Tokenizes
     width: int
     batch: int = 64  # captions at once: one compilation, whatever their number
 

@@ -19,8 +19,11 @@ from safetensors.numpy import load_file, save_file
 from ldm.__main__ import main
 from ldm.autoencoder import SD, AutoencoderConfig
 from ldm.cost import MULTIPLIERS, groups
-from ldm.diffusers_files import from_torch, to_torch
-from ldm.diffusers_parts import (
+from ldm.generate import image_keys
+from ldm.profiles import TABLE1
+from ldm.sampler import initial_noise
+from ldm.stable_diffusion.files import from_torch, to_torch
+from ldm.stable_diffusion.parts import (
     OLD,
     NoiseConfig,
     UNetConfig,
@@ -32,10 +35,7 @@ from ldm.diffusers_parts import (
     write_noise,
     write_unet,
 )
-from ldm.generate import image_keys
-from ldm.pipeline import read_pipeline, write_pipeline
-from ldm.profiles import TABLE1
-from ldm.sampler import initial_noise
+from ldm.stable_diffusion.pipeline import read_pipeline, write_pipeline
 from tests.stable_diffusion import autoencoder, draw, pipeline, scheduler, unet
 
 CAPTIONS = ["a photo of a cat!", "two models, the LICENSE of one"]
