@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ldm.layers import Params, Structure, merge
-from ldm.schedule import Predict, Schedule, target
+from ldm.schedule import Predict, Schedule, check_predict, target
 
 Batch = dict[str, Array]
 
@@ -35,7 +35,10 @@ def diffusion_loss(
     Returns:
         loss(params, batch, key): batch has "latents" (b, h, w, 4) float32 and "context" (b, m, d).
         Parts: "loss_low", "loss_high", the means over the less and the more noisy half of the times.
+
+    Raises: ValueError for an unknown prediction, and for eps on a schedule without signal at its end.
     """
+    check_predict(predict, schedule.alpha)
     alphas, sigmas = (jnp.asarray(a, jnp.float32) for a in (schedule.alpha, schedule.sigma))
 
     def draw(key: Array, shape: tuple[int, ...]) -> tuple[Array, Array, Array]:
