@@ -55,8 +55,8 @@ def diffusion_loss(
         errors = jnp.square(output - target(predict, x0, eps, alpha, sigma)).mean((1, 2, 3))
         high = t >= schedule.length // 2
         parts = {
-            "loss_low": jnp.sum(errors, where=~high) / jnp.maximum(jnp.sum(~high), 1),
-            "loss_high": jnp.sum(errors, where=high) / jnp.maximum(jnp.sum(high), 1),
+            "loss_low": jnp.sum(errors, where=~high) / jnp.maximum(jnp.sum(~high, dtype=jnp.float32), 1),
+            "loss_high": jnp.sum(errors, where=high) / jnp.maximum(jnp.sum(high, dtype=jnp.float32), 1),
         }
         return errors.mean(), parts
 
