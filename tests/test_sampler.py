@@ -59,7 +59,7 @@ def run(plan: Plan, rows=slice(None), scale=2.0, predict="v", null=NULL, **optio
 
 def noise(row: int, count: int, shape: tuple[int, ...] = SHAPE) -> np.ndarray:
     """What the loop adds at a row."""
-    return np.asarray(jax.vmap(lambda k: jax.random.normal(jax.random.fold_in(k, row + 1), shape))(KEYS[:count]))
+    return np.array(jax.vmap(lambda k: jax.random.normal(jax.random.fold_in(k, row + 1), shape))(KEYS[:count]))
 
 
 # --- one compilation ----------------------------------------------------------------------------
