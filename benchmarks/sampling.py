@@ -12,8 +12,9 @@ from diffusers import DDIMScheduler
 from benchmarks import measure
 from benchmarks.reference import compiles, twin
 from ldm.layers import KeySource, split
-from ldm.sampler import ddim, sample
+from ldm.sampler import sample
 from ldm.schedule import Schedule
+from ldm.solvers import ddim
 from ldm.unet import UNet
 
 STEPS, SCALE = 20, 4.0

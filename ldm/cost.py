@@ -178,16 +178,20 @@ def norm_cost(c: int, *, reference: int = REFERENCE, **shape: int) -> float:
 
 
 def sampling_cost(norm_cost: float, steps: int) -> float:
-    """The paper's cost of an image: normalised cost x steps, guided or not (section 3.3)."""
+    """The paper's cost of an image: normalised cost x steps, guided or not (section 3.3).
+
+    The paper's samplers ask the network once a step; of one that asks twice, give the evaluations.
+    """
     return norm_cost * steps
 
 
-def nfe(steps: int, *, guided: bool, per_step: int = 1) -> int:
+def nfe(evaluations: int, *, guided: bool) -> int:
     """Network evaluations behind an image; guidance doubles them, which `sampling_cost` ignores.
 
-    `per_step` is the solver's own count: 1 for DDIM, DDPM and DPM-Solver++(2M), 2 for Heun.
+    `evaluations` is the sampler's own count, the rows of its plan (`ldm.solvers.Plan.n`): as many as steps,
+    but for Heun.
     """
-    return steps * per_step * (2 if guided else 1)
+    return evaluations * (2 if guided else 1)
 
 
 def training_compute(norm_cost: float, images_seen: int) -> float:

@@ -1,7 +1,7 @@
 """A denoiser gives x0, whatever its network predicts; a guided denoiser is again a denoiser.
 
 This one change of view (Karras et al. 2022; k-diffusion) frees samplers from prediction types, guidance
-and text: they ask `denoise(x, t, alpha, sigma, context)` and get the estimate of the clean latents.
+and text: they ask `denoise(x, t, c_skip, c_out, context)` and get the estimate of the clean latents.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from typing import Protocol
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ldm.schedule import Predict, to_x0
-
 Net = Callable[[Array, Array, Array], Array]  # (x, t, context) -> eps, v or x0, of x's shape
 
 
@@ -22,32 +20,53 @@ class Denoiser(Protocol):
         self,
         x: Float[Array, "b h w c"],
         t: Float[Array, " b"],
-        alpha: Float[Array, ""],
-        sigma: Float[Array, ""],
+        c_skip: Float[Array, ""],
+        c_out: Float[Array, ""],
         context: Float[Array, "b m d"],
     ) -> Float[Array, "b h w c"]:
-        """The estimate of x0 in x = alpha x0 + sigma eps at training time t, float32."""
+        """The estimate of x0 in x at training time t, float32; c_skip and c_out: `schedule.preconditioning`."""
 
 
-def denoiser(net: Net, predict: Predict) -> Denoiser:
-    """A network that predicts eps, v or x0, as a denoiser. Raises: ValueError for another `predict`."""
+def denoiser(net: Net) -> Denoiser:
+    """A network as a denoiser: x0 = c_skip x + c_out net(x) (Karras et al. 2022, eq. 7).
 
-    def denoise(x: Array, t: Array, alpha: Array, sigma: Array, context: Array) -> Array:
-        return to_x0(predict, x, net(x, t, context).astype(jnp.float32), alpha, sigma)
+    What the network predicts is in the two numbers, so it is data: eps, v and x0 share one compilation.
+    """
+
+    def denoise(x: Array, t: Array, c_skip: Array, c_out: Array, context: Array) -> Array:
+        return c_skip * x + c_out * net(x, t, context).astype(jnp.float32)
 
     return denoise
 
 
-def guided(denoise: Denoiser, null: Float[Array, "b m d"], scale: Float[Array, ""]) -> Denoiser:
+def guided(
+    denoise: Denoiser,
+    null: Float[Array, "b m d"],
+    scale: Float[Array, ""],
+    rescale: Float[Array, ""] | float = 0.0,
+) -> Denoiser:
     """Classifier-free guidance (Ho and Salimans 2022): x0 = x0_null + scale (x0_text - x0_null).
 
     On x0 this is the same as on eps or v, which are linear in it. One call on the doubled batch. Scale 1
     is the model without guidance, at twice its price; the scale is data, so a sweep compiles once.
+
+    `rescale` is phi of Lin et al. (2024, eqs. 14-16): it brings the standard deviation of each image's
+    guided output back, in that share, to what it is with text alone. The rule is for the network's output,
+    and on x0 it would be another; c_out output = x0 - c_skip x, and c_out cancels in the ratio.
     """
 
-    def denoise_guided(x: Array, t: Array, alpha: Array, sigma: Array, context: Array) -> Array:
-        both = denoise(jnp.concatenate([x, x]), jnp.concatenate([t, t]), alpha, sigma, jnp.concatenate([null, context]))
+    def denoise_guided(x: Array, t: Array, c_skip: Array, c_out: Array, context: Array) -> Array:
+        twice = (jnp.concatenate([x, x]), jnp.concatenate([t, t]))
+        both = denoise(*twice, c_skip, c_out, jnp.concatenate([null, context]))
         without, with_text = jnp.split(both, 2)
-        return without + scale * (with_text - without)
+        x0 = without + scale * (with_text - without)
+        output = x0 - c_skip * x
+        ratio = spread(with_text - c_skip * x) / jnp.maximum(spread(output), 1e-12)
+        return x0 + rescale * (ratio - 1) * output
 
     return denoise_guided
+
+
+def spread(x: Float[Array, "b h w c"]) -> Float[Array, "b 1 1 1"]:
+    """Each image's standard deviation."""
+    return x.std((1, 2, 3), keepdims=True)

@@ -18,16 +18,19 @@ from jaxtyping import Float, UInt8
 from ldm.autoencoder import Codec
 from ldm.layers import Params
 from ldm.profiles import Profile
-from ldm.sampler import Plan, ddim, ddpm, dpmpp_2m, sample
+from ldm.sampler import sample
 from ldm.schedule import Schedule, Spacing
+from ldm.solvers import Plan, ddim, ddpm, dpmpp_1, dpmpp_2m, dpmpp_2s, euler, heun
 from ldm.text import TextEncoder
 
-Sampler = Literal["ddim", "ddpm", "dpm++"]
+Sampler = Literal["ddim", "ddpm", "dpm++", "dpm++1", "dpm++2s", "euler", "heun"]
 
 
 def plan(sampler: Sampler, steps: int, spacing: Spacing = "trailing") -> Plan:
-    """The table of a sampler by its name. Raises: ValueError for an unknown name or step count."""
-    tables: dict[str, Callable[..., Plan]] = {"ddim": ddim, "ddpm": ddpm, "dpm++": dpmpp_2m}
+    """The table of a sampler by its name; "dpm++" is 2M. Raises: ValueError for an unknown name or step count."""
+    tables: dict[str, Callable[..., Plan]] = {
+        "ddim": ddim, "ddpm": ddpm, "dpm++": dpmpp_2m, "dpm++1": dpmpp_1, "dpm++2s": dpmpp_2s, "euler": euler, "heun": heun,
+    }  # fmt: skip
     if sampler not in tables:
         raise ValueError(f"sampler = {sampler!r}: expected one of {', '.join(get_args(Sampler))}; choose one of them.")
     return tables[sampler](Schedule.sd(), steps, spacing=spacing)
@@ -54,28 +57,41 @@ class Generator:
         plan: Plan,
         guidance: float,
         *,
+        rescale: float = 0.0,
         seed: int = 0,
         first: int = 0,
     ) -> Iterator[Float[np.ndarray, "b h w z"]]:
         """Latents of images first, first + 1, ..., in batches of at most `profile.batch`.
 
-        The last batch is filled up, so that there is one compilation a model.
+        The last batch is filled up, so that there is one compilation a model (and one for guidance 1, which
+        asks the network without the empty caption, at half the price).
         """
         size, null = self.profile.batch, self.text.null(1)[0]
         for start in range(0, len(context), size):
             part = context[start : start + size]
             rows = np.arange(start, start + size) + first
             full = np.concatenate([part, np.repeat(part[-1:], size - len(part), 0)])
+            empty = None if guidance == 1 else np.broadcast_to(null, full.shape)
             latents = sample(
-                self.structure, self.params, plan, full, np.broadcast_to(null, full.shape), np.float32(guidance),
-                image_keys(seed, rows), predict=self.profile.predict, shape=self.profile.latent_shape,
+                self.structure, self.params, plan, full, empty, guidance, image_keys(seed, rows),
+                predict=self.profile.predict, shape=self.profile.latent_shape, rescale=rescale,
             )  # fmt: skip
             yield np.asarray(latents)[: len(part)]
 
     def images(
-        self, captions: Sequence[str], plan: Plan, guidance: float, *, seed: int = 0, first: int = 0
+        self,
+        captions: Sequence[str],
+        plan: Plan,
+        guidance: float,
+        *,
+        rescale: float = 0.0,
+        seed: int = 0,
+        first: int = 0,
     ) -> Iterator[UInt8[np.ndarray, "b H W 3"]]:
-        """Images of the captions, in batches as they are made; image k has index first + k."""
+        """Images of the captions, in batches as they are made; image k has index first + k.
+
+        `rescale` (0 to 1) tames strong guidance, see `ldm.denoiser.guided`.
+        """
         context = self.text.encode(captions)
-        for latents in self.latents(context, plan, guidance, seed=seed, first=first):
+        for latents in self.latents(context, plan, guidance, rescale=rescale, seed=seed, first=first):
             yield self.codec.decode(latents)

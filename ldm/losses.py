@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ldm.layers import Params, Structure, merge
-from ldm.schedule import Predict, Schedule, target
+from ldm.schedule import Predict, Schedule, check_predict, target
 
 Batch = dict[str, Array]
 
@@ -35,7 +35,10 @@ def diffusion_loss(
     Returns:
         loss(params, batch, key): batch has "latents" (b, h, w, 4) float32 and "context" (b, m, d).
         Parts: "loss_low", "loss_high", the means over the less and the more noisy half of the times.
+
+    Raises: ValueError for an unknown prediction, and for eps on a schedule without signal at its end.
     """
+    check_predict(predict, schedule.alpha)
     alphas, sigmas = (jnp.asarray(a, jnp.float32) for a in (schedule.alpha, schedule.sigma))
 
     def draw(key: Array, shape: tuple[int, ...]) -> tuple[Array, Array, Array]:
@@ -52,8 +55,8 @@ def diffusion_loss(
         errors = jnp.square(output - target(predict, x0, eps, alpha, sigma)).mean((1, 2, 3))
         high = t >= schedule.length // 2
         parts = {
-            "loss_low": jnp.sum(errors, where=~high) / jnp.maximum(jnp.sum(~high), 1),
-            "loss_high": jnp.sum(errors, where=high) / jnp.maximum(jnp.sum(high), 1),
+            "loss_low": jnp.sum(errors, where=~high) / jnp.maximum(jnp.sum(~high, dtype=jnp.float32), 1),
+            "loss_high": jnp.sum(errors, where=high) / jnp.maximum(jnp.sum(high, dtype=jnp.float32), 1),
         }
         return errors.mean(), parts
 

@@ -41,6 +41,16 @@ class Schedule:
         """Stable Diffusion's "scaled linear" betas (Rombach et al. 2022)."""
         return cls.from_betas(np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
 
+    def zero_terminal_snr(self) -> Schedule:
+        """The schedule with no signal left at its last time (Lin et al. 2024, algorithm 1).
+
+        alpha is shifted so that it ends at 0 and scaled so that it begins where it did. For networks that
+        predict v or x0: where alpha = 0, the noise is x itself, and its prediction says nothing of x0.
+        """
+        first, last = self.alpha[0], self.alpha[-1]
+        alpha = (self.alpha - last) * first / (first - last)
+        return Schedule(alpha=alpha, sigma=np.sqrt(1 - alpha**2))
+
     @property
     def length(self) -> int:
         """The number of training times, 1000."""
@@ -58,9 +68,7 @@ class Schedule:
             )
         most = self.length - (spacing == "leading")
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= most:
-            raise ValueError(
-                f"steps = {n!r}: expected an integer from 1 to {most}; give another number of steps."
-            )
+            raise ValueError(f"steps = {n!r}: expected an integer from 1 to {most}; give another number of steps.")
         if spacing == "trailing":
             return np.round(self.length - np.arange(n) * (self.length / n)).astype(int) - 1
         if spacing == "leading":
@@ -68,10 +76,19 @@ class Schedule:
         return np.round(np.linspace(self.length - 1, 0, n)).astype(int)
 
 
+def check_predict(predict: Predict, alpha: Float[np.ndarray, " s"]) -> None:
+    """Raises: ValueError for an unknown prediction, and for eps where there is no signal (alpha = 0)."""
+    if predict not in get_args(Predict):
+        raise unknown(predict)
+    if predict == "eps" and not np.all(alpha):
+        raise ValueError(
+            "predict = 'eps': expected v or x0 on a schedule that ends in pure noise (alpha = 0), where x is eps and "
+            "says nothing of x0; choose another prediction, or a schedule that keeps some signal."
+        )
+
+
 def unknown(predict: object) -> ValueError:
-    return ValueError(
-        f"predict = {predict!r}: expected one of {', '.join(get_args(Predict))}; choose one of them."
-    )
+    return ValueError(f"predict = {predict!r}: expected one of {', '.join(get_args(Predict))}; choose one of them.")
 
 
 def target(predict: Predict, x0: Array, eps: Array, alpha: Array, sigma: Array) -> Array:
@@ -85,15 +102,21 @@ def target(predict: Predict, x0: Array, eps: Array, alpha: Array, sigma: Array) 
     raise unknown(predict)
 
 
+def preconditioning(predict: Predict, alpha: Array, sigma: Array) -> tuple[Array, Array]:
+    """c_skip and c_out of x0 = c_skip x + c_out output (Karras et al. 2022, eq. 7): a prediction type as two numbers."""
+    if predict == "eps":
+        return 1 / alpha, -sigma / alpha
+    if predict == "v":
+        return alpha, -sigma
+    if predict == "x0":
+        return 0 * alpha, 1 + 0 * alpha  # of alpha's shape and dtype
+    raise unknown(predict)
+
+
 def to_x0(predict: Predict, x: Array, output: Array, alpha: Array, sigma: Array) -> Array:
     """The estimate of x0 that a network's output at x stands for."""
-    if predict == "eps":
-        return (x - sigma * output) / alpha
-    if predict == "v":
-        return alpha * x - sigma * output
-    if predict == "x0":
-        return output
-    raise unknown(predict)
+    c_skip, c_out = preconditioning(predict, alpha, sigma)
+    return c_skip * x + c_out * output
 
 
 def to_eps(x: Array, x0: Array, alpha: Array, sigma: Array) -> Array:

@@ -157,12 +157,14 @@ class Laboratory:
         shape = dict(size=self.scale.latent_shape[0], tokens=self.scale.tokens, context=self.scale.context)
         relative = cost.norm_cost(cell.c, **shape)
         params = cost.unet_params(cell.c, self.scale.context)
+        evaluations = int(plan(cell.sampler, cell.steps, self.scale.spacing).n)  # Heun asks twice a step
         common = dict(
             study=cell.study, profile=cell.profile, task="pretrain", size=f"{params / 1e6:.3g}M", c=cell.c, params=params,
             gflops=cost.unet_gflops(cell.c, **shape), seed=cell.seed,
             train_steps=-(-cell.images // self.scale.train.batch), images_seen=cell.images,
             sampler=cell.sampler, steps=cell.steps, guidance=cell.guidance,
-            nfe=cost.nfe(cell.steps, guided=True), cost=cost.sampling_cost(relative, cell.steps), seconds=seconds,
+            nfe=cost.nfe(evaluations, guided=cell.guidance != 1), cost=cost.sampling_cost(relative, evaluations),
+            seconds=seconds,
         )  # fmt: skip
         return [
             Row(

@@ -94,7 +94,7 @@ def test_costs_are_in_the_papers_units():
     assert cost.norm_cost(320) == 1
     assert cost.norm_cost(32, reference=32, size=8, tokens=32, context=256) == 1
     assert cost.sampling_cost(0.13, 23) == pytest.approx(3, abs=0.02)  # 83M at cost 3
-    assert cost.nfe(50, guided=True) == 100 and cost.nfe(10, guided=False, per_step=2) == 20
+    assert cost.nfe(50, guided=True) == 100 and cost.nfe(19, guided=False) == 19
     assert cost.training_compute(1.0, 500_000 * 2048) == pytest.approx(1.02e9, rel=0.01)
 
 

@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 
 from ldm.denoiser import denoiser, guided
-from ldm.schedule import Schedule, target, to_x0
+from ldm.schedule import Schedule, preconditioning, target, to_x0
 
 SD = Schedule.sd()
 T = 600
@@ -20,6 +22,7 @@ def draw(seed: int, *shape: int):
     return jax.random.normal(jax.random.key(seed), shape)
 
 
+PAIR = {predict: preconditioning(predict, ALPHA, SIGMA) for predict in ("eps", "v", "x0")}  # c_skip, c_out
 X0, EPS = draw(0, 3, 4, 4, 4), draw(1, 3, 4, 4, 4)
 X = ALPHA * X0 + SIGMA * EPS
 TEXT, NULL = draw(2, 3, 5, 4), draw(3, 3, 5, 4)
@@ -33,17 +36,12 @@ def toy(x, t, context):
 @pytest.mark.parametrize("predict", ["eps", "v", "x0"])
 def test_a_perfect_network_gives_the_clean_latents(predict):
     perfect = lambda x, t, context: target(predict, X0, EPS, ALPHA, SIGMA)  # noqa: E731
-    np.testing.assert_allclose(denoiser(perfect, predict)(X, TIMES, ALPHA, SIGMA, TEXT), X0, atol=1e-5)
+    np.testing.assert_allclose(denoiser(perfect)(X, TIMES, *PAIR[predict], TEXT), X0, atol=1e-5)
 
 
 def test_the_estimate_is_float32_for_a_network_in_half_precision():
     half = lambda x, t, context: toy(x, t, context).astype(jnp.bfloat16)  # noqa: E731
-    assert denoiser(half, "v")(X, TIMES, ALPHA, SIGMA, TEXT).dtype == jnp.float32
-
-
-def test_an_unknown_prediction_is_refused():
-    with pytest.raises(ValueError, match="predict = 'score': expected one of"):
-        denoiser(toy, "score")(X, TIMES, ALPHA, SIGMA, TEXT)
+    assert denoiser(half)(X, TIMES, *PAIR["v"], TEXT).dtype == jnp.float32
 
 
 @pytest.mark.parametrize("scale", [-1.0, 0.0, 1.0, 1.5, 7.5])
@@ -51,25 +49,25 @@ def test_an_unknown_prediction_is_refused():
 def test_guiding_x0_is_guiding_the_networks_output(predict, scale):
     outputs = [toy(X, TIMES, context) for context in (NULL, TEXT)]
     expected = to_x0(predict, X, outputs[0] + scale * (outputs[1] - outputs[0]), ALPHA, SIGMA)
-    ours = guided(denoiser(toy, predict), NULL, jnp.float32(scale))(X, TIMES, ALPHA, SIGMA, TEXT)
+    ours = guided(denoiser(toy), NULL, jnp.float32(scale))(X, TIMES, *PAIR[predict], TEXT)
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_scale_one_is_the_model_without_guidance():
-    plain = denoiser(toy, "v")
+    plain = denoiser(toy)
     np.testing.assert_allclose(
-        guided(plain, NULL, jnp.float32(1))(X, TIMES, ALPHA, SIGMA, TEXT),
-        plain(X, TIMES, ALPHA, SIGMA, TEXT),
+        guided(plain, NULL, jnp.float32(1))(X, TIMES, *PAIR["v"], TEXT),
+        plain(X, TIMES, *PAIR["v"], TEXT),
         atol=1e-6,
     )
 
 
 def test_each_image_may_have_its_own_scale():
-    plain = denoiser(toy, "v")
+    plain = denoiser(toy)
     scales = jnp.array([1.0, 2.0, 4.0])
-    together = guided(plain, NULL, scales[:, None, None, None])(X, TIMES, ALPHA, SIGMA, TEXT)
+    together = guided(plain, NULL, scales[:, None, None, None])(X, TIMES, *PAIR["v"], TEXT)
     for i, scale in enumerate(scales):
-        alone = guided(plain, NULL, scale)(X, TIMES, ALPHA, SIGMA, TEXT)[i]
+        alone = guided(plain, NULL, scale)(X, TIMES, *PAIR["v"], TEXT)[i]
         np.testing.assert_allclose(together[i], alone, atol=1e-6)
 
 
@@ -80,8 +78,25 @@ def test_guidance_calls_the_network_once_on_the_doubled_batch():
         batches.append((len(x), len(t), len(context)))
         return toy(x, t, context)
 
-    guided(denoiser(counting, "v"), NULL, jnp.float32(3))(X, TIMES, ALPHA, SIGMA, TEXT)
+    guided(denoiser(counting), NULL, jnp.float32(3))(X, TIMES, *PAIR["v"], TEXT)
     assert batches == [(6, 6, 6)]
+
+
+@pytest.mark.parametrize("predict", ["eps", "v", "x0"])
+@pytest.mark.parametrize("rescale", [0.0, 0.4, 1.0])
+def test_rescaled_guidance_is_that_of_diffusers(predict, rescale):
+    """diffusers rescales what the network predicts, so the same is asked of x0."""
+    without, with_text = (torch.from_numpy(np.array(toy(X, TIMES, context))) for context in (NULL, TEXT))
+    output = rescale_noise_cfg(without + 5 * (with_text - without), with_text, guidance_rescale=rescale)
+    expected = to_x0(predict, X, jnp.asarray(output.numpy()), ALPHA, SIGMA)
+    ours = guided(denoiser(toy), NULL, jnp.float32(5), rescale)(X, TIMES, *PAIR[predict], TEXT)
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_network_that_answers_nothing_is_guided_to_nothing():
+    """As a fresh network, whose last layer is zero: its spread is no divisor."""
+    nothing = guided(denoiser(lambda x, t, context: 0 * x), NULL, jnp.float32(5), 0.7)
+    np.testing.assert_allclose(nothing(X, TIMES, *PAIR["v"], TEXT), ALPHA * X, atol=1e-6)
 
 
 def test_guided_gaussians_match_their_closed_form():
@@ -98,6 +113,6 @@ def test_guided_gaussians_match_their_closed_form():
         return mu + gain * (x - ALPHA * mu)
 
     text, null = jnp.full((3, 1, 1), mean), jnp.full((3, 1, 1), mean_null)
-    ours = guided(denoiser(net, "x0"), null, jnp.float32(scale))(X, TIMES, ALPHA, SIGMA, text)
+    ours = guided(denoiser(net), null, jnp.float32(scale))(X, TIMES, *PAIR["x0"], text)
     expected = net(X, TIMES, null) + scale * (1 - ALPHA * gain) * (mean - mean_null)
     np.testing.assert_allclose(ours, expected, atol=1e-5)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from ldm.schedule import Schedule, target, to_eps, to_x0
+from ldm.schedule import Schedule, check_predict, preconditioning, target, to_eps, to_x0
 
 SD = Schedule.sd()
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
@@ -29,6 +29,22 @@ def test_sd_schedule_has_the_published_ends():
 def test_schedule_preserves_variance_and_grows_noisier():
     np.testing.assert_allclose(SD.alpha**2 + SD.sigma**2, 1, atol=1e-12)
     assert (np.diff(SD.alpha) < 0).all() and (np.diff(SD.sigma) > 0).all()
+
+
+def test_the_schedule_that_ends_in_pure_noise_is_that_of_diffusers():
+    theirs = diffusers.DDIMScheduler(**BETAS, rescale_betas_zero_snr=True).alphas_cumprod.numpy()
+    ours = SD.zero_terminal_snr()
+    np.testing.assert_allclose(ours.alpha**2, theirs, atol=1e-6)
+    np.testing.assert_allclose(ours.alpha**2 + ours.sigma**2, 1, atol=1e-12)
+    assert (ours.alpha[-1], ours.sigma[-1]) == (0, 1)
+    assert ours.alpha[0] == pytest.approx(SD.alpha[0], rel=1e-12)
+
+
+def test_eps_is_refused_where_it_says_nothing_of_x0():
+    alpha = SD.zero_terminal_snr().alpha
+    with pytest.raises(ValueError, match="predict = 'eps': expected v or x0 on a schedule that ends in pure noise"):
+        check_predict("eps", alpha)
+    check_predict("v", alpha), check_predict("x0", alpha), check_predict("eps", SD.alpha)
 
 
 @pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
@@ -96,6 +112,13 @@ def test_v_is_that_of_diffusers():
         torch.from_numpy(x0), torch.from_numpy(eps), torch.tensor([300] * 3)
     )
     np.testing.assert_allclose(target("v", x0, eps, alpha, sigma), theirs.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("predict", ["eps", "v", "x0"])
+def test_two_numbers_say_what_a_network_predicts(predict):
+    x0, eps, alpha, sigma, x = draw(700)
+    c_skip, c_out = preconditioning(predict, alpha, sigma)
+    np.testing.assert_allclose(c_skip * x + c_out * target(predict, x0, eps, alpha, sigma), x0, atol=1e-11)
 
 
 @pytest.mark.parametrize("convert", [target, to_x0])

@@ -96,7 +96,7 @@ def test_a_new_setting_runs_only_what_is_new(undisturbed, monkeypatch, tmp_path)
         ({"guidance": -1.0}, "guidance = -1.0: expected 1"),
         ({"guidance": float("nan")}, "guidance = nan: expected 1"),
         ({"n": 3}, "n = 3: expected 16"),
-        ({"sampler": "euler"}, "sampler = 'euler': expected one of ddim"),
+        ({"sampler": "lms"}, "sampler = 'lms': expected one of ddim"),
         ({"profile": "huge"}, "profile = 'huge': expected one of smoke"),
     ],
 )

@@ -67,6 +67,7 @@ class NoiseConfig:
     length: int = 1000
     predict: Predict = "eps"
     spacing: Spacing = "leading"
+    zero_terminal_snr: bool = False  # Lin et al. 2024: no signal at the last time
 
     def __post_init__(self):
         for name, kinds in dict(betas=Betas, predict=Predict, spacing=Spacing).items():
@@ -75,9 +76,10 @@ class NoiseConfig:
 
     @property
     def schedule(self) -> Schedule:
-        if self.betas == "linear":
-            return Schedule.from_betas(np.linspace(self.start, self.end, self.length))
-        return Schedule.from_betas(np.linspace(self.start**0.5, self.end**0.5, self.length) ** 2)
+        root = 1 if self.betas == "linear" else 2
+        betas = np.linspace(self.start ** (1 / root), self.end ** (1 / root), self.length) ** root
+        schedule = Schedule.from_betas(betas)
+        return schedule.zero_terminal_snr() if self.zero_terminal_snr else schedule
 
 
 UNET = {
@@ -217,7 +219,7 @@ def read_noise(folder: Path) -> NoiseConfig:
     """
     path = folder / "scheduler_config.json"
     config = read_config(path)
-    for name in ("trained_betas", "rescale_betas_zero_snr", "thresholding"):
+    for name in ("trained_betas", "thresholding"):
         if config.get(name):
             raise ValueError(f"{path}: {name} = {config[name]!r} is not supported; expected {name} to be off.")
     with naming(path):
@@ -227,13 +229,15 @@ def read_noise(folder: Path) -> NoiseConfig:
         return NoiseConfig(
             betas=kind, start=config["beta_start"], end=config["beta_end"], length=config["num_train_timesteps"],
             predict=PREDICT[predict], spacing=config.get("timestep_spacing", "leading"),
+            zero_terminal_snr=bool(config.get("rescale_betas_zero_snr")),
         )  # fmt: skip
 
 
 def write_noise(folder: Path, noise: NoiseConfig) -> None:
-    """For `diffusers.DDIMScheduler.from_pretrained`; stepping as `ldm.sampler.ddim` does, to x0 at the end."""
+    """For `diffusers.DDIMScheduler.from_pretrained`; stepping as `ldm.solvers.ddim` does, to x0 at the end."""
     write_config(folder / "scheduler_config.json", {
         "_class_name": "DDIMScheduler", "beta_schedule": noise.betas, "beta_start": noise.start, "beta_end": noise.end,
         "num_train_timesteps": noise.length, "timestep_spacing": noise.spacing, "steps_offset": 1, "clip_sample": False,
         "prediction_type": {ours: theirs for theirs, ours in PREDICT.items()}[noise.predict], "set_alpha_to_one": True,
+        "rescale_betas_zero_snr": noise.zero_terminal_snr,
     })  # fmt: skip

@@ -18,7 +18,8 @@ from ldm.autoencoder import AutoencoderConfig, AutoencoderKL, Codec
 from ldm.cost import MULTIPLIERS
 from ldm.generate import image_keys
 from ldm.layers import Params, abstract
-from ldm.sampler import Plan, ddim, sample
+from ldm.sampler import sample
+from ldm.solvers import Plan, ddim
 from ldm.stable_diffusion.files import read_config, write_config
 from ldm.stable_diffusion.parts import (
     NoiseConfig,

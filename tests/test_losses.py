@@ -1,0 +1,109 @@
+"""The denoising loss against a calculation by hand, in NumPy, of the same draws."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from flax import nnx
+from scipy import stats
+
+from ldm.layers import split
+from ldm.losses import diffusion_loss, image_keys
+from ldm.schedule import Schedule, target
+
+SD = Schedule.sd()
+COUNT, SHAPE = 2000, (2, 2, 4)
+LATENTS = jax.random.normal(jax.random.key(0), (COUNT, *SHAPE))
+CONTEXT, NULL = jnp.ones((COUNT, 3, 2)), jnp.full((3, 2), -1.0)
+KEY = jax.random.key(1)
+
+
+class Affine(nnx.Module):
+    """a x + b mean(context): a network that can be undone."""
+
+    def __init__(self, a: float, b: float):
+        self.a, self.b = nnx.Param(jnp.float32(a)), nnx.Param(jnp.float32(b))
+
+    def __call__(self, x, t, context):
+        return self.a[...] * x + self.b[...] * context.mean((1, 2))[:, None, None, None]
+
+
+class Seen(nnx.Module):
+    """Answers 0, and keeps what it was asked."""
+
+    asked: dict = {}
+
+    def __call__(self, x, t, context):
+        Seen.asked = {"x": np.asarray(x), "t": np.asarray(t), "context": np.asarray(context)}
+        return jnp.zeros_like(x)
+
+
+def evaluate(net: nnx.Module, predict: str = "v", key=KEY, rows=slice(None), schedule=SD, **options):
+    structure, params = split(net)
+    loss = diffusion_loss(structure, schedule, predict, null=NULL, **options)
+    return loss(params, {"latents": LATENTS[rows], "context": CONTEXT[rows]}, key)
+
+
+def asked(**options) -> dict[str, np.ndarray]:
+    """x, t and context as the network saw them, with the noise that must be in x."""
+    evaluate(Seen(), **options)
+    seen = Seen.asked
+    alpha, sigma = (level[seen["t"]][:, None, None, None] for level in (SD.alpha, SD.sigma))
+    rows = options.get("rows", slice(None))
+    return seen | {"alpha": alpha, "sigma": sigma, "eps": (seen["x"] - alpha * np.asarray(LATENTS)[rows]) / sigma}
+
+
+def test_times_are_uniform_and_noise_is_standard_normal():
+    seen = asked()
+    assert stats.kstest(seen["t"] / 1000, "uniform").pvalue > 0.01
+    assert stats.kstest(seen["eps"].ravel(), "norm").pvalue > 0.01
+    assert np.abs(np.corrcoef(seen["eps"].reshape(COUNT, -1), rowvar=False) - np.eye(16)).max() < 0.1
+
+
+@pytest.mark.parametrize("predict", ["eps", "v", "x0"])
+def test_the_value_is_torchs_mean_square_error_of_the_prediction(predict):
+    seen = asked(predict=predict)
+    answer = 0.7 * seen["x"].astype(np.float64) + 0.1 * seen["context"].mean((1, 2))[:, None, None, None]
+    truth = target(predict, np.asarray(LATENTS, np.float64), seen["eps"], seen["alpha"], seen["sigma"])
+    squares = torch.nn.functional.mse_loss(
+        torch.tensor(answer), torch.tensor(truth), reduction="none"
+    ).mean((1, 2, 3)).numpy()  # fmt: skip
+    loss, parts = evaluate(Affine(0.7, 0.1), predict)
+    high = seen["t"] >= 500
+    assert float(loss) == pytest.approx(squares.mean(), rel=1e-4)
+    assert float(parts["loss_low"]) == pytest.approx(squares[~high].mean(), rel=1e-4)
+    assert float(parts["loss_high"]) == pytest.approx(squares[high].mean(), rel=1e-4)
+
+
+def test_a_network_that_answers_nothing_has_the_mean_square_of_the_target():
+    """In closed form 1 for eps and, with latents of variance 1, for v: alpha^2 + sigma^2."""
+    for predict in ("eps", "v"):
+        assert float(evaluate(Affine(0, 0), predict)[0]) == pytest.approx(1, abs=0.03)
+
+
+@pytest.mark.parametrize("drop", [0.0, 0.1, 1.0])
+def test_captions_are_emptied_at_the_rate_that_was_asked(drop):
+    context = asked(drop=drop)["context"]
+    emptied = (context == np.asarray(NULL)).all((1, 2))
+    assert (emptied | (context == 1).all((1, 2))).all()  # a caption is whole or empty
+    assert stats.binomtest(int(emptied.sum()), COUNT, drop).pvalue > 0.01
+
+
+def test_draws_belong_to_the_key_and_to_the_images_place():
+    first, again, other, few = asked(), asked(), asked(key=jax.random.key(2)), asked(rows=slice(5))
+    for name in ("x", "t", "context"):
+        np.testing.assert_array_equal(first[name], again[name])
+        np.testing.assert_array_equal(first[name][:5], few[name])
+    assert (first["t"] != other["t"]).mean() > 0.9
+    assert len(np.unique(jax.random.key_data(image_keys(KEY, 64)), axis=0)) == 64
+
+
+def test_what_cannot_be_learnt_is_refused():
+    with pytest.raises(ValueError, match="predict = 'eps': expected v or x0"):
+        evaluate(Affine(1, 0), "eps", schedule=SD.zero_terminal_snr())
+    with pytest.raises(ValueError, match="predict = 'score': expected one of"):
+        evaluate(Affine(1, 0), "score")
+    assert np.isfinite(evaluate(Affine(1, 0), "v", schedule=SD.zero_terminal_snr())[0])
