@@ -67,7 +67,8 @@ plots.optimum_guidance(rows, metric)
 # %% [markdown]
 # ## Quality against sampling cost
 #
-# Each size at its best guidance. The cost is the paper's: normalised cost times steps.
+# Each size at its best guidance. The cost is the paper's: normalised cost times steps, guided or not. (Without
+# guidance a step asks the network once instead of twice; each row's `nfe` counts that.)
 
 # %% tags=["remove-input"]
 plots.quality_vs_cost(rows, metric)
