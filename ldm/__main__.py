@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-Part = Literal["autoencoder", "decoder", "reference"]
+Part = Literal["text", "detector", "autoencoder", "decoder", "reference"]
 Positional = tyro.conf.Positional
 
 
@@ -40,19 +40,26 @@ def pretrain(c: int, profile: str = "laptop", seed: int = 0, images: int = 0) ->
 
 
 def part(name: Positional[Part], /, profile: str = "laptop", images: int = 0) -> None:
-    """Train a frozen part (the autoencoder, then its decoder once more) or measure the reference scenes."""
+    """Train a part that the study takes as given, resuming where it stopped, or measure the reference scenes."""
     from ldm.profiles import profile as named
 
     scale = named(profile)
     if name == "reference":
-        from ldm import judges
+        from ldm.judges import make_references
 
-        judges.make_references(scale)
+        make_references(scale, images or None)
+    elif name == "text":
+        from ldm.scene_clip import train_text
+
+        train_text(scale, images)
+    elif name == "detector":
+        from ldm.scene_detector import train_detector
+
+        train_detector(scale, images)
     else:
         from ldm import parts
 
-        train = {"autoencoder": parts.train_autoencoder, "decoder": parts.finish_decoder}[name]
-        train(scale, images)
+        {"autoencoder": parts.train_autoencoder, "decoder": parts.finish_decoder}[name](scale, images)
 
 
 def grid(
@@ -62,6 +69,7 @@ def grid(
     steps: tuple[int, ...] = (),
     guidance: tuple[float, ...] = (),
     lengths: tuple[int, ...] = (),
+    sampler: str = "ddim",
     n: int = 0,
 ) -> None:
     """Run the missing cells of a study; what is not given is the profile's own."""
@@ -71,7 +79,7 @@ def grid(
     scale = named(profile)
     sizes, n = sizes or scale.family, n or scale.n
     if study == "sampling":
-        cells = studies.sampling_grid(scale, sizes, steps or scale.steps, guidance or scale.guidance, n=n)
+        cells = studies.sampling_grid(scale, sizes, steps or scale.steps, guidance or scale.guidance, n=n, sampler=sampler)
     else:
         cells = studies.pretraining_grid(
             scale, sizes, lengths, steps=(steps or (50,))[0], guidance=guidance or (2.0,), n=n
@@ -94,6 +102,8 @@ def draw(
 
     from ldm.stable_diffusion.pipeline import read_pipeline
 
+    if not out.parent.is_dir():
+        raise ValueError(f"out = {out}: there is no folder {out.parent}; make it, or choose another.")
     model = read_pipeline(folder)
     picture = model.images([caption], model.plan(steps), guidance, seed=seed, size=size or None)[0]
     Image.fromarray(picture).save(out)

@@ -58,42 +58,46 @@ def best_pictures(store: Store, lab: Laboratory, cells: Sequence[Evaluation]) ->
     return pictures, Scenes(lab.scale.scenes, cell.split, cell.n).captions(range(len(pictures)))
 
 
-def spread(scale: Profile, cells: Sequence[Evaluation], share: int) -> list[Evaluation]:
-    """`share` of the cells, evenly over the grid, whose models are on this machine and can be run again."""
-    here = [cell for cell in cells if task.file_of(scale, cell.c, cell.images, cell.seed)]
-    share = min(share, len(here))
-    return [here[(2 * i + 1) * len(here) // (2 * share)] for i in range(share)]
+def drawn_by_lot(cells: Sequence[Evaluation], share: int, *, store: Store, lab: Laboratory) -> list[Evaluation]:
+    """`share` of the cells that have a record and whose models are on this machine; always the same ones."""
+    recorded = set(store.rows(only="recorded")["key"])
+    able = [
+        cell for cell in cells
+        if task.file_of(lab.scale, cell.c, cell.images, cell.seed) and lab.key(cell) in recorded
+    ]  # fmt: skip
+    return [able[i] for i in sorted(np.random.default_rng(0).permutation(len(able))[:share])]
 
 
 def recompute(cells: Sequence[Evaluation], *, store: Store, lab: Laboratory) -> pd.DataFrame:
     """Run recorded cells again on this machine and set the values side by side, one row a metric.
 
-    `agrees`: the new value lies within the recorded interval.
+    The new rows have a store of their own, `runs/again`: the record is never compared with itself.
+    `agrees`: the new value lies within the recorded interval. `off`: by how many of its half widths it differs.
     """
-    keys = [lab.key(cell) for cell in cells]
-    recorded = store.rows(key=keys, only="recorded")
-    if recorded.empty:
-        recorded = store.rows(key=keys)
-    new = run(cells, store=store, lab=lab, again=True, title="again")
+    new = run(cells, store=Store(store.runs / "again"), lab=lab, title="again")
+    recorded = store.rows(key=[lab.key(cell) for cell in cells], only="recorded")
     both = recorded.merge(new, on=["key", "metric"], suffixes=("", "_again"))
     spans = zip(both["value"], both["lo"], both["hi"], strict=True)
+    half, gap = (both["hi"] - both["lo"]) / 2, (both["value_again"] - both["value"]).abs()
     return pd.DataFrame({
         "c": both["c"], "images": both["images_seen"], "steps": both["steps"], "guidance": both["guidance"],
         "metric": both["metric"], "recorded": [f"{value:.4g} [{lo:.4g}, {hi:.4g}]" for value, lo, hi in spans],
         "n": both["n"], "again": [f"{value:.4g}" for value in both["value_again"]],
         "agrees": (both["lo"] <= both["value_again"]) & (both["value_again"] <= both["hi"]),
+        "off": np.where(gap > 0, gap / half.where(half > 0, 1), 0.0),
     })  # fmt: skip
 
 
-def agreement(scale: Profile, cells: Sequence[Evaluation], share: int, *, store: Store, lab: Laboratory) -> str:
+def agreement(cells: Sequence[Evaluation], share: int, *, store: Store, lab: Laboratory) -> str:
     """Recompute a share of the cells (negative: the profile's) and say in Markdown how the record fares."""
-    chosen = spread(scale, cells, scale.recompute if share < 0 else share)
+    chosen = drawn_by_lot(cells, lab.scale.recompute if share < 0 else share, store=store, lab=lab)
     if not chosen:
-        return "Nothing was recomputed this time."
+        return "Nothing was recomputed: no cell was asked for, or none of these has a record and a model on this machine."
     table = recompute(chosen, store=store, lab=lab)
     hits = int(table["agrees"].sum())
-    shown = table[table["metric"].isin(["kid_effnet", "subject"]) | ~table["agrees"]]
+    shown = table[table["metric"].isin(["kid_effnet", "subject"]) | ~table["agrees"]].drop(columns="off")
     return (
-        f"{len(chosen)} of the {len(cells)} cells, {len(table)} values: **{hits} of {len(table)}** lie within the "
-        f"recorded interval. Two metrics of each, and whatever does not agree:\n\n{shown.to_markdown(index=False)}"
+        f"{len(chosen)} of the {len(cells)} cells, drawn by lot, {len(table)} values: **{hits} of {len(table)}** lie "
+        f"within the recorded interval, and the one that moved most moved by {table['off'].max():.0%} of its "
+        f"interval's half width. Two metrics of each cell, and whatever does not agree:\n\n{shown.to_markdown(index=False)}"
     )

@@ -60,7 +60,7 @@ def loss_curve(
 class LiveLoss:
     """The loss chart of a training that is still going on.
 
-    Call it with one record a step, as `fit(..., on_step=LiveLoss())` would; it redraws in place at
+    Call it with one record a step, as `fit(..., on_log=lambda record: chart(**record))` would; it redraws in place at
     most every `every` seconds, and `close()` (or leaving the `with`) draws the end. Outside IPython
     it only collects `history`. Under papermill, which keeps the last drawing alone, it draws once.
     """

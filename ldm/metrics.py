@@ -12,9 +12,8 @@ A bootstrap would not do: it repeats images, which lowers the effective n and so
 distance, whose bias is of order 1/n.
 
 An interval says what other images *from the same generator, as many of them*, would give. It does
-not contain the spread over training seeds (`ldm.stats.combine` adds that), nor, for a Frechet
-distance, its bias: compare Frechet distances only at equal n. `kid` and `frechet_inf` have no such
-bias, or less.
+not contain the spread over training seeds, nor, for a Frechet distance, its bias: compare Frechet
+distances only at equal n. `kid` and `frechet_inf` have no such bias, or less.
 
 The numbers are called FD-<network> and KID-<network>: "FID" is Inception's pool3 and nothing else.
 """

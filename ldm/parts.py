@@ -15,9 +15,11 @@ from flax import nnx
 from ldm import weights
 from ldm.autoencoder import AutoencoderKL, Codec, load_codec, save_codec
 from ldm.data import batch_indices
+from ldm.files import write_atomic
+from ldm.latents import digest
 from ldm.layers import KeySource, Params, split
 from ldm.profiles import RUNS, WEIGHTS, Profile
-from ldm.reconstruction import Critic, autoencoder_loss, critics_view, decoder_loss
+from ldm.reconstruction import Critic, autoencoder_loss, decoder_loss, players
 from ldm.scenes import Scenes
 from ldm.train import Batch, TrainConfig, fit
 
@@ -70,15 +72,22 @@ def finish_decoder(profile: Profile, images: int = 0) -> None:
     """Train the decoder of the autoencoder under weights/ against a critic, resuming where it stopped.
 
     The encoder and the scale are kept to the bit: latents and UNets stay valid.
+    Raises: ValueError for an autoencoder whose decoder is finished already.
     """
     config = TrainConfig(
         images=images or 120_000, batch=16, learning_rate=5e-4, warmup_images=4_000, decay_images=20_000
     )
-    folder = RUNS / profile.weights / "train-decoder"
+    given = load_codec(path_of(profile)).params
+    encoder = digest({name: p for name, p in given.items() if name.startswith("encoder.")})
+    folder = RUNS / profile.weights / f"train-decoder-{encoder}"
     start = folder / "start.safetensors"  # what the run began with, for those who resume it
     if not start.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        start.write_bytes(path_of(profile).read_bytes())
+        if "decoder_images" in weights.metadata(path_of(profile)):
+            raise ValueError(
+                f"{path_of(profile)} holds a decoder that is finished: expected one as `part autoencoder` leaves it; "
+                "train the autoencoder anew, or keep this one."
+            )
+        write_atomic(start, path_of(profile).read_bytes())
     codec, described = replace(load_codec(start), batch=config.batch), weights.metadata(start)
     pictures = Scenes(profile.scenes, "train", profile.data).cached(RUNS / "cache")
     critic, criticising = split(Critic(profile.scenes.size, keys=KeySource(jax.random.key(config.seed))))
@@ -94,7 +103,7 @@ def finish_decoder(profile: Profile, images: int = 0) -> None:
         decoder | {f"critic.{name}": p for name, p in criticising.items()},
         batch, config, folder=folder / "states", lengths=range(KEEP, config.images + 1, KEEP),
         on_length=lambda seen, ema: keep(
-            codec.params | critics_view(ema)[0], scale=codec.scale, images=described["images"], decoder_images=seen
+            codec.params | players(ema)[0], scale=codec.scale, images=described["images"], decoder_images=seen
         ),
         title="decoder",
     )  # fmt: skip

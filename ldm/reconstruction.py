@@ -75,18 +75,19 @@ class Critic(nnx.Module):
         return self.logits(x), features
 
 
-def critics_view(params: Params) -> tuple[Params, Params]:
+def players(params: Params) -> tuple[Params, Params]:
     """The decoder's parameters and the critic's, which are called `critic.` in the dict of both."""
     critic = {name.removeprefix("critic."): p for name, p in params.items() if name.startswith("critic.")}
     return {name: p for name, p in params.items() if not name.startswith("critic.")}, critic
 
 
 def decoder_loss(autoencoder: Structure, critic: Structure, frozen: Params) -> Loss:
-    """Both players' losses in one, `lax.stop_gradient` keeping each from moving the other.
+    """Both players' losses in one: neither has a gradient of the other's (`lax.stop_gradient`).
 
     The logits of a picture and of its own reconstruction are compared as a pair (Jolicoeur-Martineau
     2019): the critic wants the real one above, the decoder the decoded one. What a little noise changes in
-    the critic is kept small, the finite-difference form of the gradient penalty R1 (Mescheder et al. 2018).
+    the critic is kept small, on real and on decoded pictures:
+    the finite-difference form of the gradient penalties R1 and R2 (Mescheder et al. 2018).
 
     Args:
         frozen: all parameters of the autoencoder; those that are trained replace their namesakes.
@@ -94,7 +95,7 @@ def decoder_loss(autoencoder: Structure, critic: Structure, frozen: Params) -> L
     """
 
     def loss(params: Params, batch: Batch, key: Array) -> tuple[Array, dict[str, Array]]:
-        decoder, own = critics_view(params)
+        decoder, own = players(params)
         judge, onlooker = merge(critic, own), merge(critic, lax.stop_gradient(own))
         real = to_pixels(batch["images"])
         fake = merge(autoencoder, frozen | decoder).decode(batch["latents"])

@@ -36,7 +36,7 @@ STRIP = 12  # pictures of each cell that are kept to look at
 class Evaluation:
     """One point: a model at one training length, sampled in one way, scored on n captions."""
 
-    study: str  # "pretraining", "sampling" or "samplers"
+    study: str  # one of ldm.results.STUDIES
     profile: str
     c: int
     images: int  # training length, images seen
@@ -185,13 +185,11 @@ def run(
     *,
     store: Store | None = None,
     lab: Laboratory | None = None,
-    again: bool = False,
     title: str = "cells",
 ) -> pd.DataFrame:
     """Rows of all cells, after running those that have none.
 
-    All cells are checked first, so that a mistake costs nothing. `again` runs cells that only the
-    repository has rows of: a re-computation, to be compared with the record.
+    All cells are checked first, so that a mistake costs nothing.
     """
     cells = list(cells)
     if not cells:
@@ -199,16 +197,14 @@ def run(
     store = store or Store(ROOT)
     lab = lab or Laboratory(profile(cells[0].profile))
     keys = {cell: lab.key(cell) for cell in cells}
-    place = "runs" if again else None
-    missing = [cell for cell in cells if not store.has(keys[cell], only=place)]
+    missing = [cell for cell in cells if not store.has(keys[cell])]
     for cell in tqdm(missing, desc=title, unit="cell", disable=not missing):
         with store.lock(keys[cell]):
-            if store.has(keys[cell], only=place):
+            if store.has(keys[cell]):
                 continue
             score, strip, seconds = lab.evaluate(cell)
             store.write(keys[cell], lab.rows(cell, score, seconds), {
                 "strip.webp": to_webp(np.concatenate(list(strip), 1)),
                 "parts.safetensors": to_bytes({k: np.asarray(v, np.float32) for k, v in score.parts.items()}),
             })  # fmt: skip
-    rows = store.rows(key=list(keys.values()), only=place)
-    return rows
+    return store.rows(key=list(keys.values()))

@@ -123,54 +123,52 @@ def fit(
     Interrupted (Ctrl-C), it saves before it leaves. Raises `Diverged` when the loss is not finite: the
     checkpoints then end before that step. Raises RuntimeError when another process trains in `folder`.
     """
-    alone = contextlib.ExitStack()
-    if folder:
-        alone.enter_context(hold(f"{folder}.lock", wait=False))
-    state = init_state(params, config)
-    checkpoints = TrainCheckpoints(folder) if folder else None
-    if checkpoints and (found := checkpoints.restore(state._asdict())):
-        state = TrainState(**found[1])
-    start = int(state.step)
-    train_step = make_train_step(loss, config)
-    at = {-(-images // config.batch): images for images in lengths}
+    with hold(f"{folder}.lock", wait=False) if folder else contextlib.nullcontext():
+        state = init_state(params, config)
+        checkpoints = TrainCheckpoints(folder) if folder else None
+        if checkpoints and (found := checkpoints.restore(state._asdict())):
+            state = TrainState(**found[1])
+        start = int(state.step)
+        train_step = make_train_step(loss, config)
+        at = {-(-images // config.batch): images for images in lengths}
 
-    bar = tqdm(
-        total=config.images, initial=start * config.batch, desc=title, unit="img", unit_scale=True, mininterval=1
-    )
-    began = saved = time.monotonic()
-    good = start  # the last step whose loss was seen to be finite
-    try:
-        for step in range(start, config.steps):
-            state, logs = train_step(state, batches(step))
-            done = step + 1
-            bar.update(config.batch)
-            if done % log_steps == 0 or done == config.steps or done in at:
-                record = {name: float(value) for name, value in logs.items()}
-                if not math.isfinite(record["loss"]):
-                    raise Diverged(
-                        f"{title}: the loss is {record['loss']} at step {done}; the last finite one was "
-                        f"at step {good}: lower learning_rate ({config.learning_rate}) and start again."
+        bar = tqdm(
+            total=config.images, initial=start * config.batch, desc=title, unit="img", unit_scale=True, mininterval=1
+        )
+        began = saved = time.monotonic()
+        good = start  # the last step whose loss was seen to be finite
+        try:
+            for step in range(start, config.steps):
+                state, logs = train_step(state, batches(step))
+                done = step + 1
+                bar.update(config.batch)
+                if done % log_steps == 0 or done == config.steps or done in at:
+                    record = {name: float(value) for name, value in logs.items()}
+                    if not math.isfinite(record["loss"]):
+                        raise Diverged(
+                            f"{title}: the loss is {record['loss']} at step {done}; the last finite one was "
+                            f"at step {good}: lower learning_rate ({config.learning_rate}) and start again."
+                        )
+                    good = done
+                    seconds = time.monotonic() - began
+                    bar.set_postfix(loss=f"{record['loss']:.4f}", refresh=False)
+                    on_log(
+                        {
+                            "images_seen": done * config.batch,
+                            "images_a_second": (done - start) * config.batch / seconds,
+                            **record,
+                        }
                     )
-                good = done
-                seconds = time.monotonic() - began
-                bar.set_postfix(loss=f"{record['loss']:.4f}", refresh=False)
-                on_log(
-                    {
-                        "images_seen": done * config.batch,
-                        "images_a_second": (done - start) * config.batch / seconds,
-                        **record,
-                    }
-                )
-                if checkpoints and (time.monotonic() - saved > SAVE_SECONDS or done == config.steps):
+                if done in at:  # before the checkpoint: a kill in between repeats it, and does not skip it
+                    on_length(at[done], state.ema)
+                due = time.monotonic() - saved > SAVE_SECONDS or done == config.steps
+                if checkpoints and due and done == good:
                     checkpoints.save(done, state._asdict())
                     saved = time.monotonic()
-            if done in at:
-                on_length(at[done], state.ema)
-    except KeyboardInterrupt:
-        if checkpoints and good > start:
-            checkpoints.save(int(state.step), state._asdict())
-        raise
-    finally:
-        bar.close()
-        alone.close()
-    return state
+        except KeyboardInterrupt:
+            if checkpoints and good > start:
+                checkpoints.save(int(state.step), state._asdict())
+            raise
+        finally:
+            bar.close()
+        return state

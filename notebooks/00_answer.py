@@ -28,10 +28,11 @@ from IPython.display import Markdown
 
 from ldm import charts, frontier, judges, plots
 from ldm.notebook import ROOT, record
+from ldm.profiles import profile as named
 from ldm.results import Store
 
 store = Store(ROOT)
-rows = store.rows(study="sampling", profile=profile, metric=metric)
+rows = store.rows(study="sampling", profile=profile, metric=metric, images_seen=named(profile).length)
 setting = ["c", "steps", "guidance", "sampler", "seed"]  # run twice: the larger n counts
 rows = rows.sort_values("n", kind="stable").drop_duplicates(setting, keep="last")
 influences = store.influences(rows, metric)

@@ -97,7 +97,7 @@ picture_grid(
 # this machine; within the interval it must come out the same.
 
 # %% tags=["remove-input"]
-Markdown(live.agreement(scale, cells, recompute, store=store, lab=lab))
+Markdown(live.agreement(cells, recompute, store=store, lab=lab))
 
 # %% [markdown]
 # ## Verdict
@@ -118,8 +118,8 @@ record("F1", {v.metric: v.answer for v in found})
 # ## Limits
 #
 # One training run a size, thirty-two kinds of object, and models a hundred times smaller than the paper's. By
-# KID-EfficientNet the autoencoder's own distance, in [the data](01_data.ipynb), is most of the best models': that
-# network minds faint texture, which no eye sees. By the scene network the autoencoder costs next to nothing.
+# KID-EfficientNet the autoencoder's own distance, in [the data](01_data.ipynb), is a large part of the best models':
+# that network minds faint texture, which no eye sees. The scene network hardly minds the autoencoder.
 # What carries over is the *question* and the protocol; [what is scaled down](../book/scaled-down.md) lists the rest.
 #
 # ## Try it

@@ -13,7 +13,8 @@ from ldm import judges, parts, pretrain, reconstruction, weights
 from ldm.autoencoder import AutoencoderConfig, AutoencoderKL, load_codec, save_codec
 from ldm.layers import KeySource, split
 from ldm.profiles import LAPTOP
-from ldm.reconstruction import Critic, autoencoder_loss, critics_view, decoder_loss, edges, fidelity
+from ldm.reconstruction import Critic, autoencoder_loss, decoder_loss, edges, fidelity
+from ldm.reconstruction import players as players_of
 from ldm.scenes import Scenes
 
 SMALL = AutoencoderConfig(channels=(16,), blocks=1, patch=4, groups=8)
@@ -51,15 +52,15 @@ def same(a, b) -> bool:
 
 def test_neither_player_feels_the_others_aim(monkeypatch):
     _, gradients = players()
-    decoder, critic = critics_view(gradients())
+    decoder, critic = players_of(gradients())
     assert all(float(jnp.abs(g).max()) > 0 for g in (*decoder.values(), *critic.values()))
     monkeypatch.setattr(reconstruction, "SMOOTH", 100.0)
-    decoder_now, critic_now = critics_view(gradients())
+    decoder_now, critic_now = players_of(gradients())
     assert same(decoder, decoder_now) and not same(critic, critic_now)
     monkeypatch.undo()
     monkeypatch.setattr(reconstruction, "CRITIC", 50.0)
     monkeypatch.setattr(reconstruction, "PERCEPTUAL", 50.0)
-    decoder_now, critic_now = critics_view(gradients())
+    decoder_now, critic_now = players_of(gradients())
     assert same(critic, critic_now) and not same(decoder, decoder_now)
 
 
@@ -124,4 +125,4 @@ def test_the_shipped_codec_keeps_what_the_captions_name():
     decoded = codec.decode(codec.encode(data.images(range(256))))
     found = judges.load(LAPTOP).score([decoded], scenes).estimates
     assert found["subject"][0].value > 0.92
-    assert found["kid_scene"][0].value < 15  # beside 100 and more for the family's pictures
+    assert found["alignment"][0].value > 0.82

@@ -13,9 +13,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ldm import study
+from ldm import live, study
 from ldm.profiles import ROOT, profile
-from ldm.results import Store
+from ldm.results import Row, Store
 
 SMOKE = profile("smoke")
 CELLS = study.sampling_grid(SMOKE, (8,), (2, 4), (1.5, 4.0), n=16)
@@ -24,9 +24,9 @@ MEASURED = ["key", "metric", "protocol", "value", "lo", "hi", "n"]
 # What a reader's command does, with the rows going to a folder of the test's own.
 SCRIPT = """
 import sys
-from ldm import study
+from ldm import live, study
 from ldm.profiles import profile
-from ldm.results import Store
+from ldm.results import Row, Store
 cells = study.sampling_grid(profile("smoke"), (8,), (2, 4), (1.5, 4.0), n=16)
 study.run(cells, store=Store(sys.argv[1]))
 """
@@ -109,3 +109,40 @@ def test_a_wrong_cell_is_refused_before_anything_runs(change, sentence):
 def test_no_cells_are_a_mistake():
     with pytest.raises(ValueError, match="There are no cells"):
         study.run([])
+
+
+def test_cells_drawn_by_lot_are_run_again_and_never_compared_with_themselves(undisturbed, tmp_path):
+    """A record that is not what the models give is found out, on this machine too."""
+    store, lab = Store(tmp_path), study.Laboratory(SMOKE)
+    rows = Store(undisturbed).rows()
+    for key, group in rows.groupby("key"):
+        moved = group.copy()
+        moved.loc[moved["metric"] == "kid_effnet", ["value", "lo", "hi"]] += 5
+        records = moved.astype(object).where(moved.notna(), None).to_dict("records")
+        store.write(key, [Row(**record) for record in records])
+    assert live.agreement(CELLS, 2, store=store, lab=lab).startswith("Nothing was recomputed")  # no record yet
+    store.compact()
+    chosen = live.drawn_by_lot(CELLS, 2, store=store, lab=lab)
+    assert len(set(chosen)) == 2 and chosen == live.drawn_by_lot(CELLS, 2, store=store, lab=lab)
+    table = live.recompute(chosen, store=store, lab=lab)
+    true = rows.set_index(["key", "metric"])["value"]
+    again = table[table["metric"] == "kid_effnet"]
+    assert set(again["again"]) == {f"{true[lab.key(cell), 'kid_effnet']:.4g}" for cell in chosen}
+    assert table.loc[table["metric"] != "kid_effnet", "agrees"].all()
+    assert (table.loc[table["metric"] != "kid_effnet", "off"] < 0.01).all()
+    assert (again["off"] > 0).all()
+    text = live.agreement(CELLS, 2, store=store, lab=lab)
+    assert f"2 of the {len(CELLS)} cells" in text and f"of {len(table)}**" in text
+
+
+def test_influences_are_kept_for_every_metric_and_give_the_intervals_back(undisturbed):
+    store = Store(undisturbed)
+    rows = store.rows()
+    for metric in ("fd_effnet", "alignment", "subject"):
+        own = rows[rows["metric"] == metric]
+        kept = store.influences(own, metric)
+        assert set(kept) == set(own["key"]) and {len(part) for part in kept.values()} == {16}
+    fd = rows[rows["metric"] == "fd_effnet"].iloc[0]
+    se = store.influences(rows, "fd_effnet")[fd["key"]].std(ddof=1) / 4
+    assert fd["hi"] - fd["lo"] == pytest.approx(2 * 1.96 * se, rel=1e-3)
+    assert store.influences(rows, "no such metric") == {}

@@ -1,0 +1,99 @@
+"""Verdicts on made-up rows whose truth is known, in both directions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ldm import verdicts
+
+STEP_COST = {8: 1.0, 16: 2.0, 32: 4.0}
+
+
+def sampling(value, metric: str = "kid_effnet", se: float = 0.5, n: int = 256, shared: float = 0.0, seed: int = 0):
+    """Rows of a grid whose true value is value(c, steps, guidance), and the influences of its pictures."""
+    rng = np.random.default_rng(seed)
+    together, rows, influences = rng.standard_normal(n), [], {}
+    for c, cost in STEP_COST.items():
+        for steps in (1, 2, 4, 8):
+            for guidance in (1.0, 2.0, 4.0):
+                own = rng.standard_normal(n)
+                pictures = se * np.sqrt(n) * (np.sqrt(shared) * together + np.sqrt(1 - shared) * own)
+                measured, key = value(c, steps, guidance) + pictures.mean(), f"{c}-{steps}-{guidance}"
+                influences[key] = pictures
+                rows.append({
+                    "key": key, "metric": metric, "c": c, "steps": steps, "guidance": guidance, "cost": cost * steps,
+                    "images_seen": 1000, "value": measured, "lo": measured - 1.96 * se, "hi": measured + 1.96 * se, "n": n,
+                })  # fmt: skip
+    return pd.DataFrame(rows), influences
+
+
+@pytest.mark.parametrize("metric, sign", [("kid_effnet", 1), ("subject", -1)])
+def test_f3_holds_where_many_steps_of_a_small_model_win_and_fails_where_they_do_not(metric, sign):
+    steps_matter = lambda c, steps, guidance: sign * (100 / steps + 10 / c)
+    size_matters = lambda c, steps, guidance: sign * (100 / c + 1 / steps)
+    assert verdicts.f3(*reorder(sampling(steps_matter, metric), metric)).answer == "holds"
+    assert verdicts.f3(*reorder(sampling(size_matters, metric), metric)).answer == "fails"
+
+
+def reorder(made, metric):
+    rows, influences = made
+    return rows, metric, influences
+
+
+def test_more_settings_to_choose_from_do_not_make_a_finding():
+    """All settings are truly equal; eleven to one of them belong to smaller models. 5 % of verdicts may err."""
+    nothing = lambda c, steps, guidance: 50.0
+    answers = [
+        verdicts.f3(*reorder(sampling(nothing, se=1.0, shared=shared, seed=seed), "kid_effnet")).answer
+        for seed in range(40) for shared in (0.0, 0.8)
+    ]  # fmt: skip
+    assert np.mean([answer != "undecided" for answer in answers]) <= 0.15
+
+
+def training(order):
+    """Rows of four lengths and three sizes; quality follows `order(compute)`."""
+    rows = []
+    for c, cost in STEP_COST.items():
+        for images in (1_000, 3_000, 9_000, 27_000):
+            value = order(cost * images)
+            rows.append({
+                "key": f"{c}-{images}", "metric": "kid_effnet", "c": c, "steps": 50, "guidance": 2.0, "cost": 50 * cost,
+                "images_seen": images, "value": value, "lo": value - 0.01, "hi": value + 0.01, "n": 256,
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_f1_follows_the_rank_of_training_compute():
+    better = verdicts.f1(training(lambda compute: -np.log(compute)), "kid_effnet")
+    assert better.answer == "holds" and better.effect.value == pytest.approx(1)
+    worse = verdicts.f1(training(np.log), "kid_effnet")
+    assert worse.answer == "fails" and worse.effect.value == pytest.approx(-1)
+    assert "**F1 fails** by kid_effnet" in str(worse)
+
+
+def test_enough_steps_are_the_fewest_that_cannot_be_told_from_the_best():
+    falls = {1: 40.0, 2: 10.0, 4: 9.9, 8: 9.8}
+    rows, influences = sampling(lambda c, steps, guidance: falls[steps] + guidance)
+    found = verdicts.enough_steps(rows, "kid_effnet", influences).set_index("c")
+    assert set(found["enough steps"]) == {2} and set(found["guidance"]) == {1.0}
+    rows, influences = sampling(lambda c, steps, guidance: -falls[steps] - guidance, "subject")
+    found = verdicts.enough_steps(rows, "subject", influences).set_index("c")
+    assert set(found["enough steps"]) == {2} and (found["subject"] < 0).all()
+
+
+def test_a_larger_size_takes_over_at_the_budget_where_it_stays_ahead():
+    rows, influences = sampling(lambda c, steps, guidance: 100 / steps + (50 if c == 8 else 0))
+    found = verdicts.takeovers(rows, "kid_effnet", influences).iloc[0]
+    assert (found["from c"], found["to c"], found["budget"]) == (8, 16, 4.0)
+
+
+def test_verdicts_want_the_rows_they_are_about():
+    rows, _ = sampling(lambda c, steps, guidance: 1.0)
+    with pytest.raises(ValueError, match="no row holds the metric 'subject'"):
+        verdicts.f3(rows, "subject")
+    with pytest.raises(ValueError, match="F3 compares sizes"):
+        verdicts.f3(rows[rows["c"] == 8], "kid_effnet")
+    with pytest.raises(ValueError, match="4 or more amounts of compute"):
+        verdicts.f1(training(np.log).iloc[:3], "kid_effnet")
