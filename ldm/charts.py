@@ -51,7 +51,7 @@ def pick(rows: pd.DataFrame, metric: str, one: Iterable[str] = ()) -> pd.DataFra
     rows["norm_cost"] = rows["cost"] / rows["steps"]
     rows["loss"] = rows["value"] if better == "lower" else -rows["value"]
     rows["setting"] = [
-        f"{int(steps)} steps, guidance {guidance:g}"
+        f"{int(steps)} step{'s' if steps > 1 else ''}, guidance {guidance:g}"
         for steps, guidance in zip(rows["steps"], rows["guidance"].fillna(1.0), strict=True)
     ]
     return rows.sort_values(["c", "steps", "guidance"], kind="stable")

@@ -386,7 +386,8 @@ def mean(values: np.ndarray) -> Estimate:
         return Estimate.of(centre, _standard_error(x), n)
     middle = (centre + Z**2 / (2 * n)) / (1 + Z**2 / n)
     half = Z * np.sqrt(centre * (1 - centre) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
-    return Estimate(float(centre), float(middle - half), float(middle + half), n)
+    lo, hi = min(middle - half, centre), max(middle + half, centre)  # at 0 and 1 they are equal but for rounding
+    return Estimate(float(centre), float(lo), float(hi), n)
 
 
 def mean_difference(values_a: np.ndarray, values_b: np.ndarray) -> Estimate:
