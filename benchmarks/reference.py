@@ -48,6 +48,9 @@ def nhwc(x: torch.Tensor) -> np.ndarray:
     return x.detach().numpy().transpose(0, 2, 3, 1)
 
 
+compiled = functools.partial(torch.compile, dynamic=False)  # shapes do not change, and symbolic ones break it
+
+
 @functools.cache
 def compiles() -> bool:
     """Whether torch.compile works here: on a CPU it needs a C++ compiler."""

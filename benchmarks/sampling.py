@@ -10,7 +10,7 @@ import torch
 from diffusers import DDIMScheduler
 
 from benchmarks import measure
-from benchmarks.reference import compiles, twin
+from benchmarks.reference import compiled, compiles, twin
 from ldm.layers import KeySource, split
 from ldm.sampler import sample
 from ldm.schedule import Schedule
@@ -59,7 +59,7 @@ def theirs(case: measure.Case, prepare: Callable) -> Callable[[], object]:
 def bench(case: measure.Case) -> dict[str, list[float]]:
     contenders = {"ldm": ours(case), "diffusers": theirs(case, lambda net: net)}
     if compiles():
-        contenders["diffusers, torch.compile"] = theirs(case, torch.compile)
+        contenders["diffusers, torch.compile"] = theirs(case, compiled)
     return measure.race(contenders, case.batch)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from benchmarks import measure
-from benchmarks.reference import compiles, twin
+from benchmarks.reference import compiled, compiles, twin
 from ldm.layers import KeySource, split
 from ldm.losses import diffusion_loss
 from ldm.schedule import Schedule
@@ -68,7 +68,7 @@ def theirs(case: measure.Case, prepare: Callable) -> Callable[[], None]:
 def bench(case: measure.Case) -> dict[str, list[float]]:
     contenders = {"ldm": ours(case), "diffusers": theirs(case, lambda net: net)}
     if compiles():
-        contenders["diffusers, torch.compile"] = theirs(case, torch.compile)
+        contenders["diffusers, torch.compile"] = theirs(case, compiled)
     return measure.race(contenders, case.batch)
 
 
