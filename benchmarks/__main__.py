@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks import measure, sampling, training
+from benchmarks import measure, sampling, training, warm_start
 
-measure.main(training.bench, "train")
-measure.main(sampling.bench, "sample", steps=sampling.STEPS)
+measure.main(training.ours, training.theirs, "train")
+measure.main(sampling.ours, sampling.theirs, "sample", steps=sampling.STEPS)
+warm_start.main()

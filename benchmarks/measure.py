@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import pandas as pd
 
+from benchmarks.reference import compiled
 from ldm.cost import unet_gflops, unet_params
 from ldm.results import Row, Store, key
 
@@ -57,6 +58,11 @@ def matmul_gflops(n: int = 2048) -> float:
     return 2 * n**3 / min(seconds(lambda: product(a, a).block_until_ready()) for _ in range(10)) / 1e9
 
 
+def machine() -> str:
+    """What ran it, for the protocol of a row."""
+    return f"{platform.machine()}, {os.cpu_count()} cores, {jax.devices()[0].device_kind}"
+
+
 def seconds(call: Callable[[], object]) -> float:
     begin = time.perf_counter()
     call()
@@ -92,32 +98,39 @@ def report(case: Case, rates: dict[str, list[float]], matmul: float) -> pd.DataF
         }
         for name in rates
     ])  # fmt: skip
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, {jax.devices()[0].device_kind}"
     rows = [
         Row(
             study="benchmark", profile="laptop", task=case.task, c=case.c,
             params=unet_params(case.c, case.context), gflops=case.gflops, sampler="ddim" if case.steps else None,
             steps=case.steps or None, metric="images per second",
-            protocol=f"{name}, {case.size}x{case.size}x4, batch {case.batch}, {machine}",
+            protocol=f"{name}, {case.size}x{case.size}x4, batch {case.batch}, {machine()}",
             value=middle[name], lo=min(values), hi=max(values), n=len(values),
         )
         for name, values in rates.items()
     ]  # fmt: skip
     rate = Row(
         study="benchmark", profile="laptop", task=case.task, c=case.c, metric="matmul gflops",
-        protocol=f"float32, 2048 x 2048, {machine}", value=matmul, lo=matmul, hi=matmul, n=1,
+        protocol=f"float32, 2048 x 2048, {machine()}", value=matmul, lo=matmul, hi=matmul, n=1,
     )  # fmt: skip
-    Store(ROOT).write(key(case, machine=machine), [*rows, rate])
+    Store(ROOT).write(key(case, machine=machine()), [*rows, rate])
     return table
+
+
+Contender = Callable[[Case], Callable[[], object]]
 
 
 def cases(task: str, **more: int) -> list[Case]:
     return [Case(task=task, **{**values, **more}) for values in CASES]
 
 
-def main(bench: Callable[[Case], dict[str, list[float]]], task: str, **more: int) -> None:
-    """Run a benchmark on every case and print its table."""
+def main(ours: Contender, theirs: Callable[..., Callable[[], object]], task: str, **more: int) -> None:
+    """Race ours against diffusers' network, as it is and compiled, on every case; print a table of each."""
     matmul = matmul_gflops()
     print(f"matrix-multiply rate: {matmul:.0f} GFLOP/s in float32")
     for case in cases(task, **more):
-        print(report(case, bench(case), matmul).to_string(index=False), flush=True)
+        contenders = {
+            "ldm": ours(case),
+            "diffusers": theirs(case),
+            "diffusers, torch.compile": theirs(case, compiled),
+        }
+        print(report(case, race(contenders, case.batch), matmul).to_string(index=False), flush=True)

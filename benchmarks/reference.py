@@ -49,13 +49,3 @@ def nhwc(x: torch.Tensor) -> np.ndarray:
 
 
 compiled = functools.partial(torch.compile, dynamic=False)  # shapes do not change, and symbolic ones break it
-
-
-@functools.cache
-def compiles() -> bool:
-    """Whether torch.compile works here: on a CPU it needs a C++ compiler."""
-    try:
-        return bool(torch.compile(lambda x: torch.sin(x) + 1)(torch.zeros(2)).sum() == 2)
-    except Exception as error:
-        print(f"without torch.compile, which fails here: {str(error).splitlines()[0]}")
-        return False

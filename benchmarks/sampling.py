@@ -10,7 +10,7 @@ import torch
 from diffusers import DDIMScheduler
 
 from benchmarks import measure
-from benchmarks.reference import compiled, compiles, twin
+from benchmarks.reference import twin
 from ldm.layers import KeySource, split
 from ldm.sampler import sample
 from ldm.schedule import Schedule
@@ -35,7 +35,7 @@ def ours(case: measure.Case) -> Callable[[], object]:
     return run
 
 
-def theirs(case: measure.Case, prepare: Callable) -> Callable[[], object]:
+def theirs(case: measure.Case, prepare: Callable = lambda net: net) -> Callable[[], object]:
     """The loop of diffusers' StableDiffusionPipeline."""
     call = prepare(twin(case.c, case.context, case.size))
     scheduler = DDIMScheduler(
@@ -56,12 +56,5 @@ def theirs(case: measure.Case, prepare: Callable) -> Callable[[], object]:
     return run
 
 
-def bench(case: measure.Case) -> dict[str, list[float]]:
-    contenders = {"ldm": ours(case), "diffusers": theirs(case, lambda net: net)}
-    if compiles():
-        contenders["diffusers, torch.compile"] = theirs(case, compiled)
-    return measure.race(contenders, case.batch)
-
-
 if __name__ == "__main__":
-    measure.main(bench, "sample", steps=STEPS)
+    measure.main(ours, theirs, "sample", steps=STEPS)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from benchmarks import measure
-from benchmarks.reference import compiled, compiles, twin
+from benchmarks.reference import twin
 from ldm.layers import KeySource, split
 from ldm.losses import diffusion_loss
 from ldm.schedule import Schedule
@@ -40,7 +40,7 @@ def ours(case: measure.Case) -> Callable[[], None]:
     return run
 
 
-def theirs(case: measure.Case, prepare: Callable) -> Callable[[], None]:
+def theirs(case: measure.Case, prepare: Callable = lambda net: net) -> Callable[[], None]:
     net = twin(case.c, case.context, case.size).train()
     average = copy.deepcopy(net).requires_grad_(False)
     call = prepare(net)
@@ -65,12 +65,5 @@ def theirs(case: measure.Case, prepare: Callable) -> Callable[[], None]:
     return run
 
 
-def bench(case: measure.Case) -> dict[str, list[float]]:
-    contenders = {"ldm": ours(case), "diffusers": theirs(case, lambda net: net)}
-    if compiles():
-        contenders["diffusers, torch.compile"] = theirs(case, compiled)
-    return measure.race(contenders, case.batch)
-
-
 if __name__ == "__main__":
-    measure.main(bench, "train")
+    measure.main(ours, theirs, "train")

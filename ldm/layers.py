@@ -148,6 +148,19 @@ class ResBlock(nnx.Module):
         return (self.conv_shortcut(x) if hasattr(self, "conv_shortcut") else x) + h
 
 
+def softmax_mean(
+    scores: Float[Array, "... n m"], values: Float[Array, "... m d"], mask: Array | None = None
+) -> Float[Array, "... n d"]:
+    """softmax(scores) @ values, divided by the sum last: on n x d numbers rather than n x m.
+
+    XLA's CPU code for the plain formula is up to 20 times slower on the 256 x 256 scores of 16x16 latents.
+    """
+    if mask is not None:
+        scores = jnp.where(mask, scores, -1e9)
+    weights = jnp.exp(scores - lax.stop_gradient(scores.max(-1, keepdims=True)))
+    return weights @ values / weights.sum(-1, keepdims=True)
+
+
 class Attention(nnx.Module):
     """Multi-head attention (Vaswani et al. 2017); queries from x, keys and values from the context."""
 
@@ -159,13 +172,10 @@ class Attention(nnx.Module):
         self.to_out = nnx.List([Linear(width, width, keys=keys)])
 
     def __call__(self, x: Float[Array, "b n d"], context: Float[Array, "b m e"], mask: Array | None = None) -> Array:
-        split = lambda y: y.reshape(*y.shape[:2], self.heads, -1)
+        split = lambda y: y.reshape(*y.shape[:2], self.heads, -1).transpose(0, 2, 1, 3)  # (b, heads, n, d / heads)
         q, k, v = split(self.to_q(x)), split(self.to_k(context)), split(self.to_v(context))
-        scores = jnp.einsum("bnhd,bmhd->bhnm", q, k) / math.sqrt(q.shape[-1])
-        if mask is not None:
-            scores = jnp.where(mask, scores, -1e9)
-        y = jnp.einsum("bhnm,bmhd->bnhd", jax.nn.softmax(scores, -1), v)
-        return self.to_out[0](y.reshape(x.shape))
+        y = softmax_mean(q / math.sqrt(q.shape[-1]) @ k.swapaxes(-1, -2), v, mask)
+        return self.to_out[0](y.transpose(0, 2, 1, 3).reshape(x.shape))
 
 
 class GEGLU(nnx.Module):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol
@@ -24,7 +24,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from ldm import weights
-from ldm.layers import Attention, KeySource, LayerNorm, Linear, Params, merge, split
+from ldm.layers import Attention, KeySource, LayerNorm, Linear, Params, abstract, merge, split
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "mini" / "text.safetensors"
 PAD, END, FIRST_WORD = 0, 1, 2
@@ -187,10 +187,15 @@ class TextEncoder:
         return np.repeat(self.encode([""]), n, 0)
 
 
-def build(words: Sequence[str], *, length: int = 24, seed: int = 0, **shape: int) -> TextEncoder:
-    """An untrained encoder; `shape` holds further fields of `TextConfig`."""
+def described(words: Sequence[str], *, length: int = 24, **shape: int) -> tuple[Tokenizer, TextConfig]:
+    """The tokenizer and the shape of a tower; `shape` holds further fields of `TextConfig`."""
     tokenizer = Tokenizer(words=tuple(words), length=length)
-    config = TextConfig(words=len(tokenizer.words), length=length, **shape)
+    return tokenizer, TextConfig(words=len(tokenizer.words), length=length, **shape)
+
+
+def build(words: Sequence[str], *, length: int = 24, seed: int = 0, **shape: int) -> TextEncoder:
+    """An untrained encoder."""
+    tokenizer, config = described(words, length=length, **shape)
     structure, params = split(SceneTextTower(config, keys=KeySource(jax.random.key(seed))))
     return TextEncoder(structure=structure, params=params, tokenizer=tokenizer, width=config.width)
 
@@ -198,7 +203,7 @@ def build(words: Sequence[str], *, length: int = 24, seed: int = 0, **shape: int
 def load(path: str | Path = WEIGHTS) -> TextEncoder:
     """The trained encoder, in float32.
 
-    The file describes itself: "tower" holds the arguments of `build`, "accuracy" what the tower
+    The file describes itself: "tower" holds the arguments of `described`, "accuracy" what the tower
     knew about scenes that it had not seen.
     Raises: ValueError, in one sentence, for a file that is missing or broken.
     """
@@ -207,6 +212,8 @@ def load(path: str | Path = WEIGHTS) -> TextEncoder:
         raise ValueError(
             f"{path} does not describe a text tower; restore it with `git checkout weights`."
         )
-    encoder = build(**tower)
-    params = weights.load(path, encoder.params, half_to_float32=True)
-    return replace(encoder, params={name: jax.device_put(params[name]) for name in encoder.params})
+    tokenizer, config = described(**tower)
+    structure, shapes = abstract(lambda keys: SceneTextTower(config, keys=keys))
+    params = weights.load(path, shapes, half_to_float32=True)
+    params = {name: jax.device_put(params[name]) for name in shapes}
+    return TextEncoder(structure=structure, params=params, tokenizer=tokenizer, width=config.width)

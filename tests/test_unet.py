@@ -115,13 +115,14 @@ def test_width_768_text_gives_stable_diffusion_1_5():
     assert ours == {name: shape for name, shape in theirs.items() if name in ours}
 
 
-# XLA's own count; the paper prints 25.3 GFLOPs for c = 64, which its normalised cost contradicts
+# XLA's own count, of a softmax that divides each of its numbers; ours divides fewer (`layers.softmax_mean`),
+# which takes 1.6 % off the smallest. The paper prints 25.3 GFLOPs for c = 64, which its normalised cost contradicts
 @pytest.mark.parametrize("c, gflops", [(64, 56.06), (320, 787.72)])
 def test_gflops_of_the_traced_network_are_those_of_the_paper(c, gflops):
     structure, params = shapes(c, 1024)
     given = [jax.ShapeDtypeStruct(s, np.float32) for s in ((1, 64, 64, 4), (1,), (1, 77, 1024))]
     count = forward.lower(structure, params, *given).cost_analysis()["flops"] / 1e9
-    assert count == pytest.approx(gflops, rel=0.01)
+    assert count == pytest.approx(gflops, rel=0.02)
     paper = PAPER.set_index("base_filters").gflops_reported[c]
     if c != 64:
         assert count == pytest.approx(paper, rel=0.01)

@@ -1,0 +1,62 @@
+"""A warm start: `python -m benchmarks.warm_start`, from a new process to a sampler that is ready to draw.
+
+Everything was compiled before and lies in the persistent cache; what is left is to import, to read the
+weights, to trace the network and to load the program. One step of a full batch of the largest model.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+from benchmarks import measure
+from ldm.results import Row, Store, key
+
+RUNS = 5
+CAPTION = "a small soccer ball at the bottom, papercut style, on a checkered purple and red background"
+
+
+def start() -> dict[str, float]:
+    """Seconds of each part, in this process; JAX was imported before."""
+    times = [time.perf_counter()]
+    from ldm import pretrain
+    from ldm.generate import Generator, plan
+    from ldm.profiles import LAPTOP
+
+    times.append(time.perf_counter())
+    codec, text = pretrain.frozen_parts(LAPTOP)
+    structure, params = pretrain.load(LAPTOP, LAPTOP.family[-1], LAPTOP.length)
+    times.append(time.perf_counter())
+    generator = Generator(profile=LAPTOP, structure=structure, params=params, codec=codec, text=text)
+    context = text.encode([CAPTION] * LAPTOP.batch)
+    next(generator.latents(context, plan("ddim", 1), 2.0))
+    times.append(time.perf_counter())
+    return {name: b - a for name, a, b in zip(("modules", "weights", "sampler"), times, times[1:], strict=False)}
+
+
+def main() -> None:
+    """Run it in fresh processes, the first of which fills the cache; print the middle of the others; keep rows."""
+    child = [sys.executable, "-c", "import json; from benchmarks.warm_start import start; print(json.dumps(start()))"]
+    case = measure.Case(task="warm start", **measure.CASES[0])
+    runs = []
+    for _ in range(RUNS + 1):
+        begin = time.perf_counter()
+        done = subprocess.run(child, capture_output=True, text=True, check=True, cwd=measure.ROOT)
+        runs.append(json.loads(done.stdout) | {"whole process": time.perf_counter() - begin})
+    rows = []
+    for part in runs[0]:
+        values = [run[part] for run in runs[1:]]
+        print(f"{part:15}{statistics.median(values):6.2f} s")
+        rows.append(Row(
+            study="benchmark", profile="laptop", task=case.task, c=case.c, metric=f"seconds: {part}",
+            protocol=f"new process, warm compilation cache, {measure.machine()}",
+            value=statistics.median(values), lo=min(values), hi=max(values), n=RUNS,
+        ))  # fmt: skip
+    Store(measure.ROOT).write(key(case, machine=measure.machine()), rows)
+
+
+if __name__ == "__main__":
+    main()
