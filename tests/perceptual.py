@@ -1,0 +1,26 @@
+"""What the tests of the feature networks share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from flax import nnx
+
+from ldm import weights
+from ldm.layers import KeySource
+from tests.random_weights import draw, shapes_of
+
+GOLDEN = Path(__file__).parent / "golden" / "perceptual.safetensors"
+
+
+def write(path: Path, build: Callable[[KeySource], nnx.Module], rename: Callable[[str], str] = str) -> Path:
+    """A file of random weights for a module, under their published names."""
+    shapes = {rename(name): shape for name, shape in shapes_of(build).items()}
+    return weights.save(path, draw(shapes))
+
+
+def relative(a: np.ndarray, b: np.ndarray) -> float:
+    """The largest difference of a row, of that row's norm."""
+    return float((np.linalg.norm(a - b, axis=-1) / np.linalg.norm(b, axis=-1)).max())
