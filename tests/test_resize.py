@@ -16,6 +16,7 @@ from ldm.perceptual import resize
 from ldm.perceptual.efficientnet import resize as approximate
 from ldm.scene import SceneConfig
 from ldm.scenes import Scenes
+from tests.perceptual import GOLDEN, by_pil
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 def pictures() -> dict[str, np.ndarray]:
     """Scenes of several sizes and shapes, and the sheets of emoji art, on white."""
     scenes = {f"{size} px": Scenes(SceneConfig(size=size), "test", 1).images([0])[0] for size in (32, 64, 128, 512)}
-    scenes |= {"wide": scenes["512 px"][100:333], "tall": scenes["128 px"][:, 20:97]}
+    scenes |= {"wide": scenes["512 px"][100:333], "tall": scenes["512 px"][:, 20:197]}
     for path in sorted((ROOT / "art").rglob("*.*")):
         if path.suffix in (".png", ".webp"):
             art = Image.open(path).convert("RGBA")
@@ -38,7 +39,7 @@ PICTURES = pictures()
 
 @pytest.fixture(scope="module")
 def golden() -> dict[str, np.ndarray]:
-    return weights.load(ROOT / "tests/golden/perceptual.safetensors")
+    return weights.load(GOLDEN)
 
 
 def run(resizer, image: np.ndarray, *arguments: int) -> np.ndarray:
@@ -75,15 +76,15 @@ def test_the_torch_resizer_is_torchs(name):
 @pytest.mark.parametrize("shorter", [None, 256])
 @pytest.mark.parametrize("name", PICTURES)
 def test_eight_bit_pictures_are_resized_and_cropped_as_by_pil_to_the_last_level(name, shorter):
-    image, side = Image.fromarray(PICTURES[name]), 224
+    image, side = PICTURES[name], 224
     if shorter is None:
-        theirs = image.resize((side, side), Image.Resampling.BICUBIC)
-        mine = run(resize.square, PICTURES[name], side)
+        theirs = by_pil(image, side, side)
+        mine = run(resize.square, image, side)
     else:
-        w, h = (shorter * size // min(image.size) for size in image.size)
+        h, w = (shorter * size // min(image.shape[:2]) for size in image.shape[:2])
         left, top = round((w - side) / 2), round((h - side) / 2)
-        theirs = image.resize((w, h), Image.Resampling.BICUBIC).crop((left, top, left + side, top + side))
-        mine = run(resize.crop, PICTURES[name], side, shorter)
+        theirs = by_pil(image, w, h).crop((left, top, left + side, top + side))
+        mine = run(resize.crop, image, side, shorter)
     np.testing.assert_array_equal(mine, np.asarray(theirs))
 
 

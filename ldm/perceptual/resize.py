@@ -68,7 +68,11 @@ def resample(images: UInt8[Array, "n h w 3"], rows: Matrix, columns: Matrix) -> 
 
 
 def resample_levels(images: UInt8[Array, "n h w 3"], rows: Matrix, columns: Matrix) -> Float[Array, "n h2 w2 3"]:
-    """The same as PIL does it to 8-bit pictures: in integers, and to whole levels after each of the two."""
+    """The same as PIL does it to 8-bit pictures: in integers, and to whole levels after each of the two.
+
+    Pillow 13 begins with the height where that shrinks much more than the width, which moves such pictures
+    by some levels. The published numbers are older, so the width always comes first.
+    """
     x = images.astype(jnp.int32)
     for axis, matrix in ((COLUMNS, columns), (ROWS, rows)):
         weights = jnp.asarray(np.rint(matrix * (1 << BITS)), jnp.int32)
