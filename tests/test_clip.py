@@ -18,7 +18,7 @@ from ldm.clip_text import ClipTextConfig
 from ldm.perceptual import clip
 from ldm.scene import SceneConfig
 from ldm.scenes import Scenes
-from tests.perceptual import GOLDEN, relative
+from tests.perceptual import GOLDEN, answers, relative
 from tests.random_weights import draw, shapes_of
 
 logging.set_verbosity_error()
@@ -113,6 +113,9 @@ def test_the_published_towers_have_the_weights_that_transformers_has(config):
         theirs = twin(config)
     expected = {name: tuple(tensor.shape) for name, tensor in theirs.state_dict().items() if name != "logit_scale"}
     assert shapes_of(lambda keys: clip.Clip(config, keys=keys)) == expected
+    view = clip.View(clip.CLIP, config.side, clip.MEAN, clip.STD)
+    vectors = answers(view, lambda keys: clip.Clip(config, keys=keys))
+    assert vectors.shape == (2, config.dimension) and vectors.dtype == np.float32
 
 
 def test_what_are_no_ids_is_refused(ours):

@@ -19,7 +19,7 @@ from ldm import weights
 from ldm.layers import KeySource, abstract
 from ldm.perceptual import dino
 from ldm.perceptual.network import Network
-from tests.perceptual import GOLDEN, by_pil, relative
+from tests.perceptual import GOLDEN, answers, by_pil, relative
 from tests.random_weights import draw
 
 logging.set_verbosity_error()
@@ -113,6 +113,9 @@ def test_the_published_networks_have_as_many_weights_as_transformers_has(config)
     expected = [t.numel() for name, t in theirs.state_dict().items() if dino.ours(name) is not None]
     _, like = abstract(lambda keys: dino.Dino(config, keys=keys))
     assert sorted(a.size for a in like.values()) == sorted(expected)
+    view = dino.View(config.resizer, config.side, dino.MEAN, dino.STD)
+    features = answers(view, lambda keys: dino.Dino(config, keys=keys))
+    assert features.shape == (2, config.width) and features.dtype == np.float32
 
 
 def test_the_protocol_and_another_networks_weights(networks, tmp_path):
