@@ -95,14 +95,15 @@ class Linear(nnx.Module):
 class LayerNorm(nnx.Module):
     """Over the last axis."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, eps: float = 1e-5):
+        self.eps = eps
         self.weight = nnx.Param(jnp.ones(width))
         self.bias = nnx.Param(jnp.zeros(width))
 
     def __call__(self, x: Float[Array, "... d"]) -> Float[Array, "... d"]:
         mean = x.mean(-1, keepdims=True)
         var = jnp.square(x - mean).mean(-1, keepdims=True)
-        return (x - mean) * lax.rsqrt(var + 1e-5) * self.weight[...] + self.bias[...]
+        return (x - mean) * lax.rsqrt(var + self.eps) * self.weight[...] + self.bias[...]
 
 
 class GroupNorm(nnx.Module):

@@ -22,7 +22,6 @@ from ldm.cost import MULTIPLIERS, groups
 from ldm.generate import image_keys
 from ldm.profiles import TABLE1
 from ldm.sampler import initial_noise
-from ldm.stable_diffusion.files import from_torch, to_torch
 from ldm.stable_diffusion.parts import (
     OLD,
     NoiseConfig,
@@ -36,6 +35,7 @@ from ldm.stable_diffusion.parts import (
     write_unet,
 )
 from ldm.stable_diffusion.pipeline import read_pipeline, write_pipeline
+from ldm.torch_layout import from_torch, to_torch
 from tests.stable_diffusion import autoencoder, draw, pipeline, scheduler, unet
 
 CAPTIONS = ["a photo of a cat!", "two models, the LICENSE of one"]

@@ -1,5 +1,5 @@
 """Feature networks, one a file: uint8 images (n, H, W, 3) to float32 features (n, d).
 
-Each has a `name` and a `protocol` (network, layer, resolution, resizer), which go beside every
+Each has a `name` and a `protocol` (network, layer, resolution, resizer, weights), which go beside every
 number made from its features.
 """

@@ -1,7 +1,7 @@
 """The files of a `diffusers` part: `config.json` and safetensors, one or several, in torch's layout.
 
-The only place that knows how torch lays out a weight and how the files of a part are called. Nothing is
-ever unpickled: a part that exists only as .bin, .pt or .ckpt is refused.
+The only place that knows how the files of a part are called. Nothing is ever unpickled: a part that exists
+only as .bin, .pt or .ckpt is refused.
 """
 
 from __future__ import annotations
@@ -17,37 +17,10 @@ import numpy as np
 from ldm import weights
 from ldm.files import write_atomic
 from ldm.layers import Params
+from ldm.torch_layout import arrange, to_torch
 
 STEMS = ("diffusion_pytorch_model", "model")  # of diffusers' networks and of transformers'
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-
-
-def to_torch(name: str, array: np.ndarray, linear: bool = False) -> np.ndarray:
-    """Kernels HWIO -> OIHW, matrices (in, out) -> (out, in), embeddings (rows, width) as they are.
-
-    linear: the projections around a spatial transformer, for us 1 x 1 convolutions, are matrices there
-    (Stable Diffusion 2's `use_linear_projection`); the numbers are the same.
-    """
-    if array.ndim == 4:
-        kernel = array.transpose(3, 2, 0, 1)
-        return kernel[:, :, 0, 0] if linear and _projection(name) else kernel
-    return array.T if array.ndim == 2 and not _embedding(name) else array
-
-
-def from_torch(name: str, array: np.ndarray, linear: bool = False) -> np.ndarray:
-    """The inverse of `to_torch`, contiguous."""
-    if array.ndim == 2 and linear and _projection(name):
-        array = array[:, :, None, None]
-    order = {4: (2, 3, 1, 0), 2: (0, 1) if _embedding(name) else (1, 0)}.get(array.ndim)
-    return np.ascontiguousarray(array.transpose(order))
-
-
-def _projection(name: str) -> bool:
-    return ".attentions." in name and name.split(".")[-2] in ("proj_in", "proj_out")
-
-
-def _embedding(name: str) -> bool:
-    return name.endswith("_embedding.weight")
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -110,18 +83,7 @@ def read_params(
         that is missing, not expected or of another shape (both shapes are named, in torch's layout).
     """
     path = _find(folder)
-    tensors = {ours: array for name, array in _load(path).items() if (ours := rename(name)) is not None}
-    expected = {name: _Torch(name, wanted, linear) for name, wanted in like.items()}
-    weights.compare(path, tensors, expected)
-    return {name: from_torch(name, tensors[name], linear) for name in like}
-
-
-class _Torch:
-    """The shape and dtype of one of our weights as the file should have it."""
-
-    def __init__(self, name: str, ours: weights.Shaped, linear: bool):
-        self.dtype = ours.dtype
-        self.shape = to_torch(name, np.broadcast_to(np.zeros((), ours.dtype), ours.shape), linear).shape
+    return arrange(path, _load(path), like, linear=linear, rename=rename)
 
 
 def write_params(

@@ -15,11 +15,11 @@ import jax
 import numpy as np
 
 from ldm.autoencoder import AutoencoderConfig, AutoencoderKL
+from ldm.clip_text import ClipText, ClipTextConfig
 from ldm.cost import BLOCKS, MULTIPLIERS, groups, heads
 from ldm.layers import Params, Structure, abstract
 from ldm.schedule import Predict, Schedule, Spacing
 from ldm.stable_diffusion.files import STEMS, check_config, naming, read_config, read_params, write_config, write_params
-from ldm.stable_diffusion.text import ClipText, ClipTextConfig
 from ldm.unet import UNet
 
 Betas = Literal["scaled_linear", "linear"]

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ldm.autoencoder import AutoencoderConfig, AutoencoderKL, Codec
+from ldm.clip_text import ClipText, ClipTextConfig
 from ldm.cost import MULTIPLIERS
 from ldm.generate import image_keys
 from ldm.layers import Params, abstract
@@ -34,7 +35,6 @@ from ldm.stable_diffusion.parts import (
     write_text,
     write_unet,
 )
-from ldm.stable_diffusion.text import ClipText, ClipTextConfig
 from ldm.stable_diffusion.tokenizer import ClipTokenizer, read_tokenizer, write_tokenizer
 from ldm.text import TextEncoder
 
@@ -115,7 +115,7 @@ def read_pipeline(folder: str | Path, *, penultimate: bool = False) -> Pipeline:
     """A pipeline from its folder; half precision is widened to float32.
 
     Args:
-        penultimate: read the text at the last layer but one (see `ldm.stable_diffusion.text`); for a folder of Stable
+        penultimate: read the text at the last layer but one (see `ldm.clip_text`); for a folder of Stable
             Diffusion 2 that has all 24 layers, which `diffusers` itself would leave out.
     Raises: ValueError, one sentence, for a folder that is something else, a field that we do not support,
         and a file that is missing, pickled or damaged (the tensor and both shapes are named).
