@@ -2,6 +2,7 @@
 
 Everything was compiled before and lies in the persistent cache; what is left is to import, to read the
 weights, to trace the network and to load the program. One step of a full batch of the largest model.
+What the other files of this folder import (torch) is imported by the parent process alone.
 """
 
 from __future__ import annotations
@@ -12,15 +13,12 @@ import subprocess
 import sys
 import time
 
-from benchmarks import measure
-from ldm.results import Row, Store, key
-
 RUNS = 5
 CAPTION = "a small soccer ball at the bottom, papercut style, on a checkered purple and red background"
 
 
 def start() -> dict[str, float]:
-    """Seconds of each part, in this process; JAX was imported before."""
+    """Seconds of each part, in this process."""
     times = [time.perf_counter()]
     from ldm import pretrain
     from ldm.generate import Generator, plan
@@ -34,11 +32,14 @@ def start() -> dict[str, float]:
     context = text.encode([CAPTION] * LAPTOP.batch)
     next(generator.latents(context, plan("ddim", 1), 2.0))
     times.append(time.perf_counter())
-    return {name: b - a for name, a, b in zip(("modules", "weights", "sampler"), times, times[1:], strict=False)}
+    return {name: b - a for name, a, b in zip(("imports", "weights", "sampler"), times, times[1:], strict=False)}
 
 
 def main() -> None:
     """Run it in fresh processes, the first of which fills the cache; print the middle of the others; keep rows."""
+    from benchmarks import measure
+    from ldm.results import Row, Store, key
+
     child = [sys.executable, "-c", "import json; from benchmarks.warm_start import start; print(json.dumps(start()))"]
     case = measure.Case(task="warm start", **measure.CASES[0])
     runs = []

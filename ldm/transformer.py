@@ -6,7 +6,6 @@ Vaswani et al. 2017; layer scale: Touvron et al. 2021 (arXiv:2103.17239). Attrib
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import jax
@@ -14,7 +13,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from ldm.layers import KeySource, LayerNorm, Linear, matmul, uniform
+from ldm.layers import KeySource, LayerNorm, Linear, attend, matmul, uniform
 
 Activation = Literal["quick_gelu", "gelu"]
 
@@ -50,12 +49,8 @@ class SelfAttention(nnx.Module):
         self.q_proj, self.k_proj, self.v_proj, self.out_proj = (Linear(width, width, keys=keys) for _ in range(4))
 
     def __call__(self, x: Float[Array, "b n d"]) -> Float[Array, "b n d"]:
-        split = lambda y: y.reshape(*y.shape[:2], self.heads, -1)
-        q, k, v = split(self.q_proj(x)), split(self.k_proj(x)), split(self.v_proj(x))
-        scores = jnp.einsum("bnhd,bmhd->bhnm", q, k) / math.sqrt(q.shape[-1])
-        if self.causal:
-            scores = jnp.where(jnp.tril(jnp.ones(scores.shape[-2:], bool)), scores, -jnp.inf)
-        return self.out_proj(jnp.einsum("bhnm,bmhd->bnhd", jax.nn.softmax(scores, -1), v).reshape(x.shape))
+        mask = jnp.tril(jnp.ones((x.shape[1],) * 2, bool)) if self.causal else None
+        return self.out_proj(attend(self.q_proj(x), self.k_proj(x), self.v_proj(x), self.heads, mask))
 
 
 class Mlp(nnx.Module):
