@@ -16,8 +16,9 @@ AFTER = {
     "03_pretraining": ["01_data"],
     "04_sampling": ["03_pretraining"],
     "00_answer": ["03_pretraining", "04_sampling"],
+    "a2_speed": [],
 }
-LIGHT = ("01_data", "02_family")  # one core is enough
+LIGHT = ("01_data", "02_family", "a2_speed")  # one core is enough
 
 
 rule book:

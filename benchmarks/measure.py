@@ -103,14 +103,14 @@ def report(case: Case, rates: dict[str, list[float]], matmul: float) -> pd.DataF
             study="benchmark", profile="laptop", task=case.task, c=case.c,
             params=unet_params(case.c, case.context), gflops=case.gflops, sampler="ddim" if case.steps else None,
             steps=case.steps or None, metric="images per second",
-            protocol=f"{name}, {case.size}x{case.size}x4, batch {case.batch}, {machine()}",
+            nfe=case.evaluations, protocol=f"{name}; {case.size}x{case.size}x4 latents, batch {case.batch}; {machine()}",
             value=middle[name], lo=min(values), hi=max(values), n=len(values),
         )
         for name, values in rates.items()
     ]  # fmt: skip
     rate = Row(
         study="benchmark", profile="laptop", task=case.task, c=case.c, metric="matmul gflops",
-        protocol=f"float32, 2048 x 2048, {machine()}", value=matmul, lo=matmul, hi=matmul, n=1,
+        protocol=f"float32, 2048 x 2048; {machine()}", value=matmul, lo=matmul, hi=matmul, n=1,
     )  # fmt: skip
     Store(ROOT).write(key(case, machine=machine()), [*rows, rate])
     return table

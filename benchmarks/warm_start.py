@@ -53,7 +53,7 @@ def main() -> None:
         print(f"{part:15}{statistics.median(values):6.2f} s")
         rows.append(Row(
             study="benchmark", profile="laptop", task=case.task, c=case.c, metric=f"seconds: {part}",
-            protocol=f"new process, warm compilation cache, {measure.machine()}",
+            protocol=f"new process, warm compilation cache; {measure.machine()}",
             value=statistics.median(values), lo=min(values), hi=max(values), n=RUNS,
         ))  # fmt: skip
     Store(measure.ROOT).write(key(case, machine=measure.machine()), rows)

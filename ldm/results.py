@@ -24,6 +24,7 @@ from typing import Any, Literal, get_args, get_type_hints
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ldm import weights
@@ -190,8 +191,8 @@ class Store:
         """All rows, each once, as a table with the columns of `Row`, in a stable order.
 
         `where` keeps the rows whose column equals a value, or is one of a list of values:
-        `rows(study="sampling", c=[8, 16])`; None is a missing value. Where both places hold a row,
-        this machine's counts. Integer columns may hold missing values (pandas' Int64).
+        `rows(study="sampling", c=[8, 16])`; None is a missing value. Where both places hold a cell,
+        this machine's rows count. Integer columns may hold missing values (pandas' Int64).
         Raises: ValueError for an unknown column or a damaged committed file.
         """
         unknown = sorted(set(where) - set(COLUMNS))
@@ -199,11 +200,12 @@ class Store:
             raise ValueError(
                 f"{unknown[0]!r} is no column of a row; there are {', '.join(COLUMNS)}."
             )
-        found = [] if only == "runs" else list(self._read_recorded())
-        if only != "recorded":
-            parts = sorted((self.runs / "rows").glob("*.parquet"))
-            found += [contents for part in parts if (contents := self._read_part(part))]
-        table = pa.concat_tables([SCHEMA.empty_table(), *(table for table, _ in found)])
+        recorded = [] if only == "runs" else list(self._read_recorded())
+        paths = [] if only == "recorded" else sorted((self.runs / "rows").glob("*.parquet"))
+        parts = [contents for path in paths if (contents := self._read_part(path))]
+        here = pa.array(sorted({key for _, keys in parts for key in keys}), pa.string())
+        tables = [table.filter(pc.invert(pc.is_in(table["key"], here))) for table, _ in recorded]
+        table = pa.concat_tables([SCHEMA.empty_table(), *tables, *(table for table, _ in parts)])
         frame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get, use_threads=False)
         frame = frame.drop_duplicates(IDENTITY, keep="last")
         for column, wanted in where.items():

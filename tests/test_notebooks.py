@@ -11,7 +11,7 @@ import pytest
 
 from ldm.notebook import NOTEBOOKS, ROOT, recorded
 
-CHAPTERS = ("01_data", "02_family", "03_pretraining", "04_sampling")
+CHAPTERS = ("01_data", "02_family", "03_pretraining", "04_sampling", "a2_speed")
 
 
 @pytest.mark.parametrize("name", ["00_answer", *CHAPTERS])

@@ -1,0 +1,67 @@
+"""How fast: rows of `make bench` as a table and a chart, ours beside the same network in torch."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+OURS, RIVAL = "ldm", "diffusers"
+
+
+def races(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row a contender in each race, ours first; `value`, `lo`, `hi` in images a second over the rounds.
+
+    `race`: what was timed, where. `relative`, `relative_lo`, `relative_hi`: as multiples of diffusers'
+    middle round. `share`: floating-point operations a second of the network's passes, over those of a
+    large matrix product on the same machine. Raises: ValueError where there are no benchmark rows.
+    """
+    timed = rows[rows["metric"] == "images per second"].copy()
+    if timed.empty:
+        raise ValueError("There are no rows of a benchmark; `make bench` measures this machine.")
+    parts = timed["protocol"].str.split("; ", expand=True)
+    timed["who"], timed["shape"], timed["machine"] = parts[0], parts[1], parts[2]
+    timed["race"] = timed["task"] + ", c = " + timed["c"].astype(str) + ", " + timed["shape"]
+    middle = timed[timed["who"] == RIVAL].set_index("key")["value"]
+    rate = rows[rows["metric"] == "matmul gflops"].set_index("key")["value"]
+    for column in ("value", "lo", "hi"):
+        timed["relative" + column.replace("value", "").replace("lo", "_lo").replace("hi", "_hi")] = (
+            timed[column] / timed["key"].map(middle)
+        )
+    timed["share"] = timed["value"] * timed["nfe"].astype(float) * timed["gflops"] / timed["key"].map(rate)
+    columns = ["race", "who", "value", "lo", "hi", "n", "relative", "relative_lo", "relative_hi", "share", "machine"]
+    return timed.sort_values(["task", "c", "who"], key=lambda x: x.replace(OURS, ""))[columns].reset_index(drop=True)
+
+
+def table(found: pd.DataFrame) -> pd.DataFrame:
+    """`races`, to print: images a second, how many times diffusers' that is, and the share of the matrix rate."""
+    return pd.DataFrame({
+        "race": found["race"],
+        "who": found["who"],
+        "images/s": found["value"].map("{:.2f}".format),
+        "from, to": [f"{lo:.2f}, {hi:.2f}" for lo, hi in zip(found["lo"], found["hi"], strict=True)],
+        "times diffusers": found["relative"].map("{:.2f}".format),
+        "of the matrix rate": found["share"].map("{:.0%}".format),
+    }).set_index(["race", "who"])  # fmt: skip
+
+
+def chart(found: pd.DataFrame) -> alt.FacetChart:
+    """Images a second as a multiple of diffusers', slowest to fastest round as a rule, one panel a race."""
+    base = alt.Chart(found).encode(
+        y=alt.Y("who:N", title=None, sort=None),
+        color=alt.condition(f"datum.who == '{OURS}'", alt.value("#3b7dd8"), alt.value("#888")),
+        tooltip=[
+            alt.Tooltip("race:N"), alt.Tooltip("who:N"), alt.Tooltip("value:Q", title="images a second", format=".3~g"),
+            alt.Tooltip("lo:Q", title="slowest round", format=".3~g"), alt.Tooltip("hi:Q", title="fastest", format=".3~g"),
+            alt.Tooltip("n:Q", title="rounds"), alt.Tooltip("share:Q", title="of the matrix rate", format=".0%"),
+        ],
+    )  # fmt: skip
+    x = alt.X("relative:Q", title="images a second, diffusers = 1", scale=alt.Scale(zero=True))
+    points = base.mark_point(size=90).encode(x=x)
+    rounds = base.mark_rule().encode(x="relative_lo:Q", x2="relative_hi:Q")
+    level = alt.Chart(found).mark_rule(strokeDash=[4, 4], color="#888").encode(x=alt.datum(1))
+    return (
+        alt.layer(level, rounds, points)
+        .properties(width=420, height={"step": 26})
+        .facet(row=alt.Row("race:N", title=None, sort=None, header=alt.Header(labelOrient="top", labelAnchor="start")))
+        .properties(description="images a second of training and sampling, ours beside diffusers in torch")
+    )

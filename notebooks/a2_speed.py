@@ -1,0 +1,90 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # How fast
+#
+# **The question.** A study is cheap only if its code is fast. The same network, with the same shapes and the
+# same work a step, is trained and sampled here and in [diffusers](https://github.com/huggingface/diffusers) on
+# torch, as it is and through `torch.compile`, in turns on the same machine.
+
+# %% tags=["parameters"]
+profile = "laptop"      # whose benchmark rows
+
+# %% tags=["remove-cell"]
+from IPython.display import Markdown
+
+from ldm import speed
+from ldm.notebook import ROOT
+from ldm.results import Store
+
+rows = Store(ROOT).rows(study="benchmark", profile="laptop")
+races = speed.races(rows)
+ours = races[races["who"] == speed.OURS].set_index("race")
+others = races[races["who"] != speed.OURS]
+best = others.loc[others.groupby("race")["value"].idxmax()].set_index("race")
+ratio = (ours["value"] / best["value"])[ours.index]
+
+# %% [markdown]
+# ## Beside torch
+
+# %% tags=["remove-input"]
+speed.chart(races)
+
+# %% tags=["remove-input"]
+Markdown(
+    f"Points are the middle of {races['n'].min()} rounds, rules run from the slowest to the fastest. Against the faster "
+    "of the two ways of torch: " + "; ".join(f"{race}: {value:.2f} times" for race, value in ratio.items())
+    + f". Machine: {races['machine'].iloc[0]}."
+)
+
+# %% tags=["remove-input"]
+speed.table(races)
+
+# %% [markdown]
+# The last column compares with the rate of one large matrix product on the same machine, in float32. It counts
+# the arithmetic of the forward passes (a training step is three of them, guidance doubles a sampling step), so
+# all that is no multiplication, from normalisation to the optimiser, lowers it.
+#
+# ## Where the time goes on a CPU
+#
+# Four things that cost more than arithmetic, in the order of what they gave when mended:
+#
+# - *Attention over 256 positions.* Written as softmax(QK')V, XLA's CPU code spends twenty times as long on the
+#   softmax as on both products. Heads first, and dividing by the sum *after* the second product, it does not
+#   (`ldm.layers.attend`).
+# - *Fresh memory.* Working memory beyond 32 MB is given back to the system after each call and comes back page
+#   by page, zeroed. Pages of 2 MB (`GLIBC_TUNABLES=glibc.malloc.hugetlb=1`, set by the Makefile for every
+#   contender) make a training step about a third faster.
+# - *Convolutions on maps of 2 x 2 and 1 x 1.* Nine taps of which most see only padding: gathered and multiplied
+#   as one matrix, they are 20 times faster (`ldm.layers.conv2d`).
+# - *Gradients of x W on four-dimensional arrays* are up to ten times slower than on matrices (`ldm.layers.matmul`).
+#
+# What is left is XLA's convolution on 16 x 16 maps, half as fast as torch's there.
+#
+# ## A warm start
+
+# %% tags=["remove-input"]
+start = rows[rows["task"] == "warm start"].set_index("metric")
+Markdown(
+    f"A new process whose programs were compiled before draws with the largest model of the family (c = {start['c'].iloc[0]}) "
+    + ", ".join(
+        f"after {row['value']:.1f} s ({row['lo']:.1f} to {row['hi']:.1f}, n = {row['n']}) of {name.removeprefix('seconds: ')}"
+        for name, row in start.drop(index="seconds: whole process").iterrows()
+    )
+    + f"; the whole process takes {start.loc['seconds: whole process', 'value']:.1f} s. Without the cache, compiling "
+    "comes on top, once a size."
+)
+
+# %% [markdown]
+# ## Try it
+#
+# `make bench` times your own machine, in about ten minutes, and `make notebook N=a2_speed` draws what it found.
+#
+# **Exercise.** Guidance asks the network twice. Which share of the matrix-multiply rate would sampling reach if
+# the two questions were free to share all but their cross-attention?
