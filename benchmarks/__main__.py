@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks import measure, sampling, training, warm_start
+from benchmarks import measure, metrics, sampling, training, warm_start
 
 measure.main(training.ours, training.theirs, "train")
 measure.main(sampling.ours, sampling.theirs, "sample", steps=sampling.STEPS)
+metrics.main()
 warm_start.main()

@@ -47,7 +47,9 @@ def part(name: Positional[Part], /, profile: str = "laptop", images: int = 0) ->
     if name == "reference":
         from ldm.judges import make_references
 
-        make_references(scale, images or None)
+        if images:
+            raise ValueError(f"The reference of profile {profile} is of {scale.reference} scenes; leave out images.")
+        make_references(scale)
     elif name == "text":
         from ldm.scene_clip import train_text
 

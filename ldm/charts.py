@@ -15,7 +15,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from ldm.judges import metric_of
+from ldm.judges import comparable, metric_of
+from ldm.protocol import single
 
 MIMETYPE = "application/vnd.vegalite.v5+json"  # the newest that JupyterLab 4 draws
 INK = "#888"  # readable on white and on near-black
@@ -26,8 +27,8 @@ def pick(rows: pd.DataFrame, metric: str, one: Iterable[str] = ()) -> pd.DataFra
 
     Adds `model` (label), `norm_cost` (cost of one evaluation, c = 320 is 1), `loss` (the value
     with its sign turned so that lower is better) and `setting`. Raises `ValueError` for a missing
-    column, for no rows, for a row whose interval or sample count is missing, and where a column
-    named in `one` holds more than one value: such rows would mix experiments in one curve.
+    column, for no rows, for a row whose interval or sample count is missing, for rows that were not
+    measured in the same way, and where a column named in `one` holds more than one value.
     """
     better = metric_of(metric).better
     needed = ["metric", "c", "params", "steps", "guidance", "cost", "value", "lo", "hi", "n"]
@@ -43,9 +44,8 @@ def pick(rows: pd.DataFrame, metric: str, one: Iterable[str] = ()) -> pd.DataFra
             f"{int(bare.sum())} of {len(rows)} rows of {metric!r} have no interval or no n: "
             "a point is drawn only with value, lo, hi and n."
         )
-    for name in ("protocol", *one):
-        if len(values := sorted(rows[name].dropna().unique().tolist())) > 1:
-            raise ValueError(f"rows mix {name} = {values}: keep one of them for this chart.")
+    comparable(rows, metric)
+    single(rows, one)
     rows["c"] = rows["c"].astype(int)
     rows["model"] = [model_label(c, p) for c, p in zip(rows["c"], rows["params"], strict=True)]
     rows["norm_cost"] = rows["cost"] / rows["steps"]
@@ -104,7 +104,7 @@ def columns(rows: pd.DataFrame) -> pd.DataFrame:
 
 def quality_axis(metric: str, **scale: Any) -> alt.Y:
     """The y axis of a metric, with the good direction in its title."""
-    title, better = metric_of(metric)
+    title, better, _ = metric_of(metric)
     arrow = "↓" if better == "lower" else "↑"
     return alt.Y(
         "value:Q", title=f"{title} {arrow} {better} is better", scale=alt.Scale(zero=False, **scale)

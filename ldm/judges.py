@@ -6,19 +6,24 @@ influence on them, so that settings can be compared picture by picture (`ldm.met
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from ldm import weights
-from ldm.metrics import Estimate, Gaussian, Sample, frechet_influence, kid_influence, mean
+from ldm.files import write_atomic
+from ldm.latents import digest
+from ldm.metrics import Estimate, Gaussian, Sample, frechet, kid, mean
 from ldm.perceptual import efficientnet
 from ldm.perceptual import scene as scene_network
 from ldm.profiles import WEIGHTS, Profile
+from ldm.protocol import Protocol, single
 from ldm.scene import Scene
 from ldm.scenes import Scenes
 
@@ -31,13 +36,14 @@ class Metric(NamedTuple):
 
     title: str
     better: str  # "lower" | "higher"
+    biased: bool = False  # it moves with n, so that only values at equal n may be compared
 
 
 METRICS: dict[str, Metric] = {
     "kid_effnet": Metric("KID, EfficientNet-Lite0 (x1000)", "lower"),
-    "fd_effnet": Metric("FD, EfficientNet-Lite0", "lower"),
+    "fd_effnet": Metric("FD, EfficientNet-Lite0", "lower", biased=True),
     "kid_scene": Metric("KID, scene network (x1000)", "lower"),
-    "fd_scene": Metric("FD, scene network", "lower"),
+    "fd_scene": Metric("FD, scene network", "lower", biased=True),
     "alignment": Metric("scene alignment", "higher"),
     "subject": Metric("subjects named right", "higher"),
     "style": Metric("styles named right", "higher"),
@@ -54,6 +60,11 @@ def metric_of(name: str) -> Metric:
     return METRICS[name]
 
 
+def comparable(rows: pd.DataFrame, metric: str) -> None:
+    """Raises: ValueError if rows of one metric were not all measured in the same way, or of a biased one at one n."""
+    single(rows, ("protocol", "n") if metric_of(metric).biased else ("protocol",))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Score:
     """Estimates by metric name, each with its protocol, and each picture's influence on them (n,)."""
@@ -66,6 +77,7 @@ class Score:
 class Reference:
     """Real scenes as one network sees them."""
 
+    protocol: Protocol
     gaussian: Gaussian  # of `reference` pictures, within the first principal directions
     basis: np.ndarray  # (d, COMPONENTS)
     sample: Sample  # SAMPLE of the pictures
@@ -80,6 +92,15 @@ class Judges:
     scene: scene_network.SceneNetwork
     references: dict[str, Reference]
 
+    @property
+    def protocols(self) -> dict[str, Protocol]:
+        """Of each distance, by metric name; `ldm.protocol.table` prints them."""
+        cards = {}
+        for name, reference in self.references.items():
+            cards[f"kid_{name}"] = replace(reference.protocol, how="unbiased, cubic kernel, x1000", n=SAMPLE)
+            cards[f"fd_{name}"] = replace(reference.protocol, how=f"first {COMPONENTS} principal directions")
+        return cards
+
     def score(self, batches: Iterable[np.ndarray], scenes: Sequence[Scene]) -> Score:
         """Score pictures uint8 (b, H, W, 3), batch by batch as they are made, of these scenes."""
         effnet, features, answers, done = [], [], [], 0
@@ -92,19 +113,15 @@ class Judges:
         parts = {name: np.concatenate([a[name] for a in answers]) for name in answers[0]}
         parts["alignment"] = parts.pop("all")
         found = {name: (mean(values), self.scene.protocol) for name, values in parts.items()}
-        for name, network, x in (("effnet", self.effnet, effnet), ("scene", self.scene, features)):
+        for name, x in (("effnet", effnet), ("scene", features)):
             x, reference = np.concatenate(x), self.references[name]
-            estimate, influence = kid_influence(x, reference.sample)
-            found[f"kid_{name}"] = (
-                Estimate(*(1000 * v for v in estimate[:3]), estimate.n),
-                f"{network.protocol}; unbiased, cubic kernel, x1000, {SAMPLE} real scenes",
-            )
-            parts[f"kid_{name}"] = 1000 * influence
-            estimate, parts[f"fd_{name}"] = frechet_influence(x @ reference.basis, reference.gaussian)
-            found[f"fd_{name}"] = (
-                estimate,
-                f"{network.protocol}; first {COMPONENTS} principal directions, {reference.gaussian.n} real scenes",
-            )
+            distances = {
+                "kid": kid(x, reference.sample).times(1000),
+                "fd": frechet(x @ reference.basis, reference.gaussian),
+            }
+            for kind, distance in distances.items():
+                parts[f"{kind}_{name}"] = distance.influences[0]
+                found[f"{kind}_{name}"] = distance, self.protocols[f"{kind}_{name}"].line
         return Score(estimates=found, parts=parts)
 
 
@@ -112,48 +129,74 @@ def path_of(profile: Profile) -> Path:
     return WEIGHTS / profile.weights / "reference.safetensors"
 
 
-def make_references(profile: Profile, n: int | None = None) -> dict[str, Reference]:
-    """Look at n real scenes (the profile's number) and keep their statistics under weights/."""
-    n = n or profile.reference
-    networks = {
+def cards_of(path: Path) -> Path:
+    """Where it is written what the statistics at `path` were made from."""
+    return path.with_suffix(".json")
+
+
+def _networks(profile: Profile) -> dict[str, efficientnet.EfficientNet | scene_network.SceneNetwork]:
+    return {
         "effnet": efficientnet.load(),
         "scene": scene_network.load(WEIGHTS / profile.weights / "detector.safetensors"),
     }
-    data = Scenes(profile.scenes, "test", n)
+
+
+def _protocols(profile: Profile, networks: dict) -> dict[str, Protocol]:
+    """What the profile's references are to be made from, for each network."""
+    params = {"effnet": networks["effnet"].weights, "scene": networks["scene"].params}
+    data = Scenes(profile.scenes, "test", profile.reference)
+    return {
+        name: Protocol(
+            network=network.protocol, weights=digest(params[name]), images=data.key, n=len(data),
+            side=profile.scenes.size,
+        )
+        for name, network in networks.items()
+    }  # fmt: skip
+
+
+def make_references(profile: Profile) -> dict[str, Reference]:
+    """Look at the profile's number of real scenes and keep their statistics under weights/."""
+    networks = _networks(profile)
+    protocols = _protocols(profile, networks)
+    data = Scenes(profile.scenes, "test", profile.reference)
     looks: dict[str, list[np.ndarray]] = {name: [] for name in networks}
-    for start in tqdm(range(0, n, 256), desc="reference", unit="batch"):
-        images = data.images(range(start, min(start + 256, n)))
+    for start in tqdm(range(0, len(data), 256), desc="reference", unit="batch"):
+        images = data.images(range(start, min(start + 256, len(data))))
         for name, network in networks.items():
             looks[name].append(network(images))
     tensors, references = {}, {}
     for name, parts in looks.items():
         x = np.concatenate(parts).astype(np.float64)
         basis = Gaussian.of(x).principal(COMPONENTS)
-        gaussian = Gaussian.of(x @ basis)
-        references[name] = Reference(gaussian=gaussian, basis=basis, sample=Sample(features=x[:SAMPLE]))
+        gaussian, sample = Gaussian.of(x @ basis), Sample(features=x[:SAMPLE])
+        references[name] = Reference(protocol=protocols[name], gaussian=gaussian, basis=basis, sample=sample)
         tensors |= {
             f"{name}.mean": gaussian.mean, f"{name}.covariance": gaussian.covariance,
             f"{name}.basis": basis.astype(np.float32), f"{name}.sample": x[:SAMPLE].astype(np.float16),
         }  # fmt: skip
-    weights.save(path_of(profile), tensors, {"n": n, "split": "test", "scenes": data.key})
+    path = path_of(profile)
+    cards_of(path).unlink(missing_ok=True)  # a kill between the two leaves statistics that are refused
+    weights.save(path, tensors, {})
+    cards = {name: asdict(card) for name, card in protocols.items()}
+    write_atomic(cards_of(path), (json.dumps(cards, indent=1) + "\n").encode())
     return references
 
 
 def load(profile: Profile) -> Judges:
-    """The judges with the profile's shipped references. Raises: ValueError for a broken file."""
-    path = path_of(profile)
-    tensors, n = weights.load(path), weights.metadata(path)["n"]
-    references = {
-        name: Reference(
-            gaussian=Gaussian(n=n, mean=tensors[f"{name}.mean"], covariance=tensors[f"{name}.covariance"]),
+    """The judges with the profile's shipped references.
+
+    Raises: ValueError for a broken file, and for references of other pictures, networks or counts.
+    """
+    path, networks = path_of(profile), _networks(profile)
+    tensors = weights.load(path)
+    made = json.loads(cards_of(path).read_text()) if cards_of(path).is_file() else {}
+    references = {}
+    for name, protocol in _protocols(profile, networks).items():
+        protocol.require(made.get(name), f"{path}: {name}")
+        references[name] = Reference(
+            protocol=protocol,
+            gaussian=Gaussian(n=protocol.n, mean=tensors[f"{name}.mean"], covariance=tensors[f"{name}.covariance"]),
             basis=tensors[f"{name}.basis"].astype(np.float64),
             sample=Sample(features=tensors[f"{name}.sample"].astype(np.float64)),
         )
-        for name in ("effnet", "scene")
-    }
-    return Judges(
-        profile=profile,
-        effnet=efficientnet.load(),
-        scene=scene_network.load(path.with_name("detector.safetensors")),
-        references=references,
-    )
+    return Judges(profile=profile, effnet=networks["effnet"], scene=networks["scene"], references=references)

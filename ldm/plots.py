@@ -196,7 +196,7 @@ def budget_explorer(
     the best one within the budget (`ldm.frontier`; paired where the pictures' `influences` are given), so that nobody reads noise as
     a verdict.
     """
-    title, better = metric_of(metric)
+    title, better, _ = metric_of(metric)
     rows = best(pick(rows, metric), ["c", "steps"]).sort_values("cost")
     data = columns(rows)
     low, high = np.log10(rows["cost"].min()), np.log10(rows["cost"].max())

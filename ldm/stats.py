@@ -1,75 +1,18 @@
-"""From estimates to statements: bootstrap, seeds, scaling fits, optima.
+"""From estimates to statements: training seeds combined, and a power law through points.
 
-Everything takes and returns `ldm.metrics.Estimate`s, lower is better throughout (negate scores of
-the other kind), and whatever is random takes a seed.
+Everything takes and returns `ldm.metrics.Estimate`s.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import scipy.stats
 
-from ldm.metrics import Estimate, Z
-
-
-def bootstrap(
-    *samples: np.ndarray,
-    statistic: Callable[..., float] = np.mean,
-    draws: int = 2000,
-    seed: int = 0,
-) -> Estimate:
-    """Statistic of one or more samples (n, ...) with a BCa interval (Efron 1987) by SciPy.
-
-    Several samples are resampled together, row by row (paired). For statistics that repeated rows
-    do not bias: means, medians, accuracies; not for Frechet distances (see `ldm.metrics`).
-    """
-    if len({len(sample) for sample in samples}) != 1 or len(samples[0]) < 2:
-        raise ValueError(
-            f"bootstrap got samples of {[len(sample) for sample in samples]} rows, expected the "
-            "same number, 2 or more, in each."
-        )
-    index = np.arange(len(samples[0]))
-
-    def resampled(rows: np.ndarray) -> float:
-        return statistic(*(sample[rows] for sample in samples))
-
-    value = float(resampled(index))
-    with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
-        warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)
-        result = scipy.stats.bootstrap(
-            (index,), resampled, n_resamples=draws, vectorized=False, method="BCa",
-            rng=np.random.default_rng(seed),
-        )
-    lo, hi = result.confidence_interval
-    if not np.isfinite([lo, hi]).all():  # no correction where leaving one row out changes nothing
-        lo, hi = np.quantile(result.bootstrap_distribution, [0.025, 0.975])
-    return Estimate(value, float(lo), float(hi), len(index))
-
-
-def paired(
-    a: np.ndarray,
-    b: np.ndarray,
-    statistic: Callable[[np.ndarray], float] = np.mean,
-    *,
-    draws: int = 2000,
-    seed: int = 0,
-) -> Estimate:
-    """Statistic of a minus that of b, resampling row i of both together."""
-
-    def difference(a: np.ndarray, b: np.ndarray) -> float:
-        return statistic(a) - statistic(b)
-
-    return bootstrap(
-        np.asarray(a), np.asarray(b), statistic=difference, draws=draws, seed=seed
-    )
-
-
-# --- Seeds --------------------------------------------------------------------------------------
+from ldm.metrics import Estimate, Measured
 
 
 class Spread(NamedTuple):
@@ -93,28 +36,40 @@ def seed_spread(groups: Sequence[Sequence[Estimate]]) -> Spread:
 
 
 def combine(estimates: Sequence[Estimate], spread: Spread | None = None) -> Estimate:
-    """Mean over training seeds; its interval is about *training again*, not only drawing again.
+    """Mean over k training seeds; its interval is about *training again*, not only drawing again.
 
-    Half its width is the hypotenuse of t sd / sqrt(k), from the values' own scatter (or `spread`,
-    from `seed_spread`), and of the images' half width: seeds scored on the same captions and noise
-    share that part of the error, so k of them do not average it away. Where they share nothing the
-    interval is wider than it need be. One seed without a `spread` keeps its interval, which then
-    leaves the seeds out.
+    The seeds' scatter (their own, or `spread` from `seed_spread`) holds all that differs between them: the
+    training, and each one's own luck with the images. What it cannot hold is the luck that they share, being
+    scored on the same captions and noise:
+
+        variance of the mean  =  sd^2 / k + c,    c = mean covariance of two seeds' errors over the images
+
+    with Student's quantile at Satterthwaite's (1946) degrees of freedom, as only sd is uncertain. c comes
+    from the influences of `Measured` estimates; of plain ones it is taken to be the whole variance over
+    images, its upper bound. Simulated intervals of 3 and 5 seeds hold the truth 93 to 95 times in 100, those
+    of two seeds 90 to 95. One seed without a `spread` keeps its interval, which then leaves the seeds out.
     """
     if not estimates:
         raise ValueError("combine got no estimates; give it one for each seed.")
     k, n = len(estimates), sum(e.n for e in estimates)
-    value = float(np.mean([e.value for e in estimates]))
     if k == 1 and spread is None:
         return estimates[0]
     sd, dof = spread or seed_spread([estimates])
-    seeds = scipy.stats.t.ppf(0.975, dof) * sd / np.sqrt(k)
-    images = Z * np.sqrt(np.mean([e.se**2 for e in estimates]))
-    half = float(np.hypot(seeds, images))
-    return Estimate(value, value - half, value + half, n)
+    between, shared = sd**2 / k, _shared_variance(estimates)
+    dof = dof * ((between + shared) / between) ** 2 if between else np.inf
+    half = scipy.stats.t.ppf(0.975, dof) * np.sqrt(between + shared)
+    value = float(np.mean([e.value for e in estimates]))
+    return Estimate(value, float(value - half), float(value + half), n)
 
 
-# --- Scaling fit --------------------------------------------------------------------------------
+def _shared_variance(estimates: Sequence[Estimate]) -> float:
+    k, alone = len(estimates), float(np.mean([e.se**2 for e in estimates]))
+    parts = [tuple(map(len, e.influences)) if isinstance(e, Measured) else None for e in estimates]
+    if k == 1 or None in parts or len(set(parts)) > 1:
+        return alone
+    together = zip(*(e.influences for e in estimates), strict=True)
+    of_mean = Measured.by(0, *(np.mean(part, axis=0) for part in together)).se ** 2
+    return max(0.0, (of_mean - alone / k) * k / (k - 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,42 +125,3 @@ def power_law(x: Sequence[float], estimates: Sequence[Estimate], *, floor: float
         covariance=covariance,
         quantile=float(quantile),
     )
-
-
-# --- Optimum ------------------------------------------------------------------------------------
-
-
-class Optimum(NamedTuple):
-    """The setting of the lowest value, and those that cannot be told from it (it among them)."""
-
-    setting: Hashable
-    estimate: Estimate
-    ties: tuple
-
-
-def optimum(
-    settings: Sequence[Hashable],
-    estimates: Sequence[Estimate],
-    difference: Callable[[int, int], Estimate] | None = None,
-) -> Optimum:
-    """For instance over guidance values: which is best, and which might be as good?
-
-    A setting ties with the best one if the 95 % interval of their difference holds 0: of
-    `difference(i, best)` if given (a paired one is sharper), else from the two intervals as if they
-    were independent.
-    """
-    if not settings or len(settings) != len(estimates):
-        raise ValueError(
-            f"optimum got {len(settings)} settings and {len(estimates)} estimates, expected as "
-            "many of both, at least one."
-        )
-    best = int(np.argmin([e.value for e in estimates]))
-
-    def worse(i: int) -> bool:
-        if difference is not None:
-            return difference(i, best).lo > 0
-        gap = estimates[i].value - estimates[best].value
-        return Estimate.of(gap, np.hypot(estimates[i].se, estimates[best].se), 0).lo > 0
-
-    ties = tuple(s for i, s in enumerate(settings) if i == best or not worse(i))
-    return Optimum(settings[best], estimates[best], ties)

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.stats import kendalltau
 
 from ldm.frontier import Influences, crossover, worlds
-from ldm.judges import metric_of
+from ldm.judges import comparable, metric_of
 from ldm.metrics import Estimate
 
 
@@ -39,10 +39,11 @@ class Verdict:
 
 
 def loss_of(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Rows of one metric with `value`, `lo`, `hi` turned so that lower is better, and `size` = c."""
+    """Rows of one metric, of one protocol, `value`, `lo`, `hi` turned so that lower is better, and `size` = c."""
     rows = rows[rows["metric"] == metric].copy()
     if rows.empty:
         raise ValueError(f"no row holds the metric {metric!r}: run the cells that measure it.")
+    comparable(rows, metric)
     if metric_of(metric).better == "higher":
         rows["value"], rows["lo"], rows["hi"] = -rows["value"], -rows["hi"], -rows["lo"]
     return rows.assign(size=rows["c"].astype(int))

@@ -1,4 +1,4 @@
-"""Made-up rows for tests of charts and of the book: shaped like the study's, true of nothing."""
+"""Made-up features, and rows for tests of charts and of the book: shaped like the study's, true of nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ import numpy as np
 import pandas as pd
 
 WIDTHS = {8: (0.55e6, 0.02), 16: (2.13e6, 0.07), 24: (4.76e6, 0.15), 32: (8.45e6, 0.26)}
+
+
+def features(n: int, d: int, seed: int, *, shift: float = 0, scale: float = 1) -> np.ndarray:
+    """Correlated, skewed and not negative, as pooled features are: float64 (n, d)."""
+    mix = np.random.default_rng(d).normal(size=(d, d)) / np.sqrt(d)
+    x = np.random.default_rng(seed).normal(size=(n, d)) / np.sqrt(1 + np.arange(d))
+    return np.abs(shift + scale * x @ mix)
 
 
 def _row(c: int, **columns: object) -> dict[str, object]:

@@ -23,8 +23,9 @@ def sampling(value, metric: str = "kid_effnet", se: float = 0.5, n: int = 256, s
                 measured, key = value(c, steps, guidance) + pictures.mean(), f"{c}-{steps}-{guidance}"
                 influences[key] = pictures
                 rows.append({
-                    "key": key, "metric": metric, "c": c, "steps": steps, "guidance": guidance, "cost": cost * steps,
-                    "images_seen": 1000, "value": measured, "lo": measured - 1.96 * se, "hi": measured + 1.96 * se, "n": n,
+                    "key": key, "metric": metric, "protocol": "synthetic", "c": c, "steps": steps, "guidance": guidance,
+                    "cost": cost * steps, "images_seen": 1000, "value": measured, "lo": measured - 1.96 * se,
+                    "hi": measured + 1.96 * se, "n": n,
                 })  # fmt: skip
     return pd.DataFrame(rows), influences
 
@@ -59,8 +60,8 @@ def training(order):
         for images in (1_000, 3_000, 9_000, 27_000):
             value = order(cost * images)
             rows.append({
-                "key": f"{c}-{images}", "metric": "kid_effnet", "c": c, "steps": 50, "guidance": 2.0, "cost": 50 * cost,
-                "images_seen": images, "value": value, "lo": value - 0.01, "hi": value + 0.01, "n": 256,
+                "key": f"{c}-{images}", "metric": "kid_effnet", "protocol": "synthetic", "c": c, "steps": 50,
+                "guidance": 2.0, "cost": 50 * cost, "images_seen": images, "value": value, "lo": value - 0.01, "hi": value + 0.01, "n": 256,
             })  # fmt: skip
     return pd.DataFrame(rows)
 

@@ -1,0 +1,190 @@
+"""Frechet distance: between Gaussians with the features' means and covariances.
+
+    FD = |m - m_r|^2 + tr S + tr S_r - 2 tr (S S_r)^(1/2)                     (Heusel et al. 2017, eq. 6)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg import eigh
+
+from ldm.metrics.estimate import Measured
+from ldm.metrics.features import checked, same_width
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Gaussian:
+    """Sufficient statistics of features in float64: n, mean (d,), covariance (d, d; n - 1).
+
+    `a + b` are the statistics of both samples together (Chan, Golub & LeVeque 1979), so a stream
+    needs no more memory than its largest part.
+    """
+
+    n: int
+    mean: np.ndarray
+    covariance: np.ndarray
+
+    @classmethod
+    def of(cls, features: np.ndarray) -> Gaussian:
+        """From features (n, d), n >= 2."""
+        x = checked(features)
+        return cls(n=len(x), mean=x.mean(0), covariance=np.atleast_2d(np.cov(x, rowvar=False)))
+
+    @classmethod
+    def stream(cls, parts: Iterable[np.ndarray]) -> Gaussian:
+        """From an iterable of features (b, d), together n >= 2; needs the memory of two parts and of d x d."""
+        total = None
+        for part in parts:
+            x = checked(part, least=1)
+            y = x - x.mean(0)
+            new = cls(n=len(x), mean=x.mean(0), covariance=y.T @ y / max(len(x) - 1, 1))
+            total = new if total is None else total + new
+        if total is None or total.n < 2:
+            raise ValueError("Gaussian.stream got no features, or those of one image; give it two or more.")
+        return total
+
+    def __add__(self, other: Gaussian) -> Gaussian:
+        n, gap = self.n + other.n, other.mean - self.mean
+        scatter = (self.n - 1) * self.covariance + (other.n - 1) * other.covariance
+        scatter += np.outer(gap, gap) * (self.n * other.n / n)
+        return Gaussian(
+            n=n, mean=self.mean + gap * (other.n / n), covariance=scatter / (n - 1)
+        )
+
+    @cached_property
+    def _eigen(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues, largest first and none negative, and their vectors in columns."""
+        values, vectors = eigh(self.covariance)
+        return np.maximum(values[::-1], 0), vectors[:, ::-1]
+
+    @cached_property
+    def factor(self) -> np.ndarray:
+        """A (d, d) with A A^T = covariance, by a symmetric eigendecomposition."""
+        values, vectors = self._eigen
+        return vectors * np.sqrt(values)
+
+    def principal(self, components: int) -> np.ndarray:
+        """The first principal directions (d, components), orthonormal."""
+        if not 1 <= components <= len(self.mean):
+            raise ValueError(
+                f"components is {components}, expected 1 to {len(self.mean)}, the features' width."
+            )
+        return self._eigen[1][:, :components]
+
+    def project(self, basis: np.ndarray) -> Gaussian:
+        """The statistics of features @ basis."""
+        return Gaussian(
+            n=self.n, mean=self.mean @ basis, covariance=basis.T @ self.covariance @ basis
+        )
+
+
+def frechet(fake: np.ndarray, real: Gaussian, *, components: int | None = None) -> Measured:
+    """Frechet distance of features (n, d) to the reference; not below 0, and 0 only for equal Gaussians.
+
+    Biased upwards by about 1/n, and the bias depends on the generator: compare at equal n, and where n is
+    not several times the dimension d (it is 1280 for EfficientNet) prefer `components`, the distance within
+    the reference's first principal directions (name it in the protocol), or `kid`. The reference counts as
+    exact. The interval holds what n images give on average; where the generator *is* the reference its
+    influences vanish as a kernel distance's do, and it is wider than need be.
+    """
+    x, real = _projected(fake, real, components)
+    return Measured.by(*_frechet(x, real))
+
+
+def frechet_between(a: Gaussian, b: Gaussian) -> float:
+    """Frechet distance of two Gaussians, a number without an interval, as other tools give it.
+
+    For streams that are too long to keep (`Gaussian.stream`), and four times as fast as by a matrix square
+    root (`benchmarks/metrics.py`): with A A' = S_a, the eigenvalues of A' S_b A are those of S_a S_b, and
+    A' S_b A is symmetric.
+    """
+    if a.mean.shape != b.mean.shape:
+        raise ValueError(f"the Gaussians are {len(a.mean)}-d and {len(b.mean)}-d; a distance needs as many of both.")
+    try:
+        factor = np.linalg.cholesky(a.covariance)
+    except np.linalg.LinAlgError:  # fewer images than dimensions, or a feature that is always 0
+        factor = a.factor
+    roots = np.sqrt(np.maximum(np.linalg.eigvalsh(factor.T @ b.covariance @ factor), 0))
+    gap = a.mean - b.mean
+    return float(gap @ gap + np.trace(a.covariance) + np.trace(b.covariance) - 2 * roots.sum())
+
+
+def frechet_inf(
+    fake: np.ndarray,
+    real: Gaussian,
+    *,
+    components: int | None = None,
+    parts: tuple[int, ...] = (1, 2, 4),
+    seed: int = 0,
+) -> Measured:
+    """The Frechet distance that infinitely many images would give (Chong & Forsyth 2020).
+
+    The distance is averaged over 1, 2 and 4 disjoint parts of the sample, and a straight line
+    through the three against 1/n is read at 1/n = 0. That the bias is a line in 1/n needs parts of
+    several times the dimension: use `components`. May be negative, as an unbiased score must.
+    """
+    x, real = _projected(fake, real, components)
+    smallest = len(x) // max(parts)
+    if len(set(parts)) < 2 or min(parts) < 1 or smallest < 2:
+        raise ValueError(
+            f"parts is {parts} for {len(x)} images, expected two or more different counts that "
+            "leave at least 2 images a part; give fewer parts or more images."
+        )
+    order = np.random.default_rng(seed).permutation(len(x))
+    values, influences = [], np.empty((len(parts), len(x)))
+    for level, count in enumerate(parts):
+        blocks = np.array_split(order, count)
+        scores = [_frechet(x[block], real) for block in blocks]
+        values.append(np.mean([value for value, _ in scores]))
+        for block, (_, influence) in zip(blocks, scores, strict=True):
+            influences[level, block] = influence * (len(x) / (count * len(block)))
+    # Least squares of value = a + b / n is linear in the values: a = weights @ values.
+    line = np.stack([np.ones(len(parts)), np.array(parts) / len(x)], axis=1)
+    weights = np.linalg.pinv(line)[0]
+    return Measured.by(weights @ values, weights @ influences)
+
+
+def _frechet(x: np.ndarray, real: Gaussian) -> tuple[float, np.ndarray]:
+    """The distance and each image's influence on it, n of them with mean 0.
+
+    With d = m - m_r, y = x - m and T the optimal map from N(0, S) to N(0, S_r), the gradient is
+    2 d by the mean and I - T by the covariance (Dowson & Landau 1982; T S T = S_r), so
+
+        influence(x) = 2 d . y + n / (n - 1) y' (I - T) y - its mean.
+
+    T itself is never formed. With A A' = S_r, Z = Y A / sqrt(n - 1) = U s V' (singular values),
+    tr (S S_r)^(1/2) is the sum of s, and y_i' T y_i = (n - 1) sum_k U_ik^2 s_k. Only the smaller
+    of Z Z' (n, n) and Z' Z (d, d) is decomposed. A sample smaller than d has a singular S; the
+    formula stays exact, as images move the estimate only within their own span.
+    """
+    n, d = x.shape
+    gap = x.mean(0) - real.mean
+    y = x - x.mean(0)
+    z = y @ real.factor / np.sqrt(n - 1)
+    if n <= d:
+        squares, u = eigh(z @ z.T)
+        s = np.sqrt(np.maximum(squares, 0))
+        transport = np.square(u) @ s
+    else:
+        squares, v = eigh(z.T @ z)
+        s = np.sqrt(np.maximum(squares, 0))
+        # U s = Z V, so U^2 s = (Z V)^2 / s; a direction with s = 0 moves nothing.
+        inverse = np.divide(1, s, out=np.zeros_like(s), where=s > s.max() * 1e-7)
+        transport = np.square(z @ v) @ inverse
+    lengths = np.square(y).sum(1)
+    value = gap @ gap + lengths.sum() / (n - 1) + np.trace(real.covariance) - 2 * s.sum()
+    influence = 2 * (y @ gap) + n * (lengths / (n - 1) - transport)
+    return float(value), influence - influence.mean()
+
+
+def _projected(features: np.ndarray, real: Gaussian, components: int | None) -> tuple[np.ndarray, Gaussian]:
+    x = checked(features)
+    same_width(x, len(real.mean))
+    if components is None:
+        return x, real
+    basis = real.principal(components)
+    return x @ basis, real.project(basis)

@@ -1,0 +1,116 @@
+"""Numbers of different protocols do not meet: not in a reference, not on an axis, not in a verdict."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from ldm import charts, judges, verdicts
+from ldm import protocol as protocols
+from ldm.profiles import LAPTOP, ROOT
+from ldm.protocol import Protocol
+from ldm.results import Store
+from tests import synthetic
+
+CARD = Protocol(
+    network="a network, 8-d, 32 px", weights="0a1b2c3d", images="07db1ec77f2969a2", n=2000, side=32, how="cubic kernel",
+)  # fmt: skip
+OTHERS = dict(network="another", weights="ffffffff", images="0", n=1999, side=64, dtype="float16", how="its square")
+
+
+def test_a_card_is_a_line_a_fingerprint_and_a_column():
+    assert CARD.line == "a network, 8-d, 32 px; cubic kernel, 2000 real scenes"
+    assert CARD.fingerprint == replace(CARD).fingerprint and len(CARD.fingerprint) == 16
+    table = protocols.table({"kid": CARD, "fd": replace(CARD, how="principal directions")})
+    assert list(table.columns) == ["kid", "fd"]
+    assert table.loc["n", "kid"] == "2000" and table.loc["fingerprint", "kid"] == CARD.fingerprint
+
+
+@pytest.mark.parametrize("field", OTHERS)
+def test_any_other_field_is_another_protocol_and_refused_with_both_fingerprints(field):
+    other = replace(CARD, **{field: OTHERS[field]})
+    CARD.require(asdict(CARD), "the file")
+    with pytest.raises(ValueError, match=f"^the file .*{field} is {OTHERS[field]!r}, not") as error:
+        CARD.require(asdict(other), "the file")
+    assert CARD.fingerprint in str(error.value) and other.fingerprint in str(error.value)
+
+
+@pytest.mark.parametrize("found", [None, {}, {"network": "a"}, asdict(CARD) | {"more": 1}])
+def test_what_has_no_card_is_refused(found):
+    with pytest.raises(ValueError, match="the file does not say what it was made from"):
+        CARD.require(found, "the file")
+
+
+def test_the_recorded_rows_are_of_the_judges_own_protocols():
+    rows = Store(ROOT).rows(only="recorded", profile="laptop", study="sampling")
+    cards = judges.load(LAPTOP).protocols
+    for name, card in cards.items():
+        assert set(rows[rows["metric"] == name]["protocol"]) == {f"{card.line}; val captions"}
+    assert len({card.fingerprint for card in cards.values()}) == 4
+
+
+@pytest.fixture
+def few(tmp_path, monkeypatch):
+    """A profile of 70 real scenes, whose reference lies in a folder of its own."""
+    monkeypatch.setattr(judges, "path_of", lambda profile: tmp_path / "reference.safetensors")
+    profile = replace(LAPTOP, reference=70)
+    return profile, judges.make_references(profile)
+
+
+def test_references_come_back_as_they_were_made_and_others_are_refused(few):
+    profile, made = few
+    loaded = judges.load(profile).references
+    for name, reference in made.items():
+        assert loaded[name].protocol == reference.protocol and reference.protocol.n == 70
+        np.testing.assert_array_equal(loaded[name].gaussian.covariance, reference.gaussian.covariance)
+    path = judges.path_of(profile)
+    with pytest.raises(ValueError, match="its n is 70, not 20000; make it again"):
+        judges.load(LAPTOP)
+    for name, field, value in (("effnet", "weights", "ffffffff"), ("scene", "network", "larger"), ("scene", "images", "0")):
+        wrong = json.loads(judges.cards_of(path).read_text())
+        wrong[name] |= {field: value}
+        broken = path.with_name("wrong.safetensors")
+        broken.write_bytes(path.read_bytes())
+        judges.cards_of(broken).write_text(json.dumps(wrong))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(judges, "path_of", lambda profile, broken=broken: broken)
+            with pytest.raises(ValueError, match=f"{name} was made under protocol .*{field} is '{value}'") as error:
+                judges.load(profile)
+        assert made[name].protocol.fingerprint in str(error.value)
+
+
+ASKED = {
+    "a chart": charts.pick,
+    "a verdict": verdicts.f3,
+    "takeovers": verdicts.takeovers,
+    "enough steps": verdicts.enough_steps,
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("metric", ["kid_effnet", "fd_effnet"])
+def test_values_of_two_protocols_meet_nowhere(asked, metric):
+    rows = synthetic.sampling_rows()
+    rows["metric"] = rows["metric"].replace("kid_effnet", metric)
+    ASKED[asked](rows, metric)
+    rows.loc[rows.index[rows["metric"] == metric][0], "protocol"] = "another"
+    with pytest.raises(ValueError, match=r"rows mix protocol = \['another', 'synthetic'\]"):
+        ASKED[asked](rows, metric)
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_frechet_distances_of_two_sample_sizes_do_not_meet_and_kernel_distances_may(asked):
+    rows = synthetic.sampling_rows()
+    rows.loc[rows.index[rows["metric"] == "kid_effnet"][0], "n"] = 500
+    ASKED[asked](rows, "kid_effnet")
+    rows["metric"] = rows["metric"].replace("kid_effnet", "fd_effnet")
+    with pytest.raises(ValueError, match=r"rows mix n = \[500, 2000\]"):
+        ASKED[asked](rows, "fd_effnet")
+
+
+def test_a_column_that_is_missing_is_named():
+    with pytest.raises(ValueError, match=r"rows lack the columns \['protocol'\]"):
+        charts.pick(synthetic.sampling_rows().drop(columns="protocol"), "kid_effnet")
