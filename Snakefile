@@ -15,6 +15,8 @@ AFTER = {
     "02_family": [],
     "03_pretraining": ["01_data"],
     "04_sampling": ["03_pretraining"],
+    "05_samplers": ["04_sampling"],
+    "12_verdicts": ["05_samplers"],
     "00_answer": ["03_pretraining", "04_sampling"],
     "a2_speed": [],
 }

@@ -105,6 +105,63 @@ def f3(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     )  # fmt: skip
 
 
+def f4(
+    rows: pd.DataFrame, metric: str, sampler: str, influences: Influences | None = None, *, usual: str = "ddim"
+) -> Verdict:
+    """F4: another sampler does not change how quality depends on size and steps (section 3.4, Fig. 11).
+
+    The effect is Kendall's rank correlation between the two samplers over all sizes and step counts that both
+    have, each at its best guidance. Holds where its interval lies above 1/2, fails where it lies below.
+    """
+    both = _paired(rows, metric, usual, sampler)
+    values, n = both["value"].to_numpy(float), len(both) // 2
+    if n < 4:
+        raise ValueError(
+            f"F4 needs 4 or more pairs of size and steps by both {usual} and {sampler}, not {n}; run more cells."
+        )
+    draws = [kendalltau(world[:n], world[n:]).statistic for world in worlds(both, influences).T[:500]]
+    effect = Estimate(
+        float(kendalltau(values[:n], values[n:]).statistic), *map(float, np.quantile(draws, [0.025, 0.975])),
+        int(both["n"].min()),
+    )  # fmt: skip
+    answer = "holds" if effect.lo > 0.5 else "fails" if effect.hi < 0.5 else "undecided"
+    return Verdict(
+        finding="F4", answer=answer, metric=metric, effect=effect,
+        meaning=f"rank correlation of quality by {sampler} with that by {usual}",
+        asked=f"{n} pairs of size and steps",
+    )  # fmt: skip
+
+
+def _paired(rows: pd.DataFrame, metric: str, one: str, other: str) -> pd.DataFrame:
+    """What both samplers have, each at its best guidance: all rows of the one, then those of the other in that order."""
+    rows = loss_of(rows, metric)
+    rows = rows.loc[rows.groupby(["sampler", "size", "steps"])["value"].idxmin()]
+    a, b = (rows[rows["sampler"] == name].set_index(["size", "steps"]) for name in (one, other))
+    shared = a.index.intersection(b.index)
+    return pd.concat([a.loc[shared], b.loc[shared]]).reset_index()
+
+
+def beside(rows: pd.DataFrame, metric: str, usual: str, influences: Influences | None = None) -> pd.DataFrame:
+    """Each sampler less the usual one, in the metric's own unit: a row a size and sampler, a column a step count.
+
+    A star marks a difference whose 95 % interval, paired where the influences are given, excludes 0. Each is
+    taken at its best guidance, which flatters both alike.
+    """
+    sign = 1 if metric_of(metric).better == "lower" else -1
+    found = []
+    for other in [name for name in rows["sampler"].unique() if name != usual]:
+        both = _paired(rows, metric, usual, other)
+        n, drawn = len(both) // 2, worlds(both, influences)
+        gaps, errors = np.diff(both["value"].to_numpy(float).reshape(2, n), axis=0)[0], (drawn[n:] - drawn[:n]).std(1)
+        for (_, row), gap, error in zip(both[:n].iterrows(), sign * gaps, errors, strict=True):
+            e = Estimate.of(gap, error, int(row["n"]))
+            text = f"{e.value:+.3g} [{e.lo:.3g}, {e.hi:.3g}]" + ("" if e.lo <= 0 <= e.hi else " *")
+            found.append({"sampler": other, "c": row["size"], "steps": f"{row['steps']} steps", "gap": text})
+    return pd.DataFrame(found).pivot_table(
+        index=["sampler", "c"], columns="steps", values="gap", aggfunc="first", sort=False
+    ).reset_index()  # fmt: skip
+
+
 def takeovers(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> pd.DataFrame:
     """The budget at which each size is overtaken by the next larger one, with its interval and chance."""
     rows = loss_of(rows, metric)

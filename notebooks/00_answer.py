@@ -26,19 +26,19 @@ metric = "kid_effnet"  # a name in ldm.judges.METRICS
 import pandas as pd
 from IPython.display import Markdown
 
-from ldm import charts, frontier, judges, plots
+from ldm import charts, explorer, frontier, judges
 from ldm.notebook import ROOT, record
 from ldm.profiles import profile as named
 from ldm.results import Store
 
 store = Store(ROOT)
-rows = store.rows(study="sampling", profile=profile, metric=metric, images_seen=named(profile).length)
-setting = ["c", "steps", "guidance", "sampler", "seed"]  # run twice: the larger n counts
+rows = store.rows(study="sampling", profile=profile, metric=metric, sampler="ddim", images_seen=named(profile).length)
+setting = ["c", "steps", "guidance", "seed"]  # run twice: the larger n counts
 rows = rows.sort_values("n", kind="stable").drop_duplicates(setting, keep="last")
 influences = store.influences(rows, metric)
 
 # %% tags=["remove-input"]
-plots.budget_explorer(rows, metric, influences)
+explorer.budget_explorer(rows, metric, influences)
 
 # %% [markdown]
 # Above, every size at its best guidance, from few steps (left) to many (right). Below, the best
@@ -69,7 +69,7 @@ Markdown(
     + "\n".join(
         f"| {row.budget} | {row.size} | {row.setting} | {sign * row.value:.3g} "
         f"[{min(sign * row.lo, sign * row.hi):.3g}, {max(sign * row.lo, sign * row.hi):.3g}] "
-        f"| {plots.in_words(row.chance)} |"
+        f"| {explorer.in_words(row.chance)} |"
         for row in answer.itertuples()
     )
 )

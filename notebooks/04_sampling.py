@@ -32,7 +32,7 @@ recompute = -1          # recorded cells to run again and compare; -1: the profi
 import numpy as np
 from IPython.display import Markdown
 
-from ldm import charts, live, plots, study, verdicts
+from ldm import charts, explorer, live, plots, study, verdicts
 from ldm.notebook import ROOT, record
 from ldm.pictures import picture_grid
 from ldm.profiles import profile as named
@@ -108,7 +108,7 @@ picture_grid(
 # ## The winner at each budget
 
 # %% tags=["remove-input"]
-plots.budget_explorer(rows, metric, store.influences(rows, metric))
+explorer.budget_explorer(rows, metric, store.influences(rows, metric))
 
 # %% [markdown]
 # The budget at which each next size takes over, for good, with its interval; *chance* is how likely it happens

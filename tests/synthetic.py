@@ -63,6 +63,13 @@ def sampling_rows() -> pd.DataFrame:
     return _frame(rows)
 
 
+def samplers_rows() -> pd.DataFrame:
+    """The same grid by two samplers, the second of them worse by a tenth."""
+    rows = sampling_rows()
+    worse = rows.assign(sampler="ddpm", **{name: 1.1 * rows[name] for name in ("value", "lo", "hi")})
+    return pd.concat([rows, worse], ignore_index=True)
+
+
 def pretraining_rows() -> pd.DataFrame:
     """Every training length of every size at one sampler setting."""
     return _frame(

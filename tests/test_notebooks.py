@@ -11,7 +11,7 @@ import pytest
 
 from ldm.notebook import NOTEBOOKS, ROOT, recorded
 
-CHAPTERS = ("01_data", "02_family", "03_pretraining", "04_sampling", "a2_speed")
+CHAPTERS = ("01_data", "02_family", "03_pretraining", "04_sampling", "05_samplers", "12_verdicts", "a2_speed")
 
 
 @pytest.mark.parametrize("name", ["00_answer", *CHAPTERS])
@@ -39,6 +39,9 @@ def test_the_chapters_run_and_record_their_numbers(executed):
     assert numbers["01_data"]["psnr"] > 20
     assert set(numbers["03_pretraining"]["F1"].values()) <= {"holds", "fails", "undecided"}
     assert set(numbers["04_sampling"]["F3"].values()) <= {"holds", "fails", "undecided"}
+    assert set(numbers["05_samplers"]["F4"].values()) <= {"holds", "fails", "undecided"}
+    assert set(numbers["12_verdicts"]["verdicts"]) == {"F1", "F3", "F4"}
+    assert numbers["12_verdicts"]["verdicts"]["F3"] == list(numbers["04_sampling"]["F3"].values())
 
 
 def test_run_again_the_recorded_numbers_are_the_same(executed):

@@ -12,7 +12,9 @@ import pytest
 import vl_convert
 from PIL import Image
 
-from ldm import charts, cost, loss_chart, pictures, plots
+from ldm import charts, cost, explorer, loss_chart, pictures, plots, speed
+from ldm.notebook import ROOT
+from ldm.results import Store
 from tests import synthetic
 
 KID = "kid_effnet"
@@ -22,10 +24,12 @@ FIGURES = {
     "guidance_curves": lambda: plots.guidance_curves(synthetic.sampling_rows(), KID),
     "optimum_guidance": lambda: plots.optimum_guidance(synthetic.sampling_rows(), KID),
     "quality_vs_cost": lambda: plots.quality_vs_cost(synthetic.sampling_rows(), "alignment"),
-    "budget_explorer": lambda: plots.budget_explorer(synthetic.sampling_rows(), KID),
-    "budget_explorer_up": lambda: plots.budget_explorer(synthetic.sampling_rows(), "alignment"),
+    "budget_explorer": lambda: explorer.budget_explorer(synthetic.sampling_rows(), KID),
+    "budget_explorer_up": lambda: explorer.budget_explorer(synthetic.sampling_rows(), "alignment"),
     "loss_curve": lambda: loss_chart.loss_curve(synthetic.history()),
     "table1_chart": lambda: plots.table1_chart(cost.table1()),
+    "quality_by_sampler": lambda: plots.quality_by_sampler(synthetic.samplers_rows(), KID),
+    "speed": lambda: speed.chart(speed.races(Store(ROOT).rows(study="benchmark", only="recorded"))),
 }
 ROWS = {
     plots.quality_vs_compute: synthetic.pretraining_rows,
@@ -33,7 +37,8 @@ ROWS = {
     plots.guidance_curves: synthetic.sampling_rows,
     plots.optimum_guidance: synthetic.sampling_rows,
     plots.quality_vs_cost: synthetic.sampling_rows,
-    plots.budget_explorer: synthetic.sampling_rows,
+    plots.quality_by_sampler: synthetic.samplers_rows,
+    explorer.budget_explorer: synthetic.sampling_rows,
 }
 
 
@@ -127,7 +132,7 @@ def test_the_frontier_never_gets_worse_with_more_budget():
 @pytest.mark.parametrize("metric", [KID, "alignment"])
 def test_chances_sum_to_one_and_favour_the_winner(metric):
     rows = charts.best(charts.pick(synthetic.sampling_rows(), metric), ["c", "steps"])
-    chances = plots._chances(rows.sort_values("cost"))
+    chances = explorer._chances(rows.sort_values("cost"))
     share = chances["label"].str.extract(r"(\d+)%")[0].astype(float).fillna(0)
     for _, group in share.groupby(chances["budget_from"]):
         assert 97 <= group.sum() <= 103

@@ -74,6 +74,31 @@ def test_f1_follows_the_rank_of_training_compute():
     assert "**F1 fails** by kid_effnet" in str(worse)
 
 
+def by_two_samplers(first, second):
+    parts = [sampling(value, seed=seed) for seed, value in enumerate((first, second))]
+    rows = pd.concat([r.assign(sampler=s, key=s + r["key"]) for (r, _), s in zip(parts, ("ddim", "ddpm"), strict=True)])
+    return rows, {s + key: part for (_, i), s in zip(parts, ("ddim", "ddpm"), strict=True) for key, part in i.items()}
+
+
+def test_f4_holds_where_a_sampler_keeps_the_order_and_fails_where_it_turns_it():
+    usual = lambda c, steps, guidance: 100 / steps + 40 / c + guidance
+    rows, influences = by_two_samplers(usual, lambda *setting: 10 + 2 * usual(*setting))
+    assert verdicts.f4(rows, "kid_effnet", "ddpm", influences).answer == "holds"
+    assert verdicts.f4(rows, "kid_effnet", "ddpm").answer == "holds"
+    rows, influences = by_two_samplers(usual, lambda *setting: 200 - usual(*setting))
+    assert verdicts.f4(rows, "kid_effnet", "ddpm", influences).answer == "fails"
+    with pytest.raises(ValueError, match="F4 needs 4 or more pairs of size and steps by both ddim and euler, not 0"):
+        verdicts.f4(rows, "kid_effnet", "euler")
+
+
+def test_a_sampler_beside_another_is_starred_where_it_differs():
+    usual = lambda c, steps, guidance: 50.0
+    rows, influences = by_two_samplers(usual, lambda c, steps, guidance: 50.0 + (20 if steps == 1 else 0))
+    table = verdicts.beside(rows, "kid_effnet", "ddim", influences)
+    assert list(table["sampler"].unique()) == ["ddpm"] and list(table["c"]) == [8, 16, 32]
+    assert table["1 steps"].str.startswith("+2").all() and table["1 steps"].str.endswith("*").all()
+
+
 def test_enough_steps_are_the_fewest_that_cannot_be_told_from_the_best():
     falls = {1: 40.0, 2: 10.0, 4: 9.9, 8: 9.8}
     rows, influences = sampling(lambda c, steps, guidance: falls[steps] + guidance)

@@ -27,13 +27,13 @@ if fail:
     raise ValueError("guidance is -1; it must not be negative, so choose 1 or more.")
 import synthetic
 
-from ldm import charts, loss_chart, pictures, plots  # noqa: F401
+from ldm import charts, explorer, loss_chart, pictures, plots  # noqa: F401
 from ldm.notebook import record
 
 sampling = synthetic.sampling_rows()
 
 # %%
-plots.budget_explorer(sampling, "kid_effnet")
+explorer.budget_explorer(sampling, "kid_effnet")
 
 # %%
 plots.guidance_curves(sampling, "kid_effnet")

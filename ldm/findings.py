@@ -1,0 +1,81 @@
+"""The six findings on one page: every one that this profile's rows can answer, by four metrics that need not agree."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from ldm import study, verdicts
+from ldm.profiles import Profile
+from ldm.results import Store
+from ldm.study import Laboratory
+from ldm.verdicts import Verdict
+
+ASKED = ("kid_effnet", "kid_scene", "alignment", "subject")
+STEPS, GUIDANCE = 50, 2.0  # how every training length is sampled
+SAMPLERS = ("ddim", "ddpm", "dpm++")
+
+
+class Finding(NamedTuple):
+    """What the paper claims, and the chapter that asks it here; None for one that no chapter asks yet."""
+
+    claim: str
+    chapter: str | None
+
+
+FINDINGS = {
+    "F1": Finding("Pretraining quality follows training compute.", "03_pretraining"),
+    "F2": Finding("Finetuned for super-resolution, quality follows the size more than the compute of finetuning.", None),
+    "F3": Finding("At a small sampling budget a smaller model beats the largest.", "04_sampling"),
+    "F4": Finding("The sampler does not change that trend.", "05_samplers"),
+    "F5": Finding("In super-resolution, too, smaller models win at few steps.", None),
+    "F6": Finding("Distillation improves every size and does not change the trend.", None),
+}
+
+
+def few_steps(scale: Profile) -> list[int]:
+    """The step counts at which samplers are compared: the paper's, at most 20 for DPM-Solver++."""
+    return [steps for steps in scale.steps if 4 <= steps <= 20]
+
+
+def samplers_grid(scale: Profile) -> list[study.Evaluation]:
+    """Every sampler at every size, step count and guidance."""
+    return [
+        cell for name in SAMPLERS
+        for cell in study.sampling_grid(scale, scale.family, few_steps(scale), scale.guidance, sampler=name)
+    ]  # fmt: skip
+
+
+def ask(scale: Profile, *, store: Store, lab: Laboratory) -> dict[str, list[Verdict]]:
+    """Every finding that has a chapter, by each metric; cells that nobody has run are run."""
+    pretraining = study.run(
+        study.pretraining_grid(scale, scale.family, (), steps=STEPS, guidance=[GUIDANCE]), store=store, lab=lab
+    )
+    sampling = study.run(study.sampling_grid(scale, scale.family, scale.steps, scale.guidance), store=store, lab=lab)
+    samplers = study.run(samplers_grid(scale), store=store, lab=lab)
+    return {
+        "F1": [verdicts.f1(pretraining, name, store.influences(pretraining, name)) for name in ASKED],
+        "F3": [verdicts.f3(sampling, name, store.influences(sampling, name)) for name in ASKED],
+        "F4": [
+            verdicts.f4(samplers, name, other, store.influences(samplers, name))
+            for other in SAMPLERS[1:] for name in ASKED
+        ],
+    }  # fmt: skip
+
+
+def page(answers: dict[str, list[Verdict]]) -> str:
+    """One row a finding and question, one column a metric, in Markdown."""
+    rows = []
+    for name, finding in FINDINGS.items():
+        where = f"[{name}]({finding.chapter}.ipynb)" if finding.chapter else name
+        found = answers.get(name, [])
+        if not found:
+            rows.append({"finding": where, "the paper": finding.claim, "effect here": "not asked yet"})
+        for start in range(0, len(found), len(ASKED)):
+            group = found[start : start + len(ASKED)]
+            said = {
+                v.metric: f"**{v.answer}** {v.effect.value:.3g} [{v.effect.lo:.3g}, {v.effect.hi:.3g}]" for v in group
+            }
+            rows.append({"finding": where, "the paper": finding.claim, "effect here": group[0].meaning.rstrip(":")} | said)
+    return pd.DataFrame(rows).fillna("").to_markdown(index=False)

@@ -1,0 +1,134 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Samplers: does another one change the trend?
+#
+# **The question.** The chapter before drew every picture with DDIM. Would a stochastic sampler, or one of second
+# order, name another size as the best at a budget?
+#
+# **What the paper saw** (section 3.4, Fig. 11). With few steps DDPM is worse than DDIM and DPM-Solver++ better, at
+# every size; how quality depends on size and cost stays as it was. DPM-Solver++ is asked for at most 20 steps.
+#
+# **What is run here.** The same models, captions and noise; DDPM with respaced steps, DPM-Solver++(2M), both on the
+# trailing grid of DDIM, so that all three visit the same times. A sampler is a table of coefficients
+# (`ldm/solvers.py`), and one compiled loop runs them all.
+
+# %% tags=["parameters"]
+profile = "laptop"      # smoke | laptop | gpu | tpu
+samplers = ["ddim", "ddpm", "dpm++"]  # names in ldm.generate.Sampler; the first is what the others are compared with
+sizes = []              # base filter counts c; none: the profile's family
+steps = []              # none: the profile's, from 4 to 20
+guidance = []           # none: the profile's
+n = 0                   # pictures a point; 0: the profile's number
+metric = "kid_effnet"   # a name in ldm.judges.METRICS
+recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
+
+# %% tags=["remove-cell"]
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+
+from ldm import charts, findings, live, plots, study, verdicts
+from ldm.notebook import ROOT, record
+from ldm.pictures import picture_grid
+from ldm.profiles import profile as named
+from ldm.results import Store
+
+scale = named(profile)
+sizes, guidance, n = sizes or list(scale.family), guidance or list(scale.guidance), n or scale.n
+steps = steps or findings.few_steps(scale)
+cells = [cell for name in samplers for cell in study.sampling_grid(scale, sizes, steps, guidance, n=n, sampler=name)]
+store, lab = Store(ROOT), study.Laboratory(scale)
+
+# %% tags=["remove-cell"]
+rows = study.run(cells, store=store, lab=lab, title="samplers")
+influences = store.influences(rows, metric)
+
+# %% [markdown]
+# ## Quality against sampling cost, by sampler
+#
+# Each size at its best guidance, which is chosen for each sampler anew.
+
+# %% tags=["remove-input"]
+plots.quality_by_sampler(rows, metric)
+
+# %% [markdown]
+# ## Which sampler, at which step count?
+#
+# What each one gives beside the first, with the interval of the difference: all draw the same captions from the
+# same starting noise, and the interval uses that. Below zero is better for a distance.
+
+# %% tags=["remove-input"]
+Markdown(verdicts.beside(rows, metric, samplers[0], influences).to_markdown(index=False))
+
+# %% [markdown]
+# ## Look at them
+#
+# One caption, the largest model at the best guidance of each sampler and step count.
+
+# %% tags=["remove-input"]
+best = charts.best(charts.pick(rows, metric), ["sampler", "c", "steps"]).set_index(["sampler", "c", "steps"])["guidance"]
+strips = {
+    name: live.first_pictures(
+        store, lab, [cell for cell in cells if cell.sampler == name and best[name, cell.c, cell.steps] == cell.guidance],
+        by="steps", pictures=(1,),
+    )
+    for name in samplers
+}
+picture_grid(
+    np.stack([[strips[name][sizes[-1], s] for s in steps] for name in samplers]),
+    samplers, [f"{s} steps" for s in steps], width=112,
+)
+
+# %% [markdown]
+# ## Verdict
+#
+# F4 asks whether two samplers put sizes and step counts in the same order.
+
+# %% tags=["remove-input"]
+asked = ["kid_effnet", "kid_scene", "alignment", "subject"]
+found = [verdicts.f4(rows, name, other, store.influences(rows, name), usual=samplers[0]) for other in samplers[1:] for name in asked]
+table = verdicts.table(found).assign(sampler=[other for other in samplers[1:] for _ in asked])
+Markdown("\n\n".join(str(v) for v in found if v.metric == metric) + "\n\n" + table.to_markdown(index=False))
+
+# %% tags=["remove-cell"]
+# NBVAL_CHECK_OUTPUT
+record("F4", {f"{v.metric} {other}": v.answer for v, other in zip(found, table["sampler"], strict=True)})
+
+# %% [markdown]
+# And F3 by each of them: is a smaller model the better choice at the least budget of the largest?
+
+# %% tags=["remove-input"]
+small = {
+    name: [verdicts.f3(part, m, store.influences(part, m)) for m in asked]
+    for name, part in rows.groupby("sampler", sort=False)
+}
+Markdown(
+    pd.concat([verdicts.table(answers).assign(sampler=name) for name, answers in small.items()]).to_markdown(index=False)
+)
+
+# %% [markdown]
+# ## The record, recomputed
+
+# %% tags=["remove-input"]
+Markdown(live.agreement(cells, recompute, store=store, lab=lab))
+
+# %% [markdown]
+# ## Limits
+#
+# One training run a size. A rank correlation counts neighbours that cannot be told apart as much as distant pairs:
+# where quality no longer depends on the step count, half of those pairs disagree by chance.
+#
+# ## Try it
+#
+# `make notebook N=05_samplers ARGS="-p samplers ddim,heun,euler -p sizes 16,32 -p steps 4,8,16"`. Heun asks the
+# network twice a step, and its cost counts that.
+#
+# **Exercise.** DPM-Solver++ is of second order. Why is its gain over DDIM largest in the middle of the range of
+# steps, and not at the smallest count? (Look at its first and last step in `ldm/solvers.py`.)

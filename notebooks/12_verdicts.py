@@ -1,0 +1,51 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Six findings, six verdicts
+#
+# What the paper claims, and whether it holds here: *holds*, *fails* or *undecided*, by each of four metrics, which
+# need not agree. A verdict is a function of recorded rows (`ldm/verdicts.py`); nothing on this page was decided by
+# eye. The family is small and its pictures are simple: what fails here need not fail at the paper's scale.
+
+# %% tags=["parameters"]
+profile = "laptop"      # smoke | laptop | gpu | tpu: whose rows are asked
+
+# %% tags=["remove-cell"]
+from IPython.display import Markdown
+
+from ldm import findings
+from ldm.notebook import ROOT, record
+from ldm.profiles import profile as named
+from ldm.results import Store
+from ldm.study import Laboratory
+
+scale = named(profile)
+answers = findings.ask(scale, store=Store(ROOT), lab=Laboratory(scale))
+
+# %% tags=["remove-input"]
+Markdown(findings.page(answers))
+
+# %% tags=["remove-cell"]
+# NBVAL_CHECK_OUTPUT
+record("verdicts", {finding: [v.answer for v in found] for finding, found in answers.items()})
+
+# %% [markdown]
+# ## How to read it
+#
+# An effect stands with its 95 % interval over pictures (paired: all models draw the same captions from the same
+# noise), not over training seeds. *Undecided* means that the interval holds both answers: more pictures, or more
+# seeds, would tell. Each chapter shows the curves behind its verdict: [pretraining](03_pretraining.ipynb),
+# [sampling](04_sampling.ipynb), [samplers](05_samplers.ipynb).
+#
+# ## Try it
+#
+# `make notebook N=12_verdicts ARGS="-p profile smoke"` asks the same of the rows of another profile.
+#
+# **Exercise.** For which finding do the four metrics disagree? Look at what each of them sees ([how metrics
+# work](../book/metrics.md)) and say which one you would trust for that question.
