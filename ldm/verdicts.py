@@ -7,7 +7,7 @@ where the pictures' influences are given.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,13 +40,26 @@ class Verdict:
 
 def loss_of(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Rows of one metric, of one protocol, `value`, `lo`, `hi` turned so that lower is better, and `size` = c."""
-    rows = rows[rows["metric"] == metric].copy()
+    rows = rows[rows["metric"] == metric].reset_index(drop=True)
     if rows.empty:
         raise ValueError(f"no row holds the metric {metric!r}: run the cells that measure it.")
     comparable(rows, metric)
     if metric_of(metric).better == "higher":
         rows["value"], rows["lo"], rows["hi"] = -rows["value"], -rows["hi"], -rows["lo"]
     return rows.assign(size=rows["c"].astype(int))
+
+
+def _rank_correlation(
+    a: np.ndarray, b: np.ndarray, drawn: Iterable[tuple[np.ndarray, np.ndarray]], n: int
+) -> Estimate:
+    """Kendall's, with the interval of the worlds.
+
+    Noise lowers a rank correlation, and a world holds it twice: the interval errs towards doubt, and its upper
+    end is the value itself where no world comes up to that.
+    """
+    value = float(kendalltau(a, b).statistic)
+    lo, hi = np.quantile([kendalltau(*world).statistic for world in drawn], [0.025, 0.975])
+    return Estimate(value, float(min(lo, value)), float(max(hi, value)), n)
 
 
 def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> Verdict:
@@ -61,9 +74,8 @@ def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
         raise ValueError(
             f"F1 needs rows at 4 or more amounts of compute, not {len(set(compute))}; run more lengths or sizes."
         )
-    draws = [-kendalltau(compute, world).statistic for world in worlds(rows, influences).T[:500]]
-    value = -kendalltau(compute, rows["value"].to_numpy(float)).statistic
-    effect = Estimate(float(value), *map(float, np.quantile(draws, [0.025, 0.975])), int(rows["n"].min()))
+    losses, drawn = rows["value"].to_numpy(float), worlds(rows, influences).T[:500]
+    effect = _rank_correlation(-compute, losses, ((-compute, world) for world in drawn), int(rows["n"].min()))
     answer = "holds" if effect.lo > 0.5 else "fails" if effect.hi < 0.5 else "undecided"
     return Verdict(
         finding="F1", answer=answer, metric=metric, effect=effect,
@@ -119,11 +131,10 @@ def f4(
         raise ValueError(
             f"F4 needs 4 or more pairs of size and steps by both {usual} and {sampler}, not {n}; run more cells."
         )
-    draws = [kendalltau(world[:n], world[n:]).statistic for world in worlds(both, influences).T[:500]]
-    effect = Estimate(
-        float(kendalltau(values[:n], values[n:]).statistic), *map(float, np.quantile(draws, [0.025, 0.975])),
-        int(both["n"].min()),
-    )  # fmt: skip
+    drawn = worlds(both, influences).T[:500]
+    effect = _rank_correlation(
+        values[:n], values[n:], ((world[:n], world[n:]) for world in drawn), int(both["n"].min())
+    )
     answer = "holds" if effect.lo > 0.5 else "fails" if effect.hi < 0.5 else "undecided"
     return Verdict(
         finding="F4", answer=answer, metric=metric, effect=effect,
@@ -142,24 +153,33 @@ def _paired(rows: pd.DataFrame, metric: str, one: str, other: str) -> pd.DataFra
 
 
 def beside(rows: pd.DataFrame, metric: str, usual: str, influences: Influences | None = None) -> pd.DataFrame:
-    """Each sampler less the usual one, in the metric's own unit: a row a size and sampler, a column a step count.
+    """By how much each sampler is worse than the usual one at every size and step count, in the metric's own unit.
 
-    A star marks a difference whose 95 % interval, paired where the influences are given, excludes 0. Each is
-    taken at its best guidance, which flatters both alike.
+    Columns `sampler`, `c`, `steps`, `worse`, `lo`, `hi`, `n`; negative: better. The interval is paired where the
+    influences are given. Both are taken at their best guidance, which flatters them alike.
     """
-    sign = 1 if metric_of(metric).better == "lower" else -1
     found = []
     for other in [name for name in rows["sampler"].unique() if name != usual]:
         both = _paired(rows, metric, usual, other)
         n, drawn = len(both) // 2, worlds(both, influences)
         gaps, errors = np.diff(both["value"].to_numpy(float).reshape(2, n), axis=0)[0], (drawn[n:] - drawn[:n]).std(1)
-        for (_, row), gap, error in zip(both[:n].iterrows(), sign * gaps, errors, strict=True):
-            e = Estimate.of(gap, error, int(row["n"]))
-            text = f"{e.value:+.3g} [{e.lo:.3g}, {e.hi:.3g}]" + ("" if e.lo <= 0 <= e.hi else " *")
-            found.append({"sampler": other, "c": row["size"], "steps": f"{row['steps']} steps", "gap": text})
-    return pd.DataFrame(found).pivot_table(
-        index=["sampler", "c"], columns="steps", values="gap", aggfunc="first", sort=False
-    ).reset_index()  # fmt: skip
+        for (_, row), gap, error in zip(both[:n].iterrows(), gaps, errors, strict=True):
+            found.append((other, row["size"], int(row["steps"]), *Estimate.of(gap, error, int(row["n"]))))
+    return pd.DataFrame(found, columns=["sampler", "c", "steps", "worse", "lo", "hi", "n"])
+
+
+def side_by_side(gaps: pd.DataFrame) -> str:
+    """`beside` in Markdown, a column a step count; a star where the interval excludes 0; and how often it does."""
+    star = np.where((gaps["lo"] > 0) | (gaps["hi"] < 0), " *", "")
+    text = [f"{g.worse:+.3g} [{g.lo:.3g}, {g.hi:.3g}]{mark}" for g, mark in zip(gaps.itertuples(), star, strict=True)]
+    table = gaps.assign(steps=gaps["steps"].astype(str) + " steps", text=text).pivot_table(
+        index=["sampler", "c"], columns="steps", values="text", aggfunc="first", sort=False
+    )
+    counts = "; ".join(
+        f"{name} is worse for sure in {(part['lo'] > 0).sum()} of {len(part)} and better in {(part['hi'] < 0).sum()}"
+        for name, part in gaps.groupby("sampler", sort=False)
+    )
+    return f"{table.reset_index().to_markdown(index=False)}\n\nOf these settings, {counts}."
 
 
 def takeovers(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> pd.DataFrame:

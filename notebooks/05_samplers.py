@@ -61,13 +61,17 @@ plots.quality_by_sampler(rows, metric)
 # %% [markdown]
 # ## Which sampler, at which step count?
 #
-# What each one gives beside the first, with the interval of the difference: all draw the same captions from the
-# same starting noise, and the interval uses that. Below zero is better for a distance.
+# By how much each one is worse than the first (below zero: better), with the interval of the difference: all draw
+# the same captions from the same starting noise, and the interval uses that.
 
 # %% tags=["remove-input"]
-Markdown(verdicts.beside(rows, metric, samplers[0], influences).to_markdown(index=False))
+Markdown(verdicts.side_by_side(verdicts.beside(rows, metric, samplers[0], influences)))
 
 # %% [markdown]
+# The paper's order at few steps, DPM-Solver++ before DDIM before DDPM, can show only where steps are short. Small
+# scenes on small latents need about four ([how many are enough](04_sampling.ipynb)), and from there on a sampler has
+# little left to improve.
+#
 # ## Look at them
 #
 # One caption, the largest model at the best guidance of each sampler and step count.
@@ -130,5 +134,6 @@ Markdown(live.agreement(cells, recompute, store=store, lab=lab))
 # `make notebook N=05_samplers ARGS="-p samplers ddim,heun,euler -p sizes 16,32 -p steps 4,8,16"`. Heun asks the
 # network twice a step, and its cost counts that.
 #
-# **Exercise.** DPM-Solver++ is of second order. Why is its gain over DDIM largest in the middle of the range of
-# steps, and not at the smallest count? (Look at its first and last step in `ldm/solvers.py`.)
+# **Exercise.** DPM-Solver++(2M) is of second order, but for its first and its last step (`ldm/solvers.py`, and why:
+# `ldm.solvers.dpmpp_2m`). Which share of its steps is of second order at 4 steps, and which at 20? What does that
+# say about the step counts at which it can help?

@@ -94,9 +94,12 @@ def test_f4_holds_where_a_sampler_keeps_the_order_and_fails_where_it_turns_it():
 def test_a_sampler_beside_another_is_starred_where_it_differs():
     usual = lambda c, steps, guidance: 50.0
     rows, influences = by_two_samplers(usual, lambda c, steps, guidance: 50.0 + (20 if steps == 1 else 0))
-    table = verdicts.beside(rows, "kid_effnet", "ddim", influences)
-    assert list(table["sampler"].unique()) == ["ddpm"] and list(table["c"]) == [8, 16, 32]
-    assert table["1 steps"].str.startswith("+2").all() and table["1 steps"].str.endswith("*").all()
+    gaps = verdicts.beside(rows, "kid_effnet", "ddim", influences)
+    once = gaps[gaps["steps"] == 1]
+    assert set(gaps["c"]) == {8, 16, 32} and (once["lo"] > 10).all() and once["worse"].to_numpy() == pytest.approx(20, abs=2)
+    text = verdicts.side_by_side(gaps)
+    assert text.count("] *") == (gaps["lo"] > 0).sum() + (gaps["hi"] < 0).sum()
+    assert f"ddpm is worse for sure in {(gaps['lo'] > 0).sum()} of 12" in text
 
 
 def test_enough_steps_are_the_fewest_that_cannot_be_told_from_the_best():
