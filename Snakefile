@@ -40,6 +40,7 @@ rule notebook:
         "notebooks/{name}.py",
         glob("ldm/**/*.py", recursive=True),
         glob("weights/**/*.safetensors", recursive=True),
+        glob("weights/**/*.json", recursive=True),
         glob("results/*.parquet"),
     output:
         BUILD + "/notebooks/{name}.ipynb",

@@ -14,6 +14,7 @@ from ldm.verdicts import Verdict
 
 ASKED = ("kid_effnet", "kid_scene", "alignment", "subject")
 STEPS, GUIDANCE = 50, 2.0  # how every training length is sampled
+FEWEST = 4  # steps that the paper asks for; F3 is asked with fewer, too
 SAMPLERS = ("ddim", "ddpm", "dpm++")
 
 
@@ -36,7 +37,7 @@ FINDINGS = {
 
 def few_steps(scale: Profile) -> list[int]:
     """The step counts at which samplers are compared: the paper's, at most 20 for DPM-Solver++."""
-    return [steps for steps in scale.steps if 4 <= steps <= 20]
+    return [steps for steps in scale.steps if FEWEST <= steps <= 20]
 
 
 def samplers_grid(scale: Profile) -> list[study.Evaluation]:
@@ -56,7 +57,10 @@ def ask(scale: Profile, *, store: Store, lab: Laboratory) -> dict[str, list[Verd
     samplers = study.run(samplers_grid(scale), store=store, lab=lab)
     return {
         "F1": [verdicts.f1(pretraining, name, store.influences(pretraining, name)) for name in ASKED],
-        "F3": [verdicts.f3(sampling, name, store.influences(sampling, name)) for name in ASKED],
+        "F3": [
+            verdicts.f3(part, name, store.influences(part, name))
+            for part in (sampling, sampling[sampling["steps"] >= FEWEST]) for name in ASKED
+        ],
         "F4": [
             verdicts.f4(samplers, name, other, store.influences(samplers, name))
             for other in SAMPLERS[1:] for name in ASKED
@@ -77,5 +81,6 @@ def page(answers: dict[str, list[Verdict]]) -> str:
             said = {
                 v.metric: f"**{v.answer}** {v.effect.value:.3g} [{v.effect.lo:.3g}, {v.effect.hi:.3g}]" for v in group
             }
-            rows.append({"finding": where, "the paper": finding.claim, "effect here": group[0].meaning.rstrip(":")} | said)
+            effect = f"{group[0].meaning.rstrip(':')}; {group[0].asked}"
+            rows.append({"finding": where, "the paper": finding.claim, "effect here": effect} | said)
     return pd.DataFrame(rows).fillna("").to_markdown(index=False)

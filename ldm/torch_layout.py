@@ -1,6 +1,6 @@
 """Weights as torch lays them out, and as we do.
 
-The only place that knows the difference: kernels OIHW for our HWIO, matrices (out, in) for our (in, out).
+Kernels OIHW for our HWIO, matrices (out, in) for our (in, out).
 """
 
 from __future__ import annotations

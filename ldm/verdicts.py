@@ -54,12 +54,12 @@ def _rank_correlation(
 ) -> Estimate:
     """Kendall's, with the interval of the worlds.
 
-    Noise lowers a rank correlation, and a world holds it twice: the interval errs towards doubt, and its upper
-    end is the value itself where no world comes up to that.
+    Noise lowers a rank correlation, and a world holds it twice: its worlds say how low the truth may lie, and the
+    upper end mirrors that at the value, if no world comes up to it. So the interval errs towards doubt on both sides.
     """
     value = float(kendalltau(a, b).statistic)
     lo, hi = np.quantile([kendalltau(*world).statistic for world in drawn], [0.025, 0.975])
-    return Estimate(value, float(min(lo, value)), float(max(hi, value)), n)
+    return Estimate(value, float(min(lo, value)), float(min(1, max(hi, 2 * value - lo))), n)
 
 
 def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> Verdict:
@@ -156,7 +156,7 @@ def beside(rows: pd.DataFrame, metric: str, usual: str, influences: Influences |
     """By how much each sampler is worse than the usual one at every size and step count, in the metric's own unit.
 
     Columns `sampler`, `c`, `steps`, `worse`, `lo`, `hi`, `n`; negative: better. The interval is paired where the
-    influences are given. Both are taken at their best guidance, which flatters them alike.
+    influences are given, and of the guidance values as chosen: each sampler at its best one.
     """
     found = []
     for other in [name for name in rows["sampler"].unique() if name != usual]:
@@ -176,10 +176,11 @@ def side_by_side(gaps: pd.DataFrame) -> str:
         index=["sampler", "c"], columns="steps", values="text", aggfunc="first", sort=False
     )
     counts = "; ".join(
-        f"{name} is worse for sure in {(part['lo'] > 0).sum()} of {len(part)} and better in {(part['hi'] < 0).sum()}"
+        f"{name} is worse in {(part['lo'] > 0).sum()} of {len(part)} by an interval above 0, and better in {(part['hi'] < 0).sum()}"
         for name, part in gaps.groupby("sampler", sort=False)
     )
-    return f"{table.reset_index().to_markdown(index=False)}\n\nOf these settings, {counts}."
+    chance = "by chance alone one in forty would be, either way"
+    return f"{table.reset_index().to_markdown(index=False)}\n\nOf these settings, {counts}; {chance}."
 
 
 def takeovers(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> pd.DataFrame:

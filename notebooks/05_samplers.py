@@ -70,7 +70,8 @@ Markdown(verdicts.side_by_side(verdicts.beside(rows, metric, samplers[0], influe
 # %% [markdown]
 # The paper's order at few steps, DPM-Solver++ before DDIM before DDPM, can show only where steps are short. Small
 # scenes on small latents need about four ([how many are enough](04_sampling.ipynb)), and from there on a sampler has
-# little left to improve.
+# little left to improve. Where the table stars DPM-Solver++ it is a little *worse*, most of all for the smallest
+# model: a step of second order follows the network's slope, errors and all.
 #
 # ## Look at them
 #
@@ -106,7 +107,8 @@ Markdown("\n\n".join(str(v) for v in found if v.metric == metric) + "\n\n" + tab
 record("F4", {f"{v.metric} {other}": v.answer for v, other in zip(found, table["sampler"], strict=True)})
 
 # %% [markdown]
-# And F3 by each of them: is a smaller model the better choice at the least budget of the largest?
+# And F3 by each of them, at the price of the fewest steps above of the largest model. (Fewer than four, where
+# [the chapter before](04_sampling.ipynb) finds it, are not asked here.)
 
 # %% tags=["remove-input"]
 small = {

@@ -14,7 +14,7 @@
 # torch, as it is and through `torch.compile`, in turns on the same machine.
 
 # %% tags=["parameters"]
-profile = "laptop"      # whose benchmark rows
+profile = "laptop"      # for form's sake: rows of a benchmark are of a machine, and the one measured last is shown
 
 # %% tags=["remove-cell"]
 from IPython.display import Markdown
@@ -60,7 +60,7 @@ speed.table(races)
 #   (`ldm.layers.attend`).
 # - *Fresh memory.* Working memory beyond 32 MB is given back to the system after each call and comes back page
 #   by page, zeroed. Pages of 2 MB (`GLIBC_TUNABLES=glibc.malloc.hugetlb=1`, set by the Makefile for every
-#   contender) make a training step about a third faster.
+#   contender) take a sixth to a third off a training step.
 # - *Convolutions on maps of 2 x 2 and 1 x 1.* Nine taps of which most see only padding: gathered and multiplied
 #   as one matrix, they are 20 times faster (`ldm.layers.conv2d`).
 # - *Gradients of x W on four-dimensional arrays* are up to ten times slower than on matrices (`ldm.layers.matmul`).
@@ -70,15 +70,13 @@ speed.table(races)
 # ## A warm start
 
 # %% tags=["remove-input"]
-start = rows[rows["task"] == "warm start"].set_index("metric")
+start = rows[(rows["task"] == "warm start") & (speed.machine(rows) == races["machine"].iloc[0])].set_index("metric")
+parts = {name: start.loc[f"seconds: {name}"] for name in ("imports", "weights", "sampler")}
 Markdown(
-    f"A new process whose programs were compiled before draws with the largest model of the family (c = {start['c'].iloc[0]}) "
-    + ", ".join(
-        f"after {row['value']:.1f} s ({row['lo']:.1f} to {row['hi']:.1f}, n = {row['n']}) of {name.removeprefix('seconds: ')}"
-        for name, row in start.drop(index="seconds: whole process").iterrows()
-    )
-    + f"; the whole process takes {start.loc['seconds: whole process', 'value']:.1f} s. Without the cache, compiling "
-    "comes on top, once a size."
+    "A new process whose programs were compiled before is ready to draw with the largest model of the family "
+    f"(c = {start['c'].iloc[0]}) after "
+    + " + ".join(f"{part['value']:.1f} s [{part['lo']:.1f}, {part['hi']:.1f}] ({name})" for name, part in parts.items())
+    + f"; middle, least and most of {parts['sampler']['n']} starts. Without the cache, compiling comes on top, once a size."
 )
 
 # %% [markdown]

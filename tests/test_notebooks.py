@@ -41,7 +41,7 @@ def test_the_chapters_run_and_record_their_numbers(executed):
     assert set(numbers["04_sampling"]["F3"].values()) <= {"holds", "fails", "undecided"}
     assert set(numbers["05_samplers"]["F4"].values()) <= {"holds", "fails", "undecided"}
     assert set(numbers["12_verdicts"]["verdicts"]) == {"F1", "F3", "F4"}
-    assert numbers["12_verdicts"]["verdicts"]["F3"] == list(numbers["04_sampling"]["F3"].values())
+    assert numbers["12_verdicts"]["verdicts"]["F3"][:4] == list(numbers["04_sampling"]["F3"].values())
 
 
 def test_run_again_the_recorded_numbers_are_the_same(executed):

@@ -99,7 +99,7 @@ def test_a_sampler_beside_another_is_starred_where_it_differs():
     assert set(gaps["c"]) == {8, 16, 32} and (once["lo"] > 10).all() and once["worse"].to_numpy() == pytest.approx(20, abs=2)
     text = verdicts.side_by_side(gaps)
     assert text.count("] *") == (gaps["lo"] > 0).sum() + (gaps["hi"] < 0).sum()
-    assert f"ddpm is worse for sure in {(gaps['lo'] > 0).sum()} of 12" in text
+    assert f"ddpm is worse in {(gaps['lo'] > 0).sum()} of 12 by" in text
 
 
 def test_enough_steps_are_the_fewest_that_cannot_be_told_from_the_best():

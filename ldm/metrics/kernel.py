@@ -10,7 +10,7 @@ of the reference too. Where generator and reference are the *same* distribution 
 the jackknife sees twice the variance that is left (Efron & Stein 1981), so there the interval is wider than
 it need be and covers 96 to 99 % (`ldm.calibration`); no trained generator is so good.
 
-2,000 reference images are plenty; 20,000 take a hundred times as long. Memory does not grow with either:
+2,000 reference images are plenty; the reference's own sum, taken once, grows with their square. Memory does not grow with either:
 kernels are summed in blocks.
 """
 
