@@ -12,8 +12,9 @@ def races(rows: pd.DataFrame) -> pd.DataFrame:
     """A row a contender in each race, ours first; `value`, `lo`, `hi` in images a second over the rounds.
 
     `race`: what was timed. Of several machines in the rows, the one measured last counts. `relative`,
-    `relative_lo`, `relative_hi`: as multiples of diffusers' middle round. `share`: floating-point operations a second of the network's passes, over those of a
-    large matrix product on the same machine. Raises: ValueError where there are no benchmark rows.
+    `relative_lo`, `relative_hi`: as multiples of diffusers' middle round. `share`: floating-point operations a
+    second of the network's passes, over those of a large matrix product on the same machine. Raises: ValueError
+    where there are no benchmark rows.
     """
     timed = rows[rows["metric"] == "images per second"].copy()
     if timed.empty:
