@@ -5,6 +5,8 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
+from ldm.charts import INK  # and the book's theme and renderer
+
 OURS, RIVAL = "ldm", "diffusers"
 
 
@@ -55,7 +57,7 @@ def chart(found: pd.DataFrame) -> alt.FacetChart:
     """Images a second as a multiple of diffusers', slowest to fastest round as a rule, one panel a race."""
     base = alt.Chart(found).encode(
         y=alt.Y("who:N", title=None, sort=None),
-        color=alt.condition(f"datum.who == '{OURS}'", alt.value("#3b7dd8"), alt.value("#888")),
+        color=alt.condition(f"datum.who == '{OURS}'", alt.value("#3b7dd8"), alt.value(INK)),
         tooltip=[
             alt.Tooltip("race:N"), alt.Tooltip("who:N"), alt.Tooltip("value:Q", title="images a second", format=".3~g"),
             alt.Tooltip("lo:Q", title="slowest round", format=".3~g"), alt.Tooltip("hi:Q", title="fastest", format=".3~g"),
@@ -65,7 +67,7 @@ def chart(found: pd.DataFrame) -> alt.FacetChart:
     x = alt.X("relative:Q", title="images a second, diffusers = 1", scale=alt.Scale(zero=True))
     points = base.mark_point(size=90).encode(x=x)
     rounds = base.mark_rule().encode(x="relative_lo:Q", x2="relative_hi:Q")
-    level = alt.Chart(found).mark_rule(strokeDash=[4, 4], color="#888").encode(x=alt.datum(1))
+    level = alt.Chart(found).mark_rule(strokeDash=[4, 4], color=INK).encode(x=alt.datum(1))
     return (
         alt.layer(level, rounds, points)
         .properties(width=420, height={"step": 26})

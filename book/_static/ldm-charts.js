@@ -30,13 +30,14 @@
     };
   }
 
-  // Vega-Lite measures the container for a single view only; stacked views are fitted here: drawn
+  // Vega-Lite measures the container for a single view only; stacked ones and panels are fitted here: drawn
   // once with a guess for axes and padding, then again with what they turned out to need.
   async function fitted(embed, target, spec, options, width) {
-    if (!spec.vconcat) return embed(target, spec, options);
+    const views = spec.vconcat ?? (spec.facet && [spec.spec]);
+    if (!views) return embed(target, spec, options);
     let frame = 110;
     for (let attempt = 0; ; attempt++) {
-      for (const view of spec.vconcat) view.width = Math.max(120, width - frame);
+      for (const view of views) view.width = Math.max(120, width - frame);
       const result = await embed(target, spec, options);
       const over = target.querySelector("svg").getBoundingClientRect().width - width;
       if (attempt === 2 || Math.abs(over) <= 3) return result;
