@@ -196,7 +196,7 @@ def quality_by_sampler(rows: pd.DataFrame, metric: str) -> alt.FacetChart:
     dots = base.mark_point().encode(y=quality_axis(metric))
     return (
         alt.layer(line, bars, dots, data=data)
-        .properties(width=540, height=190)
+        .properties(width=540, height=290)
         .facet(row=alt.Row("sampler:N", title=None, sort=None, header=alt.Header(labelOrient="top", labelAnchor="start")))
         .properties(description=f"{metric_of(metric).title} against sampling cost, one panel a sampler")
     )

@@ -24,6 +24,7 @@
       font, background: "transparent",
       axis: { labelColor: c.ink, titleColor: c.ink, gridColor: c.faint, tickColor: c.faint, labelFont: font, titleFont: font },
       axisX: { titleLimit: Math.max(120, width - 80) },
+      header: { labelColor: c.ink, titleColor: c.ink, labelFont: font, labelFontSize: 13 },
       legend: { labelColor: c.ink, titleColor: c.ink, columns: Math.max(2, Math.floor(width / 120)) },
       title: { color: c.ink, subtitleColor: c.ink },
       range: { ordinal: { scheme: "plasma", extent: c.extent } },
