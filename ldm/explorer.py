@@ -9,7 +9,7 @@ import pandas as pd
 from ldm.charts import INK, best, color, columns, models, pick, quality_axis, tooltip
 from ldm.frontier import Influences, frontier
 from ldm.judges import metric_of
-from ldm.plots import COST
+from ldm.plots import cost_axis
 
 
 def budget_explorer(
@@ -40,12 +40,7 @@ def budget_explorer(
     budget = alt.param(name="budget", expr="pow(10, budget_log10)")
     order = models(data)
 
-    x = alt.X(
-        "cost:Q",
-        scale=alt.Scale(type="log", nice=False, padding=14),
-        title=COST,
-        axis=alt.Axis(format="~g", tickCount=6),
-    )
+    x = cost_axis()
     base = alt.Chart(data).encode(
         x=x,
         color=color(data),

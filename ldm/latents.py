@@ -51,9 +51,9 @@ def latent_set(data: Captioned, codec: Codec, text: TextEncoder, folder: Path) -
     return LatentSet(latents, context)
 
 
-def digest(params: dict) -> str:
-    """Eight hex digits that name a network's weights."""
-    hasher = hashlib.blake2b(digest_size=4)
+def digest(params: dict, size: int = 4) -> str:
+    """`size` bytes, in hex, that name a network's weights."""
+    hasher = hashlib.blake2b(digest_size=size)
     for name in sorted(params):
         hasher.update(name.encode() + np.asarray(params[name]).tobytes())
     return hasher.hexdigest()

@@ -33,7 +33,15 @@ __all__ = [
     "theme",
 ]
 
-COST = "sampling cost (normalised cost x steps)"
+
+def cost_axis() -> alt.X:
+    """The x axis of sampling cost, logarithmic."""
+    return alt.X(
+        "cost:Q",
+        scale=alt.Scale(type="log", nice=False, padding=14),
+        title="sampling cost (normalised cost x steps)",
+        axis=alt.Axis(format="~g", tickCount=6),
+    )
 
 
 def _curves(rows: pd.DataFrame, metric: str, x: alt.X, *, points_only: bool = False) -> alt.Chart:
@@ -151,12 +159,7 @@ def quality_vs_cost(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
     rows = best(pick(rows, metric), ["c", "steps"]).sort_values("cost")
     rows["frontier"] = rows["loss"].cummin() * (1 if metric_of(metric).better == "lower" else -1)
     brush = alt.selection_interval(encodings=["x"], name="budgets")
-    x = alt.X(
-        "cost:Q",
-        scale=alt.Scale(type="log", nice=False, padding=14),
-        title=COST,
-        axis=alt.Axis(format="~g", tickCount=6),
-    )
+    x = cost_axis()
     data = columns(rows)
     base = alt.Chart(data).encode(
         x=x,
@@ -187,9 +190,7 @@ def quality_by_sampler(rows: pd.DataFrame, metric: str) -> alt.FacetChart:
     """Quality at the best guidance against sampling cost, a panel a sampler on common axes (paper, Fig. 11)."""
     rows = best(pick(rows, metric), ["sampler", "c", "steps"]).sort_values("cost")
     data = columns(rows).assign(sampler=rows["sampler"])
-    x = alt.X(
-        "cost:Q", scale=alt.Scale(type="log", nice=False, padding=14), title=COST, axis=alt.Axis(format="~g", tickCount=6)
-    )
+    x = cost_axis()
     base = alt.Chart().encode(x=x, color=color(data), tooltip=tooltip(data, metric))
     line = base.mark_line(strokeOpacity=0.5).encode(y=quality_axis(metric))
     bars = base.mark_rule().encode(y="lo:Q", y2="hi:Q")

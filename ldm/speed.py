@@ -27,10 +27,8 @@ def races(rows: pd.DataFrame) -> pd.DataFrame:
     timed["race"] = timed["task"] + ", c = " + timed["c"].astype(str) + ", " + timed["shape"]
     middle = timed[timed["who"] == RIVAL].set_index("key")["value"]
     rate = rows[rows["metric"] == "matmul gflops"].set_index("key")["value"]
-    for column in ("value", "lo", "hi"):
-        timed["relative" + column.replace("value", "").replace("lo", "_lo").replace("hi", "_hi")] = (
-            timed[column] / timed["key"].map(middle)
-        )
+    for column, relative in (("value", "relative"), ("lo", "relative_lo"), ("hi", "relative_hi")):
+        timed[relative] = timed[column] / timed["key"].map(middle)
     timed["share"] = timed["value"] * timed["nfe"].astype(float) * timed["gflops"] / timed["key"].map(rate)
     columns = ["race", "who", "value", "lo", "hi", "n", "relative", "relative_lo", "relative_hi", "share", "machine"]
     return timed.sort_values(["task", "c", "who"], key=lambda x: x.replace(OURS, ""))[columns].reset_index(drop=True)

@@ -49,6 +49,11 @@ def loss_of(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     return rows.assign(size=rows["c"].astype(int))
 
 
+def _answer(effect: Estimate, level: float) -> str:
+    """Whether the effect's interval lies above the level, below it, or holds it."""
+    return "holds" if effect.lo > level else "fails" if effect.hi < level else "undecided"
+
+
 def _rank_correlation(
     a: np.ndarray, b: np.ndarray, drawn: Iterable[tuple[np.ndarray, np.ndarray]], n: int
 ) -> Estimate:
@@ -76,9 +81,8 @@ def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
         )
     losses, drawn = rows["value"].to_numpy(float), worlds(rows, influences).T[:500]
     effect = _rank_correlation(-compute, losses, ((-compute, world) for world in drawn), int(rows["n"].min()))
-    answer = "holds" if effect.lo > 0.5 else "fails" if effect.hi < 0.5 else "undecided"
     return Verdict(
-        finding="F1", answer=answer, metric=metric, effect=effect,
+        finding="F1", answer=_answer(effect, 0.5), metric=metric, effect=effect,
         meaning="rank correlation of quality with training compute",
         asked=f"{len(rows)} models (c = {', '.join(map(str, sorted(set(rows['size']))))})",
     )  # fmt: skip
@@ -109,9 +113,8 @@ def f3(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     effect = Estimate(
         value, *map(float, 2 * value - np.quantile(draws, [0.975, 0.025])), int(rows["n"].min())
     )  # fmt: skip
-    answer = "holds" if effect.lo > 0 else "fails" if effect.hi < 0 else "undecided"
     return Verdict(
-        finding="F3", answer=answer, metric=metric, effect=effect,
+        finding="F3", answer=_answer(effect, 0), metric=metric, effect=effect,
         meaning=f"advantage of the best smaller model over c = {largest} at a budget of {budget:.3g}:",
         asked=f"sizes {', '.join(map(str, sorted(set(rows['size']))))}, steps {', '.join(map(str, sorted(set(rows['steps']))))}",
     )  # fmt: skip
@@ -135,9 +138,8 @@ def f4(
     effect = _rank_correlation(
         values[:n], values[n:], ((world[:n], world[n:]) for world in drawn), int(both["n"].min())
     )
-    answer = "holds" if effect.lo > 0.5 else "fails" if effect.hi < 0.5 else "undecided"
     return Verdict(
-        finding="F4", answer=answer, metric=metric, effect=effect,
+        finding="F4", answer=_answer(effect, 0.5), metric=metric, effect=effect,
         meaning=f"rank correlation of quality by {sampler} with that by {usual}",
         asked=f"{n} pairs of size and steps",
     )  # fmt: skip

@@ -20,8 +20,9 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, UInt8
 
+from ldm.latents import digest
 from ldm.layers import KeySource, Params, Structure, merge, uniform
-from ldm.perceptual.network import check, digest, in_batches, read
+from ldm.perceptual.network import check, in_batches, read
 
 Net = Literal["alex", "vgg"]
 SMALLEST = 32  # pixels a side that every layer needs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -16,6 +15,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Num, UInt8
 
 from ldm import weights
+from ldm.latents import digest
 from ldm.layers import KeySource, Params, Structure, abstract, merge
 from ldm.perceptual.resize import Resizer
 from ldm.torch_layout import arrange
@@ -83,14 +83,6 @@ def _features(module: nnx.Module, view: View, images: UInt8[Array, "n h w 3"]) -
     return module(view(images))
 
 
-def digest(params: Params) -> str:
-    """Sixteen hex digits that name these weights."""
-    total = hashlib.blake2b(digest_size=8)
-    for name in sorted(params):
-        total.update(name.encode() + np.asarray(params[name]).tobytes())
-    return total.hexdigest()
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Network:
     """`network(images)`: uint8 (n, H, W, 3) -> float32 (n, dimension), one compile per picture size."""
@@ -106,7 +98,7 @@ class Network:
         """What determines the features; part of the protocol of every number made from them."""
         return (
             f"{self.name}, {self.dimension}-d, {self.view.side} px {self.view.resizer.name}, "
-            f"float32, weights {digest(self.params)}"
+            f"float32, weights {digest(self.params, 8)}"
         )
 
     def __call__(self, images: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n d"]:
