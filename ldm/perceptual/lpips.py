@@ -127,7 +127,7 @@ class Lpips:
     @cached_property
     def protocol(self) -> str:
         """What determines the distances; part of the protocol of every number made from them."""
-        trunk, heads = map(digest, self.params)
+        trunk, heads = (digest(params, 8) for params in self.params)
         return f"LPIPS 0.1 ({self.net}), own resolution, float32, weights {trunk}, heads {heads}"
 
     def __call__(
