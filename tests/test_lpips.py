@@ -53,7 +53,8 @@ def test_it_is_a_distance_pair_by_pair(distance, images):
 
 def test_the_protocol_names_the_trunk_and_both_digests(distance):
     assert distance.protocol.startswith(f"LPIPS 0.1 ({distance.net}), own resolution, float32, weights ")
-    assert len(set(distance.protocol.split()) & {lpips.digest(p) for p in distance.params}) >= 1
+    trunk, heads = (lpips.digest(params, 8) for params in distance.params)
+    assert distance.protocol.endswith(f"weights {trunk}, heads {heads}") and len(trunk) == 16
 
 
 @pytest.mark.parametrize(
