@@ -78,7 +78,7 @@ LAPTOP = Profile(
     n=256,
     reference=20_000,
     steps=(1, 2, 3, 4, 5, 8, 10, 16, 20, 32, 50),
-    guidance=(1.0, 1.5, 2.0, 3.0, 4.0, 6.0),
+    guidance=(1.0, *GUIDANCE),
     live=6_400,
 )
 

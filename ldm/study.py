@@ -29,7 +29,7 @@ from ldm.results import Row, Store
 from ldm.scenes import Scenes
 
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
-STRIP = 12  # pictures of each cell that are kept to look at
+STRIP = 8  # pictures of each cell that are kept to look at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +205,6 @@ def run(
             score, strip, seconds = lab.evaluate(cell)
             store.write(keys[cell], lab.rows(cell, score, seconds), {
                 "strip.webp": to_webp(np.concatenate(list(strip), 1)),
-                "parts.safetensors": to_bytes({k: np.asarray(v, np.float32) for k, v in score.parts.items()}),
+                "parts.safetensors": to_bytes({k: np.asarray(v, np.float16) for k, v in score.parts.items()}),
             })  # fmt: skip
     return store.rows(key=list(keys.values()))
