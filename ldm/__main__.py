@@ -81,12 +81,39 @@ def grid(
     scale = named(profile)
     sizes, n = sizes or scale.family, n or scale.n
     if study == "sampling":
-        cells = studies.sampling_grid(scale, sizes, steps or scale.steps, guidance or scale.guidance, n=n, sampler=sampler)
+        cells = [
+            cell for images in lengths or (scale.length,)
+            for cell in studies.sampling_grid(
+                scale, sizes, steps or scale.steps, guidance or scale.guidance, n=n, images=images, sampler=sampler
+            )
+        ]  # fmt: skip
     else:
         cells = studies.pretraining_grid(
             scale, sizes, lengths, steps=(steps or (50,))[0], guidance=guidance or (2.0,), n=n
         )
     studies.run(cells, title=f"{study}, sizes {', '.join(map(str, sizes))}")
+
+
+def race(
+    profile: str = "laptop",
+    sizes: tuple[int, ...] = (),
+    steps: tuple[int, ...] = (),
+    guidance: tuple[float, ...] = (),
+    sampler: str = "ddim",
+    metric: str = "kid_effnet",
+) -> None:
+    """Find the best guidance of each size and step count with as few pictures as that takes."""
+    from ldm import racing, study
+    from ldm.profiles import ROOT
+    from ldm.profiles import profile as named
+    from ldm.results import Store
+
+    scale = named(profile)
+    cells = study.sampling_grid(
+        scale, sizes or scale.family, steps or scale.steps, guidance or scale.guidance, sampler=sampler
+    )
+    found = racing.races(cells, metric, store=Store(ROOT), lab=study.Laboratory(scale), stages=racing.stages(scale))
+    print(found.to_string(index=False))
 
 
 def draw(
@@ -126,7 +153,7 @@ def compact() -> None:
 def main() -> None:
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {"notebook": notebook, "pretrain": pretrain, "part": part, "grid": grid, "draw": draw, "compact": compact},
+            {"notebook": notebook, "pretrain": pretrain, "part": part, "grid": grid, "race": race, "draw": draw, "compact": compact},
             prog="python -m ldm",
         )
     except (ValueError, OSError, RuntimeError) as error:

@@ -16,10 +16,22 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from ldm.judges import comparable, metric_of
 from ldm.metrics import Z
 
 WORLDS = 4000  # chances to about .01
 Influences = Mapping[str, np.ndarray]  # a row's key -> each picture's influence on its value (n,)
+
+
+def loss_of(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Rows of one metric, of one protocol, `value`, `lo`, `hi` turned so that lower is better, and `size` = c."""
+    rows = rows[rows["metric"] == metric].reset_index(drop=True)
+    if rows.empty:
+        raise ValueError(f"no row holds the metric {metric!r}: run the cells that measure it.")
+    comparable(rows, metric)
+    if metric_of(metric).better == "higher":
+        rows["value"], rows["lo"], rows["hi"] = -rows["value"], -rows["hi"], -rows["lo"]
+    return rows.assign(size=rows["c"].astype(int))
 
 
 def worlds(rows: pd.DataFrame, influences: Influences | None = None, *, seed: int = 0) -> np.ndarray:

@@ -23,13 +23,17 @@ from ldm.schedule import Schedule, Spacing
 from ldm.solvers import Plan, ddim, ddpm, dpmpp_1, dpmpp_2m, dpmpp_2s, euler, heun
 from ldm.text import TextEncoder
 
-Sampler = Literal["ddim", "ddpm", "dpm++", "dpm++1", "dpm++2s", "euler", "heun"]
+Sampler = Literal["ddim", "ddim-leading", "ddpm", "dpm++", "dpm++1", "dpm++2s", "euler", "heun"]
 
 
 def plan(sampler: Sampler, steps: int, spacing: Spacing = "trailing") -> Plan:
-    """The table of a sampler by its name; "dpm++" is 2M. Raises: ValueError for an unknown name or step count."""
+    """The table of a sampler by its name; "dpm++" is 2M, "ddim-leading" DDIM on the times that SD was released with.
+
+    Raises: ValueError for an unknown name or step count.
+    """
     tables: dict[str, Callable[..., Plan]] = {
         "ddim": ddim, "ddpm": ddpm, "dpm++": dpmpp_2m, "dpm++1": dpmpp_1, "dpm++2s": dpmpp_2s, "euler": euler, "heun": heun,
+        "ddim-leading": lambda schedule, steps, spacing: ddim(schedule, steps, spacing="leading"),
     }  # fmt: skip
     if sampler not in tables:
         raise ValueError(f"sampler = {sampler!r}: expected one of {', '.join(get_args(Sampler))}; choose one of them.")

@@ -1,8 +1,7 @@
-"""What the notebooks do while one looks on: train a small model, show cells' pictures, check the record."""
+"""What the notebooks do while one looks on: train a small model, check the record."""
 
 from __future__ import annotations
 
-import io
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,13 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from ldm import pretrain as task
 from ldm.loss_chart import LiveLoss
 from ldm.profiles import Profile
 from ldm.results import Store
-from ldm.scenes import Scenes
 from ldm.study import Evaluation, Laboratory, run
 
 ROUNDING = 1e-9  # a share of 1 has 1 as its upper end, give or take the last digit
@@ -33,31 +30,6 @@ def pretrain(scale: Profile, c: int, images: int, scenes: int = 2_048) -> None:
             scale, c, data=task.training_set(scale, scenes), null=text.null(1)[0], config=config, lengths=(),
             root=Path(folder), on_log=lambda record: chart(**record), log_steps=1,
         )  # fmt: skip
-
-
-def first_pictures(
-    store: Store, lab: Laboratory, cells: Sequence[Evaluation], *, by: str = "images", pictures: Sequence[int] = (1, 6)
-) -> dict[tuple[int, int], np.ndarray]:
-    """(c, value of the field `by`) -> pictures of that cell by their index, stacked: uint8 (len h, w, 3)."""
-    return {
-        (cell.c, getattr(cell, by)): np.concatenate(list(kept(store, lab, cell)[list(pictures)])) for cell in cells
-    }
-
-
-def kept(store: Store, lab: Laboratory, cell: Evaluation) -> np.ndarray:
-    """The first pictures of a cell, uint8 (n, h, w, 3). Raises: ValueError when they are not here."""
-    path = store.file(lab.key(cell), "strip.webp")
-    if path is None:
-        raise ValueError(f"The pictures of {cell} are missing: run the cell, or restore results/files.")
-    strip = np.asarray(Image.open(io.BytesIO(path.read_bytes())).convert("RGB"))
-    return np.stack(np.split(strip, strip.shape[1] // strip.shape[0], axis=1))
-
-
-def best_pictures(store: Store, lab: Laboratory, cells: Sequence[Evaluation]) -> tuple[np.ndarray, list[str]]:
-    """The kept pictures of the largest model after its longest training, with their captions."""
-    cell = max(cells, key=lambda cell: (cell.c, cell.images))
-    pictures = kept(store, lab, cell)
-    return pictures, Scenes(lab.scale.scenes, cell.split, cell.n).captions(range(len(pictures)))
 
 
 def drawn_by_lot(cells: Sequence[Evaluation], share: int, *, store: Store, lab: Laboratory) -> list[Evaluation]:

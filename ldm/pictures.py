@@ -74,10 +74,12 @@ def picture_grid(
     *,
     corner: str = "",
     width: int = 96,
+    notes: Sequence[Sequence[str]] | None = None,
 ) -> Any:
     """A table of pictures, for instance model sizes (rows) by step counts (columns).
 
     `images`: uint8 (len(rows), len(columns), h, w, 3), 0..255. `corner`: what rows and columns are.
+    `notes`: a line beneath each picture.
     """
     from IPython.display import HTML
 
@@ -91,14 +93,18 @@ def picture_grid(
     head = f'<th style="{label}left">{html.escape(corner)}</th>' + "".join(
         f'<th scope="col" style="{label}center">{html.escape(name)}</th>' for name in columns
     )
+    notes = notes or [[""] * len(columns)] * len(rows)
+    small = "font-size:.7em;opacity:.8;text-align:center"
     body = "".join(
         f'<tr><th scope="row" style="{label}left;white-space:nowrap">{html.escape(row)}</th>'
         + "".join(
-            f'<td style="padding:2px">{_tag(image, f"{row}, {column}", width)}</td>'
-            for image, column in zip(line, columns, strict=True)
+            f'<td style="padding:2px">{_tag(image, f"{row}, {column}", width)}'
+            + (f'<div style="{small}">{html.escape(note)}</div>' if note else "")
+            + "</td>"
+            for image, column, note in zip(line, columns, under, strict=True)
         )
         + "</tr>"
-        for line, row in zip(images, rows, strict=True)
+        for line, row, under in zip(images, rows, notes, strict=True)
     )
     return HTML(
         '<div class="ldm-grid" style="overflow-x:auto"><table style="border-collapse:'

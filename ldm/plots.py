@@ -20,7 +20,9 @@ from ldm.charts import (
     theme,
     tooltip,
 )
+from ldm.frontier import Influences
 from ldm.judges import metric_of
+from ldm.optimum import best_guidance
 
 __all__ = [
     "guidance_curves",
@@ -109,25 +111,18 @@ def guidance_curves(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
     )
 
 
-def optimum_guidance(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
-    """The best guidance of each size and step count, and which others it cannot be told from.
-
-    A guidance counts as tied where the lower ends of the two intervals overlap: its good end
-    reaches the best one's bad end.
-    """
+def optimum_guidance(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> alt.LayerChart:
+    """The best guidance of each size and step count, and between which others it may lie (`ldm.optimum`)."""
     rows = pick(rows, metric)
-    group = ["c", "steps"]
-    winner = best(rows, group).set_index(group)
-    good, bad = ("lo", "hi") if metric_of(metric).better == "lower" else ("hi", "lo")
-    sign = 1 if good == "lo" else -1
-    limit = rows.set_index(group).index.map(winner[bad])
-    ties = rows[sign * rows[good].to_numpy() <= sign * limit.to_numpy()].groupby(group)["guidance"]
-    winner["tied"] = [f"{lo:g} to {hi:g}" for lo, hi in zip(ties.min(), ties.max(), strict=True)]
-    data = columns(winner.reset_index())
+    tied = best_guidance(rows, metric, influences).set_index(["c", "steps"])["tied"]
+    winner = best(rows, ["c", "steps"])
+    sets = [tied[c, steps] for c, steps in zip(winner["c"], winner["steps"], strict=True)]
+    winner["tied"] = [f"{min(s):g} to {max(s):g}" if len(s) > 1 else "alone" for s in sets]
+    data = columns(winner)
     base = alt.Chart(data).encode(
         x=alt.X("steps:O", title="sampling steps", axis=alt.Axis(labelAngle=0)),
         y=alt.Y("model:O", title=None, sort=models(data)[::-1]),
-        tooltip=[*tooltip(data, metric), alt.Tooltip("tied:N", title="not told apart from")],
+        tooltip=[*tooltip(data, metric), alt.Tooltip("tied:N", title="may be the best")],
     )
     tiles = base.mark_rect(cornerRadius=4, stroke=INK, strokeOpacity=0.25).encode(
         color=alt.Color(

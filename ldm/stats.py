@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.stats
+from scipy.optimize import curve_fit
 
 from ldm.metrics import Estimate, Measured
 
@@ -80,48 +81,58 @@ class PowerLaw:
     log_scale: float
     floor: float
     residuals: tuple[float, ...]
-    covariance: np.ndarray  # of (log_scale, -exponent)
+    misfit: float  # chi squared a degree of freedom: about 1 where the points miss the curve by chance alone
+    covariance: np.ndarray  # of log_scale, exponent and, where it was fitted, floor
     quantile: float
 
     def __call__(self, x: float) -> Estimate:
         """The fitted value at x, with the interval of the curve (not of a new measurement)."""
-        row = np.array([1.0, np.log(x)])
-        log = self.log_scale - self.exponent.value * row[1]
-        half = self.quantile * np.sqrt(row @ self.covariance @ row)
-        ends = self.floor + np.exp([log, log - half, log + half])
-        return Estimate(*map(float, ends), self.exponent.n)
+        falling = np.exp(self.log_scale) * x**-self.exponent.value
+        value = self.floor + falling
+        slopes = np.array([falling, -falling * np.log(x), 1.0])[: len(self.covariance)] / value
+        half = self.quantile * np.sqrt(slopes @ self.covariance @ slopes)
+        return Estimate(*map(float, value * np.exp([0, -half, half])), self.exponent.n)
 
 
-def power_law(x: Sequence[float], estimates: Sequence[Estimate], *, floor: float = 0) -> PowerLaw:
-    """Least squares in logarithms, weighted by the intervals; `floor` is given, not fitted.
+def power_law(x: Sequence[float], estimates: Sequence[Estimate], *, floor: float | None = 0) -> PowerLaw:
+    """Least squares in logarithms of the value, weighted by the intervals; a floor of None is fitted, from 0 up.
 
-    Where the points miss the line by more than their intervals allow, the intervals of the fit
+    Where the points miss the curve by more than their intervals allow, the intervals of the fit
     widen by that factor (the root of chi squared a degree of freedom), with Student's quantile.
     `exponent.n` is the number of points.
     """
-    x, y = np.asarray(x, float), np.array([e.value for e in estimates]) - floor
+    x, y = np.asarray(x, float), np.array([e.value for e in estimates])
     se = np.array([e.se for e in estimates])
-    if len(x) != len(y) or len(x) < 3 or len(set(x)) < 2 or min(x) <= 0 or min(y) <= 0:
+    dof = len(x) - (3 if floor is None else 2)
+    above = y - (floor or 0)
+    if len(x) != len(y) or dof < 1 or len(set(x)) < 2 or min(x) <= 0 or min(above) <= 0:
         raise ValueError(
-            f"power_law got x = {x.tolist()} and values above the floor {y.tolist()}, expected 3 "
-            "or more points, all positive; leave out points at the floor or lower it."
+            f"power_law got x = {x.tolist()} and values above the floor {above.tolist()}, expected 3 "
+            "or more points (4 to fit a floor), all positive; leave out points at the floor or lower it."
         )
     if min(se) <= 0:
         raise ValueError("power_law got an estimate whose interval has no width; give intervals.")
-    design = np.stack([np.ones(len(x)), np.log(x)], axis=1)
-    weight = (y / se)[:, None]  # 1 / standard error of log y
-    covariance = np.linalg.inv((design * weight).T @ (design * weight))
-    log_scale, slope = covariance @ (design * weight).T @ (np.log(y) * weight[:, 0])
-    residuals = np.log(y) - design @ [log_scale, slope]
-    dof = len(x) - 2
-    covariance *= max(1, np.sum((residuals * weight[:, 0]) ** 2) / dof)
-    quantile = scipy.stats.t.ppf(0.975, dof)
+
+    def law(x: np.ndarray, log_scale: float, exponent: float, level: float = floor or 0) -> np.ndarray:
+        return np.log(level + np.exp(log_scale - exponent * np.log(x)))
+
+    start = np.polynomial.Polynomial.fit(np.log(x), np.log(above), 1).convert().coef * [1, -1]
+    if floor is None:
+        start, bounds = [*start, y.min() / 2], ([-np.inf, -np.inf, 0], [np.inf, np.inf, y.min()])
+    else:
+        bounds = (-np.inf, np.inf)
+    found, covariance = curve_fit(
+        law, x, np.log(y), start, se / y, absolute_sigma=True, bounds=bounds, method="trf", max_nfev=10_000
+    )
+    if floor is None and found[2] < 1e-6 * y.min():
+        return power_law(x, estimates)  # no floor is the best floor
+    residuals = np.log(y) - law(x, *found)
+    misfit = float(np.sum((residuals * y / se) ** 2) / dof)
+    covariance *= max(1, misfit)
+    quantile = float(scipy.stats.t.ppf(0.975, dof))
     half = quantile * np.sqrt(covariance[1, 1])
     return PowerLaw(
-        exponent=Estimate(float(-slope), float(-slope - half), float(-slope + half), len(x)),
-        log_scale=float(log_scale),
-        floor=floor,
-        residuals=tuple(residuals.tolist()),
-        covariance=covariance,
-        quantile=float(quantile),
-    )
+        exponent=Estimate(float(found[1]), float(found[1] - half), float(found[1] + half), len(x)),
+        log_scale=float(found[0]), floor=float(found[2]) if floor is None else floor,
+        residuals=tuple(residuals.tolist()), misfit=misfit, covariance=covariance, quantile=quantile,
+    )  # fmt: skip

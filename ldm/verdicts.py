@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau
 
-from ldm.frontier import Influences, crossover, worlds
-from ldm.judges import comparable, metric_of
+from ldm.frontier import Influences, crossover, loss_of, worlds
 from ldm.metrics import Estimate
 
 
@@ -36,17 +35,6 @@ class Verdict:
             f"**{self.finding} {self.answer}** by {self.metric}: {self.meaning} {e.value:.3g} "
             f"[{e.lo:.3g}, {e.hi:.3g}]; asked of {self.asked}."
         )
-
-
-def loss_of(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Rows of one metric, of one protocol, `value`, `lo`, `hi` turned so that lower is better, and `size` = c."""
-    rows = rows[rows["metric"] == metric].reset_index(drop=True)
-    if rows.empty:
-        raise ValueError(f"no row holds the metric {metric!r}: run the cells that measure it.")
-    comparable(rows, metric)
-    if metric_of(metric).better == "higher":
-        rows["value"], rows["lo"], rows["hi"] = -rows["value"], -rows["hi"], -rows["lo"]
-    return rows.assign(size=rows["c"].astype(int))
 
 
 def _answer(effect: Estimate, level: float) -> str:
@@ -193,23 +181,6 @@ def takeovers(rows: pd.DataFrame, metric: str, influences: Influences | None = N
     for small, large in zip(sizes, sizes[1:], strict=False):
         c = crossover(rows, small, large, influences)
         found.append({"from c": small, "to c": large, "budget": c.budget, "lo": c.lo, "hi": c.hi, "chance": c.chance})
-    return pd.DataFrame(found)
-
-
-def enough_steps(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> pd.DataFrame:
-    """For each size the fewest steps, at their best guidance, that cannot be told from its best step count."""
-    rows = loss_of(rows, metric)
-    sign = 1 if metric_of(metric).better == "lower" else -1
-    found = []
-    for size, group in rows.groupby("size"):
-        group = group.loc[group.groupby("steps")["value"].idxmin()].sort_values("steps")
-        drawn, best = worlds(group, influences), int(group["value"].argmin())
-        told = np.quantile(drawn - drawn[best], 0.025, axis=1) > 0  # worse than the best for sure
-        first, top = group.iloc[int(np.argmin(told))], group.iloc[best]
-        found.append({
-            "c": size, "enough steps": first["steps"], "guidance": first["guidance"], metric: sign * first["value"],
-            "best steps": top["steps"], f"{metric} there": sign * top["value"],
-        })  # fmt: skip
     return pd.DataFrame(found)
 
 

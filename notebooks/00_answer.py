@@ -26,19 +26,24 @@ metric = "kid_effnet"  # a name in ldm.judges.METRICS
 import pandas as pd
 from IPython.display import Markdown
 
-from ldm import charts, explorer, frontier, judges
+from ldm import charts, explorer, findings, frontier, judges, looks
 from ldm.notebook import ROOT, record
 from ldm.profiles import profile as named
 from ldm.results import Store
 
 store = Store(ROOT)
-rows = store.rows(study="sampling", profile=profile, metric=metric, sampler="ddim", images_seen=named(profile).length)
-setting = ["c", "steps", "guidance", "seed"]  # run twice: the larger n counts
-rows = rows.sort_values("n", kind="stable").drop_duplicates(setting, keep="last")
+scale = named(profile)
+every = store.rows(
+    study="sampling", profile=profile, n=scale.n, images_seen=scale.length, sampler=list(findings.SAMPLERS)
+)  # fmt: skip
+rows = every[(every["metric"] == metric) & (every["sampler"] == "ddim")]
 influences = store.influences(rows, metric)
 
 # %% tags=["remove-input"]
-explorer.budget_explorer(rows, metric, influences)
+explorer.budget_explorer(
+    every, list(dict.fromkeys([metric, "kid_effnet", "kid_scene", "subject"])),
+    lambda name: store.influences(every[every["metric"] == name], name), pictures=lambda key: looks.thumbnail(store, key),
+)  # fmt: skip
 
 # %% [markdown]
 # Above, every size at its best guidance, from few steps (left) to many (right). Below, the best

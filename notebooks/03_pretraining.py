@@ -31,12 +31,10 @@ live_images = -1        # for so many images; -1: the profile's number, 0: none
 recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
 
 # %% tags=["remove-cell"]
-import numpy as np
-from IPython.display import Markdown
+from IPython.display import Markdown, display
 
-from ldm import live, plots, study, verdicts
+from ldm import laws, live, looks, plots, study, verdicts
 from ldm.notebook import ROOT, record
-from ldm.pictures import picture_grid, picture_strip
 from ldm.profiles import profile as named
 from ldm.results import Store
 
@@ -68,6 +66,16 @@ plots.quality_vs_compute(rows, metric)
 # One point is one model at one length; the bars are 95 % intervals over pictures (not over training seeds: one
 # run each, so differences between neighbouring sizes carry a seed's luck as well).
 
+# %% [markdown]
+# A power law in the compute, whatever the size, and by how much every model lies off it:
+
+# %% tags=["remove-input"]
+display(*laws.shown(laws.training_points(rows, metric), metric, "training compute (cost x images seen)"))
+
+# %% [markdown]
+# Residuals that fall from left to right say that quality improves faster than the law once a model has learned
+# anything at all; residuals of one colour on one side, that size matters beyond compute.
+
 # %% tags=["remove-input"]
 plots.quality_vs_params(rows, metric)
 
@@ -77,18 +85,13 @@ plots.quality_vs_params(rows, metric)
 # First the largest model after its longest training, held-out captions in order, none chosen:
 
 # %% tags=["remove-input"]
-picture_strip(*live.best_pictures(store, lab, cells), width=128)
+looks.strip(store, lab, max(cells, key=lambda cell: (cell.c, cell.images)))
 
 # %% [markdown]
 # Two of these captions, from the same noise: rows are sizes, columns training lengths.
 
 # %% tags=["remove-input"]
-strips = live.first_pictures(store, lab, cells)
-shared = [images for images in scale.lengths if all((c, images) in strips for c in sizes)]
-picture_grid(
-    np.stack([[strips[c, images] for images in shared] for c in sizes]),
-    [f"c = {c}" for c in sizes], [f"{images // 1000}k" for images in shared], width=112,
-)
+looks.table(store, lab, cells, "c", "images")
 
 # %% [markdown]
 # ## The record, recomputed

@@ -16,8 +16,8 @@
 # every model at its best guidance, smaller models often win at small budgets: at cost 3 the 83M model is the
 # best of all. Larger ones win when the budget is relaxed.
 #
-# **What is run here.** Steps as in the paper, and fewer, and guidance from none at all (1; the paper starts at 1.5) up to 6,
-# on the mini family, with DDIM; the same noise and captions for every point.
+# **What is run here.** Steps as in the paper, and fewer; guidance as in the paper, and none at all (1); on the mini
+# family, with DDIM; the same noise and captions for every point.
 
 # %% tags=["parameters"]
 profile = "laptop"      # smoke | laptop | gpu | tpu
@@ -26,15 +26,15 @@ steps = []              # DDIM steps; none: the profile's
 guidance = []           # guidance values; none: the profile's
 n = 0                   # pictures a point; 0: the profile's number
 metric = "kid_effnet"   # a name in ldm.judges.METRICS
+raced = [1, 2, 4, 8, 16, 50]  # of these, the step counts at which the guidance values race
 recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
 
 # %% tags=["remove-cell"]
 import numpy as np
-from IPython.display import Markdown
+from IPython.display import Markdown, display
 
-from ldm import charts, explorer, live, plots, study, verdicts
+from ldm import charts, explorer, laws, live, looks, optimum, plots, racing, study, verdicts
 from ldm.notebook import ROOT, record
-from ldm.pictures import picture_grid
 from ldm.profiles import profile as named
 from ldm.results import Store
 
@@ -46,6 +46,7 @@ store, lab = Store(ROOT), study.Laboratory(scale)
 
 # %% tags=["remove-cell"]
 rows = study.run(cells, store=store, lab=lab, title="sampling")
+influences = store.influences(rows, metric)
 
 # %% [markdown]
 # ## Guidance
@@ -57,12 +58,36 @@ rows = study.run(cells, store=store, lab=lab, title="sampling")
 plots.guidance_curves(rows, metric)
 
 # %% [markdown]
-# ## The best guidance for each size and step count
-#
-# Not one number: the set that cannot be told from the best.
+# What guidance does to the pictures of the largest model (the paper's Fig. 7): rows are step counts, columns
+# guidance, always the same two captions from the same noise.
 
 # %% tags=["remove-input"]
-plots.optimum_guidance(rows, metric)
+swept = [cell for cell in cells if cell.c == sizes[-1] and cell.steps in raced]
+looks.table(store, lab, swept, "steps", "guidance")
+
+# %% [markdown]
+# ## The best guidance for each size and step count
+#
+# Not one number: below the best one stands the range of those that may be the best, a confidence set (Hansen, Lunde
+# and Nason 2011) that holds the truly best of the grid with 95 % certainty.
+
+# %% tags=["remove-input"]
+plots.optimum_guidance(rows, metric, influences)
+
+# %% [markdown]
+# ### Racing
+#
+# The grid spends as many pictures on a hopeless guidance as on the best. A race spends them where the answer is
+# open: few pictures for every value, then more for those that may still be the best (`ldm/racing.py`;
+# `python -m ldm race`). What it saved, and whether it agrees:
+
+# %% tags=["remove-input"]
+contenders = [cell for cell in cells if cell.steps in raced]
+races = racing.races(contenders, metric, store=store, lab=lab, stages=racing.stages(scale))
+Markdown(racing.summary(races, optimum.best_guidance(rows, metric, influences)))
+
+# %% tags=["remove-input", "hide-output"]
+races.assign(tied=[", ".join(f"{g:g}" for g in tied) for tied in races["tied"]])
 
 # %% [markdown]
 # ## Quality against sampling cost
@@ -72,6 +97,12 @@ plots.optimum_guidance(rows, metric)
 
 # %% tags=["remove-input"]
 plots.quality_vs_cost(rows, metric)
+
+# %% [markdown]
+# The frontier alone, the settings that no cheaper one beats, with a power law through them and what it misses:
+
+# %% tags=["remove-input"]
+display(*laws.shown(laws.frontier_points(rows, metric), metric, "sampling cost (normalised cost x steps)"))
 
 # %% [markdown]
 # The same by whether the captioned objects are there:
@@ -87,7 +118,7 @@ plots.quality_vs_cost(rows, "subject")
 
 # %% tags=["remove-input"]
 Markdown(
-    verdicts.enough_steps(rows, metric, store.influences(rows, metric)).to_markdown(index=False, floatfmt=".3g")
+    optimum.enough_steps(rows, metric, influences).to_markdown(index=False, floatfmt=".3g")
 )
 
 # %% [markdown]
@@ -97,18 +128,22 @@ Markdown(
 
 # %% tags=["remove-input"]
 best = charts.best(charts.pick(rows, metric), ["c", "steps"]).set_index(["c", "steps"])["guidance"]
-chosen = [cell for cell in cells if best[cell.c, cell.steps] == cell.guidance]
-strips = live.first_pictures(store, lab, chosen, by="steps")
-picture_grid(
-    np.stack([[strips[c, s] for s in steps] for c in sizes]),
-    [f"c = {c}" for c in sizes], [f"{s} steps" for s in steps], width=112,
-)
+looks.table(store, lab, [cell for cell in cells if best[cell.c, cell.steps] == cell.guidance], "c", "steps")
+
+# %% [markdown]
+# And at equal cost (the paper's Figs. 10 and 21 to 23): what each size draws best for the same price.
+
+# %% tags=["remove-input"]
+budgets = np.geomspace(rows["cost"].min(), rows["cost"].max() / 4, 5)
+looks.at_equal_cost(store, optimum.within(rows, metric, budgets), budgets)
 
 # %% [markdown]
 # ## The winner at each budget
 
 # %% tags=["remove-input"]
-explorer.budget_explorer(rows, metric, store.influences(rows, metric))
+explorer.budget_explorer(
+    rows, [metric, "kid_scene", "subject"], lambda name: store.influences(rows, name), pictures=lambda key: looks.thumbnail(store, key)
+)
 
 # %% [markdown]
 # The budget at which each next size takes over, for good, with its interval; *chance* is how likely it happens
@@ -116,7 +151,7 @@ explorer.budget_explorer(rows, metric, store.influences(rows, metric))
 # picture that is hard for one size is hard for all.
 
 # %% tags=["remove-input"]
-Markdown(verdicts.takeovers(rows, metric, store.influences(rows, metric)).to_markdown(index=False, floatfmt=".3g"))
+Markdown(verdicts.takeovers(rows, metric, influences).to_markdown(index=False, floatfmt=".3g"))
 
 # %% [markdown]
 # ## The record, recomputed

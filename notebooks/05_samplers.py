@@ -30,13 +30,11 @@ metric = "kid_effnet"   # a name in ldm.judges.METRICS
 recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
 
 # %% tags=["remove-cell"]
-import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from ldm import charts, findings, live, plots, study, verdicts
+from ldm import charts, findings, live, looks, plots, study, verdicts
 from ldm.notebook import ROOT, record
-from ldm.pictures import picture_grid
 from ldm.profiles import profile as named
 from ldm.results import Store
 
@@ -79,17 +77,11 @@ Markdown(verdicts.side_by_side(verdicts.beside(rows, metric, samplers[0], influe
 
 # %% tags=["remove-input"]
 best = charts.best(charts.pick(rows, metric), ["sampler", "c", "steps"]).set_index(["sampler", "c", "steps"])["guidance"]
-strips = {
-    name: live.first_pictures(
-        store, lab, [cell for cell in cells if cell.sampler == name and best[name, cell.c, cell.steps] == cell.guidance],
-        by="steps", pictures=(1,),
-    )
-    for name in samplers
-}
-picture_grid(
-    np.stack([[strips[name][sizes[-1], s] for s in steps] for name in samplers]),
-    samplers, [f"{s} steps" for s in steps], width=112,
-)
+shown = [
+    cell for cell in cells
+    if cell.c == sizes[-1] and best[cell.sampler, cell.c, cell.steps] == cell.guidance
+]  # fmt: skip
+looks.table(store, lab, shown, "sampler", "steps", shown=(1,))
 
 # %% [markdown]
 # ## Verdict

@@ -33,7 +33,8 @@ def _row(c: int, **columns: object) -> dict[str, object]:
         "lo": value - spread,
         "hi": value + spread,
         "n": 2000,
-        "nfe": pd.NA,
+        "nfe": 2 * columns["steps"],
+        "key": "-".join(str(columns.get(name, "")) for name in ("steps", "guidance", "images_seen")) + f"-{c}",
         **columns,
     }
 

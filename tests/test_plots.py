@@ -12,20 +12,28 @@ import pytest
 import vl_convert
 from PIL import Image
 
-from ldm import charts, cost, explorer, loss_chart, pictures, plots, speed
+from ldm import charts, cost, explorer, laws, loss_chart, pictures, plots, speed
 from ldm.notebook import ROOT
 from ldm.results import Store
 from tests import synthetic
 
 KID = "kid_effnet"
+SECONDS = {c: (0.001 * c, 0.002) for c in synthetic.WIDTHS}
+
+
+def square(key: str) -> bytes:
+    return pictures.to_webp(np.full((8, 4, 3), 90, np.uint8))
+
+
 FIGURES = {
     "quality_vs_compute": lambda: plots.quality_vs_compute(synthetic.pretraining_rows(), KID),
     "quality_vs_params": lambda: plots.quality_vs_params(synthetic.pretraining_rows(), KID),
     "guidance_curves": lambda: plots.guidance_curves(synthetic.sampling_rows(), KID),
     "optimum_guidance": lambda: plots.optimum_guidance(synthetic.sampling_rows(), KID),
     "quality_vs_cost": lambda: plots.quality_vs_cost(synthetic.sampling_rows(), "alignment"),
-    "budget_explorer": lambda: explorer.budget_explorer(synthetic.sampling_rows(), KID),
-    "budget_explorer_up": lambda: explorer.budget_explorer(synthetic.sampling_rows(), "alignment"),
+    "budget_explorer": lambda: explorer.budget_explorer(synthetic.samplers_rows(), [KID, "alignment"], pictures=square),
+    "budget_explorer_up": lambda: explorer.budget_explorer(synthetic.sampling_rows(), ["alignment"], seconds=SECONDS),
+    "law": lambda: laws.shown(laws.training_points(synthetic.pretraining_rows(), KID), KID, "compute")[0],
     "loss_curve": lambda: loss_chart.loss_curve(synthetic.history()),
     "table1_chart": lambda: plots.table1_chart(cost.table1()),
     "quality_by_sampler": lambda: plots.quality_by_sampler(synthetic.samplers_rows(), KID),
@@ -38,7 +46,7 @@ ROWS = {
     plots.optimum_guidance: synthetic.sampling_rows,
     plots.quality_vs_cost: synthetic.sampling_rows,
     plots.quality_by_sampler: synthetic.samplers_rows,
-    explorer.budget_explorer: synthetic.sampling_rows,
+    lambda rows, metric: explorer.budget_explorer(rows, [metric]): synthetic.sampling_rows,
 }
 
 
@@ -99,7 +107,7 @@ def test_rows_of_two_experiments_are_not_drawn_as_one_curve():
 
 
 def test_every_quality_point_carries_interval_and_n_in_its_tooltip():
-    for name in list(FIGURES)[:7]:
+    for name in list(FIGURES)[:8]:
         text = json.dumps(FIGURES[name]().to_dict())
         assert all(f'"field": "{field}"' in text for field in ("lo", "hi", "n", "value")), name
 
@@ -113,14 +121,10 @@ def test_the_optimum_is_the_best_row_in_the_metrics_own_direction(metric, pick):
     assert drawn.to_dict() == expected.set_index(["c", "steps"])["guidance"].to_dict()
 
 
-@pytest.mark.parametrize(("metric", "sign"), [(KID, 1), ("alignment", -1)])
-def test_ties_are_the_guidances_whose_interval_reaches_the_best_ones(metric, sign):
-    rows = synthetic.sampling_rows()
-    drawn = data_of(plots.optimum_guidance(rows, metric)).set_index(["c", "steps"])
-    one = rows[(rows["metric"] == metric) & (rows["c"] == 8) & (rows["steps"] == 50)]
-    best = one.loc[(sign * one["value"]).idxmin()]
-    tied = one[(one["lo"] <= best["hi"]) & (one["hi"] >= best["lo"])]["guidance"]
-    assert drawn.loc[(8, 50), "tied"] == f"{tied.min():g} to {tied.max():g}"
+def test_the_optimum_names_the_range_of_what_may_be_the_best():
+    drawn = data_of(plots.optimum_guidance(synthetic.sampling_rows(), KID)).set_index(["c", "steps"])
+    assert drawn.loc[(8, 4), "guidance"] == 4 and drawn.loc[(8, 4), "tied"] == "3 to 4"
+    assert drawn.loc[(32, 50), "guidance"] == 2 and drawn.loc[(32, 50), "tied"] == "1.5 to 3"
 
 
 def test_the_frontier_never_gets_worse_with_more_budget():
@@ -131,13 +135,20 @@ def test_the_frontier_never_gets_worse_with_more_budget():
 
 @pytest.mark.parametrize("metric", [KID, "alignment"])
 def test_chances_sum_to_one_and_favour_the_winner(metric):
-    rows = charts.best(charts.pick(synthetic.sampling_rows(), metric), ["c", "steps"])
-    chances = explorer._chances(rows.sort_values("cost"))
-    share = chances["label"].str.extract(r"(\d+)%")[0].astype(float).fillna(0)
-    for _, group in share.groupby(chances["budget_from"]):
-        assert 97 <= group.sum() <= 103
-    cheapest = chances[chances["budget_from"] == chances["budget_from"].min()]
-    assert list(cheapest["label"]) == ["best: over 99%"]  # only one size can be afforded
+    points = explorer._points(synthetic.sampling_rows(), metric, None)
+    chances = explorer._chances(points, ["cost"])
+    assert (chances["from"] < chances["to"]).all() and set(chances["axis"]) == {"cost"}
+    for budget in points["cost"]:
+        inside = chances[(chances["from"] <= budget) & (budget < chances["to"])]
+        assert inside["chance"].sum() == pytest.approx(1, abs=0.025)
+    cheapest = chances[chances["from"] == points["cost"].min()]
+    assert cheapest["chance"].tolist() == [1.0]  # only one size can be afforded
+
+
+def test_every_cost_of_the_explorer_is_a_cost_of_the_setting():
+    points = explorer._points(synthetic.sampling_rows().assign(nfe=8), KID, SECONDS)
+    np.testing.assert_allclose(points["seconds"], 8 * 0.001 * points["c"] + 0.002)
+    np.testing.assert_allclose(points["flops"], 8 * 787.72 * points["cost"] / points["steps"])
 
 
 def test_the_loss_keeps_its_mean_and_refuses_nothing_to_draw():

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from ldm import charts, judges, verdicts
+from ldm import charts, judges, optimum, verdicts
 from ldm import protocol as protocols
 from ldm.profiles import LAPTOP, ROOT
 from ldm.protocol import Protocol
@@ -86,7 +86,7 @@ ASKED = {
     "a chart": charts.pick,
     "a verdict": verdicts.f3,
     "takeovers": verdicts.takeovers,
-    "enough steps": verdicts.enough_steps,
+    "enough steps": optimum.enough_steps,
 }
 
 

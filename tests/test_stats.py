@@ -70,6 +70,13 @@ def test_a_power_law_is_found_with_its_interval():
     np.testing.assert_allclose(exact.residuals, 0, atol=1e-12)
 
 
+def test_a_floor_is_found():
+    x = np.geomspace(1, 1000, 10)
+    law = stats.power_law(x, [Estimate.of(v, 0.01 * v, 10) for v in 2 + 3 * x**-0.5], floor=None)
+    assert law.floor == pytest.approx(2, abs=0.02) and law.exponent.value == pytest.approx(0.5, abs=0.02)
+    assert law.misfit < 0.1 < 1 < stats.power_law(x, [Estimate.of(v, 0.01 * v, 10) for v in 2 + 3 * x**-0.5]).misfit
+
+
 def test_a_curve_that_is_no_power_law_gets_a_wider_interval_and_residuals_that_show_it():
     x = np.geomspace(1, 100, 6)
     bent = [Estimate.of(v, 0.01 * v, 10) for v in x**-0.5 + 0.3]
@@ -85,6 +92,7 @@ def test_a_curve_that_is_no_power_law_gets_a_wider_interval_and_residuals_that_s
         (lambda: stats.combine([]), "no estimates"),
         (lambda: stats.seed_spread([[Estimate(1, 0, 2, 5)]]), "second seed"),
         (lambda: stats.power_law([1, 2], [Estimate(1, 0, 2, 5)] * 2), "3 or more points"),
+        (lambda: stats.power_law([1, 2, 3], [Estimate(1, 0, 2, 5)] * 3, floor=None), "4 to fit a floor"),
         (lambda: stats.power_law([1, 2, 4], [Estimate(-1, -2, 0, 5)] * 3), "all positive"),
         (lambda: stats.power_law([1, 2, 4], [Estimate(1, 1, 1, 5)] * 3), "no width"),
     ],

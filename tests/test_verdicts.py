@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ldm import verdicts
+from ldm import optimum, verdicts
 
 STEP_COST = {8: 1.0, 16: 2.0, 32: 4.0}
 
@@ -105,10 +105,10 @@ def test_a_sampler_beside_another_is_starred_where_it_differs():
 def test_enough_steps_are_the_fewest_that_cannot_be_told_from_the_best():
     falls = {1: 40.0, 2: 10.0, 4: 9.9, 8: 9.8}
     rows, influences = sampling(lambda c, steps, guidance: falls[steps] + guidance)
-    found = verdicts.enough_steps(rows, "kid_effnet", influences).set_index("c")
+    found = optimum.enough_steps(rows, "kid_effnet", influences).set_index("c")
     assert set(found["enough steps"]) == {2} and set(found["guidance"]) == {1.0}
     rows, influences = sampling(lambda c, steps, guidance: -falls[steps] - guidance, "subject")
-    found = verdicts.enough_steps(rows, "subject", influences).set_index("c")
+    found = optimum.enough_steps(rows, "subject", influences).set_index("c")
     assert set(found["enough steps"]) == {2} and (found["subject"] < 0).all()
 
 

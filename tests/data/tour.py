@@ -33,7 +33,7 @@ from ldm.notebook import record
 sampling = synthetic.sampling_rows()
 
 # %%
-explorer.budget_explorer(sampling, "kid_effnet")
+explorer.budget_explorer(sampling, ["kid_effnet", "alignment"])
 
 # %%
 plots.guidance_curves(sampling, "kid_effnet")

@@ -1,0 +1,72 @@
+"""Confidence sets on settings whose truth is known, and races over made-up and over smoke cells."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ldm import optimum, racing, study
+from ldm.profiles import profile
+from ldm.results import Store
+from tests.test_verdicts import sampling
+
+SMOKE = profile("smoke")
+
+
+def settings(truth: np.ndarray, seed: int, n: int = 200, shared: float = 3.0) -> tuple[pd.DataFrame, dict]:
+    """Scores of settings on n pictures that all share, as rows and influences."""
+    rng = np.random.default_rng(seed)
+    pictures = truth[:, None] + shared * rng.standard_normal(n) + rng.standard_normal((len(truth), n))
+    mean, half = pictures.mean(1), 1.96 * pictures.std(1) / np.sqrt(n)
+    rows = pd.DataFrame({"key": [str(i) for i in range(len(truth))], "value": mean, "lo": mean - half, "hi": mean + half})
+    return rows, {str(i): part - part.mean() for i, part in enumerate(pictures)}
+
+
+def test_the_set_holds_the_best_setting_as_often_as_it_says():
+    truth = np.array([0, 0.05, 0.1, 0.2, 0.4, 0.8])
+    sets = [optimum.confidence_set(*settings(truth, seed)) for seed in range(200)]
+    held = np.mean([inside[0] for inside in sets])
+    assert held >= 0.93
+    assert np.mean([inside[5] for inside in sets]) < 0.01 and np.mean([inside[1] for inside in sets]) > 0.8
+
+
+def test_pairing_tells_apart_what_single_intervals_do_not():
+    rows, influences = settings(np.array([0, 0.4]), 0)
+    assert optimum.confidence_set(rows, influences).tolist() == [True, False]
+    assert optimum.confidence_set(rows).all()
+
+
+def test_equal_settings_all_stay():
+    rows, influences = settings(np.zeros(1), 0)
+    rows, influences = pd.concat([rows, rows.assign(key="again")]), influences | {"again": influences["0"]}
+    assert optimum.confidence_set(rows.reset_index(), influences).all()
+
+
+@pytest.mark.parametrize("metric, sign", [("kid_effnet", 1), ("subject", -1)])
+def test_the_best_guidance_comes_with_all_that_may_be_the_best(metric, sign):
+    rows, influences = sampling(lambda c, steps, g: sign * {1.0: 50, 2.0: 50.1, 4.0: 90}[g], metric, shared=0.9, seed=1)
+    found = optimum.best_guidance(rows, metric, influences)
+    assert len(found) == 12 and set(found["guidance"]) <= {1.0, 2.0}
+    assert all(row.guidance in row.tied and 4.0 not in row.tied for row in found.itertuples())
+    assert max(len(tied) for tied in found["tied"]) == 2
+
+
+def test_a_race_leaves_losers_early_and_counts_what_it_drew(tmp_path):
+    contenders = study.sampling_grid(SMOKE, [8], [2], [1.5, 3.0, 30.0], n=16)
+    store, lab = Store(tmp_path), study.Laboratory(SMOKE)
+    ran = racing.race(contenders, "subject", store=store, lab=lab, stages=(16, 32)).set_index("guidance")
+    assert set(ran.index) == {1.5, 3.0, 30.0} and ran["left"].any()
+    assert set(ran.loc[ran["left"], "n"]) <= {16, 32} and (ran.loc[~ran["left"], "drawn"] <= 48).all()
+    again = racing.races(contenders, "subject", store=store, lab=lab, stages=(16, 32))
+    assert again["drawn"].item() == ran["drawn"].sum() and again["full"].item() == 96
+    assert again["best"].item() in again["tied"].item()
+    assert set(again["tied"].item()) == set(ran.index[ran["left"]])
+    assert len(store.rows(metric="subject")) == 3 + (ran["n"] == 32).sum()
+
+
+def test_the_summary_compares_with_the_whole_grid():
+    raced = pd.DataFrame({"c": [8, 8], "steps": [4, 8], "tied": [[1.0, 2.0], [3.0]], "drawn": [300, 100], "full": [1000, 1000]})
+    grid = pd.DataFrame({"c": [8, 8], "steps": [4, 8], "guidance": [2.0, 1.0]})
+    text = racing.summary(raced, grid)
+    assert "**20%**" in text and "in 1 of 2 settings" in text and "1.5 values" in text
