@@ -17,6 +17,7 @@ AFTER = {
     "04_sampling": ["03_pretraining"],
     "05_samplers": ["04_sampling"],
     "12_verdicts": ["05_samplers"],
+    "a3_confounders": ["04_sampling"],
     "00_answer": ["03_pretraining", "04_sampling"],
     "a2_speed": [],
 }

@@ -12,7 +12,7 @@ import pytest
 from ldm.findings import ASKED
 from ldm.notebook import NOTEBOOKS, ROOT, recorded
 
-CHAPTERS = ("01_data", "02_family", "03_pretraining", "04_sampling", "05_samplers", "12_verdicts", "a2_speed")
+CHAPTERS = ("01_data", "02_family", "03_pretraining", "04_sampling", "05_samplers", "12_verdicts", "a2_speed", "a3_confounders")
 
 
 @pytest.mark.parametrize("name", ["00_answer", *CHAPTERS])

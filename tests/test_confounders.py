@@ -1,0 +1,56 @@
+"""Each suspect changes one thing alone; the bias of a count of pictures is read off where it is known."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ldm import confounders
+from ldm.profiles import profile
+
+LAPTOP = profile("laptop")
+ALLOWED = {"trainings": {"images"}, "spacings": {"sampler"}, "guidances": {"guidance"}}
+
+
+@pytest.mark.parametrize("suspect", ALLOWED)
+def test_conditions_differ_in_one_thing(suspect):
+    conditions = getattr(confounders, suspect)(LAPTOP)
+    assert len(conditions) >= 2
+    fields = [field.name for field in dataclasses.fields(next(iter(conditions.values()))[0])]
+    grids = {name: {tuple(getattr(cell, f) for f in fields if f not in ALLOWED[suspect]) for cell in cells} for name, cells in conditions.items()}
+    assert len(set(map(frozenset, grids.values()))) == 1
+    varied = [{tuple(getattr(cell, f) for f in ALLOWED[suspect]) for cell in cells} for cells in conditions.values()]
+    assert len(set(map(frozenset, varied))) == len(conditions)
+
+
+def test_counts_keep_the_setting():
+    cells = confounders.counts(LAPTOP)
+    assert {cell.n for cell in cells} == {64, 256, 1024, 4096} and {(c.steps, c.guidance) for c in cells} == {(8, 1.5)}
+    assert [cell.n for cell in confounders.counts(LAPTOP, [32])] == [32] * 4
+
+
+def made(truth: dict[int, float], bias: dict[int, float], seed: int = 0) -> pd.DataFrame:
+    rng, rows = np.random.default_rng(seed), []
+    for c, value in truth.items():
+        for n in (64, 256, 1024, 4096):
+            se = 2 / np.sqrt(n)
+            measured = value + bias[c] / n + se * rng.standard_normal()
+            rows.append({"c": c, "n": n, "metric": "fd_scene", "value": measured, "lo": measured - 1.96 * se, "hi": measured + 1.96 * se})
+    return pd.DataFrame(rows)
+
+
+def test_the_limit_is_what_infinitely_many_pictures_would_give():
+    truth, bias = {8: 3.0, 16: 2.0}, {8: 100.0, 16: 900.0}
+    found = [confounders.limits(made(truth, bias, seed), "fd_scene", least=256).set_index("c") for seed in range(100)]
+    inside = [f.loc[c, "lo"] <= truth[c] <= f.loc[c, "hi"] for f in found for c in truth]
+    assert 0.9 <= np.mean(inside) <= 0.99
+    assert np.mean([f.loc[16, "slope"] for f in found]) == pytest.approx(900, rel=0.1)
+
+
+def test_bias_turns_an_order_and_more_pictures_turn_it_back():
+    rows = made({8: 3.0, 16: 2.0}, {8: 100.0, 16: 900.0})
+    order = confounders.order_by_n(rows, ["fd_scene"]).set_index("n")["fd_scene"]
+    assert order[64] == "8, 16" and order[4096] == "16, 8"
