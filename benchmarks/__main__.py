@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks import measure, metrics, sampling, training, warm_start
+from benchmarks import measure, metrics, picture, sampling, training, warm_start
 
 measure.main(training.ours, training.theirs, "train")
 measure.main(sampling.ours, sampling.theirs, "sample", steps=sampling.STEPS)
 metrics.main()
+picture.main()
 warm_start.main()

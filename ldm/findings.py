@@ -48,6 +48,13 @@ def samplers_grid(scale: Profile) -> list[study.Evaluation]:
     ]  # fmt: skip
 
 
+def whole_grid(store: Store, scale: Profile) -> pd.DataFrame:
+    """What the store holds of the profile's grid by any of the samplers; nothing is run."""
+    return store.rows(
+        study="sampling", profile=scale.name, n=scale.n, images_seen=scale.length, sampler=list(SAMPLERS)
+    )  # fmt: skip
+
+
 def ask(scale: Profile, *, store: Store, lab: Laboratory) -> dict[str, list[Verdict]]:
     """Every finding that has a chapter, by each metric; cells that nobody has run are run."""
     pretraining = study.run(

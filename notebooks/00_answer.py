@@ -26,23 +26,21 @@ metric = "kid_effnet"  # a name in ldm.judges.METRICS
 import pandas as pd
 from IPython.display import Markdown
 
-from ldm import charts, explorer, findings, frontier, judges, looks
+from ldm import charts, explorer, findings, frontier, judges, looks, speed
 from ldm.notebook import ROOT, record
 from ldm.profiles import profile as named
 from ldm.results import Store
 
 store = Store(ROOT)
-scale = named(profile)
-every = store.rows(
-    study="sampling", profile=profile, n=scale.n, images_seen=scale.length, sampler=list(findings.SAMPLERS)
-)  # fmt: skip
-rows = every[(every["metric"] == metric) & (every["sampler"] == "ddim")]
+every = pd.concat([findings.whole_grid(store, named(name)) for name in dict.fromkeys([profile, "gpu", "tpu"])])
+rows = every[(every["profile"] == profile) & (every["metric"] == metric) & (every["sampler"] == "ddim")]
 influences = store.influences(rows, metric)
 
 # %% tags=["remove-input"]
 explorer.budget_explorer(
     every, list(dict.fromkeys([metric, "kid_effnet", "kid_scene", "subject"])),
     lambda name: store.influences(every[every["metric"] == name], name), pictures=lambda key: looks.thumbnail(store, key),
+    seconds=speed.seconds_a_picture(store.rows(study="benchmark", profile=profile)),
 )  # fmt: skip
 
 # %% [markdown]

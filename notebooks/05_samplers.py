@@ -33,7 +33,7 @@ recompute = -1          # recorded cells to run again and compare; -1: the profi
 import pandas as pd
 from IPython.display import Markdown
 
-from ldm import charts, findings, live, looks, plots, study, verdicts
+from ldm import charts, findings, live, looks, optimum, plots, study, verdicts
 from ldm.notebook import ROOT, record
 from ldm.profiles import profile as named
 from ldm.results import Store
@@ -66,11 +66,33 @@ plots.quality_by_sampler(rows, metric)
 Markdown(verdicts.side_by_side(verdicts.beside(rows, metric, samplers[0], influences)))
 
 # %% [markdown]
-# The paper's order at few steps, DPM-Solver++ before DDIM before DDPM, can show only where steps are short. Small
-# scenes on small latents need about four ([how many are enough](04_sampling.ipynb)), and from there on a sampler has
-# little left to improve. Where the table stars DPM-Solver++ it is a little *worse*, most of all for the smallest
-# model: a step of second order follows the network's slope, errors and all.
+# The paper's order at few steps, DPM-Solver++ before DDIM before DDPM, can show only where steps are short. How many
+# are enough for DDIM, by size:
+
+# %% tags=["remove-input"]
+usual = rows[rows["sampler"] == samplers[0]]
+Markdown(optimum.enough_steps(usual, metric, influences).to_markdown(index=False, floatfmt=".3g"))
+
+# %% [markdown]
+# From there on a sampler has little left to improve. Where the table above stars DPM-Solver++ as worse it is so most
+# of all for small models: a step of second order follows the network's slope, errors and all.
 #
+# ## Beyond twenty steps
+#
+# The paper stops DPM-Solver++ at 20. What more steps do, against the first sampler at as many:
+
+# %% tags=["remove-input"]
+more = [s for s in scale.steps if s > max(steps)]
+beyond = study.run(
+    [cell for name in samplers for cell in study.sampling_grid(scale, sizes, more, guidance, n=n, sampler=name)],
+    store=store, lab=lab, title="more steps",
+) if more else rows[:0]  # fmt: skip
+Markdown(
+    verdicts.side_by_side(verdicts.beside(beyond, metric, samplers[0], store.influences(beyond, metric)))
+    if more else f"The profile {profile} has no step count beyond {max(steps)}."
+)  # fmt: skip
+
+# %% [markdown]
 # ## Look at them
 #
 # One caption, the largest model at the best guidance of each sampler and step count.

@@ -20,10 +20,10 @@ def test_conditions_differ_in_one_thing(suspect):
     conditions = getattr(confounders, suspect)(LAPTOP)
     assert len(conditions) >= 2
     fields = [field.name for field in dataclasses.fields(next(iter(conditions.values()))[0])]
-    grids = {name: {tuple(getattr(cell, f) for f in fields if f not in ALLOWED[suspect]) for cell in cells} for name, cells in conditions.items()}
-    assert len(set(map(frozenset, grids.values()))) == 1
-    varied = [{tuple(getattr(cell, f) for f in ALLOWED[suspect]) for cell in cells} for cells in conditions.values()]
-    assert len(set(map(frozenset, varied))) == len(conditions)
+    values = lambda cells, names: frozenset(tuple(getattr(cell, name) for name in names) for cell in cells)
+    kept = [field for field in fields if field not in ALLOWED[suspect]]
+    assert len({values(cells, kept) for cells in conditions.values()}) == 1
+    assert len({values(cells, ALLOWED[suspect]) for cells in conditions.values()}) == len(conditions)
 
 
 def test_counts_keep_the_setting():

@@ -145,6 +145,17 @@ def test_chances_sum_to_one_and_favour_the_winner(metric):
     assert cheapest["chance"].tolist() == [1.0]  # only one size can be afforded
 
 
+def test_seconds_a_picture_are_those_of_the_machine_measured_last():
+    row = {"c": 8, "protocol": "one; here", "created": "2026-01-02T00:00:00Z"}
+    old = row | {"protocol": "one; there", "created": "2026-01-01T00:00:00Z"}
+    rows = pd.DataFrame([
+        row | {"metric": "seconds an evaluation", "value": 0.25}, row | {"metric": "seconds besides", "value": 0.5},
+        old | {"metric": "seconds an evaluation", "value": 9.0}, old | {"metric": "seconds besides", "value": 9.0},
+    ])  # fmt: skip
+    assert speed.seconds_a_picture(rows) == {8: (0.25, 0.5)}
+    assert speed.seconds_a_picture(rows[:0]) == {}
+
+
 def test_every_cost_of_the_explorer_is_a_cost_of_the_setting():
     points = explorer._points(synthetic.sampling_rows().assign(nfe=8), KID, SECONDS)
     np.testing.assert_allclose(points["seconds"], 8 * 0.001 * points["c"] + 0.002)

@@ -1,0 +1,52 @@
+"""Seconds a picture: `python -m benchmarks.picture`, of one network evaluation of each size, and of all else.
+
+All else is the text tower, the decoder and starting the loop: the same for every size, and so the larger a share
+of the price the smaller the network. Both are read off the time of few and of many guided steps.
+"""
+
+from __future__ import annotations
+
+import statistics
+
+from benchmarks import measure
+from ldm import pretrain
+from ldm.generate import Generator, plan
+from ldm.profiles import LAPTOP
+from ldm.results import Row, Store, key
+
+CAPTION = "a small soccer ball at the bottom, papercut style, on a checkered purple and red background"
+FEW, MANY = 2, 12  # steps, of two evaluations each
+
+
+def main() -> None:
+    """Time every size in turns, so that all see the same machine; print the middle of the rounds; keep rows."""
+    codec, text = pretrain.frozen_parts(LAPTOP)
+    batch = LAPTOP.batch
+    models = {c: pretrain.load(LAPTOP, c, LAPTOP.length) for c in LAPTOP.family}
+
+    def draw(c: int, steps: int) -> float:
+        structure, params = models[c]
+        generator = Generator(profile=LAPTOP, structure=structure, params=params, codec=codec, text=text)
+        return measure.seconds(lambda: list(generator.images([CAPTION] * batch, plan("ddim", steps), 2.0)))
+
+    for c in models:
+        draw(c, FEW)  # compiles
+    rounds = [{c: (draw(c, FEW), draw(c, MANY)) for c in models} for _ in range(measure.ROUNDS)]
+    for c in models:
+        evaluations = [(many - few) / (2 * (MANY - FEW) * batch) for few, many in (r[c] for r in rounds)]
+        rest = [r[c][0] / batch - 2 * FEW * each for r, each in zip(rounds, evaluations, strict=True)]
+        case = measure.Case(task="picture", **{**measure.CASES[0], "c": c, "batch": batch})
+        rows = []
+        for metric, values in (("seconds an evaluation", evaluations), ("seconds besides", rest)):
+            middle = statistics.median(values)
+            print(f"c = {c:2}  {metric:22}{1000 * middle:8.3f} ms  [{1000 * min(values):.3f}, {1000 * max(values):.3f}]")
+            rows.append(Row(
+                study="benchmark", profile="laptop", task=case.task, c=c, gflops=case.gflops, metric=metric,
+                protocol=f"one picture of a batch of {batch}; {measure.machine()}",
+                value=middle, lo=min(values), hi=max(values), n=len(values),
+            ))  # fmt: skip
+        Store(measure.ROOT).write(key(case, machine=measure.machine()), rows)
+
+
+if __name__ == "__main__":
+    main()
