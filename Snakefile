@@ -16,6 +16,7 @@ AFTER = {
     "03_pretraining": ["01_data"],
     "04_sampling": ["03_pretraining"],
     "05_samplers": ["04_sampling"],
+    "09_interpolation": ["04_sampling"],
     "12_verdicts": ["05_samplers"],
     "a3_confounders": ["04_sampling"],
     "00_answer": ["03_pretraining", "04_sampling"],

@@ -50,6 +50,10 @@ METRICS: dict[str, Metric] = {
     "kind": Metric("background kinds named right", "higher"),
     "colours": Metric("colours named right", "higher"),
     "relation": Metric("relations right", "higher"),
+    "readable": Metric("pictures that show A, B or both", "higher"),
+    "entropy": Metric("entropy of the object named, bits", "lower"),
+    "detour": Metric("length of the way / distance of its ends", "lower"),
+    "largest_step": Metric("largest step's share of the way", "lower"),
 }
 
 

@@ -12,7 +12,10 @@ import pytest
 from ldm.findings import ASKED
 from ldm.notebook import NOTEBOOKS, ROOT, recorded
 
-CHAPTERS = ("01_data", "02_family", "03_pretraining", "04_sampling", "05_samplers", "12_verdicts", "a2_speed", "a3_confounders")
+CHAPTERS = (
+    "01_data", "02_family", "03_pretraining", "04_sampling", "05_samplers", "09_interpolation", "12_verdicts",
+    "a2_speed", "a3_confounders",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["00_answer", *CHAPTERS])

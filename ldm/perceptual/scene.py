@@ -208,7 +208,7 @@ def alignment(seen: Detections, scenes: Sequence[Scene]) -> dict[str, Bool[np.nd
     }
     for i, scene in enumerate(scenes):
         wanted = [_number(labels.objects, thing.name, "object") for thing in scene.objects]
-        out["subject"][i] = _shows(shares[i], wanted)
+        out["subject"][i] = shows(shares[i], wanted)
         out["relation"][i] = out["subject"][i] and _stands(shares[i][..., wanted], scene)
         out["style"][i] = seen.style[i].argmax() == _number(labels.styles, scene.style, "style")
         out["kind"][i] = seen.kind[i].argmax() == _number(labels.kinds, scene.kind, "kind")
@@ -226,7 +226,8 @@ def _number(known: tuple[str, ...], name: str, what: str) -> int:
     return known.index(name)
 
 
-def _shows(shares: Float[np.ndarray, "8 8 objects"], wanted: list[int]) -> bool:
+def shows(shares: Float[np.ndarray, "8 8 objects"], wanted: list[int]) -> bool:
+    """Whether the m wanted objects are the m that cover most, each of them likelier than all else in some cell."""
     largest = np.argsort(-shares.sum((0, 1)))[: len(wanted)]
     return set(largest) == set(wanted) and bool((shares[..., wanted].max((0, 1)) > 0.5).all())
 

@@ -1,0 +1,111 @@
+"""Prompt interpolation to look at: a slider from one caption to another, every size side by side, and its measures."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+from jaxtyping import UInt8
+
+from ldm.charts import INK, color, columns, pick
+from ldm.judges import metric_of
+from ldm.metrics import Estimate
+from ldm.pictures import to_webp
+from ldm.results import Store
+
+SIDE = 96  # pixels of a picture on the page, at most
+
+
+def scrubber(ways: Mapping[str, UInt8[np.ndarray, "p k h w 3"]], captions: Sequence[tuple[str, str]]) -> alt.LayerChart:
+    """Drag a: the pictures of p pairs, one row each, by every model, one column each.
+
+    ways: model -> its pictures, k from B (a = 0) to A (a = 1). captions: A and B of each pair.
+    """
+    frames = next(iter(ways.values())).shape[1]
+    table = pd.DataFrame([
+        {
+            "model": model, "row": row, "frame": k,
+            "url": "data:image/webp;base64," + base64.b64encode(to_webp(pictures[row, k])).decode(),
+        }
+        for model, pictures in ways.items() for row in range(len(captions)) for k in range(frames)
+    ])  # fmt: skip
+    slider = alt.param(
+        name="frame", value=frames // 2,
+        bind=alt.binding_range(min=0, max=frames - 1, step=1, name="from B to A "),
+    )  # fmt: skip
+    top = alt.Axis(labelAngle=0, orient="top", domain=False, ticks=False)
+    x = alt.X("model:N", title=None, sort=list(ways), axis=top)
+    tall = SIDE + 52
+    y = alt.Y("row:O", axis=None, scale=alt.Scale(paddingInner=0))
+    side = f"min({SIDE}, width / {len(ways)} - 6)"
+    pictures = (
+        alt.Chart(table)
+        .transform_filter("datum.frame == frame")
+        .mark_image(width=alt.ExprRef(side), height=alt.ExprRef(side), yOffset=21)
+        .encode(x=x, y=y, url="url:N", tooltip=[alt.Tooltip("model:N")])
+    )
+    words = pd.DataFrame([
+        {"row": row, "dy": -65 + 15 * line, "text": f"{'AB'[line]}: {caption}"}
+        for row, pair in enumerate(captions) for line, caption in enumerate(pair)
+    ])  # fmt: skip
+    lines = [
+        alt.Chart(words[words["dy"] == dy]).mark_text(align="left", color=INK, fontSize=11.5, dy=dy, limit=alt.ExprRef("width"))
+        .encode(x=alt.value(0), y=y, text="text:N")
+        for dy in (-65, -50)
+    ]  # fmt: skip
+    return (
+        alt.layer(pictures, *lines)
+        .add_params(slider)
+        .properties(
+            width=540, height=tall * len(captions),
+            description="drag from caption B to caption A: the pictures of every model size, from the same noise",
+        )
+    )  # fmt: skip
+
+
+def measures(rows: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
+    """Each measure by way and guidance, a colour a size."""
+    panels = []
+    for metric in metrics:
+        found = pick(rows, metric)
+        data = columns(found).assign(shown=found["task"] + ", guidance " + found["guidance"].map("{:g}".format))
+        title, better, _ = metric_of(metric)
+        x = alt.X("value:Q", title=f"{title} ({better} is better)", scale=alt.Scale(zero=False))
+        base = alt.Chart(data).encode(
+            y=alt.Y("shown:N", title=None), yOffset=alt.YOffset("model:O", sort="descending"), color=color(data),
+            tooltip=[
+                alt.Tooltip("model:N"), alt.Tooltip("shown:N", title="way"), alt.Tooltip("value:Q", format=".4~g"),
+                alt.Tooltip("lo:Q", title="from", format=".4~g"), alt.Tooltip("hi:Q", title="to (95 % interval)", format=".4~g"),
+                alt.Tooltip("n:Q", title="pairs"),
+            ],
+        )  # fmt: skip
+        panels.append(
+            alt.layer(base.mark_rule().encode(x="lo:Q", x2="hi:Q"), base.mark_point().encode(x=x)).properties(
+                width=480, height=40 * data["shown"].nunique()
+            )
+        )
+    return alt.vconcat(*panels, spacing=12).properties(
+        description="measures of how coherent the way between two captions is, by model size, way and guidance"
+    )
+
+
+def larger_against_smaller(rows: pd.DataFrame, metrics: Sequence[str], store: Store) -> pd.DataFrame:
+    """By how much the largest size is better than the smallest, pair by pair: is it the more coherent one?"""
+    small, large = rows["c"].min(), rows["c"].max()
+    found = []
+    for (way, guidance), part in rows[rows["c"].isin([small, large])].groupby(["task", "guidance"]):
+        line = {"way": way, "guidance": guidance}
+        for metric in metrics:
+            of = part[part["metric"] == metric].set_index("c")
+            influences = store.influences(of, metric)
+            by_pair = [influences[of.loc[c, "key"]].astype(float) for c in (small, large)]
+            sign = 1 if metric_of(metric).better == "higher" else -1
+            gains = sign * (by_pair[1] - by_pair[0])
+            e = Estimate.of(gains.mean(), gains.std(ddof=1) / np.sqrt(len(gains)), len(gains))
+            answer = "better" if e.lo > 0 else "worse" if e.hi < 0 else "undecided"
+            line[metric] = f"**{answer}** {e.value:+.3g} [{e.lo:+.3g}, {e.hi:+.3g}]"
+        found.append(line)
+    return pd.DataFrame(found)

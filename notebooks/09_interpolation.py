@@ -1,0 +1,109 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Prompt interpolation: does a larger model walk more coherently?
+#
+# **The question.** Between two captions there is a straight line of text embeddings. What does a model draw on the
+# way, and does that depend on its size?
+#
+# **What the paper saw** (supplement, Fig. 24). Embeddings $a A + (1 - a) B$, 20 steps of DDIM, guidance 7.5: larger
+# models interpolate more coherently. It shows pictures of a few pairs, and no number.
+#
+# **What is run here.** Pairs of held-out captions, one object each; the same noise for all pictures of a pair; the
+# paper's setting, and the guidance that suits the mini family. Besides the straight line (lerp), the great circle
+# (slerp). And four numbers, on which more below.
+
+# %% tags=["parameters"]
+profile = "laptop"      # smoke | laptop | gpu | tpu
+sizes = []              # base filter counts c; none: the profile's family
+guidance = [1.5, 7.5]   # the profile's own optimum, and the paper's
+steps = 20              # of DDIM
+n = 0                   # pairs of captions; 0: a quarter of the profile's pictures a point
+frames = 0              # pictures on the way, both ends included; 0: 11, and 3 in the smoke profile
+shown = 7.5             # guidance of the pictures below
+
+# %% tags=["remove-cell"]
+import numpy as np
+from IPython.display import Markdown
+
+from ldm import interpolate, looks, scrubber, study
+from ldm.captions import caption
+from ldm.charts import model_label
+from ldm.notebook import ROOT, record
+from ldm.profiles import profile as named
+from ldm.results import Store
+from ldm.scenes import Scenes
+
+scale = named(profile)
+sizes, n = sizes or list(scale.family), n or max(16, scale.n // 4)
+frames = frames or (3 if scale.name == "smoke" else 11)
+cells = interpolate.grid(scale, sizes, guidance, steps=steps, n=n, frames=frames)
+store, lab = Store(ROOT), interpolate.Ways(scale)
+
+# %% tags=["remove-cell"]
+rows = study.run(cells, store=store, lab=lab, title="interpolation")
+measures = ["readable", "entropy", "detour", "largest_step"]
+
+# %% [markdown]
+# ## Drag from B to A
+#
+# The first pairs of the held-out captions, on the straight line; none was chosen.
+
+# %% tags=["remove-input"]
+straight = {cell.c: cell for cell in cells if cell.path == "lerp" and cell.guidance == shown}
+params = rows.drop_duplicates("c").set_index("c")["params"]
+kept = {c: looks.kept(store, lab.key(cell)) for c, cell in straight.items()}
+asked = interpolate.pairs(Scenes(scale.scenes, "val", 16 * n), interpolate.KEPT)
+scrubber.scrubber(
+    {model_label(c, params[c]): np.stack(np.split(pictures, len(pictures) // frames)) for c, pictures in kept.items()},
+    [(caption(a), caption(b)) for a, b in asked],
+)
+
+# %% [markdown]
+# ## Four numbers
+#
+# - *Readable*: the share of pictures on which the detector clearly sees the object of A, that of B, or both and no
+#   other. The rest shows nothing, or something that nobody asked for.
+# - *Entropy*: how unsure the detector is which object it sees, averaged over the way.
+# - *Detour*: the length of the way in the space of the scene network, over the distance of its ends. 1 is straight.
+# - *Largest step*: its share of the length. An even way has one part in as many as there are steps; a model that
+#   flips from one picture to another has a large one.
+
+# %% tags=["remove-input"]
+scrubber.measures(rows, measures)
+
+# %% [markdown]
+# ## Is the largest model more coherent than the smallest?
+#
+# The difference pair by pair, so that a pair that is hard for both does not count against either; positive is better.
+
+# %% tags=["remove-input"]
+found = scrubber.larger_against_smaller(rows, measures, store)
+Markdown(found.to_markdown(index=False))
+
+# %% tags=["remove-cell"]
+# NBVAL_CHECK_OUTPUT
+record("larger is", {f"{row.way} {row.guidance:g}": row.readable.split("**")[1] for row in found.itertuples()})
+
+# %% [markdown]
+# A readable way needs a model that draws readable pictures at all, so this is partly about quality at the ends. The
+# two measures of the path itself, detour and largest step, do not ask what is on the pictures: where they do not
+# follow size, the smoothness of the way is the text tower's, which all sizes share.
+#
+# ## Limits
+#
+# One training run a size. The text tower knows some hundred words; between two of its embeddings there may be
+# less to say than between two of CLIP's.
+#
+# ## Try it
+#
+# `make notebook N=09_interpolation ARGS="-p guidance 1.5,3 -p frames 21 -p shown 3"`
+#
+# **Exercise.** Halfway between two captions, is there more often a mix or more often one of the two? Count it in the
+# pictures above, then by *readable* at three frames (`-p frames 3`).

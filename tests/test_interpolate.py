@@ -1,0 +1,91 @@
+"""Ways between two captions: their ends, their lengths, and measures on ways whose truth is known."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import hypothesis.extra.numpy as some
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ldm import interpolate, looks, scrubber, study
+from ldm.captions import caption
+from ldm.profiles import profile
+from ldm.results import Store
+from ldm.scenes import Scenes
+
+SMOKE = profile("smoke")
+vectors = some.arrays(np.float64, (2, 3, 8), elements=st.floats(-4, 4).filter(lambda x: abs(x) > 0.01))
+
+
+@pytest.mark.parametrize("way", [interpolate.lerp, interpolate.slerp])
+@given(vectors)
+def test_a_way_ends_where_it_should(way, ends):
+    np.testing.assert_allclose(way(1, *ends), ends[0], atol=1e-6)
+    np.testing.assert_allclose(way(0, *ends), ends[1], atol=1e-6)
+    np.testing.assert_allclose(way(0.3, *ends), way(0.7, *ends[::-1]), atol=1e-6)
+
+
+@given(vectors, st.floats(0, 1))
+def test_the_circle_keeps_lengths_and_turns_evenly(ends, a):
+    units = ends / np.linalg.norm(ends, axis=-1, keepdims=True)
+    cosine = lambda x, y: np.clip((x * y).sum(-1), -1, 1)
+    if (np.abs(cosine(*units)) > 0.999).any():
+        return  # opposite vectors have no one way
+    there = interpolate.slerp(a, *units)
+    np.testing.assert_allclose(np.linalg.norm(there, axis=-1), 1, atol=1e-6)
+    np.testing.assert_allclose(np.arccos(cosine(there, units[1])), a * np.arccos(cosine(*units)), atol=1e-4)
+
+
+def test_pairs_are_of_one_object_each_and_the_same_whatever_their_number():
+    found = interpolate.pairs(Scenes(SMOKE.scenes, "val", 200), 20)
+    assert all(len(scene.objects) == 1 for pair in found for scene in pair)
+    assert all(a.objects[0].name != b.objects[0].name for a, b in found)
+    assert interpolate.pairs(Scenes(SMOKE.scenes, "val", 100), 5) == found[:5]
+    with pytest.raises(ValueError, match="n = 60: there are only .* pairs among 100 scenes"):
+        interpolate.pairs(Scenes(SMOKE.scenes, "val", 100), 60)
+
+
+def detections(belief: np.ndarray) -> SimpleNamespace:
+    """Of one picture whose 64 cells all hold these shares of three objects."""
+    return SimpleNamespace(labels=SimpleNamespace(objects=("x", "y", "z")), shares=np.broadcast_to(belief, (1, 8, 8, 3)))
+
+
+def test_coherence_of_ways_that_are_straight_and_that_jump():
+    pair = [tuple(SimpleNamespace(objects=[SimpleNamespace(name=name)]) for name in "xy")]
+    seen = [detections(np.array(belief)) for belief in ((0, 1, 0), (0.55, 0.45, 0), (1, 0, 0), (0, 0, 1), (1, 0, 0))]
+    even = np.linspace(0, 1, 5)[:, None, None] * np.ones((1, 1, 4))
+    of_even = interpolate.coherence(even, seen, pair)
+    assert of_even["detour"] == pytest.approx(1) and of_even["largest_step"] == pytest.approx(1 / 4)
+    assert of_even["readable"] == pytest.approx(4 / 5)  # one picture shows z
+    assert of_even["entropy"] == pytest.approx(0.9928 / 5, abs=1e-3)
+    jump = np.round(even)
+    assert interpolate.coherence(jump, seen, pair)["largest_step"] == pytest.approx(1)
+    back = np.concatenate([even[::2], even[::2][::-1][1:]]) + 1e-3 * even
+    assert interpolate.coherence(back, seen, pair)["detour"][0] > 100
+
+
+def test_a_cell_leaves_four_measures_and_the_ways_of_its_first_pairs(tmp_path):
+    cells = interpolate.grid(SMOKE, [8], [1.5], steps=2, n=16, frames=3)
+    store, lab = Store(tmp_path), interpolate.Ways(SMOKE)
+    rows = study.run(cells, store=store, lab=lab)
+    assert set(rows["task"]) == {"lerp", "slerp"} and set(rows["n"]) == {16}
+    assert set(rows["metric"]) == {"readable", "entropy", "detour", "largest_step"}
+    assert (rows.loc[rows["metric"] == "detour", "value"] >= 1).all()
+    asked = interpolate.pairs(Scenes(SMOKE.scenes, "val", 256), 16)
+    pictures = np.stack(np.split(looks.kept(store, lab.key(cells[0])), interpolate.KEPT))
+    assert pictures.shape == (interpolate.KEPT, 3, 32, 32, 3)
+    chart = scrubber.scrubber({"c 8": pictures}, [(caption(a), caption(b)) for a, b in asked[: interpolate.KEPT]]).to_dict()
+    assert max(map(len, chart["datasets"].values())) == 3 * interpolate.KEPT
+    same = scrubber.larger_against_smaller(rows, ["detour"], store)
+    assert len(same) == 2 and same["detour"].str.contains("undecided").all()  # one size against itself
+
+
+@pytest.mark.parametrize("field, value, says", [("path", "straight", "expected lerp or slerp"), ("frames", 2, "expected 3 to 101")])
+def test_a_wrong_way_is_refused(field, value, says):
+    with pytest.raises(ValueError, match=says):
+        interpolate.Interpolation(
+            study="interpolation", profile="smoke", c=8, images=SMOKE.length, steps=4, guidance=2.0, n=16, **{field: value}
+        )
