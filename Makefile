@@ -21,7 +21,7 @@ hash = $(shell cat $(1) constraints.txt | cksum | cut -d' ' -f1)
 ENV := $(VENV)/ready-$(call hash,requirements.txt)
 DEV := $(VENV)/dev-$(call hash,requirements.txt requirements-dev.txt)
 
-.PHONY: help study notebook book compact bench test lint readme env dev
+.PHONY: help study notebook lab book compact bench test lint readme env dev
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -35,6 +35,9 @@ study: $(ENV)  ## run the notebooks at PROFILE (laptop) and build the book
 notebook: $(ENV)  ## run one notebook anew: make notebook N=04_sampling ARGS="-p steps 4,8"
 	@test -n "$(N)" || { echo 'Which notebook? For instance: make notebook N=04_sampling'; exit 2; }
 	@$(PY) -m ldm notebook $(N) --profile $(PROFILE) --out $(BUILD)/notebooks/$(N).ipynb $(ARGS)
+
+lab: $(ENV)  ## JupyterLab, where notebooks/*.py open as notebooks
+	@PYTHONPATH=$(CURDIR) JUPYTER_CONFIG_PATH=$(CURDIR)/tools/jupyter $(VENV)/bin/jupyter lab $(ARGS)
 
 book: $(ENV)  ## build the book from the notebooks as last executed
 	@$(PY) book/build.py --out $(BUILD)
