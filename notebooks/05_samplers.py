@@ -79,12 +79,15 @@ Markdown(optimum.enough_steps(usual, metric, influences).to_markdown(index=False
 #
 # ## Beyond twenty steps
 #
-# The paper stops DPM-Solver++ at 20. What more steps do, against the first sampler at as many:
+# The paper stops DPM-Solver++ at 20. What more steps do, against the first sampler at as many (guidance up to 3):
 
 # %% tags=["remove-input"]
 more = [s for s in scale.steps if s > max(steps)]
 beyond = study.run(
-    [cell for name in samplers for cell in study.sampling_grid(scale, sizes, more, guidance, n=n, sampler=name)],
+    [
+        cell for name in samplers
+        for cell in study.sampling_grid(scale, sizes, more, [g for g in guidance if g <= 3], n=n, sampler=name)
+    ],
     store=store, lab=lab, title="more steps",
 ) if more else rows[:0]  # fmt: skip
 Markdown(
