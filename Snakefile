@@ -20,9 +20,10 @@ AFTER = {
     "12_verdicts": ["05_samplers"],
     "a3_confounders": ["04_sampling"],
     "00_answer": ["03_pretraining", "04_sampling"],
+    "a1_metrics": [],
     "a2_speed": [],
 }
-LIGHT = ("01_data", "02_family", "a2_speed")  # one core is enough
+LIGHT = ("01_data", "02_family", "a1_metrics", "a2_speed")  # one core is enough
 
 
 rule book:

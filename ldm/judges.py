@@ -54,6 +54,17 @@ METRICS: dict[str, Metric] = {
     "entropy": Metric("entropy of the object named, bits", "lower"),
     "detour": Metric("length of the way / distance of its ends", "lower"),
     "largest_step": Metric("largest step's share of the way", "lower"),
+    # those below are measured in the chapter about metrics alone (`ldm.probes`)
+    "mmd_effnet": Metric("Gaussian-kernel MMD, EfficientNet-Lite0 (x1000)", "lower"),
+    "cmmd_effnet": Metric("MMD as CMMD has it, EfficientNet-Lite0", "lower"),
+    "fdinf_effnet": Metric("FD at infinite n, EfficientNet-Lite0", "lower"),
+    "mmd_scene": Metric("Gaussian-kernel MMD, scene network (x1000)", "lower"),
+    "cmmd_scene": Metric("MMD as CMMD has it, scene network", "lower"),
+    "fdinf_scene": Metric("FD at infinite n, scene network", "lower"),
+    "precision": Metric("precision, EfficientNet-Lite0", "higher", biased=True),
+    "recall": Metric("recall, EfficientNet-Lite0", "higher", biased=True),
+    "density": Metric("density, EfficientNet-Lite0", "higher", biased=True),
+    "coverage": Metric("coverage, EfficientNet-Lite0", "higher", biased=True),
 }
 
 
@@ -75,6 +86,24 @@ class Score:
 
     estimates: dict[str, tuple[Estimate, str]]
     parts: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Look:
+    """What the networks saw in n pictures: features (n, d) by network, and answers (n,) about their captions."""
+
+    features: dict[str, np.ndarray]
+    answers: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.answers.values())))
+
+    def first(self, n: int) -> Look:
+        """The first n pictures alone."""
+        return Look(
+            features={name: x[:n] for name, x in self.features.items()},
+            answers={name: x[:n] for name, x in self.answers.items()},
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,6 +136,10 @@ class Judges:
 
     def score(self, batches: Iterable[np.ndarray], scenes: Sequence[Scene]) -> Score:
         """Score pictures uint8 (b, H, W, 3), batch by batch as they are made, of these scenes."""
+        return self.measure(self.look(batches, scenes))
+
+    def look(self, batches: Iterable[np.ndarray], scenes: Sequence[Scene]) -> Look:
+        """What the networks see in pictures of these scenes; `score` is `look`, then `measure`."""
         effnet, features, answers, done = [], [], [], 0
         for images in batches:
             effnet.append(self.effnet(images))
@@ -116,9 +149,14 @@ class Judges:
             done += len(images)
         parts = {name: np.concatenate([a[name] for a in answers]) for name in answers[0]}
         parts["alignment"] = parts.pop("all")
+        return Look(features={"effnet": np.concatenate(effnet), "scene": np.concatenate(features)}, answers=parts)
+
+    def measure(self, look: Look) -> Score:
+        """Distances and shares, each with its protocol and its interval."""
+        parts = dict(look.answers)
         found = {name: (mean(values), self.scene.protocol) for name, values in parts.items()}
-        for name, x in (("effnet", effnet), ("scene", features)):
-            x, reference = np.concatenate(x), self.references[name]
+        for name, x in look.features.items():
+            reference = self.references[name]
             distances = {
                 "kid": kid(x, reference.sample).times(1000),
                 "fd": frechet(x @ reference.basis, reference.gaussian),

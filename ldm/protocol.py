@@ -61,6 +61,26 @@ def table(cards: Mapping[str, Protocol]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(cards))
 
 
+def folded(rows: pd.DataFrame, cards: Mapping[str, Protocol]) -> str:
+    """What every value in the rows was measured with, as Markdown that the reader unfolds beneath a figure.
+
+    One item a metric and protocol. A metric without a card, or measured in another way than its card says, shows
+    the protocol that its rows hold.
+    """
+    items = []
+    for (metric, protocol), group in rows.groupby(["metric", "protocol"], sort=False):
+        least, most = int(group["n"].min()), int(group["n"].max())
+        card, pictures = cards.get(metric), f"{most} pictures" if least == most else f"{least} to {most} pictures"
+        if card and protocol.startswith(card.line):
+            protocol = (
+                f"{card.network}; its weights `{card.weights}`; features in {card.dtype}; {card.how}; compared with "
+                f"{card.n} real pictures of {card.side} x {card.side} pixels, `{card.images}`; card `{card.fingerprint}`"
+            )
+        items.append(f"- **{metric}**, {pictures} a value: {protocol}")
+    text = "\n".join(items)
+    return f"<details>\n<summary>Protocol card</summary>\n\n{text}\n\n</details>"
+
+
 def single(rows: pd.DataFrame, columns: Iterable[str]) -> None:
     """Raises: ValueError where a column holds more than one value: such rows would mix experiments in one curve."""
     for name in columns:

@@ -39,7 +39,7 @@ STUDIES = (
 )  # fmt: skip
 IDENTITY = ["key", "metric", "protocol"]  # one row each, however often it was written
 ORDER = [
-    "task", "c", "seed", "train_steps", "sampler", "steps", "guidance", "metric", "protocol", "key",
+    "task", "strength", "c", "seed", "train_steps", "sampler", "steps", "guidance", "n", "metric", "protocol", "key",
 ]  # fmt: skip
 
 
@@ -62,7 +62,8 @@ class Row:
 
     `value` lies in the metric's own unit, `lo` and `hi` bound its interval, `n` counts the images
     (or runs) behind it. `cost` is the paper's normalised cost x steps, `nfe` counts network
-    evaluations, `gflops` are those of one evaluation on one image.
+    evaluations, `gflops` are those of one evaluation on one image, `strength` is how much of `task`
+    was done to the pictures, in the unit of that task.
     Raises: ValueError for an unknown study, a value that is not finite, an interval upside down.
     """
 
@@ -81,6 +82,7 @@ class Row:
     guidance: float | None = None
     nfe: int | None = None
     cost: float | None = None
+    strength: float | None = None
     metric: str
     protocol: str
     value: float

@@ -189,7 +189,8 @@ def run(
 ) -> pd.DataFrame:
     """Rows of all cells, after running those that have none.
 
-    All cells are checked first, so that a mistake costs nothing.
+    All cells are checked first, so that a mistake costs nothing. Another laboratory's cells are run in the same
+    way; pictures and parts that it does not give are not kept.
     """
     cells = list(cells)
     if not cells:
@@ -203,8 +204,10 @@ def run(
             if store.has(keys[cell]):
                 continue
             score, strip, seconds = lab.evaluate(cell)
-            store.write(keys[cell], lab.rows(cell, score, seconds), {
-                "strip.webp": to_webp(np.concatenate(list(strip), 1)),
-                "parts.safetensors": to_bytes({k: np.asarray(v, np.float16) for k, v in score.parts.items()}),
-            })  # fmt: skip
+            files = {}
+            if len(strip):
+                files["strip.webp"] = to_webp(np.concatenate(list(strip), 1))
+            if score.parts:
+                files["parts.safetensors"] = to_bytes({k: np.asarray(v, np.float16) for k, v in score.parts.items()})
+            store.write(keys[cell], lab.rows(cell, score, seconds), files)
     return store.rows(key=list(keys.values()))

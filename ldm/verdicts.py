@@ -42,7 +42,7 @@ def _answer(effect: Estimate, level: float) -> str:
     return "holds" if effect.lo > level else "fails" if effect.hi < level else "undecided"
 
 
-def _rank_correlation(
+def rank_correlation(
     a: np.ndarray, b: np.ndarray, drawn: Iterable[tuple[np.ndarray, np.ndarray]], n: int
 ) -> Estimate:
     """Kendall's, with the interval of the worlds.
@@ -68,7 +68,7 @@ def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
             f"F1 needs rows at 4 or more amounts of compute, not {len(set(compute))}; run more lengths or sizes."
         )
     losses, drawn = rows["value"].to_numpy(float), worlds(rows, influences).T[:500]
-    effect = _rank_correlation(-compute, losses, ((-compute, world) for world in drawn), int(rows["n"].min()))
+    effect = rank_correlation(-compute, losses, ((-compute, world) for world in drawn), int(rows["n"].min()))
     return Verdict(
         finding="F1", answer=_answer(effect, 0.5), metric=metric, effect=effect,
         meaning="rank correlation of quality with training compute",
@@ -123,7 +123,7 @@ def f4(
             f"F4 needs 4 or more pairs of size and steps by both {usual} and {sampler}, not {n}; run more cells."
         )
     drawn = worlds(both, influences).T[:500]
-    effect = _rank_correlation(
+    effect = rank_correlation(
         values[:n], values[n:], ((world[:n], world[n:]) for world in drawn), int(both["n"].min())
     )
     return Verdict(

@@ -33,7 +33,7 @@ recompute = -1          # recorded cells to run again and compare; -1: the profi
 # %% tags=["remove-cell"]
 from IPython.display import Markdown, display
 
-from ldm import laws, live, looks, plots, study, verdicts
+from ldm import laws, live, looks, plots, protocol, study, verdicts
 from ldm.notebook import ROOT, record
 from ldm.profiles import profile as named
 from ldm.results import Store
@@ -61,6 +61,9 @@ rows = study.run(cells, store=store, lab=lab, title="pretraining")
 
 # %% tags=["remove-input"]
 plots.quality_vs_compute(rows, metric)
+
+# %% tags=["remove-input"]
+Markdown(protocol.folded(rows[rows["metric"] == metric], lab.judges.protocols))
 
 # %% [markdown]
 # One point is one model at one length; the bars are 95 % intervals over pictures (not over training seeds: one

@@ -34,7 +34,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from ldm import charts, explorer, laws, live, looks, optimum, plots, racing, speed, study, verdicts
+from ldm import charts, explorer, laws, live, looks, optimum, plots, protocol, racing, speed, study, verdicts
 from ldm.notebook import ROOT, record
 from ldm.profiles import profile as named
 from ldm.results import Store
@@ -110,6 +110,9 @@ display(*laws.shown(laws.frontier_points(rows, metric), metric, "sampling cost (
 
 # %% tags=["remove-input"]
 plots.quality_vs_cost(rows, "subject")
+
+# %% tags=["remove-input"]
+Markdown(protocol.folded(rows[rows["metric"].isin([metric, "subject"])], lab.judges.protocols))
 
 # %% [markdown]
 # ## How many steps are enough?

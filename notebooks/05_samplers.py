@@ -33,7 +33,7 @@ recompute = -1          # recorded cells to run again and compare; -1: the profi
 import pandas as pd
 from IPython.display import Markdown
 
-from ldm import charts, findings, live, looks, optimum, plots, study, verdicts
+from ldm import charts, findings, live, looks, optimum, plots, protocol, study, verdicts
 from ldm.notebook import ROOT, record
 from ldm.profiles import profile as named
 from ldm.results import Store
@@ -55,6 +55,9 @@ influences = store.influences(rows, metric)
 
 # %% tags=["remove-input"]
 plots.quality_by_sampler(rows, metric)
+
+# %% tags=["remove-input"]
+Markdown(protocol.folded(rows[rows["metric"] == metric], lab.judges.protocols))
 
 # %% [markdown]
 # ## Which sampler, at which step count?

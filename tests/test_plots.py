@@ -12,13 +12,14 @@ import pytest
 import vl_convert
 from PIL import Image
 
-from ldm import charts, cost, explorer, laws, loss_chart, pictures, plots, speed
+from ldm import charts, cost, explorer, laws, loss_chart, pictures, plots, sensitivity, sensitivity_charts, speed
 from ldm.notebook import ROOT
 from ldm.results import Store
 from tests import synthetic
 
 KID = "kid_effnet"
 SECONDS = {c: (0.001 * c, 0.002) for c in synthetic.WIDTHS}
+DISTURBED = Store(ROOT).rows(study="metrics", profile="smoke", only="recorded")
 
 
 def square(key: str) -> bytes:
@@ -37,6 +38,8 @@ FIGURES = {
     "loss_curve": lambda: loss_chart.loss_curve(synthetic.history()),
     "table1_chart": lambda: plots.table1_chart(cost.table1()),
     "quality_by_sampler": lambda: plots.quality_by_sampler(synthetic.samplers_rows(), KID),
+    "in_gaps": lambda: sensitivity_charts.in_gaps(sensitivity.changes(DISTURBED), (KID, "coverage", "alignment")),
+    "by_count": lambda: sensitivity_charts.by_count(DISTURBED, [("noise", 3)], (KID, "fd_effnet")),
     "speed": lambda: speed.chart(speed.races(Store(ROOT).rows(study="benchmark", only="recorded"))),
 }
 ROWS = {

@@ -49,7 +49,7 @@ def row(metric: str = "FD-scene", **changed) -> Row:
 def test_columns_are_those_of_the_design():
     assert COLUMNS == (
         "study profile task size c params gflops seed train_steps images_seen sampler steps "
-        "guidance nfe cost metric protocol value lo hi n seconds key created versions"
+        "guidance nfe cost strength metric protocol value lo hi n seconds key created versions"
     ).split()
 
 

@@ -156,28 +156,30 @@ def _frechet(x: np.ndarray, real: Gaussian) -> tuple[float, np.ndarray]:
 
         influence(x) = 2 d . y + n / (n - 1) y' (I - T) y - its mean.
 
-    T itself is never formed. With A A' = S_r, Z = Y A / sqrt(n - 1) = U s V' (singular values),
-    tr (S S_r)^(1/2) is the sum of s, and y_i' T y_i = (n - 1) sum_k U_ik^2 s_k. Only the smaller
-    of Z Z' (n, n) and Z' Z (d, d) is decomposed. A sample smaller than d has a singular S; the
-    formula stays exact, as images move the estimate only within their own span.
+    With A A' = S_r and the eigenvalues s^2 and eigenvectors V of A' S A, tr (S S_r)^(1/2) is the sum of s and
+    T = A V s^(-1) V' A'. So y' T y is the squared length of y A V s^(-1/2): two products with the n images,
+    one for S and this one. A sample of n <= d has a singular S, and the smaller Z Z' (n, n) with
+    Z = Y A / sqrt(n - 1) has the same s: y_i' T y_i = (n - 1) sum_k U_ik^2 s_k with its eigenvectors U. The
+    formula stays exact there, as images move the estimate only within their own span.
     """
     n, d = x.shape
     gap = x.mean(0) - real.mean
     y = x - x.mean(0)
-    z = y @ real.factor / np.sqrt(n - 1)
     if n <= d:
+        z = y @ real.factor / np.sqrt(n - 1)
         squares, u = eigh(z @ z.T)
         s = np.sqrt(np.maximum(squares, 0))
-        transport = np.square(u) @ s
+        transport = (n - 1) * (np.square(u) @ s)
     else:
-        squares, v = eigh(z.T @ z)
+        squares, v = eigh(real.factor.T @ (y.T @ y / (n - 1)) @ real.factor)
         s = np.sqrt(np.maximum(squares, 0))
-        # U s = Z V, so U^2 s = (Z V)^2 / s; a direction with s = 0 moves nothing.
+        # A direction with s = 0 moves nothing.
         inverse = np.divide(1, s, out=np.zeros_like(s), where=s > s.max() * 1e-7)
-        transport = np.square(z @ v) @ inverse
-    lengths = np.square(y).sum(1)
+        moved = y @ (real.factor @ (v * np.sqrt(inverse)))
+        transport = np.einsum("ij,ij->i", moved, moved)
+    lengths = np.einsum("ij,ij->i", y, y)
     value = gap @ gap + lengths.sum() / (n - 1) + np.trace(real.covariance) - 2 * s.sum()
-    influence = 2 * (y @ gap) + n * (lengths / (n - 1) - transport)
+    influence = 2 * (y @ gap) + n / (n - 1) * (lengths - transport)
     return float(value), influence - influence.mean()
 
 

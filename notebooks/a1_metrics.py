@@ -1,0 +1,179 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Why should I believe this number?
+#
+# **The question.** Every verdict of this book rests on a few numbers about sets of pictures. What do these numbers
+# see, what do they miss, and how many pictures do they need?
+#
+# **What is known.** FID grows with blur, noise and swirls (Heusel et al. 2017, Fig. 3), but also with fewer pictures,
+# by a bias that depends on the generator (Chong and Forsyth 2020). Under some distortions that grow step by step
+# FID falls while people see the pictures get worse, and CMMD, a kernel distance of CLIP features, does not
+# (Jayasumana et al. 2024). Precision and recall, density and coverage tell bad pictures from missing ones
+# (Kynkäänniemi et al. 2019, Naeem et al. 2020).
+#
+# **What is run here.** Real scenes are disturbed by known amounts and given to every metric as if a model had drawn
+# them. The networks are those of this book, EfficientNet-Lite0 on ImageNet and the scene detector: Inception's and
+# CLIP's published weights do not ship, so the distances are *like* FID and CMMD, on other features. Numbers about
+# FID itself need those weights (see the end).
+
+# %% tags=["parameters"]
+profile = "laptop"      # smoke | laptop | gpu | tpu
+disturbances = ["blur", "noise", "jpeg", "hue", "subject", "caption", "dropped", "repeated", "memorised"]
+counts = []             # numbers of pictures, of 16 and more; none: a quarter of the profile's n to four times as many
+metrics = ["kid_effnet", "fd_effnet", "fd_scene", "coverage", "alignment"]  # of ldm.judges.METRICS
+picture = 3             # number of the scene that is shown
+
+# %% tags=["remove-cell"]
+from IPython.display import Markdown
+
+from ldm import probes, protocol, sensitivity, sensitivity_charts, study
+from ldm.disturbances import DISTURBANCES
+from ldm.notebook import ROOT, record
+from ldm.pictures import picture_grid
+from ldm.profiles import profile as named
+from ldm.results import Store
+
+scale = named(profile)
+cells = probes.grid(scale, disturbances, counts)
+lab = probes.Laboratory(scale)
+
+# %% tags=["remove-cell"]
+rows = study.run(cells, store=Store(ROOT), lab=lab, title="metrics")
+moved = sensitivity.changes(rows)
+most = int(rows["n"].max())
+
+# %% [markdown]
+# ## What is done to the pictures
+#
+# Pixels are blurred, made noisy, sent through JPEG, or turned in colour, from faint to ruined:
+
+# %% tags=["remove-input"]
+pixels = [name for name in disturbances if DISTURBANCES[name].pixels]
+picture_grid(
+    probes.shown(scale.scenes, pixels, picture), [DISTURBANCES[name].title for name in pixels],
+    ["real", "1", "2", "3", "4"], corner="strength", width=96,
+)
+
+# %% [markdown]
+# Others leave each picture as good as it was. In a share of them the first object is not the caption's (*wrong
+# subject*), or picture and caption do not belong together (*wrong caption*); a share of the subjects is never drawn;
+# a share of the pictures repeats the one before; or pictures are training scenes, as of a model that has learnt them
+# by heart.
+#
+# ## How far each metric moves
+#
+# The unit is the model: 1 (dashed) is by how much each metric calls the pictures of the largest model worse than real
+# ones. A disturbance at 1 costs as much as the whole distance between the model and the real pictures; at 0 the metric
+# does not see it. The weakest of each kind is at the left. Point at a metric to follow it.
+
+# %% tags=["remove-input"]
+sensitivity_charts.in_gaps(moved, metrics)
+
+# %% tags=["remove-input"]
+Markdown(sensitivity.in_words(moved, metrics))
+
+# %% tags=["remove-input"]
+Markdown(protocol.folded(rows[rows["metric"].isin(metrics)], lab.protocols))
+
+# %% [markdown]
+# ## How many pictures does it take?
+#
+# The fewest pictures at which a metric tells a disturbance from real ones (the interval of the difference lies above
+# 0, there and at every larger count), for each of the strengths in the chart, from weak to strong; "-" where the
+# largest count does not suffice.
+
+# %% tags=["remove-input"]
+Markdown(sensitivity.fewest(moved, metrics).to_markdown())
+
+# %% [markdown]
+# No number of pictures shows that they were learnt by heart: training scenes *are* real pictures. A metric that
+# compares two sets cannot tell a perfect model from a perfect memory; only captions that were never trained on can.
+# (All models of this book are asked for such captions.)
+#
+# ## Where rankings part
+#
+# All disturbances in the order in which each distance puts them, beside the order of KID-EfficientNet: Kendall's rank
+# correlation (1 for the same order, 0 for no relation), with its interval. It is one of these disturbances at these
+# strengths; others would give another number.
+
+# %% tags=["remove-input"]
+others = [name for name in sensitivity.DISTANCES if name != "kid_effnet"]
+Markdown(sensitivity.orders(moved, "kid_effnet", others).to_markdown(index=False, floatfmt=".2f"))
+
+# %% [markdown]
+# Which pairs are they? Of each pair below, KID-EfficientNet calls the left one worse and the other distance the right
+# one, both surely; *z* is by how many standard errors the less sure of the two is sure.
+
+# %% tags=["remove-input"]
+Markdown("\n\n".join(sensitivity.parted_in_words(moved, "kid_effnet", other) for other in ("fd_effnet", "mmd_effnet", "fd_scene")))
+
+# %% [markdown]
+# Does a distance ever fall while a disturbance grows, as FID was seen to do?
+
+# %% tags=["remove-input"]
+Markdown(sensitivity.falls(moved, sensitivity.DISTANCES))
+
+# %% [markdown]
+# ## Few pictures
+#
+# A Frechet distance of few pictures is too large, of real ones, too; a line through its values at all, half and a
+# quarter of the pictures, read at infinitely many, is better and not cured where these parts are few. KID stays where
+# it is and only becomes surer. So compare Frechet distances at equal n. (Repeats are a share of the pictures here: of
+# more pictures more are different, and both distances forget the rest.)
+
+# %% tags=["remove-input"]
+sensitivity_charts.by_count(rows, [("noise", 3.0), ("repeated", 0.75)], ("kid_effnet", "fd_effnet", "fdinf_effnet"))
+
+# %% tags=["remove-cell"]
+# NBVAL_CHECK_OUTPUT
+record("fewest", sensitivity.fewest(moved, metrics).to_dict())
+
+# %% [markdown]
+# ## What to take from it
+#
+# - *A distance on EfficientNet minds what no eye minds.* Noise that one hardly sees and a good JPEG cost a large part of
+#   what the model costs; wrong colours cost little. The scene network is the other way round: nearly blind to noise, it finds
+#   colours that are a little off worse than the whole model. A finding of this book counts where both agree.
+# - *Captions need a metric of their own.* Wrong captions move no distance at all, at any n, and wrong subjects hardly.
+# - *Diversity.* Repeats and missing subjects weigh more in the Frechet distance than in KID, and repeats most of all in
+#   coverage and recall.
+# - *FID-like and CMMD-like.* Given the same features, the Gaussian kernel ranks nearly as KID's cubic one does, and a
+#   Frechet distance parts from both in what it makes of diversity. What ranks otherwise is another *network*. So if CMMD
+#   contradicts FID, CLIP's features are the first thing to look at, and the kernel the last. The published cases in which
+#   FID falls are of other kinds (disturbed latents of a tokenizer, the steps of an iterative model): none was found here.
+#
+# ## Limits
+#
+# Disturbed real pictures are no model's mistakes: those come together. Pictures of a cell and the real ones it is
+# compared with are of the same scenes, which the intervals do not use, so they err towards doubt; but those of *repeats*
+# count each repeat as a picture of its own and are too narrow. Small pictures are shown to the networks enlarged.
+#
+# ## With published networks
+#
+# With published weights on disk, the same disturbances give numbers called FID and CMMD:
+#
+# ```python
+# from ldm import metrics
+# from ldm.disturbances import draw
+# from ldm.perceptual import clip, inception
+#
+# network = inception.load("pt_inception-2015-12-05.safetensors")      # or clip.load(...) and metrics.cmmd
+# real = metrics.Gaussian.of(metrics.features_of(draw(scale.scenes, "blur", 0.0, 10_000)[0], network))
+# fake = metrics.features_of(draw(scale.scenes, "blur", 0.5, 10_000)[0], network)
+# metrics.frechet(fake, real)
+# ```
+#
+# ## Try it
+#
+# `make notebook N=a1_metrics ARGS="-p metrics kid_effnet,mmd_scene,recall -p picture 5"`; every metric of
+# `ldm.judges.METRICS` is in the rows.
+#
+# **Exercise.** Your model draws owls that are perfect, and nothing else. Which line of the table finds that out with the
+# fewest pictures? And which metric would you be shown by somebody who wants to sell it?
