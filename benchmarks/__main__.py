@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from benchmarks import measure, metrics, picture, sampling, training, warm_start
+from benchmarks import degradation, measure, metrics, picture, sampling, training, warm_start
 
 measure.main(training.ours, training.theirs, "train")
 measure.main(sampling.ours, sampling.theirs, "sample", steps=sampling.STEPS)
 metrics.main()
+degradation.main()
 picture.main()
 warm_start.main()

@@ -39,6 +39,23 @@ def pretrain(c: int, profile: str = "laptop", seed: int = 0, images: int = 0) ->
     task.pretrain(scale, c, data=task.training_set(scale), null=text.null(1)[0], config=config, seed=seed)
 
 
+def superres(c: int, profile: str = "laptop", kind: str = "superres", images: int = 0) -> None:
+    """Finetune one size for super-resolution (or train a control: superres-scratch, superres-regression), resuming."""
+    from dataclasses import replace
+
+    from ldm import pretrain as pretraining
+    from ldm import superres as task
+    from ldm.profiles import profile as named
+
+    scale = named(profile)
+    task.check_kind(kind)
+    codec, text = pretraining.frozen_parts(scale)
+    task.finetune(
+        scale, c, data=task.latent_pairs(task.scenes(scale, "train", task.DATA), codec), null=text.null(1)[0], kind=kind,
+        config=replace(task.CONFIG, images=images or task.CONFIG.images),
+    )  # fmt: skip
+
+
 def part(name: Positional[Part], /, profile: str = "laptop", images: int = 0) -> None:
     """Train a part that the study takes as given, resuming where it stopped, or measure the reference scenes."""
     from ldm.profiles import profile as named
@@ -66,7 +83,7 @@ def part(name: Positional[Part], /, profile: str = "laptop", images: int = 0) ->
 
 def grid(
     profile: str = "laptop",
-    study: Literal["pretraining", "sampling"] = "sampling",
+    study: Literal["pretraining", "sampling", "superres"] = "sampling",
     sizes: tuple[int, ...] = (),
     steps: tuple[int, ...] = (),
     guidance: tuple[float, ...] = (),
@@ -74,12 +91,15 @@ def grid(
     sampler: str = "ddim",
     n: int = 0,
 ) -> None:
-    """Run the missing cells of a study; what is not given is the profile's own."""
+    """Run the missing cells of a study; what is not given is the profile's own.
+
+    Of superres: with lengths, every size at these; with steps, every size at these; with neither, the baselines.
+    """
     from ldm import study as studies
     from ldm.profiles import profile as named
 
     scale = named(profile)
-    sizes, n = sizes or scale.family, n or scale.n
+    sizes, n, lab = sizes or scale.family, n or scale.n, None
     if study == "sampling":
         cells = [
             cell for images in lengths or (scale.length,)
@@ -87,11 +107,17 @@ def grid(
                 scale, sizes, steps or scale.steps, guidance or scale.guidance, n=n, images=images, sampler=sampler
             )
         ]  # fmt: skip
-    else:
+    elif study == "pretraining":
         cells = studies.pretraining_grid(
             scale, sizes, lengths, steps=(steps or (50,))[0], guidance=guidance or (2.0,), n=n
         )
-    studies.run(cells, title=f"{study}, sizes {', '.join(map(str, sizes))}")
+    else:
+        from ldm import restoration
+
+        cells = restoration.finetuning_grid(scale, sizes, lengths, n=n) + restoration.steps_grid(scale, sizes, steps, n=n)
+        cells = cells or restoration.baselines_grid(scale, n=n)
+        lab = restoration.Laboratory(scale)
+    studies.run(cells, lab=lab, title=f"{study}, sizes {', '.join(map(str, sizes))}")
 
 
 def race(
@@ -139,6 +165,32 @@ def draw(
     print(out)
 
 
+def upscale(
+    picture: Positional[Path],
+    /,
+    c: int = 16,
+    profile: str = "laptop",
+    steps: int = 50,
+    seed: int = 0,
+    out: Path = Path("upscaled.png"),
+) -> None:
+    """Enlarge a picture four times in height and width by a finetuned model; of scenes, unless you finetuned your own."""
+    from PIL import Image
+
+    from ldm import superres as task
+    from ldm import upscale as tiles
+    from ldm.generate import plan
+    from ldm.profiles import profile as named
+
+    if not out.parent.is_dir():
+        raise ValueError(f"out = {out}: there is no folder {out.parent}; make it, or choose another.")
+    scale, small = named(profile), tiles.read(picture)
+    table = plan("ddim", steps, scale.spacing)
+    restorer = task.restorer(scale, c, task.LENGTHS[-1])
+    Image.fromarray(tiles.upscale(small, restorer, table, seed=seed)).save(out)
+    print(out)
+
+
 def compact() -> None:
     """Merge the rows of runs/ into results/ and register the models behind them: the files to commit."""
     from ldm.pretrain import record_models
@@ -153,9 +205,12 @@ def compact() -> None:
 def main() -> None:
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {"notebook": notebook, "pretrain": pretrain, "part": part, "grid": grid, "race": race, "draw": draw, "compact": compact},
+            {
+                "notebook": notebook, "pretrain": pretrain, "superres": superres, "part": part, "grid": grid, "race": race,
+                "draw": draw, "upscale": upscale, "compact": compact,
+            },
             prog="python -m ldm",
-        )
+        )  # fmt: skip
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
     except KeyboardInterrupt:

@@ -1,6 +1,6 @@
 """Data sets of captioned pictures, one interface for all, and which of them make up a batch.
 
-`ldm.scenes.Scenes` draws its pictures, `Folder` reads yours; both are `Captioned`. A batch is a
+`ldm.scenes.Scenes` draws its pictures, `Folder` reads yours, `Crops` cuts them; all are `Captioned`. A batch is a
 pure function of the step (`batch_indices`), so a run that is resumed needs no state of its data.
 """
 
@@ -16,6 +16,9 @@ from typing import Protocol
 
 import numpy as np
 from PIL import Image, ImageOps
+
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises for a bad file
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 class Captioned(Protocol):
@@ -55,7 +58,7 @@ class Folder:
             content = (self.path / name).read_bytes()
             try:
                 _square(content, 1)
-            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            except UNREADABLE as error:
                 raise ValueError(
                     f"{self.path / name}: not a readable picture ({error}); replace the file or "
                     "remove its row from the metadata."
@@ -80,11 +83,64 @@ class Folder:
         return [self._rows[int(i)][1] for i in indices]
 
 
+class Crops:
+    """n random crops of `size` pixels from the pictures in a folder, without captions, for super-resolution.
+
+    A folder of PNG, JPEG or WebP files, as DIV2K is published (3,000 crops of DIV2K_valid_HR are the paper's
+    validation set, section 3.2). Crop i is a function of (seed, i): pictures take turns, the place is drawn. Every file
+    is read and decoded once at the start, so that a bad one raises ValueError here and not hours later.
+    """
+
+    def __init__(self, path: str | Path, size: int, n: int, seed: int = 0):
+        if size < 1 or n < 1:
+            raise ValueError(f"size={size}, n={n}: expected a crop's side in pixels and a number of crops, both at least 1.")
+        self.path, self.size, self.n, self.seed = Path(path), size, n, seed
+        if not self.path.is_dir():
+            raise ValueError(f"{path}: no such folder; give one of PNG, JPEG or WebP files.")
+        self._files = sorted(file for file in self.path.iterdir() if file.suffix.lower() in PICTURES)
+        if not self._files:
+            raise ValueError(f"{path}: no PNG, JPEG or WebP file in this folder; give the folder that holds the pictures themselves.")
+        digest = hashlib.blake2b(repr((size, n, seed)).encode(), digest_size=8)
+        for file in self._files:
+            try:
+                picture = whole(file)
+            except UNREADABLE as error:
+                raise ValueError(f"{file}: not a readable picture ({error}); replace or remove it.") from error
+            if min(picture.shape[:2]) < size:
+                raise ValueError(f"{file} is {picture.shape[1]} x {picture.shape[0]} pixels, too small for crops of {size}; remove it.")
+            digest.update(hashlib.blake2b(file.read_bytes()).digest())
+        self.key = digest.hexdigest()
+
+    def __len__(self) -> int:
+        return self.n
+
+    def item(self, i: int) -> tuple[np.ndarray, str]:
+        picture = whole(self._files[i % len(self._files)])
+        rng = np.random.default_rng([self.seed, i])
+        top, left = (int(rng.integers(side - self.size, endpoint=True)) for side in picture.shape[:2])
+        return picture[top : top + self.size, left : left + self.size], ""
+
+    def images(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        return np.stack([self.item(int(i))[0] for i in indices])
+
+    def captions(self, indices: Sequence[int] | np.ndarray) -> list[str]:
+        return [""] * len(indices)
+
+
+def whole(file: str | Path) -> np.ndarray:
+    """A picture as it lies on disk, upright: uint8 (h, w, 3); transparent parts become white. Raises: as Pillow does."""
+    with Image.open(file) as opened:
+        return _upright(opened)
+
+
+def _upright(file: Image.Image) -> np.ndarray:
+    image = ImageOps.exif_transpose(file).convert("RGBA")
+    return np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"))
+
+
 def _square(content: bytes, size: int) -> np.ndarray:
     with Image.open(io.BytesIO(content)) as file:
-        image = ImageOps.exif_transpose(file).convert("RGBA")
-    white = Image.new("RGBA", image.size, "white")
-    image = Image.alpha_composite(white, image).convert("RGB")
+        image = Image.fromarray(_upright(file))
     side = min(image.size)
     left, top = ((length - side) // 2 for length in image.size)
     image = image.crop((left, top, left + side, top + side))

@@ -39,6 +39,19 @@ def denoiser(net: Net) -> Denoiser:
     return denoise
 
 
+def conditioned(net: Net, condition: Float[Array, "b h w k"]) -> Net:
+    """A network that sees a picture beside the noisy latents, as more channels of its input (Rombach et al. 2022, 3.3).
+
+    Asked for several batches at once, as guidance does, it sees the same pictures in each.
+    """
+
+    def net_with_picture(x: Array, t: Array, context: Array) -> Array:
+        seen = jnp.concatenate([condition] * (len(x) // len(condition)))
+        return net(jnp.concatenate([x, seen], -1), t, context)
+
+    return net_with_picture
+
+
 def guided(
     denoise: Denoiser,
     null: Float[Array, "b m d"],

@@ -65,6 +65,10 @@ METRICS: dict[str, Metric] = {
     "recall": Metric("recall, EfficientNet-Lite0", "higher", biased=True),
     "density": Metric("density, EfficientNet-Lite0", "higher", biased=True),
     "coverage": Metric("coverage, EfficientNet-Lite0", "higher", biased=True),
+    "lpips_effnet": Metric("distance to the true picture, EfficientNet-Lite0", "lower"),
+    "psnr": Metric("PSNR (dB)", "higher"),
+    "ssim": Metric("SSIM", "higher"),
+    "is_effnet": Metric("Inception Score's formula, EfficientNet-Lite0", "higher", biased=True),
 }
 
 

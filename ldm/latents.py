@@ -40,11 +40,11 @@ def latent_set(data: Captioned, codec: Codec, text: TextEncoder, folder: Path) -
     """Encode all of a data set, or open what an earlier run encoded."""
     n = len(data)
     encoder = {name: p for name, p in codec.params.items() if name.startswith(("encoder.", "quant_conv."))}
-    latents = _cached(
+    latents = cached(
         folder, f"latents-{n}-{data.key}-{digest(encoder)}",
         lambda rows: codec.encode(data.images(rows)), n,
     )  # fmt: skip
-    context = _cached(
+    context = cached(
         folder, f"context-{n}-{data.key}-{digest(text.params)}",
         lambda rows: text.encode(data.captions(rows)), n,
     )  # fmt: skip
@@ -59,7 +59,8 @@ def digest(params: dict, size: int = 4) -> str:
     return hasher.hexdigest()
 
 
-def _cached(folder: Path, name: str, compute: Callable[[range], np.ndarray], n: int) -> np.ndarray:
+def cached(folder: Path, name: str, compute: Callable[[range], np.ndarray], n: int) -> np.ndarray:
+    """compute(rows) of all n rows as a read-only memory map in half precision; computed once, then read from `folder`."""
     path = folder / f"{name}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from ldm.denoiser import conditioned
 from ldm.layers import Params, Structure, merge
 from ldm.schedule import Predict, Schedule, check_predict, target
 
@@ -33,7 +34,8 @@ def diffusion_loss(
             probability `drop`, so that the network can be guided (Ho and Salimans 2022).
 
     Returns:
-        loss(params, batch, key): batch has "latents" (b, h, w, 4) float32 and "context" (b, m, d).
+        loss(params, batch, key): batch has "latents" (b, h, w, 4) float32 and "context" (b, m, d), and may have a
+        "condition" (b, h, w, k) that the network sees (`denoiser.conditioned`).
         Parts: "loss_low", "loss_high", the means over the less and the more noisy half of the times.
 
     Raises: ValueError for an unknown prediction, and for eps on a schedule without signal at its end.
@@ -51,7 +53,10 @@ def diffusion_loss(
         t, eps, dropped = jax.vmap(lambda k: draw(k, x0.shape[1:]))(image_keys(key, len(x0)))
         context = jnp.where(dropped[:, None, None], null, context)
         alpha, sigma = (a[t][:, None, None, None] for a in (alphas, sigmas))
-        output = merge(structure, params)(alpha * x0 + sigma * eps, t, context)
+        net = merge(structure, params)
+        if "condition" in batch:
+            net = conditioned(net, batch["condition"])
+        output = net(alpha * x0 + sigma * eps, t, context)
         errors = jnp.square(output - target(predict, x0, eps, alpha, sigma)).mean((1, 2, 3))
         high = t >= schedule.length // 2
         parts = {

@@ -51,14 +51,14 @@ def training_set(profile: Profile, n: int | None = None) -> LatentSet:
     return latent_set(Scenes(profile.scenes, "train", n or profile.data), codec, encoder, RUNS / "cache")
 
 
-def path_of(profile: Profile, c: int, images: int, seed: int = 0, root: Path = WEIGHTS) -> Path:
-    """Where the model of width c after `images` images lies, below weights/ or runs/."""
-    return root / profile.weights / f"unet-c{c}-{images // 1000}k-s{seed}.safetensors"
+def path_of(profile: Profile, c: int, images: int, seed: int = 0, root: Path = WEIGHTS, kind: str = "unet") -> Path:
+    """Where the model of width c after `images` images lies, below weights/ or runs/; `kind`: what was trained."""
+    return root / profile.weights / f"{kind}-c{c}-{images // 1000}k-s{seed}.safetensors"
 
 
-def file_of(profile: Profile, c: int, images: int, seed: int = 0) -> Path | None:
+def file_of(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> Path | None:
     """The model's file, one's own under runs/ before the shipped one; None where there is neither."""
-    places = (path_of(profile, c, images, seed, root) for root in (RUNS, WEIGHTS))
+    places = (path_of(profile, c, images, seed, root, kind) for root in (RUNS, WEIGHTS))
     return next((place for place in places if place.is_file()), None)
 
 
@@ -72,30 +72,31 @@ def record_models(profile: Profile) -> Path:
     """Enter all models that lie under runs/ or weights/ into the register."""
     known = register(profile)
     for root in (WEIGHTS, RUNS):
-        for path in sorted((root / profile.weights).glob("unet-*.safetensors")):
+        for path in sorted((root / profile.weights).glob("*-c*-*k-s*.safetensors")):
             known[path.name] = digest(weights.load(path, half_to_float32=True))
     text = json.dumps(dict(sorted(known.items())), indent=1) + "\n"
     return write_atomic(WEIGHTS / profile.weights / "models.json", text.encode())
 
 
-def model_digest(profile: Profile, c: int, images: int, seed: int = 0) -> str:
+def model_digest(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> str:
     """What names a model's weights in the keys of its cells: of its file, else of the register.
 
     Raises: ValueError, in one sentence, when neither is here or the file is broken.
     """
-    if path := file_of(profile, c, images, seed):
+    if path := file_of(profile, c, images, seed, kind):
         return digest(weights.load(path, half_to_float32=True))
-    known, name = register(profile), path_of(profile, c, images, seed).name
+    known, name = register(profile), path_of(profile, c, images, seed, kind=kind).name
     if name not in known:
-        raise missing(profile, c, images, seed)
+        raise missing(profile, c, images, seed, kind)
     return known[name]
 
 
-def missing(profile: Profile, c: int, images: int, seed: int) -> ValueError:
-    path = path_of(profile, c, images, seed).relative_to(ROOT)
+def missing(profile: Profile, c: int, images: int, seed: int, kind: str = "unet") -> ValueError:
+    path = path_of(profile, c, images, seed, kind=kind).relative_to(ROOT)
+    task = {"unet": "pretrain"}.get(kind, kind)
     return ValueError(
         f"There is no trained model of c = {c} after {images:,} images (seed {seed}): expected {path}; "
-        f"train it with `python -m ldm pretrain --profile {profile.name} --c {c}`."
+        f"train it with `python -m ldm {task} --profile {profile.name} --c {c}`."
     )
 
 
@@ -134,10 +135,7 @@ def pretrain(
     loss = diffusion_loss(structure, Schedule.sd(), profile.predict, null=null, drop=profile.dropped)
 
     def keep(images: int, ema: Params) -> None:
-        half = {name: np.asarray(array, np.float16) for name, array in ema.items()}
-        weights.save(path_of(profile, c, images, seed, root), half, {
-            "profile": profile.name, "c": c, "images": images, "seed": seed, "predict": profile.predict,
-        })  # fmt: skip
+        save(path_of(profile, c, images, seed, root), ema, profile, c, images, seed)
 
     return fit(
         loss, start or params, lambda step: data.batch(seed, step, config.batch), config,
@@ -145,6 +143,14 @@ def pretrain(
         lengths=profile.lengths if lengths is None else lengths,
         on_length=keep, on_log=on_log, log_steps=log_steps, title=f"pretrain c={c}",
     )  # fmt: skip
+
+
+def save(path: Path, params: Params, profile: Profile, c: int, images: int, seed: int) -> None:
+    """A model's file: half precision, with what was trained."""
+    half = {name: np.asarray(array, np.float16) for name, array in params.items()}
+    weights.save(path, half, {
+        "profile": profile.name, "c": c, "images": images, "seed": seed, "predict": profile.predict,
+    })  # fmt: skip
 
 
 def load(profile: Profile, c: int, images: int, seed: int = 0) -> tuple[nnx.GraphDef, Params]:

@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Key
 
-from ldm.denoiser import denoiser, guided
+from ldm.denoiser import conditioned, denoiser, guided
 from ldm.layers import Params, Structure, merge
 from ldm.schedule import Predict, check_predict, preconditioning
 from ldm.solvers import Plan
@@ -37,11 +37,13 @@ def sample(
     predict: Predict,
     shape: tuple[int, int, int],
     rescale: float = 0.0,
+    condition: Float[Array, "b h w k"] | None = None,
 ) -> Float[Array, "b h w c"]:
     """Latents of b pictures, one key each, float32.
 
     Compiles once a network and batch shape, and once more without guidance: null None asks the network
     once a row instead of twice, and scale is then 1. `rescale` (0 to 1) is phi of `denoiser.guided`.
+    `condition`: a picture that the network sees beside the latents (`denoiser.conditioned`).
 
     Noise at row i is drawn from the image's key with i + 1 folded in: image k is the same in any batch.
 
@@ -57,7 +59,7 @@ def sample(
         raise ValueError(f"scale = {scale}: expected 1 where null is None; give the empty caption's context to guide.")
     c_skip, c_out = preconditioning(predict, plan.alpha, plan.sigma)
     scale, rescale = jnp.asarray(scale, jnp.float32), jnp.float32(rescale)
-    return loop(structure, params, plan, c_skip, c_out, context, null, scale, rescale, keys, shape=shape)
+    return loop(structure, params, plan, c_skip, c_out, context, null, scale, rescale, keys, condition, shape=shape)
 
 
 @partial(jax.jit, static_argnames=("structure", "shape"))
@@ -72,11 +74,13 @@ def loop(
     scale: Float[Array, ""],
     rescale: Float[Array, ""],
     keys: Key[Array, " b"],
+    condition: Float[Array, "b h w k"] | None = None,
     *,
     shape: tuple[int, int, int],
 ) -> Float[Array, "b h w c"]:
     """What `sample` compiles, with what the network predicts as two more columns (`schedule.preconditioning`)."""
-    denoise = denoiser(merge(structure, params))
+    net = merge(structure, params)
+    denoise = denoiser(net if condition is None else conditioned(net, condition))
     if null is not None:
         denoise = guided(denoise, null, scale, rescale)
     x = initial_noise(keys, shape)

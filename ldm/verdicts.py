@@ -76,6 +76,32 @@ def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     )  # fmt: skip
 
 
+def f2(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> Verdict:
+    """F2: finetuned for super-resolution, quality follows the size more than the compute of finetuning (section 3.2, Fig. 4).
+
+    The effect is Kendall's rank correlation of quality with size, less that with compute = normalised cost x images of
+    finetuning; between -2 and 2. Holds where its interval excludes 0 from above, fails from below.
+    """
+    rows = loss_of(rows, metric)
+    lengths = rows.groupby("size")["images_seen"].nunique()
+    if len(lengths) < 2 or lengths.min() < 2:
+        raise ValueError("F2 needs two sizes or more, each at two lengths of finetuning or more; finetune and run more cells.")
+    size = rows["size"].to_numpy(float)
+    compute = (rows["cost"] / rows["steps"] * rows["images_seen"]).to_numpy(float)
+
+    def lead(losses: np.ndarray) -> float:
+        return float(kendalltau(-size, losses).statistic - kendalltau(-compute, losses).statistic)
+
+    value = lead(rows["value"].to_numpy(float))
+    lo, hi = np.quantile([lead(world) for world in worlds(rows, influences).T[:500]], [0.025, 0.975])
+    effect = Estimate(value, float(min(lo, value)), float(max(hi, value)), int(rows["n"].min()))
+    return Verdict(
+        finding="F2", answer=_answer(effect, 0), metric=metric, effect=effect,
+        meaning="rank correlation of quality with size, less that with the compute of finetuning:",
+        asked=f"{len(rows)} models (c = {', '.join(map(str, sorted(set(rows['size']))))})",
+    )  # fmt: skip
+
+
 def f3(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> Verdict:
     """F3: at a small sampling budget a smaller model beats the largest (section 3.3, Fig. 9).
 
@@ -86,26 +112,37 @@ def f3(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     the basic one, mirrored at the value (Davison and Hinkley 1997, section 5.2), which takes that off.
     """
     rows = loss_of(rows, metric)
-    largest = rows["size"].max()
-    if rows["size"].nunique() < 2:
-        raise ValueError("F3 compares sizes: run the grid for two of them at least.")
+    largest = _largest(rows, "F3")
     budget = rows.loc[rows["size"] == largest, "cost"].min()
-    affordable = rows[rows["cost"] <= budget * (1 + 1e-9)]
-    big = (affordable["size"] == largest).to_numpy()
-
-    def advantage(values: np.ndarray) -> np.ndarray:
-        return values[..., big].min(-1) - values[..., ~big].min(-1)
-
-    value = float(advantage(affordable["value"].to_numpy(float)))
-    draws = advantage(worlds(affordable, influences).T)
-    effect = Estimate(
-        value, *map(float, 2 * value - np.quantile(draws, [0.975, 0.025])), int(rows["n"].min())
-    )  # fmt: skip
+    effect = _advantage(rows, [budget], influences)
     return Verdict(
         finding="F3", answer=_answer(effect, 0), metric=metric, effect=effect,
         meaning=f"advantage of the best smaller model over c = {largest} at a budget of {budget:.3g}:",
         asked=f"sizes {', '.join(map(str, sorted(set(rows['size']))))}, steps {', '.join(map(str, sorted(set(rows['steps']))))}",
     )  # fmt: skip
+
+
+def _largest(rows: pd.DataFrame, finding: str) -> int:
+    if rows["size"].nunique() < 2:
+        raise ValueError(f"{finding} compares sizes: run the grid for two of them at least.")
+    return rows["size"].max()
+
+
+def _advantage(rows: pd.DataFrame, budgets: Sequence[float], influences: Influences | None) -> Estimate:
+    """How much better the best smaller model is than the largest, each at its best setting within a budget; the mean of budgets."""
+    rows = rows[rows["cost"] <= max(budgets) * (1 + 1e-9)]
+    big, cost = (rows["size"] == rows["size"].max()).to_numpy(), rows["cost"].to_numpy(float)
+
+    def advantage(values: np.ndarray) -> np.ndarray:
+        gaps = []
+        for budget in budgets:
+            affordable = cost <= budget * (1 + 1e-9)
+            gaps.append(values[..., affordable & big].min(-1) - values[..., affordable & ~big].min(-1))
+        return np.mean(gaps, axis=0)
+
+    value = float(advantage(rows["value"].to_numpy(float)))
+    draws = advantage(worlds(rows, influences).T)
+    return Estimate(value, *map(float, 2 * value - np.quantile(draws, [0.975, 0.025])), int(rows["n"].min()))
 
 
 def f4(
@@ -130,6 +167,32 @@ def f4(
         finding="F4", answer=_answer(effect, 0.5), metric=metric, effect=effect,
         meaning=f"rank correlation of quality by {sampler} with that by {usual}",
         asked=f"{n} pairs of size and steps",
+    )  # fmt: skip
+
+
+FEW = (4, 20)  # the paper's two ranges of steps in super-resolution; the second begins after the first
+MANY = (20, 250)
+
+
+def f5(rows: pd.DataFrame, metric: str, influences: Influences | None = None, *, few: bool = True) -> Verdict:
+    """F5: in super-resolution smaller models win at equal cost with 4 to 20 steps, larger ones beyond (section 3.5, Fig. 12).
+
+    `few` picks the half of the finding. The effect is how much better the best smaller model is than the largest (with
+    many steps: how much worse), on average over all budgets that the largest uses within the range; intervals as in `f3`.
+    """
+    rows = loss_of(rows, metric)
+    lo, hi = FEW if few else MANY
+    rows = rows[rows["steps"].between(lo, hi, inclusive="both" if few else "right")]
+    largest = _largest(rows, "F5")
+    budgets = sorted(rows.loc[rows["size"] == largest, "cost"])
+    effect = _advantage(rows, budgets, influences)
+    if not few:
+        effect = Estimate(-effect.value, -effect.hi, -effect.lo, effect.n)
+    smaller, who = "the best smaller model", f"c = {largest}"
+    return Verdict(
+        finding="F5", answer=_answer(effect, 0), metric=metric, effect=effect,
+        meaning="advantage of {} over {} at equal cost:".format(*((smaller, who) if few else (who, smaller))),
+        asked=f"sizes {', '.join(map(str, sorted(set(rows['size']))))}, steps {', '.join(map(str, sorted(set(rows['steps']))))}",
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ldm.data import Folder, batch_indices
+from ldm.data import Crops, Folder, batch_indices
 from ldm.scene import EASY
 from ldm.scenes import Scenes
 
@@ -210,3 +210,39 @@ def test_a_faulty_folder_is_refused_at_once_and_by_name(tmp_path, fault):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(ValueError, match="no such folder"):
         Folder(tmp_path / "gone", 16)
+
+
+def gradient(path, width, height):
+    """A picture whose colour says where in it one is."""
+    y, x = np.mgrid[:height, :width]
+    Image.fromarray(np.stack([x, y, 0 * x], -1).astype(np.uint8)).save(path)
+
+
+def test_crops_are_cut_from_all_pictures_in_turn_at_places_of_their_own(tmp_path):
+    gradient(tmp_path / "a.png", 40, 30)
+    gradient(tmp_path / "b.PNG", 8, 8)
+    (tmp_path / "notes.txt").write_text("no picture")
+    crops = Crops(tmp_path, 8, 600)
+    assert len(crops) == 600 and crops.captions([0, 1]) == ["", ""]
+    first = crops.images(range(0, 600, 2))
+    left, top = first[:, 0, 0, 0].astype(int), first[:, 0, 0, 1].astype(int)
+    assert np.array_equal(first[:, 7, 7, :2], np.stack([left + 7, top + 7], 1))  # a crop, not a resize
+    assert set(left) == set(range(33)) and set(top) == set(range(23))  # the border is reached on both sides
+    assert (crops.images(range(1, 600, 2)) == crops.item(1)[0]).all()
+    assert np.array_equal(crops.item(4)[0], first[2])
+    assert len({Crops(tmp_path, 8, 600).key, Crops(tmp_path, 8, 600, seed=1).key, Crops(tmp_path, 7, 600).key}) == 3
+    assert Crops(tmp_path, 8, 600).key == crops.key
+
+
+@pytest.mark.parametrize(
+    "fault, sentence",
+    [
+        (lambda f: None, "no PNG, JPEG or WebP file"),
+        (lambda f: (f / "a.png").write_bytes(b"no picture"), "a.png: not a readable picture"),
+        (lambda f: gradient(f / "a.png", 40, 7), "a.png is 40 x 7 pixels, too small for crops of 8"),
+    ],
+)
+def test_a_folder_that_cannot_be_cut_is_refused_at_once(tmp_path, fault, sentence):
+    fault(tmp_path)
+    with pytest.raises(ValueError, match=sentence):
+        Crops(tmp_path, 8, 10)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 
-from ldm.denoiser import denoiser, guided
+from ldm.denoiser import conditioned, denoiser, guided
 from ldm.schedule import Schedule, preconditioning, target, to_x0
 
 SD = Schedule.sd()
@@ -116,3 +116,14 @@ def test_guided_gaussians_match_their_closed_form():
     ours = guided(denoiser(net), null, jnp.float32(scale))(X, TIMES, *PAIR["x0"], text)
     expected = net(X, TIMES, null) + scale * (1 - ALPHA * gain) * (mean - mean_null)
     np.testing.assert_allclose(ours, expected, atol=1e-5)
+
+
+def test_a_conditioned_network_sees_each_picture_beside_its_latents_also_under_guidance():
+    seen = draw(9, 3, 4, 4, 2)
+    beside = lambda x, t, context: toy(x[..., :4], t, context) * (1 + x[..., 4:].mean(-1, keepdims=True))
+    alone = lambda x, t, context: toy(x, t, context) * (1 + seen.mean(-1, keepdims=True))
+    ask = (X, TIMES, *PAIR["v"], TEXT)
+    np.testing.assert_allclose(denoiser(conditioned(beside, seen))(*ask), denoiser(alone)(*ask), atol=1e-6)
+    halves = [denoiser(alone)(X, TIMES, *PAIR["v"], context) for context in (NULL, TEXT)]
+    both = guided(denoiser(conditioned(beside, seen)), NULL, jnp.float32(3.0))(*ask)
+    np.testing.assert_allclose(both, halves[0] + 3 * (halves[1] - halves[0]), atol=1e-5)

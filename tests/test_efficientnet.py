@@ -120,3 +120,15 @@ def test_missing_or_truncated_weights_say_how_to_restore_them(tmp_path):
         efficientnet.load(tmp_path / "cut.safetensors")
     with pytest.raises(ValueError, match="side is 8"):
         efficientnet.load(side=8)
+
+
+def test_the_distance_is_nought_for_equal_pictures_and_grows_as_they_part(network, images):
+    noise = np.random.default_rng(1).normal(size=images.shape)
+    moved = [np.clip(images + sigma * noise, 0, 255).astype(np.uint8) for sigma in (0, 5, 40)]
+    distances = [network.distance(images, other) for other in moved]
+    assert distances[0] == pytest.approx(0, abs=1e-6)
+    assert (distances[1] > 0).all() and (distances[2] > distances[1]).all() and (distances[2] < 4).all()
+    assert np.allclose(network.distance(moved[2], images), distances[2], rtol=1e-4)
+    assert np.allclose(network.distance(images[4:], moved[2][4:]), distances[2][4:], rtol=1e-4)
+    with pytest.raises(ValueError, match="give it pairs of one size"):
+        network.distance(images, images[:1])

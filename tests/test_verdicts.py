@@ -11,20 +11,21 @@ from ldm import optimum, verdicts
 STEP_COST = {8: 1.0, 16: 2.0, 32: 4.0}
 
 
-def sampling(value, metric: str = "kid_effnet", se: float = 0.5, n: int = 256, shared: float = 0.0, seed: int = 0):
+def sampling(value, metric: str = "kid_effnet", se: float = 0.5, n: int = 256, shared: float = 0.0, seed: int = 0,
+             steps=(1, 2, 4, 8), guidance=(1.0, 2.0, 4.0)):  # fmt: skip
     """Rows of a grid whose true value is value(c, steps, guidance), and the influences of its pictures."""
     rng = np.random.default_rng(seed)
     together, rows, influences = rng.standard_normal(n), [], {}
     for c, cost in STEP_COST.items():
-        for steps in (1, 2, 4, 8):
-            for guidance in (1.0, 2.0, 4.0):
+        for s in steps:
+            for g in guidance:
                 own = rng.standard_normal(n)
                 pictures = se * np.sqrt(n) * (np.sqrt(shared) * together + np.sqrt(1 - shared) * own)
-                measured, key = value(c, steps, guidance) + pictures.mean(), f"{c}-{steps}-{guidance}"
+                measured, key = value(c, s, g) + pictures.mean(), f"{c}-{s}-{g}"
                 influences[key] = pictures
                 rows.append({
-                    "key": key, "metric": metric, "protocol": "synthetic", "c": c, "steps": steps, "guidance": guidance,
-                    "cost": cost * steps, "images_seen": 1000, "value": measured, "lo": measured - 1.96 * se,
+                    "key": key, "metric": metric, "protocol": "synthetic", "c": c, "steps": s, "guidance": g,
+                    "cost": cost * s, "images_seen": 1000, "value": measured, "lo": measured - 1.96 * se,
                     "hi": measured + 1.96 * se, "n": n,
                 })  # fmt: skip
     return pd.DataFrame(rows), influences
@@ -72,6 +73,38 @@ def test_f1_follows_the_rank_of_training_compute():
     worse = verdicts.f1(training(np.log), "kid_effnet")
     assert worse.answer == "fails" and worse.effect.value == pytest.approx(-1)
     assert "**F1 fails** by kid_effnet" in str(worse)
+
+
+def by_size_and_compute(value):
+    """Rows of three sizes at four lengths of finetuning, true up to 0.01; quality is -value(c, compute)."""
+    rows = training(lambda compute: 0.0)
+    compute = rows["cost"] / rows["steps"] * rows["images_seen"]
+    values = [value(c, spent) for c, spent in zip(rows["c"], compute, strict=True)]
+    return rows.assign(value=values, lo=np.array(values) - 0.01, hi=np.array(values) + 0.01)
+
+
+def test_f2_holds_where_size_orders_the_models_and_fails_where_compute_does():
+    by_size = verdicts.f2(by_size_and_compute(lambda c, compute: 100 / c - 1e-5 * compute), "kid_effnet")
+    assert by_size.answer == "holds" and by_size.effect.value > 0.2
+    by_compute = verdicts.f2(by_size_and_compute(lambda c, compute: -np.log(compute) + 1e-3 * c), "kid_effnet")
+    assert by_compute.answer == "fails" and by_compute.effect.lo <= by_compute.effect.value <= by_compute.effect.hi
+    noise = np.random.default_rng(0).normal(size=12)
+    nothing = training(np.log).assign(value=noise, lo=noise - 2, hi=noise + 2)
+    assert verdicts.f2(nothing, "kid_effnet").answer == "undecided"
+
+
+@pytest.mark.parametrize("metric, sign", [("lpips_effnet", 1), ("ssim", -1)])
+def test_f5_asks_each_range_of_steps_apart(metric, sign):
+    """Steps matter up to 20, sizes beyond: both halves hold; the other way round both fail."""
+    steps = (4, 8, 16, 50, 100, 200)
+    true = lambda c, steps: sign * (100 / steps if steps <= 20 else 100 / c)
+    turned = lambda c, steps: sign * (100 / c if steps <= 20 else 100 / steps)
+    for value, answer in ((true, "holds"), (turned, "fails")):
+        rows, influences = sampling(lambda c, steps, guidance: value(c, steps), metric, se=0.2, steps=steps, guidance=(1.0,))  # noqa: B023
+        for few in (True, False):
+            verdict = verdicts.f5(rows, metric, influences, few=few)
+            assert verdict.answer == answer
+            assert verdict.asked.endswith("steps 4, 8, 16" if few else "steps 50, 100, 200")
 
 
 def by_two_samplers(first, second):
@@ -124,5 +157,9 @@ def test_verdicts_want_the_rows_they_are_about():
         verdicts.f3(rows, "subject")
     with pytest.raises(ValueError, match="F3 compares sizes"):
         verdicts.f3(rows[rows["c"] == 8], "kid_effnet")
+    with pytest.raises(ValueError, match="F5 compares sizes"):
+        verdicts.f5(rows, "kid_effnet", few=False)
+    with pytest.raises(ValueError, match="F2 needs two sizes or more"):
+        verdicts.f2(rows, "kid_effnet")
     with pytest.raises(ValueError, match="4 or more amounts of compute"):
         verdicts.f1(training(np.log).iloc[:3], "kid_effnet")

@@ -24,10 +24,11 @@ from ldm.metrics.features import features_of
 from ldm.metrics.frechet import Gaussian, frechet, frechet_between, frechet_inf
 from ldm.metrics.kernel import Sample, cmmd, kid, kid_subsets, median_bandwidth, mmd
 from ldm.metrics.manifold import Manifold, manifold
+from ldm.metrics.pairs import psnr, ssim
 from ldm.metrics.scores import clip_score, inception_score, mean, mean_difference, subject_similarity
 
 __all__ = [
     "Estimate", "Gaussian", "Manifold", "Measured", "Sample", "Z", "clip_score", "cmmd", "difference", "features_of",
     "frechet", "frechet_between", "frechet_inf", "inception_score", "kid", "kid_subsets", "manifold", "mean",
-    "mean_difference", "median_bandwidth", "mmd", "subject_similarity",
+    "mean_difference", "median_bandwidth", "mmd", "psnr", "ssim", "subject_similarity",
 ]  # fmt: skip

@@ -1,0 +1,165 @@
+"""Super-resolution: what the network sees, that it begins as the pretrained one, and how its cells are measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from ldm import cost, pretrain, restoration, study, superres, weights
+from ldm.generate import plan
+from ldm.layers import abstract, merge
+from ldm.profiles import profile
+from ldm.results import Store
+from ldm.solvers import ddim
+from ldm.train import TrainConfig
+
+SMOKE = profile("smoke")
+NULL = np.zeros((SMOKE.tokens, SMOKE.context), np.float32)
+
+
+class Halves:
+    """A codec without weights: latents are means of pixels, so that tests need not wait for the real one."""
+
+    def encode(self, images):
+        n, h, w, _ = images.shape
+        means = images.reshape(n, h // 4, 4, w // 4, 4, 3).mean((2, 4), dtype=np.float32) / 127.5 - 1
+        return np.concatenate([means, means[..., :1]], -1)
+
+    def decode(self, latents):
+        return np.clip(np.rint((latents[..., :3] + 1) * 127.5), 0, 255).astype(np.uint8).repeat(4, 1).repeat(4, 2)
+
+
+@pytest.fixture(scope="module")
+def pretrained():
+    return pretrain.load(SMOKE, 8, SMOKE.length)[1]
+
+
+@pytest.fixture(scope="module")
+def latents() -> superres.LatentPairs:
+    rng = np.random.default_rng(0)
+    return superres.LatentPairs(*(rng.normal(size=(32, 8, 8, 4)).astype(np.float16) for _ in range(2)))
+
+
+def test_pairs_are_a_function_of_the_index_and_named_by_all_that_makes_them():
+    pairs = superres.scenes(SMOKE, "train", 4)
+    high, low = pairs.high(range(4)), pairs.low(range(4))
+    assert high.shape == (4, 64, 64, 3) and low.shape == (4, 16, 16, 3)
+    assert superres.enlarged(low).shape == high.shape
+    assert np.array_equal(pairs.low([2]), low[2:3])
+    others = [replace(pairs, seed=1), replace(pairs, sharpen=True), superres.scenes(SMOKE, "val", 4)]
+    assert len({pairs.key, *(other.key for other in others)}) == 4
+    assert not np.array_equal(others[0].low(range(4)), low) and np.array_equal(others[0].high(range(4)), high)
+    assert not np.array_equal(others[1].high(range(4)), high)
+
+
+def test_before_finetuning_the_network_is_the_pretrained_one_whatever_it_sees(pretrained):
+    structure, _ = abstract(lambda keys: pretrain.unet(SMOKE, 8, keys))
+    wide, like = abstract(lambda keys: superres.unet(SMOKE, 8, keys))
+    params = superres.widened(pretrained, SMOKE.autoencoder.latents)
+    assert {name: p.shape for name, p in params.items()} == {name: p.shape for name, p in like.items()}
+    x, seen = np.random.default_rng(0).normal(size=(2, 2, 8, 8, 4)).astype(np.float32)
+    rest = (np.array([10, 900]), np.ones((2, *NULL.shape), np.float32))
+    answer = jax.jit(lambda s, p, x: merge(s, p)(x, *rest), static_argnums=0)
+    was, now = answer(structure, pretrained, x), answer(wide, params, np.concatenate([x, 100 * seen], -1))
+    assert np.allclose(was, now, atol=1e-5) and np.abs(was).max() > 0.1
+
+
+def test_finetuning_starts_there_learns_to_look_and_leaves_a_model_a_length(pretrained, latents, tmp_path):
+    config, logs = TrainConfig(images=16, batch=8, learning_rate=1e-3, warmup_images=1), []
+    superres.finetune(
+        SMOKE, 8, data=latents, null=NULL, config=config, lengths=(16, 1000), root=tmp_path, start=pretrained, on_log=logs.append
+    )
+    path = pretrain.path_of(SMOKE, 8, 16, 0, tmp_path, "superres")
+    kept = weights.load(path, half_to_float32=True)
+    assert weights.metadata(path)["images"] == 16 and len(list(path.parent.glob("*.safetensors"))) == 1
+    first = kept["conv_in.weight"]
+    assert np.abs(first[:, :, 4:]).max() > 1e-5
+    assert np.abs(first[:, :, :4] - pretrained["conv_in.weight"]).max() < 0.01  # two steps from where it was
+    assert np.isfinite(logs[-1]["loss"])
+
+
+def test_a_regression_is_asked_once_and_whatever_the_noise():
+    schedule, predict = superres.aim(SMOKE, "superres-regression")
+    table = ddim(schedule, 1)
+    assert (predict, int(table.n)) == ("x0", 1)
+    assert [float(column[0]) for column in (table.t, table.x, table.x0, table.z)] == [0, 0, 1, 0]
+    assert superres.aim(SMOKE, "superres")[1] == superres.aim(SMOKE, "superres-scratch")[1] == SMOKE.predict
+
+
+def test_a_restored_picture_depends_on_what_is_seen_and_not_on_its_batch(pretrained):
+    structure, _ = abstract(lambda keys: superres.unet(SMOKE, 8, keys))
+    params = superres.widened(pretrained, 4)
+    params["conv_in.weight"] = params["conv_in.weight"].at[:, :, 4:].set(0.1)
+    restorer = superres.Restorer(profile=SMOKE, structure=structure, params=params, codec=Halves(), null=NULL)
+    low = np.random.default_rng(0).integers(0, 256, (18, 8, 8, 3), dtype=np.uint8)
+    table = plan("ddim", 2)
+    all_of_them = np.concatenate(list(restorer.images(low, table)))
+    assert all_of_them.shape == (18, 32, 32, 3)
+    part = np.concatenate(list(restorer.images(low[16:], table, first=16)))
+    assert np.abs(part.astype(int) - all_of_them[16:]).max() <= 1
+    other = np.concatenate(list(restorer.images(255 - low[16:], table, first=16)))
+    assert np.abs(other.astype(int) - part).mean() > 2
+
+
+@pytest.fixture(scope="module")
+def lab():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(restoration, "REFERENCE", 96)
+        yield restoration.Laboratory(SMOKE)
+
+
+def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(lab, tmp_path, monkeypatch):
+    bicubic = restoration.Restoration(profile="smoke", kind="bicubic", n=16)
+    rows = study.run([bicubic], store=Store(tmp_path), lab=lab).set_index("metric")
+    assert set(rows["task"]) == {"bicubic"} and rows["c"].isna().all() and set(rows["n"]) == {16}
+    true, low = lab._pictures(16)
+    perfect = lab.score(true, true).estimates
+    assert perfect["lpips_effnet"][0].value == pytest.approx(0, abs=1e-6) and perfect["ssim"][0].value == pytest.approx(1)
+    for name in ("lpips_effnet", "fd_effnet", "kid_effnet"):
+        assert perfect[name][0].value < rows.loc[name, "lo"]
+    for name in ("ssim", "psnr"):
+        assert perfect[name][0].value > rows.loc[name, "hi"]
+    assert set(Store(tmp_path).influences(rows.reset_index(), "ssim")) == set(rows["key"])
+
+    model = restoration.Restoration(profile="smoke", c=8, images=1000, steps=4, n=16)
+    monkeypatch.setattr(lab, "_digest", lambda *model: "made up")
+    monkeypatch.setattr(lab, "restored", lambda cell: true)
+    both = study.run([bicubic, model], store=Store(tmp_path), lab=lab)
+    made = both[both["task"] == "superres"].iloc[0]
+    per_step = cost.norm_cost(8, size=16, tokens=SMOKE.tokens, context=SMOKE.context)
+    assert made["cost"] == pytest.approx(4 * per_step) and made["nfe"] == 4 and made["train_steps"] == 63
+    gain = restoration.gains(both, "ssim", Store(tmp_path).influences(both, "ssim"), over="bicubic").iloc[0]
+    assert gain["better"] == pytest.approx(1 - rows.loc["ssim", "value"]) and gain["lo"] > 0
+    with pytest.raises(ValueError, match="0 rows are of task 'superres-scratch'"):
+        restoration.gains(both, "ssim", {}, over="superres-scratch")
+
+
+def test_grids_hold_the_papers_settings():
+    cells = restoration.steps_grid(SMOKE, (8, 16))
+    assert len(cells) == 2 * len(restoration.STEPS) and {cell.n for cell in cells} == {16}
+    assert {cell.steps for cell in restoration.finetuning_grid(SMOKE, (8,), superres.LENGTHS)} == {50}
+    assert [cell.kind for cell in restoration.baselines_grid(SMOKE, 8)] == ["bicubic", "superres-regression", "superres-scratch"]
+
+
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        ({"kind": "magic"}, "kind = 'magic': expected one of superres"),
+        ({"c": 12}, "c = 12: expected a size of profile smoke"),
+        ({"images": 5}, "images = 5: expected a length of finetuning"),
+        ({"steps": 0}, "steps = 0: expected an integer from 1"),
+        ({"sampler": "lms"}, "sampler = 'lms'"),
+        ({"n": 3}, "n = 3: expected 16"),
+    ],
+)
+def test_a_wrong_cell_is_refused_before_anything_runs(change, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        restoration.Restoration(**({"profile": "smoke", "c": 8, "images": 1000, "steps": 4, "n": 16} | change))
+
+
+def test_a_model_that_is_not_there_is_named_with_the_command_that_makes_it():
+    with pytest.raises(ValueError, match="superres-c8-1k-s9.*python -m ldm superres"):
+        superres.load(SMOKE, 8, 1000, seed=9)
