@@ -66,7 +66,7 @@ def budget_explorer(
         .transform_calculate(
             wins="datum.loss == datum.win.loss",
             what="datum.setting + (datum.loss == datum.win.loss ? '  ◀ best'"
-            " : datum.loss_lo <= datum.win.loss_hi ? '  ≈ within the error' : '')",
+            " : datum.loss_lo <= datum.win.loss_hi ? '  ≈ tied' : '')",
         )
     )
     chances = alt.Chart(_chances(points, costs, influences)).transform_filter(

@@ -92,9 +92,11 @@ Markdown(found.to_markdown(index=False))
 record("larger is", {f"{row.way} {row.guidance:g}": row.readable.split("**")[1] for row in found.itertuples()})
 
 # %% [markdown]
-# A readable way needs a model that draws readable pictures at all, so this is partly about quality at the ends. The
-# two measures of the path itself, detour and largest step, do not ask what is on the pictures: where they do not
-# follow size, the smoothness of the way is the text tower's, which all sizes share.
+# A readable way needs a model that draws readable pictures at all, so *readable* and *entropy* are partly about the
+# ends. On the shipped rows the largest model is surely ahead in both, as the paper says. The path itself tells
+# another story: its largest step is a larger part of the way. A better model keeps to objects that exist and changes
+# from one to the other at once, where a small one blends through shapes that are neither. Whether that is more
+# coherent depends on what one wants of the way, which pictures alone do not say.
 #
 # ## Limits
 #
