@@ -13,8 +13,8 @@ from ldm.cost import MULTIPLIERS, groups, heads
 from ldm.layers import Params
 
 
-def twin(c: int, context: int, size: int, params: Params | None = None) -> UNet2DConditionModel:
-    """diffusers' Stable Diffusion 1 UNet at width c for size x size latents; our weights, if given."""
+def twin(c: int, context: int, size: int, params: Params | None = None, **options: int) -> UNet2DConditionModel:
+    """diffusers' Stable Diffusion 1 UNet at width c for size x size latents; our weights, if given; diffusers' own options."""
     attend = len(MULTIPLIERS) - 1
     net = UNet2DConditionModel(
         sample_size=size,
@@ -24,6 +24,7 @@ def twin(c: int, context: int, size: int, params: Params | None = None) -> UNet2
         cross_attention_dim=context,
         attention_head_dim=heads(c),  # in spite of its name the number of heads
         norm_num_groups=groups(c),
+        **options,
     )
     if params is not None:
         net.load_state_dict({name: to_torch(array) for name, array in params.items()})

@@ -56,6 +56,27 @@ def superres(c: int, profile: str = "laptop", kind: str = "superres", images: in
     )  # fmt: skip
 
 
+def distill(
+    method: Positional[Literal["codi", "lcm", "guided", "continued"]],
+    /,
+    c: int,
+    profile: str = "laptop",
+    images: int = 0,
+    seed: int = 0,
+) -> None:
+    """Distill one size by a method (continued: train its teacher on instead), resuming where it stopped."""
+    from ldm import pretrain as task
+    from ldm.distill import student
+    from ldm.profiles import profile as named
+
+    scale = named(profile)
+    _, text = task.frozen_parts(scale)
+    for path in student.distill(
+        scale, method, c, images=images or scale.distilled, data=task.training_set(scale), null=text.null(1)[0], seed=seed
+    ):
+        print(path)
+
+
 def part(name: Positional[Part], /, profile: str = "laptop", images: int = 0) -> None:
     """Train a part that the study takes as given, resuming where it stopped, or measure the reference scenes."""
     from ldm.profiles import profile as named
@@ -83,15 +104,16 @@ def part(name: Positional[Part], /, profile: str = "laptop", images: int = 0) ->
 
 def grid(
     profile: str = "laptop",
-    study: Literal["pretraining", "sampling", "superres"] = "sampling",
+    study: Literal["pretraining", "sampling", "superres", "distillation"] = "sampling",
     sizes: tuple[int, ...] = (),
     steps: tuple[int, ...] = (),
     guidance: tuple[float, ...] = (),
     lengths: tuple[int, ...] = (),
+    kinds: tuple[str, ...] = ("codi", "lcm"),
     sampler: str = "ddim",
     n: int = 0,
 ) -> None:
-    """Run the missing cells of a study; what is not given is the profile's own.
+    """Run the missing cells of a study; what is not given is the profile's own. Kinds are those of distilled models.
 
     Of superres: with lengths, every size at these; with steps, every size at these; with neither, the baselines.
     """
@@ -111,6 +133,11 @@ def grid(
         cells = studies.pretraining_grid(
             scale, sizes, lengths, steps=(steps or (50,))[0], guidance=guidance or (2.0,), n=n
         )
+    elif study == "distillation":
+        from ldm import distillation
+
+        cells = distillation.grid(scale, kinds, sizes, steps or (1, 2, 4, 8), guidance or (1.0, 1.5, 2.0, 3.0), n=n)
+        lab = distillation.Laboratory(scale)
     else:
         from ldm import restoration
 
@@ -206,8 +233,8 @@ def main() -> None:
     try:
         tyro.extras.subcommand_cli_from_dict(
             {
-                "notebook": notebook, "pretrain": pretrain, "superres": superres, "part": part, "grid": grid, "race": race,
-                "draw": draw, "upscale": upscale, "compact": compact,
+                "notebook": notebook, "pretrain": pretrain, "superres": superres, "distill": distill, "part": part,
+                "grid": grid, "race": race, "draw": draw, "upscale": upscale, "compact": compact,
             },
             prog="python -m ldm",
         )  # fmt: skip

@@ -80,6 +80,11 @@ def guided(
     return denoise_guided
 
 
+def told(net: Callable[..., Array], scale: Float[Array, ""]) -> Net:
+    """A distilled network that takes the guidance scale as an input, (x, t, context, w), told one scale for all images."""
+    return lambda x, t, context: net(x, t, context, jnp.broadcast_to(scale, t.shape))
+
+
 def spread(x: Float[Array, "b h w c"]) -> Float[Array, "b 1 1 1"]:
     """Each image's standard deviation."""
     return x.std((1, 2, 3), keepdims=True)

@@ -20,10 +20,10 @@ from ldm.layers import Params
 from ldm.profiles import Profile
 from ldm.sampler import sample
 from ldm.schedule import Schedule, Spacing
-from ldm.solvers import Plan, ddim, ddpm, dpmpp_1, dpmpp_2m, dpmpp_2s, euler, heun
+from ldm.solvers import Plan, consistency, ddim, ddpm, dpmpp_1, dpmpp_2m, dpmpp_2s, euler, heun
 from ldm.text import TextEncoder
 
-Sampler = Literal["ddim", "ddim-leading", "ddpm", "dpm++", "dpm++1", "dpm++2s", "euler", "heun"]
+Sampler = Literal["ddim", "ddim-leading", "ddpm", "dpm++", "dpm++1", "dpm++2s", "euler", "heun", "consistency"]
 
 
 def plan(sampler: Sampler, steps: int, spacing: Spacing = "trailing") -> Plan:
@@ -34,6 +34,7 @@ def plan(sampler: Sampler, steps: int, spacing: Spacing = "trailing") -> Plan:
     tables: dict[str, Callable[..., Plan]] = {
         "ddim": ddim, "ddpm": ddpm, "dpm++": dpmpp_2m, "dpm++1": dpmpp_1, "dpm++2s": dpmpp_2s, "euler": euler, "heun": heun,
         "ddim-leading": lambda schedule, steps, spacing: ddim(schedule, steps, spacing="leading"),
+        "consistency": consistency,
     }  # fmt: skip
     if sampler not in tables:
         raise ValueError(f"sampler = {sampler!r}: expected one of {', '.join(get_args(Sampler))}; choose one of them.")
@@ -54,6 +55,7 @@ class Generator:
     params: Params
     codec: Codec
     text: TextEncoder
+    told: bool = False  # a distilled network that takes the guidance scale as an input, and is asked once a step
 
     def latents(
         self,
@@ -75,10 +77,11 @@ class Generator:
             part = context[start : start + size]
             rows = np.arange(start, start + size) + first
             full = np.concatenate([part, np.repeat(part[-1:], size - len(part), 0)])
-            empty = None if guidance == 1 else np.broadcast_to(null, full.shape)
+            empty = None if guidance == 1 or self.told else np.broadcast_to(null, full.shape)
             latents = sample(
                 self.structure, self.params, plan, full, empty, guidance, image_keys(seed, rows),
                 predict=self.profile.predict, shape=self.profile.latent_shape, rescale=rescale,
+                told=self.told,
             )  # fmt: skip
             yield np.asarray(latents)[: len(part)]
 

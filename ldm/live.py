@@ -37,7 +37,7 @@ def drawn_by_lot(cells: Sequence[Evaluation], share: int, *, store: Store, lab: 
     recorded = set(store.rows(only="recorded")["key"])
     able = [
         cell for cell in cells
-        if task.file_of(lab.scale, cell.c, cell.images, cell.seed) and lab.key(cell) in recorded
+        if lab.file(*lab.model_of(cell)) and lab.key(cell) in recorded
     ]  # fmt: skip
     return [able[i] for i in sorted(np.random.default_rng(0).permutation(len(able))[:share])]
 

@@ -93,7 +93,8 @@ def model_digest(profile: Profile, c: int, images: int, seed: int = 0, kind: str
 
 def missing(profile: Profile, c: int, images: int, seed: int, kind: str = "unet") -> ValueError:
     path = path_of(profile, c, images, seed, kind=kind).relative_to(ROOT)
-    task = {"unet": "pretrain"}.get(kind, kind)
+    command = kind.split("-")[0]  # a control's name begins with its task's
+    task = "pretrain" if kind == "unet" else command if command == "superres" else f"distill {command}"
     return ValueError(
         f"There is no trained model of c = {c} after {images:,} images (seed {seed}): expected {path}; "
         f"train it with `python -m ldm {task} --profile {profile.name} --c {c}`."

@@ -42,6 +42,9 @@ class Profile:
     guidance: tuple[float, ...] = GUIDANCE
     tokens: int = 24  # length of a caption, in words
     context: int = 128  # width of the text embedding
+    scales: tuple[float, float] = (1.0, 3.0)  # of guidance, that students are distilled for
+    distilled: int = 32_000  # images that a student sees
+    segments: int = 8  # steps of the teacher from noise to picture that consistency distillation goes by
     predict: Predict = "v"
     spacing: Spacing = "trailing"
     dropped: float = 0.1  # share of captions emptied in training, for guidance
@@ -90,13 +93,14 @@ PROFILES: dict[str, Profile] = {
     "laptop": LAPTOP,
     "gpu": replace(
         LAPTOP, name="gpu", scenes=FULL, autoencoder=AutoencoderConfig(channels=(64, 128), patch=4), weights="gpu",
-        family=TABLE1, tokens=32, context=1024,
+        family=TABLE1, tokens=32, context=1024, scales=(GUIDANCE[0], GUIDANCE[-1]), segments=40,
         train=TrainConfig(images=1_280_000, batch=256, learning_rate=3e-4, warmup_images=50_000, decay_images=500_000),
         lengths=(160_000, 320_000, 640_000, 1_280_000), length=1_280_000, data=400_000, n=2_000,
         steps=(4, 5, 8, 10, 16, 20, 32, 50), guidance=GUIDANCE,
     ),
     "tpu": replace(
         LAPTOP, name="tpu", scenes=replace(FULL, size=512), autoencoder=SD, weights="tpu", family=TABLE1, tokens=77, context=1024,
+        scales=(GUIDANCE[0], GUIDANCE[-1]), segments=50,
         train=TrainConfig(images=500_000 * 2048, batch=2048, learning_rate=1e-4, warmup_images=20_000_000, decay_images=500_000 * 2048),
         lengths=(500_000 * 2048,), length=500_000 * 2048, data=4_000_000, n=30_000,
         steps=(4, 5, 8, 10, 16, 20, 32, 50), guidance=GUIDANCE,

@@ -15,6 +15,7 @@ from jax import lax
 from jaxtyping import Array, Float, Key
 
 from ldm.denoiser import conditioned, denoiser, guided
+from ldm.denoiser import told as tell
 from ldm.layers import Params, Structure, merge
 from ldm.schedule import Predict, check_predict, preconditioning
 from ldm.solvers import Plan
@@ -38,27 +39,32 @@ def sample(
     shape: tuple[int, int, int],
     rescale: float = 0.0,
     condition: Float[Array, "b h w k"] | None = None,
+    told: bool = False,
 ) -> Float[Array, "b h w c"]:
     """Latents of b pictures, one key each, float32.
 
     Compiles once a network and batch shape, and once more without guidance: null None asks the network
-    once a row instead of twice, and scale is then 1. `rescale` (0 to 1) is phi of `denoiser.guided`.
-    `condition`: a picture that the network sees beside the latents (`denoiser.conditioned`).
+    once a row instead of twice, and scale is then 1, unless the network is `told` the scale, as a distilled one is.
+    `rescale` (0 to 1) is phi of `denoiser.guided`. `condition`: a picture that the network sees beside the latents
+    (`denoiser.conditioned`).
 
     Noise at row i is drawn from the image's key with i + 1 folded in: image k is the same in any batch.
 
     Raises: ValueError for an unknown prediction, eps on a schedule without signal at its end, rescale
-    outside [0, 1], or a scale other than 1 without null.
+    outside [0, 1], a scale other than 1 without null, or null for a network that is told the scale.
     """
     check_predict(predict, plan.alpha)
     if not 0 <= rescale <= 1:
         raise ValueError(
             f"rescale = {rescale}: expected 0 (guidance as it is) to 1 (fully rescaled); choose in between."
         )
-    if null is None and np.any(np.asarray(scale) != 1):
+    if told and null is not None:
+        raise ValueError("null is given: expected None for a network that is told the scale; leave it out.")
+    if null is None and not told and np.any(np.asarray(scale) != 1):
         raise ValueError(f"scale = {scale}: expected 1 where null is None; give the empty caption's context to guide.")
     c_skip, c_out = preconditioning(predict, plan.alpha, plan.sigma)
-    scale, rescale = jnp.asarray(scale, jnp.float32), jnp.float32(rescale)
+    scale = None if null is None and not told else jnp.asarray(scale, jnp.float32)
+    rescale = jnp.float32(rescale)
     return loop(structure, params, plan, c_skip, c_out, context, null, scale, rescale, keys, condition, shape=shape)
 
 
@@ -71,16 +77,20 @@ def loop(
     c_out: Float[Array, " s"],
     context: Float[Array, "b m d"],
     null: Float[Array, "b m d"] | None,
-    scale: Float[Array, ""],
+    scale: Float[Array, ""] | None,
     rescale: Float[Array, ""],
     keys: Key[Array, " b"],
     condition: Float[Array, "b h w k"] | None = None,
     *,
     shape: tuple[int, int, int],
 ) -> Float[Array, "b h w c"]:
-    """What `sample` compiles, with what the network predicts as two more columns (`schedule.preconditioning`)."""
+    """What `sample` compiles, with what the network predicts as two more columns (`schedule.preconditioning`).
+
+    A scale without null is told to the network; no scale, and it is asked as it is.
+    """
     net = merge(structure, params)
-    denoise = denoiser(net if condition is None else conditioned(net, condition))
+    net = net if condition is None else conditioned(net, condition)
+    denoise = denoiser(net if null is not None or scale is None else tell(net, scale))
     if null is not None:
         denoise = guided(denoise, null, scale, rescale)
     x = initial_noise(keys, shape)

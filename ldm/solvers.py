@@ -1,4 +1,4 @@
-"""A solver is a table: Euler, Heun, DDIM, DDPM and DPM-Solver++ are rows of coefficients.
+"""A solver is a table: Euler, Heun, DDIM, DDPM, DPM-Solver++ and consistency are rows of coefficients.
 
 Each row is one evaluation of the network, and its step is
 
@@ -98,6 +98,16 @@ def ddpm(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Pl
         schedule, times,
         x=np.sqrt(ratio) * s2**2 / s**2, x0=a2 * beta / s**2, z=np.sqrt(beta) * s2 / s,
     )  # fmt: skip
+
+
+def consistency(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
+    """Multistep consistency sampling, for distilled networks (Song et al. 2023, algorithm 1; Luo et al. 2023).
+
+    Each estimate of x0 is taken for the end of the flow; fresh noise brings it to the next level. One step has none.
+    """
+    times = schedule.times(steps, spacing)
+    _, _, a2, s2 = _levels(schedule, times)
+    return _plan(schedule, times, x=np.zeros(steps), x0=a2, z=s2)
 
 
 def euler(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:

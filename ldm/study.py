@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -120,22 +121,35 @@ class Laboratory:
             "study": VERSION, "codec": digest(self.codec.params), "text": digest(self.text.params),
             "judge": digest(self.judges.scene.params), "effnet": self.judges.effnet.protocol,
         }  # fmt: skip
-        self._model = lru_cache(maxsize=1)(pretrain.load)
-        self._digests: dict[tuple[int, int, int], str] = {}
+        self._model = lru_cache(maxsize=1)(self.load)
+        self._digest = lru_cache(maxsize=None)(self.digest)
+
+    def model_of(self, cell: Evaluation) -> tuple:
+        """What names the cell's model: the arguments of `digest` and `load`."""
+        return cell.c, cell.images, cell.seed
+
+    def digest(self, *model) -> str:
+        """Of a model's weights. Raises: ValueError when it does not exist."""
+        return pretrain.model_digest(self.scale, *model)
+
+    def file(self, *model) -> Path | None:
+        """Where a model's weights lie on this machine; None where they do not."""
+        return pretrain.file_of(self.scale, *model)
+
+    def load(self, *model) -> Generator:
+        """A model with its frozen parts."""
+        structure, params = pretrain.load(self.scale, *model)
+        return Generator(profile=self.scale, structure=structure, params=params, codec=self.codec, text=self.text)
 
     def key(self, cell: Evaluation) -> str:
         """The cell's name. Raises: ValueError when its model does not exist."""
-        model = (cell.c, cell.images, cell.seed)
-        if model not in self._digests:
-            self._digests[model] = pretrain.model_digest(self.scale, *model)
         data = Scenes(self.scale.scenes, cell.split, cell.n).key
-        return key(cell, **self.versions, model=self._digests[model], data=data)
+        return key(cell, **self.versions, model=self._digest(*self.model_of(cell)), data=data)
 
     def evaluate(self, cell: Evaluation) -> tuple[Score, np.ndarray, float]:
         """Score, the first pictures, and the seconds that making and scoring them took."""
         began = time.monotonic()
-        structure, params = self._model(self.scale, cell.c, cell.images, cell.seed)
-        generator = Generator(profile=self.scale, structure=structure, params=params, codec=self.codec, text=self.text)
+        generator = self._model(*self.model_of(cell))
         data = Scenes(self.scale.scenes, cell.split, cell.n)
         scenes = [data.scene(i) for i in range(cell.n)]
         batches = generator.images(

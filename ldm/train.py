@@ -29,7 +29,7 @@ from ldm.layers import Params
 SAVE_SECONDS = 120  # between two checkpoints
 
 Batch = dict[str, Array]
-Loss = Callable[[Params, Batch, Array], tuple[Array, dict[str, Array]]]  # (params, batch, key) -> loss, parts
+Loss = Callable[..., tuple[Array, dict[str, Array]]]  # (params, batch, key[, teacher, averaged]) -> loss, parts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,16 +75,21 @@ class TrainState(NamedTuple):
 
 
 def init_state(params: Params, config: TrainConfig) -> TrainState:
-    return TrainState(jnp.zeros((), jnp.int32), params, jax.tree.map(jnp.copy, params), config.optimizer().init(params))
+    ours, ema = (jax.tree.map(jnp.copy, params) for _ in range(2))  # the step donates them; the caller keeps its own
+    return TrainState(jnp.zeros((), jnp.int32), ours, ema, config.optimizer().init(ours))
 
 
-def make_train_step(loss: Loss, config: TrainConfig) -> Callable[[TrainState, Batch], tuple[TrainState, dict]]:
-    """One step, jitted, its state donated. The key of step k is fold_in(key(seed), k)."""
+def make_train_step(loss: Loss, config: TrainConfig) -> Callable[..., tuple[TrainState, dict]]:
+    """One step (state, batch[, teacher]), jitted, its state donated. The key of step k is fold_in(key(seed), k).
+
+    With a teacher, the loss is asked with its weights and with the averaged ones, which are then the target network.
+    """
     tx = config.optimizer()
 
-    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, dict]:
+    def train_step(state: TrainState, batch: Batch, teacher: Params | None = None) -> tuple[TrainState, dict]:
         key = jax.random.fold_in(jax.random.key(config.seed), state.step)
-        (value, parts), grads = jax.value_and_grad(loss, has_aux=True)(state.params, batch, key)
+        others = () if teacher is None else (teacher, state.ema)
+        (value, parts), grads = jax.value_and_grad(loss, has_aux=True)(state.params, batch, key, *others)
         updates, opt = tx.update(grads, state.opt, state.params)
         params = optax.apply_updates(state.params, updates)
         beta = (1 - 1 / (state.step.astype(jnp.float32) + 1)) ** (config.ema + 1.0)  # EDM2, eq. 121
@@ -105,6 +110,7 @@ def fit(
     batches: Callable[[int], Batch],
     config: TrainConfig,
     *,
+    teacher: Params | None = None,
     folder: Path | str | None = None,
     lengths: Sequence[int] = (),
     on_length: Callable[[int, Params], None] = lambda images, ema: None,
@@ -116,12 +122,13 @@ def fit(
 
     Args:
         batches: step -> batch, a pure function, so that a resumed run is the undisturbed one.
+        teacher: frozen weights that a distillation learns from (`make_train_step`).
         lengths: at these numbers of images seen `on_length(images, averaged weights)` is called.
         on_log: gets a dict every `log_steps` steps (looking makes the host wait for the device):
             images_seen, loss and its parts, images a second.
 
     Interrupted (Ctrl-C), it saves before it leaves. Raises `Diverged` when the loss is not finite: the
-    checkpoints then end before that step. Raises RuntimeError when another process trains in `folder`.
+    checkpoints then end before that step; so they do when `on_log` raises it. Raises RuntimeError when another process trains in `folder`.
     """
     with hold(f"{folder}.lock", wait=False) if folder else contextlib.nullcontext():
         state = init_state(params, config)
@@ -139,7 +146,7 @@ def fit(
         good = start  # the last step whose loss was seen to be finite
         try:
             for step in range(start, config.steps):
-                state, logs = train_step(state, batches(step))
+                state, logs = train_step(state, batches(step), teacher)
                 done = step + 1
                 bar.update(config.batch)
                 if done % log_steps == 0 or done == config.steps or done in at:

@@ -61,6 +61,7 @@ class UNet(nnx.Module):
         latents: channels in and out; `inputs` widens the first convolution (super-resolution).
         heads: attention heads of each level, for Stable Diffusion 2, which has more the wider the level; the
             last is the middle's. Without it, Stable Diffusion 1's eight everywhere (fewer below c = 64).
+        guidance: width of the embedding of the guidance scale, which distilled networks take as an input w.
     """
 
     def __init__(
@@ -71,13 +72,14 @@ class UNet(nnx.Module):
         inputs: int | None = None,
         *,
         heads: tuple[int, ...] = (),
+        guidance: int = 0,
         keys: KeySource,
     ):
         widths = [m * c for m in MULTIPLIERS]
         levels = len(widths)
         heads = heads or (cost.heads(c),) * levels
         self.conv_in = Conv(inputs or latents, c, keys=keys)
-        self.time_embedding = TimeEmbedding(c, 4 * c, keys=keys)
+        self.time_embedding = TimeEmbedding(c, 4 * c, guidance, keys=keys)
 
         downs, skips, width = [], [c], c
         for level, outputs in enumerate(widths):
@@ -101,9 +103,13 @@ class UNet(nnx.Module):
         self.conv_out = Conv(c, latents, keys=keys)
 
     def __call__(
-        self, x: Float[Array, "b h w i"], t: Float[Array, " b"], context: Float[Array, "b m d"]
+        self,
+        x: Float[Array, "b h w i"],
+        t: Float[Array, " b"],
+        context: Float[Array, "b m d"],
+        w: Float[Array, " b"] | None = None,
     ) -> Float[Array, "b h w o"]:
-        emb = self.time_embedding(t)  # (b, 4c)
+        emb = self.time_embedding(t, w)  # (b, 4c)
         x = self.conv_in(x)  # (b, h, w, c)
         skips = [x]
         for block in self.down_blocks:  # h, h/2, h/4, h/8; c, 2c, 4c, 4c

@@ -24,7 +24,10 @@ hypothesis.settings.register_profile("ldm", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ldm")
 
 # Files whose tests take optimiser steps: optax raises a float to an int32 power in Adam.
-STANDARD = ("test_train.py", "test_scene_networks.py", "test_study.py", "test_reconstruction.py", "test_superres.py")
+STANDARD = (
+    "test_train.py", "test_scene_networks.py", "test_study.py", "test_reconstruction.py", "test_superres.py",
+    "test_distill.py",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

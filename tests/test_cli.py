@@ -37,6 +37,7 @@ def answer(monkeypatch, *words: str) -> str:
         ("grid --study superres --sizes 12 --steps 4", "c = 12: expected a size of profile laptop"),
         ("superres --c 8 --kind magic", "kind = 'magic': expected one of superres"),
         ("upscale nowhere.png", "nowhere.png does not exist"),
+        ("grid --study distillation --sizes 8 --kinds turbo", "kind = 'turbo': expected one of codi, lcm"),
         ("draw nowhere cat", "nowhere/model_index.json does not exist"),
         ("pretrain --c 8 --profile gpu", "weights/gpu/autoencoder.safetensors does not exist"),
     ],

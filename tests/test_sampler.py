@@ -21,10 +21,10 @@ from ldm.denoiser import denoiser, guided
 from ldm.layers import Conv, KeySource, Linear, ResBlock, SpatialTransformer, merge, split
 from ldm.profiles import profile
 from ldm.sampler import initial_noise, loop, sample
-from ldm.solvers import Plan, ddim, ddpm, dpmpp_1, dpmpp_2m, dpmpp_2s, euler, heun
+from ldm.solvers import Plan, consistency, ddim, ddpm, dpmpp_1, dpmpp_2m, dpmpp_2s, euler, heun
 from tests.toy import SD, walk
 
-SOLVERS = (ddim, ddpm, euler, heun, dpmpp_1, dpmpp_2m, dpmpp_2s)
+SOLVERS = (ddim, ddpm, euler, heun, dpmpp_1, dpmpp_2m, dpmpp_2s, consistency)
 
 SHAPE = (4, 4, 4)
 
@@ -88,6 +88,31 @@ def test_no_guidance_is_guidance_of_scale_1_at_half_the_evaluations(compiles_onc
     run(heun(SD, 3), slice(7), 1.0, "eps", null=None)
     compiles_once(loop)
     np.testing.assert_allclose(alone, run(plan, slice(7), 1.0), atol=1e-5)
+
+
+class Told(nnx.Module):
+    """A network that takes the guidance scale as an input."""
+
+    def __init__(self):
+        self.a = nnx.Param(jnp.float32(0.3))
+
+    def __call__(self, x, t, context, w):
+        return self.a[...] * (x + w[:, None, None, None] * context.mean((1, 2))[:, None, None, None])
+
+
+def test_a_network_that_is_told_the_scale_compiles_once_and_is_asked_once_a_step(compiles_once):
+    structure, params = split(Told())
+    compiles_once.reset(loop)
+    draw = partial(sample, structure, params, keys=KEYS[:7], predict="v", shape=SHAPE)
+    for steps, scale in ((1, 1.0), (3, 2.5)):
+        plan = ddim(SD, steps)
+        ours = draw(plan, CONTEXT[:7], None, scale, told=True)
+        text = scale * np.asarray(CONTEXT[:7], np.float64).mean((1, 2))[:, None, None, None]
+        *_, last = walk(plan, lambda x, t, text=text: 0.3 * (x + text), np.asarray(initial_noise(KEYS[:7], SHAPE), np.float64), "v")
+        np.testing.assert_allclose(ours, last, atol=1e-5)
+    compiles_once(loop)
+    with pytest.raises(ValueError, match="null is given: expected None for a network that is told the scale"):
+        draw(ddim(SD, 2), CONTEXT[:7], NULL[:7], 2.0, told=True)
 
 
 # --- the loop is the table ----------------------------------------------------------------------

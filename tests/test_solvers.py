@@ -12,11 +12,11 @@ from safetensors import safe_open
 from scipy import optimize, stats
 
 from ldm.schedule import Schedule
-from ldm.solvers import ROWS, Plan, ddim, ddpm, dpmpp_1, dpmpp_2m, dpmpp_2s, euler, heun
+from ldm.solvers import ROWS, Plan, consistency, ddim, ddpm, dpmpp_1, dpmpp_2m, dpmpp_2s, euler, heun
 from tests.golden import regenerate as golden
 from tests.toy import SD, Network, noises, nonlinear, start, uniform_in_log_snr, walk
 
-SOLVERS = (ddim, ddpm, euler, heun, dpmpp_1, dpmpp_2m, dpmpp_2s)
+SOLVERS = (ddim, ddpm, euler, heun, dpmpp_1, dpmpp_2m, dpmpp_2s, consistency)
 SPACINGS = ("leading", "trailing", "linspace")
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 NAMES = {"eps": "epsilon", "v": "v_prediction"}  # diffusers' for what a network predicts
@@ -136,6 +136,21 @@ def test_euler_and_heun_visit_the_states_of_diffusers(solver, theirs, steps, spa
     assert_equal_states(walk(plan, nonlinear, start(), predict), [a * y for a, y in zip(scale, theirs, strict=True)])
 
 
+@pytest.mark.parametrize("predict", ["eps", "v"])
+@pytest.mark.parametrize("steps", [1, 4, 8])
+def test_consistency_sampling_visits_the_states_of_diffusers(monkeypatch, predict, steps):
+    """Its c_skip is not 0 to the last digit where it asks: 2e-7 at most, at 8 steps."""
+    noise = noises(steps)
+    scheduler = diffusers.LCMScheduler(**BETAS, prediction_type=NAMES[predict])
+    scheduler.set_timesteps(timesteps=SD.times(steps).tolist())
+    drawn = iter(noise)
+    monkeypatch.setattr(
+        "diffusers.schedulers.scheduling_lcm.randn_tensor", lambda *_, **__: torch.from_numpy(next(drawn))
+    )
+    ours = walk(consistency(SD, steps), nonlinear, start(), predict, noise)
+    assert_equal_states(ours, their_states(scheduler, start()))
+
+
 # --- step by step against k-diffusion -----------------------------------------------------------
 
 
@@ -205,8 +220,8 @@ def test_a_denoiser_that_knows_x0_is_followed_to_it(solver, steps, schedule):
     x = schedule.alpha[999] * x0 + schedule.sigma[999] * eps
     *before, last = walk(plan, lambda x, t: x0, x, "x0", np.zeros((2 * steps, 4, 3)))
     np.testing.assert_allclose(last, x0, atol=1e-6)
-    for i, state in enumerate(before):  # on the straight way from noise to x0, except for DDPM's own
-        if solver is not ddpm:
+    for i, state in enumerate(before):  # on the straight way from noise to x0, except where the noise is fresh
+        if solver not in (ddpm, consistency):
             np.testing.assert_allclose(state, plan.alpha[i + 1] * x0 + plan.sigma[i + 1] * eps, atol=1e-5)
 
 

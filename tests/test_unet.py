@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from diffusers import LatentConsistencyModelPipeline
 
 from benchmarks.reference import nchw, nhwc, to_torch, twin
 from ldm.cost import TABLE1, groups, heads
-from ldm.layers import KeySource, Params, Structure, abstract, merge, split
+from ldm.layers import KeySource, Params, Structure, abstract, guidance_embedding, merge, split
 from ldm.unet import UNet
 
 torch.set_num_threads(1)
@@ -42,8 +43,8 @@ def inputs(batch: int, size: int, tokens: int, context: int):
 
 
 @partial(jax.jit, static_argnums=0, compiler_options=QUICK)
-def forward(structure, params, x, t, context):
-    return merge(structure, params)(x, t, context)
+def forward(structure, params, x, t, context, w=None):
+    return merge(structure, params)(x, t, context, w)
 
 
 @partial(jax.jit, static_argnums=0, compiler_options=QUICK)
@@ -88,6 +89,21 @@ def test_output_and_gradients_are_those_of_diffusers(c, context, size, tokens):
     attention = "mid_block.attentions.0.transformer_blocks.0.attn1"
     idle = {f"{attention}.{name}.weight" for name in ("to_q", "to_k")} if size == 8 else set()
     assert {name for name, g in gradients.items() if not np.abs(g).max() > 0} == idle
+
+
+def test_a_network_that_is_told_the_guidance_scale_is_that_of_diffusers():
+    """Both embeddings are theirs, as published for LCM; the projection is drawn, for it starts at 0."""
+    structure, params = split(UNet(8, 128, guidance=256, keys=KeySource(jax.random.key(0))))
+    assert not params["time_embedding.cond_proj.weight"].any()
+    params["time_embedding.cond_proj.weight"] = 0.1 * draw(4, 256, 8)
+    (x, t, text), w = inputs(2, 8, 24, 128), np.float32([1.5, 7.5])
+    embedded = LatentConsistencyModelPipeline.get_guidance_scale_embedding(None, torch.from_numpy(w), 256)
+    np.testing.assert_allclose(guidance_embedding(w, 256), embedded, atol=2e-3)  # of angles up to 7500
+    with torch.no_grad():
+        theirs = twin(8, 128, 8, params, time_cond_proj_dim=256)(
+            nchw(x), torch.from_numpy(t), torch.from_numpy(text), timestep_cond=embedded
+        ).sample  # fmt: skip
+    assert relative(forward(structure, params, x, t, text, w), nhwc(theirs)) < 1e-3
 
 
 def test_an_image_is_the_same_in_every_batch():

@@ -134,6 +134,58 @@ def test_a_sampler_beside_another_is_starred_where_it_differs():
     assert text.count("] *") == (gaps["lo"] > 0).sum() + (gaps["hi"] < 0).sum()
     assert f"ddpm is worse in {(gaps['lo'] > 0).sum()} of 12 by" in text
 
+def distilled(teacher, student, seed: int = 0, **options):
+    """Rows of teachers and of one kind of student, told apart by their task."""
+    parts = [sampling(value, seed=2 * seed + i, **options) for i, value in enumerate((teacher, student))]
+    names = ("pretrain", "codi")
+    rows = pd.concat([r.assign(task=t, key=t + r["key"]) for (r, _), t in zip(parts, names, strict=True)])
+    return rows, {t + key: part for (_, i), t in zip(parts, names, strict=True) for key, part in i.items()}
+
+
+@pytest.mark.parametrize("metric, sign", [("kid_effnet", 1), ("subject", -1)])
+def test_f6_holds_where_a_small_teacher_keeps_up_with_the_largest_student_and_fails_where_it_does_not(metric, sign):
+    few_steps_matter = lambda c, steps, guidance: sign * (100 / steps + 10 / c)
+    size_matters = lambda c, steps, guidance: sign * (400 / c + 10 / steps)
+    better = lambda value, by: lambda *setting: value(*setting) - sign * by
+    rows, influences = distilled(few_steps_matter, better(few_steps_matter, 5), metric=metric)
+    verdict = verdicts.f6(rows, metric, influences, steps=4)
+    assert verdict.answer == "holds" and "budget of 16" in verdict.asked  # 4 steps of c = 32; 8 steps of c = 8 cost 8
+    assert verdict.effect.value == pytest.approx(25 + 10 / 32 - 5 - (12.5 + 10 / 16), abs=2)
+    twice = verdicts.f6(rows, metric, influences, steps=4, allowance=2.0)
+    assert "budget of 32" in twice.asked and twice.effect.value >= verdict.effect.value
+    rows, influences = distilled(size_matters, better(size_matters, 5), metric=metric)
+    assert verdicts.f6(rows, metric, influences, steps=4).answer == "fails"
+    with pytest.raises(ValueError, match="F6 needs lcm at c = 32 and 4 steps"):
+        verdicts.f6(rows, metric, method="lcm")
+
+
+def test_equal_students_and_teachers_are_told_apart_no_more_often_than_intervals_err():
+    same = lambda c, steps, guidance: 50.0
+    answers = [
+        verdicts.f6(*reorder(distilled(same, same, seed, se=1.0, shared=0.8), "kid_effnet"), steps=4).answer for seed in range(20)
+    ]  # fmt: skip
+    assert np.mean([answer != "undecided" for answer in answers]) <= 0.15
+
+
+def test_a_student_is_as_many_times_faster_as_its_teacher_needs_more_steps():
+    """The teacher's quality falls by its steps; a student has in 1 step what it has in 4, and in 8 what it never has."""
+    teacher = lambda c, steps, guidance: 100 / steps + guidance
+    student = lambda c, steps, guidance: {1: 30, 2: 55, 4: 20, 8: 1}[steps] + guidance
+    rows, influences = distilled(teacher, student)
+    found = verdicts.accelerations(rows, "kid_effnet", influences)
+    for steps, needed in ((1, 4), (2, 2), (4, 8), (8, np.inf)):
+        one = found[found["steps"] == steps]
+        assert len(one) == 3 and set(one["teacher steps"]) == {needed} and set(one["factor"]) == {needed / steps}
+        assert set(one["lo"]) == set(one["hi"]) == {needed / steps}  # far apart: no doubt
+
+
+def test_where_a_teacher_may_or_may_not_be_as_good_the_acceleration_is_an_interval():
+    rows, influences = distilled(
+        lambda c, steps, guidance: 100 / steps, lambda c, steps, guidance: 50.0 if steps == 1 else 60.0
+    )
+    once = verdicts.accelerations(rows, "kid_effnet", influences).query("steps == 1")
+    assert (once["lo"] == 2).all() and (once["hi"] == 4).all()
+
 
 def test_enough_steps_are_the_fewest_that_cannot_be_told_from_the_best():
     falls = {1: 40.0, 2: 10.0, 4: 9.9, 8: 9.8}

@@ -1,0 +1,1 @@
+"""Distillation: a student that needs fewer steps than its teacher, by three methods, one a file (section 3.6)."""
