@@ -169,6 +169,30 @@ def race(
     print(found.to_string(index=False))
 
 
+def dreambooth(
+    profile: str = "laptop",
+    sizes: tuple[int, ...] = (),
+    subjects: tuple[str, ...] = (),
+    variants: tuple[str, ...] = ("prior", "no prior"),
+    tuned: tuple[int, ...] = (100, 300),
+    steps: int = 10,
+    guidance: float = 2.0,
+    n: int = 0,
+) -> None:
+    """Teach every size the subjects (emoji, or folders of your own pictures) and judge what it draws of them."""
+    from ldm import dreambooth as task
+    from ldm import study
+    from ldm.profiles import profile as named
+    from ldm.subjects import SUBJECTS
+
+    scale = named(profile)
+    cells = task.grid(
+        scale, sizes or scale.family, subjects or SUBJECTS, variants, tuned, steps=steps, guidance=guidance,
+        n=n or task.pictures(scale),
+    )  # fmt: skip
+    study.run(cells, lab=task.Booth(scale, tuned), title="dreambooth")
+
+
 def draw(
     folder: Positional[Path],
     caption: Positional[str],
@@ -233,8 +257,8 @@ def main() -> None:
     try:
         tyro.extras.subcommand_cli_from_dict(
             {
-                "notebook": notebook, "pretrain": pretrain, "superres": superres, "distill": distill, "part": part,
-                "grid": grid, "race": race, "draw": draw, "upscale": upscale, "compact": compact,
+                "notebook": notebook, "pretrain": pretrain, "superres": superres, "distill": distill, "dreambooth": dreambooth,
+                "part": part, "grid": grid, "race": race, "draw": draw, "upscale": upscale, "compact": compact,
             },
             prog="python -m ldm",
         )  # fmt: skip

@@ -34,8 +34,9 @@ def diffusion_loss(
             probability `drop`, so that the network can be guided (Ho and Salimans 2022).
 
     Returns:
-        loss(params, batch, key): batch has "latents" (b, h, w, 4) float32 and "context" (b, m, d), and may have a
-        "condition" (b, h, w, k) that the network sees (`denoiser.conditioned`).
+        loss(params, batch, key): batch has "latents" (b, h, w, 4) float32 and "context" (b, m, d). It may have a
+        "condition" (b, h, w, k) that the network sees (`denoiser.conditioned`), and "weight" (b,), by which each
+        picture's error counts (its mean is then no mean of errors, but their sum over b).
         Parts: "loss_low", "loss_high", the means over the less and the more noisy half of the times.
 
     Raises: ValueError for an unknown prediction, and for eps on a schedule without signal at its end.
@@ -63,6 +64,6 @@ def diffusion_loss(
             "loss_low": jnp.sum(errors, where=~high) / jnp.maximum(jnp.sum(~high, dtype=jnp.float32), 1),
             "loss_high": jnp.sum(errors, where=high) / jnp.maximum(jnp.sum(high, dtype=jnp.float32), 1),
         }
-        return errors.mean(), parts
+        return (errors * batch.get("weight", 1.0)).mean(), parts
 
     return loss

@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,6 +80,7 @@ def init_state(params: Params, config: TrainConfig) -> TrainState:
     return TrainState(jnp.zeros((), jnp.int32), ours, ema, config.optimizer().init(ours))
 
 
+@lru_cache(maxsize=1)  # many short trainings of one loss compile once
 def make_train_step(loss: Loss, config: TrainConfig) -> Callable[..., tuple[TrainState, dict]]:
     """One step (state, batch[, teacher]), jitted, its state donated. The key of step k is fold_in(key(seed), k).
 

@@ -193,6 +193,29 @@ def f5(rows: pd.DataFrame, metric: str, influences: Influences | None = None, *,
     )  # fmt: skip
 
 
+def fig6(
+    pretraining: pd.DataFrame, tuned: pd.DataFrame, metric: str, influences: Influences | None = None, *,
+    quality: str = "alignment",
+) -> Verdict:  # fmt: skip
+    """Fig. 6: once a subject is learnt, quality depends on size as it did after pretraining (section 3.2).
+
+    pretraining: one row of `quality` a size. tuned: one row of `metric` a size, over subjects, whose influences are
+    the subjects'. The effect is Kendall's rank correlation of the two over sizes. Holds where its interval lies above
+    1/2, fails where it lies below. Raises: ValueError for fewer than two sizes, or for two rows of one size.
+    """
+    a, b = (loss_of(rows, name).sort_values("size") for rows, name in ((pretraining, quality), (tuned, metric)))
+    sizes = sorted(set(a["size"]) & set(b["size"]))
+    a, b = (rows[rows["size"].isin(sizes)] for rows in (a, b))
+    if len(sizes) < 2 or not len(a) == len(b) == len(sizes):
+        raise ValueError(f"Fig. 6 needs one row of each study at 2 or more sizes; there are {len(a)} and {len(b)} at {len(sizes)}.")
+    drawn = zip(worlds(a).T[:500], worlds(b, influences, seed=1).T[:500], strict=True)
+    effect = rank_correlation(a["value"].to_numpy(float), b["value"].to_numpy(float), drawn, int(b["n"].min()))
+    return Verdict(
+        finding="Fig. 6", answer=_answer(effect, 0.5), metric=metric, effect=effect,
+        meaning=f"rank correlation over sizes with {quality} as pretrained", asked=f"c = {', '.join(map(str, sizes))}",
+    )  # fmt: skip
+
+
 def _paired(rows: pd.DataFrame, metric: str, one: str, other: str) -> pd.DataFrame:
     """What both samplers have, each at its best guidance: all rows of the one, then those of the other in that order."""
     rows = loss_of(rows, metric)

@@ -215,3 +215,26 @@ def test_verdicts_want_the_rows_they_are_about():
         verdicts.f2(rows, "kid_effnet")
     with pytest.raises(ValueError, match="4 or more amounts of compute"):
         verdicts.f1(training(np.log).iloc[:3], "kid_effnet")
+
+
+def one_row_a_size(value, metric):
+    rows = [
+        {
+            "key": f"{c}", "metric": metric, "protocol": "synthetic", "c": c, "value": value(c), "lo": value(c) - 0.01,
+            "hi": value(c) + 0.01, "n": 8,
+        }
+        for c in (8, 16, 24, 32)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_fig_6_holds_where_the_sizes_rank_as_pretrained_and_fails_where_the_order_is_turned():
+    pretrained = one_row_a_size(lambda c: c / 40, "alignment")
+    better = verdicts.fig6(pretrained, one_row_a_size(lambda c: c / 50, "recognised_scene"), "recognised_scene")
+    assert better.answer == "holds" and better.effect.value == pytest.approx(1)
+    worse = verdicts.fig6(pretrained, one_row_a_size(lambda c: -c / 50, "recognised_scene"), "recognised_scene")
+    assert worse.answer == "fails" and "**Fig. 6 fails** by recognised_scene" in str(worse)
+    even = verdicts.fig6(pretrained, one_row_a_size(lambda c: 0.5, "recognised_scene"), "recognised_scene")
+    assert even.answer == "undecided"
+    with pytest.raises(ValueError, match="2 or more sizes"):
+        verdicts.fig6(pretrained, one_row_a_size(lambda c: c, "true_scene")[:1], "true_scene")

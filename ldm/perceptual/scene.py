@@ -202,19 +202,31 @@ def alignment(seen: Detections, scenes: Sequence[Scene]) -> dict[str, Bool[np.nd
     if len(seen.style) != len(scenes):
         raise ValueError(f"{len(seen.style)} pictures and {len(scenes)} scenes: expected as many.")
     labels, shares = seen.labels, seen.shares
-    out = {
-        name: np.zeros(len(scenes), bool)
-        for name in ("subject", "relation", "style", "kind", "colours")
-    }
+    out = {name: np.zeros(len(scenes), bool) for name in ("subject", "relation")}
     for i, scene in enumerate(scenes):
         wanted = [_number(labels.objects, thing.name, "object") for thing in scene.objects]
         out["subject"][i] = shows(shares[i], wanted)
         out["relation"][i] = out["subject"][i] and _stands(shares[i][..., wanted], scene)
+    out |= surroundings(seen, scenes)
+    return out | {"all": np.all(list(out.values()), 0)}
+
+
+def surroundings(seen: Detections, scenes: Sequence[Scene]) -> dict[str, Bool[np.ndarray, " n"]]:
+    """`style`, `kind` and `colours` of `alignment`, of scenes whatever they show."""
+    labels = seen.labels
+    out = {name: np.zeros(len(scenes), bool) for name in ("style", "kind", "colours")}
+    for i, scene in enumerate(scenes):
         out["style"][i] = seen.style[i].argmax() == _number(labels.styles, scene.style, "style")
         out["kind"][i] = seen.kind[i].argmax() == _number(labels.kinds, scene.kind, "kind")
         colours = {_number(labels.colours, colour, "colour") for colour in scene.colours}
         out["colours"][i] = set(np.argsort(-seen.colours[i])[: len(colours)]) == colours
-    return out | {"all": np.all(list(out.values()), 0)}
+    return out
+
+
+def placed(seen: Detections, scenes: Sequence[Scene]) -> Bool[np.ndarray, " n"]:
+    """Whether the one object, be it known or not, stands where its caption says; by the cells that show any object."""
+    anything = seen.shares.sum(-1, keepdims=True)
+    return np.array([_stands(shares, scene) for shares, scene in zip(anything, scenes, strict=True)])
 
 
 def _number(known: tuple[str, ...], name: str, what: str) -> int:

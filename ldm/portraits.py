@@ -1,0 +1,101 @@
+"""DreamBooth to look at: its measures over subjects, against size and steps, and what prior preservation is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+from scipy.stats import t
+
+from ldm.charts import color, pick, quality_axis
+from ldm.judges import metric_of
+from ldm.metrics import Estimate, Z
+
+SETTING = ["task", "c", "train_steps", "metric"]
+
+
+def over_subjects(rows: pd.DataFrame, subjects: Mapping[str, str]) -> tuple[pd.DataFrame, dict[str, dict[str, np.ndarray]]]:
+    """One row a setting and metric: the mean over subjects, with Student's interval, n counting subjects.
+
+    subjects: a cell's key -> its subject. Also metric -> the rows' keys -> each subject's influence (n,), in the order
+    of their names, widened as Student's interval is, so that worlds (`ldm.frontier`) are as wide.
+    A single subject, such as a folder, keeps the interval and the n of its pictures.
+    """
+    found, influences = [], {}
+    for setting, part in rows.assign(subject=rows["key"].map(subjects)).groupby(SETTING, sort=False):
+        part = part.sort_values("subject")
+        row, values, n = part.iloc[0].drop("subject").to_dict(), part["value"].to_numpy(float), len(part)
+        row["key"] = "-".join(map(str, setting[:3]))
+        if n > 1:
+            widening = t.ppf(0.975, n - 1) / Z * np.sqrt(n / (n - 1))
+            moved = widening * (values - values.mean())
+            se = np.sqrt(np.square(moved).sum()) / n
+            row |= Estimate.of(values.mean(), se, n)._asdict()
+            row["protocol"] = f"{row['protocol'].split(' pictures of ')[0]} pictures of each of {n} subjects"
+            influences.setdefault(row["metric"], {})[row["key"]] = moved
+        found.append(row)
+    table = pd.DataFrame(found)
+    return table.astype({name: "Int64" for name in ("c", "params", "train_steps", "steps", "n")}), influences
+
+
+def _points(data: pd.DataFrame, x: alt.X, shade: alt.Color, metric: str) -> alt.LayerChart:
+    what = "subjects" if data["protocol"].str.endswith("subjects").all() else "pictures"
+    base = alt.Chart(data[["model", "params", "task", "train_steps", "value", "lo", "hi", "n"]]).encode(
+        x=x, color=shade,
+        tooltip=[
+            alt.Tooltip("model:N"), alt.Tooltip("task:N", title="learnt with"), alt.Tooltip("train_steps:Q", title="steps"),
+            alt.Tooltip("value:Q", title=metric_of(metric).title, format=".3~g"), alt.Tooltip("lo:Q", title="from", format=".3~g"),
+            alt.Tooltip("hi:Q", title="to (95 % interval)", format=".3~g"), alt.Tooltip("n:Q", title=what),
+        ],
+    )  # fmt: skip
+    y = quality_axis(metric)
+    return alt.layer(base.mark_line(opacity=0.6).encode(y=y), base.mark_rule().encode(y=y, y2="hi:Q").transform_calculate(
+        value="datum.lo"), base.mark_point().encode(y=y))  # fmt: skip
+
+
+def by_size(table: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
+    """Each measure after the longest finetuning against the size, a colour a variant, the pretrained model beside."""
+    longest = table["train_steps"].max()
+    panels = []
+    for metric in metrics:
+        data = pick(table[table["train_steps"].isin([0, longest]) & (table["task"] != "truth")], metric)
+        x = alt.X("params:Q", title="parameters", scale=alt.Scale(type="log"), axis=alt.Axis(format="~s", tickCount=4))
+        shade = alt.Color("task:N", title=None, sort=list(data["task"].unique()))
+        panels.append(_points(data, x, shade, metric).properties(width=460, height=190))
+    return alt.vconcat(*panels, spacing=16).properties(description=f"{', '.join(metrics)} after DreamBooth, by model size")
+
+
+def by_steps(table: pd.DataFrame, metrics: Sequence[str], variant: str = "prior") -> alt.VConcatChart:
+    """Each measure against the steps of finetuning, a colour a size; 0 is the model as pretrained."""
+    panels = []
+    for metric in metrics:
+        data = pick(table[table["task"].isin(["before", variant])], metric)
+        x = alt.X("train_steps:Q", title="steps of finetuning", scale=alt.Scale(type="symlog", constant=10))
+        panels.append(_points(data, x, color(data), metric).properties(width=460, height=190))
+    return alt.vconcat(*panels, spacing=16).properties(description=f"{', '.join(metrics)} by steps of DreamBooth")
+
+
+def paired(rows: pd.DataFrame, subjects: Mapping[str, str], metric: str, one: str, other: str) -> Estimate:
+    """How much larger `metric` is by variant `one` than by `other`, subject by subject, averaged over sizes.
+
+    After the longest finetuning; Student's interval over subjects. Raises: ValueError for fewer than two subjects.
+    """
+    last = rows[(rows["metric"] == metric) & (rows["train_steps"] == rows["train_steps"].max())]
+    values = last.assign(subject=last["key"].map(subjects)).pivot_table(index="subject", columns=["task", "c"], values="value")
+    gaps = (values[one] - values[other]).mean(axis=1).dropna().to_numpy(float)
+    if len(gaps) < 2:
+        raise ValueError(f"{len(gaps)} subjects have been learnt with {one!r} and with {other!r}: expected 2 or more.")
+    half = t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / np.sqrt(len(gaps))
+    return Estimate(float(gaps.mean()), float(gaps.mean() - half), float(gaps.mean() + half), len(gaps))
+
+
+def limits(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Floor and ceiling of each measure: every size as pretrained, and the true pictures through the autoencoder."""
+    found = []
+    for task, part in table[table["task"].isin(["before", "truth"])].groupby(["task", "c"], sort=False):
+        name = "the true pictures" if task[0] == "truth" else f"c = {task[1]}, before"
+        said = {row.metric: f"{row.value:.2f} [{row.lo:.2f}, {row.hi:.2f}]" for row in part.itertuples()}
+        found.append({"": name} | {metric: said.get(metric, "") for metric in metrics})
+    return pd.DataFrame(found)

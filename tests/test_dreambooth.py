@@ -1,0 +1,135 @@
+"""DreamBooth: who the subjects are, what is learnt from, what is measured, and a small run of it all."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from scipy.spatial.distance import cdist
+from scipy.stats import ttest_1samp
+
+from ldm import dreambooth, likeness, portraits, study, subjects
+from ldm.captions import caption, words
+from ldm.profiles import profile
+from ldm.results import Store
+
+SMOKE, LAPTOP = profile("smoke"), profile("laptop")
+
+
+@pytest.mark.parametrize("name", subjects.SUBJECTS)
+def test_a_subject_is_called_by_the_rare_token_and_a_noun_that_the_models_know(name):
+    who = subjects.subject(LAPTOP, name)
+    assert who.pictures.shape == (subjects.SHOTS, 32, 32, 3) and len({p.tobytes() for p in who.pictures}) == subjects.SHOTS
+    assert all(f"sks {who.noun}" in text and name not in text for text in who.captions)
+    scenes = subjects.asked(LAPTOP, who, 8)
+    asked_for = {subjects.own(scene, who.noun) for scene in scenes}
+    assert not asked_for & set(who.captions) and {scene.style for scene in scenes} == {"cartoon"}
+    for text in asked_for | {caption(subjects.of_class(scene, who.noun)) for scene in scenes}:
+        assert set(text.replace(",", "").split()) <= set(words(LAPTOP.scenes))
+    names, pictures = subjects.lineup(LAPTOP.scenes, scenes[:2], who.noun)
+    assert pictures.shape == (17, 2, 32, 32, 3) and len({p.tobytes() for p in pictures}) == 17 and names[-1] == who.noun
+
+
+@pytest.fixture
+def folder(tmp_path):
+    def make(texts):
+        for i in range(len(texts)):
+            Image.new("RGB", (40, 40), (50 * i, 90, 200)).save(tmp_path / f"{i}.png")
+        lines = [json.dumps({"file_name": f"{i}.png", "text": text}) for i, text in enumerate(texts)]
+        (tmp_path / "metadata.jsonl").write_text("\n".join(lines))
+        return str(tmp_path)
+
+    return make
+
+
+def test_a_folder_is_a_subject_and_a_wrong_one_is_refused_in_one_sentence(folder):
+    text = "a sks birthday cake in the centre, flat style, on a plain blue background"
+    who = subjects.subject(SMOKE, folder([text] * 3))
+    assert (who.noun, who.emoji, len(who.pictures)) == ("birthday cake", None, 3)
+    for texts, says in (
+        ([text] * 2, "holds 2 pictures: expected 3 to 30"),
+        ([text.replace("sks ", "")] * 3, "does not say 'sks'"),
+        ([text, text, text.replace("birthday cake", "cat")], "calls its subject birthday cake and cat"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            subjects.subject(SMOKE, folder(texts))
+    with pytest.raises(ValueError, match="expected a folder with pictures, or one of the emoji"):
+        subjects.subject(SMOKE, "nobody")
+
+
+def test_a_batch_holds_both_losses_and_its_mean_is_half_of_their_weighted_sum():
+    data = [{"latents": np.full((k, 2, 2, 4), value, np.float32)} for k, value in ((3, 1), (5, 7))]
+    batch = dreambooth.batches(*data, 4, 0.5)(3)
+    assert batch["latents"][:, 0, 0, 0].tolist() == [1] * 4 + [7] * 4
+    assert (batch["weight"] * batch["latents"][:, 0, 0, 0]).mean() == pytest.approx((1 + 0.5 * 7) / 2)
+
+
+def test_similarities_are_those_of_scipy_and_the_subject_is_recognised_among_all():
+    rng = np.random.default_rng(0)
+    x, things = rng.normal(size=(6, 5)), rng.normal(size=(4, 6, 5))
+    own = likeness.similarity({"scene": x}, {"scene": lambda pictures: pictures}, things[0])
+    assert own["similar_scene"] == pytest.approx(1 - cdist(x, things[0], "cosine").mean(1))
+    found = likeness.recognition({"scene": things[2] + 0.01 * x}, {"scene": things}, 2)
+    assert found["recognised_scene"].all() and found["true_scene"].min() > 0.9
+    others = [1 - np.diag(cdist(things[2] + 0.01 * x, things[i], "cosine")) for i in (0, 1)]
+    assert found["wrong_scene"] == pytest.approx(np.mean(others, 0))
+    assert not likeness.recognition({"scene": things[1]}, {"scene": things}, 2)["recognised_scene"].any()
+
+
+def made_up(gap):
+    """Rows of eight subjects at two sizes; the variants differ by `gap`."""
+    rng, rows, names = np.random.default_rng(0), [], {}
+    for subject in "abcdefgh":
+        luck = rng.normal()
+        for task in ("prior", "no prior"):
+            for c in (8, 16):
+                key = f"{subject}{task}{c}"
+                names[key] = subject
+                value = luck + gap * (task == "prior") + 0.05 * rng.normal()
+                rows.append({"key": key, "task": task, "c": c, "params": c**2, "train_steps": 9, "steps": 4, "metric": "class_drift",
+                             "protocol": f"x; 5 pictures of {subject}", "value": value, "lo": value, "hi": value, "n": 32})  # fmt: skip
+    return pd.DataFrame(rows), names
+
+
+@pytest.mark.parametrize("gap, sign", [(-0.3, -1), (0.3, 1)])
+def test_variants_are_compared_subject_by_subject(gap, sign):
+    found = portraits.paired(*made_up(gap), "class_drift", "prior", "no prior")
+    assert found.lo * sign > 0 and found.hi * sign > 0 and found.n == 8
+    rows, names = made_up(gap)
+    table, influences = portraits.over_subjects(rows, names)
+    assert len(table) == 4 and set(table["n"]) == {8} and set(influences) == {"class_drift"}
+    first = rows[(rows["task"] == "prior") & (rows["c"] == 8)]["value"]
+    interval = ttest_1samp(first, 0).confidence_interval()
+    assert table[["lo", "hi"]].iloc[0].tolist() == pytest.approx(list(interval))
+
+
+def test_a_small_run_leaves_rows_before_and_after_and_one_training_serves_all_lengths(tmp_path, monkeypatch):
+    trainings = []
+    fit = dreambooth.fit
+    monkeypatch.setattr(dreambooth, "fit", lambda *a, **k: trainings.append(k["lengths"]) or fit(*a, **k))
+    cells = dreambooth.grid(SMOKE, [8], ["fox"], ["prior", "no prior"], [1, 2], steps=2, guidance=2, n=16)
+    store, lab = Store(tmp_path), dreambooth.Booth(SMOKE, (1, 2), dreambooth.Recipe(drawn=16))
+    rows = study.run(cells, store=store, lab=lab)
+    assert trainings == [[8, 16]] * 2
+    value = rows.set_index(["task", "train_steps", "metric"])["value"]
+    assert value["truth", 0, "recognised_scene"] == 1 and value["truth", 0, "true_scene"] == pytest.approx(1)
+    assert value["before", 0, "recognised_scene"] < 0.5 < value["truth", 0, "prompt"]
+    assert value["prior", 2, "class_drift"] > value["prior", 1, "class_drift"] > 0
+    assert value["prior", 2, "class_drift"] != value["no prior", 2, "class_drift"]
+    table, _ = portraits.over_subjects(rows, {lab.key(cell): cell.subject for cell in cells})
+    assert portraits.by_size(table, ["recognised_scene", "class_drift"]).to_dict()["vconcat"]
+    assert portraits.by_steps(table, ["true_scene"]).to_dict()["vconcat"]
+    assert len(portraits.limits(table, ["true_scene"])) == 2
+
+
+@pytest.mark.parametrize(
+    "field, says",
+    [({"variant": "posterior"}, "expected truth, before or one of"), ({"tuned": 0}, "expected 1 to 10000"), ({"n": 17}, "even number")],
+)
+def test_a_wrong_cell_is_refused(field, says):
+    fields = dict(study="dreambooth", profile="smoke", c=8, images=SMOKE.length, steps=4, guidance=2.0, n=16, subject="fox", tuned=4)
+    with pytest.raises(ValueError, match=says):
+        dreambooth.DreamBooth(**(fields | field))
