@@ -189,27 +189,25 @@ class Booth(Laboratory):
     def _learnt(self, cell: DreamBooth) -> dict[int, Params]:
         """All lengths up to the cell's, of one training."""
         who, text = self.subject(cell.subject), cell.variant == "prior and text"
-        structure, params = self._model(self.scale, cell.c, cell.images, cell.seed)
+        model = self._model(*self.model_of(cell))
         words = lambda captions: {"ids": self.text.tokenizer(captions)} if text else {"context": self.text.encode(captions)}
         of_subject = {"latents": self.codec.encode(who.pictures), **words(who.captions)}
         captions, latents = self._class_latents(replace(cell, variant="before", tuned=0))
         of_class = {"latents": latents, **words(captions)}
         batch = batches(of_subject, of_class, self.recipe.pictures, 0.0 if cell.variant == "no prior" else self.recipe.weight)
-        if text:
-            params = params | {TEXT + name: p for name, p in self.text.params.items()}
+        params = model.params | ({TEXT + name: p for name, p in self.text.params.items()} if text else {})
         lengths = sorted({cell.tuned, *(length for length in self.lengths if length < cell.tuned)})
-        return finetune(self._loss(structure, text), params, batch, self.recipe, lengths)
+        return finetune(self._loss(model.structure, text), params, batch, self.recipe, lengths)
 
     def _generator(self, cell: DreamBooth) -> Generator:
-        structure, params = self._model(self.scale, cell.c, cell.images, cell.seed)
-        text = self.text
-        if cell.variant in TUNED:
-            longest = max([cell.tuned, *self.lengths])
-            params = self._learnt(replace(cell, tuned=longest))[cell.tuned]
-            tower = {name.removeprefix(TEXT): p for name, p in params.items() if name.startswith(TEXT)}
-            text = replace(text, params=tower) if tower else text
-            params = {name: p for name, p in params.items() if not name.startswith(TEXT)}
-        return Generator(profile=self.scale, structure=structure, params=params, codec=self.codec, text=text)
+        model = self._model(*self.model_of(cell))
+        if cell.variant not in TUNED:
+            return model
+        longest = max([cell.tuned, *self.lengths])
+        params = self._learnt(replace(cell, tuned=longest))[cell.tuned]
+        tower = {name.removeprefix(TEXT): p for name, p in params.items() if name.startswith(TEXT)}
+        text = replace(self.text, params=tower) if tower else self.text
+        return replace(model, params={name: p for name, p in params.items() if not name.startswith(TEXT)}, text=text)
 
     # --- judging ---
 

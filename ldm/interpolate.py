@@ -137,8 +137,7 @@ class Ways(Laboratory):
 
     def evaluate(self, cell: Interpolation) -> tuple[Score, np.ndarray, float]:
         began = time.monotonic()
-        structure, params = self._model(self.scale, cell.c, cell.images, cell.seed)
-        generator = Generator(profile=self.scale, structure=structure, params=params, codec=self.codec, text=self.text)
+        generator = self._model(*self.model_of(cell))
         asked = pairs(Scenes(self.scale.scenes, cell.split, 16 * cell.n), cell.n)
         pictures = walk(generator, [(caption(a), caption(b)) for a, b in asked], cell)
         looks = [self.judges.scene.look(frame) for frame in pictures]
