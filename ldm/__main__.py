@@ -165,7 +165,7 @@ def race(
     cells = study.sampling_grid(
         scale, sizes or scale.family, steps or scale.steps, guidance or scale.guidance, sampler=sampler
     )
-    found = racing.races(cells, metric, store=Store(ROOT), lab=study.Laboratory(scale), stages=racing.stages(scale))
+    found = racing.races(cells, metric, store=Store(ROOT), lab=study.Laboratory(scale), stages=racing.stages(scale.n))
     print(found.to_string(index=False))
 
 

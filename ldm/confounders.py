@@ -67,31 +67,36 @@ def f3_in(conditions: Conditions, metrics: Sequence[str], *, store: Store, lab: 
     found = []
     for name, cells in conditions.items():
         rows = study.run(cells, store=store, lab=lab, title=name)
-        for fewest in (min(rows["steps"]), FEWEST):
+        for fewest in sorted({min(rows["steps"]), max(min(rows["steps"]), FEWEST)}):
             part = rows[rows["steps"] >= fewest]
+            if part["c"].nunique() < 2:
+                continue  # nothing to compare
             answers = {m: verdicts.f3(part, m, store.influences(part, m)) for m in metrics}
             texts = {
                 m: f"**{v.answer}** {v.effect.value:.3g} [{v.effect.lo:.3g}, {v.effect.hi:.3g}]" for m, v in answers.items()
             }
             found.append({"condition": name, "fewest steps": int(fewest)} | texts)
-    return pd.DataFrame(found).drop_duplicates(ignore_index=True)
+    return pd.DataFrame(found)
 
 
 def limits(rows: pd.DataFrame, metric: str, *, least: int) -> pd.DataFrame:
     """The metric at infinitely many pictures: a line in 1/n through the counts from `least` up, read at 0.
 
     `least`: the bias is a line in 1/n only where n is several times the features' dimension
-    (Chong and Forsyth 2020). Columns `c`, `value`, `lo`, `hi`, and `slope`: what one picture more or less does.
+    (Chong and Forsyth 2020). The counts share their first pictures, which the intervals do not use: they err towards
+    doubt. A size with fewer than two counts has no line. Columns `c`, `value`, `lo`, `hi`, and `slope`: what one picture more or less does.
     """
     rows, found = rows[(rows["metric"] == metric) & (rows["n"] >= least)], []
     for c, part in rows.groupby("c"):
+        if part["n"].nunique() < 2:
+            continue  # one point has no line
         se = (part["hi"] - part["lo"]).to_numpy(float) / 3.92
         coefficients, covariance = np.polyfit(
             1 / part["n"].to_numpy(float), part["value"].to_numpy(float), 1, w=1 / se, cov="unscaled"
         )
         limit = Estimate.of(coefficients[1], np.sqrt(covariance[1, 1]), int(part["n"].max()))
         found.append({"c": c, "value": limit.value, "lo": limit.lo, "hi": limit.hi, "slope": coefficients[0]})
-    return pd.DataFrame(found)
+    return pd.DataFrame(found, columns=["c", "value", "lo", "hi", "slope"])
 
 
 def order_by_n(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:

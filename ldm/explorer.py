@@ -16,7 +16,7 @@ from ldm.judges import metric_of
 COSTS = {  # a column of the points -> what it is called
     "cost": "normalised cost x steps (the paper's)",
     "flops": "GFLOPs of all network evaluations",
-    "seconds": "seconds a picture, one by one in batches of 64",
+    "seconds": "seconds a picture, in batches of 64",
 }
 CHOICES = ("profile", "metric", "sampler")  # columns of the points that the reader chooses from
 WITHIN = "datum.spent <= budget * 1.0001"  # a budget of exactly a setting's cost buys it
@@ -28,7 +28,7 @@ def budget_explorer(
     influences: Callable[[str], Influences] | None = None,
     *,
     pictures: Callable[[str], bytes] | None = None,
-    seconds: Mapping[int, tuple[float, float]] | None = None,
+    seconds: Mapping[tuple[str, int], tuple[float, float]] | None = None,
 ) -> alt.VConcatChart:
     """Drag a sampling budget: who wins within it, by which setting, and how surely.
 
@@ -41,7 +41,7 @@ def budget_explorer(
         rows: of one or several profiles and samplers; metrics: those to choose from, the first is shown.
         influences: of a metric, by key of its cells: the chances are paired then.
         pictures: of a cell by its key, as WebP, twice as high as wide.
-        seconds: c -> seconds of one network evaluation and of all else, a picture; adds them as a cost.
+        seconds: (profile, c) -> seconds of one network evaluation and of all else, a picture; adds them as a cost.
     """
     points = pd.concat([_points(rows, metric, seconds) for metric in metrics], ignore_index=True)
     costs = [name for name in COSTS if name in points]
@@ -57,7 +57,7 @@ def budget_explorer(
     budget = alt.param(name="budget", expr=f"exp({ends}[axis][0] * (1 - share) + {ends}[axis][1] * share)")
 
     chosen = " && ".join(f"datum.{name} == {name}" for name in CHOICES)
-    data = alt.Chart(points).transform_filter(chosen).transform_calculate(spent="datum[axis]")
+    data = alt.Chart(points).transform_filter(chosen).transform_calculate(spent="datum[axis]").transform_filter("isValid(datum.spent)")
     affordable = (
         data.transform_filter(WITHIN)
         .transform_joinaggregate(least="min(loss)", groupby=["model"])
@@ -66,7 +66,7 @@ def budget_explorer(
         .transform_calculate(
             wins="datum.loss == datum.win.loss",
             what="datum.setting + (datum.loss == datum.win.loss ? '  ◀ best'"
-            " : datum.loss_lo <= datum.win.loss_hi ? '  ≈ tied' : '')",
+            " : datum.loss_lo <= datum.win.loss_hi ? '  ≈ overlaps' : '')",
         )
     )
     chances = alt.Chart(_chances(points, costs, influences)).transform_filter(
@@ -93,7 +93,7 @@ def _select(name: str, values: Sequence[str], labels: Sequence[str] | None = Non
     return alt.param(name=name, value=values[0], bind=bind)
 
 
-def _points(rows: pd.DataFrame, metric: str, seconds: Mapping[int, tuple[float, float]] | None) -> pd.DataFrame:
+def _points(rows: pd.DataFrame, metric: str, seconds: Mapping[tuple[str, int], tuple[float, float]] | None) -> pd.DataFrame:
     """The best guidance of each profile, sampler, size and step count, with every cost of it."""
     parts = [pick(part, metric) for _, part in rows.groupby("profile")]
     found = best(pd.concat(parts), ["profile", "sampler", "c", "steps"]).sort_values("cost")
@@ -103,7 +103,8 @@ def _points(rows: pd.DataFrame, metric: str, seconds: Mapping[int, tuple[float, 
         loss_lo=ends[0], loss_hi=ends[1], flops=found["nfe"].astype(float) * found["gflops"].astype(float),
     )  # fmt: skip
     if seconds:
-        points["seconds"] = [seconds[c][0] * nfe + seconds[c][1] for c, nfe in zip(found["c"], found["nfe"], strict=True)]
+        known = [seconds.get(model, (np.nan, np.nan)) for model in zip(found["profile"], found["c"], strict=True)]
+        points["seconds"] = [each * nfe + rest for (each, rest), nfe in zip(known, found["nfe"], strict=True)]
     return points
 
 
@@ -180,7 +181,10 @@ def _chances(
         known = influences(metric) if influences else None
         losses = part.assign(size=part["model"], value=part["loss"], lo=part["loss_lo"], hi=part["loss_hi"])
         for axis in costs:
-            best = frontier(losses.assign(cost=part[axis]), influences=known)
+            priced = losses.assign(cost=part[axis]).dropna(subset=["cost"])
+            if priced.empty:
+                continue
+            best = frontier(priced, influences=known)
             for model in models(part):
                 chances = [(row.budget, round(row.chances[model], 2)) for row in best.itertuples() if model in row.chances]
                 changes = [now for before, now in zip([(0, None), *chances], chances, strict=False) if now[1] != before[1]]

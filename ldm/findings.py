@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -49,10 +50,28 @@ def samplers_grid(scale: Profile) -> list[study.Evaluation]:
 
 
 def whole_grid(store: Store, scale: Profile) -> pd.DataFrame:
-    """What the store holds of the profile's grid by any of the samplers; nothing is run."""
+    """What the store holds of the profile's grid by any of the samplers; nothing is run.
+
+    Settings outside the grid are left out: a size with more of them would have more tries.
+    """
     return store.rows(
-        study="sampling", profile=scale.name, n=scale.n, images_seen=scale.length, sampler=list(SAMPLERS)
+        study="sampling", profile=scale.name, n=scale.n, images_seen=scale.length, sampler=list(SAMPLERS),
+        steps=list(scale.steps), guidance=list(scale.guidance),
     )  # fmt: skip
+
+
+def asked(
+    ask: Callable[..., Verdict], rows: pd.DataFrame, store: Store, metrics: Sequence[str] = ASKED, **more: str
+) -> tuple[list[Verdict], str]:
+    """A finding's verdicts by each metric, and what a chapter prints of them: in words by the first, all as a table.
+
+    Rows that cannot answer (one size, too few settings) leave no verdicts, and the reason as the text.
+    """
+    try:
+        found = [ask(rows, name, influences=store.influences(rows, name), **more) for name in metrics]
+    except ValueError as error:
+        return [], f"Not asked of these rows: {error}"
+    return found, f"{found[0]}\n\n{verdicts.table(found).to_markdown(index=False)}"
 
 
 def ask(scale: Profile, *, store: Store, lab: Laboratory) -> dict[str, list[Verdict]]:

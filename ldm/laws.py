@@ -24,6 +24,8 @@ def losses(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     """`pick`ed rows with `value`, `lo`, `hi` as a distance from perfect: a share s becomes 1 - s."""
     rows = pick(rows, metric)
     if metric_of(metric).better == "higher":
+        if rows["value"].max() > 1:
+            raise ValueError(f"metric {metric!r} is no share: expected a distance or a share; a law needs a distance from perfect.")
         rows["value"], rows["lo"], rows["hi"] = 1 - rows["value"], 1 - rows["hi"], 1 - rows["lo"]
     return rows
 
@@ -41,11 +43,16 @@ def frontier_points(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def shown(points: pd.DataFrame, metric: str, x_title: str) -> tuple[Any, ...]:
-    """What a notebook displays of points with `x`: chart and sentence, or why there is no law."""
-    if len(points) < 4:
-        return (Markdown(f"{len(points)} points are too few for a power law with a floor, which needs 4."),)
-    law = fit(points)
-    return law_chart(points, law, metric, x_title), Markdown(in_words(law))
+    """What a notebook displays of points with `x`: chart and sentence, or why there is no law.
+
+    Points at 0 and below, where an unbiased distance may lie, have no logarithm and are left out.
+    """
+    above = points[points["value"] > 0]
+    left_out = f" {len(points) - len(above)} at 0 or below are left out." if len(above) < len(points) else ""
+    if len(above) < 4:
+        return (Markdown(f"{len(above)} points are too few for a power law with a floor, which needs 4.{left_out}"),)
+    law = fit(above)
+    return law_chart(above, law, metric, x_title), Markdown(in_words(law) + left_out)
 
 
 def fit(points: pd.DataFrame) -> PowerLaw:
@@ -57,11 +64,14 @@ def fit(points: pd.DataFrame) -> PowerLaw:
 def in_words(law: PowerLaw) -> str:
     """The law and how well it fits, in one sentence of Markdown."""
     e = law.exponent
-    misses = "no more than their intervals explain" if law.misfit < 2 else "more than their intervals explain: a summary, not the truth"
     floor = f"{law.floor:.3g} + " if law.floor else ""
+    misses = (
+        f"They scatter about it by {law.scatter:.0%} beyond their intervals: a summary, not the truth"
+        if law.scatter > 0.01 else "They miss it by no more than their intervals explain"
+    )  # fmt: skip
     return (
         f"Fitted: loss = {floor}{np.exp(law.log_scale):.3g} / x^{e.value:.2f}, the exponent within [{e.lo:.2f}, {e.hi:.2f}], "
-        f"through {e.n} points. They miss it by {misses} (chi squared {law.misfit:.2g} a degree of freedom)."
+        f"through {e.n} points. {misses} (chi squared {law.misfit:.2g} a degree of freedom)."
     )
 
 

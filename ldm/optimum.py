@@ -14,6 +14,7 @@ import pandas as pd
 
 from ldm.frontier import Influences, loss_of, worlds
 from ldm.judges import metric_of
+from ldm.metrics import Estimate
 
 
 def confidence_set(rows: pd.DataFrame, influences: Influences | None = None, *, level: float = 0.95) -> np.ndarray:
@@ -49,16 +50,23 @@ def best_guidance(rows: pd.DataFrame, metric: str, influences: Influences | None
 
 
 def enough_steps(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> pd.DataFrame:
-    """For each size the fewest steps, at their best guidance, that may be as good as its best step count."""
+    """For each size the fewest steps, at their best guidance, that may be as good as its best step count.
+
+    `loss` says by how much they are worse than that in the metric's unit, as far as one can see: the set guards
+    against many comparisons, so a small loss may stand in it whose own interval excludes 0.
+    """
     rows = loss_of(rows, metric)
     sign = 1 if metric_of(metric).better == "lower" else -1
     found = []
     for size, group in rows.groupby("size"):
-        group = group.loc[group.groupby("steps")["value"].idxmin()].sort_values("steps")
-        first, top = group[confidence_set(group, influences)].iloc[0], group.loc[group["value"].idxmin()]
+        group = group.loc[group.groupby("steps")["value"].idxmin()].sort_values("steps", ignore_index=True)
+        first, top = int(confidence_set(group, influences).argmax()), int(group["value"].argmin())
+        drawn, few, many = worlds(group, influences), group.loc[first], group.loc[top]
+        gap = Estimate.of(few["value"] - many["value"], (drawn[first] - drawn[top]).std(), int(few["n"]))
         found.append({
-            "c": size, "enough steps": first["steps"], "guidance": first["guidance"], metric: sign * first["value"],
-            "best steps": top["steps"], f"{metric} there": sign * top["value"],
+            "c": size, "enough steps": few["steps"], "guidance": few["guidance"], metric: sign * few["value"],
+            "best steps": many["steps"], f"{metric} there": sign * many["value"],
+            "loss": f"{gap.value:.3g} [{gap.lo:.3g}, {gap.hi:.3g}]",
         })  # fmt: skip
     return pd.DataFrame(found)
 

@@ -16,14 +16,13 @@ import pandas as pd
 
 from ldm.frontier import loss_of
 from ldm.optimum import confidence_set
-from ldm.profiles import Profile
 from ldm.results import Store
 from ldm.study import Evaluation, Laboratory, run
 
 
-def stages(scale: Profile) -> tuple[int, ...]:
-    """Pictures a contender: a quarter of the profile's number, all of them, four times as many."""
-    return tuple(sorted({max(16, scale.n // 4), scale.n, 4 * scale.n}))
+def stages(n: int) -> tuple[int, ...]:
+    """Pictures a contender: a quarter of the grid's number, as many, four times as many."""
+    return tuple(sorted({max(16, n // 4), n, 4 * n}))
 
 
 def race(
@@ -73,12 +72,15 @@ def races(
 
 def summary(raced: pd.DataFrame, grid: pd.DataFrame) -> str:
     """What the races saved, and whether they kept what the whole grid found best (`ldm.optimum.best_guidance`)."""
+    if raced.empty:
+        return "No race was run: none of the step counts to race at is in the grid."
     known = grid.set_index(["c", "steps"])["guidance"]
     both = [(row.tied, known[row.c, row.steps]) for row in raced.itertuples() if (row.c, row.steps) in known.index]
     kept = sum(best in tied for tied, best in both)
-    share = raced["drawn"].sum() / raced["full"].sum()
+    drawn, full = raced["drawn"].sum(), raced["full"].sum()
     return (
-        f"{len(raced)} races drew {raced['drawn'].sum():,} pictures where the whole grid would draw "
-        f"{raced['full'].sum():,}: **{share:.0%}**. They kept the guidance that the whole grid finds best in "
-        f"{kept} of {len(both)} settings, and were left with {raced['tied'].map(len).mean():.1f} values on average."
+        f"{len(raced)} races drew {drawn:,} pictures. A grid as sharp as their last stage would draw {full:,}, so they took "
+        f"**{drawn / full:.0%}** of it. They were left with {raced['tied'].map(len).mean():.1f} values on average, the grid "
+        f"above, of fewer pictures, with {grid['tied'].map(len).mean():.1f}; and they kept the guidance that it finds best in "
+        f"{kept} of {len(both)} settings. (The grid's pictures are the second stage of the races, so the two are not independent.)"
     )

@@ -70,9 +70,12 @@ def changes(rows: pd.DataFrame) -> pd.DataFrame:
 def fewest(moved: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """The fewest of the counts from which on each metric tells each strength from real pictures; "-" for none.
 
-    One line a disturbance, its strengths from weak to strong in each cell, "never" where all are "-". `moved` is of `changes`. Told: the
-    interval of the change lies above 0, at this n and at every larger one.
+    One line a disturbance, its strengths from weak to strong in each cell, "never" where all are "-". `moved`: what
+    `changes` returns. A metric tells a strength where the interval of its change lies above 0, at this n and at every
+    larger one. Raises: ValueError for a metric that the rows do not hold.
     """
+    if unknown := sorted(set(metrics) - set(moved["metric"])):
+        raise ValueError(f"metrics: {unknown[0]!r} is not in these rows; choose among {', '.join(sorted(set(moved['metric'])))}.")
 
     def told(group: pd.DataFrame) -> str:
         group = group.sort_values("n", ascending=False)

@@ -39,14 +39,16 @@ def machine(rows: pd.DataFrame) -> pd.Series:
     return rows["protocol"].str.split("; ").str[-1]
 
 
-def seconds_a_picture(rows: pd.DataFrame) -> dict[int, tuple[float, float]]:
-    """c -> seconds of one network evaluation and of all else, a picture; of the machine measured last, or empty."""
+def seconds_a_picture(rows: pd.DataFrame) -> dict[tuple[str, int], tuple[float, float]]:
+    """(profile, c) -> seconds of one network evaluation and of all else, a picture; of the machine measured last, or empty."""
     timed = rows[rows["metric"].isin(["seconds an evaluation", "seconds besides"])]
     if timed.empty:
         return {}
     timed = timed[machine(timed) == machine(timed)[timed["created"].idxmax()]]
-    found = timed.pivot_table(index="c", columns="metric", values="value")
-    return {int(c): (row["seconds an evaluation"], row["seconds besides"]) for c, row in found.iterrows()}
+    found = timed.pivot_table(index=["profile", "c"], columns="metric", values="value")
+    return {
+        (profile, int(c)): (row["seconds an evaluation"], row["seconds besides"]) for (profile, c), row in found.iterrows()
+    }
 
 
 def table(found: pd.DataFrame) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.stats
-from scipy.optimize import curve_fit
+from scipy.optimize import brentq, curve_fit
 
 from ldm.metrics import Estimate, Measured
 
@@ -82,6 +82,7 @@ class PowerLaw:
     floor: float
     residuals: tuple[float, ...]
     misfit: float  # chi squared a degree of freedom: about 1 where the points miss the curve by chance alone
+    scatter: float  # standard deviation of the log ratios beyond what the intervals explain
     covariance: np.ndarray  # of log_scale, exponent and, where it was fitted, floor
     quantile: float
 
@@ -95,11 +96,11 @@ class PowerLaw:
 
 
 def power_law(x: Sequence[float], estimates: Sequence[Estimate], *, floor: float | None = 0) -> PowerLaw:
-    """Least squares in logarithms of the value, weighted by the intervals; a floor of None is fitted, from 0 up.
+    """Least squares in logarithms of the value; a floor of None is fitted, from 0 up.
 
-    Where the points miss the curve by more than their intervals allow, the intervals of the fit
-    widen by that factor (the root of chi squared a degree of freedom), with Student's quantile.
-    `exponent.n` is the number of points.
+    Where the points miss the curve by more than their intervals allow, all of them get the same further variance, as
+    much as explains it (a random effect, DerSimonian and Laird 1986): a sharp point far off then counts no more than
+    others, and the intervals of the fit widen. `exponent.n` is the number of points.
     """
     x, y = np.asarray(x, float), np.array([e.value for e in estimates])
     se = np.array([e.se for e in estimates])
@@ -121,18 +122,28 @@ def power_law(x: Sequence[float], estimates: Sequence[Estimate], *, floor: float
         start, bounds = [*start, y.min() / 2], ([-np.inf, -np.inf, 0], [np.inf, np.inf, y.min()])
     else:
         bounds = (-np.inf, np.inf)
-    found, covariance = curve_fit(
-        law, x, np.log(y), start, se / y, absolute_sigma=True, bounds=bounds, method="trf", max_nfev=10_000
-    )
+    own = se / y
+
+    def fitted(scatter: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+        sigma = np.hypot(own, scatter)
+        found, covariance = curve_fit(
+            law, x, np.log(y), start, sigma, absolute_sigma=True, bounds=bounds, method="trf", max_nfev=10_000
+        )
+        residuals = np.log(y) - law(x, *found)
+        return found, covariance, residuals, float(np.sum((residuals / sigma) ** 2) / dof)
+
+    scatter = 0.0
+    if fitted(0)[3] > 1:
+        most = float(np.log(y).max() - np.log(y).min()) + 1
+        scatter = float(brentq(lambda s: fitted(s)[3] - 1, 0, most, xtol=1e-4 * most))
+    found, covariance, residuals, _ = fitted(scatter)
     if floor is None and found[2] < 1e-6 * y.min():
         return power_law(x, estimates)  # no floor is the best floor
-    residuals = np.log(y) - law(x, *found)
-    misfit = float(np.sum((residuals * y / se) ** 2) / dof)
-    covariance *= max(1, misfit)
     quantile = float(scipy.stats.t.ppf(0.975, dof))
     half = quantile * np.sqrt(covariance[1, 1])
     return PowerLaw(
         exponent=Estimate(float(found[1]), float(found[1] - half), float(found[1] + half), len(x)),
         log_scale=float(found[0]), floor=float(found[2]) if floor is None else floor,
-        residuals=tuple(residuals.tolist()), misfit=misfit, covariance=covariance, quantile=quantile,
+        residuals=tuple(residuals.tolist()), misfit=float(np.sum((residuals / own) ** 2) / dof), scatter=scatter,
+        covariance=covariance, quantile=quantile,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kendalltau
+from scipy.stats import kendalltau, somersd
 
 from ldm.frontier import Influences, crossover, loss_of, worlds
 from ldm.metrics import Estimate
@@ -79,8 +79,9 @@ def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
 def f2(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> Verdict:
     """F2: finetuned for super-resolution, quality follows the size more than the compute of finetuning (section 3.2, Fig. 4).
 
-    The effect is Kendall's rank correlation of quality with size, less that with compute = normalised cost x images of
-    finetuning; between -2 and 2. Holds where its interval excludes 0 from above, fails from below.
+    The effect is Somers' D of quality on size, less that on compute = normalised cost x images of finetuning. (D
+    leaves out the pairs that tie in what explains: lengths of one size do not count against size.) Holds where its
+    interval excludes 0 from above, fails from below.
     """
     rows = loss_of(rows, metric)
     lengths = rows.groupby("size")["images_seen"].nunique()
@@ -90,14 +91,14 @@ def f2(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     compute = (rows["cost"] / rows["steps"] * rows["images_seen"]).to_numpy(float)
 
     def lead(losses: np.ndarray) -> float:
-        return float(kendalltau(-size, losses).statistic - kendalltau(-compute, losses).statistic)
+        return float(somersd(-size, losses).statistic - somersd(-compute, losses).statistic)
 
     value = lead(rows["value"].to_numpy(float))
     lo, hi = np.quantile([lead(world) for world in worlds(rows, influences).T[:500]], [0.025, 0.975])
     effect = Estimate(value, float(min(lo, value)), float(max(hi, value)), int(rows["n"].min()))
     return Verdict(
         finding="F2", answer=_answer(effect, 0), metric=metric, effect=effect,
-        meaning="rank correlation of quality with size, less that with the compute of finetuning:",
+        meaning="Somers' D of quality on size, less that on the compute of finetuning:",
         asked=f"{len(rows)} models (c = {', '.join(map(str, sorted(set(rows['size']))))})",
     )  # fmt: skip
 
@@ -175,13 +176,17 @@ def f5(rows: pd.DataFrame, metric: str, influences: Influences | None = None, *,
     """F5: in super-resolution smaller models win at equal cost with 4 to 20 steps, larger ones beyond (section 3.5, Fig. 12).
 
     `few` picks the half of the finding. The effect is how much better the best smaller model is than the largest (with
-    many steps: how much worse), on average over all budgets that the largest uses within the range; intervals as in `f3`.
+    many steps: how much worse), on average over all budgets that the largest uses within the range; within a budget
+    both may use any number of steps from the paper's least on. Intervals as in `f3`.
     """
     rows = loss_of(rows, metric)
     lo, hi = FEW if few else MANY
-    rows = rows[rows["steps"].between(lo, hi, inclusive="both" if few else "right")]
+    rows = rows[rows["steps"] >= FEW[0]]
     largest = _largest(rows, "F5")
-    budgets = sorted(rows.loc[rows["size"] == largest, "cost"])
+    within = (rows["size"] == largest) & rows["steps"].between(lo, hi, inclusive="both" if few else "right")
+    if not within.any():
+        raise ValueError(f"F5 needs c = {largest} with {lo} to {hi} steps; run such cells.")
+    budgets = sorted(rows.loc[within, "cost"])
     effect = _advantage(rows, budgets, influences)
     if not few:
         effect = Estimate(-effect.value, -effect.hi, -effect.lo, effect.n)
@@ -189,7 +194,8 @@ def f5(rows: pd.DataFrame, metric: str, influences: Influences | None = None, *,
     return Verdict(
         finding="F5", answer=_answer(effect, 0), metric=metric, effect=effect,
         meaning="advantage of {} over {} at equal cost:".format(*((smaller, who) if few else (who, smaller))),
-        asked=f"sizes {', '.join(map(str, sorted(set(rows['size']))))}, steps {', '.join(map(str, sorted(set(rows['steps']))))}",
+        asked=f"sizes {', '.join(map(str, sorted(set(rows['size']))))}, budgets of c = {largest} at steps "
+        f"{', '.join(map(str, sorted(set(rows.loc[within, 'steps']))))}",
     )  # fmt: skip
 
 

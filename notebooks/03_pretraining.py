@@ -33,7 +33,7 @@ recompute = -1          # recorded cells to run again and compare; -1: the profi
 # %% tags=["remove-cell"]
 from IPython.display import Markdown, display
 
-from ldm import laws, live, looks, plots, protocol, study, verdicts
+from ldm import findings, laws, live, looks, plots, protocol, study, verdicts
 from ldm.notebook import ROOT, record
 from ldm.profiles import profile as named
 from ldm.results import Store
@@ -76,8 +76,9 @@ Markdown(protocol.folded(rows[rows["metric"] == metric], lab.judges.protocols))
 display(*laws.shown(laws.training_points(rows, metric), metric, "training compute (cost x images seen)"))
 
 # %% [markdown]
-# Residuals that fall from left to right say that quality improves faster than the law once a model has learned
-# anything at all; residuals of one colour on one side, that size matters beyond compute.
+# Residuals that bend, all on one side at the ends and on the other in the middle, say that the law is not of this
+# shape: here quality hardly moves until a model has learned anything at all, and then fast. Residuals of one colour
+# on one side would say that size matters beyond compute.
 
 # %% tags=["remove-input"]
 plots.quality_vs_params(rows, metric)
@@ -109,9 +110,8 @@ Markdown(live.agreement(cells, recompute, store=store, lab=lab))
 # ## Verdict
 
 # %% tags=["remove-input"]
-asked = ["kid_effnet", "kid_scene", "alignment", "subject"]
-found = [verdicts.f1(rows, name, store.influences(rows, name)) for name in asked]
-Markdown("\n\n".join(str(v) for v in found[:1]) + "\n\n" + verdicts.table(found).to_markdown(index=False))
+found, text = findings.asked(verdicts.f1, rows, store)
+Markdown(text)
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT

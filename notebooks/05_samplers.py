@@ -30,7 +30,6 @@ metric = "kid_effnet"   # a name in ldm.judges.METRICS
 recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
 
 # %% tags=["remove-cell"]
-import pandas as pd
 from IPython.display import Markdown
 
 from ldm import charts, findings, live, looks, optimum, plots, protocol, study, verdicts
@@ -77,8 +76,9 @@ usual = rows[rows["sampler"] == samplers[0]]
 Markdown(optimum.enough_steps(usual, metric, influences).to_markdown(index=False, floatfmt=".3g"))
 
 # %% [markdown]
-# From there on a sampler has little left to improve. Where the table above stars DPM-Solver++ as worse it is so most
-# of all for small models: a step of second order follows the network's slope, errors and all.
+# From there on a sampler has little left to improve that these many pictures could show. Where the table above stars
+# DPM-Solver++ as worse it is so most of all for small models; perhaps because a step of second order follows the
+# network's slope, errors and all.
 #
 # ## Beyond twenty steps
 #
@@ -89,7 +89,7 @@ more = [s for s in scale.steps if s > max(steps)]
 beyond = study.run(
     [
         cell for name in samplers
-        for cell in study.sampling_grid(scale, sizes, more, [g for g in guidance if g <= 3], n=n, sampler=name)
+        for cell in study.sampling_grid(scale, sizes, more, [g for g in guidance if g <= 3] or guidance, n=n, sampler=name)
     ],
     store=store, lab=lab, title="more steps",
 ) if more else rows[:0]  # fmt: skip
@@ -107,7 +107,7 @@ Markdown(
 best = charts.best(charts.pick(rows, metric), ["sampler", "c", "steps"]).set_index(["sampler", "c", "steps"])["guidance"]
 shown = [
     cell for cell in cells
-    if cell.c == sizes[-1] and best[cell.sampler, cell.c, cell.steps] == cell.guidance
+    if cell.c == max(sizes) and best[cell.sampler, cell.c, cell.steps] == cell.guidance
 ]  # fmt: skip
 looks.table(store, lab, shown, "sampler", "steps", shown=(1,))
 
@@ -117,26 +117,22 @@ looks.table(store, lab, shown, "sampler", "steps", shown=(1,))
 # F4 asks whether two samplers put sizes and step counts in the same order.
 
 # %% tags=["remove-input"]
-asked = ["kid_effnet", "kid_scene", "alignment", "subject"]
-found = [verdicts.f4(rows, name, other, store.influences(rows, name), usual=samplers[0]) for other in samplers[1:] for name in asked]
-table = verdicts.table(found).assign(sampler=[other for other in samplers[1:] for _ in asked])
-Markdown("\n\n".join(str(v) for v in found if v.metric == metric) + "\n\n" + table.to_markdown(index=False))
+found = {other: findings.asked(verdicts.f4, rows, store, sampler=other, usual=samplers[0]) for other in samplers[1:]}
+Markdown("\n\n".join(f"### {other}\n\n{text}" for other, (_, text) in found.items()))
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
-record("F4", {f"{v.metric} {other}": v.answer for v, other in zip(found, table["sampler"], strict=True)})
+record("F4", {f"{v.metric} {other}": v.answer for other, (answers, _) in found.items() for v in answers})
 
 # %% [markdown]
 # And F3 by each of them, at the price of the fewest steps above of the largest model. (Fewer than four, where
 # [the chapter before](04_sampling.ipynb) finds it, are not asked here.)
 
 # %% tags=["remove-input"]
-small = {
-    name: [verdicts.f3(part, m, store.influences(part, m)) for m in asked]
-    for name, part in rows.groupby("sampler", sort=False)
-}
 Markdown(
-    pd.concat([verdicts.table(answers).assign(sampler=name) for name, answers in small.items()]).to_markdown(index=False)
+    "\n\n".join(
+        f"### {name}\n\n{findings.asked(verdicts.f3, part, store)[1]}" for name, part in rows.groupby("sampler", sort=False)
+    )
 )
 
 # %% [markdown]

@@ -43,6 +43,7 @@ from ldm.scenes import Scenes
 scale = named(profile)
 sizes, n = sizes or list(scale.family), n or max(16, scale.n // 4)
 frames = frames or (3 if scale.name == "smoke" else 11)
+shown = shown if shown in guidance else guidance[-1]
 cells = interpolate.grid(scale, sizes, guidance, steps=steps, n=n, frames=frames)
 store, lab = Store(ROOT), interpolate.Ways(scale)
 
@@ -93,10 +94,11 @@ record("larger is", {f"{row.way} {row.guidance:g}": row.readable.split("**")[1] 
 
 # %% [markdown]
 # A readable way needs a model that draws readable pictures at all, so *readable* and *entropy* are partly about the
-# ends. On the shipped rows the largest model is surely ahead in both, as the paper says. The path itself tells
-# another story: its largest step is a larger part of the way. A better model keeps to objects that exist and changes
-# from one to the other at once, where a small one blends through shapes that are neither. Whether that is more
-# coherent depends on what one wants of the way, which pictures alone do not say.
+# ends. On the shipped rows the largest model is surely ahead in both, as the paper says. The two measures of the path
+# itself disagree: at the paper's guidance the largest model takes the more direct way, and everywhere its largest step
+# is a larger part of the way. A guess: a better model keeps to objects that exist and changes from one to the other
+# at once, where a small one blends through shapes that are neither. Which of the two is more coherent depends on what
+# one wants of a way, and pictures alone do not say.
 #
 # ## Limits
 #

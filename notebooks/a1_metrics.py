@@ -55,7 +55,7 @@ most = int(rows["n"].max())
 # Pixels are blurred, made noisy, sent through JPEG, or turned in colour, from faint to ruined:
 
 # %% tags=["remove-input"]
-pixels = [name for name in disturbances if DISTURBANCES[name].pixels]
+pixels = [name for name in disturbances if DISTURBANCES[name].pixels] or ["blur"]
 picture_grid(
     probes.shown(scale.scenes, pixels, picture), [DISTURBANCES[name].title for name in pixels],
     ["real", "1", "2", "3", "4"], corner="strength", width=96,
@@ -142,8 +142,9 @@ record("fewest", sensitivity.fewest(moved, metrics).to_dict())
 #   what the model costs; wrong colours cost little. The scene network is the other way round: nearly blind to noise, it finds
 #   colours that are a little off worse than the whole model. A finding of this book counts where both agree.
 # - *Captions need a metric of their own.* Wrong captions move no distance at all, at any n, and wrong subjects hardly.
-# - *Diversity.* Repeats and missing subjects weigh more in the Frechet distance than in KID, and repeats most of all in
-#   coverage and recall.
+# - *Diversity.* On EfficientNet's features repeats weigh more in the Frechet distance than in KID, and moderate shares
+#   of them still more in coverage and recall. Part of that is the Frechet distance's bias: repeats leave fewer
+#   different pictures. On the scene network's features missing subjects weigh more in KID.
 # - *FID-like and CMMD-like.* Given the same features, the Gaussian kernel ranks nearly as KID's cubic one does, and a
 #   Frechet distance parts from both in what it makes of diversity. What ranks otherwise is another *network*. So if CMMD
 #   contradicts FID, CLIP's features are the first thing to look at, and the kernel the last. The published cases in which
@@ -172,8 +173,8 @@ record("fewest", sensitivity.fewest(moved, metrics).to_dict())
 #
 # ## Try it
 #
-# `make notebook N=a1_metrics ARGS="-p metrics kid_effnet,mmd_scene,recall -p picture 5"`; every metric of
-# `ldm.judges.METRICS` is in the rows.
+# `make notebook N=a1_metrics ARGS="-p metrics kid_effnet,mmd_scene,recall -p picture 5"`; other metrics
+# that are in the rows: any of the two networks' distances, and the shares of the detector.
 #
 # **Exercise.** Your model draws owls that are perfect, and nothing else. Which line of the table finds that out with the
 # fewest pictures? And which metric would you be shown by somebody who wants to sell it?

@@ -10,6 +10,7 @@ import pytest
 
 from ldm import confounders
 from ldm.profiles import profile
+from tests import synthetic
 
 LAPTOP = profile("laptop")
 ALLOWED = {"trainings": {"images"}, "spacings": {"sampler"}, "guidances": {"guidance"}}
@@ -48,6 +49,16 @@ def test_the_limit_is_what_infinitely_many_pictures_would_give():
     inside = [f.loc[c, "lo"] <= truth[c] <= f.loc[c, "hi"] for f in found for c in truth]
     assert 0.9 <= np.mean(inside) <= 0.99
     assert np.mean([f.loc[16, "slope"] for f in found]) == pytest.approx(900, rel=0.1)
+
+
+def test_too_few_counts_have_points_and_no_line():
+    rows = synthetic.sampling_rows()
+    rows = rows[(rows["metric"] == "kid_effnet") & (rows["steps"] == 8) & (rows["guidance"] == 2)]
+    one, two = rows.assign(n=64), rows.assign(n=1024)
+    assert confounders.limits(one, "kid_effnet", least=256).empty
+    assert "1 / pictures" in confounders.n_chart(one, "kid_effnet", least=256).to_json()
+    assert confounders.limits(pd.concat([one, two]), "kid_effnet", least=256).empty
+    assert len(confounders.limits(pd.concat([one, two]), "kid_effnet", least=64)) == 4
 
 
 def test_bias_turns_an_order_and_more_pictures_turn_it_back():

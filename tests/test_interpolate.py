@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import save
 
 from ldm import interpolate, looks, scrubber, study
 from ldm.captions import caption
 from ldm.profiles import profile
-from ldm.results import Store
+from ldm.results import Row, Store
 from ldm.scenes import Scenes
 
 SMOKE = profile("smoke")
@@ -81,6 +82,18 @@ def test_a_cell_leaves_four_measures_and_the_ways_of_its_first_pairs(tmp_path):
     assert max(map(len, chart["datasets"].values())) == 3 * interpolate.KEPT
     same = scrubber.larger_against_smaller(rows, ["detour"], store)
     assert len(same) == 2 and same["detour"].str.contains("undecided").all()  # one size against itself
+
+
+def test_the_larger_size_is_called_better_where_it_is(tmp_path):
+    """Of two sizes on the same pairs: more readable pictures are better, a longer detour is worse."""
+    store, noise = Store(tmp_path), np.random.default_rng(0).normal(size=64)
+    for c, readable, detour in ((8, 0.3, 2.0), (16, 0.6, 2.5)):
+        parts = {"readable": readable + 0.1 * noise, "detour": detour + 0.1 * noise}
+        common = dict(study="interpolation", profile="smoke", task="lerp", c=c, guidance=2.0, protocol="-", n=64)
+        rows = [Row(metric=name, value=x.mean(), lo=x.mean() - 1, hi=x.mean() + 1, **common) for name, x in parts.items()]
+        store.write(f"c{c}", rows, {"parts.safetensors": save({name: x.astype(np.float32) for name, x in parts.items()})})
+    found = scrubber.larger_against_smaller(store.rows(), ["readable", "detour"], store).iloc[0]
+    assert found["readable"].startswith("**better** +0.3") and found["detour"].startswith("**worse** -0.5")
 
 
 @pytest.mark.parametrize("field, value, says", [("path", "straight", "expected lerp or slerp"), ("frames", 2, "expected 3 to 101")])

@@ -18,7 +18,7 @@ from ldm.results import Store
 from tests import synthetic
 
 KID = "kid_effnet"
-SECONDS = {c: (0.001 * c, 0.002) for c in synthetic.WIDTHS}
+SECONDS = {("laptop", c): (0.001 * c, 0.002) for c in synthetic.WIDTHS}
 DISTURBED = Store(ROOT).rows(study="metrics", profile="smoke", only="recorded")
 
 
@@ -149,13 +149,13 @@ def test_chances_sum_to_one_and_favour_the_winner(metric):
 
 
 def test_seconds_a_picture_are_those_of_the_machine_measured_last():
-    row = {"c": 8, "protocol": "one; here", "created": "2026-01-02T00:00:00Z"}
+    row = {"profile": "laptop", "c": 8, "protocol": "one; here", "created": "2026-01-02T00:00:00Z"}
     old = row | {"protocol": "one; there", "created": "2026-01-01T00:00:00Z"}
     rows = pd.DataFrame([
         row | {"metric": "seconds an evaluation", "value": 0.25}, row | {"metric": "seconds besides", "value": 0.5},
         old | {"metric": "seconds an evaluation", "value": 9.0}, old | {"metric": "seconds besides", "value": 9.0},
     ])  # fmt: skip
-    assert speed.seconds_a_picture(rows) == {8: (0.25, 0.5)}
+    assert speed.seconds_a_picture(rows) == {("laptop", 8): (0.25, 0.5)}
     assert speed.seconds_a_picture(rows[:0]) == {}
 
 

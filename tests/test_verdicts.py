@@ -209,7 +209,7 @@ def test_verdicts_want_the_rows_they_are_about():
         verdicts.f3(rows, "subject")
     with pytest.raises(ValueError, match="F3 compares sizes"):
         verdicts.f3(rows[rows["c"] == 8], "kid_effnet")
-    with pytest.raises(ValueError, match="F5 compares sizes"):
+    with pytest.raises(ValueError, match="F5 needs c = 32 with 20 to 250 steps"):
         verdicts.f5(rows, "kid_effnet", few=False)
     with pytest.raises(ValueError, match="F2 needs two sizes or more"):
         verdicts.f2(rows, "kid_effnet")
