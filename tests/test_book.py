@@ -123,7 +123,7 @@ def charts(page, theme: str) -> list[dict]:
             box.evaluate("""box => ({
             label: box.getAttribute("aria-label"), failed: box.dataset.failed ?? null,
             marks: box.querySelectorAll(
-              "svg .mark-symbol path, svg .mark-rect path, svg .mark-area path").length,
+              "svg .mark-symbol path, svg .mark-rect path, svg .mark-area path, svg .mark-image image").length,
             bad: /NaN|undefined|Infinity/.test(box.querySelector("svg")?.outerHTML ?? "NaN"),
             over: (box.querySelector("svg")?.getBoundingClientRect().right ?? 0)
               - box.getBoundingClientRect().right})""")
