@@ -60,7 +60,7 @@ def scrubber(ways: Mapping[str, UInt8[np.ndarray, "p k h w 3"]], captions: Seque
         alt.layer(pictures, *lines)
         .add_params(slider)
         .properties(
-            width=540, height=tall * len(captions),
+            width="container", height=tall * len(captions),
             description="drag from caption B to caption A: the pictures of every model size, from the same noise",
         )
     )  # fmt: skip
