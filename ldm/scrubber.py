@@ -67,13 +67,15 @@ def scrubber(ways: Mapping[str, UInt8[np.ndarray, "p k h w 3"]], captions: Seque
 
 
 def measures(rows: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
-    """Each measure by way and guidance, a colour a size."""
+    """Each measure by way and guidance ("lerp, 1.5"), a colour a size."""
     panels = []
     for metric in metrics:
         found = pick(rows, metric)
-        data = columns(found).assign(shown=found["task"] + ", guidance " + found["guidance"].map("{:g}".format))
+        data = columns(found).assign(shown=found["task"] + ", " + found["guidance"].map("{:g}".format))
         title, better, _ = metric_of(metric)
-        x = alt.X("value:Q", title=f"{title} ({better} is better)", scale=alt.Scale(zero=False))
+        x = alt.X(
+            "value:Q", title=f"{title} ({better} is better)", scale=alt.Scale(zero=False, padding=12), axis=alt.Axis(tickCount=5)
+        )  # fmt: skip
         base = alt.Chart(data).encode(
             y=alt.Y("shown:N", title=None), yOffset=alt.YOffset("model:O", sort="descending"), color=color(data),
             tooltip=[

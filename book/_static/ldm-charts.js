@@ -41,7 +41,7 @@
       for (const view of views) view.width = Math.max(120, width - frame);
       const result = await embed(target, spec, options);
       const over = target.querySelector("svg").getBoundingClientRect().width - width;
-      if (attempt === 2 || Math.abs(over) <= 3) return result;
+      if (attempt === 4 || Math.abs(over) <= 3) return result;
       frame += over;
       result.view.finalize();
     }
