@@ -15,7 +15,7 @@ from ldm import study, verdicts
 from ldm.charts import color, columns, pick, quality_axis, tooltip
 from ldm.findings import FEWEST
 from ldm.judges import metric_of
-from ldm.metrics import Estimate
+from ldm.metrics import Estimate, Z
 from ldm.profiles import Profile
 from ldm.results import Store
 from ldm.study import Evaluation, Laboratory, sampling_grid
@@ -90,7 +90,7 @@ def limits(rows: pd.DataFrame, metric: str, *, least: int) -> pd.DataFrame:
     for c, part in rows.groupby("c"):
         if part["n"].nunique() < 2:
             continue  # one point has no line
-        se = (part["hi"] - part["lo"]).to_numpy(float) / 3.92
+        se = (part["hi"] - part["lo"]).to_numpy(float) / (2 * Z)
         coefficients, covariance = np.polyfit(
             1 / part["n"].to_numpy(float), part["value"].to_numpy(float), 1, w=1 / se, cov="unscaled"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 
 import altair as alt
@@ -12,6 +11,7 @@ import pandas as pd
 from ldm.charts import INK, best, color, columns, models, pick, tooltip
 from ldm.frontier import Influences, frontier
 from ldm.judges import metric_of
+from ldm.pictures import data_url
 
 COSTS = {  # a column of the points -> what it is called
     "cost": "normalised cost x steps (the paper's)",
@@ -159,8 +159,7 @@ def _looks(affordable: alt.Chart, points: pd.DataFrame, pictures: Callable[[str]
     """What the best affordable setting of each size drew: the same captions, the same noise."""
     order = models(points)
     urls = pd.DataFrame(
-        [(key, "data:image/webp;base64," + base64.b64encode(pictures(key)).decode()) for key in points["key"].unique()],
-        columns=["key", "url"],
+        [(key, data_url(pictures(key))) for key in points["key"].unique()], columns=["key", "url"]
     )
     x = alt.X("model:O", title=None, scale=alt.Scale(domain=order), axis=alt.Axis(labelAngle=0, orient="top", domain=False, ticks=False))
     side = f"min(104, width / {len(order)} - 6)"

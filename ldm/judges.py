@@ -53,6 +53,7 @@ METRICS: dict[str, Metric] = {
     "readable": Metric("pictures that show A, B or both", "higher"),
     "entropy": Metric("entropy of the object named, bits", "lower"),
     "detour": Metric("length of the way / distance of its ends", "lower"),
+    "largest_step": Metric("largest step's share of the way", "lower"),
     "similar_effnet": Metric("similarity to the subject's pictures, EfficientNet-Lite0", "higher"),
     "similar_scene": Metric("similarity to the subject's pictures, scene network", "higher"),
     "true_effnet": Metric("similarity to the true picture, EfficientNet-Lite0", "higher"),
@@ -67,7 +68,6 @@ METRICS: dict[str, Metric] = {
     "class_kept": Metric("class named right, without the rare token", "higher"),
     "class_leak": Metric("pictures of the class that show the subject", "lower"),
     "class_drift": Metric("change of the class's pictures", "lower"),
-    "largest_step": Metric("largest step's share of the way", "lower"),
     # those below are measured in the chapter about metrics alone (`ldm.probes`)
     "mmd_effnet": Metric("Gaussian-kernel MMD, EfficientNet-Lite0 (x1000)", "lower"),
     "cmmd_effnet": Metric("MMD as CMMD has it, EfficientNet-Lite0", "lower"),

@@ -19,6 +19,11 @@ def to_webp(image: np.ndarray) -> bytes:
         return file.getvalue()
 
 
+def data_url(webp: bytes) -> str:
+    """WebP as an address that holds the picture itself, for pages and charts without files beside them."""
+    return "data:image/webp;base64," + base64.b64encode(webp).decode()
+
+
 def _tag(image: np.ndarray, alt: str, width: int) -> str:
     """`<img>` with the picture inside; up to 16 times enlarged pixels stay smooth, not blocky."""
     height = round(width * image.shape[0] / image.shape[1])
@@ -27,9 +32,8 @@ def _tag(image: np.ndarray, alt: str, width: int) -> str:
     if small:  # bicubic at twice the pixels, the screen does the rest: sharp and half the bytes
         size = (min(width, 2 * image.shape[1]), min(height, 2 * image.shape[0]))
         picture = picture.resize(size, Image.Resampling.BICUBIC)
-    data = base64.b64encode(to_webp(np.asarray(picture))).decode()
     return (
-        f'<img src="data:image/webp;base64,{data}" alt="{html.escape(alt)}" width="{width}" '
+        f'<img src="{data_url(to_webp(np.asarray(picture)))}" alt="{html.escape(alt)}" width="{width}" '
         f'height="{height}" style="max-width:100%;height:auto;border-radius:6px;margin:0">'
     )
 

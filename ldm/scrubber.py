@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 
 import altair as alt
@@ -12,8 +11,8 @@ from jaxtyping import UInt8
 
 from ldm.charts import INK, color, columns, pick
 from ldm.judges import metric_of
-from ldm.metrics import Estimate
-from ldm.pictures import to_webp
+from ldm.metrics import mean
+from ldm.pictures import data_url, to_webp
 from ldm.results import Store
 
 SIDE = 96  # pixels of a picture on the page, at most
@@ -28,7 +27,7 @@ def scrubber(ways: Mapping[str, UInt8[np.ndarray, "p k h w 3"]], captions: Seque
     table = pd.DataFrame([
         {
             "model": model, "row": row, "frame": k,
-            "url": "data:image/webp;base64," + base64.b64encode(to_webp(pictures[row, k])).decode(),
+            "url": data_url(to_webp(pictures[row, k])),
         }
         for model, pictures in ways.items() for row in range(len(captions)) for k in range(frames)
     ])  # fmt: skip
@@ -106,7 +105,7 @@ def larger_against_smaller(rows: pd.DataFrame, metrics: Sequence[str], store: St
             by_pair = [influences[of.loc[c, "key"]].astype(float) for c in (small, large)]
             sign = 1 if metric_of(metric).better == "higher" else -1
             gains = sign * (by_pair[1] - by_pair[0])
-            e = Estimate.of(gains.mean(), gains.std(ddof=1) / np.sqrt(len(gains)), len(gains))
+            e = mean(gains)
             answer = "better" if e.lo > 0 else "worse" if e.hi < 0 else "undecided"
             line[metric] = f"**{answer}** {e.value:+.3g} [{e.lo:+.3g}, {e.hi:+.3g}]"
         found.append(line)

@@ -37,6 +37,11 @@ class Verdict:
         )
 
 
+def _listed(values: Iterable) -> str:
+    """Different values, in order."""
+    return ", ".join(map(str, sorted(set(values))))
+
+
 def _answer(effect: Estimate, level: float) -> str:
     """Whether the effect's interval lies above the level, below it, or holds it."""
     return "holds" if effect.lo > level else "fails" if effect.hi < level else "undecided"
@@ -72,7 +77,7 @@ def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     return Verdict(
         finding="F1", answer=_answer(effect, 0.5), metric=metric, effect=effect,
         meaning="rank correlation of quality with training compute",
-        asked=f"{len(rows)} models (c = {', '.join(map(str, sorted(set(rows['size']))))})",
+        asked=f"{len(rows)} models (c = {_listed(rows['size'])})",
     )  # fmt: skip
 
 
@@ -99,7 +104,7 @@ def f2(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     return Verdict(
         finding="F2", answer=_answer(effect, 0), metric=metric, effect=effect,
         meaning="Somers' D of quality on size, less that on the compute of finetuning:",
-        asked=f"{len(rows)} models (c = {', '.join(map(str, sorted(set(rows['size']))))})",
+        asked=f"{len(rows)} models (c = {_listed(rows['size'])})",
     )  # fmt: skip
 
 
@@ -116,7 +121,7 @@ def f3(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     return Verdict(
         finding="F3", answer=_answer(effect, 0), metric=metric, effect=effect,
         meaning=f"advantage of the best smaller model over c = {largest} at a budget of {budget:.3g}:",
-        asked=f"sizes {', '.join(map(str, sorted(set(rows['size']))))}, steps {', '.join(map(str, sorted(set(rows['steps']))))}",
+        asked=f"sizes {_listed(rows['size'])}, steps {_listed(rows['steps'])}",
     )  # fmt: skip
 
 
@@ -194,8 +199,8 @@ def f5(rows: pd.DataFrame, metric: str, influences: Influences | None = None, *,
     return Verdict(
         finding="F5", answer=_answer(effect, 0), metric=metric, effect=effect,
         meaning="advantage of {} over {} at equal cost:".format(*((smaller, who) if few else (who, smaller))),
-        asked=f"sizes {', '.join(map(str, sorted(set(rows['size']))))}, budgets of c = {largest} at steps "
-        f"{', '.join(map(str, sorted(set(rows.loc[within, 'steps']))))}",
+        asked=f"sizes {_listed(rows['size'])}, budgets of c = {largest} at steps "
+        f"{_listed(rows.loc[within, 'steps'])}",
     )  # fmt: skip
 
 
@@ -288,7 +293,7 @@ def f6(
     return Verdict(
         finding="F6", answer=_answer(effect, 0), metric=metric, effect=effect,
         meaning=f"advantage of the best smaller undistilled model over c = {largest} by {method} in {steps} steps:",
-        asked=f"a budget of {budget:.3g}, sizes {', '.join(map(str, sorted(set(compared['size']))))}",
+        asked=f"a budget of {budget:.3g}, sizes {_listed(compared['size'])}",
     )  # fmt: skip
 
 
