@@ -34,7 +34,22 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from ldm import charts, explorer, findings, laws, live, looks, optimum, plots, protocol, racing, speed, study, verdicts
+from ldm import (
+    charts,
+    comparisons,
+    explorer,
+    findings,
+    laws,
+    live,
+    looks,
+    optimum,
+    plots,
+    protocol,
+    racing,
+    speed,
+    study,
+    verdicts,
+)
 from ldm.notebook import ROOT, record
 from ldm.profiles import profile as named
 from ldm.results import Store
@@ -164,7 +179,7 @@ explorer.budget_explorer(
 # picture that is hard for one size is hard for all.
 
 # %% tags=["remove-input"]
-Markdown(verdicts.takeovers(rows, metric, influences).to_markdown(index=False, floatfmt=".3g"))
+Markdown(comparisons.takeovers(rows, metric, influences).to_markdown(index=False, floatfmt=".3g"))
 
 # %% [markdown]
 # ## The record, recomputed

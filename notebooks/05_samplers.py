@@ -32,7 +32,7 @@ recompute = -1          # recorded cells to run again and compare; -1: the profi
 # %% tags=["remove-cell"]
 from IPython.display import Markdown
 
-from ldm import charts, findings, live, looks, optimum, plots, protocol, study, verdicts
+from ldm import charts, comparisons, findings, live, looks, optimum, plots, protocol, study, verdicts
 from ldm.notebook import ROOT, record
 from ldm.profiles import profile as named
 from ldm.results import Store
@@ -65,7 +65,7 @@ Markdown(protocol.folded(rows[rows["metric"] == metric], lab.judges.protocols))
 # the same captions from the same starting noise, and the interval uses that.
 
 # %% tags=["remove-input"]
-Markdown(verdicts.side_by_side(verdicts.beside(rows, metric, samplers[0], influences)))
+Markdown(comparisons.side_by_side(comparisons.beside(rows, metric, samplers[0], influences)))
 
 # %% [markdown]
 # The paper's order at few steps, DPM-Solver++ before DDIM before DDPM, can show only where steps are short. How many
@@ -94,7 +94,7 @@ beyond = study.run(
     store=store, lab=lab, title="more steps",
 ) if more else rows[:0]  # fmt: skip
 Markdown(
-    verdicts.side_by_side(verdicts.beside(beyond, metric, samplers[0], store.influences(beyond, metric)))
+    comparisons.side_by_side(comparisons.beside(beyond, metric, samplers[0], store.influences(beyond, metric)))
     if more else f"The profile {profile} has no step count beyond {max(steps)}."
 )  # fmt: skip
 

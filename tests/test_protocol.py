@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from ldm import charts, judges, optimum, verdicts
+from ldm import charts, comparisons, judges, optimum, verdicts
 from ldm import protocol as protocols
 from ldm.profiles import LAPTOP, ROOT
 from ldm.protocol import Protocol
@@ -85,7 +85,7 @@ def test_references_come_back_as_they_were_made_and_others_are_refused(few):
 ASKED = {
     "a chart": charts.pick,
     "a verdict": verdicts.f3,
-    "takeovers": verdicts.takeovers,
+    "takeovers": comparisons.takeovers,
     "enough steps": optimum.enough_steps,
 }
 

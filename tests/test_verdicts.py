@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ldm import optimum, verdicts
+from ldm import comparisons, optimum, verdicts
 
 STEP_COST = {8: 1.0, 16: 2.0, 32: 4.0}
 
@@ -127,10 +127,10 @@ def test_f4_holds_where_a_sampler_keeps_the_order_and_fails_where_it_turns_it():
 def test_a_sampler_beside_another_is_starred_where_it_differs():
     usual = lambda c, steps, guidance: 50.0
     rows, influences = by_two_samplers(usual, lambda c, steps, guidance: 50.0 + (20 if steps == 1 else 0))
-    gaps = verdicts.beside(rows, "kid_effnet", "ddim", influences)
+    gaps = comparisons.beside(rows, "kid_effnet", "ddim", influences)
     once = gaps[gaps["steps"] == 1]
     assert set(gaps["c"]) == {8, 16, 32} and (once["lo"] > 10).all() and once["worse"].to_numpy() == pytest.approx(20, abs=2)
-    text = verdicts.side_by_side(gaps)
+    text = comparisons.side_by_side(gaps)
     assert text.count("] *") == (gaps["lo"] > 0).sum() + (gaps["hi"] < 0).sum()
     assert f"ddpm is worse in {(gaps['lo'] > 0).sum()} of 12 by" in text
 
@@ -172,7 +172,7 @@ def test_a_student_is_as_many_times_faster_as_its_teacher_needs_more_steps():
     teacher = lambda c, steps, guidance: 100 / steps + guidance
     student = lambda c, steps, guidance: {1: 30, 2: 55, 4: 20, 8: 1}[steps] + guidance
     rows, influences = distilled(teacher, student)
-    found = verdicts.accelerations(rows, "kid_effnet", influences)
+    found = comparisons.accelerations(rows, "kid_effnet", influences)
     for steps, needed in ((1, 4), (2, 2), (4, 8), (8, np.inf)):
         one = found[found["steps"] == steps]
         assert len(one) == 3 and set(one["teacher steps"]) == {needed} and set(one["factor"]) == {needed / steps}
@@ -183,7 +183,7 @@ def test_where_a_teacher_may_or_may_not_be_as_good_the_acceleration_is_an_interv
     rows, influences = distilled(
         lambda c, steps, guidance: 100 / steps, lambda c, steps, guidance: 50.0 if steps == 1 else 60.0
     )
-    once = verdicts.accelerations(rows, "kid_effnet", influences).query("steps == 1")
+    once = comparisons.accelerations(rows, "kid_effnet", influences).query("steps == 1")
     assert (once["lo"] == 2).all() and (once["hi"] == 4).all()
 
 
@@ -199,7 +199,7 @@ def test_enough_steps_are_the_fewest_that_cannot_be_told_from_the_best():
 
 def test_a_larger_size_takes_over_at_the_budget_where_it_stays_ahead():
     rows, influences = sampling(lambda c, steps, guidance: 100 / steps + (50 if c == 8 else 0))
-    found = verdicts.takeovers(rows, "kid_effnet", influences).iloc[0]
+    found = comparisons.takeovers(rows, "kid_effnet", influences).iloc[0]
     assert (found["from c"], found["to c"], found["budget"]) == (8, 16, 4.0)
 
 
