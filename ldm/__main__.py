@@ -72,7 +72,7 @@ def distill(
     scale = named(profile)
     _, text = task.frozen_parts(scale)
     for path in student.distill(
-        scale, method, c, images=images or scale.distilled, data=task.training_set(scale), null=text.null(1)[0], seed=seed
+        scale, method, c, images=images or student.images_of(scale, method), data=task.training_set(scale), null=text.null(1)[0], seed=seed
     ):
         print(path)
 

@@ -13,41 +13,46 @@ from ldm.frontier import Influences, crossover, loss_of, worlds
 from ldm.metrics import Estimate
 
 
-def paired(rows: pd.DataFrame, metric: str, one: str, other: str) -> pd.DataFrame:
-    """What both samplers have, each at its best guidance: all rows of the one, then those of the other in that order."""
+def paired(rows: pd.DataFrame, metric: str, one: str, other: str, by: str = "sampler") -> pd.DataFrame:
+    """What both samplers (or values of another column) have, each at its best guidance: all rows of the one, then those
+    of the other in that order."""
     rows = loss_of(rows, metric)
-    rows = rows.loc[rows.groupby(["sampler", "size", "steps"])["value"].idxmin()]
-    a, b = (rows[rows["sampler"] == name].set_index(["size", "steps"]) for name in (one, other))
+    rows = rows.loc[rows.groupby([by, "size", "steps"])["value"].idxmin()]
+    a, b = (rows[rows[by] == name].set_index(["size", "steps"]) for name in (one, other))
     shared = a.index.intersection(b.index)
     return pd.concat([a.loc[shared], b.loc[shared]]).reset_index()
 
 
-def beside(rows: pd.DataFrame, metric: str, usual: str, influences: Influences | None = None) -> pd.DataFrame:
+def beside(
+    rows: pd.DataFrame, metric: str, usual: str, influences: Influences | None = None, *, by: str = "sampler"
+) -> pd.DataFrame:
     """By how much each sampler is worse than the usual one at every size and step count, in the metric's own unit.
 
     Columns `sampler`, `c`, `steps`, `worse`, `lo`, `hi`, `n`; negative: better. The interval is paired where the
-    influences are given, and of the guidance values as chosen: each sampler at its best one.
+    influences are given, and of the guidance values as chosen: each sampler at its best one. `by` names another
+    column to compare by, in place of the sampler.
     """
     found = []
-    for other in [name for name in rows["sampler"].unique() if name != usual]:
-        both = paired(rows, metric, usual, other)
+    for other in [name for name in rows[by].unique() if name != usual]:
+        both = paired(rows, metric, usual, other, by)
         n, drawn = len(both) // 2, worlds(both, influences)
         gaps, errors = np.diff(both["value"].to_numpy(float).reshape(2, n), axis=0)[0], (drawn[n:] - drawn[:n]).std(1)
         for (_, row), gap, error in zip(both[:n].iterrows(), gaps, errors, strict=True):
             found.append((other, row["size"], int(row["steps"]), *Estimate.of(gap, error, int(row["n"]))))
-    return pd.DataFrame(found, columns=["sampler", "c", "steps", "worse", "lo", "hi", "n"])
+    return pd.DataFrame(found, columns=[by, "c", "steps", "worse", "lo", "hi", "n"])
 
 
 def side_by_side(gaps: pd.DataFrame) -> str:
     """`beside` in Markdown, a column a step count; a star where the interval excludes 0; and how often it does."""
+    by = gaps.columns[0]
     star = np.where((gaps["lo"] > 0) | (gaps["hi"] < 0), " *", "")
     text = [f"{g.worse:+.3g} [{g.lo:.3g}, {g.hi:.3g}]{mark}" for g, mark in zip(gaps.itertuples(), star, strict=True)]
     table = gaps.assign(steps=gaps["steps"].astype(str) + " steps", text=text).pivot_table(
-        index=["sampler", "c"], columns="steps", values="text", aggfunc="first", sort=False
+        index=[by, "c"], columns="steps", values="text", aggfunc="first", sort=False
     )
     counts = "; ".join(
         f"{name} is worse in {(part['lo'] > 0).sum()} of {len(part)} by an interval above 0, and better in {(part['hi'] < 0).sum()}"
-        for name, part in gaps.groupby("sampler", sort=False)
+        for name, part in gaps.groupby(by, sort=False)
     )
     chance = "by chance alone one in forty would be, either way"
     return f"{table.reset_index().to_markdown(index=False)}\n\nOf these settings, {counts}; {chance}."

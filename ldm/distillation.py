@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ldm import pretrain, study
+import pandas as pd
+
+from ldm import cost, optimum, pretrain, study
+from ldm.charts import best, pick
 from ldm.distill import student
 from ldm.generate import Generator
 from ldm.judges import Score
 from ldm.profiles import Profile, profile
 from ldm.results import Row
+
+NAMES = {"pretrain": "teacher", "continued": "teacher, trained on", "codi": "CoDi", "lcm": "LCM", "guided": "guidance told"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +48,37 @@ def grid(
     """
     return [
         Distilled(
-            study="distillation", profile=scale.name, c=c, images=scale.length, steps=s, guidance=float(g),
-            n=n or scale.n, sampler="consistency" if kind in ("codi", "lcm") else "ddim", kind=kind, seen=scale.distilled,
+            study="distillation", profile=scale.name, c=c, images=scale.length, steps=s, guidance=float(g), n=n or scale.n,
+            sampler="consistency" if kind in ("codi", "lcm") else "ddim", kind=kind, seen=student.images_of(scale, kind),
         )
         for kind in kinds for c in sizes
         for s in ([student.steps_of(kind)] if student.steps_of(kind) else steps) for g in guidance
     ]  # fmt: skip
+
+
+def students_grid(
+    scale: Profile, methods: Sequence[str], sizes: Sequence[int], steps: Sequence[int], guidance: Sequence[float],
+    *, n: int | None = None,
+) -> list[Distilled]:  # fmt: skip
+    """The grid of all students by these methods that are here or have recorded rows, but for the first stage of guided
+    distillation, which saves no step. Raises: ValueError, saying how to train one, when there is none."""
+    kinds = [kind for method in methods for kind in student.kinds(method) if kind != "guided"]
+    cells = grid(scale, kinds, sizes, steps, guidance, n=n)
+    found = [cell for cell in cells if pretrain.there(scale, cell.c, cell.seen, cell.seed, cell.kind)]
+    if not found:
+        raise pretrain.missing(scale, cells[0].c, cells[0].seen, cells[0].seed, cells[0].kind)
+    return found
+
+
+def teachers_grid(
+    scale: Profile, sizes: Sequence[int], guidance: Sequence[float], *, n: int | None = None
+) -> list[study.Evaluation]:
+    """The teachers by DDIM, at every step count of the profile, and by DPM-Solver++ at those where it may replace a student."""
+    few = [steps for steps in scale.steps if 4 <= steps <= 8]
+    return [
+        *study.sampling_grid(scale, sizes, scale.steps, guidance, n=n),
+        *study.sampling_grid(scale, sizes, few, guidance, n=n, sampler="dpm++"),
+    ]
 
 
 class Laboratory(study.Laboratory):
@@ -80,3 +110,37 @@ class Laboratory(study.Laboratory):
         if student.told(cell.kind):
             changed["nfe"] = cell.steps
         return [replace(row, **changed) for row in super().rows(cell, score, seconds)]
+
+
+
+def named(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with a column `drawn by`: the teacher, by which sampler, or whose student, the halved ones under one name."""
+    names = [
+        "halved" if student.steps_of(task) else NAMES[task] + (f" by {sampler}" if task == "pretrain" and sampler != "ddim" else "")
+        for task, sampler in zip(rows["task"], rows["sampler"], strict=True)
+    ]
+    return rows.assign(**{"drawn by": names})
+
+
+def portraits(rows: pd.DataFrame, metric: str, c: int, steps: Sequence[int]) -> pd.DataFrame:
+    """Of `named` rows those to look at: one size, each at its best guidance for each of these step counts."""
+    rows = rows[(rows["c"] == c) & rows["steps"].isin(steps)]
+    return best(pick(rows, metric), ["drawn by", "steps"])
+
+
+def at_one_guidance(rows: pd.DataFrame, metric: str, steps: int) -> tuple[pd.DataFrame, dict[int, float]]:
+    """Of `named` rows those at the guidance that is best for the teacher at `steps` steps, size by size; and which it is."""
+    usual = rows[(rows["steps"] == steps) & (rows["drawn by"] == NAMES["pretrain"])]
+    chosen = optimum.best_guidance(usual, metric).set_index("c")["guidance"].to_dict()
+    return rows[rows["guidance"].to_numpy(float) == rows["c"].map(chosen).to_numpy(float)], chosen
+
+
+def effort(rows: pd.DataFrame, scale: Profile) -> pd.DataFrame:
+    """What each kind saw and cost to train: images, compute in the paper's unit (normalised cost x images, a pretraining
+    image being three forward passes), and as a share of its teacher's."""
+    found = []
+    for (kind, c), part in rows[rows["task"] != "pretrain"].groupby(["task", "c"], sort=False):
+        seen, per_step = int(part["images_seen"].iloc[0]), float((part["cost"] / part["steps"]).iloc[0])
+        compute = cost.training_compute(per_step, seen) * student.passes(kind) / student.passes("continued")
+        found.append((kind, c, seen, compute, compute / cost.training_compute(per_step, scale.length)))
+    return pd.DataFrame(found, columns=["kind", "c", "images", "compute", "share"])

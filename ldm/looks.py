@@ -64,6 +64,19 @@ def table(
     )  # fmt: skip
 
 
+def of_rows(store: Store, rows: pd.DataFrame, down: str, across: str, *, shown: Sequence[int] = SHOWN) -> Any:
+    """Pictures of rows' cells by two of their columns, in the order of their coming; grey where there is none."""
+    found = {(row[down], row[across]): row for row in rows.to_dict("records")}
+    lines, columns = list(dict.fromkeys(rows[down])), sorted(set(rows[across]))
+    blank = np.full_like(stacked(store, rows["key"].iloc[0], shown), 128)
+    at = [[found.get((line, column)) for column in columns] for line in lines]
+    return picture_grid(
+        np.stack([[stacked(store, row["key"], shown) if row else blank for row in line] for line in at]),
+        lines, [LABELS[across].format(column) for column in columns], width=112,
+        notes=[[f"guidance {row['guidance']:g}" if row else "none" for row in line] for line in at],
+    )  # fmt: skip
+
+
 def at_equal_cost(store: Store, points: pd.DataFrame, budgets: Sequence[float]) -> Any:
     """What each size draws best within each budget (`ldm.optimum.within`); empty where it can afford nothing."""
     sizes = sorted(points["c"].unique())

@@ -31,6 +31,7 @@ __all__ = [
     "quality_vs_compute",
     "quality_vs_cost",
     "quality_vs_params",
+    "quality_vs_steps",
     "table1_chart",
     "theme",
 ]
@@ -196,6 +197,31 @@ def quality_by_sampler(rows: pd.DataFrame, metric: str) -> alt.FacetChart:
         .facet(row=alt.Row("sampler:N", title=None, sort=None, header=alt.Header(labelOrient="top", labelAnchor="start")))
         .properties(description=f"{metric_of(metric).title} against sampling cost, one panel a sampler")
     )
+
+
+def quality_vs_steps(rows: pd.DataFrame, metric: str, by: str) -> alt.LayerChart:
+    """Quality at the best guidance against the number of steps, a colour each value of the column `by`, a button a size."""
+    rows = best(pick(rows, metric), [by, "c", "steps"])
+    data = columns(rows).assign(**{by: rows[by]})
+    sizes = sorted(int(c) for c in data["c"].unique())
+    chosen = alt.param(name="size_shown", value=sizes[-1], bind=alt.binding_radio(options=sizes, name="c ="))
+    focus = alt.selection_point(fields=[by], bind="legend", on="pointerover", name="focus")
+    base = alt.Chart(data).encode(
+        x=alt.X("steps:Q", title="sampling steps", scale=alt.Scale(type="log", base=2, nice=False, padding=14)),
+        color=alt.Color(f"{by}:N", title=None, sort=list(rows[by].unique()), scale=alt.Scale(scheme="category10")),
+        opacity=alt.when(focus).then(alt.value(1.0)).otherwise(alt.value(0.15)),
+        tooltip=[alt.Tooltip(f"{by}:N", title="drawn by"), *tooltip(data, metric)],
+    )
+    y = quality_axis(metric)
+    return (
+        alt.layer(
+            base.mark_line(strokeOpacity=0.5).encode(y=y), base.mark_rule().encode(y="lo:Q", y2="hi:Q"),
+            base.mark_point().encode(y=y),
+        )
+        .transform_filter("datum.c == size_shown")
+        .add_params(chosen, focus)
+        .properties(width="container", height=330, description=f"{metric_of(metric).title} against steps, by {by} and size")
+    )  # fmt: skip
 
 
 def table1_chart(table: pd.DataFrame) -> alt.LayerChart:

@@ -91,6 +91,12 @@ def model_digest(profile: Profile, c: int, images: int, seed: int = 0, kind: str
     return known[name]
 
 
+def there(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> bool:
+    """Whether a model is here or has recorded rows."""
+    known = path_of(profile, c, images, seed, kind=kind).name in register(profile)
+    return known or file_of(profile, c, images, seed, kind) is not None
+
+
 def missing(profile: Profile, c: int, images: int, seed: int, kind: str = "unet") -> ValueError:
     path = path_of(profile, c, images, seed, kind=kind).relative_to(ROOT)
     command = kind.split("-")[0]  # a control's name begins with its task's
@@ -103,12 +109,7 @@ def missing(profile: Profile, c: int, images: int, seed: int, kind: str = "unet"
 
 def trained_lengths(profile: Profile, c: int, seed: int = 0) -> tuple[int, ...]:
     """The profile's training lengths at which a model of width c is here or has recorded rows."""
-    known = register(profile)
-
-    def there(images: int) -> bool:
-        return path_of(profile, c, images, seed).name in known or file_of(profile, c, images, seed) is not None
-
-    return tuple(images for images in profile.lengths if there(images))
+    return tuple(images for images in profile.lengths if there(profile, c, images, seed))
 
 
 def pretrain(

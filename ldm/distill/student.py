@@ -42,9 +42,24 @@ def kinds(method: str) -> tuple[str, ...]:
     return (method, *(f"guided-{steps}" for steps in HALVINGS if method == "guided"))
 
 
+def images_of(profile: Profile, kind: str) -> int:
+    """What a kind is trained on unless told otherwise: the stages of guided distillation, of which there are seven, see
+    half of what the others do."""
+    return profile.distilled // (2 if kind.startswith("guided") else 1)
+
+
 def steps_of(kind: str) -> int:
     """The steps of a student of stage 2, which learns no others; 0 for other kinds."""
     return int(kind.removeprefix("guided-")) if kind.startswith("guided-") else 0
+
+
+def passes(kind: str) -> int:
+    """What an image of training costs, in forward passes of the network; a backward pass counts as two.
+
+    A student's own three; two of its teacher, which is asked with and without the caption or twice in a row; and, for
+    a consistent student, one of its average.
+    """
+    return {"continued": 3, "codi": 6, "lcm": 6}.get(kind, 5)
 
 
 def told(kind: str) -> bool:

@@ -1,0 +1,161 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Distillation: does a student change the answer?
+#
+# **The question.** A distilled model draws in a few steps what its teacher needs many for. If large models can be
+# distilled, does the advantage of small ones at small budgets go away?
+#
+# **What the paper saw** (section 3.6, Figs. 13 and 19). Distilled by CoDi and sampled in four steps, every size gets
+# better; quality in four steps is as good as that of its teacher in about five times as many. At a cost of 7 to 8 the
+# *undistilled* 83M model is about as good as the *distilled* 866M. Guided distillation helps two sizes unequally.
+#
+# **What is run here.** Three ways to make a student, for every size:
+#
+# - *CoDi* (Mei et al. 2024): a student whose answers agree all along the teacher's way from noise to picture, and which
+#   is held to the pictures themselves as well.
+# - *LCM* (Luo et al. 2023): the same agreement in another distance, and without a look at the pictures.
+# - *Guided distillation* (Meng et al. 2023): first a student that is told the guidance, then one that makes half as
+#   many steps as that one, and so on from 64 down to one.
+#
+# A student starts as its teacher. It is told the guidance scale, so it asks the network once a step where the teacher
+# asks twice. Two baselines keep this honest: the teacher trained on for as many pictures as its students, and
+# DPM-Solver++, which needs no training at all.
+
+# %% tags=["parameters"]
+profile = "laptop"      # smoke | laptop | gpu | tpu
+methods = ["codi", "lcm", "guided", "continued"]  # names in ldm.distill.student.METHODS
+sizes = []              # base filter counts c; none: the profile's family
+steps = [1, 2, 4, 8]    # of consistent students, and of the teacher trained on; a halved one makes its own
+few = 4                 # steps at which students and teachers are compared
+guidance = []           # none: the profile's, as far as students know it
+n = 0                   # pictures a point; 0: the profile's number
+metric = "kid_effnet"   # a name in ldm.judges.METRICS
+recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
+
+# %% tags=["remove-cell"]
+import pandas as pd
+from IPython.display import Markdown
+
+from ldm import comparisons, distillation, findings, live, looks, plots, protocol, study, verdicts
+from ldm.notebook import ROOT, record
+from ldm.profiles import profile as named
+from ldm.results import Store
+
+scale = named(profile)
+sizes, n = sizes or list(scale.family), n or scale.n
+guidance = guidance or [g for g in scale.guidance if scale.scales[0] <= g <= scale.scales[1]]
+store, lab = Store(ROOT), distillation.Laboratory(scale)
+cells = distillation.students_grid(scale, methods, sizes, steps, guidance, n=n)
+undistilled = distillation.teachers_grid(scale, sizes, guidance, n=n)
+
+# %% tags=["remove-cell"]
+students = study.run(cells, store=store, lab=lab, title="students")
+teachers = study.run(undistilled, store=store, lab=study.Laboratory(scale), title="teachers")
+rows = distillation.named(pd.concat([teachers, students], ignore_index=True))
+influences = store.influences(rows, metric)
+
+# %% [markdown]
+# ## Look at them
+#
+# The same captions, drawn from the same noise by the largest model and its students.
+
+# %% tags=["remove-input"]
+looks.of_rows(store, distillation.portraits(rows, metric, max(sizes), steps), "drawn by", "steps")
+
+# %% [markdown]
+# ## Quality against steps
+#
+# Each at its best guidance for that many steps. Choose a size:
+
+# %% tags=["remove-input"]
+plots.quality_vs_steps(rows, metric, "drawn by")
+
+# %% tags=["remove-input"]
+Markdown(protocol.folded(rows[rows["metric"] == metric], lab.judges.protocols))
+
+# %% [markdown]
+# ## In four steps
+#
+# By how much each is worse than its teacher by DDIM in as many steps (below zero: better), with the interval of the
+# difference. First with the guidance chosen anew for each, as the paper has it:
+
+# %% tags=["remove-input"]
+in_few = rows[rows["steps"] == few]
+Markdown(comparisons.side_by_side(comparisons.beside(in_few, metric, "teacher", influences, by="drawn by")))
+
+# %% [markdown]
+# A choice anew can hide a weakness: in few steps the teacher does best with less guidance than it would have with many.
+# So, too, at one guidance, the one that is best for the teacher with as many steps as the profile has:
+
+# %% tags=["remove-input"]
+fixed, chosen = distillation.at_one_guidance(rows, metric, max(scale.steps))
+alike = comparisons.beside(fixed[fixed["steps"] == few], metric, "teacher", influences, by="drawn by")
+Markdown(
+    f"Guidance: {', '.join(f'{g:g} for c = {c}' for c, g in chosen.items())}.\n\n{comparisons.side_by_side(alike)}"
+)
+
+# %% [markdown]
+# ## How many steps does a student save?
+#
+# The fewest steps in which the teacher is as good as the student, over the student's own: the paper's "about 5".
+
+# %% tags=["remove-input"]
+Markdown(
+    comparisons.accelerations(rows[rows["sampler"] != "dpm++"], metric, influences)
+    .replace({"task": distillation.NAMES}).to_markdown(index=False, floatfmt=".3g")
+)
+
+# %% [markdown]
+# ## What a student costs
+#
+# Forward passes, a backward pass being two, as a share of what its teacher's training took. The stages of guided
+# distillation add up.
+
+# %% tags=["remove-input"]
+Markdown(distillation.effort(students, scale).to_markdown(index=False, floatfmt=".3g", intfmt=","))
+
+# %% [markdown]
+# ## Verdict
+#
+# F6 asks whether an undistilled smaller model keeps up with the largest one, distilled, at equal cost: the cost of the
+# student's few steps, and, as in the paper's own comparison (7 to 8 against 4), 7/4 of it.
+
+# %% tags=["remove-input"]
+asked = {
+    (method, allowance): findings.asked(verdicts.f6, rows, store, method=method, steps=few, allowance=allowance)
+    for method in dict.fromkeys(kind.split("-")[0] for kind in students["task"] if kind in ("codi", "lcm"))
+    for allowance in (1.0, 7 / 4)
+}
+Markdown("\n\n".join(
+    f"### {distillation.NAMES[method]}, {allowance:g} of the cost\n\n{text}" for (method, allowance), (_, text) in asked.items()
+))  # fmt: skip
+
+# %% tags=["remove-cell"]
+# NBVAL_CHECK_OUTPUT
+record("F6", {f"{v.metric} {method} {allowance:g}": v.answer for (method, allowance), (found, _) in asked.items() for v in found})
+
+# %% [markdown]
+# ## The record, recomputed
+
+# %% tags=["remove-input"]
+Markdown(live.agreement(cells, recompute, store=store, lab=lab))
+
+# %% [markdown]
+# ## Limits
+#
+# One distillation of one teacher a size, at one learning rate.
+#
+# ## Try it
+#
+# `python -m ldm distill codi --c 16 --images 64000` distills for longer, and `make notebook N=08_distillation ARGS="-p
+# sizes 16 -p few 2"` compares in two steps.
+#
+# **Exercise.** A halved student of one step has been made from one of two, and that from one of four. Which step of this
+# chain loses the most? The rows of `guided-4`, `guided-2` and `guided-1` tell (`students` in this notebook).
