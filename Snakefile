@@ -16,14 +16,17 @@ AFTER = {
     "03_pretraining": ["01_data"],
     "04_sampling": ["03_pretraining"],
     "05_samplers": ["04_sampling"],
+    "07_dreambooth": ["04_sampling"],
+    "08_distillation": ["05_samplers"],
     "09_interpolation": ["04_sampling"],
     "12_verdicts": ["05_samplers"],
     "a3_confounders": ["04_sampling"],
     "00_answer": ["03_pretraining", "04_sampling"],
+    "a0_primer": [],
     "a1_metrics": [],
     "a2_speed": [],
 }
-LIGHT = ("01_data", "02_family", "a1_metrics", "a2_speed")  # one core is enough
+LIGHT = ("01_data", "02_family", "a0_primer", "a1_metrics", "a2_speed")  # one core is enough
 
 
 rule book:

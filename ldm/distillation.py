@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from ldm import cost, optimum, pretrain, study
-from ldm.charts import best, pick
 from ldm.distill import student
+from ldm.frontier import loss_of
 from ldm.generate import Generator
 from ldm.judges import Score
 from ldm.profiles import Profile, profile
@@ -124,8 +124,8 @@ def named(rows: pd.DataFrame) -> pd.DataFrame:
 
 def portraits(rows: pd.DataFrame, metric: str, c: int, steps: Sequence[int]) -> pd.DataFrame:
     """Of `named` rows those to look at: one size, each at its best guidance for each of these step counts."""
-    rows = rows[(rows["c"] == c) & rows["steps"].isin(steps)]
-    return best(pick(rows, metric), ["drawn by", "steps"])
+    rows = loss_of(rows[(rows["c"] == c) & rows["steps"].isin(steps)], metric)
+    return rows.loc[rows.groupby(["drawn by", "steps"], sort=False)["value"].idxmin()]
 
 
 def at_one_guidance(rows: pd.DataFrame, metric: str, steps: int) -> tuple[pd.DataFrame, dict[int, float]]:

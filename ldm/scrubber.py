@@ -16,6 +16,50 @@ from ldm.pictures import data_url, to_webp
 from ldm.results import Store
 
 SIDE = 96  # pixels of a picture on the page, at most
+LINE = 15  # pixels of a line of text
+
+
+def film(
+    columns: Mapping[str, UInt8[np.ndarray, "p k h w 3"]], texts: Sequence[Sequence[str]], *,
+    drag: str, start: int, description: str, param: str = "frame",
+) -> alt.LayerChart:  # fmt: skip
+    """Pictures in p rows, a column each entry, of which a slider shows one of k frames.
+
+    texts: up to two lines above each row. drag: the slider's label, start: its first frame, param: its name on the page.
+    """
+    first = next(iter(columns.values()))
+    table = pd.DataFrame([
+        {"column": name, "row": row, "frame": k, "url": data_url(to_webp(pictures[row, k]))}
+        for name, pictures in columns.items() for row in range(len(first)) for k in range(first.shape[1])
+    ])  # fmt: skip
+    slider = alt.param(
+        name=param, value=start, bind=alt.binding_range(min=0, max=first.shape[1] - 1, step=1, name=drag + " ")
+    )
+    top = alt.Axis(labelAngle=0, orient="top", domain=False, ticks=False)
+    x = alt.X("column:N", title=None, sort=list(columns), axis=top)
+    tall = SIDE + 22 + LINE * max(map(len, texts))
+    y = alt.Y("row:O", axis=None, scale=alt.Scale(paddingInner=0))
+    side = f"min({SIDE}, width / {len(columns)} - 6)"
+    pictures = (
+        alt.Chart(table)
+        .transform_filter(f"datum.frame == {param}")
+        .mark_image(width=alt.ExprRef(side), height=alt.ExprRef(side), yOffset=(tall - SIDE - 10) / 2)
+        .encode(x=x, y=y, url="url:N", tooltip=[alt.Tooltip("column:N")])
+    )
+    words = pd.DataFrame([
+        {"row": row, "dy": 9 - tall / 2 + LINE * line, "text": text}
+        for row, lines in enumerate(texts) for line, text in enumerate(lines)
+    ])  # fmt: skip
+    lines = [
+        alt.Chart(words[words["dy"] == dy]).mark_text(align="left", color=INK, fontSize=11.5, dy=dy, limit=alt.ExprRef("width"))
+        .encode(x=alt.value(0), y=y, text="text:N")
+        for dy in words["dy"].unique()
+    ]  # fmt: skip
+    return (
+        alt.layer(pictures, *lines)
+        .add_params(slider)
+        .properties(width="container", height=tall * len(first), description=description)
+    )
 
 
 def scrubber(ways: Mapping[str, UInt8[np.ndarray, "p k h w 3"]], captions: Sequence[tuple[str, str]]) -> alt.LayerChart:
@@ -23,45 +67,10 @@ def scrubber(ways: Mapping[str, UInt8[np.ndarray, "p k h w 3"]], captions: Seque
 
     ways: model -> its pictures, k from B (a = 0) to A (a = 1). captions: A and B of each pair.
     """
-    frames = next(iter(ways.values())).shape[1]
-    table = pd.DataFrame([
-        {
-            "model": model, "row": row, "frame": k,
-            "url": data_url(to_webp(pictures[row, k])),
-        }
-        for model, pictures in ways.items() for row in range(len(captions)) for k in range(frames)
-    ])  # fmt: skip
-    slider = alt.param(
-        name="frame", value=frames // 2,
-        bind=alt.binding_range(min=0, max=frames - 1, step=1, name="from B to A "),
-    )  # fmt: skip
-    top = alt.Axis(labelAngle=0, orient="top", domain=False, ticks=False)
-    x = alt.X("model:N", title=None, sort=list(ways), axis=top)
-    tall = SIDE + 52
-    y = alt.Y("row:O", axis=None, scale=alt.Scale(paddingInner=0))
-    side = f"min({SIDE}, width / {len(ways)} - 6)"
-    pictures = (
-        alt.Chart(table)
-        .transform_filter("datum.frame == frame")
-        .mark_image(width=alt.ExprRef(side), height=alt.ExprRef(side), yOffset=21)
-        .encode(x=x, y=y, url="url:N", tooltip=[alt.Tooltip("model:N")])
-    )
-    words = pd.DataFrame([
-        {"row": row, "dy": -65 + 15 * line, "text": f"{'AB'[line]}: {caption}"}
-        for row, pair in enumerate(captions) for line, caption in enumerate(pair)
-    ])  # fmt: skip
-    lines = [
-        alt.Chart(words[words["dy"] == dy]).mark_text(align="left", color=INK, fontSize=11.5, dy=dy, limit=alt.ExprRef("width"))
-        .encode(x=alt.value(0), y=y, text="text:N")
-        for dy in (-65, -50)
-    ]  # fmt: skip
-    return (
-        alt.layer(pictures, *lines)
-        .add_params(slider)
-        .properties(
-            width="container", height=tall * len(captions),
-            description="drag from caption B to caption A: the pictures of every model size, from the same noise",
-        )
+    return film(
+        ways, [(f"A: {a}", f"B: {b}") for a, b in captions], drag="from B to A",
+        start=next(iter(ways.values())).shape[1] // 2,
+        description="drag from caption B to caption A: the pictures of every model size, from the same noise",
     )  # fmt: skip
 
 
