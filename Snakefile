@@ -17,7 +17,6 @@ AFTER = {
     "04_sampling": ["03_pretraining"],
     "05_samplers": ["04_sampling"],
     "07_dreambooth": ["04_sampling"],
-    "08_distillation": ["05_samplers"],
     "09_interpolation": ["04_sampling"],
     "12_verdicts": ["05_samplers"],
     "a3_confounders": ["04_sampling"],

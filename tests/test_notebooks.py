@@ -14,7 +14,7 @@ from ldm.notebook import NOTEBOOKS, ROOT, recorded
 
 CHAPTERS = (
     "01_data", "02_family", "03_pretraining", "04_sampling", "05_samplers", "07_dreambooth",
-    "08_distillation", "09_interpolation", "12_verdicts", "a0_primer", "a1_metrics", "a2_speed", "a3_confounders",
+    "09_interpolation", "12_verdicts", "a0_primer", "a1_metrics", "a2_speed", "a3_confounders",
 )  # fmt: skip
 
 
