@@ -174,7 +174,7 @@ def dreambooth(
     sizes: tuple[int, ...] = (),
     subjects: tuple[str, ...] = (),
     variants: tuple[str, ...] = ("prior", "no prior"),
-    tuned: tuple[int, ...] = (100, 300),
+    tuned: tuple[int, ...] = (50, 150),
     steps: int = 10,
     guidance: float = 2.0,
     n: int = 0,

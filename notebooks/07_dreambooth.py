@@ -25,7 +25,7 @@ sizes = []              # base filter counts c; none: the profile's family
 subjects = ["teddy bear", "fox", "dinosaur", "flamingo", "snail", "cupcake", "jack-o-lantern", "tractor"]
 folder = ""             # a folder of your own pictures (3 to 30, with captions) in place of these
 variants = ["prior", "no prior"]  # and "prior and text": the text tower learns as well
-tuned = []              # steps of finetuning; none: 100 and 300
+tuned = []              # steps of finetuning; none: 50 and 150
 steps = 10              # of DDIM
 guidance = 2.0
 n = 0                   # pictures of the subject by each model, and as many of its class; 0: an eighth of a point's
@@ -44,7 +44,7 @@ from ldm.results import Store
 scale = named(profile)
 smoke = scale.name == "smoke"
 subjects = [str(ROOT / folder)] if folder else subjects[:2] if smoke else subjects
-sizes, tuned = sizes or list(scale.family)[: 1 if smoke else None], tuned or ([2] if smoke else [100, 300])
+sizes, tuned = sizes or list(scale.family)[: 1 if smoke else None], tuned or ([2] if smoke else [50, 150])
 cells = dreambooth.grid(
     scale, sizes, subjects, variants, tuned, steps=steps, guidance=guidance, n=n or dreambooth.pictures(scale)
 )
