@@ -39,21 +39,29 @@ def pretrain(c: int, profile: str = "laptop", seed: int = 0, images: int = 0) ->
     task.pretrain(scale, c, data=task.training_set(scale), null=text.null(1)[0], config=config, seed=seed)
 
 
-def superres(c: int, profile: str = "laptop", kind: str = "superres", images: int = 0) -> None:
-    """Finetune one size for super-resolution (or train a control: superres-scratch, superres-regression), resuming."""
+def superres(c: int, profile: str = "laptop", kind: str = "superres", images: int = 0, folder: Path | None = None) -> None:
+    """Finetune one size for super-resolution (or train a control: superres-scratch, superres-regression), resuming.
+
+    Folder: of PNG, JPEG or WebP pictures to learn from in place of scenes, cut at random places.
+    """
     from dataclasses import replace
 
     from ldm import pretrain as pretraining
     from ldm import superres as task
+    from ldm.profiles import RUNS
     from ldm.profiles import profile as named
 
     scale = named(profile)
     task.check_kind(kind)
+    config = replace(task.CONFIG, images=images or task.CONFIG.images)
+    lengths = task.lengths_of(config.images)
+    pairs = task.photographs(scale, folder) if folder else task.scenes(scale, "train", task.DATA)
+    root = task.folder_of(pairs, folder) if folder else RUNS
     codec, text = pretraining.frozen_parts(scale)
     task.finetune(
-        scale, c, data=task.latent_pairs(task.scenes(scale, "train", task.DATA), codec), null=text.null(1)[0], kind=kind,
-        config=replace(task.CONFIG, images=images or task.CONFIG.images),
-    )  # fmt: skip
+        scale, c, data=task.latent_pairs(pairs, codec), null=text.null(1)[0], kind=kind, config=config, lengths=lengths, root=root
+    )
+    print(pretraining.path_of(scale, c, config.images, root=root, kind=kind))
 
 
 def distill(
@@ -121,7 +129,7 @@ def grid(
     from ldm.profiles import profile as named
 
     scale = named(profile)
-    sizes, n, lab = sizes or scale.family, n or scale.n, None
+    sizes, fewer, n, lab = sizes or scale.family, n or None, n or scale.n, None
     if study == "sampling":
         cells = [
             cell for images in lengths or (scale.length,)
@@ -141,8 +149,8 @@ def grid(
     else:
         from ldm import restoration
 
-        cells = restoration.finetuning_grid(scale, sizes, lengths, n=n) + restoration.steps_grid(scale, sizes, steps, n=n)
-        cells = cells or restoration.baselines_grid(scale, n=n)
+        cells = restoration.finetuning_grid(scale, sizes, lengths, n=fewer) + restoration.steps_grid(scale, sizes, steps, n=fewer)
+        cells = cells or restoration.baselines_grid(scale, n=fewer)
         lab = restoration.Laboratory(scale)
     studies.run(cells, lab=lab, title=f"{study}, sizes {', '.join(map(str, sizes))}")
 
@@ -220,12 +228,13 @@ def upscale(
     picture: Positional[Path],
     /,
     c: int = 16,
+    model: Path | None = None,
     profile: str = "laptop",
     steps: int = 50,
     seed: int = 0,
     out: Path = Path("upscaled.png"),
 ) -> None:
-    """Enlarge a picture four times in height and width by a finetuned model; of scenes, unless you finetuned your own."""
+    """Enlarge a picture four times in height and width, by the study's model of width c or by one that you finetuned."""
     from PIL import Image
 
     from ldm import superres as task
@@ -237,7 +246,7 @@ def upscale(
         raise ValueError(f"out = {out}: there is no folder {out.parent}; make it, or choose another.")
     scale, small = named(profile), tiles.read(picture)
     table = plan("ddim", steps, scale.spacing)
-    restorer = task.restorer(scale, c, task.LENGTHS[-1])
+    restorer = task.restorer(scale, c, task.LENGTHS[-1], file=model)
     Image.fromarray(tiles.upscale(small, restorer, table, seed=seed)).save(out)
     print(out)
 

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -110,18 +111,22 @@ class Crops:
                 raise ValueError(f"{file} is {picture.shape[1]} x {picture.shape[0]} pixels, too small for crops of {size}; remove it.")
             digest.update(hashlib.blake2b(file.read_bytes()).digest())
         self.key = digest.hexdigest()
+        self._whole = lru_cache(maxsize=1)(whole)
 
     def __len__(self) -> int:
         return self.n
 
     def item(self, i: int) -> tuple[np.ndarray, str]:
-        picture = whole(self._files[i % len(self._files)])
+        picture = self._whole(self._files[i % len(self._files)])
         rng = np.random.default_rng([self.seed, i])
         top, left = (int(rng.integers(side - self.size, endpoint=True)) for side in picture.shape[:2])
         return picture[top : top + self.size, left : left + self.size], ""
 
     def images(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        return np.stack([self.item(int(i))[0] for i in indices])
+        out = np.empty((len(indices), self.size, self.size, 3), np.uint8)
+        for k in sorted(range(len(indices)), key=lambda k: indices[k] % len(self._files)):  # each file is decoded once
+            out[k] = self.item(int(indices[k]))[0]
+        return out
 
     def captions(self, indices: Sequence[int] | np.ndarray) -> list[str]:
         return [""] * len(indices)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from itertools import groupby
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ldm import study, verdicts
+from ldm import restoration, study, superres, verdicts
 from ldm.profiles import Profile
 from ldm.results import Store
 from ldm.study import Laboratory
 from ldm.verdicts import Verdict
 
 ASKED = ("kid_effnet", "kid_scene", "alignment", "subject")
+RESTORED = ("kid_effnet", "is_effnet", "lpips_effnet", "psnr")  # of restored pictures: two of how they look, two of how near they are
 STEPS, GUIDANCE = 50, 2.0  # how every training length is sampled
 FEWEST = 4  # steps that the paper asks for; F3 is asked with fewer, too
 SAMPLERS = ("ddim", "ddpm", "dpm++")
@@ -28,10 +30,10 @@ class Finding(NamedTuple):
 
 FINDINGS = {
     "F1": Finding("Pretraining quality follows training compute.", "03_pretraining"),
-    "F2": Finding("Finetuned for super-resolution, quality follows the size more than the compute of finetuning.", None),
+    "F2": Finding("Finetuned for super-resolution, quality follows the size more than the compute of finetuning.", "06_super_resolution"),
     "F3": Finding("At a small sampling budget a smaller model beats the largest.", "04_sampling"),
     "F4": Finding("The sampler does not change that trend.", "05_samplers"),
-    "F5": Finding("In super-resolution, too, smaller models win at few steps.", None),
+    "F5": Finding("In super-resolution, too, smaller models win at few steps.", "06_super_resolution"),
     "F6": Finding("Distillation improves every size and does not change the trend.", None),
 }
 
@@ -60,8 +62,23 @@ def whole_grid(store: Store, scale: Profile) -> pd.DataFrame:
     )  # fmt: skip
 
 
+def restored(store: Store, scale: Profile, **where: Any) -> pd.DataFrame:
+    """What the store holds of finetuned models that restored pictures in the paper's one way; nothing is run."""
+    return store.rows(study="superres", profile=scale.name, task="superres", sampler="ddim", n=restoration.pictures(scale), c=list(scale.family), **where)
+
+
+def restored_by_length(store: Store, scale: Profile) -> pd.DataFrame:
+    """Every size at every length of finetuning: what F2 is asked of."""
+    return restored(store, scale, images_seen=list(superres.LENGTHS), steps=restoration.USUAL)
+
+
+def restored_by_steps(store: Store, scale: Profile) -> pd.DataFrame:
+    """Every size at every step count, after the longest finetuning: what F5 is asked of."""
+    return restored(store, scale, images_seen=superres.LENGTHS[-1], steps=list(restoration.STEPS))
+
+
 def asked(
-    ask: Callable[..., Verdict], rows: pd.DataFrame, store: Store, metrics: Sequence[str] = ASKED, **more: str
+    ask: Callable[..., Verdict], rows: pd.DataFrame, store: Store, metrics: Sequence[str] = ASKED, **more: Any
 ) -> tuple[list[Verdict], str]:
     """A finding's verdicts by each metric, and what a chapter prints of them: in words by the first, all as a table.
 
@@ -75,12 +92,21 @@ def asked(
 
 
 def ask(scale: Profile, *, store: Store, lab: Laboratory) -> dict[str, list[Verdict]]:
-    """Every finding that has a chapter, by each metric; cells that nobody has run are run."""
+    """Every finding that has a chapter, by each metric; cells that nobody has run are run.
+
+    But not those of super-resolution, whose models not every machine has: F2 and F5 are asked of what is recorded,
+    and left out where that does not answer them.
+    """
     pretraining = study.run(
         study.pretraining_grid(scale, scale.family, (), steps=STEPS, guidance=[GUIDANCE]), store=store, lab=lab
     )
     sampling = study.run(study.sampling_grid(scale, scale.family, scale.steps, scale.guidance), store=store, lab=lab)
     samplers = study.run(samplers_grid(scale), store=store, lab=lab)
+    by_steps = restored_by_steps(store, scale)
+    of_restored = {
+        "F2": asked(verdicts.f2, restored_by_length(store, scale), store, RESTORED)[0],
+        "F5": [v for few in (True, False) for v in asked(verdicts.f5, by_steps, store, RESTORED, few=few)[0]],
+    }
     return {
         "F1": [verdicts.f1(pretraining, name, store.influences(pretraining, name)) for name in ASKED],
         "F3": [
@@ -91,22 +117,18 @@ def ask(scale: Profile, *, store: Store, lab: Laboratory) -> dict[str, list[Verd
             verdicts.f4(samplers, name, other, store.influences(samplers, name))
             for other in SAMPLERS[1:] for name in ASKED
         ],
-    }  # fmt: skip
+    } | {name: found for name, found in of_restored.items() if found}  # fmt: skip
 
 
 def page(answers: dict[str, list[Verdict]]) -> str:
-    """One row a finding and question, one column a metric, in Markdown."""
+    """One row a finding and question, in Markdown, with the answer by each metric."""
     rows = []
     for name, finding in FINDINGS.items():
         where = f"[{name}]({finding.chapter}.ipynb)" if finding.chapter else name
-        found = answers.get(name, [])
-        if not found:
-            rows.append({"finding": where, "the paper": finding.claim, "effect here": "not asked yet"})
-        for start in range(0, len(found), len(ASKED)):
-            group = found[start : start + len(ASKED)]
-            said = {
-                v.metric: f"**{v.answer}** {v.effect.value:.3g} [{v.effect.lo:.3g}, {v.effect.hi:.3g}]" for v in group
-            }
-            effect = f"{group[0].meaning.rstrip(':')}; {group[0].asked}"
-            rows.append({"finding": where, "the paper": finding.claim, "effect here": effect} | said)
-    return pd.DataFrame(rows).fillna("").to_markdown(index=False)
+        question = lambda v: f"{v.meaning.rstrip(':')}; {v.asked}"
+        for effect, group in groupby(answers.get(name, []), question):
+            said = [f"{v.metric} **{v.answer}** {v.effect.value:.3g} [{v.effect.lo:.3g}, {v.effect.hi:.3g}]" for v in group]
+            rows.append((where, finding.claim, effect, "<br>".join(said)))
+        if not answers.get(name):
+            rows.append((where, finding.claim, "not asked yet", ""))
+    return pd.DataFrame(rows, columns=["finding", "the paper", "effect here", "answer by each metric"]).to_markdown(index=False)

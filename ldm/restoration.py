@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,13 +25,13 @@ from ldm.latents import cached, digest
 from ldm.metrics import Estimate, Gaussian, Sample, frechet, inception_score, kid, mean, psnr, ssim
 from ldm.perceptual import efficientnet
 from ldm.profiles import RUNS, Profile, profile
-from ldm.results import Row
+from ldm.results import Row, Store
 from ldm.superres import Restorer
 from ldm.verdicts import loss_of
 
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
 REFERENCE = 2_000  # true held-out pictures behind the distances of distributions
-STEPS = (4, 5, 8, 10, 16, 20, 32, 50, 100, 250)  # the paper's two ranges, 4 to 20 and 20 to 250 (section 3.5)
+STEPS = (4, 8, 16, 20, 50, 100, 250)  # the paper's two ranges, 4 to 20 and 20 to 250 (section 3.5)
 USUAL = 50  # steps of DDIM at which models are compared (section 3.2)
 CONTROL = 16  # width of the two controls
 STRIP = 6  # pictures of each cell that are kept to look at
@@ -66,10 +67,15 @@ class Restoration:
             plan(self.sampler, self.steps, scale.spacing)  # refuses unknown samplers and impossible step counts
 
 
+def pictures(scale: Profile) -> int:
+    """How many judge a model, unless told otherwise: they are four times as large as those of the other studies."""
+    return max(16, scale.n // 2)
+
+
 def finetuning_grid(scale: Profile, sizes: Sequence[int], lengths: Sequence[int], *, n: int | None = None) -> list[Restoration]:
     """Every size at every length of finetuning, in the paper's one way: 50 steps of DDIM, no guidance (F2)."""
     return [
-        Restoration(profile=scale.name, c=c, images=images, steps=USUAL, n=n or scale.n) for c in sizes for images in lengths
+        Restoration(profile=scale.name, c=c, images=images, steps=USUAL, n=n or pictures(scale)) for c in sizes for images in lengths
     ]  # fmt: skip
 
 
@@ -77,14 +83,14 @@ def steps_grid(
     scale: Profile, sizes: Sequence[int], steps: Sequence[int] = STEPS, *, images: int = superres.LENGTHS[-1], n: int | None = None
 ) -> list[Restoration]:
     """Every size at every step count, at one length of finetuning (F5)."""
-    return [Restoration(profile=scale.name, c=c, images=images, steps=s, n=n or scale.n) for c in sizes for s in steps]
+    return [Restoration(profile=scale.name, c=c, images=images, steps=s, n=n or pictures(scale)) for c in sizes for s in steps]
 
 
 def baselines_grid(
     scale: Profile, c: int = CONTROL, lengths: Sequence[int] = superres.LENGTHS[-1:], *, n: int | None = None
 ) -> list[Restoration]:
     """Bicubic, and the controls of width c: the regression, and diffusion from fresh parameters."""
-    common = dict(profile=scale.name, n=n or scale.n)
+    common = dict(profile=scale.name, n=n or pictures(scale))
     return [Restoration(kind="bicubic", **common)] + [
         Restoration(kind=kind, c=c, images=images, steps=0 if kind in BASELINES else USUAL, **common)
         for kind in ("superres-regression", "superres-scratch") for images in lengths
@@ -121,6 +127,33 @@ class Laboratory:
         """The cell's name. Raises: ValueError when its model does not exist."""
         model = "none" if cell.kind == "bicubic" else self._digest(self.scale, cell.c, cell.images, cell.seed, cell.kind)
         return key(cell, **self.versions, model=model, data=superres.scenes(self.scale, "val", cell.n).key)
+
+    def model_of(self, cell: Restoration) -> tuple:
+        """What names the cell's model: the arguments of `file`."""
+        return cell.c, cell.images, cell.seed, cell.kind
+
+    def file(self, *model) -> Path | None:
+        """Where a model's weights lie on this machine; None where they do not, or there is none."""
+        return pretrain.file_of(self.scale, *model)
+
+    def at_hand(self, cells: Sequence[Restoration], store: Store) -> list[Restoration]:
+        """The cells that are in the store or can be run here: not every model of the study ships.
+
+        Raises: ValueError, of the first model that is missing, where nothing is left of any.
+        """
+
+        def here(cell: Restoration) -> bool:
+            if cell.kind == "bicubic" or self.file(*self.model_of(cell)):
+                return True
+            try:
+                return store.has(self.key(cell))
+            except ValueError:  # neither a file nor a record of the model
+                return False
+
+        found, asked = [cell for cell in cells if here(cell)], [cell for cell in cells if cell.kind != "bicubic"]
+        if asked and not any(cell in asked for cell in found):
+            raise pretrain.missing(self.scale, asked[0].c, asked[0].images, asked[0].seed, asked[0].kind)
+        return found
 
     def _pictures_of(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         """True and degraded pictures."""
@@ -199,3 +232,22 @@ def gains(rows: pd.DataFrame, metric: str, influences: Influences, *, over: str)
         e = Estimate.of(value[base[0]] - value[i], (drawn[base[0]] - drawn[i]).std(), int(rows["n"][i]))
         found.append((rows["task"][i], rows["c"][i], rows["images_seen"][i], rows["steps"][i], *e))
     return pd.DataFrame(found, columns=["task", "c", "images_seen", "steps", "better", "lo", "hi", "n"])
+
+
+def beside(rows: pd.DataFrame, metrics: Sequence[str], store: Store, *, over: str) -> pd.DataFrame:
+    """`gains` by several metrics, one row a way to enlarge pictures; bold where the interval excludes 0."""
+    columns = {}
+    for metric in metrics:
+        found = gains(rows, metric, store.influences(rows[rows["metric"] == metric], metric), over=over)
+        ways = [way(task, c) for task, c in zip(found["task"], found["c"], strict=True)]
+        sure = np.where((found["lo"] > 0) | (found["hi"] < 0), "**", "")
+        columns[metric] = pd.Series(
+            [f"{bold}{g.better:+.3g}{bold} [{g.lo:+.3g}, {g.hi:+.3g}]" for bold, g in zip(sure, found.itertuples(), strict=True)], ways
+        )
+    return pd.DataFrame(columns).rename_axis("way").reset_index()
+
+
+def way(task: str, c: int) -> str:
+    """What a chapter calls a way to enlarge pictures: `c = 16`, `regression, c = 16`, `bicubic`."""
+    control = task.removeprefix("superres").removeprefix("-")
+    return ", ".join(part for part in (control, f"c = {int(c)}" if c else "") if part)

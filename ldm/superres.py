@@ -24,7 +24,7 @@ from PIL import Image
 
 from ldm import degrade, pretrain, weights
 from ldm.autoencoder import Codec
-from ldm.data import Captioned, batch_indices
+from ldm.data import Captioned, Crops, batch_indices
 from ldm.degrade import FACTOR
 from ldm.generate import image_keys
 from ldm.latents import cached, digest
@@ -40,7 +40,7 @@ from ldm.unet import UNet
 
 Kind = Literal["superres", "superres-scratch", "superres-regression"]
 ONE_STEP = Schedule(alpha=np.zeros(1), sigma=np.ones(1))  # a regression is diffusion whose only time is pure noise
-LENGTHS = (1_000, 2_000, 4_000, 8_000, 16_000, 32_000)  # images of finetuning at which a model is kept
+LENGTHS = (1_000, 4_000, 16_000, 32_000)  # images of finetuning at which a model is kept
 CONFIG = TrainConfig(images=32_000, batch=16, learning_rate=5e-4, warmup_images=500, decay_images=8_000)
 DATA = 8_000  # different pictures to finetune on; then they repeat
 
@@ -71,6 +71,29 @@ class Pairs:
 def scenes(profile: Profile, split: str, n: int) -> Pairs:
     """Scenes of twice the side that the family was pretrained on."""
     return Pairs(Scenes(replace(profile.scenes, size=2 * profile.scenes.size), split, n))
+
+
+def photographs(profile: Profile, folder: str | Path, n: int = DATA, seed: int = 0) -> Pairs:
+    """n random crops of the pictures in a folder, as large as the scenes; sharpened before they are degraded, as published.
+
+    Raises: ValueError, one sentence, for a folder without pictures, or with unreadable or too small ones.
+    """
+    return Pairs(Crops(folder, 2 * profile.scenes.size, n, seed), sharpen=True)
+
+
+def folder_of(pairs: Pairs, folder: str | Path) -> Path:
+    """Where models of a folder's pictures go, apart from those of scenes: named by the folder and its very crops."""
+    return RUNS / f"{Path(folder).resolve().name}-{pairs.key[:6]}"
+
+
+def lengths_of(images: int) -> tuple[int, ...]:
+    """At which a finetuning of so many images keeps a model, its end included.
+
+    Raises: ValueError, one sentence, for no multiple of a thousand: files are named by thousands.
+    """
+    if images < 1_000 or images % 1_000:
+        raise ValueError(f"images = {images}: expected a multiple of 1,000, at least that; 32,000 is the study's.")
+    return (*(length for length in LENGTHS if length < images), images)
 
 
 def latent_side(profile: Profile) -> int:
@@ -214,8 +237,26 @@ class Restorer:
             yield self.codec.decode(np.asarray(latents)[: len(part)])
 
 
-def restorer(profile: Profile, c: int, images: int, kind: Kind = "superres", seed: int = 0) -> Restorer:
-    """A finetuned model, ready. Raises: ValueError, in one sentence, when there is none or its file is broken."""
-    structure, params = load(profile, c, images, kind, seed)
+def restorer(
+    profile: Profile, c: int, images: int, kind: Kind = "superres", seed: int = 0, *, file: str | Path | None = None
+) -> Restorer:
+    """A finetuned model, ready; `file`: one that lies elsewhere, whose width and kind it says itself.
+
+    Raises: ValueError, in one sentence, when there is none or its file is broken or of another task.
+    """
+    if file:
+        kind, c = _told(Path(file))
+        structure, like = abstract(lambda keys: unet(profile, c, keys))
+        params = weights.load(file, like, half_to_float32=True)
+    else:
+        structure, params = load(profile, c, images, kind, seed)
     codec, text = pretrain.frozen_parts(profile)
     return Restorer(profile=profile, structure=structure, params=params, codec=codec, null=text.null(1)[0], kind=kind)
+
+
+def _told(file: Path) -> tuple[Kind, int]:
+    """Kind and width of the model in a file: `pretrain.path_of` names it by its kind, and it holds its width."""
+    kind, c = file.name.partition("-c")[0], weights.metadata(file).get("c")
+    if kind not in get_args(Kind) or not isinstance(c, int):
+        raise ValueError(f"{file} is no model of super-resolution, whose name begins with superres-c; give one that is.")
+    return kind, c

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
 from ldm.data import UNREADABLE, whole
 from ldm.degrade import FACTOR
@@ -39,8 +40,7 @@ def upscale(
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ValueError(f"the picture is {image.dtype} of shape {image.shape}; give uint8 (height, width, 3).")
     height, width = image.shape[:2]
-    if height * width > LARGEST:
-        raise ValueError(f"the picture has {width} x {height} pixels; give at most {LARGEST:,}: crop it, or make it smaller.")
+    _fits("the picture", width, height)
     if not 0 <= 2 * overlap < tile:
         raise ValueError(f"overlap = {overlap}: expected 0 to less than half of the tile's {tile} pixels; make it smaller.")
     room = [(0, max(0, tile - side)) for side in (height, width)]
@@ -64,13 +64,22 @@ def upscale(
 
 
 def read(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
-    """A picture's pixels. Raises: ValueError, one sentence, for a file that is missing or no picture."""
+    """A picture's pixels. Raises: ValueError, one sentence, for a file that is missing, no picture, or too large."""
     if not Path(path).is_file():
         raise ValueError(f"{path} does not exist; give the path of a PNG, JPEG or WebP file.")
     try:
-        return whole(path)
+        with Image.open(path) as file:
+            size = file.size  # its header alone: a huge one is refused before it fills the memory
+        image = whole(path) if size[0] * size[1] <= LARGEST else None
     except UNREADABLE as error:
         raise ValueError(f"{path} is not a readable picture ({error}); give a PNG, JPEG or WebP file.") from error
+    _fits(str(path), *size)
+    return image
+
+
+def _fits(name: str, width: int, height: int) -> None:
+    if height * width > LARGEST:
+        raise ValueError(f"{name} has {width} x {height} pixels; give at most {LARGEST:,}: crop it, or make it smaller.")
 
 
 def _starts(side: int, tile: int, overlap: int) -> list[int]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import sys
 
 import pytest
+from PIL import Image
 
+from ldm import superres
 from ldm.__main__ import main
+from ldm.profiles import RUNS
 
 
 def answer(monkeypatch, *words: str) -> str:
@@ -36,7 +39,12 @@ def answer(monkeypatch, *words: str) -> str:
         ("grid --study pretraining --sizes 8 --lengths 7", "images = 7: expected a training length"),
         ("grid --study superres --sizes 12 --steps 4", "c = 12: expected a size of profile laptop"),
         ("superres --c 8 --kind magic", "kind = 'magic': expected one of superres"),
+        ("superres --c 8 --images 1500", "images = 1500: expected a multiple of 1,000"),
+        ("superres --c 8 --folder nowhere", "nowhere: no such folder"),
+        ("superres --c 8 --folder ldm", "ldm: no PNG, JPEG or WebP file"),
         ("upscale nowhere.png", "nowhere.png does not exist"),
+        ("upscale book/_static/family.webp --model nowhere.safetensors", "nowhere.safetensors does not exist"),
+        ("upscale book/_static/family.webp --model weights/mini/unet-c8-640k-s0.safetensors", "is no model of super-resolution"),
         ("grid --study distillation --sizes 8 --kinds turbo", "kind = 'turbo': expected one of codi, lcm"),
         ("draw nowhere cat", "nowhere/model_index.json does not exist"),
         ("pretrain --c 8 --profile gpu", "weights/gpu/autoencoder.safetensors does not exist"),
@@ -46,3 +54,16 @@ def test_a_wrong_request_gets_one_sentence(monkeypatch, words, sentence):
     said = answer(monkeypatch, *words.split())
     assert sentence in said
     assert "\n" not in said
+
+
+def test_a_model_of_a_folder_lies_apart_from_those_of_scenes(monkeypatch, tmp_path, capsys):
+    Image.new("RGB", (80, 64), "teal").save(tmp_path / "a.png")
+    asked = {}
+    monkeypatch.setattr(superres, "latent_pairs", lambda pairs, codec: pairs)
+    monkeypatch.setattr(superres, "finetune", lambda scale, c, **rest: asked.update(rest, c=c))
+    monkeypatch.setattr(sys, "argv", ["ldm", "superres", "--c", "8", "--folder", str(tmp_path), "--images", "3000"])
+    main()
+    assert asked["data"].sharpen and asked["data"].data.path == tmp_path
+    assert asked["lengths"] == (1_000, 2_000, 3_000) and asked["config"].images == 3_000
+    assert asked["root"].parent == RUNS and asked["root"].name.startswith(tmp_path.name)
+    assert capsys.readouterr().out.strip() == str(asked["root"] / "mini/superres-c8-3k-s0.safetensors")

@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from ldm.findings import ASKED
+from ldm.findings import ASKED, RESTORED
 from ldm.notebook import NOTEBOOKS, ROOT, recorded
 
 CHAPTERS = (
-    "01_data", "02_family", "03_pretraining", "04_sampling", "05_samplers", "07_dreambooth",
+    "01_data", "02_family", "03_pretraining", "04_sampling", "05_samplers", "06_super_resolution", "07_dreambooth",
     "09_interpolation", "12_verdicts", "a0_primer", "a1_metrics", "a2_speed", "a3_confounders",
 )  # fmt: skip
 
@@ -44,7 +44,12 @@ def test_the_chapters_run_and_record_their_numbers(executed):
     assert set(numbers["03_pretraining"]["F1"].values()) <= {"holds", "fails", "undecided"}
     assert set(numbers["04_sampling"]["F3"].values()) <= {"holds", "fails", "undecided"}
     assert set(numbers["05_samplers"]["F4"].values()) <= {"holds", "fails", "undecided"}
-    assert set(numbers["12_verdicts"]["verdicts"]) == {"F1", "F3", "F4"}
+    restored = numbers["06_super_resolution"]["super-resolution"]
+    assert set(restored) == {"F2", "F5, few steps", "F5, many steps"}
+    assert set(restored["F5, few steps"].values()) <= {"holds", "fails", "undecided"}
+    assert set(numbers["12_verdicts"]["verdicts"]) == {"F1", "F3", "F4", "F5"}
+    halves = [restored[f"F5, {half} steps"][metric] for half in ("few", "many") for metric in RESTORED]
+    assert numbers["12_verdicts"]["verdicts"]["F5"] == halves
     asked = numbers["04_sampling"]["F3"]
     assert numbers["12_verdicts"]["verdicts"]["F3"][: len(ASKED)] == [asked[metric] for metric in ASKED]
 

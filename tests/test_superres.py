@@ -7,8 +7,9 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
-from ldm import cost, pretrain, restoration, study, superres, weights
+from ldm import cost, findings, pretrain, restoration, study, superres, verdicts, weights
 from ldm.generate import plan
 from ldm.layers import abstract, merge
 from ldm.profiles import profile
@@ -135,6 +136,28 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(lab, tmp_path,
     assert gain["better"] == pytest.approx(1 - rows.loc["ssim", "value"]) and gain["lo"] > 0
     with pytest.raises(ValueError, match="0 rows are of task 'superres-scratch'"):
         restoration.gains(both, "ssim", {}, over="superres-scratch")
+    table = restoration.beside(both, ["ssim", "lpips_effnet"], Store(tmp_path), over="bicubic")
+    assert list(table["way"]) == ["c = 8"] and all(table[name].str.startswith("**+").all() for name in ("ssim", "lpips_effnet"))
+
+    there = findings.restored_by_steps(Store(tmp_path), SMOKE)
+    assert there.empty and "no row holds" in findings.asked(verdicts.f5, there, Store(tmp_path), few=True)[1]
+    long = replace(model, images=superres.LENGTHS[-1])
+    study.run([long, replace(long, sampler="ddpm")], store=Store(tmp_path), lab=lab)
+    assert set(findings.restored_by_steps(Store(tmp_path), SMOKE)["key"]) == {lab.key(long)}
+
+
+def test_cells_are_at_hand_where_they_are_recorded_or_their_model_is_here(lab, tmp_path, monkeypatch):
+    bicubic, *models = restoration.baselines_grid(SMOKE, 8)[:1] + restoration.steps_grid(SMOKE, (8, 16), (4,))
+    monkeypatch.setattr(lab, "file", lambda *model: None)
+    monkeypatch.setattr(lab, "_digest", lambda scale, c, *model: f"in the register {c}")
+    with pytest.raises(ValueError, match="There is no trained model of c = 8 after 32,000"):
+        lab.at_hand([bicubic, *models], Store(tmp_path))
+    assert lab.at_hand([bicubic], Store(tmp_path)) == [bicubic]
+    monkeypatch.setattr(lab, "file", lambda c, *model: tmp_path if c == 16 else None)
+    assert lab.at_hand([bicubic, *models], Store(tmp_path)) == [bicubic, models[1]]
+    monkeypatch.setattr(lab, "restored", lambda cell: lab._pictures(16)[0])
+    study.run(models[:1], store=Store(tmp_path), lab=lab)
+    assert lab.at_hand([bicubic, *models], Store(tmp_path)) == [bicubic, *models]
 
 
 def test_grids_hold_the_papers_settings():
@@ -163,3 +186,19 @@ def test_a_wrong_cell_is_refused_before_anything_runs(change, sentence):
 def test_a_model_that_is_not_there_is_named_with_the_command_that_makes_it():
     with pytest.raises(ValueError, match="superres-c8-1k-s9.*python -m ldm superres"):
         superres.load(SMOKE, 8, 1000, seed=9)
+
+
+def test_a_folder_of_photographs_gives_pairs_and_a_model_that_its_file_alone_tells(tmp_path, pretrained):
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)).save(folder / "a.jpg")
+    pairs = superres.photographs(SMOKE, folder, 4)
+    assert pairs.high(range(4)).shape == (4, 64, 64, 3) and pairs.low(range(4)).shape == (4, 16, 16, 3)
+    assert not np.array_equal(pairs.high([1])[0], pairs.data.item(1)[0])  # sharpened
+    assert superres.folder_of(pairs, folder).name == f"photographs-{pairs.key[:6]}"
+    assert superres.lengths_of(3_000) == (1_000, 2_000, 3_000) and superres.lengths_of(32_000) == superres.LENGTHS
+
+    path = pretrain.path_of(SMOKE, 8, 1_000, 0, tmp_path, "superres-scratch")
+    pretrain.save(path, superres.widened(pretrained, 4), SMOKE, 8, 1_000, 0)
+    told = superres.restorer(SMOKE, 16, 32_000, file=path)
+    assert told.kind == "superres-scratch" and told.params["conv_in.weight"].shape == (3, 3, 8, 8)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ldm import upscale
+from ldm import enlarge, upscale
+from ldm.profiles import profile
 
 
 class Pixels:
@@ -67,5 +68,23 @@ def test_a_wrong_file_is_named(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no picture")
     with pytest.raises(ValueError, match="a.png is not a readable picture"):
         upscale.read(tmp_path / "a.png")
+    Image.new("L", (1025, 1024)).save(tmp_path / "large.png")
+    with pytest.raises(ValueError, match="large.png has 1025 x 1024 pixels; give at most 1,048,576"):
+        upscale.read(tmp_path / "large.png")
     Image.new("LA", (3, 2), (10, 0)).save(tmp_path / "b.png")
     assert np.array_equal(upscale.read(tmp_path / "b.png"), np.full((2, 3, 3), 255, np.uint8))
+
+
+def test_ones_own_picture_is_saved_whole_and_shown_small(tmp_path):
+    small = picture(50, 400)
+    shown, path = enlarge.enlarged(small, Pixels(), None, name="there/my.picture.jpg", folder=tmp_path / "new")
+    assert path == tmp_path / "new/my.picture.png"
+    assert np.array_equal(np.asarray(Image.open(path)), small.repeat(4, 0).repeat(4, 1))
+    assert shown.data.count("<img") == 4 and "its middle, pixel by pixel" in shown.data  # by each way the whole and its middle
+    assert enlarge.enlarged(small[:, :40], Pixels(), None, name="b", folder=tmp_path)[0].data.count("<img") == 2
+
+
+def test_without_a_picture_there_is_a_scene_and_a_wrong_path_is_no_scene():
+    assert enlarge.picture("", profile("smoke")).shape == (64, 64, 3)
+    with pytest.raises(ValueError, match="my.png does not exist"):
+        enlarge.picture("my.png", profile("smoke"))

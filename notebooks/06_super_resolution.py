@@ -1,0 +1,272 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Super-resolution: size, finetuning or steps?
+#
+# **The question.** A pretrained model is finetuned to restore small, blurred, noisy pictures at four times their
+# size. Can more finetuning make up for a smaller size? And when steps are few, is a smaller model the better one here,
+# too, where the picture to draw is all but given?
+#
+# **What the paper saw** (sections 3.2 and 3.5). The FID of restored pictures follows the model's size more than the
+# compute of finetuning: small models never catch up (Figs. 4, 5 and 18), and Inception Score says the same (Fig. 17);
+# LPIPS follows the compute. At equal sampling cost smaller models win with 4 to 20 steps, larger ones with more
+# (Fig. 12). No guidance anywhere.
+#
+# **What is run here.** Scenes of 64 pixels, degraded to 16 by the same second-order pipeline of blur, resize, noise
+# and JPEG as the paper's, that of Real-ESRGAN (Wang et al. 2021; `ldm/degrade.py`), and back. The network sees
+# the latents of the degraded picture, enlarged by bicubic interpolation, beside the noisy ones; the caption is empty,
+# and there is no guidance. Every size restores the same pictures from the same noise. And two controls that the paper
+# lacks: the same training from fresh parameters, and a *regression*, the same network asked once, for the mean of all
+# answers.
+
+# %% tags=["parameters"]
+profile = "laptop"      # smoke | laptop | gpu | tpu
+sizes = []              # base filter counts c; none: the profile's family
+lengths = []            # images of finetuning; none: all that ldm.superres.LENGTHS keeps
+steps = []              # DDIM steps after the longest finetuning; none: all of ldm.restoration.STEPS
+n = 0                   # pictures a point; 0: half of the profile's number
+metric = "kid_effnet"   # a name in ldm.judges.METRICS
+recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
+image = ""              # a picture of your own to enlarge: the path of a PNG, JPEG or WebP file
+upscale_c = 0           # the size that enlarges it; 0: that of the controls
+upscale_model = ""      # or a model that you finetuned: the path of its file
+upscale_steps = 20
+
+# %% tags=["remove-cell"]
+import numpy as np
+from IPython.display import Markdown
+
+from ldm import (
+    comparisons,
+    divider,
+    enlarge,
+    findings,
+    live,
+    looks,
+    optimum,
+    plots,
+    protocol,
+    restoration,
+    study,
+    superres,
+    verdicts,
+)
+from ldm.generate import plan
+from ldm.notebook import ROOT, record
+from ldm.pictures import picture_grid
+from ldm.profiles import profile as named
+from ldm.results import Store
+
+scale = named(profile)
+smoke = scale.name == "smoke"
+small, table = enlarge.picture(image and ROOT / image, scale), plan("ddim", upscale_steps, scale.spacing)
+control = restoration.CONTROL if restoration.CONTROL in scale.family else scale.family[0]
+restorer = superres.restorer(scale, upscale_c or control, superres.LENGTHS[-1], file=upscale_model and ROOT / upscale_model)
+sizes, n = sizes or list(scale.family), n or restoration.pictures(scale)
+lengths = lengths or list(superres.LENGTHS[-1:] if smoke else superres.LENGTHS)
+steps = steps or list((*scale.steps, restoration.USUAL) if smoke else restoration.STEPS)
+last = max(lengths)
+store, lab = Store(ROOT), restoration.Laboratory(scale)
+grids = (
+    restoration.baselines_grid(scale, control, [last], n=n)[: 1 if smoke else None],
+    restoration.finetuning_grid(scale, sizes, lengths, n=n),
+    restoration.steps_grid(scale, sizes, steps, images=last, n=n),
+)
+here = set(lab.at_hand([cell for grid in grids for cell in grid], store))
+controls, by_length, by_steps = ([cell for cell in grid if cell in here] for grid in grids)
+
+# %% tags=["remove-cell"]
+usual = [*controls, *(cell for cell in by_length if cell.images == last)]
+rows = study.run(dict.fromkeys([*usual, *by_length, *by_steps]), store=store, lab=lab, title="super-resolution")
+finetuned, sampled, compared = (rows[rows["key"].isin([lab.key(c) for c in cells])] for cells in (by_length, by_steps, usual))
+
+# %% [markdown]
+# ## Look at them
+#
+# The first held-out scenes, none chosen: as they were degraded, and as every way restores them, in 50 steps after the
+# longest finetuning. Drag the divider, or move it with the arrow keys; the menus choose what lies on either side.
+
+# %% tags=["remove-input"]
+scenes = superres.scenes(scale, "val", restoration.STRIP)
+true, low = scenes.high(range(len(scenes))), scenes.low(range(len(scenes)))
+ways = {
+    "degraded": low.repeat(4, 1).repeat(4, 2),
+    **{restoration.way(cell.kind, cell.c): looks.kept(store, lab.key(cell)) for cell in usual},
+    "true": true,
+}
+divider.divider(ways, [f"scene {i}" for i in range(len(scenes))], left="bicubic", right=list(ways)[-2])
+
+# %% [markdown]
+# Three of them side by side:
+
+# %% tags=["remove-input"]
+picture_grid(np.stack(list(ways.values()))[:, :3], list(ways), [f"scene {i}" for i in range(3)], width=88)
+
+# %% [markdown]
+# ## Quality against the compute of finetuning
+#
+# Every size at every length of finetuning, in 50 steps; compute is normalised cost times images, as in the paper's
+# Fig. 4. First how real the pictures look as a crowd:
+
+# %% tags=["remove-input"]
+plots.quality_vs_compute(finetuned, metric)
+
+# %% [markdown]
+# Then how near each one comes to the true picture, as LPIPS asks, with weights of this book's own
+# ([how metrics work](../book/metrics.md)):
+
+# %% tags=["remove-input"]
+plots.quality_vs_compute(finetuned, "lpips_effnet")
+
+# %% [markdown]
+# And by the formula of the Inception Score (the paper's Fig. 17):
+
+# %% tags=["remove-input"]
+plots.quality_vs_compute(finetuned, "is_effnet")
+
+# %% tags=["remove-input"]
+measured = list(dict.fromkeys([metric, *findings.RESTORED]))
+Markdown(protocol.folded(rows[rows["metric"].isin(measured)], {}))
+
+# %% [markdown]
+# What a length does to the pictures of each size:
+
+# %% tags=["remove-input"]
+looks.table(store, lab, by_length, "c", "images", shown=(1,))
+
+# %% [markdown]
+# ## What has been gained?
+#
+# By how much each way is better than enlarging alone, in the metric's own unit, above zero where it is better; bold
+# where the interval, paired picture by picture, excludes zero.
+
+# %% tags=["remove-input"]
+judged = list(dict.fromkeys([metric, "kid_effnet", "fd_effnet", "lpips_effnet", "psnr", "ssim"]))
+Markdown(restoration.beside(compared, judged, store, over="bicubic").to_markdown(index=False))
+
+# %% [markdown]
+# And than the regression, which sees the same, has the same network and learnt as long, but answers once, with the mean
+# of what the picture may have been. A mean is as near as one can come pixel by pixel, and looks like no picture (Blau
+# and Michaeli 2018): expect diffusion to lose by PSNR what it wins by the distances.
+
+# %% tags=["remove-input"]
+regression = "superres-regression"
+Markdown(
+    restoration.beside(compared, judged, store, over=regression).to_markdown(index=False)
+    if regression in set(compared["task"]) else "The regression is not among these rows."
+)
+
+# %% [markdown]
+# ## Quality against sampling cost
+#
+# After the longest finetuning, from 4 to 250 steps (the paper's Fig. 12 has two panels, up to 20 steps and beyond). The
+# cost is the paper's: normalised cost times steps.
+
+# %% tags=["remove-input"]
+plots.quality_vs_cost(sampled, metric)
+
+# %% tags=["remove-input"]
+plots.quality_vs_cost(sampled, "lpips_effnet")
+
+# %% [markdown]
+# How many steps are enough, and what more of them bring:
+
+# %% tags=["remove-input"]
+influences = store.influences(sampled, metric)
+enough = optimum.enough_steps(sampled, metric, influences).drop(columns="guidance")
+Markdown(enough.to_markdown(index=False, floatfmt=".3g"))
+
+# %% [markdown]
+# The budget at which each next size takes over, for good, with its interval; *chance* is how likely it happens within
+# the budgets measured.
+
+# %% tags=["remove-input"]
+Markdown(comparisons.takeovers(sampled, metric, influences).to_markdown(index=False, floatfmt=".3g"))
+
+# %% [markdown]
+# The same two scenes by size and steps:
+
+# %% tags=["remove-input"]
+looks.table(store, lab, by_steps, "c", "steps", shown=(1, 3))
+
+# %% [markdown]
+# ## Verdicts
+#
+# F2 holds where size orders the models better than compute does. By the paper it should for the distances that ask how
+# real pictures look, and not for those that ask how near they are.
+
+# %% tags=["remove-input"]
+f2, text = findings.asked(verdicts.f2, finetuned, store, measured)
+Markdown(text)
+
+# %% [markdown]
+# F5 is two: with 4 to 20 steps a smaller model is better at equal cost,
+
+# %% tags=["remove-input"]
+few, text = findings.asked(verdicts.f5, sampled, store, measured, few=True)
+Markdown(text)
+
+# %% [markdown]
+# and beyond 20 the largest is.
+
+# %% tags=["remove-input"]
+many, text = findings.asked(verdicts.f5, sampled, store, measured, few=False)
+Markdown(text)
+
+# %% tags=["remove-cell"]
+# NBVAL_CHECK_OUTPUT
+names = {"F2": f2, "F5, few steps": few, "F5, many steps": many}
+record("super-resolution", {name: {v.metric: v.answer for v in found} for name, found in names.items()})
+
+# %% [markdown]
+# ## The record, recomputed
+#
+# Of cells with at most 20 steps, and of the models that ship:
+
+# %% tags=["remove-input"]
+cheap = [cell for cell in dict.fromkeys([*usual, *by_length, *by_steps]) if 0 < cell.steps <= 20]
+Markdown(live.agreement(cheap, recompute, store=store, lab=lab))
+
+# %% [markdown]
+# ## Your own picture
+#
+# `make notebook N=06_super_resolution ARGS="-p image my/picture.jpg"` enlarges yours, of at most a million pixels, in
+# overlapping tiles of the size that the network learnt (`ldm/upscale.py`; alone: `python -m ldm upscale
+# my/picture.jpg`). Without one, this is a scene that was drawn four times as large as those the models know. They know
+# scenes, not photographs: for these, finetune on a folder of yours (below).
+
+# %% tags=["remove-input"]
+shown, path = enlarge.enlarged(small, restorer, table, name=image or "example")
+shown
+
+# %% tags=["remove-input"]
+height, width = small.shape[:2]
+Markdown(f"{width} x {height} pixels became {4 * width} x {4 * height}, all of them in `{path.relative_to(ROOT)}`.")
+
+# %% [markdown]
+# ## Limits
+#
+# Scenes of 64 pixels, not photographs: an edge is sharp and a surface flat, which is easier to guess than fur. One
+# training run a size, one learning rate for all. The autoencoder is that of pretraining, and no picture can come out
+# better than it shows the true one. The condition has been through it, too: what it loses of a degraded picture, the
+# network never sees.
+#
+# ## Try it
+#
+# `make notebook N=06_super_resolution ARGS="-p sizes 8,16 -p steps 4,8,16"`: only what is new is run. On pictures of
+# your own, as DIV2K is published (a folder of PNG or JPEG files):
+#
+# ```sh
+# python -m ldm superres --c 16 --folder my/pictures     # says where the model lies
+# python -m ldm upscale my/picture.jpg --model runs/pictures-.../mini/superres-c16-32k-s0.safetensors
+# ```
+#
+# **Exercise.** The regression asks c = 16 once. How many steps of c = 8 does that pay for (`ldm.cost.norm_cost`, on latents
+# of 16 x 16)? Which of the two would you choose by PSNR, which by the distance to the true picture, and which with your
+# own eyes under the divider?
