@@ -64,7 +64,10 @@ def whole_grid(store: Store, scale: Profile) -> pd.DataFrame:
 
 def restored(store: Store, scale: Profile, **where: Any) -> pd.DataFrame:
     """What the store holds of finetuned models that restored pictures in the paper's one way; nothing is run."""
-    return store.rows(study="superres", profile=scale.name, task="superres", sampler="ddim", n=restoration.pictures(scale), c=list(scale.family), **where)
+    return store.rows(
+        study="superres", profile=scale.name, task="superres", sampler="ddim", n=restoration.pictures(scale),
+        c=list(scale.family), **where,
+    )  # fmt: skip
 
 
 def restored_by_length(store: Store, scale: Profile) -> pd.DataFrame:
