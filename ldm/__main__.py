@@ -251,6 +251,16 @@ def upscale(
     print(out)
 
 
+def gallery(
+    folder: Positional[Path], /, c: int = 16, model: Path | None = None, profile: str = "laptop", steps: int = 50, n: int = 3_000
+) -> None:
+    """Judge a model of super-resolution on n random crops of a folder's pictures, beside bicubic interpolation."""
+    from ldm.gallery import judge
+    from ldm.profiles import profile as named
+
+    print(judge(named(profile), folder, c, model=model, steps=steps, n=n).to_string(index=False, float_format="{:.4g}".format))
+
+
 def compact() -> None:
     """Merge the rows of runs/ into results/ and register the models behind them: the files to commit."""
     from ldm.pretrain import record_models
@@ -267,7 +277,7 @@ def main() -> None:
         tyro.extras.subcommand_cli_from_dict(
             {
                 "notebook": notebook, "pretrain": pretrain, "superres": superres, "distill": distill, "dreambooth": dreambooth,
-                "part": part, "grid": grid, "race": race, "draw": draw, "upscale": upscale, "compact": compact,
+                "part": part, "grid": grid, "race": race, "draw": draw, "upscale": upscale, "gallery": gallery, "compact": compact,
             },
             prog="python -m ldm",
         )  # fmt: skip

@@ -100,12 +100,14 @@ def baselines_grid(
 class Laboratory:
     """Holds what cells share, for `ldm.study.run`: frozen parts, the pictures, their judge and, one at a time, a model."""
 
+    shown = "scenes"  # what the pictures are of
+
     def __init__(self, scale: Profile):
         self.scale = scale
         self.codec, text = pretrain.frozen_parts(scale)
         self.null = text.null(1)[0]
         self.judge = efficientnet.load()
-        self.truth = superres.scenes(scale, "test", REFERENCE)
+        self.truth = self.pairs("test", REFERENCE)
         self.versions = {
             "restoration": VERSION, "codec": digest(self.codec.params), "null": digest({"null": self.null}),
             "effnet": self.judge.protocol, "truth": self.truth.key,
@@ -113,6 +115,10 @@ class Laboratory:
         self._model = lru_cache(maxsize=1)(superres.load)
         self._digest = lru_cache(pretrain.model_digest)
         self._pictures = lru_cache(maxsize=1)(self._pictures_of)
+
+    def pairs(self, split: str, n: int) -> superres.Pairs:
+        """n pictures of a split, with their degraded twins."""
+        return superres.scenes(self.scale, split, n)
 
     @cached_property
     def reference(self) -> tuple[Gaussian, np.ndarray, Sample]:
@@ -126,7 +132,7 @@ class Laboratory:
     def key(self, cell: Restoration) -> str:
         """The cell's name. Raises: ValueError when its model does not exist."""
         model = "none" if cell.kind == "bicubic" else self._digest(self.scale, cell.c, cell.images, cell.seed, cell.kind)
-        return key(cell, **self.versions, model=model, data=superres.scenes(self.scale, "val", cell.n).key)
+        return key(cell, **self.versions, model=model, data=self.pairs("val", cell.n).key)
 
     def model_of(self, cell: Restoration) -> tuple:
         """What names the cell's model: the arguments of `file`."""
@@ -157,7 +163,7 @@ class Laboratory:
 
     def _pictures_of(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         """True and degraded pictures."""
-        pairs = superres.scenes(self.scale, "val", n)
+        pairs = self.pairs("val", n)
         return pairs.high(range(n)), pairs.low(range(n))
 
     def restored(self, cell: Restoration) -> np.ndarray:
@@ -211,7 +217,7 @@ class Laboratory:
                 cost=cost.sampling_cost(cost.norm_cost(cell.c, **shape), evaluations),
             )  # fmt: skip
         return [
-            Row(metric=name, protocol=f"{protocol}; val scenes, degraded", value=e.value, lo=e.lo, hi=e.hi, n=e.n, **common)
+            Row(metric=name, protocol=f"{protocol}; val {self.shown}, degraded", value=e.value, lo=e.lo, hi=e.hi, n=e.n, **common)
             for name, (e, protocol) in score.estimates.items()
         ]  # fmt: skip
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ldm import cost, findings, pretrain, restoration, study, superres, verdicts, weights
+from ldm import cost, findings, gallery, pretrain, restoration, study, superres, verdicts, weights
 from ldm.generate import plan
 from ldm.layers import abstract, merge
 from ldm.profiles import profile
@@ -202,3 +202,22 @@ def test_a_folder_of_photographs_gives_pairs_and_a_model_that_its_file_alone_tel
     pretrain.save(path, superres.widened(pretrained, 4), SMOKE, 8, 1_000, 0)
     told = superres.restorer(SMOKE, 16, 32_000, file=path)
     assert told.kind == "superres-scratch" and told.params["conv_in.weight"].shape == (3, 3, 8, 8)
+
+
+def test_photographs_are_judged_as_scenes_are(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        small = Image.fromarray(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8))
+        small.resize((120, 90), Image.Resampling.BICUBIC).save(tmp_path / f"{i}.png")
+    monkeypatch.setattr(restoration, "REFERENCE", 96)
+    bicubic = gallery.Gallery.restored
+    monkeypatch.setattr(
+        gallery.Gallery, "restored", lambda lab, cell: bicubic(lab, cell) if cell.kind == "bicubic" else lab._pictures(cell.n)[0]
+    )
+    monkeypatch.setattr(restoration.Laboratory, "key", lambda lab, cell: f"{cell.kind}-key")
+    table = gallery.judge(SMOKE, tmp_path, 8, n=16, store=Store(tmp_path)).set_index("metric")
+    assert set(table.index) == set(gallery.JUDGED) and set(table["n"]) == {16}
+    assert table.loc["lpips_effnet", "restored"] == pytest.approx(0, abs=1e-6) and table.loc["ssim", "lo"] > 0
+    assert Store(tmp_path).rows()["protocol"].str.contains("val crops of photographs").all()
+    with pytest.raises(ValueError, match="no PNG, JPEG or WebP file"):
+        gallery.judge(SMOKE, tmp_path / "runs", 8, n=16, store=Store(tmp_path))
