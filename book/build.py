@@ -23,6 +23,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 VEGALITE = "application/vnd.vegalite.v5+json"  # what ldm.charts emits
+ROWS = "(the table of recorded rows)"  # what the build replaces in book/provenance.md
+SHOWN = ("python", "jax", "flax")  # of the versions that a row records
 RESULTS = "application/vnd.ldm.results+json"  # what ldm.notebook.record emits: not for readers
 
 
@@ -87,8 +89,33 @@ def stage(root: Path, source: Path, notebooks: Path) -> Path:
         if page.startswith("notebooks/"):
             executed = (notebooks / page.removeprefix("notebooks/")).with_suffix(".ipynb")
             copy(for_readers(executed.read_text()).encode(), (source / page).with_suffix(".ipynb"))
+    rows = recorded(root, source / "book/_static/rows")
+    page = source / "book/provenance.md"
+    if page.is_file():
+        copy(page.read_text().replace(ROWS, rows).encode(), page)
     vendor(source / "book/_static")
     return source
+
+
+def recorded(root: Path, folder: Path) -> str:
+    """Put every recorded row into `folder`, a CSV file a study and profile; returns a table of them in Markdown.
+
+    Their versions, the same for thousands of rows, are left to the table.
+    """
+    from ldm.results import Store
+
+    rows = Store(root).rows(only="recorded")
+    lines = ["| study | profile | cells | rows | made | with | |", "|---|---|---:|---:|---|---|---|"]
+    for (study, profile), part in rows.groupby(["study", "profile"]):
+        target = folder / f"{study}-{profile}.csv"
+        copy(part.drop(columns="versions").to_csv(index=False).encode(), target)
+        days = sorted({created[:10] for created in part["created"]})
+        packages = {f"{n} {v}" for text in part["versions"].unique() for n, v in json.loads(text).items() if n in SHOWN}
+        lines.append(
+            f"| {study} | {profile} | {part['key'].nunique():,} | {len(part):,} | {days[0]} to {days[-1]} "
+            f"| {', '.join(sorted(packages))} | <a href=\"../_static/rows/{target.name}\" download>CSV</a> |"
+        )
+    return "\n".join(lines)
 
 
 def copy(data: bytes, target: Path) -> None:

@@ -6,6 +6,7 @@ most published ones that disagree differ in one of these (Parmar et al. 2022).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -77,8 +78,23 @@ def folded(rows: pd.DataFrame, cards: Mapping[str, Protocol]) -> str:
                 f"{card.n} real pictures of {card.side} x {card.side} pixels, `{card.images}`; card `{card.fingerprint}`"
             )
         items.append(f"- **{metric}**, {pictures} a value: {protocol}")
-    text = "\n".join(items)
-    return f"<details>\n<summary>Protocol card</summary>\n\n{text}\n\n</details>"
+    text = "\n".join([*items, *sources(rows)])
+    return f"<details>\n<summary>Where do these numbers come from?</summary>\n\n{text}\n\n</details>"
+
+
+def sources(rows: pd.DataFrame) -> list[str]:
+    """Which recorded rows these are, when and with what they were made; the links are to files of the built book."""
+    found = []
+    for (study, profile), group in rows.groupby(["study", "profile"], sort=False) if "study" in rows else ():
+        days = sorted({created[:10] for created in group["created"]})
+        when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+        jax = sorted({json.loads(versions)["jax"] for versions in group["versions"].unique()})
+        found.append(
+            f"- **rows** of the study {study}, profile {profile}: {len(group):,} of these metrics, made {when} with jax "
+            f"{', '.join(jax)}; all its columns in <a href=\"../_static/rows/{study}-{profile}.csv\" download>"
+            f"{study}-{profile}.csv</a>, where `key` names the cell; [how rows are made](../book/provenance.md)"
+        )
+    return found
 
 
 def single(rows: pd.DataFrame, columns: Iterable[str]) -> None:

@@ -253,7 +253,7 @@ def test_values_of_two_protocols_meet_neither_in_a_change_nor_in_a_chart(shipped
 def test_the_card_folds_and_names_what_each_value_was_measured_with(lab, shipped):
     card = lab.protocols["kid_effnet"]
     text = protocol.folded(shipped[shipped["metric"].isin(["kid_effnet", "subject"])], lab.protocols)
-    assert text.startswith("<details>\n<summary>Protocol card</summary>\n\n- ") and text.endswith("\n\n</details>")
+    assert text.startswith("<details>\n<summary>Where do these numbers come from?</summary>\n\n- ") and text.endswith("\n\n</details>")
     for part in (card.network, card.weights, card.images, card.dtype, card.how, card.fingerprint):
         assert part in text
     assert "16 to 64 pictures" in text and "2000 real pictures of 32 x 32" in text
