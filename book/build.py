@@ -110,9 +110,10 @@ def recorded(root: Path, folder: Path) -> str:
         target = folder / f"{study}-{profile}.csv"
         copy(part.drop(columns="versions").to_csv(index=False).encode(), target)
         days = sorted({created[:10] for created in part["created"]})
+        made = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
         packages = {f"{n} {v}" for text in part["versions"].unique() for n, v in json.loads(text).items() if n in SHOWN}
         lines.append(
-            f"| {study} | {profile} | {part['key'].nunique():,} | {len(part):,} | {days[0]} to {days[-1]} "
+            f"| {study} | {profile} | {part['key'].nunique():,} | {len(part):,} | {made} "
             f"| {', '.join(sorted(packages))} | <a href=\"../_static/rows/{target.name}\" download>CSV</a> |"
         )
     return "\n".join(lines)
@@ -173,10 +174,16 @@ def chart(spec: dict[str, Any]) -> str:
 
 
 def vendor(static: Path) -> None:
-    """Put Vega (one bundle, by vl-convert) and MathJax (of sphinx-mathjax-offline) into `static`.
+    """Put Vega (one bundle, by vl-convert), MathJax (of sphinx-mathjax-offline) and the playground's models into `static`.
 
-    Made at build time from installed packages, so that neither is committed nor fetched.
+    Made at build time from installed packages and the shipped weights, so that nothing is committed twice nor fetched.
+    Raises: RuntimeError where the models cannot be exported.
     """
+    models = subprocess.run([sys.executable, "-m", "ldm", "browser"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    if models.returncode:
+        raise RuntimeError("the playground's models could not be exported (above).")
+    for path in Path(models.stdout.strip()).parent.iterdir():
+        copy(path.read_bytes(), static / "playground" / path.name)
     if not (static / "vega.js").is_file():
         import vl_convert
 
@@ -207,4 +214,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))  # for `ldm`, of which a script in this folder knows nothing
     sys.exit(main())

@@ -261,6 +261,13 @@ def gallery(
     print(judge(named(profile), folder, c, model=model, steps=steps, n=n).to_string(index=False, float_format="{:.4g}".format))
 
 
+def browser(out: Path | None = None, sizes: tuple[int, ...] = ()) -> None:
+    """Write the shipped models as ONNX with the sampler's tables, for the book's playground; only where they changed."""
+    from ldm import browser as task
+
+    print(task.write(out or task.FOLDER, sizes))
+
+
 def compact() -> None:
     """Merge the rows of runs/ into results/ and register the models behind them: the files to commit."""
     from ldm.pretrain import record_models
@@ -277,7 +284,8 @@ def main() -> None:
         tyro.extras.subcommand_cli_from_dict(
             {
                 "notebook": notebook, "pretrain": pretrain, "superres": superres, "distill": distill, "dreambooth": dreambooth,
-                "part": part, "grid": grid, "race": race, "draw": draw, "upscale": upscale, "gallery": gallery, "compact": compact,
+                "part": part, "grid": grid, "race": race, "draw": draw, "upscale": upscale, "gallery": gallery, "browser": browser,
+                "compact": compact,
             },
             prog="python -m ldm",
         )  # fmt: skip

@@ -13,7 +13,7 @@ IDENTIFIERS = ("sks", "zwx")
 def caption(scene: Scene) -> str:
     """ "a large apple left of a small cookie, papercut style, on a striped teal and cream
     background" """
-    nouns = [_noun(thing) for thing in scene.objects]
+    nouns = [noun(thing) for thing in scene.objects]
     if len(nouns) == 1:
         what = f"{nouns[0]} {scene.place}"
     elif len(nouns) == 2:
@@ -26,7 +26,8 @@ def caption(scene: Scene) -> str:
     return f"{what}, {scene.style} style, on a {where} background"
 
 
-def _noun(thing: Thing) -> str:
+def noun(thing: Thing) -> str:
+    """A thing with its size and article: "a small unicorn", "an apple", "sunglasses"."""
     phrase = f"{thing.size} {thing.name}".strip()
     if emojis()[thing.index].plural:
         return phrase

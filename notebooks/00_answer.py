@@ -92,12 +92,13 @@ record(
 # stands at the end of the chapter that asks it: [pretraining](03_pretraining.ipynb),
 # [sampling](04_sampling.ipynb).
 #
-# ## Three ways on
+# ## Four ways on
 #
 # - **Read.** [The data](01_data.ipynb), [the family](02_family.ipynb),
 #   [training](03_pretraining.ipynb), [sampling](04_sampling.ipynb); [what is real here and what
 #   is scaled down](../book/scaled-down.md).
 # - **Run.** One command from a fresh clone, `make study`, makes this book on two cores. Then
 #   change a number: `make notebook N=04_sampling ARGS="-p steps 4,8,16 -p guidance 2,4"`.
+# - **Try.** [Draw pictures in your browser](../book/playground.md), with the models of this book.
 # - **Learn.** [One pass through the code](../book/how-it-works.md), and
 #   [exercises](../book/exercises.md) with folded answers.

@@ -257,7 +257,7 @@ def test_the_card_folds_and_names_what_each_value_was_measured_with(lab, shipped
     for part in (card.network, card.weights, card.images, card.dtype, card.how, card.fingerprint):
         assert part in text
     assert "16 to 64 pictures" in text and "2000 real pictures of 32 x 32" in text
-    assert text.count("\n- ") == 2 and lab.judges.scene.protocol in text
+    assert text.count("\n- ") == 3 and "../_static/rows/metrics-smoke.csv" in text and lab.judges.scene.protocol in text
 
 
 def test_a_value_of_another_protocol_is_not_shown_under_the_card(lab, shipped):

@@ -1,0 +1,214 @@
+// The page of the playground: a caption put together from words that the models know, the settings, and the pictures
+// as worker.js makes them. A classic script, since a browser refuses modules to a page opened from the disk, and that
+// has to be said. Fires "drawn" on #playground with the latents, for tests.
+(() => {
+  "use strict";
+  const folder = new URL(".", document.currentScript.src).href;
+
+  const RUNTIME = 2_940_000;                            // bytes of ONNX Runtime in this folder
+
+  const make = (tag, attributes = {}, ...children) => {
+    const element = Object.assign(document.createElement(tag), attributes);
+    element.append(...children);
+    return element;
+  };
+  const shown = (label) => {                            // a canvas is a picture, and says of what
+    const canvas = make("canvas");
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", label);
+    return canvas;
+  };
+  const select = (name, label, choices, chosen) => {
+    const input = make("select", { name });
+    for (const [value, text] of choices)
+      input.append(Array.isArray(text)
+        ? make("optgroup", { label: value }, ...text.map((item) => make("option", { value: item, textContent: item })))
+        : make("option", { value, textContent: text }));
+    if (chosen !== undefined) input.value = chosen;
+    return make("label", { className: "field" }, make("span", { textContent: label }), input);
+  };
+  const same = (values) => values.map((value) => [value, value]);
+  const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+  const numbers = (value, digits = 3) => Number(value.toPrecision(digits)).toString();
+
+  function missing() {
+    if (location.protocol === "file:")
+      return "Your browser does not let a page that was opened from the disk load the models. Serve the book instead: " +
+        "run “python3 -m http.server” in the folder that holds its index.html, and open http://localhost:8000.";
+    const absent = ["WebAssembly", "Worker", "DecompressionStream"].filter((name) => !(name in window));
+    return absent.length ? `Your browser has no ${absent.join(", no ")}; expected one of 2023 or later.` : "";
+  }
+
+  function paint(canvas, pixels, side) {
+    canvas.width = canvas.height = side;
+    const image = new ImageData(side, side);
+    for (let i = 0; i < side * side; i++) {
+      image.data.set(pixels.subarray(3 * i, 3 * i + 3), 4 * i);
+      image.data[4 * i + 3] = 255;
+    }
+    canvas.getContext("2d").putImageData(image, 0, 0);
+    return canvas;
+  }
+
+  // The sentence of ldm/captions.py
+  function caption(get, words) {
+    const noun = (name, size) => words.subjects[name][size];
+    const first = noun(get("subject"), get("size")), related = words.relations.includes(get("place"));
+    const what = `${first} ${get("place")}` + (related ? ` ${noun(get("other"), get("other_size"))}` : "");
+    const colours = get("kind") === "plain" ? get("colour") : `${get("colour")} and ${get("colour2")}`;
+    return `${what}, ${get("style")} style, on a ${get("kind")} ${colours} background`;
+  }
+
+  function form(options) {
+    const { words } = options, names = Object.keys(words.subjects);
+    const sizes = [["", "medium"], ["small", "small"], ["large", "large"]];
+    const networks = options.sizes.map((s) =>
+      [s.c, `c = ${s.c}: ${numbers(s.params / 1e6, 2)} M parameters, ${megabytes(s.bytes)}`]);
+    return make("form", {},
+      make("fieldset", {}, make("legend", { textContent: "The caption" }),
+        select("size", "size", sizes, "large"), select("subject", "subject", same(names), names[0]),
+        select("place", "place", [["one thing", words.places], ["two things", words.relations]], "in the centre"),
+        select("other_size", "its size", sizes), select("other", "other subject", same(names), names[1]),
+        select("style", "style", same(words.styles)), select("kind", "background", same(words.kinds)),
+        select("colour", "colour", same(words.colours), "blue"),
+        select("colour2", "second colour", same(words.colours), "yellow"),
+        make("output", { name: "caption" })),
+      make("fieldset", {}, make("legend", { textContent: "The sampling" }),
+        select("c", "network", networks),
+        select("sampler", "sampler", same(Object.keys(options.samplers))),
+        select("steps", "steps", same(Object.keys(options.samplers.ddim)), "10"),
+        select("guidance", "guidance", same(options.guidance), "3"),
+        make("label", { className: "field" }, make("span", { textContent: "seed" }),
+          make("input", { type: "number", name: "seed", min: 0, max: 2147483647, step: 1, value: 0, required: true })),
+        make("output", { name: "price" })),
+      make("div", { className: "buttons" },
+        make("button", { type: "submit", name: "draw", textContent: "Draw" }),
+        make("button", { type: "button", name: "stop", textContent: "Stop", disabled: true })));
+  }
+
+  async function start() {
+    const box = document.getElementById("playground");
+    const status = make("p", { className: "status" });
+    status.setAttribute("role", "status");
+    box.replaceChildren(status);
+    const fail = (sentence) => { status.textContent = sentence; status.classList.add("wrong"); };
+    if (missing()) return fail(missing());
+
+    let options;
+    try {
+      options = await (await fetch(`${folder}browser.json`)).json();
+    } catch (error) {
+      return fail(`The list of models did not load (${error.message}); build the book again with “make book”.`);
+    }
+    const { words, picture: side } = options;
+    const fields = form(options), { elements } = fields;
+    const get = (name) => elements[name].value;
+    const size = () => options.sizes.find((s) => s.c === Number(get("c")));
+    const loaded = new Set();
+
+    const large = Object.assign(shown("the picture as it is drawn"), { className: "large", width: side, height: side });
+    const count = make("p", { className: "count" });
+    const meter = make("progress", { max: 1, value: 0 });
+    meter.setAttribute("aria-label", "steps done");
+    const steps = make("div", { className: "steps" });
+    const earlier = make("div", { className: "earlier" });
+    const result = make("section", { className: "result", hidden: true },
+      make("div", { className: "final" }, large, make("div", {}, meter, count)),
+      make("h3", { textContent: "What the network took the picture for, at each step" }), steps,
+      make("h3", { textContent: "Drawn so far" }), earlier);
+    box.replaceChildren(fields, status, result);
+
+    function changed() {
+      const related = words.relations.includes(get("place"));
+      for (const [name, shown] of [["other", related], ["other_size", related], ["colour2", get("kind") !== "plain"]])
+        elements[name].closest(".field").hidden = !shown;
+      elements.caption.value = caption(get, words);
+      const rows = options.samplers[get("sampler")][get("steps")].length;
+      const load = [options.text, options.decoder, size()].reduce((sum, g) => sum + (loaded.has(g.file) ? 0 : g.bytes), 0)
+        + (loaded.size ? 0 : RUNTIME);
+      elements.price.value = `${rows} × ${numbers(size().cost)} = cost ${numbers(rows * size().cost)}` +
+        (load ? `; loads ${megabytes(load)} first` : "");
+    }
+    fields.addEventListener("input", changed);
+    changed();
+
+    let worker, run;
+    const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+    function finish(sentence, wrong = false) {
+      status.classList.toggle("wrong", wrong);
+      status.textContent = sentence;
+      elements.draw.disabled = false;
+      elements.stop.disabled = true;
+    }
+
+    function answer({ data }) {
+      if (data.error) {
+        worker.terminate();
+        worker = undefined;
+        loaded.clear();
+        return finish(`It could not be drawn: ${data.error}`, true);
+      }
+      if (data.loading) {
+        const share = data.total ? `${megabytes(data.seen)} of ${megabytes(data.total)}` : megabytes(data.seen ?? 0);
+        status.textContent = `Loading ${data.loading}`;
+        count.textContent = data.starting ? "Starting it" : share;
+        return;
+      }
+      if (data.step) {
+        const { rows, cost } = run;
+        run.seconds.push(data.seconds);
+        run.pixels = data.picture;
+        const shot = paint(shown(`step ${data.step}, time ${data.t}`), data.picture, side);
+        steps.append(make("figure", {}, shot, make("figcaption", { textContent: data.step })));
+        if (!still.matches || data.step === rows) paint(large, data.picture, side);
+        meter.value = data.step / rows;
+        const usual = [...run.seconds].sort((a, b) => a - b)[run.seconds.length >> 1];
+        count.textContent = `Step ${data.step} of ${rows}. Cost so far ${numbers(data.step * cost)}. ` +
+          `${usual.toFixed(3)} s a step.`;
+        status.textContent = "Drawing";
+        return;
+      }
+      for (const g of [options.text, options.decoder, options.sizes.find((s) => s.c === run.c)]) loaded.add(g.file);
+      paint(large, run.pixels, side);
+      const done = run.seconds.length, spent = numbers(done * run.cost);
+      const small = paint(shown(run.caption), run.pixels, side), often = `${done} ${done === 1 ? "step" : "steps"}`;
+      large.setAttribute("aria-label", run.caption);
+      earlier.prepend(make("figure", { title: run.caption }, small, make("figcaption", {},
+        make("b", { textContent: `c = ${run.c}` }), `${often} of ${run.sampler}`, make("br"),
+        `guidance ${run.guidance}, seed ${run.seed}`, make("br"), `cost ${spent}`)));
+      finish(data.stopped ? `Stopped after ${often} of ${run.rows}, at cost ${spent}.`
+        : `Drawn in ${often}, at cost ${spent}: ${run.caption}.`);
+      changed();
+      box.dispatchEvent(new CustomEvent("drawn", { detail: { ...run, latents: [...data.latents], pixels: [...run.pixels] } }));
+    }
+
+    fields.addEventListener("submit", (event) => {
+      event.preventDefault();
+      run = {
+        caption: elements.caption.value, c: Number(get("c")), sampler: get("sampler"), steps: Number(get("steps")),
+        guidance: Number(get("guidance")), seed: Number(get("seed")), cost: size().cost, seconds: [],
+        rows: options.samplers[get("sampler")][get("steps")].length,
+      };
+      if (!worker) {
+        worker = new Worker(`${folder}worker.js`, { type: "module" });
+        worker.onmessage = answer;
+        worker.onerror = (event) => {
+          event.preventDefault();
+          answer({ data: { error: event.message ?? "the sampler did not start." } });
+        };
+      }
+      const { caption, c, sampler, steps: many, guidance, seed } = run;
+      worker.postMessage({ folder, options, caption, c, sampler, steps: many, guidance, seed });
+      elements.draw.disabled = true;
+      elements.stop.disabled = false;
+      status.classList.remove("wrong");
+      status.textContent = "Starting";
+      result.hidden = false;
+      meter.value = 0;
+      steps.replaceChildren();
+    });
+    elements.stop.addEventListener("click", () => worker?.postMessage("stop"));
+  }
+  document.readyState === "loading" ? addEventListener("DOMContentLoaded", start) : start();
+})();

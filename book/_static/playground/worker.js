@@ -1,0 +1,92 @@
+// The sampler, beside the page so that it never freezes: loads the graphs of ldm/browser.py and runs ldm/sampler.py's loop.
+//
+//     x <- a x + b x0 + c x0_prev + d z        a row of the table is a step; x0 is the guided denoiser's estimate
+//
+// It is asked {folder, options, caption, c, sampler, steps, guidance, seed} or "stop"; it answers {loading}, a {step} with
+// its picture, and {latents} at the end, or {error}.
+import * as ort from "./ort.wasm.min.mjs";
+import { foldIn, key, normal } from "./noise.js";
+
+const here = (file) => new URL(file, import.meta.url).href;
+const float = (values, ...shape) => new ort.Tensor("float32", Float32Array.from(values), shape);
+const pause = () => new Promise((resolve) => setTimeout(resolve));      // lets a "stop" come in
+
+let stopped = false;
+let runtime;
+const graphs = new Map();
+
+async function bytes(url, what) {
+  const answer = await fetch(url);
+  if (!answer.ok) throw new Error(`${url} did not load (${answer.status} ${answer.statusText}).`);
+  const total = Number(answer.headers.get("content-length"));
+  const parts = [];
+  let seen = 0;
+  for (const reader = answer.body.getReader(); ;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    parts.push(value);
+    seen += value.length;
+    postMessage({ loading: what, seen, total });
+  }
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
+}
+
+async function start() {
+  let wasm = await bytes(here("ort-wasm-simd-threaded.wasm.gz"), "the runtime");
+  if (wasm[0] === 0x1f && wasm[1] === 0x8b)                             // some servers unpack it on the way
+    wasm = await new Response(new Blob([wasm]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+  ort.env.wasm.wasmBinary = wasm;
+  ort.env.wasm.wasmPaths = { mjs: here("ort-wasm-simd-threaded.mjs") };
+  ort.env.wasm.numThreads = 1;                                          // more ask for headers that few servers send
+  ort.env.logLevel = "error";
+}
+
+async function graph(folder, file, what) {
+  await (runtime ??= start());
+  if (!graphs.has(file)) {
+    const content = await bytes(folder + file, what);
+    postMessage({ loading: what, starting: true });
+    graphs.set(file, await ort.InferenceSession.create(content, { executionProviders: ["wasm"] }));
+  }
+  return graphs.get(file);
+}
+
+function ids(caption, { ids, length, pad, end }) {
+  const row = (words) => [...words.map((word) => ids[word]), end, ...Array(length - words.length - 1).fill(pad)];
+  const words = caption.replaceAll(",", " ").toLowerCase().split(/\s+/);
+  return new ort.Tensor("int32", Int32Array.from([...row(words), ...row([])]), [2, length]);
+}
+
+async function draw({ folder, options, caption, c, sampler, steps, guidance, seed }) {
+  const size = options.sizes.find((size) => size.c === c);
+  const text = await graph(folder, options.text.file, "the text tower");
+  const decoder = await graph(folder, options.decoder.file, "the decoder");
+  const unet = await graph(folder, size.file, `the network of c = ${c}`);
+  const { contexts } = await text.run({ ids: ids(caption, options.words) });
+
+  const n = options.latents.reduce((a, b) => a * b);
+  const image = foldIn(key(seed), 0);                                   // the key of the seed's first picture
+  let x = normal(foldIn(image, 0), n), previous = new Float32Array(n);
+  for (const [i, [t, skip, out, a, b, c, d]] of options.samplers[sampler][steps].entries()) {
+    const began = performance.now();
+    const { x0 } = await unet.run({
+      x: float(x, 1, ...options.latents), t: float([t], 1), c_skip: float([skip]), c_out: float([out]),
+      contexts, scale: float([guidance]),
+    });
+    const seconds = (performance.now() - began) / 1000;
+    const estimate = x0.data, z = d ? normal(foldIn(image, i + 1), n) : previous;
+    x = x.map((value, k) => a * value + b * estimate[k] + c * previous[k] + d * z[k]);
+    previous = estimate.slice();
+    const { picture } = await decoder.run({ x0: float(estimate, 1, ...options.latents) });
+    postMessage({ step: i + 1, t, seconds, picture: picture.data.slice() });
+    await pause();
+    if (stopped) break;
+  }
+  postMessage({ latents: x, stopped });
+}
+
+onmessage = async ({ data }) => {
+  if (data === "stop") { stopped = true; return; }
+  stopped = false;
+  try { await draw(data); } catch (error) { postMessage({ error: error.message ?? String(error) }); }
+};
