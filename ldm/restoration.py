@@ -34,6 +34,7 @@ REFERENCE = 2_000  # true held-out pictures behind the distances of distribution
 STEPS = (4, 8, 16, 20, 50, 100, 250)  # the paper's two ranges, 4 to 20 and 20 to 250 (section 3.5)
 USUAL = 50  # steps of DDIM at which models are compared (section 3.2)
 CONTROL = 16  # width of the two controls
+HALF = 16_000  # images that they see: half the longest finetuning, to be compared with as much of it
 STRIP = 6  # pictures of each cell that are kept to look at
 BASELINES = ("bicubic", "superres-regression")  # they have no steps
 
@@ -87,13 +88,14 @@ def steps_grid(
 
 
 def baselines_grid(
-    scale: Profile, c: int = CONTROL, lengths: Sequence[int] = superres.LENGTHS[-1:], *, n: int | None = None
+    scale: Profile, c: int = CONTROL, lengths: Sequence[int] = (HALF,), *, n: int | None = None
 ) -> list[Restoration]:
-    """Bicubic, and the controls of width c: the regression, and diffusion from fresh parameters."""
+    """Bicubic, and the controls of width c: the regression, diffusion from fresh parameters, and what these are compared
+    with, the usual finetuning for as long."""
     common = dict(profile=scale.name, n=n or pictures(scale))
     return [Restoration(kind="bicubic", **common)] + [
         Restoration(kind=kind, c=c, images=images, steps=0 if kind in BASELINES else USUAL, **common)
-        for kind in ("superres-regression", "superres-scratch") for images in lengths
+        for kind in ("superres-regression", "superres-scratch", "superres") for images in lengths
     ]  # fmt: skip
 
 
@@ -245,7 +247,7 @@ def beside(rows: pd.DataFrame, metrics: Sequence[str], store: Store, *, over: st
     columns = {}
     for metric in metrics:
         found = gains(rows, metric, store.influences(rows[rows["metric"] == metric], metric), over=over)
-        ways = [way(task, c) for task, c in zip(found["task"], found["c"], strict=True)]
+        ways = [way(*of) for of in zip(found["task"], found["c"], found["images_seen"], strict=True)]
         sure = np.where((found["lo"] > 0) | (found["hi"] < 0), "**", "")
         columns[metric] = pd.Series(
             [f"{bold}{g.better:+.3g}{bold} [{g.lo:+.3g}, {g.hi:+.3g}]" for bold, g in zip(sure, found.itertuples(), strict=True)], ways
@@ -253,7 +255,11 @@ def beside(rows: pd.DataFrame, metrics: Sequence[str], store: Store, *, over: st
     return pd.DataFrame(columns).rename_axis("way").reset_index()
 
 
-def way(task: str, c: int) -> str:
-    """What a chapter calls a way to enlarge pictures: `c = 16`, `regression, c = 16`, `bicubic`."""
+def way(task: str, c: int, images: int) -> str:
+    """What a chapter calls a way to enlarge pictures: `c = 16`, `c = 16, half as long`, `regression, c = 16`, `bicubic`.
+
+    The controls all see half of the images.
+    """
     control = task.removeprefix("superres").removeprefix("-")
-    return ", ".join(part for part in (control, f"c = {int(c)}" if c else "") if part)
+    half = "half as long" if task == "superres" and images == HALF else ""
+    return ", ".join(part for part in (control, f"c = {int(c)}" if c else "", half) if part)

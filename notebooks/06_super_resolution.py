@@ -22,8 +22,8 @@
 # and JPEG as the paper's, that of Real-ESRGAN (Wang et al. 2021; `ldm/degrade.py`), and back. The network sees
 # the latents of the degraded picture, enlarged by bicubic interpolation, beside the noisy ones; the caption is empty,
 # and there is no guidance. Every size restores the same pictures from the same noise. And two controls that the paper
-# lacks: the same training from fresh parameters, and a *regression*, the same network asked once, for the mean of all
-# answers.
+# lacks, for one size and half of the finetuning: the same training from fresh parameters, and a *regression*, the same
+# network asked once, for the mean of all answers.
 
 # %% tags=["parameters"]
 profile = "laptop"      # smoke | laptop | gpu | tpu
@@ -74,7 +74,7 @@ steps = steps or list((*scale.steps, restoration.USUAL) if smoke else restoratio
 last = max(lengths)
 store, lab = Store(ROOT), restoration.Laboratory(scale)
 grids = (
-    restoration.baselines_grid(scale, control, [last], n=n)[: 1 if smoke else None],
+    restoration.baselines_grid(scale, control, n=n)[: 1 if smoke else None],
     restoration.finetuning_grid(scale, sizes, lengths, n=n),
     restoration.steps_grid(scale, sizes, steps, images=last, n=n),
 )
@@ -97,7 +97,7 @@ scenes = superres.scenes(scale, "val", restoration.STRIP)
 true, low = scenes.high(range(len(scenes))), scenes.low(range(len(scenes)))
 ways = {
     "degraded": low.repeat(4, 1).repeat(4, 2),
-    **{restoration.way(cell.kind, cell.c): looks.kept(store, lab.key(cell)) for cell in usual},
+    **{restoration.way(cell.kind, cell.c, cell.images): looks.kept(store, lab.key(cell)) for cell in usual},
     "true": true,
 }
 divider.divider(ways, [f"scene {i}" for i in range(len(scenes))], left="bicubic", right=list(ways)[-2])
@@ -151,7 +151,8 @@ judged = list(dict.fromkeys([metric, "kid_effnet", "fd_effnet", "lpips_effnet", 
 Markdown(restoration.beside(compared, judged, store, over="bicubic").to_markdown(index=False))
 
 # %% [markdown]
-# And than the regression, which sees the same, has the same network and learnt as long, but answers once, with the mean
+# And than the regression, which sees the same, has the same network and learnt as long as the one that is marked *half as
+# long*, but answers once, with the mean
 # of what the picture may have been. A mean is as near as one can come pixel by pixel, and looks like no picture (Blau
 # and Michaeli 2018): expect diffusion to lose by PSNR what it wins by the distances.
 

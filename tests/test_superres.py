@@ -164,7 +164,8 @@ def test_grids_hold_the_papers_settings():
     cells = restoration.steps_grid(SMOKE, (8, 16))
     assert len(cells) == 2 * len(restoration.STEPS) and {cell.n for cell in cells} == {16}
     assert {cell.steps for cell in restoration.finetuning_grid(SMOKE, (8,), superres.LENGTHS)} == {50}
-    assert [cell.kind for cell in restoration.baselines_grid(SMOKE, 8)] == ["bicubic", "superres-regression", "superres-scratch"]
+    kinds = [cell.kind for cell in restoration.baselines_grid(SMOKE, 8)]
+    assert kinds == ["bicubic", "superres-regression", "superres-scratch", "superres"]
 
 
 @pytest.mark.parametrize(

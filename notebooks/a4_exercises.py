@@ -1,0 +1,301 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Exercises
+#
+# Three a chapter, from easy (●) to hard (●●●). All can be answered from this book, its recorded rows and `ldm/`. The
+# solutions are folded beneath; they are code, and run whenever the book is built, so what they print is what the rows
+# say today. Try first.
+
+# %% tags=["parameters"]
+profile = "laptop"      # smoke | laptop | gpu | tpu
+asked_of = "laptop"     # whose rows the exercises ask about
+
+# %%
+import numpy as np
+import pandas as pd
+
+from ldm import comparisons, cost, frontier, laws, optimum
+from ldm.notebook import ROOT, record
+from ldm.profiles import profile as named
+from ldm.results import Store
+from ldm.scenes import Scenes
+from ldm.schedule import Schedule
+from ldm.solvers import ddim, dpmpp_2m, heun
+
+scale, store = named(asked_of), Store(ROOT)
+shape = dict(size=scale.latent_shape[0], tokens=scale.tokens, context=scale.context)
+sampling = store.rows(study="sampling", profile=asked_of, n=scale.n, images_seen=scale.length)
+by_ddim = sampling[sampling["sampler"] == "ddim"]
+kid = by_ddim[by_ddim["metric"] == "kid_effnet"]
+
+# %% [markdown]
+# ## The first page
+#
+# **1** ● Drag the budget to its smallest value. Why are some sizes missing from the lower panel? What does that say about
+# "at equal cost"?
+
+# %% tags=["hide-cell"]
+print(kid.groupby("c")["cost"].min().to_string())
+print(
+    "\nA size appears once its cheapest setting fits: one step. A large model cannot spend a small budget at all, so at the "
+    "low end smaller models win by forfeit; the interesting budgets are those that every size can spend."
+)
+
+# %% [markdown]
+# **2** ●● Two intervals overlap. May you say that the two settings are equally good? Find two settings of this book whose
+# intervals overlap although their difference is sure.
+
+# %% tags=["hide-cell"]
+pair = kid[(kid["c"] == 16) & (kid["guidance"] == 2) & kid["steps"].isin([4, 8])].sort_values("steps")
+drawn = frontier.worlds(pair, store.influences(pair, "kid_effnet"))
+gap, se = pair["value"].diff().iloc[1], (drawn[1] - drawn[0]).std()
+print(pair[["steps", "value", "lo", "hi"]].round(1).to_string(index=False))
+print(f"\nThe difference is {gap:.1f} [{gap - 1.96 * se:.1f}, {gap + 1.96 * se:.1f}]: the same captions and noise share their luck.")
+
+# %% [markdown]
+# **3** ●●● The page says how likely a size is "truly the best" at a budget. What does that chance *not* cover? Name three
+# things.
+
+# %% tags=["hide-cell"]
+print(
+    "It covers other captions and other noise. It does not cover (1) another training run of the same size: one seed a size; "
+    "(2) another metric, which may name another winner: choose one and see; (3) settings that were not tried: a size with more "
+    "of them would have more luck, so all have the same grid. Nor other real pictures, an error that all settings share."
+)
+
+# %% [markdown]
+# ## The data
+#
+# **4** ● How many of the first 2,000 held-out captions does a model meet more than once among them?
+
+# %% tags=["hide-cell"]
+val = Scenes(scale.scenes, "val", 2_000)
+words = pd.Series([val.caption(i) for i in range(len(val))])
+print(f"{words.duplicated(keep=False).sum()} of {len(words)}; {words.nunique()} different ones.")
+
+# %% [markdown]
+# **5** ●● How many of these captions also occur among the first 20,000 of training? What, then, is held out?
+
+# %% tags=["hide-cell"]
+train = Scenes(scale.scenes, "train", 20_000)
+seen = {train.caption(i) for i in range(len(train))}
+print(
+    f"{words.isin(seen).mean():.1%}. Not the captions, but pictures (a caption has many), and combinations of subject and style "
+    "that training never shows: the split `heldout`."
+)
+
+# %% [markdown]
+# **6** ●●● Picture *i* is a function of *i* alone. Write a test that would fail if it depended on which pictures were drawn
+# before it.
+
+# %% tags=["hide-cell"]
+alone, among = val.images([7])[0], val.images(np.array([9, 7, 8]))[1]
+assert np.array_equal(alone, among)
+print("Ask for it alone, and in the middle of others, and compare all pixels. They agree.")
+
+# %% [markdown]
+# ## The family
+#
+# **7** ● How many DDIM steps may each size take for the cost of 20 steps of the largest?
+
+# %% tags=["hide-cell"]
+unit = {c: cost.norm_cost(c, **shape) for c in scale.family}
+print({c: int(20 * unit[max(unit)] / each) for c, each in unit.items()})
+
+# %% [markdown]
+# **8** ●● The book counts $P(c, d) = 8202 c^2 + (78 d + 1459) c + 4$ parameters. Check it for your own $c$ and $d$; and find
+# the $d$ for which the paper's 866M is 866M.
+
+# %% tags=["hide-cell"]
+formula = lambda c, d: 8202 * c**2 + (78 * d + 1459) * c + 4
+assert all(cost.unet_params(c, d) == formula(c, d) for c in (8, 64, 320) for d in (128, 768, 1024))
+print({d: f"{formula(320, d) / 1e6:.1f}M" for d in (768, 1024)})
+
+# %% [markdown]
+# **9** ●● Table 1 prints 25.3 GFLOPS for the 39M model. Find reasons to doubt it that use only the table.
+
+# %% tags=["hide-cell"]
+print(cost.erratum())
+
+# %% [markdown]
+# ## Pretraining
+#
+# **10** ● After how many images is the largest model as good as the second size ever gets here, by KID?
+
+# %% tags=["hide-cell"]
+trained = store.rows(study="pretraining", profile=asked_of, metric="kid_effnet", n=scale.n)
+curves = trained.pivot_table(index="images_seen", columns="c", values="value")
+print(curves.round(0).to_string())
+print(f"\nAfter {int(curves.index[curves[32] <= curves[16].min()].min()):,}.")
+
+# %% [markdown]
+# **11** ●● You may train for the compute of the second size at full length. Is it better spent on that size, or on the largest
+# for less long?
+
+# %% tags=["hide-cell"]
+compute = (trained["cost"] / trained["steps"] * trained["images_seen"]).astype(float)
+limit = compute[(trained["c"] == 16)].max()
+affordable = trained[compute <= limit * 1.01]
+print(affordable.loc[affordable.groupby("c")["value"].idxmin()][["c", "images_seen", "value", "lo", "hi"]].round(1).to_string(index=False))
+
+# %% [markdown]
+# **12** ●●● Fit a power law of KID in training compute to the best of all models at each compute. Does it have a floor, and
+# what could that floor be?
+
+# %% tags=["hide-cell"]
+points = laws.training_points(trained, "kid_effnet")
+print(laws.in_words(laws.fit(points)))
+print(
+    "\nA floor is what no compute removes: here the autoencoder, through which the judge sees every picture, and the pictures' "
+    "own variety. The first chapter measures what the autoencoder alone costs."
+)
+
+# %% [markdown]
+# ## Sampling
+#
+# **13** ● Does the guidance that is best at 50 steps stay best at one?
+
+# %% tags=["hide-cell"]
+chosen = optimum.best_guidance(by_ddim, "kid_effnet", store.influences(by_ddim, "kid_effnet"))
+print(chosen[chosen["steps"].isin([1, 4, 50])][["c", "steps", "guidance", "tied"]].to_string(index=False))
+
+# %% [markdown]
+# **14** ●● Sample one size with 20 steps or the next smaller one for the same cost: which is better, and by how much?
+
+# %% tags=["hide-cell"]
+best = kid.loc[kid.groupby(["c", "steps"])["value"].idxmin()]
+for small, large in zip(scale.family, scale.family[1:], strict=False):
+    budget = 20 * unit[large]
+    of = {c: best[(best["c"] == c) & (best["cost"] <= budget * 1.0001)].nsmallest(1, "value").iloc[0] for c in (small, large)}
+    print(
+        f"cost {budget:.3f}: c = {small} {of[small]['value']:.1f} with {of[small]['steps']} steps, "
+        f"c = {large} {of[large]['value']:.1f} with {of[large]['steps']}"
+    )
+
+# %% [markdown]
+# **15** ●●● How many pictures would it take to tell 4 steps of the largest model from 5, at guidance 2, by an interval that
+# excludes zero?
+
+# %% tags=["hide-cell"]
+pair = kid[(kid["c"] == 32) & (kid["guidance"] == 2) & kid["steps"].isin([4, 5])].sort_values("steps")
+drawn = frontier.worlds(pair, store.influences(pair, "kid_effnet"))
+gap, se = abs(pair["value"].diff().iloc[1]), (drawn[1] - drawn[0]).std()
+needed = int(scale.n * (1.96 * se / gap) ** 2) + 1
+print(f"The gap is {gap:.2f}, its error {se:.2f} with {scale.n} pictures. Errors fall as 1 / sqrt(n): n = {needed:,}.")
+
+# %% [markdown]
+# ## Samplers
+#
+# **16** ● DPM-Solver++(2M) is of second order but for its first and last step. Which share of its steps is, at 4 and at 20?
+
+# %% tags=["hide-cell"]
+for steps in (4, 20):
+    table = dpmpp_2m(Schedule.sd(), steps)
+    print(f"{steps} steps: {(table.x0_prev != 0).sum()} use the estimate before")
+
+# %% [markdown]
+# **17** ●● Heun asks the network twice a step. At the cost of 8 steps of DDIM, how many steps of Heun are there?
+
+# %% tags=["hide-cell"]
+print({steps: int(heun(Schedule.sd(), steps).n) for steps in (3, 4, 5)}, "evaluations: 4 steps take 7, the last being of order one.")
+
+# %% [markdown]
+# **18** ●●● With one step, trailing spacing and no guidance, what does DDIM compute? Show it from the table of coefficients.
+
+# %% tags=["hide-cell"]
+table = ddim(Schedule.sd(), 1)
+print(
+    f"x <- {float(table.x[0]):g} x + {float(table.x0[0]):g} x0: the network's guess at t = {int(table.t[0])}, the mean of all "
+    "that fits the caption."
+)
+
+# %% [markdown]
+# ## Super-resolution
+#
+# **19** ● Which ways beat bicubic enlargement by PSNR, and which by LPIPS? Why not the same?
+
+# %% tags=["hide-cell"]
+enlarged = store.rows(study="superres", profile=asked_of)
+last = enlarged[enlarged["steps"].isna() | enlarged["steps"].isin([1, 50])]
+last = last[last["images_seen"].isna() | (last["images_seen"] == last["images_seen"].max())]
+last = last[last["metric"].isin(["psnr", "lpips_effnet"])].fillna({"c": 0})
+print(last.pivot_table(index=["task", "c"], columns="metric", values="value").round(2).to_string())
+print("\nPSNR rewards the mean of all that may lie behind a picture, which is a blur; a sharp guess, a little off, pays twice.")
+
+# %% [markdown]
+# **20** ●● More steps make the picture worse by LPIPS. By how much from 4 to 100 steps, for each size? What might the sampler
+# be adding?
+
+# %% tags=["hide-cell"]
+many = enlarged[(enlarged["task"] == "superres") & (enlarged["metric"] == "lpips_effnet")]
+many = many[many["images_seen"] == many["images_seen"].max()]
+print(many.pivot_table(index="c", columns="steps", values="value").round(3).to_string())
+print("\nFew steps stay near the mean; more of them commit to details, which are right less often the weaker the network.")
+
+# %% [markdown]
+# **21** ●●● The weights of the new input channels begin at zero. What would happen in the first steps of finetuning if they
+# began at random? And why does the network learn to look at all, if its gradient goes through zeros?
+
+# %% tags=["hide-cell"]
+print(
+    "At random the pretrained network would get a disturbance that it has never met, and finetuning would first have to unlearn "
+    "it. The gradient of a weight is the output's gradient times the *input*, which is not zero: only what lies before a zero "
+    "weight gets none, and before it is the picture itself."
+)
+
+# %% [markdown]
+# ## DreamBooth and interpolation
+#
+# **22** ● Without prior preservation, does the class turn into the subject, or into nothing?
+
+# %% tags=["hide-cell"]
+tuned = store.rows(study="dreambooth", profile=asked_of)
+longest = tuned[tuned["train_steps"] == tuned["train_steps"].max()]
+means = longest[longest["metric"].isin(["class_leak", "class_kept", "recognised_scene", "prompt"])]
+print(means.pivot_table(index=["task", "c"], columns="metric", values="value").round(2).to_string())
+
+# %% [markdown]
+# **23** ●● Is the detour of the straight line between two captions longer than that of the great circle?
+
+# %% tags=["hide-cell"]
+ways = store.rows(study="interpolation", profile=asked_of, metric="detour")
+print(ways.pivot_table(index="c", columns=["guidance", "task"], values="value").round(2).to_string())
+
+# %% [markdown]
+# ## Metrics and speed
+#
+# **24** ● From which blur on does each of these metrics notice anything, with 64 pictures?
+
+# %% tags=["hide-cell"]
+names = ["kid_effnet", "kid_scene", "subject", "fd_effnet"]
+spoilt = store.rows(study="metrics", profile=asked_of, task="blur", metric=names, n=64)
+print(spoilt.pivot_table(index="strength", columns="metric", values="value").round(2).to_string())
+
+# %% [markdown]
+# **25** ●● Seconds are not FLOPs. By how much is a picture of the smallest model dearer in seconds than its share of FLOPs says?
+
+# %% tags=["hide-cell"]
+measured = store.rows(study="benchmark", profile=asked_of, task="picture", metric="seconds an evaluation").set_index("c")["value"]
+ratio = (measured / measured[32]) / pd.Series({c: unit[c] / unit[32] for c in measured.index})
+print(ratio.round(2).to_string())
+
+# %% [markdown]
+# **26** ●●● Show that guidance on the predicted $x_0$ is the same as guidance on the predicted noise.
+
+# %% tags=["hide-cell"]
+rng = np.random.default_rng(0)
+x, u, v, s, a, b = rng.normal(size=5), rng.normal(size=5), rng.normal(size=5), 3.0, 0.6, 0.8
+x0 = lambda eps: (x - b * eps) / a
+assert np.allclose(x0(u + s * (v - u)), x0(u) + s * (x0(v) - x0(u)))
+print("x0 is affine in the noise, and u + s (v - u) is an affine combination: its weights 1 - s and s sum to one. The two commute.")
+
+# %% tags=["remove-cell"]
+# NBVAL_CHECK_OUTPUT
+record("takeovers", len(comparisons.takeovers(by_ddim, "kid_effnet")))
