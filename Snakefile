@@ -21,12 +21,13 @@ AFTER = {
     "09_interpolation": ["04_sampling"],
     "12_verdicts": ["05_samplers", "06_super_resolution"],
     "a3_confounders": ["04_sampling"],
+    "a4_exercises": [],
     "00_answer": ["03_pretraining", "04_sampling"],
     "a0_primer": [],
     "a1_metrics": [],
     "a2_speed": [],
 }
-LIGHT = ("01_data", "02_family", "a0_primer", "a1_metrics", "a2_speed")  # one core is enough
+LIGHT = ("01_data", "02_family", "a0_primer", "a1_metrics", "a2_speed", "a4_exercises")  # one core is enough
 
 
 rule book:

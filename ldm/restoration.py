@@ -109,7 +109,7 @@ class Laboratory:
         self.codec, text = pretrain.frozen_parts(scale)
         self.null = text.null(1)[0]
         self.judge = efficientnet.load()
-        self.truth = self.pairs("test", REFERENCE)
+        self.truth = self.pairs("test", min(REFERENCE, 16 * pictures(scale)))
         self.versions = {
             "restoration": VERSION, "codec": digest(self.codec.params), "null": digest({"null": self.null}),
             "effnet": self.judge.protocol, "truth": self.truth.key,

@@ -101,4 +101,4 @@ record(
 #   change a number: `make notebook N=04_sampling ARGS="-p steps 4,8,16 -p guidance 2,4"`.
 # - **Try.** [Draw pictures in your browser](../book/playground.md), with the models of this book.
 # - **Learn.** [One pass through the code](../book/how-it-works.md), and
-#   [exercises](../book/exercises.md) with folded answers.
+#   [exercises](a4_exercises.ipynb) with folded answers that run.

@@ -67,7 +67,8 @@ scale = named(profile)
 smoke = scale.name == "smoke"
 small, table = enlarge.picture(image and ROOT / image, scale), plan("ddim", upscale_steps, scale.spacing)
 control = restoration.CONTROL if restoration.CONTROL in scale.family else scale.family[0]
-restorer = superres.restorer(scale, upscale_c or control, superres.LENGTHS[-1], file=upscale_model and ROOT / upscale_model)
+by = upscale_c or (scale.family[0] if smoke else control)
+restorer = superres.restorer(scale, by, superres.LENGTHS[-1], file=upscale_model and ROOT / upscale_model)
 sizes, n = sizes or list(scale.family), n or restoration.pictures(scale)
 lengths = lengths or list(superres.LENGTHS[-1:] if smoke else superres.LENGTHS)
 steps = steps or list((*scale.steps, restoration.USUAL) if smoke else restoration.STEPS)

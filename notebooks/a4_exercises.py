@@ -73,18 +73,18 @@ print(
 # %% [markdown]
 # ## The data
 #
-# **4** ● How many of the first 2,000 held-out captions does a model meet more than once among them?
+# **4** ● How many of the first 1,000 held-out captions does a model meet more than once among them?
 
 # %% tags=["hide-cell"]
-val = Scenes(scale.scenes, "val", 2_000)
+val = Scenes(scale.scenes, "val", 1_000)
 words = pd.Series([val.caption(i) for i in range(len(val))])
 print(f"{words.duplicated(keep=False).sum()} of {len(words)}; {words.nunique()} different ones.")
 
 # %% [markdown]
-# **5** ●● How many of these captions also occur among the first 20,000 of training? What, then, is held out?
+# **5** ●● How many of these captions also occur among the first 10,000 of training? What, then, is held out?
 
 # %% tags=["hide-cell"]
-train = Scenes(scale.scenes, "train", 20_000)
+train = Scenes(scale.scenes, "train", 10_000)
 seen = {train.caption(i) for i in range(len(train))}
 print(
     f"{words.isin(seen).mean():.1%}. Not the captions, but pictures (a caption has many), and combinations of subject and style "
@@ -153,8 +153,8 @@ print(affordable.loc[affordable.groupby("c")["value"].idxmin()][["c", "images_se
 points = laws.training_points(trained, "kid_effnet")
 print(laws.in_words(laws.fit(points)))
 print(
-    "\nA floor is what no compute removes: here the autoencoder, through which the judge sees every picture, and the pictures' "
-    "own variety. The first chapter measures what the autoencoder alone costs."
+    "\nA fitted floor of 0 is left out of the formula. A floor is what no compute removes: here the autoencoder, through which "
+    "the judge sees every picture. The first chapter measures what it alone costs."
 )
 
 # %% [markdown]
