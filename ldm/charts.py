@@ -102,13 +102,15 @@ def columns(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[[name for name in keep if name in rows]]
 
 
-def quality_axis(metric: str, **scale: Any) -> alt.Y:
-    """The y axis of a metric, with the good direction in its title."""
+def quality_title(metric: str) -> str:
+    """A metric and its good direction: `KID ↓ lower is better`."""
     title, better, _ = metric_of(metric)
-    arrow = "↓" if better == "lower" else "↑"
-    return alt.Y(
-        "value:Q", title=f"{title} {arrow} {better} is better", scale=alt.Scale(zero=False, **scale)
-    )
+    return f"{title} {'↓' if better == 'lower' else '↑'} {better} is better"
+
+
+def quality_axis(metric: str, **scale: Any) -> alt.Y:
+    """The y axis of a metric."""
+    return alt.Y("value:Q", title=quality_title(metric), scale=alt.Scale(zero=False, **scale))
 
 
 def interactive() -> bool:

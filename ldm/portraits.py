@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from ldm.charts import color, pick, quality_axis
+from ldm.charts import color, pick, quality_axis, quality_title
 from ldm.judges import metric_of
 from ldm.metrics import Estimate, Z
 
 SETTING = ["task", "c", "train_steps", "metric"]
+VARIANTS = ["before", "no prior", "prior", "prior and text"]  # in the order of their colours
 
 
 def over_subjects(rows: pd.DataFrame, subjects: Mapping[str, str]) -> tuple[pd.DataFrame, dict[str, dict[str, np.ndarray]]]:
@@ -50,20 +51,22 @@ def _points(data: pd.DataFrame, x: alt.X, shade: alt.Color, metric: str) -> alt.
             alt.Tooltip("hi:Q", title="to (95 % interval)", format=".3~g"), alt.Tooltip("n:Q", title=what),
         ],
     )  # fmt: skip
-    y = quality_axis(metric)
+    y = quality_axis(metric).title(None)  # long ones stand above their panel
     return alt.layer(base.mark_line(opacity=0.6).encode(y=y), base.mark_rule().encode(y=y, y2="hi:Q").transform_calculate(
-        value="datum.lo"), base.mark_point().encode(y=y))  # fmt: skip
+        value="datum.lo"), base.mark_point().encode(y=y)).properties(
+            title=alt.Title(quality_title(metric), fontSize=12.5, fontWeight="normal"), width=460, height=170)  # fmt: skip
 
 
 def by_size(table: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
     """Each measure after the longest finetuning against the size, a colour a variant, the pretrained model beside."""
-    longest = table["train_steps"].max()
-    panels = []
+    longest, panels = table["train_steps"].max(), []
+    there = [name for name in VARIANTS if name in set(table["task"])]
     for metric in metrics:
         data = pick(table[table["train_steps"].isin([0, longest]) & (table["task"] != "truth")], metric)
-        x = alt.X("params:Q", title="parameters", scale=alt.Scale(type="log"), axis=alt.Axis(format="~s", tickCount=4))
-        shade = alt.Color("task:N", title=None, sort=list(data["task"].unique()))
-        panels.append(_points(data, x, shade, metric).properties(width=460, height=190))
+        scale = alt.Scale(type="log", nice=False, padding=20)
+        x = alt.X("params:Q", title="parameters", scale=scale, axis=alt.Axis(format="~s", tickCount=4))
+        shade = alt.Color("task:N", title=None, scale=alt.Scale(domain=there, scheme="category10"))
+        panels.append(_points(data, x, shade, metric))
     return alt.vconcat(*panels, spacing=16).properties(description=f"{', '.join(metrics)} after DreamBooth, by model size")
 
 
@@ -73,7 +76,7 @@ def by_steps(table: pd.DataFrame, metrics: Sequence[str], variant: str = "prior"
     for metric in metrics:
         data = pick(table[table["task"].isin(["before", variant])], metric)
         x = alt.X("train_steps:Q", title="steps of finetuning", scale=alt.Scale(type="symlog", constant=10))
-        panels.append(_points(data, x, color(data), metric).properties(width=460, height=190))
+        panels.append(_points(data, x, color(data), metric))
     return alt.vconcat(*panels, spacing=16).properties(description=f"{', '.join(metrics)} by steps of DreamBooth")
 
 
@@ -89,6 +92,18 @@ def paired(rows: pd.DataFrame, subjects: Mapping[str, str], metric: str, one: st
         raise ValueError(f"{len(gaps)} subjects have been learnt with {one!r} and with {other!r}: expected 2 or more.")
     half = t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / np.sqrt(len(gaps))
     return Estimate(float(gaps.mean()), float(gaps.mean() - half), float(gaps.mean() + half), len(gaps))
+
+
+def side_by_side(
+    rows: pd.DataFrame, subjects: Mapping[str, str], metrics: Sequence[str], one: str, other: str
+) -> pd.DataFrame:
+    """`paired` for several measures: by how much larger each is by variant `one`; a star where the interval excludes 0."""
+    found = []
+    for metric in metrics:
+        gap = paired(rows, subjects, metric, one, other)
+        star = " *" if gap.lo > 0 or gap.hi < 0 else ""
+        found.append({"": metric_of(metric).title, f"{one}, less {other}": f"{gap.value:+.3f} [{gap.lo:+.3f}, {gap.hi:+.3f}]{star}"})
+    return pd.DataFrame(found)
 
 
 def limits(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
