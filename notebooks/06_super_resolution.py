@@ -208,6 +208,10 @@ f2, text = findings.asked(verdicts.f2, finetuned, store, measured)
 Markdown(text)
 
 # %% [markdown]
+# Read this with the curves above. The longest finetuning here is a twentieth of the pretraining, and where the curves
+# still fall at their end, as they do for every size in the laptop profile, compute decides before size can. The paper's
+# models are finetuned long past that.
+#
 # F5 is two: with 4 to 20 steps a smaller model is better at equal cost,
 
 # %% tags=["remove-input"]
@@ -220,6 +224,10 @@ Markdown(text)
 # %% tags=["remove-input"]
 many, text = findings.asked(verdicts.f5, sampled, store, measured, few=False)
 Markdown(text)
+
+# %% [markdown]
+# What a smaller model can buy at equal cost is steps. Where four of them are enough for every size (the table above), it
+# has nothing to buy: then the largest model that can afford four steps is the one to take, at any budget.
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
