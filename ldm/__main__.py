@@ -26,17 +26,41 @@ def notebook(
     print(path)
 
 
-def pretrain(c: int, profile: str = "laptop", seed: int = 0, images: int = 0) -> None:
-    """Train one size of the family, resuming where it stopped; models go to runs/."""
+def pretrain(
+    c: int,
+    profile: str = "laptop",
+    seed: int = 0,
+    images: int = 0,
+    devices: int = 1,
+    fsdp: int = 1,
+    bf16: bool = False,
+    accumulate: int = 1,
+    remat: bool = False,
+    coordinator: str = "",
+    processes: int = 1,
+    process: int = 0,
+) -> None:
+    """Train one size of the family, resuming where it stopped; models go to runs/.
+
+    On several devices (0: all), groups of fsdp of which share one state; in bfloat16; over a batch in so many parts;
+    computing blocks again to save memory; as one of several processes (coordinator auto on a known cluster).
+    """
     from dataclasses import replace
 
+    from ldm import parallel
     from ldm import pretrain as task
     from ldm.profiles import profile as named
 
+    parallel.connect(coordinator, processes, process)
+    layout = parallel.layout(0 if coordinator else devices, fsdp) if coordinator or devices != 1 or fsdp != 1 else None
     scale = named(profile)
     _, text = task.frozen_parts(scale)
-    config = replace(scale.train, images=images or scale.train.images, seed=seed)
-    task.pretrain(scale, c, data=task.training_set(scale), null=text.null(1)[0], config=config, seed=seed)
+    config = replace(
+        scale.train, images=images or scale.train.images, seed=seed, bf16=bf16, accumulate=accumulate
+    )
+    task.pretrain(
+        scale, c, data=task.training_set(scale), null=text.null(1)[0], config=config, seed=seed, layout=layout, remat=remat
+    )
 
 
 def superres(c: int, profile: str = "laptop", kind: str = "superres", images: int = 0, folder: Path | None = None) -> None:

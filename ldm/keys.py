@@ -25,6 +25,14 @@ def key(cell: Any, **versions: str | int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def digest(params: Mapping[str, Any], size: int = 4) -> str:
+    """`size` bytes, in hex, that name a network's weights, or the arrays of a batch."""
+    hasher = hashlib.blake2b(digest_size=size)
+    for name in sorted(params):
+        hasher.update(name.encode() + np.asarray(params[name]).tobytes())
+    return hasher.hexdigest()
+
+
 def _canonical(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: _canonical(getattr(value, f.name)) for f in dataclasses.fields(value)}

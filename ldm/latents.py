@@ -6,7 +6,6 @@ name only when complete.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from tqdm import tqdm
 
 from ldm.autoencoder import Codec
 from ldm.data import Captioned, batch_indices
+from ldm.keys import digest
 from ldm.text import TextEncoder
 
 CHUNK = 1024  # pictures held at once
@@ -30,9 +30,9 @@ class LatentSet:
     latents: Float[np.ndarray, "n h w z"]  # float16, scaled to unit variance
     context: Float[np.ndarray, "n m d"]  # float16
 
-    def batch(self, seed: int, step: int, size: int) -> dict[str, np.ndarray]:
-        """The batch of a step, float32: a function of (seed, step) alone."""
-        rows = batch_indices(seed, step, size, len(self.latents))
+    def batch(self, seed: int, step: int, size: int, part: slice | np.ndarray = slice(None)) -> dict[str, np.ndarray]:
+        """The batch of a step, float32: a function of (seed, step) alone; of it these rows (`parallel.Layout.rows`)."""
+        rows = batch_indices(seed, step, size, len(self.latents))[part]
         return {"latents": self.latents[rows].astype(np.float32), "context": self.context[rows].astype(np.float32)}
 
 
@@ -49,14 +49,6 @@ def latent_set(data: Captioned, codec: Codec, text: TextEncoder, folder: Path) -
         lambda rows: text.encode(data.captions(rows)), n,
     )  # fmt: skip
     return LatentSet(latents, context)
-
-
-def digest(params: dict, size: int = 4) -> str:
-    """`size` bytes, in hex, that name a network's weights."""
-    hasher = hashlib.blake2b(digest_size=size)
-    for name in sorted(params):
-        hasher.update(name.encode() + np.asarray(params[name]).tobytes())
-    return hasher.hexdigest()
 
 
 def cached(folder: Path, name: str, compute: Callable[[range], np.ndarray], n: int) -> np.ndarray:

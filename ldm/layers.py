@@ -1,7 +1,8 @@
 """The building blocks of the networks: convolution, normalisation, attention, residual block.
 
 Attributes are named as in the `diffusers` layout, so a weight's path here is its path there. Arrays are
-NHWC, kernels HWIO (diffusers: NCHW, OIHW). Modules are plain pytrees without mutable state.
+NHWC, kernels HWIO (diffusers: NCHW, OIHW). Modules are plain pytrees without mutable state. A layer computes in the
+type of its weights; norms and the softmax compute in float32 and answer in the type of what they are given.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def uniform(key: Array, shape: tuple[int, ...], fan_in: int) -> Array:
 
 def matmul(x: Float[Array, "... i"], weight: Float[Array, "i o"]) -> Float[Array, "... o"]:
     """x W as a product of two matrices: XLA's CPU gradient of W is up to ten times faster so."""
+    x = x.astype(weight.dtype)
     return (x.reshape(-1, x.shape[-1]) @ weight).reshape(*x.shape[:-1], -1)
 
 
@@ -47,6 +49,7 @@ def conv2d(x: Float[Array, "b h w i"], kernel: Float[Array, "k k i o"], *, strid
     """
     k, pad = kernel.shape[0], kernel.shape[0] // 2
     h, w = x.shape[1:3]
+    x = x.astype(kernel.dtype)
     if k > 1 and h * w > 4:
         return lax.conv_general_dilated(
             x, kernel, (stride, stride), [(pad, pad)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
@@ -101,9 +104,10 @@ class LayerNorm(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(width))
 
     def __call__(self, x: Float[Array, "... d"]) -> Float[Array, "... d"]:
-        mean = x.mean(-1, keepdims=True)
-        var = jnp.square(x - mean).mean(-1, keepdims=True)
-        return (x - mean) * lax.rsqrt(var + self.eps) * self.weight[...] + self.bias[...]
+        y = x.astype(jnp.float32)
+        mean = y.mean(-1, keepdims=True)
+        var = jnp.square(y - mean).mean(-1, keepdims=True)
+        return ((y - mean) * lax.rsqrt(var + self.eps) * self.weight[...] + self.bias[...]).astype(x.dtype)
 
 
 class GroupNorm(nnx.Module):
@@ -120,12 +124,13 @@ class GroupNorm(nnx.Module):
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
         b, c = x.shape[0], x.shape[-1]
         by_group = (b, self.groups, c // self.groups)
-        mean = x.mean((1, 2)).reshape(by_group).mean(-1, keepdims=True)
-        square = jnp.square(x).mean((1, 2)).reshape(by_group).mean(-1, keepdims=True)
+        y = x.astype(jnp.float32)
+        mean = y.mean((1, 2)).reshape(by_group).mean(-1, keepdims=True)
+        square = jnp.square(y).mean((1, 2)).reshape(by_group).mean(-1, keepdims=True)
         inverse = lax.rsqrt(jnp.maximum(square - jnp.square(mean), 0) + self.eps)
         scale = jnp.broadcast_to(inverse, by_group).reshape(b, c) * self.weight[...]
         shift = self.bias[...] - jnp.broadcast_to(mean, by_group).reshape(b, c) * scale
-        return x * scale[:, None, None] + shift[:, None, None]
+        return (y * scale[:, None, None] + shift[:, None, None]).astype(x.dtype)
 
 
 class ResBlock(nnx.Module):
@@ -159,12 +164,12 @@ def attend(
     """
     split = lambda y: y.reshape(*y.shape[:2], heads, -1).transpose(0, 2, 1, 3)  # (b, heads, n, d / heads)
     q, k, v = split(q), split(k), split(v)
-    scores = q / math.sqrt(q.shape[-1]) @ k.swapaxes(-1, -2)
+    scores = (q / math.sqrt(q.shape[-1]) @ k.swapaxes(-1, -2)).astype(jnp.float32)
     if mask is not None:
         scores = jnp.where(mask, scores, -1e9)
     weights = jnp.exp(scores - lax.stop_gradient(scores.max(-1, keepdims=True)))
-    y = weights @ v / weights.sum(-1, keepdims=True)
-    return y.transpose(0, 2, 1, 3).reshape(y.shape[0], y.shape[2], -1)
+    y = (weights.astype(v.dtype) @ v).astype(jnp.float32) / weights.sum(-1, keepdims=True)
+    return y.astype(v.dtype).transpose(0, 2, 1, 3).reshape(y.shape[0], y.shape[2], -1)
 
 
 class Attention(nnx.Module):

@@ -14,7 +14,12 @@ Batch = dict[str, Array]
 
 
 def image_keys(key: Array, count: int) -> Array:
-    """One key an image, the index folded in: image i draws the same whatever the batch it stands in."""
+    """One key an image, the index folded in: image i draws the same whatever the batch it stands in.
+
+    Keys that are one an image already, (count,), are given back: so a part of a batch draws what the whole one would.
+    """
+    if key.ndim:
+        return key
     return jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(count))
 
 
@@ -57,7 +62,7 @@ def diffusion_loss(
         net = merge(structure, params)
         if "condition" in batch:
             net = conditioned(net, batch["condition"])
-        output = net(alpha * x0 + sigma * eps, t, context)
+        output = net(alpha * x0 + sigma * eps, t, context).astype(jnp.float32)
         errors = jnp.square(output - target(predict, x0, eps, alpha, sigma)).mean((1, 2, 3))
         high = t >= schedule.length // 2
         parts = {

@@ -17,10 +17,12 @@ from flax import nnx
 
 from ldm import text, weights
 from ldm.autoencoder import Codec, load_codec
+from ldm.cost import unet_gflops
 from ldm.files import write_atomic
 from ldm.latents import LatentSet, digest, latent_set
 from ldm.layers import KeySource, Params, abstract, split
 from ldm.losses import diffusion_loss
+from ldm.parallel import Layout
 from ldm.profiles import ROOT, RUNS, WEIGHTS, Profile
 from ldm.scenes import Scenes
 from ldm.schedule import Schedule
@@ -29,14 +31,14 @@ from ldm.train import TrainConfig, TrainState, fit
 from ldm.unet import UNet
 
 
-def unet(profile: Profile, c: int, keys: KeySource) -> UNet:
+def unet(profile: Profile, c: int, keys: KeySource, remat: bool = False) -> UNet:
     """The profile's UNet of width c, with fresh parameters."""
-    return UNet(c, profile.context, profile.autoencoder.latents, keys=keys)
+    return UNet(c, profile.context, profile.autoencoder.latents, remat=remat, keys=keys)
 
 
-def network(profile: Profile, c: int, seed: int = 0) -> tuple[nnx.GraphDef, Params]:
+def network(profile: Profile, c: int, seed: int = 0, remat: bool = False) -> tuple[nnx.GraphDef, Params]:
     """The same, split: the structure and its initial parameters."""
-    return split(unet(profile, c, KeySource(jax.random.key(seed))))
+    return split(unet(profile, c, KeySource(jax.random.key(seed)), remat))
 
 
 def frozen_parts(profile: Profile) -> tuple[Codec, TextEncoder]:
@@ -125,23 +127,28 @@ def pretrain(
     start: Params | None = None,
     on_log: Callable[[dict[str, Any]], None] = lambda record: None,
     log_steps: int = 20,
+    layout: Layout | None = None,
+    remat: bool = False,
 ) -> TrainState:
     """Train width c; keep a model at each length and checkpoints to resume from, all under `root`.
 
     Args:
         data: the encoded training scenes; null: the empty caption's context (m, d).
         config: the profile's, unless given. start: parameters to continue from, else fresh ones.
+        layout: the devices to train on, else the first one. remat: less memory for more arithmetic (`UNet`).
     """
     config = config or profile.train
-    structure, params = network(profile, c, seed)
+    structure, params = network(profile, c, seed, remat)
+    rows = layout.rows(config.batch) if layout else slice(None)
+    (_, size, *_), (_, tokens, context) = data.latents.shape, data.context.shape
     loss = diffusion_loss(structure, Schedule.sd(), profile.predict, null=null, drop=profile.dropped)
 
     def keep(images: int, ema: Params) -> None:
         save(path_of(profile, c, images, seed, root), ema, profile, c, images, seed)
 
     return fit(
-        loss, start or params, lambda step: data.batch(seed, step, config.batch), config,
-        folder=root / profile.weights / f"train-c{c}-s{seed}",
+        loss, start or params, lambda step: data.batch(seed, step, config.batch, rows), config,
+        layout=layout, gflops=unet_gflops(c, size, tokens, context), folder=root / profile.weights / f"train-c{c}-s{seed}",
         lengths=profile.lengths if lengths is None else lengths,
         on_length=keep, on_log=on_log, log_steps=log_steps, title=f"pretrain c={c}",
     )  # fmt: skip

@@ -9,7 +9,7 @@ be continued: which is what a study of quality against training compute needs.
 from __future__ import annotations
 
 import contextlib
-import math
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,11 @@ from tqdm import tqdm
 
 from ldm.checkpoint import TrainCheckpoints
 from ldm.files import hold
+from ldm.gradients import gradient
+from ldm.guards import Notice, Preempted, Watch
 from ldm.layers import Params
+from ldm.meter import Meter
+from ldm.parallel import Layout, agreed
 
 SAVE_SECONDS = 120  # between two checkpoints
 
@@ -45,13 +49,17 @@ class TrainConfig:
     clip: float = 1.0  # global norm of the gradient
     ema: float = 6.94  # gamma of the power average; 6.94 spans about the last 10 % of the run
     seed: int = 0
+    bf16: bool = False  # compute in bfloat16; weights, norms and loss stay float32 (`ldm.gradients`)
+    accumulate: int = 1  # parts that a batch is seen in, one after another
 
     def __post_init__(self):
-        for name in ("images", "batch", "learning_rate", "warmup_images", "decay_images", "clip", "ema"):
+        for name in ("images", "batch", "learning_rate", "warmup_images", "decay_images", "clip", "ema", "accumulate"):
             if not getattr(self, name) > 0:
                 raise ValueError(
                     f"{name} = {getattr(self, name)}: expected a positive number; change it in the training configuration."
                 )
+        if self.batch % self.accumulate:
+            raise ValueError(f"accumulate = {self.accumulate}: expected a divisor of batch = {self.batch}.")
 
     @property
     def steps(self) -> int:
@@ -75,35 +83,41 @@ class TrainState(NamedTuple):
     opt: optax.OptState
 
 
-def init_state(params: Params, config: TrainConfig) -> TrainState:
-    ours, ema = (jax.tree.map(jnp.copy, params) for _ in range(2))  # the step donates them; the caller keeps its own
-    return TrainState(jnp.zeros((), jnp.int32), ours, ema, config.optimizer().init(ours))
+def init_state(params: Params, config: TrainConfig, layout: Layout | None = None) -> TrainState:
+    """The state at step 0, on the layout's devices if there is one."""
+
+    def build(params: Params) -> TrainState:
+        ours, ema = (jax.tree.map(jnp.copy, params) for _ in range(2))  # the step donates them; the caller keeps its own
+        return TrainState(jnp.zeros((), jnp.int32), ours, ema, config.optimizer().init(ours))
+
+    return layout.make(build, params) if layout else build(params)
 
 
 @lru_cache(maxsize=1)  # many short trainings of one loss compile once
-def make_train_step(loss: Loss, config: TrainConfig) -> Callable[..., tuple[TrainState, dict]]:
+def make_train_step(loss: Loss, config: TrainConfig, layout: Layout | None = None) -> Callable[..., tuple[TrainState, dict]]:
     """One step (state, batch[, teacher]), jitted, its state donated. The key of step k is fold_in(key(seed), k).
 
     With a teacher, the loss is asked with its weights and with the averaged ones, which are then the target network.
+    With a layout, state and batch lie as it says (`Layout.make`, `Layout.place`); so do the gradient and the new state.
     """
     tx = config.optimizer()
+    laid = layout.constrain if layout else lambda tree: tree
 
     def train_step(state: TrainState, batch: Batch, teacher: Params | None = None) -> tuple[TrainState, dict]:
         key = jax.random.fold_in(jax.random.key(config.seed), state.step)
         others = () if teacher is None else (teacher, state.ema)
-        (value, parts), grads = jax.value_and_grad(loss, has_aux=True)(state.params, batch, key, *others)
+        (value, parts), grads = gradient(
+            loss, state.params, batch, key, others, bf16=config.bf16, parts=config.accumulate
+        )
+        grads = laid(grads)
         updates, opt = tx.update(grads, state.opt, state.params)
         params = optax.apply_updates(state.params, updates)
         beta = (1 - 1 / (state.step.astype(jnp.float32) + 1)) ** (config.ema + 1.0)  # EDM2, eq. 121
         ema = jax.tree.map(lambda e, p: beta * e + (1 - beta) * p, state.ema, params)
         logs = {"loss": value, "grad_norm": optax.tree.norm(grads), **parts}
-        return TrainState(state.step + 1, params, ema, opt), logs
+        return laid((TrainState(state.step + 1, params, ema, opt), logs))
 
     return jax.jit(train_step, donate_argnums=0)
-
-
-class Diverged(RuntimeError):
-    """The loss is no longer a finite number."""
 
 
 def fit(
@@ -113,69 +127,86 @@ def fit(
     config: TrainConfig,
     *,
     teacher: Params | None = None,
+    layout: Layout | None = None,
     folder: Path | str | None = None,
     lengths: Sequence[int] = (),
     on_length: Callable[[int, Params], None] = lambda images, ema: None,
     on_log: Callable[[dict[str, Any]], None] = lambda record: None,
     log_steps: int = 20,
+    gflops: float = 0.0,
     title: str = "training",
 ) -> TrainState:
     """Train from where the checkpoints in `folder` end (or from the start) to `config.images`.
 
-    Args:
-        batches: step -> batch, a pure function, so that a resumed run is the undisturbed one.
-        teacher: frozen weights that a distillation learns from (`make_train_step`).
-        lengths: at these numbers of images seen `on_length(images, averaged weights)` is called.
-        on_log: gets a dict every `log_steps` steps (looking makes the host wait for the device):
-            images_seen, loss and its parts, images a second.
+    The batch and the key of a step are functions of its number, so the state, which counts it, is all that a checkpoint
+    has to hold; it may have been written on another number of devices.
 
-    Interrupted (Ctrl-C), it saves before it leaves. Raises `Diverged` when the loss is not finite: the
-    checkpoints then end before that step; so they do when `on_log` raises it. Raises RuntimeError when another process trains in `folder`.
+    Args:
+        batches: step -> batch, a pure function, so that a resumed run is the undisturbed one. In a run of several
+            processes each makes its own rows of it (`Layout.rows`).
+        teacher: frozen weights that a distillation learns from (`make_train_step`).
+        layout: the devices to train on (`ldm.parallel`); without it, the first one.
+        lengths: at these numbers of images seen `on_length(images, averaged weights)` is called, in the first process.
+        on_log: gets a dict every `log_steps` steps (looking makes the host wait for the device), in every process:
+            images_seen, loss and its parts, grad_norm, and what `Meter.lap` says of the speed.
+        gflops: of one forward pass on one image, for the arithmetic's speed.
+
+    Interrupted (Ctrl-C), it saves before it leaves; so it does at SIGTERM, and raises `Preempted`, which ends the
+    process with status 143: the same command goes on. Raises `Diverged` when a loss or a gradient is not finite: the
+    checkpoints then end before that step; so they do when `on_log` raises it. Raises RuntimeError when another process
+    trains in `folder`.
     """
-    with hold(f"{folder}.lock", wait=False) if folder else contextlib.nullcontext():
-        state = init_state(params, config)
+    first = layout is None or jax.process_index() == 0
+    alone = hold(f"{folder}.lock", wait=False) if folder and first else contextlib.nullcontext()
+    with alone, Notice() as notice:
+        state = init_state(params, config, layout)
         checkpoints = TrainCheckpoints(folder) if folder else None
         if checkpoints and (found := checkpoints.restore(state._asdict())):
             state = TrainState(**found[1])
-        start = int(state.step)
-        train_step = make_train_step(loss, config)
+        start = saved_step = int(state.step)
+        train_step = make_train_step(loss, config, layout)
+        if layout and teacher is not None:
+            teacher = layout.make(lambda tree: tree, teacher)
         at = {-(-images // config.batch): images for images in lengths}
 
         bar = tqdm(
-            total=config.images, initial=start * config.batch, desc=title, unit="img", unit_scale=True, mininterval=1
-        )
-        began = saved = time.monotonic()
-        good = start  # the last step whose loss was seen to be finite
+            total=config.images, initial=start * config.batch, desc=title, unit="img", unit_scale=True, mininterval=1,
+            disable=not first,
+        )  # fmt: skip
+        say = (lambda line: bar.write(line, file=sys.stderr)) if first else (lambda line: None)
+        watch = Watch(batches, start, title, say)
+        meter = Meter(config.batch, gflops, start, layout.devices if layout else jax.local_devices()[:1])
+        saved = time.monotonic()
         try:
             for step in range(start, config.steps):
-                state, logs = train_step(state, batches(step), teacher)
+                with meter.making():
+                    batch = batches(step)
+                    batch = layout.place(batch, config.batch) if layout else batch
+                state, logs = train_step(state, batch, teacher)
                 done = step + 1
                 bar.update(config.batch)
-                if done % log_steps == 0 or done == config.steps or done in at:
-                    record = {name: float(value) for name, value in logs.items()}
-                    if not math.isfinite(record["loss"]):
-                        raise Diverged(
-                            f"{title}: the loss is {record['loss']} at step {done}; the last finite one was "
-                            f"at step {good}: lower learning_rate ({config.learning_rate}) and start again."
-                        )
-                    good = done
-                    seconds = time.monotonic() - began
-                    bar.set_postfix(loss=f"{record['loss']:.4f}", refresh=False)
-                    on_log(
-                        {
-                            "images_seen": done * config.batch,
-                            "images_a_second": (done - start) * config.batch / seconds,
-                            **record,
-                        }
-                    )
+                watch.add(done, logs)
+                leave = notice.due(done)
+                if not (done % log_steps == 0 or done == config.steps or done in at or leave):
+                    continue
+                kept = f"The last good checkpoint is of step {saved_step}" if saved_step else "There is no checkpoint"
+                record = watch.look(f"{kept}: lower learning_rate ({config.learning_rate}) and start again.")
+                speed = meter.lap(done)
+                bar.set_postfix(loss=f"{record['loss']:.4f}", **Meter.short(speed), refresh=False)
+                on_log({"images_seen": done * config.batch, **speed, **record})
                 if done in at:  # before the checkpoint: a kill in between repeats it, and does not skip it
-                    on_length(at[done], state.ema)
-                due = time.monotonic() - saved > SAVE_SECONDS or done == config.steps
-                if checkpoints and due and done == good:
+                    ema = layout.whole(state.ema) if layout else state.ema
+                    if first:
+                        on_length(at[done], ema)
+                due = agreed(time.monotonic() - saved > SAVE_SECONDS) or done == config.steps or leave
+                if checkpoints and due:
                     checkpoints.save(done, state._asdict())
-                    saved = time.monotonic()
+                    saved, saved_step = time.monotonic(), done
+                if leave and done < config.steps:
+                    say(f"{title}: stopped by SIGTERM after step {done}; run the same command again to go on from step {saved_step}.")
+                    raise Preempted
         except KeyboardInterrupt:
-            if checkpoints and good > start:
+            if checkpoints and watch.good > start and jax.process_count() == 1:
                 checkpoints.save(int(state.step), state._asdict())
             raise
         finally:

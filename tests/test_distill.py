@@ -17,13 +17,14 @@ from ldm.distill.codi import codi_loss
 from ldm.distill.flow import grid
 from ldm.distill.guided import guidance_loss, halving_loss
 from ldm.distill.lcm import lcm_loss
+from ldm.guards import Diverged
 from ldm.judges import Score
 from ldm.latents import LatentSet
 from ldm.layers import KeySource, TimeEmbedding, abstract, split
 from ldm.metrics import Estimate
 from ldm.profiles import profile
 from ldm.solvers import ddim
-from ldm.train import Diverged, TrainConfig, fit
+from ldm.train import TrainConfig, fit
 from tests.toy import SD, walk
 
 VARIANCE = np.array([0.3, 2.0])

@@ -20,12 +20,13 @@ from ldm import pretrain, weights
 from ldm.distill.codi import codi_loss
 from ldm.distill.guided import guidance_loss, halving_loss
 from ldm.distill.lcm import lcm_loss
+from ldm.guards import Diverged
 from ldm.latents import LatentSet
 from ldm.layers import Params, Structure, abstract
 from ldm.losses import Batch, diffusion_loss
 from ldm.profiles import RUNS, Profile
 from ldm.schedule import Schedule
-from ldm.train import Diverged, Loss, TrainConfig, fit
+from ldm.train import Loss, TrainConfig, fit
 from ldm.unet import UNet
 
 Method = Literal["codi", "lcm", "guided", "continued"]

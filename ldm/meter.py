@@ -1,0 +1,86 @@
+"""How fast a training goes: images a second, arithmetic beside the device's peak, its memory, the making of batches."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+import jax
+
+PEAKS = {  # device_kind begins with -> dense bfloat16 TFLOP/s of one device, by its maker's data sheet
+    "TPU v4": 275.0,
+    "TPU v5 lite": 197.0,  # v5e
+    "TPU v5e": 197.0,
+    "TPU v5p": 459.0,
+    "TPU v5": 459.0,
+    "TPU v6": 918.0,  # v6e
+    "NVIDIA A100": 312.0,
+    "NVIDIA H100 PCIe": 756.0,
+    "NVIDIA H100": 989.0,
+    "NVIDIA H200": 989.0,
+}
+PASSES = 3  # of a step, in forward passes: the backward pass computes two products for each of the forward one's
+
+
+def peak(kind: str) -> float | None:
+    """TFLOP/s of a device, None where it is not known. Of two names the first in the table that fits counts."""
+    return next((value for name, value in PEAKS.items() if kind.startswith(name)), None)
+
+
+class Meter:
+    """A stop-watch over laps of several steps.
+
+    Args:
+        images: of a step. gflops: of one forward pass on one image (`cost.unet_gflops`), 0 where it is not known.
+        start: the steps done before. devices: those that the step runs on.
+    """
+
+    def __init__(self, images: int, gflops: float, start: int, devices: list[jax.Device]):
+        self._images, self._gflops, self._devices = images, gflops, devices
+        self._local = next((d for d in devices if d.process_index == jax.process_index()), devices[0])
+        self._began, self._step, self._making = time.perf_counter(), start, 0.0
+
+    @contextlib.contextmanager
+    def making(self) -> Iterator[None]:
+        """Around the making of a batch."""
+        began = time.perf_counter()
+        yield
+        self._making += time.perf_counter() - began
+
+    def lap(self, done: int) -> dict[str, float]:
+        """What the steps since the last lap took, the device having been waited for; the first holds the compilation.
+
+        step_seconds, images_a_second; input_share, of the time that the host spent on making batches: at most this
+        share the device has waited for them, since it works on one step while the next one's batch is made;
+        tflops (a step is three forward passes; what is computed twice to save memory does not count), peak_share of
+        the devices' bfloat16 peak, and memory_gb, the most that the first local device has held: where these are known.
+        """
+        now = time.perf_counter()
+        steps, seconds = done - self._step, max(now - self._began, 1e-9)
+        record = {
+            "step_seconds": seconds / steps,
+            "images_a_second": steps * self._images / seconds,
+            "input_share": min(self._making / seconds, 1.0),
+        }
+        if self._gflops:
+            record["tflops"] = PASSES * self._gflops * record["images_a_second"] / 1e3
+            if top := peak(self._local.device_kind):
+                record["peak_share"] = record["tflops"] / (top * len(self._devices))
+        if memory := self._local.memory_stats():
+            record["memory_gb"] = memory.get("peak_bytes_in_use", 0) / 1e9
+        self._began, self._step, self._making = now, done, 0.0
+        return record
+
+    @staticmethod
+    def short(record: dict[str, float]) -> dict[str, str]:
+        """Of a lap, what belongs on the line of progress."""
+        line = {"step": f"{1e3 * record['step_seconds']:.3g} ms"}
+        if "tflops" in record:
+            share = f" ({record['peak_share']:.0%} of peak)" if "peak_share" in record else ""
+            line["speed"] = f"{record['tflops']:.3g} TFLOP/s{share}"
+        if "memory_gb" in record:
+            line["memory"] = f"{record['memory_gb']:.1f} GB"
+        if record["input_share"] > 0.1:
+            line["input"] = f"{record['input_share']:.0%}"
+        return line

@@ -1,0 +1,102 @@
+"""A training that goes wrong says where; one that is told to stop, or killed, goes on as if nothing had been."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ldm import meter
+from ldm.guards import ENOUGH, Diverged, Preempted, Watch
+from ldm.keys import digest
+from ldm.meter import Meter, peak
+from ldm.train import fit
+from tests.toy_training import BATCH, CONFIG, batches, line
+
+ROOT = Path(__file__).parents[1]
+START = {"w": jnp.zeros(4)}
+
+
+def test_the_first_bad_step_is_named_with_its_batch_and_the_checkpoint_to_go_on_from(tmp_path, monkeypatch):
+    monkeypatch.setattr("ldm.train.SAVE_SECONDS", 0)
+
+    def poisoned(step):
+        batch = batches(step)
+        return batch | {"latents": batch["latents"] * np.float32("inf")} if step >= 12 else batch
+
+    with pytest.raises(Diverged, match="at step 13; the last finite one was at step 12") as caught:
+        fit(line, START, poisoned, CONFIG, folder=tmp_path, log_steps=5)
+    assert digest(poisoned(12)) in str(caught.value) and "last good checkpoint is of step 10" in str(caught.value)
+    losses = []
+    fit(line, START, batches, CONFIG, folder=tmp_path, log_steps=1, on_log=lambda record: losses.append(record))
+    assert losses[0]["images_seen"] == 11 * BATCH
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run_though_the_loss_is():
+    def edge(params, batch, key):
+        return jnp.sqrt(jnp.abs(params["w"]).sum()), {}  # 0 at 0, where its slope is infinite
+
+    with pytest.raises(Diverged, match="the gradient's norm is (nan|inf) at step 1; the last finite one was at step 0"):
+        fit(edge, START, batches, CONFIG)
+
+
+def test_a_jump_of_the_loss_is_told_once_with_its_batch():
+    lines = []
+    watch = Watch(batches, 0, "toy", lines.append)
+    rng = np.random.default_rng(0)
+    for step in range(1, 3 * ENOUGH):
+        loss = 1 + 0.1 * rng.standard_normal() + 3 * (step == 100)
+        watch.add(step, {"loss": np.float32(loss), "grad_norm": np.float32(1)})
+        if step % 7 == 0:
+            watch.look()
+    assert len(lines) == 1 and "jumps to" in lines[0] and "at step 100, batch " + digest(batches(99)) in lines[0]
+
+
+def test_sigterm_saves_and_the_same_call_goes_on_to_the_same_end(tmp_path, capsys):
+    undisturbed = fit(line, START, batches, CONFIG)
+
+    def told(step):
+        if step == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return batches(step)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Preempted) as caught:
+        fit(line, START, told, CONFIG, folder=tmp_path)
+    assert caught.value.code == 143 and signal.getsignal(signal.SIGTERM) == before
+    assert "stopped by SIGTERM after step 8; run the same command again" in capsys.readouterr().err
+    seen = []
+    resumed = fit(line, START, lambda step: seen.append(step) or batches(step), CONFIG, folder=tmp_path)
+    assert seen[0] == 8
+    for a, b in zip(jax.tree.leaves(undisturbed), jax.tree.leaves(resumed), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+class Device:
+    """A TPU that reports its memory."""
+
+    device_kind, process_index = "TPU v5 lite", 0
+
+    def memory_stats(self):
+        return {"peak_bytes_in_use": 3_000_000_000}
+
+
+def test_the_meter_counts_three_forward_passes_a_step_beside_all_devices_peak(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(meter.time, "perf_counter", lambda: now[0])
+    watch = Meter(64, 1000.0, 10, [Device(), Device()])
+    for _ in range(5):
+        with watch.making():
+            now[0] += 0.5
+        now[0] += 1.5
+    record = watch.lap(15)
+    assert record == pytest.approx({
+        "step_seconds": 2, "images_a_second": 32, "input_share": 0.25, "tflops": 96, "peak_share": 96 / 394, "memory_gb": 3,
+    })  # fmt: skip
+    assert Meter.short(record) == {"step": "2e+03 ms", "speed": "96 TFLOP/s (24% of peak)", "memory": "3.0 GB", "input": "25%"}
+    assert [peak(kind) for kind in ("TPU v5", "TPU v6 lite", "NVIDIA H100 80GB HBM3", "cpu")] == [459, 918, 989, None]
