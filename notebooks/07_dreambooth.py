@@ -128,6 +128,10 @@ Markdown("\n\n".join(
 ) if len(subjects) > 1 else "One subject alone gives no interval.")  # fmt: skip
 
 # %% [markdown]
+# Each variant pays in another coin. Without prior preservation the class becomes the subject. With it the class stays, but
+# the text tower, frozen, reads *a sks panda* almost as *a panda*, and one picture cannot be both: fewer subjects are
+# recognised. A tower that learns can tell the two apart, and forgets some of the other words over it.
+#
 # ## Verdict
 #
 # Do the sizes rank as after pretraining?
