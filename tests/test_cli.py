@@ -64,6 +64,6 @@ def test_a_model_of_a_folder_lies_apart_from_those_of_scenes(monkeypatch, tmp_pa
     monkeypatch.setattr(sys, "argv", ["ldm", "superres", "--c", "8", "--folder", str(tmp_path), "--images", "3000"])
     main()
     assert asked["data"].sharpen and asked["data"].data.path == tmp_path
-    assert asked["lengths"] == (1_000, 2_000, 3_000) and asked["config"].images == 3_000
+    assert asked["lengths"] == (1_000, 3_000) and asked["config"].images == 3_000
     assert asked["root"].parent == RUNS and asked["root"].name.startswith(tmp_path.name)
     assert capsys.readouterr().out.strip() == str(asked["root"] / "mini/superres-c8-3k-s0.safetensors")
