@@ -153,7 +153,7 @@ def grid(
     from ldm.profiles import profile as named
 
     scale = named(profile)
-    sizes, fewer, n, lab = sizes or scale.family, n or None, n or scale.n, None
+    sizes, n, lab = sizes or scale.family, n or None, None  # None: each study's own number
     if study == "sampling":
         cells = [
             cell for images in lengths or (scale.length,)
@@ -173,8 +173,8 @@ def grid(
     else:
         from ldm import restoration
 
-        cells = restoration.finetuning_grid(scale, sizes, lengths, n=fewer) + restoration.steps_grid(scale, sizes, steps, n=fewer)
-        cells = cells or restoration.baselines_grid(scale, n=fewer)
+        cells = restoration.finetuning_grid(scale, sizes, lengths, n=n) + restoration.steps_grid(scale, sizes, steps, n=n)
+        cells = cells or restoration.baselines_grid(scale, n=n)
         lab = restoration.Laboratory(scale)
     studies.run(cells, lab=lab, title=f"{study}, sizes {', '.join(map(str, sizes))}")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from ldm import restoration, study, superres, weights
@@ -30,17 +29,16 @@ class Gallery(restoration.Laboratory):
         super().__init__(scale)
         if model is not None:
             self._digest = lambda *_: digest(weights.load(model, half_to_float32=True))
+            self._model = self._own
 
     def pairs(self, split: str, n: int) -> superres.Pairs:
         """The splits are other crops of the same pictures: distances ask how crops look, not which they are."""
         return superres.photographs(self.scale, self.folder, n, seed={"val": 1, "test": 2}[split])
 
-    def restored(self, cell: restoration.Restoration) -> np.ndarray:
-        if self.model is None or cell.kind == "bicubic":
-            return super().restored(cell)
-        restorer = superres.restorer(self.scale, cell.c, cell.images, file=self.model)
-        table = restoration.plan(cell.sampler, cell.steps, self.scale.spacing)
-        return np.concatenate(list(restorer.images(self._pictures(cell.n)[1], table, seed=cell.noise)))
+    def _own(self, scale: Profile, c: int, images: int, *_: object) -> tuple:
+        """The file's model, whatever the cell's length of finetuning."""
+        restorer = superres.restorer(scale, c, images, file=self.model)
+        return restorer.structure, restorer.params
 
 
 def judge(
