@@ -14,7 +14,8 @@ from jaxtyping import Array, Float
 
 from ldm import cost
 from ldm.cost import BLOCKS, MULTIPLIERS, groups
-from ldm.layers import Conv, Downsample, GroupNorm, KeySource, ResBlock, SpatialTransformer, TimeEmbedding, Upsample
+from ldm.embeddings import TimeEmbedding
+from ldm.layers import Conv, Downsample, GroupNorm, KeySource, ResBlock, SpatialTransformer, Upsample
 
 
 class Down(nnx.Module):

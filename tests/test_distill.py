@@ -17,10 +17,11 @@ from ldm.distill.codi import codi_loss
 from ldm.distill.flow import grid
 from ldm.distill.guided import guidance_loss, halving_loss
 from ldm.distill.lcm import lcm_loss
+from ldm.embeddings import TimeEmbedding
 from ldm.guards import Diverged
 from ldm.judges import Score
 from ldm.latents import LatentSet
-from ldm.layers import KeySource, TimeEmbedding, abstract, split
+from ldm.layers import KeySource, abstract, split
 from ldm.metrics import Estimate
 from ldm.profiles import profile
 from ldm.solvers import ddim

@@ -13,7 +13,8 @@ from diffusers import LatentConsistencyModelPipeline
 
 from benchmarks.reference import nchw, nhwc, to_torch, twin
 from ldm.cost import TABLE1, groups, heads
-from ldm.layers import KeySource, Params, Structure, abstract, guidance_embedding, merge, split
+from ldm.embeddings import guidance_embedding
+from ldm.layers import KeySource, Params, Structure, abstract, merge, split
 from ldm.unet import UNet
 
 torch.set_num_threads(1)

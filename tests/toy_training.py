@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from ldm.layers import Conv, GroupNorm, KeySource, Linear, merge, split, timestep_embedding
+from ldm.embeddings import timestep_embedding
+from ldm.layers import Conv, GroupNorm, KeySource, Linear, merge, split
 from ldm.losses import image_keys
 from ldm.train import TrainConfig
 
