@@ -19,7 +19,8 @@ from ldm.captions import caption
 from ldm.generate import Generator, plan
 from ldm.judges import Score
 from ldm.metrics import mean
-from ldm.perceptual.scene import Detections, shows
+from ldm.perceptual.scene import Detections
+from ldm.perceptual.scene_alignment import shows
 from ldm.profiles import Profile
 from ldm.results import Row
 from ldm.scene import Scene

@@ -22,6 +22,7 @@ from ldm.latents import digest
 from ldm.metrics import Estimate, Gaussian, Sample, frechet, kid, mean
 from ldm.perceptual import efficientnet
 from ldm.perceptual import scene as scene_network
+from ldm.perceptual.scene_alignment import alignment
 from ldm.profiles import WEIGHTS, Profile
 from ldm.protocol import Protocol, single
 from ldm.scene import Scene
@@ -163,7 +164,7 @@ class Judges:
             effnet.append(self.effnet(images))
             seen, detections = self.scene.look(images)
             features.append(seen)
-            answers.append(scene_network.alignment(detections, scenes[done : done + len(images)]))
+            answers.append(alignment(detections, scenes[done : done + len(images)]))
             done += len(images)
         parts = {name: np.concatenate([a[name] for a in answers]) for name in answers[0]}
         parts["alignment"] = parts.pop("all")

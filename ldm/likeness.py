@@ -14,7 +14,8 @@ from jaxtyping import Bool, Float, UInt8
 
 from ldm.metrics import subject_similarity
 from ldm.metrics.features import unit
-from ldm.perceptual.scene import Detections, placed, shows, surroundings
+from ldm.perceptual.scene import Detections
+from ldm.perceptual.scene_alignment import placed, shows, surroundings
 from ldm.scene import Scene
 
 Features = Mapping[str, Float[np.ndarray, "n d"]]  # by network: "effnet" and "scene"

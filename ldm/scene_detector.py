@@ -20,7 +20,8 @@ from PIL import Image, ImageFilter
 from ldm import weights
 from ldm.data import batch_indices
 from ldm.layers import Params, merge
-from ldm.perceptual.scene import Labels, SceneNetwork, alignment, build, load, to_side
+from ldm.perceptual.scene import Labels, SceneNetwork, build, load, to_side
+from ldm.perceptual.scene_alignment import alignment
 from ldm.profiles import RUNS, WEIGHTS, Profile
 from ldm.scene import SceneConfig
 from ldm.scene_truth import cover, vocabulary

@@ -13,6 +13,7 @@ from ldm import scene_clip, scene_detector, scene_truth, text, weights
 from ldm.captions import caption, tokens, words
 from ldm.layers import KeySource, split
 from ldm.perceptual import scene as judge
+from ldm.perceptual.scene_alignment import alignment
 from ldm.scene import EASY, SIZES
 from ldm.scenes import Scenes
 from ldm.train import TrainConfig, init_state, make_train_step
@@ -174,7 +175,7 @@ def test_a_third_of_the_training_pictures_stay_clean(images):
 
 
 def test_a_perfect_detector_finds_true_scenes_aligned(records):
-    aligned = judge.alignment(as_told(records), records)
+    aligned = alignment(as_told(records), records)
     assert set(aligned) == {"subject", "relation", "style", "kind", "colours", "all"}
     for name, right in aligned.items():
         assert right.all(), (
@@ -192,7 +193,7 @@ def test_a_false_caption_is_found_out_and_only_where_it_is_false(records, change
     rng = np.random.default_rng(1)
     pairs = [(r, scene_truth.one_changed(EASY, r, change, rng)) for r in records]
     pairs = [(record, changed) for record, changed in pairs if changed is not None]
-    aligned = judge.alignment(as_told([r for r, _ in pairs]), [c for _, c in pairs])
+    aligned = alignment(as_told([r for r, _ in pairs]), [c for _, c in pairs])
     assert not aligned[broken].any() and not aligned["all"].any()
     spared = {"subject", "relation", "style", "kind", "colours"} - {broken}
     if broken == "subject":
@@ -204,45 +205,45 @@ def test_colours_count_in_any_order_and_wrong_ones_do_not(records):
     two = [r for r in records if len(r.colours) == 2]
     seen = as_told(two)
     turned = [replace(r, colours=r.colours[::-1]) for r in two]
-    assert judge.alignment(seen, turned)["colours"].all()
+    assert alignment(seen, turned)["colours"].all()
     other = {r: next(c for c in EASY.colours if c not in r.colours) for r in two}
     wrong = [replace(r, colours=(r.colours[0], other[r])) for r in two]
-    assert not judge.alignment(seen, wrong)["colours"].any()
+    assert not alignment(seen, wrong)["colours"].any()
 
 
 def test_a_faint_object_does_not_count(records):
     seen = as_told(records)
     shift = np.eye(33, dtype=np.float32)[0] * 9  # background likelier than all else everywhere
     flat = replace(seen, cells=np.maximum(seen.cells, -8) + shift)
-    assert not judge.alignment(flat, records)["subject"].any()
+    assert not alignment(flat, records)["subject"].any()
 
 
 def test_three_objects_stand_in_rows_columns_and_one_above_two():
     config = replace(LAPTOP, counts=(0.0, 0.0, 1.0))
     three = [Scenes(config, "train", 30).scene(i) for i in range(30)]
     assert {r.relation for r in three} == {"above", "from left to right", "from top to bottom"}
-    assert judge.alignment(as_told(three), three)["relation"].all()
+    assert alignment(as_told(three), three)["relation"].all()
     swapped = [replace(r, objects=r.objects[::-1]) for r in three]
-    assert not judge.alignment(as_told(three), swapped)["relation"].any()
+    assert not alignment(as_told(three), swapped)["relation"].any()
 
 
 def test_captions_beyond_the_detector_and_unequal_numbers_are_refused(records):
     seen = as_told(records)
     with pytest.raises(ValueError, match="48 pictures and 3 scenes"):
-        judge.alignment(seen, records[:3])
+        alignment(seen, records[:3])
     thing = replace(records[0].objects[0], name="yeti")
     with pytest.raises(ValueError, match="knows no object 'yeti', only panda"):
-        judge.alignment(seen, [replace(records[0], objects=(thing,)), *records[1:]])
+        alignment(seen, [replace(records[0], objects=(thing,)), *records[1:]])
 
 
 # --- the shipped detector
 
 
 def test_the_shipped_detector_names_what_real_scenes_show(shipped, images, records):
-    aligned = judge.alignment(shipped.detect(images), records)
+    aligned = alignment(shipped.detect(images), records)
     assert aligned["subject"].mean() > 0.9 and aligned["style"].mean() > 0.9
     assert aligned["all"].mean() > 0.75
-    shuffled = judge.alignment(shipped.detect(images), records[1:] + records[:1])
+    shuffled = alignment(shipped.detect(images), records[1:] + records[:1])
     assert shuffled["subject"].mean() < 0.2
 
 
