@@ -55,9 +55,7 @@ def pretrain(
     layout = parallel.layout(0 if coordinator else devices, fsdp) if coordinator or devices != 1 or fsdp != 1 else None
     scale = named(profile)
     _, text = task.frozen_parts(scale)
-    config = replace(
-        scale.train, images=images or scale.train.images, seed=seed, bf16=bf16, accumulate=accumulate
-    )
+    config = replace(scale.train, images=images or scale.train.images, seed=seed, bf16=bf16, accumulate=accumulate)
     task.pretrain(
         scale, c, data=task.training_set(scale), null=text.null(1)[0], config=config, seed=seed, layout=layout, remat=remat
     )
@@ -149,33 +147,14 @@ def grid(
 
     Of superres: with lengths, every size at these; with steps, every size at these; with neither, the baselines.
     """
+    from ldm import grids
     from ldm import study as studies
     from ldm.profiles import profile as named
 
     scale = named(profile)
-    sizes, n, lab = sizes or scale.family, n or None, None  # None: each study's own number
-    if study == "sampling":
-        cells = [
-            cell for images in lengths or (scale.length,)
-            for cell in studies.sampling_grid(
-                scale, sizes, steps or scale.steps, guidance or scale.guidance, n=n, images=images, sampler=sampler
-            )
-        ]  # fmt: skip
-    elif study == "pretraining":
-        cells = studies.pretraining_grid(
-            scale, sizes, lengths, steps=(steps or (50,))[0], guidance=guidance or (2.0,), n=n
-        )
-    elif study == "distillation":
-        from ldm import distillation
-
-        cells = distillation.grid(scale, kinds, sizes, steps or (1, 2, 4, 8), guidance or (1.0, 1.5, 2.0, 3.0), n=n)
-        lab = distillation.Laboratory(scale)
-    else:
-        from ldm import restoration
-
-        cells = restoration.finetuning_grid(scale, sizes, lengths, n=n) + restoration.steps_grid(scale, sizes, steps, n=n)
-        cells = cells or restoration.baselines_grid(scale, n=n)
-        lab = restoration.Laboratory(scale)
+    sizes = sizes or scale.family
+    given = dict(steps=steps, guidance=guidance, lengths=lengths, kinds=kinds, sampler=sampler, n=n or None)
+    cells, lab = grids.of(study, scale, sizes, **given)
     studies.run(cells, lab=lab, title=f"{study}, sizes {', '.join(map(str, sizes))}")
 
 
@@ -218,10 +197,8 @@ def dreambooth(
     from ldm.subjects import SUBJECTS
 
     scale = named(profile)
-    cells = task.grid(
-        scale, sizes or scale.family, subjects or SUBJECTS, variants, tuned, steps=steps, guidance=guidance,
-        n=n or task.pictures(scale),
-    )  # fmt: skip
+    n, sizes, subjects = n or task.pictures(scale), sizes or scale.family, subjects or SUBJECTS
+    cells = task.grid(scale, sizes, subjects, variants, tuned, steps=steps, guidance=guidance, n=n)
     study.run(cells, lab=task.Booth(scale, tuned), title="dreambooth")
 
 

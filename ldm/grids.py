@@ -1,0 +1,38 @@
+"""The grid of a study by the study's name: which cells, and whose laboratory runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from ldm import distillation, restoration, study
+from ldm.profiles import Profile
+
+Name = Literal["pretraining", "sampling", "superres", "distillation"]
+
+
+def of(
+    name: Name, scale: Profile, sizes: Sequence[int], *, steps: Sequence[int], guidance: Sequence[float],
+    lengths: Sequence[int], kinds: Sequence[str], sampler: str, n: int | None,
+) -> tuple[list[Any], Any]:  # fmt: skip
+    """Cells and laboratory (None: the usual one). What is empty is the profile's own, and so is the study's n for None.
+
+    Of superres: with lengths, every size at these; with steps, every size at these; with neither, the baselines.
+    Raises: ValueError, one sentence, for a setting that no cell can have.
+    """
+    if name == "sampling":
+        return [
+            cell for images in lengths or (scale.length,)
+            for cell in study.sampling_grid(
+                scale, sizes, steps or scale.steps, guidance or scale.guidance, n=n, images=images, sampler=sampler
+            )
+        ], None  # fmt: skip
+    if name == "pretraining":
+        return study.pretraining_grid(
+            scale, sizes, lengths, steps=(steps or (50,))[0], guidance=guidance or (2.0,), n=n
+        ), None
+    if name == "distillation":
+        cells = distillation.grid(scale, kinds, sizes, steps or (1, 2, 4, 8), guidance or (1.0, 1.5, 2.0, 3.0), n=n)
+        return cells, distillation.Laboratory(scale)
+    cells = restoration.finetuning_grid(scale, sizes, lengths, n=n) + restoration.steps_grid(scale, sizes, steps, n=n)
+    return cells or restoration.baselines_grid(scale, n=n), restoration.Laboratory(scale)
