@@ -102,15 +102,15 @@ def columns(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[[name for name in keep if name in rows]]
 
 
-def quality_title(metric: str) -> str:
-    """A metric and its good direction: `KID ↓ lower is better`."""
+def quality_lines(metric: str) -> tuple[str, str]:
+    """A metric and its good direction, for where the two do not fit a phone's line: `KID`, `↓ lower is better`."""
     title, better, _ = metric_of(metric)
-    return f"{title} {'↓' if better == 'lower' else '↑'} {better} is better"
+    return title, f"{'↓' if better == 'lower' else '↑'} {better} is better"
 
 
 def quality_axis(metric: str, **scale: Any) -> alt.Y:
     """The y axis of a metric."""
-    return alt.Y("value:Q", title=quality_title(metric), scale=alt.Scale(zero=False, **scale))
+    return alt.Y("value:Q", title=" ".join(quality_lines(metric)), scale=alt.Scale(zero=False, **scale))
 
 
 def interactive() -> bool:

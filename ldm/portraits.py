@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from ldm.charts import color, pick, quality_axis, quality_title
+from ldm.charts import color, pick, quality_axis, quality_lines
 from ldm.judges import metric_of
 from ldm.metrics import Estimate, Z
 
@@ -54,7 +54,7 @@ def _points(data: pd.DataFrame, x: alt.X, shade: alt.Color, metric: str) -> alt.
     y = quality_axis(metric).title(None)  # long ones stand above their panel
     return alt.layer(base.mark_line(opacity=0.6).encode(y=y), base.mark_rule().encode(y=y, y2="hi:Q").transform_calculate(
         value="datum.lo"), base.mark_point().encode(y=y)).properties(
-            title=alt.Title(quality_title(metric), fontSize=12.5, fontWeight="normal"), width=460, height=170)  # fmt: skip
+            title=alt.Title(list(quality_lines(metric)), fontSize=12.5, fontWeight="normal"), width=460, height=170)  # fmt: skip
 
 
 def by_size(table: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
