@@ -18,8 +18,10 @@ AFTER = {
     "05_samplers": ["04_sampling"],
     "06_super_resolution": ["03_pretraining"],
     "07_dreambooth": ["04_sampling"],
+    "08_distillation": ["05_samplers"],
     "09_interpolation": ["04_sampling"],
-    "12_verdicts": ["05_samplers", "06_super_resolution"],
+    "10_tpu": [],
+    "12_verdicts": ["05_samplers", "06_super_resolution", "08_distillation"],
     "a3_confounders": ["04_sampling"],
     "a4_exercises": [],
     "00_answer": ["03_pretraining", "04_sampling"],
@@ -27,7 +29,7 @@ AFTER = {
     "a1_metrics": [],
     "a2_speed": [],
 }
-LIGHT = ("01_data", "02_family", "a0_primer", "a1_metrics", "a2_speed", "a4_exercises")  # one core is enough
+LIGHT = ("01_data", "02_family", "10_tpu", "a0_primer", "a1_metrics", "a2_speed", "a4_exercises")  # one core is enough
 
 
 rule book:

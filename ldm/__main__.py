@@ -269,6 +269,25 @@ def browser(out: Path | None = None, sizes: tuple[int, ...] = ()) -> None:
     print(task.write(out or task.FOLDER, sizes))
 
 
+def plan(
+    size: tuple[str, ...] = (),
+    topology: str = "v5e:16x16",
+    batch: int = 2048,
+    fsdp: int = 0,
+    accumulate: int = 1,
+    remat: bool = True,
+) -> None:
+    """Compile the paper's training of sizes of Table 1 (866M; none: all) for a slice of TPUs that need not be there."""
+    from ldm import plan as task
+    from ldm.roofline import roofline, table
+
+    plans = [
+        task.Plan(size=name, topology=topology, batch=batch, fsdp=fsdp, accumulate=accumulate, remat=remat)
+        for name in size or task.SIZES
+    ]
+    print(table(roofline(task.run(plans))).to_string(index=False))
+
+
 def compact() -> None:
     """Merge the rows of runs/ into results/ and register the models behind them: the files to commit."""
     from ldm.pretrain import record_models
@@ -280,16 +299,17 @@ def compact() -> None:
         print(path)
 
 
+COMMANDS = (
+    notebook, pretrain, superres, distill, dreambooth, part, grid, race, draw, upscale, gallery, browser, plan, compact,
+)  # fmt: skip
+
+
 def main() -> None:
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {
-                "notebook": notebook, "pretrain": pretrain, "superres": superres, "distill": distill, "dreambooth": dreambooth,
-                "part": part, "grid": grid, "race": race, "draw": draw, "upscale": upscale, "gallery": gallery, "browser": browser,
-                "compact": compact,
-            },
+            {command.__name__: command for command in COMMANDS},
             prog="python -m ldm",
-        )  # fmt: skip
+        )
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
     except KeyboardInterrupt:

@@ -19,13 +19,14 @@ RESTORED = ("kid_effnet", "is_effnet", "lpips_effnet", "psnr")  # of restored pi
 STEPS, GUIDANCE = 50, 2.0  # how every training length is sampled
 FEWEST = 4  # steps that the paper asks for; F3 is asked with fewer, too
 SAMPLERS = ("ddim", "ddpm", "dpm++")
+ALLOWANCES = 1.0, 7 / 4  # of a student's cost to an undistilled model: equal, and as in the paper's own comparison
 
 
 class Finding(NamedTuple):
-    """What the paper claims, and the chapter that asks it here; None for one that no chapter asks yet."""
+    """What the paper claims, and the chapter that asks it here."""
 
     claim: str
-    chapter: str | None
+    chapter: str
 
 
 FINDINGS = {
@@ -34,7 +35,7 @@ FINDINGS = {
     "F3": Finding("At a small sampling budget a smaller model beats the largest.", "04_sampling"),
     "F4": Finding("The sampler does not change that trend.", "05_samplers"),
     "F5": Finding("In super-resolution, too, smaller models win at few steps.", "06_super_resolution"),
-    "F6": Finding("Distillation improves every size and does not change the trend.", None),
+    "F6": Finding("Distilled, the largest model is no better than a smaller undistilled one of equal cost.", "08_distillation"),
 }
 
 
@@ -80,6 +81,14 @@ def restored_by_steps(store: Store, scale: Profile) -> pd.DataFrame:
     return restored(store, scale, images_seen=superres.LENGTHS[-1], steps=list(restoration.STEPS))
 
 
+def distilled(store: Store, scale: Profile) -> pd.DataFrame:
+    """Consistent students, and teachers by DDIM at the guidance that students know: what F6 is asked of; nothing is run."""
+    known = [g for g in scale.guidance if scale.scales[0] <= g <= scale.scales[1]]
+    common = dict(profile=scale.name, n=scale.n, c=list(scale.family), guidance=known)
+    teachers = store.rows(study="sampling", images_seen=scale.length, sampler="ddim", steps=list(scale.steps), **common)
+    return pd.concat([teachers, store.rows(study="distillation", sampler="consistency", **common)], ignore_index=True)
+
+
 def asked(
     ask: Callable[..., Verdict], rows: pd.DataFrame, store: Store, metrics: Sequence[str] = ASKED, **more: Any
 ) -> tuple[list[Verdict], str]:
@@ -95,20 +104,21 @@ def asked(
 
 
 def ask(scale: Profile, *, store: Store, lab: Laboratory) -> dict[str, list[Verdict]]:
-    """Every finding that has a chapter, by each metric; cells that nobody has run are run.
+    """Every finding by each metric; cells that nobody has run are run.
 
-    But not those of super-resolution, whose models not every machine has: F2 and F5 are asked of what is recorded,
-    and left out where that does not answer them.
+    But not those of super-resolution and distillation, whose models not every machine has: F2, F5 and F6 are asked of
+    what is recorded, and left out where that does not answer them.
     """
     pretraining = study.run(
         study.pretraining_grid(scale, scale.family, (), steps=STEPS, guidance=[GUIDANCE]), store=store, lab=lab
     )
     sampling = study.run(study.sampling_grid(scale, scale.family, scale.steps, scale.guidance), store=store, lab=lab)
     samplers = study.run(samplers_grid(scale), store=store, lab=lab)
-    by_steps = restored_by_steps(store, scale)
-    of_restored = {
+    by_steps, students = restored_by_steps(store, scale), distilled(store, scale)
+    recorded = {
         "F2": asked(verdicts.f2, restored_by_length(store, scale), store, RESTORED)[0],
         "F5": [v for few in (True, False) for v in asked(verdicts.f5, by_steps, store, RESTORED, few=few)[0]],
+        "F6": [v for more in ALLOWANCES for v in asked(verdicts.f6, students, store, method="codi", allowance=more)[0]],
     }
     return {
         "F1": [verdicts.f1(pretraining, name, store.influences(pretraining, name)) for name in ASKED],
@@ -120,14 +130,14 @@ def ask(scale: Profile, *, store: Store, lab: Laboratory) -> dict[str, list[Verd
             verdicts.f4(samplers, name, other, store.influences(samplers, name))
             for other in SAMPLERS[1:] for name in ASKED
         ],
-    } | {name: found for name, found in of_restored.items() if found}  # fmt: skip
+    } | {name: found for name, found in recorded.items() if found}  # fmt: skip
 
 
 def page(answers: dict[str, list[Verdict]]) -> str:
     """One row a finding and question, in Markdown, with the answer by each metric."""
     rows = []
     for name, finding in FINDINGS.items():
-        where = f"[{name}]({finding.chapter}.ipynb)" if finding.chapter else name
+        where = f"[{name}]({finding.chapter}.ipynb)"
         question = lambda v: f"{v.meaning.rstrip(':')}; {v.asked}"
         for effect, group in groupby(answers.get(name, []), question):
             said = [f"{v.metric} **{v.answer}** {v.effect.value:.3g} [{v.effect.lo:.3g}, {v.effect.hi:.3g}]" for v in group]

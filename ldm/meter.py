@@ -8,24 +8,9 @@ from collections.abc import Iterator
 
 import jax
 
-PEAKS = {  # device_kind begins with -> dense bfloat16 TFLOP/s of one device, by its maker's data sheet
-    "TPU v4": 275.0,
-    "TPU v5 lite": 197.0,  # v5e
-    "TPU v5e": 197.0,
-    "TPU v5p": 459.0,
-    "TPU v5": 459.0,
-    "TPU v6": 918.0,  # v6e
-    "NVIDIA A100": 312.0,
-    "NVIDIA H100 PCIe": 756.0,
-    "NVIDIA H100": 989.0,
-    "NVIDIA H200": 989.0,
-}
+from ldm.chips import chip
+
 PASSES = 3  # of a step, in forward passes: the backward pass computes two products for each of the forward one's
-
-
-def peak(kind: str) -> float | None:
-    """TFLOP/s of a device, None where it is not known. Of two names the first in the table that fits counts."""
-    return next((value for name, value in PEAKS.items() if kind.startswith(name)), None)
 
 
 class Meter:
@@ -65,8 +50,8 @@ class Meter:
         }
         if self._gflops:
             record["tflops"] = PASSES * self._gflops * record["images_a_second"] / 1e3
-            if top := peak(self._local.device_kind):
-                record["peak_share"] = record["tflops"] / (top * len(self._devices))
+            if sheet := chip(self._local.device_kind):
+                record["peak_share"] = record["tflops"] / (sheet.tflops * len(self._devices))
         if memory := self._local.memory_stats():
             record["memory_gb"] = memory.get("peak_bytes_in_use", 0) / 1e9
         self._began, self._step, self._making = now, done, 0.0

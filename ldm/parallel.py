@@ -71,7 +71,7 @@ class Layout:
         return list(self.mesh.devices.flat)
 
     @property
-    def _batch(self) -> NamedSharding:
+    def images(self) -> NamedSharding:
         return NamedSharding(self.mesh, PartitionSpec(AXES))
 
     @property
@@ -100,7 +100,7 @@ class Layout:
         """Which rows of a batch this process has to bring: int64, rising. Raises: ValueError where it cannot be spread."""
         if size % self.mesh.size:
             raise ValueError(f"batch = {size} on {self.mesh.size} devices: expected a multiple of their number.")
-        places = self._batch.addressable_devices_indices_map((size,)).values()
+        places = self.images.addressable_devices_indices_map((size,)).values()
         return np.unique(np.concatenate([np.arange(size)[index] for index in places]))
 
     def place(self, batch: dict[str, Any], size: int) -> dict[str, Array]:
@@ -108,7 +108,7 @@ class Layout:
 
         def one(x: Any) -> Array:
             x = np.asarray(x)
-            where, shape = (self._batch, (size, *x.shape[1:])) if x.ndim else (self.repeated, ())
+            where, shape = (self.images, (size, *x.shape[1:])) if x.ndim else (self.repeated, ())
             return jax.make_array_from_process_local_data(where, x, shape)
 
         return {name: one(x) for name, x in batch.items()}

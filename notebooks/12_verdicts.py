@@ -41,7 +41,8 @@ record("verdicts", {finding: [v.answer for v in found] for finding, found in ans
 # An effect stands with its 95 % interval over pictures (paired: all models draw the same captions from the same
 # noise), not over training seeds. *Undecided* means that the interval holds both answers: more pictures, or more
 # seeds, would tell. Each chapter shows the curves behind its verdict: [pretraining](03_pretraining.ipynb),
-# [sampling](04_sampling.ipynb), [samplers](05_samplers.ipynb), [super-resolution](06_super_resolution.ipynb).
+# [sampling](04_sampling.ipynb), [samplers](05_samplers.ipynb), [super-resolution](06_super_resolution.ipynb),
+# [distillation](08_distillation.ipynb).
 #
 # ## Try it
 #

@@ -1,0 +1,34 @@
+"""What the makers' data sheets say of the devices that the study runs on, or is planned for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Chip(NamedTuple):
+    """One device: dense bfloat16 TFLOP/s; memory in GB (1e9 bytes), its bandwidth and the links' to others, both in GB/s."""
+
+    tflops: float
+    memory: float
+    bandwidth: float
+    links: float  # sent and received, all links together
+
+
+# cloud.google.com/tpu/docs (v4, v5e, v5p, v6e) and NVIDIA's data sheets
+V5E, V5P = Chip(197.0, 16, 819, 400), Chip(459.0, 95, 2765, 1200)
+CHIPS = {  # device_kind begins with ->
+    "TPU v4": Chip(275.0, 32, 1228, 600),
+    "TPU v5 lite": V5E,
+    "TPU v5e": V5E,
+    "TPU v5": V5P,
+    "TPU v6": Chip(918.0, 32, 1600, 800),
+    "NVIDIA A100": Chip(312.0, 80, 2039, 600),
+    "NVIDIA H100 PCIe": Chip(756.0, 80, 2000, 600),
+    "NVIDIA H100": Chip(989.0, 80, 3350, 900),
+    "NVIDIA H200": Chip(989.0, 141, 4800, 900),
+}
+
+
+def chip(kind: str) -> Chip | None:
+    """The data sheet of a device by its `device_kind`, None for one not listed. Of two names the first that fits counts."""
+    return next((sheet for name, sheet in CHIPS.items() if kind.startswith(name)), None)

@@ -1,0 +1,101 @@
+"""How long a step takes at least: the longest of what its arithmetic, its traffic and its messages take at full rate.
+
+The roofline model (Williams et al. 2009), from the rows of `plan` and the chips' data sheets. What a training reaches of
+it is for a TPU to say.
+"""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from ldm import cost
+from ldm.charts import INK
+from ldm.plan import BATCH, COLLECTIVES, CONTEXT, SIDE, SIZES, STEPS, TOKENS, chips, sheet_of
+
+BOUNDS = ("arithmetic", "traffic", "links")
+
+
+def roofline(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of the rows of plans a line each, the smallest model first: does it fit, and the least seconds a step.
+
+    Columns: size, c, topology, chips, batch, laid (the protocol without the compiler's name); memory, of a device, in
+    GB, and fits; arithmetic, traffic and links: seconds that a step's FLOPs, bytes of memory and bytes of collectives
+    take at the data sheet's rates, sent and received at once; step, the longest of the three, and bound, which it is;
+    days of the paper's 500,000 steps. Seconds and days are missing where it does not fit.
+    """
+    found = []
+    for (c, topology, protocol), part in rows.groupby(["c", "task", "protocol"], sort=True):
+        one, sheet = part.set_index("metric")["value"], sheet_of(topology)
+        times = {
+            "arithmetic": one.get("flops", np.nan) / (sheet.tflops * 1e12),
+            "traffic": one.get("traffic", np.nan) / (sheet.bandwidth * 1e9),
+            "links": one.reindex(COLLECTIVES).sum(min_count=1) / (sheet.links / 2 * 1e9),
+        }
+        step = max(times.values())
+        first = part.iloc[0]
+        found.append({
+            "size": first["size"], "c": c, "topology": topology, "chips": chips(topology), "batch": first["images_seen"],
+            "laid": protocol.split("; ", 1)[1], "memory": one["memory"] / 1e9, "fits": "flops" in one, **times,
+            "step": step, "bound": max(times, key=times.get) if step == step else "", "days": step * STEPS / 86_400,
+        })  # fmt: skip
+    return pd.DataFrame(found)
+
+
+def table(found: pd.DataFrame) -> pd.DataFrame:
+    """`roofline`, to print."""
+    shown = pd.DataFrame({
+        "size": found["size"],
+        "slice": found["topology"],
+        "data x fsdp": found["laid"].str.extract(r"data x fsdp = (\w+)")[0],
+        "GB a chip": found["memory"].map("{:.1f}".format),
+        "of": [f"{sheet_of(topology).memory:g}" for topology in found["topology"]],
+        "fits": found["fits"].map({True: "yes", False: "no"}),
+        "seconds a step, at least": found["step"].map("{:.2f} (".format) + found["bound"] + ")",
+        "days, at least": found["days"].map("{:.1f}".format),
+        "chip-days": (found["days"] * found["chips"]).map("{:,.0f}".format),
+    })  # fmt: skip
+    shown.loc[~found["fits"], ["seconds a step, at least", "days, at least", "chip-days"]] = ""
+    return shown
+
+
+def collectives(rows: pd.DataFrame) -> pd.DataFrame:
+    """GB that a chip receives in a step, by kind of collective, to print; kinds that no program uses are left out."""
+    moved = rows[rows["metric"].isin(COLLECTIVES)]
+    found = moved.pivot_table(index=["c", "size", "task"], columns="metric", values="value").reset_index().drop(columns="c")
+    kept = [name for name in COLLECTIVES if found.get(name, pd.Series(0)).any()]
+    return found[["size", "task", *kept]].rename(columns={"task": "slice"}).round({}).assign(
+        **{name: (found[name] / 1e9).map("{:.2f}".format) for name in kept})  # fmt: skip
+
+
+def chart(found: pd.DataFrame) -> alt.Chart:
+    """The three bounds of a step against the size, a panel a slice; exact sums of a compiled program have no interval."""
+    long = found[found["fits"]].melt(
+        id_vars=["size", "c", "topology"], value_vars=list(BOUNDS), var_name="of", value_name="seconds"
+    )
+    base = alt.Chart(long, width=460, height=170).encode(
+        x=alt.X("size:N", sort=list(SIZES), title="model"),
+        y=alt.Y("seconds:Q", scale=alt.Scale(type="log"), title="seconds a step, at least"),
+        color=alt.Color("of:N", title=None, sort=list(BOUNDS), scale=alt.Scale(scheme="category10")),
+        tooltip=["size:N", "topology:N", "of:N", alt.Tooltip("seconds:Q", format=".3~g")],
+    )
+    panels = [
+        (base.mark_line(opacity=0.6) + base.mark_point()).transform_filter(alt.datum.topology == topology).properties(
+            title=alt.Title(topology, fontSize=12.5, fontWeight="normal", color=INK))
+        for topology in dict.fromkeys(found["topology"])
+    ]  # fmt: skip
+    return alt.vconcat(*panels, spacing=16).properties(description="Seconds a step at least, by what takes them and model size")
+
+
+def whole_paper(share: tuple[float, float] = (0.2, 0.6), kind: str = "v5e") -> tuple[float, tuple[float, float]]:
+    """FLOPs of the paper's eleven trainings, and the chip-days that they take between these shares of the peak.
+
+    Counted, a backward pass as two forward ones; the autoencoder, the text tower, finetuning and sampling are not in it.
+    Raises: ValueError for shares outside 0 to 1 or upside down.
+    """
+    if not 0 < share[0] <= share[1] <= 1:
+        raise ValueError(f"share = {list(share)}: expected two numbers between 0 and 1, the smaller first.")
+    flops = sum(3 * cost.unet_gflops(c, SIDE, TOKENS, CONTEXT) * 1e9 for c in SIZES.values()) * STEPS * BATCH
+    most, least = (flops / (part * sheet_of(kind).tflops * 1e12) / 86_400 for part in share)
+    return flops, (least, most)

@@ -1,0 +1,91 @@
+"""Plans for TPUs: what is asked is checked before minutes of compiling; what the compiler says is read right.
+
+The compiler itself is 200 MB and takes minutes: `python -m benchmarks.plan` runs it.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from ldm import cost, plan
+from ldm.plan import COLLECTIVES, Plan
+from ldm.roofline import collectives, roofline, table, whole_paper
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (dict(size="1B"), "size = '1B'.*866M"),
+        (dict(topology="v9:2x2"), "topology = 'v9:2x2'.*v5e:16x16"),
+        (dict(topology="v5e"), "topology = 'v5e'"),
+        (dict(batch=100), "batch = 100.*256"),
+        (dict(fsdp=3), "fsdp = 3.*256"),
+        (dict(accumulate=16), "multiple"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused_in_a_sentence(wrong, words):
+    with pytest.raises(ValueError, match=words):
+        Plan(**dict(size="39M", topology="v5e:16x16") | wrong)
+
+
+def test_a_state_is_shared_until_it_takes_a_tenth_of_a_chip():
+    for size in plan.SIZES:
+        one = Plan(size=size, topology="v5e:16x16")
+        share = one.shared(16e9)
+        state = 16 * cost.unet_params(one.c)
+        assert state / share <= 1.6e9 or share == 256
+        assert share == 1 or state / (share / 2) > 1.6e9
+
+
+def test_memory_is_read_from_the_compilers_complaint_and_other_complaints_stay():
+    said = "RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 20.50G of 15.75G hbm. Exceeded hbm capacity by 4.75G."
+    assert plan.exhausted(said) == (20.5 * 2**30, 15.75 * 2**30)
+    with pytest.raises(RuntimeError, match="no such thing"):
+        plan.exhausted("INTERNAL: no such thing")
+
+
+def test_collectives_of_a_real_program_are_counted_in_bytes():
+    mesh = jax.make_mesh((8,), ("x",), axis_types=(AxisType.Auto,))
+    spread, whole = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in (("x",), ()))
+    gather = jax.jit(lambda x: x * 2, in_shardings=spread, out_shardings=whole).lower(jnp.ones((64, 16))).compile().as_text()
+    assert plan.moved(gather) == dict.fromkeys(COLLECTIVES, 0) | {"all-gather": 64 * 16 * 4}
+    reduce = jax.jit(lambda x: x.sum(0), in_shardings=spread, out_shardings=whole).lower(jnp.ones((64, 16))).compile().as_text()
+    assert plan.moved(reduce) == dict.fromkeys(COLLECTIVES, 0) | {"all-reduce": 16 * 4}
+
+
+def rows(size: str, topology: str, **values: float) -> pd.DataFrame:
+    common = dict(size=size, c=plan.SIZES[size], task=topology, images_seen=2048, protocol="libtpu 1; bfloat16; data x fsdp = 16x16")
+    return pd.DataFrame([common | dict(metric=metric.replace("_", "-"), value=value) for metric, value in values.items()])
+
+
+def test_the_roofline_is_the_longest_of_three_times_and_missing_where_it_does_not_fit():
+    found = roofline(pd.concat([
+        rows("866M", "v5e:16x16", memory=8e9, flops=197e12, traffic=819e9 * 3, all_reduce=200e9, all_gather=200e9),
+        rows("5B", "v5e:16x16", memory=20e9),
+    ]))  # fmt: skip
+    first, second = found.to_dict("records")
+    assert first["arithmetic"] == pytest.approx(1) and first["traffic"] == pytest.approx(3) and first["links"] == pytest.approx(2)
+    assert (first["step"], first["bound"], first["fits"], first["chips"]) == (pytest.approx(3), "traffic", True, 256)
+    assert first["days"] == pytest.approx(3 * 500_000 / 86_400)
+    assert not second["fits"] and np.isnan(second["step"])
+    shown = table(found)
+    assert list(shown["fits"]) == ["yes", "no"] and shown["chip-days"].iloc[1] == ""
+
+
+def test_collectives_that_nobody_uses_are_left_out_of_the_table():
+    shown = collectives(rows("866M", "v5e:16x16", memory=8e9, all_reduce=2e9, all_to_all=0))
+    assert list(shown.columns) == ["size", "slice", "all-reduce"] and shown["all-reduce"].iloc[0] == "2.00"
+
+
+def test_the_papers_compute_is_that_of_table_1():
+    flops, (least, most) = whole_paper((0.5, 1.0))
+    images = 500_000 * 2048
+    assert flops == pytest.approx(3 * images * 1e9 * cost.table1()["gflops"].sum(), rel=1e-4)
+    assert most == pytest.approx(2 * least) and least == pytest.approx(flops / 197e12 / 86_400)
+    with pytest.raises(ValueError, match="share"):
+        whole_paper((0.6, 0.2))
