@@ -59,19 +59,21 @@ def test_collectives_of_a_real_program_are_counted_in_bytes():
 
 
 def rows(size: str, topology: str, **values: float) -> pd.DataFrame:
-    common = dict(size=size, c=plan.SIZES[size], task=topology, images_seen=2048, protocol="libtpu 1; bfloat16; data x fsdp = 16x16")
+    common = dict(size=size, c=plan.SIZES[size], task=topology, images_seen=2048, gflops=1000.0,
+                  protocol="libtpu 1; bfloat16; data x fsdp = 16x16; blocks computed twice; 1 part")  # fmt: skip
     return pd.DataFrame([common | dict(metric=metric.replace("_", "-"), value=value) for metric, value in values.items()])
 
 
 def test_the_roofline_is_the_longest_of_three_times_and_missing_where_it_does_not_fit():
     found = roofline(pd.concat([
-        rows("866M", "v5e:16x16", memory=8e9, flops=197e12, traffic=819e9 * 3, all_reduce=200e9, all_gather=200e9),
+        rows("866M", "v5e:16x16", memory=8e9, flops=197e12, traffic=819e9 * 3.0001, all_reduce=200e9, all_gather=200e9),
         rows("5B", "v5e:16x16", memory=20e9),
     ]))  # fmt: skip
     first, second = found.to_dict("records")
-    assert first["arithmetic"] == pytest.approx(1) and first["traffic"] == pytest.approx(3) and first["links"] == pytest.approx(2)
-    assert (first["step"], first["bound"], first["fits"], first["chips"]) == (pytest.approx(3), "traffic", True, 256)
-    assert first["days"] == pytest.approx(3 * 500_000 / 86_400)
+    assert first["arithmetic"] == pytest.approx(4 * 8 / 197) and first["traffic"] == pytest.approx(3.0001)
+    assert first["links"] == pytest.approx(3)  # what is summed by all goes round twice
+    assert (first["step"], first["bound"], first["fits"], first["chips"]) == (pytest.approx(3.0001), "traffic", True, 256)
+    assert first["days"] == pytest.approx(3.0001 * 500_000 / 86_400)
     assert not second["fits"] and np.isnan(second["step"])
     shown = table(found)
     assert list(shown["fits"]) == ["yes", "no"] and shown["chip-days"].iloc[1] == ""
