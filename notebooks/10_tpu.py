@@ -47,9 +47,9 @@ found = roofline.roofline(rows)
 roofline.table(found)
 
 # %% [markdown]
-# *At least* is the longest of three times, each at the full rate of the data sheet: that of the arithmetic, of the
-# traffic between a chip's memory and its cores, and of what the chips send each other. In brackets is which of them. The
-# compiler counts what it really does, with what is computed twice and what is padded to the hardware's tiles.
+# *At least* is the longest of three times, each at the full rate of the data sheet: that of the arithmetic, counted layer
+# by layer with the blocks' second forward pass; of the traffic between a chip's memory and its cores, by the compiler's
+# own count; and of what the chips send each other. In brackets is which of them.
 
 # %% tags=["remove-input"]
 roofline.chart(found)
