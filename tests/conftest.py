@@ -7,10 +7,10 @@ import os
 import subprocess
 from pathlib import Path
 
+from tests.environment import QUICK, one_device
+
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
-)
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8 {QUICK}"
 CACHE = Path(__file__).parent.parent / ".jax_cache"  # a second run compiles nothing
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
@@ -49,11 +49,10 @@ def smoke_study() -> Path:
     """
     root = Path(__file__).parents[1]
     (root / "build").mkdir(exist_ok=True)
-    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS" and not k.startswith("PYTEST")}
     with open(root / "build/.smoke-lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         made = subprocess.run(
-            ["make", "study", "PROFILE=smoke"], cwd=root, env=environment, capture_output=True, text=True
+            ["make", "study", "PROFILE=smoke"], cwd=root, env=one_device(), capture_output=True, text=True
         )
     assert made.returncode == 0, made.stdout[-3000:] + made.stderr[-5000:]
     assert "_build/html/index.html" in made.stdout

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 
 from ldm.findings import ASKED, RESTORED
 from ldm.notebook import NOTEBOOKS, ROOT, recorded
+from tests.environment import one_device
 
 CHAPTERS = (
     "01_data", "02_family", "03_pretraining", "04_sampling", "05_samplers", "06_super_resolution", "07_dreambooth",
@@ -59,6 +59,6 @@ def test_run_again_the_recorded_numbers_are_the_same(executed):
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-cell-timeout=300", "-p", "no:cacheprovider",
          "-n0", "-q", "-W", "default", *map(str, executed.values())],
-        cwd=NOTEBOOKS, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        cwd=NOTEBOOKS, env=one_device() | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
     )  # fmt: skip
     assert result.returncode == 0, result.stdout[-3000:]

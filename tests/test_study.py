@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
@@ -16,6 +15,7 @@ import pytest
 from ldm import live, study
 from ldm.profiles import ROOT, profile
 from ldm.results import Row, Store
+from tests.environment import one_device
 
 SMOKE = profile("smoke")
 CELLS = study.sampling_grid(SMOKE, (8,), (2, 4), (1.5, 4.0), n=16)
@@ -27,13 +27,14 @@ import sys
 from ldm import live, study
 from ldm.profiles import profile
 from ldm.results import Row, Store
+from tests.environment import one_device
 cells = study.sampling_grid(profile("smoke"), (8,), (2, 4), (1.5, 4.0), n=16)
 study.run(cells, store=Store(sys.argv[1]))
 """
 
 
 def start(root: Path) -> subprocess.Popen:
-    environment = {**os.environ, "XLA_FLAGS": "", "OPENBLAS_NUM_THREADS": "1"}
+    environment = one_device() | {"OPENBLAS_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(root)], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL
     )
