@@ -36,6 +36,8 @@ steps = [1, 2, 4, 8]    # of consistent students, and of the teacher trained on;
 few = 4                 # steps at which students and teachers are compared
 guidance = []           # none: the profile's, as far as students know it
 n = 0                   # pictures a point; 0: the profile's number
+times = 4               # as many pictures a point for one comparison that would else stay open
+sharper = 1024          # pictures a point of one comparison that the profile's number leaves open; 0: not asked
 metric = "kid_effnet"   # a name in ldm.judges.METRICS
 recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
 
@@ -58,6 +60,10 @@ undistilled = distillation.teachers_grid(scale, sizes, guidance, n=n)
 # %% tags=["remove-cell"]
 students = study.run(cells, store=store, lab=lab, title="students")
 teachers = study.run(undistilled, store=store, lab=study.Laboratory(scale), title="teachers")
+sharper = pd.concat([
+    study.run(study.sampling_grid(scale, sizes, [few], guidance, n=times * n), store=store, lab=study.Laboratory(scale)),
+    study.run(distillation.students_grid(scale, methods[:1], sizes, [few], guidance, n=times * n), store=store, lab=lab),
+], ignore_index=True)  # fmt: skip
 rows = distillation.named(pd.concat([teachers, students], ignore_index=True))
 influences = store.influences(rows, metric)
 
@@ -89,6 +95,14 @@ Markdown(protocol.folded(rows[rows["metric"] == metric], lab.judges.protocols))
 # %% tags=["remove-input"]
 in_few = rows[rows["steps"] == few]
 Markdown(comparisons.side_by_side(comparisons.beside(in_few, metric, "teacher", influences, by="drawn by")))
+
+# %% [markdown]
+# The same for the first of the students, with four times the pictures, where the interval is half as wide:
+
+# %% tags=["remove-input"]
+Markdown(comparisons.side_by_side(comparisons.beside(
+    distillation.named(sharper), metric, "teacher", store.influences(sharper, metric), by="drawn by"
+)))  # fmt: skip
 
 # %% [markdown]
 # A choice anew can hide a weakness: in few steps the teacher does best with less guidance than it would have with many.
