@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from benchmarks import degradation, measure, metrics, picture, sampling, training, warm_start
+from benchmarks import degradation, input, measure, metrics, picture, sampling, training, warm_start
 
 measure.main(training.ours, training.theirs, "train")
 measure.main(sampling.ours, sampling.theirs, "sample", steps=sampling.STEPS)
 metrics.main()
 degradation.main()
 picture.main()
+input.main()
 warm_start.main()

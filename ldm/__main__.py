@@ -27,23 +27,15 @@ def notebook(
 
 
 def pretrain(
-    c: int,
-    profile: str = "laptop",
-    seed: int = 0,
-    images: int = 0,
-    devices: int = 1,
-    fsdp: int = 1,
-    bf16: bool = False,
-    accumulate: int = 1,
-    remat: bool = False,
-    coordinator: str = "",
-    processes: int = 1,
-    process: int = 0,
-) -> None:
+    c: int, profile: str = "laptop", seed: int = 0, images: int = 0, data: str = "", devices: int = 1, fsdp: int = 1, bf16: bool = False,
+    accumulate: int = 1, remat: bool = False, coordinator: str = "", processes: int = 1, process: int = 0, snapshots: int = 0,
+) -> None:  # fmt: skip
     """Train one size of the family, resuming where it stopped; models go to runs/.
 
+    Data: a folder of shards (see the command shards) in place of the profile's scenes, or its address, such as s3://bucket/folder.
     On several devices (0: all), groups of fsdp of which share one state; in bfloat16; over a batch in so many parts;
     computing blocks again to save memory; as one of several processes (coordinator auto on a known cluster).
+    Snapshots: so many over the run, from which the command average makes models.
     """
     from dataclasses import replace
 
@@ -51,23 +43,54 @@ def pretrain(
     from ldm import pretrain as task
     from ldm.profiles import profile as named
 
-    parallel.connect(coordinator, processes, process)
-    layout = parallel.layout(0 if coordinator else devices, fsdp) if coordinator or devices != 1 or fsdp != 1 else None
+    layout = parallel.chosen(devices, fsdp, coordinator, processes, process)
     scale = named(profile)
     _, text = task.frozen_parts(scale)
     config = replace(scale.train, images=images or scale.train.images, seed=seed, bf16=bf16, accumulate=accumulate)
+    source, root = task.shard_set(scale, data) if data else (task.training_set(scale), task.RUNS)
     task.pretrain(
-        scale, c, data=task.training_set(scale), null=text.null(1)[0], config=config, seed=seed, layout=layout, remat=remat
-    )
+        scale, c, data=source, null=text.null(1)[0], config=config, seed=seed, root=root, layout=layout, remat=remat,
+        snapshots=snapshots,
+    )  # fmt: skip
 
 
-def superres(c: int, profile: str = "laptop", kind: str = "superres", images: int = 0, folder: Path | None = None) -> None:
+def average(c: int, sigma: float = 0.1, images: int = 0, profile: str = "laptop", seed: int = 0) -> None:
+    """Make a model whose weights are averaged over a share sigma of a training that kept snapshots (pretrain --snapshots)."""
+    from ldm import pretrain as task
+    from ldm.profiles import profile as named
+
+    print(task.averaged(named(profile), c, sigma, images, seed))
+
+
+def shards(
+    out: Positional[str], /, profile: str = "laptop", n: int = 0, pictures: bool = False, folder: Path | None = None
+) -> None:
+    """Write training data as tar shards to a folder or an object store, going on where it stopped: latents, or pictures.
+
+    The profile's scenes, n of them, or the captioned pictures of a folder (with metadata.jsonl or metadata.csv).
+    """
+    from ldm import pretrain as task
+    from ldm import shards as tars
+    from ldm.data import Folder
+    from ldm.profiles import profile as named
+    from ldm.scenes import Scenes
+
+    scale = named(profile)
+    data = Folder(folder, scale.scenes.size) if folder else Scenes(scale.scenes, "train", n or scale.data)
+    encode = tars.pictures(data) if pictures else tars.latents(data, *task.frozen_parts(scale))
+    print(tars.write(out, len(data), *encode))
+
+
+def superres(
+    c: int, profile: str = "laptop", kind: str = "superres", images: int = 0, folder: Path | None = None, devices: int = 1, fsdp: int = 1
+) -> None:
     """Finetune one size for super-resolution (or train a control: superres-scratch, superres-regression), resuming.
 
-    Folder: of PNG, JPEG or WebP pictures to learn from in place of scenes, cut at random places.
+    Folder: of PNG, JPEG or WebP pictures to learn from in place of scenes, cut at random places. Devices: as of pretrain.
     """
     from dataclasses import replace
 
+    from ldm import parallel
     from ldm import pretrain as pretraining
     from ldm import superres as task
     from ldm.profiles import RUNS
@@ -81,20 +104,18 @@ def superres(c: int, profile: str = "laptop", kind: str = "superres", images: in
     root = task.folder_of(pairs, folder) if folder else RUNS
     codec, text = pretraining.frozen_parts(scale)
     task.finetune(
-        scale, c, data=task.latent_pairs(pairs, codec), null=text.null(1)[0], kind=kind, config=config, lengths=lengths, root=root
-    )
+        scale, c, data=task.latent_pairs(pairs, codec), null=text.null(1)[0], kind=kind, config=config, lengths=lengths, root=root,
+        layout=parallel.chosen(devices, fsdp),
+    )  # fmt: skip
     print(pretraining.path_of(scale, c, config.images, root=root, kind=kind))
 
 
 def distill(
-    method: Positional[Literal["codi", "lcm", "guided", "continued"]],
-    /,
-    c: int,
-    profile: str = "laptop",
-    images: int = 0,
-    seed: int = 0,
-) -> None:
-    """Distill one size by a method (continued: train its teacher on instead), resuming where it stopped."""
+    method: Positional[Literal["codi", "lcm", "guided", "continued"]], /, c: int, profile: str = "laptop", images: int = 0, seed: int = 0,
+    devices: int = 1, fsdp: int = 1,
+) -> None:  # fmt: skip
+    """Distill one size by a method (continued: train its teacher on instead), resuming where it stopped. Devices: as of pretrain."""
+    from ldm import parallel
     from ldm import pretrain as task
     from ldm.distill import student
     from ldm.profiles import profile as named
@@ -102,8 +123,9 @@ def distill(
     scale = named(profile)
     _, text = task.frozen_parts(scale)
     for path in student.distill(
-        scale, method, c, images=images or student.images_of(scale, method), data=task.training_set(scale), null=text.null(1)[0], seed=seed
-    ):
+        scale, method, c, images=images or student.images_of(scale, method), data=task.training_set(scale), null=text.null(1)[0], seed=seed,
+        layout=parallel.chosen(devices, fsdp),
+    ):  # fmt: skip
         print(path)
 
 
@@ -159,13 +181,9 @@ def grid(
 
 
 def race(
-    profile: str = "laptop",
-    sizes: tuple[int, ...] = (),
-    steps: tuple[int, ...] = (),
-    guidance: tuple[float, ...] = (),
-    sampler: str = "ddim",
-    metric: str = "kid_effnet",
-) -> None:
+    profile: str = "laptop", sizes: tuple[int, ...] = (), steps: tuple[int, ...] = (), guidance: tuple[float, ...] = (),
+    sampler: str = "ddim", metric: str = "kid_effnet",
+) -> None:  # fmt: skip
     """Find the best guidance of each size and step count with as few pictures as that takes."""
     from ldm import racing, study
     from ldm.profiles import ROOT
@@ -181,15 +199,9 @@ def race(
 
 
 def dreambooth(
-    profile: str = "laptop",
-    sizes: tuple[int, ...] = (),
-    subjects: tuple[str, ...] = (),
-    variants: tuple[str, ...] = ("prior", "no prior"),
-    tuned: tuple[int, ...] = (50, 150),
-    steps: int = 10,
-    guidance: float = 2.0,
-    n: int = 0,
-) -> None:
+    profile: str = "laptop", sizes: tuple[int, ...] = (), subjects: tuple[str, ...] = (), variants: tuple[str, ...] = ("prior", "no prior"),
+    tuned: tuple[int, ...] = (50, 150), steps: int = 10, guidance: float = 2.0, n: int = 0,
+) -> None:  # fmt: skip
     """Teach every size the subjects (emoji, or folders of your own pictures) and judge what it draws of them."""
     from ldm import dreambooth as task
     from ldm import study
@@ -203,15 +215,9 @@ def dreambooth(
 
 
 def draw(
-    folder: Positional[Path],
-    caption: Positional[str],
-    /,
-    steps: int = 50,
-    guidance: float = 7.5,
-    seed: int = 0,
-    size: int = 0,
+    folder: Positional[Path], caption: Positional[str], /, steps: int = 50, guidance: float = 7.5, seed: int = 0, size: int = 0,
     out: Path = Path("picture.png"),
-) -> None:
+) -> None:  # fmt: skip
     """Draw a caption with a Stable Diffusion folder as diffusers saves it; size is that of the latents."""
     from PIL import Image
 
@@ -226,15 +232,9 @@ def draw(
 
 
 def upscale(
-    picture: Positional[Path],
-    /,
-    c: int = 16,
-    model: Path | None = None,
-    profile: str = "laptop",
-    steps: int = 50,
-    seed: int = 0,
+    picture: Positional[Path], /, c: int = 16, model: Path | None = None, profile: str = "laptop", steps: int = 50, seed: int = 0,
     out: Path = Path("upscaled.png"),
-) -> None:
+) -> None:  # fmt: skip
     """Enlarge a picture four times in height and width, by the study's model of width c or by one that you finetuned."""
     from PIL import Image
 
@@ -300,16 +300,14 @@ def compact() -> None:
 
 
 COMMANDS = (
-    notebook, pretrain, superres, distill, dreambooth, part, grid, race, draw, upscale, gallery, browser, plan, compact,
+    notebook, pretrain, average, shards, superres, distill, dreambooth, part, grid, race, draw, upscale, gallery, browser, plan,
+    compact,
 )  # fmt: skip
 
 
 def main() -> None:
     try:
-        tyro.extras.subcommand_cli_from_dict(
-            {command.__name__: command for command in COMMANDS},
-            prog="python -m ldm",
-        )
+        tyro.extras.subcommand_cli_from_dict({command.__name__: command for command in COMMANDS}, prog="python -m ldm")
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
     except KeyboardInterrupt:

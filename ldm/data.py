@@ -58,7 +58,7 @@ class Folder:
         for name, _ in self._rows:
             content = (self.path / name).read_bytes()
             try:
-                _square(content, 1)
+                square(content, 1)
             except UNREADABLE as error:
                 raise ValueError(
                     f"{self.path / name}: not a readable picture ({error}); replace the file or "
@@ -72,7 +72,7 @@ class Folder:
 
     def item(self, i: int) -> tuple[np.ndarray, str]:
         name, text = self._rows[i]
-        return _square((self.path / name).read_bytes(), self.size), text
+        return square((self.path / name).read_bytes(), self.size), text
 
     def images(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         out = np.empty((len(indices), self.size, self.size, 3), np.uint8)
@@ -143,7 +143,8 @@ def _upright(file: Image.Image) -> np.ndarray:
     return np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"))
 
 
-def _square(content: bytes, size: int) -> np.ndarray:
+def square(content: bytes, size: int) -> np.ndarray:
+    """The central square of an encoded picture, resized: uint8 (size, size, 3). Raises: one of UNREADABLE."""
     with Image.open(io.BytesIO(content)) as file:
         image = Image.fromarray(_upright(file))
     side = min(image.size)

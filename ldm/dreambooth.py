@@ -27,6 +27,7 @@ from ldm.keys import key
 from ldm.layers import Params, Structure, merge
 from ldm.losses import diffusion_loss
 from ldm.metrics import mean
+from ldm.parallel import Layout
 from ldm.profiles import Profile
 from ldm.results import Row
 from ldm.scene import Scene
@@ -129,8 +130,13 @@ def batches(of_subject: Batch, of_class: Batch, pictures: int, weight: float) ->
     return batch
 
 
-def finetune(loss: Loss, params: Params, batch: Callable[[int], Batch], recipe: Recipe, lengths: Sequence[int]) -> dict[int, Params]:
-    """The averaged weights after each of these numbers of steps, by the one training loop; the rate is constant."""
+def finetune(
+    loss: Loss, params: Params, batch: Callable[[int], Batch], recipe: Recipe, lengths: Sequence[int], layout: Layout | None = None
+) -> dict[int, Params]:
+    """The averaged weights after each of these numbers of steps, by the one training loop; the rate is constant.
+
+    `layout`: the devices of this process to train on, else the first one.
+    """
     size, kept = len(batch(0)["latents"]), {}
     config = TrainConfig(
         images=max(lengths) * size, batch=size, learning_rate=recipe.learning_rate, warmup_images=10 * size,
@@ -141,7 +147,10 @@ def finetune(loss: Loss, params: Params, batch: Callable[[int], Batch], recipe: 
         kept[images // size] = {name: np.array(p) for name, p in ema.items()}  # a copy: the step gives its memory away
 
     start = {name: np.array(p) for name, p in params.items()}
-    fit(loss, start, batch, config, lengths=[length * size for length in lengths], on_length=keep, title="dreambooth")
+    lengths = [length * size for length in lengths]
+    if layout:
+        layout.rows(size)  # refuses a batch that cannot be spread
+    fit(loss, start, batch, config, layout=layout, lengths=lengths, on_length=keep, title="dreambooth")
     return kept
 
 
@@ -149,11 +158,12 @@ class Booth(Laboratory):
     """A laboratory for `DreamBooth` cells.
 
     Cells that differ in `tuned` alone share one training, if the longest comes first (`grid`); `lengths` are those
-    that a training keeps.
+    that a training keeps. `layout`: the devices to train on (`finetune`).
     """
 
-    def __init__(self, scale: Profile, lengths: Sequence[int] = (), recipe: Recipe | None = None):
+    def __init__(self, scale: Profile, lengths: Sequence[int] = (), recipe: Recipe | None = None, layout: Layout | None = None):
         super().__init__(scale)
+        self.layout = layout
         self.lengths, self.recipe = tuple(lengths), recipe or Recipe()
         self.subject = cache(lambda name: self._readable(subject(scale, name)))
         self._loss = lru_cache(maxsize=1)(self._loss)
@@ -197,7 +207,7 @@ class Booth(Laboratory):
         batch = batches(of_subject, of_class, self.recipe.pictures, 0.0 if cell.variant == "no prior" else self.recipe.weight)
         params = model.params | ({TEXT + name: p for name, p in self.text.params.items()} if text else {})
         lengths = sorted({cell.tuned, *(length for length in self.lengths if length < cell.tuned)})
-        return finetune(self._loss(model.structure, text), params, batch, self.recipe, lengths)
+        return finetune(self._loss(model.structure, text), params, batch, self.recipe, lengths, self.layout)
 
     def _generator(self, cell: DreamBooth) -> Generator:
         model = self._model(*self.model_of(cell))

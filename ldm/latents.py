@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float
@@ -23,6 +24,13 @@ from ldm.text import TextEncoder
 CHUNK = 1024  # pictures held at once
 
 
+class Encoded(Protocol):
+    """Encoded pictures with their encoded captions, wherever they lie."""
+
+    def batch(self, seed: int, step: int, size: int, part: slice | np.ndarray = slice(None)) -> dict[str, np.ndarray]:
+        """The batch of a step, float32: a function of (seed, step) alone; of it these rows (`parallel.Layout.rows`)."""
+
+
 @dataclass(frozen=True, eq=False)
 class LatentSet:
     """n encoded pictures with their encoded captions."""
@@ -31,7 +39,6 @@ class LatentSet:
     context: Float[np.ndarray, "n m d"]  # float16
 
     def batch(self, seed: int, step: int, size: int, part: slice | np.ndarray = slice(None)) -> dict[str, np.ndarray]:
-        """The batch of a step, float32: a function of (seed, step) alone; of it these rows (`parallel.Layout.rows`)."""
         rows = batch_indices(seed, step, size, len(self.latents))[part]
         return {"latents": self.latents[rows].astype(np.float32), "context": self.context[rows].astype(np.float32)}
 

@@ -1,4 +1,4 @@
-"""How fast a training goes: images a second, arithmetic beside the device's peak, its memory, the making of batches."""
+"""How fast a training goes: images a second, arithmetic beside the device's peak, its memory, the wait for batches."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Meter:
 
     @contextlib.contextmanager
     def making(self) -> Iterator[None]:
-        """Around the making of a batch."""
+        """Around the getting of a batch: it is made there, or waited for if it is made ahead (`feed.Ahead`)."""
         began = time.perf_counter()
         yield
         self._making += time.perf_counter() - began
@@ -36,8 +36,8 @@ class Meter:
     def lap(self, done: int) -> dict[str, float]:
         """What the steps since the last lap took, the device having been waited for; the first holds the compilation.
 
-        step_seconds, images_a_second; input_share, of the time that the host spent on making batches: at most this
-        share the device has waited for them, since it works on one step while the next one's batch is made;
+        step_seconds, images_a_second; input_share, of the time that the host spent on getting batches, made on the
+        spot or ahead: at most this share the device has waited for them, since it works on one step in the meantime;
         tflops (a step is three forward passes; what is computed twice to save memory does not count), peak_share of
         the devices' bfloat16 peak, and memory_gb, the most that the first local device has held: where these are known.
         """

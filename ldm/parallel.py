@@ -134,6 +134,19 @@ def layout(devices: int = 0, fsdp: int = 1) -> Layout:
     return Layout(jax.make_mesh((count // fsdp, fsdp), AXES, axis_types=(AxisType.Auto,) * 2, devices=there[:count]))
 
 
+def chosen(
+    devices: int = 1, fsdp: int = 1, coordinator: str = "", processes: int | None = None, process: int | None = None
+) -> Layout | None:
+    """The layout that a command asks for, its processes joined (`connect`, `layout`): all devices of several processes, else so many.
+
+    None for the first device alone.
+    """
+    connect(coordinator, processes, process)
+    if coordinator:
+        return layout(0, fsdp)
+    return layout(devices, fsdp) if devices != 1 or fsdp != 1 else None
+
+
 def agreed(answer: bool) -> bool:
     """Process 0's answer, in every process: clocks differ, and all have to save at the same step."""
     return answer if jax.process_count() == 1 else bool(multihost_utils.broadcast_one_to_all(np.int32(answer)))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,11 @@ import jax
 import numpy as np
 from flax import nnx
 
-from ldm import text, weights
+from ldm import ema, text, weights
 from ldm.autoencoder import Codec, load_codec
 from ldm.cost import unet_gflops
 from ldm.files import write_atomic
-from ldm.latents import LatentSet, digest, latent_set
+from ldm.latents import Encoded, LatentSet, digest, latent_set
 from ldm.layers import KeySource, Params, abstract, split
 from ldm.losses import diffusion_loss
 from ldm.parallel import Layout
@@ -51,6 +53,17 @@ def training_set(profile: Profile, n: int | None = None) -> LatentSet:
     """The profile's scenes, encoded; cached under runs/cache."""
     codec, encoder = frozen_parts(profile)
     return latent_set(Scenes(profile.scenes, "train", n or profile.data), codec, encoder, RUNS / "cache")
+
+
+def shard_set(profile: Profile, url: str) -> tuple[Encoded, Path]:
+    """The shards at a place that fsspec knows (`ldm.shards`), ready to train on; and where what is trained on them goes.
+
+    Raises: ValueError or OSError, one sentence, for shards that are missing, broken, or of another profile.
+    """
+    from ldm.feed import open_feed  # and grain, which only a training on shards has to wait for
+
+    feed = open_feed(url, RUNS / "cache", *frozen_parts(profile), profile.scenes.size, profile.latent_shape)
+    return feed, RUNS / f"shards-{feed.shards.key}"
 
 
 def path_of(profile: Profile, c: int, images: int, seed: int = 0, root: Path = WEIGHTS, kind: str = "unet") -> Path:
@@ -118,7 +131,7 @@ def pretrain(
     profile: Profile,
     c: int,
     *,
-    data: LatentSet,
+    data: Encoded,
     null: np.ndarray,
     config: TrainConfig | None = None,
     lengths: tuple[int, ...] | None = None,
@@ -129,29 +142,50 @@ def pretrain(
     log_steps: int = 20,
     layout: Layout | None = None,
     remat: bool = False,
+    snapshots: int = 0,
 ) -> TrainState:
     """Train width c; keep a model at each length and checkpoints to resume from, all under `root`.
 
     Args:
-        data: the encoded training scenes; null: the empty caption's context (m, d).
+        data: the training pictures, encoded (`training_set`, or `feed.Feed`); null: the empty caption's context (m, d).
         config: the profile's, unless given. start: parameters to continue from, else fresh ones.
         layout: the devices to train on, else the first one. remat: less memory for more arithmetic (`UNet`).
+        snapshots: of two averages of the weights, so many evenly over the run, for `averaged`.
     """
     config = config or profile.train
+    if snapshots:
+        config = replace(config, averages=(ema.SECOND,))
     structure, params = network(profile, c, seed, remat)
     rows = layout.rows(config.batch) if layout else slice(None)
-    (_, size, *_), (_, tokens, context) = data.latents.shape, data.context.shape
     loss = diffusion_loss(structure, Schedule.sd(), profile.predict, null=null, drop=profile.dropped)
 
-    def keep(images: int, ema: Params) -> None:
-        save(path_of(profile, c, images, seed, root), ema, profile, c, images, seed)
+    def keep(images: int, average: Params) -> None:
+        save(path_of(profile, c, images, seed, root), average, profile, c, images, seed)
 
     return fit(
         loss, start or params, lambda step: data.batch(seed, step, config.batch, rows), config,
-        layout=layout, gflops=unet_gflops(c, size, tokens, context), folder=root / profile.weights / f"train-c{c}-s{seed}",
+        layout=layout, gflops=unet_gflops(c, profile.latent_shape[0], *null.shape), folder=root / profile.weights / f"train-c{c}-s{seed}",
         lengths=profile.lengths if lengths is None else lengths,
         on_length=keep, on_log=on_log, log_steps=log_steps, title=f"pretrain c={c}",
+        snapshots=[config.images * k // snapshots for k in range(1, snapshots + 1)],
+        on_snapshot=partial(ema.keep, snapshots_of(profile, c, seed, root)),
     )  # fmt: skip
+
+
+def snapshots_of(profile: Profile, c: int, seed: int = 0, root: Path = RUNS) -> Path:
+    """The folder of a training's snapshots."""
+    return root / profile.weights / f"averages-c{c}-s{seed}"
+
+
+def averaged(profile: Profile, c: int, sigma_rel: float, images: int = 0, seed: int = 0, root: Path = RUNS) -> Path:
+    """Write the model whose weights are averaged over this share of a run of which snapshots were kept (`ldm.ema`).
+
+    Raises: ValueError, in one sentence, as `ema.average`.
+    """
+    images, params = ema.average(snapshots_of(profile, c, seed, root), sigma_rel, images)
+    path = path_of(profile, c, images, seed, root, f"unet-ema{sigma_rel:g}")
+    save(path, params, profile, c, images, seed)
+    return path
 
 
 def save(path: Path, params: Params, profile: Profile, c: int, images: int, seed: int) -> None:

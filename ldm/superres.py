@@ -30,6 +30,7 @@ from ldm.generate import image_keys
 from ldm.latents import cached, digest
 from ldm.layers import KeySource, Params, abstract, split
 from ldm.losses import diffusion_loss
+from ldm.parallel import Layout
 from ldm.profiles import RUNS, Profile
 from ldm.sampler import sample
 from ldm.scenes import Scenes
@@ -114,12 +115,14 @@ class LatentPairs:
     latents: Float[np.ndarray, "n h w z"]  # float16
     condition: Float[np.ndarray, "n h w z"]  # float16
 
-    def batch(self, seed: int, step: int, size: int, null: Float[np.ndarray, "m d"]) -> dict[str, np.ndarray]:
-        """The batch of a step, float32: a function of (seed, step) alone."""
-        rows = batch_indices(seed, step, size, len(self.latents))
+    def batch(
+        self, seed: int, step: int, size: int, null: Float[np.ndarray, "m d"], part: slice | np.ndarray = slice(None)
+    ) -> dict[str, np.ndarray]:
+        """The batch of a step, float32: a function of (seed, step) alone; of it these rows (`parallel.Layout.rows`)."""
+        rows = batch_indices(seed, step, size, len(self.latents))[part]
         picked = {"latents": self.latents[rows], "condition": self.condition[rows]}
         return {name: x.astype(np.float32) for name, x in picked.items()} | {
-            "context": np.broadcast_to(null, (size, *null.shape))
+            "context": np.broadcast_to(null, (len(rows), *null.shape))
         }
 
 
@@ -156,12 +159,14 @@ def finetune(
     root: Path = RUNS,
     start: Params | None = None,
     on_log: Callable[[dict[str, Any]], None] = lambda record: None,
+    layout: Layout | None = None,
 ) -> TrainState:
     """Finetune width c; keep a model at each length and checkpoints to resume from, all under `root`.
 
     Args:
         null: the empty caption's context. kind: "superres", or one of the two controls.
         start: parameters of the pretrained network, else those of the profile's file.
+        layout: the devices to train on, else the first one.
     Raises: ValueError for an unknown kind, and where the pretrained model is missing.
     """
     check_kind(kind)
@@ -170,6 +175,7 @@ def finetune(
         start = pretrain.load(profile, c, profile.length)[1] if start is None else start
         params = widened(start, profile.autoencoder.latents)
     schedule, predict = aim(profile, kind)
+    rows = layout.rows(config.batch) if layout else slice(None)
 
     def keep(images: int, ema: Params) -> None:
         path = pretrain.path_of(profile, c, images, config.seed, root, kind)
@@ -177,7 +183,7 @@ def finetune(
 
     return fit(
         diffusion_loss(structure, schedule, predict, null=null, drop=0.0), params,
-        lambda step: data.batch(config.seed, step, config.batch, null), config,
+        lambda step: data.batch(config.seed, step, config.batch, null, rows), config, layout=layout,
         folder=root / profile.weights / f"train-{kind}-c{c}-s{config.seed}",
         lengths=[length for length in lengths if length <= config.images],
         on_length=keep, on_log=on_log, title=f"{kind} c={c}",

@@ -51,6 +51,7 @@ class TrainConfig:
     seed: int = 0
     bf16: bool = False  # compute in bfloat16; weights, norms and loss stay float32 (`ldm.gradients`)
     accumulate: int = 1  # parts that a batch is seen in, one after another
+    averages: tuple[float, ...] = ()  # gammas of more power averages, whose snapshots `ldm.ema` makes others of
 
     def __post_init__(self):
         for name in ("images", "batch", "learning_rate", "warmup_images", "decay_images", "clip", "ema", "accumulate"):
@@ -81,14 +82,20 @@ class TrainState(NamedTuple):
     params: Params
     ema: Params  # the weights that are evaluated and shipped
     opt: optax.OptState
+    averages: tuple[Params, ...] = ()  # of `TrainConfig.averages`
+
+    def stored(self) -> dict[str, Any]:
+        """What a checkpoint holds; of a run without more averages, as ever."""
+        return {name: value for name, value in self._asdict().items() if name != "averages" or value}
 
 
 def init_state(params: Params, config: TrainConfig, layout: Layout | None = None) -> TrainState:
     """The state at step 0, on the layout's devices if there is one."""
 
     def build(params: Params) -> TrainState:
-        ours, ema = (jax.tree.map(jnp.copy, params) for _ in range(2))  # the step donates them; the caller keeps its own
-        return TrainState(jnp.zeros((), jnp.int32), ours, ema, config.optimizer().init(ours))
+        copies = (jax.tree.map(jnp.copy, params) for _ in range(2 + len(config.averages)))
+        ours, ema, *more = copies  # the step donates them; the caller keeps its own
+        return TrainState(jnp.zeros((), jnp.int32), ours, ema, config.optimizer().init(ours), tuple(more))
 
     return layout.make(build, params) if layout else build(params)
 
@@ -112,10 +119,15 @@ def make_train_step(loss: Loss, config: TrainConfig, layout: Layout | None = Non
         grads = laid(grads)
         updates, opt = tx.update(grads, state.opt, state.params)
         params = optax.apply_updates(state.params, updates)
-        beta = (1 - 1 / (state.step.astype(jnp.float32) + 1)) ** (config.ema + 1.0)  # EDM2, eq. 121
-        ema = jax.tree.map(lambda e, p: beta * e + (1 - beta) * p, state.ema, params)
+
+        def averaged(average: Params, gamma: float) -> Params:
+            beta = (1 - 1 / (state.step.astype(jnp.float32) + 1)) ** (gamma + 1.0)  # EDM2, eq. 121
+            return jax.tree.map(lambda e, p: beta * e + (1 - beta) * p, average, params)
+
+        ema = averaged(state.ema, config.ema)
+        more = tuple(averaged(*pair) for pair in zip(state.averages, config.averages, strict=True))
         logs = {"loss": value, "grad_norm": optax.tree.norm(grads), **parts}
-        return laid((TrainState(state.step + 1, params, ema, opt), logs))
+        return laid((TrainState(state.step + 1, params, ema, opt, more), logs))
 
     return jax.jit(train_step, donate_argnums=0)
 
@@ -131,6 +143,8 @@ def fit(
     folder: Path | str | None = None,
     lengths: Sequence[int] = (),
     on_length: Callable[[int, Params], None] = lambda images, ema: None,
+    snapshots: Sequence[int] = (),
+    on_snapshot: Callable[[int, dict[float, Params]], None] = lambda images, averages: None,
     on_log: Callable[[dict[str, Any]], None] = lambda record: None,
     log_steps: int = 20,
     gflops: float = 0.0,
@@ -147,6 +161,7 @@ def fit(
         teacher: frozen weights that a distillation learns from (`make_train_step`).
         layout: the devices to train on (`ldm.parallel`); without it, the first one.
         lengths: at these numbers of images seen `on_length(images, averaged weights)` is called, in the first process.
+        snapshots: at these, `on_snapshot(images, gamma -> averaged weights)`, of all averages that the run keeps.
         on_log: gets a dict every `log_steps` steps (looking makes the host wait for the device), in every process:
             images_seen, loss and its parts, grad_norm, and what `Meter.lap` says of the speed.
         gflops: of one forward pass on one image, for the arithmetic's speed.
@@ -161,13 +176,13 @@ def fit(
     with alone, Notice() as notice:
         state = init_state(params, config, layout)
         checkpoints = TrainCheckpoints(folder) if folder else None
-        if checkpoints and (found := checkpoints.restore(state._asdict())):
+        if checkpoints and (found := checkpoints.restore(state.stored())):
             state = TrainState(**found[1])
         start = saved_step = int(state.step)
         train_step = make_train_step(loss, config, layout)
         if layout and teacher is not None:
             teacher = layout.make(lambda tree: tree, teacher)
-        at = {-(-images // config.batch): images for images in lengths}
+        at, shots = ({-(-images // config.batch): images for images in wanted} for wanted in (lengths, snapshots))
 
         bar = tqdm(
             total=config.images, initial=start * config.batch, desc=title, unit="img", unit_scale=True, mininterval=1,
@@ -187,7 +202,7 @@ def fit(
                 bar.update(config.batch)
                 watch.add(done, logs)
                 leave = notice.due(done)
-                if not (done % log_steps == 0 or done == config.steps or done in at or leave):
+                if not (done % log_steps == 0 or done == config.steps or done in at or done in shots or leave):
                     continue
                 kept = f"The last good checkpoint is of step {saved_step}" if saved_step else "There is no checkpoint"
                 record = watch.look(f"{kept}: lower learning_rate ({config.learning_rate}) and start again.")
@@ -198,17 +213,24 @@ def fit(
                     ema = layout.whole(state.ema) if layout else state.ema
                     if first:
                         on_length(at[done], ema)
+                if done in shots:
+                    averages = dict(zip((config.ema, *config.averages), (state.ema, *state.averages), strict=True))
+                    averages = layout.whole(averages) if layout else averages
+                    if first:
+                        on_snapshot(shots[done], averages)
                 due = agreed(time.monotonic() - saved > SAVE_SECONDS) or done == config.steps or leave
                 if checkpoints and due:
-                    checkpoints.save(done, state._asdict())
+                    checkpoints.save(done, state.stored())
                     saved, saved_step = time.monotonic(), done
                 if leave and done < config.steps:
                     say(f"{title}: stopped by SIGTERM after step {done}; run the same command again to go on from step {saved_step}.")
                     raise Preempted
         except KeyboardInterrupt:
             if checkpoints and watch.good > start and jax.process_count() == 1:
-                checkpoints.save(int(state.step), state._asdict())
+                checkpoints.save(int(state.step), state.stored())
             raise
         finally:
             bar.close()
+            if checkpoints:
+                checkpoints.wait()
         return state

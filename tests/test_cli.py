@@ -47,6 +47,8 @@ def answer(monkeypatch, *words: str) -> str:
         ("upscale book/_static/family.webp --model weights/mini/unet-c8-640k-s0.safetensors", "is no model of super-resolution"),
         ("grid --study distillation --sizes 8 --kinds turbo", "kind = 'turbo': expected one of codi, lcm"),
         ("draw nowhere cat", "nowhere/model_index.json does not exist"),
+        ("pretrain --c 8 --data nowhere", "nowhere: no such folder; give one of .tar shards"),
+        ("shards weights/mini/models.json --n 1", "weights/mini/models.json"),
         ("pretrain --c 8 --profile gpu", "weights/gpu/autoencoder.safetensors does not exist"),
     ],
 )

@@ -23,6 +23,7 @@ from ldm.judges import Score
 from ldm.latents import LatentSet
 from ldm.layers import KeySource, abstract, split
 from ldm.metrics import Estimate
+from ldm.parallel import layout
 from ldm.profiles import profile
 from ldm.solvers import ddim
 from ldm.train import TrainConfig, fit
@@ -227,10 +228,24 @@ def test_all_kinds_of_a_method_are_trained_kept_and_not_trained_twice(small, tmp
         student.load(scale, "codi", 8, 1000)
 
 
+def test_on_two_devices_a_student_learns_the_same(small, tmp_path, monkeypatch):
+    scale, task = small
+
+    def loss(params, batch, key, teacher, averaged):
+        apart = sum(jnp.square(params[name] - 2 * teacher[name] + 0.1 * averaged[name]).mean() for name in teacher)
+        return apart * jnp.square(batch["latents"]).mean(), {}
+
+    monkeypatch.setattr(student, "loss_of", lambda *_: loss)
+    losses = []
+    for name, lay in (("one", None), ("two", layout(2, 2))):
+        student.distill(scale, "lcm", 8, root=tmp_path / name, layout=lay, on_log=lambda log: losses.append(log["loss"]), **task)
+    assert len(losses) == 2 and losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
 class Fading:
     """Data that become one picture after 30 steps."""
 
-    def batch(self, seed: int, step: int, size: int) -> dict[str, np.ndarray]:
+    def batch(self, seed: int, step: int, size: int, part: slice) -> dict[str, np.ndarray]:
         x = np.random.default_rng(step).standard_normal((size, 2, 2, 4), np.float32)
         return {"latents": x * np.float32(1 if step < 30 else 0.01)}
 

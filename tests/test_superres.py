@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -80,6 +81,19 @@ def test_finetuning_starts_there_learns_to_look_and_leaves_a_model_a_length(pret
     assert np.abs(first[:, :, 4:]).max() > 1e-5
     assert np.abs(first[:, :, :4] - pretrained["conv_in.weight"]).max() < 0.01  # two steps from where it was
     assert np.isfinite(logs[-1]["loss"])
+
+
+def test_on_several_devices_a_process_brings_its_rows_of_the_same_batch(latents, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(superres, "unet", lambda *_: None)
+    monkeypatch.setattr(superres, "split", lambda _: (None, {}))
+    monkeypatch.setattr(superres, "fit", lambda loss, params, batches, config, **rest: asked.update(rest, batch=batches(3)))
+    lay = SimpleNamespace(rows=lambda size: np.array([1, 5]))
+    superres.finetune(SMOKE, 8, data=latents, null=NULL, kind="superres-scratch", config=TrainConfig(images=16, batch=8), layout=lay)
+    whole = latents.batch(0, 3, 8, NULL)
+    assert asked["layout"] is lay and whole["context"].shape == (8, *NULL.shape)
+    for name, x in whole.items():
+        np.testing.assert_array_equal(asked["batch"][name], x[[1, 5]])
 
 
 def test_a_regression_is_asked_once_and_whatever_the_noise():

@@ -21,9 +21,10 @@ from ldm.distill.codi import codi_loss
 from ldm.distill.guided import guidance_loss, halving_loss
 from ldm.distill.lcm import lcm_loss
 from ldm.guards import Diverged
-from ldm.latents import LatentSet
+from ldm.latents import Encoded
 from ldm.layers import Params, Structure, abstract
 from ldm.losses import Batch, diffusion_loss
+from ldm.parallel import Layout
 from ldm.profiles import RUNS, Profile
 from ldm.schedule import Schedule
 from ldm.train import Loss, TrainConfig, fit
@@ -114,11 +115,12 @@ def distill(
     c: int,
     *,
     images: int,
-    data: LatentSet,
+    data: Encoded,
     null: np.ndarray,
     seed: int = 0,
     root: Path = RUNS,
     on_log: Callable[[dict[str, Any]], None] = lambda record: None,
+    layout: Layout | None = None,
 ) -> list[Path]:
     """Train all kinds of a method for a width, each on `images` images, resuming where it stopped; files go to `root`.
 
@@ -130,9 +132,10 @@ def distill(
     """
     _, teacher = pretrain.load(profile, c, profile.length, seed)
     config, params, paths = training(profile, images, seed), teacher, []
+    rows = layout.rows(config.batch) if layout else slice(None)
 
     def batch(step: int, steps: int) -> Batch:
-        return data.batch(seed, step, config.batch) | ({"steps": np.int32(steps)} if steps else {})
+        return data.batch(seed, step, config.batch, rows) | ({"steps": np.int32(steps)} if steps else {})
 
     for kind in kinds(method):
         path = pretrain.path_of(profile, c, images, seed, root, kind)
@@ -141,7 +144,7 @@ def distill(
             fit(
                 loss_of(profile, kind, c, null),
                 {name: params[name] if name in params else jnp.zeros(a.shape, a.dtype) for name, a in like.items()},
-                partial(batch, steps=steps_of(kind)), config,
+                partial(batch, steps=steps_of(kind)), config, layout=layout,
                 teacher=None if kind == "continued" else params,
                 folder=path.with_name(f"train-{path.stem}"), lengths=(images,),
                 on_length=lambda images, ema, path=path: pretrain.save(path, ema, profile, c, images, seed),
