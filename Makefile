@@ -21,7 +21,7 @@ hash = $(shell cat $(1) constraints.txt | cksum | cut -d' ' -f1)
 ENV := $(VENV)/ready-$(call hash,requirements.txt)
 DEV := $(VENV)/dev-$(call hash,requirements.txt requirements-dev.txt)
 
-.PHONY: help study notebook lab book compact bench test lint readme env dev
+.PHONY: help study notebook lab book links pdf compact bench test lint readme env dev
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -42,6 +42,12 @@ lab: $(ENV)  ## JupyterLab, where notebooks/*.py open as notebooks
 book: $(ENV)  ## build the book from the notebooks as last executed
 	@$(PY) book/build.py --out $(BUILD)
 
+links: $(ENV)  ## check every link of the built book (ARGS=--within: without the network)
+	@$(PY) book/links.py --out $(BUILD) $(ARGS)
+
+pdf: $(DEV)  ## print the built book into one PDF
+	@$(PY) book/pdf.py --out $(BUILD)
+
 compact: $(ENV)  ## merge the rows of runs/ into results/, the files to commit
 	@$(PY) -m ldm compact
 
@@ -51,9 +57,10 @@ bench: $(DEV)  ## images a second, beside the same network in torch
 test: $(DEV) lint  ## run every test
 	@$(PY) -m pytest -n 2 --dist worksteal $(ARGS)
 
-lint: $(DEV)  ## style, and the order of imports
+lint: $(DEV)  ## style, the order of imports, spelling
 	@$(PY) -m ruff check .
 	@$(VENV)/bin/lint-imports --no-logo
+	@$(VENV)/bin/codespell
 
 readme: $(ENV)  ## write the list of files in README.md anew, from their docstrings
 	@$(PY) tests/test_readme.py

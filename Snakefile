@@ -27,7 +27,7 @@ AFTER = {
     "12_verdicts": ["05_samplers", "06_super_resolution", "08_distillation"],
     "a3_confounders": ["04_sampling"],
     "a4_exercises": [],
-    "00_answer": ["03_pretraining", "04_sampling"],
+    "00_answer": ["12_verdicts"],
     "a0_primer": [],
     "a1_metrics": [],
     "a2_speed": [],

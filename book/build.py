@@ -10,6 +10,8 @@ Everything a page needs is in the folder: nothing is fetched, then or later. War
 from __future__ import annotations
 
 import argparse
+import base64
+import hashlib
 import html
 import importlib.util
 import json
@@ -25,14 +27,19 @@ ROOT = Path(__file__).resolve().parents[1]
 VEGALITE = "application/vnd.vegalite.v5+json"  # what ldm.charts emits
 ROWS = "(the table of recorded rows)"  # what the build replaces in book/provenance.md
 SHOWN = ("python", "jax", "flax")  # of the versions that a row records
+NAMED = {  # elements of the theme, and what they lack
+    "summary(?=><span class=.toctree-toggle)": 'aria-label="the pages below"',
+    'div class="pst-scrollable-table-container"': 'tabindex="0" role="group" aria-label="table"',
+}
 RESULTS = "application/vnd.ldm.results+json"  # what ldm.notebook.record emits: not for readers
 
 
-def build(root: Path = ROOT, out: Path = ROOT / "build", notebooks: Path | None = None) -> Path:
+def build(root: Path = ROOT, out: Path = ROOT / "build", notebooks: Path | None = None, *, builder: str = "html") -> Path:
     """Build the book of the repository `root` under `out`; returns its index.html.
 
     `notebooks` holds the executed notebooks (`out/notebooks`). Raises `ValueError` for one that the
     table of contents names and that has not been run, `RuntimeError` for a warning of the build.
+    `builder`: one of Sphinx's; "linkcheck" asks every address outside the book instead of writing pages.
     """
     out = Path(out).resolve()  # the toolchain joins relative paths to the source folder
     source = stage(root, out / "source", notebooks or out / "notebooks")
@@ -49,22 +56,39 @@ def build(root: Path = ROOT, out: Path = ROOT / "build", notebooks: Path | None 
         str(source / "_config.yml"),
         "--toc",
         str(source / "book/_toc.yml"),
+        "--builder",
+        builder,
         "-W",
         "--keep-going",
         "--quiet",
     ]
-    done = subprocess.run(command, env={**os.environ, "PYTHONWARNINGS": "ignore"})
+    found = os.pathsep.join([str(ROOT), str(ROOT / "book"), *filter(None, [os.environ.get("PYTHONPATH")])])  # ldm, api
+    environment = {"JAX_PLATFORMS": "cpu", **os.environ, "PYTHONWARNINGS": "ignore", "PYTHONPATH": found}
+    done = subprocess.run(command, env=environment)
     if done.returncode:
         # Sphinx warns about a page only while it reads it: let the next build read them all
         shutil.rmtree(out / "_build/.doctrees", ignore_errors=True)
         raise RuntimeError("the book has warnings or errors (above): mend them and build again.")
-    for page in (out / "_build/html").rglob("*.html"):
-        text = page.read_text()
-        if (
-            "<link" in text
-        ):  # from file:// a browser may not preload fonts; the icons are drawn as SVG
-            copy(re.sub(r'<link rel="preload" as="font"[^>]*>', "", text).encode(), page)
-    return out / "_build/html/index.html"
+    site = out / "_build/html"
+    for page in site.rglob("*.html"):
+        copy(light(page.read_text(), len(page.relative_to(site).parts) - 1).encode(), page)
+    return site / "index.html"
+
+
+def light(page: str, depth: int) -> str:
+    """A page without what it does not need: half a page's weight is icons drawn twice, and formulas where there are none.
+
+    `depth`: of how many folders; the footer is the same text on every page, and its link is not.
+    """
+    page = re.sub(r'<link rel="preload" as="(font|script)"[^>]*>', "", page)  # from file:// a browser may not preload
+    page = re.sub(r'<script src="[^"]*fontawesome[^"]*"></script>', "", page)  # the icons are there as a font
+    # a page that is not written anew would keep the old checksum of a new file
+    page = re.sub(r'(\.(?:js|css))\?v=[0-9a-f]{8}(?=")', r"\1", page)
+    if 'class="math' not in page:
+        page = re.sub(r'<script[^>]*"[^"]*mathjax/[^>]*></script>', "", page)
+    for element, what in NAMED.items():  # what a keyboard can reach has a name, and what scrolls a keyboard can reach
+        page = re.sub(f"(<{element})>", rf"\1 {what}>", page)
+    return page.replace('href="book/credits.html"', f'href="{"../" * depth}book/credits.html"')
 
 
 def stage(root: Path, source: Path, notebooks: Path) -> Path:
@@ -88,13 +112,29 @@ def stage(root: Path, source: Path, notebooks: Path) -> Path:
     for page in pages:
         if page.startswith("notebooks/"):
             executed = (notebooks / page.removeprefix("notebooks/")).with_suffix(".ipynb")
-            copy(for_readers(executed.read_text()).encode(), (source / page).with_suffix(".ipynb"))
+            text = for_readers(executed.read_text(), source / "book/_static/pictures", "" if page == pages[0] else executed.stem)
+            copy(text.encode(), (source / page).with_suffix(".ipynb"))
+    if "book/code" in pages:
+        describe(root, source)
     rows = recorded(root, source / "book/_static/rows")
     page = source / "book/provenance.md"
     if page.is_file():
         copy(page.read_text().replace(ROWS, rows).encode(), page)
     vendor(source / "book/_static")
     return source
+
+
+def describe(root: Path, source: Path) -> None:
+    """Put a page for each file of ldm/ into the book, below book/code."""
+    import api
+
+    made = api.pages(root)
+    for name, text in made.items():
+        copy(text.encode(), source / f"book/code/{name}.md")
+    page, toc = source / "book/code.md", source / "book/_toc.yml"
+    copy(page.read_text().replace(api.FILES, api.contents(root, made)).encode(), page)
+    sections = "      - file: book/code\n        sections:" + "".join(f"\n          - file: book/code/{name}" for name in made)
+    copy(re.sub(r"(?m)^      - file: book/code\b.*", sections, toc.read_text()).encode(), toc)
 
 
 def recorded(root: Path, folder: Path) -> str:
@@ -141,9 +181,18 @@ def chapters(toc: Path) -> list[str]:
     return files(yaml.safe_load(toc.read_text()))
 
 
-def for_readers(notebook: str) -> str:
-    """An executed notebook with its charts as HTML and without what only machines read."""
+def for_readers(notebook: str, pictures: Path | None = None, name: str = "") -> str:
+    """An executed notebook with its charts as HTML and without what only machines read.
+
+    `pictures`: the folder for the pictures of charts, so that a page loads those that are seen; None leaves them inside.
+    `name`: of the notebook; if given, the command that made the page stands beneath its title.
+    """
     content = json.loads(notebook)
+    if name:
+        given = content["metadata"].get("papermill", {}).get("parameters", {})
+        title, *rest = "".join(content["cells"][0]["source"]).split("\n")
+        again = f"*Run this page again: `{command(name, given)}`. Open it as a notebook: `make lab`, `notebooks/{name}.py`.*"
+        content["cells"][0]["source"] = "\n".join([title, "", again, *rest])
     for cell in content["cells"]:
         tags = cell.get("metadata", {}).get("tags", [])
         if "injected-parameters" in tags:  # papermill's; the notebook's own parameters stand above
@@ -154,23 +203,45 @@ def for_readers(notebook: str) -> str:
             if RESULTS in data:
                 continue
             if VEGALITE in data:
-                output["data"] = {"text/html": chart(data[VEGALITE])}
+                output["data"] = {"text/html": chart(data[VEGALITE], pictures)}
+            if "text/markdown" in data:  # to Sphinx the Markdown of an output is text, whose links it leaves alone
+                text = "".join(data["text/markdown"])
+                data["text/markdown"] = re.sub(r"(\]\((?!\w+:)[^)#]+)\.(ipynb|md)(?=[)#])", r"\1.html", text)
             kept.append(output)
         if "outputs" in cell:
             cell["outputs"] = kept
     return json.dumps(content, indent=1)
 
 
-def chart(spec: dict[str, Any]) -> str:
-    """A chart as the element that book/_static/ldm-charts.js fills."""
+def command(name: str, given: dict[str, Any]) -> str:
+    """What to type for a notebook with these parameters."""
+    said = {key: ",".join(map(str, value)) if isinstance(value, list) else str(value) for key, value in given.items()}
+    profile = said.pop("profile", "laptop")
+    more = " ".join(f"-p {key} {value!r}" if " " in value else f"-p {key} {value}" for key, value in said.items())
+    parts = [f"make notebook N={name}", f"PROFILE={profile}" if profile != "laptop" else "", f'ARGS="{more}"' if more else ""]
+    return " ".join(filter(None, parts))
+
+
+def chart(spec: dict[str, Any], pictures: Path | None = None) -> str:
+    """A chart as the element that book/_static/ldm-charts.js fills; its pictures go into the folder, if there is one."""
     spec = {**spec, "$schema": "https://vega.github.io/schema/vega-lite/v6.json"}
     label = html.escape(str(spec.get("description", "an interactive chart")))
     text = json.dumps(spec, separators=(",", ":")).replace("</", "<\\/")
+    if pictures:
+        text = re.sub(r"data:image/webp;base64,([\w+/=]+)", lambda found: "../_static/pictures/" + put(found[1], pictures), text)
     return (
         f'<div class="ldm-chart" role="figure" aria-label="{label}">'
         f'<script type="application/json">{text}</script>'
         "<noscript>This chart is drawn by JavaScript.</noscript></div>"
     )
+
+
+def put(picture: str, folder: Path) -> str:
+    """Write a picture, given as base64, and return the file's name, which its content determines."""
+    data = base64.b64decode(picture)
+    name = hashlib.sha256(data).hexdigest()[:16] + ".webp"
+    copy(data, folder / name)
+    return name
 
 
 def vendor(static: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -131,6 +132,21 @@ def ask(scale: Profile, *, store: Store, lab: Laboratory) -> dict[str, list[Verd
             for other in SAMPLERS[1:] for name in ASKED
         ],
     } | {name: found for name, found in recorded.items() if found}  # fmt: skip
+
+
+def summary(answers: dict[str, list[Verdict]]) -> str:
+    """One row a finding, in Markdown: the claim, linked to its chapter, and how often it holds, fails or is open here.
+
+    It is asked once a metric, and again where a chapter asks of other settings; the most frequent answer stands first.
+    """
+    rows = []
+    for name, finding in FINDINGS.items():
+        said = Counter(v.answer for v in answers.get(name, []))
+        (first, n), *rest = said.most_common() or [("not asked yet", 0)]
+        here = ", ".join([f"**{first}** {n} of {said.total()}", *(f"{answer} {n}" for answer, n in rest)]) if said else first
+        claim = f"[{finding.claim}]({finding.chapter}.ipynb)" if finding.chapter else finding.claim
+        rows.append((name, claim, here))
+    return pd.DataFrame(rows, columns=["finding", "the paper", "here"]).to_markdown(index=False)
 
 
 def page(answers: dict[str, list[Verdict]]) -> str:

@@ -13,10 +13,8 @@
 # Given a budget for a picture, is it better spent on **few steps of a large network** or on
 # **many steps of a small one**? [Mei et al. (2024)](https://arxiv.org/abs/2404.01367) trained
 # eleven sizes of Stable Diffusion's network, from 39 million to 5 billion parameters, and found
-# that the small ones often win.
-#
-# This book runs their study again, on a family small enough for your own machine, with an
-# interval on every number. Drag the budget.
+# that the small ones often win. This book runs their study again, on a family small enough for
+# your own machine, with an interval on every number.
 
 # %% tags=["parameters", "remove-cell"]
 profile = "laptop"  # smoke | laptop | gpu | tpu: whose rows are drawn
@@ -30,29 +28,13 @@ from ldm import charts, explorer, findings, frontier, judges, looks, speed
 from ldm.notebook import ROOT, record
 from ldm.profiles import profile as named
 from ldm.results import Store
+from ldm.study import Laboratory
 
-store = Store(ROOT)
+scale, store = named(profile), Store(ROOT)
+answers = findings.ask(scale, store=store, lab=Laboratory(scale))
 every = pd.concat([findings.whole_grid(store, named(name)) for name in dict.fromkeys([profile, "gpu", "tpu"])])
 rows = every[(every["profile"] == profile) & (every["metric"] == metric) & (every["sampler"] == "ddim")]
 influences = store.influences(rows, metric)
-
-# %% tags=["remove-input"]
-explorer.budget_explorer(
-    every, list(dict.fromkeys([metric, "kid_effnet", "kid_scene", "subject"])),
-    lambda name: store.influences(every[every["metric"] == name], name), pictures=lambda key: looks.thumbnail(store, key),
-    seconds=speed.seconds_a_picture(store.rows(study="benchmark", profile=profile)),
-)  # fmt: skip
-
-# %% [markdown]
-# Above, every size at its best guidance, from few steps (left) to many (right). Below, the best
-# that each size can do within the budget. *Best: 87%* is the chance that a size is truly the
-# best one there, given the intervals; hover over any point for its interval, its setting and the
-# number of pictures behind it. Lower down the page: [how each number is
-# made](../book/protocol.md).
-#
-# ## The answer so far
-
-# %% tags=["remove-input"]
 best = charts.best(charts.pick(rows, metric), ["c", "steps"])
 sign = 1 if judges.metric_of(metric).better == "lower" else -1
 ends = pd.DataFrame({"lo": sign * best["lo"], "hi": sign * best["hi"]})
@@ -66,6 +48,39 @@ answer = pd.DataFrame(
     [winners[winners["budget"] <= budget * 1.0001].iloc[-1] for budget in budgets]
 )
 answer = answer.assign(budget=[f"{budget:.3g}" for budget in budgets])
+
+# %% tags=["remove-input"]
+few, *others = answers["F3"][: len(findings.ASKED)]
+agree = sum(v.answer == few.answer for v in others)
+said = {
+    "holds": "Here, too, a small budget is better spent on a smaller network.",
+    "fails": "Here a small budget is not better spent on a smaller network.",
+    "undecided": "Whether a small budget is better spent on a smaller network is undecided here.",
+}
+told = [f"**{row.size}** in {row.setting}, the best one with a chance of {explorer.in_words(row.chance)}" for row in answer.itertuples()]
+Markdown(
+    f"**{said[few.answer]}** So says {judges.metric_of(few.metric).title}; of {len(others)} other metrics, {agree} agree. "
+    f"With a budget of {answer['budget'].iloc[1]} choose {told[1]}; with {answer['budget'].iloc[-1]}, "
+    f"{told[-1]}. Drag the budget and see who wins in between, how surely, and how it looks."
+)
+
+# %% tags=["remove-input"]
+explorer.budget_explorer(
+    every, list(dict.fromkeys([metric, "kid_effnet", "kid_scene", "subject"])),
+    lambda name: store.influences(every[every["metric"] == name], name), pictures=lambda key: looks.thumbnail(store, key),
+    seconds=speed.seconds_a_picture(store.rows(study="benchmark", profile=profile)),
+)  # fmt: skip
+
+# %% [markdown]
+# Above, every size at its best guidance, from few steps (left) to many (right). Below, the best
+# that each size can do within the budget. *Best: 87%* is the chance that a size is truly the
+# best one there, given the intervals; hover over any point for its interval, its setting and the
+# number of pictures behind it. At the bottom, what these settings draw: the same captions from the same noise.
+# [How each number is made](../book/protocol.md).
+#
+# ## How sure is that?
+
+# %% tags=["remove-input"]
 Markdown(
     f"| budget | best size | its setting | {judges.metric_of(metric).title} | chance to be best |\n"
     "|---:|---|---|---:|---:|\n"
@@ -88,15 +103,22 @@ record(
 
 # %% [markdown]
 # A budget is in the paper's unit: the cost of one pass, as a share of what the 866M model's
-# costs, times the number of steps. Whether a finding of the paper holds here, and how surely,
-# stands at the end of the chapter that asks it: [pretraining](03_pretraining.ipynb),
-# [sampling](04_sampling.ipynb).
+# costs, times the number of steps. In brackets stands the 95 % interval over pictures.
+#
+# ## Six findings, six verdicts
+
+# %% tags=["remove-input"]
+Markdown(findings.summary(answers))
+
+# %% [markdown]
+# Each is asked by four metrics, since metrics may disagree, and the later ones twice: of two ranges of steps, or of two
+# more samplers. [The verdicts](12_verdicts.ipynb) give every effect with its interval, the chapters the curves behind it.
 #
 # ## Four ways on
 #
-# - **Read.** [The data](01_data.ipynb), [the family](02_family.ipynb),
-#   [training](03_pretraining.ipynb), [sampling](04_sampling.ipynb); [what is real here and what
-#   is scaled down](../book/scaled-down.md).
+# - **Read.** [How latent diffusion works](a0_primer.ipynb), then [the data](01_data.ipynb), [the
+#   family](02_family.ipynb), [training](03_pretraining.ipynb), [sampling](04_sampling.ipynb); [what is real here
+#   and what is scaled down](../book/scaled-down.md).
 # - **Run.** One command from a fresh clone, `make study`, makes this book on two cores. Then
 #   change a number: `make notebook N=04_sampling ARGS="-p steps 4,8,16 -p guidance 2,4"`.
 # - **Try.** [Draw pictures in your browser](../book/playground.md), with the models of this book.

@@ -5,36 +5,22 @@
 
 from __future__ import annotations
 
-import ast
 import re
-import tomllib
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "book"))
+from api import first_line, reading_order  # noqa: E402
+
 README = ROOT / "README.md"
 BEGIN, END = "<!-- files: made by `make readme` -->\n", "<!-- end of files -->\n"
-
-
-def reading_order() -> list[Path]:
-    """The files of ldm/ from the bottom of the import contract to its top."""
-    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
-    names = [layer.strip("()") for layer in reversed(contract["contracts"][0]["layers"])]
-    paths = [
-        path
-        for name in names
-        for path in [ROOT / f"ldm/{name}.py", *sorted((ROOT / "ldm" / name).glob("*.py"))]
-    ]
-    return [path for path in paths if path.is_file()]
-
-
-def first_line(path: Path) -> str:
-    return (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n")[0].rstrip(".")
 
 
 def listed() -> str:
     return "".join(
         f"- [`{path.relative_to(ROOT)}`]({path.relative_to(ROOT)}): {first_line(path)}.\n"
-        for path in reading_order()
+        for path in reading_order(ROOT)
     )
 
 
@@ -44,8 +30,8 @@ def with_list(readme: str) -> str:
 
 
 def test_every_file_of_the_package_is_listed_with_its_first_line():
-    assert all(first_line(path) for path in reading_order())
-    assert len(reading_order()) >= len(list((ROOT / "ldm").glob("[!_]*.py")))
+    assert all(first_line(path) for path in reading_order(ROOT))
+    assert len(reading_order(ROOT)) >= len(list((ROOT / "ldm").glob("[!_]*.py")))
     assert with_list(README.read_text()) == README.read_text(), "run `make readme`"
 
 

@@ -55,7 +55,8 @@
 
   async function draw(box) {
     const embed = await embedder();
-    const source = box.querySelector("script").textContent;
+    const ink = document.documentElement.dataset.theme === "dark" ? DARK.ink : LIGHT.ink;
+    const source = box.querySelector("script").textContent.replaceAll('"#888"', `"${ink}"`);  // ldm.charts.INK, which fits both
     const spec = JSON.parse(source), width = box.clientWidth;
     if (!width) return;                              // hidden, in a closed fold or tab: drawn when it opens
     const kept = {};                                 // a slider stays where the reader put it
@@ -72,6 +73,7 @@
       renderer: "svg", downloadFileName: "chart",
       actions: { export: true, source: true, compiled: false, editor: false },
     }, width);
+    target.querySelector("summary")?.setAttribute("aria-label", "save the chart, or see what it is made of");
     box.view = result.view;
     box.drawnWidth = width;
     for (const [name, value] of Object.entries(kept)) box.view.signal(name, value);

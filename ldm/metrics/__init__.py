@@ -2,7 +2,7 @@
 
 Every score here is a function of sample means (or nearly), so each image has an *influence* on it: the
 derivative of the score as that image gains weight (Hampel 1974). The infinitesimal jackknife (Jaeckel 1972;
-Efron 1982) reads the interval off the n influences, with no resampling and no second run of a network:
+Efron 1982) reads the interval off the n influences, with no resampling and no second run of a network::
 
     variance of the score   =  variance of the influences / n
     variance of a difference of two scores on the same captions and noise

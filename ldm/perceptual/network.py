@@ -34,7 +34,7 @@ def check(images: np.ndarray, who: str) -> UInt8[np.ndarray, "n h w 3"]:
 def in_batches(
     look: Callable[..., Num[Array, "b ..."]], *arrays: Num[np.ndarray, "n ..."], batch: int = 64
 ) -> Num[np.ndarray, "n ..."]:
-    """look(*arrays), a batch of their rows at a time.
+    """`look(*arrays)`, a batch of their rows at a time.
 
     batch: rows at once on an accelerator. More than 4 pictures fall out of a CPU's cache and take half
         as long again.
@@ -115,7 +115,7 @@ def read(
 
     rename: a name in the file -> our name; None for what is no weight of ours.
     Raises: ValueError, one sentence, for a file that is missing, pickled, truncated or foreign, and for a
-        tensor that is missing, not expected or of another shape.
+    tensor that is missing, not expected or of another shape.
     """
     structure, like = abstract(build)
     params = arrange(Path(path), weights.load(path, half_to_float32=True), like, rename=rename)

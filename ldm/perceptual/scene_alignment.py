@@ -14,17 +14,17 @@ from ldm.scene import COLS, SIZES, Scene
 def alignment(seen: Detections, scenes: Sequence[Scene]) -> dict[str, Bool[np.ndarray, " n"]]:
     """Whether each picture shows what its caption asks for.
 
-    No true box is used, and of a record only what its caption says: generated pictures have no box.
+    No true box is used, and of a record only what its caption says: generated pictures have no box. The answers::
 
-    subject   The objects that cover most of the picture are those of the caption: of all objects
-              the m with the largest summed probability, where the caption names m; and each of them
-              is likelier than all else in some cell.
-    relation  They stand as the caption says, by the centroids of their probability: left of, above
-              ... (and more so than in the other direction), or, for one object, its place in
-              thirds of the room that an object of this size word has. Needs `subject`.
-    style, kind   The likeliest is the caption's.
-    colours   The likeliest one or two are the caption's, in any order.
-    all       All of these.
+        subject   The objects that cover most of the picture are those of the caption: of all objects
+                  the m with the largest summed probability, where the caption names m; and each of them
+                  is likelier than all else in some cell.
+        relation  They stand as the caption says, by the centroids of their probability: left of, above
+                  ... (and more so than in the other direction), or, for one object, its place in
+                  thirds of the room that an object of this size word has. Needs `subject`.
+        style, kind   The likeliest is the caption's.
+        colours   The likeliest one or two are the caption's, in any order.
+        all       All of these.
 
     Raises: ValueError if the numbers of pictures and scenes differ, or a caption names something
     that the detector does not know.

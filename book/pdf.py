@@ -1,0 +1,106 @@
+"""The built book as one PDF: `python book/pdf.py --out build/laptop` prints every page by Chromium and binds them.
+
+    build/laptop/_build/html -> build/laptop/_build/book.pdf
+
+Charts are vectors, folds are open, and links between pages lead to the page in the PDF. The pages about the code, a
+hundred of them, stay on the site. Needs a Chromium: named by the variable CHROMIUM, on the path, or playwright's own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from build import ROOT, chapters
+
+SIZE = {"format": "A4", "margin": {"top": "16mm", "bottom": "18mm", "left": "15mm", "right": "15mm"}, "print_background": True}
+ACROSS = 680  # CSS pixels between these margins
+FOOT = '<p style="font-size:8px;width:100%;text-align:center">{} · <span class="pageNumber"></span></p>'
+READY = """async () => {
+  document.documentElement.dataset.theme = "light";
+  for (const fold of document.querySelectorAll("details")) fold.open = true;
+  dispatchEvent(new Event("beforeprint"));
+  await window.MathJax?.startup?.promise;
+  await Promise.all([...document.images].map((image) => image.decode().catch(() => {})));
+}"""
+DRAWN = """() => [...document.querySelectorAll(".ldm-chart")].every((box) => box.dataset.failed || !box.clientWidth ||
+  box.view && !box.drawing && box.dataset.drawn === "light" && Math.abs(box.clientWidth - box.drawnWidth) <= 8)"""
+
+
+def chromium() -> str | None:
+    """Path of the browser; None: the one that `playwright install chromium` brings."""
+    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def printed(folder: Path, pages: list[str]) -> dict[str, tuple[str, bytes]]:
+    """Title and PDF of each page of a built book.
+
+    Raises: RuntimeError where a chart is not drawn: a PDF with a blank in it helps nobody.
+    """
+    from playwright.sync_api import sync_playwright
+
+    found = {}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": ACROSS, "height": 1000}, color_scheme="light", reduced_motion="reduce")
+        page.set_default_timeout(300_000)
+        page.emulate_media(media="print")
+        for name in pages:
+            page.goto((folder / f"{name}.html").as_uri(), wait_until="load")
+            page.evaluate(READY)
+            page.wait_for_function(DRAWN)
+            if failed := page.eval_on_selector_all(".ldm-chart[data-failed]", "all => all.map((b) => b.dataset.failed)"):
+                raise RuntimeError(f"{name}: {len(failed)} charts are not drawn: {failed[0]}.")
+            title = page.locator("h1").first.inner_text().rstrip("#").strip()
+            found[name] = title, page.pdf(**SIZE, display_header_footer=True, header_template="<p></p>", footer_template=FOOT.format(title))
+        browser.close()
+    return found
+
+
+def bound(folder: Path, pages: dict[str, tuple[str, bytes]]) -> Any:
+    """One PDF (`pypdf.PdfWriter`) of them all, with an outline."""
+    from pypdf import PdfReader, PdfWriter
+    from pypdf.annotations import Link
+    from pypdf.generic import Fit
+
+    book, first = PdfWriter(), {}
+    for name, (title, data) in pages.items():
+        first[(folder / f"{name}.html").as_uri()] = len(book.pages)
+        book.append(PdfReader(io.BytesIO(data)), outline_item=title)
+    for number, page in enumerate(book.pages):
+        links = page.get("/Annots", [])
+        for link in [each.get_object() for each in links]:
+            address = link.get("/A", {}).get("/URI", "").split("#")[0]
+            if address in first:
+                links.remove(link.indirect_reference)
+                book.add_annotation(number, Link(rect=link["/Rect"], target_page_index=first[address], fit=Fit.fit_horizontally()))
+    book.add_metadata({"/Title": "Bigger is not always better"})
+    return book
+
+
+def main() -> int:
+    """Print and bind, and say where it is; one sentence and status 1 where there is no book."""
+    parser = argparse.ArgumentParser(description="The built book as one PDF.")
+    parser.add_argument("--out", type=Path, default=ROOT / "build", help="where the book was built")
+    out = parser.parse_args().out.resolve()
+    folder = out / "_build/html"
+    if not (folder / "index.html").is_file():
+        print(f"There is no book in {out}: build it first, by `make study` or `make book`.", file=sys.stderr)
+        return 1
+    try:
+        book = bound(folder, printed(folder, chapters(ROOT / "book/_toc.yml")))
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return 1
+    book.write(out / "_build/book.pdf")
+    print(f"The book on paper, {len(book.pages)} pages: file://{out}/_build/book.pdf")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
