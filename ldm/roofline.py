@@ -71,8 +71,8 @@ def collectives(rows: pd.DataFrame) -> pd.DataFrame:
     moved = rows[rows["metric"].isin(COLLECTIVES)]
     found = moved.pivot_table(index=["c", "size", "task"], columns="metric", values="value").reset_index().drop(columns="c")
     kept = [name for name in COLLECTIVES if found.get(name, pd.Series(0)).any()]
-    return found[["size", "task", *kept]].rename(columns={"task": "slice"}).round({}).assign(
-        **{name: (found[name] / 1e9).map("{:.2f}".format) for name in kept})  # fmt: skip
+    shown = {name: (found[name] / 1e9).map("{:.2f}".format) for name in kept}
+    return found[["size", "task"]].rename(columns={"task": "slice"}).assign(**shown).rename_axis(columns=None)
 
 
 def chart(found: pd.DataFrame) -> alt.Chart:
