@@ -1,4 +1,4 @@
-"""How long a step takes at least: the longest of what its arithmetic, its traffic and its messages take at full rate.
+"""How long a step may take: what its arithmetic, its messages and its traffic with memory take at full rate.
 
 The roofline model (Williams et al. 2009), from the rows of `plan` and the chips' data sheets. What a training reaches of
 it is for a TPU to say.
@@ -14,17 +14,18 @@ from ldm import cost
 from ldm.charts import INK
 from ldm.plan import BATCH, COLLECTIVES, CONTEXT, SIDE, SIZES, STEPS, TOKENS, chips, sheet_of
 
-BOUNDS = ("arithmetic", "traffic", "links")
+BOUNDS = ("arithmetic", "links", "traffic")
 SENT = pd.Series({name: 2 if name == "all-reduce" else 1 for name in COLLECTIVES})  # times a device receives a result's bytes
 
 
 def roofline(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of the rows of plans a line each, the smallest model first: does it fit, and the least seconds a step.
+    """Of the rows of plans a line each, the smallest model first: does it fit, and how long does a step take.
 
     Columns: size, c, topology, chips, batch, laid (the protocol without the compiler's name); memory, of a device, in
-    GB, and fits; arithmetic, traffic and links: seconds that a step's FLOPs, bytes of memory and bytes of collectives
-    take at the data sheet's rates, sent and received at once; step, the longest of the three, and bound, which it is;
-    days of the paper's 500,000 steps. Seconds and days are missing where it does not fit.
+    GB, and fits; arithmetic, links and traffic: seconds that a step's FLOPs, bytes of collectives (sent and received at
+    once) and bytes of memory take at the data sheet's rates; least, the longer of the first two, below which no step
+    is, and most, the longest of the three: the compiler counts every operand as if it came from memory, also one that
+    is still on the chip. Seconds are missing where it does not fit.
 
     FLOPs are counted (`cost`), since the compiler counts the inside of a loop once: three forward passes an image, four
     where blocks are computed twice.
@@ -40,11 +41,10 @@ def roofline(rows: pd.DataFrame) -> pd.DataFrame:
             "traffic": one.get("traffic", np.nan) / (sheet.bandwidth * 1e9),
             "links": (one * SENT).sum(min_count=1) / (sheet.links / 2 * 1e9),
         }
-        step = max(times.values())
         found.append({
             "size": first["size"], "c": c, "topology": topology, "chips": chips(topology), "batch": first["images_seen"],
             "laid": protocol.split("; ", 1)[1], "memory": one["memory"] / 1e9, "fits": fits, **times,
-            "step": step, "bound": max(times, key=times.get) if step == step else "", "days": step * STEPS / 86_400,
+            "least": max(times["arithmetic"], times["links"]), "most": max(times.values()),
         })  # fmt: skip
     return pd.DataFrame(found)
 
@@ -58,12 +58,16 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
         "GB a chip": found["memory"].map("{:.1f}".format),
         "of": [f"{sheet_of(topology).memory:g}" for topology in found["topology"]],
         "fits": found["fits"].map({True: "yes", False: "no"}),
-        "seconds a step, at least": found["step"].map("{:.2f} (".format) + found["bound"] + ")",
-        "days, at least": found["days"].map("{:.1f}".format),
-        "chip-days": (found["days"] * found["chips"]).map("{:,.0f}".format),
+        "seconds a step": _range(found, 1, "{:.2g}"),
+        "days": _range(found, STEPS / 86_400, "{:.2g}"),
+        "chip-days": _range(found, found["chips"] * STEPS / 86_400, "{:,.0f}"),
     })  # fmt: skip
-    shown.loc[~found["fits"], ["seconds a step, at least", "days, at least", "chip-days"]] = ""
+    shown.loc[~found["fits"], ["seconds a step", "days", "chip-days"]] = ""
     return shown
+
+
+def _range(found: pd.DataFrame, times: float | pd.Series, form: str) -> pd.Series:
+    return (found["least"] * times).map(form.format) + " to " + (found["most"] * times).map(form.format)
 
 
 def collectives(rows: pd.DataFrame) -> pd.DataFrame:
@@ -82,7 +86,7 @@ def chart(found: pd.DataFrame) -> alt.Chart:
     )
     base = alt.Chart(long, width=460, height=170).encode(
         x=alt.X("size:N", sort=list(SIZES), title="model"),
-        y=alt.Y("seconds:Q", scale=alt.Scale(type="log"), title="seconds a step, at least"),
+        y=alt.Y("seconds:Q", scale=alt.Scale(type="log"), title="seconds a step"),
         color=alt.Color("of:N", title=None, sort=list(BOUNDS), scale=alt.Scale(scheme="category10")),
         tooltip=["size:N", "topology:N", "of:N", alt.Tooltip("seconds:Q", format=".3~g")],
     )
@@ -91,7 +95,7 @@ def chart(found: pd.DataFrame) -> alt.Chart:
             title=alt.Title(topology, fontSize=12.5, fontWeight="normal", color=INK))
         for topology in dict.fromkeys(found["topology"])
     ]  # fmt: skip
-    return alt.vconcat(*panels, spacing=16).properties(description="Seconds a step at least, by what takes them and model size")
+    return alt.vconcat(*panels, spacing=16).properties(description="Seconds a step, by what takes them and model size")
 
 
 def whole_paper(share: tuple[float, float] = (0.2, 0.6), kind: str = "v5e") -> tuple[float, tuple[float, float]]:

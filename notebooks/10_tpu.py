@@ -48,9 +48,10 @@ found = roofline.roofline(rows)
 Markdown(roofline.table(found).to_markdown(index=False))
 
 # %% [markdown]
-# *At least* is the longest of three times, each at the full rate of the data sheet: that of the arithmetic, counted layer
-# by layer with the blocks' second forward pass; of the traffic between a chip's memory and its cores, by the compiler's
-# own count; and of what the chips send each other. In brackets is which of them.
+# The times are those of the data sheet's full rates. *From*: the arithmetic, counted layer by layer with the blocks' second
+# forward pass, or what the chips send each other, whichever takes longer; no step is shorter. *To*: the traffic between a
+# chip's memory and its cores, as the compiler counts it: every operand of every operation, also those that are still on
+# the chip. The truth lies between, and only a TPU knows where.
 
 # %% tags=["remove-input"]
 roofline.chart(found)
@@ -81,7 +82,7 @@ Markdown(
 # - *Shown by tests:* one, two and eight devices give the same losses over twenty steps, as do two processes of four; a
 #   run resumes on another number of devices; it survives `kill -9` and SIGTERM.
 # - *Shown on this page:* the programs compile for these slices, and fit or not.
-# - *Not shown:* that anything runs on a TPU. Nobody has run this code on one. The times are bounds, the files in
+# - *Not shown:* that anything runs on a TPU. Nobody has run this code on one. The times are computed, the files in
 #   `launch/` have been read by SkyPilot's and Snakemake's own parsers, and no more.
 #
 # ## Try it
