@@ -86,6 +86,7 @@ def light(page: str, depth: int) -> str:
     page = re.sub(r'(\.(?:js|css))\?v=[0-9a-f]{8}(?=")', r"\1", page)
     if 'class="math' not in page:
         page = re.sub(r'<script[^>]*"[^"]*mathjax/[^>]*></script>', "", page)
+    page = page.replace('<div role="list" class="citation-list">', '<div class="citation-list">')  # its entries have roles of their own
     for element, what in NAMED.items():  # what a keyboard can reach has a name, and what scrolls a keyboard can reach
         page = re.sub(f"(<{element})>", rf"\1 {what}>", page)
     return page.replace('href="book/credits.html"', f'href="{"../" * depth}book/credits.html"')

@@ -111,7 +111,8 @@ def picture_grid(
         for line, row, under in zip(images, rows, notes, strict=True)
     )
     return HTML(
-        '<div class="ldm-grid" style="overflow-x:auto"><table style="border-collapse:'
+        '<div class="ldm-grid" tabindex="0" role="group" aria-label="a table of pictures" style="overflow-x:auto">'
+        '<table style="border-collapse:'
         f'collapse;width:auto"><thead><tr>{head}</tr></thead><tbody>{body}</tbody>'
         "</table></div>"
     )

@@ -51,7 +51,7 @@ answer = answer.assign(budget=[f"{budget:.3g}" for budget in budgets])
 
 # %% tags=["remove-input"]
 few, *others = answers["F3"][: len(findings.ASKED)]
-agree = sum(v.answer == few.answer for v in others)
+rest = ", ".join(f"{answer} {n}" for answer, n in pd.Series([v.answer for v in others]).value_counts().items())
 said = {
     "holds": "Here, too, a small budget is better spent on a smaller network.",
     "fails": "Here a small budget is not better spent on a smaller network.",
@@ -59,7 +59,7 @@ said = {
 }
 told = [f"**{row.size}** in {row.setting}, the best one with a chance of {explorer.in_words(row.chance)}" for row in answer.itertuples()]
 Markdown(
-    f"**{said[few.answer]}** So says {judges.metric_of(few.metric).title}; of {len(others)} other metrics, {agree} agree. "
+    f"**{said[few.answer]}** So says {judges.metric_of(few.metric).title}; the {len(others)} other metrics: {rest}. "
     f"With a budget of {answer['budget'].iloc[1]} choose {told[1]}; with {answer['budget'].iloc[-1]}, "
     f"{told[-1]}. Drag the budget and see who wins in between, how surely, and how it looks."
 )
