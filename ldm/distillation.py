@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pandas as pd
 
-from ldm import cost, optimum, pretrain, study
+from ldm import cost, optimum, study
 from ldm.distill import student
 from ldm.frontier import loss_of
 from ldm.generate import Generator
@@ -60,14 +59,9 @@ def students_grid(
     scale: Profile, methods: Sequence[str], sizes: Sequence[int], steps: Sequence[int], guidance: Sequence[float],
     *, n: int | None = None,
 ) -> list[Distilled]:  # fmt: skip
-    """The grid of all students by these methods that are here or have recorded rows, but for the first stage of guided
-    distillation, which saves no step. Raises: ValueError, saying how to train one, when there is none."""
+    """The grid of all students by these methods, but for the first stage of guided distillation, which saves no step."""
     kinds = [kind for method in methods for kind in student.kinds(method) if kind != "guided"]
-    cells = grid(scale, kinds, sizes, steps, guidance, n=n)
-    found = [cell for cell in cells if pretrain.there(scale, cell.c, cell.seen, cell.seed, cell.kind)]
-    if not found:
-        raise pretrain.missing(scale, cells[0].c, cells[0].seen, cells[0].seed, cells[0].kind)
-    return found
+    return grid(scale, kinds, sizes, steps, guidance, n=n)
 
 
 def teachers_grid(
@@ -85,15 +79,9 @@ class Laboratory(study.Laboratory):
     """The same for students."""
 
     def model_of(self, cell: Distilled) -> tuple:
-        return cell.kind, cell.c, cell.seen, cell.seed
+        return cell.c, cell.seen, cell.seed, cell.kind
 
-    def digest(self, kind: str, c: int, seen: int, seed: int) -> str:
-        return pretrain.model_digest(self.scale, c, seen, seed, kind)
-
-    def file(self, kind: str, c: int, seen: int, seed: int) -> Path | None:
-        return pretrain.file_of(self.scale, c, seen, seed, kind)
-
-    def load(self, kind: str, c: int, seen: int, seed: int) -> Generator:
+    def load(self, c: int, seen: int, seed: int, kind: str) -> Generator:
         structure, params = student.load(self.scale, kind, c, seen, seed)
         return Generator(
             profile=self.scale, structure=structure, params=params, codec=self.codec, text=self.text,

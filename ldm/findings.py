@@ -84,8 +84,7 @@ def restored_by_steps(store: Store, scale: Profile) -> pd.DataFrame:
 
 def distilled(store: Store, scale: Profile) -> pd.DataFrame:
     """Consistent students, and teachers by DDIM at the guidance that students know: what F6 is asked of; nothing is run."""
-    known = [g for g in scale.guidance if scale.scales[0] <= g <= scale.scales[1]]
-    common = dict(profile=scale.name, n=scale.n, c=list(scale.family), guidance=known)
+    common = dict(profile=scale.name, n=scale.n, c=list(scale.family), guidance=scale.told)
     teachers = store.rows(study="sampling", images_seen=scale.length, sampler="ddim", steps=list(scale.steps), **common)
     return pd.concat([teachers, store.rows(study="distillation", sampler="consistency", **common)], ignore_index=True)
 
@@ -144,8 +143,7 @@ def summary(answers: dict[str, list[Verdict]]) -> str:
         said = Counter(v.answer for v in answers.get(name, []))
         (first, n), *rest = said.most_common() or [("not asked yet", 0)]
         here = ", ".join([f"**{first}** {n} of {said.total()}", *(f"{answer} {n}" for answer, n in rest)]) if said else first
-        claim = f"[{finding.claim}]({finding.chapter}.ipynb)" if finding.chapter else finding.claim
-        rows.append((name, claim, here))
+        rows.append((name, f"[{finding.claim}]({finding.chapter}.ipynb)", here))
     return pd.DataFrame(rows, columns=["finding", "the paper", "here"]).to_markdown(index=False)
 
 

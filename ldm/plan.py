@@ -39,7 +39,6 @@ from ldm.unet import UNet
 SIDE, LATENTS, TOKENS, CONTEXT = 64, 4, 77, 1024  # the paper's latents and captions
 STEPS, BATCH = 500_000, 2048  # of its trainings
 SIZES = dict(zip(cost.table1()["name"], cost.table1()["c"].astype(int), strict=True))
-
 KINDS = {"v4": "TPU v4", "v5e": "TPU v5 lite", "v5p": "TPU v5", "v6e": "TPU v6 lite"}  # device_kind of a slice's chips
 NUMBERS = {"f32": 4, "s32": 4, "u32": 4, "bf16": 2, "f16": 2, "s8": 1, "u8": 1, "pred": 1}
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
@@ -76,8 +75,9 @@ class Plan:
     def devices(self) -> int:
         return chips(self.topology)
 
-    def shared(self, memory: float) -> int:
-        """`fsdp`, or the least power of two at which a device's share of the state takes a tenth of its memory (bytes)."""
+    def shared(self) -> int:
+        """`fsdp`, or the least power of two at which a device's share of the state takes a tenth of its memory."""
+        memory = sheet_of(self.topology).memory * 1e9
         state = 16 * cost.unet_params(self.c, CONTEXT)  # parameters, their average, two moments of Adam, float32
         shared = 1
         while not self.fsdp and shared < self.devices and state / shared > memory / 10:
@@ -110,8 +110,7 @@ def described(topology: str) -> list[jax.Device]:
 
 def lowered(plan: Plan, devices: list[jax.Device]) -> tuple[Any, Layout]:
     """The plan's training step, ready to be compiled for these devices, and how it lies on them."""
-    shared = plan.shared(sheet_of(plan.topology).memory * 1e9)
-    layout = Layout(Mesh(np.array(devices).reshape(-1, shared), AXES, axis_types=(AxisType.Auto,) * 2))
+    layout = Layout(Mesh(np.array(devices).reshape(-1, plan.shared()), AXES, axis_types=(AxisType.Auto,) * 2))
     structure, params = abstract(lambda keys: UNet(plan.c, CONTEXT, LATENTS, remat=plan.remat, keys=keys))
     loss = diffusion_loss(structure, Schedule.sd(), "eps", null=np.zeros((TOKENS, CONTEXT), np.float32))
     config = TrainConfig(
@@ -152,7 +151,7 @@ def recorded(plans: Sequence[Plan], store: Store) -> pd.DataFrame:
 
 
 def measure(plan: Plan) -> list[Row]:
-    """Compile a plan, which takes minutes, and say what of it in rows: see `Row.metric` below.
+    """Compile a plan, which takes minutes, and say what of it in rows, a metric each.
 
     memory (bytes of a device that the program needs, state included) and room (what the compiler grants it); where it
     fits besides: flops, traffic (of memory) and one row a collective, bytes a device and step.

@@ -61,6 +61,12 @@ class Profile:
             raise ValueError(f"length = {self.length}: expected one of lengths = {self.lengths}.")
 
     @property
+    def told(self) -> list[float]:
+        """The guidance values of the grid that students are told in their training."""
+        lo, hi = self.scales
+        return [g for g in self.guidance if lo <= g <= hi]
+
+    @property
     def latent_shape(self) -> tuple[int, int, int]:
         side = self.scenes.size // self.autoencoder.factor
         return side, side, self.autoencoder.latents

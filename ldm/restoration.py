@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ldm import cost, pretrain, superres
+from ldm import cost, pretrain, study, superres
 from ldm.frontier import Influences, worlds
 from ldm.generate import plan
 from ldm.judges import COMPONENTS, Score
@@ -145,23 +145,9 @@ class Laboratory:
         return pretrain.file_of(self.scale, *model)
 
     def at_hand(self, cells: Sequence[Restoration], store: Store) -> list[Restoration]:
-        """The cells that are in the store or can be run here: not every model of the study ships.
-
-        Raises: ValueError, of the first model that is missing, where nothing is left of any.
-        """
-
-        def here(cell: Restoration) -> bool:
-            if cell.kind == "bicubic" or self.file(*self.model_of(cell)):
-                return True
-            try:
-                return store.has(self.key(cell))
-            except ValueError:  # neither a file nor a record of the model
-                return False
-
-        found, asked = [cell for cell in cells if here(cell)], [cell for cell in cells if cell.kind != "bicubic"]
-        if asked and not any(cell in asked for cell in found):
-            raise pretrain.missing(self.scale, asked[0].c, asked[0].images, asked[0].seed, asked[0].kind)
-        return found
+        """`study.at_hand`, of which bicubic interpolation always is, having no model. Raises: as that."""
+        found = set(study.at_hand([cell for cell in cells if cell.kind != "bicubic"], store=store, lab=self))
+        return [cell for cell in cells if cell.kind == "bicubic" or cell in found]
 
     def _pictures_of(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         """True and degraded pictures."""

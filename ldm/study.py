@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -108,6 +109,26 @@ def pretraining_grid(
         )
         for c in sizes for images in lengths or pretrain.trained_lengths(scale, c) for g in guidance
     ]  # fmt: skip
+
+
+def at_hand(cells: Sequence[Any], *, store: Store, lab: Any) -> list[Any]:
+    """The cells that are in the store or can be run here: not every model of the study ships.
+
+    Raises: ValueError, of the first model that is missing, where none is left.
+    """
+
+    def here(cell: Any) -> bool:
+        if lab.file(*lab.model_of(cell)):
+            return True
+        try:
+            return store.has(lab.key(cell))
+        except ValueError:  # neither a file nor a record of the model
+            return False
+
+    found = [cell for cell in cells if here(cell)]
+    if cells and not found:
+        raise pretrain.missing(lab.scale, *lab.model_of(cells[0]))
+    return found
 
 
 class Laboratory:

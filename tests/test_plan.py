@@ -36,7 +36,7 @@ def test_a_plan_that_cannot_be_is_refused_in_a_sentence(wrong, words):
 def test_a_state_is_shared_until_it_takes_a_tenth_of_a_chip():
     for size in plan.SIZES:
         one = Plan(size=size, topology="v5e:16x16")
-        share = one.shared(16e9)
+        share = one.shared()
         state = 16 * cost.unet_params(one.c)
         assert state / share <= 1.6e9 or share == 256
         assert share == 1 or state / (share / 2) > 1.6e9
