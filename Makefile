@@ -4,7 +4,6 @@
 PROFILE ?= laptop
 VENV := .venv
 PY := $(VENV)/bin/python
-CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 
 BUILD := build/$(PROFILE)
 
@@ -28,8 +27,7 @@ help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 study: $(ENV)  ## run the notebooks at PROFILE (laptop) and build the book
-	@$(PY) -m snakemake --cores $(CORES) --config profile=$(PROFILE) --quiet host rules reason \
-	    --rerun-incomplete --nolock --scheduler greedy
+	@$(PY) -m snakemake --profile launch/profiles/local --config profile=$(PROFILE)
 	@echo "The book is built; open file://$(CURDIR)/$(BUILD)/_build/html/index.html"
 
 notebook: $(ENV)  ## run one notebook anew: make notebook N=04_sampling ARGS="-p steps 4,8"
