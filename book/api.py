@@ -6,7 +6,7 @@ import ast
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 FILES = "(the list of files)"  # what the build replaces in book/code.md
 
@@ -49,12 +49,19 @@ def contents(root: Path, made: dict[str, str]) -> str:
 def setup(app: Any) -> None:
     """As a Sphinx extension: our docstrings are plain text, in which reStructuredText sees a little too much."""
     app.connect("autodoc-process-docstring", lambda app, what, name, obj, options, lines: lines.__setitem__(slice(None), plain(lines)))
+    app.connect("autodoc-before-process-signature", lambda app, obj, bound: without_markers(obj))
     app.connect("autodoc-skip-member", lambda app, what, name, obj, skip, options: is_alias(obj) or None)
 
 
 def plain(lines: list[str]) -> list[str]:
     """`|x|` is a norm and no substitution, and letters may follow what stands in backticks."""
     return [re.sub(r"(?<=[\w)\]]`)(?=\w)", r"\\ ", line.replace("|", r"\|")) for line in lines]
+
+
+def without_markers(member: Any) -> None:
+    """The command line's `Annotated[str, ...]` is to a reader a `str`."""
+    if "Annotated" in str(getattr(member, "__annotations__", "")):
+        member.__annotations__ = get_type_hints(member)
 
 
 def is_alias(member: Any) -> bool:

@@ -25,7 +25,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 VEGALITE = "application/vnd.vegalite.v5+json"  # what ldm.charts emits
-ROWS = "(the table of recorded rows)"  # what the build replaces in book/provenance.md
+ROWS = "(the table of rows)"  # what the build replaces in book/provenance.md
 SHOWN = ("python", "jax", "flax")  # of the versions that a row records
 NAMED = {  # elements of the theme, and what they lack
     "summary(?=><span class=.toctree-toggle)": 'aria-label="the pages below"',
@@ -117,7 +117,7 @@ def stage(root: Path, source: Path, notebooks: Path) -> Path:
             copy(text.encode(), (source / page).with_suffix(".ipynb"))
     if "book/code" in pages:
         describe(root, source)
-    rows = recorded(root, source / "book/_static/rows")
+    rows = rows_for_download(root, source / "book/_static/rows")
     page = source / "book/provenance.md"
     if page.is_file():
         copy(page.read_text().replace(ROWS, rows).encode(), page)
@@ -138,14 +138,15 @@ def describe(root: Path, source: Path) -> None:
     copy(re.sub(r"(?m)^      - file: book/code\b.*", sections, toc.read_text()).encode(), toc)
 
 
-def recorded(root: Path, folder: Path) -> str:
-    """Put every recorded row into `folder`, a CSV file a study and profile; returns a table of them in Markdown.
+def rows_for_download(root: Path, folder: Path) -> str:
+    """Put every row into `folder`, a CSV file a study and profile; returns a table of them in Markdown.
 
-    Their versions, the same for thousands of rows, are left to the table.
+    A cell that this machine has run stands there instead of its record, as it does in the chapters. The rows' versions,
+    the same for thousands of them, are left to the table.
     """
     from ldm.results import Store
 
-    rows = Store(root).rows(only="recorded")
+    rows = Store(root).rows()
     lines = ["| study | profile | cells | rows | made | with | |", "|---|---|---:|---:|---|---|---|"]
     for (study, profile), part in rows.groupby(["study", "profile"]):
         target = folder / f"{study}-{profile}.csv"

@@ -89,7 +89,9 @@ Markdown(
 #
 # ```
 # pip install -r requirements-tpu.txt
-# python -m ldm plan --size 866M --topology v5e:16x16 --batch 2048
+# make notebook N=10_tpu ARGS="-p share 0.3,0.5 -p topologies v5e:16x16"
+# .venv/bin/pip install -r requirements-tpu.txt
+# .venv/bin/python -m ldm plan --size 866M --topology v5e:16x16 --batch 2048
 # ```
 #
 # With a TPU: `sky launch launch/tpu-vm.yaml --env BUCKET=gs://yours --env NOTEBOOK=04_sampling` executes a chapter,
