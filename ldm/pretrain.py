@@ -116,6 +116,8 @@ def missing(profile: Profile, c: int, images: int, seed: int, kind: str = "unet"
     path = path_of(profile, c, images, seed, kind=kind).relative_to(ROOT)
     command = kind.split("-")[0]  # a control's name begins with its task's
     task = "pretrain" if kind == "unet" else command if command == "superres" else f"distill {command}"
+    if kind.startswith("average"):
+        task = f"average --sigma {kind.removeprefix('average')} --images {images} --seed {seed}"
     return ValueError(
         f"There is no trained model of c = {c} after {images:,} images (seed {seed}): expected {path}; "
         f"train it with `python -m ldm {task} --profile {profile.name} --c {c}`."
@@ -177,13 +179,18 @@ def snapshots_of(profile: Profile, c: int, seed: int = 0, root: Path = RUNS) -> 
     return root / profile.weights / f"averages-c{c}-s{seed}"
 
 
+def average_kind(sigma_rel: float) -> str:
+    """What a model is called whose weights are averaged over this share of its run."""
+    return f"average{sigma_rel:g}"
+
+
 def averaged(profile: Profile, c: int, sigma_rel: float, images: int = 0, seed: int = 0, root: Path = RUNS) -> Path:
     """Write the model whose weights are averaged over this share of a run of which snapshots were kept (`ldm.ema`).
 
     Raises: ValueError, in one sentence, as `ema.average`.
     """
     images, params = ema.average(snapshots_of(profile, c, seed, root), sigma_rel, images)
-    path = path_of(profile, c, images, seed, root, f"unet-ema{sigma_rel:g}")
+    path = path_of(profile, c, images, seed, root, average_kind(sigma_rel))
     save(path, params, profile, c, images, seed)
     return path
 
@@ -196,13 +203,13 @@ def save(path: Path, params: Params, profile: Profile, c: int, images: int, seed
     })  # fmt: skip
 
 
-def load(profile: Profile, c: int, images: int, seed: int = 0) -> tuple[nnx.GraphDef, Params]:
+def load(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> tuple[nnx.GraphDef, Params]:
     """A trained model, float32: one's own under runs/ before the shipped one.
 
     Raises: ValueError, in one sentence, when there is none or its file is broken.
     """
     structure, like = abstract(lambda keys: unet(profile, c, keys))
-    path = file_of(profile, c, images, seed)
+    path = file_of(profile, c, images, seed, kind)
     if path is None:
-        raise missing(profile, c, images, seed)
+        raise missing(profile, c, images, seed, kind)
     return structure, weights.load(path, like, half_to_float32=True)

@@ -183,7 +183,7 @@ def test_every_page_is_self_contained_and_accessible_and_draws_every_chart_light
 @needs_browser
 def test_the_book_opens_from_the_disk_and_in_the_dark(browser):
     page, wrong = open_page(browser, f"file://{small_book()}/notebooks/tour.html", "dark")
-    assert len(charts(page, "dark", scroll=True)) == 8
+    assert len(charts(page, "dark", scroll=True)) == 9
     page.wait_for_selector("mjx-container", state="attached")
     assert not wrong
     page.context.close()
@@ -226,6 +226,21 @@ def test_the_budget_slider_changes_the_winner_by_keyboard_and_survives_a_change_
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
     page.wait_for_function("box => box.dataset.drawn === 'dark'", arg=box)
     assert texts("budget ") == budget
+    assert not wrong
+    page.context.close()
+
+
+@needs_browser
+def test_the_pictures_between_two_captions_are_walked_through_by_keyboard(browser):
+    page, wrong = open_page(browser, f"file://{small_book()}/notebooks/tour.html", "light")
+    charts(page, "light")
+    box = page.query_selector('.ldm-chart[aria-label^="drag from caption B"]')
+    seen = set()
+    for key in ("Home", "ArrowRight", "ArrowRight", "End"):
+        box.query_selector("input[type=range]").press(key)
+        page.wait_for_timeout(100)
+        seen.add(tuple(box.eval_on_selector_all("svg image", "all => all.map((image) => image.getAttribute('href'))")))
+    assert len(seen) == 4 and all(len(pictures) == 2 for pictures in seen)
     assert not wrong
     page.context.close()
 

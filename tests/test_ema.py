@@ -104,5 +104,5 @@ def test_a_pretraining_keeps_snapshots_and_a_model_is_made_of_them(tmp_path, mon
     for images in asked["snapshots"]:
         asked["on_snapshot"](images, {gamma: {"w": np.ones(3)} for gamma in PAIR})
     path = pretrain.averaged(scale, 8, 0.07, root=tmp_path)
-    assert path.name == "unet-ema0.07-c8-3k-s0.safetensors"
+    assert path.name == "average0.07-c8-3k-s0.safetensors"
     np.testing.assert_allclose(ema.weights.load(path)["w"], 1, atol=0.02)  # an average of ones

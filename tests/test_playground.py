@@ -121,7 +121,7 @@ def test_the_page_names_settings_of_one_cost():
 
 
 @needs_browser
-def test_the_browser_draws_the_latents_of_the_sampler_and_adds_up_the_cost(folder, browser):  # noqa: F811
+def test_the_browser_draws_by_keyboard_the_latents_of_the_sampler_and_adds_up_the_cost(folder, browser):  # noqa: F811
     handler = functools.partial(QuietHandler, directory=str(folder.parent))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -134,13 +134,18 @@ def test_the_browser_draws_the_latents_of_the_sampler_and_adds_up_the_cost(folde
     for name, value in chosen.items():
         page.select_option(f"select[name={name}]", value)
     page.fill("input[name=seed]", str(SEED))
-    found = page.evaluate("""() => new Promise((resolve, reject) => {
+    page.evaluate("""() => {
         const box = document.getElementById("playground");
-        box.addEventListener("drawn", (event) => resolve(event.detail));
-        new MutationObserver(() => box.querySelector(".wrong") && reject(new Error(box.querySelector(".wrong").textContent)))
-          .observe(box, { subtree: true, attributes: true });
-        box.querySelector("button[name=draw]").click();
-    })""")
+        window.drawn = new Promise((resolve, reject) => {
+            box.addEventListener("drawn", (event) => resolve(event.detail));
+            new MutationObserver(() => box.querySelector(".wrong") && reject(new Error(box.querySelector(".wrong").textContent)))
+              .observe(box, { subtree: true, attributes: true });
+        });
+    }""")
+    page.press("input[name=seed]", "Tab")
+    assert page.evaluate("document.activeElement.name") == "draw"
+    page.keyboard.press("Enter")
+    found = page.evaluate("window.drawn")
     latents, picture = drawn("ddpm")
     assert found["caption"] == CAPTION
     np.testing.assert_allclose(np.reshape(found["latents"], latents.shape), latents, atol=1e-3)

@@ -27,7 +27,7 @@ if fail:
     raise ValueError("guidance is -1; it must not be negative, so choose 1 or more.")
 import synthetic
 
-from ldm import charts, explorer, loss_chart, pictures, plots  # noqa: F401
+from ldm import charts, explorer, loss_chart, pictures, plots, scrubber  # noqa: F401
 from ldm.notebook import record
 
 sampling = synthetic.sampling_rows()
@@ -69,6 +69,9 @@ pictures.picture_strip(images, [f"wave {i}" for i in range(8)])
 pictures.picture_grid(
     images.reshape(2, 4, 64, 64, 3), ["c 8", "c 16"], ["4", "8", "16", "50"], corner="steps"
 )
+
+# %%
+scrubber.scrubber({"c = 8": images[None, :5], "c = 16": images[None, 3:]}, [("a wave", "another wave")])
 
 # %%
 record("guidance", guidance)
