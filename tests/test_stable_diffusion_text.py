@@ -17,10 +17,8 @@ from ldm.stable_diffusion.tokenizer import ClipTokenizer, read_tokenizer, write_
 from ldm.torch_layout import from_torch, to_torch
 from tests.stable_diffusion import END, ROOT, START, text_tower, vocabulary, write_vocabulary
 
-QUICK = {"xla_backend_optimization_level": 0}  # half the time to compile, the same arithmetic
 
-
-@partial(jax.jit, static_argnums=0, compiler_options=QUICK)
+@partial(jax.jit, static_argnums=0)
 def forward(structure, params, ids):
     return merge(structure, params)(ids)
 

@@ -19,7 +19,6 @@ from ldm.unet import UNet
 
 torch.set_num_threads(1)
 PAPER = pd.read_csv(TABLE1)
-QUICK = {"xla_backend_optimization_level": 0}  # half the time to compile, the same arithmetic
 
 
 def draw(seed: int, *shape: int) -> np.ndarray:
@@ -43,12 +42,12 @@ def inputs(batch: int, size: int, tokens: int, context: int):
     return draw(1, batch, size, size, 4), t, draw(2, batch, tokens, context)
 
 
-@partial(jax.jit, static_argnums=0, compiler_options=QUICK)
+@partial(jax.jit, static_argnums=0)
 def forward(structure, params, x, t, context, w=None):
     return merge(structure, params)(x, t, context, w)
 
 
-@partial(jax.jit, static_argnums=0, compiler_options=QUICK)
+@partial(jax.jit, static_argnums=0)
 def forward_and_gradients(structure, params, x, t, context, direction):
     """The output, and the gradients of its inner product with a direction by weights and x."""
     y, pull = jax.vjp(lambda params, x: merge(structure, params)(x, t, context), params, x)
