@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Exercises
 #
-# Three a chapter, from easy (●) to hard (●●●). All can be answered from this book, its recorded rows and `ldm/`. The
+# About three a chapter, from easy (●) to hard (●●●). All can be answered from this book, its recorded rows and `ldm/`. The
 # solutions are folded beneath; they are code, and run whenever the book is built, so what they print is what the rows
 # say today. Try first.
 
@@ -20,8 +20,9 @@ asked_of = "laptop"     # whose rows the exercises ask about
 # %%
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
-from ldm import comparisons, cost, frontier, laws, optimum
+from ldm import chips, comparisons, cost, frontier, laws, optimum
 from ldm.notebook import ROOT, record
 from ldm.profiles import profile as named
 from ldm.results import Store
@@ -269,9 +270,114 @@ ways = store.rows(study="interpolation", profile=asked_of, metric="detour")
 print(ways.pivot_table(index="c", columns=["guidance", "task"], values="value").round(2).to_string())
 
 # %% [markdown]
+# **24** ●●● The chapter walks from caption to caption on one noise. What if one walked from noise to noise, on a straight line?
+# Where on the way is the network asked about something that it has never met, and what does a great circle change?
+
+# %% tags=["hide-cell"]
+pair_of_noises = np.random.default_rng(0).normal(size=(2, 1000, np.prod(scale.latent_shape)))
+for a in (0, 0.25, 0.5):
+    straight, circle = np.array([1 - a, a]), np.sin(np.array([1 - a, a]) * np.pi / 2)
+    spreads = [np.tensordot(way, pair_of_noises, 1).std() for way in (straight, circle)]
+    print(f"a = {a:4g}: spread {spreads[0]:.2f} on the line, {spreads[1]:.2f} on the circle")
+print(
+    "\nTwo independent noises are nearly orthogonal. Halfway between them the line passes at 0.71 of the spread that every noise "
+    "in training had; the circle keeps it. Captions are not noise: their vectors are no sphere, and both ways may be walked."
+)
+
+# %% [markdown]
+# ## Distillation
+#
+# **25** ● In the paper's cost a student's step and its teacher's are worth the same. How often does each ask the network for a
+# picture in four steps under guidance?
+
+# %% tags=["hide-cell"]
+told = pd.concat([sampling, store.rows(study="distillation", profile=asked_of, n=scale.n)])
+asked = told[(told["steps"] == 4) & (told["guidance"] == 2) & told["sampler"].isin(["ddim", "consistency"])]
+print(asked.groupby("task")["nfe"].first().to_string())
+print("\nA student takes the guidance scale as an input; its teacher is asked with and without the caption.")
+
+# %% [markdown]
+# **26** ●● A student has seen more pictures than its teacher. Is it better for that reason? Which rows say so?
+
+# %% tags=["hide-cell"]
+few = told[(told["metric"] == "kid_effnet") & (told["steps"] <= 4) & told["sampler"].isin(["ddim", "consistency"])]
+few = few[few["task"].isin(["pretrain", "continued", "codi"])]
+print(few.pivot_table(index=["c", "steps"], columns="task", values="value", aggfunc="min").round(1).dropna().to_string())
+print(
+    "\n*continued* is the teacher, trained on for as many pictures as its student and sampled as ever. Where it stays level with "
+    "*pretrain* and *codi* does not, it was the distillation."
+)
+
+# %% [markdown]
+# **27** ●●● Consistency models are built so that a clean picture is answered by itself, whatever the network says: by a skip
+# connection with c_skip = 1 and c_out = 0 at time 0. The networks of this book have none. Why does it hold nevertheless, and
+# how exactly?
+
+# %% tags=["hide-cell"]
+first = Schedule.sd()
+print(f"alpha = {float(first.alpha[0]):.4f}, sigma = {float(first.sigma[0]):.4f} at t = 0")
+print(
+    "They predict v, and x0 = alpha x - sigma v: alpha is the skip, sigma what multiplies the network. At t = 0 the answer is the "
+    "picture up to three hundredths of what the network says, as exact as this schedule's first time is clean."
+)
+
+# %% [markdown]
+# ## The paper's own sizes
+#
+# **28** ● What do weights, their average and Adam's two moments of the 866M model take in float32? Does it fit on a v5e?
+
+# %% tags=["hide-cell"]
+size = cost.table1().set_index("name").loc["866M"]
+state = 4 * 4 * size["params"] / 1e9
+print(f"{state:.1f} GB of {chips.V5E.memory}: it fits, and leaves {chips.V5E.memory - state:.1f} GB for everything that is computed.")
+
+# %% [markdown]
+# **29** ●● 256 chips share a batch of 2,048. Each has the whole state and sends its gradients, in float32, once around a ring.
+# Compared with the arithmetic, for which size do the messages matter most?
+
+# %% tags=["hide-cell"]
+sizes = cost.table1().set_index("name")
+arithmetic = 4 * sizes["gflops"] * 1e9 * 2048 / 256 / (chips.V5E.tflops * 1e12)
+messages = 2 * 4 * sizes["params"] / (chips.V5E.links / 2 * 1e9)
+print(pd.DataFrame({"arithmetic, s": arithmetic, "messages, s": messages, "ratio": messages / arithmetic}).round(3).to_string())
+print("\nBoth grow with the parameters, so hardly any: it is the batch a chip, eight pictures, that decides.")
+
+# %% [markdown]
+# **30** ●●● A block computed again on the way back is a forward pass more. A training step is then four passes in place of
+# three. Why three? And when is it cheaper to store what was computed?
+
+# %% tags=["hide-cell"]
+print(
+    "A backward pass makes two products where the forward pass made one: the gradient of the weights, and that of what came in. "
+    "One and two are three. What has been computed may be kept where it fits: the batch a chip, the size and the resolution "
+    "decide, and a smaller batch on more chips buys the third back with messages."
+)
+
+# %% [markdown]
+# ## The verdicts
+#
+# **31** ● How many of this book's verdicts, each at 95 %, would be wrong by chance if all were made of noise? How wide would the
+# intervals have to be for one such *page* in twenty to hold an error, rather than one verdict in twenty?
+
+# %% tags=["hide-cell"]
+verdicts_on_a_page = 20
+print(f"{verdicts_on_a_page * 0.05:.0f} of {verdicts_on_a_page}.")
+print(f"By Bonferroni {norm.ppf(1 - 0.025 / verdicts_on_a_page):.2f} standard errors either way, where the book takes 1.96.")
+
+# %% [markdown]
+# **32** ●● An effect is undecided at n pictures, with an interval of half width w. About how many pictures decide an effect of
+# w / 2? Why may more training seeds do more?
+
+# %% tags=["hide-cell"]
+print(
+    "The width falls with the root of n: 2 x 2 = 4 times as many, if the effect stays where it is. But the interval over pictures "
+    "goes to zero with n while two trainings of one size go on differing; what they differ by no number of pictures shrinks."
+)
+
+# %% [markdown]
 # ## Metrics and speed
 #
-# **24** ● From which blur on does each of these metrics notice anything, with 64 pictures?
+# **33** ● From which blur on does each of these metrics notice anything, with 64 pictures?
 
 # %% tags=["hide-cell"]
 names = ["kid_effnet", "kid_scene", "subject", "fd_effnet"]
@@ -279,7 +385,7 @@ spoilt = store.rows(study="metrics", profile=asked_of, task="blur", metric=names
 print(spoilt.pivot_table(index="strength", columns="metric", values="value").round(2).to_string())
 
 # %% [markdown]
-# **25** ●● Seconds are not FLOPs. By how much is a picture of the smallest model dearer in seconds than its share of FLOPs says?
+# **34** ●● Seconds are not FLOPs. By how much is a picture of the smallest model dearer in seconds than its share of FLOPs says?
 
 # %% tags=["hide-cell"]
 measured = store.rows(study="benchmark", profile=asked_of, task="picture", metric="seconds an evaluation").set_index("c")["value"]
@@ -287,7 +393,7 @@ ratio = (measured / measured[32]) / pd.Series({c: unit[c] / unit[32] for c in me
 print(ratio.round(2).to_string())
 
 # %% [markdown]
-# **26** ●●● Show that guidance on the predicted $x_0$ is the same as guidance on the predicted noise.
+# **35** ●●● Show that guidance on the predicted $x_0$ is the same as guidance on the predicted noise.
 
 # %% tags=["hide-cell"]
 rng = np.random.default_rng(0)
