@@ -31,8 +31,9 @@ def pages(root: Path) -> dict[str, str]:
         parts = path.relative_to(root).with_suffix("").parts
         module = ".".join(parts).removesuffix(".__init__")
         level = "##" if len(parts) > 2 and parts[-1] != "__init__" else "#"
+        title = module.removeprefix("ldm.").replace("__", r"\_\_")  # underscores, not bold letters
         found.setdefault(parts[1], []).append(
-            f"{level} {module.removeprefix('ldm.')}\n\n"
+            f"{level} {title}\n\n"
             f"[`{path.relative_to(root)}`](../../{path.relative_to(root)}), {len(path.read_text().splitlines())} lines\n\n"
             f"```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n   :ignore-module-all:\n```\n"
         )
@@ -59,8 +60,8 @@ def plain(lines: list[str]) -> list[str]:
 
 
 def without_markers(member: Any) -> None:
-    """The command line's `Annotated[str, ...]` is to a reader a `str`."""
-    if "Annotated" in str(getattr(member, "__annotations__", "")):
+    """The command line's `Positional[str]` is to a reader a `str`."""
+    if re.search("Annotated|Positional", str(getattr(member, "__annotations__", ""))):
         member.__annotations__ = get_type_hints(member)
 
 
