@@ -53,9 +53,9 @@ answer = answer.assign(budget=[f"{budget:.3g}" for budget in budgets])
 few, *others = answers["F3"][: len(findings.ASKED)]
 rest = ", ".join(f"{answer} {n}" for answer, n in pd.Series([v.answer for v in others]).value_counts().items())
 said = {
-    "holds": "Here, too, a small budget is better spent on a smaller network.",
-    "fails": "Here a small budget is not better spent on a smaller network.",
-    "undecided": "Whether a small budget is better spent on a smaller network is undecided here.",
+    "holds": "Here, too, a smaller network with more steps is better, at the least budget that the largest can use.",
+    "fails": "Here a smaller network with more steps is not better at the least budget that the largest can use.",
+    "undecided": "Whether a smaller network with more steps is better at the least budget that the largest can use is undecided here.",
 }
 told = [f"**{row.size}** in {row.setting}, the best one with a chance of {explorer.in_words(row.chance)}" for row in answer.itertuples()]
 Markdown(
@@ -72,11 +72,11 @@ explorer.budget_explorer(
 )  # fmt: skip
 
 # %% [markdown]
-# Above, every size at its best guidance, from few steps (left) to many (right). Below, the best
-# that each size can do within the budget. *Best: 87%* is the chance that a size is truly the
-# best one there, given the intervals; hover over any point for its interval, its setting and the
-# number of pictures behind it. At the bottom, what these settings draw: the same captions from the same noise.
-# [How each number is made](../book/protocol.md).
+# Above, every size (*c*, its base filter count) at its best guidance, from few steps (left) to many (right). *KID* is a
+# distance of drawn pictures from real ones: lower is better. Below, the best that each size can do within the budget.
+# *Best: 87%* is the chance that a size is truly the best one there, given the intervals; hover over any point for
+# its interval, its setting and the number of pictures behind it. At the bottom, what these settings draw: the same
+# captions from the same noise. [How each number is made](../book/protocol.md); [the words](../book/glossary.md).
 #
 # ## How sure is that?
 
@@ -111,8 +111,10 @@ record(
 Markdown(findings.summary(answers))
 
 # %% [markdown]
-# Each is asked by four metrics, since metrics may disagree, and the later ones twice: of two ranges of steps, or of two
-# more samplers. [The verdicts](12_verdicts.ipynb) give every effect with its interval, the chapters the curves behind it.
+# Each is asked by four metrics, since metrics may disagree, and F3 to F6 twice: of two ranges of steps (F5: beyond 20
+# the *largest* should win), two more samplers or two costs. F3 is the question above; asked of the paper's step counts
+# alone, four and more, its answer may be another ([why](04_sampling.ipynb)). [The verdicts](12_verdicts.ipynb) give
+# every effect with its interval.
 #
 # ## Four ways on
 #

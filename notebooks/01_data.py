@@ -9,11 +9,13 @@
 # %% [markdown]
 # # The data: scenes whose captions can be checked
 #
-# The paper trained on WebLI, 600 million pairs that nobody outside can see. We need pictures that are real
-# enough to be worth drawing, small enough for two cores, and whose captions we can *verify*. So: open
-# emoji art in four styles, composed into scenes. The generator writes the caption and keeps a record of
-# what is where; picture number i of a split is a pure function of its number, so nothing is downloaded
-# and the set is as long as one likes.
+# **The question.** Which pictures are real enough to be worth drawing, small enough for two cores, and have captions that
+# can be *verified*?
+#
+# **What the paper has.** WebLI, 600 million pairs of picture and caption that nobody outside can see.
+#
+# **What is made here.** Open emoji art in four styles, composed into scenes. The generator writes the caption and keeps a
+# record of what is where; picture *i* of a split is a function of *i* alone, so nothing is downloaded.
 
 # %% tags=["parameters"]
 profile = "laptop"   # smoke | laptop | gpu
@@ -60,12 +62,14 @@ held = Scenes(config, "heldout", 8)
 picture_strip(held.images(range(8)), held.captions(range(8)))
 
 # %% [markdown]
-# *Held-out combinations: each part has been seen in training, never together.*
+# *Held-out combinations: each part has been seen in training, never together.* The chapters ask for captions of `val`,
+# other scenes of the kind trained on.
 #
 # ## Through the autoencoder, and back
 #
 # The diffusion model never sees pixels: it works on latents, four numbers for each square of pixels, as
-# Stable Diffusion does. If the autoencoder blurs, every model blurs; so first we look at what it loses.
+# Stable Diffusion does. If the autoencoder blurs, every model blurs; so first we look at what it loses, by eye, in
+# decibels (PSNR, the peak signal-to-noise ratio), and by [the metrics](../book/metrics.md) that will judge the models.
 
 # %% tags=["remove-input"]
 codec, text = pretrain.frozen_parts(scale)
@@ -99,8 +103,12 @@ record("psnr", round(psnr, 1))
 # The left column is the judges' own error: what they say of *real* scenes that they have not seen. No
 # generated picture can be expected to do better. The right column is the autoencoder's ceiling, the same for
 # every size: keep it in mind when you read levels in the next chapters, where only differences are compared. The
-# distances are on two networks' features and carry those networks' names: see
-# [the protocol](../book/protocol.md).
+# distances, KID and FD, carry the name of the network whose features they compare.
+#
+# ## Limits
+#
+# Emoji are no photographs ([what that changes](../book/scaled-down.md)). No validation scene has been trained on, but
+# some validation captions occur in training too, where they belong to other pictures ([exercise](a4_exercises.ipynb) 5).
 #
 # ## Try it
 #

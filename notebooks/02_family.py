@@ -9,9 +9,13 @@
 # %% [markdown]
 # # The family: one number sets the size
 #
-# All models of the paper are Stable Diffusion's UNet; only the base filter count *c* changes. Channels are
-# (c, 2c, 4c, 4c), two residual blocks a level, attention to the text on the first three levels. That makes
-# the family easy to extend downwards, by the same rule, until it trains on two cores.
+# **The question.** What is a size, and what does it cost?
+#
+# **What the paper has.** Stable Diffusion's UNet, eleven times; only the base filter count $c$ changes. Channels are
+# $(c, 2c, 4c, 4c)$, two residual blocks a level, attention to the text on the first three levels.
+#
+# **What is run here.** Table 1, counted again, and the family continued downwards, by the same rule, until it trains on
+# two cores.
 
 # %% tags=["parameters"]
 profile = "laptop"         # smoke | laptop | gpu | tpu
@@ -33,7 +37,8 @@ sizes = sizes or list(scale.family)
 # ## The paper's Table 1, counted again
 #
 # Parameters come from building each network (abstractly, no memory is used) and agree with a count layer by
-# layer; GFLOPs are of one forward pass on 64 x 64 x 4 latents with 77 text tokens.
+# layer; GFLOPs, billions of floating-point operations, are of one forward pass on 64 x 64 x 4 latents with 77 text
+# tokens. In the chart look for the one printed figure that lies off the line.
 
 # %% tags=["remove-input"]
 table = cost.table1()
@@ -77,15 +82,16 @@ Markdown(
 )
 
 # %% [markdown]
-# ## Where the FLOPs go
+# ## What a picture costs
 #
-# The cost of a size is quadratic in c: twice the filters, four times the work. The paper measures the cost of
-# a picture as *normalised cost x steps*, where normalised means relative to c = 320. Guidance doubles the
-# number of evaluations for every model alike, and is not counted; we publish that number (NFE) beside it.
+# The cost of a size is nearly quadratic in $c$: twice the filters, about four times the work, a little less where $c$ is
+# small. The paper measures the cost of a picture as *normalised cost x steps*, where normalised means relative to
+# c = 320. [Guidance](a0_primer.ipynb) doubles the number of network evaluations (NFE) for every model alike, and is not
+# counted; that number stands beside it in every row. FLOPs are not seconds: [how fast](a2_speed.ipynb).
 #
 # ## Try it
 #
 # `make notebook N=02_family ARGS="-p sizes 8,48,128"` prints any sizes, of any multiple of 8.
 #
-# **Exercise.** Parameters are 8202 c² + (78 d + 1459) c + 4, with d the width of the text embedding. For
-# which c does the text's share fall below one per cent, for d = 1024?
+# **Exercise.** Parameters are $8202\,c^2 + (78\,d + 1459)\,c + 4$, with $d$ the width of the text embedding. For
+# which $c$ does the text's share fall below one per cent, for $d = 1024$?

@@ -12,11 +12,12 @@
 # **The question.** Train every size on the same data with the same recipe. Does a picture's quality depend
 # on the *compute* spent in training, whatever the size?
 #
-# **What the paper saw** (section 3.1, Fig. 3). FID and CLIP score fall and rise with training compute, one
+# **What the paper saw** (section 3.1, Fig. 3). With training compute FID falls and CLIP score rises, one
 # curve a size; larger models are better at the end. 500,000 steps of batch 2048 each; pictures by 50-step DDIM.
 #
-# **What is run here.** The mini family, on emoji scenes, on two cores. Learning rate and weight average are
-# horizon-free, so one run gives a finished model at every length; each of them is evaluated in the same way.
+# **What is run here.** The mini family, on emoji scenes, on two cores. Learning rate and weight average need no end
+# that is fixed beforehand, so one run gives a finished model at every length; each of them is evaluated in the same way,
+# by [KID](../book/metrics.md) in place of FID.
 
 # %% tags=["parameters"]
 profile = "laptop"      # smoke | laptop | gpu | tpu
@@ -49,8 +50,8 @@ store, lab = Store(ROOT), study.Laboratory(scale)
 # ## Training, live
 #
 # This model starts from nothing, on the same scenes, and learns while the notebook runs. The loss is the mean
-# square error of the predicted *v*; most of it is noise that nobody could predict, so the curve flattens early
-# while the pictures go on improving.
+# square error of the predicted $v$, a [mixture of noise and picture](../book/glossary.md); most of it nobody could
+# predict, so the curve flattens early while the pictures go on improving.
 
 # %% tags=["remove-input"]
 live.pretrain(scale, live_size, images=scale.live if live_images < 0 else live_images)
@@ -69,18 +70,18 @@ Markdown(protocol.folded(rows[rows["metric"] == metric], lab.judges.protocols))
 
 # %% [markdown]
 # One point is one model at one length; the bars are 95 % intervals over pictures (not over training seeds: one
-# run each, so differences between neighbouring sizes carry a seed's luck as well).
-
-# %% [markdown]
+# run each, so differences between neighbouring sizes carry a seed's luck as well). Where curves cross, compute decides,
+# not size.
+#
 # A power law in the compute, whatever the size, and by how much every model lies off it:
 
 # %% tags=["remove-input"]
 display(*laws.shown(laws.training_points(rows, metric), metric, "training compute (cost x images seen)"))
 
 # %% [markdown]
-# Residuals that bend, all on one side at the ends and on the other in the middle, say that the law is not of this
-# shape: here quality hardly moves until a model has learned anything at all, and then fast. Residuals of one colour
-# on one side would say that size matters beyond compute.
+# Residuals (below) that lie on one side at the ends and on the other in the middle say that the law is not of this
+# shape: here quality hardly moves until a model has learnt anything at all, and then fast. Residuals of one colour
+# on one side would say that size matters beyond compute. The longest-trained models by their parameters:
 
 # %% tags=["remove-input"]
 plots.quality_vs_params(rows, metric)
@@ -88,11 +89,12 @@ plots.quality_vs_params(rows, metric)
 # %% [markdown]
 # ## What is averaged
 #
-# The models above are not the last weights of their trainings but averages over the last of them, with a power of time
-# whose spread is a tenth of the run (σ_rel = 0.1). Is that the right share? It need not be chosen before: snapshots of
-# two averages, kept along the way, combine into any other afterwards ([Karras et al. 2024](https://arxiv.org/abs/2312.02696),
-# section 3; `ldm/ema.py`). Below, one more training of the smallest size, by another seed, with 32 snapshots, averaged
-# over several shares of its first pictures, of more, and of all.
+# The paper does not say [which weights it evaluates](../book/unsaid.md). The models above are moving averages (EMA) of
+# their trainings' weights: late ones count more, by a power of time that spans a tenth of the run (its spread, σ_rel, is
+# 0.1 of it). Is a tenth right? It need not be chosen before: snapshots of two averages combine into any other afterwards
+# ([Karras et al. 2024](https://arxiv.org/abs/2312.02696), section 3; `ldm/ema.py`). So one more training, of one size by
+# another seed, kept 32 of them. What each share would have given, a curve for each length of training; the lowest point
+# is the best share:
 
 # %% tags=["remove-cell"]
 wanted = averages.grid(scale, [average_size], [], shares, steps=steps, guidance=guidance, n=n)
@@ -102,8 +104,8 @@ averaged = averages.measure(wanted, store=store, lab=averages.Laboratory(scale))
 Markdown(averages.MISSING) if averaged.empty else averages.curves(averaged, metric)
 
 # %% [markdown]
-# By how much each share is worse than a tenth, on the same captions from the same noise; a star marks intervals that
-# leave out zero.
+# By how much each share is worse than a tenth, on the same captions from the same noise. Without a star, which marks
+# intervals that leave out zero, these pictures cannot tell the two apart.
 
 # %% tags=["remove-input"]
 Markdown("" if averaged.empty else averages.against_usual(averaged, metric, store.influences(averaged, metric)))
@@ -111,7 +113,7 @@ Markdown("" if averaged.empty else averages.against_usual(averaged, metric, stor
 # %% [markdown]
 # ## Look at them
 #
-# First the largest model after its longest training, held-out captions in order, none chosen:
+# First the largest model after its longest training, validation captions in order, none chosen:
 
 # %% tags=["remove-input"]
 looks.strip(store, lab, max(cells, key=lambda cell: (cell.c, cell.images)))
@@ -125,8 +127,8 @@ looks.table(store, lab, cells, "c", "images")
 # %% [markdown]
 # ## The record, recomputed
 #
-# The rows above ship with the repository. A part of them is computed again, here and now, by the same code on
-# this machine; within the interval it must come out the same.
+# The rows above ship with the repository. A part of them is computed again, by the same code on this machine; within the
+# interval it must come out the same.
 
 # %% tags=["remove-input"]
 Markdown(live.agreement(cells, recompute, store=store, lab=lab))
@@ -144,14 +146,14 @@ record("F1", {v.metric: v.answer for v in found})
 
 # %% [markdown]
 # F1 holds where the rank correlation of quality with training compute is above one half. A small model that
-# is trained long can cost more than a large one trained briefly: where curves cross, compute decides, not size.
+# is trained long can cost more than a large one trained briefly.
 #
 # ## Limits
 #
-# One training run a size, thirty-two kinds of object, and models a hundred times smaller than the paper's. By
+# One training run a size, thirty-two kinds of object, and models some hundred times smaller than the paper's. By
 # KID-EfficientNet the autoencoder's own distance, in [the data](01_data.ipynb), is a large part of the best models':
 # that network minds faint texture, which no eye sees. The scene network hardly minds the autoencoder.
-# What carries over is the *question* and the protocol; [what is scaled down](../book/scaled-down.md) lists the rest.
+# [What is scaled down](../book/scaled-down.md) lists the rest.
 #
 # ## Try it
 #

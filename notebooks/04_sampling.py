@@ -16,8 +16,8 @@
 # every model at its best guidance, smaller models often win at small budgets: at cost 3 the 83M model is the
 # best of all. Larger ones win when the budget is relaxed.
 #
-# **What is run here.** Steps as in the paper, and fewer; guidance as in the paper, and none at all (1); on the mini
-# family, with DDIM; the same noise and captions for every point.
+# **What is run here.** Steps as in the paper, and fewer; guidance scales $w$ as in the paper, and $w = 1$, which is none;
+# on the mini family, with DDIM, quality by [KID](../book/metrics.md); the same noise and captions for every point.
 
 # %% tags=["parameters"]
 profile = "laptop"      # smoke | laptop | gpu | tpu
@@ -68,8 +68,9 @@ influences = store.influences(rows, metric)
 # %% [markdown]
 # ## Guidance
 #
-# Guidance pushes the picture towards its caption and away from the average picture (Ho and Salimans 2022). Too
-# little and the caption is lost, too much and everything looks alike. Choose a step count:
+# [Guidance](a0_primer.ipynb) pushes the picture towards its caption and away from the average picture (Ho and Salimans
+# 2022). Too little and the caption is lost, too much and everything looks alike. Choose a step count, and see the lowest
+# points move:
 
 # %% tags=["remove-input"]
 plots.guidance_curves(rows, metric)
@@ -110,7 +111,9 @@ races.assign(tied=[", ".join(f"{g:g}" for g in tied) for tied in races["tied"]])
 # ## Quality against sampling cost
 #
 # Each size at its best guidance. The cost is the paper's: normalised cost times steps, guided or not. (Without
-# guidance a step asks the network once instead of twice; each row's `nfe` counts that.)
+# guidance a step asks the network once instead of twice; each row's `nfe`, network evaluations, counts that.) The dashed
+# line is the best that any size reaches within a budget: where the points on it change colour, another size takes
+# over.
 
 # %% tags=["remove-input"]
 plots.quality_vs_cost(rows, metric)
@@ -124,8 +127,7 @@ display(*laws.shown(laws.frontier_points(rows, metric), metric, "sampling cost (
 # %% [markdown]
 # These points are the best of many and share their pictures, so they flatter each other, and the exponent's interval
 # is too narrow; the curve is a way to read the chart, not a measurement.
-
-# %% [markdown]
+#
 # The same by whether the captioned objects are there:
 
 # %% tags=["remove-input"]
@@ -209,7 +211,7 @@ Markdown(findings.asked(verdicts.f3, rows[rows["steps"] >= findings.FEWEST], sto
 # Where the two tables part, the reason stands under *How many steps are enough?*: F3 can hold only below that
 # count. The paper's pictures need tens of steps, and its small budgets lie far below them; small scenes on small
 # latents need a few, so here the finding has to be looked for below the paper's least step count. Whether something
-# else than size is behind it, [confounders](a3_confounders.ipynb) asks.
+# other than size is behind it, [confounders](a3_confounders.ipynb) asks.
 #
 # ## Limits
 #

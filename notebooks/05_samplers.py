@@ -9,8 +9,9 @@
 # %% [markdown]
 # # Samplers: does another one change the trend?
 #
-# **The question.** The chapter before drew every picture with DDIM. Would a stochastic sampler, or one of second
-# order, name another size as the best at a budget?
+# **The question.** [The chapter before](04_sampling.ipynb) drew every picture with DDIM. Would a stochastic sampler
+# (DDPM, which adds new noise in each step), or one of second order (DPM-Solver++), name another size as the best at a
+# budget?
 #
 # **What the paper saw** (section 3.4, Fig. 11). With few steps DDPM is worse than DDIM and DPM-Solver++ better, at
 # every size; how quality depends on size and cost stays as it was. DPM-Solver++ is asked for at most 20 steps.
@@ -50,7 +51,8 @@ influences = store.influences(rows, metric)
 # %% [markdown]
 # ## Quality against sampling cost, by sampler
 #
-# Each size at its best guidance, which is chosen for each sampler anew.
+# Each size at its best guidance, which is chosen for each sampler anew. Look for whether the curves of the sizes lie, and
+# cross, alike in each panel.
 
 # %% tags=["remove-input"]
 plots.quality_by_sampler(rows, metric)
@@ -114,7 +116,8 @@ looks.table(store, lab, shown, "sampler", "steps", shown=(1,))
 # %% [markdown]
 # ## Verdict
 #
-# F4 asks whether two samplers put sizes and step counts in the same order.
+# F4 asks whether two samplers put sizes and step counts in the same order: the effect is Kendall's rank correlation, 1 for
+# the same order.
 
 # %% tags=["remove-input"]
 found = {other: findings.asked(verdicts.f4, rows, store, sampler=other, usual=samplers[0]) for other in samplers[1:]}
@@ -125,8 +128,8 @@ Markdown("\n\n".join(f"### {other}\n\n{text}" for other, (_, text) in found.item
 record("F4", {f"{v.metric} {other}": v.answer for other, (answers, _) in found.items() for v in answers})
 
 # %% [markdown]
-# And F3 by each of them, at the price of the fewest steps above of the largest model. (Fewer than four, where
-# [the chapter before](04_sampling.ipynb) finds it, are not asked here.)
+# And F3 by each of them, at the least budget that the largest model can use here. (Fewer than four steps, where
+# [the chapter before](04_sampling.ipynb) looks for it, are not asked.)
 
 # %% tags=["remove-input"]
 Markdown(

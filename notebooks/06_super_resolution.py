@@ -14,16 +14,16 @@
 # too, where the picture to draw is all but given?
 #
 # **What the paper saw** (sections 3.2 and 3.5). The FID of restored pictures follows the model's size more than the
-# compute of finetuning: small models never catch up (Figs. 4, 5 and 18), and Inception Score says the same (Fig. 17);
-# LPIPS follows the compute. At equal sampling cost smaller models win with 4 to 20 steps, larger ones with more
-# (Fig. 12). No guidance anywhere.
+# compute of finetuning: small models never catch up (Figs. 4, 5 and 18), and the Inception Score says the same (Fig. 17);
+# LPIPS, a distance of each picture from the true one, follows the compute. At equal sampling cost smaller models win with
+# 4 to 20 steps, larger ones with more (Fig. 12). No guidance in any of it.
 #
-# **What is run here.** Scenes of 64 pixels, degraded to 16 by the same second-order pipeline of blur, resize, noise
-# and JPEG as the paper's, that of Real-ESRGAN (Wang et al. 2021; `ldm/degrade.py`), and back. The network sees
-# the latents of the degraded picture, enlarged by bicubic interpolation, beside the noisy ones; the caption is empty,
-# and there is no guidance. Every size restores the same pictures from the same noise. And two controls that the paper
-# lacks, for one size and half of the finetuning: the same training from fresh parameters, and a *regression*, the same
-# network asked once, for the mean of all answers.
+# **What is run here.** Scenes of 64 pixels are degraded to 16 and restored. They are degraded as in the paper, by the
+# blur, resizing, noise and JPEG of Real-ESRGAN, each applied twice (Wang et al. 2021; `ldm/degrade.py`). Beside the noisy
+# latents the network sees those of the degraded picture, enlarged by bicubic interpolation; the caption is empty. Every
+# size restores the same pictures from the same noise. And there are two controls that the paper lacks, for one size and
+# half of the finetuning: the same training from fresh parameters (*scratch*), and a *regression*, the same network asked
+# once, for the mean of all answers.
 
 # %% tags=["parameters"]
 profile = "laptop"      # smoke | laptop | gpu | tpu
@@ -90,7 +90,7 @@ finetuned, sampled, compared = (rows[rows["key"].isin([lab.key(c) for c in cells
 # %% [markdown]
 # ## Look at them
 #
-# The first held-out scenes, none chosen: as they were degraded, and as every way restores them, in 50 steps after the
+# The first validation scenes, none chosen: as they were degraded, and as every way restores them, in 50 steps after the
 # longest finetuning. Drag the divider, or move it with the arrow keys; the menus choose what lies on either side.
 
 # %% tags=["remove-input"]
@@ -113,20 +113,22 @@ picture_grid(np.stack(list(ways.values()))[:, :3], list(ways), [f"scene {i}" for
 # ## Quality against the compute of finetuning
 #
 # Every size at every length of finetuning, in 50 steps; compute is normalised cost times images, as in the paper's
-# Fig. 4. First how real the pictures look as a crowd:
+# Fig. 4. By F2 the curves would lie flat, one beneath the other; if compute decided, they would fall on one line. First by
+# KID:
 
 # %% tags=["remove-input"]
 plots.quality_vs_compute(finetuned, metric)
 
 # %% [markdown]
-# Then how near each one comes to the true picture, as LPIPS asks, with weights of this book's own
-# ([how metrics work](../book/metrics.md)):
+# Then how near each one comes to the true picture, as LPIPS asks, but on the features of EfficientNet
+# ([metrics](../book/metrics.md)):
 
 # %% tags=["remove-input"]
 plots.quality_vs_compute(finetuned, "lpips_effnet")
 
 # %% [markdown]
-# And by the formula of the Inception Score (the paper's Fig. 17):
+# And by the formula of the Inception Score, higher where a network is sure of each picture's class and the set shows many
+# (the paper's Fig. 17):
 
 # %% tags=["remove-input"]
 plots.quality_vs_compute(finetuned, "is_effnet")
@@ -144,18 +146,18 @@ looks.table(store, lab, by_length, "c", "images", shown=(1,))
 # %% [markdown]
 # ## What has been gained?
 #
-# By how much each way is better than enlarging alone, in the metric's own unit, above zero where it is better; bold
-# where the interval, paired picture by picture, excludes zero.
+# By how much each way is better than bicubic enlargement alone, in the metric's own unit, above zero where it is better;
+# bold where the interval, paired picture by picture, excludes zero. PSNR and SSIM, too, [ask](../book/glossary.md) how near
+# a picture is to the true one.
 
 # %% tags=["remove-input"]
 judged = list(dict.fromkeys([metric, "kid_effnet", "fd_effnet", "lpips_effnet", "psnr", "ssim"]))
 Markdown(restoration.beside(compared, judged, store, over="bicubic").to_markdown(index=False))
 
 # %% [markdown]
-# And than the regression, which sees the same, has the same network and learnt as long as the one that is marked *half as
-# long*, but answers once, with the mean
-# of what the picture may have been. A mean is as near as one can come pixel by pixel, and looks like no picture (Blau
-# and Michaeli 2018): expect diffusion to lose by PSNR what it wins by the distances.
+# And than the regression, which has the same network and learnt as long as the one that is marked *half as long*, but
+# answers once, with the mean of what the picture may have been. A mean is as near as one can come pixel by pixel, and
+# looks like no picture (Blau and Michaeli 2018): expect diffusion to lose by PSNR what it wins by the distances of sets.
 
 # %% tags=["remove-input"]
 regression = "superres-regression"
@@ -167,8 +169,8 @@ Markdown(
 # %% [markdown]
 # ## Quality against sampling cost
 #
-# After the longest finetuning, from 4 to 250 steps (the paper's Fig. 12 has two panels, up to 20 steps and beyond). The
-# cost is the paper's: normalised cost times steps.
+# After the longest finetuning, from 4 to 250 steps (the paper's Fig. 12). Look at whether a curve falls at all as its steps
+# grow, left to right. KID, then the distance to the true picture:
 
 # %% tags=["remove-input"]
 plots.quality_vs_cost(sampled, metric)
@@ -200,8 +202,8 @@ looks.table(store, lab, by_steps, "c", "steps", shown=(1, 3))
 # %% [markdown]
 # ## Verdicts
 #
-# F2 holds where size orders the models better than compute does. By the paper it should for the distances that ask how
-# real pictures look, and not for those that ask how near they are.
+# F2 holds where size orders the models better than compute does, by rank correlation (Somers' D). By the paper it should
+# for the first two metrics, which ask how real pictures look, and not for the last two, which ask how near they are.
 
 # %% tags=["remove-input"]
 f2, text = findings.asked(verdicts.f2, finetuned, store, measured)
@@ -209,8 +211,8 @@ Markdown(text)
 
 # %% [markdown]
 # Read this with the curves above. The longest finetuning here is a twentieth of the pretraining, and where the curves
-# still fall at their end, as they do for every size in the laptop profile, compute decides before size can. The paper's
-# models are finetuned long past that.
+# of KID still fall at their end, as they do for every size on the shipped rows, compute decides before size can. A guess:
+# the paper's models were finetuned long past that; it does not say for how long.
 #
 # F5 is two: with 4 to 20 steps a smaller model is better at equal cost,
 
@@ -226,8 +228,9 @@ many, text = findings.asked(verdicts.f5, sampled, store, measured, few=False)
 Markdown(text)
 
 # %% [markdown]
-# What a smaller model can buy at equal cost is steps. Where four of them are enough for every size (the table above), it
-# has nothing to buy: then the largest model that can afford four steps is the one to take, at any budget.
+# What a smaller model can buy at equal cost is steps. Where four of them are enough for every size (the table of steps
+# above), it has nothing to buy: then the largest model that can afford four is the one to take. Perhaps the degraded
+# picture leaves little open that more steps could settle.
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
@@ -263,9 +266,8 @@ Markdown(f"{width} x {height} pixels became {4 * width} x {4 * height}, all of t
 # ## Limits
 #
 # Scenes of 64 pixels, not photographs: an edge is sharp and a surface flat, which is easier to guess than fur. One
-# training run a size, one learning rate for all. The autoencoder is that of pretraining, and no picture can come out
-# better than it shows the true one. The condition has been through it, too: what it loses of a degraded picture, the
-# network never sees.
+# training run a size, one learning rate for all. The autoencoder is that of pretraining: no picture comes out better than
+# it shows the true one, and what it loses of the degraded one the network never sees.
 #
 # ## Try it
 #

@@ -12,12 +12,13 @@
 # **The question.** Show a pretrained model five pictures of something that it has never seen, under a name that it has
 # never heard. Does a larger model learn it better, and what does it forget?
 #
-# **What the paper saw** (section 3.2, Fig. 6). Pictures after DreamBooth by several sizes, and "a similar trend
-# between visual quality and model size" as after pretraining. No number.
+# **What the paper saw** (section 3.2, Fig. 6). Pictures after DreamBooth (Ruiz et al. 2023) by several sizes, and the same
+# trend of visual quality with size as after pretraining. No number.
 #
-# **What is run here.** Emoji that were held out of pretraining, five pictures each, called `sks` and the noun of their
-# class, the nearest in kind that the models know: a fox is a cat, a dinosaur a turtle. With *prior preservation* every
-# batch also holds pictures of the class that the model drew itself before. All sizes learn at one rate.
+# **What is run here.** Emoji that were held out of pretraining, five pictures each, called by a rare token, `sks`, and the
+# noun of their *class*, the nearest in kind that the models know: a fox is a cat, a dinosaur a turtle. With *prior
+# preservation* every batch also holds pictures of the class that the model drew itself before. All sizes learn at one
+# rate. [What was chosen, and why](../book/unsaid.md).
 
 # %% tags=["parameters"]
 profile = "laptop"      # smoke | laptop | gpu | tpu
@@ -66,8 +67,9 @@ who = lab.subject(subjects[shown])
 picture_strip(who.pictures, who.captions, width=96)
 
 # %% [markdown]
-# Held-out captions in order, none chosen, always from the same noise: four of the subject, and two of its class, where
-# the rare token is left out. At the top, for emoji, what would have been right.
+# Validation captions in order, none chosen, always from the same noise: four of the subject, and two of its class, where
+# the rare token is left out. At the top, for emoji, what would have been right (*truth*); *before* is the model as
+# pretrained.
 
 # %% tags=["remove-input"]
 last = [cell for cell in cells if cell.subject == subjects[shown] and cell.tuned in (0, max(tuned))]
@@ -82,15 +84,17 @@ picture_grid(
 #
 # DreamBooth asks how similar a picture's features are to those of the subject's own pictures. On these scenes that
 # is mostly about backgrounds. Since the true picture of every caption can be drawn, with the subject or with anything
-# else in its place, there is a sharper question: of the subject, fifteen other unknown emoji and the class, whose
-# picture is the nearest? That is *recognised*; by chance it is one in seventeen.
+# else in its place, there are sharper questions. How similar is a picture to the true one? And of the subject, fifteen
+# other unknown emoji and the class, whose picture is the nearest? That is *recognised*; by chance it is one in seventeen.
 
 # %% tags=["remove-input"]
 fidelity = ["recognised_scene", "true_effnet"] if not folder else ["similar_scene", "similar_effnet"]
 portraits.by_size(table, fidelity)
 
 # %% [markdown]
-# Floor and ceiling: the models as pretrained, and the true pictures as the autoencoder shows them.
+# Floor and ceiling: the models as pretrained, and the true pictures as the autoencoder shows them. Similarities are to the
+# true picture (`true`), to those of wrong subjects, and DreamBooth's own (`similar`); `prompt`: kind of background, colours
+# and place are right; `class_kept`: without the token, the class is named right.
 
 # %% tags=["remove-input"]
 measured = ["recognised_scene", "true_effnet", "wrong_effnet", "similar_effnet", "prompt", "style", "class_kept"]
@@ -99,8 +103,9 @@ Markdown(portraits.limits(table, [name for name in measured if name in set(table
 # %% [markdown]
 # ## Against the steps of finetuning
 #
-# Fidelity, and whether kind, colours and place still follow the caption. (The style is left out: the detector reads
-# it from objects that it knows, and mistakes it on true pictures of others, as the last table shows.)
+# With prior preservation: recognition, whether kind, colours and place still follow the caption, and how much two
+# pictures of one caption differ. (The style is left out: the detector reads it from objects that it knows, and mistakes it
+# on true pictures of others, as the table above shows.)
 
 # %% tags=["remove-input"]
 portraits.by_steps(table, [fidelity[0], "prompt", "diversity"])
@@ -108,8 +113,8 @@ portraits.by_steps(table, [fidelity[0], "prompt", "diversity"])
 # %% [markdown]
 # ## What has become of the class?
 #
-# The same captions without the rare token: by how much the pictures have changed, and whether the detector still sees
-# the class on them.
+# The same captions without the rare token: by how much the pictures have changed, whether the detector still sees
+# the class on them, and on how many the subject has taken its place.
 
 # %% tags=["remove-input"]
 portraits.by_size(table, ["class_drift", "class_kept", *(["class_leak"] if not folder else [])])
@@ -128,13 +133,13 @@ Markdown("\n\n".join(
 ) if len(subjects) > 1 else "One subject alone gives no interval.")  # fmt: skip
 
 # %% [markdown]
-# Each variant pays in another coin. Without prior preservation the class becomes the subject. With it the class stays, but
-# the text tower, frozen, reads *a sks panda* almost as *a panda*, and one picture cannot be both: fewer subjects are
-# recognised. A tower that learns can tell the two apart, and forgets some of the other words over it.
+# On the shipped rows each variant pays in another coin. Without prior preservation the class becomes the subject. With it
+# the class stays, but fewer subjects are recognised; probably since the text tower, frozen, reads *a sks panda* almost as
+# *a panda*. A tower that learns can tell the two apart, and forgets some of the other words over it.
 #
 # ## Verdict
 #
-# Do the sizes rank as after pretraining?
+# Do the sizes rank as after pretraining, by alignment? Four sizes are few for a rank correlation.
 
 # %% tags=["remove-input"]
 pretrained = study.run(
@@ -152,10 +157,13 @@ Markdown("\n".join(f"- *{variant}*: {verdict}" for (variant, _), verdict in foun
 record("Fig. 6", {f"{variant}, {name}": v.answer for (variant, name), v in found.items()})
 
 # %% [markdown]
+# Without prior preservation larger models' subjects are recognised more often on the shipped rows, as the paper's pictures
+# suggest. With it, size hardly shows: what limits then may be the tower, the same for all.
+#
 # ## Limits
 #
 # Eight subjects of one style, five pictures each, and one learning rate for all sizes, that of pretraining; a larger
-# model may want a smaller one. One training a subject.
+# model may want a smaller one. One training a subject. Intervals are over subjects.
 #
 # ## Try it
 #

@@ -13,20 +13,21 @@
 # distilled, does the advantage of small ones at small budgets go away?
 #
 # **What the paper saw** (section 3.6, Figs. 13 and 19). Distilled by CoDi and sampled in four steps, every size gets
-# better; quality in four steps is as good as that of its teacher in about five times as many. At a cost of 7 to 8 the
+# better; a student in four steps is as good as its teacher in about five times as many. At a cost of 7 to 8 the
 # *undistilled* 83M model is about as good as the *distilled* 866M. Guided distillation helps two sizes unequally.
 #
-# **What is run here.** Three ways to make a student:
+# **What is run here.** Of three ways to make a student the first, for every size, and the second, for one
+# ([what was chosen](../book/unsaid.md)):
 #
-# - *CoDi* (Mei et al. 2024): a student whose answers agree all along the teacher's way from noise to picture, and which
-#   is held to the pictures themselves as well.
-# - *LCM* (Luo et al. 2023): the same agreement in another distance, and without a look at the pictures.
+# - *CoDi*, conditional consistency distillation: a student whose answers agree all along the teacher's way from noise to
+#   picture, and which is held to the pictures themselves as well.
+# - *LCM*, latent consistency (Luo et al. 2023): the same agreement in another distance, and without a look at the pictures.
 # - *Guided distillation* (Meng et al. 2023): first a student that is told the guidance, then one that makes half as
 #   many steps as that one, and so on from 64 down to one.
 #
-# A student starts as its teacher. It is told the guidance scale, so it asks the network once a step where the teacher
-# asks twice. Two baselines keep this honest: the teacher trained on for as many pictures as its students, and
-# DPM-Solver++, which needs no training at all.
+# A student starts as its teacher. It takes the guidance scale $w$ as an input, so it asks the network once a step where the
+# teacher asks twice; the paper's cost counts both as one. Two baselines: the teacher trained on for as many pictures as its
+# students saw, and DPM-Solver++, which needs no training at all.
 
 # %% tags=["parameters"]
 profile = "laptop"      # smoke | laptop | gpu | tpu
@@ -75,7 +76,7 @@ influences = store.influences(rows, metric)
 # %% [markdown]
 # ## Look at them
 #
-# The same captions, drawn from the same noise by the largest model and its students.
+# The same captions, drawn from the same noise by the largest model and its students: rows are models, columns steps.
 
 # %% tags=["remove-input"]
 looks.of_rows(store, distillation.portraits(rows, metric, max(sizes), steps), "drawn by", "steps")
@@ -83,7 +84,7 @@ looks.of_rows(store, distillation.portraits(rows, metric, max(sizes), steps), "d
 # %% [markdown]
 # ## Quality against steps
 #
-# Each at its best guidance for that many steps. Choose a size:
+# Each at its best guidance for that many steps. Choose a size, and see where the teacher's curve meets its students':
 
 # %% tags=["remove-input"]
 plots.quality_vs_steps(rows, metric, "drawn by")
@@ -110,8 +111,8 @@ Markdown(comparisons.side_by_side(comparisons.beside(
 )))  # fmt: skip
 
 # %% [markdown]
-# A choice anew can hide a weakness: in few steps the teacher does best with less guidance than it would have with many.
-# So, too, at one guidance, the one that is best for the teacher with as many steps as the profile has:
+# Choosing anew can hide a weakness: in few steps the teacher does best with less guidance than with many. So also at one
+# guidance, the one that is best for the teacher with as many steps as the profile has:
 
 # %% tags=["remove-input"]
 fixed, chosen = distillation.at_one_guidance(rows, metric, max(scale.steps))
@@ -125,8 +126,8 @@ Markdown(
 )
 
 # %% [markdown]
-# How a picture looks is not all that a caption asks for. The same comparison, as many pictures, by how well they fit their
-# captions (higher is better, but here, too, above zero means worse):
+# KID does not ask whether pictures fit their captions. The same comparison by scene alignment, with as many pictures (more
+# alignment is better, but here, too, above zero means worse):
 
 # %% tags=["remove-input"]
 Markdown(comparisons.side_by_side(
@@ -134,18 +135,19 @@ Markdown(comparisons.side_by_side(
 ))  # fmt: skip
 
 # %% [markdown]
-# In one step and in two, students draw better pictures than their teachers, at every size. In four, hardly: each at its
-# own best guidance, the two are level. The reason lies with the teachers. On these scenes their quality by DDIM no longer
-# changes from four steps on (the curves above), where the paper's models gain up to fifty; what a student is to learn in
-# four steps, its teacher can do already.
+# On the shipped rows CoDi's students draw better pictures than their teachers in one step and in two, at every size. In
+# four, where the paper has its gain, they do not: each at its own best guidance, the two are about level. The reason lies
+# with the teachers. On these scenes their quality by DDIM hardly changes from four steps on (the curves above), where the
+# paper's models gain up to fifty; what a student is to learn in four steps, its teacher can do already.
 #
 # What a student does win in four steps is indifference to the guidance: told a scale that is too small or too large, it
 # draws nearly as well as at the best one, where its teacher loses a lot. At the guidance that suits many steps its
-# pictures are the better ones by KID, and fit their captions no better, or less well.
+# pictures are rather the better ones by KID, and fit their captions no better, or less well.
 #
 # ## How many steps does a student save?
 #
-# The fewest steps in which the teacher is as good as the student, over the student's own: the paper's "about 5".
+# The fewest steps in which the teacher is as good as the student, over the student's own: the paper's "about 5", of a
+# student in four steps. *inf*: the teacher is as good in no number of steps.
 
 # %% tags=["remove-input"]
 Markdown(
@@ -156,9 +158,8 @@ Markdown(
 # %% [markdown]
 # ## What a student costs
 #
-# Forward passes, a backward pass being two, as a share of what its teacher's training took. The stages of guided
-# distillation add up. *Teacher, trained on* saw as many pictures as its students did, and no teacher: where it gains as
-# much as they do, it was the pictures.
+# Forward passes, a backward pass being two, as a share of what its teacher's training took. *Continued*, the teacher
+# trained on, saw as many pictures as its students did: where it gains as much as they do, it was the pictures.
 
 # %% tags=["remove-input"]
 Markdown(distillation.effort(students, scale).to_markdown(index=False, floatfmt=".3g", intfmt=","))
@@ -167,7 +168,7 @@ Markdown(distillation.effort(students, scale).to_markdown(index=False, floatfmt=
 # ## Verdict
 #
 # F6 asks whether an undistilled smaller model, by DDIM, keeps up with the largest one, distilled, at equal cost: the cost
-# of the student's few steps, and, as in the paper's own comparison (7 to 8 against 4), 7/4 of it.
+# of the student's few steps, and, as in the paper's own comparison ([7 to 8](../book/errata.md) against 4), 7/4 of it.
 
 # %% tags=["remove-input"]
 asked = {
@@ -184,6 +185,9 @@ Markdown("\n\n".join(
 record("F6", {f"{v.metric} {method} {allowance:g}": v.answer for (method, allowance), (found, _) in asked.items() for v in found})
 
 # %% [markdown]
+# Where it fails, the reason is that of [F3](04_sampling.ipynb) from four steps on: what the cost of the student's few steps
+# buys a smaller model is more steps than it needs.
+#
 # ## The record, recomputed
 
 # %% tags=["remove-input"]
@@ -194,8 +198,9 @@ Markdown(live.agreement(cells, recompute, store=store, lab=lab))
 #
 # One distillation of one teacher a size, at one learning rate, on a twentieth of the pictures that the teacher saw. Of
 # LCM the smallest student alone was trained, and is poor; probably since its loss weighs all times alike, so that a short
-# training does not bring what is learnt at the clean end up to the noisy one. Of guided distillation, six trainings one after the
-# other, no student is here. `python -m ldm distill lcm --c 16` or `guided --c 8` make them, and then this page has them.
+# training does not bring what is learnt at the clean end up to the noisy one. Of guided distillation, six trainings one
+# after the other, no student was trained, so the paper's Fig. 19 is not asked. `python -m ldm distill lcm --c 16` or
+# `guided --c 8` make them, and then this page has them. Only CoDi's students of the two smallest sizes ship.
 #
 # ## Try it
 #

@@ -12,12 +12,12 @@
 # **The question.** Between two captions there is a straight line of text embeddings. What does a model draw on the
 # way, and does that depend on its size?
 #
-# **What the paper saw** (supplement, Fig. 24). Embeddings $a A + (1 - a) B$, 20 steps of DDIM, guidance 7.5: larger
-# models interpolate more coherently. It shows pictures of a few pairs, and no number.
+# **What the paper saw** (supplement, Fig. 24). Embeddings $a A + (1 - a) B$ of two prompts $A$ and $B$, $a$ from 0 to 1,
+# in 20 steps of DDIM at guidance 7.5: larger models interpolate more coherently. Pictures, and no number.
 #
-# **What is run here.** Pairs of held-out captions, one object each; the same noise for all pictures of a pair; the
-# paper's setting, and the guidance that suits the mini family. Besides the straight line (lerp), the great circle
-# (slerp). And four numbers, on which more below.
+# **What is run here.** Pairs of validation captions, one object each; the same noise for all pictures of a pair; the
+# paper's setting, and the guidance that suits the mini family. Besides the straight line (*lerp*), the great circle
+# (*slerp*), which keeps the length of the embeddings. And four numbers, defined below.
 
 # %% tags=["parameters"]
 profile = "laptop"      # smoke | laptop | gpu | tpu
@@ -54,7 +54,8 @@ measures = ["readable", "entropy", "detour", "largest_step"]
 # %% [markdown]
 # ## Drag from B to A
 #
-# The first pairs of the held-out captions, on the straight line; none was chosen.
+# The first pairs of validation captions, on the straight line, none chosen. Do the pictures in the middle still show an
+# object?
 
 # %% tags=["remove-input"]
 straight = {cell.c: cell for cell in cells if cell.path == "lerp" and cell.guidance == shown}
@@ -73,8 +74,10 @@ scrubber.scrubber(
 #   other. The rest shows nothing, or something that nobody asked for.
 # - *Entropy*: how unsure the detector is which object it sees, averaged over the way.
 # - *Detour*: the length of the way in the space of the scene network, over the distance of its ends. 1 is straight.
-# - *Largest step*: its share of the length. An even way has one part in as many as there are steps; a model that
-#   flips from one picture to another has a large one.
+# - *Largest step*: the longest from one picture to the next, as a share of the length. On an even way all are alike; a
+#   model that flips from one picture to another has one large one.
+#
+# Each by way and guidance, with intervals over pairs:
 
 # %% tags=["remove-input"]
 scrubber.measures(rows, measures)
@@ -98,12 +101,12 @@ record("larger is", {f"{row.way} {row.guidance:g}": row.readable.split("**")[1] 
 # itself disagree: at the paper's guidance the largest model takes the more direct way, and everywhere its largest step
 # is a larger part of the way. A guess: a better model keeps to objects that exist and changes from one to the other
 # at once, where a small one blends through shapes that are neither. Which of the two is more coherent depends on what
-# one wants of a way, and pictures alone do not say.
+# one wants of a way, and the paper does not define it.
 #
 # ## Limits
 #
-# One training run a size. The text tower knows some hundred words; between two of its embeddings there may be
-# less to say than between two of CLIP's.
+# One training run a size, and one detector, which knows no mixed objects. The text tower knows some hundred words; between
+# two of its embeddings there may be less to say than between two of CLIP's, the paper's text network.
 #
 # ## Try it
 #

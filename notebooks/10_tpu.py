@@ -9,14 +9,14 @@
 # %% [markdown]
 # # The paper's own sizes, on TPUs
 #
-# **The question.** The paper trained eleven models on TPUs, 500,000 steps at a batch of 2,048. What would it take to do
-# that again with this code?
+# **The question.** The paper trained [eleven models](../book/errata.md) on TPUs, Google's accelerators, 500,000 steps at a
+# batch of 2,048. What would it take to do that again with this code?
 #
-# **What the paper says.** TPU v5, the batch and the steps. Not which of the two v5, how many chips, or how long.
+# **What the paper says.** TPUv5, the batch and the steps. Not which of the two kinds of v5, how many chips, or how long.
 #
-# **What is run here.** The compiler for TPUs, and no TPU. It compiles for a slice of chips that is only described to it,
-# and refuses a program that does not fit into their memory. So what a device would hold, compute and send is known to
-# the byte; what follows for the time is a bound by the chips' data sheet, no measurement.
+# **What is run here.** The compiler for TPUs, and no TPU. It compiles for a *slice*, chips wired together, that is only
+# described to it (v5e:16x16 is 256 chips), and refuses a program that does not fit into their memory. So what a chip would
+# hold and send is known to the byte; what follows for the time are bounds by the chips' data sheet, no measurement.
 
 # %% tags=["parameters"]
 profile = "laptop"        # for form's sake: these sizes are those of Table 1
@@ -39,19 +39,20 @@ found = roofline.roofline(rows)
 # %% [markdown]
 # ## Does it fit?
 #
-# The training step of `ldm/train.py` with the layout of `ldm/parallel.py`: weights, their average and Adam's moments in
-# float32, arithmetic in bfloat16, the inside of every block computed again on the way back. The state is shared by as
-# many chips as it takes to fill a tenth of their memory at most. Each line is a program that has been compiled, which
-# takes a quarter of an hour of one core; the sizes that are missing have not been.
+# The training step of `ldm/train.py` with the layout of `ldm/parallel.py`: weights, their average and Adam's two
+# moments in float32, arithmetic in bfloat16, the inside of every block computed again on the way back. This state is
+# shared by as many chips as it takes to fill at most a tenth of their memory (*data x fsdp*: groups of chips, and chips
+# that share). Each line is a program that has been compiled, which can take an hour of one core and more; the sizes
+# that are missing have not been.
 
 # %% tags=["remove-input"]
 Markdown(roofline.table(found).to_markdown(index=False))
 
 # %% [markdown]
-# The times are those of the data sheet's full rates. *From*: the arithmetic, counted layer by layer with the blocks' second
-# forward pass, or what the chips send each other, whichever takes longer; no step is shorter. *To*: the traffic between a
-# chip's memory and its cores, as the compiler counts it: every operand of every operation, also those that are still on
-# the chip. The truth lies between, and only a TPU knows where.
+# The times are those of the data sheet's full rates. The first is the arithmetic, counted layer by layer with the blocks'
+# second forward pass, or what the chips send each other, whichever takes longer; no step is shorter. The second is the
+# traffic between a chip's memory and its cores, as the compiler counts it: every operand of every operation, also those
+# that are still on the chip. At full rates the truth lies between. All three:
 
 # %% tags=["remove-input"]
 roofline.chart(found)
@@ -59,13 +60,15 @@ roofline.chart(found)
 # %% [markdown]
 # ## What do the chips tell each other?
 #
-# Bytes that a chip receives in one step, by the kind of collective.
+# Gigabytes that a chip receives in one step, by the kind of message; an *all-reduce* sums the gradients of all chips.
 
 # %% tags=["remove-input"]
 Markdown(roofline.collectives(rows).to_markdown(index=False))
 
 # %% [markdown]
 # ## The whole paper
+#
+# Without a compiler, from the count of operations alone:
 
 # %% tags=["remove-input"]
 flops, days = roofline.whole_paper(tuple(share))
@@ -88,17 +91,16 @@ Markdown(
 # ## Try it
 #
 # ```
-# pip install -r requirements-tpu.txt
 # make notebook N=10_tpu ARGS="-p share 0.3,0.5 -p topologies v5e:16x16"
 # .venv/bin/pip install -r requirements-tpu.txt
 # .venv/bin/python -m ldm plan --size 866M --topology v5e:16x16 --batch 2048
 # ```
 #
-# With a TPU: `sky launch launch/tpu-vm.yaml --env BUCKET=gs://yours --env NOTEBOOK=04_sampling` executes a chapter,
-# `launch/tpu-slice.yaml` trains one size on a slice.
+# The last two give this page a line more. With a TPU: `sky launch launch/tpu-vm.yaml --env BUCKET=gs://yours --env
+# NOTEBOOK=04_sampling` executes a chapter, `launch/tpu-slice.yaml` trains one size on a slice.
 #
 # **Exercise.** Without computing blocks again (`--no-remat`), up to which size does the step still fit on v5e? Guess from
-# the column *memory* first: a block's inside is several times as large as what goes in and out of it.
+# the column *GB a chip* first: a block's inside is several times as large as what goes in and out of it.
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT

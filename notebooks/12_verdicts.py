@@ -42,7 +42,12 @@ record("verdicts", {finding: [v.answer for v in found] for finding, found in ans
 # noise), not over training seeds. *Undecided* means that the interval holds both answers: more pictures, or more
 # seeds, would tell. Each chapter shows the curves behind its verdict: [pretraining](03_pretraining.ipynb),
 # [sampling](04_sampling.ipynb), [samplers](05_samplers.ipynb), [super-resolution](06_super_resolution.ipynb),
-# [distillation](08_distillation.ipynb).
+# [distillation](08_distillation.ipynb). By `lpips_effnet` and `psnr` F2 should fail by the paper, too. Of
+# [DreamBooth](07_dreambooth.ipynb) and [interpolation](09_interpolation.ipynb) the paper shows pictures only.
+#
+# ## Limits
+#
+# One training run a size. Each interval errs one time in twenty, and there are many ([exercise](a4_exercises.ipynb) 31).
 #
 # ## Try it
 #

@@ -52,7 +52,7 @@ scenes = [data.scene(i) for i in shown]
 #
 # At $t = 0$ there is almost nothing but the picture, at $t = 999$ almost nothing but noise. What counts is the ratio of
 # their powers, the *signal-to-noise ratio* SNR $= \alpha_t^2 / \sigma_t^2$. The dashed lines are the times of the
-# pictures below.
+# pictures below: look at which of them still show their object.
 
 # %% tags=["remove-input"]
 times = [0, 100, 250, 400, 600, 800, 999]
@@ -84,10 +84,11 @@ primer.trajectory(generator, [caption(scene) for scene in scenes], steps, guidan
 #
 # ## Guidance
 #
-# A model asked for a cat draws something like a cat. To get more of one, the network is asked twice, with the caption and
-# without, and the difference is exaggerated: with $u$ the answer without it and $v$ the one with it, the guided estimate is
+# A model asked for a cat draws something like a cat. To get more of one, the network is asked twice, with the caption
+# and without, and the difference is exaggerated: with $u$ the answer without it, $y$ the one with it and $w$ the
+# guidance scale, the guided estimate is
 #
-# $$u + s\,(v - u).$$
+# $$u + w\,(y - u).$$
 #
 # Here is a world with two numbers in place of a picture: three clouds (grey), and a caption that means the one on the
 # right. Its denoiser is known exactly. The three arrows leave one noisy point for the three estimates, and the red points
@@ -97,7 +98,7 @@ primer.trajectory(generator, [caption(scene) for scene in scenes], steps, guidan
 primer.guidance_in_two_dimensions()
 
 # %% [markdown]
-# At scale 1 the red points lie as the right-hand cloud does. As it grows they flee from the others, crowd together, and
+# At $w = 1$ the red points lie as the right-hand cloud does. As it grows they flee from the others, crowd together, and
 # leave the data behind: a picture follows its caption more surely, all look more alike, and at last none looks real.
 # Somewhere between is the best scale; [where it is, and that it depends on the steps](04_sampling.ipynb), is part of the
 # answer.

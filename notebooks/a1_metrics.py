@@ -12,16 +12,15 @@
 # **The question.** Every verdict of this book rests on a few numbers about sets of pictures. What do these numbers
 # see, what do they miss, and how many pictures do they need?
 #
-# **What is known.** FID grows with blur, noise and swirls (Heusel et al. 2017, Fig. 3), but also with fewer pictures,
-# by a bias that depends on the generator (Chong and Forsyth 2020). Under some distortions that grow step by step
-# FID falls while people see the pictures get worse, and CMMD, a kernel distance of CLIP features, does not
-# (Jayasumana et al. 2024). Precision and recall, density and coverage tell bad pictures from missing ones
-# (Kynkäänniemi et al. 2019, Naeem et al. 2020).
+# **What is known.** FID, a [Fréchet distance](../book/metrics.md) of Inception's features, grows with blur, noise and
+# swirls (Heusel et al. 2017, Fig. 3), but also with fewer pictures, by a bias that depends on the generator (Chong and
+# Forsyth 2020). Under some distortions FID falls while people see the pictures get worse, and CMMD, a kernel distance
+# of CLIP features, does not (Jayasumana et al. 2024). Precision and recall, density and coverage tell bad pictures from
+# missing ones (Kynkäänniemi et al. 2019, Naeem et al. 2020).
 #
 # **What is run here.** Real scenes are disturbed by known amounts and given to every metric as if a model had drawn
 # them. The networks are those of this book, EfficientNet-Lite0 on ImageNet and the scene detector: Inception's and
-# CLIP's published weights do not ship, so the distances are *like* FID and CMMD, on other features. Numbers about
-# FID itself need those weights (see the end).
+# CLIP's published weights do not ship, so the distances are *like* FID and CMMD, on other features.
 
 # %% tags=["parameters"]
 profile = "laptop"      # smoke | laptop | gpu | tpu
@@ -70,8 +69,8 @@ picture_grid(
 # ## How far each metric moves
 #
 # The unit is the model: 1 (dashed) is by how much each metric calls the pictures of the largest model worse than real
-# ones. A disturbance at 1 costs as much as the whole distance between the model and the real pictures; at 0 the metric
-# does not see it. The weakest of each kind is at the left. Point at a metric to follow it.
+# ones; at 0 the metric does not see the disturbance. The weakest of each kind is at the left. Point at a metric to
+# follow it.
 
 # %% tags=["remove-input"]
 sensitivity_charts.in_gaps(moved, metrics)
@@ -93,15 +92,14 @@ Markdown(protocol.folded(rows[rows["metric"].isin(metrics)], lab.protocols))
 Markdown(sensitivity.fewest(moved, metrics).to_markdown())
 
 # %% [markdown]
-# No number of pictures shows that they were learnt by heart: training scenes *are* real pictures. A metric that
-# compares two sets cannot tell a perfect model from a perfect memory; only captions that were never trained on can.
-# (All models of this book are asked for such captions.)
+# No number of pictures shows that they were learnt by heart: training scenes *are* real pictures. Only captions that
+# were never trained on tell a perfect model from a perfect memory. (Most captions that the models of this book are
+# asked for are such: [exercise](a4_exercises.ipynb) 5.)
 #
 # ## Where rankings part
 #
 # All disturbances in the order in which each distance puts them, beside the order of KID-EfficientNet: Kendall's rank
-# correlation (1 for the same order, 0 for no relation), with its interval. It is one of these disturbances at these
-# strengths; others would give another number.
+# correlation (1 for the same order, 0 for no relation), with its interval; others would give another number.
 
 # %% tags=["remove-input"]
 others = [name for name in sensitivity.DISTANCES if name != "kid_effnet"]
@@ -123,9 +121,9 @@ Markdown(sensitivity.falls(moved, sensitivity.DISTANCES))
 # %% [markdown]
 # ## Few pictures
 #
-# A Frechet distance of few pictures is too large, of real ones, too; a line through its values at all, half and a
+# A Fréchet distance of few pictures is too large, of real ones, too; a line through its values at all, half and a
 # quarter of the pictures, read at infinitely many, is better and not cured where these parts are few. KID stays where
-# it is and only becomes surer. So compare Frechet distances at equal n. (Repeats are a share of the pictures here: of
+# it is and only becomes surer. So compare Fréchet distances at equal n. (Repeats are a share of the pictures here: of
 # more pictures more are different, and both distances forget the rest.)
 
 # %% tags=["remove-input"]
@@ -142,11 +140,11 @@ record("fewest", sensitivity.fewest(moved, metrics).to_dict())
 #   what the model costs; wrong colours cost little. The scene network is the other way round: nearly blind to noise, it finds
 #   colours that are a little off worse than the whole model. A finding of this book counts where both agree.
 # - *Captions need a metric of their own.* Wrong captions move no distance at all, at any n, and wrong subjects hardly.
-# - *Diversity.* On EfficientNet's features repeats weigh more in the Frechet distance than in KID, and moderate shares
-#   of them still more in coverage and recall. Part of that is the Frechet distance's bias: repeats leave fewer
+# - *Diversity.* On EfficientNet's features repeats weigh more in the Fréchet distance than in KID, and moderate shares
+#   of them still more in coverage and recall. Part of that is the Fréchet distance's bias: repeats leave fewer
 #   different pictures. On the scene network's features missing subjects weigh more in KID.
 # - *FID-like and CMMD-like.* Given the same features, the Gaussian kernel ranks nearly as KID's cubic one does, and a
-#   Frechet distance parts from both in what it makes of diversity. What ranks otherwise is another *network*. So if CMMD
+#   Fréchet distance parts from both in what it makes of diversity. What ranks otherwise is another *network*. So if CMMD
 #   contradicts FID, CLIP's features are the first thing to look at, and the kernel the last. The published cases in which
 #   FID falls are of other kinds (disturbed latents of a tokenizer, the steps of an iterative model): none was found here.
 #

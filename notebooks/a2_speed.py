@@ -11,7 +11,7 @@
 #
 # **The question.** A study is cheap only if its code is fast. The same network, with the same shapes and the
 # same work a step, is trained and sampled here and in [diffusers](https://github.com/huggingface/diffusers) on
-# torch, as it is and through `torch.compile`, in turns on the same machine.
+# torch, as it is and through `torch.compile`, in turns on the same machine. (The paper gives FLOPs and no seconds.)
 
 # %% tags=["parameters"]
 profile = "laptop"      # for form's sake: rows of a benchmark are of a machine, and the one measured last is shown
@@ -53,7 +53,8 @@ speed.table(races)
 #
 # ## Where the time goes on a CPU
 #
-# Four things that cost more than arithmetic, in the order of what they gave when mended:
+# Four things that cost more than arithmetic, in the order of what they gave when mended. (XLA is the compiler of JAX. These
+# factors were [noted](../book/log.md) on the machine named above, and are not measured again.)
 #
 # - *Attention over 256 positions.* Written as softmax(QK')V, XLA's CPU code spends twenty times as long on the
 #   softmax as on both products. Heads first, and dividing by the sum *after* the second product, it does not

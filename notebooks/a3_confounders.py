@@ -18,7 +18,7 @@
 #
 # **What is run here.** F3 again, with one thing changed at a time. An effect is the advantage of the best smaller
 # model over the largest at the least budget that the largest can use, in the metric's unit; *fewest steps* says
-# from which step count on settings may be used.
+# from which step count on settings may be used. [KID](../book/metrics.md) stands in for FID.
 
 # %% tags=["parameters"]
 profile = "laptop"      # smoke | laptop | gpu | tpu
@@ -52,7 +52,7 @@ Markdown(trained.to_markdown(index=False))
 # Compare the answers, not the effects: after a short training all distances are large, and so are their differences.
 # If undertraining made F3, it would hold early and cease to. On the shipped rows it is the other way round: after the
 # shortest training it fails by both KIDs at the least budget of the largest model, and after longer ones it holds.
-# A small model must have learned enough to be worth its extra steps.
+# A small model must have learnt enough to be worth its extra steps.
 #
 # ## Guidance
 #
@@ -89,8 +89,8 @@ Markdown(spacing.to_markdown(index=False))
 #
 # ## The number of pictures
 #
-# A Frechet distance is too large by about b/n, and b depends on the pictures, so models may be ranked by their bias.
-# A kernel distance has no such bias. The same setting, scored on more and more pictures:
+# A Fréchet distance (FID, FD) of n pictures is too large by about b/n, and b depends on the pictures, so models may be
+# ranked by their bias. A kernel distance (KID) has no such bias. The same setting, scored on more and more pictures:
 
 # %% tags=["remove-input"]
 rows = study.run(confounders.counts(scale, counts), store=store, lab=lab)
@@ -107,7 +107,7 @@ Markdown(confounders.order_by_n(rows, ["fd_effnet", "fd_scene", *metrics]).to_ma
 record("F3 without guidance", guided.iloc[0].to_dict())
 
 # %% [markdown]
-# The lines of the Frechet distance are steep: at the left end, where n is infinite, every model is better than it
+# The lines of the Fréchet distance are steep: at the left end, where n is infinite, every model is better than it
 # looks. They are nearly parallel, so from some hundreds of pictures on the order at equal n is kept; comparing two
 # models at different n is what goes wrong. KID moves only within its intervals.
 #

@@ -9,9 +9,9 @@
 # %% [markdown]
 # # Exercises
 #
-# About three a chapter, from easy (●) to hard (●●●). All can be answered from this book, its recorded rows and `ldm/`. The
-# solutions are folded beneath; they are code, and run whenever the book is built, so what they print is what the rows
-# say today. Try first.
+# About three a chapter, from easy (●) to hard (●●●), beside the one at each chapter's end. All can be answered from this
+# book, its recorded rows and `ldm/`; words and letters are in the [glossary](../book/glossary.md). The solutions are folded
+# beneath; they are code, and run whenever the book is built, so their numbers are those of the rows. Try first.
 
 # %% tags=["parameters"]
 profile = "laptop"      # smoke | laptop | gpu | tpu
@@ -74,7 +74,7 @@ print(
 # %% [markdown]
 # ## The data
 #
-# **4** ● How many of the first 1,000 held-out captions does a model meet more than once among them?
+# **4** ● How many of the first 1,000 validation captions does a model meet more than once among them?
 
 # %% tags=["hide-cell"]
 val = Scenes(scale.scenes, "val", 1_000)
@@ -287,8 +287,8 @@ print(
 # %% [markdown]
 # ## Distillation
 #
-# **25** ● In the paper's cost a student's step and its teacher's are worth the same. How often does each ask the network for a
-# picture in four steps under guidance?
+# **25** ● In the paper's cost a step of a student and one of its teacher count the same. How often does each ask the
+# network for a picture in four steps under guidance?
 
 # %% tags=["hide-cell"]
 told = pd.concat([sampling, store.rows(study="distillation", profile=asked_of, n=scale.n)])
@@ -309,22 +309,23 @@ print(
 )
 
 # %% [markdown]
-# **27** ●●● Consistency models are built so that a clean picture is answered by itself, whatever the network says: by a skip
-# connection with c_skip = 1 and c_out = 0 at time 0. The networks of this book have none. Why does it hold nevertheless, and
-# how exactly?
+# **27** ●●● Consistency models are built so that they answer a clean picture with itself, whatever the network says: at
+# time 0 the picture is passed on by a skip connection, and the network's output is multiplied by 0. The students of
+# this book are built like their teachers. Why does it hold nevertheless, and how exactly?
 
 # %% tags=["hide-cell"]
 first = Schedule.sd()
 print(f"alpha = {float(first.alpha[0]):.4f}, sigma = {float(first.sigma[0]):.4f} at t = 0")
 print(
     "They predict v, and x0 = alpha x - sigma v: alpha is the skip, sigma what multiplies the network. At t = 0 the answer is the "
-    "picture up to three hundredths of what the network says, as exact as this schedule's first time is clean."
+    "picture up to sigma times what the network says: as exact as this schedule's first time is clean."
 )
 
 # %% [markdown]
 # ## The paper's own sizes
 #
-# **28** ● What do weights, their average and Adam's two moments of the 866M model take in float32? Does it fit on a v5e?
+# **28** ● How many bytes are the weights of the 866M model, their average and Adam's two moments, in float32? Do they
+# fit on one v5e chip?
 
 # %% tags=["hide-cell"]
 size = cost.table1().set_index("name").loc["866M"]
@@ -340,11 +341,11 @@ sizes = cost.table1().set_index("name")
 arithmetic = 4 * sizes["gflops"] * 1e9 * 2048 / 256 / (chips.V5E.tflops * 1e12)
 messages = 2 * 4 * sizes["params"] / (chips.V5E.links / 2 * 1e9)
 print(pd.DataFrame({"arithmetic, s": arithmetic, "messages, s": messages, "ratio": messages / arithmetic}).round(3).to_string())
-print("\nBoth grow with the parameters, so hardly any: it is the batch a chip, eight pictures, that decides.")
+print("\nFor the largest; but both grow nearly alike with the size, and the batch a chip, eight pictures, decides more than it.")
 
 # %% [markdown]
-# **30** ●●● A block computed again on the way back is a forward pass more. A training step is then four passes in place of
-# three. Why three? And when is it cheaper to store what was computed?
+# **30** ●●● Blocks that are computed again for the backward pass cost one forward pass more: a training step is then four
+# forward passes in place of three. Why three? And when is it cheaper to store what was computed?
 
 # %% tags=["hide-cell"]
 print(
@@ -356,8 +357,8 @@ print(
 # %% [markdown]
 # ## The verdicts
 #
-# **31** ● How many of this book's verdicts, each at 95 %, would be wrong by chance if all were made of noise? How wide would the
-# intervals have to be for one such *page* in twenty to hold an error, rather than one verdict in twenty?
+# **31** ● Of twenty verdicts, each by a 95 % interval, how many would be wrong by chance? How wide would the intervals
+# have to be for only one *page* of twenty verdicts in twenty to hold an error?
 
 # %% tags=["hide-cell"]
 verdicts_on_a_page = 20
@@ -365,8 +366,8 @@ print(f"{verdicts_on_a_page * 0.05:.0f} of {verdicts_on_a_page}.")
 print(f"By Bonferroni {norm.ppf(1 - 0.025 / verdicts_on_a_page):.2f} standard errors either way, where the book takes 1.96.")
 
 # %% [markdown]
-# **32** ●● An effect is undecided at n pictures, with an interval of half width w. About how many pictures decide an effect of
-# w / 2? Why may more training seeds do more?
+# **32** ●● An effect of h / 2 is undecided at n pictures, its interval reaching h to either side. About how many pictures
+# decide it? Why may more training seeds do more?
 
 # %% tags=["hide-cell"]
 print(
@@ -377,7 +378,8 @@ print(
 # %% [markdown]
 # ## Metrics and speed
 #
-# **33** ● From which blur on does each of these metrics notice anything, with 64 pictures?
+# **33** ● From which blur on does each of these metrics notice anything, with 64 pictures? (By intervals:
+# [the chapter](a1_metrics.ipynb), *How many pictures does it take?*)
 
 # %% tags=["hide-cell"]
 names = ["kid_effnet", "kid_scene", "subject", "fd_effnet"]
@@ -397,10 +399,10 @@ print(ratio.round(2).to_string())
 
 # %% tags=["hide-cell"]
 rng = np.random.default_rng(0)
-x, u, v, s, a, b = rng.normal(size=5), rng.normal(size=5), rng.normal(size=5), 3.0, 0.6, 0.8
+x, u, y, w, a, b = rng.normal(size=5), rng.normal(size=5), rng.normal(size=5), 3.0, 0.6, 0.8
 x0 = lambda eps: (x - b * eps) / a
-assert np.allclose(x0(u + s * (v - u)), x0(u) + s * (x0(v) - x0(u)))
-print("x0 is affine in the noise, and u + s (v - u) is an affine combination: its weights 1 - s and s sum to one. The two commute.")
+assert np.allclose(x0(u + w * (y - u)), x0(u) + w * (x0(y) - x0(u)))
+print("x0 is affine in the noise, and u + w (y - u) is an affine combination: its weights 1 - w and w sum to one. The two commute.")
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
