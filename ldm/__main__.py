@@ -230,13 +230,14 @@ def plan(
     fsdp: int = 0,
     accumulate: int = 1,
     remat: bool = True,
+    level: Literal["O0", "O1", "O2", "O3"] = "O0",
 ) -> None:
     """Compile the paper's training of sizes of Table 1 (866M; none: all) for a slice of TPUs that need not be there."""
     from ldm import plan as task
     from ldm.roofline import roofline, table
 
     plans = [
-        task.Plan(size=name, topology=topology, batch=batch, fsdp=fsdp, accumulate=accumulate, remat=remat)
+        task.Plan(size=name, topology=topology, batch=batch, fsdp=fsdp, accumulate=accumulate, remat=remat, level=level)
         for name in size or task.SIZES
     ]
     print(table(roofline(task.run(plans))).to_string(index=False))

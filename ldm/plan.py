@@ -41,6 +41,7 @@ STEPS, BATCH = 500_000, 2048  # of its trainings
 SIZES = dict(zip(cost.table1()["name"], cost.table1()["c"].astype(int), strict=True))
 KINDS = {"v4": "TPU v4", "v5e": "TPU v5 lite", "v5p": "TPU v5", "v6e": "TPU v6 lite"}  # device_kind of a slice's chips
 NUMBERS = {"f32": 4, "s32": 4, "u32": 4, "bf16": 2, "f16": 2, "s8": 1, "u8": 1, "pred": 1}
+LEVELS = ("O0", "O1", "O2", "O3")  # of the compiler's effort
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
 
 
@@ -54,10 +55,13 @@ class Plan:
     fsdp: int = 0  # devices that share one state; 0: as few as leave nine tenths of the memory to the rest
     remat: bool = True
     accumulate: int = 1
+    level: str = LEVELS[0]  # half as long to compile as by default, and about the same memory and traffic
 
     def __post_init__(self):
         if self.size not in SIZES:
             raise ValueError(f"size = {self.size!r}: expected one of Table 1's, {', '.join(SIZES)}.")
+        if self.level not in LEVELS:
+            raise ValueError(f"level = {self.level!r}: expected how hard the compiler tries, one of {', '.join(LEVELS)}.")
         if not re.fullmatch(rf"({'|'.join(KINDS)}):\d+(x\d+){{1,2}}", self.topology):
             raise ValueError(f"topology = {self.topology!r}: expected a slice such as v5e:16x16, v5p:4x4x4 or v6e:8x8.")
         if self.batch < 1 or self.accumulate < 1 or self.batch % (self.devices * self.accumulate):
@@ -161,6 +165,7 @@ def measure(plan: Plan) -> list[Row]:
     devices = described(plan.topology)
     program, layout = lowered(plan, devices)
     began = time.monotonic()
+    jax.config.update("jax_optimization_level", plan.level)
     try:
         compiled = program.compile()
         found = {"memory": held(compiled.memory_analysis()), "flops": (costs := compiled.cost_analysis())["flops"]}
@@ -169,7 +174,7 @@ def measure(plan: Plan) -> list[Row]:
         found = dict(zip(("memory", "room"), exhausted(str(error)), strict=True))
     shape = "x".join(map(str, layout.mesh.devices.shape))
     protocol = (
-        f"libtpu {importlib.metadata.version('libtpu')}; bfloat16; data x fsdp = {shape}; "
+        f"libtpu {importlib.metadata.version('libtpu')} at {plan.level}; bfloat16; data x fsdp = {shape}; "
         f"{'blocks computed twice' if plan.remat else 'all kept'}; {plan.accumulate} part{'s' * (plan.accumulate > 1)}"
     )
     row = partial(

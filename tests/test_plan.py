@@ -26,6 +26,7 @@ from ldm.roofline import collectives, roofline, table, whole_paper
         (dict(batch=100), "batch = 100.*256"),
         (dict(fsdp=3), "fsdp = 3.*256"),
         (dict(accumulate=16), "multiple"),
+        (dict(level="fast"), "level = 'fast'.*O0, O1"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused_in_a_sentence(wrong, words):
