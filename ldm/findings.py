@@ -24,19 +24,26 @@ ALLOWANCES = 1.0, 7 / 4  # of a student's cost to an undistilled model: equal, a
 
 
 class Finding(NamedTuple):
-    """What the paper claims, and the chapter that asks it here."""
+    """What the paper claims, the chapter that asks it here, and of what it is asked in turn, if not of one thing only."""
 
     claim: str
     chapter: str
+    turns: tuple[str, ...] = ("",)
 
 
 FINDINGS = {
     "F1": Finding("Pretraining quality follows training compute.", "03_pretraining"),
     "F2": Finding("Finetuned for super-resolution, quality follows the size more than the compute of finetuning.", "06_super_resolution"),
-    "F3": Finding("At a small sampling budget a smaller model beats the largest.", "04_sampling"),
-    "F4": Finding("The sampler does not change that trend.", "05_samplers"),
-    "F5": Finding("In super-resolution, too, smaller models win at few steps.", "06_super_resolution"),
-    "F6": Finding("Distilled, the largest model is no better than a smaller undistilled one of equal cost.", "08_distillation"),
+    "F3": Finding("At a small sampling budget a smaller model beats the largest.", "04_sampling", ("all steps: ", "four and more: ")),
+    "F4": Finding("The sampler does not change that trend.", "05_samplers", ("DDPM: ", "DPM-Solver++: ")),
+    "F5": Finding(
+        "In super-resolution, too, smaller models win at few steps, and the largest at many.", "06_super_resolution",
+        ("few steps: ", "many steps: "),
+    ),
+    "F6": Finding(
+        "Distilled, the largest model is no better than a smaller undistilled one of equal cost.", "08_distillation",
+        ("equal cost: ", "7/4 of it: "),
+    ),
 }
 
 
@@ -130,20 +137,22 @@ def ask(scale: Profile, *, store: Store, lab: Laboratory) -> dict[str, list[Verd
             verdicts.f4(samplers, name, other, store.influences(samplers, name))
             for other in SAMPLERS[1:] for name in ASKED
         ],
-    } | {name: found for name, found in recorded.items() if found}  # fmt: skip
+    } | {name: found for name, found in recorded.items() if len(found) == len(ASKED) * len(FINDINGS[name].turns)}  # fmt: skip
 
 
 def summary(answers: dict[str, list[Verdict]]) -> str:
     """One row a finding, in Markdown: the claim, linked to its chapter, and how often it holds, fails or is open here.
 
-    It is asked once a metric, and again where a chapter asks of other settings; the most frequent answer stands first.
+    It is asked once a metric, and again in each of its turns; the most frequent answer stands first.
     """
     rows = []
     for name, finding in FINDINGS.items():
-        said = Counter(v.answer for v in answers.get(name, []))
-        (first, n), *rest = said.most_common() or [("not asked yet", 0)]
-        here = ", ".join([f"**{first}** {n} of {said.total()}", *(f"{answer} {n}" for answer, n in rest)]) if said else first
-        rows.append((name, f"[{finding.claim}]({finding.chapter}.ipynb)", here))
+        found, n, lines = answers.get(name, []), len(finding.turns), []
+        for i, turn in enumerate(finding.turns):
+            part = found[i * len(found) // n : (i + 1) * len(found) // n]
+            first, *rest = [f"{answer} {times}" for answer, times in Counter(v.answer for v in part).most_common()] or ["not asked yet"]
+            lines.append(turn + ", ".join([f"**{first}**", *rest]))
+        rows.append((name, f"[{finding.claim}]({finding.chapter}.ipynb)", "<br>".join(lines) if found else "not asked yet"))
     return pd.DataFrame(rows, columns=["finding", "the paper", "here"]).to_markdown(index=False)
 
 

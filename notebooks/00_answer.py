@@ -51,15 +51,18 @@ answer = answer.assign(budget=[f"{budget:.3g}" for budget in budgets])
 
 # %% tags=["remove-input"]
 few, *others = answers["F3"][: len(findings.ASKED)]
+usual = answers["F3"][len(findings.ASKED)].answer
 rest = ", ".join(f"{answer} {n}" for answer, n in pd.Series([v.answer for v in others]).value_counts().items())
 said = {
     "holds": "Here, too, a smaller network with more steps is better, at the least budget that the largest can use.",
     "fails": "Here a smaller network with more steps is not better at the least budget that the largest can use.",
     "undecided": "Whether a smaller network with more steps is better at the least budget that the largest can use is undecided here.",
 }
+then = {"holds": "it is, too", "fails": "it is not", "undecided": "that is undecided"}
 told = [f"**{row.size}** in {row.setting}, the best one with a chance of {explorer.in_words(row.chance)}" for row in answer.itertuples()]
 Markdown(
     f"**{said[few.answer]}** So says {judges.metric_of(few.metric).title}; the {len(others)} other metrics: {rest}. "
+    f"With {findings.FEWEST} steps and more alone, as in the paper, {then[usual]}. "
     f"With a budget of {answer['budget'].iloc[1]} choose {told[1]}; with {answer['budget'].iloc[-1]}, "
     f"{told[-1]}. Drag the budget and see who wins in between, how surely, and how it looks."
 )
@@ -111,10 +114,8 @@ record(
 Markdown(findings.summary(answers))
 
 # %% [markdown]
-# Each is asked by four metrics, since metrics may disagree, and F3 to F6 twice: of two ranges of steps (F5: beyond 20
-# the *largest* should win), two more samplers or two costs. F3 is the question above; asked of the paper's step counts
-# alone, four and more, its answer may be another ([why](04_sampling.ipynb)). [The verdicts](12_verdicts.ipynb) give
-# every effect with its interval.
+# How many of four metrics say so, since metrics may disagree. F3 is the question above; why its answer depends on the
+# steps, [sampling](04_sampling.ipynb) explains. [The verdicts](12_verdicts.ipynb) give every effect with its interval.
 #
 # ## Four ways on
 #

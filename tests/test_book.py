@@ -83,8 +83,9 @@ def site(request):
     ]
     if request.param == "small":  # its other pages are in the real one, too
         pages = [page for page in pages if not page.startswith("book/")]
-    of_code = [page for page in pages if page.startswith("book/code/")]  # made in one way: a few will do
-    pages = [page for page in pages if page not in of_code or page in of_code[:: len(of_code) // 3 or 1]]
+    of_code = [page for page in pages if page.startswith("book/code/")]  # all made in one way: the packages, and a few files
+    few = of_code[:: len(of_code) // 3 or 1] + [page for page in of_code if (ROOT / "ldm" / Path(page).stem).is_dir()]
+    pages = [page for page in pages if page not in of_code or page in few]
     yield f"http://127.0.0.1:{server.server_port}/", pages
     server.shutdown()
     server.server_close()

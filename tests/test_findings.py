@@ -1,0 +1,20 @@
+"""The summary of verdicts: every finding once, its turns apart, the most frequent answer first."""
+
+from __future__ import annotations
+
+from ldm.findings import ASKED, FINDINGS, summary
+from ldm.metrics import Estimate
+from ldm.verdicts import Verdict
+
+
+def verdicts(name: str, *answers: str) -> list[Verdict]:
+    return [Verdict(finding=name, answer=answer, metric="m", effect=Estimate(0, -1, 1, 9), meaning="x", asked="y") for answer in answers]
+
+
+def test_the_turns_of_a_finding_are_counted_apart_and_what_has_no_rows_is_said():
+    answers = {"F1": verdicts("F1", *["holds"] * 4), "F3": verdicts("F3", *["holds"] * 3, "fails", *["undecided"] * 3, "fails")}
+    lines = {line.split("|")[1].strip(): line.split("|")[3].strip() for line in summary(answers).splitlines()}
+    assert set(FINDINGS) <= set(lines) and len(ASKED) == 4
+    assert lines["F1"] == "**holds 4**"
+    assert lines["F3"] == "all steps: **holds 3**, fails 1<br>four and more: **undecided 3**, fails 1"
+    assert lines["F6"] == "not asked yet"
