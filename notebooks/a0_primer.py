@@ -18,7 +18,7 @@ profile = "laptop"      # smoke | laptop | gpu | tpu
 c = 0                   # base filter count; 0: the second size of the profile's family
 steps = 10              # of DDIM
 guidance = 2.0
-shown = [1, 6, 9]       # of the held-out captions
+shown = [1, 6, 9]       # of the validation captions
 
 # %% tags=["remove-cell"]
 import numpy as np
