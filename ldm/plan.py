@@ -198,7 +198,9 @@ def exhausted(message: str) -> tuple[float, float]:
 
     Raises: RuntimeError with the message for any other complaint.
     """
-    found = re.search(r"Used ([\d.]+)([KMG]) of ([\d.]+)([KMG]) hbm", message)
+    size = r"([\d.]+)([KMG])"
+    found = re.search(rf"Used {size} of {size} hbm", message)
+    found = found or re.search(rf"HLO temporaries \({size}\) exceeds available HBM \({size}\)", message)  # the state not counted
     if not found:
         raise RuntimeError(message)
     unit = {"K": 2**10, "M": 2**20, "G": 2**30}

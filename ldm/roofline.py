@@ -56,6 +56,7 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
         "size": found["size"],
         "slice": found["topology"],
         "data x fsdp": found["laid"].str.extract(r"data x fsdp = (\w+)")[0],
+        "parts": found["laid"].str.extract(r"(\d+) part")[0],
         "GB a chip": found["memory"].map("{:.1f}".format),
         "of": [f"{sheet_of(topology).memory:g}" for topology in found["topology"]],
         "fits": found["fits"].map({True: "yes", False: "no"}),

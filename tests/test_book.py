@@ -48,7 +48,7 @@ def small_book() -> Path:
     """A book of one made-up notebook and the real pages, built with warnings as errors."""
     root = tour.executed().parent / "root"
     for folder in ("book", "ldm"):
-        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     shutil.copy(ROOT / "_config.yml", root)
     shutil.copy(tour.DATA / "_toc.yml", root / "book/_toc.yml")
     for page in root.glob("book/*.md"):  # links to chapters that the small book lacks

@@ -46,6 +46,8 @@ def test_a_state_is_shared_until_it_takes_a_tenth_of_a_chip():
 def test_memory_is_read_from_the_compilers_complaint_and_other_complaints_stay():
     said = "RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 20.50G of 15.75G hbm. Exceeded hbm capacity by 4.75G."
     assert plan.exhausted(said) == (20.5 * 2**30, 15.75 * 2**30)
+    said = "Ran out of memory on HBM, the total memory required for HLO temporaries (26.21G) exceeds available HBM (15.75G)."
+    assert plan.exhausted(said) == (26.21 * 2**30, 15.75 * 2**30)
     with pytest.raises(RuntimeError, match="no such thing"):
         plan.exhausted("INTERNAL: no such thing")
 

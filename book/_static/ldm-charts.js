@@ -14,6 +14,13 @@
     document.head.append(script);
   });
 
+  // A page opened from the disk may show the pictures beside it, but not ask for them as another origin's.
+  function loader() {
+    const own = window.vega.loader(), { sanitize } = own;
+    own.sanitize = async (uri, options) => Object.assign(await sanitize.call(own, uri, options), { crossOrigin: null });
+    return own;
+  }
+
   const LIGHT = { ink: "#3b4350", faint: "#c9ced6", ring: "#ffffff", extent: [0.02, 0.7] };
   const DARK = { ink: "#c8ced8", faint: "#4a515c", ring: "#121212", extent: [0.38, 1] };
 
@@ -70,7 +77,7 @@
     }
     spec.config = merged(spec.config ?? {}, config(width));
     const result = await fitted(embed, target, spec, {
-      renderer: "svg", downloadFileName: "chart",
+      renderer: "svg", downloadFileName: "chart", loader: loader(),
       actions: { export: true, source: true, compiled: false, editor: false },
     }, width);
     target.querySelector("summary")?.setAttribute("aria-label", "save the chart, or see what it is made of");
