@@ -14,12 +14,12 @@
     document.head.append(script);
   });
 
-  // A page opened from the disk may show the pictures beside it, but not ask for them as another origin's.
-  function loader() {
-    const own = window.vega.loader(), { sanitize } = own;
-    own.sanitize = async (uri, options) => Object.assign(await sanitize.call(own, uri, options), { crossOrigin: null });
-    return own;
-  }
+  // A page opened from the disk may show the pictures beside it, but not ask for them as another origin's. Charts carry
+  // their data, so nothing else is loaded.
+  const loader = {
+    load: (uri) => Promise.reject(new Error(`charts carry their data; not loaded: ${uri}`)),
+    sanitize: async (href) => ({ href, crossOrigin: null }),
+  };
 
   const LIGHT = { ink: "#3b4350", faint: "#c9ced6", ring: "#ffffff", extent: [0.02, 0.7] };
   const DARK = { ink: "#c8ced8", faint: "#4a515c", ring: "#121212", extent: [0.38, 1] };
@@ -77,7 +77,7 @@
     }
     spec.config = merged(spec.config ?? {}, config(width));
     const result = await fitted(embed, target, spec, {
-      renderer: "svg", downloadFileName: "chart", loader: loader(),
+      renderer: "svg", downloadFileName: "chart", loader,
       actions: { export: true, source: true, compiled: false, editor: false },
     }, width);
     target.querySelector("summary")?.setAttribute("aria-label", "save the chart, or see what it is made of");
