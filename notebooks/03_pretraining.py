@@ -111,6 +111,11 @@ Markdown(averages.MISSING) if averaged.empty else averages.curves(averaged, metr
 Markdown("" if averaged.empty else averages.against_usual(averaged, metric, store.influences(averaged, metric)))
 
 # %% [markdown]
+# On the shipped rows a tenth is too long: shorter averages are better by KID, and the more so the shorter the training,
+# while the weights still move far. All models of this book share it, so sizes are compared alike; the levels, of short
+# trainings above all, could be better.
+
+# %% [markdown]
 # ## Look at them
 #
 # First the largest model after its longest training, validation captions in order, none chosen:

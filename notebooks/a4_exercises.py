@@ -376,9 +376,27 @@ print(
 )
 
 # %% [markdown]
+# **33** ●●● Two trainings of the smallest size differ in nothing but their seed. How far apart are their pictures by each
+# metric, and is that more than the interval over pictures admits? What would it take to say so of every size?
+
+# %% tags=["hide-cell"]
+twins = store.rows(study="pretraining", profile=asked_of, c=8, images_seen=scale.length, steps=50, guidance=2.0, n=scale.n)
+twins = twins[(twins["seed"] == 0) | (twins["strength"] == 0.1)].sort_values("seed")
+for name in ("kid_effnet", "kid_scene", "alignment", "subject"):
+    both = twins[twins["metric"] == name]
+    worlds = frontier.worlds(both, store.influences(both, name))
+    gap, se = both["value"].diff().iloc[1], (worlds[1] - worlds[0]).std()
+    one, other = both["value"]
+    print(f"{name:12} {one:8.3g} and {other:8.3g}: {gap:+.3g} [{gap - 1.96 * se:.3g}, {gap + 1.96 * se:.3g}]")
+print(
+    "\nThe same captions and noise, so an interval that leaves out zero is the seed's doing. One pair says that seeds may matter, "
+    "not how much: that takes several trainings of every size, and their spread beside the difference of two sizes."
+)
+
+# %% [markdown]
 # ## Metrics and speed
 #
-# **33** ● From which blur on does each of these metrics notice anything, with 64 pictures? (By intervals:
+# **34** ● From which blur on does each of these metrics notice anything, with 64 pictures? (By intervals:
 # [the chapter](a1_metrics.ipynb), *How many pictures does it take?*)
 
 # %% tags=["hide-cell"]
@@ -387,7 +405,7 @@ spoilt = store.rows(study="metrics", profile=asked_of, task="blur", metric=names
 print(spoilt.pivot_table(index="strength", columns="metric", values="value").round(2).to_string())
 
 # %% [markdown]
-# **34** ●● Seconds are not FLOPs. By how much is a picture of the smallest model dearer in seconds than its share of FLOPs says?
+# **35** ●● Seconds are not FLOPs. By how much is a picture of the smallest model dearer in seconds than its share of FLOPs says?
 
 # %% tags=["hide-cell"]
 measured = store.rows(study="benchmark", profile=asked_of, task="picture", metric="seconds an evaluation").set_index("c")["value"]
@@ -395,7 +413,7 @@ ratio = (measured / measured[32]) / pd.Series({c: unit[c] / unit[32] for c in me
 print(ratio.round(2).to_string())
 
 # %% [markdown]
-# **35** ●●● Show that guidance on the predicted $x_0$ is the same as guidance on the predicted noise.
+# **36** ●●● Show that guidance on the predicted $x_0$ is the same as guidance on the predicted noise.
 
 # %% tags=["hide-cell"]
 rng = np.random.default_rng(0)
