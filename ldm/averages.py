@@ -61,9 +61,10 @@ class Laboratory(study.Laboratory):
 def measure(cells: Sequence[Averaged], *, store: Store, lab: Laboratory) -> pd.DataFrame:
     """The rows of those cells that are in the store or can be run here; none, where no snapshots are: they do not ship."""
     try:
-        return study.run(study.at_hand(cells, store=store, lab=lab), store=store, lab=lab, title="averages")
-    except ValueError:
+        found = study.at_hand(cells, store=store, lab=lab)
+    except ValueError:  # no model of any of them
         return pd.DataFrame()
+    return study.run(found, store=store, lab=lab, title="averages")
 
 
 def curves(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
