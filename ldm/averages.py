@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
 from ldm import comparisons, ema, pretrain, study
@@ -71,7 +70,7 @@ def curves(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
     """Quality against the share, a colour a length of the training; of one size."""
     found = pick(rows, metric, one=("c", "sampler", "steps", "guidance"))
     data = columns(found).assign(share=found["strength"], seen=[f"{n / 1000:g}k pictures seen" for n in found["images_seen"]])
-    order = [f"{n / 1000:g}k pictures seen" for n in sorted(found["images_seen"].unique())]
+    order = list(data.sort_values("images_seen")["seen"].unique())
     base = alt.Chart(data).encode(
         x=alt.X("share:Q", title="share of the training that the average spans (σ_rel)", axis=alt.Axis(format="~g", tickCount=6)),
         color=alt.Color("seen:O", title=None, sort=order, scale=alt.Scale(domain=order)),
@@ -93,8 +92,6 @@ def against_usual(rows: pd.DataFrame, metric: str, influences: Influences) -> st
         comparisons.beside(part, metric, USUAL, influences, by="strength").assign(images=images)
         for images, part in rows[rows["metric"] == metric].groupby("images_seen")
     ])  # fmt: skip
-    star = np.where((gaps["lo"] > 0) | (gaps["hi"] < 0), " *", "")
-    text = [f"{g.worse:+.3g} [{g.lo:.3g}, {g.hi:.3g}]{mark}" for g, mark in zip(gaps.itertuples(), star, strict=True)]
-    gaps = gaps.assign(text=text, seen=gaps["images"].map("{:,}".format), share=gaps["strength"].map("{:g}".format))
+    gaps = gaps.assign(text=comparisons.in_words(gaps), seen=gaps["images"].map("{:,}".format), share=gaps["strength"].map("{:g}".format))
     table = gaps.pivot(index="seen", columns="share", values="text").loc[gaps["seen"].unique()]
     return table.rename_axis("pictures seen").to_markdown()

@@ -42,12 +42,16 @@ def beside(
     return pd.DataFrame(found, columns=[by, "c", "steps", "worse", "lo", "hi", "n"])
 
 
+def in_words(gaps: pd.DataFrame) -> list[str]:
+    """Each gap of `beside` with its interval, and a star where that excludes 0."""
+    star = np.where((gaps["lo"] > 0) | (gaps["hi"] < 0), " *", "")
+    return [f"{g.worse:+.3g} [{g.lo:.3g}, {g.hi:.3g}]{mark}" for g, mark in zip(gaps.itertuples(), star, strict=True)]
+
+
 def side_by_side(gaps: pd.DataFrame) -> str:
     """`beside` in Markdown, a column a step count; a star where the interval excludes 0; and how often it does."""
     by = gaps.columns[0]
-    star = np.where((gaps["lo"] > 0) | (gaps["hi"] < 0), " *", "")
-    text = [f"{g.worse:+.3g} [{g.lo:.3g}, {g.hi:.3g}]{mark}" for g, mark in zip(gaps.itertuples(), star, strict=True)]
-    table = gaps.assign(steps=gaps["steps"].astype(str) + " steps", text=text).pivot_table(
+    table = gaps.assign(steps=gaps["steps"].astype(str) + " steps", text=in_words(gaps)).pivot_table(
         index=[by, "c"], columns="steps", values="text", aggfunc="first", sort=False
     )
     counts = "; ".join(

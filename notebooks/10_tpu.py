@@ -46,7 +46,7 @@ found = roofline.roofline(rows)
 # moments in float32, arithmetic in bfloat16, the inside of every block computed again on the way back. This state is
 # shared by as many chips as it takes to fill at most a tenth of their memory (*data x fsdp*: groups of chips, and chips
 # that share). A batch that is too much at once goes through the network in *parts*. Each line is a program that has been
-# compiled, at the compiler's least effort, which takes a quarter of an hour of one core; what is missing has not been.
+# compiled, at the least effort of the compiler, which takes minutes; what is missing has not been.
 
 # %% tags=["remove-input"]
 Markdown(roofline.table(found).to_markdown(index=False))

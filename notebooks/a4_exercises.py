@@ -382,12 +382,10 @@ print(
 # %% tags=["hide-cell"]
 twins = store.rows(study="pretraining", profile=asked_of, c=8, images_seen=scale.length, steps=50, guidance=2.0, n=scale.n)
 twins = twins[(twins["seed"] == 0) | (twins["strength"] == 0.1)].sort_values("seed")
-for name in ("kid_effnet", "kid_scene", "alignment", "subject"):
-    both = twins[twins["metric"] == name]
-    worlds = frontier.worlds(both, store.influences(both, name))
-    gap, se = both["value"].diff().iloc[1], (worlds[1] - worlds[0]).std()
-    one, other = both["value"]
-    print(f"{name:12} {one:8.3g} and {other:8.3g}: {gap:+.3g} [{gap - 1.96 * se:.3g}, {gap + 1.96 * se:.3g}]")
+print(pd.concat([
+    comparisons.beside(twins, name, 0, store.influences(twins, name), by="seed").assign(metric=name)
+    for name in ("kid_effnet", "kid_scene", "alignment", "subject")
+]).round(3).to_string(index=False))  # fmt: skip
 print(
     "\nThe same captions and noise, so an interval that leaves out zero is the seed's doing. One pair says that seeds may matter, "
     "not how much: that takes several trainings of every size, and their spread beside the difference of two sizes."
