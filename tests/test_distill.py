@@ -305,6 +305,6 @@ def test_a_students_rows_say_what_its_distillation_saw_and_that_it_is_asked_once
     assert [row.images_seen for row in rows.values()] == [4 * 32_000, 32_000, 32_000]  # stage 1, then 32, 16, 8
     assert len({row.cost for row in rows.values()}) == 1
     with pytest.raises(
-        ValueError, match="no trained model of c = 8 after 16,000 images .*distill guided --profile smoke"
+        ValueError, match="no trained model of c = 8 after 48,000 images .*distill guided --profile smoke"
     ):
-        lab.key(distillation.Distilled(**CELL | {"seen": 16_000}))
+        lab.key(distillation.Distilled(**CELL | {"seen": 48_000}))

@@ -96,7 +96,7 @@ def test_charts_carry_the_mime_type_that_jupyterlab_draws():
         for output in cell.get("outputs", [])
     ]
     charts = [o for o in outputs if "application/vnd.vegalite.v5+json" in o.get("data", {})]
-    assert len(charts) == 8
+    assert len(charts) == 9
     assert not [o for o in outputs if "ename" in o]
 
 
