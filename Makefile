@@ -9,7 +9,7 @@ BUILD := build/$(PROFILE)
 
 # Compiled programs are kept, so that a second run does not compile again.
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.jax_cache
-export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0.5
+export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0.1
 export PYTHONUNBUFFERED = 1
 # XLA takes its working memory anew for each call; in pages of 2 MB it is there sooner, and a
 # training step on a CPU takes a sixth to a third less. Only glibc listens.

@@ -97,7 +97,7 @@ def orders(moved: pd.DataFrame, metric: str, others: Sequence[str]) -> pd.DataFr
     values = {name: part["value"].to_numpy(float) for name, part in levels.items()}
     n = int(moved["n"].max())
     found = [
-        {"metric": name, **rank_correlation(values[metric], values[name], zip(drawn[metric], drawn[name], strict=True), n)._asdict()}
+        {"metric": name, **rank_correlation(values[metric], values[name], drawn[metric], drawn[name], n)._asdict()}
         for name in others
     ]  # fmt: skip
     return pd.DataFrame(found)

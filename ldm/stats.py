@@ -1,6 +1,6 @@
-"""From estimates to statements: training seeds combined, and a power law through points.
+"""From estimates to statements: training seeds combined, a power law through points, rank correlations of many worlds.
 
-Everything takes and returns `ldm.metrics.Estimate`s.
+All but the rank correlations take and return `ldm.metrics.Estimate`s.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.stats
+from jaxtyping import Float
 from scipy.optimize import brentq, curve_fit
 
 from ldm.metrics import Estimate, Measured
@@ -147,3 +148,21 @@ def power_law(x: Sequence[float], estimates: Sequence[Estimate], *, floor: float
         residuals=tuple(residuals.tolist()), misfit=float(np.sum((residuals / own) ** 2) / dof), scatter=scatter,
         covariance=covariance, quantile=quantile,
     )  # fmt: skip
+
+
+def _concordance(a: Float[np.ndarray, "*worlds n"], b: Float[np.ndarray, "*worlds n"]) -> Float[np.ndarray, "*worlds"]:
+    """Pairs that a and b order alike, less those that they order the other way; of a with itself, the pairs without a tie."""
+    i, j = np.triu_indices(a.shape[-1], 1)
+    return np.sum(np.sign(a[..., i] - a[..., j]) * np.sign(b[..., i] - b[..., j]), -1)
+
+
+def kendall(a: Float[np.ndarray, "*worlds n"], b: Float[np.ndarray, "*worlds n"]) -> Float[np.ndarray, "*worlds"]:
+    """Kendall's tau-b of two lists, for all worlds at once; NaN where one of them is constant."""
+    with np.errstate(invalid="ignore"):
+        return _concordance(a, b) / np.sqrt(_concordance(a, a) * _concordance(b, b))
+
+
+def somers(x: Float[np.ndarray, "*worlds n"], y: Float[np.ndarray, "*worlds n"]) -> Float[np.ndarray, "*worlds"]:
+    """Somers' D of y on x, for all worlds at once: pairs that tie in x do not count; NaN where x is constant."""
+    with np.errstate(invalid="ignore"):
+        return _concordance(x, y) / _concordance(x, x)

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kendalltau, somersd
+from jaxtyping import Float
 
 from ldm.comparisons import paired
 from ldm.frontier import Influences, loss_of, worlds
 from ldm.metrics import Estimate
+from ldm.stats import kendall, somers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,15 +50,19 @@ def _answer(effect: Estimate, level: float) -> str:
 
 
 def rank_correlation(
-    a: np.ndarray, b: np.ndarray, drawn: Iterable[tuple[np.ndarray, np.ndarray]], n: int
+    a: Float[np.ndarray, " m"],
+    b: Float[np.ndarray, " m"],
+    drawn_a: Float[np.ndarray, "worlds m"],
+    drawn_b: Float[np.ndarray, "worlds m"],
+    n: int,
 ) -> Estimate:
-    """Kendall's, with the interval of the worlds.
+    """Kendall's, with the interval of the worlds; n is what the estimate is said to rest on.
 
     Noise lowers a rank correlation, and a world holds it twice: its worlds say how low the truth may lie, and the
     upper end mirrors that at the value, if no world comes up to it. So the interval errs towards doubt on both sides.
     """
-    value = float(kendalltau(a, b).statistic)
-    lo, hi = np.quantile([kendalltau(*world).statistic for world in drawn], [0.025, 0.975])
+    value = float(kendall(a, b))
+    lo, hi = np.quantile(kendall(drawn_a, drawn_b), [0.025, 0.975])
     return Estimate(value, float(min(lo, value)), float(min(1, max(hi, 2 * value - lo))), n)
 
 
@@ -74,7 +79,7 @@ def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
             f"F1 needs rows at 4 or more amounts of compute, not {len(set(compute))}; run more lengths or sizes."
         )
     losses, drawn = rows["value"].to_numpy(float), worlds(rows, influences).T[:500]
-    effect = rank_correlation(-compute, losses, ((-compute, world) for world in drawn), int(rows["n"].min()))
+    effect = rank_correlation(-compute, losses, np.broadcast_to(-compute, drawn.shape), drawn, int(rows["n"].min()))
     return Verdict(
         finding="F1", answer=_answer(effect, 0.5), metric=metric, effect=effect,
         meaning="rank correlation of quality with training compute",
@@ -96,11 +101,11 @@ def f2(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     size = rows["size"].to_numpy(float)
     compute = (rows["cost"] / rows["steps"] * rows["images_seen"]).to_numpy(float)
 
-    def lead(losses: np.ndarray) -> float:
-        return float(somersd(-size, losses).statistic - somersd(-compute, losses).statistic)
+    def lead(losses: Float[np.ndarray, "*worlds m"]) -> Float[np.ndarray, "*worlds"]:
+        return somers(-size, losses) - somers(-compute, losses)
 
-    value = lead(rows["value"].to_numpy(float))
-    lo, hi = np.quantile([lead(world) for world in worlds(rows, influences).T[:500]], [0.025, 0.975])
+    value = float(lead(rows["value"].to_numpy(float)))
+    lo, hi = np.quantile(lead(worlds(rows, influences).T[:500]), [0.025, 0.975])
     effect = Estimate(value, float(min(lo, value)), float(max(hi, value)), int(rows["n"].min()))
     return Verdict(
         finding="F2", answer=_answer(effect, 0), metric=metric, effect=effect,
@@ -164,9 +169,7 @@ def f4(
             f"F4 needs 4 or more pairs of size and steps by both {usual} and {sampler}, not {n}; run more cells."
         )
     drawn = worlds(both, influences).T[:500]
-    effect = rank_correlation(
-        values[:n], values[n:], ((world[:n], world[n:]) for world in drawn), int(both["n"].min())
-    )
+    effect = rank_correlation(values[:n], values[n:], drawn[:, :n], drawn[:, n:], int(both["n"].min()))
     return Verdict(
         finding="F4", answer=_answer(effect, 0.5), metric=metric, effect=effect,
         meaning=f"rank correlation of quality by {sampler} with that by {usual}",
@@ -220,8 +223,8 @@ def fig6(
     a, b = (rows[rows["size"].isin(sizes)] for rows in (a, b))
     if len(sizes) < 2 or not len(a) == len(b) == len(sizes):
         raise ValueError(f"Fig. 6 needs one row of each study at 2 or more sizes; there are {len(a)} and {len(b)} at {len(sizes)}.")
-    drawn = zip(worlds(a).T[:500], worlds(b, influences, seed=1).T[:500], strict=True)
-    effect = rank_correlation(a["value"].to_numpy(float), b["value"].to_numpy(float), drawn, int(b["n"].min()))
+    drawn = worlds(a).T[:500], worlds(b, influences, seed=1).T[:500]
+    effect = rank_correlation(a["value"].to_numpy(float), b["value"].to_numpy(float), *drawn, int(b["n"].min()))
     return Verdict(
         finding="Fig. 6", answer=_answer(effect, 0.5), metric=metric, effect=effect,
         meaning=f"rank correlation over sizes with {quality} as pretrained", asked=f"c = {', '.join(map(str, sizes))}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from ldm import stats
 from ldm.metrics import Estimate, mean
@@ -100,3 +101,14 @@ def test_a_curve_that_is_no_power_law_gets_a_wider_interval_and_residuals_that_s
 def test_bad_input_is_told_in_one_sentence(call, says):
     with pytest.raises(ValueError, match=says):
         call()
+
+
+@pytest.mark.parametrize("levels", [3, 50])
+def test_rank_correlations_of_many_worlds_are_scipys_of_each(levels):
+    """With few levels most pairs tie, on one side or on both."""
+    a, b = np.random.default_rng(0).integers(0, levels, (2, 20, 13)).astype(float)
+    kendall = [scipy.stats.kendalltau(*world).statistic for world in zip(a, b, strict=True)]
+    somers = [scipy.stats.somersd(*world).statistic for world in zip(a, b, strict=True)]
+    np.testing.assert_allclose(stats.kendall(a, b), kendall, rtol=1e-12)
+    np.testing.assert_allclose(stats.somers(a, b), somers, rtol=1e-12)
+    assert np.isnan(stats.kendall(a[0], np.ones(13))) and np.isnan(stats.somers(np.ones(13), a[0]))

@@ -8,7 +8,7 @@ layer is the feature space of the distances FD-scene and KID-scene (never "FID" 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,17 +20,7 @@ from jaxtyping import Array, Float, UInt8
 
 from ldm import weights
 from ldm.autoencoder import fold, to_pixels
-from ldm.layers import (
-    Conv,
-    Downsample,
-    GroupNorm,
-    KeySource,
-    Linear,
-    Params,
-    ResBlock,
-    merge,
-    split,
-)
+from ldm.layers import Conv, Downsample, GroupNorm, KeySource, Linear, Params, ResBlock, abstract, merge, split
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights" / "mini" / "detector.safetensors"
 GRID = 8  # cells a side
@@ -186,7 +176,7 @@ def build(labels: Labels, *, side: int = 32, width: int = 32, seed: int = 0) -> 
 def load(path: str | Path = WEIGHTS) -> SceneNetwork:
     """The trained detector, in float32.
 
-    The file describes itself: "detector" holds the arguments of `build`, "accuracy" how often it
+    The file describes itself: "detector" holds what it names and its side, "accuracy" how often it
     was right about scenes that it had not seen (`ldm.scene_detector.examine_detector`).
     Raises: ValueError, in one sentence, for a file that is missing or broken.
     """
@@ -196,9 +186,11 @@ def load(path: str | Path = WEIGHTS) -> SceneNetwork:
             f"{path} does not describe a detector; restore it with `git checkout weights`."
         )
     names = {name: tuple(known) for name, known in described["labels"].items()}
-    network = build(Labels(**names), **{k: v for k, v in described.items() if k != "labels"})
-    params = weights.load(path, network.params, half_to_float32=True)
-    return replace(network, params={name: jax.device_put(params[name]) for name in network.params})
+    labels, side = Labels(**names), described["side"]
+    structure, like = abstract(lambda keys: Detector(labels, side=side, keys=keys))
+    params = weights.load(path, like, half_to_float32=True)
+    placed = jax.device_put({name: params[name] for name in like})
+    return SceneNetwork(structure=structure, params=placed, labels=labels, side=side)
 
 
 def accuracy(path: str | Path = WEIGHTS) -> dict[str, float]:
