@@ -20,11 +20,11 @@ hash = $(shell cat $(1) constraints.txt | cksum | cut -d' ' -f1)
 ENV := $(VENV)/ready-$(call hash,requirements.txt)
 DEV := $(VENV)/dev-$(call hash,requirements.txt requirements-dev.txt)
 
-.PHONY: help study notebook lab book links pdf compact bench test lint readme env dev
+.PHONY: help study notebook lab book links pdf gpu-study compact bench test lint readme env dev
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 study: $(ENV)  ## run the notebooks at PROFILE (laptop) and build the book
 	@$(PY) -m snakemake --profile launch/profiles/local --config profile=$(PROFILE)
@@ -45,6 +45,9 @@ links: $(ENV)  ## check every link of the built book (ARGS=--within: without the
 
 pdf: $(DEV)  ## print the built book into one PDF
 	@$(PY) book/pdf.py --out $(BUILD)
+
+gpu-study: $(ENV)  ## do of the queue for a GPU what fits: make gpu-study ARGS="--minutes 9" (--plan: list it)
+	@$(PY) -m ldm gpu-study $(ARGS)
 
 compact: $(ENV)  ## merge the rows of runs/ into results/, the files to commit
 	@$(PY) -m ldm compact

@@ -41,19 +41,28 @@ def pretrain(
     """
     from dataclasses import replace
 
-    from ldm import parallel
+    import jax
+
+    from ldm import parallel, report
     from ldm import pretrain as task
+    from ldm.profiles import ROOT
     from ldm.profiles import profile as named
+    from ldm.results import Store, key
 
     layout = parallel.chosen(devices, fsdp, coordinator, processes, process)
     scale = named(profile)
     _, text = task.frozen_parts(scale)
-    config = replace(scale.train, images=images or scale.train.images, seed=seed, bf16=bf16, accumulate=accumulate)
+    config = replace(
+        scale.train, images=images or scale.train.images, seed=seed, bf16=bf16 or scale.train.bf16, accumulate=accumulate
+    )
     source, root = task.shard_set(scale, data) if data else (task.training_set(scale), task.RUNS)
+    laps: list[dict] = []
     task.pretrain(
         scale, c, data=source, null=text.null(1)[0], config=config, seed=seed, root=root, layout=layout, remat=remat,
-        snapshots=snapshots,
+        snapshots=snapshots, on_log=laps.append,
     )  # fmt: skip
+    if jax.process_index() == 0 and (rows := report.rows(training := report.Training.here(scale, c, config, layout), scale, laps)):
+        Store(ROOT).write(key(training), rows)
 
 
 def average(c: int, sigma: float = 0.1, images: int = 0, profile: str = "laptop", seed: int = 0) -> None:
@@ -166,6 +175,7 @@ def grid(
     kinds: tuple[str, ...] = ("codi", "lcm"),
     sampler: str = "ddim",
     n: int = 0,
+    seed: int = 0,
 ) -> None:
     """Run the missing cells of a study; what is not given is the profile's own. Kinds are those of distilled models.
 
@@ -177,7 +187,7 @@ def grid(
 
     scale = named(profile)
     sizes = sizes or scale.family
-    given = dict(steps=steps, guidance=guidance, lengths=lengths, kinds=kinds, sampler=sampler, n=n or None)
+    given = dict(steps=steps, guidance=guidance, lengths=lengths, kinds=kinds, sampler=sampler, n=n or None, seed=seed)
     cells, lab = grids.of(study, scale, sizes, **given)
     studies.run(cells, lab=lab, title=f"{study}, sizes {', '.join(map(str, sizes))}")
 
@@ -254,15 +264,46 @@ def compact() -> None:
         print(path)
 
 
+def gpu_study(
+    minutes: float = 9.0, profile: Literal["gpu", "smoke"] = "gpu", plan: bool = False, tflops: float = 0.0, out: Path | None = None
+) -> None:
+    """Do of the queue for a GPU what fits into the minutes, packing what has to come home into OUT; with --plan, only list it.
+
+    Smoke: the same for the smoke profile's own models, on a CPU. Tflops: reckon with this rate of a matrix product, not this machine's.
+    """
+    from ldm import gpu_study as task
+    from ldm.profiles import ROOT
+    from ldm.profiles import profile as named
+    from ldm.results import Store, installed_versions
+
+    if minutes <= 0:
+        raise ValueError(f"minutes = {minutes:g}: expected a positive number; give the minutes that the machine is at hand.")
+    store, device = Store(ROOT), task.preflight()
+    print(f"{device.kind}: {device.tflops:.3g} bfloat16 TFLOP/s, {device.memory:.3g} GB; {installed_versions()}", flush=True)
+    device = device._replace(tflops=tflops or device.tflops)
+    tasks = task.mini_tasks(named("smoke")) if profile == "smoke" else task.mini_tasks(named("laptop")) + task.large_tasks(named("gpu"))
+    print(task.table(task.plan(tasks, store, device, minutes)), flush=True)
+    if not plan:
+        failed = task.run(tasks, call, minutes=minutes, out=out or ROOT / "runs" / "home", store=store, device=device)
+        if failed:
+            raise RuntimeError(f"{len(failed)} of the tasks failed: " + " | ".join(failed))
+
+
 COMMANDS = (
     notebook, pretrain, average, shards, superres, distill, dreambooth, part, grid, race, draw, upscale, gallery, browser, plan,
-    compact,
+    compact, gpu_study,
 )  # fmt: skip
+
+
+def call(words: list[str] | None = None) -> None:
+    """Do what the words ask for; without any, what was typed."""
+    commands = {command.__name__.replace("_", "-"): command for command in COMMANDS}
+    tyro.extras.subcommand_cli_from_dict(commands, args=words, prog="python -m ldm")
 
 
 def main() -> None:
     try:
-        tyro.extras.subcommand_cli_from_dict({command.__name__: command for command in COMMANDS}, prog="python -m ldm")
+        call()
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
     except KeyboardInterrupt:

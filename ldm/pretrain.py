@@ -7,6 +7,7 @@ the profile; shipped ones lie under `weights/`, one's own under `runs/`.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -21,7 +22,7 @@ from ldm import ema, text, weights
 from ldm.autoencoder import Codec, load_codec
 from ldm.cost import unet_gflops
 from ldm.files import write_atomic
-from ldm.latents import Encoded, LatentSet, digest, latent_set
+from ldm.latents import Encoded, device_set, digest, latent_set
 from ldm.layers import KeySource, Params, abstract, split
 from ldm.losses import diffusion_loss
 from ldm.parallel import Layout
@@ -49,10 +50,12 @@ def frozen_parts(profile: Profile) -> tuple[Codec, TextEncoder]:
     return load_codec(folder / "autoencoder.safetensors"), text.load(folder / "text.safetensors")
 
 
-def training_set(profile: Profile, n: int | None = None) -> LatentSet:
-    """The profile's scenes, encoded; cached under runs/cache."""
-    codec, encoder = frozen_parts(profile)
-    return latent_set(Scenes(profile.scenes, "train", n or profile.data), codec, encoder, RUNS / "cache")
+def training_set(profile: Profile, n: int | None = None) -> Encoded:
+    """The profile's scenes, encoded: cached under runs/cache, or, where there is one accelerator, lying there."""
+    data = Scenes(profile.scenes, "train", n or profile.data)
+    if jax.default_backend() != "cpu" and jax.device_count() == 1:
+        return device_set(data, *frozen_parts(profile), workers=os.cpu_count() or 1)
+    return latent_set(data, *frozen_parts(profile), RUNS / "cache")
 
 
 def shard_set(profile: Profile, url: str) -> tuple[Encoded, Path]:
@@ -83,11 +86,13 @@ def register(profile: Profile) -> dict[str, str]:
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
-def record_models(profile: Profile) -> Path:
-    """Enter all models that lie under runs/ or weights/ into the register."""
+def record_models(profile: Profile, since: float = 0.0) -> Path:
+    """Enter all models that lie under runs/ or weights/, and have changed since a time, into the register."""
     known = register(profile)
     for root in (WEIGHTS, RUNS):
         for path in sorted((root / profile.weights).glob("*-c*-*k-s*.safetensors")):
+            if path.stat().st_mtime < since:
+                continue
             known[path.name] = digest(weights.load(path, half_to_float32=True))
     text = json.dumps(dict(sorted(known.items())), indent=1) + "\n"
     return write_atomic(WEIGHTS / profile.weights / "models.json", text.encode())

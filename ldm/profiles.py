@@ -100,14 +100,16 @@ PROFILES: dict[str, Profile] = {
     "gpu": replace(
         LAPTOP, name="gpu", scenes=FULL, autoencoder=AutoencoderConfig(channels=(64, 128), patch=4), weights="gpu",
         family=TABLE1, tokens=32, context=1024, scales=(GUIDANCE[0], GUIDANCE[-1]), segments=40,
-        train=TrainConfig(images=1_280_000, batch=256, learning_rate=3e-4, warmup_images=50_000, decay_images=500_000),
-        lengths=(160_000, 320_000, 640_000, 1_280_000), length=1_280_000, data=400_000, n=2_000,
+        train=TrainConfig(images=1_280_000, batch=128, learning_rate=3e-4, warmup_images=20_000, decay_images=100_000, bf16=True),
+        lengths=(10_000, 20_000, 40_000, 80_000, 160_000, 320_000, 640_000, 1_280_000), length=320_000, data=100_000, n=1_000,
         steps=(4, 5, 8, 10, 16, 20, 32, 50), guidance=GUIDANCE,
     ),
     "tpu": replace(
         LAPTOP, name="tpu", scenes=replace(FULL, size=512), autoencoder=SD, weights="tpu", family=TABLE1, tokens=77, context=1024,
         scales=(GUIDANCE[0], GUIDANCE[-1]), segments=50,
-        train=TrainConfig(images=500_000 * 2048, batch=2048, learning_rate=1e-4, warmup_images=20_000_000, decay_images=500_000 * 2048),
+        train=TrainConfig(
+            images=500_000 * 2048, batch=2048, learning_rate=1e-4, warmup_images=20_000_000, decay_images=500_000 * 2048, bf16=True
+        ),
         lengths=(500_000 * 2048,), length=500_000 * 2048, data=4_000_000, n=30_000,
         steps=(4, 5, 8, 10, 16, 20, 32, 50), guidance=GUIDANCE,
     ),

@@ -35,7 +35,7 @@ __all__ = ["COLUMNS", "STUDIES", "Row", "Store", "installed_versions", "key", "n
 
 STUDIES = (
     "pretraining", "sampling", "samplers", "superres", "dreambooth", "interpolation",
-    "distillation", "tpu_plan", "metrics", "benchmark",
+    "distillation", "tpu_plan", "metrics", "benchmark", "training", "queue",
 )  # fmt: skip
 IDENTITY = ["key", "metric", "protocol"]  # one row each, however often it was written
 ORDER = [

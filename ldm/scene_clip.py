@@ -131,12 +131,12 @@ class DualEncoder(nnx.Module):
 
     def __init__(self, config: SceneConfig, text: TextConfig, *, width: int = 64, keys: KeySource):
         self.text = SceneTextTower(text, keys=keys)
-        self.pool = Linear(text.width, 2 * text.width, keys=keys)
+        self.pool = Linear(text.out, 2 * text.width, keys=keys)
         self.text_proj = Linear(2 * text.width, 2 * text.width, keys=keys)
         self.image = ImageTower(width, 2 * text.width, keys=keys)
         self.logit_scale = nnx.Param(jnp.asarray(math.log(1 / 0.07), jnp.float32))
         self.answer = Linear(2 * text.width, sum(map(len, questions(config).values())), keys=keys)
-        self.place = Linear(text.width, GRID**2, keys=keys)
+        self.place = Linear(text.out, GRID**2, keys=keys)
         self.cell = Linear(2 * width, 1 + config.vocabulary, keys=keys)
 
     def captions(self, ids: Int[Array, "b n"]) -> tuple[Array, Array, Array]:
@@ -208,7 +208,7 @@ def train_text(profile: Profile, images: int = 0) -> TextEncoder:
     config = replace(TRAINING, images=images or TRAINING.images)
     scenes = Scenes(replace(profile.scenes, size=SIDE), "train", profile.data)
     tokenizer = Tokenizer(words=words(profile.scenes), length=profile.tokens)
-    text = TextConfig(words=len(tokenizer.words), length=profile.tokens)
+    text = TextConfig(words=len(tokenizer.words), length=profile.tokens, context=profile.context)
     keys = KeySource(jax.random.key(config.seed))
     structure, params = split(DualEncoder(scenes.config, text, keys=keys))
     data = TextSet.of(scenes, scenes.cached(RUNS / "cache"), tokenizer)
@@ -222,18 +222,18 @@ def train_text(profile: Profile, images: int = 0) -> TextEncoder:
     )
     accuracy = examine_text(structure, state.ema, tokenizer, replace(scenes, split="val", n=1000))
     path = WEIGHTS / profile.weights / "text.safetensors"
-    save_text(path, state.ema, tokenizer, accuracy)
+    save_text(path, state.ema, tokenizer, accuracy, context=text.out)
     return load(path)
 
 
-def save_text(path: Path, params: Params, tokenizer: Tokenizer, accuracy: dict[str, float]) -> None:
+def save_text(path: Path, params: Params, tokenizer: Tokenizer, accuracy: dict[str, float], **shape: int) -> None:
     """The text tower alone, in half precision, with what `ldm.text.load` needs to know."""
     tower = {
         name.removeprefix("text."): np.asarray(array, np.float16)
         for name, array in params.items()
         if name.startswith("text.")
     }
-    arguments = {"words": tokenizer.words, "length": tokenizer.length}
+    arguments = {"words": tokenizer.words, "length": tokenizer.length, **shape}
     weights.save(path, tower, {"tower": arguments, "accuracy": accuracy})
 
 

@@ -78,12 +78,13 @@ def sampling_grid(
     n: int | None = None,
     images: int | None = None,
     sampler: str = "ddim",
+    seed: int = 0,
 ) -> list[Evaluation]:
     """Every size x step count x guidance, at the training length where sizes are compared, unless told otherwise."""
     return [
         Evaluation(
             study="sampling", profile=scale.name, c=c, images=images or scale.length, steps=s,
-            guidance=float(g), n=n or scale.n, sampler=sampler,
+            guidance=float(g), n=n or scale.n, sampler=sampler, seed=seed,
         )
         for c in sizes for s in steps for g in guidance
     ]  # fmt: skip
@@ -97,6 +98,7 @@ def pretraining_grid(
     steps: int,
     guidance: Sequence[float],
     n: int | None = None,
+    seed: int = 0,
 ) -> list[Evaluation]:
     """Every size at every training length, sampled in the paper's one way (50-step DDIM).
 
@@ -105,9 +107,9 @@ def pretraining_grid(
     return [
         Evaluation(
             study="pretraining", profile=scale.name, c=c, images=images, steps=steps, guidance=float(g),
-            n=n or scale.n,
+            n=n or scale.n, seed=seed,
         )
-        for c in sizes for images in lengths or pretrain.trained_lengths(scale, c) for g in guidance
+        for c in sizes for images in lengths or pretrain.trained_lengths(scale, c, seed) for g in guidance
     ]  # fmt: skip
 
 

@@ -91,6 +91,11 @@ class TextConfig:
     width: int = 128
     layers: int = 3
     heads: int = 4
+    context: int = 0  # width of what comes out, where it is projected to another than the tower's
+
+    @property
+    def out(self) -> int:
+        return self.context or self.width
 
 
 class Mlp(nnx.Module):
@@ -122,7 +127,7 @@ class TextLayer(nnx.Module):
 
 
 class SceneTextTower(nnx.Module):
-    """Ids (b, length) -> context (b, length, width).
+    """Ids (b, length) -> context (b, length, out).
 
     Every position looks at the words and the end, in both directions, and none looks at padding.
     """
@@ -136,14 +141,15 @@ class SceneTextTower(nnx.Module):
         self.layers = nnx.List([
             TextLayer(config.width, config.heads, keys=keys) for _ in range(config.layers)
         ])  # fmt: skip
-        self.final_layer_norm = LayerNorm(config.width)
+        self.project = Linear(config.width, config.out, keys=keys) if config.out != config.width else None
+        self.final_layer_norm = LayerNorm(config.out)
 
     def __call__(self, ids: Int[Array, "b n"]) -> Float[Array, "b n d"]:
         x = self.token_embedding[...][ids] + self.position_embedding[...]
         mask = (ids != PAD)[:, None, None, :]
         for layer in self.layers:
             x = layer(x, mask)
-        return self.final_layer_norm(x)
+        return self.final_layer_norm(self.project(x) if self.project else x)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -197,7 +203,7 @@ def build(words: Sequence[str], *, length: int = 24, seed: int = 0, **shape: int
     """An untrained encoder."""
     tokenizer, config = described(words, length=length, **shape)
     structure, params = split(SceneTextTower(config, keys=KeySource(jax.random.key(seed))))
-    return TextEncoder(structure=structure, params=params, tokenizer=tokenizer, width=config.width)
+    return TextEncoder(structure=structure, params=params, tokenizer=tokenizer, width=config.out)
 
 
 def load(path: str | Path = WEIGHTS) -> TextEncoder:
@@ -216,4 +222,4 @@ def load(path: str | Path = WEIGHTS) -> TextEncoder:
     structure, shapes = abstract(lambda keys: SceneTextTower(config, keys=keys))
     params = weights.load(path, shapes, half_to_float32=True)
     params = {name: jax.device_put(params[name]) for name in shapes}
-    return TextEncoder(structure=structure, params=params, tokenizer=tokenizer, width=config.width)
+    return TextEncoder(structure=structure, params=params, tokenizer=tokenizer, width=config.out)

@@ -28,8 +28,9 @@ share = [0.2, 0.6]        # of a chip's peak that a training reaches, from and t
 # %% tags=["remove-cell"]
 from IPython.display import Markdown
 
-from ldm import plan, roofline
+from ldm import gpu_study, plan, roofline
 from ldm.notebook import ROOT, record
+from ldm.profiles import PROFILES
 from ldm.results import Store
 
 plans = [
@@ -83,6 +84,25 @@ Markdown(
 )
 
 # %% [markdown]
+# ## Before that: one GPU, for minutes
+#
+# Between the laptop and a pod lies one large GPU. The profile `gpu` has Table 1's widths on scenes of 128 px, with
+# latents of 16x16, and a queue for a machine that is at hand for minutes and forgets: what adds most to the evidence comes
+# first, a task trains a model and judges it in one go, and rows come home as they are made.
+
+# %% tags=["remove-input"]
+queue = gpu_study.mini_tasks(PROFILES["laptop"]) + gpu_study.large_tasks(PROFILES["gpu"])
+state = gpu_study.progress(queue, Store(ROOT))
+Markdown(
+    f"**{state['done'].sum()} of {state['tasks'].sum()} tasks have been done.** Every other number of the book is of the "
+    "laptop's family.\n\n" + state.to_markdown(index=False)
+)
+
+# %% [markdown]
+# `make gpu-study ARGS="--plan --minutes 9"` measures the card and lists what fits into nine minutes; without `--plan` it
+# does that and packs what is to be kept into `runs/home`. Unpacked in a checkout (`tar xf`), `make compact` makes it part
+# of the study.
+#
 # ## What has been shown, and what has not
 #
 # - *Shown by tests:* one, two and eight devices give the same losses over twenty steps, as do two processes of four; a

@@ -1,0 +1,62 @@
+"""How a training went, as rows: its speed, share of the device's peak, memory, wait for batches, and loss (study "training")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from ldm import cost
+from ldm.parallel import Layout
+from ldm.profiles import Profile
+from ldm.results import Row
+from ldm.train import TrainConfig
+
+MEASURED = ("images_a_second", "tflops", "peak_share", "memory_gb", "input_share", "loss")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What names a training on a kind of device."""
+
+    profile: str
+    c: int
+    images: int
+    seed: int
+    device: str
+    devices: int
+    batch: int
+    parts: int
+    bf16: bool
+
+    @classmethod
+    def here(cls, scale: Profile, c: int, config: TrainConfig, layout: Layout | None) -> Training:
+        """A training on this machine's kind of device."""
+        devices = layout.devices if layout else jax.devices()[:1]
+        return cls(
+            profile=scale.name, c=c, images=config.images, seed=config.seed, device=devices[0].device_kind, devices=len(devices),
+            batch=config.batch, parts=config.accumulate, bf16=config.bf16,
+        )  # fmt: skip
+
+
+def rows(training: Training, scale: Profile, laps: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """A row a quantity of `Meter.lap` that is known: the middle of its laps, between which 95 % of them lie.
+
+    The first lap, in which the step is compiled, is left out: a training of one lap has no rows.
+    """
+    after, t = laps[1:], training
+    shape = scale.latent_shape[0], scale.tokens, scale.context
+    common = dict(
+        study="training", profile=t.profile, task="pretrain", c=t.c, params=cost.unet_params(t.c, scale.context),
+        gflops=cost.unet_gflops(t.c, *shape), seed=t.seed, images_seen=t.images, train_steps=-(-t.images // t.batch), n=len(after),
+        protocol=f"{t.devices} x {t.device}; {t.parts} x {t.batch // t.parts} images a step; {'bfloat16' if t.bf16 else 'float32'}",
+    )  # fmt: skip
+    found = []
+    for name in MEASURED:
+        if values := [float(lap[name]) for lap in after if name in lap]:
+            lo, value, hi = map(float, np.quantile(values, [0.025, 0.5, 0.975]))
+            found.append(Row(metric=name, value=value, lo=lo, hi=hi, **common))
+    return found

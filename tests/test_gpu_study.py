@@ -1,0 +1,175 @@
+"""The queue for a GPU: what fits is done in order, cut anywhere and gone on with; what has to come home is packed."""
+
+from __future__ import annotations
+
+import tarfile
+from dataclasses import replace
+
+import pytest
+
+from ldm import gpu_study
+from ldm.gpu_study import Command, Device, Task
+from ldm.profiles import profile
+from ldm.results import Row, Store
+
+CARD = Device("NVIDIA H200", 141.0, 700.0)
+LAPTOP, GPU, SMOKE = profile("laptop"), profile("gpu"), profile("smoke")
+
+
+def task(name: str, minutes: float = 1.0, **fields) -> Task:
+    halves = (Command(f"{name} {half}", minutes=minutes / 2) for half in (1, 2))
+    return Task(why="a trial", scale=SMOKE, commands=tuple(halves), **fields)
+
+
+class Clock:
+    """Minutes that pass only when a command runs."""
+
+    def __init__(self):
+        self.now, self.ran = 0.0, []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def call(self, words: list[str], minutes: float = 0.5) -> None:
+        self.ran.append(" ".join(words))
+        self.now += 60 * minutes
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """(what runs the queue, the clock, the store) on a machine that has nothing."""
+    monkeypatch.setattr(gpu_study, "ROOT", tmp_path)
+    monkeypatch.setattr(gpu_study, "WEIGHTS", tmp_path / "weights")
+    monkeypatch.setattr(gpu_study.pretrain, "record_models", lambda *_: None)
+    clock, store = Clock(), Store(tmp_path)
+
+    def run(tasks, minutes, call=clock.call):
+        return gpu_study.run(tasks, call, minutes=minutes, out=tmp_path / "home", store=store, device=CARD, clock=clock)
+
+    return run, clock, store
+
+
+def test_what_fits_is_done_in_order_and_never_twice(bench):
+    run, clock, store = bench
+    tasks = [task("a"), task("long", 9), task("b"), task("c", 4)]
+    assert list(gpu_study.plan(tasks, store, CARD, 3)["fits"]) == [True, False, True, False]
+    assert run(tasks, 3) == []
+    assert clock.ran == ["a 1", "a 2", "b 1", "b 2"]
+    assert run(tasks, 3) == []
+    assert len(clock.ran) == 4, "what was done was done again, or something that does not fit was begun"
+    planned = gpu_study.plan(tasks, store, CARD, 30)
+    assert list(planned["done"]) == [True, False, True, False]
+    assert "2 of 4 tasks now, 13.0 minutes; 2 are done." in gpu_study.table(planned)
+    assert gpu_study.progress(tasks, store).to_dict("records") == [{"why": "a trial", "c": "-", "tasks": 4, "done": 2}]
+
+
+def test_a_cut_task_is_done_anew_and_a_failed_one_does_not_stop_the_others(bench):
+    run, clock, store = bench
+    tasks = [task("a"), task("b")]
+
+    def cut(words):
+        clock.call(words)
+        if words == ["a", "2"]:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tasks, 9, cut)
+    assert not gpu_study.plan(tasks, store, CARD, 9)["done"].any()
+
+    def bad(words):
+        if words == ["a", "1"]:
+            raise ValueError("c = 9: expected another.")
+        clock.call(words)
+
+    assert run(tasks, 9, bad) == ["a 1; a 2: ValueError: c = 9: expected another."]
+    assert clock.ran[-2:] == ["b 1", "b 2"]
+    assert list(gpu_study.plan(tasks, store, CARD, 9)["done"]) == [False, True]
+
+
+def test_a_task_waits_for_the_frozen_parts_that_an_earlier_one_makes(bench, tmp_path):
+    run, clock, store = bench
+    made = tmp_path / "weights/gpu/text.safetensors"
+    maker = Task(why="parts", scale=SMOKE, commands=(Command("part text", minutes=1, made=made),))
+    user = task("user", needs=(made,))
+    assert list(gpu_study.plan([user, maker], store, CARD, 9)["fits"]) == [False, True]
+    assert list(gpu_study.plan([maker, user], store, CARD, 9)["fits"]) == [True, True]
+    run([user], 9)
+    assert clock.ran == []
+    made.parent.mkdir(parents=True)
+    made.write_bytes(b"")
+    run([user], 9)
+    assert clock.ran == ["user 1", "user 2"]
+    assert maker.minutes(CARD.tflops) == 0
+
+
+def test_the_next_plan_goes_by_how_long_tasks_took_on_such_a_device(bench):
+    run, clock, store = bench
+    assert gpu_study.pace(store, CARD) == 1
+    run([task("a")], 9, lambda words: clock.call(words, 1.5))  # three minutes, and one reckoned
+    assert gpu_study.pace(store, CARD) == pytest.approx(3)
+    assert gpu_study.pace(store, CARD._replace(kind="cpu")) == 1
+    assert list(gpu_study.plan([task("b")], store, CARD, 9)["minutes"]) == pytest.approx([3])
+
+
+def test_what_came_home_is_a_part_of_the_study_there(bench, tmp_path, monkeypatch):
+    """Also what a task left that was cut; in volumes of which the first stay as they are."""
+    run, clock, store = bench
+    monkeypatch.setattr(gpu_study, "VOLUME", 12_000)
+    row = Row(study="sampling", profile="gpu", task="pretrain", metric="kid", protocol="p", value=1.0, lo=0.0, hi=2.0, n=16)
+
+    def call(words):
+        clock.call(words)
+        store.write(f"{len(clock.ran):016x}", [replace(row, value=1.0)], {"strip.webp": bytes(3_000), "large.bin": bytes(20_000)})
+        if words == ["b", "2"]:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run([task("a"), task("b")], 9, call)
+    home = tmp_path / "at home"
+    packed = sorted((tmp_path / "home").iterdir())
+    assert len(packed) > 1
+    for path in packed:
+        assert path.stat().st_size <= 12_000 + 10_240  # tar ends in a block of its own
+        with tarfile.open(path) as archive:
+            archive.extractall(home, filter="data")
+    assert {p.name for p in home.glob("runs/files/*/*")} == {"strip.webp"}
+    there = Store(home).rows()
+    assert len(there[there["study"] == "sampling"]) == 4
+    assert list(gpu_study.plan([task("a"), task("b")], Store(home), CARD, 9)["done"]) == [True, False]
+
+
+def test_the_queue_begins_with_what_ships_and_trains_before_it_judges():
+    tasks = gpu_study.mini_tasks(LAPTOP) + gpu_study.large_tasks(GPU)
+    assert len({task.key for task in tasks}) == len(tasks)
+    assert [task.c for task in tasks[:4]] == list(LAPTOP.family)
+    sizes = [task.c for task in tasks if task.why == "guidance and steps"]
+    assert sizes[:4] == list(gpu_study.FOUR) and set(sizes) == {c for c in GPU.family if c <= 320}
+    assert all(task.commands[0].text.startswith("pretrain ") for task in tasks if task.c)
+    # On one large card a task of the four sizes takes 1 to 8 minutes, but for a few of c = 320, which its second call goes on with.
+    minutes = [task.minutes(CARD.tflops) for task in tasks if task.c in gpu_study.FOUR[:3]]
+    assert 1 <= min(minutes) and max(minutes) <= 8
+    arithmetic = gpu_study.trained(GPU, 320).gflops
+    assert arithmetic == pytest.approx(3 * 39.5 * GPU.length, rel=0.01)
+
+
+def test_every_command_of_the_queue_is_one_that_the_command_line_knows(monkeypatch):
+    """Parsed as typed, with the functions replaced by ones that take the same arguments and do nothing."""
+    import functools
+
+    from ldm import __main__ as cli
+
+    called = []
+
+    def inert(command):
+        @functools.wraps(command)
+        def note(*args, **kwargs):
+            called.append(command.__name__)
+
+        return note
+
+    monkeypatch.setattr(cli, "COMMANDS", tuple(inert(command) for command in cli.COMMANDS))
+    tasks = gpu_study.mini_tasks(LAPTOP) + gpu_study.large_tasks(GPU)
+    words = [command.text.split() for task in tasks for command in task.commands]
+    for typed in {tuple(w) for w in words}:
+        cli.call(list(typed))
+    assert set(called) == {"pretrain", "grid", "race", "part", "superres", "distill"}
