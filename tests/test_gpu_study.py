@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import functools
+import json
+import shutil
+import signal
+import subprocess
+import sys
 import tarfile
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from ldm import gpu_study
+from ldm import __main__ as cli
+from ldm import gpu_study, report
 from ldm.gpu_study import Command, Device, Task
-from ldm.profiles import profile
+from ldm.profiles import ROOT, profile
+from ldm.report import Training
 from ldm.results import Row, Store
+from tests.environment import one_device
 
 CARD = Device("NVIDIA H200", 141.0, 700.0)
 LAPTOP, GPU, SMOKE = profile("laptop"), profile("gpu"), profile("smoke")
@@ -154,10 +165,6 @@ def test_the_queue_begins_with_what_ships_and_trains_before_it_judges():
 
 def test_every_command_of_the_queue_is_one_that_the_command_line_knows(monkeypatch):
     """Parsed as typed, with the functions replaced by ones that take the same arguments and do nothing."""
-    import functools
-
-    from ldm import __main__ as cli
-
     called = []
 
     def inert(command):
@@ -173,3 +180,68 @@ def test_every_command_of_the_queue_is_one_that_the_command_line_knows(monkeypat
     for typed in {tuple(w) for w in words}:
         cli.call(list(typed))
     assert set(called) == {"pretrain", "grid", "race", "part", "superres", "distill"}
+
+
+DRIVER = """
+import sys
+from dataclasses import replace
+from ldm import gpu_study, profiles
+from ldm.__main__ import call
+every = gpu_study.mini_tasks
+gpu_study.mini_tasks = lambda scale: [replace(every(scale)[0], commands=every(scale)[0].commands[:2])]
+smoke = profiles.PROFILES["smoke"]
+train = replace(smoke.train, images=640, warmup_images=160)
+profiles.PROFILES["smoke"] = replace(smoke, family=(8,), train=train, lengths=(640,), length=640, data=2_048)
+call(["gpu-study", "--profile", "smoke", "--minutes", "30", "--out", sys.argv[1]])
+"""
+
+
+def machine(root: Path) -> Path:
+    """A checkout as a lent machine gets it: the package, the art, the weights that ship; no rows, nothing trained."""
+    shutil.copytree(ROOT / "ldm", root / "ldm", ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "art").symlink_to(ROOT / "art")
+    for path in (ROOT / "weights").glob("**/*.*"):
+        link = root / path.relative_to(ROOT)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path)
+    return root
+
+
+def test_on_a_bare_machine_the_queue_is_cut_by_kill_9_and_goes_on_and_its_rows_come_home(tmp_path):
+    lent, out = machine(tmp_path / "lent"), tmp_path / "out"
+
+    def start() -> subprocess.Popen:
+        return subprocess.Popen([sys.executable, "-c", DRIVER, str(out)], cwd=lent, env=one_device() | {"PYTHONPATH": str(lent)})
+
+    first = start()
+    while not (out / "home-0.tar").exists():  # packed after the first command, the training
+        assert first.poll() is None, "it ended before it had packed anything"
+        time.sleep(0.2)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    model = lent / "runs/mini/unet-c8-0k-s1.safetensors"
+    trained = model.read_bytes()
+    assert not Store(lent).rows()["study"].isin(["queue"]).any()
+    assert start().wait(timeout=600) == 0
+    assert model.read_bytes() == trained
+    home = tmp_path / "home"
+    for path in out.iterdir():
+        with tarfile.open(path) as archive:
+            archive.extractall(home, filter="data")
+    rows = Store(home).rows()
+    assert set(rows["study"]) == {"pretraining", "queue"} and set(rows[rows["study"] == "pretraining"]["seed"]) == {1}
+    assert len(Store(lent).rows()) == len(rows)
+    known = json.loads((home / "weights/mini/models.json").read_text())
+    assert "unet-c8-0k-s1.safetensors" in known
+    assert not (home / "runs/mini").exists(), "models of sizes are too large to come home"
+
+
+def test_a_training_leaves_rows_of_its_laps_but_for_the_first():
+    training = Training.here(SMOKE, 8, SMOKE.train, None)
+    laps = [{"images_a_second": rate, "loss": 1 / rate} for rate in (1.0, 20.0, 30.0, 40.0)]
+    rows = {row.metric: row for row in report.rows(training, SMOKE, laps)}
+    assert set(rows) == {"images_a_second", "loss"}, "what is not known has no row"
+    speed = rows["images_a_second"]
+    assert (speed.value, speed.n) == (30, 3) and 20 < speed.lo < speed.hi < 40
+    assert speed.protocol == "1 x cpu; 1 x 64 images a step; float32"
+    assert report.rows(training, SMOKE, laps[:1]) == []
