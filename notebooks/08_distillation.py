@@ -16,7 +16,7 @@
 # better; a student in four steps is as good as its teacher in about five times as many. At a cost of 7 to 8 the
 # *undistilled* 83M model is about as good as the *distilled* 866M. Guided distillation helps two sizes unequally.
 #
-# **What is run here.** Three ways to make a student, the first for every size, the others for the smaller ones
+# **What is run here.** Three ways to make a student, two of them for every size, LCM for the two smallest
 # ([what was chosen](../book/unsaid.md)):
 #
 # - *CoDi*, conditional consistency distillation: a student whose answers agree all along the teacher's way from noise to
@@ -139,8 +139,9 @@ Markdown(comparisons.side_by_side(
 # four, where the paper has its gain, they do not: each at its own best guidance, the two are about level. The reason lies
 # with the teachers. On these scenes their quality by DDIM hardly changes from four steps on (the curves above), where the
 # paper's models gain up to fifty; what a student is to learn in four steps, its teacher can do already. Guided distillation
-# (*halved*) goes the same way from one step to four, a little behind CoDi; LCM's students are worse than their teachers in
-# two steps and more.
+# (*halved*) goes the same way, a little behind CoDi: much better than the teachers in one step, at every size, about level
+# in two, and in four rather worse. LCM's students are worse than their teachers in two steps and more. Nor is it the pictures
+# that a student saw besides: shown as many, the teacher draws no better.
 #
 # What a student does win in four steps is indifference to the guidance: told a scale that is too small or too large, it
 # draws nearly as well as at the best one, where its teacher loses a lot. At the guidance that suits many steps its
@@ -201,8 +202,8 @@ Markdown(live.agreement(cells, recompute, store=store, lab=lab))
 # One distillation of one teacher a size, at one learning rate, on a twentieth of the pictures that the teacher saw (each
 # of the seven stages of guided distillation on half as many). LCM's students are poor probably since its loss weighs
 # all times alike, so that a short training does not bring what is learnt at the clean end up to the noisy one. The paper's
-# Fig. 19, guided distillation of two sizes with up to 64 steps, is asked of the two smallest. Only CoDi's students of
-# these sizes ship; `python -m ldm distill guided --c 8` and the like make the others.
+# Fig. 19 shows guided distillation of two sizes, with up to 64 steps; here it is of four, with 32 and fewer, down to one.
+# Only CoDi's students of the two smallest sizes ship; `python -m ldm distill guided --c 8` and the like make the others.
 #
 # ## Try it
 #
