@@ -31,13 +31,14 @@ def notebook(
 def pretrain(
     c: int, profile: str = "laptop", seed: int = 0, images: int = 0, data: str = "", devices: int = 1, fsdp: int = 1, bf16: bool = False,
     accumulate: int = 1, remat: bool = False, coordinator: str = "", processes: int = 1, process: int = 0, snapshots: int = 0,
+    checkpoints: bool = True,
 ) -> None:  # fmt: skip
     """Train one size of the family, resuming where it stopped; models go to runs/.
 
     Data: a folder of shards (see the command shards) in place of the profile's scenes, or its address, such as s3://bucket/folder.
     On several devices (0: all), groups of fsdp of which share one state; in bfloat16; over a batch in so many parts;
     computing blocks again to save memory; as one of several processes (coordinator auto on a known cluster).
-    Snapshots: so many over the run, from which the command average makes models.
+    Snapshots: so many over the run, from which the command average makes models. Without checkpoints, it cannot resume.
     """
     from dataclasses import replace
 
@@ -59,9 +60,10 @@ def pretrain(
     laps: list[dict] = []
     task.pretrain(
         scale, c, data=source, null=text.null(1)[0], config=config, seed=seed, root=root, layout=layout, remat=remat,
-        snapshots=snapshots, on_log=laps.append,
+        snapshots=snapshots, checkpoints=checkpoints, on_log=laps.append,
     )  # fmt: skip
-    if jax.process_index() == 0 and (rows := report.rows(training := report.Training.here(scale, c, config, layout), scale, laps)):
+    training = report.Training.here(scale, c, config, layout, remat, data)
+    if jax.process_index() == 0 and (rows := report.rows(training, scale, laps)):
         Store(ROOT).write(key(training), rows)
 
 
@@ -256,10 +258,12 @@ def plan(
 def compact() -> None:
     """Merge the rows of runs/ into results/ and register the models behind them: the files to commit."""
     from ldm.pretrain import record_models
-    from ldm.profiles import PROFILES, ROOT
+    from ldm.profiles import PROFILES, ROOT, RUNS
     from ldm.results import Store
 
-    print(record_models(PROFILES["laptop"]))
+    for scale in {scale.weights: scale for scale in PROFILES.values()}.values():
+        if (RUNS / scale.weights).is_dir():
+            print(record_models(scale))
     for path in Store(ROOT).compact():
         print(path)
 
@@ -269,19 +273,21 @@ def gpu_study(
 ) -> None:
     """Do of the queue for a GPU what fits into the minutes, packing what has to come home into OUT; with --plan, only list it.
 
-    Smoke: the same for the smoke profile's own models, on a CPU. Tflops: reckon with this rate of a matrix product, not this machine's.
+    Smoke: the same for the smoke profile's own models, on a CPU. Tflops, of a plan: of a card that is not here.
     """
     from ldm import gpu_study as task
+    from ldm.gpu_queue import queue
     from ldm.profiles import ROOT
-    from ldm.profiles import profile as named
     from ldm.results import Store, installed_versions
 
+    if tflops and not plan:
+        raise ValueError(f"tflops = {tflops:g}: expected with --plan alone; a run goes by what this machine does.")
     if minutes <= 0:
         raise ValueError(f"minutes = {minutes:g}: expected a positive number; give the minutes that the machine is at hand.")
     store, device = Store(ROOT), task.preflight()
     print(f"{device.kind}: {device.tflops:.3g} bfloat16 TFLOP/s, {device.memory:.3g} GB; {installed_versions()}", flush=True)
     device = device._replace(tflops=tflops or device.tflops)
-    tasks = task.mini_tasks(named("smoke")) if profile == "smoke" else task.mini_tasks(named("laptop")) + task.large_tasks(named("gpu"))
+    tasks = queue(smoke=profile == "smoke")
     print(task.table(task.plan(tasks, store, device, minutes)), flush=True)
     if not plan:
         failed = task.run(tasks, call, minutes=minutes, out=out or ROOT / "runs" / "home", store=store, device=device)

@@ -23,7 +23,7 @@ from ldm.autoencoder import Codec
 from ldm.data import Captioned, batch_indices
 from ldm.keys import digest
 from ldm.layers import Params, Structure, merge
-from ldm.scenes import Scenes
+from ldm.scenes import CORES, Scenes
 from ldm.text import TextEncoder
 
 CHUNK = 1024  # pictures held at once
@@ -71,7 +71,7 @@ def _gather(structure: Structure, params: Params, latents: Array, ids: Array, ro
     return {"latents": latents[rows].astype(jnp.float32), "context": context.astype(jnp.float32)}
 
 
-def device_set(data: Scenes, codec: Codec, text: TextEncoder, workers: int) -> DeviceSet:
+def device_set(data: Scenes, codec: Codec, text: TextEncoder, workers: int = CORES) -> DeviceSet:
     """Draw all scenes on `workers` processes, encode them as they come and keep them on the first device."""
     chunks = tqdm(data.chunks(CHUNK, workers), desc="latents", total=-(-len(data) // CHUNK), unit_scale=CHUNK, unit="img")
     latents = np.concatenate([codec.encode(pictures).astype(np.float16) for _, pictures in chunks])

@@ -24,7 +24,7 @@ class Meter:
     def __init__(self, images: int, gflops: float, start: int, devices: list[jax.Device]):
         self._images, self._gflops, self._devices = images, gflops, devices
         self._local = next((d for d in devices if d.process_index == jax.process_index()), devices[0])
-        self._began, self._step, self._making = time.perf_counter(), start, 0.0
+        self._began, self._step, self._making, self._held = time.perf_counter(), start, 0.0, self._peak()
 
     @contextlib.contextmanager
     def making(self) -> Iterator[None]:
@@ -52,10 +52,14 @@ class Meter:
             record["tflops"] = PASSES * self._gflops * record["images_a_second"] / 1e3
             if sheet := chip(self._local.device_kind):
                 record["peak_share"] = record["tflops"] / (sheet.tflops * len(self._devices))
-        if memory := self._local.memory_stats():
-            record["memory_gb"] = memory.get("peak_bytes_in_use", 0) / 1e9
+        if (peak := self._peak()) > self._held:  # else it is that of something before, in the same process
+            record["memory_gb"] = peak
         self._began, self._step, self._making = now, done, 0.0
         return record
+
+    def _peak(self) -> float:
+        """GB that the first local device has held at most, since the process began; 0 where it does not say."""
+        return (self._local.memory_stats() or {}).get("peak_bytes_in_use", 0) / 1e9
 
     @staticmethod
     def short(record: dict[str, float]) -> dict[str, str]:

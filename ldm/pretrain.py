@@ -7,7 +7,6 @@ the profile; shipped ones lie under `weights/`, one's own under `runs/`.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -54,7 +53,7 @@ def training_set(profile: Profile, n: int | None = None) -> Encoded:
     """The profile's scenes, encoded: cached under runs/cache, or, where there is one accelerator, lying there."""
     data = Scenes(profile.scenes, "train", n or profile.data)
     if jax.default_backend() != "cpu" and jax.device_count() == 1:
-        return device_set(data, *frozen_parts(profile), workers=os.cpu_count() or 1)
+        return device_set(data, *frozen_parts(profile))
     return latent_set(data, *frozen_parts(profile), RUNS / "cache")
 
 
@@ -81,21 +80,31 @@ def file_of(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "u
 
 
 def register(profile: Profile) -> dict[str, str]:
-    """File name -> digest of every model that has recorded rows; not all of them ship (they would be too large)."""
-    path = WEIGHTS / profile.weights / "models.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
+    """File name -> digest of every model that has recorded rows, here or there; not all of them ship (they would be too large)."""
+    places = (root / profile.weights / "models.json" for root in (RUNS, WEIGHTS))
+    return {name: known for path in places if path.is_file() for name, known in json.loads(path.read_text()).items()}
 
 
-def record_models(profile: Profile, since: float = 0.0) -> Path:
-    """Enter all models that lie under runs/ or weights/, and have changed since a time, into the register."""
-    known = register(profile)
-    for root in (WEIGHTS, RUNS):
-        for path in sorted((root / profile.weights).glob("*-c*-*k-s*.safetensors")):
-            if path.stat().st_mtime < since:
-                continue
-            known[path.name] = digest(weights.load(path, half_to_float32=True))
-    text = json.dumps(dict(sorted(known.items())), indent=1) + "\n"
-    return write_atomic(WEIGHTS / profile.weights / "models.json", text.encode())
+def record_models(profile: Profile) -> Path:
+    """Enter all models that lie under runs/ or weights/, or were noted, into the register that is committed."""
+    known = register(profile) | _digests(profile, WEIGHTS) | _digests(profile, RUNS)
+    return _write_register(WEIGHTS / profile.weights, known)
+
+
+def note_models(profile: Profile) -> Path:
+    """Enter those under runs/ that are new into this machine's own register: what comes home of a machine that forgets them."""
+    path = RUNS / profile.weights / "models.json"
+    known, since = (json.loads(path.read_text()), path.stat().st_mtime) if path.is_file() else ({}, 0.0)
+    return _write_register(path.parent, known | _digests(profile, RUNS, since))
+
+
+def _digests(profile: Profile, root: Path, since: float = 0.0) -> dict[str, str]:
+    paths = (root / profile.weights).glob("*-c*-*k-s*.safetensors")
+    return {path.name: digest(weights.load(path, half_to_float32=True)) for path in paths if path.stat().st_mtime >= since}
+
+
+def _write_register(folder: Path, known: dict[str, str]) -> Path:
+    return write_atomic(folder / "models.json", (json.dumps(dict(sorted(known.items())), indent=1) + "\n").encode())
 
 
 def model_digest(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> str:
@@ -150,8 +159,9 @@ def pretrain(
     layout: Layout | None = None,
     remat: bool = False,
     snapshots: int = 0,
+    checkpoints: bool = True,
 ) -> TrainState:
-    """Train width c; keep a model at each length and checkpoints to resume from, all under `root`.
+    """Train width c; keep a model at each length and, unless told not to, checkpoints to resume from, all under `root`.
 
     Args:
         data: the training pictures, encoded (`training_set`, or `feed.Feed`); null: the empty caption's context (m, d).
@@ -171,7 +181,8 @@ def pretrain(
 
     return fit(
         loss, start or params, lambda step: data.batch(seed, step, config.batch, rows), config,
-        layout=layout, gflops=unet_gflops(c, profile.latent_shape[0], *null.shape), folder=root / profile.weights / f"train-c{c}-s{seed}",
+        layout=layout, gflops=unet_gflops(c, profile.latent_shape[0], *null.shape),
+        folder=root / profile.weights / f"train-c{c}-s{seed}" if checkpoints else None,
         lengths=profile.lengths if lengths is None else lengths,
         on_length=keep, on_log=on_log, log_steps=log_steps, title=f"pretrain c={c}",
         snapshots=[config.images * k // snapshots for k in range(1, snapshots + 1)],

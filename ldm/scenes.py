@@ -23,6 +23,7 @@ from ldm.emoji import art_digest
 from ldm.render import render
 from ldm.scene import SPLITS, Scene, SceneConfig, need, scene
 
+CORES = os.cpu_count() or 1
 VERSION = 1  # raise it whenever a picture or a caption changes: caches are keyed by it
 
 
@@ -70,7 +71,7 @@ class Scenes:
     def captions(self, indices: Sequence[int] | np.ndarray) -> list[str]:
         return [self.caption(int(i)) for i in indices]
 
-    def chunks(self, length: int = 256, workers: int = 2) -> Iterator[tuple[int, np.ndarray]]:
+    def chunks(self, length: int = 256, workers: int = CORES) -> Iterator[tuple[int, np.ndarray]]:
         """All pictures in order, as (index of the first, uint8 (<= length, S, S, 3))."""
         spans = [range(i, min(i + length, self.n)) for i in range(0, self.n, length)]
         if workers < 2:
@@ -86,7 +87,7 @@ class Scenes:
         parts = (VERSION, self.config, self.split, self.seed, art_digest())
         return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 
-    def cached(self, folder: str | Path, workers: int = 2) -> np.ndarray:
+    def cached(self, folder: str | Path, workers: int = CORES) -> np.ndarray:
         """All pictures as a read-only memory map uint8 (n, S, S, 3); drawn once, then reused.
 
         12 kB a picture at 64 px. The file appears under its name only when it is complete.

@@ -28,9 +28,8 @@ share = [0.2, 0.6]        # of a chip's peak that a training reaches, from and t
 # %% tags=["remove-cell"]
 from IPython.display import Markdown
 
-from ldm import gpu_study, plan, roofline
+from ldm import gpu_queue, gpu_study, plan, roofline
 from ldm.notebook import ROOT, record
-from ldm.profiles import PROFILES
 from ldm.results import Store
 
 plans = [
@@ -91,8 +90,7 @@ Markdown(
 # first, a task trains a model and judges it in one go, and rows come home as they are made.
 
 # %% tags=["remove-input"]
-queue = gpu_study.mini_tasks(PROFILES["laptop"]) + gpu_study.large_tasks(PROFILES["gpu"])
-state = gpu_study.progress(queue, Store(ROOT))
+state = gpu_study.progress(gpu_queue.queue(), Store(ROOT))
 Markdown(
     f"**{state['done'].sum()} of {state['tasks'].sum()} tasks have been done.** Every other number of the book is of the "
     "laptop's family.\n\n" + state.to_markdown(index=False)

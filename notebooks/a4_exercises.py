@@ -32,7 +32,7 @@ from ldm.solvers import ddim, dpmpp_2m, heun
 
 scale, store = named(asked_of), Store(ROOT)
 shape = dict(size=scale.latent_shape[0], tokens=scale.tokens, context=scale.context)
-sampling = store.rows(study="sampling", profile=asked_of, n=scale.n, images_seen=scale.length)
+sampling = store.rows(study="sampling", profile=asked_of, n=scale.n, images_seen=scale.length, seed=0)
 by_ddim = sampling[sampling["sampler"] == "ddim"]
 kid = by_ddim[by_ddim["metric"] == "kid_effnet"]
 
@@ -131,7 +131,7 @@ print(cost.erratum())
 # **10** ● After how many images is the largest model as good as the second size ever gets here, by KID?
 
 # %% tags=["hide-cell"]
-trained = store.rows(study="pretraining", profile=asked_of, metric="kid_effnet", n=scale.n)
+trained = store.rows(study="pretraining", profile=asked_of, metric="kid_effnet", n=scale.n, seed=0)
 curves = trained.pivot_table(index="images_seen", columns="c", values="value")
 print(curves.round(0).to_string())
 print(f"\nAfter {int(curves.index[curves[32] <= curves[16].min()].min()):,}.")

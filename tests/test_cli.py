@@ -49,7 +49,7 @@ def answer(monkeypatch, *words: str) -> str:
         ("draw nowhere cat", "nowhere/model_index.json does not exist"),
         ("pretrain --c 8 --data nowhere", "nowhere: no such folder; give one of .tar shards"),
         ("shards weights/mini/models.json --n 1", "weights/mini/models.json"),
-        ("pretrain --c 8 --profile gpu", "weights/gpu/autoencoder.safetensors does not exist"),
+        ("pretrain --c 8 --profile tpu", "weights/tpu/autoencoder.safetensors does not exist"),
     ],
 )
 def test_a_wrong_request_gets_one_sentence(monkeypatch, words, sentence):

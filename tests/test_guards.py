@@ -81,16 +81,18 @@ def test_sigterm_saves_and_the_same_call_goes_on_to_the_same_end(tmp_path, capsy
 class Device:
     """A TPU that reports its memory."""
 
-    device_kind, process_index = "TPU v5 lite", 0
+    device_kind, process_index, peak = "TPU v5 lite", 0, 1_000_000_000
 
     def memory_stats(self):
-        return {"peak_bytes_in_use": 3_000_000_000}
+        return {"peak_bytes_in_use": self.peak}
 
 
 def test_the_meter_counts_three_forward_passes_a_step_beside_all_devices_peak(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(meter.time, "perf_counter", lambda: now[0])
     watch = Meter(64, 1000.0, 10, [Device(), Device()])
+    assert "memory_gb" not in watch.lap(10), "it is a peak of something before"
+    monkeypatch.setattr(Device, "peak", 3_000_000_000)
     for _ in range(5):
         with watch.making():
             now[0] += 0.5
