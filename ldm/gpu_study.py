@@ -116,7 +116,20 @@ def run(
     """
     start_of_machine(store.root)
     began, failed = clock(), []
-    left = lambda: minutes - (clock() - began) / 60  # noqa: E731
+
+    def left() -> float:
+        return minutes - (clock() - began) / 60
+
+    def do(task: Task) -> None:
+        for command in task.commands:
+            if command.is_made:
+                continue
+            try:
+                call(shlex.split(command.text))
+            finally:
+                pretrain.note_models(task.scale)
+                pack(store.root, out)
+
     with terminable():
         for task in tasks:
             if store.has(task.key) or not ready(task, store, device):
@@ -127,13 +140,7 @@ def run(
             print(f"{task.why}: {task.name} (about {reckoned:.1f} of {left():.1f} minutes)", flush=True)
             start, plain = clock(), task.minutes(device.tflops)
             try:
-                for command in task.commands:
-                    if not command.is_made:
-                        try:
-                            call(shlex.split(command.text))
-                        finally:
-                            pretrain.note_models(task.scale)
-                            pack(store.root, out)
+                do(task)
             except (ValueError, OSError, RuntimeError) as error:
                 failed.append(f"{task.name}: {type(error).__name__}: {error}")
                 print(failed[-1], file=sys.stderr, flush=True)
