@@ -92,7 +92,7 @@ Markdown(
 # %% tags=["remove-input"]
 state = gpu_study.progress(gpu_queue.queue(), Store(ROOT))
 Markdown(
-    f"**{state['done'].sum()} of {state['tasks'].sum()} tasks have been done.** Every other number of the book is of the "
+    f"**{state['done'].sum()} of {state['tasks'].sum()} tasks have been done.** The results of the other chapters are those of the "
     "laptop's family.\n\n" + state.to_markdown(index=False)
 )
 
