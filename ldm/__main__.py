@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 import tyro
 
 from ldm.own_pictures import draw, gallery, upscale
+from ldm.trainings import average, distill, part, pretrain, shards, superres
 
-Part = Literal["text", "detector", "autoencoder", "decoder", "reference"]
 Positional = tyro.conf.Positional
 
 
@@ -26,145 +26,6 @@ def notebook(
 
     path = execute(name, out or ROOT / "build" / "notebooks" / f"{name}.ipynb", dict(p), profile)
     print(path)
-
-
-def pretrain(
-    c: int, profile: str = "laptop", seed: int = 0, images: int = 0, data: str = "", devices: int = 1, fsdp: int = 1, bf16: bool = False,
-    accumulate: int = 1, remat: bool = False, coordinator: str = "", processes: int = 1, process: int = 0, snapshots: int = 0,
-    checkpoints: bool = True,
-) -> None:  # fmt: skip
-    """Train one size of the family, resuming where it stopped; models go to runs/.
-
-    Data: a folder of shards (see the command shards) in place of the profile's scenes, or its address, such as s3://bucket/folder.
-    On several devices (0: all), groups of fsdp of which share one state; in bfloat16; over a batch in so many parts;
-    computing blocks again to save memory; as one of several processes (coordinator auto on a known cluster).
-    Snapshots: so many over the run, from which the command average makes models. Without checkpoints, it cannot resume.
-    """
-    from dataclasses import replace
-
-    import jax
-
-    from ldm import parallel, report
-    from ldm import pretrain as task
-    from ldm.profiles import ROOT
-    from ldm.profiles import profile as named
-    from ldm.results import Store, key
-
-    layout = parallel.chosen(devices, fsdp, coordinator, processes, process)
-    scale = named(profile)
-    _, text = task.frozen_parts(scale)
-    config = replace(
-        scale.train, images=images or scale.train.images, seed=seed, bf16=bf16 or scale.train.bf16, accumulate=accumulate
-    )
-    source, root = task.shard_set(scale, data) if data else (task.training_set(scale), task.RUNS)
-    laps: list[dict] = []
-    task.pretrain(
-        scale, c, data=source, null=text.null(1)[0], config=config, seed=seed, root=root, layout=layout, remat=remat,
-        snapshots=snapshots, checkpoints=checkpoints, on_log=laps.append,
-    )  # fmt: skip
-    training = report.Training.here(scale, c, config, layout, remat, data)
-    if jax.process_index() == 0 and (rows := report.rows(training, scale, laps)):
-        Store(ROOT).write(key(training), rows)
-
-
-def average(c: int, sigma: float = 0.1, images: int = 0, profile: str = "laptop", seed: int = 0) -> None:
-    """Make a model whose weights are averaged over a share sigma of a training that kept snapshots (pretrain --snapshots)."""
-    from ldm import pretrain as task
-    from ldm.profiles import profile as named
-
-    print(task.averaged(named(profile), c, sigma, images, seed))
-
-
-def shards(
-    out: Positional[str], /, profile: str = "laptop", n: int = 0, pictures: bool = False, folder: Path | None = None
-) -> None:
-    """Write training data as tar shards to a folder or an object store, going on where it stopped: latents, or pictures.
-
-    The profile's scenes, n of them, or the captioned pictures of a folder (with metadata.jsonl or metadata.csv).
-    """
-    from ldm import pretrain as task
-    from ldm import shards as tars
-    from ldm.data import Folder
-    from ldm.profiles import profile as named
-    from ldm.scenes import Scenes
-
-    scale = named(profile)
-    data = Folder(folder, scale.scenes.size) if folder else Scenes(scale.scenes, "train", n or scale.data)
-    encode = tars.pictures(data) if pictures else tars.latents(data, *task.frozen_parts(scale))
-    print(tars.write(out, len(data), *encode))
-
-
-def superres(
-    c: int, profile: str = "laptop", kind: str = "superres", images: int = 0, folder: Path | None = None, devices: int = 1, fsdp: int = 1
-) -> None:
-    """Finetune one size for super-resolution (or train a control: superres-scratch, superres-regression), resuming.
-
-    Folder: of PNG, JPEG or WebP pictures to learn from in place of scenes, cut at random places. Devices: as of pretrain.
-    """
-    from dataclasses import replace
-
-    from ldm import parallel
-    from ldm import pretrain as pretraining
-    from ldm import superres as task
-    from ldm.profiles import RUNS
-    from ldm.profiles import profile as named
-
-    scale = named(profile)
-    task.check_kind(kind)
-    config = replace(task.CONFIG, images=images or task.CONFIG.images)
-    lengths = task.lengths_of(config.images)
-    pairs = task.photographs(scale, folder) if folder else task.scenes(scale, "train", task.DATA)
-    root = task.folder_of(pairs, folder) if folder else RUNS
-    codec, text = pretraining.frozen_parts(scale)
-    task.finetune(
-        scale, c, data=task.latent_pairs(pairs, codec), null=text.null(1)[0], kind=kind, config=config, lengths=lengths, root=root,
-        layout=parallel.chosen(devices, fsdp),
-    )  # fmt: skip
-    print(pretraining.path_of(scale, c, config.images, root=root, kind=kind))
-
-
-def distill(
-    method: Positional[Literal["codi", "lcm", "guided", "continued"]], /, c: int, profile: str = "laptop", images: int = 0, seed: int = 0,
-    devices: int = 1, fsdp: int = 1,
-) -> None:  # fmt: skip
-    """Distill one size by a method (continued: train its teacher on instead), resuming where it stopped. Devices: as of pretrain."""
-    from ldm import parallel
-    from ldm import pretrain as task
-    from ldm.distill import student
-    from ldm.profiles import profile as named
-
-    scale = named(profile)
-    _, text = task.frozen_parts(scale)
-    for path in student.distill(
-        scale, method, c, images=images or student.images_of(scale, method), data=task.training_set(scale), null=text.null(1)[0], seed=seed,
-        layout=parallel.chosen(devices, fsdp),
-    ):  # fmt: skip
-        print(path)
-
-
-def part(name: Positional[Part], /, profile: str = "laptop", images: int = 0) -> None:
-    """Train a part that the study takes as given, resuming where it stopped, or measure the reference scenes."""
-    from ldm.profiles import profile as named
-
-    scale = named(profile)
-    if name == "reference":
-        from ldm.judges import make_references
-
-        if images:
-            raise ValueError(f"The reference of profile {profile} is of {scale.reference} scenes; leave out images.")
-        make_references(scale)
-    elif name == "text":
-        from ldm.scene_clip import train_text
-
-        train_text(scale, images)
-    elif name == "detector":
-        from ldm.scene_detector import train_detector
-
-        train_detector(scale, images)
-    else:
-        from ldm import parts
-
-        {"autoencoder": parts.train_autoencoder, "decoder": parts.finish_decoder}[name](scale, images)
 
 
 def grid(

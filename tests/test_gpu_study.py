@@ -165,7 +165,7 @@ def test_what_came_home_is_a_part_of_the_study_there(bench, tmp_path, monkeypatc
 
     def call(words):
         clock.call(words)
-        store.write(f"{len(clock.ran):016x}", [replace(row, value=1.0)], {"strip.webp": bytes(3_000), "large.bin": bytes(20_000)})
+        store.write(f"{len(clock.ran):016x}", [row], {"strip.webp": bytes(3_000), "large.bin": bytes(20_000)})
         if words == ["b", "2"]:
             raise KeyboardInterrupt
 
