@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tarfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -232,7 +231,6 @@ def test_every_command_of_the_queue_is_one_that_the_command_line_knows(monkeypat
 
 DRIVER = """
 import sys
-from dataclasses import replace
 from ldm import gpu_queue, profiles
 from ldm.__main__ import call
 every = gpu_queue.mini_tasks
