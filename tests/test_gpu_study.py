@@ -231,6 +231,7 @@ def test_every_command_of_the_queue_is_one_that_the_command_line_knows(monkeypat
 
 DRIVER = """
 import sys
+from dataclasses import replace
 from ldm import gpu_queue, profiles
 from ldm.__main__ import call
 every = gpu_queue.mini_tasks
