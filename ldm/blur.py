@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy.signal import fftconvolve
 from scipy.special import j1
 
 Kernel = Float[np.ndarray, "k k"]  # sums to one
@@ -93,4 +93,4 @@ def blurred(planes: Planes, kernel: Kernel) -> Planes:
     """
     reach = len(kernel) // 2
     wide = np.pad(planes, [(0, 0), (reach, reach), (reach, reach)], mode="reflect")
-    return fftconvolve(wide, kernel[None].astype(np.float32), mode="valid", axes=(1, 2))
+    return scipy.signal.fftconvolve(wide, kernel[None].astype(np.float32), mode="valid", axes=(1, 2))

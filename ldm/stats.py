@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import scipy.stats
 from jaxtyping import Float
 from scipy.optimize import brentq, curve_fit
+from scipy.special import stdtrit  # Student's quantile: scipy.stats takes a second to import
 
 from ldm.metrics import Estimate, Measured
 
@@ -59,7 +59,7 @@ def combine(estimates: Sequence[Estimate], spread: Spread | None = None) -> Esti
     sd, dof = spread or seed_spread([estimates])
     between, shared = sd**2 / k, _shared_variance(estimates)
     dof = dof * ((between + shared) / between) ** 2 if between else np.inf
-    half = scipy.stats.t.ppf(0.975, dof) * np.sqrt(between + shared)
+    half = stdtrit(dof, 0.975) * np.sqrt(between + shared)
     value = float(np.mean([e.value for e in estimates]))
     return Estimate(value, float(value - half), float(value + half), n)
 
@@ -140,7 +140,7 @@ def power_law(x: Sequence[float], estimates: Sequence[Estimate], *, floor: float
     found, covariance, residuals, _ = fitted(scatter)
     if floor is None and found[2] < 1e-6 * y.min():
         return power_law(x, estimates)  # no floor is the best floor
-    quantile = float(scipy.stats.t.ppf(0.975, dof))
+    quantile = float(stdtrit(dof, 0.975))
     half = quantile * np.sqrt(covariance[1, 1])
     return PowerLaw(
         exponent=Estimate(float(found[1]), float(found[1] - half), float(found[1] + half), len(x)),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple, Self
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
-Z = float(norm.ppf(0.975))  # 1.96: every interval covers 95 %
+Z = float(ndtri(0.975))  # 1.96: every interval covers 95 %
 
 
 class Estimate(NamedTuple):
