@@ -17,6 +17,10 @@ from ldm.files import disk_full
 State = TypeVar("State")
 
 
+class Another(ValueError):
+    """A checkpoint is whole, and of another network."""
+
+
 class TrainCheckpoints:
     """The last `keep` checkpoints of one run, a folder each, named by the step.
 
@@ -80,30 +84,34 @@ class TrainCheckpoints:
         """(step, state) of the newest checkpoint that can be read, or None where there is none.
 
         `like` is a state of the wanted structure: arrays, or `jax.ShapeDtypeStruct`s.
-        Raises: ValueError, one sentence, where a checkpoint is whole but of another network.
+        Raises: ValueError, one sentence, where a checkpoint is whole but of another network, and where none can be read: it
+        may be the disk that fails or the memory that is short, and a run that began anew would write over what is good.
         """
         like = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        for step in sorted(self._manager.all_steps(), reverse=True):
+        steps, cause = sorted(self._manager.all_steps(), reverse=True), None
+        for step in steps:
             try:
                 stored = _shapes(self._manager.item_metadata(step).tree)
-            except Exception as error:
-                self._warn(step, error)
-                continue
-            _compare(self.folder / str(step), stored, _shapes(like))
-            try:
+                _compare(self.folder / str(step), stored, _shapes(like))
                 state = self._manager.restore(step, args=ocp.args.StandardRestore(like))
+            except Another:
+                raise
             except Exception as error:
-                self._warn(step, error)
+                cause = error
+                if step != steps[-1]:
+                    warnings.warn(
+                        f"checkpoint {self.folder / str(step)} is damaged ({type(error).__name__}); going on "
+                        "from the one before it.",
+                        stacklevel=2,
+                    )
                 continue
             return step, state
+        if cause:
+            raise ValueError(
+                f"none of the checkpoints in {self.folder} can be read (of step {steps[-1]}: {str(cause).splitlines()[0]}); "
+                "remove the folder to start anew."
+            ) from cause
         return None
-
-    def _warn(self, step: int, error: Exception) -> None:
-        warnings.warn(
-            f"checkpoint {self.folder / str(step)} is damaged ({type(error).__name__}); going on "
-            "from the one before it.",
-            stacklevel=3,
-        )
 
 
 def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
@@ -118,13 +126,13 @@ def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
 def _compare(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
     for name in sorted(stored.keys() ^ wanted.keys()):
         where = "lacks" if name in wanted else "holds an unknown"
-        raise ValueError(
+        raise Another(
             f"checkpoint {path} {where} {name!r}; it belongs to another network or version: remove "
             "the folder to start anew."
         )
     for name, shape in wanted.items():
         if stored[name] != shape:
-            raise ValueError(
+            raise Another(
                 f"checkpoint {path}: {name!r} has shape {stored[name]} where {shape} is expected; "
                 "it belongs to another size: remove the folder to start anew."
             )

@@ -91,6 +91,13 @@ class Layout:
         """Inside jit: what is computed is to lie so."""
         return jax.lax.with_sharding_constraint(tree, self.of(tree))
 
+    def gather(self, params: Any) -> Any:
+        """Inside jit: parameters to compute with, whole on every device, while the images stay where they lie.
+
+        Left to itself, the partitioner sends pictures to the weights' shares: three times as much for a UNet of c = 16.
+        """
+        return jax.lax.with_sharding_constraint(params, self.repeated)
+
     def make(self, build: Callable[[Any], Any], *arrays: Any) -> Any:
         """`build(*arrays)`, every array of the result made where it lies: a whole state never is on one device."""
         arrays = jax.tree.map(np.asarray, arrays)

@@ -29,23 +29,23 @@ def roofline(rows: pd.DataFrame) -> pd.DataFrame:
     is still on the chip. Seconds are missing where it does not fit.
 
     FLOPs are counted (`cost`), since the compiler counts the inside of a loop once: three forward passes an image, four
-    where blocks are computed twice.
+    where blocks are computed twice. For a batch in parts, which is such a loop, links, traffic and `most` are missing.
     """
     found = []
     for (c, topology, protocol), part in rows.groupby(["c", "task", "protocol"], sort=True):
         one, sheet, first = part.set_index("metric")["value"], sheet_of(topology), part.iloc[0]
-        fits = "flops" in one
+        fits, whole = "flops" in one, "; 1 part" in protocol
         passes = PASSES + ("computed twice" in protocol)
         flops = passes * first["gflops"] * 1e9 * first["images_seen"] / chips(topology)
         times = {
             "arithmetic": flops / (sheet.tflops * 1e12) if fits else np.nan,
-            "traffic": one.get("traffic", np.nan) / (sheet.bandwidth * 1e9),
-            "links": (one * SENT).sum(min_count=1) / (sheet.links / 2 * 1e9),
+            "traffic": one.get("traffic", np.nan) / (sheet.bandwidth * 1e9) if whole else np.nan,
+            "links": (one * SENT).sum(min_count=1) / (sheet.links / 2 * 1e9) if whole else np.nan,
         }
         found.append({
             "size": first["size"], "c": c, "topology": topology, "chips": chips(topology), "batch": first["images_seen"],
             "laid": protocol.split("; ", 1)[1], "memory": one["memory"] / 1e9, "fits": fits, **times,
-            "least": max(times["arithmetic"], times["links"]), "most": max(times.values()),
+            "least": np.fmax(times["arithmetic"], times["links"]), "most": max(times.values()) if whole else np.nan,
         })  # fmt: skip
     return pd.DataFrame(found)
 
@@ -69,12 +69,16 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def _range(found: pd.DataFrame, times: float | pd.Series, form: str) -> pd.Series:
-    return (found["least"] * times).map(form.format) + " to " + (found["most"] * times).map(form.format)
+    most = (found["most"] * times).map(form.format)
+    return (found["least"] * times).map(form.format) + (" to " + most).where(found["most"].notna(), " or more")
 
 
 def collectives(rows: pd.DataFrame) -> pd.DataFrame:
-    """GB that a chip receives in a step, by kind of collective, to print; kinds that no program uses are left out."""
-    moved = rows[rows["metric"].isin(COLLECTIVES)]
+    """GB that a chip receives in a step, by kind of collective, to print; kinds that no program uses are left out.
+
+    So are batches in parts, of whose messages the compiler counts those of one part.
+    """
+    moved = rows[rows["metric"].isin(COLLECTIVES) & rows["protocol"].str.contains("; 1 part")]
     found = moved.pivot_table(index=["c", "size", "task"], columns="metric", values="value").reset_index().drop(columns="c")
     kept = [name for name in COLLECTIVES if found.get(name, pd.Series(0)).any()]
     shown = {name: (found[name] / 1e9).map("{:.2f}".format) for name in kept}

@@ -109,12 +109,16 @@ def make_train_step(loss: Loss, config: TrainConfig, layout: Layout | None = Non
     """
     tx = config.optimizer()
     laid = layout.constrain if layout else lambda tree: tree
+    whole = layout.gather if layout else lambda tree: tree
+
+    def asked(params: Params, batch: Batch, key: Array, *others: Params) -> tuple:
+        return loss(whole(params), batch, key, *map(whole, others))
 
     def train_step(state: TrainState, batch: Batch, teacher: Params | None = None) -> tuple[TrainState, dict]:
         key = jax.random.fold_in(jax.random.key(config.seed), state.step)
         others = () if teacher is None else (teacher, state.ema)
         (value, parts), grads = gradient(
-            loss, state.params, batch, key, others, bf16=config.bf16, parts=config.accumulate
+            asked, state.params, batch, key, others, bf16=config.bf16, parts=config.accumulate
         )
         grads = laid(grads)
         updates, opt = tx.update(grads, state.opt, state.params)

@@ -16,8 +16,7 @@
 # better; a student in four steps is as good as its teacher in about five times as many. At a cost of 7 to 8 the
 # *undistilled* 83M model is about as good as the *distilled* 866M. Guided distillation helps two sizes unequally.
 #
-# **What is run here.** Three ways to make a student, two of them for every size, LCM for the two smallest
-# ([what was chosen](../book/unsaid.md)):
+# **What is run here.** Three ways to make a student, each for every size ([what was chosen](../book/unsaid.md)):
 #
 # - *CoDi*, conditional consistency distillation: a student whose answers agree all along the teacher's way from noise to
 #   picture, and which is held to the pictures themselves as well.
@@ -26,8 +25,8 @@
 #   many steps as that one, and so on from 64 down to one.
 #
 # A student starts as its teacher. It takes the guidance scale $w$ as an input, so it asks the network once a step where the
-# teacher asks twice; the paper's cost counts both as one. Two baselines: the teacher trained on for as many pictures as its
-# students saw, and DPM-Solver++, which needs no training at all.
+# teacher asks twice; the paper's cost counts both as one. Two baselines: the teacher trained on for as much compute as a
+# student by CoDi or LCM takes, and DPM-Solver++, which needs no training at all.
 
 # %% tags=["parameters"]
 profile = "laptop"      # smoke | laptop | gpu | tpu
@@ -38,7 +37,6 @@ few = 4                 # steps at which students and teachers are compared
 guidance = []           # none: the profile's, as far as students know it
 n = 0                   # pictures a point; 0: the profile's number
 times = 4               # as many pictures a point for one comparison that would else stay open
-sharper = 1024          # pictures a point of one comparison that the profile's number leaves open; 0: not asked
 metric = "kid_effnet"   # a name in ldm.judges.METRICS
 recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
 
@@ -66,7 +64,7 @@ undistilled = distillation.teachers_grid(scale, sizes, guidance, n=n)
 # %% tags=["remove-cell"]
 students = study.run(cells, store=store, lab=lab, title="students")
 teachers = study.run(undistilled, store=store, lab=study.Laboratory(scale), title="teachers")
-sharper = pd.concat([
+closer = pd.concat([
     study.run(study.sampling_grid(scale, sizes, [few], guidance, n=times * n), store=store, lab=study.Laboratory(scale)),
     study.run(large, store=store, lab=lab),
 ], ignore_index=True)  # fmt: skip
@@ -107,7 +105,7 @@ Markdown(comparisons.side_by_side(comparisons.beside(in_few, metric, "teacher", 
 
 # %% tags=["remove-input"]
 Markdown(comparisons.side_by_side(comparisons.beside(
-    distillation.named(sharper), metric, "teacher", store.influences(sharper, metric), by="drawn by"
+    distillation.named(closer), metric, "teacher", store.influences(closer, metric), by="drawn by"
 )))  # fmt: skip
 
 # %% [markdown]
@@ -117,7 +115,7 @@ Markdown(comparisons.side_by_side(comparisons.beside(
 # %% tags=["remove-input"]
 fixed, chosen = distillation.at_one_guidance(rows, metric, max(scale.steps))
 alike = comparisons.beside(fixed[fixed["steps"] == few], metric, "teacher", influences, by="drawn by")
-sharp = distillation.named(sharper)
+sharp = distillation.named(closer)
 sharp = sharp[sharp["guidance"].to_numpy(float) == sharp["c"].map(chosen).to_numpy(float)]
 Markdown(
     f"Guidance: {', '.join(f'{g:g} for c = {c}' for c, g in chosen.items())}.\n\n{comparisons.side_by_side(alike)}"

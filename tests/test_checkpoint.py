@@ -119,11 +119,19 @@ def test_a_torn_newest_is_named_and_the_one_before_goes_on(tmp_path, damage):
 
 
 @abandoned
-def test_when_all_are_torn_the_run_starts_anew(tmp_path):
+def test_where_none_can_be_read_the_run_does_not_begin_anew_over_them(tmp_path, monkeypatch):
     save(TrainCheckpoints(tmp_path), 1)
-    os.truncate(biggest_file(tmp_path / "1"), 0)
-    with pytest.warns(UserWarning, match="damaged"):
-        assert TrainCheckpoints(tmp_path).restore(state(0)) is None
+    save(TrainCheckpoints(tmp_path), 2)
+    again = TrainCheckpoints(tmp_path)
+    with monkeypatch.context() as failing, pytest.warns(UserWarning, match="2 is damaged"):
+        failing.setattr(again._manager, "restore", lambda *_, **__: (_ for _ in ()).throw(OSError("Input/output error")))
+        with pytest.raises(ValueError, match=r"none of the checkpoints in .* \(of step 1: Input/output error\); remove the folder"):
+            again.restore(state(0))
+    assert same(again.restore(state(0))[1], state(2))
+    for step in "12":
+        os.truncate(biggest_file(tmp_path / step), 0)
+    with pytest.warns(UserWarning, match="2 is damaged"), pytest.raises(ValueError, match="none of the checkpoints"):
+        TrainCheckpoints(tmp_path).restore(state(0))
 
 
 def test_another_networks_checkpoint_is_refused_by_name_and_both_shapes(tmp_path):

@@ -17,7 +17,8 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from ldm.parallel import connect, layout, spec
-from ldm.train import fit, init_state
+from ldm.plan import moved
+from ldm.train import fit, init_state, make_train_step
 from tests.toy_training import BATCH, CONFIG, PARAMS, STEPS, batches, loss
 
 ROOT = Path(__file__).parents[1]
@@ -74,6 +75,16 @@ def test_the_table_spreads_what_is_large_over_its_longest_axis_that_divides():
         ("a.weight", (64, 128), 1), ("step", (), 8),
     ):  # fmt: skip
         assert spec(name, shape, devices) == P()
+
+
+def test_weights_travel_and_pictures_do_not():
+    lay = layout(8, 8)
+    step = make_train_step(loss, CONFIG, lay)
+    state = jax.eval_shape(functools.partial(init_state, config=CONFIG), PARAMS)
+    state = jax.tree.map(lambda a, at: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=at), state, lay.of(state))
+    program = step.lower(state, lay.place(batches(0), BATCH)).compile().as_text()
+    spread = sum(x.nbytes for name, x in PARAMS.items() if spec(name, x.shape, 8) != P())
+    assert spread <= moved(program)["all-gather"] <= 2 * spread and moved(program)["all-to-all"] == 0
 
 
 def test_what_does_not_fit_is_refused_in_one_sentence():
