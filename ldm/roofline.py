@@ -22,11 +22,11 @@ SENT = pd.Series({name: 2 if name == "all-reduce" else 1 for name in COLLECTIVES
 def roofline(rows: pd.DataFrame) -> pd.DataFrame:
     """Of the rows of plans a line each, the smallest model first: does it fit, and how long does a step take.
 
-    Columns: size, c, topology, chips, batch, laid (the protocol without the compiler's name); memory, of a device, in
-    GB, and fits; arithmetic, links and traffic: seconds that a step's FLOPs, bytes of collectives (sent and received at
-    once) and bytes of memory take at the data sheet's rates; least, the longer of the first two, below which no step
-    is, and most, the longest of the three: the compiler counts every operand as if it came from memory, also one that
-    is still on the chip. Seconds are missing where it does not fit.
+    Columns: size, c, topology, chips, batch, laid (the protocol without the compiler's name); memory, of a device, and
+    room, what the compiler grants where it says so, in GB; fits; arithmetic, links and traffic: seconds that a step's
+    FLOPs, bytes of collectives (sent and received at once) and bytes of memory take at the data sheet's rates; least,
+    the longer of the first two, below which no step is, and most, the longest of the three: the compiler counts every
+    operand as if it came from memory, also one that is still on the chip. Seconds are missing where it does not fit.
 
     FLOPs are counted (`cost`), since the compiler counts the inside of a loop once: three forward passes an image, four
     where blocks are computed twice. For a batch in parts, which is such a loop, links, traffic and `most` are missing.
@@ -44,21 +44,22 @@ def roofline(rows: pd.DataFrame) -> pd.DataFrame:
         }
         found.append({
             "size": first["size"], "c": c, "topology": topology, "chips": chips(topology), "batch": first["images_seen"],
-            "laid": protocol.split("; ", 1)[1], "memory": one["memory"] / 1e9, "fits": fits, **times,
+            "laid": protocol.split("; ", 1)[1], "memory": one["memory"] / 1e9, "room": one.get("room", np.nan) / 1e9, "fits": fits, **times,
             "least": np.fmax(times["arithmetic"], times["links"]), "most": max(times.values()) if whole else np.nan,
         })  # fmt: skip
     return pd.DataFrame(found)
 
 
 def table(found: pd.DataFrame) -> pd.DataFrame:
-    """`roofline`, to print."""
+    """`roofline`, to print; what a chip's memory holds as the compiler says where it refused a program, else the data sheet."""
+    room = found.groupby("topology")["room"].max()
     shown = pd.DataFrame({
         "size": found["size"],
         "slice": found["topology"],
         "data x fsdp": found["laid"].str.extract(r"data x fsdp = (\w+)")[0],
         "parts": found["laid"].str.extract(r"(\d+) part")[0],
         "GB a chip": found["memory"].map("{:.1f}".format),
-        "of": [f"{sheet_of(topology).memory:g}" for topology in found["topology"]],
+        "of": [f"{sheet_of(slice_).memory if np.isnan(room[slice_]) else room[slice_]:.3g}" for slice_ in found["topology"]],
         "fits": found["fits"].map({True: "yes", False: "no"}),
         "seconds a step": _range(found, 1, "{:.2g}"),
         "days": _range(found, STEPS / 86_400, "{:.2g}"),

@@ -45,8 +45,9 @@ found = roofline.roofline(rows)
 # The training step of `ldm/train.py` with the layout of `ldm/parallel.py`: weights, their average and Adam's two
 # moments in float32, arithmetic in bfloat16, the inside of every block computed again on the way back. This state is
 # shared by as many chips as it takes to fill at most a tenth of their memory (*data x fsdp*: groups of chips, and chips
-# that share). A batch that is too much at once goes through the network in *parts*. Each line is a program that has been
-# compiled, at the least effort of the compiler, which takes minutes; what is missing has not been.
+# that share). A batch that is too much at once goes through the network in *parts*, a loop, of which the compiler counts
+# one turn: there only the arithmetic is known, and a step takes that long *or more*. Each line is a program that has
+# been compiled, at the least effort of the compiler, which takes minutes; what is missing has not been.
 
 # %% tags=["remove-input"]
 Markdown(roofline.table(found).to_markdown(index=False))
@@ -63,7 +64,10 @@ roofline.chart(found)
 # %% [markdown]
 # ## What do the chips tell each other?
 #
-# Gigabytes that a chip receives in one step, by the kind of message; an *all-reduce* sums the gradients of all chips.
+# Gigabytes that a chip receives in one step, by the kind of message. An *all-gather* brings the weights of those chips
+# together that share a state, an *all-reduce* sums the gradients of all chips; both travel in bfloat16, two bytes a number.
+# Pictures stay where they are. That has to be said to the compiler (`Layout.gather`): left to itself it sent pictures to the
+# weights' shares, thirteen times as many bytes for the 145M.
 
 # %% tags=["remove-input"]
 Markdown(roofline.collectives(rows).to_markdown(index=False))
@@ -103,11 +107,13 @@ Markdown(
 #
 # ## What has been shown, and what has not
 #
-# - *Shown by tests:* one, two and eight devices give the same losses over twenty steps, as do two processes of four; a
-#   run resumes on another number of devices; it survives `kill -9` and SIGTERM.
+# - *Shown by tests,* with a small network: one, two and eight devices give the same losses over twenty steps, as do two
+#   processes of four; a run resumes on another number of devices; it survives SIGTERM, and `kill -9` at random moments
+#   (three in the tests, twenty by `python -m benchmarks.kills`), and ends the same to the bit.
 # - *Shown on this page:* the programs compile for these slices, and fit or not.
 # - *Not shown:* that anything runs on a TPU. Nobody has run this code on one. The times are computed, the files in
-#   `launch/` have been read by SkyPilot's and Snakemake's own parsers, and no more.
+#   `launch/` have been read by SkyPilot's and Snakemake's own parsers, and no more. The parts that the profile `tpu` stands
+#   on, its autoencoder and text tower, have not been trained; `launch/tpu-slice.yaml` says how.
 #
 # ## Try it
 #
