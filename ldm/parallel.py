@@ -94,7 +94,7 @@ class Layout:
     def gather(self, params: Any) -> Any:
         """Inside jit: parameters to compute with, whole on every device, while the images stay where they lie.
 
-        Left to itself, the partitioner sends pictures to the weights' shares: three times as much for a UNet of c = 16.
+        Left to itself, the partitioner sends pictures to the weights' shares, which is several times as much.
         """
         return jax.lax.with_sharding_constraint(params, self.repeated)
 

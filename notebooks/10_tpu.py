@@ -67,7 +67,7 @@ roofline.chart(found)
 # Gigabytes that a chip receives in one step, by the kind of message. An *all-gather* brings the weights of those chips
 # together that share a state, an *all-reduce* sums the gradients of all chips; both travel in bfloat16, two bytes a number.
 # Pictures stay where they are. That has to be said to the compiler (`Layout.gather`): left to itself it sent pictures to the
-# weights' shares, thirteen times as many bytes for the 145M.
+# weights' shares, which is far more.
 
 # %% tags=["remove-input"]
 Markdown(roofline.collectives(rows).to_markdown(index=False))
