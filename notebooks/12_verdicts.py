@@ -47,7 +47,7 @@ record("verdicts", {finding: [v.answer for v in found] for finding, found in ans
 #
 # ## Limits
 #
-# One training run a size. Each interval errs one time in twenty, and there are many ([exercise](a4_exercises.ipynb) 31).
+# One training run a size. Each interval errs one time in twenty, and there are many ([exercise](a4_exercises.ipynb) 37).
 #
 # ## Try it
 #

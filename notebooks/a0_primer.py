@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # How latent diffusion works
+# # How latent diffusion works, in pictures
 #
 # **The question.** How can a network that only removes noise draw a picture of a caption that nobody has drawn before?
 # Three figures, all computed by the code of this book; drag and choose. Whoever wants the code itself goes on to

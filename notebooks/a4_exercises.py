@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Exercises
 #
-# About three a chapter, from easy (●) to hard (●●●), beside the one at each chapter's end. All can be answered from this
+# Three or more a chapter, from easy (●) to hard (●●●), beside the one at each chapter's end. All can be answered from this
 # book, its recorded rows and `ldm/`; words and letters are in the [glossary](../book/glossary.md). The solutions are folded
 # beneath; they are code, and run whenever the book is built, so their numbers are those of the rows. Try first.
 
@@ -22,12 +22,17 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from ldm import chips, comparisons, cost, frontier, laws, optimum
+from ldm import chips, comparisons, confounders, cost, frontier, laws, metrics, optimum, primer, speed, verdicts
+from ldm.captions import caption
+from ldm.interpolate import lerp, pairs, slerp
 from ldm.notebook import ROOT, record
+from ldm.portraits import over_subjects
+from ldm.pretrain import frozen_parts
 from ldm.profiles import profile as named
 from ldm.results import Store
 from ldm.scenes import Scenes
 from ldm.schedule import Schedule
+from ldm.sensitivity import changes
 from ldm.solvers import ddim, dpmpp_2m, heun
 
 scale, store = named(asked_of), Store(ROOT)
@@ -37,7 +42,7 @@ by_ddim = sampling[sampling["sampler"] == "ddim"]
 kid = by_ddim[by_ddim["metric"] == "kid_effnet"]
 
 # %% [markdown]
-# ## The first page
+# ## [The first page](00_answer.ipynb)
 #
 # **1** ● Drag the budget to its smallest value. Why are some sizes missing from the lower panel? What does that say about
 # "at equal cost"?
@@ -72,7 +77,7 @@ print(
 )
 
 # %% [markdown]
-# ## The data
+# ## [The data](01_data.ipynb)
 #
 # **4** ● How many of the first 1,000 validation captions does a model meet more than once among them?
 
@@ -102,7 +107,7 @@ assert np.array_equal(alone, among)
 print("Ask for it alone, and in the middle of others, and compare all pixels. They agree.")
 
 # %% [markdown]
-# ## The family
+# ## [The family](02_family.ipynb)
 #
 # **7** ● How many DDIM steps may each size take for the cost of 20 steps of the largest?
 
@@ -118,6 +123,7 @@ print({c: int(20 * unit[max(unit)] / each) for c, each in unit.items()})
 formula = lambda c, d: 8202 * c**2 + (78 * d + 1459) * c + 4
 assert all(cost.unet_params(c, d) == formula(c, d) for c in (8, 64, 320) for d in (128, 768, 1024))
 print({d: f"{formula(320, d) / 1e6:.1f}M" for d in (768, 1024)})
+print("\nThe count agrees for every c and d tried. The 866M are those of d = 1024, with 768 it would have been called 859M or 860M.")
 
 # %% [markdown]
 # **9** ●● Table 1 prints 25.3 GFLOPS for the 39M model. Find reasons to doubt it that use only the table.
@@ -126,7 +132,7 @@ print({d: f"{formula(320, d) / 1e6:.1f}M" for d in (768, 1024)})
 print(cost.erratum())
 
 # %% [markdown]
-# ## Pretraining
+# ## [Pretraining](03_pretraining.ipynb)
 #
 # **10** ● After how many images is the largest model as good as the second size ever gets here, by KID?
 
@@ -144,28 +150,44 @@ print(f"\nAfter {int(curves.index[curves[32] <= curves[16].min()].min()):,}.")
 compute = (trained["cost"] / trained["steps"] * trained["images_seen"]).astype(float)
 limit = compute[(trained["c"] == 16)].max()
 affordable = trained[compute <= limit * 1.01]
-print(affordable.loc[affordable.groupby("c")["value"].idxmin()][["c", "images_seen", "value", "lo", "hi"]].round(1).to_string(index=False))
+spent = affordable.loc[affordable.groupby("c")["value"].idxmin()]
+print(spent[["c", "images_seen", "value", "lo", "hi"]].round(1).to_string(index=False))
+drawn = frontier.worlds(spent, store.influences(spent, "kid_effnet"))
+for i, c in enumerate(spent["c"]):
+    if c > 16:
+        gap, se = spent["value"].iloc[i] - spent["value"].iloc[1], (drawn[i] - drawn[1]).std()
+        print(f"c = {c} less c = 16: {gap:+.1f} [{gap - 1.96 * se:+.1f}, {gap + 1.96 * se:+.1f}]")
+print(
+    "\nBelow zero the larger size is the better buy, above zero the worse, and with zero inside they cannot be told apart. "
+    "Neither of the two named need be the best: look at the size between them."
+)
 
 # %% [markdown]
-# **12** ●●● Fit a power law of KID in training compute to the best of all models at each compute. Does it have a floor, and
-# what could that floor be?
+# **12** ●●● Fit a power law of KID in training compute to all models. Does it have a floor, and what could that
+# floor be?
 
 # %% tags=["hide-cell"]
 points = laws.training_points(trained, "kid_effnet")
 print(laws.in_words(laws.fit(points)))
 print(
     "\nA fitted floor of 0 is left out of the formula. A floor is what no compute removes: here the autoencoder, through which "
-    "the judge sees every picture. The first chapter measures what it alone costs."
+    "the judge sees every picture. The chapter on the data measures what it alone costs."
 )
 
 # %% [markdown]
-# ## Sampling
+# ## [Sampling](04_sampling.ipynb)
 #
 # **13** ● Does the guidance that is best at 50 steps stay best at one?
 
 # %% tags=["hide-cell"]
 chosen = optimum.best_guidance(by_ddim, "kid_effnet", store.influences(by_ddim, "kid_effnet"))
 print(chosen[chosen["steps"].isin([1, 4, 50])][["c", "steps", "guidance", "tied"]].to_string(index=False))
+best_at = chosen.pivot_table(index="steps", columns="c", values="guidance")
+lower = int((best_at.loc[1] < best_at.loc[50]).sum())
+print(
+    f"\nNo: at one step it is lower, for {lower} of {best_at.shape[1]} sizes. But look at *tied*, the values that cannot be told from "
+    "the best one: the optimum is flat, and two sizes whose best values differ need not differ."
+)
 
 # %% [markdown]
 # **14** ●● Sample one size with 20 steps or the next smaller one for the same cost: which is better, and by how much?
@@ -177,8 +199,10 @@ for small, large in zip(scale.family, scale.family[1:], strict=False):
     of = {c: best[(best["c"] == c) & (best["cost"] <= budget * 1.0001)].nsmallest(1, "value").iloc[0] for c in (small, large)}
     print(
         f"cost {budget:.3f}: c = {small} {of[small]['value']:.1f} with {of[small]['steps']} steps, "
-        f"c = {large} {of[large]['value']:.1f} with {of[large]['steps']}"
+        f"c = {large} {of[large]['value']:.1f} with {of[large]['steps']}: "
+        f"the larger is better by {of[small]['value'] - of[large]['value']:.1f}"
     )
+print("\nWithin the budget the best number of steps need not be the largest: a size may be better with fewer than it can afford.")
 
 # %% [markdown]
 # **15** ●●● How many pictures would it take to tell 4 steps of the largest model from 5, at guidance 2, by an interval that
@@ -189,17 +213,23 @@ pair = kid[(kid["c"] == 32) & (kid["guidance"] == 2) & kid["steps"].isin([4, 5])
 drawn = frontier.worlds(pair, store.influences(pair, "kid_effnet"))
 gap, se = abs(pair["value"].diff().iloc[1]), (drawn[1] - drawn[0]).std()
 needed = int(scale.n * (1.96 * se / gap) ** 2) + 1
-print(f"The gap is {gap:.2f}, its error {se:.2f} with {scale.n} pictures. Errors fall as 1 / sqrt(n): n = {needed:,}.")
+print(
+    f"The gap is {gap:.2f}, its error {se:.2f} with {scale.n} pictures. Errors fall as 1 / sqrt(n): n = {needed:,}, "
+    f"{'fewer than' if needed < scale.n else 'more than'} were drawn. Unpaired, by the two intervals alone, it would take "
+    f"{int(scale.n * (np.hypot(*(pair['hi'] - pair['lo'])) / 2 / gap) ** 2) + 1:,}."
+)
 
 # %% [markdown]
-# ## Samplers
+# ## [Samplers](05_samplers.ipynb)
 #
 # **16** ● DPM-Solver++(2M) is of second order but for its first and last step. Which share of its steps is, at 4 and at 20?
 
 # %% tags=["hide-cell"]
 for steps in (4, 20):
     table = dpmpp_2m(Schedule.sd(), steps)
-    print(f"{steps} steps: {(table.x0_prev != 0).sum()} use the estimate before")
+    second = int((table.x0_prev != 0).sum())
+    print(f"{steps} steps: {second} use the estimate before, {second / steps:.0%}")
+print("\nThe others are DDIM's: the fewer the steps, the less the sampler can differ from it.")
 
 # %% [markdown]
 # **17** ●● Heun asks the network twice a step. At the cost of 8 steps of DDIM, how many steps of Heun are there?
@@ -218,17 +248,25 @@ print(
 )
 
 # %% [markdown]
-# ## Super-resolution
+# ## [Super-resolution](06_super_resolution.ipynb)
 #
 # **19** ● Which ways beat bicubic enlargement by PSNR, and which by LPIPS? Why not the same?
 
 # %% tags=["hide-cell"]
 enlarged = store.rows(study="superres", profile=asked_of)
 last = enlarged[enlarged["steps"].isna() | enlarged["steps"].isin([1, 50])]
-last = last[last["images_seen"].isna() | (last["images_seen"] == last["images_seen"].max())]
+longest = last.groupby("task")["images_seen"].transform("max")
+last = last[longest.isna() | (last["images_seen"] == longest)]
 last = last[last["metric"].isin(["psnr", "lpips_effnet"])].fillna({"c": 0})
-print(last.pivot_table(index=["task", "c"], columns="metric", values="value").round(2).to_string())
-print("\nPSNR rewards the mean of all that may lie behind a picture, which is a blur; a sharp guess, a little off, pays twice.")
+ways = last.pivot_table(index=["task", "c"], columns="metric", values="value")
+assert "superres-regression" in ways.index.get_level_values("task"), "the way that the question is about"
+print(ways.round(2).to_string())
+bicubic, named_so = ways.loc["bicubic"].iloc[0], lambda ahead: ", ".join(f"{task} c = {c}" for task, c in ways.index[ahead])
+print(f"\nBy PSNR: {named_so(ways['psnr'] > bicubic['psnr'])}.\nBy LPIPS: {named_so(ways['lpips_effnet'] < bicubic['lpips_effnet'])}.")
+print(
+    "\nPSNR rewards the mean of all that may lie behind a picture, which is a blur; a sharp guess, a little off, pays twice. "
+    "The regression asks once for that mean."
+)
 
 # %% [markdown]
 # **20** ●● More steps make the picture worse by LPIPS. By how much from 4 to 100 steps, for each size? What might the sampler
@@ -237,8 +275,9 @@ print("\nPSNR rewards the mean of all that may lie behind a picture, which is a 
 # %% tags=["hide-cell"]
 many = enlarged[(enlarged["task"] == "superres") & (enlarged["metric"] == "lpips_effnet")]
 many = many[many["images_seen"] == many["images_seen"].max()]
-print(many.pivot_table(index="c", columns="steps", values="value").round(3).to_string())
-print("\nFew steps stay near the mean; more of them commit to details, which are right less often the weaker the network.")
+by_steps = many.pivot_table(index="c", columns="steps", values="value")
+print(by_steps.assign(worse=by_steps[100] - by_steps[4]).round(3).to_string())
+print("\nFew steps stay near the mean; more of them commit to details. The smallest network, which guesses worst, pays most for it.")
 
 # %% [markdown]
 # **21** ●●● The weights of the new input channels begin at zero. What would happen in the first steps of finetuning if they
@@ -252,40 +291,70 @@ print(
 )
 
 # %% [markdown]
-# ## DreamBooth and interpolation
+# ## [DreamBooth](07_dreambooth.ipynb)
 #
-# **22** ● Without prior preservation, does the class turn into the subject, or into nothing?
+# **22** ● The question at the chapter's end: without prior preservation, does the class turn into the subject, or into nothing?
 
 # %% tags=["hide-cell"]
 tuned = store.rows(study="dreambooth", profile=asked_of)
-longest = tuned[tuned["train_steps"] == tuned["train_steps"].max()]
-means = longest[longest["metric"].isin(["class_leak", "class_kept", "recognised_scene", "prompt"])]
-print(means.pivot_table(index=["task", "c"], columns="metric", values="value").round(2).to_string())
-
-# %% [markdown]
-# **23** ●● Is the detour of the straight line between two captions longer than that of the great circle?
-
-# %% tags=["hide-cell"]
-ways = store.rows(study="interpolation", profile=asked_of, metric="detour")
-print(ways.pivot_table(index="c", columns=["guidance", "task"], values="value").round(2).to_string())
-
-# %% [markdown]
-# **24** ●●● The chapter walks from caption to caption on one noise. What if one walked from noise to noise, on a straight line?
-# Where on the way is the network asked about something that it has never met, and what does a great circle change?
-
-# %% tags=["hide-cell"]
-pair_of_noises = np.random.default_rng(0).normal(size=(2, 1000, np.prod(scale.latent_shape)))
-for a in (0, 0.25, 0.5):
-    straight, circle = np.array([1 - a, a]), np.sin(np.array([1 - a, a]) * np.pi / 2)
-    spreads = [np.tensordot(way, pair_of_noises, 1).std() for way in (straight, circle)]
-    print(f"a = {a:4g}: spread {spreads[0]:.2f} on the line, {spreads[1]:.2f} on the circle")
+longest = tuned[tuned["train_steps"].isin([0, tuned["train_steps"].max()]) & (tuned["task"] != "truth")]
+means = longest[longest["metric"].isin(["class_leak", "class_kept"])].pivot_table(
+    index=["task", "c"], columns="metric", values="value", sort=False
+)
+print(means.round(2).to_string())
+lost, kept = means.loc["no prior"], means.loc["prior"]
 print(
-    "\nTwo independent noises are nearly orthogonal. Halfway between them the line passes at 0.71 of the spread that every noise "
-    "in training had; the circle keeps it. Captions are not noise: their vectors are no sphere, and both ways may be walked."
+    f"\nInto the subject, and more so the larger the model: asked for the class alone, it draws something nearest to the subject on "
+    f"{lost['class_leak'].min():.0%} of the pictures (c = {lost['class_leak'].idxmin()}) to {lost['class_leak'].max():.0%} "
+    f"(c = {lost['class_leak'].idxmax()}); the detector names the class on {lost['class_kept'].min():.0%} to "
+    f"{lost['class_kept'].max():.0%}. With prior preservation the first is {kept['class_leak'].min():.0%} to "
+    f"{kept['class_leak'].max():.0%}, and a larger model keeps more of its class."
 )
 
 # %% [markdown]
-# ## Distillation
+# **23** ●● As pretrained, no model has ever seen a subject. Which size is recognised most often nevertheless, beside the one
+# in seventeen of chance? What does that mean for comparing sizes by how often they are recognised afterwards?
+
+# %% tags=["hide-cell"]
+recognised = longest[longest["metric"] == "recognised_scene"]
+over, _ = over_subjects(recognised, {key: key for key in recognised["key"]})  # a row is a subject's
+over["share"] = [f"{r.value:.2f} [{r.lo:.2f}, {r.hi:.2f}]" for r in over.itertuples()]
+print(over.pivot(index="c", columns="task", values="share")[["before", "prior", "no prior"]].to_string())
+level = over.pivot(index="c", columns="task", values="value").astype(float)
+gains = ", ".join(f"{gain:+.2f} (c = {c})" for c, gain in (level["no prior"] - level["before"]).items())
+print(
+    f"\nThe smallest, though eight subjects do not say so surely: chance is {1 / 17:.2f}. A model that draws the class well draws what is "
+    "nearest to the class, hence seldom to the subject; a vague picture is near to anything. So sizes do not start from one level, "
+    f"and what was learnt is the gain: without prior preservation {gains}. (An interval below zero is no share: Student's "
+    "interval does not know that shares end there.)"
+)
+
+# %% [markdown]
+# **24** ●●● The chapter guesses that with prior preservation fewer subjects are recognised since the frozen text tower reads *a
+# sks panda* almost as *a panda*. How could you test that guess without training anything? Mind that a word more moves all
+# those behind it by one place.
+
+# %% tags=["hide-cell"]
+text = frozen_parts(scale)[1]
+nouns = ["cat", "panda", "turtle", "crab", "bus", "owl"]
+say = lambda word, noun: text.encode([" ".join(f"a {word} {noun} in the centre, flat style, on a plain blue background".split())])[0]
+without = lambda word, noun: np.delete(say(word, noun), 1, axis=0)  # the same words in the same order, without the new one
+far = {name: np.mean(distances) for name, distances in {
+    "sks in front": [np.linalg.norm(without("sks", noun) - say("", noun)[:-1]) for noun in nouns],
+    "large in front": [np.linalg.norm(without("large", noun) - say("", noun)[:-1]) for noun in nouns],
+    "another noun": [np.linalg.norm(say("", a)[:-1] - say("", b)[:-1]) for a, b in zip(nouns, nouns[1:], strict=False)],
+}.items()}  # fmt: skip
+share = {name: value / far["another noun"] for name, value in far.items()}
+print({name: f"{value:.1f}" for name, value in far.items()})
+print(
+    f"\nLay the two captions' vectors side by side, the token's own left out. It moves the others {share['sks in front']:.0%} as far as "
+    f"another noun would, a word that the tower knows {share['large in front']:.0%}. So the two captions are near, though not one, and "
+    "the network can tell them by the token's own vector. That nearness is what holds the learning back "
+    "is not shown by this; that the tower which learns is recognised more often (*prior and text*) speaks for it."
+)
+
+# %% [markdown]
+# ## [Distillation](08_distillation.ipynb)
 #
 # **25** ● In the paper's cost a step of a student and one of its teacher count the same. How often does each ask the
 # network for a picture in four steps under guidance?
@@ -322,9 +391,142 @@ print(
 )
 
 # %% [markdown]
-# ## The paper's own sizes
+# ## [Interpolation](09_interpolation.ipynb)
 #
-# **28** ● How many bytes are the weights of the 866M model, their average and Adam's two moments, in float32? Do they
+# **28** ● Is the detour longer on the straight line between two captions than on the great circle?
+
+# %% tags=["hide-cell"]
+ways = store.rows(study="interpolation", profile=asked_of)
+found = []
+for guidance, part in ways[ways["metric"] == "detour"].groupby("guidance"):
+    gaps = comparisons.beside(part, "detour", "slerp", store.influences(part, "detour"), by="task")
+    found.append(gaps.assign(guidance=guidance, longer=comparisons.in_words(gaps), sure=gaps["lo"] > 0))
+found = pd.concat(found)
+print(found.pivot(index="c", columns="guidance", values="longer").to_string())
+print(
+    f"\nPair by pair, the line less the circle; a star where the interval leaves out zero. Surely longer in {found['sure'].sum()} of "
+    f"{len(found)} cases: {', '.join(f'c = {r.c} at {r.guidance:g}' for r in found[found['sure']].itertuples())}. It is a small "
+    "part of detours of two and more."
+)
+
+# %% [markdown]
+# **29** ●● Eleven pictures are ten steps. On an even way the largest of them is a tenth of the length, and the chapter's are
+# more than twice that. Does that show that models jump? What would it be on a way without any jump, whose steps are of
+# chance lengths?
+
+# %% tags=["hide-cell"]
+steps_of = {name: draw(size=(100_000, 10)) for name, draw in (
+    ("uniform", np.random.default_rng(0).uniform), ("exponential", np.random.default_rng(1).exponential)
+)}  # fmt: skip
+chance = {name: (lengths.max(1) / lengths.sum(1)).mean() for name, lengths in steps_of.items()}
+measured = ways[(ways["metric"] == "largest_step") & (ways["task"] == "lerp")].pivot_table(index="c", columns="guidance", values="value")
+print({name: f"{value:.2f}" for name, value in chance.items()})
+print(measured.round(2).to_string())
+print(
+    f"\nThe largest of ten is large because it was chosen. Lengths between zero and some end, all as likely, give {chance['uniform']:.2f}, "
+    f"exponential ones {chance['exponential']:.2f}, and the models {measured.min().min():.2f} to {measured.max().max():.2f}. So no "
+    "level here shows a jump. That larger sizes have a larger one on the same captions and noise is a difference, and stands."
+)
+
+# %% [markdown]
+# **30** ●●● The chapter walks from caption to caption on one noise. What if one walked from noise to noise, on a straight line?
+# Where on the way is the network asked about something that it has never met, and what does a great circle change? Is it
+# the same with captions?
+
+# %% tags=["hide-cell"]
+pair_of_noises = np.random.default_rng(0).normal(size=(2, 1000, np.prod(scale.latent_shape)))
+for a in (0, 0.25, 0.5):
+    straight, circle = np.array([1 - a, a]), np.sin(np.array([1 - a, a]) * np.pi / 2)
+    spreads = [np.tensordot(way, pair_of_noises, 1).std() for way in (straight, circle)]
+    print(f"noise, a = {a:4g}: spread {spreads[0]:.2f} on the line, {spreads[1]:.2f} on the circle")
+scenes = pairs(Scenes(scale.scenes, "val", 1024), 64)
+first, second = (text.encode([caption(pair[i]) for pair in scenes]) for i in (0, 1))
+length = lambda vectors: np.linalg.norm(vectors, axis=-1)
+print(
+    f"captions: vectors of length {length(first).min():.1f} to {length(first).max():.1f}; halfway "
+    f"{length(lerp(0.5, first, second)).mean():.1f} on the line, "
+    f"{length(slerp(0.5, first, second)).mean():.1f} on the circle"
+)
+print(
+    "\nTwo independent noises are nearly orthogonal. Halfway between them the line passes at 0.71 of the spread that every noise "
+    "in training had; the circle keeps it. The tower's vectors are all of nearly one length, so captions lie on a sphere, "
+    "and the line leaves it, too. There it costs little: the detours of exercise 28 hardly differ."
+)
+
+# %% [markdown]
+# ## [Confounders](a3_confounders.ipynb)
+#
+# **31** ● At which time does each spacing ask first? How much signal is the network told to expect there, and how much does
+# it get?
+
+# %% tags=["hide-cell"]
+levels = Schedule.sd()
+first = pd.DataFrame([
+    {"steps": steps, "spacing": spacing, "first time": levels.times(steps, spacing)[0]}
+    for steps in (2, 4, 8, 50) for spacing in ("trailing", "leading")
+])  # fmt: skip
+first["signal"] = levels.alpha[first["first time"]].round(3)
+print(first.pivot(index="steps", columns="spacing", values=["first time", "signal"]).to_string())
+print(
+    "\nIt gets none: sampling starts from noise alone. Told to expect a share of signal, it finds one, in what is only noise. On trailing "
+    "times that share is small and the same for every number of steps; on leading ones it is the larger the fewer the steps, so "
+    "the spacing and the number of steps cannot be told apart in a study that names only the second."
+)
+
+# %% [markdown]
+# **32** ●● Somebody reports FD of the largest model on 256 pictures and of the second largest on 4,096. Which seems better? Which
+# is, at equal n, and what does KID say in the same unequal comparison?
+
+# %% tags=["hide-cell"]
+counted = store.rows(
+    study="sampling", profile=asked_of, images_seen=scale.length, seed=0, sampler="ddim", steps=8, guidance=1.5,
+    metric=["fd_effnet", "kid_effnet"], c=[24, 32], n=[256, 4096],
+)  # fmt: skip
+by_n = counted.pivot_table(index=["metric", "c"], columns="n", values="value")
+print(by_n.round(1).to_string())
+bias = confounders.limits(
+    store.rows(study="sampling", profile=asked_of, images_seen=scale.length, seed=0, sampler="ddim", steps=8, guidance=1.5), "fd_effnet",
+    least=256,
+).set_index("c")  # fmt: skip
+print(
+    f"\nBy FD the second largest: {by_n.loc[('fd_effnet', 24), 4096]:.1f} against {by_n.loc[('fd_effnet', 32), 256]:.1f}. At equal n it is "
+    f"the largest, at both counts. FD of n pictures is too large by about b / n, with b = {bias.loc[32, 'slope']:,.0f} for the largest: "
+    f"{bias.loc[32, 'slope'] / 256:.1f} at 256, more than the two models differ by. KID has no such bias, and names the largest "
+    f"({by_n.loc[('kid_effnet', 32), 256]:.1f} against {by_n.loc[('kid_effnet', 24), 4096]:.1f}), even unequally."
+)
+
+# %% [markdown]
+# **33** ●●● All sizes saw equally many pictures, so the larger of two was trained with more compute. Suppose it is compute that
+# is scarce. Ask F3 of two sizes again, with the larger one's training cut short until both cost nearly the same.
+
+# %% tags=["hide-cell"]
+at_length = store.rows(
+    study="sampling", profile=asked_of, n=scale.n, seed=0, sampler="ddim", guidance=list(confounders.SWEPT),
+    steps=list(confounders.FEW_AND_MANY),
+)  # fmt: skip
+found = []
+for small, large in ((8, 16), (16, 32)):
+    for images in (scale.length, scale.length // 4):
+        part = at_length[((at_length["c"] == small) & (at_length["images_seen"] == scale.length))
+                         | ((at_length["c"] == large) & (at_length["images_seen"] == images))]  # fmt: skip
+        compute = unit[large] * images / (unit[small] * scale.length)
+        line = {"c": f"{small}, {large}", "images of the larger": images, "its compute": f"x {compute:.2f}"}
+        for name in ("kid_effnet", "kid_scene", "alignment", "subject"):
+            v = verdicts.f3(part, name, store.influences(part, name))
+            line[name] = f"{v.answer} {v.effect.value:+.3g}"
+        found.append(line)
+print(pd.DataFrame(found).to_string(index=False))
+print(
+    "\nThe effect is the smaller one's advantage at the least budget that the larger can use. At nearly equal training compute it "
+    "is larger, for both pairs and by every metric, as it must be when the larger is trained less. *Equally many pictures*, the way "
+    "of the paper and of this book, is a choice, and of the two it is the one that favours the larger size. Even by the other c = 8 "
+    "does not win by every metric: it draws fewer right subjects than c = 16."
+)
+
+# %% [markdown]
+# ## [The paper's own sizes](10_tpu.ipynb)
+#
+# **34** ● How many bytes are the weights of the 866M model, their average and Adam's two moments, in float32? Do they
 # fit on one v5e chip?
 
 # %% tags=["hide-cell"]
@@ -333,7 +535,7 @@ state = 4 * 4 * size["params"] / 1e9
 print(f"{state:.1f} GB of {chips.V5E.memory}: it fits, and leaves {chips.V5E.memory - state:.1f} GB for everything that is computed.")
 
 # %% [markdown]
-# **29** ●● 256 chips share a batch of 2,048. Each has the whole state and sends its gradients, in float32, once around a ring.
+# **35** ●● 256 chips share a batch of 2,048. Each has the whole state and sends its gradients, in float32, once around a ring.
 # Compared with the arithmetic, for which size do the messages matter most?
 
 # %% tags=["hide-cell"]
@@ -344,7 +546,7 @@ print(pd.DataFrame({"arithmetic, s": arithmetic, "messages, s": messages, "ratio
 print("\nFor the largest; but both grow nearly alike with the size, and the batch a chip, eight pictures, decides more than it.")
 
 # %% [markdown]
-# **30** ●●● Blocks that are computed again for the backward pass cost one forward pass more: a training step is then four
+# **36** ●●● Blocks that are computed again for the backward pass cost one forward pass more: a training step is then four
 # forward passes in place of three. Why three? And when is it cheaper to store what was computed?
 
 # %% tags=["hide-cell"]
@@ -355,9 +557,9 @@ print(
 )
 
 # %% [markdown]
-# ## The verdicts
+# ## [The verdicts](12_verdicts.ipynb)
 #
-# **31** ● Of twenty verdicts, each by a 95 % interval, how many would be wrong by chance? How wide would the intervals
+# **37** ● Of twenty verdicts, each by a 95 % interval, how many would be wrong by chance? How wide would the intervals
 # have to be for only one *page* of twenty verdicts in twenty to hold an error?
 
 # %% tags=["hide-cell"]
@@ -366,7 +568,7 @@ print(f"{verdicts_on_a_page * 0.05:.0f} of {verdicts_on_a_page}.")
 print(f"By Bonferroni {norm.ppf(1 - 0.025 / verdicts_on_a_page):.2f} standard errors either way, where the book takes 1.96.")
 
 # %% [markdown]
-# **32** ●● An effect of h / 2 is undecided at n pictures, its interval reaching h to either side. About how many pictures
+# **38** ●● An effect of h / 2 is undecided at n pictures, its interval reaching h to either side. About how many pictures
 # decide it? Why may more training seeds do more?
 
 # %% tags=["hide-cell"]
@@ -376,7 +578,7 @@ print(
 )
 
 # %% [markdown]
-# **33** ●●● Two trainings of the smallest size differ in nothing but their seed. How far apart are their pictures by each
+# **39** ●●● Two trainings of the smallest size differ in nothing but their seed. How far apart are their pictures by each
 # metric, and is that more than the interval over pictures admits? What would it take to say so of every size?
 
 # %% tags=["hide-cell"]
@@ -387,31 +589,47 @@ print(pd.concat([
     for name in ("kid_effnet", "kid_scene", "alignment", "subject")
 ]).round(3).to_string(index=False))  # fmt: skip
 print(
-    "\nThe same captions and noise, so an interval that leaves out zero is the seed's doing. One pair says that seeds may matter, "
-    "not how much: that takes several trainings of every size, and their spread beside the difference of two sizes."
+    "\nThe same captions and noise, so an interval that leaves out zero would be the seed's doing; where it holds zero, no "
+    "difference is seen at this n. One pair cannot say that seeds do not matter: that takes several trainings of every size, and "
+    "their spread beside the difference of two sizes."
 )
 
 # %% [markdown]
-# ## Metrics and speed
+# ## [How latent diffusion works](a0_primer.ipynb)
 #
-# **34** ● From which blur on does each of these metrics notice anything, with 64 pictures? (By intervals:
-# [the chapter](a1_metrics.ipynb), *How many pictures does it take?*)
+# **40** ● At which time do signal and noise have the same power? And at the last time, from which sampling starts, how much of
+# the picture is left?
 
 # %% tags=["hide-cell"]
-names = ["kid_effnet", "kid_scene", "subject", "fd_effnet"]
-spoilt = store.rows(study="metrics", profile=asked_of, task="blur", metric=names, n=64)
-print(spoilt.pivot_table(index="strength", columns="metric", values="value").round(2).to_string())
+snr = levels.alpha**2 / levels.sigma**2
+print(f"SNR falls below 1 at t = {int((snr < 1).argmax())}; at t = 999 it is {snr[-1]:.4f}, alpha is {levels.alpha[-1]:.3f}.")
+print(
+    "\nNot nothing: a mean over many places, such as how bright a picture is, can be read even there, and in training the network "
+    "learns to. Sampling starts from noise with nothing in it. The mistake is small and the same for all sizes; "
+    "`Schedule.zero_terminal_snr` takes it away, for networks that were trained so."
+)
 
 # %% [markdown]
-# **35** ●● Seconds are not FLOPs. By how much is a picture of the smallest model dearer in seconds than its share of FLOPs says?
+# **41** ●● In the chapter's world of two numbers the denoiser is exact. What does it answer at the last time, without the
+# caption? Why does even a perfect denoiser not draw in one step?
 
 # %% tags=["hide-cell"]
-measured = store.rows(study="benchmark", profile=asked_of, task="picture", metric="seconds an evaluation").set_index("c")["value"]
-ratio = (measured / measured[32]) / pd.Series({c: unit[c] / unit[32] for c in measured.index})
-print(ratio.round(2).to_string())
+exact, plan = primer.Mixture(levels), ddim(levels, 10)
+x, none = np.random.default_rng(0).normal(size=(500, 1, 1, 2)).astype(np.float32), np.zeros((500, 1, 1), np.float32)
+for k in range(10):
+    guess = np.asarray(exact(x, np.full(500, plan.t[k]), none))
+    apart = np.linalg.norm(primer.MEANS - guess[:, 0, 0, None], axis=-1).min(1) / primer.SPREAD
+    print(f"t = {plan.t[k]}: {np.mean(apart < 2):.0%} of the guesses within two standard deviations of a cloud's centre")
+    x = plan.x[k] * x + plan.x0[k] * guess
+middle = primer.MEANS.mean(0)
+print(
+    f"\nAt first it answers nearly the mean of all data, ({middle[0]:.1f}, {middle[1]:.1f}), whatever point it is shown: the best "
+    "answer by the mean square error, and where hardly any data are. One step of DDIM ends there (exercise 18). "
+    "With more steps each point decides for a cloud on its way; for that the network need not be better, only be asked again."
+)
 
 # %% [markdown]
-# **36** ●●● Show that guidance on the predicted $x_0$ is the same as guidance on the predicted noise.
+# **42** ●●● Show that guidance on the predicted $x_0$ is the same as guidance on the predicted noise.
 
 # %% tags=["hide-cell"]
 rng = np.random.default_rng(0)
@@ -419,6 +637,116 @@ x, u, y, w, a, b = rng.normal(size=5), rng.normal(size=5), rng.normal(size=5), 3
 x0 = lambda eps: (x - b * eps) / a
 assert np.allclose(x0(u + w * (y - u)), x0(u) + w * (x0(y) - x0(u)))
 print("x0 is affine in the noise, and u + w (y - u) is an affine combination: its weights 1 - w and w sum to one. The two commute.")
+
+# %% [markdown]
+# ## [Metrics](a1_metrics.ipynb)
+#
+# **43** ● From which blur on does each of these metrics notice anything, with 64 pictures?
+
+# %% tags=["hide-cell"]
+names = ["kid_effnet", "kid_scene", "subject", "fd_effnet"]
+spoilt = store.rows(study="metrics", profile=asked_of, task=["real", "blur"], metric=names, n=64)
+moved = changes(spoilt)
+moved["worse"] = [f"{r.value:.3g} [{r.lo:.3g}, {r.hi:.3g}]" for r in moved.itertuples()]
+print(moved.pivot(index="strength", columns="metric", values="worse").to_string())
+noticed = moved[moved["lo"] > 0].groupby("metric")["strength"].min()
+print("\nHow much worse than real pictures, with the interval. Surely: " + "; ".join(
+    f"{name} {f'from {noticed[name]:g} on' if name in noticed else 'never'}" for name in names
+) + ". The detector still names what one sees to be blurred; 64 pictures leave the distance on its features unsure.")  # fmt: skip
+
+# %% [markdown]
+# **44** ●● KID of real pictures against other real ones is below zero in some rows. May a distance be negative? And why is FD
+# never?
+
+# %% tags=["hide-cell"]
+real = store.rows(study="metrics", profile=asked_of, task="real", metric=["kid_effnet", "fd_effnet"])
+print(real.pivot_table(index="n", columns="metric", values="value").round(1).to_string())
+rng, same = np.random.default_rng(0), {"kid": [], "fd": []}
+for _ in range(200):  # two samples of one distribution
+    one, other = rng.normal(size=(2, 64, 4))
+    same["kid"].append(metrics.kid(one, metrics.Sample(features=other)).value)
+    same["fd"].append(metrics.frechet(one, metrics.Gaussian.of(other)).value)
+for name, values in same.items():
+    mean, error, below = np.mean(values), np.std(values) / 200**0.5, np.mean(np.array(values) < 0)
+    print(f"{name} of 200 such pairs: mean {mean:+.3f} with an error of {error:.3f}, below zero {below:.0%}")
+print(
+    "\nThe true distance is not negative, its estimate may be: KID is built to be right on average, and where the truth is zero "
+    "some estimates must lie below it. FD cannot go below zero, so its average lies above the truth: that is its bias. "
+    "A KID below zero says: no difference to be seen at this n."
+)
+
+# %% [markdown]
+# **45** ●●● FD compares means and covariances. Make features that differ from the real ones and have the same of both. Does KID
+# see them, with its cubic kernel? Can it be fooled, too?
+
+# %% tags=["hide-cell"]
+rng = np.random.default_rng(0)
+real, far = rng.normal(size=(2000, 4)), 0.95
+made = {
+    "the same": rng.normal(size=(2000, 4)),
+    "skewed": rng.exponential(size=(2000, 4)) - 1,
+    "two lumps": far * rng.choice([-1, 1], (2000, 4)) + (1 - far**2) ** 0.5 * rng.normal(size=(2000, 4)),
+}  # each of mean 0 and variance 1
+for name, features in made.items():
+    sample = metrics.Sample(features=real)
+    seen = {
+        "FD": metrics.frechet(features, metrics.Gaussian.of(real)), "KID": metrics.kid(features, sample),
+        "MMD, Gaussian kernel": metrics.mmd(features, sample, bandwidth=1.0),
+    }  # fmt: skip
+    print(f"{name}: " + ", ".join(f"{metric} {e.value:.3f} [{e.lo:.3f}, {e.hi:.3f}]" for metric, e in seen.items()))
+print(
+    "\nFD sees neither. A cubic kernel compares moments up to the third, so KID sees the skew, and not the lumps, whose odd moments "
+    "are those of a normal: they differ from the fourth on. A Gaussian kernel has all moments in it and sees both. Whether the "
+    "features of real networks differ in such ways is another question: ask the chapter's *Where rankings part*."
+)
+
+# %% [markdown]
+# ## [How fast](a2_speed.ipynb)
+#
+# **46** ● How many milliseconds does a picture take under guidance, in 4 steps and in 50, on the machine of the rows? Which
+# share of them is not the network's?
+
+# %% tags=["hide-cell"]
+seconds = speed.seconds_a_picture(store.rows(study="benchmark", profile=asked_of))
+table = pd.DataFrame([
+    {"c": c, "steps": steps, "ms": 1000 * (2 * steps * each + rest), "not the network's": rest / (2 * steps * each + rest)}
+    for (_, c), (each, rest) in seconds.items() for steps in (4, 50)
+])  # fmt: skip
+print(table.pivot(index="c", columns="steps", values=["ms", "not the network's"]).round(2).to_string())
+print(
+    "\nGuidance asks twice a step. The rest, such as decoding, is paid once a picture and is nearly the same for all sizes. The "
+    "paper's cost leaves it out, which flatters few steps of a small model: in seconds these are dearer than the cost says."
+)
+
+# %% [markdown]
+# **47** ●● Seconds are not FLOPs. By how much is an evaluation of the smallest model dearer in seconds than its share of FLOPs says?
+
+# %% tags=["hide-cell"]
+each = pd.Series({c: seconds[asked_of, c][0] for c in scale.family})
+ratio = (each / each[32]) / pd.Series({c: unit[c] / unit[32] for c in each.index})
+print(ratio.round(2).to_string())
+print(
+    f"\n{ratio[8]:.1f} times. What is no matrix product, such as normalisation, grows with c and not with its square, and small "
+    "products do not fill a core. So on this machine a budget in seconds buys fewer steps of a small model than one in FLOPs."
+)
+
+# %% [markdown]
+# **48** ●●● The chapter compares middle rounds. In which races is the package faster even by its slowest round, against the
+# fastest of torch? And by how much could any code still be faster on this machine, at most?
+
+# %% tags=["hide-cell"]
+races = speed.races(store.rows(study="benchmark", profile=asked_of))
+ours, others = (races[(races["who"] == speed.OURS) == mine] for mine in (True, False))
+ours, rivals = ours.set_index("race"), others.groupby("race")[["value", "hi"]].max()
+table = pd.DataFrame({
+    "middle": ours["value"] / rivals["value"], "at the least": ours["lo"] / rivals["hi"], "bound": 1 / ours["share"]
+})  # fmt: skip
+print(table.round(3).to_string())
+print(
+    f"\nIn {(table['at the least'] > 1).sum()} of {len(table)}. Rounds of one machine are no sample of machines, so this is a range and no "
+    "interval. The bound is the rate of one large matrix product over what the network's products reach now: a code that did "
+    "nothing else, and each at that rate, would be so many times faster. None will be."
+)
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT

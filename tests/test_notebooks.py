@@ -32,6 +32,20 @@ def test_a_chapter_says_what_to_try_and_asks_a_question(name):
     assert "**Exercise.**" in source
 
 
+def test_every_chapter_has_three_exercises_and_more():
+    """Under its own heading, which links to it; their numbers run through, since other pages name them."""
+    source = (NOTEBOOKS / "a4_exercises.py").read_text()
+    _, *parts = re.split(r"^# ## \[.+\]\((\w+)\.ipynb\)$", source, flags=re.M)
+    asked = {name: re.findall(r"^# \*\*(\d+)\*\* ●", part, re.M) for name, part in zip(parts[::2], parts[1::2], strict=True)}
+    chapters = re.findall(r"notebooks/(\w+)", (ROOT / "book/_toc.yml").read_text())
+    assert sorted(asked) == sorted(set(chapters) - {"a4_exercises"})
+    assert not {name: numbers for name, numbers in asked.items() if len(numbers) < 3}
+    numbers = [int(number) for part in asked.values() for number in part]
+    assert numbers == list(range(1, len(numbers) + 1))
+    solutions = [part.count('tags=["hide-cell"]') for part in parts[1::2]]
+    assert solutions == [len(part) for part in asked.values()], "a folded solution to each"
+
+
 @pytest.fixture(scope="module")
 def executed(smoke_study):
     return {name: smoke_study / f"notebooks/{name}.ipynb" for name in CHAPTERS}
