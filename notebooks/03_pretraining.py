@@ -112,7 +112,7 @@ Markdown("" if averaged.empty else averages.against_usual(averaged, metric, stor
 
 # %% [markdown]
 # On the shipped rows half as long an average is never worse by KID, and better in all but the shortest training; a still
-# shorter one gains nothing more there, or, after few pictures, loses a lot. Longer ones are worse throughout. All models
+# shorter one gains little more at best, and after few pictures loses a lot. Longer ones are worse throughout. All models
 # of this book span a tenth, so sizes are compared alike; their levels could be better.
 
 # %% [markdown]
