@@ -66,7 +66,7 @@ rows = study.run(cells, store=store, lab=lab, title="pretraining")
 plots.quality_vs_compute(rows, metric)
 
 # %% tags=["remove-input"]
-Markdown(protocol.folded(rows[rows["metric"] == metric], lab.judges.protocols))
+Markdown(protocol.folded(rows[rows["metric"] == metric], lab.judges.protocols, f"make notebook N=03_pretraining PROFILE={profile}"))
 
 # %% [markdown]
 # One point is one model at one length; the bars are 95 % intervals over pictures (not over training seeds: one
@@ -102,6 +102,11 @@ averaged = averages.measure(wanted, store=store, lab=averages.Laboratory(scale))
 
 # %% tags=["remove-input"]
 Markdown(averages.MISSING) if averaged.empty else averages.curves(averaged, metric)
+
+# %% tags=["remove-input"]
+Markdown("" if averaged.empty else protocol.folded(
+    averaged[averaged["metric"] == metric], lab.judges.protocols, f"make notebook N=03_pretraining PROFILE={profile}"
+))  # fmt: skip
 
 # %% [markdown]
 # By how much each share is worse than a tenth, on the same captions from the same noise. Without a star, which marks

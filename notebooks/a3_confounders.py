@@ -29,9 +29,10 @@ counts = []             # pictures a point; none: a quarter of the profile's num
 metrics = ["kid_effnet", "kid_scene", "alignment", "subject"]
 
 # %% tags=["remove-cell"]
+import pandas as pd
 from IPython.display import Markdown, display
 
-from ldm import confounders, study
+from ldm import confounders, protocol, study
 from ldm.notebook import ROOT, record
 from ldm.profiles import profile as named
 from ldm.results import Store
@@ -102,6 +103,13 @@ display(*(confounders.n_chart(rows, name, least=scale.n) for name in ("fd_effnet
 
 # %% tags=["remove-input"]
 Markdown(confounders.order_by_n(rows, ["fd_effnet", "fd_scene", *metrics]).to_markdown(index=False))
+
+# %% tags=["remove-input"]
+suspects = (confounders.trainings(scale, lengths, steps), confounders.guidances(scale), confounders.spacings(scale, spaced))
+asked = study.run(dict.fromkeys(cell for grid in suspects for cells in grid.values() for cell in cells), store=store, lab=lab)
+behind = pd.concat([asked[asked["metric"].isin(metrics)], rows[rows["metric"].isin(["fd_effnet", "fd_scene", *metrics])]])
+behind = behind.drop_duplicates(["key", "metric"])
+Markdown(protocol.folded(behind, lab.judges.protocols, f"make notebook N=a3_confounders PROFILE={profile}"))
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT

@@ -32,6 +32,11 @@ def test_a_chapter_says_what_to_try_and_asks_a_question(name):
     assert "**Exercise.**" in source
 
 
+@pytest.mark.parametrize("name", sorted({"00_answer", *CHAPTERS} - {"01_data", "02_family", "a0_primer"}))
+def test_a_page_of_recorded_rows_says_where_they_come_from(name):
+    assert "protocol.folded(" in (NOTEBOOKS / f"{name}.py").read_text()
+
+
 @pytest.fixture(scope="module")
 def executed(smoke_study):
     return {name: smoke_study / f"notebooks/{name}.ipynb" for name in CHAPTERS}
