@@ -6,6 +6,7 @@ Two books: a small one made from tests/data/tour.py, and the real one of the smo
 
 from __future__ import annotations
 
+import doctest
 import functools
 import gzip
 import http.server
@@ -15,11 +16,11 @@ import re
 import shutil
 import sys
 import threading
+import unicodedata
 from pathlib import Path
 
 import pytest
 
-from ldm import cost
 from tests import tour
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "book"))
@@ -279,7 +280,7 @@ def test_markup_inside_a_chart_cannot_end_its_script_and_recorded_numbers_are_no
 def test_a_chapter_says_how_it_was_made_and_its_links_lead_to_pages(tmp_path):
     cells = [
         {"cell_type": "markdown", "source": ["# A title\n", "\n", "Text."]},
-        {"outputs": [{"data": {"text/markdown": "[a](b.ipynb#c), [d](../e.md), [f](https://x.org/g.md)"}}]},
+        {"cell_type": "code", "outputs": [{"data": {"text/markdown": "[a](b.ipynb#c), [d](../e.md), [f](https://x.org/g.md)"}}]},
     ]
     given = {"profile": "smoke", "steps": [4, 8], "metric": "kid_effnet", "folder": "my pictures"}
     notebook = json.dumps({"cells": cells, "metadata": {"papermill": {"parameters": given}}})
@@ -288,6 +289,8 @@ def test_a_chapter_says_how_it_was_made_and_its_links_lead_to_pages(tmp_path):
     assert title["source"].startswith(f"# A title\n\n*Run this page again: `{made}`.") and title["source"].endswith("\n\nText.")
     assert output["outputs"][0]["data"]["text/markdown"] == "[a](b.html#c), [d](../e.html), [f](https://x.org/g.md)"
     assert build.command("05_samplers", {"profile": "laptop"}) == "make notebook N=05_samplers"
+    first = json.loads(build.for_readers(notebook, tmp_path, "00_answer", foot=True))["cells"][0]["source"]
+    assert first.startswith("# A title\n\nText.\n\n*Run this page again: `make notebook N=00_answer PROFILE=smoke ")
 
 
 def test_every_page_of_the_book_is_in_its_table_of_contents():
@@ -297,16 +300,23 @@ def test_every_page_of_the_book_is_in_its_table_of_contents():
     assert all((ROOT / f"{page}.py").is_file() for page in named if page.startswith("notebooks/"))
 
 
-def test_the_errata_quote_what_ldm_cost_counts():
+def test_the_errata_prove_themselves():
+    """The page's code prints what the page says it prints, and these are the numbers of its text."""
     page = (ROOT / "book/errata.md").read_text()
-    table = cost.table1().set_index("name")
-    row, full = table.loc["39M"], table.loc["866M"]
-    for number in (
-        f"{row.gflops:.1f} GFLOPs",
-        f"{full.gflops:.1f} for",
-        f"{row.norm_cost:.3f}",
-        f"{int(row.params):,}",
-        f"{int(table.loc['223M'].params):,}",
-    ):
-        assert number in page, number
-    assert table.drop("39M").gflops_error.abs().max() < 0.002
+    code = "\n".join(re.findall(r"```pycon\n(.*?)```", page, re.S))
+    found, told = doctest.DocTestParser().get_doctest(code, {}, "errata", "book/errata.md", 0), []
+    assert len(found.examples) > 10
+    assert not doctest.DocTestRunner().run(found, out=told.append).failed, "".join(told)
+    text = re.sub(r"```pycon\n.*?```", "", page, flags=re.S)
+    for number in ("0.03", "0.07", "56.8", "788.5", "0.072", "222,984,164", "54", "62", "2.6", "5.3", "8202"):
+        assert number in text and number in code, number
+
+
+def test_every_work_that_a_page_names_with_its_year_is_in_the_references():
+    works = re.findall(r"author=\{([^,]+),.*?year=\{(\d{4})\}\}", (ROOT / "book/references.bib").read_text())
+    known = {(re.sub(r"\W", "", family), year) for family, year in works}
+    names = r"([A-Z][\w-]+)(?:,? (?:et al\.|and [A-Z]\w+)|, [A-Z]\w+ and [A-Z]\w+) \(?(\d{4})"
+    for path in [*ROOT.glob("notebooks/*.py"), *ROOT.glob("book/*.md")]:
+        text = re.sub(r"\n(?:# )?", " ", path.read_text())
+        for family, year in re.findall(names, text):
+            assert (unicodedata.normalize("NFD", family).encode("ascii", "ignore").decode(), year) in known, f"{path.name}: {family} {year}"
