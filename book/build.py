@@ -113,7 +113,7 @@ def stage(root: Path, source: Path, notebooks: Path) -> Path:
     for page in pages:
         if page.startswith("notebooks/"):
             executed = (notebooks / page.removeprefix("notebooks/")).with_suffix(".ipynb")
-            text = for_readers(executed.read_text(), source / "book/_static/pictures", "" if page == pages[0] else executed.stem)
+            text = for_readers(executed.read_text(), source / "book/_static/pictures", executed.stem, foot=page == pages[0])
             copy(text.encode(), (source / page).with_suffix(".ipynb"))
     if "book/code" in pages:
         describe(root, source)
@@ -183,18 +183,23 @@ def chapters(toc: Path) -> list[str]:
     return files(yaml.safe_load(toc.read_text()))
 
 
-def for_readers(notebook: str, pictures: Path | None = None, name: str = "") -> str:
+def for_readers(notebook: str, pictures: Path | None = None, name: str = "", *, foot: bool = False) -> str:
     """An executed notebook with its charts as HTML and without what only machines read.
 
     `pictures`: the folder for the pictures of charts, so that a page loads those that are seen; None leaves them inside.
-    `name`: of the notebook; if given, the command that made the page stands beneath its title.
+    `name`: of the notebook; if given, the command that made the page stands beneath its title, or with `foot` beneath its
+    last words: the first page of the book begins with what it is about.
     """
     content = json.loads(notebook)
     if name:
         given = content["metadata"].get("papermill", {}).get("parameters", {})
         title, *rest = "".join(content["cells"][0]["source"]).split("\n")
         again = f"*Run this page again: `{command(name, given)}`. Open it as a notebook: `make lab`, `notebooks/{name}.py`.*"
-        content["cells"][0]["source"] = "\n".join([title, "", again, *rest])
+        if foot:
+            last = [cell for cell in content["cells"] if cell["cell_type"] == "markdown"][-1]
+            last["source"] = "".join(last["source"]) + f"\n\n{again}"
+        else:
+            content["cells"][0]["source"] = "\n".join([title, "", again, *rest])
     for cell in content["cells"]:
         tags = cell.get("metadata", {}).get("tags", [])
         if "injected-parameters" in tags:  # papermill's; the notebook's own parameters stand above

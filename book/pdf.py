@@ -1,6 +1,6 @@
 """The built book as one PDF: `python book/pdf.py --out build/laptop` prints every page by Chromium and binds them.
 
-    build/laptop/_build/html -> build/laptop/_build/book.pdf
+    build/laptop/_build/html -> build/laptop/_build/html/book.pdf, and a link to it at the foot of each page
 
 Charts are vectors, folds are open, and links between pages lead to the page in the PDF. The pages about the code, a
 hundred of them, stay on the site. Needs a Chromium: named by the variable CHROMIUM, on the path, or playwright's own.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -83,6 +84,15 @@ def bound(folder: Path, pages: dict[str, tuple[str, bytes]]) -> Any:
     return book
 
 
+def offer(folder: Path) -> None:
+    """Put a link to book.pdf beside that to the credits, at the foot of every page; a book without a PDF has none."""
+    for path in folder.rglob("*.html"):
+        text = path.read_text()
+        if "book.pdf" not in text and (credits := re.search(r'href="((?:\.\./)*)book/credits.html">the credits</a>', text)):
+            link = f'{credits[0]}; <a href="{credits[1]}book.pdf">this book as a PDF</a>'
+            path.write_text(text.replace(credits[0], link))
+
+
 def main() -> int:
     """Print and bind, and say where it is; one sentence and status 1 where there is no book."""
     parser = argparse.ArgumentParser(description="The built book as one PDF.")
@@ -97,8 +107,9 @@ def main() -> int:
     except RuntimeError as error:
         print(error, file=sys.stderr)
         return 1
-    book.write(out / "_build/book.pdf")
-    print(f"The book on paper, {len(book.pages)} pages: file://{out}/_build/book.pdf")
+    book.write(folder / "book.pdf")
+    offer(folder)
+    print(f"The book on paper, {len(book.pages)} pages: file://{folder}/book.pdf")
     return 0
 
 

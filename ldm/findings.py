@@ -140,6 +140,18 @@ def ask(scale: Profile, *, store: Store, lab: Laboratory) -> dict[str, list[Verd
     } | {name: found for name, found in recorded.items() if len(found) == len(ASKED) * len(FINDINGS[name].turns)}  # fmt: skip
 
 
+def evidence(store: Store, scale: Profile) -> pd.DataFrame:
+    """The rows that `ask` asks, each once, by the metrics that it asks; nothing is run."""
+    pretrained = store.rows(
+        study="pretraining", profile=scale.name, task="pretrain", n=scale.n, c=list(scale.family), steps=STEPS, guidance=GUIDANCE, seed=0
+    )
+    parts = [pretrained, whole_grid(store, scale), distilled(store, scale)]
+    judged = [part[part["metric"].isin(ASKED)] for part in parts]
+    finetuned = [restored_by_length(store, scale), restored_by_steps(store, scale)]
+    judged += [part[part["metric"].isin(RESTORED)] for part in finetuned]
+    return pd.concat(judged).drop_duplicates(["key", "metric"])
+
+
 def summary(answers: dict[str, list[Verdict]]) -> str:
     """One row a finding, in Markdown: the claim, linked to its chapter, and how often it holds, fails or is open here.
 

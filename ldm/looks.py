@@ -25,6 +25,11 @@ LABELS = {
 }  # fmt: skip
 
 
+def label(field: str, value: Any) -> str:
+    """A cell's field and its value in words: `8 steps`."""
+    return "1 step" if (field, value) == ("steps", 1) else LABELS[field].format(value)
+
+
 def kept(store: Store, key: str) -> np.ndarray:
     """The first pictures of a cell, uint8 (n, h, w, 3). Raises: ValueError when they are not here."""
     path = store.file(key, "strip.webp")
@@ -60,7 +65,7 @@ def table(
     across = [value for value in across if all((row, value) in found for row in down)]
     return picture_grid(
         np.stack([[stacked(store, lab.key(found[row, value]), shown) for value in across] for row in down]),
-        [LABELS[rows].format(row) for row in down], [LABELS[columns].format(value) for value in across], width=112,
+        [label(rows, row) for row in down], [label(columns, value) for value in across], width=112,
     )  # fmt: skip
 
 
@@ -72,7 +77,7 @@ def of_rows(store: Store, rows: pd.DataFrame, down: str, across: str, *, shown: 
     at = [[found.get((line, column)) for column in columns] for line in lines]
     return picture_grid(
         np.stack([[stacked(store, row["key"], shown) if row else blank for row in line] for line in at]),
-        lines, [LABELS[across].format(column) for column in columns], width=112,
+        lines, [label(across, column) for column in columns], width=112,
         notes=[[f"guidance {row['guidance']:g}" if row else "none" for row in line] for line in at],
     )  # fmt: skip
 
@@ -83,7 +88,7 @@ def at_equal_cost(store: Store, points: pd.DataFrame, budgets: Sequence[float]) 
     settings = {(row.budget, row.c): row for row in points.itertuples()}
     blank = np.full_like(stacked(store, points["key"].iloc[0]), 128)
     at = [[settings.get((budget, c)) for budget in budgets] for c in sizes]
-    note = lambda row: f"{row.steps} steps, guidance {row.guidance:g}" if row else "too dear"
+    note = lambda row: f"{label('steps', row.steps)}, guidance {row.guidance:g}" if row else "too dear"
     return picture_grid(
         np.stack([[stacked(store, row.key) if row else blank for row in line] for line in at]),
         [f"c = {c}" for c in sizes], [f"cost {budget:.2g}" for budget in budgets], width=112,

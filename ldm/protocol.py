@@ -62,23 +62,25 @@ def table(cards: Mapping[str, Protocol]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(cards))
 
 
-def folded(rows: pd.DataFrame, cards: Mapping[str, Protocol]) -> str:
+def folded(rows: pd.DataFrame, cards: Mapping[str, Protocol], command: str = "", *, counted: str = "pictures") -> str:
     """What every value in the rows was measured with, as Markdown that the reader unfolds beneath a figure.
 
-    One item a metric and protocol. A metric without a card, or measured in another way than its card says, shows
-    the protocol that its rows hold.
+    One item a protocol, with the metrics that share it. A metric without a card, or measured in another way than its card
+    says, shows the protocol that its rows hold. `command`: what makes such rows. `counted`: of what a value's n is.
     """
-    items = []
+    items: dict[str, list[str]] = {}
     for (metric, protocol), group in rows.groupby(["metric", "protocol"], sort=False):
         least, most = int(group["n"].min()), int(group["n"].max())
-        card, pictures = cards.get(metric), f"{most} pictures" if least == most else f"{least} to {most} pictures"
+        card, counts = cards.get(metric), f"{most}" if least == most else f"{least} to {most}"
         if card and protocol.startswith(card.line):
             protocol = (
                 f"{card.network}; its weights `{card.weights}`; features in {card.dtype}; {card.how}; compared with "
                 f"{card.n} real pictures of {card.side} x {card.side} pixels, `{card.images}`; card `{card.fingerprint}`"
             )
-        items.append(f"- **{metric}**, {pictures} a value: {protocol}")
-    text = "\n".join([*items, *sources(rows)])
+        items.setdefault(f"{counts} {counted if most > 1 else counted.removesuffix('s')} a value: {protocol}", []).append(metric)
+    lines = [f"- **{', '.join(metrics)}**, {what}" for what, metrics in items.items()]
+    made = [f"- **made by** `{command}`"] if command else []
+    text = "\n".join([*lines, *sources(rows), *made])
     return f"<details>\n<summary>Where do these numbers come from?</summary>\n\n{text}\n\n</details>"
 
 

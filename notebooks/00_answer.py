@@ -24,14 +24,15 @@ metric = "kid_effnet"  # a name in ldm.judges.METRICS
 import pandas as pd
 from IPython.display import Markdown
 
-from ldm import charts, explorer, findings, frontier, judges, looks, speed
+from ldm import charts, explorer, findings, frontier, judges, looks, protocol, speed
 from ldm.notebook import ROOT, record
 from ldm.profiles import profile as named
 from ldm.results import Store
 from ldm.study import Laboratory
 
 scale, store = named(profile), Store(ROOT)
-answers = findings.ask(scale, store=store, lab=Laboratory(scale))
+lab, shown = Laboratory(scale), list(dict.fromkeys([metric, "kid_effnet", "kid_scene", "subject"]))
+answers = findings.ask(scale, store=store, lab=lab)
 every = pd.concat([findings.whole_grid(store, named(name)) for name in dict.fromkeys([profile, "gpu", "tpu"])])
 rows = every[(every["profile"] == profile) & (every["metric"] == metric) & (every["sampler"] == "ddim")]
 influences = store.influences(rows, metric)
@@ -69,8 +70,7 @@ Markdown(
 
 # %% tags=["remove-input"]
 explorer.budget_explorer(
-    every, list(dict.fromkeys([metric, "kid_effnet", "kid_scene", "subject"])),
-    lambda name: store.influences(every[every["metric"] == name], name), pictures=lambda key: looks.thumbnail(store, key),
+    every, shown, lambda name: store.influences(every[every["metric"] == name], name), pictures=lambda key: looks.thumbnail(store, key),
     seconds=speed.seconds_a_picture(store.rows(study="benchmark", profile=profile)),
 )  # fmt: skip
 
@@ -80,7 +80,11 @@ explorer.budget_explorer(
 # *Best: 87%* is the chance that a size is truly the best one there, given the intervals; hover over any point for
 # its interval, its setting and the number of pictures behind it. At the bottom, what these settings draw: the same
 # captions from the same noise. [How each number is made](../book/protocol.md); [the words](../book/glossary.md).
-#
+
+# %% tags=["remove-input"]
+Markdown(protocol.folded(every[every["metric"].isin(shown)], lab.judges.protocols, f"make notebook N=00_answer PROFILE={profile}"))
+
+# %% [markdown]
 # ## How sure is that?
 
 # %% tags=["remove-input"]

@@ -79,7 +79,7 @@ latents = codec.encode(originals)
 decoded = codec.decode(latents)
 picture_strip(
     np.concatenate([originals[:8], decoded[:8]]),
-    [f"{i}" for i in range(8)] + [f"{i}, decoded" for i in range(8)], width=80,
+    [*(captions := fresh.captions(range(8))), *(f"decoded: {caption}" for caption in captions)], width=96,
 )
 
 # %% tags=["remove-input"]

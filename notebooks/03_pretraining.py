@@ -66,7 +66,7 @@ rows = study.run(cells, store=store, lab=lab, title="pretraining")
 plots.quality_vs_compute(rows, metric)
 
 # %% tags=["remove-input"]
-Markdown(protocol.folded(rows[rows["metric"] == metric], lab.judges.protocols))
+Markdown(protocol.folded(rows[rows["metric"] == metric], lab.judges.protocols, f"make notebook N=03_pretraining PROFILE={profile}"))
 
 # %% [markdown]
 # One point is one model at one length; the bars are 95 % intervals over pictures (not over training seeds: one
@@ -103,6 +103,11 @@ averaged = averages.measure(wanted, store=store, lab=averages.Laboratory(scale))
 # %% tags=["remove-input"]
 Markdown(averages.MISSING) if averaged.empty else averages.curves(averaged, metric)
 
+# %% tags=["remove-input"]
+Markdown("" if averaged.empty else protocol.folded(
+    averaged[averaged["metric"] == metric], lab.judges.protocols, f"make notebook N=03_pretraining PROFILE={profile}"
+))  # fmt: skip
+
 # %% [markdown]
 # By how much each share is worse than a tenth, on the same captions from the same noise. Without a star, which marks
 # intervals that leave out zero, these pictures cannot tell the two apart.
@@ -112,7 +117,7 @@ Markdown("" if averaged.empty else averages.against_usual(averaged, metric, stor
 
 # %% [markdown]
 # On the shipped rows half as long an average is never worse by KID, and better in all but the shortest training; a still
-# shorter one gains nothing more there, or, after few pictures, loses a lot. Longer ones are worse throughout. All models
+# shorter one gains little more at best, and after few pictures loses a lot. Longer ones are worse throughout. All models
 # of this book span a tenth, so sizes are compared alike; their levels could be better.
 
 # %% [markdown]

@@ -134,7 +134,8 @@ display(*laws.shown(laws.frontier_points(rows, metric), metric, "sampling cost (
 plots.quality_vs_cost(rows, "subject")
 
 # %% tags=["remove-input"]
-Markdown(protocol.folded(rows[rows["metric"].isin([metric, "subject"])], lab.judges.protocols))
+drawn = rows[rows["metric"].isin([metric, "subject"])]
+Markdown(protocol.folded(drawn, lab.judges.protocols, f"make notebook N=04_sampling PROFILE={profile}"))
 
 # %% [markdown]
 # ## How many steps are enough?

@@ -58,7 +58,7 @@ influences = store.influences(rows, metric)
 plots.quality_by_sampler(rows, metric)
 
 # %% tags=["remove-input"]
-Markdown(protocol.folded(rows[rows["metric"] == metric], lab.judges.protocols))
+Markdown(protocol.folded(rows[rows["metric"] == metric], lab.judges.protocols, f"make notebook N=05_samplers PROFILE={profile}"))
 
 # %% [markdown]
 # ## Which sampler, at which step count?

@@ -135,7 +135,7 @@ plots.quality_vs_compute(finetuned, "is_effnet")
 
 # %% tags=["remove-input"]
 measured = list(dict.fromkeys([metric, *findings.RESTORED]))
-Markdown(protocol.folded(rows[rows["metric"].isin(measured)], {}))
+Markdown(protocol.folded(rows[rows["metric"].isin(measured)], {}, f"make notebook N=06_super_resolution PROFILE={profile}"))
 
 # %% [markdown]
 # What a length does to the pictures of each size:

@@ -36,7 +36,7 @@ shown = 0               # of the subjects, the one to look at
 import numpy as np
 from IPython.display import Markdown
 
-from ldm import dreambooth, looks, portraits, study, verdicts
+from ldm import dreambooth, looks, portraits, protocol, study, verdicts
 from ldm.notebook import ROOT, record
 from ldm.pictures import picture_grid, picture_strip
 from ldm.profiles import profile as named
@@ -99,6 +99,9 @@ portraits.by_size(table, fidelity)
 # %% tags=["remove-input"]
 measured = ["recognised_scene", "true_effnet", "wrong_effnet", "similar_effnet", "prompt", "style", "class_kept"]
 Markdown(portraits.limits(table, [name for name in measured if name in set(table["metric"])]).to_markdown(index=False))
+
+# %% tags=["remove-input"]
+Markdown(protocol.folded(rows[rows["metric"].isin({*fidelity, *measured})], {}, f"make notebook N=07_dreambooth PROFILE={profile}"))
 
 # %% [markdown]
 # ## Against the steps of finetuning

@@ -32,7 +32,7 @@ shown = 7.5             # guidance of the pictures below
 import numpy as np
 from IPython.display import Markdown
 
-from ldm import interpolate, looks, scrubber, study
+from ldm import interpolate, looks, protocol, scrubber, study
 from ldm.captions import caption
 from ldm.charts import model_label
 from ldm.notebook import ROOT, record
@@ -81,6 +81,9 @@ scrubber.scrubber(
 
 # %% tags=["remove-input"]
 scrubber.measures(rows, measures)
+
+# %% tags=["remove-input"]
+Markdown(protocol.folded(rows[rows["metric"].isin(measures)], {}, f"make notebook N=09_interpolation PROFILE={profile}", counted="pairs"))
 
 # %% [markdown]
 # ## Is the largest model more coherent than the smallest?

@@ -28,7 +28,7 @@ share = [0.2, 0.6]        # of a chip's peak that a training reaches, from and t
 # %% tags=["remove-cell"]
 from IPython.display import Markdown
 
-from ldm import gpu_queue, gpu_study, plan, roofline
+from ldm import gpu_queue, gpu_study, plan, protocol, roofline
 from ldm.notebook import ROOT, record
 from ldm.results import Store
 
@@ -60,6 +60,9 @@ Markdown(roofline.table(found).to_markdown(index=False))
 
 # %% tags=["remove-input"]
 roofline.chart(found)
+
+# %% tags=["remove-input"]
+Markdown(protocol.folded(rows, {}, f"python -m ldm plan --topology {topologies[0]}", counted="programs"))
 
 # %% [markdown]
 # ## What do the chips tell each other?

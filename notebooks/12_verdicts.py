@@ -19,17 +19,21 @@ profile = "laptop"      # smoke | laptop | gpu | tpu: whose rows are asked
 # %% tags=["remove-cell"]
 from IPython.display import Markdown
 
-from ldm import findings
+from ldm import findings, protocol
 from ldm.notebook import ROOT, record
 from ldm.profiles import profile as named
 from ldm.results import Store
 from ldm.study import Laboratory
 
 scale = named(profile)
-answers = findings.ask(scale, store=Store(ROOT), lab=Laboratory(scale))
+store, lab = Store(ROOT), Laboratory(scale)
+answers = findings.ask(scale, store=store, lab=lab)
 
 # %% tags=["remove-input"]
 Markdown(findings.page(answers))
+
+# %% tags=["remove-input"]
+Markdown(protocol.folded(findings.evidence(store, scale), lab.judges.protocols, f"make notebook N=12_verdicts PROFILE={profile}"))
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT

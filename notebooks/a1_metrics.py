@@ -79,7 +79,7 @@ sensitivity_charts.in_gaps(moved, metrics)
 Markdown(sensitivity.in_words(moved, metrics))
 
 # %% tags=["remove-input"]
-Markdown(protocol.folded(rows[rows["metric"].isin(metrics)], lab.protocols))
+Markdown(protocol.folded(rows[rows["metric"].isin(metrics)], lab.protocols, f"make notebook N=a1_metrics PROFILE={profile}"))
 
 # %% [markdown]
 # ## How many pictures does it take?

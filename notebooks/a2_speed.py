@@ -19,7 +19,7 @@ profile = "laptop"      # for form's sake: rows of a benchmark are of a machine,
 # %% tags=["remove-cell"]
 from IPython.display import Markdown
 
-from ldm import speed
+from ldm import protocol, speed
 from ldm.notebook import ROOT
 from ldm.results import Store
 
@@ -45,6 +45,9 @@ Markdown(
 
 # %% tags=["remove-input"]
 speed.table(races)
+
+# %% tags=["remove-input"]
+Markdown(protocol.folded(rows[rows["metric"] == "images per second"], {}, "make bench", counted="rounds"))
 
 # %% [markdown]
 # The last column compares with the rate of one large matrix product on the same machine, in float32. It counts

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from ldm.findings import ASKED, FINDINGS, summary
+from ldm.findings import ASKED, FINDINGS, RESTORED, evidence, summary
 from ldm.metrics import Estimate
+from ldm.profiles import LAPTOP, ROOT
+from ldm.results import Store
 from ldm.verdicts import Verdict
 
 
@@ -18,3 +20,11 @@ def test_the_turns_of_a_finding_are_counted_apart_and_what_has_no_rows_is_said()
     assert lines["F1"] == "**holds 4**"
     assert lines["F3"] == "all steps: **holds 3**, fails 1<br>four and more: **undecided 3**, fails 1"
     assert lines["F6"] == "not asked yet"
+
+
+def test_the_evidence_is_each_row_once_of_every_study_that_is_asked():
+    rows = evidence(Store(ROOT), LAPTOP)
+    assert not rows.duplicated(["key", "metric"]).any()
+    metrics = rows.groupby("study")["metric"].agg(set).to_dict()
+    assert metrics == {"superres": set(RESTORED)} | dict.fromkeys(("pretraining", "sampling", "distillation"), set(ASKED))
+    assert set(rows["seed"]) == {0} and "average" not in set(rows["task"])

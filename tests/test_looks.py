@@ -53,6 +53,7 @@ def test_a_table_leaves_out_what_some_row_lacks(store):
     assert one.count("<img") == 2 and "4 steps" in one and "8 steps" not in one and "c = 16" in one
     both = looks.table(store, Names(), cells([8], [4, 8]), "guidance", "steps").data
     assert both.count("<img") == 2 and "guidance 2" in both
+    assert [looks.label("steps", steps) for steps in (1, 2)] == ["1 step", "2 steps"]
 
 
 def test_a_strip_carries_its_captions(store):

@@ -46,6 +46,11 @@ def test_every_chapter_has_three_exercises_and_more():
     assert solutions == [len(part) for part in asked.values()], "a folded solution to each"
 
 
+@pytest.mark.parametrize("name", sorted({"00_answer", *CHAPTERS} - {"01_data", "02_family", "a0_primer"}))
+def test_a_page_of_recorded_rows_says_where_they_come_from(name):
+    assert "protocol.folded(" in (NOTEBOOKS / f"{name}.py").read_text()
+
+
 @pytest.fixture(scope="module")
 def executed(smoke_study):
     return {name: smoke_study / f"notebooks/{name}.ipynb" for name in CHAPTERS}

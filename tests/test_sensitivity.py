@@ -260,6 +260,14 @@ def test_the_card_folds_and_names_what_each_value_was_measured_with(lab, shipped
     assert text.count("\n- ") == 3 and "../_static/rows/metrics-smoke.csv" in text and lab.judges.scene.protocol in text
 
 
+def test_metrics_of_one_protocol_share_a_line_and_the_command_stands_last(lab, shipped):
+    rows = shipped[shipped["metric"].isin(["kind", "subject"])]
+    text = protocol.folded(rows[rows["n"] == 64], {}, "make this", counted="rounds")
+    assert "- **kind, subject**, 64 rounds a value: " in text and text.count("\n- ") == 3 and "\n- **made by** `make this`\n" in text
+    assert "make this" not in protocol.folded(rows, {})
+    assert ", 1 round a value: " in protocol.folded(rows.assign(n=1), {}, counted="rounds")
+
+
 def test_a_value_of_another_protocol_is_not_shown_under_the_card(lab, shipped):
     rows = shipped[shipped["metric"] == "kid_effnet"].head(2).copy()
     rows["protocol"] = [rows["protocol"].iloc[0], "another network"]

@@ -1,0 +1,67 @@
+"""The primer's figures show what they say: noise that wins, a guess that becomes the picture, guidance as a vector sum."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ldm import primer
+from ldm.denoiser import denoiser
+from ldm.generate import image_keys
+from ldm.layers import split
+from ldm.sampler import initial_noise, sample
+from ldm.schedule import Schedule
+from ldm.solvers import ddim
+
+SD = Schedule.sd()
+
+
+def data(chart) -> list[pd.DataFrame]:
+    return [pd.DataFrame(rows) for rows in chart.to_dict()["datasets"].values()]
+
+
+def test_the_ratio_of_signal_to_noise_falls_and_their_powers_add_up_to_one():
+    curves, ratio = (next(d for d in data(primer.noise_levels(SD, [0, 999])) if name in d) for name in ("of", "snr"))
+    assert (ratio["snr"].diff().dropna() < 0).all()
+    np.testing.assert_allclose((curves["value"] ** 2).groupby(curves["t"]).sum(), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("told", [0.0, 1.0])
+@pytest.mark.parametrize("t", [50, 500, 950])
+def test_the_denoiser_of_the_two_dimensional_world_is_the_mean_of_what_the_point_may_have_been(told, t):
+    """By summing over a grid of x0, with the weights that their densities and the noise's give them."""
+    axis, x, (alpha, sigma) = np.linspace(-5, 5, 801), np.float32([0.1, 0.9]), (SD.alpha[t], SD.sigma[t])
+    grid = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
+    means = primer.MEANS[:1] if told else primer.MEANS
+    prior = sum(np.exp(-np.square(grid - mean).sum(-1) / (2 * primer.SPREAD**2)) for mean in means)
+    weight = prior * np.exp(-np.square(x - alpha * grid).sum(-1) / (2 * sigma**2))
+    net = denoiser(primer.Mixture(SD))
+    answer = net(x[None, None, None], np.full(1, t), 0.0, 1.0, np.full((1, 1, 1), told, np.float32))
+    np.testing.assert_allclose(np.asarray(answer)[0, 0, 0], weight @ grid / weight.sum(), atol=2e-3)
+
+
+def test_the_last_guess_is_the_picture_that_sampling_ends_with():
+    structure, params = split(primer.Mixture(SD))
+    none, keys, plan = np.zeros((5, 1, 1), np.float32), image_keys(0, np.arange(5)), ddim(SD, 6)
+    draw = lambda context, plan, guidance: np.asarray(
+        sample(structure, params, plan, context, none, guidance, keys, predict="x0", shape=(1, 1, 2))
+    )
+    of = SimpleNamespace(text=SimpleNamespace(encode=lambda c: none + 1), latents=lambda *given: iter([draw(*given)]))
+    found = primer.guesses(of, ["a point"] * 5, plan, 3.0)
+    assert found.shape == (5, 6, 1, 1, 2)
+    np.testing.assert_allclose(found[:, -1], draw(none + 1, plan, 3.0), atol=1e-5)
+    x = np.asarray(initial_noise(keys, (1, 1, 2)))
+    for k in range(6):  # the noisy pictures of the film, from its guesses alone
+        x = float(plan.x[k]) * x + float(plan.x0[k]) * found[:, k]
+    np.testing.assert_allclose(x, found[:, -1], atol=1e-4)
+
+
+def test_guidance_is_a_vector_sum_and_none_at_one():
+    arrows = next(d for d in data(primer.guidance_in_two_dimensions(steps=4)) if "arrow" in d)
+    ends = {name: part.set_index("scale")[["x2", "y2"]] for name, part in arrows.groupby("arrow")}
+    plain, told, guided = (ends[name] for name in ("without the caption", "with it", "guided"))
+    np.testing.assert_allclose(guided, plain + (told - plain).mul(told.index, axis=0), atol=1e-5)
+    np.testing.assert_allclose(guided.loc[1.0], told.loc[1.0], atol=1e-6)
