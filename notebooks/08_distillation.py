@@ -88,7 +88,7 @@ looks.of_rows(store, distillation.portraits(rows, metric, max(sizes), steps), "d
 plots.quality_vs_steps(rows, metric, "drawn by")
 
 # %% tags=["remove-input"]
-Markdown(protocol.folded(rows[rows["metric"] == metric], lab.judges.protocols))
+Markdown(protocol.folded(rows[rows["metric"] == metric], lab.judges.protocols, f"make notebook N=08_distillation PROFILE={profile}"))
 
 # %% [markdown]
 # ## In four steps
