@@ -63,6 +63,24 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
     }).set_index(["race", "who"])  # fmt: skip
 
 
+def waiting(rows: pd.DataFrame) -> pd.DataFrame:
+    """How long a training step waits for its batch, by where that comes from, to print; of the machine measured last.
+
+    Shares of the time and seconds a step are the middle of the laps, and the least and most. No rows, no lines.
+    """
+    timed = rows[rows["task"] == "input"]
+    if timed.empty:
+        return pd.DataFrame(columns=["c", "batches from", "waits", "seconds a step"])
+    timed = timed[machine(timed) == machine(timed)[timed["created"].idxmax()]]
+    timed = timed.assign(source=timed["protocol"].str.split("; ").str[0], waits=timed["metric"].str.startswith("share"))
+    lines = [
+        {"c": c, "batches from": source, "waits": "{value:.2%} [{lo:.2%}, {hi:.2%}]".format(**part[part["waits"]].iloc[0]),
+         "seconds a step": "{value:.3g} [{lo:.3g}, {hi:.3g}]".format(**part[~part["waits"]].iloc[0])}
+        for (c, source), part in timed.groupby(["c", "source"], sort=False)
+    ]  # fmt: skip
+    return pd.DataFrame(lines)
+
+
 def chart(found: pd.DataFrame) -> alt.FacetChart:
     """Images a second as a multiple of diffusers', slowest to fastest round as a rule, one panel a race."""
     # A phone is narrow: in the panel's name what tells it from the others, and torch's ways by their last word.

@@ -84,6 +84,17 @@ Markdown(
 )
 
 # %% [markdown]
+# ## Waiting for data
+#
+# The same training step, fed from memory and from tar files (`ldm/shards.py`), latents or pictures that are encoded on
+# the way, whose batches are made when asked for or ahead, in threads. How much of the time does a step wait, and how long
+# does it take?
+
+# %% tags=["remove-input"]
+waits = speed.waiting(rows)
+Markdown("`python -m benchmarks.input` measures it." if waits.empty else waits.to_markdown(index=False))
+
+# %% [markdown]
 # ## Try it
 #
 # `make bench` times your own machine, in about ten minutes, and `make notebook N=a2_speed` draws what it found.
