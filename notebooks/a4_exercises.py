@@ -20,6 +20,7 @@ asked_of = "laptop"     # whose rows the exercises ask about
 # %%
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown, display
 from scipy.stats import norm
 
 from ldm import chips, comparisons, confounders, cost, frontier, laws, metrics, optimum, primer, speed, verdicts
@@ -36,6 +37,7 @@ from ldm.sensitivity import changes
 from ldm.solvers import ddim, dpmpp_2m, heun
 
 scale, store = named(asked_of), Store(ROOT)
+words = lambda text: display(Markdown(text))  # folds its lines, as a print does not
 shape = dict(size=scale.latent_shape[0], tokens=scale.tokens, context=scale.context)
 sampling = store.rows(study="sampling", profile=asked_of, n=scale.n, images_seen=scale.length, seed=0)
 by_ddim = sampling[sampling["sampler"] == "ddim"]
@@ -49,8 +51,8 @@ kid = by_ddim[by_ddim["metric"] == "kid_effnet"]
 
 # %% tags=["hide-cell"]
 print(kid.groupby("c")["cost"].min().to_string())
-print(
-    "\nA size appears once its cheapest setting fits: one step. A large model cannot spend a small budget at all, so at the "
+words(
+    "A size appears once its cheapest setting fits: one step. A large model cannot spend a small budget at all, so at the "
     "low end smaller models win by forfeit; the interesting budgets are those that every size can spend."
 )
 
@@ -63,14 +65,14 @@ pair = kid[(kid["c"] == 16) & (kid["guidance"] == 2) & kid["steps"].isin([4, 8])
 drawn = frontier.worlds(pair, store.influences(pair, "kid_effnet"))
 gap, se = pair["value"].diff().iloc[1], (drawn[1] - drawn[0]).std()
 print(pair[["steps", "value", "lo", "hi"]].round(1).to_string(index=False))
-print(f"\nThe difference is {gap:.1f} [{gap - 1.96 * se:.1f}, {gap + 1.96 * se:.1f}]: the same captions and noise share their luck.")
+words(f"The difference is {gap:.1f} [{gap - 1.96 * se:.1f}, {gap + 1.96 * se:.1f}]: the same captions and noise share their luck.")
 
 # %% [markdown]
 # **3** ●●● The page says how likely a size is "truly the best" at a budget. What does that chance *not* cover? Name three
 # things.
 
 # %% tags=["hide-cell"]
-print(
+words(
     "It covers other captions and other noise. It does not cover (1) another training run of the same size: one seed a size; "
     "(2) another metric, which may name another winner: choose one and see; (3) settings that were not tried: a size with more "
     "of them would have more luck, so all have the same grid. Nor other real pictures, an error that all settings share."
@@ -83,8 +85,8 @@ print(
 
 # %% tags=["hide-cell"]
 val = Scenes(scale.scenes, "val", 1_000)
-words = pd.Series([val.caption(i) for i in range(len(val))])
-print(f"{words.duplicated(keep=False).sum()} of {len(words)}; {words.nunique()} different ones.")
+captions = pd.Series([val.caption(i) for i in range(len(val))])
+words(f"{captions.duplicated(keep=False).sum()} of {len(captions)}; {captions.nunique()} different ones.")
 
 # %% [markdown]
 # **5** ●● How many of these captions also occur among the first 10,000 of training? What, then, is held out?
@@ -92,8 +94,8 @@ print(f"{words.duplicated(keep=False).sum()} of {len(words)}; {words.nunique()} 
 # %% tags=["hide-cell"]
 train = Scenes(scale.scenes, "train", 10_000)
 seen = {train.caption(i) for i in range(len(train))}
-print(
-    f"{words.isin(seen).mean():.1%}. Not the captions, but pictures (a caption has many), and combinations of subject and style "
+words(
+    f"{captions.isin(seen).mean():.1%}. Not the captions, but pictures (a caption has many), and combinations of subject and style "
     "that training never shows: the split `heldout`."
 )
 
@@ -104,7 +106,7 @@ print(
 # %% tags=["hide-cell"]
 alone, among = val.images([7])[0], val.images(np.array([9, 7, 8]))[1]
 assert np.array_equal(alone, among)
-print("Ask for it alone, and in the middle of others, and compare all pixels. They agree.")
+words("Ask for it alone, and in the middle of others, and compare all pixels. They agree.")
 
 # %% [markdown]
 # ## [The family](02_family.ipynb)
@@ -123,13 +125,13 @@ print({c: int(20 * unit[max(unit)] / each) for c, each in unit.items()})
 formula = lambda c, d: 8202 * c**2 + (78 * d + 1459) * c + 4
 assert all(cost.unet_params(c, d) == formula(c, d) for c in (8, 64, 320) for d in (128, 768, 1024))
 print({d: f"{formula(320, d) / 1e6:.1f}M" for d in (768, 1024)})
-print("\nThe count agrees for every c and d tried. The 866M are those of d = 1024, with 768 it would have been called 859M or 860M.")
+words("The count agrees for every c and d tried. The 866M are those of d = 1024, with 768 it would have been called 859M or 860M.")
 
 # %% [markdown]
 # **9** ●● Table 1 prints 25.3 GFLOPS for the 39M model. Find reasons to doubt it that use only the table.
 
 # %% tags=["hide-cell"]
-print(cost.erratum())
+words(cost.erratum())
 
 # %% [markdown]
 # ## [Pretraining](03_pretraining.ipynb)
@@ -140,7 +142,7 @@ print(cost.erratum())
 trained = store.rows(study="pretraining", profile=asked_of, metric="kid_effnet", n=scale.n, seed=0)
 curves = trained.pivot_table(index="images_seen", columns="c", values="value")
 print(curves.round(0).to_string())
-print(f"\nAfter {int(curves.index[curves[32] <= curves[16].min()].min()):,}.")
+words(f"After {int(curves.index[curves[32] <= curves[16].min()].min()):,}.")
 
 # %% [markdown]
 # **11** ●● You may train for the compute of the second size at full length. Is it better spent on that size, or on the largest
@@ -157,8 +159,8 @@ for i, c in enumerate(spent["c"]):
     if c > 16:
         gap, se = spent["value"].iloc[i] - spent["value"].iloc[1], (drawn[i] - drawn[1]).std()
         print(f"c = {c} less c = 16: {gap:+.1f} [{gap - 1.96 * se:+.1f}, {gap + 1.96 * se:+.1f}]")
-print(
-    "\nBelow zero the larger size is the better buy, above zero the worse, and with zero inside they cannot be told apart. "
+words(
+    "Below zero the larger size is the better buy, above zero the worse, and with zero inside they cannot be told apart. "
     "Neither of the two named need be the best: look at the size between them."
 )
 
@@ -168,9 +170,9 @@ print(
 
 # %% tags=["hide-cell"]
 points = laws.training_points(trained, "kid_effnet")
-print(laws.in_words(laws.fit(points)))
-print(
-    "\nA fitted floor of 0 is left out of the formula. A floor is what no compute removes: here the autoencoder, through which "
+words(laws.in_words(laws.fit(points)))
+words(
+    "A fitted floor of 0 is left out of the formula. A floor is what no compute removes: here the autoencoder, through which "
     "the judge sees every picture. The chapter on the data measures what it alone costs."
 )
 
@@ -184,8 +186,8 @@ chosen = optimum.best_guidance(by_ddim, "kid_effnet", store.influences(by_ddim, 
 print(chosen[chosen["steps"].isin([1, 4, 50])][["c", "steps", "guidance", "tied"]].to_string(index=False))
 best_at = chosen.pivot_table(index="steps", columns="c", values="guidance")
 lower = int((best_at.loc[1] < best_at.loc[50]).sum())
-print(
-    f"\nNo: at one step it is lower, for {lower} of {best_at.shape[1]} sizes. But look at *tied*, the values that cannot be told from "
+words(
+    f"No: at one step it is lower, for {lower} of {best_at.shape[1]} sizes. But look at *tied*, the values that cannot be told from "
     "the best one: the optimum is flat, and two sizes whose best values differ need not differ."
 )
 
@@ -202,7 +204,7 @@ for small, large in zip(scale.family, scale.family[1:], strict=False):
         f"c = {large} {of[large]['value']:.1f} with {of[large]['steps']}: "
         f"the larger is better by {of[small]['value'] - of[large]['value']:.1f}"
     )
-print("\nWithin the budget the best number of steps need not be the largest: a size may be better with fewer than it can afford.")
+words("Within the budget the best number of steps need not be the largest: a size may be better with fewer than it can afford.")
 
 # %% [markdown]
 # **15** ●●● How many pictures would it take to tell 4 steps of the largest model from 5, at guidance 2, by an interval that
@@ -213,7 +215,7 @@ pair = kid[(kid["c"] == 32) & (kid["guidance"] == 2) & kid["steps"].isin([4, 5])
 drawn = frontier.worlds(pair, store.influences(pair, "kid_effnet"))
 gap, se = abs(pair["value"].diff().iloc[1]), (drawn[1] - drawn[0]).std()
 needed = int(scale.n * (1.96 * se / gap) ** 2) + 1
-print(
+words(
     f"The gap is {gap:.2f}, its error {se:.2f} with {scale.n} pictures. Errors fall as 1 / sqrt(n): n = {needed:,}, "
     f"{'fewer than' if needed < scale.n else 'more than'} were drawn. Unpaired, by the two intervals alone, it would take "
     f"{int(scale.n * (np.hypot(*(pair['hi'] - pair['lo'])) / 2 / gap) ** 2) + 1:,}."
@@ -229,7 +231,7 @@ for steps in (4, 20):
     table = dpmpp_2m(Schedule.sd(), steps)
     second = int((table.x0_prev != 0).sum())
     print(f"{steps} steps: {second} use the estimate before, {second / steps:.0%}")
-print("\nThe others are DDIM's: the fewer the steps, the less the sampler can differ from it.")
+words("The others are DDIM's: the fewer the steps, the less the sampler can differ from it.")
 
 # %% [markdown]
 # **17** ●● Heun asks the network twice a step. At the cost of 8 steps of DDIM, how many steps of Heun are there?
@@ -242,7 +244,7 @@ print({steps: int(heun(Schedule.sd(), steps).n) for steps in (3, 4, 5)}, "evalua
 
 # %% tags=["hide-cell"]
 table = ddim(Schedule.sd(), 1)
-print(
+words(
     f"x <- {float(table.x[0]):g} x + {float(table.x0[0]):g} x0: the network's guess at t = {int(table.t[0])}, the mean of all "
     "that fits the caption."
 )
@@ -262,9 +264,9 @@ ways = last.pivot_table(index=["task", "c"], columns="metric", values="value")
 assert "superres-regression" in ways.index.get_level_values("task"), "the way that the question is about"
 print(ways.round(2).to_string())
 bicubic, named_so = ways.loc["bicubic"].iloc[0], lambda ahead: ", ".join(f"{task} c = {c}" for task, c in ways.index[ahead])
-print(f"\nBy PSNR: {named_so(ways['psnr'] > bicubic['psnr'])}.\nBy LPIPS: {named_so(ways['lpips_effnet'] < bicubic['lpips_effnet'])}.")
-print(
-    "\nPSNR rewards the mean of all that may lie behind a picture, which is a blur; a sharp guess, a little off, pays twice. "
+words(f"By PSNR: {named_so(ways['psnr'] > bicubic['psnr'])}.\nBy LPIPS: {named_so(ways['lpips_effnet'] < bicubic['lpips_effnet'])}.")
+words(
+    "PSNR rewards the mean of all that may lie behind a picture, which is a blur; a sharp guess, a little off, pays twice. "
     "The regression asks once for that mean."
 )
 
@@ -277,14 +279,14 @@ many = enlarged[(enlarged["task"] == "superres") & (enlarged["metric"] == "lpips
 many = many[many["images_seen"] == many["images_seen"].max()]
 by_steps = many.pivot_table(index="c", columns="steps", values="value")
 print(by_steps.assign(worse=by_steps[100] - by_steps[4]).round(3).to_string())
-print("\nFew steps stay near the mean; more of them commit to details. The smallest network, which guesses worst, pays most for it.")
+words("Few steps stay near the mean; more of them commit to details. The smallest network, which guesses worst, pays most for it.")
 
 # %% [markdown]
 # **21** ●●● The weights of the new input channels begin at zero. What would happen in the first steps of finetuning if they
 # began at random? And why does the network learn to look at all, if its gradient goes through zeros?
 
 # %% tags=["hide-cell"]
-print(
+words(
     "At random the pretrained network would get a disturbance that it has never met, and finetuning would first have to unlearn "
     "it. The gradient of a weight is the output's gradient times the *input*, which is not zero: only what lies before a zero "
     "weight gets none, and before it is the picture itself."
@@ -303,8 +305,8 @@ means = longest[longest["metric"].isin(["class_leak", "class_kept"])].pivot_tabl
 )
 print(means.round(2).to_string())
 lost, kept = means.loc["no prior"], means.loc["prior"]
-print(
-    f"\nInto the subject, and more so the larger the model: asked for the class alone, it draws something nearest to the subject on "
+words(
+    f"Into the subject, and more so the larger the model: asked for the class alone, it draws something nearest to the subject on "
     f"{lost['class_leak'].min():.0%} of the pictures (c = {lost['class_leak'].idxmin()}) to {lost['class_leak'].max():.0%} "
     f"(c = {lost['class_leak'].idxmax()}); the detector names the class on {lost['class_kept'].min():.0%} to "
     f"{lost['class_kept'].max():.0%}. With prior preservation the first is {kept['class_leak'].min():.0%} to "
@@ -322,8 +324,8 @@ over["share"] = [f"{r.value:.2f} [{r.lo:.2f}, {r.hi:.2f}]" for r in over.itertup
 print(over.pivot(index="c", columns="task", values="share")[["before", "prior", "no prior"]].to_string())
 level = over.pivot(index="c", columns="task", values="value").astype(float)
 gains = ", ".join(f"{gain:+.2f} (c = {c})" for c, gain in (level["no prior"] - level["before"]).items())
-print(
-    f"\nThe smallest, though eight subjects do not say so surely: chance is {1 / 17:.2f}. A model that draws the class well draws what is "
+words(
+    f"The smallest, though eight subjects do not say so surely: chance is {1 / 17:.2f}. A model that draws the class well draws what is "
     "nearest to the class, hence seldom to the subject; a vague picture is near to anything. So sizes do not start from one level, "
     f"and what was learnt is the gain: without prior preservation {gains}. (An interval below zero is no share: Student's "
     "interval does not know that shares end there.)"
@@ -346,8 +348,8 @@ far = {name: np.mean(distances) for name, distances in {
 }.items()}  # fmt: skip
 share = {name: value / far["another noun"] for name, value in far.items()}
 print({name: f"{value:.1f}" for name, value in far.items()})
-print(
-    f"\nLay the two captions' vectors side by side, the token's own left out. It moves the others {share['sks in front']:.0%} as far as "
+words(
+    f"Lay the two captions' vectors side by side, the token's own left out. It moves the others {share['sks in front']:.0%} as far as "
     f"another noun would, a word that the tower knows {share['large in front']:.0%}. So the two captions are near, though not one, and "
     "the network can tell them by the token's own vector. That nearness is what holds the learning back "
     "is not shown by this; that the tower which learns is recognised more often (*prior and text*) speaks for it."
@@ -363,7 +365,7 @@ print(
 told = pd.concat([sampling, store.rows(study="distillation", profile=asked_of, n=scale.n)])
 asked = told[(told["steps"] == 4) & (told["guidance"] == 2) & told["sampler"].isin(["ddim", "consistency"])]
 print(asked.groupby("task")["nfe"].first().to_string())
-print("\nA student takes the guidance scale as an input; its teacher is asked with and without the caption.")
+words("A student takes the guidance scale as an input; its teacher is asked with and without the caption.")
 
 # %% [markdown]
 # **26** ●● A student has seen more pictures than its teacher. Is it better for that reason? Which rows say so?
@@ -372,8 +374,8 @@ print("\nA student takes the guidance scale as an input; its teacher is asked wi
 few = told[(told["metric"] == "kid_effnet") & (told["steps"] <= 4) & told["sampler"].isin(["ddim", "consistency"])]
 few = few[few["task"].isin(["pretrain", "continued", "codi"])]
 print(few.pivot_table(index=["c", "steps"], columns="task", values="value", aggfunc="min").round(1).dropna().to_string())
-print(
-    "\n*continued* is the teacher, trained on for as many pictures as its student and sampled as ever. Where it stays level with "
+words(
+    "*continued* is the teacher, trained on for as many pictures as its student and sampled as ever. Where it stays level with "
     "*pretrain* and *codi* does not, it was the distillation."
 )
 
@@ -403,8 +405,8 @@ for guidance, part in ways[ways["metric"] == "detour"].groupby("guidance"):
     found.append(gaps.assign(guidance=guidance, longer=comparisons.in_words(gaps), sure=gaps["lo"] > 0))
 found = pd.concat(found)
 print(found.pivot(index="c", columns="guidance", values="longer").to_string())
-print(
-    f"\nPair by pair, the line less the circle; a star where the interval leaves out zero. Surely longer in {found['sure'].sum()} of "
+words(
+    f"Pair by pair, the line less the circle; a star where the interval leaves out zero. Surely longer in {found['sure'].sum()} of "
     f"{len(found)} cases: {', '.join(f'c = {r.c} at {r.guidance:g}' for r in found[found['sure']].itertuples())}. It is a small "
     "part of detours of two and more."
 )
@@ -422,8 +424,8 @@ chance = {name: (lengths.max(1) / lengths.sum(1)).mean() for name, lengths in st
 measured = ways[(ways["metric"] == "largest_step") & (ways["task"] == "lerp")].pivot_table(index="c", columns="guidance", values="value")
 print({name: f"{value:.2f}" for name, value in chance.items()})
 print(measured.round(2).to_string())
-print(
-    f"\nThe largest of ten is large because it was chosen. Lengths between zero and some end, all as likely, give {chance['uniform']:.2f}, "
+words(
+    f"The largest of ten is large because it was chosen. Lengths between zero and some end, all as likely, give {chance['uniform']:.2f}, "
     f"exponential ones {chance['exponential']:.2f}, and the models {measured.min().min():.2f} to {measured.max().max():.2f}. So no "
     "level here shows a jump. That larger sizes have a larger one on the same captions and noise is a difference, and stands."
 )
@@ -442,13 +444,13 @@ for a in (0, 0.25, 0.5):
 scenes = pairs(Scenes(scale.scenes, "val", 1024), 64)
 first, second = (text.encode([caption(pair[i]) for pair in scenes]) for i in (0, 1))
 length = lambda vectors: np.linalg.norm(vectors, axis=-1)
-print(
-    f"captions: vectors of length {length(first).min():.1f} to {length(first).max():.1f}; halfway "
+words(
+    f"Captions: vectors of length {length(first).min():.1f} to {length(first).max():.1f}; halfway "
     f"{length(lerp(0.5, first, second)).mean():.1f} on the line, "
-    f"{length(slerp(0.5, first, second)).mean():.1f} on the circle"
+    f"{length(slerp(0.5, first, second)).mean():.1f} on the circle."
 )
-print(
-    "\nTwo independent noises are nearly orthogonal. Halfway between them the line passes at 0.71 of the spread that every noise "
+words(
+    "Two independent noises are nearly orthogonal. Halfway between them the line passes at 0.71 of the spread that every noise "
     "in training had; the circle keeps it. The tower's vectors are all of nearly one length, so captions lie on a sphere, "
     "and the line leaves it, too. There it costs little: the detours of exercise 28 hardly differ."
 )
@@ -467,8 +469,8 @@ first = pd.DataFrame([
 ])  # fmt: skip
 first["signal"] = levels.alpha[first["first time"]].round(3)
 print(first.pivot(index="steps", columns="spacing", values=["first time", "signal"]).to_string())
-print(
-    "\nIt gets none: sampling starts from noise alone. Told to expect a share of signal, it finds one, in what is only noise. On trailing "
+words(
+    "It gets none: sampling starts from noise alone. Told to expect a share of signal, it finds one, in what is only noise. On trailing "
     "times that share is small and the same for every number of steps; on leading ones it is the larger the fewer the steps, so "
     "the spacing and the number of steps cannot be told apart in a study that names only the second."
 )
@@ -488,8 +490,8 @@ bias = confounders.limits(
     store.rows(study="sampling", profile=asked_of, images_seen=scale.length, seed=0, sampler="ddim", steps=8, guidance=1.5), "fd_effnet",
     least=256,
 ).set_index("c")  # fmt: skip
-print(
-    f"\nBy FD the second largest: {by_n.loc[('fd_effnet', 24), 4096]:.1f} against {by_n.loc[('fd_effnet', 32), 256]:.1f}. At equal n it is "
+words(
+    f"By FD the second largest: {by_n.loc[('fd_effnet', 24), 4096]:.1f} against {by_n.loc[('fd_effnet', 32), 256]:.1f}. At equal n it is "
     f"the largest, at both counts. FD of n pictures is too large by about b / n, with b = {bias.loc[32, 'slope']:,.0f} for the largest: "
     f"{bias.loc[32, 'slope'] / 256:.1f} at 256, more than the two models differ by. KID has no such bias, and names the largest "
     f"({by_n.loc[('kid_effnet', 32), 256]:.1f} against {by_n.loc[('kid_effnet', 24), 4096]:.1f}), even unequally."
@@ -516,8 +518,8 @@ for small, large in ((8, 16), (16, 32)):
             line[name] = f"{v.answer} {v.effect.value:+.3g}"
         found.append(line)
 print(pd.DataFrame(found).to_string(index=False))
-print(
-    "\nThe effect is the smaller one's advantage at the least budget that the larger can use. At nearly equal training compute it "
+words(
+    "The effect is the smaller one's advantage at the least budget that the larger can use. At nearly equal training compute it "
     "is larger, for both pairs and by every metric, as it must be when the larger is trained less. *Equally many pictures*, the way "
     "of the paper and of this book, is a choice, and of the two it is the one that favours the larger size. Even by the other c = 8 "
     "does not win by every metric: it draws fewer right subjects than c = 16."
@@ -532,7 +534,7 @@ print(
 # %% tags=["hide-cell"]
 size = cost.table1().set_index("name").loc["866M"]
 state = 4 * 4 * size["params"] / 1e9
-print(f"{state:.1f} GB of {chips.V5E.memory}: it fits, and leaves {chips.V5E.memory - state:.1f} GB for everything that is computed.")
+words(f"{state:.1f} GB of {chips.V5E.memory}: it fits, and leaves {chips.V5E.memory - state:.1f} GB for everything that is computed.")
 
 # %% [markdown]
 # **35** ●● 256 chips share a batch of 2,048. Each has the whole state and sends its gradients, in float32, once around a ring.
@@ -543,14 +545,14 @@ sizes = cost.table1().set_index("name")
 arithmetic = 4 * sizes["gflops"] * 1e9 * 2048 / 256 / (chips.V5E.tflops * 1e12)
 messages = 2 * 4 * sizes["params"] / (chips.V5E.links / 2 * 1e9)
 print(pd.DataFrame({"arithmetic, s": arithmetic, "messages, s": messages, "ratio": messages / arithmetic}).round(3).to_string())
-print("\nFor the largest; but both grow nearly alike with the size, and the batch a chip, eight pictures, decides more than it.")
+words("For the largest; but both grow nearly alike with the size, and the batch a chip, eight pictures, decides more than it.")
 
 # %% [markdown]
 # **36** ●●● Blocks that are computed again for the backward pass cost one forward pass more: a training step is then four
 # forward passes in place of three. Why three? And when is it cheaper to store what was computed?
 
 # %% tags=["hide-cell"]
-print(
+words(
     "A backward pass makes two products where the forward pass made one: the gradient of the weights, and that of what came in. "
     "One and two are three. What has been computed may be kept where it fits: the batch a chip, the size and the resolution "
     "decide, and a smaller batch on more chips buys the third back with messages."
@@ -572,7 +574,7 @@ print(f"By Bonferroni {norm.ppf(1 - 0.025 / verdicts_on_a_page):.2f} standard er
 # decide it? Why may more training seeds do more?
 
 # %% tags=["hide-cell"]
-print(
+words(
     "The width falls with the root of n: 2 x 2 = 4 times as many, if the effect stays where it is. But the interval over pictures "
     "goes to zero with n while two trainings of one size go on differing; what they differ by no number of pictures shrinks."
 )
@@ -588,8 +590,8 @@ print(pd.concat([
     comparisons.beside(twins, name, 0, store.influences(twins, name), by="seed").assign(metric=name)
     for name in ("kid_effnet", "kid_scene", "alignment", "subject")
 ]).round(3).to_string(index=False))  # fmt: skip
-print(
-    "\nThe same captions and noise, so an interval that leaves out zero would be the seed's doing; where it holds zero, no "
+words(
+    "The same captions and noise, so an interval that leaves out zero would be the seed's doing; where it holds zero, no "
     "difference is seen at this n. One pair cannot say that seeds do not matter: that takes several trainings of every size, and "
     "their spread beside the difference of two sizes."
 )
@@ -603,8 +605,8 @@ print(
 # %% tags=["hide-cell"]
 snr = levels.alpha**2 / levels.sigma**2
 print(f"SNR falls below 1 at t = {int((snr < 1).argmax())}; at t = 999 it is {snr[-1]:.4f}, alpha is {levels.alpha[-1]:.3f}.")
-print(
-    "\nNot nothing: a mean over many places, such as how bright a picture is, can be read even there, and in training the network "
+words(
+    "Not nothing: a mean over many places, such as how bright a picture is, can be read even there, and in training the network "
     "learns to. Sampling starts from noise with nothing in it. The mistake is small and the same for all sizes; "
     "`Schedule.zero_terminal_snr` takes it away, for networks that were trained so."
 )
@@ -622,8 +624,8 @@ for k in range(10):
     print(f"t = {plan.t[k]}: {np.mean(apart < 2):.0%} of the guesses within two standard deviations of a cloud's centre")
     x = plan.x[k] * x + plan.x0[k] * guess
 middle = primer.MEANS.mean(0)
-print(
-    f"\nAt first it answers nearly the mean of all data, ({middle[0]:.1f}, {middle[1]:.1f}), whatever point it is shown: the best "
+words(
+    f"At first it answers nearly the mean of all data, ({middle[0]:.1f}, {middle[1]:.1f}), whatever point it is shown: the best "
     "answer by the mean square error, and where hardly any data are. One step of DDIM ends there (exercise 18). "
     "With more steps each point decides for a cloud on its way; for that the network need not be better, only be asked again."
 )
@@ -636,7 +638,7 @@ rng = np.random.default_rng(0)
 x, u, y, w, a, b = rng.normal(size=5), rng.normal(size=5), rng.normal(size=5), 3.0, 0.6, 0.8
 x0 = lambda eps: (x - b * eps) / a
 assert np.allclose(x0(u + w * (y - u)), x0(u) + w * (x0(y) - x0(u)))
-print("x0 is affine in the noise, and u + w (y - u) is an affine combination: its weights 1 - w and w sum to one. The two commute.")
+words("x0 is affine in the noise, and u + w (y - u) is an affine combination: its weights 1 - w and w sum to one. The two commute.")
 
 # %% [markdown]
 # ## [Metrics](a1_metrics.ipynb)
@@ -650,7 +652,7 @@ moved = changes(spoilt)
 moved["worse"] = [f"{r.value:.3g} [{r.lo:.3g}, {r.hi:.3g}]" for r in moved.itertuples()]
 print(moved.pivot(index="strength", columns="metric", values="worse").to_string())
 noticed = moved[moved["lo"] > 0].groupby("metric")["strength"].min()
-print("\nHow much worse than real pictures, with the interval. Surely: " + "; ".join(
+words("How much worse than real pictures, with the interval. Surely: " + "; ".join(
     f"{name} {f'from {noticed[name]:g} on' if name in noticed else 'never'}" for name in names
 ) + ". The detector still names what one sees to be blurred; 64 pictures leave the distance on its features unsure.")  # fmt: skip
 
@@ -669,8 +671,8 @@ for _ in range(200):  # two samples of one distribution
 for name, values in same.items():
     mean, error, below = np.mean(values), np.std(values) / 200**0.5, np.mean(np.array(values) < 0)
     print(f"{name} of 200 such pairs: mean {mean:+.3f} with an error of {error:.3f}, below zero {below:.0%}")
-print(
-    "\nThe true distance is not negative, its estimate may be: KID is built to be right on average, and where the truth is zero "
+words(
+    "The true distance is not negative, its estimate may be: KID is built to be right on average, and where the truth is zero "
     "some estimates must lie below it. FD cannot go below zero, so its average lies above the truth: that is its bias. "
     "A KID below zero says: no difference to be seen at this n."
 )
@@ -694,8 +696,8 @@ for name, features in made.items():
         "MMD, Gaussian kernel": metrics.mmd(features, sample, bandwidth=1.0),
     }  # fmt: skip
     print(f"{name}: " + ", ".join(f"{metric} {e.value:.3f} [{e.lo:.3f}, {e.hi:.3f}]" for metric, e in seen.items()))
-print(
-    "\nFD sees neither. A cubic kernel compares moments up to the third, so KID sees the skew, and not the lumps, whose odd moments "
+words(
+    "FD sees neither. A cubic kernel compares moments up to the third, so KID sees the skew, and not the lumps, whose odd moments "
     "are those of a normal: they differ from the fourth on. A Gaussian kernel has all moments in it and sees both. Whether the "
     "features of real networks differ in such ways is another question: ask the chapter's *Where rankings part*."
 )
@@ -713,8 +715,8 @@ table = pd.DataFrame([
     for (_, c), (each, rest) in seconds.items() for steps in (4, 50)
 ])  # fmt: skip
 print(table.pivot(index="c", columns="steps", values=["ms", "not the network's"]).round(2).to_string())
-print(
-    "\nGuidance asks twice a step. The rest, such as decoding, is paid once a picture and is nearly the same for all sizes. The "
+words(
+    "Guidance asks twice a step. The rest, such as decoding, is paid once a picture and is nearly the same for all sizes. The "
     "paper's cost leaves it out, which flatters few steps of a small model: in seconds these are dearer than the cost says."
 )
 
@@ -725,8 +727,8 @@ print(
 each = pd.Series({c: seconds[asked_of, c][0] for c in scale.family})
 ratio = (each / each[32]) / pd.Series({c: unit[c] / unit[32] for c in each.index})
 print(ratio.round(2).to_string())
-print(
-    f"\n{ratio[8]:.1f} times. What is no matrix product, such as normalisation, grows with c and not with its square, and small "
+words(
+    f"{ratio[8]:.1f} times. What is no matrix product, such as normalisation, grows with c and not with its square, and small "
     "products do not fill a core. So on this machine a budget in seconds buys fewer steps of a small model than one in FLOPs."
 )
 
@@ -742,8 +744,8 @@ table = pd.DataFrame({
     "middle": ours["value"] / rivals["value"], "at the least": ours["lo"] / rivals["hi"], "bound": 1 / ours["share"]
 })  # fmt: skip
 print(table.round(3).to_string())
-print(
-    f"\nIn {(table['at the least'] > 1).sum()} of {len(table)}. Rounds of one machine are no sample of machines, so this is a range and no "
+words(
+    f"In {(table['at the least'] > 1).sum()} of {len(table)}. Rounds of one machine are no sample of machines, so this is a range and no "
     "interval. The bound is the rate of one large matrix product over what the network's products reach now: a code that did "
     "nothing else, and each at that rate, would be so many times faster. None will be."
 )
