@@ -368,14 +368,14 @@ print(asked.groupby("task")["nfe"].first().to_string())
 words("A student takes the guidance scale as an input; its teacher is asked with and without the caption.")
 
 # %% [markdown]
-# **26** ●● A student has seen more pictures than its teacher. Is it better for that reason? Which rows say so?
+# **26** ●● A student was trained on top of its teacher's training. Is it better for that reason? Which rows say so?
 
 # %% tags=["hide-cell"]
 few = told[(told["metric"] == "kid_effnet") & (told["steps"] <= 4) & told["sampler"].isin(["ddim", "consistency"])]
 few = few[few["task"].isin(["pretrain", "continued", "codi"])]
 print(few.pivot_table(index=["c", "steps"], columns="task", values="value", aggfunc="min").round(1).dropna().to_string())
 words(
-    "*continued* is the teacher, trained on for as many pictures as its student and sampled as ever. Where it stays level with "
+    "*continued* is the teacher, trained on for as much compute as its student took and sampled as ever. Where it stays level with "
     "*pretrain* and *codi* does not, it was the distillation."
 )
 
