@@ -17,6 +17,7 @@ import shutil
 import sys
 import threading
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
 ]
-EXPLORER = 250_000  # bytes
+EXPLORER = 200_000  # bytes
 needs_browser = pytest.mark.skipif(
     CHROMIUM is None, reason="no chromium found: apt-get install chromium, or set CHROMIUM"
 )
@@ -207,6 +208,7 @@ def test_nothing_moves_for_those_who_ask_for_it(browser):
     counts = {}
     for wish in ("no-preference", "reduce"):
         page = browser.new_page(reduced_motion=wish)
+        page.set_default_timeout(300_000)
         page.goto(f"file://{small_book()}/notebooks/tour.html", wait_until="load")
         counts[wish] = page.evaluate(moving)
         page.close()
@@ -214,11 +216,11 @@ def test_nothing_moves_for_those_who_ask_for_it(browser):
 
 
 @needs_browser
-def test_on_paper_every_chart_is_drawn_and_links_between_pages_lead_to_the_page(browser, tmp_path):
-    browser.close()  # two of playwright's do not run side by side in one thread
+def test_on_paper_every_chart_is_drawn_and_links_between_pages_lead_to_the_page(tmp_path):
     reader = pytest.importorskip("pypdf")
     names = ["notebooks/tour", "book/provenance", "book/protocol"]
-    pages = pdf.printed(small_book(), names)
+    with ThreadPoolExecutor() as other:  # in this thread the fixture's playwright runs
+        pages = other.submit(pdf.printed, small_book(), names).result()
     bound = pdf.bound(small_book(), pages)
     bound.write(tmp_path / "book.pdf")
     book = reader.PdfReader(tmp_path / "book.pdf")
@@ -226,7 +228,7 @@ def test_on_paper_every_chart_is_drawn_and_links_between_pages_lead_to_the_page(
     first = [book.get_destination_page_number(entry) for entry in book.outline]
     assert "sampling cost" in "".join(page.extract_text() for page in book.pages[: first[1]])  # an axis: charts are vectors
     found = [link.get_object() for page in book.pages[first[1] : first[2]] for link in page.get("/Annots", [])]
-    led = {book.get_page_number(link["/Dest"][0].get_object()) for link in found if "/Dest" in link}
+    led = [book.get_page_number(link["/Dest"][0].get_object()) for link in found if isinstance(link.get("/Dest"), list)]
     assert first[2] in led and not any("protocol.html" in str(link.get("/A")) for link in found)
 
 
@@ -248,7 +250,7 @@ def test_every_page_is_offered_the_pdf_once_and_the_link_leads_to_it(tmp_path):
 def test_the_first_page_is_light(site, browser):
     """What a browser loads until the explorer is drawn, compressed as web servers do, stays under a megabyte.
 
-    These books have few rows, or made-up ones: room is left for the explorer of the published rows.
+    The real one is of the smoke profile and has few rows: room is left for the explorer of the published ones.
     """
     page, loaded = browser.new_page(), []
     page.set_default_timeout(300_000)
@@ -257,7 +259,8 @@ def test_the_first_page_is_light(site, browser):
     page.wait_for_selector(".ldm-chart[data-drawn]")
     bodies = {r.url: r.body() for r in loaded if not r.url.endswith("/index.html")}  # which leads on
     assert any("vega.js" in url for url in bodies)
-    assert sum(min(len(body), len(gzip.compress(body))) for body in bodies.values()) < 1e6 - EXPLORER
+    room = 0 if "notebooks/tour.html" in site[1] else EXPLORER
+    assert sum(min(len(body), len(gzip.compress(body))) for body in bodies.values()) < 1e6 - room
     page.close()
 
 
