@@ -68,9 +68,9 @@ Markdown(protocol.folded(rows, {}, f"python -m ldm plan --topology {topologies[0
 # ## What do the chips tell each other?
 #
 # Gigabytes that a chip receives in one step, by the kind of message. An *all-gather* brings the weights of those chips
-# together that share a state, an *all-reduce* sums the gradients of all chips; both travel in bfloat16, two bytes a number.
-# Pictures stay where they are. That has to be said to the compiler (`Layout.gather`): left to itself it sent pictures to the
-# weights' shares, which is far more.
+# together that share a state, once on the way through the network and once on the way back; an *all-reduce* sums the
+# gradients of all chips. Both travel in bfloat16, two bytes a number. Pictures stay where they are. That has to be said to
+# the compiler (`Layout.gather`): left to itself it sent pictures to the weights' shares, which is far more.
 
 # %% tags=["remove-input"]
 Markdown(roofline.collectives(rows).to_markdown(index=False))
