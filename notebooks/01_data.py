@@ -78,8 +78,8 @@ originals = fresh.images(range(scale.n))
 latents = codec.encode(originals)
 decoded = codec.decode(latents)
 picture_strip(
-    np.concatenate([originals[:8], decoded[:8]]),
-    [*(captions := fresh.captions(range(8))), *(f"decoded: {caption}" for caption in captions)], width=96,
+    np.stack([originals[:8], decoded[:8]], 1).reshape(16, *originals.shape[1:]),
+    [label for caption in fresh.captions(range(8)) for label in (caption, f"decoded: {caption}")], width=96,
 )
 
 # %% tags=["remove-input"]
