@@ -21,7 +21,7 @@ def races(rows: pd.DataFrame) -> pd.DataFrame:
     timed = rows[rows["metric"] == "images per second"].copy()
     if timed.empty:
         raise ValueError("There are no rows of a benchmark; `make bench` measures this machine.")
-    timed = timed[machine(timed) == machine(timed)[timed["created"].idxmax()]]
+    timed = latest(timed)
     parts = timed["protocol"].str.split("; ", expand=True)
     timed["who"], timed["shape"], timed["machine"] = parts[0], parts[1], parts[2]
     timed["race"] = timed["task"] + ", c = " + timed["c"].astype(str) + ", " + timed["shape"]
@@ -39,12 +39,17 @@ def machine(rows: pd.DataFrame) -> pd.Series:
     return rows["protocol"].str.split("; ").str[-1]
 
 
+def latest(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the machine measured last; there has to be one."""
+    return rows[machine(rows) == machine(rows)[rows["created"].idxmax()]]
+
+
 def seconds_a_picture(rows: pd.DataFrame) -> dict[tuple[str, int], tuple[float, float]]:
     """(profile, c) -> seconds of one network evaluation and of all else, a picture; of the machine measured last, or empty."""
     timed = rows[rows["metric"].isin(["seconds an evaluation", "seconds besides"])]
     if timed.empty:
         return {}
-    timed = timed[machine(timed) == machine(timed)[timed["created"].idxmax()]]
+    timed = latest(timed)
     found = timed.pivot_table(index=["profile", "c"], columns="metric", values="value")
     return {
         (profile, int(c)): (row["seconds an evaluation"], row["seconds besides"]) for (profile, c), row in found.iterrows()
@@ -71,7 +76,7 @@ def waiting(rows: pd.DataFrame) -> pd.DataFrame:
     timed = rows[rows["task"] == "input"]
     if timed.empty:
         return pd.DataFrame(columns=["c", "batches from", "waits", "seconds a step"])
-    timed = timed[machine(timed) == machine(timed)[timed["created"].idxmax()]]
+    timed = latest(timed)
     timed = timed.assign(source=timed["protocol"].str.split("; ").str[0], waits=timed["metric"].str.startswith("share"))
     lines = [
         {"c": c, "batches from": source, "waits": "{value:.2%} [{lo:.2%}, {hi:.2%}]".format(**part[part["waits"]].iloc[0]),
