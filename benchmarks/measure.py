@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -16,6 +14,7 @@ import jax.numpy as jnp
 import pandas as pd
 
 from benchmarks.reference import compiled
+from ldm.chips import machine
 from ldm.cost import unet_gflops, unet_params
 from ldm.results import Row, Store, key
 
@@ -58,11 +57,6 @@ def matmul_gflops(n: int = 2048) -> float:
     a = jnp.ones((n, n))
     product = jax.jit(jnp.matmul)
     return 2 * n**3 / min(seconds(lambda: product(a, a).block_until_ready()) for _ in range(10)) / 1e9
-
-
-def machine() -> str:
-    """What ran it, for the protocol of a row."""
-    return f"{platform.machine()}, {os.cpu_count()} cores, {jax.devices()[0].device_kind}"
 
 
 def seconds(call: Callable[[], object]) -> float:

@@ -1,8 +1,12 @@
-"""What the makers' data sheets say of the devices that the study runs on, or is planned for."""
+"""What the study runs on, or is planned for: what the makers' data sheets say of a device, and what this machine is."""
 
 from __future__ import annotations
 
+import os
+import platform
 from typing import NamedTuple
+
+import jax
 
 
 class Chip(NamedTuple):
@@ -32,3 +36,8 @@ CHIPS = {  # device_kind begins with ->
 def chip(kind: str) -> Chip | None:
     """The data sheet of a device by its `device_kind`, None for one not listed. Of two names the first that fits counts."""
     return next((sheet for name, sheet in CHIPS.items() if kind.startswith(name)), None)
+
+
+def machine() -> str:
+    """What runs this, for the protocol of a row: the host's kind and cores, and the device's kind."""
+    return f"{platform.machine()}, {os.cpu_count()} cores, {jax.devices()[0].device_kind}"

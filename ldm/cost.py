@@ -20,6 +20,7 @@ MULTIPLIERS = (1, 2, 4, 4)  # channels of the four levels, in units of c
 BLOCKS = 2  # residual blocks a level on the way down; one more on the way up
 LATENTS = 4  # channels of a latent
 REFERENCE = 320  # the paper normalises cost by Stable Diffusion's own width
+PASSES = 3  # forward passes that a training step costs: going back takes two products for each on the way there
 
 
 class Layer(NamedTuple):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ldm import cost, pretrain, restoration, superres
-from ldm.meter import PASSES
+from ldm.distill import student
 from ldm.profiles import RUNS, Profile, profile
 from ldm.racing import stages
 from ldm.results import key
@@ -152,7 +152,7 @@ def trained(scale: Profile, c: int, seed: int = 0, images: int = 0) -> Command:
     images = images or scale.length
     text = f"pretrain --profile {scale.name} --c {c} --seed {seed} --images {images}" + " --no-checkpoints" * (c >= min(FOUR))
     minutes = 3 * START + STEP * images / scale.train.batch
-    return Command(text, PASSES * gflops(scale, c) * images, minutes, pretrain.path_of(scale, c, images, seed, RUNS))
+    return Command(text, cost.PASSES * gflops(scale, c) * images, minutes, pretrain.path_of(scale, c, images, seed, RUNS))
 
 
 def judged(scale: Profile, c: int, seed: int = 0) -> Command:
@@ -181,7 +181,7 @@ def raced(scale: Profile, c: int, steps: Sequence[int]) -> Command:
 def restored(scale: Profile, c: int) -> Command:
     images = superres.LENGTHS[-2]
     text = f"superres --profile {scale.name} --c {c} --images {images}"
-    return Command(text, PASSES * gflops(scale, c, superres.latent_side(scale)) * images, 3 * START)
+    return Command(text, cost.PASSES * gflops(scale, c, superres.latent_side(scale)) * images, 3 * START)
 
 
 def restoring(scale: Profile, c: int) -> Command:
@@ -193,7 +193,7 @@ def restoring(scale: Profile, c: int) -> Command:
 
 
 def taught(scale: Profile, c: int) -> Command:
-    return Command(f"distill codi --profile {scale.name} --c {c}", 6 * scale.distilled * gflops(scale, c), 3 * START)
+    return Command(f"distill codi --profile {scale.name} --c {c}", student.passes("codi") * scale.distilled * gflops(scale, c), 3 * START)
 
 
 def studied(scale: Profile, c: int) -> Command:

@@ -10,14 +10,12 @@ import jax
 
 from ldm.chips import chip
 
-PASSES = 3  # of a step, in forward passes: the backward pass computes two products for each of the forward one's
-
 
 class Meter:
     """A stop-watch over laps of several steps.
 
     Args:
-        images: of a step. gflops: of one forward pass on one image (`cost.unet_gflops`), 0 where it is not known.
+        images: of a step. gflops: of training on one image, 0 where it is not known.
         start: the steps done before. devices: those that the step runs on.
     """
 
@@ -38,8 +36,8 @@ class Meter:
 
         step_seconds, images_a_second; input_share, of the time that the host spent on getting batches, made on the
         spot or ahead: at most this share the device has waited for them, since it works on one step in the meantime;
-        tflops (a step is three forward passes; what is computed twice to save memory does not count), peak_share of
-        the devices' bfloat16 peak, and memory_gb, the most that the first local device has held: where these are known.
+        tflops (what is computed twice to save memory does not count), peak_share of the devices' bfloat16 peak, and
+        memory_gb, the most that the first local device has held: where these are known.
         """
         now = time.perf_counter()
         steps, seconds = done - self._step, max(now - self._began, 1e-9)
@@ -49,7 +47,7 @@ class Meter:
             "input_share": min(self._making / seconds, 1.0),
         }
         if self._gflops:
-            record["tflops"] = PASSES * self._gflops * record["images_a_second"] / 1e3
+            record["tflops"] = self._gflops * record["images_a_second"] / 1e3
             if sheet := chip(self._local.device_kind):
                 record["peak_share"] = record["tflops"] / (sheet.tflops * len(self._devices))
         if (peak := self._peak()) > self._held:  # else it is that of something before, in the same process

@@ -19,7 +19,7 @@ from flax import nnx
 
 from ldm import ema, text, weights
 from ldm.autoencoder import Codec, load_codec
-from ldm.cost import unet_gflops
+from ldm.cost import PASSES, unet_gflops
 from ldm.files import write_atomic
 from ldm.latents import Encoded, device_set, digest, latent_set
 from ldm.layers import KeySource, Params, abstract, split
@@ -181,7 +181,7 @@ def pretrain(
 
     return fit(
         loss, start or params, lambda step: data.batch(seed, step, config.batch, rows), config,
-        layout=layout, gflops=unet_gflops(c, profile.latent_shape[0], *null.shape),
+        layout=layout, gflops=PASSES * unet_gflops(c, profile.latent_shape[0], *null.shape),
         folder=root / profile.weights / f"train-c{c}-s{seed}" if checkpoints else None,
         lengths=profile.lengths if lengths is None else lengths,
         on_length=keep, on_log=on_log, log_steps=log_steps, title=f"pretrain c={c}",

@@ -65,8 +65,9 @@ def table(cards: Mapping[str, Protocol]) -> pd.DataFrame:
 def folded(rows: pd.DataFrame, cards: Mapping[str, Protocol], command: str = "", *, counted: str = "pictures") -> str:
     """What every value in the rows was measured with, as Markdown that the reader unfolds beneath a figure.
 
-    One item a protocol, with the metrics that share it. A metric without a card, or measured in another way than its card
-    says, shows the protocol that its rows hold. `command`: what makes such rows. `counted`: of what a value's n is.
+    One item a protocol, with the metrics that share it; such as differ in one part stand in one (`alike`). A metric
+    without a card, or measured in another way than its card says, shows the protocol that its rows hold. `command`:
+    what makes such rows. `counted`: of what a value's n is.
     """
     items: dict[str, list[str]] = {}
     for (metric, protocol), group in rows.groupby(["metric", "protocol"], sort=False):
@@ -78,10 +79,25 @@ def folded(rows: pd.DataFrame, cards: Mapping[str, Protocol], command: str = "",
                 f"{card.n} real pictures of {card.side} x {card.side} pixels, `{card.images}`; card `{card.fingerprint}`"
             )
         items.setdefault(f"{counts} {counted if most > 1 else counted.removesuffix('s')} a value: {protocol}", []).append(metric)
-    lines = [f"- **{', '.join(metrics)}**, {what}" for what, metrics in items.items()]
+    shared: dict[str, list[str]] = {}
+    for what, metrics in items.items():
+        shared.setdefault(", ".join(metrics), []).append(what)
+    lines = [f"- **{metrics}**, {what}" for metrics, those in shared.items() for what in alike(those)]
     made = [f"- **made by** `{command}`"] if command else []
     text = "\n".join([*lines, *sources(rows), *made])
     return f"<details>\n<summary>Where do these numbers come from?</summary>\n\n{text}\n\n</details>"
+
+
+def alike(protocols: Iterable[str]) -> list[str]:
+    """Protocols, parted by semicolons, of which those that differ in one part are one, that part's kinds side by side."""
+    found = [tuple(protocol.split("; ")) for protocol in protocols]
+    for place in range(max(map(len, found), default=0)):
+        groups: dict[tuple, dict[str, None]] = {}
+        for parts in found:
+            kinds = parts[place : place + 1]  # none, of a shorter one
+            groups.setdefault((parts[:place], len(kinds), parts[place + 1 :]), {}).update(dict.fromkeys(kinds))
+        found = [(*before, *([" or ".join(kinds)] * n), *after) for (before, n, after), kinds in groups.items()]
+    return ["; ".join(parts) for parts in found]
 
 
 def sources(rows: pd.DataFrame) -> list[str]:

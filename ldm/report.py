@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
 from ldm import cost
+from ldm.chips import machine
 from ldm.parallel import FSDP, Layout
 from ldm.profiles import Profile
-from ldm.results import Row
+from ldm.results import Row, Store, key
 from ldm.train import TrainConfig
 
 MEASURED = ("images_a_second", "tflops", "peak_share", "memory_gb", "input_share", "loss")
@@ -20,13 +22,15 @@ MEASURED = ("images_a_second", "tflops", "peak_share", "memory_gb", "input_share
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What names a training on a kind of device."""
+    """What names a training on a machine."""
 
     profile: str
+    task: str
     c: int
+    side: int
     images: int
     seed: int
-    device: str
+    machine: str
     devices: int
     batch: int
     fsdp: int
@@ -36,13 +40,15 @@ class Training:
     data: str
 
     @classmethod
-    def here(cls, scale: Profile, c: int, config: TrainConfig, layout: Layout | None, remat: bool = False, data: str = "") -> Training:
-        """A training on this machine's kind of device; data: where its shards lie."""
-        devices = layout.devices if layout else jax.devices()[:1]
+    def here(
+        cls, scale: Profile, c: int, config: TrainConfig, layout: Layout | None, *, task: str = "pretrain", side: int = 0,
+        remat: bool = False, data: str = "",
+    ) -> Training:  # fmt: skip
+        """A training on this machine; side: of the latents, if not the profile's; data: where its shards lie."""
         return cls(
-            profile=scale.name, c=c, images=config.images, seed=config.seed, device=devices[0].device_kind, devices=len(devices),
-            fsdp=layout.mesh.shape[FSDP] if layout else 1, batch=config.batch, parts=config.accumulate, bf16=config.bf16, remat=remat,
-            data=data,
+            profile=scale.name, task=task, c=c, side=side or scale.latent_shape[0], images=config.images, seed=config.seed,
+            machine=machine(), devices=layout.mesh.size if layout else 1, fsdp=layout.mesh.shape[FSDP] if layout else 1,
+            batch=config.batch, parts=config.accumulate, bf16=config.bf16, remat=remat, data=data,
         )  # fmt: skip
 
 
@@ -52,12 +58,13 @@ def rows(training: Training, scale: Profile, laps: Sequence[Mapping[str, Any]]) 
     The first lap, in which the step is compiled, is left out: a training of one lap has no rows.
     """
     after, t = laps[1:], training
-    shape = scale.latent_shape[0], scale.tokens, scale.context
     common = dict(
-        study="training", profile=t.profile, task="pretrain", c=t.c, params=cost.unet_params(t.c, scale.context),
-        gflops=cost.unet_gflops(t.c, *shape), seed=t.seed, images_seen=t.images, train_steps=-(-t.images // t.batch), n=len(after),
-        protocol=f"{t.devices} x {t.device}, {t.fsdp} a state; {t.parts} x {t.batch // t.parts} images a step; "
-        f"{'bfloat16' if t.bf16 else 'float32'}{'; blocks computed twice' * t.remat}{f'; shards of {t.data}' * bool(t.data)}",
+        study="training", profile=t.profile, task=t.task, c=t.c, params=cost.unet_params(t.c, scale.context),
+        gflops=cost.unet_gflops(t.c, t.side, scale.tokens, scale.context), seed=t.seed,
+        images_seen=t.images, train_steps=-(-t.images // t.batch), n=len(after),
+        protocol=f"{t.parts} x {t.batch // t.parts} images a step; {'bfloat16' if t.bf16 else 'float32'}"
+        f"{'; blocks computed twice' * t.remat}{f'; shards of {t.data}' * bool(t.data)}; "
+        f"devices: {t.devices}, sharing a state: {t.fsdp}; {t.machine}",
     )  # fmt: skip
     found = []
     for name in MEASURED:
@@ -66,3 +73,9 @@ def rows(training: Training, scale: Profile, laps: Sequence[Mapping[str, Any]]) 
             lo, value, hi = map(float, np.quantile(values, [0.025, 0.5, 0.975]))
             found.append(Row(metric=name, value=value, lo=lo, hi=hi, **common))
     return found
+
+
+def write(training: Training, scale: Profile, laps: Sequence[Mapping[str, Any]], root: Path) -> None:
+    """The same into the store at `root`, by the first process, if there are any."""
+    if jax.process_index() == 0 and (found := rows(training, scale, laps)):
+        Store(root).write(key(training), found)

@@ -12,7 +12,6 @@ import pandas as pd
 
 from ldm import cost
 from ldm.charts import INK
-from ldm.meter import PASSES
 from ldm.plan import BATCH, COLLECTIVES, CONTEXT, SIDE, SIZES, STEPS, TOKENS, chips, sheet_of
 
 BOUNDS = ("arithmetic", "links", "traffic")
@@ -35,7 +34,7 @@ def roofline(rows: pd.DataFrame) -> pd.DataFrame:
     for (c, topology, protocol), part in rows.groupby(["c", "task", "protocol"], sort=True):
         one, sheet, first = part.set_index("metric")["value"], sheet_of(topology), part.iloc[0]
         fits, whole = "flops" in one, "; 1 part" in protocol
-        passes = PASSES + ("computed twice" in protocol)
+        passes = cost.PASSES + ("computed twice" in protocol)
         flops = passes * first["gflops"] * 1e9 * first["images_seen"] / chips(topology)
         times = {
             "arithmetic": flops / (sheet.tflops * 1e12) if fits else np.nan,
@@ -113,6 +112,6 @@ def whole_paper(share: tuple[float, float] = (0.2, 0.6), kind: str = "v5e") -> t
     """
     if not 0 < share[0] <= share[1] <= 1:
         raise ValueError(f"share = {list(share)}: expected two numbers between 0 and 1, the smaller first.")
-    flops = sum(PASSES * cost.unet_gflops(c, SIDE, TOKENS, CONTEXT) * 1e9 for c in SIZES.values()) * STEPS * BATCH
+    flops = sum(cost.PASSES * cost.unet_gflops(c, SIDE, TOKENS, CONTEXT) * 1e9 for c in SIZES.values()) * STEPS * BATCH
     most, least = (flops / (part * sheet_of(kind).tflops * 1e12) / 86_400 for part in share)
     return flops, (least, most)

@@ -71,19 +71,51 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
 def waiting(rows: pd.DataFrame) -> pd.DataFrame:
     """How long a training step waits for its batch, by where that comes from, to print; of the machine measured last.
 
-    Shares of the time and seconds a step are the middle of the laps, and the least and most. No rows, no lines.
+    Shares of the time and seconds a step are the middle of the laps, and the least and most; times memory: the
+    middle step beside that of batches from memory. No rows, no lines.
     """
     timed = rows[rows["task"] == "input"]
     if timed.empty:
-        return pd.DataFrame(columns=["c", "batches from", "waits", "seconds a step"])
+        return pd.DataFrame(columns=["c", "batches from", "waits", "seconds a step", "times memory"])
     timed = latest(timed)
     timed = timed.assign(source=timed["protocol"].str.split("; ").str[0], waits=timed["metric"].str.startswith("share"))
+    memory = timed[(timed["source"] == "memory") & ~timed["waits"]].set_index("c")["value"]
     lines = [
         {"c": c, "batches from": source, "waits": "{value:.2%} [{lo:.2%}, {hi:.2%}]".format(**part[part["waits"]].iloc[0]),
-         "seconds a step": "{value:.3g} [{lo:.3g}, {hi:.3g}]".format(**part[~part["waits"]].iloc[0])}
+         "seconds a step": "{value:.3g} [{lo:.3g}, {hi:.3g}]".format(**(step := part[~part["waits"]].iloc[0])),
+         "times memory": f"{step['value'] / memory[c]:.2f}"}
         for (c, source), part in timed.groupby(["c", "source"], sort=False)
     ]  # fmt: skip
     return pd.DataFrame(lines)
+
+
+def trainings(rows: pd.DataFrame) -> pd.DataFrame:
+    """How trainings went (rows of `ldm.report`), a line each, to print: the middle of the laps, and between what 95 % of them lie.
+
+    What a machine does not say (a CPU its memory and its peak) has no column, nor has what all have in common; the loss is
+    the last one.
+    """
+    lines = []
+    shared = set.intersection(*map(set, rows["protocol"].str.split("; "))) if len(rows) else set()
+    for (task, c, protocol), part in rows.groupby(["task", "c", "protocol"]):
+        of = {metric: f"{value:.3g} [{lo:.3g}, {hi:.3g}]" for metric, value, lo, hi in part[["metric", "value", "lo", "hi"]].to_numpy()}
+        lines.append({
+            "task": task, "c": c, "how": "; ".join(said for said in protocol.split("; ") if said not in shared),
+            "images": int(part["images_seen"].iloc[0]), "laps": int(part["n"].iloc[0]), "images/s": of["images_a_second"],
+            "TFLOP/s": of.get("tflops", ""), "of the peak": of.get("peak_share", ""), "memory, GB": of.get("memory_gb", ""),
+            "waits": of["input_share"], "loss": of["loss"].split()[0],
+        })  # fmt: skip
+    table = pd.DataFrame(lines)
+    return table.loc[:, (table != "").any()] if lines else table
+
+
+def devices(rows: pd.DataFrame) -> pd.DataFrame:
+    """By how much the loss of a training on two devices is off that on one (`benchmarks.devices`), to print."""
+    parts = rows["protocol"].str.split("; ", expand=True).reindex(columns=range(2))
+    return pd.DataFrame({
+        "training": parts[0], "on": parts[1], "c": rows["c"], "steps": rows["train_steps"],
+        "off by": rows["value"].map("{:.1e}".format),
+    })  # fmt: skip
 
 
 def chart(found: pd.DataFrame) -> alt.FacetChart:

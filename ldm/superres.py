@@ -24,6 +24,7 @@ from PIL import Image
 
 from ldm import degrade, pretrain, weights
 from ldm.autoencoder import Codec
+from ldm.cost import PASSES, unet_gflops
 from ldm.data import Captioned, Crops, batch_indices
 from ldm.degrade import FACTOR
 from ldm.generate import image_keys
@@ -186,7 +187,8 @@ def finetune(
         lambda step: data.batch(config.seed, step, config.batch, null, rows), config, layout=layout,
         folder=root / profile.weights / f"train-{kind}-c{c}-s{config.seed}",
         lengths=[length for length in lengths if length <= config.images],
-        on_length=keep, on_log=on_log, title=f"{kind} c={c}",
+        on_length=keep, on_log=on_log, gflops=PASSES * unet_gflops(c, latent_side(profile), *null.shape),
+        title=f"{kind} c={c}",
     )  # fmt: skip
 
 

@@ -168,7 +168,7 @@ def fit(
         snapshots: at these, `on_snapshot(images, gamma -> averaged weights)`, of all averages that the run keeps.
         on_log: gets a dict every `log_steps` steps (looking makes the host wait for the device), in every process:
             images_seen, loss and its parts, grad_norm, and what `Meter.lap` says of the speed.
-        gflops: of one forward pass on one image, for the arithmetic's speed.
+        gflops: of training on one image (`cost.PASSES`), for the arithmetic's speed.
 
     Interrupted (Ctrl-C), it saves before it leaves; so it does at SIGTERM, and raises `Preempted`, which ends the
     process with status 143: the same command goes on. Raises `Diverged` when a loss or a gradient is not finite: the

@@ -24,13 +24,10 @@ def pretrain(
     """
     from dataclasses import replace
 
-    import jax
-
     from ldm import parallel, report
     from ldm import pretrain as task
     from ldm.profiles import ROOT
     from ldm.profiles import profile as named
-    from ldm.results import Store, key
 
     layout = parallel.chosen(devices, fsdp, coordinator, processes, process)
     scale = named(profile)
@@ -44,9 +41,7 @@ def pretrain(
         scale, c, data=source, null=text.null(1)[0], config=config, seed=seed, root=root, layout=layout, remat=remat,
         snapshots=snapshots, checkpoints=checkpoints, on_log=laps.append,
     )  # fmt: skip
-    training = report.Training.here(scale, c, config, layout, remat, data)
-    if jax.process_index() == 0 and (rows := report.rows(training, scale, laps)):
-        Store(ROOT).write(key(training), rows)
+    report.write(report.Training.here(scale, c, config, layout, remat=remat, data=data), scale, laps, ROOT)
 
 
 def average(c: int, sigma: float = 0.1, images: int = 0, profile: str = "laptop", seed: int = 0) -> None:
@@ -85,10 +80,10 @@ def superres(
     """
     from dataclasses import replace
 
-    from ldm import parallel
+    from ldm import parallel, report
     from ldm import pretrain as pretraining
     from ldm import superres as task
-    from ldm.profiles import RUNS
+    from ldm.profiles import ROOT, RUNS
     from ldm.profiles import profile as named
 
     scale = named(profile)
@@ -97,11 +92,14 @@ def superres(
     lengths = task.lengths_of(config.images)
     pairs = task.photographs(scale, folder) if folder else task.scenes(scale, "train", task.DATA)
     root = task.folder_of(pairs, folder) if folder else RUNS
+    layout = parallel.chosen(devices, fsdp)
     codec, text = pretraining.frozen_parts(scale)
+    laps: list[dict] = []
     task.finetune(
         scale, c, data=task.latent_pairs(pairs, codec), null=text.null(1)[0], kind=kind, config=config, lengths=lengths, root=root,
-        layout=parallel.chosen(devices, fsdp),
+        layout=layout, on_log=laps.append,
     )  # fmt: skip
+    report.write(report.Training.here(scale, c, config, layout, task=kind, side=task.latent_side(scale)), scale, laps, ROOT)
     print(pretraining.path_of(scale, c, config.images, root=root, kind=kind))
 
 
@@ -110,17 +108,24 @@ def distill(
     devices: int = 1, fsdp: int = 1,
 ) -> None:  # fmt: skip
     """Distill one size by a method (continued: train its teacher on instead), resuming where it stopped. Devices: as of pretrain."""
-    from ldm import parallel
+    from ldm import parallel, report
     from ldm import pretrain as task
     from ldm.distill import student
+    from ldm.profiles import ROOT
     from ldm.profiles import profile as named
 
     scale = named(profile)
+    images = images or student.images_of(scale, method)
+    layout = parallel.chosen(devices, fsdp)
     _, text = task.frozen_parts(scale)
-    for path in student.distill(
-        scale, method, c, images=images or student.images_of(scale, method), data=task.training_set(scale), null=text.null(1)[0], seed=seed,
-        layout=parallel.chosen(devices, fsdp),
-    ):  # fmt: skip
+    laps: list[dict] = []
+    paths = student.distill(
+        scale, method, c, images=images, data=task.training_set(scale), null=text.null(1)[0], seed=seed, layout=layout, on_log=laps.append
+    )
+    config = student.training(scale, images, seed)
+    for kind, path in zip(student.kinds(method), paths, strict=True):
+        training = report.Training.here(scale, c, config, layout, task=kind)
+        report.write(training, scale, [lap for lap in laps if lap["kind"] == kind], ROOT)
         print(path)
 
 

@@ -102,9 +102,10 @@ record("larger is", {f"{row.way} {row.guidance:g}": row.readable.split("**")[1] 
 # A readable way needs a model that draws readable pictures at all, so *readable* and *entropy* are partly about the
 # ends. On the shipped rows the largest model is surely ahead in both, as the paper says. The two measures of the path
 # itself disagree: at the paper's guidance the largest model takes the more direct way, and everywhere its largest step
-# is a larger part of the way. A guess: a better model keeps to objects that exist and changes from one to the other
-# at once, where a small one blends through shapes that are neither. Which of the two is more coherent depends on what
-# one wants of a way, and the paper does not define it.
+# is a larger part of the way. Not that it jumps: the largest of ten steps of chance lengths is as large a part
+# ([exercise 29](a4_exercises.ipynb)); what stands is the difference. A guess: a better model keeps to objects that exist and
+# changes from one to the other more quickly, where a small one blends through shapes that are neither. Which of the two
+# is more coherent depends on what one wants of a way, and the paper does not define it.
 #
 # ## Limits
 #

@@ -28,7 +28,7 @@ share = [0.2, 0.6]        # of a chip's peak that a training reaches, from and t
 # %% tags=["remove-cell"]
 from IPython.display import Markdown
 
-from ldm import gpu_queue, gpu_study, plan, protocol, roofline
+from ldm import gpu_queue, gpu_study, plan, protocol, roofline, speed
 from ldm.notebook import ROOT, record
 from ldm.results import Store
 
@@ -111,12 +111,21 @@ Markdown(
 # ## What has been shown, and what has not
 #
 # - *Shown by tests,* with a small network: one, two and eight devices give the same losses over twenty steps, as do two
-#   processes of four; a run resumes on another number of devices; it survives SIGTERM, and `kill -9` at random moments
-#   (three in the tests, twenty by `python -m benchmarks.kills`), and ends the same to the bit.
+#   processes of four; a run resumes on another number of devices; it survives SIGTERM, even if only one of two processes is
+#   told, and `kill -9` at random moments (three in the tests, twenty by `python -m benchmarks.kills`), and ends the same to
+#   the bit.
+# - *Shown by a benchmark,* with the UNet itself: how far its losses are off on two devices, in the table below.
 # - *Shown on this page:* the programs compile for these slices, and fit or not.
 # - *Not shown:* that anything runs on a TPU. Nobody has run this code on one. The times are computed, the files in
 #   `launch/` have been read by SkyPilot's and Snakemake's own parsers, and no more. The parts that the profile `tpu` stands
 #   on, its autoencoder and text tower, have not been trained; `launch/tpu-slice.yaml` says how.
+
+# %% tags=["remove-input"]
+Markdown(speed.devices(Store(ROOT).rows(study="benchmark", task="devices")).to_markdown(index=False))
+
+# %% [markdown]
+# By how much the loss is off that of one device after so many steps of the smallest UNet, as a share of it: sums of floats
+# depend on their order, and every step carries that on (`python -m benchmarks.devices`).
 #
 # ## Try it
 #

@@ -23,7 +23,8 @@ from ldm import protocol, speed
 from ldm.notebook import ROOT
 from ldm.results import Store
 
-rows = Store(ROOT).rows(study="benchmark", profile="laptop")
+store = Store(ROOT)
+rows = store.rows(study="benchmark", profile="laptop")
 races = speed.races(rows)
 ours = races[races["who"] == speed.OURS].set_index("race")
 others = races[races["who"] != speed.OURS]
@@ -87,12 +88,30 @@ Markdown(
 # ## Waiting for data
 #
 # The same training step, fed from memory and from tar files (`ldm/shards.py`), latents or pictures that are encoded on
-# the way, whose batches are made when asked for or ahead, in threads. How much of the time does a step wait, and how long
-# does it take?
+# the way, whose batches are made when asked for or ahead, in threads. How much of the time does the host spend on getting
+# batches? (The device works on the step before in the meantime, so it waits at most as long.) And how long does a step take?
 
 # %% tags=["remove-input"]
 waits = speed.waiting(rows)
 Markdown("`python -m benchmarks.input` measures it." if waits.empty else waits.to_markdown(index=False))
+
+# %% [markdown]
+# Latents do not hold a training up: made ahead they lie ready, and a step takes as long as from memory, within what laps
+# differ by. Pictures do, on a machine where the autoencoder has to share the cores with the step; the larger the network,
+# the less. So latents are what one writes (`python -m ldm shards`), unless each picture is to be cut anew each time.
+#
+# ## Trainings as they went
+#
+# Every command that trains leaves rows of its speed. Here are those that were kept, each on its own and not beside torch:
+# short runs of each size, a finetuning for super-resolution, whose latents have twice the side, and a distillation, which
+# asks its teacher, too. A lap is 20 steps; the first, in which the step is compiled, does not count.
+
+# %% tags=["remove-input"]
+went = speed.trainings(store.rows(study="training"))
+Markdown("None has been kept." if went.empty else went.to_markdown(index=False))
+
+# %% tags=["remove-input"]
+Markdown(protocol.folded(store.rows(study="training"), {}, "python -m ldm pretrain --c 8 --seed 9 --images 12800", counted="laps"))
 
 # %% [markdown]
 # ## Try it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -111,40 +112,55 @@ def test_one_process_brings_all_rows_and_a_state_is_made_where_it_lies():
 
 
 PROCESS = """
-import json, sys
+import json, sys, time
 sys.path.insert(0, {root!r})
 import jax
 from ldm.parallel import connect, layout
 jax.config.update("jax_cpu_collectives_implementation", "gloo")
 connect("localhost:{port}", 2, int(sys.argv[1]))
-from dataclasses import replace
 from ldm.train import fit
 from tests.toy_training import BATCH, CONFIG, PARAMS, batches, loss
-lay, losses, kept = layout(8, 4), [], {{}}
+lay, kept = layout(8, 4), {{}}
 rows = lay.rows(BATCH)
-for images in (BATCH * 10, CONFIG.images):
-    state = fit(
-        loss, PARAMS, lambda step: batches(step, rows), replace(CONFIG, images=images), layout=lay, folder={folder!r}, log_steps=1,
-        lengths=(CONFIG.images,), on_length=lambda images, ema: kept.update(ema),
-        on_log=lambda record: losses.append(record["loss"]),
-    )
-print(json.dumps([len(rows), losses, {{name: x.tolist() for name, x in kept.items()}}]))
+
+def slow(step):
+    time.sleep({pause})
+    return batches(step, rows)
+
+fit(
+    loss, PARAMS, slow, CONFIG, layout=lay, folder={folder!r}, log_steps=1,
+    lengths=(CONFIG.images,), on_length=lambda images, ema: kept.update(ema),
+    on_log=lambda record: print(json.dumps([len(rows), record["images_seen"] // BATCH, record["loss"]]), flush=True),
+)
+print(json.dumps({{name: x.tolist() for name, x in kept.items()}}))
 """
 
 
-def test_two_processes_of_four_devices_train_save_and_go_on_as_one(tmp_path):
+def two_processes(folder: Path, pause: float = 0.0) -> list[subprocess.Popen]:
+    """One training in two processes of four devices each."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    code = PROCESS.format(root=str(ROOT), port=port, folder=str(tmp_path / "run"))
+    code = PROCESS.format(root=str(ROOT), port=port, folder=str(folder), pause=pause)
     environment = os.environ | {"XLA_FLAGS": os.environ["XLA_FLAGS"].replace("device_count=8", "device_count=4"), "JAX_PLATFORMS": "cpu"}
-    started = [
-        subprocess.Popen([sys.executable, "-c", code, str(i)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for i in range(2)
-    ]
-    ended = [process.communicate(timeout=None) for process in started]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return [subprocess.Popen([sys.executable, "-c", code, str(i)], env=environment, **pipes) for i in range(2)]
+
+
+def test_two_processes_of_four_devices_stop_when_one_is_told_to_and_go_on_as_one(tmp_path):
+    first, told = two_processes(tmp_path / "run", pause=0.5)
+    before = [json.loads(first.stdout.readline()) for _ in range(3)]
+    told.send_signal(signal.SIGTERM)
+    rest, warned = first.communicate()
+    told.communicate()
+    assert (first.returncode, told.returncode) == (143, 143), warned
+    before += map(json.loads, rest.splitlines())
+    assert f"stopped by SIGTERM after step {len(before)}; run the same command again" in warned and len(before) < STEPS
+
+    started = two_processes(tmp_path / "run")
+    ended = [process.communicate() for process in started]
     assert not any(process.returncode for process in started), ended
-    answers = [json.loads(out.splitlines()[-1]) for out, _ in ended]
-    assert [n for n, _, _ in answers] == [8, 8]
-    assert answers[0][1] == answers[1][1] and answers[1][2] == {}
-    same(np.array(answers[0][1]), answers[0][2])
+    (*logs, kept), (*others, nothing) = ([json.loads(line) for line in out.splitlines()] for out, _ in ended)
+    assert logs == others and nothing == {}, "only the first process keeps a model"
+    assert [(n, step) for n, step, _ in before + logs] == [(8, step) for step in range(1, STEPS + 1)]
+    same(np.array([value for *_, value in before + logs]), kept)

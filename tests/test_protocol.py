@@ -11,7 +11,7 @@ import pytest
 from ldm import charts, comparisons, judges, optimum, verdicts
 from ldm import protocol as protocols
 from ldm.profiles import LAPTOP, ROOT
-from ldm.protocol import Protocol
+from ldm.protocol import Protocol, alike
 from ldm.results import Store
 from tests import synthetic
 
@@ -114,3 +114,9 @@ def test_frechet_distances_of_two_sample_sizes_do_not_meet_and_kernel_distances_
 def test_a_column_that_is_missing_is_named():
     with pytest.raises(ValueError, match=r"rows lack the columns \['protocol'\]"):
         charts.pick(synthetic.sampling_rows().drop(columns="protocol"), "kid_effnet")
+
+
+def test_protocols_that_differ_in_one_part_are_one():
+    assert alike(["a; 1; x", "a; 2; x", "a; 1", "b"]) == ["a; 1 or 2; x", "a; 1", "b"]
+    assert alike(["a; 1; x", "a; 2; y"]) == ["a; 1; x", "a; 2; y"], "they differ in two"
+    assert alike([]) == [] and alike(["a", "a"]) == ["a"]

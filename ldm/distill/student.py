@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ldm import pretrain, weights
+from ldm.cost import PASSES, unet_gflops
 from ldm.distill.codi import codi_loss
 from ldm.distill.guided import guidance_loss, halving_loss
 from ldm.distill.lcm import lcm_loss
@@ -60,10 +61,10 @@ def steps_of(kind: str) -> int:
 def passes(kind: str) -> int:
     """What an image of training costs, in forward passes of the network; a backward pass counts as two.
 
-    A student's own three; two of its teacher, which is asked with and without the caption or twice in a row; and, for
-    a consistent student, one of its average.
+    A student's own; two of its teacher, which is asked with and without the caption or twice in a row; and, for a
+    consistent student, one of its average.
     """
-    return {"continued": 3, "codi": 6, "lcm": 6}.get(kind, 5)
+    return PASSES + {"continued": 0, "codi": 3, "lcm": 3}.get(kind, 2)
 
 
 def told(kind: str) -> bool:
@@ -128,6 +129,7 @@ def distill(
 
     Args:
         data: the encoded training scenes; null: the empty caption's context (m, d).
+        on_log: as of `fit`, told the kind, too.
 
     Raises: ValueError for an unknown method or a missing teacher. `Diverged` when a loss is not finite or a student
     has collapsed; its last good checkpoint stays beside its file's place.
@@ -150,7 +152,8 @@ def distill(
                 teacher=None if kind == "continued" else params,
                 folder=path.with_name(f"train-{path.stem}"), lengths=(images,),
                 on_length=lambda images, ema, path=path: pretrain.save(path, ema, profile, c, images, seed),
-                on_log=watched(kind, on_log), title=f"{kind} c={c}",
+                on_log=watched(kind, on_log), gflops=passes(kind) * unet_gflops(c, profile.latent_shape[0], *null.shape),
+                title=f"{kind} c={c}",
             )  # fmt: skip
         params = weights.load(path, like, half_to_float32=True)
         paths.append(path)
@@ -161,7 +164,7 @@ def watched(kind: str, on_log: Callable[[dict[str, Any]], None]) -> Callable[[di
     """The same, stopping a student that gives every caption one picture, or pictures that no data resembles."""
 
     def look(record: dict[str, Any]) -> None:
-        on_log(record)
+        on_log({"kind": kind} | record)
         if not SPREAD[0] < record.get("spread", 1.0) < SPREAD[1]:
             raise Diverged(
                 f"{kind}: the estimates' spread is {record['spread']:.3g} of the data's after "
