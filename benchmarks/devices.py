@@ -1,30 +1,37 @@
 """Whether the UNet learns the same on two devices as on one: `python -m benchmarks.devices`, in numbers.
 
-Pretraining, a student and super-resolution of the smallest size, 20 steps each from the shipped weights where there are
-any, on one device, on two, and on two that share a state (two forced devices of the host). Sums of floats depend on their
-order, so the losses part by rounding, which grows from step to step. The tests hold a small network to 1e-5.
+Pretraining, a student and super-resolution of the smallest size, 20 steps each, on one device, on two, and on two that share
+a state (two forced devices of the host). Sums of floats depend on their order, so the weights part by rounding; how far, is
+told as a share of the way that they went. The tests hold the losses of a small network to 1e-5.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
 
+import jax
+import jax.numpy as jnp
+import optax
+
 from benchmarks import measure
-from ldm import parallel, pretrain, superres
+from ldm import pretrain, superres
 from ldm.distill import student
-from ldm.parallel import Layout
+from ldm.layers import KeySource, Params, split
+from ldm.losses import diffusion_loss
+from ldm.parallel import layout
 from ldm.profiles import LAPTOP
 from ldm.results import Row, Store, key
+from ldm.schedule import Schedule
+from ldm.train import TrainConfig, TrainState, fit
 
 C, STEPS, SCENES = 8, 20, 1280
 LAYOUTS = {"two devices": 1, "two devices, one state": 2}  # name -> devices that share a state
-Train = Callable[[Layout | None, Path], float]  # -> the last step's loss
+Train = Callable[..., TrainState]  # (layout=) -> where it ends
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,45 +43,54 @@ class Case:
     steps: int = STEPS
 
 
-def trainings() -> dict[str, Train]:
-    """Task -> its training on a layout, whose files go to a folder."""
+def short(config: TrainConfig) -> TrainConfig:
+    return replace(config, images=STEPS * config.batch)
+
+
+def trainings() -> dict[str, tuple[Params, Train]]:
+    """Task -> where it starts, and its training."""
     codec, text = pretrain.frozen_parts(LAPTOP)
     null, scenes = text.null(1)[0], pretrain.training_set(LAPTOP, SCENES)
     pairs = superres.latent_pairs(superres.scenes(LAPTOP, "train", SCENES), codec)
-    images = STEPS * LAPTOP.train.batch
-    enlarging = replace(superres.CONFIG, images=STEPS * superres.CONFIG.batch)
+    of_scenes = lambda step: scenes.batch(0, step, LAPTOP.train.batch)
+    of_pairs = lambda step: pairs.batch(0, step, superres.CONFIG.batch, null)
 
-    def last(train: Callable, **options) -> Train:
-        def run(layout: Layout | None, root: Path) -> float:
-            losses: list[float] = []
-            train(null=null, layout=layout, root=root, on_log=lambda record: losses.append(record["loss"]), **options)
-            return losses[-1]
-
-        return run
-
+    structure, fresh = pretrain.network(LAPTOP, C)
+    teacher = pretrain.load(LAPTOP, C, LAPTOP.length)[1]
+    told = student.begun(teacher, student.network(LAPTOP, "codi", C)[1])
+    seeing, _ = split(superres.unet(LAPTOP, C, KeySource(jax.random.key(0))))
+    wide = superres.widened(teacher, LAPTOP.autoencoder.latents)
+    denoising = partial(diffusion_loss, schedule=Schedule.sd(), predict=LAPTOP.predict, null=null)
+    distilling = student.training(LAPTOP, STEPS * LAPTOP.train.batch)
     return {
-        "pretrain": last(
-            pretrain.pretrain, profile=LAPTOP, c=C, data=scenes, config=replace(LAPTOP.train, images=images), lengths=()
+        "pretrain": (
+            fresh,
+            partial(fit, denoising(structure, drop=LAPTOP.dropped), fresh, of_scenes, short(LAPTOP.train)),
         ),
-        "codi": last(student.distill, profile=LAPTOP, method="codi", c=C, data=scenes, images=images),
-        "superres": last(superres.finetune, profile=LAPTOP, c=C, data=pairs, config=enlarging, lengths=()),
+        "codi": (
+            told,
+            partial(fit, student.loss_of(LAPTOP, "codi", C, null), told, of_scenes, distilling, teacher=teacher),
+        ),
+        "superres": (wide, partial(fit, denoising(seeing, drop=0.0), wide, of_pairs, short(superres.CONFIG))),
     }
 
 
+def apart(a: Params, b: Params) -> float:
+    """The distance of two networks' weights."""
+    return float(optax.tree.norm(jax.tree.map(jnp.subtract, jax.device_get(a), jax.device_get(b))))
+
+
 def main() -> None:
-    """Print and keep, of each task and layout, by how much its loss after 20 steps is off that of one device."""
-    for task, train in trainings().items():
-        rows, losses = [], {}
-        for name, fsdp in {"one device": 0} | LAYOUTS:
-            with tempfile.TemporaryDirectory() as folder:
-                losses[name] = train(parallel.layout(2, fsdp) if fsdp else None, Path(folder))
-            off = abs(losses[name] / losses["one device"] - 1)
-            print(f"{task:10} {name:24} loss {losses[name]:.7f}, off by {off:.1e}", flush=True)
-            if fsdp:
-                rows.append(Row(
-                    study="benchmark", profile="laptop", task="devices", c=C, train_steps=STEPS, n=1, metric="loss off one device's",
-                    value=off, lo=off, hi=off, protocol=f"{task}; {name}; float32; {measure.machine()}",
-                ))  # fmt: skip
+    """Print and keep, of each task and layout, how far its weights end from those of one device."""
+    for task, (start, train) in trainings().items():
+        rows, alone = [], train().params
+        for name, fsdp in LAYOUTS.items():
+            off = apart(train(layout=layout(2, fsdp)).params, alone) / apart(alone, start)
+            print(f"{task}, {name}: the weights end {off:.1e} of the way apart", flush=True)
+            rows.append(Row(
+                study="benchmark", profile="laptop", task="devices", c=C, train_steps=STEPS, n=1, metric="weights apart",
+                value=off, lo=off, hi=off, protocol=f"{task}; {name}; float32; {measure.machine()}",
+            ))  # fmt: skip
         Store(measure.ROOT).write(key(Case(task=task), machine=measure.machine()), rows)
 
 

@@ -110,11 +110,11 @@ def trainings(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def devices(rows: pd.DataFrame) -> pd.DataFrame:
-    """By how much the loss of a training on two devices is off that on one (`benchmarks.devices`), to print."""
+    """How far weights trained on two devices end from those of one (`benchmarks.devices`), to print."""
     parts = rows["protocol"].str.split("; ", expand=True).reindex(columns=range(2))
     return pd.DataFrame({
         "training": parts[0], "on": parts[1], "c": rows["c"], "steps": rows["train_steps"],
-        "off by": rows["value"].map("{:.1e}".format),
+        "weights apart": rows["value"].map("{:.1e}".format),
     })  # fmt: skip
 
 

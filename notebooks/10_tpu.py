@@ -114,7 +114,7 @@ Markdown(
 #   processes of four; a run resumes on another number of devices; it survives SIGTERM, even if only one of two processes is
 #   told, and `kill -9` at random moments (three in the tests, twenty by `python -m benchmarks.kills`), and ends the same to
 #   the bit.
-# - *Shown by a benchmark,* with the UNet itself: how far its losses are off on two devices, in the table below.
+# - *Shown by a benchmark,* with the UNet itself: how far its weights end from those of one device on two, in the table below.
 # - *Shown on this page:* the programs compile for these slices, and fit or not.
 # - *Not shown:* that anything runs on a TPU. Nobody has run this code on one. The times are computed, the files in
 #   `launch/` have been read by SkyPilot's and Snakemake's own parsers, and no more. The parts that the profile `tpu` stands
@@ -124,7 +124,7 @@ Markdown(
 Markdown(speed.devices(Store(ROOT).rows(study="benchmark", task="devices")).to_markdown(index=False))
 
 # %% [markdown]
-# By how much the loss is off that of one device after so many steps of the smallest UNet, as a share of it: sums of floats
+# How far the weights of the smallest UNet end from those of one device, as a share of the way that they went: sums of floats
 # depend on their order, and every step carries that on (`python -m benchmarks.devices`).
 #
 # ## Try it

@@ -96,9 +96,9 @@ waits = speed.waiting(rows)
 Markdown("`python -m benchmarks.input` measures it." if waits.empty else waits.to_markdown(index=False))
 
 # %% [markdown]
-# Latents do not hold a training up: made ahead they lie ready, and a step takes as long as from memory, within what laps
-# differ by. Pictures do, on a machine where the autoencoder has to share the cores with the step; the larger the network,
-# the less. So latents are what one writes (`python -m ldm shards`), unless each picture is to be cut anew each time.
+# Batches that are made ahead lie ready: no step waits for one. Latents cost it nothing else either, within what laps differ
+# by. Pictures do, where, as here, the autoencoder has to share the cores with the step. So latents are what one writes
+# (`python -m ldm shards`), unless each picture is to be cut anew each time, or cores are idle beside an accelerator.
 #
 # ## Trainings as they went
 #

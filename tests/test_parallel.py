@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -130,9 +133,9 @@ def slow(step):
 fit(
     loss, PARAMS, slow, CONFIG, layout=lay, folder={folder!r}, log_steps=1,
     lengths=(CONFIG.images,), on_length=lambda images, ema: kept.update(ema),
-    on_log=lambda record: print(json.dumps([len(rows), record["images_seen"] // BATCH, record["loss"]]), flush=True),
+    on_log=lambda record: print("told", json.dumps([len(rows), record["images_seen"] // BATCH, record["loss"]]), flush=True),
 )
-print(json.dumps({{name: x.tolist() for name, x in kept.items()}}))
+print("told", json.dumps({{name: x.tolist() for name, x in kept.items()}}))
 """
 
 
@@ -147,20 +150,25 @@ def two_processes(folder: Path, pause: float = 0.0) -> list[subprocess.Popen]:
     return [subprocess.Popen([sys.executable, "-c", code, str(i)], env=environment, **pipes) for i in range(2)]
 
 
+def told(lines: Iterable[str]) -> Iterator[Any]:
+    """What a process says among what others print in it."""
+    return (json.loads(line.removeprefix("told")) for line in lines if line.startswith("told"))
+
+
 def test_two_processes_of_four_devices_stop_when_one_is_told_to_and_go_on_as_one(tmp_path):
-    first, told = two_processes(tmp_path / "run", pause=0.5)
-    before = [json.loads(first.stdout.readline()) for _ in range(3)]
-    told.send_signal(signal.SIGTERM)
+    first, second = two_processes(tmp_path / "run", pause=0.5)
+    before = list(itertools.islice(told(first.stdout), 3))
+    second.send_signal(signal.SIGTERM)
     rest, warned = first.communicate()
-    told.communicate()
-    assert (first.returncode, told.returncode) == (143, 143), warned
-    before += map(json.loads, rest.splitlines())
+    second.communicate()
+    assert (first.returncode, second.returncode) == (143, 143), warned
+    before += told(rest.splitlines())
     assert f"stopped by SIGTERM after step {len(before)}; run the same command again" in warned and len(before) < STEPS
 
     started = two_processes(tmp_path / "run")
     ended = [process.communicate() for process in started]
     assert not any(process.returncode for process in started), ended
-    (*logs, kept), (*others, nothing) = ([json.loads(line) for line in out.splitlines()] for out, _ in ended)
+    (*logs, kept), (*others, nothing) = (list(told(out.splitlines())) for out, _ in ended)
     assert logs == others and nothing == {}, "only the first process keeps a model"
     assert [(n, step) for n, step, _ in before + logs] == [(8, step) for step in range(1, STEPS + 1)]
     same(np.array([value for *_, value in before + logs]), kept)

@@ -78,6 +78,11 @@ def network(profile: Profile, kind: str, c: int) -> tuple[Structure, Params]:
     return abstract(lambda keys: UNet(c, profile.context, profile.autoencoder.latents, guidance=guidance, keys=keys))
 
 
+def begun(teacher: Params, like: Params) -> Params:
+    """A student's first parameters: its teacher's, and zeros where it has more (`like`: shapes)."""
+    return {name: teacher[name] if name in teacher else jnp.zeros(a.shape, a.dtype) for name, a in like.items()}
+
+
 def load(profile: Profile, kind: str, c: int, images: int, seed: int = 0) -> tuple[Structure, Params]:
     """A trained student, float32; `images`: what each kind of its method saw.
 
@@ -147,8 +152,7 @@ def distill(
         if not path.is_file():
             fit(
                 loss_of(profile, kind, c, null),
-                {name: params[name] if name in params else jnp.zeros(a.shape, a.dtype) for name, a in like.items()},
-                partial(batch, steps=steps_of(kind)), config, layout=layout,
+                begun(params, like), partial(batch, steps=steps_of(kind)), config, layout=layout,
                 teacher=None if kind == "continued" else params,
                 folder=path.with_name(f"train-{path.stem}"), lengths=(images,),
                 on_length=lambda images, ema, path=path: pretrain.save(path, ema, profile, c, images, seed),
