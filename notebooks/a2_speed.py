@@ -95,6 +95,9 @@ Markdown(
 waits = speed.waiting(rows)
 Markdown("`python -m benchmarks.input` measures it." if waits.empty else waits.to_markdown(index=False))
 
+# %% tags=["remove-input"]
+Markdown(protocol.folded(rows[rows["task"] == "input"], {}, "python -m benchmarks.input", counted="laps"))
+
 # %% [markdown]
 # Batches that are made ahead lie ready: no step waits for one. Latents cost it nothing else either, within what laps differ
 # by. Pictures do, where, as here, the autoencoder has to share the cores with the step. So latents are what one writes
