@@ -1,8 +1,8 @@
 """How soon the first page is there: `python -m benchmarks.first_page build/laptop`, a built book, by a throttled Chromium.
 
-A line of 10 Mbit/s and 40 ms, files compressed as web servers do, nothing in the browser's cache. Printed: seconds from
-the request to the first text, and to the explorer drawn; median and range of five visits. Beside it the seconds of a page
-that only counts, since no two machines are alike.
+A line of 10 Mbit/s and 40 ms, files compressed as web servers do, nothing in the browser's cache. Printed and kept: seconds
+from the request to the first text, and to the explorer drawn; median and range of five visits. Beside it the seconds of a
+page that only counts, since no two machines are alike.
 """
 
 from __future__ import annotations
@@ -13,9 +13,13 @@ import http.server
 import statistics
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
+
+from ldm.chips import machine
+from ldm.results import Row, Store, key
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book"))
@@ -28,6 +32,15 @@ DRAWN = """() => new Promise((resolve) => { const look = () => document.querySel
   ? resolve(performance.now() / 1000) : requestAnimationFrame(look); look(); })"""
 COUNTING = """() => { const began = performance.now(); let s = 0; for (let i = 0; i < 2e8; i++) s += i % 7;
   return (performance.now() - began) / 1000; }"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """How often, and over which line."""
+
+    visits: int = VISITS
+    milliseconds: int = LINE["latency"]
+    bytes_a_second: float = LINE["downloadThroughput"]
 
 
 class Compressed(http.server.SimpleHTTPRequestHandler):
@@ -73,9 +86,14 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
         address = f"http://127.0.0.1:{server.server_port}/notebooks/00_answer.html"
-        visits = zip(*(visit(browser, address) for _ in range(VISITS)), strict=True)
+        rows, visits = [], zip(*(visit(browser, address) for _ in range(VISITS)), strict=True)
         for what, times in zip(("first text", "explorer drawn", "counting to 200 million"), visits, strict=True):
             print(f"{what:24} {statistics.median(times):5.2f} s  ({min(times):.2f} to {max(times):.2f})")
+            rows.append(Row(
+                study="benchmark", profile="laptop", task="first page", metric=f"seconds: {what}", value=statistics.median(times),
+                lo=min(times), hi=max(times), n=VISITS, protocol=f"headless Chromium, 10 Mbit/s, 40 ms; {machine()}",
+            ))  # fmt: skip
+    Store(ROOT).write(key(Case(), machine=machine()), rows)
     server.shutdown()
 
 

@@ -12,7 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
+
+from ldm.chips import machine
+from ldm.results import Row, Store, key
 
 ROOT = Path(__file__).resolve().parents[1]
 KILLS, STEPS, SAVED_EVERY = 20, 600, 5
@@ -49,6 +53,14 @@ train(lambda step: None)
 """
 
 
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What was killed, and how often."""
+
+    kills: int = KILLS
+    steps: int = STEPS
+
+
 def killed(folder: Path, kills: int, steps: int = STEPS, seed: int = 0) -> tuple[list[int], str, str]:
     """(the steps begun when the kills fell, name of the end state, the same of an undisturbed run).
 
@@ -79,11 +91,18 @@ def killed(folder: Path, kills: int, steps: int = STEPS, seed: int = 0) -> tuple
 
 
 def main() -> None:
+    """Print, and keep whether the two ends are the same."""
     with tempfile.TemporaryDirectory() as folder:
         fell, end, undisturbed = killed(Path(folder) / "run", KILLS)
+    same = end == undisturbed
     print(f"killed {len(fell)} times, at steps {', '.join(map(str, fell))} of {STEPS}")
-    print(f"end state {end}, undisturbed {undisturbed}: {'the same to the bit' if end == undisturbed else 'DIFFERENT'}")
-    sys.exit(end != undisturbed)
+    print(f"end state {end}, undisturbed {undisturbed}: {'the same to the bit' if same else 'DIFFERENT'}")
+    row = Row(
+        study="benchmark", profile="laptop", task="kills", metric="killed, ends the same to the bit", value=float(same), lo=float(same),
+        hi=float(same), n=len(fell), train_steps=STEPS, protocol=f"kill -9 at steps {', '.join(map(str, fell))}; {machine()}",
+    )  # fmt: skip
+    Store(ROOT).write(key(Case(), machine=machine()), [row])
+    sys.exit(not same)
 
 
 if __name__ == "__main__":

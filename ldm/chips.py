@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -39,5 +40,15 @@ def chip(kind: str) -> Chip | None:
 
 
 def machine() -> str:
-    """What runs this, for the protocol of a row: the host's kind and cores, and the device's kind."""
-    return f"{platform.machine()}, {os.cpu_count()} cores, {jax.devices()[0].device_kind}"
+    """What runs this, for the protocol of a row: the processor, as far as the system tells, its cores, and the device's kind."""
+    return f"{processor()}, {os.cpu_count()} cores, {jax.devices()[0].device_kind}"
+
+
+def processor() -> str:
+    """The processor's name and, since makers give several generations one name, its family and model; else its architecture."""
+    told = Path("/proc/cpuinfo")
+    lines = (line.partition(":") for line in told.read_text().split("\n\n")[0].splitlines()) if told.is_file() else ()
+    known = {name.strip(): value.strip() for name, _, value in lines}
+    if "model name" not in known:
+        return platform.machine()
+    return f"{known['model name']} ({platform.machine()}, family {known.get('cpu family')}, model {known.get('model')})"

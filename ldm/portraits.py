@@ -57,6 +57,11 @@ def _points(data: pd.DataFrame, x: alt.X, shade: alt.Color, metric: str) -> alt.
             title=alt.Title(list(quality_lines(metric)), fontSize=12.5, fontWeight="normal"), width=460, height=170)  # fmt: skip
 
 
+def titles(metrics: Sequence[str]) -> str:
+    """What they are called, side by side."""
+    return "; ".join(metric_of(metric).title for metric in metrics)
+
+
 def by_size(table: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
     """Each measure after the longest finetuning against the size, a colour a variant, the pretrained model beside."""
     longest, panels = table["train_steps"].max(), []
@@ -67,7 +72,7 @@ def by_size(table: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
         x = alt.X("params:Q", title="parameters", scale=scale, axis=alt.Axis(format="~s", tickCount=4))
         shade = alt.Color("task:N", title=None, scale=alt.Scale(domain=there, scheme="category10"))
         panels.append(_points(data, x, shade, metric))
-    return alt.vconcat(*panels, spacing=16).properties(description=f"{', '.join(metrics)} after DreamBooth, by model size")
+    return alt.vconcat(*panels, spacing=16).properties(description=f"{titles(metrics)} after DreamBooth, by model size")
 
 
 def by_steps(table: pd.DataFrame, metrics: Sequence[str], variant: str = "prior") -> alt.VConcatChart:
@@ -77,7 +82,7 @@ def by_steps(table: pd.DataFrame, metrics: Sequence[str], variant: str = "prior"
         data = pick(table[table["task"].isin(["before", variant])], metric)
         x = alt.X("train_steps:Q", title="steps of finetuning", scale=alt.Scale(type="symlog", constant=10))
         panels.append(_points(data, x, color(data), metric))
-    return alt.vconcat(*panels, spacing=16).properties(description=f"{', '.join(metrics)} by steps of DreamBooth")
+    return alt.vconcat(*panels, spacing=16).properties(description=f"{titles(metrics)} by steps of DreamBooth")
 
 
 def paired(rows: pd.DataFrame, subjects: Mapping[str, str], metric: str, one: str, other: str) -> Estimate:

@@ -65,7 +65,7 @@ def table(cards: Mapping[str, Protocol]) -> pd.DataFrame:
 def folded(rows: pd.DataFrame, cards: Mapping[str, Protocol], command: str = "", *, counted: str = "pictures") -> str:
     """What every value in the rows was measured with, as Markdown that the reader unfolds beneath a figure.
 
-    One item a protocol, with the metrics that share it; such as differ in one part stand in one (`alike`). A metric
+    One item a protocol, with the metrics that share it; protocols that differ in one part share an item (`alike`). A metric
     without a card, or measured in another way than its card says, shows the protocol that its rows hold. `command`:
     what makes such rows. `counted`: of what a value's n is.
     """
@@ -89,7 +89,7 @@ def folded(rows: pd.DataFrame, cards: Mapping[str, Protocol], command: str = "",
 
 
 def alike(protocols: Iterable[str]) -> list[str]:
-    """Protocols, parted by semicolons, of which those that differ in one part are one, that part's kinds side by side."""
+    """The protocols, with those that differ in one part (parts end at semicolons) made one: "a; 1; x" and "a; 2; x" are "a; 1 or 2; x"."""
     found = [tuple(protocol.split("; ")) for protocol in protocols]
     for place in range(max(map(len, found), default=0)):
         groups: dict[tuple, dict[str, None]] = {}

@@ -17,7 +17,7 @@ from ldm.profiles import Profile
 from ldm.results import Row, Store, key
 from ldm.train import TrainConfig
 
-MEASURED = ("images_a_second", "tflops", "peak_share", "memory_gb", "input_share", "loss")
+MEASURED = ("step_seconds", "images_a_second", "tflops", "peak_share", "memory_gb", "input_share", "loss")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Training:
         cls, scale: Profile, c: int, config: TrainConfig, layout: Layout | None, *, task: str = "pretrain", side: int = 0,
         remat: bool = False, data: str = "",
     ) -> Training:  # fmt: skip
-        """A training on this machine; side: of the latents, if not the profile's; data: where its shards lie."""
+        """A training on this machine; side: of the latents, if not the profile's; data: where its pictures or shards lie."""
         return cls(
             profile=scale.name, task=task, c=c, side=side or scale.latent_shape[0], images=config.images, seed=config.seed,
             machine=machine(), devices=layout.mesh.size if layout else 1, fsdp=layout.mesh.shape[FSDP] if layout else 1,
@@ -61,9 +61,9 @@ def rows(training: Training, scale: Profile, laps: Sequence[Mapping[str, Any]]) 
     common = dict(
         study="training", profile=t.profile, task=t.task, c=t.c, params=cost.unet_params(t.c, scale.context),
         gflops=cost.unet_gflops(t.c, t.side, scale.tokens, scale.context), seed=t.seed,
-        images_seen=t.images, train_steps=-(-t.images // t.batch), n=len(after),
+        images_seen=t.images, train_steps=-(-t.images // t.batch),
         protocol=f"{t.parts} x {t.batch // t.parts} images a step; {'bfloat16' if t.bf16 else 'float32'}"
-        f"{'; blocks computed twice' * t.remat}{f'; shards of {t.data}' * bool(t.data)}; "
+        f"{'; blocks computed twice' * t.remat}{f'; from {t.data}' * bool(t.data)}; "
         f"devices: {t.devices}, sharing a state: {t.fsdp}; {t.machine}",
     )  # fmt: skip
     found = []
@@ -71,11 +71,11 @@ def rows(training: Training, scale: Profile, laps: Sequence[Mapping[str, Any]]) 
         values = [float(lap[name]) for lap in after if name in lap]
         if values := values[-1:] if name == "loss" else values:
             lo, value, hi = map(float, np.quantile(values, [0.025, 0.5, 0.975]))
-            found.append(Row(metric=name, value=value, lo=lo, hi=hi, **common))
+            found.append(Row(metric=name, value=value, lo=lo, hi=hi, n=len(values), **common))
     return found
 
 
 def write(training: Training, scale: Profile, laps: Sequence[Mapping[str, Any]], root: Path) -> None:
-    """The same into the store at `root`, by the first process, if there are any."""
+    """Write these rows into the store at `root`. Of several processes the first does; a training of one lap writes nothing."""
     if jax.process_index() == 0 and (found := rows(training, scale, laps)):
         Store(root).write(key(training), found)

@@ -69,20 +69,22 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def waiting(rows: pd.DataFrame) -> pd.DataFrame:
-    """How long a training step waits for its batch, by where that comes from, to print; of the machine measured last.
+    """How long a training step's batch takes, by where that comes from, to print; of the machine measured last.
 
-    Shares of the time and seconds a step are the middle of the laps, and the least and most; times memory: the
-    middle step beside that of batches from memory. No rows, no lines.
+    Getting batches: the host's share of the time; it works ahead of the device, which waits that long at most. Shares and
+    seconds a step are the middle of the laps, and the least and most; times memory: the middle step beside that of batches
+    from memory. No rows, no lines.
     """
     timed = rows[rows["task"] == "input"]
     if timed.empty:
-        return pd.DataFrame(columns=["c", "batches from", "waits", "seconds a step", "times memory"])
+        return pd.DataFrame(columns=["c", "batches from", "getting batches", "seconds a step", "times memory"])
     timed = latest(timed)
-    timed = timed.assign(source=timed["protocol"].str.split("; ").str[0], waits=timed["metric"].str.startswith("share"))
-    memory = timed[(timed["source"] == "memory") & ~timed["waits"]].set_index("c")["value"]
+    timed = timed.assign(source=timed["protocol"].str.split("; ").str[0], share=timed["metric"].str.startswith("share"))
+    memory = timed[(timed["source"] == "memory") & ~timed["share"]].set_index("c")["value"]
     lines = [
-        {"c": c, "batches from": source, "waits": "{value:.2%} [{lo:.2%}, {hi:.2%}]".format(**part[part["waits"]].iloc[0]),
-         "seconds a step": "{value:.3g} [{lo:.3g}, {hi:.3g}]".format(**(step := part[~part["waits"]].iloc[0])),
+        {"c": c, "batches from": source,
+         "getting batches": "{value:.2%} [{lo:.2%}, {hi:.2%}]".format(**part[part["share"]].iloc[0]),
+         "seconds a step": "{value:.3g} [{lo:.3g}, {hi:.3g}]".format(**(step := part[~part["share"]].iloc[0])),
          "times memory": f"{step['value'] / memory[c]:.2f}"}
         for (c, source), part in timed.groupby(["c", "source"], sort=False)
     ]  # fmt: skip
@@ -97,20 +99,47 @@ def trainings(rows: pd.DataFrame) -> pd.DataFrame:
     """
     lines = []
     shared = set.intersection(*map(set, rows["protocol"].str.split("; "))) if len(rows) else set()
-    for (task, c, protocol), part in rows.groupby(["task", "c", "protocol"]):
+    for _, part in rows.groupby(["task", "c", "key"]):
         of = {metric: f"{value:.3g} [{lo:.3g}, {hi:.3g}]" for metric, value, lo, hi in part[["metric", "value", "lo", "hi"]].to_numpy()}
+        first = part.iloc[0]
         lines.append({
-            "task": task, "c": c, "how": "; ".join(said for said in protocol.split("; ") if said not in shared),
-            "images": int(part["images_seen"].iloc[0]), "laps": int(part["n"].iloc[0]), "images/s": of["images_a_second"],
+            "profile": first["profile"], "task": first["task"], "c": first["c"], "images": int(first["images_seen"]),
+            "how": "; ".join(said for said in first["protocol"].split("; ") if said not in shared),
+            "laps": int(part["n"].max()), "seconds a step": of["step_seconds"], "images/s": of["images_a_second"],
             "TFLOP/s": of.get("tflops", ""), "of the peak": of.get("peak_share", ""), "memory, GB": of.get("memory_gb", ""),
-            "waits": of["input_share"], "loss": of["loss"].split()[0],
+            "getting batches": of["input_share"], "loss": of["loss"].split()[0],
         })  # fmt: skip
     table = pd.DataFrame(lines)
     return table.loc[:, (table != "").any()] if lines else table
 
 
+def first_page(rows: pd.DataFrame) -> str:
+    """How soon the book's first page is there (`benchmarks.first_page`), in a sentence."""
+    timed = rows[rows["task"] == "first page"]
+    if timed.empty:
+        return "`python -m benchmarks.first_page` visits the book's first page, which has not been done."
+    timed = latest(timed)
+    said = {row["metric"].removeprefix("seconds: "): "{value:.1f} s [{lo:.1f}, {hi:.1f}]".format(**row) for _, row in timed.iterrows()}
+    where, *_, there = timed["protocol"].iloc[0].split("; ")
+    return (
+        "The first page of this book, which has to carry the explorer, visited anew: "
+        + ", ".join(f"{what} after {seconds}" for what, seconds in said.items() if "counting" not in what)
+        + f"; middle, least and most of {timed['n'].iloc[0]} visits ({where}; {there})."
+    )
+
+
+def kills(rows: pd.DataFrame) -> str:
+    """How a training ended that was killed again and again (`benchmarks.kills`), in a sentence."""
+    if rows.empty:
+        return "`python -m benchmarks.kills` kills a training, which has not been done."
+    row = latest(rows).iloc[0]
+    end = "the same to the bit" if row["value"] else "in another state"
+    return f"A small training of {row['train_steps']} steps, killed {row['n']} times, ended {end} as one that nobody disturbed."
+
+
 def devices(rows: pd.DataFrame) -> pd.DataFrame:
-    """How far weights trained on two devices end from those of one (`benchmarks.devices`), to print."""
+    """How far weights trained on two devices end from those of one (`benchmarks.devices`), to print; of the machine measured last."""
+    rows = latest(rows) if len(rows) else rows
     parts = rows["protocol"].str.split("; ", expand=True).reindex(columns=range(2))
     return pd.DataFrame({
         "training": parts[0], "on": parts[1], "c": rows["c"], "steps": rows["train_steps"],

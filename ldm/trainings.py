@@ -99,7 +99,8 @@ def superres(
         scale, c, data=task.latent_pairs(pairs, codec), null=text.null(1)[0], kind=kind, config=config, lengths=lengths, root=root,
         layout=layout, on_log=laps.append,
     )  # fmt: skip
-    report.write(report.Training.here(scale, c, config, layout, task=kind, side=task.latent_side(scale)), scale, laps, ROOT)
+    training = report.Training.here(scale, c, config, layout, task=kind, side=task.latent_side(scale), data=str(folder or ""))
+    report.write(training, scale, laps, ROOT)
     print(pretraining.path_of(scale, c, config.images, root=root, kind=kind))
 
 

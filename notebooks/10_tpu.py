@@ -62,7 +62,8 @@ Markdown(roofline.table(found).to_markdown(index=False))
 roofline.chart(found)
 
 # %% tags=["remove-input"]
-Markdown(protocol.folded(rows, {}, f"python -m ldm plan --topology {topologies[0]}", counted="programs"))
+made = f"python -m ldm plan --topology {topologies[0]}` and the like (`--size`, `--accumulate"
+Markdown(protocol.folded(rows, {}, made, counted="programs"))
 
 # %% [markdown]
 # ## What do the chips tell each other?
@@ -112,34 +113,42 @@ Markdown(
 #
 # - *Shown by tests,* with a small network: one, two and eight devices give the same losses over twenty steps, as do two
 #   processes of four; a run resumes on another number of devices; it survives SIGTERM, even if only one of two processes is
-#   told, and `kill -9` at random moments (three in the tests, twenty by `python -m benchmarks.kills`), and ends the same to
-#   the bit.
-# - *Shown by a benchmark,* with the UNet itself: how far its weights end from those of one device on two, in the table below.
+#   told, and `kill -9` at three random moments, and ends the same to the bit.
+# - *Shown by benchmarks,* in the tables below: a training killed more often; and how far the weights of the laptop's smallest
+#   UNet (c = 8), the first steps of whose trainings are run on two devices, end from those of one.
 # - *Shown on this page:* the programs compile for these slices, and fit or not.
 # - *Not shown:* that anything runs on a TPU. Nobody has run this code on one. The times are computed, the files in
 #   `launch/` have been read by SkyPilot's and Snakemake's own parsers, and no more. The parts that the profile `tpu` stands
 #   on, its autoencoder and text tower, have not been trained; `launch/tpu-slice.yaml` says how.
 
 # %% tags=["remove-input"]
-Markdown(speed.devices(Store(ROOT).rows(study="benchmark", task="devices")).to_markdown(index=False))
+tried = Store(ROOT).rows(study="benchmark", task=["kills", "devices"])
+Markdown(speed.kills(tried[tried["task"] == "kills"]))
+
+# %% tags=["remove-input"]
+Markdown(speed.devices(tried[tried["task"] == "devices"]).to_markdown(index=False))
+
+# %% tags=["remove-input"]
+Markdown(protocol.folded(tried, {}, "python -m benchmarks.kills` and `python -m benchmarks.devices", counted="runs"))
 
 # %% [markdown]
-# How far the weights of the smallest UNet end from those of one device, as a share of the way that they went: sums of floats
-# depend on their order, and every step carries that on (`python -m benchmarks.devices`).
+# How far apart the weights end, is a share of the way that they went: sums of floats depend on their order, and every step
+# carries that on.
 #
 # ## Try it
 #
 # ```
 # make notebook N=10_tpu ARGS="-p share 0.3,0.5 -p topologies v5e:16x16"
 # .venv/bin/pip install -r requirements-tpu.txt
-# .venv/bin/python -m ldm plan --size 866M --topology v5e:16x16 --batch 2048
+# .venv/bin/python -m ldm plan --size 2B --topology v5p:4x4x4 --batch 2048
 # ```
 #
-# The last two give this page a line more. With a TPU: `sky launch launch/tpu-vm.yaml --env BUCKET=gs://yours --env
+# The last two give the tables above a line more. With a TPU: `sky launch launch/tpu-vm.yaml --env BUCKET=gs://yours --env
 # NOTEBOOK=04_sampling` executes a chapter, `launch/tpu-slice.yaml` trains one size on a slice.
 #
-# **Exercise.** Without computing blocks again (`--no-remat`), up to which size does the step still fit on v5e? Guess from
-# the column *GB a chip* first: a block's inside is several times as large as what goes in and out of it.
+# **Exercise.** Without computing blocks again, up to which size would the step still fit on v5e? Guess from the column *GB a
+# chip* first: a block's inside is several times as large as what goes in and out of it. Then ask the compiler (`--no-remat`,
+# minutes a size). Shorter ones, with answers: [34 to 36](a4_exercises.ipynb).
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT

@@ -84,12 +84,24 @@ Markdown(
     + f"; middle, least and most of {parts['sampler']['n']} starts. Without the cache, compiling comes on top, once a size."
 )
 
+# %% tags=["remove-input"]
+Markdown(protocol.folded(start.reset_index(), {}, "make bench", counted="starts"))
+
+# %% [markdown]
+# ## The first page
+
+# %% tags=["remove-input"]
+Markdown(speed.first_page(rows))
+
+# %% tags=["remove-input"]
+Markdown(protocol.folded(rows[rows["task"] == "first page"], {}, "python -m benchmarks.first_page", counted="visits"))
+
 # %% [markdown]
 # ## Waiting for data
 #
 # The same training step, fed from memory and from tar files (`ldm/shards.py`), latents or pictures that are encoded on
 # the way, whose batches are made when asked for or ahead, in threads. How much of the time does the host spend on getting
-# batches? (The device works on the step before in the meantime, so it waits at most as long.) And how long does a step take?
+# batches? (The device works on the step before in the meantime: it waits at most as long.) And how long does a step take?
 
 # %% tags=["remove-input"]
 waits = speed.waiting(rows)
@@ -99,22 +111,25 @@ Markdown("`python -m benchmarks.input` measures it." if waits.empty else waits.t
 Markdown(protocol.folded(rows[rows["task"] == "input"], {}, "python -m benchmarks.input", counted="laps"))
 
 # %% [markdown]
-# Batches that are made ahead lie ready: no step waits for one. Latents cost it nothing else either, within what laps differ
-# by. Pictures do, where, as here, the autoencoder has to share the cores with the step. So latents are what one writes
-# (`python -m ldm shards`), unless each picture is to be cut anew each time, or cores are idle beside an accelerator.
+# On the shipped rows batches that are made ahead lie ready when they are asked for, in almost all laps. Whether reading latents
+# slows the step down otherwise, these laps cannot tell: they differ by more. Encoding pictures does, where, as here, the
+# autoencoder has to share the cores with the step. So latents are what one writes (`python -m ldm shards`), unless each
+# picture is to be cut anew each time, or cores are idle beside an accelerator.
 #
 # ## Trainings as they went
 #
-# Every command that trains leaves rows of its speed. Here are those that were kept, each on its own and not beside torch:
-# short runs of each size, a finetuning for super-resolution, whose latents have twice the side, and a distillation, which
-# asks its teacher, too. A lap is 20 steps; the first, in which the step is compiled, does not count.
+# `python -m ldm pretrain`, `superres` and `distill` leave rows of their speed. Here are those that were kept: on the shipped
+# rows short runs of each size, a finetuning for super-resolution, whose latents have twice the side, and a distillation,
+# which asks its teacher, too. A lap is 20 steps, or fewer before a model is kept; the first, in which the step is compiled,
+# does not count. The machine is named below the table; compare with the races above only where it is the same.
 
 # %% tags=["remove-input"]
 went = speed.trainings(store.rows(study="training"))
-Markdown("None has been kept." if went.empty else went.to_markdown(index=False))
+Markdown("None has been kept." if went.empty else went.to_markdown(index=False, disable_numparse=True))
 
 # %% tags=["remove-input"]
-Markdown(protocol.folded(store.rows(study="training"), {}, "python -m ldm pretrain --c 8 --seed 9 --images 12800", counted="laps"))
+made = "pretrain --c 8 --seed 9 --images 12800` (16, 24, 32), `superres --c 32 --images 4000` and `distill codi --c 32 --images 6000"
+Markdown(protocol.folded(store.rows(study="training"), {}, f"python -m ldm {made}", counted="laps"))
 
 # %% [markdown]
 # ## Try it
@@ -122,4 +137,4 @@ Markdown(protocol.folded(store.rows(study="training"), {}, "python -m ldm pretra
 # `make bench` times your own machine, in about ten minutes, and `make notebook N=a2_speed` draws what it found.
 #
 # **Exercise.** Guidance asks the network twice. Which share of the matrix-multiply rate would sampling reach if
-# the two questions were free to share all but their cross-attention?
+# the two questions were free to share all but their cross-attention? Others, with answers: [46 to 48](a4_exercises.ipynb).

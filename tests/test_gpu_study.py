@@ -16,12 +16,11 @@ from pathlib import Path
 import pytest
 
 from ldm import __main__ as cli
-from ldm import chips, gpu_queue, gpu_study, grids, report, speed, study, superres
+from ldm import gpu_queue, gpu_study, grids, study
 from ldm import pack as packing
 from ldm.gpu_queue import Command, Task, queue
 from ldm.gpu_study import Device
 from ldm.profiles import ROOT, profile
-from ldm.report import Training
 from ldm.results import Row, Store
 from tests.environment import one_device
 
@@ -280,30 +279,3 @@ def test_on_a_bare_machine_the_queue_is_cut_by_kill_9_and_goes_on_and_its_rows_c
     assert len(Store(lent).rows()) == len(rows), "a row of the first call stayed away"
     assert json.loads((home / "runs/mini/models.json").read_text()).keys() == {model.name}
     assert not list((home / "runs/mini").glob("*.safetensors")), "models of sizes are too large to come home"
-
-
-def test_a_training_leaves_rows_of_its_laps_but_for_the_first():
-    training = Training.here(SMOKE, 8, SMOKE.train, None)
-    laps = [{"images_a_second": rate, "loss": 1 / rate} for rate in (1.0, 20.0, 30.0, 40.0)]
-    rows = {row.metric: row for row in report.rows(training, SMOKE, laps)}
-    assert set(rows) == {"images_a_second", "loss"}, "what is not known has no row"
-    assert rows["loss"].value == 1 / 40
-    speed = rows["images_a_second"]
-    assert (speed.value, speed.n) == (30, 3) and 20 < speed.lo < speed.hi < 40
-    assert speed.protocol == f"1 x 64 images a step; float32; devices: 1, sharing a state: 1; {chips.machine()}"
-    assert report.rows(training, SMOKE, laps[:1]) == []
-
-
-def test_trainings_of_all_tasks_leave_rows_and_a_line(tmp_path):
-    lap = {"images_a_second": 8.0, "input_share": 0.01, "loss": 1.0}
-    for task, side in (("superres", superres.latent_side(SMOKE)), ("codi", 0)):
-        training = Training.here(SMOKE, 8, SMOKE.train, None, task=task, side=side, data="here" if side else "")
-        report.write(training, SMOKE, [{"loss": 2.0}, lap], tmp_path)
-        report.write(training, SMOKE, [{"loss": 2.0}], tmp_path)  # nothing is known of one lap
-    rows = Store(tmp_path).rows()
-    gflops = rows[rows["metric"] == "loss"].set_index("task")["gflops"]
-    assert gflops["superres"] > 3 * gflops["codi"], "latents of twice the side"
-    table = speed.trainings(rows)
-    assert list(table.columns) == ["task", "c", "how", "images", "laps", "images/s", "waits", "loss"]
-    assert table[["task", "how", "loss"]].to_numpy().tolist() == [["codi", "", "1"], ["superres", "shards of here", "1"]]
-    assert speed.trainings(rows[:0]).empty

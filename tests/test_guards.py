@@ -87,10 +87,10 @@ class Device:
         return {"peak_bytes_in_use": self.peak}
 
 
-def test_the_meter_counts_three_forward_passes_a_step_beside_all_devices_peak(monkeypatch):
+def test_the_meter_counts_the_arithmetic_of_a_step_beside_all_devices_peak(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(meter.time, "perf_counter", lambda: now[0])
-    watch = Meter(64, 1000.0, 9, [Device(), Device()])
+    watch = Meter(64, 3000.0, 9, [Device(), Device()])
     assert "memory_gb" not in watch.lap(10), "it is a peak of something before"
     monkeypatch.setattr(Device, "peak", 3_000_000_000)
     for _ in range(5):

@@ -1,0 +1,65 @@
+"""What trainings and benchmarks leave as rows, and the tables that the page about speed makes of them."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ldm import chips, report, speed, superres
+from ldm.profiles import profile
+from ldm.report import Training
+from ldm.results import Store
+
+SMOKE = profile("smoke")
+
+
+def test_a_training_leaves_rows_of_its_laps_but_for_the_first():
+    training = Training.here(SMOKE, 8, SMOKE.train, None)
+    laps = [{"images_a_second": rate, "loss": 1 / rate} for rate in (1.0, 20.0, 30.0, 40.0)]
+    rows = {row.metric: row for row in report.rows(training, SMOKE, laps)}
+    assert set(rows) == {"images_a_second", "loss"}, "what is not known has no row"
+    assert rows["loss"].value == 1 / 40
+    speed = rows["images_a_second"]
+    assert (speed.value, speed.n) == (30, 3) and 20 < speed.lo < speed.hi < 40
+    assert speed.protocol == f"1 x 64 images a step; float32; devices: 1, sharing a state: 1; {chips.machine()}"
+    assert report.rows(training, SMOKE, laps[:1]) == []
+
+
+def test_trainings_of_all_tasks_leave_rows_and_a_line(tmp_path):
+    lap = {"step_seconds": 8.0, "images_a_second": 8.0, "input_share": 0.01, "loss": 1.0}
+    for task, side in (("superres", superres.latent_side(SMOKE)), ("codi", 0)):
+        training = Training.here(SMOKE, 8, SMOKE.train, None, task=task, side=side, data="here" if side else "")
+        report.write(training, SMOKE, [{"loss": 2.0}, lap], tmp_path)
+        report.write(training, SMOKE, [{"loss": 2.0}], tmp_path)  # nothing is known of one lap
+    rows = Store(tmp_path).rows()
+    gflops = rows[rows["metric"] == "loss"].set_index("task")["gflops"]
+    assert gflops["superres"] > 3 * gflops["codi"], "latents of twice the side"
+    table = speed.trainings(rows)
+    assert list(table.columns) == ["profile", "task", "c", "images", "how", "laps", "seconds a step", "images/s", "getting batches", "loss"]
+    assert table[["task", "how", "loss"]].to_numpy().tolist() == [["codi", "", "1"], ["superres", "from here", "1"]]
+    assert speed.trainings(rows[:0]).empty
+    again = rows.assign(key="a later one", value=2.0)
+    assert list(speed.trainings(pd.concat([rows, again]))["loss"]) == ["1", "2"] * 2, "runs do not mix"
+
+
+def test_of_waiting_and_of_devices_the_machine_measured_last_counts():
+    def row(task: str, said: str, metric: str, value: float, machine: str, day: str) -> dict:
+        protocol = f"{said}; {machine}"
+        return {"task": task, "protocol": protocol, "c": 8, "train_steps": 20, "metric": metric, "value": value, "lo": value,
+                "hi": value, "created": day}  # fmt: skip
+
+    rows = pd.DataFrame([
+        row("input", f"{source}; batch 64", metric, value * (10 if machine == "old" else 1), machine, day)
+        for machine, day in (("new", "2026-11-26"), ("old", "2026-11-24"))
+        for source, value in (("memory", 0.2), ("shards", 0.3)) for metric in ("share of the time", "seconds a step")
+    ] + [row("devices", "codi; two devices; float32", "weights apart", 2e-5, "new", "2026-11-26")])  # fmt: skip
+    assert list(speed.waiting(rows)["times memory"]) == ["1.00", "1.50"]
+    assert list(speed.waiting(rows)["seconds a step"]) == ["0.2 [0.2, 0.2]", "0.3 [0.3, 0.3]"]
+    killed = rows[:1].assign(task="kills", n=20, value=1.0)
+    assert "killed 20 times, ended the same to the bit" in speed.kills(killed)
+    assert "ended in another state" in speed.kills(killed.assign(value=0.0)) and "not been done" in speed.kills(killed[:0])
+    visited = pd.concat([rows[:1].assign(task="first page", n=5, metric=f"seconds: {what}") for what in ("first text", "counting")])
+    assert ": first text after 0.2 s [0.2, 0.2]; middle, least and most of 5 visits" in speed.first_page(visited)
+    assert "not been done" in speed.first_page(rows)
+    found = speed.devices(rows[rows["task"] == "devices"])
+    assert found.to_dict("records") == [{"training": "codi", "on": "two devices", "c": 8, "steps": 20, "weights apart": "2.0e-05"}]
+    assert speed.devices(rows[:0]).empty and speed.waiting(rows[:0]).empty
