@@ -173,3 +173,4 @@ record("F1", {v.metric: v.answer for v in found})
 #
 # **Exercise.** At which training compute does c = 16 reach what c = 8 reaches at its longest? Read it off the
 # chart, then from `rows`. Is it the same by KID and by alignment?
+# Others, with answers: [10 to 12](a4_exercises.ipynb).

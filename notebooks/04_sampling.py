@@ -225,3 +225,4 @@ Markdown(findings.asked(verdicts.f3, rows[rows["steps"] >= findings.FEWEST], sto
 #
 # **Exercise.** Take the chart of quality against cost and read off the best setting at a budget of 0.1. Would
 # you change your answer if subjects, not KID, were what you cared about?
+# Others, with answers: [13 to 15](a4_exercises.ipynb).

@@ -162,3 +162,4 @@ Markdown(live.agreement(cells, recompute, store=store, lab=lab))
 # **Exercise.** DPM-Solver++(2M) is of second order, but for its first and its last step (`ldm/solvers.py`, and why:
 # `ldm.solvers.dpmpp_2m`). Which share of its steps is of second order at 4 steps, and which at 20? What does that
 # say about the step counts at which it can help?
+# Others, with answers: [16 to 18](a4_exercises.ipynb).

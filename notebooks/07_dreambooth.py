@@ -176,3 +176,4 @@ record("Fig. 6", {f"{variant}, {name}": v.answer for (variant, name), v in found
 #
 # **Exercise.** Without prior preservation, does the class turn into the subject, or into nothing? Compare `class_leak`
 # with `class_kept` in `rows`.
+# Others, with answers: [22 to 24](a4_exercises.ipynb).

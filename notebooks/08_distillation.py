@@ -225,3 +225,4 @@ Markdown(live.agreement(cells, recompute, store=store, lab=lab))
 # **Exercise.** In eight steps the smallest student minds the guidance less than its teacher does: how far does its KID move
 # between the worst and the best scale, and how far its teacher's? Take both from `rows` in this notebook, and say
 # why a student that was told many scales in training should mind them less.
+# Others, with answers: [25 to 27](a4_exercises.ipynb).

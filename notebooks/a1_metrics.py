@@ -176,3 +176,4 @@ record("fewest", sensitivity.fewest(moved, metrics).to_dict())
 #
 # **Exercise.** Your model draws owls that are perfect, and nothing else. Which line of the table finds that out with the
 # fewest pictures? And which metric would you be shown by somebody who wants to sell it?
+# Others, with answers: [43 to 45](a4_exercises.ipynb).

@@ -1,7 +1,7 @@
 """The built book in a browser: self-contained, no error, every chart drawn, light and dark.
 
 Two books: a small one made from tests/data/tour.py, and the real one of the smoke profile, as
-`make study` builds it. Needs Debian's chromium: `apt-get install chromium`.
+`make study` builds it. Needs a Chromium: named by the variable CHROMIUM, on the path, or playwright's own.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from ldm import explorer, findings, looks, speed
 from ldm.profiles import LAPTOP
@@ -34,9 +35,6 @@ import build  # noqa: E402
 import links  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
-CHROMIUM = (
-    os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-)
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -47,8 +45,19 @@ FLAGS = [
     "--disable-component-update",
 ]
 EXPLORER = 200_000  # bytes
+
+
+def brought() -> str | None:
+    """The Chromium that `playwright install chromium` has brought, if it has."""
+    with sync_playwright() as playwright:
+        path = playwright.chromium.executable_path
+    return path if Path(path).is_file() else None
+
+
+CHROMIUM = pdf.chromium() or brought()
 needs_browser = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium found: apt-get install chromium, or set CHROMIUM"
+    CHROMIUM is None and not os.environ.get("LDM_DEMAND_BROWSER"),
+    reason="no chromium found: .venv/bin/playwright install chromium, or set CHROMIUM",
 )
 
 
@@ -68,7 +77,7 @@ def small_book() -> Path:
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api").sync_playwright().start()
+    playwright = sync_playwright().start()
     chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
     yield chromium
     chromium.close()

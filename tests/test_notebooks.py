@@ -44,6 +44,9 @@ def test_every_chapter_has_three_exercises_and_more():
     assert numbers == list(range(1, len(numbers) + 1))
     solutions = [part.count('tags=["hide-cell"]') for part in parts[1::2]]
     assert solutions == [len(part) for part in asked.values()], "a folded solution to each"
+    for name in set(asked) - {"00_answer"}:
+        link = f"[{asked[name][0]} to {asked[name][-1]}](a4_exercises.ipynb)"
+        assert link in (NOTEBOOKS / f"{name}.py").read_text(), f"{name} does not lead to its exercises with answers"
 
 
 @pytest.mark.parametrize("name", sorted({"00_answer", *CHAPTERS} - {"01_data", "02_family", "a0_primer"}))
