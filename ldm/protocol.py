@@ -69,7 +69,7 @@ def folded(rows: pd.DataFrame, cards: Mapping[str, Protocol], command: str = "",
     without a card, or measured in another way than its card says, shows the protocol that its rows hold. `command`:
     what makes such rows. `counted`: of what a value's n is.
     """
-    items: dict[str, list[str]] = {}
+    items: dict[tuple[str, str], list[str]] = {}  # (how often, how) -> metrics
     for (metric, protocol), group in rows.groupby(["metric", "protocol"], sort=False):
         least, most = int(group["n"].min()), int(group["n"].max())
         card, counts = cards.get(metric), f"{most}" if least == most else f"{least} to {most}"
@@ -78,11 +78,11 @@ def folded(rows: pd.DataFrame, cards: Mapping[str, Protocol], command: str = "",
                 f"{card.network}; its weights `{card.weights}`; features in {card.dtype}; {card.how}; compared with "
                 f"{card.n} real pictures of {card.side} x {card.side} pixels, `{card.images}`; card `{card.fingerprint}`"
             )
-        items.setdefault(f"{counts} {counted if most > 1 else counted.removesuffix('s')} a value: {protocol}", []).append(metric)
-    shared: dict[str, list[str]] = {}
-    for what, metrics in items.items():
-        shared.setdefault(", ".join(metrics), []).append(what)
-    lines = [f"- **{metrics}**, {what}" for metrics, those in shared.items() for what in alike(those)]
+        items.setdefault((f"{counts} {counted if most > 1 else counted.removesuffix('s')} a value", protocol), []).append(metric)
+    shared: dict[tuple[str, str], list[str]] = {}  # (metrics, how often) -> how
+    for (often, how), metrics in items.items():
+        shared.setdefault((", ".join(metrics), often), []).append(how)
+    lines = [f"- **{metrics}**, {often}: {how}" for (metrics, often), those in shared.items() for how in alike(those)]
     made = [f"- **made by** `{command}`"] if command else []
     text = "\n".join([*lines, *sources(rows), *made])
     return f"<details>\n<summary>Where do these numbers come from?</summary>\n\n{text}\n\n</details>"
