@@ -118,7 +118,7 @@ def first_page(rows: pd.DataFrame) -> str:
     timed = rows[rows["task"] == "first page"]
     if timed.empty:
         return "`python -m benchmarks.first_page` visits the book's first page, which has not been done."
-    timed = latest(timed)
+    timed = latest(timed).sort_values("value")
     said = {row["metric"].removeprefix("seconds: "): "{value:.1f} s [{lo:.1f}, {hi:.1f}]".format(**row) for _, row in timed.iterrows()}
     where, *_, there = timed["protocol"].iloc[0].split("; ")
     return (

@@ -126,14 +126,14 @@ tried = Store(ROOT).rows(study="benchmark", task=["kills", "devices"])
 Markdown(speed.kills(tried[tried["task"] == "kills"]))
 
 # %% tags=["remove-input"]
-Markdown(speed.devices(tried[tried["task"] == "devices"]).to_markdown(index=False))
+Markdown(speed.devices(tried[tried["task"] == "devices"]).to_markdown(index=False, disable_numparse=True))
 
 # %% tags=["remove-input"]
 Markdown(protocol.folded(tried, {}, "python -m benchmarks.kills` and `python -m benchmarks.devices", counted="runs"))
 
 # %% [markdown]
-# How far apart the weights end, is a share of the way that they went: sums of floats depend on their order, and every step
-# carries that on.
+# *Weights apart* is their distance from the weights of one device, as a share of the way that these went: sums of floats
+# depend on their order, and every step carries that on.
 #
 # ## Try it
 #

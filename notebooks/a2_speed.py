@@ -105,7 +105,7 @@ Markdown(protocol.folded(rows[rows["task"] == "first page"], {}, "python -m benc
 
 # %% tags=["remove-input"]
 waits = speed.waiting(rows)
-Markdown("`python -m benchmarks.input` measures it." if waits.empty else waits.to_markdown(index=False))
+Markdown("`python -m benchmarks.input` measures it." if waits.empty else waits.to_markdown(index=False, disable_numparse=True))
 
 # %% tags=["remove-input"]
 Markdown(protocol.folded(rows[rows["task"] == "input"], {}, "python -m benchmarks.input", counted="laps"))
