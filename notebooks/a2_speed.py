@@ -70,7 +70,8 @@ Markdown(protocol.folded(rows[rows["metric"] == "images per second"], {}, "make 
 #   as one matrix, they are 20 times faster (`ldm.layers.conv2d`).
 # - *Gradients of x W on four-dimensional arrays* are up to ten times slower than on matrices (`ldm.layers.matmul`).
 #
-# What is left is XLA's convolution on 16 x 16 maps, half as fast as torch's there.
+# What is left is XLA's convolution on 16 x 16 maps, half as fast as torch's there. And the lead over torch is the
+# processor's, too: on another one training c = 32 was [level with `torch.compile`](../book/log.md).
 #
 # ## A warm start
 
