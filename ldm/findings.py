@@ -168,19 +168,15 @@ def summary(answers: dict[str, list[Verdict]]) -> str:
     return pd.DataFrame(rows, columns=["finding", "the paper", "here"]).to_markdown(index=False)
 
 
-def effect_of(v: Verdict) -> str:
-    """Value and interval, which no column is too narrow for to keep on one line."""
-    return f"{v.effect.value:.3g} [{v.effect.lo:.3g}, {v.effect.hi:.3g}]".replace(" ", "\N{NO-BREAK SPACE}")
-
-
 def page(answers: dict[str, list[Verdict]]) -> str:
     """One row a finding and question, in Markdown, with the answer by each metric."""
     rows = []
     for name, finding in FINDINGS.items():
         where = f"[{name}]({finding.chapter}.ipynb)"
+        unbroken = lambda v: verdicts.effect_in_words(v).replace(" ", "\N{NO-BREAK SPACE}")  # a narrow column keeps it whole
         question = lambda v: f"{v.meaning.rstrip(':')}; {v.asked}"
         for effect, group in groupby(answers.get(name, []), question):
-            said = [f"{v.metric} **{v.answer}** {effect_of(v)}" for v in group]
+            said = [f"{v.metric} **{v.answer}** {unbroken(v)}" for v in group]
             rows.append((where, finding.claim, effect, "<br>".join(said)))
         if not answers.get(name):
             rows.append((where, finding.claim, "not asked yet", ""))

@@ -40,16 +40,15 @@ def machine(rows: pd.DataFrame) -> pd.Series:
 
 
 def latest(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the machine measured last; there has to be one."""
-    return rows[machine(rows) == machine(rows)[rows["created"].idxmax()]]
+    """The rows of the machine measured last, if there are any."""
+    return rows[machine(rows) == machine(rows)[rows["created"].idxmax()]] if len(rows) else rows
 
 
 def seconds_a_picture(rows: pd.DataFrame) -> dict[tuple[str, int], tuple[float, float]]:
     """(profile, c) -> seconds of one network evaluation and of all else, a picture; of the machine measured last, or empty."""
-    timed = rows[rows["metric"].isin(["seconds an evaluation", "seconds besides"])]
+    timed = latest(rows[rows["metric"].isin(["seconds an evaluation", "seconds besides"])])
     if timed.empty:
         return {}
-    timed = latest(timed)
     found = timed.pivot_table(index=["profile", "c"], columns="metric", values="value")
     return {
         (profile, int(c)): (row["seconds an evaluation"], row["seconds besides"]) for (profile, c), row in found.iterrows()
@@ -75,10 +74,9 @@ def waiting(rows: pd.DataFrame) -> pd.DataFrame:
     seconds a step are the middle of the laps, and the least and most; times memory: the middle step beside that of batches
     from memory. No rows, no lines.
     """
-    timed = rows[rows["task"] == "input"]
+    timed = latest(rows[rows["task"] == "input"])
     if timed.empty:
         return pd.DataFrame(columns=["c", "batches from", "getting batches", "seconds a step", "times memory"])
-    timed = latest(timed)
     timed = timed.assign(source=timed["protocol"].str.split("; ").str[0], share=timed["metric"].str.startswith("share"))
     memory = timed[(timed["source"] == "memory") & ~timed["share"]].set_index("c")["value"]
     lines = [
@@ -115,10 +113,9 @@ def trainings(rows: pd.DataFrame) -> pd.DataFrame:
 
 def first_page(rows: pd.DataFrame) -> str:
     """How soon the book's first page is there (`benchmarks.first_page`), in a sentence."""
-    timed = rows[rows["task"] == "first page"]
+    timed = latest(rows[rows["task"] == "first page"]).sort_values("value")
     if timed.empty:
         return "`python -m benchmarks.first_page` visits the book's first page, which has not been done."
-    timed = latest(timed).sort_values("value")
     said = {row["metric"].removeprefix("seconds: "): "{value:.1f} s [{lo:.1f}, {hi:.1f}]".format(**row) for _, row in timed.iterrows()}
     where, *_, there = timed["protocol"].iloc[0].split("; ")
     return (
@@ -139,7 +136,7 @@ def kills(rows: pd.DataFrame) -> str:
 
 def devices(rows: pd.DataFrame) -> pd.DataFrame:
     """How far weights trained on two devices end from those of one (`benchmarks.devices`), to print; of the machine measured last."""
-    rows = latest(rows) if len(rows) else rows
+    rows = latest(rows)
     parts = rows["protocol"].str.split("; ", expand=True).reindex(columns=range(2))
     return pd.DataFrame({
         "training": parts[0], "on": parts[1], "c": rows["c"], "steps": rows["train_steps"],

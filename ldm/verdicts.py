@@ -261,10 +261,15 @@ def f6(
     )  # fmt: skip
 
 
+def effect_in_words(v: Verdict) -> str:
+    """Value and interval."""
+    return f"{v.effect.value:.3g} [{v.effect.lo:.3g}, {v.effect.hi:.3g}]"
+
+
 def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     """Verdicts side by side, one a metric: do the metrics agree?"""
     return pd.DataFrame([
         {"finding": v.finding, "metric": v.metric, "answer": v.answer,
-         "effect": f"{v.effect.value:.3g} [{v.effect.lo:.3g}, {v.effect.hi:.3g}]", "n a point": v.effect.n}
+         "effect": effect_in_words(v), "n a point": v.effect.n}
         for v in verdicts
     ])  # fmt: skip

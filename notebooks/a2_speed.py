@@ -125,12 +125,12 @@ Markdown(protocol.folded(rows[rows["task"] == "input"], {}, "python -m benchmark
 # does not count. The machine is named below the table; compare with the races above only where it is the same.
 
 # %% tags=["remove-input"]
-went = speed.trainings(store.rows(study="training"))
-Markdown("None has been kept." if went.empty else went.to_markdown(index=False, disable_numparse=True))
+went = store.rows(study="training")
+Markdown(speed.trainings(went).to_markdown(index=False, disable_numparse=True) if len(went) else "None has been kept.")
 
 # %% tags=["remove-input"]
 made = "pretrain --c 8 --seed 9 --images 12800` (16, 24, 32), `superres --c 32 --images 4000` and `distill codi --c 32 --images 6000"
-Markdown(protocol.folded(store.rows(study="training"), {}, f"python -m ldm {made}", counted="laps"))
+Markdown(protocol.folded(went, {}, f"python -m ldm {made}", counted="laps"))
 
 # %% [markdown]
 # ## Try it
