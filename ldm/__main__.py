@@ -134,11 +134,12 @@ def gpu_study(
 ) -> None:
     """Do of the queue for a GPU what fits into the minutes, packing what has to come home into OUT; with --plan, only list it.
 
-    Smoke: the same for the smoke profile's own models, on a CPU. Tflops, of a plan: of a card that is not here.
+    Smoke: the same for the smoke profile's family, on a CPU. Tflops, of a plan: of a card that is not here.
     """
     from ldm import gpu_study as task
     from ldm.gpu_queue import queue
     from ldm.profiles import ROOT
+    from ldm.profiles import profile as named
     from ldm.results import Store, installed_versions
 
     if tflops and not plan:
@@ -148,10 +149,11 @@ def gpu_study(
     store, device = Store(ROOT), task.preflight()
     print(f"{device.kind}: {device.tflops:.3g} bfloat16 TFLOP/s, {device.memory:.3g} GB; {installed_versions()}", flush=True)
     device = device._replace(tflops=tflops or device.tflops)
-    tasks = queue(smoke=profile == "smoke")
-    print(task.table(task.plan(tasks, store, device, minutes)), flush=True)
+    scale = named(profile)
+    tasks = queue(scale)
+    print(task.table(task.plan(tasks, store, device, minutes, scale)), flush=True)
     if not plan:
-        failed = task.run(tasks, call, minutes=minutes, out=out or ROOT / "runs" / "home", store=store, device=device)
+        failed = task.run(tasks, call, minutes=minutes, out=out or ROOT / "runs" / "home", store=store, device=device, scale=scale)
         if failed:
             raise RuntimeError(f"{len(failed)} of the tasks failed: " + " | ".join(failed))
 

@@ -10,16 +10,21 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
 
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises for a bad file
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+CORES = os.cpu_count() or 1
+T = TypeVar("T")
 
 
 class Captioned(Protocol):
@@ -38,6 +43,18 @@ class Captioned(Protocol):
         """uint8 (len(indices), S, S, 3)"""
 
     def captions(self, indices: Sequence[int] | np.ndarray) -> list[str]: ...
+
+
+def in_order(draw: Callable[[range], T], n: int, length: int, workers: int = CORES) -> Iterator[T]:
+    """`draw(rows)` of all n rows in order, `length` at a time; by several processes (which have to be able to pickle `draw`),
+    started from a script with the usual `if __name__ == "__main__":`, or by this one alone.
+    """
+    spans = [range(i, min(i + length, n)) for i in range(0, n, length)]
+    if workers < 2 or len(spans) < 2:
+        yield from map(draw, spans)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        yield from pool.map(draw, spans)
 
 
 class Folder:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, get_args
 
 import jax
@@ -16,6 +17,7 @@ from flax import nnx
 from jaxtyping import Float, UInt8
 
 from ldm.autoencoder import Codec
+from ldm.gradients import half
 from ldm.layers import Params
 from ldm.profiles import Profile
 from ldm.sampler import sample
@@ -46,6 +48,16 @@ def image_keys(seed: int, indices: Sequence[int] | np.ndarray) -> jax.Array:
     return jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(np.asarray(indices))
 
 
+def drawing(profile: Profile, params: Params) -> Params:
+    """Parameters on the device, where all batches find them, and in bfloat16 (`gradients.half`) where the profile trains in it."""
+    return jax.device_put(half(params) if profile.train.bf16 else params)
+
+
+def arithmetic(profile: Profile) -> dict[str, str]:
+    """What a cell's name has to hold of it; nothing of float32."""
+    return {"drawing": "bfloat16"} if profile.train.bf16 else {}
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Generator:
     """A trained model with its frozen parts."""
@@ -56,6 +68,11 @@ class Generator:
     codec: Codec
     text: TextEncoder
     told: bool = False  # a distilled network that takes the guidance scale as an input, and is asked once a step
+
+    @cached_property
+    def drawing(self) -> Params:
+        """The parameters as pictures are drawn with them (`drawing`)."""
+        return drawing(self.profile, self.params)
 
     def latents(
         self,
@@ -79,7 +96,7 @@ class Generator:
             full = np.concatenate([part, np.repeat(part[-1:], size - len(part), 0)])
             empty = None if guidance == 1 or self.told else np.broadcast_to(null, full.shape)
             latents = sample(
-                self.structure, self.params, plan, full, empty, guidance, image_keys(seed, rows),
+                self.structure, self.drawing, plan, full, empty, guidance, image_keys(seed, rows),
                 predict=self.profile.predict, shape=self.profile.latent_shape, rescale=rescale,
                 told=self.told,
             )  # fmt: skip

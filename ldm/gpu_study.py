@@ -1,7 +1,7 @@
 """The study on a GPU that is at hand for minutes only: of the queue (`ldm.gpu_queue`) what fits, cut anywhere, gone on with later.
 
-What comes home (`ldm.pack`) is packed after every command, and when it is told to stop. A finished task leaves a row of its
-own (study "queue"), by which the next call knows it, and how long it took, by which the next plan is better.
+What comes home (`ldm.pack`) is packed every minute and at the end. A finished command leaves a row of its own (study
+"queue"), by which the next call knows it, and how long it took, by which the next plan is better.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import shlex
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ from ldm.gpu_queue import Task
 from ldm.pack import pack, start_of_machine
 from ldm.profiles import Profile
 from ldm.results import Row, Store
+
+EVERY = 60.0  # seconds between two packings: what a kill can cost
 
 
 class Device(NamedTuple):
@@ -49,32 +52,44 @@ def preflight(side: int = 8192, rounds: int = 5) -> Device:
     return Device(device.device_kind, memory, 2 * side**3 / float(np.median(seconds)) / 1e12)
 
 
-def pace(store: Store, device: Device, scale: Profile) -> float:
-    """How many times the reckoned minutes a profile's tasks have taken on this kind of device, in the middle; 1 before any has."""
-    rows = store.rows(study="queue", profile=scale.name, metric="times reckoned")
-    rows = rows[rows["protocol"] == device.kind]
-    return float(rows["value"].median()) if len(rows) else 1.0
+def paces(store: Store, device: Device, scale: Profile) -> dict[str, float]:
+    """Kind of command -> how many times the reckoned minutes it took on this kind of device, in the middle."""
+    rows = store.rows(study="queue", profile=scale.name, protocol=device.kind, metric="times reckoned")
+    return rows.groupby("task")["value"].median().to_dict()
 
 
-def ready(task: Task, store: Store, device: Device, doing: Collection[str] = ()) -> bool:
-    """Whether the frozen parts that it needs are done, or will be, and the device has the memory, as far as it says."""
-    stands = all(store.has(other.key) or other.key in doing for other in task.needs)
-    return stands and (not device.memory or task.memory <= device.memory)
+def there(task: Task, store: Store) -> bool:
+    """Whether there is nothing left to do of it."""
+    return task.made() if task.made else store.has(task.key)
 
 
-def plan(tasks: Sequence[Task], store: Store, device: Device, minutes: float) -> pd.DataFrame:
-    """The tasks in order, one row each: `done`, `minutes` (reckoned), `fits` (into those given, the ones before it done first)."""
-    paces = {task.scale.name: pace(store, device, task.scale) for task in tasks}
-    at, found = 0.0, []
-    made: set[Path] = set()
+def plan(tasks: Sequence[Task], store: Store, device: Device, minutes: float, scale: Profile) -> pd.DataFrame:
+    """The tasks in order, one row each.
+
+    Columns `why`, `c`, `done`, `minutes` (reckoned, with all that it needs and is neither there nor made by an earlier one),
+    `fits` (into those given, the ones before it done first), `commands`.
+    """
+    pace, at, found = paces(store, device, scale), 0.0, []
     doing: set[str] = set()
     for task in tasks:
-        done, needs = store.has(task.key), task.minutes(device.tflops, paces[task.scale.name], made)
-        fits = not done and ready(task, store, device, doing) and at + needs <= minutes
+        done = there(task, store)
+        chain = [] if done else chain_of(task, store, doing)
+        needs = sum(pace.get(one.kind, 1.0) * one.reckoned(device.tflops) for one in chain)
+        fits = not done and holds(device, task) and at + needs <= minutes
         if fits:
-            at, made, doing = at + needs, made | task.makes, doing | {task.key}
-        found.append((task.why, task.c, done, needs, fits, task.name))
+            at, doing = at + needs, doing | {one.text for one in chain}
+        found.append((task.why, task.c, done, needs, fits, "; ".join(one.text for one in chain)))
     return pd.DataFrame(found, columns=["why", "c", "done", "minutes", "fits", "commands"]).astype({"c": "Int64"})
+
+
+def chain_of(task: Task, store: Store, doing: Collection[str] = ()) -> list[Task]:
+    """The task after all that it needs and that is neither there nor among the commands that will have been done."""
+    return [one for one in [*task.first(lambda one: there(one, store)), task] if one.text not in doing]
+
+
+def holds(device: Device, task: Task) -> bool:
+    """Whether the device has the memory, as far as it says."""
+    return not device.memory or task.memory <= device.memory
 
 
 def table(planned: pd.DataFrame) -> str:
@@ -89,7 +104,7 @@ def table(planned: pd.DataFrame) -> str:
 
 def progress(tasks: Sequence[Task], store: Store) -> pd.DataFrame:
     """How far the queue has come: a row a reason, with the sizes, the tasks done and their number."""
-    found = pd.DataFrame([(task.why, task.c, store.has(task.key)) for task in tasks], columns=["why", "c", "done"])
+    found = pd.DataFrame([(task.why, task.c, there(task, store)) for task in tasks], columns=["why", "c", "done"])
     groups = found.groupby("why", sort=False)
     sizes = groups["c"].agg(lambda c: ", ".join(f"{size:g}" for size in sorted(set(c.dropna()))) or "-")
     return pd.DataFrame({"c": sizes, "tasks": groups["done"].size(), "done": groups["done"].sum()}).reset_index()
@@ -103,54 +118,67 @@ def run(
     out: Path,
     store: Store,
     device: Device,
+    scale: Profile,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[str]:
-    """Do what fits into the minutes, in order; pack what there is to bring home after every command.
+    """Do what fits into the minutes, in order.
 
-    A task is begun only if it will probably end in time. One that fails is told of and left; the next ones go on.
+    A task is begun only if it and what it needs will probably end in time. One that fails is told of and left; the next
+    ones go on.
 
     Args:
         call: runs a command, given as its words. out: the folder of the packed files (`pack`).
 
     Returns: the sentences of what failed.
     """
-    start_of_machine(store.root)
     began, failed = clock(), []
 
-    def left() -> float:
-        return minutes - (clock() - began) / 60
-
     def do(task: Task) -> None:
-        for command in task.commands:
-            if command.is_made:
-                continue
-            try:
-                call(shlex.split(command.text))
-            finally:
-                pretrain.note_models(task.scale)
-                pack(store.root, out)
+        start = clock()
+        call(shlex.split(task.text))
+        took = (clock() - start) / 60
+        pretrain.note_models(scale)  # before anything is drawn with them
+        row = dict(study="queue", profile=scale.name, task=task.kind, protocol=device.kind, c=task.c, n=1, seconds=60 * took)
+        values = {"minutes": took, "times reckoned": took / task.reckoned(device.tflops)}
+        store.write(task.key, [Row(metric=name, value=v, lo=v, hi=v, **row) for name, v in values.items()])
+        print(f"{task.text}: {took:.1f} minutes, {values['times reckoned']:.2f} of what was reckoned", flush=True)
 
-    with terminable():
+    with terminable(), brought(store.root, out):
         for task in tasks:
-            if store.has(task.key) or not ready(task, store, device):
+            if there(task, store) or not holds(device, task):
                 continue
-            reckoned = task.minutes(device.tflops, pace(store, device, task.scale))
-            if reckoned > left():
+            pace, chain, left = paces(store, device, scale), chain_of(task, store), minutes - (clock() - began) / 60
+            reckoned = sum(pace.get(one.kind, 1.0) * one.reckoned(device.tflops) for one in chain)
+            if reckoned > left:
                 continue
-            print(f"{task.why}: {task.name} (about {reckoned:.1f} of {left():.1f} minutes)", flush=True)
-            start, plain = clock(), task.minutes(device.tflops)
+            print(f"{task.why}: {'; '.join(one.text for one in chain)} (about {reckoned:.1f} of {left:.1f} minutes)", flush=True)
             try:
-                do(task)
+                for one in chain:
+                    do(one)
             except (ValueError, OSError, RuntimeError) as error:
-                failed.append(f"{task.name}: {type(error).__name__}: {error}")
+                failed.append(f"{task.text}: {type(error).__name__}: {error}")
                 print(failed[-1], file=sys.stderr, flush=True)
-                continue
-            took = (clock() - start) / 60
-            row = dict(study="queue", profile=task.scale.name, task=task.why, protocol=device.kind, n=1, seconds=60 * took)
-            values = {"minutes": took, "times reckoned": took / plain if plain else 1.0}
-            store.write(task.key, [Row(metric=name, value=v, lo=v, hi=v, **row) for name, v in values.items()])
-            pack(store.root, out)
     return failed
+
+
+@contextlib.contextmanager
+def brought(root: Path, out: Path) -> Iterator[None]:
+    """Meanwhile, and at the end however it comes, what has to come home is packed into `out`."""
+    start_of_machine(root)
+    over = threading.Event()
+
+    def keep_bringing() -> None:
+        while not over.wait(EVERY):
+            pack(root, out)
+
+    thread = threading.Thread(target=keep_bringing, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        pack(root, out)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ name only when complete.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,9 @@ from jaxtyping import Array, Float, Int
 from tqdm import tqdm
 
 from ldm.autoencoder import Codec
-from ldm.data import Captioned, batch_indices
+from ldm.data import CORES, Captioned, batch_indices, in_order
 from ldm.keys import digest
 from ldm.layers import Params, Structure, merge
-from ldm.scenes import CORES, Scenes
 from ldm.text import TextEncoder
 
 CHUNK = 1024  # pictures held at once
@@ -71,43 +70,49 @@ def _gather(structure: Structure, params: Params, latents: Array, ids: Array, ro
     return {"latents": latents[rows].astype(jnp.float32), "context": context.astype(jnp.float32)}
 
 
-def device_set(data: Scenes, codec: Codec, text: TextEncoder, workers: int = CORES) -> DeviceSet:
-    """Draw all scenes on `workers` processes, encode them as they come and keep them on the first device."""
-    chunks = tqdm(data.chunks(CHUNK, workers), desc="latents", total=-(-len(data) // CHUNK), unit_scale=CHUNK, unit="img")
-    latents = np.concatenate([codec.encode(pictures).astype(np.float16) for _, pictures in chunks])
-    ids = text.tokenizer(data.captions(range(len(data))))
-    return DeviceSet(jax.device_put(latents), jax.device_put(ids), text)
-
-
 def latent_set(data: Captioned, codec: Codec, text: TextEncoder, folder: Path) -> LatentSet:
     """Encode all of a data set, or open what an earlier run encoded."""
-    n = len(data)
+    name = f"context-{len(data)}-{data.key}-{digest(text.params)}"
+    context = cached(folder, name, in_order(lambda rows: text.encode(data.captions(rows)), len(data), CHUNK, 1), len(data))
+    return LatentSet(latents_of(data, codec, folder), context)
+
+
+def device_set(data: Captioned, codec: Codec, text: TextEncoder, folder: Path) -> DeviceSet:
+    """The same, its latents on the first device."""
+    ids = text.tokenizer(data.captions(range(len(data))))
+    return DeviceSet(jax.device_put(np.asarray(latents_of(data, codec, folder))), jax.device_put(ids), text)
+
+
+def latents_of(data: Captioned, codec: Codec, folder: Path) -> Float[np.ndarray, "n h w z"]:
+    """All pictures, encoded, or what an earlier run encoded."""
     encoder = {name: p for name, p in codec.params.items() if name.startswith(("encoder.", "quant_conv."))}
-    latents = cached(
-        folder, f"latents-{n}-{data.key}-{digest(encoder)}",
-        lambda rows: codec.encode(data.images(rows)), n,
-    )  # fmt: skip
-    context = cached(
-        folder, f"context-{n}-{data.key}-{digest(text.params)}",
-        lambda rows: text.encode(data.captions(rows)), n,
-    )  # fmt: skip
-    return LatentSet(latents, context)
+    name = f"latents-{len(data)}-{data.key}-{digest(encoder)}"
+    return cached(folder, name, map(codec.encode, drawn(data.images, len(data))), len(data))
 
 
-def cached(folder: Path, name: str, compute: Callable[[range], np.ndarray], n: int) -> np.ndarray:
-    """compute(rows) of all n rows as a read-only memory map in half precision; computed once, then read from `folder`."""
+def drawn(draw: Callable[[range], np.ndarray], n: int) -> Iterable[np.ndarray]:
+    """`data.in_order`, by all cores where an accelerator waits for them; a CPU has to encode them, too."""
+    return in_order(draw, n, CHUNK, 1 if jax.default_backend() == "cpu" else CORES)
+
+
+def cached(folder: Path, name: str, parts: Iterable[np.ndarray], n: int) -> np.ndarray:
+    """The parts (b, ...) of n rows as a read-only memory map in half precision; computed once, then read from `folder`.
+
+    An iterator that computes as it is asked is asked for nothing where the file is there.
+    """
     path = folder / f"{name}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{os.getpid()}.part")
         try:
-            out = None
-            for start in tqdm(range(0, n, CHUNK), desc=name.split("-")[0], unit_scale=CHUNK, unit="img"):
-                rows = range(start, min(start + CHUNK, n))
-                values = compute(rows)
-                if out is None:
-                    out = np.lib.format.open_memmap(part, "w+", np.float16, (n, *values.shape[1:]))
-                out[rows.start : rows.stop] = values
+            out, done = None, 0
+            with tqdm(total=n, desc=name.split("-")[0], unit_scale=True, unit="img") as bar:
+                for values in parts:
+                    if out is None:
+                        out = np.lib.format.open_memmap(part, "w+", np.float16, (n, *values.shape[1:]))
+                    out[done : done + len(values)] = values
+                    done += len(values)
+                    bar.update(len(values))
             out.flush()
             os.replace(part, path)
         finally:

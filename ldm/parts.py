@@ -30,6 +30,11 @@ def path_of(profile: Profile) -> Path:
     return WEIGHTS / profile.weights / "autoencoder.safetensors"
 
 
+def finished(profile: Profile) -> bool:
+    """Whether the profile's autoencoder is there, and its decoder finished."""
+    return path_of(profile).is_file() and "decoder_images" in weights.metadata(path_of(profile))
+
+
 class Keeper:
     """Writes a codec's weights along the way, with the PSNR on held-out scenes in their description."""
 
@@ -82,7 +87,7 @@ def finish_decoder(profile: Profile, images: int = 0) -> None:
     folder = RUNS / profile.weights / f"train-decoder-{encoder}"
     start = folder / "start.safetensors"  # what the run began with, for those who resume it
     if not start.is_file():
-        if "decoder_images" in weights.metadata(path_of(profile)):
+        if finished(profile):
             raise ValueError(
                 f"{path_of(profile)} holds a decoder that is finished: expected one as `part autoencoder` leaves it; "
                 "train the autoencoder anew, or keep this one."

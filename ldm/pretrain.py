@@ -50,11 +50,9 @@ def frozen_parts(profile: Profile) -> tuple[Codec, TextEncoder]:
 
 
 def training_set(profile: Profile, n: int | None = None) -> Encoded:
-    """The profile's scenes, encoded: cached under runs/cache, or, where there is one accelerator, lying there."""
-    data = Scenes(profile.scenes, "train", n or profile.data)
-    if jax.default_backend() != "cpu" and jax.device_count() == 1:
-        return device_set(data, *frozen_parts(profile))
-    return latent_set(data, *frozen_parts(profile), RUNS / "cache")
+    """The profile's scenes, encoded, cached under runs/cache; where there is one accelerator, they lie there."""
+    make = device_set if jax.default_backend() != "cpu" and jax.device_count() == 1 else latent_set
+    return make(Scenes(profile.scenes, "train", n or profile.data), *frozen_parts(profile), RUNS / "cache")
 
 
 def shard_set(profile: Profile, url: str) -> tuple[Encoded, Path]:
@@ -82,20 +80,31 @@ def file_of(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "u
 def register(profile: Profile) -> dict[str, str]:
     """File name -> digest of every model that has recorded rows, here or there; not all of them ship (they would be too large)."""
     places = (root / profile.weights / "models.json" for root in (RUNS, WEIGHTS))
-    return {name: known for path in places if path.is_file() for name, known in json.loads(path.read_text()).items()}
+    return {name: known for path in places for name, known in _read_register(path).items()}
 
 
 def record_models(profile: Profile) -> Path:
     """Enter all models that lie under runs/ or weights/, or were noted, into the register that is committed."""
     known = register(profile) | _digests(profile, WEIGHTS) | _digests(profile, RUNS)
-    return _write_register(WEIGHTS / profile.weights, known)
+    return _write(WEIGHTS / profile.weights / "models.json", known)
 
 
-def note_models(profile: Profile) -> Path:
-    """Enter those under runs/ that are new into this machine's own register: what comes home of a machine that forgets them."""
+def note_models(profile: Profile) -> None:
+    """Enter those under runs/ that are new into this machine's own register: what comes home of a machine that forgets them.
+
+    One that does not ship, and was trained before on a machine that forgot it, is a *repetition*: by the same
+    settings, and not to the bit the same, since a GPU adds in no fixed order. It counts as the first one
+    (`model_digest`), so that its cells go on where that one's ended.
+    """
     path = RUNS / profile.weights / "models.json"
-    known, since = (json.loads(path.read_text()), path.stat().st_mtime) if path.is_file() else ({}, 0.0)
-    return _write_register(path.parent, known | _digests(profile, RUNS, since))
+    known, since = _read_register(path), path.stat().st_mtime if path.is_file() else 0.0
+    first = _read_register(WEIGHTS / profile.weights / "models.json")
+    new, again = _digests(profile, RUNS, since), {}
+    for name in list(new):
+        if name in first and not (WEIGHTS / profile.weights / name).is_file():
+            again[new.pop(name)] = first[name]
+    _write(path.with_name("repeated.json"), _read_register(path.with_name("repeated.json")) | again)
+    _write(path, known | new)
 
 
 def _digests(profile: Profile, root: Path, since: float = 0.0) -> dict[str, str]:
@@ -103,17 +112,23 @@ def _digests(profile: Profile, root: Path, since: float = 0.0) -> dict[str, str]
     return {path.name: digest(weights.load(path, half_to_float32=True)) for path in paths if path.stat().st_mtime >= since}
 
 
-def _write_register(folder: Path, known: dict[str, str]) -> Path:
-    return write_atomic(folder / "models.json", (json.dumps(dict(sorted(known.items())), indent=1) + "\n").encode())
+def _read_register(path: Path) -> dict[str, str]:
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def _write(path: Path, known: dict[str, str]) -> Path:
+    return write_atomic(path, (json.dumps(dict(sorted(known.items())), indent=1) + "\n").encode())
 
 
 def model_digest(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> str:
     """What names a model's weights in the keys of its cells: of its file, else of the register.
 
+    A repetition has the name of the first one (`note_models`).
     Raises: ValueError, in one sentence, when neither is here or the file is broken.
     """
     if path := file_of(profile, c, images, seed, kind):
-        return digest(weights.load(path, half_to_float32=True))
+        own = digest(weights.load(path, half_to_float32=True))
+        return _read_register(RUNS / profile.weights / "repeated.json").get(own, own)
     known, name = register(profile), path_of(profile, c, images, seed, kind=kind).name
     if name not in known:
         raise missing(profile, c, images, seed, kind)

@@ -18,10 +18,10 @@ import pandas as pd
 
 from ldm import cost, pretrain, study, superres
 from ldm.frontier import Influences, worlds
-from ldm.generate import plan
+from ldm.generate import arithmetic, plan
 from ldm.judges import COMPONENTS, Score
 from ldm.keys import key
-from ldm.latents import cached, digest
+from ldm.latents import cached, digest, drawn
 from ldm.metrics import Estimate, Gaussian, Sample, frechet, inception_score, kid, mean, psnr, ssim
 from ldm.perceptual import efficientnet
 from ldm.profiles import RUNS, Profile, profile
@@ -113,7 +113,7 @@ class Laboratory:
         self.versions = {
             "restoration": VERSION, "codec": digest(self.codec.params), "null": digest({"null": self.null}),
             "effnet": self.judge.protocol, "truth": self.truth.key,
-        }  # fmt: skip
+        } | arithmetic(scale)  # fmt: skip
         self._model = lru_cache(maxsize=1)(superres.load)
         self._digest = lru_cache(pretrain.model_digest)
         self._pictures = lru_cache(maxsize=1)(self._pictures_of)
@@ -125,9 +125,9 @@ class Laboratory:
     @cached_property
     def reference(self) -> tuple[Gaussian, np.ndarray, Sample]:
         """True held-out pictures: their Gaussian within the first principal directions, these, and the features themselves."""
-        look = lambda rows: self.judge(self.truth.high(rows))
         name = f"effnet-{digest(self.judge.weights)}-{self.judge.side}-{len(self.truth)}-{self.truth.key}"
-        x = np.asarray(cached(RUNS / "cache", name, look, len(self.truth)), np.float64)
+        looks = map(self.judge, drawn(self.truth.high, len(self.truth)))
+        x = np.asarray(cached(RUNS / "cache", name, looks, len(self.truth)), np.float64)
         basis = Gaussian.of(x).principal(COMPONENTS)
         return Gaussian.of(x @ basis), basis, Sample(features=x)
 

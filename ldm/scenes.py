@@ -10,20 +10,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
 from ldm.captions import caption
+from ldm.data import CORES, in_order
 from ldm.emoji import art_digest
 from ldm.render import render
 from ldm.scene import SPLITS, Scene, SceneConfig, need, scene
 
-CORES = os.cpu_count() or 1
+CHUNK = 256  # pictures that a process draws before it hands them on
 VERSION = 1  # raise it whenever a picture or a caption changes: caches are keyed by it
 
 
@@ -31,9 +30,8 @@ VERSION = 1  # raise it whenever a picture or a caption changes: caches are keye
 class Scenes:
     """n scenes of a split. `item(i)` is (uint8 (S, S, 3), caption).
 
-    Pictures are drawn when asked for, about a millisecond each at 64 px; `chunks` and `cached`
-    draw many on several processes (start those from a script with the usual
-    `if __name__ == "__main__":`).
+    Pictures are drawn when asked for, about a millisecond each at 64 px; `cached` draws many on several processes
+    (`data.in_order`).
     """
 
     config: SceneConfig
@@ -71,16 +69,6 @@ class Scenes:
     def captions(self, indices: Sequence[int] | np.ndarray) -> list[str]:
         return [self.caption(int(i)) for i in indices]
 
-    def chunks(self, length: int = 256, workers: int = CORES) -> Iterator[tuple[int, np.ndarray]]:
-        """All pictures in order, as (index of the first, uint8 (<= length, S, S, 3))."""
-        spans = [range(i, min(i + length, self.n)) for i in range(0, self.n, length)]
-        if workers < 2:
-            yield from ((span.start, self.images(span)) for span in spans)
-            return
-        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-            drawn = pool.map(self.images, spans)
-            yield from zip((span.start for span in spans), drawn, strict=True)
-
     @property
     def key(self) -> str:
         """Sixteen hex digits that name these pictures: config, split, seed, code and art."""
@@ -100,8 +88,8 @@ class Scenes:
             try:
                 shape = (self.n, side, side, 3)
                 out = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
-                for start, pictures in self.chunks(workers=workers):
-                    out[start : start + len(pictures)] = pictures
+                for start, pictures in zip(range(0, self.n, CHUNK), in_order(self.images, self.n, CHUNK, workers), strict=True):
+                    out[start : start + CHUNK] = pictures
                 out.flush()
                 del out
                 os.replace(part, path)

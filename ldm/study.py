@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from ldm import cost, judges, pretrain
 from ldm.captions import caption
-from ldm.generate import Generator, plan
+from ldm.generate import Generator, arithmetic, plan
 from ldm.judges import Judges, Score
 from ldm.keys import key
 from ldm.latents import digest
@@ -143,7 +143,7 @@ class Laboratory:
         self.versions = {
             "study": VERSION, "codec": digest(self.codec.params), "text": digest(self.text.params),
             "judge": digest(self.judges.scene.params), "effnet": self.judges.effnet.protocol,
-        }  # fmt: skip
+        } | arithmetic(scale)  # fmt: skip
         self._model = lru_cache(maxsize=1)(self.load)
         self._digest = lru_cache(maxsize=None)(self.digest)
 

@@ -27,8 +27,8 @@ from ldm.autoencoder import Codec
 from ldm.cost import PASSES, unet_gflops
 from ldm.data import Captioned, Crops, batch_indices
 from ldm.degrade import FACTOR
-from ldm.generate import image_keys
-from ldm.latents import cached, digest
+from ldm.generate import drawing, image_keys
+from ldm.latents import cached, digest, drawn
 from ldm.layers import KeySource, Params, abstract, split
 from ldm.losses import diffusion_loss
 from ldm.parallel import Layout
@@ -69,6 +69,10 @@ class Pairs:
     def low(self, rows: range | np.ndarray) -> UInt8[np.ndarray, "b h w 3"]:
         return degrade.degrade(self.high(rows), self.seed, rows)
 
+    def seen(self, rows: range | np.ndarray) -> UInt8[np.ndarray, "b H W 3"]:
+        """The degraded twin as the network sees it: `enlarged`."""
+        return enlarged(self.low(rows))
+
 
 def scenes(profile: Profile, split: str, n: int) -> Pairs:
     """Scenes of twice the side that the family was pretrained on."""
@@ -86,6 +90,12 @@ def photographs(profile: Profile, folder: str | Path, n: int = DATA, seed: int =
 def folder_of(pairs: Pairs, folder: str | Path) -> Path:
     """Where models of a folder's pictures go, apart from those of scenes: named by the folder and its very crops."""
     return RUNS / f"{Path(folder).resolve().name}-{pairs.key[:6]}"
+
+
+def config_of(profile: Profile, images: int = 0) -> TrainConfig:
+    """How a profile's networks are finetuned: no faster than they were trained, and in the same arithmetic."""
+    rate = min(CONFIG.learning_rate, profile.train.learning_rate)
+    return replace(CONFIG, images=images or CONFIG.images, learning_rate=rate, bf16=profile.train.bf16)
 
 
 def lengths_of(images: int) -> tuple[int, ...]:
@@ -131,8 +141,8 @@ def latent_pairs(pairs: Pairs, codec: Codec, folder: Path = RUNS / "cache") -> L
     """Encode all pairs, or open what an earlier run encoded."""
     n, name = len(pairs), f"{len(pairs)}-{pairs.key}-{digest(codec.params)}"
     return LatentPairs(
-        cached(folder, f"latents-{name}", lambda rows: codec.encode(pairs.high(rows)), n),
-        cached(folder, f"condition-{name}", lambda rows: codec.encode(enlarged(pairs.low(rows))), n),
+        cached(folder, f"latents-{name}", map(codec.encode, drawn(pairs.high, n)), n),
+        cached(folder, f"condition-{name}", map(codec.encode, drawn(pairs.seen, n)), n),
     )
 
 
@@ -233,13 +243,14 @@ class Restorer:
         size = self.profile.batch
         schedule, predict = aim(self.profile, self.kind)
         plan = ddim(schedule, 1) if self.kind == "superres-regression" else plan
+        params = drawing(self.profile, self.params)
         context = np.broadcast_to(self.null, (size, *self.null.shape))
         for begin in range(0, len(low), size):
             part = low[begin : begin + size]
             full = np.concatenate([part, np.repeat(part[-1:], size - len(part), 0)])  # one compilation
             condition = self.codec.encode(enlarged(full))
             latents = sample(
-                self.structure, self.params, plan, context, None, 1.0, image_keys(seed, np.arange(begin, begin + size) + first),
+                self.structure, params, plan, context, None, 1.0, image_keys(seed, np.arange(begin, begin + size) + first),
                 predict=predict, shape=condition.shape[1:], condition=condition,
             )  # fmt: skip
             yield self.codec.decode(np.asarray(latents)[: len(part)])

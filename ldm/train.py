@@ -184,8 +184,8 @@ def fit(
             state = TrainState(**found[1])
         start = saved_step = int(state.step)
         train_step = make_train_step(loss, config, layout)
-        if layout and teacher is not None:
-            teacher = layout.make(lambda tree: tree, teacher)
+        if teacher is not None:  # once, not at every step
+            teacher = layout.make(lambda tree: tree, teacher) if layout else jax.device_put(teacher)
         at, shots = ({-(-images // config.batch): images for images in wanted} for wanted in (lengths, snapshots))
 
         bar = tqdm(

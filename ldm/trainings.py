@@ -78,7 +78,6 @@ def superres(
 
     Folder: of PNG, JPEG or WebP pictures to learn from in place of scenes, cut at random places. Devices: as of pretrain.
     """
-    from dataclasses import replace
 
     from ldm import parallel, report
     from ldm import pretrain as pretraining
@@ -88,7 +87,7 @@ def superres(
 
     scale = named(profile)
     task.check_kind(kind)
-    config = replace(task.CONFIG, images=images or task.CONFIG.images)
+    config = task.config_of(scale, images)
     lengths = task.lengths_of(config.images)
     pairs = task.photographs(scale, folder) if folder else task.scenes(scale, "train", task.DATA)
     root = task.folder_of(pairs, folder) if folder else RUNS

@@ -28,7 +28,7 @@ share = [0.2, 0.6]        # of a chip's peak that a training reaches, from and t
 # %% tags=["remove-cell"]
 from IPython.display import Markdown
 
-from ldm import gpu_queue, gpu_study, plan, protocol, roofline, speed
+from ldm import gpu_queue, gpu_study, plan, profiles, protocol, roofline, speed
 from ldm.notebook import ROOT, record
 from ldm.results import Store
 
@@ -94,11 +94,13 @@ Markdown(
 # ## Before that: one GPU, for minutes
 #
 # Between the laptop and a pod lies one large GPU. The profile `gpu` has Table 1's widths on scenes of 128 px, with
-# latents of 16x16, and a queue for a machine that is at hand for minutes and forgets: what adds most to the evidence comes
-# first, a task trains a model and judges it in one go, and rows come home as they are made.
+# latents of 16x16, trains and draws in bfloat16, and has a queue for a machine that is at hand for minutes and forgets: what
+# adds most to the evidence comes first, and rows come home every minute. The models are too large to come home with them. Where
+# one is wanted on another day it is trained again, by the same seed on the same pictures in the same order; a GPU adds in
+# no fixed order, so its weights are not the same to the bit, and what is drawn with it stands beside what the first one drew.
 
 # %% tags=["remove-input"]
-state = gpu_study.progress(gpu_queue.queue(), Store(ROOT))
+state = gpu_study.progress(gpu_queue.queue(profiles.profile("gpu")), Store(ROOT))
 Markdown(
     f"**{state['done'].sum()} of {state['tasks'].sum()} tasks have been done.** The results of the other chapters are those of the "
     "laptop's family.\n\n" + state.to_markdown(index=False)

@@ -25,7 +25,7 @@ class Means:
 def test_a_set_on_the_device_gives_the_batches_of_the_one_on_the_disk(tmp_path):
     data = Scenes(replace(EASY, size=32), "train", 40)
     tower = text.build(words(data.config), length=24, width=16, layers=1, heads=2, context=32)
-    disk, device = latent_set(data, Means(), tower, tmp_path), device_set(data, Means(), tower, workers=1)
+    disk, device = latent_set(data, Means(), tower, tmp_path), device_set(data, Means(), tower, tmp_path)
     for step in (0, 3):
         a, b = disk.batch(7, step, 12), device.batch(7, step, 12)
         np.testing.assert_array_equal(a["latents"], b["latents"])

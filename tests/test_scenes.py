@@ -9,7 +9,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from ldm import scenes
 from ldm.captions import IDENTIFIERS, caption, max_words, tokens, words
+from ldm.data import in_order
 from ldm.emoji import COLOURS, STYLES, emojis
 from ldm.render import pattern, render
 from ldm.scene import EASY, FULL, KINDS, SPLITS, SceneConfig, held_out, scene
@@ -51,9 +53,9 @@ def test_a_picture_depends_on_its_index_alone_and_not_on_order_batch_or_process(
     assert np.array_equal(data.images([7, 3]), one_by_one[[7, 3]])
     assert np.array_equal(Scenes(EASY, "train", 90).images(range(40)), one_by_one)
     for workers in (1, 2):
-        chunks = list(data.chunks(16, workers))
-        assert [start for start, _ in chunks] == [0, 16, 32]
-        assert np.array_equal(np.concatenate([pictures for _, pictures in chunks]), one_by_one)
+        parts = list(in_order(data.images, 40, 16, workers))
+        assert [len(part) for part in parts] == [16, 16, 8]
+        assert np.array_equal(np.concatenate(parts), one_by_one)
     cached = data.cached(tmp_path, workers=1)
     assert np.array_equal(cached, one_by_one)
     assert [path.name for path in tmp_path.iterdir()] == [f"scenes-train-64px-40-{data.key}.npy"]
@@ -61,11 +63,11 @@ def test_a_picture_depends_on_its_index_alone_and_not_on_order_batch_or_process(
 
 
 def test_a_cache_that_was_interrupted_leaves_nothing_behind(tmp_path, monkeypatch):
-    def fail(self, length=256, workers=2):
-        yield 0, self.images([0])
+    def fail(draw, n, length, workers):
+        yield draw(range(1))
         raise RuntimeError("interrupted")
 
-    monkeypatch.setattr(Scenes, "chunks", fail)
+    monkeypatch.setattr(scenes, "in_order", fail)
     with pytest.raises(RuntimeError):
         Scenes(EASY, "val", 4).cached(tmp_path)
     assert not list(tmp_path.iterdir())

@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from ldm import live, study
+from ldm.generate import plan
 from ldm.profiles import ROOT, profile
 from ldm.results import Row, Store
 from tests.environment import one_device
@@ -147,3 +150,14 @@ def test_influences_are_kept_for_every_metric_and_give_the_intervals_back(undist
     se = store.influences(rows, "fd_effnet")[fd["key"]].std(ddof=1) / 4
     assert fd["hi"] - fd["lo"] == pytest.approx(2 * 1.96 * se, rel=1e-3)
     assert store.influences(rows, "no such metric") == {}
+
+
+def test_a_profile_that_trains_in_bfloat16_draws_in_it_the_same_pictures_under_another_name():
+    half = replace(SMOKE, train=replace(SMOKE.train, bf16=True))
+    whole = study.Laboratory(SMOKE)
+    full, rounded = (replace(whole.load(8, SMOKE.length, 0), profile=scale) for scale in (SMOKE, half))
+    assert {p.dtype.name for p in rounded.drawing.values()} == {"float32", "bfloat16"}
+    assert full.drawing is full.drawing, "the parameters travel to the device once, not at every batch"
+    a, b = (next(g.images(["a large crab at the left"] * 4, plan("ddim", 4), 2.0)).astype(int) for g in (full, rounded))
+    assert a.std() > 10 and 0 < np.abs(a - b).mean() < 3
+    assert study.Laboratory(half).versions != whole.versions == study.Laboratory(SMOKE).versions
