@@ -173,7 +173,8 @@ def to_images(pixels: Float[Array, "b h w 3"]) -> UInt8[Array, "b h w 3"]:
 
 
 @partial(jax.jit, static_argnums=0)
-def _encode(structure: nnx.GraphDef, params: Params, images: Array) -> Array:
+def encode(structure: nnx.GraphDef, params: Params, images: UInt8[Array, "b H W 3"]) -> Float[Array, "b h w z"]:
+    """The raw latents, not scaled."""
     return merge(structure, params).encode(to_pixels(images))[0]
 
 
@@ -206,7 +207,7 @@ class Codec:
         return np.concatenate(out)
 
     def encode(self, images: UInt8[np.ndarray, "n H W 3"]) -> Float[np.ndarray, "n h w z"]:
-        return self._map(_encode, images) * np.float32(self.scale)
+        return self._map(encode, images) * np.float32(self.scale)
 
     def decode(self, latents: Float[np.ndarray, "n h w z"]) -> UInt8[np.ndarray, "n H W 3"]:
         return self._map(_decode, np.asarray(latents, np.float32) / np.float32(self.scale))
@@ -221,7 +222,7 @@ def load_codec(path: str | Path) -> Codec:
     fields = described["config"]
     config = AutoencoderConfig(**{**fields, "channels": tuple(fields["channels"])})
     structure, like = abstract(lambda keys: AutoencoderKL(config, keys=keys))
-    params = weights.load(path, like, half_to_float32=True)
+    params = jax.device_put(weights.load(path, like, half_to_float32=True))  # once, not with every batch
     return Codec(structure, params, described["scale"], config.factor)
 
 

@@ -60,6 +60,13 @@ def samplers_grid(scale: Profile) -> list[study.Evaluation]:
     ]  # fmt: skip
 
 
+def pretrained(store: Store, scale: Profile) -> pd.DataFrame:
+    """What the store holds of every size at every length of training, in the paper's one way; nothing is run."""
+    return store.rows(
+        study="pretraining", profile=scale.name, task="pretrain", n=scale.n, c=list(scale.family), steps=STEPS, guidance=GUIDANCE, seed=0
+    )
+
+
 def whole_grid(store: Store, scale: Profile) -> pd.DataFrame:
     """What the store holds of the profile's grid by any of the samplers; nothing is run.
 
@@ -142,10 +149,7 @@ def ask(scale: Profile, *, store: Store, lab: Laboratory) -> dict[str, list[Verd
 
 def evidence(store: Store, scale: Profile) -> pd.DataFrame:
     """The rows that `ask` asks, each once, by the metrics that it asks; nothing is run."""
-    pretrained = store.rows(
-        study="pretraining", profile=scale.name, task="pretrain", n=scale.n, c=list(scale.family), steps=STEPS, guidance=GUIDANCE, seed=0
-    )
-    parts = [pretrained, whole_grid(store, scale), distilled(store, scale)]
+    parts = [pretrained(store, scale), whole_grid(store, scale), distilled(store, scale)]
     judged = [part[part["metric"].isin(ASKED)] for part in parts]
     finetuned = [restored_by_length(store, scale), restored_by_steps(store, scale)]
     judged += [part[part["metric"].isin(RESTORED)] for part in finetuned]

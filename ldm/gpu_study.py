@@ -7,11 +7,12 @@ What comes home (`ldm.pack`) is packed every minute and at the end. A finished c
 from __future__ import annotations
 
 import contextlib
+import gc
 import shlex
 import signal
-import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -123,8 +124,8 @@ def run(
 ) -> list[str]:
     """Do what fits into the minutes, in order.
 
-    A task is begun only if it and what it needs will probably end in time. One that fails is told of and left; the next
-    ones go on.
+    A task is begun only if it and what it needs will probably end in time. One that fails is told of and left, as are those
+    that need it; the next ones go on.
 
     Args:
         call: runs a command, given as its words. out: the folder of the packed files (`pack`).
@@ -132,12 +133,14 @@ def run(
     Returns: the sentences of what failed.
     """
     began, failed = clock(), []
+    broken: set[str] = set()
 
     def do(task: Task) -> None:
         start = clock()
         call(shlex.split(task.text))
         took = (clock() - start) / 60
         pretrain.note_models(scale)  # before anything is drawn with them
+        gc.collect()  # laboratories refer to themselves, and hold a model on the device
         row = dict(study="queue", profile=scale.name, task=task.kind, protocol=device.kind, c=task.c, n=1, seconds=60 * took)
         values = {"minutes": took, "times reckoned": took / task.reckoned(device.tflops)}
         store.write(task.key, [Row(metric=name, value=v, lo=v, hi=v, **row) for name, v in values.items()])
@@ -148,16 +151,20 @@ def run(
             if there(task, store) or not holds(device, task):
                 continue
             pace, chain, left = paces(store, device, scale), chain_of(task, store), minutes - (clock() - began) / 60
+            if any(one.text in broken for one in chain):
+                continue
             reckoned = sum(pace.get(one.kind, 1.0) * one.reckoned(device.tflops) for one in chain)
             if reckoned > left:
                 continue
             print(f"{task.why}: {'; '.join(one.text for one in chain)} (about {reckoned:.1f} of {left:.1f} minutes)", flush=True)
-            try:
-                for one in chain:
+            for one in chain:
+                try:
                     do(one)
-            except (ValueError, OSError, RuntimeError) as error:
-                failed.append(f"{task.text}: {type(error).__name__}: {error}")
-                print(failed[-1], file=sys.stderr, flush=True)
+                except Exception as error:  # whatever it is, minutes are short: what does not stand on it goes on
+                    failed.append(f"{one.text}: {type(error).__name__}: {error}")
+                    broken.add(one.text)
+                    traceback.print_exc()
+                    break
     return failed
 
 

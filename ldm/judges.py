@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from ldm import weights
 from ldm.files import write_atomic
-from ldm.latents import CHUNK, digest, drawn
+from ldm.latents import digest, drawn
 from ldm.metrics import Estimate, Gaussian, Sample, frechet, kid, mean
 from ldm.perceptual import efficientnet
 from ldm.perceptual import scene as scene_network
@@ -221,7 +221,7 @@ def make_references(profile: Profile) -> dict[str, Reference]:
     protocols = _protocols(profile, networks)
     data = Scenes(profile.scenes, "test", profile.reference)
     looks: dict[str, list[np.ndarray]] = {name: [] for name in networks}
-    for images in tqdm(drawn(data.images, len(data)), desc="reference", unit="batch", total=-(-len(data) // CHUNK)):
+    for images in tqdm(drawn(data.images, len(data)), desc="reference", unit="part"):
         for name, network in networks.items():
             looks[name].append(network(images))
     tensors, references = {}, {}

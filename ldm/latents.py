@@ -79,7 +79,7 @@ def latent_set(data: Captioned, codec: Codec, text: TextEncoder, folder: Path) -
 
 def device_set(data: Captioned, codec: Codec, text: TextEncoder, folder: Path) -> DeviceSet:
     """The same, its latents on the first device."""
-    ids = text.tokenizer(data.captions(range(len(data))))
+    ids = np.concatenate([text.tokenizer(captions) for captions in drawn(data.captions, len(data))])
     return DeviceSet(jax.device_put(np.asarray(latents_of(data, codec, folder))), jax.device_put(ids), text)
 
 
@@ -92,7 +92,9 @@ def latents_of(data: Captioned, codec: Codec, folder: Path) -> Float[np.ndarray,
 
 def drawn(draw: Callable[[range], np.ndarray], n: int) -> Iterable[np.ndarray]:
     """`data.in_order`, by all cores where an accelerator waits for them; a CPU has to encode them, too."""
-    return in_order(draw, n, CHUNK, 1 if jax.default_backend() == "cpu" else CORES)
+    if jax.default_backend() == "cpu":
+        return in_order(draw, n, CHUNK, 1)
+    return in_order(draw, n, min(CHUNK, -(-n // (2 * CORES))), CORES)
 
 
 def cached(folder: Path, name: str, parts: Iterable[np.ndarray], n: int) -> np.ndarray:

@@ -7,6 +7,7 @@ type of its weights; norms and the softmax compute in float32 and answer in the 
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 
@@ -268,6 +269,11 @@ class Upsample(nnx.Module):
 
 Params = dict[str, Array]
 Structure = nnx.GraphDef
+
+
+def host() -> contextlib.AbstractContextManager:
+    """Inside, arrays are made by the CPU: an accelerator would compile a program for every shape."""
+    return jax.default_device(jax.local_devices(backend="cpu")[0])
 
 
 def split(module: nnx.Module) -> tuple[Structure, Params]:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -13,7 +12,7 @@ import numpy as np
 from flax import nnx
 
 from ldm import weights
-from ldm.autoencoder import AutoencoderKL, Codec, load_codec, save_codec
+from ldm.autoencoder import AutoencoderKL, Codec, encode, load_codec, save_codec
 from ldm.data import batch_indices
 from ldm.files import write_atomic
 from ldm.latents import digest
@@ -93,7 +92,7 @@ def finish_decoder(profile: Profile, images: int = 0) -> None:
                 "train the autoencoder anew, or keep this one."
             )
         write_atomic(start, path_of(profile).read_bytes())
-    codec, described = replace(load_codec(start), batch=config.batch), weights.metadata(start)
+    codec, described = load_codec(start), weights.metadata(start)
     pictures = Scenes(profile.scenes, "train", profile.data).cached(RUNS / "cache")
     critic, criticising = split(Critic(profile.scenes.size, keys=KeySource(jax.random.key(config.seed))))
     decoder = {name: p for name, p in codec.params.items() if name.startswith(("decoder.", "post_quant_conv."))}
@@ -101,7 +100,7 @@ def finish_decoder(profile: Profile, images: int = 0) -> None:
 
     def batch(step: int) -> Batch:
         images = pictures[batch_indices(config.seed, step, config.batch, len(pictures))]
-        return {"images": images, "latents": codec.encode(images) / np.float32(codec.scale)}
+        return {"images": images, "latents": encode(codec.structure, codec.params, images)}
 
     fit(
         decoder_loss(codec.structure, critic, codec.params),

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from ldm.autoencoder import Codec, load_codec
 from ldm.cost import PASSES, unet_gflops
 from ldm.files import write_atomic
 from ldm.latents import Encoded, device_set, digest, latent_set
-from ldm.layers import KeySource, Params, abstract, split
+from ldm.layers import KeySource, Params, abstract, host, split
 from ldm.losses import diffusion_loss
 from ldm.parallel import Layout
 from ldm.profiles import ROOT, RUNS, WEIGHTS, Profile
@@ -40,7 +41,8 @@ def unet(profile: Profile, c: int, keys: KeySource, remat: bool = False) -> UNet
 
 def network(profile: Profile, c: int, seed: int = 0, remat: bool = False) -> tuple[nnx.GraphDef, Params]:
     """The same, split: the structure and its initial parameters."""
-    return split(unet(profile, c, KeySource(jax.random.key(seed)), remat))
+    with host():
+        return split(unet(profile, c, KeySource(jax.random.key(seed)), remat))
 
 
 def frozen_parts(profile: Profile) -> tuple[Codec, TextEncoder]:
@@ -51,8 +53,14 @@ def frozen_parts(profile: Profile) -> tuple[Codec, TextEncoder]:
 
 def training_set(profile: Profile, n: int | None = None) -> Encoded:
     """The profile's scenes, encoded, cached under runs/cache; where there is one accelerator, they lie there."""
-    make = device_set if jax.default_backend() != "cpu" and jax.device_count() == 1 else latent_set
-    return make(Scenes(profile.scenes, "train", n or profile.data), *frozen_parts(profile), RUNS / "cache")
+    if jax.default_backend() != "cpu" and jax.device_count() == 1:
+        return _on_device(profile, n or profile.data)
+    return latent_set(Scenes(profile.scenes, "train", n or profile.data), *frozen_parts(profile), RUNS / "cache")
+
+
+@lru_cache(maxsize=1)  # several trainings of a process share it
+def _on_device(profile: Profile, n: int) -> Encoded:
+    return device_set(Scenes(profile.scenes, "train", n), *frozen_parts(profile), RUNS / "cache")
 
 
 def shard_set(profile: Profile, url: str) -> tuple[Encoded, Path]:
@@ -109,7 +117,16 @@ def note_models(profile: Profile) -> None:
 
 def _digests(profile: Profile, root: Path, since: float = 0.0) -> dict[str, str]:
     paths = (root / profile.weights).glob("*-c*-*k-s*.safetensors")
-    return {path.name: digest(weights.load(path, half_to_float32=True)) for path in paths if path.stat().st_mtime >= since}
+    new = [path for path in paths if path.stat().st_mtime >= since]
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda path: _digest(path, path.stat().st_mtime_ns), new)
+        return {path.name: known for path, known in zip(new, found, strict=True)}
+
+
+@lru_cache(maxsize=256)
+def _digest(path: Path, written: int) -> str:
+    """Of the weights in a file, as it was written then: seconds of work for a large one."""
+    return digest(weights.load(path, half_to_float32=True))
 
 
 def _read_register(path: Path) -> dict[str, str]:
@@ -127,7 +144,7 @@ def model_digest(profile: Profile, c: int, images: int, seed: int = 0, kind: str
     Raises: ValueError, in one sentence, when neither is here or the file is broken.
     """
     if path := file_of(profile, c, images, seed, kind):
-        own = digest(weights.load(path, half_to_float32=True))
+        own = _digest(path, path.stat().st_mtime_ns)
         return _read_register(RUNS / profile.weights / "repeated.json").get(own, own)
     known, name = register(profile), path_of(profile, c, images, seed, kind=kind).name
     if name not in known:
@@ -228,7 +245,7 @@ def averaged(profile: Profile, c: int, sigma_rel: float, images: int = 0, seed: 
 
 def save(path: Path, params: Params, profile: Profile, c: int, images: int, seed: int) -> None:
     """A model's file: half precision, with what was trained."""
-    half = {name: np.asarray(array, np.float16) for name, array in params.items()}
+    half = {name: np.asarray(array.astype(np.float16)) for name, array in params.items()}  # on its device: half has to travel
     weights.save(path, half, {
         "profile": profile.name, "c": c, "images": images, "seed": seed, "predict": profile.predict,
     })  # fmt: skip

@@ -101,7 +101,7 @@ PROFILES: dict[str, Profile] = {
         LAPTOP, name="gpu", scenes=FULL, autoencoder=AutoencoderConfig(channels=(64, 128), patch=4), weights="gpu",
         family=TABLE1, tokens=32, context=1024, scales=(GUIDANCE[0], GUIDANCE[-1]), segments=40,
         train=TrainConfig(images=640_000, batch=64, learning_rate=3e-4, warmup_images=10_000, decay_images=100_000, bf16=True),
-        lengths=(10_000, 20_000, 40_000, 80_000, 160_000, 320_000, 640_000), length=160_000, data=100_000, n=500, batch=250,
+        lengths=(20_000, 40_000, 80_000, 160_000, 320_000, 640_000), length=160_000, data=100_000, n=500, batch=250,
         steps=(2, 4, 8, 16, 32, 50), guidance=GUIDANCE,
     ),
     "tpu": replace(

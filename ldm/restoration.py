@@ -111,12 +111,11 @@ class Laboratory:
         self.judge = efficientnet.load()
         self.truth = self.pairs("test", min(REFERENCE, 16 * pictures(scale)))
         self.versions = {
-            "restoration": VERSION, "codec": digest(self.codec.params), "null": digest({"null": self.null}),
+            "restoration": VERSION, "codec": digest(self.codec.params), "text": digest(text.params),
             "effnet": self.judge.protocol, "truth": self.truth.key,
         } | arithmetic(scale)  # fmt: skip
         self._model = lru_cache(maxsize=1)(superres.load)
         self._digest = lru_cache(pretrain.model_digest)
-        self._pictures = lru_cache(maxsize=1)(self._pictures_of)
 
     def pairs(self, split: str, n: int) -> superres.Pairs:
         """n pictures of a split, with their degraded twins."""
@@ -149,14 +148,9 @@ class Laboratory:
         found = set(study.at_hand([cell for cell in cells if cell.kind != "bicubic"], store=store, lab=self))
         return [cell for cell in cells if cell.kind == "bicubic" or cell in found]
 
-    def _pictures_of(self, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """True and degraded pictures."""
-        pairs = self.pairs("val", n)
-        return pairs.high(range(n)), pairs.low(range(n))
-
     def restored(self, cell: Restoration) -> np.ndarray:
         """What the cell makes of the degraded pictures: uint8 (n, H, W, 3)."""
-        low = self._pictures(cell.n)[1]
+        low = twins(self.pairs("val", cell.n))[1]
         if cell.kind == "bicubic":
             return superres.enlarged(low)
         structure, params = self._model(self.scale, cell.c, cell.images, cell.kind, cell.seed)
@@ -169,7 +163,7 @@ class Laboratory:
     def evaluate(self, cell: Restoration) -> tuple[Score, np.ndarray, float]:
         """Score, the first pictures, and the seconds that making and scoring them took."""
         began = time.monotonic()
-        true, images = self._pictures(cell.n)[0], self.restored(cell)
+        true, images = twins(self.pairs("val", cell.n))[0], self.restored(cell)
         return self.score(images, true), images[:STRIP], time.monotonic() - began
 
     def score(self, images: np.ndarray, true: np.ndarray) -> Score:
@@ -208,6 +202,13 @@ class Laboratory:
             Row(metric=name, protocol=f"{protocol}; val {self.shown}, degraded", value=e.value, lo=e.lo, hi=e.hi, n=e.n, **common)
             for name, (e, protocol) in score.estimates.items()
         ]  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def twins(pairs: superres.Pairs) -> tuple[np.ndarray, np.ndarray]:
+    """All true pictures, and the degraded ones."""
+    high, low = (np.concatenate(list(drawn(draw, len(pairs)))) for draw in (pairs.high, pairs.low))
+    return high, low
 
 
 def gains(rows: pd.DataFrame, metric: str, influences: Influences, *, over: str) -> pd.DataFrame:

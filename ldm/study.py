@@ -28,6 +28,7 @@ from ldm.latents import digest
 from ldm.pictures import to_webp
 from ldm.profiles import ROOT, Profile, profile
 from ldm.results import Row, Store
+from ldm.scene import Scene
 from ldm.scenes import Scenes
 
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
@@ -133,6 +134,12 @@ def at_hand(cells: Sequence[Any], *, store: Store, lab: Any) -> list[Any]:
     return found
 
 
+@lru_cache(maxsize=1)
+def described(data: Scenes) -> list[Scene]:
+    """What is in its pictures."""
+    return [data.scene(i) for i in range(len(data))]
+
+
 class Laboratory:
     """Holds what cells share: frozen parts, judges, contexts and, one at a time, a model."""
 
@@ -173,8 +180,7 @@ class Laboratory:
         """Score, the first pictures, and the seconds that making and scoring them took."""
         began = time.monotonic()
         generator = self._model(*self.model_of(cell))
-        data = Scenes(self.scale.scenes, cell.split, cell.n)
-        scenes = [data.scene(i) for i in range(cell.n)]
+        scenes = described(Scenes(self.scale.scenes, cell.split, cell.n))
         batches = generator.images(
             [caption(scene) for scene in scenes], plan(cell.sampler, cell.steps, self.scale.spacing),
             cell.guidance, seed=cell.noise,

@@ -29,7 +29,7 @@ from ldm.data import Captioned, Crops, batch_indices
 from ldm.degrade import FACTOR
 from ldm.generate import drawing, image_keys
 from ldm.latents import cached, digest, drawn
-from ldm.layers import KeySource, Params, abstract, split
+from ldm.layers import KeySource, Params, abstract, host, split
 from ldm.losses import diffusion_loss
 from ldm.parallel import Layout
 from ldm.profiles import RUNS, Profile
@@ -171,8 +171,9 @@ def finetune(
     start: Params | None = None,
     on_log: Callable[[dict[str, Any]], None] = lambda record: None,
     layout: Layout | None = None,
+    checkpoints: bool = True,
 ) -> TrainState:
-    """Finetune width c; keep a model at each length and checkpoints to resume from, all under `root`.
+    """Finetune width c; keep a model at each length and, unless told not to, checkpoints to resume from, all under `root`.
 
     Args:
         null: the empty caption's context. kind: "superres", or one of the two controls.
@@ -181,7 +182,8 @@ def finetune(
     Raises: ValueError for an unknown kind, and where the pretrained model is missing.
     """
     check_kind(kind)
-    structure, params = split(unet(profile, c, KeySource(jax.random.key(config.seed))))
+    with host():
+        structure, params = split(unet(profile, c, KeySource(jax.random.key(config.seed))))
     if kind != "superres-scratch":
         start = pretrain.load(profile, c, profile.length)[1] if start is None else start
         params = widened(start, profile.autoencoder.latents)
@@ -195,7 +197,7 @@ def finetune(
     return fit(
         diffusion_loss(structure, schedule, predict, null=null, drop=0.0), params,
         lambda step: data.batch(config.seed, step, config.batch, null, rows), config, layout=layout,
-        folder=root / profile.weights / f"train-{kind}-c{c}-s{config.seed}",
+        folder=root / profile.weights / f"train-{kind}-c{c}-s{config.seed}" if checkpoints else None,
         lengths=[length for length in lengths if length <= config.images],
         on_length=keep, on_log=on_log, gflops=PASSES * unet_gflops(c, latent_side(profile), *null.shape),
         title=f"{kind} c={c}",

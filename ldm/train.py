@@ -27,7 +27,7 @@ from ldm.checkpoint import TrainCheckpoints
 from ldm.files import hold
 from ldm.gradients import gradient
 from ldm.guards import Notice, Preempted, Watch
-from ldm.layers import Params
+from ldm.layers import Params, host
 from ldm.meter import Meter
 from ldm.parallel import Layout, agreed
 
@@ -97,7 +97,11 @@ def init_state(params: Params, config: TrainConfig, layout: Layout | None = None
         ours, ema, *more = copies  # the step donates them; the caller keeps its own
         return TrainState(jnp.zeros((), jnp.int32), ours, ema, config.optimizer().init(ours), tuple(more))
 
-    return layout.make(build, params) if layout else build(params)
+    if layout:
+        return layout.make(build, params)
+    with host():
+        state = build(params)
+    return jax.device_put(state, jax.local_devices()[0])
 
 
 @lru_cache(maxsize=1)  # many short trainings of one loss compile once

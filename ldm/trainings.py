@@ -72,11 +72,12 @@ def shards(
 
 
 def superres(
-    c: int, profile: str = "laptop", kind: str = "superres", images: int = 0, folder: Path | None = None, devices: int = 1, fsdp: int = 1
-) -> None:
+    c: int, profile: str = "laptop", kind: str = "superres", images: int = 0, folder: Path | None = None, devices: int = 1, fsdp: int = 1,
+    checkpoints: bool = True,
+) -> None:  # fmt: skip
     """Finetune one size for super-resolution (or train a control: superres-scratch, superres-regression), resuming.
 
-    Folder: of PNG, JPEG or WebP pictures to learn from in place of scenes, cut at random places. Devices: as of pretrain.
+    Folder: of PNG, JPEG or WebP pictures to learn from in place of scenes, cut at random places. Devices, checkpoints: as of pretrain.
     """
 
     from ldm import parallel, report
@@ -96,7 +97,7 @@ def superres(
     laps: list[dict] = []
     task.finetune(
         scale, c, data=task.latent_pairs(pairs, codec), null=text.null(1)[0], kind=kind, config=config, lengths=lengths, root=root,
-        layout=layout, on_log=laps.append,
+        layout=layout, on_log=laps.append, checkpoints=checkpoints,
     )  # fmt: skip
     training = report.Training.here(scale, c, config, layout, task=kind, side=task.latent_side(scale), data=str(folder or ""))
     report.write(training, scale, laps, ROOT)
@@ -105,9 +106,12 @@ def superres(
 
 def distill(
     method: Positional[Literal["codi", "lcm", "guided", "continued"]], /, c: int, profile: str = "laptop", images: int = 0, seed: int = 0,
-    devices: int = 1, fsdp: int = 1,
+    devices: int = 1, fsdp: int = 1, checkpoints: bool = True,
 ) -> None:  # fmt: skip
-    """Distill one size by a method (continued: train its teacher on instead), resuming where it stopped. Devices: as of pretrain."""
+    """Distill one size by a method (continued: train its teacher on instead), resuming where it stopped.
+
+    Devices, checkpoints: as of pretrain.
+    """
     from ldm import parallel, report
     from ldm import pretrain as task
     from ldm.distill import student
@@ -120,8 +124,9 @@ def distill(
     _, text = task.frozen_parts(scale)
     laps: list[dict] = []
     paths = student.distill(
-        scale, method, c, images=images, data=task.training_set(scale), null=text.null(1)[0], seed=seed, layout=layout, on_log=laps.append
-    )
+        scale, method, c, images=images, data=task.training_set(scale), null=text.null(1)[0], seed=seed, layout=layout,
+        on_log=laps.append, checkpoints=checkpoints,
+    )  # fmt: skip
     config = student.training(scale, images, seed)
     for kind, path in zip(student.kinds(method), paths, strict=True):
         training = report.Training.here(scale, c, config, layout, task=kind)

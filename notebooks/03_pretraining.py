@@ -36,7 +36,7 @@ recompute = -1          # recorded cells to run again and compare; -1: the profi
 # %% tags=["remove-cell"]
 from IPython.display import Markdown, display
 
-from ldm import averages, findings, laws, live, looks, plots, protocol, study, verdicts
+from ldm import averages, findings, laws, live, looks, paper_sizes, plots, protocol, study, verdicts
 from ldm.notebook import ROOT, record
 from ldm.profiles import profile as named
 from ldm.results import Store
@@ -159,6 +159,14 @@ record("F1", {v.metric: v.answer for v in found})
 # all four metrics: in this the small family does as the paper's does. It says nothing about sizes as such, since a small
 # model that is trained long can cost more than a large one trained briefly.
 #
+# ## At the paper's own sizes
+#
+# The same question to networks of Table 1's own widths, on larger scenes, as far as the minutes of a GPU have gone:
+
+# %% tags=["remove-input"]
+display(*paper_sizes.shown("F1", store, metric))
+
+# %% [markdown]
 # ## Limits
 #
 # One training run a size, thirty-two kinds of object, and models some hundred times smaller than the paper's. By

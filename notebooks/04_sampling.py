@@ -43,6 +43,7 @@ from ldm import (
     live,
     looks,
     optimum,
+    paper_sizes,
     plots,
     protocol,
     racing,
@@ -214,6 +215,14 @@ Markdown(findings.asked(verdicts.f3, rows[rows["steps"] >= findings.FEWEST], sto
 # latents need a few, so here the finding has to be looked for below the paper's least step count. Whether something
 # other than size is behind it, [confounders](a3_confounders.ipynb) asks.
 #
+# ## At the paper's own sizes
+#
+# Table 1's own widths, on larger scenes, each at its best guidance:
+
+# %% tags=["remove-input"]
+display(*paper_sizes.shown("F3", store, metric))
+
+# %% [markdown]
 # ## Limits
 #
 # One training run a size: the intervals are over pictures. The cost counts evaluations of the UNet alone, as in

@@ -31,9 +31,9 @@ metric = "kid_effnet"   # a name in ldm.judges.METRICS
 recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
 
 # %% tags=["remove-cell"]
-from IPython.display import Markdown
+from IPython.display import Markdown, display
 
-from ldm import charts, comparisons, findings, live, looks, optimum, plots, protocol, study, verdicts
+from ldm import charts, comparisons, findings, live, looks, optimum, paper_sizes, plots, protocol, study, verdicts
 from ldm.notebook import ROOT, record
 from ldm.profiles import profile as named
 from ldm.results import Store
@@ -143,6 +143,14 @@ Markdown(
 # as the paper says. What parts from the paper is F3 itself, with every sampler alike and for the reason that the chapter
 # before gives: four steps are nearly enough here, so the steps that a smaller model can afford besides buy it little.
 #
+# ## At the paper's own sizes
+#
+# Table 1's own widths, on larger scenes, at the steps and guidance values that every sampler was asked:
+
+# %% tags=["remove-input"]
+display(*paper_sizes.shown("F4", store, metric))
+
+# %% [markdown]
 # ## The record, recomputed
 
 # %% tags=["remove-input"]

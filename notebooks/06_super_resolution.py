@@ -40,7 +40,7 @@ upscale_steps = 20
 
 # %% tags=["remove-cell"]
 import numpy as np
-from IPython.display import Markdown
+from IPython.display import Markdown, display
 
 from ldm import (
     comparisons,
@@ -50,6 +50,7 @@ from ldm import (
     live,
     looks,
     optimum,
+    paper_sizes,
     plots,
     protocol,
     restoration,
@@ -231,6 +232,20 @@ Markdown(text)
 # What a smaller model can buy at equal cost is steps. Where four of them are enough for every size (the table of steps
 # above), it has nothing to buy: then the largest model that can afford four is the one to take. Perhaps the degraded
 # picture leaves little open that more steps could settle.
+
+# %% [markdown]
+# ## At the paper's own sizes
+#
+# Table 1's own widths, on larger scenes. By the compute of finetuning (F2):
+
+# %% tags=["remove-input"]
+display(*paper_sizes.shown("F2", store, metric))
+
+# %% [markdown]
+# By sampling steps (F5):
+
+# %% tags=["remove-input"]
+display(*paper_sizes.shown("F5", store, metric))
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT

@@ -42,9 +42,9 @@ recompute = -1          # recorded cells to run again and compare; -1: the profi
 
 # %% tags=["remove-cell"]
 import pandas as pd
-from IPython.display import Markdown
+from IPython.display import Markdown, display
 
-from ldm import comparisons, distillation, findings, live, looks, plots, protocol, study, verdicts
+from ldm import comparisons, distillation, findings, live, looks, paper_sizes, plots, protocol, study, verdicts
 from ldm.notebook import ROOT, record
 from ldm.profiles import profile as named
 from ldm.results import Store
@@ -203,6 +203,14 @@ record("F6", {f"{v.metric} {method} {allowance:g}": v.answer for (method, allowa
 # buys a smaller model is more steps than it needs. Where the student is poor, as LCM's is in four steps, the undistilled
 # smaller model keeps up by three metrics of four.
 #
+# ## At the paper's own sizes
+#
+# Table 1's own widths, on larger scenes, and their students by CoDi:
+
+# %% tags=["remove-input"]
+display(*paper_sizes.shown("F6", store, metric))
+
+# %% [markdown]
 # ## The record, recomputed
 
 # %% tags=["remove-input"]

@@ -102,8 +102,8 @@ Markdown(
 # %% tags=["remove-input"]
 state = gpu_study.progress(gpu_queue.queue(profiles.profile("gpu")), Store(ROOT))
 Markdown(
-    f"**{state['done'].sum()} of {state['tasks'].sum()} tasks have been done.** The results of the other chapters are those of the "
-    "laptop's family.\n\n" + state.to_markdown(index=False)
+    f"**{state['done'].sum()} of {state['tasks'].sum()} tasks have been done.** What they measure stands in the chapters, under "
+    "*At the paper's own sizes*.\n\n" + state.to_markdown(index=False)
 )
 
 # %% [markdown]

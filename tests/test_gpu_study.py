@@ -137,7 +137,7 @@ def test_a_need_that_fails_fails_the_task_and_not_the_next(bench):
         if words == ["pretrain"]:
             raise RuntimeError("it diverged.")
 
-    assert bench.run([task("a", needs=(training,)), task("b")], 9, call) == ["a: RuntimeError: it diverged."]
+    assert bench.run([task("a", needs=(training,)), task("b")], 9, call) == ["pretrain: RuntimeError: it diverged."]
     assert bench.ran == ["pretrain", "b"]
 
 

@@ -129,6 +129,7 @@ def distill(
     root: Path = RUNS,
     on_log: Callable[[dict[str, Any]], None] = lambda record: None,
     layout: Layout | None = None,
+    checkpoints: bool = True,
 ) -> list[Path]:
     """Train all kinds of a method for a width, each on `images` images, resuming where it stopped; files go to `root`.
 
@@ -154,7 +155,7 @@ def distill(
                 loss_of(profile, kind, c, null),
                 begun(params, like), partial(batch, steps=steps_of(kind)), config, layout=layout,
                 teacher=None if kind == "continued" else params,
-                folder=path.with_name(f"train-{path.stem}"), lengths=(images,),
+                folder=path.with_name(f"train-{path.stem}") if checkpoints else None, lengths=(images,),
                 on_length=lambda images, ema, path=path: pretrain.save(path, ema, profile, c, images, seed),
                 on_log=watched(kind, on_log), gflops=passes(kind) * unet_gflops(c, profile.latent_shape[0], *null.shape),
                 title=f"{kind} c={c}",

@@ -89,7 +89,8 @@ def forward(weights: dict[str, Array], x: Float[Array, "n h w 3"]) -> Float[Arra
 
 @jax.jit(static_argnames="side")
 def _features(weights: dict[str, Array], images: UInt8[Array, "n h w 3"], side: int) -> Array:
-    return forward(weights, resize(images, side))
+    with jax.default_matmul_precision("highest"):  # as `network.exactly`
+        return forward(weights, resize(images, side))
 
 
 COMPARED = (0, 2, 4, 10, 15)  # the last blocks of each resolution: 1/2, 1/4, 1/8, 1/16, 1/32
@@ -97,7 +98,8 @@ COMPARED = (0, 2, 4, 10, 15)  # the last blocks of each resolution: 1/2, 1/4, 1/
 
 @jax.jit(static_argnames="side")
 def _distance(weights: dict[str, Array], a: UInt8[Array, "n h w 3"], b: Array, side: int) -> Float[Array, " n"]:
-    both = maps(weights, resize(jnp.concatenate([a, b]), side))
+    with jax.default_matmul_precision("highest"):
+        both = list(maps(weights, resize(jnp.concatenate([a, b]), side)))
     compared = [x / (jnp.linalg.norm(x, axis=-1, keepdims=True) + 1e-10) for i, x in enumerate(both) if i in COMPARED]
     squares = [jnp.square(jnp.subtract(*jnp.split(x, 2))).sum(-1).mean((1, 2)) for x in compared]
     return sum(squares) / len(COMPARED)

@@ -89,8 +89,9 @@ def to_side(images: UInt8[Array, "b h w 3"], side: int) -> Float[Array, "b side 
 @partial(jax.jit, static_argnums=0)
 def _look(structure: nnx.GraphDef, params: Params, images: Array) -> tuple[Array, dict[str, Array]]:
     net = merge(structure, params)
-    features = net.features(to_side(images, net.patch * 32))
-    return net.pooled(features), net.answers(features)
+    with jax.default_matmul_precision("highest"):  # as `network.exactly`
+        features = net.features(to_side(images, net.patch * 32))
+        return net.pooled(features), net.answers(features)
 
 
 def _first(n: int, x: np.ndarray) -> np.ndarray:

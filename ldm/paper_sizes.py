@@ -1,0 +1,102 @@
+"""The same questions, asked of Table 1's own sizes: what the minutes of a GPU have brought home (`ldm.gpu_queue`), and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import pandas as pd
+from IPython.display import Markdown
+
+from ldm import distillation, findings, gpu_study, plots, protocol, verdicts
+from ldm.findings import FEWEST, RESTORED
+from ldm.gpu_queue import queue
+from ldm.profiles import Profile, profile
+from ldm.results import Store
+
+
+class Part(NamedTuple):
+    """What a chapter shows of them: rows that are there, one chart, and its finding, asked in one or more turns."""
+
+    stands_on: tuple[str, ...]  # the queue's reasons
+    rows: Callable[[Store, Profile], pd.DataFrame]
+    chart: Callable[[pd.DataFrame, str], Any]
+    turns: dict[str, Callable[[pd.DataFrame, Store], tuple[list, str]]]
+
+
+def by_sampler(store: Store, scale: Profile) -> pd.DataFrame:
+    """Settings that every sampler was asked: one with more of them would have more tries."""
+    rows = findings.whole_grid(store, scale)
+    setting = ["c", "steps", "guidance"]
+    samplers = rows.groupby(setting)["sampler"].transform("nunique")
+    return rows[samplers == len(findings.SAMPLERS)]
+
+
+def by_ddim(store: Store, scale: Profile) -> pd.DataFrame:
+    rows = findings.whole_grid(store, scale)
+    return rows[rows["sampler"] == "ddim"]
+
+
+def asked(ask: Callable, metrics: Sequence[str] = findings.ASKED, **more: Any) -> Callable[[pd.DataFrame, Store], tuple[list, str]]:
+    return lambda rows, store: findings.asked(ask, rows, store, metrics, **more)
+
+
+def from_four(rows: pd.DataFrame, store: Store) -> tuple[list, str]:
+    """F3 as the paper asks it."""
+    return findings.asked(verdicts.f3, rows[rows["steps"] >= FEWEST], store)
+
+
+students = asked(verdicts.f6, method="codi", steps=FEWEST)
+PARTS = {
+    "F1": Part(("quality by compute, seed 0",), findings.pretrained, plots.quality_vs_compute, {"": asked(verdicts.f1)}),
+    "F2": Part(("super-resolution",), findings.restored_by_length, plots.quality_vs_compute, {"": asked(verdicts.f2, RESTORED)}),
+    "F3": Part(
+        ("guidance and steps", "more steps"), by_ddim, plots.quality_vs_cost,
+        {"All steps: ": asked(verdicts.f3), "Four and more: ": from_four},
+    ),
+    "F4": Part(
+        ("samplers",), by_sampler, plots.quality_by_sampler,
+        {f"{name}: ": asked(verdicts.f4, sampler=name) for name in findings.SAMPLERS[1:]},
+    ),
+    "F5": Part(
+        ("super-resolution",), findings.restored_by_steps, plots.quality_vs_cost,
+        {name: asked(verdicts.f5, RESTORED, few=few) for name, few in (("Few steps: ", True), ("Many: ", False))},
+    ),
+    "F6": Part(
+        ("students",), lambda store, scale: distillation.named(findings.distilled(store, scale)),
+        partial(plots.quality_vs_steps, by="drawn by"), {"": students},
+    ),
+}  # fmt: skip
+
+
+def shown(name: str, store: Store, metric: str, scale: Profile | None = None) -> list:
+    """What a chapter displays: in words what is measured and what is missing, then, of what is, the chart and the verdict."""
+    scale = scale or profile("gpu")
+    part = PARTS[name]
+    rows = part.rows(store, scale)
+    said = Markdown(state(part, rows, store, scale))
+    if rows.empty:
+        return [said]
+    answers = [Markdown(f"{turn}{ask(rows, store)[1]}") for turn, ask in part.turns.items()]
+    fold = protocol.folded(rows[rows["metric"] == metric], {}, "make gpu-study")
+    return [said, part.chart(rows, metric), Markdown(fold), *answers]
+
+
+def state(part: Part, rows: pd.DataFrame, store: Store, scale: Profile) -> str:
+    """Which sizes are measured, whole or in part, and which the queue asks for besides."""
+    tasks = [task for task in queue(scale) if task.why in part.stands_on]
+    missing = {task.c for task in tasks if not gpu_study.there(task, store)}
+    measured = set(rows["c"].dropna().astype(int))
+    where = f"sizes of Table 1, on scenes of {scale.scenes.size} px (profile `{scale.name}`)"
+    if not measured:
+        return f"Nothing is measured yet at {where}. [Asked for](10_tpu.ipynb): c = {listed(missing)}."
+    whole, some = measured - missing, measured & missing
+    words = [f"measured: c = {listed(whole)}"] if whole else []
+    words += [f"in part: c = {listed(some)}"] if some else []
+    words += [f"[asked for](10_tpu.ipynb) and not measured yet: c = {listed(missing - measured)}"] if missing - measured else []
+    return f"Of {where}, after {scale.length:,} images of pretraining, {'; '.join(words)}."
+
+
+def listed(sizes: set[int]) -> str:
+    return ", ".join(map(str, sorted(sizes)))
