@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
@@ -45,16 +46,21 @@ class Captioned(Protocol):
     def captions(self, indices: Sequence[int] | np.ndarray) -> list[str]: ...
 
 
-def in_order(draw: Callable[[range], T], n: int, length: int, workers: int = CORES) -> Iterator[T]:
+def in_order(draw: Callable[[range], T], n: int, length: int, workers: int) -> Iterator[T]:
     """`draw(rows)` of all n rows in order, `length` at a time; by several processes (which have to be able to pickle `draw`),
-    started from a script with the usual `if __name__ == "__main__":`, or by this one alone.
+    started from a script with the usual `if __name__ == "__main__":`, or by this one alone. Few lie ready before they are asked for.
     """
     spans = [range(i, min(i + length, n)) for i in range(0, n, length)]
     if workers < 2 or len(spans) < 2:
         yield from map(draw, spans)
         return
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        yield from pool.map(draw, spans)
+        ahead = deque()
+        for span in spans:
+            if len(ahead) == 2 * workers:
+                yield ahead.popleft().result()
+            ahead.append(pool.submit(draw, span))
+        yield from (one.result() for one in ahead)
 
 
 class Folder:
@@ -128,13 +134,12 @@ class Crops:
                 raise ValueError(f"{file} is {picture.shape[1]} x {picture.shape[0]} pixels, too small for crops of {size}; remove it.")
             digest.update(hashlib.blake2b(file.read_bytes()).digest())
         self.key = digest.hexdigest()
-        self._whole = lru_cache(maxsize=1)(whole)
 
     def __len__(self) -> int:
         return self.n
 
     def item(self, i: int) -> tuple[np.ndarray, str]:
-        picture = self._whole(self._files[i % len(self._files)])
+        picture = _kept(self._files[i % len(self._files)])
         rng = np.random.default_rng([self.seed, i])
         top, left = (int(rng.integers(side - self.size, endpoint=True)) for side in picture.shape[:2])
         return picture[top : top + self.size, left : left + self.size], ""
@@ -147,6 +152,11 @@ class Crops:
 
     def captions(self, indices: Sequence[int] | np.ndarray) -> list[str]:
         return [""] * len(indices)
+
+
+@lru_cache(maxsize=1)
+def _kept(file: Path) -> np.ndarray:
+    return whole(file)
 
 
 def whole(file: str | Path) -> np.ndarray:

@@ -19,7 +19,8 @@ SHARE = 0.25  # of the matrix rate that training and drawing are taken to reach,
 START = 0.5  # minutes of a command besides its networks: compilation, pictures to learn from
 STEP = 10e-3 / 60  # minutes that a step of training takes at least, however small the network
 CELL = 2 / 60  # minutes of judging the pictures of a cell
-STATE = 26  # bytes a parameter: weights as they began and as they are, their average, Adam's two moments, gradient, bfloat16 copy
+STATE = 22  # bytes a parameter: weights, their average, Adam's two moments, gradient, bfloat16 copy
+ENCODED = 80_000  # images that the autoencoder is trained on
 FOUR = (64, 128, 192, 320)  # the sizes that come first
 FIRST = (2, 4, 8, 16)  # sampling steps that every size is asked first
 RESTORED = (4, 8, 16)  # those of super-resolution, besides the usual
@@ -62,7 +63,7 @@ class Task:
 
 @dataclass(frozen=True)
 class _Named:
-    commands: str
+    command: str
 
 
 def queue(scale: Profile) -> list[Task]:
@@ -96,7 +97,7 @@ def stands_on(scale: Profile) -> list[Task]:
     folder = WEIGHTS / scale.weights
     there = lambda name: (folder / f"{name}.safetensors").is_file
     text, detector = part("text", there("text"), 2), part("detector", there("detector"), 2.5)
-    autoencoder = part("autoencoder", there("autoencoder"), 4, 120_000)
+    autoencoder = part("autoencoder", lambda: parts.seen(scale) >= ENCODED, 3, ENCODED)  # it is written before it is trained to the end
     decoder = part("decoder", lambda: parts.finished(scale), 3, 60_000, [autoencoder])
     return [text, detector, autoencoder, decoder, part("reference", there("reference"), 2, needs=[detector])]
 
@@ -163,15 +164,18 @@ def restored(scale: Profile, c: int) -> list[Task]:
         needs=(trained(scale, c),), made=lambda: pretrain.file_of(scale, c, images, kind="superres") is not None,
     )  # fmt: skip
 
-    def grid(name: str, values: Sequence[int], evaluations: int) -> Task:
+    def grid(why: str, name: str, values: Sequence[int], evaluations: int) -> Task:
         return Task(
-            text=f"grid --study superres --profile {scale.name} --sizes {c} --{name} {words(values)}", why="super-resolution", c=c,
+            text=f"grid --study superres --profile {scale.name} --sizes {c} --{name} {words(values)}", why=why, c=c,
             gflops=restore.pictures(scale) * evaluations * gflops(scale, c, side), minutes=2 * START + CELL * len(values),
             needs=(finetuned,),
         )  # fmt: skip
 
     lengths = superres.LENGTHS[1:]
-    return [grid("lengths", lengths, restore.USUAL * len(lengths)), grid("steps", RESTORED, sum(RESTORED))]
+    return [
+        grid("super-resolution by compute", "lengths", lengths, restore.USUAL * len(lengths)),
+        grid("super-resolution by steps", "steps", RESTORED, sum(RESTORED)),
+    ]
 
 
 def taught(scale: Profile, c: int) -> list[Task]:
@@ -198,7 +202,7 @@ def begun(scale: Profile, c: int, steps: int = 60) -> Task:
     return Task(
         text=f"pretrain --profile {scale.name} --c {c} --images {images} --no-checkpoints", why="speed, memory, first loss", c=c,
         gflops=cost.PASSES * gflops(scale, c) * images, minutes=3 * START, needs=tuple(stands_on(scale)),
-        memory=1.1 * STATE * cost.unet_params(c, scale.context) / 1e9,
+        memory=1.2 * STATE * cost.unet_params(c, scale.context) / 1e9,
     )  # fmt: skip
 
 

@@ -136,11 +136,11 @@ def run(
     broken: set[str] = set()
 
     def do(task: Task) -> None:
+        pretrain.note_models(scale)  # before anything is drawn with them
+        gc.collect()  # laboratories refer to themselves, and hold a model on the device
         start = clock()
         call(shlex.split(task.text))
         took = (clock() - start) / 60
-        pretrain.note_models(scale)  # before anything is drawn with them
-        gc.collect()  # laboratories refer to themselves, and hold a model on the device
         row = dict(study="queue", profile=scale.name, task=task.kind, protocol=device.kind, c=task.c, n=1, seconds=60 * took)
         values = {"minutes": took, "times reckoned": took / task.reckoned(device.tflops)}
         store.write(task.key, [Row(metric=name, value=v, lo=v, hi=v, **row) for name, v in values.items()])
@@ -190,7 +190,7 @@ def brought(root: Path, out: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM ends what runs as Ctrl-C does, so that what is finished is packed; a training saves first, by its own handler."""
+    """SIGTERM ends what runs as Ctrl-C does, so that what is finished is packed; a training ends after its step, by its own handler."""
 
     def leave(*_: object) -> None:
         raise SystemExit(143)

@@ -221,9 +221,11 @@ def make_references(profile: Profile) -> dict[str, Reference]:
     protocols = _protocols(profile, networks)
     data = Scenes(profile.scenes, "test", profile.reference)
     looks: dict[str, list[np.ndarray]] = {name: [] for name in networks}
-    for images in tqdm(drawn(data.images, len(data)), desc="reference", unit="part"):
-        for name, network in networks.items():
-            looks[name].append(network(images))
+    with tqdm(total=len(data), desc="reference", unit="img") as bar:
+        for images in drawn(data.images, len(data)):
+            for name, network in networks.items():
+                looks[name].append(network(images))
+            bar.update(len(images))
     tensors, references = {}, {}
     for name, parts in looks.items():
         x = np.concatenate(parts).astype(np.float64)

@@ -38,6 +38,12 @@ def by_ddim(store: Store, scale: Profile) -> pd.DataFrame:
     return rows[rows["sampler"] == "ddim"]
 
 
+def with_students(store: Store, scale: Profile) -> pd.DataFrame:
+    """Students, and teachers of sizes that have some."""
+    rows = distillation.named(findings.distilled(store, scale))
+    return rows[rows["c"].isin(rows.loc[rows["task"] == "codi", "c"])]
+
+
 def asked(ask: Callable, metrics: Sequence[str] = findings.ASKED, **more: Any) -> Callable[[pd.DataFrame, Store], tuple[list, str]]:
     return lambda rows, store: findings.asked(ask, rows, store, metrics, **more)
 
@@ -50,7 +56,7 @@ def from_four(rows: pd.DataFrame, store: Store) -> tuple[list, str]:
 students = asked(verdicts.f6, method="codi", steps=FEWEST)
 PARTS = {
     "F1": Part(("quality by compute, seed 0",), findings.pretrained, plots.quality_vs_compute, {"": asked(verdicts.f1)}),
-    "F2": Part(("super-resolution",), findings.restored_by_length, plots.quality_vs_compute, {"": asked(verdicts.f2, RESTORED)}),
+    "F2": Part(("super-resolution by compute",), findings.restored_by_length, plots.quality_vs_compute, {"": asked(verdicts.f2, RESTORED)}),
     "F3": Part(
         ("guidance and steps", "more steps"), by_ddim, plots.quality_vs_cost,
         {"All steps: ": asked(verdicts.f3), "Four and more: ": from_four},
@@ -60,11 +66,11 @@ PARTS = {
         {f"{name}: ": asked(verdicts.f4, sampler=name) for name in findings.SAMPLERS[1:]},
     ),
     "F5": Part(
-        ("super-resolution",), findings.restored_by_steps, plots.quality_vs_cost,
+        ("super-resolution by steps",), findings.restored_by_steps, plots.quality_vs_cost,
         {name: asked(verdicts.f5, RESTORED, few=few) for name, few in (("Few steps: ", True), ("Many: ", False))},
     ),
     "F6": Part(
-        ("students",), lambda store, scale: distillation.named(findings.distilled(store, scale)),
+        ("students",), with_students,
         partial(plots.quality_vs_steps, by="drawn by"), {"": students},
     ),
 }  # fmt: skip
@@ -87,7 +93,7 @@ def state(part: Part, rows: pd.DataFrame, store: Store, scale: Profile) -> str:
     """Which sizes are measured, whole or in part, and which the queue asks for besides."""
     tasks = [task for task in queue(scale) if task.why in part.stands_on]
     missing = {task.c for task in tasks if not gpu_study.there(task, store)}
-    measured = set(rows["c"].dropna().astype(int))
+    measured = set(rows["c"].astype(int)) & {task.c for task in tasks}
     where = f"sizes of Table 1, on scenes of {scale.scenes.size} px (profile `{scale.name}`)"
     if not measured:
         return f"Nothing is measured yet at {where}. [Asked for](10_tpu.ipynb): c = {listed(missing)}."

@@ -29,6 +29,11 @@ def path_of(profile: Profile) -> Path:
     return WEIGHTS / profile.weights / "autoencoder.safetensors"
 
 
+def seen(profile: Profile) -> int:
+    """Images that the profile's autoencoder was trained on; 0 where there is none."""
+    return weights.metadata(path_of(profile))["images"] if path_of(profile).is_file() else 0
+
+
 def finished(profile: Profile) -> bool:
     """Whether the profile's autoencoder is there, and its decoder finished."""
     return path_of(profile).is_file() and "decoder_images" in weights.metadata(path_of(profile))
@@ -105,7 +110,7 @@ def finish_decoder(profile: Profile, images: int = 0) -> None:
     fit(
         decoder_loss(codec.structure, critic, codec.params),
         decoder | {f"critic.{name}": p for name, p in criticising.items()},
-        batch, config, folder=folder / "states", lengths=range(KEEP, config.images + 1, KEEP),
+        batch, config, folder=folder / "states", lengths=(config.images,),  # what is written counts as finished
         on_length=lambda seen, ema: keep(
             codec.params | players(ema)[0], scale=codec.scale, images=described["images"], decoder_images=seen
         ),

@@ -93,26 +93,34 @@ def register(profile: Profile) -> dict[str, str]:
 
 def record_models(profile: Profile) -> Path:
     """Enter all models that lie under runs/ or weights/, or were noted, into the register that is committed."""
-    known = register(profile) | _digests(profile, WEIGHTS) | _digests(profile, RUNS)
+    here = {name: first(profile, own) for name, own in _digests(profile, RUNS).items()}
+    known = register(profile) | _digests(profile, WEIGHTS) | here
     return _write(WEIGHTS / profile.weights / "models.json", known)
 
 
 def note_models(profile: Profile) -> None:
     """Enter those under runs/ that are new into this machine's own register: what comes home of a machine that forgets them.
 
-    One that does not ship, and was trained before on a machine that forgot it, is a *repetition*: by the same
-    settings, and not to the bit the same, since a GPU adds in no fixed order. It counts as the first one
-    (`model_digest`), so that its cells go on where that one's ended.
+    One that does not ship, and was trained before on a machine that forgot it, is a *repetition*: not to the bit the same,
+    since a GPU adds in no fixed order. It counts as the first one (`first`), so that its cells go on where that one's
+    ended. That it is by the same settings is taken for granted: where these change, take its name out of the register.
     """
     path = RUNS / profile.weights / "models.json"
     known, since = _read_register(path), path.stat().st_mtime if path.is_file() else 0.0
-    first = _read_register(WEIGHTS / profile.weights / "models.json")
+    before = _read_register(WEIGHTS / profile.weights / "models.json")
     new, again = _digests(profile, RUNS, since), {}
     for name in list(new):
-        if name in first and not (WEIGHTS / profile.weights / name).is_file():
-            again[new.pop(name)] = first[name]
-    _write(path.with_name("repeated.json"), _read_register(path.with_name("repeated.json")) | again)
-    _write(path, known | new)
+        if name in before and not (WEIGHTS / profile.weights / name).is_file():
+            again[new.pop(name)] = before[name]
+    if again:
+        _write(path.with_name("repeated.json"), _read_register(path.with_name("repeated.json")) | again)
+    if new or again:
+        _write(path, known | new)
+
+
+def first(profile: Profile, own: str) -> str:
+    """The digest that a model goes by: its own, or that of the one that it repeats (`note_models`)."""
+    return _read_register(RUNS / profile.weights / "repeated.json").get(own, own)
 
 
 def _digests(profile: Profile, root: Path, since: float = 0.0) -> dict[str, str]:
@@ -140,12 +148,10 @@ def _write(path: Path, known: dict[str, str]) -> Path:
 def model_digest(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> str:
     """What names a model's weights in the keys of its cells: of its file, else of the register.
 
-    A repetition has the name of the first one (`note_models`).
     Raises: ValueError, in one sentence, when neither is here or the file is broken.
     """
     if path := file_of(profile, c, images, seed, kind):
-        own = _digest(path, path.stat().st_mtime_ns)
-        return _read_register(RUNS / profile.weights / "repeated.json").get(own, own)
+        return first(profile, _digest(path, path.stat().st_mtime_ns))
     known, name = register(profile), path_of(profile, c, images, seed, kind=kind).name
     if name not in known:
         raise missing(profile, c, images, seed, kind)

@@ -116,6 +116,7 @@ class Laboratory:
         } | arithmetic(scale)  # fmt: skip
         self._model = lru_cache(maxsize=1)(superres.load)
         self._digest = lru_cache(pretrain.model_digest)
+        self._pictures = lru_cache(maxsize=1)(self._pictures_of)
 
     def pairs(self, split: str, n: int) -> superres.Pairs:
         """n pictures of a split, with their degraded twins."""
@@ -148,9 +149,15 @@ class Laboratory:
         found = set(study.at_hand([cell for cell in cells if cell.kind != "bicubic"], store=store, lab=self))
         return [cell for cell in cells if cell.kind == "bicubic" or cell in found]
 
+    def _pictures_of(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """True and degraded pictures."""
+        pairs = self.pairs("val", n)
+        high, low = (np.concatenate(list(drawn(draw, n))) for draw in (pairs.high, pairs.low))
+        return high, low
+
     def restored(self, cell: Restoration) -> np.ndarray:
         """What the cell makes of the degraded pictures: uint8 (n, H, W, 3)."""
-        low = twins(self.pairs("val", cell.n))[1]
+        low = self._pictures(cell.n)[1]
         if cell.kind == "bicubic":
             return superres.enlarged(low)
         structure, params = self._model(self.scale, cell.c, cell.images, cell.kind, cell.seed)
@@ -163,7 +170,7 @@ class Laboratory:
     def evaluate(self, cell: Restoration) -> tuple[Score, np.ndarray, float]:
         """Score, the first pictures, and the seconds that making and scoring them took."""
         began = time.monotonic()
-        true, images = twins(self.pairs("val", cell.n))[0], self.restored(cell)
+        true, images = self._pictures(cell.n)[0], self.restored(cell)
         return self.score(images, true), images[:STRIP], time.monotonic() - began
 
     def score(self, images: np.ndarray, true: np.ndarray) -> Score:
@@ -202,13 +209,6 @@ class Laboratory:
             Row(metric=name, protocol=f"{protocol}; val {self.shown}, degraded", value=e.value, lo=e.lo, hi=e.hi, n=e.n, **common)
             for name, (e, protocol) in score.estimates.items()
         ]  # fmt: skip
-
-
-@lru_cache(maxsize=1)
-def twins(pairs: superres.Pairs) -> tuple[np.ndarray, np.ndarray]:
-    """All true pictures, and the degraded ones."""
-    high, low = (np.concatenate(list(drawn(draw, len(pairs)))) for draw in (pairs.high, pairs.low))
-    return high, low
 
 
 def gains(rows: pd.DataFrame, metric: str, influences: Influences, *, over: str) -> pd.DataFrame:

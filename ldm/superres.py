@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -235,6 +236,11 @@ class Restorer:
     null: Float[np.ndarray, "m d"]  # the empty caption's context
     kind: Kind = "superres"
 
+    @cached_property
+    def drawing(self) -> Params:
+        """The parameters as pictures are drawn with them (`generate.drawing`)."""
+        return drawing(self.profile, self.params)
+
     def images(
         self, low: UInt8[np.ndarray, "n h w 3"], plan: Plan | None, *, seed: int = 0, first: int = 0
     ) -> Iterator[UInt8[np.ndarray, "b H W 3"]]:
@@ -245,14 +251,13 @@ class Restorer:
         size = self.profile.batch
         schedule, predict = aim(self.profile, self.kind)
         plan = ddim(schedule, 1) if self.kind == "superres-regression" else plan
-        params = drawing(self.profile, self.params)
         context = np.broadcast_to(self.null, (size, *self.null.shape))
         for begin in range(0, len(low), size):
             part = low[begin : begin + size]
             full = np.concatenate([part, np.repeat(part[-1:], size - len(part), 0)])  # one compilation
             condition = self.codec.encode(enlarged(full))
             latents = sample(
-                self.structure, params, plan, context, None, 1.0, image_keys(seed, np.arange(begin, begin + size) + first),
+                self.structure, self.drawing, plan, context, None, 1.0, image_keys(seed, np.arange(begin, begin + size) + first),
                 predict=predict, shape=condition.shape[1:], condition=condition,
             )  # fmt: skip
             yield self.codec.decode(np.asarray(latents)[: len(part)])

@@ -79,7 +79,6 @@ def superres(
 
     Folder: of PNG, JPEG or WebP pictures to learn from in place of scenes, cut at random places. Devices, checkpoints: as of pretrain.
     """
-
     from ldm import parallel, report
     from ldm import pretrain as pretraining
     from ldm import superres as task

@@ -95,7 +95,7 @@ Markdown(
 #
 # Between the laptop and a pod lies one large GPU. The profile `gpu` has Table 1's widths on scenes of 128 px, with
 # latents of 16x16, trains and draws in bfloat16, and has a queue for a machine that is at hand for minutes and forgets: what
-# adds most to the evidence comes first, and rows come home every minute. The models are too large to come home with them. Where
+# adds most to the evidence comes first, and rows are packed every minute. The models are too large to come home with them. Where
 # one is wanted on another day it is trained again, by the same seed on the same pictures in the same order; a GPU adds in
 # no fixed order, so its weights are not the same to the bit, and what is drawn with it stands beside what the first one drew.
 
@@ -103,7 +103,8 @@ Markdown(
 state = gpu_study.progress(gpu_queue.queue(profiles.profile("gpu")), Store(ROOT))
 Markdown(
     f"**{state['done'].sum()} of {state['tasks'].sum()} tasks have been done.** What they measure stands in the chapters, under "
-    "*At the paper's own sizes*.\n\n" + state.to_markdown(index=False)
+    "*At the paper's own sizes*; other seeds are rows alone, and speed is [a page of its own](a2_speed.ipynb).\n\n"
+    + state.to_markdown(index=False)
 )
 
 # %% [markdown]

@@ -71,6 +71,15 @@ def test_a_size_whose_tasks_are_done_is_whole(measured):
     assert "measured: c = 64; in part: c = 128; " in paper_sizes.state(part, rows, measured, GPU)
 
 
+def test_a_size_without_a_student_is_not_measured_by_its_teacher(measured, tmp_path):
+    teachers = measured.rows(study="sampling", c=64)
+    alone = Store(tmp_path)
+    for key, rows in teachers.groupby("key"):
+        alone.write(key, [Row(**{k: (None if pd.isna(v) else v) for k, v in row.items()}) for row in rows.to_dict("records")])
+    (said,) = paper_sizes.shown("F6", alone, "kid_effnet")
+    assert said.data.startswith("Nothing is measured yet")
+
+
 def test_samplers_are_compared_at_settings_that_all_were_asked(measured):
     rows = paper_sizes.by_sampler(measured, GPU)
     assert set(rows["steps"]) == {4, 8, 16} and set(rows["sampler"]) == set(SAMPLERS)

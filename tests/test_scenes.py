@@ -53,8 +53,8 @@ def test_a_picture_depends_on_its_index_alone_and_not_on_order_batch_or_process(
     assert np.array_equal(data.images([7, 3]), one_by_one[[7, 3]])
     assert np.array_equal(Scenes(EASY, "train", 90).images(range(40)), one_by_one)
     for workers in (1, 2):
-        parts = list(in_order(data.images, 40, 16, workers))
-        assert [len(part) for part in parts] == [16, 16, 8]
+        parts = list(in_order(data.images, 40, 6, workers))
+        assert [len(part) for part in parts] == [6] * 6 + [4]
         assert np.array_equal(np.concatenate(parts), one_by_one)
     cached = data.cached(tmp_path, workers=1)
     assert np.array_equal(cached, one_by_one)

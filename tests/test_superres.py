@@ -130,7 +130,7 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(lab, tmp_path,
     bicubic = restoration.Restoration(profile="smoke", kind="bicubic", n=16)
     rows = study.run([bicubic], store=Store(tmp_path), lab=lab).set_index("metric")
     assert set(rows["task"]) == {"bicubic"} and rows["c"].isna().all() and set(rows["n"]) == {16}
-    true, low = restoration.twins(lab.pairs("val", 16))
+    true, low = lab._pictures(16)
     perfect = lab.score(true, true).estimates
     assert perfect["lpips_effnet"][0].value == pytest.approx(0, abs=1e-6) and perfect["ssim"][0].value == pytest.approx(1)
     for name in ("lpips_effnet", "fd_effnet", "kid_effnet"):
@@ -169,7 +169,7 @@ def test_cells_are_at_hand_where_they_are_recorded_or_their_model_is_here(lab, t
     assert lab.at_hand([bicubic], Store(tmp_path)) == [bicubic]
     monkeypatch.setattr(lab, "file", lambda c, *model: tmp_path if c == 16 else None)
     assert lab.at_hand([bicubic, *models], Store(tmp_path)) == [bicubic, models[1]]
-    monkeypatch.setattr(lab, "restored", lambda cell: restoration.twins(lab.pairs("val", 16))[0])
+    monkeypatch.setattr(lab, "restored", lambda cell: lab._pictures(16)[0])
     study.run(models[:1], store=Store(tmp_path), lab=lab)
     assert lab.at_hand([bicubic, *models], Store(tmp_path)) == [bicubic, *models]
 
@@ -226,7 +226,7 @@ def test_photographs_are_judged_as_scenes_are(tmp_path, monkeypatch):
         small.resize((120, 90), Image.Resampling.BICUBIC).save(tmp_path / f"{i}.png")
     monkeypatch.setattr(restoration, "REFERENCE", 96)
     bicubic = gallery.Gallery.restored
-    true = lambda lab, cell: restoration.twins(lab.pairs("val", cell.n))[0]
+    true = lambda lab, cell: lab._pictures(cell.n)[0]
     monkeypatch.setattr(gallery.Gallery, "restored", lambda lab, cell: (bicubic if cell.kind == "bicubic" else true)(lab, cell))
     monkeypatch.setattr(restoration.Laboratory, "key", lambda lab, cell: f"{cell.kind}-key")
     table = gallery.judge(SMOKE, tmp_path, 8, n=16, store=Store(tmp_path)).set_index("metric")
