@@ -135,7 +135,7 @@ Markdown(protocol.folded(went, {}, f"python -m ldm {made}", counted="laps"))
 # %% [markdown]
 # ## Try it
 #
-# `make bench` times your own machine, in about ten minutes, and `make notebook N=a2_speed` draws what it found.
+# `make bench` times your own machine, in a quarter of an hour to half an hour, and `make notebook N=a2_speed` draws what it found.
 #
 # **Exercise.** Guidance asks the network twice. Which share of the matrix-multiply rate would sampling reach if
 # the two questions were free to share all but their cross-attention? Others, with answers: [46 to 48](a4_exercises.ipynb).
