@@ -75,7 +75,7 @@ def plan(tasks: Sequence[Task], store: Store, device: Device, minutes: float, sc
     for task in tasks:
         done = there(task, store)
         chain = [] if done else chain_of(task, store, doing)
-        needs = sum(pace.get(one.kind, 1.0) * one.reckoned(device.tflops) for one in chain)
+        needs = reckoned(chain, pace, device)
         fits = not done and holds(device, task) and at + needs <= minutes
         if fits:
             at, doing = at + needs, doing | {one.text for one in chain}
@@ -86,6 +86,11 @@ def plan(tasks: Sequence[Task], store: Store, device: Device, minutes: float, sc
 def chain_of(task: Task, store: Store, doing: Collection[str] = ()) -> list[Task]:
     """The task after all that it needs and that is neither there nor among the commands that will have been done."""
     return [one for one in [*task.first(lambda one: there(one, store)), task] if one.text not in doing]
+
+
+def reckoned(chain: Sequence[Task], pace: dict[str, float], device: Device) -> float:
+    """Minutes of a chain, a kind that has been timed here by its pace."""
+    return sum(pace.get(task.kind, 1.0) * task.reckoned(device.tflops) for task in chain)
 
 
 def holds(device: Device, task: Task) -> bool:
@@ -153,10 +158,10 @@ def run(
             pace, chain, left = paces(store, device, scale), chain_of(task, store), minutes - (clock() - began) / 60
             if any(one.text in broken for one in chain):
                 continue
-            reckoned = sum(pace.get(one.kind, 1.0) * one.reckoned(device.tflops) for one in chain)
-            if reckoned > left:
+            needs = reckoned(chain, pace, device)
+            if needs > left:
                 continue
-            print(f"{task.why}: {'; '.join(one.text for one in chain)} (about {reckoned:.1f} of {left:.1f} minutes)", flush=True)
+            print(f"{task.why}: {'; '.join(one.text for one in chain)} (about {needs:.1f} of {left:.1f} minutes)", flush=True)
             for one in chain:
                 try:
                     do(one)

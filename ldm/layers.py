@@ -7,7 +7,6 @@ type of its weights; norms and the softmax compute in float32 and answer in the 
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable
 
@@ -269,14 +268,6 @@ class Upsample(nnx.Module):
 
 Params = dict[str, Array]
 Structure = nnx.GraphDef
-
-
-def host() -> contextlib.AbstractContextManager:
-    """Inside, arrays are made by the CPU, unless JAX_PLATFORMS leaves it out: an accelerator would compile a program for every shape."""
-    try:
-        return jax.default_device(jax.local_devices(backend="cpu")[0])
-    except RuntimeError:
-        return contextlib.nullcontext()
 
 
 def split(module: nnx.Module) -> tuple[Structure, Params]:

@@ -9,6 +9,7 @@ for the order of sums.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -152,6 +153,14 @@ def chosen(
     if coordinator:
         return layout(0, fsdp)
     return layout(devices, fsdp) if devices != 1 or fsdp != 1 else None
+
+
+def host() -> contextlib.AbstractContextManager:
+    """Inside, arrays are made by the CPU, unless JAX_PLATFORMS leaves it out: an accelerator would compile a program for every shape."""
+    try:
+        return jax.default_device(jax.local_devices(backend="cpu")[0])
+    except RuntimeError:
+        return contextlib.nullcontext()
 
 
 def agreed(answer: bool) -> bool:

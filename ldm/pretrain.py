@@ -23,9 +23,9 @@ from ldm.autoencoder import Codec, load_codec
 from ldm.cost import PASSES, unet_gflops
 from ldm.files import write_atomic
 from ldm.latents import Encoded, device_set, digest, latent_set
-from ldm.layers import KeySource, Params, abstract, host, split
+from ldm.layers import KeySource, Params, abstract, split
 from ldm.losses import diffusion_loss
-from ldm.parallel import Layout
+from ldm.parallel import Layout, host
 from ldm.profiles import ROOT, RUNS, WEIGHTS, Profile
 from ldm.scenes import Scenes
 from ldm.schedule import Schedule

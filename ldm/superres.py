@@ -30,9 +30,9 @@ from ldm.data import Captioned, Crops, batch_indices
 from ldm.degrade import FACTOR
 from ldm.generate import drawing, image_keys
 from ldm.latents import cached, digest, drawn
-from ldm.layers import KeySource, Params, abstract, host, split
+from ldm.layers import KeySource, Params, abstract, split
 from ldm.losses import diffusion_loss
-from ldm.parallel import Layout
+from ldm.parallel import Layout, host
 from ldm.profiles import RUNS, Profile
 from ldm.sampler import sample
 from ldm.scenes import Scenes

@@ -27,9 +27,9 @@ from ldm.checkpoint import TrainCheckpoints
 from ldm.files import hold
 from ldm.gradients import gradient
 from ldm.guards import Notice, Preempted, Watch
-from ldm.layers import Params, host
+from ldm.layers import Params
 from ldm.meter import Meter
-from ldm.parallel import Layout, agreed
+from ldm.parallel import Layout, agreed, host
 
 SAVE_SECONDS = 120  # between two checkpoints
 

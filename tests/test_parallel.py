@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from ldm.parallel import connect, layout, spec
+from ldm.parallel import connect, host, layout, spec
 from ldm.plan import moved
 from ldm.train import fit, init_state, make_train_step
 from tests.toy_training import BATCH, CONFIG, PARAMS, STEPS, batches, loss
@@ -172,3 +173,15 @@ def test_two_processes_of_four_devices_stop_when_one_is_told_to_and_go_on_as_one
     assert logs == others and nothing == {}, "only the first process keeps a model"
     assert [(n, step) for n, step, _ in before + logs] == [(8, step) for step in range(1, STEPS + 1)]
     same(np.array([value for *_, value in before + logs]), kept)
+
+
+def test_where_there_is_no_cpu_arrays_are_made_where_they_would_be(monkeypatch):
+    with host():
+        assert next(iter(jnp.ones(3).devices())).platform == "cpu"
+
+    def unknown(backend):
+        raise RuntimeError(f"Unknown backend {backend}")
+
+    monkeypatch.setattr(jax, "local_devices", unknown)
+    with host():
+        assert float(jnp.ones(3).sum()) == 3
