@@ -53,7 +53,6 @@ def from_four(rows: pd.DataFrame, store: Store) -> tuple[list, str]:
     return findings.asked(verdicts.f3, rows[rows["steps"] >= FEWEST], store)
 
 
-students = asked(verdicts.f6, method="codi", steps=FEWEST)
 PARTS = {
     "F1": Part(("quality by compute, seed 0",), findings.pretrained, plots.quality_vs_compute, {"": asked(verdicts.f1)}),
     "F2": Part(("super-resolution by compute",), findings.restored_by_length, plots.quality_vs_compute, {"": asked(verdicts.f2, RESTORED)}),
@@ -71,7 +70,7 @@ PARTS = {
     ),
     "F6": Part(
         ("students",), with_students,
-        partial(plots.quality_vs_steps, by="drawn by"), {"": students},
+        partial(plots.quality_vs_steps, by="drawn by"), {"": asked(verdicts.f6, method="codi", steps=FEWEST)},
     ),
 }  # fmt: skip
 
