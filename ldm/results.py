@@ -38,8 +38,8 @@ STUDIES = (
     "distillation", "tpu_plan", "metrics", "benchmark", "training", "queue",
 )  # fmt: skip
 IDENTITY = ["key", "metric", "protocol"]  # one row each, however often it was written
-ORDER = [
-    "task", "strength", "c", "seed", "train_steps", "sampler", "steps", "guidance", "n", "metric", "protocol", "key",
+ORDER = [  # `created` before `key`: a key can be a hash of the machine's name, which tells a reader nothing
+    "task", "strength", "c", "seed", "train_steps", "sampler", "steps", "guidance", "n", "metric", "protocol", "created", "key",
 ]  # fmt: skip
 
 

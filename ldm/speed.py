@@ -92,12 +92,12 @@ def waiting(rows: pd.DataFrame) -> pd.DataFrame:
 def trainings(rows: pd.DataFrame) -> pd.DataFrame:
     """How trainings went (rows of `ldm.report`), a line each, to print: the middle of the laps, and between what 95 % of them lie.
 
-    What a machine does not say (a CPU its memory and its peak) has no column, nor has what all have in common; the loss is
+    Those of one task and width stand in the order in which they ended. What a machine does not say (a CPU its memory and its peak) has no column, nor has what all have in common; the loss is
     the last one.
     """
     lines = []
     shared = set.intersection(*map(set, rows["protocol"].str.split("; "))) if len(rows) else set()
-    for _, part in rows.groupby(["task", "c", "key"]):
+    for _, part in rows.sort_values(["task", "c", "created"], kind="stable").groupby("key", sort=False):
         of = {metric: f"{value:.3g} [{lo:.3g}, {hi:.3g}]" for metric, value, lo, hi in part[["metric", "value", "lo", "hi"]].to_numpy()}
         first = part.iloc[0]
         lines.append({

@@ -37,8 +37,9 @@ def test_trainings_of_all_tasks_leave_rows_and_a_line(tmp_path):
     assert list(table.columns) == ["profile", "task", "c", "images", "how", "laps", "seconds a step", "images/s", "getting batches", "loss"]
     assert table[["task", "how", "loss"]].to_numpy().tolist() == [["codi", "", "1"], ["superres", "from here", "1"]]
     assert speed.trainings(rows[:0]).empty
-    again = rows.assign(key="a later one", value=2.0)
-    assert list(speed.trainings(pd.concat([rows, again]))["loss"]) == ["1", "2"] * 2, "runs do not mix"
+    for key in ("0 a later one", "~ a later one"):  # a run's key hashes the machine's name: it says nothing of what came first
+        again = rows.assign(key=key + rows["key"], value=2.0, created="2999-01-01T00:00:00Z")
+        assert list(speed.trainings(pd.concat([again, rows]))["loss"]) == ["1", "2"] * 2, "runs do not mix"
 
 
 def test_of_waiting_and_of_devices_the_machine_measured_last_counts():
