@@ -64,7 +64,7 @@ def train_autoencoder(profile: Profile, images: int = 0) -> None:
     config = TrainConfig(
         images=images or 200_000, batch=8, learning_rate=2e-3, warmup_images=2_000, decay_images=20_000
     )
-    pictures = Scenes(profile.scenes, "train", profile.data).cached(RUNS / "cache")
+    pictures = Scenes(profile.scenes, "train", profile.frozen_data).cached(RUNS / "cache")
     structure, params = split(AutoencoderKL(profile.autoencoder, keys=KeySource(jax.random.key(config.seed))))
     keep = Keeper(profile, structure)
 
@@ -98,7 +98,7 @@ def finish_decoder(profile: Profile, images: int = 0) -> None:
             )
         write_atomic(start, path_of(profile).read_bytes())
     codec, described = load_codec(start), weights.metadata(start)
-    pictures = Scenes(profile.scenes, "train", profile.data).cached(RUNS / "cache")
+    pictures = Scenes(profile.scenes, "train", profile.frozen_data).cached(RUNS / "cache")
     critic, criticising = split(Critic(profile.scenes.size, keys=KeySource(jax.random.key(config.seed))))
     decoder = {name: p for name, p in codec.params.items() if name.startswith(("decoder.", "post_quant_conv."))}
     keep = Keeper(profile, codec.structure)

@@ -55,12 +55,12 @@ def training_set(profile: Profile, n: int | None = None) -> Encoded:
     """The profile's scenes, encoded, cached under runs/cache; where there is one accelerator, they lie there."""
     if jax.default_backend() != "cpu" and jax.device_count() == 1:
         return _on_device(profile, n or profile.data)
-    return latent_set(Scenes(profile.scenes, "train", n or profile.data), *frozen_parts(profile), RUNS / "cache")
+    return latent_set(Scenes(profile.scenes, "train", n or profile.data, level=profile.level), *frozen_parts(profile), RUNS / "cache")
 
 
 @lru_cache(maxsize=1)  # several trainings of a process share it
 def _on_device(profile: Profile, n: int) -> Encoded:
-    return device_set(Scenes(profile.scenes, "train", n), *frozen_parts(profile), RUNS / "cache")
+    return device_set(Scenes(profile.scenes, "train", n, level=profile.level), *frozen_parts(profile), RUNS / "cache")
 
 
 def shard_set(profile: Profile, url: str) -> tuple[Encoded, Path]:
@@ -76,7 +76,12 @@ def shard_set(profile: Profile, url: str) -> tuple[Encoded, Path]:
 
 def path_of(profile: Profile, c: int, images: int, seed: int = 0, root: Path = WEIGHTS, kind: str = "unet") -> Path:
     """Where the model of width c after `images` images lies, below weights/ or runs/; `kind`: what was trained."""
-    return root / profile.weights / f"{kind}-c{c}-{images // 1000}k-s{seed}.safetensors"
+    return root / profile.weights / f"{_named(profile, kind)}-c{c}-{images // 1000}k-s{seed}.safetensors"
+
+
+def _named(profile: Profile, kind: str) -> str:
+    """What was trained, and in which setting where the profile's family is trained in several."""
+    return f"{kind}-{profile.setting}" if profile.setting else kind
 
 
 def file_of(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> Path | None:
@@ -220,7 +225,7 @@ def pretrain(
     return fit(
         loss, start or params, lambda step: data.batch(seed, step, config.batch, rows), config,
         layout=layout, gflops=PASSES * unet_gflops(c, profile.latent_shape[0], *null.shape),
-        folder=root / profile.weights / f"train-c{c}-s{seed}" if checkpoints else None,
+        folder=root / profile.weights / f"{_named(profile, 'train')}-c{c}-s{seed}" if checkpoints else None,
         lengths=profile.lengths if lengths is None else lengths,
         on_length=keep, on_log=on_log, log_steps=log_steps, title=f"pretrain c={c}",
         snapshots=[config.images * k // snapshots for k in range(1, snapshots + 1)],
@@ -230,7 +235,7 @@ def pretrain(
 
 def snapshots_of(profile: Profile, c: int, seed: int = 0, root: Path = RUNS) -> Path:
     """The folder of a training's snapshots."""
-    return root / profile.weights / f"averages-c{c}-s{seed}"
+    return root / profile.weights / f"{_named(profile, 'averages')}-c{c}-s{seed}"
 
 
 def average_kind(sigma_rel: float) -> str:

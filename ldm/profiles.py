@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ldm.autoencoder import SD, AutoencoderConfig
+from ldm.captions import Level
 from ldm.cost import table1
 from ldm.scene import EASY, FULL, SceneConfig
 from ldm.schedule import Predict, Spacing
@@ -35,16 +36,18 @@ class Profile:
     train: TrainConfig
     lengths: tuple[int, ...]  # images seen at which a model is kept
     length: int  # the one of them at which sizes are compared
-    data: int  # different scenes to train on; then they repeat
+    data: int  # different scenes that the UNets are trained on; then they repeat
     n: int  # images generated for one point of the study
     reference: int  # real scenes behind the distances
     steps: tuple[int, ...]  # sampling steps of the grid
     guidance: tuple[float, ...] = GUIDANCE
+    level: Level = "all"  # how much of a scene the captions say that models are trained on
     tokens: int = 24  # length of a caption, in words
     context: int = 128  # width of the text embedding
     scales: tuple[float, float] = (1.0, 3.0)  # of guidance, that students are distilled for
     distilled: int = 32_000  # images that a student sees
     segments: int = 8  # steps of the teacher from noise to picture that consistency distillation goes by
+    setting: str = ""  # of two that a family is trained in: part of the names of its models' files
     predict: Predict = "v"
     spacing: Spacing = "trailing"
     dropped: float = 0.1  # share of captions emptied in training, for guidance
@@ -65,6 +68,11 @@ class Profile:
         """The guidance values of the grid that students are told in their training."""
         lo, hi = self.scales
         return [g for g in self.guidance if lo <= g <= hi]
+
+    @property
+    def frozen_data(self) -> int:
+        """Different scenes that the frozen networks and the detector are trained on."""
+        return min(self.data, 60_000)
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
@@ -91,7 +99,18 @@ LAPTOP = Profile(
     live=6_400,
 )
 
+# The second edition's world: few subjects in two plain styles, which small networks can draw so that one can name them.
+OPEN = replace(
+    LAPTOP, name="open-v", setting="v", weights="open", family=(8, 16, 24, 32, 48, 64), level="some", data=160_000,
+    scenes=SceneConfig(
+        size=32, vocabulary=12, styles=("flat", "papercut"), counts=(0.75, 0.25, 0.0), small=0.1,
+        kinds=("plain", "gradient", "striped", "checkered", "dotted", "hilly"),
+    ),
+)  # fmt: skip
+
 PROFILES: dict[str, Profile] = {
+    "open-eps": replace(OPEN, name="open-eps", setting="eps", predict="eps", spacing="leading"),  # as Stable Diffusion v1.5
+    "open-v": OPEN,
     "smoke": replace(
         LAPTOP, name="smoke", family=(8, 16), lengths=(20_000, 640_000), n=16, steps=(4, 8),
         guidance=(1.5, 4.0), batch=16, live=640, recompute=2,
@@ -114,7 +133,6 @@ PROFILES: dict[str, Profile] = {
         steps=(4, 5, 8, 10, 16, 20, 32, 50), guidance=GUIDANCE,
     ),
 }  # fmt: skip
-
 
 def profile(name: str) -> Profile:
     """A profile by its name. Raises: ValueError, naming the known ones."""

@@ -149,8 +149,8 @@ def train_detector(profile: Profile, images: int = 0) -> SceneNetwork:
     scenes that it has not seen, of the generators' distribution ("val") and "heldout".
     """
     config = replace(TRAINING, images=images or TRAINING.images)
-    scenes = Scenes(profile.scenes, "train", profile.data)
-    heldout = replace(scenes, split="heldout", n=max(1, profile.data // HELD_OUT_SHARE), seed=1)
+    scenes = Scenes(profile.scenes, "train", profile.frozen_data)
+    heldout = replace(scenes, split="heldout", n=max(1, profile.frozen_data // HELD_OUT_SHARE), seed=1)
     untrained = build(labels_of(scenes.config), side=scenes.config.size, seed=config.seed)
     cache = RUNS / "cache"
     data = DetectorSet.of(scenes, scenes.cached(cache))

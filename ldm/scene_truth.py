@@ -6,12 +6,13 @@ cell of the picture, and records with one thing changed, whose captions no longe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from ldm.captions import PARTS, caption, tokens
 from ldm.emoji import emojis
 from ldm.perceptual.scene import GRID
 from ldm.scene import Scene, SceneConfig
@@ -58,6 +59,40 @@ def answers(scene: Scene) -> dict[str, str]:
         **{f"colour {i}": colour for i, colour in enumerate(scene.colours, 1)},
         "where": scene.relation or scene.place,
     }
+
+
+def answered(config: SceneConfig, scene: Scene, parts: Collection[str]) -> dict[str, str]:
+    """The answers that follow from a caption which says these `captions.PARTS`; what it leaves open is not among them."""
+    truth = dict.fromkeys(questions(config), "") | answers(scene)
+    one = len(scene.objects) == 1
+    known = {"object 1"} | {name for name in ("style", "kind", "where") if name in parts}
+    known |= {"colour 1", "colour 2"} if "colours" in parts else set()
+    named = len(scene.objects) if "other" in parts else 1
+    if "size" in parts:
+        known |= {f"size {i}" for i in range(1, named + 1)}
+    if "other" in parts:
+        known |= {name for name in truth if name.startswith("object")}
+    if one and "where" in parts:  # who tells the place of one object says that there is no other
+        known |= {name for name in truth if name.startswith(("object", "size")) and not name.endswith(" 1")}
+    return {name: truth[name] for name in truth if name in known}
+
+
+def untrue(config: SceneConfig, scene: Scene, parts: Collection[str], rng: np.random.Generator) -> str:
+    """A caption of the same parts that does not hold: one thing that it says is changed (`one_changed`).
+
+    In scenes of several objects half of the changes are of their relation, which is the hardest to learn.
+    """
+    true = caption(scene, parts)
+    while True:
+        pair = "where" in parts and len(scene.objects) > 1 and rng.random() < 0.5
+        what = "relation" if pair else CHANGES[rng.integers(len(CHANGES))]
+        if what == "relation" and "where" not in parts:
+            continue  # whoever names both in another order says nothing else
+        changed = one_changed(config, scene, what, rng)
+        text = caption(changed, parts) if changed else true
+        unsized = what == "size" and len(tokens(text)) < len(tokens(true)) and set(parts) < set(PARTS)
+        if text != true and not unsized:  # a small cat is a cat, where not everything is said
+            return text
 
 
 def cells(config: SceneConfig, scenes: Sequence[Scene]) -> Int[np.ndarray, "n g g"]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ldm.captions import caption
+from ldm.captions import Level, caption, said
 from ldm.data import CORES, in_order
 from ldm.emoji import art_digest
 from ldm.render import render
@@ -28,7 +28,7 @@ VERSION = 1  # raise it whenever a picture or a caption changes: caches are keye
 
 @dataclass(frozen=True)
 class Scenes:
-    """n scenes of a split. `item(i)` is (uint8 (S, S, 3), caption).
+    """n scenes of a split. `item(i)` is (uint8 (S, S, 3), caption); `level`: how much of a scene its caption says.
 
     Pictures are drawn when asked for, about a millisecond each at 64 px; `cached` draws many on several processes
     (`data.in_order`).
@@ -38,6 +38,7 @@ class Scenes:
     split: str
     n: int
     seed: int = 0
+    level: Level = "all"
 
     def __post_init__(self) -> None:
         need(self.split in SPLITS, f"split={self.split!r}: expected one of {SPLITS}.")
@@ -51,12 +52,16 @@ class Scenes:
             raise IndexError(f"scene {i}: the data set has {self.n}.")
         return scene(self.config, self.split, int(i), self.seed)
 
+    def said(self, i: int) -> frozenset[str]:
+        """What of the scene its caption says (`captions.PARTS`)."""
+        return said(self.scene(i), self.level, self.seed)
+
     def caption(self, i: int) -> str:
-        return caption(self.scene(i))
+        record = self.scene(i)
+        return caption(record, said(record, self.level, self.seed))
 
     def item(self, i: int) -> tuple[np.ndarray, str]:
-        record = self.scene(i)
-        return render(self.config, record), caption(record)
+        return render(self.config, self.scene(i)), self.caption(i)
 
     def images(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """uint8 (len(indices), S, S, 3)."""
@@ -71,8 +76,9 @@ class Scenes:
 
     @property
     def key(self) -> str:
-        """Sixteen hex digits that name these pictures: config, split, seed, code and art."""
-        parts = (VERSION, self.config, self.split, self.seed, art_digest())
+        """Sixteen hex digits that name these pictures and captions: config, split, seed, level, code and art."""
+        level = () if self.level == "all" else (self.level,)  # full captions were the only ones once, and keep their names
+        parts = (VERSION, self.config, self.split, self.seed, art_digest(), *level)
         return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 
     def cached(self, folder: str | Path, workers: int = CORES) -> np.ndarray:

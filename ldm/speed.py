@@ -92,8 +92,8 @@ def waiting(rows: pd.DataFrame) -> pd.DataFrame:
 def trainings(rows: pd.DataFrame) -> pd.DataFrame:
     """How trainings went (rows of `ldm.report`), a line each, to print: the middle of the laps, and between what 95 % of them lie.
 
-    Those of one task and width stand in the order in which they ended. What a machine does not say (a CPU its memory and its peak) has no column, nor has what all have in common; the loss is
-    the last one.
+    Those of one task and width stand in the order in which they ended. What a machine does not say (a CPU its memory and
+    its peak) has no column, nor has what all have in common; the loss is the last one.
     """
     lines = []
     shared = set.intersection(*map(set, rows["protocol"].str.split("; "))) if len(rows) else set()

@@ -66,7 +66,7 @@ def shards(
     from ldm.scenes import Scenes
 
     scale = named(profile)
-    data = Folder(folder, scale.scenes.size) if folder else Scenes(scale.scenes, "train", n or scale.data)
+    data = Folder(folder, scale.scenes.size) if folder else Scenes(scale.scenes, "train", n or scale.data, level=scale.level)
     encode = tars.pictures(data) if pictures else tars.latents(data, *task.frozen_parts(scale))
     print(tars.write(out, len(data), *encode))
 
