@@ -76,10 +76,10 @@ def shard_set(profile: Profile, url: str) -> tuple[Encoded, Path]:
 
 def path_of(profile: Profile, c: int, images: int, seed: int = 0, root: Path = WEIGHTS, kind: str = "unet") -> Path:
     """Where the model of width c after `images` images lies, below weights/ or runs/; `kind`: what was trained."""
-    return root / profile.weights / f"{_named(profile, kind)}-c{c}-{images // 1000}k-s{seed}.safetensors"
+    return root / profile.weights / f"{name_of(profile, kind)}-c{c}-{images // 1000}k-s{seed}.safetensors"
 
 
-def _named(profile: Profile, kind: str) -> str:
+def name_of(profile: Profile, kind: str) -> str:
     """What was trained, and in which setting where the profile's family is trained in several."""
     return f"{kind}-{profile.setting}" if profile.setting else kind
 
@@ -225,7 +225,7 @@ def pretrain(
     return fit(
         loss, start or params, lambda step: data.batch(seed, step, config.batch, rows), config,
         layout=layout, gflops=PASSES * unet_gflops(c, profile.latent_shape[0], *null.shape),
-        folder=root / profile.weights / f"{_named(profile, 'train')}-c{c}-s{seed}" if checkpoints else None,
+        folder=root / profile.weights / f"{name_of(profile, 'train')}-c{c}-s{seed}" if checkpoints else None,
         lengths=profile.lengths if lengths is None else lengths,
         on_length=keep, on_log=on_log, log_steps=log_steps, title=f"pretrain c={c}",
         snapshots=[config.images * k // snapshots for k in range(1, snapshots + 1)],
@@ -235,7 +235,7 @@ def pretrain(
 
 def snapshots_of(profile: Profile, c: int, seed: int = 0, root: Path = RUNS) -> Path:
     """The folder of a training's snapshots."""
-    return root / profile.weights / f"{_named(profile, 'averages')}-c{c}-s{seed}"
+    return root / profile.weights / f"{name_of(profile, 'averages')}-c{c}-s{seed}"
 
 
 def average_kind(sigma_rel: float) -> str:
