@@ -1,0 +1,222 @@
+"""No recorded row is orphaned: today's code gives every cell the name under which its rows were written.
+
+A name hashes the cell's dataclass and its fields by name, those of `SceneConfig`, and the networks' parameters by name.
+Where code moves and one of them is renamed, nothing fails: the rows are no longer found, and hours of work run again.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from ldm import (
+    averages,
+    distillation,
+    dreambooth,
+    interpolate,
+    plan,
+    pretrain,
+    probes,
+    report,
+    restoration,
+    study,
+    superres,
+)
+from ldm.gpu_queue import Task
+from ldm.profiles import LAPTOP, ROOT, Profile, profile
+from ldm.report import Training
+from ldm.results import Store, key
+
+Record = SimpleNamespace  # one row of a cell, by its columns; None where there is nothing
+MACHINE = "AMD EPYC (x86_64, family 25, model 1), 2 cores, cpu"  # that of some records
+
+Laboratories = cache(lambda kind, name: kind(profile(name)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_of_ones_own(tmp_path_factory) -> Iterator[None]:
+    """Models that this machine has trained, which go before those that ship, are not looked at."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pretrain, "RUNS", tmp_path_factory.mktemp("runs"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def recorded() -> pd.DataFrame:
+    """One row a cell; what one metric's row leaves open, another's may tell."""
+    rows = Store(ROOT).rows(only="recorded").groupby("key", sort=False, as_index=False).first().astype(object)
+    return rows.where(rows.notna(), None)
+
+
+# --- from a row to its cell, built as the chapter builds it, and to its key ---
+
+
+def only(cells: list[Any], **fields: Any) -> Any:
+    """The one cell of a grid that has these fields."""
+    [cell] = [cell for cell in cells if all(getattr(cell, name) == value for name, value in fields.items())]
+    return cell
+
+
+def told(row: Record, pattern: str) -> str:
+    """What the row's protocol says there."""
+    return re.search(pattern, row.protocol)[1]
+
+
+def pretraining(scale: Profile, row: Record) -> str:
+    common = dict(steps=row.steps, n=row.n, seed=row.seed)
+    if row.task == "average":
+        cells = averages.grid(scale, [row.c], [row.images_seen], [row.strength], guidance=row.guidance, **common)
+        return Laboratories(averages.Laboratory, scale.name).key(only(cells))
+    cells = study.pretraining_grid(scale, [row.c], [row.images_seen], guidance=[row.guidance], **common)
+    return Laboratories(study.Laboratory, scale.name).key(only(cells))
+
+
+def sampling(scale: Profile, row: Record) -> str:
+    cells = study.sampling_grid(
+        scale, [row.c], [row.steps], [row.guidance], n=row.n, images=row.images_seen, sampler=row.sampler, seed=row.seed
+    )
+    return Laboratories(study.Laboratory, scale.name).key(only(cells))
+
+
+def super_resolution(scale: Profile, row: Record) -> str:
+    if row.task == "superres":
+        cells = restoration.steps_grid(scale, [row.c], [row.steps], images=row.images_seen, n=row.n)
+    else:
+        cells = restoration.baselines_grid(scale, row.c or scale.family[0], n=row.n)
+    return Laboratories(restoration.Laboratory, scale.name).key(only(cells, kind=row.task))
+
+
+def booth(scale: Profile, row: Record) -> str:
+    """The rows' own n counts pictures of the subject or of its class, or pairs of them."""
+    subject, n = told(row, "pictures of (.+) as sks"), 2 * int(told(row, r"(\d+) captions, twice each"))
+    cells = dreambooth.grid(
+        scale, [row.c], [subject], dreambooth.TUNED, [row.train_steps or 1], steps=row.steps, guidance=row.guidance, n=n
+    )
+    return Laboratories(dreambooth.Booth, scale.name).key(only(cells, variant=row.task))
+
+
+def interpolation(scale: Profile, row: Record) -> str:
+    frames = int(told(row, r"(\d+) pictures a way"))
+    cells = interpolate.grid(scale, [row.c], [row.guidance], steps=row.steps, n=row.n, frames=frames)
+    return Laboratories(interpolate.Ways, scale.name).key(only(cells, path=row.task))
+
+
+def students(scale: Profile, row: Record) -> str:
+    cells = distillation.grid(scale, [row.task], [row.c], [row.steps], [row.guidance], n=row.n)
+    return Laboratories(distillation.Laboratory, scale.name).key(only(cells))
+
+
+def metrics(scale: Profile, row: Record) -> str:
+    names = [] if row.task in ("real", "model") else [row.task]
+    cell = only(probes.grid(scale, names, [row.n]), task=row.task, strength=row.strength or 0.0)
+    return Laboratories(probes.Laboratory, scale.name).key(cell)
+
+
+def tpu_plan(_: Profile, row: Record) -> str:
+    parts = int(told(row, r"(\d+) parts?$"))
+    return key(plan.Plan(size=row.size, topology=row.task, batch=row.images_seen, accumulate=parts))
+
+
+def training(scale: Profile, row: Record) -> str:
+    parts, size, number, twice, data, devices, shared, machine = re.fullmatch(
+        r"(\d+) x (\d+) images a step; (\w+)(; blocks computed twice)?(?:; from (.+))?; "
+        r"devices: (\d+), sharing a state: (\d+); (.+)", row.protocol,
+    ).groups()
+    return key(Training(
+        profile=scale.name, task=row.task, c=row.c, images=row.images_seen, seed=row.seed, machine=machine,
+        side=superres.latent_side(scale) if row.task.startswith("superres") else scale.latent_shape[0],
+        devices=int(devices), fsdp=int(shared), batch=int(parts) * int(size), parts=int(parts),
+        bf16=number == "bfloat16", remat=twice is not None, data=data or "",
+    ))  # fmt: skip
+
+
+def benchmark(_: Profile, row: Record) -> str:
+    """Its key holds the machine's name, with which its protocol ends."""
+    what, machine = row.protocol.split("; ")[0], row.protocol.split("; ")[-1]
+    if row.task == "metrics":
+        machine, threads = re.fullmatch(r"(.+), (\d+) BLAS threads", machine).groups()
+        return key(benchmarked("metrics").Case(), machine=machine, threads=int(threads))
+    return key(case_of(row, what), machine=machine)
+
+
+def case_of(row: Record, what: str) -> Any:
+    """What a benchmark measured."""
+    measure = benchmarked("measure")
+    if row.task in ("train", "sample"):
+        return only(measure.cases(row.task, steps=row.steps or 0), c=row.c)
+    if row.task in ("picture", "warm start"):
+        return measure.Case(task=row.task, **{**measure.CASES[0], "c": row.c})
+    if row.task == "devices":
+        return benchmarked("devices").Case(task=what, c=row.c, steps=row.train_steps)
+    if row.task == "input":
+        return benchmarked("input").Case(c=row.c)
+    return benchmarked({"kills": "kills", "first page": "first_page", "degrade": "degradation"}[row.task]).Case()
+
+
+@cache
+def benchmarked(name: str) -> Any:
+    """The file of benchmarks, of whose wishes about devices and folders nothing is left for other tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XLA_FLAGS", "")
+        patch.setattr(sys, "path", [*sys.path])
+        return importlib.import_module(f"benchmarks.{name}")
+
+
+KEYS: dict[str, Callable[[Profile, Record], str]] = {  # study -> a row's key
+    "pretraining": pretraining, "sampling": sampling, "superres": super_resolution, "dreambooth": booth,
+    "interpolation": interpolation, "distillation": students, "metrics": metrics, "tpu_plan": tpu_plan,
+    "training": training, "benchmark": benchmark,
+}  # fmt: skip
+
+
+def test_every_study_that_has_rows_is_asked(recorded):
+    """Rows of the queue do not say their command; a literal stands for them below."""
+    assert set(recorded["study"]) - {"queue"} == set(KEYS)
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_the_key_of_every_recorded_row_is_that_of_the_cell_that_its_columns_name(name, recorded):
+    rows = [SimpleNamespace(**row) for row in recorded[recorded["study"] == name].to_dict("records")]
+    lost = [row for row in rows if KEYS[name](profile(row.profile), row) != row.key]
+    assert not lost, f"{len(lost)} of {len(rows)} cells are named otherwise today than in their rows, first {lost[0]}"
+
+
+# --- literals, so that a change of code and rows together is seen ---
+
+
+def a_training() -> str:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "machine", lambda: MACHINE)
+        return key(Training.here(LAPTOP, 8, replace(LAPTOP.train, images=12_800, seed=9), None))
+
+
+def first(kind: type, cells: list[Any]) -> str:
+    return Laboratories(kind, "laptop").key(cells[0])
+
+
+GOLDEN: dict[str, Callable[[], str]] = {
+    "5d1666f5df3372fa": lambda: first(study.Laboratory, study.sampling_grid(LAPTOP, [8], [4], [2.0])),
+    "92c1645f8ac01a02": lambda: first(restoration.Laboratory, restoration.baselines_grid(LAPTOP)),  # bicubic
+    "42ad34a05011c211": lambda: key(plan.Plan(size="39M", topology="v5e:16x16")),
+    "3a17a2f8e26a2d51": a_training,
+    "2e3020dbc96e04aa": lambda: key(benchmarked("input").Case(c=8), machine=MACHINE),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_these_cells_are_called_what_they_were_always_called_and_have_rows(name, recorded):
+    assert GOLDEN[name]() == name
+    assert name in set(recorded["key"])
+
+
+def test_a_command_of_the_queue_is_called_what_it_was_always_called():
+    assert Task(text="part text --profile gpu", why="asked for once").key == "9eb381c8a68757d8"
