@@ -20,7 +20,7 @@ hash = $(shell cat $(1) constraints.txt | cksum | cut -d' ' -f1)
 ENV := $(VENV)/ready-$(call hash,requirements.txt)
 DEV := $(VENV)/dev-$(call hash,requirements.txt requirements-dev.txt)
 
-.PHONY: help study notebook lab book links pdf gpu-study compact bench test lint readme env dev
+.PHONY: help study notebook lab book links pdf gpu-study compact bench test lint env dev
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -47,7 +47,7 @@ pdf: $(DEV)  ## print the built book into one PDF
 	@$(PY) book/pdf.py --out $(BUILD)
 
 gpu-study: $(ENV)  ## do of the queue for a GPU what fits: make gpu-study ARGS="--minutes 9" (--plan: list it)
-	@$(PY) -m ldm gpu-study $(ARGS)
+	@$(PY) -m launch.gpu $(ARGS)
 
 compact: $(ENV)  ## merge the rows of runs/ into results/, the files to commit
 	@$(PY) -m ldm compact
@@ -62,9 +62,6 @@ lint: $(DEV)  ## style, the order of imports, spelling
 	@$(PY) -m ruff check .
 	@$(VENV)/bin/lint-imports --no-logo
 	@$(VENV)/bin/codespell
-
-readme: $(ENV)  ## write the list of files in README.md anew, from their docstrings
-	@$(PY) tests/test_readme.py
 
 env: $(ENV)  ## the environment of the study
 dev: $(DEV)  ## the environment of the tests

@@ -10,10 +10,10 @@ import time
 from dataclasses import dataclass, replace
 
 from benchmarks import measure
-from ldm.degrade import degrade, sharpened
+from ldm.data.degrade import degrade, sharpened
+from ldm.data.scenes.dataset import Scenes
 from ldm.profiles import LAPTOP
-from ldm.results import Row, Store, key
-from ldm.scenes import Scenes
+from ldm.study.results import Row, Store, key
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,15 +19,15 @@ import jax.numpy as jnp
 import optax
 
 from benchmarks import measure
-from ldm import pretrain, superres
-from ldm.distill import student
-from ldm.layers import KeySource, Params, split
-from ldm.losses import diffusion_loss
-from ldm.parallel import layout
+from ldm.diffusion.losses import diffusion_loss
+from ldm.diffusion.schedule import Schedule
+from ldm.networks.layers import KeySource, Params, split
 from ldm.profiles import LAPTOP
-from ldm.results import Row, Store, key
-from ldm.schedule import Schedule
-from ldm.train import TrainConfig, TrainState, fit
+from ldm.study.results import Row, Store, key
+from ldm.tasks import pretrain, superres
+from ldm.tasks.distillation import student
+from ldm.training.loop import TrainConfig, TrainState, fit
+from ldm.training.parallel import layout
 
 C, STEPS, SCENES = 8, 20, 1280
 LAYOUTS = {"two devices": 1, "two devices, one state": 2}  # name -> devices that share a state

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from ldm.chips import machine
-from ldm.results import Row, Store, key
+from ldm.study.results import Row, Store, key
+from ldm.training.chips import machine
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book"))

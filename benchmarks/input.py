@@ -2,7 +2,7 @@
 
 The same compiled step is fed from memory, from shards whose batches are made when asked for, and from shards whose
 batches are made ahead in threads; latents, and pictures that are encoded on the way. The share of the time spent in
-getting batches is what `ldm.meter` measures in every training. On a CPU, threads that make batches take from the step,
+getting batches is what `ldm.training.meter` measures in every training. On a CPU, threads that make batches take from the step,
 so the step's time counts, too.
 """
 
@@ -15,15 +15,16 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import measure
-from ldm import pretrain, shards
-from ldm.feed import Feed
-from ldm.latents import Encoded, LatentSet
-from ldm.losses import diffusion_loss
+from ldm.data import shards
+from ldm.data.feed import Feed
+from ldm.data.latents import Encoded, LatentSet
+from ldm.data.scenes.dataset import Scenes
+from ldm.diffusion.losses import diffusion_loss
+from ldm.diffusion.schedule import Schedule
 from ldm.profiles import LAPTOP
-from ldm.results import Row, Store, key
-from ldm.scenes import Scenes
-from ldm.schedule import Schedule
-from ldm.train import fit
+from ldm.study.results import Row, Store, key
+from ldm.tasks import pretrain
+from ldm.training.loop import fit
 
 SCENES = 2048
 METRIC = "share of the time spent on getting batches"

@@ -15,8 +15,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ldm.chips import machine
-from ldm.results import Row, Store, key
+from ldm.study.results import Row, Store, key
+from ldm.training.chips import machine
 
 ROOT = Path(__file__).resolve().parents[1]
 KILLS, STEPS, SAVED_EVERY = 20, 600, 5
@@ -28,11 +28,11 @@ sys.path.insert(0, {root!r})
 import jax
 import jax.numpy as jnp
 import numpy as np
-import ldm.train
-from ldm.keys import digest
+import ldm.training.loop
+from ldm.hashing import digest
 
-ldm.train.SAVE_SECONDS = 0
-config = ldm.train.TrainConfig(images={steps} * 32, batch=32, learning_rate=1e-2, warmup_images=320)
+ldm.training.loop.SAVE_SECONDS = 0
+config = ldm.training.loop.TrainConfig(images={steps} * 32, batch=32, learning_rate=1e-2, warmup_images=320)
 rng = np.random.default_rng(0)
 params = {{"a": rng.standard_normal((64, 256), np.float32) / 8, "b": np.zeros((256, 64), np.float32)}}
 
@@ -45,7 +45,7 @@ def train(told, folder=None):
         told(step)
         return {{"x": np.random.default_rng(step).standard_normal((32, 64), np.float32)}}
 
-    state = ldm.train.fit(loss, params, batches, config, folder=folder, log_steps={every})
+    state = ldm.training.loop.fit(loss, params, batches, config, folder=folder, log_steps={every})
     print("end", digest({{str(i): x for i, x in enumerate(jax.tree.leaves(state))}}, 16), flush=True)
 
 train(lambda step: print("step", step, flush=True), {folder!r})

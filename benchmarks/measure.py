@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import pandas as pd
 
 from benchmarks.reference import compiled
-from ldm.chips import machine
-from ldm.cost import unet_gflops, unet_params
-from ldm.results import Row, Store, key
+from ldm.networks.cost import unet_gflops, unet_params
+from ldm.study.results import Row, Store, key
+from ldm.training.chips import machine
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 5

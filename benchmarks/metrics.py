@@ -20,7 +20,7 @@ import scipy.linalg
 from benchmarks import measure
 from ldm import metrics
 from ldm.metrics import Gaussian
-from ldm.results import Row, Store, key
+from ldm.study.results import Row, Store, key
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import statistics
 
 from benchmarks import measure
-from ldm import pretrain
-from ldm.generate import Generator, plan
+from ldm.diffusion.solvers import plan
 from ldm.profiles import LAPTOP
-from ldm.results import Row, Store, key
+from ldm.study.results import Row, Store, key
+from ldm.tasks import pretrain
+from ldm.tasks.generate import Generator
 
 CAPTION = "a small soccer ball at the bottom, papercut style, on a checkered purple and red background"
 FEW, MANY = 2, 12  # steps, of two evaluations each

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from ldm.plan import Plan, measure, recorded
-from ldm.profiles import ROOT
-from ldm.results import Store
+from ldm.paths import ROOT
+from ldm.study.results import Store
+from ldm.study.tpu_plan import Plan, measure, recorded
 
 SMALLEST = Plan(size="39M", topology="v5e:16x16")
 

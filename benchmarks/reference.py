@@ -9,8 +9,8 @@ import torch
 from diffusers import UNet2DConditionModel
 from jaxtyping import Array
 
-from ldm.cost import MULTIPLIERS, groups, heads
-from ldm.layers import Params
+from ldm.networks.cost import MULTIPLIERS, groups, heads
+from ldm.networks.layers import Params
 
 
 def twin(c: int, context: int, size: int, params: Params | None = None, **options: int) -> UNet2DConditionModel:

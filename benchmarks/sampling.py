@@ -11,11 +11,11 @@ from diffusers import DDIMScheduler
 
 from benchmarks import measure
 from benchmarks.reference import twin
-from ldm.layers import KeySource, split
-from ldm.sampler import sample
-from ldm.schedule import Schedule
-from ldm.solvers import ddim
-from ldm.unet import UNet
+from ldm.diffusion.sampler import sample
+from ldm.diffusion.schedule import Schedule
+from ldm.diffusion.solvers import ddim
+from ldm.networks.layers import KeySource, split
+from ldm.networks.unet import UNet
 
 STEPS, SCALE = 20, 4.0
 

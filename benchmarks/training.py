@@ -15,11 +15,11 @@ import torch
 
 from benchmarks import measure
 from benchmarks.reference import twin
-from ldm.layers import KeySource, split
-from ldm.losses import diffusion_loss
-from ldm.schedule import Schedule
-from ldm.train import TrainConfig, init_state, make_train_step
-from ldm.unet import UNet
+from ldm.diffusion.losses import diffusion_loss
+from ldm.diffusion.schedule import Schedule
+from ldm.networks.layers import KeySource, split
+from ldm.networks.unet import UNet
+from ldm.training.loop import TrainConfig, init_state, make_train_step
 
 
 def ours(case: measure.Case) -> Callable[[], None]:

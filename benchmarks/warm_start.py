@@ -21,9 +21,10 @@ CAPTION = "a small soccer ball at the bottom, papercut style, on a checkered pur
 def start() -> dict[str, float]:
     """Seconds of each part, in this process."""
     times = [time.perf_counter()]
-    from ldm import pretrain
-    from ldm.generate import Generator, plan
+    from ldm.diffusion.solvers import plan
     from ldm.profiles import LAPTOP
+    from ldm.tasks import pretrain
+    from ldm.tasks.generate import Generator
 
     times.append(time.perf_counter())
     codec, text = pretrain.frozen_parts(LAPTOP)
@@ -39,7 +40,7 @@ def start() -> dict[str, float]:
 def main() -> None:
     """Run it in fresh processes, the first of which fills the cache; print the middle of the others; keep rows."""
     from benchmarks import measure
-    from ldm.results import Row, Store, key
+    from ldm.study.results import Row, Store, key
 
     child = [sys.executable, "-c", "import json; from benchmarks.warm_start import start; print(json.dumps(start()))"]
     from ldm.profiles import LAPTOP

@@ -1,50 +1,81 @@
-"""The part "The code": a page for each file of ldm/ in reading order, made from its docstrings by Sphinx's autodoc."""
+"""The part "The code": a page for each room of ldm/, made from docstrings by Sphinx's autodoc, files in reading order."""
 
 from __future__ import annotations
 
 import ast
 import re
 import tomllib
+from collections.abc import Sequence
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, get_type_hints
 
 FILES = "(the list of files)"  # what the build replaces in book/code.md
 
 
-def reading_order(root: Path) -> list[Path]:
-    """The files of ldm/ from the bottom of the import contract to its top."""
+def rooms(root: Path) -> dict[str, list[Path]]:
+    """Return each room with its files in reading order, from the bottom of the import contract to its top.
+
+    A room is named by its folder below ldm/, "scenes" of data as "data.scenes"; files beside the rooms are of room "ldm".
+    """
     contract = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]
-    names = [layer.strip("()") for layer in reversed(contract["contracts"][0]["layers"])]
-    paths = [path for name in names for path in [root / f"ldm/{name}.py", *sorted((root / "ldm" / name).glob("*.py"))]]
-    return [path for path in paths if path.is_file()]
+    names = [name for layer in reversed(contract["contracts"][0]["layers"]) for name in layer.split(" : ")]
+    beside = [path for name in names if (path := root / f"ldm/{name}.py").is_file()]
+    found = {"ldm": [root / "ldm/__init__.py", *beside]}
+    for name in names:
+        folders = sorted({path.parent for path in (root / "ldm" / name).rglob("*.py")}, key=lambda path: (-len(path.parts), path))
+        for folder in folders:
+            found[".".join(folder.relative_to(root / "ldm").parts)] = in_order(root, sorted(folder.glob("*.py")))
+    return found
+
+
+def in_order(root: Path, paths: Sequence[Path]) -> list[Path]:
+    """Return files so that each comes after those of them that it imports; the folder's own first."""
+    names = {module(root, path): path for path in paths}
+    needs = TopologicalSorter()
+    for name, path in names.items():
+        words = set(re.findall(r"^ *from (ldm[\w.]*) import (.+)$", path.read_text(), re.MULTILINE))
+        asked = {source for source, _ in words} | {f"{source}.{one.split()[0]}" for source, some in words for one in some.split(", ")}
+        needs.add(name, *sorted(asked & names.keys() - {name}))
+    ordered = [names[name] for name in needs.static_order()]
+    return sorted(ordered, key=lambda path: path.name != "__init__.py")
+
+
+def module(root: Path, path: Path) -> str:
+    return ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
 
 
 def first_line(path: Path) -> str:
-    """What a file is about: the first line of its docstring."""
+    """Return what a file is about: the first line of its docstring."""
     return (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n")[0].rstrip(".")
 
 
 def pages(root: Path) -> dict[str, str]:
-    """Name -> Markdown of every page; the files of a package share one."""
-    found: dict[str, list[str]] = {}
-    for path in reading_order(root):
-        parts = path.relative_to(root).with_suffix("").parts
-        module = ".".join(parts).removesuffix(".__init__")
-        level = "##" if len(parts) > 2 and parts[-1] != "__init__" else "#"
-        title = module.removeprefix("ldm.").replace("__", r"\_\_")  # underscores, not bold letters
-        found.setdefault(parts[1], []).append(
-            f"{level} {title}\n\n"
-            f"[`{path.relative_to(root)}`](../../{path.relative_to(root)}), {len(path.read_text().splitlines())} lines\n\n"
-            f"```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n   :ignore-module-all:\n```\n"
-        )
-    return {name: "\n".join(parts) for name, parts in found.items()}
+    """Return the name and the Markdown of every page; a room's files share one."""
+    found = {}
+    for room, paths in rooms(root).items():
+        parts = []
+        for path in paths:
+            name = module(root, path)
+            first = path.name == "__init__.py"
+            title = name.removeprefix("ldm.").replace("__", r"\_\_")  # underscores, not bold letters
+            parts.append(
+                f"{'#' if first else '##'} {title}\n\n"
+                f"[`{path.relative_to(root)}`](../../{path.relative_to(root)}), {len(path.read_text().splitlines())} lines\n\n"
+                f"```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n   :ignore-module-all:\n```\n"
+            )
+        found[room] = "\n".join(parts)
+    return found
 
 
-def contents(root: Path, made: dict[str, str]) -> str:
-    """The pages as a numbered list in Markdown, each with the first line of its file."""
-    about = {name: root / f"ldm/{name}.py" for name in made}
-    lines = {name: first_line(path if path.is_file() else root / f"ldm/{name}/__init__.py") for name, path in about.items()}
-    return "\n".join(f"1. [{name}](code/{name}.md): {line}." for name, line in lines.items())
+def contents(root: Path) -> str:
+    """Return the rooms as headings in Markdown, each with its files and what they are about."""
+    lines = []
+    for room, paths in rooms(root).items():
+        first, *files = paths
+        lines.append(f"\n## [{room}](code/{room}.md)\n\n{first_line(first)}.\n")
+        lines += [f"1. `{path.stem}`: {first_line(path)}." for path in files]
+    return "\n".join(lines)
 
 
 def setup(app: Any) -> None:

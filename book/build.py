@@ -1,6 +1,6 @@
 """Build the book: `python book/build.py`, from book/*.md and the executed notebooks.
 
-    book/, _config.yml, ldm/*.py, build/notebooks/*.ipynb
+    book/, _config.yml, ldm/**/*.py, build/notebooks/*.ipynb
       -> build/source    the same tree, charts as HTML, and _static with Vega and MathJax inside
       -> build/_build/html/index.html
 
@@ -24,14 +24,14 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-VEGALITE = "application/vnd.vegalite.v5+json"  # what ldm.charts emits
+VEGALITE = "application/vnd.vegalite.v5+json"  # what ldm.figures.charts emits
 ROWS = "(the table of rows)"  # what the build replaces in book/provenance.md
 SHOWN = ("python", "jax", "flax")  # of the versions that a row records
 NAMED = {  # elements of the theme, and what they lack
     "summary(?=><span class=.toctree-toggle)": 'aria-label="the pages below"',
     'div class="pst-scrollable-table-container"': 'tabindex="0" role="group" aria-label="table"',
 }
-RESULTS = "application/vnd.ldm.results+json"  # what ldm.notebook.record emits: not for readers
+RESULTS = "application/vnd.ldm.results+json"  # what ldm.figures.record.record emits: not for readers
 
 
 def build(root: Path = ROOT, out: Path = ROOT / "build", notebooks: Path | None = None, *, builder: str = "html") -> Path:
@@ -126,14 +126,14 @@ def stage(root: Path, source: Path, notebooks: Path) -> Path:
 
 
 def describe(root: Path, source: Path) -> None:
-    """Put a page for each file of ldm/ into the book, below book/code."""
+    """Put a page for each room of ldm/ into the book, below book/code."""
     import api
 
     made = api.pages(root)
     for name, text in made.items():
         copy(text.encode(), source / f"book/code/{name}.md")
     page, toc = source / "book/code.md", source / "book/_toc.yml"
-    copy(page.read_text().replace(api.FILES, api.contents(root, made)).encode(), page)
+    copy(page.read_text().replace(api.FILES, api.contents(root)).encode(), page)
     sections = "      - file: book/code\n        sections:" + "".join(f"\n          - file: book/code/{name}" for name in made)
     copy(re.sub(r"(?m)^      - file: book/code\b.*", sections, toc.read_text()).encode(), toc)
 
@@ -144,7 +144,7 @@ def rows_for_download(root: Path, folder: Path) -> str:
     A cell that this machine has run stands there instead of its record, as it does in the chapters. The rows' versions,
     the same for thousands of them, are left to the table.
     """
-    from ldm.results import Store
+    from ldm.study.results import Store
 
     rows = Store(root).rows()
     lines = ["| study | profile | cells | rows | made | with | |", "|---|---|---:|---:|---|---|---|"]

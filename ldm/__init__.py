@@ -1,0 +1,27 @@
+"""Latent diffusion in JAX, and a study of how its quality scales with size, steps, guidance and data.
+
+A room imports only from the rooms below it::
+
+    commands/     the command line and the notebook runner
+    figures/      every chart, table and widget of the book
+    interop/      Stable Diffusion folders, ONNX for the browser
+    study/        what is run and recorded: cells, rows, evaluators
+    tasks/        what is trained: pretraining, super-resolution, DreamBooth, distillation; and what draws with it
+    statistics/   from rows to numbers: bootstrap, frontier, power laws, verdicts
+    profiles.py   the scales of the study
+    metrics/      distances and scores with intervals; perceptual/: the networks that look at pictures
+    training/     the loop, gradients, averages, checkpoints, devices
+    data/         data sets, latents, shards, degradations; scenes/: the emoji scenes
+    diffusion/    schedule, solvers, denoiser and guidance, sampler, loss
+    networks/     UNet, autoencoder, text towers; what they cost, and their weights on disk
+    paths.py  files.py  hashing.py
+
+The method itself is `networks/`, `diffusion/` and `metrics/`. One subject has one name in three rooms:
+`tasks/superres.py` trains it, `study/superres.py` measures it.
+
+The one flow::
+
+    art, folders, shards -> data: pictures and captions -> latents and contexts, by the frozen networks
+      -> training of a UNet -> denoiser -> sampler -> latents -> pictures
+      -> metrics: features, distances with intervals -> study: rows -> statistics -> figures -> the book
+"""

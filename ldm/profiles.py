@@ -7,18 +7,13 @@ every line of it in minutes; `gpu` and `tpu` reach the widths of the paper's Tab
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from ldm.autoencoder import SD, AutoencoderConfig
-from ldm.captions import Level
-from ldm.cost import table1
-from ldm.scene import EASY, FULL, SceneConfig
-from ldm.schedule import Predict, Spacing
-from ldm.train import TrainConfig
-
-ROOT = Path(__file__).resolve().parents[1]
-WEIGHTS = ROOT / "weights"
-RUNS = ROOT / "runs"
+from ldm.data.scenes.captions import Level
+from ldm.data.scenes.record import EASY, FULL, SceneConfig
+from ldm.diffusion.schedule import Predict, Spacing
+from ldm.networks.autoencoder import SD, AutoencoderConfig
+from ldm.networks.family import table1
+from ldm.training.loop import TrainConfig
 
 TABLE1 = tuple(int(c) for c in table1()["c"])
 GUIDANCE = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)  # the paper's grid (section 3.3)
@@ -109,8 +104,6 @@ OPEN = replace(
 )  # fmt: skip
 
 PROFILES: dict[str, Profile] = {
-    "open-eps": replace(OPEN, name="open-eps", setting="eps", predict="eps", spacing="leading"),  # as Stable Diffusion v1.5
-    "open-v": OPEN,
     "smoke": replace(
         LAPTOP, name="smoke", family=(8, 16), lengths=(20_000, 640_000), n=16, steps=(4, 8),
         guidance=(1.5, 4.0), batch=16, live=640, recompute=2,
@@ -132,7 +125,10 @@ PROFILES: dict[str, Profile] = {
         lengths=(500_000 * 2048,), length=500_000 * 2048, data=4_000_000, n=30_000,
         steps=(4, 5, 8, 10, 16, 20, 32, 50), guidance=GUIDANCE,
     ),
+    "open-eps": replace(OPEN, name="open-eps", setting="eps", predict="eps", spacing="leading"),  # as Stable Diffusion v1.5
+    "open-v": OPEN,
 }  # fmt: skip
+
 
 def profile(name: str) -> Profile:
     """A profile by its name. Raises: ValueError, naming the known ones."""

@@ -18,17 +18,22 @@
 
 # %% tags=["parameters", "remove-cell"]
 profile = "laptop"  # smoke | laptop | gpu | tpu: whose rows are drawn
-metric = "kid_effnet"  # a name in ldm.judges.METRICS
+metric = "kid_effnet"  # a name in ldm.metrics.catalogue.METRICS
 
 # %% tags=["remove-cell"]
 import pandas as pd
 from IPython.display import Markdown
 
-from ldm import charts, explorer, findings, frontier, judges, looks, protocol, speed
-from ldm.notebook import ROOT, record
+from ldm.figures import charts, explorer, protocol, samples, speed
+from ldm.figures import findings as findings_figures
+from ldm.figures.record import record
+from ldm.metrics import catalogue
+from ldm.paths import ROOT
 from ldm.profiles import profile as named
-from ldm.results import Store
-from ldm.study import Laboratory
+from ldm.statistics import frontier
+from ldm.study import findings
+from ldm.study.results import Store
+from ldm.study.sampling import Laboratory
 
 scale, store = named(profile), Store(ROOT)
 lab, shown = Laboratory(scale), list(dict.fromkeys([metric, "kid_effnet", "kid_scene", "subject"]))
@@ -37,7 +42,7 @@ every = pd.concat([findings.whole_grid(store, named(name)) for name in dict.from
 rows = every[(every["profile"] == profile) & (every["metric"] == metric) & (every["sampler"] == "ddim")]
 influences = store.influences(rows, metric)
 best = charts.best(charts.pick(rows, metric), ["c", "steps"])
-sign = 1 if judges.metric_of(metric).better == "lower" else -1
+sign = 1 if catalogue.metric_of(metric).better == "lower" else -1
 ends = pd.DataFrame({"lo": sign * best["lo"], "hi": sign * best["hi"]})
 losses = best.assign(size=best["model"], value=best["loss"], lo=ends.min(axis=1), hi=ends.max(axis=1))
 winners = frontier.frontier(losses, influences=influences)
@@ -62,7 +67,7 @@ said = {
 then = {"holds": "it is, too", "fails": "it is not", "undecided": "that is undecided"}
 told = [f"**{row.size}** in {row.setting}, the best one with a chance of {explorer.in_words(row.chance)}" for row in answer.itertuples()]
 Markdown(
-    f"**{said[few.answer]}** So says {judges.metric_of(few.metric).title}; the {len(others)} other metrics: {rest}. "
+    f"**{said[few.answer]}** So says {catalogue.metric_of(few.metric).title}; the {len(others)} other metrics: {rest}. "
     f"With {findings.FEWEST} steps and more alone, as in the paper, {then[usual]}. "
     f"With a budget of {answer['budget'].iloc[1]} choose {told[1]}; with {answer['budget'].iloc[-1]}, "
     f"{told[-1]}. Drag the budget and see who wins in between, how surely, and how it looks."
@@ -70,7 +75,7 @@ Markdown(
 
 # %% tags=["remove-input"]
 explorer.budget_explorer(
-    every, shown, lambda name: store.influences(every[every["metric"] == name], name), pictures=lambda key: looks.thumbnail(store, key),
+    every, shown, lambda name: store.influences(every[every["metric"] == name], name), pictures=lambda key: samples.thumbnail(store, key),
     seconds=speed.seconds_a_picture(store.rows(study="benchmark", profile=profile)),
 )  # fmt: skip
 
@@ -89,7 +94,7 @@ Markdown(protocol.folded(every[every["metric"].isin(shown)], lab.judges.protocol
 
 # %% tags=["remove-input"]
 Markdown(
-    f"| budget | best size | its setting | {judges.metric_of(metric).title} | chance to be best |\n"
+    f"| budget | best size | its setting | {catalogue.metric_of(metric).title} | chance to be best |\n"
     "|---:|---|---|---:|---:|\n"
     + "\n".join(
         f"| {row.budget} | {row.size} | {row.setting} | {sign * row.value:.3g} "
@@ -115,7 +120,7 @@ record(
 # ## Six findings, six verdicts
 
 # %% tags=["remove-input"]
-Markdown(findings.summary(answers))
+Markdown(findings_figures.summary(answers))
 
 # %% [markdown]
 # How many of four metrics say so, since metrics may disagree. F3 is the question above; why its answer depends on the

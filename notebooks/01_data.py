@@ -26,12 +26,14 @@ shown = 16           # scenes shown
 import numpy as np
 from IPython.display import Markdown
 
-from ldm import data_facts, judges, pretrain
-from ldm.captions import max_words, words
-from ldm.notebook import record
-from ldm.pictures import picture_strip
+from ldm.data.scenes.captions import max_words, words
+from ldm.data.scenes.dataset import Scenes
+from ldm.figures import data
+from ldm.figures.pictures import picture_strip
+from ldm.figures.record import record
 from ldm.profiles import profile as named
-from ldm.scenes import Scenes
+from ldm.study import judges
+from ldm.tasks import pretrain
 
 scale = named(profile)
 scenes = Scenes(scale.scenes, "train", scale.data)
@@ -47,7 +49,7 @@ picture_strip(scenes.images(range(first, first + shown)), scenes.captions(range(
 
 # %% tags=["remove-input"]
 config = scale.scenes
-facts = data_facts.of(config, n=2_000)
+facts = data.of(config, n=2_000)
 Markdown(
     f"Scenes of this profile are {config.size} x {config.size} pixels, with {config.vocabulary} kinds of "
     f"object in {len(config.styles)} styles, {len(config.kinds)} kinds of background and "
@@ -88,7 +90,7 @@ records = [fresh.scene(i) for i in range(scale.n)]
 real, rebuilt = panel.score([originals], records), panel.score([decoded], records)
 mse = np.square(decoded.astype(float) - originals).mean((1, 2, 3))
 psnr = float(np.mean(10 * np.log10(255**2 / mse)))
-ceiling = data_facts.ceiling_table(real, rebuilt)
+ceiling = data.ceiling_table(real, rebuilt)
 Markdown(
     f"{codec.factor} x {codec.factor} pixels become one latent pixel with four channels: "
     f"{originals[0].size / latents[0].size:.0f} numbers become one. Reconstruction of {scale.n} scenes that it "
@@ -113,7 +115,7 @@ record("psnr", round(psnr, 1))
 # ## Try it
 #
 # `make notebook N=01_data ARGS="-p first 1000 -p shown 32"` shows other scenes. Your own pictures go in by
-# the same interface, a folder with a `metadata.csv` of `file_name,text`: `ldm.data.Folder`.
+# the same interface, a folder with a `metadata.csv` of `file_name,text`: `ldm.data.datasets.Folder`.
 #
 # **Exercise.** The captions never say *how* two objects overlap, because they never do. What would a
 # detector need to be able to judge "an owl in front of a house"?

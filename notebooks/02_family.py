@@ -25,10 +25,12 @@ sizes = []                 # base filter counts, multiples of 8; none: the profi
 import jax
 from IPython.display import Markdown
 
-from ldm import cost, plots
-from ldm.notebook import record
-from ldm.pretrain import network
+from ldm.figures import plots
+from ldm.figures.record import record
+from ldm.networks import cost
+from ldm.networks import family as family_networks
 from ldm.profiles import profile as named
+from ldm.tasks.pretrain import network
 
 scale = named(profile)
 sizes = sizes or list(scale.family)
@@ -41,14 +43,14 @@ sizes = sizes or list(scale.family)
 # tokens. In the chart look for the one printed figure that lies off the line.
 
 # %% tags=["remove-input"]
-table = cost.table1()
+table = family_networks.table1()
 table
 
 # %% tags=["remove-input"]
 plots.table1_chart(table)
 
 # %% tags=["remove-input"]
-Markdown("**An erratum.** " + cost.erratum() + " See [errata](../book/errata.md).")
+Markdown("**An erratum.** " + family_networks.erratum() + " See [errata](../book/errata.md).")
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
@@ -59,7 +61,7 @@ record("table1_params", counted)
 # ## Our own family
 
 # %% tags=["remove-input"]
-family = cost.family_table(
+family = family_networks.family_table(
     sizes, size=scale.latent_shape[0], tokens=scale.tokens, context=scale.context
 )
 family

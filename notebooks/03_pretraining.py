@@ -26,7 +26,7 @@ lengths = []            # training lengths, in images seen; none: all that each 
 steps = 50              # DDIM steps, as in the paper
 guidance = 2.0          # the paper: 7.5; see the next chapter
 n = 0                   # pictures a point; 0: the profile's number
-metric = "kid_effnet"   # a name in ldm.judges.METRICS
+metric = "kid_effnet"   # a name in ldm.metrics.catalogue.METRICS
 average_size = 8        # a size of which a training with snapshots is here, for the weights' average
 shares = [0.02, 0.05, 0.1, 0.15, 0.2, 0.25]  # of a training, to average its weights over
 live_size = 8           # a model to train while you look on
@@ -36,15 +36,30 @@ recompute = -1          # recorded cells to run again and compare; -1: the profi
 # %% tags=["remove-cell"]
 from IPython.display import Markdown, display
 
-from ldm import averages, findings, laws, live, looks, paper_sizes, plots, protocol, study, verdicts
-from ldm.notebook import ROOT, record
+from ldm.figures import (
+    averages as averages_figures,
+)
+from ldm.figures import (
+    laws,
+    paper_sizes,
+    plots,
+    protocol,
+    samples,
+    training,
+)
+from ldm.figures.record import record
+from ldm.paths import ROOT
 from ldm.profiles import profile as named
-from ldm.results import Store
+from ldm.statistics import verdicts
+from ldm.study import averages, findings, sampling
+from ldm.study import recompute as live
+from ldm.study.results import Store
+from ldm.study.run import run
 
 scale = named(profile)
 sizes, n = sizes or list(scale.family), n or scale.n
-cells = study.pretraining_grid(scale, sizes, lengths, steps=steps, guidance=[guidance], n=n)
-store, lab = Store(ROOT), study.Laboratory(scale)
+cells = sampling.pretraining_grid(scale, sizes, lengths, steps=steps, guidance=[guidance], n=n)
+store, lab = Store(ROOT), sampling.Laboratory(scale)
 
 # %% [markdown]
 # ## Training, live
@@ -54,13 +69,13 @@ store, lab = Store(ROOT), study.Laboratory(scale)
 # predict, so the curve flattens early while the pictures go on improving.
 
 # %% tags=["remove-input"]
-live.pretrain(scale, live_size, images=scale.live if live_images < 0 else live_images)
+training.pretrain(scale, live_size, images=scale.live if live_images < 0 else live_images)
 
 # %% [markdown]
 # ## Every length of every size
 
 # %% tags=["remove-cell"]
-rows = study.run(cells, store=store, lab=lab, title="pretraining")
+rows = run(cells, store=store, lab=lab, title="pretraining")
 
 # %% tags=["remove-input"]
 plots.quality_vs_compute(rows, metric)
@@ -92,7 +107,7 @@ plots.quality_vs_params(rows, metric)
 # The paper does not say [which weights it evaluates](../book/unsaid.md). The models above are moving averages (EMA) of
 # their trainings' weights: late ones count more, by a power of time that spans a tenth of the run (its spread, σ_rel, is
 # 0.1 of it). Is a tenth right? It need not be chosen before: snapshots of two averages combine into any other afterwards
-# ([Karras et al. 2024](https://arxiv.org/abs/2312.02696), section 3; `ldm/ema.py`). So one more training, of one size by
+# ([Karras et al. 2024](https://arxiv.org/abs/2312.02696), section 3; `ldm/training/ema.py`). So one more training, of one size by
 # another seed, kept 32 of them. What each share would have given, a curve for each length of training; the lowest point
 # is the best share:
 
@@ -101,7 +116,7 @@ wanted = averages.grid(scale, [average_size], [], shares, steps=steps, guidance=
 averaged = averages.measure(wanted, store=store, lab=averages.Laboratory(scale))
 
 # %% tags=["remove-input"]
-Markdown(averages.MISSING) if averaged.empty else averages.curves(averaged, metric)
+Markdown(averages_figures.MISSING) if averaged.empty else averages_figures.curves(averaged, metric)
 
 # %% tags=["remove-input"]
 Markdown("" if averaged.empty else protocol.folded(
@@ -113,7 +128,7 @@ Markdown("" if averaged.empty else protocol.folded(
 # intervals that leave out zero, these pictures cannot tell the two apart.
 
 # %% tags=["remove-input"]
-Markdown("" if averaged.empty else averages.against_usual(averaged, metric, store.influences(averaged, metric)))
+Markdown("" if averaged.empty else averages_figures.against_usual(averaged, metric, store.influences(averaged, metric)))
 
 # %% [markdown]
 # On the shipped rows half as long an average is never worse by KID, and better in all but the shortest training; a still
@@ -126,13 +141,13 @@ Markdown("" if averaged.empty else averages.against_usual(averaged, metric, stor
 # First the largest model after its longest training, validation captions in order, none chosen:
 
 # %% tags=["remove-input"]
-looks.strip(store, lab, max(cells, key=lambda cell: (cell.c, cell.images)))
+samples.strip(store, lab, max(cells, key=lambda cell: (cell.c, cell.images)))
 
 # %% [markdown]
 # Two of these captions, from the same noise: rows are sizes, columns training lengths.
 
 # %% tags=["remove-input"]
-looks.table(store, lab, cells, "c", "images")
+samples.table(store, lab, cells, "c", "images")
 
 # %% [markdown]
 # ## The record, recomputed

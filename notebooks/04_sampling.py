@@ -25,7 +25,7 @@ sizes = []              # base filter counts c; none: the profile's family
 steps = []              # DDIM steps; none: the profile's
 guidance = []           # guidance values; none: the profile's
 n = 0                   # pictures a point; 0: the profile's number
-metric = "kid_effnet"   # a name in ldm.judges.METRICS
+metric = "kid_effnet"   # a name in ldm.metrics.catalogue.METRICS
 raced = [1, 2, 4, 8, 16, 50]  # of these, the step counts at which the guidance values race
 recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
 
@@ -34,36 +34,25 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from ldm import (
-    charts,
-    comparisons,
-    explorer,
-    findings,
-    laws,
-    live,
-    looks,
-    optimum,
-    paper_sizes,
-    plots,
-    protocol,
-    racing,
-    speed,
-    study,
-    verdicts,
-)
-from ldm.notebook import ROOT, record
+from ldm.figures import charts, explorer, laws, paper_sizes, plots, protocol, samples, speed
+from ldm.figures.record import record
+from ldm.paths import ROOT
 from ldm.profiles import profile as named
-from ldm.results import Store
+from ldm.statistics import comparisons, optimum, verdicts
+from ldm.study import findings, racing, sampling
+from ldm.study import recompute as live
+from ldm.study.results import Store
+from ldm.study.run import run
 
 scale = named(profile)
 sizes, steps = sizes or list(scale.family), steps or list(scale.steps)
 guidance, n = guidance or list(scale.guidance), n or scale.n
 raced = [s for s in raced if s in steps] or steps
-cells = study.sampling_grid(scale, sizes, steps, guidance, n=n)
-store, lab = Store(ROOT), study.Laboratory(scale)
+cells = sampling.sampling_grid(scale, sizes, steps, guidance, n=n)
+store, lab = Store(ROOT), sampling.Laboratory(scale)
 
 # %% tags=["remove-cell"]
-rows = study.run(cells, store=store, lab=lab, title="sampling")
+rows = run(cells, store=store, lab=lab, title="sampling")
 influences = store.influences(rows, metric)
 
 # %% [markdown]
@@ -82,7 +71,7 @@ plots.guidance_curves(rows, metric)
 
 # %% tags=["remove-input"]
 swept = [cell for cell in cells if cell.c == max(sizes) and cell.steps in raced]
-looks.table(store, lab, swept, "steps", "guidance")
+samples.table(store, lab, swept, "steps", "guidance")
 
 # %% [markdown]
 # ## The best guidance for each size and step count
@@ -97,7 +86,7 @@ plots.optimum_guidance(rows, metric, influences)
 # ### Racing
 #
 # The grid spends as many pictures on a hopeless guidance as on the best. A race spends them where the answer is
-# open: few pictures for every value, then more for those that may still be the best (`ldm/racing.py`;
+# open: few pictures for every value, then more for those that may still be the best (`ldm/study/racing.py`;
 # `python -m ldm race`). What it saved, and whether it agrees:
 
 # %% tags=["remove-input"]
@@ -146,8 +135,8 @@ Markdown(protocol.folded(drawn, lab.judges.protocols, f"make notebook N=04_sampl
 # steps and size compete for the budget. Twice the most steps of the grid are tried as well, in case it ends too early.
 
 # %% tags=["remove-input"]
-twice = study.sampling_grid(scale, sizes, [2 * max(steps)], [g for g in guidance if g <= 2] or guidance, n=n)
-further = pd.concat([rows, study.run(twice, store=store, lab=lab, title="twice the steps")])
+twice = sampling.sampling_grid(scale, sizes, [2 * max(steps)], [g for g in guidance if g <= 2] or guidance, n=n)
+further = pd.concat([rows, run(twice, store=store, lab=lab, title="twice the steps")])
 enough = optimum.enough_steps(further, metric, store.influences(further, metric))
 Markdown(enough.to_markdown(index=False, floatfmt=".3g"))
 
@@ -158,14 +147,14 @@ Markdown(enough.to_markdown(index=False, floatfmt=".3g"))
 
 # %% tags=["remove-input"]
 best = charts.best(charts.pick(rows, metric), ["c", "steps"]).set_index(["c", "steps"])["guidance"]
-looks.table(store, lab, [cell for cell in cells if best[cell.c, cell.steps] == cell.guidance], "c", "steps")
+samples.table(store, lab, [cell for cell in cells if best[cell.c, cell.steps] == cell.guidance], "c", "steps")
 
 # %% [markdown]
 # And at equal cost (the paper's Figs. 10 and 21 to 23): what each size draws best for the same price.
 
 # %% tags=["remove-input"]
 budgets = np.geomspace(rows["cost"].min(), rows["cost"].max() / 4, 5)
-looks.at_equal_cost(store, optimum.within(rows, metric, budgets), budgets)
+samples.at_equal_cost(store, optimum.within(rows, metric, budgets), budgets)
 
 # %% [markdown]
 # ## The winner at each budget
@@ -173,7 +162,7 @@ looks.at_equal_cost(store, optimum.within(rows, metric, budgets), budgets)
 # %% tags=["remove-input"]
 explorer.budget_explorer(
     rows, list(dict.fromkeys([metric, "kid_scene", "subject"])), lambda name: store.influences(rows, name),
-    pictures=lambda key: looks.thumbnail(store, key),
+    pictures=lambda key: samples.thumbnail(store, key),
     seconds=speed.seconds_a_picture(store.rows(study="benchmark", profile=profile)),
 )
 

@@ -18,34 +18,39 @@
 #
 # **What is run here.** The same models, captions and noise; DDPM with respaced steps, DPM-Solver++(2M), both on the
 # trailing grid of DDIM, so that all three visit the same times. A sampler is a table of coefficients
-# (`ldm/solvers.py`), and one compiled loop runs them all.
+# (`ldm/diffusion/solvers.py`), and one compiled loop runs them all.
 
 # %% tags=["parameters"]
 profile = "laptop"      # smoke | laptop | gpu | tpu
-samplers = ["ddim", "ddpm", "dpm++"]  # names in ldm.generate.Sampler; the first is what the others are compared with
+samplers = ["ddim", "ddpm", "dpm++"]  # names in ldm.diffusion.solvers.Sampler; the first is what the others are compared with
 sizes = []              # base filter counts c; none: the profile's family
 steps = []              # none: the profile's, from 4 to 20
 guidance = []           # none: the profile's
 n = 0                   # pictures a point; 0: the profile's number
-metric = "kid_effnet"   # a name in ldm.judges.METRICS
+metric = "kid_effnet"   # a name in ldm.metrics.catalogue.METRICS
 recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
 
 # %% tags=["remove-cell"]
 from IPython.display import Markdown, display
 
-from ldm import charts, comparisons, findings, live, looks, optimum, paper_sizes, plots, protocol, study, verdicts
-from ldm.notebook import ROOT, record
+from ldm.figures import charts, paper_sizes, plots, protocol, samples
+from ldm.figures.record import record
+from ldm.paths import ROOT
 from ldm.profiles import profile as named
-from ldm.results import Store
+from ldm.statistics import comparisons, optimum, verdicts
+from ldm.study import findings, sampling
+from ldm.study import recompute as live
+from ldm.study.results import Store
+from ldm.study.run import run
 
 scale = named(profile)
 sizes, guidance, n = sizes or list(scale.family), guidance or list(scale.guidance), n or scale.n
 steps = steps or findings.few_steps(scale)
-cells = [cell for name in samplers for cell in study.sampling_grid(scale, sizes, steps, guidance, n=n, sampler=name)]
-store, lab = Store(ROOT), study.Laboratory(scale)
+cells = [cell for name in samplers for cell in sampling.sampling_grid(scale, sizes, steps, guidance, n=n, sampler=name)]
+store, lab = Store(ROOT), sampling.Laboratory(scale)
 
 # %% tags=["remove-cell"]
-rows = study.run(cells, store=store, lab=lab, title="samplers")
+rows = run(cells, store=store, lab=lab, title="samplers")
 influences = store.influences(rows, metric)
 
 # %% [markdown]
@@ -88,10 +93,10 @@ Markdown(optimum.enough_steps(usual, metric, influences).to_markdown(index=False
 
 # %% tags=["remove-input"]
 more = [s for s in scale.steps if s > max(steps)]
-beyond = study.run(
+beyond = run(
     [
         cell for name in samplers
-        for cell in study.sampling_grid(scale, sizes, more, [g for g in guidance if g <= 3] or guidance, n=n, sampler=name)
+        for cell in sampling.sampling_grid(scale, sizes, more, [g for g in guidance if g <= 3] or guidance, n=n, sampler=name)
     ],
     store=store, lab=lab, title="more steps",
 ) if more else rows[:0]  # fmt: skip
@@ -111,7 +116,7 @@ shown = [
     cell for cell in cells
     if cell.c == max(sizes) and best[cell.sampler, cell.c, cell.steps] == cell.guidance
 ]  # fmt: skip
-looks.table(store, lab, shown, "sampler", "steps", shown=(1,))
+samples.table(store, lab, shown, "sampler", "steps", shown=(1,))
 
 # %% [markdown]
 # ## Verdict
@@ -167,7 +172,7 @@ Markdown(live.agreement(cells, recompute, store=store, lab=lab))
 # `make notebook N=05_samplers ARGS="-p samplers ddim,heun,euler -p sizes 16,32 -p steps 4,8,16"`. Heun asks the
 # network twice a step, and its cost counts that.
 #
-# **Exercise.** DPM-Solver++(2M) is of second order, but for its first and its last step (`ldm/solvers.py`, and why:
-# `ldm.solvers.dpmpp_2m`). Which share of its steps is of second order at 4 steps, and which at 20? What does that
+# **Exercise.** DPM-Solver++(2M) is of second order, but for its first and its last step (`ldm/diffusion/solvers.py`, and why:
+# `ldm.diffusion.solvers.dpmpp_2m`). Which share of its steps is of second order at 4 steps, and which at 20? What does that
 # say about the step counts at which it can help?
 # Others, with answers: [16 to 18](a4_exercises.ipynb).

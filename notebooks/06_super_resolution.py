@@ -19,7 +19,7 @@
 # 4 to 20 steps, larger ones with more (Fig. 12). No guidance in any of it.
 #
 # **What is run here.** Scenes of 64 pixels are degraded to 16 and restored. They are degraded as in the paper, by the
-# blur, resizing, noise and JPEG of Real-ESRGAN, each applied twice (Wang et al. 2021; `ldm/degrade.py`). Beside the noisy
+# blur, resizing, noise and JPEG of Real-ESRGAN, each applied twice (Wang et al. 2021; `ldm/data/degrade.py`). Beside the noisy
 # latents the network sees those of the degraded picture, enlarged by bicubic interpolation; the caption is empty. Every
 # size restores the same pictures from the same noise. And there are two controls that the paper lacks, for one size and
 # half of the finetuning: the same training from fresh parameters (*scratch*), and a *regression*, the same network asked
@@ -28,10 +28,10 @@
 # %% tags=["parameters"]
 profile = "laptop"      # smoke | laptop | gpu | tpu
 sizes = []              # base filter counts c; none: the profile's family
-lengths = []            # images of finetuning; none: all that ldm.superres.LENGTHS keeps
-steps = []              # DDIM steps after the longest finetuning; none: all of ldm.restoration.STEPS
+lengths = []            # images of finetuning; none: all that ldm.tasks.superres.LENGTHS keeps
+steps = []              # DDIM steps after the longest finetuning; none: all of ldm.study.superres.STEPS
 n = 0                   # pictures a point; 0: half of the profile's number
-metric = "kid_effnet"   # a name in ldm.judges.METRICS
+metric = "kid_effnet"   # a name in ldm.metrics.catalogue.METRICS
 recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
 image = ""              # a picture of your own to enlarge: the path of a PNG, JPEG or WebP file
 upscale_c = 0           # the size that enlarges it; 0: that of the controls
@@ -42,27 +42,19 @@ upscale_steps = 20
 import numpy as np
 from IPython.display import Markdown, display
 
-from ldm import (
-    comparisons,
-    divider,
-    enlarge,
-    findings,
-    live,
-    looks,
-    optimum,
-    paper_sizes,
-    plots,
-    protocol,
-    restoration,
-    study,
-    superres,
-    verdicts,
-)
-from ldm.generate import plan
-from ldm.notebook import ROOT, record
-from ldm.pictures import picture_grid
+from ldm.diffusion.solvers import plan
+from ldm.figures import divider, enlarge, paper_sizes, plots, protocol, samples
+from ldm.figures.pictures import picture_grid
+from ldm.figures.record import record
+from ldm.paths import ROOT
 from ldm.profiles import profile as named
-from ldm.results import Store
+from ldm.statistics import comparisons, optimum, verdicts
+from ldm.study import findings
+from ldm.study import recompute as live
+from ldm.study import superres as restoration
+from ldm.study.results import Store
+from ldm.study.run import run
+from ldm.tasks import superres
 
 scale = named(profile)
 smoke = scale.name == "smoke"
@@ -85,7 +77,7 @@ controls, by_length, by_steps = ([cell for cell in grid if cell in here] for gri
 
 # %% tags=["remove-cell"]
 usual = [*controls, *(cell for cell in by_length if cell.images == last)]
-rows = study.run(dict.fromkeys([*usual, *by_length, *by_steps]), store=store, lab=lab, title="super-resolution")
+rows = run(dict.fromkeys([*usual, *by_length, *by_steps]), store=store, lab=lab, title="super-resolution")
 finetuned, sampled, compared = (rows[rows["key"].isin([lab.key(c) for c in cells])] for cells in (by_length, by_steps, usual))
 
 # %% [markdown]
@@ -99,7 +91,7 @@ scenes = superres.scenes(scale, "val", restoration.STRIP)
 true, low = scenes.high(range(len(scenes))), scenes.low(range(len(scenes)))
 ways = {
     "degraded": low.repeat(4, 1).repeat(4, 2),
-    **{restoration.way(cell.kind, cell.c, cell.images): looks.kept(store, lab.key(cell)) for cell in usual},
+    **{restoration.way(cell.kind, cell.c, cell.images): samples.kept(store, lab.key(cell)) for cell in usual},
     "true": true,
 }
 divider.divider(ways, [f"scene {i}" for i in range(len(scenes))], left="bicubic", right=list(ways)[-2])
@@ -142,7 +134,7 @@ Markdown(protocol.folded(rows[rows["metric"].isin(measured)], {}, f"make noteboo
 # What a length does to the pictures of each size:
 
 # %% tags=["remove-input"]
-looks.table(store, lab, by_length, "c", "images", shown=(1,))
+samples.table(store, lab, by_length, "c", "images", shown=(1,))
 
 # %% [markdown]
 # ## What has been gained?
@@ -198,7 +190,7 @@ Markdown(comparisons.takeovers(sampled, metric, influences).to_markdown(index=Fa
 # The same two scenes by size and steps:
 
 # %% tags=["remove-input"]
-looks.table(store, lab, by_steps, "c", "steps", shown=(1, 3))
+samples.table(store, lab, by_steps, "c", "steps", shown=(1, 3))
 
 # %% [markdown]
 # ## Verdicts
@@ -265,7 +257,7 @@ Markdown(live.agreement(cheap, recompute, store=store, lab=lab))
 # ## Your own picture
 #
 # `make notebook N=06_super_resolution ARGS="-p image my/picture.jpg"` enlarges yours, of at most a million pixels, in
-# overlapping tiles of the size that the network learnt (`ldm/upscale.py`; alone: `python -m ldm upscale
+# overlapping tiles of the size that the network learnt (`ldm/tasks/upscale.py`; alone: `python -m ldm upscale
 # my/picture.jpg`). Without one, this is a scene that was drawn four times as large as those the models know. They know
 # scenes, not photographs: for these, finetune on a folder of yours (below).
 
@@ -294,7 +286,7 @@ Markdown(f"{width} x {height} pixels became {4 * width} x {4 * height}, all of t
 # python -m ldm upscale my/picture.jpg --model runs/pictures-.../mini/superres-c16-32k-s0.safetensors
 # ```
 #
-# **Exercise.** The regression asks c = 16 once. How many steps of c = 8 does that pay for (`ldm.cost.norm_cost`, on latents
+# **Exercise.** The regression asks c = 16 once. How many steps of c = 8 does that pay for (`ldm.networks.cost.norm_cost`, on latents
 # of 16 x 16)? Which of the two would you choose by PSNR, which by the distance to the true picture, and which with your
 # own eyes under the divider?
 # Others, with answers: [19 to 21](a4_exercises.ipynb).

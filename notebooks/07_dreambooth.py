@@ -36,11 +36,16 @@ shown = 0               # of the subjects, the one to look at
 import numpy as np
 from IPython.display import Markdown
 
-from ldm import dreambooth, looks, portraits, protocol, study, verdicts
-from ldm.notebook import ROOT, record
-from ldm.pictures import picture_grid, picture_strip
+from ldm.figures import dreambooth as portraits
+from ldm.figures import protocol, samples
+from ldm.figures.pictures import picture_grid, picture_strip
+from ldm.figures.record import record
+from ldm.paths import ROOT
 from ldm.profiles import profile as named
-from ldm.results import Store
+from ldm.statistics import verdicts
+from ldm.study import dreambooth, sampling
+from ldm.study.results import Store
+from ldm.study.run import run
 
 scale = named(profile)
 smoke = scale.name == "smoke"
@@ -54,7 +59,7 @@ store, lab = Store(ROOT), dreambooth.Booth(scale, tuned)
 subject_of = {lab.key(cell): cell.subject for cell in cells}
 
 # %% tags=["remove-cell"]
-rows = study.run(cells, store=store, lab=lab, title="dreambooth")
+rows = run(cells, store=store, lab=lab, title="dreambooth")
 table, influences = portraits.over_subjects(rows, subject_of)
 
 # %% [markdown]
@@ -75,7 +80,7 @@ picture_strip(who.pictures, who.captions, width=96)
 last = [cell for cell in cells if cell.subject == subjects[shown] and cell.tuned in (0, max(tuned))]
 kinds = ["of the subject"] * dreambooth.KEPT[0] + ["of its class"] * dreambooth.KEPT[1]
 picture_grid(
-    np.stack([looks.kept(store, lab.key(cell)) for cell in last]),
+    np.stack([samples.kept(store, lab.key(cell)) for cell in last]),
     [cell.variant if cell.variant == "truth" else f"c = {cell.c}, {cell.variant}" for cell in last], kinds, width=72,
 )
 
@@ -145,8 +150,8 @@ Markdown("\n\n".join(
 # Do the sizes rank as after pretraining, by alignment? Four sizes are few for a rank correlation.
 
 # %% tags=["remove-input"]
-pretrained = study.run(
-    study.pretraining_grid(scale, sizes, [scale.length], steps=50, guidance=[2.0]), store=store, title="pretraining"
+pretrained = run(
+    sampling.pretraining_grid(scale, sizes, [scale.length], steps=50, guidance=[2.0]), store=store, title="pretraining"
 )
 final = table[table["train_steps"] == max(tuned)]
 found = {

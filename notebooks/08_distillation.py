@@ -30,31 +30,36 @@
 
 # %% tags=["parameters"]
 profile = "laptop"      # smoke | laptop | gpu | tpu
-methods = ["codi", "lcm", "guided", "continued"]  # names in ldm.distill.student.METHODS
+methods = ["codi", "lcm", "guided", "continued"]  # names in ldm.tasks.distillation.student.METHODS
 sizes = []              # base filter counts c; none: the profile's family
 steps = [1, 2, 4, 8]    # of consistent students, and of the teacher trained on; a halved one makes its own
 few = 4                 # steps at which students and teachers are compared
 guidance = []           # none: the profile's, as far as students know it
 n = 0                   # pictures a point; 0: the profile's number
 times = 4               # as many pictures a point for one comparison that would else stay open
-metric = "kid_effnet"   # a name in ldm.judges.METRICS
+metric = "kid_effnet"   # a name in ldm.metrics.catalogue.METRICS
 recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
 
 # %% tags=["remove-cell"]
 import pandas as pd
 from IPython.display import Markdown, display
 
-from ldm import comparisons, distillation, findings, live, looks, paper_sizes, plots, protocol, study, verdicts
-from ldm.notebook import ROOT, record
+from ldm.figures import paper_sizes, plots, protocol, samples
+from ldm.figures.record import record
+from ldm.paths import ROOT
 from ldm.profiles import profile as named
-from ldm.results import Store
+from ldm.statistics import comparisons, verdicts
+from ldm.study import distillation, findings, sampling
+from ldm.study import recompute as live
+from ldm.study.results import Store
+from ldm.study.run import at_hand, run
 
 scale = named(profile)
 sizes, n = sizes or list(scale.family), n or scale.n
 guidance = guidance or scale.told
 store, lab = Store(ROOT), distillation.Laboratory(scale)
 cells, large = (
-    study.at_hand(grid, store=store, lab=lab) for grid in (
+    at_hand(grid, store=store, lab=lab) for grid in (
         distillation.students_grid(scale, methods, sizes, steps, guidance, n=n),
         distillation.students_grid(scale, methods[:1], sizes, [few], guidance, n=times * n),
     )
@@ -62,11 +67,11 @@ cells, large = (
 undistilled = distillation.teachers_grid(scale, sizes, guidance, n=n)
 
 # %% tags=["remove-cell"]
-students = study.run(cells, store=store, lab=lab, title="students")
-teachers = study.run(undistilled, store=store, lab=study.Laboratory(scale), title="teachers")
+students = run(cells, store=store, lab=lab, title="students")
+teachers = run(undistilled, store=store, lab=sampling.Laboratory(scale), title="teachers")
 closer = pd.concat([
-    study.run(study.sampling_grid(scale, sizes, [few], guidance, n=times * n), store=store, lab=study.Laboratory(scale)),
-    study.run(large, store=store, lab=lab),
+    run(sampling.sampling_grid(scale, sizes, [few], guidance, n=times * n), store=store, lab=sampling.Laboratory(scale)),
+    run(large, store=store, lab=lab),
 ], ignore_index=True)  # fmt: skip
 rows = distillation.named(pd.concat([teachers, students], ignore_index=True))
 influences = store.influences(rows, metric)
@@ -77,7 +82,7 @@ influences = store.influences(rows, metric)
 # The same captions, drawn from the same noise by the largest model and its students: rows are models, columns steps.
 
 # %% tags=["remove-input"]
-looks.of_rows(store, distillation.portraits(rows, metric, max(sizes), steps), "drawn by", "steps")
+samples.of_rows(store, distillation.portraits(rows, metric, max(sizes), steps), "drawn by", "steps")
 
 # %% [markdown]
 # ## Quality against steps

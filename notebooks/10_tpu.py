@@ -28,21 +28,27 @@ share = [0.2, 0.6]        # of a chip's peak that a training reaches, from and t
 # %% tags=["remove-cell"]
 from IPython.display import Markdown
 
-from ldm import gpu_queue, gpu_study, plan, profiles, protocol, roofline, speed
-from ldm.notebook import ROOT, record
-from ldm.results import Store
+from launch.gpu import queue as gpu_queue
+from launch.gpu import run as gpu_study
+from ldm import profiles
+from ldm.figures import protocol, speed
+from ldm.figures import roofline as roofline_figures
+from ldm.figures.record import record
+from ldm.paths import ROOT
+from ldm.study import roofline, tpu_plan
+from ldm.study.results import Store
 
 plans = [
-    plan.Plan(size=s, topology=t, batch=batch, accumulate=parts)
-    for t in topologies for s in sizes or plan.SIZES for parts in ((1,) if sizes else (1, 2, 4))
+    tpu_plan.Plan(size=s, topology=t, batch=batch, accumulate=parts)
+    for t in topologies for s in sizes or tpu_plan.SIZES for parts in ((1,) if sizes else (1, 2, 4))
 ]  # fmt: skip
-rows = plan.run(plans) if sizes else plan.recorded(plans, Store(ROOT))
+rows = tpu_plan.run(plans) if sizes else tpu_plan.recorded(plans, Store(ROOT))
 found = roofline.roofline(rows)
 
 # %% [markdown]
 # ## Does it fit?
 #
-# The training step of `ldm/train.py` with the layout of `ldm/parallel.py`: weights, their average and Adam's two
+# The training step of `ldm/training/loop.py` with the layout of `ldm/training/parallel.py`: weights, their average and Adam's two
 # moments in float32, arithmetic in bfloat16, the inside of every block computed again on the way back. This state is
 # shared by as many chips as it takes to fill at most a tenth of their memory (*data x fsdp*: groups of chips, and chips
 # that share). A batch that is too much at once goes through the network in *parts*, a loop, of which the compiler counts
@@ -50,7 +56,7 @@ found = roofline.roofline(rows)
 # been compiled, at the least effort of the compiler, which takes minutes; what is missing has not been.
 
 # %% tags=["remove-input"]
-Markdown(roofline.table(found).to_markdown(index=False))
+Markdown(roofline_figures.table(found).to_markdown(index=False))
 
 # %% [markdown]
 # The times are those of the data sheet's full rates. The first is the arithmetic, counted layer by layer with the blocks'
@@ -59,7 +65,7 @@ Markdown(roofline.table(found).to_markdown(index=False))
 # that are still on the chip. At full rates the truth lies between. All three:
 
 # %% tags=["remove-input"]
-roofline.chart(found)
+roofline_figures.chart(found)
 
 # %% tags=["remove-input"]
 made = f"python -m ldm plan --topology {topologies[0]}` and the like (`--size`, `--accumulate"
@@ -74,7 +80,7 @@ Markdown(protocol.folded(rows, {}, made, counted="programs"))
 # the compiler (`Layout.gather`): left to itself it sent pictures to the weights' shares, which is far more.
 
 # %% tags=["remove-input"]
-Markdown(roofline.collectives(rows).to_markdown(index=False))
+Markdown(roofline_figures.collectives(rows).to_markdown(index=False))
 
 # %% [markdown]
 # ## The whole paper
@@ -84,7 +90,7 @@ Markdown(roofline.collectives(rows).to_markdown(index=False))
 # %% tags=["remove-input"]
 flops, days = roofline.whole_paper(tuple(share))
 Markdown(
-    f"Counted layer by layer (`ldm/cost.py`), the eleven trainings together are {flops:.2g} floating-point operations: three "
+    f"Counted layer by layer (`ldm/networks/cost.py`), the eleven trainings together are {flops:.2g} floating-point operations: three "
     f"forward passes a step and image, nothing computed twice. At {share[0]:.0%} to {share[1]:.0%} of the peak of a v5e that "
     f"is {days[0]:,.0f} to {days[1]:,.0f} days of one chip, or {days[0] / 256:.1f} to {days[1] / 256:.0f} days of a pod of "
     "256. The share is an assumption, and a parameter of this page."

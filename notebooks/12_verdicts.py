@@ -10,7 +10,7 @@
 # # Six findings, six verdicts
 #
 # What the paper claims, and whether it holds here: *holds*, *fails* or *undecided*, by each of four metrics, which
-# need not agree. A verdict is a function of recorded rows (`ldm/verdicts.py`); nothing on this page was decided by
+# need not agree. A verdict is a function of recorded rows (`ldm/statistics/verdicts.py`); nothing on this page was decided by
 # eye. The family is small and its pictures are simple: what fails here need not fail at the paper's scale.
 
 # %% tags=["parameters"]
@@ -19,18 +19,21 @@ profile = "laptop"      # smoke | laptop | gpu | tpu: whose rows are asked
 # %% tags=["remove-cell"]
 from IPython.display import Markdown
 
-from ldm import findings, protocol
-from ldm.notebook import ROOT, record
+from ldm.figures import findings as findings_figures
+from ldm.figures import protocol
+from ldm.figures.record import record
+from ldm.paths import ROOT
 from ldm.profiles import profile as named
-from ldm.results import Store
-from ldm.study import Laboratory
+from ldm.study import findings
+from ldm.study.results import Store
+from ldm.study.sampling import Laboratory
 
 scale = named(profile)
 store, lab = Store(ROOT), Laboratory(scale)
 answers = findings.ask(scale, store=store, lab=lab)
 
 # %% tags=["remove-input"]
-Markdown(findings.page(answers))
+Markdown(findings_figures.page(answers))
 
 # %% tags=["remove-input"]
 Markdown(protocol.folded(findings.evidence(store, scale), lab.judges.protocols, f"make notebook N=12_verdicts PROFILE={profile}"))

@@ -23,14 +23,15 @@ shown = [1, 6, 9]       # of the validation captions
 # %% tags=["remove-cell"]
 import numpy as np
 
-from ldm import pretrain, primer
-from ldm.captions import caption
-from ldm.generate import Generator
-from ldm.notebook import record
-from ldm.pictures import picture_grid
+from ldm.data.scenes.captions import caption
+from ldm.data.scenes.dataset import Scenes
+from ldm.diffusion.schedule import Schedule
+from ldm.figures import primer
+from ldm.figures.pictures import picture_grid
+from ldm.figures.record import record
 from ldm.profiles import profile as named
-from ldm.scenes import Scenes
-from ldm.schedule import Schedule
+from ldm.tasks import pretrain
+from ldm.tasks.generate import Generator
 
 scale = named(profile)
 c, schedule = c or scale.family[1], Schedule.sd()

@@ -26,25 +26,30 @@
 profile = "laptop"      # smoke | laptop | gpu | tpu
 disturbances = ["blur", "noise", "jpeg", "hue", "subject", "caption", "dropped", "repeated", "memorised"]
 counts = []             # numbers of pictures, of 16 and more; none: a quarter of the profile's n to four times as many
-metrics = ["kid_effnet", "fd_effnet", "fd_scene", "coverage", "alignment"]  # of ldm.judges.METRICS
+metrics = ["kid_effnet", "fd_effnet", "fd_scene", "coverage", "alignment"]  # of ldm.metrics.catalogue.METRICS
 picture = 3             # number of the scene that is shown
 
 # %% tags=["remove-cell"]
 from IPython.display import Markdown
 
-from ldm import probes, protocol, sensitivity, sensitivity_charts, study
-from ldm.disturbances import DISTURBANCES
-from ldm.notebook import ROOT, record
-from ldm.pictures import picture_grid
+from ldm.data.scenes.disturbances import DISTURBANCES
+from ldm.figures import protocol
+from ldm.figures import sensitivity as sensitivity_charts
+from ldm.figures.pictures import picture_grid
+from ldm.figures.record import record
+from ldm.paths import ROOT
 from ldm.profiles import profile as named
-from ldm.results import Store
+from ldm.statistics import sensitivity
+from ldm.study import probes
+from ldm.study.results import Store
+from ldm.study.run import run
 
 scale = named(profile)
 cells = probes.grid(scale, disturbances, counts)
 lab = probes.Laboratory(scale)
 
 # %% tags=["remove-cell"]
-rows = study.run(cells, store=Store(ROOT), lab=lab, title="metrics")
+rows = run(cells, store=Store(ROOT), lab=lab, title="metrics")
 moved = sensitivity.changes(rows)
 most = int(rows["n"].max())
 
@@ -160,8 +165,8 @@ record("fewest", sensitivity.fewest(moved, metrics).to_dict())
 #
 # ```python
 # from ldm import metrics
-# from ldm.disturbances import draw
-# from ldm.perceptual import clip, inception
+# from ldm.data.scenes.disturbances import draw
+# from ldm.metrics.perceptual import clip, inception
 #
 # network = inception.load("pt_inception-2015-12-05.safetensors")      # or clip.load(...) and metrics.cmmd
 # real = metrics.Gaussian.of(metrics.features_of(draw(scale.scenes, "blur", 0.0, 10_000)[0], network))

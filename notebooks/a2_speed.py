@@ -19,9 +19,9 @@ profile = "laptop"      # for form's sake: rows of a benchmark are of a machine,
 # %% tags=["remove-cell"]
 from IPython.display import Markdown
 
-from ldm import protocol, speed
-from ldm.notebook import ROOT
-from ldm.results import Store
+from ldm.figures import protocol, speed
+from ldm.paths import ROOT
+from ldm.study.results import Store
 
 store = Store(ROOT)
 rows = store.rows(study="benchmark", profile="laptop")
@@ -62,13 +62,13 @@ Markdown(protocol.folded(rows[rows["metric"] == "images per second"], {}, "make 
 #
 # - *Attention over 256 positions.* Written as softmax(QK')V, XLA's CPU code spends twenty times as long on the
 #   softmax as on both products. Heads first, and dividing by the sum *after* the second product, it does not
-#   (`ldm.layers.attend`).
+#   (`ldm.networks.layers.attend`).
 # - *Fresh memory.* Working memory beyond 32 MB is given back to the system after each call and comes back page
 #   by page, zeroed. Pages of 2 MB (`GLIBC_TUNABLES=glibc.malloc.hugetlb=1`, set by the Makefile for every
 #   contender) take a sixth to a third off a training step.
 # - *Convolutions on maps of 2 x 2 and 1 x 1.* Nine taps of which most see only padding: gathered and multiplied
-#   as one matrix, they are 20 times faster (`ldm.layers.conv2d`).
-# - *Gradients of x W on four-dimensional arrays* are up to ten times slower than on matrices (`ldm.layers.matmul`).
+#   as one matrix, they are 20 times faster (`ldm.networks.layers.conv2d`).
+# - *Gradients of x W on four-dimensional arrays* are up to ten times slower than on matrices (`ldm.networks.layers.matmul`).
 #
 # What is left is XLA's convolution on 16 x 16 maps, half as fast as torch's there. And the lead over torch is the
 # processor's, too: on another one training c = 32 was [level with `torch.compile`](../book/log.md).
@@ -100,7 +100,7 @@ Markdown(protocol.folded(rows[rows["task"] == "first page"], {}, "python -m benc
 # %% [markdown]
 # ## Waiting for data
 #
-# The same training step, fed from memory and from tar files (`ldm/shards.py`), latents or pictures that are encoded on
+# The same training step, fed from memory and from tar files (`ldm/data/shards.py`), latents or pictures that are encoded on
 # the way, whose batches are made when asked for or ahead, in threads. How much of the time does the host spend on getting
 # batches? (The device works on the step before in the meantime: it waits at most as long.) And how long does a step take?
 

@@ -32,13 +32,17 @@ metrics = ["kid_effnet", "kid_scene", "alignment", "subject"]
 import pandas as pd
 from IPython.display import Markdown, display
 
-from ldm import confounders, protocol, study
-from ldm.notebook import ROOT, record
+from ldm.figures import confounders as confounders_figures
+from ldm.figures import protocol
+from ldm.figures.record import record
+from ldm.paths import ROOT
 from ldm.profiles import profile as named
-from ldm.results import Store
+from ldm.study import confounders, sampling
+from ldm.study.results import Store
+from ldm.study.run import run
 
 scale = named(profile)
-store, lab = Store(ROOT), study.Laboratory(scale)
+store, lab = Store(ROOT), sampling.Laboratory(scale)
 
 # %% [markdown]
 # ## Undertraining
@@ -95,8 +99,8 @@ Markdown(spacing.to_markdown(index=False))
 # ranked by their bias. A kernel distance (KID) has no such bias. The same setting, scored on more and more pictures:
 
 # %% tags=["remove-input"]
-rows = study.run(confounders.counts(scale, counts), store=store, lab=lab)
-display(*(confounders.n_chart(rows, name, least=scale.n) for name in ("fd_effnet", "kid_effnet")))
+rows = run(confounders.counts(scale, counts), store=store, lab=lab)
+display(*(confounders_figures.n_chart(rows, name, least=scale.n) for name in ("fd_effnet", "kid_effnet")))
 
 # %% [markdown]
 # How the sizes rank, best first:
@@ -106,7 +110,7 @@ Markdown(confounders.order_by_n(rows, ["fd_effnet", "fd_scene", *metrics]).to_ma
 
 # %% tags=["remove-input"]
 suspects = (confounders.trainings(scale, lengths, steps), confounders.guidances(scale), confounders.spacings(scale, spaced))
-asked = study.run(dict.fromkeys(cell for grid in suspects for cells in grid.values() for cell in cells), store=store, lab=lab)
+asked = run(dict.fromkeys(cell for grid in suspects for cells in grid.values() for cell in cells), store=store, lab=lab)
 behind = pd.concat([asked[asked["metric"].isin(metrics)], rows[rows["metric"].isin(["fd_effnet", "fd_scene", *metrics])]])
 behind = behind.drop_duplicates(["key", "metric"])
 Markdown(protocol.folded(behind, lab.judges.protocols, f"make notebook N=a3_confounders PROFILE={profile}"))

@@ -23,18 +23,24 @@ import pandas as pd
 from IPython.display import Markdown, display
 from scipy.stats import norm
 
-from ldm import chips, comparisons, confounders, cost, frontier, laws, metrics, optimum, primer, speed, verdicts
-from ldm.captions import caption
-from ldm.interpolate import lerp, pairs, slerp
-from ldm.notebook import ROOT, record
-from ldm.portraits import over_subjects
-from ldm.pretrain import frozen_parts
+from ldm import metrics
+from ldm.data.scenes.captions import caption
+from ldm.data.scenes.dataset import Scenes
+from ldm.diffusion.schedule import Schedule
+from ldm.diffusion.solvers import ddim, dpmpp_2m, heun
+from ldm.figures import laws, primer, speed
+from ldm.figures.dreambooth import over_subjects
+from ldm.figures.record import record
+from ldm.networks import cost, family
+from ldm.paths import ROOT
 from ldm.profiles import profile as named
-from ldm.results import Store
-from ldm.scenes import Scenes
-from ldm.schedule import Schedule
-from ldm.sensitivity import changes
-from ldm.solvers import ddim, dpmpp_2m, heun
+from ldm.statistics import bootstrap, comparisons, optimum, verdicts
+from ldm.statistics.sensitivity import changes
+from ldm.study import confounders
+from ldm.study.results import Store
+from ldm.tasks.interpolation import lerp, pairs, slerp
+from ldm.tasks.pretrain import frozen_parts
+from ldm.training import chips
 
 scale, store = named(asked_of), Store(ROOT)
 words = lambda text: display(Markdown(text))  # folds its lines, as a print does not
@@ -62,7 +68,7 @@ words(
 
 # %% tags=["hide-cell"]
 pair = kid[(kid["c"] == 16) & (kid["guidance"] == 2) & kid["steps"].isin([4, 8])].sort_values("steps")
-drawn = frontier.worlds(pair, store.influences(pair, "kid_effnet"))
+drawn = bootstrap.worlds(pair, store.influences(pair, "kid_effnet"))
 gap, se = pair["value"].diff().iloc[1], (drawn[1] - drawn[0]).std()
 print(pair[["steps", "value", "lo", "hi"]].round(1).to_string(index=False))
 words(f"The difference is {gap:.1f} [{gap - 1.96 * se:.1f}, {gap + 1.96 * se:.1f}]: the same captions and noise share their luck.")
@@ -131,7 +137,7 @@ words("The count agrees for every c and d tried. The 866M are those of d = 1024,
 # **9** ●● Table 1 prints 25.3 GFLOPS for the 39M model. Find reasons to doubt it that use only the table.
 
 # %% tags=["hide-cell"]
-words(cost.erratum())
+words(family.erratum())
 
 # %% [markdown]
 # ## [Pretraining](03_pretraining.ipynb)
@@ -154,7 +160,7 @@ limit = compute[(trained["c"] == 16)].max()
 affordable = trained[compute <= limit * 1.01]
 spent = affordable.loc[affordable.groupby("c")["value"].idxmin()]
 print(spent[["c", "images_seen", "value", "lo", "hi"]].round(1).to_string(index=False))
-drawn = frontier.worlds(spent, store.influences(spent, "kid_effnet"))
+drawn = bootstrap.worlds(spent, store.influences(spent, "kid_effnet"))
 for i, c in enumerate(spent["c"]):
     if c > 16:
         gap, se = spent["value"].iloc[i] - spent["value"].iloc[1], (drawn[i] - drawn[1]).std()
@@ -212,7 +218,7 @@ words("Within the budget the best number of steps need not be the largest: a siz
 
 # %% tags=["hide-cell"]
 pair = kid[(kid["c"] == 32) & (kid["guidance"] == 2) & kid["steps"].isin([4, 5])].sort_values("steps")
-drawn = frontier.worlds(pair, store.influences(pair, "kid_effnet"))
+drawn = bootstrap.worlds(pair, store.influences(pair, "kid_effnet"))
 gap, se = abs(pair["value"].diff().iloc[1]), (drawn[1] - drawn[0]).std()
 needed = int(scale.n * (1.96 * se / gap) ** 2) + 1
 words(
@@ -532,7 +538,7 @@ words(
 # fit on one v5e chip?
 
 # %% tags=["hide-cell"]
-size = cost.table1().set_index("name").loc["866M"]
+size = family.table1().set_index("name").loc["866M"]
 state = 4 * 4 * size["params"] / 1e9
 words(f"{state:.1f} GB of {chips.V5E.memory}: it fits, and leaves {chips.V5E.memory - state:.1f} GB for everything that is computed.")
 
@@ -541,7 +547,7 @@ words(f"{state:.1f} GB of {chips.V5E.memory}: it fits, and leaves {chips.V5E.mem
 # Compared with the arithmetic, for which size do the messages matter most?
 
 # %% tags=["hide-cell"]
-sizes = cost.table1().set_index("name")
+sizes = family.table1().set_index("name")
 arithmetic = 4 * sizes["gflops"] * 1e9 * 2048 / 256 / (chips.V5E.tflops * 1e12)
 messages = 2 * 4 * sizes["params"] / (chips.V5E.links / 2 * 1e9)
 print(pd.DataFrame({"arithmetic, s": arithmetic, "messages, s": messages, "ratio": messages / arithmetic}).round(3).to_string())

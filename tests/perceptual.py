@@ -11,9 +11,9 @@ import numpy as np
 from flax import nnx
 from PIL import Image
 
-from ldm import weights
-from ldm.layers import KeySource, abstract, merge
-from ldm.perceptual.network import View
+from ldm.metrics.perceptual.network import View
+from ldm.networks import weights
+from ldm.networks.layers import KeySource, abstract, merge
 from tests.random_weights import draw, shapes_of
 
 GOLDEN = Path(__file__).parent / "golden" / "perceptual.safetensors"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from flax import nnx
 
-from ldm.layers import KeySource, abstract
-from ldm.torch_layout import to_torch
+from ldm.networks.layers import KeySource, abstract
+from ldm.networks.torch_layout import to_torch
 
 
 def draw(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:

@@ -18,7 +18,7 @@ from tokenizers import models, pre_tokenizers, trainers  # noqa: E402
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer  # noqa: E402
 from transformers.utils import logging  # noqa: E402
 
-from ldm.cost import MULTIPLIERS, groups, heads  # noqa: E402
+from ldm.networks.cost import MULTIPLIERS, groups, heads  # noqa: E402
 
 torch.set_num_threads(1)
 logging.set_verbosity_error()

@@ -40,7 +40,7 @@ def _row(c: int, **columns: object) -> dict[str, object]:
 
 
 def _frame(rows: list[dict[str, object]]) -> pd.DataFrame:
-    """Whole numbers as pandas' Int64, as ldm.results reads them."""
+    """Whole numbers as pandas' Int64, as ldm.study.results reads them."""
     frame = pd.DataFrame(rows)
     whole = ["c", "params", "seed", "images_seen", "steps", "nfe", "n"]
     return frame.astype(dict.fromkeys(whole, "Int64"))
@@ -100,7 +100,7 @@ def history() -> list[dict[str, float]]:
 
 
 def table1() -> pd.DataFrame:
-    """Three rows in the shape of ldm.cost.table1, one of them off."""
+    """Three rows in the shape of ldm.networks.family.table1, one of them off."""
     return pd.DataFrame(
         {
             "name": ["39M", "83M", "866M"],

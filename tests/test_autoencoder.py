@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ldm import weights
-from ldm.autoencoder import (
+from ldm.networks import weights
+from ldm.networks.autoencoder import (
     AutoencoderConfig,
     AutoencoderKL,
     Codec,
@@ -22,7 +22,7 @@ from ldm.autoencoder import (
     to_pixels,
     unfold,
 )
-from ldm.layers import KeySource, merge, split
+from ldm.networks.layers import KeySource, merge, split
 
 SMALL = AutoencoderConfig(channels=(16,), blocks=1, patch=4, groups=8)
 

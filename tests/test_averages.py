@@ -6,8 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ldm import averages, profiles, study
-from ldm.results import Store
+from ldm import profiles
+from ldm.figures import averages as averages_figures
+from ldm.study import averages
+from ldm.study.results import Store
+from ldm.study.run import run
 from tests import synthetic
 
 SMOKE = profiles.profile("smoke")
@@ -22,7 +25,7 @@ def test_without_snapshots_there_are_no_rows_and_the_sentence_says_what_makes_th
     cells, lab = averages.grid(SMOKE, [8], [20_000], [0.05], steps=4, guidance=2.0, seed=99), averages.Laboratory(SMOKE)
     assert averages.measure(cells, store=Store(tmp_path), lab=lab).empty
     with pytest.raises(ValueError, match=r"average --sigma 0.05 --images 20000 --seed 99 --profile smoke --c 8"):
-        study.run(cells, store=Store(tmp_path), lab=lab)
+        run(cells, store=Store(tmp_path), lab=lab)
 
 
 def test_a_share_is_compared_with_the_usual_one_and_drawn():
@@ -32,7 +35,7 @@ def test_a_share_is_compared_with_the_usual_one_and_drawn():
     every = [rows.assign(strength=share, value=rows["value"] + share, key=rows["key"] + f"{share}") for share in (0.05, 0.1, 0.2)]
     rows = pd.concat(every, ignore_index=True)
     noise = np.random.default_rng(0).normal(size=256)
-    table = averages.against_usual(rows, "kid_effnet", {key: noise for key in rows["key"]})
+    table = averages_figures.against_usual(rows, "kid_effnet", {key: noise for key in rows["key"]})
     assert table.count("-0.05 [-0.05, -0.05] *") == table.count("+0.1 [0.1, 0.1] *") == rows["images_seen"].nunique()
-    chart = averages.curves(rows, "kid_effnet").to_dict()
+    chart = averages_figures.curves(rows, "kid_effnet").to_dict()
     assert chart["layer"][2]["encoding"]["tooltip"][0]["field"] == "share"

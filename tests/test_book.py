@@ -23,9 +23,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
-from ldm import explorer, findings, looks, speed
+from ldm.figures import explorer, samples, speed
 from ldm.profiles import LAPTOP
-from ldm.results import Store
+from ldm.study import findings
+from ldm.study.results import Store
 from tests import tour
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "book"))
@@ -279,7 +280,7 @@ def test_the_explorer_of_the_published_rows_fits_into_the_room_left_for_it(tmp_p
     rows = findings.whole_grid(store, LAPTOP)
     seconds = speed.seconds_a_picture(store.rows(study="benchmark", profile="laptop"))
     metrics = ["kid_effnet", "kid_scene", "subject"]  # those of notebooks/00_answer.py
-    chart = explorer.budget_explorer(rows, metrics, pictures=lambda key: looks.thumbnail(store, key), seconds=seconds)
+    chart = explorer.budget_explorer(rows, metrics, pictures=lambda key: samples.thumbnail(store, key), seconds=seconds)
     page = gzip.compress(build.chart(chart.to_dict(), tmp_path).encode())
     assert 1e5 < len(page) + sum(path.stat().st_size for path in tmp_path.iterdir()) < EXPLORER
 

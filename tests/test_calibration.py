@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.calibration import World, coverage
 from ldm import metrics
-from ldm.calibration import World, coverage
 from ldm.metrics import Sample
 
 WORLDS = {

@@ -17,7 +17,7 @@ import numpy as np
 import optax
 import pytest
 
-from ldm.checkpoint import TrainCheckpoints
+from ldm.training.checkpoint import TrainCheckpoints
 
 ROOT = Path(__file__).parent.parent
 
@@ -176,7 +176,7 @@ WRITER = """
 import sys
 sys.path[:0] = [{root!r}, {tests!r}]
 from test_checkpoint import state
-from ldm.checkpoint import TrainCheckpoints
+from ldm.training.checkpoint import TrainCheckpoints
 checkpoints = TrainCheckpoints({folder!r})
 for step in range(1, 1000):
     checkpoints.save(step, state(step))

@@ -7,9 +7,9 @@ import sys
 import pytest
 from PIL import Image
 
-from ldm import superres
 from ldm.__main__ import main
-from ldm.profiles import RUNS
+from ldm.paths import RUNS
+from ldm.tasks import superres
 
 
 def answer(monkeypatch, *words: str) -> str:

@@ -13,11 +13,11 @@ from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
 from transformers.utils import logging
 
-from ldm import weights
-from ldm.clip_text import ClipTextConfig
-from ldm.perceptual import clip
-from ldm.scene import SceneConfig
-from ldm.scenes import Scenes
+from ldm.data.scenes.dataset import Scenes
+from ldm.data.scenes.record import SceneConfig
+from ldm.metrics.perceptual import clip
+from ldm.networks import weights
+from ldm.networks.clip_text import ClipTextConfig
 from tests.perceptual import GOLDEN, answers, relative
 from tests.random_weights import draw, shapes_of
 

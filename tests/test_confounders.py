@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ldm import confounders
+from ldm.figures import confounders as confounders_figures
 from ldm.profiles import profile
+from ldm.study import confounders
 from tests import synthetic
 
 LAPTOP = profile("laptop")
@@ -56,7 +57,7 @@ def test_too_few_counts_have_points_and_no_line():
     rows = rows[(rows["metric"] == "kid_effnet") & (rows["steps"] == 8) & (rows["guidance"] == 2)]
     one, two = rows.assign(n=64), rows.assign(n=1024)
     assert confounders.limits(one, "kid_effnet", least=256).empty
-    assert "1 / pictures" in confounders.n_chart(one, "kid_effnet", least=256).to_json()
+    assert "1 / pictures" in confounders_figures.n_chart(one, "kid_effnet", least=256).to_json()
     assert confounders.limits(pd.concat([one, two]), "kid_effnet", least=256).empty
     assert len(confounders.limits(pd.concat([one, two]), "kid_effnet", least=64)) == 4
 

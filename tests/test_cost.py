@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ldm import cost
+from ldm.networks import cost, family
 
-PAPER = pd.read_csv(cost.TABLE1)
+PAPER = pd.read_csv(family.TABLE1)
 EVEN = st.integers(1, 400).map(lambda half: 2 * half)
 
 
@@ -99,11 +99,11 @@ def test_costs_are_in_the_papers_units():
 
 
 def test_table_1_prints_every_row_and_column_and_the_erratum_its_numbers():
-    table = cost.table1()
+    table = family.table1()
     text = str(table)
     assert len(table) == 11 and len(text.splitlines()) == 12
     assert all(column in text for column in ("name", "c", "params", "gflops", "norm_cost"))
     assert "..." not in text and "865910724" in text
     wrong = table[table["gflops_error"].abs() > 0.01]
     assert list(wrong["name"]) == ["39M"]
-    assert all(number in cost.erratum() for number in ("25.3", "0.03", "0.07", "789.3"))
+    assert all(number in family.erratum() for number in ("25.3", "0.03", "0.07", "789.3"))

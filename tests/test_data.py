@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ldm.data import Crops, Folder, batch_indices
-from ldm.scene import EASY
-from ldm.scenes import Scenes
+from ldm.data.batches import batch_indices
+from ldm.data.datasets import Crops, Folder
+from ldm.data.scenes.dataset import Scenes
+from ldm.data.scenes.record import EASY
 
 
 def picture(path, size=(40, 20), colour=(200, 30, 30)):

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage, stats
 
-from ldm import blur, degrade
-from ldm.blur import Bell, Sinc
-from ldm.degrade import Stage
+from ldm.data import blur, degrade
+from ldm.data.blur import Bell, Sinc
+from ldm.data.degrade import Stage
 
 DRAWS = 3000
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 
-from ldm.denoiser import conditioned, denoiser, guided
-from ldm.schedule import Schedule, preconditioning, target, to_x0
+from ldm.diffusion.denoiser import conditioned, denoiser, guided
+from ldm.diffusion.schedule import Schedule, preconditioning, target, to_x0
 
 SD = Schedule.sd()
 T = 600

@@ -15,10 +15,10 @@ import torch
 from transformers import Dinov2Config, Dinov2Model, ViTConfig, ViTModel
 from transformers.utils import logging
 
-from ldm import weights
-from ldm.layers import KeySource, abstract
-from ldm.perceptual import dino
-from ldm.perceptual.network import Network
+from ldm.metrics.perceptual import dino
+from ldm.metrics.perceptual.network import Network
+from ldm.networks import weights
+from ldm.networks.layers import KeySource, abstract
 from tests.perceptual import GOLDEN, answers, by_pil, relative
 from tests.random_weights import draw
 

@@ -10,23 +10,25 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from ldm import distillation, pretrain
-from ldm.checkpoint import TrainCheckpoints
-from ldm.distill import student
-from ldm.distill.codi import codi_loss
-from ldm.distill.flow import grid
-from ldm.distill.guided import guidance_loss, halving_loss
-from ldm.distill.lcm import lcm_loss
-from ldm.embeddings import TimeEmbedding
-from ldm.guards import Diverged
-from ldm.judges import Score
-from ldm.latents import LatentSet
-from ldm.layers import KeySource, abstract, split
+from ldm import paths
+from ldm.data.latents import LatentSet
+from ldm.diffusion.solvers import ddim
 from ldm.metrics import Estimate
-from ldm.parallel import layout
+from ldm.networks.layers import KeySource, abstract, split
+from ldm.networks.unet import TimeEmbedding
 from ldm.profiles import profile
-from ldm.solvers import ddim
-from ldm.train import TrainConfig, fit
+from ldm.study import distillation
+from ldm.study.judges import Score
+from ldm.tasks import pretrain
+from ldm.tasks.distillation import student
+from ldm.tasks.distillation.codi import codi_loss
+from ldm.tasks.distillation.flow import grid
+from ldm.tasks.distillation.guided import guidance_loss, halving_loss
+from ldm.tasks.distillation.lcm import lcm_loss
+from ldm.training.checkpoint import TrainCheckpoints
+from ldm.training.guards import Diverged
+from ldm.training.loop import TrainConfig, fit
+from ldm.training.parallel import layout
 from tests.toy import SD, walk
 
 VARIANCE = np.array([0.3, 2.0])
@@ -221,7 +223,7 @@ def test_all_kinds_of_a_method_are_trained_kept_and_not_trained_twice(small, tmp
     assert names == [f"{kind}-c8-1k-s0.safetensors" for kind in ("guided", "guided-2", "guided-1")]
     monkeypatch.setattr(student, "fit", lambda *_, **__: pytest.fail("a finished student was trained again"))
     student.distill(scale, "guided", 8, root=tmp_path, **task)
-    monkeypatch.setattr(pretrain, "RUNS", tmp_path)
+    monkeypatch.setattr(paths, "RUNS", tmp_path)
     params = student.load(scale, "guided-1", 8, 1000)[1]
     assert np.abs(params["time_embedding.cond_proj.weight"]).max() > 0
     with pytest.raises(ValueError, match="codi-c8-1k-s0.safetensors; train it with `python -m ldm distill codi"):
@@ -256,7 +258,7 @@ def test_a_student_that_collapses_is_stopped_and_its_last_good_checkpoint_stays(
         sum(jnp.square(p).sum() for p in params.values()), {"spread": batch["latents"].std()}
     )  # fmt: skip
     monkeypatch.setattr(student, "loss_of", lambda *_: loss)
-    monkeypatch.setattr("ldm.train.SAVE_SECONDS", 0)
+    monkeypatch.setattr("ldm.training.loop.SAVE_SECONDS", 0)
     with pytest.raises(Diverged, match="lcm: the estimates' spread is 0.00989 of the data's after 2,560 images"):
         student.distill(scale, "lcm", 8, root=tmp_path, **task | {"images": 4000, "data": Fading()})
     assert TrainCheckpoints(tmp_path / scale.weights / "train-lcm-c8-4k-s0").latest_step == 20

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from ldm.divider import divider
+from ldm.figures.divider import divider
 from tests.test_book import CHROMIUM, FLAGS, needs_browser
 
 WAYS = {way: np.full((2, 8, 12, 3), level, np.uint8) for way, level in (("bicubic", 40), ("c = 8", 120), ("true", 250))}

@@ -11,10 +11,14 @@ from PIL import Image
 from scipy.spatial.distance import cdist
 from scipy.stats import ttest_1samp
 
-from ldm import dreambooth, likeness, portraits, study, subjects
-from ldm.captions import caption, words
+from ldm.data.scenes.captions import caption, words
+from ldm.figures import dreambooth as portraits
 from ldm.profiles import profile
-from ldm.results import Store
+from ldm.study import dreambooth as dreambooth_study
+from ldm.study import likeness
+from ldm.study.results import Store
+from ldm.study.run import run
+from ldm.tasks import dreambooth, subjects
 
 SMOKE, LAPTOP = profile("smoke"), profile("laptop")
 
@@ -110,9 +114,9 @@ def test_a_small_run_leaves_rows_before_and_after_and_one_training_serves_all_le
     trainings = []
     fit = dreambooth.fit
     monkeypatch.setattr(dreambooth, "fit", lambda *a, **k: trainings.append(k["lengths"]) or fit(*a, **k))
-    cells = dreambooth.grid(SMOKE, [8], ["fox"], ["prior", "no prior"], [1, 2], steps=2, guidance=2, n=16)
-    store, lab = Store(tmp_path), dreambooth.Booth(SMOKE, (1, 2), dreambooth.Recipe(drawn=16))
-    rows = study.run(cells, store=store, lab=lab)
+    cells = dreambooth_study.grid(SMOKE, [8], ["fox"], ["prior", "no prior"], [1, 2], steps=2, guidance=2, n=16)
+    store, lab = Store(tmp_path), dreambooth_study.Booth(SMOKE, (1, 2), dreambooth.Recipe(drawn=16))
+    rows = run(cells, store=store, lab=lab)
     assert trainings == [[8, 16]] * 2
     value = rows.set_index(["task", "train_steps", "metric"])["value"]
     assert value["truth", 0, "recognised_scene"] == 1 and value["truth", 0, "true_scene"] == pytest.approx(1)
@@ -132,4 +136,4 @@ def test_a_small_run_leaves_rows_before_and_after_and_one_training_serves_all_le
 def test_a_wrong_cell_is_refused(field, says):
     fields = dict(study="dreambooth", profile="smoke", c=8, images=SMOKE.length, steps=4, guidance=2.0, n=16, subject="fox", tuned=4)
     with pytest.raises(ValueError, match=says):
-        dreambooth.DreamBooth(**(fields | field))
+        dreambooth_study.DreamBooth(**(fields | field))

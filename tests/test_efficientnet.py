@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
-from ldm.perceptual import efficientnet
+from ldm.metrics.perceptual import efficientnet
 
 GOLDEN = Path(__file__).parent / "golden" / "efficientnet_lite0.safetensors"
 
@@ -115,7 +115,7 @@ def test_anything_but_a_batch_of_uint8_nhwc_is_refused(network, bad):
 def test_missing_or_truncated_weights_say_how_to_restore_them(tmp_path):
     with pytest.raises(ValueError, match="does not exist.*git checkout"):
         efficientnet.load(tmp_path / "none.safetensors")
-    (tmp_path / "cut.safetensors").write_bytes(efficientnet.WEIGHTS.read_bytes()[:100_000])
+    (tmp_path / "cut.safetensors").write_bytes(efficientnet.TRAINED.read_bytes()[:100_000])
     with pytest.raises(ValueError, match="not a complete safetensors file.*git checkout"):
         efficientnet.load(tmp_path / "cut.safetensors")
     with pytest.raises(ValueError, match="side is 8"):

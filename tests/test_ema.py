@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from ldm import ema, pretrain, profiles
-from ldm.train import TrainConfig, fit
+from ldm import profiles
+from ldm.tasks import pretrain
+from ldm.training import ema
+from ldm.training.loop import TrainConfig, fit
 
 CONFIG = TrainConfig(images=16 * 240, batch=16, learning_rate=0.05, warmup_images=16)
 PAIR = (CONFIG.ema, ema.SECOND)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from ldm.findings import ASKED, FINDINGS, RESTORED, evidence, summary
+from ldm.figures.findings import summary
 from ldm.metrics import Estimate
-from ldm.profiles import LAPTOP, ROOT
-from ldm.results import Store
-from ldm.verdicts import Verdict
+from ldm.paths import ROOT
+from ldm.profiles import LAPTOP
+from ldm.statistics.verdicts import Verdict
+from ldm.study.findings import ASKED, FINDINGS, RESTORED, evidence
+from ldm.study.results import Store
 
 
 def verdicts(name: str, *answers: str) -> list[Verdict]:

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ldm import frontier
 from ldm.metrics import mean, mean_difference
+from ldm.statistics import bootstrap, frontier
 
 
 def table(*rows: tuple) -> pd.DataFrame:
@@ -67,13 +67,13 @@ def scores(n: int = 400):
 
 def test_paired_worlds_differ_as_the_paired_difference_says():
     a, b, rows, influences = scores()
-    drawn = frontier.worlds(rows, influences)
+    drawn = bootstrap.worlds(rows, influences)
     exact = mean_difference(a, b)
     difference = drawn[0] - drawn[1]
     assert difference.mean() == pytest.approx(exact.value, abs=0.2 * exact.se)
     assert difference.std() == pytest.approx(exact.se, rel=0.05)
     np.testing.assert_allclose(drawn.std(1), [mean(a).se, mean(b).se], rtol=0.05)  # levels keep their intervals
-    alone = frontier.worlds(rows)
+    alone = bootstrap.worlds(rows)
     assert (alone[0] - alone[1]).std() > 5 * exact.se
 
 
@@ -87,9 +87,9 @@ def test_pairing_makes_the_better_size_certain():
 
 def test_rows_without_influences_or_of_other_pictures_are_drawn_alone():
     _, b, rows, influences = scores()
-    alone = frontier.worlds(rows)
-    np.testing.assert_array_equal(frontier.worlds(rows, {"a": influences["a"]}), alone)
-    np.testing.assert_array_equal(frontier.worlds(rows, {"a": influences["a"], "b": b[:200]}), alone)
+    alone = bootstrap.worlds(rows)
+    np.testing.assert_array_equal(bootstrap.worlds(rows, {"a": influences["a"]}), alone)
+    np.testing.assert_array_equal(bootstrap.worlds(rows, {"a": influences["a"], "b": b[:200]}), alone)
 
 
 @pytest.mark.parametrize(

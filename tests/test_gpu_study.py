@@ -16,13 +16,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from launch.gpu import pack as packing
+from launch.gpu import queue as gpu_queue
+from launch.gpu import run as gpu_study
+from launch.gpu.queue import Task, queue
+from launch.gpu.run import Device
 from ldm import __main__ as cli
-from ldm import gpu_queue, gpu_study, grids, pretrain
-from ldm import pack as packing
-from ldm.gpu_queue import Task, queue
-from ldm.gpu_study import Device
-from ldm.profiles import ROOT, profile
-from ldm.results import Row, Store
+from ldm import paths
+from ldm.paths import ROOT
+from ldm.profiles import profile
+from ldm.study import grids
+from ldm.study.results import Row, Store
+from ldm.tasks import models
 from tests.environment import one_device
 
 CARD = Device("NVIDIA H200", 141.0, 700.0)
@@ -68,7 +73,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
-    monkeypatch.setattr(gpu_study.pretrain, "note_models", lambda scale: None)
+    monkeypatch.setattr(gpu_study.models, "note_models", lambda scale: None)
     monkeypatch.setattr(gpu_study.gc, "collect", lambda: 0)  # seconds, in a process of many tests
     return Bench(tmp_path)
 
@@ -222,26 +227,25 @@ def test_what_came_home_is_a_part_of_the_study_there(bench, tmp_path, monkeypatc
 def test_a_model_that_is_trained_again_where_the_first_was_forgotten_counts_as_that(tmp_path, monkeypatch):
     """Its cells then go on where those of the first ended. One that ships is its own."""
     for name, folder in (("RUNS", "runs"), ("WEIGHTS", "weights")):
-        monkeypatch.setattr(pretrain, name, tmp_path / folder)
-        monkeypatch.setattr(pretrain.path_of, "__defaults__", (0, tmp_path / "weights", "unet"))
+        monkeypatch.setattr(paths, name, tmp_path / folder)
 
     def train(c, value, root="runs"):
-        path = pretrain.path_of(GPU, c, 160_000, 0, tmp_path / root)
+        path = models.path_of(GPU, c, 160_000, 0, tmp_path / root)
         path.parent.mkdir(parents=True, exist_ok=True)
-        pretrain.save(path, {"w": np.full(3, value, np.float32)}, GPU, c, 160_000, 0)
-        pretrain.note_models(GPU)
-        return pretrain.model_digest(GPU, c, 160_000)
+        models.save(path, {"w": np.full(3, value, np.float32)}, GPU, c, 160_000, 0)
+        models.note_models(GPU)
+        return models.model_digest(GPU, c, 160_000)
 
     first = train(64, 1.0)
     register = tmp_path / "runs/gpu/models.json"
     assert json.loads(register.read_text()) == {"unet-c64-160k-s0.safetensors": first}
     shutil.copytree(tmp_path / "runs/gpu", tmp_path / "weights/gpu", ignore=shutil.ignore_patterns("*.safetensors"))
     shutil.rmtree(tmp_path / "runs")
-    assert pretrain.model_digest(GPU, 64, 160_000) == first, "known by the register alone"
+    assert models.model_digest(GPU, 64, 160_000) == first, "known by the register alone"
     assert train(64, 1.01) == first and train(64, 1.02) == first
     assert json.loads(register.read_text()) == {}
-    pretrain.record_models(GPU)
-    assert pretrain.register(GPU)["unet-c64-160k-s0.safetensors"] == first, "making the record compact does not undo it"
+    models.record_models(GPU)
+    assert models.register(GPU)["unet-c64-160k-s0.safetensors"] == first, "making the record compact does not undo it"
     assert train(128, 1.0) == first and train(128, 2.0) != first, "one that nobody knows has its own name"
     shipped = train(64, 3.0, "weights")
     assert train(64, 4.0) not in (first, shipped)
@@ -291,7 +295,7 @@ def test_every_command_of_the_queue_is_one_that_the_command_line_knows(monkeypat
         cli.call(typed.split())
     assert {name for name, _ in called} == {"pretrain", "grid", "part", "superres", "distill"}
     monkeypatch.setattr(grids.distillation, "Laboratory", lambda scale: None)
-    monkeypatch.setattr(grids.restoration, "Laboratory", lambda scale: None)
+    monkeypatch.setattr(grids.superres, "Laboratory", lambda scale: None)
     for name, given in called:  # and the cells that are asked for may be asked for
         given = given | {"scale": profile(given["profile"])}
         if name == "grid":
@@ -309,21 +313,24 @@ def test_every_command_of_the_queue_is_one_that_the_command_line_knows(monkeypat
 DRIVER = """
 import sys
 from dataclasses import replace
-from ldm import gpu_queue, gpu_study, profiles
-from ldm.__main__ import call
+import tyro
+from launch.gpu import queue as gpu_queue, run as gpu_study
+from launch.gpu.__main__ import main
+from ldm import profiles
 gpu_study.EVERY = 1
 every = gpu_queue.queue
 gpu_queue.queue = lambda scale: [task for task in every(scale) if task.why.startswith("quality by compute, seed 1")]
 smoke = profiles.PROFILES["smoke"]
 train = replace(smoke.train, images=640, warmup_images=160)
 profiles.PROFILES["smoke"] = replace(smoke, family=(8,), train=train, lengths=(640,), length=640, steps=(50,), data=2_048)
-call(["gpu-study", "--profile", "smoke", "--minutes", "30", "--out", sys.argv[1]])
+tyro.cli(main, args=["--profile", "smoke", "--minutes", "30", "--out", sys.argv[1]])
 """
 
 
 def machine(root: Path) -> Path:
     """A checkout as a lent machine gets it: the package, the art, the weights that ship; no rows, nothing trained."""
-    shutil.copytree(ROOT / "ldm", root / "ldm", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("ldm", "launch"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     (root / "art").symlink_to(ROOT / "art")
     for path in (ROOT / "weights").glob("**/*.*"):
         link = root / path.relative_to(ROOT)

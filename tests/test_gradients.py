@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ldm.gradients import divided, gradient, half
-from ldm.layers import abstract, merge
-from ldm.train import TrainConfig, fit
-from ldm.unet import UNet
+from ldm.networks.layers import abstract, merge
+from ldm.networks.unet import UNet
+from ldm.training.gradients import divided, gradient, half
+from ldm.training.loop import TrainConfig, fit
 from tests.toy_training import CONFIG, PARAMS, batches, line, loss
 
 compiled = jax.jit(partial(gradient, loss), static_argnames=("bf16", "parts"))

@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ldm import meter
-from ldm.chips import chip
-from ldm.guards import ENOUGH, Diverged, Preempted, Watch
-from ldm.keys import digest
-from ldm.meter import Meter
-from ldm.train import fit
+from ldm.hashing import digest
+from ldm.training import meter
+from ldm.training.chips import chip
+from ldm.training.guards import ENOUGH, Diverged, Preempted, Watch
+from ldm.training.loop import fit
+from ldm.training.meter import Meter
 from tests.toy_training import BATCH, CONFIG, batches, line
 
 ROOT = Path(__file__).parents[1]
@@ -24,7 +24,7 @@ START = {"w": jnp.zeros(4)}
 
 
 def test_the_first_bad_step_is_named_with_its_batch_and_the_checkpoint_to_go_on_from(tmp_path, monkeypatch):
-    monkeypatch.setattr("ldm.train.SAVE_SECONDS", 0)
+    monkeypatch.setattr("ldm.training.loop.SAVE_SECONDS", 0)
 
     def poisoned(step):
         batch = batches(step)

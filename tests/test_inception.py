@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ldm import weights
-from ldm.layers import abstract
-from ldm.perceptual import inception, network
+from ldm.metrics.perceptual import inception, network
+from ldm.networks import weights
+from ldm.networks.layers import abstract
 from tests.perceptual import GOLDEN, relative, write
 
 

@@ -11,17 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from ldm import interpolate, looks, scrubber, study
-from ldm.captions import caption
+from ldm.data.scenes.captions import caption
+from ldm.data.scenes.dataset import Scenes
+from ldm.figures import samples, scrubber
 from ldm.profiles import profile
-from ldm.results import Row, Store
-from ldm.scenes import Scenes
+from ldm.study import interpolation as interpolation_study
+from ldm.study.results import Row, Store
+from ldm.study.run import run
+from ldm.tasks import interpolation
 
 SMOKE = profile("smoke")
 vectors = some.arrays(np.float64, (2, 3, 8), elements=st.floats(-4, 4).filter(lambda x: abs(x) > 0.01))
 
 
-@pytest.mark.parametrize("way", [interpolate.lerp, interpolate.slerp])
+@pytest.mark.parametrize("way", [interpolation.lerp, interpolation.slerp])
 @given(vectors)
 def test_a_way_ends_where_it_should(way, ends):
     np.testing.assert_allclose(way(1, *ends), ends[0], atol=1e-6)
@@ -35,18 +38,18 @@ def test_the_circle_keeps_lengths_and_turns_evenly(ends, a):
     cosine = lambda x, y: np.clip((x * y).sum(-1), -1, 1)
     if (np.abs(cosine(*units)) > 0.999).any():
         return  # opposite vectors have no one way
-    there = interpolate.slerp(a, *units)
+    there = interpolation.slerp(a, *units)
     np.testing.assert_allclose(np.linalg.norm(there, axis=-1), 1, atol=1e-6)
     np.testing.assert_allclose(np.arccos(cosine(there, units[1])), a * np.arccos(cosine(*units)), atol=1e-4)
 
 
 def test_pairs_are_of_one_object_each_and_the_same_whatever_their_number():
-    found = interpolate.pairs(Scenes(SMOKE.scenes, "val", 200), 20)
+    found = interpolation.pairs(Scenes(SMOKE.scenes, "val", 200), 20)
     assert all(len(scene.objects) == 1 for pair in found for scene in pair)
     assert all(a.objects[0].name != b.objects[0].name for a, b in found)
-    assert interpolate.pairs(Scenes(SMOKE.scenes, "val", 100), 5) == found[:5]
+    assert interpolation.pairs(Scenes(SMOKE.scenes, "val", 100), 5) == found[:5]
     with pytest.raises(ValueError, match="n = 60: there are only .* pairs among 100 scenes"):
-        interpolate.pairs(Scenes(SMOKE.scenes, "val", 100), 60)
+        interpolation.pairs(Scenes(SMOKE.scenes, "val", 100), 60)
 
 
 def detections(belief: np.ndarray) -> SimpleNamespace:
@@ -58,28 +61,28 @@ def test_coherence_of_ways_that_are_straight_and_that_jump():
     pair = [tuple(SimpleNamespace(objects=[SimpleNamespace(name=name)]) for name in "xy")]
     seen = [detections(np.array(belief)) for belief in ((0, 1, 0), (0.55, 0.45, 0), (1, 0, 0), (0, 0, 1), (1, 0, 0))]
     even = np.linspace(0, 1, 5)[:, None, None] * np.ones((1, 1, 4))
-    of_even = interpolate.coherence(even, seen, pair)
+    of_even = interpolation_study.coherence(even, seen, pair)
     assert of_even["detour"] == pytest.approx(1) and of_even["largest_step"] == pytest.approx(1 / 4)
     assert of_even["readable"] == pytest.approx(4 / 5)  # one picture shows z
     assert of_even["entropy"] == pytest.approx(0.9928 / 5, abs=1e-3)
     jump = np.round(even)
-    assert interpolate.coherence(jump, seen, pair)["largest_step"] == pytest.approx(1)
+    assert interpolation_study.coherence(jump, seen, pair)["largest_step"] == pytest.approx(1)
     back = np.concatenate([even[::2], even[::2][::-1][1:]]) + 1e-3 * even
-    assert interpolate.coherence(back, seen, pair)["detour"][0] > 100
+    assert interpolation_study.coherence(back, seen, pair)["detour"][0] > 100
 
 
 def test_a_cell_leaves_four_measures_and_the_ways_of_its_first_pairs(tmp_path):
-    cells = interpolate.grid(SMOKE, [8], [1.5], steps=2, n=16, frames=3)
-    store, lab = Store(tmp_path), interpolate.Ways(SMOKE)
-    rows = study.run(cells, store=store, lab=lab)
+    cells = interpolation_study.grid(SMOKE, [8], [1.5], steps=2, n=16, frames=3)
+    store, lab = Store(tmp_path), interpolation_study.Ways(SMOKE)
+    rows = run(cells, store=store, lab=lab)
     assert set(rows["task"]) == {"lerp", "slerp"} and set(rows["n"]) == {16}
     assert set(rows["metric"]) == {"readable", "entropy", "detour", "largest_step"}
     assert (rows.loc[rows["metric"] == "detour", "value"] >= 1).all()
-    asked = interpolate.pairs(Scenes(SMOKE.scenes, "val", 256), 16)
-    pictures = np.stack(np.split(looks.kept(store, lab.key(cells[0])), interpolate.KEPT))
-    assert pictures.shape == (interpolate.KEPT, 3, 32, 32, 3)
-    chart = scrubber.scrubber({"c 8": pictures}, [(caption(a), caption(b)) for a, b in asked[: interpolate.KEPT]]).to_dict()
-    assert max(map(len, chart["datasets"].values())) == 3 * interpolate.KEPT
+    asked = interpolation.pairs(Scenes(SMOKE.scenes, "val", 256), 16)
+    pictures = np.stack(np.split(samples.kept(store, lab.key(cells[0])), interpolation_study.KEPT))
+    assert pictures.shape == (interpolation_study.KEPT, 3, 32, 32, 3)
+    chart = scrubber.scrubber({"c 8": pictures}, [(caption(a), caption(b)) for a, b in asked[: interpolation_study.KEPT]]).to_dict()
+    assert max(map(len, chart["datasets"].values())) == 3 * interpolation_study.KEPT
     same = scrubber.larger_against_smaller(rows, ["detour"], store)
     assert len(same) == 2 and same["detour"].str.contains("undecided").all()  # one size against itself
 
@@ -99,6 +102,6 @@ def test_the_larger_size_is_called_better_where_it_is(tmp_path):
 @pytest.mark.parametrize("field, value, says", [("path", "straight", "expected lerp or slerp"), ("frames", 2, "expected 3 to 101")])
 def test_a_wrong_way_is_refused(field, value, says):
     with pytest.raises(ValueError, match=says):
-        interpolate.Interpolation(
+        interpolation_study.Interpolation(
             study="interpolation", profile="smoke", c=8, images=SMOKE.length, steps=4, guidance=2.0, n=16, **{field: value}
         )

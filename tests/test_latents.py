@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from ldm import text
-from ldm.captions import words
-from ldm.latents import device_set, latent_set
-from ldm.scene import EASY
-from ldm.scenes import Scenes
+from ldm.data.latents import device_set, latent_set
+from ldm.data.scenes.captions import words
+from ldm.data.scenes.dataset import Scenes
+from ldm.data.scenes.record import EASY
+from ldm.networks import text
 
 
 class Means:

@@ -14,8 +14,8 @@ from flax import nnx
 from torch.nn import functional as F
 
 from benchmarks.reference import nchw, nhwc, to_torch
-from ldm import embeddings, layers
-from ldm.layers import KeySource, merge, split
+from ldm.networks import layers, unet
+from ldm.networks.layers import KeySource, merge, split
 
 torch.set_num_threads(1)
 
@@ -140,7 +140,7 @@ def test_residual_block_is_that_of_diffusers(outputs):
 def test_time_embedding_is_that_of_stable_diffusion(width):
     t = np.array([0, 1, 250, 999], np.float32)
     theirs = get_timestep_embedding(torch.from_numpy(t), width, flip_sin_to_cos=True, downscale_freq_shift=0)
-    np.testing.assert_allclose(embeddings.timestep_embedding(jnp.asarray(t), width), theirs, atol=2e-4)
+    np.testing.assert_allclose(unet.timestep_embedding(jnp.asarray(t), width), theirs, atol=2e-4)
 
 
 def test_upsampling_repeats_pixels():

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ldm import laws, looks, optimum, study
-from ldm.pictures import to_webp
+from ldm.figures import laws, samples
 from ldm.profiles import profile
-from ldm.results import Row, Store
+from ldm.statistics import optimum
+from ldm.study import sampling
+from ldm.study.results import Row, Store, to_webp
 from tests import synthetic
 
 SMOKE = profile("smoke")
@@ -38,26 +39,26 @@ def store(tmp_path):
 
 
 def cells(sizes, steps):
-    return study.sampling_grid(SMOKE, sizes, steps, [2.0], n=16)
+    return sampling.sampling_grid(SMOKE, sizes, steps, [2.0], n=16)
 
 
 def test_a_cells_pictures_come_apart_again(store):
-    assert looks.kept(store, "8-8-2").shape == (8, 32, 32, 3)
-    assert abs(int(looks.stacked(store, "8-8-2").mean()) - 80) < 3
+    assert samples.kept(store, "8-8-2").shape == (8, 32, 32, 3)
+    assert abs(int(samples.stacked(store, "8-8-2").mean()) - 80) < 3
     with pytest.raises(ValueError, match="The pictures of cell 16-8-2 are missing: run the cell"):
-        looks.kept(store, "16-8-2")
+        samples.kept(store, "16-8-2")
 
 
 def test_a_table_leaves_out_what_some_row_lacks(store):
-    one = looks.table(store, Names(), [*cells([8], [4, 8]), *cells([16], [4])], "c", "steps").data
+    one = samples.table(store, Names(), [*cells([8], [4, 8]), *cells([16], [4])], "c", "steps").data
     assert one.count("<img") == 2 and "4 steps" in one and "8 steps" not in one and "c = 16" in one
-    both = looks.table(store, Names(), cells([8], [4, 8]), "guidance", "steps").data
+    both = samples.table(store, Names(), cells([8], [4, 8]), "guidance", "steps").data
     assert both.count("<img") == 2 and "guidance 2" in both
-    assert [looks.label("steps", steps) for steps in (1, 2)] == ["1 step", "2 steps"]
+    assert [samples.label("steps", steps) for steps in (1, 2)] == ["1 step", "2 steps"]
 
 
 def test_a_strip_carries_its_captions(store):
-    text = looks.strip(store, Names(), cells([8], [4])[0]).data
+    text = samples.strip(store, Names(), cells([8], [4])[0]).data
     assert text.count("<img") == 8 and text.count("<figcaption") == 8
 
 
@@ -68,7 +69,7 @@ def test_what_a_size_cannot_afford_is_said(store):
     })  # fmt: skip
     best = optimum.within(points, "subject", [1.0, 3.0])
     assert list(zip(best["budget"], best["key"], strict=True)) == [(1.0, "8-4-2"), (3.0, "8-8-2"), (3.0, "16-4-2")]
-    text = looks.at_equal_cost(store, best, [1.0, 3.0]).data
+    text = samples.at_equal_cost(store, best, [1.0, 3.0]).data
     assert text.count("too dear") == 1 and text.count("8 steps, guidance 2") == 1 and "cost 3" in text
 
 

@@ -10,9 +10,9 @@ import torch
 from flax import nnx
 from scipy import stats
 
-from ldm.layers import split
-from ldm.losses import diffusion_loss, image_keys
-from ldm.schedule import Schedule, target
+from ldm.diffusion.losses import diffusion_loss, image_keys
+from ldm.diffusion.schedule import Schedule, target
+from ldm.networks.layers import split
 
 SD = Schedule.sd()
 COUNT, SHAPE = 2000, (2, 2, 4)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ldm import weights
-from ldm.perceptual import lpips
+from ldm.metrics.perceptual import lpips
+from ldm.networks import weights
 from tests.perceptual import GOLDEN, write
 from tests.random_weights import draw, shapes_of
 

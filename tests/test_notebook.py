@@ -1,4 +1,4 @@
-"""ldm.notebook: parameters are checked first, a run is kept whole or not at all."""
+"""ldm.commands.notebook: parameters are checked first, a run is kept whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import pytest
 
-from ldm import notebook
+from ldm.commands import notebook
+from ldm.figures import record
 from tests import tour
 
 KNOWN = {"profile": "smoke", "steps": [4, 8, 16], "guidance": 2.0, "seed": 0, "fail": False}
@@ -83,7 +84,7 @@ def test_an_unknown_notebook_is_one_sentence(tmp_path):
 
 
 def test_a_run_keeps_its_parameters_and_recorded_numbers():
-    assert notebook.recorded(tour.executed()) == {
+    assert record.recorded(tour.executed()) == {
         "guidance": 4.0,
         "total_steps": {"sum": 12, "seed": 0},
     }
@@ -122,4 +123,4 @@ def test_recorded_floats_keep_six_digits_and_tuples_their_names():
         value: float
         n: int
 
-    assert notebook._plain(Pair(1 / 3, 3)) == {"value": 0.333333, "n": 3}
+    assert record._plain(Pair(1 / 3, 3)) == {"value": 0.333333, "n": 3}

@@ -8,8 +8,10 @@ import sys
 
 import pytest
 
-from ldm.findings import ASKED, RESTORED
-from ldm.notebook import NOTEBOOKS, ROOT, recorded
+from ldm.commands.notebook import NOTEBOOKS
+from ldm.figures.record import recorded
+from ldm.paths import ROOT
+from ldm.study.findings import ASKED, RESTORED
 from tests.environment import one_device
 
 CHAPTERS = (

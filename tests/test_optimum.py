@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ldm import optimum, racing, study
 from ldm.profiles import profile
-from ldm.results import Store
+from ldm.statistics import optimum
+from ldm.study import racing
+from ldm.study import sampling as study
+from ldm.study.results import Store
 from tests.test_verdicts import sampling
 
 SMOKE = profile("smoke")

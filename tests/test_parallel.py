@@ -21,9 +21,9 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from ldm.parallel import connect, host, layout, spec
-from ldm.plan import moved
-from ldm.train import fit, init_state, make_train_step
+from ldm.study.tpu_plan import moved
+from ldm.training.loop import fit, init_state, make_train_step
+from ldm.training.parallel import connect, host, layout, spec
 from tests.toy_training import BATCH, CONFIG, PARAMS, STEPS, batches, loss
 
 ROOT = Path(__file__).parents[1]
@@ -119,10 +119,10 @@ PROCESS = """
 import json, sys, time
 sys.path.insert(0, {root!r})
 import jax
-from ldm.parallel import connect, layout
+from ldm.training.parallel import connect, layout
 jax.config.update("jax_cpu_collectives_implementation", "gloo")
 connect("localhost:{port}", 2, int(sys.argv[1]))
-from ldm.train import fit
+from ldm.training.loop import fit
 from tests.toy_training import BATCH, CONFIG, PARAMS, batches, loss
 lay, kept = layout(8, 4), {{}}
 rows = lay.rows(BATCH)

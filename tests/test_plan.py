@@ -12,9 +12,11 @@ import pandas as pd
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from ldm import cost, plan
-from ldm.plan import COLLECTIVES, Plan
-from ldm.roofline import collectives, roofline, table, whole_paper
+from ldm.figures.roofline import collectives, table
+from ldm.networks import cost, family
+from ldm.study import tpu_plan
+from ldm.study.roofline import roofline, whole_paper
+from ldm.study.tpu_plan import COLLECTIVES, Plan
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,7 @@ def test_a_plan_that_cannot_be_is_refused_in_a_sentence(wrong, words):
 
 
 def test_a_state_is_shared_until_it_takes_a_tenth_of_a_chip():
-    for size in plan.SIZES:
+    for size in tpu_plan.SIZES:
         one = Plan(size=size, topology="v5e:16x16")
         share = one.shared()
         state = 16 * cost.unet_params(one.c)
@@ -45,24 +47,24 @@ def test_a_state_is_shared_until_it_takes_a_tenth_of_a_chip():
 
 def test_memory_is_read_from_the_compilers_complaint_and_other_complaints_stay():
     said = "RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 20.50G of 15.75G hbm. Exceeded hbm capacity by 4.75G."
-    assert plan.exhausted(said) == (20.5 * 2**30, 15.75 * 2**30)
+    assert tpu_plan.exhausted(said) == (20.5 * 2**30, 15.75 * 2**30)
     said = "Ran out of memory on HBM, the total memory required for HLO temporaries (26.21G) exceeds available HBM (15.75G)."
-    assert plan.exhausted(said) == (26.21 * 2**30, 15.75 * 2**30)
+    assert tpu_plan.exhausted(said) == (26.21 * 2**30, 15.75 * 2**30)
     with pytest.raises(RuntimeError, match="no such thing"):
-        plan.exhausted("INTERNAL: no such thing")
+        tpu_plan.exhausted("INTERNAL: no such thing")
 
 
 def test_collectives_of_a_real_program_are_counted_in_bytes():
     mesh = jax.make_mesh((8,), ("x",), axis_types=(AxisType.Auto,))
     spread, whole = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in (("x",), ()))
     gather = jax.jit(lambda x: x * 2, in_shardings=spread, out_shardings=whole).lower(jnp.ones((64, 16))).compile().as_text()
-    assert plan.moved(gather) == dict.fromkeys(COLLECTIVES, 0) | {"all-gather": 64 * 16 * 4}
+    assert tpu_plan.moved(gather) == dict.fromkeys(COLLECTIVES, 0) | {"all-gather": 64 * 16 * 4}
     reduce = jax.jit(lambda x: x.sum(0), in_shardings=spread, out_shardings=whole).lower(jnp.ones((64, 16))).compile().as_text()
-    assert plan.moved(reduce) == dict.fromkeys(COLLECTIVES, 0) | {"all-reduce": 16 * 4}
+    assert tpu_plan.moved(reduce) == dict.fromkeys(COLLECTIVES, 0) | {"all-reduce": 16 * 4}
 
 
 def rows(size: str, topology: str, **values: float) -> pd.DataFrame:
-    common = dict(size=size, c=plan.SIZES[size], task=topology, images_seen=2048, gflops=1000.0,
+    common = dict(size=size, c=tpu_plan.SIZES[size], task=topology, images_seen=2048, gflops=1000.0,
                   protocol="libtpu 1; bfloat16; data x fsdp = 16x16; blocks computed twice; 1 part")  # fmt: skip
     return pd.DataFrame([common | dict(metric=metric.replace("_", "-"), value=value) for metric, value in values.items()])
 
@@ -89,7 +91,7 @@ def test_collectives_that_nobody_uses_are_left_out_of_the_table():
 def test_the_papers_compute_is_that_of_table_1():
     flops, (least, most) = whole_paper((0.5, 1.0))
     images = 500_000 * 2048
-    assert flops == pytest.approx(3 * images * 1e9 * cost.table1()["gflops"].sum(), rel=1e-4)
+    assert flops == pytest.approx(3 * images * 1e9 * family.table1()["gflops"].sum(), rel=1e-4)
     assert most == pytest.approx(2 * least) and least == pytest.approx(flops / 197e12 / 86_400)
     with pytest.raises(ValueError, match="share"):
         whole_paper((0.6, 0.2))

@@ -15,13 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ldm import browser as task
-from ldm import captions, cost, pretrain
-from ldm.generate import image_keys, plan
-from ldm.onnx_graph import graph
+from ldm.data.scenes import captions
+from ldm.data.scenes.dataset import Scenes
+from ldm.diffusion.sampler import image_keys, initial_noise, sample
+from ldm.diffusion.solvers import plan
+from ldm.interop import browser as task
+from ldm.interop.onnx import graph
+from ldm.networks import cost
 from ldm.profiles import LAPTOP
-from ldm.sampler import initial_noise, sample
-from ldm.scenes import Scenes
+from ldm.tasks import pretrain
 from tests.test_book import QuietHandler, browser, needs_browser, open_page  # noqa: F401
 
 STATIC = Path(__file__).parents[1] / "book/_static/playground"

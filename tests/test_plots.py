@@ -1,4 +1,4 @@
-"""ldm.plots and ldm.pictures: every figure draws, and none without an interval."""
+"""ldm.figures.plots and ldm.figures.pictures: every figure draws, and none without an interval."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ import pytest
 import vl_convert
 from PIL import Image
 
-from ldm import charts, cost, explorer, laws, loss_chart, pictures, plots, sensitivity, sensitivity_charts, speed
-from ldm.notebook import ROOT
-from ldm.results import Store
+from ldm.figures import charts, explorer, laws, pictures, plots, speed, training
+from ldm.figures import sensitivity as sensitivity_charts
+from ldm.networks import family
+from ldm.paths import ROOT
+from ldm.statistics import sensitivity
+from ldm.study import results
+from ldm.study.results import Store
 from tests import synthetic
 
 KID = "kid_effnet"
@@ -23,7 +27,7 @@ DISTURBED = Store(ROOT).rows(study="metrics", profile="smoke", only="recorded")
 
 
 def square(key: str) -> bytes:
-    return pictures.to_webp(np.full((8, 4, 3), 90, np.uint8))
+    return results.to_webp(np.full((8, 4, 3), 90, np.uint8))
 
 
 FIGURES = {
@@ -35,8 +39,8 @@ FIGURES = {
     "budget_explorer": lambda: explorer.budget_explorer(synthetic.samplers_rows(), [KID, "alignment"], pictures=square),
     "budget_explorer_up": lambda: explorer.budget_explorer(synthetic.sampling_rows(), ["alignment"], seconds=SECONDS),
     "law": lambda: laws.shown(laws.training_points(synthetic.pretraining_rows(), KID), KID, "compute")[0],
-    "loss_curve": lambda: loss_chart.loss_curve(synthetic.history()),
-    "table1_chart": lambda: plots.table1_chart(cost.table1()),
+    "loss_curve": lambda: training.loss_curve(synthetic.history()),
+    "table1_chart": lambda: plots.table1_chart(family.table1()),
     "quality_by_sampler": lambda: plots.quality_by_sampler(synthetic.samplers_rows(), KID),
     "in_gaps": lambda: sensitivity_charts.in_gaps(sensitivity.changes(DISTURBED), (KID, "coverage", "alignment")),
     "by_count": lambda: sensitivity_charts.by_count(DISTURBED, [("noise", 3)], (KID, "fd_effnet")),
@@ -167,24 +171,24 @@ def test_every_cost_of_the_explorer_is_a_cost_of_the_setting():
 
 def test_the_loss_keeps_its_mean_and_refuses_nothing_to_draw():
     history = pd.DataFrame(synthetic.history())
-    drawn = data_of(loss_chart.loss_curve(history, bins=100))
+    drawn = data_of(training.loss_curve(history, bins=100))
     assert len(drawn) == 100
     assert drawn["loss"].mean() == pytest.approx(history["loss"].mean(), rel=1e-3)
     assert (drawn["lo"] <= drawn["loss"]).all() and (drawn["loss"] <= drawn["hi"]).all()
     with pytest.raises(ValueError, match="history is empty"):
-        loss_chart.loss_curve(history.iloc[:0])
+        training.loss_curve(history.iloc[:0])
     with pytest.raises(ValueError, match=r"lacks \['loss'\]"):
-        loss_chart.loss_curve(history.drop(columns="loss"))
+        training.loss_curve(history.drop(columns="loss"))
 
 
 def test_the_live_loss_collects_without_a_notebook():
-    with loss_chart.LiveLoss() as live:
+    with training.LiveLoss() as live:
         live(images_seen=64, loss=1.0)
     assert live.history == [{"images_seen": 64, "loss": 1.0}]
 
 
 def test_table_1s_odd_row_is_the_only_one_marked():
-    drawn = data_of(plots.table1_chart(cost.table1()))
+    drawn = data_of(plots.table1_chart(family.table1()))
     assert list(drawn[drawn["off"].abs() > 0.02]["name"]) == ["39M"]
 
 

@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ldm import primer
-from ldm.denoiser import denoiser
-from ldm.generate import image_keys
-from ldm.layers import split
-from ldm.sampler import initial_noise, sample
-from ldm.schedule import Schedule
-from ldm.solvers import ddim
+from ldm.diffusion.denoiser import denoiser
+from ldm.diffusion.sampler import image_keys, initial_noise, sample
+from ldm.diffusion.schedule import Schedule
+from ldm.diffusion.solvers import ddim
+from ldm.figures import primer
+from ldm.networks.layers import split
 
 SD = Schedule.sd()
 

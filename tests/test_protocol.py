@@ -8,11 +8,14 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from ldm import charts, comparisons, judges, optimum, verdicts
-from ldm import protocol as protocols
-from ldm.profiles import LAPTOP, ROOT
-from ldm.protocol import Protocol, alike
-from ldm.results import Store
+from ldm.figures import charts, protocol
+from ldm.figures.protocol import alike
+from ldm.metrics.protocol import Protocol
+from ldm.paths import ROOT
+from ldm.profiles import LAPTOP
+from ldm.statistics import comparisons, optimum, verdicts
+from ldm.study import judges
+from ldm.study.results import Store
 from tests import synthetic
 
 CARD = Protocol(
@@ -24,7 +27,7 @@ OTHERS = dict(network="another", weights="ffffffff", images="0", n=1999, side=64
 def test_a_card_is_a_line_a_fingerprint_and_a_column():
     assert CARD.line == "a network, 8-d, 32 px; cubic kernel, 2000 real scenes"
     assert CARD.fingerprint == replace(CARD).fingerprint and len(CARD.fingerprint) == 16
-    table = protocols.table({"kid": CARD, "fd": replace(CARD, how="principal directions")})
+    table = protocol.table({"kid": CARD, "fd": replace(CARD, how="principal directions")})
     assert list(table.columns) == ["kid", "fd"]
     assert table.loc["n", "kid"] == "2000" and table.loc["fingerprint", "kid"] == CARD.fingerprint
 

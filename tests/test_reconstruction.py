@@ -9,13 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ldm import judges, parts, pretrain, reconstruction, weights
-from ldm.autoencoder import AutoencoderConfig, AutoencoderKL, load_codec, save_codec
-from ldm.layers import KeySource, split
+from ldm import paths
+from ldm.data.scenes.dataset import Scenes
+from ldm.networks import weights
+from ldm.networks.autoencoder import AutoencoderConfig, AutoencoderKL, load_codec, save_codec
+from ldm.networks.layers import KeySource, split
 from ldm.profiles import LAPTOP
-from ldm.reconstruction import Critic, autoencoder_loss, decoder_loss, edges, fidelity
-from ldm.reconstruction import players as players_of
-from ldm.scenes import Scenes
+from ldm.study import judges
+from ldm.tasks import pretrain
+from ldm.tasks.frozen import autoencoder as parts
+from ldm.tasks.frozen import reconstruction
+from ldm.tasks.frozen.reconstruction import Critic, autoencoder_loss, decoder_loss, edges, fidelity
+from ldm.tasks.frozen.reconstruction import players as players_of
 
 SMALL = AutoencoderConfig(channels=(16,), blocks=1, patch=4, groups=8)
 IMAGES = Scenes(LAPTOP.scenes, "train", 4).images(range(4))
@@ -81,8 +86,8 @@ def test_the_prior_is_that_of_a_gaussian():
     """KL(N(m, s) || N(0, 1)) summed over a picture's latents, against jax.scipy's densities by quadrature."""
     structure, params = split(AutoencoderKL(SMALL, keys=KeySource(jax.random.key(0))))
     _, seen = autoencoder_loss(structure)(params, {"images": IMAGES}, jax.random.key(1))
-    from ldm.autoencoder import to_pixels
-    from ldm.layers import merge
+    from ldm.networks.autoencoder import to_pixels
+    from ldm.networks.layers import merge
 
     mean, logvar = merge(structure, params).encode(to_pixels(IMAGES))
     z, w = np.polynomial.hermite_e.hermegauss(20)  # expectation under N(0, 1)
@@ -97,7 +102,7 @@ def test_the_prior_is_that_of_a_gaussian():
 def workshop(tmp_path, monkeypatch):
     """A small autoencoder under a folder of its own, and the profile that it belongs to."""
     for name in ("WEIGHTS", "RUNS"):
-        monkeypatch.setattr(parts, name, tmp_path / name.lower())
+        monkeypatch.setattr(paths, name, tmp_path / name.lower())
     monkeypatch.setattr(parts, "KEEP", 32)
     small = replace(LAPTOP, autoencoder=SMALL, data=64)
     _, params = split(AutoencoderKL(SMALL, keys=KeySource(jax.random.key(0))))

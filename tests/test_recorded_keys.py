@@ -18,23 +18,32 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ldm import (
+from launch.gpu.queue import Task
+from ldm import paths
+from ldm.paths import ROOT
+from ldm.profiles import LAPTOP, Profile, profile
+from ldm.study import (
     averages,
     distillation,
     dreambooth,
-    interpolate,
-    plan,
-    pretrain,
     probes,
-    report,
-    restoration,
-    study,
-    superres,
+    training_rows,
 )
-from ldm.gpu_queue import Task
-from ldm.profiles import LAPTOP, ROOT, Profile, profile
-from ldm.report import Training
-from ldm.results import Store, key
+from ldm.study import (
+    interpolation as interpolation_study,
+)
+from ldm.study import (
+    sampling as study,
+)
+from ldm.study import (
+    superres as restoration,
+)
+from ldm.study import (
+    tpu_plan as plan,
+)
+from ldm.study.results import Store, key
+from ldm.study.training_rows import Training
+from ldm.tasks import superres
 
 Record = SimpleNamespace  # one row of a cell, by its columns; None where there is nothing
 MACHINE = "AMD EPYC (x86_64, family 25, model 1), 2 cores, cpu"  # that of some records
@@ -46,7 +55,7 @@ Laboratories = cache(lambda kind, name: kind(profile(name)))
 def nothing_of_ones_own(tmp_path_factory) -> Iterator[None]:
     """Models that this machine has trained, which go before those that ship, are not looked at."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pretrain, "RUNS", tmp_path_factory.mktemp("runs"))
+        patch.setattr(paths, "RUNS", tmp_path_factory.mktemp("runs"))
         yield
 
 
@@ -106,8 +115,8 @@ def booth(scale: Profile, row: Record) -> str:
 
 def interpolation(scale: Profile, row: Record) -> str:
     frames = int(told(row, r"(\d+) pictures a way"))
-    cells = interpolate.grid(scale, [row.c], [row.guidance], steps=row.steps, n=row.n, frames=frames)
-    return Laboratories(interpolate.Ways, scale.name).key(only(cells, path=row.task))
+    cells = interpolation_study.grid(scale, [row.c], [row.guidance], steps=row.steps, n=row.n, frames=frames)
+    return Laboratories(interpolation_study.Ways, scale.name).key(only(cells, path=row.task))
 
 
 def students(scale: Profile, row: Record) -> str:
@@ -195,7 +204,7 @@ def test_the_key_of_every_recorded_row_is_that_of_the_cell_that_its_columns_name
 
 def a_training() -> str:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report, "machine", lambda: MACHINE)
+        patch.setattr(training_rows, "machine", lambda: MACHINE)
         return key(Training.here(LAPTOP, 8, replace(LAPTOP.train, images=12_800, seed=9), None))
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ldm import chips, report, speed, superres
+from ldm.figures import speed
 from ldm.profiles import profile
-from ldm.report import Training
-from ldm.results import Store
+from ldm.study import training_rows
+from ldm.study.results import Store
+from ldm.study.training_rows import Training
+from ldm.tasks import superres
+from ldm.training import chips
 
 SMOKE = profile("smoke")
 
@@ -15,21 +18,21 @@ SMOKE = profile("smoke")
 def test_a_training_leaves_rows_of_its_laps_but_for_the_first():
     training = Training.here(SMOKE, 8, SMOKE.train, None)
     laps = [{"images_a_second": rate, "loss": 1 / rate} for rate in (1.0, 20.0, 30.0, 40.0)]
-    rows = {row.metric: row for row in report.rows(training, SMOKE, laps)}
+    rows = {row.metric: row for row in training_rows.rows(training, SMOKE, laps)}
     assert set(rows) == {"images_a_second", "loss"}, "what is not known has no row"
     assert rows["loss"].value == 1 / 40
     speed = rows["images_a_second"]
     assert (speed.value, speed.n) == (30, 3) and 20 < speed.lo < speed.hi < 40
     assert speed.protocol == f"1 x 64 images a step; float32; devices: 1, sharing a state: 1; {chips.machine()}"
-    assert report.rows(training, SMOKE, laps[:1]) == []
+    assert training_rows.rows(training, SMOKE, laps[:1]) == []
 
 
 def test_trainings_of_all_tasks_leave_rows_and_a_line(tmp_path):
     lap = {"step_seconds": 8.0, "images_a_second": 8.0, "input_share": 0.01, "loss": 1.0}
     for task, side in (("superres", superres.latent_side(SMOKE)), ("codi", 0)):
         training = Training.here(SMOKE, 8, SMOKE.train, None, task=task, side=side, data="here" if side else "")
-        report.write(training, SMOKE, [{"loss": 2.0}, lap], tmp_path)
-        report.write(training, SMOKE, [{"loss": 2.0}], tmp_path)  # nothing is known of one lap
+        training_rows.write(training, SMOKE, [{"loss": 2.0}, lap], tmp_path)
+        training_rows.write(training, SMOKE, [{"loss": 2.0}], tmp_path)  # nothing is known of one lap
     rows = Store(tmp_path).rows()
     gflops = rows[rows["metric"] == "loss"].set_index("task")["gflops"]
     assert gflops["superres"] > 3 * gflops["codi"], "latents of twice the side"

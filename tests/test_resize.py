@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from ldm import weights
-from ldm.perceptual import resize
-from ldm.perceptual.efficientnet import resize as approximate
-from ldm.scene import SceneConfig
-from ldm.scenes import Scenes
+from ldm.data.scenes.dataset import Scenes
+from ldm.data.scenes.record import SceneConfig
+from ldm.metrics.perceptual import resize
+from ldm.metrics.perceptual.efficientnet import resize as approximate
+from ldm.networks import weights
 from tests.perceptual import GOLDEN, by_pil
 
 ROOT = Path(__file__).parents[1]

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given
 
 from ldm import files
-from ldm.results import COLUMNS, Row, Store, key
+from ldm.study.results import COLUMNS, Row, Store, key
 
 ROOT = Path(__file__).parent.parent
 
@@ -247,7 +247,7 @@ import sys, os
 sys.path.insert(0, {root!r})
 sys.path.insert(0, {tests!r})
 from test_results import row
-from ldm.results import Store
+from ldm.study.results import Store
 store = Store({folder!r})
 for i in range(10_000):
     rows = [row(f"m{{j}}", value=i, lo=i, hi=i) for j in range(20)]

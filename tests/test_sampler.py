@@ -16,12 +16,12 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from scipy import stats
 
-from ldm import pretrain
-from ldm.denoiser import denoiser, guided
-from ldm.layers import Conv, KeySource, Linear, ResBlock, SpatialTransformer, merge, split
+from ldm.diffusion.denoiser import denoiser, guided
+from ldm.diffusion.sampler import initial_noise, loop, sample
+from ldm.diffusion.solvers import Plan, consistency, ddim, ddpm, dpmpp_1, dpmpp_2m, dpmpp_2s, euler, heun
+from ldm.networks.layers import Conv, KeySource, Linear, ResBlock, SpatialTransformer, merge, split
 from ldm.profiles import profile
-from ldm.sampler import initial_noise, loop, sample
-from ldm.solvers import Plan, consistency, ddim, ddpm, dpmpp_1, dpmpp_2m, dpmpp_2s, euler, heun
+from ldm.tasks import pretrain
 from tests.toy import SD, walk
 
 SOLVERS = (ddim, ddpm, euler, heun, dpmpp_1, dpmpp_2m, dpmpp_2s, consistency)

@@ -9,14 +9,18 @@ import jax
 import numpy as np
 import pytest
 
-from ldm import scene_clip, scene_detector, scene_truth, text, weights
-from ldm.captions import caption, tokens, words
-from ldm.layers import KeySource, split
-from ldm.perceptual import scene as judge
-from ldm.perceptual.scene_alignment import alignment
-from ldm.scene import EASY, SIZES
-from ldm.scenes import Scenes
-from ldm.train import TrainConfig, init_state, make_train_step
+from ldm.data.scenes import truth
+from ldm.data.scenes import truth as truth_scenes
+from ldm.data.scenes.captions import caption, tokens, words
+from ldm.data.scenes.dataset import Scenes
+from ldm.data.scenes.record import EASY, SIZES
+from ldm.metrics.perceptual import detector as judge
+from ldm.metrics.perceptual.alignment import alignment
+from ldm.networks import text, weights
+from ldm.networks.layers import KeySource, split
+from ldm.tasks.frozen import detector
+from ldm.tasks.frozen import text as scene_clip
+from ldm.training.loop import TrainConfig, init_state, make_train_step
 
 N = 48
 
@@ -46,12 +50,12 @@ def shipped():
 
 def as_told(records):
     """The detections of a perfect detector."""
-    labels = scene_detector.labels_of(EASY)
+    labels = detector.labels_of(EASY)
 
     def one_hot(names, known):
         return 9 * np.array([[k in n for k in known] for n in names], np.float32)
 
-    numbers, shares = scene_truth.cover(LAPTOP, records)
+    numbers, shares = truth.cover(LAPTOP, records)
     names = np.eye(1 + len(labels.objects), dtype=np.float32)
     cells = shares[..., None] * names[numbers] + (1 - shares[..., None]) * names[0]
     return judge.Detections(
@@ -64,43 +68,43 @@ def as_told(records):
 
 
 def test_cells_hold_the_objects_of_the_record(records):
-    for grid, record in zip(scene_truth.cells(LAPTOP, records), records, strict=True):
+    for grid, record in zip(truth.cells(LAPTOP, records), records, strict=True):
         for thing in record.objects:
-            x, y = (int(v * judge.GRID / LAPTOP.size) for v in thing.centre)
-            assert scene_truth.vocabulary(EASY)[grid[y, x] - 1] == thing.name
+            x, y = (int(v * truth_scenes.GRID / LAPTOP.size) for v in thing.centre)
+            assert truth.vocabulary(EASY)[grid[y, x] - 1] == thing.name
         area = sum((t.box[2] - t.box[0]) ** 2 for t in record.objects) / 16
         assert abs((grid > 0).sum() - area) < 0.5 * area
 
 
 def test_cells_shares_add_up_to_the_boxes(records):
     singles = [r for r in records if len(r.objects) == 1]
-    numbers, shares = scene_truth.cover(LAPTOP, singles)
+    numbers, shares = truth.cover(LAPTOP, singles)
     for number, share, record in zip(numbers, shares, singles, strict=True):
         (thing,) = record.objects
         x0, y0, x1, y1 = thing.box
-        assert set(number[share > 0]) == {1 + scene_truth.vocabulary(LAPTOP).index(thing.name)}
+        assert set(number[share > 0]) == {1 + truth.vocabulary(LAPTOP).index(thing.name)}
         np.testing.assert_allclose(share.sum() * 16, (x1 - x0) * (y1 - y0), rtol=1e-5)
 
 
 def test_every_question_has_the_answer_of_every_record(records):
-    asked = scene_truth.questions(EASY)
+    asked = truth.questions(EASY)
     for record in records:
-        told = scene_truth.answers(record)
+        told = truth.answers(record)
         assert told.keys() <= asked.keys()
         assert all(told.get(name, "") in options for name, options in asked.items())
 
 
-@pytest.mark.parametrize("change", scene_truth.CHANGES)
+@pytest.mark.parametrize("change", truth.CHANGES)
 def test_a_changed_record_differs_in_that_thing_alone(records, change):
     rng = np.random.default_rng(0)
     seen = 0
     for record in records:
-        changed = scene_truth.one_changed(EASY, record, change, rng)
+        changed = truth.one_changed(EASY, record, change, rng)
         if changed is None:
             continue
         seen += 1
         assert caption(changed) != caption(record)
-        before, after = scene_truth.answers(record), scene_truth.answers(changed)
+        before, after = truth.answers(record), truth.answers(changed)
         different = {name.split()[0] for name in before if before[name] != after[name]}
         allowed = {"relation": {"object", "size"}, "place": {"where"}}.get(change, {change})
         assert different and different <= allowed
@@ -109,7 +113,7 @@ def test_a_changed_record_differs_in_that_thing_alone(records, change):
 
 def test_an_unknown_change_is_refused(records):
     with pytest.raises(ValueError, match="what='mood': expected one of"):
-        scene_truth.one_changed(EASY, records[0], "mood", np.random.default_rng(0))
+        truth.one_changed(EASY, records[0], "mood", np.random.default_rng(0))
 
 
 def test_noun_positions_point_at_the_objects_last_words(scenes, records, images):
@@ -125,7 +129,7 @@ def test_noun_positions_point_at_the_objects_last_words(scenes, records, images)
 
 
 def test_batches_are_functions_of_the_step(scenes, images):
-    data = scene_detector.DetectorSet.of(scenes, images)
+    data = detector.DetectorSet.of(scenes, images)
     a, b, other = data.batch(3, 8, 1), data.batch(3, 8, 1), data.batch(4, 8, 1)
     assert all((a[name] == b[name]).all() for name in a)
     assert (a["images"] != other["images"]).any()
@@ -155,17 +159,17 @@ def test_the_small_clip_learns_a_few_scenes_by_heart():
 
 
 def test_the_detector_learns_a_few_scenes_by_heart(scenes, images):
-    network = judge.build(scene_detector.labels_of(EASY), width=16)
-    data = scene_detector.DetectorSet.of(scenes, images)
+    network = judge.build(detector.labels_of(EASY), width=16)
+    data = detector.DetectorSet.of(scenes, images)
     config = TrainConfig(images=400, batch=16, learning_rate=3e-3, warmup_images=16)
-    step = make_train_step(scene_detector.detector_loss(network.structure), config)
+    step = make_train_step(detector.detector_loss(network.structure), config)
     losses = losses_of(step, init_state(network.params, config), data)
     assert np.mean(losses[-3:]) < 0.8 * losses[0]
 
 
 def test_a_third_of_the_training_pictures_stay_clean(images):
     pixels = judge.to_side(images[:9], 32)
-    worse = scene_detector.worsen(pixels, jax.random.key(0))
+    worse = detector.worsen(pixels, jax.random.key(0))
     changed = np.abs(np.asarray(worse - pixels)).max((1, 2, 3))
     assert (changed[:3] == 0).all() and (changed[3:] > 0).all()
     assert np.abs(np.asarray(worse - pixels)).mean() < 0.15
@@ -191,7 +195,7 @@ def test_a_perfect_detector_finds_true_scenes_aligned(records):
 )  # fmt: skip
 def test_a_false_caption_is_found_out_and_only_where_it_is_false(records, change, broken):
     rng = np.random.default_rng(1)
-    pairs = [(r, scene_truth.one_changed(EASY, r, change, rng)) for r in records]
+    pairs = [(r, truth.one_changed(EASY, r, change, rng)) for r in records]
     pairs = [(record, changed) for record, changed in pairs if changed is not None]
     aligned = alignment(as_told([r for r, _ in pairs]), [c for _, c in pairs])
     assert not aligned[broken].any() and not aligned["all"].any()
@@ -252,7 +256,7 @@ def test_the_shipped_detectors_accuracy_is_on_record():
     for part in ("val", "heldout"):  # the judge, unlike the generators, has met both
         assert told[part]["subject"] > 0.95
         assert told[part]["all"] > 0.9
-    assert judge.WEIGHTS.stat().st_size < 4_000_000
+    assert judge.TRAINED.stat().st_size < 4_000_000
 
 
 def test_features_are_the_same_in_any_batch_and_other_sizes_work(shipped, images, scenes):

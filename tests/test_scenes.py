@@ -9,13 +9,13 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from ldm import scenes
-from ldm.captions import IDENTIFIERS, caption, max_words, tokens, words
-from ldm.data import in_order
-from ldm.emoji import COLOURS, STYLES, emojis
-from ldm.render import pattern, render
-from ldm.scene import EASY, FULL, KINDS, SPLITS, SceneConfig, held_out, scene
-from ldm.scenes import Scenes
+from ldm.data.batches import in_order
+from ldm.data.scenes import dataset
+from ldm.data.scenes.captions import IDENTIFIERS, caption, max_words, tokens, words
+from ldm.data.scenes.dataset import Scenes
+from ldm.data.scenes.emoji import COLOURS, STYLES, emojis
+from ldm.data.scenes.record import EASY, FULL, KINDS, SPLITS, SceneConfig, held_out, scene
+from ldm.data.scenes.render import pattern, render
 
 CONFIGS = pytest.mark.parametrize("config", [EASY, FULL], ids=["easy", "full"])
 GOLDEN = {
@@ -67,7 +67,7 @@ def test_a_cache_that_was_interrupted_leaves_nothing_behind(tmp_path, monkeypatc
         yield draw(range(1))
         raise RuntimeError("interrupted")
 
-    monkeypatch.setattr(scenes, "in_order", fail)
+    monkeypatch.setattr(dataset, "in_order", fail)
     with pytest.raises(RuntimeError):
         Scenes(EASY, "val", 4).cached(tmp_path)
     assert not list(tmp_path.iterdir())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from ldm.schedule import Schedule, check_predict, preconditioning, target, to_eps, to_x0
+from ldm.diffusion.schedule import Schedule, check_predict, preconditioning, target, to_eps, to_x0
 
 SD = Schedule.sd()
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}

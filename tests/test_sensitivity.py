@@ -13,13 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
-from ldm import judges, probes, protocol, sensitivity, sensitivity_charts, study
-from ldm.disturbances import DISTURBANCES, blur, chosen, draw, hue
-from ldm.emoji import emojis
-from ldm.profiles import ROOT, profile
-from ldm.results import Store
-from ldm.scene import held_out
-from ldm.scenes import Scenes
+from ldm.data.scenes.dataset import Scenes
+from ldm.data.scenes.disturbances import DISTURBANCES, blur, chosen, draw, hue
+from ldm.data.scenes.emoji import emojis
+from ldm.data.scenes.record import held_out
+from ldm.figures import protocol
+from ldm.figures import sensitivity as sensitivity_charts
+from ldm.paths import ROOT
+from ldm.profiles import profile
+from ldm.statistics import sensitivity
+from ldm.study import judges, probes
+from ldm.study.results import Store
+from ldm.study.run import run
 
 SMOKE = profile("smoke")
 CONFIG = SMOKE.scenes
@@ -165,7 +170,7 @@ def test_every_cell_of_the_chapter_is_recorded(lab, shipped):
 
 def test_a_cell_run_again_is_what_is_recorded_and_its_distances_are_the_judges_own(lab, shipped, tmp_path):
     cells = [c for c in probes.grid(SMOKE, ["noise"]) if c.task == "noise" and c.strength == 8 and c.n <= 32]
-    rows = study.run(cells, store=Store(tmp_path), lab=lab)
+    rows = run(cells, store=Store(tmp_path), lab=lab)
     both = rows.merge(shipped, on=["key", "metric", "protocol"], suffixes=("", "_shipped"))
     assert len(both) == len(rows) == len(cells) * len(set(shipped["metric"]))
     inside = both["value"].between(both["lo_shipped"] - 1e-6, both["hi_shipped"] + 1e-6)

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ldm import shards as tars
-from ldm.data import batch_indices
-from ldm.feed import Ahead, Feed, open_feed
-from ldm.latents import latent_set
-from ldm.scene import EASY
-from ldm.scenes import Scenes
-from ldm.shards import open_shards
-from ldm.text import Tokenizer
+from ldm.data import shards as tars
+from ldm.data.batches import batch_indices
+from ldm.data.feed import Ahead, Feed, open_feed
+from ldm.data.latents import latent_set
+from ldm.data.scenes.dataset import Scenes
+from ldm.data.scenes.record import EASY
+from ldm.data.shards import open_shards
+from ldm.networks.text import Tokenizer
 
 SIDE, SHAPE, N, LENGTH = 32, (8, 8, 3), 40, 16
 DATA = Scenes(replace(EASY, size=SIDE), "train", N)

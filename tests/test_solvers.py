@@ -11,8 +11,8 @@ import torch
 from safetensors import safe_open
 from scipy import optimize, stats
 
-from ldm.schedule import Schedule
-from ldm.solvers import ROWS, Plan, consistency, ddim, ddpm, dpmpp_1, dpmpp_2m, dpmpp_2s, euler, heun
+from ldm.diffusion.schedule import Schedule
+from ldm.diffusion.solvers import ROWS, Plan, consistency, ddim, ddpm, dpmpp_1, dpmpp_2m, dpmpp_2s, euler, heun
 from tests.golden import regenerate as golden
 from tests.toy import SD, Network, noises, nonlinear, start, uniform_in_log_snr, walk
 

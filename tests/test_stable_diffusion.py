@@ -17,12 +17,8 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from ldm.__main__ import main
-from ldm.autoencoder import SD, AutoencoderConfig
-from ldm.cost import MULTIPLIERS, groups
-from ldm.generate import image_keys
-from ldm.profiles import TABLE1
-from ldm.sampler import initial_noise
-from ldm.stable_diffusion.parts import (
+from ldm.diffusion.sampler import image_keys, initial_noise
+from ldm.interop.stable_diffusion.parts import (
     OLD,
     NoiseConfig,
     UNetConfig,
@@ -34,8 +30,11 @@ from ldm.stable_diffusion.parts import (
     write_noise,
     write_unet,
 )
-from ldm.stable_diffusion.pipeline import read_pipeline, write_pipeline
-from ldm.torch_layout import from_torch, to_torch
+from ldm.interop.stable_diffusion.pipeline import read_pipeline, write_pipeline
+from ldm.networks.autoencoder import SD, AutoencoderConfig
+from ldm.networks.cost import MULTIPLIERS, groups
+from ldm.networks.torch_layout import from_torch, to_torch
+from ldm.profiles import TABLE1
 from tests.stable_diffusion import autoencoder, draw, pipeline, scheduler, unet
 
 CAPTIONS = ["a photo of a cat!", "two models, the LICENSE of one"]

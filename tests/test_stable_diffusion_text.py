@@ -10,11 +10,11 @@ import pytest
 import torch
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from ldm.clip_text import VIT_H, VIT_L, ClipText, ClipTextConfig
-from ldm.layers import abstract, merge
-from ldm.stable_diffusion.parts import TEXT, read_text
-from ldm.stable_diffusion.tokenizer import ClipTokenizer, read_tokenizer, write_tokenizer
-from ldm.torch_layout import from_torch, to_torch
+from ldm.interop.stable_diffusion.parts import TEXT, read_text
+from ldm.interop.stable_diffusion.tokenizer import ClipTokenizer, read_tokenizer, write_tokenizer
+from ldm.networks.clip_text import VIT_H, VIT_L, ClipText, ClipTextConfig
+from ldm.networks.layers import abstract, merge
+from ldm.networks.torch_layout import from_torch, to_torch
 from tests.stable_diffusion import END, ROOT, START, text_tower, vocabulary, write_vocabulary
 
 

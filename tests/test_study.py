@@ -14,25 +14,29 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ldm import live, study
-from ldm.generate import plan
-from ldm.profiles import ROOT, profile
-from ldm.results import Row, Store
+from ldm.diffusion.solvers import plan
+from ldm.paths import ROOT
+from ldm.profiles import profile
+from ldm.study import recompute as live
+from ldm.study import sampling
+from ldm.study.results import Row, Store
+from ldm.study.run import run
 from tests.environment import one_device
 
 SMOKE = profile("smoke")
-CELLS = study.sampling_grid(SMOKE, (8,), (2, 4), (1.5, 4.0), n=16)
+CELLS = sampling.sampling_grid(SMOKE, (8,), (2, 4), (1.5, 4.0), n=16)
 MEASURED = ["key", "metric", "protocol", "value", "lo", "hi", "n"]
 
 # What a reader's command does, with the rows going to a folder of the test's own.
 SCRIPT = """
 import sys
-from ldm import live, study
 from ldm.profiles import profile
-from ldm.results import Row, Store
+from ldm.study.results import Store
+from ldm.study.run import run
+from ldm.study.sampling import sampling_grid
 from tests.environment import one_device
-cells = study.sampling_grid(profile("smoke"), (8,), (2, 4), (1.5, 4.0), n=16)
-study.run(cells, store=Store(sys.argv[1]))
+cells = sampling_grid(profile("smoke"), (8,), (2, 4), (1.5, 4.0), n=16)
+run(cells, store=Store(sys.argv[1]))
 """
 
 
@@ -77,16 +81,16 @@ def test_killed_at_random_moments_the_rows_are_those_of_an_undisturbed_run(undis
 
 
 def test_running_it_again_computes_nothing(undisturbed, monkeypatch):
-    monkeypatch.setattr(study.Laboratory, "evaluate", lambda *_: pytest.fail("a finished cell was run again"))
-    rows = study.run(CELLS, store=Store(undisturbed))
+    monkeypatch.setattr(sampling.Laboratory, "evaluate", lambda *_: pytest.fail("a finished cell was run again"))
+    rows = run(CELLS, store=Store(undisturbed))
     assert set(rows["key"]) == set(measured(undisturbed)["key"])
 
 
 def test_a_new_setting_runs_only_what_is_new(undisturbed, monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr(study.Laboratory, "evaluate", lambda self, cell: asked.append(cell) or 1 / 0)
+    monkeypatch.setattr(sampling.Laboratory, "evaluate", lambda self, cell: asked.append(cell) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        study.run([*CELLS, *study.sampling_grid(SMOKE, (8,), (3,), (4.0,), n=16)], store=Store(undisturbed))
+        run([*CELLS, *sampling.sampling_grid(SMOKE, (8,), (3,), (4.0,), n=16)], store=Store(undisturbed))
     assert [cell.steps for cell in asked] == [3]
 
 
@@ -107,17 +111,17 @@ def test_a_new_setting_runs_only_what_is_new(undisturbed, monkeypatch, tmp_path)
 def test_a_wrong_cell_is_refused_before_anything_runs(change, sentence):
     fields = dict(study="sampling", profile="smoke", c=8, images=SMOKE.length, steps=4, guidance=2.0, n=16)
     with pytest.raises(ValueError, match=sentence.replace("(", r"\(")):
-        study.Evaluation(**(fields | change))
+        sampling.Evaluation(**(fields | change))
 
 
 def test_no_cells_are_a_mistake():
     with pytest.raises(ValueError, match="There are no cells"):
-        study.run([])
+        run([])
 
 
 def test_cells_drawn_by_lot_are_run_again_and_never_compared_with_themselves(undisturbed, tmp_path):
     """A record that is not what the models give is found out, on this machine too."""
-    store, lab = Store(tmp_path), study.Laboratory(SMOKE)
+    store, lab = Store(tmp_path), sampling.Laboratory(SMOKE)
     rows = Store(undisturbed).rows()
     for key, group in rows.groupby("key"):
         moved = group.copy()
@@ -154,10 +158,10 @@ def test_influences_are_kept_for_every_metric_and_give_the_intervals_back(undist
 
 def test_a_profile_that_trains_in_bfloat16_draws_in_it_the_same_pictures_under_another_name():
     half = replace(SMOKE, train=replace(SMOKE.train, bf16=True))
-    whole = study.Laboratory(SMOKE)
+    whole = sampling.Laboratory(SMOKE)
     full, rounded = (replace(whole.load(8, SMOKE.length, 0), profile=scale) for scale in (SMOKE, half))
     assert {p.dtype.name for p in rounded.drawing.values()} == {"float32", "bfloat16"}
     assert full.drawing is full.drawing, "the parameters travel to the device once, not at every batch"
     a, b = (next(g.images(["a large crab at the left"] * 4, plan("ddim", 4), 2.0)).astype(int) for g in (full, rounded))
     assert a.std() > 10 and 0 < np.abs(a - b).mean() < 3
-    assert study.Laboratory(half).versions != whole.versions == study.Laboratory(SMOKE).versions
+    assert sampling.Laboratory(half).versions != whole.versions == sampling.Laboratory(SMOKE).versions

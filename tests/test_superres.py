@@ -10,13 +10,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ldm import cost, findings, gallery, pretrain, restoration, study, superres, verdicts, weights
-from ldm.generate import plan
-from ldm.layers import abstract, merge
+from ldm.diffusion.solvers import ddim, plan
+from ldm.networks import cost, weights
+from ldm.networks.layers import abstract, merge
 from ldm.profiles import profile
-from ldm.results import Store
-from ldm.solvers import ddim
-from ldm.train import TrainConfig
+from ldm.statistics import verdicts
+from ldm.study import findings
+from ldm.study import photographs as gallery
+from ldm.study import superres as restoration
+from ldm.study.results import Store
+from ldm.study.run import run
+from ldm.tasks import models as models_tasks
+from ldm.tasks import pretrain, superres
+from ldm.training.loop import TrainConfig
 
 SMOKE = profile("smoke")
 NULL = np.zeros((SMOKE.tokens, SMOKE.context), np.float32)
@@ -74,7 +80,7 @@ def test_finetuning_starts_there_learns_to_look_and_leaves_a_model_a_length(pret
     superres.finetune(
         SMOKE, 8, data=latents, null=NULL, config=config, lengths=(16, 1000), root=tmp_path, start=pretrained, on_log=logs.append
     )
-    path = pretrain.path_of(SMOKE, 8, 16, 0, tmp_path, "superres")
+    path = models_tasks.path_of(SMOKE, 8, 16, 0, tmp_path, "superres")
     kept = weights.load(path, half_to_float32=True)
     assert weights.metadata(path)["images"] == 16 and len(list(path.parent.glob("*.safetensors"))) == 1
     first = kept["conv_in.weight"]
@@ -128,7 +134,7 @@ def lab():
 
 def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(lab, tmp_path, monkeypatch):
     bicubic = restoration.Restoration(profile="smoke", kind="bicubic", n=16)
-    rows = study.run([bicubic], store=Store(tmp_path), lab=lab).set_index("metric")
+    rows = run([bicubic], store=Store(tmp_path), lab=lab).set_index("metric")
     assert set(rows["task"]) == {"bicubic"} and rows["c"].isna().all() and set(rows["n"]) == {16}
     true, low = lab._pictures(16)
     perfect = lab.score(true, true).estimates
@@ -142,7 +148,7 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(lab, tmp_path,
     model = restoration.Restoration(profile="smoke", c=8, images=1000, steps=4, n=16)
     monkeypatch.setattr(lab, "_digest", lambda *model: "made up")
     monkeypatch.setattr(lab, "restored", lambda cell: true)
-    both = study.run([bicubic, model], store=Store(tmp_path), lab=lab)
+    both = run([bicubic, model], store=Store(tmp_path), lab=lab)
     made = both[both["task"] == "superres"].iloc[0]
     per_step = cost.norm_cost(8, size=16, tokens=SMOKE.tokens, context=SMOKE.context)
     assert made["cost"] == pytest.approx(4 * per_step) and made["nfe"] == 4 and made["train_steps"] == 63
@@ -156,7 +162,7 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(lab, tmp_path,
     there = findings.restored_by_steps(Store(tmp_path), SMOKE)
     assert there.empty and "no row holds" in findings.asked(verdicts.f5, there, Store(tmp_path), few=True)[1]
     long = replace(model, images=superres.LENGTHS[-1])
-    study.run([long, replace(long, sampler="ddpm")], store=Store(tmp_path), lab=lab)
+    run([long, replace(long, sampler="ddpm")], store=Store(tmp_path), lab=lab)
     assert set(findings.restored_by_steps(Store(tmp_path), SMOKE)["key"]) == {lab.key(long)}
 
 
@@ -170,7 +176,7 @@ def test_cells_are_at_hand_where_they_are_recorded_or_their_model_is_here(lab, t
     monkeypatch.setattr(lab, "file", lambda c, *model: tmp_path if c == 16 else None)
     assert lab.at_hand([bicubic, *models], Store(tmp_path)) == [bicubic, models[1]]
     monkeypatch.setattr(lab, "restored", lambda cell: lab._pictures(16)[0])
-    study.run(models[:1], store=Store(tmp_path), lab=lab)
+    run(models[:1], store=Store(tmp_path), lab=lab)
     assert lab.at_hand([bicubic, *models], Store(tmp_path)) == [bicubic, *models]
 
 
@@ -213,8 +219,8 @@ def test_a_folder_of_photographs_gives_pairs_and_a_model_that_its_file_alone_tel
     assert superres.folder_of(pairs, folder).name == f"photographs-{pairs.key[:6]}"
     assert superres.lengths_of(3_000) == (1_000, 3_000) and superres.lengths_of(32_000) == superres.LENGTHS
 
-    path = pretrain.path_of(SMOKE, 8, 1_000, 0, tmp_path, "superres-scratch")
-    pretrain.save(path, superres.widened(pretrained, 4), SMOKE, 8, 1_000, 0)
+    path = models_tasks.path_of(SMOKE, 8, 1_000, 0, tmp_path, "superres-scratch")
+    models_tasks.save(path, superres.widened(pretrained, 4), SMOKE, 8, 1_000, 0)
     told = superres.restorer(SMOKE, 16, 32_000, file=path)
     assert told.kind == "superres-scratch" and told.params["conv_in.weight"].shape == (3, 3, 8, 8)
 

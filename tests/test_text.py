@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ldm import text, weights
-from ldm.captions import max_words, words
-from ldm.scene import EASY
-from ldm.scenes import Scenes
+from ldm.data.scenes.captions import max_words, words
+from ldm.data.scenes.dataset import Scenes
+from ldm.data.scenes.record import EASY
+from ldm.networks import text, weights
 
 WORDS = ("a", "apple", "banana", "on", "red")
 
@@ -119,7 +119,7 @@ def test_the_shipped_tower_reads_every_caption_of_the_laptop_scenes(shipped):
 
 
 def test_the_shipped_tower_knows_what_it_was_trained_to_know():
-    accuracy = weights.metadata(text.WEIGHTS)["accuracy"]
+    accuracy = weights.metadata(text.TRAINED)["accuracy"]
     assert accuracy["retrieval"] > 0.9
     assert accuracy["relation changed"] > 0.8
-    assert text.WEIGHTS.stat().st_size < 4_000_000
+    assert text.TRAINED.stat().st_size < 4_000_000

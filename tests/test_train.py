@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ldm.files import hold
-from ldm.guards import Diverged
-from ldm.train import TrainConfig, fit, init_state, make_train_step
+from ldm.training.guards import Diverged
+from ldm.training.loop import TrainConfig, fit, init_state, make_train_step
 
 CONFIG = TrainConfig(images=64 * 30, batch=64, learning_rate=0.05, warmup_images=64, decay_images=640)
 TRUTH = np.array([1.0, -2.0, 0.5], np.float32)

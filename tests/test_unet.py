@@ -12,10 +12,10 @@ import torch
 from diffusers import LatentConsistencyModelPipeline
 
 from benchmarks.reference import nchw, nhwc, to_torch, twin
-from ldm.cost import TABLE1, groups, heads
-from ldm.embeddings import guidance_embedding
-from ldm.layers import KeySource, Params, Structure, abstract, merge, split
-from ldm.unet import UNet
+from ldm.networks.cost import groups, heads
+from ldm.networks.family import TABLE1
+from ldm.networks.layers import KeySource, Params, Structure, abstract, merge, split
+from ldm.networks.unet import UNet, guidance_embedding
 
 torch.set_num_threads(1)
 PAPER = pd.read_csv(TABLE1)

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ldm import enlarge, upscale
+from ldm.figures import enlarge
 from ldm.profiles import profile
+from ldm.tasks import upscale
 
 
 class Pixels:

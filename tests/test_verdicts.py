@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ldm import comparisons, optimum, verdicts
+from ldm.statistics import comparisons, optimum, verdicts
 
 STEP_COST = {8: 1.0, 16: 2.0, 32: 4.0}
 

@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ldm import files, weights
+from ldm import files
+from ldm.networks import weights
 
 TENSORS = {"b": np.arange(6, dtype=np.float32).reshape(2, 3), "a.weight": np.ones((4,), np.float32)}
 

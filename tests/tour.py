@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from ldm import notebook
+from ldm.commands import notebook
 
 DATA = Path(__file__).parent / "data"
 os.environ["LDM_TESTS"] = str(DATA.parent)  # where the notebook finds its made-up rows

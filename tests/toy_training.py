@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from ldm.embeddings import timestep_embedding
-from ldm.layers import Conv, GroupNorm, KeySource, Linear, merge, split
-from ldm.losses import image_keys
-from ldm.train import TrainConfig
+from ldm.diffusion.losses import image_keys
+from ldm.networks.layers import Conv, GroupNorm, KeySource, Linear, merge, split
+from ldm.networks.unet import timestep_embedding
+from ldm.training.loop import TrainConfig
 
 STEPS, BATCH = 20, 16
 CONFIG = TrainConfig(images=STEPS * BATCH, batch=BATCH, learning_rate=1e-2, warmup_images=32)

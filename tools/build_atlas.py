@@ -26,7 +26,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from ldm.emoji import CELL, COLOURS, COLUMNS, STYLES  # noqa: E402
+from ldm.data.scenes.emoji import CELL, COLOURS, COLUMNS, STYLES  # noqa: E402
 
 PACKAGES = {
     "cartoon": "noto",

@@ -5,7 +5,7 @@
     python tools/convert_torch_weights.py pt_inception-2015-12-05-6726825d.pth inception.safetensors
 
 A .pth is a pickle, which can run code when opened: only this script, in an environment of its own, reads
-it, and with `weights_only=True`. What `ldm.perceptual` reads, and where it is published:
+it, and with `weights_only=True`. What `ldm.metrics.perceptual` reads, and where it is published:
 
     inception   github.com/mseitzer/pytorch-fid, release fid_weights: pt_inception-2015-12-05-6726825d.pth
     lpips       torchvision: alexnet-owt-7be5be79.pth, vgg16-397923af.pth (download.pytorch.org/models);

@@ -12,12 +12,14 @@ A bootstrap would not do: it repeats images, which lowers the effective n and so
 distance, whose bias is of order 1/n.
 
 An interval says what other images *from the same generator, as many of them*, would give. It does
-not contain the spread over training seeds (`ldm.stats.combine` adds it), nor, for a Frechet distance, its
+not contain the spread over training seeds (`ldm.statistics.seeds.combine` adds it), nor, for a Frechet distance, its
 bias: compare Frechet distances only at equal n. Kernel distances and `frechet_inf` have no such bias, or
-less. How often the intervals hold the truth is simulated in `ldm.calibration`.
+less. How often the intervals hold the truth is simulated in `benchmarks.calibration`.
 
 The numbers are called FD-<network> and KID-<network>: "FID" is Inception's pool3 and nothing else.
 """
+
+from __future__ import annotations
 
 from ldm.metrics.estimate import Estimate, Measured, Z, difference
 from ldm.metrics.features import features_of

@@ -8,7 +8,7 @@ Unbiased for every n, so it may be negative. It is made of two U-statistics: the
 twice its mean kernel with the others (Hoeffding's first projection), and the interval counts the sampling
 of the reference too. Where generator and reference are the *same* distribution the projections vanish and
 the jackknife sees twice the variance that is left (Efron & Stein 1981), so there the interval is wider than
-it need be and covers 96 to 99 % (`ldm.calibration`); no trained generator is so good.
+it need be and covers 96 to 99 % (`benchmarks.calibration`); no trained generator is so good.
 
 2,000 reference images are plenty; the reference's own sum, taken once, grows with their square. Memory does not grow with either:
 kernels are summed in blocks.

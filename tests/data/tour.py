@@ -27,8 +27,8 @@ if fail:
     raise ValueError("guidance is -1; it must not be negative, so choose 1 or more.")
 import synthetic
 
-from ldm import charts, explorer, loss_chart, pictures, plots, scrubber  # noqa: F401
-from ldm.notebook import record
+from ldm.figures import charts, explorer, pictures, plots, scrubber, training  # noqa: F401
+from ldm.figures.record import record
 
 sampling = synthetic.sampling_rows()
 
@@ -54,7 +54,7 @@ plots.quality_vs_params(synthetic.pretraining_rows(), "kid_effnet")
 plots.table1_chart(synthetic.table1())
 
 # %%
-with loss_chart.LiveLoss() as live:
+with training.LiveLoss() as live:
     for entry in synthetic.history():
         live(**entry)
 

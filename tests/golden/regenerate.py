@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
-from ldm.schedule import Schedule, to_x0
+from ldm.diffusion.schedule import Schedule, to_x0
 from tests.toy import SD, noises, nonlinear, start, uniform_in_log_snr
 
 GOLDEN = Path(__file__).parent / "k_diffusion.safetensors"

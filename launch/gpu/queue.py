@@ -1,0 +1,213 @@
+"""What there is for a GPU to do: commands, ordered by what they add to the evidence, and what they will take.
+
+A machine that is at hand for minutes forgets what it has trained: a command says what it needs, and what is not there is
+made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from ldm import paths
+from ldm.networks import cost
+from ldm.profiles import Profile
+from ldm.study import superres as restore
+from ldm.study.results import key
+from ldm.tasks import models, superres
+from ldm.tasks.distillation import student
+from ldm.tasks.frozen import autoencoder as parts
+
+SHARE = 0.25  # of the matrix rate that training and drawing are taken to reach, until finished commands have shown it
+START = 0.5  # minutes of a command besides its networks: compilation, pictures to learn from
+STEP = 10e-3 / 60  # minutes that a step of training takes at least, however small the network
+CELL = 2 / 60  # minutes of judging the pictures of a cell
+STATE = 22  # bytes a parameter: weights, their average, Adam's two moments, gradient, bfloat16 copy
+ENCODED = 80_000  # images that the autoencoder is trained on
+FOUR = (64, 128, 192, 320)  # the sizes that come first
+FIRST = (2, 4, 8, 16)  # sampling steps that every size is asked first
+RESTORED = (4, 8, 16)  # those of super-resolution, besides the usual
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What one types after `python -m ldm`."""
+
+    text: str
+    why: str
+    c: int | None = None
+    gflops: float = 0.0  # of all its networks' evaluations
+    minutes: float = START  # of all else
+    needs: tuple[Task, ...] = ()  # what has to be made before
+    made: Callable[[], bool] | None = None  # whether what it makes is there; without, a row tells that it is done
+    memory: float = 0.0  # GB that a device has to have
+
+    @property
+    def key(self) -> str:
+        return key(_Named(self.text))
+
+    @property
+    def kind(self) -> str:
+        """What it is reckoned with: commands of a kind take as many times what was reckoned."""
+        return self.text.split()[0]
+
+    def reckoned(self, tflops: float) -> float:
+        """Minutes that it takes where a matrix product runs at `tflops`."""
+        return self.minutes + self.gflops / (SHARE * tflops * 1e3) / 60
+
+    def first(self, there: Callable[[Task], bool]) -> list[Task]:
+        """What has to be done before it, in order, and is not there."""
+        found: dict[Task, None] = {}
+        for task in self.needs:
+            if not there(task):
+                found |= dict.fromkeys([*task.first(there), task])
+        return list(found)
+
+
+@dataclass(frozen=True)
+class _Named:
+    command: str
+
+
+def queue(scale: Profile) -> list[Task]:
+    """All tasks of a profile, the one that adds most first.
+
+    Four sizes of Table 1 come first, in all that is asked of sizes; then what is asked of their finetuned models and
+    students, the other sizes, seeds, and the first steps of the largest. The smoke profile's family is such four.
+    """
+    four = [c for c in scale.family if c in FOUR] or list(scale.family)
+    rest = [c for c in scale.family if c not in four and c <= max(FOUR)]
+    large = [c for c in scale.family if c > max(FOUR)]
+    return [
+        *stands_on(scale),
+        *(task for c in four for task in sampled(scale, c, FIRST)),
+        *(task for make in (restored, taught) for c in four for task in make(scale, c)),
+        *(task for c in four for task in more_steps(scale, c)),
+        *(task for c in rest for task in sampled(scale, c, FIRST)),
+        *(judged(scale, c, seed) for seed in (1, 2) for c in four),
+        *(begun(scale, c) for c in large),
+    ]
+
+
+def stands_on(scale: Profile) -> list[Task]:
+    """The frozen parts, and the reference of the judges."""
+    why = f"what the {scale.scenes.size} px models stand on"
+
+    def part(name: str, made: Callable[[], bool], minutes: float, images: int = 0, needs: Collection[Task] = ()) -> Task:
+        text = f"part {name} --profile {scale.name}" + f" --images {images}" * (images > 0)
+        return Task(text=text, why=why, minutes=minutes, needs=tuple(needs), made=made)
+
+    folder = paths.WEIGHTS / scale.weights
+    there = lambda name: (folder / f"{name}.safetensors").is_file
+    text, detector = part("text", there("text"), 2), part("detector", there("detector"), 2.5)
+    autoencoder = part("autoencoder", lambda: parts.seen(scale) >= ENCODED, 3, ENCODED)  # it is written before it is trained to the end
+    decoder = part("decoder", lambda: parts.finished(scale), 3, 60_000, [autoencoder])
+    return [text, detector, autoencoder, decoder, part("reference", there("reference"), 2, needs=[detector])]
+
+
+def gflops(scale: Profile, c: int, side: int = 0) -> float:
+    """Of one evaluation on one picture, whose latents have the profile's side unless told otherwise."""
+    return cost.unet_gflops(c, side or scale.latent_shape[0], scale.tokens, scale.context)
+
+
+def trained(scale: Profile, c: int, seed: int = 0) -> Task:
+    """A training up to the length where sizes are compared; without checkpoints: they grow to gigabytes, and the machine forgets."""
+    text = f"pretrain --profile {scale.name} --c {c} --seed {seed} --images {scale.length} --no-checkpoints"
+    return Task(
+        text=text, why="training", c=c, gflops=cost.PASSES * gflops(scale, c) * scale.length,
+        minutes=3 * START + STEP * scale.length / scale.train.batch, needs=tuple(stands_on(scale)),
+        made=lambda: models.file_of(scale, c, scale.length, seed) is not None,
+    )  # fmt: skip
+
+
+def judged(scale: Profile, c: int, seed: int = 0) -> Task:
+    """A training's models along the way, in the paper's one setting."""
+    lengths = [length for length in scale.lengths if length <= scale.length]
+    text = f"grid --study pretraining --profile {scale.name} --sizes {c} --seed {seed} --lengths {words(lengths)}"
+    return Task(
+        text=text, why=f"quality by compute, seed {seed}", c=c, gflops=len(lengths) * scale.n * 2 * 50 * gflops(scale, c),
+        minutes=START + CELL * len(lengths), needs=(trained(scale, c, seed),),
+    )  # fmt: skip
+
+
+def drawn(scale: Profile, c: int, why: str, steps: Sequence[int], guidance: Sequence[float], sampler: str = "ddim") -> Task:
+    """A part of the grid of steps and guidance."""
+    text = (
+        f"grid --profile {scale.name} --sizes {c} --steps {words(steps)} --guidance {' '.join(f'{g:g}' for g in guidance)} "
+        f"--sampler {sampler}"
+    )
+    evaluations = scale.n * sum(steps) * sum(1 + (g != 1) for g in guidance)
+    return Task(
+        text=text, why=why, c=c, gflops=evaluations * gflops(scale, c), minutes=START + CELL * len(steps) * len(guidance),
+        needs=(trained(scale, c),),
+    )  # fmt: skip
+
+
+def sampled(scale: Profile, c: int, steps: Sequence[int]) -> list[Task]:
+    """A size along its training, by guidance and few steps, and by two more samplers."""
+    known = [s for s in steps if s in scale.steps]
+    two = [g for g in (2.0, 4.0) if g in scale.guidance] or list(scale.guidance[-1:])
+    return [
+        judged(scale, c),
+        drawn(scale, c, "guidance and steps", known, scale.guidance),
+        *(drawn(scale, c, "samplers", known[1:], two, sampler) for sampler in ("ddpm", "dpm++")),
+    ]
+
+
+def more_steps(scale: Profile, c: int) -> list[Task]:
+    return [drawn(scale, c, "more steps", [s], scale.guidance) for s in scale.steps if s > max(FIRST)]
+
+
+def restored(scale: Profile, c: int) -> list[Task]:
+    """Finetuned for super-resolution, and judged along the way, then by fewer steps."""
+    images, side = superres.LENGTHS[-1], superres.latent_side(scale)
+    finetuned = Task(
+        text=f"superres --profile {scale.name} --c {c} --images {images} --no-checkpoints", why="training", c=c,
+        gflops=cost.PASSES * gflops(scale, c, side) * images, minutes=4 * START + STEP * images / superres.CONFIG.batch,
+        needs=(trained(scale, c),), made=lambda: models.file_of(scale, c, images, kind="superres") is not None,
+    )  # fmt: skip
+
+    def grid(why: str, name: str, values: Sequence[int], evaluations: int) -> Task:
+        return Task(
+            text=f"grid --study superres --profile {scale.name} --sizes {c} --{name} {words(values)}", why=why, c=c,
+            gflops=restore.pictures(scale) * evaluations * gflops(scale, c, side), minutes=2 * START + CELL * len(values),
+            needs=(finetuned,),
+        )  # fmt: skip
+
+    lengths = superres.LENGTHS[1:]
+    return [
+        grid("super-resolution by compute", "lengths", lengths, restore.USUAL * len(lengths)),
+        grid("super-resolution by steps", "steps", RESTORED, sum(RESTORED)),
+    ]
+
+
+def taught(scale: Profile, c: int) -> list[Task]:
+    """A consistent student, in few steps."""
+    teaching = Task(
+        text=f"distill codi --profile {scale.name} --c {c} --no-checkpoints", why="training", c=c,
+        gflops=student.passes("codi") * scale.distilled * gflops(scale, c),
+        minutes=4 * START + 2 * STEP * scale.distilled / scale.train.batch, needs=(trained(scale, c),),
+        made=lambda: models.file_of(scale, c, scale.distilled, kind="codi") is not None,
+    )  # fmt: skip
+    steps, guidance = (1, 2, 4, 8), [g for g in (2, 4) if scale.scales[0] <= g <= scale.scales[1]]
+    text = f"grid --study distillation --profile {scale.name} --kinds codi --sizes {c} --steps {words(steps)} --guidance {words(guidance)}"
+    return [
+        Task(
+            text=text, why="students", c=c, gflops=scale.n * sum(steps) * len(guidance) * gflops(scale, c),
+            minutes=START + CELL * len(steps) * len(guidance), needs=(teaching,),
+        )
+    ]  # fmt: skip
+
+
+def begun(scale: Profile, c: int, steps: int = 60) -> Task:
+    """The first steps of a size that is too large for more: its speed, its memory and its first loss."""
+    images = steps * scale.train.batch
+    return Task(
+        text=f"pretrain --profile {scale.name} --c {c} --images {images} --no-checkpoints", why="speed, memory, first loss", c=c,
+        gflops=cost.PASSES * gflops(scale, c) * images, minutes=3 * START, needs=tuple(stands_on(scale)),
+        memory=1.2 * STATE * cost.unet_params(c, scale.context) / 1e9,
+    )  # fmt: skip
+
+
+def words(values: Sequence[int]) -> str:
+    return " ".join(map(str, values))

@@ -1,0 +1,1 @@
+"""The command line, `python -m ldm COMMAND`, and the runner of parameterised notebooks."""

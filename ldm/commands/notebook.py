@@ -1,0 +1,175 @@
+"""Notebooks as functions: check the parameters, run, keep the result whole or not at all.
+
+A notebook is `notebooks/NAME.py` (py:percent) with one cell tagged `parameters`. `execute` runs it
+by papermill into an .ipynb; `record` marks, inside a notebook, the numbers that must not change.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import difflib
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ldm.paths import ROOT
+
+NOTEBOOKS = ROOT / "notebooks"
+
+
+class NotebookFailed(RuntimeError):
+    """A cell raised; the message names notebook, cell and error, and where the rest was kept."""
+
+
+def execute(
+    name: str,
+    out: Path | str,
+    parameters: Mapping[str, Any] | None = None,
+    profile: str | None = None,
+    *,
+    folder: Path | str = NOTEBOOKS,
+) -> Path:
+    """Run `folder/name.py` with these parameters and write the executed notebook to `out`.
+
+    Parameters given as text ("4,8,16") are read as the type of the notebook's own default; an
+    unknown name or an unreadable value raises `ValueError` before anything runs. `profile` is the
+    parameter of that name. A notebook that fails raises `NotebookFailed`, leaves `out` as it was
+    and its cells so far beside it, in `NAME.failed.ipynb`.
+    """
+    import papermill
+
+    folder, out = Path(folder), Path(out)
+    given = {**({} if profile is None else {"profile": profile}), **(parameters or {})}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".ldm-", dir=out.parent) as scratch:
+        source, result = Path(scratch, "source.ipynb"), Path(scratch, "result.ipynb")
+        source.write_text(to_ipynb(folder / f"{name}.py"))
+        values = typed(given, defaults(source), where=name)
+        print(
+            f"{name}: {', '.join(f'{k} = {v!r}' for k, v in values.items()) or 'as it stands'}",
+            file=sys.stderr,
+            flush=True,
+        )
+        try:
+            with _unattended():
+                papermill.execute_notebook(
+                    str(source),
+                    str(result),
+                    values,
+                    kernel_name="python3",
+                    cwd=str(folder),
+                    progress_bar=True,
+                    stderr_file=sys.stderr,
+                )
+        except papermill.PapermillExecutionError as error:
+            failed = out.with_suffix(".failed.ipynb")
+            os.replace(result, failed)
+            raise NotebookFailed(
+                f"{name} stopped in cell {error.exec_count}: {error.ename}: {error.evalue} "
+                f"(its cells so far: {failed})"
+            ) from None
+        os.replace(result, out)
+    out.with_suffix(".failed.ipynb").unlink(missing_ok=True)
+    return out
+
+
+def to_ipynb(source: Path) -> str:
+    """The .ipynb text of a py:percent notebook, without outputs, for the kernel `python3`."""
+    import jupytext
+
+    if not source.is_file():
+        known = ", ".join(sorted(path.stem for path in source.parent.glob("*.py"))) or "none"
+        raise ValueError(
+            f"there is no notebook {source.stem!r} in {source.parent}; known: {known}."
+        )
+    notebook = jupytext.read(source, fmt="py:percent")
+    notebook.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }
+    return jupytext.writes(notebook, fmt="ipynb")
+
+
+def defaults(notebook: Path) -> dict[str, Any]:
+    """Name and default value of every parameter in the `parameters` cell of an .ipynb."""
+    import papermill
+
+    found = papermill.inspect_notebook(str(notebook))
+    return {name: ast.literal_eval(entry["default"]) for name, entry in found.items()}
+
+
+def typed(given: Mapping[str, Any], known: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """The given parameters with text read as the default's type; `ValueError` in one sentence."""
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise ValueError(
+                f"{where} has no parameter {name!r}{hint}; it has: {', '.join(known)}."
+            )
+    return {
+        name: parse(value, known[name], name) if isinstance(value, str) else value
+        for name, value in given.items()
+    }
+
+
+def parse(text: str, like: Any, name: str = "value") -> Any:
+    """Read command-line text as the type of `like`: 'a', '3', '1e-3', 'true', '4,8,16'."""
+    if isinstance(like, list | tuple):
+        items = [item.strip() for item in text.strip("[]() ").split(",") if item.strip()]
+        # An empty default says nothing of its items: they are numbers, whole where they look so.
+        return [
+            parse(item, like[0] if like else 0 if item.isdigit() else 0.0, name) for item in items
+        ]
+    try:
+        if isinstance(like, bool):
+            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[
+                text.strip().lower()
+            ]
+        if isinstance(like, int):
+            return int(text)
+        if isinstance(like, float):
+            number = float(text)
+            if not math.isfinite(number):
+                raise ValueError(text)
+            return number
+    except (ValueError, KeyError):
+        expected = {bool: "true or false", int: "a whole number", float: "a number"}[type(like)]
+        raise ValueError(
+            f"parameter {name!r} is {text!r}, expected {expected}, like {like!r}."
+        ) from None
+    if like is None and text.strip().lower() == "none":
+        return None
+    return text
+
+
+def pairs(arguments: Iterable[str]) -> dict[str, str]:
+    """`-p name value -p name value` as a dict, for the command line."""
+    words, found = list(arguments), {}
+    while words:
+        if words[0] not in ("-p", "--parameter") or len(words) < 3:
+            raise ValueError(f"parameters are given as '-p name value'; got {' '.join(words)!r}.")
+        found[words[1]] = words[2]
+        words = words[3:]
+    return found
+
+
+@contextlib.contextmanager
+def _unattended() -> Iterator[None]:
+    """The kernel's environment: nobody is watching, and `import ldm` finds this repository."""
+    before = dict(os.environ)
+    os.environ["LDM_UNATTENDED"] = "1"
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [str(ROOT), *filter(None, [before.get("PYTHONPATH")])]
+    )
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,59 @@
+"""Commands for pictures of one's own: drawn by a Stable Diffusion folder, enlarged by the study's models, or to judge them by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tyro.conf import Positional
+
+
+def draw(
+    folder: Positional[Path], caption: Positional[str], /, steps: int = 50, guidance: float = 7.5, seed: int = 0, size: int = 0,
+    out: Path = Path("picture.png"),
+) -> None:  # fmt: skip
+    """Draw a caption with a Stable Diffusion folder as diffusers saves it; size is that of the latents."""
+    from PIL import Image
+
+    from ldm.interop.stable_diffusion.pipeline import read_pipeline
+
+    check_folder(out)
+    model = read_pipeline(folder)
+    picture = model.images([caption], model.plan(steps), guidance, seed=seed, size=size or None)[0]
+    Image.fromarray(picture).save(out)
+    print(out)
+
+
+def upscale(
+    picture: Positional[Path], /, c: int = 16, model: Path | None = None, profile: str = "laptop", steps: int = 50, seed: int = 0,
+    out: Path = Path("upscaled.png"),
+) -> None:  # fmt: skip
+    """Enlarge a picture four times in height and width, by the study's model of width c or by one that you finetuned."""
+    from PIL import Image
+
+    from ldm.diffusion.solvers import plan
+    from ldm.profiles import profile as named
+    from ldm.tasks import superres as task
+    from ldm.tasks import upscale as tiles
+
+    check_folder(out)
+    scale, small = named(profile), tiles.read(picture)
+    table = plan("ddim", steps, scale.spacing)
+    restorer = task.restorer(scale, c, task.LENGTHS[-1], file=model)
+    Image.fromarray(tiles.upscale(small, restorer, table, seed=seed)).save(out)
+    print(out)
+
+
+def gallery(
+    folder: Positional[Path], /, c: int = 16, model: Path | None = None, profile: str = "laptop", steps: int = 50, n: int = 3_000
+) -> None:
+    """Judge a model of super-resolution on n random crops of a folder's pictures, beside bicubic interpolation."""
+    from ldm.profiles import profile as named
+    from ldm.study.photographs import judge
+
+    print(judge(named(profile), folder, c, model=model, steps=steps, n=n).to_string(index=False, float_format="{:.4g}".format))
+
+
+def check_folder(out: Path) -> None:
+    """Raises: ValueError, before any work, where a file cannot be written."""
+    if not out.parent.is_dir():
+        raise ValueError(f"out = {out}: there is no folder {out.parent}; make it, or choose another.")

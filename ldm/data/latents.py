@@ -1,0 +1,123 @@
+"""What the UNet is trained on: latents and text contexts, computed once by the frozen parts and cached.
+
+Both are memory maps in half precision, named by everything that made them, and appear under their
+name only when complete.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+from tqdm import tqdm
+
+from ldm.data.batches import CORES, batch_indices, in_order
+from ldm.data.datasets import Captioned
+from ldm.hashing import digest
+from ldm.networks.autoencoder import Codec
+from ldm.networks.layers import Params, Structure, merge
+from ldm.networks.text import TextEncoder
+
+CHUNK = 1024  # pictures held at once
+Batch = dict[str, np.ndarray | Array]
+
+
+class Encoded(Protocol):
+    """Encoded pictures with their encoded captions, wherever they lie."""
+
+    def batch(self, seed: int, step: int, size: int, part: slice | np.ndarray = slice(None)) -> Batch:
+        """The batch of a step, float32: a function of (seed, step) alone; of it these rows (`parallel.Layout.rows`)."""
+
+
+@dataclass(frozen=True, eq=False)
+class LatentSet:
+    """n encoded pictures with their encoded captions."""
+
+    latents: Float[np.ndarray, "n h w z"]  # float16, scaled to unit variance
+    context: Float[np.ndarray, "n m d"]  # float16
+
+    def batch(self, seed: int, step: int, size: int, part: slice | np.ndarray = slice(None)) -> dict[str, np.ndarray]:
+        rows = batch_indices(seed, step, size, len(self.latents))[part]
+        return {"latents": self.latents[rows].astype(np.float32), "context": self.context[rows].astype(np.float32)}
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceSet:
+    """The same on an accelerator: latents and the captions' ids lie there, and contexts are computed with the batch.
+
+    A context is a thousand times larger than its ids: fetched from the host it would take longer than a step.
+    """
+
+    latents: Float[Array, "n h w z"]  # float16, scaled to unit variance
+    ids: Int[Array, "n m"]
+    text: TextEncoder
+
+    def batch(self, seed: int, step: int, size: int, part: slice | np.ndarray = slice(None)) -> Batch:
+        rows = jnp.asarray(batch_indices(seed, step, size, len(self.latents))[part], jnp.int32)
+        return _gather(self.text.structure, self.text.params, self.latents, self.ids, rows)
+
+
+@partial(jax.jit, static_argnums=0)
+def _gather(structure: Structure, params: Params, latents: Array, ids: Array, rows: Int[Array, " b"]) -> Batch:
+    context = merge(structure, params)(ids[rows]).astype(jnp.float16)  # as a `LatentSet` keeps it
+    return {"latents": latents[rows].astype(jnp.float32), "context": context.astype(jnp.float32)}
+
+
+def latent_set(data: Captioned, codec: Codec, text: TextEncoder, folder: Path) -> LatentSet:
+    """Encode all of a data set, or open what an earlier run encoded."""
+    name = f"context-{len(data)}-{data.key}-{digest(text.params)}"
+    context = cached(folder, name, in_order(lambda rows: text.encode(data.captions(rows)), len(data), CHUNK, 1), len(data))
+    return LatentSet(latents_of(data, codec, folder), context)
+
+
+def device_set(data: Captioned, codec: Codec, text: TextEncoder, folder: Path) -> DeviceSet:
+    """The same, its latents on the first device."""
+    ids = np.concatenate([text.tokenizer(captions) for captions in drawn(data.captions, len(data))])
+    return DeviceSet(jax.device_put(np.asarray(latents_of(data, codec, folder))), jax.device_put(ids), text)
+
+
+def latents_of(data: Captioned, codec: Codec, folder: Path) -> Float[np.ndarray, "n h w z"]:
+    """All pictures, encoded, or what an earlier run encoded."""
+    encoder = {name: p for name, p in codec.params.items() if name.startswith(("encoder.", "quant_conv."))}
+    name = f"latents-{len(data)}-{data.key}-{digest(encoder)}"
+    return cached(folder, name, map(codec.encode, drawn(data.images, len(data))), len(data))
+
+
+def drawn(draw: Callable[[range], np.ndarray], n: int) -> Iterable[np.ndarray]:
+    """`data.in_order`, by all cores where an accelerator waits for them; a CPU has to encode them, too."""
+    if jax.default_backend() == "cpu":
+        return in_order(draw, n, CHUNK, 1)
+    return in_order(draw, n, min(CHUNK, -(-n // (2 * CORES))), CORES)
+
+
+def cached(folder: Path, name: str, parts: Iterable[np.ndarray], n: int) -> np.ndarray:
+    """The parts (b, ...) of n rows as a read-only memory map in half precision; computed once, then read from `folder`.
+
+    An iterator that computes as it is asked is asked for nothing where the file is there.
+    """
+    path = folder / f"{name}.npy"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        try:
+            out, done = None, 0
+            with tqdm(total=n, desc=name.split("-")[0], unit_scale=True, unit="img") as bar:
+                for values in parts:
+                    if out is None:
+                        out = np.lib.format.open_memmap(part, "w+", np.float16, (n, *values.shape[1:]))
+                    out[done : done + len(values)] = values
+                    done += len(values)
+                    bar.update(len(values))
+            out.flush()
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+    return np.load(path, mmap_mode="r")

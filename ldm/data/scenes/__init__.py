@@ -1,0 +1,1 @@
+"""The emoji scenes: pictures with captions, drawn from a seed, about which everything is known."""

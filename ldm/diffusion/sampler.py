@@ -1,0 +1,112 @@
+"""The sampling loop: noise and a plan to latents.
+
+One loop runs every table of `ldm.diffusion.solvers`. All that a sweep varies (the solver, the number of steps, their
+spacing, guidance, what the network predicts) is data to it, so a network compiles once a batch shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, Key
+
+from ldm.diffusion.denoiser import conditioned, denoiser, guided
+from ldm.diffusion.denoiser import told as tell
+from ldm.diffusion.schedule import Predict, check_predict, preconditioning
+from ldm.diffusion.solvers import Plan
+from ldm.networks.layers import Params, Structure, merge
+
+
+def initial_noise(keys: Key[Array, " b"], shape: tuple[int, ...]) -> Float[Array, "b ..."]:
+    """The latents that sampling starts from: one standard normal a key."""
+    return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 0), shape))(keys)
+
+
+def sample(
+    structure: Structure,
+    params: Params,
+    plan: Plan,
+    context: Float[Array, "b m d"],
+    null: Float[Array, "b m d"] | None,
+    scale: Float[Array, ""] | float,
+    keys: Key[Array, " b"],
+    *,
+    predict: Predict,
+    shape: tuple[int, int, int],
+    rescale: float = 0.0,
+    condition: Float[Array, "b h w k"] | None = None,
+    told: bool = False,
+) -> Float[Array, "b h w c"]:
+    """Latents of b pictures, one key each, float32.
+
+    Compiles once a network and batch shape, and once more without guidance: null None asks the network
+    once a row instead of twice, and scale is then 1, unless the network is `told` the scale, as a distilled one is.
+    `rescale` (0 to 1) is phi of `denoiser.guided`. `condition`: a picture that the network sees beside the latents
+    (`denoiser.conditioned`).
+
+    Noise at row i is drawn from the image's key with i + 1 folded in: image k is the same in any batch.
+
+    Raises: ValueError for an unknown prediction, eps on a schedule without signal at its end, rescale
+    outside [0, 1], a scale other than 1 without null, or null for a network that is told the scale.
+    """
+    check_predict(predict, plan.alpha)
+    if not 0 <= rescale <= 1:
+        raise ValueError(
+            f"rescale = {rescale}: expected 0 (guidance as it is) to 1 (fully rescaled); choose in between."
+        )
+    if told and null is not None:
+        raise ValueError("null is given: expected None for a network that is told the scale; leave it out.")
+    if null is None and not told and np.any(np.asarray(scale) != 1):
+        raise ValueError(f"scale = {scale}: expected 1 where null is None; give the empty caption's context to guide.")
+    c_skip, c_out = preconditioning(predict, plan.alpha, plan.sigma)
+    scale = None if null is None and not told else jnp.asarray(scale, jnp.float32)
+    rescale = jnp.float32(rescale)
+    return loop(structure, params, plan, c_skip, c_out, context, null, scale, rescale, keys, condition, shape=shape)
+
+
+@partial(jax.jit, static_argnames=("structure", "shape"))
+def loop(
+    structure: Structure,
+    params: Params,
+    plan: Plan,
+    c_skip: Float[Array, " s"],
+    c_out: Float[Array, " s"],
+    context: Float[Array, "b m d"],
+    null: Float[Array, "b m d"] | None,
+    scale: Float[Array, ""] | None,
+    rescale: Float[Array, ""],
+    keys: Key[Array, " b"],
+    condition: Float[Array, "b h w k"] | None = None,
+    *,
+    shape: tuple[int, int, int],
+) -> Float[Array, "b h w c"]:
+    """What `sample` compiles, with what the network predicts as two more columns (`schedule.preconditioning`).
+
+    A scale without null is told to the network; no scale, and it is asked as it is.
+    """
+    net = merge(structure, params)
+    net = net if condition is None else conditioned(net, condition)
+    denoise = denoiser(net if null is not None or scale is None else tell(net, scale))
+    if null is not None:
+        denoise = guided(denoise, null, scale, rescale)
+    x = initial_noise(keys, shape)
+
+    def step(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        x, previous = carry
+        row = jax.tree.map(lambda column: column[i] if column.ndim else column, plan)
+        t = jnp.full(x.shape[:1], row.t, jnp.float32)
+        x0 = denoise(x, t, c_skip[i], c_out[i], context)
+        z = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, i + 1), shape))(keys)
+        return row.x * x + row.x0 * x0 + row.x0_prev * previous + row.z * z, x0
+
+    return lax.fori_loop(0, plan.n, step, (x, jnp.zeros_like(x)))[0]
+
+
+def image_keys(seed: int, indices: Sequence[int] | np.ndarray) -> jax.Array:
+    """One key an image, a function of the seed and the image's index alone."""
+    return jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(np.asarray(indices))

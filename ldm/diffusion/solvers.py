@@ -1,0 +1,208 @@
+"""A solver is a table: Euler, Heun, DDIM, DDPM, DPM-Solver++ and consistency are rows of coefficients.
+
+Each row is one evaluation of the network, and its step is
+
+    x <- a x + b x0 + c x0_prev + d z
+
+with x0 the denoiser's estimate, x0_prev that of the row before and z fresh noise. A solver here is the
+NumPy function that makes the columns, in float64.
+
+Two facts keep the tables short. With lambda = log(alpha / sigma), the deterministic step of order 1 from
+(alpha, sigma) to (alpha', sigma') is one formula, whatever the coordinates it is derived in:
+
+    x <- sigma'/sigma x + (alpha' - alpha sigma'/sigma) x0
+
+and every step of order 2 is that plus k (x0 - x0_prev). For methods that ask twice a step (Heun, 2S) too:
+the second row starts from what the first predicted, in which the step's own beginning is still to be had,
+being linear in the prediction and in x0_prev.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, get_args
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from ldm.diffusion.schedule import Schedule, Spacing
+
+ROWS = 1000  # of every table, so that all have one shape; the loop ends after row n
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["t", "alpha", "sigma", "x", "x0", "x0_prev", "z", "n"],
+    meta_fields=[],
+)
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Where the network is asked, and the coefficients of each step. Rows >= n are empty."""
+
+    t: Int[Array, " s"]  # training time, 999 ... 0
+    alpha: Float[Array, " s"]  # signal and noise at t
+    sigma: Float[Array, " s"]
+    x: Float[Array, " s"]  # coefficients of x, of x0, of the x0 before, and of fresh noise
+    x0: Float[Array, " s"]
+    x0_prev: Float[Array, " s"]
+    z: Float[Array, " s"]
+    n: Int[Array, ""]  # rows, which is evaluations of the network (each of two passes when guided)
+
+
+def _plan(schedule: Schedule, times: np.ndarray, *, k: np.ndarray | float = 0.0, **columns: np.ndarray) -> Plan:
+    """The padded table; k is the coefficient of x0 - x0_prev. Empty rows are clean: alpha = 1, sigma = 0."""
+    n, zeros = len(times), np.zeros(len(times))
+    columns = {"alpha": schedule.alpha[times], "sigma": schedule.sigma[times], "z": zeros} | columns
+    columns |= {"x0": columns["x0"] + k, "x0_prev": zeros - k}
+    padded = {
+        name: np.pad(column, (0, ROWS - n), constant_values=name == "alpha").astype(np.float32)
+        for name, column in columns.items()
+    }
+    return Plan(t=np.pad(times, (0, ROWS - n)).astype(np.int32), n=np.int32(n), **padded)
+
+
+def _levels(schedule: Schedule, times: np.ndarray) -> tuple[np.ndarray, ...]:
+    """alpha, sigma at each time, and those that each step goes to; the last goes to alpha = 1, sigma = 0."""
+    alpha, sigma = schedule.alpha[times], schedule.sigma[times]
+    return alpha, sigma, np.append(alpha[1:], 1.0), np.append(sigma[1:], 0.0)
+
+
+def _log_snr(alpha: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """lambda; -inf where there is no signal, inf where there is no noise."""
+    with np.errstate(divide="ignore"):
+        return np.log(alpha) - np.log(sigma)
+
+
+def ddim(schedule: Schedule, steps: int, *, eta: float = 0.0, spacing: Spacing = "trailing") -> Plan:
+    """DDIM (Song et al. 2020, eqs. 12 and 16); eta 0 is deterministic, eta 1 is DDPM's noise.
+
+    Raises: ValueError for an impossible number of steps or spacing, or eta outside [0, 1].
+    """
+    if not 0 <= eta <= 1:
+        raise ValueError(f"eta = {eta}: expected 0 (deterministic) to 1 (as noisy as DDPM); choose in between.")
+    times = schedule.times(steps, spacing)
+    a, s, a2, s2 = _levels(schedule, times)
+    noise = eta * s2 / s * np.sqrt(np.maximum(1 - a**2 / a2**2, 0))
+    direction = np.sqrt(np.maximum(s2**2 - noise**2, 0))
+    return _plan(schedule, times, x=direction / s, x0=a2 - a * direction / s, z=noise)
+
+
+def ddpm(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
+    """DDPM's posterior on the respaced times (Ho et al. 2020, eq. 7; Nichol and Dhariwal 2021)."""
+    times = schedule.times(steps, spacing)
+    a, s, a2, s2 = _levels(schedule, times)
+    ratio = (a / a2) ** 2  # alpha of the respaced chain
+    beta = 1 - ratio
+    return _plan(
+        schedule, times,
+        x=np.sqrt(ratio) * s2**2 / s**2, x0=a2 * beta / s**2, z=np.sqrt(beta) * s2 / s,
+    )  # fmt: skip
+
+
+def consistency(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
+    """Multistep consistency sampling, for distilled networks (Song et al. 2023, algorithm 1; Luo et al. 2023).
+
+    Each estimate of x0 is taken for the end of the flow; fresh noise brings it to the next level. One step has none.
+    """
+    times = schedule.times(steps, spacing)
+    _, _, a2, s2 = _levels(schedule, times)
+    return _plan(schedule, times, x=np.zeros(steps), x0=a2, z=s2)
+
+
+def euler(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
+    """Euler's method on the probability flow, in k-diffusion's coordinates (Karras et al. 2022, eqs. 1 and 3).
+
+    With y = x / alpha and noise n = sigma / alpha the flow is dy/dn = (y - x0) / n. A step to n2,
+    y + (n2 - n)(y - x0) / n, times alpha2, is the step of order 1 above: DDIM with eta 0, found in another way.
+    """
+    times = schedule.times(steps, spacing)
+    a, s, a2, s2 = _levels(schedule, times)
+    return _plan(schedule, times, x=s2 / s, x0=a2 - a * s2 / s)
+
+
+def heun(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
+    """Heun's method on the same flow (Karras et al. 2022, algorithm 1): 2 steps - 1 evaluations.
+
+    Rows alternate: Euler's prediction y' at n2, then its correction, asked at n2. The correction is
+    y + (n2 - n)/2 [(y - x0_prev)/n + (y' - x0)/n2], and as y is (n y' - (n - n2) x0_prev) / n2 it
+    comes to y' + (n - n2)/(2 n2) (x0 - x0_prev). The last step, to n2 = 0, is Euler's; so is one from
+    n = inf.
+
+    Raises: ValueError as `ddim`, and for more steps than a table has rows for.
+    """
+    times = schedule.times(steps, spacing)
+    if 2 * steps - 1 > ROWS:
+        raise ValueError(
+            f"steps = {steps}: expected at most {(ROWS + 1) // 2} of Heun, which asks twice a step; give fewer."
+        )
+    a, s, a2, s2 = (level.repeat(2)[:-1] for level in _levels(schedule, times))
+    corrects = np.arange(2 * steps - 1) % 2 == 1
+    with np.errstate(divide="ignore"):
+        k = a2 * (s * a2 / (a * s2) - 1) / 2
+    return _plan(
+        schedule, times.repeat(2)[1:],
+        x=np.where(corrects, 1, s2 / s), x0=np.where(corrects, 0, a2 - a * s2 / s), k=np.where(corrects & (a > 0), k, 0),
+    )  # fmt: skip
+
+
+def dpmpp_1(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
+    """DPM-Solver++ of order 1 (Lu et al. 2022): exact where x0 is constant over a step h of lambda.
+
+    As 1 - e^-h = 1 - alpha sigma2 / (alpha2 sigma), this too is DDIM with eta 0.
+    """
+    times = schedule.times(steps, spacing)
+    a, s, a2, s2 = _levels(schedule, times)
+    h = _log_snr(a2, s2) - _log_snr(a, s)  # the last one is infinite: x becomes x0
+    return _plan(schedule, times, x=s2 / s, x0=a2 * (1 - np.exp(-h)))
+
+
+def dpmpp_2m(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
+    """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2), with first and last step of order 1."""
+    times = schedule.times(steps, spacing)
+    a, s, a2, s2 = _levels(schedule, times)
+    h = _log_snr(a2, s2) - _log_snr(a, s)
+    c = a2 * (1 - np.exp(-h))
+    k = np.zeros(steps)
+    k[1:-1] = c[1:-1] * h[1:-1] / (2 * h[:-2]) if steps > 2 else 0.0  # c / (2 r), r = h_prev / h
+    return _plan(schedule, times, x=s2 / s, x0=c, k=k)
+
+
+def dpmpp_2s(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
+    """DPM-Solver++(2S) (Lu et al. 2022, algorithm 1): `steps` evaluations, two to each step of order 2.
+
+    The grid's times are taken two by two: a step goes from time i - 1 to i + 1 and asks again on the way,
+    at time i. In its second row x starts from the prediction there; with x = (x_i - c_{i-1} x0_prev)
+    sigma_{i-1} / sigma_i put into the algorithm's last line, the row is the step of order 1 from i to i + 1
+    plus k (x0 - x0_prev), k = C / (2r) - c_i, C that of the whole step. What is left over at the end, one
+    evaluation or two, is of order 1; so is a step from lambda = -inf.
+    """
+    times = schedule.times(steps, spacing)
+    a, s, a2, s2 = _levels(schedule, times)
+    c = a2 - a * s2 / s
+    begin, mid = np.arange(0, steps - 2, 2), np.arange(1, steps - 1, 2)
+    lam, whole = _log_snr(a, s), a2[mid] - a[begin] * s2[mid] / s[begin]
+    with np.errstate(invalid="ignore"):
+        r = (lam[mid] - lam[begin]) / (lam[mid + 1] - lam[begin])
+    k = np.zeros(steps)
+    k[mid] = np.where(a[begin] > 0, whole / (2 * r) - c[mid], 0)
+    return _plan(schedule, times, x=s2 / s, x0=c, k=k)
+
+Sampler = Literal["ddim", "ddim-leading", "ddpm", "dpm++", "dpm++1", "dpm++2s", "euler", "heun", "consistency"]
+
+
+def plan(sampler: Sampler, steps: int, spacing: Spacing = "trailing") -> Plan:
+    """The table of a sampler by its name; "dpm++" is 2M, "ddim-leading" DDIM on the times that SD was released with.
+
+    Raises: ValueError for an unknown name or step count.
+    """
+    tables: dict[str, Callable[..., Plan]] = {
+        "ddim": ddim, "ddpm": ddpm, "dpm++": dpmpp_2m, "dpm++1": dpmpp_1, "dpm++2s": dpmpp_2s, "euler": euler, "heun": heun,
+        "ddim-leading": lambda schedule, steps, spacing: ddim(schedule, steps, spacing="leading"),
+        "consistency": consistency,
+    }  # fmt: skip
+    if sampler not in tables:
+        raise ValueError(f"sampler = {sampler!r}: expected one of {', '.join(get_args(Sampler))}; choose one of them.")
+    return tables[sampler](Schedule.sd(), steps, spacing=spacing)

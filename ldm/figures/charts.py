@@ -1,0 +1,157 @@
+"""How a chart looks and what it may show: theme, the interval rule, the renderer.
+
+Importing this file switches Altair to the theme and renderer below. The renderer emits the one
+MIME type that JupyterLab, VS Code and nbviewer all draw by themselves; the book's build
+(`book/build.py`) turns the same output into a chart drawn by a bundle that the book carries.
+Text and rule colours are left to whoever draws, since only they know whether the page is dark.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from ldm.metrics.catalogue import comparable, metric_of
+from ldm.metrics.protocol import single
+
+MIMETYPE = "application/vnd.vegalite.v5+json"  # the newest that JupyterLab 4 draws
+INK = "#888"  # readable on white and on near-black
+
+
+def pick(rows: pd.DataFrame, metric: str, one: Iterable[str] = ()) -> pd.DataFrame:
+    """The rows of one metric, ready to draw.
+
+    Adds `model` (label), `norm_cost` (cost of one evaluation, c = 320 is 1), `loss` (the value
+    with its sign turned so that lower is better) and `setting`. Raises `ValueError` for a missing
+    column, for no rows, for a row whose interval or sample count is missing, for rows that were not
+    measured in the same way, and where a column named in `one` holds more than one value.
+    """
+    better = metric_of(metric).better
+    needed = ["metric", "c", "params", "steps", "guidance", "cost", "value", "lo", "hi", "n"]
+    needed += ["protocol", *one]
+    if missing := [name for name in needed if name not in rows]:
+        raise ValueError(f"rows lack the columns {missing}: pass rows as ldm.study.results stores them.")
+    rows = rows[rows["metric"] == metric].copy()
+    if rows.empty:
+        raise ValueError(f"no row holds the metric {metric!r}: run the cells that measure it.")
+    bare = rows[["value", "lo", "hi", "n"]].isna().any(axis=1)
+    if bare.any():
+        raise ValueError(
+            f"{int(bare.sum())} of {len(rows)} rows of {metric!r} have no interval or no n: "
+            "a point is drawn only with value, lo, hi and n."
+        )
+    comparable(rows, metric)
+    single(rows, one)
+    rows["c"] = rows["c"].astype(int)
+    rows["model"] = [model_label(c, p) for c, p in zip(rows["c"], rows["params"], strict=True)]
+    rows["norm_cost"] = rows["cost"] / rows["steps"]
+    rows["loss"] = rows["value"] if better == "lower" else -rows["value"]
+    rows["setting"] = [
+        f"{int(steps)} step{'s' if steps > 1 else ''}, guidance {guidance:g}"
+        for steps, guidance in zip(rows["steps"], rows["guidance"].fillna(1.0), strict=True)
+    ]
+    return rows.sort_values(["c", "steps", "guidance"], kind="stable")
+
+
+def best(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Of `pick`ed rows, the best one of each group."""
+    return rows.loc[rows.groupby(by, sort=False)["loss"].idxmin()]
+
+
+def model_label(c: int, params: float) -> str:
+    """`c 16 · 2.3M`."""
+    millions = params / 1e6
+    return f"c {c} · " + (f"{millions:.2g}M" if millions < 10 else f"{millions:.0f}M")
+
+
+def models(rows: pd.DataFrame) -> list[str]:
+    """Labels from the smallest to the largest model."""
+    return list(rows.sort_values("c")["model"].unique())
+
+
+def color(rows: pd.DataFrame) -> alt.Color:
+    """Model size as an ordered colour; the theme holds the palette, light and dark."""
+    return alt.Color("model:O", title=None, scale=alt.Scale(domain=models(rows)))
+
+
+def tooltip(rows: pd.DataFrame, metric: str) -> list[alt.Tooltip]:
+    """Model, setting, value, interval, sample count: on every quality point of the book."""
+    shown = [("model:N", "model", None), ("setting:N", "setting", None)]
+    shown += [("cost:Q", "sampling cost", ".3~g")]
+    if "images_seen" in rows and rows["images_seen"].notna().all():
+        shown += [("images_seen:Q", "images seen in training", ",d")]
+    shown += [("value:Q", metric_of(metric).title, ".4~g"), ("lo:Q", "from", ".4~g")]
+    shown += [("hi:Q", "to (95 % interval)", ".4~g"), ("n:Q", "n images", ",d")]
+    if "seed" in rows and rows["seed"].nunique() > 1:
+        shown += [("seed:O", "seed", None)]
+    return [
+        alt.Tooltip(field, title=title, **({"format": form} if form else {}))
+        for field, title, form in shown
+    ]
+
+
+def columns(rows: pd.DataFrame) -> pd.DataFrame:
+    """Only what a chart reads: the rest would make the page heavy."""
+    keep = ["model", "c", "params", "gflops", "norm_cost", "steps", "guidance", "cost", "setting"]
+    keep += ["value", "lo", "hi", "n", "loss", "seed", "images_seen", "compute", "tied"]
+    keep += ["frontier"]
+    return rows[[name for name in keep if name in rows]]
+
+
+def quality_lines(metric: str) -> tuple[str, str]:
+    """A metric and its good direction, for where the two do not fit a phone's line: `KID`, `↓ lower is better`."""
+    title, better, _ = metric_of(metric)
+    return title, f"{'↓' if better == 'lower' else '↑'} {better} is better"
+
+
+def quality_axis(metric: str, **scale: Any) -> alt.Y:
+    """The y axis of a metric."""
+    return alt.Y("value:Q", title=" ".join(quality_lines(metric)), scale=alt.Scale(zero=False, **scale))
+
+
+def interactive() -> bool:
+    """Whether somebody looks at a notebook while its cells run (papermill's reader comes later)."""
+    from IPython import get_ipython
+
+    return get_ipython() is not None and "LDM_UNATTENDED" not in os.environ
+
+
+@alt.theme.register("ldm", enable=True)
+def theme() -> alt.theme.ThemeConfig:
+    """Quiet axes, an ordered colour-blind-safe palette, charts as wide as their column."""
+    return alt.theme.ThemeConfig(
+        config={
+            "background": "transparent",
+            "view": {"stroke": None, "continuousWidth": 560, "continuousHeight": 320},
+            "axis": {
+                "domain": False,
+                "tickSize": 4,
+                "titlePadding": 8,
+                "titleFontWeight": "normal",
+                "gridOpacity": 0.25,
+                "labelFontSize": 12,
+                "titleFontSize": 12.5,
+            },
+            "legend": {"orient": "top", "labelFontSize": 12, "symbolStrokeWidth": 2, "columns": 4},
+            "title": {"anchor": "start", "fontSize": 14, "fontWeight": 600, "subtitleFontSize": 12},
+            "range": {"ordinal": {"scheme": "plasma", "extent": [0.05, 0.72]}},
+            "line": {"strokeWidth": 2},
+            "point": {"filled": True, "size": 55},
+            "rule": {"strokeWidth": 1.5},
+        }
+    )
+
+
+def _render(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """MIME bundle of a chart: Vega-Lite for the front end, its description for everyone else."""
+    spec = {**spec, "$schema": "https://vega.github.io/schema/vega-lite/v5.json"}
+    return {MIMETYPE: spec, "text/plain": spec.get("description", "an interactive chart")}
+
+
+alt.renderers.register("ldm", _render)
+alt.renderers.enable("ldm")
+alt.data_transformers.disable_max_rows()

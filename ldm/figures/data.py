@@ -1,0 +1,33 @@
+"""What the data chapter says about scenes and about the autoencoder, as numbers and tables."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ldm.data.scenes.dataset import Scenes
+from ldm.data.scenes.emoji import emojis
+from ldm.data.scenes.record import SceneConfig, held_out
+from ldm.study.judges import Score
+
+
+def of(config: SceneConfig, n: int) -> dict[str, float]:
+    """Shares among n training scenes and among all combinations."""
+    scenes = Scenes(config, "train", n)
+    pairs = sum(len(scenes.scene(i).objects) > 1 for i in range(n)) / n
+    combinations = [held_out(e.name, style) for e in emojis()[: config.vocabulary] for style in config.styles]
+    return {"pairs": pairs, "held_out_styles": sum(combinations) / len(combinations)}
+
+
+def ceiling_table(real: Score, rebuilt: Score) -> pd.DataFrame:
+    """The judges on real scenes and on the same scenes through the autoencoder, with intervals."""
+
+    def cell(score: Score, name: str) -> str:
+        e = score.estimates[name][0]
+        return f"{e.value:.3g} [{e.lo:.3g}, {e.hi:.3g}]"
+
+    return pd.DataFrame(
+        [
+            {"metric": name, "real scenes": cell(real, name), "through the autoencoder": cell(rebuilt, name), "n": e.n}
+            for name, (e, _) in real.estimates.items()
+        ]
+    )

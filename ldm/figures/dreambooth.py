@@ -1,0 +1,121 @@
+"""DreamBooth to look at: its measures over subjects, against size and steps, and what prior preservation is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from ldm.figures.charts import color, pick, quality_axis, quality_lines
+from ldm.metrics import Estimate, Z
+from ldm.metrics.catalogue import metric_of
+
+SETTING = ["task", "c", "train_steps", "metric"]
+VARIANTS = ["before", "no prior", "prior", "prior and text"]  # in the order of their colours
+
+
+def over_subjects(rows: pd.DataFrame, subjects: Mapping[str, str]) -> tuple[pd.DataFrame, dict[str, dict[str, np.ndarray]]]:
+    """One row a setting and metric: the mean over subjects, with Student's interval, n counting subjects.
+
+    subjects: a cell's key -> its subject. Also metric -> the rows' keys -> each subject's influence (n,), in the order
+    of their names, widened as Student's interval is, so that worlds (`ldm.statistics.frontier`) are as wide.
+    A single subject, such as a folder, keeps the interval and the n of its pictures.
+    """
+    found, influences = [], {}
+    for setting, part in rows.assign(subject=rows["key"].map(subjects)).groupby(SETTING, sort=False):
+        part = part.sort_values("subject")
+        row, values, n = part.iloc[0].drop("subject").to_dict(), part["value"].to_numpy(float), len(part)
+        row["key"] = "-".join(map(str, setting[:3]))
+        if n > 1:
+            widening = stdtrit(n - 1, 0.975) / Z * np.sqrt(n / (n - 1))
+            moved = widening * (values - values.mean())
+            se = np.sqrt(np.square(moved).sum()) / n
+            row |= Estimate.of(values.mean(), se, n)._asdict()
+            row["protocol"] = f"{row['protocol'].split(' pictures of ')[0]} pictures of each of {n} subjects"
+            influences.setdefault(row["metric"], {})[row["key"]] = moved
+        found.append(row)
+    table = pd.DataFrame(found)
+    return table.astype({name: "Int64" for name in ("c", "params", "train_steps", "steps", "n")}), influences
+
+
+def _points(data: pd.DataFrame, x: alt.X, shade: alt.Color, metric: str) -> alt.LayerChart:
+    what = "subjects" if data["protocol"].str.endswith("subjects").all() else "pictures"
+    base = alt.Chart(data[["model", "params", "task", "train_steps", "value", "lo", "hi", "n"]]).encode(
+        x=x, color=shade,
+        tooltip=[
+            alt.Tooltip("model:N"), alt.Tooltip("task:N", title="learnt with"), alt.Tooltip("train_steps:Q", title="steps"),
+            alt.Tooltip("value:Q", title=metric_of(metric).title, format=".3~g"), alt.Tooltip("lo:Q", title="from", format=".3~g"),
+            alt.Tooltip("hi:Q", title="to (95 % interval)", format=".3~g"), alt.Tooltip("n:Q", title=what),
+        ],
+    )  # fmt: skip
+    y = quality_axis(metric).title(None)  # long ones stand above their panel
+    return alt.layer(base.mark_line(opacity=0.6).encode(y=y), base.mark_rule().encode(y=y, y2="hi:Q").transform_calculate(
+        value="datum.lo"), base.mark_point().encode(y=y)).properties(
+            title=alt.Title(list(quality_lines(metric)), fontSize=12.5, fontWeight="normal"), width=460, height=170)  # fmt: skip
+
+
+def titles(metrics: Sequence[str]) -> str:
+    """What they are called, side by side."""
+    return "; ".join(metric_of(metric).title for metric in metrics)
+
+
+def by_size(table: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
+    """Each measure after the longest finetuning against the size, a colour a variant, the pretrained model beside."""
+    longest, panels = table["train_steps"].max(), []
+    there = [name for name in VARIANTS if name in set(table["task"])]
+    for metric in metrics:
+        data = pick(table[table["train_steps"].isin([0, longest]) & (table["task"] != "truth")], metric)
+        scale = alt.Scale(type="log", nice=False, padding=20)
+        x = alt.X("params:Q", title="parameters", scale=scale, axis=alt.Axis(format="~s", tickCount=4))
+        shade = alt.Color("task:N", title=None, scale=alt.Scale(domain=there, scheme="category10"))
+        panels.append(_points(data, x, shade, metric))
+    return alt.vconcat(*panels, spacing=16).properties(description=f"{titles(metrics)} after DreamBooth, by model size")
+
+
+def by_steps(table: pd.DataFrame, metrics: Sequence[str], variant: str = "prior") -> alt.VConcatChart:
+    """Each measure against the steps of finetuning, a colour a size; 0 is the model as pretrained."""
+    panels = []
+    for metric in metrics:
+        data = pick(table[table["task"].isin(["before", variant])], metric)
+        x = alt.X("train_steps:Q", title="steps of finetuning", scale=alt.Scale(type="symlog", constant=10))
+        panels.append(_points(data, x, color(data), metric))
+    return alt.vconcat(*panels, spacing=16).properties(description=f"{titles(metrics)} by steps of DreamBooth")
+
+
+def paired(rows: pd.DataFrame, subjects: Mapping[str, str], metric: str, one: str, other: str) -> Estimate:
+    """How much larger `metric` is by variant `one` than by `other`, subject by subject, averaged over sizes.
+
+    After the longest finetuning; Student's interval over subjects. Raises: ValueError for fewer than two subjects.
+    """
+    last = rows[(rows["metric"] == metric) & (rows["train_steps"] == rows["train_steps"].max())]
+    values = last.assign(subject=last["key"].map(subjects)).pivot_table(index="subject", columns=["task", "c"], values="value")
+    gaps = (values[one] - values[other]).mean(axis=1).dropna().to_numpy(float)
+    if len(gaps) < 2:
+        raise ValueError(f"{len(gaps)} subjects have been learnt with {one!r} and with {other!r}: expected 2 or more.")
+    half = stdtrit(len(gaps) - 1, 0.975) * gaps.std(ddof=1) / np.sqrt(len(gaps))
+    return Estimate(float(gaps.mean()), float(gaps.mean() - half), float(gaps.mean() + half), len(gaps))
+
+
+def side_by_side(
+    rows: pd.DataFrame, subjects: Mapping[str, str], metrics: Sequence[str], one: str, other: str
+) -> pd.DataFrame:
+    """`paired` for several measures: by how much larger each is by variant `one`; a star where the interval excludes 0."""
+    found = []
+    for metric in metrics:
+        gap = paired(rows, subjects, metric, one, other)
+        star = " *" if gap.lo > 0 or gap.hi < 0 else ""
+        found.append({"": metric_of(metric).title, f"{one}, less {other}": f"{gap.value:+.3f} [{gap.lo:+.3f}, {gap.hi:+.3f}]{star}"})
+    return pd.DataFrame(found)
+
+
+def limits(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Floor and ceiling of each measure: every size as pretrained, and the true pictures through the autoencoder."""
+    found = []
+    for task, part in table[table["task"].isin(["before", "truth"])].groupby(["task", "c"], sort=False):
+        name = "the true pictures" if task[0] == "truth" else f"c = {task[1]}, before"
+        said = {row.metric: f"{row.value:.2f} [{row.lo:.2f}, {row.hi:.2f}]" for row in part.itertuples()}
+        found.append({"": name} | {metric: said.get(metric, "") for metric in metrics})
+    return pd.DataFrame(found)

@@ -1,0 +1,61 @@
+"""A picture of one's own in a notebook: read before anything long begins, enlarged, saved whole, shown beside bicubic.
+
+The page holds a reduced picture and, of a large one, its middle pixel by pixel: the whole would be megabytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from ldm import paths
+from ldm.data.degrade import degrade
+from ldm.data.scenes.dataset import Scenes
+from ldm.diffusion.solvers import Plan
+from ldm.figures.divider import divider
+from ldm.profiles import Profile
+from ldm.tasks import superres, upscale
+
+EXAMPLE = 4  # times the side of the scenes that models are finetuned on
+WHOLE, DETAIL = 768, 384  # pixels of the longer side, on the page
+
+
+def picture(path: str | Path, profile: Profile) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture to enlarge; without a path, a large scene, degraded.
+
+    Raises: ValueError, one sentence, for a file that is missing, no picture, or too large.
+    """
+    if path:
+        return upscale.read(path)
+    large = replace(profile.scenes, size=EXAMPLE * 2 * profile.scenes.size)
+    return degrade(Scenes(large, "val", 1).images([0]), 0, [0])[0]
+
+
+def enlarged(
+    small: UInt8[np.ndarray, "h w 3"], restorer: upscale.Restores, plan: Plan | None, *, name: str, folder: Path = paths.RUNS / "upscaled"
+) -> tuple[Any, Path]:
+    """The picture four times as large under a divider against bicubic, and the file that holds all of it, named like `name`."""
+    big = {"bicubic": superres.enlarged(small[None])[0], "restored": upscale.upscale(small, restorer, plan)}
+    path = folder / f"{Path(name).stem}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(big["restored"]).save(path)
+    parts = {way: [_whole(image), *([_middle(image)] if max(image.shape) > WHOLE else [])] for way, image in big.items()}
+    names = ["the whole", "its middle, pixel by pixel"][: len(parts["bicubic"])]
+    return divider(parts, names, left="bicubic", right="restored", width=640), path
+
+
+def _whole(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
+    small = Image.fromarray(image)
+    small.thumbnail((WHOLE, WHOLE), Image.Resampling.LANCZOS)
+    return np.asarray(small)
+
+
+def _middle(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
+    sides = [max(1, round(side * DETAIL / max(image.shape))) for side in image.shape[:2]]
+    top, left = ((side - part) // 2 for side, part in zip(image.shape[:2], sides, strict=True))
+    return image[top : top + sides[0], left : left + sides[1]]

@@ -1,0 +1,196 @@
+"""The budget explorer: drag a sampling budget and see which size wins within it, how surely, and how it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from ldm.figures.charts import INK, best, color, columns, models, pick, tooltip
+from ldm.figures.pictures import data_url
+from ldm.metrics.catalogue import metric_of
+from ldm.statistics.bootstrap import Influences
+from ldm.statistics.frontier import frontier
+
+COSTS = {  # a column of the points -> what it is called
+    "cost": "normalised cost x steps (the paper's)",
+    "flops": "GFLOPs of all network evaluations",
+    "seconds": "seconds a picture, in batches of 64",
+}
+CHOICES = ("profile", "metric", "sampler")  # columns of the points that the reader chooses from
+WITHIN = "datum.spent <= budget * 1.0001"  # a budget of exactly a setting's cost buys it
+
+
+def budget_explorer(
+    rows: pd.DataFrame,
+    metrics: Sequence[str],
+    influences: Callable[[str], Influences] | None = None,
+    *,
+    pictures: Callable[[str], bytes] | None = None,
+    seconds: Mapping[tuple[str, int], tuple[float, float]] | None = None,
+) -> alt.VConcatChart:
+    """Drag a sampling budget: who wins within it, by which setting, and how surely.
+
+    Above, every size at its best guidance against cost, settings beyond the budget faded. Below, the best
+    affordable setting of each size with its interval: the winner filled, others marked where their interval
+    overlaps the winner's; at the right the chance that a size is truly the best one within the budget
+    (`ldm.statistics.frontier`), so that nobody reads noise as a verdict. Then the pictures that these settings drew.
+
+    Args:
+        rows: of one or several profiles and samplers; metrics: those to choose from, the first is shown.
+        influences: of a metric, by key of its cells: the chances are paired then.
+        pictures: of a cell by its key, as WebP, twice as high as wide.
+        seconds: (profile, c) -> seconds of one network evaluation and of all else, a picture; adds them as a cost.
+    """
+    points = pd.concat([_points(rows, metric, seconds) for metric in metrics], ignore_index=True)
+    costs = [name for name in COSTS if name in points]
+    shown = {name: list(dict.fromkeys(points[name])) for name in CHOICES}
+    titles = {metric: f"{metric_of(metric).title}, {metric_of(metric).better} is better" for metric in metrics}
+    selects = [_select(name, values) for name, values in shown.items() if len(values) > 1]
+    selects.append(_select("axis", costs, [COSTS[name] for name in costs], label="cost"))
+    fixed = [alt.param(name=name, value=values[0]) for name, values in shown.items() if len(values) == 1]
+    slider = alt.param(
+        name="share", value=0.5, bind=alt.binding_range(min=0, max=1, step=0.005, name="sampling budget ")
+    )
+    ends = {name: np.log(points[name].agg(["min", "max"])).tolist() for name in costs}
+    budget = alt.param(name="budget", expr=f"exp({ends}[axis][0] * (1 - share) + {ends}[axis][1] * share)")
+
+    chosen = " && ".join(f"datum.{name} == {name}" for name in CHOICES)
+    data = alt.Chart(points).transform_filter(chosen).transform_calculate(spent="datum[axis]").transform_filter("isValid(datum.spent)")
+    affordable = (
+        data.transform_filter(WITHIN)
+        .transform_joinaggregate(least="min(loss)", groupby=["model"])
+        .transform_filter("datum.loss == datum.least")
+        .transform_joinaggregate([alt.JoinAggregateFieldDef(op="argmin", field="loss", **{"as": "win"})])
+        .transform_calculate(
+            wins="datum.loss == datum.win.loss",
+            what="datum.setting + (datum.loss == datum.win.loss ? '  ◀ best'"
+            " : datum.loss_lo <= datum.win.loss_hi ? '  ≈ overlaps' : '')",
+        )
+    )
+    chances = alt.Chart(_chances(points, costs, influences)).transform_filter(
+        f"{chosen} && datum.axis == axis && datum.from <= budget * 1.0001 && budget * 1.0001 < datum.to"
+    )
+    views = [_curves(data, points, metrics), _winners(affordable, chances, points, metrics)]
+    if pictures:
+        views.append(_looks(affordable, points, pictures))
+    heading = alt.TitleParams(text=alt.ExprRef(f"{titles}[metric]"), fontSize=12.5, fontWeight="normal", offset=8)
+    return (
+        alt.vconcat(*views, spacing=18)
+        .add_params(*selects, *fixed, slider, budget)
+        .properties(title=heading, description="drag the sampling budget: quality of every model size at its best setting")
+    )
+
+
+def in_words(chance: float) -> str:
+    """A chance that was counted over a few thousand worlds: no more certain than they can say."""
+    return "under 1%" if chance < 0.01 else "over 99%" if chance > 0.99 else f"{chance:.0%}"
+
+
+def _select(name: str, values: Sequence[str], labels: Sequence[str] | None = None, label: str = "") -> alt.Parameter:
+    bind = alt.binding_select(options=list(values), labels=list(labels or values), name=f"{label or name} ")
+    return alt.param(name=name, value=values[0], bind=bind)
+
+
+def _points(rows: pd.DataFrame, metric: str, seconds: Mapping[tuple[str, int], tuple[float, float]] | None) -> pd.DataFrame:
+    """The best guidance of each profile, sampler, size and step count, with every cost of it."""
+    parts = [pick(part, metric) for _, part in rows.groupby("profile")]
+    found = best(pd.concat(parts), ["profile", "sampler", "c", "steps"]).sort_values("cost")
+    ends = np.sort(np.stack([found["lo"], found["hi"]]) * np.where(found["loss"] == found["value"], 1, -1), axis=0)
+    points = columns(found).drop(columns=["gflops", "norm_cost", "images_seen", "seed", "params"], errors="ignore").assign(
+        key=found["key"], metric=metric, profile=found["profile"], sampler=found["sampler"],
+        loss_lo=ends[0], loss_hi=ends[1], flops=found["nfe"].astype(float) * found["gflops"].astype(float),
+    )  # fmt: skip
+    if seconds:
+        known = [seconds.get(model, (np.nan, np.nan)) for model in zip(found["profile"], found["c"], strict=True)]
+        points["seconds"] = [each * nfe + rest for (each, rest), nfe in zip(known, found["nfe"], strict=True)]
+    return points
+
+
+def _curves(data: alt.Chart, points: pd.DataFrame, metrics: Sequence[str]) -> alt.LayerChart:
+    scale = alt.Scale(type="log", nice=False, padding=14)
+    x = alt.X("spent:Q", scale=scale, title="sampling cost", axis=alt.Axis(format="~g", tickCount=6))
+    y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False))
+    base = data.encode(
+        x=x, color=color(points), opacity=alt.condition(WITHIN, alt.value(1), alt.value(0.13))
+    )
+    line = data.mark_line(strokeOpacity=0.35).encode(x=x, y=y, color=color(points))
+    tips = tooltip(points, metrics[0])
+    tips = [tip for tip in tips if tip.shorthand != "value:Q"] + [alt.Tooltip("value:Q", title="value", format=".4~g")]
+    bars = base.mark_rule().encode(y="lo:Q", y2="hi:Q")
+    dots = base.mark_point().encode(y=y, tooltip=tips)
+    rule = alt.Chart(pd.DataFrame({"at": [1]})).transform_calculate(spent="budget").encode(x="spent:Q")
+    note = (
+        rule.transform_calculate(label="'budget ' + format(budget, '.3~g')")
+        .mark_text(align="left", dx=6, y=4, baseline="top", color=INK, fontSize=12)
+        .encode(text=alt.Text("label:N"))
+    )
+    return alt.layer(line, bars, dots, rule.mark_rule(color=INK, strokeDash=[4, 4]), note).properties(width=560, height=260)
+
+
+def _winners(
+    affordable: alt.Chart, chances: alt.Chart, points: pd.DataFrame, metrics: Sequence[str]
+) -> alt.LayerChart:
+    order = models(points)
+    base = affordable.encode(
+        y=alt.Y("model:O", title=None, scale=alt.Scale(domain=order[::-1])),
+        color=alt.Color("model:O", title=None, scale=alt.Scale(domain=order)),
+    )
+    values = alt.X("value:Q", title=None, scale=alt.Scale(zero=False))
+    spans = base.mark_rule(strokeWidth=3, strokeOpacity=0.7).encode(x="lo:Q", x2="hi:Q")
+    tops = base.mark_point(size=110).encode(
+        x=values, fillOpacity=alt.condition("datum.wins", alt.value(1), alt.value(0.25))
+    )
+    words = base.mark_text(align="left", dy=-14, fontSize=11.5).encode(
+        x=alt.value(6), text="what:N", color=alt.value(INK)
+    )
+    sure = (
+        chances.transform_calculate(
+            label="'best: ' + (datum.chance < .01 ? 'under 1%' : datum.chance > .99 ? 'over 99%' : format(datum.chance, '.0%'))"
+        )
+        .mark_text(align="right", dy=-14, fontSize=11.5)
+        .encode(x=alt.value("width"), y=alt.Y("model:O"), color=alt.value(INK), text="label:N")
+    )
+    return alt.layer(spans, tops, words, sure).properties(width=560, height={"step": 44})
+
+
+def _looks(affordable: alt.Chart, points: pd.DataFrame, pictures: Callable[[str], bytes]) -> alt.LayerChart:
+    """What the best affordable setting of each size drew: the same captions, the same noise."""
+    order = models(points)
+    urls = pd.DataFrame(
+        [(key, data_url(pictures(key))) for key in points["key"].unique()], columns=["key", "url"]
+    )
+    x = alt.X("model:O", title=None, scale=alt.Scale(domain=order), axis=alt.Axis(labelAngle=0, orient="top", domain=False, ticks=False))
+    side = f"min(104, width / {len(order)} - 6)"
+    return (
+        affordable.transform_lookup(lookup="key", from_=alt.LookupData(urls, "key", ["url"]))
+        .mark_image(width=alt.ExprRef(side), height=alt.ExprRef(f"2 * {side}"), aspect=False)
+        .encode(x=x, y=alt.value(104), url="url:N", tooltip=[alt.Tooltip("model:N"), alt.Tooltip("setting:N")])
+        .properties(width=560, height=208)
+    )
+
+
+def _chances(
+    points: pd.DataFrame, costs: Sequence[str], influences: Callable[[str], Influences] | None = None
+) -> pd.DataFrame:
+    """The chance of each model to be the best, for each stretch of budgets without a change."""
+    found = []
+    for (profile, metric, sampler), part in points.groupby(list(CHOICES), sort=False):
+        known = influences(metric) if influences else None
+        losses = part.assign(size=part["model"], value=part["loss"], lo=part["loss_lo"], hi=part["loss_hi"])
+        for axis in costs:
+            priced = losses.assign(cost=part[axis]).dropna(subset=["cost"])
+            if priced.empty:
+                continue
+            best = frontier(priced, influences=known)
+            for model in models(part):
+                chances = [(row.budget, round(row.chances[model], 2)) for row in best.itertuples() if model in row.chances]
+                changes = [now for before, now in zip([(0, None), *chances], chances, strict=False) if now[1] != before[1]]
+                ends = [budget for budget, _ in changes[1:]] + [float(10 * best["budget"].max())]
+                found += [
+                    (profile, metric, sampler, axis, model, start, end, chance)
+                    for (start, chance), end in zip(changes, ends, strict=True)
+                ]
+    return pd.DataFrame(found, columns=[*CHOICES, "axis", "model", "from", "to", "chance"])

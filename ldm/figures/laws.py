@@ -1,0 +1,113 @@
+"""Power laws through the study's points: fitted, drawn with their residuals, and put in words.
+
+A law is a summary. Whether it is more than that, its residuals say: they scatter about zero by their own
+intervals where it holds, and bend where it does not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+
+from ldm.figures.charts import INK, best, color, models, pick
+from ldm.metrics import Estimate
+from ldm.metrics.catalogue import metric_of
+from ldm.statistics.power_law import PowerLaw, power_law
+
+
+def losses(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """`pick`ed rows with `value`, `lo`, `hi` as a distance from perfect: a share s becomes 1 - s."""
+    rows = pick(rows, metric)
+    if metric_of(metric).better == "higher":
+        if rows["value"].max() > 1:
+            raise ValueError(f"metric {metric!r} is no share: expected a distance or a share; a law needs a distance from perfect.")
+        rows["value"], rows["lo"], rows["hi"] = 1 - rows["value"], 1 - rows["hi"], 1 - rows["lo"]
+    return rows
+
+
+def training_points(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Every model's loss, with `x` = training compute (normalised cost x images seen)."""
+    rows = losses(rows, metric)
+    return rows.assign(x=rows["norm_cost"] * rows["images_seen"])
+
+
+def frontier_points(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The settings that no cheaper one beats, cheapest first, with `x` = sampling cost."""
+    rows = best(losses(rows, metric), ["c", "steps"]).sort_values(["cost", "value"])
+    return rows[rows["value"] < rows["value"].cummin().shift(fill_value=np.inf)].assign(x=lambda r: r["cost"])
+
+
+def shown(points: pd.DataFrame, metric: str, x_title: str) -> tuple[Any, ...]:
+    """What a notebook displays of points with `x`: chart and sentence, or why there is no law.
+
+    Points at 0 and below, where an unbiased distance may lie, have no logarithm and are left out.
+    """
+    above = points[points["value"] > 0]
+    left_out = f" {len(points) - len(above)} at 0 or below are left out." if len(above) < len(points) else ""
+    if len(above) < 4:
+        return (Markdown(f"{len(above)} points are too few for a power law with a floor, which needs 4.{left_out}"),)
+    law = fit(above)
+    return law_chart(above, law, metric, x_title), Markdown(in_words(law) + left_out)
+
+
+def fit(points: pd.DataFrame) -> PowerLaw:
+    """The power law with a floor through points with `x`, `value`, `lo`, `hi`. Raises: ValueError for under 4 points."""
+    estimates = [Estimate(row.value, row.lo, row.hi, row.n) for row in points.itertuples()]
+    return power_law(points["x"].tolist(), estimates, floor=None)
+
+
+def in_words(law: PowerLaw) -> str:
+    """The law and how well it fits, in one sentence of Markdown."""
+    e = law.exponent
+    floor = f"{law.floor:.3g} + " if law.floor else ""
+    misses = (
+        f"They scatter about it by {law.scatter:.0%} beyond their intervals: a summary, not the truth"
+        if law.scatter > 0.01 else "They miss it by no more than their intervals explain"
+    )  # fmt: skip
+    return (
+        f"Fitted: loss = {floor}{np.exp(law.log_scale):.3g} / x^{e.value:.2f}, the exponent within [{e.lo:.2f}, {e.hi:.2f}], "
+        f"through {e.n} points. {misses} (chi squared {law.misfit:.2g} a degree of freedom)."
+    )
+
+
+def law_chart(points: pd.DataFrame, law: PowerLaw, metric: str, x_title: str) -> alt.VConcatChart:
+    """Points and law above, with the law's interval as a band; below, by how many per cent each point lies off it."""
+    title, better, _ = metric_of(metric)
+    label = f"{title} ↓ lower is better" if better == "lower" else f"1 - {title} ↓ lower is better"
+    shown = points[["model", "c", "setting", "x", "value", "lo", "hi", "n"]].reset_index(drop=True)
+    shown["off"] = np.expm1(law.residuals)
+    for end in ("lo", "hi"):
+        shown[f"off_{end}"] = (1 + shown["off"]) * shown[end] / shown["value"] - 1
+    grid = np.geomspace(shown["x"].min(), shown["x"].max(), 60)
+    curve = pd.DataFrame([{"x": x, **law(x)._asdict()} for x in grid])
+    x = lambda axis: alt.X(
+        "x:Q", scale=alt.Scale(type="log", nice=False, padding=14), title=axis, axis=alt.Axis(format="~g", tickCount=6)
+    )
+    tips = [
+        alt.Tooltip("model:N"), alt.Tooltip("setting:N"), alt.Tooltip("x:Q", format=".3~g", title=x_title),
+        alt.Tooltip("value:Q", format=".4~g", title=label), alt.Tooltip("lo:Q", format=".4~g", title="from"),
+        alt.Tooltip("hi:Q", format=".4~g", title="to (95 % interval)"), alt.Tooltip("n:Q", title="n images"),
+        alt.Tooltip("off:Q", format="+.1%", title="off the law by"),
+    ]  # fmt: skip
+    y = alt.Y("value:Q", title=label, scale=alt.Scale(type="log", nice=False, padding=10), axis=alt.Axis(tickCount=5, format="~g"))
+    of_law, base = alt.Chart(curve).encode(x=x(None)), alt.Chart(shown).encode(x=x(None), color=color(shown), tooltip=tips)
+    upper = alt.layer(
+        of_law.mark_area(opacity=0.15, color=INK).encode(y=alt.Y("lo:Q", title=label), y2="hi:Q"),
+        of_law.mark_line(color=INK, strokeDash=[4, 4], strokeWidth=1.5).encode(y=y),
+        base.mark_rule().encode(y=alt.Y("lo:Q", title=label), y2="hi:Q"),
+        base.mark_point().encode(y=y),
+    ).properties(width=540, height=260)
+    off = alt.Y("off:Q", title="off the law", axis=alt.Axis(format="+.0%", tickCount=5))
+    base = alt.Chart(shown).encode(x=x(x_title), color=color(shown), tooltip=tips)
+    lower = alt.layer(
+        alt.Chart(pd.DataFrame({"off": [0]})).mark_rule(color=INK).encode(y=off),
+        base.mark_rule().encode(y=alt.Y("off_lo:Q", title="off the law"), y2="off_hi:Q"),
+        base.mark_point().encode(y=off),
+    ).properties(width=540, height=110)
+    return alt.vconcat(upper, lower, spacing=8).properties(
+        description=f"{label} against {x_title} for {len(models(shown))} sizes, with the fitted power law; below, the residuals"
+    )

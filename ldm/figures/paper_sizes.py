@@ -1,0 +1,104 @@
+"""The same questions, asked of Table 1's own sizes: what is measured, and what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import pandas as pd
+from IPython.display import Markdown
+
+from ldm.figures import plots, protocol
+from ldm.profiles import Profile, profile
+from ldm.statistics import verdicts
+from ldm.study import distillation, findings
+from ldm.study.findings import FEWEST, RESTORED
+from ldm.study.results import Store
+
+
+class Part(NamedTuple):
+    """What a chapter shows of them: rows that are there, one chart, and its finding, asked in one or more turns."""
+
+    rows: Callable[[Store, Profile], pd.DataFrame]
+    chart: Callable[[pd.DataFrame, str], Any]
+    turns: dict[str, Callable[[pd.DataFrame, Store], tuple[list, str]]]
+
+
+def by_sampler(store: Store, scale: Profile) -> pd.DataFrame:
+    """Settings that every sampler was asked: one with more of them would have more tries."""
+    rows = findings.whole_grid(store, scale)
+    setting = ["c", "steps", "guidance"]
+    samplers = rows.groupby(setting)["sampler"].transform("nunique")
+    return rows[samplers == len(findings.SAMPLERS)]
+
+
+def by_ddim(store: Store, scale: Profile) -> pd.DataFrame:
+    rows = findings.whole_grid(store, scale)
+    return rows[rows["sampler"] == "ddim"]
+
+
+def with_students(store: Store, scale: Profile) -> pd.DataFrame:
+    """Students, and teachers of sizes that have some."""
+    rows = distillation.named(findings.distilled(store, scale))
+    return rows[rows["c"].isin(rows.loc[rows["task"] == "codi", "c"])]
+
+
+def asked(ask: Callable, metrics: Sequence[str] = findings.ASKED, **more: Any) -> Callable[[pd.DataFrame, Store], tuple[list, str]]:
+    return lambda rows, store: findings.asked(ask, rows, store, metrics, **more)
+
+
+def from_four(rows: pd.DataFrame, store: Store) -> tuple[list, str]:
+    """F3 as the paper asks it."""
+    return findings.asked(verdicts.f3, rows[rows["steps"] >= FEWEST], store)
+
+
+PARTS = {
+    "F1": Part(findings.pretrained, plots.quality_vs_compute, {"": asked(verdicts.f1)}),
+    "F2": Part(findings.restored_by_length, plots.quality_vs_compute, {"": asked(verdicts.f2, RESTORED)}),
+    "F3": Part(
+        by_ddim, plots.quality_vs_cost,
+        {"All steps: ": asked(verdicts.f3), "Four and more: ": from_four},
+    ),
+    "F4": Part(
+        by_sampler, plots.quality_by_sampler,
+        {f"{name}: ": asked(verdicts.f4, sampler=name) for name in findings.SAMPLERS[1:]},
+    ),
+    "F5": Part(
+        findings.restored_by_steps, plots.quality_vs_cost,
+        {name: asked(verdicts.f5, RESTORED, few=few) for name, few in (("Few steps: ", True), ("Many: ", False))},
+    ),
+    "F6": Part(
+        with_students,
+        partial(plots.quality_vs_steps, by="drawn by"), {"": asked(verdicts.f6, method="codi", steps=FEWEST)},
+    ),
+}  # fmt: skip
+
+
+def shown(name: str, store: Store, metric: str, scale: Profile | None = None) -> list:
+    """What a chapter displays: in words what is measured and what is missing, then, of what is, the chart and the verdict."""
+    scale = scale or profile("gpu")
+    part = PARTS[name]
+    rows = part.rows(store, scale)
+    said = Markdown(state(rows, scale))
+    if rows.empty:
+        return [said]
+    answers = [Markdown(f"{turn}{ask(rows, store)[1]}") for turn, ask in part.turns.items()]
+    fold = protocol.folded(rows[rows["metric"] == metric], {}, "make gpu-study")
+    return [said, part.chart(rows, metric), Markdown(fold), *answers]
+
+
+def state(rows: pd.DataFrame, scale: Profile) -> str:
+    """Return in a sentence which sizes of the profile's family are measured, and which are not."""
+    measured = set(rows["c"].astype(int)) & set(scale.family)
+    missing = set(scale.family) - measured
+    where = f"sizes of Table 1, on scenes of {scale.scenes.size} px (profile `{scale.name}`)"
+    if not measured:
+        return f"Nothing is measured yet at {where}. [Asked for](10_tpu.ipynb): c = {listed(missing)}."
+    words = [f"measured: c = {listed(measured)}"]
+    words += [f"[asked for](10_tpu.ipynb) and not measured yet: c = {listed(missing)}"] if missing else []
+    return f"Of {where}, after {scale.length:,} images of pretraining, {'; '.join(words)}."
+
+
+def listed(sizes: set[int]) -> str:
+    return ", ".join(map(str, sorted(sizes)))

@@ -1,0 +1,96 @@
+"""The pictures that cells have kept, arranged so that one can compare: always the same captions, the same noise.
+
+A cell keeps its first pictures; which of them are shown is fixed here, not chosen by anybody.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from ldm.data.scenes.captions import caption
+from ldm.data.scenes.dataset import Scenes
+from ldm.figures.pictures import picture_grid, picture_strip
+from ldm.study.results import Store, to_webp
+from ldm.study.sampling import Evaluation, Laboratory
+
+SHOWN = (1, 6)  # of a cell's first pictures, the ones in tables: one object, and two
+LABELS = {
+    "c": "c = {}", "steps": "{} steps", "guidance": "guidance {:g}", "images": "{:,} images", "sampler": "{}",
+}  # fmt: skip
+
+
+def label(field: str, value: Any) -> str:
+    """A cell's field and its value in words: `8 steps`."""
+    return "1 step" if (field, value) == ("steps", 1) else LABELS[field].format(value)
+
+
+def kept(store: Store, key: str) -> np.ndarray:
+    """The first pictures of a cell, uint8 (n, h, w, 3). Raises: ValueError when they are not here."""
+    path = store.file(key, "strip.webp")
+    if path is None:
+        raise ValueError(f"The pictures of cell {key} are missing: run the cell, or restore results/files.")
+    strip = np.asarray(Image.open(io.BytesIO(path.read_bytes())).convert("RGB"))
+    return np.stack(np.split(strip, strip.shape[1] // strip.shape[0], axis=1))
+
+
+def stacked(store: Store, key: str, shown: Sequence[int] = SHOWN) -> np.ndarray:
+    """Pictures of a cell by their index, one above the other: uint8 (len(shown) h, w, 3)."""
+    return np.concatenate(list(kept(store, key)[list(shown)]))
+
+
+def thumbnail(store: Store, key: str) -> bytes:
+    """The same as WebP."""
+    return to_webp(stacked(store, key))
+
+
+def strip(store: Store, lab: Laboratory, cell: Evaluation) -> Any:
+    """A cell's pictures side by side with their captions."""
+    pictures = kept(store, lab.key(cell))
+    data = Scenes(lab.scale.scenes, cell.split, cell.n)
+    return picture_strip(pictures, [caption(data.scene(i)) for i in range(len(pictures))])
+
+
+def table(
+    store: Store, lab: Laboratory, cells: Sequence[Evaluation], rows: str, columns: str, *, shown: Sequence[int] = SHOWN
+) -> Any:
+    """Pictures of the cells by two of their fields; values that some row or column lacks are left out."""
+    found = {(getattr(cell, rows), getattr(cell, columns)): cell for cell in cells}
+    down, across = (list(dict.fromkeys(pair[i] for pair in found)) for i in (0, 1))
+    across = [value for value in across if all((row, value) in found for row in down)]
+    return picture_grid(
+        np.stack([[stacked(store, lab.key(found[row, value]), shown) for value in across] for row in down]),
+        [label(rows, row) for row in down], [label(columns, value) for value in across], width=112,
+    )  # fmt: skip
+
+
+def of_rows(store: Store, rows: pd.DataFrame, down: str, across: str, *, shown: Sequence[int] = SHOWN) -> Any:
+    """Pictures of rows' cells by two of their columns, in the order of their coming; grey where there is none."""
+    found = {(row[down], row[across]): row for row in rows.to_dict("records")}
+    lines, columns = list(dict.fromkeys(rows[down])), sorted(set(rows[across]))
+    blank = np.full_like(stacked(store, rows["key"].iloc[0], shown), 128)
+    at = [[found.get((line, column)) for column in columns] for line in lines]
+    return picture_grid(
+        np.stack([[stacked(store, row["key"], shown) if row else blank for row in line] for line in at]),
+        lines, [label(across, column) for column in columns], width=112,
+        notes=[[f"guidance {row['guidance']:g}" if row else "none" for row in line] for line in at],
+    )  # fmt: skip
+
+
+def at_equal_cost(store: Store, points: pd.DataFrame, budgets: Sequence[float]) -> Any:
+    """What each size draws best within each budget (`ldm.statistics.optimum.within`); empty where it can afford nothing."""
+    sizes = sorted(points["c"].unique())
+    settings = {(row.budget, row.c): row for row in points.itertuples()}
+    blank = np.full_like(stacked(store, points["key"].iloc[0]), 128)
+    at = [[settings.get((budget, c)) for budget in budgets] for c in sizes]
+    note = lambda row: f"{label('steps', row.steps)}, guidance {row.guidance:g}" if row else "too dear"
+    return picture_grid(
+        np.stack([[stacked(store, row.key) if row else blank for row in line] for line in at]),
+        [f"c = {c}" for c in sizes], [f"cost {budget:.2g}" for budget in budgets], width=112,
+        notes=[[note(row) for row in line] for line in at],
+    )  # fmt: skip

@@ -1,0 +1,121 @@
+"""Prompt interpolation to look at: a slider from one caption to another, every size side by side, and its measures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+from jaxtyping import UInt8
+
+from ldm.figures.charts import INK, color, columns, pick
+from ldm.figures.pictures import data_url
+from ldm.metrics import mean
+from ldm.metrics.catalogue import metric_of
+from ldm.study.results import Store, to_webp
+
+SIDE = 96  # pixels of a picture on the page, at most
+LINE = 15  # pixels of a line of text
+
+
+def film(
+    columns: Mapping[str, UInt8[np.ndarray, "p k h w 3"]], texts: Sequence[Sequence[str]], *,
+    drag: str, start: int, description: str, param: str = "frame",
+) -> alt.LayerChart:  # fmt: skip
+    """Pictures in p rows, a column each entry, of which a slider shows one of k frames.
+
+    texts: up to two lines above each row. drag: the slider's label, start: its first frame, param: its name on the page.
+    """
+    first = next(iter(columns.values()))
+    table = pd.DataFrame([
+        {"column": name, "row": row, "frame": k, "url": data_url(to_webp(pictures[row, k]))}
+        for name, pictures in columns.items() for row in range(len(first)) for k in range(first.shape[1])
+    ])  # fmt: skip
+    slider = alt.param(
+        name=param, value=start, bind=alt.binding_range(min=0, max=first.shape[1] - 1, step=1, name=drag + " ")
+    )
+    top = alt.Axis(labelAngle=0, orient="top", domain=False, ticks=False)
+    x = alt.X("column:N", title=None, sort=list(columns), axis=top)
+    tall = SIDE + 22 + LINE * max(map(len, texts))
+    y = alt.Y("row:O", axis=None, scale=alt.Scale(paddingInner=0))
+    side = f"min({SIDE}, width / {len(columns)} - 6)"
+    pictures = (
+        alt.Chart(table)
+        .transform_filter(f"datum.frame == {param}")
+        .mark_image(width=alt.ExprRef(side), height=alt.ExprRef(side), yOffset=(tall - SIDE - 10) / 2)
+        .encode(x=x, y=y, url="url:N", tooltip=[alt.Tooltip("column:N")])
+    )
+    words = pd.DataFrame([
+        {"row": row, "dy": 9 - tall / 2 + LINE * line, "text": text}
+        for row, lines in enumerate(texts) for line, text in enumerate(lines)
+    ])  # fmt: skip
+    lines = [
+        alt.Chart(words[words["dy"] == dy]).mark_text(align="left", color=INK, fontSize=11.5, dy=dy, limit=alt.ExprRef("width"))
+        .encode(x=alt.value(0), y=y, text="text:N")
+        for dy in words["dy"].unique()
+    ]  # fmt: skip
+    return (
+        alt.layer(pictures, *lines)
+        .add_params(slider)
+        .properties(width="container", height=tall * len(first), description=description)
+    )
+
+
+def scrubber(ways: Mapping[str, UInt8[np.ndarray, "p k h w 3"]], captions: Sequence[tuple[str, str]]) -> alt.LayerChart:
+    """Drag a: the pictures of p pairs, one row each, by every model, one column each.
+
+    ways: model -> its pictures, k from B (a = 0) to A (a = 1). captions: A and B of each pair.
+    """
+    return film(
+        ways, [(f"A: {a}", f"B: {b}") for a, b in captions], drag="from B to A",
+        start=next(iter(ways.values())).shape[1] // 2,
+        description="drag from caption B to caption A: the pictures of every model size, from the same noise",
+    )  # fmt: skip
+
+
+def measures(rows: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
+    """Each measure by way and guidance ("lerp, 1.5"), a colour a size."""
+    panels = []
+    for metric in metrics:
+        found = pick(rows, metric)
+        data = columns(found).assign(shown=found["task"] + ", " + found["guidance"].map("{:g}".format))
+        title, better, _ = metric_of(metric)
+        x = alt.X(
+            "value:Q", title=f"{title} ({better} is better)", scale=alt.Scale(zero=False, padding=12), axis=alt.Axis(tickCount=5)
+        )  # fmt: skip
+        base = alt.Chart(data).encode(
+            y=alt.Y("shown:N", title=None), yOffset=alt.YOffset("model:O", sort="descending"), color=color(data),
+            tooltip=[
+                alt.Tooltip("model:N"), alt.Tooltip("shown:N", title="way"), alt.Tooltip("value:Q", format=".4~g"),
+                alt.Tooltip("lo:Q", title="from", format=".4~g"), alt.Tooltip("hi:Q", title="to (95 % interval)", format=".4~g"),
+                alt.Tooltip("n:Q", title="pairs"),
+            ],
+        )  # fmt: skip
+        panels.append(
+            alt.layer(base.mark_rule().encode(x="lo:Q", x2="hi:Q"), base.mark_point().encode(x=x)).properties(
+                width=480, height=40 * data["shown"].nunique()
+            )
+        )
+    return alt.vconcat(*panels, spacing=12).properties(
+        description="measures of how coherent the way between two captions is, by model size, way and guidance"
+    )
+
+
+def larger_against_smaller(rows: pd.DataFrame, metrics: Sequence[str], store: Store) -> pd.DataFrame:
+    """By how much the largest size is better than the smallest, pair by pair: is it the more coherent one?"""
+    small, large = rows["c"].min(), rows["c"].max()
+    found = []
+    for (way, guidance), part in rows[rows["c"].isin([small, large])].groupby(["task", "guidance"]):
+        line = {"way": way, "guidance": guidance}
+        for metric in metrics:
+            of = part[part["metric"] == metric].set_index("c")
+            influences = store.influences(of, metric)
+            by_pair = [influences[of.loc[c, "key"]].astype(float) for c in (small, large)]
+            sign = 1 if metric_of(metric).better == "higher" else -1
+            gains = sign * (by_pair[1] - by_pair[0])
+            e = mean(gains)
+            answer = "better" if e.lo > 0 else "worse" if e.hi < 0 else "undecided"
+            line[metric] = f"**{answer}** {e.value:+.3g} [{e.lo:+.3g}, {e.hi:+.3g}]"
+        found.append(line)
+    return pd.DataFrame(found)

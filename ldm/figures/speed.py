@@ -1,0 +1,169 @@
+"""How fast: rows of `make bench` as a table and a chart, ours beside the same network in torch."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from ldm.figures.charts import INK
+
+OURS, RIVAL = "ldm", "diffusers"
+
+
+def races(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row a contender in each race, ours first; `value`, `lo`, `hi` in images a second over the rounds.
+
+    `race`: what was timed. Of several machines in the rows, the one measured last counts. `relative`,
+    `relative_lo`, `relative_hi`: as multiples of diffusers' middle round. `share`: floating-point operations a
+    second of the network's passes, over those of a large matrix product on the same machine. Raises: ValueError
+    where there are no benchmark rows.
+    """
+    timed = rows[rows["metric"] == "images per second"].copy()
+    if timed.empty:
+        raise ValueError("There are no rows of a benchmark; `make bench` measures this machine.")
+    timed = latest(timed)
+    parts = timed["protocol"].str.split("; ", expand=True)
+    timed["who"], timed["shape"], timed["machine"] = parts[0], parts[1], parts[2]
+    timed["race"] = timed["task"] + ", c = " + timed["c"].astype(str) + ", " + timed["shape"]
+    middle = timed[timed["who"] == RIVAL].set_index("key")["value"]
+    rate = rows[rows["metric"] == "matmul gflops"].set_index("key")["value"]
+    for column, relative in (("value", "relative"), ("lo", "relative_lo"), ("hi", "relative_hi")):
+        timed[relative] = timed[column] / timed["key"].map(middle)
+    timed["share"] = timed["value"] * timed["nfe"].astype(float) * timed["gflops"] / timed["key"].map(rate)
+    columns = ["race", "who", "value", "lo", "hi", "n", "relative", "relative_lo", "relative_hi", "share", "machine"]
+    return timed.sort_values(["task", "c", "who"], key=lambda x: x.replace(OURS, ""))[columns].reset_index(drop=True)
+
+
+def machine(rows: pd.DataFrame) -> pd.Series:
+    """What ran each row."""
+    return rows["protocol"].str.split("; ").str[-1]
+
+
+def latest(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the machine measured last, if there are any."""
+    return rows[machine(rows) == machine(rows)[rows["created"].idxmax()]] if len(rows) else rows
+
+
+def seconds_a_picture(rows: pd.DataFrame) -> dict[tuple[str, int], tuple[float, float]]:
+    """(profile, c) -> seconds of one network evaluation and of all else, a picture; of the machine measured last, or empty."""
+    timed = latest(rows[rows["metric"].isin(["seconds an evaluation", "seconds besides"])])
+    if timed.empty:
+        return {}
+    found = timed.pivot_table(index=["profile", "c"], columns="metric", values="value")
+    return {
+        (profile, int(c)): (row["seconds an evaluation"], row["seconds besides"]) for (profile, c), row in found.iterrows()
+    }
+
+
+def table(found: pd.DataFrame) -> pd.DataFrame:
+    """`races`, to print: images a second, how many times diffusers' that is, and the share of the matrix rate."""
+    return pd.DataFrame({
+        "race": found["race"],
+        "who": found["who"],
+        "images/s": found["value"].map("{:.2f}".format),
+        "from, to": [f"{lo:.2f}, {hi:.2f}" for lo, hi in zip(found["lo"], found["hi"], strict=True)],
+        "times diffusers": found["relative"].map("{:.2f}".format),
+        "of the matrix rate": found["share"].map("{:.0%}".format),
+    }).set_index(["race", "who"])  # fmt: skip
+
+
+def waiting(rows: pd.DataFrame) -> pd.DataFrame:
+    """How long a training step's batch takes, by where that comes from, to print; of the machine measured last.
+
+    Getting batches: the host's share of the time; it works ahead of the device, which waits that long at most. Shares and
+    seconds a step are the middle of the laps, and the least and most; times memory: the middle step beside that of batches
+    from memory. No rows, no lines.
+    """
+    timed = latest(rows[rows["task"] == "input"])
+    if timed.empty:
+        return pd.DataFrame(columns=["c", "batches from", "getting batches", "seconds a step", "times memory"])
+    timed = timed.assign(source=timed["protocol"].str.split("; ").str[0], share=timed["metric"].str.startswith("share"))
+    memory = timed[(timed["source"] == "memory") & ~timed["share"]].set_index("c")["value"]
+    lines = [
+        {"c": c, "batches from": source,
+         "getting batches": "{value:.2%} [{lo:.2%}, {hi:.2%}]".format(**part[part["share"]].iloc[0]),
+         "seconds a step": "{value:.3g} [{lo:.3g}, {hi:.3g}]".format(**(step := part[~part["share"]].iloc[0])),
+         "times memory": f"{step['value'] / memory[c]:.2f}"}
+        for (c, source), part in timed.groupby(["c", "source"], sort=False)
+    ]  # fmt: skip
+    return pd.DataFrame(lines)
+
+
+def trainings(rows: pd.DataFrame) -> pd.DataFrame:
+    """How trainings went (`ldm.study.training_rows`), a line each, to print: the middle of the laps, between what 95 % lie.
+
+    Those of one task and width stand in the order in which they ended. What a machine does not say (a CPU its memory and
+    its peak) has no column, nor has what all have in common; the loss is the last one.
+    """
+    lines = []
+    shared = set.intersection(*map(set, rows["protocol"].str.split("; "))) if len(rows) else set()
+    for _, part in rows.sort_values(["task", "c", "created"], kind="stable").groupby("key", sort=False):
+        of = {metric: f"{value:.3g} [{lo:.3g}, {hi:.3g}]" for metric, value, lo, hi in part[["metric", "value", "lo", "hi"]].to_numpy()}
+        first = part.iloc[0]
+        lines.append({
+            "profile": first["profile"], "task": first["task"], "c": first["c"], "images": int(first["images_seen"]),
+            "how": "; ".join(said for said in first["protocol"].split("; ") if said not in shared),
+            "laps": int(part["n"].max()), "seconds a step": of["step_seconds"], "images/s": of["images_a_second"],
+            "TFLOP/s": of.get("tflops", ""), "of the peak": of.get("peak_share", ""), "memory, GB": of.get("memory_gb", ""),
+            "getting batches": of["input_share"], "loss": of["loss"].split()[0],
+        })  # fmt: skip
+    table = pd.DataFrame(lines)
+    return table.loc[:, (table != "").any()] if lines else table
+
+
+def first_page(rows: pd.DataFrame) -> str:
+    """How soon the book's first page is there (`benchmarks.first_page`), in a sentence."""
+    timed = latest(rows[rows["task"] == "first page"]).sort_values("value")
+    if timed.empty:
+        return "`python -m benchmarks.first_page` visits the book's first page, which has not been done."
+    said = {row["metric"].removeprefix("seconds: "): "{value:.1f} s [{lo:.1f}, {hi:.1f}]".format(**row) for _, row in timed.iterrows()}
+    where, *_, there = timed["protocol"].iloc[0].split("; ")
+    return (
+        "The first page of this book, which has to carry the explorer, visited anew: "
+        + ", ".join(f"{what} after {seconds}" for what, seconds in said.items() if "counting" not in what)
+        + f"; middle, least and most of {timed['n'].iloc[0]} visits ({where}; {there})."
+    )
+
+
+def kills(rows: pd.DataFrame) -> str:
+    """How a training ended that was killed again and again (`benchmarks.kills`), in a sentence."""
+    if rows.empty:
+        return "`python -m benchmarks.kills` kills a training, which has not been done."
+    row = latest(rows).iloc[0]
+    end = "the same to the bit" if row["value"] else "in another state"
+    return f"A small training of {row['train_steps']} steps, killed {row['n']} times, ended {end} as one that nobody disturbed."
+
+
+def devices(rows: pd.DataFrame) -> pd.DataFrame:
+    """How far weights trained on two devices end from those of one (`benchmarks.devices`), to print; of the machine measured last."""
+    rows = latest(rows)
+    parts = rows["protocol"].str.split("; ", expand=True).reindex(columns=range(2))
+    return pd.DataFrame({
+        "training": parts[0], "on": parts[1], "c": rows["c"], "steps": rows["train_steps"],
+        "weights apart": rows["value"].map("{:.1e}".format),
+    })  # fmt: skip
+
+
+def chart(found: pd.DataFrame) -> alt.FacetChart:
+    """Images a second as a multiple of diffusers', slowest to fastest round as a rule, one panel a race."""
+    # A phone is narrow: in the panel's name what tells it from the others, and torch's ways by their last word.
+    found = found.assign(panel=found["race"].str.split(", batch").str[0], way=found["who"].str.split(", ").str[-1])
+    base = alt.Chart(found).encode(
+        y=alt.Y("way:N", title=None, sort=None),
+        color=alt.condition(f"datum.who == '{OURS}'", alt.value("#3b7dd8"), alt.value(INK)),
+        tooltip=[
+            alt.Tooltip("race:N"), alt.Tooltip("who:N"), alt.Tooltip("value:Q", title="images a second", format=".3~g"),
+            alt.Tooltip("lo:Q", title="slowest round", format=".3~g"), alt.Tooltip("hi:Q", title="fastest", format=".3~g"),
+            alt.Tooltip("n:Q", title="rounds"), alt.Tooltip("share:Q", title="of the matrix rate", format=".0%"),
+        ],
+    )  # fmt: skip
+    x = alt.X("relative:Q", title="images a second, diffusers = 1", scale=alt.Scale(zero=True))
+    points = base.mark_point(size=90).encode(x=x)
+    rounds = base.mark_rule().encode(x="relative_lo:Q", x2="relative_hi:Q")
+    level = alt.Chart(found).mark_rule(strokeDash=[4, 4], color=INK).encode(x=alt.datum(1))
+    return (
+        alt.layer(level, rounds, points)
+        .properties(width=420, height={"step": 26})
+        .facet(row=alt.Row("panel:N", title=None, sort=None, header=alt.Header(labelOrient="top", labelAnchor="start")))
+        .properties(description="images a second of training and sampling, ours beside diffusers in torch")
+    )

@@ -1,0 +1,1 @@
+"""Other programs: Stable Diffusion folders in and out, ONNX graphs for a browser."""

@@ -1,0 +1,146 @@
+"""What a reader's browser needs to sample by itself: the networks as ONNX, the sampler's tables and the words, as JSON.
+
+    text.onnx       ids (2, 24), those of a caption and of the empty one -> contexts (2, 24, 128)
+    unet-c8.onnx    x, t, c_skip, c_out, contexts, scale -> x0, the guided denoiser of one picture; so each size
+    decoder.onnx    x0 -> picture, uint8 (1, 32, 32, 3)
+    browser.json    widths with their cost, tables, words; book/_static/playground runs it all
+
+Everything comes from the code that the study runs: graphs by tracing it, tables by calling it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import onnx
+
+from ldm import paths
+from ldm.data.scenes.captions import noun, words
+from ldm.data.scenes.emoji import emojis
+from ldm.data.scenes.record import COLS, ROWS, Thing
+from ldm.diffusion.denoiser import denoiser, guided
+from ldm.diffusion.schedule import preconditioning
+from ldm.diffusion.solvers import plan
+from ldm.files import write_atomic
+from ldm.interop.onnx import graph
+from ldm.networks import cost
+from ldm.networks.autoencoder import Codec, to_images
+from ldm.networks.layers import merge
+from ldm.networks.text import END, PAD, TextEncoder
+from ldm.profiles import LAPTOP, Profile
+from ldm.tasks import models as models_tasks
+from ldm.tasks import pretrain
+
+SAMPLERS = ("ddim", "dpm++", "ddpm")
+FOLDER = paths.RUNS / "cache" / "browser"
+CODE = sorted(module.__file__ for name, module in sys.modules.items() if name.startswith("ldm.") and module.__file__)
+
+
+def write(folder: Path = FOLDER, sizes: Sequence[int] = (), profile: Profile = LAPTOP) -> Path:
+    """Make all files, or keep those that were made by the same code of the same weights; returns browser.json.
+
+    Raises: ValueError, in one sentence, for a size that has no trained model.
+    """
+    sizes = tuple(sizes) or profile.family
+    folder, made_of = Path(folder), digest(profile, sizes)
+    index = folder / "browser.json"
+    if index.is_file() and json.loads(index.read_text())["made_of"] == made_of:
+        return index
+    codec, text = pretrain.frozen_parts(profile)
+    shape = dict(size=profile.latent_shape[0], tokens=profile.tokens, context=profile.context)
+    widths = [
+        {"c": c, "params": cost.unet_params(c, profile.context), "cost": cost.norm_cost(c, **shape)}
+        | keep(folder / f"unet-c{c}.onnx", unet_graph(profile, c))
+        for c in sizes
+    ]  # fmt: skip
+    content = {
+        "made_of": made_of, "latents": profile.latent_shape, "picture": profile.scenes.size, "sizes": widths,
+        "text": keep(folder / "text.onnx", text_graph(profile, text)),
+        "decoder": keep(folder / "decoder.onnx", decoder_graph(profile, codec)),
+        "guidance": profile.guidance, "samplers": {name: tables(profile, name) for name in SAMPLERS},
+        "words": vocabulary(profile, text),
+    }  # fmt: skip
+    return write_atomic(index, json.dumps(content, separators=(",", ":")).encode())  # last: it vouches for the others
+
+
+def digest(profile: Profile, sizes: Sequence[int]) -> str:
+    """Names the weights and the code that the files are made of."""
+    models = [path for c in sizes if (path := models_tasks.file_of(profile, c, profile.length))]
+    parts = [paths.WEIGHTS / profile.weights / f"{part}.safetensors" for part in ("autoencoder", "text")]
+    content = b"".join(Path(path).read_bytes() for path in [*models, *parts, *CODE, __file__])
+    return hashlib.blake2b(content + str(tuple(sizes)).encode(), digest_size=8).hexdigest()
+
+
+def keep(path: Path, model: onnx.ModelProto) -> dict[str, str | int]:
+    """Write a graph; its name and its size, which a reader is told before loading it."""
+    data = model.SerializeToString()
+    write_atomic(path, data)
+    return {"file": path.name, "bytes": len(data)}
+
+
+def of(*shape: int, dtype: type = jnp.float32) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, dtype)
+
+
+def unet_graph(profile: Profile, c: int) -> onnx.ModelProto:
+    """The guided denoiser of one picture. Raises: ValueError where there is no trained model of width c."""
+    structure, params = pretrain.load(profile, c, profile.length)
+
+    def denoise(x, t, c_skip, c_out, contexts, scale):
+        net = denoiser(merge(structure, params))
+        return guided(net, contexts[1:], scale)(x, t, c_skip, c_out, contexts[:1])
+
+    inputs = {
+        "x": of(1, *profile.latent_shape), "t": of(1), "c_skip": of(), "c_out": of(),
+        "contexts": of(2, profile.tokens, profile.context), "scale": of(),
+    }  # fmt: skip
+    return graph(denoise, inputs, "x0")
+
+
+def text_graph(profile: Profile, text: TextEncoder) -> onnx.ModelProto:
+    """The text tower on a caption and on the empty one."""
+    ids = {"ids": of(2, profile.tokens, dtype=jnp.int32)}
+    return graph(lambda ids: merge(text.structure, text.params)(ids), ids, "contexts")
+
+
+def decoder_graph(profile: Profile, codec: Codec) -> onnx.ModelProto:
+    """Latents to a picture."""
+
+    def decode(x0):
+        return to_images(merge(codec.structure, codec.params).decode(x0 / np.float32(codec.scale)))
+
+    return graph(decode, {"x0": of(1, *profile.latent_shape)}, "picture")
+
+
+def tables(profile: Profile, sampler: str) -> dict[int, list[list[float]]]:
+    """Steps -> rows [t, c_skip, c_out, x, x0, x0_prev, z], the table of `ldm.diffusion.solvers` with `schedule.preconditioning`."""
+    found = {}
+    for steps in profile.steps:
+        table = plan(sampler, steps, profile.spacing)
+        skip, out = preconditioning(profile.predict, table.alpha, table.sigma)
+        columns = np.stack([table.t, skip, out, table.x, table.x0, table.x0_prev, table.z], 1)[: table.n]
+        found[steps] = [[float(f"{value:.9g}") for value in row] for row in columns]  # 9 digits are a float32
+    return found
+
+
+def vocabulary(profile: Profile, text: TextEncoder) -> dict[str, object]:
+    """What captions are made of (`ldm.data.scenes.captions.caption`), and the number of each word for the text tower."""
+    scenes = profile.scenes
+    named = sorted(emojis()[: scenes.vocabulary], key=lambda emoji: emoji.caption)
+    phrase = lambda emoji, size: noun(Thing(name=emoji.caption, index=emoji.index, size=size, box=(0,) * 4, angle=0, flip=False))
+    corners = [" ".join(filter(None, (row, col))) for row in ROWS for col in COLS]
+    known = {word: text.tokenizer.ids[word] for word in words(scenes)}
+    return {
+        "subjects": {emoji.caption: {size: phrase(emoji, size) for size in ("", "small", "large")} for emoji in named},
+        "places": ["in the centre", *(f"at the {corner}" for corner in corners if corner)],
+        "relations": ["left of", "right of", "above", "below"],
+        "styles": scenes.styles, "kinds": scenes.kinds, "colours": scenes.colours,
+        "ids": known, "length": profile.tokens, "pad": PAD, "end": END,
+    }  # fmt: skip

@@ -1,0 +1,76 @@
+"""What every metric is called on an axis, which end of it is good, and which rows of it may be compared."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from ldm.metrics.protocol import single
+
+
+class Metric(NamedTuple):
+    """How a metric is called on an axis, and which end of it is good."""
+
+    title: str
+    better: str  # "lower" | "higher"
+    biased: bool = False  # it moves with n, so that only values at equal n may be compared
+
+
+METRICS: dict[str, Metric] = {
+    "kid_effnet": Metric("KID, EfficientNet-Lite0 (x1000)", "lower"),
+    "fd_effnet": Metric("FD, EfficientNet-Lite0", "lower", biased=True),
+    "kid_scene": Metric("KID, scene network (x1000)", "lower"),
+    "fd_scene": Metric("FD, scene network", "lower", biased=True),
+    "alignment": Metric("scene alignment", "higher"),
+    "subject": Metric("subjects named right", "higher"),
+    "style": Metric("styles named right", "higher"),
+    "kind": Metric("background kinds named right", "higher"),
+    "colours": Metric("colours named right", "higher"),
+    "relation": Metric("relations right", "higher"),
+    "readable": Metric("pictures that show A, B or both", "higher"),
+    "entropy": Metric("entropy of the object named, bits", "lower"),
+    "detour": Metric("length of the way / distance of its ends", "lower"),
+    "largest_step": Metric("largest step's share of the way", "lower"),
+    "similar_effnet": Metric("similarity to the subject's pictures, EfficientNet-Lite0", "higher"),
+    "similar_scene": Metric("similarity to the subject's pictures, scene network", "higher"),
+    "true_effnet": Metric("similarity to the true picture, EfficientNet-Lite0", "higher"),
+    "true_scene": Metric("similarity to the true picture, scene network", "higher"),
+    "wrong_effnet": Metric("similarity to wrong subjects, EfficientNet-Lite0", "lower"),
+    "wrong_scene": Metric("similarity to wrong subjects, scene network", "lower"),
+    "recognised_effnet": Metric("subjects recognised, EfficientNet-Lite0", "higher"),
+    "recognised_scene": Metric("subjects recognised, scene network", "higher"),
+    "place": Metric("places right", "higher"),
+    "prompt": Metric("kind, colours and place right", "higher"),
+    "diversity": Metric("difference of two pictures of a caption", "higher"),
+    "class_kept": Metric("class named right, without the rare token", "higher"),
+    "class_leak": Metric("pictures of the class that show the subject", "lower"),
+    "class_drift": Metric("change of the class's pictures", "lower"),
+    # those below are measured in the chapter about metrics alone (`ldm.study.probes`)
+    "mmd_effnet": Metric("Gaussian-kernel MMD, EfficientNet-Lite0 (x1000)", "lower"),
+    "cmmd_effnet": Metric("MMD as CMMD has it, EfficientNet-Lite0", "lower"),
+    "fdinf_effnet": Metric("FD at infinite n, EfficientNet-Lite0", "lower"),
+    "mmd_scene": Metric("Gaussian-kernel MMD, scene network (x1000)", "lower"),
+    "cmmd_scene": Metric("MMD as CMMD has it, scene network", "lower"),
+    "fdinf_scene": Metric("FD at infinite n, scene network", "lower"),
+    "precision": Metric("precision, EfficientNet-Lite0", "higher", biased=True),
+    "recall": Metric("recall, EfficientNet-Lite0", "higher", biased=True),
+    "density": Metric("density, EfficientNet-Lite0", "higher", biased=True),
+    "coverage": Metric("coverage, EfficientNet-Lite0", "higher", biased=True),
+    "lpips_effnet": Metric("distance to the true picture, EfficientNet-Lite0", "lower"),
+    "psnr": Metric("PSNR (dB)", "higher"),
+    "ssim": Metric("SSIM", "higher"),
+    "is_effnet": Metric("Inception Score's formula, EfficientNet-Lite0", "higher", biased=True),
+}
+
+
+def metric_of(name: str) -> Metric:
+    """Title and direction of a metric; `ValueError` for one that METRICS does not hold."""
+    if name not in METRICS:
+        raise ValueError(f"metric {name!r} has no entry in ldm.metrics.catalogue.METRICS; known: {', '.join(METRICS)}.")
+    return METRICS[name]
+
+
+def comparable(rows: pd.DataFrame, metric: str) -> None:
+    """Raises: ValueError if rows of one metric were not all measured in the same way, or of a biased one at one n."""
+    single(rows, ("protocol", "n") if metric_of(metric).biased else ("protocol",))

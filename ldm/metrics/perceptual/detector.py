@@ -1,0 +1,210 @@
+"""The detector: looks at a picture of a scene and says what it shows and where.
+
+Trained on scenes with their records as truth (`ldm.tasks.frozen.detector.train_detector`), with another
+seed than the small CLIP and sharing nothing with it: a network must not judge what it conditions.
+It has two uses. What it sees is compared with what a caption asked for (`ldm.metrics.perceptual.alignment`). Its last
+layer is the feature space of the distances FD-scene and KID-scene (never "FID" or "CLIP score").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, UInt8
+
+from ldm import paths
+from ldm.networks import weights
+from ldm.networks.autoencoder import fold, to_pixels
+from ldm.networks.layers import (
+    Conv,
+    Downsample,
+    GroupNorm,
+    KeySource,
+    Linear,
+    Params,
+    ResBlock,
+    abstract,
+    merge,
+    split,
+)
+
+TRAINED = paths.WEIGHTS / "mini" / "detector.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """What the detector can name."""
+
+    objects: tuple[str, ...]
+    styles: tuple[str, ...]
+    kinds: tuple[str, ...]
+    colours: tuple[str, ...]
+
+
+class Detector(nnx.Module):
+    """Pixels (b, side, side, 3) in [-1, 1] -> features of 8x8 cells -> answers.
+
+    The first map is 32 x 32: of pixels at 32 px, of patches of pixels where pictures are larger.
+    """
+
+    def __init__(self, labels: Labels, *, side: int = 32, width: int = 32, keys: KeySource):
+        block = partial(ResBlock, time=0, groups=16, keys=keys)
+        self.patch = side // 32
+        self.conv_in = Conv(3 * self.patch**2, width, keys=keys)
+        self.blocks = nnx.List([
+            block(width, width), Downsample(width, keys=keys),
+            block(width, 2 * width), Downsample(2 * width, keys=keys),
+            block(2 * width, 4 * width), block(4 * width, 4 * width),
+        ])  # fmt: skip
+        self.norm = GroupNorm(4 * width, 16)
+        self.conv_out = Conv(4 * width, 8 * width, 1, keys=keys)
+        self.cell = Linear(8 * width, 1 + len(labels.objects), keys=keys)
+        self.style = Linear(16 * width, len(labels.styles), keys=keys)
+        self.kind = Linear(16 * width, len(labels.kinds), keys=keys)
+        self.colour = Linear(16 * width, len(labels.colours), keys=keys)
+
+    def features(self, pixels: Float[Array, "b side side 3"]) -> Float[Array, "b 8 8 f"]:
+        x = self.conv_in(fold(pixels, self.patch))
+        for block in self.blocks:
+            x = block(x)
+        return nnx.silu(self.conv_out(nnx.silu(self.norm(x))))
+
+    def pooled(self, features: Float[Array, "b 8 8 f"]) -> Float[Array, "b 2f"]:
+        """Mean and spread over the cells: what there is, and how unevenly."""
+        return jnp.concatenate([features.mean((1, 2)), jnp.sqrt(features.var((1, 2)) + 1e-4)], -1)
+
+    def answers(self, features: Float[Array, "b 8 8 f"]) -> dict[str, Array]:
+        pooled = self.pooled(features)
+        return {
+            "cells": self.cell(features),
+            "style": self.style(pooled),
+            "kind": self.kind(pooled),
+            "colours": self.colour(pooled),
+        }
+
+
+def to_side(images: UInt8[Array, "b h w 3"], side: int) -> Float[Array, "b side side 3"]:
+    """Pixels in [-1, 1], resampled to side x side (triangle filter, antialiased) where needed."""
+    pixels = to_pixels(images)
+    if pixels.shape[1:3] == (side, side):
+        return pixels
+    return jax.image.resize(pixels, (pixels.shape[0], side, side, 3), "linear")
+
+
+@partial(jax.jit, static_argnums=0)
+def _look(structure: nnx.GraphDef, params: Params, images: Array) -> tuple[Array, dict[str, Array]]:
+    net = merge(structure, params)
+    with jax.default_matmul_precision("highest"):  # as `network.exactly`
+        features = net.features(to_side(images, net.patch * 32))
+        return net.pooled(features), net.answers(features)
+
+
+def _first(n: int, x: np.ndarray) -> np.ndarray:
+    return x[:n]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Detections:
+    """What the detector says of n pictures: logits, of `labels`' entries in their order."""
+
+    labels: Labels
+    cells: Float[np.ndarray, "n 8 8 1+objects"]  # the first is for background
+    style: Float[np.ndarray, "n styles"]
+    kind: Float[np.ndarray, "n kinds"]
+    colours: Float[np.ndarray, "n colours"]  # of the background, one or two, in no order
+
+    @property
+    def shares(self) -> Float[np.ndarray, "n 8 8 objects"]:
+        """Each cell's probability to show each object."""
+        odds = np.exp(self.cells - self.cells.max(-1, keepdims=True))
+        return (odds / odds.sum(-1, keepdims=True))[..., 1:]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SceneNetwork:
+    """The detector with its weights; pictures of other sizes than `side` are resampled to it.
+
+    `network(images)` and `network.features(images)` are the features of FD-scene and KID-scene.
+    """
+
+    structure: nnx.GraphDef
+    params: Params
+    labels: Labels
+    side: int
+    batch: int = 32
+    dimension = 512
+    name = "scene"
+
+    @property
+    def protocol(self) -> str:
+        """What determines the features; part of the protocol of every number made from them."""
+        return (
+            f"scene detector, mean and spread of the last layer {self.dimension}-d, {self.side} px"
+        )
+
+    def look(
+        self, images: UInt8[np.ndarray, "n h w 3"]
+    ) -> tuple[Float[np.ndarray, "n 512"], Detections]:
+        """Features and detections at one go. Raises: ValueError if these are no uint8 images."""
+        images = np.asarray(images)
+        if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8 or not len(images):
+            raise ValueError(
+                f"The detector got {images.dtype} of shape {images.shape}: expected uint8 images "
+                "of shape (n, height, width, 3), at least one."
+            )
+        parts = []
+        for start in range(0, len(images), self.batch):
+            part = images[start : start + self.batch]
+            full = np.pad(part, ((0, self.batch - len(part)), (0, 0), (0, 0), (0, 0)))
+            seen = jax.device_get(_look(self.structure, self.params, jax.device_put(full)))
+            parts.append(jax.tree.map(partial(_first, len(part)), seen))
+        features, told = jax.tree.map(lambda *x: np.concatenate(x), *parts)
+        return features, Detections(labels=self.labels, **told)
+
+    def features(self, images: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n 512"]:
+        """Mean and spread of the last layer. Raises: ValueError if these are no uint8 images."""
+        return self.look(images)[0]
+
+    __call__ = features
+
+    def detect(self, images: UInt8[np.ndarray, "n h w 3"]) -> Detections:
+        """Raises: ValueError if these are no uint8 images."""
+        return self.look(images)[1]
+
+
+def build(labels: Labels, *, side: int = 32, width: int = 32, seed: int = 0) -> SceneNetwork:
+    """An untrained detector for pictures of `side` pixels, a multiple of 32."""
+    keys = KeySource(jax.random.key(seed))
+    structure, params = split(Detector(labels, side=side, width=width, keys=keys))
+    return SceneNetwork(structure=structure, params=params, labels=labels, side=side)
+
+
+def load(path: str | Path = TRAINED) -> SceneNetwork:
+    """The trained detector, in float32.
+
+    The file describes itself: "detector" holds what it names and its side, "accuracy" how often it
+    was right about scenes that it had not seen (`ldm.tasks.frozen.detector.examine_detector`).
+    Raises: ValueError, in one sentence, for a file that is missing or broken.
+    """
+    described = weights.metadata(path).get("detector")
+    if not described:
+        raise ValueError(
+            f"{path} does not describe a detector; restore it with `git checkout weights`."
+        )
+    names = {name: tuple(known) for name, known in described["labels"].items()}
+    labels, side = Labels(**names), described["side"]
+    structure, like = abstract(lambda keys: Detector(labels, side=side, keys=keys))
+    params = weights.load(path, like, half_to_float32=True)
+    placed = jax.device_put({name: params[name] for name in like})
+    return SceneNetwork(structure=structure, params=placed, labels=labels, side=side)
+
+
+def accuracy(path: str | Path = TRAINED) -> dict[str, float]:
+    """How often the shipped detector is right about real scenes: a ceiling for generated ones."""
+    return weights.metadata(path)["accuracy"]

@@ -1,0 +1,243 @@
+"""The KL autoencoder: images to latents and back (Rombach et al. 2022, app. E.1; `AutoencoderKL` of SD).
+
+One class serves SD's own (f8, channels 128-256-512-512) and ours: small, and working on patches of pixels
+(space to depth) so that two CPU cores can train it. The `Codec` is the only place that knows about [-1, 1]
+and about the factor that gives latents unit variance: everything outside sees uint8 images and latents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float, UInt8
+
+from ldm.networks import weights
+from ldm.networks.layers import (
+    Attention,
+    Conv,
+    Downsample,
+    GroupNorm,
+    KeySource,
+    Params,
+    ResBlock,
+    Upsample,
+    abstract,
+    merge,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderConfig:
+    """Shape of an autoencoder; its factor is `patch * 2 ** (len(channels) - 1)`."""
+
+    channels: tuple[int, ...] = (32, 64, 128)
+    blocks: int = 1  # residual blocks a level in the encoder; the decoder has one more
+    patch: int = 2  # side of the pixel patches folded into channels
+    latents: int = 4
+    groups: int = 16
+    attention: bool = False  # self-attention in the middle
+
+    @property
+    def factor(self) -> int:
+        return self.patch * 2 ** (len(self.channels) - 1)
+
+
+SD = AutoencoderConfig(channels=(128, 256, 512, 512), blocks=2, patch=1, groups=32, attention=True)
+
+
+def fold(x: Float[Array, "b h w c"], patch: int) -> Array:
+    """Space to depth: (b, h, w, c) -> (b, h / patch, w / patch, patch * patch * c)."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h // patch, patch, w // patch, patch, c)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(b, h // patch, w // patch, -1)
+
+
+def unfold(x: Float[Array, "b h w c"], patch: int) -> Array:
+    """Depth to space, the inverse of `fold`."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h, w, patch, patch, c // patch**2)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(b, h * patch, w * patch, -1)
+
+
+class MidAttention(Attention):
+    """Single-head self-attention over the pixels, on a normalised input, added."""
+
+    def __init__(self, width: int, groups: int, *, keys: KeySource):
+        super().__init__(width, width, 1, bias=True, keys=keys)
+        self.group_norm = GroupNorm(width, groups, 1e-6)
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+        y = self.group_norm(x).reshape(x.shape[0], -1, x.shape[-1])
+        return x + super().__call__(y, y).reshape(x.shape)
+
+
+class Middle(nnx.Module):
+    def __init__(self, width: int, config: AutoencoderConfig, *, keys: KeySource):
+        self.resnets = nnx.List([ResBlock(width, width, 0, config.groups, 1e-6, keys=keys) for _ in range(2)])
+        if config.attention:
+            self.attentions = nnx.List([MidAttention(width, config.groups, keys=keys)])
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+        x = self.resnets[0](x)
+        if hasattr(self, "attentions"):
+            x = self.attentions[0](x)
+        return self.resnets[1](x)
+
+
+class Level(nnx.Module):
+    """Residual blocks, then a change of size: `Downsample`, `Upsample` or none."""
+
+    def __init__(
+        self, inputs: int, width: int, blocks: int, config: AutoencoderConfig, resize: str, *, keys: KeySource
+    ):
+        block = lambda i: ResBlock(inputs if i == 0 else width, width, 0, config.groups, 1e-6, keys=keys)
+        self.resnets = nnx.List([block(i) for i in range(blocks)])
+        if resize == "down":
+            self.downsamplers = nnx.List([Downsample(width, asymmetric=True, keys=keys)])
+        if resize == "up":
+            self.upsamplers = nnx.List([Upsample(width, keys=keys)])
+
+    def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h2 w2 o"]:
+        for resnet in self.resnets:
+            x = resnet(x)
+        for resize in getattr(self, "downsamplers", ()) or getattr(self, "upsamplers", ()):
+            x = resize(x)
+        return x
+
+
+class Encoder(nnx.Module):
+    def __init__(self, config: AutoencoderConfig, *, keys: KeySource):
+        channels, last = config.channels, len(config.channels) - 1
+        self.conv_in = Conv(3 * config.patch**2, channels[0], keys=keys)
+        self.down_blocks = nnx.List(
+            [
+                Level(channels[max(i - 1, 0)], width, config.blocks, config, "down" if i < last else "", keys=keys)
+                for i, width in enumerate(channels)
+            ]
+        )
+        self.mid_block = Middle(channels[-1], config, keys=keys)
+        self.conv_norm_out = GroupNorm(channels[-1], config.groups, 1e-6)
+        self.conv_out = Conv(channels[-1], 2 * config.latents, keys=keys)
+
+    def __call__(self, x: Float[Array, "b h w p"]) -> Float[Array, "b h2 w2 2z"]:
+        x = self.conv_in(x)
+        for block in self.down_blocks:
+            x = block(x)
+        return self.conv_out(nnx.silu(self.conv_norm_out(self.mid_block(x))))
+
+
+class Decoder(nnx.Module):
+    def __init__(self, config: AutoencoderConfig, *, keys: KeySource):
+        channels = config.channels[::-1]
+        last = len(channels) - 1
+        self.conv_in = Conv(config.latents, channels[0], keys=keys)
+        self.mid_block = Middle(channels[0], config, keys=keys)
+        self.up_blocks = nnx.List(
+            [
+                Level(channels[max(i - 1, 0)], width, config.blocks + 1, config, "up" if i < last else "", keys=keys)
+                for i, width in enumerate(channels)
+            ]
+        )
+        self.conv_norm_out = GroupNorm(channels[-1], config.groups, 1e-6)
+        self.conv_out = Conv(channels[-1], 3 * config.patch**2, keys=keys)
+
+    def __call__(self, z: Float[Array, "b h w z"]) -> Float[Array, "b h2 w2 p"]:
+        x = self.mid_block(self.conv_in(z))
+        for block in self.up_blocks:
+            x = block(x)
+        return self.conv_out(nnx.silu(self.conv_norm_out(x)))
+
+
+class AutoencoderKL(nnx.Module):
+    """Pixels in [-1, 1] -> a diagonal Gaussian over latents; latents -> pixels."""
+
+    def __init__(self, config: AutoencoderConfig, *, keys: KeySource):
+        self.patch = config.patch
+        self.encoder = Encoder(config, keys=keys)
+        self.decoder = Decoder(config, keys=keys)
+        self.quant_conv = Conv(2 * config.latents, 2 * config.latents, 1, keys=keys)
+        self.post_quant_conv = Conv(config.latents, config.latents, 1, keys=keys)
+
+    def encode(self, pixels: Float[Array, "b H W 3"]) -> tuple[Float[Array, "b h w z"], Float[Array, "b h w z"]]:
+        """Mean and log-variance (clipped to [-30, 20]) of the latents."""
+        mean, logvar = jnp.split(self.quant_conv(self.encoder(fold(pixels, self.patch))), 2, -1)
+        return mean, jnp.clip(logvar, -30.0, 20.0)
+
+    def decode(self, z: Float[Array, "b h w z"]) -> Float[Array, "b H W 3"]:
+        return unfold(self.decoder(self.post_quant_conv(z)), self.patch)
+
+
+def to_pixels(images: UInt8[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
+    """uint8 0..255 -> float32 [-1, 1]."""
+    return images.astype(jnp.float32) / 127.5 - 1
+
+
+def to_images(pixels: Float[Array, "b h w 3"]) -> UInt8[Array, "b h w 3"]:
+    """float [-1, 1] -> uint8, rounded and clipped."""
+    return jnp.clip(jnp.round((pixels + 1) * 127.5), 0, 255).astype(jnp.uint8)
+
+
+@partial(jax.jit, static_argnums=0)
+def encode(structure: nnx.GraphDef, params: Params, images: UInt8[Array, "b H W 3"]) -> Float[Array, "b h w z"]:
+    """The raw latents, not scaled."""
+    return merge(structure, params).encode(to_pixels(images))[0]
+
+
+@partial(jax.jit, static_argnums=0)
+def _decode(structure: nnx.GraphDef, params: Params, z: Array) -> Array:
+    return to_images(merge(structure, params).decode(z))
+
+
+@dataclass(frozen=True)
+class Codec:
+    """uint8 images <-> latents of about zero mean and unit variance.
+
+    The encoder's mean is used, not a sample: its standard deviation is far below the latents' own (SD
+    samples; the difference is invisible). `scale` is SD's scaling factor, 1 / std of the raw latents.
+    """
+
+    structure: nnx.GraphDef
+    params: Params
+    scale: float
+    factor: int
+    batch: int = 64
+
+    def _map(self, function, x: np.ndarray) -> np.ndarray:
+        """In batches of one shape, so that there is one compilation."""
+        out = []
+        for i in range(0, len(x), self.batch):
+            part = x[i : i + self.batch]
+            padded = np.concatenate([part, np.repeat(part[-1:], self.batch - len(part), 0)])
+            out.append(np.asarray(function(self.structure, self.params, padded))[: len(part)])
+        return np.concatenate(out)
+
+    def encode(self, images: UInt8[np.ndarray, "n H W 3"]) -> Float[np.ndarray, "n h w z"]:
+        return self._map(encode, images) * np.float32(self.scale)
+
+    def decode(self, latents: Float[np.ndarray, "n h w z"]) -> UInt8[np.ndarray, "n H W 3"]:
+        return self._map(_decode, np.asarray(latents, np.float32) / np.float32(self.scale))
+
+
+def load_codec(path: str | Path) -> Codec:
+    """A trained codec. Its description holds the `AutoencoderConfig` and the scale.
+
+    Raises: ValueError, in one sentence, for a missing or broken file.
+    """
+    described = weights.metadata(path)
+    fields = described["config"]
+    config = AutoencoderConfig(**{**fields, "channels": tuple(fields["channels"])})
+    structure, like = abstract(lambda keys: AutoencoderKL(config, keys=keys))
+    params = jax.device_put(weights.load(path, like, half_to_float32=True))  # once, not with every batch
+    return Codec(structure, params, described["scale"], config.factor)
+
+
+def save_codec(path: str | Path, params: Params, config: AutoencoderConfig, scale: float, **measured: float) -> None:
+    """The averaged weights in half precision, with what is needed to use them and what was measured."""
+    half = {name: np.asarray(array, np.float16) for name, array in params.items()}
+    weights.save(path, half, {"config": asdict(config), "scale": scale, **measured})

@@ -1,0 +1,175 @@
+"""How a network is told the time, and a distilled one the guidance scale: as sinusoids, and what two layers make of them."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from ldm.networks import cost
+from ldm.networks.cost import BLOCKS, MULTIPLIERS, groups
+from ldm.networks.layers import Conv, Downsample, GroupNorm, KeySource, Linear, ResBlock, SpatialTransformer, Upsample
+
+
+def timestep_embedding(t: Array, width: int) -> Float[Array, "b width"]:
+    """Sinusoids of the training time t in 0..999: cosines first, frequencies 10000^(-i / (width/2)) (SD)."""
+    steps = jnp.arange(width // 2, dtype=jnp.float32)
+    frequencies = jnp.exp(-math.log(10000) * steps / (width // 2))
+    angles = t.astype(jnp.float32)[:, None] * frequencies[None]
+    return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], -1)
+
+
+def guidance_embedding(w: Array, width: int) -> Float[Array, "b width"]:
+    """Sinusoids of 1000 w, sines first, frequencies 10000^(-i / (width/2 - 1)) (Luo et al. 2023, LCM)."""
+    steps = jnp.arange(width // 2, dtype=jnp.float32)
+    angles = 1000 * w.astype(jnp.float32)[:, None] * jnp.exp(-math.log(10000) * steps / (width // 2 - 1))[None]
+    return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], -1)
+
+
+class TimeEmbedding(nnx.Module):
+    """Sinusoids, linear, SiLU, linear.
+
+    `guidance`: width of a second embedding, of the guidance scale w of a distilled network, that is added to the
+    sinusoids; its projection starts at 0, so that the network starts as the one without.
+    """
+
+    def __init__(self, width: int, outputs: int, guidance: int = 0, *, keys: KeySource):
+        self.width, self.guidance = width, guidance
+        if guidance:
+            self.cond_proj = Linear(guidance, width, bias=False, keys=keys)
+            self.cond_proj.weight = nnx.Param(jnp.zeros((guidance, width)))
+        self.linear_1 = Linear(width, outputs, keys=keys)
+        self.linear_2 = Linear(outputs, outputs, keys=keys)
+
+    def __call__(self, t: Array, w: Array | None = None) -> Float[Array, "b outputs"]:
+        emb = timestep_embedding(t, self.width)
+        if w is not None:
+            emb = emb + self.cond_proj(guidance_embedding(w, self.guidance))
+        return self.linear_2(nnx.silu(self.linear_1(emb)))
+
+
+class Down(nnx.Module):
+    """Two residual blocks, each followed by attention (0 heads: none), then half the size (but at the lowest level)."""
+
+    def __init__(self, inputs: int, width: int, c: int, context: int, heads: int, last: bool, *, keys: KeySource):
+        block = lambda i: ResBlock(inputs if i == 0 else width, width, 4 * c, groups(c), keys=keys)
+        self.resnets = nnx.List([block(i) for i in range(BLOCKS)])
+        if heads:
+            self.attentions = nnx.List([attention(width, c, context, heads, keys) for _ in range(BLOCKS)])
+        if not last:
+            self.downsamplers = nnx.List([Downsample(width, keys=keys)])
+
+
+class Up(nnx.Module):
+    """Three residual blocks, each on its input joined to a skip, then twice the size (but at the top)."""
+
+    def __init__(self, joined: list[int], width: int, c: int, context: int, heads: int, last: bool, *, keys: KeySource):
+        self.resnets = nnx.List([ResBlock(n, width, 4 * c, groups(c), keys=keys) for n in joined])
+        if heads:
+            self.attentions = nnx.List([attention(width, c, context, heads, keys) for _ in joined])
+        if not last:
+            self.upsamplers = nnx.List([Upsample(width, keys=keys)])
+
+
+class Middle(nnx.Module):
+    """Residual block, attention, residual block."""
+
+    def __init__(self, width: int, c: int, context: int, heads: int, *, keys: KeySource):
+        self.resnets = nnx.List([ResBlock(width, width, 4 * c, groups(c), keys=keys) for _ in range(2)])
+        self.attentions = nnx.List([attention(width, c, context, heads, keys)])
+
+
+def attention(width: int, c: int, context: int, heads: int, keys: KeySource) -> SpatialTransformer:
+    return SpatialTransformer(width, context, heads, groups(c), keys=keys)
+
+
+class UNet(nnx.Module):
+    """The network: noisy latents, times, text -> prediction of the latents' shape (eps, v or x0).
+
+    Args:
+        c: base filter count, a multiple of 8.
+        context: width of the text embedding.
+        latents: channels in and out; `inputs` widens the first convolution (super-resolution).
+        heads: attention heads of each level, for Stable Diffusion 2, which has more the wider the level; the
+            last is the middle's. Without it, Stable Diffusion 1's eight everywhere (fewer below c = 64).
+        guidance: width of the embedding of the guidance scale, which distilled networks take as an input w.
+        remat: whether training keeps only what goes in and out of each block, and computes its inside again on the way
+            back: about a third more arithmetic, for a fraction of the memory (Chen et al. 2016).
+    """
+
+    def __init__(
+        self,
+        c: int,
+        context: int,
+        latents: int = 4,
+        inputs: int | None = None,
+        *,
+        heads: tuple[int, ...] = (),
+        guidance: int = 0,
+        remat: bool = False,
+        keys: KeySource,
+    ):
+        self.remat = remat
+        widths = [m * c for m in MULTIPLIERS]
+        levels = len(widths)
+        heads = heads or (cost.heads(c),) * levels
+        self.conv_in = Conv(inputs or latents, c, keys=keys)
+        self.time_embedding = TimeEmbedding(c, 4 * c, guidance, keys=keys)
+
+        downs, skips, width = [], [c], c
+        for level, outputs in enumerate(widths):
+            last = level == levels - 1
+            downs.append(Down(width, outputs, c, context, 0 if last else heads[level], last, keys=keys))
+            skips += [outputs] * BLOCKS + ([] if last else [outputs])
+            width = outputs
+        self.down_blocks = nnx.List(downs)
+        self.mid_block = Middle(width, c, context, heads[-1], keys=keys)
+
+        ups = []
+        for level, outputs in reversed(list(enumerate(widths))):
+            joined = []
+            for _ in range(BLOCKS + 1):
+                joined.append(width + skips.pop())
+                width = outputs
+            ups.append(Up(joined, outputs, c, context, heads[level] if level < levels - 1 else 0, level == 0, keys=keys))
+        self.up_blocks = nnx.List(ups)
+
+        self.conv_norm_out = GroupNorm(c, groups(c))
+        self.conv_out = Conv(c, latents, keys=keys)
+
+    def __call__(
+        self,
+        x: Float[Array, "b h w i"],
+        t: Float[Array, " b"],
+        context: Float[Array, "b m d"],
+        w: Float[Array, " b"] | None = None,
+    ) -> Float[Array, "b h w o"]:
+        run = jax.checkpoint(lambda block, *args: block(*args)) if self.remat else lambda block, *args: block(*args)
+        emb = self.time_embedding(t, w)  # (b, 4c)
+        x = self.conv_in(x)  # (b, h, w, c)
+        skips = [x]
+        for block in self.down_blocks:  # h, h/2, h/4, h/8; c, 2c, 4c, 4c
+            for i, resnet in enumerate(block.resnets):
+                x = run(resnet, x, emb)
+                if hasattr(block, "attentions"):
+                    x = run(block.attentions[i], x, context)
+                skips.append(x)
+            if hasattr(block, "downsamplers"):
+                x = block.downsamplers[0](x)
+                skips.append(x)
+
+        x = run(self.mid_block.resnets[0], x, emb)  # (b, h/8, w/8, 4c)
+        x = run(self.mid_block.attentions[0], x, context)
+        x = run(self.mid_block.resnets[1], x, emb)
+
+        for block in self.up_blocks:  # h/8, h/4, h/2, h; 4c, 4c, 2c, c
+            for i, resnet in enumerate(block.resnets):
+                x = run(resnet, jnp.concatenate([x, skips.pop()], -1), emb)
+                if hasattr(block, "attentions"):
+                    x = run(block.attentions[i], x, context)
+            if hasattr(block, "upsamplers"):
+                x = block.upsamplers[0](x)
+        return self.conv_out(jax.nn.silu(self.conv_norm_out(x)))  # (b, h, w, latents)

@@ -1,0 +1,39 @@
+"""Replicates of what was measured: each row drawn anew from its interval, with what rows have in common kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from ldm.metrics import Z
+from ldm.metrics.catalogue import comparable, metric_of
+
+WORLDS = 4000  # chances to about .01
+Influences = Mapping[str, np.ndarray]  # a row's key -> each picture's influence on its value (n,)
+
+
+def loss_of(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Rows of one metric, of one protocol, `value`, `lo`, `hi` turned so that lower is better, and `size` = c."""
+    rows = rows[rows["metric"] == metric].reset_index(drop=True)
+    if rows.empty:
+        raise ValueError(f"no row holds the metric {metric!r}: run the cells that measure it.")
+    comparable(rows, metric)
+    if metric_of(metric).better == "higher":
+        rows["value"], rows["lo"], rows["hi"] = -rows["value"], -rows["hi"], -rows["lo"]
+    return rows.assign(size=rows["c"].astype(int))
+
+
+def worlds(rows: pd.DataFrame, influences: Influences | None = None, *, seed: int = 0) -> np.ndarray:
+    """(rows, WORLDS): the values that rows with `value`, `lo`, `hi` (and `key`) might have had."""
+    value, rng = rows["value"].to_numpy(float)[:, None], np.random.default_rng(seed)
+    if influences:
+        known = [influences.get(key) for key in rows["key"]]
+        if all(part is not None and len(part) == len(known[0]) for part in known):
+            moved = np.stack(known).astype(float)
+            moved -= moved.mean(1, keepdims=True)
+            n = moved.shape[1]
+            return value + moved @ rng.standard_normal((n, WORLDS)) / n
+    se = (rows["hi"] - rows["lo"]).to_numpy(float)[:, None] / (2 * Z)
+    return value + se * rng.standard_normal((len(rows), WORLDS))

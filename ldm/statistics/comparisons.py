@@ -1,0 +1,100 @@
+"""Comparisons behind the verdicts: sampler against sampler, student against teacher, each size against the next.
+
+They say by how much and from where on, with intervals, and decide nothing. Paired where the pictures' influences
+are given (`ldm.statistics.bootstrap.worlds`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ldm.metrics import Estimate
+from ldm.statistics.bootstrap import Influences, loss_of, worlds
+from ldm.statistics.frontier import crossover
+
+
+def paired(rows: pd.DataFrame, metric: str, one: str, other: str, by: str = "sampler") -> pd.DataFrame:
+    """What both samplers (or values of another column) have, each at its best guidance: all rows of the one, then those
+    of the other in that order."""
+    rows = loss_of(rows, metric)
+    rows = rows.loc[rows.groupby([by, "size", "steps"])["value"].idxmin()]
+    a, b = (rows[rows[by] == name].set_index(["size", "steps"]) for name in (one, other))
+    shared = a.index.intersection(b.index)
+    return pd.concat([a.loc[shared], b.loc[shared]]).reset_index()
+
+
+def beside(
+    rows: pd.DataFrame, metric: str, usual: str, influences: Influences | None = None, *, by: str = "sampler"
+) -> pd.DataFrame:
+    """By how much each sampler is worse than the usual one at every size and step count, in the metric's own unit.
+
+    Columns `sampler`, `c`, `steps`, `worse`, `lo`, `hi`, `n`; negative: better. The interval is paired where the
+    influences are given, and of the guidance values as chosen: each sampler at its best one. `by` names another
+    column to compare by, in place of the sampler.
+    """
+    found = []
+    for other in [name for name in rows[by].unique() if name != usual]:
+        both = paired(rows, metric, usual, other, by)
+        n, drawn = len(both) // 2, worlds(both, influences)
+        gaps, errors = np.diff(both["value"].to_numpy(float).reshape(2, n), axis=0)[0], (drawn[n:] - drawn[:n]).std(1)
+        for (_, row), gap, error in zip(both[:n].iterrows(), gaps, errors, strict=True):
+            found.append((other, row["size"], int(row["steps"]), *Estimate.of(gap, error, int(row["n"]))))
+    return pd.DataFrame(found, columns=[by, "c", "steps", "worse", "lo", "hi", "n"])
+
+
+def in_words(gaps: pd.DataFrame) -> list[str]:
+    """Each gap of `beside` with its interval, and a star where that excludes 0."""
+    star = np.where((gaps["lo"] > 0) | (gaps["hi"] < 0), " *", "")
+    return [f"{g.worse:+.3g} [{g.lo:.3g}, {g.hi:.3g}]{mark}" for g, mark in zip(gaps.itertuples(), star, strict=True)]
+
+
+def side_by_side(gaps: pd.DataFrame) -> str:
+    """`beside` in Markdown, a column a step count; a star where the interval excludes 0; and how often it does."""
+    by = gaps.columns[0]
+    table = gaps.assign(steps=gaps["steps"].astype(str) + " steps", text=in_words(gaps)).pivot_table(
+        index=[by, "c"], columns="steps", values="text", aggfunc="first", sort=False
+    )
+    counts = "; ".join(
+        f"{name} is worse in {(part['lo'] > 0).sum()} of {len(part)} by an interval above 0, and better in {(part['hi'] < 0).sum()}"
+        for name, part in gaps.groupby(by, sort=False)
+    )
+    chance = "by chance alone one in forty would be, either way"
+    return f"{table.reset_index().to_markdown(index=False)}\n\nOf these settings, {counts}; {chance}."
+
+
+def accelerations(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> pd.DataFrame:
+    """How many times fewer steps a student needs for its quality than its teacher (the paper: about 5).
+
+    `rows` as for `f6`. For each kind, size and step count of a student, at its best guidance: the fewest steps at which
+    the teacher, at its best guidance for them, is as good, over the student's. Columns `task`, `c`, `steps`,
+    `teacher steps`, `factor`, `lo`, `hi`, `n`; infinite where the teacher is as good at none.
+    """
+    rows = loss_of(rows, metric)
+    rows = rows.loc[rows.groupby(["task", "size", "steps"])["value"].idxmin()]
+    found = []
+    for (task, size, steps), one in rows[rows["task"] != "pretrain"].groupby(["task", "size", "steps"]):
+        teacher = rows[(rows["task"] == "pretrain") & (rows["size"] == size)].sort_values("steps")
+        both = pd.concat([one, teacher])
+        counts = np.append(teacher["steps"].to_numpy(float), np.inf)
+
+        def fewest(values: np.ndarray, counts: np.ndarray = counts) -> np.ndarray:
+            """The first count at which the teacher (rows 1 ...) is as good as the student (row 0), in each world."""
+            as_good = np.vstack([values[1:] <= values[0], np.ones(values.shape[1], bool)])
+            return counts[as_good.argmax(0)]
+
+        value = float(fewest(both["value"].to_numpy(float)[:, None])[0])
+        lo, hi = np.quantile(fewest(worlds(both, influences)), [0.025, 0.975], method="nearest")
+        found.append((task, size, steps, value, value / steps, lo / steps, hi / steps, int(both["n"].min())))
+    return pd.DataFrame(found, columns=["task", "c", "steps", "teacher steps", "factor", "lo", "hi", "n"])
+
+
+def takeovers(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> pd.DataFrame:
+    """The budget at which each size is overtaken by the next larger one, with its interval and chance."""
+    rows = loss_of(rows, metric)
+    sizes = sorted(set(rows["size"]))
+    found = []
+    for small, large in zip(sizes, sizes[1:], strict=False):
+        c = crossover(rows, small, large, influences)
+        found.append({"from c": small, "to c": large, "budget": c.budget, "lo": c.lo, "hi": c.hi, "chance": c.chance})
+    return pd.DataFrame(found)

@@ -1,0 +1,80 @@
+"""The best of several settings, and the settings that cannot be told from it.
+
+The lowest of many measured values is partly luck, so naming one best setting says too much. A *confidence
+set* (Hansen, Lunde and Nason 2011) holds the truly best setting with 95 % certainty: starting from all, the
+worst is left out as long as it is worse than the others' mean by more than chance explains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ldm.metrics import Estimate
+from ldm.metrics.catalogue import metric_of
+from ldm.statistics.bootstrap import Influences, loss_of, worlds
+
+
+def confidence_set(rows: pd.DataFrame, influences: Influences | None = None, *, level: float = 0.95) -> np.ndarray:
+    """Which of the rows (`value`, lower is better) may be the best: bool (rows,); the lowest always may.
+
+    Paired where the influences are given, see `ldm.statistics.bootstrap.worlds`.
+    """
+    values = rows["value"].to_numpy(float)
+    noise = worlds(rows, influences) - values[:, None]
+    kept = np.arange(len(rows))
+    while len(kept) > 1:
+        gap = values[kept] - values[kept].mean()
+        spread = noise[kept] - noise[kept].mean(0)
+        error = np.maximum(spread.std(1), 1e-12 + 1e-9 * np.abs(values[kept]))  # equal rows differ by rounding alone
+        bound = np.quantile((spread / error[:, None]).max(0), level)
+        worst = int((gap / error).argmax())
+        if gap[worst] / error[worst] <= bound:
+            break
+        kept = np.delete(kept, worst)
+    return np.isin(np.arange(len(rows)), [*kept, values.argmin()])
+
+
+def best_guidance(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> pd.DataFrame:
+    """For each size and step count the row of the best guidance, with `tied`: all that may be the best, in order.
+
+    `value`, `lo` and `hi` are turned so that lower is better (`ldm.statistics.bootstrap.loss_of`).
+    """
+    rows, found = loss_of(rows, metric), []
+    for _, group in rows.groupby(["c", "steps"]):
+        inside = group[confidence_set(group, influences)]
+        found.append(group.loc[group["value"].idxmin()].to_dict() | {"tied": sorted(inside["guidance"])})
+    return pd.DataFrame(found)
+
+
+def enough_steps(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> pd.DataFrame:
+    """For each size the fewest steps, at their best guidance, that may be as good as its best step count.
+
+    `loss` says by how much they are worse than that in the metric's unit, as far as one can see: the set guards
+    against many comparisons, so a small loss may stand in it whose own interval excludes 0.
+    """
+    rows = loss_of(rows, metric)
+    sign = 1 if metric_of(metric).better == "lower" else -1
+    found = []
+    for size, group in rows.groupby("size"):
+        group = group.loc[group.groupby("steps")["value"].idxmin()].sort_values("steps", ignore_index=True)
+        first, top = int(confidence_set(group, influences).argmax()), int(group["value"].argmin())
+        drawn, few, many = worlds(group, influences), group.loc[first], group.loc[top]
+        gap = Estimate.of(few["value"] - many["value"], (drawn[first] - drawn[top]).std(), int(few["n"]))
+        found.append({
+            "c": size, "enough steps": few["steps"], "guidance": few["guidance"], metric: sign * few["value"],
+            "best steps": many["steps"], f"{metric} there": sign * many["value"],
+            "loss": f"{gap.value:.3g} [{gap.lo:.3g}, {gap.hi:.3g}]",
+        })  # fmt: skip
+    return pd.DataFrame(found)
+
+
+def within(rows: pd.DataFrame, metric: str, budgets: Sequence[float]) -> pd.DataFrame:
+    """The best setting that each size can afford within each budget: the row of it, with `budget`."""
+    rows, found = loss_of(rows, metric), []
+    for budget in budgets:
+        affordable = rows[rows["cost"] <= budget * (1 + 1e-9)]
+        found.append(affordable.loc[affordable.groupby("c")["value"].idxmin()].assign(budget=budget))
+    return pd.concat(found, ignore_index=True)

@@ -1,0 +1,62 @@
+"""Over how much of a training should weights be averaged? One run, averaged after the fact in many ways (EDM2, Fig. 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from ldm.profiles import Profile
+from ldm.study import sampling
+from ldm.study.judges import Score
+from ldm.study.results import Row, Store
+from ldm.study.run import at_hand, run
+from ldm.tasks import pretrain
+from ldm.training import ema
+
+USUAL = 0.1  # what `train.TrainConfig.ema` spans
+
+
+@dataclass(frozen=True, kw_only=True)
+class Averaged(sampling.Evaluation):
+    """One point: the run's weights, averaged over a share of it (sigma_rel, `ldm.training.ema`)."""
+
+    share: float
+
+    def __post_init__(self):
+        super().__post_init__()
+        ema.exponent(self.share)  # refuses shares that make no sense
+
+
+def grid(
+    scale: Profile, sizes: Sequence[int], lengths: Sequence[int], shares: Sequence[float], *, steps: int, guidance: float,
+    n: int | None = None, seed: int = 1,
+) -> list[Averaged]:  # fmt: skip
+    """Every size x length x share, of the training by this seed. No lengths: all of the profile."""
+    return [
+        Averaged(
+            study="pretraining", profile=scale.name, c=c, images=images, steps=steps, guidance=guidance, n=n or scale.n,
+            seed=seed, share=share,
+        )
+        for c in sizes for images in lengths or scale.lengths for share in shares
+    ]  # fmt: skip
+
+
+class Laboratory(sampling.Laboratory):
+    """The same for averages: `strength` of a row is the share."""
+
+    def model_of(self, cell: Averaged) -> tuple:
+        return cell.c, cell.images, cell.seed, pretrain.average_kind(cell.share)
+
+    def rows(self, cell: Averaged, score: Score, seconds: float) -> list[Row]:
+        return [replace(row, task="average", strength=cell.share) for row in super().rows(cell, score, seconds)]
+
+
+def measure(cells: Sequence[Averaged], *, store: Store, lab: Laboratory) -> pd.DataFrame:
+    """The rows of those cells that are in the store or can be run here; none, where no snapshots are: they do not ship."""
+    try:
+        found = at_hand(cells, store=store, lab=lab)
+    except ValueError:  # no model of any of them
+        return pd.DataFrame()
+    return run(found, store=store, lab=lab, title="averages")

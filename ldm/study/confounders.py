@@ -1,0 +1,111 @@
+"""Is F3 an artefact? The finding asked again with one suspect at a time changed: training, guidance, spacing, n.
+
+Each suspect is a set of conditions; a condition is a grid of cells that differs from the others in that alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from ldm.metrics import Estimate, Z
+from ldm.metrics.catalogue import metric_of
+from ldm.profiles import Profile
+from ldm.statistics import verdicts
+from ldm.study.findings import FEWEST
+from ldm.study.results import Store
+from ldm.study.run import run
+from ldm.study.sampling import Evaluation, Laboratory, sampling_grid
+
+Conditions = Mapping[str, Sequence[Evaluation]]
+SWEPT = (1.0, 1.5, 2.0, 3.0)  # guidance values that some size may prefer
+FEW_AND_MANY = (1, 2, 3, 4, 8, 16, 50)
+
+
+def trainings(scale: Profile, lengths: Sequence[int] = (), steps: Sequence[int] = ()) -> Conditions:
+    """All sizes after fewer and more images: every second length of the profile, unless told otherwise."""
+    steps = steps or _known(FEW_AND_MANY, scale.steps)
+    return {
+        f"{images:,} images": sampling_grid(scale, scale.family, steps, _known(SWEPT, scale.guidance), images=images)
+        for images in lengths or scale.lengths[::-2][::-1]
+    }
+
+
+def guidances(scale: Profile) -> Conditions:
+    """No guidance, one value for all, and the best value for each size and step count."""
+    grid = lambda *values: sampling_grid(scale, scale.family, scale.steps, values)
+    return {"none": grid(1.0), "1.5 for all": grid(1.5), "4 for all": grid(4.0), "the best of each": grid(*scale.guidance)}
+
+
+def spacings(scale: Profile, steps: Sequence[int] = ()) -> Conditions:
+    """Times that start at the very last one (trailing), and those that SD was released with (leading)."""
+    steps = steps or _known((2, 4, 8, 16, 32, 50), scale.steps)
+    return {
+        name: sampling_grid(scale, scale.family, steps, _known(SWEPT, scale.guidance), sampler=sampler)
+        for name, sampler in (("trailing", "ddim"), ("leading", "ddim-leading"))
+    }
+
+
+def counts(scale: Profile, ns: Sequence[int] = (), steps: int = 8) -> list[Evaluation]:
+    """One setting, scored on ever more pictures: from a quarter of the profile's number to sixteen times it."""
+    ns = ns or sorted({max(16, scale.n // 4), scale.n, 4 * scale.n, 16 * scale.n})
+    return [cell for n in ns for cell in sampling_grid(scale, scale.family, [steps], [1.5], n=n)]
+
+
+def _known(wanted: Sequence[float], there: Sequence[float]) -> list:
+    return [value for value in wanted if value in there]
+
+
+def f3_in(conditions: Conditions, metrics: Sequence[str], *, store: Store, lab: Laboratory) -> pd.DataFrame:
+    """F3 in each condition by each metric, with all step counts and with the paper's alone; missing cells are run.
+
+    Columns `condition`, `fewest` (steps), then one a metric: answer, effect and interval in one text.
+    """
+    found = []
+    for name, cells in conditions.items():
+        rows = run(cells, store=store, lab=lab, title=name)
+        for fewest in sorted({min(rows["steps"]), max(min(rows["steps"]), FEWEST)}):
+            part = rows[rows["steps"] >= fewest]
+            if part["c"].nunique() < 2:
+                continue  # nothing to compare
+            answers = {m: verdicts.f3(part, m, store.influences(part, m)) for m in metrics}
+            texts = {
+                m: f"**{v.answer}** {v.effect.value:.3g} [{v.effect.lo:.3g}, {v.effect.hi:.3g}]" for m, v in answers.items()
+            }
+            found.append({"condition": name, "fewest steps": int(fewest)} | texts)
+    return pd.DataFrame(found)
+
+
+def limits(rows: pd.DataFrame, metric: str, *, least: int) -> pd.DataFrame:
+    """The metric at infinitely many pictures: a line in 1/n through the counts from `least` up, read at 0.
+
+    `least`: the bias is a line in 1/n only where n is several times the features' dimension
+    (Chong and Forsyth 2020). The counts share their first pictures, which the intervals do not use: they err towards
+    doubt. A size with fewer than two counts has no line. Columns `c`, `value`, `lo`, `hi`, and `slope`: what one picture more or less does.
+    """
+    rows, found = rows[(rows["metric"] == metric) & (rows["n"] >= least)], []
+    for c, part in rows.groupby("c"):
+        if part["n"].nunique() < 2:
+            continue  # one point has no line
+        se = (part["hi"] - part["lo"]).to_numpy(float) / (2 * Z)
+        coefficients, covariance = np.polyfit(
+            1 / part["n"].to_numpy(float), part["value"].to_numpy(float), 1, w=1 / se, cov="unscaled"
+        )
+        limit = Estimate.of(coefficients[1], np.sqrt(covariance[1, 1]), int(part["n"].max()))
+        found.append({"c": c, "value": limit.value, "lo": limit.lo, "hi": limit.hi, "slope": coefficients[0]})
+    return pd.DataFrame(found, columns=["c", "value", "lo", "hi", "slope"])
+
+
+def order_by_n(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """How each metric ranks the sizes, best first, at each count of pictures."""
+    found = []
+    for n, part in rows.groupby("n"):
+        line = {"n": n}
+        for metric in metrics:
+            up = metric_of(metric).better == "higher"
+            ranked = part[part["metric"] == metric].sort_values("value", ascending=not up)
+            line[metric] = ", ".join(f"{c}" for c in ranked["c"])
+        found.append(line)
+    return pd.DataFrame(found)

@@ -1,0 +1,214 @@
+"""The DreamBooth study: subjects taught to every size, and what the pictures show of them (Fig. 6 of the paper)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache, lru_cache
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from ldm.data.scenes.captions import caption
+from ldm.data.scenes.record import Scene
+from ldm.diffusion.losses import diffusion_loss
+from ldm.diffusion.schedule import Schedule
+from ldm.diffusion.solvers import plan
+from ldm.hashing import key
+from ldm.metrics import mean
+from ldm.networks.layers import Params, Structure
+from ldm.profiles import Profile
+from ldm.study import likeness
+from ldm.study.judges import Score
+from ldm.study.results import Row
+from ldm.study.sampling import Evaluation, Laboratory
+from ldm.tasks.dreambooth import TEXT, Recipe, batches, finetune, with_text
+from ldm.tasks.generate import Generator
+from ldm.tasks.subjects import KIN, Subject, asked, lineup, of_class, own, subject
+from ldm.training.loop import Loss
+from ldm.training.parallel import Layout
+
+Variant = Literal["truth", "before", "no prior", "prior", "prior and text"]
+TUNED: tuple[Variant, ...] = ("prior", "no prior", "prior and text")
+KEPT = (4, 2)  # pictures of each cell to look at: of the subject, and of its class
+
+
+@dataclass(frozen=True, kw_only=True)
+class DreamBooth(Evaluation):
+    """One point: a model that has learnt a subject for `tuned` steps, asked for n pictures of it and n of its class.
+
+    variant: "prior" learns with prior preservation, "no prior" without, "prior and text" with the text tower as well;
+    "before" is the model as pretrained, "truth" real pictures, seen through the autoencoder.
+    """
+
+    subject: str  # a held-out emoji, or a folder (`ldm.tasks.subjects.subject`)
+    variant: Variant = "prior"
+    tuned: int = 0
+    split: str = "subjects"
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.variant not in ("truth", "before", *TUNED):
+            raise ValueError(f"variant = {self.variant!r}: expected truth, before or one of {', '.join(map(repr, TUNED))}.")
+        if (self.tuned > 0) != (self.variant in TUNED) or not 0 <= self.tuned <= 10_000:
+            raise ValueError(
+                f"tuned = {self.tuned} steps of {self.variant!r}: expected 1 to 10000, and 0 for the model as it was before."
+            )
+        if self.n % 2:
+            raise ValueError(f"n = {self.n}: expected an even number of pictures, since every caption is drawn twice.")
+
+
+def pictures(scale: Profile) -> int:
+    """How many of a subject judge a model, unless told otherwise."""
+    return max(16, scale.n // 8)
+
+
+def grid(
+    scale: Profile, sizes: Sequence[int], subjects: Sequence[str], variants: Sequence[Variant], tuned: Sequence[int], *,
+    steps: int, guidance: float, n: int,
+) -> list[DreamBooth]:  # fmt: skip
+    """Every size x variant x subject x finetuning length, before it, and the truth of emoji (under the smallest size).
+
+    The longest finetuning comes first: the shorter ones are taken from it.
+    """
+    common = dict(study="dreambooth", profile=scale.name, images=scale.length, steps=steps, guidance=float(guidance), n=n)
+    cell = lambda c, name, **of: DreamBooth(c=c, subject=name, **common, **of)
+    return [
+        *(cell(min(sizes), name, variant="truth") for name in subjects if name in KIN),
+        *(cell(c, name, variant="before") for c in sizes for name in subjects),
+        *(
+            cell(c, name, variant=variant, tuned=length)
+            for c in sizes for variant in variants for name in subjects for length in sorted(tuned, reverse=True)
+        ),
+    ]  # fmt: skip
+
+
+class Booth(Laboratory):
+    """A laboratory for `DreamBooth` cells.
+
+    Cells that differ in `tuned` alone share one training, if the longest comes first (`grid`); `lengths` are those
+    that a training keeps. `layout`: the devices to train on (`finetune`).
+    """
+
+    def __init__(self, scale: Profile, lengths: Sequence[int] = (), recipe: Recipe | None = None, layout: Layout | None = None):
+        super().__init__(scale)
+        self.layout = layout
+        self.lengths, self.recipe = tuple(lengths), recipe or Recipe()
+        self.subject = cache(lambda name: self._readable(subject(scale, name)))
+        self._loss = lru_cache(maxsize=1)(self._loss)
+        self._learnt = lru_cache(maxsize=1)(self._learnt)
+        self._class_latents = lru_cache(maxsize=32)(self._class_latents)
+        self._lineup = lru_cache(maxsize=32)(self._lineup)
+        self._before = lru_cache(maxsize=32)(self.draw)
+
+    def _readable(self, who: Subject) -> Subject:
+        self.text.tokenizer(who.captions)  # refuses unknown words
+        return who
+
+    def key(self, cell: DreamBooth) -> str:
+        """The cell's name: its fields, the model, the subject's pictures, the recipe."""
+        of = self.subject(cell.subject)
+        return key(cell, model=super().key(cell), subject=of.key, noun=of.noun, recipe=str(asdict(self.recipe)))
+
+    # --- learning ---
+
+    def _loss(self, structure: Structure, text: bool) -> Loss:
+        loss = diffusion_loss(structure, Schedule.sd(), self.scale.predict, null=self.text.null(1)[0], drop=0.0)
+        return with_text(loss, self.text.structure) if text else loss
+
+    def _class_latents(self, cell: DreamBooth) -> tuple[list[str], Float[np.ndarray, "k h w z"]]:
+        """What the pretrained model draws of the class, in all styles, with its captions."""
+        who = self.subject(cell.subject)
+        scenes = asked(self.scale, who, self.recipe.drawn, every_style=True, seed=1)
+        captions = [caption(of_class(scene, who.noun)) for scene in scenes]
+        table = plan(cell.sampler, cell.steps, self.scale.spacing)
+        drawn = self._generator(cell).latents(self.text.encode(captions), table, cell.guidance, seed=1)
+        return captions, np.concatenate(list(drawn))
+
+    def _learnt(self, cell: DreamBooth) -> dict[int, Params]:
+        """All lengths up to the cell's, of one training."""
+        who, text = self.subject(cell.subject), cell.variant == "prior and text"
+        model = self._model(*self.model_of(cell))
+        words = lambda captions: {"ids": self.text.tokenizer(captions)} if text else {"context": self.text.encode(captions)}
+        of_subject = {"latents": self.codec.encode(who.pictures), **words(who.captions)}
+        captions, latents = self._class_latents(replace(cell, variant="before", tuned=0))
+        of_class = {"latents": latents, **words(captions)}
+        batch = batches(of_subject, of_class, self.recipe.pictures, 0.0 if cell.variant == "no prior" else self.recipe.weight)
+        params = model.params | ({TEXT + name: p for name, p in self.text.params.items()} if text else {})
+        lengths = sorted({cell.tuned, *(length for length in self.lengths if length < cell.tuned)})
+        return finetune(self._loss(model.structure, text), params, batch, self.recipe, lengths, self.layout)
+
+    def _generator(self, cell: DreamBooth) -> Generator:
+        model = self._model(*self.model_of(cell))
+        if cell.variant not in TUNED:
+            return model
+        longest = max([cell.tuned, *self.lengths])
+        params = self._learnt(replace(cell, tuned=longest))[cell.tuned]
+        tower = {name.removeprefix(TEXT): p for name, p in params.items() if name.startswith(TEXT)}
+        text = replace(self.text, params=tower) if tower else self.text
+        return replace(model, params={name: p for name, p in params.items() if not name.startswith(TEXT)}, text=text)
+
+    # --- judging ---
+
+    def scenes(self, cell: DreamBooth) -> list[Scene]:
+        """What the cell's n captions ask for: n / 2 scenes, then the same again."""
+        return 2 * asked(self.scale, self.subject(cell.subject), cell.n // 2)
+
+    def draw(self, cell: DreamBooth) -> UInt8[np.ndarray, "2n H W 3"]:
+        """n pictures of the subject, then n of its class in the same scenes; picture i always from the same noise."""
+        noun, scenes = self.subject(cell.subject).noun, self.scenes(cell)
+        captions = [own(scene, noun) for scene in scenes] + [caption(of_class(scene, noun)) for scene in scenes]
+        table = plan(cell.sampler, cell.steps, self.scale.spacing)
+        return np.concatenate(list(self._generator(cell).images(captions, table, cell.guidance, seed=cell.noise)))
+
+    def _lineup(self, name: str, n: int) -> tuple[list[str], UInt8[np.ndarray, "m n S S 3"], dict[str, np.ndarray]]:
+        """Names, pictures and features of all things in the subject's place, as the autoencoder shows them."""
+        who = self.subject(name)
+        names, true = lineup(self.scale.scenes, asked(self.scale, who, n), who.noun)
+        seen = np.stack([self.codec.decode(self.codec.encode(pictures)) for pictures in true])
+        looks = {"effnet": self.judges.effnet, "scene": self.judges.scene}
+        return names, seen, {net: np.stack([look(pictures) for pictures in seen]) for net, look in looks.items()}
+
+    def evaluate(self, cell: DreamBooth) -> tuple[Score, np.ndarray, float]:
+        """All measures of `ldm.study.likeness`; of the class, those whose names begin so; and diversity."""
+        began = time.monotonic()
+        who, n, scenes = self.subject(cell.subject), cell.n, self.scenes(cell)
+        networks = {"effnet": self.judges.effnet, "scene": self.judges.scene}
+        if cell.variant == "truth":
+            names, seen, _ = self._lineup(cell.subject, n // 2)
+            pictures = np.concatenate([seen[names.index(name)] for name in (who.name, who.name, who.noun, who.noun)])
+        else:
+            pictures = self.draw(cell)
+        looks = {name: (network(pictures[:n]), network(pictures[n:])) for name, network in networks.items()}
+        of_subject, of_class = ({name: look[i] for name, look in looks.items()} for i in (0, 1))
+        parts = likeness.similarity(of_subject, networks, who.pictures)
+        parts |= likeness.obedience(self.judges.scene.detect(pictures[:n]), scenes)
+        parts["class_kept"] = likeness.kept(self.judges.scene.detect(pictures[n:]), who.noun)
+        if who.emoji:
+            names, _, things = self._lineup(cell.subject, n // 2)
+            twice = {name: np.tile(x, (1, 2, 1)) for name, x in things.items()}
+            parts |= likeness.recognition(of_subject, twice, names.index(who.name))
+            leaked = likeness.recognition(of_class, twice, names.index(who.name))
+            parts["class_leak"] = leaked["recognised_scene"]
+        if cell.variant != "truth":
+            parts["diversity"] = 1 - likeness.cosine(of_subject["effnet"][: n // 2], of_subject["effnet"][n // 2 :])
+        if cell.variant in TUNED:
+            before = self._before(replace(cell, variant="before", tuned=0))
+            parts["class_drift"] = 1 - likeness.cosine(of_class["effnet"], self.judges.effnet(before[n:]))
+        by_effnet = ("similar_effnet", "true_effnet", "wrong_effnet", "recognised_effnet", "diversity", "class_drift")
+        estimates = {
+            name: (mean(values), networks["effnet" if name in by_effnet else "scene"].protocol) for name, values in parts.items()
+        }
+        kept = np.concatenate([pictures[: KEPT[0]], pictures[n : n + KEPT[1]]])
+        return Score(estimates=estimates, parts=parts), kept, time.monotonic() - began
+
+    def rows(self, cell: DreamBooth, score: Score, seconds: float) -> list[Row]:
+        """One row a measure; `task` is the variant, `train_steps` the steps of finetuning."""
+        who = self.subject(cell.subject)
+        how = f"{cell.n // 2} captions, twice each; {len(who.pictures)} pictures of {cell.subject} as sks {who.noun}"
+        return [
+            replace(row, task=cell.variant, train_steps=cell.tuned, protocol=f"{row.protocol}; {how}")
+            for row in super().rows(cell, score, seconds)
+        ]

@@ -1,0 +1,158 @@
+"""The six findings on one page: every one that this profile's rows can answer, by four metrics that need not agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from ldm.profiles import Profile
+from ldm.statistics import verdicts
+from ldm.statistics.verdicts import Verdict
+from ldm.study import sampling as study
+from ldm.study import superres as restoration
+from ldm.study.results import Store
+from ldm.study.run import run
+from ldm.study.sampling import Laboratory
+from ldm.tasks import superres
+
+ASKED = ("kid_effnet", "kid_scene", "alignment", "subject")
+RESTORED = ("kid_effnet", "is_effnet", "lpips_effnet", "psnr")  # of restored pictures: two of how they look, two of how near they are
+STEPS, GUIDANCE = 50, 2.0  # how every training length is sampled
+FEWEST = 4  # steps that the paper asks for; F3 is asked with fewer, too
+SAMPLERS = ("ddim", "ddpm", "dpm++")
+ALLOWANCES = 1.0, 7 / 4  # of a student's cost to an undistilled model: equal, and as in the paper's own comparison
+
+
+class Finding(NamedTuple):
+    """What the paper claims, the chapter that asks it here, and of what it is asked in turn, if not of one thing only."""
+
+    claim: str
+    chapter: str
+    turns: tuple[str, ...] = ("",)
+
+
+FINDINGS = {
+    "F1": Finding("Pretraining quality follows training compute.", "03_pretraining"),
+    "F2": Finding("Finetuned for super-resolution, quality follows the size more than the compute of finetuning.", "06_super_resolution"),
+    "F3": Finding("At a small sampling budget a smaller model beats the largest.", "04_sampling", ("all steps: ", "four and more: ")),
+    "F4": Finding("The sampler does not change that trend.", "05_samplers", ("DDPM: ", "DPM-Solver++: ")),
+    "F5": Finding(
+        "In super-resolution, too, smaller models win at few steps, and the largest at many.", "06_super_resolution",
+        ("few steps: ", "many steps: "),
+    ),
+    "F6": Finding(
+        "Distilled, the largest model is no better than a smaller undistilled one of equal cost.", "08_distillation",
+        ("equal cost: ", "7/4 of it: "),
+    ),
+}
+
+
+def few_steps(scale: Profile) -> list[int]:
+    """The step counts at which samplers are compared: the paper's, at most 20 for DPM-Solver++."""
+    return [steps for steps in scale.steps if FEWEST <= steps <= 20]
+
+
+def samplers_grid(scale: Profile) -> list[study.Evaluation]:
+    """Every sampler at every size, step count and guidance."""
+    return [
+        cell for name in SAMPLERS
+        for cell in study.sampling_grid(scale, scale.family, few_steps(scale), scale.guidance, sampler=name)
+    ]  # fmt: skip
+
+
+def pretrained(store: Store, scale: Profile) -> pd.DataFrame:
+    """What the store holds of every size at every length of training, in the paper's one way; nothing is run."""
+    return store.rows(
+        study="pretraining", profile=scale.name, task="pretrain", n=scale.n, c=list(scale.family), steps=STEPS, guidance=GUIDANCE, seed=0
+    )
+
+
+def whole_grid(store: Store, scale: Profile) -> pd.DataFrame:
+    """What the store holds of the profile's grid by any of the samplers; nothing is run.
+
+    Settings outside the grid, and other seeds, are left out: a size with more of them would have more tries.
+    """
+    return store.rows(
+        study="sampling", profile=scale.name, n=scale.n, images_seen=scale.length, seed=0, sampler=list(SAMPLERS),
+        steps=list(scale.steps), guidance=list(scale.guidance),
+    )  # fmt: skip
+
+
+def restored(store: Store, scale: Profile, **where: Any) -> pd.DataFrame:
+    """What the store holds of finetuned models that restored pictures in the paper's one way; nothing is run."""
+    return store.rows(
+        study="superres", profile=scale.name, task="superres", sampler="ddim", n=restoration.pictures(scale),
+        c=list(scale.family), **where,
+    )  # fmt: skip
+
+
+def restored_by_length(store: Store, scale: Profile) -> pd.DataFrame:
+    """Every size at every length of finetuning: what F2 is asked of."""
+    return restored(store, scale, images_seen=list(superres.LENGTHS), steps=restoration.USUAL)
+
+
+def restored_by_steps(store: Store, scale: Profile) -> pd.DataFrame:
+    """Every size at every step count, after the longest finetuning: what F5 is asked of."""
+    return restored(store, scale, images_seen=superres.LENGTHS[-1], steps=list(restoration.STEPS))
+
+
+def distilled(store: Store, scale: Profile) -> pd.DataFrame:
+    """Consistent students, and teachers by DDIM at the guidance that students know: what F6 is asked of; nothing is run."""
+    common = dict(profile=scale.name, n=scale.n, c=list(scale.family), guidance=scale.told, seed=0)
+    teachers = store.rows(study="sampling", images_seen=scale.length, sampler="ddim", steps=list(scale.steps), **common)
+    return pd.concat([teachers, store.rows(study="distillation", sampler="consistency", **common)], ignore_index=True)
+
+
+def asked(
+    ask: Callable[..., Verdict], rows: pd.DataFrame, store: Store, metrics: Sequence[str] = ASKED, **more: Any
+) -> tuple[list[Verdict], str]:
+    """A finding's verdicts by each metric, and what a chapter prints of them: in words by the first, all as a table.
+
+    Rows that cannot answer (one size, too few settings) leave no verdicts, and the reason as the text.
+    """
+    try:
+        found = [ask(rows, name, influences=store.influences(rows, name), **more) for name in metrics]
+    except ValueError as error:
+        return [], f"Not asked of these rows: {error}"
+    return found, f"{found[0]}\n\n{verdicts.table(found).to_markdown(index=False)}"
+
+
+def ask(scale: Profile, *, store: Store, lab: Laboratory) -> dict[str, list[Verdict]]:
+    """Every finding by each metric; cells that nobody has run are run.
+
+    But not those of super-resolution and distillation, whose models not every machine has: F2, F5 and F6 are asked of
+    what is recorded, and left out where that does not answer them.
+    """
+    pretraining = run(
+        study.pretraining_grid(scale, scale.family, (), steps=STEPS, guidance=[GUIDANCE]), store=store, lab=lab
+    )
+    sampling = run(study.sampling_grid(scale, scale.family, scale.steps, scale.guidance), store=store, lab=lab)
+    samplers = run(samplers_grid(scale), store=store, lab=lab)
+    by_steps, students = restored_by_steps(store, scale), distilled(store, scale)
+    recorded = {
+        "F2": asked(verdicts.f2, restored_by_length(store, scale), store, RESTORED)[0],
+        "F5": [v for few in (True, False) for v in asked(verdicts.f5, by_steps, store, RESTORED, few=few)[0]],
+        "F6": [v for more in ALLOWANCES for v in asked(verdicts.f6, students, store, method="codi", allowance=more)[0]],
+    }
+    return {
+        "F1": [verdicts.f1(pretraining, name, store.influences(pretraining, name)) for name in ASKED],
+        "F3": [
+            verdicts.f3(part, name, store.influences(part, name))
+            for part in (sampling, sampling[sampling["steps"] >= FEWEST]) for name in ASKED
+        ],
+        "F4": [
+            verdicts.f4(samplers, name, other, store.influences(samplers, name))
+            for other in SAMPLERS[1:] for name in ASKED
+        ],
+    } | {name: found for name, found in recorded.items() if len(found) == len(ASKED) * len(FINDINGS[name].turns)}  # fmt: skip
+
+
+def evidence(store: Store, scale: Profile) -> pd.DataFrame:
+    """The rows that `ask` asks, each once, by the metrics that it asks; nothing is run."""
+    parts = [pretrained(store, scale), whole_grid(store, scale), distilled(store, scale)]
+    judged = [part[part["metric"].isin(ASKED)] for part in parts]
+    finetuned = [restored_by_length(store, scale), restored_by_steps(store, scale)]
+    judged += [part[part["metric"].isin(RESTORED)] for part in finetuned]
+    return pd.concat(judged).drop_duplicates(["key", "metric"])

@@ -1,0 +1,121 @@
+"""The interpolation study: how pictures change on the way from one caption to another (Fig. 24 of the paper)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from ldm.data.scenes.captions import caption
+from ldm.data.scenes.dataset import Scenes
+from ldm.data.scenes.record import Scene
+from ldm.diffusion.solvers import plan
+from ldm.metrics import mean
+from ldm.metrics.perceptual.alignment import shows
+from ldm.metrics.perceptual.detector import Detections
+from ldm.profiles import Profile
+from ldm.study.judges import Score
+from ldm.study.results import Row
+from ldm.study.sampling import Evaluation, Laboratory
+from ldm.tasks.generate import Generator
+from ldm.tasks.interpolation import lerp, pairs, slerp
+
+KEPT = 3  # pairs of each cell whose pictures are kept to look at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpolation(Evaluation):
+    """One point: a model, asked for `frames` pictures on the way between the captions of each of n pairs."""
+
+    path: Literal["lerp", "slerp"] = "lerp"
+    frames: int = 11
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.path not in ("lerp", "slerp"):
+            raise ValueError(f"path = {self.path!r}: expected lerp or slerp; choose one of them.")
+        if not 3 <= self.frames <= 101:
+            raise ValueError(f"frames = {self.frames}: expected 3 to 101 pictures on the way, both ends included.")
+
+
+def grid(
+    scale: Profile, sizes: Sequence[int], guidance: Sequence[float], *, steps: int, n: int, frames: int
+) -> list[Interpolation]:
+    """Every size x guidance x way, at the training length where sizes are compared."""
+    return [
+        Interpolation(
+            study="interpolation", profile=scale.name, c=c, images=scale.length, steps=steps, guidance=float(g), n=n,
+            path=path, frames=frames,
+        )
+        for c in sizes for g in guidance for path in ("lerp", "slerp")
+    ]  # fmt: skip
+
+
+def walk(generator: Generator, captions: Sequence[tuple[str, str]], cell: Interpolation) -> UInt8[np.ndarray, "k n h w 3"]:
+    """k pictures for each of n pairs of captions, from the second (a = 0) to the first (a = 1).
+
+    Pair i starts from the noise of image i in all its pictures.
+    """
+    first, second = (generator.text.encode([pair[i] for pair in captions]) for i in (0, 1))
+    mix = {"lerp": lerp, "slerp": slerp}[cell.path]
+    table = plan(cell.sampler, cell.steps, generator.profile.spacing)
+    return np.stack([
+        np.concatenate([
+            generator.codec.decode(latents)
+            for latents in generator.latents(mix(a, first, second).astype(np.float32), table, cell.guidance, seed=cell.noise)
+        ])
+        for a in np.linspace(0, 1, cell.frames)
+    ])  # fmt: skip
+
+
+def coherence(
+    features: Float[np.ndarray, "k n d"], seen: Sequence[Detections], scenes: Sequence[tuple[Scene, Scene]]
+) -> dict[str, Float[np.ndarray, " n"]]:
+    """How coherent the way of each pair is; `seen` holds the detector's answers for each of the k pictures.
+
+    detour        Length of the way over the distance of its ends: 1 is straight.
+    largest_step  The largest step's share of that length: 1 / (k - 1) is even, 1 a single jump.
+    readable      Share of the pictures that clearly show the object of A, that of B, or both and no other.
+    entropy       Of the detector's belief which object it is, in bits, averaged over the pictures.
+    """
+    steps = np.linalg.norm(np.diff(features, axis=0), axis=-1)
+    length, ends = steps.sum(0), np.linalg.norm(features[-1] - features[0], axis=-1)
+    objects = [[seen[0].labels.objects.index(scene.objects[0].name) for scene in pair] for pair in scenes]
+    clear, bits = np.zeros((len(seen), len(scenes))), np.zeros((len(seen), len(scenes)))
+    for k, detections in enumerate(seen):
+        shares = detections.shares
+        for i, (a, b) in enumerate(objects):
+            clear[k, i] = any(shows(shares[i], wanted) for wanted in ([a], [b], [a, b]))
+        belief = shares.sum((1, 2))
+        belief = belief / belief.sum(1, keepdims=True)
+        bits[k] = -(belief * np.log2(np.maximum(belief, 1e-12))).sum(1)
+    return {
+        "detour": length / np.maximum(ends, 1e-9), "largest_step": steps.max(0) / np.maximum(length, 1e-9),
+        "readable": clear.mean(0), "entropy": bits.mean(0),
+    }  # fmt: skip
+
+
+class Ways(Laboratory):
+    """A laboratory for `Interpolation` cells: n pairs of held-out captions, judged by the scene detector."""
+
+    def evaluate(self, cell: Interpolation) -> tuple[Score, np.ndarray, float]:
+        began = time.monotonic()
+        generator = self._model(*self.model_of(cell))
+        asked = pairs(Scenes(self.scale.scenes, cell.split, 16 * cell.n), cell.n)
+        pictures = walk(generator, [(caption(a), caption(b)) for a, b in asked], cell)
+        looks = [self.judges.scene.look(frame) for frame in pictures]
+        parts = coherence(np.stack([features for features, _ in looks]), [seen for _, seen in looks], asked)
+        estimates = {name: (mean(values), self.judges.scene.protocol) for name, values in parts.items()}
+        kept = np.concatenate([pictures[:, i] for i in range(min(KEPT, cell.n))])
+        return Score(estimates=estimates, parts=parts), kept, time.monotonic() - began
+
+    def rows(self, cell: Interpolation, score: Score, seconds: float) -> list[Row]:
+        """One row a measure; `task` is the way, n counts pairs."""
+        return [
+            replace(row, task=cell.path, protocol=f"{row.protocol}; {cell.frames} pictures a way")
+            for row in super().rows(cell, score, seconds)
+        ]

@@ -1,0 +1,196 @@
+"""The judges of generated pictures: feature networks with the statistics of real scenes to compare with.
+
+`score` turns pictures and their scenes into Estimates under fixed metric names, and keeps each picture's
+influence on them, so that settings can be compared picture by picture (`ldm.metrics`, `ldm.statistics.frontier`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from ldm import paths
+from ldm.data.latents import digest, drawn
+from ldm.data.scenes.dataset import Scenes
+from ldm.data.scenes.record import Scene
+from ldm.files import write_atomic
+from ldm.metrics import Estimate, Gaussian, Sample, frechet, kid, mean
+from ldm.metrics.perceptual import detector as scene_network
+from ldm.metrics.perceptual import efficientnet
+from ldm.metrics.perceptual.alignment import alignment
+from ldm.metrics.protocol import Protocol
+from ldm.networks import weights
+from ldm.profiles import Profile
+
+COMPONENTS = 64  # principal directions of the real features that the Frechet distances live in
+SAMPLE = 2_000  # real pictures behind a kernel distance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """Estimates by metric name, each with its protocol, and each picture's influence on them (n,)."""
+
+    estimates: dict[str, tuple[Estimate, str]]
+    parts: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Look:
+    """What the networks saw in n pictures: features (n, d) by network, and answers (n,) about their captions."""
+
+    features: dict[str, np.ndarray]
+    answers: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.answers.values())))
+
+    def first(self, n: int) -> Look:
+        """The first n pictures alone."""
+        return Look(
+            features={name: x[:n] for name, x in self.features.items()},
+            answers={name: x[:n] for name, x in self.answers.items()},
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reference:
+    """Real scenes as one network sees them."""
+
+    protocol: Protocol
+    gaussian: Gaussian  # of `reference` pictures, within the first principal directions
+    basis: np.ndarray  # (d, COMPONENTS)
+    sample: Sample  # SAMPLE of the pictures
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judges:
+    """EfficientNet-Lite0 (ImageNet) and the scene detector, each with its reference."""
+
+    profile: Profile
+    effnet: efficientnet.EfficientNet
+    scene: scene_network.SceneNetwork
+    references: dict[str, Reference]
+
+    @property
+    def protocols(self) -> dict[str, Protocol]:
+        """Of each distance, by metric name; `ldm.figures.protocol.table` prints them."""
+        cards = {}
+        for name, reference in self.references.items():
+            cards[f"kid_{name}"] = replace(reference.protocol, how="unbiased, cubic kernel, x1000", n=SAMPLE)
+            cards[f"fd_{name}"] = replace(reference.protocol, how=f"first {COMPONENTS} principal directions")
+        return cards
+
+    def score(self, batches: Iterable[np.ndarray], scenes: Sequence[Scene]) -> Score:
+        """Score pictures uint8 (b, H, W, 3), batch by batch as they are made, of these scenes."""
+        return self.measure(self.look(batches, scenes))
+
+    def look(self, batches: Iterable[np.ndarray], scenes: Sequence[Scene]) -> Look:
+        """What the networks see in pictures of these scenes; `score` is `look`, then `measure`."""
+        effnet, features, answers, done = [], [], [], 0
+        for images in batches:
+            effnet.append(self.effnet(images))
+            seen, detections = self.scene.look(images)
+            features.append(seen)
+            answers.append(alignment(detections, scenes[done : done + len(images)]))
+            done += len(images)
+        parts = {name: np.concatenate([a[name] for a in answers]) for name in answers[0]}
+        parts["alignment"] = parts.pop("all")
+        return Look(features={"effnet": np.concatenate(effnet), "scene": np.concatenate(features)}, answers=parts)
+
+    def measure(self, look: Look) -> Score:
+        """Distances and shares, each with its protocol and its interval."""
+        parts = dict(look.answers)
+        found = {name: (mean(values), self.scene.protocol) for name, values in parts.items()}
+        for name, x in look.features.items():
+            reference = self.references[name]
+            distances = {
+                "kid": kid(x, reference.sample).times(1000),
+                "fd": frechet(x @ reference.basis, reference.gaussian),
+            }
+            for kind, distance in distances.items():
+                parts[f"{kind}_{name}"] = distance.influences[0]
+                found[f"{kind}_{name}"] = distance, self.protocols[f"{kind}_{name}"].line
+        return Score(estimates=found, parts=parts)
+
+
+def path_of(profile: Profile) -> Path:
+    return paths.WEIGHTS / profile.weights / "reference.safetensors"
+
+
+def cards_of(path: Path) -> Path:
+    """Where it is written what the statistics at `path` were made from."""
+    return path.with_suffix(".json")
+
+
+def _networks(profile: Profile) -> dict[str, efficientnet.EfficientNet | scene_network.SceneNetwork]:
+    return {
+        "effnet": efficientnet.load(),
+        "scene": scene_network.load(paths.WEIGHTS / profile.weights / "detector.safetensors"),
+    }
+
+
+def _protocols(profile: Profile, networks: dict) -> dict[str, Protocol]:
+    """What the profile's references are to be made from, for each network."""
+    params = {"effnet": networks["effnet"].weights, "scene": networks["scene"].params}
+    data = Scenes(profile.scenes, "test", profile.reference)
+    return {
+        name: Protocol(
+            network=network.protocol, weights=digest(params[name]), images=data.key, n=len(data),
+            side=profile.scenes.size,
+        )
+        for name, network in networks.items()
+    }  # fmt: skip
+
+
+def make_references(profile: Profile) -> dict[str, Reference]:
+    """Look at the profile's number of real scenes and keep their statistics under weights/."""
+    networks = _networks(profile)
+    protocols = _protocols(profile, networks)
+    data = Scenes(profile.scenes, "test", profile.reference)
+    looks: dict[str, list[np.ndarray]] = {name: [] for name in networks}
+    with tqdm(total=len(data), desc="reference", unit="img") as bar:
+        for images in drawn(data.images, len(data)):
+            for name, network in networks.items():
+                looks[name].append(network(images))
+            bar.update(len(images))
+    tensors, references = {}, {}
+    for name, parts in looks.items():
+        x = np.concatenate(parts).astype(np.float64)
+        basis = Gaussian.of(x).principal(COMPONENTS)
+        gaussian, sample = Gaussian.of(x @ basis), Sample(features=x[:SAMPLE])
+        references[name] = Reference(protocol=protocols[name], gaussian=gaussian, basis=basis, sample=sample)
+        tensors |= {
+            f"{name}.mean": gaussian.mean, f"{name}.covariance": gaussian.covariance,
+            f"{name}.basis": basis.astype(np.float32), f"{name}.sample": x[:SAMPLE].astype(np.float16),
+        }  # fmt: skip
+    path = path_of(profile)
+    cards_of(path).unlink(missing_ok=True)  # a kill between the two leaves statistics that are refused
+    weights.save(path, tensors, {})
+    cards = {name: asdict(card) for name, card in protocols.items()}
+    write_atomic(cards_of(path), (json.dumps(cards, indent=1) + "\n").encode())
+    return references
+
+
+def load(profile: Profile) -> Judges:
+    """The judges with the profile's shipped references.
+
+    Raises: ValueError for a broken file, and for references of other pictures, networks or counts.
+    """
+    path, networks = path_of(profile), _networks(profile)
+    tensors = weights.load(path)
+    made = json.loads(cards_of(path).read_text()) if cards_of(path).is_file() else {}
+    references = {}
+    for name, protocol in _protocols(profile, networks).items():
+        protocol.require(made.get(name), f"{path}: {name}")
+        references[name] = Reference(
+            protocol=protocol,
+            gaussian=Gaussian(n=protocol.n, mean=tensors[f"{name}.mean"], covariance=tensors[f"{name}.covariance"]),
+            basis=tensors[f"{name}.basis"].astype(np.float64),
+            sample=Sample(features=tensors[f"{name}.sample"].astype(np.float64)),
+        )
+    return Judges(profile=profile, effnet=networks["effnet"], scene=networks["scene"], references=references)

@@ -1,0 +1,70 @@
+"""How good restored photographs are: random crops of a folder's pictures, judged as scenes are.
+
+As the paper does with 3,000 crops of DIV2K's validation set (section 3.2): the folder that was kept apart, and a
+model of scenes or one that was finetuned on the other folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ldm import paths
+from ldm.data.latents import digest
+from ldm.networks import weights
+from ldm.profiles import Profile
+from ldm.study import superres as restoration
+from ldm.study.results import Store
+from ldm.study.run import run
+from ldm.tasks import superres
+
+CROPS = 3_000  # the paper's
+JUDGED = ("kid_effnet", "fd_effnet", "is_effnet", "lpips_effnet", "psnr", "ssim")
+
+
+class Gallery(restoration.Laboratory):
+    """The laboratory of super-resolution, with crops of a folder in place of scenes and, if given, a model of one's own."""
+
+    shown = "crops of photographs"
+
+    def __init__(self, scale: Profile, folder: Path, model: Path | None = None):
+        self.folder, self.model = folder, model
+        super().__init__(scale)
+        if model is not None:
+            self._digest = lambda *_: digest(weights.load(model, half_to_float32=True))
+            self._model = self._own
+
+    def pairs(self, split: str, n: int) -> superres.Pairs:
+        """The splits are other crops of the same pictures: distances ask how crops look, not which they are."""
+        return superres.photographs(self.scale, self.folder, n, seed={"val": 1, "test": 2}[split])
+
+    def _own(self, scale: Profile, c: int, images: int, *_: object) -> tuple:
+        """The file's model, whatever the cell's length of finetuning."""
+        restorer = superres.restorer(scale, c, images, file=self.model)
+        return restorer.structure, restorer.params
+
+
+def judge(
+    scale: Profile, folder: Path, c: int, *, model: Path | None = None, steps: int = restoration.USUAL, n: int = CROPS,
+    store: Store | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """By how much a model enlarges the crops better than bicubic interpolation, metric by metric, with intervals.
+
+    The rows go to a store of their own, `runs/gallery`. Columns `metric`, `better`, `lo`, `hi`, `n`, and `value` of both.
+    Raises: ValueError, one sentence, for a folder or a model that will not do.
+    """
+    common = dict(profile=scale.name, n=n)
+    cells = [
+        restoration.Restoration(kind="bicubic", **common),
+        restoration.Restoration(c=c, images=superres.LENGTHS[-1], steps=steps, **common),
+    ]
+    store = store or Store(paths.RUNS / "gallery")
+    rows = run(cells, store=store, lab=Gallery(scale, folder, model), title="gallery")
+    found = []
+    for metric in JUDGED:
+        part = rows[rows["metric"] == metric]
+        gain = restoration.gains(rows, metric, store.influences(part, metric), over="bicubic").iloc[0]
+        values = part.set_index("task")["value"]
+        found.append((metric, values["bicubic"], values["superres"], gain["better"], gain["lo"], gain["hi"], gain["n"]))
+    return pd.DataFrame(found, columns=["metric", "bicubic", "restored", "better by", "lo", "hi", "n"])

@@ -1,0 +1,309 @@
+"""Rows of results, and the store that keeps them: one Parquet part a cell, whole or absent.
+
+A *cell* (one training run, one evaluation) is named by the hash of everything that determines its
+result (`key`), and leaves a few `Row`s and files. Two places hold rows: `results/*.parquet`,
+committed with the repository, and `runs/rows/<key>.parquet`, what this machine computed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import importlib.metadata
+import io
+import json
+import math
+import platform
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from PIL import Image
+
+from ldm.files import hold, write_atomic
+from ldm.hashing import key
+from ldm.networks import weights
+
+__all__ = ["COLUMNS", "STUDIES", "Row", "Store", "installed_versions", "key", "now"]
+
+STUDIES = (
+    "pretraining", "sampling", "samplers", "superres", "dreambooth", "interpolation",
+    "distillation", "tpu_plan", "metrics", "benchmark", "training", "queue",
+)  # fmt: skip
+IDENTITY = ["key", "metric", "protocol"]  # one row each, however often it was written
+ORDER = [  # `created` before `key`: a key can be a hash of the machine's name, which tells a reader nothing
+    "task", "strength", "c", "seed", "train_steps", "sampler", "steps", "guidance", "n", "metric", "protocol", "created", "key",
+]  # fmt: skip
+
+
+@functools.cache
+def installed_versions() -> str:
+    """The versions that a row records, as JSON: Python and the packages that do the arithmetic."""
+    names = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy")
+    found = {name: importlib.metadata.version(name) for name in names}
+    return json.dumps({"python": platform.python_version()} | found)
+
+
+def now() -> str:
+    """The time in UTC, to the second, as ISO 8601."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """One metric value of one cell. A column that does not apply to the study is None, never 0.
+
+    `value` lies in the metric's own unit, `lo` and `hi` bound its interval, `n` counts the images
+    (or runs) behind it. `cost` is the paper's normalised cost x steps, `nfe` counts network
+    evaluations, `gflops` are those of one evaluation on one image, `strength` is how much of `task`
+    was done to the pictures, in the unit of that task.
+    Raises: ValueError for an unknown study, a value that is not finite, an interval upside down.
+    """
+
+    study: str
+    profile: str
+    task: str
+    size: str | None = None
+    c: int | None = None
+    params: int | None = None
+    gflops: float | None = None
+    seed: int | None = None
+    train_steps: int | None = None
+    images_seen: int | None = None
+    sampler: str | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    nfe: int | None = None
+    cost: float | None = None
+    strength: float | None = None
+    metric: str
+    protocol: str
+    value: float
+    lo: float
+    hi: float
+    n: int
+    seconds: float | None = None
+    key: str = ""  # filled in by Store.write
+    created: str = dataclasses.field(default_factory=now)
+    versions: str = dataclasses.field(default_factory=installed_versions)
+
+    def __post_init__(self) -> None:
+        if self.study not in STUDIES:
+            raise ValueError(f"study is {self.study!r}; expected one of {', '.join(STUDIES)}.")
+        name = f"the row of metric {self.metric!r}"
+        if not (self.profile and self.task and self.metric and self.protocol):
+            raise ValueError(f"{name} lacks its profile, task, metric or protocol; name all four.")
+        for column in ("value", "lo", "hi"):
+            number = getattr(self, column)
+            if not math.isfinite(number):
+                raise ValueError(
+                    f"{name} has {column} = {number}; a row holds finite numbers only, so leave "
+                    "out the row of a value that could not be computed."
+                )
+        if self.lo > self.hi:
+            raise ValueError(
+                f"{name} has the interval [{self.lo}, {self.hi}]; lo must not exceed hi."
+            )
+        if self.n < 1:
+            raise ValueError(f"{name} has n = {self.n}; it must count at least one sample.")
+
+
+def _schema() -> pa.Schema:
+    kinds = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+    hints = get_type_hints(Row)
+    return pa.schema(
+        (field.name, kinds[(get_args(hints[field.name]) or (hints[field.name],))[0]])
+        for field in dataclasses.fields(Row)
+    )
+
+
+SCHEMA = _schema()
+COLUMNS = SCHEMA.names
+Contents = tuple[pa.Table, frozenset[str]]  # a file's rows, and the keys among them
+
+
+class Store:
+    """The rows and files of all cells under one folder; safe with several processes and kills.
+
+    `root/runs/rows/<key>.parquet` is the commit mark of a cell: it is written last, in one rename,
+    so a cell without it does not exist, whatever else lies about. A part that cannot be read (torn,
+    a flipped byte) is named in a warning and counts as absent, so the cell runs again; a committed
+    file that cannot be read is an error, since nobody should recompute hours unasked.
+    """
+
+    def __init__(self, root: str | Path = ".") -> None:
+        self.root = Path(root)
+        self.recorded = self.root / "results"
+        self.runs = self.root / "runs"
+        self._read_before: dict[Path, tuple[tuple[int, int], Contents]] = {}
+
+    def has(self, key: str, *, only: Literal["recorded", "runs"] | None = None) -> bool:
+        """Whether the cell's rows are here; `only` asks for one of the two places."""
+        if only != "recorded" and self._read_part(self._part(key)) is not None:
+            return True
+        return only != "runs" and any(key in keys for _, keys in self._read_recorded())
+
+    def write(
+        self, key: str, rows: Iterable[Row], files: Mapping[str, bytes] | None = None
+    ) -> None:
+        """Record a cell: its files, then its rows, which make it exist. Fills in `Row.key`.
+
+        Raises: ValueError for no rows, two rows of one metric and protocol, or rows of another
+        cell; OSError in one sentence where the disk is full.
+        """
+        rows = [dataclasses.replace(row, key=row.key or key) for row in rows]
+        if not rows:
+            raise ValueError(f"cell {key} has no rows; a finished cell leaves at least one.")
+        if any(row.key != key for row in rows):
+            raise ValueError(f"cell {key} was given rows of another; write each by its own key.")
+        names = [(row.metric, row.protocol) for row in rows]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"cell {key} has two rows of {twice[0]}; give each its own protocol.")
+        for name, data in (files or {}).items():
+            if Path(name).name != name:
+                raise ValueError(f"{name!r} is no plain file name; a cell's files share a folder.")
+            write_atomic(self.runs / "files" / key / name, data)
+        table = pa.Table.from_pylist([dataclasses.asdict(row) for row in rows], SCHEMA)
+        write_atomic(self._part(key), _parquet(table))
+
+    def file(self, key: str, name: str) -> Path | None:
+        """Where a cell's file lies, this machine's before the committed one; None if nowhere."""
+        places = (self.runs / "files" / key / name, self.recorded / "files" / key / name)
+        return next((path for path in places if path.is_file()), None)
+
+    def influences(self, rows: pd.DataFrame, metric: str) -> dict[str, np.ndarray]:
+        """Cell -> each picture's influence on the metric (n,), for the rows' cells that have kept it."""
+        found = {}
+        for cell in rows["key"].unique():
+            if (path := self.file(cell, "parts.safetensors")) and metric in (parts := weights.load(path)):
+                found[cell] = parts[metric]
+        return found
+
+    def rows(
+        self, *, only: Literal["recorded", "runs"] | None = None, **where: Any
+    ) -> pd.DataFrame:
+        """All rows, each once, as a table with the columns of `Row`, in a stable order.
+
+        `where` keeps the rows whose column equals a value, or is one of a list of values:
+        `rows(study="sampling", c=[8, 16])`; None is a missing value. Where both places hold a cell,
+        this machine's rows count. Integer columns may hold missing values (pandas' Int64).
+        Raises: ValueError for an unknown column or a damaged committed file.
+        """
+        unknown = sorted(set(where) - set(COLUMNS))
+        if unknown:
+            raise ValueError(
+                f"{unknown[0]!r} is no column of a row; there are {', '.join(COLUMNS)}."
+            )
+        recorded = [] if only == "runs" else list(self._read_recorded())
+        paths = [] if only == "recorded" else sorted((self.runs / "rows").glob("*.parquet"))
+        parts = [contents for path in paths if (contents := self._read_part(path))]
+        here = pa.array(sorted({key for _, keys in parts for key in keys}), pa.string())
+        tables = [table.filter(pc.invert(pc.is_in(table["key"], here))) for table, _ in recorded]
+        table = pa.concat_tables([SCHEMA.empty_table(), *tables, *(table for table, _ in parts)])
+        frame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get, use_threads=False)
+        frame = frame.drop_duplicates(IDENTITY, keep="last")
+        for column, wanted in where.items():
+            many = isinstance(wanted, list | tuple | set | np.ndarray)
+            values = list(wanted) if many else [wanted]
+            kept = frame[column].isin([value for value in values if value is not None])
+            frame = frame[kept | frame[column].isna()] if None in values else frame[kept]
+        return frame.sort_values(["study", "profile", *ORDER], ignore_index=True)
+
+    def compact(self) -> list[Path]:
+        """Merge all rows into `results/<study>-<profile>.parquet`, and copy the cells' files.
+
+        The parts under `runs/` stay, so a kill in between loses nothing; running it again changes
+        nothing. Returns the paths of the Parquet files, the ones to commit.
+        """
+        written = []
+        for (study, profile), group in self.rows().groupby(["study", "profile"]):
+            table = pa.Table.from_pandas(group, SCHEMA, preserve_index=False, nthreads=1)
+            path = self.recorded / f"{study}-{profile}.parquet"
+            written.append(write_atomic(path, _parquet(table.replace_schema_metadata(None))))
+        for part in sorted((self.runs / "rows").glob("*.parquet")):
+            for source in sorted((self.runs / "files" / part.stem).glob("[!.]*")):
+                write_atomic(self.recorded / "files" / part.stem / source.name, source.read_bytes())
+        return written
+
+    def lock(self, key: str) -> contextlib.AbstractContextManager[None]:
+        """Hold a cell while it runs, so that a second process waits instead of doubling it.
+
+        Ask `has(key)` again inside.
+        """
+        return hold(self.runs / "locks" / key)
+
+    def _part(self, key: str) -> Path:
+        return self.runs / "rows" / f"{key}.parquet"
+
+    def _read_part(self, path: Path) -> Contents | None:
+        try:
+            return self._read(path)
+        except FileNotFoundError:
+            return None
+        except (pa.ArrowException, OSError, KeyError) as error:
+            warnings.warn(
+                f"{path} is damaged ({_first_line(error)}); it is ignored and its cell runs again.",
+                stacklevel=3,
+            )
+            return None
+
+    def _read_recorded(self) -> Iterator[Contents]:
+        for path in sorted(self.recorded.glob("*.parquet")):
+            try:
+                yield self._read(path)
+            except (pa.ArrowException, OSError, KeyError) as error:
+                raise ValueError(
+                    f"{path} is damaged ({_first_line(error)}); restore it: git checkout {path}"
+                ) from error
+
+    def _read(self, path: Path) -> Contents:
+        """The file's rows and keys; read again only when the file has changed."""
+        stat = path.stat()
+        stamp = (stat.st_mtime_ns, stat.st_size)
+        if path not in self._read_before or self._read_before[path][0] != stamp:
+            # Not pq.read_table: its threads now and then abort a short process at its exit.
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                table = _conform(file.read(use_threads=False))
+            self._read_before[path] = (stamp, (table, frozenset(table["key"].to_pylist())))
+        return self._read_before[path][1]
+
+
+def _conform(table: pa.Table) -> pa.Table:
+    """Today's columns, in order: one that an older file lacks is missing there (None)."""
+    if lacking := [column for column in IDENTITY if column not in table.column_names]:
+        raise KeyError(f"no column {lacking[0]}")
+    columns: Sequence[Any] = [
+        table[field.name].cast(field.type)
+        if field.name in table.column_names
+        else pa.nulls(len(table), field.type)
+        for field in SCHEMA
+    ]
+    return pa.table(columns, schema=SCHEMA)
+
+
+def _parquet(table: pa.Table) -> bytes:
+    buffer = BytesIO()
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+    return buffer.getvalue()
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(".")
+
+
+def to_webp(image: np.ndarray) -> bytes:
+    """A picture, uint8 (h, w, 3), as WebP at a quality where one sees no loss."""
+    with io.BytesIO() as file:
+        Image.fromarray(image).save(file, "WEBP", quality=90, method=4)
+        return file.getvalue()

@@ -1,0 +1,201 @@
+"""A study is a grid of cells: what is missing is run, what was run before is read.
+
+A cell is the smallest thing that is computed, resumed and cached: one model, one sampler setting, n
+pictures, scored by all judges. Its name is a hash of everything that determines the result, so a
+changed parameter runs only what it touches, and a kill loses at most the cell under way.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ldm.data.latents import digest
+from ldm.data.scenes.captions import caption
+from ldm.data.scenes.dataset import Scenes
+from ldm.data.scenes.record import Scene
+from ldm.diffusion.solvers import plan
+from ldm.hashing import key
+from ldm.networks import cost
+from ldm.profiles import Profile, profile
+from ldm.study import judges
+from ldm.study.judges import Judges, Score
+from ldm.study.results import Row
+from ldm.tasks import models, pretrain
+from ldm.tasks.generate import Generator, arithmetic
+
+VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
+STRIP = 8  # pictures of each cell that are kept to look at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One point: a model at one training length, sampled in one way, scored on n captions."""
+
+    study: str  # one of ldm.study.results.STUDIES
+    profile: str
+    c: int
+    images: int  # training length, images seen
+    steps: int
+    guidance: float
+    n: int
+    sampler: str = "ddim"
+    seed: int = 0  # of the training run
+    noise: int = 0  # seed of the initial noise
+    split: str = "val"  # whose captions
+
+    def __post_init__(self):
+        scale = profile(self.profile)
+        if self.c not in scale.family:
+            raise ValueError(
+                f"c = {self.c}: expected a size of profile {self.profile}, one of {scale.family}; choose among them."
+            )
+        if self.images not in scale.lengths:
+            raise ValueError(
+                f"images = {self.images}: expected a training length of profile {self.profile}, one of {scale.lengths}."
+            )
+        if not 1 <= self.guidance <= 30:
+            raise ValueError(
+                f"guidance = {self.guidance}: expected 1 (no guidance) to 30; the paper's range is 1.5 to 8."
+            )
+        if not 16 <= self.n <= 100_000:
+            raise ValueError(f"n = {self.n}: expected 16 to 100000 pictures a point; an interval needs some.")
+        plan(self.sampler, self.steps, scale.spacing)  # refuses unknown samplers and impossible step counts
+
+
+def sampling_grid(
+    scale: Profile,
+    sizes: Sequence[int],
+    steps: Sequence[int],
+    guidance: Sequence[float],
+    *,
+    n: int | None = None,
+    images: int | None = None,
+    sampler: str = "ddim",
+    seed: int = 0,
+) -> list[Evaluation]:
+    """Every size x step count x guidance, at the training length where sizes are compared, unless told otherwise."""
+    return [
+        Evaluation(
+            study="sampling", profile=scale.name, c=c, images=images or scale.length, steps=s,
+            guidance=float(g), n=n or scale.n, sampler=sampler, seed=seed,
+        )
+        for c in sizes for s in steps for g in guidance
+    ]  # fmt: skip
+
+
+def pretraining_grid(
+    scale: Profile,
+    sizes: Sequence[int],
+    lengths: Sequence[int],
+    *,
+    steps: int,
+    guidance: Sequence[float],
+    n: int | None = None,
+    seed: int = 0,
+) -> list[Evaluation]:
+    """Every size at every training length, sampled in the paper's one way (50-step DDIM).
+
+    No lengths: all at which a model of the size is here.
+    """
+    return [
+        Evaluation(
+            study="pretraining", profile=scale.name, c=c, images=images, steps=steps, guidance=float(g),
+            n=n or scale.n, seed=seed,
+        )
+        for c in sizes for images in lengths or models.trained_lengths(scale, c, seed) for g in guidance
+    ]  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def described(data: Scenes) -> list[Scene]:
+    """What is in its pictures."""
+    return [data.scene(i) for i in range(len(data))]
+
+
+class Laboratory:
+    """Holds what cells share: frozen parts, judges, contexts and, one at a time, a model."""
+
+    def __init__(self, scale: Profile):
+        self.scale = scale
+        self.codec, self.text = pretrain.frozen_parts(scale)
+        self.judges: Judges = judges.load(scale)
+        self.versions = {
+            "study": VERSION, "codec": digest(self.codec.params), "text": digest(self.text.params),
+            "judge": digest(self.judges.scene.params), "effnet": self.judges.effnet.protocol,
+        } | arithmetic(scale)  # fmt: skip
+        self._model = lru_cache(maxsize=1)(self.load)
+        self._digest = lru_cache(maxsize=None)(self.digest)
+
+    def model_of(self, cell: Evaluation) -> tuple:
+        """What names the cell's model: the arguments of `digest` and `load`."""
+        return cell.c, cell.images, cell.seed
+
+    def digest(self, *model) -> str:
+        """Of a model's weights. Raises: ValueError when it does not exist."""
+        return models.model_digest(self.scale, *model)
+
+    def file(self, *model) -> Path | None:
+        """Where a model's weights lie on this machine; None where they do not."""
+        return models.file_of(self.scale, *model)
+
+    def load(self, *model) -> Generator:
+        """A model with its frozen parts."""
+        structure, params = pretrain.load(self.scale, *model)
+        return Generator(profile=self.scale, structure=structure, params=params, codec=self.codec, text=self.text)
+
+    def key(self, cell: Evaluation) -> str:
+        """The cell's name. Raises: ValueError when its model does not exist."""
+        data = Scenes(self.scale.scenes, cell.split, cell.n).key
+        return key(cell, **self.versions, model=self._digest(*self.model_of(cell)), data=data)
+
+    def evaluate(self, cell: Evaluation) -> tuple[Score, np.ndarray, float]:
+        """Score, the first pictures, and the seconds that making and scoring them took."""
+        began = time.monotonic()
+        generator = self._model(*self.model_of(cell))
+        scenes = described(Scenes(self.scale.scenes, cell.split, cell.n))
+        batches = generator.images(
+            [caption(scene) for scene in scenes], plan(cell.sampler, cell.steps, self.scale.spacing),
+            cell.guidance, seed=cell.noise,
+        )  # fmt: skip
+        strip: list[np.ndarray] = []
+
+        def watched():
+            for images in batches:
+                strip.extend(images[: STRIP - len(strip)])
+                yield images
+
+        score = self.judges.score(watched(), scenes)
+        return score, np.stack(strip), time.monotonic() - began
+
+    def rows(self, cell: Evaluation, score: Score, seconds: float) -> list[Row]:
+        """One tidy row a metric."""
+        shape = dict(size=self.scale.latent_shape[0], tokens=self.scale.tokens, context=self.scale.context)
+        relative = cost.norm_cost(cell.c, **shape)
+        params = cost.unet_params(cell.c, self.scale.context)
+        evaluations = int(plan(cell.sampler, cell.steps, self.scale.spacing).n)  # Heun asks twice a step
+        common = dict(
+            study=cell.study, profile=cell.profile, task="pretrain", size=f"{params / 1e6:.3g}M", c=cell.c, params=params,
+            gflops=cost.unet_gflops(cell.c, **shape), seed=cell.seed,
+            train_steps=-(-cell.images // self.scale.train.batch), images_seen=cell.images,
+            sampler=cell.sampler, steps=cell.steps, guidance=cell.guidance,
+            nfe=cost.nfe(evaluations, guided=cell.guidance != 1), cost=cost.sampling_cost(relative, evaluations),
+            seconds=seconds,
+        )  # fmt: skip
+        return [
+            Row(
+                metric=name,
+                protocol=f"{protocol}; {cell.split} captions",
+                value=e.value,
+                lo=e.lo,
+                hi=e.hi,
+                n=e.n,
+                **common,
+            )
+            for name, (e, protocol) in score.estimates.items()
+        ]

@@ -1,0 +1,256 @@
+"""How good restored pictures are: the cells of the super-resolution study, and the laboratory that measures them.
+
+Every model sees the same degraded pictures and starts from the same noise, so two of them are compared picture by
+picture. The true pictures are known, and each is compared with its own; a distance of distributions tells what
+looks right from what is only near.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ldm import paths
+from ldm.data.latents import cached, digest, drawn
+from ldm.diffusion.solvers import plan
+from ldm.hashing import key
+from ldm.metrics import Estimate, Gaussian, Sample, frechet, inception_score, kid, mean, psnr, ssim
+from ldm.metrics.perceptual import efficientnet
+from ldm.networks import cost
+from ldm.profiles import Profile, profile
+from ldm.statistics.bootstrap import Influences, worlds
+from ldm.statistics.verdicts import loss_of
+from ldm.study.judges import COMPONENTS, Score
+from ldm.study.results import Row, Store
+from ldm.study.run import at_hand
+from ldm.tasks import models, pretrain, superres
+from ldm.tasks.generate import arithmetic
+from ldm.tasks.superres import Restorer
+
+VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
+REFERENCE = 2_000  # true held-out pictures behind the distances of distributions
+STEPS = (4, 8, 16, 20, 50, 100, 250)  # the paper's two ranges, 4 to 20 and 20 to 250 (section 3.5)
+USUAL = 50  # steps of DDIM at which models are compared (section 3.2)
+CONTROL = 16  # width of the two controls
+HALF = 16_000  # images that they see: half the longest finetuning, to be compared with as much of it
+STRIP = 6  # pictures of each cell that are kept to look at
+BASELINES = ("bicubic", "superres-regression")  # they have no steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restoration:
+    """One point: a way to enlarge pictures, measured on n of them."""
+
+    profile: str
+    kind: str = "superres"  # one of ldm.tasks.superres.Kind, or "bicubic", which has no model
+    c: int = 0
+    images: int = 0  # of finetuning
+    steps: int = 0
+    sampler: str = "ddim"
+    n: int = 256
+    seed: int = 0  # of the training run
+    noise: int = 0  # seed of the initial noise
+
+    def __post_init__(self):
+        scale = profile(self.profile)
+        if not 16 <= self.n <= 100_000:
+            raise ValueError(f"n = {self.n}: expected 16 to 100000 pictures a point; an interval needs some.")
+        if self.kind == "bicubic":
+            return
+        superres.check_kind(self.kind)
+        if self.c not in scale.family:
+            raise ValueError(f"c = {self.c}: expected a size of profile {self.profile}, one of {scale.family}; choose among them.")
+        if self.images not in superres.LENGTHS:
+            raise ValueError(f"images = {self.images}: expected a length of finetuning, one of {superres.LENGTHS}.")
+        if self.kind not in BASELINES:
+            plan(self.sampler, self.steps, scale.spacing)  # refuses unknown samplers and impossible step counts
+
+
+def pictures(scale: Profile) -> int:
+    """How many judge a model, unless told otherwise: they are four times as large as those of the other studies."""
+    return max(16, scale.n // 2)
+
+
+def finetuning_grid(scale: Profile, sizes: Sequence[int], lengths: Sequence[int], *, n: int | None = None) -> list[Restoration]:
+    """Every size at every length of finetuning, in the paper's one way: 50 steps of DDIM, no guidance (F2)."""
+    return [
+        Restoration(profile=scale.name, c=c, images=images, steps=USUAL, n=n or pictures(scale)) for c in sizes for images in lengths
+    ]  # fmt: skip
+
+
+def steps_grid(
+    scale: Profile, sizes: Sequence[int], steps: Sequence[int] = STEPS, *, images: int = superres.LENGTHS[-1], n: int | None = None
+) -> list[Restoration]:
+    """Every size at every step count, at one length of finetuning (F5)."""
+    return [Restoration(profile=scale.name, c=c, images=images, steps=s, n=n or pictures(scale)) for c in sizes for s in steps]
+
+
+def baselines_grid(
+    scale: Profile, c: int = CONTROL, lengths: Sequence[int] = (HALF,), *, n: int | None = None
+) -> list[Restoration]:
+    """Bicubic, and the controls of width c: the regression, diffusion from fresh parameters, and what these are compared
+    with, the usual finetuning for as long."""
+    common = dict(profile=scale.name, n=n or pictures(scale))
+    return [Restoration(kind="bicubic", **common)] + [
+        Restoration(kind=kind, c=c, images=images, steps=0 if kind in BASELINES else USUAL, **common)
+        for kind in ("superres-regression", "superres-scratch", "superres") for images in lengths
+    ]  # fmt: skip
+
+
+class Laboratory:
+    """Holds what cells share, for `ldm.study.run.run`: frozen parts, the pictures, their judge and, one at a time, a model."""
+
+    shown = "scenes"  # what the pictures are of
+
+    def __init__(self, scale: Profile):
+        self.scale = scale
+        self.codec, text = pretrain.frozen_parts(scale)
+        self.null = text.null(1)[0]
+        self.judge = efficientnet.load()
+        self.truth = self.pairs("test", min(REFERENCE, 16 * pictures(scale)))
+        self.versions = {
+            "restoration": VERSION, "codec": digest(self.codec.params), "text": digest(text.params),
+            "effnet": self.judge.protocol, "truth": self.truth.key,
+        } | arithmetic(scale)  # fmt: skip
+        self._model = lru_cache(maxsize=1)(superres.load)
+        self._digest = lru_cache(models.model_digest)
+        self._pictures = lru_cache(maxsize=1)(self._pictures_of)
+
+    def pairs(self, split: str, n: int) -> superres.Pairs:
+        """n pictures of a split, with their degraded twins."""
+        return superres.scenes(self.scale, split, n)
+
+    @cached_property
+    def reference(self) -> tuple[Gaussian, np.ndarray, Sample]:
+        """True held-out pictures: their Gaussian within the first principal directions, these, and the features themselves."""
+        name = f"effnet-{digest(self.judge.weights)}-{self.judge.side}-{len(self.truth)}-{self.truth.key}"
+        looks = map(self.judge, drawn(self.truth.high, len(self.truth)))
+        x = np.asarray(cached(paths.RUNS / "cache", name, looks, len(self.truth)), np.float64)
+        basis = Gaussian.of(x).principal(COMPONENTS)
+        return Gaussian.of(x @ basis), basis, Sample(features=x)
+
+    def key(self, cell: Restoration) -> str:
+        """The cell's name. Raises: ValueError when its model does not exist."""
+        model = "none" if cell.kind == "bicubic" else self._digest(self.scale, cell.c, cell.images, cell.seed, cell.kind)
+        return key(cell, **self.versions, model=model, data=self.pairs("val", cell.n).key)
+
+    def model_of(self, cell: Restoration) -> tuple:
+        """What names the cell's model: the arguments of `file`."""
+        return cell.c, cell.images, cell.seed, cell.kind
+
+    def file(self, *model) -> Path | None:
+        """Where a model's weights lie on this machine; None where they do not, or there is none."""
+        return models.file_of(self.scale, *model)
+
+    def at_hand(self, cells: Sequence[Restoration], store: Store) -> list[Restoration]:
+        """`study.at_hand`, of which bicubic interpolation always is, having no model. Raises: as that."""
+        found = set(at_hand([cell for cell in cells if cell.kind != "bicubic"], store=store, lab=self))
+        return [cell for cell in cells if cell.kind == "bicubic" or cell in found]
+
+    def _pictures_of(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """True and degraded pictures."""
+        pairs = self.pairs("val", n)
+        high, low = (np.concatenate(list(drawn(draw, n))) for draw in (pairs.high, pairs.low))
+        return high, low
+
+    def restored(self, cell: Restoration) -> np.ndarray:
+        """What the cell makes of the degraded pictures: uint8 (n, H, W, 3)."""
+        low = self._pictures(cell.n)[1]
+        if cell.kind == "bicubic":
+            return superres.enlarged(low)
+        structure, params = self._model(self.scale, cell.c, cell.images, cell.kind, cell.seed)
+        restorer = Restorer(
+            profile=self.scale, structure=structure, params=params, codec=self.codec, null=self.null, kind=cell.kind
+        )
+        table = None if cell.kind in BASELINES else plan(cell.sampler, cell.steps, self.scale.spacing)
+        return np.concatenate(list(restorer.images(low, table, seed=cell.noise)))
+
+    def evaluate(self, cell: Restoration) -> tuple[Score, np.ndarray, float]:
+        """Score, the first pictures, and the seconds that making and scoring them took."""
+        began = time.monotonic()
+        true, images = self._pictures(cell.n)[0], self.restored(cell)
+        return self.score(images, true), images[:STRIP], time.monotonic() - began
+
+    def score(self, images: np.ndarray, true: np.ndarray) -> Score:
+        """Restored pictures beside the true ones, uint8 (n, H, W, 3) both."""
+        gaussian, basis, sample = self.reference
+        features = self.judge(images)
+        side = f"{self.judge.protocol}, of {images.shape[1]} px"
+        real = f"{len(self.truth)} real scenes"
+        pictures = {"lpips_effnet": self.judge.distance(images, true), "psnr": psnr(images, true), "ssim": ssim(images, true)}
+        measured = {
+            "fd_effnet": (frechet(features @ basis, gaussian), f"{side}; first {COMPONENTS} principal directions, {real}"),
+            "kid_effnet": (kid(features, sample).times(1000), f"{side}; unbiased, cubic kernel, x1000, {real}"),
+            "is_effnet": (inception_score(self.judge.logits(features), splits=1), f"{side}; ImageNet's classes, 1 split"),
+            "lpips_effnet": (mean(pictures["lpips_effnet"]), f"{side}; unit-length channels of five blocks, to the true picture"),
+            "psnr": (mean(pictures["psnr"]), "RGB, to the true picture"),
+            "ssim": (mean(pictures["ssim"]), "luma, Gaussian window of 11 x 11, to the true picture"),
+        }
+        parts = {name: pictures[name] if name in pictures else e.influences[0] for name, (e, _) in measured.items()}
+        return Score(estimates=measured, parts=parts)
+
+    def rows(self, cell: Restoration, score: Score, seconds: float) -> list[Row]:
+        """One tidy row a metric; the task is the cell's kind."""
+        common = dict(study="superres", profile=cell.profile, task=cell.kind, seconds=seconds)
+        if cell.kind != "bicubic":
+            side = superres.latent_side(self.scale)
+            shape = dict(size=side, tokens=self.scale.tokens, context=self.scale.context)
+            evaluations = 1 if cell.kind in BASELINES else int(plan(cell.sampler, cell.steps, self.scale.spacing).n)
+            params = cost.unet_params(cell.c, self.scale.context)
+            common |= dict(
+                size=f"{params / 1e6:.3g}M", c=cell.c, params=params, gflops=cost.unet_gflops(cell.c, **shape), seed=cell.seed,
+                train_steps=-(-cell.images // superres.CONFIG.batch), images_seen=cell.images, steps=evaluations, guidance=1.0,
+                sampler=None if cell.kind in BASELINES else cell.sampler, nfe=cost.nfe(evaluations, guided=False),
+                cost=cost.sampling_cost(cost.norm_cost(cell.c, **shape), evaluations),
+            )  # fmt: skip
+        return [
+            Row(metric=name, protocol=f"{protocol}; val {self.shown}, degraded", value=e.value, lo=e.lo, hi=e.hi, n=e.n, **common)
+            for name, (e, protocol) in score.estimates.items()
+        ]  # fmt: skip
+
+
+def gains(rows: pd.DataFrame, metric: str, influences: Influences, *, over: str) -> pd.DataFrame:
+    """By how much each row is better than the one of the task `over`, in the metric's unit, picture by picture.
+
+    Columns `task`, `c`, `images_seen`, `steps`, `better`, `lo`, `hi`, `n`; negative: worse.
+    Raises: ValueError where there is not one row of the task.
+    """
+    rows = loss_of(rows.assign(c=rows["c"].fillna(0)), metric)
+    base = np.flatnonzero(rows["task"] == over)
+    if len(base) != 1:
+        raise ValueError(f"{len(base)} rows are of task {over!r}, expected one to compare with; keep one of them.")
+    drawn, value = worlds(rows, influences), rows["value"].to_numpy(float)
+    found = []
+    for i in np.flatnonzero(rows["task"] != over):
+        e = Estimate.of(value[base[0]] - value[i], (drawn[base[0]] - drawn[i]).std(), int(rows["n"][i]))
+        found.append((rows["task"][i], rows["c"][i], rows["images_seen"][i], rows["steps"][i], *e))
+    return pd.DataFrame(found, columns=["task", "c", "images_seen", "steps", "better", "lo", "hi", "n"])
+
+
+def beside(rows: pd.DataFrame, metrics: Sequence[str], store: Store, *, over: str) -> pd.DataFrame:
+    """`gains` by several metrics, one row a way to enlarge pictures; bold where the interval excludes 0."""
+    columns = {}
+    for metric in metrics:
+        found = gains(rows, metric, store.influences(rows[rows["metric"] == metric], metric), over=over)
+        ways = [way(*of) for of in zip(found["task"], found["c"], found["images_seen"], strict=True)]
+        sure = np.where((found["lo"] > 0) | (found["hi"] < 0), "**", "")
+        columns[metric] = pd.Series(
+            [f"{bold}{g.better:+.3g}{bold} [{g.lo:+.3g}, {g.hi:+.3g}]" for bold, g in zip(sure, found.itertuples(), strict=True)], ways
+        )
+    return pd.DataFrame(columns).rename_axis("way").reset_index()
+
+
+def way(task: str, c: int, images: int) -> str:
+    """What a chapter calls a way to enlarge pictures: `c = 16`, `c = 16, half as long`, `regression, c = 16`, `bicubic`.
+
+    The controls all see half of the images.
+    """
+    control = task.removeprefix("superres").removeprefix("-")
+    half = "half as long" if task == "superres" and images == HALF else ""
+    return ", ".join(part for part in (control, f"c = {int(c)}" if c else "", half) if part)

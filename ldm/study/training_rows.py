@@ -1,0 +1,81 @@
+"""How a training went, as rows: its speed, share of the device's peak, memory, wait for batches, and loss (study "training")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from ldm.networks import cost
+from ldm.profiles import Profile
+from ldm.study.results import Row, Store, key
+from ldm.training.chips import machine
+from ldm.training.loop import TrainConfig
+from ldm.training.parallel import FSDP, Layout
+
+MEASURED = ("step_seconds", "images_a_second", "tflops", "peak_share", "memory_gb", "input_share", "loss")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What names a training on a machine."""
+
+    profile: str
+    task: str
+    c: int
+    side: int
+    images: int
+    seed: int
+    machine: str
+    devices: int
+    batch: int
+    fsdp: int
+    parts: int
+    bf16: bool
+    remat: bool
+    data: str
+
+    @classmethod
+    def here(
+        cls, scale: Profile, c: int, config: TrainConfig, layout: Layout | None, *, task: str = "pretrain", side: int = 0,
+        remat: bool = False, data: str = "",
+    ) -> Training:  # fmt: skip
+        """A training on this machine; side: of the latents, if not the profile's; data: where its pictures or shards lie."""
+        return cls(
+            profile=scale.name, task=task, c=c, side=side or scale.latent_shape[0], images=config.images, seed=config.seed,
+            machine=machine(), devices=layout.mesh.size if layout else 1, fsdp=layout.mesh.shape[FSDP] if layout else 1,
+            batch=config.batch, parts=config.accumulate, bf16=config.bf16, remat=remat, data=data,
+        )  # fmt: skip
+
+
+def rows(training: Training, scale: Profile, laps: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """A row a quantity of `Meter.lap` that is known: the middle of its laps, and between what 95 % of them lie; the last loss.
+
+    The first lap, in which the step is compiled, is left out: a training of one lap has no rows.
+    """
+    after, t = laps[1:], training
+    common = dict(
+        study="training", profile=t.profile, task=t.task, c=t.c, params=cost.unet_params(t.c, scale.context),
+        gflops=cost.unet_gflops(t.c, t.side, scale.tokens, scale.context), seed=t.seed,
+        images_seen=t.images, train_steps=-(-t.images // t.batch),
+        protocol=f"{t.parts} x {t.batch // t.parts} images a step; {'bfloat16' if t.bf16 else 'float32'}"
+        f"{'; blocks computed twice' * t.remat}{f'; from {t.data}' * bool(t.data)}; "
+        f"devices: {t.devices}, sharing a state: {t.fsdp}; {t.machine}",
+    )  # fmt: skip
+    found = []
+    for name in MEASURED:
+        values = [float(lap[name]) for lap in after if name in lap]
+        if values := values[-1:] if name == "loss" else values:
+            lo, value, hi = map(float, np.quantile(values, [0.025, 0.5, 0.975]))
+            found.append(Row(metric=name, value=value, lo=lo, hi=hi, n=len(values), **common))
+    return found
+
+
+def write(training: Training, scale: Profile, laps: Sequence[Mapping[str, Any]], root: Path) -> None:
+    """Write these rows into the store at `root`. Of several processes the first does; a training of one lap writes nothing."""
+    if jax.process_index() == 0 and (found := rows(training, scale, laps)):
+        Store(root).write(key(training), found)

@@ -1,0 +1,71 @@
+"""Guided distillation, in two stages: guidance becomes an input, then the steps are halved (Meng et al. 2023, arXiv:2210.03142)."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from ldm.diffusion.losses import Batch
+from ldm.diffusion.schedule import Predict, Schedule
+from ldm.networks.layers import Params, Structure
+from ldm.tasks.distillation.flow import draw, grid, guided_x0, spread, step, told_x0
+
+
+def guidance_loss(
+    student: Structure,
+    teacher: Structure,
+    schedule: Schedule,
+    predict: Predict = "v",
+    *,
+    null: Float[Array, "m d"],
+    scales: tuple[float, float],
+):
+    """Stage 1: one network, told the scale, answers at every time what the teacher answers under guidance (eq. 4).
+
+    Arguments, result and errors are those of `codi.codi_loss`; parts: "spread".
+    """
+    level = grid(schedule, predict)
+
+    def loss(params: Params, batch: Batch, key: Array, taught: Params, averaged: Params):
+        latents, context = batch["latents"], batch["context"]
+        place, noise, w = draw(key, latents, schedule.length, scales)
+        at = level(place, schedule.length)
+        x = at.alpha * latents + at.sigma * noise
+        target = guided_x0(teacher, taught, x, at, context, null, w)
+        x0 = told_x0(student, params, x, at, context, w)
+        return jnp.mean(jnp.square((x0 - target) / at.sigma)), {"spread": spread(x0, latents)}
+
+    return loss
+
+
+def halving_loss(
+    student: Structure,
+    schedule: Schedule,
+    predict: Predict = "v",
+    *,
+    scales: tuple[float, float],
+):
+    """Stage 2: one DDIM step of the student goes as far as two of its teacher, which is told the scale too.
+
+    The target is the x0 with which one step leads where the two have led; distances are in v, which is the weight
+    SNR + 1 (Salimans and Ho 2022, section 3 and algorithm 2).
+
+    Arguments, result and errors are otherwise those of `codi.codi_loss`, and the batch says in "steps", an int32, how
+    many steps the student is to make: all halvings share one compilation. Parts: "spread".
+    """
+    level = grid(schedule, predict)
+
+    def loss(params: Params, batch: Batch, key: Array, taught: Params, averaged: Params):
+        latents, context, steps = batch["latents"], batch["context"], batch["steps"]
+        place, noise, w = draw(key, latents, steps, scales)
+        at, mid, to = (level(2 * place + i, 2 * steps) for i in range(3))
+        x = at.alpha * latents + at.sigma * noise
+        halfway = step(x, told_x0(student, taught, x, at, context, w), at, mid)
+        there = step(halfway, told_x0(student, taught, halfway, mid, context, w), mid, to)
+        ratio = to.sigma / at.sigma
+        target = (there - ratio * x) / (to.alpha - ratio * at.alpha)
+        x0 = told_x0(student, params, x, at, context, w)
+        return jnp.mean(jnp.square((x0 - lax.stop_gradient(target)) / at.sigma)), {"spread": spread(x0, latents)}
+
+    return loss

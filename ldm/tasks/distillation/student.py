@@ -1,0 +1,182 @@
+"""The distillation task: which student learns what, from whom, and where its weights lie.
+
+A student is a UNet of its teacher's width that takes the guidance scale as an input and starts as the teacher.
+What is trained in one go is called a *kind*: codi, lcm, guided (stage 1), guided-32 ... (stage 2, each from the one
+before), and continued: no student, but the teacher trained on for as many images, to see what those alone do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import jax.numpy as jnp
+import numpy as np
+
+from ldm import paths
+from ldm.data.latents import Encoded
+from ldm.diffusion.losses import Batch, diffusion_loss
+from ldm.diffusion.schedule import Schedule
+from ldm.networks import weights
+from ldm.networks.cost import PASSES, unet_gflops
+from ldm.networks.layers import Params, Structure, abstract
+from ldm.networks.unet import UNet
+from ldm.profiles import Profile
+from ldm.tasks import models, pretrain
+from ldm.tasks.distillation.codi import codi_loss
+from ldm.tasks.distillation.guided import guidance_loss, halving_loss
+from ldm.tasks.distillation.lcm import lcm_loss
+from ldm.training.guards import Diverged
+from ldm.training.loop import Loss, TrainConfig, fit
+from ldm.training.parallel import Layout
+
+Method = Literal["codi", "lcm", "guided", "continued"]
+METHODS = get_args(Method)
+HALVINGS = (32, 16, 8, 4, 2, 1)  # steps of the students of stage 2; the paper's end at 4
+WIDTH = 256  # of the guidance scale's embedding, as published for LCM
+SPREAD = 0.1, 10.0  # a student outside has collapsed, or blown up
+
+
+def kinds(method: str) -> tuple[str, ...]:
+    """What a method trains, one after the other. Raises: ValueError for an unknown method."""
+    if method not in METHODS:
+        raise ValueError(f"method = {method!r}: expected one of {', '.join(METHODS)}; choose one of them.")
+    return (method, *(f"guided-{steps}" for steps in HALVINGS if method == "guided"))
+
+
+def images_of(profile: Profile, kind: str) -> int:
+    """What a kind is trained on unless told otherwise: the stages of guided distillation, of which there are seven, see
+    half of what consistent students do; a teacher trained on, as many as cost what those cost (`passes`)."""
+    if kind == "continued":
+        return profile.distilled * passes("codi") // passes(kind)
+    return profile.distilled // (2 if kind.startswith("guided") else 1)
+
+
+def steps_of(kind: str) -> int:
+    """The steps of a student of stage 2, which learns no others; 0 for other kinds."""
+    return int(kind.removeprefix("guided-")) if kind.startswith("guided-") else 0
+
+
+def passes(kind: str) -> int:
+    """What an image of training costs, in forward passes of the network; a backward pass counts as two.
+
+    A student's own; two of its teacher, which is asked with and without the caption or twice in a row; and, for a
+    consistent student, one of its average.
+    """
+    return PASSES + {"continued": 0, "codi": 3, "lcm": 3}.get(kind, 2)
+
+
+def told(kind: str) -> bool:
+    """Whether a kind takes the guidance scale as an input."""
+    return kind != "continued"
+
+
+def network(profile: Profile, kind: str, c: int) -> tuple[Structure, Params]:
+    """Structure and shapes of what a kind trains: the teacher's, with an input for the guidance scale if it is told one."""
+    guidance = WIDTH if told(kind) else 0
+    return abstract(lambda keys: UNet(c, profile.context, profile.autoencoder.latents, guidance=guidance, keys=keys))
+
+
+def begun(teacher: Params, like: Params) -> Params:
+    """A student's first parameters: its teacher's, and zeros where it has more (`like`: shapes)."""
+    return {name: teacher[name] if name in teacher else jnp.zeros(a.shape, a.dtype) for name, a in like.items()}
+
+
+def load(profile: Profile, kind: str, c: int, images: int, seed: int = 0) -> tuple[Structure, Params]:
+    """A trained student, float32; `images`: what each kind of its method saw.
+
+    Raises: ValueError, in one sentence, when there is none or its file is broken.
+    """
+    path = models.file_of(profile, c, images, seed, kind)
+    if path is None:
+        raise models.missing(profile, c, images, seed, kind)
+    structure, like = network(profile, kind, c)
+    return structure, weights.load(path, like, half_to_float32=True)
+
+
+def training(profile: Profile, images: int, seed: int = 0) -> TrainConfig:
+    """The teacher's configuration, at the rate with which the teacher ended, and falling again."""
+    end = profile.train.learning_rate * min(1, profile.train.decay_images / profile.length) ** 0.5
+    return replace(
+        profile.train, images=images, learning_rate=end, warmup_images=images // 20, decay_images=images // 4, seed=seed
+    )
+
+
+def loss_of(profile: Profile, kind: str, c: int, null: np.ndarray) -> Loss:
+    """The loss that a kind minimises; teachers of stage 2 are students themselves."""
+    student, teacher = (network(profile, k, c)[0] for k in (kind, "continued"))
+    schedule, common = Schedule.sd(), {"null": null, "scales": profile.scales}
+    if kind == "continued":
+        return diffusion_loss(student, schedule, profile.predict, null=null, drop=profile.dropped)
+    if steps_of(kind):
+        return halving_loss(student, schedule, profile.predict, scales=profile.scales)
+    if kind == "guided":
+        return guidance_loss(student, teacher, schedule, profile.predict, **common)
+    make = {"codi": codi_loss, "lcm": lcm_loss}[kind]
+    return make(student, teacher, schedule, profile.predict, segments=profile.segments, **common)
+
+
+def distill(
+    profile: Profile,
+    method: str,
+    c: int,
+    *,
+    images: int,
+    data: Encoded,
+    null: np.ndarray,
+    seed: int = 0,
+    root: Path | None = None,
+    on_log: Callable[[dict[str, Any]], None] = lambda record: None,
+    layout: Layout | None = None,
+    checkpoints: bool = True,
+) -> list[Path]:
+    """Train all kinds of a method for a width, each on `images` images, resuming where it stopped; files go to `root`.
+
+    Args:
+        data: the encoded training scenes; null: the empty caption's context (m, d).
+        on_log: as of `fit`, told the kind, too.
+
+    Raises: ValueError for an unknown method or a missing teacher. `Diverged` when a loss is not finite or a student
+    has collapsed; its last good checkpoint stays beside its file's place.
+    """
+    _, teacher = pretrain.load(profile, c, profile.length, seed)
+    config, params, written = training(profile, images, seed), teacher, []
+    root = root or paths.RUNS
+    rows = layout.rows(config.batch) if layout else slice(None)
+
+    def batch(step: int, steps: int) -> Batch:
+        return data.batch(seed, step, config.batch, rows) | ({"steps": np.int32(steps)} if steps else {})
+
+    for kind in kinds(method):
+        path = models.path_of(profile, c, images, seed, root, kind)
+        structure, like = network(profile, kind, c)
+        if not path.is_file():
+            fit(
+                loss_of(profile, kind, c, null),
+                begun(params, like), partial(batch, steps=steps_of(kind)), config, layout=layout,
+                teacher=None if kind == "continued" else params,
+                folder=path.with_name(f"train-{path.stem}") if checkpoints else None, lengths=(images,),
+                on_length=lambda images, ema, path=path: models.save(path, ema, profile, c, images, seed),
+                on_log=watched(kind, on_log), gflops=passes(kind) * unet_gflops(c, profile.latent_shape[0], *null.shape),
+                title=f"{kind} c={c}",
+            )  # fmt: skip
+        params = weights.load(path, like, half_to_float32=True)
+        written.append(path)
+    return written
+
+
+def watched(kind: str, on_log: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
+    """The same, stopping a student that gives every caption one picture, or pictures that no data resembles."""
+
+    def look(record: dict[str, Any]) -> None:
+        on_log({"kind": kind} | record)
+        if not SPREAD[0] < record.get("spread", 1.0) < SPREAD[1]:
+            raise Diverged(
+                f"{kind}: the estimates' spread is {record['spread']:.3g} of the data's after "
+                f"{record['images_seen']:,} images, expected {SPREAD[0]} to {SPREAD[1]}; lower the learning rate."
+            )
+
+    return look

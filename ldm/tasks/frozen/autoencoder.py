@@ -1,0 +1,119 @@
+"""Trains the frozen part of the diffusion model that sees pixels: the autoencoder, then its decoder once more.
+
+(The text tower, the other frozen part, is trained by `scene_clip.py`; the judge by `scene_detector.py`.)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import numpy as np
+from flax import nnx
+
+from ldm import paths
+from ldm.data.batches import batch_indices
+from ldm.data.latents import digest
+from ldm.data.scenes.dataset import Scenes
+from ldm.files import write_atomic
+from ldm.networks import weights
+from ldm.networks.autoencoder import AutoencoderKL, Codec, encode, load_codec, save_codec
+from ldm.networks.layers import KeySource, Params, split
+from ldm.profiles import Profile
+from ldm.tasks.frozen.reconstruction import Critic, autoencoder_loss, decoder_loss, players
+from ldm.training.loop import Batch, TrainConfig, fit
+
+KEEP = 20_000  # images between two files of weights, so that a run may be ended early
+
+
+def path_of(profile: Profile) -> Path:
+    return paths.WEIGHTS / profile.weights / "autoencoder.safetensors"
+
+
+def seen(profile: Profile) -> int:
+    """Images that the profile's autoencoder was trained on; 0 where there is none."""
+    return weights.metadata(path_of(profile))["images"] if path_of(profile).is_file() else 0
+
+
+def finished(profile: Profile) -> bool:
+    """Whether the profile's autoencoder is there, and its decoder finished."""
+    return path_of(profile).is_file() and "decoder_images" in weights.metadata(path_of(profile))
+
+
+class Keeper:
+    """Writes a codec's weights along the way, with the PSNR on held-out scenes in their description."""
+
+    def __init__(self, profile: Profile, structure: nnx.GraphDef):
+        self.profile, self.structure = profile, structure
+        self.images = Scenes(profile.scenes, "val", 512).images(range(512))
+
+    def __call__(self, params: Params, **described: float) -> None:
+        codec = Codec(self.structure, params, 1.0, self.profile.autoencoder.factor)
+        latents = codec.encode(self.images)
+        squares = np.square(codec.decode(latents).astype(np.float32) - self.images).mean((1, 2, 3))
+        psnr = float(np.mean(10 * np.log10(255**2 / squares)))
+        print(f"{described}: PSNR {psnr:.2f} dB on {len(self.images)} held-out scenes", flush=True)
+        scale = described.pop("scale", 1 / float(latents.std()))
+        save_codec(path_of(self.profile), params, self.profile.autoencoder, scale, psnr=psnr, **described)
+
+
+def train_autoencoder(profile: Profile, images: int = 0) -> None:
+    """Train the profile's autoencoder, resuming where it stopped, and write its weights.
+
+    New latents: every UNet has to be trained anew, and the decoder to be finished (`finish_decoder`).
+    """
+    config = TrainConfig(
+        images=images or 200_000, batch=8, learning_rate=2e-3, warmup_images=2_000, decay_images=20_000
+    )
+    pictures = Scenes(profile.scenes, "train", profile.frozen_data).cached(paths.RUNS / "cache")
+    structure, params = split(AutoencoderKL(profile.autoencoder, keys=KeySource(jax.random.key(config.seed))))
+    keep = Keeper(profile, structure)
+
+    fit(
+        autoencoder_loss(structure), params,
+        lambda step: {"images": pictures[batch_indices(config.seed, step, config.batch, len(pictures))]},
+        config, folder=paths.RUNS / profile.weights / "train-autoencoder",
+        lengths=range(KEEP, config.images + 1, KEEP), on_length=lambda seen, ema: keep(ema, images=seen),
+        title="autoencoder",
+    )  # fmt: skip
+
+
+def finish_decoder(profile: Profile, images: int = 0) -> None:
+    """Train the decoder of the autoencoder under weights/ against a critic, resuming where it stopped.
+
+    The encoder and the scale are kept to the bit: latents and UNets stay valid.
+    Raises: ValueError for an autoencoder whose decoder is finished already.
+    """
+    config = TrainConfig(
+        images=images or 120_000, batch=16, learning_rate=5e-4, warmup_images=4_000, decay_images=20_000
+    )
+    given = load_codec(path_of(profile)).params
+    encoder = digest({name: p for name, p in given.items() if name.startswith("encoder.")})
+    folder = paths.RUNS / profile.weights / f"train-decoder-{encoder}"
+    start = folder / "start.safetensors"  # what the run began with, for those who resume it
+    if not start.is_file():
+        if finished(profile):
+            raise ValueError(
+                f"{path_of(profile)} holds a decoder that is finished: expected one as `part autoencoder` leaves it; "
+                "train the autoencoder anew, or keep this one."
+            )
+        write_atomic(start, path_of(profile).read_bytes())
+    codec, described = load_codec(start), weights.metadata(start)
+    pictures = Scenes(profile.scenes, "train", profile.frozen_data).cached(paths.RUNS / "cache")
+    critic, criticising = split(Critic(profile.scenes.size, keys=KeySource(jax.random.key(config.seed))))
+    decoder = {name: p for name, p in codec.params.items() if name.startswith(("decoder.", "post_quant_conv."))}
+    keep = Keeper(profile, codec.structure)
+
+    def batch(step: int) -> Batch:
+        images = pictures[batch_indices(config.seed, step, config.batch, len(pictures))]
+        return {"images": images, "latents": encode(codec.structure, codec.params, images)}
+
+    fit(
+        decoder_loss(codec.structure, critic, codec.params),
+        decoder | {f"critic.{name}": p for name, p in criticising.items()},
+        batch, config, folder=folder / "states", lengths=(config.images,),  # what is written counts as finished
+        on_length=lambda seen, ema: keep(
+            codec.params | players(ema)[0], scale=codec.scale, images=described["images"], decoder_images=seen
+        ),
+        title="decoder",
+    )  # fmt: skip

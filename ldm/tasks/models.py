@@ -1,0 +1,138 @@
+"""Trained models: their files, and the register of those that have recorded rows."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ldm import paths
+from ldm.data.latents import digest
+from ldm.files import write_atomic
+from ldm.networks import weights
+from ldm.networks.layers import Params
+from ldm.paths import ROOT
+from ldm.profiles import Profile
+
+
+def path_of(profile: Profile, c: int, images: int, seed: int = 0, root: Path | None = None, kind: str = "unet") -> Path:
+    """Where the model of width c after `images` images lies, below weights/ or runs/; `kind`: what was trained."""
+    return (root or paths.WEIGHTS) / profile.weights / f"{name_of(profile, kind)}-c{c}-{images // 1000}k-s{seed}.safetensors"
+
+
+def name_of(profile: Profile, kind: str) -> str:
+    """What was trained, and in which setting where the profile's family is trained in several."""
+    return f"{kind}-{profile.setting}" if profile.setting else kind
+
+
+def file_of(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> Path | None:
+    """The model's file, one's own under runs/ before the shipped one; None where there is neither."""
+    places = (path_of(profile, c, images, seed, root, kind) for root in (paths.RUNS, paths.WEIGHTS))
+    return next((place for place in places if place.is_file()), None)
+
+
+def register(profile: Profile) -> dict[str, str]:
+    """File name -> digest of every model that has recorded rows, here or there; not all of them ship (they would be too large)."""
+    places = (root / profile.weights / "models.json" for root in (paths.RUNS, paths.WEIGHTS))
+    return {name: known for path in places for name, known in _read_register(path).items()}
+
+
+def record_models(profile: Profile) -> Path:
+    """Enter all models that lie under runs/ or weights/, or were noted, into the register that is committed."""
+    here = {name: first(profile, own) for name, own in _digests(profile, paths.RUNS).items()}
+    known = register(profile) | _digests(profile, paths.WEIGHTS) | here
+    return _write(paths.WEIGHTS / profile.weights / "models.json", known)
+
+
+def note_models(profile: Profile) -> None:
+    """Enter those under runs/ that are new into this machine's own register: what comes home of a machine that forgets them.
+
+    One that does not ship, and was trained before on a machine that forgot it, is a *repetition*: not to the bit the same,
+    since a GPU adds in no fixed order. It counts as the first one (`first`), so that its cells go on where that one's
+    ended. That it is by the same settings is taken for granted: where these change, take its name out of the register.
+    """
+    path = paths.RUNS / profile.weights / "models.json"
+    known, since = _read_register(path), path.stat().st_mtime if path.is_file() else 0.0
+    before = _read_register(paths.WEIGHTS / profile.weights / "models.json")
+    new, again = _digests(profile, paths.RUNS, since), {}
+    for name in list(new):
+        if name in before and not (paths.WEIGHTS / profile.weights / name).is_file():
+            again[new.pop(name)] = before[name]
+    if again:
+        _write(path.with_name("repeated.json"), _read_register(path.with_name("repeated.json")) | again)
+    if new or again:
+        _write(path, known | new)
+
+
+def first(profile: Profile, own: str) -> str:
+    """The digest that a model goes by: its own, or that of the one that it repeats (`note_models`)."""
+    return _read_register(paths.RUNS / profile.weights / "repeated.json").get(own, own)
+
+
+def _digests(profile: Profile, root: Path, since: float = 0.0) -> dict[str, str]:
+    found = (root / profile.weights).glob("*-c*-*k-s*.safetensors")
+    new = [path for path in found if path.stat().st_mtime >= since]
+    with ThreadPoolExecutor(4) as pool:
+        digests = pool.map(lambda path: _digest(path, path.stat().st_mtime_ns), new)
+        return {path.name: known for path, known in zip(new, digests, strict=True)}
+
+
+@lru_cache(maxsize=256)
+def _digest(path: Path, written: int) -> str:
+    """Of the weights in a file, as it was written then: seconds of work for a large one."""
+    return digest(weights.load(path, half_to_float32=True))
+
+
+def _read_register(path: Path) -> dict[str, str]:
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def _write(path: Path, known: dict[str, str]) -> Path:
+    return write_atomic(path, (json.dumps(dict(sorted(known.items())), indent=1) + "\n").encode())
+
+
+def model_digest(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> str:
+    """What names a model's weights in the keys of its cells: of its file, else of the register.
+
+    Raises: ValueError, in one sentence, when neither is here or the file is broken.
+    """
+    if path := file_of(profile, c, images, seed, kind):
+        return first(profile, _digest(path, path.stat().st_mtime_ns))
+    known, name = register(profile), path_of(profile, c, images, seed, kind=kind).name
+    if name not in known:
+        raise missing(profile, c, images, seed, kind)
+    return known[name]
+
+
+def there(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> bool:
+    """Whether a model is here or has recorded rows."""
+    known = path_of(profile, c, images, seed, kind=kind).name in register(profile)
+    return known or file_of(profile, c, images, seed, kind) is not None
+
+
+def missing(profile: Profile, c: int, images: int, seed: int, kind: str = "unet") -> ValueError:
+    path = path_of(profile, c, images, seed, kind=kind).relative_to(ROOT)
+    command = kind.split("-")[0]  # a control's name begins with its task's
+    task = "pretrain" if kind == "unet" else command if command == "superres" else f"distill {command}"
+    if kind.startswith("average"):
+        task = f"average --sigma {kind.removeprefix('average')} --images {images} --seed {seed}"
+    return ValueError(
+        f"There is no trained model of c = {c} after {images:,} images (seed {seed}): expected {path}; "
+        f"train it with `python -m ldm {task} --profile {profile.name} --c {c}`."
+    )
+
+
+def trained_lengths(profile: Profile, c: int, seed: int = 0) -> tuple[int, ...]:
+    """The profile's training lengths at which a model of width c is here or has recorded rows."""
+    return tuple(images for images in profile.lengths if there(profile, c, images, seed))
+
+
+def save(path: Path, params: Params, profile: Profile, c: int, images: int, seed: int) -> None:
+    """A model's file: half precision, with what was trained."""
+    half = {name: np.asarray(array.astype(np.float16)) for name, array in params.items()}  # on its device: half has to travel
+    weights.save(path, half, {
+        "profile": profile.name, "c": c, "images": images, "seed": seed, "predict": profile.predict,
+    })  # fmt: skip

@@ -1,0 +1,154 @@
+"""The pretraining task: a UNet of width c learns to denoise the latents of captioned scenes (section 3.1).
+
+A trained model is one safetensors file, half precision, of the averaged weights, at each length of
+the profile; shipped ones lie under `weights/`, one's own under `runs/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from ldm import paths
+from ldm.data.latents import Encoded, device_set, latent_set
+from ldm.data.scenes.dataset import Scenes
+from ldm.diffusion.losses import diffusion_loss
+from ldm.diffusion.schedule import Schedule
+from ldm.networks import text, weights
+from ldm.networks.autoencoder import Codec, load_codec
+from ldm.networks.cost import PASSES, unet_gflops
+from ldm.networks.layers import KeySource, Params, abstract, split
+from ldm.networks.text import TextEncoder
+from ldm.networks.unet import UNet
+from ldm.profiles import Profile
+from ldm.tasks.models import file_of, missing, name_of, path_of, save
+from ldm.training import ema
+from ldm.training.loop import TrainConfig, TrainState, fit
+from ldm.training.parallel import Layout, host
+
+
+def unet(profile: Profile, c: int, keys: KeySource, remat: bool = False) -> UNet:
+    """The profile's UNet of width c, with fresh parameters."""
+    return UNet(c, profile.context, profile.autoencoder.latents, remat=remat, keys=keys)
+
+
+def network(profile: Profile, c: int, seed: int = 0, remat: bool = False) -> tuple[nnx.GraphDef, Params]:
+    """The same, split: the structure and its initial parameters."""
+    with host():
+        return split(unet(profile, c, KeySource(jax.random.key(seed)), remat))
+
+
+def frozen_parts(profile: Profile) -> tuple[Codec, TextEncoder]:
+    """The autoencoder and the text tower that the profile's models stand on."""
+    folder = paths.WEIGHTS / profile.weights
+    return load_codec(folder / "autoencoder.safetensors"), text.load(folder / "text.safetensors")
+
+
+def training_set(profile: Profile, n: int | None = None) -> Encoded:
+    """The profile's scenes, encoded, cached under runs/cache; where there is one accelerator, they lie there."""
+    if jax.default_backend() != "cpu" and jax.device_count() == 1:
+        return _on_device(profile, n or profile.data)
+    return latent_set(Scenes(profile.scenes, "train", n or profile.data, level=profile.level), *frozen_parts(profile), paths.RUNS / "cache")
+
+
+@lru_cache(maxsize=1)  # several trainings of a process share it
+def _on_device(profile: Profile, n: int) -> Encoded:
+    return device_set(Scenes(profile.scenes, "train", n, level=profile.level), *frozen_parts(profile), paths.RUNS / "cache")
+
+
+def shard_set(profile: Profile, url: str) -> tuple[Encoded, Path]:
+    """The shards at a place that fsspec knows (`ldm.data.shards`), ready to train on; and where what is trained on them goes.
+
+    Raises: ValueError or OSError, one sentence, for shards that are missing, broken, or of another profile.
+    """
+    from ldm.data.feed import open_feed
+
+    feed = open_feed(url, paths.RUNS / "cache", *frozen_parts(profile), profile.scenes.size, profile.latent_shape)
+    return feed, paths.RUNS / f"shards-{feed.shards.key}"
+
+
+def pretrain(
+    profile: Profile,
+    c: int,
+    *,
+    data: Encoded,
+    null: np.ndarray,
+    config: TrainConfig | None = None,
+    lengths: tuple[int, ...] | None = None,
+    seed: int = 0,
+    root: Path | None = None,
+    start: Params | None = None,
+    on_log: Callable[[dict[str, Any]], None] = lambda record: None,
+    log_steps: int = 20,
+    layout: Layout | None = None,
+    remat: bool = False,
+    snapshots: int = 0,
+    checkpoints: bool = True,
+) -> TrainState:
+    """Train width c; keep a model at each length and, unless told not to, checkpoints to resume from, all under `root` (runs/).
+
+    Args:
+        data: the training pictures, encoded (`training_set`, or `feed.Feed`); null: the empty caption's context (m, d).
+        config: the profile's, unless given. start: parameters to continue from, else fresh ones.
+        layout: the devices to train on, else the first one. remat: less memory for more arithmetic (`UNet`).
+        snapshots: of two averages of the weights, so many evenly over the run, for `averaged`.
+    """
+    config, root = config or profile.train, root or paths.RUNS
+    if snapshots:
+        config = replace(config, averages=(ema.SECOND,))
+    structure, params = network(profile, c, seed, remat)
+    rows = layout.rows(config.batch) if layout else slice(None)
+    loss = diffusion_loss(structure, Schedule.sd(), profile.predict, null=null, drop=profile.dropped)
+
+    def keep(images: int, average: Params) -> None:
+        save(path_of(profile, c, images, seed, root), average, profile, c, images, seed)
+
+    return fit(
+        loss, start or params, lambda step: data.batch(seed, step, config.batch, rows), config,
+        layout=layout, gflops=PASSES * unet_gflops(c, profile.latent_shape[0], *null.shape),
+        folder=root / profile.weights / f"{name_of(profile, 'train')}-c{c}-s{seed}" if checkpoints else None,
+        lengths=profile.lengths if lengths is None else lengths,
+        on_length=keep, on_log=on_log, log_steps=log_steps, title=f"pretrain c={c}",
+        snapshots=[config.images * k // snapshots for k in range(1, snapshots + 1)],
+        on_snapshot=partial(ema.keep, snapshots_of(profile, c, seed, root)),
+    )  # fmt: skip
+
+
+def snapshots_of(profile: Profile, c: int, seed: int = 0, root: Path | None = None) -> Path:
+    """The folder of a training's snapshots."""
+    return (root or paths.RUNS) / profile.weights / f"{name_of(profile, 'averages')}-c{c}-s{seed}"
+
+
+def average_kind(sigma_rel: float) -> str:
+    """What a model is called whose weights are averaged over this share of its run."""
+    return f"average{sigma_rel:g}"
+
+
+def averaged(profile: Profile, c: int, sigma_rel: float, images: int = 0, seed: int = 0, root: Path | None = None) -> Path:
+    """Write the model whose weights are averaged over this share of a run of which snapshots were kept (`ldm.training.ema`).
+
+    Raises: ValueError, in one sentence, as `ema.average`.
+    """
+    images, params = ema.average(snapshots_of(profile, c, seed, root), sigma_rel, images)
+    path = path_of(profile, c, images, seed, root or paths.RUNS, average_kind(sigma_rel))
+    save(path, params, profile, c, images, seed)
+    return path
+
+
+def load(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> tuple[nnx.GraphDef, Params]:
+    """A trained model, float32: one's own under runs/ before the shipped one.
+
+    Raises: ValueError, in one sentence, when there is none or its file is broken.
+    """
+    structure, like = abstract(lambda keys: unet(profile, c, keys))
+    path = file_of(profile, c, images, seed, kind)
+    if path is None:
+        raise missing(profile, c, images, seed, kind)
+    return structure, weights.load(path, like, half_to_float32=True)

@@ -1,0 +1,293 @@
+"""Super-resolution: a pretrained UNet, finetuned to see a degraded picture, draws it four times as large (section 3.2).
+
+The degraded picture, enlarged by bicubic interpolation and encoded, joins the noisy latents as more channels of
+the first convolution's input. The weights of these channels begin at zero: before finetuning the network is the
+pretrained one. No guidance, as in the paper, and the empty caption.
+
+Two controls that the paper lacks: the same training from fresh parameters, and a regression, the same network
+trained to answer in one step from pure noise (it has nothing else to look at, so it learns the mean).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from ldm import paths
+from ldm.data import degrade
+from ldm.data.batches import batch_indices
+from ldm.data.datasets import Captioned, Crops
+from ldm.data.degrade import FACTOR
+from ldm.data.latents import cached, digest, drawn
+from ldm.data.scenes.dataset import Scenes
+from ldm.diffusion.losses import diffusion_loss
+from ldm.diffusion.sampler import image_keys, sample
+from ldm.diffusion.schedule import Predict, Schedule
+from ldm.diffusion.solvers import Plan, ddim
+from ldm.networks import weights
+from ldm.networks.autoencoder import Codec
+from ldm.networks.cost import PASSES, unet_gflops
+from ldm.networks.layers import KeySource, Params, abstract, split
+from ldm.networks.unet import UNet
+from ldm.profiles import Profile
+from ldm.tasks import models, pretrain
+from ldm.tasks.generate import drawing
+from ldm.training.loop import TrainConfig, TrainState, fit
+from ldm.training.parallel import Layout, host
+
+Kind = Literal["superres", "superres-scratch", "superres-regression"]
+ONE_STEP = Schedule(alpha=np.zeros(1), sigma=np.ones(1))  # a regression is diffusion whose only time is pure noise
+LENGTHS = (1_000, 4_000, 16_000, 32_000)  # images of finetuning at which a model is kept
+CONFIG = TrainConfig(images=32_000, batch=16, learning_rate=5e-4, warmup_images=500, decay_images=8_000)
+DATA = 8_000  # different pictures to finetune on; then they repeat
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pictures with their degraded twins; `sharpen` photographs first, as published: scenes are drawn sharp."""
+
+    data: Captioned
+    seed: int = 0
+    sharpen: bool = False
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    @property
+    def key(self) -> str:
+        return f"{self.data.key}-d{degrade.VERSION}-{self.seed}-{int(self.sharpen)}"
+
+    def high(self, rows: range | np.ndarray) -> UInt8[np.ndarray, "b H W 3"]:
+        images = self.data.images(rows)
+        return degrade.sharpened(images) if self.sharpen else images
+
+    def low(self, rows: range | np.ndarray) -> UInt8[np.ndarray, "b h w 3"]:
+        return degrade.degrade(self.high(rows), self.seed, rows)
+
+    def seen(self, rows: range | np.ndarray) -> UInt8[np.ndarray, "b H W 3"]:
+        """The degraded twin as the network sees it: `enlarged`."""
+        return enlarged(self.low(rows))
+
+
+def scenes(profile: Profile, split: str, n: int) -> Pairs:
+    """Scenes of twice the side that the family was pretrained on."""
+    return Pairs(Scenes(replace(profile.scenes, size=2 * profile.scenes.size), split, n))
+
+
+def photographs(profile: Profile, folder: str | Path, n: int = DATA, seed: int = 0) -> Pairs:
+    """n random crops of the pictures in a folder, as large as the scenes; sharpened before they are degraded, as published.
+
+    Raises: ValueError, one sentence, for a folder without pictures, or with unreadable or too small ones.
+    """
+    return Pairs(Crops(folder, 2 * profile.scenes.size, n, seed), sharpen=True)
+
+
+def folder_of(pairs: Pairs, folder: str | Path) -> Path:
+    """Where models of a folder's pictures go, apart from those of scenes: named by the folder and its very crops."""
+    return paths.RUNS / f"{Path(folder).resolve().name}-{pairs.key[:6]}"
+
+
+def config_of(profile: Profile, images: int = 0) -> TrainConfig:
+    """How a profile's networks are finetuned: no faster than they were trained, and in the same arithmetic."""
+    rate = min(CONFIG.learning_rate, profile.train.learning_rate)
+    return replace(CONFIG, images=images or CONFIG.images, learning_rate=rate, bf16=profile.train.bf16)
+
+
+def lengths_of(images: int) -> tuple[int, ...]:
+    """At which a finetuning of so many images keeps a model, its end included.
+
+    Raises: ValueError, one sentence, for no multiple of a thousand: files are named by thousands.
+    """
+    if images < 1_000 or images % 1_000:
+        raise ValueError(f"images = {images}: expected a multiple of 1,000, at least that; 32,000 is the study's.")
+    return (*(length for length in LENGTHS if length < images), images)
+
+
+def latent_side(profile: Profile) -> int:
+    """Of the latents of such a scene."""
+    return 2 * profile.latent_shape[0]
+
+
+def enlarged(low: UInt8[np.ndarray, "n h w 3"]) -> UInt8[np.ndarray, "n H W 3"]:
+    """Bicubic, four times the height and width: what the network sees, and the simplest of baselines."""
+    size = (low.shape[2] * FACTOR, low.shape[1] * FACTOR)
+    return np.stack([np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)) for image in low])
+
+
+@dataclass(frozen=True, eq=False)
+class LatentPairs:
+    """n encoded pictures and what the network sees of each."""
+
+    latents: Float[np.ndarray, "n h w z"]  # float16
+    condition: Float[np.ndarray, "n h w z"]  # float16
+
+    def batch(
+        self, seed: int, step: int, size: int, null: Float[np.ndarray, "m d"], part: slice | np.ndarray = slice(None)
+    ) -> dict[str, np.ndarray]:
+        """The batch of a step, float32: a function of (seed, step) alone; of it these rows (`parallel.Layout.rows`)."""
+        rows = batch_indices(seed, step, size, len(self.latents))[part]
+        picked = {"latents": self.latents[rows], "condition": self.condition[rows]}
+        return {name: x.astype(np.float32) for name, x in picked.items()} | {
+            "context": np.broadcast_to(null, (len(rows), *null.shape))
+        }
+
+
+def latent_pairs(pairs: Pairs, codec: Codec, folder: Path = paths.RUNS / "cache") -> LatentPairs:
+    """Encode all pairs, or open what an earlier run encoded."""
+    n, name = len(pairs), f"{len(pairs)}-{pairs.key}-{digest(codec.params)}"
+    return LatentPairs(
+        cached(folder, f"latents-{name}", map(codec.encode, drawn(pairs.high, n)), n),
+        cached(folder, f"condition-{name}", map(codec.encode, drawn(pairs.seen, n)), n),
+    )
+
+
+def unet(profile: Profile, c: int, keys: KeySource) -> UNet:
+    """The profile's UNet of width c that sees a picture's latents beside the noisy ones."""
+    z = profile.autoencoder.latents
+    return UNet(c, profile.context, z, 2 * z, keys=keys)
+
+
+def widened(params: Params, channels: int) -> Params:
+    """A UNet's parameters with `channels` more inputs, whose weights are zero: it computes what it did."""
+    weight = params["conv_in.weight"]  # (3, 3, inputs, c)
+    return {**params, "conv_in.weight": jnp.pad(weight, [(0, 0), (0, 0), (0, channels), (0, 0)])}
+
+
+def finetune(
+    profile: Profile,
+    c: int,
+    *,
+    data: LatentPairs,
+    null: Float[np.ndarray, "m d"],
+    kind: Kind = "superres",
+    config: TrainConfig = CONFIG,
+    lengths: tuple[int, ...] = LENGTHS,
+    root: Path | None = None,
+    start: Params | None = None,
+    on_log: Callable[[dict[str, Any]], None] = lambda record: None,
+    layout: Layout | None = None,
+    checkpoints: bool = True,
+) -> TrainState:
+    """Finetune width c; keep a model at each length and, unless told not to, checkpoints to resume from, all under `root` (runs/).
+
+    Args:
+        null: the empty caption's context. kind: "superres", or one of the two controls.
+        start: parameters of the pretrained network, else those of the profile's file.
+        layout: the devices to train on, else the first one.
+    Raises: ValueError for an unknown kind, and where the pretrained model is missing.
+    """
+    check_kind(kind)
+    root = root or paths.RUNS
+    with host():
+        structure, params = split(unet(profile, c, KeySource(jax.random.key(config.seed))))
+    if kind != "superres-scratch":
+        start = pretrain.load(profile, c, profile.length)[1] if start is None else start
+        params = widened(start, profile.autoencoder.latents)
+    schedule, predict = aim(profile, kind)
+    rows = layout.rows(config.batch) if layout else slice(None)
+
+    def keep(images: int, ema: Params) -> None:
+        path = models.path_of(profile, c, images, config.seed, root, kind)
+        models.save(path, ema, profile, c, images, config.seed)
+
+    return fit(
+        diffusion_loss(structure, schedule, predict, null=null, drop=0.0), params,
+        lambda step: data.batch(config.seed, step, config.batch, null, rows), config, layout=layout,
+        folder=root / profile.weights / f"train-{kind}-c{c}-s{config.seed}" if checkpoints else None,
+        lengths=[length for length in lengths if length <= config.images],
+        on_length=keep, on_log=on_log, gflops=PASSES * unet_gflops(c, latent_side(profile), *null.shape),
+        title=f"{kind} c={c}",
+    )  # fmt: skip
+
+
+def check_kind(kind: str) -> None:
+    """Raises: ValueError, one sentence."""
+    if kind not in get_args(Kind):
+        raise ValueError(f"kind = {kind!r}: expected one of {', '.join(get_args(Kind))}; choose one of them.")
+
+
+def aim(profile: Profile, kind: Kind) -> tuple[Schedule, Predict]:
+    """Which noise the network is trained at, and what it predicts."""
+    return (ONE_STEP, "x0") if kind == "superres-regression" else (Schedule.sd(), profile.predict)
+
+
+def load(profile: Profile, c: int, images: int, kind: Kind = "superres", seed: int = 0) -> tuple[nnx.GraphDef, Params]:
+    """A finetuned model, float32. Raises: ValueError, in one sentence, when there is none or its file is broken."""
+    structure, like = abstract(lambda keys: unet(profile, c, keys))
+    path = models.file_of(profile, c, images, seed, kind)
+    if path is None:
+        raise models.missing(profile, c, images, seed, kind)
+    return structure, weights.load(path, like, half_to_float32=True)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Restorer:
+    """A finetuned model with its frozen parts."""
+
+    profile: Profile
+    structure: nnx.GraphDef
+    params: Params
+    codec: Codec
+    null: Float[np.ndarray, "m d"]  # the empty caption's context
+    kind: Kind = "superres"
+
+    @cached_property
+    def drawing(self) -> Params:
+        """The parameters as pictures are drawn with them (`generate.drawing`)."""
+        return drawing(self.profile, self.params)
+
+    def images(
+        self, low: UInt8[np.ndarray, "n h w 3"], plan: Plan | None, *, seed: int = 0, first: int = 0
+    ) -> Iterator[UInt8[np.ndarray, "b H W 3"]]:
+        """The pictures four times as large, in batches as they are made; picture k has noise of index first + k.
+
+        A regression has its own plan of one step; give it None.
+        """
+        size = self.profile.batch
+        schedule, predict = aim(self.profile, self.kind)
+        plan = ddim(schedule, 1) if self.kind == "superres-regression" else plan
+        context = np.broadcast_to(self.null, (size, *self.null.shape))
+        for begin in range(0, len(low), size):
+            part = low[begin : begin + size]
+            full = np.concatenate([part, np.repeat(part[-1:], size - len(part), 0)])  # one compilation
+            condition = self.codec.encode(enlarged(full))
+            latents = sample(
+                self.structure, self.drawing, plan, context, None, 1.0, image_keys(seed, np.arange(begin, begin + size) + first),
+                predict=predict, shape=condition.shape[1:], condition=condition,
+            )  # fmt: skip
+            yield self.codec.decode(np.asarray(latents)[: len(part)])
+
+
+def restorer(
+    profile: Profile, c: int, images: int, kind: Kind = "superres", seed: int = 0, *, file: str | Path | None = None
+) -> Restorer:
+    """A finetuned model, ready; `file`: one that lies elsewhere, whose width and kind it says itself.
+
+    Raises: ValueError, in one sentence, when there is none or its file is broken or of another task.
+    """
+    if file:
+        kind, c = _told(Path(file))
+        structure, like = abstract(lambda keys: unet(profile, c, keys))
+        params = weights.load(file, like, half_to_float32=True)
+    else:
+        structure, params = load(profile, c, images, kind, seed)
+    codec, text = pretrain.frozen_parts(profile)
+    return Restorer(profile=profile, structure=structure, params=params, codec=codec, null=text.null(1)[0], kind=kind)
+
+
+def _told(file: Path) -> tuple[Kind, int]:
+    """Kind and width of the model in a file: `pretrain.path_of` names it by its kind, and it holds its width."""
+    kind, c = file.name.partition("-c")[0], weights.metadata(file).get("c")
+    if kind not in get_args(Kind) or not isinstance(c, int):
+        raise ValueError(f"{file} is no model of super-resolution, whose name begins with superres-c; give one that is.")
+    return kind, c

@@ -1,0 +1,87 @@
+"""Your own picture, four times as large: overlapping tiles of the size that the network learned, joined without seams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from ldm.data.datasets import UNREADABLE, whole
+from ldm.data.degrade import FACTOR
+from ldm.diffusion.solvers import Plan
+
+LARGEST = 1024 * 1024  # pixels of a picture that is taken; the result, in memory, has sixteen times as many
+TILES = 256  # restored at once
+
+
+class Restores(Protocol):
+    """`ldm.tasks.superres.Restorer`, or what acts like it."""
+
+    def images(
+        self, low: UInt8[np.ndarray, "n h w 3"], plan: Plan | None, *, seed: int, first: int
+    ) -> Iterator[UInt8[np.ndarray, "b H W 3"]]: ...
+
+
+def upscale(
+    image: UInt8[np.ndarray, "h w 3"], restorer: Restores, plan: Plan | None, *, tile: int = 16, overlap: int = 4, seed: int = 0
+) -> UInt8[np.ndarray, "H W 3"]:
+    """The picture, four times as large.
+
+    Args:
+        tile: side in pixels of what the network sees at once; overlap: pixels that neighbours share. Across them one
+            fades into the other, so where they agree there is nothing to see, and nowhere is there an edge.
+    Raises: ValueError, one sentence, for anything but a uint8 picture of at most a million pixels, or an
+        overlap that leaves a tile nothing of its own.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise ValueError(f"the picture is {image.dtype} of shape {image.shape}; give uint8 (height, width, 3).")
+    height, width = image.shape[:2]
+    _fits("the picture", width, height)
+    if not 0 <= 2 * overlap < tile:
+        raise ValueError(f"overlap = {overlap}: expected 0 to less than half of the tile's {tile} pixels; make it smaller.")
+    room = [(0, max(0, tile - side)) for side in (height, width)]
+    wide = np.pad(image, [*room, (0, 0)], mode="symmetric")
+    corners = [(y, x) for y in _starts(wide.shape[0], tile, overlap) for x in _starts(wide.shape[1], tile, overlap)]
+
+    line = np.minimum(np.arange(FACTOR * tile) + 0.5, FACTOR * max(overlap, 1))
+    window = np.minimum(line, line[::-1])
+    window = (window[:, None] * window)[..., None].astype(np.float32)
+    total = np.zeros((FACTOR * wide.shape[0], FACTOR * wide.shape[1], 3), np.float32)
+    weight = np.zeros((*total.shape[:2], 1), np.float32)
+    for begin in range(0, len(corners), TILES):
+        some = corners[begin : begin + TILES]
+        low = np.stack([wide[y : y + tile, x : x + tile] for y, x in some])
+        restored = (big for batch in restorer.images(low, plan, seed=seed, first=begin) for big in batch)
+        for (y, x), big in zip(some, restored, strict=True):
+            here = np.s_[FACTOR * y : FACTOR * (y + tile), FACTOR * x : FACTOR * (x + tile)]
+            total[here] += window * big
+            weight[here] += window
+    return np.rint(total / weight).astype(np.uint8)[: FACTOR * height, : FACTOR * width]
+
+
+def read(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
+    """A picture's pixels. Raises: ValueError, one sentence, for a file that is missing, no picture, or too large."""
+    if not Path(path).is_file():
+        raise ValueError(f"{path} does not exist; give the path of a PNG, JPEG or WebP file.")
+    try:
+        with Image.open(path) as file:
+            size = file.size  # its header alone: a huge one is refused before it fills the memory
+        image = whole(path) if size[0] * size[1] <= LARGEST else None
+    except UNREADABLE as error:
+        raise ValueError(f"{path} is not a readable picture ({error}); give a PNG, JPEG or WebP file.") from error
+    _fits(str(path), *size)
+    return image
+
+
+def _fits(name: str, width: int, height: int) -> None:
+    if height * width > LARGEST:
+        raise ValueError(f"{name} has {width} x {height} pixels; give at most {LARGEST:,}: crop it, or make it smaller.")
+
+
+def _starts(side: int, tile: int, overlap: int) -> list[int]:
+    """Where tiles begin: every tile - overlap pixels, and the last one flush with the border."""
+    return [*range(0, side - tile, tile - overlap), side - tile]

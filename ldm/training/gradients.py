@@ -1,0 +1,76 @@
+"""The gradient of a step: computed in bfloat16 where that is asked for, and over a batch in several parts.
+
+The weights stay float32 (master weights, Micikevicius et al. 2018): a loss sees a rounded copy, and the gradient goes
+back through the rounding to float32. The layers compute in the type of their weights; norms, softmax and the last
+convolution stay float32, as do the loss, the optimiser and the averaged weights. bfloat16 has float32's range, so no
+scaling of the loss is needed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array
+
+from ldm.diffusion.losses import image_keys
+
+Batch = dict[str, Array]
+KEPT = re.compile(r"norm|conv_out\.")  # parameters that stay float32: statistics and what the loss sees
+
+
+def half(params: dict[str, Array]) -> dict[str, Array]:
+    """The parameters in bfloat16, but for those of the norms and of the last convolution."""
+    return {name: p if KEPT.search(name) else p.astype(jnp.bfloat16) for name, p in params.items()}
+
+
+def gradient(loss: Callable, params: Any, batch: Batch, key: Array, others: tuple = (), *, bf16: bool = False, parts: int = 1) -> Any:
+    """((loss, its parts), gradient in the parameters), all float32.
+
+    Args:
+        others: what the loss takes besides: a teacher's weights, the averaged ones. bf16: see `half`; they too are rounded.
+        parts: the batch is seen in so many parts, one after another, and the mean is taken. For losses that are means
+            over images this is the whole batch's gradient, within rounding, at a fraction of its memory: the loss is
+            given one key an image in place of one key, which `losses.image_keys` hands on (other draws refuse it).
+    """
+
+    def run(batch: Batch, key: Array) -> Any:
+        if not bf16:
+            return jax.value_and_grad(loss, has_aux=True)(params, batch, key, *others)
+        rounded = tuple(map(half, others))
+        return jax.value_and_grad(lambda p: loss(half(p), batch, key, *rounded), has_aux=True)(params)
+
+    if parts == 1:
+        return run(batch, key)
+    pieces = divided(batch, parts), divided({"key": image_keys(key, size_of(batch))}, parts)["key"]
+    shapes = jax.eval_shape(run, *jax.tree.map(lambda x: x[0], pieces))
+    total, _ = lax.scan(
+        lambda total, piece: (jax.tree.map(jnp.add, total, run(*piece)), None),
+        jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes),
+        pieces,
+    )
+    return jax.tree.map(lambda x: x / parts, total)
+
+
+def divided(batch: Batch, parts: int) -> Batch:
+    """The batch (b, ...) as (parts, b / parts, ...); numbers are repeated.
+
+    Part j holds the rows j, j + parts, ...: those of a batch spread over devices then stay where they are.
+    """
+    size = size_of(batch)
+
+    def cut(x: Array) -> Array:
+        if x.ndim == 0:
+            return jnp.broadcast_to(x, (parts,))
+        return x.reshape(size // parts, parts, *x.shape[1:]).swapaxes(0, 1)
+
+    return {name: cut(x) for name, x in batch.items()}
+
+
+def size_of(batch: Batch) -> int:
+    """Images in a batch: the length of its arrays; it may hold plain numbers beside them."""
+    return next(x.shape[0] for x in batch.values() if x.ndim)

@@ -1,0 +1,244 @@
+"""The only training loop: state, step, fit. Tasks bring a loss and batches that are functions of the step.
+
+Training is horizon-free, after Karras et al. 2024 (EDM2): the learning rate falls as 1 / sqrt(t) after
+`decay_images`, and the average of the weights is taken with a power of time, so that it spans the same
+share of the run whenever one looks. One run therefore gives a finished model at *every* length, and can
+be continued: which is what a study of quality against training compute needs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+from tqdm import tqdm
+
+from ldm.files import hold
+from ldm.networks.layers import Params
+from ldm.training.checkpoint import TrainCheckpoints
+from ldm.training.gradients import gradient
+from ldm.training.guards import Notice, Preempted, Watch
+from ldm.training.meter import Meter
+from ldm.training.parallel import Layout, agreed, host
+
+SAVE_SECONDS = 120  # between two checkpoints
+
+Batch = dict[str, Array]
+Loss = Callable[..., tuple[Array, dict[str, Array]]]  # (params, batch, key[, teacher, averaged]) -> loss, parts
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """What determines a run besides its data and its network."""
+
+    images: int  # training length, in images seen
+    batch: int = 64
+    learning_rate: float = 1e-3  # reached after the warm-up
+    warmup_images: int = 10_000
+    decay_images: int = 100_000  # from here on, learning_rate * sqrt(decay_images / images)
+    clip: float = 1.0  # global norm of the gradient
+    ema: float = 6.94  # gamma of the power average; 6.94 spans about the last 10 % of the run
+    seed: int = 0
+    bf16: bool = False  # compute in bfloat16; weights, norms and loss stay float32 (`ldm.training.gradients`)
+    accumulate: int = 1  # parts that a batch is seen in, one after another
+    averages: tuple[float, ...] = ()  # gammas of more power averages, whose snapshots `ldm.training.ema` makes others of
+
+    def __post_init__(self):
+        for name in ("images", "batch", "learning_rate", "warmup_images", "decay_images", "clip", "ema", "accumulate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(
+                    f"{name} = {getattr(self, name)}: expected a positive number; change it in the training configuration."
+                )
+        if self.batch % self.accumulate:
+            raise ValueError(f"accumulate = {self.accumulate}: expected a divisor of batch = {self.batch}.")
+
+    @property
+    def steps(self) -> int:
+        return -(-self.images // self.batch)
+
+    def rate(self, step: Array) -> Array:
+        """Learning rate at an optimiser step (EDM2, eq. 67, with linear warm-up)."""
+        images = (step.astype(jnp.float32) + 1) * self.batch
+        warmup = jnp.minimum(images / self.warmup_images, 1.0)
+        decay = jnp.sqrt(self.decay_images / jnp.maximum(images, float(self.decay_images)))
+        return self.learning_rate * jnp.minimum(warmup, decay)
+
+    def optimizer(self) -> optax.GradientTransformation:
+        return optax.chain(optax.clip_by_global_norm(self.clip), optax.adam(self.rate, b1=0.9, b2=0.99))
+
+
+class TrainState(NamedTuple):
+    step: Array  # int32, steps done
+    params: Params
+    ema: Params  # the weights that are evaluated and shipped
+    opt: optax.OptState
+    averages: tuple[Params, ...] = ()  # of `TrainConfig.averages`
+
+    def stored(self) -> dict[str, Any]:
+        """What a checkpoint holds; of a run without more averages, as ever."""
+        return {name: value for name, value in self._asdict().items() if name != "averages" or value}
+
+
+def init_state(params: Params, config: TrainConfig, layout: Layout | None = None) -> TrainState:
+    """The state at step 0, on the layout's devices if there is one."""
+
+    def build(params: Params) -> TrainState:
+        copies = (jax.tree.map(jnp.copy, params) for _ in range(2 + len(config.averages)))
+        ours, ema, *more = copies  # the step donates them; the caller keeps its own
+        return TrainState(jnp.zeros((), jnp.int32), ours, ema, config.optimizer().init(ours), tuple(more))
+
+    if layout:
+        return layout.make(build, params)
+    with host():
+        state = build(params)
+    return jax.device_put(state, jax.local_devices()[0])
+
+
+@lru_cache(maxsize=1)  # many short trainings of one loss compile once
+def make_train_step(loss: Loss, config: TrainConfig, layout: Layout | None = None) -> Callable[..., tuple[TrainState, dict]]:
+    """One step (state, batch[, teacher]), jitted, its state donated. The key of step k is fold_in(key(seed), k).
+
+    With a teacher, the loss is asked with its weights and with the averaged ones, which are then the target network.
+    With a layout, state and batch lie as it says (`Layout.make`, `Layout.place`); so do the gradient and the new state.
+    """
+    tx = config.optimizer()
+    laid = layout.constrain if layout else lambda tree: tree
+    whole = layout.gather if layout else lambda tree: tree
+
+    def asked(params: Params, batch: Batch, key: Array, *others: Params) -> tuple:
+        return loss(whole(params), batch, key, *map(whole, others))
+
+    def train_step(state: TrainState, batch: Batch, teacher: Params | None = None) -> tuple[TrainState, dict]:
+        key = jax.random.fold_in(jax.random.key(config.seed), state.step)
+        others = () if teacher is None else (teacher, state.ema)
+        (value, parts), grads = gradient(
+            asked, state.params, batch, key, others, bf16=config.bf16, parts=config.accumulate
+        )
+        grads = laid(grads)
+        updates, opt = tx.update(grads, state.opt, state.params)
+        params = optax.apply_updates(state.params, updates)
+
+        def averaged(average: Params, gamma: float) -> Params:
+            beta = (1 - 1 / (state.step.astype(jnp.float32) + 1)) ** (gamma + 1.0)  # EDM2, eq. 121
+            return jax.tree.map(lambda e, p: beta * e + (1 - beta) * p, average, params)
+
+        ema = averaged(state.ema, config.ema)
+        more = tuple(averaged(*pair) for pair in zip(state.averages, config.averages, strict=True))
+        logs = {"loss": value, "grad_norm": optax.tree.norm(grads), **parts}
+        return laid((TrainState(state.step + 1, params, ema, opt, more), logs))
+
+    return jax.jit(train_step, donate_argnums=0)
+
+
+def fit(
+    loss: Loss,
+    params: Params,
+    batches: Callable[[int], Batch],
+    config: TrainConfig,
+    *,
+    teacher: Params | None = None,
+    layout: Layout | None = None,
+    folder: Path | str | None = None,
+    lengths: Sequence[int] = (),
+    on_length: Callable[[int, Params], None] = lambda images, ema: None,
+    snapshots: Sequence[int] = (),
+    on_snapshot: Callable[[int, dict[float, Params]], None] = lambda images, averages: None,
+    on_log: Callable[[dict[str, Any]], None] = lambda record: None,
+    log_steps: int = 20,
+    gflops: float = 0.0,
+    title: str = "training",
+) -> TrainState:
+    """Train from where the checkpoints in `folder` end (or from the start) to `config.images`.
+
+    The batch and the key of a step are functions of its number, so the state, which counts it, is all that a checkpoint
+    has to hold; it may have been written on another number of devices.
+
+    Args:
+        batches: step -> batch, a pure function, so that a resumed run is the undisturbed one. In a run of several
+            processes each makes its own rows of it (`Layout.rows`).
+        teacher: frozen weights that a distillation learns from (`make_train_step`).
+        layout: the devices to train on (`ldm.training.parallel`); without it, the first one.
+        lengths: at these numbers of images seen `on_length(images, averaged weights)` is called, in the first process.
+        snapshots: at these, `on_snapshot(images, gamma -> averaged weights)`, of all averages that the run keeps.
+        on_log: gets a dict every `log_steps` steps (looking makes the host wait for the device), in every process:
+            images_seen, loss and its parts, grad_norm, and what `Meter.lap` says of the speed.
+        gflops: of training on one image (`cost.PASSES`), for the arithmetic's speed.
+
+    Interrupted (Ctrl-C), it saves before it leaves; so it does at SIGTERM, and raises `Preempted`, which ends the
+    process with status 143: the same command goes on. Raises `Diverged` when a loss or a gradient is not finite: the
+    checkpoints then end before that step; so they do when `on_log` raises it. Raises RuntimeError when another process
+    trains in `folder`.
+    """
+    first = layout is None or jax.process_index() == 0
+    alone = hold(f"{folder}.lock", wait=False) if folder and first else contextlib.nullcontext()
+    with alone, Notice() as notice:
+        state = init_state(params, config, layout)
+        checkpoints = TrainCheckpoints(folder) if folder else None
+        if checkpoints and (found := checkpoints.restore(state.stored())):
+            state = TrainState(**found[1])
+        start = saved_step = int(state.step)
+        train_step = make_train_step(loss, config, layout)
+        if teacher is not None:  # once, not at every step
+            teacher = layout.make(lambda tree: tree, teacher) if layout else jax.device_put(teacher)
+        at, shots = ({-(-images // config.batch): images for images in wanted} for wanted in (lengths, snapshots))
+
+        bar = tqdm(
+            total=config.images, initial=start * config.batch, desc=title, unit="img", unit_scale=True, mininterval=1,
+            disable=not first,
+        )  # fmt: skip
+        say = (lambda line: bar.write(line, file=sys.stderr)) if first else (lambda line: None)
+        watch = Watch(batches, start, title, say)
+        meter = Meter(config.batch, gflops, start, layout.devices if layout else jax.local_devices()[:1])
+        saved = time.monotonic()
+        try:
+            for step in range(start, config.steps):
+                with meter.making():
+                    batch = batches(step)
+                    batch = layout.place(batch, config.batch) if layout else batch
+                state, logs = train_step(state, batch, teacher)
+                done = step + 1
+                bar.update(config.batch)
+                watch.add(done, logs)
+                leave = notice.due(done)
+                if not (done % log_steps == 0 or done == config.steps or done in at or done in shots or leave):
+                    continue
+                kept = f"The last good checkpoint is of step {saved_step}" if saved_step else "There is no checkpoint"
+                record = watch.look(f"{kept}: lower learning_rate ({config.learning_rate}) and start again.")
+                speed = meter.lap(done)
+                bar.set_postfix(loss=f"{record['loss']:.4f}", **Meter.short(speed), refresh=False)
+                on_log({"images_seen": done * config.batch, **speed, **record})
+                if done in at:  # before the checkpoint: a kill in between repeats it, and does not skip it
+                    ema = layout.whole(state.ema) if layout else state.ema
+                    if first:
+                        on_length(at[done], ema)
+                if done in shots:
+                    averages = dict(zip((config.ema, *config.averages), (state.ema, *state.averages), strict=True))
+                    averages = layout.whole(averages) if layout else averages
+                    if first:
+                        on_snapshot(shots[done], averages)
+                due = agreed(time.monotonic() - saved > SAVE_SECONDS) or done == config.steps or leave
+                if checkpoints and due:
+                    checkpoints.save(done, state.stored())
+                    saved, saved_step = time.monotonic(), done
+                if leave and done < config.steps:
+                    say(f"{title}: stopped by SIGTERM after step {done}; run the same command again to go on from step {saved_step}.")
+                    raise Preempted
+        except KeyboardInterrupt:
+            if checkpoints and watch.good > start and jax.process_count() == 1:
+                checkpoints.save(int(state.step), state.stored())
+            raise
+        finally:
+            bar.close()
+            if checkpoints:
+                checkpoints.wait()
+        return state
