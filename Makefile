@@ -60,6 +60,7 @@ test: $(DEV) lint  ## run every test
 
 lint: $(DEV)  ## style, the order of imports, spelling
 	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check --quiet .
 	@$(VENV)/bin/lint-imports --no-logo
 	@$(VENV)/bin/codespell
 

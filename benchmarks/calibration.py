@@ -104,11 +104,17 @@ def coverage(world: World, trial: Trial = World.sample, *, repeats: int = 500, s
         values = np.array([e.value for e in estimates])
         truth = known.get(name, values.mean())
         share = mean(np.array([e.lo <= truth <= e.hi for e in estimates]))
-        found.append({
-            "score": name, "truth": truth, "from": "closed form" if name in known else "its mean at n",
-            "covered": share.value, "lo": share.lo, "hi": share.hi,
-            "se / sd": np.mean([e.se for e in estimates]) / values.std(ddof=1),
-        })  # fmt: skip
+        found.append(
+            {
+                "score": name,
+                "truth": truth,
+                "from": "closed form" if name in known else "its mean at n",
+                "covered": share.value,
+                "lo": share.lo,
+                "hi": share.hi,
+                "se / sd": np.mean([e.se for e in estimates]) / values.std(ddof=1),
+            }
+        )
     return pd.DataFrame(found)
 
 

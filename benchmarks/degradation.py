@@ -1,6 +1,7 @@
 """Pictures a second that the degradation makes, on one core: `python -m benchmarks.degradation`.
 
-Crops of 128 pixels, sharpened and degraded, drawn anew in each round. It uses one core; two processes make twice as many.
+Crops of 128 pixels, sharpened and degraded, drawn anew in each round. It uses one core; two processes make twice as
+many.
 """
 
 from __future__ import annotations
@@ -36,11 +37,21 @@ def main(case: Case = Case()) -> None:  # noqa: B008
         rates.append(case.crops / (time.process_time() - begin))
     rate = statistics.median(rates)
     row = Row(
-        study="benchmark", profile="laptop", task="degrade", metric="images per second", n=len(rates),
-        protocol=f"{case.side} px crops, one core; {measure.machine()}", value=rate, lo=min(rates), hi=max(rates),
-    )  # fmt: skip
+        study="benchmark",
+        profile="laptop",
+        task="degrade",
+        metric="images per second",
+        n=len(rates),
+        protocol=f"{case.side} px crops, one core; {measure.machine()}",
+        value=rate,
+        lo=min(rates),
+        hi=max(rates),
+    )
     Store(measure.ROOT).write(key(case, machine=measure.machine()), [row])
-    print(f"degradation: {rate:.0f} crops of {case.side} px a second and core [{min(rates):.0f}, {max(rates):.0f}]", flush=True)
+    print(
+        f"degradation: {rate:.0f} crops of {case.side} px a second and core [{min(rates):.0f}, {max(rates):.0f}]",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

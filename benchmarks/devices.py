@@ -1,8 +1,8 @@
 """Whether the UNet learns the same on two devices as on one: `python -m benchmarks.devices`, in numbers.
 
-Pretraining, a student and super-resolution of the smallest size, 20 steps each, on one device, on two, and on two that share
-a state (two forced devices of the host). Sums of floats depend on their order, so the weights part by rounding; how far, is
-told as a share of the way that they went. The tests hold the losses of a small network to 1e-5.
+Pretraining, a student and super-resolution of the smallest size, 20 steps each, on one device, on two, and on two that
+share a state (two forced devices of the host). Sums of floats depend on their order, so the weights part by rounding;
+how far, is told as a share of the way that they went. The tests hold the losses of a small network to 1e-5.
 """
 
 from __future__ import annotations
@@ -87,10 +87,21 @@ def main() -> None:
         for name, fsdp in LAYOUTS.items():
             off = apart(train(layout=layout(2, fsdp)).params, alone) / apart(alone, start)
             print(f"{task}, {name}: the weights end {off:.1e} of the way apart", flush=True)
-            rows.append(Row(
-                study="benchmark", profile="laptop", task="devices", c=C, train_steps=STEPS, n=1, metric="weights apart",
-                value=off, lo=off, hi=off, protocol=f"{task}; {name}; float32; {measure.machine()}",
-            ))  # fmt: skip
+            rows.append(
+                Row(
+                    study="benchmark",
+                    profile="laptop",
+                    task="devices",
+                    c=C,
+                    train_steps=STEPS,
+                    n=1,
+                    metric="weights apart",
+                    value=off,
+                    lo=off,
+                    hi=off,
+                    protocol=f"{task}; {name}; float32; {measure.machine()}",
+                )
+            )
         Store(measure.ROOT).write(key(Case(task=task), machine=measure.machine()), rows)
 
 

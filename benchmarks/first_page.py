@@ -1,8 +1,9 @@
-"""How soon the first page is there: `python -m benchmarks.first_page build/laptop`, a built book, by a throttled Chromium.
+"""How soon the first page is there: `python -m benchmarks.first_page build/laptop`, a built book, by a throttled
+Chromium.
 
-A line of 10 Mbit/s and 40 ms, files compressed as web servers do, nothing in the browser's cache. Printed and kept: seconds
-from the request to the first text, and to the explorer drawn; median and range of five visits. Beside it the seconds of a
-page that only counts, since no two machines are alike.
+A line of 10 Mbit/s and 40 ms, files compressed as web servers do, nothing in the browser's cache. Printed and kept:
+seconds from the request to the first text, and to the explorer drawn; median and range of five visits. Beside it the
+seconds of a page that only counts, since no two machines are alike.
 """
 
 from __future__ import annotations
@@ -54,8 +55,10 @@ class Compressed(http.server.SimpleHTTPRequestHandler):
         body = gzip.compress(path.read_bytes(), 6)
         self.send_response(200)
         for name, value in {
-            "Content-Type": self.guess_type(str(path)), "Content-Encoding": "gzip", "Content-Length": str(len(body)),
-        }.items():  # fmt: skip
+            "Content-Type": self.guess_type(str(path)),
+            "Content-Encoding": "gzip",
+            "Content-Length": str(len(body)),
+        }.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
@@ -89,10 +92,19 @@ def main() -> None:
         rows, visits = [], zip(*(visit(browser, address) for _ in range(VISITS)), strict=True)
         for what, times in zip(("first text", "explorer drawn", "counting to 200 million"), visits, strict=True):
             print(f"{what:24} {statistics.median(times):5.2f} s  ({min(times):.2f} to {max(times):.2f})")
-            rows.append(Row(
-                study="benchmark", profile="laptop", task="first page", metric=f"seconds: {what}", value=statistics.median(times),
-                lo=min(times), hi=max(times), n=VISITS, protocol=f"headless Chromium, 10 Mbit/s, 40 ms; {machine()}",
-            ))  # fmt: skip
+            rows.append(
+                Row(
+                    study="benchmark",
+                    profile="laptop",
+                    task="first page",
+                    metric=f"seconds: {what}",
+                    value=statistics.median(times),
+                    lo=min(times),
+                    hi=max(times),
+                    n=VISITS,
+                    protocol=f"headless Chromium, 10 Mbit/s, 40 ms; {machine()}",
+                )
+            )
     Store(ROOT).write(key(Case(), machine=machine()), rows)
     server.shutdown()
 

@@ -2,8 +2,8 @@
 
 The same compiled step is fed from memory, from shards whose batches are made when asked for, and from shards whose
 batches are made ahead in threads; latents, and pictures that are encoded on the way. The share of the time spent in
-getting batches is what `ldm.training.meter` measures in every training. On a CPU, threads that make batches take from the step,
-so the step's time counts, too.
+getting batches is what `ldm.training.meter` measures in every training. On a CPU, threads that make batches take from
+the step, so the step's time counts, too.
 """
 
 from __future__ import annotations
@@ -47,10 +47,14 @@ def sources(folder: Path) -> dict[str, Encoded]:
     opened = {}
     for kind, encode in {"latents": shards.latents(data, *parts), "pictures": shards.pictures(data)}.items():
         opened[kind] = shards.open_shards(shards.write(str(folder / kind), SCENES, *encode), folder)
-    made = {name: lambda kind, n=n: Feed(opened[kind], *parts, LAPTOP.scenes.size, LAPTOP.latent_shape, threads=n)
-            for name, n in {"when asked for": 0, "ahead": 4}.items()}  # fmt: skip
+    made = {
+        name: lambda kind, n=n: Feed(opened[kind], *parts, LAPTOP.scenes.size, LAPTOP.latent_shape, threads=n)
+        for name, n in {"when asked for": 0, "ahead": 4}.items()
+    }
     whole = made["when asked for"]("latents").batch(0, 0, SCENES)
-    return {"memory": LatentSet(**whole)} | {f"shards of {kind}, {name}": feed(kind) for kind in opened for name, feed in made.items()}
+    return {"memory": LatentSet(**whole)} | {
+        f"shards of {kind}, {name}": feed(kind) for kind in opened for name, feed in made.items()
+    }
 
 
 def batch_of(source: Encoded, size: int, step: int) -> dict:
@@ -70,22 +74,36 @@ def main(sizes: tuple[int, ...] = (8, 32)) -> None:
             for name, source in feeds.items():
                 laps: list[dict] = []
                 fit(
-                    loss, params, partial(batch_of, source, case.batch), config,
-                    log_steps=case.steps, on_log=laps.append, title=f"c={case.c}, {name}",
-                )  # fmt: skip
+                    loss,
+                    params,
+                    partial(batch_of, source, case.batch),
+                    config,
+                    log_steps=case.steps,
+                    on_log=laps.append,
+                    title=f"c={case.c}, {name}",
+                )
                 shares, seconds = ([lap[part] for lap in laps[1:]] for part in ("input_share", "step_seconds"))
                 print(
-                    f"c = {case.c:3}  {name:38} {statistics.median(shares):7.2%} [{min(shares):.2%}, {max(shares):.2%}] of the time, "
-                    f"step {1e3 * statistics.median(seconds):.0f} ms [{1e3 * min(seconds):.0f}, {1e3 * max(seconds):.0f}]", flush=True,
-                )  # fmt: skip
+                    f"c = {case.c:3}  {name:38} {statistics.median(shares):7.2%} [{min(shares):.2%}, {max(shares):.2%}]"
+                    f" of the time, step {1e3 * statistics.median(seconds):.0f} ms [{1e3 * min(seconds):.0f},"
+                    f" {1e3 * max(seconds):.0f}]",
+                    flush=True,
+                )
                 rows += [
                     Row(
-                        study="benchmark", profile="laptop", task="input", c=case.c, metric=metric, n=len(values),
+                        study="benchmark",
+                        profile="laptop",
+                        task="input",
+                        c=case.c,
+                        metric=metric,
+                        n=len(values),
                         protocol=f"{name}; batch {case.batch}; {measure.machine()}",
-                        value=statistics.median(values), lo=min(values), hi=max(values),
+                        value=statistics.median(values),
+                        lo=min(values),
+                        hi=max(values),
                     )
                     for metric, values in ((METRIC, shares), ("seconds a step", seconds))
-                ]  # fmt: skip
+                ]
             Store(measure.ROOT).write(key(case, machine=measure.machine()), rows)
 
 

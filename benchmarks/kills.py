@@ -71,9 +71,12 @@ def killed(folder: Path, kills: int, steps: int = STEPS, seed: int = 0) -> tuple
     fell = []
     for target in [*sorted(draws.sample(range(1, steps), kills)), steps + 1]:
         process = subprocess.Popen(
-            [sys.executable, "-W", "error:checkpoint", "-c", code], env=os.environ | {"JAX_PLATFORMS": "cpu"},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            [sys.executable, "-W", "error:checkpoint", "-c", code],
+            env=os.environ | {"JAX_PLATFORMS": "cpu"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         ends = []
         for line in process.stdout:
             what, value = line.split()
@@ -98,9 +101,17 @@ def main() -> None:
     print(f"killed {len(fell)} times, at steps {', '.join(map(str, fell))} of {STEPS}")
     print(f"end state {end}, undisturbed {undisturbed}: {'the same to the bit' if same else 'DIFFERENT'}")
     row = Row(
-        study="benchmark", profile="laptop", task="kills", metric="killed, ends the same to the bit", value=float(same), lo=float(same),
-        hi=float(same), n=len(fell), train_steps=STEPS, protocol=f"kill -9 at steps {', '.join(map(str, fell))}; {machine()}",
-    )  # fmt: skip
+        study="benchmark",
+        profile="laptop",
+        task="kills",
+        metric="killed, ends the same to the bit",
+        value=float(same),
+        lo=float(same),
+        hi=float(same),
+        n=len(fell),
+        train_steps=STEPS,
+        protocol=f"kill -9 at steps {', '.join(map(str, fell))}; {machine()}",
+    )
     Store(ROOT).write(key(Case(), machine=machine()), [row])
     sys.exit(not same)
 

@@ -87,29 +87,53 @@ def race(contenders: dict[str, Callable[[], object]], images: int) -> dict[str, 
 def report(case: Case, rates: dict[str, list[float]], matmul: float) -> pd.DataFrame:
     """The table of a case; its rows go to the store, under a key of this machine."""
     middle = {name: statistics.median(values) for name, values in rates.items()}
-    table = pd.DataFrame([
-        {
-            "task": case.task, "c": case.c, "latents": f"{case.size}x{case.size}x4", "batch": case.batch,
-            "who": name, "images/s": round(middle[name], 2),
-            "of matmul rate": f"{middle[name] * case.evaluations * case.gflops / matmul:.1%}",
-            "ours is": f"{middle['ldm'] / middle[name]:.2f}x",
-        }
-        for name in rates
-    ])  # fmt: skip
+    table = pd.DataFrame(
+        [
+            {
+                "task": case.task,
+                "c": case.c,
+                "latents": f"{case.size}x{case.size}x4",
+                "batch": case.batch,
+                "who": name,
+                "images/s": round(middle[name], 2),
+                "of matmul rate": f"{middle[name] * case.evaluations * case.gflops / matmul:.1%}",
+                "ours is": f"{middle['ldm'] / middle[name]:.2f}x",
+            }
+            for name in rates
+        ]
+    )
     rows = [
         Row(
-            study="benchmark", profile="laptop", task=case.task, c=case.c,
-            params=unet_params(case.c, case.context), gflops=case.gflops, sampler="ddim" if case.steps else None,
-            steps=case.steps or None, metric="images per second",
-            nfe=case.evaluations, protocol=f"{name}; {case.size}x{case.size}x4 latents, batch {case.batch}; {machine()}",
-            value=middle[name], lo=min(values), hi=max(values), n=len(values),
+            study="benchmark",
+            profile="laptop",
+            task=case.task,
+            c=case.c,
+            params=unet_params(case.c, case.context),
+            gflops=case.gflops,
+            sampler="ddim" if case.steps else None,
+            steps=case.steps or None,
+            metric="images per second",
+            nfe=case.evaluations,
+            protocol=f"{name}; {case.size}x{case.size}x4 latents, batch {case.batch}; {machine()}",
+            value=middle[name],
+            lo=min(values),
+            hi=max(values),
+            n=len(values),
         )
         for name, values in rates.items()
-    ]  # fmt: skip
+    ]
     rate = Row(
-        study="benchmark", profile="laptop", task=case.task, c=case.c, metric="matmul gflops",
-        protocol=f"float32, 2048 x 2048; {machine()}", value=matmul, lo=matmul, hi=matmul, n=1,
-    )  # fmt: skip
+        study="benchmark",
+        profile="laptop",
+        task=case.task,
+        c=case.c,
+        metric="matmul gflops",
+        protocol=f"float32, 2048 x 2048; {machine()}",
+        value=matmul,
+        lo=matmul,
+        hi=matmul,
+        n=1,
+    )
     Store(ROOT).write(key(case, machine=machine()), [*rows, rate])
     return table
 

@@ -61,26 +61,47 @@ def main(case: Case = Case()) -> None:  # noqa: B008
     ratios = [a / b for a, b in zip(seconds[INTERVAL], seconds[VALUE], strict=True)]
     common = dict(study="benchmark", profile="laptop", task="metrics")
     threads = os.environ.get("OPENBLAS_NUM_THREADS", os.cpu_count())
-    what = f"Frechet distance, 2 x {case.n} images, {case.d}-d features cached; {measure.machine()}, {threads} BLAS threads"
-    rows = [
-        Row(
-            metric="seconds", protocol=f"{name}; {what}", value=statistics.median(times), lo=min(times),
-            hi=max(times), n=len(times), **common,
-        )
-        for name, times in seconds.items()
-    ] + [
-        Row(metric="relative error", protocol=f"{name}; {what}", value=e, lo=e, hi=e, n=1, **common)
-        for name, e in errors.items()
-    ] + [
-        Row(
-            metric="times the value alone", protocol=f"{INTERVAL}; {what}", value=statistics.median(ratios),
-            lo=min(ratios), hi=max(ratios), n=len(ratios), **common,
-        )
-    ]  # fmt: skip
+    what = (
+        f"Frechet distance, 2 x {case.n} images, {case.d}-d features cached; {measure.machine()}, {threads} BLAS"
+        " threads"
+    )
+    rows = (
+        [
+            Row(
+                metric="seconds",
+                protocol=f"{name}; {what}",
+                value=statistics.median(times),
+                lo=min(times),
+                hi=max(times),
+                n=len(times),
+                **common,
+            )
+            for name, times in seconds.items()
+        ]
+        + [
+            Row(metric="relative error", protocol=f"{name}; {what}", value=e, lo=e, hi=e, n=1, **common)
+            for name, e in errors.items()
+        ]
+        + [
+            Row(
+                metric="times the value alone",
+                protocol=f"{INTERVAL}; {what}",
+                value=statistics.median(ratios),
+                lo=min(ratios),
+                hi=max(ratios),
+                n=len(ratios),
+                **common,
+            )
+        ]
+    )
     Store(measure.ROOT).write(key(case, machine=measure.machine(), threads=threads), rows)
-    table = pd.DataFrame({"seconds": {name: statistics.median(times) for name, times in seconds.items()},
-                          "fastest": {name: min(times) for name, times in seconds.items()},
-                          "off scipy's by": errors})  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "seconds": {name: statistics.median(times) for name, times in seconds.items()},
+            "fastest": {name: min(times) for name, times in seconds.items()},
+            "off scipy's by": errors,
+        }
+    )
     print(what)
     print(table.to_string(float_format="{:.3g}".format))
     print(f"An interval costs {statistics.median(ratios):.2f} times the value alone.", flush=True)

@@ -40,12 +40,24 @@ def main() -> None:
         rows = []
         for metric, values in (("seconds an evaluation", evaluations), ("seconds besides", rest)):
             middle = statistics.median(values)
-            print(f"c = {c:2}  {metric:22}{1000 * middle:8.3f} ms  [{1000 * min(values):.3f}, {1000 * max(values):.3f}]")
-            rows.append(Row(
-                study="benchmark", profile="laptop", task=case.task, c=c, gflops=case.gflops, metric=metric,
-                protocol=f"one picture of a batch of {batch}; {measure.machine()}",
-                value=middle, lo=min(values), hi=max(values), n=len(values),
-            ))  # fmt: skip
+            print(
+                f"c = {c:2}  {metric:22}{1000 * middle:8.3f} ms  [{1000 * min(values):.3f}, {1000 * max(values):.3f}]"
+            )
+            rows.append(
+                Row(
+                    study="benchmark",
+                    profile="laptop",
+                    task=case.task,
+                    c=c,
+                    gflops=case.gflops,
+                    metric=metric,
+                    protocol=f"one picture of a batch of {batch}; {measure.machine()}",
+                    value=middle,
+                    lo=min(values),
+                    hi=max(values),
+                    n=len(values),
+                )
+            )
         Store(measure.ROOT).write(key(case, machine=measure.machine()), rows)
 
 

@@ -1,6 +1,6 @@
 """The smallest plan for TPUs compiled again, beside its recorded rows: has the compiler, or the program, changed?
 
-    python -m benchmarks.plan        (pip install -r requirements-tpu.txt; some minutes)
+python -m benchmarks.plan        (pip install -r requirements-tpu.txt; some minutes)
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ def main() -> None:
     now = {row.metric: row for row in measure(SMALLEST)}
     print(f"{SMALLEST.size} on {SMALLEST.topology}, {next(iter(now.values())).seconds:.0f} s to compile")
     for name, row in now.items():
-        print(f"{name:20} {row.value:12.4g}, recorded {before[name]:12.4g}, ratio {row.value / (before[name] or 1):.3f}")
+        print(
+            f"{name:20} {row.value:12.4g}, recorded {before[name]:12.4g}, ratio {row.value / (before[name] or 1):.3f}"
+        )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,9 @@ from ldm.networks.layers import Params
 
 
 def twin(c: int, context: int, size: int, params: Params | None = None, **options: int) -> UNet2DConditionModel:
-    """diffusers' Stable Diffusion 1 UNet at width c for size x size latents; our weights, if given; diffusers' own options."""
+    """diffusers' Stable Diffusion 1 UNet at width c for size x size latents; our weights, if given; diffusers' own
+    options.
+    """
     attend = len(MULTIPLIERS) - 1
     net = UNet2DConditionModel(
         sample_size=size,

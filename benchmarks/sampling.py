@@ -28,9 +28,16 @@ def ours(case: measure.Case) -> Callable[[], object]:
 
     def run() -> object:
         return sample(
-            structure, params, plan, context, null, jnp.float32(SCALE), keys,
-            predict="v", shape=(case.size, case.size, 4),
-        ).block_until_ready()  # fmt: skip
+            structure,
+            params,
+            plan,
+            context,
+            null,
+            jnp.float32(SCALE),
+            keys,
+            predict="v",
+            shape=(case.size, case.size, 4),
+        ).block_until_ready()
 
     return run
 
@@ -39,9 +46,13 @@ def theirs(case: measure.Case, prepare: Callable = lambda net: net) -> Callable[
     """The loop of diffusers' StableDiffusionPipeline."""
     call = prepare(twin(case.c, case.context, case.size))
     scheduler = DDIMScheduler(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
-        prediction_type="v_prediction", timestep_spacing="trailing",
-    )  # fmt: skip
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        prediction_type="v_prediction",
+        timestep_spacing="trailing",
+    )
     scheduler.set_timesteps(case.steps)
     context = torch.randn(2 * case.batch, case.tokens, case.context)
 

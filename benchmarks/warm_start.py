@@ -47,22 +47,34 @@ def main() -> None:
 
     case = measure.Case(task="warm start", **{**measure.CASES[0], "c": LAPTOP.family[-1]})
     cache = {
-        "JAX_COMPILATION_CACHE_DIR": str(measure.ROOT / ".jax_cache"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
-    }  # fmt: skip
+        "JAX_COMPILATION_CACHE_DIR": str(measure.ROOT / ".jax_cache"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+    }
     runs = []
     for _ in range(RUNS + 1):
         begin = time.perf_counter()
-        done = subprocess.run(child, capture_output=True, text=True, check=True, cwd=measure.ROOT, env=cache | os.environ)
+        done = subprocess.run(
+            child, capture_output=True, text=True, check=True, cwd=measure.ROOT, env=cache | os.environ
+        )
         runs.append(json.loads(done.stdout) | {"whole process": time.perf_counter() - begin})
     rows = []
     for part in runs[0]:
         values = [run[part] for run in runs[1:]]
         print(f"{part:15}{statistics.median(values):6.2f} s")
-        rows.append(Row(
-            study="benchmark", profile="laptop", task=case.task, c=case.c, metric=f"seconds: {part}",
-            protocol=f"new process, warm compilation cache; {measure.machine()}",
-            value=statistics.median(values), lo=min(values), hi=max(values), n=RUNS,
-        ))  # fmt: skip
+        rows.append(
+            Row(
+                study="benchmark",
+                profile="laptop",
+                task=case.task,
+                c=case.c,
+                metric=f"seconds: {part}",
+                protocol=f"new process, warm compilation cache; {measure.machine()}",
+                value=statistics.median(values),
+                lo=min(values),
+                hi=max(values),
+                n=RUNS,
+            )
+        )
     Store(measure.ROOT).write(key(case, machine=measure.machine()), rows)
 
 

@@ -1,4 +1,6 @@
-"""The part "The code": a page for each room of ldm/, made from docstrings by Sphinx's autodoc, files in reading order."""
+"""The part "The code": a page for each room of ldm/, made from docstrings by Sphinx's autodoc, files in reading
+order.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,17 @@ FILES = "(the list of files)"  # what the build replaces in book/code.md
 def rooms(root: Path) -> dict[str, list[Path]]:
     """Return each room with its files in reading order, from the bottom of the import contract to its top.
 
-    A room is named by its folder below ldm/, "scenes" of data as "data.scenes"; files beside the rooms are of room "ldm".
+    A room is named by its folder below ldm/, "scenes" of data as "data.scenes"; files beside the rooms are of room
+    "ldm".
     """
     contract = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]
     names = [name for layer in reversed(contract["contracts"][0]["layers"]) for name in layer.split(" : ")]
     beside = [path for name in names if (path := root / f"ldm/{name}.py").is_file()]
     found = {"ldm": [root / "ldm/__init__.py", *beside]}
     for name in names:
-        folders = sorted({path.parent for path in (root / "ldm" / name).rglob("*.py")}, key=lambda path: (-len(path.parts), path))
+        folders = sorted(
+            {path.parent for path in (root / "ldm" / name).rglob("*.py")}, key=lambda path: (-len(path.parts), path)
+        )
         for folder in folders:
             found[".".join(folder.relative_to(root / "ldm").parts)] = in_order(root, sorted(folder.glob("*.py")))
     return found
@@ -35,7 +40,9 @@ def in_order(root: Path, paths: Sequence[Path]) -> list[Path]:
     needs = TopologicalSorter()
     for name, path in names.items():
         words = set(re.findall(r"^ *from (ldm[\w.]*) import (.+)$", path.read_text(), re.MULTILINE))
-        asked = {source for source, _ in words} | {f"{source}.{one.split()[0]}" for source, some in words for one in some.split(", ")}
+        asked = {source for source, _ in words} | {
+            f"{source}.{one.split()[0]}" for source, some in words for one in some.split(", ")
+        }
         needs.add(name, *sorted(asked & names.keys() - {name}))
     ordered = [names[name] for name in needs.static_order()]
     return sorted(ordered, key=lambda path: path.name != "__init__.py")
@@ -46,8 +53,9 @@ def module(root: Path, path: Path) -> str:
 
 
 def first_line(path: Path) -> str:
-    """Return what a file is about: the first line of its docstring."""
-    return (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n")[0].rstrip(".")
+    """Return what a file is about: the first paragraph of its docstring, on one line."""
+    about = (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n\n")[0]
+    return " ".join(about.split()).rstrip(".")
 
 
 def pages(root: Path) -> dict[str, str]:
@@ -60,9 +68,9 @@ def pages(root: Path) -> dict[str, str]:
             first = path.name == "__init__.py"
             title = name.removeprefix("ldm.").replace("__", r"\_\_")  # underscores, not bold letters
             parts.append(
-                f"{'#' if first else '##'} {title}\n\n"
-                f"[`{path.relative_to(root)}`](../../{path.relative_to(root)}), {len(path.read_text().splitlines())} lines\n\n"
-                f"```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n   :ignore-module-all:\n```\n"
+                f"{'#' if first else '##'} {title}\n\n[`{path.relative_to(root)}`](../../{path.relative_to(root)}),"
+                f" {len(path.read_text().splitlines())} lines\n\n```{{eval-rst}}\n.. automodule:: {name}\n  "
+                " :members:\n   :ignore-module-all:\n```\n"
             )
         found[room] = "\n".join(parts)
     return found
@@ -80,7 +88,10 @@ def contents(root: Path) -> str:
 
 def setup(app: Any) -> None:
     """As a Sphinx extension: our docstrings are plain text, in which reStructuredText sees a little too much."""
-    app.connect("autodoc-process-docstring", lambda app, what, name, obj, options, lines: lines.__setitem__(slice(None), plain(lines)))
+    app.connect(
+        "autodoc-process-docstring",
+        lambda app, what, name, obj, options, lines: lines.__setitem__(slice(None), plain(lines)),
+    )
     app.connect("autodoc-before-process-signature", lambda app, obj, bound: without_markers(obj))
     app.connect("autodoc-skip-member", lambda app, what, name, obj, skip, options: is_alias(obj) or None)
 

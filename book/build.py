@@ -34,7 +34,9 @@ NAMED = {  # elements of the theme, and what they lack
 RESULTS = "application/vnd.ldm.results+json"  # what ldm.figures.record.record emits: not for readers
 
 
-def build(root: Path = ROOT, out: Path = ROOT / "build", notebooks: Path | None = None, *, builder: str = "html") -> Path:
+def build(
+    root: Path = ROOT, out: Path = ROOT / "build", notebooks: Path | None = None, *, builder: str = "html"
+) -> Path:
     """Build the book of the repository `root` under `out`; returns its index.html.
 
     `notebooks` holds the executed notebooks (`out/notebooks`). Raises `ValueError` for one that the
@@ -76,7 +78,8 @@ def build(root: Path = ROOT, out: Path = ROOT / "build", notebooks: Path | None 
 
 
 def light(page: str, depth: int) -> str:
-    """A page without what it does not need: half a page's weight is icons drawn twice, and formulas where there are none.
+    """A page without what it does not need: half a page's weight is icons drawn twice, and formulas where there are
+    none.
 
     `depth`: of how many folders; the footer is the same text on every page, and its link is not.
     """
@@ -86,7 +89,9 @@ def light(page: str, depth: int) -> str:
     page = re.sub(r'(\.(?:js|css))\?v=[0-9a-f]{8}(?=")', r"\1", page)
     if 'class="math' not in page:
         page = re.sub(r'<script[^>]*"[^"]*mathjax/[^>]*></script>', "", page)
-    page = page.replace('<div role="list" class="citation-list">', '<div class="citation-list">')  # its entries have roles of their own
+    page = page.replace(
+        '<div role="list" class="citation-list">', '<div class="citation-list">'
+    )  # its entries have roles of their own
     for element, what in NAMED.items():  # what a keyboard can reach has a name, and what scrolls a keyboard can reach
         page = re.sub(f"(<{element})>", rf"\1 {what}>", page)
     return page.replace('href="book/credits.html"', f'href="{"../" * depth}book/credits.html"')
@@ -98,8 +103,7 @@ def stage(root: Path, source: Path, notebooks: Path) -> Path:
     missing = [
         p
         for p in pages
-        if p.startswith("notebooks/")
-        and not (notebooks / p.removeprefix("notebooks/")).with_suffix(".ipynb").is_file()
+        if p.startswith("notebooks/") and not (notebooks / p.removeprefix("notebooks/")).with_suffix(".ipynb").is_file()
     ]
     if missing:
         names = ", ".join(page.removeprefix("notebooks/") for page in missing)
@@ -113,7 +117,9 @@ def stage(root: Path, source: Path, notebooks: Path) -> Path:
     for page in pages:
         if page.startswith("notebooks/"):
             executed = (notebooks / page.removeprefix("notebooks/")).with_suffix(".ipynb")
-            text = for_readers(executed.read_text(), source / "book/_static/pictures", executed.stem, foot=page == pages[0])
+            text = for_readers(
+                executed.read_text(), source / "book/_static/pictures", executed.stem, foot=page == pages[0]
+            )
             copy(text.encode(), (source / page).with_suffix(".ipynb"))
     if "book/code" in pages:
         describe(root, source)
@@ -134,7 +140,9 @@ def describe(root: Path, source: Path) -> None:
         copy(text.encode(), source / f"book/code/{name}.md")
     page, toc = source / "book/code.md", source / "book/_toc.yml"
     copy(page.read_text().replace(api.FILES, api.contents(root)).encode(), page)
-    sections = "      - file: book/code\n        sections:" + "".join(f"\n          - file: book/code/{name}" for name in made)
+    sections = "      - file: book/code\n        sections:" + "".join(
+        f"\n          - file: book/code/{name}" for name in made
+    )
     copy(re.sub(r"(?m)^      - file: book/code\b.*", sections, toc.read_text()).encode(), toc)
 
 
@@ -156,7 +164,7 @@ def rows_for_download(root: Path, folder: Path) -> str:
         packages = {f"{n} {v}" for text in part["versions"].unique() for n, v in json.loads(text).items() if n in SHOWN}
         lines.append(
             f"| {study} | {profile} | {part['key'].nunique():,} | {len(part):,} | {made} "
-            f"| {', '.join(sorted(packages))} | <a href=\"../_static/rows/{target.name}\" download>CSV</a> |"
+            f'| {", ".join(sorted(packages))} | <a href="../_static/rows/{target.name}" download>CSV</a> |'
         )
     return "\n".join(lines)
 
@@ -186,15 +194,19 @@ def chapters(toc: Path) -> list[str]:
 def for_readers(notebook: str, pictures: Path | None = None, name: str = "", *, foot: bool = False) -> str:
     """An executed notebook with its charts as HTML and without what only machines read.
 
-    `pictures`: the folder for the pictures of charts, so that a page loads those that are seen; None leaves them inside.
-    `name`: of the notebook; if given, the command that made the page stands beneath its title, or with `foot` beneath its
+    `pictures`: the folder for the pictures of charts, so that a page loads those that are seen; None leaves them
+    inside. `name`: of the notebook; if given, the command that made the page stands beneath its title, or with `foot`
+    beneath its
     last words: the first page of the book begins with what it is about.
     """
     content = json.loads(notebook)
     if name:
         given = content["metadata"].get("papermill", {}).get("parameters", {})
         title, *rest = "".join(content["cells"][0]["source"]).split("\n")
-        again = f"*Run this page again: `{command(name, given)}`. Open it as a notebook: `make lab`, `notebooks/{name}.py`.*"
+        again = (
+            f"*Run this page again: `{command(name, given)}`. Open it as a notebook: `make lab`,"
+            f" `notebooks/{name}.py`.*"
+        )
         if foot:
             last = [cell for cell in content["cells"] if cell["cell_type"] == "markdown"][-1]
             last["source"] = "".join(last["source"]) + f"\n\n{again}"
@@ -225,17 +237,25 @@ def command(name: str, given: dict[str, Any]) -> str:
     said = {key: ",".join(map(str, value)) if isinstance(value, list) else str(value) for key, value in given.items()}
     profile = said.pop("profile", "laptop")
     more = " ".join(f"-p {key} {value!r}" if " " in value else f"-p {key} {value}" for key, value in said.items())
-    parts = [f"make notebook N={name}", f"PROFILE={profile}" if profile != "laptop" else "", f'ARGS="{more}"' if more else ""]
+    parts = [
+        f"make notebook N={name}",
+        f"PROFILE={profile}" if profile != "laptop" else "",
+        f'ARGS="{more}"' if more else "",
+    ]
     return " ".join(filter(None, parts))
 
 
 def chart(spec: dict[str, Any], pictures: Path | None = None) -> str:
-    """A chart as the element that book/_static/ldm-charts.js fills; its pictures go into the folder, if there is one."""
+    """A chart as the element that book/_static/ldm-charts.js fills; its pictures go into the folder, if there is
+    one.
+    """
     spec = {**spec, "$schema": "https://vega.github.io/schema/vega-lite/v6.json"}
     label = html.escape(str(spec.get("description", "an interactive chart")))
     text = json.dumps(spec, separators=(",", ":")).replace("</", "<\\/")
     if pictures:
-        text = re.sub(r"data:image/webp;base64,([\w+/=]+)", lambda found: "../_static/pictures/" + put(found[1], pictures), text)
+        text = re.sub(
+            r"data:image/webp;base64,([\w+/=]+)", lambda found: "../_static/pictures/" + put(found[1], pictures), text
+        )
     return (
         f'<div class="ldm-chart" role="figure" aria-label="{label}">'
         f'<script type="application/json">{text}</script>'
@@ -252,7 +272,8 @@ def put(picture: str, folder: Path) -> str:
 
 
 def vendor(static: Path) -> None:
-    """Put Vega (one bundle, by vl-convert), MathJax (of sphinx-mathjax-offline) and the playground's models into `static`.
+    """Put Vega (one bundle, by vl-convert), MathJax (of sphinx-mathjax-offline) and the playground's models into
+    `static`.
 
     Made at build time from installed packages and the shipped weights, so that nothing is committed twice nor fetched.
     Raises: RuntimeError where the models cannot be exported.
@@ -270,9 +291,7 @@ def vendor(static: Path) -> None:
     if not (static / "mathjax/tex-chtml.js").is_file():
         package = importlib.util.find_spec("sphinx-mathjax-offline")
         if package is None or package.origin is None:
-            raise ValueError(
-                "sphinx-mathjax-offline is not installed: pip install -r requirements.txt."
-            )
+            raise ValueError("sphinx-mathjax-offline is not installed: pip install -r requirements.txt.")
         mathjax = Path(package.origin).parent / "static/mathjax"
         for part in [mathjax / "tex-chtml.js", *mathjax.glob("output/chtml/fonts/woff-v2/*.woff")]:
             copy(part.read_bytes(), static / "mathjax" / part.relative_to(mathjax))

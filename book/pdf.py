@@ -19,7 +19,11 @@ from typing import Any
 
 from build import ROOT, chapters
 
-SIZE = {"format": "A4", "margin": {"top": "16mm", "bottom": "18mm", "left": "15mm", "right": "15mm"}, "print_background": True}
+SIZE = {
+    "format": "A4",
+    "margin": {"top": "16mm", "bottom": "18mm", "left": "15mm", "right": "15mm"},
+    "print_background": True,
+}
 ACROSS = 680  # CSS pixels between these margins
 FOOT = '<p style="font-size:8px;width:100%;text-align:center">{} · <span class="pageNumber"></span></p>'
 READY = """async () => {
@@ -48,17 +52,26 @@ def printed(folder: Path, pages: list[str]) -> dict[str, tuple[str, bytes]]:
     found = {}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": ACROSS, "height": 1000}, color_scheme="light", reduced_motion="reduce")
+        page = browser.new_page(
+            viewport={"width": ACROSS, "height": 1000}, color_scheme="light", reduced_motion="reduce"
+        )
         page.set_default_timeout(300_000)
         page.emulate_media(media="print")
         for name in pages:
             page.goto((folder / f"{name}.html").as_uri(), wait_until="load")
             page.evaluate(READY)
             page.wait_for_function(DRAWN)
-            if failed := page.eval_on_selector_all(".ldm-chart[data-failed]", "all => all.map((b) => b.dataset.failed)"):
+            if failed := page.eval_on_selector_all(
+                ".ldm-chart[data-failed]", "all => all.map((b) => b.dataset.failed)"
+            ):
                 raise RuntimeError(f"{name}: {len(failed)} charts are not drawn: {failed[0]}.")
             title = page.locator("h1").first.inner_text().rstrip("#").strip()
-            found[name] = title, page.pdf(**SIZE, display_header_footer=True, header_template="<p></p>", footer_template=FOOT.format(title))
+            found[name] = (
+                title,
+                page.pdf(
+                    **SIZE, display_header_footer=True, header_template="<p></p>", footer_template=FOOT.format(title)
+                ),
+            )
         browser.close()
     return found
 
@@ -79,7 +92,9 @@ def bound(folder: Path, pages: dict[str, tuple[str, bytes]]) -> Any:
             address = link.get("/A", {}).get("/URI", "").split("#")[0]
             if address in first:
                 links.remove(link.indirect_reference)
-                book.add_annotation(number, Link(rect=link["/Rect"], target_page_index=first[address], fit=Fit.fit_horizontally()))
+                book.add_annotation(
+                    number, Link(rect=link["/Rect"], target_page_index=first[address], fit=Fit.fit_horizontally())
+                )
     book.add_metadata({"/Title": "Bigger is not always better"})
     return book
 
@@ -88,7 +103,9 @@ def offer(folder: Path) -> None:
     """Put a link to book.pdf beside that to the credits, at the foot of every page; a book without a PDF has none."""
     for path in folder.rglob("*.html"):
         text = path.read_text()
-        if "book.pdf" not in text and (credits := re.search(r'href="((?:\.\./)*)book/credits.html">the credits</a>', text)):
+        if "book.pdf" not in text and (
+            credits := re.search(r'href="((?:\.\./)*)book/credits.html">the credits</a>', text)
+        ):
             link = f'{credits[0]}; <a href="{credits[1]}book.pdf">this book as a PDF</a>'
             path.write_text(text.replace(credits[0], link))
 

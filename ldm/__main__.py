@@ -13,9 +13,23 @@ from ldm.commands.study import browser, compact, dreambooth, grid, notebook, pla
 from ldm.commands.train import average, distill, part, pretrain, shards, superres
 
 COMMANDS = (
-    notebook, pretrain, average, shards, superres, distill, dreambooth, part, grid, race, draw, upscale, gallery, browser, plan,
+    notebook,
+    pretrain,
+    average,
+    shards,
+    superres,
+    distill,
+    dreambooth,
+    part,
+    grid,
+    race,
+    draw,
+    upscale,
+    gallery,
+    browser,
+    plan,
     compact,
-)  # fmt: skip
+)
 
 
 def call(words: list[str] | None = None) -> None:

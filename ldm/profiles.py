@@ -96,38 +96,90 @@ LAPTOP = Profile(
 
 # The second edition's world: few subjects in two plain styles, which small networks can draw so that one can name them.
 OPEN = replace(
-    LAPTOP, name="open-v", setting="v", weights="open", family=(8, 16, 24, 32, 48, 64), level="some", data=160_000,
+    LAPTOP,
+    name="open-v",
+    setting="v",
+    weights="open",
+    family=(8, 16, 24, 32, 48, 64),
+    level="some",
+    data=160_000,
     scenes=SceneConfig(
-        size=32, vocabulary=12, styles=("flat", "papercut"), counts=(0.75, 0.25, 0.0), small=0.1,
+        size=32,
+        vocabulary=12,
+        styles=("flat", "papercut"),
+        counts=(0.75, 0.25, 0.0),
+        small=0.1,
         kinds=("plain", "gradient", "striped", "checkered", "dotted", "hilly"),
     ),
-)  # fmt: skip
+)
 
 PROFILES: dict[str, Profile] = {
     "smoke": replace(
-        LAPTOP, name="smoke", family=(8, 16), lengths=(20_000, 640_000), n=16, steps=(4, 8),
-        guidance=(1.5, 4.0), batch=16, live=640, recompute=2,
+        LAPTOP,
+        name="smoke",
+        family=(8, 16),
+        lengths=(20_000, 640_000),
+        n=16,
+        steps=(4, 8),
+        guidance=(1.5, 4.0),
+        batch=16,
+        live=640,
+        recompute=2,
     ),
     "laptop": LAPTOP,
     "gpu": replace(
-        LAPTOP, name="gpu", scenes=FULL, autoencoder=AutoencoderConfig(channels=(64, 128), patch=4), weights="gpu",
-        family=TABLE1, tokens=32, context=1024, scales=(GUIDANCE[0], GUIDANCE[-1]), segments=40,
-        train=TrainConfig(images=640_000, batch=64, learning_rate=3e-4, warmup_images=10_000, decay_images=100_000, bf16=True),
-        lengths=(20_000, 40_000, 80_000, 160_000, 320_000, 640_000), length=160_000, data=100_000, n=500, batch=250,
-        steps=(2, 4, 8, 16, 32, 50), guidance=GUIDANCE,
+        LAPTOP,
+        name="gpu",
+        scenes=FULL,
+        autoencoder=AutoencoderConfig(channels=(64, 128), patch=4),
+        weights="gpu",
+        family=TABLE1,
+        tokens=32,
+        context=1024,
+        scales=(GUIDANCE[0], GUIDANCE[-1]),
+        segments=40,
+        train=TrainConfig(
+            images=640_000, batch=64, learning_rate=3e-4, warmup_images=10_000, decay_images=100_000, bf16=True
+        ),
+        lengths=(20_000, 40_000, 80_000, 160_000, 320_000, 640_000),
+        length=160_000,
+        data=100_000,
+        n=500,
+        batch=250,
+        steps=(2, 4, 8, 16, 32, 50),
+        guidance=GUIDANCE,
     ),
     "tpu": replace(
-        LAPTOP, name="tpu", scenes=replace(FULL, size=512), autoencoder=SD, weights="tpu", family=TABLE1, tokens=77, context=1024,
-        scales=(GUIDANCE[0], GUIDANCE[-1]), segments=50,
+        LAPTOP,
+        name="tpu",
+        scenes=replace(FULL, size=512),
+        autoencoder=SD,
+        weights="tpu",
+        family=TABLE1,
+        tokens=77,
+        context=1024,
+        scales=(GUIDANCE[0], GUIDANCE[-1]),
+        segments=50,
         train=TrainConfig(
-            images=500_000 * 2048, batch=2048, learning_rate=1e-4, warmup_images=20_000_000, decay_images=500_000 * 2048, bf16=True
+            images=500_000 * 2048,
+            batch=2048,
+            learning_rate=1e-4,
+            warmup_images=20_000_000,
+            decay_images=500_000 * 2048,
+            bf16=True,
         ),
-        lengths=(500_000 * 2048,), length=500_000 * 2048, data=4_000_000, n=30_000,
-        steps=(4, 5, 8, 10, 16, 20, 32, 50), guidance=GUIDANCE,
+        lengths=(500_000 * 2048,),
+        length=500_000 * 2048,
+        data=4_000_000,
+        n=30_000,
+        steps=(4, 5, 8, 10, 16, 20, 32, 50),
+        guidance=GUIDANCE,
     ),
-    "open-eps": replace(OPEN, name="open-eps", setting="eps", predict="eps", spacing="leading"),  # as Stable Diffusion v1.5
+    "open-eps": replace(
+        OPEN, name="open-eps", setting="eps", predict="eps", spacing="leading"
+    ),  # as Stable Diffusion v1.5
     "open-v": OPEN,
-}  # fmt: skip
+}
 
 
 def profile(name: str) -> Profile:

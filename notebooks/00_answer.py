@@ -50,9 +50,7 @@ budgets = [
     winners["budget"].min() * (winners["budget"].max() / winners["budget"].min()) ** share
     for share in (0, 0.25, 0.5, 0.75, 1)
 ]
-answer = pd.DataFrame(
-    [winners[winners["budget"] <= budget * 1.0001].iloc[-1] for budget in budgets]
-)
+answer = pd.DataFrame([winners[winners["budget"] <= budget * 1.0001].iloc[-1] for budget in budgets])
 answer = answer.assign(budget=[f"{budget:.3g}" for budget in budgets])
 
 # %% tags=["remove-input"]
@@ -62,10 +60,16 @@ rest = ", ".join(f"{answer} {n}" for answer, n in pd.Series([v.answer for v in o
 said = {
     "holds": "Here, too, a smaller network with more steps is better, at the least budget that the largest can use.",
     "fails": "Here a smaller network with more steps is not better at the least budget that the largest can use.",
-    "undecided": "Whether a smaller network with more steps is better at the least budget that the largest can use is undecided here.",
+    "undecided": (
+        "Whether a smaller network with more steps is better at the least budget that the largest can use is undecided"
+        " here."
+    ),
 }
 then = {"holds": "it is, too", "fails": "it is not", "undecided": "that is undecided"}
-told = [f"**{row.size}** in {row.setting}, the best one with a chance of {explorer.in_words(row.chance)}" for row in answer.itertuples()]
+told = [
+    f"**{row.size}** in {row.setting}, the best one with a chance of {explorer.in_words(row.chance)}"
+    for row in answer.itertuples()
+]
 Markdown(
     f"**{said[few.answer]}** So says {catalogue.metric_of(few.metric).title}; the {len(others)} other metrics: {rest}. "
     f"With {findings.FEWEST} steps and more alone, as in the paper, {then[usual]}. "
@@ -75,9 +79,12 @@ Markdown(
 
 # %% tags=["remove-input"]
 explorer.budget_explorer(
-    every, shown, lambda name: store.influences(every[every["metric"] == name], name), pictures=lambda key: samples.thumbnail(store, key),
+    every,
+    shown,
+    lambda name: store.influences(every[every["metric"] == name], name),
+    pictures=lambda key: samples.thumbnail(store, key),
     seconds=speed.seconds_a_picture(store.rows(study="benchmark", profile=profile)),
-)  # fmt: skip
+)
 
 # %% [markdown]
 # Above, every size (*c*, its base filter count) at its best guidance, from few steps (left) to many (right). *KID* is a
@@ -87,7 +94,11 @@ explorer.budget_explorer(
 # captions from the same noise. [How each number is made](../book/protocol.md); [the words](../book/glossary.md).
 
 # %% tags=["remove-input"]
-Markdown(protocol.folded(every[every["metric"].isin(shown)], lab.judges.protocols, f"make notebook N=00_answer PROFILE={profile}"))
+Markdown(
+    protocol.folded(
+        every[every["metric"].isin(shown)], lab.judges.protocols, f"make notebook N=00_answer PROFILE={profile}"
+    )
+)
 
 # %% [markdown]
 # ## How sure is that?
@@ -107,10 +118,7 @@ Markdown(
 # %% tags=["remove-cell"]
 record(
     "winners",
-    {
-        row.budget: {"size": row.size, "setting": row.setting, "value": row.value}
-        for row in answer.itertuples()
-    },
+    {row.budget: {"size": row.size, "setting": row.setting, "value": row.value} for row in answer.itertuples()},
 )
 
 # %% [markdown]

@@ -9,18 +9,18 @@
 # %% [markdown]
 # # The data: scenes whose captions can be checked
 #
-# **The question.** Which pictures are real enough to be worth drawing, small enough for two cores, and have captions that
-# can be *verified*?
+# **The question.** Which pictures are real enough to be worth drawing, small enough for two cores, and have captions
+# that can be *verified*?
 #
 # **What the paper has.** WebLI, 600 million pairs of picture and caption that nobody outside can see.
 #
-# **What is made here.** Open emoji art in four styles, composed into scenes. The generator writes the caption and keeps a
-# record of what is where; picture *i* of a split is a function of *i* alone, so nothing is downloaded.
+# **What is made here.** Open emoji art in four styles, composed into scenes. The generator writes the caption and keeps
+# a record of what is where; picture *i* of a split is a function of *i* alone, so nothing is downloaded.
 
 # %% tags=["parameters"]
-profile = "laptop"   # smoke | laptop | gpu
-first = 0            # number of the first scene shown
-shown = 16           # scenes shown
+profile = "laptop"  # smoke | laptop | gpu
+first = 0  # number of the first scene shown
+shown = 16  # scenes shown
 
 # %% tags=["remove-cell"]
 import numpy as np
@@ -81,7 +81,8 @@ latents = codec.encode(originals)
 decoded = codec.decode(latents)
 picture_strip(
     np.stack([originals[:8], decoded[:8]], 1).reshape(16, *originals.shape[1:]),
-    [label for caption in fresh.captions(range(8)) for label in (caption, f"decoded: {caption}")], width=96,
+    [label for caption in fresh.captions(range(8)) for label in (caption, f"decoded: {caption}")],
+    width=96,
 )
 
 # %% tags=["remove-input"]
@@ -110,7 +111,8 @@ record("psnr", round(psnr, 1))
 # ## Limits
 #
 # Emoji are no photographs ([what that changes](../book/scaled-down.md)). No validation scene has been trained on, but
-# some validation captions occur in training too, where they belong to other pictures ([exercise](a4_exercises.ipynb) 5).
+# some validation captions occur in training too, where they belong to other pictures ([exercise](a4_exercises.ipynb)
+# 5).
 #
 # ## Try it
 #

@@ -18,8 +18,8 @@
 # two cores.
 
 # %% tags=["parameters"]
-profile = "laptop"         # smoke | laptop | gpu | tpu
-sizes = []                 # base filter counts, multiples of 8; none: the profile's family
+profile = "laptop"  # smoke | laptop | gpu | tpu
+sizes = []  # base filter counts, multiples of 8; none: the profile's family
 
 # %% tags=["remove-cell"]
 import jax
@@ -61,9 +61,7 @@ record("table1_params", counted)
 # ## Our own family
 
 # %% tags=["remove-input"]
-family = family_networks.family_table(
-    sizes, size=scale.latent_shape[0], tokens=scale.tokens, context=scale.context
-)
+family = family_networks.family_table(sizes, size=scale.latent_shape[0], tokens=scale.tokens, context=scale.context)
 family
 
 # %% tags=["remove-cell"]
@@ -72,22 +70,24 @@ for c in sizes:
     shapes = jax.eval_shape(lambda c=c: network(scale, c)[1])
     built = sum(leaf.size for leaf in shapes.values())
     if built != cost.unet_params(c, scale.context):
-        raise ValueError(f"c = {c}: the network has {built} parameters, the count says {cost.unet_params(c, scale.context)}.")
+        raise ValueError(
+            f"c = {c}: the network has {built} parameters, the count says {cost.unet_params(c, scale.context)}."
+        )
 record("family_params", {c: cost.unet_params(c, scale.context) for c in sizes})
 
 # %% tags=["remove-input"]
 spread = family["gflops"].max() / family["gflops"].min()
 Markdown(
-    f"Between the smallest and the largest lies a factor of {spread:.0f} in FLOPs; the paper's family spans "
-    f"{table['gflops'].max() / table['gflops'].min():.0f}. Below c = 64 Stable Diffusion's rule would give groups of one channel and "
-    "heads of one, so groups are min(32, c/2) and heads min(8, c/8): the same rule from c = 64 up."
+    f"Between the smallest and the largest lies a factor of {spread:.0f} in FLOPs; the paper's family spans"
+    f" {table['gflops'].max() / table['gflops'].min():.0f}. Below c = 64 Stable Diffusion's rule would give groups of"
+    " one channel and heads of one, so groups are min(32, c/2) and heads min(8, c/8): the same rule from c = 64 up."
 )
 
 # %% [markdown]
 # ## What a picture costs
 #
-# The cost of a size is nearly quadratic in $c$: twice the filters, about four times the work, a little less where $c$ is
-# small. The paper measures the cost of a picture as *normalised cost x steps*, where normalised means relative to
+# The cost of a size is nearly quadratic in $c$: twice the filters, about four times the work, a little less where $c$
+# is small. The paper measures the cost of a picture as *normalised cost x steps*, where normalised means relative to
 # c = 320. [Guidance](a0_primer.ipynb) doubles the number of network evaluations (NFE) for every model alike, and is not
 # counted; that number stands beside it in every row. FLOPs are not seconds: [how fast](a2_speed.ipynb).
 #

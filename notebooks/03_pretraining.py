@@ -16,22 +16,22 @@
 # curve a size; larger models are better at the end. 500,000 steps of batch 2048 each; pictures by 50-step DDIM.
 #
 # **What is run here.** The mini family, on emoji scenes, on two cores. Learning rate and weight average need no end
-# that is fixed beforehand, so one run gives a finished model at every length; each of them is evaluated in the same way,
-# by [KID](../book/metrics.md) in place of FID.
+# that is fixed beforehand, so one run gives a finished model at every length; each of them is evaluated in the same
+# way, by [KID](../book/metrics.md) in place of FID.
 
 # %% tags=["parameters"]
-profile = "laptop"      # smoke | laptop | gpu | tpu
-sizes = []              # base filter counts c; none: the profile's family
-lengths = []            # training lengths, in images seen; none: all that each size has
-steps = 50              # DDIM steps, as in the paper
-guidance = 2.0          # the paper: 7.5; see the next chapter
-n = 0                   # pictures a point; 0: the profile's number
-metric = "kid_effnet"   # a name in ldm.metrics.catalogue.METRICS
-average_size = 8        # a size of which a training with snapshots is here, for the weights' average
+profile = "laptop"  # smoke | laptop | gpu | tpu
+sizes = []  # base filter counts c; none: the profile's family
+lengths = []  # training lengths, in images seen; none: all that each size has
+steps = 50  # DDIM steps, as in the paper
+guidance = 2.0  # the paper: 7.5; see the next chapter
+n = 0  # pictures a point; 0: the profile's number
+metric = "kid_effnet"  # a name in ldm.metrics.catalogue.METRICS
+average_size = 8  # a size of which a training with snapshots is here, for the weights' average
 shares = [0.02, 0.05, 0.1, 0.15, 0.2, 0.25]  # of a training, to average its weights over
-live_size = 8           # a model to train while you look on
-live_images = -1        # for so many images; -1: the profile's number, 0: none
-recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
+live_size = 8  # a model to train while you look on
+live_images = -1  # for so many images; -1: the profile's number, 0: none
+recompute = -1  # recorded cells to run again and compare; -1: the profile's number, 0: none
 
 # %% tags=["remove-cell"]
 from IPython.display import Markdown, display
@@ -81,7 +81,11 @@ rows = run(cells, store=store, lab=lab, title="pretraining")
 plots.quality_vs_compute(rows, metric)
 
 # %% tags=["remove-input"]
-Markdown(protocol.folded(rows[rows["metric"] == metric], lab.judges.protocols, f"make notebook N=03_pretraining PROFILE={profile}"))
+Markdown(
+    protocol.folded(
+        rows[rows["metric"] == metric], lab.judges.protocols, f"make notebook N=03_pretraining PROFILE={profile}"
+    )
+)
 
 # %% [markdown]
 # One point is one model at one length; the bars are 95 % intervals over pictures (not over training seeds: one
@@ -105,11 +109,11 @@ plots.quality_vs_params(rows, metric)
 # ## What is averaged
 #
 # The paper does not say [which weights it evaluates](../book/unsaid.md). The models above are moving averages (EMA) of
-# their trainings' weights: late ones count more, by a power of time that spans a tenth of the run (its spread, σ_rel, is
-# 0.1 of it). Is a tenth right? It need not be chosen before: snapshots of two averages combine into any other afterwards
-# ([Karras et al. 2024](https://arxiv.org/abs/2312.02696), section 3; `ldm/training/ema.py`). So one more training, of one size by
-# another seed, kept 32 of them. What each share would have given, a curve for each length of training; the lowest point
-# is the best share:
+# their trainings' weights: late ones count more, by a power of time that spans a tenth of the run (its spread, σ_rel,
+# is 0.1 of it). Is a tenth right? It need not be chosen before: snapshots of two averages combine into any other
+# afterwards ([Karras et al. 2024](https://arxiv.org/abs/2312.02696), section 3; `ldm/training/ema.py`). So one more
+# training, of one size by another seed, kept 32 of them. What each share would have given, a curve for each length of
+# training; the lowest point is the best share:
 
 # %% tags=["remove-cell"]
 wanted = averages.grid(scale, [average_size], [], shares, steps=steps, guidance=guidance, n=n)
@@ -119,9 +123,15 @@ averaged = averages.measure(wanted, store=store, lab=averages.Laboratory(scale))
 Markdown(averages_figures.MISSING) if averaged.empty else averages_figures.curves(averaged, metric)
 
 # %% tags=["remove-input"]
-Markdown("" if averaged.empty else protocol.folded(
-    averaged[averaged["metric"] == metric], lab.judges.protocols, f"make notebook N=03_pretraining PROFILE={profile}"
-))  # fmt: skip
+Markdown(
+    ""
+    if averaged.empty
+    else protocol.folded(
+        averaged[averaged["metric"] == metric],
+        lab.judges.protocols,
+        f"make notebook N=03_pretraining PROFILE={profile}",
+    )
+)
 
 # %% [markdown]
 # By how much each share is worse than a tenth, on the same captions from the same noise. Without a star, which marks
@@ -131,9 +141,9 @@ Markdown("" if averaged.empty else protocol.folded(
 Markdown("" if averaged.empty else averages_figures.against_usual(averaged, metric, store.influences(averaged, metric)))
 
 # %% [markdown]
-# On the shipped rows half as long an average is never worse by KID, and better in all but the shortest training; a still
-# shorter one gains little more at best, and after few pictures loses a lot. Longer ones are worse throughout. All models
-# of this book span a tenth, so sizes are compared alike; their levels could be better.
+# On the shipped rows half as long an average is never worse by KID, and better in all but the shortest training; a
+# still shorter one gains little more at best, and after few pictures loses a lot. Longer ones are worse throughout. All
+# models of this book span a tenth, so sizes are compared alike; their levels could be better.
 
 # %% [markdown]
 # ## Look at them
@@ -152,8 +162,8 @@ samples.table(store, lab, cells, "c", "images")
 # %% [markdown]
 # ## The record, recomputed
 #
-# The rows above ship with the repository. A part of them is computed again, by the same code on this machine; within the
-# interval it must come out the same.
+# The rows above ship with the repository. A part of them is computed again, by the same code on this machine; within
+# the interval it must come out the same.
 
 # %% tags=["remove-input"]
 Markdown(live.agreement(cells, recompute, store=store, lab=lab))
@@ -171,8 +181,8 @@ record("F1", {v.metric: v.answer for v in found})
 
 # %% [markdown]
 # F1 holds where the rank correlation of quality with training compute is above one half. On the shipped rows it is, by
-# all four metrics: in this the small family does as the paper's does. It says nothing about sizes as such, since a small
-# model that is trained long can cost more than a large one trained briefly.
+# all four metrics: in this the small family does as the paper's does. It says nothing about sizes as such, since a
+# small model that is trained long can cost more than a large one trained briefly.
 #
 # ## At the paper's own sizes
 #

@@ -16,18 +16,19 @@
 # every model at its best guidance, smaller models often win at small budgets: at cost 3 the 83M model is the
 # best of all. Larger ones win when the budget is relaxed.
 #
-# **What is run here.** Steps as in the paper, and fewer; guidance scales $w$ as in the paper, and $w = 1$, which is none;
-# on the mini family, with DDIM, quality by [KID](../book/metrics.md); the same noise and captions for every point.
+# **What is run here.** Steps as in the paper, and fewer; guidance scales $w$ as in the paper, and $w = 1$, which is
+# none; on the mini family, with DDIM, quality by [KID](../book/metrics.md); the same noise and captions for every
+# point.
 
 # %% tags=["parameters"]
-profile = "laptop"      # smoke | laptop | gpu | tpu
-sizes = []              # base filter counts c; none: the profile's family
-steps = []              # DDIM steps; none: the profile's
-guidance = []           # guidance values; none: the profile's
-n = 0                   # pictures a point; 0: the profile's number
-metric = "kid_effnet"   # a name in ldm.metrics.catalogue.METRICS
+profile = "laptop"  # smoke | laptop | gpu | tpu
+sizes = []  # base filter counts c; none: the profile's family
+steps = []  # DDIM steps; none: the profile's
+guidance = []  # guidance values; none: the profile's
+n = 0  # pictures a point; 0: the profile's number
+metric = "kid_effnet"  # a name in ldm.metrics.catalogue.METRICS
 raced = [1, 2, 4, 8, 16, 50]  # of these, the step counts at which the guidance values race
-recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
+recompute = -1  # recorded cells to run again and compare; -1: the profile's number, 0: none
 
 # %% tags=["remove-cell"]
 import numpy as np
@@ -59,8 +60,8 @@ influences = store.influences(rows, metric)
 # ## Guidance
 #
 # [Guidance](a0_primer.ipynb) pushes the picture towards its caption and away from the average picture (Ho and Salimans
-# 2022). Too little and the caption is lost, too much and everything looks alike. Choose a step count, and see the lowest
-# points move:
+# 2022). Too little and the caption is lost, too much and everything looks alike. Choose a step count, and see the
+# lowest points move:
 
 # %% tags=["remove-input"]
 plots.guidance_curves(rows, metric)
@@ -101,9 +102,9 @@ races.assign(tied=[", ".join(f"{g:g}" for g in tied) for tied in races["tied"]])
 # ## Quality against sampling cost
 #
 # Each size at its best guidance. The cost is the paper's: normalised cost times steps, guided or not. (Without
-# guidance a step asks the network once instead of twice; each row's `nfe`, network evaluations, counts that.) The dashed
-# line is the best that any size reaches within a budget: where the points on it change colour, another size takes
-# over.
+# guidance a step asks the network once instead of twice; each row's `nfe`, network evaluations, counts that.) The
+# dashed line is the best that any size reaches within a budget: where the points on it change colour, another size
+# takes over.
 
 # %% tags=["remove-input"]
 plots.quality_vs_cost(rows, metric)
@@ -161,7 +162,9 @@ samples.at_equal_cost(store, optimum.within(rows, metric, budgets), budgets)
 
 # %% tags=["remove-input"]
 explorer.budget_explorer(
-    rows, list(dict.fromkeys([metric, "kid_scene", "subject"])), lambda name: store.influences(rows, name),
+    rows,
+    list(dict.fromkeys([metric, "kid_scene", "subject"])),
+    lambda name: store.influences(rows, name),
     pictures=lambda key: samples.thumbnail(store, key),
     seconds=speed.seconds_a_picture(store.rows(study="benchmark", profile=profile)),
 )

@@ -21,14 +21,18 @@
 # (`ldm/diffusion/solvers.py`), and one compiled loop runs them all.
 
 # %% tags=["parameters"]
-profile = "laptop"      # smoke | laptop | gpu | tpu
-samplers = ["ddim", "ddpm", "dpm++"]  # names in ldm.diffusion.solvers.Sampler; the first is what the others are compared with
-sizes = []              # base filter counts c; none: the profile's family
-steps = []              # none: the profile's, from 4 to 20
-guidance = []           # none: the profile's
-n = 0                   # pictures a point; 0: the profile's number
-metric = "kid_effnet"   # a name in ldm.metrics.catalogue.METRICS
-recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
+profile = "laptop"  # smoke | laptop | gpu | tpu
+samplers = [
+    "ddim",
+    "ddpm",
+    "dpm++",
+]  # names in ldm.diffusion.solvers.Sampler; the first is what the others are compared with
+sizes = []  # base filter counts c; none: the profile's family
+steps = []  # none: the profile's, from 4 to 20
+guidance = []  # none: the profile's
+n = 0  # pictures a point; 0: the profile's number
+metric = "kid_effnet"  # a name in ldm.metrics.catalogue.METRICS
+recompute = -1  # recorded cells to run again and compare; -1: the profile's number, 0: none
 
 # %% tags=["remove-cell"]
 from IPython.display import Markdown, display
@@ -56,14 +60,18 @@ influences = store.influences(rows, metric)
 # %% [markdown]
 # ## Quality against sampling cost, by sampler
 #
-# Each size at its best guidance, which is chosen for each sampler anew. Look for whether the curves of the sizes lie, and
-# cross, alike in each panel.
+# Each size at its best guidance, which is chosen for each sampler anew. Look for whether the curves of the sizes lie,
+# and cross, alike in each panel.
 
 # %% tags=["remove-input"]
 plots.quality_by_sampler(rows, metric)
 
 # %% tags=["remove-input"]
-Markdown(protocol.folded(rows[rows["metric"] == metric], lab.judges.protocols, f"make notebook N=05_samplers PROFILE={profile}"))
+Markdown(
+    protocol.folded(
+        rows[rows["metric"] == metric], lab.judges.protocols, f"make notebook N=05_samplers PROFILE={profile}"
+    )
+)
 
 # %% [markdown]
 # ## Which sampler, at which step count?
@@ -93,17 +101,27 @@ Markdown(optimum.enough_steps(usual, metric, influences).to_markdown(index=False
 
 # %% tags=["remove-input"]
 more = [s for s in scale.steps if s > max(steps)]
-beyond = run(
-    [
-        cell for name in samplers
-        for cell in sampling.sampling_grid(scale, sizes, more, [g for g in guidance if g <= 3] or guidance, n=n, sampler=name)
-    ],
-    store=store, lab=lab, title="more steps",
-) if more else rows[:0]  # fmt: skip
+beyond = (
+    run(
+        [
+            cell
+            for name in samplers
+            for cell in sampling.sampling_grid(
+                scale, sizes, more, [g for g in guidance if g <= 3] or guidance, n=n, sampler=name
+            )
+        ],
+        store=store,
+        lab=lab,
+        title="more steps",
+    )
+    if more
+    else rows[:0]
+)
 Markdown(
     comparisons.side_by_side(comparisons.beside(beyond, metric, samplers[0], store.influences(beyond, metric)))
-    if more else f"The profile {profile} has no step count beyond {max(steps)}."
-)  # fmt: skip
+    if more
+    else f"The profile {profile} has no step count beyond {max(steps)}."
+)
 
 # %% [markdown]
 # ## Look at them
@@ -111,18 +129,17 @@ Markdown(
 # One caption, the largest model at the best guidance of each sampler and step count.
 
 # %% tags=["remove-input"]
-best = charts.best(charts.pick(rows, metric), ["sampler", "c", "steps"]).set_index(["sampler", "c", "steps"])["guidance"]
-shown = [
-    cell for cell in cells
-    if cell.c == max(sizes) and best[cell.sampler, cell.c, cell.steps] == cell.guidance
-]  # fmt: skip
+best = charts.best(charts.pick(rows, metric), ["sampler", "c", "steps"]).set_index(["sampler", "c", "steps"])[
+    "guidance"
+]
+shown = [cell for cell in cells if cell.c == max(sizes) and best[cell.sampler, cell.c, cell.steps] == cell.guidance]
 samples.table(store, lab, shown, "sampler", "steps", shown=(1,))
 
 # %% [markdown]
 # ## Verdict
 #
-# F4 asks whether two samplers put sizes and step counts in the same order: the effect is Kendall's rank correlation, 1 for
-# the same order.
+# F4 asks whether two samplers put sizes and step counts in the same order: the effect is Kendall's rank correlation, 1
+# for the same order.
 
 # %% tags=["remove-input"]
 found = {other: findings.asked(verdicts.f4, rows, store, sampler=other, usual=samplers[0]) for other in samplers[1:]}
@@ -139,14 +156,16 @@ record("F4", {f"{v.metric} {other}": v.answer for other, (answers, _) in found.i
 # %% tags=["remove-input"]
 Markdown(
     "\n\n".join(
-        f"### {name}\n\n{findings.asked(verdicts.f3, part, store)[1]}" for name, part in rows.groupby("sampler", sort=False)
+        f"### {name}\n\n{findings.asked(verdicts.f3, part, store)[1]}"
+        for name, part in rows.groupby("sampler", sort=False)
     )
 )
 
 # %% [markdown]
-# On the shipped rows F4 holds by most metrics: whichever sampler is taken, sizes and step counts stand in much the same order,
-# as the paper says. What parts from the paper is F3 itself, with every sampler alike and for the reason that the chapter
-# before gives: four steps are nearly enough here, so the steps that a smaller model can afford besides buy it little.
+# On the shipped rows F4 holds by most metrics: whichever sampler is taken, sizes and step counts stand in much the same
+# order, as the paper says. What parts from the paper is F3 itself, with every sampler alike and for the reason that the
+# chapter before gives: four steps are nearly enough here, so the steps that a smaller model can afford besides buy it
+# little.
 #
 # ## At the paper's own sizes
 #
@@ -172,7 +191,8 @@ Markdown(live.agreement(cells, recompute, store=store, lab=lab))
 # `make notebook N=05_samplers ARGS="-p samplers ddim,heun,euler -p sizes 16,32 -p steps 4,8,16"`. Heun asks the
 # network twice a step, and its cost counts that.
 #
-# **Exercise.** DPM-Solver++(2M) is of second order, but for its first and its last step (`ldm/diffusion/solvers.py`, and why:
-# `ldm.diffusion.solvers.dpmpp_2m`). Which share of its steps is of second order at 4 steps, and which at 20? What does that
-# say about the step counts at which it can help?
+# **Exercise.** DPM-Solver++(2M) is of second order, but for its first and its last step (`ldm/diffusion/solvers.py`,
+# and why:
+# `ldm.diffusion.solvers.dpmpp_2m`). Which share of its steps is of second order at 4 steps, and which at 20? What does
+# that say about the step counts at which it can help?
 # Others, with answers: [16 to 18](a4_exercises.ipynb).

@@ -14,28 +14,28 @@
 # too, where the picture to draw is all but given?
 #
 # **What the paper saw** (sections 3.2 and 3.5). The FID of restored pictures follows the model's size more than the
-# compute of finetuning: small models never catch up (Figs. 4, 5 and 18), and the Inception Score says the same (Fig. 17);
-# LPIPS, a distance of each picture from the true one, follows the compute. At equal sampling cost smaller models win with
-# 4 to 20 steps, larger ones with more (Fig. 12). No guidance in any of it.
+# compute of finetuning: small models never catch up (Figs. 4, 5 and 18), and the Inception Score says the same (Fig.
+# 17); LPIPS, a distance of each picture from the true one, follows the compute. At equal sampling cost smaller models
+# win with 4 to 20 steps, larger ones with more (Fig. 12). No guidance in any of it.
 #
 # **What is run here.** Scenes of 64 pixels are degraded to 16 and restored. They are degraded as in the paper, by the
-# blur, resizing, noise and JPEG of Real-ESRGAN, each applied twice (Wang et al. 2021; `ldm/data/degrade.py`). Beside the noisy
-# latents the network sees those of the degraded picture, enlarged by bicubic interpolation; the caption is empty. Every
-# size restores the same pictures from the same noise. And there are two controls that the paper lacks, for one size and
-# half of the finetuning: the same training from fresh parameters (*scratch*), and a *regression*, the same network asked
-# once, for the mean of all answers.
+# blur, resizing, noise and JPEG of Real-ESRGAN, each applied twice (Wang et al. 2021; `ldm/data/degrade.py`). Beside
+# the noisy latents the network sees those of the degraded picture, enlarged by bicubic interpolation; the caption is
+# empty. Every size restores the same pictures from the same noise. And there are two controls that the paper lacks, for
+# one size and half of the finetuning: the same training from fresh parameters (*scratch*), and a *regression*, the same
+# network asked once, for the mean of all answers.
 
 # %% tags=["parameters"]
-profile = "laptop"      # smoke | laptop | gpu | tpu
-sizes = []              # base filter counts c; none: the profile's family
-lengths = []            # images of finetuning; none: all that ldm.tasks.superres.LENGTHS keeps
-steps = []              # DDIM steps after the longest finetuning; none: all of ldm.study.superres.STEPS
-n = 0                   # pictures a point; 0: half of the profile's number
-metric = "kid_effnet"   # a name in ldm.metrics.catalogue.METRICS
-recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
-image = ""              # a picture of your own to enlarge: the path of a PNG, JPEG or WebP file
-upscale_c = 0           # the size that enlarges it; 0: that of the controls
-upscale_model = ""      # or a model that you finetuned: the path of its file
+profile = "laptop"  # smoke | laptop | gpu | tpu
+sizes = []  # base filter counts c; none: the profile's family
+lengths = []  # images of finetuning; none: all that ldm.tasks.superres.LENGTHS keeps
+steps = []  # DDIM steps after the longest finetuning; none: all of ldm.study.superres.STEPS
+n = 0  # pictures a point; 0: half of the profile's number
+metric = "kid_effnet"  # a name in ldm.metrics.catalogue.METRICS
+recompute = -1  # recorded cells to run again and compare; -1: the profile's number, 0: none
+image = ""  # a picture of your own to enlarge: the path of a PNG, JPEG or WebP file
+upscale_c = 0  # the size that enlarges it; 0: that of the controls
+upscale_model = ""  # or a model that you finetuned: the path of its file
 upscale_steps = 20
 
 # %% tags=["remove-cell"]
@@ -78,7 +78,9 @@ controls, by_length, by_steps = ([cell for cell in grid if cell in here] for gri
 # %% tags=["remove-cell"]
 usual = [*controls, *(cell for cell in by_length if cell.images == last)]
 rows = run(dict.fromkeys([*usual, *by_length, *by_steps]), store=store, lab=lab, title="super-resolution")
-finetuned, sampled, compared = (rows[rows["key"].isin([lab.key(c) for c in cells])] for cells in (by_length, by_steps, usual))
+finetuned, sampled, compared = (
+    rows[rows["key"].isin([lab.key(c) for c in cells])] for cells in (by_length, by_steps, usual)
+)
 
 # %% [markdown]
 # ## Look at them
@@ -106,8 +108,8 @@ picture_grid(np.stack(list(ways.values()))[:, :3], list(ways), [f"scene {i}" for
 # ## Quality against the compute of finetuning
 #
 # Every size at every length of finetuning, in 50 steps; compute is normalised cost times images, as in the paper's
-# Fig. 4. By F2 the curves would lie flat, one beneath the other; if compute decided, they would fall on one line. First by
-# KID:
+# Fig. 4. By F2 the curves would lie flat, one beneath the other; if compute decided, they would fall on one line. First
+# by KID:
 
 # %% tags=["remove-input"]
 plots.quality_vs_compute(finetuned, metric)
@@ -120,15 +122,17 @@ plots.quality_vs_compute(finetuned, metric)
 plots.quality_vs_compute(finetuned, "lpips_effnet")
 
 # %% [markdown]
-# And by the formula of the Inception Score, higher where a network is sure of each picture's class and the set shows many
-# (the paper's Fig. 17):
+# And by the formula of the Inception Score, higher where a network is sure of each picture's class and the set shows
+# many (the paper's Fig. 17):
 
 # %% tags=["remove-input"]
 plots.quality_vs_compute(finetuned, "is_effnet")
 
 # %% tags=["remove-input"]
 measured = list(dict.fromkeys([metric, *findings.RESTORED]))
-Markdown(protocol.folded(rows[rows["metric"].isin(measured)], {}, f"make notebook N=06_super_resolution PROFILE={profile}"))
+Markdown(
+    protocol.folded(rows[rows["metric"].isin(measured)], {}, f"make notebook N=06_super_resolution PROFILE={profile}")
+)
 
 # %% [markdown]
 # What a length does to the pictures of each size:
@@ -139,9 +143,9 @@ samples.table(store, lab, by_length, "c", "images", shown=(1,))
 # %% [markdown]
 # ## What has been gained?
 #
-# By how much each way is better than bicubic enlargement alone, in the metric's own unit, above zero where it is better;
-# bold where the interval, paired picture by picture, excludes zero. PSNR and SSIM, too, [ask](../book/glossary.md) how near
-# a picture is to the true one.
+# By how much each way is better than bicubic enlargement alone, in the metric's own unit, above zero where it is
+# better; bold where the interval, paired picture by picture, excludes zero. PSNR and SSIM, too,
+# [ask](../book/glossary.md) how near a picture is to the true one.
 
 # %% tags=["remove-input"]
 judged = list(dict.fromkeys([metric, "kid_effnet", "fd_effnet", "lpips_effnet", "psnr", "ssim"]))
@@ -150,20 +154,22 @@ Markdown(restoration.beside(compared, judged, store, over="bicubic").to_markdown
 # %% [markdown]
 # And than the regression, which has the same network and learnt as long as the one that is marked *half as long*, but
 # answers once, with the mean of what the picture may have been. A mean is as near as one can come pixel by pixel, and
-# looks like no picture (Blau and Michaeli 2018): expect diffusion to lose by PSNR what it wins by the distances of sets.
+# looks like no picture (Blau and Michaeli 2018): expect diffusion to lose by PSNR what it wins by the distances of
+# sets.
 
 # %% tags=["remove-input"]
 regression = "superres-regression"
 Markdown(
     restoration.beside(compared, judged, store, over=regression).to_markdown(index=False)
-    if regression in set(compared["task"]) else "The regression is not among these rows."
+    if regression in set(compared["task"])
+    else "The regression is not among these rows."
 )
 
 # %% [markdown]
 # ## Quality against sampling cost
 #
-# After the longest finetuning, from 4 to 250 steps (the paper's Fig. 12). Look at whether a curve falls at all as its steps
-# grow, left to right. KID, then the distance to the true picture:
+# After the longest finetuning, from 4 to 250 steps (the paper's Fig. 12). Look at whether a curve falls at all as its
+# steps grow, left to right. KID, then the distance to the true picture:
 
 # %% tags=["remove-input"]
 plots.quality_vs_cost(sampled, metric)
@@ -195,8 +201,9 @@ samples.table(store, lab, by_steps, "c", "steps", shown=(1, 3))
 # %% [markdown]
 # ## Verdicts
 #
-# F2 holds where size orders the models better than compute does, by rank correlation (Somers' D). By the paper it should
-# for the first two metrics, which ask how real pictures look, and not for the last two, which ask how near they are.
+# F2 holds where size orders the models better than compute does, by rank correlation (Somers' D). By the paper it
+# should for the first two metrics, which ask how real pictures look, and not for the last two, which ask how near they
+# are.
 
 # %% tags=["remove-input"]
 f2, text = findings.asked(verdicts.f2, finetuned, store, measured)
@@ -204,8 +211,8 @@ Markdown(text)
 
 # %% [markdown]
 # Read this with the curves above. The longest finetuning here is a twentieth of the pretraining, and where the curves
-# of KID still fall at their end, as they do for every size on the shipped rows, compute decides before size can. A guess:
-# the paper's models were finetuned long past that; it does not say for how long.
+# of KID still fall at their end, as they do for every size on the shipped rows, compute decides before size can. A
+# guess: the paper's models were finetuned long past that; it does not say for how long.
 #
 # F5 is two: with 4 to 20 steps a smaller model is better at equal cost,
 
@@ -273,8 +280,8 @@ Markdown(f"{width} x {height} pixels became {4 * width} x {4 * height}, all of t
 # ## Limits
 #
 # Scenes of 64 pixels, not photographs: an edge is sharp and a surface flat, which is easier to guess than fur. One
-# training run a size, one learning rate for all. The autoencoder is that of pretraining: no picture comes out better than
-# it shows the true one, and what it loses of the degraded one the network never sees.
+# training run a size, one learning rate for all. The autoencoder is that of pretraining: no picture comes out better
+# than it shows the true one, and what it loses of the degraded one the network never sees.
 #
 # ## Try it
 #
@@ -286,7 +293,7 @@ Markdown(f"{width} x {height} pixels became {4 * width} x {4 * height}, all of t
 # python -m ldm upscale my/picture.jpg --model runs/pictures-.../mini/superres-c16-32k-s0.safetensors
 # ```
 #
-# **Exercise.** The regression asks c = 16 once. How many steps of c = 8 does that pay for (`ldm.networks.cost.norm_cost`, on latents
-# of 16 x 16)? Which of the two would you choose by PSNR, which by the distance to the true picture, and which with your
-# own eyes under the divider?
+# **Exercise.** The regression asks c = 16 once. How many steps of c = 8 does that pay for
+# (`ldm.networks.cost.norm_cost`, on latents of 16 x 16)? Which of the two would you choose by PSNR, which by the
+# distance to the true picture, and which with your own eyes under the divider?
 # Others, with answers: [19 to 21](a4_exercises.ipynb).

@@ -18,27 +18,29 @@
 #
 # **What is run here.** Three ways to make a student, each for every size ([what was chosen](../book/unsaid.md)):
 #
-# - *CoDi*, conditional consistency distillation: a student whose answers agree all along the teacher's way from noise to
+# - *CoDi*, conditional consistency distillation: a student whose answers agree all along the teacher's way from noise
+#   to
 #   picture, and which is held to the pictures themselves as well.
-# - *LCM*, latent consistency (Luo et al. 2023): the same agreement in another distance, and without a look at the pictures.
+# - *LCM*, latent consistency (Luo et al. 2023): the same agreement in another distance, and without a look at the
+#   pictures.
 # - *Guided distillation* (Meng et al. 2023): first a student that is told the guidance, then one that makes half as
 #   many steps as that one, and so on from 64 down to one.
 #
-# A student starts as its teacher. It takes the guidance scale $w$ as an input, so it asks the network once a step where the
-# teacher asks twice; the paper's cost counts both as one. Two baselines: the teacher trained on for as much compute as a
-# student by CoDi or LCM takes, and DPM-Solver++, which needs no training at all.
+# A student starts as its teacher. It takes the guidance scale $w$ as an input, so it asks the network once a step where
+# the teacher asks twice; the paper's cost counts both as one. Two baselines: the teacher trained on for as much compute
+# as a student by CoDi or LCM takes, and DPM-Solver++, which needs no training at all.
 
 # %% tags=["parameters"]
-profile = "laptop"      # smoke | laptop | gpu | tpu
+profile = "laptop"  # smoke | laptop | gpu | tpu
 methods = ["codi", "lcm", "guided", "continued"]  # names in ldm.tasks.distillation.student.METHODS
-sizes = []              # base filter counts c; none: the profile's family
-steps = [1, 2, 4, 8]    # of consistent students, and of the teacher trained on; a halved one makes its own
-few = 4                 # steps at which students and teachers are compared
-guidance = []           # none: the profile's, as far as students know it
-n = 0                   # pictures a point; 0: the profile's number
-times = 4               # as many pictures a point for one comparison that would else stay open
-metric = "kid_effnet"   # a name in ldm.metrics.catalogue.METRICS
-recompute = -1          # recorded cells to run again and compare; -1: the profile's number, 0: none
+sizes = []  # base filter counts c; none: the profile's family
+steps = [1, 2, 4, 8]  # of consistent students, and of the teacher trained on; a halved one makes its own
+few = 4  # steps at which students and teachers are compared
+guidance = []  # none: the profile's, as far as students know it
+n = 0  # pictures a point; 0: the profile's number
+times = 4  # as many pictures a point for one comparison that would else stay open
+metric = "kid_effnet"  # a name in ldm.metrics.catalogue.METRICS
+recompute = -1  # recorded cells to run again and compare; -1: the profile's number, 0: none
 
 # %% tags=["remove-cell"]
 import pandas as pd
@@ -59,20 +61,28 @@ sizes, n = sizes or list(scale.family), n or scale.n
 guidance = guidance or scale.told
 store, lab = Store(ROOT), distillation.Laboratory(scale)
 cells, large = (
-    at_hand(grid, store=store, lab=lab) for grid in (
+    at_hand(grid, store=store, lab=lab)
+    for grid in (
         distillation.students_grid(scale, methods, sizes, steps, guidance, n=n),
         distillation.students_grid(scale, methods[:1], sizes, [few], guidance, n=times * n),
     )
-)  # fmt: skip
+)
 undistilled = distillation.teachers_grid(scale, sizes, guidance, n=n)
 
 # %% tags=["remove-cell"]
 students = run(cells, store=store, lab=lab, title="students")
 teachers = run(undistilled, store=store, lab=sampling.Laboratory(scale), title="teachers")
-closer = pd.concat([
-    run(sampling.sampling_grid(scale, sizes, [few], guidance, n=times * n), store=store, lab=sampling.Laboratory(scale)),
-    run(large, store=store, lab=lab),
-], ignore_index=True)  # fmt: skip
+closer = pd.concat(
+    [
+        run(
+            sampling.sampling_grid(scale, sizes, [few], guidance, n=times * n),
+            store=store,
+            lab=sampling.Laboratory(scale),
+        ),
+        run(large, store=store, lab=lab),
+    ],
+    ignore_index=True,
+)
 rows = distillation.named(pd.concat([teachers, students], ignore_index=True))
 influences = store.influences(rows, metric)
 
@@ -93,7 +103,11 @@ samples.of_rows(store, distillation.portraits(rows, metric, max(sizes), steps), 
 plots.quality_vs_steps(rows, metric, "drawn by")
 
 # %% tags=["remove-input"]
-Markdown(protocol.folded(rows[rows["metric"] == metric], lab.judges.protocols, f"make notebook N=08_distillation PROFILE={profile}"))
+Markdown(
+    protocol.folded(
+        rows[rows["metric"] == metric], lab.judges.protocols, f"make notebook N=08_distillation PROFILE={profile}"
+    )
+)
 
 # %% [markdown]
 # ## In four steps
@@ -109,13 +123,17 @@ Markdown(comparisons.side_by_side(comparisons.beside(in_few, metric, "teacher", 
 # The same for the first of the students, with four times the pictures, where the interval is half as wide:
 
 # %% tags=["remove-input"]
-Markdown(comparisons.side_by_side(comparisons.beside(
-    distillation.named(closer), metric, "teacher", store.influences(closer, metric), by="drawn by"
-)))  # fmt: skip
+Markdown(
+    comparisons.side_by_side(
+        comparisons.beside(
+            distillation.named(closer), metric, "teacher", store.influences(closer, metric), by="drawn by"
+        )
+    )
+)
 
 # %% [markdown]
-# Choosing anew can hide a weakness: in few steps the teacher does best with less guidance than with many. So also at one
-# guidance, the one that is best for the teacher with as many steps as the profile has:
+# Choosing anew can hide a weakness: in few steps the teacher does best with less guidance than with many. So also at
+# one guidance, the one that is best for the teacher with as many steps as the profile has:
 
 # %% tags=["remove-input"]
 fixed, chosen = distillation.at_one_guidance(rows, metric, max(scale.steps))
@@ -125,60 +143,68 @@ sharp = sharp[sharp["guidance"].to_numpy(float) == sharp["c"].map(chosen).to_num
 Markdown(
     f"Guidance: {', '.join(f'{g:g} for c = {c}' for c, g in chosen.items())}.\n\n{comparisons.side_by_side(alike)}"
     f"\n\nWith {times} times the pictures:\n\n"
-    + comparisons.side_by_side(comparisons.beside(sharp, metric, "teacher", store.influences(sharp, metric), by="drawn by"))
+    + comparisons.side_by_side(
+        comparisons.beside(sharp, metric, "teacher", store.influences(sharp, metric), by="drawn by")
+    )
 )
 
 # %% [markdown]
-# KID does not ask whether pictures fit their captions. The same comparison by scene alignment, with as many pictures (more
-# alignment is better, but here, too, above zero means worse):
+# KID does not ask whether pictures fit their captions. The same comparison by scene alignment, with as many pictures
+# (more alignment is better, but here, too, above zero means worse):
 
 # %% tags=["remove-input"]
-Markdown(comparisons.side_by_side(
-    comparisons.beside(sharp, "alignment", "teacher", store.influences(sharp, "alignment"), by="drawn by")
-))  # fmt: skip
+Markdown(
+    comparisons.side_by_side(
+        comparisons.beside(sharp, "alignment", "teacher", store.influences(sharp, "alignment"), by="drawn by")
+    )
+)
 
 # %% [markdown]
 # On the shipped rows CoDi's students draw better pictures than their teachers in one step and in two, at every size. In
-# four, where the paper has its gain, they do not: each at its own best guidance, the two are about level, and at c = 16 the
-# student is a little worse. The reason lies with the teachers. On these scenes their quality by DDIM hardly changes from
-# four steps on (the curves above), where the paper's models gain up to fifty; what a student is to learn in four steps, its
-# teacher can do already. Guided distillation (*halved*) goes the same way, a little behind CoDi: much better than the
-# teachers in one step, at every size, about level in two, and in four rather worse. LCM's students match CoDi's in one step
-# but for the smallest, and fall behind the more steps they make, the smaller the size the more: in four they are worse than
-# their teachers at every size. Nor is it the training that a student had besides: given the compute that CoDi's and LCM's
-# students took, no teacher at its best guidance gets better by more than its interval, in any number of steps.
+# four, where the paper has its gain, they do not: each at its own best guidance, the two are about level, and at c = 16
+# the student is a little worse. The reason lies with the teachers. On these scenes their quality by DDIM hardly changes
+# from four steps on (the curves above), where the paper's models gain up to fifty; what a student is to learn in four
+# steps, its teacher can do already. Guided distillation (*halved*) goes the same way, a little behind CoDi: much better
+# than the teachers in one step, at every size, about level in two, and in four rather worse. LCM's students match
+# CoDi's in one step but for the smallest, and fall behind the more steps they make, the smaller the size the more: in
+# four they are worse than their teachers at every size. Nor is it the training that a student had besides: given the
+# compute that CoDi's and LCM's students took, no teacher at its best guidance gets better by more than its interval, in
+# any number of steps.
 #
 # What a student does win in four steps is indifference to the guidance: told a scale that is too small or too large, it
-# draws nearly as well as at the best one, where its teacher loses a lot. At the guidance that suits many steps its pictures
-# are the better ones by KID at the two largest sizes, and fit their captions a little less well. At c = 24 the teacher that
-# was trained on gains nearly as much there.
+# draws nearly as well as at the best one, where its teacher loses a lot. At the guidance that suits many steps its
+# pictures are the better ones by KID at the two largest sizes, and fit their captions a little less well. At c = 24 the
+# teacher that was trained on gains nearly as much there.
 #
 # ## How many steps does a student save?
 #
-# The fewest steps in which the teacher is as good as the student, over the student's own. *inf*: the teacher is as good in
-# no number of steps. First of students in four steps, of which the paper says "about 5":
+# The fewest steps in which the teacher is as good as the student, over the student's own. *inf*: the teacher is as good
+# in no number of steps. First of students in four steps, of which the paper says "about 5":
 
 # %% tags=["remove-input"]
-saved = comparisons.accelerations(rows[(rows["sampler"] != "dpm++") & (rows["task"] != "continued")], metric, influences)
+saved = comparisons.accelerations(
+    rows[(rows["sampler"] != "dpm++") & (rows["task"] != "continued")], metric, influences
+)
 saved = saved.replace({"task": distillation.NAMES})
 Markdown(
     saved[saved["steps"] == few].to_markdown(index=False, floatfmt=".3g")
     + "\n\n<details>\n<summary>In other numbers of steps</summary>\n\n"
-    + saved[saved["steps"] != few].to_markdown(index=False, floatfmt=".3g") + "\n\n</details>"
+    + saved[saved["steps"] != few].to_markdown(index=False, floatfmt=".3g")
+    + "\n\n</details>"
 )
 
 # %% [markdown]
-# Where the teacher's curve is flat, this number says little: CoDi's students of the two smallest sizes are as good in four
-# steps as their teachers in three, those of the two largest are by their values better than their teachers in any number of
-# steps, and all but one of the intervals reach without end. So "about 5" is neither found here nor excluded, but for c =
-# 16, where at most 1.25 steps are saved a step. In one step a student by CoDi does what its teacher needs two or three for,
-# and a halved one (*guided-1*) what it needs two for.
+# Where the teacher's curve is flat, this number says little: CoDi's students of the two smallest sizes are as good in
+# four steps as their teachers in three, those of the two largest are by their values better than their teachers in any
+# number of steps, and all but one of the intervals reach without end. So "about 5" is neither found here nor excluded,
+# but for c = 16, where at most 1.25 steps are saved a step. In one step a student by CoDi does what its teacher needs
+# two or three for, and a halved one (*guided-1*) what it needs two for.
 #
 # ## What a student costs
 #
 # Forward passes, a backward pass being two, as a share of what its teacher's training took. *Continued*, the teacher
-# trained on, saw twice as many pictures as CoDi's and LCM's students, which costs the same: where it gains as much as they
-# do, it was the training. The chain of halved students took up to three times that.
+# trained on, saw twice as many pictures as CoDi's and LCM's students, which costs the same: where it gains as much as
+# they do, it was the training. The chain of halved students took up to three times that.
 
 # %% tags=["remove-input"]
 Markdown(distillation.effort(students, scale).to_markdown(index=False, floatfmt=".3g", intfmt=","))
@@ -186,27 +212,42 @@ Markdown(distillation.effort(students, scale).to_markdown(index=False, floatfmt=
 # %% [markdown]
 # ## Verdict
 #
-# F6 asks whether an undistilled smaller model, by DDIM, keeps up with the largest one, distilled, at equal cost: the cost
-# of the student's few steps, and, as in the paper's own comparison ([7 to 8](../book/errata.md) against 4), 7/4 of it.
+# F6 asks whether an undistilled smaller model, by DDIM, keeps up with the largest one, distilled, at equal cost: the
+# cost of the student's few steps, and, as in the paper's own comparison ([7 to 8](../book/errata.md) against 4), 7/4 of
+# it.
 
 # %% tags=["remove-input"]
 asked = {
-    (method, allowance): findings.asked(verdicts.f6, rows[rows["sampler"] != "dpm++"], store, method=method, steps=few, allowance=allowance)
-    for method in dict.fromkeys(kind for kind in students.loc[students["c"] == max(sizes), "task"] if kind in ("codi", "lcm"))
+    (method, allowance): findings.asked(
+        verdicts.f6, rows[rows["sampler"] != "dpm++"], store, method=method, steps=few, allowance=allowance
+    )
+    for method in dict.fromkeys(
+        kind for kind in students.loc[students["c"] == max(sizes), "task"] if kind in ("codi", "lcm")
+    )
     for allowance in findings.ALLOWANCES
 }
-Markdown("\n\n".join(
-    f"### {distillation.NAMES[method]}, {allowance:g} of the cost\n\n{text}" for (method, allowance), (_, text) in asked.items()
-))  # fmt: skip
+Markdown(
+    "\n\n".join(
+        f"### {distillation.NAMES[method]}, {allowance:g} of the cost\n\n{text}"
+        for (method, allowance), (_, text) in asked.items()
+    )
+)
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
-record("F6", {f"{v.metric} {method} {allowance:g}": v.answer for (method, allowance), (found, _) in asked.items() for v in found})
+record(
+    "F6",
+    {
+        f"{v.metric} {method} {allowance:g}": v.answer
+        for (method, allowance), (found, _) in asked.items()
+        for v in found
+    },
+)
 
 # %% [markdown]
-# Where it fails, the reason is that of [F3](04_sampling.ipynb) from four steps on: what the cost of the student's few steps
-# buys a smaller model is more steps than it needs. Where the student is poor, as LCM's is in four steps, the undistilled
-# smaller model keeps up by three metrics of four.
+# Where it fails, the reason is that of [F3](04_sampling.ipynb) from four steps on: what the cost of the student's few
+# steps buys a smaller model is more steps than it needs. Where the student is poor, as LCM's is in four steps, the
+# undistilled smaller model keeps up by three metrics of four.
 #
 # ## At the paper's own sizes
 #
@@ -224,18 +265,19 @@ Markdown(live.agreement(cells, recompute, store=store, lab=lab))
 # %% [markdown]
 # ## Limits
 #
-# One distillation of one teacher a size, at one learning rate, on a twentieth of the pictures that the teacher saw (each
-# of the seven stages of guided distillation on half as many). LCM's students are poor probably since its loss weighs
-# all times alike, so that a short training does not bring what is learnt at the clean end up to the noisy one. The paper's
-# Fig. 19 shows guided distillation of two sizes, with up to 64 steps; here it is of four, with 32 and fewer, down to one.
-# Only CoDi's students of the two smallest sizes ship; `python -m ldm distill guided --c 8` and the like make the others.
+# One distillation of one teacher a size, at one learning rate, on a twentieth of the pictures that the teacher saw
+# (each of the seven stages of guided distillation on half as many). LCM's students are poor probably since its loss
+# weighs all times alike, so that a short training does not bring what is learnt at the clean end up to the noisy one.
+# The paper's Fig. 19 shows guided distillation of two sizes, with up to 64 steps; here it is of four, with 32 and
+# fewer, down to one. Only CoDi's students of the two smallest sizes ship; `python -m ldm distill guided --c 8` and the
+# like make the others.
 #
 # ## Try it
 #
 # `python -m ldm distill codi --c 16 --images 64000` distills for longer, and `make notebook N=08_distillation ARGS="-p
 # sizes 16 -p few 2"` compares in two steps.
 #
-# **Exercise.** In eight steps the smallest student minds the guidance less than its teacher does: how far does its KID move
-# between the worst and the best scale, and how far its teacher's? Take both from `rows` in this notebook, and say
+# **Exercise.** In eight steps the smallest student minds the guidance less than its teacher does: how far does its KID
+# move between the worst and the best scale, and how far its teacher's? Take both from `rows` in this notebook, and say
 # why a student that was told many scales in training should mind them less.
 # Others, with answers: [25 to 27](a4_exercises.ipynb).

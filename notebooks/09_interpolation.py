@@ -12,21 +12,21 @@
 # **The question.** Between two captions there is a straight line of text embeddings. What does a model draw on the
 # way, and does that depend on its size?
 #
-# **What the paper saw** (supplement, Fig. 24). Embeddings $a A + (1 - a) B$ of two prompts $A$ and $B$, $a$ from 0 to 1,
-# in 20 steps of DDIM at guidance 7.5: larger models interpolate more coherently. Pictures, and no number.
+# **What the paper saw** (supplement, Fig. 24). Embeddings $a A + (1 - a) B$ of two prompts $A$ and $B$, $a$ from 0 to
+# 1, in 20 steps of DDIM at guidance 7.5: larger models interpolate more coherently. Pictures, and no number.
 #
 # **What is run here.** Pairs of validation captions, one object each; the same noise for all pictures of a pair; the
 # paper's setting, and the guidance that suits the mini family. Besides the straight line (*lerp*), the great circle
 # (*slerp*), which keeps the length of the embeddings. And four numbers, defined below.
 
 # %% tags=["parameters"]
-profile = "laptop"      # smoke | laptop | gpu | tpu
-sizes = []              # base filter counts c; none: the profile's family
-guidance = [1.5, 7.5]   # the profile's own optimum, and the paper's
-steps = 20              # of DDIM
-n = 0                   # pairs of captions; 0: a quarter of the profile's pictures a point
-frames = 0              # pictures on the way, both ends included; 0: 11, and 3 in the smoke profile
-shown = 7.5             # guidance of the pictures below
+profile = "laptop"  # smoke | laptop | gpu | tpu
+sizes = []  # base filter counts c; none: the profile's family
+guidance = [1.5, 7.5]  # the profile's own optimum, and the paper's
+steps = 20  # of DDIM
+n = 0  # pairs of captions; 0: a quarter of the profile's pictures a point
+frames = 0  # pictures on the way, both ends included; 0: 11, and 3 in the smoke profile
+shown = 7.5  # guidance of the pictures below
 
 # %% tags=["remove-cell"]
 import numpy as np
@@ -87,7 +87,11 @@ scrubber.scrubber(
 scrubber.measures(rows, measures)
 
 # %% tags=["remove-input"]
-Markdown(protocol.folded(rows[rows["metric"].isin(measures)], {}, f"make notebook N=09_interpolation PROFILE={profile}", counted="pairs"))
+Markdown(
+    protocol.folded(
+        rows[rows["metric"].isin(measures)], {}, f"make notebook N=09_interpolation PROFILE={profile}", counted="pairs"
+    )
+)
 
 # %% [markdown]
 # ## Is the largest model more coherent than the smallest?
@@ -104,22 +108,23 @@ record("larger is", {f"{row.way} {row.guidance:g}": row.readable.split("**")[1] 
 
 # %% [markdown]
 # A readable way needs a model that draws readable pictures at all, so *readable* and *entropy* are partly about the
-# ends. On the shipped rows the largest model is surely ahead in both, which is what the paper's pictures suggest. The two
-# measures of the path itself disagree: at the paper's guidance the largest model takes the more direct way, and everywhere
-# its largest step is a larger part of the way. The level alone does not show a jump, since the largest of ten steps of
-# chance lengths is about as large a part ([exercise 29](a4_exercises.ipynb)); what stands is the difference. A guess: a
-# better model keeps to objects that exist and changes from one to the other more quickly, where a small one blends through
-# shapes that are neither. Which of the two is more coherent depends on what one wants of a way, and the paper does not
-# define it.
+# ends. On the shipped rows the largest model is surely ahead in both, which is what the paper's pictures suggest. The
+# two measures of the path itself disagree: at the paper's guidance the largest model takes the more direct way, and
+# everywhere its largest step is a larger part of the way. The level alone does not show a jump, since the largest of
+# ten steps of chance lengths is about as large a part ([exercise 29](a4_exercises.ipynb)); what stands is the
+# difference. A guess: a better model keeps to objects that exist and changes from one to the other more quickly, where
+# a small one blends through shapes that are neither. Which of the two is more coherent depends on what one wants of a
+# way, and the paper does not define it.
 #
 # ## Limits
 #
-# One training run a size, and one detector, which knows no mixed objects. The text tower knows some hundred words; between
-# two of its embeddings there may be less to say than between two of CLIP's, the paper's text network.
+# One training run a size, and one detector, which knows no mixed objects. The text tower knows some hundred words;
+# between two of its embeddings there may be less to say than between two of CLIP's, the paper's text network.
 #
 # ## Try it
 #
 # `make notebook N=09_interpolation ARGS="-p guidance 1.5,3 -p frames 21 -p shown 3"`
 #
 # **Exercise.** Halfway between two captions, is there more often a mix or more often one of the two? Count it in the
-# pictures above, then by *readable* at three frames (`-p frames 3`). Others, with answers: [28 to 30](a4_exercises.ipynb).
+# pictures above, then by *readable* at three frames (`-p frames 3`). Others, with answers: [28 to
+# 30](a4_exercises.ipynb).

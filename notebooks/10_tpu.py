@@ -9,21 +9,23 @@
 # %% [markdown]
 # # The paper's own sizes, on TPUs
 #
-# **The question.** The paper trained [eleven models](../book/errata.md) on TPUs, Google's accelerators, 500,000 steps at a
-# batch of 2,048. What would it take to do that again with this code?
+# **The question.** The paper trained [eleven models](../book/errata.md) on TPUs, Google's accelerators, 500,000 steps
+# at a batch of 2,048. What would it take to do that again with this code?
 #
-# **What the paper says.** TPUv5, the batch and the steps. Not which of the two kinds of v5, how many chips, or how long.
+# **What the paper says.** TPUv5, the batch and the steps. Not which of the two kinds of v5, how many chips, or how
+# long.
 #
 # **What is run here.** The compiler for TPUs, and no TPU. It compiles for a *slice*, chips wired together, that is only
-# described to it (v5e:16x16 is 256 chips), and refuses a program that does not fit into their memory. So what a chip would
-# hold and send is known to the byte; what follows for the time are bounds by the chips' data sheet, no measurement.
+# described to it (v5e:16x16 is 256 chips), and refuses a program that does not fit into their memory. So what a chip
+# would hold and send is known to the byte; what follows for the time are bounds by the chips' data sheet, no
+# measurement.
 
 # %% tags=["parameters"]
-profile = "laptop"        # for form's sake: these sizes are those of Table 1
-sizes = []                # of Table 1, for instance 866M; none: all that have been compiled
+profile = "laptop"  # for form's sake: these sizes are those of Table 1
+sizes = []  # of Table 1, for instance 866M; none: all that have been compiled
 topologies = ["v5e:16x16", "v5p:4x4x4", "v6e:8x8"]
 batch = 2048
-share = [0.2, 0.6]        # of a chip's peak that a training reaches, from and to
+share = [0.2, 0.6]  # of a chip's peak that a training reaches, from and to
 
 # %% tags=["remove-cell"]
 from IPython.display import Markdown
@@ -40,29 +42,32 @@ from ldm.study.results import Store
 
 plans = [
     tpu_plan.Plan(size=s, topology=t, batch=batch, accumulate=parts)
-    for t in topologies for s in sizes or tpu_plan.SIZES for parts in ((1,) if sizes else (1, 2, 4))
-]  # fmt: skip
+    for t in topologies
+    for s in sizes or tpu_plan.SIZES
+    for parts in ((1,) if sizes else (1, 2, 4))
+]
 rows = tpu_plan.run(plans) if sizes else tpu_plan.recorded(plans, Store(ROOT))
 found = roofline.roofline(rows)
 
 # %% [markdown]
 # ## Does it fit?
 #
-# The training step of `ldm/training/loop.py` with the layout of `ldm/training/parallel.py`: weights, their average and Adam's two
-# moments in float32, arithmetic in bfloat16, the inside of every block computed again on the way back. This state is
-# shared by as many chips as it takes to fill at most a tenth of their memory (*data x fsdp*: groups of chips, and chips
-# that share). A batch that is too much at once goes through the network in *parts*, a loop, of which the compiler counts
-# one turn: there only the arithmetic is known, and a step takes that long *or more*. Each line is a program that has
-# been compiled, at the least effort of the compiler, which takes minutes; what is missing has not been.
+# The training step of `ldm/training/loop.py` with the layout of `ldm/training/parallel.py`: weights, their average and
+# Adam's two moments in float32, arithmetic in bfloat16, the inside of every block computed again on the way back. This
+# state is shared by as many chips as it takes to fill at most a tenth of their memory (*data x fsdp*: groups of chips,
+# and chips that share). A batch that is too much at once goes through the network in *parts*, a loop, of which the
+# compiler counts one turn: there only the arithmetic is known, and a step takes that long *or more*. Each line is a
+# program that has been compiled, at the least effort of the compiler, which takes minutes; what is missing has not
+# been.
 
 # %% tags=["remove-input"]
 Markdown(roofline_figures.table(found).to_markdown(index=False))
 
 # %% [markdown]
-# The times are those of the data sheet's full rates. The first is the arithmetic, counted layer by layer with the blocks'
-# second forward pass, or what the chips send each other, whichever takes longer; no step is shorter. The second is the
-# traffic between a chip's memory and its cores, as the compiler counts it: every operand of every operation, also those
-# that are still on the chip. At full rates the truth lies between. All three:
+# The times are those of the data sheet's full rates. The first is the arithmetic, counted layer by layer with the
+# blocks' second forward pass, or what the chips send each other, whichever takes longer; no step is shorter. The second
+# is the traffic between a chip's memory and its cores, as the compiler counts it: every operand of every operation,
+# also those that are still on the chip. At full rates the truth lies between. All three:
 
 # %% tags=["remove-input"]
 roofline_figures.chart(found)
@@ -76,8 +81,8 @@ Markdown(protocol.folded(rows, {}, made, counted="programs"))
 #
 # Gigabytes that a chip receives in one step, by the kind of message. An *all-gather* brings the weights of those chips
 # together that share a state, once on the way through the network and once on the way back; an *all-reduce* sums the
-# gradients of all chips. Both travel in bfloat16, two bytes a number. Pictures stay where they are. That has to be said to
-# the compiler (`Layout.gather`): left to itself it sent pictures to the weights' shares, which is far more.
+# gradients of all chips. Both travel in bfloat16, two bytes a number. Pictures stay where they are. That has to be said
+# to the compiler (`Layout.gather`): left to itself it sent pictures to the weights' shares, which is far more.
 
 # %% tags=["remove-input"]
 Markdown(roofline_figures.collectives(rows).to_markdown(index=False))
@@ -90,44 +95,48 @@ Markdown(roofline_figures.collectives(rows).to_markdown(index=False))
 # %% tags=["remove-input"]
 flops, days = roofline.whole_paper(tuple(share))
 Markdown(
-    f"Counted layer by layer (`ldm/networks/cost.py`), the eleven trainings together are {flops:.2g} floating-point operations: three "
-    f"forward passes a step and image, nothing computed twice. At {share[0]:.0%} to {share[1]:.0%} of the peak of a v5e that "
-    f"is {days[0]:,.0f} to {days[1]:,.0f} days of one chip, or {days[0] / 256:.1f} to {days[1] / 256:.0f} days of a pod of "
-    "256. The share is an assumption, and a parameter of this page."
+    f"Counted layer by layer (`ldm/networks/cost.py`), the eleven trainings together are {flops:.2g} floating-point"
+    f" operations: three forward passes a step and image, nothing computed twice. At {share[0]:.0%} to {share[1]:.0%}"
+    f" of the peak of a v5e that is {days[0]:,.0f} to {days[1]:,.0f} days of one chip, or {days[0] / 256:.1f} to"
+    f" {days[1] / 256:.0f} days of a pod of 256. The share is an assumption, and a parameter of this page."
 )
 
 # %% [markdown]
 # ## Before that: one GPU, for minutes
 #
 # Between the laptop and a pod lies one large GPU. The profile `gpu` has Table 1's widths on scenes of 128 px, with
-# latents of 16x16, trains and draws in bfloat16, and has a queue for a machine that is at hand for minutes and forgets: what
-# adds most to the evidence comes first, and rows are packed every minute. The models are too large to come home with them. Where
-# one is wanted on another day it is trained again, by the same seed on the same pictures in the same order; a GPU adds in
-# no fixed order, so its weights are not the same to the bit, and what is drawn with it stands beside what the first one drew.
+# latents of 16x16, trains and draws in bfloat16, and has a queue for a machine that is at hand for minutes and forgets:
+# what adds most to the evidence comes first, and rows are packed every minute. The models are too large to come home
+# with them. Where one is wanted on another day it is trained again, by the same seed on the same pictures in the same
+# order; a GPU adds in no fixed order, so its weights are not the same to the bit, and what is drawn with it stands
+# beside what the first one drew.
 
 # %% tags=["remove-input"]
 state = gpu_study.progress(gpu_queue.queue(profiles.profile("gpu")), Store(ROOT))
 Markdown(
-    f"**{state['done'].sum()} of {state['tasks'].sum()} tasks have been done.** What they measure stands in the chapters, under "
-    "*At the paper's own sizes*; other seeds are rows alone, and speed is [a page of its own](a2_speed.ipynb).\n\n"
-    + state.to_markdown(index=False)
+    f"**{state['done'].sum()} of {state['tasks'].sum()} tasks have been done.** What they measure stands in the"
+    " chapters, under *At the paper's own sizes*; other seeds are rows alone, and speed is [a page of its"
+    " own](a2_speed.ipynb).\n\n" + state.to_markdown(index=False)
 )
 
 # %% [markdown]
-# `make gpu-study ARGS="--plan --minutes 9"` measures the card and lists what fits into nine minutes; without `--plan` it
-# does that and packs what is to be kept into `runs/home`. Unpacked in a checkout (`tar xf`), `make compact` makes it part
-# of the study.
+# `make gpu-study ARGS="--plan --minutes 9"` measures the card and lists what fits into nine minutes; without `--plan`
+# it does that and packs what is to be kept into `runs/home`. Unpacked in a checkout (`tar xf`), `make compact` makes it
+# part of the study.
 #
 # ## What has been shown, and what has not
 #
 # - *Shown by tests,* with a small network: one, two and eight devices give the same losses over twenty steps, as do two
-#   processes of four; a run resumes on another number of devices; it survives SIGTERM, even if only one of two processes is
+#   processes of four; a run resumes on another number of devices; it survives SIGTERM, even if only one of two
+# processes is
 #   told, and `kill -9` at three random moments, and ends the same to the bit.
-# - *Shown by benchmarks,* in the tables below: a training killed more often; and how far the weights of the laptop's smallest
+# - *Shown by benchmarks,* in the tables below: a training killed more often; and how far the weights of the laptop's
+#   smallest
 #   UNet (c = 8), the first steps of whose trainings are run on two devices, end from those of one.
 # - *Shown on this page:* the programs compile for these slices, and fit or not.
 # - *Not shown:* that anything runs on a TPU. Nobody has run this code on one. The times are computed, the files in
-#   `launch/` have been read by SkyPilot's and Snakemake's own parsers, and no more. The parts that the profile `tpu` stands
+#   `launch/` have been read by SkyPilot's and Snakemake's own parsers, and no more. The parts that the profile `tpu`
+# stands
 #   on, its autoencoder and text tower, have not been trained; `launch/tpu-slice.yaml` says how.
 
 # %% tags=["remove-input"]
@@ -141,8 +150,8 @@ Markdown(speed.devices(tried[tried["task"] == "devices"]).to_markdown(index=Fals
 Markdown(protocol.folded(tried, {}, "python -m benchmarks.kills` and `python -m benchmarks.devices", counted="runs"))
 
 # %% [markdown]
-# *Weights apart* is their distance from the weights of one device, as a share of the way that these went: sums of floats
-# depend on their order, and every step carries that on.
+# *Weights apart* is their distance from the weights of one device, as a share of the way that these went: sums of
+# floats depend on their order, and every step carries that on.
 #
 # ## Try it
 #
@@ -152,12 +161,12 @@ Markdown(protocol.folded(tried, {}, "python -m benchmarks.kills` and `python -m 
 # .venv/bin/python -m ldm plan --size 2B --topology v5p:4x4x4 --batch 2048
 # ```
 #
-# The last two give the tables above a line more. With a TPU: `sky launch launch/tpu-vm.yaml --env BUCKET=gs://yours --env
-# NOTEBOOK=04_sampling` executes a chapter, `launch/tpu-slice.yaml` trains one size on a slice.
+# The last two give the tables above a line more. With a TPU: `sky launch launch/tpu-vm.yaml --env BUCKET=gs://yours
+# --env NOTEBOOK=04_sampling` executes a chapter, `launch/tpu-slice.yaml` trains one size on a slice.
 #
-# **Exercise.** Without computing blocks again, up to which size would the step still fit on v5e? Guess from the column *GB a
-# chip* first: a block's inside is several times as large as what goes in and out of it. Then ask the compiler (`--no-remat`,
-# minutes a size). Shorter ones, with answers: [34 to 36](a4_exercises.ipynb).
+# **Exercise.** Without computing blocks again, up to which size would the step still fit on v5e? Guess from the column
+# *GB a chip* first: a block's inside is several times as large as what goes in and out of it. Then ask the compiler
+# (`--no-remat`, minutes a size). Shorter ones, with answers: [34 to 36](a4_exercises.ipynb).
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT

@@ -10,11 +10,11 @@
 # # Six findings, six verdicts
 #
 # What the paper claims, and whether it holds here: *holds*, *fails* or *undecided*, by each of four metrics, which
-# need not agree. A verdict is a function of recorded rows (`ldm/statistics/verdicts.py`); nothing on this page was decided by
-# eye. The family is small and its pictures are simple: what fails here need not fail at the paper's scale.
+# need not agree. A verdict is a function of recorded rows (`ldm/statistics/verdicts.py`); nothing on this page was
+# decided by eye. The family is small and its pictures are simple: what fails here need not fail at the paper's scale.
 
 # %% tags=["parameters"]
-profile = "laptop"      # smoke | laptop | gpu | tpu: whose rows are asked
+profile = "laptop"  # smoke | laptop | gpu | tpu: whose rows are asked
 
 # %% tags=["remove-cell"]
 from IPython.display import Markdown
@@ -36,7 +36,11 @@ answers = findings.ask(scale, store=store, lab=lab)
 Markdown(findings_figures.page(answers))
 
 # %% tags=["remove-input"]
-Markdown(protocol.folded(findings.evidence(store, scale), lab.judges.protocols, f"make notebook N=12_verdicts PROFILE={profile}"))
+Markdown(
+    protocol.folded(
+        findings.evidence(store, scale), lab.judges.protocols, f"make notebook N=12_verdicts PROFILE={profile}"
+    )
+)
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
@@ -54,7 +58,8 @@ record("verdicts", {finding: [v.answer for v in found] for finding, found in ans
 #
 # ## Limits
 #
-# One training run a size. Each interval errs one time in twenty, and there are many ([exercise](a4_exercises.ipynb) 37).
+# One training run a size. Each interval errs one time in twenty, and there are many ([exercise](a4_exercises.ipynb)
+# 37).
 #
 # ## Try it
 #

@@ -14,11 +14,11 @@
 # [one pass through it](../book/how-it-works.md).
 
 # %% tags=["parameters"]
-profile = "laptop"      # smoke | laptop | gpu | tpu
-c = 0                   # base filter count; 0: the second size of the profile's family
-steps = 10              # of DDIM
+profile = "laptop"  # smoke | laptop | gpu | tpu
+c = 0  # base filter count; 0: the second size of the profile's family
+steps = 10  # of DDIM
 guidance = 2.0
-shown = [1, 6, 9]       # of the validation captions
+shown = [1, 6, 9]  # of the validation captions
 
 # %% tags=["remove-cell"]
 import numpy as np
@@ -62,18 +62,21 @@ primer.noise_levels(schedule, times)
 # %% tags=["remove-input"]
 pictures = data.images(np.array(shown))
 picture_grid(
-    primer.noised(generator, pictures, schedule, times), [caption(scene) for scene in scenes], [f"t = {t}" for t in times], width=80
+    primer.noised(generator, pictures, schedule, times),
+    [caption(scene) for scene in scenes],
+    [f"t = {t}" for t in times],
+    width=80,
 )
 
 # %% [markdown]
-# Layout and colour survive longest. A network that is shown $x_t$, the time and the caption learns to guess $x_0$: where
-# there is little noise it has hardly anything to do, where there is much it can only guess what the caption says, blurred,
-# since many pictures may hide behind one $x_t$. Its best answer is their mean.
+# Layout and colour survive longest. A network that is shown $x_t$, the time and the caption learns to guess $x_0$:
+# where there is little noise it has hardly anything to do, where there is much it can only guess what the caption says,
+# blurred, since many pictures may hide behind one $x_t$. Its best answer is their mean.
 #
 # ## A picture comes about
 #
-# Sampling runs this backwards. It begins with nothing but noise, asks for the guess, moves a little towards it, and asks
-# again. Drag from the first step to the last:
+# Sampling runs this backwards. It begins with nothing but noise, asks for the guess, moves a little towards it, and
+# asks again. Drag from the first step to the last:
 
 # %% tags=["remove-input"]
 primer.trajectory(generator, [caption(scene) for scene in scenes], steps, guidance)
@@ -92,8 +95,8 @@ primer.trajectory(generator, [caption(scene) for scene in scenes], steps, guidan
 # $$u + w\,(y - u).$$
 #
 # Here is a world with two numbers in place of a picture: three clouds (grey), and a caption that means the one on the
-# right. Its denoiser is known exactly. The three arrows leave one noisy point for the three estimates, and the red points
-# are where sampling ends.
+# right. Its denoiser is known exactly. The three arrows leave one noisy point for the three estimates, and the red
+# points are where sampling ends.
 
 # %% tags=["remove-input"]
 primer.guidance_in_two_dimensions()
@@ -101,8 +104,8 @@ primer.guidance_in_two_dimensions()
 # %% [markdown]
 # At $w = 1$ the red points lie as the right-hand cloud does. As it grows they flee from the others, crowd together, and
 # leave the data behind: a picture follows its caption more surely, all look more alike, and at last none looks real.
-# Somewhere between is the best scale; [where it is, and that it depends on the steps](04_sampling.ipynb), is part of the
-# answer.
+# Somewhere between is the best scale; [where it is, and that it depends on the steps](04_sampling.ipynb), is part of
+# the answer.
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT

@@ -23,11 +23,11 @@
 # CLIP's published weights do not ship, so the distances are *like* FID and CMMD, on other features.
 
 # %% tags=["parameters"]
-profile = "laptop"      # smoke | laptop | gpu | tpu
+profile = "laptop"  # smoke | laptop | gpu | tpu
 disturbances = ["blur", "noise", "jpeg", "hue", "subject", "caption", "dropped", "repeated", "memorised"]
-counts = []             # numbers of pictures, of 16 and more; none: a quarter of the profile's n to four times as many
+counts = []  # numbers of pictures, of 16 and more; none: a quarter of the profile's n to four times as many
 metrics = ["kid_effnet", "fd_effnet", "fd_scene", "coverage", "alignment"]  # of ldm.metrics.catalogue.METRICS
-picture = 3             # number of the scene that is shown
+picture = 3  # number of the scene that is shown
 
 # %% tags=["remove-cell"]
 from IPython.display import Markdown
@@ -61,8 +61,11 @@ most = int(rows["n"].max())
 # %% tags=["remove-input"]
 pixels = [name for name in disturbances if DISTURBANCES[name].pixels] or ["blur"]
 picture_grid(
-    probes.shown(scale.scenes, pixels, picture), [DISTURBANCES[name].title for name in pixels],
-    ["real", "1", "2", "3", "4"], corner="strength", width=96,
+    probes.shown(scale.scenes, pixels, picture),
+    [DISTURBANCES[name].title for name in pixels],
+    ["real", "1", "2", "3", "4"],
+    corner="strength",
+    width=96,
 )
 
 # %% [markdown]
@@ -84,7 +87,9 @@ sensitivity_charts.in_gaps(moved, metrics)
 Markdown(sensitivity.in_words(moved, metrics))
 
 # %% tags=["remove-input"]
-Markdown(protocol.folded(rows[rows["metric"].isin(metrics)], lab.protocols, f"make notebook N=a1_metrics PROFILE={profile}"))
+Markdown(
+    protocol.folded(rows[rows["metric"].isin(metrics)], lab.protocols, f"make notebook N=a1_metrics PROFILE={profile}")
+)
 
 # %% [markdown]
 # ## How many pictures does it take?
@@ -115,7 +120,11 @@ Markdown(sensitivity.orders(moved, "kid_effnet", others).to_markdown(index=False
 # one, both surely; *z* is by how many standard errors the less sure of the two is sure.
 
 # %% tags=["remove-input"]
-Markdown("\n\n".join(sensitivity.parted_in_words(moved, "kid_effnet", other) for other in ("fd_effnet", "mmd_effnet", "fd_scene")))
+Markdown(
+    "\n\n".join(
+        sensitivity.parted_in_words(moved, "kid_effnet", other) for other in ("fd_effnet", "mmd_effnet", "fd_scene")
+    )
+)
 
 # %% [markdown]
 # Does a distance ever fall while a disturbance grows, as FID was seen to do?
@@ -141,23 +150,29 @@ record("fewest", sensitivity.fewest(moved, metrics).to_dict())
 # %% [markdown]
 # ## What to take from it
 #
-# - *A distance on EfficientNet minds what no eye minds.* Noise that one hardly sees and a good JPEG cost a large part of
-#   what the model costs; wrong colours cost little. The scene network is the other way round: nearly blind to noise, it finds
+# - *A distance on EfficientNet minds what no eye minds.* Noise that one hardly sees and a good JPEG cost a large part
+#   of
+#   what the model costs; wrong colours cost little. The scene network is the other way round: nearly blind to noise, it
+# finds
 #   colours that are a little off worse than the whole model. A finding of this book counts where both agree.
 # - *Captions need a metric of their own.* Wrong captions move no distance at all, at any n, and wrong subjects hardly.
 # - *Diversity.* On EfficientNet's features repeats weigh more in the Fréchet distance than in KID, and moderate shares
 #   of them still more in coverage and recall. Part of that is the Fréchet distance's bias: repeats leave fewer
 #   different pictures. On the scene network's features missing subjects weigh more in KID.
 # - *FID-like and CMMD-like.* Given the same features, the Gaussian kernel ranks nearly as KID's cubic one does, and a
-#   Fréchet distance parts from both in what it makes of diversity. What ranks otherwise is another *network*. So if CMMD
-#   contradicts FID, CLIP's features are the first thing to look at, and the kernel the last. The published cases in which
-#   FID falls are of other kinds (disturbed latents of a tokenizer, the steps of an iterative model): none was found here.
+#   Fréchet distance parts from both in what it makes of diversity. What ranks otherwise is another *network*. So if
+# CMMD
+#   contradicts FID, CLIP's features are the first thing to look at, and the kernel the last. The published cases in
+# which
+#   FID falls are of other kinds (disturbed latents of a tokenizer, the steps of an iterative model): none was found
+# here.
 #
 # ## Limits
 #
 # Disturbed real pictures are no model's mistakes: those come together. Pictures of a cell and the real ones it is
-# compared with are of the same scenes, which the intervals do not use, so they err towards doubt; but those of *repeats*
-# count each repeat as a picture of its own and are too narrow. Small pictures are shown to the networks enlarged.
+# compared with are of the same scenes, which the intervals do not use, so they err towards doubt; but those of
+# *repeats* count each repeat as a picture of its own and are too narrow. Small pictures are shown to the networks
+# enlarged.
 #
 # ## With published networks
 #
@@ -179,6 +194,6 @@ record("fewest", sensitivity.fewest(moved, metrics).to_dict())
 # `make notebook N=a1_metrics ARGS="-p metrics kid_effnet,mmd_scene,recall -p picture 5"`; other metrics
 # that are in the rows: any of the two networks' distances, and the shares of the detector.
 #
-# **Exercise.** Your model draws owls that are perfect, and nothing else. Which line of the table finds that out with the
-# fewest pictures? And which metric would you be shown by somebody who wants to sell it?
+# **Exercise.** Your model draws owls that are perfect, and nothing else. Which line of the table finds that out with
+# the fewest pictures? And which metric would you be shown by somebody who wants to sell it?
 # Others, with answers: [43 to 45](a4_exercises.ipynb).

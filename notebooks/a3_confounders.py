@@ -21,11 +21,11 @@
 # from which step count on settings may be used. [KID](../book/metrics.md) stands in for FID.
 
 # %% tags=["parameters"]
-profile = "laptop"      # smoke | laptop | gpu | tpu
-lengths = []            # training lengths, in images; none: every second one of the profile
-steps = []              # step counts, where training lengths are compared; none: some of the profile's
-spaced = []             # step counts, where spacings are compared; none: some of the profile's
-counts = []             # pictures a point; none: a quarter of the profile's number to sixteen times it
+profile = "laptop"  # smoke | laptop | gpu | tpu
+lengths = []  # training lengths, in images; none: every second one of the profile
+steps = []  # step counts, where training lengths are compared; none: some of the profile's
+spaced = []  # step counts, where spacings are compared; none: some of the profile's
+counts = []  # pictures a point; none: a quarter of the profile's number to sixteen times it
 metrics = ["kid_effnet", "kid_scene", "alignment", "subject"]
 
 # %% tags=["remove-cell"]
@@ -70,8 +70,8 @@ Markdown(guided.to_markdown(index=False))
 # %% [markdown]
 # Without guidance nothing is chosen but the number of steps, so whatever is left there is about size and steps alone.
 # On the shipped rows F3 holds by both KIDs with one step allowed, whatever the guidance. From four steps on it fails by
-# KID-EfficientNet, whatever the guidance; KID on the scene network says so without guidance alone, and is undecided with
-# any. Alignment and subjects are undecided in most rows; alignment agrees once, with one step at a guidance of 4.
+# KID-EfficientNet, whatever the guidance; KID on the scene network says so without guidance alone, and is undecided
+# with any. Alignment and subjects are undecided in most rows; alignment agrees once, with one step at a guidance of 4.
 #
 # ## Where the steps lie
 #
@@ -109,9 +109,15 @@ display(*(confounders_figures.n_chart(rows, name, least=scale.n) for name in ("f
 Markdown(confounders.order_by_n(rows, ["fd_effnet", "fd_scene", *metrics]).to_markdown(index=False))
 
 # %% tags=["remove-input"]
-suspects = (confounders.trainings(scale, lengths, steps), confounders.guidances(scale), confounders.spacings(scale, spaced))
+suspects = (
+    confounders.trainings(scale, lengths, steps),
+    confounders.guidances(scale),
+    confounders.spacings(scale, spaced),
+)
 asked = run(dict.fromkeys(cell for grid in suspects for cells in grid.values() for cell in cells), store=store, lab=lab)
-behind = pd.concat([asked[asked["metric"].isin(metrics)], rows[rows["metric"].isin(["fd_effnet", "fd_scene", *metrics])]])
+behind = pd.concat(
+    [asked[asked["metric"].isin(metrics)], rows[rows["metric"].isin(["fd_effnet", "fd_scene", *metrics])]]
+)
 behind = behind.drop_duplicates(["key", "metric"])
 Markdown(protocol.folded(behind, lab.judges.protocols, f"make notebook N=a3_confounders PROFILE={profile}"))
 

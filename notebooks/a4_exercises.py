@@ -9,13 +9,14 @@
 # %% [markdown]
 # # Exercises
 #
-# Three or more a chapter, from easy (●) to hard (●●●), beside the one at each chapter's end. All can be answered from this
-# book, its recorded rows and `ldm/`; words and letters are in the [glossary](../book/glossary.md). The solutions are folded
-# beneath; they are code, and run whenever the book is built, so their numbers are those of the rows. Try first.
+# Three or more a chapter, from easy (●) to hard (●●●), beside the one at each chapter's end. All can be answered from
+# this book, its recorded rows and `ldm/`; words and letters are in the [glossary](../book/glossary.md). The solutions
+# are folded beneath; they are code, and run whenever the book is built, so their numbers are those of the rows. Try
+# first.
 
 # %% tags=["parameters"]
-profile = "laptop"      # smoke | laptop | gpu | tpu
-asked_of = "laptop"     # whose rows the exercises ask about
+profile = "laptop"  # smoke | laptop | gpu | tpu
+asked_of = "laptop"  # whose rows the exercises ask about
 
 # %%
 import numpy as np
@@ -52,36 +53,40 @@ kid = by_ddim[by_ddim["metric"] == "kid_effnet"]
 # %% [markdown]
 # ## [The first page](00_answer.ipynb)
 #
-# **1** ● Drag the budget to its smallest value. Why are some sizes missing from the lower panel? What does that say about
-# "at equal cost"?
+# **1** ● Drag the budget to its smallest value. Why are some sizes missing from the lower panel? What does that say
+# about "at equal cost"?
 
 # %% tags=["hide-cell"]
 print(kid.groupby("c")["cost"].min().to_string())
 words(
-    "A size appears once its cheapest setting fits: one step. A large model cannot spend a small budget at all, so at the "
-    "low end smaller models win by forfeit; the interesting budgets are those that every size can spend."
+    "A size appears once its cheapest setting fits: one step. A large model cannot spend a small budget at all, so at"
+    " the low end smaller models win by forfeit; the interesting budgets are those that every size can spend."
 )
 
 # %% [markdown]
-# **2** ●● Two intervals overlap. May you say that the two settings are equally good? Find two settings of this book whose
-# intervals overlap although their difference is sure.
+# **2** ●● Two intervals overlap. May you say that the two settings are equally good? Find two settings of this book
+# whose intervals overlap although their difference is sure.
 
 # %% tags=["hide-cell"]
 pair = kid[(kid["c"] == 16) & (kid["guidance"] == 2) & kid["steps"].isin([4, 8])].sort_values("steps")
 drawn = bootstrap.worlds(pair, store.influences(pair, "kid_effnet"))
 gap, se = pair["value"].diff().iloc[1], (drawn[1] - drawn[0]).std()
 print(pair[["steps", "value", "lo", "hi"]].round(1).to_string(index=False))
-words(f"The difference is {gap:.1f} [{gap - 1.96 * se:.1f}, {gap + 1.96 * se:.1f}]: the same captions and noise share their luck.")
+words(
+    f"The difference is {gap:.1f} [{gap - 1.96 * se:.1f}, {gap + 1.96 * se:.1f}]: the same captions and noise share"
+    " their luck."
+)
 
 # %% [markdown]
-# **3** ●●● The page says how likely a size is "truly the best" at a budget. What does that chance *not* cover? Name three
-# things.
+# **3** ●●● The page says how likely a size is "truly the best" at a budget. What does that chance *not* cover? Name
+# three things.
 
 # %% tags=["hide-cell"]
 words(
-    "It covers other captions and other noise. It does not cover (1) another training run of the same size: one seed a size; "
-    "(2) another metric, which may name another winner: choose one and see; (3) settings that were not tried: a size with more "
-    "of them would have more luck, so all have the same grid. Nor other real pictures, an error that all settings share."
+    "It covers other captions and other noise. It does not cover (1) another training run of the same size: one seed a"
+    " size; (2) another metric, which may name another winner: choose one and see; (3) settings that were not tried: a"
+    " size with more of them would have more luck, so all have the same grid. Nor other real pictures, an error that"
+    " all settings share."
 )
 
 # %% [markdown]
@@ -101,13 +106,13 @@ words(f"{captions.duplicated(keep=False).sum()} of {len(captions)}; {captions.nu
 train = Scenes(scale.scenes, "train", 10_000)
 seen = {train.caption(i) for i in range(len(train))}
 words(
-    f"{captions.isin(seen).mean():.1%}. Not the captions, but pictures (a caption has many), and combinations of subject and style "
-    "that training never shows: the split `heldout`."
+    f"{captions.isin(seen).mean():.1%}. Not the captions, but pictures (a caption has many), and combinations of"
+    " subject and style that training never shows: the split `heldout`."
 )
 
 # %% [markdown]
-# **6** ●●● Picture *i* is a function of *i* alone. Write a test that would fail if it depended on which pictures were drawn
-# before it.
+# **6** ●●● Picture *i* is a function of *i* alone. Write a test that would fail if it depended on which pictures were
+# drawn before it.
 
 # %% tags=["hide-cell"]
 alone, among = val.images([7])[0], val.images(np.array([9, 7, 8]))[1]
@@ -124,14 +129,17 @@ unit = {c: cost.norm_cost(c, **shape) for c in scale.family}
 print({c: int(20 * unit[max(unit)] / each) for c, each in unit.items()})
 
 # %% [markdown]
-# **8** ●● The book counts $P(c, d) = 8202 c^2 + (78 d + 1459) c + 4$ parameters. Check it for your own $c$ and $d$; and find
-# the $d$ for which the paper's 866M is 866M.
+# **8** ●● The book counts $P(c, d) = 8202 c^2 + (78 d + 1459) c + 4$ parameters. Check it for your own $c$ and $d$; and
+# find the $d$ for which the paper's 866M is 866M.
 
 # %% tags=["hide-cell"]
 formula = lambda c, d: 8202 * c**2 + (78 * d + 1459) * c + 4
 assert all(cost.unet_params(c, d) == formula(c, d) for c in (8, 64, 320) for d in (128, 768, 1024))
 print({d: f"{formula(320, d) / 1e6:.1f}M" for d in (768, 1024)})
-words("The count agrees for every c and d tried. The 866M are those of d = 1024, with 768 it would have been called 859M or 860M.")
+words(
+    "The count agrees for every c and d tried. The 866M are those of d = 1024, with 768 it would have been called 859M"
+    " or 860M."
+)
 
 # %% [markdown]
 # **9** ●● Table 1 prints 25.3 GFLOPS for the 39M model. Find reasons to doubt it that use only the table.
@@ -151,8 +159,8 @@ print(curves.round(0).to_string())
 words(f"After {int(curves.index[curves[32] <= curves[16].min()].min()):,}.")
 
 # %% [markdown]
-# **11** ●● You may train for the compute of the second size at full length. Is it better spent on that size, or on the largest
-# for less long?
+# **11** ●● You may train for the compute of the second size at full length. Is it better spent on that size, or on the
+# largest for less long?
 
 # %% tags=["hide-cell"]
 compute = (trained["cost"] / trained["steps"] * trained["images_seen"]).astype(float)
@@ -166,8 +174,8 @@ for i, c in enumerate(spent["c"]):
         gap, se = spent["value"].iloc[i] - spent["value"].iloc[1], (drawn[i] - drawn[1]).std()
         print(f"c = {c} less c = 16: {gap:+.1f} [{gap - 1.96 * se:+.1f}, {gap + 1.96 * se:+.1f}]")
 words(
-    "Below zero the larger size is the better buy, above zero the worse, and with zero inside they cannot be told apart. "
-    "Neither of the two named need be the best: look at the size between them."
+    "Below zero the larger size is the better buy, above zero the worse, and with zero inside they cannot be told"
+    " apart. Neither of the two named need be the best: look at the size between them."
 )
 
 # %% [markdown]
@@ -178,8 +186,8 @@ words(
 points = laws.training_points(trained, "kid_effnet")
 words(laws.in_words(laws.fit(points)))
 words(
-    "A fitted floor of 0 is left out of the formula. A floor is what no compute removes: here the autoencoder, through which "
-    "the judge sees every picture. The chapter on the data measures what it alone costs."
+    "A fitted floor of 0 is left out of the formula. A floor is what no compute removes: here the autoencoder, through"
+    " which the judge sees every picture. The chapter on the data measures what it alone costs."
 )
 
 # %% [markdown]
@@ -193,8 +201,8 @@ print(chosen[chosen["steps"].isin([1, 4, 50])][["c", "steps", "guidance", "tied"
 best_at = chosen.pivot_table(index="steps", columns="c", values="guidance")
 lower = int((best_at.loc[1] < best_at.loc[50]).sum())
 words(
-    f"No: at one step it is lower, for {lower} of {best_at.shape[1]} sizes. But look at *tied*, the values that cannot be told from "
-    "the best one: the optimum is flat, and two sizes whose best values differ need not differ."
+    f"No: at one step it is lower, for {lower} of {best_at.shape[1]} sizes. But look at *tied*, the values that cannot"
+    " be told from the best one: the optimum is flat, and two sizes whose best values differ need not differ."
 )
 
 # %% [markdown]
@@ -204,17 +212,23 @@ words(
 best = kid.loc[kid.groupby(["c", "steps"])["value"].idxmin()]
 for small, large in zip(scale.family, scale.family[1:], strict=False):
     budget = 20 * unit[large]
-    of = {c: best[(best["c"] == c) & (best["cost"] <= budget * 1.0001)].nsmallest(1, "value").iloc[0] for c in (small, large)}
+    of = {
+        c: best[(best["c"] == c) & (best["cost"] <= budget * 1.0001)].nsmallest(1, "value").iloc[0]
+        for c in (small, large)
+    }
     print(
         f"cost {budget:.3f}: c = {small} {of[small]['value']:.1f} with {of[small]['steps']} steps, "
         f"c = {large} {of[large]['value']:.1f} with {of[large]['steps']}: "
         f"the larger is better by {of[small]['value'] - of[large]['value']:.1f}"
     )
-words("Within the budget the best number of steps need not be the largest: a size may be better with fewer than it can afford.")
+words(
+    "Within the budget the best number of steps need not be the largest: a size may be better with fewer than it can"
+    " afford."
+)
 
 # %% [markdown]
-# **15** ●●● How many pictures would it take to tell 4 steps of the largest model from 5, at guidance 2, by an interval that
-# excludes zero?
+# **15** ●●● How many pictures would it take to tell 4 steps of the largest model from 5, at guidance 2, by an interval
+# that excludes zero?
 
 # %% tags=["hide-cell"]
 pair = kid[(kid["c"] == 32) & (kid["guidance"] == 2) & kid["steps"].isin([4, 5])].sort_values("steps")
@@ -222,15 +236,16 @@ drawn = bootstrap.worlds(pair, store.influences(pair, "kid_effnet"))
 gap, se = abs(pair["value"].diff().iloc[1]), (drawn[1] - drawn[0]).std()
 needed = int(scale.n * (1.96 * se / gap) ** 2) + 1
 words(
-    f"The gap is {gap:.2f}, its error {se:.2f} with {scale.n} pictures. Errors fall as 1 / sqrt(n): n = {needed:,}, "
-    f"{'fewer than' if needed < scale.n else 'more than'} were drawn. Unpaired, by the two intervals alone, it would take "
-    f"{int(scale.n * (np.hypot(*(pair['hi'] - pair['lo'])) / 2 / gap) ** 2) + 1:,}."
+    f"The gap is {gap:.2f}, its error {se:.2f} with {scale.n} pictures. Errors fall as 1 / sqrt(n): n = {needed:,},"
+    f" {'fewer than' if needed < scale.n else 'more than'} were drawn. Unpaired, by the two intervals alone, it would"
+    f" take {int(scale.n * (np.hypot(*(pair['hi'] - pair['lo'])) / 2 / gap) ** 2) + 1:,}."
 )
 
 # %% [markdown]
 # ## [Samplers](05_samplers.ipynb)
 #
-# **16** ● DPM-Solver++(2M) is of second order but for its first and last step. Which share of its steps is, at 4 and at 20?
+# **16** ● DPM-Solver++(2M) is of second order but for its first and last step. Which share of its steps is, at 4 and at
+# 20?
 
 # %% tags=["hide-cell"]
 for steps in (4, 20):
@@ -243,16 +258,20 @@ words("The others are DDIM's: the fewer the steps, the less the sampler can diff
 # **17** ●● Heun asks the network twice a step. At the cost of 8 steps of DDIM, how many steps of Heun are there?
 
 # %% tags=["hide-cell"]
-print({steps: int(heun(Schedule.sd(), steps).n) for steps in (3, 4, 5)}, "evaluations: 4 steps take 7, the last being of order one.")
+print(
+    {steps: int(heun(Schedule.sd(), steps).n) for steps in (3, 4, 5)},
+    "evaluations: 4 steps take 7, the last being of order one.",
+)
 
 # %% [markdown]
-# **18** ●●● With one step, trailing spacing and no guidance, what does DDIM compute? Show it from the table of coefficients.
+# **18** ●●● With one step, trailing spacing and no guidance, what does DDIM compute? Show it from the table of
+# coefficients.
 
 # %% tags=["hide-cell"]
 table = ddim(Schedule.sd(), 1)
 words(
-    f"x <- {float(table.x[0]):g} x + {float(table.x0[0]):g} x0: the network's guess at t = {int(table.t[0])}, the mean of all "
-    "that fits the caption."
+    f"x <- {float(table.x[0]):g} x + {float(table.x0[0]):g} x0: the network's guess at t = {int(table.t[0])}, the mean"
+    " of all that fits the caption."
 )
 
 # %% [markdown]
@@ -269,39 +288,49 @@ last = last[last["metric"].isin(["psnr", "lpips_effnet"])].fillna({"c": 0})
 ways = last.pivot_table(index=["task", "c"], columns="metric", values="value")
 assert "superres-regression" in ways.index.get_level_values("task"), "the way that the question is about"
 print(ways.round(2).to_string())
-bicubic, named_so = ways.loc["bicubic"].iloc[0], lambda ahead: ", ".join(f"{task} c = {c}" for task, c in ways.index[ahead])
-words(f"By PSNR: {named_so(ways['psnr'] > bicubic['psnr'])}.\nBy LPIPS: {named_so(ways['lpips_effnet'] < bicubic['lpips_effnet'])}.")
+bicubic, named_so = (
+    ways.loc["bicubic"].iloc[0],
+    lambda ahead: ", ".join(f"{task} c = {c}" for task, c in ways.index[ahead]),
+)
 words(
-    "PSNR rewards the mean of all that may lie behind a picture, which is a blur; a sharp guess, a little off, pays twice. "
-    "The regression asks once for that mean."
+    f"By PSNR: {named_so(ways['psnr'] > bicubic['psnr'])}.\nBy LPIPS:"
+    f" {named_so(ways['lpips_effnet'] < bicubic['lpips_effnet'])}."
+)
+words(
+    "PSNR rewards the mean of all that may lie behind a picture, which is a blur; a sharp guess, a little off, pays"
+    " twice. The regression asks once for that mean."
 )
 
 # %% [markdown]
-# **20** ●● More steps make the picture worse by LPIPS. By how much from 4 to 100 steps, for each size? What might the sampler
-# be adding?
+# **20** ●● More steps make the picture worse by LPIPS. By how much from 4 to 100 steps, for each size? What might the
+# sampler be adding?
 
 # %% tags=["hide-cell"]
 many = enlarged[(enlarged["task"] == "superres") & (enlarged["metric"] == "lpips_effnet")]
 many = many[many["images_seen"] == many["images_seen"].max()]
 by_steps = many.pivot_table(index="c", columns="steps", values="value")
 print(by_steps.assign(worse=by_steps[100] - by_steps[4]).round(3).to_string())
-words("Few steps stay near the mean; more of them commit to details. The smallest network, which guesses worst, pays most for it.")
+words(
+    "Few steps stay near the mean; more of them commit to details. The smallest network, which guesses worst, pays most"
+    " for it."
+)
 
 # %% [markdown]
-# **21** ●●● The weights of the new input channels begin at zero. What would happen in the first steps of finetuning if they
-# began at random? And why does the network learn to look at all, if its gradient goes through zeros?
+# **21** ●●● The weights of the new input channels begin at zero. What would happen in the first steps of finetuning if
+# they began at random? And why does the network learn to look at all, if its gradient goes through zeros?
 
 # %% tags=["hide-cell"]
 words(
-    "At random the pretrained network would get a disturbance that it has never met, and finetuning would first have to unlearn "
-    "it. The gradient of a weight is the output's gradient times the *input*, which is not zero: only what lies before a zero "
-    "weight gets none, and before it is the picture itself."
+    "At random the pretrained network would get a disturbance that it has never met, and finetuning would first have to"
+    " unlearn it. The gradient of a weight is the output's gradient times the *input*, which is not zero: only what"
+    " lies before a zero weight gets none, and before it is the picture itself."
 )
 
 # %% [markdown]
 # ## [DreamBooth](07_dreambooth.ipynb)
 #
-# **22** ● The question at the chapter's end: without prior preservation, does the class turn into the subject, or into nothing?
+# **22** ● The question at the chapter's end: without prior preservation, does the class turn into the subject, or into
+# nothing?
 
 # %% tags=["hide-cell"]
 tuned = store.rows(study="dreambooth", profile=asked_of)
@@ -312,16 +341,16 @@ means = longest[longest["metric"].isin(["class_leak", "class_kept"])].pivot_tabl
 print(means.round(2).to_string())
 lost, kept = means.loc["no prior"], means.loc["prior"]
 words(
-    f"Into the subject, and more so the larger the model: asked for the class alone, it draws something nearest to the subject on "
-    f"{lost['class_leak'].min():.0%} of the pictures (c = {lost['class_leak'].idxmin()}) to {lost['class_leak'].max():.0%} "
-    f"(c = {lost['class_leak'].idxmax()}); the detector names the class on {lost['class_kept'].min():.0%} to "
-    f"{lost['class_kept'].max():.0%}. With prior preservation the first is {kept['class_leak'].min():.0%} to "
-    f"{kept['class_leak'].max():.0%}, and a larger model keeps more of its class."
+    "Into the subject, and more so the larger the model: asked for the class alone, it draws something nearest to the"
+    f" subject on {lost['class_leak'].min():.0%} of the pictures (c = {lost['class_leak'].idxmin()}) to"
+    f" {lost['class_leak'].max():.0%} (c = {lost['class_leak'].idxmax()}); the detector names the class on"
+    f" {lost['class_kept'].min():.0%} to {lost['class_kept'].max():.0%}. With prior preservation the first is"
+    f" {kept['class_leak'].min():.0%} to {kept['class_leak'].max():.0%}, and a larger model keeps more of its class."
 )
 
 # %% [markdown]
-# **23** ●● As pretrained, no model has ever seen a subject. Which size is recognised most often nevertheless, beside the one
-# in seventeen of chance? What does that mean for comparing sizes by how often they are recognised afterwards?
+# **23** ●● As pretrained, no model has ever seen a subject. Which size is recognised most often nevertheless, beside
+# the one in seventeen of chance? What does that mean for comparing sizes by how often they are recognised afterwards?
 
 # %% tags=["hide-cell"]
 recognised = longest[longest["metric"] == "recognised_scene"]
@@ -331,34 +360,44 @@ print(over.pivot(index="c", columns="task", values="share")[["before", "prior", 
 level = over.pivot(index="c", columns="task", values="value").astype(float)
 gains = ", ".join(f"{gain:+.2f} (c = {c})" for c, gain in (level["no prior"] - level["before"]).items())
 words(
-    f"The smallest, though eight subjects do not say so surely: chance is {1 / 17:.2f}. A model that draws the class well draws what is "
-    "nearest to the class, hence seldom to the subject; a vague picture is near to anything. So sizes do not start from one level, "
-    f"and what was learnt is the gain: without prior preservation {gains}. (An interval below zero is no share: Student's "
-    "interval does not know that shares end there.)"
+    f"The smallest, though eight subjects do not say so surely: chance is {1 / 17:.2f}. A model that draws the class"
+    " well draws what is nearest to the class, hence seldom to the subject; a vague picture is near to anything. So"
+    f" sizes do not start from one level, and what was learnt is the gain: without prior preservation {gains}. (An"
+    " interval below zero is no share: Student's interval does not know that shares end there.)"
 )
 
 # %% [markdown]
-# **24** ●●● The chapter guesses that with prior preservation fewer subjects are recognised since the frozen text tower reads *a
-# sks panda* almost as *a panda*. How could you test that guess without training anything? Mind that a word more moves all
-# those behind it by one place.
+# **24** ●●● The chapter guesses that with prior preservation fewer subjects are recognised since the frozen text tower
+# reads *a sks panda* almost as *a panda*. How could you test that guess without training anything? Mind that a word
+# more moves all those behind it by one place.
 
 # %% tags=["hide-cell"]
 text = frozen_parts(scale)[1]
 nouns = ["cat", "panda", "turtle", "crab", "bus", "owl"]
-say = lambda word, noun: text.encode([" ".join(f"a {word} {noun} in the centre, flat style, on a plain blue background".split())])[0]
-without = lambda word, noun: np.delete(say(word, noun), 1, axis=0)  # the same words in the same order, without the new one
-far = {name: np.mean(distances) for name, distances in {
-    "sks in front": [np.linalg.norm(without("sks", noun) - say("", noun)[:-1]) for noun in nouns],
-    "large in front": [np.linalg.norm(without("large", noun) - say("", noun)[:-1]) for noun in nouns],
-    "another noun": [np.linalg.norm(say("", a)[:-1] - say("", b)[:-1]) for a, b in zip(nouns, nouns[1:], strict=False)],
-}.items()}  # fmt: skip
+say = lambda word, noun: text.encode(
+    [" ".join(f"a {word} {noun} in the centre, flat style, on a plain blue background".split())]
+)[0]
+without = lambda word, noun: np.delete(
+    say(word, noun), 1, axis=0
+)  # the same words in the same order, without the new one
+far = {
+    name: np.mean(distances)
+    for name, distances in {
+        "sks in front": [np.linalg.norm(without("sks", noun) - say("", noun)[:-1]) for noun in nouns],
+        "large in front": [np.linalg.norm(without("large", noun) - say("", noun)[:-1]) for noun in nouns],
+        "another noun": [
+            np.linalg.norm(say("", a)[:-1] - say("", b)[:-1]) for a, b in zip(nouns, nouns[1:], strict=False)
+        ],
+    }.items()
+}
 share = {name: value / far["another noun"] for name, value in far.items()}
 print({name: f"{value:.1f}" for name, value in far.items()})
 words(
-    f"Lay the two captions' vectors side by side, the token's own left out. It moves the others {share['sks in front']:.0%} as far as "
-    f"another noun would, a word that the tower knows {share['large in front']:.0%}. So the two captions are near, though not one, and "
-    "the network can tell them by the token's own vector. That nearness is what holds the learning back "
-    "is not shown by this; that the tower which learns is recognised more often (*prior and text*) speaks for it."
+    "Lay the two captions' vectors side by side, the token's own left out. It moves the others"
+    f" {share['sks in front']:.0%} as far as another noun would, a word that the tower knows"
+    f" {share['large in front']:.0%}. So the two captions are near, though not one, and the network can tell them by"
+    " the token's own vector. That nearness is what holds the learning back is not shown by this; that the tower which"
+    " learns is recognised more often (*prior and text*) speaks for it."
 )
 
 # %% [markdown]
@@ -379,10 +418,12 @@ words("A student takes the guidance scale as an input; its teacher is asked with
 # %% tags=["hide-cell"]
 few = told[(told["metric"] == "kid_effnet") & (told["steps"] <= 4) & told["sampler"].isin(["ddim", "consistency"])]
 few = few[few["task"].isin(["pretrain", "continued", "codi"])]
-print(few.pivot_table(index=["c", "steps"], columns="task", values="value", aggfunc="min").round(1).dropna().to_string())
+print(
+    few.pivot_table(index=["c", "steps"], columns="task", values="value", aggfunc="min").round(1).dropna().to_string()
+)
 words(
-    "*continued* is the teacher, trained on for as much compute as its student took and sampled as ever. Where it stays level with "
-    "*pretrain* and *codi* does not, it was the distillation."
+    "*continued* is the teacher, trained on for as much compute as its student took and sampled as ever. Where it stays"
+    " level with *pretrain* and *codi* does not, it was the distillation."
 )
 
 # %% [markdown]
@@ -394,8 +435,8 @@ words(
 first = Schedule.sd()
 print(f"alpha = {float(first.alpha[0]):.4f}, sigma = {float(first.sigma[0]):.4f} at t = 0")
 print(
-    "They predict v, and x0 = alpha x - sigma v: alpha is the skip, sigma what multiplies the network. At t = 0 the answer is the "
-    "picture up to sigma times what the network says: as exact as this schedule's first time is clean."
+    "They predict v, and x0 = alpha x - sigma v: alpha is the skip, sigma what multiplies the network. At t = 0 the"
+    " answer is the picture up to sigma times what the network says: as exact as this schedule's first time is clean."
 )
 
 # %% [markdown]
@@ -412,34 +453,42 @@ for guidance, part in ways[ways["metric"] == "detour"].groupby("guidance"):
 found = pd.concat(found)
 print(found.pivot(index="c", columns="guidance", values="longer").to_string())
 words(
-    f"Pair by pair, the line less the circle; a star where the interval leaves out zero. Surely longer in {found['sure'].sum()} of "
-    f"{len(found)} cases: {', '.join(f'c = {r.c} at {r.guidance:g}' for r in found[found['sure']].itertuples())}. It is a small "
-    "part of detours of two and more."
+    "Pair by pair, the line less the circle; a star where the interval leaves out zero. Surely longer in"
+    f" {found['sure'].sum()} of {len(found)} cases:"
+    f" {', '.join(f'c = {r.c} at {r.guidance:g}' for r in found[found['sure']].itertuples())}. It is a small part of"
+    " detours of two and more."
 )
 
 # %% [markdown]
-# **29** ●● Eleven pictures are ten steps. On an even way the largest of them is a tenth of the length, and the chapter's are
-# more than twice that. Does that show that models jump? What would it be on a way without any jump, whose steps are of
-# chance lengths?
+# **29** ●● Eleven pictures are ten steps. On an even way the largest of them is a tenth of the length, and the
+# chapter's are more than twice that. Does that show that models jump? What would it be on a way without any jump, whose
+# steps are of chance lengths?
 
 # %% tags=["hide-cell"]
-steps_of = {name: draw(size=(100_000, 10)) for name, draw in (
-    ("uniform", np.random.default_rng(0).uniform), ("exponential", np.random.default_rng(1).exponential)
-)}  # fmt: skip
+steps_of = {
+    name: draw(size=(100_000, 10))
+    for name, draw in (
+        ("uniform", np.random.default_rng(0).uniform),
+        ("exponential", np.random.default_rng(1).exponential),
+    )
+}
 chance = {name: (lengths.max(1) / lengths.sum(1)).mean() for name, lengths in steps_of.items()}
-measured = ways[(ways["metric"] == "largest_step") & (ways["task"] == "lerp")].pivot_table(index="c", columns="guidance", values="value")
+measured = ways[(ways["metric"] == "largest_step") & (ways["task"] == "lerp")].pivot_table(
+    index="c", columns="guidance", values="value"
+)
 print({name: f"{value:.2f}" for name, value in chance.items()})
 print(measured.round(2).to_string())
 words(
-    f"The largest of ten is large because it was chosen. Lengths between zero and some end, all as likely, give {chance['uniform']:.2f}, "
-    f"exponential ones {chance['exponential']:.2f}, and the models {measured.min().min():.2f} to {measured.max().max():.2f}. So no "
-    "level here shows a jump. That larger sizes have a larger one on the same captions and noise is a difference, and stands."
+    "The largest of ten is large because it was chosen. Lengths between zero and some end, all as likely, give"
+    f" {chance['uniform']:.2f}, exponential ones {chance['exponential']:.2f}, and the models {measured.min().min():.2f}"
+    f" to {measured.max().max():.2f}. So no level here shows a jump. That larger sizes have a larger one on the same"
+    " captions and noise is a difference, and stands."
 )
 
 # %% [markdown]
-# **30** ●●● The chapter walks from caption to caption on one noise. What if one walked from noise to noise, on a straight line?
-# Where on the way is the network asked about something that it has never met, and what does a great circle change? Is it
-# the same with captions?
+# **30** ●●● The chapter walks from caption to caption on one noise. What if one walked from noise to noise, on a
+# straight line? Where on the way is the network asked about something that it has never met, and what does a great
+# circle change? Is it the same with captions?
 
 # %% tags=["hide-cell"]
 pair_of_noises = np.random.default_rng(0).normal(size=(2, 1000, np.prod(scale.latent_shape)))
@@ -456,67 +505,91 @@ words(
     f"{length(slerp(0.5, first, second)).mean():.1f} on the circle."
 )
 words(
-    "Two independent noises are nearly orthogonal. Halfway between them the line passes at 0.71 of the spread that every noise "
-    "in training had; the circle keeps it. The tower's vectors are all of nearly one length, so captions lie on a sphere, "
-    "and the line leaves it, too. There it costs little: the detours of exercise 28 hardly differ."
+    "Two independent noises are nearly orthogonal. Halfway between them the line passes at 0.71 of the spread that"
+    " every noise in training had; the circle keeps it. The tower's vectors are all of nearly one length, so captions"
+    " lie on a sphere, and the line leaves it, too. There it costs little: the detours of exercise 28 hardly differ."
 )
 
 # %% [markdown]
 # ## [Confounders](a3_confounders.ipynb)
 #
-# **31** ● At which time does each spacing ask first? How much signal is the network told to expect there, and how much does
-# it get?
+# **31** ● At which time does each spacing ask first? How much signal is the network told to expect there, and how much
+# does it get?
 
 # %% tags=["hide-cell"]
 levels = Schedule.sd()
-first = pd.DataFrame([
-    {"steps": steps, "spacing": spacing, "first time": levels.times(steps, spacing)[0]}
-    for steps in (2, 4, 8, 50) for spacing in ("trailing", "leading")
-])  # fmt: skip
+first = pd.DataFrame(
+    [
+        {"steps": steps, "spacing": spacing, "first time": levels.times(steps, spacing)[0]}
+        for steps in (2, 4, 8, 50)
+        for spacing in ("trailing", "leading")
+    ]
+)
 first["signal"] = levels.alpha[first["first time"]].round(3)
 print(first.pivot(index="steps", columns="spacing", values=["first time", "signal"]).to_string())
 words(
-    "It gets none: sampling starts from noise alone. Told to expect a share of signal, it finds one, in what is only noise. On trailing "
-    "times that share is small and the same for every number of steps; on leading ones it is the larger the fewer the steps, so "
-    "the spacing and the number of steps cannot be told apart in a study that names only the second."
+    "It gets none: sampling starts from noise alone. Told to expect a share of signal, it finds one, in what is only"
+    " noise. On trailing times that share is small and the same for every number of steps; on leading ones it is the"
+    " larger the fewer the steps, so the spacing and the number of steps cannot be told apart in a study that names"
+    " only the second."
 )
 
 # %% [markdown]
-# **32** ●● Somebody reports FD of the largest model on 256 pictures and of the second largest on 4,096. Which seems better? Which
-# is, at equal n, and what does KID say in the same unequal comparison?
+# **32** ●● Somebody reports FD of the largest model on 256 pictures and of the second largest on 4,096. Which seems
+# better? Which is, at equal n, and what does KID say in the same unequal comparison?
 
 # %% tags=["hide-cell"]
 counted = store.rows(
-    study="sampling", profile=asked_of, images_seen=scale.length, seed=0, sampler="ddim", steps=8, guidance=1.5,
-    metric=["fd_effnet", "kid_effnet"], c=[24, 32], n=[256, 4096],
-)  # fmt: skip
+    study="sampling",
+    profile=asked_of,
+    images_seen=scale.length,
+    seed=0,
+    sampler="ddim",
+    steps=8,
+    guidance=1.5,
+    metric=["fd_effnet", "kid_effnet"],
+    c=[24, 32],
+    n=[256, 4096],
+)
 by_n = counted.pivot_table(index=["metric", "c"], columns="n", values="value")
 print(by_n.round(1).to_string())
 bias = confounders.limits(
-    store.rows(study="sampling", profile=asked_of, images_seen=scale.length, seed=0, sampler="ddim", steps=8, guidance=1.5), "fd_effnet",
+    store.rows(
+        study="sampling", profile=asked_of, images_seen=scale.length, seed=0, sampler="ddim", steps=8, guidance=1.5
+    ),
+    "fd_effnet",
     least=256,
-).set_index("c")  # fmt: skip
+).set_index("c")
 words(
-    f"By FD the second largest: {by_n.loc[('fd_effnet', 24), 4096]:.1f} against {by_n.loc[('fd_effnet', 32), 256]:.1f}. At equal n it is "
-    f"the largest, at both counts. FD of n pictures is too large by about b / n, with b = {bias.loc[32, 'slope']:,.0f} for the largest: "
-    f"{bias.loc[32, 'slope'] / 256:.1f} at 256, more than the two models differ by. KID has no such bias, and names the largest "
-    f"({by_n.loc[('kid_effnet', 32), 256]:.1f} against {by_n.loc[('kid_effnet', 24), 4096]:.1f}), even unequally."
+    f"By FD the second largest: {by_n.loc[('fd_effnet', 24), 4096]:.1f} against {by_n.loc[('fd_effnet', 32), 256]:.1f}."
+    " At equal n it is the largest, at both counts. FD of n pictures is too large by about b / n, with b ="
+    f" {bias.loc[32, 'slope']:,.0f} for the largest: {bias.loc[32, 'slope'] / 256:.1f} at 256, more than the two models"
+    f" differ by. KID has no such bias, and names the largest ({by_n.loc[('kid_effnet', 32), 256]:.1f} against"
+    f" {by_n.loc[('kid_effnet', 24), 4096]:.1f}), even unequally."
 )
 
 # %% [markdown]
-# **33** ●●● All sizes saw equally many pictures, so the larger of two was trained with more compute. Suppose it is compute that
-# is scarce. Ask F3 of two sizes again, with the larger one's training cut short until both cost nearly the same.
+# **33** ●●● All sizes saw equally many pictures, so the larger of two was trained with more compute. Suppose it is
+# compute that is scarce. Ask F3 of two sizes again, with the larger one's training cut short until both cost nearly the
+# same.
 
 # %% tags=["hide-cell"]
 at_length = store.rows(
-    study="sampling", profile=asked_of, n=scale.n, seed=0, sampler="ddim", guidance=list(confounders.SWEPT),
+    study="sampling",
+    profile=asked_of,
+    n=scale.n,
+    seed=0,
+    sampler="ddim",
+    guidance=list(confounders.SWEPT),
     steps=list(confounders.FEW_AND_MANY),
-)  # fmt: skip
+)
 found = []
 for small, large in ((8, 16), (16, 32)):
     for images in (scale.length, scale.length // 4):
-        part = at_length[((at_length["c"] == small) & (at_length["images_seen"] == scale.length))
-                         | ((at_length["c"] == large) & (at_length["images_seen"] == images))]  # fmt: skip
+        part = at_length[
+            ((at_length["c"] == small) & (at_length["images_seen"] == scale.length))
+            | ((at_length["c"] == large) & (at_length["images_seen"] == images))
+        ]
         compute = unit[large] * images / (unit[small] * scale.length)
         line = {"c": f"{small}, {large}", "images of the larger": images, "its compute": f"x {compute:.2f}"}
         for name in ("kid_effnet", "kid_scene", "alignment", "subject"):
@@ -525,10 +598,10 @@ for small, large in ((8, 16), (16, 32)):
         found.append(line)
 print(pd.DataFrame(found).to_string(index=False))
 words(
-    "The effect is the smaller one's advantage at the least budget that the larger can use. At nearly equal training compute it "
-    "is larger, for both pairs and by every metric, as it must be when the larger is trained less. *Equally many pictures*, the way "
-    "of the paper and of this book, is a choice, and of the two it is the one that favours the larger size. Even by the other c = 8 "
-    "does not win by every metric: it draws fewer right subjects than c = 16."
+    "The effect is the smaller one's advantage at the least budget that the larger can use. At nearly equal training"
+    " compute it is larger, for both pairs and by every metric, as it must be when the larger is trained less. *Equally"
+    " many pictures*, the way of the paper and of this book, is a choice, and of the two it is the one that favours the"
+    " larger size. Even by the other c = 8 does not win by every metric: it draws fewer right subjects than c = 16."
 )
 
 # %% [markdown]
@@ -540,28 +613,38 @@ words(
 # %% tags=["hide-cell"]
 size = family.table1().set_index("name").loc["866M"]
 state = 4 * 4 * size["params"] / 1e9
-words(f"{state:.1f} GB of {chips.V5E.memory}: it fits, and leaves {chips.V5E.memory - state:.1f} GB for everything that is computed.")
+words(
+    f"{state:.1f} GB of {chips.V5E.memory}: it fits, and leaves {chips.V5E.memory - state:.1f} GB for everything that"
+    " is computed."
+)
 
 # %% [markdown]
-# **35** ●● 256 chips share a batch of 2,048. Each has the whole state and sends its gradients, in float32, once around a ring.
-# Compared with the arithmetic, for which size do the messages matter most?
+# **35** ●● 256 chips share a batch of 2,048. Each has the whole state and sends its gradients, in float32, once around
+# a ring. Compared with the arithmetic, for which size do the messages matter most?
 
 # %% tags=["hide-cell"]
 sizes = family.table1().set_index("name")
 arithmetic = 4 * sizes["gflops"] * 1e9 * 2048 / 256 / (chips.V5E.tflops * 1e12)
 messages = 2 * 4 * sizes["params"] / (chips.V5E.links / 2 * 1e9)
-print(pd.DataFrame({"arithmetic, s": arithmetic, "messages, s": messages, "ratio": messages / arithmetic}).round(3).to_string())
-words("For the largest; but both grow nearly alike with the size, and the batch a chip, eight pictures, decides more than it.")
+print(
+    pd.DataFrame({"arithmetic, s": arithmetic, "messages, s": messages, "ratio": messages / arithmetic})
+    .round(3)
+    .to_string()
+)
+words(
+    "For the largest; but both grow nearly alike with the size, and the batch a chip, eight pictures, decides more"
+    " than it."
+)
 
 # %% [markdown]
-# **36** ●●● Blocks that are computed again for the backward pass cost one forward pass more: a training step is then four
-# forward passes in place of three. Why three? And when is it cheaper to store what was computed?
+# **36** ●●● Blocks that are computed again for the backward pass cost one forward pass more: a training step is then
+# four forward passes in place of three. Why three? And when is it cheaper to store what was computed?
 
 # %% tags=["hide-cell"]
 words(
-    "A backward pass makes two products where the forward pass made one: the gradient of the weights, and that of what came in. "
-    "One and two are three. What has been computed may be kept where it fits: the batch a chip, the size and the resolution "
-    "decide, and a smaller batch on more chips buys the third back with messages."
+    "A backward pass makes two products where the forward pass made one: the gradient of the weights, and that of what"
+    " came in. One and two are three. What has been computed may be kept where it fits: the batch a chip, the size and"
+    " the resolution decide, and a smaller batch on more chips buys the third back with messages."
 )
 
 # %% [markdown]
@@ -573,53 +656,68 @@ words(
 # %% tags=["hide-cell"]
 verdicts_on_a_page = 20
 print(f"{verdicts_on_a_page * 0.05:.0f} of {verdicts_on_a_page}.")
-print(f"By Bonferroni {norm.ppf(1 - 0.025 / verdicts_on_a_page):.2f} standard errors either way, where the book takes 1.96.")
-
-# %% [markdown]
-# **38** ●● An effect of h / 2 is undecided at n pictures, its interval reaching h to either side. About how many pictures
-# decide it? Why may more training seeds do more?
-
-# %% tags=["hide-cell"]
-words(
-    "The width falls with the root of n: 2 x 2 = 4 times as many, if the effect stays where it is. But the interval over pictures "
-    "goes to zero with n while two trainings of one size go on differing; what they differ by no number of pictures shrinks."
+print(
+    f"By Bonferroni {norm.ppf(1 - 0.025 / verdicts_on_a_page):.2f} standard errors either way, where the book takes"
+    " 1.96."
 )
 
 # %% [markdown]
-# **39** ●●● Two trainings of the smallest size differ in nothing but their seed. How far apart are their pictures by each
-# metric, and is that more than the interval over pictures admits? What would it take to say so of every size?
+# **38** ●● An effect of h / 2 is undecided at n pictures, its interval reaching h to either side. About how many
+# pictures decide it? Why may more training seeds do more?
 
 # %% tags=["hide-cell"]
-twins = store.rows(study="pretraining", profile=asked_of, c=8, images_seen=scale.length, steps=50, guidance=2.0, n=scale.n)
-twins = twins[(twins["seed"] == 0) | (twins["strength"] == 0.1)].sort_values("seed")
-print(pd.concat([
-    comparisons.beside(twins, name, 0, store.influences(twins, name), by="seed").assign(metric=name)
-    for name in ("kid_effnet", "kid_scene", "alignment", "subject")
-]).round(3).to_string(index=False))  # fmt: skip
 words(
-    "The same captions and noise, so an interval that leaves out zero would be the seed's doing; where it holds zero, no "
-    "difference is seen at this n. One pair cannot say that seeds do not matter: that takes several trainings of every size, and "
-    "their spread beside the difference of two sizes."
+    "The width falls with the root of n: 2 x 2 = 4 times as many, if the effect stays where it is. But the interval"
+    " over pictures goes to zero with n while two trainings of one size go on differing; what they differ by no number"
+    " of pictures shrinks."
+)
+
+# %% [markdown]
+# **39** ●●● Two trainings of the smallest size differ in nothing but their seed. How far apart are their pictures by
+# each metric, and is that more than the interval over pictures admits? What would it take to say so of every size?
+
+# %% tags=["hide-cell"]
+twins = store.rows(
+    study="pretraining", profile=asked_of, c=8, images_seen=scale.length, steps=50, guidance=2.0, n=scale.n
+)
+twins = twins[(twins["seed"] == 0) | (twins["strength"] == 0.1)].sort_values("seed")
+print(
+    pd.concat(
+        [
+            comparisons.beside(twins, name, 0, store.influences(twins, name), by="seed").assign(metric=name)
+            for name in ("kid_effnet", "kid_scene", "alignment", "subject")
+        ]
+    )
+    .round(3)
+    .to_string(index=False)
+)
+words(
+    "The same captions and noise, so an interval that leaves out zero would be the seed's doing; where it holds zero,"
+    " no difference is seen at this n. One pair cannot say that seeds do not matter: that takes several trainings of"
+    " every size, and their spread beside the difference of two sizes."
 )
 
 # %% [markdown]
 # ## [How latent diffusion works](a0_primer.ipynb)
 #
-# **40** ● At which time do signal and noise have the same power? And at the last time, from which sampling starts, how much of
-# the picture is left?
+# **40** ● At which time do signal and noise have the same power? And at the last time, from which sampling starts, how
+# much of the picture is left?
 
 # %% tags=["hide-cell"]
 snr = levels.alpha**2 / levels.sigma**2
-print(f"SNR falls below 1 at t = {int((snr < 1).argmax())}; at t = 999 it is {snr[-1]:.4f}, alpha is {levels.alpha[-1]:.3f}.")
+print(
+    f"SNR falls below 1 at t = {int((snr < 1).argmax())}; at t = 999 it is {snr[-1]:.4f}, alpha is"
+    f" {levels.alpha[-1]:.3f}."
+)
 words(
-    "Not nothing: a mean over many places, such as how bright a picture is, can be read even there, and in training the network "
-    "learns to. Sampling starts from noise with nothing in it. The mistake is small and the same for all sizes; "
-    "`Schedule.zero_terminal_snr` takes it away, for networks that were trained so."
+    "Not nothing: a mean over many places, such as how bright a picture is, can be read even there, and in training the"
+    " network learns to. Sampling starts from noise with nothing in it. The mistake is small and the same for all"
+    " sizes; `Schedule.zero_terminal_snr` takes it away, for networks that were trained so."
 )
 
 # %% [markdown]
-# **41** ●● In the chapter's world of two numbers the denoiser is exact. What does it answer at the last time, without the
-# caption? Why does even a perfect denoiser not draw in one step?
+# **41** ●● In the chapter's world of two numbers the denoiser is exact. What does it answer at the last time, without
+# the caption? Why does even a perfect denoiser not draw in one step?
 
 # %% tags=["hide-cell"]
 exact, plan = primer.Mixture(levels), ddim(levels, 10)
@@ -627,13 +725,16 @@ x, none = np.random.default_rng(0).normal(size=(500, 1, 1, 2)).astype(np.float32
 for k in range(10):
     guess = np.asarray(exact(x, np.full(500, plan.t[k]), none))
     apart = np.linalg.norm(primer.MEANS - guess[:, 0, 0, None], axis=-1).min(1) / primer.SPREAD
-    print(f"t = {plan.t[k]}: {np.mean(apart < 2):.0%} of the guesses within two standard deviations of a cloud's centre")
+    print(
+        f"t = {plan.t[k]}: {np.mean(apart < 2):.0%} of the guesses within two standard deviations of a cloud's centre"
+    )
     x = plan.x[k] * x + plan.x0[k] * guess
 middle = primer.MEANS.mean(0)
 words(
-    f"At first it answers nearly the mean of all data, ({middle[0]:.1f}, {middle[1]:.1f}), whatever point it is shown: the best "
-    "answer by the mean square error, and where hardly any data are. One step of DDIM ends there (exercise 18). "
-    "With more steps each point decides for a cloud on its way; for that the network need not be better, only be asked again."
+    f"At first it answers nearly the mean of all data, ({middle[0]:.1f}, {middle[1]:.1f}), whatever point it is shown:"
+    " the best answer by the mean square error, and where hardly any data are. One step of DDIM ends there (exercise"
+    " 18). With more steps each point decides for a cloud on its way; for that the network need not be better, only be"
+    " asked again."
 )
 
 # %% [markdown]
@@ -644,7 +745,10 @@ rng = np.random.default_rng(0)
 x, u, y, w, a, b = rng.normal(size=5), rng.normal(size=5), rng.normal(size=5), 3.0, 0.6, 0.8
 x0 = lambda eps: (x - b * eps) / a
 assert np.allclose(x0(u + w * (y - u)), x0(u) + w * (x0(y) - x0(u)))
-words("x0 is affine in the noise, and u + w (y - u) is an affine combination: its weights 1 - w and w sum to one. The two commute.")
+words(
+    "x0 is affine in the noise, and u + w (y - u) is an affine combination: its weights 1 - w and w sum to one. The two"
+    " commute."
+)
 
 # %% [markdown]
 # ## [Metrics](a1_metrics.ipynb)
@@ -658,13 +762,15 @@ moved = changes(spoilt)
 moved["worse"] = [f"{r.value:.3g} [{r.lo:.3g}, {r.hi:.3g}]" for r in moved.itertuples()]
 print(moved.pivot(index="strength", columns="metric", values="worse").to_string())
 noticed = moved[moved["lo"] > 0].groupby("metric")["strength"].min()
-words("How much worse than real pictures, with the interval. Surely: " + "; ".join(
-    f"{name} {f'from {noticed[name]:g} on' if name in noticed else 'never'}" for name in names
-) + ". The detector still names what one sees to be blurred; 64 pictures leave the distance on its features unsure.")  # fmt: skip
+words(
+    "How much worse than real pictures, with the interval. Surely: "
+    + "; ".join(f"{name} {f'from {noticed[name]:g} on' if name in noticed else 'never'}" for name in names)
+    + ". The detector still names what one sees to be blurred; 64 pictures leave the distance on its features unsure."
+)
 
 # %% [markdown]
-# **44** ●● KID of real pictures against other real ones is below zero in some rows. May a distance be negative? And why is FD
-# never?
+# **44** ●● KID of real pictures against other real ones is below zero in some rows. May a distance be negative? And why
+# is FD never?
 
 # %% tags=["hide-cell"]
 real = store.rows(study="metrics", profile=asked_of, task="real", metric=["kid_effnet", "fd_effnet"])
@@ -678,14 +784,14 @@ for name, values in same.items():
     mean, error, below = np.mean(values), np.std(values) / 200**0.5, np.mean(np.array(values) < 0)
     print(f"{name} of 200 such pairs: mean {mean:+.3f} with an error of {error:.3f}, below zero {below:.0%}")
 words(
-    "The true distance is not negative, its estimate may be: KID is built to be right on average, and where the truth is zero "
-    "some estimates must lie below it. FD cannot go below zero, so its average lies above the truth: that is its bias. "
-    "A KID below zero says: no difference to be seen at this n."
+    "The true distance is not negative, its estimate may be: KID is built to be right on average, and where the truth"
+    " is zero some estimates must lie below it. FD cannot go below zero, so its average lies above the truth: that is"
+    " its bias. A KID below zero says: no difference to be seen at this n."
 )
 
 # %% [markdown]
-# **45** ●●● FD compares means and covariances. Make features that differ from the real ones and have the same of both. Does KID
-# see them, with its cubic kernel? Can it be fooled, too?
+# **45** ●●● FD compares means and covariances. Make features that differ from the real ones and have the same of both.
+# Does KID see them, with its cubic kernel? Can it be fooled, too?
 
 # %% tags=["hide-cell"]
 rng = np.random.default_rng(0)
@@ -698,62 +804,75 @@ made = {
 for name, features in made.items():
     sample = metrics.Sample(features=real)
     seen = {
-        "FD": metrics.frechet(features, metrics.Gaussian.of(real)), "KID": metrics.kid(features, sample),
+        "FD": metrics.frechet(features, metrics.Gaussian.of(real)),
+        "KID": metrics.kid(features, sample),
         "MMD, Gaussian kernel": metrics.mmd(features, sample, bandwidth=1.0),
-    }  # fmt: skip
+    }
     print(f"{name}: " + ", ".join(f"{metric} {e.value:.3f} [{e.lo:.3f}, {e.hi:.3f}]" for metric, e in seen.items()))
 words(
-    "FD sees neither. A cubic kernel compares moments up to the third, so KID sees the skew, and not the lumps, whose odd moments "
-    "are those of a normal: they differ from the fourth on. A Gaussian kernel has all moments in it and sees both. Whether the "
-    "features of real networks differ in such ways is another question: ask the chapter's *Where rankings part*."
+    "FD sees neither. A cubic kernel compares moments up to the third, so KID sees the skew, and not the lumps, whose"
+    " odd moments are those of a normal: they differ from the fourth on. A Gaussian kernel has all moments in it and"
+    " sees both. Whether the features of real networks differ in such ways is another question: ask the chapter's"
+    " *Where rankings part*."
 )
 
 # %% [markdown]
 # ## [How fast](a2_speed.ipynb)
 #
-# **46** ● How many milliseconds does a picture take under guidance, in 4 steps and in 50, on the machine of the rows? Which
-# share of them is not the network's?
+# **46** ● How many milliseconds does a picture take under guidance, in 4 steps and in 50, on the machine of the rows?
+# Which share of them is not the network's?
 
 # %% tags=["hide-cell"]
 seconds = speed.seconds_a_picture(store.rows(study="benchmark", profile=asked_of))
-table = pd.DataFrame([
-    {"c": c, "steps": steps, "ms": 1000 * (2 * steps * each + rest), "not the network's": rest / (2 * steps * each + rest)}
-    for (_, c), (each, rest) in seconds.items() for steps in (4, 50)
-])  # fmt: skip
+table = pd.DataFrame(
+    [
+        {
+            "c": c,
+            "steps": steps,
+            "ms": 1000 * (2 * steps * each + rest),
+            "not the network's": rest / (2 * steps * each + rest),
+        }
+        for (_, c), (each, rest) in seconds.items()
+        for steps in (4, 50)
+    ]
+)
 print(table.pivot(index="c", columns="steps", values=["ms", "not the network's"]).round(2).to_string())
 words(
-    "Guidance asks twice a step. The rest, such as decoding, is paid once a picture and is nearly the same for all sizes. The "
-    "paper's cost leaves it out, which flatters few steps of a small model: in seconds these are dearer than the cost says."
+    "Guidance asks twice a step. The rest, such as decoding, is paid once a picture and is nearly the same for all"
+    " sizes. The paper's cost leaves it out, which flatters few steps of a small model: in seconds these are dearer"
+    " than the cost says."
 )
 
 # %% [markdown]
-# **47** ●● Seconds are not FLOPs. By how much is an evaluation of the smallest model dearer in seconds than its share of FLOPs says?
+# **47** ●● Seconds are not FLOPs. By how much is an evaluation of the smallest model dearer in seconds than its share
+# of FLOPs says?
 
 # %% tags=["hide-cell"]
 each = pd.Series({c: seconds[asked_of, c][0] for c in scale.family})
 ratio = (each / each[32]) / pd.Series({c: unit[c] / unit[32] for c in each.index})
 print(ratio.round(2).to_string())
 words(
-    f"{ratio[8]:.1f} times. What is no matrix product, such as normalisation, grows with c and not with its square, and small "
-    "products do not fill a core. So on this machine a budget in seconds buys fewer steps of a small model than one in FLOPs."
+    f"{ratio[8]:.1f} times. What is no matrix product, such as normalisation, grows with c and not with its square, and"
+    " small products do not fill a core. So on this machine a budget in seconds buys fewer steps of a small model than"
+    " one in FLOPs."
 )
 
 # %% [markdown]
-# **48** ●●● The chapter compares middle rounds. In which races is the package faster even by its slowest round, against the
-# fastest of torch? And by how much could any code still be faster on this machine, at most?
+# **48** ●●● The chapter compares middle rounds. In which races is the package faster even by its slowest round, against
+# the fastest of torch? And by how much could any code still be faster on this machine, at most?
 
 # %% tags=["hide-cell"]
 races = speed.races(store.rows(study="benchmark", profile=asked_of))
 ours, others = (races[(races["who"] == speed.OURS) == mine] for mine in (True, False))
 ours, rivals = ours.set_index("race"), others.groupby("race")[["value", "hi"]].max()
-table = pd.DataFrame({
-    "middle": ours["value"] / rivals["value"], "at the least": ours["lo"] / rivals["hi"], "bound": 1 / ours["share"]
-})  # fmt: skip
+table = pd.DataFrame(
+    {"middle": ours["value"] / rivals["value"], "at the least": ours["lo"] / rivals["hi"], "bound": 1 / ours["share"]}
+)
 print(table.round(3).to_string())
 words(
-    f"In {(table['at the least'] > 1).sum()} of {len(table)}. Rounds of one machine are no sample of machines, so this is a range and no "
-    "interval. The bound is the rate of one large matrix product over what the network's products reach now: a code that did "
-    "nothing else, and each at that rate, would be so many times faster. None will be."
+    f"In {(table['at the least'] > 1).sum()} of {len(table)}. Rounds of one machine are no sample of machines, so this"
+    " is a range and no interval. The bound is the rate of one large matrix product over what the network's products"
+    " reach now: a code that did nothing else, and each at that rate, would be so many times faster. None will be."
 )
 
 # %% tags=["remove-cell"]

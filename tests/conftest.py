@@ -25,9 +25,17 @@ hypothesis.settings.load_profile("ldm")
 
 # Files whose tests take optimiser steps: optax raises a float to an int32 power in Adam.
 STANDARD = (
-    "test_train.py", "test_scene_networks.py", "test_study.py", "test_reconstruction.py", "test_superres.py",
-    "test_distill.py", "test_dreambooth.py", "test_parallel.py", "test_gradients.py", "test_guards.py",
-)  # fmt: skip
+    "test_train.py",
+    "test_scene_networks.py",
+    "test_study.py",
+    "test_reconstruction.py",
+    "test_superres.py",
+    "test_distill.py",
+    "test_dreambooth.py",
+    "test_parallel.py",
+    "test_gradients.py",
+    "test_guards.py",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -82,18 +82,28 @@ def text_tower(**fields) -> CLIPTextModel:
 def autoencoder(channels: tuple[int, ...] = (16, 32), blocks: int = 1, normed: int = 8) -> AutoencoderKL:
     torch.manual_seed(2)
     n = len(channels)
-    return shake(AutoencoderKL(
-        block_out_channels=channels, down_block_types=("DownEncoderBlock2D",) * n, layers_per_block=blocks,
-        up_block_types=("UpDecoderBlock2D",) * n, norm_num_groups=normed, scaling_factor=0.5,
-    ), 2)  # fmt: skip
+    return shake(
+        AutoencoderKL(
+            block_out_channels=channels,
+            down_block_types=("DownEncoderBlock2D",) * n,
+            layers_per_block=blocks,
+            up_block_types=("UpDecoderBlock2D",) * n,
+            norm_num_groups=normed,
+            scaling_factor=0.5,
+        ),
+        2,
+    )
 
 
 def unet(c: int, context: int = 64, size: int = 16, **fields) -> UNet2DConditionModel:
     torch.manual_seed(3)
     shape = dict(
-        sample_size=size, block_out_channels=[m * c for m in MULTIPLIERS], cross_attention_dim=context,
-        attention_head_dim=heads(c), norm_num_groups=groups(c),
-    )  # fmt: skip
+        sample_size=size,
+        block_out_channels=[m * c for m in MULTIPLIERS],
+        cross_attention_dim=context,
+        attention_head_dim=heads(c),
+        norm_num_groups=groups(c),
+    )
     return shake(UNet2DConditionModel(**shape | fields), 3)
 
 
@@ -117,9 +127,13 @@ def pipeline(folder: Path, kind: str, c: int = 64) -> StableDiffusionPipeline:
         pad = "!"
     tokenizer = CLIPTokenizer.from_pretrained(write_vocabulary(folder, pad))
     made = StableDiffusionPipeline(
-        vae=autoencoder(), tokenizer=tokenizer, safety_checker=None, feature_extractor=None,
-        requires_safety_checker=False, **parts,
-    )  # fmt: skip
+        vae=autoencoder(),
+        tokenizer=tokenizer,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+        **parts,
+    )
     made.set_progress_bar_config(disable=True)
     return made
 

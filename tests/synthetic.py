@@ -94,8 +94,7 @@ def history() -> list[dict[str, float]]:
     """A training history of 2,000 steps."""
     noise = np.random.default_rng(0).normal(size=2000)
     return [
-        {"images_seen": 64 * (i + 1), "loss": float(0.2 + 0.3 / (1 + i / 100) + 0.02 * noise[i])}
-        for i in range(2000)
+        {"images_seen": 64 * (i + 1), "loss": float(0.2 + 0.3 / (1 + i / 100) + 0.02 * noise[i])} for i in range(2000)
     ]
 
 

@@ -82,9 +82,13 @@ def test_the_network_is_diffusers_autoencoder():
     torch.manual_seed(0)
     channels = (32, 64)
     reference = Reference(
-        block_out_channels=channels, down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2, layers_per_block=2, latent_channels=4, norm_num_groups=32,
-    ).eval()  # fmt: skip
+        block_out_channels=channels,
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        layers_per_block=2,
+        latent_channels=4,
+        norm_num_groups=32,
+    ).eval()
     config = AutoencoderConfig(channels=channels, blocks=2, patch=1, groups=32, attention=True)
     structure, params = split(AutoencoderKL(config, keys=KeySource(jax.random.key(0))))
     theirs = {name: tensor.numpy() for name, tensor in reference.state_dict().items()}

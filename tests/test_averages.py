@@ -1,4 +1,6 @@
-"""Averages of several lengths as cells: refused where they make no sense, absent where no snapshots are, paired with the usual."""
+"""Averages of several lengths as cells: refused where they make no sense, absent where no snapshots are, paired with
+the usual.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,10 @@ def test_a_share_is_compared_with_the_usual_one_and_drawn():
     rows = synthetic.pretraining_rows()
     rows = rows[(rows["c"] == rows["c"].min()) & (rows["metric"] == "kid_effnet")]
     rows = rows.loc[rows.groupby("images_seen").head(1).index]
-    every = [rows.assign(strength=share, value=rows["value"] + share, key=rows["key"] + f"{share}") for share in (0.05, 0.1, 0.2)]
+    every = [
+        rows.assign(strength=share, value=rows["value"] + share, key=rows["key"] + f"{share}")
+        for share in (0.05, 0.1, 0.2)
+    ]
     rows = pd.concat(every, ignore_index=True)
     noise = np.random.default_rng(0).normal(size=256)
     table = averages_figures.against_usual(rows, "kid_effnet", {key: noise for key in rows["key"]})

@@ -102,7 +102,9 @@ def site(request):
     ]
     if request.param == "small":  # its other pages are in the real one, too
         pages = [page for page in pages if not page.startswith("book/")]
-    of_code = [page for page in pages if page.startswith("book/code/")]  # all made in one way: the packages, and a few files
+    of_code = [
+        page for page in pages if page.startswith("book/code/")
+    ]  # all made in one way: the packages, and a few files
     few = of_code[:: len(of_code) // 3 or 1] + [page for page in of_code if (ROOT / "ldm" / Path(page).stem).is_dir()]
     pages = [page for page in pages if page not in of_code or page in few]
     yield f"http://127.0.0.1:{server.server_port}/", pages
@@ -133,8 +135,12 @@ def open_page(browser, address: str, theme: str):
 
 
 def charts(page, theme: str, *, scroll: bool = False) -> list[dict]:
-    """Have every visible chart drawn for `theme`, by scrolling to it or else all at once as for paper, and describe it."""
-    boxes = [box for box in page.query_selector_all(".ldm-chart") if box.evaluate("box => box.clientWidth > 0")]  # no closed fold
+    """Have every visible chart drawn for `theme`, by scrolling to it or else all at once as for paper, and describe
+    it.
+    """
+    boxes = [
+        box for box in page.query_selector_all(".ldm-chart") if box.evaluate("box => box.clientWidth > 0")
+    ]  # no closed fold
     if scroll:
         for box in boxes:
             box.evaluate("box => box.scrollIntoView({block: 'center'})")
@@ -158,15 +164,18 @@ def charts(page, theme: str, *, scroll: bool = False) -> list[dict]:
 
 
 def barriers(page, theme: str, rules: list[str]) -> list[str]:
-    """What axe-core finds serious or critical on a page: the rule, what it asks, and the first elements that break it."""
+    """What axe-core finds serious or critical on a page: the rule, what it asks, and the first elements that break
+    it.
+    """
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
     options = {"resultTypes": ["violations"], "preload": False, **({"runOnly": rules} if rules else {})}
     found = axe.run(page, options=options).response["violations"]
     return [
         f"{theme}: {v['id']}: {v['help']}: " + "; ".join(node["html"][:160] for node in v["nodes"][:3])
-        for v in found if v["impact"] in ("serious", "critical")
-    ]  # fmt: skip
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    ]
 
 
 @needs_browser
@@ -188,11 +197,17 @@ def test_every_page_is_self_contained_and_accessible_and_draws_every_chart_light
             if sideways := page.evaluate("document.documentElement.scrollWidth - innerWidth"):
                 wrong.append(f"scrolls sideways by {sideways} px at {width} px")
         # For axe, the thousand marks in charts are Vega's business, and the menu is the same on every page.
-        page.evaluate("document.querySelectorAll('.ldm-chart').forEach((b) => { b.view = null; b.querySelector('svg > g')?.remove(); })")
-        wide = "(box) => box.scrollWidth > box.clientWidth && box.tabIndex < 0"  # the theme mends it a moment after a resize
+        page.evaluate(
+            "document.querySelectorAll('.ldm-chart').forEach((b) => { b.view = null; b.querySelector('svg >"
+            " g')?.remove(); })"
+        )
+        # the theme mends it a moment after a resize
+        wide = "(box) => box.scrollWidth > box.clientWidth && box.tabIndex < 0"
         page.wait_for_function(f"![...document.querySelectorAll('pre, .output[tabindex]')].some({wide})")
         if name != pages[0]:
-            page.evaluate("document.querySelectorAll('.bd-sidebar-primary, .bd-header').forEach((part) => part.remove())")
+            page.evaluate(
+                "document.querySelectorAll('.bd-sidebar-primary, .bd-header').forEach((part) => part.remove())"
+            )
         wrong += barriers(page, "dark", []) + barriers(page, "light", ["color-contrast"])
         wrong_pages += [f"{name}: {what}" for what in wrong]
         page.context.close()
@@ -211,9 +226,11 @@ def test_the_book_opens_from_the_disk_and_in_the_dark(browser):
 
 @needs_browser
 def test_nothing_moves_for_those_who_ask_for_it(browser):
-    moving = """() => [...document.querySelectorAll("*")].flatMap((element) => ["", "::before", "::after"].map((part) => {
+    moving = """() => [...document.querySelectorAll("*")].flatMap((element) => ["", "::before", "::after"].map((part) =>
+    {
       const style = getComputedStyle(element, part);
-      return style.animationName !== "none" || parseFloat(style.transitionDuration) > 0 || style.scrollBehavior === "smooth";
+      return style.animationName !== "none" || parseFloat(style.transitionDuration) > 0 || style.scrollBehavior ===
+      "smooth";
     })).filter(Boolean).length"""
     counts = {}
     for wish in ("no-preference", "reduce"):
@@ -236,7 +253,9 @@ def test_on_paper_every_chart_is_drawn_and_links_between_pages_lead_to_the_page(
     book = reader.PdfReader(tmp_path / "book.pdf")
     assert [entry.title for entry in book.outline] == [title for title, _ in pages.values()]
     first = [book.get_destination_page_number(entry) for entry in book.outline]
-    assert "sampling cost" in "".join(page.extract_text() for page in book.pages[: first[1]])  # an axis: charts are vectors
+    assert "sampling cost" in "".join(
+        page.extract_text() for page in book.pages[: first[1]]
+    )  # an axis: charts are vectors
     found = [link.get_object() for page in book.pages[first[1] : first[2]] for link in page.get("/Annots", [])]
     led = [book.get_page_number(link["/Dest"][0].get_object()) for link in found if isinstance(link.get("/Dest"), list)]
     assert first[2] in led and not any("protocol.html" in str(link.get("/A")) for link in found)
@@ -275,7 +294,9 @@ def test_the_first_page_is_light(site, browser):
 
 
 def test_the_explorer_of_the_published_rows_fits_into_the_room_left_for_it(tmp_path):
-    """With every picture that it may show. Chances that are not paired change more often than paired ones: no fewer bytes."""
+    """With every picture that it may show. Chances that are not paired change more often than paired ones: no fewer
+    bytes.
+    """
     store = Store(ROOT)
     rows = findings.whole_grid(store, LAPTOP)
     seconds = speed.seconds_a_picture(store.rows(study="benchmark", profile="laptop"))
@@ -355,9 +376,7 @@ def test_the_same_book_is_built_to_the_byte(tmp_path, monkeypatch):
 
 
 def test_a_chapter_that_was_not_executed_is_one_sentence(tmp_path):
-    with pytest.raises(
-        ValueError, match="not executed yet: 00_answer, .*make notebook N=00_answer"
-    ):
+    with pytest.raises(ValueError, match="not executed yet: 00_answer, .*make notebook N=00_answer"):
         build.stage(ROOT, tmp_path / "source", tmp_path / "nothing")
 
 
@@ -376,13 +395,20 @@ def test_markup_inside_a_chart_cannot_end_its_script_and_recorded_numbers_are_no
 def test_a_chapter_says_how_it_was_made_and_its_links_lead_to_pages(tmp_path):
     cells = [
         {"cell_type": "markdown", "source": ["# A title\n", "\n", "Text."]},
-        {"cell_type": "code", "outputs": [{"data": {"text/markdown": "[a](b.ipynb#c), [d](../e.md), [f](https://x.org/g.md)"}}]},
+        {
+            "cell_type": "code",
+            "outputs": [{"data": {"text/markdown": "[a](b.ipynb#c), [d](../e.md), [f](https://x.org/g.md)"}}],
+        },
     ]
     given = {"profile": "smoke", "steps": [4, 8], "metric": "kid_effnet", "folder": "my pictures"}
     notebook = json.dumps({"cells": cells, "metadata": {"papermill": {"parameters": given}}})
     title, output = json.loads(build.for_readers(notebook, tmp_path, "04_sampling"))["cells"]
-    made = "make notebook N=04_sampling PROFILE=smoke ARGS=\"-p steps 4,8 -p metric kid_effnet -p folder 'my pictures'\""
-    assert title["source"].startswith(f"# A title\n\n*Run this page again: `{made}`.") and title["source"].endswith("\n\nText.")
+    made = (
+        "make notebook N=04_sampling PROFILE=smoke ARGS=\"-p steps 4,8 -p metric kid_effnet -p folder 'my pictures'\""
+    )
+    assert title["source"].startswith(f"# A title\n\n*Run this page again: `{made}`.") and title["source"].endswith(
+        "\n\nText."
+    )
     assert output["outputs"][0]["data"]["text/markdown"] == "[a](b.html#c), [d](../e.html), [f](https://x.org/g.md)"
     assert build.command("05_samplers", {"profile": "laptop"}) == "make notebook N=05_samplers"
     first = json.loads(build.for_readers(notebook, tmp_path, "00_answer", foot=True))["cells"][0]["source"]
@@ -415,4 +441,7 @@ def test_every_work_that_a_page_names_with_its_year_is_in_the_references():
     for path in [*ROOT.glob("notebooks/*.py"), *ROOT.glob("book/*.md")]:
         text = re.sub(r"\n(?:# )?", " ", path.read_text())
         for family, year in re.findall(names, text):
-            assert (unicodedata.normalize("NFD", family).encode("ascii", "ignore").decode(), year) in known, f"{path.name}: {family} {year}"
+            assert (
+                unicodedata.normalize("NFD", family).encode("ascii", "ignore").decode(),
+                year,
+            ) in known, f"{path.name}: {family} {year}"

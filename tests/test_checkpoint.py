@@ -43,9 +43,7 @@ def save(checkpoints: TrainCheckpoints, step: int) -> None:
 def same(a: Any, b: Any) -> bool:
     assert jax.tree.structure(a) == jax.tree.structure(b)
     leaves = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return all(
-        x.dtype == y.dtype and np.asarray(x).tobytes() == np.asarray(y).tobytes() for x, y in leaves
-    )
+    return all(x.dtype == y.dtype and np.asarray(x).tobytes() == np.asarray(y).tobytes() for x, y in leaves)
 
 
 def biggest_file(folder: Path) -> Path:
@@ -124,8 +122,12 @@ def test_where_none_can_be_read_the_run_does_not_begin_anew_over_them(tmp_path, 
     save(TrainCheckpoints(tmp_path), 2)
     again = TrainCheckpoints(tmp_path)
     with monkeypatch.context() as failing, pytest.warns(UserWarning, match="2 is damaged"):
-        failing.setattr(again._manager, "restore", lambda *_, **__: (_ for _ in ()).throw(OSError("Input/output error")))
-        with pytest.raises(ValueError, match=r"none of the checkpoints in .* \(of step 1: Input/output error\); remove the folder"):
+        failing.setattr(
+            again._manager, "restore", lambda *_, **__: (_ for _ in ()).throw(OSError("Input/output error"))
+        )
+        with pytest.raises(
+            ValueError, match=r"none of the checkpoints in .* \(of step 1: Input/output error\); remove the folder"
+        ):
             again.restore(state(0))
     assert same(again.restore(state(0))[1], state(2))
     for step in "12":

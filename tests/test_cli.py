@@ -44,7 +44,10 @@ def answer(monkeypatch, *words: str) -> str:
         ("superres --c 8 --folder ldm", "ldm: no PNG, JPEG or WebP file"),
         ("upscale nowhere.png", "nowhere.png does not exist"),
         ("upscale book/_static/family.webp --model nowhere.safetensors", "nowhere.safetensors does not exist"),
-        ("upscale book/_static/family.webp --model weights/mini/unet-c8-640k-s0.safetensors", "is no model of super-resolution"),
+        (
+            "upscale book/_static/family.webp --model weights/mini/unet-c8-640k-s0.safetensors",
+            "is no model of super-resolution",
+        ),
         ("grid --study distillation --sizes 8 --kinds turbo", "kind = 'turbo': expected one of codi, lcm"),
         ("draw nowhere cat", "nowhere/model_index.json does not exist"),
         ("pretrain --c 8 --data nowhere", "nowhere: no such folder; give one of .tar shards"),

@@ -24,9 +24,15 @@ from tests.random_weights import draw, shapes_of
 logging.set_verbosity_error()
 logging.disable_progress_bar()
 SMALL = clip.ClipConfig(
-    name="small CLIP", side=48, patch=12, width=64, layers=3, heads=4, dimension=40,
+    name="small CLIP",
+    side=48,
+    patch=12,
+    width=64,
+    layers=3,
+    heads=4,
+    dimension=40,
     text=ClipTextConfig(vocabulary=99, length=12, width=32, hidden=128, layers=2, heads=2),
-)  # fmt: skip
+)
 
 
 def twin(config: clip.ClipConfig) -> CLIPModel:
@@ -34,17 +40,27 @@ def twin(config: clip.ClipConfig) -> CLIPModel:
     return CLIPModel(
         CLIPConfig(
             text_config=dict(
-                vocab_size=text.vocabulary, hidden_size=text.width, intermediate_size=text.hidden,
-                num_hidden_layers=text.layers, num_attention_heads=text.heads, max_position_embeddings=text.length,
-                bos_token_id=text.vocabulary - 2, eos_token_id=text.vocabulary - 1, pad_token_id=text.vocabulary - 1,
+                vocab_size=text.vocabulary,
+                hidden_size=text.width,
+                intermediate_size=text.hidden,
+                num_hidden_layers=text.layers,
+                num_attention_heads=text.heads,
+                max_position_embeddings=text.length,
+                bos_token_id=text.vocabulary - 2,
+                eos_token_id=text.vocabulary - 1,
+                pad_token_id=text.vocabulary - 1,
             ),
             vision_config=dict(
-                hidden_size=config.width, intermediate_size=4 * config.width, num_hidden_layers=config.layers,
-                num_attention_heads=config.heads, image_size=config.side, patch_size=config.patch,
+                hidden_size=config.width,
+                intermediate_size=4 * config.width,
+                num_hidden_layers=config.layers,
+                num_attention_heads=config.heads,
+                image_size=config.side,
+                patch_size=config.patch,
             ),
             projection_dim=config.dimension,
         )
-    ).eval()  # fmt: skip
+    ).eval()
 
 
 @pytest.fixture(scope="module")

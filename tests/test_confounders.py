@@ -40,7 +40,16 @@ def made(truth: dict[int, float], bias: dict[int, float], seed: int = 0) -> pd.D
         for n in (64, 256, 1024, 4096):
             se = 2 / np.sqrt(n)
             measured = value + bias[c] / n + se * rng.standard_normal()
-            rows.append({"c": c, "n": n, "metric": "fd_scene", "value": measured, "lo": measured - 1.96 * se, "hi": measured + 1.96 * se})
+            rows.append(
+                {
+                    "c": c,
+                    "n": n,
+                    "metric": "fd_scene",
+                    "value": measured,
+                    "lo": measured - 1.96 * se,
+                    "hi": measured + 1.96 * se,
+                }
+            )
     return pd.DataFrame(rows)
 
 

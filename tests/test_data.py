@@ -234,7 +234,9 @@ def test_crops_are_cut_from_all_pictures_in_turn_at_places_of_their_own(tmp_path
     assert np.array_equal(crops.item(4)[0], first[2])
     assert len({Crops(tmp_path, 8, 600).key, Crops(tmp_path, 8, 600, seed=1).key, Crops(tmp_path, 7, 600).key}) == 3
     assert Crops(tmp_path, 8, 600).key == crops.key
-    assert np.array_equal(pickle.loads(pickle.dumps(crops.images))(range(3)), crops.images(range(3))), "another process cannot cut them"
+    assert np.array_equal(pickle.loads(pickle.dumps(crops.images))(range(3)), crops.images(range(3))), (
+        "another process cannot cut them"
+    )
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,9 @@ def test_every_kernel_sums_to_one_and_is_the_same_upside_down(seed):
 def test_a_round_gaussian_is_scipys():
     impulse = np.zeros((21, 21))
     impulse[10, 10] = 1
-    assert np.allclose(Bell("gaussian round", 21, (1.7, 1.7)).kernel(), ndimage.gaussian_filter(impulse, 1.7, radius=10), atol=1e-6)
+    assert np.allclose(
+        Bell("gaussian round", 21, (1.7, 1.7)).kernel(), ndimage.gaussian_filter(impulse, 1.7, radius=10), atol=1e-6
+    )
 
 
 def test_a_stretched_gaussian_has_the_covariance_of_its_ellipse():
@@ -145,7 +147,10 @@ def test_recipes_are_drawn_from_the_published_ranges(recipes):
         assert 1 - len(bells) / len(blurs) == pytest.approx(0.1, abs=0.025)
         assert shares([b.kind for b in bells]) == pytest.approx(blur.KINDS, abs=0.035)
         assert shares([b.size for b in blurs]) == pytest.approx(dict.fromkeys(range(7, 22, 2), 1 / 8), abs=0.025)
-        assert stats.kstest([b.sigma[0] for b in bells], stats.uniform(ranges.sigma[0], np.ptp(ranges.sigma)).cdf).pvalue > 1e-3
+        assert (
+            stats.kstest([b.sigma[0] for b in bells], stats.uniform(ranges.sigma[0], np.ptp(ranges.sigma)).cdf).pvalue
+            > 1e-3
+        )
         where = ["up" if s.scale > 1 else "down" if s.scale < 1 else "keep" for s in stages]
         assert shares(where) == pytest.approx(dict(zip(("up", "down", "keep"), ranges.resize, strict=True)), abs=0.035)
         assert ranges.scale[0] <= min(s.scale for s in stages) and max(s.scale for s in stages) <= ranges.scale[1]

@@ -33,9 +33,13 @@ SMALL = {
 
 def twin(config: dino.DinoConfig) -> torch.nn.Module:
     shape = dict(
-        hidden_size=config.width, num_hidden_layers=config.layers, num_attention_heads=config.heads,
-        image_size=config.trained, patch_size=config.patch, layer_norm_eps=dino.EPS,
-    )  # fmt: skip
+        hidden_size=config.width,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        image_size=config.trained,
+        patch_size=config.patch,
+        layer_norm_eps=dino.EPS,
+    )
     if config.scaled:
         return Dinov2Model(Dinov2Config(**shape)).eval()
     return ViTModel(ViTConfig(**shape, intermediate_size=4 * config.width)).eval()

@@ -131,7 +131,9 @@ def test_a_consistent_student_ends_where_its_teachers_steps_end(method):
 
 
 def test_codis_second_term_pulls_towards_the_mean_as_far_as_calculated():
-    """Without guidance each place's optimum weighs the next place's answer, by 1 / sigma^2, with the mean of the data."""
+    """Without guidance each place's optimum weighs the next place's answer, by 1 / sigma^2, with the mean of the
+    data.
+    """
     n = 4
     times = SD.times(n)
     alpha, sigma, k = SD.alpha[times], SD.sigma[times], GAIN[times]
@@ -240,7 +242,9 @@ def test_on_two_devices_a_student_learns_the_same(small, tmp_path, monkeypatch):
     monkeypatch.setattr(student, "loss_of", lambda *_: loss)
     losses = []
     for name, lay in (("one", None), ("two", layout(2, 2))):
-        student.distill(scale, "lcm", 8, root=tmp_path / name, layout=lay, on_log=lambda log: losses.append(log["loss"]), **task)
+        student.distill(
+            scale, "lcm", 8, root=tmp_path / name, layout=lay, on_log=lambda log: losses.append(log["loss"]), **task
+        )
     assert len(losses) == 2 and losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
@@ -255,8 +259,9 @@ class Fading:
 def test_a_student_that_collapses_is_stopped_and_its_last_good_checkpoint_stays(small, tmp_path, monkeypatch):
     scale, task = small
     loss = lambda params, batch, key, teacher, averaged: (
-        sum(jnp.square(p).sum() for p in params.values()), {"spread": batch["latents"].std()}
-    )  # fmt: skip
+        sum(jnp.square(p).sum() for p in params.values()),
+        {"spread": batch["latents"].std()},
+    )
     monkeypatch.setattr(student, "loss_of", lambda *_: loss)
     monkeypatch.setattr("ldm.training.loop.SAVE_SECONDS", 0)
     with pytest.raises(Diverged, match="lcm: the estimates' spread is 0.00989 of the data's after 2,560 images"):
@@ -268,9 +273,17 @@ def test_a_student_that_collapses_is_stopped_and_its_last_good_checkpoint_stays(
 # --- the study ----------------------------------------------------------------------------------
 
 CELL = dict(
-    study="distillation", profile="smoke", c=8, images=640_000, steps=4, guidance=1.5, n=16, sampler="ddim",
-    kind="guided-8", seen=32_000,
-)  # fmt: skip
+    study="distillation",
+    profile="smoke",
+    c=8,
+    images=640_000,
+    steps=4,
+    guidance=1.5,
+    n=16,
+    sampler="ddim",
+    kind="guided-8",
+    seen=32_000,
+)
 
 
 @pytest.mark.parametrize(
@@ -290,8 +303,13 @@ def test_a_wrong_cell_of_a_student_is_refused(change, sentence):
 def test_a_student_of_stage_2_makes_its_own_steps_and_the_others_the_grids():
     cells = distillation.grid(profile("smoke"), ("lcm", "guided-8"), (8, 16), (1, 4), (1.5,))
     assert [(cell.kind, cell.c, cell.steps) for cell in cells] == [
-        ("lcm", 8, 1), ("lcm", 8, 4), ("lcm", 16, 1), ("lcm", 16, 4), ("guided-8", 8, 8), ("guided-8", 16, 8),
-    ]  # fmt: skip
+        ("lcm", 8, 1),
+        ("lcm", 8, 4),
+        ("lcm", 16, 1),
+        ("lcm", 16, 4),
+        ("guided-8", 8, 8),
+        ("guided-8", 16, 8),
+    ]
     assert [cell.sampler for cell in cells[-2:]] == ["ddim"] * 2 and cells[0].sampler == "consistency"
 
 

@@ -17,7 +17,10 @@ def test_one_picture_by_two_ways_is_shown_at_first_and_all_have_words():
     text = divider(WAYS, ["scene 0", "scene <1>"], left="bicubic", right="true").data
     tags = re.findall(r"<img [^>]*>", text)
     assert len(tags) == 6
-    assert [re.search(r'alt="([^"]*)"', tag)[1] for tag in tags if "hidden" not in tag] == ["scene 0, bicubic", "scene 0, true"]
+    assert [re.search(r'alt="([^"]*)"', tag)[1] for tag in tags if "hidden" not in tag] == [
+        "scene 0, bicubic",
+        "scene 0, true",
+    ]
     assert "scene &lt;1&gt;, true" in text and "scene <1>" not in text
     assert "aspect-ratio:12 / 8" in text and not re.search("https?:", text)
 
@@ -44,9 +47,7 @@ def test_arrow_keys_move_it_and_menus_choose_the_pictures():
         page = browser.new_page(viewport={"width": 390, "height": 800})
         page.set_default_timeout(120_000)
         page.set_content(divider(WAYS, ["a", "b"], left="bicubic", right="true").data)
-        seen = lambda: page.eval_on_selector_all(
-            "img:not([hidden])", "all => all.map(i => [i.alt, i.style.clipPath])"
-        )
+        seen = lambda: page.eval_on_selector_all("img:not([hidden])", "all => all.map(i => [i.alt, i.style.clipPath])")
         assert seen() == [["a, bicubic", ""], ["a, true", "inset(0px 0px 0px 50%)"]]
         page.focus("input[type=range]")
         for _ in range(3):

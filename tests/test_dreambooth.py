@@ -26,7 +26,9 @@ SMOKE, LAPTOP = profile("smoke"), profile("laptop")
 @pytest.mark.parametrize("name", subjects.SUBJECTS)
 def test_a_subject_is_called_by_the_rare_token_and_a_noun_that_the_models_know(name):
     who = subjects.subject(LAPTOP, name)
-    assert who.pictures.shape == (subjects.SHOTS, 32, 32, 3) and len({p.tobytes() for p in who.pictures}) == subjects.SHOTS
+    assert (
+        who.pictures.shape == (subjects.SHOTS, 32, 32, 3) and len({p.tobytes() for p in who.pictures}) == subjects.SHOTS
+    )
     assert all(f"sks {who.noun}" in text and name not in text for text in who.captions)
     scenes = subjects.asked(LAPTOP, who, 8)
     asked_for = {subjects.own(scene, who.noun) for scene in scenes}
@@ -93,8 +95,22 @@ def made_up(gap):
                 key = f"{subject}{task}{c}"
                 names[key] = subject
                 value = luck + gap * (task == "prior") + 0.05 * rng.normal()
-                rows.append({"key": key, "task": task, "c": c, "params": c**2, "train_steps": 9, "steps": 4, "metric": "class_drift",
-                             "protocol": f"x; 5 pictures of {subject}", "value": value, "lo": value, "hi": value, "n": 32})  # fmt: skip
+                rows.append(
+                    {
+                        "key": key,
+                        "task": task,
+                        "c": c,
+                        "params": c**2,
+                        "train_steps": 9,
+                        "steps": 4,
+                        "metric": "class_drift",
+                        "protocol": f"x; 5 pictures of {subject}",
+                        "value": value,
+                        "lo": value,
+                        "hi": value,
+                        "n": 32,
+                    }
+                )
     return pd.DataFrame(rows), names
 
 
@@ -131,9 +147,23 @@ def test_a_small_run_leaves_rows_before_and_after_and_one_training_serves_all_le
 
 @pytest.mark.parametrize(
     "field, says",
-    [({"variant": "posterior"}, "expected truth, before or one of"), ({"tuned": 0}, "expected 1 to 10000"), ({"n": 17}, "even number")],
+    [
+        ({"variant": "posterior"}, "expected truth, before or one of"),
+        ({"tuned": 0}, "expected 1 to 10000"),
+        ({"n": 17}, "even number"),
+    ],
 )
 def test_a_wrong_cell_is_refused(field, says):
-    fields = dict(study="dreambooth", profile="smoke", c=8, images=SMOKE.length, steps=4, guidance=2.0, n=16, subject="fox", tuned=4)
+    fields = dict(
+        study="dreambooth",
+        profile="smoke",
+        c=8,
+        images=SMOKE.length,
+        steps=4,
+        guidance=2.0,
+        n=16,
+        subject="fox",
+        tuned=4,
+    )
     with pytest.raises(ValueError, match=says):
         dreambooth_study.DreamBooth(**(fields | field))

@@ -68,8 +68,12 @@ def test_depthwise_sums_equal_a_grouped_convolution(kernel, stride, size):
     x = jnp.asarray(rng.normal(size=(2, *size, 6)), jnp.float32)
     w = jnp.asarray(rng.normal(size=(kernel, kernel, 1, 6)), jnp.float32)
     reference = jax.lax.conv_general_dilated(
-        x, w, (stride, stride), "SAME",
-        dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=6,
+        x,
+        w,
+        (stride, stride),
+        "SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=6,
     )
     mine = efficientnet.depthwise(x, w, stride)
     np.testing.assert_allclose(np.asarray(mine), np.asarray(reference), atol=1e-5)

@@ -23,7 +23,9 @@ def profile(tau: float, t: float, gamma: float) -> float:
     return (gamma + 1) * tau**gamma / t ** (gamma + 1) if tau <= t else 0.0
 
 
-@pytest.mark.parametrize(("t", "g", "s", "h"), [(1.0, 6.94, 1.0, 16.97), (0.4, 6.94, 1.0, 16.97), (1.0, 2.0, 0.7, 30.0)])
+@pytest.mark.parametrize(
+    ("t", "g", "s", "h"), [(1.0, 6.94, 1.0, 16.97), (0.4, 6.94, 1.0, 16.97), (1.0, 2.0, 0.7, 30.0)]
+)
 def test_products_of_profiles_are_their_integrals(t, g, s, h):
     integral, _ = quad(lambda tau: profile(tau, t, g) * profile(tau, s, h), 0, min(t, s))
     assert ema.products([t], [g], [s], [h]).item() == pytest.approx(integral, rel=1e-6)
@@ -61,9 +63,13 @@ def run(tmp_path_factory):
     batches = lambda step: {"x": np.zeros((16, 1), np.float32)}
     with jax.numpy_dtype_promotion("standard"):
         end = fit(
-            loss, {"w": jnp.ones(5)}, batches, config, snapshots=[CONFIG.images * k // 16 for k in range(1, 17)],
+            loss,
+            {"w": jnp.ones(5)},
+            batches,
+            config,
+            snapshots=[CONFIG.images * k // 16 for k in range(1, 17)],
             on_snapshot=lambda images, all_of_them: ema.keep(folder, images, {g: all_of_them[g] for g in PAIR}),
-        )  # fmt: skip
+        )
         plain = fit(loss, {"w": jnp.ones(5)}, batches, CONFIG)
     return folder, plain, end
 
@@ -72,7 +78,11 @@ def test_another_width_is_what_a_run_that_kept_it_has(run):
     folder, _, end = run
     wide, (narrow, between) = end.ema, end.averages
     apart = np.abs(narrow["w"] - wide["w"]).max()
-    for sigma, kept, tolerance in ((ema.width(6.94), wide, 1e-4), (ema.width(16.97), narrow, 1e-4), (0.07, between, 0.01)):
+    for sigma, kept, tolerance in (
+        (ema.width(6.94), wide, 1e-4),
+        (ema.width(16.97), narrow, 1e-4),
+        (0.07, between, 0.01),
+    ):
         images, params = ema.average(folder, sigma)
         assert images == CONFIG.images and params["w"].dtype == np.float32
         assert np.abs(params["w"] - kept["w"]).max() < tolerance * apart
@@ -99,7 +109,9 @@ def test_an_earlier_end_uses_what_was_there_by_then_and_others_are_refused(run, 
 def test_a_pretraining_keeps_snapshots_and_a_model_is_made_of_them(tmp_path, monkeypatch):
     asked, scale = {}, profiles.profile("smoke")
     monkeypatch.setattr(pretrain, "network", lambda *_: (None, {}))
-    monkeypatch.setattr(pretrain, "fit", lambda loss, params, batches, config, **rest: asked.update(rest, config=config))
+    monkeypatch.setattr(
+        pretrain, "fit", lambda loss, params, batches, config, **rest: asked.update(rest, config=config)
+    )
     null = np.zeros((scale.tokens, scale.context), np.float32)
     pretrain.pretrain(scale, 8, data=None, null=null, config=CONFIG, root=tmp_path, snapshots=4)
     assert asked["config"].averages == (ema.SECOND,) and asked["snapshots"] == [960, 1920, 2880, 3840]

@@ -12,11 +12,17 @@ from ldm.study.results import Store
 
 
 def verdicts(name: str, *answers: str) -> list[Verdict]:
-    return [Verdict(finding=name, answer=answer, metric="m", effect=Estimate(0, -1, 1, 9), meaning="x", asked="y") for answer in answers]
+    return [
+        Verdict(finding=name, answer=answer, metric="m", effect=Estimate(0, -1, 1, 9), meaning="x", asked="y")
+        for answer in answers
+    ]
 
 
 def test_the_turns_of_a_finding_are_counted_apart_and_what_has_no_rows_is_said():
-    answers = {"F1": verdicts("F1", *["holds"] * 4), "F3": verdicts("F3", *["holds"] * 3, "fails", *["undecided"] * 3, "fails")}
+    answers = {
+        "F1": verdicts("F1", *["holds"] * 4),
+        "F3": verdicts("F3", *["holds"] * 3, "fails", *["undecided"] * 3, "fails"),
+    }
     lines = {line.split("|")[1].strip(): line.split("|")[3].strip() for line in summary(answers).splitlines()}
     assert set(FINDINGS) <= set(lines) and len(ASKED) == 4
     assert lines["F1"] == "**holds 4**"
@@ -28,5 +34,7 @@ def test_the_evidence_is_each_row_once_of_every_study_that_is_asked():
     rows = evidence(Store(ROOT), LAPTOP)
     assert not rows.duplicated(["key", "metric"]).any()
     metrics = rows.groupby("study")["metric"].agg(set).to_dict()
-    assert metrics == {"superres": set(RESTORED)} | dict.fromkeys(("pretraining", "sampling", "distillation"), set(ASKED))
+    assert metrics == {"superres": set(RESTORED)} | dict.fromkeys(
+        ("pretraining", "sampling", "distillation"), set(ASKED)
+    )
     assert set(rows["seed"]) == {0} and "average" not in set(rows["task"])

@@ -21,8 +21,12 @@ def table(*rows: tuple) -> pd.DataFrame:
 
 
 SMALL_THEN_LARGE = table(
-    (8, 1, 10.0, 0.1), (8, 2, 8.0, 0.1), (8, 4, 7.5, 0.1),
-    (32, 4, 9.0, 0.1), (32, 8, 5.0, 0.1), (32, 16, 4.0, 0.1),
+    (8, 1, 10.0, 0.1),
+    (8, 2, 8.0, 0.1),
+    (8, 4, 7.5, 0.1),
+    (32, 4, 9.0, 0.1),
+    (32, 8, 5.0, 0.1),
+    (32, 16, 4.0, 0.1),
 )
 
 
@@ -48,9 +52,7 @@ def test_the_crossover_is_where_the_larger_size_stays_ahead():
     assert clear[:5] == (8, 32, 8.0, 8.0, 8.0) and clear.chance == 1.0
     never = frontier.crossover(SMALL_THEN_LARGE, 32, 8)
     assert never.budget == np.inf and never.chance == 0.0
-    vague = frontier.crossover(
-        table((8, 1, 5.0, 0.5), (8, 2, 4.0, 0.5), (32, 2, 4.1, 0.5), (32, 4, 3.0, 0.5)), 8, 32
-    )
+    vague = frontier.crossover(table((8, 1, 5.0, 0.5), (8, 2, 4.0, 0.5), (32, 2, 4.1, 0.5), (32, 4, 3.0, 0.5)), 8, 32)
     assert vague.budget == 4.0 and vague.lo == 2.0 and 0.8 < vague.chance <= 1.0
 
 

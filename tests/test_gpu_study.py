@@ -57,9 +57,15 @@ class Bench:
 
     def run(self, tasks, minutes, call=None):
         return gpu_study.run(
-            tasks, call or self.call, minutes=minutes, out=self.root / "home", store=self.store, device=CARD, scale=SMOKE,
+            tasks,
+            call or self.call,
+            minutes=minutes,
+            out=self.root / "home",
+            store=self.store,
+            device=CARD,
+            scale=SMOKE,
             clock=self.clock,
-        )  # fmt: skip
+        )
 
     @property
     def home(self) -> list[str]:
@@ -88,7 +94,9 @@ def test_what_fits_is_done_in_order_and_never_twice(bench):
     planned = bench.plan(tasks, 30)
     assert list(planned["done"]) == [True, False, True, False]
     assert "2 of 4 tasks now, 13.0 minutes; 2 are done." in gpu_study.table(planned)
-    assert gpu_study.progress(tasks, bench.store).to_dict("records") == [{"why": "a trial", "c": "-", "tasks": 4, "done": 2}]
+    assert gpu_study.progress(tasks, bench.store).to_dict("records") == [
+        {"why": "a trial", "c": "-", "tasks": 4, "done": 2}
+    ]
 
 
 def test_a_cut_task_is_done_anew_and_a_failed_one_does_not_stop_the_others(bench):
@@ -156,7 +164,9 @@ def test_a_task_waits_for_a_device_that_holds_it(bench):
 
 
 def test_sigterm_packs_what_is_finished(bench):
-    row = Row(study="sampling", profile="gpu", task="pretrain", metric="kid", protocol="p", value=1.0, lo=0.0, hi=2.0, n=16)
+    row = Row(
+        study="sampling", profile="gpu", task="pretrain", metric="kid", protocol="p", value=1.0, lo=0.0, hi=2.0, n=16
+    )
 
     def call(words):
         bench.store.write("0" * 16, [row])
@@ -174,7 +184,9 @@ def test_sigterm_packs_what_is_finished(bench):
 def test_while_a_command_runs_what_is_finished_is_packed(bench, monkeypatch):
     """A kill that nothing announces then costs a minute."""
     monkeypatch.setattr(gpu_study, "EVERY", 0.01)
-    row = Row(study="sampling", profile="gpu", task="pretrain", metric="kid", protocol="p", value=1.0, lo=0.0, hi=2.0, n=16)
+    row = Row(
+        study="sampling", profile="gpu", task="pretrain", metric="kid", protocol="p", value=1.0, lo=0.0, hi=2.0, n=16
+    )
     seen = []
 
     def call(words):
@@ -193,14 +205,18 @@ def test_while_a_command_runs_what_is_finished_is_packed(bench, monkeypatch):
 def test_the_next_plan_goes_by_how_long_commands_of_the_kind_took_on_such_a_device(bench):
     bench.run([task("grid a")], 9, lambda words: bench.call(words, 3))  # and one minute reckoned
     assert gpu_study.paces(bench.store, CARD, SMOKE) == pytest.approx({"grid": 3})
-    assert gpu_study.paces(bench.store, CARD._replace(kind="cpu"), SMOKE) == gpu_study.paces(bench.store, CARD, GPU) == {}
+    assert (
+        gpu_study.paces(bench.store, CARD._replace(kind="cpu"), SMOKE) == gpu_study.paces(bench.store, CARD, GPU) == {}
+    )
     assert list(bench.plan([task("grid b"), task("pretrain c")], 9)["minutes"]) == pytest.approx([3, 1])
 
 
 def test_what_came_home_is_a_part_of_the_study_there(bench, tmp_path, monkeypatch):
     """Also what a task left that was cut; in volumes of which the first stay as they are."""
     monkeypatch.setattr(packing, "VOLUME", 12_000)
-    row = Row(study="sampling", profile="gpu", task="pretrain", metric="kid", protocol="p", value=1.0, lo=0.0, hi=2.0, n=16)
+    row = Row(
+        study="sampling", profile="gpu", task="pretrain", metric="kid", protocol="p", value=1.0, lo=0.0, hi=2.0, n=16
+    )
 
     def call(words):
         bench.call(words)
@@ -260,19 +276,29 @@ def test_the_queue_asks_all_sizes_what_comes_first_and_trains_before_it_judges()
     for task in tasks:
         needed = [one.text.split()[0] for one in task.first(lambda one: False)]
         if task.text.startswith("grid"):
-            assert needed[-1] in ("pretrain", "superres", "distill") and needed.index("pretrain") >= needed.index("part")
+            assert needed[-1] in ("pretrain", "superres", "distill") and needed.index("pretrain") >= needed.index(
+                "part"
+            )
     assert gpu_queue.trained(GPU, 320).gflops == pytest.approx(3 * 39.5 * GPU.length, rel=0.01)
     parts = {one.text for one in gpu_queue.stands_on(GPU)}
     for task in tasks:
         chain = [one for one in gpu_study.chain_of(task, Store(ROOT)) if one.text not in parts]
-        assert sum(one.reckoned(CARD.tflops) for one in chain) < 10, "one card, minutes at a time, and nothing trained before"
+        assert sum(one.reckoned(CARD.tflops) for one in chain) < 10, (
+            "one card, minutes at a time, and nothing trained before"
+        )
 
 
 def test_the_smoke_queue_is_the_same_queue():
     """A trial on a CPU tries what a GPU will do."""
-    kinds = lambda scale: {tuple(one.text.split()[:2]) for task in queue(scale) for one in [*task.first(lambda one: False), task]}
+    kinds = lambda scale: {
+        tuple(one.text.split()[:2]) for task in queue(scale) for one in [*task.first(lambda one: False), task]
+    }
     assert kinds(SMOKE) == kinds(GPU)
-    assert {task.why for task in queue(GPU)} - {task.why for task in queue(SMOKE)} <= {"more steps", "speed, memory, first loss", GPU_PARTS}
+    assert {task.why for task in queue(GPU)} - {task.why for task in queue(SMOKE)} <= {
+        "more steps",
+        "speed, memory, first loss",
+        GPU_PARTS,
+    }
 
 
 GPU_PARTS = "what the 128 px models stand on"
@@ -300,11 +326,18 @@ def test_every_command_of_the_queue_is_one_that_the_command_line_knows(monkeypat
         given = given | {"scale": profile(given["profile"])}
         if name == "grid":
             given["n"] = given.get("n") or None
-            asked = {k: given.get(k, ()) for k in ("steps", "guidance", "lengths")} | {"kinds": given.get("kinds", ("codi",))}
+            asked = {k: given.get(k, ()) for k in ("steps", "guidance", "lengths")} | {
+                "kinds": given.get("kinds", ("codi",))
+            }
             cells, _ = grids.of(
-                given.get("study", "sampling"), given["scale"], given["sizes"], sampler=given.get("sampler", "ddim"), n=None,
-                seed=given.get("seed", 0), **asked,
-            )  # fmt: skip
+                given.get("study", "sampling"),
+                given["scale"],
+                given["sizes"],
+                sampler=given.get("sampler", "ddim"),
+                n=None,
+                seed=given.get("seed", 0),
+                **asked,
+            )
             assert cells
         if name == "pretrain" and given["c"] <= 320:
             assert given["images"] in given["scale"].lengths
@@ -322,8 +355,8 @@ every = gpu_queue.queue
 gpu_queue.queue = lambda scale: [task for task in every(scale) if task.why.startswith("quality by compute, seed 1")]
 smoke = profiles.PROFILES["smoke"]
 train = replace(smoke.train, images=640, warmup_images=160)
-profiles.PROFILES["smoke"] = replace(smoke, family=(8,), train=train, lengths=(640,), length=640, steps=(50,), data=2_048)
-tyro.cli(main, args=["--profile", "smoke", "--minutes", "30", "--out", sys.argv[1]])
+profiles.PROFILES["smoke"] = replace(smoke, family=(8,), train=train, lengths=(640,), length=640, steps=(50,),
+data=2_048) tyro.cli(main, args=["--profile", "smoke", "--minutes", "30", "--out", sys.argv[1]])
 """
 
 
@@ -343,11 +376,15 @@ def test_on_a_bare_machine_the_queue_is_cut_by_kill_9_and_goes_on_and_its_rows_c
     lent, out = machine(tmp_path / "lent"), tmp_path / "out"
 
     def start() -> subprocess.Popen:
-        return subprocess.Popen([sys.executable, "-c", DRIVER, str(out)], cwd=lent, env=one_device() | {"PYTHONPATH": str(lent)})
+        return subprocess.Popen(
+            [sys.executable, "-c", DRIVER, str(out)], cwd=lent, env=one_device() | {"PYTHONPATH": str(lent)}
+        )
 
     model = lent / "runs/mini/unet-c8-0k-s1.safetensors"
     first = start()
-    while not (model.is_file() and list(out.glob("*"))):  # packed a second after the training at most; the judging takes its seconds still
+    while not (
+        model.is_file() and list(out.glob("*"))
+    ):  # packed a second after the training at most; the judging takes its seconds still
         assert first.poll() is None, "it ended before it had packed anything"
         time.sleep(0.1)
     first.send_signal(signal.SIGKILL)

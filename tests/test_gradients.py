@@ -45,7 +45,12 @@ def test_a_loss_that_draws_by_no_image_is_refused_in_parts():
 
 def test_in_bfloat16_the_gradient_is_float32_and_near():
     rounded = half(PARAMS)
-    assert {n for n, p in rounded.items() if p.dtype == jnp.float32} == {"norm.weight", "norm.bias", "conv_out.weight", "conv_out.bias"}
+    assert {n for n, p in rounded.items() if p.dtype == jnp.float32} == {
+        "norm.weight",
+        "norm.bias",
+        "conv_out.weight",
+        "conv_out.bias",
+    }
     (exact, _), expected = compiled(PARAMS, batches(0), jax.random.key(0))
     (value, _), found = compiled(PARAMS, batches(0), jax.random.key(0), bf16=True)
     assert value.dtype == jnp.float32 and 0 < abs(float(value) - float(exact)) < 0.01 * float(exact)

@@ -98,9 +98,21 @@ def test_the_meter_counts_the_arithmetic_of_a_step_beside_all_devices_peak(monke
             now[0] += 0.5
         now[0] += 1.5
     record = watch.lap(15)
-    assert record == pytest.approx({
-        "step_seconds": 2, "images_a_second": 32, "input_share": 0.25, "tflops": 96, "peak_share": 96 / 394, "memory_gb": 3,
-    })  # fmt: skip
-    assert Meter.short(record) == {"step": "2e+03 ms", "speed": "96 TFLOP/s (24% of peak)", "memory": "3.0 GB", "input": "25%"}
+    assert record == pytest.approx(
+        {
+            "step_seconds": 2,
+            "images_a_second": 32,
+            "input_share": 0.25,
+            "tflops": 96,
+            "peak_share": 96 / 394,
+            "memory_gb": 3,
+        }
+    )
+    assert Meter.short(record) == {
+        "step": "2e+03 ms",
+        "speed": "96 TFLOP/s (24% of peak)",
+        "memory": "3.0 GB",
+        "input": "25%",
+    }
     assert [chip(kind).tflops for kind in ("TPU v5", "TPU v6 lite", "NVIDIA H100 80GB HBM3")] == [459, 918, 989]
     assert chip("cpu") is None

@@ -54,7 +54,9 @@ def test_pairs_are_of_one_object_each_and_the_same_whatever_their_number():
 
 def detections(belief: np.ndarray) -> SimpleNamespace:
     """Of one picture whose 64 cells all hold these shares of three objects."""
-    return SimpleNamespace(labels=SimpleNamespace(objects=("x", "y", "z")), shares=np.broadcast_to(belief, (1, 8, 8, 3)))
+    return SimpleNamespace(
+        labels=SimpleNamespace(objects=("x", "y", "z")), shares=np.broadcast_to(belief, (1, 8, 8, 3))
+    )
 
 
 def test_coherence_of_ways_that_are_straight_and_that_jump():
@@ -81,7 +83,9 @@ def test_a_cell_leaves_four_measures_and_the_ways_of_its_first_pairs(tmp_path):
     asked = interpolation.pairs(Scenes(SMOKE.scenes, "val", 256), 16)
     pictures = np.stack(np.split(samples.kept(store, lab.key(cells[0])), interpolation_study.KEPT))
     assert pictures.shape == (interpolation_study.KEPT, 3, 32, 32, 3)
-    chart = scrubber.scrubber({"c 8": pictures}, [(caption(a), caption(b)) for a, b in asked[: interpolation_study.KEPT]]).to_dict()
+    chart = scrubber.scrubber(
+        {"c 8": pictures}, [(caption(a), caption(b)) for a, b in asked[: interpolation_study.KEPT]]
+    ).to_dict()
     assert max(map(len, chart["datasets"].values())) == 3 * interpolation_study.KEPT
     same = scrubber.larger_against_smaller(rows, ["detour"], store)
     assert len(same) == 2 and same["detour"].str.contains("undecided").all()  # one size against itself
@@ -93,15 +97,28 @@ def test_the_larger_size_is_called_better_where_it_is(tmp_path):
     for c, readable, detour in ((8, 0.3, 2.0), (16, 0.6, 2.5)):
         parts = {"readable": readable + 0.1 * noise, "detour": detour + 0.1 * noise}
         common = dict(study="interpolation", profile="smoke", task="lerp", c=c, guidance=2.0, protocol="-", n=64)
-        rows = [Row(metric=name, value=x.mean(), lo=x.mean() - 1, hi=x.mean() + 1, **common) for name, x in parts.items()]
-        store.write(f"c{c}", rows, {"parts.safetensors": save({name: x.astype(np.float32) for name, x in parts.items()})})
+        rows = [
+            Row(metric=name, value=x.mean(), lo=x.mean() - 1, hi=x.mean() + 1, **common) for name, x in parts.items()
+        ]
+        store.write(
+            f"c{c}", rows, {"parts.safetensors": save({name: x.astype(np.float32) for name, x in parts.items()})}
+        )
     found = scrubber.larger_against_smaller(store.rows(), ["readable", "detour"], store).iloc[0]
     assert found["readable"].startswith("**better** +0.3") and found["detour"].startswith("**worse** -0.5")
 
 
-@pytest.mark.parametrize("field, value, says", [("path", "straight", "expected lerp or slerp"), ("frames", 2, "expected 3 to 101")])
+@pytest.mark.parametrize(
+    "field, value, says", [("path", "straight", "expected lerp or slerp"), ("frames", 2, "expected 3 to 101")]
+)
 def test_a_wrong_way_is_refused(field, value, says):
     with pytest.raises(ValueError, match=says):
         interpolation_study.Interpolation(
-            study="interpolation", profile="smoke", c=8, images=SMOKE.length, steps=4, guidance=2.0, n=16, **{field: value}
+            study="interpolation",
+            profile="smoke",
+            c=8,
+            images=SMOKE.length,
+            steps=4,
+            guidance=2.0,
+            n=16,
+            **{field: value},
         )

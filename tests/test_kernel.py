@@ -79,9 +79,7 @@ def test_kid_of_subsets_agrees_with_kid_of_all_pairs():
     subsets = metrics.kid_subsets(x, real, subsets=200, size=100)
     assert subsets.n == 100
     assert abs(subsets.value - metrics.kid(x, real).value) < 4 * subsets.se / np.sqrt(200)
-    assert metrics.kid_subsets(x, real, subsets=2, size=300).value == pytest.approx(
-        metrics.kid(x, real).value
-    )
+    assert metrics.kid_subsets(x, real, subsets=2, size=300).value == pytest.approx(metrics.kid(x, real).value)
 
 
 def test_the_bandwidth_is_the_references_median_distance():

@@ -30,5 +30,7 @@ def test_a_set_on_the_device_gives_the_batches_of_the_one_on_the_disk(tmp_path):
         a, b = disk.batch(7, step, 12), device.batch(7, step, 12)
         np.testing.assert_array_equal(a["latents"], b["latents"])
         assert b["context"].shape == (12, 24, 32)
-        np.testing.assert_allclose(a["context"], b["context"], rtol=1e-3, atol=1e-3)  # float16, rounded after another sum
+        np.testing.assert_allclose(
+            a["context"], b["context"], rtol=1e-3, atol=1e-3
+        )  # float16, rounded after another sum
         np.testing.assert_array_equal(device.batch(7, step, 12, slice(4, 8))["latents"], b["latents"][4:8])

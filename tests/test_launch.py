@@ -34,7 +34,9 @@ def test_a_task_asks_for_a_tpu_and_keeps_its_results_in_the_bucket(path, monkeyp
     assert "tpu" in next(iter(resources.accelerators)) and resources.use_spot
     assert list(found.storage_mounts) == ["/bucket"] and found.setup.split() == ["launch/prepare", "/bucket"]
     for name, value in found.envs.items():
-        assert f"${name}" in path.read_text().replace("{", "").replace("}", ""), f"{name} = {value} is asked for in vain"
+        assert f"${name}" in path.read_text().replace("{", "").replace("}", ""), (
+            f"{name} = {value} is asked for in vain"
+        )
 
 
 @pytest.mark.parametrize("path", TASKS, ids=lambda path: path.stem)
@@ -62,7 +64,9 @@ def test_snakemake_plans_the_whole_study_with_each_profile(path, tmp_path):
     command = [sys.executable, "-m", "snakemake", "--profile", str(path), "--config", "profile=never-built", "-n"]
     if path.name == "kubernetes":
         command += ["--default-storage-prefix", str(ROOT)]  # the volume, which is not here
-    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)})
+    made = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    )
     assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
     assert "This was a dry-run" in made.stdout + made.stderr
     assert "book" in made.stdout

@@ -147,9 +147,11 @@ def test_upsampling_repeats_pixels():
     up = layers.Upsample(4, keys=keys())
     x = draw(0, 1, 2, 3, 4)
     theirs = F.conv2d(
-        F.interpolate(nchw(x), scale_factor=2.0, mode="nearest"), to_torch(up.conv.weight[...]),
-        to_torch(up.conv.bias[...]), padding=1,
-    )  # fmt: skip
+        F.interpolate(nchw(x), scale_factor=2.0, mode="nearest"),
+        to_torch(up.conv.weight[...]),
+        to_torch(up.conv.bias[...]),
+        padding=1,
+    )
     close(up(jnp.asarray(x)), nhwc(theirs))
 
 

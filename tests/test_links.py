@@ -15,8 +15,12 @@ def test_every_link_within_the_book_leads_somewhere(smoke_study):
 
 
 def test_a_broken_link_is_named(tmp_path):
-    (tmp_path / "a.html").write_text('<p id="here"><a href="#here">1</a><a href="b.html#there">2</a><a href="https://x.org">3</a>')
+    (tmp_path / "a.html").write_text(
+        '<p id="here"><a href="#here">1</a><a href="b.html#there">2</a><a href="https://x.org">3</a>'
+    )
     (tmp_path / "b.html").write_text('<a href="c.html">4</a><img src="d.png"><a href="a.html#here">5</a>')
     assert broken(tmp_path) == [
-        "a.html: b.html#there: no such place", "b.html: c.html: no such file", "b.html: d.png: no such file",
-    ]  # fmt: skip
+        "a.html: b.html#there: no such place",
+        "b.html: c.html: no such file",
+        "b.html: d.png: no such file",
+    ]

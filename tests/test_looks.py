@@ -31,7 +31,15 @@ def store(tmp_path):
     store = Store(tmp_path)
     for c, steps in ((8, 4), (8, 8), (16, 4)):
         row = Row(
-            study="sampling", profile="smoke", task="pretrain", metric="kid_effnet", protocol="-", value=1, lo=0, hi=2, n=16
+            study="sampling",
+            profile="smoke",
+            task="pretrain",
+            metric="kid_effnet",
+            protocol="-",
+            value=1,
+            lo=0,
+            hi=2,
+            n=16,
         )
         strip = np.full((32, 8 * 32, 3), 10 * steps, np.uint8)
         store.write(f"{c}-{steps}-2", [row], {"strip.webp": to_webp(strip)})
@@ -63,10 +71,21 @@ def test_a_strip_carries_its_captions(store):
 
 
 def test_what_a_size_cannot_afford_is_said(store):
-    points = pd.DataFrame({
-        "key": ["8-4-2", "8-8-2", "16-4-2"], "metric": "subject", "protocol": "-", "c": [8, 8, 16], "steps": [4, 8, 4],
-        "guidance": 2.0, "cost": [1.0, 2.0, 3.0], "value": [0.5, 0.6, 0.7], "lo": 0.0, "hi": 1.0, "n": 16,
-    })  # fmt: skip
+    points = pd.DataFrame(
+        {
+            "key": ["8-4-2", "8-8-2", "16-4-2"],
+            "metric": "subject",
+            "protocol": "-",
+            "c": [8, 8, 16],
+            "steps": [4, 8, 4],
+            "guidance": 2.0,
+            "cost": [1.0, 2.0, 3.0],
+            "value": [0.5, 0.6, 0.7],
+            "lo": 0.0,
+            "hi": 1.0,
+            "n": 16,
+        }
+    )
     best = optimum.within(points, "subject", [1.0, 3.0])
     assert list(zip(best["budget"], best["key"], strict=True)) == [(1.0, "8-4-2"), (3.0, "8-8-2"), (3.0, "16-4-2")]
     text = samples.at_equal_cost(store, best, [1.0, 3.0]).data

@@ -68,9 +68,11 @@ def test_the_value_is_torchs_mean_square_error_of_the_prediction(predict):
     seen = asked(predict=predict)
     answer = 0.7 * seen["x"].astype(np.float64) + 0.1 * seen["context"].mean((1, 2))[:, None, None, None]
     truth = target(predict, np.asarray(LATENTS, np.float64), seen["eps"], seen["alpha"], seen["sigma"])
-    squares = torch.nn.functional.mse_loss(
-        torch.tensor(answer), torch.tensor(truth), reduction="none"
-    ).mean((1, 2, 3)).numpy()  # fmt: skip
+    squares = (
+        torch.nn.functional.mse_loss(torch.tensor(answer), torch.tensor(truth), reduction="none")
+        .mean((1, 2, 3))
+        .numpy()
+    )
     loss, parts = evaluate(Affine(0.7, 0.1), predict)
     high = seen["t"] >= 500
     assert float(loss) == pytest.approx(squares.mean(), rel=1e-4)

@@ -49,16 +49,12 @@ def test_text_is_read_as_the_type_of_the_default(text, like, expected):
     ],
 )
 def test_a_value_of_the_wrong_type_is_one_sentence(text, like, expected):
-    with pytest.raises(
-        ValueError, match=rf"^parameter 'it' is .*, expected {expected}, like .*\.$"
-    ):
+    with pytest.raises(ValueError, match=rf"^parameter 'it' is .*, expected {expected}, like .*\.$"):
         notebook.parse(text, like, "it")
 
 
 def test_an_unknown_parameter_is_named_with_the_known_ones():
-    with pytest.raises(
-        ValueError, match=r"no parameter 'stepz' \(did you mean 'steps'\?\).*guidance, seed"
-    ):
+    with pytest.raises(ValueError, match=r"no parameter 'stepz' \(did you mean 'steps'\?\).*guidance, seed"):
         notebook.typed({"stepz": "4"}, KNOWN, where="04_sampling")
 
 
@@ -92,9 +88,7 @@ def test_a_run_keeps_its_parameters_and_recorded_numbers():
 
 def test_charts_carry_the_mime_type_that_jupyterlab_draws():
     outputs = [
-        output
-        for cell in json.loads(tour.executed().read_text())["cells"]
-        for output in cell.get("outputs", [])
+        output for cell in json.loads(tour.executed().read_text())["cells"] for output in cell.get("outputs", [])
     ]
     charts = [o for o in outputs if "application/vnd.vegalite.v5+json" in o.get("data", {})]
     assert len(charts) == 9
@@ -104,9 +98,7 @@ def test_charts_carry_the_mime_type_that_jupyterlab_draws():
 def test_a_failed_run_leaves_the_last_good_result_alone(tmp_path):
     out = tmp_path / "tour.ipynb"
     out.write_text("the last good one")
-    with pytest.raises(
-        notebook.NotebookFailed, match="cell .*: ValueError: guidance is -1; it must"
-    ):
+    with pytest.raises(notebook.NotebookFailed, match="cell .*: ValueError: guidance is -1; it must"):
         notebook.execute("tour", out, {"fail": "true"}, folder=tour.DATA)
     assert out.read_text() == "the last good one"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["tour.failed.ipynb", "tour.ipynb"]

@@ -15,9 +15,22 @@ from ldm.study.findings import ASKED, RESTORED
 from tests.environment import one_device
 
 CHAPTERS = (
-    "01_data", "02_family", "03_pretraining", "04_sampling", "05_samplers", "06_super_resolution", "07_dreambooth",
-    "08_distillation", "09_interpolation", "10_tpu", "12_verdicts", "a0_primer", "a1_metrics", "a2_speed", "a3_confounders",
-)  # fmt: skip
+    "01_data",
+    "02_family",
+    "03_pretraining",
+    "04_sampling",
+    "05_samplers",
+    "06_super_resolution",
+    "07_dreambooth",
+    "08_distillation",
+    "09_interpolation",
+    "10_tpu",
+    "12_verdicts",
+    "a0_primer",
+    "a1_metrics",
+    "a2_speed",
+    "a3_confounders",
+)
 
 
 @pytest.mark.parametrize("name", ["00_answer", *CHAPTERS])
@@ -38,7 +51,9 @@ def test_every_chapter_has_three_exercises_and_more():
     """Under its own heading, which links to it; their numbers run through, since other pages name them."""
     source = (NOTEBOOKS / "a4_exercises.py").read_text()
     _, *parts = re.split(r"^# ## \[.+\]\((\w+)\.ipynb\)$", source, flags=re.M)
-    asked = {name: re.findall(r"^# \*\*(\d+)\*\* ●", part, re.M) for name, part in zip(parts[::2], parts[1::2], strict=True)}
+    asked = {
+        name: re.findall(r"^# \*\*(\d+)\*\* ●", part, re.M) for name, part in zip(parts[::2], parts[1::2], strict=True)
+    }
     chapters = re.findall(r"notebooks/(\w+)", (ROOT / "book/_toc.yml").read_text())
     assert sorted(asked) == sorted(set(chapters) - {"a4_exercises"})
     assert not {name: numbers for name, numbers in asked.items() if len(numbers) < 3}
@@ -81,8 +96,23 @@ def test_the_chapters_run_and_record_their_numbers(executed):
 def test_run_again_the_recorded_numbers_are_the_same(executed):
     """nbval runs every cell again and compares the outputs of the cells that record numbers."""
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-cell-timeout=300", "-p", "no:cacheprovider",
-         "-n0", "-q", "-W", "default", *map(str, executed.values())],
-        cwd=NOTEBOOKS, env=one_device() | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--nbval-lax",
+            "--nbval-cell-timeout=300",
+            "-p",
+            "no:cacheprovider",
+            "-n0",
+            "-q",
+            "-W",
+            "default",
+            *map(str, executed.values()),
+        ],
+        cwd=NOTEBOOKS,
+        env=one_device() | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
     assert result.returncode == 0, result.stdout[-3000:]

@@ -21,7 +21,9 @@ def settings(truth: np.ndarray, seed: int, n: int = 200, shared: float = 3.0) ->
     rng = np.random.default_rng(seed)
     pictures = truth[:, None] + shared * rng.standard_normal(n) + rng.standard_normal((len(truth), n))
     mean, half = pictures.mean(1), 1.96 * pictures.std(1) / np.sqrt(n)
-    rows = pd.DataFrame({"key": [str(i) for i in range(len(truth))], "value": mean, "lo": mean - half, "hi": mean + half})
+    rows = pd.DataFrame(
+        {"key": [str(i) for i in range(len(truth))], "value": mean, "lo": mean - half, "hi": mean + half}
+    )
     return rows, {str(i): part - part.mean() for i, part in enumerate(pictures)}
 
 
@@ -69,7 +71,9 @@ def test_a_race_leaves_losers_early_and_counts_what_it_drew(tmp_path):
 
 
 def test_the_summary_compares_with_the_whole_grid():
-    raced = pd.DataFrame({"c": [8, 8], "steps": [4, 8], "tied": [[1.0, 2.0], [3.0]], "drawn": [300, 100], "full": [1000, 1000]})
+    raced = pd.DataFrame(
+        {"c": [8, 8], "steps": [4, 8], "tied": [[1.0, 2.0], [3.0]], "drawn": [300, 100], "full": [1000, 1000]}
+    )
     grid = pd.DataFrame({"c": [8, 8], "steps": [4, 8], "guidance": [2.0, 1.0], "tied": [[2.0], [1.0, 2.0, 3.0]]})
     text = racing.summary(raced, grid)
     assert "**20%**" in text and "in 1 of 2 settings" in text and "1.5 values" in text and "with 2.0" in text

@@ -33,7 +33,9 @@ def test_ssim_is_the_papers_formula_in_every_window():
                 mu, mv = (window * u).sum(), (window * v).sum()
                 var = lambda s, t, ms, mt: (window * (s - ms) * (t - mt)).sum()
                 numerator = (2 * mu * mv + 6.5025) * (2 * var(u, v, mu, mv) + 58.5225)  # noqa: B023
-                values.append(numerator / ((mu**2 + mv**2 + 6.5025) * (var(u, u, mu, mu) + var(v, v, mv, mv) + 58.5225)))
+                values.append(
+                    numerator / ((mu**2 + mv**2 + 6.5025) * (var(u, u, mu, mu) + var(v, v, mv, mv) + 58.5225))
+                )
         return float(np.mean(values))
 
     assert ssim(a, b) == pytest.approx([by_hand(luma(p), luma(q)) for p, q in zip(a, b, strict=True)], abs=1e-9)

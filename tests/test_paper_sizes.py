@@ -18,14 +18,28 @@ SIZES = (64, 128)
 
 
 def write(store: Store, study: str, c: int, metrics=ASKED, *, task="pretrain", n=GPU.n, **fields) -> None:
-    """The rows of a cell: quality grows with size, steps and length, so that rank correlations have something to say."""
+    """The rows of a cell: quality grows with size, steps and length, so that rank correlations have something to
+    say.
+    """
     common = dict(
-        study=study, profile="gpu", task=task, c=c, size=f"{c}", params=cost.unet_params(c, GPU.context), seed=0, n=n,
-        gflops=cost.unet_gflops(c, GPU.latent_shape[0], GPU.tokens, GPU.context), cost=c * fields["steps"], nfe=fields["steps"], **fields,
-    )  # fmt: skip
+        study=study,
+        profile="gpu",
+        task=task,
+        c=c,
+        size=f"{c}",
+        params=cost.unet_params(c, GPU.context),
+        seed=0,
+        n=n,
+        gflops=cost.unet_gflops(c, GPU.latent_shape[0], GPU.tokens, GPU.context),
+        cost=c * fields["steps"],
+        nfe=fields["steps"],
+        **fields,
+    )
     value = 1 + 1 / c + 1 / fields["steps"] + 1e4 / fields["images_seen"] + 0.01 * fields["guidance"]
     key = "-".join(map(str, (study, task, c, *fields.values())))
-    store.write(key, [Row(metric=m, protocol="p", value=value, lo=value - 0.1, hi=value + 0.1, **common) for m in metrics])
+    store.write(
+        key, [Row(metric=m, protocol="p", value=value, lo=value - 0.1, hi=value + 0.1, **common) for m in metrics]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +54,16 @@ def measured(tmp_path_factory) -> Store:
                 write(store, "sampling", c, images_seen=GPU.length, steps=steps, guidance=g, sampler="ddim")
                 for sampler in SAMPLERS[1:] if steps > 2 else ():
                     write(store, "sampling", c, images_seen=GPU.length, steps=steps, guidance=g, sampler=sampler)
-                write(store, "distillation", c, task="codi", images_seen=GPU.length, steps=steps, guidance=g, sampler="consistency")
+                write(
+                    store,
+                    "distillation",
+                    c,
+                    task="codi",
+                    images_seen=GPU.length,
+                    steps=steps,
+                    guidance=g,
+                    sampler="consistency",
+                )
         finetuned = dict(metrics=RESTORED, task="superres", n=restoration.pictures(GPU), sampler="ddim", guidance=1.0)
         for images in superres.LENGTHS[1:]:
             write(store, "superres", c, images_seen=images, steps=restoration.USUAL, **finetuned)
@@ -52,7 +75,10 @@ def measured(tmp_path_factory) -> Store:
 @pytest.mark.parametrize("name", paper_sizes.PARTS)
 def test_where_nothing_is_measured_one_sentence_names_what_is_asked_for(name, tmp_path):
     (said,) = paper_sizes.shown(name, Store(tmp_path), "kid_effnet")
-    assert said.data.startswith("Nothing is measured yet at sizes of Table 1, on scenes of 128 px") and "c = 64, " in said.data
+    assert (
+        said.data.startswith("Nothing is measured yet at sizes of Table 1, on scenes of 128 px")
+        and "c = 64, " in said.data
+    )
 
 
 @pytest.mark.parametrize("name", paper_sizes.PARTS)

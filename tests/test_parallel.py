@@ -34,7 +34,14 @@ def train(devices: int = 0, fsdp: int = 1, **options):
     losses, config = [], options.pop("config", CONFIG)
     lay = layout(devices, fsdp) if devices else None
     state = fit(
-        loss, PARAMS, batches, config, layout=lay, log_steps=1, on_log=lambda record: losses.append(record["loss"]), **options
+        loss,
+        PARAMS,
+        batches,
+        config,
+        layout=lay,
+        log_steps=1,
+        on_log=lambda record: losses.append(record["loss"]),
+        **options,
     )
     return np.array(losses), state
 
@@ -76,9 +83,13 @@ def test_the_table_spreads_what_is_large_over_its_longest_axis_that_divides():
     assert spec("opt/1/0/mu/to_q.weight", (64, 64), 4) == P(None, "fsdp")
     assert spec("params/a.weight", (100, 63), 4) == P("fsdp")
     for name, shape, devices in (
-        ("a.norm1.weight", (8192,), 8), ("a.bias", (8192,), 8), ("a.weight", (8, 8), 8), ("a.weight", (101, 63), 8),
-        ("a.weight", (64, 128), 1), ("step", (), 8),
-    ):  # fmt: skip
+        ("a.norm1.weight", (8192,), 8),
+        ("a.bias", (8192,), 8),
+        ("a.weight", (8, 8), 8),
+        ("a.weight", (101, 63), 8),
+        ("a.weight", (64, 128), 1),
+        ("step", (), 8),
+    ):
         assert spec(name, shape, devices) == P()
 
 
@@ -134,7 +145,8 @@ def slow(step):
 fit(
     loss, PARAMS, slow, CONFIG, layout=lay, folder={folder!r}, log_steps=1,
     lengths=(CONFIG.images,), on_length=lambda images, ema: kept.update(ema),
-    on_log=lambda record: print("told", json.dumps([len(rows), record["images_seen"] // BATCH, record["loss"]]), flush=True),
+    on_log=lambda record: print("told", json.dumps([len(rows), record["images_seen"] // BATCH, record["loss"]]),
+    flush=True),
 )
 print("told", json.dumps({{name: x.tolist() for name, x in kept.items()}}))
 """
@@ -146,7 +158,10 @@ def two_processes(folder: Path, pause: float = 0.0) -> list[subprocess.Popen]:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     code = PROCESS.format(root=str(ROOT), port=port, folder=str(folder), pause=pause)
-    environment = os.environ | {"XLA_FLAGS": os.environ["XLA_FLAGS"].replace("device_count=8", "device_count=4"), "JAX_PLATFORMS": "cpu"}
+    environment = os.environ | {
+        "XLA_FLAGS": os.environ["XLA_FLAGS"].replace("device_count=8", "device_count=4"),
+        "JAX_PLATFORMS": "cpu",
+    }
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return [subprocess.Popen([sys.executable, "-c", code, str(i)], env=environment, **pipes) for i in range(2)]
 

@@ -46,9 +46,15 @@ def test_a_state_is_shared_until_it_takes_a_tenth_of_a_chip():
 
 
 def test_memory_is_read_from_the_compilers_complaint_and_other_complaints_stay():
-    said = "RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 20.50G of 15.75G hbm. Exceeded hbm capacity by 4.75G."
+    said = (
+        "RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 20.50G of 15.75G hbm. Exceeded hbm capacity by"
+        " 4.75G."
+    )
     assert tpu_plan.exhausted(said) == (20.5 * 2**30, 15.75 * 2**30)
-    said = "Ran out of memory on HBM, the total memory required for HLO temporaries (26.21G) exceeds available HBM (15.75G)."
+    said = (
+        "Ran out of memory on HBM, the total memory required for HLO temporaries (26.21G) exceeds available HBM"
+        " (15.75G)."
+    )
     assert tpu_plan.exhausted(said) == (26.21 * 2**30, 15.75 * 2**30)
     with pytest.raises(RuntimeError, match="no such thing"):
         tpu_plan.exhausted("INTERNAL: no such thing")
@@ -57,23 +63,50 @@ def test_memory_is_read_from_the_compilers_complaint_and_other_complaints_stay()
 def test_collectives_of_a_real_program_are_counted_in_bytes():
     mesh = jax.make_mesh((8,), ("x",), axis_types=(AxisType.Auto,))
     spread, whole = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in (("x",), ()))
-    gather = jax.jit(lambda x: x * 2, in_shardings=spread, out_shardings=whole).lower(jnp.ones((64, 16))).compile().as_text()
+    gather = (
+        jax.jit(lambda x: x * 2, in_shardings=spread, out_shardings=whole).lower(jnp.ones((64, 16))).compile().as_text()
+    )
     assert tpu_plan.moved(gather) == dict.fromkeys(COLLECTIVES, 0) | {"all-gather": 64 * 16 * 4}
-    reduce = jax.jit(lambda x: x.sum(0), in_shardings=spread, out_shardings=whole).lower(jnp.ones((64, 16))).compile().as_text()
+    reduce = (
+        jax.jit(lambda x: x.sum(0), in_shardings=spread, out_shardings=whole)
+        .lower(jnp.ones((64, 16)))
+        .compile()
+        .as_text()
+    )
     assert tpu_plan.moved(reduce) == dict.fromkeys(COLLECTIVES, 0) | {"all-reduce": 16 * 4}
 
 
 def rows(size: str, topology: str, **values: float) -> pd.DataFrame:
-    common = dict(size=size, c=tpu_plan.SIZES[size], task=topology, images_seen=2048, gflops=1000.0,
-                  protocol="libtpu 1; bfloat16; data x fsdp = 16x16; blocks computed twice; 1 part")  # fmt: skip
-    return pd.DataFrame([common | dict(metric=metric.replace("_", "-"), value=value) for metric, value in values.items()])
+    common = dict(
+        size=size,
+        c=tpu_plan.SIZES[size],
+        task=topology,
+        images_seen=2048,
+        gflops=1000.0,
+        protocol="libtpu 1; bfloat16; data x fsdp = 16x16; blocks computed twice; 1 part",
+    )
+    return pd.DataFrame(
+        [common | dict(metric=metric.replace("_", "-"), value=value) for metric, value in values.items()]
+    )
 
 
 def test_a_step_takes_as_long_as_its_slowest_part_and_seconds_are_missing_where_it_does_not_fit():
-    found = roofline(pd.concat([
-        rows("866M", "v5e:16x16", memory=8e9, flops=197e12, traffic=819e9 * 3.0001, all_reduce=200e9, all_gather=200e9),
-        rows("5B", "v5e:16x16", memory=20e9),
-    ]))  # fmt: skip
+    found = roofline(
+        pd.concat(
+            [
+                rows(
+                    "866M",
+                    "v5e:16x16",
+                    memory=8e9,
+                    flops=197e12,
+                    traffic=819e9 * 3.0001,
+                    all_reduce=200e9,
+                    all_gather=200e9,
+                ),
+                rows("5B", "v5e:16x16", memory=20e9),
+            ]
+        )
+    )
     first, second = found.to_dict("records")
     assert first["arithmetic"] == pytest.approx(4 * 8 / 197) and first["traffic"] == pytest.approx(3.0001)
     assert first["links"] == pytest.approx(3)  # what is summed by all goes round twice

@@ -38,8 +38,8 @@ def folder(tmp_path_factory) -> Path:
     shutil.copytree(STATIC, folder)
     task.write(folder, (8,))
     (folder.parent / "index.html").write_text(
-        '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><link rel="stylesheet" href="playground/page.css">'
-        '<div id="playground"></div><script src="playground/page.js"></script>'
+        '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><link rel="stylesheet"'
+        ' href="playground/page.css"><div id="playground"></div><script src="playground/page.js"></script>'
     )
     return folder
 
@@ -61,9 +61,16 @@ def drawn(sampler: str) -> tuple[np.ndarray, np.ndarray]:
     codec, text = parts()
     structure, params = pretrain.load(LAPTOP, 8, LAPTOP.length)
     latents = sample(
-        structure, params, plan(sampler, STEPS, LAPTOP.spacing), text.encode([CAPTION]), text.null(1), GUIDANCE,
-        image_keys(SEED, [0]), predict=LAPTOP.predict, shape=LAPTOP.latent_shape,
-    )  # fmt: skip
+        structure,
+        params,
+        plan(sampler, STEPS, LAPTOP.spacing),
+        text.encode([CAPTION]),
+        text.null(1),
+        GUIDANCE,
+        image_keys(SEED, [0]),
+        predict=LAPTOP.predict,
+        shape=LAPTOP.latent_shape,
+    )
     return np.asarray(latents)[0], replace(codec, batch=1).decode(latents)[0]
 
 
@@ -75,7 +82,14 @@ def test_graphs_and_tables_give_the_latents_of_the_sampler(folder, sampler):
     x, previous = np.asarray(initial_noise(keys, LAPTOP.latent_shape)), np.float32(0)
     for i, row in enumerate(options["samplers"][sampler][str(STEPS)]):
         t, skip, out, a, b, c, d = np.float32(row)
-        inputs = {"x": x, "t": t[None], "c_skip": skip, "c_out": out, "contexts": contexts, "scale": np.float32(GUIDANCE)}
+        inputs = {
+            "x": x,
+            "t": t[None],
+            "c_skip": skip,
+            "c_out": out,
+            "contexts": contexts,
+            "scale": np.float32(GUIDANCE),
+        }
         x0 = session(folder / "unet-c8.onnx").run(None, {name: np.asarray(value) for name, value in inputs.items()})[0]
         z = jax.random.normal(jax.random.fold_in(keys[0], i + 1), LAPTOP.latent_shape)
         x, previous = a * x + b * x0 + c * previous + d * np.asarray(z), x0
@@ -130,9 +144,18 @@ def test_the_browser_draws_by_keyboard_the_latents_of_the_sampler_and_adds_up_th
     page, wrong = open_page(browser, f"http://127.0.0.1:{server.server_port}/index.html", "light")
     page.wait_for_selector("button[name=draw]")
     chosen = {
-        "size": "large", "subject": "cat", "place": "in the centre", "style": "cartoon", "kind": "striped", "colour": "blue",
-        "colour2": "yellow", "c": "8", "sampler": "ddpm", "steps": str(STEPS), "guidance": "3",
-    }  # fmt: skip
+        "size": "large",
+        "subject": "cat",
+        "place": "in the centre",
+        "style": "cartoon",
+        "kind": "striped",
+        "colour": "blue",
+        "colour2": "yellow",
+        "c": "8",
+        "sampler": "ddpm",
+        "steps": str(STEPS),
+        "guidance": "3",
+    }
     for name, value in chosen.items():
         page.select_option(f"select[name={name}]", value)
     page.fill("input[name=seed]", str(SEED))
@@ -140,7 +163,8 @@ def test_the_browser_draws_by_keyboard_the_latents_of_the_sampler_and_adds_up_th
         const box = document.getElementById("playground");
         window.drawn = new Promise((resolve, reject) => {
             box.addEventListener("drawn", (event) => resolve(event.detail));
-            new MutationObserver(() => box.querySelector(".wrong") && reject(new Error(box.querySelector(".wrong").textContent)))
+            new MutationObserver(() => box.querySelector(".wrong") && reject(new
+            Error(box.querySelector(".wrong").textContent)))
               .observe(box, { subtree: true, attributes: true });
         });
     }""")

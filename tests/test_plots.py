@@ -76,9 +76,7 @@ def test_a_figure_draws_under_both_vega_lites(name, version):
 def test_a_figure_is_the_same_each_time(name):
     bundle = FIGURES[name]()._repr_mimebundle_()
     assert bundle[charts.MIMETYPE]["description"] == bundle["text/plain"]
-    assert json.dumps(FIGURES[name]().to_dict()["datasets"]) == json.dumps(
-        FIGURES[name]().to_dict()["datasets"]
-    )
+    assert json.dumps(FIGURES[name]().to_dict()["datasets"]) == json.dumps(FIGURES[name]().to_dict()["datasets"])
 
 
 @pytest.mark.parametrize("figure", ROWS, ids=lambda f: f.__name__)
@@ -86,9 +84,7 @@ def test_a_figure_is_the_same_each_time(name):
 def test_a_row_without_interval_or_n_is_refused(figure, column):
     rows = ROWS[figure]()
     rows.loc[rows.index[0], column] = None
-    with pytest.raises(
-        ValueError, match=r"^1 of \d+ rows of 'kid_effnet' have no interval or no n"
-    ):
+    with pytest.raises(ValueError, match=r"^1 of \d+ rows of 'kid_effnet' have no interval or no n"):
         figure(rows, KID)
     with pytest.raises(ValueError, match=rf"lack the columns \['{column}'\]"):
         figure(rows.drop(columns=column), KID)
@@ -155,10 +151,14 @@ def test_chances_sum_to_one_and_favour_the_winner(metric):
 def test_seconds_a_picture_are_those_of_the_machine_measured_last():
     row = {"profile": "laptop", "c": 8, "protocol": "one; here", "created": "2026-01-02T00:00:00Z"}
     old = row | {"protocol": "one; there", "created": "2026-01-01T00:00:00Z"}
-    rows = pd.DataFrame([
-        row | {"metric": "seconds an evaluation", "value": 0.25}, row | {"metric": "seconds besides", "value": 0.5},
-        old | {"metric": "seconds an evaluation", "value": 9.0}, old | {"metric": "seconds besides", "value": 9.0},
-    ])  # fmt: skip
+    rows = pd.DataFrame(
+        [
+            row | {"metric": "seconds an evaluation", "value": 0.25},
+            row | {"metric": "seconds besides", "value": 0.5},
+            old | {"metric": "seconds an evaluation", "value": 9.0},
+            old | {"metric": "seconds besides", "value": 9.0},
+        ]
+    )
     assert speed.seconds_a_picture(rows) == {("laptop", 8): (0.25, 0.5)}
     assert speed.seconds_a_picture(rows[:0]) == {}
 
@@ -209,9 +209,7 @@ def test_a_strip_shows_each_picture_with_its_label_as_alternative_text():
 
 
 def test_a_grid_names_rows_and_columns():
-    html = pictures.picture_grid(
-        np.zeros((2, 3, 32, 32, 3), np.uint8), ["c 8", "c 16"], ["4", "8", "16"]
-    )
+    html = pictures.picture_grid(np.zeros((2, 3, 32, 32, 3), np.uint8), ["c 8", "c 16"], ["4", "8", "16"])
     text = html._repr_html_()
     assert text.count("<img") == 6 and 'alt="c 16, 8"' in text and text.count('scope="col"') == 3
 

@@ -1,4 +1,6 @@
-"""The primer's figures show what they say: noise that wins, a guess that becomes the picture, guidance as a vector sum."""
+"""The primer's figures show what they say: noise that wins, a guess that becomes the picture, guidance as a vector
+sum.
+"""
 
 from __future__ import annotations
 

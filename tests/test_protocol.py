@@ -19,8 +19,13 @@ from ldm.study.results import Store
 from tests import synthetic
 
 CARD = Protocol(
-    network="a network, 8-d, 32 px", weights="0a1b2c3d", images="07db1ec77f2969a2", n=2000, side=32, how="cubic kernel",
-)  # fmt: skip
+    network="a network, 8-d, 32 px",
+    weights="0a1b2c3d",
+    images="07db1ec77f2969a2",
+    n=2000,
+    side=32,
+    how="cubic kernel",
+)
 OTHERS = dict(network="another", weights="ffffffff", images="0", n=1999, side=64, dtype="float16", how="its square")
 
 
@@ -72,7 +77,11 @@ def test_references_come_back_as_they_were_made_and_others_are_refused(few):
     path = judges.path_of(profile)
     with pytest.raises(ValueError, match="its n is 70, not 20000; make it again"):
         judges.load(LAPTOP)
-    for name, field, value in (("effnet", "weights", "ffffffff"), ("scene", "network", "larger"), ("scene", "images", "0")):
+    for name, field, value in (
+        ("effnet", "weights", "ffffffff"),
+        ("scene", "network", "larger"),
+        ("scene", "images", "0"),
+    ):
         wrong = json.loads(judges.cards_of(path).read_text())
         wrong[name] |= {field: value}
         broken = path.with_name("wrong.safetensors")

@@ -20,7 +20,12 @@ def test_the_book_lists_every_file_of_the_package_room_by_room_after_what_it_imp
     assert not [path for path in files if not api.first_line(path)], "each says in its first line what it is about"
     order = [path.stem for path in found["diffusion"]]
     assert order.index("schedule") < order.index("solvers") < order.index("sampler")
-    assert list(found).index("networks") < list(found).index("data.scenes") < list(found).index("data") < list(found).index("figures")
+    assert (
+        list(found).index("networks")
+        < list(found).index("data.scenes")
+        < list(found).index("data")
+        < list(found).index("figures")
+    )
 
 
 def test_the_readme_names_every_room():

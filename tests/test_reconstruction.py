@@ -75,7 +75,9 @@ def test_the_critic_learns_to_tell_noise_from_scenes():
     loss = decoder_loss(autoencoder, structure, frozen)
     batch = {"images": IMAGES, "latents": jax.random.normal(jax.random.key(2), (4, 8, 8, 4))}
     params = {f"critic.{k}": p for k, p in params.items()}
-    step = jax.jit(lambda p: (jax.grad(lambda q: loss(q, batch, jax.random.key(3))[0])(p), loss(p, batch, jax.random.key(3))[1]))
+    step = jax.jit(
+        lambda p: (jax.grad(lambda q: loss(q, batch, jax.random.key(3))[0])(p), loss(p, batch, jax.random.key(3))[1])
+    )
     for _ in range(60):
         gradients, seen = step(params)
         params = {k: p - 0.05 * gradients[k] for k, p in params.items()}

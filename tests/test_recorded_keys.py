@@ -138,14 +138,27 @@ def tpu_plan(_: Profile, row: Record) -> str:
 def training(scale: Profile, row: Record) -> str:
     parts, size, number, twice, data, devices, shared, machine = re.fullmatch(
         r"(\d+) x (\d+) images a step; (\w+)(; blocks computed twice)?(?:; from (.+))?; "
-        r"devices: (\d+), sharing a state: (\d+); (.+)", row.protocol,
+        r"devices: (\d+), sharing a state: (\d+); (.+)",
+        row.protocol,
     ).groups()
-    return key(Training(
-        profile=scale.name, task=row.task, c=row.c, images=row.images_seen, seed=row.seed, machine=machine,
-        side=superres.latent_side(scale) if row.task.startswith("superres") else scale.latent_shape[0],
-        devices=int(devices), fsdp=int(shared), batch=int(parts) * int(size), parts=int(parts),
-        bf16=number == "bfloat16", remat=twice is not None, data=data or "",
-    ))  # fmt: skip
+    return key(
+        Training(
+            profile=scale.name,
+            task=row.task,
+            c=row.c,
+            images=row.images_seen,
+            seed=row.seed,
+            machine=machine,
+            side=superres.latent_side(scale) if row.task.startswith("superres") else scale.latent_shape[0],
+            devices=int(devices),
+            fsdp=int(shared),
+            batch=int(parts) * int(size),
+            parts=int(parts),
+            bf16=number == "bfloat16",
+            remat=twice is not None,
+            data=data or "",
+        )
+    )
 
 
 def benchmark(_: Profile, row: Record) -> str:
@@ -181,10 +194,17 @@ def benchmarked(name: str) -> Any:
 
 
 KEYS: dict[str, Callable[[Profile, Record], str]] = {  # study -> a row's key
-    "pretraining": pretraining, "sampling": sampling, "superres": super_resolution, "dreambooth": booth,
-    "interpolation": interpolation, "distillation": students, "metrics": metrics, "tpu_plan": tpu_plan,
-    "training": training, "benchmark": benchmark,
-}  # fmt: skip
+    "pretraining": pretraining,
+    "sampling": sampling,
+    "superres": super_resolution,
+    "dreambooth": booth,
+    "interpolation": interpolation,
+    "distillation": students,
+    "metrics": metrics,
+    "tpu_plan": tpu_plan,
+    "training": training,
+    "benchmark": benchmark,
+}
 
 
 def test_every_study_that_has_rows_is_asked(recorded):
@@ -218,7 +238,7 @@ GOLDEN: dict[str, Callable[[], str]] = {
     "42ad34a05011c211": lambda: key(plan.Plan(size="39M", topology="v5e:16x16")),
     "3a17a2f8e26a2d51": a_training,
     "2e3020dbc96e04aa": lambda: key(benchmarked("input").Case(c=8), machine=MACHINE),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", GOLDEN)

@@ -37,10 +37,24 @@ def test_trainings_of_all_tasks_leave_rows_and_a_line(tmp_path):
     gflops = rows[rows["metric"] == "loss"].set_index("task")["gflops"]
     assert gflops["superres"] > 3 * gflops["codi"], "latents of twice the side"
     table = speed.trainings(rows)
-    assert list(table.columns) == ["profile", "task", "c", "images", "how", "laps", "seconds a step", "images/s", "getting batches", "loss"]
+    assert list(table.columns) == [
+        "profile",
+        "task",
+        "c",
+        "images",
+        "how",
+        "laps",
+        "seconds a step",
+        "images/s",
+        "getting batches",
+        "loss",
+    ]
     assert table[["task", "how", "loss"]].to_numpy().tolist() == [["codi", "", "1"], ["superres", "from here", "1"]]
     assert speed.trainings(rows[:0]).empty
-    for key in ("0 a later one", "~ a later one"):  # a run's key hashes the machine's name: it says nothing of what came first
+    for key in (
+        "0 a later one",
+        "~ a later one",
+    ):  # a run's key hashes the machine's name: it says nothing of what came first
         again = rows.assign(key=key + rows["key"], value=2.0, created="2999-01-01T00:00:00Z")
         assert list(speed.trainings(pd.concat([again, rows]))["loss"]) == ["1", "2"] * 2, "runs do not mix"
 
@@ -48,22 +62,41 @@ def test_trainings_of_all_tasks_leave_rows_and_a_line(tmp_path):
 def test_of_waiting_and_of_devices_the_machine_measured_last_counts():
     def row(task: str, said: str, metric: str, value: float, machine: str, day: str) -> dict:
         protocol = f"{said}; {machine}"
-        return {"task": task, "protocol": protocol, "c": 8, "train_steps": 20, "metric": metric, "value": value, "lo": value,
-                "hi": value, "created": day}  # fmt: skip
+        return {
+            "task": task,
+            "protocol": protocol,
+            "c": 8,
+            "train_steps": 20,
+            "metric": metric,
+            "value": value,
+            "lo": value,
+            "hi": value,
+            "created": day,
+        }
 
-    rows = pd.DataFrame([
-        row("input", f"{source}; batch 64", metric, value * (10 if machine == "old" else 1), machine, day)
-        for machine, day in (("new", "2026-11-26"), ("old", "2026-11-24"))
-        for source, value in (("memory", 0.2), ("shards", 0.3)) for metric in ("share of the time", "seconds a step")
-    ] + [row("devices", "codi; two devices; float32", "weights apart", 2e-5, "new", "2026-11-26")])  # fmt: skip
+    rows = pd.DataFrame(
+        [
+            row("input", f"{source}; batch 64", metric, value * (10 if machine == "old" else 1), machine, day)
+            for machine, day in (("new", "2026-11-26"), ("old", "2026-11-24"))
+            for source, value in (("memory", 0.2), ("shards", 0.3))
+            for metric in ("share of the time", "seconds a step")
+        ]
+        + [row("devices", "codi; two devices; float32", "weights apart", 2e-5, "new", "2026-11-26")]
+    )
     assert list(speed.waiting(rows)["times memory"]) == ["1.00", "1.50"]
     assert list(speed.waiting(rows)["seconds a step"]) == ["0.2 [0.2, 0.2]", "0.3 [0.3, 0.3]"]
     killed = rows[:1].assign(task="kills", n=20, value=1.0)
     assert "killed 20 times, ended the same to the bit" in speed.kills(killed)
-    assert "ended in another state" in speed.kills(killed.assign(value=0.0)) and "not been done" in speed.kills(killed[:0])
-    visited = pd.concat([rows[:1].assign(task="first page", n=5, metric=f"seconds: {what}") for what in ("first text", "counting")])
+    assert "ended in another state" in speed.kills(killed.assign(value=0.0)) and "not been done" in speed.kills(
+        killed[:0]
+    )
+    visited = pd.concat(
+        [rows[:1].assign(task="first page", n=5, metric=f"seconds: {what}") for what in ("first text", "counting")]
+    )
     assert ": first text after 0.2 s [0.2, 0.2]; middle, least and most of 5 visits" in speed.first_page(visited)
     assert "not been done" in speed.first_page(rows)
     found = speed.devices(rows[rows["task"] == "devices"])
-    assert found.to_dict("records") == [{"training": "codi", "on": "two devices", "c": 8, "steps": 20, "weights apart": "2.0e-05"}]
+    assert found.to_dict("records") == [
+        {"training": "codi", "on": "two devices", "c": 8, "steps": 20, "weights apart": "2.0e-05"}
+    ]
     assert speed.devices(rows[:0]).empty and speed.waiting(rows[:0]).empty

@@ -41,26 +41,41 @@ class Other:
 
 
 def row(metric: str = "FD-scene", **changed) -> Row:
-    values = dict(study="sampling", profile="smoke", task="pretrain", metric=metric, protocol="n64",
-                  value=1.5, lo=1.0, hi=2.0, n=64)  # fmt: skip
+    values = dict(
+        study="sampling",
+        profile="smoke",
+        task="pretrain",
+        metric=metric,
+        protocol="n64",
+        value=1.5,
+        lo=1.0,
+        hi=2.0,
+        n=64,
+    )
     return Row(**(values | changed))
 
 
 def test_columns_are_those_of_the_design():
-    assert COLUMNS == (
-        "study profile task size c params gflops seed train_steps images_seen sampler steps "
-        "guidance nfe cost strength metric protocol value lo hi n seconds key created versions"
-    ).split()
+    assert (
+        COLUMNS
+        == (
+            "study profile task size c params gflops seed train_steps images_seen sampler steps "
+            "guidance nfe cost strength metric protocol value lo hi n seconds key created versions"
+        ).split()
+    )
 
 
-@pytest.mark.parametrize("changed, word", [
-    (dict(study="samplng"), "samplng"),
-    (dict(value=float("nan")), "nan"),
-    (dict(hi=float("inf")), "inf"),
-    (dict(lo=3.0), "interval"),
-    (dict(n=0), "n = 0"),
-    (dict(protocol=""), "protocol"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "changed, word",
+    [
+        (dict(study="samplng"), "samplng"),
+        (dict(value=float("nan")), "nan"),
+        (dict(hi=float("inf")), "inf"),
+        (dict(lo=3.0), "interval"),
+        (dict(n=0), "n = 0"),
+        (dict(protocol=""), "protocol"),
+    ],
+)
 def test_a_wrong_row_is_refused_in_one_sentence(changed, word):
     with pytest.raises(ValueError, match=word) as caught:
         row(**changed)
@@ -119,11 +134,14 @@ def test_writing_a_cell_twice_gives_its_rows_once(tmp_path):
     assert len(store.rows()) == 2
 
 
-@pytest.mark.parametrize("rows, word", [
-    ([], "no rows"),
-    ([row(), row(value=1.2)], "two rows"),
-    ([row(key="other")], "of another"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "rows, word",
+    [
+        ([], "no rows"),
+        ([row(), row(value=1.2)], "two rows"),
+        ([row(key="other")], "of another"),
+    ],
+)
 def test_rows_that_do_not_make_a_cell_are_refused(tmp_path, rows, word):
     with pytest.raises(ValueError, match=word):
         Store(tmp_path).write("a", rows)

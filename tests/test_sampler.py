@@ -108,7 +108,9 @@ def test_a_network_that_is_told_the_scale_compiles_once_and_is_asked_once_a_step
         plan = ddim(SD, steps)
         ours = draw(plan, CONTEXT[:7], None, scale, told=True)
         text = scale * np.asarray(CONTEXT[:7], np.float64).mean((1, 2))[:, None, None, None]
-        *_, last = walk(plan, lambda x, t, text=text: 0.3 * (x + text), np.asarray(initial_noise(KEYS[:7], SHAPE), np.float64), "v")
+        *_, last = walk(
+            plan, lambda x, t, text=text: 0.3 * (x + text), np.asarray(initial_noise(KEYS[:7], SHAPE), np.float64), "v"
+        )
         np.testing.assert_allclose(ours, last, atol=1e-5)
     compiles_once(loop)
     with pytest.raises(ValueError, match="null is given: expected None for a network that is told the scale"):
@@ -212,8 +214,9 @@ def test_a_unet_visits_the_states_of_diffusers(unet, name, spacing, predict):
         theirs.set_timesteps(5)
     else:
         solver, scheduler = {
-            "dpm": (dpmpp_2m, diffusers.DPMSolverMultistepScheduler), "heun": (heun, diffusers.HeunDiscreteScheduler)
-        }[name]  # fmt: skip
+            "dpm": (dpmpp_2m, diffusers.DPMSolverMultistepScheduler),
+            "heun": (heun, diffusers.HeunDiscreteScheduler),
+        }[name]
         plan, theirs = solver(SD, 5, spacing=spacing), scheduler(**common)
         theirs.set_timesteps(timesteps=SD.times(5, spacing).tolist())
     # Heun's state there is x / alpha

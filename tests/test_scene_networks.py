@@ -190,9 +190,8 @@ def test_a_perfect_detector_finds_true_scenes_aligned(records):
 
 @pytest.mark.parametrize(
     ("change", "broken"),
-    [("relation", "relation"), ("object", "subject"), ("style", "style"), ("kind", "kind"),
-     ("place", "relation")],
-)  # fmt: skip
+    [("relation", "relation"), ("object", "subject"), ("style", "style"), ("kind", "kind"), ("place", "relation")],
+)
 def test_a_false_caption_is_found_out_and_only_where_it_is_false(records, change, broken):
     rng = np.random.default_rng(1)
     pairs = [(r, truth.one_changed(EASY, r, change, rng)) for r in records]

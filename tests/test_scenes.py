@@ -164,13 +164,9 @@ def test_a_caption_says_what_the_record_says(config):
         found = what.fullmatch(caption(record))
         assert found, caption(record)
         groups = found.groups()
-        places = [
-            k for k, group in enumerate(groups[:-3]) if group in names
-        ]  # lime is a colour too
+        places = [k for k, group in enumerate(groups[:-3]) if group in names]  # lime is a colour too
         nouns = [(groups[k - 2], groups[k - 1] or "", groups[k]) for k in places]
-        assert [(size, name) for _, size, name in nouns] == [
-            (thing.size, thing.name) for thing in record.objects
-        ]
+        assert [(size, name) for _, size, name in nouns] == [(thing.size, thing.name) for thing in record.objects]
         for article, size, name in nouns:
             first = size or name
             vowel = first[0] in "aeio" or first in ("umbrella", "hourglass")
@@ -195,9 +191,7 @@ def test_relations_and_places_are_true_of_the_boxes(config):
         elif record.relation in ("left of", "from left to right"):
             assert xs == sorted(xs)
         elif record.relation in ("above", "from top to bottom"):
-            assert all(ys[0] < y for y in ys[1:]) and (
-                len(ys) < 3 or ys[1] < ys[2] or xs[1] < xs[2]
-            )
+            assert all(ys[0] < y for y in ys[1:]) and (len(ys) < 3 or ys[1] < ys[2] or xs[1] < xs[2])
         else:
             assert {"right of": xs[0] > xs[1], "below": ys[0] > ys[1]}[record.relation]
 
@@ -227,9 +221,7 @@ def test_a_scene_is_the_same_at_every_size():
         assert caption(small) == caption(large)
         for a, b in zip(small.objects, large.objects, strict=True):
             assert np.abs(np.multiply(a.box, 4) - b.box).max() <= 8
-    a, b = (
-        render(replace(EASY, size=s), scene(replace(EASY, size=s), "train", 3)) for s in (32, 64)
-    )
+    a, b = (render(replace(EASY, size=s), scene(replace(EASY, size=s), "train", 3)) for s in (32, 64))
     assert a.shape == (32, 32, 3) and b.shape == (64, 64, 3) and a.dtype == b.dtype == np.uint8
     assert np.abs(b.reshape(32, 2, 32, 2, 3).mean((1, 3)) - a).mean() < 12
 

@@ -193,15 +193,26 @@ def test_every_row_is_of_the_protocol_of_its_card(lab, shipped):
 
 
 def made_up(**values: list[float]) -> pd.DataFrame:
-    """Rows of made-up metrics at n = 100 and 400: real 1 and 0.5, model 3, noise 1, 3, 8 as given; errors fall with n."""
+    """Rows of made-up metrics at n = 100 and 400: real 1 and 0.5, model 3, noise 1, 3, 8 as given; errors fall with
+    n.
+    """
     settings = [("real", 0.0), ("model", None), ("noise", 1.0), ("noise", 3.0), ("noise", 8.0)]
     rows = []
     for metric, noise in values.items():
         for n, half in ((100, 1.0), (400, 0.5)):
             for (task, strength), value in zip(settings, [1.0, 3.0, *noise], strict=True):
-                rows.append(SimpleNamespace(
-                    task=task, strength=strength, metric=metric, n=n, value=value, lo=value - half, hi=value + half, protocol="p",
-                ).__dict__)  # fmt: skip
+                rows.append(
+                    SimpleNamespace(
+                        task=task,
+                        strength=strength,
+                        metric=metric,
+                        n=n,
+                        value=value,
+                        lo=value - half,
+                        hi=value + half,
+                        protocol="p",
+                    ).__dict__
+                )
     return pd.DataFrame(rows)
 
 
@@ -221,7 +232,9 @@ def test_changes_are_from_the_real_pictures_and_in_units_of_the_model():
 
 
 def test_fewest_is_the_least_count_from_which_on_it_is_told():
-    moved = sensitivity.changes(made_up(kid_effnet=[1.0, 2.0, 5.0], kid_scene=[1.0, 1.0, 2.0], fd_scene=[1.0, 1.0, 1.0]))
+    moved = sensitivity.changes(
+        made_up(kid_effnet=[1.0, 2.0, 5.0], kid_scene=[1.0, 1.0, 2.0], fd_scene=[1.0, 1.0, 1.0])
+    )
     table = sensitivity.fewest(moved, ["kid_effnet", "kid_scene", "fd_scene"])
     assert table["kid_effnet"].to_dict() == {"noise": "- · 400 · 100", "the model": "100"}
     assert table["kid_scene"].to_dict() == {"noise": "- · - · 400", "the model": "100"}
@@ -237,8 +250,8 @@ def test_rankings_part_where_both_are_sure_and_a_fall_is_found():
     assert sensitivity.parted(moved, "kid_effnet", "fd_scene").empty
     told = sensitivity.falls(moved, ["kid_scene", "fd_scene"])
     assert (
-        told
-        == "Of 6 steps from one strength to the next, 2 surely do: kid_scene under noise, 1 to 3; kid_scene under noise, 3 to 8."
+        told == "Of 6 steps from one strength to the next, 2 surely do: kid_scene under noise, 1 to 3; kid_scene under"
+        " noise, 3 to 8."
     )
     found = sensitivity.orders(moved, "kid_effnet", ["kid_scene", "fd_scene"])
     assert found["value"].tolist() == pytest.approx([-1, 1])
@@ -258,7 +271,9 @@ def test_values_of_two_protocols_meet_neither_in_a_change_nor_in_a_chart(shipped
 def test_the_card_folds_and_names_what_each_value_was_measured_with(lab, shipped):
     card = lab.protocols["kid_effnet"]
     text = protocol.folded(shipped[shipped["metric"].isin(["kid_effnet", "subject"])], lab.protocols)
-    assert text.startswith("<details>\n<summary>Where do these numbers come from?</summary>\n\n- ") and text.endswith("\n\n</details>")
+    assert text.startswith("<details>\n<summary>Where do these numbers come from?</summary>\n\n- ") and text.endswith(
+        "\n\n</details>"
+    )
     for part in (card.network, card.weights, card.images, card.dtype, card.how, card.fingerprint):
         assert part in text
     assert "16 to 64 pictures" in text and "2000 real pictures of 32 x 32" in text
@@ -268,7 +283,11 @@ def test_the_card_folds_and_names_what_each_value_was_measured_with(lab, shipped
 def test_metrics_of_one_protocol_share_a_line_and_the_command_stands_last(lab, shipped):
     rows = shipped[shipped["metric"].isin(["kind", "subject"])]
     text = protocol.folded(rows[rows["n"] == 64], {}, "make this", counted="rounds")
-    assert "- **kind, subject**, 64 rounds a value: " in text and text.count("\n- ") == 3 and "\n- **made by** `make this`\n" in text
+    assert (
+        "- **kind, subject**, 64 rounds a value: " in text
+        and text.count("\n- ") == 3
+        and "\n- **made by** `make this`\n" in text
+    )
     assert "make this" not in protocol.folded(rows, {})
     assert ", 1 round a value: " in protocol.folded(rows.assign(n=1), {}, counted="rounds")
 

@@ -49,7 +49,9 @@ CODEC, TEXT = Means(), Ids()
 
 
 def write(url, pictures: bool = False) -> str:
-    return tars.write(str(url), N, *(tars.pictures(DATA) if pictures else tars.latents(DATA, CODEC, TEXT)), length=LENGTH)
+    return tars.write(
+        str(url), N, *(tars.pictures(DATA) if pictures else tars.latents(DATA, CODEC, TEXT)), length=LENGTH
+    )
 
 
 def feed(url, cache, **options) -> Feed:
@@ -106,7 +108,9 @@ def test_hosts_read_their_own_rows_of_one_batch(latents, monkeypatch):
     source, whole = feed(folder, cache, threads=0), memory.batch(1, 3, 16)
     asked, real = [], type(source.shards).read
     monkeypatch.setattr(
-        type(source.shards), "read", lambda self, rows: (asked.extend(rows) if self is source.shards else None) or real(self, rows)
+        type(source.shards),
+        "read",
+        lambda self, rows: (asked.extend(rows) if self is source.shards else None) or real(self, rows),
     )
     for rows in (np.arange(8), np.arange(8, 16), np.array([1, 5, 9])):
         asked.clear()
@@ -162,7 +166,9 @@ def test_headers_are_read_once_and_again_when_a_shard_has_changed(tmp_path, monk
     assert len(open_shards(str(tmp_path), cache)) == 2 and len(looked) == 2
     for damaged in cache.iterdir():
         damaged.write_bytes(damaged.read_bytes()[:100])
-    assert len(open_shards(f"{tmp_path}/*.tar", cache)) == len(open_shards(str(tmp_path), cache)) == 2 and len(looked) == 4
+    assert (
+        len(open_shards(f"{tmp_path}/*.tar", cache)) == len(open_shards(str(tmp_path), cache)) == 2 and len(looked) == 4
+    )
 
 
 def test_foreign_shards_may_hold_more_than_is_asked_for(tmp_path):
@@ -177,17 +183,29 @@ GOOD = {"a__npy": npy(np.zeros(SHAPE)), "a__txt": b"apple"}
 FAULTS = {
     "no caption": ({**GOOD, "b__npy": npy(np.zeros(SHAPE))}, r"sample 'b' has no caption \(.txt\), only .npy"),
     "no picture": ({"b__txt": b"apple"}, r"sample 'b' has neither .npy nor a picture .* only .txt"),
-    "mixed": ({**GOOD, "b__png": png(), "b__txt": b"apple"}, "sample 'b' holds a picture and .txt, but .*sample 'a' latents and .txt"),
+    "mixed": (
+        {**GOOD, "b__png": png(), "b__txt": b"apple"},
+        "sample 'b' holds a picture and .txt, but .*sample 'a' latents and .txt",
+    ),
     "empty": ({}, "x.tar: no samples in it"),
-    "shape": ({**GOOD, "a__npy": npy(np.zeros((4, 4, 3)))}, r"x.tar: a.npy: float64 of shape \(4, 4, 3\), where .* shape \(8, 8, 3\)"),
+    "shape": (
+        {**GOOD, "a__npy": npy(np.zeros((4, 4, 3)))},
+        r"x.tar: a.npy: float64 of shape \(4, 4, 3\), where .* shape \(8, 8, 3\)",
+    ),
     "type": ({**GOOD, "a__npy": npy(np.zeros(SHAPE, int))}, "x.tar: a.npy: int64 of shape"),
     "no array": ({**GOOD, "a__npy": b"nothing"}, "x.tar: a.npy: not a readable .npy array"),
-    "pickle": ({**GOOD, "a__npy": npy(np.array([None]))}, "x.tar: a.npy: not a readable .npy array .*allow_pickle=False"),
+    "pickle": (
+        {**GOOD, "a__npy": npy(np.array([None]))},
+        "x.tar: a.npy: not a readable .npy array .*allow_pickle=False",
+    ),
     "picture": ({"a__jpg": png()[:60], "a__txt": b"apple"}, "x.tar: a.jpg: not a readable picture"),
     "word": ({**GOOD, "a__txt": b"zeppelin"}, "x.tar: a.txt: The word 'zeppelin'"),
     "bytes": ({**GOOD, "a__txt": b"\xff\xfe"}, "x.tar: a.txt: .*can't decode"),
-    "context": ({"a__npy": npy(np.zeros(SHAPE)), "a__context__npy": npy(np.zeros((3, 4)))}, r"a.context.npy: float64 of shape \(3, 4\)"),
-}  # fmt: skip
+    "context": (
+        {"a__npy": npy(np.zeros(SHAPE)), "a__context__npy": npy(np.zeros((3, 4)))},
+        r"a.context.npy: float64 of shape \(3, 4\)",
+    ),
+}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -201,9 +219,10 @@ def test_a_faulty_shard_is_refused_in_one_sentence_with_its_name_and_the_samples
 
 def test_what_is_missing_or_of_others_is_told_before_anything_runs(tmp_path, latents):
     for url, sentence in (
-        (tmp_path / "nowhere", "nowhere: no such folder"), (tmp_path, "no .tar file; give the folder"),
+        (tmp_path / "nowhere", "nowhere: no such folder"),
+        (tmp_path, "no .tar file; give the folder"),
         ("moon://shards", "moon://shards: this place cannot be reached"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(ValueError, match=sentence):
             open_shards(str(url), tmp_path / "cache")
     write(tmp_path / "a")
@@ -213,7 +232,9 @@ def test_what_is_missing_or_of_others_is_told_before_anything_runs(tmp_path, lat
     (tmp_path / "a/000001.tar").write_bytes((tmp_path / "kept.tar").read_bytes()[:20_001])
     with pytest.raises(ValueError, match="a/000001.tar: not a whole tar file"):
         open_shards(str(tmp_path / "a"), tmp_path / "cache")
-    tar(tmp_path / "a/000001.tar", a__npy=npy(np.zeros(SHAPE)), a__context__npy=b"")  # whole, but of another number of samples
+    tar(
+        tmp_path / "a/000001.tar", a__npy=npy(np.zeros(SHAPE)), a__context__npy=b""
+    )  # whole, but of another number of samples
     with pytest.raises(ValueError, match="the shards hold 25 samples, where 40 were written"):
         open_shards(str(tmp_path / "a"), tmp_path / "cache")
     manifest = json.loads((latents[0] / "shards.json").read_text())

@@ -55,13 +55,15 @@ def their_states(scheduler, x: np.ndarray, **options) -> list[np.ndarray]:
 def test_ddim_visits_the_states_of_diffusers(spacing, steps, predict, eta):
     noise = noises(steps)
     scheduler = diffusers.DDIMScheduler(
-        **BETAS, steps_offset=1, timestep_spacing=spacing, prediction_type=NAMES[predict], clip_sample=False,
+        **BETAS,
+        steps_offset=1,
+        timestep_spacing=spacing,
+        prediction_type=NAMES[predict],
+        clip_sample=False,
         set_alpha_to_one=True,
-    )  # fmt: skip
+    )
     scheduler.set_timesteps(steps)
-    theirs = their_states(
-        scheduler, start(), eta=lambda i: eta, variance_noise=lambda i: torch.from_numpy(noise[i])
-    )  # fmt: skip
+    theirs = their_states(scheduler, start(), eta=lambda i: eta, variance_noise=lambda i: torch.from_numpy(noise[i]))
     plan = ddim(SD, steps, eta=eta, spacing=spacing)
     assert_equal_states(walk(plan, nonlinear, start(), predict, noise), theirs)
 
@@ -72,13 +74,14 @@ def test_ddim_visits_the_states_of_diffusers(spacing, steps, predict, eta):
 def test_ddim_visits_the_states_of_diffusers_on_the_schedule_that_ends_in_pure_noise(steps, eta):
     noise = noises(steps)
     scheduler = diffusers.DDIMScheduler(
-        **BETAS, timestep_spacing="trailing", prediction_type="v_prediction", clip_sample=False,
+        **BETAS,
+        timestep_spacing="trailing",
+        prediction_type="v_prediction",
+        clip_sample=False,
         rescale_betas_zero_snr=True,
-    )  # fmt: skip
+    )
     scheduler.set_timesteps(steps)
-    theirs = their_states(
-        scheduler, start(), eta=lambda i: eta, variance_noise=lambda i: torch.from_numpy(noise[i])
-    )  # fmt: skip
+    theirs = their_states(scheduler, start(), eta=lambda i: eta, variance_noise=lambda i: torch.from_numpy(noise[i]))
     plan = ddim(SD.zero_terminal_snr(), steps, eta=eta)
     assert_equal_states(walk(plan, nonlinear, start(), "v", noise), theirs)
 
@@ -91,7 +94,7 @@ def test_ddpm_visits_the_states_of_diffusers(spacing, steps, predict):
     noise = [torch.randn(4, 3, generator=generator, dtype=torch.float64) for _ in range(steps)]
     scheduler = diffusers.DDPMScheduler(
         **BETAS, variance_type="fixed_small", clip_sample=False, prediction_type=NAMES[predict]
-    )  # fmt: skip
+    )
     scheduler.set_timesteps(timesteps=SD.times(steps, spacing).tolist())
     generator.manual_seed(0)
     theirs = their_states(scheduler, start(), generator=lambda i: generator)

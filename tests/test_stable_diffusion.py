@@ -139,14 +139,28 @@ def test_stable_diffusions_autoencoder_is_read_with_the_names_of_its_first_relea
 
 
 NOISE = (
-    "beta_schedule", "beta_start", "beta_end", "num_train_timesteps", "prediction_type", "timestep_spacing",
-    "steps_offset", "rescale_betas_zero_snr", "trained_betas", "thresholding",
-)  # fmt: skip
+    "beta_schedule",
+    "beta_start",
+    "beta_end",
+    "num_train_timesteps",
+    "prediction_type",
+    "timestep_spacing",
+    "steps_offset",
+    "rescale_betas_zero_snr",
+    "trained_betas",
+    "thresholding",
+)
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"beta_schedule": "linear"}, {"prediction_type": "sample"}, {"timestep_spacing": "linspace"},
-     {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction"}]
+    "fields",
+    [
+        {},
+        {"beta_schedule": "linear"},
+        {"prediction_type": "sample"},
+        {"timestep_spacing": "linspace"},
+        {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction"},
+    ],
 )
 def test_noise_is_what_the_scheduler_says(tmp_path, fields):
     theirs = scheduler(**fields)

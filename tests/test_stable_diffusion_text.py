@@ -91,10 +91,27 @@ def test_an_impossible_tower_is_refused(fields, sentence):
 
 
 CAPTIONS = [
-    "a photo of a cat", "A Photo of 2 Cats!", "", " ", "it's he'll we'VE I'd I'M don't don’t", "x  \t\n y\u2028z",
-    "naïve café cafe\u0301 CAFÉ", "猫と犬", "🤗🤗 👨‍👩‍👧 emoji!", "!!!wow!!! !", f"{END} a{START}b", "<|STARTOFTEXT|>b <|EndOfText|>",
-    "license " * 200, "1234 12.5% $3", "привет мир", "عربى", "ﬁ Ⅷ ½ ß ẞ İ ǅ", "\u200bzero\u00a0width", "'S 's''s !'s", "\x00\x01", 
-]  # fmt: skip
+    "a photo of a cat",
+    "A Photo of 2 Cats!",
+    "",
+    " ",
+    "it's he'll we'VE I'd I'M don't don’t",
+    "x  \t\n y\u2028z",
+    "naïve café cafe\u0301 CAFÉ",
+    "猫と犬",
+    "🤗🤗 👨‍👩‍👧 emoji!",
+    "!!!wow!!! !",
+    f"{END} a{START}b",
+    "<|STARTOFTEXT|>b <|EndOfText|>",
+    "license " * 200,
+    "1234 12.5% $3",
+    "привет мир",
+    "عربى",
+    "ﬁ Ⅷ ½ ß ẞ İ ǅ",
+    "\u200bzero\u00a0width",
+    "'S 's''s !'s",
+    "\x00\x01",
+]
 
 
 def strings(n: int) -> list[str]:

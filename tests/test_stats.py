@@ -34,7 +34,9 @@ def test_combined_seeds_hold_the_truth_whatever_they_share(seeds, shared, traini
 def test_without_influences_seeds_are_taken_to_share_all_their_images():
     rng = np.random.default_rng(0)
     values = 10 + rng.normal(0, 0.5, (400, 1)) + rng.normal(size=(400, 3))
-    assert 0.93 <= spread(values, 10.0, lambda v: seeds_statistics.combine([Estimate.of(x, 0.5, 100) for x in v])) <= 0.97
+    assert (
+        0.93 <= spread(values, 10.0, lambda v: seeds_statistics.combine([Estimate.of(x, 0.5, 100) for x in v])) <= 0.97
+    )
 
 
 def test_seeds_that_agree_by_chance_keep_the_images_interval():

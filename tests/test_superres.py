@@ -78,7 +78,15 @@ def test_before_finetuning_the_network_is_the_pretrained_one_whatever_it_sees(pr
 def test_finetuning_starts_there_learns_to_look_and_leaves_a_model_a_length(pretrained, latents, tmp_path):
     config, logs = TrainConfig(images=16, batch=8, learning_rate=1e-3, warmup_images=1), []
     superres.finetune(
-        SMOKE, 8, data=latents, null=NULL, config=config, lengths=(16, 1000), root=tmp_path, start=pretrained, on_log=logs.append
+        SMOKE,
+        8,
+        data=latents,
+        null=NULL,
+        config=config,
+        lengths=(16, 1000),
+        root=tmp_path,
+        start=pretrained,
+        on_log=logs.append,
     )
     path = models_tasks.path_of(SMOKE, 8, 16, 0, tmp_path, "superres")
     kept = weights.load(path, half_to_float32=True)
@@ -93,9 +101,13 @@ def test_on_several_devices_a_process_brings_its_rows_of_the_same_batch(latents,
     asked = {}
     monkeypatch.setattr(superres, "unet", lambda *_: None)
     monkeypatch.setattr(superres, "split", lambda _: (None, {}))
-    monkeypatch.setattr(superres, "fit", lambda loss, params, batches, config, **rest: asked.update(rest, batch=batches(3)))
+    monkeypatch.setattr(
+        superres, "fit", lambda loss, params, batches, config, **rest: asked.update(rest, batch=batches(3))
+    )
     lay = SimpleNamespace(rows=lambda size: np.array([1, 5]))
-    superres.finetune(SMOKE, 8, data=latents, null=NULL, kind="superres-scratch", config=TrainConfig(images=16, batch=8), layout=lay)
+    superres.finetune(
+        SMOKE, 8, data=latents, null=NULL, kind="superres-scratch", config=TrainConfig(images=16, batch=8), layout=lay
+    )
     whole = latents.batch(0, 3, 8, NULL)
     assert asked["layout"] is lay and whole["context"].shape == (8, *NULL.shape)
     for name, x in whole.items():
@@ -138,7 +150,9 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(lab, tmp_path,
     assert set(rows["task"]) == {"bicubic"} and rows["c"].isna().all() and set(rows["n"]) == {16}
     true, low = lab._pictures(16)
     perfect = lab.score(true, true).estimates
-    assert perfect["lpips_effnet"][0].value == pytest.approx(0, abs=1e-6) and perfect["ssim"][0].value == pytest.approx(1)
+    assert perfect["lpips_effnet"][0].value == pytest.approx(0, abs=1e-6) and perfect["ssim"][0].value == pytest.approx(
+        1
+    )
     for name in ("lpips_effnet", "fd_effnet", "kid_effnet"):
         assert perfect[name][0].value < rows.loc[name, "lo"]
     for name in ("ssim", "psnr"):
@@ -157,7 +171,9 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(lab, tmp_path,
     with pytest.raises(ValueError, match="0 rows are of task 'superres-scratch'"):
         restoration.gains(both, "ssim", {}, over="superres-scratch")
     table = restoration.beside(both, ["ssim", "lpips_effnet"], Store(tmp_path), over="bicubic")
-    assert list(table["way"]) == ["c = 8"] and all(table[name].str.startswith("**+").all() for name in ("ssim", "lpips_effnet"))
+    assert list(table["way"]) == ["c = 8"] and all(
+        table[name].str.startswith("**+").all() for name in ("ssim", "lpips_effnet")
+    )
 
     there = findings.restored_by_steps(Store(tmp_path), SMOKE)
     assert there.empty and "no row holds" in findings.asked(verdicts.f5, there, Store(tmp_path), few=True)[1]
@@ -233,7 +249,9 @@ def test_photographs_are_judged_as_scenes_are(tmp_path, monkeypatch):
     monkeypatch.setattr(restoration, "REFERENCE", 96)
     bicubic = gallery.Gallery.restored
     true = lambda lab, cell: lab._pictures(cell.n)[0]
-    monkeypatch.setattr(gallery.Gallery, "restored", lambda lab, cell: (bicubic if cell.kind == "bicubic" else true)(lab, cell))
+    monkeypatch.setattr(
+        gallery.Gallery, "restored", lambda lab, cell: (bicubic if cell.kind == "bicubic" else true)(lab, cell)
+    )
     monkeypatch.setattr(restoration.Laboratory, "key", lambda lab, cell: f"{cell.kind}-key")
     table = gallery.judge(SMOKE, tmp_path, 8, n=16, store=Store(tmp_path)).set_index("metric")
     assert set(table.index) == set(gallery.JUDGED) and set(table["n"]) == {16}

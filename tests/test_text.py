@@ -45,9 +45,7 @@ def test_a_caption_fills_all_positions_but_one_and_no_more():
         tokenizer(["a red red apple"])
 
 
-@pytest.mark.parametrize(
-    "bad", [{"words": ("a", "a")}, {"words": ()}, {"words": WORDS, "length": 1}]
-)
+@pytest.mark.parametrize("bad", [{"words": ("a", "a")}, {"words": ()}, {"words": WORDS, "length": 1}])
 def test_a_tokenizer_refuses_a_vocabulary_that_is_none(bad):
     with pytest.raises(ValueError, match="expected at least"):
         text.Tokenizer(**bad)
@@ -76,9 +74,9 @@ def test_words_see_each_other_in_both_directions_but_never_the_padding(encoder):
     # Were padding attended to, another embedding of it would change the words' contexts.
     table = encoder.params["token_embedding"]
     params = encoder.params | {"token_embedding": table.at[text.PAD, 0].add(3.0)}
-    other = text.TextEncoder(
-        structure=encoder.structure, params=params, tokenizer=encoder.tokenizer, width=16
-    ).encode(["a red apple"])[0]
+    other = text.TextEncoder(structure=encoder.structure, params=params, tokenizer=encoder.tokenizer, width=16).encode(
+        ["a red apple"]
+    )[0]
     np.testing.assert_allclose(base[:4], other[:4], atol=1e-6)
     assert np.abs(base[4:] - other[4:]).max() > 1e-3
 
@@ -95,9 +93,7 @@ def test_a_file_of_other_weights_is_refused(tmp_path, encoder):
     with pytest.raises(ValueError, match="does not describe a text tower"):
         text.load(path)
     tower = {"words": WORDS, "length": 6, "width": 16, "layers": 2, "heads": 2}
-    weights.save(
-        path, {k: v for k, v in encoder.params.items() if "mlp" not in k}, {"tower": tower}
-    )
+    weights.save(path, {k: v for k, v in encoder.params.items() if "mlp" not in k}, {"tower": tower})
     with pytest.raises(ValueError, match="lacks 8 of"):
         text.load(path)
     weights.save(path, encoder.params, {"tower": tower})

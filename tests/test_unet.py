@@ -102,7 +102,7 @@ def test_a_network_that_is_told_the_guidance_scale_is_that_of_diffusers():
     with torch.no_grad():
         theirs = twin(8, 128, 8, params, time_cond_proj_dim=256)(
             nchw(x), torch.from_numpy(t), torch.from_numpy(text), timestep_cond=embedded
-        ).sample  # fmt: skip
+        ).sample
     assert relative(forward(structure, params, x, t, text, w), nhwc(theirs)) < 1e-3
 
 

@@ -81,7 +81,9 @@ def test_ones_own_picture_is_saved_whole_and_shown_small(tmp_path):
     shown, path = enlarge.enlarged(small, Pixels(), None, name="there/my.picture.jpg", folder=tmp_path / "new")
     assert path == tmp_path / "new/my.picture.png"
     assert np.array_equal(np.asarray(Image.open(path)), small.repeat(4, 0).repeat(4, 1))
-    assert shown.data.count("<img") == 4 and "its middle, pixel by pixel" in shown.data  # by each way the whole and its middle
+    assert (
+        shown.data.count("<img") == 4 and "its middle, pixel by pixel" in shown.data
+    )  # by each way the whole and its middle
     assert enlarge.enlarged(small[:, :40], Pixels(), None, name="b", folder=tmp_path)[0].data.count("<img") == 2
 
 

@@ -11,8 +11,16 @@ from ldm.statistics import comparisons, optimum, verdicts
 STEP_COST = {8: 1.0, 16: 2.0, 32: 4.0}
 
 
-def sampling(value, metric: str = "kid_effnet", se: float = 0.5, n: int = 256, shared: float = 0.0, seed: int = 0,
-             steps=(1, 2, 4, 8), guidance=(1.0, 2.0, 4.0)):  # fmt: skip
+def sampling(
+    value,
+    metric: str = "kid_effnet",
+    se: float = 0.5,
+    n: int = 256,
+    shared: float = 0.0,
+    seed: int = 0,
+    steps=(1, 2, 4, 8),
+    guidance=(1.0, 2.0, 4.0),
+):
     """Rows of a grid whose true value is value(c, steps, guidance), and the influences of its pictures."""
     rng = np.random.default_rng(seed)
     together, rows, influences = rng.standard_normal(n), [], {}
@@ -23,11 +31,22 @@ def sampling(value, metric: str = "kid_effnet", se: float = 0.5, n: int = 256, s
                 pictures = se * np.sqrt(n) * (np.sqrt(shared) * together + np.sqrt(1 - shared) * own)
                 measured, key = value(c, s, g) + pictures.mean(), f"{c}-{s}-{g}"
                 influences[key] = pictures
-                rows.append({
-                    "key": key, "metric": metric, "protocol": "synthetic", "c": c, "steps": s, "guidance": g,
-                    "cost": cost * s, "images_seen": 1000, "value": measured, "lo": measured - 1.96 * se,
-                    "hi": measured + 1.96 * se, "n": n,
-                })  # fmt: skip
+                rows.append(
+                    {
+                        "key": key,
+                        "metric": metric,
+                        "protocol": "synthetic",
+                        "c": c,
+                        "steps": s,
+                        "guidance": g,
+                        "cost": cost * s,
+                        "images_seen": 1000,
+                        "value": measured,
+                        "lo": measured - 1.96 * se,
+                        "hi": measured + 1.96 * se,
+                        "n": n,
+                    }
+                )
     return pd.DataFrame(rows), influences
 
 
@@ -49,8 +68,9 @@ def test_more_settings_to_choose_from_do_not_make_a_finding():
     nothing = lambda c, steps, guidance: 50.0
     answers = [
         verdicts.f3(*reorder(sampling(nothing, se=1.0, shared=shared, seed=seed), "kid_effnet")).answer
-        for seed in range(40) for shared in (0.0, 0.8)
-    ]  # fmt: skip
+        for seed in range(40)
+        for shared in (0.0, 0.8)
+    ]
     assert np.mean([answer != "undecided" for answer in answers]) <= 0.15
 
 
@@ -60,10 +80,22 @@ def training(order):
     for c, cost in STEP_COST.items():
         for images in (1_000, 3_000, 9_000, 27_000):
             value = order(cost * images)
-            rows.append({
-                "key": f"{c}-{images}", "metric": "kid_effnet", "protocol": "synthetic", "c": c, "steps": 50,
-                "guidance": 2.0, "cost": 50 * cost, "images_seen": images, "value": value, "lo": value - 0.01, "hi": value + 0.01, "n": 256,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "key": f"{c}-{images}",
+                    "metric": "kid_effnet",
+                    "protocol": "synthetic",
+                    "c": c,
+                    "steps": 50,
+                    "guidance": 2.0,
+                    "cost": 50 * cost,
+                    "images_seen": images,
+                    "value": value,
+                    "lo": value - 0.01,
+                    "hi": value + 0.01,
+                    "n": 256,
+                }
+            )
     return pd.DataFrame(rows)
 
 
@@ -100,7 +132,9 @@ def test_f5_asks_each_range_of_steps_apart(metric, sign):
     true = lambda c, steps: sign * (100 / steps if steps <= 20 else 100 / c)
     turned = lambda c, steps: sign * (100 / c if steps <= 20 else 100 / steps)
     for value, answer in ((true, "holds"), (turned, "fails")):
-        rows, influences = sampling(lambda c, steps, guidance: value(c, steps), metric, se=0.2, steps=steps, guidance=(1.0,))  # noqa: B023
+        rows, influences = sampling(
+            lambda c, steps, guidance: value(c, steps), metric, se=0.2, steps=steps, guidance=(1.0,)
+        )  # noqa: B023
         for few in (True, False):
             verdict = verdicts.f5(rows, metric, influences, few=few)
             assert verdict.answer == answer
@@ -129,10 +163,15 @@ def test_a_sampler_beside_another_is_starred_where_it_differs():
     rows, influences = by_two_samplers(usual, lambda c, steps, guidance: 50.0 + (20 if steps == 1 else 0))
     gaps = comparisons.beside(rows, "kid_effnet", "ddim", influences)
     once = gaps[gaps["steps"] == 1]
-    assert set(gaps["c"]) == {8, 16, 32} and (once["lo"] > 10).all() and once["worse"].to_numpy() == pytest.approx(20, abs=2)
+    assert (
+        set(gaps["c"]) == {8, 16, 32}
+        and (once["lo"] > 10).all()
+        and once["worse"].to_numpy() == pytest.approx(20, abs=2)
+    )
     text = comparisons.side_by_side(gaps)
     assert text.count("] *") == (gaps["lo"] > 0).sum() + (gaps["hi"] < 0).sum()
     assert f"ddpm is worse in {(gaps['lo'] > 0).sum()} of 12 by" in text
+
 
 def distilled(teacher, student, seed: int = 0, **options):
     """Rows of teachers and of one kind of student, told apart by their task."""
@@ -162,13 +201,16 @@ def test_f6_holds_where_a_small_teacher_keeps_up_with_the_largest_student_and_fa
 def test_equal_students_and_teachers_are_told_apart_no_more_often_than_intervals_err():
     same = lambda c, steps, guidance: 50.0
     answers = [
-        verdicts.f6(*reorder(distilled(same, same, seed, se=1.0, shared=0.8), "kid_effnet"), steps=4).answer for seed in range(20)
-    ]  # fmt: skip
+        verdicts.f6(*reorder(distilled(same, same, seed, se=1.0, shared=0.8), "kid_effnet"), steps=4).answer
+        for seed in range(20)
+    ]
     assert np.mean([answer != "undecided" for answer in answers]) <= 0.15
 
 
 def test_a_student_is_as_many_times_faster_as_its_teacher_needs_more_steps():
-    """The teacher's quality falls by its steps; a student has in 1 step what it has in 4, and in 8 what it never has."""
+    """The teacher's quality falls by its steps; a student has in 1 step what it has in 4, and in 8 what it never
+    has.
+    """
     teacher = lambda c, steps, guidance: 100 / steps + guidance
     student = lambda c, steps, guidance: {1: 30, 2: 55, 4: 20, 8: 1}[steps] + guidance
     rows, influences = distilled(teacher, student)
@@ -220,11 +262,17 @@ def test_verdicts_want_the_rows_they_are_about():
 def one_row_a_size(value, metric):
     rows = [
         {
-            "key": f"{c}", "metric": metric, "protocol": "synthetic", "c": c, "value": value(c), "lo": value(c) - 0.01,
-            "hi": value(c) + 0.01, "n": 8,
+            "key": f"{c}",
+            "metric": metric,
+            "protocol": "synthetic",
+            "c": c,
+            "value": value(c),
+            "lo": value(c) - 0.01,
+            "hi": value(c) + 0.01,
+            "n": 8,
         }
         for c in (8, 16, 24, 32)
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(rows)
 
 

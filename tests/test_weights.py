@@ -28,11 +28,16 @@ def shapes(tensors):
     return {name: jax.ShapeDtypeStruct(a.shape, a.dtype) for name, a in tensors.items()}
 
 
-@given(st.dictionaries(
-    st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8),
-    hnp.arrays(st.sampled_from([np.float32, np.float16, np.int32, np.uint8, np.bool_]),
-               hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)), max_size=4,
-))  # fmt: skip
+@given(
+    st.dictionaries(
+        st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8),
+        hnp.arrays(
+            st.sampled_from([np.float32, np.float16, np.int32, np.uint8, np.bool_]),
+            hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
+        ),
+        max_size=4,
+    )
+)
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_arrays_come_back_as_they_were(tmp_path, tensors):
     path = weights.save(tmp_path / "x.safetensors", tensors)
@@ -67,9 +72,7 @@ def test_jax_arrays_transposed_arrays_and_bfloat16_are_kept(tmp_path):
 def test_the_description_is_any_json_and_equal_content_gives_equal_bytes(tmp_path):
     about = {"c": 8, "name": "8", "words": ["an", "apple"], "loss": 0.25, "none": None}
     one = weights.save(tmp_path / "1", TENSORS, about)
-    other = weights.save(
-        tmp_path / "2", dict(reversed(TENSORS.items())), dict(reversed(about.items()))
-    )
+    other = weights.save(tmp_path / "2", dict(reversed(TENSORS.items())), dict(reversed(about.items())))
     assert weights.metadata(one) == about
     assert one.read_bytes() == other.read_bytes()
     assert weights.metadata(weights.save(tmp_path / "3", TENSORS)) == {}
@@ -86,12 +89,15 @@ def test_half_precision_is_widened_on_request_only(tmp_path, half):
         weights.load(path, wanted)
 
 
-@pytest.mark.parametrize("expected, words", [
-    ({"a.weight": (4,)}, "1 tensors too many, the first is 'b'"),
-    ({"a.weight": (4,), "b": (2, 3), "c": (1,)}, "lacks 1 of 3 tensors, the first is 'c'"),
-    ({"a.weight": (4,), "B": (2, 3)}, "the first is 'B'; instead there is 'b'"),
-    ({"a.weight": (4,), "b": (3, 2)}, r"'b' has shape \(2, 3\) where \(3, 2\) is expected"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "expected, words",
+    [
+        ({"a.weight": (4,)}, "1 tensors too many, the first is 'b'"),
+        ({"a.weight": (4,), "b": (2, 3), "c": (1,)}, "lacks 1 of 3 tensors, the first is 'c'"),
+        ({"a.weight": (4,), "B": (2, 3)}, "the first is 'B'; instead there is 'b'"),
+        ({"a.weight": (4,), "b": (3, 2)}, r"'b' has shape \(2, 3\) where \(3, 2\) is expected"),
+    ],
+)
 def test_another_networks_weights_are_refused_by_the_tensors_name(tmp_path, expected, words):
     path = weights.save(tmp_path / "x.safetensors", TENSORS)
     wanted = {name: jax.ShapeDtypeStruct(shape, np.float32) for name, shape in expected.items()}

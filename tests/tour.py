@@ -17,6 +17,4 @@ os.environ["LDM_TESTS"] = str(DATA.parent)  # where the notebook finds its made-
 def executed() -> Path:
     """Path of the executed tests/data/tour.py, run with two parameters changed."""
     folder = Path(tempfile.mkdtemp(prefix="ldm-tour-"))
-    return notebook.execute(
-        "tour", folder / "tour.ipynb", {"steps": "4,8", "guidance": "4"}, folder=DATA
-    )
+    return notebook.execute("tour", folder / "tour.ipynb", {"steps": "4,8", "guidance": "4"}, folder=DATA)

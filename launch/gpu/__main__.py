@@ -11,9 +11,14 @@ from ldm.__main__ import call, report
 
 
 def main(
-    minutes: float = 9.0, profile: Literal["gpu", "smoke"] = "gpu", plan: bool = False, tflops: float = 0.0, out: Path | None = None
+    minutes: float = 9.0,
+    profile: Literal["gpu", "smoke"] = "gpu",
+    plan: bool = False,
+    tflops: float = 0.0,
+    out: Path | None = None,
 ) -> None:
-    """Do of the queue for a GPU what fits into the minutes, packing what has to come home into OUT; with --plan, only list it.
+    """Do of the queue for a GPU what fits into the minutes, packing what has to come home into OUT; with --plan, only
+    list it.
 
     Smoke: the same for the smoke profile's family, on a CPU. Tflops, of a plan: of a card that is not here.
     """
@@ -26,15 +31,22 @@ def main(
     if tflops and not plan:
         raise ValueError(f"tflops = {tflops:g}: expected with --plan alone; a run goes by what this machine does.")
     if minutes <= 0:
-        raise ValueError(f"minutes = {minutes:g}: expected a positive number; give the minutes that the machine is at hand.")
+        raise ValueError(
+            f"minutes = {minutes:g}: expected a positive number; give the minutes that the machine is at hand."
+        )
     store, device = Store(ROOT), task.preflight()
-    print(f"{device.kind}: {device.tflops:.3g} bfloat16 TFLOP/s, {device.memory:.3g} GB; {installed_versions()}", flush=True)
+    print(
+        f"{device.kind}: {device.tflops:.3g} bfloat16 TFLOP/s, {device.memory:.3g} GB; {installed_versions()}",
+        flush=True,
+    )
     device = device._replace(tflops=tflops or device.tflops)
     scale = named(profile)
     tasks = queue(scale)
     print(task.table(task.plan(tasks, store, device, minutes, scale)), flush=True)
     if not plan:
-        failed = task.run(tasks, call, minutes=minutes, out=out or ROOT / "runs" / "home", store=store, device=device, scale=scale)
+        failed = task.run(
+            tasks, call, minutes=minutes, out=out or ROOT / "runs" / "home", store=store, device=device, scale=scale
+        )
         if failed:
             raise RuntimeError(f"{len(failed)} of the tasks failed: " + " | ".join(failed))
 

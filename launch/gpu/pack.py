@@ -1,4 +1,5 @@
-"""What a machine that forgets has made, in a few tar files to bring home: `tar xf` them in the checkout there, then `make compact`.
+"""What a machine that forgets has made, in a few tar files to bring home: `tar xf` them in the checkout there, then
+`make compact`.
 
 Rows and pictures, the register of its models, and frozen parts; models of sizes stay, being large.
 """
@@ -14,7 +15,13 @@ from ldm.files import write_atomic
 
 VOLUME = 15 * 2**20  # bytes of one file
 BLOCK = 1024  # a file's header in a tar, and what fills its last block
-WANTED = ("runs/rows/*.parquet", "runs/files/*/[!.]*", "runs/*/models.json", "weights/*/*.safetensors", "weights/*/reference.json")
+WANTED = (
+    "runs/rows/*.parquet",
+    "runs/files/*/[!.]*",
+    "runs/*/models.json",
+    "weights/*/*.safetensors",
+    "weights/*/reference.json",
+)
 
 
 def start_of_machine(root: Path) -> float:
@@ -26,9 +33,16 @@ def start_of_machine(root: Path) -> float:
 
 
 def pack(root: Path, out: Path) -> list[Path]:
-    """All that this machine has made since it `began`, into volumes `out`/home-0.tar, ...; oldest first, so full ones stay as they are."""
+    """All that this machine has made since it `began`, into volumes `out`/home-0.tar, ...; oldest first, so full ones
+    stay as they are.
+    """
     since = start_of_machine(root)
-    files = [path for pattern in WANTED for path in root.glob(pattern) if path.stat().st_mtime >= since and path.stat().st_size <= VOLUME]
+    files = [
+        path
+        for pattern in WANTED
+        for path in root.glob(pattern)
+        if path.stat().st_mtime >= since and path.stat().st_size <= VOLUME
+    ]
     volumes: list[list[Path]] = [[]]
     size = 0
     for path in sorted(files, key=lambda path: path.stat().st_mtime):

@@ -1,7 +1,7 @@
 """What there is for a GPU to do: commands, ordered by what they add to the evidence, and what they will take.
 
-A machine that is at hand for minutes forgets what it has trained: a command says what it needs, and what is not there is
-made again.
+A machine that is at hand for minutes forgets what it has trained: a command says what it needs, and what is not there
+is made again.
 """
 
 from __future__ import annotations
@@ -93,14 +93,18 @@ def stands_on(scale: Profile) -> list[Task]:
     """The frozen parts, and the reference of the judges."""
     why = f"what the {scale.scenes.size} px models stand on"
 
-    def part(name: str, made: Callable[[], bool], minutes: float, images: int = 0, needs: Collection[Task] = ()) -> Task:
+    def part(
+        name: str, made: Callable[[], bool], minutes: float, images: int = 0, needs: Collection[Task] = ()
+    ) -> Task:
         text = f"part {name} --profile {scale.name}" + f" --images {images}" * (images > 0)
         return Task(text=text, why=why, minutes=minutes, needs=tuple(needs), made=made)
 
     folder = paths.WEIGHTS / scale.weights
     there = lambda name: (folder / f"{name}.safetensors").is_file
     text, detector = part("text", there("text"), 2), part("detector", there("detector"), 2.5)
-    autoencoder = part("autoencoder", lambda: parts.seen(scale) >= ENCODED, 3, ENCODED)  # it is written before it is trained to the end
+    autoencoder = part(
+        "autoencoder", lambda: parts.seen(scale) >= ENCODED, 3, ENCODED
+    )  # it is written before it is trained to the end
     decoder = part("decoder", lambda: parts.finished(scale), 3, 60_000, [autoencoder])
     return [text, detector, autoencoder, decoder, part("reference", there("reference"), 2, needs=[detector])]
 
@@ -111,13 +115,19 @@ def gflops(scale: Profile, c: int, side: int = 0) -> float:
 
 
 def trained(scale: Profile, c: int, seed: int = 0) -> Task:
-    """A training up to the length where sizes are compared; without checkpoints: they grow to gigabytes, and the machine forgets."""
+    """A training up to the length where sizes are compared; without checkpoints: they grow to gigabytes, and the
+    machine forgets.
+    """
     text = f"pretrain --profile {scale.name} --c {c} --seed {seed} --images {scale.length} --no-checkpoints"
     return Task(
-        text=text, why="training", c=c, gflops=cost.PASSES * gflops(scale, c) * scale.length,
-        minutes=3 * START + STEP * scale.length / scale.train.batch, needs=tuple(stands_on(scale)),
+        text=text,
+        why="training",
+        c=c,
+        gflops=cost.PASSES * gflops(scale, c) * scale.length,
+        minutes=3 * START + STEP * scale.length / scale.train.batch,
+        needs=tuple(stands_on(scale)),
         made=lambda: models.file_of(scale, c, scale.length, seed) is not None,
-    )  # fmt: skip
+    )
 
 
 def judged(scale: Profile, c: int, seed: int = 0) -> Task:
@@ -125,22 +135,32 @@ def judged(scale: Profile, c: int, seed: int = 0) -> Task:
     lengths = [length for length in scale.lengths if length <= scale.length]
     text = f"grid --study pretraining --profile {scale.name} --sizes {c} --seed {seed} --lengths {words(lengths)}"
     return Task(
-        text=text, why=f"quality by compute, seed {seed}", c=c, gflops=len(lengths) * scale.n * 2 * 50 * gflops(scale, c),
-        minutes=START + CELL * len(lengths), needs=(trained(scale, c, seed),),
-    )  # fmt: skip
+        text=text,
+        why=f"quality by compute, seed {seed}",
+        c=c,
+        gflops=len(lengths) * scale.n * 2 * 50 * gflops(scale, c),
+        minutes=START + CELL * len(lengths),
+        needs=(trained(scale, c, seed),),
+    )
 
 
-def drawn(scale: Profile, c: int, why: str, steps: Sequence[int], guidance: Sequence[float], sampler: str = "ddim") -> Task:
+def drawn(
+    scale: Profile, c: int, why: str, steps: Sequence[int], guidance: Sequence[float], sampler: str = "ddim"
+) -> Task:
     """A part of the grid of steps and guidance."""
     text = (
-        f"grid --profile {scale.name} --sizes {c} --steps {words(steps)} --guidance {' '.join(f'{g:g}' for g in guidance)} "
-        f"--sampler {sampler}"
+        f"grid --profile {scale.name} --sizes {c} --steps {words(steps)} --guidance"
+        f" {' '.join(f'{g:g}' for g in guidance)} --sampler {sampler}"
     )
     evaluations = scale.n * sum(steps) * sum(1 + (g != 1) for g in guidance)
     return Task(
-        text=text, why=why, c=c, gflops=evaluations * gflops(scale, c), minutes=START + CELL * len(steps) * len(guidance),
+        text=text,
+        why=why,
+        c=c,
+        gflops=evaluations * gflops(scale, c),
+        minutes=START + CELL * len(steps) * len(guidance),
         needs=(trained(scale, c),),
-    )  # fmt: skip
+    )
 
 
 def sampled(scale: Profile, c: int, steps: Sequence[int]) -> list[Task]:
@@ -162,17 +182,24 @@ def restored(scale: Profile, c: int) -> list[Task]:
     """Finetuned for super-resolution, and judged along the way, then by fewer steps."""
     images, side = superres.LENGTHS[-1], superres.latent_side(scale)
     finetuned = Task(
-        text=f"superres --profile {scale.name} --c {c} --images {images} --no-checkpoints", why="training", c=c,
-        gflops=cost.PASSES * gflops(scale, c, side) * images, minutes=4 * START + STEP * images / superres.CONFIG.batch,
-        needs=(trained(scale, c),), made=lambda: models.file_of(scale, c, images, kind="superres") is not None,
-    )  # fmt: skip
+        text=f"superres --profile {scale.name} --c {c} --images {images} --no-checkpoints",
+        why="training",
+        c=c,
+        gflops=cost.PASSES * gflops(scale, c, side) * images,
+        minutes=4 * START + STEP * images / superres.CONFIG.batch,
+        needs=(trained(scale, c),),
+        made=lambda: models.file_of(scale, c, images, kind="superres") is not None,
+    )
 
     def grid(why: str, name: str, values: Sequence[int], evaluations: int) -> Task:
         return Task(
-            text=f"grid --study superres --profile {scale.name} --sizes {c} --{name} {words(values)}", why=why, c=c,
-            gflops=restore.pictures(scale) * evaluations * gflops(scale, c, side), minutes=2 * START + CELL * len(values),
+            text=f"grid --study superres --profile {scale.name} --sizes {c} --{name} {words(values)}",
+            why=why,
+            c=c,
+            gflops=restore.pictures(scale) * evaluations * gflops(scale, c, side),
+            minutes=2 * START + CELL * len(values),
             needs=(finetuned,),
-        )  # fmt: skip
+        )
 
     lengths = superres.LENGTHS[1:]
     return [
@@ -184,29 +211,43 @@ def restored(scale: Profile, c: int) -> list[Task]:
 def taught(scale: Profile, c: int) -> list[Task]:
     """A consistent student, in few steps."""
     teaching = Task(
-        text=f"distill codi --profile {scale.name} --c {c} --no-checkpoints", why="training", c=c,
+        text=f"distill codi --profile {scale.name} --c {c} --no-checkpoints",
+        why="training",
+        c=c,
         gflops=student.passes("codi") * scale.distilled * gflops(scale, c),
-        minutes=4 * START + 2 * STEP * scale.distilled / scale.train.batch, needs=(trained(scale, c),),
+        minutes=4 * START + 2 * STEP * scale.distilled / scale.train.batch,
+        needs=(trained(scale, c),),
         made=lambda: models.file_of(scale, c, scale.distilled, kind="codi") is not None,
-    )  # fmt: skip
+    )
     steps, guidance = (1, 2, 4, 8), [g for g in (2, 4) if scale.scales[0] <= g <= scale.scales[1]]
-    text = f"grid --study distillation --profile {scale.name} --kinds codi --sizes {c} --steps {words(steps)} --guidance {words(guidance)}"
+    text = (
+        f"grid --study distillation --profile {scale.name} --kinds codi --sizes {c} --steps {words(steps)} --guidance"
+        f" {words(guidance)}"
+    )
     return [
         Task(
-            text=text, why="students", c=c, gflops=scale.n * sum(steps) * len(guidance) * gflops(scale, c),
-            minutes=START + CELL * len(steps) * len(guidance), needs=(teaching,),
+            text=text,
+            why="students",
+            c=c,
+            gflops=scale.n * sum(steps) * len(guidance) * gflops(scale, c),
+            minutes=START + CELL * len(steps) * len(guidance),
+            needs=(teaching,),
         )
-    ]  # fmt: skip
+    ]
 
 
 def begun(scale: Profile, c: int, steps: int = 60) -> Task:
     """The first steps of a size that is too large for more: its speed, its memory and its first loss."""
     images = steps * scale.train.batch
     return Task(
-        text=f"pretrain --profile {scale.name} --c {c} --images {images} --no-checkpoints", why="speed, memory, first loss", c=c,
-        gflops=cost.PASSES * gflops(scale, c) * images, minutes=3 * START, needs=tuple(stands_on(scale)),
+        text=f"pretrain --profile {scale.name} --c {c} --images {images} --no-checkpoints",
+        why="speed, memory, first loss",
+        c=c,
+        gflops=cost.PASSES * gflops(scale, c) * images,
+        minutes=3 * START,
+        needs=tuple(stands_on(scale)),
         memory=1.2 * STATE * cost.unet_params(c, scale.context) / 1e9,
-    )  # fmt: skip
+    )
 
 
 def words(values: Sequence[int]) -> str:

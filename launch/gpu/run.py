@@ -1,7 +1,8 @@
-"""The study on a GPU that is at hand for minutes only: of the queue (`launch.gpu.queue`) what fits, cut anywhere, gone on with later.
+"""The study on a GPU that is at hand for minutes only: of the queue (`launch.gpu.queue`) what fits, cut anywhere, gone
+on with later.
 
-What comes home (`launch.gpu.pack`) is packed every minute and at the end. A finished command leaves a row of its own (study
-"queue"), by which the next call knows it, and how long it took, by which the next plan is better.
+What comes home (`launch.gpu.pack`) is packed every minute and at the end. A finished command leaves a row of its own
+(study "queue"), by which the next call knows it, and how long it took, by which the next plan is better.
 """
 
 from __future__ import annotations
@@ -67,8 +68,8 @@ def there(task: Task, store: Store) -> bool:
 def plan(tasks: Sequence[Task], store: Store, device: Device, minutes: float, scale: Profile) -> pd.DataFrame:
     """The tasks in order, one row each.
 
-    Columns `why`, `c`, `done`, `minutes` (reckoned, with all that it needs and is neither there nor made by an earlier one),
-    `fits` (into those given, the ones before it done first), `commands`.
+    Columns `why`, `c`, `done`, `minutes` (reckoned, with all that it needs and is neither there nor made by an earlier
+    one), `fits` (into those given, the ones before it done first), `commands`.
     """
     pace, at, found = paces(store, device, scale), 0.0, []
     doing: set[str] = set()
@@ -104,7 +105,9 @@ def table(planned: pd.DataFrame) -> str:
     lines = planned.assign(minutes=planned["minutes"].map("{:.1f}".format), **{"": words})[["why", "c", "minutes", ""]]
     now = planned[planned["fits"]]
     commands = [f"python -m ldm {command}" for commands in now["commands"] for command in commands.split("; ")]
-    said = f"{len(now)} of {len(planned)} tasks now, {now['minutes'].sum():.1f} minutes; {planned['done'].sum()} are done."
+    said = (
+        f"{len(now)} of {len(planned)} tasks now, {now['minutes'].sum():.1f} minutes; {planned['done'].sum()} are done."
+    )
     return "\n".join([lines.to_string(na_rep=""), "", said, *commands])
 
 
@@ -129,8 +132,8 @@ def run(
 ) -> list[str]:
     """Do what fits into the minutes, in order.
 
-    A task is begun only if it and what it needs will probably end in time. One that fails is told of and left, as are those
-    that need it; the next ones go on.
+    A task is begun only if it and what it needs will probably end in time. One that fails is told of and left, as are
+    those that need it; the next ones go on.
 
     Args:
         call: runs a command, given as its words. out: the folder of the packed files (`pack`).
@@ -146,7 +149,9 @@ def run(
         start = clock()
         call(shlex.split(task.text))
         took = (clock() - start) / 60
-        row = dict(study="queue", profile=scale.name, task=task.kind, protocol=device.kind, c=task.c, n=1, seconds=60 * took)
+        row = dict(
+            study="queue", profile=scale.name, task=task.kind, protocol=device.kind, c=task.c, n=1, seconds=60 * took
+        )
         values = {"minutes": took, "times reckoned": took / task.reckoned(device.tflops)}
         store.write(task.key, [Row(metric=name, value=v, lo=v, hi=v, **row) for name, v in values.items()])
         print(f"{task.text}: {took:.1f} minutes, {values['times reckoned']:.2f} of what was reckoned", flush=True)
@@ -161,7 +166,10 @@ def run(
             needs = reckoned(chain, pace, device)
             if needs > left:
                 continue
-            print(f"{task.why}: {'; '.join(one.text for one in chain)} (about {needs:.1f} of {left:.1f} minutes)", flush=True)
+            print(
+                f"{task.why}: {'; '.join(one.text for one in chain)} (about {needs:.1f} of {left:.1f} minutes)",
+                flush=True,
+            )
             for one in chain:
                 try:
                     do(one)
@@ -195,7 +203,9 @@ def brought(root: Path, out: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM ends what runs as Ctrl-C does, so that what is finished is packed; a training ends after its step, by its own handler."""
+    """SIGTERM ends what runs as Ctrl-C does, so that what is finished is packed; a training ends after its step, by its
+    own handler.
+    """
 
     def leave(*_: object) -> None:
         raise SystemExit(143)

@@ -70,8 +70,7 @@ def execute(
             failed = out.with_suffix(".failed.ipynb")
             os.replace(result, failed)
             raise NotebookFailed(
-                f"{name} stopped in cell {error.exec_count}: {error.ename}: {error.evalue} "
-                f"(its cells so far: {failed})"
+                f"{name} stopped in cell {error.exec_count}: {error.ename}: {error.evalue} (its cells so far: {failed})"
             ) from None
         os.replace(result, out)
     out.with_suffix(".failed.ipynb").unlink(missing_ok=True)
@@ -84,9 +83,7 @@ def to_ipynb(source: Path) -> str:
 
     if not source.is_file():
         known = ", ".join(sorted(path.stem for path in source.parent.glob("*.py"))) or "none"
-        raise ValueError(
-            f"there is no notebook {source.stem!r} in {source.parent}; known: {known}."
-        )
+        raise ValueError(f"there is no notebook {source.stem!r} in {source.parent}; known: {known}.")
     notebook = jupytext.read(source, fmt="py:percent")
     notebook.metadata["kernelspec"] = {
         "name": "python3",
@@ -110,13 +107,8 @@ def typed(given: Mapping[str, Any], known: Mapping[str, Any], *, where: str) -> 
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
-            raise ValueError(
-                f"{where} has no parameter {name!r}{hint}; it has: {', '.join(known)}."
-            )
-    return {
-        name: parse(value, known[name], name) if isinstance(value, str) else value
-        for name, value in given.items()
-    }
+            raise ValueError(f"{where} has no parameter {name!r}{hint}; it has: {', '.join(known)}.")
+    return {name: parse(value, known[name], name) if isinstance(value, str) else value for name, value in given.items()}
 
 
 def parse(text: str, like: Any, name: str = "value") -> Any:
@@ -124,14 +116,10 @@ def parse(text: str, like: Any, name: str = "value") -> Any:
     if isinstance(like, list | tuple):
         items = [item.strip() for item in text.strip("[]() ").split(",") if item.strip()]
         # An empty default says nothing of its items: they are numbers, whole where they look so.
-        return [
-            parse(item, like[0] if like else 0 if item.isdigit() else 0.0, name) for item in items
-        ]
+        return [parse(item, like[0] if like else 0 if item.isdigit() else 0.0, name) for item in items]
     try:
         if isinstance(like, bool):
-            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[
-                text.strip().lower()
-            ]
+            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.strip().lower()]
         if isinstance(like, int):
             return int(text)
         if isinstance(like, float):
@@ -141,9 +129,7 @@ def parse(text: str, like: Any, name: str = "value") -> Any:
             return number
     except (ValueError, KeyError):
         expected = {bool: "true or false", int: "a whole number", float: "a number"}[type(like)]
-        raise ValueError(
-            f"parameter {name!r} is {text!r}, expected {expected}, like {like!r}."
-        ) from None
+        raise ValueError(f"parameter {name!r} is {text!r}, expected {expected}, like {like!r}.") from None
     if like is None and text.strip().lower() == "none":
         return None
     return text
@@ -165,9 +151,7 @@ def _unattended() -> Iterator[None]:
     """The kernel's environment: nobody is watching, and `import ldm` finds this repository."""
     before = dict(os.environ)
     os.environ["LDM_UNATTENDED"] = "1"
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        [str(ROOT), *filter(None, [before.get("PYTHONPATH")])]
-    )
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [before.get("PYTHONPATH")])])
     try:
         yield
     finally:

@@ -1,4 +1,6 @@
-"""Commands for pictures of one's own: drawn by a Stable Diffusion folder, enlarged by the study's models, or to judge them by."""
+"""Commands for pictures of one's own: drawn by a Stable Diffusion folder, enlarged by the study's models, or to judge
+them by.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,15 @@ from tyro.conf import Positional
 
 
 def draw(
-    folder: Positional[Path], caption: Positional[str], /, steps: int = 50, guidance: float = 7.5, seed: int = 0, size: int = 0,
+    folder: Positional[Path],
+    caption: Positional[str],
+    /,
+    steps: int = 50,
+    guidance: float = 7.5,
+    seed: int = 0,
+    size: int = 0,
     out: Path = Path("picture.png"),
-) -> None:  # fmt: skip
+) -> None:
     """Draw a caption with a Stable Diffusion folder as diffusers saves it; size is that of the latents."""
     from PIL import Image
 
@@ -24,10 +32,18 @@ def draw(
 
 
 def upscale(
-    picture: Positional[Path], /, c: int = 16, model: Path | None = None, profile: str = "laptop", steps: int = 50, seed: int = 0,
+    picture: Positional[Path],
+    /,
+    c: int = 16,
+    model: Path | None = None,
+    profile: str = "laptop",
+    steps: int = 50,
+    seed: int = 0,
     out: Path = Path("upscaled.png"),
-) -> None:  # fmt: skip
-    """Enlarge a picture four times in height and width, by the study's model of width c or by one that you finetuned."""
+) -> None:
+    """Enlarge a picture four times in height and width, by the study's model of width c or by one that you
+    finetuned.
+    """
     from PIL import Image
 
     from ldm.diffusion.solvers import plan
@@ -44,13 +60,23 @@ def upscale(
 
 
 def gallery(
-    folder: Positional[Path], /, c: int = 16, model: Path | None = None, profile: str = "laptop", steps: int = 50, n: int = 3_000
+    folder: Positional[Path],
+    /,
+    c: int = 16,
+    model: Path | None = None,
+    profile: str = "laptop",
+    steps: int = 50,
+    n: int = 3_000,
 ) -> None:
     """Judge a model of super-resolution on n random crops of a folder's pictures, beside bicubic interpolation."""
     from ldm.profiles import profile as named
     from ldm.study.photographs import judge
 
-    print(judge(named(profile), folder, c, model=model, steps=steps, n=n).to_string(index=False, float_format="{:.4g}".format))
+    print(
+        judge(named(profile), folder, c, model=model, steps=steps, n=n).to_string(
+            index=False, float_format="{:.4g}".format
+        )
+    )
 
 
 def check_folder(out: Path) -> None:

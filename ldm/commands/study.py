@@ -15,7 +15,9 @@ def notebook(
     /,
     profile: str = "laptop",
     out: Path | None = None,
-    p: Annotated[tyro.conf.UseAppendAction[list[tuple[str, str]]], tyro.conf.arg(metavar="NAME VALUE", aliases=["-p"])] = [],  # noqa: B006
+    p: Annotated[
+        tyro.conf.UseAppendAction[list[tuple[str, str]]], tyro.conf.arg(metavar="NAME VALUE", aliases=["-p"])
+    ] = [],  # noqa: B006
 ) -> None:
     """Execute a notebook, for instance 04_sampling, with parameters: -p steps 4,8 -p guidance 2,4."""
     from ldm.commands.notebook import execute
@@ -53,9 +55,13 @@ def grid(
 
 
 def race(
-    profile: str = "laptop", sizes: tuple[int, ...] = (), steps: tuple[int, ...] = (), guidance: tuple[float, ...] = (),
-    sampler: str = "ddim", metric: str = "kid_effnet",
-) -> None:  # fmt: skip
+    profile: str = "laptop",
+    sizes: tuple[int, ...] = (),
+    steps: tuple[int, ...] = (),
+    guidance: tuple[float, ...] = (),
+    sampler: str = "ddim",
+    metric: str = "kid_effnet",
+) -> None:
     """Find the best guidance of each size and step count with as few pictures as that takes."""
     from ldm.paths import ROOT
     from ldm.profiles import profile as named
@@ -66,14 +72,22 @@ def race(
     cells = sampling.sampling_grid(
         scale, sizes or scale.family, steps or scale.steps, guidance or scale.guidance, sampler=sampler
     )
-    found = racing.races(cells, metric, store=Store(ROOT), lab=sampling.Laboratory(scale), stages=racing.stages(scale.n))
+    found = racing.races(
+        cells, metric, store=Store(ROOT), lab=sampling.Laboratory(scale), stages=racing.stages(scale.n)
+    )
     print(found.to_string(index=False))
 
 
 def dreambooth(
-    profile: str = "laptop", sizes: tuple[int, ...] = (), subjects: tuple[str, ...] = (), variants: tuple[str, ...] = ("prior", "no prior"),
-    tuned: tuple[int, ...] = (50, 150), steps: int = 10, guidance: float = 2.0, n: int = 0,
-) -> None:  # fmt: skip
+    profile: str = "laptop",
+    sizes: tuple[int, ...] = (),
+    subjects: tuple[str, ...] = (),
+    variants: tuple[str, ...] = ("prior", "no prior"),
+    tuned: tuple[int, ...] = (50, 150),
+    steps: int = 10,
+    guidance: float = 2.0,
+    n: int = 0,
+) -> None:
     """Teach every size the subjects (emoji, or folders of your own pictures) and judge what it draws of them."""
     from ldm.profiles import profile as named
     from ldm.study import dreambooth as dreambooth_study
@@ -87,7 +101,9 @@ def dreambooth(
 
 
 def browser(out: Path | None = None, sizes: tuple[int, ...] = ()) -> None:
-    """Write the shipped models as ONNX with the sampler's tables, for the book's playground; only where they changed."""
+    """Write the shipped models as ONNX with the sampler's tables, for the book's playground; only where they
+    changed.
+    """
     from ldm.interop import browser as task
 
     print(task.write(out or task.FOLDER, sizes))

@@ -1,4 +1,6 @@
-"""Commands that train: a size of the family, its averages, its finetuning and students, the frozen parts, and data to train on."""
+"""Commands that train: a size of the family, its averages, its finetuning and students, the frozen parts, and data to
+train on.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,28 @@ Part = Literal["text", "detector", "autoencoder", "decoder", "reference"]
 
 
 def pretrain(
-    c: int, profile: str = "laptop", seed: int = 0, images: int = 0, data: str = "", devices: int = 1, fsdp: int = 1, bf16: bool = False,
-    accumulate: int = 1, remat: bool = False, coordinator: str = "", processes: int = 1, process: int = 0, snapshots: int = 0,
+    c: int,
+    profile: str = "laptop",
+    seed: int = 0,
+    images: int = 0,
+    data: str = "",
+    devices: int = 1,
+    fsdp: int = 1,
+    bf16: bool = False,
+    accumulate: int = 1,
+    remat: bool = False,
+    coordinator: str = "",
+    processes: int = 1,
+    process: int = 0,
+    snapshots: int = 0,
     checkpoints: bool = True,
-) -> None:  # fmt: skip
+) -> None:
     """Train one size of the family, resuming where it stopped; models go to runs/.
 
-    Data: a folder of shards (see the command shards) in place of the profile's scenes, or its address, such as s3://bucket/folder.
-    On several devices (0: all), groups of fsdp of which share one state; in bfloat16; over a batch in so many parts;
-    computing blocks again to save memory; as one of several processes (coordinator auto on a known cluster).
+    Data: a folder of shards (see the command shards) in place of the profile's scenes, or its address, such as
+    s3://bucket/folder. On several devices (0: all), groups of fsdp of which share one state; in bfloat16; over a batch
+    in so many parts; computing blocks again to save memory; as one of several processes (coordinator auto on a known
+    cluster).
     Snapshots: so many over the run, from which the command average makes models. Without checkpoints, it cannot resume.
     """
     from dataclasses import replace
@@ -35,19 +50,37 @@ def pretrain(
     scale = named(profile)
     _, text = task.frozen_parts(scale)
     config = replace(
-        scale.train, images=images or scale.train.images, seed=seed, bf16=bf16 or scale.train.bf16, accumulate=accumulate
+        scale.train,
+        images=images or scale.train.images,
+        seed=seed,
+        bf16=bf16 or scale.train.bf16,
+        accumulate=accumulate,
     )
     source, root = task.shard_set(scale, data) if data else (task.training_set(scale), paths.RUNS)
     laps: list[dict] = []
     task.pretrain(
-        scale, c, data=source, null=text.null(1)[0], config=config, seed=seed, root=root, layout=layout, remat=remat,
-        snapshots=snapshots, checkpoints=checkpoints, on_log=laps.append,
-    )  # fmt: skip
-    training_rows.write(training_rows.Training.here(scale, c, config, layout, remat=remat, data=data), scale, laps, ROOT)
+        scale,
+        c,
+        data=source,
+        null=text.null(1)[0],
+        config=config,
+        seed=seed,
+        root=root,
+        layout=layout,
+        remat=remat,
+        snapshots=snapshots,
+        checkpoints=checkpoints,
+        on_log=laps.append,
+    )
+    training_rows.write(
+        training_rows.Training.here(scale, c, config, layout, remat=remat, data=data), scale, laps, ROOT
+    )
 
 
 def average(c: int, sigma: float = 0.1, images: int = 0, profile: str = "laptop", seed: int = 0) -> None:
-    """Make a model whose weights are averaged over a share sigma of a training that kept snapshots (pretrain --snapshots)."""
+    """Make a model whose weights are averaged over a share sigma of a training that kept snapshots (pretrain
+    --snapshots).
+    """
     from ldm.profiles import profile as named
     from ldm.tasks import pretrain as task
 
@@ -57,7 +90,8 @@ def average(c: int, sigma: float = 0.1, images: int = 0, profile: str = "laptop"
 def shards(
     out: Positional[str], /, profile: str = "laptop", n: int = 0, pictures: bool = False, folder: Path | None = None
 ) -> None:
-    """Write training data as tar shards to a folder or an object store, going on where it stopped: latents, or pictures.
+    """Write training data as tar shards to a folder or an object store, going on where it stopped: latents, or
+    pictures.
 
     The profile's scenes, n of them, or the captioned pictures of a folder (with metadata.jsonl or metadata.csv).
     """
@@ -68,18 +102,29 @@ def shards(
     from ldm.tasks import pretrain as task
 
     scale = named(profile)
-    data = Folder(folder, scale.scenes.size) if folder else Scenes(scale.scenes, "train", n or scale.data, level=scale.level)
+    data = (
+        Folder(folder, scale.scenes.size)
+        if folder
+        else Scenes(scale.scenes, "train", n or scale.data, level=scale.level)
+    )
     encode = tars.pictures(data) if pictures else tars.latents(data, *task.frozen_parts(scale))
     print(tars.write(out, len(data), *encode))
 
 
 def superres(
-    c: int, profile: str = "laptop", kind: str = "superres", images: int = 0, folder: Path | None = None, devices: int = 1, fsdp: int = 1,
+    c: int,
+    profile: str = "laptop",
+    kind: str = "superres",
+    images: int = 0,
+    folder: Path | None = None,
+    devices: int = 1,
+    fsdp: int = 1,
     checkpoints: bool = True,
-) -> None:  # fmt: skip
+) -> None:
     """Finetune one size for super-resolution (or train a control: superres-scratch, superres-regression), resuming.
 
-    Folder: of PNG, JPEG or WebP pictures to learn from in place of scenes, cut at random places. Devices, checkpoints: as of pretrain.
+    Folder: of PNG, JPEG or WebP pictures to learn from in place of scenes, cut at random places. Devices, checkpoints:
+        as of pretrain.
     """
     from ldm import paths
     from ldm.paths import ROOT
@@ -100,18 +145,36 @@ def superres(
     codec, text = pretraining.frozen_parts(scale)
     laps: list[dict] = []
     task.finetune(
-        scale, c, data=task.latent_pairs(pairs, codec), null=text.null(1)[0], kind=kind, config=config, lengths=lengths, root=root,
-        layout=layout, on_log=laps.append, checkpoints=checkpoints,
-    )  # fmt: skip
-    training = training_rows.Training.here(scale, c, config, layout, task=kind, side=task.latent_side(scale), data=str(folder or ""))
+        scale,
+        c,
+        data=task.latent_pairs(pairs, codec),
+        null=text.null(1)[0],
+        kind=kind,
+        config=config,
+        lengths=lengths,
+        root=root,
+        layout=layout,
+        on_log=laps.append,
+        checkpoints=checkpoints,
+    )
+    training = training_rows.Training.here(
+        scale, c, config, layout, task=kind, side=task.latent_side(scale), data=str(folder or "")
+    )
     training_rows.write(training, scale, laps, ROOT)
     print(models.path_of(scale, c, config.images, root=root, kind=kind))
 
 
 def distill(
-    method: Positional[Literal["codi", "lcm", "guided", "continued"]], /, c: int, profile: str = "laptop", images: int = 0, seed: int = 0,
-    devices: int = 1, fsdp: int = 1, checkpoints: bool = True,
-) -> None:  # fmt: skip
+    method: Positional[Literal["codi", "lcm", "guided", "continued"]],
+    /,
+    c: int,
+    profile: str = "laptop",
+    images: int = 0,
+    seed: int = 0,
+    devices: int = 1,
+    fsdp: int = 1,
+    checkpoints: bool = True,
+) -> None:
     """Distill one size by a method (continued: train its teacher on instead), resuming where it stopped.
 
     Devices, checkpoints: as of pretrain.
@@ -129,9 +192,17 @@ def distill(
     _, text = task.frozen_parts(scale)
     laps: list[dict] = []
     written = student.distill(
-        scale, method, c, images=images, data=task.training_set(scale), null=text.null(1)[0], seed=seed, layout=layout,
-        on_log=laps.append, checkpoints=checkpoints,
-    )  # fmt: skip
+        scale,
+        method,
+        c,
+        images=images,
+        data=task.training_set(scale),
+        null=text.null(1)[0],
+        seed=seed,
+        layout=layout,
+        on_log=laps.append,
+        checkpoints=checkpoints,
+    )
     config = student.training(scale, images, seed)
     for kind, path in zip(student.kinds(method), written, strict=True):
         training = training_rows.Training.here(scale, c, config, layout, task=kind)

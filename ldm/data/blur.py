@@ -22,9 +22,13 @@ Range = tuple[float, float]
 
 SIZES = tuple(range(7, 22, 2))  # sides of kernels, all equally likely
 KINDS = {
-    "gaussian round": 0.45, "gaussian stretched": 0.25, "generalised round": 0.12, "generalised stretched": 0.03,
-    "plateau round": 0.12, "plateau stretched": 0.03,
-}  # fmt: skip
+    "gaussian round": 0.45,
+    "gaussian stretched": 0.25,
+    "generalised round": 0.12,
+    "generalised stretched": 0.03,
+    "plateau round": 0.12,
+    "plateau stretched": 0.03,
+}
 BETA = {"gaussian": (1.0, 1.0), "generalised": (0.5, 4.0), "plateau": (1.0, 2.0)}
 SINC = 0.1  # share of low-pass filters among a stage's kernels
 

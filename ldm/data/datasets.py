@@ -1,7 +1,7 @@
 """Data sets of captioned pictures, one interface for all, and which of them make up a batch.
 
-`ldm.data.scenes.dataset.Scenes` draws its pictures, `Folder` reads yours, `Crops` cuts them; all are `Captioned`. A batch is a
-pure function of the step (`batch_indices`), so a run that is resumed needs no state of its data.
+`ldm.data.scenes.dataset.Scenes` draws its pictures, `Folder` reads yours, `Crops` cuts them; all are `Captioned`. A
+batch is a pure function of the step (`batch_indices`), so a run that is resumed needs no state of its data.
 """
 
 from __future__ import annotations
@@ -94,13 +94,17 @@ class Crops:
 
     def __init__(self, path: str | Path, size: int, n: int, seed: int = 0):
         if size < 1 or n < 1:
-            raise ValueError(f"size={size}, n={n}: expected a crop's side in pixels and a number of crops, both at least 1.")
+            raise ValueError(
+                f"size={size}, n={n}: expected a crop's side in pixels and a number of crops, both at least 1."
+            )
         self.path, self.size, self.n, self.seed = Path(path), size, n, seed
         if not self.path.is_dir():
             raise ValueError(f"{path}: no such folder; give one of PNG, JPEG or WebP files.")
         self._files = sorted(file for file in self.path.iterdir() if file.suffix.lower() in PICTURES)
         if not self._files:
-            raise ValueError(f"{path}: no PNG, JPEG or WebP file in this folder; give the folder that holds the pictures themselves.")
+            raise ValueError(
+                f"{path}: no PNG, JPEG or WebP file in this folder; give the folder that holds the pictures themselves."
+            )
         digest = hashlib.blake2b(repr((size, n, seed)).encode(), digest_size=8)
         for file in self._files:
             try:
@@ -108,7 +112,10 @@ class Crops:
             except UNREADABLE as error:
                 raise ValueError(f"{file}: not a readable picture ({error}); replace or remove it.") from error
             if min(picture.shape[:2]) < size:
-                raise ValueError(f"{file} is {picture.shape[1]} x {picture.shape[0]} pixels, too small for crops of {size}; remove it.")
+                raise ValueError(
+                    f"{file} is {picture.shape[1]} x {picture.shape[0]} pixels, too small for crops of {size};"
+                    " remove it."
+                )
             digest.update(hashlib.blake2b(file.read_bytes()).digest())
         self.key = digest.hexdigest()
 
@@ -137,7 +144,9 @@ def _kept(file: Path) -> np.ndarray:
 
 
 def whole(file: str | Path) -> np.ndarray:
-    """A picture as it lies on disk, upright: uint8 (h, w, 3); transparent parts become white. Raises: as Pillow does."""
+    """A picture as it lies on disk, upright: uint8 (h, w, 3); transparent parts become white. Raises: as Pillow
+    does.
+    """
     with Image.open(file) as opened:
         return _upright(opened)
 
@@ -166,8 +175,7 @@ def _metadata(folder: Path) -> list[tuple[str, str]]:
     if len(found) != 1:
         have = "both" if found else "neither"
         raise ValueError(
-            f"{folder}: expected metadata.jsonl or metadata.csv, with columns file_name and text, "
-            f"and found {have}."
+            f"{folder}: expected metadata.jsonl or metadata.csv, with columns file_name and text, and found {have}."
         )
     rows = []
     for where, row in (_json_lines if found[0].suffix == ".jsonl" else _csv_lines)(found[0]):

@@ -45,11 +45,23 @@ class Ranges:
 
 
 FIRST = Ranges(
-    blur=1.0, sigma=(0.2, 3.0), resize=(0.2, 0.7, 0.1), scale=(0.15, 1.5), gaussian=(1, 30), poisson=(0.05, 3), quality=(30, 95)
-)  # fmt: skip
+    blur=1.0,
+    sigma=(0.2, 3.0),
+    resize=(0.2, 0.7, 0.1),
+    scale=(0.15, 1.5),
+    gaussian=(1, 30),
+    poisson=(0.05, 3),
+    quality=(30, 95),
+)
 SECOND = Ranges(
-    blur=0.8, sigma=(0.2, 1.5), resize=(0.3, 0.4, 0.3), scale=(0.3, 1.2), gaussian=(1, 25), poisson=(0.05, 2.5), quality=(30, 95)
-)  # fmt: skip
+    blur=0.8,
+    sigma=(0.2, 1.5),
+    resize=(0.3, 0.4, 0.3),
+    scale=(0.3, 1.2),
+    gaussian=(1, 25),
+    poisson=(0.05, 2.5),
+    quality=(30, 95),
+)
 LAST_SINC = 0.8  # probability of the last low-pass filter
 
 
@@ -85,9 +97,12 @@ def generator(seed: int, index: int) -> np.random.Generator:
 def recipe(rng: np.random.Generator) -> Recipe:
     """What is done to one picture."""
     return Recipe(
-        first=_stage(rng, FIRST), second=_stage(rng, SECOND),
-        sinc=draw_sinc(rng) if rng.random() < LAST_SINC else None, mode=_mode(rng), jpeg_last=rng.random() < 0.5,
-    )  # fmt: skip
+        first=_stage(rng, FIRST),
+        second=_stage(rng, SECOND),
+        sinc=draw_sinc(rng) if rng.random() < LAST_SINC else None,
+        mode=_mode(rng),
+        jpeg_last=rng.random() < 0.5,
+    )
 
 
 def _mode(rng: np.random.Generator) -> str:
@@ -100,22 +115,33 @@ def _stage(rng: np.random.Generator, ranges: Ranges) -> Stage:
     noise = "gaussian" if rng.random() < 0.5 else "poisson"
     return Stage(
         blur=draw(rng, ranges.sigma) if rng.random() < ranges.blur else None,
-        scale=rng.uniform(*around), mode=_mode(rng),
-        noise=noise, strength=rng.uniform(*getattr(ranges, noise)), grey=rng.random() < GREY_NOISE,
+        scale=rng.uniform(*around),
+        mode=_mode(rng),
+        noise=noise,
+        strength=rng.uniform(*getattr(ranges, noise)),
+        grey=rng.random() < GREY_NOISE,
         quality=int(rng.integers(*ranges.quality, endpoint=True)),
-    )  # fmt: skip
+    )
 
 
-def degrade(images: UInt8[np.ndarray, "n H W 3"], seed: int, indices: Sequence[int] | np.ndarray) -> UInt8[np.ndarray, "n h w 3"]:
+def degrade(
+    images: UInt8[np.ndarray, "n H W 3"], seed: int, indices: Sequence[int] | np.ndarray
+) -> UInt8[np.ndarray, "n h w 3"]:
     """Sharp pictures at a quarter of their size, each degraded by its own recipe: a function of (seed, index).
 
     Sharpen them first (`sharpened`), as the published pipeline does.
     Raises: ValueError, one sentence, for anything but uint8 pictures whose sides are multiples of 4, one index each.
     """
     images = np.asarray(images)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or any(s % FACTOR or not s for s in images.shape[1:3]):
+    if (
+        images.dtype != np.uint8
+        or images.ndim != 4
+        or images.shape[3] != 3
+        or any(s % FACTOR or not s for s in images.shape[1:3])
+    ):
         raise ValueError(
-            f"images are {images.dtype} of shape {images.shape}; give uint8 (n, height, width, 3), height and width multiples of {FACTOR}."
+            f"images are {images.dtype} of shape {images.shape}; give uint8 (n, height, width, 3), height and width"
+            f" multiples of {FACTOR}."
         )
     if len(images) != len(indices):
         raise ValueError(f"{len(images)} images and {len(indices)} indices; give one index an image.")
@@ -149,7 +175,9 @@ def applied(image: UInt8[np.ndarray, "H W 3"], what: Recipe, rng: np.random.Gene
 
 
 def resized(planes: Planes, shape: tuple[int, int], mode: str) -> Planes:
-    """To `shape` (h, w) as torch's `interpolate` does it: area averages, the other two pass pixels over and so alias."""
+    """To `shape` (h, w) as torch's `interpolate` does it: area averages, the other two pass pixels over and so
+    alias.
+    """
     rows, columns = (_matrix(size, out, mode) for size, out in zip(planes.shape[1:], shape, strict=True))
     return rows @ planes @ columns.T
 
@@ -180,7 +208,9 @@ def compressed(planes: Planes, quality: int) -> Planes:
 
 
 def sharpened(images: UInt8[np.ndarray, "n H W 3"]) -> UInt8[np.ndarray, "n H W 3"]:
-    """The unsharp mask of the published targets: where a picture is away from its blur by more than 10 levels, by half as much again."""
+    """The unsharp mask of the published targets: where a picture is away from its blur by more than 10 levels, by half
+    as much again.
+    """
     images = np.asarray(images)
     rows, columns = (_bell(side) for side in images.shape[1:3])
     x = images.transpose(0, 3, 1, 2).astype(np.float32) / 255

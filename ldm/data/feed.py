@@ -1,4 +1,5 @@
-"""The batches of a training on shards: in the order of `data.batch_indices`, decoded, encoded, and made ahead in threads.
+"""The batches of a training on shards: in the order of `data.batch_indices`, decoded, encoded, and made ahead in
+threads.
 
 A batch is a function of the step, as it is for data in memory, so a resumed run needs no state of its data, and shards
 written of a data set give the run that the data set gives, to the bit. Each process of a run reads its own rows.
@@ -52,7 +53,8 @@ class Feed:
     """Latents and contexts of shards, a batch at a time: what `latents.LatentSet` is for data in memory.
 
     Args:
-        codec, text: what encodes pictures and captions; of latents and contexts that are encoded already, they are not asked.
+        codec, text: what encodes pictures and captions; of latents and contexts that are encoded already, they are not
+            asked.
         side: of the square that pictures are cut and resized to. shape: of one picture's latents (h, w, z).
         threads, ahead: how many batches are made at once, and how many are kept ready; 0 threads: made when asked for.
     Raises: ValueError where the latents are another autoencoder's, or the contexts another text tower's, as far as the
@@ -60,9 +62,16 @@ class Feed:
     """
 
     def __init__(
-        self, shards: Shards, codec: Codec, text: TextEncoder, side: int, shape: tuple[int, int, int],
-        *, threads: int = THREADS, ahead: int = AHEAD,
-    ):  # fmt: skip
+        self,
+        shards: Shards,
+        codec: Codec,
+        text: TextEncoder,
+        side: int,
+        shape: tuple[int, int, int],
+        *,
+        threads: int = THREADS,
+        ahead: int = AHEAD,
+    ):
         self.shards, self.codec, self.text, self.side, self.shape = shards, codec, text, side, shape
         self._threads, self._ahead = threads, ahead
         self._steps = lru_cache(maxsize=1)(self._steps)
@@ -109,11 +118,13 @@ class Feed:
             try:
                 array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
             except (ValueError, EOFError, OSError) as error:
-                raise ValueError(f"{self.shards.name(row, words)}: not a readable .npy array ({error}); replace it.") from error
+                raise ValueError(
+                    f"{self.shards.name(row, words)}: not a readable .npy array ({error}); replace it."
+                ) from error
             if array.shape != shape or not np.issubdtype(array.dtype, np.floating):
                 raise ValueError(
-                    f"{self.shards.name(row, words)}: {array.dtype} of shape {array.shape}, where this profile has floating-point "
-                    f"numbers of shape {shape}; encode it with the profile's own weights."
+                    f"{self.shards.name(row, words)}: {array.dtype} of shape {array.shape}, where this profile has"
+                    f" floating-point numbers of shape {shape}; encode it with the profile's own weights."
                 )
             place[...] = array
         return out
@@ -122,7 +133,9 @@ class Feed:
         try:
             return square(content, self.side)
         except UNREADABLE as error:
-            raise ValueError(f"{self.shards.name(row)}: not a readable picture ({error}); replace it, or leave it out.") from error
+            raise ValueError(
+                f"{self.shards.name(row)}: not a readable picture ({error}); replace it, or leave it out."
+            ) from error
 
     def _caption(self, row: int, content: bytes) -> str:
         try:

@@ -74,7 +74,9 @@ def _gather(structure: Structure, params: Params, latents: Array, ids: Array, ro
 def latent_set(data: Captioned, codec: Codec, text: TextEncoder, folder: Path) -> LatentSet:
     """Encode all of a data set, or open what an earlier run encoded."""
     name = f"context-{len(data)}-{data.key}-{digest(text.params)}"
-    context = cached(folder, name, in_order(lambda rows: text.encode(data.captions(rows)), len(data), CHUNK, 1), len(data))
+    context = cached(
+        folder, name, in_order(lambda rows: text.encode(data.captions(rows)), len(data), CHUNK, 1), len(data)
+    )
     return LatentSet(latents_of(data, codec, folder), context)
 
 

@@ -1,9 +1,9 @@
 """Captioned pictures, or their latents, in tar shards on a disk or an object store: any sample by its number.
 
-The layout is WebDataset's. A sample is the members of one key that follow each other in a shard: `<key>.jpg` (png, webp) or
-`<key>.npy`, its latents; and `<key>.txt`, its caption, or `<key>.context.npy`, the caption encoded. A tar file has no table
-of contents, so the headers are read once, and where everything lies is kept in a small file. From then on a sample costs
-one request for a range of bytes, and samples can be shuffled as if they lay in memory.
+The layout is WebDataset's. A sample is the members of one key that follow each other in a shard: `<key>.jpg` (png,
+webp) or `<key>.npy`, its latents; and `<key>.txt`, its caption, or `<key>.context.npy`, the caption encoded. A tar file
+has no table of contents, so the headers are read once, and where everything lies is kept in a small file. From then on
+a sample costs one request for a range of bytes, and samples can be shuffled as if they lay in memory.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ class Shards:
         for path, begin, end, part in zip(paths, begins, ends, found, strict=True):
             if isinstance(part, Exception) or len(part) != end - begin:
                 why = f"{type(part).__name__}: {part}" if isinstance(part, Exception) else "it has become shorter"
-                raise OSError(f"{path}: this shard can no longer be read ({why}); bring it back and run the same command again.")
+                raise OSError(
+                    f"{path}: this shard can no longer be read ({why}); bring it back and run the same command again."
+                )
         places = spans[..., 0] - begins[:, None]
         return [
             tuple(part[place : place + length] for place, length in zip(at, lengths, strict=True))
@@ -81,26 +83,35 @@ class Shards:
 
 
 def open_shards(url: str, cache: Path) -> Shards:
-    """The shards in a folder (or those that a pattern with * names), of which fsspec knows the place: a path, s3://, gs://.
+    """The shards in a folder (or those that a pattern with * names), of which fsspec knows the place: a path, s3://,
+    gs://.
 
     `cache`: folder for the index, which is made anew when a shard has changed.
-    Raises: ValueError, one sentence, for a place without shards, a missing or broken one, and a sample that lacks something.
+    Raises: ValueError, one sentence, for a place without shards, a missing or broken one, and a sample that lacks
+    something.
     """
     fs, folder, listed = _listing(url)
     manifest = json.loads(fs.cat_file(f"{folder}/{MANIFEST}")) if f"{folder}/{MANIFEST}" in listed else {}
     paths = sorted(path for path in listed if path.endswith(".tar"))
     if missing := [name for name in manifest.get("shards", ()) if f"{folder}/{name}" not in paths]:
         raise ValueError(
-            f"{folder}/{missing[0]} is missing, with {len(missing) - 1} more of {len(manifest['shards'])} shards; copy what "
-            "is missing, or run the command that writes them again: it goes on where it stopped."
+            f"{folder}/{missing[0]} is missing, with {len(missing) - 1} more of {len(manifest['shards'])} shards; copy"
+            " what is missing, or run the command that writes them again: it goes on where it stopped."
         )
     if not paths:
-        raise ValueError(f"{url}: no .tar file; give the folder of the shards, or a pattern such as {url.rstrip('/')}/*.tar.")
+        raise ValueError(
+            f"{url}: no .tar file; give the folder of the shards, or a pattern such as {url.rstrip('/')}/*.tar."
+        )
     sizes = [(path.rpartition("/")[2], listed[path]["size"]) for path in paths]
-    facts = [sorted((name, str(value)) for name, value in listed[path].items()) for path in paths]  # times and tags among them
+    facts = [
+        sorted((name, str(value)) for name, value in listed[path].items()) for path in paths
+    ]  # times and tags among them
     index = _cached(cache / f"shards-{_hash([url, facts])}.npz", lambda: _index(fs, paths))
     if (n := len(index["shard"])) != manifest.get("samples", n):
-        raise ValueError(f"{url}: the shards hold {n:,} samples, where {manifest['samples']:,} were written; write or copy them again.")
+        raise ValueError(
+            f"{url}: the shards hold {n:,} samples, where {manifest['samples']:,} were written; write or copy them"
+            " again."
+        )
     encoded, words = index["encoded"].item(), index["words"].item()
     return Shards(fs, paths, encoded, words, index["shard"], index["spans"], _hash(sizes), manifest)
 
@@ -145,13 +156,15 @@ def _index(fs: fsspec.AbstractFileSystem, paths: list[str]) -> dict[str, np.ndar
                 first = first or (kinds, f"{paths[number]}: sample {key!r}")
                 if kinds != first[0]:
                     raise ValueError(
-                        f"{paths[number]}: sample {key!r} holds {' and '.join(kinds)}, but {first[1]} {' and '.join(first[0])}: "
-                        "all have to be alike; keep them in folders of their own."
+                        f"{paths[number]}: sample {key!r} holds {' and '.join(kinds)}, but {first[1]}"
+                        f" {' and '.join(first[0])}: all have to be alike; keep them in folders of their own."
                     )
                 shard.append(number)
                 spans.append(places)
     if first is None:
-        raise ValueError(f"{paths[0]}: no samples in it, nor in the other {len(paths) - 1} shards; expected pictures and captions.")
+        raise ValueError(
+            f"{paths[0]}: no samples in it, nor in the other {len(paths) - 1} shards; expected pictures and captions."
+        )
     encoded, words = first[0][0] == "latents", first[0][1]
     return {"encoded": np.array(encoded), "words": np.array(words), "shard": np.int32(shard), "spans": np.int64(spans)}
 
@@ -165,7 +178,10 @@ def _samples(fs: fsspec.AbstractFileSystem, path: str) -> Iterator[tuple[str, di
                 folder, _, name = member.name.rpartition("/")
                 stem, _, ending = name.partition(".")
                 if member.isfile() and stem:
-                    found.setdefault(f"{folder}/{stem}".lstrip("/"), {})[f".{ending.lower()}"] = member.offset_data, member.size
+                    found.setdefault(f"{folder}/{stem}".lstrip("/"), {})[f".{ending.lower()}"] = (
+                        member.offset_data,
+                        member.size,
+                    )
     except (tarfile.TarError, EOFError) as error:
         raise ValueError(f"{path}: not a whole tar file ({error}); copy or write it again.") from error
     yield from found.items()
@@ -175,7 +191,9 @@ def _kinds(path: str, key: str, parts: dict[str, tuple[int, int]]) -> tuple[tupl
     content = next((ending for ending in (LATENTS, *PICTURES) if ending in parts), None)
     words = next((ending for ending in (CONTEXT, CAPTION) if ending in parts), None)
     if content is None or words is None:
-        lacks = f"neither {LATENTS} nor a picture ({', '.join(PICTURES)})" if content is None else f"no caption ({CAPTION})"
+        lacks = (
+            f"neither {LATENTS} nor a picture ({', '.join(PICTURES)})" if content is None else f"no caption ({CAPTION})"
+        )
         raise ValueError(f"{path}: sample {key!r} has {lacks}, only {', '.join(parts)}; complete it, or leave it out.")
     return ("latents" if content == LATENTS else "a picture", words), [parts[content], parts[words]]
 
@@ -190,7 +208,10 @@ def pictures(data: Captioned) -> tuple[dict[str, str], Encode]:
     """Pictures as PNG with their captions; beside it what the shards are made of."""
 
     def encode(rows: range) -> list[Members]:
-        return [{".png": _bytes(Image.fromarray(image).save, "PNG"), CAPTION: words.encode()} for image, words in map(data.item, rows)]
+        return [
+            {".png": _bytes(Image.fromarray(image).save, "PNG"), CAPTION: words.encode()}
+            for image, words in map(data.item, rows)
+        ]
 
     return {"data": data.key}, encode
 

@@ -81,7 +81,9 @@ def guided(
 
 
 def told(net: Callable[..., Array], scale: Float[Array, ""]) -> Net:
-    """A distilled network that takes the guidance scale as an input, (x, t, context, w), told one scale for all images."""
+    """A distilled network that takes the guidance scale as an input, (x, t, context, w), told one scale for all
+    images.
+    """
     return lambda x, t, context: net(x, t, context, jnp.broadcast_to(scale, t.shape))
 
 

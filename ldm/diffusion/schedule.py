@@ -103,7 +103,9 @@ def target(predict: Predict, x0: Array, eps: Array, alpha: Array, sigma: Array) 
 
 
 def preconditioning(predict: Predict, alpha: Array, sigma: Array) -> tuple[Array, Array]:
-    """c_skip and c_out of x0 = c_skip x + c_out output (Karras et al. 2022, eq. 7): a prediction type as two numbers."""
+    """c_skip and c_out of x0 = c_skip x + c_out output (Karras et al. 2022, eq. 7): a prediction type as two
+    numbers.
+    """
     if predict == "eps":
         return 1 / alpha, -sigma / alpha
     if predict == "v":

@@ -97,9 +97,12 @@ def ddpm(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Pl
     ratio = (a / a2) ** 2  # alpha of the respaced chain
     beta = 1 - ratio
     return _plan(
-        schedule, times,
-        x=np.sqrt(ratio) * s2**2 / s**2, x0=a2 * beta / s**2, z=np.sqrt(beta) * s2 / s,
-    )  # fmt: skip
+        schedule,
+        times,
+        x=np.sqrt(ratio) * s2**2 / s**2,
+        x0=a2 * beta / s**2,
+        z=np.sqrt(beta) * s2 / s,
+    )
 
 
 def consistency(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
@@ -143,9 +146,12 @@ def heun(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Pl
     with np.errstate(divide="ignore"):
         k = a2 * (s * a2 / (a * s2) - 1) / 2
     return _plan(
-        schedule, times.repeat(2)[1:],
-        x=np.where(corrects, 1, s2 / s), x0=np.where(corrects, 0, a2 - a * s2 / s), k=np.where(corrects & (a > 0), k, 0),
-    )  # fmt: skip
+        schedule,
+        times.repeat(2)[1:],
+        x=np.where(corrects, 1, s2 / s),
+        x0=np.where(corrects, 0, a2 - a * s2 / s),
+        k=np.where(corrects & (a > 0), k, 0),
+    )
 
 
 def dpmpp_1(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
@@ -190,6 +196,7 @@ def dpmpp_2s(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -
     k[mid] = np.where(a[begin] > 0, whole / (2 * r) - c[mid], 0)
     return _plan(schedule, times, x=s2 / s, x0=c, k=k)
 
+
 Sampler = Literal["ddim", "ddim-leading", "ddpm", "dpm++", "dpm++1", "dpm++2s", "euler", "heun", "consistency"]
 
 
@@ -199,10 +206,16 @@ def plan(sampler: Sampler, steps: int, spacing: Spacing = "trailing") -> Plan:
     Raises: ValueError for an unknown name or step count.
     """
     tables: dict[str, Callable[..., Plan]] = {
-        "ddim": ddim, "ddpm": ddpm, "dpm++": dpmpp_2m, "dpm++1": dpmpp_1, "dpm++2s": dpmpp_2s, "euler": euler, "heun": heun,
+        "ddim": ddim,
+        "ddpm": ddpm,
+        "dpm++": dpmpp_2m,
+        "dpm++1": dpmpp_1,
+        "dpm++2s": dpmpp_2s,
+        "euler": euler,
+        "heun": heun,
         "ddim-leading": lambda schedule, steps, spacing: ddim(schedule, steps, spacing="leading"),
         "consistency": consistency,
-    }  # fmt: skip
+    }
     if sampler not in tables:
         raise ValueError(f"sampler = {sampler!r}: expected one of {', '.join(get_args(Sampler))}; choose one of them.")
     return tables[sampler](Schedule.sd(), steps, spacing=spacing)

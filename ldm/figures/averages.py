@@ -20,10 +20,16 @@ MISSING = (
 def curves(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
     """Quality against the share, a colour a length of the training; of one size."""
     found = pick(rows, metric, one=("c", "sampler", "steps", "guidance"))
-    data = columns(found).assign(share=found["strength"], seen=[f"{n / 1000:g}k pictures seen" for n in found["images_seen"]])
+    data = columns(found).assign(
+        share=found["strength"], seen=[f"{n / 1000:g}k pictures seen" for n in found["images_seen"]]
+    )
     order = list(data.sort_values("images_seen")["seen"].unique())
     base = alt.Chart(data).encode(
-        x=alt.X("share:Q", title="share of the training that the average spans (σ_rel)", axis=alt.Axis(format="~g", tickCount=6)),
+        x=alt.X(
+            "share:Q",
+            title="share of the training that the average spans (σ_rel)",
+            axis=alt.Axis(format="~g", tickCount=6),
+        ),
         color=alt.Color("seen:O", title=None, sort=order, scale=alt.Scale(domain=order)),
     )
     shares = [alt.Tooltip("share:Q", title="share averaged"), *tooltip(found, metric)]
@@ -32,17 +38,26 @@ def curves(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
         base.mark_rule().encode(y=quality_axis(metric), y2="hi:Q").encode(y="lo:Q"),
         base.mark_point().encode(y=quality_axis(metric), tooltip=shares),
     ).properties(
-        width="container", height=300,
+        width="container",
+        height=300,
         description=f"{metric_of(metric).title} against the share of the training that the weights' average spans",
-    )  # fmt: skip
+    )
 
 
 def against_usual(rows: pd.DataFrame, metric: str, influences: Influences) -> str:
-    """By how much each share is worse than the usual one on the same captions and noise, in Markdown, a row a length."""
-    gaps = pd.concat([
-        comparisons.beside(part, metric, USUAL, influences, by="strength").assign(images=images)
-        for images, part in rows[rows["metric"] == metric].groupby("images_seen")
-    ])  # fmt: skip
-    gaps = gaps.assign(text=comparisons.in_words(gaps), seen=gaps["images"].map("{:,}".format), share=gaps["strength"].map("{:g}".format))
+    """By how much each share is worse than the usual one on the same captions and noise, in Markdown, a row a
+    length.
+    """
+    gaps = pd.concat(
+        [
+            comparisons.beside(part, metric, USUAL, influences, by="strength").assign(images=images)
+            for images, part in rows[rows["metric"] == metric].groupby("images_seen")
+        ]
+    )
+    gaps = gaps.assign(
+        text=comparisons.in_words(gaps),
+        seen=gaps["images"].map("{:,}".format),
+        share=gaps["strength"].map("{:g}".format),
+    )
     table = gaps.pivot(index="seen", columns="share", values="text").loc[gaps["seen"].unique()]
     return table.rename_axis("pictures seen").to_markdown()

@@ -88,10 +88,7 @@ def tooltip(rows: pd.DataFrame, metric: str) -> list[alt.Tooltip]:
     shown += [("hi:Q", "to (95 % interval)", ".4~g"), ("n:Q", "n images", ",d")]
     if "seed" in rows and rows["seed"].nunique() > 1:
         shown += [("seed:O", "seed", None)]
-    return [
-        alt.Tooltip(field, title=title, **({"format": form} if form else {}))
-        for field, title, form in shown
-    ]
+    return [alt.Tooltip(field, title=title, **({"format": form} if form else {})) for field, title, form in shown]
 
 
 def columns(rows: pd.DataFrame) -> pd.DataFrame:

@@ -23,6 +23,7 @@ def n_chart(rows: pd.DataFrame, metric: str, *, least: int) -> alt.LayerChart:
         base.mark_rule().encode(y="lo:Q", y2="hi:Q"),
         base.mark_point().encode(y=quality_axis(metric)),
     ).properties(
-        width="container", height=260,
+        width="container",
+        height=260,
         description=f"{metric_of(metric).title} against one over the number of pictures, one line a model size",
-    )  # fmt: skip
+    )

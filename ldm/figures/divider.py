@@ -21,17 +21,19 @@ LEAST = 128  # pixels of a picture's longer side as it is embedded: the screen d
 STYLE = """<style>
 .ldm-divider { --at: 50%; margin: .5rem 0 1rem; padding: 5px; box-sizing: border-box; }
 .ldm-divider .of { position: relative; margin: .35rem 0; border-radius: 6px; overflow: hidden; background: #8883; }
-.ldm-divider .of img { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; padding: 0; background: none; filter: none; }
-.ldm-divider .of img[hidden] { display: none; }
+.ldm-divider .of img { position: absolute; inset: 0; width: 100%; height: 100%; margin: 0; padding: 0; background: none;
+filter: none; } .ldm-divider .of img[hidden] { display: none; }
 .ldm-divider .of::after { content: ""; position: absolute; inset: 0 auto 0 var(--at); width: 2px; margin-left: -1px;
   background: #fff; box-shadow: 0 0 3px #000; pointer-events: none; z-index: 2; }
-.ldm-divider input { display: block; width: 100%; height: 2rem; margin: 0; accent-color: var(--pst-color-primary, #3b7dd8);
+.ldm-divider input { display: block; width: 100%; height: 2rem; margin: 0; accent-color: var(--pst-color-primary,
+#3b7dd8);
   touch-action: pan-y; }
 .ldm-divider .of input { position: absolute; inset: 0; height: 100%; opacity: 0; cursor: ew-resize; z-index: 3; }
 .ldm-divider .of:focus-within { outline: 3px solid var(--pst-color-primary, #3b7dd8); outline-offset: 2px; }
-.ldm-divider .sides { display: flex; flex-wrap: wrap; justify-content: space-between; gap: .35rem .75rem; font-size: .9rem; }
-.ldm-divider label { display: inline-flex; align-items: center; gap: .4rem; margin: 0; }
-.ldm-divider select { font: inherit; color: inherit; background: transparent; border: 1px solid #8888; border-radius: 6px;
+.ldm-divider .sides { display: flex; flex-wrap: wrap; justify-content: space-between; gap: .35rem .75rem; font-size:
+.9rem; } .ldm-divider label { display: inline-flex; align-items: center; gap: .4rem; margin: 0; }
+.ldm-divider select { font: inherit; color: inherit; background: transparent; border: 1px solid #8888; border-radius:
+6px;
   padding: .25rem .4rem; max-width: 11rem; }
 .ldm-divider option { color: initial; background: initial; }
 </style>"""
@@ -66,20 +68,28 @@ def divider(
         if side not in ways:
             raise ValueError(f"{side!r} is no way; expected one of {', '.join(ways)}.")
     for way, images in ways.items():
-        if len(images) != len(pictures) or any(np.asarray(x).dtype != np.uint8 or np.shape(x)[2:] != (3,) for x in images):
-            raise ValueError(f"{way!r} has {len(images)} pictures; give {len(pictures)} of uint8 (h, w, 3), one a name.")
+        if len(images) != len(pictures) or any(
+            np.asarray(x).dtype != np.uint8 or np.shape(x)[2:] != (3,) for x in images
+        ):
+            raise ValueError(
+                f"{way!r} has {len(images)} pictures; give {len(pictures)} of uint8 (h, w, 3), one a name."
+            )
     height, across = np.shape(ways[right][0])[:2]
     shown = "".join(
         _image(np.asarray(image), f"{name}, {way}", i, way, on=i == 0 and way in (left, right), cut=way == right)
-        for way, images in ways.items() for i, (name, image) in enumerate(zip(pictures, images, strict=True))
-    )  # fmt: skip
+        for way, images in ways.items()
+        for i, (name, image) in enumerate(zip(pictures, images, strict=True))
+    )
     several = len(pictures) > 1
     menus = _menu("left", "left", ways, left) + _menu("right", "right", ways, right)
-    slider = '<input type="range" name="at" min="0" max="100" step="1" value="50" aria-label="per cent of the left picture that is seen">'
+    slider = (
+        '<input type="range" name="at" min="0" max="100" step="1" value="50" aria-label="per cent of the left picture'
+        ' that is seen">'
+    )
     return HTML(
         f'{STYLE}<div class="ldm-divider" role="group" aria-label="two pictures under a divider" '
         f'style="max-width:{width}px" oninput="{html.escape(SHOW)}">'
-        f'<div {"" if several else "hidden"}>{_menu("picture", "picture", range(len(pictures)), 0, pictures)}</div>'
+        f"<div {'' if several else 'hidden'}>{_menu('picture', 'picture', range(len(pictures)), 0, pictures)}</div>"
         f'<div class="of" style="aspect-ratio:{across} / {height}">{shown}{slider}</div>'
         f'<div class="sides">{menus}</div></div>'
     )
@@ -97,7 +107,8 @@ def _image(image: UInt8[np.ndarray, "h w 3"], alt: str, picture: int, way: str, 
 
 def _menu(name: str, label: str, values: Any, chosen: Any, texts: Sequence[str] | None = None) -> str:
     options = "".join(
-        f'<option value="{html.escape(str(value))}" {"selected" if value == chosen else ""}>{html.escape(str(text))}</option>'
+        f'<option value="{html.escape(str(value))}"'
+        f" {'selected' if value == chosen else ''}>{html.escape(str(text))}</option>"
         for value, text in zip(values, texts or values, strict=True)
     )
     return f'<label>{label} <select name="{name}">{options}</select></label>'

@@ -17,7 +17,9 @@ SETTING = ["task", "c", "train_steps", "metric"]
 VARIANTS = ["before", "no prior", "prior", "prior and text"]  # in the order of their colours
 
 
-def over_subjects(rows: pd.DataFrame, subjects: Mapping[str, str]) -> tuple[pd.DataFrame, dict[str, dict[str, np.ndarray]]]:
+def over_subjects(
+    rows: pd.DataFrame, subjects: Mapping[str, str]
+) -> tuple[pd.DataFrame, dict[str, dict[str, np.ndarray]]]:
     """One row a setting and metric: the mean over subjects, with Student's interval, n counting subjects.
 
     subjects: a cell's key -> its subject. Also metric -> the rows' keys -> each subject's influence (n,), in the order
@@ -44,17 +46,26 @@ def over_subjects(rows: pd.DataFrame, subjects: Mapping[str, str]) -> tuple[pd.D
 def _points(data: pd.DataFrame, x: alt.X, shade: alt.Color, metric: str) -> alt.LayerChart:
     what = "subjects" if data["protocol"].str.endswith("subjects").all() else "pictures"
     base = alt.Chart(data[["model", "params", "task", "train_steps", "value", "lo", "hi", "n"]]).encode(
-        x=x, color=shade,
+        x=x,
+        color=shade,
         tooltip=[
-            alt.Tooltip("model:N"), alt.Tooltip("task:N", title="learnt with"), alt.Tooltip("train_steps:Q", title="steps"),
-            alt.Tooltip("value:Q", title=metric_of(metric).title, format=".3~g"), alt.Tooltip("lo:Q", title="from", format=".3~g"),
-            alt.Tooltip("hi:Q", title="to (95 % interval)", format=".3~g"), alt.Tooltip("n:Q", title=what),
+            alt.Tooltip("model:N"),
+            alt.Tooltip("task:N", title="learnt with"),
+            alt.Tooltip("train_steps:Q", title="steps"),
+            alt.Tooltip("value:Q", title=metric_of(metric).title, format=".3~g"),
+            alt.Tooltip("lo:Q", title="from", format=".3~g"),
+            alt.Tooltip("hi:Q", title="to (95 % interval)", format=".3~g"),
+            alt.Tooltip("n:Q", title=what),
         ],
-    )  # fmt: skip
+    )
     y = quality_axis(metric).title(None)  # long ones stand above their panel
-    return alt.layer(base.mark_line(opacity=0.6).encode(y=y), base.mark_rule().encode(y=y, y2="hi:Q").transform_calculate(
-        value="datum.lo"), base.mark_point().encode(y=y)).properties(
-            title=alt.Title(list(quality_lines(metric)), fontSize=12.5, fontWeight="normal"), width=460, height=170)  # fmt: skip
+    return alt.layer(
+        base.mark_line(opacity=0.6).encode(y=y),
+        base.mark_rule().encode(y=y, y2="hi:Q").transform_calculate(value="datum.lo"),
+        base.mark_point().encode(y=y),
+    ).properties(
+        title=alt.Title(list(quality_lines(metric)), fontSize=12.5, fontWeight="normal"), width=460, height=170
+    )
 
 
 def titles(metrics: Sequence[str]) -> str:
@@ -91,7 +102,9 @@ def paired(rows: pd.DataFrame, subjects: Mapping[str, str], metric: str, one: st
     After the longest finetuning; Student's interval over subjects. Raises: ValueError for fewer than two subjects.
     """
     last = rows[(rows["metric"] == metric) & (rows["train_steps"] == rows["train_steps"].max())]
-    values = last.assign(subject=last["key"].map(subjects)).pivot_table(index="subject", columns=["task", "c"], values="value")
+    values = last.assign(subject=last["key"].map(subjects)).pivot_table(
+        index="subject", columns=["task", "c"], values="value"
+    )
     gaps = (values[one] - values[other]).mean(axis=1).dropna().to_numpy(float)
     if len(gaps) < 2:
         raise ValueError(f"{len(gaps)} subjects have been learnt with {one!r} and with {other!r}: expected 2 or more.")
@@ -102,12 +115,19 @@ def paired(rows: pd.DataFrame, subjects: Mapping[str, str], metric: str, one: st
 def side_by_side(
     rows: pd.DataFrame, subjects: Mapping[str, str], metrics: Sequence[str], one: str, other: str
 ) -> pd.DataFrame:
-    """`paired` for several measures: by how much larger each is by variant `one`; a star where the interval excludes 0."""
+    """`paired` for several measures: by how much larger each is by variant `one`; a star where the interval excludes
+    0.
+    """
     found = []
     for metric in metrics:
         gap = paired(rows, subjects, metric, one, other)
         star = " *" if gap.lo > 0 or gap.hi < 0 else ""
-        found.append({"": metric_of(metric).title, f"{one}, less {other}": f"{gap.value:+.3f} [{gap.lo:+.3f}, {gap.hi:+.3f}]{star}"})
+        found.append(
+            {
+                "": metric_of(metric).title,
+                f"{one}, less {other}": f"{gap.value:+.3f} [{gap.lo:+.3f}, {gap.hi:+.3f}]{star}",
+            }
+        )
     return pd.DataFrame(found)
 
 

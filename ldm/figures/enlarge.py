@@ -37,14 +37,23 @@ def picture(path: str | Path, profile: Profile) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def enlarged(
-    small: UInt8[np.ndarray, "h w 3"], restorer: upscale.Restores, plan: Plan | None, *, name: str, folder: Path = paths.RUNS / "upscaled"
+    small: UInt8[np.ndarray, "h w 3"],
+    restorer: upscale.Restores,
+    plan: Plan | None,
+    *,
+    name: str,
+    folder: Path = paths.RUNS / "upscaled",
 ) -> tuple[Any, Path]:
-    """The picture four times as large under a divider against bicubic, and the file that holds all of it, named like `name`."""
+    """The picture four times as large under a divider against bicubic, and the file that holds all of it, named like
+    `name`.
+    """
     big = {"bicubic": superres.enlarged(small[None])[0], "restored": upscale.upscale(small, restorer, plan)}
     path = folder / f"{Path(name).stem}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(big["restored"]).save(path)
-    parts = {way: [_whole(image), *([_middle(image)] if max(image.shape) > WHOLE else [])] for way, image in big.items()}
+    parts = {
+        way: [_whole(image), *([_middle(image)] if max(image.shape) > WHOLE else [])] for way, image in big.items()
+    }
     names = ["the whole", "its middle, pixel by pixel"][: len(parts["bicubic"])]
     return divider(parts, names, left="bicubic", right="restored", width=640), path
 

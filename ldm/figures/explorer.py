@@ -58,7 +58,12 @@ def budget_explorer(
     budget = alt.param(name="budget", expr=f"exp({ends}[axis][0] * (1 - share) + {ends}[axis][1] * share)")
 
     chosen = " && ".join(f"datum.{name} == {name}" for name in CHOICES)
-    data = alt.Chart(points).transform_filter(chosen).transform_calculate(spent="datum[axis]").transform_filter("isValid(datum.spent)")
+    data = (
+        alt.Chart(points)
+        .transform_filter(chosen)
+        .transform_calculate(spent="datum[axis]")
+        .transform_filter("isValid(datum.spent)")
+    )
     affordable = (
         data.transform_filter(WITHIN)
         .transform_joinaggregate(least="min(loss)", groupby=["model"])
@@ -66,8 +71,10 @@ def budget_explorer(
         .transform_joinaggregate([alt.JoinAggregateFieldDef(op="argmin", field="loss", **{"as": "win"})])
         .transform_calculate(
             wins="datum.loss == datum.win.loss",
-            what="datum.setting + (datum.loss == datum.win.loss ? '  ◀ best'"
-            " : datum.loss_lo <= datum.win.loss_hi ? '  ≈ overlaps' : '')",
+            what=(
+                "datum.setting + (datum.loss == datum.win.loss ? '  ◀ best'"
+                " : datum.loss_lo <= datum.win.loss_hi ? '  ≈ overlaps' : '')"
+            ),
         )
     )
     chances = alt.Chart(_chances(points, costs, influences)).transform_filter(
@@ -80,7 +87,9 @@ def budget_explorer(
     return (
         alt.vconcat(*views, spacing=18)
         .add_params(*selects, *fixed, slider, budget)
-        .properties(title=heading, description="drag the sampling budget: quality of every model size at its best setting")
+        .properties(
+            title=heading, description="drag the sampling budget: quality of every model size at its best setting"
+        )
     )
 
 
@@ -94,15 +103,26 @@ def _select(name: str, values: Sequence[str], labels: Sequence[str] | None = Non
     return alt.param(name=name, value=values[0], bind=bind)
 
 
-def _points(rows: pd.DataFrame, metric: str, seconds: Mapping[tuple[str, int], tuple[float, float]] | None) -> pd.DataFrame:
+def _points(
+    rows: pd.DataFrame, metric: str, seconds: Mapping[tuple[str, int], tuple[float, float]] | None
+) -> pd.DataFrame:
     """The best guidance of each profile, sampler, size and step count, with every cost of it."""
     parts = [pick(part, metric) for _, part in rows.groupby("profile")]
     found = best(pd.concat(parts), ["profile", "sampler", "c", "steps"]).sort_values("cost")
     ends = np.sort(np.stack([found["lo"], found["hi"]]) * np.where(found["loss"] == found["value"], 1, -1), axis=0)
-    points = columns(found).drop(columns=["gflops", "norm_cost", "images_seen", "seed", "params"], errors="ignore").assign(
-        key=found["key"], metric=metric, profile=found["profile"], sampler=found["sampler"],
-        loss_lo=ends[0], loss_hi=ends[1], flops=found["nfe"].astype(float) * found["gflops"].astype(float),
-    )  # fmt: skip
+    points = (
+        columns(found)
+        .drop(columns=["gflops", "norm_cost", "images_seen", "seed", "params"], errors="ignore")
+        .assign(
+            key=found["key"],
+            metric=metric,
+            profile=found["profile"],
+            sampler=found["sampler"],
+            loss_lo=ends[0],
+            loss_hi=ends[1],
+            flops=found["nfe"].astype(float) * found["gflops"].astype(float),
+        )
+    )
     if seconds:
         known = [seconds.get(model, (np.nan, np.nan)) for model in zip(found["profile"], found["c"], strict=True)]
         points["seconds"] = [each * nfe + rest for (each, rest), nfe in zip(known, found["nfe"], strict=True)]
@@ -113,9 +133,7 @@ def _curves(data: alt.Chart, points: pd.DataFrame, metrics: Sequence[str]) -> al
     scale = alt.Scale(type="log", nice=False, padding=14)
     x = alt.X("spent:Q", scale=scale, title="sampling cost", axis=alt.Axis(format="~g", tickCount=6))
     y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False))
-    base = data.encode(
-        x=x, color=color(points), opacity=alt.condition(WITHIN, alt.value(1), alt.value(0.13))
-    )
+    base = data.encode(x=x, color=color(points), opacity=alt.condition(WITHIN, alt.value(1), alt.value(0.13)))
     line = data.mark_line(strokeOpacity=0.35).encode(x=x, y=y, color=color(points))
     tips = tooltip(points, metrics[0])
     tips = [tip for tip in tips if tip.shorthand != "value:Q"] + [alt.Tooltip("value:Q", title="value", format=".4~g")]
@@ -127,12 +145,12 @@ def _curves(data: alt.Chart, points: pd.DataFrame, metrics: Sequence[str]) -> al
         .mark_text(align="left", dx=6, y=4, baseline="top", color=INK, fontSize=12)
         .encode(text=alt.Text("label:N"))
     )
-    return alt.layer(line, bars, dots, rule.mark_rule(color=INK, strokeDash=[4, 4]), note).properties(width=560, height=260)
+    return alt.layer(line, bars, dots, rule.mark_rule(color=INK, strokeDash=[4, 4]), note).properties(
+        width=560, height=260
+    )
 
 
-def _winners(
-    affordable: alt.Chart, chances: alt.Chart, points: pd.DataFrame, metrics: Sequence[str]
-) -> alt.LayerChart:
+def _winners(affordable: alt.Chart, chances: alt.Chart, points: pd.DataFrame, metrics: Sequence[str]) -> alt.LayerChart:
     order = models(points)
     base = affordable.encode(
         y=alt.Y("model:O", title=None, scale=alt.Scale(domain=order[::-1])),
@@ -148,7 +166,10 @@ def _winners(
     )
     sure = (
         chances.transform_calculate(
-            label="'best: ' + (datum.chance < .01 ? 'under 1%' : datum.chance > .99 ? 'over 99%' : format(datum.chance, '.0%'))"
+            label=(
+                "'best: ' + (datum.chance < .01 ? 'under 1%' : datum.chance > .99 ? 'over 99%' : format(datum.chance,"
+                " '.0%'))"
+            )
         )
         .mark_text(align="right", dy=-14, fontSize=11.5)
         .encode(x=alt.value("width"), y=alt.Y("model:O"), color=alt.value(INK), text="label:N")
@@ -159,10 +180,13 @@ def _winners(
 def _looks(affordable: alt.Chart, points: pd.DataFrame, pictures: Callable[[str], bytes]) -> alt.LayerChart:
     """What the best affordable setting of each size drew: the same captions, the same noise."""
     order = models(points)
-    urls = pd.DataFrame(
-        [(key, data_url(pictures(key))) for key in points["key"].unique()], columns=["key", "url"]
+    urls = pd.DataFrame([(key, data_url(pictures(key))) for key in points["key"].unique()], columns=["key", "url"])
+    x = alt.X(
+        "model:O",
+        title=None,
+        scale=alt.Scale(domain=order),
+        axis=alt.Axis(labelAngle=0, orient="top", domain=False, ticks=False),
     )
-    x = alt.X("model:O", title=None, scale=alt.Scale(domain=order), axis=alt.Axis(labelAngle=0, orient="top", domain=False, ticks=False))
     side = f"min(104, width / {len(order)} - 6)"
     return (
         affordable.transform_lookup(lookup="key", from_=alt.LookupData(urls, "key", ["url"]))
@@ -186,8 +210,12 @@ def _chances(
                 continue
             best = frontier(priced, influences=known)
             for model in models(part):
-                chances = [(row.budget, round(row.chances[model], 2)) for row in best.itertuples() if model in row.chances]
-                changes = [now for before, now in zip([(0, None), *chances], chances, strict=False) if now[1] != before[1]]
+                chances = [
+                    (row.budget, round(row.chances[model], 2)) for row in best.itertuples() if model in row.chances
+                ]
+                changes = [
+                    now for before, now in zip([(0, None), *chances], chances, strict=False) if now[1] != before[1]
+                ]
                 ends = [budget for budget, _ in changes[1:]] + [float(10 * best["budget"].max())]
                 found += [
                     (profile, metric, sampler, axis, model, start, end, chance)

@@ -22,9 +22,13 @@ def summary(answers: dict[str, list[Verdict]]) -> str:
         found, n, lines = answers.get(name, []), len(finding.turns), []
         for i, turn in enumerate(finding.turns):
             part = found[i * len(found) // n : (i + 1) * len(found) // n]
-            first, *rest = [f"{answer} {times}" for answer, times in Counter(v.answer for v in part).most_common()] or ["not asked yet"]
+            first, *rest = [f"{answer} {times}" for answer, times in Counter(v.answer for v in part).most_common()] or [
+                "not asked yet"
+            ]
             lines.append(turn + ", ".join([f"**{first}**", *rest]))
-        rows.append((name, f"[{finding.claim}]({finding.chapter}.ipynb)", "<br>".join(lines) if found else "not asked yet"))
+        rows.append(
+            (name, f"[{finding.claim}]({finding.chapter}.ipynb)", "<br>".join(lines) if found else "not asked yet")
+        )
     return pd.DataFrame(rows, columns=["finding", "the paper", "here"]).to_markdown(index=False)
 
 
@@ -33,11 +37,15 @@ def page(answers: dict[str, list[Verdict]]) -> str:
     rows = []
     for name, finding in FINDINGS.items():
         where = f"[{name}]({finding.chapter}.ipynb)"
-        unbroken = lambda v: verdicts.effect_in_words(v).replace(" ", "\N{NO-BREAK SPACE}")  # a narrow column keeps it whole
+        unbroken = lambda v: verdicts.effect_in_words(v).replace(
+            " ", "\N{NO-BREAK SPACE}"
+        )  # a narrow column keeps it whole
         question = lambda v: f"{v.meaning.rstrip(':')}; {v.asked}"
         for effect, group in groupby(answers.get(name, []), question):
             said = [f"{v.metric} **{v.answer}** {unbroken(v)}" for v in group]
             rows.append((where, finding.claim, effect, "<br>".join(said)))
         if not answers.get(name):
             rows.append((where, finding.claim, "not asked yet", ""))
-    return pd.DataFrame(rows, columns=["finding", "the paper", "effect here", "answer by each metric"]).to_markdown(index=False)
+    return pd.DataFrame(rows, columns=["finding", "the paper", "effect here", "answer by each metric"]).to_markdown(
+        index=False
+    )

@@ -24,7 +24,9 @@ def losses(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     rows = pick(rows, metric)
     if metric_of(metric).better == "higher":
         if rows["value"].max() > 1:
-            raise ValueError(f"metric {metric!r} is no share: expected a distance or a share; a law needs a distance from perfect.")
+            raise ValueError(
+                f"metric {metric!r} is no share: expected a distance or a share; a law needs a distance from perfect."
+            )
         rows["value"], rows["lo"], rows["hi"] = 1 - rows["value"], 1 - rows["hi"], 1 - rows["lo"]
     return rows
 
@@ -55,7 +57,9 @@ def shown(points: pd.DataFrame, metric: str, x_title: str) -> tuple[Any, ...]:
 
 
 def fit(points: pd.DataFrame) -> PowerLaw:
-    """The power law with a floor through points with `x`, `value`, `lo`, `hi`. Raises: ValueError for under 4 points."""
+    """The power law with a floor through points with `x`, `value`, `lo`, `hi`. Raises: ValueError for under 4
+    points.
+    """
     estimates = [Estimate(row.value, row.lo, row.hi, row.n) for row in points.itertuples()]
     return power_law(points["x"].tolist(), estimates, floor=None)
 
@@ -66,11 +70,12 @@ def in_words(law: PowerLaw) -> str:
     floor = f"{law.floor:.3g} + " if law.floor else ""
     misses = (
         f"They scatter about it by {law.scatter:.0%} beyond their intervals: a summary, not the truth"
-        if law.scatter > 0.01 else "They miss it by no more than their intervals explain"
-    )  # fmt: skip
+        if law.scatter > 0.01
+        else "They miss it by no more than their intervals explain"
+    )
     return (
-        f"Fitted: loss = {floor}{np.exp(law.log_scale):.3g} / x^{e.value:.2f}, the exponent within [{e.lo:.2f}, {e.hi:.2f}], "
-        f"through {e.n} points. {misses} (chi squared {law.misfit:.2g} a degree of freedom)."
+        f"Fitted: loss = {floor}{np.exp(law.log_scale):.3g} / x^{e.value:.2f}, the exponent within [{e.lo:.2f},"
+        f" {e.hi:.2f}], through {e.n} points. {misses} (chi squared {law.misfit:.2g} a degree of freedom)."
     )
 
 
@@ -88,13 +93,25 @@ def law_chart(points: pd.DataFrame, law: PowerLaw, metric: str, x_title: str) ->
         "x:Q", scale=alt.Scale(type="log", nice=False, padding=14), title=axis, axis=alt.Axis(format="~g", tickCount=6)
     )
     tips = [
-        alt.Tooltip("model:N"), alt.Tooltip("setting:N"), alt.Tooltip("x:Q", format=".3~g", title=x_title),
-        alt.Tooltip("value:Q", format=".4~g", title=label), alt.Tooltip("lo:Q", format=".4~g", title="from"),
-        alt.Tooltip("hi:Q", format=".4~g", title="to (95 % interval)"), alt.Tooltip("n:Q", title="n images"),
+        alt.Tooltip("model:N"),
+        alt.Tooltip("setting:N"),
+        alt.Tooltip("x:Q", format=".3~g", title=x_title),
+        alt.Tooltip("value:Q", format=".4~g", title=label),
+        alt.Tooltip("lo:Q", format=".4~g", title="from"),
+        alt.Tooltip("hi:Q", format=".4~g", title="to (95 % interval)"),
+        alt.Tooltip("n:Q", title="n images"),
         alt.Tooltip("off:Q", format="+.1%", title="off the law by"),
-    ]  # fmt: skip
-    y = alt.Y("value:Q", title=label, scale=alt.Scale(type="log", nice=False, padding=10), axis=alt.Axis(tickCount=5, format="~g"))
-    of_law, base = alt.Chart(curve).encode(x=x(None)), alt.Chart(shown).encode(x=x(None), color=color(shown), tooltip=tips)
+    ]
+    y = alt.Y(
+        "value:Q",
+        title=label,
+        scale=alt.Scale(type="log", nice=False, padding=10),
+        axis=alt.Axis(tickCount=5, format="~g"),
+    )
+    of_law, base = (
+        alt.Chart(curve).encode(x=x(None)),
+        alt.Chart(shown).encode(x=x(None), color=color(shown), tooltip=tips),
+    )
     upper = alt.layer(
         of_law.mark_area(opacity=0.15, color=INK).encode(y=alt.Y("lo:Q", title=label), y2="hi:Q"),
         of_law.mark_line(color=INK, strokeDash=[4, 4], strokeWidth=1.5).encode(y=y),
@@ -109,5 +126,7 @@ def law_chart(points: pd.DataFrame, law: PowerLaw, metric: str, x_title: str) ->
         base.mark_point().encode(y=off),
     ).properties(width=540, height=110)
     return alt.vconcat(upper, lower, spacing=8).properties(
-        description=f"{label} against {x_title} for {len(models(shown))} sizes, with the fitted power law; below, the residuals"
+        description=(
+            f"{label} against {x_title} for {len(models(shown))} sizes, with the fitted power law; below, the residuals"
+        )
     )

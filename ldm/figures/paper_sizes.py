@@ -44,7 +44,9 @@ def with_students(store: Store, scale: Profile) -> pd.DataFrame:
     return rows[rows["c"].isin(rows.loc[rows["task"] == "codi", "c"])]
 
 
-def asked(ask: Callable, metrics: Sequence[str] = findings.ASKED, **more: Any) -> Callable[[pd.DataFrame, Store], tuple[list, str]]:
+def asked(
+    ask: Callable, metrics: Sequence[str] = findings.ASKED, **more: Any
+) -> Callable[[pd.DataFrame, Store], tuple[list, str]]:
     return lambda rows, store: findings.asked(ask, rows, store, metrics, **more)
 
 
@@ -57,26 +59,32 @@ PARTS = {
     "F1": Part(findings.pretrained, plots.quality_vs_compute, {"": asked(verdicts.f1)}),
     "F2": Part(findings.restored_by_length, plots.quality_vs_compute, {"": asked(verdicts.f2, RESTORED)}),
     "F3": Part(
-        by_ddim, plots.quality_vs_cost,
+        by_ddim,
+        plots.quality_vs_cost,
         {"All steps: ": asked(verdicts.f3), "Four and more: ": from_four},
     ),
     "F4": Part(
-        by_sampler, plots.quality_by_sampler,
+        by_sampler,
+        plots.quality_by_sampler,
         {f"{name}: ": asked(verdicts.f4, sampler=name) for name in findings.SAMPLERS[1:]},
     ),
     "F5": Part(
-        findings.restored_by_steps, plots.quality_vs_cost,
+        findings.restored_by_steps,
+        plots.quality_vs_cost,
         {name: asked(verdicts.f5, RESTORED, few=few) for name, few in (("Few steps: ", True), ("Many: ", False))},
     ),
     "F6": Part(
         with_students,
-        partial(plots.quality_vs_steps, by="drawn by"), {"": asked(verdicts.f6, method="codi", steps=FEWEST)},
+        partial(plots.quality_vs_steps, by="drawn by"),
+        {"": asked(verdicts.f6, method="codi", steps=FEWEST)},
     ),
-}  # fmt: skip
+}
 
 
 def shown(name: str, store: Store, metric: str, scale: Profile | None = None) -> list:
-    """What a chapter displays: in words what is measured and what is missing, then, of what is, the chart and the verdict."""
+    """What a chapter displays: in words what is measured and what is missing, then, of what is, the chart and the
+    verdict.
+    """
     scale = scale or profile("gpu")
     part = PARTS[name]
     rows = part.rows(store, scale)

@@ -36,15 +36,12 @@ def _check(images: np.ndarray, ndim: int) -> np.ndarray:
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim != ndim or images.shape[-1] != 3 or not images.size:
         raise ValueError(
-            f"pictures must be uint8 with {ndim} axes, the last one RGB; got "
-            f"{images.dtype} of shape {images.shape}."
+            f"pictures must be uint8 with {ndim} axes, the last one RGB; got {images.dtype} of shape {images.shape}."
         )
     return images
 
 
-def picture_strip(
-    images: np.ndarray | Sequence[np.ndarray], labels: Sequence[str], *, width: int = 128
-) -> Any:
+def picture_strip(images: np.ndarray | Sequence[np.ndarray], labels: Sequence[str], *, width: int = 128) -> Any:
     """Pictures side by side, wrapping as the page is narrow; the label is also the alt text.
 
     `images`: uint8 (n, h, w, 3), 0..255. `labels`: n strings. `width`: pixels on the page.

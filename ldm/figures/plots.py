@@ -92,9 +92,7 @@ def guidance_curves(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
         value=steps[-1],
         bind=alt.binding_radio(options=steps, name="sampling steps"),
     )
-    chart = _curves(
-        rows, metric, alt.X("guidance:Q", scale=alt.Scale(zero=False, nice=False, padding=14))
-    )
+    chart = _curves(rows, metric, alt.X("guidance:Q", scale=alt.Scale(zero=False, nice=False, padding=14)))
     return (
         chart.add_params(chosen)
         .transform_filter("datum.steps == steps_shown")
@@ -152,11 +150,7 @@ def quality_vs_cost(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
         color=color(data),
         opacity=alt.when(brush).then(alt.value(1)).otherwise(alt.value(0.15)),
     )
-    line = (
-        alt.Chart(data)
-        .mark_line(strokeOpacity=0.5)
-        .encode(x=x, y=quality_axis(metric), color=color(data))
-    )
+    line = alt.Chart(data).mark_line(strokeOpacity=0.5).encode(x=x, y=quality_axis(metric), color=color(data))
     bars = base.mark_rule().encode(y="lo:Q", y2="hi:Q")
     dots = base.mark_point().encode(y=quality_axis(metric), tooltip=tooltip(data, metric))
     frontier = (
@@ -184,13 +178,17 @@ def quality_by_sampler(rows: pd.DataFrame, metric: str) -> alt.FacetChart:
     return (
         alt.layer(line, bars, dots, data=data)
         .properties(width=540, height=290)
-        .facet(row=alt.Row("sampler:N", title=None, sort=None, header=alt.Header(labelOrient="top", labelAnchor="start")))
+        .facet(
+            row=alt.Row("sampler:N", title=None, sort=None, header=alt.Header(labelOrient="top", labelAnchor="start"))
+        )
         .properties(description=f"{metric_of(metric).title} against sampling cost, one panel a sampler")
     )
 
 
 def quality_vs_steps(rows: pd.DataFrame, metric: str, by: str) -> alt.LayerChart:
-    """Quality at the best guidance against the number of steps, a colour each value of the column `by`, a button a size."""
+    """Quality at the best guidance against the number of steps, a colour each value of the column `by`, a button a
+    size.
+    """
     rows = best(pick(rows, metric), [by, "c", "steps"])
     data = columns(rows).assign(**{by: rows[by]})
     sizes = sorted(int(c) for c in data["c"].unique())
@@ -205,13 +203,16 @@ def quality_vs_steps(rows: pd.DataFrame, metric: str, by: str) -> alt.LayerChart
     y = quality_axis(metric)
     return (
         alt.layer(
-            base.mark_line(strokeOpacity=0.5).encode(y=y), base.mark_rule().encode(y="lo:Q", y2="hi:Q"),
+            base.mark_line(strokeOpacity=0.5).encode(y=y),
+            base.mark_rule().encode(y="lo:Q", y2="hi:Q"),
             base.mark_point().encode(y=y),
         )
         .transform_filter("datum.c == size_shown")
         .add_params(chosen, focus)
-        .properties(width="container", height=330, description=f"{metric_of(metric).title} against steps, by {by} and size")
-    )  # fmt: skip
+        .properties(
+            width="container", height=330, description=f"{metric_of(metric).title} against steps, by {by} and size"
+        )
+    )
 
 
 def table1_chart(table: pd.DataFrame) -> alt.LayerChart:
@@ -243,12 +244,8 @@ def table1_chart(table: pd.DataFrame) -> alt.LayerChart:
     line = base.mark_line(color=INK, strokeWidth=1).encode(y=y)
     counted = base.mark_point(size=70, color="#3b7dd8").encode(y=y)
     wrong = base.transform_filter("abs(datum.off) > 0.02")
-    gap = wrong.mark_rule(color="#d1495b", strokeDash=[3, 3]).encode(
-        y="gflops:Q", y2="gflops_paper:Q"
-    )
-    ring = wrong.mark_point(size=110, filled=False, strokeWidth=2.5, color="#d1495b").encode(
-        y="gflops_paper:Q"
-    )
+    gap = wrong.mark_rule(color="#d1495b", strokeDash=[3, 3]).encode(y="gflops:Q", y2="gflops_paper:Q")
+    ring = wrong.mark_point(size=110, filled=False, strokeWidth=2.5, color="#d1495b").encode(y="gflops_paper:Q")
     words = (
         wrong.transform_calculate(
             text="datum.name + ': ' + format(datum.gflops_paper, '.1f') + ' printed, '"
@@ -260,6 +257,5 @@ def table1_chart(table: pd.DataFrame) -> alt.LayerChart:
     return alt.layer(line, gap, counted, ring, words).properties(
         width="container",
         height=320,
-        description="parameters against GFLOPs of the 11 models of Table 1; one printed figure is "
-        "far off the line",
+        description="parameters against GFLOPs of the 11 models of Table 1; one printed figure is far off the line",
     )

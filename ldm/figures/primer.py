@@ -37,38 +37,57 @@ def noise_levels(schedule: Schedule, times: Sequence[int]) -> alt.VConcatChart:
     """Signal and noise against time, and their ratio; the times at which `noised` shows a picture are marked."""
     t = np.arange(0, schedule.length, 9)
     alpha, sigma = schedule.alpha[t], schedule.sigma[t]
-    curves = pd.concat([
-        pd.DataFrame({"t": t, "value": column, "of": name})
-        for name, column in (("signal α", alpha), ("noise σ", sigma))
-    ])  # fmt: skip
+    curves = pd.concat(
+        [
+            pd.DataFrame({"t": t, "value": column, "of": name})
+            for name, column in (("signal α", alpha), ("noise σ", sigma))
+        ]
+    )
     x = alt.X("t:Q", title="training time t", scale=alt.Scale(domain=[0, schedule.length], nice=False))
     marked = alt.Chart(pd.DataFrame({"t": list(times)})).mark_rule(strokeDash=[2, 3], color=INK).encode(x=x)
     shade = alt.Color("of:N", title=None, sort=None, scale=alt.Scale(scheme="category10"))
-    upper = alt.Chart(curves).mark_line().encode(
-        x=x, y=alt.Y("value:Q", title="share"), color=shade,
-        tooltip=[alt.Tooltip("t:Q"), alt.Tooltip("of:N"), alt.Tooltip("value:Q", format=".3f")],
-    )  # fmt: skip
+    upper = (
+        alt.Chart(curves)
+        .mark_line()
+        .encode(
+            x=x,
+            y=alt.Y("value:Q", title="share"),
+            color=shade,
+            tooltip=[alt.Tooltip("t:Q"), alt.Tooltip("of:N"), alt.Tooltip("value:Q", format=".3f")],
+        )
+    )
     ratio = pd.DataFrame({"t": t, "snr": alpha**2 / sigma**2})
-    lower = alt.Chart(ratio).mark_line().encode(
-        x=x, y=alt.Y("snr:Q", title="SNR", scale=alt.Scale(type="log"), axis=alt.Axis(format="~g", tickCount=4)),
-        tooltip=[alt.Tooltip("t:Q"), alt.Tooltip("snr:Q", format=".3~g")],
-    )  # fmt: skip
+    lower = (
+        alt.Chart(ratio)
+        .mark_line()
+        .encode(
+            x=x,
+            y=alt.Y("snr:Q", title="SNR", scale=alt.Scale(type="log"), axis=alt.Axis(format="~g", tickCount=4)),
+            tooltip=[alt.Tooltip("t:Q"), alt.Tooltip("snr:Q", format=".3~g")],
+        )
+    )
     return alt.vconcat(
-        (upper + marked).properties(width=540, height=170), (lower + marked).properties(width=540, height=130), spacing=8
+        (upper + marked).properties(width=540, height=170),
+        (lower + marked).properties(width=540, height=130),
+        spacing=8,
     ).properties(description="signal and noise, and the ratio of their powers, against the training time")
 
 
 def noised(
     generator: Generator, images: UInt8[np.ndarray, "n H W 3"], schedule: Schedule, times: Sequence[int]
 ) -> UInt8[np.ndarray, "n k H W 3"]:
-    """What is left of pictures at each time: their latents, noised and decoded. The noise of a picture stays the same."""
+    """What is left of pictures at each time: their latents, noised and decoded. The noise of a picture stays the
+    same.
+    """
     latents = generator.codec.encode(images)
     noise = np.asarray(initial_noise(image_keys(0, np.arange(len(images))), latents.shape[1:]))
     at = [generator.codec.decode(schedule.alpha[t] * latents + schedule.sigma[t] * noise) for t in times]
     return np.stack(at, 1)
 
 
-def guesses(generator: Generator, captions: Sequence[str], plan: Plan, guidance: float) -> Float[np.ndarray, "n k h w z"]:
+def guesses(
+    generator: Generator, captions: Sequence[str], plan: Plan, guidance: float
+) -> Float[np.ndarray, "n k h w z"]:
     """The denoiser's estimate of x0 at each of the plan's k rows.
 
     One compiled sampler gives them all: a plan that ends at row k, and there goes to the estimate itself.
@@ -76,7 +95,11 @@ def guesses(generator: Generator, captions: Sequence[str], plan: Plan, guidance:
     context, found = generator.text.encode(list(captions)), []
     for k in range(int(plan.n)):
         there = np.arange(len(plan.t)) == k
-        columns = {"x": np.where(there, 0, plan.x), "x0": np.where(there, 1, plan.x0), "x0_prev": np.where(there, 0, plan.x0_prev)}
+        columns = {
+            "x": np.where(there, 0, plan.x),
+            "x0": np.where(there, 1, plan.x0),
+            "x0_prev": np.where(there, 0, plan.x0_prev),
+        }
         stopped = replace(plan, n=np.int32(k + 1), z=np.where(there, 0, plan.z), **columns)
         found.append(np.concatenate(list(generator.latents(context, stopped, guidance))))
     return np.stack(found, 1)
@@ -89,12 +112,19 @@ def trajectory(generator: Generator, captions: Sequence[str], steps: int, guidan
     x = [np.asarray(initial_noise(image_keys(0, np.arange(len(captions))), x0.shape[2:]))]
     for k in range(steps - 1):
         x.append(float(plan.x[k]) * x[-1] + float(plan.x0[k]) * x0[:, k])
-    decoded = [np.stack([generator.codec.decode(latents[:, k]) for k in range(steps)], 1) for latents in (np.stack(x, 1), x0)]
+    decoded = [
+        np.stack([generator.codec.decode(latents[:, k]) for k in range(steps)], 1) for latents in (np.stack(x, 1), x0)
+    ]
     return film(
-        {"the noisy picture x": decoded[0], "the denoiser's guess x0": decoded[1]}, [(caption,) for caption in captions],
-        drag="step", start=steps // 2, param="step_shown",
-        description=f"{steps} steps of DDIM, one after the other: the noisy picture, and the clean one that is seen in it",
-    )  # fmt: skip
+        {"the noisy picture x": decoded[0], "the denoiser's guess x0": decoded[1]},
+        [(caption,) for caption in captions],
+        drag="step",
+        start=steps // 2,
+        param="step_shown",
+        description=(
+            f"{steps} steps of DDIM, one after the other: the noisy picture, and the clean one that is seen in it"
+        ),
+    )
 
 
 class Mixture(nnx.Module):
@@ -123,7 +153,7 @@ def guidance_in_two_dimensions(steps: int = 50) -> alt.LayerChart:
     ends = {
         s: np.asarray(sample(structure, params, plan, words, none, s, keys, predict="x0", shape=(1, 1, 2)))[:, 0, 0]
         for s in SCALES
-    }  # fmt: skip
+    }
     where, t = LOOK
     x, at = np.float32(where)[None, None, None], np.full(1, t)
     answer = lambda net, context: np.asarray(net(x, at, 0.0, 1.0, context))[0, 0, 0]
@@ -131,10 +161,13 @@ def guidance_in_two_dimensions(steps: int = 50) -> alt.LayerChart:
     plain, told = (answer(net, context) for context in (none[:1], words[:1]))
     pushed = {s: answer(guided(net, none[:1], s), words[:1]) for s in SCALES}
     names = {"without the caption": lambda s: plain, "with it": lambda s: told, "guided": lambda s: pushed[s]}
-    arrows = pd.DataFrame([
-        {"scale": s, "arrow": name, "x": where[0], "y": where[1], "x2": float(of(s)[0]), "y2": float(of(s)[1])}
-        for s in SCALES for name, of in names.items()
-    ])  # fmt: skip
+    arrows = pd.DataFrame(
+        [
+            {"scale": s, "arrow": name, "x": where[0], "y": where[1], "x2": float(of(s)[0]), "y2": float(of(s)[1])}
+            for s in SCALES
+            for name, of in names.items()
+        ]
+    )
     points = pd.DataFrame([{"scale": s, "x": float(p[0]), "y": float(p[1])} for s, end in ends.items() for p in end])
     data = np.random.default_rng(0).normal(np.repeat(MEANS, 100, 0), SPREAD)
     real = pd.DataFrame({"x": data[:, 0], "y": data[:, 1]})
@@ -142,7 +175,9 @@ def guidance_in_two_dimensions(steps: int = 50) -> alt.LayerChart:
     chosen = alt.param(
         name="scale_shown", value=SCALES[2], bind=alt.binding_radio(options=list(SCALES), name="guidance scale ")
     )
-    axis = lambda name, lo, hi: dict(title=None, scale=alt.Scale(domain=[lo, hi], nice=False, clamp=True), axis=alt.Axis(tickCount=5))
+    axis = lambda name, lo, hi: dict(
+        title=None, scale=alt.Scale(domain=[lo, hi], nice=False, clamp=True), axis=alt.Axis(tickCount=5)
+    )
     h, v = alt.X("x:Q", **axis("x", -3, 4.5)), alt.Y("y:Q", **axis("y", -3, 3))
     shade = alt.Color("arrow:N", title=None, sort=list(names), scale=alt.Scale(scheme="category10"))
     crowd = alt.Chart(real).mark_point(size=12, color=INK, opacity=0.35).encode(x=h, y=v)
@@ -150,8 +185,15 @@ def guidance_in_two_dimensions(steps: int = 50) -> alt.LayerChart:
     drawn = alt.Chart(points).transform_filter(here).mark_point(size=14, color="#d1495b", opacity=0.6).encode(x=h, y=v)
     base = alt.Chart(arrows).transform_filter(here).encode(color=shade)
     shafts = base.mark_rule(strokeWidth=2.5).encode(x=h, y=v, x2="x2:Q", y2="y2:Q")
-    tips = base.mark_point(size=80, shape="diamond", opacity=1).encode(x=alt.X("x2:Q"), y=alt.Y("y2:Q"), tooltip=["arrow:N"])
-    return alt.layer(crowd, drawn, shafts, tips).add_params(chosen).properties(
-        width="container", height=360,
-        description="points that guided sampling ends at, over the data, and the guided estimate as a vector sum",
-    )  # fmt: skip
+    tips = base.mark_point(size=80, shape="diamond", opacity=1).encode(
+        x=alt.X("x2:Q"), y=alt.Y("y2:Q"), tooltip=["arrow:N"]
+    )
+    return (
+        alt.layer(crowd, drawn, shafts, tips)
+        .add_params(chosen)
+        .properties(
+            width="container",
+            height=360,
+            description="points that guided sampling ends at, over the data, and the guided estimate as a vector sum",
+        )
+    )

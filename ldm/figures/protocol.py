@@ -22,9 +22,9 @@ def table(cards: Mapping[str, Protocol]) -> pd.DataFrame:
 def folded(rows: pd.DataFrame, cards: Mapping[str, Protocol], command: str = "", *, counted: str = "pictures") -> str:
     """What every value in the rows was measured with, as Markdown that the reader unfolds beneath a figure.
 
-    One item a protocol, with the metrics that share it; protocols that differ in one part share an item (`alike`). A metric
-    without a card, or measured in another way than its card says, shows the protocol that its rows hold. `command`:
-    what makes such rows. `counted`: of what a value's n is.
+    One item a protocol, with the metrics that share it; protocols that differ in one part share an item (`alike`). A
+    metric without a card, or measured in another way than its card says, shows the protocol that its rows hold.
+    `command`: what makes such rows. `counted`: of what a value's n is.
     """
     items: dict[tuple[str, str], list[str]] = {}  # (how often, how) -> metrics
     for (metric, protocol), group in rows.groupby(["metric", "protocol"], sort=False):
@@ -32,10 +32,13 @@ def folded(rows: pd.DataFrame, cards: Mapping[str, Protocol], command: str = "",
         card, counts = cards.get(metric), f"{most}" if least == most else f"{least} to {most}"
         if card and protocol.startswith(card.line):
             protocol = (
-                f"{card.network}; its weights `{card.weights}`; features in {card.dtype}; {card.how}; compared with "
-                f"{card.n} real pictures of {card.side} x {card.side} pixels, `{card.images}`; card `{card.fingerprint}`"
+                f"{card.network}; its weights `{card.weights}`; features in {card.dtype}; {card.how}; compared with"
+                f" {card.n} real pictures of {card.side} x {card.side} pixels, `{card.images}`; card"
+                f" `{card.fingerprint}`"
             )
-        items.setdefault((f"{counts} {counted if most > 1 else counted.removesuffix('s')} a value", protocol), []).append(metric)
+        items.setdefault(
+            (f"{counts} {counted if most > 1 else counted.removesuffix('s')} a value", protocol), []
+        ).append(metric)
     shared: dict[tuple[str, str], list[str]] = {}  # (metrics, how often) -> how
     for (often, how), metrics in items.items():
         shared.setdefault((", ".join(metrics), often), []).append(how)
@@ -46,7 +49,9 @@ def folded(rows: pd.DataFrame, cards: Mapping[str, Protocol], command: str = "",
 
 
 def alike(protocols: Iterable[str]) -> list[str]:
-    """The protocols, with those that differ in one part (parts end at semicolons) made one: "a; 1; x" and "a; 2; x" are "a; 1 or 2; x"."""
+    """The protocols, with those that differ in one part (parts end at semicolons) made one: "a; 1; x" and "a; 2; x" are
+    "a; 1 or 2; x".
+    """
     found = [tuple(protocol.split("; ")) for protocol in protocols]
     for place in range(max(map(len, found), default=0)):
         groups: dict[tuple, dict[str, None]] = {}
@@ -65,8 +70,9 @@ def sources(rows: pd.DataFrame) -> list[str]:
         when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
         jax = sorted({json.loads(versions)["jax"] for versions in group["versions"].unique()})
         found.append(
-            f"- **rows** of the study {study}, profile {profile}: {len(group):,} of these metrics, made {when} with jax "
-            f"{', '.join(jax)}; all its columns in <a href=\"../_static/rows/{study}-{profile}.csv\" download>"
+            f"- **rows** of the study {study}, profile {profile}: {len(group):,} of these metrics, made {when} with"
+            " jax "
+            f'{", ".join(jax)}; all its columns in <a href="../_static/rows/{study}-{profile}.csv" download>'
             f"{study}-{profile}.csv</a>, where `key` names the cell; [how rows are made](../book/provenance.md)"
         )
     return found

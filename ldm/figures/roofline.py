@@ -13,20 +13,27 @@ BOUNDS = ("arithmetic", "links", "traffic")
 
 
 def table(found: pd.DataFrame) -> pd.DataFrame:
-    """`roofline`, to print; what a chip's memory holds as the compiler says where it refused a program, else the data sheet."""
+    """`roofline`, to print; what a chip's memory holds as the compiler says where it refused a program, else the data
+    sheet.
+    """
     room = found.groupby("topology")["room"].max()
-    shown = pd.DataFrame({
-        "size": found["size"],
-        "slice": found["topology"],
-        "data x fsdp": found["laid"].str.extract(r"data x fsdp = (\w+)")[0],
-        "parts": found["laid"].str.extract(r"(\d+) part")[0],
-        "GB a chip": found["memory"].map("{:.1f}".format),
-        "of": [f"{sheet_of(slice_).memory if np.isnan(room[slice_]) else room[slice_]:.3g}" for slice_ in found["topology"]],
-        "fits": found["fits"].map({True: "yes", False: "no"}),
-        "seconds a step": _range(found, 1, "{:.2g}"),
-        "days": _range(found, STEPS / 86_400, "{:.2g}"),
-        "chip-days": _range(found, found["chips"] * STEPS / 86_400, "{:,.0f}"),
-    })  # fmt: skip
+    shown = pd.DataFrame(
+        {
+            "size": found["size"],
+            "slice": found["topology"],
+            "data x fsdp": found["laid"].str.extract(r"data x fsdp = (\w+)")[0],
+            "parts": found["laid"].str.extract(r"(\d+) part")[0],
+            "GB a chip": found["memory"].map("{:.1f}".format),
+            "of": [
+                f"{sheet_of(slice_).memory if np.isnan(room[slice_]) else room[slice_]:.3g}"
+                for slice_ in found["topology"]
+            ],
+            "fits": found["fits"].map({True: "yes", False: "no"}),
+            "seconds a step": _range(found, 1, "{:.2g}"),
+            "days": _range(found, STEPS / 86_400, "{:.2g}"),
+            "chip-days": _range(found, found["chips"] * STEPS / 86_400, "{:,.0f}"),
+        }
+    )
     shown.loc[~found["fits"], ["seconds a step", "days", "chip-days"]] = ""
     return shown
 
@@ -42,14 +49,18 @@ def collectives(rows: pd.DataFrame) -> pd.DataFrame:
     So are batches in parts, of whose messages the compiler counts those of one part.
     """
     moved = rows[rows["metric"].isin(COLLECTIVES) & rows["protocol"].str.contains("; 1 part")]
-    found = moved.pivot_table(index=["c", "size", "task"], columns="metric", values="value").reset_index().drop(columns="c")
+    found = (
+        moved.pivot_table(index=["c", "size", "task"], columns="metric", values="value").reset_index().drop(columns="c")
+    )
     kept = [name for name in COLLECTIVES if found.get(name, pd.Series(0)).any()]
     shown = {name: (found[name] / 1e9).map("{:.2f}".format) for name in kept}
     return found[["size", "task"]].rename(columns={"task": "slice"}).assign(**shown).rename_axis(columns=None)
 
 
 def chart(found: pd.DataFrame) -> alt.Chart:
-    """The three bounds of a step against the size, a panel a slice; exact sums of a compiled program have no interval."""
+    """The three bounds of a step against the size, a panel a slice; exact sums of a compiled program have no
+    interval.
+    """
     long = found[found["fits"]].melt(
         id_vars=["size", "c", "topology"], value_vars=list(BOUNDS), var_name="of", value_name="seconds"
     )
@@ -60,8 +71,9 @@ def chart(found: pd.DataFrame) -> alt.Chart:
         tooltip=["size:N", "topology:N", "of:N", alt.Tooltip("seconds:Q", format=".3~g")],
     )
     panels = [
-        (base.mark_line(opacity=0.6) + base.mark_point()).transform_filter(alt.datum.topology == topology).properties(
-            title=alt.Title(topology, fontSize=12.5, fontWeight="normal", color=INK))
+        (base.mark_line(opacity=0.6) + base.mark_point())
+        .transform_filter(alt.datum.topology == topology)
+        .properties(title=alt.Title(topology, fontSize=12.5, fontWeight="normal", color=INK))
         for topology in dict.fromkeys(found["topology"])
-    ]  # fmt: skip
+    ]
     return alt.vconcat(*panels, spacing=16).properties(description="Seconds a step, by what takes them and model size")

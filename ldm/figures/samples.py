@@ -21,8 +21,12 @@ from ldm.study.sampling import Evaluation, Laboratory
 
 SHOWN = (1, 6)  # of a cell's first pictures, the ones in tables: one object, and two
 LABELS = {
-    "c": "c = {}", "steps": "{} steps", "guidance": "guidance {:g}", "images": "{:,} images", "sampler": "{}",
-}  # fmt: skip
+    "c": "c = {}",
+    "steps": "{} steps",
+    "guidance": "guidance {:g}",
+    "images": "{:,} images",
+    "sampler": "{}",
+}
 
 
 def label(field: str, value: Any) -> str:
@@ -65,8 +69,10 @@ def table(
     across = [value for value in across if all((row, value) in found for row in down)]
     return picture_grid(
         np.stack([[stacked(store, lab.key(found[row, value]), shown) for value in across] for row in down]),
-        [label(rows, row) for row in down], [label(columns, value) for value in across], width=112,
-    )  # fmt: skip
+        [label(rows, row) for row in down],
+        [label(columns, value) for value in across],
+        width=112,
+    )
 
 
 def of_rows(store: Store, rows: pd.DataFrame, down: str, across: str, *, shown: Sequence[int] = SHOWN) -> Any:
@@ -77,13 +83,17 @@ def of_rows(store: Store, rows: pd.DataFrame, down: str, across: str, *, shown: 
     at = [[found.get((line, column)) for column in columns] for line in lines]
     return picture_grid(
         np.stack([[stacked(store, row["key"], shown) if row else blank for row in line] for line in at]),
-        lines, [label(across, column) for column in columns], width=112,
+        lines,
+        [label(across, column) for column in columns],
+        width=112,
         notes=[[f"guidance {row['guidance']:g}" if row else "none" for row in line] for line in at],
-    )  # fmt: skip
+    )
 
 
 def at_equal_cost(store: Store, points: pd.DataFrame, budgets: Sequence[float]) -> Any:
-    """What each size draws best within each budget (`ldm.statistics.optimum.within`); empty where it can afford nothing."""
+    """What each size draws best within each budget (`ldm.statistics.optimum.within`); empty where it can afford
+    nothing.
+    """
     sizes = sorted(points["c"].unique())
     settings = {(row.budget, row.c): row for row in points.itertuples()}
     blank = np.full_like(stacked(store, points["key"].iloc[0]), 128)
@@ -91,6 +101,8 @@ def at_equal_cost(store: Store, points: pd.DataFrame, budgets: Sequence[float]) 
     note = lambda row: f"{label('steps', row.steps)}, guidance {row.guidance:g}" if row else "too dear"
     return picture_grid(
         np.stack([[stacked(store, row.key) if row else blank for row in line] for line in at]),
-        [f"c = {c}" for c in sizes], [f"cost {budget:.2g}" for budget in budgets], width=112,
+        [f"c = {c}" for c in sizes],
+        [f"cost {budget:.2g}" for budget in budgets],
+        width=112,
         notes=[[note(row) for row in line] for line in at],
-    )  # fmt: skip
+    )

@@ -20,18 +20,28 @@ LINE = 15  # pixels of a line of text
 
 
 def film(
-    columns: Mapping[str, UInt8[np.ndarray, "p k h w 3"]], texts: Sequence[Sequence[str]], *,
-    drag: str, start: int, description: str, param: str = "frame",
-) -> alt.LayerChart:  # fmt: skip
+    columns: Mapping[str, UInt8[np.ndarray, "p k h w 3"]],
+    texts: Sequence[Sequence[str]],
+    *,
+    drag: str,
+    start: int,
+    description: str,
+    param: str = "frame",
+) -> alt.LayerChart:
     """Pictures in p rows, a column each entry, of which a slider shows one of k frames.
 
-    texts: up to two lines above each row. drag: the slider's label, start: its first frame, param: its name on the page.
+    texts: up to two lines above each row. drag: the slider's label, start: its first frame, param: its name on the
+        page.
     """
     first = next(iter(columns.values()))
-    table = pd.DataFrame([
-        {"column": name, "row": row, "frame": k, "url": data_url(to_webp(pictures[row, k]))}
-        for name, pictures in columns.items() for row in range(len(first)) for k in range(first.shape[1])
-    ])  # fmt: skip
+    table = pd.DataFrame(
+        [
+            {"column": name, "row": row, "frame": k, "url": data_url(to_webp(pictures[row, k]))}
+            for name, pictures in columns.items()
+            for row in range(len(first))
+            for k in range(first.shape[1])
+        ]
+    )
     slider = alt.param(
         name=param, value=start, bind=alt.binding_range(min=0, max=first.shape[1] - 1, step=1, name=drag + " ")
     )
@@ -46,15 +56,19 @@ def film(
         .mark_image(width=alt.ExprRef(side), height=alt.ExprRef(side), yOffset=(tall - SIDE - 10) / 2)
         .encode(x=x, y=y, url="url:N", tooltip=[alt.Tooltip("column:N")])
     )
-    words = pd.DataFrame([
-        {"row": row, "dy": 9 - tall / 2 + LINE * line, "text": text}
-        for row, lines in enumerate(texts) for line, text in enumerate(lines)
-    ])  # fmt: skip
+    words = pd.DataFrame(
+        [
+            {"row": row, "dy": 9 - tall / 2 + LINE * line, "text": text}
+            for row, lines in enumerate(texts)
+            for line, text in enumerate(lines)
+        ]
+    )
     lines = [
-        alt.Chart(words[words["dy"] == dy]).mark_text(align="left", color=INK, fontSize=11.5, dy=dy, limit=alt.ExprRef("width"))
+        alt.Chart(words[words["dy"] == dy])
+        .mark_text(align="left", color=INK, fontSize=11.5, dy=dy, limit=alt.ExprRef("width"))
         .encode(x=alt.value(0), y=y, text="text:N")
         for dy in words["dy"].unique()
-    ]  # fmt: skip
+    ]
     return (
         alt.layer(pictures, *lines)
         .add_params(slider)
@@ -68,10 +82,12 @@ def scrubber(ways: Mapping[str, UInt8[np.ndarray, "p k h w 3"]], captions: Seque
     ways: model -> its pictures, k from B (a = 0) to A (a = 1). captions: A and B of each pair.
     """
     return film(
-        ways, [(f"A: {a}", f"B: {b}") for a, b in captions], drag="from B to A",
+        ways,
+        [(f"A: {a}", f"B: {b}") for a, b in captions],
+        drag="from B to A",
         start=next(iter(ways.values())).shape[1] // 2,
         description="drag from caption B to caption A: the pictures of every model size, from the same noise",
-    )  # fmt: skip
+    )
 
 
 def measures(rows: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
@@ -82,16 +98,24 @@ def measures(rows: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
         data = columns(found).assign(shown=found["task"] + ", " + found["guidance"].map("{:g}".format))
         title, better, _ = metric_of(metric)
         x = alt.X(
-            "value:Q", title=f"{title} ({better} is better)", scale=alt.Scale(zero=False, padding=12), axis=alt.Axis(tickCount=5)
-        )  # fmt: skip
+            "value:Q",
+            title=f"{title} ({better} is better)",
+            scale=alt.Scale(zero=False, padding=12),
+            axis=alt.Axis(tickCount=5),
+        )
         base = alt.Chart(data).encode(
-            y=alt.Y("shown:N", title=None), yOffset=alt.YOffset("model:O", sort="descending"), color=color(data),
+            y=alt.Y("shown:N", title=None),
+            yOffset=alt.YOffset("model:O", sort="descending"),
+            color=color(data),
             tooltip=[
-                alt.Tooltip("model:N"), alt.Tooltip("shown:N", title="way"), alt.Tooltip("value:Q", format=".4~g"),
-                alt.Tooltip("lo:Q", title="from", format=".4~g"), alt.Tooltip("hi:Q", title="to (95 % interval)", format=".4~g"),
+                alt.Tooltip("model:N"),
+                alt.Tooltip("shown:N", title="way"),
+                alt.Tooltip("value:Q", format=".4~g"),
+                alt.Tooltip("lo:Q", title="from", format=".4~g"),
+                alt.Tooltip("hi:Q", title="to (95 % interval)", format=".4~g"),
                 alt.Tooltip("n:Q", title="pairs"),
             ],
-        )  # fmt: skip
+        )
         panels.append(
             alt.layer(base.mark_rule().encode(x="lo:Q", x2="hi:Q"), base.mark_point().encode(x=x)).properties(
                 width=480, height=40 * data["shown"].nunique()

@@ -18,8 +18,8 @@ ABOVE = alt.Header(labelOrient="top", labelAnchor="start", labelFontSize=13)
 def in_gaps(moved: pd.DataFrame, metrics: Sequence[str]) -> alt.FacetChart:
     """Change of each metric, in multiples of the model's, against the strength; one panel a disturbance.
 
-    `moved`: of `ldm.statistics.sensitivity.changes`; drawn at its largest n. A metric that cannot tell the model from real
-    pictures has no such unit and is not drawn.
+    `moved`: of `ldm.statistics.sensitivity.changes`; drawn at its largest n. A metric that cannot tell the model from
+    real pictures has no such unit and is not drawn.
     """
     data = moved[(moved["n"] == moved["n"].max()) & moved["metric"].isin(metrics) & (moved["task"] != "model")]
     data = data.dropna(subset="gaps")
@@ -33,16 +33,22 @@ def in_gaps(moved: pd.DataFrame, metrics: Sequence[str]) -> alt.FacetChart:
         color=alt.Color("metric:N", title=None, sort=list(metrics)),
         opacity=alt.when(focus).then(alt.value(1.0)).otherwise(alt.value(0.12)),
         tooltip=[
-            alt.Tooltip("metric:N"), alt.Tooltip("panel:N", title="disturbance"), alt.Tooltip("strength:Q"),
+            alt.Tooltip("metric:N"),
+            alt.Tooltip("panel:N", title="disturbance"),
+            alt.Tooltip("strength:Q"),
             alt.Tooltip("gaps:Q", title="times the model's distance", format=".2f"),
-            alt.Tooltip("gaps_lo:Q", title="from", format=".2f"), alt.Tooltip("gaps_hi:Q", title="to (95 % interval)", format=".2f"),
-            alt.Tooltip("value:Q", title="change in its own unit", format=".3~g"), alt.Tooltip("n:Q", title="n images", format=",d"),
+            alt.Tooltip("gaps_lo:Q", title="from", format=".2f"),
+            alt.Tooltip("gaps_hi:Q", title="to (95 % interval)", format=".2f"),
+            alt.Tooltip("value:Q", title="change in its own unit", format=".3~g"),
+            alt.Tooltip("n:Q", title="n images", format=",d"),
         ],
-    )  # fmt: skip
+    )
     y = alt.Y(
-        "gaps:Q", title="times the model's", scale=alt.Scale(type="symlog", constant=0.3),
+        "gaps:Q",
+        title="times the model's",
+        scale=alt.Scale(type="symlog", constant=0.3),
         axis=alt.Axis(values=[0, 1, 3, 10, 30], format="~f", labelOverlap=False),
-    )  # fmt: skip
+    )
     levels = [
         alt.Chart().mark_rule(color=INK, strokeDash=dash, strokeWidth=1).encode(y=alt.datum(level))
         for level, dash in ((0, [1, 0]), (1, [4, 4]))
@@ -66,7 +72,8 @@ def _panels() -> list[str]:
 
 
 def by_count(rows: pd.DataFrame, settings: Sequence[tuple[str, float]], metrics: Sequence[str]) -> alt.FacetChart:
-    """Values against the number of pictures, one panel a metric, for real pictures, the model's and some disturbed ones.
+    """Values against the number of pictures, one panel a metric, for real pictures, the model's and some disturbed
+    ones.
 
     `rows`: of the study "metrics". `settings`: (task, strength) of the disturbed ones. Values of one metric at
     different n share an axis here, since that is the question; of two protocols none do.
@@ -80,17 +87,22 @@ def by_count(rows: pd.DataFrame, settings: Sequence[tuple[str, float]], metrics:
     data = rows.assign(pictures=asked)[["pictures", "metric", "n", "value", "lo", "hi"]].dropna()
     data = data[data["metric"].isin(metrics)].sort_values("n")
     x = alt.X(
-        "n:Q", title="pictures", scale=alt.Scale(type="log", base=2, nice=False, padding=14),
+        "n:Q",
+        title="pictures",
+        scale=alt.Scale(type="log", base=2, nice=False, padding=14),
         axis=alt.Axis(values=sorted({int(n) for n in data["n"]}), format="d"),
-    )  # fmt: skip
+    )
     base = alt.Chart().encode(
         x=x,
         color=alt.Color("pictures:N", title=None, sort=list(names.values())),
         tooltip=[
-            alt.Tooltip("pictures:N"), alt.Tooltip("n:Q", title="n images", format=",d"), alt.Tooltip("value:Q", format=".4~g"),
-            alt.Tooltip("lo:Q", title="from", format=".4~g"), alt.Tooltip("hi:Q", title="to (95 % interval)", format=".4~g"),
+            alt.Tooltip("pictures:N"),
+            alt.Tooltip("n:Q", title="n images", format=",d"),
+            alt.Tooltip("value:Q", format=".4~g"),
+            alt.Tooltip("lo:Q", title="from", format=".4~g"),
+            alt.Tooltip("hi:Q", title="to (95 % interval)", format=".4~g"),
         ],
-    )  # fmt: skip
+    )
     line = base.mark_line(strokeOpacity=0.5).encode(y=alt.Y("value:Q", title=None))
     bars = base.mark_rule().encode(y="lo:Q", y2="hi:Q")
     dots = base.mark_point().encode(y=alt.Y("value:Q", title=None))

@@ -45,34 +45,39 @@ def latest(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def seconds_a_picture(rows: pd.DataFrame) -> dict[tuple[str, int], tuple[float, float]]:
-    """(profile, c) -> seconds of one network evaluation and of all else, a picture; of the machine measured last, or empty."""
+    """(profile, c) -> seconds of one network evaluation and of all else, a picture; of the machine measured last, or
+    empty.
+    """
     timed = latest(rows[rows["metric"].isin(["seconds an evaluation", "seconds besides"])])
     if timed.empty:
         return {}
     found = timed.pivot_table(index=["profile", "c"], columns="metric", values="value")
     return {
-        (profile, int(c)): (row["seconds an evaluation"], row["seconds besides"]) for (profile, c), row in found.iterrows()
+        (profile, int(c)): (row["seconds an evaluation"], row["seconds besides"])
+        for (profile, c), row in found.iterrows()
     }
 
 
 def table(found: pd.DataFrame) -> pd.DataFrame:
     """`races`, to print: images a second, how many times diffusers' that is, and the share of the matrix rate."""
-    return pd.DataFrame({
-        "race": found["race"],
-        "who": found["who"],
-        "images/s": found["value"].map("{:.2f}".format),
-        "from, to": [f"{lo:.2f}, {hi:.2f}" for lo, hi in zip(found["lo"], found["hi"], strict=True)],
-        "times diffusers": found["relative"].map("{:.2f}".format),
-        "of the matrix rate": found["share"].map("{:.0%}".format),
-    }).set_index(["race", "who"])  # fmt: skip
+    return pd.DataFrame(
+        {
+            "race": found["race"],
+            "who": found["who"],
+            "images/s": found["value"].map("{:.2f}".format),
+            "from, to": [f"{lo:.2f}, {hi:.2f}" for lo, hi in zip(found["lo"], found["hi"], strict=True)],
+            "times diffusers": found["relative"].map("{:.2f}".format),
+            "of the matrix rate": found["share"].map("{:.0%}".format),
+        }
+    ).set_index(["race", "who"])
 
 
 def waiting(rows: pd.DataFrame) -> pd.DataFrame:
     """How long a training step's batch takes, by where that comes from, to print; of the machine measured last.
 
-    Getting batches: the host's share of the time; it works ahead of the device, which waits that long at most. Shares and
-    seconds a step are the middle of the laps, and the least and most; times memory: the middle step beside that of batches
-    from memory. No rows, no lines.
+    Getting batches: the host's share of the time; it works ahead of the device, which waits that long at most. Shares
+    and seconds a step are the middle of the laps, and the least and most; times memory: the middle step beside that of
+    batches from memory. No rows, no lines.
     """
     timed = latest(rows[rows["task"] == "input"])
     if timed.empty:
@@ -80,33 +85,50 @@ def waiting(rows: pd.DataFrame) -> pd.DataFrame:
     timed = timed.assign(source=timed["protocol"].str.split("; ").str[0], share=timed["metric"].str.startswith("share"))
     memory = timed[(timed["source"] == "memory") & ~timed["share"]].set_index("c")["value"]
     lines = [
-        {"c": c, "batches from": source,
-         "getting batches": "{value:.2%} [{lo:.2%}, {hi:.2%}]".format(**part[part["share"]].iloc[0]),
-         "seconds a step": "{value:.3g} [{lo:.3g}, {hi:.3g}]".format(**(step := part[~part["share"]].iloc[0])),
-         "times memory": f"{step['value'] / memory[c]:.2f}"}
+        {
+            "c": c,
+            "batches from": source,
+            "getting batches": "{value:.2%} [{lo:.2%}, {hi:.2%}]".format(**part[part["share"]].iloc[0]),
+            "seconds a step": "{value:.3g} [{lo:.3g}, {hi:.3g}]".format(**(step := part[~part["share"]].iloc[0])),
+            "times memory": f"{step['value'] / memory[c]:.2f}",
+        }
         for (c, source), part in timed.groupby(["c", "source"], sort=False)
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(lines)
 
 
 def trainings(rows: pd.DataFrame) -> pd.DataFrame:
-    """How trainings went (`ldm.study.training_rows`), a line each, to print: the middle of the laps, between what 95 % lie.
+    """How trainings went (`ldm.study.training_rows`), a line each, to print: the middle of the laps, between what 95 %
+    lie.
 
-    Those of one task and width stand in the order in which they ended. What a machine does not say (a CPU its memory and
-    its peak) has no column, nor has what all have in common; the loss is the last one.
+    Those of one task and width stand in the order in which they ended. What a machine does not say (a CPU its memory
+    and its peak) has no column, nor has what all have in common; the loss is the last one.
     """
     lines = []
     shared = set.intersection(*map(set, rows["protocol"].str.split("; "))) if len(rows) else set()
     for _, part in rows.sort_values(["task", "c", "created"], kind="stable").groupby("key", sort=False):
-        of = {metric: f"{value:.3g} [{lo:.3g}, {hi:.3g}]" for metric, value, lo, hi in part[["metric", "value", "lo", "hi"]].to_numpy()}
+        of = {
+            metric: f"{value:.3g} [{lo:.3g}, {hi:.3g}]"
+            for metric, value, lo, hi in part[["metric", "value", "lo", "hi"]].to_numpy()
+        }
         first = part.iloc[0]
-        lines.append({
-            "profile": first["profile"], "task": first["task"], "c": first["c"], "images": int(first["images_seen"]),
-            "how": "; ".join(said for said in first["protocol"].split("; ") if said not in shared),
-            "laps": int(part["n"].max()), "seconds a step": of["step_seconds"], "images/s": of["images_a_second"],
-            "TFLOP/s": of.get("tflops", ""), "of the peak": of.get("peak_share", ""), "memory, GB": of.get("memory_gb", ""),
-            "getting batches": of["input_share"], "loss": of["loss"].split()[0],
-        })  # fmt: skip
+        lines.append(
+            {
+                "profile": first["profile"],
+                "task": first["task"],
+                "c": first["c"],
+                "images": int(first["images_seen"]),
+                "how": "; ".join(said for said in first["protocol"].split("; ") if said not in shared),
+                "laps": int(part["n"].max()),
+                "seconds a step": of["step_seconds"],
+                "images/s": of["images_a_second"],
+                "TFLOP/s": of.get("tflops", ""),
+                "of the peak": of.get("peak_share", ""),
+                "memory, GB": of.get("memory_gb", ""),
+                "getting batches": of["input_share"],
+                "loss": of["loss"].split()[0],
+            }
+        )
     table = pd.DataFrame(lines)
     return table.loc[:, (table != "").any()] if lines else table
 
@@ -116,7 +138,10 @@ def first_page(rows: pd.DataFrame) -> str:
     timed = latest(rows[rows["task"] == "first page"]).sort_values("value")
     if timed.empty:
         return "`python -m benchmarks.first_page` visits the book's first page, which has not been done."
-    said = {row["metric"].removeprefix("seconds: "): "{value:.1f} s [{lo:.1f}, {hi:.1f}]".format(**row) for _, row in timed.iterrows()}
+    said = {
+        row["metric"].removeprefix("seconds: "): "{value:.1f} s [{lo:.1f}, {hi:.1f}]".format(**row)
+        for _, row in timed.iterrows()
+    }
     where, *_, there = timed["protocol"].iloc[0].split("; ")
     return (
         "The first page of this book, which has to carry the explorer, visited anew: "
@@ -131,17 +156,27 @@ def kills(rows: pd.DataFrame) -> str:
         return "`python -m benchmarks.kills` kills a training, which has not been done."
     row = latest(rows).iloc[0]
     end = "the same to the bit" if row["value"] else "in another state"
-    return f"A small training of {row['train_steps']} steps, killed {row['n']} times, ended {end} as one that nobody disturbed."
+    return (
+        f"A small training of {row['train_steps']} steps, killed {row['n']} times, ended {end} as one that nobody"
+        " disturbed."
+    )
 
 
 def devices(rows: pd.DataFrame) -> pd.DataFrame:
-    """How far weights trained on two devices end from those of one (`benchmarks.devices`), to print; of the machine measured last."""
+    """How far weights trained on two devices end from those of one (`benchmarks.devices`), to print; of the machine
+    measured last.
+    """
     rows = latest(rows)
     parts = rows["protocol"].str.split("; ", expand=True).reindex(columns=range(2))
-    return pd.DataFrame({
-        "training": parts[0], "on": parts[1], "c": rows["c"], "steps": rows["train_steps"],
-        "weights apart": rows["value"].map("{:.1e}".format),
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "training": parts[0],
+            "on": parts[1],
+            "c": rows["c"],
+            "steps": rows["train_steps"],
+            "weights apart": rows["value"].map("{:.1e}".format),
+        }
+    )
 
 
 def chart(found: pd.DataFrame) -> alt.FacetChart:
@@ -152,11 +187,15 @@ def chart(found: pd.DataFrame) -> alt.FacetChart:
         y=alt.Y("way:N", title=None, sort=None),
         color=alt.condition(f"datum.who == '{OURS}'", alt.value("#3b7dd8"), alt.value(INK)),
         tooltip=[
-            alt.Tooltip("race:N"), alt.Tooltip("who:N"), alt.Tooltip("value:Q", title="images a second", format=".3~g"),
-            alt.Tooltip("lo:Q", title="slowest round", format=".3~g"), alt.Tooltip("hi:Q", title="fastest", format=".3~g"),
-            alt.Tooltip("n:Q", title="rounds"), alt.Tooltip("share:Q", title="of the matrix rate", format=".0%"),
+            alt.Tooltip("race:N"),
+            alt.Tooltip("who:N"),
+            alt.Tooltip("value:Q", title="images a second", format=".3~g"),
+            alt.Tooltip("lo:Q", title="slowest round", format=".3~g"),
+            alt.Tooltip("hi:Q", title="fastest", format=".3~g"),
+            alt.Tooltip("n:Q", title="rounds"),
+            alt.Tooltip("share:Q", title="of the matrix rate", format=".0%"),
         ],
-    )  # fmt: skip
+    )
     x = alt.X("relative:Q", title="images a second, diffusers = 1", scale=alt.Scale(zero=True))
     points = base.mark_point(size=90).encode(x=x)
     rounds = base.mark_rule().encode(x="relative_lo:Q", x2="relative_hi:Q")

@@ -18,9 +18,7 @@ from ldm.profiles import Profile
 from ldm.tasks import pretrain as task
 
 
-def loss_curve(
-    history: pd.DataFrame | Sequence[dict[str, Any]], *, bins: int = 120
-) -> alt.LayerChart:
+def loss_curve(history: pd.DataFrame | Sequence[dict[str, Any]], *, bins: int = 120) -> alt.LayerChart:
     """Training loss against images seen: mean and 95 % interval of the mean in up to `bins` bins.
 
     `history`: `loss` and `images_seen` (or `step`), one record an optimizer step; optionally
@@ -41,13 +39,9 @@ def loss_curve(
     means = means.assign(lo=means["loss"] - spread, hi=means["loss"] + spread).reset_index()
     one = means["model"].nunique() == 1
     hue = alt.Color("model:N", title=None, **({"legend": None} if one else {}))
-    across = alt.X(
-        "x:Q", title=x.replace("_", " "), scale=alt.Scale(nice=False), axis=alt.Axis(format="~s")
-    )
+    across = alt.X("x:Q", title=x.replace("_", " "), scale=alt.Scale(nice=False), axis=alt.Axis(format="~s"))
     base = alt.Chart(means[["model", "x", "loss", "lo", "hi"]]).encode(x=across, color=hue)
-    band = base.mark_area(opacity=0.2).encode(
-        y=alt.Y("lo:Q", scale=alt.Scale(zero=False)), y2="hi:Q"
-    )
+    band = base.mark_area(opacity=0.2).encode(y=alt.Y("lo:Q", scale=alt.Scale(zero=False)), y2="hi:Q")
     line = base.mark_line().encode(
         y=alt.Y("loss:Q", title="training loss"),
         tooltip=[
@@ -112,6 +106,13 @@ def pretrain(scale: Profile, c: int, images: int, scenes: int = 2_048) -> None:
     config = replace(scale.train, images=images, warmup_images=min(scale.train.warmup_images, max(1, images // 4)))
     with tempfile.TemporaryDirectory() as folder, LiveLoss() as chart:
         task.pretrain(
-            scale, c, data=task.training_set(scale, scenes), null=text.null(1)[0], config=config, lengths=(),
-            root=Path(folder), on_log=lambda record: chart(**record), log_steps=1,
-        )  # fmt: skip
+            scale,
+            c,
+            data=task.training_set(scale, scenes),
+            null=text.null(1)[0],
+            config=config,
+            lengths=(),
+            root=Path(folder),
+            on_log=lambda record: chart(**record),
+            log_steps=1,
+        )

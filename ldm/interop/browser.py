@@ -59,14 +59,18 @@ def write(folder: Path = FOLDER, sizes: Sequence[int] = (), profile: Profile = L
         {"c": c, "params": cost.unet_params(c, profile.context), "cost": cost.norm_cost(c, **shape)}
         | keep(folder / f"unet-c{c}.onnx", unet_graph(profile, c))
         for c in sizes
-    ]  # fmt: skip
+    ]
     content = {
-        "made_of": made_of, "latents": profile.latent_shape, "picture": profile.scenes.size, "sizes": widths,
+        "made_of": made_of,
+        "latents": profile.latent_shape,
+        "picture": profile.scenes.size,
+        "sizes": widths,
         "text": keep(folder / "text.onnx", text_graph(profile, text)),
         "decoder": keep(folder / "decoder.onnx", decoder_graph(profile, codec)),
-        "guidance": profile.guidance, "samplers": {name: tables(profile, name) for name in SAMPLERS},
+        "guidance": profile.guidance,
+        "samplers": {name: tables(profile, name) for name in SAMPLERS},
         "words": vocabulary(profile, text),
-    }  # fmt: skip
+    }
     return write_atomic(index, json.dumps(content, separators=(",", ":")).encode())  # last: it vouches for the others
 
 
@@ -98,9 +102,13 @@ def unet_graph(profile: Profile, c: int) -> onnx.ModelProto:
         return guided(net, contexts[1:], scale)(x, t, c_skip, c_out, contexts[:1])
 
     inputs = {
-        "x": of(1, *profile.latent_shape), "t": of(1), "c_skip": of(), "c_out": of(),
-        "contexts": of(2, profile.tokens, profile.context), "scale": of(),
-    }  # fmt: skip
+        "x": of(1, *profile.latent_shape),
+        "t": of(1),
+        "c_skip": of(),
+        "c_out": of(),
+        "contexts": of(2, profile.tokens, profile.context),
+        "scale": of(),
+    }
     return graph(denoise, inputs, "x0")
 
 
@@ -120,7 +128,9 @@ def decoder_graph(profile: Profile, codec: Codec) -> onnx.ModelProto:
 
 
 def tables(profile: Profile, sampler: str) -> dict[int, list[list[float]]]:
-    """Steps -> rows [t, c_skip, c_out, x, x0, x0_prev, z], the table of `ldm.diffusion.solvers` with `schedule.preconditioning`."""
+    """Steps -> rows [t, c_skip, c_out, x, x0, x0_prev, z], the table of `ldm.diffusion.solvers` with
+    `schedule.preconditioning`.
+    """
     found = {}
     for steps in profile.steps:
         table = plan(sampler, steps, profile.spacing)
@@ -131,16 +141,25 @@ def tables(profile: Profile, sampler: str) -> dict[int, list[list[float]]]:
 
 
 def vocabulary(profile: Profile, text: TextEncoder) -> dict[str, object]:
-    """What captions are made of (`ldm.data.scenes.captions.caption`), and the number of each word for the text tower."""
+    """What captions are made of (`ldm.data.scenes.captions.caption`), and the number of each word for the text
+    tower.
+    """
     scenes = profile.scenes
     named = sorted(emojis()[: scenes.vocabulary], key=lambda emoji: emoji.caption)
-    phrase = lambda emoji, size: noun(Thing(name=emoji.caption, index=emoji.index, size=size, box=(0,) * 4, angle=0, flip=False))
+    phrase = lambda emoji, size: noun(
+        Thing(name=emoji.caption, index=emoji.index, size=size, box=(0,) * 4, angle=0, flip=False)
+    )
     corners = [" ".join(filter(None, (row, col))) for row in ROWS for col in COLS]
     known = {word: text.tokenizer.ids[word] for word in words(scenes)}
     return {
         "subjects": {emoji.caption: {size: phrase(emoji, size) for size in ("", "small", "large")} for emoji in named},
         "places": ["in the centre", *(f"at the {corner}" for corner in corners if corner)],
         "relations": ["left of", "right of", "above", "below"],
-        "styles": scenes.styles, "kinds": scenes.kinds, "colours": scenes.colours,
-        "ids": known, "length": profile.tokens, "pad": PAD, "end": END,
-    }  # fmt: skip
+        "styles": scenes.styles,
+        "kinds": scenes.kinds,
+        "colours": scenes.colours,
+        "ids": known,
+        "length": profile.tokens,
+        "pad": PAD,
+        "end": END,
+    }

@@ -20,13 +20,30 @@ SMALL = 16  # numbers: below that, half precision saves nothing
 
 # Operations that are one node, with JAX's name and ONNX's; both broadcast alike
 SAME = {
-    "add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "max": "Max", "min": "Min", "neg": "Neg", "exp": "Exp",
-    "sin": "Sin", "cos": "Cos", "tanh": "Tanh", "sqrt": "Sqrt", "logistic": "Sigmoid", "round": "Round", "gt": "Greater",
-    "lt": "Less", "stop_gradient": "Identity", "copy": "Identity",
-}  # fmt: skip
+    "add": "Add",
+    "sub": "Sub",
+    "mul": "Mul",
+    "div": "Div",
+    "max": "Max",
+    "min": "Min",
+    "neg": "Neg",
+    "exp": "Exp",
+    "sin": "Sin",
+    "cos": "Cos",
+    "tanh": "Tanh",
+    "sqrt": "Sqrt",
+    "logistic": "Sigmoid",
+    "round": "Round",
+    "gt": "Greater",
+    "lt": "Less",
+    "stop_gradient": "Identity",
+    "copy": "Identity",
+}
 
 
-def graph(function: Callable[..., jax.Array], inputs: Mapping[str, jax.ShapeDtypeStruct], output: str) -> onnx.ModelProto:
+def graph(
+    function: Callable[..., jax.Array], inputs: Mapping[str, jax.ShapeDtypeStruct], output: str
+) -> onnx.ModelProto:
     """The function of named arrays as a model of static shapes; NHWC stays NHWC, and what the function closes over
     becomes the graph's constants.
 
@@ -47,12 +64,16 @@ def graph(function: Callable[..., jax.Array], inputs: Mapping[str, jax.ShapeDtyp
     end = traced.out_avals[0]
     model = helper.make_model(
         helper.make_graph(
-            build.nodes, "graph",
+            build.nodes,
+            "graph",
             [helper.make_tensor_value_info(name, _dtype(of.dtype), of.shape) for name, of in inputs.items()],
-            [helper.make_tensor_value_info(output, _dtype(end.dtype), end.shape)], build.constants,
+            [helper.make_tensor_value_info(output, _dtype(end.dtype), end.shape)],
+            build.constants,
         ),
-        opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR, producer_name="ldm",
-    )  # fmt: skip
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR,
+        producer_name="ldm",
+    )
     onnx.checker.check_model(model)
     return model
 
@@ -107,7 +128,9 @@ class _Graph:
                 ends = getattr(self, f"_{kind}")(eqn, *arguments)
                 ends = [ends] if isinstance(ends, str) else ends
             else:
-                raise NotImplementedError(f"The operation {kind!r}: expected one that ldm/interop/onnx.py knows; write it there.")
+                raise NotImplementedError(
+                    f"The operation {kind!r}: expected one that ldm/interop/onnx.py knows; write it there."
+                )
             names.update(zip(eqn.outvars, ends, strict=True))
         return [read(v) for v in jaxpr.outvars]
 
@@ -210,7 +233,9 @@ class _Graph:
         low, high = zip(*p["padding"], strict=True)
         at = p["dimension_numbers"]
         y = self.node(
-            "Conv", [self.transposed(x, at.lhs_spec), self.transposed(kernel, at.rhs_spec)],
-            strides=list(p["window_strides"]), pads=[*low, *high],
-        )  # fmt: skip
+            "Conv",
+            [self.transposed(x, at.lhs_spec), self.transposed(kernel, at.rhs_spec)],
+            strides=list(p["window_strides"]),
+            pads=[*low, *high],
+        )
         return self.transposed(y, np.argsort(at.out_spec))

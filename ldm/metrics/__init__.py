@@ -30,7 +30,28 @@ from ldm.metrics.pairs import psnr, ssim
 from ldm.metrics.scores import clip_score, inception_score, mean, mean_difference, subject_similarity
 
 __all__ = [
-    "Estimate", "Gaussian", "Manifold", "Measured", "Sample", "Z", "clip_score", "cmmd", "difference", "features_of",
-    "frechet", "frechet_between", "frechet_inf", "inception_score", "kid", "kid_subsets", "manifold", "mean",
-    "mean_difference", "median_bandwidth", "mmd", "psnr", "ssim", "subject_similarity",
-]  # fmt: skip
+    "Estimate",
+    "Gaussian",
+    "Manifold",
+    "Measured",
+    "Sample",
+    "Z",
+    "clip_score",
+    "cmmd",
+    "difference",
+    "features_of",
+    "frechet",
+    "frechet_between",
+    "frechet_inf",
+    "inception_score",
+    "kid",
+    "kid_subsets",
+    "manifold",
+    "mean",
+    "mean_difference",
+    "median_bandwidth",
+    "mmd",
+    "psnr",
+    "ssim",
+    "subject_similarity",
+]

@@ -1,6 +1,6 @@
 """Frechet distance: between Gaussians with the features' means and covariances.
 
-    FD = |m - m_r|^2 + tr S + tr S_r - 2 tr (S S_r)^(1/2)                     (Heusel et al. 2017, eq. 6)
+FD = |m - m_r|^2 + tr S + tr S_r - 2 tr (S S_r)^(1/2)                     (Heusel et al. 2017, eq. 6)
 """
 
 from __future__ import annotations
@@ -51,9 +51,7 @@ class Gaussian:
         n, gap = self.n + other.n, other.mean - self.mean
         scatter = (self.n - 1) * self.covariance + (other.n - 1) * other.covariance
         scatter += np.outer(gap, gap) * (self.n * other.n / n)
-        return Gaussian(
-            n=n, mean=self.mean + gap * (other.n / n), covariance=scatter / (n - 1)
-        )
+        return Gaussian(n=n, mean=self.mean + gap * (other.n / n), covariance=scatter / (n - 1))
 
     @cached_property
     def _eigen(self) -> tuple[np.ndarray, np.ndarray]:
@@ -70,16 +68,12 @@ class Gaussian:
     def principal(self, components: int) -> np.ndarray:
         """The first principal directions (d, components), orthonormal."""
         if not 1 <= components <= len(self.mean):
-            raise ValueError(
-                f"components is {components}, expected 1 to {len(self.mean)}, the features' width."
-            )
+            raise ValueError(f"components is {components}, expected 1 to {len(self.mean)}, the features' width.")
         return self._eigen[1][:, :components]
 
     def project(self, basis: np.ndarray) -> Gaussian:
         """The statistics of features @ basis."""
-        return Gaussian(
-            n=self.n, mean=self.mean @ basis, covariance=basis.T @ self.covariance @ basis
-        )
+        return Gaussian(n=self.n, mean=self.mean @ basis, covariance=basis.T @ self.covariance @ basis)
 
 
 def frechet(fake: np.ndarray, real: Gaussian, *, components: int | None = None) -> Measured:

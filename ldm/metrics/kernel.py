@@ -10,8 +10,8 @@ of the reference too. Where generator and reference are the *same* distribution 
 the jackknife sees twice the variance that is left (Efron & Stein 1981), so there the interval is wider than
 it need be and covers 96 to 99 % (`benchmarks.calibration`); no trained generator is so good.
 
-2,000 reference images are plenty; the reference's own sum, taken once, grows with their square. Memory does not grow with either:
-kernels are summed in blocks.
+2,000 reference images are plenty; the reference's own sum, taken once, grows with their square. Memory does not grow
+with either: kernels are summed in blocks.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ def manifold(fake: np.ndarray, real: np.ndarray, *, k: int = 5) -> Manifold:
     all equal, whose balls have radius 0, every score is 0. The reference counts as exact. Precision and
     density are then means over the generated images. Recall and coverage are not, so their intervals come
     from leaving out each generated image in turn, exactly: it takes its own ball with it, and those whose
-    near neighbour it was reach to their next one. That errs towards doubt (Efron & Stein 1981): in `benchmarks.calibration`
-    these two hold their mean 96 to 100 times in 100.
+    near neighbour it was reach to their next one. That errs towards doubt (Efron & Stein 1981): in
+    `benchmarks.calibration` these two hold their mean 96 to 100 times in 100.
     """
     x, y = checked(fake), checked(real)
     same_width(x, y.shape[1])

@@ -23,7 +23,9 @@ def psnr(a: Images, b: Images) -> Float[np.ndarray, " n"]:
 
 
 def ssim(a: Images, b: Images) -> Float[np.ndarray, " n"]:
-    """Structural similarity of the luma, at most 1 (Wang et al. 2004, eqs. 13-17): Gaussian window of 11 x 11, within the picture."""
+    """Structural similarity of the luma, at most 1 (Wang et al. 2004, eqs. 13-17): Gaussian window of 11 x 11, within
+    the picture.
+    """
     x, y = (part.astype(np.float64) @ LUMA for part in _checked(a, b))
     mean_x, mean_y = _windows(x), _windows(y)
     var_x, var_y = _windows(x * x) - mean_x**2, _windows(y * y) - mean_y**2
@@ -43,7 +45,9 @@ def _windows(x: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, "n h2 w2"]:
 def _checked(a: Images, b: Images) -> tuple[Float[np.ndarray, "n h w 3"], Float[np.ndarray, "n h w 3"]]:
     """Raises: ValueError, one sentence."""
     if a.shape != b.shape or a.ndim != 4 or a.shape[3] != 3 or a.dtype != np.uint8 or b.dtype != np.uint8:
-        raise ValueError(f"got {a.dtype} of shape {a.shape} and {b.dtype} of shape {b.shape}; give two times uint8 (n, h, w, 3).")
+        raise ValueError(
+            f"got {a.dtype} of shape {a.shape} and {b.dtype} of shape {b.shape}; give two times uint8 (n, h, w, 3)."
+        )
     if min(a.shape[1:3]) <= 2 * RADIUS:
         raise ValueError(f"the pictures are {a.shape[1]} x {a.shape[2]} pixels; give at least {2 * RADIUS + 1} a side.")
     return a.astype(np.float32), b.astype(np.float32)

@@ -46,7 +46,9 @@ class Protocol:
             return
         if found is None or set(found) != set(asdict(self)):
             raise ValueError(f"{where} does not say what it was made from, expected {self.fingerprint}; make it again.")
-        differ = [f"{name} is {found[name]!r}, not {mine!r}" for name, mine in asdict(self).items() if found[name] != mine]
+        differ = [
+            f"{name} is {found[name]!r}, not {mine!r}" for name, mine in asdict(self).items() if found[name] != mine
+        ]
         raise ValueError(
             f"{where} was made under protocol {Protocol(**found).fingerprint}, expected {self.fingerprint}: "
             f"its {', its '.join(differ)}; make it again."

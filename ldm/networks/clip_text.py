@@ -40,7 +40,8 @@ class ClipTextConfig:
             raise ValueError(f"heads = {self.heads}: expected a divisor of width = {self.width}.")
         if self.activation not in get_args(Activation):
             raise ValueError(
-                f"activation = {self.activation!r}: expected one of {', '.join(get_args(Activation))}; choose one of them."
+                f"activation = {self.activation!r}: expected one of {', '.join(get_args(Activation))}; choose one of"
+                " them."
             )
 
 
@@ -65,9 +66,15 @@ class ClipText(nnx.Module):
     def __init__(self, config: ClipTextConfig, *, keys: KeySource):
         self.embeddings = Embeddings(config, keys=keys)
         self.encoder = Encoder(
-            config.layers, config.width, config.hidden, config.heads, config.activation,
-            causal=True, unused=int(config.penultimate), keys=keys,
-        )  # fmt: skip
+            config.layers,
+            config.width,
+            config.hidden,
+            config.heads,
+            config.activation,
+            causal=True,
+            unused=int(config.penultimate),
+            keys=keys,
+        )
         self.final_layer_norm = LayerNorm(config.width)
 
     def __call__(self, ids: Int[Array, "b n"]) -> Float[Array, "b n d"]:

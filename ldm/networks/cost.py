@@ -91,16 +91,10 @@ def unet_layers(c: int, size: int = 64, tokens: int = 77, context: int = 1024) -
     yield _conv("out", size, 3, c, LATENTS)
 
 
-def _conv(
-    place: str, size: int, k: int, inputs: int, outputs: int, *, came_from: int | None = None
-) -> Layer:
+def _conv(place: str, size: int, k: int, inputs: int, outputs: int, *, came_from: int | None = None) -> Layer:
     """A k x k convolution onto a size x size map; from a larger one (`came_from`) by stride 2."""
     stride, source = (1, size) if came_from is None else (2, came_from)
-    taps = sum(
-        0 <= stride * position + tap - k // 2 < source
-        for position in range(size)
-        for tap in range(k)
-    )
+    taps = sum(0 <= stride * position + tap - k // 2 < source for position in range(size) for tap in range(k))
     params = k * k * inputs * outputs + outputs
     return Layer(place, "conv", params, (2 * taps**2 * inputs + size**2) * outputs)
 
@@ -128,9 +122,7 @@ def _res_block(place: str, size: int, inputs: int, outputs: int, embedding: int)
     yield Layer(place, "other", 0, pixels * (4 * inputs + 6 * outputs))  # two SiLUs, two sums
 
 
-def _transformer(
-    place: str, size: int, width: int, c: int, tokens: int, context: int
-) -> Iterator[Layer]:
+def _transformer(place: str, size: int, width: int, c: int, tokens: int, context: int) -> Iterator[Layer]:
     """norm, in, self-attention, cross-attention, gated feed-forward (GEGLU, 4x), out."""
     pixels = size * size
     yield _norm(place, pixels, width)
@@ -144,9 +136,7 @@ def _transformer(
     yield _conv(place, size, 1, width, width)
 
 
-def _attention(
-    place: str, rows: int, width: int, heads: int, keys: int, key_width: int
-) -> Iterator[Layer]:
+def _attention(place: str, rows: int, width: int, heads: int, keys: int, key_width: int) -> Iterator[Layer]:
     """LayerNorm, then `rows` queries over `keys` keys."""
     yield _norm(place, rows, width)
     yield _dense(place, rows, width, width, bias=False)

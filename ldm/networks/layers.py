@@ -291,6 +291,7 @@ def abstract(build: Callable[[KeySource], nnx.Module]) -> tuple[Structure, dict[
 
 def merge(structure: Structure, params: Params) -> nnx.Module:
     """The module again; inside jit this costs nothing at run time."""
+
     def steps(path: str) -> tuple:
         return tuple(int(part) if part.isdigit() else part for part in path.split("."))
 

@@ -64,8 +64,7 @@ class Tokenizer:
             words = caption.replace(",", " ").lower().split()
             if len(words) >= self.length:
                 raise ValueError(
-                    f"The caption {caption!r} has {len(words)} words: expected at most "
-                    f"{self.length - 1}; shorten it."
+                    f"The caption {caption!r} has {len(words)} words: expected at most {self.length - 1}; shorten it."
                 )
             row[: len(words)] = [self._id(word, caption) for word in words]
             row[len(words)] = END
@@ -119,9 +118,7 @@ class TextLayer(nnx.Module):
         self.layer_norm2 = LayerNorm(width)
         self.mlp = Mlp(width, keys=keys)
 
-    def __call__(
-        self, x: Float[Array, "b n d"], mask: Bool[Array, "b 1 1 n"]
-    ) -> Float[Array, "b n d"]:
+    def __call__(self, x: Float[Array, "b n d"], mask: Bool[Array, "b 1 1 n"]) -> Float[Array, "b n d"]:
         y = self.layer_norm1(x)
         x = x + self.self_attn(y, y, mask)
         return x + self.mlp(self.layer_norm2(x))
@@ -136,12 +133,8 @@ class SceneTextTower(nnx.Module):
     def __init__(self, config: TextConfig, *, keys: KeySource):
         rows = FIRST_WORD + config.words
         self.token_embedding = nnx.Param(0.5 * jax.random.normal(keys(), (rows, config.width)))
-        self.position_embedding = nnx.Param(
-            0.1 * jax.random.normal(keys(), (config.length, config.width))
-        )
-        self.layers = nnx.List([
-            TextLayer(config.width, config.heads, keys=keys) for _ in range(config.layers)
-        ])  # fmt: skip
+        self.position_embedding = nnx.Param(0.1 * jax.random.normal(keys(), (config.length, config.width)))
+        self.layers = nnx.List([TextLayer(config.width, config.heads, keys=keys) for _ in range(config.layers)])
         self.project = Linear(config.width, config.out, keys=keys) if config.out != config.width else None
         self.final_layer_norm = LayerNorm(config.out)
 
@@ -154,9 +147,7 @@ class SceneTextTower(nnx.Module):
 
 
 @partial(jax.jit, static_argnums=0)
-def _encode(
-    structure: nnx.GraphDef, params: Params, ids: Int[Array, "b n"]
-) -> Float[Array, "b n d"]:
+def _encode(structure: nnx.GraphDef, params: Params, ids: Int[Array, "b n"]) -> Float[Array, "b n d"]:
     return merge(structure, params)(ids)
 
 
@@ -216,9 +207,7 @@ def load(path: str | Path = TRAINED) -> TextEncoder:
     """
     tower = weights.metadata(path).get("tower")
     if not tower:
-        raise ValueError(
-            f"{path} does not describe a text tower; restore it with `git checkout weights`."
-        )
+        raise ValueError(f"{path} does not describe a text tower; restore it with `git checkout weights`.")
     tokenizer, config = described(**tower)
     structure, shapes = abstract(lambda keys: SceneTextTower(config, keys=keys))
     params = weights.load(path, shapes, half_to_float32=True)

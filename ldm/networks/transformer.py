@@ -81,9 +81,17 @@ class Layer(nnx.Module):
     """Attention and an MLP, each on a normalised input, each (scaled and) added."""
 
     def __init__(
-        self, width: int, hidden: int, heads: int, activation: Activation,
-        *, causal: bool, scaled: bool, eps: float, keys: KeySource,
-    ):  # fmt: skip
+        self,
+        width: int,
+        hidden: int,
+        heads: int,
+        activation: Activation,
+        *,
+        causal: bool,
+        scaled: bool,
+        eps: float,
+        keys: KeySource,
+    ):
         self.layer_norm1, self.layer_norm2 = LayerNorm(width, eps), LayerNorm(width, eps)
         self.self_attn = SelfAttention(width, heads, causal=causal, keys=keys)
         self.mlp = Mlp(width, hidden, activation, keys=keys)
@@ -100,14 +108,26 @@ class Encoder(nnx.Module):
     """Layers, one after the other; of `layers` of them the last few may stay unused."""
 
     def __init__(
-        self, layers: int, width: int, hidden: int, heads: int, activation: Activation = "gelu",
-        *, causal: bool = False, scaled: bool = False, eps: float = 1e-5, unused: int = 0, keys: KeySource,
-    ):  # fmt: skip
+        self,
+        layers: int,
+        width: int,
+        hidden: int,
+        heads: int,
+        activation: Activation = "gelu",
+        *,
+        causal: bool = False,
+        scaled: bool = False,
+        eps: float = 1e-5,
+        unused: int = 0,
+        keys: KeySource,
+    ):
         self.used = layers - unused
-        self.layers = nnx.List([
-            Layer(width, hidden, heads, activation, causal=causal, scaled=scaled, eps=eps, keys=keys)
-            for _ in range(layers)
-        ])  # fmt: skip
+        self.layers = nnx.List(
+            [
+                Layer(width, hidden, heads, activation, causal=causal, scaled=scaled, eps=eps, keys=keys)
+                for _ in range(layers)
+            ]
+        )
 
     def __call__(self, x: Float[Array, "b n d"]) -> Float[Array, "b n d"]:
         for layer in list(self.layers)[: self.used]:

@@ -1,4 +1,6 @@
-"""How a network is told the time, and a distilled one the guidance scale: as sinusoids, and what two layers make of them."""
+"""How a network is told the time, and a distilled one the guidance scale: as sinusoids, and what two layers make of
+them.
+"""
 
 from __future__ import annotations
 
@@ -134,7 +136,9 @@ class UNet(nnx.Module):
             for _ in range(BLOCKS + 1):
                 joined.append(width + skips.pop())
                 width = outputs
-            ups.append(Up(joined, outputs, c, context, heads[level] if level < levels - 1 else 0, level == 0, keys=keys))
+            ups.append(
+                Up(joined, outputs, c, context, heads[level] if level < levels - 1 else 0, level == 0, keys=keys)
+            )
         self.up_blocks = nnx.List(ups)
 
         self.conv_norm_out = GroupNorm(c, groups(c))

@@ -20,10 +20,20 @@ import safetensors.numpy
 from ldm.files import write_atomic
 
 DTYPES = {
-    "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16,
-    "I64": np.int64, "I32": np.int32, "I16": np.int16, "I8": np.int8,
-    "U64": np.uint64, "U32": np.uint32, "U16": np.uint16, "U8": np.uint8, "BOOL": np.bool_,
-}  # fmt: skip
+    "F64": np.float64,
+    "F32": np.float32,
+    "F16": np.float16,
+    "BF16": ml_dtypes.bfloat16,
+    "I64": np.int64,
+    "I32": np.int32,
+    "I16": np.int16,
+    "I8": np.int8,
+    "U64": np.uint64,
+    "U32": np.uint32,
+    "U16": np.uint16,
+    "U8": np.uint8,
+    "BOOL": np.bool_,
+}
 DESCRIPTION = "description"
 HALF = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
 PICKLE = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # .pt is a zip of one
@@ -36,9 +46,7 @@ class Shaped(Protocol):
     dtype: Any
 
 
-def save(
-    path: str | Path, tensors: Mapping[str, Any], metadata: Mapping[str, Any] | None = None
-) -> Path:
+def save(path: str | Path, tensors: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> Path:
     """Write named arrays (NumPy or JAX) and JSON values, atomically; equal content, equal bytes.
 
     Raises: OSError, in one sentence where the disk is full.
@@ -107,8 +115,7 @@ def _header(path: Path) -> tuple[dict[str, Any], int]:
                 "convert it to safetensors where you trust it."
             ) from None
         raise ValueError(
-            f"{path} ({size} bytes) is no safetensors file, or only the beginning of one; copy it "
-            "again."
+            f"{path} ({size} bytes) is no safetensors file, or only the beginning of one; copy it again."
         ) from None
     if size != end or not sound:
         raise ValueError(f"{path} is damaged: {size} bytes where {end} belong; copy it again.")
@@ -135,8 +142,7 @@ def compare(path: Path, tensors: Mapping[str, Shaped], expected: Mapping[str, Sh
         )
     if extra:
         raise ValueError(
-            f"{path} holds {len(extra)} tensors too many, the first is {extra[0]!r}; it belongs to "
-            "another network."
+            f"{path} holds {len(extra)} tensors too many, the first is {extra[0]!r}; it belongs to another network."
         )
     for name, wanted in expected.items():
         array = tensors[name]

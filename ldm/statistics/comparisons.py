@@ -56,7 +56,8 @@ def side_by_side(gaps: pd.DataFrame) -> str:
         index=[by, "c"], columns="steps", values="text", aggfunc="first", sort=False
     )
     counts = "; ".join(
-        f"{name} is worse in {(part['lo'] > 0).sum()} of {len(part)} by an interval above 0, and better in {(part['hi'] < 0).sum()}"
+        f"{name} is worse in {(part['lo'] > 0).sum()} of {len(part)} by an interval above 0, and better in"
+        f" {(part['hi'] < 0).sum()}"
         for name, part in gaps.groupby(by, sort=False)
     )
     chance = "by chance alone one in forty would be, either way"

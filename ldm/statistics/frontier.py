@@ -38,8 +38,7 @@ def frontier(
     budgets = np.unique(rows["cost"]) if budgets is None else np.sort(budgets)
     if budgets[0] < rows["cost"].min():
         raise ValueError(
-            f"budget {budgets[0]:g} buys nothing, the cheapest setting costs "
-            f"{rows['cost'].min():g}; raise the budget."
+            f"budget {budgets[0]:g} buys nothing, the cheapest setting costs {rows['cost'].min():g}; raise the budget."
         )
     sizes, best = _best_within(rows, budgets, worlds(rows, influences, seed=seed))
     winners = best.argmin(0)  # (budgets, worlds)

@@ -63,11 +63,17 @@ def enough_steps(rows: pd.DataFrame, metric: str, influences: Influences | None 
         first, top = int(confidence_set(group, influences).argmax()), int(group["value"].argmin())
         drawn, few, many = worlds(group, influences), group.loc[first], group.loc[top]
         gap = Estimate.of(few["value"] - many["value"], (drawn[first] - drawn[top]).std(), int(few["n"]))
-        found.append({
-            "c": size, "enough steps": few["steps"], "guidance": few["guidance"], metric: sign * few["value"],
-            "best steps": many["steps"], f"{metric} there": sign * many["value"],
-            "loss": f"{gap.value:.3g} [{gap.lo:.3g}, {gap.hi:.3g}]",
-        })  # fmt: skip
+        found.append(
+            {
+                "c": size,
+                "enough steps": few["steps"],
+                "guidance": few["guidance"],
+                metric: sign * few["value"],
+                "best steps": many["steps"],
+                f"{metric} there": sign * many["value"],
+                "loss": f"{gap.value:.3g} [{gap.lo:.3g}, {gap.hi:.3g}]",
+            }
+        )
     return pd.DataFrame(found)
 
 

@@ -85,7 +85,11 @@ def power_law(x: Sequence[float], estimates: Sequence[Estimate], *, floor: float
     half = quantile * np.sqrt(covariance[1, 1])
     return PowerLaw(
         exponent=Estimate(float(found[1]), float(found[1] - half), float(found[1] + half), len(x)),
-        log_scale=float(found[0]), floor=float(found[2]) if floor is None else floor,
-        residuals=tuple(residuals.tolist()), misfit=float(np.sum((residuals / own) ** 2) / dof), scatter=scatter,
-        covariance=covariance, quantile=quantile,
-    )  # fmt: skip
+        log_scale=float(found[0]),
+        floor=float(found[2]) if floor is None else floor,
+        residuals=tuple(residuals.tolist()),
+        misfit=float(np.sum((residuals / own) ** 2) / dof),
+        scatter=scatter,
+        covariance=covariance,
+        quantile=quantile,
+    )

@@ -9,7 +9,9 @@ from ldm.metrics import Estimate
 
 
 def _concordance(a: Float[np.ndarray, "*worlds n"], b: Float[np.ndarray, "*worlds n"]) -> Float[np.ndarray, "*worlds"]:
-    """Pairs that a and b order alike, less those that they order the other way; of a with itself, the pairs without a tie."""
+    """Pairs that a and b order alike, less those that they order the other way; of a with itself, the pairs without a
+    tie.
+    """
     i, j = np.triu_indices(a.shape[-1], 1)
     return np.sum(np.sign(a[..., i] - a[..., j]) * np.sign(b[..., i] - b[..., j]), -1)
 

@@ -75,7 +75,9 @@ def fewest(moved: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     larger one. Raises: ValueError for a metric that the rows do not hold.
     """
     if unknown := sorted(set(metrics) - set(moved["metric"])):
-        raise ValueError(f"metrics: {unknown[0]!r} is not in these rows; choose among {', '.join(sorted(set(moved['metric'])))}.")
+        raise ValueError(
+            f"metrics: {unknown[0]!r} is not in these rows; choose among {', '.join(sorted(set(moved['metric'])))}."
+        )
 
     def told(group: pd.DataFrame) -> str:
         group = group.sort_values("n", ascending=False)
@@ -99,7 +101,7 @@ def orders(moved: pd.DataFrame, metric: str, others: Sequence[str]) -> pd.DataFr
     found = [
         {"metric": name, **rank_correlation(values[metric], values[name], drawn[metric], drawn[name], n)._asdict()}
         for name in others
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(found)
 
 
@@ -121,7 +123,8 @@ def falls(moved: pd.DataFrame, metrics: Sequence[str]) -> str:
 
 
 def parted(moved: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
-    """Pairs of disturbances of which `a` calls the first worse and `b` the second, both surely; the surest pair of each two kinds.
+    """Pairs of disturbances of which `a` calls the first worse and `b` the second, both surely; the surest pair of each
+    two kinds.
 
     Columns `worse by a`, `worse by b` and `z`: by how many standard errors the less sure of the two is sure.
     """
@@ -157,7 +160,9 @@ def parted_in_words(moved: pd.DataFrame, a: str, b: str) -> str:
 
 
 def in_words(moved: pd.DataFrame, metrics: Sequence[str]) -> str:
-    """For each metric, what it does not see at its strongest, and which weakest ones cost as much as the model, at the largest n."""
+    """For each metric, what it does not see at its strongest, and which weakest ones cost as much as the model, at the
+    largest n.
+    """
     lines = []
     for name in metrics:
         group = _levels(moved, (name,))[name]
@@ -165,8 +170,8 @@ def in_words(moved: pd.DataFrame, metrics: Sequence[str]) -> str:
         blind = [DISTURBANCES[task].title for task in strongest[strongest["lo"] <= 0]["task"]]
         beyond = group[group["gaps_lo"] > 1].groupby("task", sort=False)["strength"].min()
         lines.append(
-            f"- **{name}** does not surely see, even at the strongest: {', '.join(blind) or 'nothing of this'}. Surely worse than "
-            f"the model: {', '.join(label(*item) for item in beyond.items()) or 'nothing of this'}."
+            f"- **{name}** does not surely see, even at the strongest: {', '.join(blind) or 'nothing of this'}. Surely"
+            f" worse than the model: {', '.join(label(*item) for item in beyond.items()) or 'nothing of this'}."
         )
     return "\n".join(lines)
 

@@ -1,8 +1,8 @@
 """The paper's findings as questions to rows: each verdict is holds, fails or undecided, with its effect.
 
 A finding is asked of every quality metric that the rows hold, since metrics may disagree; nothing is
-decided by eye. Rows come from `ldm.study.results`; uncertainty is propagated by `ldm.statistics.bootstrap.worlds`, paired
-where the pictures' influences are given.
+decided by eye. Rows come from `ldm.study.results`; uncertainty is propagated by `ldm.statistics.bootstrap.worlds`,
+paired where the pictures' influences are given.
 """
 
 from __future__ import annotations
@@ -64,14 +64,18 @@ def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     losses, drawn = rows["value"].to_numpy(float), worlds(rows, influences).T[:500]
     effect = rank_correlation(-compute, losses, np.broadcast_to(-compute, drawn.shape), drawn, int(rows["n"].min()))
     return Verdict(
-        finding="F1", answer=_answer(effect, 0.5), metric=metric, effect=effect,
+        finding="F1",
+        answer=_answer(effect, 0.5),
+        metric=metric,
+        effect=effect,
         meaning="rank correlation of quality with training compute",
         asked=f"{len(rows)} models (c = {_listed(rows['size'])})",
-    )  # fmt: skip
+    )
 
 
 def f2(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> Verdict:
-    """F2: finetuned for super-resolution, quality follows the size more than the compute of finetuning (section 3.2, Fig. 4).
+    """F2: finetuned for super-resolution, quality follows the size more than the compute of finetuning (section 3.2,
+    Fig. 4).
 
     The effect is Somers' D of quality on size, less that on compute = normalised cost x images of finetuning. (D
     leaves out the pairs that tie in what explains: lengths of one size do not count against size.) Holds where its
@@ -80,7 +84,9 @@ def f2(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     rows = loss_of(rows, metric)
     lengths = rows.groupby("size")["images_seen"].nunique()
     if len(lengths) < 2 or lengths.min() < 2:
-        raise ValueError("F2 needs two sizes or more, each at two lengths of finetuning or more; finetune and run more cells.")
+        raise ValueError(
+            "F2 needs two sizes or more, each at two lengths of finetuning or more; finetune and run more cells."
+        )
     size = rows["size"].to_numpy(float)
     compute = (rows["cost"] / rows["steps"] * rows["images_seen"]).to_numpy(float)
 
@@ -91,10 +97,13 @@ def f2(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     lo, hi = np.quantile(lead(worlds(rows, influences).T[:500]), [0.025, 0.975])
     effect = Estimate(value, float(min(lo, value)), float(max(hi, value)), int(rows["n"].min()))
     return Verdict(
-        finding="F2", answer=_answer(effect, 0), metric=metric, effect=effect,
+        finding="F2",
+        answer=_answer(effect, 0),
+        metric=metric,
+        effect=effect,
         meaning="Somers' D of quality on size, less that on the compute of finetuning:",
         asked=f"{len(rows)} models (c = {_listed(rows['size'])})",
-    )  # fmt: skip
+    )
 
 
 def f3(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> Verdict:
@@ -108,10 +117,13 @@ def f3(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     budget = rows.loc[rows["size"] == largest, "cost"].min()
     effect = _advantage(rows, [budget], influences)
     return Verdict(
-        finding="F3", answer=_answer(effect, 0), metric=metric, effect=effect,
+        finding="F3",
+        answer=_answer(effect, 0),
+        metric=metric,
+        effect=effect,
         meaning=f"advantage of the best smaller model over c = {largest} at a budget of {budget:.3g}:",
         asked=f"sizes {_listed(rows['size'])}, steps {_listed(rows['steps'])}",
-    )  # fmt: skip
+    )
 
 
 def _largest(rows: pd.DataFrame, finding: str) -> int:
@@ -121,7 +133,9 @@ def _largest(rows: pd.DataFrame, finding: str) -> int:
 
 
 def _advantage(rows: pd.DataFrame, budgets: Sequence[float], influences: Influences | None) -> Estimate:
-    """How much better the best smaller model is than the largest, each at its best setting within a budget; the mean of budgets."""
+    """How much better the best smaller model is than the largest, each at its best setting within a budget; the mean of
+    budgets.
+    """
     rows = rows[rows["cost"] <= max(budgets) * (1 + 1e-9)]
     big, cost = (rows["size"] == rows["size"].max()).to_numpy(), rows["cost"].to_numpy(float)
 
@@ -154,10 +168,13 @@ def f4(
     drawn = worlds(both, influences).T[:500]
     effect = rank_correlation(values[:n], values[n:], drawn[:, :n], drawn[:, n:], int(both["n"].min()))
     return Verdict(
-        finding="F4", answer=_answer(effect, 0.5), metric=metric, effect=effect,
+        finding="F4",
+        answer=_answer(effect, 0.5),
+        metric=metric,
+        effect=effect,
         meaning=f"rank correlation of quality by {sampler} with that by {usual}",
         asked=f"{n} pairs of size and steps",
-    )  # fmt: skip
+    )
 
 
 FEW = (4, 20)  # the paper's two ranges of steps in super-resolution; the second begins after the first
@@ -165,7 +182,8 @@ MANY = (20, 250)
 
 
 def f5(rows: pd.DataFrame, metric: str, influences: Influences | None = None, *, few: bool = True) -> Verdict:
-    """F5: in super-resolution smaller models win at equal cost with 4 to 20 steps, larger ones beyond (section 3.5, Fig. 12).
+    """F5: in super-resolution smaller models win at equal cost with 4 to 20 steps, larger ones beyond (section 3.5,
+    Fig. 12).
 
     `few` picks the half of the finding. The effect is how much better the best smaller model is than the largest (with
     many steps: how much worse), on average over all budgets that the largest uses within the range; within a budget
@@ -184,17 +202,23 @@ def f5(rows: pd.DataFrame, metric: str, influences: Influences | None = None, *,
         effect = Estimate(-effect.value, -effect.hi, -effect.lo, effect.n)
     smaller, who = "the best smaller model", f"c = {largest}"
     return Verdict(
-        finding="F5", answer=_answer(effect, 0), metric=metric, effect=effect,
+        finding="F5",
+        answer=_answer(effect, 0),
+        metric=metric,
+        effect=effect,
         meaning="advantage of {} over {} at equal cost:".format(*((smaller, who) if few else (who, smaller))),
-        asked=f"sizes {_listed(rows['size'])}, budgets of c = {largest} at steps "
-        f"{_listed(rows.loc[within, 'steps'])}",
-    )  # fmt: skip
+        asked=f"sizes {_listed(rows['size'])}, budgets of c = {largest} at steps {_listed(rows.loc[within, 'steps'])}",
+    )
 
 
 def fig6(
-    pretraining: pd.DataFrame, tuned: pd.DataFrame, metric: str, influences: Influences | None = None, *,
+    pretraining: pd.DataFrame,
+    tuned: pd.DataFrame,
+    metric: str,
+    influences: Influences | None = None,
+    *,
     quality: str = "alignment",
-) -> Verdict:  # fmt: skip
+) -> Verdict:
     """Fig. 6: once a subject is learnt, quality depends on size as it did after pretraining (section 3.2).
 
     pretraining: one row of `quality` a size. tuned: one row of `metric` a size, over subjects, whose influences are
@@ -205,19 +229,30 @@ def fig6(
     sizes = sorted(set(a["size"]) & set(b["size"]))
     a, b = (rows[rows["size"].isin(sizes)] for rows in (a, b))
     if len(sizes) < 2 or not len(a) == len(b) == len(sizes):
-        raise ValueError(f"Fig. 6 needs one row of each study at 2 or more sizes; there are {len(a)} and {len(b)} at {len(sizes)}.")
+        raise ValueError(
+            f"Fig. 6 needs one row of each study at 2 or more sizes; there are {len(a)} and {len(b)} at {len(sizes)}."
+        )
     drawn = worlds(a).T[:500], worlds(b, influences, seed=1).T[:500]
     effect = rank_correlation(a["value"].to_numpy(float), b["value"].to_numpy(float), *drawn, int(b["n"].min()))
     return Verdict(
-        finding="Fig. 6", answer=_answer(effect, 0.5), metric=metric, effect=effect,
-        meaning=f"rank correlation over sizes with {quality} as pretrained", asked=f"c = {', '.join(map(str, sizes))}",
-    )  # fmt: skip
+        finding="Fig. 6",
+        answer=_answer(effect, 0.5),
+        metric=metric,
+        effect=effect,
+        meaning=f"rank correlation over sizes with {quality} as pretrained",
+        asked=f"c = {', '.join(map(str, sizes))}",
+    )
 
 
 def f6(
-    rows: pd.DataFrame, metric: str, influences: Influences | None = None, *,
-    method: str = "codi", steps: int = 4, allowance: float = 1.0,
-) -> Verdict:  # fmt: skip
+    rows: pd.DataFrame,
+    metric: str,
+    influences: Influences | None = None,
+    *,
+    method: str = "codi",
+    steps: int = 4,
+    allowance: float = 1.0,
+) -> Verdict:
     """F6: at the cost of the largest model, distilled, a smaller undistilled one still keeps up (section 3.6, Fig. 13).
 
     `rows`: of teachers and students, told apart by `task`. The budget is what the largest size costs at the student's
@@ -234,14 +269,19 @@ def f6(
     budget = allowance * rows.loc[distilled, "cost"].min()
     smaller = (rows["task"] == "pretrain") & (rows["size"] < largest) & (rows["cost"] <= budget * (1 + 1e-9))
     if not smaller.any():
-        raise ValueError(f"F6 needs a smaller undistilled model at a cost of at most {budget:.3g}: run cells with fewer steps.")
+        raise ValueError(
+            f"F6 needs a smaller undistilled model at a cost of at most {budget:.3g}: run cells with fewer steps."
+        )
     compared = rows[distilled | smaller]
     effect = _advantage(compared, [budget], influences)
     return Verdict(
-        finding="F6", answer=_answer(effect, 0), metric=metric, effect=effect,
+        finding="F6",
+        answer=_answer(effect, 0),
+        metric=metric,
+        effect=effect,
         meaning=f"advantage of the best smaller undistilled model over c = {largest} by {method} in {steps} steps:",
         asked=f"a budget of {budget:.3g}, sizes {_listed(compared['size'])}",
-    )  # fmt: skip
+    )
 
 
 def effect_in_words(v: Verdict) -> str:
@@ -251,8 +291,15 @@ def effect_in_words(v: Verdict) -> str:
 
 def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     """Verdicts side by side, one a metric: do the metrics agree?"""
-    return pd.DataFrame([
-        {"finding": v.finding, "metric": v.metric, "answer": v.answer,
-         "effect": effect_in_words(v), "n a point": v.effect.n}
-        for v in verdicts
-    ])  # fmt: skip
+    return pd.DataFrame(
+        [
+            {
+                "finding": v.finding,
+                "metric": v.metric,
+                "answer": v.answer,
+                "effect": effect_in_words(v),
+                "n a point": v.effect.n,
+            }
+            for v in verdicts
+        ]
+    )

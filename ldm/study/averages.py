@@ -1,4 +1,6 @@
-"""Over how much of a training should weights be averaged? One run, averaged after the fact in many ways (EDM2, Fig. 5)."""
+"""Over how much of a training should weights be averaged? One run, averaged after the fact in many ways (EDM2, Fig.
+5).
+"""
 
 from __future__ import annotations
 
@@ -30,17 +32,33 @@ class Averaged(sampling.Evaluation):
 
 
 def grid(
-    scale: Profile, sizes: Sequence[int], lengths: Sequence[int], shares: Sequence[float], *, steps: int, guidance: float,
-    n: int | None = None, seed: int = 1,
-) -> list[Averaged]:  # fmt: skip
+    scale: Profile,
+    sizes: Sequence[int],
+    lengths: Sequence[int],
+    shares: Sequence[float],
+    *,
+    steps: int,
+    guidance: float,
+    n: int | None = None,
+    seed: int = 1,
+) -> list[Averaged]:
     """Every size x length x share, of the training by this seed. No lengths: all of the profile."""
     return [
         Averaged(
-            study="pretraining", profile=scale.name, c=c, images=images, steps=steps, guidance=guidance, n=n or scale.n,
-            seed=seed, share=share,
+            study="pretraining",
+            profile=scale.name,
+            c=c,
+            images=images,
+            steps=steps,
+            guidance=guidance,
+            n=n or scale.n,
+            seed=seed,
+            share=share,
         )
-        for c in sizes for images in lengths or scale.lengths for share in shares
-    ]  # fmt: skip
+        for c in sizes
+        for images in lengths or scale.lengths
+        for share in shares
+    ]
 
 
 class Laboratory(sampling.Laboratory):
@@ -54,7 +72,9 @@ class Laboratory(sampling.Laboratory):
 
 
 def measure(cells: Sequence[Averaged], *, store: Store, lab: Laboratory) -> pd.DataFrame:
-    """The rows of those cells that are in the store or can be run here; none, where no snapshots are: they do not ship."""
+    """The rows of those cells that are in the store or can be run here; none, where no snapshots are: they do not
+    ship.
+    """
     try:
         found = at_hand(cells, store=store, lab=lab)
     except ValueError:  # no model of any of them

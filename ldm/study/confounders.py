@@ -36,7 +36,12 @@ def trainings(scale: Profile, lengths: Sequence[int] = (), steps: Sequence[int] 
 def guidances(scale: Profile) -> Conditions:
     """No guidance, one value for all, and the best value for each size and step count."""
     grid = lambda *values: sampling_grid(scale, scale.family, scale.steps, values)
-    return {"none": grid(1.0), "1.5 for all": grid(1.5), "4 for all": grid(4.0), "the best of each": grid(*scale.guidance)}
+    return {
+        "none": grid(1.0),
+        "1.5 for all": grid(1.5),
+        "4 for all": grid(4.0),
+        "the best of each": grid(*scale.guidance),
+    }
 
 
 def spacings(scale: Profile, steps: Sequence[int] = ()) -> Conditions:
@@ -72,7 +77,8 @@ def f3_in(conditions: Conditions, metrics: Sequence[str], *, store: Store, lab: 
                 continue  # nothing to compare
             answers = {m: verdicts.f3(part, m, store.influences(part, m)) for m in metrics}
             texts = {
-                m: f"**{v.answer}** {v.effect.value:.3g} [{v.effect.lo:.3g}, {v.effect.hi:.3g}]" for m, v in answers.items()
+                m: f"**{v.answer}** {v.effect.value:.3g} [{v.effect.lo:.3g}, {v.effect.hi:.3g}]"
+                for m, v in answers.items()
             }
             found.append({"condition": name, "fewest steps": int(fewest)} | texts)
     return pd.DataFrame(found)
@@ -83,7 +89,8 @@ def limits(rows: pd.DataFrame, metric: str, *, least: int) -> pd.DataFrame:
 
     `least`: the bias is a line in 1/n only where n is several times the features' dimension
     (Chong and Forsyth 2020). The counts share their first pictures, which the intervals do not use: they err towards
-    doubt. A size with fewer than two counts has no line. Columns `c`, `value`, `lo`, `hi`, and `slope`: what one picture more or less does.
+    doubt. A size with fewer than two counts has no line. Columns `c`, `value`, `lo`, `hi`, and `slope`: what one
+    picture more or less does.
     """
     rows, found = rows[(rows["metric"] == metric) & (rows["n"] >= least)], []
     for c, part in rows.groupby("c"):

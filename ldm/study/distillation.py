@@ -17,7 +17,13 @@ from ldm.study.results import Row
 from ldm.tasks.distillation import student
 from ldm.tasks.generate import Generator
 
-NAMES = {"pretrain": "teacher", "continued": "teacher, trained on", "codi": "CoDi", "lcm": "LCM", "guided": "guidance told"}
+NAMES = {
+    "pretrain": "teacher",
+    "continued": "teacher, trained on",
+    "codi": "CoDi",
+    "lcm": "LCM",
+    "guided": "guidance told",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,33 +41,56 @@ class Distilled(sampling.Evaluation):
         lo, hi = profile(self.profile).scales
         if self.kind != "continued" and not lo <= self.guidance <= hi:
             raise ValueError(
-                f"guidance = {self.guidance}: students of profile {self.profile} know {lo:g} to {hi:g}; choose in between."
+                f"guidance = {self.guidance}: students of profile {self.profile} know {lo:g} to {hi:g}; choose in"
+                " between."
             )
 
 
 def grid(
-    scale: Profile, kinds: Sequence[str], sizes: Sequence[int], steps: Sequence[int], guidance: Sequence[float],
-    *, n: int | None = None,
-) -> list[Distilled]:  # fmt: skip
+    scale: Profile,
+    kinds: Sequence[str],
+    sizes: Sequence[int],
+    steps: Sequence[int],
+    guidance: Sequence[float],
+    *,
+    n: int | None = None,
+) -> list[Distilled]:
     """Every kind x size x step count x guidance, each kind by the sampler that it was made for.
 
     A student of stage 2 makes the steps that it has learnt, and no others.
     """
     return [
         Distilled(
-            study="distillation", profile=scale.name, c=c, images=scale.length, steps=s, guidance=float(g), n=n or scale.n,
-            sampler="consistency" if kind in ("codi", "lcm") else "ddim", kind=kind, seen=student.images_of(scale, kind),
+            study="distillation",
+            profile=scale.name,
+            c=c,
+            images=scale.length,
+            steps=s,
+            guidance=float(g),
+            n=n or scale.n,
+            sampler="consistency" if kind in ("codi", "lcm") else "ddim",
+            kind=kind,
+            seen=student.images_of(scale, kind),
         )
-        for kind in kinds for c in sizes
-        for s in ([student.steps_of(kind)] if student.steps_of(kind) else steps) for g in guidance
-    ]  # fmt: skip
+        for kind in kinds
+        for c in sizes
+        for s in ([student.steps_of(kind)] if student.steps_of(kind) else steps)
+        for g in guidance
+    ]
 
 
 def students_grid(
-    scale: Profile, methods: Sequence[str], sizes: Sequence[int], steps: Sequence[int], guidance: Sequence[float],
-    *, n: int | None = None,
-) -> list[Distilled]:  # fmt: skip
-    """The grid of all students by these methods, but for the first stage of guided distillation, which saves no step."""
+    scale: Profile,
+    methods: Sequence[str],
+    sizes: Sequence[int],
+    steps: Sequence[int],
+    guidance: Sequence[float],
+    *,
+    n: int | None = None,
+) -> list[Distilled]:
+    """The grid of all students by these methods, but for the first stage of guided distillation, which saves no
+    step.
+    """
     kinds = [kind for method in methods for kind in student.kinds(method) if kind != "guided"]
     return grid(scale, kinds, sizes, steps, guidance, n=n)
 
@@ -69,7 +98,9 @@ def students_grid(
 def teachers_grid(
     scale: Profile, sizes: Sequence[int], guidance: Sequence[float], *, n: int | None = None
 ) -> list[sampling.Evaluation]:
-    """The teachers by DDIM, at every step count of the profile, and by DPM-Solver++ at those where it may replace a student."""
+    """The teachers by DDIM, at every step count of the profile, and by DPM-Solver++ at those where it may replace a
+    student.
+    """
     few = [steps for steps in scale.steps if 4 <= steps <= 8]
     return [
         *sampling.sampling_grid(scale, sizes, scale.steps, guidance, n=n),
@@ -86,9 +117,13 @@ class Laboratory(sampling.Laboratory):
     def load(self, c: int, seen: int, seed: int, kind: str) -> Generator:
         structure, params = student.load(self.scale, kind, c, seen, seed)
         return Generator(
-            profile=self.scale, structure=structure, params=params, codec=self.codec, text=self.text,
+            profile=self.scale,
+            structure=structure,
+            params=params,
+            codec=self.codec,
+            text=self.text,
             told=student.told(kind),
-        )  # fmt: skip
+        )
 
     def rows(self, cell: Distilled, score: Score, seconds: float) -> list[Row]:
         """The teacher's columns, but for the task, which is the kind, and what the distillation itself saw and costs.
@@ -102,11 +137,16 @@ class Laboratory(sampling.Laboratory):
         return [replace(row, **changed) for row in super().rows(cell, score, seconds)]
 
 
-
 def named(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with a column `drawn by`: the teacher, by which sampler, or whose student, the halved ones under one name."""
+    """The rows with a column `drawn by`: the teacher, by which sampler, or whose student, the halved ones under one
+    name.
+    """
     names = [
-        "halved" if student.steps_of(task) else NAMES[task] + (f" by {sampler}" if task == "pretrain" and sampler != "ddim" else "")
+        (
+            "halved"
+            if student.steps_of(task)
+            else NAMES[task] + (f" by {sampler}" if task == "pretrain" and sampler != "ddim" else "")
+        )
         for task, sampler in zip(rows["task"], rows["sampler"], strict=True)
     ]
     return rows.assign(**{"drawn by": names})
@@ -119,15 +159,17 @@ def portraits(rows: pd.DataFrame, metric: str, c: int, steps: Sequence[int]) -> 
 
 
 def at_one_guidance(rows: pd.DataFrame, metric: str, steps: int) -> tuple[pd.DataFrame, dict[int, float]]:
-    """Of `named` rows those at the guidance that is best for the teacher at `steps` steps, size by size; and which it is."""
+    """Of `named` rows those at the guidance that is best for the teacher at `steps` steps, size by size; and which it
+    is.
+    """
     usual = rows[(rows["steps"] == steps) & (rows["drawn by"] == NAMES["pretrain"])]
     chosen = optimum.best_guidance(usual, metric).set_index("c")["guidance"].to_dict()
     return rows[rows["guidance"].to_numpy(float) == rows["c"].map(chosen).to_numpy(float)], chosen
 
 
 def effort(rows: pd.DataFrame, scale: Profile) -> pd.DataFrame:
-    """What each kind saw and cost to train: images, compute in the paper's unit (normalised cost x images, a pretraining
-    image being three forward passes), and as a share of its teacher's."""
+    """What each kind saw and cost to train: images, compute in the paper's unit (normalised cost x images, a
+    pretraining image being three forward passes), and as a share of its teacher's."""
     found = []
     for (kind, c), part in rows[rows["task"] != "pretrain"].groupby(["task", "c"], sort=False):
         seen, per_step = int(part["images_seen"].iloc[0]), float((part["cost"] / part["steps"]).iloc[0])

@@ -51,10 +51,13 @@ class DreamBooth(Evaluation):
     def __post_init__(self):
         super().__post_init__()
         if self.variant not in ("truth", "before", *TUNED):
-            raise ValueError(f"variant = {self.variant!r}: expected truth, before or one of {', '.join(map(repr, TUNED))}.")
+            raise ValueError(
+                f"variant = {self.variant!r}: expected truth, before or one of {', '.join(map(repr, TUNED))}."
+            )
         if (self.tuned > 0) != (self.variant in TUNED) or not 0 <= self.tuned <= 10_000:
             raise ValueError(
-                f"tuned = {self.tuned} steps of {self.variant!r}: expected 1 to 10000, and 0 for the model as it was before."
+                f"tuned = {self.tuned} steps of {self.variant!r}: expected 1 to 10000, and 0 for the model as it was"
+                " before."
             )
         if self.n % 2:
             raise ValueError(f"n = {self.n}: expected an even number of pictures, since every caption is drawn twice.")
@@ -66,23 +69,35 @@ def pictures(scale: Profile) -> int:
 
 
 def grid(
-    scale: Profile, sizes: Sequence[int], subjects: Sequence[str], variants: Sequence[Variant], tuned: Sequence[int], *,
-    steps: int, guidance: float, n: int,
-) -> list[DreamBooth]:  # fmt: skip
+    scale: Profile,
+    sizes: Sequence[int],
+    subjects: Sequence[str],
+    variants: Sequence[Variant],
+    tuned: Sequence[int],
+    *,
+    steps: int,
+    guidance: float,
+    n: int,
+) -> list[DreamBooth]:
     """Every size x variant x subject x finetuning length, before it, and the truth of emoji (under the smallest size).
 
     The longest finetuning comes first: the shorter ones are taken from it.
     """
-    common = dict(study="dreambooth", profile=scale.name, images=scale.length, steps=steps, guidance=float(guidance), n=n)
+    common = dict(
+        study="dreambooth", profile=scale.name, images=scale.length, steps=steps, guidance=float(guidance), n=n
+    )
     cell = lambda c, name, **of: DreamBooth(c=c, subject=name, **common, **of)
     return [
         *(cell(min(sizes), name, variant="truth") for name in subjects if name in KIN),
         *(cell(c, name, variant="before") for c in sizes for name in subjects),
         *(
             cell(c, name, variant=variant, tuned=length)
-            for c in sizes for variant in variants for name in subjects for length in sorted(tuned, reverse=True)
+            for c in sizes
+            for variant in variants
+            for name in subjects
+            for length in sorted(tuned, reverse=True)
         ),
-    ]  # fmt: skip
+    ]
 
 
 class Booth(Laboratory):
@@ -92,7 +107,9 @@ class Booth(Laboratory):
     that a training keeps. `layout`: the devices to train on (`finetune`).
     """
 
-    def __init__(self, scale: Profile, lengths: Sequence[int] = (), recipe: Recipe | None = None, layout: Layout | None = None):
+    def __init__(
+        self, scale: Profile, lengths: Sequence[int] = (), recipe: Recipe | None = None, layout: Layout | None = None
+    ):
         super().__init__(scale)
         self.layout = layout
         self.lengths, self.recipe = tuple(lengths), recipe or Recipe()
@@ -131,11 +148,15 @@ class Booth(Laboratory):
         """All lengths up to the cell's, of one training."""
         who, text = self.subject(cell.subject), cell.variant == "prior and text"
         model = self._model(*self.model_of(cell))
-        words = lambda captions: {"ids": self.text.tokenizer(captions)} if text else {"context": self.text.encode(captions)}
+        words = lambda captions: (
+            {"ids": self.text.tokenizer(captions)} if text else {"context": self.text.encode(captions)}
+        )
         of_subject = {"latents": self.codec.encode(who.pictures), **words(who.captions)}
         captions, latents = self._class_latents(replace(cell, variant="before", tuned=0))
         of_class = {"latents": latents, **words(captions)}
-        batch = batches(of_subject, of_class, self.recipe.pictures, 0.0 if cell.variant == "no prior" else self.recipe.weight)
+        batch = batches(
+            of_subject, of_class, self.recipe.pictures, 0.0 if cell.variant == "no prior" else self.recipe.weight
+        )
         params = model.params | ({TEXT + name: p for name, p in self.text.params.items()} if text else {})
         lengths = sorted({cell.tuned, *(length for length in self.lengths if length < cell.tuned)})
         return finetune(self._loss(model.structure, text), params, batch, self.recipe, lengths, self.layout)
@@ -199,7 +220,8 @@ class Booth(Laboratory):
             parts["class_drift"] = 1 - likeness.cosine(of_class["effnet"], self.judges.effnet(before[n:]))
         by_effnet = ("similar_effnet", "true_effnet", "wrong_effnet", "recognised_effnet", "diversity", "class_drift")
         estimates = {
-            name: (mean(values), networks["effnet" if name in by_effnet else "scene"].protocol) for name, values in parts.items()
+            name: (mean(values), networks["effnet" if name in by_effnet else "scene"].protocol)
+            for name, values in parts.items()
         }
         kept = np.concatenate([pictures[: KEPT[0]], pictures[n : n + KEPT[1]]])
         return Score(estimates=estimates, parts=parts), kept, time.monotonic() - began

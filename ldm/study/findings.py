@@ -18,7 +18,12 @@ from ldm.study.sampling import Laboratory
 from ldm.tasks import superres
 
 ASKED = ("kid_effnet", "kid_scene", "alignment", "subject")
-RESTORED = ("kid_effnet", "is_effnet", "lpips_effnet", "psnr")  # of restored pictures: two of how they look, two of how near they are
+RESTORED = (
+    "kid_effnet",
+    "is_effnet",
+    "lpips_effnet",
+    "psnr",
+)  # of restored pictures: two of how they look, two of how near they are
 STEPS, GUIDANCE = 50, 2.0  # how every training length is sampled
 FEWEST = 4  # steps that the paper asks for; F3 is asked with fewer, too
 SAMPLERS = ("ddim", "ddpm", "dpm++")
@@ -26,7 +31,9 @@ ALLOWANCES = 1.0, 7 / 4  # of a student's cost to an undistilled model: equal, a
 
 
 class Finding(NamedTuple):
-    """What the paper claims, the chapter that asks it here, and of what it is asked in turn, if not of one thing only."""
+    """What the paper claims, the chapter that asks it here, and of what it is asked in turn, if not of one thing
+    only.
+    """
 
     claim: str
     chapter: str
@@ -35,15 +42,24 @@ class Finding(NamedTuple):
 
 FINDINGS = {
     "F1": Finding("Pretraining quality follows training compute.", "03_pretraining"),
-    "F2": Finding("Finetuned for super-resolution, quality follows the size more than the compute of finetuning.", "06_super_resolution"),
-    "F3": Finding("At a small sampling budget a smaller model beats the largest.", "04_sampling", ("all steps: ", "four and more: ")),
+    "F2": Finding(
+        "Finetuned for super-resolution, quality follows the size more than the compute of finetuning.",
+        "06_super_resolution",
+    ),
+    "F3": Finding(
+        "At a small sampling budget a smaller model beats the largest.",
+        "04_sampling",
+        ("all steps: ", "four and more: "),
+    ),
     "F4": Finding("The sampler does not change that trend.", "05_samplers", ("DDPM: ", "DPM-Solver++: ")),
     "F5": Finding(
-        "In super-resolution, too, smaller models win at few steps, and the largest at many.", "06_super_resolution",
+        "In super-resolution, too, smaller models win at few steps, and the largest at many.",
+        "06_super_resolution",
         ("few steps: ", "many steps: "),
     ),
     "F6": Finding(
-        "Distilled, the largest model is no better than a smaller undistilled one of equal cost.", "08_distillation",
+        "Distilled, the largest model is no better than a smaller undistilled one of equal cost.",
+        "08_distillation",
         ("equal cost: ", "7/4 of it: "),
     ),
 }
@@ -57,15 +73,23 @@ def few_steps(scale: Profile) -> list[int]:
 def samplers_grid(scale: Profile) -> list[study.Evaluation]:
     """Every sampler at every size, step count and guidance."""
     return [
-        cell for name in SAMPLERS
+        cell
+        for name in SAMPLERS
         for cell in study.sampling_grid(scale, scale.family, few_steps(scale), scale.guidance, sampler=name)
-    ]  # fmt: skip
+    ]
 
 
 def pretrained(store: Store, scale: Profile) -> pd.DataFrame:
     """What the store holds of every size at every length of training, in the paper's one way; nothing is run."""
     return store.rows(
-        study="pretraining", profile=scale.name, task="pretrain", n=scale.n, c=list(scale.family), steps=STEPS, guidance=GUIDANCE, seed=0
+        study="pretraining",
+        profile=scale.name,
+        task="pretrain",
+        n=scale.n,
+        c=list(scale.family),
+        steps=STEPS,
+        guidance=GUIDANCE,
+        seed=0,
     )
 
 
@@ -75,17 +99,28 @@ def whole_grid(store: Store, scale: Profile) -> pd.DataFrame:
     Settings outside the grid, and other seeds, are left out: a size with more of them would have more tries.
     """
     return store.rows(
-        study="sampling", profile=scale.name, n=scale.n, images_seen=scale.length, seed=0, sampler=list(SAMPLERS),
-        steps=list(scale.steps), guidance=list(scale.guidance),
-    )  # fmt: skip
+        study="sampling",
+        profile=scale.name,
+        n=scale.n,
+        images_seen=scale.length,
+        seed=0,
+        sampler=list(SAMPLERS),
+        steps=list(scale.steps),
+        guidance=list(scale.guidance),
+    )
 
 
 def restored(store: Store, scale: Profile, **where: Any) -> pd.DataFrame:
     """What the store holds of finetuned models that restored pictures in the paper's one way; nothing is run."""
     return store.rows(
-        study="superres", profile=scale.name, task="superres", sampler="ddim", n=restoration.pictures(scale),
-        c=list(scale.family), **where,
-    )  # fmt: skip
+        study="superres",
+        profile=scale.name,
+        task="superres",
+        sampler="ddim",
+        n=restoration.pictures(scale),
+        c=list(scale.family),
+        **where,
+    )
 
 
 def restored_by_length(store: Store, scale: Profile) -> pd.DataFrame:
@@ -99,7 +134,9 @@ def restored_by_steps(store: Store, scale: Profile) -> pd.DataFrame:
 
 
 def distilled(store: Store, scale: Profile) -> pd.DataFrame:
-    """Consistent students, and teachers by DDIM at the guidance that students know: what F6 is asked of; nothing is run."""
+    """Consistent students, and teachers by DDIM at the guidance that students know: what F6 is asked of; nothing is
+    run.
+    """
     common = dict(profile=scale.name, n=scale.n, c=list(scale.family), guidance=scale.told, seed=0)
     teachers = store.rows(study="sampling", images_seen=scale.length, sampler="ddim", steps=list(scale.steps), **common)
     return pd.concat([teachers, store.rows(study="distillation", sampler="consistency", **common)], ignore_index=True)
@@ -140,13 +177,15 @@ def ask(scale: Profile, *, store: Store, lab: Laboratory) -> dict[str, list[Verd
         "F1": [verdicts.f1(pretraining, name, store.influences(pretraining, name)) for name in ASKED],
         "F3": [
             verdicts.f3(part, name, store.influences(part, name))
-            for part in (sampling, sampling[sampling["steps"] >= FEWEST]) for name in ASKED
+            for part in (sampling, sampling[sampling["steps"] >= FEWEST])
+            for name in ASKED
         ],
         "F4": [
             verdicts.f4(samplers, name, other, store.influences(samplers, name))
-            for other in SAMPLERS[1:] for name in ASKED
+            for other in SAMPLERS[1:]
+            for name in ASKED
         ],
-    } | {name: found for name, found in recorded.items() if len(found) == len(ASKED) * len(FINDINGS[name].turns)}  # fmt: skip
+    } | {name: found for name, found in recorded.items() if len(found) == len(ASKED) * len(FINDINGS[name].turns)}
 
 
 def evidence(store: Store, scale: Profile) -> pd.DataFrame:

@@ -12,23 +12,42 @@ Name = Literal["pretraining", "sampling", "superres", "distillation"]
 
 
 def of(
-    name: Name, scale: Profile, sizes: Sequence[int], *, steps: Sequence[int], guidance: Sequence[float],
-    lengths: Sequence[int], kinds: Sequence[str], sampler: str, n: int | None, seed: int = 0,
-) -> tuple[list[Any], Any]:  # fmt: skip
+    name: Name,
+    scale: Profile,
+    sizes: Sequence[int],
+    *,
+    steps: Sequence[int],
+    guidance: Sequence[float],
+    lengths: Sequence[int],
+    kinds: Sequence[str],
+    sampler: str,
+    n: int | None,
+    seed: int = 0,
+) -> tuple[list[Any], Any]:
     """Cells and laboratory (None: the usual one). What is empty is the profile's own, and so is the study's n for None.
 
     Of superres: with lengths, every size at these; with steps, every size at these; with neither, the baselines.
     Raises: ValueError, one sentence, for a setting that no cell can have, or a seed of a study that has one alone.
     """
     if seed and name not in ("sampling", "pretraining"):
-        raise ValueError(f"seed = {seed}: expected 0 for the study {name}, whose models are trained by one seed; leave it out.")
+        raise ValueError(
+            f"seed = {seed}: expected 0 for the study {name}, whose models are trained by one seed; leave it out."
+        )
     if name == "sampling":
         return [
-            cell for images in lengths or (scale.length,)
+            cell
+            for images in lengths or (scale.length,)
             for cell in sampling.sampling_grid(
-                scale, sizes, steps or scale.steps, guidance or scale.guidance, n=n, images=images, sampler=sampler, seed=seed
+                scale,
+                sizes,
+                steps or scale.steps,
+                guidance or scale.guidance,
+                n=n,
+                images=images,
+                sampler=sampler,
+                seed=seed,
             )
-        ], None  # fmt: skip
+        ], None
     if name == "pretraining":
         return sampling.pretraining_grid(
             scale, sizes, lengths, steps=(steps or (50,))[0], guidance=guidance or (2.0,), n=n, seed=seed

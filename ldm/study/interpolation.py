@@ -48,14 +48,25 @@ def grid(
     """Every size x guidance x way, at the training length where sizes are compared."""
     return [
         Interpolation(
-            study="interpolation", profile=scale.name, c=c, images=scale.length, steps=steps, guidance=float(g), n=n,
-            path=path, frames=frames,
+            study="interpolation",
+            profile=scale.name,
+            c=c,
+            images=scale.length,
+            steps=steps,
+            guidance=float(g),
+            n=n,
+            path=path,
+            frames=frames,
         )
-        for c in sizes for g in guidance for path in ("lerp", "slerp")
-    ]  # fmt: skip
+        for c in sizes
+        for g in guidance
+        for path in ("lerp", "slerp")
+    ]
 
 
-def walk(generator: Generator, captions: Sequence[tuple[str, str]], cell: Interpolation) -> UInt8[np.ndarray, "k n h w 3"]:
+def walk(
+    generator: Generator, captions: Sequence[tuple[str, str]], cell: Interpolation
+) -> UInt8[np.ndarray, "k n h w 3"]:
     """k pictures for each of n pairs of captions, from the second (a = 0) to the first (a = 1).
 
     Pair i starts from the noise of image i in all its pictures.
@@ -63,13 +74,19 @@ def walk(generator: Generator, captions: Sequence[tuple[str, str]], cell: Interp
     first, second = (generator.text.encode([pair[i] for pair in captions]) for i in (0, 1))
     mix = {"lerp": lerp, "slerp": slerp}[cell.path]
     table = plan(cell.sampler, cell.steps, generator.profile.spacing)
-    return np.stack([
-        np.concatenate([
-            generator.codec.decode(latents)
-            for latents in generator.latents(mix(a, first, second).astype(np.float32), table, cell.guidance, seed=cell.noise)
-        ])
-        for a in np.linspace(0, 1, cell.frames)
-    ])  # fmt: skip
+    return np.stack(
+        [
+            np.concatenate(
+                [
+                    generator.codec.decode(latents)
+                    for latents in generator.latents(
+                        mix(a, first, second).astype(np.float32), table, cell.guidance, seed=cell.noise
+                    )
+                ]
+            )
+            for a in np.linspace(0, 1, cell.frames)
+        ]
+    )
 
 
 def coherence(
@@ -94,9 +111,11 @@ def coherence(
         belief = belief / belief.sum(1, keepdims=True)
         bits[k] = -(belief * np.log2(np.maximum(belief, 1e-12))).sum(1)
     return {
-        "detour": length / np.maximum(ends, 1e-9), "largest_step": steps.max(0) / np.maximum(length, 1e-9),
-        "readable": clear.mean(0), "entropy": bits.mean(0),
-    }  # fmt: skip
+        "detour": length / np.maximum(ends, 1e-9),
+        "largest_step": steps.max(0) / np.maximum(length, 1e-9),
+        "readable": clear.mean(0),
+        "entropy": bits.mean(0),
+    }
 
 
 class Ways(Laboratory):

@@ -140,11 +140,14 @@ def _protocols(profile: Profile, networks: dict) -> dict[str, Protocol]:
     data = Scenes(profile.scenes, "test", profile.reference)
     return {
         name: Protocol(
-            network=network.protocol, weights=digest(params[name]), images=data.key, n=len(data),
+            network=network.protocol,
+            weights=digest(params[name]),
+            images=data.key,
+            n=len(data),
             side=profile.scenes.size,
         )
         for name, network in networks.items()
-    }  # fmt: skip
+    }
 
 
 def make_references(profile: Profile) -> dict[str, Reference]:
@@ -165,9 +168,11 @@ def make_references(profile: Profile) -> dict[str, Reference]:
         gaussian, sample = Gaussian.of(x @ basis), Sample(features=x[:SAMPLE])
         references[name] = Reference(protocol=protocols[name], gaussian=gaussian, basis=basis, sample=sample)
         tensors |= {
-            f"{name}.mean": gaussian.mean, f"{name}.covariance": gaussian.covariance,
-            f"{name}.basis": basis.astype(np.float32), f"{name}.sample": x[:SAMPLE].astype(np.float16),
-        }  # fmt: skip
+            f"{name}.mean": gaussian.mean,
+            f"{name}.covariance": gaussian.covariance,
+            f"{name}.basis": basis.astype(np.float32),
+            f"{name}.sample": x[:SAMPLE].astype(np.float16),
+        }
     path = path_of(profile)
     cards_of(path).unlink(missing_ok=True)  # a kill between the two leaves statistics that are refused
     weights.save(path, tensors, {})

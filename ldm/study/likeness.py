@@ -27,7 +27,9 @@ def cosine(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "n d"]) -> Float[np
 
 
 def similarity(
-    features: Features, networks: Mapping[str, Callable[[np.ndarray], np.ndarray]], pictures: UInt8[np.ndarray, "k S S 3"]
+    features: Features,
+    networks: Mapping[str, Callable[[np.ndarray], np.ndarray]],
+    pictures: UInt8[np.ndarray, "k S S 3"],
 ) -> dict[str, Float[np.ndarray, " n"]]:
     """similar_*: mean cosine of each picture with the subject's own, as DreamBooth measures it."""
     found = {name: subject_similarity(x, networks[name](pictures)) for name, x in features.items()}
@@ -37,7 +39,8 @@ def similarity(
 def recognition(
     features: Features, things: Mapping[str, Float[np.ndarray, "m n d"]], me: int
 ) -> dict[str, Float[np.ndarray, " n"] | Bool[np.ndarray, " n"]]:
-    """How a picture compares with the true pictures of its caption, one for each of m things; thing `me` is the subject.
+    """How a picture compares with the true pictures of its caption, one for each of m things; thing `me` is the
+    subject.
 
     true_*  Cosine with the true picture.
     wrong_*  Mean cosine with those of all other things but the last, the class: what a wrong subject would get.
@@ -48,8 +51,10 @@ def recognition(
         likes = np.stack([cosine(x, thing) for thing in things[name]])
         others = [i for i in range(len(likes) - 1) if i != me]
         out |= {
-            f"true_{name}": likes[me], f"wrong_{name}": likes[others].mean(0), f"recognised_{name}": likes.argmax(0) == me
-        }  # fmt: skip
+            f"true_{name}": likes[me],
+            f"wrong_{name}": likes[others].mean(0),
+            f"recognised_{name}": likes.argmax(0) == me,
+        }
     return out
 
 

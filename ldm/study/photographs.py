@@ -24,7 +24,9 @@ JUDGED = ("kid_effnet", "fd_effnet", "is_effnet", "lpips_effnet", "psnr", "ssim"
 
 
 class Gallery(restoration.Laboratory):
-    """The laboratory of super-resolution, with crops of a folder in place of scenes and, if given, a model of one's own."""
+    """The laboratory of super-resolution, with crops of a folder in place of scenes and, if given, a model of one's
+    own.
+    """
 
     shown = "crops of photographs"
 
@@ -46,12 +48,19 @@ class Gallery(restoration.Laboratory):
 
 
 def judge(
-    scale: Profile, folder: Path, c: int, *, model: Path | None = None, steps: int = restoration.USUAL, n: int = CROPS,
+    scale: Profile,
+    folder: Path,
+    c: int,
+    *,
+    model: Path | None = None,
+    steps: int = restoration.USUAL,
+    n: int = CROPS,
     store: Store | None = None,
-) -> pd.DataFrame:  # fmt: skip
+) -> pd.DataFrame:
     """By how much a model enlarges the crops better than bicubic interpolation, metric by metric, with intervals.
 
-    The rows go to a store of their own, `runs/gallery`. Columns `metric`, `better`, `lo`, `hi`, `n`, and `value` of both.
+    The rows go to a store of their own, `runs/gallery`. Columns `metric`, `better`, `lo`, `hi`, `n`, and `value` of
+    both.
     Raises: ValueError, one sentence, for a folder or a model that will not do.
     """
     common = dict(profile=scale.name, n=n)

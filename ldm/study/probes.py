@@ -61,8 +61,9 @@ def grid(scale: Profile, names: Iterable[str] = (), ns: Sequence[int] = ()) -> l
     settings += [(name, float(s)) for name in names or DISTURBANCES for s in DISTURBANCES[name].strengths]
     return [
         Probe(profile=scale.name, task=name, strength=strength, n=n)
-        for name, strength in settings for n in sorted(ns or counts(scale), reverse=True)
-    ]  # fmt: skip
+        for name, strength in settings
+        for n in sorted(ns or counts(scale), reverse=True)
+    ]
 
 
 class Laboratory:
@@ -76,9 +77,11 @@ class Laboratory:
     @cached_property
     def versions(self) -> dict[str, str | int]:
         return {
-            "sensitivity": VERSION, "judge": digest(self.judges.scene.params), "effnet": self.judges.effnet.protocol,
+            "sensitivity": VERSION,
+            "judge": digest(self.judges.scene.params),
+            "effnet": self.judges.effnet.protocol,
             "model": models.model_digest(self.scale, self.scale.family[-1], self.scale.length, 0),
-        }  # fmt: skip
+        }
 
     def key(self, cell: Probe) -> str:
         """The cell's name."""
@@ -142,21 +145,40 @@ class Laboratory:
         if cell.task == "model":
             c = self.scale.family[-1]
             about = dict(
-                c=c, params=cost.unet_params(c, self.scale.context), seed=0, images_seen=self.scale.length,
-                sampler="ddim", steps=STEPS, guidance=GUIDANCE,
-            )  # fmt: skip
+                c=c,
+                params=cost.unet_params(c, self.scale.context),
+                seed=0,
+                images_seen=self.scale.length,
+                sampler="ddim",
+                steps=STEPS,
+                guidance=GUIDANCE,
+            )
         return [
             Row(
-                study="metrics", profile=self.scale.name, task=cell.task, metric=name, protocol=f"{line}; {SPLIT} captions",
-                value=e.value, lo=e.lo, hi=e.hi, n=e.n, seconds=seconds, **about,
+                study="metrics",
+                profile=self.scale.name,
+                task=cell.task,
+                metric=name,
+                protocol=f"{line}; {SPLIT} captions",
+                value=e.value,
+                lo=e.lo,
+                hi=e.hi,
+                n=e.n,
+                seconds=seconds,
+                **about,
             )
             for name, (e, line) in score.estimates.items()
-        ]  # fmt: skip
+        ]
 
 
 def shown(config: SceneConfig, names: Sequence[str], index: int) -> np.ndarray:
     """Picture `index`, real and at each strength of each disturbance: uint8 (names, 1 + strengths, S, S, 3)."""
-    return np.stack([
-        [np.concatenate(list(draw(config, name, s, index + 1)[0]))[index] for s in (0, *DISTURBANCES[name].strengths)]
-        for name in names
-    ])  # fmt: skip
+    return np.stack(
+        [
+            [
+                np.concatenate(list(draw(config, name, s, index + 1)[0]))[index]
+                for s in (0, *DISTURBANCES[name].strengths)
+            ]
+            for name in names
+        ]
+    )

@@ -1,8 +1,8 @@
 """Racing: the best guidance of each setting, with pictures spent only where the answer is still open.
 
 A full grid draws as many pictures for a hopeless guidance as for the best. A race (Maron and Moore 1994) draws
-a few for every contender, keeps those that may be the best (`ldm.statistics.optimum`), draws more for these alone, and ends
-when one is left or the pictures are. Every stage is made of ordinary cells: a race can be interrupted, finds what
+a few for every contender, keeps those that may be the best (`ldm.statistics.optimum`), draws more for these alone, and
+ends when one is left or the pictures are. Every stage is made of ordinary cells: a race can be interrupted, finds what
 others have run, and leaves rows that any chart can draw. A stage draws its first pictures again; what that costs is
 counted.
 """
@@ -64,15 +64,22 @@ def races(
     for setting, cells in groups.items():
         ran = race(cells, metric, store=store, lab=lab, stages=stages)
         left = ran[ran["left"]]
-        found.append((
-            *setting, left.loc[left["value"].idxmin(), "guidance"], sorted(left["guidance"]),
-            int(ran["drawn"].sum()), len(cells) * stages[-1],
-        ))  # fmt: skip
+        found.append(
+            (
+                *setting,
+                left.loc[left["value"].idxmin(), "guidance"],
+                sorted(left["guidance"]),
+                int(ran["drawn"].sum()),
+                len(cells) * stages[-1],
+            )
+        )
     return pd.DataFrame(found, columns=["sampler", "c", "steps", "best", "tied", "drawn", "full"])
 
 
 def summary(raced: pd.DataFrame, grid: pd.DataFrame) -> str:
-    """What the races saved, and whether they kept what the whole grid found best (`ldm.statistics.optimum.best_guidance`)."""
+    """What the races saved, and whether they kept what the whole grid found best
+    (`ldm.statistics.optimum.best_guidance`).
+    """
     if raced.empty:
         return "No race was run: none of the step counts to race at is in the grid."
     known = grid.set_index(["c", "steps"])["guidance"]
@@ -80,8 +87,9 @@ def summary(raced: pd.DataFrame, grid: pd.DataFrame) -> str:
     kept = sum(best in tied for tied, best in both)
     drawn, full = raced["drawn"].sum(), raced["full"].sum()
     return (
-        f"{len(raced)} races drew {drawn:,} pictures. A grid as sharp as their last stage would draw {full:,}, so they took "
-        f"**{drawn / full:.0%}** of it. They were left with {raced['tied'].map(len).mean():.1f} values on average, the grid "
-        f"above, of fewer pictures, with {grid['tied'].map(len).mean():.1f}; and they kept the guidance that it finds best in "
-        f"{kept} of {len(both)} settings. (The grid's pictures are the second stage of the races, so the two are not independent.)"
+        f"{len(raced)} races drew {drawn:,} pictures. A grid as sharp as their last stage would draw {full:,}, so they"
+        f" took **{drawn / full:.0%}** of it. They were left with {raced['tied'].map(len).mean():.1f} values on"
+        f" average, the grid above, of fewer pictures, with {grid['tied'].map(len).mean():.1f}; and they kept the"
+        f" guidance that it finds best in {kept} of {len(both)} settings. (The grid's pictures are the second stage of"
+        " the races, so the two are not independent.)"
     )

@@ -17,10 +17,7 @@ ROUNDING = 1e-9  # a share of 1 has 1 as its upper end, give or take the last di
 def drawn_by_lot(cells: Sequence[Evaluation], share: int, *, store: Store, lab: Laboratory) -> list[Evaluation]:
     """`share` of the cells that have a record and whose models are on this machine; always the same ones."""
     recorded = set(store.rows(only="recorded")["key"])
-    able = [
-        cell for cell in cells
-        if lab.file(*lab.model_of(cell)) and lab.key(cell) in recorded
-    ]  # fmt: skip
+    able = [cell for cell in cells if lab.file(*lab.model_of(cell)) and lab.key(cell) in recorded]
     return [able[i] for i in sorted(np.random.default_rng(0).permutation(len(able))[:share])]
 
 
@@ -35,25 +32,35 @@ def recompute(cells: Sequence[Evaluation], *, store: Store, lab: Laboratory) -> 
     both = recorded.merge(new, on=["key", "metric"], suffixes=("", "_again"))
     spans = zip(both["value"], both["lo"], both["hi"], strict=True)
     half, gap = (both["hi"] - both["lo"]) / 2, (both["value_again"] - both["value"]).abs()
-    return pd.DataFrame({
-        "c": both["c"], "images": both["images_seen"], "steps": both["steps"], "guidance": both["guidance"],
-        "metric": both["metric"], "recorded": [f"{value:.4g} [{lo:.4g}, {hi:.4g}]" for value, lo, hi in spans],
-        "n": both["n"], "again": [f"{value:.4g}" for value in both["value_again"]],
-        "agrees": both["value_again"].between(both["lo"] - ROUNDING, both["hi"] + ROUNDING),
-        "off": np.where(gap > 0, gap / half.where(half > 0, 1), 0.0),
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "c": both["c"],
+            "images": both["images_seen"],
+            "steps": both["steps"],
+            "guidance": both["guidance"],
+            "metric": both["metric"],
+            "recorded": [f"{value:.4g} [{lo:.4g}, {hi:.4g}]" for value, lo, hi in spans],
+            "n": both["n"],
+            "again": [f"{value:.4g}" for value in both["value_again"]],
+            "agrees": both["value_again"].between(both["lo"] - ROUNDING, both["hi"] + ROUNDING),
+            "off": np.where(gap > 0, gap / half.where(half > 0, 1), 0.0),
+        }
+    )
 
 
 def agreement(cells: Sequence[Evaluation], share: int, *, store: Store, lab: Laboratory) -> str:
     """Recompute a share of the cells (negative: the profile's) and say in Markdown how the record fares."""
     chosen = drawn_by_lot(cells, lab.scale.recompute if share < 0 else share, store=store, lab=lab)
     if not chosen:
-        return "Nothing was recomputed: no cell was asked for, or none of these has a record and a model on this machine."
+        return (
+            "Nothing was recomputed: no cell was asked for, or none of these has a record and a model on this machine."
+        )
     table = recompute(chosen, store=store, lab=lab)
     hits = int(table["agrees"].sum())
     shown = table[(table["metric"] == "kid_effnet") | ~table["agrees"]].drop(columns="off")
     return (
-        f"{len(chosen)} of the {len(cells)} cells, drawn by lot, {len(table)} values: **{hits} of {len(table)}** lie "
-        f"within the recorded interval, and the one that moved most moved by {table['off'].max():.1%} of its "
-        f"interval's half width. One metric of each cell, and whatever does not agree:\n\n{shown.to_markdown(index=False)}"
+        f"{len(chosen)} of the {len(cells)} cells, drawn by lot, {len(table)} values: **{hits} of {len(table)}** lie"
+        f" within the recorded interval, and the one that moved most moved by {table['off'].max():.1%} of its"
+        " interval's half width. One metric of each cell, and whatever does not"
+        f" agree:\n\n{shown.to_markdown(index=False)}"
     )

@@ -36,13 +36,35 @@ from ldm.networks import weights
 __all__ = ["COLUMNS", "STUDIES", "Row", "Store", "installed_versions", "key", "now"]
 
 STUDIES = (
-    "pretraining", "sampling", "samplers", "superres", "dreambooth", "interpolation",
-    "distillation", "tpu_plan", "metrics", "benchmark", "training", "queue",
-)  # fmt: skip
+    "pretraining",
+    "sampling",
+    "samplers",
+    "superres",
+    "dreambooth",
+    "interpolation",
+    "distillation",
+    "tpu_plan",
+    "metrics",
+    "benchmark",
+    "training",
+    "queue",
+)
 IDENTITY = ["key", "metric", "protocol"]  # one row each, however often it was written
 ORDER = [  # `created` before `key`: a key can be a hash of the machine's name, which tells a reader nothing
-    "task", "strength", "c", "seed", "train_steps", "sampler", "steps", "guidance", "n", "metric", "protocol", "created", "key",
-]  # fmt: skip
+    "task",
+    "strength",
+    "c",
+    "seed",
+    "train_steps",
+    "sampler",
+    "steps",
+    "guidance",
+    "n",
+    "metric",
+    "protocol",
+    "created",
+    "key",
+]
 
 
 @functools.cache
@@ -110,9 +132,7 @@ class Row:
                     "out the row of a value that could not be computed."
                 )
         if self.lo > self.hi:
-            raise ValueError(
-                f"{name} has the interval [{self.lo}, {self.hi}]; lo must not exceed hi."
-            )
+            raise ValueError(f"{name} has the interval [{self.lo}, {self.hi}]; lo must not exceed hi.")
         if self.n < 1:
             raise ValueError(f"{name} has n = {self.n}; it must count at least one sample.")
 
@@ -152,9 +172,7 @@ class Store:
             return True
         return only != "runs" and any(key in keys for _, keys in self._read_recorded())
 
-    def write(
-        self, key: str, rows: Iterable[Row], files: Mapping[str, bytes] | None = None
-    ) -> None:
+    def write(self, key: str, rows: Iterable[Row], files: Mapping[str, bytes] | None = None) -> None:
         """Record a cell: its files, then its rows, which make it exist. Fills in `Row.key`.
 
         Raises: ValueError for no rows, two rows of one metric and protocol, or rows of another
@@ -189,9 +207,7 @@ class Store:
                 found[cell] = parts[metric]
         return found
 
-    def rows(
-        self, *, only: Literal["recorded", "runs"] | None = None, **where: Any
-    ) -> pd.DataFrame:
+    def rows(self, *, only: Literal["recorded", "runs"] | None = None, **where: Any) -> pd.DataFrame:
         """All rows, each once, as a table with the columns of `Row`, in a stable order.
 
         `where` keeps the rows whose column equals a value, or is one of a list of values:
@@ -201,9 +217,7 @@ class Store:
         """
         unknown = sorted(set(where) - set(COLUMNS))
         if unknown:
-            raise ValueError(
-                f"{unknown[0]!r} is no column of a row; there are {', '.join(COLUMNS)}."
-            )
+            raise ValueError(f"{unknown[0]!r} is no column of a row; there are {', '.join(COLUMNS)}.")
         recorded = [] if only == "runs" else list(self._read_recorded())
         paths = [] if only == "recorded" else sorted((self.runs / "rows").glob("*.parquet"))
         parts = [contents for path in paths if (contents := self._read_part(path))]
@@ -283,9 +297,7 @@ def _conform(table: pa.Table) -> pa.Table:
     if lacking := [column for column in IDENTITY if column not in table.column_names]:
         raise KeyError(f"no column {lacking[0]}")
     columns: Sequence[Any] = [
-        table[field.name].cast(field.type)
-        if field.name in table.column_names
-        else pa.nulls(len(table), field.type)
+        table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(len(table), field.type)
         for field in SCHEMA
     ]
     return pa.table(columns, schema=SCHEMA)

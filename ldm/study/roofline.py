@@ -1,7 +1,7 @@
 """How long a step may take: what its arithmetic, its messages and its traffic with memory take at full rate.
 
-The roofline model (Williams et al. 2009), from the rows of `plan` and the chips' data sheets. What a training reaches of
-it is for a TPU to say.
+The roofline model (Williams et al. 2009), from the rows of `plan` and the chips' data sheets. What a training reaches
+of it is for a TPU to say.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import pandas as pd
 from ldm.networks import cost
 from ldm.study.tpu_plan import BATCH, COLLECTIVES, CONTEXT, SIDE, SIZES, STEPS, TOKENS, chips, sheet_of
 
-SENT = pd.Series({name: 2 if name == "all-reduce" else 1 for name in COLLECTIVES})  # times a device receives a result's bytes
+SENT = pd.Series(
+    {name: 2 if name == "all-reduce" else 1 for name in COLLECTIVES}
+)  # times a device receives a result's bytes
 
 
 def roofline(rows: pd.DataFrame) -> pd.DataFrame:
@@ -38,18 +40,30 @@ def roofline(rows: pd.DataFrame) -> pd.DataFrame:
             "traffic": one.get("traffic", np.nan) / (sheet.bandwidth * 1e9) if whole else np.nan,
             "links": (one * SENT).sum(min_count=1) / (sheet.links / 2 * 1e9) if whole else np.nan,
         }
-        found.append({
-            "size": first["size"], "c": c, "topology": topology, "chips": chips(topology), "batch": first["images_seen"],
-            "laid": protocol.split("; ", 1)[1], "memory": one["memory"] / 1e9, "room": one.get("room", np.nan) / 1e9, "fits": fits, **times,
-            "least": np.fmax(times["arithmetic"], times["links"]), "most": max(times.values()) if whole else np.nan,
-        })  # fmt: skip
+        found.append(
+            {
+                "size": first["size"],
+                "c": c,
+                "topology": topology,
+                "chips": chips(topology),
+                "batch": first["images_seen"],
+                "laid": protocol.split("; ", 1)[1],
+                "memory": one["memory"] / 1e9,
+                "room": one.get("room", np.nan) / 1e9,
+                "fits": fits,
+                **times,
+                "least": np.fmax(times["arithmetic"], times["links"]),
+                "most": max(times.values()) if whole else np.nan,
+            }
+        )
     return pd.DataFrame(found)
 
 
 def whole_paper(share: tuple[float, float] = (0.2, 0.6), kind: str = "v5e") -> tuple[float, tuple[float, float]]:
     """FLOPs of the paper's eleven trainings, and the chip-days that they take between these shares of the peak.
 
-    Counted, a backward pass as two forward ones; the autoencoder, the text tower, finetuning and sampling are not in it.
+    Counted, a backward pass as two forward ones; the autoencoder, the text tower, finetuning and sampling are not in
+    it.
     Raises: ValueError for shares outside 0 to 1 or upside down.
     """
     if not 0 < share[0] <= share[1] <= 1:

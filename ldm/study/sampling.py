@@ -82,11 +82,20 @@ def sampling_grid(
     """Every size x step count x guidance, at the training length where sizes are compared, unless told otherwise."""
     return [
         Evaluation(
-            study="sampling", profile=scale.name, c=c, images=images or scale.length, steps=s,
-            guidance=float(g), n=n or scale.n, sampler=sampler, seed=seed,
+            study="sampling",
+            profile=scale.name,
+            c=c,
+            images=images or scale.length,
+            steps=s,
+            guidance=float(g),
+            n=n or scale.n,
+            sampler=sampler,
+            seed=seed,
         )
-        for c in sizes for s in steps for g in guidance
-    ]  # fmt: skip
+        for c in sizes
+        for s in steps
+        for g in guidance
+    ]
 
 
 def pretraining_grid(
@@ -105,11 +114,19 @@ def pretraining_grid(
     """
     return [
         Evaluation(
-            study="pretraining", profile=scale.name, c=c, images=images, steps=steps, guidance=float(g),
-            n=n or scale.n, seed=seed,
+            study="pretraining",
+            profile=scale.name,
+            c=c,
+            images=images,
+            steps=steps,
+            guidance=float(g),
+            n=n or scale.n,
+            seed=seed,
         )
-        for c in sizes for images in lengths or models.trained_lengths(scale, c, seed) for g in guidance
-    ]  # fmt: skip
+        for c in sizes
+        for images in lengths or models.trained_lengths(scale, c, seed)
+        for g in guidance
+    ]
 
 
 @lru_cache(maxsize=1)
@@ -126,9 +143,12 @@ class Laboratory:
         self.codec, self.text = pretrain.frozen_parts(scale)
         self.judges: Judges = judges.load(scale)
         self.versions = {
-            "study": VERSION, "codec": digest(self.codec.params), "text": digest(self.text.params),
-            "judge": digest(self.judges.scene.params), "effnet": self.judges.effnet.protocol,
-        } | arithmetic(scale)  # fmt: skip
+            "study": VERSION,
+            "codec": digest(self.codec.params),
+            "text": digest(self.text.params),
+            "judge": digest(self.judges.scene.params),
+            "effnet": self.judges.effnet.protocol,
+        } | arithmetic(scale)
         self._model = lru_cache(maxsize=1)(self.load)
         self._digest = lru_cache(maxsize=None)(self.digest)
 
@@ -160,9 +180,11 @@ class Laboratory:
         generator = self._model(*self.model_of(cell))
         scenes = described(Scenes(self.scale.scenes, cell.split, cell.n))
         batches = generator.images(
-            [caption(scene) for scene in scenes], plan(cell.sampler, cell.steps, self.scale.spacing),
-            cell.guidance, seed=cell.noise,
-        )  # fmt: skip
+            [caption(scene) for scene in scenes],
+            plan(cell.sampler, cell.steps, self.scale.spacing),
+            cell.guidance,
+            seed=cell.noise,
+        )
         strip: list[np.ndarray] = []
 
         def watched():
@@ -180,13 +202,23 @@ class Laboratory:
         params = cost.unet_params(cell.c, self.scale.context)
         evaluations = int(plan(cell.sampler, cell.steps, self.scale.spacing).n)  # Heun asks twice a step
         common = dict(
-            study=cell.study, profile=cell.profile, task="pretrain", size=f"{params / 1e6:.3g}M", c=cell.c, params=params,
-            gflops=cost.unet_gflops(cell.c, **shape), seed=cell.seed,
-            train_steps=-(-cell.images // self.scale.train.batch), images_seen=cell.images,
-            sampler=cell.sampler, steps=cell.steps, guidance=cell.guidance,
-            nfe=cost.nfe(evaluations, guided=cell.guidance != 1), cost=cost.sampling_cost(relative, evaluations),
+            study=cell.study,
+            profile=cell.profile,
+            task="pretrain",
+            size=f"{params / 1e6:.3g}M",
+            c=cell.c,
+            params=params,
+            gflops=cost.unet_gflops(cell.c, **shape),
+            seed=cell.seed,
+            train_steps=-(-cell.images // self.scale.train.batch),
+            images_seen=cell.images,
+            sampler=cell.sampler,
+            steps=cell.steps,
+            guidance=cell.guidance,
+            nfe=cost.nfe(evaluations, guided=cell.guidance != 1),
+            cost=cost.sampling_cost(relative, evaluations),
             seconds=seconds,
-        )  # fmt: skip
+        )
         return [
             Row(
                 metric=name,

@@ -65,7 +65,9 @@ class Restoration:
             return
         superres.check_kind(self.kind)
         if self.c not in scale.family:
-            raise ValueError(f"c = {self.c}: expected a size of profile {self.profile}, one of {scale.family}; choose among them.")
+            raise ValueError(
+                f"c = {self.c}: expected a size of profile {self.profile}, one of {scale.family}; choose among them."
+            )
         if self.images not in superres.LENGTHS:
             raise ValueError(f"images = {self.images}: expected a length of finetuning, one of {superres.LENGTHS}.")
         if self.kind not in BASELINES:
@@ -77,34 +79,50 @@ def pictures(scale: Profile) -> int:
     return max(16, scale.n // 2)
 
 
-def finetuning_grid(scale: Profile, sizes: Sequence[int], lengths: Sequence[int], *, n: int | None = None) -> list[Restoration]:
+def finetuning_grid(
+    scale: Profile, sizes: Sequence[int], lengths: Sequence[int], *, n: int | None = None
+) -> list[Restoration]:
     """Every size at every length of finetuning, in the paper's one way: 50 steps of DDIM, no guidance (F2)."""
     return [
-        Restoration(profile=scale.name, c=c, images=images, steps=USUAL, n=n or pictures(scale)) for c in sizes for images in lengths
-    ]  # fmt: skip
+        Restoration(profile=scale.name, c=c, images=images, steps=USUAL, n=n or pictures(scale))
+        for c in sizes
+        for images in lengths
+    ]
 
 
 def steps_grid(
-    scale: Profile, sizes: Sequence[int], steps: Sequence[int] = STEPS, *, images: int = superres.LENGTHS[-1], n: int | None = None
+    scale: Profile,
+    sizes: Sequence[int],
+    steps: Sequence[int] = STEPS,
+    *,
+    images: int = superres.LENGTHS[-1],
+    n: int | None = None,
 ) -> list[Restoration]:
     """Every size at every step count, at one length of finetuning (F5)."""
-    return [Restoration(profile=scale.name, c=c, images=images, steps=s, n=n or pictures(scale)) for c in sizes for s in steps]
+    return [
+        Restoration(profile=scale.name, c=c, images=images, steps=s, n=n or pictures(scale))
+        for c in sizes
+        for s in steps
+    ]
 
 
 def baselines_grid(
     scale: Profile, c: int = CONTROL, lengths: Sequence[int] = (HALF,), *, n: int | None = None
 ) -> list[Restoration]:
-    """Bicubic, and the controls of width c: the regression, diffusion from fresh parameters, and what these are compared
-    with, the usual finetuning for as long."""
+    """Bicubic, and the controls of width c: the regression, diffusion from fresh parameters, and what these are
+    compared with, the usual finetuning for as long."""
     common = dict(profile=scale.name, n=n or pictures(scale))
     return [Restoration(kind="bicubic", **common)] + [
         Restoration(kind=kind, c=c, images=images, steps=0 if kind in BASELINES else USUAL, **common)
-        for kind in ("superres-regression", "superres-scratch", "superres") for images in lengths
-    ]  # fmt: skip
+        for kind in ("superres-regression", "superres-scratch", "superres")
+        for images in lengths
+    ]
 
 
 class Laboratory:
-    """Holds what cells share, for `ldm.study.run.run`: frozen parts, the pictures, their judge and, one at a time, a model."""
+    """Holds what cells share, for `ldm.study.run.run`: frozen parts, the pictures, their judge and, one at a time, a
+    model.
+    """
 
     shown = "scenes"  # what the pictures are of
 
@@ -115,9 +133,12 @@ class Laboratory:
         self.judge = efficientnet.load()
         self.truth = self.pairs("test", min(REFERENCE, 16 * pictures(scale)))
         self.versions = {
-            "restoration": VERSION, "codec": digest(self.codec.params), "text": digest(text.params),
-            "effnet": self.judge.protocol, "truth": self.truth.key,
-        } | arithmetic(scale)  # fmt: skip
+            "restoration": VERSION,
+            "codec": digest(self.codec.params),
+            "text": digest(text.params),
+            "effnet": self.judge.protocol,
+            "truth": self.truth.key,
+        } | arithmetic(scale)
         self._model = lru_cache(maxsize=1)(superres.load)
         self._digest = lru_cache(models.model_digest)
         self._pictures = lru_cache(maxsize=1)(self._pictures_of)
@@ -128,7 +149,9 @@ class Laboratory:
 
     @cached_property
     def reference(self) -> tuple[Gaussian, np.ndarray, Sample]:
-        """True held-out pictures: their Gaussian within the first principal directions, these, and the features themselves."""
+        """True held-out pictures: their Gaussian within the first principal directions, these, and the features
+        themselves.
+        """
         name = f"effnet-{digest(self.judge.weights)}-{self.judge.side}-{len(self.truth)}-{self.truth.key}"
         looks = map(self.judge, drawn(self.truth.high, len(self.truth)))
         x = np.asarray(cached(paths.RUNS / "cache", name, looks, len(self.truth)), np.float64)
@@ -137,7 +160,9 @@ class Laboratory:
 
     def key(self, cell: Restoration) -> str:
         """The cell's name. Raises: ValueError when its model does not exist."""
-        model = "none" if cell.kind == "bicubic" else self._digest(self.scale, cell.c, cell.images, cell.seed, cell.kind)
+        model = (
+            "none" if cell.kind == "bicubic" else self._digest(self.scale, cell.c, cell.images, cell.seed, cell.kind)
+        )
         return key(cell, **self.versions, model=model, data=self.pairs("val", cell.n).key)
 
     def model_of(self, cell: Restoration) -> tuple:
@@ -183,12 +208,25 @@ class Laboratory:
         features = self.judge(images)
         side = f"{self.judge.protocol}, of {images.shape[1]} px"
         real = f"{len(self.truth)} real scenes"
-        pictures = {"lpips_effnet": self.judge.distance(images, true), "psnr": psnr(images, true), "ssim": ssim(images, true)}
+        pictures = {
+            "lpips_effnet": self.judge.distance(images, true),
+            "psnr": psnr(images, true),
+            "ssim": ssim(images, true),
+        }
         measured = {
-            "fd_effnet": (frechet(features @ basis, gaussian), f"{side}; first {COMPONENTS} principal directions, {real}"),
+            "fd_effnet": (
+                frechet(features @ basis, gaussian),
+                f"{side}; first {COMPONENTS} principal directions, {real}",
+            ),
             "kid_effnet": (kid(features, sample).times(1000), f"{side}; unbiased, cubic kernel, x1000, {real}"),
-            "is_effnet": (inception_score(self.judge.logits(features), splits=1), f"{side}; ImageNet's classes, 1 split"),
-            "lpips_effnet": (mean(pictures["lpips_effnet"]), f"{side}; unit-length channels of five blocks, to the true picture"),
+            "is_effnet": (
+                inception_score(self.judge.logits(features), splits=1),
+                f"{side}; ImageNet's classes, 1 split",
+            ),
+            "lpips_effnet": (
+                mean(pictures["lpips_effnet"]),
+                f"{side}; unit-length channels of five blocks, to the true picture",
+            ),
             "psnr": (mean(pictures["psnr"]), "RGB, to the true picture"),
             "ssim": (mean(pictures["ssim"]), "luma, Gaussian window of 11 x 11, to the true picture"),
         }
@@ -204,15 +242,31 @@ class Laboratory:
             evaluations = 1 if cell.kind in BASELINES else int(plan(cell.sampler, cell.steps, self.scale.spacing).n)
             params = cost.unet_params(cell.c, self.scale.context)
             common |= dict(
-                size=f"{params / 1e6:.3g}M", c=cell.c, params=params, gflops=cost.unet_gflops(cell.c, **shape), seed=cell.seed,
-                train_steps=-(-cell.images // superres.CONFIG.batch), images_seen=cell.images, steps=evaluations, guidance=1.0,
-                sampler=None if cell.kind in BASELINES else cell.sampler, nfe=cost.nfe(evaluations, guided=False),
+                size=f"{params / 1e6:.3g}M",
+                c=cell.c,
+                params=params,
+                gflops=cost.unet_gflops(cell.c, **shape),
+                seed=cell.seed,
+                train_steps=-(-cell.images // superres.CONFIG.batch),
+                images_seen=cell.images,
+                steps=evaluations,
+                guidance=1.0,
+                sampler=None if cell.kind in BASELINES else cell.sampler,
+                nfe=cost.nfe(evaluations, guided=False),
                 cost=cost.sampling_cost(cost.norm_cost(cell.c, **shape), evaluations),
-            )  # fmt: skip
+            )
         return [
-            Row(metric=name, protocol=f"{protocol}; val {self.shown}, degraded", value=e.value, lo=e.lo, hi=e.hi, n=e.n, **common)
+            Row(
+                metric=name,
+                protocol=f"{protocol}; val {self.shown}, degraded",
+                value=e.value,
+                lo=e.lo,
+                hi=e.hi,
+                n=e.n,
+                **common,
+            )
             for name, (e, protocol) in score.estimates.items()
-        ]  # fmt: skip
+        ]
 
 
 def gains(rows: pd.DataFrame, metric: str, influences: Influences, *, over: str) -> pd.DataFrame:
@@ -241,13 +295,18 @@ def beside(rows: pd.DataFrame, metrics: Sequence[str], store: Store, *, over: st
         ways = [way(*of) for of in zip(found["task"], found["c"], found["images_seen"], strict=True)]
         sure = np.where((found["lo"] > 0) | (found["hi"] < 0), "**", "")
         columns[metric] = pd.Series(
-            [f"{bold}{g.better:+.3g}{bold} [{g.lo:+.3g}, {g.hi:+.3g}]" for bold, g in zip(sure, found.itertuples(), strict=True)], ways
+            [
+                f"{bold}{g.better:+.3g}{bold} [{g.lo:+.3g}, {g.hi:+.3g}]"
+                for bold, g in zip(sure, found.itertuples(), strict=True)
+            ],
+            ways,
         )
     return pd.DataFrame(columns).rename_axis("way").reset_index()
 
 
 def way(task: str, c: int, images: int) -> str:
-    """What a chapter calls a way to enlarge pictures: `c = 16`, `c = 16, half as long`, `regression, c = 16`, `bicubic`.
+    """What a chapter calls a way to enlarge pictures: `c = 16`, `c = 16, half as long`, `regression, c = 16`,
+    `bicubic`.
 
     The controls all see half of the images.
     """

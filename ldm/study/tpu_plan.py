@@ -1,8 +1,8 @@
 """What a training of Table 1 would need on TPUs: answers of the real compiler, on a machine that has none.
 
 libtpu compiles for a topology that is only described (`jax.experimental.topologies`). The program is the study's own
-step (`train.make_train_step`) with the layout of `parallel`: the compiler says what it would hold in memory, compute and
-move, or that it does not fit. Seconds it cannot say; `roofline` bounds them.
+step (`train.make_train_step`) with the layout of `parallel`: the compiler says what it would hold in memory, compute
+and move, or that it does not fit. Seconds it cannot say; `roofline` bounds them.
 """
 
 from __future__ import annotations
@@ -61,12 +61,15 @@ class Plan:
         if self.size not in SIZES:
             raise ValueError(f"size = {self.size!r}: expected one of Table 1's, {', '.join(SIZES)}.")
         if self.level not in LEVELS:
-            raise ValueError(f"level = {self.level!r}: expected how hard the compiler tries, one of {', '.join(LEVELS)}.")
+            raise ValueError(
+                f"level = {self.level!r}: expected how hard the compiler tries, one of {', '.join(LEVELS)}."
+            )
         if not re.fullmatch(rf"({'|'.join(KINDS)}):\d+(x\d+){{1,2}}", self.topology):
             raise ValueError(f"topology = {self.topology!r}: expected a slice such as v5e:16x16, v5p:4x4x4 or v6e:8x8.")
         if self.batch < 1 or self.accumulate < 1 or self.batch % (self.devices * self.accumulate):
             raise ValueError(
-                f"batch = {self.batch} in {self.accumulate} parts on {self.devices} chips: expected a multiple of both together."
+                f"batch = {self.batch} in {self.accumulate} parts on {self.devices} chips: expected a multiple of both"
+                " together."
             )
         if self.fsdp < 0 or self.fsdp and self.devices % self.fsdp:
             raise ValueError(f"fsdp = {self.fsdp}: expected a divisor of {self.devices} chips, or 0 to have it chosen.")
@@ -100,7 +103,9 @@ def sheet_of(topology: str) -> Chip:
 
 
 def described(topology: str) -> list[jax.Device]:
-    """The devices of a slice that need not be there. Raises: RuntimeError without libtpu; ValueError for no such slice."""
+    """The devices of a slice that need not be there. Raises: RuntimeError without libtpu; ValueError for no such
+    slice.
+    """
     if not importlib.util.find_spec("libtpu"):
         raise RuntimeError("The compiler for TPUs is not installed; install it: pip install -r requirements-tpu.txt")
     from jax.experimental import topologies
@@ -109,7 +114,9 @@ def described(topology: str) -> list[jax.Device]:
     try:
         return list(topologies.get_topology_desc(platform="tpu", topology_name=topology).devices)
     except jax.errors.JaxRuntimeError as error:
-        raise ValueError(f"topology = {topology!r}: libtpu knows no such slice ({str(error).splitlines()[0]}).") from error
+        raise ValueError(
+            f"topology = {topology!r}: libtpu knows no such slice ({str(error).splitlines()[0]})."
+        ) from error
 
 
 def lowered(plan: Plan, devices: list[jax.Device]) -> tuple[Any, Layout]:
@@ -126,14 +133,18 @@ def lowered(plan: Plan, devices: list[jax.Device]) -> tuple[Any, Layout]:
     def at(a: jax.ShapeDtypeStruct, where: NamedSharding) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=where)
 
-    return make_train_step(loss, config, layout).lower(
-        jax.tree.map(at, state, layout.of(state)),
-        {name: jax.ShapeDtypeStruct(shape, jnp.float32, sharding=layout.images) for name, shape in batch.items()},
-    ), layout
+    return (
+        make_train_step(loss, config, layout).lower(
+            jax.tree.map(at, state, layout.of(state)),
+            {name: jax.ShapeDtypeStruct(shape, jnp.float32, sharding=layout.images) for name, shape in batch.items()},
+        ),
+        layout,
+    )
 
 
 def run(plans: Sequence[Plan], store: Store | None = None) -> pd.DataFrame:
-    """The rows of all plans, those that are not recorded compiled now, a process of their own at a time (libtpu's rule).
+    """The rows of all plans, those that are not recorded compiled now, a process of their own at a time (libtpu's
+    rule).
 
     Raises: as `measure`; what has been compiled before is kept.
     """
@@ -146,11 +157,15 @@ def run(plans: Sequence[Plan], store: Store | None = None) -> pd.DataFrame:
 
 
 def recorded(plans: Sequence[Plan], store: Store) -> pd.DataFrame:
-    """The rows of those plans that have some. Raises: ValueError, naming the command that makes them, where none has."""
+    """The rows of those plans that have some. Raises: ValueError, naming the command that makes them, where none
+    has.
+    """
     rows = store.rows(study="tpu_plan", key=[key(plan) for plan in plans])
     if rows.empty:
-        raise ValueError(f"None of these plans has been compiled; compile one: python -m ldm plan --size {plans[0].size} "
-                         f"--topology {plans[0].topology} --batch {plans[0].batch}")  # fmt: skip
+        raise ValueError(
+            f"None of these plans has been compiled; compile one: python -m ldm plan --size {plans[0].size} "
+            f"--topology {plans[0].topology} --batch {plans[0].batch}"
+        )
     return rows
 
 
@@ -178,19 +193,35 @@ def measure(plan: Plan) -> list[Row]:
         f"{'blocks computed twice' if plan.remat else 'all kept'}; {plan.accumulate} part{'s' * (plan.accumulate > 1)}"
     )
     row = partial(
-        Row, study="tpu_plan", profile="tpu", task=plan.topology, size=plan.size, c=plan.c, seed=0,
-        params=cost.unet_params(plan.c, CONTEXT), gflops=cost.unet_gflops(plan.c, SIDE, TOKENS, CONTEXT),
-        images_seen=plan.batch, train_steps=1, protocol=protocol, n=1, seconds=time.monotonic() - began,
-    )  # fmt: skip
+        Row,
+        study="tpu_plan",
+        profile="tpu",
+        task=plan.topology,
+        size=plan.size,
+        c=plan.c,
+        seed=0,
+        params=cost.unet_params(plan.c, CONTEXT),
+        gflops=cost.unet_gflops(plan.c, SIDE, TOKENS, CONTEXT),
+        images_seen=plan.batch,
+        train_steps=1,
+        protocol=protocol,
+        n=1,
+        seconds=time.monotonic() - began,
+    )
     return [row(metric=name, value=float(value), lo=float(value), hi=float(value)) for name, value in found.items()]
 
 
 def held(memory: Any) -> int:
-    """Bytes of a device that a compiled program needs: what goes in, what comes out elsewhere, and its working memory."""
+    """Bytes of a device that a compiled program needs: what goes in, what comes out elsewhere, and its working
+    memory.
+    """
     return (
-        memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes + memory.temp_size_in_bytes
+        memory.argument_size_in_bytes
+        + memory.output_size_in_bytes
+        - memory.alias_size_in_bytes
+        + memory.temp_size_in_bytes
         + memory.generated_code_size_in_bytes
-    )  # fmt: skip
+    )
 
 
 def exhausted(message: str) -> tuple[float, float]:
@@ -200,7 +231,9 @@ def exhausted(message: str) -> tuple[float, float]:
     """
     size = r"([\d.]+)([KMG])"
     found = re.search(rf"Used {size} of {size} hbm", message)
-    found = found or re.search(rf"HLO temporaries \({size}\) exceeds available HBM \({size}\)", message)  # the state not counted
+    found = found or re.search(
+        rf"HLO temporaries \({size}\) exceeds available HBM \({size}\)", message
+    )  # the state not counted
     if not found:
         raise RuntimeError(message)
     unit = {"K": 2**10, "M": 2**20, "G": 2**30}

@@ -1,4 +1,6 @@
-"""How a training went, as rows: its speed, share of the device's peak, memory, wait for batches, and loss (study "training")."""
+"""How a training went, as rows: its speed, share of the device's peak, memory, wait for batches, and loss (study
+"training").
+"""
 
 from __future__ import annotations
 
@@ -41,31 +43,59 @@ class Training:
 
     @classmethod
     def here(
-        cls, scale: Profile, c: int, config: TrainConfig, layout: Layout | None, *, task: str = "pretrain", side: int = 0,
-        remat: bool = False, data: str = "",
-    ) -> Training:  # fmt: skip
-        """A training on this machine; side: of the latents, if not the profile's; data: where its pictures or shards lie."""
+        cls,
+        scale: Profile,
+        c: int,
+        config: TrainConfig,
+        layout: Layout | None,
+        *,
+        task: str = "pretrain",
+        side: int = 0,
+        remat: bool = False,
+        data: str = "",
+    ) -> Training:
+        """A training on this machine; side: of the latents, if not the profile's; data: where its pictures or shards
+        lie.
+        """
         return cls(
-            profile=scale.name, task=task, c=c, side=side or scale.latent_shape[0], images=config.images, seed=config.seed,
-            machine=machine(), devices=layout.mesh.size if layout else 1, fsdp=layout.mesh.shape[FSDP] if layout else 1,
-            batch=config.batch, parts=config.accumulate, bf16=config.bf16, remat=remat, data=data,
-        )  # fmt: skip
+            profile=scale.name,
+            task=task,
+            c=c,
+            side=side or scale.latent_shape[0],
+            images=config.images,
+            seed=config.seed,
+            machine=machine(),
+            devices=layout.mesh.size if layout else 1,
+            fsdp=layout.mesh.shape[FSDP] if layout else 1,
+            batch=config.batch,
+            parts=config.accumulate,
+            bf16=config.bf16,
+            remat=remat,
+            data=data,
+        )
 
 
 def rows(training: Training, scale: Profile, laps: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """A row a quantity of `Meter.lap` that is known: the middle of its laps, and between what 95 % of them lie; the last loss.
+    """A row a quantity of `Meter.lap` that is known: the middle of its laps, and between what 95 % of them lie; the
+    last loss.
 
     The first lap, in which the step is compiled, is left out: a training of one lap has no rows.
     """
     after, t = laps[1:], training
     common = dict(
-        study="training", profile=t.profile, task=t.task, c=t.c, params=cost.unet_params(t.c, scale.context),
-        gflops=cost.unet_gflops(t.c, t.side, scale.tokens, scale.context), seed=t.seed,
-        images_seen=t.images, train_steps=-(-t.images // t.batch),
+        study="training",
+        profile=t.profile,
+        task=t.task,
+        c=t.c,
+        params=cost.unet_params(t.c, scale.context),
+        gflops=cost.unet_gflops(t.c, t.side, scale.tokens, scale.context),
+        seed=t.seed,
+        images_seen=t.images,
+        train_steps=-(-t.images // t.batch),
         protocol=f"{t.parts} x {t.batch // t.parts} images a step; {'bfloat16' if t.bf16 else 'float32'}"
         f"{'; blocks computed twice' * t.remat}{f'; from {t.data}' * bool(t.data)}; "
         f"devices: {t.devices}, sharing a state: {t.fsdp}; {t.machine}",
-    )  # fmt: skip
+    )
     found = []
     for name in MEASURED:
         values = [float(lap[name]) for lap in after if name in lap]
@@ -76,6 +106,8 @@ def rows(training: Training, scale: Profile, laps: Sequence[Mapping[str, Any]]) 
 
 
 def write(training: Training, scale: Profile, laps: Sequence[Mapping[str, Any]], root: Path) -> None:
-    """Write these rows into the store at `root`. Of several processes the first does; a training of one lap writes nothing."""
+    """Write these rows into the store at `root`. Of several processes the first does; a training of one lap writes
+    nothing.
+    """
     if jax.process_index() == 0 and (found := rows(training, scale, laps)):
         Store(root).write(key(training), found)

@@ -1,1 +1,3 @@
-"""What is trained, and what draws with it: pretraining, super-resolution, DreamBooth, distillation, the frozen networks."""
+"""What is trained, and what draws with it: pretraining, super-resolution, DreamBooth, distillation, the frozen
+networks.
+"""

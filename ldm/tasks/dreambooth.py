@@ -1,4 +1,5 @@
-"""DreamBooth: a model learns one subject from a few pictures (Ruiz et al. 2023, arXiv:2208.12242; Mei et al. 2024, 3.2).
+"""DreamBooth: a model learns one subject from a few pictures (Ruiz et al. 2023, arXiv:2208.12242; Mei et al. 2024,
+3.2).
 
 The subject is called by a rare token and the noun of its class. Beside its pictures the model sees pictures of the
 class that it drew itself beforehand, so that the class is not forgotten (prior preservation). The paper shows
@@ -54,14 +55,21 @@ def batches(of_subject: Batch, of_class: Batch, pictures: int, weight: float) ->
         parts = []
         for data, factor in ((of_subject, 1.0), (of_class, weight)):
             rows = batch_indices(0, step, pictures, len(data["latents"]))
-            parts.append({name: x[rows] for name, x in data.items()} | {"weight": np.full(pictures, factor, np.float32)})
+            parts.append(
+                {name: x[rows] for name, x in data.items()} | {"weight": np.full(pictures, factor, np.float32)}
+            )
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     return batch
 
 
 def finetune(
-    loss: Loss, params: Params, batch: Callable[[int], Batch], recipe: Recipe, lengths: Sequence[int], layout: Layout | None = None
+    loss: Loss,
+    params: Params,
+    batch: Callable[[int], Batch],
+    recipe: Recipe,
+    lengths: Sequence[int],
+    layout: Layout | None = None,
 ) -> dict[int, Params]:
     """The averaged weights after each of these numbers of steps, by the one training loop; the rate is constant.
 
@@ -69,9 +77,12 @@ def finetune(
     """
     size, kept = len(batch(0)["latents"]), {}
     config = TrainConfig(
-        images=max(lengths) * size, batch=size, learning_rate=recipe.learning_rate, warmup_images=10 * size,
+        images=max(lengths) * size,
+        batch=size,
+        learning_rate=recipe.learning_rate,
+        warmup_images=10 * size,
         decay_images=max(lengths) * size,
-    )  # fmt: skip
+    )
 
     def keep(images: int, ema: Params) -> None:
         kept[images // size] = {name: np.array(p) for name, p in ema.items()}  # a copy: the step gives its memory away

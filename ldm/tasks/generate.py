@@ -25,7 +25,9 @@ from ldm.training.gradients import half
 
 
 def drawing(profile: Profile, params: Params) -> Params:
-    """Parameters on the device, where all batches find them, and in bfloat16 (`gradients.half`) where the profile trains in it."""
+    """Parameters on the device, where all batches find them, and in bfloat16 (`gradients.half`) where the profile
+    trains in it.
+    """
     return jax.device_put(half(params) if profile.train.bf16 else params)
 
 
@@ -72,10 +74,18 @@ class Generator:
             full = np.concatenate([part, np.repeat(part[-1:], size - len(part), 0)])
             empty = None if guidance == 1 or self.told else np.broadcast_to(null, full.shape)
             latents = sample(
-                self.structure, self.drawing, plan, full, empty, guidance, image_keys(seed, rows),
-                predict=self.profile.predict, shape=self.profile.latent_shape, rescale=rescale,
+                self.structure,
+                self.drawing,
+                plan,
+                full,
+                empty,
+                guidance,
+                image_keys(seed, rows),
+                predict=self.profile.predict,
+                shape=self.profile.latent_shape,
+                rescale=rescale,
                 told=self.told,
-            )  # fmt: skip
+            )
             yield np.asarray(latents)[: len(part)]
 
     def images(

@@ -1,4 +1,5 @@
-"""Prompt interpolation: pictures on the way from one caption to another (supplement, Fig. 24), and how coherent they are.
+"""Prompt interpolation: pictures on the way from one caption to another (supplement, Fig. 24), and how coherent they
+are.
 
 The text embeddings of two captions are mixed, a A + (1 - a) B, or turned into each other on the sphere; every
 picture on the way starts from the same noise. The paper shows pictures. Here the way is measured: how direct it is in
@@ -19,8 +20,11 @@ def lerp(a: float, first: Float[np.ndarray, "... d"], second: Float[np.ndarray, 
     return a * first + (1 - a) * second
 
 
-def slerp(a: float, first: Float[np.ndarray, "... d"], second: Float[np.ndarray, "... d"]) -> Float[np.ndarray, "... d"]:
-    """On the great circle from second (a = 0) to first (a = 1), each vector by its own (Shoemake 1985); lengths mix evenly.
+def slerp(
+    a: float, first: Float[np.ndarray, "... d"], second: Float[np.ndarray, "... d"]
+) -> Float[np.ndarray, "... d"]:
+    """On the great circle from second (a = 0) to first (a = 1), each vector by its own (Shoemake 1985); lengths mix
+    evenly.
 
     A mean of two vectors is shorter than both; this way keeps them as long as the text tower makes them.
     """

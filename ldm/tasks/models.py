@@ -20,7 +20,11 @@ from ldm.profiles import Profile
 
 def path_of(profile: Profile, c: int, images: int, seed: int = 0, root: Path | None = None, kind: str = "unet") -> Path:
     """Where the model of width c after `images` images lies, below weights/ or runs/; `kind`: what was trained."""
-    return (root or paths.WEIGHTS) / profile.weights / f"{name_of(profile, kind)}-c{c}-{images // 1000}k-s{seed}.safetensors"
+    return (
+        (root or paths.WEIGHTS)
+        / profile.weights
+        / f"{name_of(profile, kind)}-c{c}-{images // 1000}k-s{seed}.safetensors"
+    )
 
 
 def name_of(profile: Profile, kind: str) -> str:
@@ -35,7 +39,9 @@ def file_of(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "u
 
 
 def register(profile: Profile) -> dict[str, str]:
-    """File name -> digest of every model that has recorded rows, here or there; not all of them ship (they would be too large)."""
+    """File name -> digest of every model that has recorded rows, here or there; not all of them ship (they would be too
+    large).
+    """
     places = (root / profile.weights / "models.json" for root in (paths.RUNS, paths.WEIGHTS))
     return {name: known for path in places for name, known in _read_register(path).items()}
 
@@ -48,11 +54,13 @@ def record_models(profile: Profile) -> Path:
 
 
 def note_models(profile: Profile) -> None:
-    """Enter those under runs/ that are new into this machine's own register: what comes home of a machine that forgets them.
+    """Enter those under runs/ that are new into this machine's own register: what comes home of a machine that forgets
+    them.
 
-    One that does not ship, and was trained before on a machine that forgot it, is a *repetition*: not to the bit the same,
-    since a GPU adds in no fixed order. It counts as the first one (`first`), so that its cells go on where that one's
-    ended. That it is by the same settings is taken for granted: where these change, take its name out of the register.
+    One that does not ship, and was trained before on a machine that forgot it, is a *repetition*: not to the bit the
+    same, since a GPU adds in no fixed order. It counts as the first one (`first`), so that its cells go on where that
+    one's ended. That it is by the same settings is taken for granted: where these change, take its name out of the
+    register.
     """
     path = paths.RUNS / profile.weights / "models.json"
     known, since = _read_register(path), path.stat().st_mtime if path.is_file() else 0.0
@@ -132,7 +140,17 @@ def trained_lengths(profile: Profile, c: int, seed: int = 0) -> tuple[int, ...]:
 
 def save(path: Path, params: Params, profile: Profile, c: int, images: int, seed: int) -> None:
     """A model's file: half precision, with what was trained."""
-    half = {name: np.asarray(array.astype(np.float16)) for name, array in params.items()}  # on its device: half has to travel
-    weights.save(path, half, {
-        "profile": profile.name, "c": c, "images": images, "seed": seed, "predict": profile.predict,
-    })  # fmt: skip
+    half = {
+        name: np.asarray(array.astype(np.float16)) for name, array in params.items()
+    }  # on its device: half has to travel
+    weights.save(
+        path,
+        half,
+        {
+            "profile": profile.name,
+            "c": c,
+            "images": images,
+            "seed": seed,
+            "predict": profile.predict,
+        },
+    )

@@ -55,16 +55,23 @@ def training_set(profile: Profile, n: int | None = None) -> Encoded:
     """The profile's scenes, encoded, cached under runs/cache; where there is one accelerator, they lie there."""
     if jax.default_backend() != "cpu" and jax.device_count() == 1:
         return _on_device(profile, n or profile.data)
-    return latent_set(Scenes(profile.scenes, "train", n or profile.data, level=profile.level), *frozen_parts(profile), paths.RUNS / "cache")
+    return latent_set(
+        Scenes(profile.scenes, "train", n or profile.data, level=profile.level),
+        *frozen_parts(profile),
+        paths.RUNS / "cache",
+    )
 
 
 @lru_cache(maxsize=1)  # several trainings of a process share it
 def _on_device(profile: Profile, n: int) -> Encoded:
-    return device_set(Scenes(profile.scenes, "train", n, level=profile.level), *frozen_parts(profile), paths.RUNS / "cache")
+    return device_set(
+        Scenes(profile.scenes, "train", n, level=profile.level), *frozen_parts(profile), paths.RUNS / "cache"
+    )
 
 
 def shard_set(profile: Profile, url: str) -> tuple[Encoded, Path]:
-    """The shards at a place that fsspec knows (`ldm.data.shards`), ready to train on; and where what is trained on them goes.
+    """The shards at a place that fsspec knows (`ldm.data.shards`), ready to train on; and where what is trained on them
+    goes.
 
     Raises: ValueError or OSError, one sentence, for shards that are missing, broken, or of another profile.
     """
@@ -92,7 +99,8 @@ def pretrain(
     snapshots: int = 0,
     checkpoints: bool = True,
 ) -> TrainState:
-    """Train width c; keep a model at each length and, unless told not to, checkpoints to resume from, all under `root` (runs/).
+    """Train width c; keep a model at each length and, unless told not to, checkpoints to resume from, all under `root`
+    (runs/).
 
     Args:
         data: the training pictures, encoded (`training_set`, or `feed.Feed`); null: the empty caption's context (m, d).
@@ -111,14 +119,21 @@ def pretrain(
         save(path_of(profile, c, images, seed, root), average, profile, c, images, seed)
 
     return fit(
-        loss, start or params, lambda step: data.batch(seed, step, config.batch, rows), config,
-        layout=layout, gflops=PASSES * unet_gflops(c, profile.latent_shape[0], *null.shape),
+        loss,
+        start or params,
+        lambda step: data.batch(seed, step, config.batch, rows),
+        config,
+        layout=layout,
+        gflops=PASSES * unet_gflops(c, profile.latent_shape[0], *null.shape),
         folder=root / profile.weights / f"{name_of(profile, 'train')}-c{c}-s{seed}" if checkpoints else None,
         lengths=profile.lengths if lengths is None else lengths,
-        on_length=keep, on_log=on_log, log_steps=log_steps, title=f"pretrain c={c}",
+        on_length=keep,
+        on_log=on_log,
+        log_steps=log_steps,
+        title=f"pretrain c={c}",
         snapshots=[config.images * k // snapshots for k in range(1, snapshots + 1)],
         on_snapshot=partial(ema.keep, snapshots_of(profile, c, seed, root)),
-    )  # fmt: skip
+    )
 
 
 def snapshots_of(profile: Profile, c: int, seed: int = 0, root: Path | None = None) -> Path:
@@ -131,8 +146,11 @@ def average_kind(sigma_rel: float) -> str:
     return f"average{sigma_rel:g}"
 
 
-def averaged(profile: Profile, c: int, sigma_rel: float, images: int = 0, seed: int = 0, root: Path | None = None) -> Path:
-    """Write the model whose weights are averaged over this share of a run of which snapshots were kept (`ldm.training.ema`).
+def averaged(
+    profile: Profile, c: int, sigma_rel: float, images: int = 0, seed: int = 0, root: Path | None = None
+) -> Path:
+    """Write the model whose weights are averaged over this share of a run of which snapshots were kept
+    (`ldm.training.ema`).
 
     Raises: ValueError, in one sentence, as `ema.average`.
     """

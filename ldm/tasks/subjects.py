@@ -29,10 +29,17 @@ FEWEST, MOST = 3, 30  # pictures in a folder
 # family knows 32 nouns, so some kinships are wide: a dinosaur is a reptile, a pumpkin a gourd like the watermelon, a
 # snail wears its shell outside like the crab. Teapots and sunglasses have no kin there and are left out.
 KIN = {
-    "teddy bear": ("bear", "panda"), "fox": ("wolf", "cat"), "dinosaur": ("t-rex", "turtle"), "flamingo": ("parrot", "owl"),
-    "snail": ("crab",), "cupcake": ("birthday cake",), "jack-o-lantern": ("watermelon",), "tractor": ("bus",),
-    "flying saucer": ("rocket",), "unicorn": ("horse", "cat"),
-}  # fmt: skip
+    "teddy bear": ("bear", "panda"),
+    "fox": ("wolf", "cat"),
+    "dinosaur": ("t-rex", "turtle"),
+    "flamingo": ("parrot", "owl"),
+    "snail": ("crab",),
+    "cupcake": ("birthday cake",),
+    "jack-o-lantern": ("watermelon",),
+    "tractor": ("bus",),
+    "flying saucer": ("rocket",),
+    "unicorn": ("horse", "cat"),
+}
 SUBJECTS = tuple(KIN)[:8]  # those that the study asks for
 
 
@@ -63,12 +70,19 @@ def subject(scale: Profile, name: str) -> Subject:
     if name in KIN:
         noun = next((noun for noun in KIN[name] if noun in vocabulary), None)
         if noun is None:
-            raise ValueError(f"subject = {name!r}: the vocabulary of profile {scale.name} has none of its classes {KIN[name]}.")
+            raise ValueError(
+                f"subject = {name!r}: the vocabulary of profile {scale.name} has none of its classes {KIN[name]}."
+            )
         config = replace(scale.scenes, styles=scale.scenes.styles[:1], counts=(1.0, 0.0, 0.0), subject=name)
         data = Scenes(config, "subjects", SHOTS)
         captions = tuple(own(data.scene(i), noun) for i in range(SHOTS))
         return Subject(
-            name=name, noun=noun, pictures=data.images(range(SHOTS)), captions=captions, key=data.key, emoji=_called(name)
+            name=name,
+            noun=noun,
+            pictures=data.images(range(SHOTS)),
+            captions=captions,
+            key=data.key,
+            emoji=_called(name),
         )
     if not Path(name).is_dir():
         raise ValueError(f"subject = {name!r}: expected a folder with pictures, or one of the emoji {', '.join(KIN)}.")
@@ -78,8 +92,12 @@ def subject(scale: Profile, name: str) -> Subject:
     captions = tuple(folder.captions(range(len(folder))))
     nouns = sorted({_noun(text, vocabulary, name) for text in captions})
     if len(nouns) > 1:
-        raise ValueError(f"{name} calls its subject {' and '.join(nouns)}: expected one class; use one noun in all captions.")
-    return Subject(name=name, noun=nouns[0], pictures=folder.images(range(len(folder))), captions=captions, key=folder.key)
+        raise ValueError(
+            f"{name} calls its subject {' and '.join(nouns)}: expected one class; use one noun in all captions."
+        )
+    return Subject(
+        name=name, noun=nouns[0], pictures=folder.images(range(len(folder))), captions=captions, key=folder.key
+    )
 
 
 def _noun(text: str, vocabulary: list[str], where: str) -> str:
@@ -88,8 +106,9 @@ def _noun(text: str, vocabulary: list[str], where: str) -> str:
     known = [noun for noun in vocabulary if f"{after} ".startswith(f"{noun} ")]
     if not token or not known:
         raise ValueError(
-            f"{where}: the caption {text!r} does not say {TOKEN!r} and then a noun that the models know; write for instance "
-            f"'a {TOKEN} cat in the centre, flat style, on a plain blue background', with one of {', '.join(vocabulary)}."
+            f"{where}: the caption {text!r} does not say {TOKEN!r} and then a noun that the models know; write for"
+            f" instance 'a {TOKEN} cat in the centre, flat style, on a plain blue background', with one of"
+            f" {', '.join(vocabulary)}."
         )
     return max(known, key=len)
 
@@ -123,11 +142,15 @@ def asked(scale: Profile, who: Subject, n: int, *, every_style: bool = False, se
             found.append(scene)
             if len(found) == n:
                 return found
-    raise ValueError(f"n = {n}: only {len(found)} of {len(data)} scenes show both {who.name} and {who.noun}; ask for fewer.")
+    raise ValueError(
+        f"n = {n}: only {len(found)} of {len(data)} scenes show both {who.name} and {who.noun}; ask for fewer."
+    )
 
 
 def lineup(config: SceneConfig, scenes: list[Scene], noun: str) -> tuple[list[str], UInt8[np.ndarray, "m n S S 3"]]:
-    """The true pictures of n scenes with each of m things in the subject's place: all held-out emoji, then the class."""
+    """The true pictures of n scenes with each of m things in the subject's place: all held-out emoji, then the
+    class.
+    """
     things = [emoji for emoji in emojis() if emoji.heldout] + [_called(noun)]
     pictures = [[render(config, _showing(scene, emoji, emoji.caption)) for scene in scenes] for emoji in things]
     return [emoji.caption for emoji in things], np.array(pictures)

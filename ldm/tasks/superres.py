@@ -85,7 +85,8 @@ def scenes(profile: Profile, split: str, n: int) -> Pairs:
 
 
 def photographs(profile: Profile, folder: str | Path, n: int = DATA, seed: int = 0) -> Pairs:
-    """n random crops of the pictures in a folder, as large as the scenes; sharpened before they are degraded, as published.
+    """n random crops of the pictures in a folder, as large as the scenes; sharpened before they are degraded, as
+    published.
 
     Raises: ValueError, one sentence, for a folder without pictures, or with unreadable or too small ones.
     """
@@ -178,7 +179,8 @@ def finetune(
     layout: Layout | None = None,
     checkpoints: bool = True,
 ) -> TrainState:
-    """Finetune width c; keep a model at each length and, unless told not to, checkpoints to resume from, all under `root` (runs/).
+    """Finetune width c; keep a model at each length and, unless told not to, checkpoints to resume from, all under
+    `root` (runs/).
 
     Args:
         null: the empty caption's context. kind: "superres", or one of the two controls.
@@ -201,13 +203,18 @@ def finetune(
         models.save(path, ema, profile, c, images, config.seed)
 
     return fit(
-        diffusion_loss(structure, schedule, predict, null=null, drop=0.0), params,
-        lambda step: data.batch(config.seed, step, config.batch, null, rows), config, layout=layout,
+        diffusion_loss(structure, schedule, predict, null=null, drop=0.0),
+        params,
+        lambda step: data.batch(config.seed, step, config.batch, null, rows),
+        config,
+        layout=layout,
         folder=root / profile.weights / f"train-{kind}-c{c}-s{config.seed}" if checkpoints else None,
         lengths=[length for length in lengths if length <= config.images],
-        on_length=keep, on_log=on_log, gflops=PASSES * unet_gflops(c, latent_side(profile), *null.shape),
+        on_length=keep,
+        on_log=on_log,
+        gflops=PASSES * unet_gflops(c, latent_side(profile), *null.shape),
         title=f"{kind} c={c}",
-    )  # fmt: skip
+    )
 
 
 def check_kind(kind: str) -> None:
@@ -262,9 +269,17 @@ class Restorer:
             full = np.concatenate([part, np.repeat(part[-1:], size - len(part), 0)])  # one compilation
             condition = self.codec.encode(enlarged(full))
             latents = sample(
-                self.structure, self.drawing, plan, context, None, 1.0, image_keys(seed, np.arange(begin, begin + size) + first),
-                predict=predict, shape=condition.shape[1:], condition=condition,
-            )  # fmt: skip
+                self.structure,
+                self.drawing,
+                plan,
+                context,
+                None,
+                1.0,
+                image_keys(seed, np.arange(begin, begin + size) + first),
+                predict=predict,
+                shape=condition.shape[1:],
+                condition=condition,
+            )
             yield self.codec.decode(np.asarray(latents)[: len(part)])
 
 
@@ -289,5 +304,7 @@ def _told(file: Path) -> tuple[Kind, int]:
     """Kind and width of the model in a file: `pretrain.path_of` names it by its kind, and it holds its width."""
     kind, c = file.name.partition("-c")[0], weights.metadata(file).get("c")
     if kind not in get_args(Kind) or not isinstance(c, int):
-        raise ValueError(f"{file} is no model of super-resolution, whose name begins with superres-c; give one that is.")
+        raise ValueError(
+            f"{file} is no model of super-resolution, whose name begins with superres-c; give one that is."
+        )
     return kind, c

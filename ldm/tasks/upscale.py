@@ -1,4 +1,6 @@
-"""Your own picture, four times as large: overlapping tiles of the size that the network learned, joined without seams."""
+"""Your own picture, four times as large: overlapping tiles of the size that the network learned, joined without
+seams.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,13 @@ class Restores(Protocol):
 
 
 def upscale(
-    image: UInt8[np.ndarray, "h w 3"], restorer: Restores, plan: Plan | None, *, tile: int = 16, overlap: int = 4, seed: int = 0
+    image: UInt8[np.ndarray, "h w 3"],
+    restorer: Restores,
+    plan: Plan | None,
+    *,
+    tile: int = 16,
+    overlap: int = 4,
+    seed: int = 0,
 ) -> UInt8[np.ndarray, "H W 3"]:
     """The picture, four times as large.
 
@@ -42,7 +50,9 @@ def upscale(
     height, width = image.shape[:2]
     _fits("the picture", width, height)
     if not 0 <= 2 * overlap < tile:
-        raise ValueError(f"overlap = {overlap}: expected 0 to less than half of the tile's {tile} pixels; make it smaller.")
+        raise ValueError(
+            f"overlap = {overlap}: expected 0 to less than half of the tile's {tile} pixels; make it smaller."
+        )
     room = [(0, max(0, tile - side)) for side in (height, width)]
     wide = np.pad(image, [*room, (0, 0)], mode="symmetric")
     corners = [(y, x) for y in _starts(wide.shape[0], tile, overlap) for x in _starts(wide.shape[1], tile, overlap)]
@@ -79,7 +89,9 @@ def read(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
 
 def _fits(name: str, width: int, height: int) -> None:
     if height * width > LARGEST:
-        raise ValueError(f"{name} has {width} x {height} pixels; give at most {LARGEST:,}: crop it, or make it smaller.")
+        raise ValueError(
+            f"{name} has {width} x {height} pixels; give at most {LARGEST:,}: crop it, or make it smaller."
+        )
 
 
 def _starts(side: int, tile: int, overlap: int) -> list[int]:

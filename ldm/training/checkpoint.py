@@ -51,7 +51,8 @@ class TrainCheckpoints:
         return self._manager.latest_step()
 
     def save(self, step: int, state: Any) -> None:
-        """Begin to write the state of `step`, once the one before is written; then what is older than the last `keep` goes.
+        """Begin to write the state of `step`, once the one before is written; then what is older than the last `keep`
+        goes.
 
         The state may be donated at once. Raises: as `wait`.
         """
@@ -84,8 +85,9 @@ class TrainCheckpoints:
         """(step, state) of the newest checkpoint that can be read, or None where there is none.
 
         `like` is a state of the wanted structure: arrays, or `jax.ShapeDtypeStruct`s.
-        Raises: ValueError, one sentence, where a checkpoint is whole but of another network, and where none can be read: it
-        may be the disk that fails or the memory that is short, and a run that began anew would write over what is good.
+        Raises: ValueError, one sentence, where a checkpoint is whole but of another network, and where none can be
+        read: it may be the disk that fails or the memory that is short, and a run that began anew would write over what
+            is good.
         """
         like = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         steps, cause = sorted(self._manager.all_steps(), reverse=True), None
@@ -108,8 +110,8 @@ class TrainCheckpoints:
             return step, state
         if cause:
             raise ValueError(
-                f"none of the checkpoints in {self.folder} can be read (of step {steps[-1]}: {str(cause).splitlines()[0]}); "
-                "remove the folder to start anew."
+                f"none of the checkpoints in {self.folder} can be read (of step {steps[-1]}:"
+                f" {str(cause).splitlines()[0]}); remove the folder to start anew."
             ) from cause
         return None
 
@@ -117,10 +119,7 @@ class TrainCheckpoints:
 def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
     """Path -> shape; named tuples count as dicts, as Orbax stores them."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape)
-        for path, leaf in leaves
-    }
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape) for path, leaf in leaves}
 
 
 def _compare(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:

@@ -11,7 +11,9 @@ import jax
 
 
 class Chip(NamedTuple):
-    """One device: dense bfloat16 TFLOP/s; memory in GB (1e9 bytes), its bandwidth and the links' to others, both in GB/s."""
+    """One device: dense bfloat16 TFLOP/s; memory in GB (1e9 bytes), its bandwidth and the links' to others, both in
+    GB/s.
+    """
 
     tflops: float
     memory: float
@@ -35,17 +37,23 @@ CHIPS = {  # device_kind begins with ->
 
 
 def chip(kind: str) -> Chip | None:
-    """The data sheet of a device by its `device_kind`, None for one not listed. Of two names the first that fits counts."""
+    """The data sheet of a device by its `device_kind`, None for one not listed. Of two names the first that fits
+    counts.
+    """
     return next((sheet for name, sheet in CHIPS.items() if kind.startswith(name)), None)
 
 
 def machine() -> str:
-    """What runs this, for the protocol of a row: the processor, as far as the system tells, its cores, and the device's kind."""
+    """What runs this, for the protocol of a row: the processor, as far as the system tells, its cores, and the device's
+    kind.
+    """
     return f"{processor()}, {os.cpu_count()} cores, {jax.devices()[0].device_kind}"
 
 
 def processor() -> str:
-    """The processor's name and, since makers give several generations one name, its family and model; else its architecture."""
+    """The processor's name and, since makers give several generations one name, its family and model; else its
+    architecture.
+    """
     told = Path("/proc/cpuinfo")
     lines = (line.partition(":") for line in told.read_text().split("\n\n")[0].splitlines()) if told.is_file() else ()
     known = {name.strip(): value.strip() for name, _, value in lines}

@@ -1,8 +1,9 @@
-"""EMA after the fact: an average of any length, from a few snapshots of two others (Karras et al. 2024, EDM2, section 3).
+"""EMA after the fact: an average of any length, from a few snapshots of two others (Karras et al. 2024, EDM2, section
+3).
 
-A training keeps the average of its weights theta with a power of time, p(tau) = (gamma + 1) tau^gamma / t^(gamma + 1) for
-tau up to t. Its relative width, sigma_rel = the profile's standard deviation / t, is 0.10 at gamma = 6.94 and 0.05 at
-16.97. What width is best is not known before. Every snapshot is an integral of p theta, so a sum of snapshots is the
+A training keeps the average of its weights theta with a power of time, p(tau) = (gamma + 1) tau^gamma / t^(gamma + 1)
+for tau up to t. Its relative width, sigma_rel = the profile's standard deviation / t, is 0.10 at gamma = 6.94 and 0.05
+at 16.97. What width is best is not known before. Every snapshot is an integral of p theta, so a sum of snapshots is the
 integral of the same sum of profiles: the coefficients whose sum comes nearest, in least squares, to the profile that is
 wanted give nearly the average that would have been kept. The loop's averages are exactly these integrals for weights
 that stay as they are between two steps (`train.make_train_step`).
@@ -28,15 +29,22 @@ def width(gamma: float) -> float:
 
 
 def exponent(sigma_rel: float) -> float:
-    """gamma of a relative width: the largest root of a cubic (EDM2, app. C). Raises: ValueError outside 0.01 to 0.25."""
+    """gamma of a relative width: the largest root of a cubic (EDM2, app. C). Raises: ValueError outside 0.01 to
+    0.25.
+    """
     if not NARROWEST <= sigma_rel <= WIDEST:
-        raise ValueError(f"sigma_rel = {sigma_rel}: expected {NARROWEST} to {WIDEST}, the share of the run that the average spans.")
+        raise ValueError(
+            f"sigma_rel = {sigma_rel}: expected {NARROWEST} to {WIDEST}, the share of the run that the average spans."
+        )
     t = sigma_rel**-2
     return float(np.roots([1, 7, 16 - t, 12 - t]).real.max())
 
 
 def products(
-    times: Float[np.ndarray, " a"], gammas: Float[np.ndarray, " a"], others: Float[np.ndarray, " b"], exponents: Float[np.ndarray, " b"]
+    times: Float[np.ndarray, " a"],
+    gammas: Float[np.ndarray, " a"],
+    others: Float[np.ndarray, " b"],
+    exponents: Float[np.ndarray, " b"],
 ) -> Float[np.ndarray, "a b"]:
     """The integral of each profile times each other one, in closed form (EDM2, app. C)."""
     t, g = np.asarray(times, float)[:, None], np.asarray(gammas, float)[:, None]
@@ -48,7 +56,9 @@ def products(
 def coefficients(
     times: Float[np.ndarray, " n"], gammas: Float[np.ndarray, " n"], time: float, gamma: float
 ) -> Float[np.ndarray, " n"]:
-    """What to multiply snapshots of these times and gammas with, to come nearest to the average of `gamma` at `time`."""
+    """What to multiply snapshots of these times and gammas with, to come nearest to the average of `gamma` at
+    `time`.
+    """
     system = products(times, gammas, times, gammas)
     return np.linalg.solve(system, products(times, gammas, [time], [gamma])[:, 0])
 
@@ -63,9 +73,14 @@ def path_of(folder: Path, images: int, gamma: float) -> Path:
 def keep(folder: Path, images: int, averages: dict[float, Params]) -> None:
     """Write a snapshot of each average, float32: sums with large coefficients of both signs need the digits."""
     for gamma, params in averages.items():
-        weights.save(path_of(folder, images, gamma), {name: np.asarray(p, np.float32) for name, p in params.items()}, {
-            "images": images, "gamma": gamma,
-        })  # fmt: skip
+        weights.save(
+            path_of(folder, images, gamma),
+            {name: np.asarray(p, np.float32) for name, p in params.items()},
+            {
+                "images": images,
+                "gamma": gamma,
+            },
+        )
 
 
 def average(folder: Path, sigma_rel: float, images: int = 0) -> tuple[int, Params]:

@@ -28,11 +28,14 @@ def half(params: dict[str, Array]) -> dict[str, Array]:
     return {name: p if KEPT.search(name) else p.astype(jnp.bfloat16) for name, p in params.items()}
 
 
-def gradient(loss: Callable, params: Any, batch: Batch, key: Array, others: tuple = (), *, bf16: bool = False, parts: int = 1) -> Any:
+def gradient(
+    loss: Callable, params: Any, batch: Batch, key: Array, others: tuple = (), *, bf16: bool = False, parts: int = 1
+) -> Any:
     """((loss, its parts), gradient in the parameters), all float32.
 
     Args:
-        others: what the loss takes besides: a teacher's weights, the averaged ones. bf16: see `half`; they too are rounded.
+        others: what the loss takes besides: a teacher's weights, the averaged ones. bf16: see `half`; they too are
+            rounded.
         parts: the batch is seen in so many parts, one after another, and the mean is taken. For losses that are means
             over images this is the whole batch's gradient, within rounding, at a fraction of its memory: the loss is
             given one key an image in place of one key, which `losses.image_keys` hands on (other draws refuse it).

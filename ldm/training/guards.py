@@ -49,7 +49,8 @@ class Watch:
     def look(self, advice: str = "") -> dict[str, float]:
         """The newest logs as numbers, all since the last look having been found finite.
 
-        Raises: Diverged, naming the first step whose loss or gradient is not, and its batch; `advice` ends the sentence.
+        Raises: Diverged, naming the first step whose loss or gradient is not, and its batch; `advice` ends the
+        sentence.
         """
         seen, self._unseen = jax.device_get(self._unseen), []
         for step, logs in seen:

@@ -51,13 +51,16 @@ class TrainConfig:
     seed: int = 0
     bf16: bool = False  # compute in bfloat16; weights, norms and loss stay float32 (`ldm.training.gradients`)
     accumulate: int = 1  # parts that a batch is seen in, one after another
-    averages: tuple[float, ...] = ()  # gammas of more power averages, whose snapshots `ldm.training.ema` makes others of
+    averages: tuple[
+        float, ...
+    ] = ()  # gammas of more power averages, whose snapshots `ldm.training.ema` makes others of
 
     def __post_init__(self):
         for name in ("images", "batch", "learning_rate", "warmup_images", "decay_images", "clip", "ema", "accumulate"):
             if not getattr(self, name) > 0:
                 raise ValueError(
-                    f"{name} = {getattr(self, name)}: expected a positive number; change it in the training configuration."
+                    f"{name} = {getattr(self, name)}: expected a positive number; change it in the training"
+                    " configuration."
                 )
         if self.batch % self.accumulate:
             raise ValueError(f"accumulate = {self.accumulate}: expected a divisor of batch = {self.batch}.")
@@ -105,7 +108,9 @@ def init_state(params: Params, config: TrainConfig, layout: Layout | None = None
 
 
 @lru_cache(maxsize=1)  # many short trainings of one loss compile once
-def make_train_step(loss: Loss, config: TrainConfig, layout: Layout | None = None) -> Callable[..., tuple[TrainState, dict]]:
+def make_train_step(
+    loss: Loss, config: TrainConfig, layout: Layout | None = None
+) -> Callable[..., tuple[TrainState, dict]]:
     """One step (state, batch[, teacher]), jitted, its state donated. The key of step k is fold_in(key(seed), k).
 
     With a teacher, the loss is asked with its weights and with the averaged ones, which are then the target network.
@@ -193,9 +198,14 @@ def fit(
         at, shots = ({-(-images // config.batch): images for images in wanted} for wanted in (lengths, snapshots))
 
         bar = tqdm(
-            total=config.images, initial=start * config.batch, desc=title, unit="img", unit_scale=True, mininterval=1,
+            total=config.images,
+            initial=start * config.batch,
+            desc=title,
+            unit="img",
+            unit_scale=True,
+            mininterval=1,
             disable=not first,
-        )  # fmt: skip
+        )
         say = (lambda line: bar.write(line, file=sys.stderr)) if first else (lambda line: None)
         watch = Watch(batches, start, title, say)
         meter = Meter(config.batch, gflops, start, layout.devices if layout else jax.local_devices()[:1])
@@ -231,7 +241,10 @@ def fit(
                     checkpoints.save(done, state.stored())
                     saved, saved_step = time.monotonic(), done
                 if leave and done < config.steps:
-                    say(f"{title}: stopped by SIGTERM after step {done}; run the same command again to go on from step {saved_step}.")
+                    say(
+                        f"{title}: stopped by SIGTERM after step {done}; run the same command again to go on from step"
+                        f" {saved_step}."
+                    )
                     raise Preempted
         except KeyboardInterrupt:
             if checkpoints and watch.good > start and jax.process_count() == 1:

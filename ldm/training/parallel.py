@@ -22,7 +22,9 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 DATA, FSDP = AXES = ("data", "fsdp")
-RULES: tuple[tuple[str, float], ...] = (  # a parameter's name -> spread it from this many numbers on; the first that fits
+RULES: tuple[
+    tuple[str, float], ...
+] = (  # a parameter's name -> spread it from this many numbers on; the first that fits
     (r"norm|bias", float("inf")),  # small, and needed whole by every device
     (r"", 2**12),
 )
@@ -45,14 +47,16 @@ def connect(coordinator: str = "", processes: int | None = None, process: int | 
         return
     if processes is None or process is None or not 0 <= process < processes:
         raise ValueError(
-            f"coordinator {coordinator} with processes = {processes}, process = {process}: expected how many there are, "
-            "and which of them this is, counted from 0."
+            f"coordinator {coordinator} with processes = {processes}, process = {process}: expected how many there are,"
+            " and which of them this is, counted from 0."
         )
     jax.distributed.initialize(coordinator, processes, process)
 
 
 def spec(name: str, shape: Sequence[int], devices: int) -> PartitionSpec:
-    """Where an array lies: its longest axis that `devices` divides (the last of equals) is spread over "fsdp", or none."""
+    """Where an array lies: its longest axis that `devices` divides (the last of equals) is spread over "fsdp", or
+    none.
+    """
     least = next(least for pattern, least in RULES if re.search(pattern, name))
     axes = [i for i, length in enumerate(shape) if length % devices == 0]
     if devices == 1 or not axes or np.prod(shape) < least:
@@ -84,7 +88,9 @@ class Layout:
         devices = self.mesh.shape[FSDP]
 
         def one(path: tuple, leaf: Any) -> NamedSharding:
-            return NamedSharding(self.mesh, spec(jax.tree_util.keystr(path, simple=True, separator="/"), leaf.shape, devices))
+            return NamedSharding(
+                self.mesh, spec(jax.tree_util.keystr(path, simple=True, separator="/"), leaf.shape, devices)
+            )
 
         return jax.tree_util.tree_map_with_path(one, tree)
 
@@ -105,7 +111,9 @@ class Layout:
         return jax.jit(build, out_shardings=self.of(jax.eval_shape(build, *arrays)))(*arrays)
 
     def rows(self, size: int) -> np.ndarray:
-        """Which rows of a batch this process has to bring: int64, rising. Raises: ValueError where it cannot be spread."""
+        """Which rows of a batch this process has to bring: int64, rising. Raises: ValueError where it cannot be
+        spread.
+        """
         if size % self.mesh.size:
             raise ValueError(f"batch = {size} on {self.mesh.size} devices: expected a multiple of their number.")
         places = self.images.addressable_devices_indices_map((size,)).values()
@@ -145,7 +153,8 @@ def layout(devices: int = 0, fsdp: int = 1) -> Layout:
 def chosen(
     devices: int = 1, fsdp: int = 1, coordinator: str = "", processes: int | None = None, process: int | None = None
 ) -> Layout | None:
-    """The layout that a command asks for, its processes joined (`connect`, `layout`): all devices of several processes, else so many.
+    """The layout that a command asks for, its processes joined (`connect`, `layout`): all devices of several processes,
+    else so many.
 
     None for the first device alone.
     """
@@ -156,7 +165,9 @@ def chosen(
 
 
 def host() -> contextlib.AbstractContextManager:
-    """Inside, arrays are made by the CPU, unless JAX_PLATFORMS leaves it out: an accelerator would compile a program for every shape."""
+    """Inside, arrays are made by the CPU, unless JAX_PLATFORMS leaves it out: an accelerator would compile a program
+    for every shape.
+    """
     try:
         return jax.default_device(jax.local_devices(backend="cpu")[0])
     except RuntimeError:

@@ -66,9 +66,7 @@ images = np.stack([(waves + 1) * 127, (1 - waves) * 127, waves * 0 + 90], -1).as
 pictures.picture_strip(images, [f"wave {i}" for i in range(8)])
 
 # %%
-pictures.picture_grid(
-    images.reshape(2, 4, 64, 64, 3), ["c 8", "c 16"], ["4", "8", "16", "50"], corner="steps"
-)
+pictures.picture_grid(images.reshape(2, 4, 64, 64, 3), ["c 8", "c 16"], ["4", "8", "16", "50"], corner="steps")
 
 # %%
 scrubber.scrubber({"c = 8": images[None, :5], "c = 16": images[None, 3:]}, [("a wave", "another wave")])

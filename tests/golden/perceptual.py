@@ -107,9 +107,10 @@ def resizers(images: np.ndarray) -> dict[str, np.ndarray]:
         legacy = make_resizer("PyTorch", False, "bilinear", (side, side))
         tensorflow = interpolate_bilinear_2d_like_tensorflow1x(x, size=(side, side), align_corners=False)
         answers |= {
-            f"resize.clean.{side}": clean(images[0])[None], f"resize.torch_bilinear.{side}": legacy(images[0])[None],
+            f"resize.clean.{side}": clean(images[0])[None],
+            f"resize.torch_bilinear.{side}": legacy(images[0])[None],
             f"resize.tensorflow_bilinear.{side}": nhwc(tensorflow),
-        }  # fmt: skip
+        }
     return answers
 
 

@@ -70,9 +70,12 @@ def main() -> None:
         return k.sample_euler_ancestral(*arguments, eta=eta, noise_sampler=lambda *_: next(noise), **options)
 
     samplers = {
-        "euler": (k.sample_euler, {}), "heun": (k.sample_heun, {}), "dpmpp_2m": (k.sample_dpmpp_2m, {}),
-        "ddim_0.5": (ancestral, {"eta": 0.5}), "ddim_1": (ancestral, {"eta": 1.0}),
-    }  # fmt: skip
+        "euler": (k.sample_euler, {}),
+        "heun": (k.sample_heun, {}),
+        "dpmpp_2m": (k.sample_dpmpp_2m, {}),
+        "ddim_0.5": (ancestral, {"eta": 0.5}),
+        "ddim_1": (ancestral, {"eta": 1.0}),
+    }
     arrays = {}
     for name, (sampler, options) in samplers.items():
         for spacing, steps, predict in product(SPACINGS, STEPS, PREDICTIONS):

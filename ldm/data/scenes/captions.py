@@ -90,10 +90,7 @@ def tokens(text: str) -> list[str]:
 def words(config: SceneConfig) -> tuple[str, ...]:
     """Every word that captions of any split of this config can hold, and IDENTIFIERS; sorted."""
     named = [emoji.caption for emoji in _named(config)]
-    grammar = (
-        "a an and above at background below bottom centre from in large left of on right small "
-        "style the to top"
-    )
+    grammar = "a an and above at background below bottom centre from in large left of on right small style the to top"
     parts = (*named, grammar, *config.styles, *config.kinds, *config.colours, *IDENTIFIERS)
     return tuple(sorted({word for part in parts for word in tokens(part)}))
 

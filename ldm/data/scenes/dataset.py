@@ -77,7 +77,9 @@ class Scenes:
     @property
     def key(self) -> str:
         """Sixteen hex digits that name these pictures and captions: config, split, seed, level, code and art."""
-        level = () if self.level == "all" else (self.level,)  # full captions were the only ones once, and keep their names
+        level = (
+            () if self.level == "all" else (self.level,)
+        )  # full captions were the only ones once, and keep their names
         parts = (VERSION, self.config, self.split, self.seed, art_digest(), *level)
         return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 
@@ -94,7 +96,9 @@ class Scenes:
             try:
                 shape = (self.n, side, side, 3)
                 out = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
-                for start, pictures in zip(range(0, self.n, CHUNK), in_order(self.images, self.n, CHUNK, workers), strict=True):
+                for start, pictures in zip(
+                    range(0, self.n, CHUNK), in_order(self.images, self.n, CHUNK, workers), strict=True
+                ):
                     out[start : start + CHUNK] = pictures
                 out.flush()
                 del out

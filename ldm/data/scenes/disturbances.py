@@ -174,18 +174,34 @@ DISTURBANCES: dict[str, Disturbance] = {
     "jpeg": Disturbance(title="JPEG", unit="100 - quality", strengths=(5, 20, 50, 80), most=99, pixels=jpeg),
     "hue": Disturbance(title="colours turned", unit="degrees", strengths=(5, 15, 45, 120), most=360, pixels=hue),
     "subject": Disturbance(
-        title="wrong subject", unit="share of the pictures", strengths=(0.1, 0.25, 0.5, 1), most=1, records=wrong_subject
+        title="wrong subject",
+        unit="share of the pictures",
+        strengths=(0.1, 0.25, 0.5, 1),
+        most=1,
+        records=wrong_subject,
     ),
     "caption": Disturbance(
-        title="wrong caption", unit="share of the pictures", strengths=(0.1, 0.25, 0.5, 1), most=1, records=wrong_caption
+        title="wrong caption",
+        unit="share of the pictures",
+        strengths=(0.1, 0.25, 0.5, 1),
+        most=1,
+        records=wrong_caption,
     ),
     "dropped": Disturbance(
-        title="subjects never drawn", unit="share of the vocabulary", strengths=(0.25, 0.5, 0.75, 0.875), most=0.95, records=dropped
+        title="subjects never drawn",
+        unit="share of the vocabulary",
+        strengths=(0.25, 0.5, 0.75, 0.875),
+        most=0.95,
+        records=dropped,
     ),
     "repeated": Disturbance(
         title="repeats", unit="share of the pictures", strengths=(0.5, 0.75, 0.9, 0.97), most=0.999, records=repeated
     ),
     "memorised": Disturbance(
-        title="training pictures", unit="share of the pictures", strengths=(0.25, 0.5, 0.75, 1), most=1, records=memorised
+        title="training pictures",
+        unit="share of the pictures",
+        strengths=(0.25, 0.5, 0.75, 1),
+        most=1,
+        records=memorised,
     ),
-}  # fmt: skip
+}

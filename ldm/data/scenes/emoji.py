@@ -51,11 +51,16 @@ def emojis() -> tuple[Emoji, ...]:
     with open(ART / "emoji.csv", encoding="utf-8", newline="") as file:
         return tuple(
             Emoji(
-                int(row["order"]), row["name"], row["codepoint"], row["caption"],
-                row["plural"] == "1", row["heldout"] == "1", frozenset(row["hidden_on"].split()),
+                int(row["order"]),
+                row["name"],
+                row["codepoint"],
+                row["caption"],
+                row["plural"] == "1",
+                row["heldout"] == "1",
+                frozenset(row["hidden_on"].split()),
             )
             for row in csv.DictReader(file)
-        )  # fmt: skip
+        )
 
 
 @cache

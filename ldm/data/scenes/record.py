@@ -24,9 +24,17 @@ import numpy as np
 from ldm.data.scenes.emoji import COLOURS, STYLES, Emoji, emojis
 
 KINDS = (
-    "plain", "gradient", "striped", "checkered", "dotted", "wavy", "hilly",
-    "cloudy", "grainy", "starry",
-)  # fmt: skip
+    "plain",
+    "gradient",
+    "striped",
+    "checkered",
+    "dotted",
+    "wavy",
+    "hilly",
+    "cloudy",
+    "grainy",
+    "starry",
+)
 SPLITS = ("train", "val", "test", "heldout", "subjects")
 HELD_OUT_ONE_IN = 16
 
@@ -131,9 +139,16 @@ class Scene:
 
 EASY = SceneConfig()
 FULL = SceneConfig(
-    size=128, vocabulary=421, counts=(0.4, 0.4, 0.2), kinds=KINDS, colours=tuple(COLOURS),
-    small=0.3, rotation=15, flips=True, variations=32,
-)  # fmt: skip
+    size=128,
+    vocabulary=421,
+    counts=(0.4, 0.4, 0.2),
+    kinds=KINDS,
+    colours=tuple(COLOURS),
+    small=0.3,
+    rotation=15,
+    flips=True,
+    variations=32,
+)
 
 
 @cache
@@ -205,9 +220,16 @@ def scene(config: SceneConfig, split: str, index: int, seed: int = 0) -> Scene:
         for emoji, word, side, (x, y) in zip(chosen, sizes, sides, corners, strict=True)
     )
     return Scene(
-        split=split, index=index, objects=things, style=style, kind=kind, colours=colours,
-        variation=variation, relation=relation, place=place,
-    )  # fmt: skip
+        split=split,
+        index=index,
+        objects=things,
+        style=style,
+        kind=kind,
+        colours=colours,
+        variation=variation,
+        relation=relation,
+        place=place,
+    )
 
 
 def _cast(config: SceneConfig, split: str, count: int, draws: Draws) -> tuple[list[Emoji], str]:
@@ -234,9 +256,7 @@ def _cast(config: SceneConfig, split: str, count: int, draws: Draws) -> tuple[li
     )
 
 
-def _layout(
-    size: int, sides: list[int], draws: Draws
-) -> tuple[list[tuple[int, int]], str | None, str | None]:
+def _layout(size: int, sides: list[int], draws: Draws) -> tuple[list[tuple[int, int]], str | None, str | None]:
     """Top left corners without overlap and inside the frame, in order of mention."""
 
     def within(side: int, low: int, high: int) -> int:
@@ -278,9 +298,7 @@ def _layout(
     return corners, "from left to right" if level else "from top to bottom", None
 
 
-def _colours(
-    config: SceneConfig, kind: str, avoid: frozenset[str], draws: Draws
-) -> tuple[str, ...]:
+def _colours(config: SceneConfig, kind: str, avoid: frozenset[str], draws: Draws) -> tuple[str, ...]:
     """One colour for a plain background and two for others, on which the objects can be seen."""
     clear = [name for name in config.colours if name not in avoid]
     if len(clear) < 3:

@@ -61,7 +61,9 @@ def answers(scene: Scene) -> dict[str, str]:
 
 
 def answered(config: SceneConfig, scene: Scene, parts: Collection[str]) -> dict[str, str]:
-    """The answers that follow from a caption which says these `captions.PARTS`; what it leaves open is not among them."""
+    """The answers that follow from a caption which says these `captions.PARTS`; what it leaves open is not among
+    them.
+    """
     truth = dict.fromkeys(questions(config), "") | answers(scene)
     one = len(scene.objects) == 1
     known = {"object 1"} | {name for name in ("style", "kind", "where") if name in parts}
@@ -107,9 +109,7 @@ def cells(config: SceneConfig, scenes: Sequence[Scene]) -> Int[np.ndarray, "n g 
     return out
 
 
-def cover(
-    config: SceneConfig, scenes: Sequence[Scene]
-) -> tuple[Int[np.ndarray, "n g g"], Float[np.ndarray, "n g g"]]:
+def cover(config: SceneConfig, scenes: Sequence[Scene]) -> tuple[Int[np.ndarray, "n g g"], Float[np.ndarray, "n g g"]]:
     """The object that covers most of each cell, numbered as in `cells`, and the share it covers.
 
     Shares place a box more exactly than a cell's width: their centroid is the box's centre.
@@ -132,9 +132,7 @@ def cover(
     return labels, shares
 
 
-def one_changed(
-    config: SceneConfig, scene: Scene, what: str, rng: np.random.Generator
-) -> Scene | None:
+def one_changed(config: SceneConfig, scene: Scene, what: str, rng: np.random.Generator) -> Scene | None:
     """The record with one thing changed so that its caption no longer holds; None where it cannot.
 
     relation: two objects exchange places. object, style, kind, size: another one. colour: another
@@ -174,4 +172,6 @@ def one_changed(
         new = other(config.colours, *scene.colours)
         return replace(scene, colours=(*scene.colours[:j], new, *scene.colours[j + 1 :]))
     raise ValueError(f"what={what!r}: expected one of {CHANGES}.")
+
+
 GRID = 8  # cells a side

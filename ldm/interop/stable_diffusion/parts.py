@@ -91,13 +91,26 @@ class NoiseConfig:
 
 
 UNET = {
-    "act_fn": "silu", "addition_embed_type_num_heads": 64, "attention_type": "default", "conv_in_kernel": 3,
-    "conv_out_kernel": 3, "down_block_types": ["CrossAttnDownBlock2D"] * ATTEND + ["DownBlock2D"],
-    "downsample_padding": 1, "dropout": 0.0, "flip_sin_to_cos": True, "freq_shift": 0, "layers_per_block": BLOCKS,
-    "mid_block_scale_factor": 1, "mid_block_type": "UNetMidBlock2DCrossAttn", "norm_eps": 1e-5,
-    "resnet_out_scale_factor": 1.0, "resnet_time_scale_shift": "default", "time_embedding_type": "positional",
-    "transformer_layers_per_block": 1, "up_block_types": ["UpBlock2D"] + ["CrossAttnUpBlock2D"] * ATTEND,
-}  # fmt: skip
+    "act_fn": "silu",
+    "addition_embed_type_num_heads": 64,
+    "attention_type": "default",
+    "conv_in_kernel": 3,
+    "conv_out_kernel": 3,
+    "down_block_types": ["CrossAttnDownBlock2D"] * ATTEND + ["DownBlock2D"],
+    "downsample_padding": 1,
+    "dropout": 0.0,
+    "flip_sin_to_cos": True,
+    "freq_shift": 0,
+    "layers_per_block": BLOCKS,
+    "mid_block_scale_factor": 1,
+    "mid_block_type": "UNetMidBlock2DCrossAttn",
+    "norm_eps": 1e-5,
+    "resnet_out_scale_factor": 1.0,
+    "resnet_time_scale_shift": "default",
+    "time_embedding_type": "positional",
+    "transformer_layers_per_block": 1,
+    "up_block_types": ["UpBlock2D"] + ["CrossAttnUpBlock2D"] * ATTEND,
+}
 
 
 def read_unet(folder: Path) -> tuple[UNetConfig, Params]:
@@ -108,14 +121,19 @@ def read_unet(folder: Path) -> tuple[UNetConfig, Params]:
         channels, many = config["block_out_channels"], config.get("attention_head_dim", 8)
         c, latents = int(channels[0]), int(config["out_channels"])
         unet = UNetConfig(
-            c=c, context=int(config["cross_attention_dim"]), latents=latents, size=int(config["sample_size"]),
+            c=c,
+            context=int(config["cross_attention_dim"]),
+            latents=latents,
+            size=int(config["sample_size"]),
             # in spite of its name the number of heads
             heads=tuple(many) if isinstance(many, list) else (many,) * len(MULTIPLIERS),
             linear=bool(config.get("use_linear_projection")),
-        )  # fmt: skip
+        )
     only = UNET | {
-        "block_out_channels": [m * c for m in MULTIPLIERS], "in_channels": latents, "norm_num_groups": groups(c),
-    }  # fmt: skip
+        "block_out_channels": [m * c for m in MULTIPLIERS],
+        "in_channels": latents,
+        "norm_num_groups": groups(c),
+    }
     read = {"out_channels", "cross_attention_dim", "sample_size", "attention_head_dim", "use_linear_projection"}
     check_config(path, config, read | {"upcast_attention"}, only)  # we always compute in float32
     return unet, read_params(folder, network(unet)[1], linear=unet.linear)
@@ -125,17 +143,30 @@ def write_unet(folder: Path, unet: UNetConfig, params: Params) -> None:
     """For `diffusers.UNet2DConditionModel.from_pretrained`."""
     same = len(set(unet.heads)) == 1
     write_params(folder, params, linear=unet.linear)
-    write_config(folder / "config.json", UNET | {
-        "_class_name": "UNet2DConditionModel", "block_out_channels": [m * unet.c for m in MULTIPLIERS],
-        "in_channels": unet.latents, "out_channels": unet.latents, "norm_num_groups": groups(unet.c),
-        "cross_attention_dim": unet.context, "sample_size": unet.size, "use_linear_projection": unet.linear,
-        "attention_head_dim": unet.heads[0] if same else unet.heads,
-    })  # fmt: skip
+    write_config(
+        folder / "config.json",
+        UNET
+        | {
+            "_class_name": "UNet2DConditionModel",
+            "block_out_channels": [m * unet.c for m in MULTIPLIERS],
+            "in_channels": unet.latents,
+            "out_channels": unet.latents,
+            "norm_num_groups": groups(unet.c),
+            "cross_attention_dim": unet.context,
+            "sample_size": unet.size,
+            "use_linear_projection": unet.linear,
+            "attention_head_dim": unet.heads[0] if same else unet.heads,
+        },
+    )
 
 
 AUTOENCODER = {
-    "act_fn": "silu", "in_channels": 3, "out_channels": 3, "use_quant_conv": True, "use_post_quant_conv": True,
-}  # fmt: skip
+    "act_fn": "silu",
+    "in_channels": 3,
+    "out_channels": 3,
+    "use_quant_conv": True,
+    "use_post_quant_conv": True,
+}
 # diffusers' names for the middle's attention before version 0.18, which Stable Diffusion's own files still have
 OLD = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
@@ -147,9 +178,13 @@ def read_autoencoder(folder: Path) -> tuple[AutoencoderConfig, Params, float]:
     with naming(path):
         channels = tuple(config["block_out_channels"])
         autoencoder = AutoencoderConfig(
-            channels=channels, blocks=config["layers_per_block"], patch=1, latents=config["latent_channels"],
-            groups=config.get("norm_num_groups", 32), attention=config.get("mid_block_add_attention", True),
-        )  # fmt: skip
+            channels=channels,
+            blocks=config["layers_per_block"],
+            patch=1,
+            latents=config["latent_channels"],
+            groups=config.get("norm_num_groups", 32),
+            attention=config.get("mid_block_add_attention", True),
+        )
         scale = float(config.get("scaling_factor", 0.18215))
     only = AUTOENCODER | _levels(len(channels))
     read = {"block_out_channels", "layers_per_block", "latent_channels", "norm_num_groups", "scaling_factor"}
@@ -171,11 +206,20 @@ def write_autoencoder(folder: Path, autoencoder: AutoencoderConfig, params: Para
             f"patch = {autoencoder.patch}: diffusers' AutoencoderKL works on single pixels; expected patch = 1."
         )
     write_params(folder, params)
-    write_config(folder / "config.json", AUTOENCODER | _levels(len(autoencoder.channels)) | {
-        "_class_name": "AutoencoderKL", "block_out_channels": autoencoder.channels, "scaling_factor": scale,
-        "layers_per_block": autoencoder.blocks, "latent_channels": autoencoder.latents,
-        "norm_num_groups": autoencoder.groups, "mid_block_add_attention": autoencoder.attention,
-    })  # fmt: skip
+    write_config(
+        folder / "config.json",
+        AUTOENCODER
+        | _levels(len(autoencoder.channels))
+        | {
+            "_class_name": "AutoencoderKL",
+            "block_out_channels": autoencoder.channels,
+            "scaling_factor": scale,
+            "layers_per_block": autoencoder.blocks,
+            "latent_channels": autoencoder.latents,
+            "norm_num_groups": autoencoder.groups,
+            "mid_block_add_attention": autoencoder.attention,
+        },
+    )
 
 
 def _levels(n: int) -> dict[str, list[str]]:
@@ -183,15 +227,28 @@ def _levels(n: int) -> dict[str, list[str]]:
 
 
 TEXT = {
-    "vocabulary": "vocab_size", "length": "max_position_embeddings", "width": "hidden_size",
-    "hidden": "intermediate_size", "layers": "num_hidden_layers", "heads": "num_attention_heads",
+    "vocabulary": "vocab_size",
+    "length": "max_position_embeddings",
+    "width": "hidden_size",
+    "hidden": "intermediate_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
     "activation": "hidden_act",
-}  # fmt: skip
+}
 TEXT_ONLY = {"model_type": "clip_text_model", "layer_norm_eps": 1e-5, "architectures": ["CLIPTextModel"]}
 TEXT_UNUSED = {
-    "attention_dropout", "dropout", "initializer_factor", "initializer_range", "bos_token_id", "eos_token_id",
-    "pad_token_id", "projection_dim", "dtype", "torch_dtype", "transformers_version",
-}  # fmt: skip
+    "attention_dropout",
+    "dropout",
+    "initializer_factor",
+    "initializer_range",
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "projection_dim",
+    "dtype",
+    "torch_dtype",
+    "transformers_version",
+}
 PREFIX = "text_model."  # of all names, up to version 4 of transformers
 
 
@@ -235,17 +292,33 @@ def read_noise(folder: Path) -> NoiseConfig:
         if predict not in PREDICT:
             raise ValueError(f"prediction_type = {predict!r}: expected one of {', '.join(PREDICT)}.")
         return NoiseConfig(
-            betas=kind, start=config["beta_start"], end=config["beta_end"], length=config["num_train_timesteps"],
-            predict=PREDICT[predict], spacing=config.get("timestep_spacing", "leading"),
+            betas=kind,
+            start=config["beta_start"],
+            end=config["beta_end"],
+            length=config["num_train_timesteps"],
+            predict=PREDICT[predict],
+            spacing=config.get("timestep_spacing", "leading"),
             zero_terminal_snr=bool(config.get("rescale_betas_zero_snr")),
-        )  # fmt: skip
+        )
 
 
 def write_noise(folder: Path, noise: NoiseConfig) -> None:
-    """For `diffusers.DDIMScheduler.from_pretrained`; stepping as `ldm.diffusion.solvers.ddim` does, to x0 at the end."""
-    write_config(folder / "scheduler_config.json", {
-        "_class_name": "DDIMScheduler", "beta_schedule": noise.betas, "beta_start": noise.start, "beta_end": noise.end,
-        "num_train_timesteps": noise.length, "timestep_spacing": noise.spacing, "steps_offset": 1, "clip_sample": False,
-        "prediction_type": {ours: theirs for theirs, ours in PREDICT.items()}[noise.predict], "set_alpha_to_one": True,
-        "rescale_betas_zero_snr": noise.zero_terminal_snr,
-    })  # fmt: skip
+    """For `diffusers.DDIMScheduler.from_pretrained`; stepping as `ldm.diffusion.solvers.ddim` does, to x0 at the
+    end.
+    """
+    write_config(
+        folder / "scheduler_config.json",
+        {
+            "_class_name": "DDIMScheduler",
+            "beta_schedule": noise.betas,
+            "beta_start": noise.start,
+            "beta_end": noise.end,
+            "num_train_timesteps": noise.length,
+            "timestep_spacing": noise.spacing,
+            "steps_offset": 1,
+            "clip_sample": False,
+            "prediction_type": {ours: theirs for theirs, ours in PREDICT.items()}[noise.predict],
+            "set_alpha_to_one": True,
+            "rescale_betas_zero_snr": noise.zero_terminal_snr,
+        },
+    )

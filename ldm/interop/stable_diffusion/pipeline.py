@@ -64,12 +64,20 @@ class Pipeline:
         ids = max(self.tokenizer.vocabulary.values()) + 1
         for fits, what, one, other in (
             (self.text.width == self.unet.context, "text width and UNet context", self.text.width, self.unet.context),
-            (self.autoencoder.latents == self.unet.latents, "latent channels of autoencoder and UNet",
-             self.autoencoder.latents, self.unet.latents),
-            (self.tokenizer.length <= self.text.length, "positions of tokenizer and text tower",
-             self.tokenizer.length, self.text.length),
+            (
+                self.autoencoder.latents == self.unet.latents,
+                "latent channels of autoencoder and UNet",
+                self.autoencoder.latents,
+                self.unet.latents,
+            ),
+            (
+                self.tokenizer.length <= self.text.length,
+                "positions of tokenizer and text tower",
+                self.tokenizer.length,
+                self.text.length,
+            ),
             (ids <= self.text.vocabulary, "tokens of tokenizer and text tower", ids, self.text.vocabulary),
-        ):  # fmt: skip
+        ):
             if not fits:
                 raise ValueError(f"{what} are {one} and {other}; the parts belong to different models.")
 
@@ -103,10 +111,16 @@ class Pipeline:
         if not len(captions):
             raise ValueError("captions is empty: expected at least one; give a list of captions.")
         latents = sample(
-            network(self.unet)[0], self.unet_params, plan, self.encoder.encode(captions), self.encoder.null(len(captions)),
-            np.float32(guidance), image_keys(seed, np.arange(len(captions))),
-            predict=self.noise.predict, shape=(size, size, self.unet.latents),
-        )  # fmt: skip
+            network(self.unet)[0],
+            self.unet_params,
+            plan,
+            self.encoder.encode(captions),
+            self.encoder.null(len(captions)),
+            np.float32(guidance),
+            image_keys(seed, np.arange(len(captions))),
+            predict=self.noise.predict,
+            shape=(size, size, self.unet.latents),
+        )
         return self.codec.decode(np.asarray(latents))
 
 
@@ -131,10 +145,16 @@ def read_pipeline(folder: str | Path, *, penultimate: bool = False) -> Pipeline:
     autoencoder, autoencoder_params, scale = read_autoencoder(folder / "vae")
     text, text_params = read_text(folder / "text_encoder")
     return Pipeline(
-        unet=unet, unet_params=unet_params, autoencoder=autoencoder, autoencoder_params=autoencoder_params,
-        scale=scale, text=replace(text, penultimate=penultimate), text_params=text_params,
-        tokenizer=read_tokenizer(folder / "tokenizer", text.length), noise=read_noise(folder / "scheduler"),
-    )  # fmt: skip
+        unet=unet,
+        unet_params=unet_params,
+        autoencoder=autoencoder,
+        autoencoder_params=autoencoder_params,
+        scale=scale,
+        text=replace(text, penultimate=penultimate),
+        text_params=text_params,
+        tokenizer=read_tokenizer(folder / "tokenizer", text.length),
+        noise=read_noise(folder / "scheduler"),
+    )
 
 
 def write_pipeline(folder: str | Path, pipeline: Pipeline) -> None:

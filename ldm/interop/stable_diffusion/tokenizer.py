@@ -48,9 +48,13 @@ class ClipTokenizer:
     def _bpe(self) -> tokenizers.Tokenizer:
         try:
             model = models.BPE(
-                vocab=dict(self.vocabulary), merges=list(self.merges), unk_token=END, end_of_word_suffix="</w>",
-                continuing_subword_prefix="", fuse_unk=False,
-            )  # fmt: skip
+                vocab=dict(self.vocabulary),
+                merges=list(self.merges),
+                unk_token=END,
+                end_of_word_suffix="</w>",
+                continuing_subword_prefix="",
+                fuse_unk=False,
+            )
         except Exception as error:  # the library raises nothing narrower
             raise ValueError(f"merges do not fit the vocabulary ({error}); take both from one release.") from None
         bpe = tokenizers.Tokenizer(model)
@@ -115,9 +119,12 @@ def read_tokenizer(folder: str | Path, length: int = 77) -> ClipTokenizer:
             )
     flags = dict(special.values()) | added  # a token of several roles is as its last role has it
     return ClipTokenizer(
-        vocabulary=vocabulary, merges=pairs, pad=special["pad_token"][0], length=most,
+        vocabulary=vocabulary,
+        merges=pairs,
+        pad=special["pad_token"][0],
+        length=most,
         normalized=frozenset(token for token, normalized in flags.items() if normalized),
-    )  # fmt: skip
+    )
 
 
 def _special(token: str | Mapping) -> tuple[str, bool]:
@@ -130,9 +137,15 @@ def write_tokenizer(folder: str | Path, tokenizer: ClipTokenizer) -> None:
     folder = Path(folder)
     merges = "".join(f"{left} {right}\n" for left, right in tokenizer.merges)
     special = {
-        role: {"content": token, "lstrip": False, "normalized": token in tokenizer.normalized, "rstrip": False, "single_word": False}
+        role: {
+            "content": token,
+            "lstrip": False,
+            "normalized": token in tokenizer.normalized,
+            "rstrip": False,
+            "single_word": False,
+        }
         for role, token in (ROLES | {"pad_token": tokenizer.pad}).items()
-    }  # fmt: skip
+    }
     about = {"tokenizer_class": "CLIPTokenizer", "model_max_length": tokenizer.length, "add_prefix_space": False}
     write_atomic(folder / "vocab.json", json.dumps(dict(tokenizer.vocabulary), ensure_ascii=False).encode())
     write_atomic(folder / "merges.txt", f"#version: 0.2\n{merges}".encode())

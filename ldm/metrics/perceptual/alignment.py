@@ -62,10 +62,7 @@ def placed(seen: Detections, scenes: Sequence[Scene]) -> Bool[np.ndarray, " n"]:
 
 def _number(known: tuple[str, ...], name: str, what: str) -> int:
     if name not in known:
-        raise ValueError(
-            f"The detector knows no {what} {name!r}, only {', '.join(known)}; "
-            "judge captions of these."
-        )
+        raise ValueError(f"The detector knows no {what} {name!r}, only {', '.join(known)}; judge captions of these.")
     return known.index(name)
 
 
@@ -104,9 +101,7 @@ def _place(x: float, y: float, size: str) -> str:
 
     def third(centre: float, names: tuple[str, str]) -> str:
         share = (centre - side / 2) / (1 - side) * 1024
-        low, high = (
-            (max(a) + min(b)) / 2 for a, b in ((COLS["left"], COLS[""]), (COLS[""], COLS["right"]))
-        )
+        low, high = ((max(a) + min(b)) / 2 for a, b in ((COLS["left"], COLS[""]), (COLS[""], COLS["right"])))
         return names[0] if share < low else names[1] if share > high else ""
 
     words = " ".join(filter(None, (third(y, ("top", "bottom")), third(x, ("left", "right")))))

@@ -41,9 +41,15 @@ class ClipConfig:
 
 
 VIT_B_32 = ClipConfig(
-    name="CLIP ViT-B/32", side=224, patch=32, width=768, layers=12, heads=12, dimension=512,
+    name="CLIP ViT-B/32",
+    side=224,
+    patch=32,
+    width=768,
+    layers=12,
+    heads=12,
+    dimension=512,
     text=ClipTextConfig(width=512, hidden=2048, heads=8),
-)  # fmt: skip
+)
 VIT_L_14 = ClipConfig(
     name="CLIP ViT-L/14", side=224, patch=14, width=1024, layers=24, heads=16, dimension=768, text=ClipTextConfig()
 )
@@ -138,6 +144,10 @@ def load(path: str | Path, config: ClipConfig = VIT_L_14) -> ClipNetwork:
     skip = lambda name: None if name == "logit_scale" or name.endswith("position_ids") else name
     structure, params = read(path, lambda keys: Clip(config, keys=keys), skip)
     return ClipNetwork(
-        name=config.name, view=View(CLIP, config.side, MEAN, STD), structure=structure, params=params,
-        dimension=config.dimension, config=config,
-    )  # fmt: skip
+        name=config.name,
+        view=View(CLIP, config.side, MEAN, STD),
+        structure=structure,
+        params=params,
+        dimension=config.dimension,
+        config=config,
+    )

@@ -57,11 +57,16 @@ class Detector(nnx.Module):
         block = partial(ResBlock, time=0, groups=16, keys=keys)
         self.patch = side // 32
         self.conv_in = Conv(3 * self.patch**2, width, keys=keys)
-        self.blocks = nnx.List([
-            block(width, width), Downsample(width, keys=keys),
-            block(width, 2 * width), Downsample(2 * width, keys=keys),
-            block(2 * width, 4 * width), block(4 * width, 4 * width),
-        ])  # fmt: skip
+        self.blocks = nnx.List(
+            [
+                block(width, width),
+                Downsample(width, keys=keys),
+                block(width, 2 * width),
+                Downsample(2 * width, keys=keys),
+                block(2 * width, 4 * width),
+                block(4 * width, 4 * width),
+            ]
+        )
         self.norm = GroupNorm(4 * width, 16)
         self.conv_out = Conv(4 * width, 8 * width, 1, keys=keys)
         self.cell = Linear(8 * width, 1 + len(labels.objects), keys=keys)
@@ -144,13 +149,9 @@ class SceneNetwork:
     @property
     def protocol(self) -> str:
         """What determines the features; part of the protocol of every number made from them."""
-        return (
-            f"scene detector, mean and spread of the last layer {self.dimension}-d, {self.side} px"
-        )
+        return f"scene detector, mean and spread of the last layer {self.dimension}-d, {self.side} px"
 
-    def look(
-        self, images: UInt8[np.ndarray, "n h w 3"]
-    ) -> tuple[Float[np.ndarray, "n 512"], Detections]:
+    def look(self, images: UInt8[np.ndarray, "n h w 3"]) -> tuple[Float[np.ndarray, "n 512"], Detections]:
         """Features and detections at one go. Raises: ValueError if these are no uint8 images."""
         images = np.asarray(images)
         if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8 or not len(images):
@@ -194,9 +195,7 @@ def load(path: str | Path = TRAINED) -> SceneNetwork:
     """
     described = weights.metadata(path).get("detector")
     if not described:
-        raise ValueError(
-            f"{path} does not describe a detector; restore it with `git checkout weights`."
-        )
+        raise ValueError(f"{path} does not describe a detector; restore it with `git checkout weights`.")
     names = {name: tuple(known) for name, known in described["labels"].items()}
     labels, side = Labels(**names), described["side"]
     structure, like = abstract(lambda keys: Detector(labels, side=side, keys=keys))

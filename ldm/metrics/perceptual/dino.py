@@ -46,9 +46,16 @@ VIT_S_16 = DinoConfig(
     name="DINO ViT-S/16", side=224, trained=224, patch=16, width=384, layers=12, heads=6, scaled=False, resizer=DINO
 )
 VIT_L_14 = DinoConfig(
-    name="DINOv2 ViT-L/14", side=224, trained=518, patch=14, width=1024, layers=24, heads=16, scaled=True,
+    name="DINOv2 ViT-L/14",
+    side=224,
+    trained=518,
+    patch=14,
+    width=1024,
+    layers=24,
+    heads=16,
+    scaled=True,
     resizer=SQUARE,
-)  # fmt: skip
+)
 
 
 class Projection(nnx.Module):
@@ -133,6 +140,9 @@ def load(path: str | Path, config: DinoConfig = VIT_L_14) -> Network:
     """
     structure, params = read(path, lambda keys: Dino(config, keys=keys), ours)
     return Network(
-        name=f"{config.name} class token", view=View(config.resizer, config.side, MEAN, STD), structure=structure,
-        params=params, dimension=config.width,
-    )  # fmt: skip
+        name=f"{config.name} class token",
+        view=View(config.resizer, config.side, MEAN, STD),
+        structure=structure,
+        params=params,
+        dimension=config.width,
+    )

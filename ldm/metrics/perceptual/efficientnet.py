@@ -125,10 +125,11 @@ class EfficientNet:
         return in_batches(look, check(images, self.name), batch=256)
 
     def distance(self, a: UInt8[np.ndarray, "n h w 3"], b: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, " n"]:
-        """How far pictures are apart, 0 to 4, in LPIPS's way (Zhang et al. 2018, eq. 1) but with nothing learned from people.
+        """How far pictures are apart, 0 to 4, in LPIPS's way (Zhang et al. 2018, eq. 1) but with nothing learned from
+        people.
 
-        Five blocks' maps, each pixel's channels scaled to unit length; squared differences, summed over channels, averaged
-        over pixels and blocks. `ldm.metrics.perceptual.lpips` is the published one; its weights do not ship.
+        Five blocks' maps, each pixel's channels scaled to unit length; squared differences, summed over channels,
+        averaged over pixels and blocks. `ldm.metrics.perceptual.lpips` is the published one; its weights do not ship.
         """
         if a.shape != b.shape:
             raise ValueError(f"{self.name} got images of shapes {a.shape} and {b.shape}; give it pairs of one size.")
@@ -147,12 +148,15 @@ def load(path: str | Path = TRAINED, *, side: int = 160) -> EfficientNet:
         raise ValueError(f"side is {side}, expected at least 32 pixels; 160 is the study's.")
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"{path} does not exist; weights/efficientnet_lite0.safetensors ships "
-                         "with the repository, so restore it with `git checkout weights`.")
+        raise ValueError(
+            f"{path} does not exist; weights/efficientnet_lite0.safetensors ships "
+            "with the repository, so restore it with `git checkout weights`."
+        )
     try:
         flat = load_file(path)
     except Exception as error:
-        raise ValueError(f"{path} is not a complete safetensors file ({error}); "
-                         "restore it with `git checkout weights`.") from error
+        raise ValueError(
+            f"{path} is not a complete safetensors file ({error}); restore it with `git checkout weights`."
+        ) from error
     weights = {name: jax.device_put(array.astype(np.float32)) for name, array in flat.items()}
     return EfficientNet(weights=weights, side=side)

@@ -57,9 +57,7 @@ def block_a(pool: int) -> list[Branch]:
     return [
         Branch((Spec("branch1x1", 64),)),
         Branch((Spec("branch5x5_1", 48), Spec("branch5x5_2", 64, (5, 5)))),
-        Branch(
-            (Spec("branch3x3dbl_1", 64), Spec("branch3x3dbl_2", 96, (3, 3)), Spec("branch3x3dbl_3", 96, (3, 3)))
-        ),
+        Branch((Spec("branch3x3dbl_1", 64), Spec("branch3x3dbl_2", 96, (3, 3)), Spec("branch3x3dbl_3", 96, (3, 3)))),
         Branch((Spec("branch_pool", pool),)),
     ]
 
@@ -68,12 +66,14 @@ def block_b() -> list[Branch]:
     """35 x 35 to 17 x 17."""
     return [
         Branch((Spec("branch3x3", 384, (3, 3), 2, True),)),
-        Branch((
-            Spec("branch3x3dbl_1", 64),
-            Spec("branch3x3dbl_2", 96, (3, 3)),
-            Spec("branch3x3dbl_3", 96, (3, 3), 2, True),
-        )),
-    ]  # fmt: skip
+        Branch(
+            (
+                Spec("branch3x3dbl_1", 64),
+                Spec("branch3x3dbl_2", 96, (3, 3)),
+                Spec("branch3x3dbl_3", 96, (3, 3), 2, True),
+            )
+        ),
+    ]
 
 
 def block_c(width: int) -> list[Branch]:
@@ -81,24 +81,32 @@ def block_c(width: int) -> list[Branch]:
     return [
         Branch((Spec("branch1x1", 192),)),
         Branch((Spec("branch7x7_1", width), Spec("branch7x7_2", width, WIDE), Spec("branch7x7_3", 192, TALL))),
-        Branch((
-            Spec("branch7x7dbl_1", width),
-            Spec("branch7x7dbl_2", width, TALL), Spec("branch7x7dbl_3", width, WIDE),
-            Spec("branch7x7dbl_4", width, TALL), Spec("branch7x7dbl_5", 192, WIDE),
-        )),
+        Branch(
+            (
+                Spec("branch7x7dbl_1", width),
+                Spec("branch7x7dbl_2", width, TALL),
+                Spec("branch7x7dbl_3", width, WIDE),
+                Spec("branch7x7dbl_4", width, TALL),
+                Spec("branch7x7dbl_5", 192, WIDE),
+            )
+        ),
         Branch((Spec("branch_pool", 192),)),
-    ]  # fmt: skip
+    ]
 
 
 def block_d() -> list[Branch]:
     """17 x 17 to 8 x 8."""
     return [
         Branch((Spec("branch3x3_1", 192), Spec("branch3x3_2", 320, (3, 3), 2, True))),
-        Branch((
-            Spec("branch7x7x3_1", 192), Spec("branch7x7x3_2", 192, WIDE), Spec("branch7x7x3_3", 192, TALL),
-            Spec("branch7x7x3_4", 192, (3, 3), 2, True),
-        )),
-    ]  # fmt: skip
+        Branch(
+            (
+                Spec("branch7x7x3_1", 192),
+                Spec("branch7x7x3_2", 192, WIDE),
+                Spec("branch7x7x3_3", 192, TALL),
+                Spec("branch7x7x3_4", 192, (3, 3), 2, True),
+            )
+        ),
+    ]
 
 
 def block_e() -> list[Branch]:
@@ -191,17 +199,27 @@ class Mixed(nnx.Module):
 
 
 STEM = (
-    Spec("Conv2d_1a_3x3", 32, (3, 3), 2, True), Spec("Conv2d_2a_3x3", 32, (3, 3), 1, True),
-    Spec("Conv2d_2b_3x3", 64, (3, 3)), "pool",
-    Spec("Conv2d_3b_1x1", 80), Spec("Conv2d_4a_3x3", 192, (3, 3), 1, True), "pool",
-)  # fmt: skip
+    Spec("Conv2d_1a_3x3", 32, (3, 3), 2, True),
+    Spec("Conv2d_2a_3x3", 32, (3, 3), 1, True),
+    Spec("Conv2d_2b_3x3", 64, (3, 3)),
+    "pool",
+    Spec("Conv2d_3b_1x1", 80),
+    Spec("Conv2d_4a_3x3", 192, (3, 3), 1, True),
+    "pool",
+)
 MIXED = {
-    "Mixed_5b": block_a(32), "Mixed_5c": block_a(64), "Mixed_5d": block_a(64),
+    "Mixed_5b": block_a(32),
+    "Mixed_5c": block_a(64),
+    "Mixed_5d": block_a(64),
     "Mixed_6a": block_b(),
-    "Mixed_6b": block_c(128), "Mixed_6c": block_c(160), "Mixed_6d": block_c(160), "Mixed_6e": block_c(192),
+    "Mixed_6b": block_c(128),
+    "Mixed_6c": block_c(160),
+    "Mixed_6d": block_c(160),
+    "Mixed_6e": block_c(192),
     "Mixed_7a": block_d(),
-    "Mixed_7b": block_e(), "Mixed_7c": block_e(),
-}  # fmt: skip
+    "Mixed_7b": block_e(),
+    "Mixed_7c": block_e(),
+}
 
 
 class Inception(nnx.Module):
@@ -246,6 +264,9 @@ def load(path: str | Path, *, protocol: Protocol = "clean-fid") -> InceptionNetw
     counter = lambda name: None if name.endswith("num_batches_tracked") else name
     structure, params = read(path, lambda keys: Inception(keys=keys), counter)
     return InceptionNetwork(
-        name=f"Inception-v3 pool3 as in {protocol}", view=VIEWS[protocol], structure=structure, params=params,
+        name=f"Inception-v3 pool3 as in {protocol}",
+        view=VIEWS[protocol],
+        structure=structure,
+        params=params,
         dimension=2048,
-    )  # fmt: skip
+    )

@@ -44,17 +44,28 @@ class Layer(NamedTuple):
 
 TRUNKS = {
     "alex": (
-        Layer(0, 64, 11, 4, 2, compared=True), Layer(3, 192, 5, 1, 2, pool=3, compared=True),
-        Layer(6, 384, pool=3, compared=True), Layer(8, 256, compared=True), Layer(10, 256, compared=True),
+        Layer(0, 64, 11, 4, 2, compared=True),
+        Layer(3, 192, 5, 1, 2, pool=3, compared=True),
+        Layer(6, 384, pool=3, compared=True),
+        Layer(8, 256, compared=True),
+        Layer(10, 256, compared=True),
     ),
     "vgg": (
-        Layer(0, 64), Layer(2, 64, compared=True),
-        Layer(5, 128, pool=2), Layer(7, 128, compared=True),
-        Layer(10, 256, pool=2), Layer(12, 256), Layer(14, 256, compared=True),
-        Layer(17, 512, pool=2), Layer(19, 512), Layer(21, 512, compared=True),
-        Layer(24, 512, pool=2), Layer(26, 512), Layer(28, 512, compared=True),
+        Layer(0, 64),
+        Layer(2, 64, compared=True),
+        Layer(5, 128, pool=2),
+        Layer(7, 128, compared=True),
+        Layer(10, 256, pool=2),
+        Layer(12, 256),
+        Layer(14, 256, compared=True),
+        Layer(17, 512, pool=2),
+        Layer(19, 512),
+        Layer(21, 512, compared=True),
+        Layer(24, 512, pool=2),
+        Layer(26, 512),
+        Layer(28, 512, compared=True),
     ),
-}  # fmt: skip
+}
 
 
 class Convolution(nnx.Module):
@@ -68,9 +79,12 @@ class Convolution(nnx.Module):
         if side := self.layer.pool:
             x = lax.reduce_window(x, -jnp.inf, lax.max, (1, side, side, 1), (1, 2, 2, 1), "VALID")
         x = lax.conv_general_dilated(
-            x, self.weight[...], (self.layer.stride,) * 2, [(self.layer.padding,) * 2] * 2,
+            x,
+            self.weight[...],
+            (self.layer.stride,) * 2,
+            [(self.layer.padding,) * 2] * 2,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )  # fmt: skip
+        )
         return nnx.relu(x + self.bias[...])
 
 
@@ -130,9 +144,7 @@ class Lpips:
         trunk, heads = (digest(params, 8) for params in self.params)
         return f"LPIPS 0.1 ({self.net}), own resolution, float32, weights {trunk}, heads {heads}"
 
-    def __call__(
-        self, a: UInt8[np.ndarray, "n h w 3"], b: UInt8[np.ndarray, "n h w 3"]
-    ) -> Float[np.ndarray, " n"]:
+    def __call__(self, a: UInt8[np.ndarray, "n h w 3"], b: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, " n"]:
         """Raises: ValueError if these are no uint8 images, of different shapes, or under 32 pixels."""
         a, b = check(a, "LPIPS"), check(b, "LPIPS")
         if a.shape != b.shape:

@@ -91,7 +91,9 @@ def draw(key: Array, latents: Array, n: Int[Array, ""] | int, scales: tuple[floa
 
 
 def spread(x0: Array, latents: Array) -> Array:
-    """How far apart the estimates of a batch lie, as a share of what the data's do: near 0, the student has collapsed."""
+    """How far apart the estimates of a batch lie, as a share of what the data's do: near 0, the student has
+    collapsed.
+    """
     return x0.std(0).mean() / latents.std(0).mean()
 
 
@@ -113,7 +115,8 @@ def consistency(
     segments: int,
     scales: tuple[float, float],
 ) -> Callable[..., Pair]:
-    """(params, batch, key, teacher params, averaged params) -> Pair: consistency distillation (Song et al. 2023, algorithm 2).
+    """(params, batch, key, teacher params, averaged params) -> Pair: consistency distillation (Song et al. 2023,
+    algorithm 2).
 
     z_t is a noised latent at one of the `segments` places of the grid, z_s where one DDIM step of the teacher,
     guided by the scale that the student is told, leads from there to the next place.

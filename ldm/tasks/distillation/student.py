@@ -75,7 +75,9 @@ def told(kind: str) -> bool:
 
 
 def network(profile: Profile, kind: str, c: int) -> tuple[Structure, Params]:
-    """Structure and shapes of what a kind trains: the teacher's, with an input for the guidance scale if it is told one."""
+    """Structure and shapes of what a kind trains: the teacher's, with an input for the guidance scale if it is told
+    one.
+    """
     guidance = WIDTH if told(kind) else 0
     return abstract(lambda keys: UNet(c, profile.context, profile.autoencoder.latents, guidance=guidance, keys=keys))
 
@@ -156,13 +158,18 @@ def distill(
         if not path.is_file():
             fit(
                 loss_of(profile, kind, c, null),
-                begun(params, like), partial(batch, steps=steps_of(kind)), config, layout=layout,
+                begun(params, like),
+                partial(batch, steps=steps_of(kind)),
+                config,
+                layout=layout,
                 teacher=None if kind == "continued" else params,
-                folder=path.with_name(f"train-{path.stem}") if checkpoints else None, lengths=(images,),
+                folder=path.with_name(f"train-{path.stem}") if checkpoints else None,
+                lengths=(images,),
                 on_length=lambda images, ema, path=path: models.save(path, ema, profile, c, images, seed),
-                on_log=watched(kind, on_log), gflops=passes(kind) * unet_gflops(c, profile.latent_shape[0], *null.shape),
+                on_log=watched(kind, on_log),
+                gflops=passes(kind) * unet_gflops(c, profile.latent_shape[0], *null.shape),
                 title=f"{kind} c={c}",
-            )  # fmt: skip
+            )
         params = weights.load(path, like, half_to_float32=True)
         written.append(path)
     return written

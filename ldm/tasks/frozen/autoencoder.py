@@ -70,12 +70,15 @@ def train_autoencoder(profile: Profile, images: int = 0) -> None:
     keep = Keeper(profile, structure)
 
     fit(
-        autoencoder_loss(structure), params,
+        autoencoder_loss(structure),
+        params,
         lambda step: {"images": pictures[batch_indices(config.seed, step, config.batch, len(pictures))]},
-        config, folder=paths.RUNS / profile.weights / "train-autoencoder",
-        lengths=range(KEEP, config.images + 1, KEEP), on_length=lambda seen, ema: keep(ema, images=seen),
+        config,
+        folder=paths.RUNS / profile.weights / "train-autoencoder",
+        lengths=range(KEEP, config.images + 1, KEEP),
+        on_length=lambda seen, ema: keep(ema, images=seen),
         title="autoencoder",
-    )  # fmt: skip
+    )
 
 
 def finish_decoder(profile: Profile, images: int = 0) -> None:
@@ -111,9 +114,12 @@ def finish_decoder(profile: Profile, images: int = 0) -> None:
     fit(
         decoder_loss(codec.structure, critic, codec.params),
         decoder | {f"critic.{name}": p for name, p in criticising.items()},
-        batch, config, folder=folder / "states", lengths=(config.images,),  # what is written counts as finished
+        batch,
+        config,
+        folder=folder / "states",
+        lengths=(config.images,),  # what is written counts as finished
         on_length=lambda seen, ema: keep(
             codec.params | players(ema)[0], scale=codec.scale, images=described["images"], decoder_images=seen
         ),
         title="decoder",
-    )  # fmt: skip
+    )

@@ -36,9 +36,7 @@ HELD_OUT_SHARE = 6  # one scene with a held-out combination to so many without
 
 
 def labels_of(config: SceneConfig) -> Labels:
-    return Labels(
-        objects=vocabulary(config), styles=config.styles, kinds=config.kinds, colours=config.colours
-    )
+    return Labels(objects=vocabulary(config), styles=config.styles, kinds=config.kinds, colours=config.colours)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,10 +163,7 @@ def train_detector(profile: Profile, images: int = 0) -> SceneNetwork:
         title="detector",
     )
     network = replace(untrained, params=state.ema)
-    accuracy = {
-        part: examine_detector(network, replace(scenes, split=part, n=2000))
-        for part in ("val", "heldout")
-    }
+    accuracy = {part: examine_detector(network, replace(scenes, split=part, n=2000)) for part in ("val", "heldout")}
     path = paths.WEIGHTS / profile.weights / "detector.safetensors"
     save_detector(path, network, accuracy)
     return load(path)
@@ -188,10 +183,9 @@ def examine_detector(network: SceneNetwork, scenes: Scenes) -> dict[str, float]:
     """
     records = [scenes.scene(i) for i in range(len(scenes))]
     images = scenes.images(range(len(scenes)))
-    blurred = np.stack([
-        np.asarray(Image.fromarray(x).filter(ImageFilter.GaussianBlur(scenes.config.size / 64)))
-        for x in images
-    ])  # fmt: skip
+    blurred = np.stack(
+        [np.asarray(Image.fromarray(x).filter(ImageFilter.GaussianBlur(scenes.config.size / 64))) for x in images]
+    )
     out = {}
     for prefix, pictures in (("", images), ("blurred ", blurred)):
         aligned = alignment(network.detect(pictures), records)

@@ -59,11 +59,13 @@ class Critic(nnx.Module):
 
     def __init__(self, side: int, width: int = 48, *, keys: KeySource):
         self.patch = side // 16
-        self.convs = nnx.List([
-            Conv(3 * self.patch**2, width, keys=keys),
-            Conv(4 * width, 2 * width, keys=keys),
-            Conv(2 * width, 2 * width, keys=keys),
-        ])  # fmt: skip
+        self.convs = nnx.List(
+            [
+                Conv(3 * self.patch**2, width, keys=keys),
+                Conv(4 * width, 2 * width, keys=keys),
+                Conv(2 * width, 2 * width, keys=keys),
+            ]
+        )
         self.logits = Conv(2 * width, 1, 1, keys=keys)
 
     def __call__(self, pixels: Float[Array, "b h w 3"]) -> tuple[Float[Array, "b 8 8 1"], list[Array]]:

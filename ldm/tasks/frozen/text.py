@@ -55,9 +55,7 @@ class TextSet:
     cells: Int[np.ndarray, "n g g"]
 
     @classmethod
-    def of(
-        cls, scenes: Scenes, images: np.ndarray, tokenizer: Tokenizer, changes: int = 3
-    ) -> TextSet:
+    def of(cls, scenes: Scenes, images: np.ndarray, tokenizer: Tokenizer, changes: int = 3) -> TextSet:
         config, rng = scenes.config, np.random.default_rng(scenes.seed)
         records = [scenes.scene(i) for i in range(len(images))]
         asked = questions(config)
@@ -83,8 +81,11 @@ class TextSet:
             images=images,
             ids=tokenizer(scenes.captions(range(len(records)))),
             wrong=tokenizer(wrong).reshape(len(records), changes, -1),
-            answers=known, nouns=nouns, places=places, cells=cells(config, records),
-        )  # fmt: skip
+            answers=known,
+            nouns=nouns,
+            places=places,
+            cells=cells(config, records),
+        )
 
     def batch(self, step: int, size: int, seed: int) -> Batch:
         """A function of the step: different scenes, each with one of its wrong captions."""
@@ -179,9 +180,7 @@ def text_loss(structure: nnx.GraphDef, config: SceneConfig) -> Loss:
         asked = (jnp.stack(wrong, 1) * known).sum() / known.sum()
         nouns = jnp.take_along_axis(context[:b], jnp.maximum(batch["nouns"], 0)[..., None], 1)
         mentioned = (batch["nouns"] >= 0).astype(jnp.float32)
-        place = (
-            cross_entropy(net.place(nouns), batch["places"]) * mentioned
-        ).sum() / mentioned.sum()
+        place = (cross_entropy(net.place(nouns), batch["places"]) * mentioned).sum() / mentioned.sum()
         cell = cross_entropy(net.cell(features), batch["cells"]).mean()
 
         own = jnp.diagonal(scores)
@@ -238,9 +237,7 @@ def save_text(path: Path, params: Params, tokenizer: Tokenizer, accuracy: dict[s
     weights.save(path, tower, {"tower": arguments, "accuracy": accuracy})
 
 
-def examine_text(
-    structure: nnx.GraphDef, params: Params, tokenizer: Tokenizer, scenes: Scenes
-) -> dict[str, float]:
+def examine_text(structure: nnx.GraphDef, params: Params, tokenizer: Tokenizer, scenes: Scenes) -> dict[str, float]:
     """What the dual encoder knows about scenes it has not seen; shares of 1.
 
     retrieval: the right caption of 100, or one of the same words. For each change, the true caption preferred to the
