@@ -133,8 +133,8 @@ def test_f5_asks_each_range_of_steps_apart(metric, sign):
     turned = lambda c, steps: sign * (100 / c if steps <= 20 else 100 / steps)
     for value, answer in ((true, "holds"), (turned, "fails")):
         rows, influences = sampling(
-            lambda c, steps, guidance: value(c, steps), metric, se=0.2, steps=steps, guidance=(1.0,)
-        )  # noqa: B023
+            lambda c, steps, guidance, value=value: value(c, steps), metric, se=0.2, steps=steps, guidance=(1.0,)
+        )
         for few in (True, False):
             verdict = verdicts.f5(rows, metric, influences, few=few)
             assert verdict.answer == answer
