@@ -27,12 +27,13 @@ AFTER = {
     "12_verdicts": ["05_samplers", "06_super_resolution", "08_distillation"],
     "a3_confounders": ["04_sampling"],
     "a4_exercises": [],
+    "a5_first_hour": [],
     "00_answer": ["12_verdicts"],
     "a0_primer": [],
     "a1_metrics": [],
     "a2_speed": [],
 }
-LIGHT = ("01_data", "02_family", "10_tpu", "a0_primer", "a1_metrics", "a2_speed", "a4_exercises")  # one core is enough
+LIGHT = ("01_data", "02_family", "10_tpu", "a0_primer", "a1_metrics", "a2_speed", "a4_exercises", "a5_first_hour")  # one core is enough
 
 
 rule book:
