@@ -11,7 +11,7 @@ import pytest
 
 from ldm.data.scenes import truth
 from ldm.data.scenes import truth as truth_scenes
-from ldm.data.scenes.captions import caption, tokens, words
+from ldm.data.scenes.captions import caption, said, tokens, words
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import EASY, SIZES
 from ldm.metrics.perceptual import detector as judge
@@ -228,6 +228,29 @@ def test_three_objects_stand_in_rows_columns_and_one_above_two():
     assert alignment(as_told(three), three)["relation"].all()
     swapped = [replace(r, objects=r.objects[::-1]) for r in three]
     assert not alignment(as_told(three), swapped)["relation"].any()
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [("relation", "where"), ("style", "style"), ("kind", "kind"), ("place", "where"), ("colour", "colours")],
+)
+def test_what_a_caption_leaves_open_no_picture_gets_wrong(records, change, part):
+    """The same false records as above, with captions that do not speak of what is false."""
+    rng = np.random.default_rng(1)
+    pairs = [(r, truth.one_changed(EASY, r, change, rng)) for r in records]
+    pairs = [(record, changed) for record, changed in pairs if changed is not None]
+    silent = [said(changed, "all") - {part} for _, changed in pairs]
+    aligned = alignment(as_told([r for r, _ in pairs]), [c for _, c in pairs], silent)
+    assert aligned["all"].all(), {name: right.mean() for name, right in aligned.items()}
+
+
+def test_a_caption_of_one_of_two_objects_asks_for_that_one(records):
+    two = [r for r in records if len(r.objects) == 2]
+    alone = [said(r, "subject") for r in two]
+    assert alignment(as_told(two), two, alone)["subject"].all()
+    without = [replace(r, objects=r.objects[1:], relation=None, place="in the centre") for r in two]
+    assert not alignment(as_told(without), two, alone)["subject"].any()
+    assert alignment(as_told(without), two, [frozenset()] * len(two))["all"].all(), "who asks for nothing gets it"
 
 
 def test_captions_beyond_the_detector_and_unequal_numbers_are_refused(records):
