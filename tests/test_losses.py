@@ -10,7 +10,7 @@ import torch
 from flax import nnx
 from scipy import stats
 
-from ldm.diffusion.losses import diffusion_loss, image_keys
+from ldm.diffusion.losses import denoising_errors, diffusion_loss, image_keys
 from ldm.diffusion.schedule import Schedule, target
 from ldm.networks.layers import split
 
@@ -109,3 +109,28 @@ def test_what_cannot_be_learnt_is_refused():
     with pytest.raises(ValueError, match="predict = 'score': expected one of"):
         evaluate(Affine(1, 0), "score")
     assert np.isfinite(evaluate(Affine(1, 0), "v", schedule=SD.zero_terminal_snr())[0])
+
+
+@pytest.mark.parametrize("predict", ["eps", "v", "x0"])
+def test_errors_by_noise_level_are_in_one_unit_whatever_is_predicted(predict):
+    """By hand: the noise that follows from an output of 0.7 x, against the noise that is in x."""
+    structure, params = split(Affine(0.7, 0.0))
+    times = np.array([20, 500, 980])
+    alphas, sigmas = SD.alpha[times], SD.sigma[times]
+    keys = image_keys(jax.random.key(3), 50)
+    levels = (jnp.float32(alphas), jnp.float32(sigmas), jnp.int32(times))
+    found = denoising_errors(structure, params, *levels, LATENTS[:50], CONTEXT[:50], keys, predict=predict)
+    eps = np.stack([jax.random.normal(key, SHAPE) for key in keys]).astype(np.float64)
+    for alpha, sigma, errors in zip(alphas, sigmas, np.asarray(found).T, strict=True):
+        x = alpha * np.asarray(LATENTS[:50], np.float64) + sigma * eps
+        x0 = {"eps": (x - sigma * 0.7 * x) / alpha, "v": alpha * x - sigma * 0.7 * x, "x0": 0.7 * x}[predict]
+        np.testing.assert_allclose(errors, np.square((x - alpha * x0) / sigma - eps).mean((1, 2, 3)), rtol=2e-4)
+
+
+def test_an_image_meets_the_same_noise_whatever_the_batch():
+    structure, params = split(Affine(0.3, 0.1))
+    levels = (jnp.float32(SD.alpha[[500]]), jnp.float32(SD.sigma[[500]]), jnp.int32([500]))
+    keys = image_keys(jax.random.key(3), 8)
+    whole = denoising_errors(structure, params, *levels, LATENTS[:8], CONTEXT[:8], keys, predict="v")
+    part = denoising_errors(structure, params, *levels, LATENTS[5:8], CONTEXT[5:8], keys[5:8], predict="v")
+    np.testing.assert_allclose(whole[5:8], part, rtol=1e-6)

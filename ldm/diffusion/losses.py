@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jax import lax
+from jaxtyping import Array, Float, Int, Key
 
 from ldm.diffusion.denoiser import conditioned
-from ldm.diffusion.schedule import Predict, Schedule, check_predict, target
+from ldm.diffusion.schedule import Predict, Schedule, check_predict, target, to_eps, to_x0
 from ldm.networks.layers import Params, Structure, merge
 
 Batch = dict[str, Array]
@@ -72,3 +75,34 @@ def diffusion_loss(
         return (errors * batch.get("weight", 1.0)).mean(), parts
 
     return loss
+
+
+@partial(jax.jit, static_argnames=("structure", "predict"))
+def denoising_errors(
+    structure: Structure,
+    params: Params,
+    alphas: Float[Array, " k"],
+    sigmas: Float[Array, " k"],
+    times: Int[Array, " k"],
+    latents: Float[Array, "b h w z"],
+    context: Float[Array, "b m d"],
+    keys: Key[Array, " b"],
+    *,
+    predict: Predict,
+) -> Float[Array, "b k"]:
+    """Return each picture's error in estimating its noise at k noise levels, the mean square over its latents.
+
+    The unit is the same whatever the network predicts: the mean square of eps_hat - eps, with eps_hat from x0_hat where
+    the network predicts v or x0. Image i meets the same noise at every level, in every model: its key's.
+    """
+    net = merge(structure, params)
+    eps = jax.vmap(lambda key: jax.random.normal(key, latents.shape[1:]))(keys)
+
+    def at(level: tuple[Array, Array, Array]) -> Float[Array, " b"]:
+        alpha, sigma, t = level
+        x = alpha * latents + sigma * eps
+        output = net(x, jnp.full(x.shape[:1], t, jnp.float32), context).astype(jnp.float32)
+        x0 = to_x0(predict, x, output, alpha, sigma)
+        return jnp.square(to_eps(x, x0, alpha, sigma) - eps).mean((1, 2, 3))
+
+    return lax.map(at, (alphas, sigmas, times)).T
