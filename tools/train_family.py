@@ -1,0 +1,48 @@
+"""Train the second edition's family, one model after another, in the order in which each stage can be read.
+
+    nice -n 19 .venv/bin/python -m tools.train_family    # go on where it stopped; --plan: only list what is left
+
+Each line is one `python -m ldm pretrain`, which saves checkpoints and resumes. What is there is not trained again.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from ldm.profiles import PROFILES
+from ldm.tasks import models
+
+FIRST, OTHER = "open-eps", "open-v"  # the two settings, the paper's own first
+STAGES = [
+    (FIRST, (16, 32), (0,), 160_000),  # pilots: the world and the captions are judged by these
+    (OTHER, (16, 32), (0,), 160_000),
+    (FIRST, (8, 16, 32), (0,), 640_000),
+    (OTHER, (8, 16, 32), (0,), 640_000),
+    (FIRST, (64,), (0,), 640_000),
+    (FIRST, (8, 16, 32), (1, 2), 640_000),
+    (FIRST, (24, 48), (0,), 640_000),
+    (OTHER, (8, 16, 32), (1, 2), 640_000),
+]
+
+
+def left() -> list[list[str]]:
+    """Return the commands of the models that are not there yet."""
+    return [
+        ["pretrain", "--profile", name, "--c", str(c), "--seed", str(seed), "--images", str(images)]
+        for name, sizes, seeds, images in STAGES
+        for seed in seeds
+        for c in sizes
+        if not models.there(PROFILES[name], c, images, seed)
+    ]
+
+
+def main() -> None:
+    for words in left():
+        print("python -m ldm", *words, flush=True)
+        if "--plan" not in sys.argv:
+            subprocess.run([sys.executable, "-m", "ldm", *words], check=True)
+
+
+if __name__ == "__main__":
+    main()
