@@ -10,6 +10,7 @@ from PIL import Image
 
 from ldm.data.batches import batch_indices
 from ldm.data.datasets import Crops, Folder
+from ldm.data.pictures import upright, whole
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import EASY
 
@@ -95,6 +96,59 @@ def test_a_photograph_taken_sideways_is_turned_upright(tmp_path):
     assert pixels[0].max() == 0 and pixels[-1].min() == 255
 
 
+def sixteen(path, **options):
+    levels = np.full((2, 3), 30_000, np.uint16)
+    levels[0, 0] = 500
+    Image.fromarray(levels).save(path, **options)
+
+
+@pytest.mark.parametrize("ending", ["png", "tiff"])
+def test_of_sixteen_bit_grey_the_higher_half_is_read(tmp_path, ending):
+    sixteen(tmp_path / f"a.{ending}")
+    pixels = whole(tmp_path / f"a.{ending}")
+    assert (pixels[1] == 117).all() and (pixels[0, 0] == 2).all()
+
+
+def test_sixteen_bit_grey_may_be_transparent_and_lie_on_its_side(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    sixteen(tmp_path / "a.png", transparency=500, exif=exif)
+    pixels = whole(tmp_path / "a.png")
+    assert pixels.shape == (3, 2, 3) and (pixels[0, 1] == 255).all() and (pixels[1] == 117).all()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "YCbCr", "LAB"])
+def test_every_mode_is_read_as_its_colour(tmp_path, mode):
+    """A TIFF holds them all."""
+    picture = Image.new("RGB", (3, 2), (255, 255, 255) if mode == "1" else (117, 117, 117))
+    if mode == "LAB":
+        picture = Image.new("LAB", (3, 2), (125, 128, 128))  # middle grey
+    (picture.quantize(2) if mode == "P" else picture.convert(mode)).save(tmp_path / "a.tiff")
+    with Image.open(tmp_path / "a.tiff") as file:
+        assert file.mode == mode
+    assert np.abs(whole(tmp_path / "a.tiff").astype(int) - (255 if mode == "1" else 117)).max() <= 1
+
+
+def test_grey_premultiplied_with_its_transparency_is_read_as_its_colour():
+    assert (upright(Image.new("LA", (3, 2), (117, 255)).convert("La")) == 117).all()
+
+
+@pytest.mark.parametrize(
+    "pixels, options",
+    [
+        (np.full((2, 3), 30_000, np.int32), {}),
+        (np.full((2, 3), 0.5, np.float32), {}),
+        (np.full((2, 3), 30_000, np.uint16), {"tiffinfo": {262: 0}}),  # white is 0
+    ],
+)
+def test_pixels_without_a_known_black_and_white_are_refused_by_their_mode(tmp_path, pixels, options):
+    Image.fromarray(pixels).save(tmp_path / "a.tiff", **options)
+    with Image.open(tmp_path / "a.tiff") as file:
+        mode = file.mode
+    with pytest.raises(ValueError, match=f"mode {mode}.*; save it with 8 bits"):
+        whole(tmp_path / "a.tiff")
+
+
 def test_a_changed_picture_changes_the_key(tmp_path):
     picture(tmp_path / "a.png")
     jsonl(tmp_path, {"file_name": "a.png", "text": "red"})
@@ -117,6 +171,12 @@ def broken_picture(folder):
     (folder / "a.png").write_bytes(b"no picture")
     jsonl(folder, {"file_name": "a.png", "text": "red"})
     return "a.png: not a readable picture"
+
+
+def empty_picture(folder):
+    (folder / "a.png").write_bytes(b"")
+    jsonl(folder, {"file_name": "a.png", "text": "red"})
+    return "a.png: not a readable picture (it is empty)"
 
 
 def cut_off_picture(folder):
@@ -186,6 +246,7 @@ def outside(folder):
     "fault",
     [
         broken_picture,
+        empty_picture,
         cut_off_picture,
         missing_picture,
         missing_column,

@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from PIL import Image, ImageOps
 
-UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises for a bad file
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+from ldm.data.pictures import PICTURES, square, whole
 
 
 class Captioned(Protocol):
@@ -59,7 +57,7 @@ class Folder:
             content = (self.path / name).read_bytes()
             try:
                 square(content, 1)
-            except UNREADABLE as error:
+            except ValueError as error:
                 raise ValueError(
                     f"{self.path / name}: not a readable picture ({error}); replace the file or "
                     "remove its row from the metadata."
@@ -109,7 +107,7 @@ class Crops:
         for file in self._files:
             try:
                 picture = whole(file)
-            except UNREADABLE as error:
+            except ValueError as error:
                 raise ValueError(f"{file}: not a readable picture ({error}); replace or remove it.") from error
             if min(picture.shape[:2]) < size:
                 raise ValueError(
@@ -141,29 +139,6 @@ class Crops:
 @lru_cache(maxsize=1)
 def _kept(file: Path) -> np.ndarray:
     return whole(file)
-
-
-def whole(file: str | Path) -> np.ndarray:
-    """A picture as it lies on disk, upright: uint8 (h, w, 3); transparent parts become white. Raises: as Pillow
-    does.
-    """
-    with Image.open(file) as opened:
-        return _upright(opened)
-
-
-def _upright(file: Image.Image) -> np.ndarray:
-    image = ImageOps.exif_transpose(file).convert("RGBA")
-    return np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"))
-
-
-def square(content: bytes, size: int) -> np.ndarray:
-    """The central square of an encoded picture, resized: uint8 (size, size, 3). Raises: one of UNREADABLE."""
-    with Image.open(io.BytesIO(content)) as file:
-        image = Image.fromarray(_upright(file))
-    side = min(image.size)
-    left, top = ((length - side) // 2 for length in image.size)
-    image = image.crop((left, top, left + side, top + side))
-    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
 
 
 def _metadata(folder: Path) -> list[tuple[str, str]]:

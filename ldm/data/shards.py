@@ -26,7 +26,8 @@ from jaxtyping import Int
 from PIL import Image
 from tqdm import tqdm
 
-from ldm.data.datasets import PICTURES, Captioned
+from ldm.data.datasets import Captioned
+from ldm.data.pictures import PICTURES
 from ldm.files import write_atomic
 from ldm.hashing import digest
 from ldm.networks.autoencoder import Codec
