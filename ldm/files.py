@@ -1,4 +1,4 @@
-"""Files that are either whole or absent (written under a temporary name, then renamed), and locks."""
+"""Files that are either whole or absent (written under a temporary name, then renamed), locks, and a user's paths."""
 
 from __future__ import annotations
 
@@ -18,6 +18,20 @@ def disk_full(path: Path) -> OSError:
         f"The disk is full: {path} could not be written; free some space and run the same command "
         "again, nothing that was finished is lost.",
     )
+
+
+def check_folder(path: str | Path, what: str) -> None:
+    """Raises: ValueError, one sentence, where there is no folder; `what` it should be ("one of pictures")."""
+    if not Path(path).is_dir():
+        found = "is a file, not a folder" if Path(path).exists() else "no such folder"
+        raise ValueError(f"{path}: {found}; give {what}.")
+
+
+def check_file(path: str | Path, what: str) -> None:
+    """Raises: ValueError, one sentence, where there is no file; `what` it should be ("a picture")."""
+    if not Path(path).is_file():
+        found = "is a folder" if Path(path).is_dir() else "does not exist"
+        raise ValueError(f"{path} {found}; give the path of {what}.")
 
 
 def write_atomic(path: str | Path, data: bytes) -> Path:

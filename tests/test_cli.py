@@ -50,6 +50,12 @@ def answer(monkeypatch, *words: str) -> str:
         ),
         ("grid --study distillation --sizes 8 --kinds turbo", "kind = 'turbo': expected one of codi, lcm"),
         ("draw nowhere cat", "nowhere/model_index.json does not exist"),
+        (
+            "draw README.md cat",
+            "README.md is a file, not a folder; give a folder that diffusers' save_pretrained wrote",
+        ),
+        ("pretrain --c 8 --data README.md", "README.md: is a file, not a folder; give one of .tar shards"),
+        ("superres --c 8 --folder README.md", "README.md: is a file, not a folder; give one of PNG"),
         ("pretrain --c 8 --data nowhere", "nowhere: no such folder; give one of .tar shards"),
         ("shards weights/mini/models.json --n 1", "weights/mini/models.json"),
         ("pretrain --c 8 --profile tpu", "weights/tpu/autoencoder.safetensors does not exist"),

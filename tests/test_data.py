@@ -16,7 +16,7 @@ from ldm.data.scenes.record import EASY
 
 
 def picture(path, size=(40, 20), colour=(200, 30, 30)):
-    Image.new("RGB", size, colour).save(path)
+    Image.new("RGB", size, colour).save(path, "PNG")
 
 
 def jsonl(folder, *rows):
@@ -190,7 +190,7 @@ def cut_off_picture(folder):
 
 def missing_picture(folder):
     jsonl(folder, {"file_name": "gone.png", "text": "red"})
-    return "gone.png does not exist"
+    return "gone.png' does not exist"
 
 
 def missing_column(folder):
@@ -236,6 +236,50 @@ def not_utf8(folder):
     return "metadata.csv: not UTF-8"
 
 
+def too_many_fields(folder):
+    picture(folder / "a.png")
+    (folder / "metadata.csv").write_text("file_name,text\na.png,hello, there\n", encoding="utf-8")
+    return "metadata.csv, line 2: 3 fields, where the header has 2; put a caption with commas in quotes"
+
+
+def open_quote(folder):
+    picture(folder / "a.png")
+    (folder / "metadata.csv").write_text('file_name,text\na.png,"hello\na.png,there\n', encoding="utf-8")
+    return "metadata.csv, from line 2 on: not CSV (unexpected end of data)"
+
+
+def endless_field(folder):
+    (folder / "metadata.csv").write_text(f"file_name,text\na.png,{'a' * 200_000}\n", encoding="utf-8")
+    return "metadata.csv, from line 2 on: not CSV (field larger than field limit"
+
+
+def column_twice(folder):
+    (folder / "metadata.csv").write_text("file_name,text,text\na.png,red,blue\n", encoding="utf-8")
+    return "metadata.csv, line 1: a column is there twice"
+
+
+def nul_in_a_name(folder):
+    jsonl(folder, {"file_name": "a\0.png", "text": "red"})
+    return "metadata.jsonl, line 1: "
+
+
+def endless_name(folder):
+    jsonl(folder, {"file_name": "a" * 300, "text": "red"})
+    return "metadata.jsonl, line 1: file_name 'aaa"
+
+
+def half_a_character(folder):
+    picture(folder / "a.png")
+    (folder / "metadata.jsonl").write_text(r'{"file_name": "a.png", "text": "red \ud83d"}')
+    return "metadata.jsonl, line 1: text is 'red \\ud83d', which holds half a character"
+
+
+def absolute(folder):
+    picture(folder / "a.png")
+    jsonl(folder, {"file_name": str(folder / "a.png"), "text": "red"})
+    return "outside the folder"
+
+
 def outside(folder):
     picture(folder.parent / "secret.png")
     jsonl(folder, {"file_name": "../secret.png", "text": "red"})
@@ -257,6 +301,14 @@ def outside(folder):
         no_json,
         a_list,
         not_utf8,
+        too_many_fields,
+        open_quote,
+        endless_field,
+        column_twice,
+        nul_in_a_name,
+        endless_name,
+        half_a_character,
+        absolute,
         outside,
     ],
     ids=lambda fault: fault.__name__,
@@ -270,9 +322,30 @@ def test_a_faulty_folder_is_refused_at_once_and_by_name(tmp_path, fault):
     assert says in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(ValueError, match="no such folder"):
-        Folder(tmp_path / "gone", 16)
+def test_a_missing_folder_is_named_and_a_file_is_called_a_file(tmp_path):
+    picture(tmp_path / "a.png")
+    for read in (lambda path: Folder(path, 16), lambda path: Crops(path, 8, 10)):
+        with pytest.raises(ValueError, match="gone: no such folder"):
+            read(tmp_path / "gone")
+        with pytest.raises(ValueError, match="a.png: is a file, not a folder"):
+            read(tmp_path / "a.png")
+
+
+def test_pictures_may_be_links_out_of_the_folder(tmp_path):
+    """As the snapshots of data sets are: names here, contents in a store."""
+    picture(tmp_path / "0123abcd")
+    (tmp_path / "snapshot").mkdir()
+    (tmp_path / "snapshot/a.png").symlink_to("../0123abcd")
+    jsonl(tmp_path / "snapshot", {"file_name": "a.png", "text": "red"})
+    assert len(Folder(tmp_path / "snapshot", 16)) == 1
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85"])
+def test_a_line_of_json_ends_at_a_newline_alone(tmp_path, separator):
+    picture(tmp_path / "a.png")
+    row = json.dumps({"file_name": "a.png", "text": f"red{separator}and plain"}, ensure_ascii=False)
+    (tmp_path / "metadata.jsonl").write_bytes(f"{row}\r\n{row}".encode())
+    assert Folder(tmp_path, 16).captions([0, 1]) == [f"red{separator}and plain"] * 2
 
 
 def gradient(path, width, height):

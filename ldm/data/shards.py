@@ -99,6 +99,8 @@ def open_shards(url: str, cache: Path) -> Shards:
             f"{folder}/{missing[0]} is missing, with {len(missing) - 1} more of {len(manifest['shards'])} shards; copy"
             " what is missing, or run the command that writes them again: it goes on where it stopped."
         )
+    if not paths and folder in listed:
+        raise ValueError(f"{url}: is a file, not a folder; give one of .tar shards.")
     if not paths:
         raise ValueError(
             f"{url}: no .tar file; give the folder of the shards, or a pattern such as {url.rstrip('/')}/*.tar."
