@@ -7,7 +7,7 @@ import errno
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 
@@ -32,6 +32,26 @@ def check_file(path: str | Path, what: str) -> None:
     if not Path(path).is_file():
         found = "is a folder" if Path(path).is_dir() else "does not exist"
         raise ValueError(f"{path} {found}; give the path of {what}.")
+
+
+def check_out(path: str | Path, endings: Sequence[str], *, make: bool = False) -> None:
+    """Raises: ValueError, one sentence, before any work, where no file with one of these endings can be written.
+
+    make: its folder, where there is none.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"out = {path}: this is a folder; give the path of a file in it.")
+    if path.suffix.lower() not in endings:
+        raise ValueError(f"out = {path}: expected a name that ends in {' or '.join(endings)}; choose such a one.")
+    if make:
+        with contextlib.suppress(FileExistsError, NotADirectoryError):  # said below, in a sentence
+            path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():
+        found = "is a file" if path.parent.exists() else "does not exist"
+        raise ValueError(f"out = {path}: the folder {path.parent} {found}; make it, or choose another.")
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"out = {path}: you may not write to the folder {path.parent}; choose another.")
 
 
 def write_atomic(path: str | Path, data: bytes) -> Path:

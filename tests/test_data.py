@@ -10,7 +10,7 @@ from PIL import Image
 
 from ldm.data.batches import batch_indices
 from ldm.data.datasets import Crops, Folder
-from ldm.data.pictures import upright, whole
+from ldm.data.pictures import check_out, save, upright, whole
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import EASY
 
@@ -147,6 +147,22 @@ def test_pixels_without_a_known_black_and_white_are_refused_by_their_mode(tmp_pa
         mode = file.mode
     with pytest.raises(ValueError, match=f"mode {mode}.*; save it with 8 bits"):
         whole(tmp_path / "a.tiff")
+
+
+@pytest.mark.parametrize("ending", ["png", "JPG", "jpeg", "webp"])
+def test_a_picture_is_saved_as_its_ending_says(tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    check_out(path, 30, 20)
+    save(path, np.full((20, 30, 3), 117, np.uint8))
+    with Image.open(path) as file:
+        assert file.format == {"png": "PNG", "webp": "WEBP"}.get(ending, "JPEG")
+    assert np.abs(whole(path).astype(int) - 117).max() <= 1
+
+
+def test_a_picture_that_is_too_long_for_its_format_is_refused_before_it_is_drawn(tmp_path):
+    check_out(tmp_path / "a.png", 20_000, 1)
+    with pytest.raises(ValueError, match="a.webp: 20000 x 1 pixels cannot be saved so .*; choose .png"):
+        check_out(tmp_path / "a.webp", 20_000, 1)
 
 
 def test_a_changed_picture_changes_the_key(tmp_path):

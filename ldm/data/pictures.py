@@ -1,4 +1,4 @@
-"""Reads picture files: whatever Pillow opens becomes upright 8-bit RGB on white, or is refused with the reason.
+"""Reads and writes picture files: what Pillow opens becomes upright 8-bit RGB on white, or is refused with the reason.
 
 Everything that reads a picture of the user's reads it here, from a file or from bytes. Of 16-bit grey the higher half
 counts, where the file says that 0 is black and 65535 white; numbers without such a scale (32 bits, floats) have no
@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ldm import files
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")  # endings of files that are looked for
 GREY16 = ("I;16", "I;16L", "I;16B", "I;16N")
@@ -68,6 +70,29 @@ def square(source: bytes | str | Path, size: int) -> UInt8[np.ndarray, "size siz
     left, top = ((length - side) // 2 for length in image.size)
     image = image.crop((left, top, left + side, top + side))
     return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
+
+
+def check_out(path: str | Path, width: int = 1, height: int = 1) -> None:
+    """Raises: ValueError, one sentence, before any work, where no picture so large can be saved."""
+    files.check_out(path, PICTURES)
+    try:
+        _encoded(path, np.zeros((height, width, 3), np.uint8))
+    except (OSError, ValueError) as error:  # WebP and JPEG end at some length
+        raise ValueError(
+            f"out = {path}: {width} x {height} pixels cannot be saved so ({error}); choose .png."
+        ) from None
+
+
+def save(path: str | Path, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
+    """Write a picture, whole or not at all, as its ending says."""
+    files.write_atomic(path, _encoded(path, pixels))
+
+
+def _encoded(path: str | Path, pixels: UInt8[np.ndarray, "h w 3"]) -> bytes:
+    kind = Image.registered_extensions()[Path(path).suffix.lower()]
+    with io.BytesIO() as file:
+        Image.fromarray(pixels).save(file, kind)
+        return file.getvalue()
 
 
 def _eight_bits(file: Image.Image, image: Image.Image) -> Image.Image:
