@@ -1,4 +1,4 @@
-"""Files that are either whole or absent (written under a temporary name, then renamed), and locks."""
+"""Files that are either whole or absent (written under a temporary name, then renamed), locks, and a user's paths."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import errno
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 
@@ -18,6 +18,40 @@ def disk_full(path: Path) -> OSError:
         f"The disk is full: {path} could not be written; free some space and run the same command "
         "again, nothing that was finished is lost.",
     )
+
+
+def check_folder(path: str | Path, what: str) -> None:
+    """Raises: ValueError, one sentence, where there is no folder; `what` it should be ("one of pictures")."""
+    if not Path(path).is_dir():
+        found = "is a file, not a folder" if Path(path).exists() else "no such folder"
+        raise ValueError(f"{path}: {found}; give {what}.")
+
+
+def check_file(path: str | Path, what: str) -> None:
+    """Raises: ValueError, one sentence, where there is no file; `what` it should be ("a picture")."""
+    if not Path(path).is_file():
+        found = "is a folder" if Path(path).is_dir() else "does not exist"
+        raise ValueError(f"{path} {found}; give the path of {what}.")
+
+
+def check_out(path: str | Path, endings: Sequence[str], *, make: bool = False) -> None:
+    """Raises: ValueError, one sentence, before any work, where no file with one of these endings can be written.
+
+    make: its folder, where there is none.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"out = {path}: this is a folder; give the path of a file in it.")
+    if path.suffix.lower() not in endings:
+        raise ValueError(f"out = {path}: expected a name that ends in {' or '.join(endings)}; choose such a one.")
+    if make:
+        with contextlib.suppress(FileExistsError, NotADirectoryError):  # said below, in a sentence
+            path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():
+        found = "is a file" if path.parent.exists() else "does not exist"
+        raise ValueError(f"out = {path}: the folder {path.parent} {found}; make it, or choose another.")
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"out = {path}: you may not write to the folder {path.parent}; choose another.")
 
 
 def write_atomic(path: str | Path, data: bytes) -> Path:

@@ -57,6 +57,14 @@ def test_a_codec_gives_the_same_whatever_the_number_of_pictures():
     assert decoded.dtype == np.uint8
 
 
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_what_is_not_finite_never_becomes_a_picture(number):
+    latents = np.zeros((6, 4, 4, 4), np.float32)
+    latents[4, 1, 2, 3] = number
+    with pytest.raises(ValueError, match="1 of 6 pictures are not made of finite numbers, the first is number 4"):
+        codec().decode(latents)
+
+
 def test_a_saved_codec_is_read_back_with_its_scale(tmp_path):
     save_codec(tmp_path / "a.safetensors", codec().params, SMALL, 0.25, psnr=20.0)
     read = load_codec(tmp_path / "a.safetensors")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -49,7 +50,28 @@ def answer(monkeypatch, *words: str) -> str:
             "is no model of super-resolution",
         ),
         ("grid --study distillation --sizes 8 --kinds turbo", "kind = 'turbo': expected one of codi, lcm"),
+        ("draw nowhere cat --out a.xyz", "out = a.xyz: expected a name that ends in .png or .jpg or .jpeg or .webp"),
+        ("draw nowhere cat --out ldm", "out = ldm: this is a folder"),
+        ("draw nowhere cat --out gone/a.png", "out = gone/a.png: the folder gone does not exist"),
+        ("draw nowhere cat --out README.md/a.png", "out = README.md/a.png: the folder README.md is a file"),
+        ("upscale book/_static/family.webp --out a.xyz", "out = a.xyz: expected a name that ends in .png"),
+        ("notebook 04_sampling --out gone/a.xyz", "out = gone/a.xyz: expected a name that ends in .ipynb"),
+        ("notebook 04_sampling --out README.md/a.ipynb", "the folder README.md is a file"),
+        ("browser --out README.md", "README.md: is a file, not a folder"),
+        ("draw nowhere cat --guidance nan", "guidance = nan: expected a finite number"),
+        ("draw nowhere cat --guidance 1e39", "guidance = 1e+39: expected a finite number"),
+        ("grid --guidance nan --sizes 8", "guidance = nan: expected 1"),
+        ("grid --study distillation --guidance nan --sizes 8", "guidance = nan: expected 1"),
+        ("race --guidance inf --sizes 8", "guidance = inf: expected 1"),
+        ("dreambooth --guidance nan --sizes 8", "guidance = nan: expected 1"),
+        ("average --c 8 --sigma nan", "sigma_rel = nan: expected 0.01"),
         ("draw nowhere cat", "nowhere/model_index.json does not exist"),
+        (
+            "draw README.md cat",
+            "README.md is a file, not a folder; give a folder that diffusers' save_pretrained wrote",
+        ),
+        ("pretrain --c 8 --data README.md", "README.md: is a file, not a folder; give one of .tar shards"),
+        ("superres --c 8 --folder README.md", "README.md: is a file, not a folder; give one of PNG"),
         ("pretrain --c 8 --data nowhere", "nowhere: no such folder; give one of .tar shards"),
         ("shards weights/mini/models.json --n 1", "weights/mini/models.json"),
         ("pretrain --c 8 --profile tpu", "weights/tpu/autoencoder.safetensors does not exist"),
@@ -59,6 +81,7 @@ def test_a_wrong_request_gets_one_sentence(monkeypatch, words, sentence):
     said = answer(monkeypatch, *words.split())
     assert sentence in said
     assert "\n" not in said
+    assert not Path("gone").exists()
 
 
 def test_a_model_of_a_folder_lies_apart_from_those_of_scenes(monkeypatch, tmp_path, capsys):

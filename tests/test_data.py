@@ -10,12 +10,13 @@ from PIL import Image
 
 from ldm.data.batches import batch_indices
 from ldm.data.datasets import Crops, Folder
+from ldm.data.pictures import check_out, save, upright, whole
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import EASY
 
 
 def picture(path, size=(40, 20), colour=(200, 30, 30)):
-    Image.new("RGB", size, colour).save(path)
+    Image.new("RGB", size, colour).save(path, "PNG")
 
 
 def jsonl(folder, *rows):
@@ -95,6 +96,75 @@ def test_a_photograph_taken_sideways_is_turned_upright(tmp_path):
     assert pixels[0].max() == 0 and pixels[-1].min() == 255
 
 
+def sixteen(path, **options):
+    levels = np.full((2, 3), 30_000, np.uint16)
+    levels[0, 0] = 500
+    Image.fromarray(levels).save(path, **options)
+
+
+@pytest.mark.parametrize("ending", ["png", "tiff"])
+def test_of_sixteen_bit_grey_the_higher_half_is_read(tmp_path, ending):
+    sixteen(tmp_path / f"a.{ending}")
+    pixels = whole(tmp_path / f"a.{ending}")
+    assert (pixels[1] == 117).all() and (pixels[0, 0] == 2).all()
+
+
+def test_sixteen_bit_grey_may_be_transparent_and_lie_on_its_side(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    sixteen(tmp_path / "a.png", transparency=500, exif=exif)
+    pixels = whole(tmp_path / "a.png")
+    assert pixels.shape == (3, 2, 3) and (pixels[0, 1] == 255).all() and (pixels[1] == 117).all()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "YCbCr", "LAB"])
+def test_every_mode_is_read_as_its_colour(tmp_path, mode):
+    """A TIFF holds them all."""
+    picture = Image.new("RGB", (3, 2), (255, 255, 255) if mode == "1" else (117, 117, 117))
+    if mode == "LAB":
+        picture = Image.new("LAB", (3, 2), (125, 128, 128))  # middle grey
+    (picture.quantize(2) if mode == "P" else picture.convert(mode)).save(tmp_path / "a.tiff")
+    with Image.open(tmp_path / "a.tiff") as file:
+        assert file.mode == mode
+    assert np.abs(whole(tmp_path / "a.tiff").astype(int) - (255 if mode == "1" else 117)).max() <= 1
+
+
+def test_grey_premultiplied_with_its_transparency_is_read_as_its_colour():
+    assert (upright(Image.new("LA", (3, 2), (117, 255)).convert("La")) == 117).all()
+
+
+@pytest.mark.parametrize(
+    "pixels, options",
+    [
+        (np.full((2, 3), 30_000, np.int32), {}),
+        (np.full((2, 3), 0.5, np.float32), {}),
+        (np.full((2, 3), 30_000, np.uint16), {"tiffinfo": {262: 0}}),  # white is 0
+    ],
+)
+def test_pixels_without_a_known_black_and_white_are_refused_by_their_mode(tmp_path, pixels, options):
+    Image.fromarray(pixels).save(tmp_path / "a.tiff", **options)
+    with Image.open(tmp_path / "a.tiff") as file:
+        mode = file.mode
+    with pytest.raises(ValueError, match=f"mode {mode}.*; save it with 8 bits"):
+        whole(tmp_path / "a.tiff")
+
+
+@pytest.mark.parametrize("ending", ["png", "JPG", "jpeg", "webp"])
+def test_a_picture_is_saved_as_its_ending_says(tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    check_out(path, 30, 20)
+    save(path, np.full((20, 30, 3), 117, np.uint8))
+    with Image.open(path) as file:
+        assert file.format == {"png": "PNG", "webp": "WEBP"}.get(ending, "JPEG")
+    assert np.abs(whole(path).astype(int) - 117).max() <= 1
+
+
+def test_a_picture_that_is_too_long_for_its_format_is_refused_before_it_is_drawn(tmp_path):
+    check_out(tmp_path / "a.png", 20_000, 1)
+    with pytest.raises(ValueError, match="a.webp: 20000 x 1 pixels cannot be saved so .*; choose .png"):
+        check_out(tmp_path / "a.webp", 20_000, 1)
+
+
 def test_a_changed_picture_changes_the_key(tmp_path):
     picture(tmp_path / "a.png")
     jsonl(tmp_path, {"file_name": "a.png", "text": "red"})
@@ -119,6 +189,12 @@ def broken_picture(folder):
     return "a.png: not a readable picture"
 
 
+def empty_picture(folder):
+    (folder / "a.png").write_bytes(b"")
+    jsonl(folder, {"file_name": "a.png", "text": "red"})
+    return "a.png: not a readable picture (it is empty)"
+
+
 def cut_off_picture(folder):
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     Image.fromarray(noise).save(folder / "a.jpg")
@@ -130,7 +206,7 @@ def cut_off_picture(folder):
 
 def missing_picture(folder):
     jsonl(folder, {"file_name": "gone.png", "text": "red"})
-    return "gone.png does not exist"
+    return "gone.png' does not exist"
 
 
 def missing_column(folder):
@@ -176,6 +252,50 @@ def not_utf8(folder):
     return "metadata.csv: not UTF-8"
 
 
+def too_many_fields(folder):
+    picture(folder / "a.png")
+    (folder / "metadata.csv").write_text("file_name,text\na.png,hello, there\n", encoding="utf-8")
+    return "metadata.csv, line 2: 3 fields, where the header has 2; put a caption with commas in quotes"
+
+
+def open_quote(folder):
+    picture(folder / "a.png")
+    (folder / "metadata.csv").write_text('file_name,text\na.png,"hello\na.png,there\n', encoding="utf-8")
+    return "metadata.csv, from line 2 on: not CSV (unexpected end of data)"
+
+
+def endless_field(folder):
+    (folder / "metadata.csv").write_text(f"file_name,text\na.png,{'a' * 200_000}\n", encoding="utf-8")
+    return "metadata.csv, from line 2 on: not CSV (field larger than field limit"
+
+
+def column_twice(folder):
+    (folder / "metadata.csv").write_text("file_name,text,text\na.png,red,blue\n", encoding="utf-8")
+    return "metadata.csv, line 1: a column is there twice"
+
+
+def nul_in_a_name(folder):
+    jsonl(folder, {"file_name": "a\0.png", "text": "red"})
+    return "metadata.jsonl, line 1: "
+
+
+def endless_name(folder):
+    jsonl(folder, {"file_name": "a" * 300, "text": "red"})
+    return "metadata.jsonl, line 1: file_name 'aaa"
+
+
+def half_a_character(folder):
+    picture(folder / "a.png")
+    (folder / "metadata.jsonl").write_text(r'{"file_name": "a.png", "text": "red \ud83d"}')
+    return "metadata.jsonl, line 1: text is 'red \\ud83d', which holds half a character"
+
+
+def absolute(folder):
+    picture(folder / "a.png")
+    jsonl(folder, {"file_name": str(folder / "a.png"), "text": "red"})
+    return "outside the folder"
+
+
 def outside(folder):
     picture(folder.parent / "secret.png")
     jsonl(folder, {"file_name": "../secret.png", "text": "red"})
@@ -186,6 +306,7 @@ def outside(folder):
     "fault",
     [
         broken_picture,
+        empty_picture,
         cut_off_picture,
         missing_picture,
         missing_column,
@@ -196,6 +317,14 @@ def outside(folder):
         no_json,
         a_list,
         not_utf8,
+        too_many_fields,
+        open_quote,
+        endless_field,
+        column_twice,
+        nul_in_a_name,
+        endless_name,
+        half_a_character,
+        absolute,
         outside,
     ],
     ids=lambda fault: fault.__name__,
@@ -209,9 +338,30 @@ def test_a_faulty_folder_is_refused_at_once_and_by_name(tmp_path, fault):
     assert says in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(ValueError, match="no such folder"):
-        Folder(tmp_path / "gone", 16)
+def test_a_missing_folder_is_named_and_a_file_is_called_a_file(tmp_path):
+    picture(tmp_path / "a.png")
+    for read in (lambda path: Folder(path, 16), lambda path: Crops(path, 8, 10)):
+        with pytest.raises(ValueError, match="gone: no such folder"):
+            read(tmp_path / "gone")
+        with pytest.raises(ValueError, match="a.png: is a file, not a folder"):
+            read(tmp_path / "a.png")
+
+
+def test_pictures_may_be_links_out_of_the_folder(tmp_path):
+    """As the snapshots of data sets are: names here, contents in a store."""
+    picture(tmp_path / "0123abcd")
+    (tmp_path / "snapshot").mkdir()
+    (tmp_path / "snapshot/a.png").symlink_to("../0123abcd")
+    jsonl(tmp_path / "snapshot", {"file_name": "a.png", "text": "red"})
+    assert len(Folder(tmp_path / "snapshot", 16)) == 1
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85"])
+def test_a_line_of_json_ends_at_a_newline_alone(tmp_path, separator):
+    picture(tmp_path / "a.png")
+    row = json.dumps({"file_name": "a.png", "text": f"red{separator}and plain"}, ensure_ascii=False)
+    (tmp_path / "metadata.jsonl").write_bytes(f"{row}\r\n{row}".encode())
+    assert Folder(tmp_path, 16).captions([0, 1]) == [f"red{separator}and plain"] * 2
 
 
 def gradient(path, width, height):

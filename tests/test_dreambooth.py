@@ -73,6 +73,13 @@ def test_a_batch_holds_both_losses_and_its_mean_is_half_of_their_weighted_sum():
     assert (batch["weight"] * batch["latents"][:, 0, 0, 0]).mean() == pytest.approx((1 + 0.5 * 7) / 2)
 
 
+@pytest.mark.parametrize("field", ["learning_rate", "weight"])
+@pytest.mark.parametrize("number", [np.nan, np.inf, -1.0])
+def test_a_recipe_of_numbers_that_are_not_finite_is_refused(field, number):
+    with pytest.raises(ValueError, match=f"{field} = {number}: expected a finite number, not below 0"):
+        dreambooth.Recipe(**{field: number})
+
+
 def test_similarities_are_those_of_scipy_and_the_subject_is_recognised_among_all():
     rng = np.random.default_rng(0)
     x, things = rng.normal(size=(6, 5)), rng.normal(size=(4, 6, 5))

@@ -44,6 +44,15 @@ def test_it_equals_torch_fidelitys():
     assert metrics.frechet(x, Gaussian.of(y)).value == pytest.approx(THEIRS["frechet"], rel=1e-9)
 
 
+@pytest.mark.parametrize("n", [40, 4000], ids=["n below d", "n above d"])
+@pytest.mark.parametrize("seed", range(4))
+def test_it_is_not_below_0_and_of_a_sample_to_itself_0(n, seed):
+    x = 30 * features(n, 64, seed)
+    itself = Gaussian.of(x)
+    for value in (metrics.frechet(x, itself).value, metrics.frechet_between(itself, itself)):
+        assert 0 <= value < 0.01
+
+
 def test_of_one_dimension_it_is_the_difference_of_means_and_spreads():
     x, y = np.random.default_rng(0).normal(size=(2, 500, 1)) * [[[1.0]], [[3.0]]]
     expected = (x.mean() - y.mean()) ** 2 + (x.std(ddof=1) - y.std(ddof=1)) ** 2

@@ -106,7 +106,7 @@ def test_a_failed_run_leaves_the_last_good_result_alone(tmp_path):
 
 def test_nothing_runs_with_a_bad_parameter(tmp_path):
     with pytest.raises(ValueError, match="'guidance' is 'abc', expected a number"):
-        notebook.execute("tour", tmp_path / "tour.ipynb", {"guidance": "abc"}, folder=tour.DATA)
+        notebook.execute("tour", tmp_path / "new/tour.ipynb", {"guidance": "abc"}, folder=tour.DATA)
     assert not list(tmp_path.iterdir())
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ldm.data.resample import cubic, smooth
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import SceneConfig
 from ldm.metrics.perceptual import resize
@@ -86,6 +87,15 @@ def test_eight_bit_pictures_are_resized_and_cropped_as_by_pil_to_the_last_level(
         theirs = by_pil(image, w, h).crop((left, top, left + side, top + side))
         mine = run(resize.crop, image, side, shorter)
     np.testing.assert_array_equal(mine, np.asarray(theirs))
+
+
+def test_of_a_long_and_narrow_picture_only_the_middle_is_made():
+    """Of 2 x 20,000 pixels the whole would be 224 x 2,240,000, by a matrix of 45 thousand million numbers."""
+    size, out, kept = 200, 4_480, slice(2_128, 2_352)
+    whole, part = (smooth(size, out, cubic(-0.5), *rows) for rows in ((), (kept,)))
+    np.testing.assert_array_equal(part, whole[kept])
+    image = np.full((2, 20_000, 3), 9, np.uint8)
+    assert (run(resize.crop, image, 224, 224) == 9).all()
 
 
 @pytest.mark.parametrize("resizer", [resize.CLEAN, resize.TORCH, resize.TENSORFLOW, resize.SQUARE, resize.CLIP])

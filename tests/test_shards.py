@@ -15,6 +15,7 @@ from PIL import Image
 
 from ldm.data import shards as tars
 from ldm.data.batches import batch_indices
+from ldm.data.datasets import Folder
 from ldm.data.feed import Ahead, Feed, open_feed
 from ldm.data.latents import latent_set
 from ldm.data.scenes.dataset import Scenes
@@ -153,6 +154,33 @@ def test_writing_goes_on_where_it_stopped_and_gives_the_same_bytes(tmp_path):
     tar(tmp_path / "b/x.tar", a__png=png(), a__txt=b"an apple")
     with pytest.raises(ValueError, match="that this command did not write; choose an empty folder"):
         write(tmp_path / "b")
+
+
+def test_a_caption_that_is_refused_leaves_nothing_behind(tmp_path):
+    (tmp_path / "mine").mkdir()
+    names = [f"{i}.png" for i in range(LENGTH + 1)]  # the last one is in a shard of its own
+    for name in names:
+        (tmp_path / "mine" / name).write_bytes(png())
+
+    def put(last: str) -> None:
+        rows = [{"file_name": name, "text": "an apple"} for name in names[:-1]] + [
+            {"file_name": names[-1], "text": last}
+        ]
+        (tmp_path / "mine/metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        data = Folder(tmp_path / "mine", SIDE)
+        tars.write(str(tmp_path / "out"), len(data), *tars.latents(data, CODEC, TEXT), length=LENGTH)
+
+    with pytest.raises(ValueError, match="Picture 17 of 17: The word 'zeppelin' of the caption 'a zeppelin'"):
+        put("a zeppelin")
+    assert not (tmp_path / "out").exists()
+    put("an apple")
+    assert len(open_shards(str(tmp_path / "out"), tmp_path / "cache")) == 17
+
+
+def test_a_file_is_no_place_for_shards(tmp_path):
+    (tmp_path / "a.txt").write_text("")
+    with pytest.raises(ValueError, match="a.txt: is a file, not a folder"):
+        write(tmp_path / "a.txt")
 
 
 def test_headers_are_read_once_and_again_when_a_shard_has_changed(tmp_path, monkeypatch):

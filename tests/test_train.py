@@ -114,3 +114,6 @@ def test_a_training_number_that_is_not_positive_is_refused(field):
     fields = {"images": 1, field: 0}
     with pytest.raises(ValueError, match=f"{field} = 0: expected a positive number"):
         TrainConfig(**fields)
+    for number in ("nan", "inf"):
+        with pytest.raises(ValueError, match=f"{field} = {number}: expected a positive number, and finite"):
+            TrainConfig(**fields | {field: float(number)})

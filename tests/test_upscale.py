@@ -66,6 +66,8 @@ def test_wrong_pictures_are_refused(image, overlap, sentence):
 def test_a_wrong_file_is_named(tmp_path):
     with pytest.raises(ValueError, match="nothing.png does not exist"):
         upscale.read(tmp_path / "nothing.png")
+    with pytest.raises(ValueError, match="is a folder; give the path of a PNG"):
+        upscale.read(tmp_path)
     (tmp_path / "a.png").write_bytes(b"no picture")
     with pytest.raises(ValueError, match="a.png is not a readable picture"):
         upscale.read(tmp_path / "a.png")

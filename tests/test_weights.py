@@ -143,8 +143,8 @@ def test_a_file_cut_anywhere_is_refused(tmp_path):
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path):
-    for path in (tmp_path / "none.safetensors", tmp_path):
-        with pytest.raises(ValueError, match=f"{path} does not exist"):
+    for path, found in ((tmp_path / "none.safetensors", "does not exist"), (tmp_path, "is a folder")):
+        with pytest.raises(ValueError, match=f"{path} {found}"):
             weights.load(path)
 
 

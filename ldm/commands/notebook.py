@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ldm.files import check_out
 from ldm.paths import ROOT
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -45,11 +46,13 @@ def execute(
 
     folder, out = Path(folder), Path(out)
     given = {**({} if profile is None else {"profile": profile}), **(parameters or {})}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".ldm-", dir=out.parent) as scratch:
-        source, result = Path(scratch, "source.ipynb"), Path(scratch, "result.ipynb")
+    with contextlib.ExitStack() as scratch:
+        source = Path(scratch.enter_context(tempfile.TemporaryDirectory(prefix="ldm-")), "source.ipynb")
         source.write_text(to_ipynb(folder / f"{name}.py"))
         values = typed(given, defaults(source), where=name)
+        check_out(out, [".ipynb"], make=True)
+        beside = tempfile.TemporaryDirectory(prefix=".ldm-", dir=out.parent)  # a rename is within one file system
+        result = Path(scratch.enter_context(beside), "result.ipynb")
         print(
             f"{name}: {', '.join(f'{k} = {v!r}' for k, v in values.items()) or 'as it stands'}",
             file=sys.stderr,

@@ -20,14 +20,15 @@ def draw(
     out: Path = Path("picture.png"),
 ) -> None:
     """Draw a caption with a Stable Diffusion folder as diffusers saves it; size is that of the latents."""
-    from PIL import Image
-
+    from ldm.data import pictures
+    from ldm.diffusion.denoiser import check_guidance
     from ldm.interop.stable_diffusion.pipeline import read_pipeline
 
-    check_folder(out)
+    pictures.check_out(out)
+    check_guidance(guidance)
     model = read_pipeline(folder)
     picture = model.images([caption], model.plan(steps), guidance, seed=seed, size=size or None)[0]
-    Image.fromarray(picture).save(out)
+    pictures.save(out, picture)
     print(out)
 
 
@@ -44,18 +45,18 @@ def upscale(
     """Enlarge a picture four times in height and width, by the study's model of width c or by one that you
     finetuned.
     """
-    from PIL import Image
-
+    from ldm.data import pictures
+    from ldm.data.degrade import FACTOR
     from ldm.diffusion.solvers import plan
     from ldm.profiles import profile as named
     from ldm.tasks import superres as task
     from ldm.tasks import upscale as tiles
 
-    check_folder(out)
     scale, small = named(profile), tiles.read(picture)
+    pictures.check_out(out, FACTOR * small.shape[1], FACTOR * small.shape[0])
     table = plan("ddim", steps, scale.spacing)
     restorer = task.restorer(scale, c, task.LENGTHS[-1], file=model)
-    Image.fromarray(tiles.upscale(small, restorer, table, seed=seed)).save(out)
+    pictures.save(out, tiles.upscale(small, restorer, table, seed=seed))
     print(out)
 
 
@@ -77,9 +78,3 @@ def gallery(
             index=False, float_format="{:.4g}".format
         )
     )
-
-
-def check_folder(out: Path) -> None:
-    """Raises: ValueError, before any work, where a file cannot be written."""
-    if not out.parent.is_dir():
-        raise ValueError(f"out = {out}: there is no folder {out.parent}; make it, or choose another.")

@@ -104,9 +104,13 @@ def browser(out: Path | None = None, sizes: tuple[int, ...] = ()) -> None:
     """Write the shipped models as ONNX with the sampler's tables, for the book's playground; only where they
     changed.
     """
+    from ldm.files import check_folder
     from ldm.interop import browser as task
 
-    print(task.write(out or task.FOLDER, sizes))
+    out = out or task.FOLDER
+    if out.exists():
+        check_folder(out, "one to write the models to")
+    print(task.write(out, sizes))
 
 
 def plan(

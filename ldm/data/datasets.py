@@ -10,16 +10,15 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Protocol
 
 import numpy as np
-from PIL import Image, ImageOps
 
-UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises for a bad file
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+from ldm.data.pictures import PICTURES, square, whole
+from ldm.files import check_folder
 
 
 class Captioned(Protocol):
@@ -59,7 +58,7 @@ class Folder:
             content = (self.path / name).read_bytes()
             try:
                 square(content, 1)
-            except UNREADABLE as error:
+            except ValueError as error:
                 raise ValueError(
                     f"{self.path / name}: not a readable picture ({error}); replace the file or "
                     "remove its row from the metadata."
@@ -98,8 +97,7 @@ class Crops:
                 f"size={size}, n={n}: expected a crop's side in pixels and a number of crops, both at least 1."
             )
         self.path, self.size, self.n, self.seed = Path(path), size, n, seed
-        if not self.path.is_dir():
-            raise ValueError(f"{path}: no such folder; give one of PNG, JPEG or WebP files.")
+        check_folder(self.path, "one of PNG, JPEG or WebP files")
         self._files = sorted(file for file in self.path.iterdir() if file.suffix.lower() in PICTURES)
         if not self._files:
             raise ValueError(
@@ -109,7 +107,7 @@ class Crops:
         for file in self._files:
             try:
                 picture = whole(file)
-            except UNREADABLE as error:
+            except ValueError as error:
                 raise ValueError(f"{file}: not a readable picture ({error}); replace or remove it.") from error
             if min(picture.shape[:2]) < size:
                 raise ValueError(
@@ -143,33 +141,9 @@ def _kept(file: Path) -> np.ndarray:
     return whole(file)
 
 
-def whole(file: str | Path) -> np.ndarray:
-    """A picture as it lies on disk, upright: uint8 (h, w, 3); transparent parts become white. Raises: as Pillow
-    does.
-    """
-    with Image.open(file) as opened:
-        return _upright(opened)
-
-
-def _upright(file: Image.Image) -> np.ndarray:
-    image = ImageOps.exif_transpose(file).convert("RGBA")
-    return np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"))
-
-
-def square(content: bytes, size: int) -> np.ndarray:
-    """The central square of an encoded picture, resized: uint8 (size, size, 3). Raises: one of UNREADABLE."""
-    with Image.open(io.BytesIO(content)) as file:
-        image = Image.fromarray(_upright(file))
-    side = min(image.size)
-    left, top = ((length - side) // 2 for length in image.size)
-    image = image.crop((left, top, left + side, top + side))
-    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
-
-
 def _metadata(folder: Path) -> list[tuple[str, str]]:
     """(file name, caption) of each row, checked."""
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder.")
+    check_folder(folder, "one with pictures and metadata.jsonl or metadata.csv")
     found = [folder / name for name in ("metadata.jsonl", "metadata.csv")]
     found = [file for file in found if file.is_file()]
     if len(found) != 1:
@@ -184,20 +158,42 @@ def _metadata(folder: Path) -> list[tuple[str, str]]:
             if not isinstance(value, str) or not value.strip():
                 have = ", ".join(map(str, row)) or "none"
                 raise ValueError(f"{where}: no {column}; this row's columns are: {have}.")
+            if not _writable(value):
+                raise ValueError(f"{where}: {column} is {value!r}, which holds half a character; write it anew.")
         name = row["file_name"]
-        if not (folder / name).resolve().is_relative_to(folder.resolve()):
-            raise ValueError(f"{where}: file_name {name!r} is outside the folder {folder}.")
-        if not (folder / name).is_file():
-            raise ValueError(f"{where}: {folder / name} does not exist.")
+        _check_name(where, folder, name)
         rows.append((name, row["text"].strip()))
     if not rows:
         raise ValueError(f"{found[0]}: no rows; expected one with file_name and text a picture.")
     return rows
 
 
-def _json_lines(file: Path) -> list[tuple[str, dict]]:
-    rows = []
-    for number, line in enumerate(_text(file).splitlines(), 1):
+def _check_name(where: str, folder: Path, name: str) -> None:
+    """The file may be a link to anywhere, as snapshots of data sets are; its name has to stay within the folder."""
+    path = PurePath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(
+            f"{where}: file_name {name!r} is outside the folder {folder}; give a path that begins there, without '..'."
+        )
+    try:
+        there = "\0" not in name and (folder / name).is_file()
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise ValueError(f"{where}: file_name {name!r} cannot be opened ({error.strerror}); mend the name.") from error
+    if not there:
+        raise ValueError(f"{where}: {str(folder / name)!r} does not exist; mend the name, or bring the file.")
+
+
+def _writable(text: str) -> bool:
+    """Whether it can be written as UTF-8; JSON may hold single halves of surrogate pairs."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _json_lines(file: Path) -> Iterator[tuple[str, dict]]:
+    for number, line in enumerate(_text(file).split("\n"), 1):  # `splitlines` also splits within strings of JSON
         if not line.strip():
             continue
         where = f"{file}, line {number}"
@@ -207,13 +203,27 @@ def _json_lines(file: Path) -> list[tuple[str, dict]]:
             raise ValueError(f"{where}: not JSON ({error}).") from error
         if not isinstance(row, dict):
             raise ValueError(f"{where}: expected an object with file_name and text.")
-        rows.append((where, row))
-    return rows
+        yield where, row
 
 
-def _csv_lines(file: Path) -> list[tuple[str, dict]]:
-    table = csv.DictReader(io.StringIO(_text(file), newline=""))
-    return [(f"{file}, line {table.line_num}", row) for row in table]
+def _csv_lines(file: Path) -> Iterator[tuple[str, dict]]:
+    table = csv.DictReader(io.StringIO(_text(file), newline=""), strict=True)
+    begin = 1  # of the row that is read, which quotes may make several lines long
+    try:
+        columns = table.fieldnames or []
+        if len(set(columns)) < len(columns):
+            raise ValueError(f"{file}, line 1: a column is there twice, of {', '.join(columns)}; rename one.")
+        begin = table.line_num + 1
+        for row in table:
+            where, begin = f"{file}, line {table.line_num}", table.line_num + 1
+            if None in row:
+                raise ValueError(
+                    f"{where}: {len(columns) + len(row[None])} fields, where the header has {len(columns)}; put a"
+                    ' caption with commas in quotes, "like this, for instance".'
+                )
+            yield where, row
+    except csv.Error as error:
+        raise ValueError(f"{file}, from line {begin} on: not CSV ({error}); mend its quotes.") from error
 
 
 def _text(file: Path) -> str:

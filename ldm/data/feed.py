@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ldm.data.batches import batch_indices
-from ldm.data.datasets import UNREADABLE, square
+from ldm.data.pictures import square
 from ldm.data.shards import CONTEXT, Shards, made_by, open_shards
 from ldm.networks.autoencoder import Codec
 from ldm.networks.text import TextEncoder
@@ -132,7 +132,7 @@ class Feed:
     def _picture(self, row: int, content: bytes) -> np.ndarray:
         try:
             return square(content, self.side)
-        except UNREADABLE as error:
+        except ValueError as error:
             raise ValueError(
                 f"{self.shards.name(row)}: not a readable picture ({error}); replace it, or leave it out."
             ) from error

@@ -28,10 +28,13 @@ def cubic(a: float) -> Kernel:
     return kernel
 
 
-def smooth(size: int, out: int, kernel: Kernel) -> Matrix:
-    """Antialiased: where the picture shrinks, the kernel widens with the step; weights sum to one."""
+def smooth(size: int, out: int, kernel: Kernel, kept: slice = slice(None)) -> Matrix:
+    """Antialiased: where the picture shrinks, the kernel widens with the step; weights sum to one.
+
+    Of the `out` rows only those that are `kept` are made: all those of a long and narrow picture fill the memory.
+    """
     step = size / out
-    centres = (np.arange(out) + 0.5) * step
+    centres = (np.arange(out)[kept] + 0.5) * step
     weights = kernel((np.arange(size) + 0.5 - centres[:, None]) / max(step, 1))
     return weights / weights.sum(1, keepdims=True)
 

@@ -26,7 +26,8 @@ from jaxtyping import Int
 from PIL import Image
 from tqdm import tqdm
 
-from ldm.data.datasets import PICTURES, Captioned
+from ldm.data.datasets import Captioned
+from ldm.data.pictures import PICTURES
 from ldm.files import write_atomic
 from ldm.hashing import digest
 from ldm.networks.autoencoder import Codec
@@ -98,6 +99,8 @@ def open_shards(url: str, cache: Path) -> Shards:
             f"{folder}/{missing[0]} is missing, with {len(missing) - 1} more of {len(manifest['shards'])} shards; copy"
             " what is missing, or run the command that writes them again: it goes on where it stopped."
         )
+    if not paths and folder in listed:
+        raise ValueError(f"{url}: is a file, not a folder; give one of .tar shards.")
     if not paths:
         raise ValueError(
             f"{url}: no .tar file; give the folder of the shards, or a pattern such as {url.rstrip('/')}/*.tar."
@@ -217,7 +220,15 @@ def pictures(data: Captioned) -> tuple[dict[str, str], Encode]:
 
 
 def latents(data: Captioned, codec: Codec, text: TextEncoder) -> tuple[dict[str, str], Encode]:
-    """Latents and contexts in half precision, and the captions; beside it what the shards are made of."""
+    """Latents and contexts in half precision, and the captions; beside it what the shards are made of.
+
+    Raises: ValueError, one sentence, for a caption that the text tower cannot read: here, before anything is written.
+    """
+    for i in range(len(data)):
+        try:
+            text.tokenizer(data.captions([i]))
+        except ValueError as error:
+            raise ValueError(f"Picture {i + 1} of {len(data):,}: {error}") from None
 
     def encode(rows: range) -> list[Members]:
         captions = data.captions(rows)
@@ -245,12 +256,14 @@ def write(url: str, n: int, made_of: dict[str, str], encode: Encode, length: int
     """Write n samples, `length` to a shard, to a folder or an object store; what a former run wrote stays.
 
     A shard appears under its name when it is whole; its bytes depend on nothing but its samples. Gives the folder back.
-    Raises: ValueError, one sentence, for a folder that holds other shards.
+    Raises: ValueError, one sentence, for a file, and for a folder that holds other shards.
     """
     fs, folder = fsspec.url_to_fs(url)
     folder = folder.rstrip("/")
     spans = {f"{start // length:06d}.tar": range(start, min(start + length, n)) for start in range(0, n, length)}
     manifest = {"made of": made_of, "samples": n, "shards": list(spans)}
+    if fs.isfile(folder):
+        raise ValueError(f"{url}: is a file, not a folder; give a folder to write shards to.")
     there = {info["name"] for info in fs.ls(folder, detail=True)} if fs.exists(folder) else set()
     if f"{folder}/{MANIFEST}" in there:
         if json.loads(fs.cat_file(f"{folder}/{MANIFEST}")) != manifest:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 Net = Callable[[Array, Array, Array], Array]  # (x, t, context) -> eps, v or x0, of x's shape
@@ -50,6 +51,12 @@ def conditioned(net: Net, condition: Float[Array, "b h w k"]) -> Net:
         return net(jnp.concatenate([x, seen], -1), t, context)
 
     return net_with_picture
+
+
+def check_guidance(scale: Float[Array, ...] | float) -> None:
+    """Raises: ValueError, one sentence, for a guidance scale that is no finite float32."""
+    if not np.all(np.abs(np.asarray(scale, np.float64)) <= np.finfo(np.float32).max):  # nor is it for nan
+        raise ValueError(f"guidance = {scale}: expected a finite number; choose 1 (no guidance) to about 30.")
 
 
 def guided(

@@ -15,7 +15,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Key
 
-from ldm.diffusion.denoiser import conditioned, denoiser, guided
+from ldm.diffusion.denoiser import check_guidance, conditioned, denoiser, guided
 from ldm.diffusion.denoiser import told as tell
 from ldm.diffusion.schedule import Predict, check_predict, preconditioning
 from ldm.diffusion.solvers import Plan
@@ -52,9 +52,11 @@ def sample(
     Noise at row i is drawn from the image's key with i + 1 folded in: image k is the same in any batch.
 
     Raises: ValueError for an unknown prediction, eps on a schedule without signal at its end, rescale
-    outside [0, 1], a scale other than 1 without null, or null for a network that is told the scale.
+    outside [0, 1], a scale that is not finite, one other than 1 without null, or null for a network that is told the
+    scale.
     """
     check_predict(predict, plan.alpha)
+    check_guidance(scale)
     if not 0 <= rescale <= 1:
         raise ValueError(
             f"rescale = {rescale}: expected 0 (guidance as it is) to 1 (fully rescaled); choose in between."

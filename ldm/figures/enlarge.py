@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from ldm import paths
+from ldm.data import pictures
 from ldm.data.degrade import degrade
 from ldm.data.scenes.dataset import Scenes
 from ldm.diffusion.solvers import Plan
@@ -49,8 +50,7 @@ def enlarged(
     """
     big = {"bicubic": superres.enlarged(small[None])[0], "restored": upscale.upscale(small, restorer, plan)}
     path = folder / f"{Path(name).stem}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(big["restored"]).save(path)
+    pictures.save(path, big["restored"])
     parts = {
         way: [_whole(image), *([_middle(image)] if max(image.shape) > WHOLE else [])] for way, image in big.items()
     }

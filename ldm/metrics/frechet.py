@@ -86,7 +86,8 @@ def frechet(fake: np.ndarray, real: Gaussian, *, components: int | None = None) 
     influences vanish as a kernel distance's do, and it is wider than need be.
     """
     x, real = _projected(fake, real, components)
-    return Measured.by(*_frechet(x, real))
+    value, influence = _frechet(x, real)
+    return Measured.by(max(value, 0.0), influence)
 
 
 def frechet_between(a: Gaussian, b: Gaussian) -> float:
@@ -104,7 +105,8 @@ def frechet_between(a: Gaussian, b: Gaussian) -> float:
         factor = a.factor
     roots = np.sqrt(np.maximum(np.linalg.eigvalsh(factor.T @ b.covariance @ factor), 0))
     gap = a.mean - b.mean
-    return float(gap @ gap + np.trace(a.covariance) + np.trace(b.covariance) - 2 * roots.sum())
+    value = float(gap @ gap + np.trace(a.covariance) + np.trace(b.covariance) - 2 * roots.sum())
+    return max(value, 0.0)  # by rounding, that of equal ones would be a little less
 
 
 def frechet_inf(
@@ -143,7 +145,7 @@ def frechet_inf(
 
 
 def _frechet(x: np.ndarray, real: Gaussian) -> tuple[float, np.ndarray]:
-    """The distance and each image's influence on it, n of them with mean 0.
+    """The distance, of equal Gaussians 0 but for rounding, and each image's influence on it, n of them with mean 0.
 
     With d = m - m_r, y = x - m and T the optimal map from N(0, S) to N(0, S_r), the gradient is
     2 d by the mean and I - T by the covariance (Dowson & Landau 1982; T S T = S_r), so

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Bool, Float, UInt8
 
 from ldm.networks import weights
 from ldm.networks.layers import (
@@ -190,8 +190,10 @@ def encode(structure: nnx.GraphDef, params: Params, images: UInt8[Array, "b H W 
 
 
 @partial(jax.jit, static_argnums=0)
-def _decode(structure: nnx.GraphDef, params: Params, z: Array) -> Array:
-    return to_images(merge(structure, params).decode(z))
+def _decode(structure: nnx.GraphDef, params: Params, z: Array) -> tuple[UInt8[Array, "b H W 3"], Bool[Array, " b"]]:
+    """Pictures, and whether each is made of finite numbers: uint8 has no others, and shows them as black."""
+    pixels = merge(structure, params).decode(z)
+    return to_images(pixels), jnp.isfinite(pixels).all((1, 2, 3))
 
 
 @dataclass(frozen=True)
@@ -210,18 +212,26 @@ class Codec:
 
     def _map(self, function, x: np.ndarray) -> np.ndarray:
         """In batches of one shape, so that there is one compilation."""
-        out = []
-        for i in range(0, len(x), self.batch):
-            part = x[i : i + self.batch]
+
+        def of(part: np.ndarray):
             padded = np.concatenate([part, np.repeat(part[-1:], self.batch - len(part), 0)])
-            out.append(np.asarray(function(self.structure, self.params, padded))[: len(part)])
-        return np.concatenate(out)
+            return jax.tree.map(lambda y: np.asarray(y)[: len(part)], function(self.structure, self.params, padded))
+
+        parts = [of(x[i : i + self.batch]) for i in range(0, len(x), self.batch)]
+        return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
     def encode(self, images: UInt8[np.ndarray, "n H W 3"]) -> Float[np.ndarray, "n h w z"]:
         return self._map(encode, images) * np.float32(self.scale)
 
     def decode(self, latents: Float[np.ndarray, "n h w z"]) -> UInt8[np.ndarray, "n H W 3"]:
-        return self._map(_decode, np.asarray(latents, np.float32) / np.float32(self.scale))
+        """Raises: ValueError, one sentence, for pictures that are not made of finite numbers."""
+        images, finite = self._map(_decode, np.asarray(latents, np.float32) / np.float32(self.scale))
+        if not finite.all():
+            raise ValueError(
+                f"{np.count_nonzero(~finite)} of {len(images)} pictures are not made of finite numbers, the first is"
+                f" number {np.argmin(finite)}: what drew them has diverged; guide less, or use other weights."
+            )
+        return images
 
 
 def load_codec(path: str | Path) -> Codec:

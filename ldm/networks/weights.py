@@ -17,7 +17,7 @@ import ml_dtypes
 import numpy as np
 import safetensors.numpy
 
-from ldm.files import write_atomic
+from ldm.files import check_file, write_atomic
 
 DTYPES = {
     "F64": np.float64,
@@ -96,8 +96,7 @@ def metadata(path: str | Path) -> dict[str, Any]:
 
 def _header(path: Path) -> tuple[dict[str, Any], int]:
     """The file's table of contents and where its data begins, once both are known to be sound."""
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist; give the path of a .safetensors file.")
+    check_file(path, "a .safetensors file")
     size = path.stat().st_size
     with open(path, "rb") as file:
         head = file.read(8)

@@ -46,6 +46,8 @@ class Probe:
     def __post_init__(self):
         if self.task not in ("real", "model"):
             check(self.task, self.strength)
+        elif self.strength != 0:
+            raise ValueError(f"strength = {self.strength}: expected 0 of {self.task} pictures, as they are.")
         if not 16 <= self.n <= 100_000:
             raise ValueError(f"n = {self.n}: expected 16 to 100000 pictures; an interval needs some.")
 

@@ -9,6 +9,7 @@ much they differ among each other, and what has become of the class.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,11 @@ class Recipe:
     pictures: int = 4  # of the subject in a batch, and as many of its class
     weight: float = 1.0  # of the class's loss: lambda of Ruiz et al. 2023, eq. 2
     drawn: int = 64  # pictures of the class, drawn beforehand
+
+    def __post_init__(self):
+        for name in ("learning_rate", "weight"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} = {getattr(self, name)}: expected a finite number, not below 0; change it.")
 
 
 def with_text(loss: Loss, tower: Structure) -> Loss:

@@ -85,7 +85,10 @@ def subject(scale: Profile, name: str) -> Subject:
             emoji=_called(name),
         )
     if not Path(name).is_dir():
-        raise ValueError(f"subject = {name!r}: expected a folder with pictures, or one of the emoji {', '.join(KIN)}.")
+        what = "this is a file; " if Path(name).exists() else ""
+        raise ValueError(
+            f"subject = {name!r}: {what}expected a folder with pictures, or one of the emoji {', '.join(KIN)}."
+        )
     folder = Folder(name, scale.scenes.size)
     if not FEWEST <= len(folder) <= MOST:
         raise ValueError(f"{name} holds {len(folder)} pictures: expected {FEWEST} to {MOST} of one subject.")

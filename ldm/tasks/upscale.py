@@ -10,11 +10,11 @@ from typing import Protocol
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
-from ldm.data.datasets import UNREADABLE, whole
 from ldm.data.degrade import FACTOR
+from ldm.data.pictures import opened, upright
 from ldm.diffusion.solvers import Plan
+from ldm.files import check_file
 
 LARGEST = 1024 * 1024  # pixels of a picture that is taken; the result, in memory, has sixteen times as many
 TILES = 256  # restored at once
@@ -75,13 +75,12 @@ def upscale(
 
 def read(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
     """A picture's pixels. Raises: ValueError, one sentence, for a file that is missing, no picture, or too large."""
-    if not Path(path).is_file():
-        raise ValueError(f"{path} does not exist; give the path of a PNG, JPEG or WebP file.")
+    check_file(path, "a PNG, JPEG or WebP file")
     try:
-        with Image.open(path) as file:
+        with opened(path) as file:
             size = file.size  # its header alone: a huge one is refused before it fills the memory
-        image = whole(path) if size[0] * size[1] <= LARGEST else None
-    except UNREADABLE as error:
+            image = upright(file) if size[0] * size[1] <= LARGEST else None
+    except ValueError as error:
         raise ValueError(f"{path} is not a readable picture ({error}); give a PNG, JPEG or WebP file.") from error
     _fits(str(path), *size)
     return image

@@ -9,6 +9,7 @@ be continued: which is what a study of quality against training compute needs.
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -57,9 +58,9 @@ class TrainConfig:
 
     def __post_init__(self):
         for name in ("images", "batch", "learning_rate", "warmup_images", "decay_images", "clip", "ema", "accumulate"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(
-                    f"{name} = {getattr(self, name)}: expected a positive number; change it in the training"
+                    f"{name} = {getattr(self, name)}: expected a positive number, and finite; change it in the training"
                     " configuration."
                 )
         if self.batch % self.accumulate:

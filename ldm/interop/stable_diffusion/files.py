@@ -29,6 +29,10 @@ def read_config(path: Path) -> dict[str, Any]:
         config = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist; give a folder that diffusers' save_pretrained wrote.") from None
+    except NotADirectoryError:
+        raise ValueError(
+            f"{path.parent} is a file, not a folder; give a folder that diffusers' save_pretrained wrote."
+        ) from None
     except (ValueError, OSError) as error:
         raise ValueError(f"{path} is no JSON file ({error}); copy it again.") from None
     if not isinstance(config, dict):

@@ -96,7 +96,7 @@ def read_tokenizer(folder: str | Path, length: int = 77) -> ClipTokenizer:
         added = {}
         if (folder / "vocab.json").is_file():
             vocabulary = json.loads((folder / "vocab.json").read_text("utf-8"))
-            lines = (folder / "merges.txt").read_text("utf-8").splitlines()
+            lines = (folder / "merges.txt").read_text("utf-8").split("\n")
             merges = [line.split() for line in lines if line and not line.startswith("#version")]
         else:
             whole = json.loads((folder / "tokenizer.json").read_text("utf-8"))

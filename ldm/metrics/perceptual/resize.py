@@ -83,7 +83,7 @@ def crop(images: UInt8[Array, "n h w 3"], side: int, shorter: int) -> Float[Arra
     def matrix(size: int) -> Matrix:
         out = shorter * size // min(h, w)
         start = round((out - side) / 2)
-        return smooth(size, out, cubic(-0.5))[start : start + side]
+        return smooth(size, out, cubic(-0.5), slice(start, start + side))
 
     return resample_levels(images, matrix(h), matrix(w))
 
