@@ -61,7 +61,7 @@ class Pipeline:
     noise: NoiseConfig
 
     def __post_init__(self):
-        ids = max(self.tokenizer.vocabulary.values()) + 1
+        ids = max(self.tokenizer.ids.values()) + 1
         for fits, what, one, other in (
             (self.text.width == self.unet.context, "text width and UNet context", self.text.width, self.unet.context),
             (
