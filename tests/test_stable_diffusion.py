@@ -201,7 +201,7 @@ BROKEN = {
     ),
     "a truncated file": (
         lambda f: (f / "vae" / WEIGHTS).write_bytes((f / "vae" / WEIGHTS).read_bytes()[:-9]),
-        "is damaged",
+        "is no safetensors file, or only a part of one",
     ),
     "another network": (
         lambda f: save_file({"x": np.zeros(3, np.float32)}, f / "unet" / WEIGHTS),
