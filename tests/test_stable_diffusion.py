@@ -15,6 +15,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from PIL import Image
 from safetensors.numpy import load_file, save_file
+from transformers import CLIPTextModel
 
 from ldm.__main__ import main
 from ldm.diffusion.sampler import image_keys, initial_noise
@@ -25,6 +26,7 @@ from ldm.interop.stable_diffusion.parts import (
     network,
     read_autoencoder,
     read_noise,
+    read_text,
     read_unet,
     write_autoencoder,
     write_noise,
@@ -35,7 +37,7 @@ from ldm.networks.autoencoder import SD, AutoencoderConfig
 from ldm.networks.cost import MULTIPLIERS, groups
 from ldm.networks.torch_layout import from_torch, to_torch
 from ldm.profiles import TABLE1
-from tests.stable_diffusion import autoencoder, draw, pipeline, scheduler, unet
+from tests.stable_diffusion import autoencoder, draw, pipeline, scheduler, text_tower, unet
 
 CAPTIONS = ["a photo of a cat!", "two models, the LICENSE of one"]
 STEPS, GUIDANCE = 4, 3.0
@@ -184,6 +186,33 @@ def test_half_precision_is_widened(tmp_path):
     np.testing.assert_array_equal(params[name], from_torch(name, network.state_dict()[name].float().numpy()))
 
 
+@pytest.mark.parametrize("size", ["1GB", "200KB"], ids=["one file", "several"])
+def test_a_folder_that_holds_only_a_variant_is_read(tmp_path, size):
+    unet(8).half().save_pretrained(tmp_path / "unet", variant="fp16", max_shard_size=size)
+    text_tower().half().save_pretrained(tmp_path / "text", variant="fp16", max_shard_size=size)
+    names = [path.name for path in tmp_path.glob("*/*.safetensors")]
+    assert all("fp16" in name for name in names) and (len(names) == 2) == (size == "1GB")
+    for read, folder, there in (
+        (read_unet, "unet", UNet2DConditionModel.from_pretrained(tmp_path / "unet", variant="fp16")),
+        (read_text, "text", CLIPTextModel.from_pretrained(tmp_path / "text", variant="fp16")),
+    ):
+        params = read(tmp_path / folder)[1]
+        expected = {name: from_torch(name, tensor.float().numpy()) for name, tensor in there.state_dict().items()}
+        assert params.keys() == expected.keys()
+        assert all(np.array_equal(params[name], expected[name]) for name in expected)
+
+
+def test_a_file_without_a_variant_comes_first_and_of_several_variants_one_is_to_be_chosen(tmp_path):
+    network = autoencoder()
+    network.save_pretrained(tmp_path, variant="ema")
+    network.save_pretrained(tmp_path, variant="non_ema")
+    with pytest.raises(ValueError, match="holds the variants ema, non_ema: expected one; keep that alone"):
+        read_autoencoder(tmp_path)
+    (tmp_path / "diffusion_pytorch_model.ema.safetensors").rename(tmp_path / WEIGHTS)
+    save_file({}, tmp_path / "diffusion_pytorch_model.non_ema.safetensors")
+    assert read_autoencoder(tmp_path)[1]
+
+
 def edit(path, **fields):
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))
 
@@ -217,7 +246,10 @@ BROKEN = {
     ),
     "no weights": (lambda f: (f / "vae" / WEIGHTS).unlink(), "holds no diffusion_pytorch_model.safetensors"),
     "no part": (lambda f: shutil.rmtree(f / "scheduler"), "scheduler_config.json does not exist"),
-    "no vocabulary": (lambda f: (f / "tokenizer" / "tokenizer.json").unlink(), "tokenizer.json does not exist"),
+    "no vocabulary": (
+        lambda f: (f / "tokenizer" / "tokenizer.json").unlink(),
+        "vocab.json does not exist; expected vocab.json and merges.txt, or tokenizer.json",
+    ),
     "another pipeline": (
         lambda f: edit(f / "model_index.json", _class_name="StableDiffusionXLPipeline"),
         "is a 'StableDiffusionXLPipeline'; expected 'StableDiffusionPipeline'",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from ldm.networks.layers import Params
 from ldm.networks.torch_layout import arrange, to_torch
 
 STEMS = ("diffusion_pytorch_model", "model")  # of diffusers' networks and of transformers'
+# What save_pretrained(variant="fp16") writes, in one file or as the index of several; a single one of several is none.
+VARIANT = re.compile(rf"(?:{'|'.join(STEMS)})\.(?:(?!.*-of-)([^.]+)\.safetensors|safetensors\.index\.([^.]+)\.json)")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -100,12 +103,17 @@ def write_params(
 
 
 def _find(folder: Path) -> Path:
-    """The part's safetensors file, or the index of several."""
-    for stem in STEMS:
-        for path in (folder / f"{stem}.safetensors", folder / f"{stem}.safetensors.index.json"):
-            if path.is_file():
-                return path
+    """The part's safetensors file, or the index of several; a variant (fp16) where it is all there is."""
     found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    for stem in STEMS:
+        for name in (f"{stem}.safetensors", f"{stem}.safetensors.index.json"):
+            if name in found:
+                return folder / name
+    variants = {match[1] or match[2]: name for name in reversed(found) if (match := VARIANT.fullmatch(name))}
+    if len(variants) == 1:
+        return folder / next(iter(variants.values()))
+    if variants:
+        raise ValueError(f"{folder} holds the variants {', '.join(sorted(variants))}: expected one; keep that alone.")
     if pickled := [name for name in found if name.endswith(PICKLES)]:
         raise ValueError(
             f"{folder / pickled[0]} is a pickle, which may run any code when opened, and there is no safetensors "
