@@ -4,6 +4,7 @@ them by.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from tyro.conf import Positional
@@ -26,6 +27,8 @@ def draw(
 
     check_folder(out)
     model = read_pipeline(folder)
+    if model.noise.instead:
+        print(model.noise.instead, file=sys.stderr)
     picture = model.images([caption], model.plan(steps), guidance, seed=seed, size=size or None)[0]
     Image.fromarray(picture).save(out)
     print(out)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,13 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
+def shown(value: object) -> str:
+    """A value as a message shows it, a long one by its beginning."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 100
+    return short.repr(value)
+
+
 def check_config(path: Path, config: Mapping[str, Any], read: set[str], only: Mapping[str, Any]) -> None:
     """Refuse what our networks do not have, so that no field is silently passed over.
 
@@ -52,7 +60,7 @@ def check_config(path: Path, config: Mapping[str, Any], read: set[str], only: Ma
             continue
         expected = only.get(name)
         if value != expected and not (expected is None and value is False):
-            raise ValueError(f"{path}: {name} = {value!r} is not supported; expected {expected!r}.")
+            raise ValueError(f"{path}: {name} = {shown(value)} is not supported; expected {expected!r}.")
 
 
 @contextlib.contextmanager

@@ -15,21 +15,19 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ldm.diffusion.sampler import image_keys, sample
-from ldm.diffusion.solvers import Plan, ddim
+from ldm.diffusion.solvers import Plan
 from ldm.interop.stable_diffusion.files import read_config, write_config
 from ldm.interop.stable_diffusion.parts import (
-    NoiseConfig,
     UNetConfig,
     network,
     read_autoencoder,
-    read_noise,
     read_text,
     read_unet,
     write_autoencoder,
-    write_noise,
     write_text,
     write_unet,
 )
+from ldm.interop.stable_diffusion.scheduler import DDIM, NoiseConfig, read_noise, write_noise
 from ldm.interop.stable_diffusion.tokenizer import ClipTokenizer, read_tokenizer, write_tokenizer
 from ldm.networks.autoencoder import AutoencoderConfig, AutoencoderKL, Codec
 from ldm.networks.clip_text import ClipText, ClipTextConfig
@@ -42,7 +40,7 @@ PARTS = {
     "vae": ("diffusers", "AutoencoderKL"),
     "text_encoder": ("transformers", "CLIPTextModel"),
     "tokenizer": ("transformers", "CLIPTokenizer"),
-    "scheduler": ("diffusers", "DDIMScheduler"),
+    "scheduler": ("diffusers", DDIM),
 }
 
 
@@ -94,8 +92,8 @@ class Pipeline:
         return Codec(structure, self.autoencoder_params, self.scale, self.autoencoder.factor, batch=1)
 
     def plan(self, steps: int) -> Plan:
-        """DDIM on the folder's own spacing. Its last step goes all the way to x0, as with `set_alpha_to_one`."""
-        return ddim(self.noise.schedule, steps, spacing=self.noise.spacing)
+        """The steps of the folder's own scheduler, or those of DDIM where `noise.instead` says so."""
+        return self.noise.plan(steps)
 
     def images(
         self, captions: Sequence[str], plan: Plan, guidance: float, *, seed: int = 0, size: int | None = None
@@ -120,6 +118,7 @@ class Pipeline:
             image_keys(seed, np.arange(len(captions))),
             predict=self.noise.predict,
             shape=(size, size, self.unet.latents),
+            clip=self.noise.held,
         )
         return self.codec.decode(np.asarray(latents))
 
@@ -139,7 +138,7 @@ def read_pipeline(folder: str | Path, *, penultimate: bool = False) -> Pipeline:
         raise ValueError(f"{folder} is a {index.get('_class_name')!r}; expected 'StableDiffusionPipeline'.")
     for part, (_, name) in PARTS.items():
         found = (index.get(part) or [None])[-1]
-        if found != name and part != "scheduler":  # any scheduler: its noise levels are read, its steps are not
+        if found != name and part != "scheduler":  # of any scheduler the noise is read
             raise ValueError(f"{folder / 'model_index.json'}: {part} is {found!r}; expected {name!r}.")
     unet, unet_params = read_unet(folder / "unet")
     autoencoder, autoencoder_params, scale = read_autoencoder(folder / "vae")
@@ -153,7 +152,7 @@ def read_pipeline(folder: str | Path, *, penultimate: bool = False) -> Pipeline:
         text=replace(text, penultimate=penultimate),
         text_params=text_params,
         tokenizer=read_tokenizer(folder / "tokenizer", text.length),
-        noise=read_noise(folder / "scheduler"),
+        noise=read_noise(folder / "scheduler", (index.get("scheduler") or [None])[-1]),
     )
 
 
@@ -170,4 +169,5 @@ def write_pipeline(folder: str | Path, pipeline: Pipeline) -> None:
     write_noise(folder / "scheduler", pipeline.noise)
     optional = dict.fromkeys(("safety_checker", "feature_extractor", "image_encoder"), (None, None))
     about = {"_class_name": "StableDiffusionPipeline", "requires_safety_checker": False}
-    write_config(folder / "model_index.json", about | optional | PARTS)
+    parts = PARTS | {"scheduler": ("diffusers", pipeline.noise.scheduler)}
+    write_config(folder / "model_index.json", about | optional | parts)
