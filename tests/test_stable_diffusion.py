@@ -228,6 +228,14 @@ BROKEN = {
         lambda f: edit(f / "unet" / "config.json", resnet_time_scale_shift="scale_shift"),
         "resnet_time_scale_shift = 'scale_shift' is not supported; expected 'default'",
     ),
+    "no size": (
+        lambda f: edit(f / "unet" / "config.json", sample_size=None),
+        "sample_size = None: expected a whole number, the height and width of the latents",
+    ),
+    "a size of two numbers": (
+        lambda f: edit(f / "unet" / "config.json", sample_size=[64, 48]),
+        r"sample_size = \[64, 48\]: expected a whole number, the height and width of the latents",
+    ),
     "another condition": (
         lambda f: edit(f / "unet" / "config.json", class_embed_type="timestep"),
         "class_embed_type = 'timestep' is not supported; expected None",
@@ -281,12 +289,21 @@ def test_parts_of_different_models_are_refused(folders):
         replace(whole, text=replace(whole.text, vocabulary=600))
 
 
+def test_a_single_file_is_no_folder(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_file({}, path)
+    with pytest.raises(ValueError, match=r"is a single file; expected a folder .* from_single_file\('model.safetens"):
+        read_pipeline(path)
+
+
 def test_impossible_requests_are_refused(tmp_path, folders):
     whole = read_pipeline(folders("sd1", 8)[0])
     with pytest.raises(ValueError, match="size = 12: expected a multiple of 8"):
         whole.images(CAPTIONS, whole.plan(2), 3.0, size=12)
     with pytest.raises(ValueError, match="captions is empty"):
         whole.images([], whole.plan(2), 3.0)
+    with pytest.raises(ValueError, match="seed = 99999999999999999999: expected a whole number from 0 to 4294967295"):
+        whole.images(CAPTIONS, whole.plan(2), 3.0, seed=99999999999999999999)
     with pytest.raises(ValueError, match="patch = 4: diffusers' AutoencoderKL works on single pixels"):
         write_autoencoder(tmp_path, AutoencoderConfig(patch=4), {}, 1.0)
     with pytest.raises(ValueError, match="c = 12: expected a multiple of 8"):

@@ -120,6 +120,13 @@ def loop(
     return lax.fori_loop(0, plan.n, step, (x, jnp.zeros_like(x)))[0]
 
 
+def check_seed(seed: int) -> None:
+    """Raises: ValueError for a seed that has no key of its own; JAX takes a larger one modulo 2^32."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed = {seed!r}: expected a whole number from 0 to {2**32 - 1}; give another seed.")
+
+
 def image_keys(seed: int, indices: Sequence[int] | np.ndarray) -> jax.Array:
-    """One key an image, a function of the seed and the image's index alone."""
+    """One key an image, a function of the seed and the image's index alone. Raises: ValueError as `check_seed`."""
+    check_seed(seed)
     return jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(np.asarray(indices))

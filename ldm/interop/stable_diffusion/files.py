@@ -33,7 +33,9 @@ def read_config(path: Path) -> dict[str, Any]:
         config = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist; give a folder that diffusers' save_pretrained wrote.") from None
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
         raise ValueError(f"{path} is no JSON file ({error}); copy it again.") from None
     if not isinstance(config, dict):
         raise ValueError(f"{path} holds {type(config).__name__} where a JSON object is expected; copy it again.")

@@ -18,6 +18,7 @@ from ldm.interop.stable_diffusion.files import (
     naming,
     read_config,
     read_params,
+    shown,
     write_config,
     write_params,
 )
@@ -90,12 +91,18 @@ def read_unet(folder: Path) -> tuple[UNetConfig, Params]:
     config = read_config(path)
     with naming(path):
         channels, many = config["block_out_channels"], config.get("attention_head_dim", 8)
+        size = config.get("sample_size")
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ValueError(
+                f"sample_size = {shown(size)}: expected a whole number, the height and width of the latents that the "
+                "UNet was trained on; write it there (64 for pictures of 512 pixels)."
+            )
         c, latents = int(channels[0]), int(config["out_channels"])
         unet = UNetConfig(
             c=c,
             context=int(config["cross_attention_dim"]),
             latents=latents,
-            size=int(config["sample_size"]),
+            size=size,
             # in spite of its name the number of heads
             heads=tuple(many) if isinstance(many, list) else (many,) * len(MULTIPLIERS),
             linear=bool(config.get("use_linear_projection")),

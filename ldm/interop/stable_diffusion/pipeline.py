@@ -101,13 +101,14 @@ class Pipeline:
         """Images of the captions, as one batch; image i depends on the seed and i, not on the others.
 
         size: height and width of the latents, the UNet's own unless given; a multiple of 8.
-        Raises: ValueError for no captions or an impossible size.
+        Raises: ValueError for no captions, an impossible size or an impossible seed.
         """
         size, lowest = self.unet.size if size is None else size, 2 ** (len(MULTIPLIERS) - 1)
         if size < lowest or size % lowest:
             raise ValueError(f"size = {size}: expected a multiple of {lowest}; choose the height of the latents so.")
         if not len(captions):
             raise ValueError("captions is empty: expected at least one; give a list of captions.")
+        keys = image_keys(seed, np.arange(len(captions)))
         latents = sample(
             network(self.unet)[0],
             self.unet_params,
@@ -115,7 +116,7 @@ class Pipeline:
             self.encoder.encode(captions),
             self.encoder.null(len(captions)),
             np.float32(guidance),
-            image_keys(seed, np.arange(len(captions))),
+            keys,
             predict=self.noise.predict,
             shape=(size, size, self.unet.latents),
             clip=self.noise.held,
@@ -133,6 +134,11 @@ def read_pipeline(folder: str | Path, *, penultimate: bool = False) -> Pipeline:
         and a file that is missing, pickled or damaged (the tensor and both shapes are named).
     """
     folder = Path(folder)
+    if folder.is_file():
+        raise ValueError(
+            f"{folder} is a single file; expected a folder that diffusers' save_pretrained wrote, which makes one of "
+            f"the file by StableDiffusionPipeline.from_single_file({folder.name!r}).save_pretrained('folder')."
+        )
     index = read_config(folder / "model_index.json")
     if index.get("_class_name") != "StableDiffusionPipeline":
         raise ValueError(f"{folder} is a {index.get('_class_name')!r}; expected 'StableDiffusionPipeline'.")
