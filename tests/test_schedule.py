@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import diffusers
 import numpy as np
 import pytest
@@ -59,6 +61,22 @@ def test_times_are_those_of_diffusers(spacing, n):
         assert SD.times(1, "linspace").tolist() == [999]
     else:
         assert SD.times(n, spacing).tolist() == theirs.timesteps.tolist()
+
+
+@pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
+@pytest.mark.parametrize("n", [1, 7, 50])
+@pytest.mark.parametrize("offset", [0, 1, 2])
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # of torch inside diffusers
+def test_times_with_another_offset_and_without_the_lowest_are_those_of_diffusers_too(spacing, n, offset):
+    theirs = diffusers.DPMSolverMultistepScheduler(timestep_spacing=spacing, steps_offset=offset, **BETAS)
+    theirs.set_timesteps(n)
+    assert replace(SD, offset=offset, spare=1).times(n, spacing).tolist() == theirs.timesteps.tolist()
+
+
+def test_leading_times_beyond_the_schedule_are_refused():
+    assert replace(SD, offset=0).times(1000, "leading")[0] == 999
+    with pytest.raises(ValueError, match="steps = 500: the leading times with an offset of 5 end at 1003, beyond"):
+        replace(SD, offset=5).times(500, "leading")
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 8, 13, 50, 333, 999])

@@ -345,7 +345,9 @@ def test_impossible_step_counts_are_refused_before_any_work(solver, steps):
         solver(SD, steps)
 
 
-def test_more_steps_than_a_table_has_rows_for_are_refused():
-    assert heun(SD, 500).n == 999
-    with pytest.raises(ValueError, match="steps = 501: expected at most 500 of Heun"):
-        heun(SD, 501)
+@pytest.mark.parametrize(("solver", "rows"), [(ddim, 2 * ROWS), (dpmpp_2m, 2 * ROWS), (heun, 3 * ROWS)])
+def test_a_longer_schedule_takes_more_steps_in_a_longer_table(solver, rows):
+    long = Schedule.from_betas(np.linspace(0.0001, 0.003, 4000))
+    plan = solver(long, 1500)
+    assert plan.n == 1500 * (1 + (solver is heun)) - (solver is heun) and len(plan.x) == rows
+    assert heun(SD, 501).n == 1001

@@ -12,30 +12,30 @@ import jax
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from PIL import Image
 from safetensors.numpy import load_file, save_file
+from transformers import CLIPTextModel
 
 from ldm.__main__ import main
 from ldm.diffusion.sampler import image_keys, initial_noise
 from ldm.interop.stable_diffusion.parts import (
     OLD,
-    NoiseConfig,
     UNetConfig,
     network,
     read_autoencoder,
-    read_noise,
+    read_text,
     read_unet,
     write_autoencoder,
-    write_noise,
     write_unet,
 )
 from ldm.interop.stable_diffusion.pipeline import read_pipeline, write_pipeline
+from ldm.interop.stable_diffusion.scheduler import NoiseConfig
 from ldm.networks.autoencoder import SD, AutoencoderConfig
 from ldm.networks.cost import MULTIPLIERS, groups
 from ldm.networks.torch_layout import from_torch, to_torch
 from ldm.profiles import TABLE1
-from tests.stable_diffusion import autoencoder, draw, pipeline, scheduler, unet
+from tests.stable_diffusion import autoencoder, draw, pipeline, text_tower, unet
 
 CAPTIONS = ["a photo of a cat!", "two models, the LICENSE of one"]
 STEPS, GUIDANCE = 4, 3.0
@@ -138,43 +138,6 @@ def test_stable_diffusions_autoencoder_is_read_with_the_names_of_its_first_relea
     assert all(np.array_equal(from_torch(n, t.numpy()), params[n]) for n, t in theirs.state_dict().items())
 
 
-NOISE = (
-    "beta_schedule",
-    "beta_start",
-    "beta_end",
-    "num_train_timesteps",
-    "prediction_type",
-    "timestep_spacing",
-    "steps_offset",
-    "rescale_betas_zero_snr",
-    "trained_betas",
-    "thresholding",
-)
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {},
-        {"beta_schedule": "linear"},
-        {"prediction_type": "sample"},
-        {"timestep_spacing": "linspace"},
-        {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction"},
-    ],
-)
-def test_noise_is_what_the_scheduler_says(tmp_path, fields):
-    theirs = scheduler(**fields)
-    theirs.save_pretrained(tmp_path / "theirs")
-    noise = read_noise(tmp_path / "theirs")
-    np.testing.assert_allclose(noise.schedule.alpha**2, theirs.alphas_cumprod.numpy(), rtol=1e-5, atol=1e-7)
-    theirs.set_timesteps(10)
-    np.testing.assert_array_equal(noise.schedule.times(10, noise.spacing), theirs.timesteps.numpy())
-    write_noise(tmp_path / "ours", noise)
-    again = DDIMScheduler.from_pretrained(tmp_path / "ours").config
-    assert {name: again[name] for name in NOISE} == {name: theirs.config[name] for name in NOISE}
-    assert again["set_alpha_to_one"] and not again["clip_sample"]  # as our samplers step
-
-
 def test_half_precision_is_widened(tmp_path):
     network = autoencoder()
     network.half().save_pretrained(tmp_path)
@@ -182,6 +145,33 @@ def test_half_precision_is_widened(tmp_path):
     name = "encoder.conv_in.weight"
     assert params[name].dtype == np.float32
     np.testing.assert_array_equal(params[name], from_torch(name, network.state_dict()[name].float().numpy()))
+
+
+@pytest.mark.parametrize("size", ["1GB", "200KB"], ids=["one file", "several"])
+def test_a_folder_that_holds_only_a_variant_is_read(tmp_path, size):
+    unet(8).half().save_pretrained(tmp_path / "unet", variant="fp16", max_shard_size=size)
+    text_tower().half().save_pretrained(tmp_path / "text", variant="fp16", max_shard_size=size)
+    names = [path.name for path in tmp_path.glob("*/*.safetensors")]
+    assert all("fp16" in name for name in names) and (len(names) == 2) == (size == "1GB")
+    for read, folder, there in (
+        (read_unet, "unet", UNet2DConditionModel.from_pretrained(tmp_path / "unet", variant="fp16")),
+        (read_text, "text", CLIPTextModel.from_pretrained(tmp_path / "text", variant="fp16")),
+    ):
+        params = read(tmp_path / folder)[1]
+        expected = {name: from_torch(name, tensor.float().numpy()) for name, tensor in there.state_dict().items()}
+        assert params.keys() == expected.keys()
+        assert all(np.array_equal(params[name], expected[name]) for name in expected)
+
+
+def test_a_file_without_a_variant_comes_first_and_of_several_variants_one_is_to_be_chosen(tmp_path):
+    network = autoencoder()
+    network.save_pretrained(tmp_path, variant="ema")
+    network.save_pretrained(tmp_path, variant="non_ema")
+    with pytest.raises(ValueError, match="holds the variants ema, non_ema: expected one; keep that alone"):
+        read_autoencoder(tmp_path)
+    (tmp_path / "diffusion_pytorch_model.ema.safetensors").rename(tmp_path / WEIGHTS)
+    save_file({}, tmp_path / "diffusion_pytorch_model.non_ema.safetensors")
+    assert read_autoencoder(tmp_path)[1]
 
 
 def edit(path, **fields):
@@ -201,7 +191,7 @@ BROKEN = {
     ),
     "a truncated file": (
         lambda f: (f / "vae" / WEIGHTS).write_bytes((f / "vae" / WEIGHTS).read_bytes()[:-9]),
-        "is damaged",
+        "is no safetensors file, or only a part of one",
     ),
     "another network": (
         lambda f: save_file({"x": np.zeros(3, np.float32)}, f / "unet" / WEIGHTS),
@@ -217,7 +207,10 @@ BROKEN = {
     ),
     "no weights": (lambda f: (f / "vae" / WEIGHTS).unlink(), "holds no diffusion_pytorch_model.safetensors"),
     "no part": (lambda f: shutil.rmtree(f / "scheduler"), "scheduler_config.json does not exist"),
-    "no vocabulary": (lambda f: (f / "tokenizer" / "tokenizer.json").unlink(), "tokenizer.json does not exist"),
+    "no vocabulary": (
+        lambda f: (f / "tokenizer" / "tokenizer.json").unlink(),
+        "vocab.json does not exist; expected vocab.json and merges.txt, or tokenizer.json",
+    ),
     "another pipeline": (
         lambda f: edit(f / "model_index.json", _class_name="StableDiffusionXLPipeline"),
         "is a 'StableDiffusionXLPipeline'; expected 'StableDiffusionPipeline'",
@@ -234,6 +227,14 @@ BROKEN = {
     "another block": (
         lambda f: edit(f / "unet" / "config.json", resnet_time_scale_shift="scale_shift"),
         "resnet_time_scale_shift = 'scale_shift' is not supported; expected 'default'",
+    ),
+    "no size": (
+        lambda f: edit(f / "unet" / "config.json", sample_size=None),
+        "sample_size = None: expected a whole number, the height and width of the latents",
+    ),
+    "a size of two numbers": (
+        lambda f: edit(f / "unet" / "config.json", sample_size=[64, 48]),
+        r"sample_size = \[64, 48\]: expected a whole number, the height and width of the latents",
     ),
     "another condition": (
         lambda f: edit(f / "unet" / "config.json", class_embed_type="timestep"),
@@ -257,7 +258,7 @@ BROKEN = {
     ),
     "another prediction": (
         lambda f: edit(f / "scheduler" / "scheduler_config.json", prediction_type="flow"),
-        "prediction_type = 'flow': expected one of epsilon, v_prediction, sample",
+        "prediction_type of DDIMScheduler = 'flow': expected one of epsilon, v_prediction, sample",
     ),
 }
 
@@ -288,12 +289,21 @@ def test_parts_of_different_models_are_refused(folders):
         replace(whole, text=replace(whole.text, vocabulary=600))
 
 
+def test_a_single_file_is_no_folder(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_file({}, path)
+    with pytest.raises(ValueError, match=r"is a single file; expected a folder .* from_single_file\('model.safetens"):
+        read_pipeline(path)
+
+
 def test_impossible_requests_are_refused(tmp_path, folders):
     whole = read_pipeline(folders("sd1", 8)[0])
     with pytest.raises(ValueError, match="size = 12: expected a multiple of 8"):
         whole.images(CAPTIONS, whole.plan(2), 3.0, size=12)
     with pytest.raises(ValueError, match="captions is empty"):
         whole.images([], whole.plan(2), 3.0)
+    with pytest.raises(ValueError, match="seed = 99999999999999999999: expected a whole number from 0 to 4294967295"):
+        whole.images(CAPTIONS, whole.plan(2), 3.0, seed=99999999999999999999)
     with pytest.raises(ValueError, match="patch = 4: diffusers' AutoencoderKL works on single pixels"):
         write_autoencoder(tmp_path, AutoencoderConfig(patch=4), {}, 1.0)
     with pytest.raises(ValueError, match="c = 12: expected a multiple of 8"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 
 import jax
@@ -150,10 +151,91 @@ def test_ids_are_those_of_transformers_from_every_form_of_the_files(tmp_path, pa
     np.testing.assert_array_equal(again(captions, **ask).input_ids, expected)
 
 
+ADDED = [
+    "a photo of <cat-toy> on a table",
+    "<cat-toy>",
+    "A PHOTO OF <CAT-TOY>, <cat-toy>s and <sks>!",
+    "the<cat-toy>the  <Style> x <Style>y <style> <pin>",
+    "<cat-toy><cat-toy>_1 <cat-toy>_2",
+    "MyWord myword mywords my_word",
+]
+
+
+def older(folder):
+    """The files as transformers wrote them before version 4.34: added tokens beside the vocabulary."""
+    new = {"<cat-toy>": 0, "<Style>": 1, "<sks>": 2, "MyWord": 3}
+    n = len(vocabulary()[0])
+    (folder / "added_tokens.json").write_text(json.dumps({token: n + i for token, i in new.items()}))
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"additional_special_tokens": ["<sks>"]}))
+
+
+def newer(folder):
+    """The files since then: every added token with how it is looked for."""
+    n = len(vocabulary()[0])
+    flags = dict(lstrip=False, normalized=True, rstrip=False, single_word=False, special=False)
+    special = flags | dict(normalized=False, special=True)
+    added = {
+        n - 2: special | {"content": START},
+        n - 1: flags | {"content": END, "special": True},
+        n: flags | {"content": "<cat-toy>", "lstrip": True},
+        n + 1: special | {"content": "<Style>"},
+        n + 2: flags | {"content": "<sks>", "rstrip": True, "normalized": False},
+        n + 3: flags | {"content": "MyWord", "single_word": True},
+        n + 4: special | {"content": "<pin>"},
+    }
+    path = folder / "tokenizer_config.json"
+    named = {"bos_token": START, "eos_token": END, "unk_token": END, "pad_token": "<pin>", "model_max_length": 77}
+    path.write_text(json.dumps(named | {"added_tokens_decoder": added, "additional_special_tokens": ["<pin>"]}))
+
+
+def named_only(folder):
+    """A token that only the list of special ones names: it takes the next free id."""
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"extra_special_tokens": ["<cat-toy>"]}))
+
+
+@pytest.mark.parametrize("write", [older, newer, named_only])
+@pytest.mark.parametrize("pad", [END, "!"], ids=["sd1", "sd2"])
+def test_tokens_added_since_are_found_as_transformers_finds_them_and_written_again(tmp_path, write, pad):
+    captions, n = ADDED + CAPTIONS + strings(50), len(vocabulary()[0])
+    write(write_vocabulary(tmp_path / "released", pad))
+    theirs = CLIPTokenizer.from_pretrained(tmp_path / "released")
+    theirs.save_pretrained(tmp_path / "saved")
+    ask = dict(padding="max_length", max_length=77, truncation=True, return_tensors="np")
+    expected = theirs(captions, **ask).input_ids
+    assert n in expected[0]
+    write_tokenizer(tmp_path / "ours", read_tokenizer(tmp_path / "released"))
+    for folder in ("released", "saved", "ours"):
+        np.testing.assert_array_equal(read_tokenizer(tmp_path / folder)(captions), expected, err_msg=folder)
+    again = CLIPTokenizer.from_pretrained(tmp_path / "ours")
+    np.testing.assert_array_equal(again(captions, **ask).input_ids, expected)
+    assert again.added_tokens_decoder == theirs.added_tokens_decoder
+
+
+def test_tokens_that_transformers_adds_come_back_with_the_larger_table_of_the_tower(tmp_path):
+    theirs, tower = CLIPTokenizer.from_pretrained(write_vocabulary(tmp_path / "v")), text_tower()
+    assert theirs.add_tokens(["<cat-toy>", "<cat-toy>_1"]) == 2
+    tower.resize_token_embeddings(len(theirs))
+    theirs.save_pretrained(tmp_path / "tokenizer")
+    tower.save_pretrained(tmp_path / "tower")
+    n, (config, params) = len(vocabulary()[0]), read_text(tmp_path / "tower")
+    assert config.vocabulary == n + 2 and n in read_tokenizer(tmp_path / "tokenizer")(ADDED[:1])
+    compare(config, params, tower)
+
+
 def test_the_tower_may_have_fewer_positions_than_the_files_allow(tmp_path):
     ids = read_tokenizer(write_vocabulary(tmp_path), length=5)(["license license license license"])
     end = len(vocabulary()[0]) - 1
     assert ids.shape == (1, 5) and ids[0, 0] == end - 1 and ids[0, -1] == end
+
+
+def append(path, text):
+    path.write_text(path.read_text() + text)
+
+
+def cut(path):
+    path.write_text(path.read_text()[:999])
 
 
 @pytest.mark.parametrize(
@@ -161,7 +243,10 @@ def test_the_tower_may_have_fewer_positions_than_the_files_allow(tmp_path):
     [
         (lambda f: (f / "merges.txt").unlink(), "merges.txt does not exist"),
         (lambda f: (f / "merges.txt").write_text("a b c\n"), "holds no CLIP vocabulary"),
-        (lambda f: (f / "merges.txt").write_text("zebra crossing\n"), "merges do not fit the vocabulary"),
+        (lambda f: append(f / "merges.txt", "zebra crossing\n"), "merges do not fit the vocabulary"),
+        (lambda f: (f / "merges.txt").write_text(""), "no merge makes .* the merges are cut short"),
+        (lambda f: cut(f / "merges.txt"), "no merge makes .* the merges are cut short"),
+        (lambda f: (f / "added_tokens.json").write_text('{"<cat-toy>": 9999}'), "'<cat-toy>' has id 9999 where"),
         (lambda f: (f / "vocab.json").write_text("[]"), "holds no CLIP vocabulary"),
         (lambda f: (f / "vocab.json").write_text('{"a": 0}'), "The vocabulary of 1 tokens lacks"),
         (

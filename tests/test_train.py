@@ -109,6 +109,13 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_last_good_step(tm
         fit(loss, start(), poisoned, CONFIG, folder=tmp_path, log_steps=1)
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32, 99999999999999999999, 1.5, True])
+def test_a_seed_that_has_no_key_of_its_own_is_refused(seed):
+    with pytest.raises(ValueError, match=f"seed = {seed}: expected a whole number from 0 to 4294967295"):
+        TrainConfig(images=1, seed=seed)
+    assert TrainConfig(images=1, seed=2**32 - 1)
+
+
 @pytest.mark.parametrize("field", ["images", "batch", "learning_rate", "clip"])
 def test_a_training_number_that_is_not_positive_is_refused(field):
     fields = {"images": 1, field: 0}

@@ -4,6 +4,7 @@ them by.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from tyro.conf import Positional
@@ -27,6 +28,8 @@ def draw(
     pictures.check_out(out)
     check_guidance(guidance)
     model = read_pipeline(folder)
+    if model.noise.instead:
+        print(model.noise.instead, file=sys.stderr)
     picture = model.images([caption], model.plan(steps), guidance, seed=seed, size=size or None)[0]
     pictures.save(out, picture)
     print(out)

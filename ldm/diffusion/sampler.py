@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,13 @@ from ldm.diffusion.denoiser import told as tell
 from ldm.diffusion.schedule import Predict, check_predict, preconditioning
 from ldm.diffusion.solvers import Plan
 from ldm.networks.layers import Params, Structure, merge
+
+
+class Clip(NamedTuple):
+    """Hold every estimate of x0 between -most and most, as the data of the network's training were."""
+
+    most: float
+    keep: float = 1.0  # 1: x then moves with x0, so that the noise in it stays what the network saw; 0: x stays
 
 
 def initial_noise(keys: Key[Array, " b"], shape: tuple[int, ...]) -> Float[Array, "b ..."]:
@@ -41,13 +49,14 @@ def sample(
     rescale: float = 0.0,
     condition: Float[Array, "b h w k"] | None = None,
     told: bool = False,
+    clip: Clip | None = None,
 ) -> Float[Array, "b h w c"]:
     """Latents of b pictures, one key each, float32.
 
     Compiles once a network and batch shape, and once more without guidance: null None asks the network
     once a row instead of twice, and scale is then 1, unless the network is `told` the scale, as a distilled one is.
     `rescale` (0 to 1) is phi of `denoiser.guided`. `condition`: a picture that the network sees beside the latents
-    (`denoiser.conditioned`).
+    (`denoiser.conditioned`). `clip` holds the estimates of x0 in a range.
 
     Noise at row i is drawn from the image's key with i + 1 folded in: image k is the same in any batch.
 
@@ -67,8 +76,8 @@ def sample(
         raise ValueError(f"scale = {scale}: expected 1 where null is None; give the empty caption's context to guide.")
     c_skip, c_out = preconditioning(predict, plan.alpha, plan.sigma)
     scale = None if null is None and not told else jnp.asarray(scale, jnp.float32)
-    rescale = jnp.float32(rescale)
-    return loop(structure, params, plan, c_skip, c_out, context, null, scale, rescale, keys, condition, shape=shape)
+    how = (scale, jnp.float32(rescale), keys, condition, clip)
+    return loop(structure, params, plan, c_skip, c_out, context, null, *how, shape=shape)
 
 
 @partial(jax.jit, static_argnames=("structure", "shape"))
@@ -84,6 +93,7 @@ def loop(
     rescale: Float[Array, ""],
     keys: Key[Array, " b"],
     condition: Float[Array, "b h w k"] | None = None,
+    clip: Clip | None = None,
     *,
     shape: tuple[int, int, int],
 ) -> Float[Array, "b h w c"]:
@@ -103,12 +113,22 @@ def loop(
         row = jax.tree.map(lambda column: column[i] if column.ndim else column, plan)
         t = jnp.full(x.shape[:1], row.t, jnp.float32)
         x0 = denoise(x, t, c_skip[i], c_out[i], context)
+        if clip is not None:
+            held = jnp.clip(x0, -clip.most, clip.most)
+            x, x0 = x + clip.keep * row.alpha * (held - x0), held
         z = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, i + 1), shape))(keys)
         return row.x * x + row.x0 * x0 + row.x0_prev * previous + row.z * z, x0
 
     return lax.fori_loop(0, plan.n, step, (x, jnp.zeros_like(x)))[0]
 
 
+def check_seed(seed: int) -> None:
+    """Raises: ValueError for a seed that has no key of its own; JAX takes a larger one modulo 2^32."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed = {seed!r}: expected a whole number from 0 to {2**32 - 1}; give another seed.")
+
+
 def image_keys(seed: int, indices: Sequence[int] | np.ndarray) -> jax.Array:
-    """One key an image, a function of the seed and the image's index alone."""
+    """One key an image, a function of the seed and the image's index alone. Raises: ValueError as `check_seed`."""
+    check_seed(seed)
     return jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(np.asarray(indices))

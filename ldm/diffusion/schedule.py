@@ -6,7 +6,7 @@ Everything here is float64 NumPy or plain arithmetic that works on NumPy and JAX
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -22,6 +22,9 @@ class Schedule:
 
     alpha: Float[np.ndarray, " T"]  # float64, falling
     sigma: Float[np.ndarray, " T"]  # float64, rising
+    offset: int = 1  # the lowest of the leading times, as SD was released with
+    spare: int = 0  # times at the lower end that a sampler leaves out, as some of diffusers' do
+    end: tuple[float, float] = (1.0, 0.0)  # alpha and sigma that its last step goes to: x0, or some noise is left
 
     def __post_init__(self):
         if self.alpha.shape != self.sigma.shape or self.alpha.ndim != 1:
@@ -49,7 +52,7 @@ class Schedule:
         """
         first, last = self.alpha[0], self.alpha[-1]
         alpha = (self.alpha - last) * first / (first - last)
-        return Schedule(alpha=alpha, sigma=np.sqrt(1 - alpha**2))
+        return replace(self, alpha=alpha, sigma=np.sqrt(1 - alpha**2))
 
     @property
     def length(self) -> int:
@@ -59,21 +62,27 @@ class Schedule:
     def times(self, n: int, spacing: Spacing = "trailing") -> Int[np.ndarray, " n"]:
         """The n falling times at which a sampler asks the network (Lin et al. 2024, table 2).
 
-        trailing starts at the very last time; leading (offset 1, as SD was released with) leaves out
-        the noisiest end; linspace has both ends.
+        trailing starts at the very last time; leading leaves out the noisiest end; linspace has both ends.
         """
         if spacing not in get_args(Spacing):
             raise ValueError(
                 f"spacing = {spacing!r}: expected one of {', '.join(get_args(Spacing))}; choose one of them."
             )
-        most = self.length - (spacing == "leading")
+        spare = 0 if spacing == "trailing" else self.spare
+        most = self.length - spare - (self.offset if spacing == "leading" else 0)
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= most:
             raise ValueError(f"steps = {n!r}: expected an integer from 1 to {most}; give another number of steps.")
         if spacing == "trailing":
             return np.round(self.length - np.arange(n) * (self.length / n)).astype(int) - 1
-        if spacing == "leading":
-            return np.arange(n)[::-1] * (self.length // n) + 1
-        return np.round(np.linspace(self.length - 1, 0, n)).astype(int)
+        if spacing == "linspace":
+            return np.round(np.linspace(self.length - 1, 0, n + spare)).astype(int)[:n]
+        times = np.arange(spare, n + spare)[::-1] * (self.length // (n + spare)) + self.offset
+        if times[0] >= self.length:
+            raise ValueError(
+                f"steps = {n}: the leading times with an offset of {self.offset} end at {times[0]}, beyond the "
+                f"{self.length} of the schedule; give another number of steps."
+            )
+        return times
 
 
 def check_predict(predict: Predict, alpha: Float[np.ndarray, " s"]) -> None:

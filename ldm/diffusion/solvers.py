@@ -30,7 +30,7 @@ from jaxtyping import Array, Float, Int
 
 from ldm.diffusion.schedule import Schedule, Spacing
 
-ROWS = 1000  # of every table, so that all have one shape; the loop ends after row n
+ROWS = 1000  # of every table of up to so many, so that all have one shape; the loop ends after row n
 
 
 @partial(
@@ -55,19 +55,20 @@ class Plan:
 def _plan(schedule: Schedule, times: np.ndarray, *, k: np.ndarray | float = 0.0, **columns: np.ndarray) -> Plan:
     """The padded table; k is the coefficient of x0 - x0_prev. Empty rows are clean: alpha = 1, sigma = 0."""
     n, zeros = len(times), np.zeros(len(times))
+    empty = -n % ROWS
     columns = {"alpha": schedule.alpha[times], "sigma": schedule.sigma[times], "z": zeros} | columns
     columns |= {"x0": columns["x0"] + k, "x0_prev": zeros - k}
     padded = {
-        name: np.pad(column, (0, ROWS - n), constant_values=name == "alpha").astype(np.float32)
+        name: np.pad(column, (0, empty), constant_values=name == "alpha").astype(np.float32)
         for name, column in columns.items()
     }
-    return Plan(t=np.pad(times, (0, ROWS - n)).astype(np.int32), n=np.int32(n), **padded)
+    return Plan(t=np.pad(times, (0, empty)).astype(np.int32), n=np.int32(n), **padded)
 
 
 def _levels(schedule: Schedule, times: np.ndarray) -> tuple[np.ndarray, ...]:
-    """alpha, sigma at each time, and those that each step goes to; the last goes to alpha = 1, sigma = 0."""
+    """alpha, sigma at each time, and those that each step goes to; the last goes to the schedule's end."""
     alpha, sigma = schedule.alpha[times], schedule.sigma[times]
-    return alpha, sigma, np.append(alpha[1:], 1.0), np.append(sigma[1:], 0.0)
+    return alpha, sigma, np.append(alpha[1:], schedule.end[0]), np.append(sigma[1:], schedule.end[1])
 
 
 def _log_snr(alpha: np.ndarray, sigma: np.ndarray) -> np.ndarray:
@@ -133,14 +134,8 @@ def heun(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Pl
     y + (n2 - n)/2 [(y - x0_prev)/n + (y' - x0)/n2], and as y is (n y' - (n - n2) x0_prev) / n2 it
     comes to y' + (n - n2)/(2 n2) (x0 - x0_prev). The last step, to n2 = 0, is Euler's; so is one from
     n = inf.
-
-    Raises: ValueError as `ddim`, and for more steps than a table has rows for.
     """
     times = schedule.times(steps, spacing)
-    if 2 * steps - 1 > ROWS:
-        raise ValueError(
-            f"steps = {steps}: expected at most {(ROWS + 1) // 2} of Heun, which asks twice a step; give fewer."
-        )
     a, s, a2, s2 = (level.repeat(2)[:-1] for level in _levels(schedule, times))
     corrects = np.arange(2 * steps - 1) % 2 == 1
     with np.errstate(divide="ignore"):

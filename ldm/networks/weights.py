@@ -6,34 +6,19 @@ what is wrong with it is said in one sentence that names the tensor.
 
 from __future__ import annotations
 
+import contextlib
 import json
-import math
-import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import ml_dtypes
 import numpy as np
 import safetensors.numpy
+from safetensors import SafetensorError, safe_open
 
 from ldm.files import check_file, write_atomic
 
-DTYPES = {
-    "F64": np.float64,
-    "F32": np.float32,
-    "F16": np.float16,
-    "BF16": ml_dtypes.bfloat16,
-    "I64": np.int64,
-    "I32": np.int32,
-    "I16": np.int16,
-    "I8": np.int8,
-    "U64": np.uint64,
-    "U32": np.uint32,
-    "U16": np.uint16,
-    "U8": np.uint8,
-    "BOOL": np.bool_,
-}
 DESCRIPTION = "description"
 HALF = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
 PICKLE = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # .pt is a zip of one
@@ -71,16 +56,17 @@ def load(
     Raises: ValueError, one sentence, for a missing, truncated or foreign file, and for a tensor
         that is missing, not expected, or of another shape or dtype.
     """
-    path = Path(path)
-    header, start = _header(path)
-    content = np.memmap(path, np.uint8, "r") if header.keys() - {"__metadata__"} else None
-    tensors = {}
-    for name in sorted(header.keys() - {"__metadata__"}):
-        entry = header[name]
-        begin, end = entry["data_offsets"]
-        raw = content[start + begin : start + end].view(DTYPES[entry["dtype"]])
-        widen = half_to_float32 and raw.dtype in HALF
-        tensors[name] = np.array(raw, np.float32 if widen else raw.dtype).reshape(entry["shape"])
+    path, tensors = Path(path), {}
+    with _opened(path) as file:
+        for name in sorted(file.keys()):
+            try:
+                array = file.get_tensor(name)
+            except (AttributeError, TypeError):  # NumPy has no such dtype
+                raise ValueError(
+                    f"{path}: tensor {name!r} is {file.get_slice(name).get_dtype()}, of fewer bits than we compute "
+                    "with; expected at least float16 or bfloat16, convert the file to one of them."
+                ) from None
+            tensors[name] = array.astype(np.float32) if half_to_float32 and array.dtype in HALF else array
     if expected is not None:
         compare(path, tensors, expected)
     return tensors
@@ -88,43 +74,34 @@ def load(
 
 def metadata(path: str | Path) -> dict[str, Any]:
     """The file's description, as `save` was given it. Raises: ValueError as `load` does."""
-    texts = _header(Path(path))[0].get("__metadata__", {})
+    with _opened(Path(path)) as file:
+        texts = file.metadata() or {}
     if DESCRIPTION in texts:
         return json.loads(texts[DESCRIPTION])
     return dict(texts)  # another program's file: plain words
 
 
-def _header(path: Path) -> tuple[dict[str, Any], int]:
-    """The file's table of contents and where its data begins, once both are known to be sound."""
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[safe_open]:
+    """The file, once its table of contents is known to be sound; what is wrong with it is said in one sentence."""
     check_file(path, "a .safetensors file")
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        head = file.read(8)
-        length = struct.unpack("<Q", head)[0] if len(head) == 8 else size
-        text = file.read(length) if length <= size - 8 else b""
     try:
-        header = json.loads(text)
-        entries = [entry for name, entry in header.items() if name != "__metadata__"]
-        end = 8 + length + max((entry["data_offsets"][1] for entry in entries), default=0)
-        sound = all(_sound(entry) for entry in entries)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
-        if head.startswith(PICKLE):
+        file = safe_open(path, "numpy")
+    except SafetensorError as error:
+        with open(path, "rb") as start:
+            pickled = start.read(4).startswith(PICKLE)
+        if pickled:
             raise ValueError(
                 f"{path} is a pickle (.pt, .ckpt, .pkl), which may run any code when opened; "
                 "convert it to safetensors where you trust it."
             ) from None
+        reason = str(error).removeprefix("Error while deserializing header: ")
         raise ValueError(
-            f"{path} ({size} bytes) is no safetensors file, or only the beginning of one; copy it again."
+            f"{path} ({path.stat().st_size} bytes) is no safetensors file, or only a part of one ({reason}); "
+            "copy it again."
         ) from None
-    if size != end or not sound:
-        raise ValueError(f"{path} is damaged: {size} bytes where {end} belong; copy it again.")
-    return header, 8 + length
-
-
-def _sound(entry: Mapping[str, Any]) -> bool:
-    begin, end = entry["data_offsets"]
-    width = np.dtype(DTYPES[entry["dtype"]]).itemsize
-    return 0 <= begin <= end and end - begin == width * math.prod(entry["shape"])
+    with file:
+        yield file
 
 
 def compare(path: Path, tensors: Mapping[str, Shaped], expected: Mapping[str, Shaped]) -> None:

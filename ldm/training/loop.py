@@ -24,6 +24,7 @@ import optax
 from jaxtyping import Array
 from tqdm import tqdm
 
+from ldm.diffusion.sampler import check_seed
 from ldm.files import hold
 from ldm.networks.layers import Params
 from ldm.training.checkpoint import TrainCheckpoints
@@ -63,6 +64,7 @@ class TrainConfig:
                     f"{name} = {getattr(self, name)}: expected a positive number, and finite; change it in the training"
                     " configuration."
                 )
+        check_seed(self.seed)
         if self.batch % self.accumulate:
             raise ValueError(f"accumulate = {self.accumulate}: expected a divisor of batch = {self.batch}.")
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from ldm.networks.layers import Params
 from ldm.networks.torch_layout import arrange, to_torch
 
 STEMS = ("diffusion_pytorch_model", "model")  # of diffusers' networks and of transformers'
+# What save_pretrained(variant="fp16") writes, in one file or as the index of several; a single one of several is none.
+VARIANT = re.compile(rf"(?:{'|'.join(STEMS)})\.(?:(?!.*-of-)([^.]+)\.safetensors|safetensors\.index\.([^.]+)\.json)")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -33,11 +37,20 @@ def read_config(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"{path.parent} is a file, not a folder; give a folder that diffusers' save_pretrained wrote."
         ) from None
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
         raise ValueError(f"{path} is no JSON file ({error}); copy it again.") from None
     if not isinstance(config, dict):
         raise ValueError(f"{path} holds {type(config).__name__} where a JSON object is expected; copy it again.")
     return config
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it, a long one by its beginning."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 100
+    return short.repr(value)
 
 
 def check_config(path: Path, config: Mapping[str, Any], read: set[str], only: Mapping[str, Any]) -> None:
@@ -53,7 +66,7 @@ def check_config(path: Path, config: Mapping[str, Any], read: set[str], only: Ma
             continue
         expected = only.get(name)
         if value != expected and not (expected is None and value is False):
-            raise ValueError(f"{path}: {name} = {value!r} is not supported; expected {expected!r}.")
+            raise ValueError(f"{path}: {name} = {shown(value)} is not supported; expected {expected!r}.")
 
 
 @contextlib.contextmanager
@@ -104,12 +117,17 @@ def write_params(
 
 
 def _find(folder: Path) -> Path:
-    """The part's safetensors file, or the index of several."""
-    for stem in STEMS:
-        for path in (folder / f"{stem}.safetensors", folder / f"{stem}.safetensors.index.json"):
-            if path.is_file():
-                return path
+    """The part's safetensors file, or the index of several; a variant (fp16) where it is all there is."""
     found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    for stem in STEMS:
+        for name in (f"{stem}.safetensors", f"{stem}.safetensors.index.json"):
+            if name in found:
+                return folder / name
+    variants = {match[1] or match[2]: name for name in reversed(found) if (match := VARIANT.fullmatch(name))}
+    if len(variants) == 1:
+        return folder / next(iter(variants.values()))
+    if variants:
+        raise ValueError(f"{folder} holds the variants {', '.join(sorted(variants))}: expected one; keep that alone.")
     if pickled := [name for name in found if name.endswith(PICKLES)]:
         raise ValueError(
             f"{folder / pickled[0]} is a pickle, which may run any code when opened, and there is no safetensors "

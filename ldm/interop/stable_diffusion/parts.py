@@ -1,4 +1,4 @@
-"""The parts of a Stable Diffusion folder as `diffusers` describes them: fields of JSON to our shapes and back.
+"""The networks of a Stable Diffusion folder as `diffusers` describes them: fields of JSON to our shapes and back.
 
 Each part is a pair, `read_x(folder)` and `write_x(folder, ...)`. A field that says something our networks
 do not do is refused by its name; what says nothing new (dropout, sizes that follow from others) is not read.
@@ -9,18 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, get_args
 
 import jax
-import numpy as np
 
-from ldm.diffusion.schedule import Predict, Schedule, Spacing
 from ldm.interop.stable_diffusion.files import (
     STEMS,
     check_config,
     naming,
     read_config,
     read_params,
+    shown,
     write_config,
     write_params,
 )
@@ -30,7 +28,6 @@ from ldm.networks.cost import BLOCKS, MULTIPLIERS, groups, heads
 from ldm.networks.layers import Params, Structure, abstract
 from ldm.networks.unet import UNet
 
-Betas = Literal["scaled_linear", "linear"]
 ATTEND = len(MULTIPLIERS) - 1  # levels with attention
 
 
@@ -65,31 +62,6 @@ def network(unet: UNetConfig) -> tuple[Structure, dict[str, jax.ShapeDtypeStruct
     return abstract(lambda keys: UNet(unet.c, unet.context, unet.latents, heads=unet.heads, keys=keys))
 
 
-@dataclass(frozen=True, kw_only=True)
-class NoiseConfig:
-    """The noise that the UNet was trained on and what it predicts; the default is Stable Diffusion 1's."""
-
-    betas: Betas = "scaled_linear"
-    start: float = 0.00085
-    end: float = 0.012
-    length: int = 1000
-    predict: Predict = "eps"
-    spacing: Spacing = "leading"
-    zero_terminal_snr: bool = False  # Lin et al. 2024: no signal at the last time
-
-    def __post_init__(self):
-        for name, kinds in dict(betas=Betas, predict=Predict, spacing=Spacing).items():
-            if getattr(self, name) not in get_args(kinds):
-                raise ValueError(f"{name} = {getattr(self, name)!r}: expected one of {', '.join(get_args(kinds))}.")
-
-    @property
-    def schedule(self) -> Schedule:
-        root = 1 if self.betas == "linear" else 2
-        betas = np.linspace(self.start ** (1 / root), self.end ** (1 / root), self.length) ** root
-        schedule = Schedule.from_betas(betas)
-        return schedule.zero_terminal_snr() if self.zero_terminal_snr else schedule
-
-
 UNET = {
     "act_fn": "silu",
     "addition_embed_type_num_heads": 64,
@@ -119,12 +91,18 @@ def read_unet(folder: Path) -> tuple[UNetConfig, Params]:
     config = read_config(path)
     with naming(path):
         channels, many = config["block_out_channels"], config.get("attention_head_dim", 8)
+        size = config.get("sample_size")
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ValueError(
+                f"sample_size = {shown(size)}: expected a whole number, the height and width of the latents that the "
+                "UNet was trained on; write it there (64 for pictures of 512 pixels)."
+            )
         c, latents = int(channels[0]), int(config["out_channels"])
         unet = UNetConfig(
             c=c,
             context=int(config["cross_attention_dim"]),
             latents=latents,
-            size=int(config["sample_size"]),
+            size=size,
             # in spite of its name the number of heads
             heads=tuple(many) if isinstance(many, list) else (many,) * len(MULTIPLIERS),
             linear=bool(config.get("use_linear_projection")),
@@ -272,53 +250,3 @@ def write_text(folder: Path, text: ClipTextConfig, params: Params) -> None:
     write_params(folder, params, stem=STEMS[1], prefix=PREFIX)
     fields = {theirs: getattr(text, ours) for ours, theirs in TEXT.items()}
     write_config(folder / "config.json", TEXT_ONLY | fields)
-
-
-PREDICT: dict[str, Predict] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
-
-
-def read_noise(folder: Path) -> NoiseConfig:
-    """What a scheduler's file says of the noise in training; how `diffusers` would step is not read.
-
-    Raises: ValueError, one sentence, for noise that our schedule does not have.
-    """
-    path = folder / "scheduler_config.json"
-    config = read_config(path)
-    for name in ("trained_betas", "thresholding"):
-        if config.get(name):
-            raise ValueError(f"{path}: {name} = {config[name]!r} is not supported; expected {name} to be off.")
-    with naming(path):
-        kind, predict = config["beta_schedule"], config.get("prediction_type", "epsilon")
-        if predict not in PREDICT:
-            raise ValueError(f"prediction_type = {predict!r}: expected one of {', '.join(PREDICT)}.")
-        return NoiseConfig(
-            betas=kind,
-            start=config["beta_start"],
-            end=config["beta_end"],
-            length=config["num_train_timesteps"],
-            predict=PREDICT[predict],
-            spacing=config.get("timestep_spacing", "leading"),
-            zero_terminal_snr=bool(config.get("rescale_betas_zero_snr")),
-        )
-
-
-def write_noise(folder: Path, noise: NoiseConfig) -> None:
-    """For `diffusers.DDIMScheduler.from_pretrained`; stepping as `ldm.diffusion.solvers.ddim` does, to x0 at the
-    end.
-    """
-    write_config(
-        folder / "scheduler_config.json",
-        {
-            "_class_name": "DDIMScheduler",
-            "beta_schedule": noise.betas,
-            "beta_start": noise.start,
-            "beta_end": noise.end,
-            "num_train_timesteps": noise.length,
-            "timestep_spacing": noise.spacing,
-            "steps_offset": 1,
-            "clip_sample": False,
-            "prediction_type": {ours: theirs for theirs, ours in PREDICT.items()}[noise.predict],
-            "set_alpha_to_one": True,
-            "rescale_betas_zero_snr": noise.zero_terminal_snr,
-        },
-    )

@@ -15,21 +15,19 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ldm.diffusion.sampler import image_keys, sample
-from ldm.diffusion.solvers import Plan, ddim
+from ldm.diffusion.solvers import Plan
 from ldm.interop.stable_diffusion.files import read_config, write_config
 from ldm.interop.stable_diffusion.parts import (
-    NoiseConfig,
     UNetConfig,
     network,
     read_autoencoder,
-    read_noise,
     read_text,
     read_unet,
     write_autoencoder,
-    write_noise,
     write_text,
     write_unet,
 )
+from ldm.interop.stable_diffusion.scheduler import DDIM, NoiseConfig, read_noise, write_noise
 from ldm.interop.stable_diffusion.tokenizer import ClipTokenizer, read_tokenizer, write_tokenizer
 from ldm.networks.autoencoder import AutoencoderConfig, AutoencoderKL, Codec
 from ldm.networks.clip_text import ClipText, ClipTextConfig
@@ -42,7 +40,7 @@ PARTS = {
     "vae": ("diffusers", "AutoencoderKL"),
     "text_encoder": ("transformers", "CLIPTextModel"),
     "tokenizer": ("transformers", "CLIPTokenizer"),
-    "scheduler": ("diffusers", "DDIMScheduler"),
+    "scheduler": ("diffusers", DDIM),
 }
 
 
@@ -61,7 +59,7 @@ class Pipeline:
     noise: NoiseConfig
 
     def __post_init__(self):
-        ids = max(self.tokenizer.vocabulary.values()) + 1
+        ids = max(self.tokenizer.ids.values()) + 1
         for fits, what, one, other in (
             (self.text.width == self.unet.context, "text width and UNet context", self.text.width, self.unet.context),
             (
@@ -94,8 +92,8 @@ class Pipeline:
         return Codec(structure, self.autoencoder_params, self.scale, self.autoencoder.factor, batch=1)
 
     def plan(self, steps: int) -> Plan:
-        """DDIM on the folder's own spacing. Its last step goes all the way to x0, as with `set_alpha_to_one`."""
-        return ddim(self.noise.schedule, steps, spacing=self.noise.spacing)
+        """The steps of the folder's own scheduler, or those of DDIM where `noise.instead` says so."""
+        return self.noise.plan(steps)
 
     def images(
         self, captions: Sequence[str], plan: Plan, guidance: float, *, seed: int = 0, size: int | None = None
@@ -103,13 +101,14 @@ class Pipeline:
         """Images of the captions, as one batch; image i depends on the seed and i, not on the others.
 
         size: height and width of the latents, the UNet's own unless given; a multiple of 8.
-        Raises: ValueError for no captions or an impossible size.
+        Raises: ValueError for no captions, an impossible size or an impossible seed.
         """
         size, lowest = self.unet.size if size is None else size, 2 ** (len(MULTIPLIERS) - 1)
         if size < lowest or size % lowest:
             raise ValueError(f"size = {size}: expected a multiple of {lowest}; choose the height of the latents so.")
         if not len(captions):
             raise ValueError("captions is empty: expected at least one; give a list of captions.")
+        keys = image_keys(seed, np.arange(len(captions)))
         latents = sample(
             network(self.unet)[0],
             self.unet_params,
@@ -117,9 +116,10 @@ class Pipeline:
             self.encoder.encode(captions),
             self.encoder.null(len(captions)),
             np.float32(guidance),
-            image_keys(seed, np.arange(len(captions))),
+            keys,
             predict=self.noise.predict,
             shape=(size, size, self.unet.latents),
+            clip=self.noise.held,
         )
         return self.codec.decode(np.asarray(latents))
 
@@ -134,12 +134,17 @@ def read_pipeline(folder: str | Path, *, penultimate: bool = False) -> Pipeline:
         and a file that is missing, pickled or damaged (the tensor and both shapes are named).
     """
     folder = Path(folder)
+    if folder.is_file():
+        raise ValueError(
+            f"{folder} is a single file; expected a folder that diffusers' save_pretrained wrote, which makes one of "
+            f"the file by StableDiffusionPipeline.from_single_file({folder.name!r}).save_pretrained('folder')."
+        )
     index = read_config(folder / "model_index.json")
     if index.get("_class_name") != "StableDiffusionPipeline":
         raise ValueError(f"{folder} is a {index.get('_class_name')!r}; expected 'StableDiffusionPipeline'.")
     for part, (_, name) in PARTS.items():
         found = (index.get(part) or [None])[-1]
-        if found != name and part != "scheduler":  # any scheduler: its noise levels are read, its steps are not
+        if found != name and part != "scheduler":  # of any scheduler the noise is read
             raise ValueError(f"{folder / 'model_index.json'}: {part} is {found!r}; expected {name!r}.")
     unet, unet_params = read_unet(folder / "unet")
     autoencoder, autoencoder_params, scale = read_autoencoder(folder / "vae")
@@ -153,7 +158,7 @@ def read_pipeline(folder: str | Path, *, penultimate: bool = False) -> Pipeline:
         text=replace(text, penultimate=penultimate),
         text_params=text_params,
         tokenizer=read_tokenizer(folder / "tokenizer", text.length),
-        noise=read_noise(folder / "scheduler"),
+        noise=read_noise(folder / "scheduler", (index.get("scheduler") or [None])[-1]),
     )
 
 
@@ -170,4 +175,5 @@ def write_pipeline(folder: str | Path, pipeline: Pipeline) -> None:
     write_noise(folder / "scheduler", pipeline.noise)
     optional = dict.fromkeys(("safety_checker", "feature_extractor", "image_encoder"), (None, None))
     about = {"_class_name": "StableDiffusionPipeline", "requires_safety_checker": False}
-    write_config(folder / "model_index.json", about | optional | PARTS)
+    parts = PARTS | {"scheduler": ("diffusers", pipeline.noise.scheduler)}
+    write_config(folder / "model_index.json", about | optional | parts)
