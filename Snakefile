@@ -43,7 +43,7 @@ rule book:
     output:
         touch(BUILD + "/book.done"),
     shell:
-        "{sys.executable} book/build.py --out {BUILD}"
+        "{sys.executable:q} book/build.py --out {BUILD:q}"
 
 
 rule notebook:
@@ -58,4 +58,4 @@ rule notebook:
         BUILD + "/notebooks/{name}.ipynb",
     threads: lambda wildcards: 1 if wildcards.name in LIGHT else workflow.cores
     shell:
-        "{sys.executable} -m ldm notebook {wildcards.name} --profile {PROFILE} --out {output}"
+        "{sys.executable:q} -m ldm notebook {wildcards.name} --profile {PROFILE:q} --out {output:q}"

@@ -306,7 +306,7 @@ def main() -> int:
     except (ValueError, RuntimeError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"The book: file://{index}")
+    print(f"The book: {index.as_uri()}")
     return 0
 
 

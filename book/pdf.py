@@ -126,7 +126,7 @@ def main() -> int:
         return 1
     book.write(folder / "book.pdf")
     offer(folder)
-    print(f"The book on paper, {len(book.pages)} pages: file://{folder}/book.pdf")
+    print(f"The book on paper, {len(book.pages)} pages: {(folder / 'book.pdf').as_uri()}")
     return 0
 
 

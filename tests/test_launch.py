@@ -70,3 +70,26 @@ def test_snakemake_plans_the_whole_study_with_each_profile(path, tmp_path):
     assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
     assert "This was a dry-run" in made.stdout + made.stderr
     assert "book" in made.stdout
+
+
+def test_a_folder_whose_name_holds_a_space_is_no_hindrance(tmp_path):
+    environment = tmp_path / "a b" / "ö"
+    environment.parent.mkdir()
+    environment.symlink_to(sys.prefix, target_is_directory=True)
+    python = str(environment / "bin/python")
+    command = [python, "-m", "snakemake", "--profile", str(ROOT / "launch/profiles/local"), "-np", "--quiet", "host"]
+    made = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    )
+    assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
+    lines = [shlex.split(line) for line in made.stdout.splitlines() if "a b" in line]
+    assert lines and all(python in words for words in lines), lines
+
+
+def test_the_address_of_the_book_can_be_opened_where_a_folder_has_a_space(tmp_path):
+    root = tmp_path / "a b" / "ö"
+    root.mkdir(parents=True)
+    (root / "Makefile").write_text((ROOT / "Makefile").read_text().replace("$(PY) -m snakemake", "true"))
+    asked = ["make", "-o", "/", "study", f"PY={sys.executable}", "ENV=Makefile"]
+    said = subprocess.run(asked, cwd=root, capture_output=True, text=True).stdout
+    assert f"file://{tmp_path}/a%20b/%C3%B6/build/laptop/_build/html/index.html" in said
