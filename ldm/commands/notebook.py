@@ -15,9 +15,12 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ldm.paths import ROOT
+
+if TYPE_CHECKING:
+    from traitlets.config import Config
 
 NOTEBOOKS = ROOT / "notebooks"
 
@@ -56,7 +59,7 @@ def execute(
             flush=True,
         )
         try:
-            with _unattended():
+            with _unattended() as kernel:
                 papermill.execute_notebook(
                     str(source),
                     str(result),
@@ -65,6 +68,7 @@ def execute(
                     cwd=str(folder),
                     progress_bar=True,
                     stderr_file=sys.stderr,
+                    config=kernel,
                 )
         except papermill.PapermillExecutionError as error:
             failed = out.with_suffix(".failed.ipynb")
@@ -147,13 +151,31 @@ def pairs(arguments: Iterable[str]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _unattended() -> Iterator[None]:
-    """The kernel's environment: nobody is watching, and `import ldm` finds this repository."""
+def _unattended() -> Iterator[Config]:
+    """Set the kernel's environment, and say how to start it: nobody looks on, `import ldm` finds this repository.
+
+    What Jupyter and IPython keep at home is neither read nor written: a start-up file that prints is another notebook's
+    business, and a container's home may be missing or read-only.
+    """
     before = dict(os.environ)
-    os.environ["LDM_UNATTENDED"] = "1"
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [before.get("PYTHONPATH")])])
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    with tempfile.TemporaryDirectory(prefix="ldm-") as home:
+        own = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+        os.environ |= {name: str(Path(home, name.lower())) for name in own} | {"LDM_UNATTENDED": "1"}
+        os.environ.pop("PYTHONSTARTUP", None)
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [before.get("PYTHONPATH")])])
+        try:
+            yield _connection(Path(home))
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def _connection(folder: Path) -> Config:
+    """How a kernel is spoken to: by sockets that are files, which others can neither read nor be given by chance, as
+    happens to ports; by ports where the folder's name is too long for a socket's (107 bytes, 103 on a Mac).
+    """
+    from traitlets.config import Config
+
+    file = folder / "kernel.json"
+    transport = "ipc" if len(os.fsencode(file)) < 96 else "tcp"
+    return Config(KernelManager={"transport": transport, "connection_file": str(file)})
