@@ -26,8 +26,9 @@ DEV := $(VENV)/dev-$(call hash,requirements.txt requirements-dev.txt)
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
+# Snakemake wants a cache at home, which in a container may be missing or read-only.
 study: $(ENV)  ## run the notebooks at PROFILE (laptop) and build the book
-	@$(PY) -m snakemake --profile launch/profiles/local --config profile=$(PROFILE)
+	@XDG_CACHE_HOME="$(CURDIR)/.snakemake" $(PY) -m snakemake --profile launch/profiles/local --config profile=$(PROFILE)
 	@$(PY) -c 'import pathlib, sys; print("The book is built; open", pathlib.Path(sys.argv[1]).absolute().as_uri())' \
 		$(BUILD)/_build/html/index.html
 

@@ -93,3 +93,17 @@ def test_the_address_of_the_book_can_be_opened_where_a_folder_has_a_space(tmp_pa
     asked = ["make", "-o", "/", "study", f"PY={sys.executable}", "ENV=Makefile"]
     said = subprocess.run(asked, cwd=root, capture_output=True, text=True).stdout
     assert f"file://{tmp_path}/a%20b/%C3%B6/build/laptop/_build/html/index.html" in said
+
+
+def test_the_study_needs_no_home(tmp_path):
+    planned = (ROOT / "Makefile").read_text().replace("-m snakemake", "-m snakemake --dry-run")
+    (tmp_path / "Makefile").write_text(planned)
+    asked = ["make", "-f", str(tmp_path / "Makefile"), "study", "PROFILE=never-built", f"PY={sys.executable}"]
+    made = subprocess.run(
+        [*asked, "ENV=Makefile"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "HOME": "/proc/no"},
+    )
+    assert made.returncode == 0 and "This was a dry-run" in made.stdout + made.stderr, made.stderr[-2000:]
