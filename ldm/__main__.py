@@ -41,6 +41,8 @@ def call(words: list[str] | None = None) -> None:
 @contextlib.contextmanager
 def report() -> Iterator[None]:
     """Turn what a user can mend into one sentence and an exit status, in place of a traceback."""
+    if sys.stdout.encoding.lower() != "utf-8":  # a terminal that has no bullet gets a question mark
+        sys.stdout.reconfigure(errors="replace")
     try:
         yield
     except (ValueError, OSError, RuntimeError) as error:

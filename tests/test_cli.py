@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 
 import pytest
 from PIL import Image
 
 from ldm.__main__ import main
-from ldm.paths import RUNS
+from ldm.paths import ROOT, RUNS
 from ldm.tasks import superres
 
 
@@ -59,6 +61,13 @@ def test_a_wrong_request_gets_one_sentence(monkeypatch, words, sentence):
     said = answer(monkeypatch, *words.split())
     assert sentence in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize("module", ["ldm", "launch.gpu"])
+def test_help_is_there_for_a_terminal_that_has_no_bullet(module):
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    asked = subprocess.run([sys.executable, "-m", module, "--help"], env=environment, capture_output=True, cwd=ROOT)
+    assert asked.returncode == 0 and b"--help" in asked.stdout, asked.stderr.decode()
 
 
 def test_a_model_of_a_folder_lies_apart_from_those_of_scenes(monkeypatch, tmp_path, capsys):

@@ -51,7 +51,7 @@ def execute(
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".ldm-", dir=out.parent) as scratch:
         source, result = Path(scratch, "source.ipynb"), Path(scratch, "result.ipynb")
-        source.write_text(to_ipynb(folder / f"{name}.py"))
+        source.write_text(to_ipynb(folder / f"{name}.py"), "utf-8")
         values = typed(given, defaults(source), where=name)
         print(
             f"{name}: {', '.join(f'{k} = {v!r}' for k, v in values.items()) or 'as it stands'}",
