@@ -45,7 +45,9 @@ def test_text_is_read_as_the_type_of_the_default(text, like, expected):
         ("abc", 2.0, "a number"),
         ("nan", 2.0, "a number"),
         ("4.5", 4, "a whole number"),
-        ("4,x", [4], "a whole number"),
+        ("4,x", [4], "a whole number, or several with commas between them"),
+        ("4;8", [4, 16], "a whole number, or several with commas between them"),
+        ("4;8", [], "a number, or several with commas between them"),
         ("maybe", True, "true or false"),
         ("", 1, "a whole number"),
     ],
@@ -60,13 +62,10 @@ def test_an_unknown_parameter_is_named_with_the_known_ones():
         notebook.typed({"stepz": "4"}, KNOWN, where="04_sampling")
 
 
-def test_command_line_pairs():
-    assert notebook.pairs(["-p", "steps", "4,8", "-p", "seed", "1"]) == {
-        "steps": "4,8",
-        "seed": "1",
-    }
-    with pytest.raises(ValueError, match="-p name value"):
-        notebook.pairs(["-p", "steps"])
+def test_a_parameter_given_twice_is_refused_and_told_how_a_list_is_written():
+    assert notebook.pairs([("steps", "4,8"), ("seed", "1")]) == {"steps": "4,8", "seed": "1"}
+    with pytest.raises(ValueError, match=r"'steps' is given twice, as '4' and '8'; .*: -p steps 4,8\."):
+        notebook.pairs([("steps", "4"), ("steps", "8")])
 
 
 def test_defaults_are_read_from_the_parameters_cell(tmp_path):

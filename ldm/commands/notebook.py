@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from traitlets.config import Config
 
 NOTEBOOKS = ROOT / "notebooks"
+EXPECTED = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
 class NotebookFailed(RuntimeError):
@@ -120,33 +121,48 @@ def parse(text: str, like: Any, name: str = "value") -> Any:
     if isinstance(like, list | tuple):
         items = [item.strip() for item in text.strip("[]() ").split(",") if item.strip()]
         # An empty default says nothing of its items: they are numbers, whole where they look so.
-        return [parse(item, like[0] if like else 0 if item.isdigit() else 0.0, name) for item in items]
+        likes = [like[0] if like else 0 if item.isdigit() else 0.0 for item in items]
+        try:
+            return [_read(item, one) for item, one in zip(items, likes, strict=True)]
+        except (ValueError, KeyError):
+            expected = EXPECTED[type(like[0]) if like else float]
+            example = ",".join(map(str, like)) or "4,8"
+            raise ValueError(
+                f"parameter {name!r} is {text!r}, expected {expected}, or several with commas between them,"
+                f" like {example}."
+            ) from None
     try:
-        if isinstance(like, bool):
-            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.strip().lower()]
-        if isinstance(like, int):
-            return int(text)
-        if isinstance(like, float):
-            number = float(text)
-            if not math.isfinite(number):
-                raise ValueError(text)
-            return number
+        return _read(text, like)
     except (ValueError, KeyError):
-        expected = {bool: "true or false", int: "a whole number", float: "a number"}[type(like)]
-        raise ValueError(f"parameter {name!r} is {text!r}, expected {expected}, like {like!r}.") from None
+        raise ValueError(f"parameter {name!r} is {text!r}, expected {EXPECTED[type(like)]}, like {like!r}.") from None
+
+
+def _read(text: str, like: Any) -> Any:
+    """One value of the type of `like`. Raises: ValueError or KeyError, without a word."""
+    if isinstance(like, bool):
+        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.strip().lower()]
+    if isinstance(like, int):
+        return int(text)
+    if isinstance(like, float):
+        number = float(text)
+        if not math.isfinite(number):
+            raise ValueError(text)
+        return number
     if like is None and text.strip().lower() == "none":
         return None
     return text
 
 
-def pairs(arguments: Iterable[str]) -> dict[str, str]:
-    """`-p name value -p name value` as a dict, for the command line."""
-    words, found = list(arguments), {}
-    while words:
-        if words[0] not in ("-p", "--parameter") or len(words) < 3:
-            raise ValueError(f"parameters are given as '-p name value'; got {' '.join(words)!r}.")
-        found[words[1]] = words[2]
-        words = words[3:]
+def pairs(given: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Names and values as a dict. Raises: ValueError for a name that is given twice, of which one would be lost."""
+    found: dict[str, str] = {}
+    for name, value in given:
+        if name in found:
+            raise ValueError(
+                f"parameter {name!r} is given twice, as {found[name]!r} and {value!r}; give it once, a list with commas"
+                f" between its values: -p {name} {found[name]},{value}."
+            )
+        found[name] = value
     return found
 
 
