@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from ldm.__main__ import main
+from ldm.data import latents
 from ldm.paths import ROOT, RUNS
 from ldm.tasks import superres
 
@@ -58,10 +59,28 @@ def answer(monkeypatch, *words: str) -> str:
         ("draw nowhere cat", "nowhere/model_index.json does not exist"),
         ("pretrain --c 8 --data nowhere", "nowhere: no such folder; give one of .tar shards"),
         ("shards weights/mini/models.json --n 1", "weights/mini/models.json"),
+        ("pretrain --c 7", "c is 7; the base filter count must be even"),
+        ("pretrain --c 0", "c is 0; expected a whole number of at least 1"),
+        ("pretrain --c 8 --seed -1", "seed = -1: expected 0 or more"),
+        ("distill codi --c 8 --seed 99999999999", "seed = 99999999999: expected 0 or more, below 2^32"),
+        ("pretrain --c 8 --images -1", "images = -1: expected 0 or more"),
+        ("pretrain --c 8 --accumulate 7", "accumulate = 7: expected a divisor of batch = 64"),
+        ("pretrain --c 8 --devices 3", "batch = 64 on 3 devices: expected a multiple"),
+        ("superres --c 8 --devices 3", "batch = 16 on 3 devices: expected a multiple"),
+        ("superres --c 12", "There is no trained model of c = 12 after 640,000 images"),
+        ("superres --c 12 --kind superres-regression", "There is no trained model of c = 12"),
+        ("superres --c 7 --kind superres-scratch", "c is 7; the base filter count must be even"),
+        ("distill codi --c 12", "There is no trained model of c = 12 after 640,000 images (seed 0)"),
+        ("distill codi --c 8 --seed 77", "There is no trained model of c = 8 after 640,000 images (seed 77)"),
+        ("distill lcm --c 8 --images 10", "warmup_images = 0: expected a positive number"),
+        ("shards nowhere --n -1", "n = -1: expected 0 or more"),
+        ("part text --images -1", "images = -1: expected 0 or more"),
         ("pretrain --c 8 --profile tpu", "weights/tpu/autoencoder.safetensors does not exist"),
     ],
 )
 def test_a_wrong_request_gets_one_sentence(monkeypatch, words, sentence):
+    monkeypatch.setattr(latents, "cached", lambda *_: pytest.fail("encodes before it says what is wrong"))
+    monkeypatch.setattr(superres, "cached", latents.cached)
     said = answer(monkeypatch, *words.split())
     assert sentence in said
     assert "\n" not in said
