@@ -107,3 +107,16 @@ def test_the_study_needs_no_home(tmp_path):
         env={"PATH": "/usr/bin:/bin", "HOME": "/proc/no"},
     )
     assert made.returncode == 0 and "This was a dry-run" in made.stdout + made.stderr, made.stderr[-2000:]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github/workflows").glob("*.yml")), ids=lambda path: path.stem)
+def test_compiled_programs_are_kept_for_the_same_processor_and_versions_alone(path):
+    steps = [step for job in yaml.safe_load(path.read_text())["jobs"].values() for step in job["steps"]]
+    kept = [step["with"] for step in steps if step.get("uses", "").startswith("actions/cache@")]
+    for cache in kept:
+        if ".jax_cache" in cache["path"]:
+            for name in (cache["key"], *cache.get("restore-keys", "").splitlines()):
+                assert "steps.processor.outputs.flags" in name and "'constraints.txt'" in name
+    (run,) = [step["run"] for step in steps if step.get("id") == "processor"] or ["true"]
+    told = subprocess.run(["bash", "-ec", run], env={"PATH": "/usr/bin:/bin", "GITHUB_OUTPUT": "/dev/stdout"})
+    assert told.returncode == 0
