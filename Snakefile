@@ -4,9 +4,13 @@
 results have changed; the rows of its cells are keyed by what made them, so only what is new is computed.
 """
 
+import contextlib
 import os
 import sys
 from glob import glob
+
+sys.path.insert(0, workflow.basedir)
+from ldm.files import hold
 
 PROFILE = config.get("profile", "laptop")
 if PROFILE == "smoke":  # it runs a few steps of everything, and compiling them well would take longer than they do
@@ -33,6 +37,12 @@ AFTER = {
     "a2_speed": [],
 }
 LIGHT = ("01_data", "02_family", "10_tpu", "a0_primer", "a1_metrics", "a2_speed", "a4_exercises")  # one core is enough
+
+alone = contextlib.ExitStack()
+
+
+onstart:  # of two at once one would take away what the other has made; Snakemake's own lock would outlive a kill
+    alone.enter_context(hold(f"{BUILD}/study.lock", wait=False))
 
 
 rule book:

@@ -40,30 +40,23 @@ def build(
     """Build the book of the repository `root` under `out`; returns its index.html.
 
     `notebooks` holds the executed notebooks (`out/notebooks`). Raises `ValueError` for one that the
-    table of contents names and that has not been run, `RuntimeError` for a warning of the build.
+    table of contents names and that has not been run, `RuntimeError` for a warning of the build, and where another
+    process builds there.
     `builder`: one of Sphinx's; "linkcheck" asks every address outside the book instead of writing pages.
     """
     out = Path(out).resolve()  # the toolchain joins relative paths to the source folder
-    source = stage(root, out / "source", notebooks or out / "notebooks")
+    from ldm.files import hold
+
+    with hold(out / "book.lock", wait=False):
+        return typeset(stage(root, out / "source", notebooks or out / "notebooks"), out, builder)
+
+
+def typeset(source: Path, out: Path, builder: str) -> Path:
+    """Let Jupyter Book make pages of a folder that `stage` has laid out."""
     jupyter_book = "from jupyter_book.cli.main import main; main()"
-    command = [
-        sys.executable,
-        "-c",
-        jupyter_book,
-        "build",
-        str(source),
-        "--path-output",
-        str(out),
-        "--config",
-        str(source / "_config.yml"),
-        "--toc",
-        str(source / "book/_toc.yml"),
-        "--builder",
-        builder,
-        "-W",
-        "--keep-going",
-        "--quiet",
-    ]
+    command = [sys.executable, "-c", jupyter_book, "build", str(source), "--path-output", str(out)]
+    command += ["--config", str(source / "_config.yml"), "--toc", str(source / "book/_toc.yml")]
+    command += ["--builder", builder, "-W", "--keep-going", "--quiet"]
     found = os.pathsep.join([str(ROOT), str(ROOT / "book"), *filter(None, [os.environ.get("PYTHONPATH")])])  # ldm, api
     environment = {
         "JAX_PLATFORMS": "cpu",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from ldm import __main__ as cli
+from ldm.files import hold
 
 ROOT = Path(__file__).parents[1]
 TASKS = sorted((ROOT / "launch").glob("*.yaml"))
@@ -93,6 +95,15 @@ def test_the_address_of_the_book_can_be_opened_where_a_folder_has_a_space(tmp_pa
     asked = ["make", "-o", "/", "study", f"PY={sys.executable}", "ENV=Makefile"]
     said = subprocess.run(asked, cwd=root, capture_output=True, text=True).stdout
     assert f"file://{tmp_path}/a%20b/%C3%B6/build/laptop/_build/html/index.html" in said
+
+
+def test_a_second_study_of_one_profile_is_refused_while_the_first_one_runs(tmp_path):
+    command = [sys.executable, "-m", "snakemake", "--profile", str(ROOT / "launch/profiles/local"), "--config"]
+    with hold(ROOT / "build/never-built/study.lock"):
+        made = subprocess.run([*command, "profile=never-built"], cwd=ROOT, capture_output=True, text=True)
+    shutil.rmtree(ROOT / "build/never-built")
+    assert made.returncode and "study.lock is held by another process" in made.stderr
+    assert "ldm notebook" not in made.stderr
 
 
 def test_the_study_needs_no_home(tmp_path):
