@@ -26,16 +26,18 @@ DEV := $(VENV)/dev-$(call hash,requirements.txt requirements-dev.txt)
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
+# Snakemake wants a cache at home, which in a container may be missing or read-only.
 study: $(ENV)  ## run the notebooks at PROFILE (laptop) and build the book
-	@$(PY) -m snakemake --profile launch/profiles/local --config profile=$(PROFILE)
-	@echo "The book is built; open file://$(CURDIR)/$(BUILD)/_build/html/index.html"
+	@XDG_CACHE_HOME="$(CURDIR)/.snakemake" $(PY) -m snakemake --profile launch/profiles/local --config profile=$(PROFILE)
+	@$(PY) -c 'import pathlib, sys; print("The book is built; open", pathlib.Path(sys.argv[1]).absolute().as_uri())' \
+		$(BUILD)/_build/html/index.html
 
 notebook: $(ENV)  ## run one notebook anew: make notebook N=04_sampling ARGS="-p steps 4,8"
 	@test -n "$(N)" || { echo 'Which notebook? For instance: make notebook N=04_sampling'; exit 2; }
 	@$(PY) -m ldm notebook $(N) --profile $(PROFILE) --out $(BUILD)/notebooks/$(N).ipynb $(ARGS)
 
 lab: $(ENV)  ## JupyterLab, where notebooks/*.py open as notebooks
-	@PYTHONPATH=$(CURDIR) JUPYTER_CONFIG_PATH=$(CURDIR)/tools/jupyter $(VENV)/bin/jupyter lab $(ARGS)
+	@PYTHONPATH="$(CURDIR)" JUPYTER_CONFIG_PATH="$(CURDIR)/tools/jupyter" $(VENV)/bin/jupyter lab $(ARGS)
 
 book: $(ENV)  ## build the book from the notebooks as last executed
 	@$(PY) book/build.py --out $(BUILD)

@@ -4,9 +4,13 @@
 results have changed; the rows of its cells are keyed by what made them, so only what is new is computed.
 """
 
+import contextlib
 import os
 import sys
 from glob import glob
+
+sys.path.insert(0, workflow.basedir)
+from ldm.files import hold
 
 PROFILE = config.get("profile", "laptop")
 if PROFILE == "smoke":  # it runs a few steps of everything, and compiling them well would take longer than they do
@@ -35,6 +39,12 @@ AFTER = {
 }
 LIGHT = ("01_data", "02_family", "10_tpu", "a0_primer", "a1_metrics", "a2_speed", "a4_exercises", "a5_first_hour")  # one core is enough
 
+alone = contextlib.ExitStack()
+
+
+onstart:  # of two at once one would take away what the other has made; Snakemake's own lock would outlive a kill
+    alone.enter_context(hold(f"{BUILD}/study.lock", wait=False))
+
 
 rule book:
     input:
@@ -44,7 +54,7 @@ rule book:
     output:
         touch(BUILD + "/book.done"),
     shell:
-        "{sys.executable} book/build.py --out {BUILD}"
+        "{sys.executable:q} book/build.py --out {BUILD:q}"
 
 
 rule notebook:
@@ -59,4 +69,4 @@ rule notebook:
         BUILD + "/notebooks/{name}.ipynb",
     threads: lambda wildcards: 1 if wildcards.name in LIGHT else workflow.cores
     shell:
-        "{sys.executable} -m ldm notebook {wildcards.name} --profile {PROFILE} --out {output}"
+        "{sys.executable:q} -m ldm notebook {wildcards.name} --profile {PROFILE:q} --out {output:q}"

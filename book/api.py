@@ -21,7 +21,7 @@ def rooms(root: Path) -> dict[str, list[Path]]:
     A room is named by its folder below ldm/, "scenes" of data as "data.scenes"; files beside the rooms are of room
     "ldm".
     """
-    contract = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["importlinter"]
+    contract = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
     names = [name for layer in reversed(contract["contracts"][0]["layers"]) for name in layer.split(" : ")]
     beside = [path for name in names if (path := root / f"ldm/{name}.py").is_file()]
     found = {"ldm": [root / "ldm/__init__.py", *beside]}
@@ -39,7 +39,7 @@ def in_order(root: Path, paths: Sequence[Path]) -> list[Path]:
     names = {module(root, path): path for path in paths}
     needs = TopologicalSorter()
     for name, path in names.items():
-        words = set(re.findall(r"^ *from (ldm[\w.]*) import (.+)$", path.read_text(), re.MULTILINE))
+        words = set(re.findall(r"^ *from (ldm[\w.]*) import (.+)$", path.read_text("utf-8"), re.MULTILINE))
         asked = {source for source, _ in words} | {
             f"{source}.{one.split()[0]}" for source, some in words for one in some.split(", ")
         }
@@ -54,7 +54,7 @@ def module(root: Path, path: Path) -> str:
 
 def first_line(path: Path) -> str:
     """Return what a file is about: the first paragraph of its docstring, on one line."""
-    about = (ast.get_docstring(ast.parse(path.read_text())) or "").split("\n\n")[0]
+    about = (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split("\n\n")[0]
     return " ".join(about.split()).rstrip(".")
 
 
@@ -69,7 +69,7 @@ def pages(root: Path) -> dict[str, str]:
             title = name.removeprefix("ldm.").replace("__", r"\_\_")  # underscores, not bold letters
             parts.append(
                 f"{'#' if first else '##'} {title}\n\n[`{path.relative_to(root)}`](../../{path.relative_to(root)}),"
-                f" {len(path.read_text().splitlines())} lines\n\n```{{eval-rst}}\n.. automodule:: {name}\n  "
+                f" {len(path.read_text('utf-8').splitlines())} lines\n\n```{{eval-rst}}\n.. automodule:: {name}\n  "
                 " :members:\n   :ignore-module-all:\n```\n"
             )
         found[room] = "\n".join(parts)

@@ -40,32 +40,31 @@ def build(
     """Build the book of the repository `root` under `out`; returns its index.html.
 
     `notebooks` holds the executed notebooks (`out/notebooks`). Raises `ValueError` for one that the
-    table of contents names and that has not been run, `RuntimeError` for a warning of the build.
+    table of contents names and that has not been run, `RuntimeError` for a warning of the build, and where another
+    process builds there.
     `builder`: one of Sphinx's; "linkcheck" asks every address outside the book instead of writing pages.
     """
     out = Path(out).resolve()  # the toolchain joins relative paths to the source folder
-    source = stage(root, out / "source", notebooks or out / "notebooks")
+    from ldm.files import hold
+
+    with hold(out / "book.lock", wait=False):
+        return typeset(stage(root, out / "source", notebooks or out / "notebooks"), out, builder)
+
+
+def typeset(source: Path, out: Path, builder: str) -> Path:
+    """Let Jupyter Book make pages of a folder that `stage` has laid out."""
     jupyter_book = "from jupyter_book.cli.main import main; main()"
-    command = [
-        sys.executable,
-        "-c",
-        jupyter_book,
-        "build",
-        str(source),
-        "--path-output",
-        str(out),
-        "--config",
-        str(source / "_config.yml"),
-        "--toc",
-        str(source / "book/_toc.yml"),
-        "--builder",
-        builder,
-        "-W",
-        "--keep-going",
-        "--quiet",
-    ]
+    command = [sys.executable, "-c", jupyter_book, "build", str(source), "--path-output", str(out)]
+    command += ["--config", str(source / "_config.yml"), "--toc", str(source / "book/_toc.yml")]
+    command += ["--builder", builder, "-W", "--keep-going", "--quiet"]
     found = os.pathsep.join([str(ROOT), str(ROOT / "book"), *filter(None, [os.environ.get("PYTHONPATH")])])  # ldm, api
-    environment = {"JAX_PLATFORMS": "cpu", **os.environ, "PYTHONWARNINGS": "ignore", "PYTHONPATH": found}
+    environment = {
+        "JAX_PLATFORMS": "cpu",
+        **os.environ,
+        "PYTHONWARNINGS": "ignore",
+        "PYTHONPATH": found,
+        "PYTHONUTF8": "1",
+    }
     done = subprocess.run(command, env=environment)
     if done.returncode:
         # Sphinx warns about a page only while it reads it: let the next build read them all
@@ -73,7 +72,7 @@ def build(
         raise RuntimeError("the book has warnings or errors (above): mend them and build again.")
     site = out / "_build/html"
     for page in site.rglob("*.html"):
-        copy(light(page.read_text(), len(page.relative_to(site).parts) - 1).encode(), page)
+        copy(light(page.read_text("utf-8"), len(page.relative_to(site).parts) - 1).encode(), page)
     return site / "index.html"
 
 
@@ -118,7 +117,7 @@ def stage(root: Path, source: Path, notebooks: Path) -> Path:
         if page.startswith("notebooks/"):
             executed = (notebooks / page.removeprefix("notebooks/")).with_suffix(".ipynb")
             text = for_readers(
-                executed.read_text(), source / "book/_static/pictures", executed.stem, foot=page == pages[0]
+                executed.read_text("utf-8"), source / "book/_static/pictures", executed.stem, foot=page == pages[0]
             )
             copy(text.encode(), (source / page).with_suffix(".ipynb"))
     if "book/code" in pages:
@@ -126,7 +125,7 @@ def stage(root: Path, source: Path, notebooks: Path) -> Path:
     rows = rows_for_download(root, source / "book/_static/rows")
     page = source / "book/provenance.md"
     if page.is_file():
-        copy(page.read_text().replace(ROWS, rows).encode(), page)
+        copy(page.read_text("utf-8").replace(ROWS, rows).encode(), page)
     vendor(source / "book/_static")
     return source
 
@@ -139,11 +138,11 @@ def describe(root: Path, source: Path) -> None:
     for name, text in made.items():
         copy(text.encode(), source / f"book/code/{name}.md")
     page, toc = source / "book/code.md", source / "book/_toc.yml"
-    copy(page.read_text().replace(api.FILES, api.contents(root)).encode(), page)
+    copy(page.read_text("utf-8").replace(api.FILES, api.contents(root)).encode(), page)
     sections = "      - file: book/code\n        sections:" + "".join(
         f"\n          - file: book/code/{name}" for name in made
     )
-    copy(re.sub(r"(?m)^      - file: book/code\b.*", sections, toc.read_text()).encode(), toc)
+    copy(re.sub(r"(?m)^      - file: book/code\b.*", sections, toc.read_text("utf-8")).encode(), toc)
 
 
 def rows_for_download(root: Path, folder: Path) -> str:
@@ -188,7 +187,7 @@ def chapters(toc: Path) -> list[str]:
         own = [entry[key] for key in ("root", "file") if key in entry]
         return own + [name for value in entry.values() for name in files(value)]
 
-    return files(yaml.safe_load(toc.read_text()))
+    return files(yaml.safe_load(toc.read_text("utf-8")))
 
 
 def for_readers(notebook: str, pictures: Path | None = None, name: str = "", *, foot: bool = False) -> str:
@@ -306,7 +305,7 @@ def main() -> int:
     except (ValueError, RuntimeError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"The book: file://{index}")
+    print(f"The book: {index.as_uri()}")
     return 0
 
 

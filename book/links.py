@@ -22,7 +22,7 @@ ADDRESSES = ("href", "src", "data-src", "poster")
 @functools.cache
 def page(path: Path) -> tuple[frozenset[str], frozenset[str]]:
     """The addresses that a page names, and the places on it that may be named."""
-    tags = BeautifulSoup(path.read_text(), "html.parser").find_all(True)
+    tags = BeautifulSoup(path.read_text("utf-8"), "html.parser").find_all(True)
     named = {tag[name] for tag in tags for name in ADDRESSES if tag.get(name)}
     return frozenset(named), frozenset({tag.get("id") or tag.get("name") for tag in tags} - {None})
 

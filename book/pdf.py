@@ -102,12 +102,12 @@ def bound(folder: Path, pages: dict[str, tuple[str, bytes]]) -> Any:
 def offer(folder: Path) -> None:
     """Put a link to book.pdf beside that to the credits, at the foot of every page; a book without a PDF has none."""
     for path in folder.rglob("*.html"):
-        text = path.read_text()
+        text = path.read_text("utf-8")
         if "book.pdf" not in text and (
             credits := re.search(r'href="((?:\.\./)*)book/credits.html">the credits</a>', text)
         ):
             link = f'{credits[0]}; <a href="{credits[1]}book.pdf">this book as a PDF</a>'
-            path.write_text(text.replace(credits[0], link))
+            path.write_text(text.replace(credits[0], link), "utf-8")
 
 
 def main() -> int:
@@ -126,7 +126,7 @@ def main() -> int:
         return 1
     book.write(folder / "book.pdf")
     offer(folder)
-    print(f"The book on paper, {len(book.pages)} pages: file://{folder}/book.pdf")
+    print(f"The book on paper, {len(book.pages)} pages: {(folder / 'book.pdf').as_uri()}")
     return 0
 
 

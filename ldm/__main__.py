@@ -30,17 +30,32 @@ COMMANDS = (
     plan,
     compact,
 )
+REPEATED = ("--p",)  # an option that is meant to be given as often as one likes
 
 
 def call(words: list[str] | None = None) -> None:
     """Do what the words ask for; without any, what was typed."""
+    words = once(sys.argv[1:] if words is None else words)
     commands = {command.__name__.replace("_", "-"): command for command in COMMANDS}
     tyro.extras.subcommand_cli_from_dict(commands, args=words, prog="python -m ldm")
+
+
+def once(words: list[str]) -> list[str]:
+    """The words, as they are. Raises: ValueError for an option that is given twice, of which one would be lost."""
+    options = [word.partition("=")[0].replace("_", "-") for word in words if word.startswith("--")]
+    for option in options:
+        if options.count(option) > 1 and option not in REPEATED:
+            raise ValueError(
+                f"{option} is given twice; give it once, its values one after another if there are several."
+            )
+    return words
 
 
 @contextlib.contextmanager
 def report() -> Iterator[None]:
     """Turn what a user can mend into one sentence and an exit status, in place of a traceback."""
+    if sys.stdout.encoding.lower() != "utf-8":  # a terminal that has no bullet gets a question mark
+        sys.stdout.reconfigure(errors="replace")
     try:
         yield
     except (ValueError, OSError, RuntimeError) as error:

@@ -24,6 +24,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from ldm.figures import explorer, samples, speed
+from ldm.files import hold
 from ldm.profiles import LAPTOP
 from ldm.study import findings
 from ldm.study.results import Store
@@ -373,6 +374,11 @@ def test_the_same_book_is_built_to_the_byte(tmp_path, monkeypatch):
     assert files[0].keys() == files[1].keys() and len(files[0]) > 20
     differ = [str(name) for name, path in files[0].items() if path.read_bytes() != files[1][name].read_bytes()]
     assert not differ
+
+
+def test_two_do_not_build_one_book_at_once(tmp_path):
+    with hold(tmp_path / "book.lock"), pytest.raises(RuntimeError, match="book.lock is held by another process"):
+        build.build(ROOT, tmp_path, tmp_path)
 
 
 def test_a_chapter_that_was_not_executed_is_one_sentence(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +11,8 @@ import pytest
 from PIL import Image
 
 from ldm.__main__ import main
-from ldm.paths import RUNS
+from ldm.data import latents
+from ldm.paths import ROOT, RUNS
 from ldm.tasks import superres
 
 
@@ -30,6 +33,10 @@ def answer(monkeypatch, *words: str) -> str:
         ("notebook 04_sampling -p guidance abc", "parameter 'guidance' is 'abc', expected a number"),
         ("notebook 03_pretraining -p guidance abc", "parameter 'guidance' is 'abc', expected a number"),
         ("notebook 04_sampling -p n many", "parameter 'n' is 'many', expected a whole number"),
+        ("notebook 04_sampling -p steps 4;8", "expected a number, or several with commas between them, like 4,8."),
+        ("notebook 04_sampling -p steps 4 -p steps 8", "parameter 'steps' is given twice, as '4' and '8'"),
+        ("grid --sizes 8 --sizes 16", "--sizes is given twice; give it once"),
+        ("grid --n=16 --n 32", "--n is given twice"),
         ("notebook 01_data -p shown 1.5", "parameter 'shown' is '1.5', expected a whole number"),
         ("grid --profile huge", "profile = 'huge': expected one of smoke, laptop"),
         ("grid --sizes 12", "c = 12: expected a size of profile laptop"),
@@ -74,14 +81,39 @@ def answer(monkeypatch, *words: str) -> str:
         ("superres --c 8 --folder README.md", "README.md: is a file, not a folder; give one of PNG"),
         ("pretrain --c 8 --data nowhere", "nowhere: no such folder; give one of .tar shards"),
         ("shards weights/mini/models.json --n 1", "weights/mini/models.json"),
+        ("pretrain --c 7", "c is 7; the base filter count must be even"),
+        ("pretrain --c 0", "c is 0; expected a whole number of at least 1"),
+        ("pretrain --c 8 --seed -1", "seed = -1: expected 0 or more"),
+        ("distill codi --c 8 --seed 99999999999", "seed = 99999999999: expected 0 or more, below 2^32"),
+        ("pretrain --c 8 --images -1", "images = -1: expected 0 or more"),
+        ("pretrain --c 8 --accumulate 7", "accumulate = 7: expected a divisor of batch = 64"),
+        ("pretrain --c 8 --devices 3", "batch = 64 on 3 devices: expected a multiple"),
+        ("superres --c 8 --devices 3", "batch = 16 on 3 devices: expected a multiple"),
+        ("superres --c 12", "There is no trained model of c = 12 after 640,000 images"),
+        ("superres --c 12 --kind superres-regression", "There is no trained model of c = 12"),
+        ("superres --c 7 --kind superres-scratch", "c is 7; the base filter count must be even"),
+        ("distill codi --c 12", "There is no trained model of c = 12 after 640,000 images (seed 0)"),
+        ("distill codi --c 8 --seed 77", "There is no trained model of c = 8 after 640,000 images (seed 77)"),
+        ("distill lcm --c 8 --images 10", "warmup_images = 0: expected a positive number"),
+        ("shards nowhere --n -1", "n = -1: expected 0 or more"),
+        ("part text --images -1", "images = -1: expected 0 or more"),
         ("pretrain --c 8 --profile tpu", "weights/tpu/autoencoder.safetensors does not exist"),
     ],
 )
 def test_a_wrong_request_gets_one_sentence(monkeypatch, words, sentence):
+    monkeypatch.setattr(latents, "cached", lambda *_: pytest.fail("encodes before it says what is wrong"))
+    monkeypatch.setattr(superres, "cached", latents.cached)
     said = answer(monkeypatch, *words.split())
     assert sentence in said
     assert "\n" not in said
     assert not Path("gone").exists()
+
+
+@pytest.mark.parametrize("module", ["ldm", "launch.gpu"])
+def test_help_is_there_for_a_terminal_that_has_no_bullet(module):
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    asked = subprocess.run([sys.executable, "-m", module, "--help"], env=environment, capture_output=True, cwd=ROOT)
+    assert asked.returncode == 0 and b"--help" in asked.stdout, asked.stderr.decode()
 
 
 def test_a_model_of_a_folder_lies_apart_from_those_of_scenes(monkeypatch, tmp_path, capsys):

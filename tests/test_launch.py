@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from ldm import __main__ as cli
+from ldm.files import hold
 
 ROOT = Path(__file__).parents[1]
 TASKS = sorted((ROOT / "launch").glob("*.yaml"))
@@ -70,3 +72,62 @@ def test_snakemake_plans_the_whole_study_with_each_profile(path, tmp_path):
     assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
     assert "This was a dry-run" in made.stdout + made.stderr
     assert "book" in made.stdout
+
+
+def test_a_folder_whose_name_holds_a_space_is_no_hindrance(tmp_path):
+    environment = tmp_path / "a b" / "ö"
+    environment.parent.mkdir()
+    environment.symlink_to(sys.prefix, target_is_directory=True)
+    python = str(environment / "bin/python")
+    command = [python, "-m", "snakemake", "--profile", str(ROOT / "launch/profiles/local"), "-np", "--quiet", "host"]
+    made = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    )
+    assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
+    lines = [shlex.split(line) for line in made.stdout.splitlines() if "a b" in line]
+    assert lines and all(python in words for words in lines), lines
+
+
+def test_the_address_of_the_book_can_be_opened_where_a_folder_has_a_space(tmp_path):
+    root = tmp_path / "a b" / "ö"
+    root.mkdir(parents=True)
+    (root / "Makefile").write_text((ROOT / "Makefile").read_text().replace("$(PY) -m snakemake", "true"))
+    asked = ["make", "-o", "/", "study", f"PY={sys.executable}", "ENV=Makefile"]
+    said = subprocess.run(asked, cwd=root, capture_output=True, text=True).stdout
+    assert f"file://{tmp_path}/a%20b/%C3%B6/build/laptop/_build/html/index.html" in said
+
+
+def test_a_second_study_of_one_profile_is_refused_while_the_first_one_runs(tmp_path):
+    command = [sys.executable, "-m", "snakemake", "--profile", str(ROOT / "launch/profiles/local"), "--config"]
+    with hold(ROOT / "build/never-built/study.lock"):
+        made = subprocess.run([*command, "profile=never-built"], cwd=ROOT, capture_output=True, text=True)
+    shutil.rmtree(ROOT / "build/never-built")
+    assert made.returncode and "study.lock is held by another process" in made.stderr
+    assert "ldm notebook" not in made.stderr
+
+
+def test_the_study_needs_no_home(tmp_path):
+    planned = (ROOT / "Makefile").read_text().replace("-m snakemake", "-m snakemake --dry-run")
+    (tmp_path / "Makefile").write_text(planned)
+    asked = ["make", "-f", str(tmp_path / "Makefile"), "study", "PROFILE=never-built", f"PY={sys.executable}"]
+    made = subprocess.run(
+        [*asked, "ENV=Makefile"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "HOME": "/proc/no"},
+    )
+    assert made.returncode == 0 and "This was a dry-run" in made.stdout + made.stderr, made.stderr[-2000:]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github/workflows").glob("*.yml")), ids=lambda path: path.stem)
+def test_compiled_programs_are_kept_for_the_same_processor_and_versions_alone(path):
+    steps = [step for job in yaml.safe_load(path.read_text())["jobs"].values() for step in job["steps"]]
+    kept = [step["with"] for step in steps if step.get("uses", "").startswith("actions/cache@")]
+    for cache in kept:
+        if ".jax_cache" in cache["path"]:
+            for name in (cache["key"], *cache.get("restore-keys", "").splitlines()):
+                assert "steps.processor.outputs.flags" in name and "'constraints.txt'" in name
+    (run,) = [step["run"] for step in steps if step.get("id") == "processor"] or ["true"]
+    told = subprocess.run(["bash", "-ec", run], env={"PATH": "/usr/bin:/bin", "GITHUB_OUTPUT": "/dev/stdout"})
+    assert told.returncode == 0

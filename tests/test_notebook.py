@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import NamedTuple
 
+import jupytext
 import pytest
 
 from ldm.commands import notebook
@@ -43,7 +45,9 @@ def test_text_is_read_as_the_type_of_the_default(text, like, expected):
         ("abc", 2.0, "a number"),
         ("nan", 2.0, "a number"),
         ("4.5", 4, "a whole number"),
-        ("4,x", [4], "a whole number"),
+        ("4,x", [4], "a whole number, or several with commas between them"),
+        ("4;8", [4, 16], "a whole number, or several with commas between them"),
+        ("4;8", [], "a number, or several with commas between them"),
         ("maybe", True, "true or false"),
         ("", 1, "a whole number"),
     ],
@@ -58,13 +62,10 @@ def test_an_unknown_parameter_is_named_with_the_known_ones():
         notebook.typed({"stepz": "4"}, KNOWN, where="04_sampling")
 
 
-def test_command_line_pairs():
-    assert notebook.pairs(["-p", "steps", "4,8", "-p", "seed", "1"]) == {
-        "steps": "4,8",
-        "seed": "1",
-    }
-    with pytest.raises(ValueError, match="-p name value"):
-        notebook.pairs(["-p", "steps"])
+def test_a_parameter_given_twice_is_refused_and_told_how_a_list_is_written():
+    assert notebook.pairs([("steps", "4,8"), ("seed", "1")]) == {"steps": "4,8", "seed": "1"}
+    with pytest.raises(ValueError, match=r"'steps' is given twice, as '4' and '8'; .*: -p steps 4,8\."):
+        notebook.pairs([("steps", "4"), ("steps", "8")])
 
 
 def test_defaults_are_read_from_the_parameters_cell(tmp_path):
@@ -108,6 +109,46 @@ def test_nothing_runs_with_a_bad_parameter(tmp_path):
     with pytest.raises(ValueError, match="'guidance' is 'abc', expected a number"):
         notebook.execute("tour", tmp_path / "new/tour.ipynb", {"guidance": "abc"}, folder=tour.DATA)
     assert not list(tmp_path.iterdir())
+
+
+SMALL = """# %% tags=["parameters"]
+steps = 4
+
+# %%
+print(steps)
+"""
+
+
+@pytest.mark.parametrize("home", ["one's own", "none"])
+def test_what_lies_at_home_is_neither_read_nor_needed(tmp_path, monkeypatch, capfd, home):
+    (tmp_path / "small.py").write_text(SMALL)
+    (tmp_path / "start.py").write_text("print('good morning')")
+    (tmp_path / ".ipython/profile_default/startup").mkdir(parents=True)
+    (tmp_path / ".ipython/profile_default/startup/00.py").write_text("print('good morning'); del print")
+    (tmp_path / "jupytext.toml").write_text("cell_metadata_filter = '-all'")
+    monkeypatch.setenv("HOME", str(tmp_path) if home == "one's own" else "/proc/nowhere")
+    monkeypatch.setenv("PYTHONSTARTUP", str(tmp_path / "start.py"))
+    out = notebook.execute("small", tmp_path / "small.ipynb", {"steps": "8"}, folder=tmp_path)
+    texts = [output["text"] for cell in json.loads(out.read_text())["cells"] for output in cell.get("outputs", [])]
+    assert texts == [["8\n"]]
+    said = capfd.readouterr().err
+    assert "WARNING" not in said and "Warning" not in said
+
+
+def test_a_kernel_is_reached_by_files_unless_their_names_are_too_long(tmp_path):
+    assert notebook._connection(Path("/tmp/ldm-1"))["KernelManager"]["transport"] == "ipc"
+    assert notebook._connection(tmp_path / ("x" * 90))["KernelManager"]["transport"] == "tcp"
+
+
+def test_jupyterlab_saves_a_notebook_as_it_was_whatever_its_user_has_set(tmp_path, monkeypatch):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/jupytext.toml").write_text("cell_metadata_filter = '-all'\nformats = 'ipynb,py:percent'")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    source = notebook.NOTEBOOKS / "04_sampling.py"
+    config = jupytext.config.load_jupytext_config(str(source))
+    read = jupytext.read(source, fmt="py:percent", config=config)
+    assert jupytext.writes(read, fmt="py:percent", config=config) == source.read_text()
 
 
 def test_recorded_floats_keep_six_digits_and_tuples_their_names():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Literal
 
 import tyro
 
-from ldm.__main__ import call, report
+from ldm.__main__ import call, once, report
 
 
 def main(
@@ -53,4 +54,4 @@ def main(
 
 if __name__ == "__main__":
     with report():
-        tyro.cli(main, prog="python -m launch.gpu")
+        tyro.cli(main, args=once(sys.argv[1:]), prog="python -m launch.gpu")

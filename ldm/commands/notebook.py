@@ -15,12 +15,16 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ldm.files import check_out
 from ldm.paths import ROOT
 
+if TYPE_CHECKING:
+    from traitlets.config import Config
+
 NOTEBOOKS = ROOT / "notebooks"
+EXPECTED = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
 class NotebookFailed(RuntimeError):
@@ -48,7 +52,7 @@ def execute(
     given = {**({} if profile is None else {"profile": profile}), **(parameters or {})}
     with contextlib.ExitStack() as scratch:
         source = Path(scratch.enter_context(tempfile.TemporaryDirectory(prefix="ldm-")), "source.ipynb")
-        source.write_text(to_ipynb(folder / f"{name}.py"))
+        source.write_text(to_ipynb(folder / f"{name}.py"), "utf-8")
         values = typed(given, defaults(source), where=name)
         check_out(out, [".ipynb"], make=True)
         beside = tempfile.TemporaryDirectory(prefix=".ldm-", dir=out.parent)  # a rename is within one file system
@@ -59,7 +63,7 @@ def execute(
             flush=True,
         )
         try:
-            with _unattended():
+            with _unattended() as kernel:
                 papermill.execute_notebook(
                     str(source),
                     str(result),
@@ -68,6 +72,7 @@ def execute(
                     cwd=str(folder),
                     progress_bar=True,
                     stderr_file=sys.stderr,
+                    config=kernel,
                 )
         except papermill.PapermillExecutionError as error:
             failed = out.with_suffix(".failed.ipynb")
@@ -119,44 +124,77 @@ def parse(text: str, like: Any, name: str = "value") -> Any:
     if isinstance(like, list | tuple):
         items = [item.strip() for item in text.strip("[]() ").split(",") if item.strip()]
         # An empty default says nothing of its items: they are numbers, whole where they look so.
-        return [parse(item, like[0] if like else 0 if item.isdigit() else 0.0, name) for item in items]
+        likes = [like[0] if like else 0 if item.isdigit() else 0.0 for item in items]
+        try:
+            return [_read(item, one) for item, one in zip(items, likes, strict=True)]
+        except (ValueError, KeyError):
+            expected = EXPECTED[type(like[0]) if like else float]
+            example = ",".join(map(str, like)) or "4,8"
+            raise ValueError(
+                f"parameter {name!r} is {text!r}, expected {expected}, or several with commas between them,"
+                f" like {example}."
+            ) from None
     try:
-        if isinstance(like, bool):
-            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.strip().lower()]
-        if isinstance(like, int):
-            return int(text)
-        if isinstance(like, float):
-            number = float(text)
-            if not math.isfinite(number):
-                raise ValueError(text)
-            return number
+        return _read(text, like)
     except (ValueError, KeyError):
-        expected = {bool: "true or false", int: "a whole number", float: "a number"}[type(like)]
-        raise ValueError(f"parameter {name!r} is {text!r}, expected {expected}, like {like!r}.") from None
+        raise ValueError(f"parameter {name!r} is {text!r}, expected {EXPECTED[type(like)]}, like {like!r}.") from None
+
+
+def _read(text: str, like: Any) -> Any:
+    """One value of the type of `like`. Raises: ValueError or KeyError, without a word."""
+    if isinstance(like, bool):
+        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.strip().lower()]
+    if isinstance(like, int):
+        return int(text)
+    if isinstance(like, float):
+        number = float(text)
+        if not math.isfinite(number):
+            raise ValueError(text)
+        return number
     if like is None and text.strip().lower() == "none":
         return None
     return text
 
 
-def pairs(arguments: Iterable[str]) -> dict[str, str]:
-    """`-p name value -p name value` as a dict, for the command line."""
-    words, found = list(arguments), {}
-    while words:
-        if words[0] not in ("-p", "--parameter") or len(words) < 3:
-            raise ValueError(f"parameters are given as '-p name value'; got {' '.join(words)!r}.")
-        found[words[1]] = words[2]
-        words = words[3:]
+def pairs(given: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Names and values as a dict. Raises: ValueError for a name that is given twice, of which one would be lost."""
+    found: dict[str, str] = {}
+    for name, value in given:
+        if name in found:
+            raise ValueError(
+                f"parameter {name!r} is given twice, as {found[name]!r} and {value!r}; give it once, a list with commas"
+                f" between its values: -p {name} {found[name]},{value}."
+            )
+        found[name] = value
     return found
 
 
 @contextlib.contextmanager
-def _unattended() -> Iterator[None]:
-    """The kernel's environment: nobody is watching, and `import ldm` finds this repository."""
+def _unattended() -> Iterator[Config]:
+    """Set the kernel's environment, and say how to start it: nobody looks on, `import ldm` finds this repository.
+
+    What Jupyter and IPython keep at home is neither read nor written: a start-up file that prints is another notebook's
+    business, and a container's home may be missing or read-only.
+    """
     before = dict(os.environ)
-    os.environ["LDM_UNATTENDED"] = "1"
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [before.get("PYTHONPATH")])])
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    with tempfile.TemporaryDirectory(prefix="ldm-") as home:
+        own = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+        os.environ |= {name: str(Path(home, name.lower())) for name in own} | {"LDM_UNATTENDED": "1"}
+        os.environ.pop("PYTHONSTARTUP", None)
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [before.get("PYTHONPATH")])])
+        try:
+            yield _connection(Path(home))
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def _connection(folder: Path) -> Config:
+    """How a kernel is spoken to: by sockets that are files, which others can neither read nor be given by chance, as
+    happens to ports; by ports where the folder's name is too long for a socket's (107 bytes, 103 on a Mac).
+    """
+    from traitlets.config import Config
+
+    file = folder / "kernel.json"
+    transport = "ipc" if len(os.fsencode(file)) < 96 else "tcp"
+    return Config(KernelManager={"transport": transport, "connection_file": str(file)})

@@ -20,10 +20,10 @@ def notebook(
     ] = [],  # noqa: B006
 ) -> None:
     """Execute a notebook, for instance 04_sampling, with parameters: -p steps 4,8 -p guidance 2,4."""
-    from ldm.commands.notebook import execute
+    from ldm.commands.notebook import execute, pairs
     from ldm.paths import ROOT
 
-    path = execute(name, out or ROOT / "build" / "notebooks" / f"{name}.ipynb", dict(p), profile)
+    path = execute(name, out or ROOT / "build" / "notebooks" / f"{name}.ipynb", pairs(p), profile)
     print(path)
 
 

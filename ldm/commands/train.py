@@ -40,15 +40,16 @@ def pretrain(
     from dataclasses import replace
 
     from ldm import paths
+    from ldm.commands.checks import check_network, check_numbers
     from ldm.paths import ROOT
     from ldm.profiles import profile as named
     from ldm.study import training_rows
     from ldm.tasks import pretrain as task
     from ldm.training import parallel
 
+    check_numbers(seed=seed, images=images, devices=devices, snapshots=snapshots)
     layout = parallel.chosen(devices, fsdp, coordinator, processes, process)
     scale = named(profile)
-    _, text = task.frozen_parts(scale)
     config = replace(
         scale.train,
         images=images or scale.train.images,
@@ -56,6 +57,8 @@ def pretrain(
         bf16=bf16 or scale.train.bf16,
         accumulate=accumulate,
     )
+    check_network(scale, c, config.batch, layout)
+    _, text = task.frozen_parts(scale)
     source, root = task.shard_set(scale, data) if data else (task.training_set(scale), paths.RUNS)
     laps: list[dict] = []
     task.pretrain(
@@ -95,12 +98,14 @@ def shards(
 
     The profile's scenes, n of them, or the captioned pictures of a folder (with metadata.jsonl or metadata.csv).
     """
+    from ldm.commands.checks import check_numbers
     from ldm.data import shards as tars
     from ldm.data.datasets import Folder
     from ldm.data.scenes.dataset import Scenes
     from ldm.profiles import profile as named
     from ldm.tasks import pretrain as task
 
+    check_numbers(n=n)
     scale = named(profile)
     data = (
         Folder(folder, scale.scenes.size)
@@ -127,6 +132,7 @@ def superres(
         as of pretrain.
     """
     from ldm import paths
+    from ldm.commands.checks import check_network, check_numbers, check_pretrained
     from ldm.paths import ROOT
     from ldm.profiles import profile as named
     from ldm.study import training_rows
@@ -135,13 +141,17 @@ def superres(
     from ldm.tasks import superres as task
     from ldm.training import parallel
 
+    check_numbers(images=images, devices=devices)
     scale = named(profile)
     task.check_kind(kind)
     config = task.config_of(scale, images)
     lengths = task.lengths_of(config.images)
+    layout = parallel.chosen(devices, fsdp)
+    check_network(scale, c, config.batch, layout)
+    if kind != "superres-scratch":
+        check_pretrained(scale, c)
     pairs = task.photographs(scale, folder) if folder else task.scenes(scale, "train", task.DATA)
     root = task.folder_of(pairs, folder) if folder else paths.RUNS
-    layout = parallel.chosen(devices, fsdp)
     codec, text = pretraining.frozen_parts(scale)
     laps: list[dict] = []
     task.finetune(
@@ -179,6 +189,7 @@ def distill(
 
     Devices, checkpoints: as of pretrain.
     """
+    from ldm.commands.checks import check_network, check_numbers, check_pretrained
     from ldm.paths import ROOT
     from ldm.profiles import profile as named
     from ldm.study import training_rows
@@ -186,9 +197,13 @@ def distill(
     from ldm.tasks.distillation import student
     from ldm.training import parallel
 
+    check_numbers(seed=seed, images=images, devices=devices)
     scale = named(profile)
     images = images or student.images_of(scale, method)
+    config = student.training(scale, images, seed)
     layout = parallel.chosen(devices, fsdp)
+    check_network(scale, c, config.batch, layout)
+    check_pretrained(scale, c, seed)
     _, text = task.frozen_parts(scale)
     laps: list[dict] = []
     written = student.distill(
@@ -203,7 +218,6 @@ def distill(
         on_log=laps.append,
         checkpoints=checkpoints,
     )
-    config = student.training(scale, images, seed)
     for kind, path in zip(student.kinds(method), written, strict=True):
         training = training_rows.Training.here(scale, c, config, layout, task=kind)
         training_rows.write(training, scale, [lap for lap in laps if lap["kind"] == kind], ROOT)
@@ -212,8 +226,10 @@ def distill(
 
 def part(name: Positional[Part], /, profile: str = "laptop", images: int = 0) -> None:
     """Train a part that the study takes as given, resuming where it stopped, or measure the reference scenes."""
+    from ldm.commands.checks import check_numbers
     from ldm.profiles import profile as named
 
+    check_numbers(images=images)
     scale = named(profile)
     if name == "reference":
         from ldm.study.judges import make_references

@@ -277,7 +277,7 @@ class Store:
                 yield self._read(path)
             except (pa.ArrowException, OSError, KeyError) as error:
                 raise ValueError(
-                    f"{path} is damaged ({_first_line(error)}); restore it: git checkout {path}"
+                    f"{path} is damaged ({_first_line(error)}); restore it: git checkout {str(path)!r}"
                 ) from error
 
     def _read(self, path: Path) -> Contents:

@@ -1,0 +1,28 @@
+"""What speaks against a training, said before its data is drawn and encoded, which takes minutes."""
+
+from __future__ import annotations
+
+from ldm.networks import cost
+from ldm.profiles import Profile
+from ldm.tasks import models
+from ldm.training.parallel import Layout
+
+
+def check_numbers(**given: int) -> None:
+    """Raises: ValueError for a number below 0, or beyond the 32 bits that tell JAX's seeds apart."""
+    for name, value in given.items():
+        if not 0 <= value < 2**32:
+            raise ValueError(f"{name} = {value}: expected 0 or more, below 2^32; leave it out for the usual one.")
+
+
+def check_network(scale: Profile, c: int, batch: int, layout: Layout | None) -> None:
+    """Raises: ValueError where there is no network of width c, or a batch cannot be spread over the devices."""
+    cost.unet_params(c, scale.context)
+    if layout:
+        layout.rows(batch)
+
+
+def check_pretrained(scale: Profile, c: int, seed: int = 0) -> None:
+    """Raises: ValueError where the pretrained network is missing that a training begins with."""
+    if models.file_of(scale, c, scale.length, seed) is None:
+        raise models.missing(scale, c, scale.length, seed)
