@@ -75,7 +75,7 @@ def answer(monkeypatch, *words: str) -> str:
         ("draw nowhere cat", "nowhere/model_index.json does not exist"),
         (
             "draw README.md cat",
-            "README.md is a file, not a folder; give a folder that diffusers' save_pretrained wrote",
+            "README.md is a single file; expected a folder that diffusers' save_pretrained wrote",
         ),
         ("pretrain --c 8 --data README.md", "README.md: is a file, not a folder; give one of .tar shards"),
         ("superres --c 8 --folder README.md", "README.md: is a file, not a folder; give one of PNG"),
