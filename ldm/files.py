@@ -10,13 +10,28 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+CAUSES = {  # of a disk that does not take a file: what is wrong, and what to do
+    errno.ENOSPC: ("The disk is full", "free some space"),
+    errno.EDQUOT: ("Your share of the disk is used up", "free some space"),
+    errno.EROFS: ("The disk is read-only", "make it writable"),
+}
 
-def disk_full(path: Path) -> OSError:
-    """The error to raise where `path` found no room: one sentence that says what to do."""
+
+def refused(path: Path, error: Exception | None = None) -> OSError | None:
+    """The error to raise where a disk did not take `path`, full unless the error says otherwise: one sentence that says
+    what to do. None for an error that is none of a disk's `CAUSES`.
+
+    Libraries wrap an error of the system in others, and leave of it what it says.
+    """
+    told = lambda code: getattr(error, "errno", None) == code or os.strerror(code) in str(error)
+    code = next(filter(told, CAUSES), None) if error else errno.ENOSPC
+    if code is None:
+        return None
+    what, mend = CAUSES[code]
     return OSError(
-        errno.ENOSPC,
-        f"The disk is full: {path} could not be written; free some space and run the same command "
-        "again, nothing that was finished is lost.",
+        code,
+        f"{what}: {path} could not be written; {mend} and run the same command again, nothing that was finished is"
+        " lost.",
     )
 
 
@@ -57,15 +72,15 @@ def check_out(path: str | Path, endings: Sequence[str], *, make: bool = False) -
 def write_atomic(path: str | Path, data: bytes) -> Path:
     """Write `data` to `path` so that a reader, or a kill at any moment, sees all of it or nothing.
 
-    Raises: OSError, in one sentence where the disk is full; `path` is then as it was before.
+    Raises: OSError, in one sentence where the disk is full or read-only; `path` is then as it was before.
     """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_and_rename(path, data)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise disk_full(path) from error
+        if told := refused(path, error):
+            raise told from error
         raise
     return path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -172,6 +173,22 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_checkpoints_before(tmp_path, 
     with pytest.raises(OSError, match=f"disk is full: {tmp_path}/2 .* free some space"):
         checkpoints.save(2, state(2))
     assert TrainCheckpoints(tmp_path).restore(state(0))[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"), [(errno.EDQUOT, "share of the disk is used up"), (errno.EROFS, "The disk is read-only")]
+)
+def test_a_disk_that_takes_nothing_says_why_and_later_saves_are_written(tmp_path, monkeypatch, code, sentence):
+    checkpoints = TrainCheckpoints(tmp_path)
+    save(checkpoints, 1)
+    with monkeypatch.context() as failing:
+        wrapped = RuntimeError(f"a thread failed: {OSError(code, os.strerror(code))}")  # as a library tells it
+        failing.setattr(checkpoints._manager, "save", lambda *_, **__: (_ for _ in ()).throw(wrapped))
+        with pytest.raises(OSError, match=f"{sentence}.*{tmp_path}/2 .* run the same command again"):
+            checkpoints.save(2, state(2))
+    for step in (3, 4):
+        save(checkpoints, step)
+    assert TrainCheckpoints(tmp_path).restore(state(0))[0] == 4
 
 
 WRITER = """

@@ -185,6 +185,52 @@ def test_the_browser_draws_by_keyboard_the_latents_of_the_sampler_and_adds_up_th
     server.server_close()
 
 
+class Plain(QuietHandler):
+    """A server that knows JavaScript by the ending .js alone, as many do."""
+
+    def guess_type(self, path):
+        return "text/plain" if not str(path).endswith((".html", ".css", ".js", ".json")) else super().guess_type(path)
+
+
+class Strict(QuietHandler):
+    """A server whose policy does not let a page compile WebAssembly."""
+
+    def end_headers(self):
+        self.send_header("Content-Security-Policy", "default-src 'self' data:; script-src 'self'")
+        super().end_headers()
+
+
+class Workerless(QuietHandler):
+    """A server whose policy does not let a page start a worker."""
+
+    def end_headers(self):
+        self.send_header("Content-Security-Policy", "worker-src 'none'")
+        super().end_headers()
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("server", "sentence"),
+    [
+        (Plain, "Drawn in 10 steps"),
+        (Strict, "the policy of this server does not let a page run WebAssembly"),
+        (Workerless, "the sampler did not start"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_an_unusual_server_below_a_path_draws_or_says_why_not(folder, browser, server, sentence):  # noqa: F811
+    handler = functools.partial(server, directory=str(folder.parents[1]))
+    serving = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=serving.serve_forever, daemon=True).start()
+    page, _ = open_page(browser, f"http://127.0.0.1:{serving.server_port}/{folder.parent.name}/index.html", "light")
+    page.click("button[name=draw]")
+    page.wait_for_function("() => !document.querySelector('button[name=draw]').disabled", timeout=60_000)
+    assert sentence in page.inner_text("#playground .status")
+    page.context.close()
+    serving.shutdown()
+    serving.server_close()
+
+
 @needs_browser
 def test_a_page_opened_from_the_disk_says_how_to_serve_it(folder, browser):  # noqa: F811
     page, wrong = open_page(browser, f"file://{folder.parent}/index.html", "light")

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import jax
 import orbax.checkpoint as ocp
 
-from ldm.files import disk_full
+from ldm.files import refused
 
 State = TypeVar("State")
 
@@ -65,7 +65,8 @@ class TrainCheckpoints:
     def wait(self) -> None:
         """Until the last one is written.
 
-        Raises: OSError, in one sentence, where the disk is full; the checkpoints before it stay.
+        Raises: OSError, in one sentence, where the disk is full or read-only; the checkpoints before it stay, and later
+        ones are written once it takes them.
         """
         with self._room(self.latest_step):
             self._manager.wait_until_finished()
@@ -73,12 +74,12 @@ class TrainCheckpoints:
     @contextlib.contextmanager
     def _room(self, step: int | None, size: int = 0) -> Iterator[None]:
         if shutil.disk_usage(self.folder).free < size:
-            raise disk_full(self.folder / str(step))
+            raise refused(self.folder / str(step))
         try:
             yield
         except Exception as error:
-            if "No space left" in str(error):
-                raise disk_full(self.folder / str(step)) from error
+            if told := refused(self.folder / str(step), error):
+                raise told from error
             raise
 
     def restore(self, like: State) -> tuple[int, State] | None:

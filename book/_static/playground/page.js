@@ -144,7 +144,7 @@
 
     function answer({ data }) {
       if (data.error) {
-        worker.terminate();
+        worker?.terminate();
         worker = undefined;
         loaded.clear();
         return finish(`It could not be drawn: ${data.error}`, true);
@@ -191,11 +191,18 @@
         rows: options.samplers[get("sampler")][get("steps")].length,
       };
       if (!worker) {
-        worker = new Worker(`${folder}worker.js`, { type: "module" });
+        const unstarted = "the sampler did not start, since the server does not send worker.js as JavaScript, or its policy " +
+          "does not let a page start it. Serve the book yourself, by “python3 -m http.server” in the folder that holds " +
+          "its index.html.";
+        try {
+          worker = new Worker(`${folder}worker.js`, { type: "module" });
+        } catch {
+          return answer({ data: { error: unstarted } });
+        }
         worker.onmessage = answer;
         worker.onerror = (event) => {
           event.preventDefault();
-          answer({ data: { error: event.message ?? "the sampler did not start." } });
+          answer({ data: { error: event.message ?? unstarted } });
         };
       }
       const { caption, c, sampler, steps: many, guidance, seed } = run;
