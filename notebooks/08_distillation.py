@@ -32,7 +32,7 @@
 
 # %% tags=["parameters"]
 profile = "laptop"  # smoke | laptop | gpu | tpu
-methods = ["codi", "lcm", "guided", "continued"]  # names in ldm.tasks.distillation.student.METHODS
+methods = ["codi", "lcm", "guided", "continued"]  # names in ldm.tasks.distillation.methods.METHODS
 sizes = []  # base filter counts c; none: the profile's family
 steps = [1, 2, 4, 8]  # of consistent students, and of the teacher trained on; a halved one makes its own
 few = 4  # steps at which students and teachers are compared

@@ -20,7 +20,7 @@ from ldm.profiles import profile
 from ldm.study import distillation
 from ldm.study.judges import Score
 from ldm.tasks import pretrain
-from ldm.tasks.distillation import student
+from ldm.tasks.distillation import methods, student
 from ldm.tasks.distillation.codi import codi_loss
 from ldm.tasks.distillation.flow import grid
 from ldm.tasks.distillation.guided import guidance_loss, halving_loss
@@ -179,7 +179,7 @@ def test_a_prediction_that_breaks_the_boundary_is_refused():
     with pytest.raises(ValueError, match="predict = 'x0': expected v or eps"):
         grid(SD, "x0")
     with pytest.raises(ValueError, match="method = 'turbo': expected one of codi, lcm, guided, continued"):
-        student.kinds("turbo")
+        methods.kinds("turbo")
 
 
 # --- the task -----------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ def small(monkeypatch):
 
 def test_all_kinds_of_a_method_are_trained_kept_and_not_trained_twice(small, tmp_path, monkeypatch):
     scale, task = small
-    monkeypatch.setattr(student, "HALVINGS", (2, 1))
+    monkeypatch.setattr(methods, "HALVINGS", (2, 1))
     names = [path.name for path in student.distill(scale, "guided", 8, root=tmp_path, **task)]
     assert names == [f"{kind}-c8-1k-s0.safetensors" for kind in ("guided", "guided-2", "guided-1")]
     monkeypatch.setattr(student, "fit", lambda *_, **__: pytest.fail("a finished student was trained again"))

@@ -12,7 +12,8 @@ import pytest
 from ldm import paths
 from ldm.data.scenes.dataset import Scenes
 from ldm.networks import weights
-from ldm.networks.autoencoder import AutoencoderConfig, AutoencoderKL, load_codec, save_codec
+from ldm.networks.autoencoder import AutoencoderKL, load_codec, save_codec
+from ldm.networks.autoencoder_config import AutoencoderConfig
 from ldm.networks.layers import KeySource, split
 from ldm.profiles import LAPTOP
 from ldm.study import judges

@@ -43,7 +43,7 @@ from ldm.study import (
 )
 from ldm.study.results import Store, key
 from ldm.study.training_rows import Training
-from ldm.tasks import superres
+from ldm.tasks import pairs
 
 Record = SimpleNamespace  # one row of a cell, by its columns; None where there is nothing
 MACHINE = "AMD EPYC (x86_64, family 25, model 1), 2 cores, cpu"  # that of some records
@@ -149,7 +149,7 @@ def training(scale: Profile, row: Record) -> str:
             images=row.images_seen,
             seed=row.seed,
             machine=machine,
-            side=superres.latent_side(scale) if row.task.startswith("superres") else scale.latent_shape[0],
+            side=pairs.latent_side(scale) if row.task.startswith("superres") else scale.latent_shape[0],
             devices=int(devices),
             fsdp=int(shared),
             batch=int(parts) * int(size),

@@ -20,8 +20,9 @@ from ldm.study import photographs as gallery
 from ldm.study import superres as restoration
 from ldm.study.results import Store
 from ldm.study.run import run
+from ldm.tasks import finetuning, pretrain, superres
 from ldm.tasks import models as models_tasks
-from ldm.tasks import pretrain, superres
+from ldm.tasks import pairs as twins
 from ldm.training.loop import TrainConfig
 
 SMOKE = profile("smoke")
@@ -52,12 +53,12 @@ def latents() -> superres.LatentPairs:
 
 
 def test_pairs_are_a_function_of_the_index_and_named_by_all_that_makes_them():
-    pairs = superres.scenes(SMOKE, "train", 4)
+    pairs = twins.scenes(SMOKE, "train", 4)
     high, low = pairs.high(range(4)), pairs.low(range(4))
     assert high.shape == (4, 64, 64, 3) and low.shape == (4, 16, 16, 3)
-    assert superres.enlarged(low).shape == high.shape
+    assert twins.enlarged(low).shape == high.shape
     assert np.array_equal(pairs.low([2]), low[2:3])
-    others = [replace(pairs, seed=1), replace(pairs, sharpen=True), superres.scenes(SMOKE, "val", 4)]
+    others = [replace(pairs, seed=1), replace(pairs, sharpen=True), twins.scenes(SMOKE, "val", 4)]
     assert len({pairs.key, *(other.key for other in others)}) == 4
     assert not np.array_equal(others[0].low(range(4)), low) and np.array_equal(others[0].high(range(4)), high)
     assert not np.array_equal(others[1].high(range(4)), high)
@@ -177,7 +178,7 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(lab, tmp_path,
 
     there = findings.restored_by_steps(Store(tmp_path), SMOKE)
     assert there.empty and "no row holds" in findings.asked(verdicts.f5, there, Store(tmp_path), few=True)[1]
-    long = replace(model, images=superres.LENGTHS[-1])
+    long = replace(model, images=finetuning.LENGTHS[-1])
     run([long, replace(long, sampler="ddpm")], store=Store(tmp_path), lab=lab)
     assert set(findings.restored_by_steps(Store(tmp_path), SMOKE)["key"]) == {lab.key(long)}
 
@@ -199,7 +200,7 @@ def test_cells_are_at_hand_where_they_are_recorded_or_their_model_is_here(lab, t
 def test_grids_hold_the_papers_settings():
     cells = restoration.steps_grid(SMOKE, (8, 16))
     assert len(cells) == 2 * len(restoration.STEPS) and {cell.n for cell in cells} == {16}
-    assert {cell.steps for cell in restoration.finetuning_grid(SMOKE, (8,), superres.LENGTHS)} == {50}
+    assert {cell.steps for cell in restoration.finetuning_grid(SMOKE, (8,), finetuning.LENGTHS)} == {50}
     kinds = [cell.kind for cell in restoration.baselines_grid(SMOKE, 8)]
     assert kinds == ["bicubic", "superres-regression", "superres-scratch", "superres"]
 
@@ -229,11 +230,11 @@ def test_a_folder_of_photographs_gives_pairs_and_a_model_that_its_file_alone_tel
     folder = tmp_path / "photographs"
     folder.mkdir()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)).save(folder / "a.jpg")
-    pairs = superres.photographs(SMOKE, folder, 4)
+    pairs = twins.photographs(SMOKE, folder, 4)
     assert pairs.high(range(4)).shape == (4, 64, 64, 3) and pairs.low(range(4)).shape == (4, 16, 16, 3)
     assert not np.array_equal(pairs.high([1])[0], pairs.data.item(1)[0])  # sharpened
-    assert superres.folder_of(pairs, folder).name == f"photographs-{pairs.key[:6]}"
-    assert superres.lengths_of(3_000) == (1_000, 3_000) and superres.lengths_of(32_000) == superres.LENGTHS
+    assert twins.folder_of(pairs, folder).name == f"photographs-{pairs.key[:6]}"
+    assert finetuning.lengths_of(3_000) == (1_000, 3_000) and finetuning.lengths_of(32_000) == finetuning.LENGTHS
 
     path = models_tasks.path_of(SMOKE, 8, 1_000, 0, tmp_path, "superres-scratch")
     models_tasks.save(path, superres.widened(pretrained, 4), SMOKE, 8, 1_000, 0)

@@ -130,24 +130,24 @@ def superres(
     from ldm.paths import ROOT
     from ldm.profiles import profile as named
     from ldm.study import training_rows
-    from ldm.tasks import models
+    from ldm.tasks import finetuning, models, pairs
     from ldm.tasks import pretrain as pretraining
     from ldm.tasks import superres as task
     from ldm.training import parallel
 
     scale = named(profile)
-    task.check_kind(kind)
-    config = task.config_of(scale, images)
-    lengths = task.lengths_of(config.images)
-    pairs = task.photographs(scale, folder) if folder else task.scenes(scale, "train", task.DATA)
-    root = task.folder_of(pairs, folder) if folder else paths.RUNS
+    finetuning.check_kind(kind)
+    config = finetuning.config_of(scale, images)
+    lengths = finetuning.lengths_of(config.images)
+    data = pairs.photographs(scale, folder) if folder else pairs.scenes(scale, "train", pairs.DATA)
+    root = pairs.folder_of(data, folder) if folder else paths.RUNS
     layout = parallel.chosen(devices, fsdp)
     codec, text = pretraining.frozen_parts(scale)
     laps: list[dict] = []
     task.finetune(
         scale,
         c,
-        data=task.latent_pairs(pairs, codec),
+        data=task.latent_pairs(data, codec),
         null=text.null(1)[0],
         kind=kind,
         config=config,
@@ -158,7 +158,7 @@ def superres(
         checkpoints=checkpoints,
     )
     training = training_rows.Training.here(
-        scale, c, config, layout, task=kind, side=task.latent_side(scale), data=str(folder or "")
+        scale, c, config, layout, task=kind, side=pairs.latent_side(scale), data=str(folder or "")
     )
     training_rows.write(training, scale, laps, ROOT)
     print(models.path_of(scale, c, config.images, root=root, kind=kind))
@@ -183,11 +183,11 @@ def distill(
     from ldm.profiles import profile as named
     from ldm.study import training_rows
     from ldm.tasks import pretrain as task
-    from ldm.tasks.distillation import student
+    from ldm.tasks.distillation import methods, student
     from ldm.training import parallel
 
     scale = named(profile)
-    images = images or student.images_of(scale, method)
+    images = images or methods.images_of(scale, method)
     layout = parallel.chosen(devices, fsdp)
     _, text = task.frozen_parts(scale)
     laps: list[dict] = []
@@ -204,7 +204,7 @@ def distill(
         checkpoints=checkpoints,
     )
     config = student.training(scale, images, seed)
-    for kind, path in zip(student.kinds(method), written, strict=True):
+    for kind, path in zip(methods.kinds(method), written, strict=True):
         training = training_rows.Training.here(scale, c, config, layout, task=kind)
         training_rows.write(training, scale, [lap for lap in laps if lap["kind"] == kind], ROOT)
         print(path)

@@ -7,6 +7,7 @@ spacing, guidance, what the network predicts) is data to it, so a network compil
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from functools import partial
 
 import jax
@@ -20,6 +21,9 @@ from ldm.diffusion.denoiser import told as tell
 from ldm.diffusion.schedule import Predict, check_predict, preconditioning
 from ldm.diffusion.solvers import Plan
 from ldm.networks.layers import Params, Structure, merge
+
+# A plan's columns are data to a compiled loop; the solvers themselves are NumPy and know nothing of JAX.
+jax.tree_util.register_dataclass(Plan, [field.name for field in fields(Plan)], [])
 
 
 def initial_noise(keys: Key[Array, " b"], shape: tuple[int, ...]) -> Float[Array, "b ..."]:

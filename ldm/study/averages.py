@@ -14,7 +14,7 @@ from ldm.study import sampling
 from ldm.study.judges import Score
 from ldm.study.results import Row, Store
 from ldm.study.run import at_hand, run
-from ldm.tasks import pretrain
+from ldm.tasks import models
 from ldm.training import ema
 
 USUAL = 0.1  # what `train.TrainConfig.ema` spans
@@ -65,7 +65,7 @@ class Laboratory(sampling.Laboratory):
     """The same for averages: `strength` of a row is the share."""
 
     def model_of(self, cell: Averaged) -> tuple:
-        return cell.c, cell.images, cell.seed, pretrain.average_kind(cell.share)
+        return cell.c, cell.images, cell.seed, models.average_kind(cell.share)
 
     def rows(self, cell: Averaged, score: Score, seconds: float) -> list[Row]:
         return [replace(row, task="average", strength=cell.share) for row in super().rows(cell, score, seconds)]

@@ -6,29 +6,30 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from ldm.data.scenes.captions import caption
 from ldm.data.scenes.record import Scene
-from ldm.diffusion.losses import diffusion_loss
 from ldm.diffusion.schedule import Schedule
 from ldm.diffusion.solvers import plan
 from ldm.hashing import key
 from ldm.metrics import mean
-from ldm.networks.layers import Params, Structure
 from ldm.profiles import Profile
 from ldm.study import likeness
 from ldm.study.judges import Score
 from ldm.study.results import Row
 from ldm.study.sampling import Evaluation, Laboratory
-from ldm.tasks.dreambooth import TEXT, Recipe, batches, finetune, with_text
-from ldm.tasks.generate import Generator
+from ldm.tasks.recipe import Recipe
 from ldm.tasks.subjects import KIN, Subject, asked, lineup, of_class, own, subject
-from ldm.training.loop import Loss
-from ldm.training.parallel import Layout
+
+if TYPE_CHECKING:
+    from ldm.networks.layers import Params, Structure
+    from ldm.tasks.generate import Generator
+    from ldm.training.loop import Loss
+    from ldm.training.parallel import Layout
 
 Variant = Literal["truth", "before", "no prior", "prior", "prior and text"]
 TUNED: tuple[Variant, ...] = ("prior", "no prior", "prior and text")
@@ -132,6 +133,9 @@ class Booth(Laboratory):
     # --- learning ---
 
     def _loss(self, structure: Structure, text: bool) -> Loss:
+        from ldm.diffusion.losses import diffusion_loss
+        from ldm.tasks.dreambooth import with_text
+
         loss = diffusion_loss(structure, Schedule.sd(), self.scale.predict, null=self.text.null(1)[0], drop=0.0)
         return with_text(loss, self.text.structure) if text else loss
 
@@ -146,6 +150,8 @@ class Booth(Laboratory):
 
     def _learnt(self, cell: DreamBooth) -> dict[int, Params]:
         """All lengths up to the cell's, of one training."""
+        from ldm.tasks.dreambooth import TEXT, batches, finetune
+
         who, text = self.subject(cell.subject), cell.variant == "prior and text"
         model = self._model(*self.model_of(cell))
         words = lambda captions: (
@@ -162,6 +168,8 @@ class Booth(Laboratory):
         return finetune(self._loss(model.structure, text), params, batch, self.recipe, lengths, self.layout)
 
     def _generator(self, cell: DreamBooth) -> Generator:
+        from ldm.tasks.dreambooth import TEXT
+
         model = self._model(*self.model_of(cell))
         if cell.variant not in TUNED:
             return model

@@ -15,7 +15,7 @@ from ldm.study import superres as restoration
 from ldm.study.results import Store
 from ldm.study.run import run
 from ldm.study.sampling import Laboratory
-from ldm.tasks import superres
+from ldm.tasks import finetuning
 
 ASKED = ("kid_effnet", "kid_scene", "alignment", "subject")
 RESTORED = (
@@ -125,12 +125,12 @@ def restored(store: Store, scale: Profile, **where: Any) -> pd.DataFrame:
 
 def restored_by_length(store: Store, scale: Profile) -> pd.DataFrame:
     """Every size at every length of finetuning: what F2 is asked of."""
-    return restored(store, scale, images_seen=list(superres.LENGTHS), steps=restoration.USUAL)
+    return restored(store, scale, images_seen=list(finetuning.LENGTHS), steps=restoration.USUAL)
 
 
 def restored_by_steps(store: Store, scale: Profile) -> pd.DataFrame:
     """Every size at every step count, after the longest finetuning: what F5 is asked of."""
-    return restored(store, scale, images_seen=superres.LENGTHS[-1], steps=list(restoration.STEPS))
+    return restored(store, scale, images_seen=finetuning.LENGTHS[-1], steps=list(restoration.STEPS))
 
 
 def distilled(store: Store, scale: Profile) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -16,13 +16,15 @@ from ldm.data.scenes.record import Scene
 from ldm.diffusion.solvers import plan
 from ldm.metrics import mean
 from ldm.metrics.perceptual.alignment import shows
-from ldm.metrics.perceptual.detector import Detections
+from ldm.metrics.perceptual.detections import Detections
 from ldm.profiles import Profile
 from ldm.study.judges import Score
 from ldm.study.results import Row
 from ldm.study.sampling import Evaluation, Laboratory
-from ldm.tasks.generate import Generator
 from ldm.tasks.interpolation import lerp, pairs, slerp
+
+if TYPE_CHECKING:
+    from ldm.tasks.generate import Generator
 
 KEPT = 3  # pairs of each cell whose pictures are kept to look at
 

@@ -10,22 +10,25 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
 from ldm import paths
-from ldm.data.latents import digest, drawn
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import Scene
 from ldm.files import write_atomic
+from ldm.hashing import digest
 from ldm.metrics import Estimate, Gaussian, Sample, frechet, kid, mean
-from ldm.metrics.perceptual import detector as scene_network
-from ldm.metrics.perceptual import efficientnet
 from ldm.metrics.perceptual.alignment import alignment
 from ldm.metrics.protocol import Protocol
 from ldm.networks import weights
 from ldm.profiles import Profile
+
+if TYPE_CHECKING:
+    from ldm.metrics.perceptual.detector import SceneNetwork
+    from ldm.metrics.perceptual.efficientnet import EfficientNet
 
 COMPONENTS = 64  # principal directions of the real features that the Frechet distances live in
 SAMPLE = 2_000  # real pictures behind a kernel distance
@@ -72,8 +75,8 @@ class Judges:
     """EfficientNet-Lite0 (ImageNet) and the scene detector, each with its reference."""
 
     profile: Profile
-    effnet: efficientnet.EfficientNet
-    scene: scene_network.SceneNetwork
+    effnet: EfficientNet
+    scene: SceneNetwork
     references: dict[str, Reference]
 
     @property
@@ -127,10 +130,12 @@ def cards_of(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def _networks(profile: Profile) -> dict[str, efficientnet.EfficientNet | scene_network.SceneNetwork]:
+def _networks(profile: Profile) -> dict[str, EfficientNet | SceneNetwork]:
+    from ldm.metrics.perceptual import detector, efficientnet
+
     return {
         "effnet": efficientnet.load(),
-        "scene": scene_network.load(paths.WEIGHTS / profile.weights / "detector.safetensors"),
+        "scene": detector.load(paths.WEIGHTS / profile.weights / "detector.safetensors"),
     }
 
 
@@ -152,6 +157,8 @@ def _protocols(profile: Profile, networks: dict) -> dict[str, Protocol]:
 
 def make_references(profile: Profile) -> dict[str, Reference]:
     """Look at the profile's number of real scenes and keep their statistics under weights/."""
+    from ldm.data.latents import drawn
+
     networks = _networks(profile)
     protocols = _protocols(profile, networks)
     data = Scenes(profile.scenes, "test", profile.reference)

@@ -11,13 +11,13 @@ from pathlib import Path
 import pandas as pd
 
 from ldm import paths
-from ldm.data.latents import digest
+from ldm.hashing import digest
 from ldm.networks import weights
 from ldm.profiles import Profile
 from ldm.study import superres as restoration
 from ldm.study.results import Store
 from ldm.study.run import run
-from ldm.tasks import superres
+from ldm.tasks import finetuning, pairs
 
 CROPS = 3_000  # the paper's
 JUDGED = ("kid_effnet", "fd_effnet", "is_effnet", "lpips_effnet", "psnr", "ssim")
@@ -37,12 +37,14 @@ class Gallery(restoration.Laboratory):
             self._digest = lambda *_: digest(weights.load(model, half_to_float32=True))
             self._model = self._own
 
-    def pairs(self, split: str, n: int) -> superres.Pairs:
+    def pairs(self, split: str, n: int) -> pairs.Pairs:
         """The splits are other crops of the same pictures: distances ask how crops look, not which they are."""
-        return superres.photographs(self.scale, self.folder, n, seed={"val": 1, "test": 2}[split])
+        return pairs.photographs(self.scale, self.folder, n, seed={"val": 1, "test": 2}[split])
 
     def _own(self, scale: Profile, c: int, images: int, *_: object) -> tuple:
         """The file's model, whatever the cell's length of finetuning."""
+        from ldm.tasks import superres
+
         restorer = superres.restorer(scale, c, images, file=self.model)
         return restorer.structure, restorer.params
 
@@ -66,7 +68,7 @@ def judge(
     common = dict(profile=scale.name, n=n)
     cells = [
         restoration.Restoration(kind="bicubic", **common),
-        restoration.Restoration(c=c, images=superres.LENGTHS[-1], steps=steps, **common),
+        restoration.Restoration(c=c, images=finetuning.LENGTHS[-1], steps=steps, **common),
     ]
     store = store or Store(paths.RUNS / "gallery")
     rows = run(cells, store=store, lab=Gallery(scale, folder, model), title="gallery")

@@ -13,13 +13,12 @@ from functools import cached_property
 
 import numpy as np
 
-from ldm.data.latents import digest
 from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.disturbances import DISTURBANCES, SPLIT, check, draw
 from ldm.data.scenes.record import Scene, SceneConfig
 from ldm.diffusion.solvers import plan
-from ldm.hashing import key
+from ldm.hashing import digest, key
 from ldm.metrics import cmmd, frechet_inf, manifold, median_bandwidth, mmd
 from ldm.metrics.protocol import Protocol
 from ldm.networks import cost
@@ -27,8 +26,7 @@ from ldm.profiles import Profile
 from ldm.study import judges
 from ldm.study.judges import Judges, Look, Score
 from ldm.study.results import Row
-from ldm.tasks import models, pretrain
-from ldm.tasks.generate import Generator
+from ldm.tasks import models
 
 VERSION = 1  # raise it when what is done to the pictures or measured on them changes
 STEPS, GUIDANCE = 8, 2.0  # how the model draws, by DDIM: not told from its best in the sampling chapter
@@ -100,6 +98,9 @@ class Laboratory:
         if cell.task != "model":
             name = next(iter(DISTURBANCES)) if cell.task == "real" else cell.task
             return draw(self.scale.scenes, name, cell.strength, cell.n)
+        from ldm.tasks import pretrain
+        from ldm.tasks.generate import Generator
+
         codec, text = pretrain.frozen_parts(self.scale)
         structure, params = pretrain.load(self.scale, self.scale.family[-1], self.scale.length, 0)
         generator = Generator(profile=self.scale, structure=structure, params=params, codec=codec, text=text)

@@ -12,22 +12,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ldm.data.latents import digest
 from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import Scene
 from ldm.diffusion.solvers import plan
-from ldm.hashing import key
+from ldm.hashing import digest, key
 from ldm.networks import cost
 from ldm.profiles import Profile, profile
 from ldm.study import judges
 from ldm.study.judges import Judges, Score
 from ldm.study.results import Row
-from ldm.tasks import models, pretrain
-from ldm.tasks.generate import Generator, arithmetic
+from ldm.tasks import models
+
+if TYPE_CHECKING:
+    from ldm.tasks.generate import Generator
 
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
 STRIP = 8  # pictures of each cell that are kept to look at
@@ -139,6 +141,9 @@ class Laboratory:
     """Holds what cells share: frozen parts, judges, contexts and, one at a time, a model."""
 
     def __init__(self, scale: Profile):
+        from ldm.tasks import pretrain
+        from ldm.tasks.generate import arithmetic
+
         self.scale = scale
         self.codec, self.text = pretrain.frozen_parts(scale)
         self.judges: Judges = judges.load(scale)
@@ -166,6 +171,9 @@ class Laboratory:
 
     def load(self, *model) -> Generator:
         """A model with its frozen parts."""
+        from ldm.tasks import pretrain
+        from ldm.tasks.generate import Generator
+
         structure, params = pretrain.load(self.scale, *model)
         return Generator(profile=self.scale, structure=structure, params=params, codec=self.codec, text=self.text)
 

@@ -17,11 +17,9 @@ import numpy as np
 import pandas as pd
 
 from ldm import paths
-from ldm.data.latents import cached, digest, drawn
 from ldm.diffusion.solvers import plan
-from ldm.hashing import key
+from ldm.hashing import digest, key
 from ldm.metrics import Estimate, Gaussian, Sample, frechet, inception_score, kid, mean, psnr, ssim
-from ldm.metrics.perceptual import efficientnet
 from ldm.networks import cost
 from ldm.profiles import Profile, profile
 from ldm.statistics.bootstrap import Influences, worlds
@@ -29,9 +27,7 @@ from ldm.statistics.verdicts import loss_of
 from ldm.study.judges import COMPONENTS, Score
 from ldm.study.results import Row, Store
 from ldm.study.run import at_hand
-from ldm.tasks import models, pretrain, superres
-from ldm.tasks.generate import arithmetic
-from ldm.tasks.superres import Restorer
+from ldm.tasks import finetuning, models, pairs
 
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
 REFERENCE = 2_000  # true held-out pictures behind the distances of distributions
@@ -48,7 +44,7 @@ class Restoration:
     """One point: a way to enlarge pictures, measured on n of them."""
 
     profile: str
-    kind: str = "superres"  # one of ldm.tasks.superres.Kind, or "bicubic", which has no model
+    kind: str = "superres"  # one of ldm.tasks.finetuning.Kind, or "bicubic", which has no model
     c: int = 0
     images: int = 0  # of finetuning
     steps: int = 0
@@ -63,13 +59,13 @@ class Restoration:
             raise ValueError(f"n = {self.n}: expected 16 to 100000 pictures a point; an interval needs some.")
         if self.kind == "bicubic":
             return
-        superres.check_kind(self.kind)
+        finetuning.check_kind(self.kind)
         if self.c not in scale.family:
             raise ValueError(
                 f"c = {self.c}: expected a size of profile {self.profile}, one of {scale.family}; choose among them."
             )
-        if self.images not in superres.LENGTHS:
-            raise ValueError(f"images = {self.images}: expected a length of finetuning, one of {superres.LENGTHS}.")
+        if self.images not in finetuning.LENGTHS:
+            raise ValueError(f"images = {self.images}: expected a length of finetuning, one of {finetuning.LENGTHS}.")
         if self.kind not in BASELINES:
             plan(self.sampler, self.steps, scale.spacing)  # refuses unknown samplers and impossible step counts
 
@@ -95,7 +91,7 @@ def steps_grid(
     sizes: Sequence[int],
     steps: Sequence[int] = STEPS,
     *,
-    images: int = superres.LENGTHS[-1],
+    images: int = finetuning.LENGTHS[-1],
     n: int | None = None,
 ) -> list[Restoration]:
     """Every size at every step count, at one length of finetuning (F5)."""
@@ -127,6 +123,10 @@ class Laboratory:
     shown = "scenes"  # what the pictures are of
 
     def __init__(self, scale: Profile):
+        from ldm.metrics.perceptual import efficientnet
+        from ldm.tasks import pretrain, superres
+        from ldm.tasks.generate import arithmetic
+
         self.scale = scale
         self.codec, text = pretrain.frozen_parts(scale)
         self.null = text.null(1)[0]
@@ -143,15 +143,17 @@ class Laboratory:
         self._digest = lru_cache(models.model_digest)
         self._pictures = lru_cache(maxsize=1)(self._pictures_of)
 
-    def pairs(self, split: str, n: int) -> superres.Pairs:
+    def pairs(self, split: str, n: int) -> pairs.Pairs:
         """n pictures of a split, with their degraded twins."""
-        return superres.scenes(self.scale, split, n)
+        return pairs.scenes(self.scale, split, n)
 
     @cached_property
     def reference(self) -> tuple[Gaussian, np.ndarray, Sample]:
         """True held-out pictures: their Gaussian within the first principal directions, these, and the features
         themselves.
         """
+        from ldm.data.latents import cached, drawn
+
         name = f"effnet-{digest(self.judge.weights)}-{self.judge.side}-{len(self.truth)}-{self.truth.key}"
         looks = map(self.judge, drawn(self.truth.high, len(self.truth)))
         x = np.asarray(cached(paths.RUNS / "cache", name, looks, len(self.truth)), np.float64)
@@ -180,15 +182,19 @@ class Laboratory:
 
     def _pictures_of(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         """True and degraded pictures."""
-        pairs = self.pairs("val", n)
-        high, low = (np.concatenate(list(drawn(draw, n))) for draw in (pairs.high, pairs.low))
+        from ldm.data.latents import drawn
+
+        both = self.pairs("val", n)
+        high, low = (np.concatenate(list(drawn(draw, n))) for draw in (both.high, both.low))
         return high, low
 
     def restored(self, cell: Restoration) -> np.ndarray:
         """What the cell makes of the degraded pictures: uint8 (n, H, W, 3)."""
         low = self._pictures(cell.n)[1]
         if cell.kind == "bicubic":
-            return superres.enlarged(low)
+            return pairs.enlarged(low)
+        from ldm.tasks.superres import Restorer
+
         structure, params = self._model(self.scale, cell.c, cell.images, cell.kind, cell.seed)
         restorer = Restorer(
             profile=self.scale, structure=structure, params=params, codec=self.codec, null=self.null, kind=cell.kind
@@ -237,7 +243,7 @@ class Laboratory:
         """One tidy row a metric; the task is the cell's kind."""
         common = dict(study="superres", profile=cell.profile, task=cell.kind, seconds=seconds)
         if cell.kind != "bicubic":
-            side = superres.latent_side(self.scale)
+            side = pairs.latent_side(self.scale)
             shape = dict(size=side, tokens=self.scale.tokens, context=self.scale.context)
             evaluations = 1 if cell.kind in BASELINES else int(plan(cell.sampler, cell.steps, self.scale.spacing).n)
             params = cost.unet_params(cell.c, self.scale.context)
@@ -247,7 +253,7 @@ class Laboratory:
                 params=params,
                 gflops=cost.unet_gflops(cell.c, **shape),
                 seed=cell.seed,
-                train_steps=-(-cell.images // superres.CONFIG.batch),
+                train_steps=-(-cell.images // finetuning.CONFIG.batch),
                 images_seen=cell.images,
                 steps=evaluations,
                 guidance=1.0,

@@ -6,16 +6,19 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ldm import paths
-from ldm.data.latents import digest
 from ldm.files import write_atomic
+from ldm.hashing import digest
 from ldm.networks import weights
-from ldm.networks.layers import Params
 from ldm.paths import ROOT
 from ldm.profiles import Profile
+
+if TYPE_CHECKING:
+    from ldm.networks.layers import Params
 
 
 def path_of(profile: Profile, c: int, images: int, seed: int = 0, root: Path | None = None, kind: str = "unet") -> Path:
@@ -30,6 +33,11 @@ def path_of(profile: Profile, c: int, images: int, seed: int = 0, root: Path | N
 def name_of(profile: Profile, kind: str) -> str:
     """What was trained, and in which setting where the profile's family is trained in several."""
     return f"{kind}-{profile.setting}" if profile.setting else kind
+
+
+def average_kind(sigma_rel: float) -> str:
+    """What a model is called whose weights are averaged over this share of its run."""
+    return f"average{sigma_rel:g}"
 
 
 def file_of(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> Path | None:

@@ -28,7 +28,7 @@ from ldm.networks.layers import KeySource, Params, abstract, split
 from ldm.networks.text import TextEncoder
 from ldm.networks.unet import UNet
 from ldm.profiles import Profile
-from ldm.tasks.models import file_of, missing, name_of, path_of, save
+from ldm.tasks.models import average_kind, file_of, missing, name_of, path_of, save
 from ldm.training import ema
 from ldm.training.loop import TrainConfig, TrainState, fit
 from ldm.training.parallel import Layout, host
@@ -139,11 +139,6 @@ def pretrain(
 def snapshots_of(profile: Profile, c: int, seed: int = 0, root: Path | None = None) -> Path:
     """The folder of a training's snapshots."""
     return (root or paths.RUNS) / profile.weights / f"{name_of(profile, 'averages')}-c{c}-s{seed}"
-
-
-def average_kind(sigma_rel: float) -> str:
-    """What a model is called whose weights are averaged over this share of its run."""
-    return f"average{sigma_rel:g}"
 
 
 def averaged(

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count, islice
 
-import jax
 import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
@@ -20,7 +19,6 @@ from scipy.ndimage import gaussian_filter
 from ldm.data.scenes.emoji import emojis
 from ldm.data.scenes.record import Scene, SceneConfig, held_out, scene
 from ldm.data.scenes.render import render
-from ldm.diffusion.sampler import image_keys
 
 SPLIT = "val"  # whose scenes are disturbed: the judges' references are of "test"
 SEED = 0  # of the noise
@@ -85,6 +83,10 @@ def blur(images: np.ndarray, sigma: float, _: np.ndarray) -> np.ndarray:
 
 def noise(images: np.ndarray, sd: float, indices: np.ndarray) -> np.ndarray:
     """Independent Gaussian noise of `sd` levels of 255, from a key of each picture's own."""
+    import jax
+
+    from ldm.diffusion.sampler import image_keys
+
     grain = jax.vmap(lambda key: jax.random.normal(key, images.shape[1:]))(image_keys(SEED, indices))
     return _levels(images + sd * np.asarray(grain))
 

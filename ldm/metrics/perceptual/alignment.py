@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 
 from ldm.data.scenes.record import COLS, SIZES, Scene
 from ldm.data.scenes.truth import GRID
-from ldm.metrics.perceptual.detector import Detections
+from ldm.metrics.perceptual.detections import Detections
 
 
 def alignment(seen: Detections, scenes: Sequence[Scene]) -> dict[str, Bool[np.ndarray, " n"]]:

@@ -19,6 +19,7 @@ from flax import nnx
 from jaxtyping import Array, Float, UInt8
 
 from ldm import paths
+from ldm.metrics.perceptual.detections import Detections, Labels
 from ldm.networks import weights
 from ldm.networks.autoencoder import fold, to_pixels
 from ldm.networks.layers import (
@@ -35,16 +36,6 @@ from ldm.networks.layers import (
 )
 
 TRAINED = paths.WEIGHTS / "mini" / "detector.safetensors"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Labels:
-    """What the detector can name."""
-
-    objects: tuple[str, ...]
-    styles: tuple[str, ...]
-    kinds: tuple[str, ...]
-    colours: tuple[str, ...]
 
 
 class Detector(nnx.Module):
@@ -112,23 +103,6 @@ def _look(structure: nnx.GraphDef, params: Params, images: Array) -> tuple[Array
 
 def _first(n: int, x: np.ndarray) -> np.ndarray:
     return x[:n]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Detections:
-    """What the detector says of n pictures: logits, of `labels`' entries in their order."""
-
-    labels: Labels
-    cells: Float[np.ndarray, "n 8 8 1+objects"]  # the first is for background
-    style: Float[np.ndarray, "n styles"]
-    kind: Float[np.ndarray, "n kinds"]
-    colours: Float[np.ndarray, "n colours"]  # of the background, one or two, in no order
-
-    @property
-    def shares(self) -> Float[np.ndarray, "n 8 8 objects"]:
-        """Each cell's probability to show each object."""
-        odds = np.exp(self.cells - self.cells.max(-1, keepdims=True))
-        return (odds / odds.sum(-1, keepdims=True))[..., 1:]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
