@@ -5,7 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from ldm.hashing import digest
+from ldm.networks import tokenizer
 from ldm.paths import ROOT
+from ldm.profiles import LAPTOP
+from ldm.study import judges
+from ldm.tasks import models, pretrain
 
 LOADED = "print(sorted({'jax', 'jaxlib', 'flax'} & {name.partition('.')[0] for name in sys.modules}))"
 
@@ -36,3 +41,33 @@ import ldm.diffusion.sampler
 import jax
 assert jax.jit(lambda plan: plan.x.sum() + plan.n)(plan('ddim', 4)) > 4"""
     assert "jax" in loaded_by(program)
+
+
+def test_cells_are_named_without_jax_so_a_chapter_of_recorded_rows_needs_none():
+    program = """
+from ldm.profiles import profile
+from ldm.study import distillation, dreambooth, interpolation, probes, sampling, superres
+scale = profile("smoke")
+cells = {
+    sampling.Laboratory: sampling.sampling_grid(scale, (8,), (4,), (1.5,)),
+    distillation.Laboratory: distillation.grid(scale, ["codi"], (8,), (4,), (1.5,)),
+    dreambooth.Booth: dreambooth.grid(scale, (8,), ["fox"], ["prior"], [1], steps=2, guidance=2.0, n=16),
+    interpolation.Ways: interpolation.grid(scale, (8,), (1.5,), steps=4, n=16, frames=3),
+    probes.Laboratory: probes.grid(scale),
+    superres.Laboratory: superres.baselines_grid(scale, 8)[:1],
+}
+for kind, grid in cells.items():
+    lab = kind(scale)
+    assert len({lab.key(cell) for cell in grid}) == len(grid) > 0"""
+    assert loaded_by(program) == "[]"
+
+
+def test_what_files_say_of_networks_is_what_the_loaded_networks_say():
+    codec, text = pretrain.frozen_parts(LAPTOP)
+    files = models.frozen_files(LAPTOP)
+    assert [models.digest_of(file) for file in files] == [digest(codec.params), digest(text.params)]
+    assert tokenizer.load(files[1]) == text.tokenizer
+    panel = judges.load(LAPTOP)
+    told = {name: (card.network, card.weights) for name, card in panel.protocols.items()}
+    assert told["kid_effnet"] == (panel.effnet.protocol, digest(panel.effnet.weights))
+    assert told["kid_scene"] == (panel.scene.protocol, digest(panel.scene.params))

@@ -6,10 +6,13 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from jaxtyping import Int
+
+from ldm.networks import weights
 
 PAD, END, FIRST_WORD = 0, 1, 2
 
@@ -71,3 +74,11 @@ class Tokenizer:
             f"the text tower knows; {'did you mean' if near else 'use words such as'} "
             f"{', '.join(map(repr, some))}{'?' if near else '.'}"
         )
+
+
+def load(path: str | Path) -> Tokenizer:
+    """That of the text tower in a file, which describes itself. Raises: ValueError, in one sentence."""
+    tower = weights.metadata(path).get("tower")
+    if not tower:
+        raise ValueError(f"{path} does not describe a text tower; restore it with `git checkout weights`.")
+    return Tokenizer(words=tuple(tower["words"]), length=tower["length"])

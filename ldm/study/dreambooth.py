@@ -17,11 +17,13 @@ from ldm.diffusion.schedule import Schedule
 from ldm.diffusion.solvers import plan
 from ldm.hashing import key
 from ldm.metrics import mean
+from ldm.networks import tokenizer
 from ldm.profiles import Profile
 from ldm.study import likeness
 from ldm.study.judges import Score
 from ldm.study.results import Row
 from ldm.study.sampling import Evaluation, Laboratory
+from ldm.tasks import models
 from ldm.tasks.recipe import Recipe
 from ldm.tasks.subjects import KIN, Subject, asked, lineup, of_class, own, subject
 
@@ -122,7 +124,7 @@ class Booth(Laboratory):
         self._before = lru_cache(maxsize=32)(self.draw)
 
     def _readable(self, who: Subject) -> Subject:
-        self.text.tokenizer(who.captions)  # refuses unknown words
+        tokenizer.load(models.frozen_files(self.scale)[1])(who.captions)  # refuses unknown words
         return who
 
     def key(self, cell: DreamBooth) -> str:

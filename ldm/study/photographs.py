@@ -11,13 +11,11 @@ from pathlib import Path
 import pandas as pd
 
 from ldm import paths
-from ldm.hashing import digest
-from ldm.networks import weights
 from ldm.profiles import Profile
 from ldm.study import superres as restoration
 from ldm.study.results import Store
 from ldm.study.run import run
-from ldm.tasks import finetuning, pairs
+from ldm.tasks import finetuning, models, pairs
 
 CROPS = 3_000  # the paper's
 JUDGED = ("kid_effnet", "fd_effnet", "is_effnet", "lpips_effnet", "psnr", "ssim")
@@ -34,7 +32,7 @@ class Gallery(restoration.Laboratory):
         self.folder, self.model = folder, model
         super().__init__(scale)
         if model is not None:
-            self._digest = lambda *_: digest(weights.load(model, half_to_float32=True))
+            self._digest = lambda *_: models.digest_of(model)
             self._model = self._own
 
     def pairs(self, split: str, n: int) -> pairs.Pairs:

@@ -18,7 +18,7 @@ from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.disturbances import DISTURBANCES, SPLIT, check, draw
 from ldm.data.scenes.record import Scene, SceneConfig
 from ldm.diffusion.solvers import plan
-from ldm.hashing import digest, key
+from ldm.hashing import key
 from ldm.metrics import cmmd, frechet_inf, manifold, median_bandwidth, mmd
 from ldm.metrics.protocol import Protocol
 from ldm.networks import cost
@@ -69,15 +69,17 @@ class Laboratory:
 
     def __init__(self, scale: Profile):
         self.scale = scale
-        self.judges: Judges = judges.load(scale)
         self._seen: tuple[str, float, Look] | None = None
+
+    @cached_property
+    def judges(self) -> Judges:
+        return judges.load(self.scale)
 
     @cached_property
     def versions(self) -> dict[str, str | int]:
         return {
             "sensitivity": VERSION,
-            "judge": digest(self.judges.scene.params),
-            "effnet": self.judges.effnet.protocol,
+            **self.judges.versions,
             "model": models.model_digest(self.scale, self.scale.family[-1], self.scale.length, 0),
         }
 

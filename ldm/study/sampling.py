@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import Scene
 from ldm.diffusion.solvers import plan
-from ldm.hashing import digest, key
+from ldm.hashing import key
 from ldm.networks import cost
 from ldm.profiles import Profile, profile
 from ldm.study import judges
@@ -29,6 +29,8 @@ from ldm.study.results import Row
 from ldm.tasks import models
 
 if TYPE_CHECKING:
+    from ldm.networks.autoencoder import Codec
+    from ldm.networks.text import TextEncoder
     from ldm.tasks.generate import Generator
 
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
@@ -141,21 +143,34 @@ class Laboratory:
     """Holds what cells share: frozen parts, judges, contexts and, one at a time, a model."""
 
     def __init__(self, scale: Profile):
-        from ldm.tasks import pretrain
-        from ldm.tasks.generate import arithmetic
-
         self.scale = scale
-        self.codec, self.text = pretrain.frozen_parts(scale)
-        self.judges: Judges = judges.load(scale)
-        self.versions = {
-            "study": VERSION,
-            "codec": digest(self.codec.params),
-            "text": digest(self.text.params),
-            "judge": digest(self.judges.scene.params),
-            "effnet": self.judges.effnet.protocol,
-        } | arithmetic(scale)
         self._model = lru_cache(maxsize=1)(self.load)
         self._digest = lru_cache(maxsize=None)(self.digest)
+
+    @cached_property
+    def frozen(self) -> tuple[Codec, TextEncoder]:
+        """The autoencoder and the text tower, loaded when something is drawn."""
+        from ldm.tasks import pretrain
+
+        return pretrain.frozen_parts(self.scale)
+
+    @property
+    def codec(self) -> Codec:
+        return self.frozen[0]
+
+    @property
+    def text(self) -> TextEncoder:
+        return self.frozen[1]
+
+    @cached_property
+    def judges(self) -> Judges:
+        return judges.load(self.scale)
+
+    @cached_property
+    def versions(self) -> dict[str, str | int]:
+        """What a cell's name holds besides its fields, its model and its captions."""
+        codec, text = map(models.digest_of, models.frozen_files(self.scale))
+        return {"study": VERSION, "codec": codec, "text": text} | self.judges.versions | models.arithmetic(self.scale)
 
     def model_of(self, cell: Evaluation) -> tuple:
         """What names the cell's model: the arguments of `digest` and `load`."""

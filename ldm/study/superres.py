@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from ldm import paths
 from ldm.diffusion.solvers import plan
 from ldm.hashing import digest, key
 from ldm.metrics import Estimate, Gaussian, Sample, frechet, inception_score, kid, mean, psnr, ssim
+from ldm.metrics.perceptual import efficientnet_card
 from ldm.networks import cost
 from ldm.profiles import Profile, profile
 from ldm.statistics.bootstrap import Influences, worlds
@@ -28,6 +30,12 @@ from ldm.study.judges import COMPONENTS, Score
 from ldm.study.results import Row, Store
 from ldm.study.run import at_hand
 from ldm.tasks import finetuning, models, pairs
+
+if TYPE_CHECKING:
+    from ldm.metrics.perceptual.efficientnet import EfficientNet
+    from ldm.networks.autoencoder import Codec
+    from ldm.networks.layers import Params, Structure
+    from ldm.networks.text import TextEncoder
 
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
 REFERENCE = 2_000  # true held-out pictures behind the distances of distributions
@@ -123,25 +131,38 @@ class Laboratory:
     shown = "scenes"  # what the pictures are of
 
     def __init__(self, scale: Profile):
-        from ldm.metrics.perceptual import efficientnet
-        from ldm.tasks import pretrain, superres
-        from ldm.tasks.generate import arithmetic
-
         self.scale = scale
-        self.codec, text = pretrain.frozen_parts(scale)
-        self.null = text.null(1)[0]
-        self.judge = efficientnet.load()
         self.truth = self.pairs("test", min(REFERENCE, 16 * pictures(scale)))
-        self.versions = {
-            "restoration": VERSION,
-            "codec": digest(self.codec.params),
-            "text": digest(text.params),
-            "effnet": self.judge.protocol,
-            "truth": self.truth.key,
-        } | arithmetic(scale)
-        self._model = lru_cache(maxsize=1)(superres.load)
+        self._model = lru_cache(maxsize=1)(self.load)
         self._digest = lru_cache(models.model_digest)
         self._pictures = lru_cache(maxsize=1)(self._pictures_of)
+
+    @cached_property
+    def frozen(self) -> tuple[Codec, TextEncoder]:
+        """The autoencoder and the text tower, loaded when something is restored."""
+        from ldm.tasks import pretrain
+
+        return pretrain.frozen_parts(self.scale)
+
+    @cached_property
+    def judge(self) -> EfficientNet:
+        """What compares pictures, loaded when it first does."""
+        from ldm.metrics.perceptual import efficientnet
+
+        return efficientnet.load()
+
+    @cached_property
+    def versions(self) -> dict[str, str | int]:
+        """What a cell's name holds besides its fields, its model and its pictures."""
+        codec, text = map(models.digest_of, models.frozen_files(self.scale))
+        common = {"codec": codec, "text": text, "effnet": efficientnet_card.protocol(), "truth": self.truth.key}
+        return {"restoration": VERSION, **common} | models.arithmetic(self.scale)
+
+    def load(self, scale: Profile, *model) -> tuple[Structure, Params]:
+        """A finetuned model."""
+        from ldm.tasks import superres
+
+        return superres.load(scale, *model)
 
     def pairs(self, split: str, n: int) -> pairs.Pairs:
         """n pictures of a split, with their degraded twins."""
@@ -196,8 +217,9 @@ class Laboratory:
         from ldm.tasks.superres import Restorer
 
         structure, params = self._model(self.scale, cell.c, cell.images, cell.kind, cell.seed)
+        codec, text = self.frozen
         restorer = Restorer(
-            profile=self.scale, structure=structure, params=params, codec=self.codec, null=self.null, kind=cell.kind
+            profile=self.scale, structure=structure, params=params, codec=codec, null=text.null(1)[0], kind=cell.kind
         )
         table = None if cell.kind in BASELINES else plan(cell.sampler, cell.steps, self.scale.spacing)
         return np.concatenate(list(restorer.images(low, table, seed=cell.noise)))

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from itertools import count, islice
 
 import numpy as np
+import scipy
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 from ldm.data.scenes.emoji import emojis
 from ldm.data.scenes.record import Scene, SceneConfig, held_out, scene
@@ -78,7 +78,7 @@ def chosen(n: int, share: float) -> np.ndarray:
 
 def blur(images: np.ndarray, sigma: float, _: np.ndarray) -> np.ndarray:
     """A Gaussian of `sigma` pixels."""
-    return _levels(gaussian_filter(images.astype(np.float32), (0, sigma, sigma, 0)))
+    return _levels(scipy.ndimage.gaussian_filter(images.astype(np.float32), (0, sigma, sigma, 0)))
 
 
 def noise(images: np.ndarray, sd: float, indices: np.ndarray) -> np.ndarray:
