@@ -53,7 +53,7 @@ from ldm.study import findings
 from ldm.study import recompute as live
 from ldm.study import superres as restoration
 from ldm.study.results import Store
-from ldm.study.run import run
+from ldm.study.run import at_hand, run
 from ldm.tasks import finetuning, pairs, superres
 
 scale = named(profile)
@@ -66,13 +66,13 @@ sizes, n = sizes or list(scale.family), n or restoration.pictures(scale)
 lengths = lengths or list(finetuning.LENGTHS[-1:] if smoke else finetuning.LENGTHS)
 steps = steps or list((*scale.steps, restoration.USUAL) if smoke else restoration.STEPS)
 last = max(lengths)
-store, lab = Store(ROOT), restoration.Laboratory(scale)
+store, lab = Store(ROOT), restoration.SuperResolutionEvaluator(scale)
 grids = (
     restoration.baselines_grid(scale, control, n=n)[: 1 if smoke else None],
     restoration.finetuning_grid(scale, sizes, lengths, n=n),
     restoration.steps_grid(scale, sizes, steps, images=last, n=n),
 )
-here = set(lab.at_hand([cell for grid in grids for cell in grid], store))
+here = set(at_hand([cell for grid in grids for cell in grid], store=store, lab=lab))
 controls, by_length, by_steps = ([cell for cell in grid if cell in here] for grid in grids)
 
 # %% tags=["remove-cell"]

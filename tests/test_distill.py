@@ -18,7 +18,7 @@ from ldm.networks.layers import KeySource, abstract, split
 from ldm.networks.unet import TimeEmbedding
 from ldm.profiles import profile
 from ldm.study import distillation
-from ldm.study.judges import Score
+from ldm.study.evaluation import Score
 from ldm.tasks import pretrain
 from ldm.tasks.distillation import methods, student
 from ldm.tasks.distillation.codi import codi_loss
@@ -314,7 +314,7 @@ def test_a_student_of_stage_2_makes_its_own_steps_and_the_others_the_grids():
 
 
 def test_a_students_rows_say_what_its_distillation_saw_and_that_it_is_asked_once_a_step():
-    lab = distillation.Laboratory(profile("smoke"))
+    lab = distillation.DistillationEvaluator(profile("smoke"))
     score = Score(estimates={"subject": (Estimate(0.5, 0.4, 0.6, 16), "synthetic")})
     rows = {
         kind: lab.rows(distillation.Distilled(**CELL | {"kind": kind}), score, 1.0)[0]

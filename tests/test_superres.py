@@ -19,7 +19,7 @@ from ldm.study import findings
 from ldm.study import photographs as gallery
 from ldm.study import superres as restoration
 from ldm.study.results import Store
-from ldm.study.run import run
+from ldm.study.run import at_hand, run
 from ldm.tasks import finetuning, pretrain, superres
 from ldm.tasks import models as models_tasks
 from ldm.tasks import pairs as twins
@@ -142,7 +142,7 @@ def test_a_restored_picture_depends_on_what_is_seen_and_not_on_its_batch(pretrai
 def lab():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(restoration, "REFERENCE", 96)
-        yield restoration.Laboratory(SMOKE)
+        yield restoration.SuperResolutionEvaluator(SMOKE)
 
 
 def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(lab, tmp_path, monkeypatch):
@@ -186,15 +186,15 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(lab, tmp_path,
 def test_cells_are_at_hand_where_they_are_recorded_or_their_model_is_here(lab, tmp_path, monkeypatch):
     bicubic, *models = restoration.baselines_grid(SMOKE, 8)[:1] + restoration.steps_grid(SMOKE, (8, 16), (4,))
     monkeypatch.setattr(lab, "file", lambda *model: None)
-    monkeypatch.setattr(lab, "_digest", lambda scale, c, *model: f"in the register {c}")
+    monkeypatch.setattr(lab, "_digest", lambda c, *model: f"in the register {c}")
     with pytest.raises(ValueError, match="There is no trained model of c = 8 after 32,000"):
-        lab.at_hand([bicubic, *models], Store(tmp_path))
-    assert lab.at_hand([bicubic], Store(tmp_path)) == [bicubic]
+        at_hand([bicubic, *models], store=Store(tmp_path), lab=lab)
+    assert at_hand([bicubic], store=Store(tmp_path), lab=lab) == [bicubic]
     monkeypatch.setattr(lab, "file", lambda c, *model: tmp_path if c == 16 else None)
-    assert lab.at_hand([bicubic, *models], Store(tmp_path)) == [bicubic, models[1]]
+    assert at_hand([bicubic, *models], store=Store(tmp_path), lab=lab) == [bicubic, models[1]]
     monkeypatch.setattr(lab, "restored", lambda cell: lab._pictures(16)[0])
     run(models[:1], store=Store(tmp_path), lab=lab)
-    assert lab.at_hand([bicubic, *models], Store(tmp_path)) == [bicubic, *models]
+    assert at_hand([bicubic, *models], store=Store(tmp_path), lab=lab) == [bicubic, *models]
 
 
 def test_grids_hold_the_papers_settings():
@@ -248,12 +248,11 @@ def test_photographs_are_judged_as_scenes_are(tmp_path, monkeypatch):
         small = Image.fromarray(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8))
         small.resize((120, 90), Image.Resampling.BICUBIC).save(tmp_path / f"{i}.png")
     monkeypatch.setattr(restoration, "REFERENCE", 96)
-    bicubic = gallery.Gallery.restored
+    bicubic = gallery.PhotographEvaluator.restored
     true = lambda lab, cell: lab._pictures(cell.n)[0]
-    monkeypatch.setattr(
-        gallery.Gallery, "restored", lambda lab, cell: (bicubic if cell.kind == "bicubic" else true)(lab, cell)
-    )
-    monkeypatch.setattr(restoration.Laboratory, "key", lambda lab, cell: f"{cell.kind}-key")
+    restored = lambda lab, cell: (bicubic if cell.kind == "bicubic" else true)(lab, cell)
+    monkeypatch.setattr(gallery.PhotographEvaluator, "restored", restored)
+    monkeypatch.setattr(restoration.SuperResolutionEvaluator, "key", lambda lab, cell: f"{cell.kind}-key")
     table = gallery.judge(SMOKE, tmp_path, 8, n=16, store=Store(tmp_path)).set_index("metric")
     assert set(table.index) == set(gallery.JUDGED) and set(table["n"]) == {16}
     assert table.loc["lpips_effnet", "restored"] == pytest.approx(0, abs=1e-6) and table.loc["ssim", "lo"] > 0

@@ -9,7 +9,7 @@ from ldm.hashing import digest
 from ldm.networks import tokenizer
 from ldm.paths import ROOT
 from ldm.profiles import LAPTOP
-from ldm.study import judges
+from ldm.study import evaluation
 from ldm.tasks import models, pretrain
 
 LOADED = "print(sorted({'jax', 'jaxlib', 'flax'} & {name.partition('.')[0] for name in sys.modules}))"
@@ -49,12 +49,12 @@ from ldm.profiles import profile
 from ldm.study import distillation, dreambooth, interpolation, probes, sampling, superres
 scale = profile("smoke")
 cells = {
-    sampling.Laboratory: sampling.sampling_grid(scale, (8,), (4,), (1.5,)),
-    distillation.Laboratory: distillation.grid(scale, ["codi"], (8,), (4,), (1.5,)),
-    dreambooth.Booth: dreambooth.grid(scale, (8,), ["fox"], ["prior"], [1], steps=2, guidance=2.0, n=16),
-    interpolation.Ways: interpolation.grid(scale, (8,), (1.5,), steps=4, n=16, frames=3),
-    probes.Laboratory: probes.grid(scale),
-    superres.Laboratory: superres.baselines_grid(scale, 8)[:1],
+    sampling.SamplingEvaluator: sampling.sampling_grid(scale, (8,), (4,), (1.5,)),
+    distillation.DistillationEvaluator: distillation.grid(scale, ["codi"], (8,), (4,), (1.5,)),
+    dreambooth.DreamBoothEvaluator: dreambooth.grid(scale, (8,), ["fox"], ["prior"], [1], steps=2, guidance=2.0, n=16),
+    interpolation.InterpolationEvaluator: interpolation.grid(scale, (8,), (1.5,), steps=4, n=16, frames=3),
+    probes.ProbeEvaluator: probes.grid(scale),
+    superres.SuperResolutionEvaluator: superres.baselines_grid(scale, 8)[:1],
 }
 for kind, grid in cells.items():
     lab = kind(scale)
@@ -67,7 +67,7 @@ def test_what_files_say_of_networks_is_what_the_loaded_networks_say():
     files = models.frozen_files(LAPTOP)
     assert [models.digest_of(file) for file in files] == [digest(codec.params), digest(text.params)]
     assert tokenizer.load(files[1]) == text.tokenizer
-    panel = judges.load(LAPTOP)
+    panel = evaluation.load(LAPTOP)
     told = {name: (card.network, card.weights) for name, card in panel.protocols.items()}
     assert told["kid_effnet"] == (panel.effnet.protocol, digest(panel.effnet.weights))
     assert told["kid_scene"] == (panel.scene.protocol, digest(panel.scene.params))

@@ -90,7 +90,7 @@ def queue(scale: Profile) -> list[Task]:
 
 
 def stands_on(scale: Profile) -> list[Task]:
-    """The frozen parts, and the reference of the judges."""
+    """The frozen parts, and the reference of the metrics."""
     why = f"what the {scale.scenes.size} px models stand on"
 
     def part(

@@ -216,7 +216,7 @@ def part(name: Positional[Part], /, profile: str = "laptop", images: int = 0) ->
 
     scale = named(profile)
     if name == "reference":
-        from ldm.study.judges import make_references
+        from ldm.study.evaluation import make_references
 
         if images:
             raise ValueError(f"The reference of profile {profile} is of {scale.reference} scenes; leave out images.")

@@ -1,10 +1,10 @@
-"""The study of distilled models: cells, and the laboratory that runs them, beside those of their teachers."""
+"""The study of distilled models: cells, and what evaluates them, beside those of their teachers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -13,8 +13,6 @@ from ldm.profiles import Profile, profile
 from ldm.statistics import optimum
 from ldm.statistics.bootstrap import loss_of
 from ldm.study import sampling
-from ldm.study.judges import Score
-from ldm.study.results import Row
 from ldm.tasks.distillation import methods as taught
 
 if TYPE_CHECKING:
@@ -111,7 +109,7 @@ def teachers_grid(
     ]
 
 
-class Laboratory(sampling.Laboratory):
+class DistillationEvaluator(sampling.SamplingEvaluator):
     """The same for students."""
 
     def model_of(self, cell: Distilled) -> tuple:
@@ -131,7 +129,7 @@ class Laboratory(sampling.Laboratory):
             told=taught.told(kind),
         )
 
-    def rows(self, cell: Distilled, score: Score, seconds: float) -> list[Row]:
+    def columns(self, cell: Distilled) -> dict[str, Any]:
         """The teacher's columns, but for the task, which is the kind, and what the distillation itself saw and costs.
 
         A student that is told the scale is asked once a step, so `nfe` is the number of steps.
@@ -140,7 +138,7 @@ class Laboratory(sampling.Laboratory):
         changed = {"task": cell.kind, "images_seen": seen, "train_steps": -(-seen // self.scale.train.batch)}
         if taught.told(cell.kind):
             changed["nfe"] = cell.steps
-        return [replace(row, **changed) for row in super().rows(cell, score, seconds)]
+        return super().columns(cell) | changed
 
 
 def named(rows: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -20,9 +20,8 @@ from ldm.metrics import mean
 from ldm.networks import tokenizer
 from ldm.profiles import Profile
 from ldm.study import likeness
-from ldm.study.judges import Score
-from ldm.study.results import Row
-from ldm.study.sampling import Evaluation, Laboratory
+from ldm.study.evaluation import Score
+from ldm.study.sampling import Evaluation, SamplingEvaluator
 from ldm.tasks import models
 from ldm.tasks.recipe import Recipe
 from ldm.tasks.subjects import KIN, Subject, asked, lineup, of_class, own, subject
@@ -103,8 +102,8 @@ def grid(
     ]
 
 
-class Booth(Laboratory):
-    """A laboratory for `DreamBooth` cells.
+class DreamBoothEvaluator(SamplingEvaluator):
+    """Teaches a subject to a model, asks it for pictures, and measures what they show.
 
     Cells that differ in `tuned` alone share one training, if the longest comes first (`grid`); `lengths` are those
     that a training keeps. `layout`: the devices to train on (`finetune`).
@@ -199,14 +198,14 @@ class Booth(Laboratory):
         who = self.subject(name)
         names, true = lineup(self.scale.scenes, asked(self.scale, who, n), who.noun)
         seen = np.stack([self.codec.decode(self.codec.encode(pictures)) for pictures in true])
-        looks = {"effnet": self.judges.effnet, "scene": self.judges.scene}
-        return names, seen, {net: np.stack([look(pictures) for pictures in seen]) for net, look in looks.items()}
+        networks = self.metrics.networks
+        return names, seen, {name: np.stack([look(pictures) for pictures in seen]) for name, look in networks.items()}
 
     def evaluate(self, cell: DreamBooth) -> tuple[Score, np.ndarray, float]:
         """All measures of `ldm.study.likeness`; of the class, those whose names begin so; and diversity."""
         began = time.monotonic()
         who, n, scenes = self.subject(cell.subject), cell.n, self.scenes(cell)
-        networks = {"effnet": self.judges.effnet, "scene": self.judges.scene}
+        networks = self.metrics.networks
         if cell.variant == "truth":
             names, seen, _ = self._lineup(cell.subject, n // 2)
             pictures = np.concatenate([seen[names.index(name)] for name in (who.name, who.name, who.noun, who.noun)])
@@ -215,8 +214,8 @@ class Booth(Laboratory):
         looks = {name: (network(pictures[:n]), network(pictures[n:])) for name, network in networks.items()}
         of_subject, of_class = ({name: look[i] for name, look in looks.items()} for i in (0, 1))
         parts = likeness.similarity(of_subject, networks, who.pictures)
-        parts |= likeness.obedience(self.judges.scene.detect(pictures[:n]), scenes)
-        parts["class_kept"] = likeness.kept(self.judges.scene.detect(pictures[n:]), who.noun)
+        parts |= likeness.obedience(self.metrics.scene.detect(pictures[:n]), scenes)
+        parts["class_kept"] = likeness.kept(self.metrics.scene.detect(pictures[n:]), who.noun)
         if who.emoji:
             names, _, things = self._lineup(cell.subject, n // 2)
             twice = {name: np.tile(x, (1, 2, 1)) for name, x in things.items()}
@@ -227,7 +226,7 @@ class Booth(Laboratory):
             parts["diversity"] = 1 - likeness.cosine(of_subject["effnet"][: n // 2], of_subject["effnet"][n // 2 :])
         if cell.variant in TUNED:
             before = self._before(replace(cell, variant="before", tuned=0))
-            parts["class_drift"] = 1 - likeness.cosine(of_class["effnet"], self.judges.effnet(before[n:]))
+            parts["class_drift"] = 1 - likeness.cosine(of_class["effnet"], self.metrics.effnet(before[n:]))
         by_effnet = ("similar_effnet", "true_effnet", "wrong_effnet", "recognised_effnet", "diversity", "class_drift")
         estimates = {
             name: (mean(values), networks["effnet" if name in by_effnet else "scene"].protocol)
@@ -236,11 +235,11 @@ class Booth(Laboratory):
         kept = np.concatenate([pictures[: KEPT[0]], pictures[n : n + KEPT[1]]])
         return Score(estimates=estimates, parts=parts), kept, time.monotonic() - began
 
-    def rows(self, cell: DreamBooth, score: Score, seconds: float) -> list[Row]:
-        """One row a measure; `task` is the variant, `train_steps` the steps of finetuning."""
+    def columns(self, cell: DreamBooth) -> dict[str, Any]:
+        """`task` is the variant, `train_steps` the steps of finetuning."""
+        return super().columns(cell) | dict(task=cell.variant, train_steps=cell.tuned)
+
+    def setting(self, cell: DreamBooth) -> str:
         who = self.subject(cell.subject)
-        how = f"{cell.n // 2} captions, twice each; {len(who.pictures)} pictures of {cell.subject} as sks {who.noun}"
-        return [
-            replace(row, task=cell.variant, train_steps=cell.tuned, protocol=f"{row.protocol}; {how}")
-            for row in super().rows(cell, score, seconds)
-        ]
+        told = f"{len(who.pictures)} pictures of {cell.subject} as sks {who.noun}"
+        return f"{super().setting(cell)}; {cell.n // 2} captions, twice each; {told}"

@@ -14,7 +14,7 @@ from ldm.study import sampling as study
 from ldm.study import superres as restoration
 from ldm.study.results import Store
 from ldm.study.run import run
-from ldm.study.sampling import Laboratory
+from ldm.study.sampling import SamplingEvaluator
 from ldm.tasks import finetuning
 
 ASKED = ("kid_effnet", "kid_scene", "alignment", "subject")
@@ -156,7 +156,7 @@ def asked(
     return found, f"{found[0]}\n\n{verdicts.table(found).to_markdown(index=False)}"
 
 
-def ask(scale: Profile, *, store: Store, lab: Laboratory) -> dict[str, list[Verdict]]:
+def ask(scale: Profile, *, store: Store, lab: SamplingEvaluator) -> dict[str, list[Verdict]]:
     """Every finding by each metric; cells that nobody has run are run.
 
     But not those of super-resolution and distillation, whose models not every machine has: F2, F5 and F6 are asked of

@@ -1,4 +1,4 @@
-"""How good restored pictures are: the cells of the super-resolution study, and the laboratory that measures them.
+"""How good restored pictures are: the cells of the super-resolution study, and what evaluates them.
 
 Every model sees the same degraded pictures and starts from the same noise, so two of them are compared picture by
 picture. The true pictures are known, and each is compared with its own; a distance of distributions tells what
@@ -11,31 +11,28 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from ldm import paths
 from ldm.diffusion.solvers import plan
-from ldm.hashing import digest, key
+from ldm.hashing import digest
 from ldm.metrics import Estimate, Gaussian, Sample, frechet, inception_score, kid, mean, psnr, ssim
 from ldm.metrics.perceptual import efficientnet_card
 from ldm.networks import cost
 from ldm.profiles import Profile, profile
 from ldm.statistics.bootstrap import Influences, worlds
 from ldm.statistics.verdicts import loss_of
-from ldm.study.judges import COMPONENTS, Score
-from ldm.study.results import Row, Store
-from ldm.study.run import at_hand
-from ldm.tasks import finetuning, models, pairs
+from ldm.study.evaluation import COMPONENTS, Score
+from ldm.study.evaluator import Evaluator
+from ldm.study.results import Store
+from ldm.tasks import finetuning, pairs
 
 if TYPE_CHECKING:
     from ldm.metrics.perceptual.efficientnet import EfficientNet
-    from ldm.networks.autoencoder import Codec
-    from ldm.networks.layers import Params, Structure
-    from ldm.networks.text import TextEncoder
+    from ldm.tasks.superres import Restorer
 
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
 REFERENCE = 2_000  # true held-out pictures behind the distances of distributions
@@ -123,46 +120,44 @@ def baselines_grid(
     ]
 
 
-class Laboratory:
-    """Holds what cells share, for `ldm.study.run.run`: frozen parts, the pictures, their judge and, one at a time, a
-    model.
-    """
+class SuperResolutionEvaluator(Evaluator[Restoration]):
+    """Restores degraded pictures, and compares them with the true ones."""
 
     shown = "scenes"  # what the pictures are of
 
     def __init__(self, scale: Profile):
-        self.scale = scale
+        super().__init__(scale)
         self.truth = self.pairs("test", min(REFERENCE, 16 * pictures(scale)))
-        self._model = lru_cache(maxsize=1)(self.load)
-        self._digest = lru_cache(models.model_digest)
         self._pictures = lru_cache(maxsize=1)(self._pictures_of)
 
     @cached_property
-    def frozen(self) -> tuple[Codec, TextEncoder]:
-        """The autoencoder and the text tower, loaded when something is restored."""
-        from ldm.tasks import pretrain
+    def versions(self) -> dict[str, str | int]:
+        compared = {"effnet": efficientnet_card.protocol(), "truth": self.truth.key}
+        return {"restoration": VERSION} | self.frozen_versions() | compared
 
-        return pretrain.frozen_parts(self.scale)
+    def model_of(self, cell: Restoration) -> tuple | None:
+        """Bicubic interpolation has none."""
+        return None if cell.kind == "bicubic" else (cell.c, cell.images, cell.seed, cell.kind)
+
+    def data_of(self, cell: Restoration) -> str:
+        return self.pairs("val", cell.n).key
+
+    def load(self, c: int, images: int, seed: int, kind: str) -> Restorer:
+        """A finetuned model with its frozen parts, ready to restore."""
+        from ldm.tasks import superres
+
+        structure, params = superres.load(self.scale, c, images, kind, seed)
+        codec, text = self.frozen
+        return superres.Restorer(
+            profile=self.scale, structure=structure, params=params, codec=codec, null=text.null(1)[0], kind=kind
+        )
 
     @cached_property
-    def judge(self) -> EfficientNet:
+    def effnet(self) -> EfficientNet:
         """What compares pictures, loaded when it first does."""
         from ldm.metrics.perceptual import efficientnet
 
         return efficientnet.load()
-
-    @cached_property
-    def versions(self) -> dict[str, str | int]:
-        """What a cell's name holds besides its fields, its model and its pictures."""
-        codec, text = map(models.digest_of, models.frozen_files(self.scale))
-        common = {"codec": codec, "text": text, "effnet": efficientnet_card.protocol(), "truth": self.truth.key}
-        return {"restoration": VERSION, **common} | models.arithmetic(self.scale)
-
-    def load(self, scale: Profile, *model) -> tuple[Structure, Params]:
-        """A finetuned model."""
-        from ldm.tasks import superres
-
-        return superres.load(scale, *model)
 
     def pairs(self, split: str, n: int) -> pairs.Pairs:
         """n pictures of a split, with their degraded twins."""
@@ -175,31 +170,11 @@ class Laboratory:
         """
         from ldm.data.latents import cached, drawn
 
-        name = f"effnet-{digest(self.judge.weights)}-{self.judge.side}-{len(self.truth)}-{self.truth.key}"
-        looks = map(self.judge, drawn(self.truth.high, len(self.truth)))
+        name = f"effnet-{digest(self.effnet.weights)}-{self.effnet.side}-{len(self.truth)}-{self.truth.key}"
+        looks = map(self.effnet, drawn(self.truth.high, len(self.truth)))
         x = np.asarray(cached(paths.RUNS / "cache", name, looks, len(self.truth)), np.float64)
         basis = Gaussian.of(x).principal(COMPONENTS)
         return Gaussian.of(x @ basis), basis, Sample(features=x)
-
-    def key(self, cell: Restoration) -> str:
-        """The cell's name. Raises: ValueError when its model does not exist."""
-        model = (
-            "none" if cell.kind == "bicubic" else self._digest(self.scale, cell.c, cell.images, cell.seed, cell.kind)
-        )
-        return key(cell, **self.versions, model=model, data=self.pairs("val", cell.n).key)
-
-    def model_of(self, cell: Restoration) -> tuple:
-        """What names the cell's model: the arguments of `file`."""
-        return cell.c, cell.images, cell.seed, cell.kind
-
-    def file(self, *model) -> Path | None:
-        """Where a model's weights lie on this machine; None where they do not, or there is none."""
-        return models.file_of(self.scale, *model)
-
-    def at_hand(self, cells: Sequence[Restoration], store: Store) -> list[Restoration]:
-        """`study.at_hand`, of which bicubic interpolation always is, having no model. Raises: as that."""
-        found = set(at_hand([cell for cell in cells if cell.kind != "bicubic"], store=store, lab=self))
-        return [cell for cell in cells if cell.kind == "bicubic" or cell in found]
 
     def _pictures_of(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         """True and degraded pictures."""
@@ -214,15 +189,8 @@ class Laboratory:
         low = self._pictures(cell.n)[1]
         if cell.kind == "bicubic":
             return pairs.enlarged(low)
-        from ldm.tasks.superres import Restorer
-
-        structure, params = self._model(self.scale, cell.c, cell.images, cell.kind, cell.seed)
-        codec, text = self.frozen
-        restorer = Restorer(
-            profile=self.scale, structure=structure, params=params, codec=codec, null=text.null(1)[0], kind=cell.kind
-        )
         table = None if cell.kind in BASELINES else plan(cell.sampler, cell.steps, self.scale.spacing)
-        return np.concatenate(list(restorer.images(low, table, seed=cell.noise)))
+        return np.concatenate(list(self._model(*self.model_of(cell)).images(low, table, seed=cell.noise)))
 
     def evaluate(self, cell: Restoration) -> tuple[Score, np.ndarray, float]:
         """Score, the first pictures, and the seconds that making and scoring them took."""
@@ -233,11 +201,11 @@ class Laboratory:
     def score(self, images: np.ndarray, true: np.ndarray) -> Score:
         """Restored pictures beside the true ones, uint8 (n, H, W, 3) both."""
         gaussian, basis, sample = self.reference
-        features = self.judge(images)
-        side = f"{self.judge.protocol}, of {images.shape[1]} px"
+        features = self.effnet(images)
+        side = f"{self.effnet.protocol}, of {images.shape[1]} px"
         real = f"{len(self.truth)} real scenes"
         pictures = {
-            "lpips_effnet": self.judge.distance(images, true),
+            "lpips_effnet": self.effnet.distance(images, true),
             "psnr": psnr(images, true),
             "ssim": ssim(images, true),
         }
@@ -248,7 +216,7 @@ class Laboratory:
             ),
             "kid_effnet": (kid(features, sample).times(1000), f"{side}; unbiased, cubic kernel, x1000, {real}"),
             "is_effnet": (
-                inception_score(self.judge.logits(features), splits=1),
+                inception_score(self.effnet.logits(features), splits=1),
                 f"{side}; ImageNet's classes, 1 split",
             ),
             "lpips_effnet": (
@@ -261,9 +229,9 @@ class Laboratory:
         parts = {name: pictures[name] if name in pictures else e.influences[0] for name, (e, _) in measured.items()}
         return Score(estimates=measured, parts=parts)
 
-    def rows(self, cell: Restoration, score: Score, seconds: float) -> list[Row]:
-        """One tidy row a metric; the task is the cell's kind."""
-        common = dict(study="superres", profile=cell.profile, task=cell.kind, seconds=seconds)
+    def columns(self, cell: Restoration) -> dict[str, Any]:
+        """The task is the cell's kind."""
+        common = dict(study="superres", profile=cell.profile, task=cell.kind)
         if cell.kind != "bicubic":
             side = pairs.latent_side(self.scale)
             shape = dict(size=side, tokens=self.scale.tokens, context=self.scale.context)
@@ -283,18 +251,10 @@ class Laboratory:
                 nfe=cost.nfe(evaluations, guided=False),
                 cost=cost.sampling_cost(cost.norm_cost(cell.c, **shape), evaluations),
             )
-        return [
-            Row(
-                metric=name,
-                protocol=f"{protocol}; val {self.shown}, degraded",
-                value=e.value,
-                lo=e.lo,
-                hi=e.hi,
-                n=e.n,
-                **common,
-            )
-            for name, (e, protocol) in score.estimates.items()
-        ]
+        return common
+
+    def setting(self, cell: Restoration) -> str:
+        return f"val {self.shown}, degraded"
 
 
 def gains(rows: pd.DataFrame, metric: str, influences: Influences, *, over: str) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from ldm.data.scenes.emoji import emojis
 from ldm.data.scenes.record import Scene, SceneConfig, held_out, scene
 from ldm.data.scenes.render import render
 
-SPLIT = "val"  # whose scenes are disturbed: the judges' references are of "test"
+SPLIT = "val"  # whose scenes are disturbed: the metrics' references are of "test"
 SEED = 0  # of the noise
 BATCH = 128  # pictures drawn at once
 STRANGER = 1_000_000  # a scene so far down the split that no chapter draws it lends its caption

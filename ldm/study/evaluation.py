@@ -1,4 +1,4 @@
-"""The judges of generated pictures: feature networks with the statistics of real scenes to compare with.
+"""How generated pictures of scenes are evaluated: feature networks, with the statistics of real scenes to compare with.
 
 `score` turns pictures and their scenes into Estimates under fixed metric names, and keeps each picture's
 influence on them, so that settings can be compared picture by picture (`ldm.metrics`, `ldm.statistics.frontier`).
@@ -73,7 +73,7 @@ class Reference:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Judges:
+class Metrics:
     """EfficientNet-Lite0 (ImageNet) and the scene detector, each with its reference.
 
     The networks are loaded when they first look at a picture: names and protocols need none.
@@ -187,7 +187,7 @@ def make_references(profile: Profile) -> dict[str, Reference]:
     """Look at the profile's number of real scenes and keep their statistics under weights/."""
     from ldm.data.latents import drawn
 
-    networks = Judges(profile=profile, references={}).networks
+    networks = Metrics(profile=profile, references={}).networks
     protocols = _protocols(profile)
     data = Scenes(profile.scenes, "test", profile.reference)
     looks: dict[str, list[np.ndarray]] = {name: [] for name in networks}
@@ -216,8 +216,8 @@ def make_references(profile: Profile) -> dict[str, Reference]:
     return references
 
 
-def load(profile: Profile) -> Judges:
-    """The judges with the profile's shipped references.
+def load(profile: Profile) -> Metrics:
+    """The metrics with the profile's shipped references.
 
     Raises: ValueError for a broken file, and for references of other pictures, networks or counts.
     """
@@ -233,4 +233,4 @@ def load(profile: Profile) -> Judges:
             basis=tensors[f"{name}.basis"].astype(np.float64),
             sample=Sample(features=tensors[f"{name}.sample"].astype(np.float64)),
         )
-    return Judges(profile=profile, references=references)
+    return Metrics(profile=profile, references=references)
