@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from ldm.paths import ROOT
 from ldm.study.results import Store
-from ldm.study.tpu_plan import Plan, measure, recorded
+from ldm.study.tpu_compiler import measure
+from ldm.study.tpu_plan import Plan, recorded
 
 SMALLEST = Plan(size="39M", topology="v5e:16x16")
 

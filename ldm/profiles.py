@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from ldm.data.scenes.captions import Level
 from ldm.data.scenes.record import EASY, FULL, SceneConfig
 from ldm.diffusion.schedule import Predict, Spacing
-from ldm.networks.autoencoder import SD, AutoencoderConfig
+from ldm.networks.autoencoder_config import SD, AutoencoderConfig
 from ldm.networks.family import table1
-from ldm.training.loop import TrainConfig
+from ldm.training.config import TrainConfig
 
 TABLE1 = tuple(int(c) for c in table1()["c"])
 GUIDANCE = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)  # the paper's grid (section 3.3)

@@ -33,10 +33,10 @@ from ldm.profiles import profile as named
 from ldm.statistics import frontier
 from ldm.study import findings
 from ldm.study.results import Store
-from ldm.study.sampling import Laboratory
+from ldm.study.sampling import SamplingEvaluator
 
 scale, store = named(profile), Store(ROOT)
-lab, shown = Laboratory(scale), list(dict.fromkeys([metric, "kid_effnet", "kid_scene", "subject"]))
+lab, shown = SamplingEvaluator(scale), list(dict.fromkeys([metric, "kid_effnet", "kid_scene", "subject"]))
 answers = findings.ask(scale, store=store, lab=lab)
 every = pd.concat([findings.whole_grid(store, named(name)) for name in dict.fromkeys([profile, "gpu", "tpu"])])
 rows = every[(every["profile"] == profile) & (every["metric"] == metric) & (every["sampler"] == "ddim")]
@@ -96,7 +96,7 @@ explorer.budget_explorer(
 # %% tags=["remove-input"]
 Markdown(
     protocol.folded(
-        every[every["metric"].isin(shown)], lab.judges.protocols, f"make notebook N=00_answer PROFILE={profile}"
+        every[every["metric"].isin(shown)], lab.metrics.protocols, f"make notebook N=00_answer PROFILE={profile}"
     )
 )
 

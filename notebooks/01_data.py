@@ -32,7 +32,7 @@ from ldm.figures import data
 from ldm.figures.pictures import picture_strip
 from ldm.figures.record import record
 from ldm.profiles import profile as named
-from ldm.study import judges
+from ldm.study import evaluation
 from ldm.tasks import pretrain
 
 scale = named(profile)
@@ -86,7 +86,7 @@ picture_strip(
 )
 
 # %% tags=["remove-input"]
-panel = judges.load(scale)
+panel = evaluation.load(scale)
 records = [fresh.scene(i) for i in range(scale.n)]
 real, rebuilt = panel.score([originals], records), panel.score([decoded], records)
 mse = np.square(decoded.astype(float) - originals).mean((1, 2, 3))
@@ -103,7 +103,7 @@ Markdown(
 record("psnr", round(psnr, 1))
 
 # %% [markdown]
-# The left column is the judges' own error: what they say of *real* scenes that they have not seen. No
+# The left column is the metrics' own error: what they say of *real* scenes that they have not seen. No
 # generated picture can be expected to do better. The right column is the autoencoder's ceiling, the same for
 # every size: keep it in mind when you read levels in the next chapters, where only differences are compared. The
 # distances, KID and FD, carry the name of the network whose features they compare.

@@ -59,7 +59,7 @@ from ldm.study.run import run
 scale = named(profile)
 sizes, n = sizes or list(scale.family), n or scale.n
 cells = sampling.pretraining_grid(scale, sizes, lengths, steps=steps, guidance=[guidance], n=n)
-store, lab = Store(ROOT), sampling.Laboratory(scale)
+store, lab = Store(ROOT), sampling.SamplingEvaluator(scale)
 
 # %% [markdown]
 # ## Training, live
@@ -83,7 +83,7 @@ plots.quality_vs_compute(rows, metric)
 # %% tags=["remove-input"]
 Markdown(
     protocol.folded(
-        rows[rows["metric"] == metric], lab.judges.protocols, f"make notebook N=03_pretraining PROFILE={profile}"
+        rows[rows["metric"] == metric], lab.metrics.protocols, f"make notebook N=03_pretraining PROFILE={profile}"
     )
 )
 
@@ -117,7 +117,7 @@ plots.quality_vs_params(rows, metric)
 
 # %% tags=["remove-cell"]
 wanted = averages.grid(scale, [average_size], [], shares, steps=steps, guidance=guidance, n=n)
-averaged = averages.measure(wanted, store=store, lab=averages.Laboratory(scale))
+averaged = averages.measure(wanted, store=store, lab=averages.AveragesEvaluator(scale))
 
 # %% tags=["remove-input"]
 Markdown(averages_figures.MISSING) if averaged.empty else averages_figures.curves(averaged, metric)
@@ -128,7 +128,7 @@ Markdown(
     if averaged.empty
     else protocol.folded(
         averaged[averaged["metric"] == metric],
-        lab.judges.protocols,
+        lab.metrics.protocols,
         f"make notebook N=03_pretraining PROFILE={profile}",
     )
 )

@@ -50,7 +50,7 @@ sizes, steps = sizes or list(scale.family), steps or list(scale.steps)
 guidance, n = guidance or list(scale.guidance), n or scale.n
 raced = [s for s in raced if s in steps] or steps
 cells = sampling.sampling_grid(scale, sizes, steps, guidance, n=n)
-store, lab = Store(ROOT), sampling.Laboratory(scale)
+store, lab = Store(ROOT), sampling.SamplingEvaluator(scale)
 
 # %% tags=["remove-cell"]
 rows = run(cells, store=store, lab=lab, title="sampling")
@@ -126,7 +126,7 @@ plots.quality_vs_cost(rows, "subject")
 
 # %% tags=["remove-input"]
 drawn = rows[rows["metric"].isin([metric, "subject"])]
-Markdown(protocol.folded(drawn, lab.judges.protocols, f"make notebook N=04_sampling PROFILE={profile}"))
+Markdown(protocol.folded(drawn, lab.metrics.protocols, f"make notebook N=04_sampling PROFILE={profile}"))
 
 # %% [markdown]
 # ## How many steps are enough?

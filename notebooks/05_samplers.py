@@ -51,7 +51,7 @@ scale = named(profile)
 sizes, guidance, n = sizes or list(scale.family), guidance or list(scale.guidance), n or scale.n
 steps = steps or findings.few_steps(scale)
 cells = [cell for name in samplers for cell in sampling.sampling_grid(scale, sizes, steps, guidance, n=n, sampler=name)]
-store, lab = Store(ROOT), sampling.Laboratory(scale)
+store, lab = Store(ROOT), sampling.SamplingEvaluator(scale)
 
 # %% tags=["remove-cell"]
 rows = run(cells, store=store, lab=lab, title="samplers")
@@ -69,7 +69,7 @@ plots.quality_by_sampler(rows, metric)
 # %% tags=["remove-input"]
 Markdown(
     protocol.folded(
-        rows[rows["metric"] == metric], lab.judges.protocols, f"make notebook N=05_samplers PROFILE={profile}"
+        rows[rows["metric"] == metric], lab.metrics.protocols, f"make notebook N=05_samplers PROFILE={profile}"
     )
 )
 

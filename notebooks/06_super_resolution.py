@@ -28,7 +28,7 @@
 # %% tags=["parameters"]
 profile = "laptop"  # smoke | laptop | gpu | tpu
 sizes = []  # base filter counts c; none: the profile's family
-lengths = []  # images of finetuning; none: all that ldm.tasks.superres.LENGTHS keeps
+lengths = []  # images of finetuning; none: all that ldm.tasks.finetuning.LENGTHS keeps
 steps = []  # DDIM steps after the longest finetuning; none: all of ldm.study.superres.STEPS
 n = 0  # pictures a point; 0: half of the profile's number
 metric = "kid_effnet"  # a name in ldm.metrics.catalogue.METRICS
@@ -53,26 +53,26 @@ from ldm.study import findings
 from ldm.study import recompute as live
 from ldm.study import superres as restoration
 from ldm.study.results import Store
-from ldm.study.run import run
-from ldm.tasks import superres
+from ldm.study.run import at_hand, run
+from ldm.tasks import finetuning, pairs, superres
 
 scale = named(profile)
 smoke = scale.name == "smoke"
 small, table = enlarge.picture(image and ROOT / image, scale), plan("ddim", upscale_steps, scale.spacing)
 control = restoration.CONTROL if restoration.CONTROL in scale.family else scale.family[0]
 by = upscale_c or (scale.family[0] if smoke else control)
-restorer = superres.restorer(scale, by, superres.LENGTHS[-1], file=upscale_model and ROOT / upscale_model)
+restorer = superres.restorer(scale, by, finetuning.LENGTHS[-1], file=upscale_model and ROOT / upscale_model)
 sizes, n = sizes or list(scale.family), n or restoration.pictures(scale)
-lengths = lengths or list(superres.LENGTHS[-1:] if smoke else superres.LENGTHS)
+lengths = lengths or list(finetuning.LENGTHS[-1:] if smoke else finetuning.LENGTHS)
 steps = steps or list((*scale.steps, restoration.USUAL) if smoke else restoration.STEPS)
 last = max(lengths)
-store, lab = Store(ROOT), restoration.Laboratory(scale)
+store, lab = Store(ROOT), restoration.SuperResolutionEvaluator(scale)
 grids = (
     restoration.baselines_grid(scale, control, n=n)[: 1 if smoke else None],
     restoration.finetuning_grid(scale, sizes, lengths, n=n),
     restoration.steps_grid(scale, sizes, steps, images=last, n=n),
 )
-here = set(lab.at_hand([cell for grid in grids for cell in grid], store))
+here = set(at_hand([cell for grid in grids for cell in grid], store=store, lab=lab))
 controls, by_length, by_steps = ([cell for cell in grid if cell in here] for grid in grids)
 
 # %% tags=["remove-cell"]
@@ -89,7 +89,7 @@ finetuned, sampled, compared = (
 # longest finetuning. Drag the divider, or move it with the arrow keys; the menus choose what lies on either side.
 
 # %% tags=["remove-input"]
-scenes = superres.scenes(scale, "val", restoration.STRIP)
+scenes = pairs.scenes(scale, "val", restoration.STRIP)
 true, low = scenes.high(range(len(scenes))), scenes.low(range(len(scenes)))
 ways = {
     "degraded": low.repeat(4, 1).repeat(4, 2),

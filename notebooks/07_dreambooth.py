@@ -55,7 +55,7 @@ sizes, tuned = sizes or list(scale.family)[: 1 if smoke else None], tuned or ([2
 cells = dreambooth.grid(
     scale, sizes, subjects, variants, tuned, steps=steps, guidance=guidance, n=n or dreambooth.pictures(scale)
 )
-store, lab = Store(ROOT), dreambooth.Booth(scale, tuned)
+store, lab = Store(ROOT), dreambooth.DreamBoothEvaluator(scale, tuned)
 subject_of = {lab.key(cell): cell.subject for cell in cells}
 
 # %% tags=["remove-cell"]

@@ -32,7 +32,7 @@
 
 # %% tags=["parameters"]
 profile = "laptop"  # smoke | laptop | gpu | tpu
-methods = ["codi", "lcm", "guided", "continued"]  # names in ldm.tasks.distillation.student.METHODS
+methods = ["codi", "lcm", "guided", "continued"]  # names in ldm.tasks.distillation.methods.METHODS
 sizes = []  # base filter counts c; none: the profile's family
 steps = [1, 2, 4, 8]  # of consistent students, and of the teacher trained on; a halved one makes its own
 few = 4  # steps at which students and teachers are compared
@@ -59,7 +59,7 @@ from ldm.study.run import at_hand, run
 scale = named(profile)
 sizes, n = sizes or list(scale.family), n or scale.n
 guidance = guidance or scale.told
-store, lab = Store(ROOT), distillation.Laboratory(scale)
+store, lab = Store(ROOT), distillation.DistillationEvaluator(scale)
 cells, large = (
     at_hand(grid, store=store, lab=lab)
     for grid in (
@@ -71,13 +71,13 @@ undistilled = distillation.teachers_grid(scale, sizes, guidance, n=n)
 
 # %% tags=["remove-cell"]
 students = run(cells, store=store, lab=lab, title="students")
-teachers = run(undistilled, store=store, lab=sampling.Laboratory(scale), title="teachers")
+teachers = run(undistilled, store=store, lab=sampling.SamplingEvaluator(scale), title="teachers")
 closer = pd.concat(
     [
         run(
             sampling.sampling_grid(scale, sizes, [few], guidance, n=times * n),
             store=store,
-            lab=sampling.Laboratory(scale),
+            lab=sampling.SamplingEvaluator(scale),
         ),
         run(large, store=store, lab=lab),
     ],
@@ -105,7 +105,7 @@ plots.quality_vs_steps(rows, metric, "drawn by")
 # %% tags=["remove-input"]
 Markdown(
     protocol.folded(
-        rows[rows["metric"] == metric], lab.judges.protocols, f"make notebook N=08_distillation PROFILE={profile}"
+        rows[rows["metric"] == metric], lab.metrics.protocols, f"make notebook N=08_distillation PROFILE={profile}"
     )
 )
 

@@ -49,7 +49,7 @@ sizes, n = sizes or list(scale.family), n or max(16, scale.n // 4)
 frames = frames or (3 if scale.name == "smoke" else 11)
 shown = shown if shown in guidance else guidance[-1]
 cells = interpolation_study.grid(scale, sizes, guidance, steps=steps, n=n, frames=frames)
-store, lab = Store(ROOT), interpolation_study.Ways(scale)
+store, lab = Store(ROOT), interpolation_study.InterpolationEvaluator(scale)
 
 # %% tags=["remove-cell"]
 rows = run(cells, store=store, lab=lab, title="interpolation")

@@ -26,10 +26,10 @@ from ldm.paths import ROOT
 from ldm.profiles import profile as named
 from ldm.study import findings
 from ldm.study.results import Store
-from ldm.study.sampling import Laboratory
+from ldm.study.sampling import SamplingEvaluator
 
 scale = named(profile)
-store, lab = Store(ROOT), Laboratory(scale)
+store, lab = Store(ROOT), SamplingEvaluator(scale)
 answers = findings.ask(scale, store=store, lab=lab)
 
 # %% tags=["remove-input"]
@@ -38,7 +38,7 @@ Markdown(findings_figures.page(answers))
 # %% tags=["remove-input"]
 Markdown(
     protocol.folded(
-        findings.evidence(store, scale), lab.judges.protocols, f"make notebook N=12_verdicts PROFILE={profile}"
+        findings.evidence(store, scale), lab.metrics.protocols, f"make notebook N=12_verdicts PROFILE={profile}"
     )
 )
 

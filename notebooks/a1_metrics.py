@@ -46,7 +46,7 @@ from ldm.study.run import run
 
 scale = named(profile)
 cells = probes.grid(scale, disturbances, counts)
-lab = probes.Laboratory(scale)
+lab = probes.ProbeEvaluator(scale)
 
 # %% tags=["remove-cell"]
 rows = run(cells, store=Store(ROOT), lab=lab, title="metrics")

@@ -42,7 +42,7 @@ from ldm.study.results import Store
 from ldm.study.run import run
 
 scale = named(profile)
-store, lab = Store(ROOT), sampling.Laboratory(scale)
+store, lab = Store(ROOT), sampling.SamplingEvaluator(scale)
 
 # %% [markdown]
 # ## Undertraining
@@ -119,7 +119,7 @@ behind = pd.concat(
     [asked[asked["metric"].isin(metrics)], rows[rows["metric"].isin(["fd_effnet", "fd_scene", *metrics])]]
 )
 behind = behind.drop_duplicates(["key", "metric"])
-Markdown(protocol.folded(behind, lab.judges.protocols, f"make notebook N=a3_confounders PROFILE={profile}"))
+Markdown(protocol.folded(behind, lab.metrics.protocols, f"make notebook N=a3_confounders PROFILE={profile}"))
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT

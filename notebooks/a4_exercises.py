@@ -27,9 +27,10 @@ from scipy.stats import norm
 from ldm import metrics
 from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
+from ldm.diffusion import mixture
 from ldm.diffusion.schedule import Schedule
 from ldm.diffusion.solvers import ddim, dpmpp_2m, heun
-from ldm.figures import laws, primer, speed
+from ldm.figures import laws, speed
 from ldm.figures.dreambooth import over_subjects
 from ldm.figures.record import record
 from ldm.networks import cost, family
@@ -720,16 +721,16 @@ words(
 # the caption? Why does even a perfect denoiser not draw in one step?
 
 # %% tags=["hide-cell"]
-exact, plan = primer.Mixture(levels), ddim(levels, 10)
+exact, plan = mixture.Mixture(levels), ddim(levels, 10)
 x, none = np.random.default_rng(0).normal(size=(500, 1, 1, 2)).astype(np.float32), np.zeros((500, 1, 1), np.float32)
 for k in range(10):
     guess = np.asarray(exact(x, np.full(500, plan.t[k]), none))
-    apart = np.linalg.norm(primer.MEANS - guess[:, 0, 0, None], axis=-1).min(1) / primer.SPREAD
+    apart = np.linalg.norm(mixture.MEANS - guess[:, 0, 0, None], axis=-1).min(1) / mixture.SPREAD
     print(
         f"t = {plan.t[k]}: {np.mean(apart < 2):.0%} of the guesses within two standard deviations of a cloud's centre"
     )
     x = plan.x[k] * x + plan.x0[k] * guess
-middle = primer.MEANS.mean(0)
+middle = mixture.MEANS.mean(0)
 words(
     f"At first it answers nearly the mean of all data, ({middle[0]:.1f}, {middle[1]:.1f}), whatever point it is shown:"
     " the best answer by the mean square error, and where hardly any data are. One step of DDIM ends there (exercise"

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from ldm.networks import weights
 from ldm.networks.autoencoder import (
-    AutoencoderConfig,
     AutoencoderKL,
     Codec,
     fold,
@@ -22,6 +21,7 @@ from ldm.networks.autoencoder import (
     to_pixels,
     unfold,
 )
+from ldm.networks.autoencoder_config import AutoencoderConfig
 from ldm.networks.layers import KeySource, merge, split
 
 SMALL = AutoencoderConfig(channels=(16,), blocks=1, patch=4, groups=8)

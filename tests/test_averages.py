@@ -24,7 +24,8 @@ def test_a_share_that_makes_no_sense_is_refused():
 
 
 def test_without_snapshots_there_are_no_rows_and_the_sentence_says_what_makes_them(tmp_path):
-    cells, lab = averages.grid(SMOKE, [8], [20_000], [0.05], steps=4, guidance=2.0, seed=99), averages.Laboratory(SMOKE)
+    cells = averages.grid(SMOKE, [8], [20_000], [0.05], steps=4, guidance=2.0, seed=99)
+    lab = averages.AveragesEvaluator(SMOKE)
     assert averages.measure(cells, store=Store(tmp_path), lab=lab).empty
     with pytest.raises(ValueError, match=r"average --sigma 0.05 --images 20000 --seed 99 --profile smoke --c 8"):
         run(cells, store=Store(tmp_path), lab=lab)

@@ -18,9 +18,9 @@ from ldm.networks.layers import KeySource, abstract, split
 from ldm.networks.unet import TimeEmbedding
 from ldm.profiles import profile
 from ldm.study import distillation
-from ldm.study.judges import Score
+from ldm.study.evaluation import Score
 from ldm.tasks import pretrain
-from ldm.tasks.distillation import student
+from ldm.tasks.distillation import methods, student
 from ldm.tasks.distillation.codi import codi_loss
 from ldm.tasks.distillation.flow import grid
 from ldm.tasks.distillation.guided import guidance_loss, halving_loss
@@ -179,7 +179,7 @@ def test_a_prediction_that_breaks_the_boundary_is_refused():
     with pytest.raises(ValueError, match="predict = 'x0': expected v or eps"):
         grid(SD, "x0")
     with pytest.raises(ValueError, match="method = 'turbo': expected one of codi, lcm, guided, continued"):
-        student.kinds("turbo")
+        methods.kinds("turbo")
 
 
 # --- the task -----------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ def small(monkeypatch):
 
 def test_all_kinds_of_a_method_are_trained_kept_and_not_trained_twice(small, tmp_path, monkeypatch):
     scale, task = small
-    monkeypatch.setattr(student, "HALVINGS", (2, 1))
+    monkeypatch.setattr(methods, "HALVINGS", (2, 1))
     names = [path.name for path in student.distill(scale, "guided", 8, root=tmp_path, **task)]
     assert names == [f"{kind}-c8-1k-s0.safetensors" for kind in ("guided", "guided-2", "guided-1")]
     monkeypatch.setattr(student, "fit", lambda *_, **__: pytest.fail("a finished student was trained again"))
@@ -314,7 +314,7 @@ def test_a_student_of_stage_2_makes_its_own_steps_and_the_others_the_grids():
 
 
 def test_a_students_rows_say_what_its_distillation_saw_and_that_it_is_asked_once_a_step():
-    lab = distillation.Laboratory(profile("smoke"))
+    lab = distillation.DistillationEvaluator(profile("smoke"))
     score = Score(estimates={"subject": (Estimate(0.5, 0.4, 0.6, 16), "synthetic")})
     rows = {
         kind: lab.rows(distillation.Distilled(**CELL | {"kind": kind}), score, 1.0)[0]

@@ -138,7 +138,7 @@ def test_a_small_run_leaves_rows_before_and_after_and_one_training_serves_all_le
     fit = dreambooth.fit
     monkeypatch.setattr(dreambooth, "fit", lambda *a, **k: trainings.append(k["lengths"]) or fit(*a, **k))
     cells = dreambooth_study.grid(SMOKE, [8], ["fox"], ["prior", "no prior"], [1, 2], steps=2, guidance=2, n=16)
-    store, lab = Store(tmp_path), dreambooth_study.Booth(SMOKE, (1, 2), dreambooth.Recipe(drawn=16))
+    store, lab = Store(tmp_path), dreambooth_study.DreamBoothEvaluator(SMOKE, (1, 2), dreambooth.Recipe(drawn=16))
     rows = run(cells, store=store, lab=lab)
     assert trainings == [[8, 16]] * 2
     value = rows.set_index(["task", "train_steps", "metric"])["value"]

@@ -320,8 +320,8 @@ def test_every_command_of_the_queue_is_one_that_the_command_line_knows(monkeypat
     for typed in dict.fromkeys(asked):
         cli.call(typed.split())
     assert {name for name, _ in called} == {"pretrain", "grid", "part", "superres", "distill"}
-    monkeypatch.setattr(grids.distillation, "Laboratory", lambda scale: None)
-    monkeypatch.setattr(grids.superres, "Laboratory", lambda scale: None)
+    monkeypatch.setattr(grids.distillation, "DistillationEvaluator", lambda scale: None)
+    monkeypatch.setattr(grids.superres, "SuperResolutionEvaluator", lambda scale: None)
     for name, given in called:  # and the cells that are asked for may be asked for
         given = given | {"scale": profile(given["profile"])}
         if name == "grid":

@@ -75,7 +75,7 @@ def test_coherence_of_ways_that_are_straight_and_that_jump():
 
 def test_a_cell_leaves_four_measures_and_the_ways_of_its_first_pairs(tmp_path):
     cells = interpolation_study.grid(SMOKE, [8], [1.5], steps=2, n=16, frames=3)
-    store, lab = Store(tmp_path), interpolation_study.Ways(SMOKE)
+    store, lab = Store(tmp_path), interpolation_study.InterpolationEvaluator(SMOKE)
     rows = run(cells, store=store, lab=lab)
     assert set(rows["task"]) == {"lerp", "slerp"} and set(rows["n"]) == {16}
     assert set(rows["metric"]) == {"readable", "entropy", "detour", "largest_step"}

@@ -17,7 +17,7 @@ SMOKE = profile("smoke")
 
 
 class Names:
-    """A laboratory that only names cells."""
+    """An evaluator that only names cells."""
 
     scale = SMOKE
 

@@ -58,7 +58,7 @@ def test_the_best_guidance_comes_with_all_that_may_be_the_best(metric, sign):
 
 def test_a_race_leaves_losers_early_and_counts_what_it_drew(tmp_path):
     contenders = study.sampling_grid(SMOKE, [8], [2], [1.5, 3.0, 30.0], n=16)
-    store, lab = Store(tmp_path), study.Laboratory(SMOKE)
+    store, lab = Store(tmp_path), study.SamplingEvaluator(SMOKE)
     ran = racing.race(contenders, "kid_effnet", store=store, lab=lab, stages=(16, 32)).set_index("guidance")
     assert set(ran.index) == {1.5, 3.0, 30.0} and ran["left"].any()
     assert ran["n"].min() == 16 and ran.loc[ran["left"], "n"].eq(32).all()  # some left after the first stage

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
 
-from ldm.study.tpu_plan import moved
+from ldm.study.tpu_compiler import moved
 from ldm.training.loop import fit, init_state, make_train_step
 from ldm.training.parallel import connect, host, layout, spec
 from tests.toy_training import BATCH, CONFIG, PARAMS, STEPS, batches, loss

@@ -14,7 +14,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from ldm.figures.roofline import collectives, table
 from ldm.networks import cost, family
-from ldm.study import tpu_plan
+from ldm.study import tpu_compiler, tpu_plan
 from ldm.study.roofline import roofline, whole_paper
 from ldm.study.tpu_plan import COLLECTIVES, Plan
 
@@ -50,14 +50,14 @@ def test_memory_is_read_from_the_compilers_complaint_and_other_complaints_stay()
         "RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 20.50G of 15.75G hbm. Exceeded hbm capacity by"
         " 4.75G."
     )
-    assert tpu_plan.exhausted(said) == (20.5 * 2**30, 15.75 * 2**30)
+    assert tpu_compiler.exhausted(said) == (20.5 * 2**30, 15.75 * 2**30)
     said = (
         "Ran out of memory on HBM, the total memory required for HLO temporaries (26.21G) exceeds available HBM"
         " (15.75G)."
     )
-    assert tpu_plan.exhausted(said) == (26.21 * 2**30, 15.75 * 2**30)
+    assert tpu_compiler.exhausted(said) == (26.21 * 2**30, 15.75 * 2**30)
     with pytest.raises(RuntimeError, match="no such thing"):
-        tpu_plan.exhausted("INTERNAL: no such thing")
+        tpu_compiler.exhausted("INTERNAL: no such thing")
 
 
 def test_collectives_of_a_real_program_are_counted_in_bytes():
@@ -66,14 +66,14 @@ def test_collectives_of_a_real_program_are_counted_in_bytes():
     gather = (
         jax.jit(lambda x: x * 2, in_shardings=spread, out_shardings=whole).lower(jnp.ones((64, 16))).compile().as_text()
     )
-    assert tpu_plan.moved(gather) == dict.fromkeys(COLLECTIVES, 0) | {"all-gather": 64 * 16 * 4}
+    assert tpu_compiler.moved(gather) == dict.fromkeys(COLLECTIVES, 0) | {"all-gather": 64 * 16 * 4}
     reduce = (
         jax.jit(lambda x: x.sum(0), in_shardings=spread, out_shardings=whole)
         .lower(jnp.ones((64, 16)))
         .compile()
         .as_text()
     )
-    assert tpu_plan.moved(reduce) == dict.fromkeys(COLLECTIVES, 0) | {"all-reduce": 16 * 4}
+    assert tpu_compiler.moved(reduce) == dict.fromkeys(COLLECTIVES, 0) | {"all-reduce": 16 * 4}
 
 
 def rows(size: str, topology: str, **values: float) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ldm.diffusion import mixture
 from ldm.diffusion.denoiser import denoiser
 from ldm.diffusion.sampler import image_keys, initial_noise, sample
 from ldm.diffusion.schedule import Schedule
@@ -36,16 +37,16 @@ def test_the_denoiser_of_the_two_dimensional_world_is_the_mean_of_what_the_point
     """By summing over a grid of x0, with the weights that their densities and the noise's give them."""
     axis, x, (alpha, sigma) = np.linspace(-5, 5, 801), np.float32([0.1, 0.9]), (SD.alpha[t], SD.sigma[t])
     grid = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
-    means = primer.MEANS[:1] if told else primer.MEANS
-    prior = sum(np.exp(-np.square(grid - mean).sum(-1) / (2 * primer.SPREAD**2)) for mean in means)
+    means = mixture.MEANS[:1] if told else mixture.MEANS
+    prior = sum(np.exp(-np.square(grid - mean).sum(-1) / (2 * mixture.SPREAD**2)) for mean in means)
     weight = prior * np.exp(-np.square(x - alpha * grid).sum(-1) / (2 * sigma**2))
-    net = denoiser(primer.Mixture(SD))
+    net = denoiser(mixture.Mixture(SD))
     answer = net(x[None, None, None], np.full(1, t), 0.0, 1.0, np.full((1, 1, 1), told, np.float32))
     np.testing.assert_allclose(np.asarray(answer)[0, 0, 0], weight @ grid / weight.sum(), atol=2e-3)
 
 
 def test_the_last_guess_is_the_picture_that_sampling_ends_with():
-    structure, params = split(primer.Mixture(SD))
+    structure, params = split(mixture.Mixture(SD))
     none, keys, plan = np.zeros((5, 1, 1), np.float32), image_keys(0, np.arange(5)), ddim(SD, 6)
     draw = lambda context, plan, guidance: np.asarray(
         sample(structure, params, plan, context, none, guidance, keys, predict="x0", shape=(1, 1, 2))

@@ -14,7 +14,7 @@ from ldm.metrics.protocol import Protocol
 from ldm.paths import ROOT
 from ldm.profiles import LAPTOP
 from ldm.statistics import comparisons, optimum, verdicts
-from ldm.study import judges
+from ldm.study import evaluation
 from ldm.study.results import Store
 from tests import synthetic
 
@@ -54,7 +54,7 @@ def test_what_has_no_card_is_refused(found):
 
 def test_the_recorded_rows_are_of_the_judges_own_protocols():
     rows = Store(ROOT).rows(only="recorded", profile="laptop", study="sampling")
-    cards = judges.load(LAPTOP).protocols
+    cards = evaluation.load(LAPTOP).protocols
     for name, card in cards.items():
         assert set(rows[rows["metric"] == name]["protocol"]) == {f"{card.line}; val captions"}
     assert len({card.fingerprint for card in cards.values()}) == 4
@@ -63,34 +63,34 @@ def test_the_recorded_rows_are_of_the_judges_own_protocols():
 @pytest.fixture
 def few(tmp_path, monkeypatch):
     """A profile of 70 real scenes, whose reference lies in a folder of its own."""
-    monkeypatch.setattr(judges, "path_of", lambda profile: tmp_path / "reference.safetensors")
+    monkeypatch.setattr(evaluation, "path_of", lambda profile: tmp_path / "reference.safetensors")
     profile = replace(LAPTOP, reference=70)
-    return profile, judges.make_references(profile)
+    return profile, evaluation.make_references(profile)
 
 
 def test_references_come_back_as_they_were_made_and_others_are_refused(few):
     profile, made = few
-    loaded = judges.load(profile).references
+    loaded = evaluation.load(profile).references
     for name, reference in made.items():
         assert loaded[name].protocol == reference.protocol and reference.protocol.n == 70
         np.testing.assert_array_equal(loaded[name].gaussian.covariance, reference.gaussian.covariance)
-    path = judges.path_of(profile)
+    path = evaluation.path_of(profile)
     with pytest.raises(ValueError, match="its n is 70, not 20000; make it again"):
-        judges.load(LAPTOP)
+        evaluation.load(LAPTOP)
     for name, field, value in (
         ("effnet", "weights", "ffffffff"),
         ("scene", "network", "larger"),
         ("scene", "images", "0"),
     ):
-        wrong = json.loads(judges.cards_of(path).read_text())
+        wrong = json.loads(evaluation.cards_of(path).read_text())
         wrong[name] |= {field: value}
         broken = path.with_name("wrong.safetensors")
         broken.write_bytes(path.read_bytes())
-        judges.cards_of(broken).write_text(json.dumps(wrong))
+        evaluation.cards_of(broken).write_text(json.dumps(wrong))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(judges, "path_of", lambda profile, broken=broken: broken)
+            patch.setattr(evaluation, "path_of", lambda profile, broken=broken: broken)
             with pytest.raises(ValueError, match=f"{name} was made under protocol .*{field} is '{value}'") as error:
-                judges.load(profile)
+                evaluation.load(profile)
         assert made[name].protocol.fingerprint in str(error.value)
 
 

@@ -12,10 +12,11 @@ import pytest
 from ldm import paths
 from ldm.data.scenes.dataset import Scenes
 from ldm.networks import weights
-from ldm.networks.autoencoder import AutoencoderConfig, AutoencoderKL, load_codec, save_codec
+from ldm.networks.autoencoder import AutoencoderKL, load_codec, save_codec
+from ldm.networks.autoencoder_config import AutoencoderConfig
 from ldm.networks.layers import KeySource, split
 from ldm.profiles import LAPTOP
-from ldm.study import judges
+from ldm.study import evaluation
 from ldm.tasks import pretrain
 from ldm.tasks.frozen import autoencoder as parts
 from ldm.tasks.frozen import reconstruction
@@ -130,6 +131,6 @@ def test_the_shipped_codec_keeps_what_the_captions_name():
     data = Scenes(LAPTOP.scenes, "val", 256)
     scenes = [data.scene(i) for i in range(256)]
     decoded = codec.decode(codec.encode(data.images(range(256))))
-    found = judges.load(LAPTOP).score([decoded], scenes).estimates
+    found = evaluation.load(LAPTOP).score([decoded], scenes).estimates
     assert found["subject"][0].value > 0.92
     assert found["alignment"][0].value > 0.82

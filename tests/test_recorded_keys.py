@@ -43,12 +43,12 @@ from ldm.study import (
 )
 from ldm.study.results import Store, key
 from ldm.study.training_rows import Training
-from ldm.tasks import superres
+from ldm.tasks import pairs
 
 Record = SimpleNamespace  # one row of a cell, by its columns; None where there is nothing
 MACHINE = "AMD EPYC (x86_64, family 25, model 1), 2 cores, cpu"  # that of some records
 
-Laboratories = cache(lambda kind, name: kind(profile(name)))
+Evaluators = cache(lambda kind, name: kind(profile(name)))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -84,16 +84,16 @@ def pretraining(scale: Profile, row: Record) -> str:
     common = dict(steps=row.steps, n=row.n, seed=row.seed)
     if row.task == "average":
         cells = averages.grid(scale, [row.c], [row.images_seen], [row.strength], guidance=row.guidance, **common)
-        return Laboratories(averages.Laboratory, scale.name).key(only(cells))
+        return Evaluators(averages.AveragesEvaluator, scale.name).key(only(cells))
     cells = study.pretraining_grid(scale, [row.c], [row.images_seen], guidance=[row.guidance], **common)
-    return Laboratories(study.Laboratory, scale.name).key(only(cells))
+    return Evaluators(study.SamplingEvaluator, scale.name).key(only(cells))
 
 
 def sampling(scale: Profile, row: Record) -> str:
     cells = study.sampling_grid(
         scale, [row.c], [row.steps], [row.guidance], n=row.n, images=row.images_seen, sampler=row.sampler, seed=row.seed
     )
-    return Laboratories(study.Laboratory, scale.name).key(only(cells))
+    return Evaluators(study.SamplingEvaluator, scale.name).key(only(cells))
 
 
 def super_resolution(scale: Profile, row: Record) -> str:
@@ -101,7 +101,7 @@ def super_resolution(scale: Profile, row: Record) -> str:
         cells = restoration.steps_grid(scale, [row.c], [row.steps], images=row.images_seen, n=row.n)
     else:
         cells = restoration.baselines_grid(scale, row.c or scale.family[0], n=row.n)
-    return Laboratories(restoration.Laboratory, scale.name).key(only(cells, kind=row.task))
+    return Evaluators(restoration.SuperResolutionEvaluator, scale.name).key(only(cells, kind=row.task))
 
 
 def booth(scale: Profile, row: Record) -> str:
@@ -110,24 +110,24 @@ def booth(scale: Profile, row: Record) -> str:
     cells = dreambooth.grid(
         scale, [row.c], [subject], dreambooth.TUNED, [row.train_steps or 1], steps=row.steps, guidance=row.guidance, n=n
     )
-    return Laboratories(dreambooth.Booth, scale.name).key(only(cells, variant=row.task))
+    return Evaluators(dreambooth.DreamBoothEvaluator, scale.name).key(only(cells, variant=row.task))
 
 
 def interpolation(scale: Profile, row: Record) -> str:
     frames = int(told(row, r"(\d+) pictures a way"))
     cells = interpolation_study.grid(scale, [row.c], [row.guidance], steps=row.steps, n=row.n, frames=frames)
-    return Laboratories(interpolation_study.Ways, scale.name).key(only(cells, path=row.task))
+    return Evaluators(interpolation_study.InterpolationEvaluator, scale.name).key(only(cells, path=row.task))
 
 
 def students(scale: Profile, row: Record) -> str:
     cells = distillation.grid(scale, [row.task], [row.c], [row.steps], [row.guidance], n=row.n)
-    return Laboratories(distillation.Laboratory, scale.name).key(only(cells))
+    return Evaluators(distillation.DistillationEvaluator, scale.name).key(only(cells))
 
 
 def metrics(scale: Profile, row: Record) -> str:
     names = [] if row.task in ("real", "model") else [row.task]
     cell = only(probes.grid(scale, names, [row.n]), task=row.task, strength=row.strength or 0.0)
-    return Laboratories(probes.Laboratory, scale.name).key(cell)
+    return Evaluators(probes.ProbeEvaluator, scale.name).key(cell)
 
 
 def tpu_plan(_: Profile, row: Record) -> str:
@@ -149,7 +149,7 @@ def training(scale: Profile, row: Record) -> str:
             images=row.images_seen,
             seed=row.seed,
             machine=machine,
-            side=superres.latent_side(scale) if row.task.startswith("superres") else scale.latent_shape[0],
+            side=pairs.latent_side(scale) if row.task.startswith("superres") else scale.latent_shape[0],
             devices=int(devices),
             fsdp=int(shared),
             batch=int(parts) * int(size),
@@ -229,12 +229,15 @@ def a_training() -> str:
 
 
 def first(kind: type, cells: list[Any]) -> str:
-    return Laboratories(kind, "laptop").key(cells[0])
+    return Evaluators(kind, "laptop").key(cells[0])
 
 
 GOLDEN: dict[str, Callable[[], str]] = {
-    "5d1666f5df3372fa": lambda: first(study.Laboratory, study.sampling_grid(LAPTOP, [8], [4], [2.0])),
-    "92c1645f8ac01a02": lambda: first(restoration.Laboratory, restoration.baselines_grid(LAPTOP)),  # bicubic
+    "5d1666f5df3372fa": lambda: first(study.SamplingEvaluator, study.sampling_grid(LAPTOP, [8], [4], [2.0])),
+    "92c1645f8ac01a02": lambda: first(
+        restoration.SuperResolutionEvaluator,
+        restoration.baselines_grid(LAPTOP),  # bicubic
+    ),
     "42ad34a05011c211": lambda: key(plan.Plan(size="39M", topology="v5e:16x16")),
     "3a17a2f8e26a2d51": a_training,
     "2e3020dbc96e04aa": lambda: key(benchmarked("input").Case(c=8), machine=MACHINE),

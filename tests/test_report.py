@@ -9,7 +9,7 @@ from ldm.profiles import profile
 from ldm.study import training_rows
 from ldm.study.results import Store
 from ldm.study.training_rows import Training
-from ldm.tasks import superres
+from ldm.tasks import pairs
 from ldm.training import chips
 
 SMOKE = profile("smoke")
@@ -29,7 +29,7 @@ def test_a_training_leaves_rows_of_its_laps_but_for_the_first():
 
 def test_trainings_of_all_tasks_leave_rows_and_a_line(tmp_path):
     lap = {"step_seconds": 8.0, "images_a_second": 8.0, "input_share": 0.01, "loss": 1.0}
-    for task, side in (("superres", superres.latent_side(SMOKE)), ("codi", 0)):
+    for task, side in (("superres", pairs.latent_side(SMOKE)), ("codi", 0)):
         training = Training.here(SMOKE, 8, SMOKE.train, None, task=task, side=side, data="here" if side else "")
         training_rows.write(training, SMOKE, [{"loss": 2.0}, lap], tmp_path)
         training_rows.write(training, SMOKE, [{"loss": 2.0}], tmp_path)  # nothing is known of one lap

@@ -22,7 +22,7 @@ from ldm.figures import sensitivity as sensitivity_charts
 from ldm.paths import ROOT
 from ldm.profiles import profile
 from ldm.statistics import sensitivity
-from ldm.study import judges, probes
+from ldm.study import evaluation, probes
 from ldm.study.results import Store
 from ldm.study.run import run
 
@@ -152,7 +152,7 @@ def test_a_share_of_training_scenes_of_repeats_and_of_missing_subjects():
 
 @pytest.fixture(scope="module")
 def lab():
-    return probes.Laboratory(SMOKE)
+    return probes.ProbeEvaluator(SMOKE)
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def shipped():
 def test_every_cell_of_the_chapter_is_recorded(lab, shipped):
     for name in ("smoke", "laptop"):
         rows = Store(ROOT).rows(only="recorded", study="metrics", profile=name)
-        of = lab if name == "smoke" else probes.Laboratory(profile(name))
+        of = lab if name == "smoke" else probes.ProbeEvaluator(profile(name))
         assert set(rows["key"]) == {of.key(cell) for cell in probes.grid(profile(name))}
         assert (rows["strength"].notna() == (rows["task"] != "model")).all()
 
@@ -176,7 +176,7 @@ def test_a_cell_run_again_is_what_is_recorded_and_its_distances_are_the_judges_o
     inside = both["value"].between(both["lo_shipped"] - 1e-6, both["hi_shipped"] + 1e-6)
     assert inside.all()
     images, asked = drawn("noise", 8.0, 32)
-    score = judges.load(SMOKE).score([images], asked).estimates
+    score = evaluation.load(SMOKE).score([images], asked).estimates
     of_32 = rows[rows["n"] == 32].set_index("metric")["value"]
     for name, (estimate, _) in score.items():
         assert of_32[name] == pytest.approx(estimate.value, rel=1e-4, abs=1e-4)
@@ -277,7 +277,8 @@ def test_the_card_folds_and_names_what_each_value_was_measured_with(lab, shipped
     for part in (card.network, card.weights, card.images, card.dtype, card.how, card.fingerprint):
         assert part in text
     assert "16 to 64 pictures" in text and "2000 real pictures of 32 x 32" in text
-    assert text.count("\n- ") == 3 and "../_static/rows/metrics-smoke.csv" in text and lab.judges.scene.protocol in text
+    assert text.count("\n- ") == 3 and "../_static/rows/metrics-smoke.csv" in text
+    assert lab.metrics.scene.protocol in text
 
 
 def test_metrics_of_one_protocol_share_a_line_and_the_command_stands_last(lab, shipped):

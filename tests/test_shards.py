@@ -21,7 +21,7 @@ from ldm.data.latents import latent_set
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import EASY
 from ldm.data.shards import open_shards
-from ldm.networks.text import Tokenizer
+from ldm.networks.tokenizer import Tokenizer
 
 SIDE, SHAPE, N, LENGTH = 32, (8, 8, 3), 40, 16
 DATA = Scenes(replace(EASY, size=SIDE), "train", N)

@@ -31,7 +31,7 @@ from ldm.interop.stable_diffusion.parts import (
 )
 from ldm.interop.stable_diffusion.pipeline import read_pipeline, write_pipeline
 from ldm.interop.stable_diffusion.scheduler import NoiseConfig
-from ldm.networks.autoencoder import SD, AutoencoderConfig
+from ldm.networks.autoencoder_config import SD, AutoencoderConfig
 from ldm.networks.cost import MULTIPLIERS, groups
 from ldm.networks.torch_layout import from_torch, to_torch
 from ldm.profiles import TABLE1

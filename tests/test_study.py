@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +15,15 @@ import pandas as pd
 import pytest
 
 from ldm.diffusion.solvers import plan
+from ldm.metrics import Estimate
 from ldm.paths import ROOT
 from ldm.profiles import profile
 from ldm.study import recompute as live
 from ldm.study import sampling
+from ldm.study.evaluation import Score
+from ldm.study.evaluator import Evaluator
 from ldm.study.results import Row, Store
-from ldm.study.run import run
+from ldm.study.run import at_hand, run
 from tests.environment import one_device
 
 SMOKE = profile("smoke")
@@ -33,10 +36,12 @@ import sys
 from ldm.profiles import profile
 from ldm.study.results import Store
 from ldm.study.run import run
-from ldm.study.sampling import sampling_grid
+from ldm.study.sampling import SamplingEvaluator, sampling_grid
 from tests.environment import one_device
-cells = sampling_grid(profile("smoke"), (8,), (2, 4), (1.5, 4.0), n=16)
-run(cells, store=Store(sys.argv[1]))
+scale = profile("smoke")
+run(
+    sampling_grid(scale, (8,), (2, 4), (1.5, 4.0), n=16), store=Store(sys.argv[1]), lab=SamplingEvaluator(scale)
+)
 """
 
 
@@ -81,16 +86,17 @@ def test_killed_at_random_moments_the_rows_are_those_of_an_undisturbed_run(undis
 
 
 def test_running_it_again_computes_nothing(undisturbed, monkeypatch):
-    monkeypatch.setattr(sampling.Laboratory, "evaluate", lambda *_: pytest.fail("a finished cell was run again"))
-    rows = run(CELLS, store=Store(undisturbed))
+    monkeypatch.setattr(sampling.SamplingEvaluator, "evaluate", lambda *_: pytest.fail("a finished cell was run again"))
+    rows = run(CELLS, store=Store(undisturbed), lab=sampling.SamplingEvaluator(SMOKE))
     assert set(rows["key"]) == set(measured(undisturbed)["key"])
 
 
 def test_a_new_setting_runs_only_what_is_new(undisturbed, monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr(sampling.Laboratory, "evaluate", lambda self, cell: asked.append(cell) or 1 / 0)
+    monkeypatch.setattr(sampling.SamplingEvaluator, "evaluate", lambda self, cell: asked.append(cell) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        run([*CELLS, *sampling.sampling_grid(SMOKE, (8,), (3,), (4.0,), n=16)], store=Store(undisturbed))
+        cells = [*CELLS, *sampling.sampling_grid(SMOKE, (8,), (3,), (4.0,), n=16)]
+        run(cells, store=Store(undisturbed), lab=sampling.SamplingEvaluator(SMOKE))
     assert [cell.steps for cell in asked] == [3]
 
 
@@ -114,14 +120,57 @@ def test_a_wrong_cell_is_refused_before_anything_runs(change, sentence):
         sampling.Evaluation(**(fields | change))
 
 
+@dataclass(frozen=True)
+class Toss:
+    """A cell of a study that nobody has heard of: it needs no model if it is fair."""
+
+    profile: str
+    heads: int
+    fair: bool = True
+
+
+class TossEvaluator(Evaluator[Toss]):
+    versions = {"toss": 1}
+
+    def model_of(self, cell: Toss) -> tuple | None:
+        return None if cell.fair else (8, 123, cell.heads)
+
+    def data_of(self, cell: Toss) -> str:
+        return "coin"
+
+    def evaluate(self, cell: Toss) -> tuple[Score, list, float]:
+        return Score(estimates={"heads": (Estimate.of(cell.heads, 1.0, 16), "counted")}), [], 0.5
+
+    def columns(self, cell: Toss) -> dict:
+        return dict(study="sampling", profile=cell.profile, task="toss")
+
+    def setting(self, cell: Toss) -> str:
+        return "a fair coin"
+
+
+def test_the_runner_runs_any_study_whose_evaluator_says_what_is_its_own(tmp_path, monkeypatch):
+    store, lab = Store(tmp_path), TossEvaluator(SMOKE)
+    cells = [Toss("smoke", heads) for heads in (3, 5)]
+    rows = run(cells, store=store, lab=lab)
+    assert sorted(rows["value"]) == [3, 5] and set(rows["protocol"]) == {"counted; a fair coin"}
+    monkeypatch.setattr(TossEvaluator, "evaluate", lambda *_: pytest.fail("a finished cell was run again"))
+    assert set(run(cells, store=store, lab=lab)["key"]) == {lab.key(cell) for cell in cells}
+    unfair = Toss("smoke", 7, fair=False)
+    assert at_hand(cells, store=store, lab=lab) == cells
+    with pytest.raises(ValueError, match=r"c = 8 after 123 images \(seed 7\)"):
+        at_hand([*cells, unfair], store=store, lab=lab)
+    with pytest.raises(TypeError, match="abstract"):
+        Evaluator(SMOKE)
+
+
 def test_no_cells_are_a_mistake():
     with pytest.raises(ValueError, match="There are no cells"):
-        run([])
+        run([], lab=sampling.SamplingEvaluator(SMOKE))
 
 
 def test_cells_drawn_by_lot_are_run_again_and_never_compared_with_themselves(undisturbed, tmp_path):
     """A record that is not what the models give is found out, on this machine too."""
-    store, lab = Store(tmp_path), sampling.Laboratory(SMOKE)
+    store, lab = Store(tmp_path), sampling.SamplingEvaluator(SMOKE)
     rows = Store(undisturbed).rows()
     for key, group in rows.groupby("key"):
         moved = group.copy()
@@ -158,10 +207,10 @@ def test_influences_are_kept_for_every_metric_and_give_the_intervals_back(undist
 
 def test_a_profile_that_trains_in_bfloat16_draws_in_it_the_same_pictures_under_another_name():
     half = replace(SMOKE, train=replace(SMOKE.train, bf16=True))
-    whole = sampling.Laboratory(SMOKE)
+    whole = sampling.SamplingEvaluator(SMOKE)
     full, rounded = (replace(whole.load(8, SMOKE.length, 0), profile=scale) for scale in (SMOKE, half))
     assert {p.dtype.name for p in rounded.drawing.values()} == {"float32", "bfloat16"}
     assert full.drawing is full.drawing, "the parameters travel to the device once, not at every batch"
     a, b = (next(g.images(["a large crab at the left"] * 4, plan("ddim", 4), 2.0)).astype(int) for g in (full, rounded))
     assert a.std() > 10 and 0 < np.abs(a - b).mean() < 3
-    assert sampling.Laboratory(half).versions != whole.versions == sampling.Laboratory(SMOKE).versions
+    assert sampling.SamplingEvaluator(half).versions != whole.versions == sampling.SamplingEvaluator(SMOKE).versions

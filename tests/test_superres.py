@@ -19,9 +19,10 @@ from ldm.study import findings
 from ldm.study import photographs as gallery
 from ldm.study import superres as restoration
 from ldm.study.results import Store
-from ldm.study.run import run
+from ldm.study.run import at_hand, run
+from ldm.tasks import finetuning, pretrain, superres
 from ldm.tasks import models as models_tasks
-from ldm.tasks import pretrain, superres
+from ldm.tasks import pairs as twins
 from ldm.training.loop import TrainConfig
 
 SMOKE = profile("smoke")
@@ -52,12 +53,12 @@ def latents() -> superres.LatentPairs:
 
 
 def test_pairs_are_a_function_of_the_index_and_named_by_all_that_makes_them():
-    pairs = superres.scenes(SMOKE, "train", 4)
+    pairs = twins.scenes(SMOKE, "train", 4)
     high, low = pairs.high(range(4)), pairs.low(range(4))
     assert high.shape == (4, 64, 64, 3) and low.shape == (4, 16, 16, 3)
-    assert superres.enlarged(low).shape == high.shape
+    assert twins.enlarged(low).shape == high.shape
     assert np.array_equal(pairs.low([2]), low[2:3])
-    others = [replace(pairs, seed=1), replace(pairs, sharpen=True), superres.scenes(SMOKE, "val", 4)]
+    others = [replace(pairs, seed=1), replace(pairs, sharpen=True), twins.scenes(SMOKE, "val", 4)]
     assert len({pairs.key, *(other.key for other in others)}) == 4
     assert not np.array_equal(others[0].low(range(4)), low) and np.array_equal(others[0].high(range(4)), high)
     assert not np.array_equal(others[1].high(range(4)), high)
@@ -141,7 +142,7 @@ def test_a_restored_picture_depends_on_what_is_seen_and_not_on_its_batch(pretrai
 def lab():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(restoration, "REFERENCE", 96)
-        yield restoration.Laboratory(SMOKE)
+        yield restoration.SuperResolutionEvaluator(SMOKE)
 
 
 def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(lab, tmp_path, monkeypatch):
@@ -177,7 +178,7 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(lab, tmp_path,
 
     there = findings.restored_by_steps(Store(tmp_path), SMOKE)
     assert there.empty and "no row holds" in findings.asked(verdicts.f5, there, Store(tmp_path), few=True)[1]
-    long = replace(model, images=superres.LENGTHS[-1])
+    long = replace(model, images=finetuning.LENGTHS[-1])
     run([long, replace(long, sampler="ddpm")], store=Store(tmp_path), lab=lab)
     assert set(findings.restored_by_steps(Store(tmp_path), SMOKE)["key"]) == {lab.key(long)}
 
@@ -185,21 +186,21 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(lab, tmp_path,
 def test_cells_are_at_hand_where_they_are_recorded_or_their_model_is_here(lab, tmp_path, monkeypatch):
     bicubic, *models = restoration.baselines_grid(SMOKE, 8)[:1] + restoration.steps_grid(SMOKE, (8, 16), (4,))
     monkeypatch.setattr(lab, "file", lambda *model: None)
-    monkeypatch.setattr(lab, "_digest", lambda scale, c, *model: f"in the register {c}")
+    monkeypatch.setattr(lab, "_digest", lambda c, *model: f"in the register {c}")
     with pytest.raises(ValueError, match="There is no trained model of c = 8 after 32,000"):
-        lab.at_hand([bicubic, *models], Store(tmp_path))
-    assert lab.at_hand([bicubic], Store(tmp_path)) == [bicubic]
+        at_hand([bicubic, *models], store=Store(tmp_path), lab=lab)
+    assert at_hand([bicubic], store=Store(tmp_path), lab=lab) == [bicubic]
     monkeypatch.setattr(lab, "file", lambda c, *model: tmp_path if c == 16 else None)
-    assert lab.at_hand([bicubic, *models], Store(tmp_path)) == [bicubic, models[1]]
+    assert at_hand([bicubic, *models], store=Store(tmp_path), lab=lab) == [bicubic, models[1]]
     monkeypatch.setattr(lab, "restored", lambda cell: lab._pictures(16)[0])
     run(models[:1], store=Store(tmp_path), lab=lab)
-    assert lab.at_hand([bicubic, *models], Store(tmp_path)) == [bicubic, *models]
+    assert at_hand([bicubic, *models], store=Store(tmp_path), lab=lab) == [bicubic, *models]
 
 
 def test_grids_hold_the_papers_settings():
     cells = restoration.steps_grid(SMOKE, (8, 16))
     assert len(cells) == 2 * len(restoration.STEPS) and {cell.n for cell in cells} == {16}
-    assert {cell.steps for cell in restoration.finetuning_grid(SMOKE, (8,), superres.LENGTHS)} == {50}
+    assert {cell.steps for cell in restoration.finetuning_grid(SMOKE, (8,), finetuning.LENGTHS)} == {50}
     kinds = [cell.kind for cell in restoration.baselines_grid(SMOKE, 8)]
     assert kinds == ["bicubic", "superres-regression", "superres-scratch", "superres"]
 
@@ -229,11 +230,11 @@ def test_a_folder_of_photographs_gives_pairs_and_a_model_that_its_file_alone_tel
     folder = tmp_path / "photographs"
     folder.mkdir()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)).save(folder / "a.jpg")
-    pairs = superres.photographs(SMOKE, folder, 4)
+    pairs = twins.photographs(SMOKE, folder, 4)
     assert pairs.high(range(4)).shape == (4, 64, 64, 3) and pairs.low(range(4)).shape == (4, 16, 16, 3)
     assert not np.array_equal(pairs.high([1])[0], pairs.data.item(1)[0])  # sharpened
-    assert superres.folder_of(pairs, folder).name == f"photographs-{pairs.key[:6]}"
-    assert superres.lengths_of(3_000) == (1_000, 3_000) and superres.lengths_of(32_000) == superres.LENGTHS
+    assert twins.folder_of(pairs, folder).name == f"photographs-{pairs.key[:6]}"
+    assert finetuning.lengths_of(3_000) == (1_000, 3_000) and finetuning.lengths_of(32_000) == finetuning.LENGTHS
 
     path = models_tasks.path_of(SMOKE, 8, 1_000, 0, tmp_path, "superres-scratch")
     models_tasks.save(path, superres.widened(pretrained, 4), SMOKE, 8, 1_000, 0)
@@ -247,12 +248,11 @@ def test_photographs_are_judged_as_scenes_are(tmp_path, monkeypatch):
         small = Image.fromarray(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8))
         small.resize((120, 90), Image.Resampling.BICUBIC).save(tmp_path / f"{i}.png")
     monkeypatch.setattr(restoration, "REFERENCE", 96)
-    bicubic = gallery.Gallery.restored
+    bicubic = gallery.PhotographEvaluator.restored
     true = lambda lab, cell: lab._pictures(cell.n)[0]
-    monkeypatch.setattr(
-        gallery.Gallery, "restored", lambda lab, cell: (bicubic if cell.kind == "bicubic" else true)(lab, cell)
-    )
-    monkeypatch.setattr(restoration.Laboratory, "key", lambda lab, cell: f"{cell.kind}-key")
+    restored = lambda lab, cell: (bicubic if cell.kind == "bicubic" else true)(lab, cell)
+    monkeypatch.setattr(gallery.PhotographEvaluator, "restored", restored)
+    monkeypatch.setattr(restoration.SuperResolutionEvaluator, "key", lambda lab, cell: f"{cell.kind}-key")
     table = gallery.judge(SMOKE, tmp_path, 8, n=16, store=Store(tmp_path)).set_index("metric")
     assert set(table.index) == set(gallery.JUDGED) and set(table["n"]) == {16}
     assert table.loc["lpips_effnet", "restored"] == pytest.approx(0, abs=1e-6) and table.loc["ssim", "lo"] > 0

@@ -16,7 +16,7 @@ SHOWN = range(12)  # the first held-out captions, none chosen
 SIDE = 72  # pixels of one picture on the page
 
 scale = profile("laptop")
-store, lab = Store(ROOT), sampling.Laboratory(scale)
+store, lab = Store(ROOT), sampling.SamplingEvaluator(scale)
 cells = sampling.pretraining_grid(scale, scale.family, [scale.length], steps=50, guidance=[2.0])
 rows = [Scenes(scale.scenes, "val", scale.n).images(SHOWN)]
 rows += [samples.kept(store, lab.key(cell))[list(SHOWN)] for cell in cells]

@@ -14,8 +14,8 @@ from ldm.networks import cost
 from ldm.profiles import Profile
 from ldm.study import superres as restore
 from ldm.study.results import key
-from ldm.tasks import models, superres
-from ldm.tasks.distillation import student
+from ldm.tasks import finetuning, models, pairs
+from ldm.tasks.distillation import methods
 from ldm.tasks.frozen import autoencoder as parts
 
 SHARE = 0.25  # of the matrix rate that training and drawing are taken to reach, until finished commands have shown it
@@ -90,7 +90,7 @@ def queue(scale: Profile) -> list[Task]:
 
 
 def stands_on(scale: Profile) -> list[Task]:
-    """The frozen parts, and the reference of the judges."""
+    """The frozen parts, and the reference of the metrics."""
     why = f"what the {scale.scenes.size} px models stand on"
 
     def part(
@@ -180,13 +180,13 @@ def more_steps(scale: Profile, c: int) -> list[Task]:
 
 def restored(scale: Profile, c: int) -> list[Task]:
     """Finetuned for super-resolution, and judged along the way, then by fewer steps."""
-    images, side = superres.LENGTHS[-1], superres.latent_side(scale)
+    images, side = finetuning.LENGTHS[-1], pairs.latent_side(scale)
     finetuned = Task(
         text=f"superres --profile {scale.name} --c {c} --images {images} --no-checkpoints",
         why="training",
         c=c,
         gflops=cost.PASSES * gflops(scale, c, side) * images,
-        minutes=4 * START + STEP * images / superres.CONFIG.batch,
+        minutes=4 * START + STEP * images / finetuning.CONFIG.batch,
         needs=(trained(scale, c),),
         made=lambda: models.file_of(scale, c, images, kind="superres") is not None,
     )
@@ -201,7 +201,7 @@ def restored(scale: Profile, c: int) -> list[Task]:
             needs=(finetuned,),
         )
 
-    lengths = superres.LENGTHS[1:]
+    lengths = finetuning.LENGTHS[1:]
     return [
         grid("super-resolution by compute", "lengths", lengths, restore.USUAL * len(lengths)),
         grid("super-resolution by steps", "steps", RESTORED, sum(RESTORED)),
@@ -214,7 +214,7 @@ def taught(scale: Profile, c: int) -> list[Task]:
         text=f"distill codi --profile {scale.name} --c {c} --no-checkpoints",
         why="training",
         c=c,
-        gflops=student.passes("codi") * scale.distilled * gflops(scale, c),
+        gflops=methods.passes("codi") * scale.distilled * gflops(scale, c),
         minutes=4 * START + 2 * STEP * scale.distilled / scale.train.batch,
         needs=(trained(scale, c),),
         made=lambda: models.file_of(scale, c, scale.distilled, kind="codi") is not None,

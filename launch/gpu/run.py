@@ -145,7 +145,7 @@ def run(
 
     def do(task: Task) -> None:
         models.note_models(scale)  # before anything is drawn with them
-        gc.collect()  # laboratories refer to themselves, and hold a model on the device
+        gc.collect()  # evaluators refer to themselves, and hold a model on the device
         start = clock()
         call(shlex.split(task.text))
         took = (clock() - start) / 60

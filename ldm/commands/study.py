@@ -73,7 +73,7 @@ def race(
         scale, sizes or scale.family, steps or scale.steps, guidance or scale.guidance, sampler=sampler
     )
     found = racing.races(
-        cells, metric, store=Store(ROOT), lab=sampling.Laboratory(scale), stages=racing.stages(scale.n)
+        cells, metric, store=Store(ROOT), lab=sampling.SamplingEvaluator(scale), stages=racing.stages(scale.n)
     )
     print(found.to_string(index=False))
 
@@ -97,7 +97,7 @@ def dreambooth(
     scale = named(profile)
     n, sizes, subjects = n or dreambooth_study.pictures(scale), sizes or scale.family, subjects or SUBJECTS
     cells = dreambooth_study.grid(scale, sizes, subjects, variants, tuned, steps=steps, guidance=guidance, n=n)
-    run(cells, lab=dreambooth_study.Booth(scale, tuned), title="dreambooth")
+    run(cells, lab=dreambooth_study.DreamBoothEvaluator(scale, tuned), title="dreambooth")
 
 
 def browser(out: Path | None = None, sizes: tuple[int, ...] = ()) -> None:

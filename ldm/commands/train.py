@@ -136,28 +136,28 @@ def superres(
     from ldm.paths import ROOT
     from ldm.profiles import profile as named
     from ldm.study import training_rows
-    from ldm.tasks import models
+    from ldm.tasks import finetuning, models, pairs
     from ldm.tasks import pretrain as pretraining
     from ldm.tasks import superres as task
     from ldm.training import parallel
 
     check_numbers(images=images, devices=devices)
     scale = named(profile)
-    task.check_kind(kind)
-    config = task.config_of(scale, images)
-    lengths = task.lengths_of(config.images)
+    finetuning.check_kind(kind)
+    config = finetuning.config_of(scale, images)
+    lengths = finetuning.lengths_of(config.images)
     layout = parallel.chosen(devices, fsdp)
     check_network(scale, c, config.batch, layout)
     if kind != "superres-scratch":
         check_pretrained(scale, c)
-    pairs = task.photographs(scale, folder) if folder else task.scenes(scale, "train", task.DATA)
-    root = task.folder_of(pairs, folder) if folder else paths.RUNS
+    data = pairs.photographs(scale, folder) if folder else pairs.scenes(scale, "train", pairs.DATA)
+    root = pairs.folder_of(data, folder) if folder else paths.RUNS
     codec, text = pretraining.frozen_parts(scale)
     laps: list[dict] = []
     task.finetune(
         scale,
         c,
-        data=task.latent_pairs(pairs, codec),
+        data=task.latent_pairs(data, codec),
         null=text.null(1)[0],
         kind=kind,
         config=config,
@@ -168,7 +168,7 @@ def superres(
         checkpoints=checkpoints,
     )
     training = training_rows.Training.here(
-        scale, c, config, layout, task=kind, side=task.latent_side(scale), data=str(folder or "")
+        scale, c, config, layout, task=kind, side=pairs.latent_side(scale), data=str(folder or "")
     )
     training_rows.write(training, scale, laps, ROOT)
     print(models.path_of(scale, c, config.images, root=root, kind=kind))
@@ -194,12 +194,12 @@ def distill(
     from ldm.profiles import profile as named
     from ldm.study import training_rows
     from ldm.tasks import pretrain as task
-    from ldm.tasks.distillation import student
+    from ldm.tasks.distillation import methods, student
     from ldm.training import parallel
 
     check_numbers(seed=seed, images=images, devices=devices)
     scale = named(profile)
-    images = images or student.images_of(scale, method)
+    images = images or methods.images_of(scale, method)
     config = student.training(scale, images, seed)
     layout = parallel.chosen(devices, fsdp)
     check_network(scale, c, config.batch, layout)
@@ -218,7 +218,7 @@ def distill(
         on_log=laps.append,
         checkpoints=checkpoints,
     )
-    for kind, path in zip(student.kinds(method), written, strict=True):
+    for kind, path in zip(methods.kinds(method), written, strict=True):
         training = training_rows.Training.here(scale, c, config, layout, task=kind)
         training_rows.write(training, scale, [lap for lap in laps if lap["kind"] == kind], ROOT)
         print(path)
@@ -232,7 +232,7 @@ def part(name: Positional[Part], /, profile: str = "laptop", images: int = 0) ->
     check_numbers(images=images)
     scale = named(profile)
     if name == "reference":
-        from ldm.study.judges import make_references
+        from ldm.study.evaluation import make_references
 
         if images:
             raise ValueError(f"The reference of profile {profile} is of {scale.reference} scenes; leave out images.")

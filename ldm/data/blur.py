@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 import scipy
 from jaxtyping import Float
-from scipy.special import j1
 
 Kernel = Float[np.ndarray, "k k"]  # sums to one
 Planes = Float[np.ndarray, "3 h w"]  # float32 in [0, 1]
@@ -66,7 +65,7 @@ class Sinc(NamedTuple):
     def kernel(self) -> Kernel:
         r = np.hypot(*_grid(self.size))
         r[self.size // 2, self.size // 2] = 1  # any number: the limit stands there
-        disc = self.cutoff * j1(self.cutoff * r) / (2 * np.pi * r)
+        disc = self.cutoff * scipy.special.j1(self.cutoff * r) / (2 * np.pi * r)
         disc[self.size // 2, self.size // 2] = self.cutoff**2 / (4 * np.pi)
         return disc / disc.sum()
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import scipy
 from jaxtyping import Float, UInt8
 from PIL import Image
-from scipy.ndimage import correlate1d
 
 from ldm.data.blur import Bell, Planes, Range, Sinc, blurred, draw, draw_sinc
 from ldm.data.resample import cubic, pick, triangle
@@ -224,7 +224,7 @@ def sharpened(images: UInt8[np.ndarray, "n H W 3"]) -> UInt8[np.ndarray, "n H W 
 def _bell(size: int) -> Float[np.ndarray, "size size"]:
     """The mask's Gaussian blur along one axis, the picture mirrored about its border pixels."""
     bell = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / SIGMA) ** 2)
-    return correlate1d(np.eye(size), bell / bell.sum(), axis=0, mode="mirror").astype(np.float32)
+    return scipy.ndimage.correlate1d(np.eye(size), bell / bell.sum(), axis=0, mode="mirror").astype(np.float32)
 
 
 def _matrix(size: int, out: int, mode: str) -> Float[np.ndarray, "out size"]:

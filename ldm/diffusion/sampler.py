@@ -7,6 +7,7 @@ spacing, guidance, what the network predicts) is data to it, so a network compil
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from functools import partial
 from typing import NamedTuple
 
@@ -16,11 +17,15 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Key
 
+from ldm.checks import check_seed
 from ldm.diffusion.denoiser import check_guidance, conditioned, denoiser, guided
 from ldm.diffusion.denoiser import told as tell
 from ldm.diffusion.schedule import Predict, check_predict, preconditioning
 from ldm.diffusion.solvers import Plan
 from ldm.networks.layers import Params, Structure, merge
+
+# A plan's columns are data to a compiled loop; the solvers themselves are NumPy and know nothing of JAX.
+jax.tree_util.register_dataclass(Plan, [field.name for field in fields(Plan)], [])
 
 
 class Clip(NamedTuple):
@@ -120,12 +125,6 @@ def loop(
         return row.x * x + row.x0 * x0 + row.x0_prev * previous + row.z * z, x0
 
     return lax.fori_loop(0, plan.n, step, (x, jnp.zeros_like(x)))[0]
-
-
-def check_seed(seed: int) -> None:
-    """Raises: ValueError for a seed that has no key of its own; JAX takes a larger one modulo 2^32."""
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed = {seed!r}: expected a whole number from 0 to {2**32 - 1}; give another seed.")
 
 
 def image_keys(seed: int, indices: Sequence[int] | np.ndarray) -> jax.Array:

@@ -7,10 +7,13 @@ Everything here is float64 NumPy or plain arithmetic that works on NumPy and JAX
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
+
+if TYPE_CHECKING:  # only arrays of JAX need it
+    from jaxtyping import Array
 
 Predict = Literal["eps", "v", "x0"]
 Spacing = Literal["trailing", "leading", "linspace"]

@@ -21,35 +21,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache
 from typing import Literal, get_args
 
-import jax
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from ldm.diffusion.schedule import Schedule, Spacing
 
 ROWS = 1000  # of every table of up to so many, so that all have one shape; the loop ends after row n
 
 
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["t", "alpha", "sigma", "x", "x0", "x0_prev", "z", "n"],
-    meta_fields=[],
-)
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Where the network is asked, and the coefficients of each step. Rows >= n are empty."""
+    """Where the network is asked, and the coefficients of each step. Rows >= n are empty.
 
-    t: Int[Array, " s"]  # training time, 999 ... 0
-    alpha: Float[Array, " s"]  # signal and noise at t
-    sigma: Float[Array, " s"]
-    x: Float[Array, " s"]  # coefficients of x, of x0, of the x0 before, and of fresh noise
-    x0: Float[Array, " s"]
-    x0_prev: Float[Array, " s"]
-    z: Float[Array, " s"]
-    n: Int[Array, ""]  # rows, which is evaluations of the network (each of two passes when guided)
+    `ldm.diffusion.sampler` makes JAX know it, so that a plan is data to a compiled loop.
+    """
+
+    t: Int[np.ndarray, " s"]  # training time, 999 ... 0
+    alpha: Float[np.ndarray, " s"]  # signal and noise at t
+    sigma: Float[np.ndarray, " s"]
+    x: Float[np.ndarray, " s"]  # coefficients of x, of x0, of the x0 before, and of fresh noise
+    x0: Float[np.ndarray, " s"]
+    x0_prev: Float[np.ndarray, " s"]
+    z: Float[np.ndarray, " s"]
+    n: np.int32  # rows, which is evaluations of the network (each of two passes when guided)
 
 
 def _plan(schedule: Schedule, times: np.ndarray, *, k: np.ndarray | float = 0.0, **columns: np.ndarray) -> Plan:
@@ -195,6 +192,7 @@ def dpmpp_2s(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -
 Sampler = Literal["ddim", "ddim-leading", "ddpm", "dpm++", "dpm++1", "dpm++2s", "euler", "heun", "consistency"]
 
 
+@lru_cache(maxsize=256, typed=True)  # a grid asks for each many times; 4.0 steps are refused, not taken for 4
 def plan(sampler: Sampler, steps: int, spacing: Spacing = "trailing") -> Plan:
     """The table of a sampler by its name; "dpm++" is 2M, "ddim-leading" DDIM on the times that SD was released with.
 

@@ -7,7 +7,7 @@ import pandas as pd
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.emoji import emojis
 from ldm.data.scenes.record import SceneConfig, held_out
-from ldm.study.judges import Score
+from ldm.study.evaluation import Score
 
 
 def of(config: SceneConfig, n: int) -> dict[str, float]:
@@ -19,7 +19,7 @@ def of(config: SceneConfig, n: int) -> dict[str, float]:
 
 
 def ceiling_table(real: Score, rebuilt: Score) -> pd.DataFrame:
-    """The judges on real scenes and on the same scenes through the autoencoder, with intervals."""
+    """The metrics on real scenes and on the same scenes through the autoencoder, with intervals."""
 
     def cell(score: Score, name: str) -> str:
         e = score.estimates[name][0]

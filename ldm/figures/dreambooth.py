@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import altair as alt
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
+import scipy
 
 from ldm.figures.charts import color, pick, quality_axis, quality_lines
 from ldm.metrics import Estimate, Z
@@ -32,7 +32,7 @@ def over_subjects(
         row, values, n = part.iloc[0].drop("subject").to_dict(), part["value"].to_numpy(float), len(part)
         row["key"] = "-".join(map(str, setting[:3]))
         if n > 1:
-            widening = stdtrit(n - 1, 0.975) / Z * np.sqrt(n / (n - 1))
+            widening = scipy.special.stdtrit(n - 1, 0.975) / Z * np.sqrt(n / (n - 1))
             moved = widening * (values - values.mean())
             se = np.sqrt(np.square(moved).sum()) / n
             row |= Estimate.of(values.mean(), se, n)._asdict()
@@ -108,7 +108,7 @@ def paired(rows: pd.DataFrame, subjects: Mapping[str, str], metric: str, one: st
     gaps = (values[one] - values[other]).mean(axis=1).dropna().to_numpy(float)
     if len(gaps) < 2:
         raise ValueError(f"{len(gaps)} subjects have been learnt with {one!r} and with {other!r}: expected 2 or more.")
-    half = stdtrit(len(gaps) - 1, 0.975) * gaps.std(ddof=1) / np.sqrt(len(gaps))
+    half = scipy.special.stdtrit(len(gaps) - 1, 0.975) * gaps.std(ddof=1) / np.sqrt(len(gaps))
     return Estimate(float(gaps.mean()), float(gaps.mean() - half), float(gaps.mean() + half), len(gaps))
 
 

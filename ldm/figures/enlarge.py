@@ -20,7 +20,7 @@ from ldm.data.scenes.dataset import Scenes
 from ldm.diffusion.solvers import Plan
 from ldm.figures.divider import divider
 from ldm.profiles import Profile
-from ldm.tasks import superres, upscale
+from ldm.tasks import pairs, upscale
 
 EXAMPLE = 4  # times the side of the scenes that models are finetuned on
 WHOLE, DETAIL = 768, 384  # pixels of the longer side, on the page
@@ -48,7 +48,7 @@ def enlarged(
     """The picture four times as large under a divider against bicubic, and the file that holds all of it, named like
     `name`.
     """
-    big = {"bicubic": superres.enlarged(small[None])[0], "restored": upscale.upscale(small, restorer, plan)}
+    big = {"bicubic": pairs.enlarged(small[None])[0], "restored": upscale.upscale(small, restorer, plan)}
     path = folder / f"{Path(name).stem}.png"
     pictures.save(path, big["restored"])
     parts = {

@@ -1,33 +1,28 @@
 """How latent diffusion works, in three figures that the package computes: noise, a picture coming about, and guidance.
 
-The third is a world of two dimensions in which a denoiser needs no training: data are a mixture of Gaussians, a caption
-names one of them, and the mean of x0 given x is known in closed form. Guidance and sampler are the book's own.
+The third is a world of two dimensions in which a denoiser needs no training (`ldm.diffusion.mixture`). Guidance and
+sampler are the book's own. JAX is loaded by the figures that compute something.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import altair as alt
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from flax import nnx
-from jax.nn import softmax
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Float, UInt8
 
-from ldm.diffusion.denoiser import denoiser, guided
-from ldm.diffusion.sampler import image_keys, initial_noise, sample
 from ldm.diffusion.schedule import Schedule
 from ldm.diffusion.solvers import Plan, ddim
 from ldm.figures.charts import INK
 from ldm.figures.scrubber import film
-from ldm.networks.layers import split
-from ldm.tasks.generate import Generator
 
-MEANS = np.array([[1.5, 0.0], [-0.9, 1.2], [-0.9, -1.2]])  # of the three Gaussians; the first is the caption's
-SPREAD = 0.55  # their standard deviation
+if TYPE_CHECKING:
+    from ldm.tasks.generate import Generator
+
 SCALES = (1.0, 1.5, 2.0, 3.0, 5.0, 8.0)
 POINTS = 300
 LOOK = (0.1, 0.9), 500  # where and when the arrows of guidance are drawn
@@ -79,6 +74,8 @@ def noised(
     """What is left of pictures at each time: their latents, noised and decoded. The noise of a picture stays the
     same.
     """
+    from ldm.diffusion.sampler import image_keys, initial_noise
+
     latents = generator.codec.encode(images)
     noise = np.asarray(initial_noise(image_keys(0, np.arange(len(images))), latents.shape[1:]))
     at = [generator.codec.decode(schedule.alpha[t] * latents + schedule.sigma[t] * noise) for t in times]
@@ -107,6 +104,8 @@ def guesses(
 
 def trajectory(generator: Generator, captions: Sequence[str], steps: int, guidance: float) -> alt.LayerChart:
     """DDIM step by step: drag to see the noisy picture, and the one that the denoiser sees in it."""
+    from ldm.diffusion.sampler import image_keys, initial_noise
+
     plan = ddim(Schedule.sd(), steps, spacing=generator.profile.spacing)
     x0 = guesses(generator, captions, plan, guidance)
     x = [np.asarray(initial_noise(image_keys(0, np.arange(len(captions))), x0.shape[2:]))]
@@ -127,25 +126,13 @@ def trajectory(generator: Generator, captions: Sequence[str], steps: int, guidan
     )
 
 
-class Mixture(nnx.Module):
-    """E[x0 | x] of a mixture of Gaussians; a context of 1 means the first of them alone, of 0 all three."""
-
-    def __init__(self, schedule: Schedule):
-        self.alpha, self.sigma = (nnx.Param(jnp.asarray(a, jnp.float32)) for a in (schedule.alpha, schedule.sigma))
-
-    def __call__(self, x: Float[Array, "b 1 1 2"], t: Float[Array, " b"], context: Float[Array, "b 1 1"]) -> Array:
-        alpha, sigma = (a[...][t.astype(jnp.int32)][:, None, None] for a in (self.alpha, self.sigma))
-        point, means = x[:, 0], jnp.asarray(MEANS, jnp.float32)  # (b, 1, 2), (3, 2)
-        variance = (alpha * SPREAD) ** 2 + sigma**2
-        likely = -jnp.square(point - alpha * means).sum(-1) / (2 * variance[..., 0])
-        only = jnp.where(jnp.arange(len(MEANS)) > 0, -jnp.inf, 0.0)
-        share = softmax(jnp.where(context[:, 0] > 0, likely + only, likely), -1)[..., None]
-        each = means + alpha * SPREAD**2 / variance * (point - alpha * means)
-        return (share * each).sum(1)[:, None, None]
-
-
 def guidance_in_two_dimensions(steps: int = 50) -> alt.LayerChart:
     """Where guidance leads, scale by scale, in a world where the denoiser is exact; and the vector sum at one point."""
+    from ldm.diffusion.denoiser import denoiser, guided
+    from ldm.diffusion.mixture import MEANS, SPREAD, Mixture
+    from ldm.diffusion.sampler import image_keys, sample
+    from ldm.networks.layers import split
+
     schedule = Schedule.sd()
     structure, params = split(Mixture(schedule))
     keys, plan = image_keys(0, np.arange(POINTS)), ddim(schedule, steps)

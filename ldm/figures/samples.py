@@ -16,8 +16,9 @@ from PIL import Image
 from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
 from ldm.figures.pictures import picture_grid, picture_strip
+from ldm.study.cells import Evaluates
 from ldm.study.results import Store, to_webp
-from ldm.study.sampling import Evaluation, Laboratory
+from ldm.study.sampling import Evaluation
 
 SHOWN = (1, 6)  # of a cell's first pictures, the ones in tables: one object, and two
 LABELS = {
@@ -53,7 +54,7 @@ def thumbnail(store: Store, key: str) -> bytes:
     return to_webp(stacked(store, key))
 
 
-def strip(store: Store, lab: Laboratory, cell: Evaluation) -> Any:
+def strip(store: Store, lab: Evaluates, cell: Evaluation) -> Any:
     """A cell's pictures side by side with their captions."""
     pictures = kept(store, lab.key(cell))
     data = Scenes(lab.scale.scenes, cell.split, cell.n)
@@ -61,7 +62,13 @@ def strip(store: Store, lab: Laboratory, cell: Evaluation) -> Any:
 
 
 def table(
-    store: Store, lab: Laboratory, cells: Sequence[Evaluation], rows: str, columns: str, *, shown: Sequence[int] = SHOWN
+    store: Store,
+    lab: Evaluates,
+    cells: Sequence[Evaluation],
+    rows: str,
+    columns: str,
+    *,
+    shown: Sequence[int] = SHOWN,
 ) -> Any:
     """Pictures of the cells by two of their fields; values that some row or column lacks are left out."""
     found = {(getattr(cell, rows), getattr(cell, columns)): cell for cell in cells}

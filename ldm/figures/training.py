@@ -15,7 +15,6 @@ import pandas as pd
 
 from ldm.figures.charts import interactive
 from ldm.profiles import Profile
-from ldm.tasks import pretrain as task
 
 
 def loss_curve(history: pd.DataFrame | Sequence[dict[str, Any]], *, bins: int = 120) -> alt.LayerChart:
@@ -100,6 +99,8 @@ class LiveLoss:
 
 def pretrain(scale: Profile, c: int, images: int, scenes: int = 2_048) -> None:
     """Train width c from scratch on a few scenes, drawing its loss; nothing is kept. 0 images: nothing."""
+    from ldm.tasks import pretrain as task
+
     if not images:
         return
     _, text = task.frozen_parts(scale)

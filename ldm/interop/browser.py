@@ -33,7 +33,8 @@ from ldm.interop.onnx import graph
 from ldm.networks import cost
 from ldm.networks.autoencoder import Codec, to_images
 from ldm.networks.layers import merge
-from ldm.networks.text import END, PAD, TextEncoder
+from ldm.networks.text import TextEncoder
+from ldm.networks.tokenizer import END, PAD
 from ldm.profiles import LAPTOP, Profile
 from ldm.tasks import models as models_tasks
 from ldm.tasks import pretrain

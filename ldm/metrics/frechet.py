@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import eigh
+import scipy
 
 from ldm.metrics.estimate import Measured
 from ldm.metrics.features import checked, same_width
@@ -56,7 +56,7 @@ class Gaussian:
     @cached_property
     def _eigen(self) -> tuple[np.ndarray, np.ndarray]:
         """Eigenvalues, largest first and none negative, and their vectors in columns."""
-        values, vectors = eigh(self.covariance)
+        values, vectors = scipy.linalg.eigh(self.covariance)
         return np.maximum(values[::-1], 0), vectors[:, ::-1]
 
     @cached_property
@@ -163,11 +163,11 @@ def _frechet(x: np.ndarray, real: Gaussian) -> tuple[float, np.ndarray]:
     y = x - x.mean(0)
     if n <= d:
         z = y @ real.factor / np.sqrt(n - 1)
-        squares, u = eigh(z @ z.T)
+        squares, u = scipy.linalg.eigh(z @ z.T)
         s = np.sqrt(np.maximum(squares, 0))
         transport = (n - 1) * (np.square(u) @ s)
     else:
-        squares, v = eigh(real.factor.T @ (y.T @ y / (n - 1)) @ real.factor)
+        squares, v = scipy.linalg.eigh(real.factor.T @ (y.T @ y / (n - 1)) @ real.factor)
         s = np.sqrt(np.maximum(squares, 0))
         # A direction with s = 0 moves nothing.
         inverse = np.divide(1, s, out=np.zeros_like(s), where=s > s.max() * 1e-7)

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from scipy.spatial.distance import pdist
+import scipy
 
 from ldm.metrics.estimate import Estimate, Measured
 from ldm.metrics.features import checked, same_width, unit
@@ -106,7 +106,7 @@ def median_bandwidth(real: Sample, *, among: int = 1000) -> float:
     Of the *reference*, so that it is the same for every generator: a bandwidth taken from both samples, as
     in two-sample tests (Gretton et al. 2012, section 8), would measure each generator with its own ruler.
     """
-    sigma = float(np.median(pdist(real.checked[:among])))
+    sigma = float(np.median(scipy.spatial.distance.pdist(real.checked[:among])))
     if sigma == 0:
         raise ValueError("half of the reference's pairs of images have equal features, so there is no bandwidth.")
     return sigma

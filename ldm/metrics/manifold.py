@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_array
+import scipy
 
 from ldm.metrics.estimate import Measured
 from ldm.metrics.features import checked, same_width
@@ -54,7 +54,9 @@ def manifold(fake: np.ndarray, real: np.ndarray, *, k: int = 5) -> Manifold:
     near, distances = _neighbours(x, k + 1)
     radius_x, next_radius_x = distances[:, k - 1], distances[:, k]
     # neighbour[i, l] is 1 where i is among the k nearest of l
-    neighbour = csr_array((np.ones(n * k), (near[:, :k].ravel(), np.repeat(np.arange(n), k))), shape=(n, n))
+    neighbour = scipy.sparse.csr_array(
+        (np.ones(n * k), (near[:, :k].ravel(), np.repeat(np.arange(n), k))), shape=(n, n)
+    )
 
     around = np.zeros(n)  # real balls around each generated image
     covered = recalled = 0

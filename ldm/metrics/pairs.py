@@ -7,8 +7,8 @@ perceptual distance.
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from jaxtyping import Float, UInt8
-from scipy.ndimage import correlate1d
 
 Images = UInt8[np.ndarray, "n h w 3"]
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -38,7 +38,7 @@ def _windows(x: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, "n h2 w2"]:
     """Weighted means of all windows that lie within the picture."""
     bell = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / SIGMA) ** 2)
     for axis in (1, 2):
-        x = correlate1d(x, bell / bell.sum(), axis)
+        x = scipy.ndimage.correlate1d(x, bell / bell.sum(), axis)
     return x[:, RADIUS:-RADIUS, RADIUS:-RADIUS]
 
 

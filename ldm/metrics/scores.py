@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import entr, softmax
+import scipy
 
 from ldm.metrics.estimate import Estimate, Measured, Z
 from ldm.metrics.features import checked, checked_scores, same_width, unit
@@ -85,12 +85,12 @@ def inception_score(logits: np.ndarray, *, splits: int = 10) -> Measured:
     scores, influence = np.empty(splits), np.empty(n)
     ends = [split * n // splits for split in range(splits + 1)]
     for split, (begin, end) in enumerate(zip(ends, ends[1:], strict=False)):
-        p, size = softmax(x[begin:end], axis=1), end - begin
-        entropy, q = entr(p).sum(1), p.mean(0)
-        scores[split] = np.exp(entr(q).sum() - entropy.mean())
+        p, size = scipy.special.softmax(x[begin:end], axis=1), end - begin
+        entropy, q = scipy.special.entr(p).sum(1), p.mean(0)
+        scores[split] = np.exp(scipy.special.entr(q).sum() - entropy.mean())
         q_without = np.maximum(q + (q - p) / (size - 1), 0)
         entropy_without = entropy.mean() + (entropy.mean() - entropy) / (size - 1)
-        without = np.exp(entr(q_without).sum(1) - entropy_without)
+        without = np.exp(scipy.special.entr(q_without).sum(1) - entropy_without)
         # The mean over parts counts an image of a smaller part more.
         influence[begin:end] = (without.mean() - without) * (size - 1) * n / (splits * size)
     return Measured.by(scores.mean(), influence)

@@ -18,6 +18,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, UInt8
 
 from ldm.networks import weights
+from ldm.networks.autoencoder_config import AutoencoderConfig
 from ldm.networks.layers import (
     Attention,
     Conv,
@@ -30,25 +31,6 @@ from ldm.networks.layers import (
     abstract,
     merge,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class AutoencoderConfig:
-    """Shape of an autoencoder; its factor is `patch * 2 ** (len(channels) - 1)`."""
-
-    channels: tuple[int, ...] = (32, 64, 128)
-    blocks: int = 1  # residual blocks a level in the encoder; the decoder has one more
-    patch: int = 2  # side of the pixel patches folded into channels
-    latents: int = 4
-    groups: int = 16
-    attention: bool = False  # self-attention in the middle
-
-    @property
-    def factor(self) -> int:
-        return self.patch * 2 ** (len(self.channels) - 1)
-
-
-SD = AutoencoderConfig(channels=(128, 256, 512, 512), blocks=2, patch=1, groups=32, attention=True)
 
 
 def fold(x: Float[Array, "b h w c"], patch: int) -> Array:

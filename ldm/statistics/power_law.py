@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq, curve_fit
-from scipy.special import stdtrit  # Student's quantile: scipy.stats takes a second to import
+import scipy
 
 from ldm.metrics import Estimate
 
@@ -68,7 +67,7 @@ def power_law(x: Sequence[float], estimates: Sequence[Estimate], *, floor: float
 
     def fitted(scatter: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         sigma = np.hypot(own, scatter)
-        found, covariance = curve_fit(
+        found, covariance = scipy.optimize.curve_fit(
             law, x, np.log(y), start, sigma, absolute_sigma=True, bounds=bounds, method="trf", max_nfev=10_000
         )
         residuals = np.log(y) - law(x, *found)
@@ -77,11 +76,11 @@ def power_law(x: Sequence[float], estimates: Sequence[Estimate], *, floor: float
     scatter = 0.0
     if fitted(0)[3] > 1:
         most = float(np.log(y).max() - np.log(y).min()) + 1
-        scatter = float(brentq(lambda s: fitted(s)[3] - 1, 0, most, xtol=1e-4 * most))
+        scatter = float(scipy.optimize.brentq(lambda s: fitted(s)[3] - 1, 0, most, xtol=1e-4 * most))
     found, covariance, residuals, _ = fitted(scatter)
     if floor is None and found[2] < 1e-6 * y.min():
         return power_law(x, estimates)  # no floor is the best floor
-    quantile = float(stdtrit(dof, 0.975))
+    quantile = float(scipy.special.stdtrit(dof, 0.975))
     half = quantile * np.sqrt(covariance[1, 1])
     return PowerLaw(
         exponent=Estimate(float(found[1]), float(found[1] - half), float(found[1] + half), len(x)),

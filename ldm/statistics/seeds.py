@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit  # Student's quantile: scipy.stats takes a second to import
+import scipy
 
 from ldm.metrics import Estimate, Measured
 
@@ -53,7 +53,7 @@ def combine(estimates: Sequence[Estimate], spread: Spread | None = None) -> Esti
     sd, dof = spread or seed_spread([estimates])
     between, shared = sd**2 / k, _shared_variance(estimates)
     dof = dof * ((between + shared) / between) ** 2 if between else np.inf
-    half = stdtrit(dof, 0.975) * np.sqrt(between + shared)
+    half = scipy.special.stdtrit(dof, 0.975) * np.sqrt(between + shared)
     value = float(np.mean([e.value for e in estimates]))
     return Estimate(value, float(value - half), float(value + half), n)
 

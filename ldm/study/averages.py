@@ -5,16 +5,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from ldm.profiles import Profile
 from ldm.study import sampling
-from ldm.study.judges import Score
-from ldm.study.results import Row, Store
+from ldm.study.results import Store
 from ldm.study.run import at_hand, run
-from ldm.tasks import pretrain
+from ldm.tasks import models
 from ldm.training import ema
 
 USUAL = 0.1  # what `train.TrainConfig.ema` spans
@@ -61,17 +61,17 @@ def grid(
     ]
 
 
-class Laboratory(sampling.Laboratory):
+class AveragesEvaluator(sampling.SamplingEvaluator):
     """The same for averages: `strength` of a row is the share."""
 
     def model_of(self, cell: Averaged) -> tuple:
-        return cell.c, cell.images, cell.seed, pretrain.average_kind(cell.share)
+        return cell.c, cell.images, cell.seed, models.average_kind(cell.share)
 
-    def rows(self, cell: Averaged, score: Score, seconds: float) -> list[Row]:
-        return [replace(row, task="average", strength=cell.share) for row in super().rows(cell, score, seconds)]
+    def columns(self, cell: Averaged) -> dict[str, Any]:
+        return super().columns(cell) | dict(task="average", strength=cell.share)
 
 
-def measure(cells: Sequence[Averaged], *, store: Store, lab: Laboratory) -> pd.DataFrame:
+def measure(cells: Sequence[Averaged], *, store: Store, lab: AveragesEvaluator) -> pd.DataFrame:
     """The rows of those cells that are in the store or can be run here; none, where no snapshots are: they do not
     ship.
     """

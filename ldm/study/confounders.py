@@ -17,7 +17,7 @@ from ldm.statistics import verdicts
 from ldm.study.findings import FEWEST
 from ldm.study.results import Store
 from ldm.study.run import run
-from ldm.study.sampling import Evaluation, Laboratory, sampling_grid
+from ldm.study.sampling import Evaluation, SamplingEvaluator, sampling_grid
 
 Conditions = Mapping[str, Sequence[Evaluation]]
 SWEPT = (1.0, 1.5, 2.0, 3.0)  # guidance values that some size may prefer
@@ -63,7 +63,7 @@ def _known(wanted: Sequence[float], there: Sequence[float]) -> list:
     return [value for value in wanted if value in there]
 
 
-def f3_in(conditions: Conditions, metrics: Sequence[str], *, store: Store, lab: Laboratory) -> pd.DataFrame:
+def f3_in(conditions: Conditions, metrics: Sequence[str], *, store: Store, lab: SamplingEvaluator) -> pd.DataFrame:
     """F3 in each condition by each metric, with all step counts and with the paper's alone; missing cells are run.
 
     Columns `condition`, `fewest` (steps), then one a metric: answer, effect and interval in one text.

@@ -1,9 +1,10 @@
-"""The study of distilled models: cells, and the laboratory that runs them, beside those of their teachers."""
+"""The study of distilled models: cells, and what evaluates them, beside those of their teachers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -12,10 +13,10 @@ from ldm.profiles import Profile, profile
 from ldm.statistics import optimum
 from ldm.statistics.bootstrap import loss_of
 from ldm.study import sampling
-from ldm.study.judges import Score
-from ldm.study.results import Row
-from ldm.tasks.distillation import student
-from ldm.tasks.generate import Generator
+from ldm.tasks.distillation import methods as taught
+
+if TYPE_CHECKING:
+    from ldm.tasks.generate import Generator
 
 NAMES = {
     "pretrain": "teacher",
@@ -30,12 +31,12 @@ NAMES = {
 class Distilled(sampling.Evaluation):
     """One point of a student; `images` and `seed` are its teacher's."""
 
-    kind: str  # what was trained (`ldm.tasks.distillation.student`)
+    kind: str  # what was trained (`ldm.tasks.distillation.methods`)
     seen: int  # images that it saw
 
     def __post_init__(self):
         super().__post_init__()
-        known = [kind for method in student.METHODS for kind in student.kinds(method)]
+        known = [kind for method in taught.METHODS for kind in taught.kinds(method)]
         if self.kind not in known:
             raise ValueError(f"kind = {self.kind!r}: expected one of {', '.join(known)}; choose among them.")
         lo, hi = profile(self.profile).scales
@@ -70,11 +71,11 @@ def grid(
             n=n or scale.n,
             sampler="consistency" if kind in ("codi", "lcm") else "ddim",
             kind=kind,
-            seen=student.images_of(scale, kind),
+            seen=taught.images_of(scale, kind),
         )
         for kind in kinds
         for c in sizes
-        for s in ([student.steps_of(kind)] if student.steps_of(kind) else steps)
+        for s in ([taught.steps_of(kind)] if taught.steps_of(kind) else steps)
         for g in guidance
     ]
 
@@ -91,7 +92,7 @@ def students_grid(
     """The grid of all students by these methods, but for the first stage of guided distillation, which saves no
     step.
     """
-    kinds = [kind for method in methods for kind in student.kinds(method) if kind != "guided"]
+    kinds = [kind for method in methods for kind in taught.kinds(method) if kind != "guided"]
     return grid(scale, kinds, sizes, steps, guidance, n=n)
 
 
@@ -108,13 +109,16 @@ def teachers_grid(
     ]
 
 
-class Laboratory(sampling.Laboratory):
+class DistillationEvaluator(sampling.SamplingEvaluator):
     """The same for students."""
 
     def model_of(self, cell: Distilled) -> tuple:
         return cell.c, cell.seen, cell.seed, cell.kind
 
     def load(self, c: int, seen: int, seed: int, kind: str) -> Generator:
+        from ldm.tasks.distillation import student
+        from ldm.tasks.generate import Generator
+
         structure, params = student.load(self.scale, kind, c, seen, seed)
         return Generator(
             profile=self.scale,
@@ -122,19 +126,19 @@ class Laboratory(sampling.Laboratory):
             params=params,
             codec=self.codec,
             text=self.text,
-            told=student.told(kind),
+            told=taught.told(kind),
         )
 
-    def rows(self, cell: Distilled, score: Score, seconds: float) -> list[Row]:
+    def columns(self, cell: Distilled) -> dict[str, Any]:
         """The teacher's columns, but for the task, which is the kind, and what the distillation itself saw and costs.
 
         A student that is told the scale is asked once a step, so `nfe` is the number of steps.
         """
-        seen = cell.seen * student.kinds(cell.kind.split("-")[0]).index(cell.kind) + cell.seen
+        seen = cell.seen * taught.kinds(cell.kind.split("-")[0]).index(cell.kind) + cell.seen
         changed = {"task": cell.kind, "images_seen": seen, "train_steps": -(-seen // self.scale.train.batch)}
-        if student.told(cell.kind):
+        if taught.told(cell.kind):
             changed["nfe"] = cell.steps
-        return [replace(row, **changed) for row in super().rows(cell, score, seconds)]
+        return super().columns(cell) | changed
 
 
 def named(rows: pd.DataFrame) -> pd.DataFrame:
@@ -144,7 +148,7 @@ def named(rows: pd.DataFrame) -> pd.DataFrame:
     names = [
         (
             "halved"
-            if student.steps_of(task)
+            if taught.steps_of(task)
             else NAMES[task] + (f" by {sampler}" if task == "pretrain" and sampler != "ddim" else "")
         )
         for task, sampler in zip(rows["task"], rows["sampler"], strict=True)
@@ -173,6 +177,6 @@ def effort(rows: pd.DataFrame, scale: Profile) -> pd.DataFrame:
     found = []
     for (kind, c), part in rows[rows["task"] != "pretrain"].groupby(["task", "c"], sort=False):
         seen, per_step = int(part["images_seen"].iloc[0]), float((part["cost"] / part["steps"]).iloc[0])
-        compute = cost.training_compute(per_step, seen) * student.passes(kind) / student.passes("continued")
+        compute = cost.training_compute(per_step, seen) * taught.passes(kind) / taught.passes("continued")
         found.append((kind, c, seen, compute, compute / cost.training_compute(per_step, scale.length)))
     return pd.DataFrame(found, columns=["kind", "c", "images", "compute", "share"])

@@ -6,29 +6,31 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from ldm.data.scenes.captions import caption
 from ldm.data.scenes.record import Scene
-from ldm.diffusion.losses import diffusion_loss
 from ldm.diffusion.schedule import Schedule
 from ldm.diffusion.solvers import plan
 from ldm.hashing import key
 from ldm.metrics import mean
-from ldm.networks.layers import Params, Structure
+from ldm.networks import tokenizer
 from ldm.profiles import Profile
 from ldm.study import likeness
-from ldm.study.judges import Score
-from ldm.study.results import Row
-from ldm.study.sampling import Evaluation, Laboratory
-from ldm.tasks.dreambooth import TEXT, Recipe, batches, finetune, with_text
-from ldm.tasks.generate import Generator
+from ldm.study.evaluation import Score
+from ldm.study.sampling import Evaluation, SamplingEvaluator
+from ldm.tasks import models
+from ldm.tasks.recipe import Recipe
 from ldm.tasks.subjects import KIN, Subject, asked, lineup, of_class, own, subject
-from ldm.training.loop import Loss
-from ldm.training.parallel import Layout
+
+if TYPE_CHECKING:
+    from ldm.networks.layers import Params, Structure
+    from ldm.tasks.generate import Generator
+    from ldm.training.loop import Loss
+    from ldm.training.parallel import Layout
 
 Variant = Literal["truth", "before", "no prior", "prior", "prior and text"]
 TUNED: tuple[Variant, ...] = ("prior", "no prior", "prior and text")
@@ -100,8 +102,8 @@ def grid(
     ]
 
 
-class Booth(Laboratory):
-    """A laboratory for `DreamBooth` cells.
+class DreamBoothEvaluator(SamplingEvaluator):
+    """Teaches a subject to a model, asks it for pictures, and measures what they show.
 
     Cells that differ in `tuned` alone share one training, if the longest comes first (`grid`); `lengths` are those
     that a training keeps. `layout`: the devices to train on (`finetune`).
@@ -121,7 +123,7 @@ class Booth(Laboratory):
         self._before = lru_cache(maxsize=32)(self.draw)
 
     def _readable(self, who: Subject) -> Subject:
-        self.text.tokenizer(who.captions)  # refuses unknown words
+        tokenizer.load(models.frozen_files(self.scale)[1])(who.captions)  # refuses unknown words
         return who
 
     def key(self, cell: DreamBooth) -> str:
@@ -132,6 +134,9 @@ class Booth(Laboratory):
     # --- learning ---
 
     def _loss(self, structure: Structure, text: bool) -> Loss:
+        from ldm.diffusion.losses import diffusion_loss
+        from ldm.tasks.dreambooth import with_text
+
         loss = diffusion_loss(structure, Schedule.sd(), self.scale.predict, null=self.text.null(1)[0], drop=0.0)
         return with_text(loss, self.text.structure) if text else loss
 
@@ -146,6 +151,8 @@ class Booth(Laboratory):
 
     def _learnt(self, cell: DreamBooth) -> dict[int, Params]:
         """All lengths up to the cell's, of one training."""
+        from ldm.tasks.dreambooth import TEXT, batches, finetune
+
         who, text = self.subject(cell.subject), cell.variant == "prior and text"
         model = self._model(*self.model_of(cell))
         words = lambda captions: (
@@ -162,6 +169,8 @@ class Booth(Laboratory):
         return finetune(self._loss(model.structure, text), params, batch, self.recipe, lengths, self.layout)
 
     def _generator(self, cell: DreamBooth) -> Generator:
+        from ldm.tasks.dreambooth import TEXT
+
         model = self._model(*self.model_of(cell))
         if cell.variant not in TUNED:
             return model
@@ -189,14 +198,14 @@ class Booth(Laboratory):
         who = self.subject(name)
         names, true = lineup(self.scale.scenes, asked(self.scale, who, n), who.noun)
         seen = np.stack([self.codec.decode(self.codec.encode(pictures)) for pictures in true])
-        looks = {"effnet": self.judges.effnet, "scene": self.judges.scene}
-        return names, seen, {net: np.stack([look(pictures) for pictures in seen]) for net, look in looks.items()}
+        networks = self.metrics.networks
+        return names, seen, {name: np.stack([look(pictures) for pictures in seen]) for name, look in networks.items()}
 
     def evaluate(self, cell: DreamBooth) -> tuple[Score, np.ndarray, float]:
         """All measures of `ldm.study.likeness`; of the class, those whose names begin so; and diversity."""
         began = time.monotonic()
         who, n, scenes = self.subject(cell.subject), cell.n, self.scenes(cell)
-        networks = {"effnet": self.judges.effnet, "scene": self.judges.scene}
+        networks = self.metrics.networks
         if cell.variant == "truth":
             names, seen, _ = self._lineup(cell.subject, n // 2)
             pictures = np.concatenate([seen[names.index(name)] for name in (who.name, who.name, who.noun, who.noun)])
@@ -205,8 +214,8 @@ class Booth(Laboratory):
         looks = {name: (network(pictures[:n]), network(pictures[n:])) for name, network in networks.items()}
         of_subject, of_class = ({name: look[i] for name, look in looks.items()} for i in (0, 1))
         parts = likeness.similarity(of_subject, networks, who.pictures)
-        parts |= likeness.obedience(self.judges.scene.detect(pictures[:n]), scenes)
-        parts["class_kept"] = likeness.kept(self.judges.scene.detect(pictures[n:]), who.noun)
+        parts |= likeness.obedience(self.metrics.scene.detect(pictures[:n]), scenes)
+        parts["class_kept"] = likeness.kept(self.metrics.scene.detect(pictures[n:]), who.noun)
         if who.emoji:
             names, _, things = self._lineup(cell.subject, n // 2)
             twice = {name: np.tile(x, (1, 2, 1)) for name, x in things.items()}
@@ -217,7 +226,7 @@ class Booth(Laboratory):
             parts["diversity"] = 1 - likeness.cosine(of_subject["effnet"][: n // 2], of_subject["effnet"][n // 2 :])
         if cell.variant in TUNED:
             before = self._before(replace(cell, variant="before", tuned=0))
-            parts["class_drift"] = 1 - likeness.cosine(of_class["effnet"], self.judges.effnet(before[n:]))
+            parts["class_drift"] = 1 - likeness.cosine(of_class["effnet"], self.metrics.effnet(before[n:]))
         by_effnet = ("similar_effnet", "true_effnet", "wrong_effnet", "recognised_effnet", "diversity", "class_drift")
         estimates = {
             name: (mean(values), networks["effnet" if name in by_effnet else "scene"].protocol)
@@ -226,11 +235,11 @@ class Booth(Laboratory):
         kept = np.concatenate([pictures[: KEPT[0]], pictures[n : n + KEPT[1]]])
         return Score(estimates=estimates, parts=parts), kept, time.monotonic() - began
 
-    def rows(self, cell: DreamBooth, score: Score, seconds: float) -> list[Row]:
-        """One row a measure; `task` is the variant, `train_steps` the steps of finetuning."""
+    def columns(self, cell: DreamBooth) -> dict[str, Any]:
+        """`task` is the variant, `train_steps` the steps of finetuning."""
+        return super().columns(cell) | dict(task=cell.variant, train_steps=cell.tuned)
+
+    def setting(self, cell: DreamBooth) -> str:
         who = self.subject(cell.subject)
-        how = f"{cell.n // 2} captions, twice each; {len(who.pictures)} pictures of {cell.subject} as sks {who.noun}"
-        return [
-            replace(row, task=cell.variant, train_steps=cell.tuned, protocol=f"{row.protocol}; {how}")
-            for row in super().rows(cell, score, seconds)
-        ]
+        told = f"{len(who.pictures)} pictures of {cell.subject} as sks {who.noun}"
+        return f"{super().setting(cell)}; {cell.n // 2} captions, twice each; {told}"

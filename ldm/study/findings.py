@@ -14,8 +14,8 @@ from ldm.study import sampling as study
 from ldm.study import superres as restoration
 from ldm.study.results import Store
 from ldm.study.run import run
-from ldm.study.sampling import Laboratory
-from ldm.tasks import superres
+from ldm.study.sampling import SamplingEvaluator
+from ldm.tasks import finetuning
 
 ASKED = ("kid_effnet", "kid_scene", "alignment", "subject")
 RESTORED = (
@@ -125,12 +125,12 @@ def restored(store: Store, scale: Profile, **where: Any) -> pd.DataFrame:
 
 def restored_by_length(store: Store, scale: Profile) -> pd.DataFrame:
     """Every size at every length of finetuning: what F2 is asked of."""
-    return restored(store, scale, images_seen=list(superres.LENGTHS), steps=restoration.USUAL)
+    return restored(store, scale, images_seen=list(finetuning.LENGTHS), steps=restoration.USUAL)
 
 
 def restored_by_steps(store: Store, scale: Profile) -> pd.DataFrame:
     """Every size at every step count, after the longest finetuning: what F5 is asked of."""
-    return restored(store, scale, images_seen=superres.LENGTHS[-1], steps=list(restoration.STEPS))
+    return restored(store, scale, images_seen=finetuning.LENGTHS[-1], steps=list(restoration.STEPS))
 
 
 def distilled(store: Store, scale: Profile) -> pd.DataFrame:
@@ -156,7 +156,7 @@ def asked(
     return found, f"{found[0]}\n\n{verdicts.table(found).to_markdown(index=False)}"
 
 
-def ask(scale: Profile, *, store: Store, lab: Laboratory) -> dict[str, list[Verdict]]:
+def ask(scale: Profile, *, store: Store, lab: SamplingEvaluator) -> dict[str, list[Verdict]]:
     """Every finding by each metric; cells that nobody has run are run.
 
     But not those of super-resolution and distillation, whose models not every machine has: F2, F5 and F6 are asked of

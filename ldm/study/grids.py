@@ -1,4 +1,4 @@
-"""The grid of a study by the study's name: which cells, and whose laboratory runs them."""
+"""The grid of a study by the study's name: which cells, and what evaluates them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from ldm.profiles import Profile
 from ldm.study import distillation, sampling, superres
+from ldm.study.evaluator import Evaluator
 
 Name = Literal["pretraining", "sampling", "superres", "distillation"]
 
@@ -23,8 +24,8 @@ def of(
     sampler: str,
     n: int | None,
     seed: int = 0,
-) -> tuple[list[Any], Any]:
-    """Cells and laboratory (None: the usual one). What is empty is the profile's own, and so is the study's n for None.
+) -> tuple[list[Any], Evaluator[Any]]:
+    """Cells and their evaluator. What is empty is the profile's own, and so is the study's n for None.
 
     Of superres: with lengths, every size at these; with steps, every size at these; with neither, the baselines.
     Raises: ValueError, one sentence, for a setting that no cell can have, or a seed of a study that has one alone.
@@ -47,13 +48,13 @@ def of(
                 sampler=sampler,
                 seed=seed,
             )
-        ], None
+        ], sampling.SamplingEvaluator(scale)
     if name == "pretraining":
         return sampling.pretraining_grid(
             scale, sizes, lengths, steps=(steps or (50,))[0], guidance=guidance or (2.0,), n=n, seed=seed
-        ), None
+        ), sampling.SamplingEvaluator(scale)
     if name == "distillation":
         cells = distillation.grid(scale, kinds, sizes, steps or (1, 2, 4, 8), guidance or (1.0, 1.5, 2.0, 3.0), n=n)
-        return cells, distillation.Laboratory(scale)
+        return cells, distillation.DistillationEvaluator(scale)
     cells = superres.finetuning_grid(scale, sizes, lengths, n=n) + superres.steps_grid(scale, sizes, steps, n=n)
-    return cells or superres.baselines_grid(scale, n=n), superres.Laboratory(scale)
+    return cells or superres.baselines_grid(scale, n=n), superres.SuperResolutionEvaluator(scale)

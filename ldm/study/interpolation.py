@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -16,13 +16,14 @@ from ldm.data.scenes.record import Scene
 from ldm.diffusion.solvers import plan
 from ldm.metrics import mean
 from ldm.metrics.perceptual.alignment import shows
-from ldm.metrics.perceptual.detector import Detections
+from ldm.metrics.perceptual.detections import Detections
 from ldm.profiles import Profile
-from ldm.study.judges import Score
-from ldm.study.results import Row
-from ldm.study.sampling import Evaluation, Laboratory
-from ldm.tasks.generate import Generator
+from ldm.study.evaluation import Score
+from ldm.study.sampling import Evaluation, SamplingEvaluator
 from ldm.tasks.interpolation import lerp, pairs, slerp
+
+if TYPE_CHECKING:
+    from ldm.tasks.generate import Generator
 
 KEPT = 3  # pairs of each cell whose pictures are kept to look at
 
@@ -118,23 +119,23 @@ def coherence(
     }
 
 
-class Ways(Laboratory):
-    """A laboratory for `Interpolation` cells: n pairs of held-out captions, judged by the scene detector."""
+class InterpolationEvaluator(SamplingEvaluator):
+    """Draws the ways between n pairs of held-out captions, and measures them by the scene detector."""
 
     def evaluate(self, cell: Interpolation) -> tuple[Score, np.ndarray, float]:
         began = time.monotonic()
         generator = self._model(*self.model_of(cell))
         asked = pairs(Scenes(self.scale.scenes, cell.split, 16 * cell.n), cell.n)
         pictures = walk(generator, [(caption(a), caption(b)) for a, b in asked], cell)
-        looks = [self.judges.scene.look(frame) for frame in pictures]
+        looks = [self.metrics.scene.look(frame) for frame in pictures]
         parts = coherence(np.stack([features for features, _ in looks]), [seen for _, seen in looks], asked)
-        estimates = {name: (mean(values), self.judges.scene.protocol) for name, values in parts.items()}
+        estimates = {name: (mean(values), self.metrics.scene.protocol) for name, values in parts.items()}
         kept = np.concatenate([pictures[:, i] for i in range(min(KEPT, cell.n))])
         return Score(estimates=estimates, parts=parts), kept, time.monotonic() - began
 
-    def rows(self, cell: Interpolation, score: Score, seconds: float) -> list[Row]:
-        """One row a measure; `task` is the way, n counts pairs."""
-        return [
-            replace(row, task=cell.path, protocol=f"{row.protocol}; {cell.frames} pictures a way")
-            for row in super().rows(cell, score, seconds)
-        ]
+    def columns(self, cell: Interpolation) -> dict[str, Any]:
+        """`task` is the way; n counts pairs."""
+        return super().columns(cell) | dict(task=cell.path)
+
+    def setting(self, cell: Interpolation) -> str:
+        return f"{super().setting(cell)}; {cell.frames} pictures a way"

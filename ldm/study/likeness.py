@@ -16,7 +16,7 @@ from ldm.data.scenes.record import Scene
 from ldm.metrics import subject_similarity
 from ldm.metrics.features import unit
 from ldm.metrics.perceptual.alignment import placed, shows, surroundings
-from ldm.metrics.perceptual.detector import Detections
+from ldm.metrics.perceptual.detections import Detections
 
 Features = Mapping[str, Float[np.ndarray, "n d"]]  # by network: "effnet" and "scene"
 

@@ -7,44 +7,46 @@ model of scenes or one that was finetuned on the other folder.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from ldm import paths
-from ldm.data.latents import digest
-from ldm.networks import weights
 from ldm.profiles import Profile
 from ldm.study import superres as restoration
 from ldm.study.results import Store
 from ldm.study.run import run
-from ldm.tasks import superres
+from ldm.tasks import finetuning, models, pairs
+
+if TYPE_CHECKING:
+    from ldm.tasks.superres import Restorer
 
 CROPS = 3_000  # the paper's
 JUDGED = ("kid_effnet", "fd_effnet", "is_effnet", "lpips_effnet", "psnr", "ssim")
 
 
-class Gallery(restoration.Laboratory):
-    """The laboratory of super-resolution, with crops of a folder in place of scenes and, if given, a model of one's
-    own.
-    """
+class PhotographEvaluator(restoration.SuperResolutionEvaluator):
+    """That of super-resolution, with crops of a folder in place of scenes and, if given, a model of one's own."""
 
     shown = "crops of photographs"
 
     def __init__(self, scale: Profile, folder: Path, model: Path | None = None):
         self.folder, self.model = folder, model
         super().__init__(scale)
-        if model is not None:
-            self._digest = lambda *_: digest(weights.load(model, half_to_float32=True))
-            self._model = self._own
 
-    def pairs(self, split: str, n: int) -> superres.Pairs:
+    def pairs(self, split: str, n: int) -> pairs.Pairs:
         """The splits are other crops of the same pictures: distances ask how crops look, not which they are."""
-        return superres.photographs(self.scale, self.folder, n, seed={"val": 1, "test": 2}[split])
+        return pairs.photographs(self.scale, self.folder, n, seed={"val": 1, "test": 2}[split])
 
-    def _own(self, scale: Profile, c: int, images: int, *_: object) -> tuple:
-        """The file's model, whatever the cell's length of finetuning."""
-        restorer = superres.restorer(scale, c, images, file=self.model)
-        return restorer.structure, restorer.params
+    def digest(self, *model: Any) -> str:
+        """Of the file's weights, where there is one."""
+        return super().digest(*model) if self.model is None else models.digest_of(self.model)
+
+    def load(self, c: int, images: int, seed: int, kind: str) -> Restorer:
+        """The file's model, where there is one, whatever the cell's length of finetuning."""
+        from ldm.tasks import superres
+
+        return superres.restorer(self.scale, c, images, kind, seed, file=self.model)
 
 
 def judge(
@@ -66,10 +68,10 @@ def judge(
     common = dict(profile=scale.name, n=n)
     cells = [
         restoration.Restoration(kind="bicubic", **common),
-        restoration.Restoration(c=c, images=superres.LENGTHS[-1], steps=steps, **common),
+        restoration.Restoration(c=c, images=finetuning.LENGTHS[-1], steps=steps, **common),
     ]
     store = store or Store(paths.RUNS / "gallery")
-    rows = run(cells, store=store, lab=Gallery(scale, folder, model), title="gallery")
+    rows = run(cells, store=store, lab=PhotographEvaluator(scale, folder, model), title="gallery")
     found = []
     for metric in JUDGED:
         part = rows[rows["metric"] == metric]

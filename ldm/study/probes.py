@@ -10,25 +10,21 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from ldm.data.latents import digest
 from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.disturbances import DISTURBANCES, SPLIT, check, draw
 from ldm.data.scenes.record import Scene, SceneConfig
 from ldm.diffusion.solvers import plan
-from ldm.hashing import key
 from ldm.metrics import cmmd, frechet_inf, manifold, median_bandwidth, mmd
 from ldm.metrics.protocol import Protocol
 from ldm.networks import cost
 from ldm.profiles import Profile
-from ldm.study import judges
-from ldm.study.judges import Judges, Look, Score
-from ldm.study.results import Row
-from ldm.tasks import models, pretrain
-from ldm.tasks.generate import Generator
+from ldm.study.evaluation import Look, Score
+from ldm.study.evaluator import Evaluator
 
 VERSION = 1  # raise it when what is done to the pictures or measured on them changes
 STEPS, GUIDANCE = 8, 2.0  # how the model draws, by DDIM: not told from its best in the sampling chapter
@@ -68,32 +64,29 @@ def grid(scale: Profile, names: Iterable[str] = (), ns: Sequence[int] = ()) -> l
     ]
 
 
-class Laboratory:
-    """Evaluates probes, as `ldm.study.run.run` asks; what the networks saw last serves every smaller n, too."""
+class ProbeEvaluator(Evaluator[Probe]):
+    """Scores disturbed pictures; what the networks saw last serves every smaller n, too."""
 
     def __init__(self, scale: Profile):
-        self.scale = scale
-        self.judges: Judges = judges.load(scale)
+        super().__init__(scale)
         self._seen: tuple[str, float, Look] | None = None
 
     @cached_property
     def versions(self) -> dict[str, str | int]:
-        return {
-            "sensitivity": VERSION,
-            "judge": digest(self.judges.scene.params),
-            "effnet": self.judges.effnet.protocol,
-            "model": models.model_digest(self.scale, self.scale.family[-1], self.scale.length, 0),
-        }
+        return {"sensitivity": VERSION} | self.metrics.versions
 
-    def key(self, cell: Probe) -> str:
-        """The cell's name."""
-        return key(cell, **self.versions, data=Scenes(self.scale.scenes, SPLIT, cell.n).key)
+    def model_of(self, _: Probe) -> tuple:
+        """The profile's largest: that of `model`, and the unit in which all disturbances are told."""
+        return self.scale.family[-1], self.scale.length, 0
+
+    def data_of(self, cell: Probe) -> str:
+        return Scenes(self.scale.scenes, SPLIT, cell.n).key
 
     def evaluate(self, cell: Probe) -> tuple[Score, list[np.ndarray], float]:
         """Score, no pictures (they are drawn again in no time), and the seconds it took."""
         began = time.monotonic()
         if self._seen is None or self._seen[:2] != (cell.task, cell.strength) or len(self._seen[2]) < cell.n:
-            self._seen = (cell.task, cell.strength, self.judges.look(*self.pictures(cell)))
+            self._seen = (cell.task, cell.strength, self.metrics.look(*self.pictures(cell)))
         score = self.measure(self._seen[2].first(cell.n))
         return score, [], time.monotonic() - began
 
@@ -102,22 +95,20 @@ class Laboratory:
         if cell.task != "model":
             name = next(iter(DISTURBANCES)) if cell.task == "real" else cell.task
             return draw(self.scale.scenes, name, cell.strength, cell.n)
-        codec, text = pretrain.frozen_parts(self.scale)
-        structure, params = pretrain.load(self.scale, self.scale.family[-1], self.scale.length, 0)
-        generator = Generator(profile=self.scale, structure=structure, params=params, codec=codec, text=text)
+        generator = self._model(*self.model_of(cell))
         data = Scenes(self.scale.scenes, SPLIT, cell.n)
         scenes = [data.scene(i) for i in range(cell.n)]
         return generator.images([caption(s) for s in scenes], plan("ddim", STEPS, self.scale.spacing), GUIDANCE), scenes
 
     @cached_property
     def bandwidths(self) -> dict[str, float]:
-        return {name: median_bandwidth(reference.sample) for name, reference in self.judges.references.items()}
+        return {name: median_bandwidth(reference.sample) for name, reference in self.metrics.references.items()}
 
     @cached_property
     def protocols(self) -> dict[str, Protocol]:
-        """The judges' cards, and those of the distances that this chapter adds to them."""
-        cards = dict(self.judges.protocols)
-        for name in self.judges.references:
+        """The metrics' cards, and those of the distances that this chapter adds to them."""
+        cards = dict(self.metrics.protocols)
+        for name in self.metrics.references:
             kernel, gaussian = cards[f"kid_{name}"], cards[f"fd_{name}"]
             cards[f"mmd_{name}"] = replace(
                 kernel, how=f"unbiased, Gaussian kernel of sigma {self.bandwidths[name]:.3g}, x1000"
@@ -129,48 +120,35 @@ class Laboratory:
         return cards
 
     def measure(self, look: Look) -> Score:
-        """Every metric of the judges, and those of this chapter."""
-        found = dict(self.judges.measure(look).estimates)
+        """Every metric of the other chapters, and those of this chapter."""
+        found = dict(self.metrics.measure(look).estimates)
         for name, x in look.features.items():
-            reference = self.judges.references[name]
+            reference = self.metrics.references[name]
             found[f"mmd_{name}"] = mmd(x, reference.sample, bandwidth=self.bandwidths[name]).times(1000), ""
             found[f"cmmd_{name}"] = cmmd(x, reference.sample), ""
             found[f"fdinf_{name}"] = frechet_inf(x @ reference.basis, reference.gaussian), ""
-        shapes = manifold(look.features["effnet"], self.judges.references["effnet"].sample.features)
+        shapes = manifold(look.features["effnet"], self.metrics.references["effnet"].sample.features)
         found |= {name: (estimate, "") for name, estimate in shapes._asdict().items()}
         lines = {name: card.line for name, card in self.protocols.items()}
         return Score(estimates={name: (estimate, lines.get(name, line)) for name, (estimate, line) in found.items()})
 
-    def rows(self, cell: Probe, score: Score, seconds: float) -> list[Row]:
-        """One tidy row a metric."""
-        about = dict(strength=cell.strength)
-        if cell.task == "model":
-            c = self.scale.family[-1]
-            about = dict(
-                c=c,
-                params=cost.unet_params(c, self.scale.context),
-                seed=0,
-                images_seen=self.scale.length,
-                sampler="ddim",
-                steps=STEPS,
-                guidance=GUIDANCE,
-            )
-        return [
-            Row(
-                study="metrics",
-                profile=self.scale.name,
-                task=cell.task,
-                metric=name,
-                protocol=f"{line}; {SPLIT} captions",
-                value=e.value,
-                lo=e.lo,
-                hi=e.hi,
-                n=e.n,
-                seconds=seconds,
-                **about,
-            )
-            for name, (e, line) in score.estimates.items()
-        ]
+    def columns(self, cell: Probe) -> dict[str, Any]:
+        common = dict(study="metrics", profile=self.scale.name, task=cell.task)
+        if cell.task != "model":
+            return common | dict(strength=cell.strength)
+        c, images, seed = self.model_of(cell)
+        return common | dict(
+            c=c,
+            params=cost.unet_params(c, self.scale.context),
+            seed=seed,
+            images_seen=images,
+            sampler="ddim",
+            steps=STEPS,
+            guidance=GUIDANCE,
+        )
+
+    def setting(self, cell: Probe) -> str:
+        return f"{SPLIT} captions"
 
 
 def shown(config: SceneConfig, names: Sequence[str], index: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from ldm.statistics.bootstrap import loss_of
 from ldm.statistics.optimum import confidence_set
 from ldm.study.results import Store
 from ldm.study.run import run
-from ldm.study.sampling import Evaluation, Laboratory
+from ldm.study.sampling import Evaluation, SamplingEvaluator
 
 
 def stages(n: int) -> tuple[int, ...]:
@@ -27,7 +27,7 @@ def stages(n: int) -> tuple[int, ...]:
 
 
 def race(
-    contenders: Sequence[Evaluation], metric: str, *, store: Store, lab: Laboratory, stages: Sequence[int]
+    contenders: Sequence[Evaluation], metric: str, *, store: Store, lab: SamplingEvaluator, stages: Sequence[int]
 ) -> pd.DataFrame:
     """The contenders' rows of the metric, each from the last stage it ran in, with `left`: may it be the best?
 
@@ -50,7 +50,7 @@ def race(
 
 
 def races(
-    contenders: Sequence[Evaluation], metric: str, *, store: Store, lab: Laboratory, stages: Sequence[int]
+    contenders: Sequence[Evaluation], metric: str, *, store: Store, lab: SamplingEvaluator, stages: Sequence[int]
 ) -> pd.DataFrame:
     """One race for each sampler, size and step count among the contenders, one row each.
 

@@ -9,19 +9,19 @@ import pandas as pd
 
 from ldm.study.results import Store
 from ldm.study.run import run
-from ldm.study.sampling import Evaluation, Laboratory
+from ldm.study.sampling import Evaluation, SamplingEvaluator
 
 ROUNDING = 1e-9  # a share of 1 has 1 as its upper end, give or take the last digit
 
 
-def drawn_by_lot(cells: Sequence[Evaluation], share: int, *, store: Store, lab: Laboratory) -> list[Evaluation]:
+def drawn_by_lot(cells: Sequence[Evaluation], share: int, *, store: Store, lab: SamplingEvaluator) -> list[Evaluation]:
     """`share` of the cells that have a record and whose models are on this machine; always the same ones."""
     recorded = set(store.rows(only="recorded")["key"])
     able = [cell for cell in cells if lab.file(*lab.model_of(cell)) and lab.key(cell) in recorded]
     return [able[i] for i in sorted(np.random.default_rng(0).permutation(len(able))[:share])]
 
 
-def recompute(cells: Sequence[Evaluation], *, store: Store, lab: Laboratory) -> pd.DataFrame:
+def recompute(cells: Sequence[Evaluation], *, store: Store, lab: SamplingEvaluator) -> pd.DataFrame:
     """Run recorded cells again on this machine and set the values side by side, one row a metric.
 
     The new rows have a store of their own, `runs/again`: the record is never compared with itself.
@@ -48,7 +48,7 @@ def recompute(cells: Sequence[Evaluation], *, store: Store, lab: Laboratory) -> 
     )
 
 
-def agreement(cells: Sequence[Evaluation], share: int, *, store: Store, lab: Laboratory) -> str:
+def agreement(cells: Sequence[Evaluation], share: int, *, store: Store, lab: SamplingEvaluator) -> str:
     """Recompute a share of the cells (negative: the profile's) and say in Markdown how the record fares."""
     chosen = drawn_by_lot(cells, lab.scale.recompute if share < 0 else share, store=store, lab=lab)
     if not chosen:

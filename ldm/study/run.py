@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -11,19 +11,20 @@ from safetensors.numpy import save as to_bytes
 from tqdm import tqdm
 
 from ldm.paths import ROOT
-from ldm.profiles import profile
+from ldm.study.cells import Cell, Evaluates
 from ldm.study.results import Store, to_webp
-from ldm.study.sampling import Evaluation, Laboratory
 from ldm.tasks import models
 
+AnyCell = TypeVar("AnyCell", bound=Cell)
 
-def at_hand(cells: Sequence[Any], *, store: Store, lab: Any) -> list[Any]:
-    """The cells that are in the store or can be run here: not every model of the study ships.
 
-    Raises: ValueError, of the first model that is missing, where none is left.
+def at_hand(cells: Sequence[AnyCell], *, store: Store, lab: Evaluates[AnyCell]) -> list[AnyCell]:
+    """The cells that are in the store, can be run here or need no model: not every model of the study ships.
+
+    Raises: ValueError, of the first model that is missing, where none of those that need one is left.
     """
 
-    def here(cell: Any) -> bool:
+    def here(cell: AnyCell) -> bool:
         if lab.file(*lab.model_of(cell)):
             return True
         try:
@@ -31,29 +32,25 @@ def at_hand(cells: Sequence[Any], *, store: Store, lab: Any) -> list[Any]:
         except ValueError:  # neither a file nor a record of the model
             return False
 
-    found = [cell for cell in cells if here(cell)]
-    if cells and not found:
-        raise models.missing(lab.scale, *lab.model_of(cells[0]))
-    return found
+    asked = [cell for cell in cells if lab.model_of(cell) is not None]
+    found = {cell for cell in asked if here(cell)}
+    if asked and not found:
+        raise models.missing(lab.scale, *lab.model_of(asked[0]))
+    return [cell for cell in cells if cell in found or lab.model_of(cell) is None]
 
 
 def run(
-    cells: Iterable[Evaluation],
-    *,
-    store: Store | None = None,
-    lab: Laboratory | None = None,
-    title: str = "cells",
+    cells: Iterable[AnyCell], *, lab: Evaluates[AnyCell], store: Store | None = None, title: str = "cells"
 ) -> pd.DataFrame:
-    """Rows of all cells, after running those that have none.
+    """Rows of all cells, after the evaluator `lab` has computed those that have none.
 
-    All cells are checked first, so that a mistake costs nothing. Another laboratory's cells are run in the same
-    way; pictures and parts that it does not give are not kept.
+    All cells are checked first, so that a mistake costs nothing. Pictures and parts that an evaluator does not give
+    are not kept.
     """
     cells = list(cells)
     if not cells:
         raise ValueError("There are no cells: expected at least one size, one step count and one guidance value.")
     store = store or Store(ROOT)
-    lab = lab or Laboratory(profile(cells[0].profile))
     keys = {cell: lab.key(cell) for cell in cells}
     missing = [cell for cell in cells if not store.has(keys[cell])]
     for cell in tqdm(missing, desc=title, unit="cell", disable=not missing):

@@ -1,8 +1,8 @@
-"""A study is a grid of cells: what is missing is run, what was run before is read.
+"""The sampling study: a pretrained model, sampled in one way, scored on n captions by every metric of scenes.
 
-A cell is the smallest thing that is computed, resumed and cached: one model, one sampler setting, n
-pictures, scored by all judges. Its name is a hash of everything that determines the result, so a
-changed parameter runs only what it touches, and a kill loses at most the cell under way.
+A study is a grid of such cells: what is missing is run, what was run before is read. A cell's name is a hash of
+everything that determines the result, so a changed parameter runs only what it touches, and a kill loses at most the
+cell under way.
 """
 
 from __future__ import annotations
@@ -10,24 +10,20 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
-from ldm.data.latents import digest
 from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import Scene
 from ldm.diffusion.solvers import plan
-from ldm.hashing import key
 from ldm.networks import cost
 from ldm.profiles import Profile, profile
-from ldm.study import judges
-from ldm.study.judges import Judges, Score
-from ldm.study.results import Row
-from ldm.tasks import models, pretrain
-from ldm.tasks.generate import Generator, arithmetic
+from ldm.study.evaluation import Score
+from ldm.study.evaluator import Evaluator
+from ldm.tasks import models
 
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
 STRIP = 8  # pictures of each cell that are kept to look at
@@ -135,46 +131,20 @@ def described(data: Scenes) -> list[Scene]:
     return [data.scene(i) for i in range(len(data))]
 
 
-class Laboratory:
-    """Holds what cells share: frozen parts, judges, contexts and, one at a time, a model."""
+class SamplingEvaluator(Evaluator[Evaluation]):
+    """Draws a picture of each caption in the cell's way, and scores them all."""
 
-    def __init__(self, scale: Profile):
-        self.scale = scale
-        self.codec, self.text = pretrain.frozen_parts(scale)
-        self.judges: Judges = judges.load(scale)
-        self.versions = {
-            "study": VERSION,
-            "codec": digest(self.codec.params),
-            "text": digest(self.text.params),
-            "judge": digest(self.judges.scene.params),
-            "effnet": self.judges.effnet.protocol,
-        } | arithmetic(scale)
-        self._model = lru_cache(maxsize=1)(self.load)
-        self._digest = lru_cache(maxsize=None)(self.digest)
+    @cached_property
+    def versions(self) -> dict[str, str | int]:
+        return {"study": VERSION} | self.frozen_versions() | self.metrics.versions
 
     def model_of(self, cell: Evaluation) -> tuple:
-        """What names the cell's model: the arguments of `digest` and `load`."""
         return cell.c, cell.images, cell.seed
 
-    def digest(self, *model) -> str:
-        """Of a model's weights. Raises: ValueError when it does not exist."""
-        return models.model_digest(self.scale, *model)
+    def data_of(self, cell: Evaluation) -> str:
+        return Scenes(self.scale.scenes, cell.split, cell.n).key
 
-    def file(self, *model) -> Path | None:
-        """Where a model's weights lie on this machine; None where they do not."""
-        return models.file_of(self.scale, *model)
-
-    def load(self, *model) -> Generator:
-        """A model with its frozen parts."""
-        structure, params = pretrain.load(self.scale, *model)
-        return Generator(profile=self.scale, structure=structure, params=params, codec=self.codec, text=self.text)
-
-    def key(self, cell: Evaluation) -> str:
-        """The cell's name. Raises: ValueError when its model does not exist."""
-        data = Scenes(self.scale.scenes, cell.split, cell.n).key
-        return key(cell, **self.versions, model=self._digest(*self.model_of(cell)), data=data)
-
-    def evaluate(self, cell: Evaluation) -> tuple[Score, np.ndarray, float]:
+    def evaluate(self, cell: Evaluation) -> tuple[Score, Sequence[np.ndarray], float]:
         """Score, the first pictures, and the seconds that making and scoring them took."""
         began = time.monotonic()
         generator = self._model(*self.model_of(cell))
@@ -192,16 +162,15 @@ class Laboratory:
                 strip.extend(images[: STRIP - len(strip)])
                 yield images
 
-        score = self.judges.score(watched(), scenes)
+        score = self.metrics.score(watched(), scenes)
         return score, np.stack(strip), time.monotonic() - began
 
-    def rows(self, cell: Evaluation, score: Score, seconds: float) -> list[Row]:
-        """One tidy row a metric."""
+    def columns(self, cell: Evaluation) -> dict[str, Any]:
         shape = dict(size=self.scale.latent_shape[0], tokens=self.scale.tokens, context=self.scale.context)
         relative = cost.norm_cost(cell.c, **shape)
         params = cost.unet_params(cell.c, self.scale.context)
         evaluations = int(plan(cell.sampler, cell.steps, self.scale.spacing).n)  # Heun asks twice a step
-        common = dict(
+        return dict(
             study=cell.study,
             profile=cell.profile,
             task="pretrain",
@@ -217,17 +186,7 @@ class Laboratory:
             guidance=cell.guidance,
             nfe=cost.nfe(evaluations, guided=cell.guidance != 1),
             cost=cost.sampling_cost(relative, evaluations),
-            seconds=seconds,
         )
-        return [
-            Row(
-                metric=name,
-                protocol=f"{protocol}; {cell.split} captions",
-                value=e.value,
-                lo=e.lo,
-                hi=e.hi,
-                n=e.n,
-                **common,
-            )
-            for name, (e, protocol) in score.estimates.items()
-        ]
+
+    def setting(self, cell: Evaluation) -> str:
+        return f"{cell.split} captions"

@@ -1,4 +1,4 @@
-"""How good restored pictures are: the cells of the super-resolution study, and the laboratory that measures them.
+"""How good restored pictures are: the cells of the super-resolution study, and what evaluates them.
 
 Every model sees the same degraded pictures and starts from the same noise, so two of them are compared picture by
 picture. The true pictures are known, and each is compared with its own; a distance of distributions tells what
@@ -11,27 +11,28 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from ldm import paths
-from ldm.data.latents import cached, digest, drawn
 from ldm.diffusion.solvers import plan
-from ldm.hashing import key
+from ldm.hashing import digest
 from ldm.metrics import Estimate, Gaussian, Sample, frechet, inception_score, kid, mean, psnr, ssim
-from ldm.metrics.perceptual import efficientnet
+from ldm.metrics.perceptual import efficientnet_card
 from ldm.networks import cost
 from ldm.profiles import Profile, profile
 from ldm.statistics.bootstrap import Influences, worlds
 from ldm.statistics.verdicts import loss_of
-from ldm.study.judges import COMPONENTS, Score
-from ldm.study.results import Row, Store
-from ldm.study.run import at_hand
-from ldm.tasks import models, pretrain, superres
-from ldm.tasks.generate import arithmetic
-from ldm.tasks.superres import Restorer
+from ldm.study.evaluation import COMPONENTS, Score
+from ldm.study.evaluator import Evaluator
+from ldm.study.results import Store
+from ldm.tasks import finetuning, pairs
+
+if TYPE_CHECKING:
+    from ldm.metrics.perceptual.efficientnet import EfficientNet
+    from ldm.tasks.superres import Restorer
 
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
 REFERENCE = 2_000  # true held-out pictures behind the distances of distributions
@@ -48,7 +49,7 @@ class Restoration:
     """One point: a way to enlarge pictures, measured on n of them."""
 
     profile: str
-    kind: str = "superres"  # one of ldm.tasks.superres.Kind, or "bicubic", which has no model
+    kind: str = "superres"  # one of ldm.tasks.finetuning.Kind, or "bicubic", which has no model
     c: int = 0
     images: int = 0  # of finetuning
     steps: int = 0
@@ -63,13 +64,13 @@ class Restoration:
             raise ValueError(f"n = {self.n}: expected 16 to 100000 pictures a point; an interval needs some.")
         if self.kind == "bicubic":
             return
-        superres.check_kind(self.kind)
+        finetuning.check_kind(self.kind)
         if self.c not in scale.family:
             raise ValueError(
                 f"c = {self.c}: expected a size of profile {self.profile}, one of {scale.family}; choose among them."
             )
-        if self.images not in superres.LENGTHS:
-            raise ValueError(f"images = {self.images}: expected a length of finetuning, one of {superres.LENGTHS}.")
+        if self.images not in finetuning.LENGTHS:
+            raise ValueError(f"images = {self.images}: expected a length of finetuning, one of {finetuning.LENGTHS}.")
         if self.kind not in BASELINES:
             plan(self.sampler, self.steps, scale.spacing)  # refuses unknown samplers and impossible step counts
 
@@ -95,7 +96,7 @@ def steps_grid(
     sizes: Sequence[int],
     steps: Sequence[int] = STEPS,
     *,
-    images: int = superres.LENGTHS[-1],
+    images: int = finetuning.LENGTHS[-1],
     n: int | None = None,
 ) -> list[Restoration]:
     """Every size at every step count, at one length of finetuning (F5)."""
@@ -119,82 +120,77 @@ def baselines_grid(
     ]
 
 
-class Laboratory:
-    """Holds what cells share, for `ldm.study.run.run`: frozen parts, the pictures, their judge and, one at a time, a
-    model.
-    """
+class SuperResolutionEvaluator(Evaluator[Restoration]):
+    """Restores degraded pictures, and compares them with the true ones."""
 
     shown = "scenes"  # what the pictures are of
 
     def __init__(self, scale: Profile):
-        self.scale = scale
-        self.codec, text = pretrain.frozen_parts(scale)
-        self.null = text.null(1)[0]
-        self.judge = efficientnet.load()
+        super().__init__(scale)
         self.truth = self.pairs("test", min(REFERENCE, 16 * pictures(scale)))
-        self.versions = {
-            "restoration": VERSION,
-            "codec": digest(self.codec.params),
-            "text": digest(text.params),
-            "effnet": self.judge.protocol,
-            "truth": self.truth.key,
-        } | arithmetic(scale)
-        self._model = lru_cache(maxsize=1)(superres.load)
-        self._digest = lru_cache(models.model_digest)
         self._pictures = lru_cache(maxsize=1)(self._pictures_of)
 
-    def pairs(self, split: str, n: int) -> superres.Pairs:
+    @cached_property
+    def versions(self) -> dict[str, str | int]:
+        compared = {"effnet": efficientnet_card.protocol(), "truth": self.truth.key}
+        return {"restoration": VERSION} | self.frozen_versions() | compared
+
+    def model_of(self, cell: Restoration) -> tuple | None:
+        """Bicubic interpolation has none."""
+        return None if cell.kind == "bicubic" else (cell.c, cell.images, cell.seed, cell.kind)
+
+    def data_of(self, cell: Restoration) -> str:
+        return self.pairs("val", cell.n).key
+
+    def load(self, c: int, images: int, seed: int, kind: str) -> Restorer:
+        """A finetuned model with its frozen parts, ready to restore."""
+        from ldm.tasks import superres
+
+        structure, params = superres.load(self.scale, c, images, kind, seed)
+        codec, text = self.frozen
+        return superres.Restorer(
+            profile=self.scale, structure=structure, params=params, codec=codec, null=text.null(1)[0], kind=kind
+        )
+
+    @cached_property
+    def effnet(self) -> EfficientNet:
+        """What compares pictures, loaded when it first does."""
+        from ldm.metrics.perceptual import efficientnet
+
+        return efficientnet.load()
+
+    def pairs(self, split: str, n: int) -> pairs.Pairs:
         """n pictures of a split, with their degraded twins."""
-        return superres.scenes(self.scale, split, n)
+        return pairs.scenes(self.scale, split, n)
 
     @cached_property
     def reference(self) -> tuple[Gaussian, np.ndarray, Sample]:
         """True held-out pictures: their Gaussian within the first principal directions, these, and the features
         themselves.
         """
-        name = f"effnet-{digest(self.judge.weights)}-{self.judge.side}-{len(self.truth)}-{self.truth.key}"
-        looks = map(self.judge, drawn(self.truth.high, len(self.truth)))
+        from ldm.data.latents import cached, drawn
+
+        name = f"effnet-{digest(self.effnet.weights)}-{self.effnet.side}-{len(self.truth)}-{self.truth.key}"
+        looks = map(self.effnet, drawn(self.truth.high, len(self.truth)))
         x = np.asarray(cached(paths.RUNS / "cache", name, looks, len(self.truth)), np.float64)
         basis = Gaussian.of(x).principal(COMPONENTS)
         return Gaussian.of(x @ basis), basis, Sample(features=x)
 
-    def key(self, cell: Restoration) -> str:
-        """The cell's name. Raises: ValueError when its model does not exist."""
-        model = (
-            "none" if cell.kind == "bicubic" else self._digest(self.scale, cell.c, cell.images, cell.seed, cell.kind)
-        )
-        return key(cell, **self.versions, model=model, data=self.pairs("val", cell.n).key)
-
-    def model_of(self, cell: Restoration) -> tuple:
-        """What names the cell's model: the arguments of `file`."""
-        return cell.c, cell.images, cell.seed, cell.kind
-
-    def file(self, *model) -> Path | None:
-        """Where a model's weights lie on this machine; None where they do not, or there is none."""
-        return models.file_of(self.scale, *model)
-
-    def at_hand(self, cells: Sequence[Restoration], store: Store) -> list[Restoration]:
-        """`study.at_hand`, of which bicubic interpolation always is, having no model. Raises: as that."""
-        found = set(at_hand([cell for cell in cells if cell.kind != "bicubic"], store=store, lab=self))
-        return [cell for cell in cells if cell.kind == "bicubic" or cell in found]
-
     def _pictures_of(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         """True and degraded pictures."""
-        pairs = self.pairs("val", n)
-        high, low = (np.concatenate(list(drawn(draw, n))) for draw in (pairs.high, pairs.low))
+        from ldm.data.latents import drawn
+
+        both = self.pairs("val", n)
+        high, low = (np.concatenate(list(drawn(draw, n))) for draw in (both.high, both.low))
         return high, low
 
     def restored(self, cell: Restoration) -> np.ndarray:
         """What the cell makes of the degraded pictures: uint8 (n, H, W, 3)."""
         low = self._pictures(cell.n)[1]
         if cell.kind == "bicubic":
-            return superres.enlarged(low)
-        structure, params = self._model(self.scale, cell.c, cell.images, cell.kind, cell.seed)
-        restorer = Restorer(
-            profile=self.scale, structure=structure, params=params, codec=self.codec, null=self.null, kind=cell.kind
-        )
+            return pairs.enlarged(low)
         table = None if cell.kind in BASELINES else plan(cell.sampler, cell.steps, self.scale.spacing)
-        return np.concatenate(list(restorer.images(low, table, seed=cell.noise)))
+        return np.concatenate(list(self._model(*self.model_of(cell)).images(low, table, seed=cell.noise)))
 
     def evaluate(self, cell: Restoration) -> tuple[Score, np.ndarray, float]:
         """Score, the first pictures, and the seconds that making and scoring them took."""
@@ -205,11 +201,11 @@ class Laboratory:
     def score(self, images: np.ndarray, true: np.ndarray) -> Score:
         """Restored pictures beside the true ones, uint8 (n, H, W, 3) both."""
         gaussian, basis, sample = self.reference
-        features = self.judge(images)
-        side = f"{self.judge.protocol}, of {images.shape[1]} px"
+        features = self.effnet(images)
+        side = f"{self.effnet.protocol}, of {images.shape[1]} px"
         real = f"{len(self.truth)} real scenes"
         pictures = {
-            "lpips_effnet": self.judge.distance(images, true),
+            "lpips_effnet": self.effnet.distance(images, true),
             "psnr": psnr(images, true),
             "ssim": ssim(images, true),
         }
@@ -220,7 +216,7 @@ class Laboratory:
             ),
             "kid_effnet": (kid(features, sample).times(1000), f"{side}; unbiased, cubic kernel, x1000, {real}"),
             "is_effnet": (
-                inception_score(self.judge.logits(features), splits=1),
+                inception_score(self.effnet.logits(features), splits=1),
                 f"{side}; ImageNet's classes, 1 split",
             ),
             "lpips_effnet": (
@@ -233,11 +229,11 @@ class Laboratory:
         parts = {name: pictures[name] if name in pictures else e.influences[0] for name, (e, _) in measured.items()}
         return Score(estimates=measured, parts=parts)
 
-    def rows(self, cell: Restoration, score: Score, seconds: float) -> list[Row]:
-        """One tidy row a metric; the task is the cell's kind."""
-        common = dict(study="superres", profile=cell.profile, task=cell.kind, seconds=seconds)
+    def columns(self, cell: Restoration) -> dict[str, Any]:
+        """The task is the cell's kind."""
+        common = dict(study="superres", profile=cell.profile, task=cell.kind)
         if cell.kind != "bicubic":
-            side = superres.latent_side(self.scale)
+            side = pairs.latent_side(self.scale)
             shape = dict(size=side, tokens=self.scale.tokens, context=self.scale.context)
             evaluations = 1 if cell.kind in BASELINES else int(plan(cell.sampler, cell.steps, self.scale.spacing).n)
             params = cost.unet_params(cell.c, self.scale.context)
@@ -247,7 +243,7 @@ class Laboratory:
                 params=params,
                 gflops=cost.unet_gflops(cell.c, **shape),
                 seed=cell.seed,
-                train_steps=-(-cell.images // superres.CONFIG.batch),
+                train_steps=-(-cell.images // finetuning.CONFIG.batch),
                 images_seen=cell.images,
                 steps=evaluations,
                 guidance=1.0,
@@ -255,18 +251,10 @@ class Laboratory:
                 nfe=cost.nfe(evaluations, guided=False),
                 cost=cost.sampling_cost(cost.norm_cost(cell.c, **shape), evaluations),
             )
-        return [
-            Row(
-                metric=name,
-                protocol=f"{protocol}; val {self.shown}, degraded",
-                value=e.value,
-                lo=e.lo,
-                hi=e.hi,
-                n=e.n,
-                **common,
-            )
-            for name, (e, protocol) in score.estimates.items()
-        ]
+        return common
+
+    def setting(self, cell: Restoration) -> str:
+        return f"val {self.shown}, degraded"
 
 
 def gains(rows: pd.DataFrame, metric: str, influences: Influences, *, over: str) -> pd.DataFrame:

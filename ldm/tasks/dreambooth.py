@@ -9,34 +9,18 @@ much they differ among each other, and what has become of the class.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import jax
 import numpy as np
 
 from ldm.data.batches import batch_indices
 from ldm.networks.layers import Params, Structure, merge
+from ldm.tasks.recipe import Recipe
 from ldm.training.loop import Batch, Loss, TrainConfig, fit
 from ldm.training.parallel import Layout
 
 TEXT = "text/"  # before the names of the text tower's parameters, where it learns too
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How a subject is learnt, at every size."""
-
-    learning_rate: float = 1e-3  # that of pretraining
-    pictures: int = 4  # of the subject in a batch, and as many of its class
-    weight: float = 1.0  # of the class's loss: lambda of Ruiz et al. 2023, eq. 2
-    drawn: int = 64  # pictures of the class, drawn beforehand
-
-    def __post_init__(self):
-        for name in ("learning_rate", "weight"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} = {getattr(self, name)}: expected a finite number, not below 0; change it.")
 
 
 def with_text(loss: Loss, tower: Structure) -> Loss:

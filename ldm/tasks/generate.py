@@ -31,11 +31,6 @@ def drawing(profile: Profile, params: Params) -> Params:
     return jax.device_put(half(params) if profile.train.bf16 else params)
 
 
-def arithmetic(profile: Profile) -> dict[str, str]:
-    """What a cell's name has to hold of it; nothing of float32."""
-    return {"drawing": "bfloat16"} if profile.train.bf16 else {}
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Generator:
     """A trained model with its frozen parts."""

@@ -6,16 +6,25 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ldm import paths
-from ldm.data.latents import digest
 from ldm.files import write_atomic
+from ldm.hashing import digest
 from ldm.networks import weights
-from ldm.networks.layers import Params
 from ldm.paths import ROOT
 from ldm.profiles import Profile
+
+if TYPE_CHECKING:
+    from ldm.networks.layers import Params
+
+
+def frozen_files(profile: Profile) -> tuple[Path, Path]:
+    """Where the autoencoder and the text tower lie that the profile's models stand on."""
+    folder = paths.WEIGHTS / profile.weights
+    return folder / "autoencoder.safetensors", folder / "text.safetensors"
 
 
 def path_of(profile: Profile, c: int, images: int, seed: int = 0, root: Path | None = None, kind: str = "unet") -> Path:
@@ -30,6 +39,11 @@ def path_of(profile: Profile, c: int, images: int, seed: int = 0, root: Path | N
 def name_of(profile: Profile, kind: str) -> str:
     """What was trained, and in which setting where the profile's family is trained in several."""
     return f"{kind}-{profile.setting}" if profile.setting else kind
+
+
+def average_kind(sigma_rel: float) -> str:
+    """What a model is called whose weights are averaged over this share of its run."""
+    return f"average{sigma_rel:g}"
 
 
 def file_of(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> Path | None:
@@ -84,8 +98,16 @@ def _digests(profile: Profile, root: Path, since: float = 0.0) -> dict[str, str]
     found = (root / profile.weights).glob("*-c*-*k-s*.safetensors")
     new = [path for path in found if path.stat().st_mtime >= since]
     with ThreadPoolExecutor(4) as pool:
-        digests = pool.map(lambda path: _digest(path, path.stat().st_mtime_ns), new)
+        digests = pool.map(digest_of, new)
         return {path.name: known for path, known in zip(new, digests, strict=True)}
+
+
+def digest_of(path: Path) -> str:
+    """Of the weights in a file: what `digest` says of the network that is loaded from it, without loading one.
+
+    Raises: ValueError, in one sentence, for a file that is missing or broken.
+    """
+    return _digest(path, path.stat().st_mtime_ns if path.is_file() else 0)
 
 
 @lru_cache(maxsize=256)
@@ -102,13 +124,18 @@ def _write(path: Path, known: dict[str, str]) -> Path:
     return write_atomic(path, (json.dumps(dict(sorted(known.items())), indent=1) + "\n").encode())
 
 
+def arithmetic(profile: Profile) -> dict[str, str]:
+    """What a cell's name has to hold of it; nothing of float32."""
+    return {"drawing": "bfloat16"} if profile.train.bf16 else {}
+
+
 def model_digest(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> str:
     """What names a model's weights in the keys of its cells: of its file, else of the register.
 
     Raises: ValueError, in one sentence, when neither is here or the file is broken.
     """
     if path := file_of(profile, c, images, seed, kind):
-        return first(profile, _digest(path, path.stat().st_mtime_ns))
+        return first(profile, digest_of(path))
     known, name = register(profile), path_of(profile, c, images, seed, kind=kind).name
     if name not in known:
         raise missing(profile, c, images, seed, kind)

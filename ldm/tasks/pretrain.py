@@ -28,7 +28,7 @@ from ldm.networks.layers import KeySource, Params, abstract, split
 from ldm.networks.text import TextEncoder
 from ldm.networks.unet import UNet
 from ldm.profiles import Profile
-from ldm.tasks.models import file_of, missing, name_of, path_of, save
+from ldm.tasks.models import average_kind, file_of, frozen_files, missing, name_of, path_of, save
 from ldm.training import ema
 from ldm.training.loop import TrainConfig, TrainState, fit
 from ldm.training.parallel import Layout, host
@@ -47,8 +47,8 @@ def network(profile: Profile, c: int, seed: int = 0, remat: bool = False) -> tup
 
 def frozen_parts(profile: Profile) -> tuple[Codec, TextEncoder]:
     """The autoencoder and the text tower that the profile's models stand on."""
-    folder = paths.WEIGHTS / profile.weights
-    return load_codec(folder / "autoencoder.safetensors"), text.load(folder / "text.safetensors")
+    autoencoder, tower = frozen_files(profile)
+    return load_codec(autoencoder), text.load(tower)
 
 
 def training_set(profile: Profile, n: int | None = None) -> Encoded:
@@ -139,11 +139,6 @@ def pretrain(
 def snapshots_of(profile: Profile, c: int, seed: int = 0, root: Path | None = None) -> Path:
     """The folder of a training's snapshots."""
     return (root or paths.RUNS) / profile.weights / f"{name_of(profile, 'averages')}-c{c}-s{seed}"
-
-
-def average_kind(sigma_rel: float) -> str:
-    """What a model is called whose weights are averaged over this share of its run."""
-    return f"average{sigma_rel:g}"
 
 
 def averaged(

@@ -11,29 +11,25 @@ trained to answer in one step from pure noise (it has nothing else to look at, s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Float, UInt8
-from PIL import Image
 
 from ldm import paths
-from ldm.data import degrade
 from ldm.data.batches import batch_indices
-from ldm.data.datasets import Captioned, Crops
-from ldm.data.degrade import FACTOR
-from ldm.data.latents import cached, digest, drawn
-from ldm.data.scenes.dataset import Scenes
+from ldm.data.latents import cached, drawn
 from ldm.diffusion.losses import diffusion_loss
 from ldm.diffusion.sampler import image_keys, sample
 from ldm.diffusion.schedule import Predict, Schedule
 from ldm.diffusion.solvers import Plan, ddim
+from ldm.hashing import digest
 from ldm.networks import weights
 from ldm.networks.autoencoder import Codec
 from ldm.networks.cost import PASSES, unet_gflops
@@ -41,88 +37,13 @@ from ldm.networks.layers import KeySource, Params, abstract, split
 from ldm.networks.unet import UNet
 from ldm.profiles import Profile
 from ldm.tasks import models, pretrain
+from ldm.tasks.finetuning import CONFIG, LENGTHS, Kind, check_kind
 from ldm.tasks.generate import drawing
+from ldm.tasks.pairs import Pairs, enlarged, latent_side
 from ldm.training.loop import TrainConfig, TrainState, fit
 from ldm.training.parallel import Layout, host
 
-Kind = Literal["superres", "superres-scratch", "superres-regression"]
 ONE_STEP = Schedule(alpha=np.zeros(1), sigma=np.ones(1))  # a regression is diffusion whose only time is pure noise
-LENGTHS = (1_000, 4_000, 16_000, 32_000)  # images of finetuning at which a model is kept
-CONFIG = TrainConfig(images=32_000, batch=16, learning_rate=5e-4, warmup_images=500, decay_images=8_000)
-DATA = 8_000  # different pictures to finetune on; then they repeat
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Pictures with their degraded twins; `sharpen` photographs first, as published: scenes are drawn sharp."""
-
-    data: Captioned
-    seed: int = 0
-    sharpen: bool = False
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    @property
-    def key(self) -> str:
-        return f"{self.data.key}-d{degrade.VERSION}-{self.seed}-{int(self.sharpen)}"
-
-    def high(self, rows: range | np.ndarray) -> UInt8[np.ndarray, "b H W 3"]:
-        images = self.data.images(rows)
-        return degrade.sharpened(images) if self.sharpen else images
-
-    def low(self, rows: range | np.ndarray) -> UInt8[np.ndarray, "b h w 3"]:
-        return degrade.degrade(self.high(rows), self.seed, rows)
-
-    def seen(self, rows: range | np.ndarray) -> UInt8[np.ndarray, "b H W 3"]:
-        """The degraded twin as the network sees it: `enlarged`."""
-        return enlarged(self.low(rows))
-
-
-def scenes(profile: Profile, split: str, n: int) -> Pairs:
-    """Scenes of twice the side that the family was pretrained on."""
-    return Pairs(Scenes(replace(profile.scenes, size=2 * profile.scenes.size), split, n))
-
-
-def photographs(profile: Profile, folder: str | Path, n: int = DATA, seed: int = 0) -> Pairs:
-    """n random crops of the pictures in a folder, as large as the scenes; sharpened before they are degraded, as
-    published.
-
-    Raises: ValueError, one sentence, for a folder without pictures, or with unreadable or too small ones.
-    """
-    return Pairs(Crops(folder, 2 * profile.scenes.size, n, seed), sharpen=True)
-
-
-def folder_of(pairs: Pairs, folder: str | Path) -> Path:
-    """Where models of a folder's pictures go, apart from those of scenes: named by the folder and its very crops."""
-    return paths.RUNS / f"{Path(folder).resolve().name}-{pairs.key[:6]}"
-
-
-def config_of(profile: Profile, images: int = 0) -> TrainConfig:
-    """How a profile's networks are finetuned: no faster than they were trained, and in the same arithmetic."""
-    rate = min(CONFIG.learning_rate, profile.train.learning_rate)
-    return replace(CONFIG, images=images or CONFIG.images, learning_rate=rate, bf16=profile.train.bf16)
-
-
-def lengths_of(images: int) -> tuple[int, ...]:
-    """At which a finetuning of so many images keeps a model, its end included.
-
-    Raises: ValueError, one sentence, for no multiple of a thousand: files are named by thousands.
-    """
-    if images < 1_000 or images % 1_000:
-        raise ValueError(f"images = {images}: expected a multiple of 1,000, at least that; 32,000 is the study's.")
-    return (*(length for length in LENGTHS if length < images), images)
-
-
-def latent_side(profile: Profile) -> int:
-    """Of the latents of such a scene."""
-    return 2 * profile.latent_shape[0]
-
-
-def enlarged(low: UInt8[np.ndarray, "n h w 3"]) -> UInt8[np.ndarray, "n H W 3"]:
-    """Bicubic, four times the height and width: what the network sees, and the simplest of baselines."""
-    size = (low.shape[2] * FACTOR, low.shape[1] * FACTOR)
-    return np.stack([np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)) for image in low])
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,12 +136,6 @@ def finetune(
         gflops=PASSES * unet_gflops(c, latent_side(profile), *null.shape),
         title=f"{kind} c={c}",
     )
-
-
-def check_kind(kind: str) -> None:
-    """Raises: ValueError, one sentence."""
-    if kind not in get_args(Kind):
-        raise ValueError(f"kind = {kind!r}: expected one of {', '.join(get_args(Kind))}; choose one of them.")
 
 
 def aim(profile: Profile, kind: Kind) -> tuple[Schedule, Predict]:

@@ -7,8 +7,6 @@ import platform
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
-
 
 class Chip(NamedTuple):
     """One device: dense bfloat16 TFLOP/s; memory in GB (1e9 bytes), its bandwidth and the links' to others, both in
@@ -47,6 +45,8 @@ def machine() -> str:
     """What runs this, for the protocol of a row: the processor, as far as the system tells, its cores, and the device's
     kind.
     """
+    import jax
+
     return f"{processor()}, {os.cpu_count()} cores, {jax.devices()[0].device_kind}"
 
 

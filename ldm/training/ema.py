@@ -12,12 +12,15 @@ that stay as they are between two steps (`train.make_train_step`).
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
 from ldm.networks import weights
-from ldm.networks.layers import Params
+
+if TYPE_CHECKING:  # the arithmetic of averages is NumPy
+    from ldm.networks.layers import Params
 
 SECOND = 16.97  # gamma of the average that is kept beside `TrainConfig.ema`, 6.94: EDM2's pair
 NARROWEST, WIDEST = 0.01, 0.25  # relative widths that make sense; EDM2 looks at 0.01 to 0.20

@@ -9,12 +9,10 @@ be continued: which is what a study of quality against training compute needs.
 from __future__ import annotations
 
 import contextlib
-import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,10 +22,10 @@ import optax
 from jaxtyping import Array
 from tqdm import tqdm
 
-from ldm.diffusion.sampler import check_seed
 from ldm.files import hold
 from ldm.networks.layers import Params
 from ldm.training.checkpoint import TrainCheckpoints
+from ldm.training.config import TrainConfig
 from ldm.training.gradients import gradient
 from ldm.training.guards import Notice, Preempted, Watch
 from ldm.training.meter import Meter
@@ -39,48 +37,17 @@ Batch = dict[str, Array]
 Loss = Callable[..., tuple[Array, dict[str, Array]]]  # (params, batch, key[, teacher, averaged]) -> loss, parts
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """What determines a run besides its data and its network."""
+def rate(config: TrainConfig, step: Array) -> Array:
+    """Learning rate at an optimiser step (EDM2, eq. 67, with linear warm-up)."""
+    images = (step.astype(jnp.float32) + 1) * config.batch
+    warmup = jnp.minimum(images / config.warmup_images, 1.0)
+    decay = jnp.sqrt(config.decay_images / jnp.maximum(images, float(config.decay_images)))
+    return config.learning_rate * jnp.minimum(warmup, decay)
 
-    images: int  # training length, in images seen
-    batch: int = 64
-    learning_rate: float = 1e-3  # reached after the warm-up
-    warmup_images: int = 10_000
-    decay_images: int = 100_000  # from here on, learning_rate * sqrt(decay_images / images)
-    clip: float = 1.0  # global norm of the gradient
-    ema: float = 6.94  # gamma of the power average; 6.94 spans about the last 10 % of the run
-    seed: int = 0
-    bf16: bool = False  # compute in bfloat16; weights, norms and loss stay float32 (`ldm.training.gradients`)
-    accumulate: int = 1  # parts that a batch is seen in, one after another
-    averages: tuple[
-        float, ...
-    ] = ()  # gammas of more power averages, whose snapshots `ldm.training.ema` makes others of
 
-    def __post_init__(self):
-        for name in ("images", "batch", "learning_rate", "warmup_images", "decay_images", "clip", "ema", "accumulate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(
-                    f"{name} = {getattr(self, name)}: expected a positive number, and finite; change it in the training"
-                    " configuration."
-                )
-        check_seed(self.seed)
-        if self.batch % self.accumulate:
-            raise ValueError(f"accumulate = {self.accumulate}: expected a divisor of batch = {self.batch}.")
-
-    @property
-    def steps(self) -> int:
-        return -(-self.images // self.batch)
-
-    def rate(self, step: Array) -> Array:
-        """Learning rate at an optimiser step (EDM2, eq. 67, with linear warm-up)."""
-        images = (step.astype(jnp.float32) + 1) * self.batch
-        warmup = jnp.minimum(images / self.warmup_images, 1.0)
-        decay = jnp.sqrt(self.decay_images / jnp.maximum(images, float(self.decay_images)))
-        return self.learning_rate * jnp.minimum(warmup, decay)
-
-    def optimizer(self) -> optax.GradientTransformation:
-        return optax.chain(optax.clip_by_global_norm(self.clip), optax.adam(self.rate, b1=0.9, b2=0.99))
+def optimizer(config: TrainConfig) -> optax.GradientTransformation:
+    """Adam at this rate, of gradients whose norm is limited."""
+    return optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(partial(rate, config), b1=0.9, b2=0.99))
 
 
 class TrainState(NamedTuple):
@@ -101,7 +68,7 @@ def init_state(params: Params, config: TrainConfig, layout: Layout | None = None
     def build(params: Params) -> TrainState:
         copies = (jax.tree.map(jnp.copy, params) for _ in range(2 + len(config.averages)))
         ours, ema, *more = copies  # the step donates them; the caller keeps its own
-        return TrainState(jnp.zeros((), jnp.int32), ours, ema, config.optimizer().init(ours), tuple(more))
+        return TrainState(jnp.zeros((), jnp.int32), ours, ema, optimizer(config).init(ours), tuple(more))
 
     if layout:
         return layout.make(build, params)
@@ -119,7 +86,7 @@ def make_train_step(
     With a teacher, the loss is asked with its weights and with the averaged ones, which are then the target network.
     With a layout, state and batch lie as it says (`Layout.make`, `Layout.place`); so do the gradient and the new state.
     """
-    tx = config.optimizer()
+    tx = optimizer(config)
     laid = layout.constrain if layout else lambda tree: tree
     whole = layout.gather if layout else lambda tree: tree
 

@@ -12,17 +12,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import count, islice
 
-import jax
 import numpy as np
+import scipy
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 from ldm.data.scenes.emoji import emojis
 from ldm.data.scenes.record import Scene, SceneConfig, held_out, scene
 from ldm.data.scenes.render import render
-from ldm.diffusion.sampler import image_keys
 
-SPLIT = "val"  # whose scenes are disturbed: the judges' references are of "test"
+SPLIT = "val"  # whose scenes are disturbed: the metrics' references are of "test"
 SEED = 0  # of the noise
 BATCH = 128  # pictures drawn at once
 STRANGER = 1_000_000  # a scene so far down the split that no chapter draws it lends its caption
@@ -80,11 +78,15 @@ def chosen(n: int, share: float) -> np.ndarray:
 
 def blur(images: np.ndarray, sigma: float, _: np.ndarray) -> np.ndarray:
     """A Gaussian of `sigma` pixels."""
-    return _levels(gaussian_filter(images.astype(np.float32), (0, sigma, sigma, 0)))
+    return _levels(scipy.ndimage.gaussian_filter(images.astype(np.float32), (0, sigma, sigma, 0)))
 
 
 def noise(images: np.ndarray, sd: float, indices: np.ndarray) -> np.ndarray:
     """Independent Gaussian noise of `sd` levels of 255, from a key of each picture's own."""
+    import jax
+
+    from ldm.diffusion.sampler import image_keys
+
     grain = jax.vmap(lambda key: jax.random.normal(key, images.shape[1:]))(image_keys(SEED, indices))
     return _levels(images + sd * np.asarray(grain))
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from ldm.data.scenes.captions import PARTS
 from ldm.data.scenes.record import COLS, SIZES, Scene
 from ldm.data.scenes.truth import GRID
-from ldm.metrics.perceptual.detector import Detections
+from ldm.metrics.perceptual.detections import Detections
 
 ASKED = {"subject": "subject", "relation": "where", "style": "style", "kind": "kind", "colours": "colours"}  # -> PARTS
 

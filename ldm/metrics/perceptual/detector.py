@@ -19,6 +19,7 @@ from flax import nnx
 from jaxtyping import Array, Float, UInt8
 
 from ldm import paths
+from ldm.metrics.perceptual.detections import DIMENSION, Detections, Labels, described, protocol
 from ldm.networks import weights
 from ldm.networks.autoencoder import fold, to_pixels
 from ldm.networks.layers import (
@@ -35,16 +36,6 @@ from ldm.networks.layers import (
 )
 
 TRAINED = paths.WEIGHTS / "mini" / "detector.safetensors"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Labels:
-    """What the detector can name."""
-
-    objects: tuple[str, ...]
-    styles: tuple[str, ...]
-    kinds: tuple[str, ...]
-    colours: tuple[str, ...]
 
 
 class Detector(nnx.Module):
@@ -115,23 +106,6 @@ def _first(n: int, x: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Detections:
-    """What the detector says of n pictures: logits, of `labels`' entries in their order."""
-
-    labels: Labels
-    cells: Float[np.ndarray, "n 8 8 1+objects"]  # the first is for background
-    style: Float[np.ndarray, "n styles"]
-    kind: Float[np.ndarray, "n kinds"]
-    colours: Float[np.ndarray, "n colours"]  # of the background, one or two, in no order
-
-    @property
-    def shares(self) -> Float[np.ndarray, "n 8 8 objects"]:
-        """Each cell's probability to show each object."""
-        odds = np.exp(self.cells - self.cells.max(-1, keepdims=True))
-        return (odds / odds.sum(-1, keepdims=True))[..., 1:]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class SceneNetwork:
     """The detector with its weights; pictures of other sizes than `side` are resampled to it.
 
@@ -143,13 +117,13 @@ class SceneNetwork:
     labels: Labels
     side: int
     batch: int = 32
-    dimension = 512
+    dimension = DIMENSION
     name = "scene"
 
     @property
     def protocol(self) -> str:
         """What determines the features; part of the protocol of every number made from them."""
-        return f"scene detector, mean and spread of the last layer {self.dimension}-d, {self.side} px"
+        return protocol(self.side)
 
     def look(self, images: UInt8[np.ndarray, "n h w 3"]) -> tuple[Float[np.ndarray, "n 512"], Detections]:
         """Features and detections at one go. Raises: ValueError if these are no uint8 images."""
@@ -193,11 +167,7 @@ def load(path: str | Path = TRAINED) -> SceneNetwork:
     was right about scenes that it had not seen (`ldm.tasks.frozen.detector.examine_detector`).
     Raises: ValueError, in one sentence, for a file that is missing or broken.
     """
-    described = weights.metadata(path).get("detector")
-    if not described:
-        raise ValueError(f"{path} does not describe a detector; restore it with `git checkout weights`.")
-    names = {name: tuple(known) for name, known in described["labels"].items()}
-    labels, side = Labels(**names), described["side"]
+    labels, side = described(path)
     structure, like = abstract(lambda keys: Detector(labels, side=side, keys=keys))
     params = weights.load(path, like, half_to_float32=True)
     placed = jax.device_put({name: params[name] for name in like})

@@ -20,10 +20,9 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 from safetensors.numpy import load_file
 
-from ldm import paths
+from ldm.metrics.perceptual.efficientnet_card import DIMENSION, SIDE, TRAINED, protocol
 from ldm.metrics.perceptual.network import check, in_batches
 
-TRAINED = paths.WEIGHTS / "efficientnet_lite0.safetensors"
 STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)  # one for each of the 16 blocks
 
 
@@ -111,14 +110,14 @@ class EfficientNet:
     """`network(images)`: uint8 (n, H, W, 3) -> float32 (n, 1280), one compile per picture size."""
 
     weights: dict[str, Array]
-    side: int = 160
-    dimension = 1280
+    side: int = SIDE
+    dimension = DIMENSION
     name = "EfficientNet"
 
     @property
     def protocol(self) -> str:
         """What determines the features; part of the protocol of every number made from them."""
-        return f"EfficientNet-Lite0 ImageNet, mean-pooled 1280-d, {self.side} px bicubic"
+        return protocol(self.side)
 
     def __call__(self, images: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n 1280"]:
         look = lambda part: _features(self.weights, part, self.side)
@@ -142,7 +141,7 @@ class EfficientNet:
         return features @ kernel + bias
 
 
-def load(path: str | Path = TRAINED, *, side: int = 160) -> EfficientNet:
+def load(path: str | Path = TRAINED, *, side: int = SIDE) -> EfficientNet:
     """The network with its shipped weights, in float32; `side` is the resolution it looks at."""
     if side < 32:
         raise ValueError(f"side is {side}, expected at least 32 pixels; 160 is the study's.")

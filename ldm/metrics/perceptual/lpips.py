@@ -20,7 +20,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, UInt8
 
-from ldm.data.latents import digest
+from ldm.hashing import digest
 from ldm.metrics.perceptual.network import check, in_batches, read
 from ldm.networks.layers import KeySource, Params, Structure, merge, uniform
 

@@ -14,7 +14,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Num, UInt8
 
-from ldm.data.latents import digest
+from ldm.hashing import digest
 from ldm.metrics.perceptual.resize import Resizer
 from ldm.networks import weights
 from ldm.networks.layers import KeySource, Params, Structure, abstract, merge

@@ -1,8 +1,7 @@
 """The distillation task: which student learns what, from whom, and where its weights lie.
 
 A student is a UNet of its teacher's width that takes the guidance scale as an input and starts as the teacher.
-What is trained in one go is called a *kind*: codi, lcm, guided (stage 1), guided-32 ... (stage 2, each from the one
-before), and continued: no student, but the teacher trained on for as many images, to see what those alone do.
+`ldm.tasks.distillation.methods` names what is trained.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -21,7 +20,7 @@ from ldm.data.latents import Encoded
 from ldm.diffusion.losses import Batch, diffusion_loss
 from ldm.diffusion.schedule import Schedule
 from ldm.networks import weights
-from ldm.networks.cost import PASSES, unet_gflops
+from ldm.networks.cost import unet_gflops
 from ldm.networks.layers import Params, Structure, abstract
 from ldm.networks.unet import UNet
 from ldm.profiles import Profile
@@ -29,49 +28,13 @@ from ldm.tasks import models, pretrain
 from ldm.tasks.distillation.codi import codi_loss
 from ldm.tasks.distillation.guided import guidance_loss, halving_loss
 from ldm.tasks.distillation.lcm import lcm_loss
+from ldm.tasks.distillation.methods import kinds, passes, steps_of, told
 from ldm.training.guards import Diverged
 from ldm.training.loop import Loss, TrainConfig, fit
 from ldm.training.parallel import Layout
 
-Method = Literal["codi", "lcm", "guided", "continued"]
-METHODS = get_args(Method)
-HALVINGS = (32, 16, 8, 4, 2, 1)  # steps of the students of stage 2; the paper's end at 4
 WIDTH = 256  # of the guidance scale's embedding, as published for LCM
 SPREAD = 0.1, 10.0  # a student outside has collapsed, or blown up
-
-
-def kinds(method: str) -> tuple[str, ...]:
-    """What a method trains, one after the other. Raises: ValueError for an unknown method."""
-    if method not in METHODS:
-        raise ValueError(f"method = {method!r}: expected one of {', '.join(METHODS)}; choose one of them.")
-    return (method, *(f"guided-{steps}" for steps in HALVINGS if method == "guided"))
-
-
-def images_of(profile: Profile, kind: str) -> int:
-    """What a kind is trained on unless told otherwise: the stages of guided distillation, of which there are seven, see
-    half of what consistent students do; a teacher trained on, as many as cost what those cost (`passes`)."""
-    if kind == "continued":
-        return profile.distilled * passes("codi") // passes(kind)
-    return profile.distilled // (2 if kind.startswith("guided") else 1)
-
-
-def steps_of(kind: str) -> int:
-    """The steps of a student of stage 2, which learns no others; 0 for other kinds."""
-    return int(kind.removeprefix("guided-")) if kind.startswith("guided-") else 0
-
-
-def passes(kind: str) -> int:
-    """What an image of training costs, in forward passes of the network; a backward pass counts as two.
-
-    A student's own; two of its teacher, which is asked with and without the caption or twice in a row; and, for a
-    consistent student, one of its average.
-    """
-    return PASSES + {"continued": 0, "codi": 3, "lcm": 3}.get(kind, 2)
-
-
-def told(kind: str) -> bool:
-    """Whether a kind takes the guidance scale as an input."""
-    return kind != "continued"
 
 
 def network(profile: Profile, kind: str, c: int) -> tuple[Structure, Params]:

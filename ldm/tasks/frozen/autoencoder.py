@@ -13,9 +13,9 @@ from flax import nnx
 
 from ldm import paths
 from ldm.data.batches import batch_indices
-from ldm.data.latents import digest
 from ldm.data.scenes.dataset import Scenes
 from ldm.files import write_atomic
+from ldm.hashing import digest
 from ldm.networks import weights
 from ldm.networks.autoencoder import AutoencoderKL, Codec, encode, load_codec, save_codec
 from ldm.networks.layers import KeySource, Params, split

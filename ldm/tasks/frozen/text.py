@@ -32,7 +32,8 @@ from ldm.data.scenes.truth import CHANGES, GRID, answered, cells, one_changed, q
 from ldm.networks import weights
 from ldm.networks.autoencoder import fold, to_pixels
 from ldm.networks.layers import Conv, GroupNorm, KeySource, Linear, Params, ResBlock, merge, split
-from ldm.networks.text import SceneTextTower, TextConfig, TextEncoder, Tokenizer, load
+from ldm.networks.text import SceneTextTower, TextConfig, TextEncoder, load
+from ldm.networks.tokenizer import Tokenizer
 from ldm.profiles import Profile
 from ldm.training.loop import Batch, Loss, TrainConfig, fit
 

@@ -1,4 +1,4 @@
-"""The judges of generated pictures: feature networks with the statistics of real scenes to compare with.
+"""How generated pictures of scenes are evaluated: feature networks, with the statistics of real scenes to compare with.
 
 `score` turns pictures and their scenes into Estimates under fixed metric names, and keeps each picture's
 influence on them, so that settings can be compared picture by picture (`ldm.metrics`, `ldm.statistics.frontier`).
@@ -9,23 +9,28 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
 from ldm import paths
-from ldm.data.latents import digest, drawn
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import Scene
 from ldm.files import write_atomic
 from ldm.metrics import Estimate, Gaussian, Sample, frechet, kid, mean
-from ldm.metrics.perceptual import detector as scene_network
-from ldm.metrics.perceptual import efficientnet
+from ldm.metrics.perceptual import detections, efficientnet_card
 from ldm.metrics.perceptual.alignment import alignment
 from ldm.metrics.protocol import Protocol
 from ldm.networks import weights
 from ldm.profiles import Profile
+from ldm.tasks import models
+
+if TYPE_CHECKING:
+    from ldm.metrics.perceptual.detector import SceneNetwork
+    from ldm.metrics.perceptual.efficientnet import EfficientNet
 
 COMPONENTS = 64  # principal directions of the real features that the Frechet distances live in
 SAMPLE = 2_000  # real pictures behind a kernel distance
@@ -68,13 +73,39 @@ class Reference:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Judges:
-    """EfficientNet-Lite0 (ImageNet) and the scene detector, each with its reference."""
+class Metrics:
+    """EfficientNet-Lite0 (ImageNet) and the scene detector, each with its reference.
+
+    The networks are loaded when they first look at a picture: names and protocols need none.
+    """
 
     profile: Profile
-    effnet: efficientnet.EfficientNet
-    scene: scene_network.SceneNetwork
     references: dict[str, Reference]
+
+    @cached_property
+    def effnet(self) -> EfficientNet:
+        from ldm.metrics.perceptual import efficientnet
+
+        return efficientnet.load()
+
+    @cached_property
+    def scene(self) -> SceneNetwork:
+        from ldm.metrics.perceptual import detector
+
+        return detector.load(detector_of(self.profile))
+
+    @property
+    def networks(self) -> dict[str, EfficientNet | SceneNetwork]:
+        """Both, by the name that metrics have of them."""
+        return {"effnet": self.effnet, "scene": self.scene}
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """What a cell's name holds of them."""
+        return {
+            "judge": self.references["scene"].protocol.weights,
+            "effnet": self.references["effnet"].protocol.network,
+        }
 
     @property
     def protocols(self) -> dict[str, Protocol]:
@@ -105,7 +136,7 @@ class Judges:
     def measure(self, look: Look) -> Score:
         """Distances and shares, each with its protocol and its interval."""
         parts = dict(look.answers)
-        found = {name: (mean(values), self.scene.protocol) for name, values in parts.items()}
+        found = {name: (mean(values), self.references["scene"].protocol.network) for name, values in parts.items()}
         for name, x in look.features.items():
             reference = self.references[name]
             distances = {
@@ -127,33 +158,37 @@ def cards_of(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def _networks(profile: Profile) -> dict[str, efficientnet.EfficientNet | scene_network.SceneNetwork]:
-    return {
-        "effnet": efficientnet.load(),
-        "scene": scene_network.load(paths.WEIGHTS / profile.weights / "detector.safetensors"),
+def detector_of(profile: Profile) -> Path:
+    """Where the profile's scene detector lies."""
+    return paths.WEIGHTS / profile.weights / "detector.safetensors"
+
+
+def _protocols(profile: Profile) -> dict[str, Protocol]:
+    """What the profile's references are to be made from, for each network: told by the networks' files alone."""
+    detector, data = detector_of(profile), Scenes(profile.scenes, "test", profile.reference)
+    _, side = detections.described(detector)
+    networks = {
+        "effnet": (efficientnet_card.protocol(), efficientnet_card.TRAINED),
+        "scene": (detections.protocol(side), detector),
     }
-
-
-def _protocols(profile: Profile, networks: dict) -> dict[str, Protocol]:
-    """What the profile's references are to be made from, for each network."""
-    params = {"effnet": networks["effnet"].weights, "scene": networks["scene"].params}
-    data = Scenes(profile.scenes, "test", profile.reference)
     return {
         name: Protocol(
-            network=network.protocol,
-            weights=digest(params[name]),
+            network=network,
+            weights=models.digest_of(file),
             images=data.key,
             n=len(data),
             side=profile.scenes.size,
         )
-        for name, network in networks.items()
+        for name, (network, file) in networks.items()
     }
 
 
 def make_references(profile: Profile) -> dict[str, Reference]:
     """Look at the profile's number of real scenes and keep their statistics under weights/."""
-    networks = _networks(profile)
-    protocols = _protocols(profile, networks)
+    from ldm.data.latents import drawn
+
+    networks = Metrics(profile=profile, references={}).networks
+    protocols = _protocols(profile)
     data = Scenes(profile.scenes, "test", profile.reference)
     looks: dict[str, list[np.ndarray]] = {name: [] for name in networks}
     with tqdm(total=len(data), desc="reference", unit="img") as bar:
@@ -181,16 +216,16 @@ def make_references(profile: Profile) -> dict[str, Reference]:
     return references
 
 
-def load(profile: Profile) -> Judges:
-    """The judges with the profile's shipped references.
+def load(profile: Profile) -> Metrics:
+    """The metrics with the profile's shipped references.
 
     Raises: ValueError for a broken file, and for references of other pictures, networks or counts.
     """
-    path, networks = path_of(profile), _networks(profile)
+    path = path_of(profile)
     tensors = weights.load(path)
     made = json.loads(cards_of(path).read_text()) if cards_of(path).is_file() else {}
     references = {}
-    for name, protocol in _protocols(profile, networks).items():
+    for name, protocol in _protocols(profile).items():
         protocol.require(made.get(name), f"{path}: {name}")
         references[name] = Reference(
             protocol=protocol,
@@ -198,4 +233,4 @@ def load(profile: Profile) -> Judges:
             basis=tensors[f"{name}.basis"].astype(np.float64),
             sample=Sample(features=tensors[f"{name}.sample"].astype(np.float64)),
         )
-    return Judges(profile=profile, effnet=networks["effnet"], scene=networks["scene"], references=references)
+    return Metrics(profile=profile, references=references)

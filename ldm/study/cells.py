@@ -1,0 +1,51 @@
+"""What the runner asks of a cell and of the evaluator that computes it: all that it knows of any study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from ldm.profiles import Profile
+from ldm.study.evaluation import Score
+from ldm.study.results import Row
+
+
+class Cell(Protocol):
+    """The smallest thing that is computed, resumed and cached: a frozen dataclass.
+
+    Its type, fields and values are hashed into its key (`ldm.hashing.key`), so that a changed parameter runs only what
+    it touches. It refuses what cannot be when it is made.
+    """
+
+    @property
+    def profile(self) -> str:
+        """The name of the profile whose models it asks."""
+
+    def __hash__(self) -> int: ...
+
+
+AnyCell = TypeVar("AnyCell", bound=Cell, contravariant=True)
+
+
+class Evaluates(Protocol[AnyCell]):
+    """What computes the cells of a study; `ldm.study.evaluator.Evaluator` is the base of those that there are."""
+
+    scale: Profile
+
+    def key(self, cell: AnyCell) -> str:
+        """The cell's name. Raises: ValueError when its model does not exist."""
+
+    def model_of(self, cell: AnyCell) -> tuple[Any, ...] | None:
+        """What names the cell's model (`ldm.tasks.models.file_of`); None where it needs none."""
+
+    def file(self, *model: Any) -> Path | None:
+        """Where a model's weights lie on this machine; None where they do not."""
+
+    def evaluate(self, cell: AnyCell) -> tuple[Score, Sequence[np.ndarray], float]:
+        """Score, the pictures to keep, and the seconds that making and scoring them took."""
+
+    def rows(self, cell: AnyCell, score: Score, seconds: float) -> list[Row]:
+        """One row a metric."""

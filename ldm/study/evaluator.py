@@ -1,0 +1,132 @@
+"""What the evaluators of all studies share: versions, digests, the one model that is held, and the building of rows.
+
+A study's evaluator says which model a cell asks, how it is scored, and what its rows tell. Networks are loaded when
+something is first computed: a key needs only the files of weights, and recorded rows need no JAX.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+
+from ldm.hashing import key
+from ldm.profiles import Profile
+from ldm.study import evaluation
+from ldm.study.cells import Cell
+from ldm.study.evaluation import Metrics, Score
+from ldm.study.results import Row
+from ldm.tasks import models
+
+if TYPE_CHECKING:
+    from ldm.networks.autoencoder import Codec
+    from ldm.networks.text import TextEncoder
+
+AnyCell = TypeVar("AnyCell", bound=Cell)
+
+
+class Evaluator(ABC, Generic[AnyCell]):
+    """Holds what the cells of a study share: frozen parts, metrics and, one at a time, a model."""
+
+    def __init__(self, scale: Profile):
+        self.scale = scale
+        self._model = lru_cache(maxsize=1)(self.load)
+        self._digest = lru_cache(maxsize=None)(self.digest)
+
+    # --- what a study says of its cells ---
+
+    @property
+    @abstractmethod
+    def versions(self) -> dict[str, str | int]:
+        """What a cell's key holds besides its fields, its model and its data."""
+
+    @abstractmethod
+    def model_of(self, cell: AnyCell) -> tuple[Any, ...] | None:
+        """What names the cell's model: the arguments of `digest`, `file` and `load`; None where it needs none."""
+
+    @abstractmethod
+    def data_of(self, cell: AnyCell) -> str:
+        """What names the captions or pictures that the cell is asked for."""
+
+    @abstractmethod
+    def evaluate(self, cell: AnyCell) -> tuple[Score, Sequence[np.ndarray], float]:
+        """Score, the pictures to keep, and the seconds that making and scoring them took."""
+
+    @abstractmethod
+    def columns(self, cell: AnyCell) -> dict[str, Any]:
+        """What the cell's rows say besides the metric's value (`ldm.study.results.Row`)."""
+
+    @abstractmethod
+    def setting(self, cell: AnyCell) -> str:
+        """What the protocol of the cell's rows says besides how each metric is measured."""
+
+    # --- what all share ---
+
+    @cached_property
+    def frozen(self) -> tuple[Codec, TextEncoder]:
+        """The autoencoder and the text tower that the profile's models stand on."""
+        from ldm.tasks import pretrain
+
+        return pretrain.frozen_parts(self.scale)
+
+    @property
+    def codec(self) -> Codec:
+        return self.frozen[0]
+
+    @property
+    def text(self) -> TextEncoder:
+        return self.frozen[1]
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """The metrics of scenes, with the profile's references."""
+        return evaluation.load(self.scale)
+
+    def frozen_versions(self) -> dict[str, str]:
+        """What names the frozen parts, and the arithmetic that pictures are drawn in."""
+        codec, text = map(models.digest_of, models.frozen_files(self.scale))
+        return {"codec": codec, "text": text} | models.arithmetic(self.scale)
+
+    def digest(self, *model: Any) -> str:
+        """Of a model's weights. Raises: ValueError when it does not exist."""
+        return models.model_digest(self.scale, *model)
+
+    def file(self, *model: Any) -> Path | None:
+        """Where a model's weights lie on this machine; None where they do not."""
+        return models.file_of(self.scale, *model)
+
+    def load(self, *model: Any) -> Any:
+        """A pretrained model with its frozen parts, ready to draw (`ldm.tasks.generate.Generator`)."""
+        from ldm.tasks import pretrain
+        from ldm.tasks.generate import Generator
+
+        structure, params = pretrain.load(self.scale, *model)
+        return Generator(profile=self.scale, structure=structure, params=params, codec=self.codec, text=self.text)
+
+    def key(self, cell: AnyCell) -> str:
+        """The cell's name. Raises: ValueError when its model does not exist."""
+        model = self.model_of(cell)
+        return key(
+            cell, **self.versions, model="none" if model is None else self._digest(*model), data=self.data_of(cell)
+        )
+
+    def rows(self, cell: AnyCell, score: Score, seconds: float) -> list[Row]:
+        """One tidy row a metric."""
+        columns, setting = self.columns(cell), self.setting(cell)
+        return [
+            Row(
+                metric=name,
+                protocol=f"{protocol}; {setting}",
+                value=e.value,
+                lo=e.lo,
+                hi=e.hi,
+                n=e.n,
+                seconds=seconds,
+                **columns,
+            )
+            for name, (e, protocol) in score.estimates.items()
+        ]

@@ -1,0 +1,153 @@
+"""What the real compiler for TPUs says of a plan (`ldm.study.tpu_plan`), on a machine that has none.
+
+libtpu compiles for a topology that is only described (`jax.experimental.topologies`). The program is the study's own
+step (`training.loop.make_train_step`) with the layout of `training.parallel`.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import time
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
+
+from ldm.diffusion.losses import diffusion_loss
+from ldm.diffusion.schedule import Schedule
+from ldm.networks import cost
+from ldm.networks.layers import abstract
+from ldm.networks.unet import UNet
+from ldm.study.results import Row
+from ldm.study.tpu_plan import COLLECTIVES, CONTEXT, LATENTS, SIDE, STEPS, TOKENS, Plan
+from ldm.training.config import TrainConfig
+from ldm.training.loop import init_state, make_train_step
+from ldm.training.parallel import AXES, Layout
+
+NUMBERS = {"f32": 4, "s32": 4, "u32": 4, "bf16": 2, "f16": 2, "s8": 1, "u8": 1, "pred": 1}
+
+
+def described(topology: str) -> list[jax.Device]:
+    """The devices of a slice that need not be there. Raises: RuntimeError without libtpu; ValueError for no such
+    slice.
+    """
+    if not importlib.util.find_spec("libtpu"):
+        raise RuntimeError("The compiler for TPUs is not installed; install it: pip install -r requirements-tpu.txt")
+    from jax.experimental import topologies
+
+    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # nobody but the machine itself is asked which TPU it has
+    try:
+        return list(topologies.get_topology_desc(platform="tpu", topology_name=topology).devices)
+    except jax.errors.JaxRuntimeError as error:
+        raise ValueError(
+            f"topology = {topology!r}: libtpu knows no such slice ({str(error).splitlines()[0]})."
+        ) from error
+
+
+def lowered(plan: Plan, devices: list[jax.Device]) -> tuple[Any, Layout]:
+    """The plan's training step, ready to be compiled for these devices, and how it lies on them."""
+    layout = Layout(Mesh(np.array(devices).reshape(-1, plan.shared()), AXES, axis_types=(AxisType.Auto,) * 2))
+    structure, params = abstract(lambda keys: UNet(plan.c, CONTEXT, LATENTS, remat=plan.remat, keys=keys))
+    loss = diffusion_loss(structure, Schedule.sd(), "eps", null=np.zeros((TOKENS, CONTEXT), np.float32))
+    config = TrainConfig(
+        images=STEPS * plan.batch, batch=plan.batch, learning_rate=1e-4, bf16=True, accumulate=plan.accumulate
+    )
+    state = jax.eval_shape(partial(init_state, config=config), params)
+    batch = {"latents": (plan.batch, SIDE, SIDE, LATENTS), "context": (plan.batch, TOKENS, CONTEXT)}
+
+    def at(a: jax.ShapeDtypeStruct, where: NamedSharding) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=where)
+
+    return (
+        make_train_step(loss, config, layout).lower(
+            jax.tree.map(at, state, layout.of(state)),
+            {name: jax.ShapeDtypeStruct(shape, jnp.float32, sharding=layout.images) for name, shape in batch.items()},
+        ),
+        layout,
+    )
+
+
+def measure(plan: Plan) -> list[Row]:
+    """Compile a plan, which takes minutes, and say what of it in rows, a metric each.
+
+    memory (bytes of a device that the program needs, state included) and room (what the compiler grants it); where it
+    fits besides: flops, traffic (of memory) and one row a collective, bytes a device and step.
+
+    Raises: as `described`; what the compiler raises for another reason than memory.
+    """
+    devices = described(plan.topology)
+    program, layout = lowered(plan, devices)
+    began = time.monotonic()
+    jax.config.update("jax_optimization_level", plan.level)
+    try:
+        compiled = program.compile()
+        found = {"memory": held(compiled.memory_analysis()), "flops": (costs := compiled.cost_analysis())["flops"]}
+        found |= {"traffic": costs["bytes accessed"], **moved(compiled.as_text())}
+    except jax.errors.JaxRuntimeError as error:
+        found = dict(zip(("memory", "room"), exhausted(str(error)), strict=True))
+    shape = "x".join(map(str, layout.mesh.devices.shape))
+    protocol = (
+        f"libtpu {importlib.metadata.version('libtpu')} at {plan.level}; bfloat16; data x fsdp = {shape}; "
+        f"{'blocks computed twice' if plan.remat else 'all kept'}; {plan.accumulate} part{'s' * (plan.accumulate > 1)}"
+    )
+    row = partial(
+        Row,
+        study="tpu_plan",
+        profile="tpu",
+        task=plan.topology,
+        size=plan.size,
+        c=plan.c,
+        seed=0,
+        params=cost.unet_params(plan.c, CONTEXT),
+        gflops=cost.unet_gflops(plan.c, SIDE, TOKENS, CONTEXT),
+        images_seen=plan.batch,
+        train_steps=1,
+        protocol=protocol,
+        n=1,
+        seconds=time.monotonic() - began,
+    )
+    return [row(metric=name, value=float(value), lo=float(value), hi=float(value)) for name, value in found.items()]
+
+
+def held(memory: Any) -> int:
+    """Bytes of a device that a compiled program needs: what goes in, what comes out elsewhere, and its working
+    memory.
+    """
+    return (
+        memory.argument_size_in_bytes
+        + memory.output_size_in_bytes
+        - memory.alias_size_in_bytes
+        + memory.temp_size_in_bytes
+        + memory.generated_code_size_in_bytes
+    )
+
+
+def exhausted(message: str) -> tuple[float, float]:
+    """Of the compiler's complaint that a program does not fit: bytes that it needs, and that there are.
+
+    Raises: RuntimeError with the message for any other complaint.
+    """
+    size = r"([\d.]+)([KMG])"
+    found = re.search(rf"Used {size} of {size} hbm", message)
+    found = found or re.search(
+        rf"HLO temporaries \({size}\) exceeds available HBM \({size}\)", message
+    )  # the state not counted
+    if not found:
+        raise RuntimeError(message)
+    unit = {"K": 2**10, "M": 2**20, "G": 2**30}
+    return float(found[1]) * unit[found[2]], float(found[3]) * unit[found[4]]
+
+
+def moved(program: str) -> dict[str, int]:
+    """Bytes of what each kind of collective leaves on one device, in a compiled program (HLO); loops count once."""
+    total = dict.fromkeys(COLLECTIVES, 0)
+    for shapes, kind in re.findall(rf" = (\S.*?) ({'|'.join(COLLECTIVES)})(?:-done)?\(", program):
+        for number, sides in re.findall(r"(\w+)\[([\d,]*)\]", shapes):
+            total[kind] += NUMBERS.get(number, 4) * int(np.prod([int(n) for n in sides.split(",") if n], initial=1))
+    return total

@@ -1,0 +1,35 @@
+"""How networks are finetuned for super-resolution: which kinds of them, for how long, how fast."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal, get_args
+
+from ldm.profiles import Profile
+from ldm.training.config import TrainConfig
+
+Kind = Literal["superres", "superres-scratch", "superres-regression"]
+LENGTHS = (1_000, 4_000, 16_000, 32_000)  # images of finetuning at which a model is kept
+CONFIG = TrainConfig(images=32_000, batch=16, learning_rate=5e-4, warmup_images=500, decay_images=8_000)
+
+
+def check_kind(kind: str) -> None:
+    """Raises: ValueError, one sentence."""
+    if kind not in get_args(Kind):
+        raise ValueError(f"kind = {kind!r}: expected one of {', '.join(get_args(Kind))}; choose one of them.")
+
+
+def config_of(profile: Profile, images: int = 0) -> TrainConfig:
+    """How a profile's networks are finetuned: no faster than they were trained, and in the same arithmetic."""
+    rate = min(CONFIG.learning_rate, profile.train.learning_rate)
+    return replace(CONFIG, images=images or CONFIG.images, learning_rate=rate, bf16=profile.train.bf16)
+
+
+def lengths_of(images: int) -> tuple[int, ...]:
+    """At which a finetuning of so many images keeps a model, its end included.
+
+    Raises: ValueError, one sentence, for no multiple of a thousand: files are named by thousands.
+    """
+    if images < 1_000 or images % 1_000:
+        raise ValueError(f"images = {images}: expected a multiple of 1,000, at least that; 32,000 is the study's.")
+    return (*(length for length in LENGTHS if length < images), images)

@@ -1,0 +1,76 @@
+"""Pictures with their degraded twins: what super-resolution learns from, and is asked to restore."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from ldm import paths
+from ldm.data import degrade
+from ldm.data.datasets import Captioned, Crops
+from ldm.data.degrade import FACTOR
+from ldm.data.scenes.dataset import Scenes
+from ldm.profiles import Profile
+
+DATA = 8_000  # different pictures to finetune on; then they repeat
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pictures with their degraded twins; `sharpen` photographs first, as published: scenes are drawn sharp."""
+
+    data: Captioned
+    seed: int = 0
+    sharpen: bool = False
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    @property
+    def key(self) -> str:
+        return f"{self.data.key}-d{degrade.VERSION}-{self.seed}-{int(self.sharpen)}"
+
+    def high(self, rows: range | np.ndarray) -> UInt8[np.ndarray, "b H W 3"]:
+        images = self.data.images(rows)
+        return degrade.sharpened(images) if self.sharpen else images
+
+    def low(self, rows: range | np.ndarray) -> UInt8[np.ndarray, "b h w 3"]:
+        return degrade.degrade(self.high(rows), self.seed, rows)
+
+    def seen(self, rows: range | np.ndarray) -> UInt8[np.ndarray, "b H W 3"]:
+        """The degraded twin as the network sees it: `enlarged`."""
+        return enlarged(self.low(rows))
+
+
+def scenes(profile: Profile, split: str, n: int) -> Pairs:
+    """Scenes of twice the side that the family was pretrained on."""
+    return Pairs(Scenes(replace(profile.scenes, size=2 * profile.scenes.size), split, n))
+
+
+def photographs(profile: Profile, folder: str | Path, n: int = DATA, seed: int = 0) -> Pairs:
+    """n random crops of the pictures in a folder, as large as the scenes; sharpened before they are degraded, as
+    published.
+
+    Raises: ValueError, one sentence, for a folder without pictures, or with unreadable or too small ones.
+    """
+    return Pairs(Crops(folder, 2 * profile.scenes.size, n, seed), sharpen=True)
+
+
+def folder_of(pairs: Pairs, folder: str | Path) -> Path:
+    """Where models of a folder's pictures go, apart from those of scenes: named by the folder and its very crops."""
+    return paths.RUNS / f"{Path(folder).resolve().name}-{pairs.key[:6]}"
+
+
+def latent_side(profile: Profile) -> int:
+    """Of the latents of such a scene."""
+    return 2 * profile.latent_shape[0]
+
+
+def enlarged(low: UInt8[np.ndarray, "n h w 3"]) -> UInt8[np.ndarray, "n H W 3"]:
+    """Bicubic, four times the height and width: what the network sees, and the simplest of baselines."""
+    size = (low.shape[2] * FACTOR, low.shape[1] * FACTOR)
+    return np.stack([np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)) for image in low])

@@ -1,0 +1,73 @@
+"""What only reads and draws recorded rows loads no JAX: a chapter of the book opens in the time that pandas takes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from ldm.hashing import digest
+from ldm.networks import tokenizer
+from ldm.paths import ROOT
+from ldm.profiles import LAPTOP
+from ldm.study import evaluation
+from ldm.tasks import models, pretrain
+
+LOADED = "print(sorted({'jax', 'jaxlib', 'flax'} & {name.partition('.')[0] for name in sys.modules}))"
+
+
+def loaded_by(program: str) -> str:
+    """Which of JAX's packages a program of its own process has imported when it ends."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{program}\n{LOADED}"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.splitlines()[-1]
+
+
+def test_statistics_and_figures_load_without_jax():
+    program = """
+import importlib, pkgutil
+for room in ("ldm.statistics", "ldm.figures"):
+    for module in pkgutil.iter_modules(importlib.import_module(room).__path__, f"{room}."):
+        importlib.import_module(module.name)"""
+    assert loaded_by(program) == "[]"
+
+
+def test_a_plan_is_made_without_jax_and_taken_by_it():
+    assert loaded_by("from ldm.diffusion.solvers import plan\nassert plan('heun', 8).n == 15") == "[]"
+    program = """
+from ldm.diffusion.solvers import plan
+import ldm.diffusion.sampler
+import jax
+assert jax.jit(lambda plan: plan.x.sum() + plan.n)(plan('ddim', 4)) > 4"""
+    assert "jax" in loaded_by(program)
+
+
+def test_cells_are_named_without_jax_so_a_chapter_of_recorded_rows_needs_none():
+    program = """
+from ldm.profiles import profile
+from ldm.study import distillation, dreambooth, interpolation, probes, sampling, superres
+scale = profile("smoke")
+cells = {
+    sampling.SamplingEvaluator: sampling.sampling_grid(scale, (8,), (4,), (1.5,)),
+    distillation.DistillationEvaluator: distillation.grid(scale, ["codi"], (8,), (4,), (1.5,)),
+    dreambooth.DreamBoothEvaluator: dreambooth.grid(scale, (8,), ["fox"], ["prior"], [1], steps=2, guidance=2.0, n=16),
+    interpolation.InterpolationEvaluator: interpolation.grid(scale, (8,), (1.5,), steps=4, n=16, frames=3),
+    probes.ProbeEvaluator: probes.grid(scale),
+    superres.SuperResolutionEvaluator: superres.baselines_grid(scale, 8)[:1],
+}
+for kind, grid in cells.items():
+    lab = kind(scale)
+    assert len({lab.key(cell) for cell in grid}) == len(grid) > 0"""
+    assert loaded_by(program) == "[]"
+
+
+def test_what_files_say_of_networks_is_what_the_loaded_networks_say():
+    codec, text = pretrain.frozen_parts(LAPTOP)
+    files = models.frozen_files(LAPTOP)
+    assert [models.digest_of(file) for file in files] == [digest(codec.params), digest(text.params)]
+    assert tokenizer.load(files[1]) == text.tokenizer
+    panel = evaluation.load(LAPTOP)
+    told = {name: (card.network, card.weights) for name, card in panel.protocols.items()}
+    assert told["kid_effnet"] == (panel.effnet.protocol, digest(panel.effnet.weights))
+    assert told["kid_scene"] == (panel.scene.protocol, digest(panel.scene.params))
