@@ -25,6 +25,11 @@ def key(cell: Any, **versions: str | int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def later(default: Any) -> Any:
+    """Return a dataclass field that came after cells had been recorded: at its default it is no part of a key."""
+    return dataclasses.field(default=default, metadata={"later": True})
+
+
 def digest(params: Mapping[str, Any], size: int = 4) -> str:
     """`size` bytes, in hex, that name a network's weights, or the arrays of a batch."""
     hasher = hashlib.blake2b(digest_size=size)
@@ -35,7 +40,12 @@ def digest(params: Mapping[str, Any], size: int = 4) -> str:
 
 def _canonical(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: _canonical(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        known = [
+            f
+            for f in dataclasses.fields(value)
+            if not (f.metadata.get("later") and getattr(value, f.name) == f.default)
+        ]
+        fields = {f.name: _canonical(getattr(value, f.name)) for f in known}
         return {"type": type(value).__name__, "fields": fields}
     if isinstance(value, Mapping):
         return {str(name): _canonical(item) for name, item in value.items()}

@@ -45,6 +45,7 @@ class Profile:
     setting: str = ""  # of two that a family is trained in: part of the names of its models' files
     predict: Predict = "v"
     spacing: Spacing = "trailing"
+    decoded: bool = False  # whether distances are measured against real scenes that the autoencoder has decoded, too
     dropped: float = 0.1  # share of captions emptied in training, for guidance
     batch: int = 64  # images generated at once: one compilation a size
     live: int = 0  # images of training that the pretraining notebook adds while one looks on
@@ -98,6 +99,7 @@ LAPTOP = Profile(
 OPEN = replace(
     LAPTOP,
     name="open-v",
+    decoded=True,
     setting="v",
     weights="open",
     family=(8, 16, 24, 32, 48, 64),

@@ -8,14 +8,17 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
+from ldm.data.scenes.dataset import Scenes
 from ldm.figures import charts, protocol
 from ldm.figures.protocol import alike
+from ldm.metrics.catalogue import METRICS
 from ldm.metrics.protocol import Protocol
 from ldm.paths import ROOT
 from ldm.profiles import LAPTOP
 from ldm.statistics import comparisons, optimum, verdicts
 from ldm.study import evaluation
 from ldm.study.results import Store
+from ldm.tasks import pretrain
 from tests import synthetic
 
 CARD = Protocol(
@@ -92,6 +95,21 @@ def test_references_come_back_as_they_were_made_and_others_are_refused(few):
             with pytest.raises(ValueError, match=f"{name} was made under protocol .*{field} is '{value}'") as error:
                 evaluation.load(profile)
         assert made[name].protocol.fingerprint in str(error.value)
+
+
+def test_what_an_autoencoder_cannot_show_is_no_models_fault(tmp_path, monkeypatch):
+    """Decoded scenes are far from real ones and at no distance from decoded ones, of which they are a sample."""
+    monkeypatch.setattr(evaluation, "path_of", lambda profile: tmp_path / "reference.safetensors")
+    profile = replace(LAPTOP, reference=192, decoded=True)
+    evaluation.make_references(profile)
+    metrics = evaluation.load(profile)
+    data, codec = Scenes(profile.scenes, "val", 96), pretrain.frozen_parts(profile)[0]
+    scenes = [data.scene(i) for i in range(96)]
+    found = metrics.score([codec.decode(codec.encode(data.images(range(96))))], scenes).estimates
+    real, decoded = (found[f"kid_effnet{ending}"][0] for ending in ("", evaluation.DECODED))
+    assert real.lo > 0 and abs(decoded.value) < 0.2 * real.value
+    assert "through autoencoder" in metrics.protocols["fd_scene_decoded"].images
+    assert set(found) <= set(METRICS)
 
 
 ASKED = {

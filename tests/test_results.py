@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given
 
 from ldm import files
+from ldm.hashing import later
 from ldm.study.results import COLUMNS, Row, Store, key
 
 ROOT = Path(__file__).parent.parent
@@ -60,7 +61,7 @@ def test_columns_are_those_of_the_design():
         COLUMNS
         == (
             "study profile task size c params gflops seed train_steps images_seen sampler steps "
-            "guidance nfe cost strength metric protocol value lo hi n seconds key created versions"
+            "guidance level nfe cost strength metric protocol value lo hi n seconds key created versions"
         ).split()
     )
 
@@ -90,6 +91,13 @@ def test_key_tells_cells_fields_and_versions_apart():
     cells = [Cell(), Other(), Cell(c=16), Cell(guidance=2.5), Cell(steps=(8, 4)), Cell(steps=())]
     names = {key(cell) for cell in cells} | {key(Cell(), code=1), key(Cell(), code=2)}
     assert len(names) == 8
+
+
+def test_a_field_that_came_later_changes_no_key_at_its_default():
+    """Rows that were recorded before a cell had the field stay its rows."""
+    grown = dataclasses.make_dataclass("Cell", [("level", str, later("all"))], bases=(Cell,), frozen=True, kw_only=True)
+    assert key(grown(), data=1) == key(Cell(), data=1)
+    assert key(grown(level="some"), data=1) != key(Cell(), data=1)
 
 
 def test_key_does_not_care_how_a_number_or_a_sequence_is_spelled():

@@ -214,3 +214,30 @@ def test_a_profile_that_trains_in_bfloat16_draws_in_it_the_same_pictures_under_a
     a, b = (next(g.images(["a large crab at the left"] * 4, plan("ddim", 4), 2.0)).astype(int) for g in (full, rounded))
     assert a.std() > 10 and 0 < np.abs(a - b).mean() < 3
     assert sampling.SamplingEvaluator(half).versions != whole.versions == sampling.SamplingEvaluator(SMOKE).versions
+
+
+def test_a_level_has_its_own_captions_rows_and_names_and_only_what_is_said_is_judged(tmp_path):
+    """One model answers every level. Of captions that name the subject alone, no share of styles can be right."""
+    lab, store = sampling.SamplingEvaluator(SMOKE), Store(tmp_path)
+    cells = {
+        level: sampling.sampling_grid(SMOKE, (8,), (2,), (1.5,), n=16, level=level)[0]
+        for level in ("all", "some", "subject")
+    }
+    assert len({lab.key(cell) for cell in cells.values()}) == 3
+    rows = run(list(cells.values()), store=store, lab=lab).set_index("key")
+    of = {level: rows.loc[lab.key(cell)].set_index("metric") for level, cell in cells.items()}
+    assert {"style", "kind", "colours", "relation"}.isdisjoint(of["subject"].index)
+    assert {"kid_effnet", "subject", "alignment"} <= set(of["subject"].index)
+    said = [lab.asked(cells["some"]).said(i) for i in range(16)]
+    assert of["some"].loc["style", "n"] == sum("style" in parts for parts in said)
+    assert of["all"]["n"].eq(16).all() and of["subject"]["n"].eq(16).all()
+    protocols = {level: found["protocol"].iloc[0].rpartition("; ")[2] for level, found in of.items()}
+    assert protocols == {
+        "all": "val captions", "some": "val captions that say some", "subject": "val captions that say subject",
+    }  # fmt: skip
+    for level, found in of.items():
+        kept = store.influences(found.reset_index().assign(key=lab.key(cells[level])), "alignment")
+        (influences,) = kept.values()
+        assert np.mean(influences) == pytest.approx(found.loc["alignment", "value"], abs=1e-3)
+    style = store.influences(of["some"].reset_index().assign(key=lab.key(cells["some"])), "style")
+    assert np.mean(list(style.values())) == pytest.approx(of["some"].loc["style", "value"], abs=2e-3)

@@ -7,7 +7,7 @@ influence on them, so that settings can be compared picture by picture (`ldm.met
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +17,13 @@ import numpy as np
 from tqdm import tqdm
 
 from ldm import paths
+from ldm.data.scenes.captions import PARTS
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import Scene
 from ldm.files import write_atomic
 from ldm.metrics import Estimate, Gaussian, Sample, frechet, kid, mean
 from ldm.metrics.perceptual import detections, efficientnet_card
-from ldm.metrics.perceptual.alignment import alignment
+from ldm.metrics.perceptual.alignment import ASKED, alignment
 from ldm.metrics.protocol import Protocol
 from ldm.networks import weights
 from ldm.profiles import Profile
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 COMPONENTS = 64  # principal directions of the real features that the Frechet distances live in
 SAMPLE = 2_000  # real pictures behind a kernel distance
+DECODED = "_decoded"  # ends the name of what is compared with scenes that went through the autoencoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,7 @@ class Look:
 
     features: dict[str, np.ndarray]
     answers: dict[str, np.ndarray]
+    asked: dict[str, np.ndarray] = field(default_factory=dict)  # answer -> which captions ask for it; absent: all
 
     def __len__(self) -> int:
         return len(next(iter(self.answers.values())))
@@ -59,6 +62,7 @@ class Look:
         return Look(
             features={name: x[:n] for name, x in self.features.items()},
             answers={name: x[:n] for name, x in self.answers.items()},
+            asked={name: x[:n] for name, x in self.asked.items()},
         )
 
 
@@ -111,34 +115,57 @@ class Metrics:
     def protocols(self) -> dict[str, Protocol]:
         """Of each distance, by metric name; `ldm.figures.protocol.table` prints them."""
         cards = {}
-        for name, reference in self.references.items():
+        for name, reference in self.references.items():  # "effnet", and "effnet_decoded" where there is one
             cards[f"kid_{name}"] = replace(reference.protocol, how="unbiased, cubic kernel, x1000", n=SAMPLE)
             cards[f"fd_{name}"] = replace(reference.protocol, how=f"first {COMPONENTS} principal directions")
         return cards
 
-    def score(self, batches: Iterable[np.ndarray], scenes: Sequence[Scene]) -> Score:
-        """Score pictures uint8 (b, H, W, 3), batch by batch as they are made, of these scenes."""
-        return self.measure(self.look(batches, scenes))
+    def score(
+        self, batches: Iterable[np.ndarray], scenes: Sequence[Scene], said: Sequence[Collection[str]] | None = None
+    ) -> Score:
+        """Score pictures uint8 (b, H, W, 3), batch by batch as they are made, of these scenes.
 
-    def look(self, batches: Iterable[np.ndarray], scenes: Sequence[Scene]) -> Look:
+        `said`: what of each scene its caption says (`captions.PARTS`); None: everything.
+        """
+        return self.measure(self.look(batches, scenes, said))
+
+    def look(
+        self, batches: Iterable[np.ndarray], scenes: Sequence[Scene], said: Sequence[Collection[str]] | None = None
+    ) -> Look:
         """What the networks see in pictures of these scenes; `score` is `look`, then `measure`."""
+        said = [PARTS] * len(scenes) if said is None else said
         effnet, features, answers, done = [], [], [], 0
         for images in batches:
             effnet.append(self.effnet(images))
             seen, detections = self.scene.look(images)
             features.append(seen)
-            answers.append(alignment(detections, scenes[done : done + len(images)]))
+            part = slice(done, done + len(images))
+            answers.append(alignment(detections, scenes[part], said[part]))
             done += len(images)
         parts = {name: np.concatenate([a[name] for a in answers]) for name in answers[0]}
         parts["alignment"] = parts.pop("all")
-        return Look(features={"effnet": np.concatenate(effnet), "scene": np.concatenate(features)}, answers=parts)
+        asked = {name: np.array([need in spoken for spoken in said[:done]]) for name, need in ASKED.items()}
+        asked["alignment"] = np.array([bool(spoken) for spoken in said[:done]])
+        return Look(
+            features={"effnet": np.concatenate(effnet), "scene": np.concatenate(features)},
+            answers=parts,
+            asked={name: which for name, which in asked.items() if not which.all()},
+        )
 
     def measure(self, look: Look) -> Score:
-        """Distances and shares, each with its protocol and its interval."""
-        parts = dict(look.answers)
-        found = {name: (mean(values), self.references["scene"].protocol.network) for name, values in parts.items()}
-        for name, x in look.features.items():
-            reference = self.references[name]
+        """Distances and shares, each with its protocol and its interval.
+
+        A share is of the pictures whose captions ask for it; one that no caption asks for is none.
+        """
+        parts, found = {}, {}
+        for name, values in look.answers.items():
+            which = look.asked.get(name, np.ones(len(values), bool))
+            if which.any():
+                share = mean(values[which])
+                found[name] = share, self.references["scene"].protocol.network
+                parts[name] = values if which.all() else share.value + which * (values - share.value) / which.mean()
+        for name, reference in self.references.items():
+            x = look.features[name.removesuffix(DECODED)]
             distances = {
                 "kid": kid(x, reference.sample).times(1000),
                 "fd": frechet(x @ reference.basis, reference.gaussian),
@@ -171,14 +198,18 @@ def _protocols(profile: Profile) -> dict[str, Protocol]:
         "effnet": (efficientnet_card.protocol(), efficientnet_card.TRAINED),
         "scene": (detections.protocol(side), detector),
     }
+    sources = {"": data.key}
+    if profile.decoded:  # what any model on these latents could at best show
+        sources[DECODED] = f"{data.key} through autoencoder {models.digest_of(models.frozen_files(profile)[0])}"
     return {
-        name: Protocol(
+        name + ending: Protocol(
             network=network,
             weights=models.digest_of(file),
-            images=data.key,
+            images=images,
             n=len(data),
             side=profile.scenes.size,
         )
+        for ending, images in sources.items()
         for name, (network, file) in networks.items()
     }
 
@@ -186,15 +217,19 @@ def _protocols(profile: Profile) -> dict[str, Protocol]:
 def make_references(profile: Profile) -> dict[str, Reference]:
     """Look at the profile's number of real scenes and keep their statistics under weights/."""
     from ldm.data.latents import drawn
+    from ldm.tasks import pretrain
 
     networks = Metrics(profile=profile, references={}).networks
     protocols = _protocols(profile)
     data = Scenes(profile.scenes, "test", profile.reference)
-    looks: dict[str, list[np.ndarray]] = {name: [] for name in networks}
+    codec = pretrain.frozen_parts(profile)[0] if profile.decoded else None
+    looks: dict[str, list[np.ndarray]] = {name: [] for name in protocols}
     with tqdm(total=len(data), desc="reference", unit="img") as bar:
         for images in drawn(data.images, len(data)):
-            for name, network in networks.items():
-                looks[name].append(network(images))
+            seen = {"": images} | ({DECODED: codec.decode(codec.encode(images))} if codec else {})
+            for ending, pictures in seen.items():
+                for name, network in networks.items():
+                    looks[name + ending].append(network(pictures))
             bar.update(len(images))
     tensors, references = {}, {}
     for name, parts in looks.items():

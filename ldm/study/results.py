@@ -59,6 +59,7 @@ ORDER = [  # `created` before `key`: a key can be a hash of the machine's name, 
     "sampler",
     "steps",
     "guidance",
+    "level",
     "n",
     "metric",
     "protocol",
@@ -86,8 +87,8 @@ class Row:
 
     `value` lies in the metric's own unit, `lo` and `hi` bound its interval, `n` counts the images
     (or runs) behind it. `cost` is the paper's normalised cost x steps, `nfe` counts network
-    evaluations, `gflops` are those of one evaluation on one image, `strength` is how much of `task`
-    was done to the pictures, in the unit of that task.
+    evaluations, `level` is how much of a scene its captions say, `gflops` are those of one evaluation
+    on one image, `strength` is how much of `task` was done to the pictures, in the unit of that task.
     Raises: ValueError for an unknown study, a value that is not finite, an interval upside down.
     """
 
@@ -104,6 +105,7 @@ class Row:
     sampler: str | None = None
     steps: int | None = None
     guidance: float | None = None
+    level: str | None = None
     nfe: int | None = None
     cost: float | None = None
     strength: float | None = None

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from ldm.data.scenes.captions import caption
+from ldm.data.scenes.captions import Level
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import Scene
 from ldm.diffusion.solvers import plan
+from ldm.hashing import later
 from ldm.networks import cost
 from ldm.profiles import Profile, profile
 from ldm.study.evaluation import Score
@@ -44,6 +45,7 @@ class Evaluation:
     seed: int = 0  # of the training run
     noise: int = 0  # seed of the initial noise
     split: str = "val"  # whose captions
+    level: Level = later("all")  # how much of a scene they say
 
     def __post_init__(self):
         scale = profile(self.profile)
@@ -74,6 +76,7 @@ def sampling_grid(
     images: int | None = None,
     sampler: str = "ddim",
     seed: int = 0,
+    level: Level = "all",
 ) -> list[Evaluation]:
     """Every size x step count x guidance, at the training length where sizes are compared, unless told otherwise."""
     return [
@@ -87,6 +90,7 @@ def sampling_grid(
             n=n or scale.n,
             sampler=sampler,
             seed=seed,
+            level=level,
         )
         for c in sizes
         for s in steps
@@ -142,15 +146,19 @@ class SamplingEvaluator(Evaluator[Evaluation]):
         return cell.c, cell.images, cell.seed
 
     def data_of(self, cell: Evaluation) -> str:
-        return Scenes(self.scale.scenes, cell.split, cell.n).key
+        return self.asked(cell).key
+
+    def asked(self, cell: Evaluation) -> Scenes:
+        """The scenes whose captions are drawn."""
+        return Scenes(self.scale.scenes, cell.split, cell.n, level=cell.level)
 
     def evaluate(self, cell: Evaluation) -> tuple[Score, Sequence[np.ndarray], float]:
         """Score, the first pictures, and the seconds that making and scoring them took."""
         began = time.monotonic()
         generator = self._model(*self.model_of(cell))
-        scenes = described(Scenes(self.scale.scenes, cell.split, cell.n))
+        data = self.asked(cell)
         batches = generator.images(
-            [caption(scene) for scene in scenes],
+            data.captions(range(cell.n)),
             plan(cell.sampler, cell.steps, self.scale.spacing),
             cell.guidance,
             seed=cell.noise,
@@ -162,7 +170,7 @@ class SamplingEvaluator(Evaluator[Evaluation]):
                 strip.extend(images[: STRIP - len(strip)])
                 yield images
 
-        score = self.metrics.score(watched(), scenes)
+        score = self.metrics.score(watched(), described(data), [data.said(i) for i in range(cell.n)])
         return score, np.stack(strip), time.monotonic() - began
 
     def columns(self, cell: Evaluation) -> dict[str, Any]:
@@ -184,9 +192,10 @@ class SamplingEvaluator(Evaluator[Evaluation]):
             sampler=cell.sampler,
             steps=cell.steps,
             guidance=cell.guidance,
+            level=None if self.scale.level == "all" else cell.level,
             nfe=cost.nfe(evaluations, guided=cell.guidance != 1),
             cost=cost.sampling_cost(relative, evaluations),
         )
 
     def setting(self, cell: Evaluation) -> str:
-        return f"{cell.split} captions"
+        return f"{cell.split} captions" + ("" if cell.level == "all" else f" that say {cell.level}")
