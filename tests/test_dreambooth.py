@@ -126,6 +126,7 @@ def test_variants_are_compared_subject_by_subject(gap, sign):
     assert table[["lo", "hi"]].iloc[0].tolist() == pytest.approx(list(interval))
 
 
+@pytest.mark.slow
 def test_a_small_run_leaves_rows_before_and_after_and_one_training_serves_all_lengths(tmp_path, monkeypatch):
     trainings = []
     fit = dreambooth.fit
