@@ -1,4 +1,4 @@
-# Two commands: `make study` runs the study and builds the book, `make test` checks everything.
+# Three commands: `make study` runs the study and builds the book, `make check` checks in minutes, `make test` everything.
 # Both can be stopped at any moment and go on where they were.
 
 PROFILE ?= laptop
@@ -20,7 +20,7 @@ hash = $(shell cat $(1) constraints.txt | cksum | cut -d' ' -f1)
 ENV := $(VENV)/ready-$(call hash,requirements.txt)
 DEV := $(VENV)/dev-$(call hash,requirements.txt requirements-dev.txt)
 
-.PHONY: help study notebook lab book links pdf gpu-study compact bench test lint env dev
+.PHONY: help study notebook lab book links pdf gpu-study compact bench check test lint env dev
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -56,6 +56,11 @@ compact: $(ENV)  ## merge the rows of runs/ into results/, the files to commit
 
 bench: $(DEV)  ## images a second, beside the same network in torch
 	@$(PY) -m benchmarks
+
+# The quick tests see neither the references nor a browser, even where they are installed.
+check: $(DEV) lint  ## run the tests that are quick and need no torch, no browser and no study
+	@$(PY) -m pytest -n 2 --dist worksteal -p tests.without --ignore tests/references \
+		-m "not (references or browser or study or slow)" $(ARGS)
 
 test: $(DEV) lint  ## run every test
 	@$(PY) -m pytest -n 2 --dist worksteal $(ARGS)

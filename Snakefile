@@ -67,6 +67,6 @@ rule notebook:
         glob("results/*.parquet"),
     output:
         BUILD + "/notebooks/{name}.ipynb",
-    threads: lambda wildcards: 1 if wildcards.name in LIGHT else workflow.cores
+    threads: lambda wildcards: 1 if wildcards.name in LIGHT or PROFILE == "smoke" else workflow.cores  # smoke mostly compiles
     shell:
         "{sys.executable:q} -m ldm notebook {wildcards.name} --profile {PROFILE:q} --out {output:q}"

@@ -16,8 +16,7 @@ import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-
-from playwright.sync_api import Browser, sync_playwright
+from typing import TYPE_CHECKING
 
 from ldm.study.results import Row, Store, key
 from ldm.training.chips import machine
@@ -25,6 +24,9 @@ from ldm.training.chips import machine
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book"))
 from pdf import chromium  # noqa: E402
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 VISITS = 5
 LINE = {"offline": False, "latency": 40, "downloadThroughput": 10e6 / 8, "uploadThroughput": 10e6 / 8}
@@ -81,6 +83,8 @@ def visit(browser: Browser, address: str) -> tuple[float, float, float]:
 
 
 def main() -> None:
+    from playwright.sync_api import sync_playwright  # here, so that a row's key is named without a browser
+
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build/laptop") / "_build/html"
     if not (folder / "index.html").is_file():
         sys.exit(f"{folder}: expected a built book; build it with `make book`, or name another folder.")

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import pandas as pd
 
-from benchmarks.reference import compiled
 from ldm.networks.cost import unet_gflops, unet_params
 from ldm.study.results import Row, Store, key
 from ldm.training.chips import machine
@@ -147,6 +146,8 @@ def cases(task: str, **more: int) -> list[Case]:
 
 def main(ours: Contender, theirs: Callable[..., Callable[[], object]], task: str, **more: int) -> None:
     """Race ours against diffusers' network, as it is and compiled, on every case; print a table of each."""
+    from benchmarks.reference import compiled  # torch, which those who only name a case do without
+
     matmul = matmul_gflops()
     print(f"matrix-multiply rate: {matmul:.0f} GFLOP/s in float32")
     for case in cases(task, **more):

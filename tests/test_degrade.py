@@ -6,7 +6,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage, stats
@@ -81,15 +80,6 @@ def test_blurring_is_scipys_correlation_with_a_mirrored_border():
     kernel, x = Bell("gaussian stretched", 15, (2.5, 0.7), 0.4).kernel(), planes()
     reference = np.stack([ndimage.correlate(plane, kernel, mode="mirror") for plane in x])
     assert np.allclose(blur.blurred(x, kernel), reference, atol=1e-5)
-
-
-@pytest.mark.parametrize("mode", degrade.MODES)
-@pytest.mark.parametrize("shape", [(24, 32), (9, 5), (31, 40), (1, 1)])
-def test_resizing_is_torchs(mode, shape):
-    x = planes()
-    corners = {} if mode == "area" else {"align_corners": False}
-    reference = torch.nn.functional.interpolate(torch.tensor(x)[None], size=shape, mode=mode, **corners)[0].numpy()
-    assert np.allclose(degrade.resized(x, shape, mode), reference, atol=2e-6)
 
 
 def stage(noise: str, strength: float, grey: bool = False) -> Stage:

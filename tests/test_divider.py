@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from ldm.figures.divider import divider
-from tests.test_book import CHROMIUM, FLAGS, needs_browser
 
 WAYS = {way: np.full((2, 8, 12, 3), level, np.uint8) for way, level in (("bicubic", 40), ("c = 8", 120), ("true", 250))}
 
@@ -38,25 +37,20 @@ def test_pictures_that_do_not_fit_are_refused(ways, sides, sentence):
         divider(ways, ["a", "b"], left=sides[0], right=sides[1])
 
 
-@needs_browser
-def test_arrow_keys_move_it_and_menus_choose_the_pictures():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 390, "height": 800})
-        page.set_default_timeout(120_000)
-        page.set_content(divider(WAYS, ["a", "b"], left="bicubic", right="true").data)
-        seen = lambda: page.eval_on_selector_all("img:not([hidden])", "all => all.map(i => [i.alt, i.style.clipPath])")
-        assert seen() == [["a, bicubic", ""], ["a, true", "inset(0px 0px 0px 50%)"]]
-        page.focus("input[type=range]")
-        for _ in range(3):
-            page.keyboard.press("ArrowRight")
-        assert seen()[1] == ["a, true", "inset(0px 0px 0px 53%)"]
-        page.select_option("select[name=picture]", "1")
-        page.select_option("select[name=left]", "c = 8")
-        assert seen() == [["b, c = 8", "none"], ["b, true", "inset(0px 0px 0px 53%)"]]
-        page.select_option("select[name=right]", "c = 8")
-        assert [alt for alt, _ in seen()] == ["b, c = 8"]
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        browser.close()
+def test_arrow_keys_move_it_and_menus_choose_the_pictures(browser):
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.set_default_timeout(120_000)
+    page.set_content(divider(WAYS, ["a", "b"], left="bicubic", right="true").data)
+    seen = lambda: page.eval_on_selector_all("img:not([hidden])", "all => all.map(i => [i.alt, i.style.clipPath])")
+    assert seen() == [["a, bicubic", ""], ["a, true", "inset(0px 0px 0px 50%)"]]
+    page.focus("input[type=range]")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    assert seen()[1] == ["a, true", "inset(0px 0px 0px 53%)"]
+    page.select_option("select[name=picture]", "1")
+    page.select_option("select[name=left]", "c = 8")
+    assert seen() == [["b, c = 8", "none"], ["b, true", "inset(0px 0px 0px 53%)"]]
+    page.select_option("select[name=right]", "c = 8")
+    assert [alt for alt, _ in seen()] == ["b, c = 8"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.close()

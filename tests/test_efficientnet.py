@@ -21,9 +21,13 @@ def network():
     return efficientnet.load()
 
 
+def pictures() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (6, 48, 40, 3), dtype=np.uint8)
+
+
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (6, 48, 40, 3), dtype=np.uint8)
+    return pictures()
 
 
 def relative(a: np.ndarray, b: np.ndarray) -> float:
@@ -37,28 +41,6 @@ def test_features_and_logits_are_the_original_networks_to_a_thousandth(network):
     for mine, theirs in zip(features, golden["features"], strict=True):
         assert relative(mine, theirs) < 1e-3
     assert relative(network.logits(features), golden["logits"]) < 1e-3
-
-
-def test_the_function_is_that_of_the_torch_code_when_both_hold_the_shipped_weights(network, images):
-    torch = pytest.importorskip("torch")
-    package = pytest.importorskip("efficientnet_lite_pytorch")
-    net = package.EfficientNet.from_name("efficientnet-lite0").eval()
-    pairs = {"stem": (net._conv_stem, net._bn0), "head": (net._conv_head, net._bn1)}
-    for i, block in enumerate(net._blocks):
-        if i:
-            pairs[f"blocks.{i}.expand"] = (block._expand_conv, block._bn0)
-        pairs[f"blocks.{i}.depthwise"] = (block._depthwise_conv, block._bn1)
-        pairs[f"blocks.{i}.project"] = (block._project_conv, block._bn2)
-    with torch.no_grad():
-        for name, (conv, bn) in pairs.items():
-            kernel = np.array(network.weights[f"{name}.kernel"]).transpose(3, 2, 0, 1)
-            conv.weight.copy_(torch.from_numpy(kernel.copy()))
-            bn.bias.copy_(torch.from_numpy(np.array(network.weights[f"{name}.bias"])))
-            bn.running_var.fill_(1 - bn.eps)  # the norm is the identity but for its bias
-        resized = np.array(efficientnet.resize(jnp.asarray(images), 160))
-        x = (torch.from_numpy(resized).permute(0, 3, 1, 2) - 127) / 128
-        theirs = net.extract_features(x).mean((2, 3)).numpy()
-    assert relative(network(images), theirs) < 1e-5
 
 
 @pytest.mark.parametrize("kernel, stride", [(3, 1), (3, 2), (5, 1), (5, 2)])

@@ -372,6 +372,7 @@ def machine(root: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_on_a_bare_machine_the_queue_is_cut_by_kill_9_and_goes_on_and_its_rows_come_home(tmp_path):
     lent, out = machine(tmp_path / "lent"), tmp_path / "out"
 

@@ -19,10 +19,15 @@ TASKS = sorted((ROOT / "launch").glob("*.yaml"))
 PROFILES = sorted((ROOT / "launch/profiles").iterdir())
 
 
-def task(path: Path, monkeypatch, tmp_path):
+@pytest.fixture
+def sky(monkeypatch, tmp_path):
+    """SkyPilot, which takes seconds to import and keeps a state at home."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return pytest.importorskip("sky")
+
+
+def task(path: Path, sky):
     """The task as SkyPilot's parser and schema see it, with the variables that a person has to give."""
-    monkeypatch.setenv("HOME", str(tmp_path))  # it keeps a state there
-    sky = pytest.importorskip("sky")
     config = yaml.safe_load(path.read_text())
     given = {name: "gs://somewhere" for name, value in config["envs"].items() if value is None}
     return sky.Task.from_yaml_config(config, env_overrides=given)
@@ -30,8 +35,8 @@ def task(path: Path, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("path", TASKS, ids=lambda path: path.stem)
 @pytest.mark.filterwarnings("ignore")
-def test_a_task_asks_for_a_tpu_and_keeps_its_results_in_the_bucket(path, monkeypatch, tmp_path):
-    found = task(path, monkeypatch, tmp_path)
+def test_a_task_asks_for_a_tpu_and_keeps_its_results_in_the_bucket(path, sky):
+    found = task(path, sky)
     (resources,) = found.resources
     assert "tpu" in next(iter(resources.accelerators)) and resources.use_spot
     assert list(found.storage_mounts) == ["/bucket"] and found.setup.split() == ["launch/prepare", "/bucket"]
@@ -43,8 +48,8 @@ def test_a_task_asks_for_a_tpu_and_keeps_its_results_in_the_bucket(path, monkeyp
 
 @pytest.mark.parametrize("path", TASKS, ids=lambda path: path.stem)
 @pytest.mark.filterwarnings("ignore")
-def test_every_option_of_a_task_is_one_that_the_command_knows(path, monkeypatch, tmp_path, capsys):
-    words = shlex.split(task(path, monkeypatch, tmp_path).run)
+def test_every_option_of_a_task_is_one_that_the_command_knows(path, sky, monkeypatch, capsys):
+    words = shlex.split(task(path, sky).run)
     assert words[:3] == [".venv/bin/python", "-m", "ldm"]
     monkeypatch.setattr(sys, "argv", ["ldm", words[3], "--help"])
     with pytest.raises(SystemExit):
@@ -55,12 +60,12 @@ def test_every_option_of_a_task_is_one_that_the_command_knows(path, monkeypatch,
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_task_without_its_bucket_is_refused():
-    sky = pytest.importorskip("sky")
+def test_a_task_without_its_bucket_is_refused(sky):
     with pytest.raises(ValueError, match="BUCKET"):
         sky.Task.from_yaml_config(yaml.safe_load(TASKS[0].read_text()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.name)
 def test_snakemake_plans_the_whole_study_with_each_profile(path, tmp_path):
     command = [sys.executable, "-m", "snakemake", "--profile", str(path), "--config", "profile=never-built", "-n"]

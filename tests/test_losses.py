@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
 from flax import nnx
 from scipy import stats
 
@@ -64,15 +63,11 @@ def test_times_are_uniform_and_noise_is_standard_normal():
 
 
 @pytest.mark.parametrize("predict", ["eps", "v", "x0"])
-def test_the_value_is_torchs_mean_square_error_of_the_prediction(predict):
+def test_the_value_is_the_mean_square_error_of_the_prediction(predict):
     seen = asked(predict=predict)
     answer = 0.7 * seen["x"].astype(np.float64) + 0.1 * seen["context"].mean((1, 2))[:, None, None, None]
     truth = target(predict, np.asarray(LATENTS, np.float64), seen["eps"], seen["alpha"], seen["sigma"])
-    squares = (
-        torch.nn.functional.mse_loss(torch.tensor(answer), torch.tensor(truth), reduction="none")
-        .mean((1, 2, 3))
-        .numpy()
-    )
+    squares = np.square(answer - truth).mean((1, 2, 3))
     loss, parts = evaluate(Affine(0.7, 0.1), predict)
     high = seen["t"] >= 500
     assert float(loss) == pytest.approx(squares.mean(), rel=1e-4)

@@ -11,7 +11,7 @@ import pytest
 
 from ldm.commands import notebook
 from ldm.figures import record
-from tests import tour
+from tests.tour import DATA
 
 KNOWN = {"profile": "smoke", "steps": [4, 8, 16], "guidance": 2.0, "seed": 0, "fail": False}
 
@@ -70,44 +70,43 @@ def test_a_parameter_given_twice_is_refused_and_told_how_a_list_is_written():
 
 def test_defaults_are_read_from_the_parameters_cell(tmp_path):
     source = tmp_path / "tour.ipynb"
-    source.write_text(notebook.to_ipynb(tour.DATA / "tour.py"))
+    source.write_text(notebook.to_ipynb(DATA / "tour.py"))
     assert notebook.defaults(source) == KNOWN
     assert json.loads(source.read_text())["metadata"]["kernelspec"]["name"] == "python3"
 
 
 def test_an_unknown_notebook_is_one_sentence(tmp_path):
     with pytest.raises(ValueError, match=r"no notebook 'ture' in .*known: tour\."):
-        notebook.execute("ture", tmp_path / "out.ipynb", folder=tour.DATA)
+        notebook.execute("ture", tmp_path / "out.ipynb", folder=DATA)
 
 
-def test_a_run_keeps_its_parameters_and_recorded_numbers():
-    assert record.recorded(tour.executed()) == {
+def test_a_run_keeps_its_parameters_and_recorded_numbers(tour):
+    assert record.recorded(tour) == {
         "guidance": 4.0,
         "total_steps": {"sum": 12, "seed": 0},
     }
 
 
-def test_charts_carry_the_mime_type_that_jupyterlab_draws():
-    outputs = [
-        output for cell in json.loads(tour.executed().read_text())["cells"] for output in cell.get("outputs", [])
-    ]
+def test_charts_carry_the_mime_type_that_jupyterlab_draws(tour):
+    outputs = [output for cell in json.loads(tour.read_text())["cells"] for output in cell.get("outputs", [])]
     charts = [o for o in outputs if "application/vnd.vegalite.v5+json" in o.get("data", {})]
     assert len(charts) == 9
     assert not [o for o in outputs if "ename" in o]
 
 
+@pytest.mark.study
 def test_a_failed_run_leaves_the_last_good_result_alone(tmp_path):
     out = tmp_path / "tour.ipynb"
     out.write_text("the last good one")
     with pytest.raises(notebook.NotebookFailed, match="cell .*: ValueError: guidance is -1; it must"):
-        notebook.execute("tour", out, {"fail": "true"}, folder=tour.DATA)
+        notebook.execute("tour", out, {"fail": "true"}, folder=DATA)
     assert out.read_text() == "the last good one"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["tour.failed.ipynb", "tour.ipynb"]
 
 
 def test_nothing_runs_with_a_bad_parameter(tmp_path):
     with pytest.raises(ValueError, match="'guidance' is 'abc', expected a number"):
-        notebook.execute("tour", tmp_path / "new/tour.ipynb", {"guidance": "abc"}, folder=tour.DATA)
+        notebook.execute("tour", tmp_path / "new/tour.ipynb", {"guidance": "abc"}, folder=DATA)
     assert not list(tmp_path.iterdir())
 
 

@@ -40,13 +40,6 @@ def test_a_notebook_is_thin(name):
     assert 'tags=["parameters"' in source
 
 
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_a_chapter_says_what_to_try_and_asks_a_question(name):
-    source = (NOTEBOOKS / f"{name}.py").read_text()
-    assert f"make notebook N={name}" in source
-    assert "**Exercise.**" in source
-
-
 def test_every_chapter_has_three_exercises_and_more():
     """Under its own heading, which links to it; their numbers run through, since other pages name them."""
     source = (NOTEBOOKS / "a4_exercises.py").read_text()
@@ -93,8 +86,13 @@ def test_the_chapters_run_and_record_their_numbers(executed):
     assert numbers["12_verdicts"]["verdicts"]["F3"][: len(ASKED)] == [asked[metric] for metric in ASKED]
 
 
+AGAIN = ("01_data", "02_family", "04_sampling", "10_tpu", "12_verdicts", "a0_primer", "a1_metrics", "a2_speed")
+
+
 def test_run_again_the_recorded_numbers_are_the_same(executed):
-    """nbval runs every cell again and compares the outputs of the cells that record numbers."""
+    """nbval runs every cell again and compares the outputs of the cells that record numbers: of the light chapters, and
+    of two whose rows then lie on the disk, as those of all others do.
+    """
     result = subprocess.run(
         [
             sys.executable,
@@ -108,7 +106,7 @@ def test_run_again_the_recorded_numbers_are_the_same(executed):
             "-q",
             "-W",
             "default",
-            *map(str, executed.values()),
+            *(str(executed[name]) for name in AGAIN),
         ],
         cwd=NOTEBOOKS,
         env=one_device() | {"PYTHONPATH": str(ROOT)},

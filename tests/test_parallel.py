@@ -171,6 +171,7 @@ def told(lines: Iterable[str]) -> Iterator[Any]:
     return (json.loads(line.removeprefix("told")) for line in lines if line.startswith("told"))
 
 
+@pytest.mark.slow
 def test_two_processes_of_four_devices_stop_when_one_is_told_to_and_go_on_as_one(tmp_path):
     first, second = two_processes(tmp_path / "run", pause=0.5)
     before = list(itertools.islice(told(first.stdout), 3))

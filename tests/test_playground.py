@@ -1,14 +1,11 @@
-"""The book's playground draws what Python draws: the exported graphs, and the sampler in a browser, beside ours."""
+"""The book's playground: what it is made of, and that a browser draws with it what Python draws."""
 
 from __future__ import annotations
 
 import functools
 import http.server
 import json
-import shutil
 import threading
-from dataclasses import replace
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -17,86 +14,17 @@ import pytest
 
 from ldm.data.scenes import captions
 from ldm.data.scenes.dataset import Scenes
-from ldm.diffusion.sampler import image_keys, initial_noise, sample
-from ldm.diffusion.solvers import plan
 from ldm.interop import browser as task
 from ldm.interop.onnx import graph
 from ldm.networks import cost
 from ldm.profiles import LAPTOP
-from ldm.tasks import pretrain
-from tests.test_book import QuietHandler, browser, needs_browser, open_page  # noqa: F401
-
-STATIC = Path(__file__).parents[1] / "book/_static/playground"
-CAPTION = "a large cat in the centre, cartoon style, on a striped blue and yellow background"
-STEPS, GUIDANCE, SEED = 4, 3.0, 7
+from tests.pages import QuietHandler, open_page, served
+from tests.playground import CAPTION, SEED, STEPS, drawn, parts, put
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """The playground alone, with its smallest network."""
-    folder = tmp_path_factory.mktemp("site") / "playground"
-    shutil.copytree(STATIC, folder)
-    task.write(folder, (8,))
-    (folder.parent / "index.html").write_text(
-        '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><link rel="stylesheet"'
-        ' href="playground/page.css"><div id="playground"></div><script src="playground/page.js"></script>'
-    )
-    return folder
-
-
-@functools.cache
-def session(path: Path):
-    return pytest.importorskip("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
-
-
-@functools.cache
-def parts():
-    """The autoencoder and the text tower."""
-    return pretrain.frozen_parts(LAPTOP)
-
-
-@functools.cache
-def drawn(sampler: str) -> tuple[np.ndarray, np.ndarray]:
-    """Python's latents and picture."""
-    codec, text = parts()
-    structure, params = pretrain.load(LAPTOP, 8, LAPTOP.length)
-    latents = sample(
-        structure,
-        params,
-        plan(sampler, STEPS, LAPTOP.spacing),
-        text.encode([CAPTION]),
-        text.null(1),
-        GUIDANCE,
-        image_keys(SEED, [0]),
-        predict=LAPTOP.predict,
-        shape=LAPTOP.latent_shape,
-    )
-    return np.asarray(latents)[0], replace(codec, batch=1).decode(latents)[0]
-
-
-@pytest.mark.parametrize("sampler", task.SAMPLERS)
-def test_graphs_and_tables_give_the_latents_of_the_sampler(folder, sampler):
-    options = json.loads((folder / "browser.json").read_text())
-    contexts = session(folder / "text.onnx").run(None, {"ids": parts()[1].tokenizer([CAPTION, ""])})[0]
-    keys = image_keys(SEED, [0])
-    x, previous = np.asarray(initial_noise(keys, LAPTOP.latent_shape)), np.float32(0)
-    for i, row in enumerate(options["samplers"][sampler][str(STEPS)]):
-        t, skip, out, a, b, c, d = np.float32(row)
-        inputs = {
-            "x": x,
-            "t": t[None],
-            "c_skip": skip,
-            "c_out": out,
-            "contexts": contexts,
-            "scale": np.float32(GUIDANCE),
-        }
-        x0 = session(folder / "unet-c8.onnx").run(None, {name: np.asarray(value) for name, value in inputs.items()})[0]
-        z = jax.random.normal(jax.random.fold_in(keys[0], i + 1), LAPTOP.latent_shape)
-        x, previous = a * x + b * x0 + c * previous + d * np.asarray(z), x0
-    latents, picture = drawn(sampler)
-    np.testing.assert_allclose(x[0], latents, atol=1e-4)
-    shown = session(folder / "decoder.onnx").run(None, {"x0": x})[0][0]
-    assert shown.dtype == np.uint8 and np.abs(shown.astype(int) - picture).max() <= 1
+def folder(tmp_path_factory):
+    return put(tmp_path_factory.mktemp("site"))
 
 
 def test_weights_are_stored_in_half_precision_and_what_is_never_read_is_left_out(folder):
@@ -128,20 +56,21 @@ def test_a_second_writing_changes_nothing(folder):
     assert (folder / "unet-c8.onnx").stat().st_mtime_ns == before
 
 
-def test_the_page_names_settings_of_one_cost():
-    page = (STATIC.parents[1] / "playground.md").read_text()
+def test_the_settings_that_the_page_offers_beside_each_other_are_of_one_cost():
+    """book/playground.md offers these four."""
     for c, steps in ((8, 50), (16, 16), (24, 8), (32, 5)):
-        assert f"c = {c} in {steps}" in page.replace("\n", " ")
         price = cost.sampling_cost(cost.norm_cost(c, size=8, tokens=LAPTOP.tokens, context=LAPTOP.context), steps)
         assert round(price, 2) == 0.06
 
 
-@needs_browser
-def test_the_browser_draws_by_keyboard_the_latents_of_the_sampler_and_adds_up_the_cost(folder, browser):  # noqa: F811
-    handler = functools.partial(QuietHandler, directory=str(folder.parent))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    page, wrong = open_page(browser, f"http://127.0.0.1:{server.server_port}/index.html", "light")
+@pytest.fixture
+def address(folder):
+    with served(folder.parent) as address:
+        yield address
+
+
+def test_the_browser_draws_by_keyboard_the_latents_of_the_sampler_and_adds_up_the_cost(address, browser):
+    page, wrong = open_page(browser, address + "index.html", "light")
     page.wait_for_selector("button[name=draw]")
     chosen = {
         "size": "large",
@@ -181,8 +110,6 @@ def test_the_browser_draws_by_keyboard_the_latents_of_the_sampler_and_adds_up_th
     assert spent == pytest.approx(STEPS * found["cost"], rel=0.01)
     assert not wrong
     page.context.close()
-    server.shutdown()
-    server.server_close()
 
 
 class Plain(QuietHandler):
@@ -208,7 +135,6 @@ class Workerless(QuietHandler):
         super().end_headers()
 
 
-@needs_browser
 @pytest.mark.parametrize(
     ("server", "sentence"),
     [
@@ -218,7 +144,7 @@ class Workerless(QuietHandler):
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_an_unusual_server_below_a_path_draws_or_says_why_not(folder, browser, server, sentence):  # noqa: F811
+def test_an_unusual_server_below_a_path_draws_or_says_why_not(folder, browser, server, sentence):
     handler = functools.partial(server, directory=str(folder.parents[1]))
     serving = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=serving.serve_forever, daemon=True).start()
@@ -231,8 +157,7 @@ def test_an_unusual_server_below_a_path_draws_or_says_why_not(folder, browser, s
     serving.server_close()
 
 
-@needs_browser
-def test_a_page_opened_from_the_disk_says_how_to_serve_it(folder, browser):  # noqa: F811
+def test_a_page_opened_from_the_disk_says_how_to_serve_it(folder, browser):
     page, wrong = open_page(browser, f"file://{folder.parent}/index.html", "light")
     assert "python3 -m http.server" in page.inner_text("#playground .status")
     assert not wrong

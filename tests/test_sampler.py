@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from itertools import cycle, product
 
-import diffusers
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from scipy import stats
 
-from ldm.diffusion.denoiser import denoiser, guided
 from ldm.diffusion.sampler import initial_noise, loop, sample
 from ldm.diffusion.solvers import Plan, consistency, ddim, ddpm, dpmpp_1, dpmpp_2m, dpmpp_2s, euler, heun
-from ldm.networks.layers import Conv, KeySource, Linear, ResBlock, SpatialTransformer, merge, split
+from ldm.networks.layers import (
+    Conv,
+    KeySource,
+    Linear,
+    Params,
+    ResBlock,
+    SpatialTransformer,
+    Structure,
+    merge,
+    split,
+)
 from ldm.profiles import profile
 from ldm.tasks import pretrain
 from tests.toy import SD, walk
@@ -172,72 +178,25 @@ LATENT = (8, 8, 4)
 TOKENS = jax.random.normal(jax.random.key(2), (2, 64, 24, 128))
 
 
-@pytest.fixture(scope="module")
-def unet():
-    """The smallest shipped model: how it draws, and what it predicts."""
-    structure, params = pretrain.load(profile("smoke"), 8, 160_000)
-
-    @jax.jit
-    def output(params, x, t):
-        """What the network predicts under guidance 3, for the first seven images."""
-        net = guided(denoiser(merge(structure, params)), TOKENS[1, :7], 3.0)
-        return net(x, jnp.full(len(x), t, jnp.float32), 0.0, 1.0, TOKENS[0, :7])
-
-    def draw(plan: Plan, context: jax.Array, null: jax.Array, keys: jax.Array, predict: str = "v") -> jax.Array:
-        return sample(structure, params, plan, context, null, 3.0, keys, predict=predict, shape=LATENT)
-
-    return draw, lambda x, t: np.array(output(params, np.asarray(x, np.float32), np.float32(t)))
+@cache
+def trained() -> tuple[Structure, Params]:
+    """The smallest shipped model."""
+    return pretrain.load(profile("smoke"), 8, 160_000)
 
 
-def states(draw, plan: Plan, predict: str) -> list[np.ndarray]:
-    """After each row: the plan, ended there."""
-    rows = range(1, int(plan.n) + 1)
-    return [np.asarray(draw(replace(plan, n=np.int32(n)), *TOKENS[:, :7], KEYS[:7], predict)) for n in rows]
+def drawn_by(plan: Plan, context: jax.Array, null: jax.Array, keys: jax.Array, predict: str = "v") -> jax.Array:
+    """What it draws under guidance 3."""
+    return sample(*trained(), plan, context, null, 3.0, keys, predict=predict, shape=LATENT)
 
 
-NAMES = {"eps": "epsilon", "v": "v_prediction"}
-BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
-
-
-@pytest.mark.filterwarnings("ignore:__array__ implementation")  # of torch inside diffusers
-@pytest.mark.parametrize("predict", ["eps", "v"])
-@pytest.mark.parametrize(
-    "name, spacing",
-    [("ddim", "trailing"), ("ddim", "leading"), ("dpm", "linspace"), ("dpm", "trailing"), ("heun", "leading")],
-)
-def test_a_unet_visits_the_states_of_diffusers(unet, name, spacing, predict):
-    draw, network = unet
-    common = BETAS | {"prediction_type": NAMES[predict]}
-    if name == "ddim":
-        plan = ddim(SD, 5, eta=1.0, spacing=spacing)
-        theirs = diffusers.DDIMScheduler(**common, timestep_spacing=spacing, steps_offset=1, clip_sample=False)
-        theirs.set_timesteps(5)
-    else:
-        solver, scheduler = {
-            "dpm": (dpmpp_2m, diffusers.DPMSolverMultistepScheduler),
-            "heun": (heun, diffusers.HeunDiscreteScheduler),
-        }[name]
-        plan, theirs = solver(SD, 5, spacing=spacing), scheduler(**common)
-        theirs.set_timesteps(timesteps=SD.times(5, spacing).tolist())
-    # Heun's state there is x / alpha
-    scale = np.append(plan.alpha[: int(plan.n)], 1.0) if name == "heun" else np.ones(int(plan.n) + 1)
-    x = torch.from_numpy(np.asarray(initial_noise(KEYS[:7], LATENT), np.float64) / scale[0])
-    for i, (t, ours) in enumerate(zip(theirs.timesteps, states(draw, plan, predict), strict=True)):
-        output = torch.from_numpy(network(theirs.scale_model_input(x, t), t)).double()
-        options = {"eta": 1.0, "variance_noise": torch.from_numpy(noise(i, 7, LATENT))} if name == "ddim" else {}
-        x = theirs.step(output, t, x, **options).prev_sample
-        expected = scale[i + 1] * x.numpy()
-        np.testing.assert_allclose(ours, expected, atol=1e-5 * max(1, np.abs(expected).max()), err_msg=f"row {i}")
-
-
-def test_a_unets_image_is_the_same_in_every_batch_order_and_number_of_devices(unet):
-    draw, _ = unet
+@pytest.mark.slow
+def test_a_unets_image_is_the_same_in_every_batch_order_and_number_of_devices():
     plan = ddpm(SD, 3)
-    everyone = np.asarray(draw(plan, *TOKENS, KEYS))
+    everyone = np.asarray(drawn_by(plan, *TOKENS, KEYS))
     close = 1e-5 * np.abs(everyone).max()
     for rows in (slice(7), slice(6, None, -1), slice(5, 6)):
-        np.testing.assert_allclose(draw(plan, *TOKENS[:, rows], KEYS[rows]), everyone[rows], atol=close)
-    images = draw(plan, *spread(8, *TOKENS, KEYS))
+        np.testing.assert_allclose(drawn_by(plan, *TOKENS[:, rows], KEYS[rows]), everyone[rows], atol=close)
+    images = drawn_by(plan, *spread(8, *TOKENS, KEYS))
     assert len(images.sharding.device_set) == 8
     np.testing.assert_allclose(images, everyone, atol=close)
 

@@ -1,13 +1,11 @@
-"""Solvers: tables against diffusers and k-diffusion step by step, and against mathematics."""
+"""Solvers: tables against k-diffusion step by step, and against mathematics; references/ has diffusers'."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-import diffusers
 import numpy as np
 import pytest
-import torch
 from safetensors import safe_open
 from scipy import optimize, stats
 
@@ -18,8 +16,6 @@ from tests.toy import SD, Network, noises, nonlinear, start, uniform_in_log_snr,
 
 SOLVERS = (ddim, ddpm, euler, heun, dpmpp_1, dpmpp_2m, dpmpp_2s, consistency)
 SPACINGS = ("leading", "trailing", "linspace")
-BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
-NAMES = {"eps": "epsilon", "v": "v_prediction"}  # diffusers' for what a network predicts
 
 
 def assert_equal_states(ours: Iterator[np.ndarray] | list[np.ndarray], theirs: list[np.ndarray]):
@@ -28,130 +24,6 @@ def assert_equal_states(ours: Iterator[np.ndarray] | list[np.ndarray], theirs: l
     for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
         # diffusers keeps its betas in float32, whence the 1e-5
         np.testing.assert_allclose(a, b, atol=1e-5 * max(1, np.abs(b).max()), err_msg=f"after step {i}")
-
-
-# --- step by step against diffusers -------------------------------------------------------------
-
-
-def their_states(scheduler, x: np.ndarray, **options) -> list[np.ndarray]:
-    """A scheduler's states on the toy network; options are functions of the step's number."""
-    state, states = torch.from_numpy(x), []
-    for i, t in enumerate(scheduler.timesteps):
-        seen = scheduler.scale_model_input(state, t).numpy()
-        output = torch.from_numpy(nonlinear(seen, int(t)))
-        state = scheduler.step(output, t, state, **{k: v(i) for k, v in options.items()}).prev_sample
-        states.append(state.numpy())
-    return states
-
-
-# diffusers' DDIM always steps to t - 1000 // n: comparable only where that is the grid. The other grids
-# are compared with k-diffusion's, below.
-@pytest.mark.parametrize(
-    "spacing, steps",
-    [("leading", 4), ("leading", 15), ("leading", 50), ("trailing", 4), ("trailing", 20)],
-)
-@pytest.mark.parametrize("predict", ["eps", "v"])
-@pytest.mark.parametrize("eta", [0.0, 1.0])
-def test_ddim_visits_the_states_of_diffusers(spacing, steps, predict, eta):
-    noise = noises(steps)
-    scheduler = diffusers.DDIMScheduler(
-        **BETAS,
-        steps_offset=1,
-        timestep_spacing=spacing,
-        prediction_type=NAMES[predict],
-        clip_sample=False,
-        set_alpha_to_one=True,
-    )
-    scheduler.set_timesteps(steps)
-    theirs = their_states(scheduler, start(), eta=lambda i: eta, variance_noise=lambda i: torch.from_numpy(noise[i]))
-    plan = ddim(SD, steps, eta=eta, spacing=spacing)
-    assert_equal_states(walk(plan, nonlinear, start(), predict, noise), theirs)
-
-
-# At eta 1 the first direction is the root of a difference that is 0: diffusers' float32 makes 3e-4 of it.
-@pytest.mark.parametrize("steps", [4, 20])
-@pytest.mark.parametrize("eta", [0.0, 0.5])
-def test_ddim_visits_the_states_of_diffusers_on_the_schedule_that_ends_in_pure_noise(steps, eta):
-    noise = noises(steps)
-    scheduler = diffusers.DDIMScheduler(
-        **BETAS,
-        timestep_spacing="trailing",
-        prediction_type="v_prediction",
-        clip_sample=False,
-        rescale_betas_zero_snr=True,
-    )
-    scheduler.set_timesteps(steps)
-    theirs = their_states(scheduler, start(), eta=lambda i: eta, variance_noise=lambda i: torch.from_numpy(noise[i]))
-    plan = ddim(SD.zero_terminal_snr(), steps, eta=eta)
-    assert_equal_states(walk(plan, nonlinear, start(), "v", noise), theirs)
-
-
-@pytest.mark.parametrize("spacing", SPACINGS)
-@pytest.mark.parametrize("predict", ["eps", "v"])
-@pytest.mark.parametrize("steps", [4, 15])
-def test_ddpm_visits_the_states_of_diffusers(spacing, steps, predict):
-    generator = torch.Generator().manual_seed(0)
-    noise = [torch.randn(4, 3, generator=generator, dtype=torch.float64) for _ in range(steps)]
-    scheduler = diffusers.DDPMScheduler(
-        **BETAS, variance_type="fixed_small", clip_sample=False, prediction_type=NAMES[predict]
-    )
-    scheduler.set_timesteps(timesteps=SD.times(steps, spacing).tolist())
-    generator.manual_seed(0)
-    theirs = their_states(scheduler, start(), generator=lambda i: generator)
-    plan = ddpm(SD, steps, spacing=spacing)
-    assert_equal_states(walk(plan, nonlinear, start(), predict, np.stack(noise)), theirs)
-
-
-# Some of diffusers' grids for DPM-Solver are not those it has for DDIM under the same name: ours are given.
-@pytest.mark.filterwarnings("ignore:__array__ implementation")  # of torch inside diffusers
-@pytest.mark.parametrize("steps", [1, 2, 3, 4, 7, 20])
-@pytest.mark.parametrize("spacing", SPACINGS)
-@pytest.mark.parametrize("predict", ["eps", "v"])
-@pytest.mark.parametrize(
-    "solver, theirs, options",
-    [
-        (dpmpp_1, diffusers.DPMSolverMultistepScheduler, {"solver_order": 1}),
-        (dpmpp_2m, diffusers.DPMSolverMultistepScheduler, {"solver_order": 2}),
-        (dpmpp_2s, diffusers.DPMSolverSinglestepScheduler, {"solver_order": 2, "lower_order_final": True}),
-    ],
-)
-def test_dpm_solvers_visit_the_states_of_diffusers(solver, theirs, options, steps, spacing, predict):
-    scheduler = theirs(**BETAS, **options, prediction_type=NAMES[predict], final_sigmas_type="zero")
-    scheduler.set_timesteps(timesteps=SD.times(steps, spacing).tolist())
-    plan = solver(SD, steps, spacing=spacing)
-    assert_equal_states(walk(plan, nonlinear, start(), predict), their_states(scheduler, start()))
-
-
-@pytest.mark.parametrize("steps", [1, 2, 7, 20])
-@pytest.mark.parametrize("spacing", SPACINGS)
-@pytest.mark.parametrize("predict", ["eps", "v"])
-@pytest.mark.filterwarnings("ignore:__array__ implementation")
-@pytest.mark.parametrize(
-    "solver, theirs", [(euler, diffusers.EulerDiscreteScheduler), (heun, diffusers.HeunDiscreteScheduler)]
-)
-def test_euler_and_heun_visit_the_states_of_diffusers(solver, theirs, steps, spacing, predict):
-    """diffusers' state here is y = x / alpha; a row's state is at the level where the next row asks."""
-    scheduler = theirs(**BETAS, prediction_type=NAMES[predict])
-    scheduler.set_timesteps(timesteps=SD.times(steps, spacing).tolist())
-    plan = solver(SD, steps, spacing=spacing)
-    scale = np.append(plan.alpha[1 : int(plan.n)], 1.0)
-    theirs = their_states(scheduler, start() / plan.alpha[0])
-    assert_equal_states(walk(plan, nonlinear, start(), predict), [a * y for a, y in zip(scale, theirs, strict=True)])
-
-
-@pytest.mark.parametrize("predict", ["eps", "v"])
-@pytest.mark.parametrize("steps", [1, 4, 8])
-def test_consistency_sampling_visits_the_states_of_diffusers(monkeypatch, predict, steps):
-    """Its c_skip is not 0 to the last digit where it asks: 2e-7 at most, at 8 steps."""
-    noise = noises(steps)
-    scheduler = diffusers.LCMScheduler(**BETAS, prediction_type=NAMES[predict])
-    scheduler.set_timesteps(timesteps=SD.times(steps).tolist())
-    drawn = iter(noise)
-    monkeypatch.setattr(
-        "diffusers.schedulers.scheduling_lcm.randn_tensor", lambda *_, **__: torch.from_numpy(next(drawn))
-    )
-    ours = walk(consistency(SD, steps), nonlinear, start(), predict, noise)
-    assert_equal_states(ours, their_states(scheduler, start()))
 
 
 # --- step by step against k-diffusion -----------------------------------------------------------

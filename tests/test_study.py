@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.study_kills import CELLS, finish, killed, measured
 from ldm.diffusion.solvers import plan
 from ldm.metrics import Estimate
-from ldm.paths import ROOT
 from ldm.profiles import profile
 from ldm.study import recompute as live
 from ldm.study import sampling
@@ -27,40 +22,11 @@ from ldm.study.run import at_hand, run
 from tests.environment import one_device
 
 SMOKE = profile("smoke")
-CELLS = sampling.sampling_grid(SMOKE, (8,), (2, 4), (1.5, 4.0), n=16)
-MEASURED = ["key", "metric", "protocol", "value", "lo", "hi", "n"]
-
-# What a reader's command does, with the rows going to a folder of the test's own.
-SCRIPT = """
-import sys
-from ldm.profiles import profile
-from ldm.study.results import Store
-from ldm.study.run import run
-from ldm.study.sampling import SamplingEvaluator, sampling_grid
-from tests.environment import one_device
-scale = profile("smoke")
-run(
-    sampling_grid(scale, (8,), (2, 4), (1.5, 4.0), n=16), store=Store(sys.argv[1]), lab=SamplingEvaluator(scale)
-)
-"""
-
-
-def start(root: Path) -> subprocess.Popen:
-    environment = one_device() | {"OPENBLAS_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(root)], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL
-    )
-
-
-def measured(root: Path) -> pd.DataFrame:
-    return Store(root).rows()[MEASURED]
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("undisturbed")
-    assert start(root).wait(timeout=300) == 0
-    return root
+def undisturbed(made_once) -> Path:
+    return made_once("undisturbed", lambda root: finish(root, one_device()))
 
 
 def test_every_cell_leaves_one_row_a_metric_with_interval_and_setting(undisturbed):
@@ -75,13 +41,8 @@ def test_every_cell_leaves_one_row_a_metric_with_interval_and_setting(undisturbe
 
 
 def test_killed_at_random_moments_the_rows_are_those_of_an_undisturbed_run(undisturbed, tmp_path):
-    moments = random.Random(0)
-    for _ in range(10):
-        process = start(tmp_path)
-        time.sleep(moments.uniform(1, 12))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert start(tmp_path).wait(timeout=300) == 0
+    """Three kills; `python -m benchmarks.study_kills` makes it ten."""
+    killed(tmp_path, 3, one_device())
     pd.testing.assert_frame_equal(measured(tmp_path), measured(undisturbed))
 
 

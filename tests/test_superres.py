@@ -76,6 +76,7 @@ def test_before_finetuning_the_network_is_the_pretrained_one_whatever_it_sees(pr
     assert np.allclose(was, now, atol=1e-5) and np.abs(was).max() > 0.1
 
 
+@pytest.mark.slow
 def test_finetuning_starts_there_learns_to_look_and_leaves_a_model_a_length(pretrained, latents, tmp_path):
     config, logs = TrainConfig(images=16, batch=8, learning_rate=1e-3, warmup_images=1), []
     superres.finetune(

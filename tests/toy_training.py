@@ -19,9 +19,9 @@ CONFIG = TrainConfig(images=STEPS * BATCH, batch=BATCH, learning_rate=1e-2, warm
 class Mixer(nnx.Module):
     """Convolution, norm, convolution, with the time and the text added between."""
 
-    def __init__(self, width: int = 64, *, keys: KeySource):
+    def __init__(self, width: int = 64, context: int = 64, *, keys: KeySource):
         self.conv_in, self.conv_out = Conv(4, width, keys=keys), Conv(width, 4, keys=keys)
-        self.time, self.text = Linear(64, width, keys=keys), Linear(64, width, keys=keys)
+        self.time, self.text = Linear(64, width, keys=keys), Linear(context, width, keys=keys)
         self.norm = GroupNorm(width, 8)
 
     def __call__(self, x, t, context):

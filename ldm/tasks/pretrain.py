@@ -98,6 +98,7 @@ def pretrain(
     remat: bool = False,
     snapshots: int = 0,
     checkpoints: bool = True,
+    build: Callable[[Profile, int, int, bool], tuple[nnx.GraphDef, Params]] = network,
 ) -> TrainState:
     """Train width c; keep a model at each length and, unless told not to, checkpoints to resume from, all under `root`
     (runs/).
@@ -107,11 +108,12 @@ def pretrain(
         config: the profile's, unless given. start: parameters to continue from, else fresh ones.
         layout: the devices to train on, else the first one. remat: less memory for more arithmetic (`UNet`).
         snapshots: of two averages of the weights, so many evenly over the run, for `averaged`.
+        build: another network in the UNet's place, by the same arguments (`network`).
     """
     config, root = config or profile.train, root or paths.RUNS
     if snapshots:
         config = replace(config, averages=(ema.SECOND,))
-    structure, params = network(profile, c, seed, remat)
+    structure, params = build(profile, c, seed, remat)
     rows = layout.rows(config.batch) if layout else slice(None)
     loss = diffusion_loss(structure, Schedule.sd(), profile.predict, null=null, drop=profile.dropped)
 

@@ -22,7 +22,6 @@ from types import ModuleType
 from unittest.mock import MagicMock
 
 import numpy as np
-import torch
 from safetensors.numpy import save_file
 
 from ldm.diffusion.schedule import Schedule, to_x0
@@ -45,6 +44,8 @@ def k_diffusion_sampling() -> ModuleType:
 
 
 def states(sampler, schedule: Schedule, times: np.ndarray, predict: str, **options) -> np.ndarray:
+    import torch  # here: tests read the names above without it
+
     alpha, sigma = schedule.alpha[times], schedule.sigma[times]
     levels = torch.from_numpy(np.append(sigma / alpha, 0.0))
 
@@ -63,6 +64,8 @@ def states(sampler, schedule: Schedule, times: np.ndarray, predict: str, **optio
 
 
 def main() -> None:
+    import torch
+
     k = k_diffusion_sampling()
 
     def ancestral(*arguments, eta: float, **options):

@@ -18,7 +18,7 @@ from ldm.diffusion import solvers
 from ldm.diffusion.sampler import image_keys, initial_noise
 from ldm.interop.stable_diffusion.pipeline import read_pipeline, write_pipeline
 from ldm.interop.stable_diffusion.scheduler import read_noise, write_noise
-from tests.stable_diffusion import draw, pipeline, scheduler
+from tests.references.stable_diffusion import draw, pipeline, scheduler
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # of torch inside diffusers
 STEPS, GUIDANCE = 6, 3.0

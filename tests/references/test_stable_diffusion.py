@@ -35,7 +35,7 @@ from ldm.networks.autoencoder_config import SD, AutoencoderConfig
 from ldm.networks.cost import MULTIPLIERS, groups
 from ldm.networks.torch_layout import from_torch, to_torch
 from ldm.profiles import TABLE1
-from tests.stable_diffusion import autoencoder, draw, pipeline, text_tower, unet
+from tests.references.stable_diffusion import autoencoder, draw, pipeline, text_tower, unet
 
 CAPTIONS = ["a photo of a cat!", "two models, the LICENSE of one"]
 STEPS, GUIDANCE = 4, 3.0

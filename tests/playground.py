@@ -1,0 +1,57 @@
+"""The playground with its smallest network, and what Python draws of its caption: shared by its tests."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ldm.diffusion.sampler import image_keys, sample
+from ldm.diffusion.solvers import plan
+from ldm.interop import browser as task
+from ldm.profiles import LAPTOP
+from ldm.tasks import pretrain
+
+STATIC = Path(__file__).parents[1] / "book/_static/playground"
+STEPS, GUIDANCE, SEED = 4, 3.0, 7
+CAPTION = "a large cat in the centre, cartoon style, on a striped blue and yellow background"
+
+
+def put(folder: Path) -> Path:
+    """The playground alone, with its smallest network; the page that shows it lies above it."""
+    folder = folder / "playground"
+    shutil.copytree(STATIC, folder)
+    task.write(folder, (8,))
+    (folder.parent / "index.html").write_text(
+        '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><link rel="stylesheet"'
+        ' href="playground/page.css"><div id="playground"></div><script src="playground/page.js"></script>'
+    )
+    return folder
+
+
+@functools.cache
+def parts():
+    """The autoencoder and the text tower."""
+    return pretrain.frozen_parts(LAPTOP)
+
+
+@functools.cache
+def drawn(sampler: str) -> tuple[np.ndarray, np.ndarray]:
+    """Python's latents and picture."""
+    codec, text = parts()
+    structure, params = pretrain.load(LAPTOP, 8, LAPTOP.length)
+    latents = sample(
+        structure,
+        params,
+        plan(sampler, STEPS, LAPTOP.spacing),
+        text.encode([CAPTION]),
+        text.null(1),
+        GUIDANCE,
+        image_keys(SEED, [0]),
+        predict=LAPTOP.predict,
+        shape=LAPTOP.latent_shape,
+    )
+    return np.asarray(latents)[0], replace(codec, batch=1).decode(latents)[0]

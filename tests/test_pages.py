@@ -1,0 +1,229 @@
+"""The built book in a browser: self-contained, no error, every chart drawn, light and dark, and on paper.
+
+Two books: a small one made from tests/data/tour.py, and the real one of the smoke profile, as
+`make study` builds it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.pages import EXPLORER, open_page, served
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "book"))
+import pdf  # noqa: E402
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.study  # both books are made of executed notebooks
+
+
+@pytest.fixture(scope="module", params=["small", "real"])
+def site(request):
+    """Address of a book served on this machine, and its pages."""
+    folder = request.getfixturevalue("small_book" if request.param == "small" else "smoke_study")
+    if request.param == "real":
+        folder /= "_build/html"
+    pages = [
+        str(p.relative_to(folder))
+        for p in sorted(folder.rglob("*.html"))
+        if "_static" not in p.parts and 'http-equiv="Refresh"' not in p.read_text()
+    ]
+    if request.param == "small":  # its other pages are in the real one, too
+        pages = [page for page in pages if not page.startswith("book/")]
+    of_code = [
+        page for page in pages if page.startswith("book/code/")
+    ]  # all made in one way: the packages, and a few files
+    few = of_code[:: len(of_code) // 3 or 1] + [page for page in of_code if (ROOT / "ldm" / Path(page).stem).is_dir()]
+    pages = [page for page in pages if page not in of_code or page in few]
+    with served(folder) as address:
+        yield address, pages
+
+
+def charts(page, theme: str, *, scroll: bool = False) -> list[dict]:
+    """Have every visible chart drawn for `theme`, by scrolling to it or else all at once as for paper, and describe
+    it.
+    """
+    boxes = [
+        box for box in page.query_selector_all(".ldm-chart") if box.evaluate("box => box.clientWidth > 0")
+    ]  # no closed fold
+    if scroll:
+        for box in boxes:
+            box.evaluate("box => box.scrollIntoView({block: 'center'})")
+            page.wait_for_function("box => box.dataset.failed || box.view", arg=box)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.wait_for_function(
+        "([boxes, theme]) => boxes.every((box) => box.dataset.failed || box.dataset.drawn === theme"
+        " && !box.drawing && Math.abs(box.clientWidth - box.drawnWidth) <= 8)",
+        arg=[boxes, theme],
+    )
+    return page.evaluate(
+        """(boxes) => boxes.map((box) => ({
+            label: box.getAttribute("aria-label"), failed: box.dataset.failed ?? null,
+            marks: box.querySelectorAll(
+              "svg .mark-symbol path, svg .mark-rect path, svg .mark-area path, svg .mark-image image").length,
+            bad: /NaN|undefined|Infinity/.test(box.querySelector("svg")?.outerHTML ?? "NaN"),
+            over: (box.querySelector("svg")?.getBoundingClientRect().right ?? 0)
+              - box.getBoundingClientRect().right}))""",
+        boxes,
+    )
+
+
+def barriers(page, theme: str, rules: list[str]) -> list[str]:
+    """What axe-core finds serious or critical on a page: the rule, what it asks, and the first elements that break
+    it.
+    """
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+    options = {"resultTypes": ["violations"], "preload": False, **({"runOnly": rules} if rules else {})}
+    found = axe.run(page, options=options).response["violations"]
+    return [
+        f"{theme}: {v['id']}: {v['help']}: " + "; ".join(node["html"][:160] for node in v["nodes"][:3])
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    ]
+
+
+def test_every_page_is_self_contained_and_accessible_and_draws_every_chart_light_dark_and_narrow(site, browser):
+    address, pages = site
+    assert pages
+    drawn, wrong_pages = 0, []
+    kinds = {}
+    for name in pages:
+        kinds.setdefault(Path(name).parent, []).append(name)
+    also_light = {name for kind in kinds.values() for name in kind[::4]}
+    for name in pages:
+        page, wrong = open_page(browser, address + name, "light")
+        for theme, width in (("light", 1200), ("dark", 390)):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+            for chart in charts(page, theme):
+                if chart["failed"] or not chart["marks"] or chart["bad"]:
+                    wrong.append(f"not drawn: {chart}")
+                if chart["over"] > 2:
+                    wrong.append(f"wider than {width} px: {chart}")
+                drawn += 1
+            if sideways := page.evaluate("document.documentElement.scrollWidth - innerWidth"):
+                wrong.append(f"scrolls sideways by {sideways} px at {width} px")
+        # For axe, the thousand marks in charts are Vega's business, and the menu is the same on every page.
+        page.evaluate(
+            "document.querySelectorAll('.ldm-chart').forEach((b) => { b.view = null; b.querySelector('svg >"
+            " g')?.remove(); })"
+        )
+        # the theme mends it a moment after a resize
+        wide = "(box) => box.scrollWidth > box.clientWidth && box.tabIndex < 0"
+        page.wait_for_function(f"![...document.querySelectorAll('pre, .output[tabindex]')].some({wide})")
+        if name != pages[0]:
+            page.evaluate(
+                "document.querySelectorAll('.bd-sidebar-primary, .bd-header').forEach((part) => part.remove())"
+            )
+        wrong += barriers(page, "dark", [])  # only colours may differ in the light, and pages of a kind share theirs
+        wrong += barriers(page, "light", ["color-contrast"]) if name in also_light else []
+        wrong_pages += [f"{name}: {what}" for what in wrong]
+        page.context.close()
+    assert not wrong_pages, "\n".join(wrong_pages)
+    assert drawn > 0
+
+
+def test_the_book_opens_from_the_disk_and_in_the_dark(browser, small_book):
+    page, wrong = open_page(browser, f"file://{small_book}/notebooks/tour.html", "dark")
+    assert len(charts(page, "dark", scroll=True)) == 9
+    page.wait_for_selector("mjx-container", state="attached")
+    assert not wrong
+    page.context.close()
+
+
+def test_nothing_moves_for_those_who_ask_for_it(browser, small_book):
+    moving = """() => [...document.querySelectorAll("*")].flatMap((element) => ["", "::before", "::after"].map((part) =>
+    {
+      const style = getComputedStyle(element, part);
+      return style.animationName !== "none" || parseFloat(style.transitionDuration) > 0 || style.scrollBehavior ===
+      "smooth";
+    })).filter(Boolean).length"""
+    counts = {}
+    for wish in ("no-preference", "reduce"):
+        page = browser.new_page(reduced_motion=wish)
+        page.set_default_timeout(300_000)
+        page.goto(f"file://{small_book}/notebooks/tour.html", wait_until="load")
+        counts[wish] = page.evaluate(moving)
+        page.close()
+    assert counts["no-preference"] > 0 == counts["reduce"]
+
+
+def test_on_paper_every_chart_is_drawn_and_links_between_pages_lead_to_the_page(tmp_path, chromium, small_book):
+    reader = pytest.importorskip("pypdf")
+    names = ["notebooks/tour", "book/provenance", "book/protocol"]
+    with ThreadPoolExecutor() as other:  # in this thread the fixture's playwright runs
+        pages = other.submit(pdf.printed, small_book, names).result()
+    bound = pdf.bound(small_book, pages)
+    bound.write(tmp_path / "book.pdf")
+    book = reader.PdfReader(tmp_path / "book.pdf")
+    assert [entry.title for entry in book.outline] == [title for title, _ in pages.values()]
+    first = [book.get_destination_page_number(entry) for entry in book.outline]
+    assert "sampling cost" in "".join(
+        page.extract_text() for page in book.pages[: first[1]]
+    )  # an axis: charts are vectors
+    found = [link.get_object() for page in book.pages[first[1] : first[2]] for link in page.get("/Annots", [])]
+    led = [book.get_page_number(link["/Dest"][0].get_object()) for link in found if isinstance(link.get("/Dest"), list)]
+    assert first[2] in led and not any("protocol.html" in str(link.get("/A")) for link in found)
+
+
+def test_the_first_page_is_light(site, browser):
+    """What a browser loads until the explorer is drawn, compressed as web servers do, stays under a megabyte.
+
+    The real one is of the smoke profile and has few rows: room is left for the explorer of the published ones.
+    """
+    page, loaded = browser.new_page(), []
+    page.set_default_timeout(300_000)
+    page.on("response", lambda response: loaded.append(response))
+    page.goto(site[0] + "index.html", wait_until="load")
+    page.wait_for_selector(".ldm-chart[data-drawn]")
+    bodies = {r.url: r.body() for r in loaded if not r.url.endswith("/index.html")}  # which leads on
+    assert any("vega.js" in url for url in bodies)
+    room = 0 if "notebooks/tour.html" in site[1] else EXPLORER
+    assert sum(min(len(body), len(gzip.compress(body))) for body in bodies.values()) < 1e6 - room
+    page.close()
+
+
+def test_the_budget_slider_changes_the_winner_by_keyboard_and_survives_a_change_of_theme(browser, small_book):
+    page, wrong = open_page(browser, f"file://{small_book}/notebooks/tour.html", "light")
+    charts(page, "light")
+    box = page.query_selector(".ldm-chart")
+
+    def texts(start: str) -> list[str]:
+        every = box.eval_on_selector_all("svg text", "all => all.map(t => t.textContent)")
+        return [text for text in every if start in text]
+
+    def move(key: str) -> list[str]:
+        before = texts("budget ")
+        box.query_selector("input[type=range]").press(key)
+        while texts("budget ") == before:
+            page.wait_for_timeout(20)
+        return texts("◀ best")
+
+    cheapest, dearest = move("Home"), move("End")
+    assert len(cheapest) == len(dearest) == 1 and cheapest != dearest
+    budget = texts("budget ")
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    page.wait_for_function("box => box.dataset.drawn === 'dark'", arg=box)
+    assert texts("budget ") == budget
+    assert not wrong
+    page.context.close()
+
+
+def test_the_pictures_between_two_captions_are_walked_through_by_keyboard(browser, small_book):
+    page, wrong = open_page(browser, f"file://{small_book}/notebooks/tour.html", "light")
+    charts(page, "light")
+    box = page.query_selector('.ldm-chart[aria-label^="drag from caption B"]')
+    seen = set()
+    for key in ("Home", "ArrowRight", "ArrowRight", "End"):
+        box.query_selector("input[type=range]").press(key)
+        page.wait_for_timeout(100)
+        seen.add(tuple(box.eval_on_selector_all("svg image", "all => all.map((image) => image.getAttribute('href'))")))
+    assert len(seen) == 4 and all(len(pictures) == 2 for pictures in seen)
+    assert not wrong
+    page.context.close()
