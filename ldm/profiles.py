@@ -46,6 +46,7 @@ class Profile:
     predict: Predict = "v"
     spacing: Spacing = "trailing"
     decoded: bool = False  # whether distances are measured against real scenes that the autoencoder has decoded, too
+    degradation: int = 1  # version of the degradation that super-resolution undoes (`ldm.data.degrade.VERSIONS`)
     dropped: float = 0.1  # share of captions emptied in training, for guidance
     batch: int = 64  # images generated at once: one compilation a size
     live: int = 0  # images of training that the pretraining notebook adds while one looks on
@@ -100,6 +101,7 @@ OPEN = replace(
     LAPTOP,
     name="open-v",
     decoded=True,
+    degradation=2,
     setting="v",
     weights="open",
     family=(8, 16, 24, 32, 48, 64),

@@ -355,8 +355,9 @@ every = gpu_queue.queue
 gpu_queue.queue = lambda scale: [task for task in every(scale) if task.why.startswith("quality by compute, seed 1")]
 smoke = profiles.PROFILES["smoke"]
 train = replace(smoke.train, images=640, warmup_images=160)
-profiles.PROFILES["smoke"] = replace(smoke, family=(8,), train=train, lengths=(640,), length=640, steps=(50,),
-data=2_048) tyro.cli(main, args=["--profile", "smoke", "--minutes", "30", "--out", sys.argv[1]])
+small = dict(family=(8,), lengths=(640,), length=640, steps=(50,), data=2_048)
+profiles.PROFILES["smoke"] = replace(smoke, train=train, **small)
+tyro.cli(main, args=["--profile", "smoke", "--minutes", "30", "--out", sys.argv[1]])
 """
 
 

@@ -23,7 +23,9 @@ from PIL import Image
 from ldm.data.blur import Bell, Planes, Range, Sinc, blurred, draw, draw_sinc
 from ldm.data.resample import cubic, pick, triangle
 
-VERSION = 1  # raise it when a picture comes out otherwise: caches and rows are keyed by it
+# Raise the last one when a picture comes out otherwise: caches and rows are keyed by it. In version 1 the first resize
+# goes by the ratio of the rounded sides; in version 2 by the drawn scale, as published (a quarter of a level apart).
+VERSIONS = (1, 2)
 FACTOR = 4  # height and width of the sharp picture over those of the degraded one
 MODES = ("area", "bilinear", "bicubic")
 GREY = np.array([0.2989, 0.587, 0.114], np.float32)  # luma of red, green, blue
@@ -125,7 +127,10 @@ def _stage(rng: np.random.Generator, ranges: Ranges) -> Stage:
 
 
 def degrade(
-    images: UInt8[np.ndarray, "n H W 3"], seed: int, indices: Sequence[int] | np.ndarray
+    images: UInt8[np.ndarray, "n H W 3"],
+    seed: int,
+    indices: Sequence[int] | np.ndarray,
+    version: int = VERSIONS[-1],
 ) -> UInt8[np.ndarray, "n h w 3"]:
     """Sharp pictures at a quarter of their size, each degraded by its own recipe: a function of (seed, index).
 
@@ -148,17 +153,19 @@ def degrade(
     out = np.empty((len(images), images.shape[1] // FACTOR, images.shape[2] // FACTOR, 3), np.uint8)
     for k, i in enumerate(indices):
         rng = generator(seed, int(i))
-        out[k] = applied(images[k], recipe(rng), rng)
+        out[k] = applied(images[k], recipe(rng), rng, version)
     return out
 
 
-def applied(image: UInt8[np.ndarray, "H W 3"], what: Recipe, rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
+def applied(
+    image: UInt8[np.ndarray, "H W 3"], what: Recipe, rng: np.random.Generator, version: int = VERSIONS[-1]
+) -> UInt8[np.ndarray, "h w 3"]:
     """One picture, degraded as the recipe says; `rng` draws the noise."""
     first, second, target = what.first, what.second, tuple(side // FACTOR for side in image.shape[:2])
     x = _planes(image)
     if first.blur:
         x = blurred(x, first.blur.kernel())
-    x = resized(x, _scaled(image.shape[:2], first.scale), first.mode)
+    x = resized(x, _scaled(image.shape[:2], first.scale), first.mode, first.scale if version > 1 else None)
     x = compressed(noisy(x, first, rng), first.quality)
     if second.blur:
         x = blurred(x, second.blur.kernel())
@@ -174,11 +181,14 @@ def applied(image: UInt8[np.ndarray, "H W 3"], what: Recipe, rng: np.random.Gene
     return _levels(x)
 
 
-def resized(planes: Planes, shape: tuple[int, int], mode: str) -> Planes:
+def resized(planes: Planes, shape: tuple[int, int], mode: str, scale: float | None = None) -> Planes:
     """To `shape` (h, w) as torch's `interpolate` does it: area averages, the other two pass pixels over and so
     alias.
+
+    scale: what places are divided by, in place of the ratio of the sides: torch's `scale_factor`, of which the sides
+        are only the rounded products. As published, the first resize has it; the later ones are told the sides.
     """
-    rows, columns = (_matrix(size, out, mode) for size, out in zip(planes.shape[1:], shape, strict=True))
+    rows, columns = (_matrix(size, out, mode, scale) for size, out in zip(planes.shape[1:], shape, strict=True))
     return rows @ planes @ columns.T
 
 
@@ -227,14 +237,15 @@ def _bell(size: int) -> Float[np.ndarray, "size size"]:
     return scipy.ndimage.correlate1d(np.eye(size), bell / bell.sum(), axis=0, mode="mirror").astype(np.float32)
 
 
-def _matrix(size: int, out: int, mode: str) -> Float[np.ndarray, "out size"]:
+def _matrix(size: int, out: int, mode: str, scale: float | None = None) -> Float[np.ndarray, "out size"]:
     if mode == "area":
         begin, end = np.arange(out) * size // out, -(-np.arange(1, out + 1) * size // out)
         pixel = np.arange(size)
         inside = (pixel >= begin[:, None]) & (pixel < end[:, None])
         return (inside / inside.sum(1, keepdims=True)).astype(np.float32)
     kernel, reach = (triangle, 1) if mode == "bilinear" else (cubic(-0.75), 2)
-    return pick((np.arange(out) + 0.5) * size / out - 0.5, size, kernel, reach).astype(np.float32)
+    places = (np.arange(out) + 0.5) / scale if scale else (np.arange(out) + 0.5) * size / out
+    return pick(places - 0.5, size, kernel, reach).astype(np.float32)
 
 
 def _scaled(shape: tuple[int, int], scale: float) -> tuple[int, int]:

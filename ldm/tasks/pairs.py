@@ -26,20 +26,21 @@ class Pairs:
     data: Captioned
     seed: int = 0
     sharpen: bool = False
+    version: int = degrade.VERSIONS[-1]  # of the degradation
 
     def __len__(self) -> int:
         return len(self.data)
 
     @property
     def key(self) -> str:
-        return f"{self.data.key}-d{degrade.VERSION}-{self.seed}-{int(self.sharpen)}"
+        return f"{self.data.key}-d{self.version}-{self.seed}-{int(self.sharpen)}"
 
     def high(self, rows: range | np.ndarray) -> UInt8[np.ndarray, "b H W 3"]:
         images = self.data.images(rows)
         return degrade.sharpened(images) if self.sharpen else images
 
     def low(self, rows: range | np.ndarray) -> UInt8[np.ndarray, "b h w 3"]:
-        return degrade.degrade(self.high(rows), self.seed, rows)
+        return degrade.degrade(self.high(rows), self.seed, rows, self.version)
 
     def seen(self, rows: range | np.ndarray) -> UInt8[np.ndarray, "b H W 3"]:
         """The degraded twin as the network sees it: `enlarged`."""
@@ -48,7 +49,8 @@ class Pairs:
 
 def scenes(profile: Profile, split: str, n: int) -> Pairs:
     """Scenes of twice the side that the family was pretrained on."""
-    return Pairs(Scenes(replace(profile.scenes, size=2 * profile.scenes.size), split, n))
+    data = Scenes(replace(profile.scenes, size=2 * profile.scenes.size), split, n)
+    return Pairs(data, version=profile.degradation)
 
 
 def photographs(profile: Profile, folder: str | Path, n: int = DATA, seed: int = 0) -> Pairs:
@@ -57,7 +59,7 @@ def photographs(profile: Profile, folder: str | Path, n: int = DATA, seed: int =
 
     Raises: ValueError, one sentence, for a folder without pictures, or with unreadable or too small ones.
     """
-    return Pairs(Crops(folder, 2 * profile.scenes.size, n, seed), sharpen=True)
+    return Pairs(Crops(folder, 2 * profile.scenes.size, n, seed), sharpen=True, version=profile.degradation)
 
 
 def folder_of(pairs: Pairs, folder: str | Path) -> Path:
