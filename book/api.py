@@ -39,7 +39,7 @@ def in_order(root: Path, paths: Sequence[Path]) -> list[Path]:
     names = {module(root, path): path for path in paths}
     needs = TopologicalSorter()
     for name, path in names.items():
-        words = set(re.findall(r"^ *from (ldm[\w.]*) import (.+)$", path.read_text("utf-8"), re.MULTILINE))
+        words = set(re.findall(r"^from (ldm[\w.]*) import (.+)$", path.read_text("utf-8"), re.MULTILINE))
         asked = {source for source, _ in words} | {
             f"{source}.{one.split()[0]}" for source, some in words for one in some.split(", ")
         }

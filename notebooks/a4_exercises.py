@@ -876,6 +876,53 @@ words(
     " reach now: a code that did nothing else, and each at that rate, would be so many times faster. None will be."
 )
 
+# %% [markdown]
+# ## [The first hour](a5_first_hour.ipynb)
+#
+# **49** ● What does DDIM do in one step? Read it off the solver's table.
+
+# %% tags=["hide-cell"]
+table = ddim(Schedule.sd(), 1)
+print(f"x <- {table.x[0]:.0f} x + {table.x0[0]:.0f} x0")
+words(
+    "It forgets the noise and gives the denoiser's estimate: the mean of all that could be under so much noise, which"
+    " is nearly the mean of the data."
+)
+
+# %% [markdown]
+# **50** ●● All data are one point, 0.7. What is the best denoiser, and how many steps does DDIM need with it?
+
+# %% tags=["hide-cell"]
+
+
+def walked(denoise, steps, n=2_000):
+    table, x = ddim(Schedule.sd(), steps), np.random.default_rng(0).standard_normal(n)
+    for row in range(steps):
+        x = table.x[row] * x + table.x0[row] * denoise(x, table.alpha[row], table.sigma[row])
+    return x
+
+
+print({steps: float(np.abs(walked(lambda x, alpha, sigma: 0.7, steps) - 0.7).max().round(6)) for steps in (1, 4, 20)})
+words(
+    "It answers 0.7, whatever it sees. One step is enough: where nothing is left open, more steps have nothing to do."
+)
+
+# %% [markdown]
+# **51** ●●● The data are two points, -1 and 1, equally often. The best denoiser is $\tanh(\alpha x / \sigma^2)$ (why?).
+# Which share of what DDIM draws lies within 0.1 of a point, in 1, 2, 4, 8 and 50 steps?
+
+# %% tags=["hide-cell"]
+share = {
+    steps: float(np.mean(np.abs(np.abs(walked(lambda x, a, s: np.tanh(a * x / s**2), steps)) - 1) < 0.1))
+    for steps in (1, 2, 4, 8, 50)
+}
+print(share)
+words(
+    "By Bayes' rule the two points are in the odds of exp(2 alpha x / sigma^2), and their mean is a tanh. In one step"
+    " everything lies near 0, the mean of both, where no data are. Each step decides a little more. That is why steps"
+    " pay where a caption leaves something open, and not where it does not."
+)
+
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
 record("takeovers", len(comparisons.takeovers(by_ddim, "kid_effnet")))

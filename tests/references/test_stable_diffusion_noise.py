@@ -40,8 +40,9 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, made):
-    made.save_pretrained(tmp_path_factory.mktemp("sd1") / "theirs")
-    return tmp_path_factory.getbasetemp() / next(tmp_path_factory.getbasetemp().glob("sd1*")) / "theirs"
+    path = tmp_path_factory.mktemp("drawn") / "theirs"
+    made.save_pretrained(path)
+    return path
 
 
 NOISE = (
