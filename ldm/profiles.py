@@ -61,7 +61,7 @@ class Profile:
             raise ValueError(f"length = {self.length}: expected one of lengths = {self.lengths}.")
 
     @property
-    def told(self) -> list[float]:
+    def distilled_guidance(self) -> list[float]:
         """The guidance values of the grid that students are told in their training."""
         lo, hi = self.scales
         return [g for g in self.guidance if lo <= g <= hi]

@@ -58,7 +58,7 @@ from ldm.study.run import at_hand, run
 
 scale = named(profile)
 sizes, n = sizes or list(scale.family), n or scale.n
-guidance = guidance or scale.told
+guidance = guidance or scale.distilled_guidance
 store, lab = Store(ROOT), distillation.DistillationEvaluator(scale)
 cells, large = (
     at_hand(grid, store=store, lab=lab)

@@ -106,21 +106,21 @@ class Told(nnx.Module):
         return self.a[...] * (x + w[:, None, None, None] * context.mean((1, 2))[:, None, None, None])
 
 
-def test_a_network_that_is_told_the_scale_compiles_once_and_is_asked_once_a_step(compiles_once):
+def test_a_network_that_takes_guidance_compiles_once_and_is_asked_once_a_step(compiles_once):
     structure, params = split(Told())
     compiles_once.reset(loop)
     draw = partial(sample, structure, params, keys=KEYS[:7], predict="v", shape=SHAPE)
     for steps, scale in ((1, 1.0), (3, 2.5)):
         plan = ddim(SD, steps)
-        ours = draw(plan, CONTEXT[:7], None, scale, told=True)
+        ours = draw(plan, CONTEXT[:7], None, scale, takes_guidance=True)
         text = scale * np.asarray(CONTEXT[:7], np.float64).mean((1, 2))[:, None, None, None]
         *_, last = walk(
             plan, lambda x, t, text=text: 0.3 * (x + text), np.asarray(initial_noise(KEYS[:7], SHAPE), np.float64), "v"
         )
         np.testing.assert_allclose(ours, last, atol=1e-5)
     compiles_once(loop)
-    with pytest.raises(ValueError, match="null is given: expected None for a network that is told the scale"):
-        draw(ddim(SD, 2), CONTEXT[:7], NULL[:7], 2.0, told=True)
+    with pytest.raises(ValueError, match="null is given: expected None for a network that takes guidance"):
+        draw(ddim(SD, 2), CONTEXT[:7], NULL[:7], 2.0, takes_guidance=True)
 
 
 # --- the loop is the table ----------------------------------------------------------------------

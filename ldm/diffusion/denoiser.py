@@ -53,22 +53,22 @@ def conditioned(net: Net, condition: Float[Array, "b h w k"]) -> Net:
     return net_with_picture
 
 
-def check_guidance(scale: Float[Array, ...] | float) -> None:
-    """Raises: ValueError, one sentence, for a guidance scale that is no finite float32."""
-    if not np.all(np.abs(np.asarray(scale, np.float64)) <= np.finfo(np.float32).max):  # nor is it for nan
-        raise ValueError(f"guidance = {scale}: expected a finite number; choose 1 (no guidance) to about 30.")
+def check_guidance(guidance: Float[Array, ...] | float) -> None:
+    """Raises: ValueError, one sentence, for a guidance that is no finite float32."""
+    if not np.all(np.abs(np.asarray(guidance, np.float64)) <= np.finfo(np.float32).max):  # nor is it for nan
+        raise ValueError(f"guidance = {guidance}: expected a finite number; choose 1 (no guidance) to about 30.")
 
 
 def guided(
     denoise: Denoiser,
     null: Float[Array, "b m d"],
-    scale: Float[Array, ""],
+    guidance: Float[Array, ""],
     rescale: Float[Array, ""] | float = 0.0,
 ) -> Denoiser:
-    """Classifier-free guidance (Ho and Salimans 2022): x0 = x0_null + scale (x0_text - x0_null).
+    """Classifier-free guidance (Ho and Salimans 2022): x0 = x0_null + guidance (x0_text - x0_null).
 
-    On x0 this is the same as on eps or v, which are linear in it. One call on the doubled batch. Scale 1
-    is the model without guidance, at twice its price; the scale is data, so a sweep compiles once.
+    On x0 this is the same as on eps or v, which are linear in it. One call on the doubled batch. Guidance 1
+    is the model without guidance, at twice its price; guidance is data, so a sweep compiles once.
 
     `rescale` is phi of Lin et al. (2024, eqs. 14-16): it brings the standard deviation of each image's
     guided output back, in that share, to what it is with text alone. The rule is for the network's output,
@@ -79,7 +79,7 @@ def guided(
         twice = (jnp.concatenate([x, x]), jnp.concatenate([t, t]))
         both = denoise(*twice, c_skip, c_out, jnp.concatenate([null, context]))
         without, with_text = jnp.split(both, 2)
-        x0 = without + scale * (with_text - without)
+        x0 = without + guidance * (with_text - without)
         output = x0 - c_skip * x
         ratio = spread(with_text - c_skip * x) / jnp.maximum(spread(output), 1e-12)
         return x0 + rescale * (ratio - 1) * output
@@ -87,11 +87,9 @@ def guided(
     return denoise_guided
 
 
-def told(net: Callable[..., Array], scale: Float[Array, ""]) -> Net:
-    """A distilled network that takes the guidance scale as an input, (x, t, context, w), told one scale for all
-    images.
-    """
-    return lambda x, t, context: net(x, t, context, jnp.broadcast_to(scale, t.shape))
+def with_guidance(net: Callable[..., Array], guidance: Float[Array, ""]) -> Net:
+    """A distilled network that takes guidance as an input, (x, t, context, w), at one value for all images."""
+    return lambda x, t, context: net(x, t, context, jnp.broadcast_to(guidance, t.shape))
 
 
 def spread(x: Float[Array, "b h w c"]) -> Float[Array, "b 1 1 1"]:

@@ -18,8 +18,7 @@ from jax import lax
 from jaxtyping import Array, Float, Key
 
 from ldm.checks import check_seed
-from ldm.diffusion.denoiser import check_guidance, conditioned, denoiser, guided
-from ldm.diffusion.denoiser import told as tell
+from ldm.diffusion.denoiser import check_guidance, conditioned, denoiser, guided, with_guidance
 from ldm.diffusion.schedule import Predict, check_predict, preconditioning
 from ldm.diffusion.solvers import Plan
 from ldm.networks.layers import Params, Structure, merge
@@ -46,42 +45,45 @@ def sample(
     plan: Plan,
     context: Float[Array, "b m d"],
     null: Float[Array, "b m d"] | None,
-    scale: Float[Array, ""] | float,
+    guidance: Float[Array, ""] | float,
     keys: Key[Array, " b"],
     *,
     predict: Predict,
     shape: tuple[int, int, int],
     rescale: float = 0.0,
     condition: Float[Array, "b h w k"] | None = None,
-    told: bool = False,
+    takes_guidance: bool = False,
     clip: Clip | None = None,
 ) -> Float[Array, "b h w c"]:
     """Latents of b pictures, one key each, float32.
 
     Compiles once a network and batch shape, and once more without guidance: null None asks the network
-    once a row instead of twice, and scale is then 1, unless the network is `told` the scale, as a distilled one is.
+    once a row instead of twice, and guidance is then 1, unless the network `takes_guidance` as an
+    input, as a distilled one does.
     `rescale` (0 to 1) is phi of `denoiser.guided`. `condition`: a picture that the network sees beside the latents
     (`denoiser.conditioned`). `clip` holds the estimates of x0 in a range.
 
     Noise at row i is drawn from the image's key with i + 1 folded in: image k is the same in any batch.
 
     Raises: ValueError for an unknown prediction, eps on a schedule without signal at its end, rescale
-    outside [0, 1], a scale that is not finite, one other than 1 without null, or null for a network that is told the
-    scale.
+    outside [0, 1], guidance that is not finite or, without null, not 1, or null for a network that takes guidance as an
+    input.
     """
     check_predict(predict, plan.alpha)
-    check_guidance(scale)
+    check_guidance(guidance)
     if not 0 <= rescale <= 1:
         raise ValueError(
             f"rescale = {rescale}: expected 0 (guidance as it is) to 1 (fully rescaled); choose in between."
         )
-    if told and null is not None:
-        raise ValueError("null is given: expected None for a network that is told the scale; leave it out.")
-    if null is None and not told and np.any(np.asarray(scale) != 1):
-        raise ValueError(f"scale = {scale}: expected 1 where null is None; give the empty caption's context to guide.")
+    if takes_guidance and null is not None:
+        raise ValueError("null is given: expected None for a network that takes guidance as an input; leave it out.")
+    if null is None and not takes_guidance and np.any(np.asarray(guidance) != 1):
+        raise ValueError(
+            f"guidance = {guidance}: expected 1 where null is None; give the empty caption's context to guide."
+        )
     c_skip, c_out = preconditioning(predict, plan.alpha, plan.sigma)
-    scale = None if null is None and not told else jnp.asarray(scale, jnp.float32)
-    how = (scale, jnp.float32(rescale), keys, condition, clip)
+    guidance = None if null is None and not takes_guidance else jnp.asarray(guidance, jnp.float32)
+    how = (guidance, jnp.float32(rescale), keys, condition, clip)
     return loop(structure, params, plan, c_skip, c_out, context, null, *how, shape=shape)
 
 
@@ -94,7 +96,7 @@ def loop(
     c_out: Float[Array, " s"],
     context: Float[Array, "b m d"],
     null: Float[Array, "b m d"] | None,
-    scale: Float[Array, ""] | None,
+    guidance: Float[Array, ""] | None,
     rescale: Float[Array, ""],
     keys: Key[Array, " b"],
     condition: Float[Array, "b h w k"] | None = None,
@@ -104,13 +106,13 @@ def loop(
 ) -> Float[Array, "b h w c"]:
     """What `sample` compiles, with what the network predicts as two more columns (`schedule.preconditioning`).
 
-    A scale without null is told to the network; no scale, and it is asked as it is.
+    Guidance without null is an input of the network; without guidance it is asked as it is.
     """
     net = merge(structure, params)
     net = net if condition is None else conditioned(net, condition)
-    denoise = denoiser(net if null is not None or scale is None else tell(net, scale))
+    denoise = denoiser(net if null is not None or guidance is None else with_guidance(net, guidance))
     if null is not None:
-        denoise = guided(denoise, null, scale, rescale)
+        denoise = guided(denoise, null, guidance, rescale)
     x = initial_noise(keys, shape)
 
     def step(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:

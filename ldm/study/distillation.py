@@ -126,7 +126,7 @@ class DistillationEvaluator(sampling.SamplingEvaluator):
             params=params,
             codec=self.codec,
             text=self.text,
-            told=taught.told(kind),
+            takes_guidance=taught.takes_guidance(kind),
         )
 
     def columns(self, cell: Distilled) -> dict[str, Any]:
@@ -136,7 +136,7 @@ class DistillationEvaluator(sampling.SamplingEvaluator):
         """
         seen = cell.seen * taught.kinds(cell.kind.split("-")[0]).index(cell.kind) + cell.seen
         changed = {"task": cell.kind, "images_seen": seen, "train_steps": -(-seen // self.scale.train.batch)}
-        if taught.told(cell.kind):
+        if taught.takes_guidance(cell.kind):
             changed["nfe"] = cell.steps
         return super().columns(cell) | changed
 

@@ -137,7 +137,7 @@ def distilled(store: Store, scale: Profile) -> pd.DataFrame:
     """Consistent students, and teachers by DDIM at the guidance that students know: what F6 is asked of; nothing is
     run.
     """
-    common = dict(profile=scale.name, n=scale.n, c=list(scale.family), guidance=scale.told, seed=0)
+    common = dict(profile=scale.name, n=scale.n, c=list(scale.family), guidance=scale.distilled_guidance, seed=0)
     teachers = store.rows(study="sampling", images_seen=scale.length, sampler="ddim", steps=list(scale.steps), **common)
     return pd.concat([teachers, store.rows(study="distillation", sampler="consistency", **common)], ignore_index=True)
 

@@ -40,7 +40,7 @@ class Generator:
     params: Params
     codec: Codec
     text: TextEncoder
-    told: bool = False  # a distilled network that takes the guidance scale as an input, and is asked once a step
+    takes_guidance: bool = False  # as an input, as a distilled network does, which is asked once a step
 
     @cached_property
     def drawing(self) -> Params:
@@ -67,7 +67,7 @@ class Generator:
             part = context[start : start + size]
             rows = np.arange(start, start + size) + first
             full = np.concatenate([part, np.repeat(part[-1:], size - len(part), 0)])
-            empty = None if guidance == 1 or self.told else np.broadcast_to(null, full.shape)
+            empty = None if guidance == 1 or self.takes_guidance else np.broadcast_to(null, full.shape)
             latents = sample(
                 self.structure,
                 self.drawing,
@@ -79,7 +79,7 @@ class Generator:
                 predict=self.profile.predict,
                 shape=self.profile.latent_shape,
                 rescale=rescale,
-                told=self.told,
+                takes_guidance=self.takes_guidance,
             )
             yield np.asarray(latents)[: len(part)]
 

@@ -65,7 +65,7 @@ def guided_x0(
     return at.x0(x, net(x, at.t, 0.0, 1.0, context))  # c_skip 0 and c_out 1: the output, guided
 
 
-def told_x0(structure: Structure, params: Params, x: Array, at: Level, context: Array, w: Array) -> Array:
+def student_x0(structure: Structure, params: Params, x: Array, at: Level, context: Array, w: Array) -> Array:
     """A student's estimate of x0: it takes the guidance scales as an input."""
     return at.x0(x, merge(structure, params)(x, at.t, context, w))
 
@@ -119,7 +119,7 @@ def consistency(
     algorithm 2).
 
     z_t is a noised latent at one of the `segments` places of the grid, z_s where one DDIM step of the teacher,
-    guided by the scale that the student is told, leads from there to the next place.
+    guided by the guidance that the student takes, leads from there to the next place.
     """
     level = grid(schedule, predict)
 
@@ -129,7 +129,7 @@ def consistency(
         at, to = level(place, segments), level(place + 1, segments)
         x = at.alpha * latents + at.sigma * noise
         further = step(x, guided_x0(teacher, taught, x, at, context, null, w), at, to)
-        target = told_x0(student, averaged, further, to, context, w)
-        return Pair(at, told_x0(student, params, x, at, context, w), jax.lax.stop_gradient(target))
+        target = student_x0(student, averaged, further, to, context, w)
+        return Pair(at, student_x0(student, params, x, at, context, w), jax.lax.stop_gradient(target))
 
     return pair

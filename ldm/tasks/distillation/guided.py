@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from ldm.diffusion.losses import Batch
 from ldm.diffusion.schedule import Predict, Schedule
 from ldm.networks.layers import Params, Structure
-from ldm.tasks.distillation.flow import draw, grid, guided_x0, spread, step, told_x0
+from ldm.tasks.distillation.flow import draw, grid, guided_x0, spread, step, student_x0
 
 
 def guidance_loss(
@@ -23,7 +23,7 @@ def guidance_loss(
     null: Float[Array, "m d"],
     scales: tuple[float, float],
 ):
-    """Stage 1: one network, told the scale, answers at every time what the teacher answers under guidance (eq. 4).
+    """Stage 1: one network, which takes guidance as an input, answers what the guided teacher answers (eq. 4).
 
     Arguments, result and errors are those of `codi.codi_loss`; parts: "spread".
     """
@@ -35,7 +35,7 @@ def guidance_loss(
         at = level(place, schedule.length)
         x = at.alpha * latents + at.sigma * noise
         target = guided_x0(teacher, taught, x, at, context, null, w)
-        x0 = told_x0(student, params, x, at, context, w)
+        x0 = student_x0(student, params, x, at, context, w)
         return jnp.mean(jnp.square((x0 - target) / at.sigma)), {"spread": spread(x0, latents)}
 
     return loss
@@ -48,7 +48,7 @@ def halving_loss(
     *,
     scales: tuple[float, float],
 ):
-    """Stage 2: one DDIM step of the student goes as far as two of its teacher, which is told the scale too.
+    """Stage 2: one DDIM step of the student goes as far as two of its teacher, which takes guidance, too.
 
     The target is the x0 with which one step leads where the two have led; distances are in v, which is the weight
     SNR + 1 (Salimans and Ho 2022, section 3 and algorithm 2).
@@ -63,11 +63,11 @@ def halving_loss(
         place, noise, w = draw(key, latents, steps, scales)
         at, mid, to = (level(2 * place + i, 2 * steps) for i in range(3))
         x = at.alpha * latents + at.sigma * noise
-        halfway = step(x, told_x0(student, taught, x, at, context, w), at, mid)
-        there = step(halfway, told_x0(student, taught, halfway, mid, context, w), mid, to)
+        halfway = step(x, student_x0(student, taught, x, at, context, w), at, mid)
+        there = step(halfway, student_x0(student, taught, halfway, mid, context, w), mid, to)
         ratio = to.sigma / at.sigma
         target = (there - ratio * x) / (to.alpha - ratio * at.alpha)
-        x0 = told_x0(student, params, x, at, context, w)
+        x0 = student_x0(student, params, x, at, context, w)
         return jnp.mean(jnp.square((x0 - lax.stop_gradient(target)) / at.sigma)), {"spread": spread(x0, latents)}
 
     return loss

@@ -45,6 +45,6 @@ def passes(kind: str) -> int:
     return PASSES + {"continued": 0, "codi": 3, "lcm": 3}.get(kind, 2)
 
 
-def told(kind: str) -> bool:
+def takes_guidance(kind: str) -> bool:
     """Whether a kind takes the guidance scale as an input."""
     return kind != "continued"

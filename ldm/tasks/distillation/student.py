@@ -28,7 +28,7 @@ from ldm.tasks import models, pretrain
 from ldm.tasks.distillation.codi import codi_loss
 from ldm.tasks.distillation.guided import guidance_loss, halving_loss
 from ldm.tasks.distillation.lcm import lcm_loss
-from ldm.tasks.distillation.methods import kinds, passes, steps_of, told
+from ldm.tasks.distillation.methods import kinds, passes, steps_of, takes_guidance
 from ldm.training.guards import Diverged
 from ldm.training.loop import Loss, TrainConfig, fit
 from ldm.training.parallel import Layout
@@ -38,10 +38,8 @@ SPREAD = 0.1, 10.0  # a student outside has collapsed, or blown up
 
 
 def network(profile: Profile, kind: str, c: int) -> tuple[Structure, Params]:
-    """Structure and shapes of what a kind trains: the teacher's, with an input for the guidance scale if it is told
-    one.
-    """
-    guidance = WIDTH if told(kind) else 0
+    """Structure and shapes of what a kind trains: the teacher's, with an input for guidance if it takes it."""
+    guidance = WIDTH if takes_guidance(kind) else 0
     return abstract(lambda keys: UNet(c, profile.context, profile.autoencoder.latents, guidance=guidance, keys=keys))
 
 
