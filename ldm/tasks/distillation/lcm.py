@@ -25,8 +25,8 @@ def lcm_loss(
     """Consistency in x0 by the pseudo-Huber distance, sqrt(d^2 + huber^2) - huber of each number.
 
     The guided teacher skips from place to place by DDIM (section 4.3), and the student takes guidance as an input
-    (4.2). The published c_skip and c_out are 0 and 1 to five digits wherever the network is asked, and the clean end keeps
-    its x by the grid (`flow.grid`): they are left out.
+    (4.2). The published c_skip and c_out are 0 and 1 to five digits wherever the network is asked, and the clean end
+    keeps its x by the grid (`flow.grid`): they are left out.
 
     Arguments, result and errors are those of `codi.codi_loss`; parts: "spread".
     """
