@@ -165,7 +165,10 @@ Markdown(
 
 # %% tags=["remove-input"]
 pretrained = run(
-    sampling.pretraining_grid(scale, sizes, [scale.length], steps=50, guidance=[2.0]), store=store, title="pretraining"
+    sampling.pretraining_grid(scale, sizes, [scale.length], steps=50, guidance=[2.0]),
+    store=store,
+    lab=sampling.SamplingEvaluator(scale),
+    title="pretraining",
 )
 final = table[table["train_steps"] == max(tuned)]
 found = {
