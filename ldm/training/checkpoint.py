@@ -87,8 +87,8 @@ class TrainCheckpoints:
 
         `like` is a state of the wanted structure: arrays, or `jax.ShapeDtypeStruct`s.
         Raises: ValueError, one sentence, where a checkpoint is whole but of another network, and where none can be
-        read: it may be the disk that fails or the memory that is short, and a run that began anew would write over what
-            is good.
+        read: it may be the disk that fails or the memory that is short, and a run that began anew would write over
+        what is good.
         """
         like = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         steps, cause = sorted(self._manager.all_steps(), reverse=True), None
