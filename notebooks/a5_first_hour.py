@@ -173,9 +173,9 @@ alt.Chart(shown).mark_circle(size=12, opacity=0.8).encode(
     alt.X("x:Q", title=None, scale=alt.Scale(domain=[-2, 2], clamp=True)),
     alt.Y("y:Q", title=None, scale=alt.Scale(domain=[-2, 2], clamp=True)),
     color=alt.Color("shape:N", scale=alt.Scale(domain=list(NAMES)), title=None),
-    column=alt.Column("points:N", title=None, sort="descending"),
+    row=alt.Row("points:N", title=None, sort="descending", header=alt.Header(labelOrient="top")),
     tooltip=["shape:N"],
-).properties(width=260, height=260, description="points of three shapes, real ones beside drawn ones")
+).properties(width=270, height=270, description="points of three shapes, real ones beside drawn ones")
 
 # %% [markdown]
 # ## From here to pictures

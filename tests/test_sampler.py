@@ -214,7 +214,7 @@ def test_what_cannot_be_sampled_is_refused_in_one_sentence():
     for scale in (np.nan, -np.inf, 1e39):
         with pytest.raises(ValueError, match="guidance = .*: expected a finite number"):
             run(ddim(SD, 4), slice(1), scale)
-    with pytest.raises(ValueError, match="scale = 2.0: expected 1 where null is None"):
+    with pytest.raises(ValueError, match="guidance = 2.0: expected 1 where null is None"):
         run(ddim(SD, 4), slice(1), null=None)
 
 
