@@ -116,6 +116,8 @@ def read_tokenizer(folder: str | Path, length: int = 77) -> ClipTokenizer:
             vocabulary = json.loads((folder / "vocab.json").read_text("utf-8"))
             lines = (folder / "merges.txt").read_text("utf-8").split("\n")
             merges = [line.split() for line in lines if line and not line.startswith("#version")]
+        if merges and len(merges[-1]) == 1:  # a file that is cut within a line: `_check_merges` says what is lost
+            merges.pop()
         pairs = [(left, right) for left, right in merges]
         vocabulary = {str(token): int(i) for token, i in vocabulary.items()}
         named = _json(folder / "tokenizer_config.json")
