@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePath
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from ldm.data.pictures import PICTURES, square, whole
 from ldm.files import check_folder
 
 
+@runtime_checkable
 class Captioned(Protocol):
     """n captioned square pictures."""
 

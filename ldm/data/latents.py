@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,7 @@ CHUNK = 1024  # pictures held at once
 Batch = dict[str, np.ndarray | Array]
 
 
+@runtime_checkable
 class Encoded(Protocol):
     """Encoded pictures with their encoded captions, wherever they lie."""
 

@@ -7,7 +7,7 @@ and text: they ask `denoise(x, t, c_skip, c_out, context)` and get the estimate 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 Net = Callable[[Array, Array, Array], Array]  # (x, t, context) -> eps, v or x0, of x's shape
 
 
+@runtime_checkable
 class Denoiser(Protocol):
     def __call__(
         self,

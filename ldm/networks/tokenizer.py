@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
@@ -17,6 +17,7 @@ from ldm.networks import weights
 PAD, END, FIRST_WORD = 0, 1, 2
 
 
+@runtime_checkable
 class Tokenizes(Protocol):
     """What turns captions into ids: `Tokenizer`, or that of Stable Diffusion."""
 

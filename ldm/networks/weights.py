@@ -10,7 +10,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import ml_dtypes
 import numpy as np
@@ -24,6 +24,7 @@ HALF = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
 PICKLE = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")  # .pt is a zip of one
 
 
+@runtime_checkable
 class Shaped(Protocol):
     """What `expected` needs to say of a tensor: `jax.ShapeDtypeStruct` and arrays do."""
 

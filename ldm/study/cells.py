@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ldm.study.evaluation import Score
 from ldm.study.results import Row
 
 
+@runtime_checkable
 class Cell(Protocol):
     """The smallest thing that is computed, resumed and cached: a frozen dataclass.
 
@@ -30,6 +31,7 @@ class Cell(Protocol):
 AnyCell = TypeVar("AnyCell", bound=Cell, contravariant=True)
 
 
+@runtime_checkable
 class Evaluates(Protocol[AnyCell]):
     """What computes the cells of a study; `ldm.study.evaluator.Evaluator` is the base of those that there are."""
 

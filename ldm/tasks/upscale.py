@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -20,6 +20,7 @@ LARGEST = 1024 * 1024  # pixels of a picture that is taken; the result, in memor
 TILES = 256  # restored at once
 
 
+@runtime_checkable
 class Restores(Protocol):
     """`ldm.tasks.superres.Restorer`, or what acts like it."""
 
