@@ -16,6 +16,7 @@ WORLDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
 def test_every_interval_of_a_95_percent_holds_the_truth_93_to_97_times_in_100(world):
     """Of 500, to a chance error of 1 %."""
@@ -26,6 +27,7 @@ def test_every_interval_of_a_95_percent_holds_the_truth_93_to_97_times_in_100(wo
     assert table["covered"].between(0.93 - 0.005, 0.97 + 0.005).all(), table
 
 
+@pytest.mark.slow
 def test_where_generator_and_reference_are_the_same_the_intervals_err_towards_doubt():
     table = coverage(World(shift=0, scale=1)).set_index("score")
     distances = table.loc[["frechet", "frechet_inf", "kid", "mmd", "cmmd"]]

@@ -20,6 +20,7 @@ from tests.toy_training import CONFIG, PARAMS, batches, line, loss
 compiled = jax.jit(partial(gradient, loss), static_argnames=("bf16", "parts"))
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(step=st.integers(0, 10**6), parts=st.sampled_from([2, 4, 16]))
 def test_a_batch_in_parts_has_the_whole_batchs_loss_and_gradient(step, parts):

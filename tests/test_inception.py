@@ -34,6 +34,7 @@ def loaded(path):
     return inception.load(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", inception.VIEWS)
 def test_pool3_is_that_of_the_packages_with_the_same_weights(loaded, golden, protocol):
     network = replace(loaded, view=inception.VIEWS[protocol])
@@ -52,6 +53,7 @@ def test_the_weights_are_those_of_the_published_file():
     assert len(like) == 94 * 5 + 2 and sum(a.size for a in like.values()) == 23_885_392
 
 
+@pytest.mark.slow
 def test_features_depend_neither_on_the_neighbours_nor_on_the_padding_of_the_last_batch(loaded, golden):
     images = golden["images"][[0, 1, 2, 0, 1]]  # of the last batch of four, three are padding
     together = loaded(images)
@@ -60,6 +62,7 @@ def test_features_depend_neither_on_the_neighbours_nor_on_the_padding_of_the_las
     assert loaded(images[:0]).shape == (0, 2048)
 
 
+@pytest.mark.slow
 def test_one_compiled_program_serves_every_number_of_images(loaded, golden, compiles_once):
     compiles_once.reset(network._features)
     for n in (1, 3):

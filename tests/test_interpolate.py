@@ -73,6 +73,7 @@ def test_coherence_of_ways_that_are_straight_and_that_jump():
     assert interpolation_study.coherence(back, seen, pair)["detour"][0] > 100
 
 
+@pytest.mark.slow
 def test_a_cell_leaves_four_measures_and_the_ways_of_its_first_pairs(tmp_path):
     cells = interpolation_study.grid(SMOKE, [8], [1.5], steps=2, n=16, frames=3)
     store, lab = Store(tmp_path), interpolation_study.InterpolationEvaluator(SMOKE)

@@ -42,6 +42,7 @@ def test_distances_are_those_of_the_package_with_the_same_weights(distance, imag
     np.testing.assert_allclose(mine, theirs, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_is_a_distance_pair_by_pair(distance, images):
     a, b = images[[0, 1, 2, 0, 1]], images[[1, 2, 0, 0, 1]]  # 5 of them: the last batch is padded
     together = distance(a, b)

@@ -97,6 +97,7 @@ def test_references_come_back_as_they_were_made_and_others_are_refused(few):
         assert made[name].protocol.fingerprint in str(error.value)
 
 
+@pytest.mark.slow
 def test_what_an_autoencoder_cannot_show_is_no_models_fault(tmp_path, monkeypatch):
     """Decoded scenes are far from real ones and at no distance from decoded ones, of which they are a sample."""
     monkeypatch.setattr(evaluation, "path_of", lambda profile: tmp_path / "reference.safetensors")

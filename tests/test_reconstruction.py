@@ -56,6 +56,7 @@ def same(a, b) -> bool:
     return all(np.allclose(a[k], b[k], rtol=1e-4, atol=1e-7) for k in a)
 
 
+@pytest.mark.slow
 def test_neither_player_feels_the_others_aim(monkeypatch):
     _, gradients = players()
     decoder, critic = players_of(gradients())
@@ -113,6 +114,7 @@ def workshop(tmp_path, monkeypatch):
     return small
 
 
+@pytest.mark.slow
 def test_the_finish_keeps_the_encoder_and_the_scale_to_the_bit_and_resumes(workshop, capsys):
     before, shape = load_codec(parts.path_of(workshop)), parts.path_of(workshop)
     parts.finish_decoder(workshop, 32)
@@ -126,6 +128,7 @@ def test_the_finish_keeps_the_encoder_and_the_scale_to_the_bit_and_resumes(works
     assert capsys.readouterr().out.count("PSNR") == 2
 
 
+@pytest.mark.slow
 def test_the_shipped_codec_keeps_what_the_captions_name():
     codec, _ = pretrain.frozen_parts(LAPTOP)
     data = Scenes(LAPTOP.scenes, "val", 256)

@@ -146,6 +146,7 @@ def losses_of(step, state, data):
     return losses
 
 
+@pytest.mark.slow
 def test_the_small_clip_learns_a_few_scenes_by_heart():
     tokenizer, scenes = text.Tokenizer(words=words(EASY)), Scenes(EASY, "val", N)
     data = scene_clip.TextSet.of(scenes, scenes.images(range(N)), tokenizer)
@@ -158,6 +159,7 @@ def test_the_small_clip_learns_a_few_scenes_by_heart():
     assert np.mean(losses[-3:]) < 0.8 * losses[0]
 
 
+@pytest.mark.slow
 def test_the_detector_learns_a_few_scenes_by_heart(scenes, images):
     network = judge.build(detector.labels_of(EASY), width=16)
     data = detector.DetectorSet.of(scenes, images)

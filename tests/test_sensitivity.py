@@ -168,6 +168,7 @@ def test_every_cell_of_the_chapter_is_recorded(lab, shipped):
         assert (rows["strength"].notna() == (rows["task"] != "model")).all()
 
 
+@pytest.mark.slow
 def test_a_cell_run_again_is_what_is_recorded_and_its_distances_are_the_judges_own(lab, shipped, tmp_path):
     cells = [c for c in probes.grid(SMOKE, ["noise"]) if c.task == "noise" and c.strength == 8 and c.n <= 32]
     rows = run(cells, store=Store(tmp_path), lab=lab)

@@ -166,6 +166,7 @@ def test_influences_are_kept_for_every_metric_and_give_the_intervals_back(undist
     assert store.influences(rows, "no such metric") == {}
 
 
+@pytest.mark.slow
 def test_a_profile_that_trains_in_bfloat16_draws_in_it_the_same_pictures_under_another_name():
     half = replace(SMOKE, train=replace(SMOKE.train, bf16=True))
     whole = sampling.SamplingEvaluator(SMOKE)
@@ -177,6 +178,7 @@ def test_a_profile_that_trains_in_bfloat16_draws_in_it_the_same_pictures_under_a
     assert sampling.SamplingEvaluator(half).versions != whole.versions == sampling.SamplingEvaluator(SMOKE).versions
 
 
+@pytest.mark.slow
 def test_a_level_has_its_own_captions_rows_and_names_and_only_what_is_said_is_judged(tmp_path):
     """One model answers every level. Of captions that name the subject alone, no share of styles can be right."""
     lab, store = sampling.SamplingEvaluator(SMOKE), Store(tmp_path)

@@ -64,6 +64,7 @@ def test_pairs_are_a_function_of_the_index_and_named_by_all_that_makes_them():
     assert not np.array_equal(others[1].high(range(4)), high)
 
 
+@pytest.mark.slow
 def test_before_finetuning_the_network_is_the_pretrained_one_whatever_it_sees(pretrained):
     structure, _ = abstract(lambda keys: pretrain.unet(SMOKE, 8, keys))
     wide, like = abstract(lambda keys: superres.unet(SMOKE, 8, keys))
@@ -124,6 +125,7 @@ def test_a_regression_is_asked_once_and_whatever_the_noise():
     assert superres.aim(SMOKE, "superres")[1] == superres.aim(SMOKE, "superres-scratch")[1] == SMOKE.predict
 
 
+@pytest.mark.slow
 def test_a_restored_picture_depends_on_what_is_seen_and_not_on_its_batch(pretrained):
     structure, _ = abstract(lambda keys: superres.unet(SMOKE, 8, keys))
     params = superres.widened(pretrained, 4)
@@ -146,6 +148,7 @@ def lab():
         yield restoration.SuperResolutionEvaluator(SMOKE)
 
 
+@pytest.mark.slow
 def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(lab, tmp_path, monkeypatch):
     bicubic = restoration.Restoration(profile="smoke", kind="bicubic", n=16)
     rows = run([bicubic], store=Store(tmp_path), lab=lab).set_index("metric")
@@ -243,6 +246,7 @@ def test_a_folder_of_photographs_gives_pairs_and_a_model_that_its_file_alone_tel
     assert told.kind == "superres-scratch" and told.params["conv_in.weight"].shape == (3, 3, 8, 8)
 
 
+@pytest.mark.slow
 def test_photographs_are_judged_as_scenes_are(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     for i in range(3):

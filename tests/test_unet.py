@@ -43,6 +43,7 @@ def forward(structure, params, x, t, context, w=None):
     return merge(structure, params)(x, t, context, w)
 
 
+@pytest.mark.slow
 def test_an_image_is_the_same_in_every_batch():
     structure, params = network(8, 128)
     x, t, context = inputs(16, 8, 24, 128)
