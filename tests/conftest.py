@@ -20,6 +20,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 import hypothesis  # noqa: E402  (the environment has to stand before the first import of JAX)
 import jax  # noqa: E402
+import jaxtyping  # noqa: E402
 import pytest  # noqa: E402
 
 # The same examples every time, and no limit on a busy machine's time.
@@ -70,6 +71,15 @@ def strict_types(request):
     kind = "standard" if request.path.name in STANDARD else "strict"
     with jax.numpy_dtype_promotion(kind):
         yield
+
+
+@pytest.fixture
+def any_types():
+    """What is of a wrong type reaches the library's own check, where `make check` has annotations checked."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)
 
 
 @pytest.fixture

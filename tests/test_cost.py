@@ -79,6 +79,7 @@ def test_small_widths_have_fewer_groups_and_heads_and_table_1_has_sds(c, groups,
     assert (cost.groups(c), cost.heads(c)) == (groups, heads)
 
 
+@pytest.mark.usefixtures("any_types")
 @pytest.mark.parametrize(
     "wrong",
     [dict(c=0), dict(c=-8), dict(c=7), dict(c=8.0), dict(c=8, size=0), dict(c=8, tokens=-1)],

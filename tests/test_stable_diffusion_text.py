@@ -31,6 +31,7 @@ def test_a_position_does_not_see_what_follows():
     assert np.abs(one[:, 5:] - other[:, 5:]).min(-1).max() > 0
 
 
+@pytest.mark.usefixtures("any_types")
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [

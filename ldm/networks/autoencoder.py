@@ -7,9 +7,11 @@ and about the factor that gives latents unit variance: everything outside sees u
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +22,7 @@ from jaxtyping import Array, Bool, Float, UInt8
 from ldm.networks import weights
 from ldm.networks.autoencoder_config import AutoencoderConfig
 from ldm.networks.layers import (
+    AnyArray,
     Attention,
     Conv,
     Downsample,
@@ -33,14 +36,14 @@ from ldm.networks.layers import (
 )
 
 
-def fold(x: Float[Array, "b h w c"], patch: int) -> Array:
+def fold(x: Float[AnyArray, "b h w c"], patch: int) -> Float[AnyArray, "b h2 w2 c2"]:
     """Space to depth: (b, h, w, c) -> (b, h / patch, w / patch, patch * patch * c)."""
     b, h, w, c = x.shape
     x = x.reshape(b, h // patch, patch, w // patch, patch, c)
     return x.transpose(0, 1, 3, 2, 4, 5).reshape(b, h // patch, w // patch, -1)
 
 
-def unfold(x: Float[Array, "b h w c"], patch: int) -> Array:
+def unfold(x: Float[AnyArray, "b h w c"], patch: int) -> Float[AnyArray, "b h2 w2 c2"]:
     """Depth to space, the inverse of `fold`."""
     b, h, w, c = x.shape
     x = x.reshape(b, h, w, patch, patch, c // patch**2)
@@ -107,7 +110,7 @@ class Encoder(nnx.Module):
         self.conv_norm_out = GroupNorm(channels[-1], config.groups, 1e-6)
         self.conv_out = Conv(channels[-1], 2 * config.latents, keys=keys)
 
-    def __call__(self, x: Float[Array, "b h w p"]) -> Float[Array, "b h2 w2 2z"]:
+    def __call__(self, x: Float[AnyArray, "b h w p"]) -> Float[Array, "b h2 w2 z2"]:
         x = self.conv_in(x)
         for block in self.down_blocks:
             x = block(x)
@@ -146,7 +149,7 @@ class AutoencoderKL(nnx.Module):
         self.quant_conv = Conv(2 * config.latents, 2 * config.latents, 1, keys=keys)
         self.post_quant_conv = Conv(config.latents, config.latents, 1, keys=keys)
 
-    def encode(self, pixels: Float[Array, "b H W 3"]) -> tuple[Float[Array, "b h w z"], Float[Array, "b h w z"]]:
+    def encode(self, pixels: Float[AnyArray, "b H W 3"]) -> tuple[Float[Array, "b h w z"], Float[Array, "b h w z"]]:
         """Mean and log-variance (clipped to [-30, 20]) of the latents."""
         mean, logvar = jnp.split(self.quant_conv(self.encoder(fold(pixels, self.patch))), 2, -1)
         return mean, jnp.clip(logvar, -30.0, 20.0)
@@ -155,12 +158,12 @@ class AutoencoderKL(nnx.Module):
         return unfold(self.decoder(self.post_quant_conv(z)), self.patch)
 
 
-def to_pixels(images: UInt8[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
+def to_pixels(images: UInt8[AnyArray, "b h w 3"]) -> Float[AnyArray, "b h w 3"]:
     """uint8 0..255 -> float32 [-1, 1]."""
     return images.astype(jnp.float32) / 127.5 - 1
 
 
-def to_images(pixels: Float[Array, "b h w 3"]) -> UInt8[Array, "b h w 3"]:
+def to_images(pixels: Float[AnyArray, "b h w 3"]) -> UInt8[Array, "b h w 3"]:
     """float [-1, 1] -> uint8, rounded and clipped."""
     return jnp.clip(jnp.round((pixels + 1) * 127.5), 0, 255).astype(jnp.uint8)
 
@@ -192,7 +195,7 @@ class Codec:
     factor: int
     batch: int = 64
 
-    def _map(self, function, x: np.ndarray) -> np.ndarray:
+    def _map(self, function: Callable[..., Any], x: np.ndarray) -> Any:
         """In batches of one shape, so that there is one compilation."""
 
         def of(part: np.ndarray):

@@ -12,9 +12,12 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
+
+AnyArray = Array | np.ndarray  # of NumPy: as read from a file, and outside of compiled functions
 
 
 class KeySource:
@@ -34,13 +37,13 @@ def uniform(key: Array, shape: tuple[int, ...], fan_in: int) -> Array:
     return jax.random.uniform(key, shape, jnp.float32, -bound, bound)
 
 
-def matmul(x: Float[Array, "... i"], weight: Float[Array, "i o"]) -> Float[Array, "... o"]:
+def matmul(x: Float[AnyArray, "... i"], weight: Float[AnyArray, "i o"]) -> Float[Array, "... o"]:
     """x W as a product of two matrices: XLA's CPU gradient of W is up to ten times faster so."""
     x = x.astype(weight.dtype)
     return (x.reshape(-1, x.shape[-1]) @ weight).reshape(*x.shape[:-1], -1)
 
 
-def conv2d(x: Float[Array, "b h w i"], kernel: Float[Array, "k k i o"], *, stride: int = 1) -> Array:
+def conv2d(x: Float[AnyArray, "b h w i"], kernel: Float[AnyArray, "k k i o"], *, stride: int = 1) -> Array:
     """A k x k convolution, zero padding k // 2 on each side.
 
     On maps of at most four pixels (the UNet's lowest levels on 8x8 latents) XLA's CPU convolution is
@@ -78,7 +81,7 @@ class Conv(nnx.Module):
         self.weight = nnx.Param(uniform(keys(), (kernel, kernel, inputs, outputs), fan_in))
         self.bias = nnx.Param(uniform(keys(), (outputs,), fan_in))
 
-    def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h2 w2 o"]:
+    def __call__(self, x: Float[AnyArray, "b h w i"]) -> Float[Array, "b h2 w2 o"]:
         return conv2d(x, self.weight[...], stride=self.stride) + self.bias[...]
 
 
@@ -262,11 +265,11 @@ class Upsample(nnx.Module):
     def __init__(self, width: int, *, keys: KeySource):
         self.conv = Conv(width, width, keys=keys)
 
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b 2h 2w c"]:
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
         return self.conv(x.repeat(2, 1).repeat(2, 2))
 
 
-Params = dict[str, Array]
+Params = dict[str, AnyArray]
 Structure = nnx.GraphDef
 
 

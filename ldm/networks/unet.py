@@ -9,7 +9,7 @@ import math
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
 from ldm.networks import cost
 from ldm.networks.cost import BLOCKS, MULTIPLIERS, groups
@@ -147,7 +147,7 @@ class UNet(nnx.Module):
     def __call__(
         self,
         x: Float[Array, "b h w i"],
-        t: Float[Array, " b"],
+        t: Real[Array, " b"],
         context: Float[Array, "b m d"],
         w: Float[Array, " b"] | None = None,
     ) -> Float[Array, "b h w o"]:
