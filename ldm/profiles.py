@@ -99,7 +99,7 @@ LAPTOP = Profile(
 # The second edition's world: few subjects in two plain styles, which small networks can draw so that one can name them.
 OPEN = replace(
     LAPTOP,
-    name="open-v",
+    name="laptop-v",
     decoded=True,
     degradation=2,
     setting="v",
@@ -179,10 +179,10 @@ PROFILES: dict[str, Profile] = {
         steps=(4, 5, 8, 10, 16, 20, 32, 50),
         guidance=GUIDANCE,
     ),
-    "open-eps": replace(
-        OPEN, name="open-eps", setting="eps", predict="eps", spacing="leading"
+    "laptop-eps": replace(
+        OPEN, name="laptop-eps", setting="eps", predict="eps", spacing="leading"
     ),  # as Stable Diffusion v1.5
-    "open-v": OPEN,
+    "laptop-v": OPEN,
 }
 
 

@@ -1,4 +1,4 @@
-"""Sweep the learning rate of one size: `python -m tools.learning_rates open-eps 8 40000 5e-4 1e-3 2e-3`.
+"""Sweep the learning rate of one size: `python -m tools.learning_rates laptop-eps 8 40000 5e-4 1e-3 2e-3`.
 
 Every rate sees the same pictures, times and noise in the same order, so that losses can be compared; what is printed
 is the mean over the last quarter of the run, with its standard error over steps. Nothing is kept.

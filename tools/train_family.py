@@ -13,7 +13,7 @@ import sys
 from ldm.profiles import PROFILES
 from ldm.tasks import models
 
-FIRST, OTHER = "open-eps", "open-v"  # the two settings, the paper's own first
+FIRST, OTHER = "laptop-eps", "laptop-v"  # the two settings, the paper's own first
 STAGES = [
     (FIRST, (16, 32), (0,), 160_000),  # pilots: the world and the captions are judged by these
     (OTHER, (16, 32), (0,), 160_000),
