@@ -199,7 +199,7 @@ record("F3", {v.metric: v.answer for v in found})
 # steps for the same cost, is better there. The paper's step counts begin at four; asked of those alone:
 
 # %% tags=["remove-input"]
-Markdown(findings.asked(verdicts.f3, rows[rows["steps"] >= findings.FEWEST], store)[1])
+Markdown(findings.asked(verdicts.f3, rows, store, fewest=findings.FEWEST)[1])
 
 # %% [markdown]
 # Where the two tables part, the reason stands under *How many steps are enough?*: F3 can hold only below that

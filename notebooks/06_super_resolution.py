@@ -48,7 +48,7 @@ from ldm.figures.pictures import picture_grid
 from ldm.figures.record import record
 from ldm.paths import ROOT
 from ldm.profiles import profile as named
-from ldm.statistics import comparisons, optimum, verdicts
+from ldm.statistics import comparisons, downstream, optimum
 from ldm.study import findings
 from ldm.study import recompute as live
 from ldm.study import superres as restoration
@@ -206,7 +206,7 @@ samples.table(store, lab, by_steps, "c", "steps", shown=(1, 3))
 # are.
 
 # %% tags=["remove-input"]
-f2, text = findings.asked(verdicts.f2, finetuned, store, measured)
+f2, text = findings.asked(downstream.f2, finetuned, store, measured)
 Markdown(text)
 
 # %% [markdown]
@@ -217,14 +217,14 @@ Markdown(text)
 # F5 is two: with 4 to 20 steps a smaller model is better at equal cost,
 
 # %% tags=["remove-input"]
-few, text = findings.asked(verdicts.f5, sampled, store, measured, few=True)
+few, text = findings.asked(downstream.f5, sampled, store, measured, few=True)
 Markdown(text)
 
 # %% [markdown]
 # and beyond 20 the largest is.
 
 # %% tags=["remove-input"]
-many, text = findings.asked(verdicts.f5, sampled, store, measured, few=False)
+many, text = findings.asked(downstream.f5, sampled, store, measured, few=False)
 Markdown(text)
 
 # %% [markdown]

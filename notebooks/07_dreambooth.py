@@ -42,7 +42,7 @@ from ldm.figures.pictures import picture_grid, picture_strip
 from ldm.figures.record import record
 from ldm.paths import ROOT
 from ldm.profiles import profile as named
-from ldm.statistics import verdicts
+from ldm.statistics import downstream
 from ldm.study import dreambooth, sampling
 from ldm.study.results import Store
 from ldm.study.run import run
@@ -172,7 +172,7 @@ pretrained = run(
 )
 final = table[table["train_steps"] == max(tuned)]
 found = {
-    (variant, name): verdicts.fig6(pretrained, final[final["task"] == variant], name, influences.get(name))
+    (variant, name): downstream.fig6(pretrained, final[final["task"] == variant], name, influences.get(name))
     for variant in variants
     for name in (*fidelity, "prompt")
     if len(sizes) > 1

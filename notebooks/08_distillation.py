@@ -50,7 +50,7 @@ from ldm.figures import paper_sizes, plots, protocol, samples
 from ldm.figures.record import record
 from ldm.paths import ROOT
 from ldm.profiles import profile as named
-from ldm.statistics import comparisons, verdicts
+from ldm.statistics import comparisons, downstream
 from ldm.study import distillation, findings, sampling
 from ldm.study import recompute as live
 from ldm.study.results import Store
@@ -219,7 +219,7 @@ Markdown(distillation.effort(students, scale).to_markdown(index=False, floatfmt=
 # %% tags=["remove-input"]
 asked = {
     (method, allowance): findings.asked(
-        verdicts.f6, rows[rows["sampler"] != "dpm++"], store, method=method, steps=few, allowance=allowance
+        downstream.f6, rows[rows["sampler"] != "dpm++"], store, method=method, steps=few, allowance=allowance
     )
     for method in dict.fromkeys(
         kind for kind in students.loc[students["c"] == max(sizes), "task"] if kind in ("codi", "lcm")

@@ -14,7 +14,7 @@ from ldm.diffusion.solvers import ddim, plan
 from ldm.networks import cost, weights
 from ldm.networks.layers import abstract, merge
 from ldm.profiles import profile
-from ldm.statistics import verdicts
+from ldm.statistics import downstream
 from ldm.study import findings
 from ldm.study import photographs as gallery
 from ldm.study import superres as restoration
@@ -181,7 +181,7 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(lab, tmp_path,
     )
 
     there = findings.restored_by_steps(Store(tmp_path), SMOKE)
-    assert there.empty and "no row holds" in findings.asked(verdicts.f5, there, Store(tmp_path), few=True)[1]
+    assert there.empty and "no row holds" in findings.asked(downstream.f5, there, Store(tmp_path), few=True)[1]
     long = replace(model, images=finetuning.LENGTHS[-1])
     run([long, replace(long, sampler="ddpm")], store=Store(tmp_path), lab=lab)
     assert set(findings.restored_by_steps(Store(tmp_path), SMOKE)["key"]) == {lab.key(long)}

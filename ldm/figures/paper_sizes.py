@@ -11,7 +11,7 @@ from IPython.display import Markdown
 
 from ldm.figures import plots, protocol
 from ldm.profiles import Profile, profile
-from ldm.statistics import verdicts
+from ldm.statistics import downstream, verdicts
 from ldm.study import distillation, findings
 from ldm.study.findings import FEWEST, RESTORED
 from ldm.study.results import Store
@@ -50,18 +50,13 @@ def asked(
     return lambda rows, store: findings.asked(ask, rows, store, metrics, **more)
 
 
-def from_four(rows: pd.DataFrame, store: Store) -> tuple[list, str]:
-    """F3 as the paper asks it."""
-    return findings.asked(verdicts.f3, rows[rows["steps"] >= FEWEST], store)
-
-
 PARTS = {
     "F1": Part(findings.pretrained, plots.quality_vs_compute, {"": asked(verdicts.f1)}),
-    "F2": Part(findings.restored_by_length, plots.quality_vs_compute, {"": asked(verdicts.f2, RESTORED)}),
+    "F2": Part(findings.restored_by_length, plots.quality_vs_compute, {"": asked(downstream.f2, RESTORED)}),
     "F3": Part(
         by_ddim,
         plots.quality_vs_cost,
-        {"All steps: ": asked(verdicts.f3), "Four and more: ": from_four},
+        {"All steps: ": asked(verdicts.f3), "Four and more: ": asked(verdicts.f3, fewest=FEWEST)},
     ),
     "F4": Part(
         by_sampler,
@@ -71,12 +66,12 @@ PARTS = {
     "F5": Part(
         findings.restored_by_steps,
         plots.quality_vs_cost,
-        {name: asked(verdicts.f5, RESTORED, few=few) for name, few in (("Few steps: ", True), ("Many: ", False))},
+        {name: asked(downstream.f5, RESTORED, few=few) for name, few in (("Few steps: ", True), ("Many: ", False))},
     ),
     "F6": Part(
         with_students,
         partial(plots.quality_vs_steps, by="drawn by"),
-        {"": asked(verdicts.f6, method="codi", steps=FEWEST)},
+        {"": asked(downstream.f6, method="codi", steps=FEWEST)},
     ),
 }
 

@@ -75,7 +75,7 @@ def f3_in(conditions: Conditions, metrics: Sequence[str], *, store: Store, lab: 
             part = rows[rows["steps"] >= fewest]
             if part["c"].nunique() < 2:
                 continue  # nothing to compare
-            answers = {m: verdicts.f3(part, m, store.influences(part, m)) for m in metrics}
+            answers = {m: verdicts.f3(part, m, store.influences(part, m), fewest=fewest) for m in metrics}
             texts = {
                 m: f"**{v.answer}** {v.effect.value:.3g} [{v.effect.lo:.3g}, {v.effect.hi:.3g}]"
                 for m, v in answers.items()

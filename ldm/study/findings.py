@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ldm.profiles import Profile
-from ldm.statistics import verdicts
-from ldm.statistics.verdicts import Verdict
+from ldm.statistics import downstream, verdicts
+from ldm.statistics.verdicts import FEWEST, Verdict
 from ldm.study import sampling as study
 from ldm.study import superres as restoration
 from ldm.study.results import Store
@@ -25,7 +25,6 @@ RESTORED = (
     "psnr",
 )  # of restored pictures: two of how they look, two of how near they are
 STEPS, GUIDANCE = 50, 2.0  # how every training length is sampled
-FEWEST = 4  # steps that the paper asks for; F3 is asked with fewer, too
 SAMPLERS = ("ddim", "ddpm", "dpm++")
 ALLOWANCES = 1.0, 7 / 4  # of a student's cost to an undistilled model: equal, and as in the paper's own comparison
 
@@ -169,15 +168,17 @@ def ask(scale: Profile, *, store: Store, lab: SamplingEvaluator) -> dict[str, li
     samplers = run(samplers_grid(scale), store=store, lab=lab)
     by_steps, students = restored_by_steps(store, scale), distilled(store, scale)
     recorded = {
-        "F2": asked(verdicts.f2, restored_by_length(store, scale), store, RESTORED)[0],
-        "F5": [v for few in (True, False) for v in asked(verdicts.f5, by_steps, store, RESTORED, few=few)[0]],
-        "F6": [v for more in ALLOWANCES for v in asked(verdicts.f6, students, store, method="codi", allowance=more)[0]],
+        "F2": asked(downstream.f2, restored_by_length(store, scale), store, RESTORED)[0],
+        "F5": [v for few in (True, False) for v in asked(downstream.f5, by_steps, store, RESTORED, few=few)[0]],
+        "F6": [
+            v for more in ALLOWANCES for v in asked(downstream.f6, students, store, method="codi", allowance=more)[0]
+        ],
     }
     return {
         "F1": [verdicts.f1(pretraining, name, store.influences(pretraining, name)) for name in ASKED],
         "F3": [
-            verdicts.f3(part, name, store.influences(part, name))
-            for part in (sampling, sampling[sampling["steps"] >= FEWEST])
+            verdicts.f3(sampling, name, store.influences(sampling, name), fewest=fewest)
+            for fewest in (1, FEWEST)
             for name in ASKED
         ],
         "F4": [

@@ -23,8 +23,7 @@ from ldm.metrics import Estimate, Gaussian, Sample, frechet, inception_score, ki
 from ldm.metrics.perceptual import efficientnet_card
 from ldm.networks import cost
 from ldm.profiles import Profile, profile
-from ldm.statistics.bootstrap import Influences, worlds
-from ldm.statistics.verdicts import loss_of
+from ldm.statistics.bootstrap import Influences, loss_of, worlds
 from ldm.study.evaluation import COMPONENTS, Score
 from ldm.study.evaluator import Evaluator
 from ldm.study.results import Store
