@@ -58,12 +58,9 @@ few, *others = answers["F3"][: len(findings.ASKED)]
 usual = answers["F3"][len(findings.ASKED)].answer
 rest = ", ".join(f"{answer} {n}" for answer, n in pd.Series([v.answer for v in others]).value_counts().items())
 said = {
-    "holds": "Here, too, a smaller network with more steps is better, at the least budget that the largest can use.",
-    "fails": "Here a smaller network with more steps is not better at the least budget that the largest can use.",
-    "undecided": (
-        "Whether a smaller network with more steps is better at the least budget that the largest can use is undecided"
-        " here."
-    ),
+    "holds": "Here, too, a smaller network with more steps is better at small budgets.",
+    "fails": "Here a smaller network with more steps is not better at small budgets.",
+    "undecided": ("Whether a smaller network with more steps is better at small budgets is undecided here."),
 }
 then = {"holds": "it is, too", "fails": "it is not", "undecided": "that is undecided"}
 told = [

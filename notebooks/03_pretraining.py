@@ -180,9 +180,9 @@ Markdown(text)
 record("F1", {v.metric: v.answer for v in found})
 
 # %% [markdown]
-# F1 holds where the rank correlation of quality with training compute is above one half. On the shipped rows it is, by
-# all four metrics: in this the small family does as the paper's does. It says nothing about sizes as such, since a
-# small model that is trained long can cost more than a large one trained briefly.
+# F1 asks whether training compute explains quality beyond the number of images: whether the order of models by
+# normalised cost x images predicts the order of their quality better than images alone do (Somers' D of the one, less
+# that of the other). It holds where the interval of the difference lies above 0; where size were useless it would fail.
 #
 # ## At the paper's own sizes
 #

@@ -195,8 +195,11 @@ Markdown(text)
 record("F3", {v.metric: v.answer for v in found})
 
 # %% [markdown]
-# The budget asked about is the least that the largest model can use. F3 says that a smaller model, with more
-# steps for the same cost, is better there. The paper's step counts begin at four; asked of those alone:
+# F3 says that at small budgets a smaller model, with more steps for the same cost, is better than the largest. Small
+# budgets reach from one step of the largest model to four: two doublings. The finding holds where a smaller model is
+# surely better over more than half of them, fails where it is surely not, and is undecided otherwise
+# ([the rule](../book/protocol.md)). The paper's step counts begin at four; asked of those alone, over 4 to 16 steps of
+# the largest:
 
 # %% tags=["remove-input"]
 Markdown(findings.asked(verdicts.f3, rows, store, fewest=findings.FEWEST)[1])

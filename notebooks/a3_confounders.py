@@ -16,9 +16,9 @@
 # **What the paper says.** All sizes are trained for 500k steps and compared there; guidance is swept; the spacing
 # of the steps is not stated; FID is taken on 30k captions.
 #
-# **What is run here.** F3 again, with one thing changed at a time. An effect is the advantage of the best smaller
-# model over the largest at the least budget that the largest can use, in the metric's unit; *fewest steps* says
-# from which step count on settings may be used. [KID](../book/metrics.md) stands in for FID.
+# **What is run here.** F3 again, by [its rule](../book/protocol.md), with one thing changed at a time. An effect is the
+# mean advantage of the best smaller model over the largest at small budgets, as a share of the larger one's value;
+# *fewest steps* says from which step count on settings may be used. [KID](../book/metrics.md) stands in for FID.
 
 # %% tags=["parameters"]
 profile = "laptop"  # smoke | laptop | gpu | tpu
@@ -54,10 +54,10 @@ trained = confounders.f3_in(confounders.trainings(scale, lengths, steps), metric
 Markdown(trained.to_markdown(index=False))
 
 # %% [markdown]
-# Compare the answers, not the effects: after a short training all distances are large, and so are their differences.
-# If undertraining made F3, it would hold early and cease to. On the shipped rows it is the other way round: after the
-# shortest training it fails by both KIDs at the least budget of the largest model, and after longer ones it holds.
-# A small model must have learnt enough to be worth its extra steps.
+# If undertraining made F3, a smaller model would be ahead early and cease to be. On the shipped rows it is the other way
+# round: by KID-EfficientNet the smaller ones are behind after the shortest training, and a tenth ahead after longer
+# ones, though never over more than half of the small budgets. A small model must have learnt enough to be worth its
+# extra steps.
 #
 # ## Guidance
 #
@@ -69,9 +69,9 @@ Markdown(guided.to_markdown(index=False))
 
 # %% [markdown]
 # Without guidance nothing is chosen but the number of steps, so whatever is left there is about size and steps alone.
-# On the shipped rows F3 holds by both KIDs with one step allowed, whatever the guidance. From four steps on it fails by
-# KID-EfficientNet, whatever the guidance; KID on the scene network says so without guidance alone, and is undecided
-# with any. Alignment and subjects are undecided in most rows; alignment agrees once, with one step at a guidance of 4.
+# On the shipped rows guidance makes F3: with one step allowed and a guidance of 4 for all it holds by all four metrics,
+# since a single strongly guided step of the largest model is the worst picture of all; with no guidance, or with the
+# best of each, it is undecided. From four steps on it fails by KID-EfficientNet, whatever the guidance.
 #
 # ## Where the steps lie
 #
@@ -85,10 +85,9 @@ spacing = confounders.f3_in(confounders.spacings(scale, spaced), metrics, store=
 Markdown(spacing.to_markdown(index=False))
 
 # %% [markdown]
-# On the shipped rows the spacing decides by one metric of four: with two steps and more, F3 by KID-EfficientNet fails
-# on trailing times and holds on leading ones, from the same weights and the same noise. KID on the scene network is
-# undecided on both, and alignment and subjects, which leading times hurt at every size, are against it. With four
-# steps and more no metric says that it holds.
+# On the shipped rows the spacing moves one metric of four: with two steps and more, the smaller models are a tenth behind
+# by KID-EfficientNet on trailing times, and F3 fails; on leading ones, from the same weights and the same noise, they
+# are ahead, and it is undecided. With four steps and more no metric says that it holds.
 #
 # The paper does not state its spacing. If it was leading, its few-step results carry this penalty: budgets at which
 # the largest model affords only a few steps look worse for it than they are, and a smaller one with more steps gains.

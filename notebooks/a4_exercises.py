@@ -599,10 +599,11 @@ for small, large in ((8, 16), (16, 32)):
         found.append(line)
 print(pd.DataFrame(found).to_string(index=False))
 words(
-    "The effect is the smaller one's advantage at the least budget that the larger can use. At nearly equal training"
-    " compute it is larger, for both pairs and by every metric, as it must be when the larger is trained less. *Equally"
-    " many pictures*, the way of the paper and of this book, is a choice, and of the two it is the one that favours the"
-    " larger size. Even by the other c = 8 does not win by every metric: it draws fewer right subjects than c = 16."
+    "The effect is the smaller one's mean advantage at small budgets, as a share of the larger one's value. At nearly"
+    " equal training compute it is larger, for both pairs and by every metric, as it must be when the larger is trained"
+    " less. *Equally many pictures*, the way of the paper and of this book, is a choice, and of the two it is the one"
+    " that favours the larger size. Even by the other c = 8 does not win by every metric: it draws fewer right subjects"
+    " than c = 16."
 )
 
 # %% [markdown]

@@ -26,6 +26,7 @@ RESTORED = (
 )  # of restored pictures: two of how they look, two of how near they are
 STEPS, GUIDANCE = 50, 2.0  # how every training length is sampled
 SAMPLERS = ("ddim", "ddpm", "dpm++")
+ORDER = (("dpm++", "ddim"), ("ddim", "ddpm"))  # (better, worse) at few steps, as the paper has it
 ALLOWANCES = 1.0, 7 / 4  # of a student's cost to an undistilled model: equal, and as in the paper's own comparison
 
 
@@ -40,7 +41,9 @@ class Finding(NamedTuple):
 
 
 FINDINGS = {
-    "F1": Finding("Pretraining quality follows training compute.", "03_pretraining"),
+    "F1": Finding(
+        "Pretraining quality follows training compute, and not the number of images alone.", "03_pretraining"
+    ),
     "F2": Finding(
         "Finetuned for super-resolution, quality follows the size more than the compute of finetuning.",
         "06_super_resolution",
