@@ -172,8 +172,8 @@ orders = [
 Markdown("\n\n".join(orders) or "The samplers whose order the paper gives were not all run.")
 
 # %% [markdown]
-# What parts from the paper is F3 itself, with every sampler alike and for the reason that the chapter before gives: four
-# steps are nearly enough here, so the steps that a smaller model can afford besides buy it little.
+# What parts from the paper is F3 itself, with every sampler alike and for the reason that the chapter before gives:
+# four steps are nearly enough here, so the steps that a smaller model can afford besides buy it little.
 #
 # ## At the paper's own sizes
 #

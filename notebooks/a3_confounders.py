@@ -54,8 +54,8 @@ trained = confounders.f3_in(confounders.trainings(scale, lengths, steps), metric
 Markdown(trained.to_markdown(index=False))
 
 # %% [markdown]
-# If undertraining made F3, a smaller model would be ahead early and cease to be. On the shipped rows it is the other way
-# round: by KID-EfficientNet the smaller ones are behind after the shortest training, and a tenth ahead after longer
+# If undertraining made F3, a smaller model would be ahead early and cease to be. On the shipped rows it is the other
+# way round: by KID-EfficientNet the smaller ones are behind after the shortest training, and a tenth ahead after longer
 # ones, though never over more than half of the small budgets. A small model must have learnt enough to be worth its
 # extra steps.
 #
@@ -85,9 +85,9 @@ spacing = confounders.f3_in(confounders.spacings(scale, spaced), metrics, store=
 Markdown(spacing.to_markdown(index=False))
 
 # %% [markdown]
-# On the shipped rows the spacing moves one metric of four: with two steps and more, the smaller models are a tenth behind
-# by KID-EfficientNet on trailing times, and F3 fails; on leading ones, from the same weights and the same noise, they
-# are ahead, and it is undecided. With four steps and more no metric says that it holds.
+# On the shipped rows the spacing moves one metric of four: with two steps and more, the smaller models are a tenth
+# behind by KID-EfficientNet on trailing times, and F3 fails; on leading ones, from the same weights and the same noise,
+# they are ahead, and it is undecided. With four steps and more no metric says that it holds.
 #
 # The paper does not state its spacing. If it was leading, its few-step results carry this penalty: budgets at which
 # the largest model affords only a few steps look worse for it than they are, and a smaller one with more steps gains.

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from ldm.data.scenes.captions import Level
+
 Positional = tyro.conf.Positional
 
 
@@ -29,7 +31,7 @@ def notebook(
 
 def grid(
     profile: str = "laptop",
-    study: Literal["pretraining", "sampling", "superres", "distillation"] = "sampling",
+    study: Literal["pretraining", "denoising", "sampling", "superres", "distillation"] = "sampling",
     sizes: tuple[int, ...] = (),
     steps: tuple[int, ...] = (),
     guidance: tuple[float, ...] = (),
@@ -38,6 +40,7 @@ def grid(
     sampler: str = "ddim",
     n: int = 0,
     seed: int = 0,
+    level: Level | None = None,
 ) -> None:
     """Run the missing cells of a study; what is not given is the profile's own. Kinds are those of distilled models.
 
@@ -49,8 +52,8 @@ def grid(
 
     scale = named(profile)
     sizes = sizes or scale.family
-    given = dict(steps=steps, guidance=guidance, lengths=lengths, kinds=kinds, sampler=sampler, n=n or None, seed=seed)
-    cells, lab = grids.of(study, scale, sizes, **given)
+    asked = dict(steps=steps, guidance=guidance, lengths=lengths, kinds=kinds, sampler=sampler)
+    cells, lab = grids.of(study, scale, sizes, **asked, n=n or None, seed=seed, level=level)
     run(cells, lab=lab, title=f"{study}, sizes {', '.join(map(str, sizes))}")
 
 

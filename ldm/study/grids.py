@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from ldm.data.scenes.captions import Level
 from ldm.profiles import Profile
-from ldm.study import distillation, sampling, superres
+from ldm.study import denoising, distillation, sampling, superres
 from ldm.study.evaluator import Evaluator
 
-Name = Literal["pretraining", "sampling", "superres", "distillation"]
+Name = Literal["pretraining", "denoising", "sampling", "superres", "distillation"]
 
 
 def of(
@@ -24,13 +25,14 @@ def of(
     sampler: str,
     n: int | None,
     seed: int = 0,
+    level: Level | None = None,
 ) -> tuple[list[Any], Evaluator[Any]]:
     """Cells and their evaluator. What is empty is the profile's own, and so is the study's n for None.
 
     Of superres: with lengths, every size at these; with steps, every size at these; with neither, the baselines.
     Raises: ValueError, one sentence, for a setting that no cell can have, or a seed of a study that has one alone.
     """
-    if seed and name not in ("sampling", "pretraining"):
+    if seed and name not in ("sampling", "pretraining", "denoising"):
         raise ValueError(
             f"seed = {seed}: expected 0 for the study {name}, whose models are trained by one seed; leave it out."
         )
@@ -47,12 +49,15 @@ def of(
                 images=images,
                 sampler=sampler,
                 seed=seed,
+                level=level or scale.level,
             )
         ], sampling.SamplingEvaluator(scale)
+    if name == "denoising":
+        asked = dict(n=n, seed=seed, level=level)
+        return denoising.denoising_grid(scale, sizes, lengths, **asked), denoising.DenoisingEvaluator(scale)
     if name == "pretraining":
-        return sampling.pretraining_grid(
-            scale, sizes, lengths, steps=(steps or (50,))[0], guidance=guidance or (2.0,), n=n, seed=seed
-        ), sampling.SamplingEvaluator(scale)
+        asked = dict(steps=(steps or (50,))[0], guidance=guidance or (2.0,), n=n, seed=seed, level=level or scale.level)
+        return sampling.pretraining_grid(scale, sizes, lengths, **asked), sampling.SamplingEvaluator(scale)
     if name == "distillation":
         cells = distillation.grid(scale, kinds, sizes, steps or (1, 2, 4, 8), guidance or (1.0, 1.5, 2.0, 3.0), n=n)
         return cells, distillation.DistillationEvaluator(scale)

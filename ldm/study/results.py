@@ -37,6 +37,7 @@ __all__ = ["COLUMNS", "STUDIES", "Row", "Store", "installed_versions", "key", "n
 
 STUDIES = (
     "pretraining",
+    "denoising",
     "sampling",
     "samplers",
     "superres",

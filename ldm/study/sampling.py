@@ -107,6 +107,7 @@ def pretraining_grid(
     guidance: Sequence[float],
     n: int | None = None,
     seed: int = 0,
+    level: Level = "all",
 ) -> list[Evaluation]:
     """Every size at every training length, sampled in the paper's one way (50-step DDIM).
 
@@ -122,6 +123,7 @@ def pretraining_grid(
             guidance=float(g),
             n=n or scale.n,
             seed=seed,
+            level=level,
         )
         for c in sizes
         for images in lengths or models.trained_lengths(scale, c, seed)

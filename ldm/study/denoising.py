@@ -1,0 +1,181 @@
+"""The held-out denoising loss: how well a model estimates the noise in latents that it has not seen, by noise level.
+
+The sharpest measure of a model there is here: no sampler, no guidance, no decoder, and every picture is judged ten
+times, from the same noise in every model. It says nothing of how pictures look; what it says of sizes and lengths of
+training it says with small intervals.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ldm.data.scenes.captions import Level
+from ldm.data.scenes.dataset import Scenes
+from ldm.metrics import mean
+from ldm.networks import cost
+from ldm.profiles import Profile
+from ldm.profiles import profile as named
+from ldm.study.evaluation import Score
+from ldm.study.evaluator import Evaluator
+from ldm.study.results import Row
+from ldm.tasks import models
+
+VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
+TIMES = tuple(range(50, 1000, 100))  # of the schedule's 1000, evenly: their mean is that over uniform times, nearly
+LEAST = 1024  # pictures; they cost next to nothing here
+OVER_TIMES, AT_TIME = "denoising", "denoising_at"  # the mean over TIMES, and the error at one of them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denoising:
+    """One model at one training length, asked for the noise in n held-out latents."""
+
+    profile: str
+    c: int
+    images: int  # training length, images seen
+    n: int
+    level: Level
+    seed: int = 0  # of the training run
+    split: str = "val"
+
+    def __post_init__(self):
+        chosen = named(self.profile)
+        if self.c not in chosen.family:
+            raise ValueError(
+                f"c = {self.c}: expected a size of profile {self.profile}, one of {chosen.family}; choose among them."
+            )
+        if self.images not in chosen.lengths:
+            raise ValueError(
+                f"images = {self.images}: expected a training length of {self.profile}, one of {chosen.lengths}."
+            )
+        if not 16 <= self.n <= 100_000:
+            raise ValueError(f"n = {self.n}: expected 16 to 100000 pictures; an interval needs some.")
+
+
+def denoising_grid(
+    profile: Profile,
+    sizes: Sequence[int],
+    lengths: Sequence[int] = (),
+    *,
+    n: int | None = None,
+    level: Level | None = None,
+    seed: int = 0,
+) -> list[Denoising]:
+    """Every size at every training length (none: all at which there is a model), on captions as in training."""
+    common = dict(profile=profile.name, n=n or max(LEAST, profile.n), level=level or profile.level, seed=seed)
+    return [
+        Denoising(c=c, images=images, **common)
+        for c in sizes
+        for images in lengths or models.trained_lengths(profile, c, seed)
+    ]
+
+
+class DenoisingEvaluator(Evaluator[Denoising]):
+    """Adds noise to the latents of held-out scenes, and measures the error of the model's estimate of it."""
+
+    def __init__(self, scale: Profile):
+        super().__init__(scale)
+        self._held_out = lru_cache(maxsize=1)(self.held_out)
+
+    @property
+    def versions(self) -> dict[str, str | int]:
+        return {"study": VERSION} | self.frozen_versions()
+
+    def model_of(self, cell: Denoising) -> tuple:
+        return cell.c, cell.images, cell.seed
+
+    def data_of(self, cell: Denoising) -> str:
+        return self.scenes_of(cell).key
+
+    def scenes_of(self, cell: Denoising) -> Scenes:
+        return Scenes(self.scale.scenes, cell.split, cell.n, level=cell.level)
+
+    def held_out(self, data: Scenes) -> tuple[Float[np.ndarray, "n h w z"], Float[np.ndarray, "n m d"]]:
+        """Latents and contexts of scenes that no model was trained on, float32."""
+        rows = range(len(data))
+        latents, context = self.codec.encode(data.images(rows)), self.text.encode(data.captions(rows))
+        return np.asarray(latents, np.float32), np.asarray(context, np.float32)
+
+    def evaluate(self, cell: Denoising) -> tuple[Score, Sequence[np.ndarray], float]:
+        """The mean error over times and that at each, and nothing to look at."""
+        import jax.numpy as jnp
+
+        from ldm.diffusion.losses import denoising_errors
+        from ldm.diffusion.sampler import image_keys
+        from ldm.diffusion.schedule import Schedule
+
+        began = time.monotonic()
+        model, schedule = self._model(*self.model_of(cell)), Schedule.sd()
+        latents, context = self._held_out(self.scenes_of(cell))
+        alphas, sigmas = (jnp.asarray(x[list(TIMES)], jnp.float32) for x in (schedule.alpha, schedule.sigma))
+        size, found = self.scale.batch, []
+        for start in range(0, cell.n, size):
+            at = np.minimum(np.arange(start, start + size), cell.n - 1)  # the last batch is filled up
+            errors = denoising_errors(
+                model.structure,
+                model.drawing,
+                alphas,
+                sigmas,
+                jnp.asarray(TIMES, jnp.int32),
+                latents[at],
+                context[at],
+                image_keys(0, at),
+                predict=self.scale.predict,
+            )
+            found.append(np.asarray(errors, np.float64)[: cell.n - start])
+        errors = np.concatenate(found)
+        overall = errors.mean(1)
+        how = "mean square error of the noise"
+        estimates = {OVER_TIMES: (mean(overall), f"{how} over times {TIMES[0]} to {TIMES[-1]}")}
+        estimates |= {f"{AT_TIME}_{t}": (mean(errors[:, i]), f"{how} at time {t}") for i, t in enumerate(TIMES)}
+        return Score(estimates=estimates, parts={OVER_TIMES: overall}), (), time.monotonic() - began
+
+    def columns(self, cell: Denoising) -> dict[str, Any]:
+        shape = dict(size=self.scale.latent_shape[0], tokens=self.scale.tokens, context=self.scale.context)
+        params = cost.unet_params(cell.c, self.scale.context)
+        return dict(
+            study="denoising",
+            profile=cell.profile,
+            task="denoise",
+            size=f"{params / 1e6:.3g}M",
+            c=cell.c,
+            params=params,
+            gflops=cost.unet_gflops(cell.c, **shape),
+            seed=cell.seed,
+            train_steps=-(-cell.images // self.scale.train.batch),
+            images_seen=cell.images,
+            level=cell.level,
+            cost=cost.norm_cost(cell.c, **shape),
+            nfe=1,
+            steps=1,
+        )
+
+    def setting(self, cell: Denoising) -> str:
+        return f"{cell.split} captions that say {cell.level}"
+
+    def rows(self, cell: Denoising, score: Score, seconds: float) -> list[Row]:
+        """One row for the mean over times, and one a time: metric `denoising_at`, the time as `strength`."""
+        columns, found = self.columns(cell), []
+        for name, (e, protocol) in score.estimates.items():
+            at = float(name.removeprefix(f"{AT_TIME}_")) if name != OVER_TIMES else None
+            found.append(
+                Row(
+                    metric=OVER_TIMES if at is None else AT_TIME,
+                    protocol=f"{protocol}; {self.setting(cell)}",
+                    value=e.value,
+                    lo=e.lo,
+                    hi=e.hi,
+                    n=e.n,
+                    seconds=seconds,
+                    strength=at,
+                    **columns,
+                )
+            )
+        return found
