@@ -62,7 +62,7 @@ def trainings() -> dict[str, tuple[Params, Train]]:
     seeing, _ = split(superres.unet(LAPTOP, C, KeySource(jax.random.key(0))))
     wide = superres.widened(teacher, LAPTOP.autoencoder.latents)
     denoising = partial(diffusion_loss, schedule=Schedule.sd(), predict=LAPTOP.predict, null=null)
-    distilling = student.training(LAPTOP, STEPS * LAPTOP.train.batch)
+    distilling = student.training(LAPTOP, C, STEPS * LAPTOP.train.batch)
     return {
         "pretrain": (
             fresh,

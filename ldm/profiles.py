@@ -29,6 +29,7 @@ class Profile:
     weights: str  # folder of the frozen parts and the shipped family, below weights/
     family: tuple[int, ...]  # base filter counts c, small to large
     train: TrainConfig
+    rate_width: int = 0  # the width that train.learning_rate is for, where others have their own (`training`); 0: none
     lengths: tuple[int, ...]  # images seen at which a model is kept
     length: int  # the one of them at which sizes are compared
     data: int  # different scenes that the UNets are trained on; then they repeat
@@ -59,6 +60,15 @@ class Profile:
             raise ValueError(f"lengths = {self.lengths}: expected at most train.images = {self.train.images}.")
         if self.length not in self.lengths:
             raise ValueError(f"length = {self.length}: expected one of lengths = {self.lengths}.")
+
+    def training(self, c: int) -> TrainConfig:
+        """How width c is trained: where rates go with the width, at train.learning_rate * sqrt(rate_width / c).
+
+        One rate for all widths would be a confounder: the best one falls with the width (`tools.learning_rates`).
+        """
+        if not self.rate_width:
+            return self.train
+        return replace(self.train, learning_rate=self.train.learning_rate * (self.rate_width / c) ** 0.5)
 
     @property
     def distilled_guidance(self) -> list[float]:
@@ -105,6 +115,8 @@ OPEN = replace(
     setting="v",
     weights="open",
     family=(8, 16, 24, 32, 48, 64),
+    train=replace(LAPTOP.train, learning_rate=4e-3),
+    rate_width=8,
     level="some",
     data=160_000,
     scenes=SceneConfig(

@@ -51,7 +51,7 @@ def pretrain(
     layout = parallel.chosen(devices, fsdp, coordinator, processes, process)
     scale = named(profile)
     config = replace(
-        scale.train,
+        scale.training(c),
         images=images or scale.train.images,
         seed=seed,
         bf16=bf16 or scale.train.bf16,
@@ -200,7 +200,7 @@ def distill(
     check_numbers(seed=seed, images=images, devices=devices)
     scale = named(profile)
     images = images or methods.images_of(scale, method)
-    config = student.training(scale, images, seed)
+    config = student.training(scale, c, images, seed)
     layout = parallel.chosen(devices, fsdp)
     check_network(scale, c, config.batch, layout)
     check_pretrained(scale, c, seed)

@@ -104,7 +104,9 @@ def pretrain(scale: Profile, c: int, images: int, scenes: int = 2_048) -> None:
     if not images:
         return
     _, text = task.frozen_parts(scale)
-    config = replace(scale.train, images=images, warmup_images=min(scale.train.warmup_images, max(1, images // 4)))
+    config = replace(
+        scale.training(c), images=images, warmup_images=min(scale.train.warmup_images, max(1, images // 4))
+    )
     with tempfile.TemporaryDirectory() as folder, LiveLoss() as chart:
         task.pretrain(
             scale,

@@ -110,7 +110,7 @@ def pretrain(
         snapshots: of two averages of the weights, so many evenly over the run, for `averaged`.
         build: another network in the UNet's place, by the same arguments (`network`).
     """
-    config, root = config or profile.train, root or paths.RUNS
+    config, root = config or profile.training(c), root or paths.RUNS
     if snapshots:
         config = replace(config, averages=(ema.SECOND,))
     structure, params = build(profile, c, seed, remat)

@@ -60,9 +60,9 @@ def load(profile: Profile, kind: str, c: int, images: int, seed: int = 0) -> tup
     return structure, weights.load(path, like, half_to_float32=True)
 
 
-def training(profile: Profile, images: int, seed: int = 0) -> TrainConfig:
+def training(profile: Profile, c: int, images: int, seed: int = 0) -> TrainConfig:
     """The teacher's configuration, at the rate with which the teacher ended, and falling again."""
-    end = profile.train.learning_rate * min(1, profile.train.decay_images / profile.length) ** 0.5
+    end = profile.training(c).learning_rate * min(1, profile.train.decay_images / profile.length) ** 0.5
     return replace(
         profile.train, images=images, learning_rate=end, warmup_images=images // 20, decay_images=images // 4, seed=seed
     )
@@ -106,7 +106,7 @@ def distill(
     has collapsed; its last good checkpoint stays beside its file's place.
     """
     _, teacher = pretrain.load(profile, c, profile.length, seed)
-    config, params, written = training(profile, images, seed), teacher, []
+    config, params, written = training(profile, c, images, seed), teacher, []
     root = root or paths.RUNS
     rows = layout.rows(config.batch) if layout else slice(None)
 
