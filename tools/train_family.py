@@ -15,8 +15,6 @@ from ldm.tasks import models
 
 FIRST, OTHER = "laptop-eps", "laptop-v"  # the two settings, the paper's own first
 STAGES = [
-    (FIRST, (16, 32), (0,), 160_000),  # pilots: the world and the captions are judged by these
-    (OTHER, (16, 32), (0,), 160_000),
     (FIRST, (8, 16, 32), (0,), 640_000),
     (OTHER, (8, 16, 32), (0,), 640_000),
     (FIRST, (64,), (0,), 640_000),
