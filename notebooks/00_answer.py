@@ -54,8 +54,9 @@ answer = pd.DataFrame([winners[winners["budget"] <= budget * 1.0001].iloc[-1] fo
 answer = answer.assign(budget=[f"{budget:.3g}" for budget in budgets])
 
 # %% tags=["remove-input"]
-few, *others = answers["F3"][: len(findings.ASKED)]
-usual = answers["F3"][len(findings.ASKED)].answer
+all_steps, from_four = ([v for v in answers["F3"] if v.turn == turn] for turn in findings.FINDINGS["F3"].turns)
+few, *others = all_steps
+usual = from_four[0].answer
 rest = ", ".join(f"{answer} {n}" for answer, n in pd.Series([v.answer for v in others]).value_counts().items())
 said = {
     "holds": "Here, too, a smaller network with more steps is better at small budgets.",

@@ -34,12 +34,15 @@ class Verdict:
     effect: Estimate
     meaning: str
     asked: str  # of which models and settings
+    turn: str = ""  # which of a finding's questions this answers, where it has several
+    detail: str = ""  # what else this metric's rows say, for whoever reads closely
 
     def __str__(self) -> str:
         e = self.effect
+        more = f" ({self.detail})" if self.detail else ""
         return (
             f"**{self.finding} {self.answer}** by {self.metric}: {self.meaning} {e.value:.3g} "
-            f"[{e.lo:.3g}, {e.hi:.3g}]; asked of {self.asked}."
+            f"[{e.lo:.3g}, {e.hi:.3g}]{more}; asked of {self.asked}."
         )
 
 
@@ -83,7 +86,8 @@ def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
         metric=metric,
         effect=effect,
         meaning="Somers' D of quality on training compute, less that on the images seen:",
-        asked=f"{len(rows)} models (c = {listed(rows['size'])}; {evidence.trainings})",
+        asked=f"{len(rows)} models (c = {listed(rows['size'])})",
+        detail=evidence.trainings,
     )
 
 
@@ -133,9 +137,10 @@ def f3(
         metric=metric,
         effect=found.mean,
         meaning=f"advantage of the best smaller model over c = {found.largest}, as a share of its value:",
-        asked=f"budgets of {fewest} to {fewest * 2**SMALL} steps of c = {found.largest} (a smaller one is surely better"
-        f" in {shares['smaller']:.0%} of the doublings, surely not in {shares['same'] + shares['largest']:.0%}), sizes"
-        f" {listed(evidence.sizes)}; {evidence.trainings}",
+        asked=f"budgets of {fewest} to {fewest * 2**SMALL} steps of c = {found.largest},"
+        f" sizes {listed(evidence.sizes)}",
+        detail=f"surely better over {shares['smaller']:.0%} of the doublings, surely not over"
+        f" {shares['same'] + shares['largest']:.0%}; {evidence.trainings}",
     )
 
 
@@ -181,7 +186,8 @@ def f4(
         metric=metric,
         effect=Estimate.of(value, error, evidence.n),
         meaning=f"advantage of the best smaller model by {sampler}, less that by {usual}:",
-        asked=f"doublings of the budget where the answers surely agree, {shares['agree']:.0%}, and surely differ,"
+        asked=f"{usual} and {sampler}, sizes {listed(evidence.sizes)}",
+        detail=f"the answers surely agree over {shares['agree']:.0%} of the doublings, surely differ over"
         f" {shares['differ']:.0%}; {evidence.trainings}",
     )
 
@@ -223,7 +229,8 @@ def order_of_samplers(
         metric=metric,
         effect=effect,
         meaning=f"excess of {worse} over {better}, as a share of the value:",
-        asked=f"{len(pairs)} pairs of size and steps, {FEWEST} to {most}; {evidence.trainings}",
+        asked=f"{len(pairs)} pairs of size and steps, {FEWEST} to {most}",
+        detail=evidence.trainings,
     )
 
 

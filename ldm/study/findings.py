@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -170,26 +171,38 @@ def ask(scale: Profile, *, store: Store, lab: SamplingEvaluator) -> dict[str, li
     sampling = run(study.sampling_grid(scale, scale.family, scale.steps, scale.guidance), store=store, lab=lab)
     samplers = run(samplers_grid(scale), store=store, lab=lab)
     by_steps, students = restored_by_steps(store, scale), distilled(store, scale)
-    recorded = {
-        "F2": asked(downstream.f2, restored_by_length(store, scale), store, RESTORED)[0],
-        "F5": [v for few in (True, False) for v in asked(downstream.f5, by_steps, store, RESTORED, few=few)[0]],
-        "F6": [
-            v for more in ALLOWANCES for v in asked(downstream.f6, students, store, method="codi", allowance=more)[0]
-        ],
-    }
-    return {
+    found = {
         "F1": [verdicts.f1(pretraining, name, store.influences(pretraining, name)) for name in ASKED],
+        "F2": asked(downstream.f2, restored_by_length(store, scale), store, RESTORED)[0],
         "F3": [
-            verdicts.f3(sampling, name, store.influences(sampling, name), fewest=fewest)
-            for fewest in (1, FEWEST)
+            in_turn("F3", turn, verdicts.f3(sampling, name, store.influences(sampling, name), fewest=fewest))
+            for turn, fewest in enumerate((1, FEWEST))
             for name in ASKED
         ],
         "F4": [
-            verdicts.f4(samplers, name, other, store.influences(samplers, name))
-            for other in SAMPLERS[1:]
+            in_turn("F4", turn, verdicts.f4(samplers, name, other, store.influences(samplers, name)))
+            for turn, other in enumerate(SAMPLERS[1:])
             for name in ASKED
         ],
-    } | {name: found for name, found in recorded.items() if len(found) == len(ASKED) * len(FINDINGS[name].turns)}
+        "F5": [
+            in_turn("F5", turn, verdict)
+            for turn, few in enumerate((True, False))
+            for verdict in asked(downstream.f5, by_steps, store, RESTORED, few=few)[0]
+        ],
+        "F6": [
+            in_turn("F6", turn, verdict)
+            for turn, allowance in enumerate(ALLOWANCES)
+            for verdict in asked(downstream.f6, students, store, method="codi", allowance=allowance)[0]
+        ],
+    }
+    return {
+        name: answers for name, answers in found.items() if len({v.turn for v in answers}) == len(FINDINGS[name].turns)
+    }
+
+
+def in_turn(finding: str, turn: int, verdict: Verdict) -> Verdict:
+    """The verdict, with the name of the finding's question that it answers."""
+    return replace(verdict, turn=FINDINGS[finding].turns[turn])
 
 
 def evidence(store: Store, scale: Profile) -> pd.DataFrame:
