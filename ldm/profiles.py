@@ -62,13 +62,14 @@ class Profile:
             raise ValueError(f"length = {self.length}: expected one of lengths = {self.lengths}.")
 
     def training(self, c: int) -> TrainConfig:
-        """How width c is trained: where rates go with the width, at train.learning_rate * sqrt(rate_width / c).
+        """How width c is trained: where rates go with the width, at train.learning_rate * rate_width / c (muP).
 
-        One rate for all widths would be a confounder: the best one falls with the width (`tools.learning_rates`).
+        One rate for all widths would be a confounder: the best one falls as 1 / width under Adam (Yang et al. 2022), and
+        did so when swept (`tools.learning_rates`; the log has the numbers).
         """
         if not self.rate_width:
             return self.train
-        return replace(self.train, learning_rate=self.train.learning_rate * (self.rate_width / c) ** 0.5)
+        return replace(self.train, learning_rate=self.train.learning_rate * self.rate_width / c)
 
     @property
     def distilled_guidance(self) -> list[float]:
@@ -115,7 +116,7 @@ OPEN = replace(
     setting="v",
     weights="open",
     family=(8, 16, 24, 32, 48, 64),
-    train=replace(LAPTOP.train, learning_rate=4e-3),
+    train=replace(LAPTOP.train, learning_rate=8e-3),
     rate_width=8,
     level="some",
     data=160_000,

@@ -36,17 +36,8 @@ recompute = -1  # recorded cells to run again and compare; -1: the profile's num
 # %% tags=["remove-cell"]
 from IPython.display import Markdown, display
 
-from ldm.figures import (
-    averages as averages_figures,
-)
-from ldm.figures import (
-    laws,
-    paper_sizes,
-    plots,
-    protocol,
-    samples,
-    training,
-)
+from ldm.figures import averages as averages_figures
+from ldm.figures import isoflop, laws, paper_sizes, plots, protocol, samples, training
 from ldm.figures.record import record
 from ldm.paths import ROOT
 from ldm.profiles import profile as named
@@ -100,7 +91,20 @@ display(*laws.shown(laws.training_points(rows, metric), metric, "training comput
 # %% [markdown]
 # Residuals (below) that lie on one side at the ends and on the other in the middle say that the law is not of this
 # shape: here quality hardly moves until a model has learnt anything at all, and then fast. Residuals of one colour
-# on one side would say that size matters beyond compute. The longest-trained models by their parameters:
+# on one side would say that size matters beyond compute.
+#
+# ## The best size for a training budget
+#
+# A budget of training FLOPs buys many images for a small model or few for a large one. Each line is one budget, from
+# little (dark) to much (light), read off the sizes' own curves above; the ring marks its best size (the isoFLOP
+# profiles of [Hoffmann et al. 2022](https://arxiv.org/abs/2203.15556)).
+
+# %% tags=["remove-input"]
+display(*isoflop.shown(rows, metric, store.influences(rows, metric)))
+
+# %% [markdown]
+# So which size is best depends on how much one can train: the question that the paper, whose sizes all saw equally many
+# images, leaves open. The longest-trained models by their parameters:
 
 # %% tags=["remove-input"]
 plots.quality_vs_params(rows, metric)

@@ -35,7 +35,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
-from ldm.figures import charts, explorer, laws, paper_sizes, plots, protocol, samples, speed
+from ldm.figures import charts, contest, explorer, laws, paper_sizes, plots, protocol, samples, speed
 from ldm.figures.record import record
 from ldm.paths import ROOT
 from ldm.profiles import profile as named
@@ -168,6 +168,24 @@ explorer.budget_explorer(
     pictures=lambda key: samples.thumbnail(store, key),
     seconds=speed.seconds_a_picture(store.rows(study="benchmark", profile=profile)),
 )
+
+# %% [markdown]
+# ## Smaller or largest, at every budget
+#
+# By how much the best smaller model is better than the largest, each at the best setting it can afford, as a share of
+# the larger one's value. The band holds at all budgets together with 95 % certainty, so that a stretch of one colour
+# can be read as one statement; where the largest cannot afford a step, the smaller ones win by forfeit, which proves
+# nothing.
+
+# %% tags=["remove-input"]
+contested = list(dict.fromkeys([metric, "kid_scene", "alignment"]))
+display(*contest.shown(rows, contested, lambda name: store.influences(rows, name)))
+
+# %% [markdown]
+# The same with every evaluation counted: a guided step asks the network twice, a step without guidance once.
+
+# %% tags=["remove-input"]
+display(*contest.shown(rows, contested, lambda name: store.influences(rows, name), unit="evaluated"))
 
 # %% [markdown]
 # The budget at which each next size takes over, for good, with its interval; *chance* is how likely it happens

@@ -103,10 +103,10 @@ def test_the_rate_warms_up_and_then_falls_as_one_over_the_root():
     np.testing.assert_allclose(rates, [0.05, 0.05, 0.025], rtol=1e-6)
 
 
-def test_the_rate_of_the_second_edition_falls_with_the_root_of_the_width():
+def test_the_rate_of_the_second_edition_falls_as_one_over_the_width():
     open_eps, first = PROFILES["laptop-eps"], PROFILES["laptop"]
-    assert [open_eps.training(c).learning_rate for c in (8, 32)] == pytest.approx([4e-3, 2e-3])
-    assert replace(open_eps.training(64), learning_rate=4e-3) == open_eps.train
+    assert [open_eps.training(c).learning_rate for c in (8, 32)] == pytest.approx([8e-3, 2e-3])
+    assert replace(open_eps.training(64), learning_rate=8e-3) == open_eps.train
     assert first.training(32) is first.train
 
 
