@@ -64,8 +64,8 @@ class Profile:
     def training(self, c: int) -> TrainConfig:
         """How width c is trained: where rates go with the width, at train.learning_rate * rate_width / c (muP).
 
-        One rate for all widths would be a confounder: the best one falls as 1 / width under Adam (Yang et al. 2022), and
-        did so when swept (`tools.learning_rates`; the log has the numbers).
+        One rate for all widths would be a confounder: under Adam the best one falls as 1 / width (Yang et al. 2022),
+        and did so when it was swept at two widths (`tools.learning_rates`; the book's log has the numbers).
         """
         if not self.rate_width:
             return self.train

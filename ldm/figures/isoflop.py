@@ -39,6 +39,7 @@ def profiles(found: IsoFlop, metric: str) -> alt.LayerChart:
         alt.Tooltip("value:Q", title=metric_of(metric).title, format=".4~g"),
         alt.Tooltip("lo:Q", title="from", format=".4~g"),
         alt.Tooltip("hi:Q", title="to (95 % interval)", format=".4~g"),
+        alt.Tooltip("n:Q", title="n images", format=",d"),
     ]
     base = alt.Chart(data).encode(x=x, color=shades, tooltip=tips)
     return alt.layer(

@@ -25,7 +25,7 @@ LEAST = 3  # sizes that a budget needs for a curve over sizes
 class IsoFlop:
     """Profiles over sizes at several budgets, and a power law for the best number of parameters."""
 
-    profiles: pd.DataFrame  # `budget` (FLOPs), `size` (c), `params`, `images`, `value`, `lo`, `hi`
+    profiles: pd.DataFrame  # `budget` (FLOPs), `size` (c), `params`, `images`, `value`, `lo`, `hi`, `n`
     best: pd.DataFrame  # a line a budget: `budget`, `size` (the best measured), `chance`, `params`, `lo`, `hi` (vertex)
     exponent: Estimate | None  # of best params = constant * budget ** exponent; None below two budgets with a vertex
 
@@ -63,7 +63,7 @@ def isoflop(evidence: Evidence, budgets: int = 7) -> IsoFlop:
         for c, value, replicate, size in zip(inside, values, drawn, params, strict=True):
             e = evidence.estimate(value, replicate)
             per_image = flops[lines[c][0]] / float(rows["images_seen"].iloc[lines[c][0]])
-            found.append((budget, c, size, budget / per_image, e.value, e.lo, e.hi))
+            found.append((budget, c, size, budget / per_image, *e))
         winner = int(values.argmin())
         vertex = np.append(_vertex(np.log(params), values[:, None]), _vertex(np.log(params), drawn))
         lo, hi = np.nanquantile(vertex[1:], [0.025, 0.975]) if np.isfinite(vertex[1:]).any() else (np.nan, np.nan)
@@ -71,7 +71,7 @@ def isoflop(evidence: Evidence, budgets: int = 7) -> IsoFlop:
         best.append((budget, inside[winner], chance, *np.exp([vertex[0], lo, hi])))
         vertices.append(vertex)
     return IsoFlop(
-        profiles=pd.DataFrame(found, columns=["budget", "size", "params", "images", "value", "lo", "hi"]),
+        profiles=pd.DataFrame(found, columns=["budget", "size", "params", "images", "value", "lo", "hi", "n"]),
         best=pd.DataFrame(best, columns=["budget", "size", "chance", "params", "lo", "hi"]),
         exponent=_exponent(np.log(grid), np.stack(vertices), evidence.n),
     )
