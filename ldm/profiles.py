@@ -26,7 +26,7 @@ class Profile:
     name: str
     scenes: SceneConfig
     autoencoder: AutoencoderConfig
-    weights: str  # folder of the frozen parts and the shipped family, below weights/
+    weights: str  # folder of the frozen networks and the shipped family, below weights/
     family: tuple[int, ...]  # base filter counts c, small to large
     train: TrainConfig
     rate_width: int = 0  # the width that train.learning_rate is for, where others have their own (`training`); 0: none
@@ -199,8 +199,8 @@ PROFILES: dict[str, Profile] = {
 }
 
 
-def profile(name: str) -> Profile:
-    """A profile by its name. Raises: ValueError, naming the known ones."""
+def get(name: str) -> Profile:
+    """Return the profile of this name. Raises: ValueError, naming the known ones."""
     if name not in PROFILES:
         raise ValueError(f"profile = {name!r}: expected one of {', '.join(PROFILES)}; choose one of them.")
     return PROFILES[name]

@@ -36,21 +36,21 @@ recompute = -1  # recorded cells to run again and compare; -1: the profile's num
 # %% tags=["remove-cell"]
 from IPython.display import Markdown, display
 
+from ldm import profiles
 from ldm.figures import averages as averages_figures
 from ldm.figures import isoflop, laws, paper_sizes, plots, protocol, samples, training
 from ldm.figures.record import record
 from ldm.paths import ROOT
-from ldm.profiles import profile as named
 from ldm.statistics import verdicts
 from ldm.study import averages, findings, sampling
-from ldm.study import recompute as live
+from ldm.study.recompute import agreement
 from ldm.study.results import Store
 from ldm.study.run import run
 
-scale = named(profile)
-sizes, n = sizes or list(scale.family), n or scale.n
-cells = sampling.pretraining_grid(scale, sizes, lengths, steps=steps, guidance=[guidance], n=n)
-store, lab = Store(ROOT), sampling.SamplingEvaluator(scale)
+chosen = profiles.get(profile)
+sizes, n = sizes or list(chosen.family), n or chosen.n
+cells = sampling.pretraining_grid(chosen, sizes, lengths, steps=steps, guidance=[guidance], n=n)
+store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)
 
 # %% [markdown]
 # ## Training, live
@@ -60,13 +60,13 @@ store, lab = Store(ROOT), sampling.SamplingEvaluator(scale)
 # predict, so the curve flattens early while the pictures go on improving.
 
 # %% tags=["remove-input"]
-training.pretrain(scale, live_size, images=scale.live if live_images < 0 else live_images)
+training.pretrain(chosen, live_size, images=chosen.live if live_images < 0 else live_images)
 
 # %% [markdown]
 # ## Every length of every size
 
 # %% tags=["remove-cell"]
-rows = run(cells, store=store, lab=lab, title="pretraining")
+rows = run(cells, store=store, evaluator=evaluator, title="pretraining")
 
 # %% tags=["remove-input"]
 plots.quality_vs_compute(rows, metric)
@@ -74,7 +74,7 @@ plots.quality_vs_compute(rows, metric)
 # %% tags=["remove-input"]
 Markdown(
     protocol.folded(
-        rows[rows["metric"] == metric], lab.metrics.protocols, f"make notebook N=03_pretraining PROFILE={profile}"
+        rows[rows["metric"] == metric], evaluator.metrics.protocols, f"make notebook N=03_pretraining PROFILE={profile}"
     )
 )
 
@@ -120,8 +120,8 @@ plots.quality_vs_params(rows, metric)
 # training; the lowest point is the best share:
 
 # %% tags=["remove-cell"]
-wanted = averages.grid(scale, [average_size], [], shares, steps=steps, guidance=guidance, n=n)
-averaged = averages.measure(wanted, store=store, lab=averages.AveragesEvaluator(scale))
+wanted = averages.averages_grid(chosen, [average_size], [], shares, steps=steps, guidance=guidance, n=n)
+averaged = averages.measure(wanted, store=store, evaluator=averages.AveragesEvaluator(chosen))
 
 # %% tags=["remove-input"]
 Markdown(averages_figures.MISSING) if averaged.empty else averages_figures.curves(averaged, metric)
@@ -132,7 +132,7 @@ Markdown(
     if averaged.empty
     else protocol.folded(
         averaged[averaged["metric"] == metric],
-        lab.metrics.protocols,
+        evaluator.metrics.protocols,
         f"make notebook N=03_pretraining PROFILE={profile}",
     )
 )
@@ -155,13 +155,13 @@ Markdown("" if averaged.empty else averages_figures.against_usual(averaged, metr
 # First the largest model after its longest training, validation captions in order, none chosen:
 
 # %% tags=["remove-input"]
-samples.strip(store, lab, max(cells, key=lambda cell: (cell.c, cell.images)))
+samples.strip(store, evaluator, max(cells, key=lambda cell: (cell.c, cell.images)))
 
 # %% [markdown]
 # Two of these captions, from the same noise: rows are sizes, columns training lengths.
 
 # %% tags=["remove-input"]
-samples.table(store, lab, cells, "c", "images")
+samples.sample_table(store, evaluator, cells, "c", "images")
 
 # %% [markdown]
 # ## The record, recomputed
@@ -170,7 +170,7 @@ samples.table(store, lab, cells, "c", "images")
 # the interval it must come out the same.
 
 # %% tags=["remove-input"]
-Markdown(live.agreement(cells, recompute, store=store, lab=lab))
+Markdown(agreement(cells, recompute, store=store, evaluator=evaluator))
 
 # %% [markdown]
 # ## Verdict

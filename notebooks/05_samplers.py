@@ -37,24 +37,26 @@ recompute = -1  # recorded cells to run again and compare; -1: the profile's num
 # %% tags=["remove-cell"]
 from IPython.display import Markdown, display
 
+from ldm import profiles
 from ldm.figures import charts, paper_sizes, plots, protocol, samples
 from ldm.figures.record import record
 from ldm.paths import ROOT
-from ldm.profiles import profile as named
 from ldm.statistics import comparisons, optimum, verdicts
 from ldm.study import findings, sampling
-from ldm.study import recompute as live
+from ldm.study.recompute import agreement
 from ldm.study.results import Store
 from ldm.study.run import run
 
-scale = named(profile)
-sizes, guidance, n = sizes or list(scale.family), guidance or list(scale.guidance), n or scale.n
-steps = steps or findings.few_steps(scale)
-cells = [cell for name in samplers for cell in sampling.sampling_grid(scale, sizes, steps, guidance, n=n, sampler=name)]
-store, lab = Store(ROOT), sampling.SamplingEvaluator(scale)
+chosen = profiles.get(profile)
+sizes, guidance, n = sizes or list(chosen.family), guidance or list(chosen.guidance), n or chosen.n
+steps = steps or findings.few_steps(chosen)
+cells = [
+    cell for name in samplers for cell in sampling.sampling_grid(chosen, sizes, steps, guidance, n=n, sampler=name)
+]
+store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)
 
 # %% tags=["remove-cell"]
-rows = run(cells, store=store, lab=lab, title="samplers")
+rows = run(cells, store=store, evaluator=evaluator, title="samplers")
 influences = store.influences(rows, metric)
 
 # %% [markdown]
@@ -69,7 +71,7 @@ plots.quality_by_sampler(rows, metric)
 # %% tags=["remove-input"]
 Markdown(
     protocol.folded(
-        rows[rows["metric"] == metric], lab.metrics.protocols, f"make notebook N=05_samplers PROFILE={profile}"
+        rows[rows["metric"] == metric], evaluator.metrics.protocols, f"make notebook N=05_samplers PROFILE={profile}"
     )
 )
 
@@ -100,18 +102,18 @@ Markdown(optimum.enough_steps(usual, metric, influences).to_markdown(index=False
 # The paper stops DPM-Solver++ at 20. What more steps do, against the first sampler at as many (guidance up to 3):
 
 # %% tags=["remove-input"]
-more = [s for s in scale.steps if s > max(steps)]
+more = [s for s in chosen.steps if s > max(steps)]
 beyond = (
     run(
         [
             cell
             for name in samplers
             for cell in sampling.sampling_grid(
-                scale, sizes, more, [g for g in guidance if g <= 3] or guidance, n=n, sampler=name
+                chosen, sizes, more, [g for g in guidance if g <= 3] or guidance, n=n, sampler=name
             )
         ],
         store=store,
-        lab=lab,
+        evaluator=evaluator,
         title="more steps",
     )
     if more
@@ -133,7 +135,7 @@ best = charts.best(charts.pick(rows, metric), ["sampler", "c", "steps"]).set_ind
     "guidance"
 ]
 shown = [cell for cell in cells if cell.c == max(sizes) and best[cell.sampler, cell.c, cell.steps] == cell.guidance]
-samples.table(store, lab, shown, "sampler", "steps", shown=(1,))
+samples.sample_table(store, evaluator, shown, "sampler", "steps", shown=(1,))
 
 # %% [markdown]
 # ## Verdict
@@ -186,7 +188,7 @@ display(*paper_sizes.shown("F4", store, metric))
 # ## The record, recomputed
 
 # %% tags=["remove-input"]
-Markdown(live.agreement(cells, recompute, store=store, lab=lab))
+Markdown(agreement(cells, recompute, store=store, evaluator=evaluator))
 
 # %% [markdown]
 # ## Limits

@@ -16,13 +16,13 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def lab() -> DenoisingEvaluator:
+def evaluator() -> DenoisingEvaluator:
     return DenoisingEvaluator(SMOKE)
 
 
-def test_a_cell_leaves_a_row_for_each_time_and_their_mean(lab, tmp_path):
+def test_a_cell_leaves_a_row_for_each_time_and_their_mean(evaluator, tmp_path):
     store = Store(tmp_path)
-    rows = run(denoising_grid(SMOKE, [8], SMOKE.lengths, n=16), lab=lab, store=store)
+    rows = run(denoising_grid(SMOKE, [8], SMOKE.lengths, n=16), evaluator=evaluator, store=store)
     overall, times = (rows[rows["metric"] == name] for name in (OVER_TIMES, AT_TIME))
     assert len(overall) == 2 and set(times["strength"]) == set(TIMES)
     for key, part in times.groupby("key"):
@@ -33,9 +33,9 @@ def test_a_cell_leaves_a_row_for_each_time_and_their_mean(lab, tmp_path):
     assert {len(part) for part in influences.values()} == {16}
 
 
-def test_a_pictures_error_is_its_own_whatever_the_number_of_pictures(lab):
+def test_a_pictures_error_is_its_own_whatever_the_number_of_pictures(evaluator):
     few, many = (Denoising(profile="smoke", c=8, images=640_000, n=n, level="all") for n in (16, 20))
-    first, more = (lab.evaluate(cell)[0].parts[OVER_TIMES] for cell in (few, many))
+    first, more = (evaluator.evaluate(cell)[0].parts[OVER_TIMES] for cell in (few, many))
     np.testing.assert_allclose(more[:16], first, rtol=1e-4)
 
 

@@ -13,9 +13,10 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
+from ldm import profiles
 from ldm.data.scenes.captions import Level
 from ldm.paths import ROOT
-from ldm.profiles import Profile, profile
+from ldm.profiles import Profile
 from ldm.study import denoising, racing, sampling
 from ldm.study.results import Store
 from ldm.study.run import run
@@ -39,7 +40,7 @@ def races(chosen: Profile, level: Level, steps: tuple[int, ...], seed: int = 0) 
 
 def stages() -> Iterator[tuple[Profile, Level, tuple[int, ...]]]:
     """Settings, levels and step counts, in the order in which each can be read."""
-    first, other = profile("laptop-eps"), profile("laptop-v")
+    first, other = profiles.get("laptop-eps"), profiles.get("laptop-v")
     rest = tuple(count for count in first.steps if count not in FEW)
     yield first, "some", FEW
     yield first, "all", FEW
@@ -53,33 +54,36 @@ def stages() -> Iterator[tuple[Profile, Level, tuple[int, ...]]]:
             yield chosen, level, (*FEW, 1, 50)
 
 
-def finalists(store: Store, lab: sampling.SamplingEvaluator, contenders: list[sampling.Evaluation]) -> list:
+def finalists(store: Store, evaluator: sampling.SamplingEvaluator, contenders: list[sampling.Evaluation]) -> list:
     """The contenders that a finished race asked for the most pictures: what other trainings are asked at."""
-    return [cell for cell in contenders if store.has(lab.key(cell))]
+    return [cell for cell in contenders if store.has(evaluator.key(cell))]
 
 
 def main() -> None:
     store, labs = Store(ROOT), {}
     for name in ("laptop-eps", "laptop-v"):
-        chosen = profile(name)
+        chosen = profiles.get(name)
         for seed in (0, 1, 2):
             sizes = [c for c in chosen.family if models.trained_lengths(chosen, c, seed)]
             if sizes and "--plan" not in sys.argv:
                 cells = denoising.denoising_grid(chosen, sizes, seed=seed)
                 run(
-                    cells, lab=denoising.DenoisingEvaluator(chosen), store=store, title=f"{name} denoising, seed {seed}"
+                    cells,
+                    evaluator=denoising.DenoisingEvaluator(chosen),
+                    store=store,
+                    title=f"{name} denoising, seed {seed}",
                 )
     for chosen, level, steps in stages():
-        lab = labs.setdefault(chosen.name, sampling.SamplingEvaluator(chosen))
+        evaluator = labs.setdefault(chosen.name, sampling.SamplingEvaluator(chosen))
         for contenders in races(chosen, level, steps):
             c, count = contenders[0].c, contenders[0].steps
             print(f"{chosen.name}, {level}, c = {c}, {count} steps", flush=True)
             if "--plan" not in sys.argv:
-                racing.race(contenders, RANKS, store=store, lab=lab, stages=STAGES)
+                racing.race(contenders, RANKS, store=store, evaluator=evaluator, stages=STAGES)
                 for seed in (1, 2):
                     if models.there(chosen, c, chosen.length, seed):
-                        again = [replace(cell, seed=seed) for cell in finalists(store, lab, contenders)]
-                        run(again, lab=lab, store=store, title=f"seed {seed}")
+                        again = [replace(cell, seed=seed) for cell in finalists(store, evaluator, contenders)]
+                        run(again, evaluator=evaluator, store=store, title=f"seed {seed}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from ldm.metrics import Estimate
-from ldm.statistics.bootstrap import WORLDS, Influences, loss_of, worlds
+from ldm.statistics.bootstrap import REPLICATES, Influences, lower_is_better, replicates
 from ldm.statistics.seeds import Spread
 
 SETTING = (
@@ -30,12 +30,12 @@ class Evidence:
     """Rows of one metric, one a setting, lower is better, with what their values might have been.
 
     `rows` has `value` (mean over training seeds), `size` (c), `seeds` (how many trainings the mean is of) and the
-    columns of `ldm.study.results.Row`; `replicates` (rows, WORLDS) has a line a row.
+    columns of `ldm.study.results.Row`; `replicates` (rows, REPLICATES) has a line a row.
     """
 
     metric: str
     rows: pd.DataFrame
-    replicates: Float[np.ndarray, "rows worlds"]
+    replicates: Float[np.ndarray, "rows replicates"]
     scatter: Spread | None  # of trainings that differ in their seed alone, as a share of the value; None: not known
 
     @classmethod
@@ -45,7 +45,7 @@ class Evidence:
         A setting that one of its model's seeds lacks is left out: a setting with fewer trainings would win by luck.
         Raises: ValueError for a metric without rows, and for rows that may not be compared.
         """
-        rows = loss_of(rows, metric)
+        rows = lower_is_better(rows, metric)
         pooled, together = _pooled(rows, influences or {})
         scatter = training_scatter(rows)
         return cls(metric=metric, rows=pooled, replicates=_replicates(pooled, together, scatter), scatter=scatter)
@@ -78,7 +78,7 @@ class Evidence:
         keep = np.asarray(keep, bool)
         return replace(self, rows=self.rows[keep].reset_index(drop=True), replicates=self.replicates[keep])
 
-    def estimate(self, value: float, drawn: Float[np.ndarray, " worlds"]) -> Estimate:
+    def estimate(self, value: float, drawn: Float[np.ndarray, " replicates"]) -> Estimate:
         """A number computed from the values, with the basic bootstrap's interval from the same of the replicates."""
         lo, hi = 2 * value - np.quantile(drawn, [0.975, 0.025])
         return Estimate(float(value), float(lo), float(hi), self.n)
@@ -140,12 +140,14 @@ def _pooled(rows: pd.DataFrame, influences: Influences) -> tuple[pd.DataFrame, d
 
 
 def _replicates(rows: pd.DataFrame, influences: Influences, scatter: Spread | None) -> np.ndarray:
-    drawn = worlds(rows, influences)
+    drawn = replicates(rows, influences)
     if scatter is None:
         return drawn
     rng = np.random.default_rng(1)  # apart from the pictures' luck
-    student = np.sqrt(scatter.dof / rng.chisquare(scatter.dof, WORLDS))  # the scatter is known from few trainings only
+    student = np.sqrt(
+        scatter.dof / rng.chisquare(scatter.dof, REPLICATES)
+    )  # the scatter is known from few trainings only
     models = rows[["size", *_present(rows, "task")]].astype(str).agg("-".join, axis=1)
-    lucky = {name: rng.standard_normal(WORLDS) * student for name in sorted(set(models))}
+    lucky = {name: rng.standard_normal(REPLICATES) * student for name in sorted(set(models))}
     share = scatter.sd * np.stack([lucky[name] for name in models]) / np.sqrt(rows["seeds"].to_numpy(float))[:, None]
     return drawn + np.abs(rows["value"].to_numpy(float))[:, None] * share

@@ -59,7 +59,7 @@ def settings(evidence: Evidence, steps: int, budgets: Sequence[float], *, unit: 
     return pd.DataFrame(found)
 
 
-def regrets(evidence: Evidence, taken: pd.DataFrame, *, unit: str = PAPER) -> Float[np.ndarray, "budgets worlds"]:
+def regrets(evidence: Evidence, taken: pd.DataFrame, *, unit: str = PAPER) -> Float[np.ndarray, "budgets replicates"]:
     """By how much each taken setting is worse than the best within its budget, as a share: measured, then replicates.
 
     Column 0 is of the values, the others of the replicates, in each of which the best is the best by value.

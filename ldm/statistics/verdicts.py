@@ -74,7 +74,7 @@ def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
             f" {listed(evidence.sizes)}; run more lengths or sizes."
         )
 
-    def lead(losses: Float[np.ndarray, "*worlds m"]) -> Float[np.ndarray, "*worlds"]:
+    def lead(losses: Float[np.ndarray, "*replicates m"]) -> Float[np.ndarray, "*replicates"]:
         return somers(-compute, losses) - somers(-images, losses)
 
     value = float(lead(evidence.values))
@@ -239,7 +239,7 @@ def effect_in_words(v: Verdict) -> str:
     return f"{v.effect.value:.3g} [{v.effect.lo:.3g}, {v.effect.hi:.3g}]"
 
 
-def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
+def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     """Verdicts side by side, one a metric: do the metrics agree?"""
     return pd.DataFrame(
         [

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from ldm import profiles
 from ldm.data.scenes.captions import Level
 from ldm.data.scenes.dataset import Scenes
 from ldm.metrics import mean
 from ldm.networks import cost
 from ldm.profiles import Profile
-from ldm.profiles import profile as named
 from ldm.study.evaluation import Score
 from ldm.study.evaluator import Evaluator
 from ldm.study.results import Row
@@ -46,7 +46,7 @@ class Denoising:
     split: str = "val"
 
     def __post_init__(self):
-        chosen = named(self.profile)
+        chosen = profiles.get(self.profile)
         if self.c not in chosen.family:
             raise ValueError(
                 f"c = {self.c}: expected a size of profile {self.profile}, one of {chosen.family}; choose among them."
@@ -80,8 +80,8 @@ def denoising_grid(
 class DenoisingEvaluator(Evaluator[Denoising]):
     """Adds noise to the latents of held-out scenes, and measures the error of the model's estimate of it."""
 
-    def __init__(self, scale: Profile):
-        super().__init__(scale)
+    def __init__(self, profile: Profile):
+        super().__init__(profile)
         self._held_out = lru_cache(maxsize=1)(self.held_out)
 
     @property
@@ -95,7 +95,7 @@ class DenoisingEvaluator(Evaluator[Denoising]):
         return self.scenes_of(cell).key
 
     def scenes_of(self, cell: Denoising) -> Scenes:
-        return Scenes(self.scale.scenes, cell.split, cell.n, level=cell.level)
+        return Scenes(self.profile.scenes, cell.split, cell.n, level=cell.level)
 
     def held_out(self, data: Scenes) -> tuple[Float[np.ndarray, "n h w z"], Float[np.ndarray, "n m d"]]:
         """Latents and contexts of scenes that no model was trained on, float32."""
@@ -115,7 +115,7 @@ class DenoisingEvaluator(Evaluator[Denoising]):
         model, schedule = self._model(*self.model_of(cell)), Schedule.sd()
         latents, context = self._held_out(self.scenes_of(cell))
         alphas, sigmas = (jnp.asarray(x[list(TIMES)], jnp.float32) for x in (schedule.alpha, schedule.sigma))
-        size, found = self.scale.batch, []
+        size, found = self.profile.batch, []
         for start in range(0, cell.n, size):
             at = np.minimum(np.arange(start, start + size), cell.n - 1)  # the last batch is filled up
             errors = denoising_errors(
@@ -127,7 +127,7 @@ class DenoisingEvaluator(Evaluator[Denoising]):
                 latents[at],
                 context[at],
                 image_keys(0, at),
-                predict=self.scale.predict,
+                predict=self.profile.predict,
             )
             found.append(np.asarray(errors, np.float64)[: cell.n - start])
         errors = np.concatenate(found)
@@ -138,8 +138,8 @@ class DenoisingEvaluator(Evaluator[Denoising]):
         return Score(estimates=estimates, parts={OVER_TIMES: overall}), (), time.monotonic() - began
 
     def columns(self, cell: Denoising) -> dict[str, Any]:
-        shape = dict(size=self.scale.latent_shape[0], tokens=self.scale.tokens, context=self.scale.context)
-        params = cost.unet_params(cell.c, self.scale.context)
+        shape = dict(size=self.profile.latent_shape[0], tokens=self.profile.tokens, context=self.profile.context)
+        params = cost.unet_params(cell.c, self.profile.context)
         return dict(
             study="denoising",
             profile=cell.profile,
@@ -149,7 +149,7 @@ class DenoisingEvaluator(Evaluator[Denoising]):
             params=params,
             gflops=cost.unet_gflops(cell.c, **shape),
             seed=cell.seed,
-            train_steps=-(-cell.images // self.scale.train.batch),
+            train_steps=-(-cell.images // self.profile.train.batch),
             images_seen=cell.images,
             level=cell.level,
             cost=cost.norm_cost(cell.c, **shape),

@@ -13,9 +13,9 @@ from ldm.study.evaluator import Evaluator
 Name = Literal["pretraining", "denoising", "sampling", "superres", "distillation"]
 
 
-def of(
+def cells_of(
     name: Name,
-    scale: Profile,
+    profile: Profile,
     sizes: Sequence[int],
     *,
     steps: Sequence[int],
@@ -39,27 +39,31 @@ def of(
     if name == "sampling":
         return [
             cell
-            for images in lengths or (scale.length,)
+            for images in lengths or (profile.length,)
             for cell in sampling.sampling_grid(
-                scale,
+                profile,
                 sizes,
-                steps or scale.steps,
-                guidance or scale.guidance,
+                steps or profile.steps,
+                guidance or profile.guidance,
                 n=n,
                 images=images,
                 sampler=sampler,
                 seed=seed,
-                level=level or scale.level,
+                level=level or profile.level,
             )
-        ], sampling.SamplingEvaluator(scale)
+        ], sampling.SamplingEvaluator(profile)
     if name == "denoising":
         asked = dict(n=n, seed=seed, level=level)
-        return denoising.denoising_grid(scale, sizes, lengths, **asked), denoising.DenoisingEvaluator(scale)
+        return denoising.denoising_grid(profile, sizes, lengths, **asked), denoising.DenoisingEvaluator(profile)
     if name == "pretraining":
-        asked = dict(steps=(steps or (50,))[0], guidance=guidance or (2.0,), n=n, seed=seed, level=level or scale.level)
-        return sampling.pretraining_grid(scale, sizes, lengths, **asked), sampling.SamplingEvaluator(scale)
+        asked = dict(
+            steps=(steps or (50,))[0], guidance=guidance or (2.0,), n=n, seed=seed, level=level or profile.level
+        )
+        return sampling.pretraining_grid(profile, sizes, lengths, **asked), sampling.SamplingEvaluator(profile)
     if name == "distillation":
-        cells = distillation.grid(scale, kinds, sizes, steps or (1, 2, 4, 8), guidance or (1.0, 1.5, 2.0, 3.0), n=n)
-        return cells, distillation.DistillationEvaluator(scale)
-    cells = superres.finetuning_grid(scale, sizes, lengths, n=n) + superres.steps_grid(scale, sizes, steps, n=n)
-    return cells or superres.baselines_grid(scale, n=n), superres.SuperResolutionEvaluator(scale)
+        cells = distillation.distillation_grid(
+            profile, kinds, sizes, steps or (1, 2, 4, 8), guidance or (1.0, 1.5, 2.0, 3.0), n=n
+        )
+        return cells, distillation.DistillationEvaluator(profile)
+    cells = superres.finetuning_grid(profile, sizes, lengths, n=n) + superres.steps_grid(profile, sizes, steps, n=n)
+    return cells or superres.baselines_grid(profile, n=n), superres.SuperResolutionEvaluator(profile)
