@@ -186,8 +186,8 @@ PROFILES: dict[str, Profile] = {
 }
 
 
-def profile(name: str) -> Profile:
-    """A profile by its name. Raises: ValueError, naming the known ones."""
+def get(name: str) -> Profile:
+    """Return the profile of this name. Raises: ValueError, naming the known ones."""
     if name not in PROFILES:
         raise ValueError(f"profile = {name!r}: expected one of {', '.join(PROFILES)}; choose one of them.")
     return PROFILES[name]

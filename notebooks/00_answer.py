@@ -24,21 +24,21 @@ metric = "kid_effnet"  # a name in ldm.metrics.catalogue.METRICS
 import pandas as pd
 from IPython.display import Markdown
 
+from ldm import profiles
 from ldm.figures import charts, explorer, protocol, samples, speed
 from ldm.figures import findings as findings_figures
 from ldm.figures.record import record
 from ldm.metrics import catalogue
 from ldm.paths import ROOT
-from ldm.profiles import profile as named
 from ldm.statistics import frontier
 from ldm.study import findings
 from ldm.study.results import Store
 from ldm.study.sampling import SamplingEvaluator
 
-scale, store = named(profile), Store(ROOT)
-lab, shown = SamplingEvaluator(scale), list(dict.fromkeys([metric, "kid_effnet", "kid_scene", "subject"]))
-answers = findings.ask(scale, store=store, lab=lab)
-every = pd.concat([findings.whole_grid(store, named(name)) for name in dict.fromkeys([profile, "gpu", "tpu"])])
+chosen, store = profiles.get(profile), Store(ROOT)
+lab, shown = SamplingEvaluator(chosen), list(dict.fromkeys([metric, "kid_effnet", "kid_scene", "subject"]))
+answers = findings.ask(chosen, store=store, lab=lab)
+every = pd.concat([findings.whole_grid(store, profiles.get(name)) for name in dict.fromkeys([profile, "gpu", "tpu"])])
 rows = every[(every["profile"] == profile) & (every["metric"] == metric) & (every["sampler"] == "ddim")]
 influences = store.influences(rows, metric)
 best = charts.best(charts.pick(rows, metric), ["c", "steps"])

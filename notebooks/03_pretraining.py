@@ -36,6 +36,7 @@ recompute = -1  # recorded cells to run again and compare; -1: the profile's num
 # %% tags=["remove-cell"]
 from IPython.display import Markdown, display
 
+from ldm import profiles
 from ldm.figures import (
     averages as averages_figures,
 )
@@ -49,17 +50,16 @@ from ldm.figures import (
 )
 from ldm.figures.record import record
 from ldm.paths import ROOT
-from ldm.profiles import profile as named
 from ldm.statistics import verdicts
 from ldm.study import averages, findings, sampling
 from ldm.study import recompute as live
 from ldm.study.results import Store
 from ldm.study.run import run
 
-scale = named(profile)
-sizes, n = sizes or list(scale.family), n or scale.n
-cells = sampling.pretraining_grid(scale, sizes, lengths, steps=steps, guidance=[guidance], n=n)
-store, lab = Store(ROOT), sampling.SamplingEvaluator(scale)
+chosen = profiles.get(profile)
+sizes, n = sizes or list(chosen.family), n or chosen.n
+cells = sampling.pretraining_grid(chosen, sizes, lengths, steps=steps, guidance=[guidance], n=n)
+store, lab = Store(ROOT), sampling.SamplingEvaluator(chosen)
 
 # %% [markdown]
 # ## Training, live
@@ -69,7 +69,7 @@ store, lab = Store(ROOT), sampling.SamplingEvaluator(scale)
 # predict, so the curve flattens early while the pictures go on improving.
 
 # %% tags=["remove-input"]
-training.pretrain(scale, live_size, images=scale.live if live_images < 0 else live_images)
+training.pretrain(chosen, live_size, images=chosen.live if live_images < 0 else live_images)
 
 # %% [markdown]
 # ## Every length of every size
@@ -116,8 +116,8 @@ plots.quality_vs_params(rows, metric)
 # training; the lowest point is the best share:
 
 # %% tags=["remove-cell"]
-wanted = averages.grid(scale, [average_size], [], shares, steps=steps, guidance=guidance, n=n)
-averaged = averages.measure(wanted, store=store, lab=averages.AveragesEvaluator(scale))
+wanted = averages.grid(chosen, [average_size], [], shares, steps=steps, guidance=guidance, n=n)
+averaged = averages.measure(wanted, store=store, lab=averages.AveragesEvaluator(chosen))
 
 # %% tags=["remove-input"]
 Markdown(averages_figures.MISSING) if averaged.empty else averages_figures.curves(averaged, metric)

@@ -35,22 +35,22 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
 
+from ldm import profiles
 from ldm.figures import charts, explorer, laws, paper_sizes, plots, protocol, samples, speed
 from ldm.figures.record import record
 from ldm.paths import ROOT
-from ldm.profiles import profile as named
 from ldm.statistics import comparisons, optimum, verdicts
 from ldm.study import findings, racing, sampling
 from ldm.study import recompute as live
 from ldm.study.results import Store
 from ldm.study.run import run
 
-scale = named(profile)
-sizes, steps = sizes or list(scale.family), steps or list(scale.steps)
-guidance, n = guidance or list(scale.guidance), n or scale.n
+chosen = profiles.get(profile)
+sizes, steps = sizes or list(chosen.family), steps or list(chosen.steps)
+guidance, n = guidance or list(chosen.guidance), n or chosen.n
 raced = [s for s in raced if s in steps] or steps
-cells = sampling.sampling_grid(scale, sizes, steps, guidance, n=n)
-store, lab = Store(ROOT), sampling.SamplingEvaluator(scale)
+cells = sampling.sampling_grid(chosen, sizes, steps, guidance, n=n)
+store, lab = Store(ROOT), sampling.SamplingEvaluator(chosen)
 
 # %% tags=["remove-cell"]
 rows = run(cells, store=store, lab=lab, title="sampling")
@@ -136,7 +136,7 @@ Markdown(protocol.folded(drawn, lab.metrics.protocols, f"make notebook N=04_samp
 # steps and size compete for the budget. Twice the most steps of the grid are tried as well, in case it ends too early.
 
 # %% tags=["remove-input"]
-twice = sampling.sampling_grid(scale, sizes, [2 * max(steps)], [g for g in guidance if g <= 2] or guidance, n=n)
+twice = sampling.sampling_grid(chosen, sizes, [2 * max(steps)], [g for g in guidance if g <= 2] or guidance, n=n)
 further = pd.concat([rows, run(twice, store=store, lab=lab, title="twice the steps")])
 enough = optimum.enough_steps(further, metric, store.influences(further, metric))
 Markdown(enough.to_markdown(index=False, floatfmt=".3g"))

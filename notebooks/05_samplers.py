@@ -37,21 +37,23 @@ recompute = -1  # recorded cells to run again and compare; -1: the profile's num
 # %% tags=["remove-cell"]
 from IPython.display import Markdown, display
 
+from ldm import profiles
 from ldm.figures import charts, paper_sizes, plots, protocol, samples
 from ldm.figures.record import record
 from ldm.paths import ROOT
-from ldm.profiles import profile as named
 from ldm.statistics import comparisons, optimum, verdicts
 from ldm.study import findings, sampling
 from ldm.study import recompute as live
 from ldm.study.results import Store
 from ldm.study.run import run
 
-scale = named(profile)
-sizes, guidance, n = sizes or list(scale.family), guidance or list(scale.guidance), n or scale.n
-steps = steps or findings.few_steps(scale)
-cells = [cell for name in samplers for cell in sampling.sampling_grid(scale, sizes, steps, guidance, n=n, sampler=name)]
-store, lab = Store(ROOT), sampling.SamplingEvaluator(scale)
+chosen = profiles.get(profile)
+sizes, guidance, n = sizes or list(chosen.family), guidance or list(chosen.guidance), n or chosen.n
+steps = steps or findings.few_steps(chosen)
+cells = [
+    cell for name in samplers for cell in sampling.sampling_grid(chosen, sizes, steps, guidance, n=n, sampler=name)
+]
+store, lab = Store(ROOT), sampling.SamplingEvaluator(chosen)
 
 # %% tags=["remove-cell"]
 rows = run(cells, store=store, lab=lab, title="samplers")
@@ -100,14 +102,14 @@ Markdown(optimum.enough_steps(usual, metric, influences).to_markdown(index=False
 # The paper stops DPM-Solver++ at 20. What more steps do, against the first sampler at as many (guidance up to 3):
 
 # %% tags=["remove-input"]
-more = [s for s in scale.steps if s > max(steps)]
+more = [s for s in chosen.steps if s > max(steps)]
 beyond = (
     run(
         [
             cell
             for name in samplers
             for cell in sampling.sampling_grid(
-                scale, sizes, more, [g for g in guidance if g <= 3] or guidance, n=n, sampler=name
+                chosen, sizes, more, [g for g in guidance if g <= 3] or guidance, n=n, sampler=name
             )
         ],
         store=store,

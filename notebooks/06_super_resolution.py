@@ -42,12 +42,12 @@ upscale_steps = 20
 import numpy as np
 from IPython.display import Markdown, display
 
+from ldm import profiles
 from ldm.diffusion.solvers import plan
 from ldm.figures import divider, enlarge, paper_sizes, plots, protocol, samples
 from ldm.figures.pictures import picture_grid
 from ldm.figures.record import record
 from ldm.paths import ROOT
-from ldm.profiles import profile as named
 from ldm.statistics import comparisons, optimum, verdicts
 from ldm.study import findings
 from ldm.study import recompute as live
@@ -56,21 +56,21 @@ from ldm.study.results import Store
 from ldm.study.run import at_hand, run
 from ldm.tasks import finetuning, pairs, superres
 
-scale = named(profile)
-smoke = scale.name == "smoke"
-small, table = enlarge.picture(image and ROOT / image, scale), plan("ddim", upscale_steps, scale.spacing)
-control = restoration.CONTROL if restoration.CONTROL in scale.family else scale.family[0]
-by = upscale_c or (scale.family[0] if smoke else control)
-restorer = superres.restorer(scale, by, finetuning.LENGTHS[-1], file=upscale_model and ROOT / upscale_model)
-sizes, n = sizes or list(scale.family), n or restoration.pictures(scale)
+chosen = profiles.get(profile)
+smoke = chosen.name == "smoke"
+small, table = enlarge.picture(image and ROOT / image, chosen), plan("ddim", upscale_steps, chosen.spacing)
+control = restoration.CONTROL if restoration.CONTROL in chosen.family else chosen.family[0]
+by = upscale_c or (chosen.family[0] if smoke else control)
+restorer = superres.restorer(chosen, by, finetuning.LENGTHS[-1], file=upscale_model and ROOT / upscale_model)
+sizes, n = sizes or list(chosen.family), n or restoration.pictures(chosen)
 lengths = lengths or list(finetuning.LENGTHS[-1:] if smoke else finetuning.LENGTHS)
-steps = steps or list((*scale.steps, restoration.USUAL) if smoke else restoration.STEPS)
+steps = steps or list((*chosen.steps, restoration.USUAL) if smoke else restoration.STEPS)
 last = max(lengths)
-store, lab = Store(ROOT), restoration.SuperResolutionEvaluator(scale)
+store, lab = Store(ROOT), restoration.SuperResolutionEvaluator(chosen)
 grids = (
-    restoration.baselines_grid(scale, control, n=n)[: 1 if smoke else None],
-    restoration.finetuning_grid(scale, sizes, lengths, n=n),
-    restoration.steps_grid(scale, sizes, steps, images=last, n=n),
+    restoration.baselines_grid(chosen, control, n=n)[: 1 if smoke else None],
+    restoration.finetuning_grid(chosen, sizes, lengths, n=n),
+    restoration.steps_grid(chosen, sizes, steps, images=last, n=n),
 )
 here = set(at_hand([cell for grid in grids for cell in grid], store=store, lab=lab))
 controls, by_length, by_steps = ([cell for cell in grid if cell in here] for grid in grids)
@@ -89,7 +89,7 @@ finetuned, sampled, compared = (
 # longest finetuning. Drag the divider, or move it with the arrow keys; the menus choose what lies on either side.
 
 # %% tags=["remove-input"]
-scenes = pairs.scenes(scale, "val", restoration.STRIP)
+scenes = pairs.scenes(chosen, "val", restoration.STRIP)
 true, low = scenes.high(range(len(scenes))), scenes.low(range(len(scenes)))
 ways = {
     "degraded": low.repeat(4, 1).repeat(4, 2),

@@ -36,26 +36,26 @@ shown = 0  # of the subjects, the one to look at
 import numpy as np
 from IPython.display import Markdown
 
+from ldm import profiles
 from ldm.figures import dreambooth as portraits
 from ldm.figures import protocol, samples
 from ldm.figures.pictures import picture_grid, picture_strip
 from ldm.figures.record import record
 from ldm.paths import ROOT
-from ldm.profiles import profile as named
 from ldm.statistics import verdicts
 from ldm.study import dreambooth, sampling
 from ldm.study.results import Store
 from ldm.study.run import run
 
-scale = named(profile)
-smoke = scale.name == "smoke"
+chosen = profiles.get(profile)
+smoke = chosen.name == "smoke"
 subjects = [str(ROOT / folder)] if folder else subjects[:2] if smoke else subjects
 variants = variants[:2] if smoke else variants
-sizes, tuned = sizes or list(scale.family)[: 1 if smoke else None], tuned or ([2] if smoke else [50, 150])
+sizes, tuned = sizes or list(chosen.family)[: 1 if smoke else None], tuned or ([2] if smoke else [50, 150])
 cells = dreambooth.grid(
-    scale, sizes, subjects, variants, tuned, steps=steps, guidance=guidance, n=n or dreambooth.pictures(scale)
+    chosen, sizes, subjects, variants, tuned, steps=steps, guidance=guidance, n=n or dreambooth.pictures(chosen)
 )
-store, lab = Store(ROOT), dreambooth.DreamBoothEvaluator(scale, tuned)
+store, lab = Store(ROOT), dreambooth.DreamBoothEvaluator(chosen, tuned)
 subject_of = {lab.key(cell): cell.subject for cell in cells}
 
 # %% tags=["remove-cell"]
@@ -165,9 +165,9 @@ Markdown(
 
 # %% tags=["remove-input"]
 pretrained = run(
-    sampling.pretraining_grid(scale, sizes, [scale.length], steps=50, guidance=[2.0]),
+    sampling.pretraining_grid(chosen, sizes, [chosen.length], steps=50, guidance=[2.0]),
     store=store,
-    lab=sampling.SamplingEvaluator(scale),
+    lab=sampling.SamplingEvaluator(chosen),
     title="pretraining",
 )
 final = table[table["train_steps"] == max(tuned)]

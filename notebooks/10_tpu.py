@@ -112,7 +112,7 @@ Markdown(
 # beside what the first one drew.
 
 # %% tags=["remove-input"]
-state = gpu_study.progress(gpu_queue.queue(profiles.profile("gpu")), Store(ROOT))
+state = gpu_study.progress(gpu_queue.queue(profiles.get("gpu")), Store(ROOT))
 Markdown(
     f"**{state['done'].sum()} of {state['tasks'].sum()} tasks have been done.** What they measure stands in the"
     " chapters, under *At the paper's own sizes*; other seeds are rows alone, and speed is [a page of its"

@@ -32,17 +32,17 @@ metrics = ["kid_effnet", "kid_scene", "alignment", "subject"]
 import pandas as pd
 from IPython.display import Markdown, display
 
+from ldm import profiles
 from ldm.figures import confounders as confounders_figures
 from ldm.figures import protocol
 from ldm.figures.record import record
 from ldm.paths import ROOT
-from ldm.profiles import profile as named
 from ldm.study import confounders, sampling
 from ldm.study.results import Store
 from ldm.study.run import run
 
-scale = named(profile)
-store, lab = Store(ROOT), sampling.SamplingEvaluator(scale)
+chosen = profiles.get(profile)
+store, lab = Store(ROOT), sampling.SamplingEvaluator(chosen)
 
 # %% [markdown]
 # ## Undertraining
@@ -50,7 +50,7 @@ store, lab = Store(ROOT), sampling.SamplingEvaluator(scale)
 # If F3 came from large models that are not trained yet, it would fade as training goes on.
 
 # %% tags=["remove-input"]
-trained = confounders.f3_in(confounders.trainings(scale, lengths, steps), metrics, store=store, lab=lab)
+trained = confounders.f3_in(confounders.trainings(chosen, lengths, steps), metrics, store=store, lab=lab)
 Markdown(trained.to_markdown(index=False))
 
 # %% [markdown]
@@ -64,7 +64,7 @@ Markdown(trained.to_markdown(index=False))
 # Every size has a best guidance of its own. Does F3 live on that choice?
 
 # %% tags=["remove-input"]
-guided = confounders.f3_in(confounders.guidances(scale), metrics, store=store, lab=lab)
+guided = confounders.f3_in(confounders.guidances(chosen), metrics, store=store, lab=lab)
 Markdown(guided.to_markdown(index=False))
 
 # %% [markdown]
@@ -81,7 +81,7 @@ Markdown(guided.to_markdown(index=False))
 # need be, for every size.
 
 # %% tags=["remove-input"]
-spacing = confounders.f3_in(confounders.spacings(scale, spaced), metrics, store=store, lab=lab)
+spacing = confounders.f3_in(confounders.spacings(chosen, spaced), metrics, store=store, lab=lab)
 Markdown(spacing.to_markdown(index=False))
 
 # %% [markdown]
@@ -99,8 +99,8 @@ Markdown(spacing.to_markdown(index=False))
 # ranked by their bias. A kernel distance (KID) has no such bias. The same setting, scored on more and more pictures:
 
 # %% tags=["remove-input"]
-rows = run(confounders.counts(scale, counts), store=store, lab=lab)
-display(*(confounders_figures.n_chart(rows, name, least=scale.n) for name in ("fd_effnet", "kid_effnet")))
+rows = run(confounders.counts(chosen, counts), store=store, lab=lab)
+display(*(confounders_figures.n_chart(rows, name, least=chosen.n) for name in ("fd_effnet", "kid_effnet")))
 
 # %% [markdown]
 # How the sizes rank, best first:
@@ -110,9 +110,9 @@ Markdown(confounders.order_by_n(rows, ["fd_effnet", "fd_scene", *metrics]).to_ma
 
 # %% tags=["remove-input"]
 suspects = (
-    confounders.trainings(scale, lengths, steps),
-    confounders.guidances(scale),
-    confounders.spacings(scale, spaced),
+    confounders.trainings(chosen, lengths, steps),
+    confounders.guidances(chosen),
+    confounders.spacings(chosen, spaced),
 )
 asked = run(dict.fromkeys(cell for grid in suspects for cells in grid.values() for cell in cells), store=store, lab=lab)
 behind = pd.concat(

@@ -15,7 +15,7 @@ from ldm.study.results import Store
 from ldm.study.run import run
 from tests import synthetic
 
-SMOKE = profiles.profile("smoke")
+SMOKE = profiles.get("smoke")
 
 
 def test_a_share_that_makes_no_sense_is_refused():

@@ -13,10 +13,10 @@ from PIL import Image
 from scipy.spatial.distance import cdist
 from scipy.stats import ttest_1samp
 
+from ldm import profiles
 from ldm.data.scenes.captions import caption, words
 from ldm.figures import dreambooth as portraits
 from ldm.networks.layers import KeySource, split
-from ldm.profiles import profile
 from ldm.study import dreambooth as dreambooth_study
 from ldm.study import likeness
 from ldm.study.results import Store
@@ -24,7 +24,7 @@ from ldm.study.run import run
 from ldm.tasks import dreambooth, subjects
 from tests.toy_training import Mixer
 
-SMOKE, LAPTOP = profile("smoke"), profile("laptop")
+SMOKE, LAPTOP = profiles.get("smoke"), profiles.get("laptop")
 
 
 @pytest.mark.parametrize("name", subjects.SUBJECTS)
@@ -141,7 +141,7 @@ class Small(dreambooth_study.DreamBoothEvaluator):
     """With a small network in the UNet's place, which compiles in a second; the smoke study has the UNet."""
 
     def load(self, *model):
-        structure, params = split(Mixer(context=self.scale.context, keys=KeySource(jax.random.key(0))))
+        structure, params = split(Mixer(context=self.profile.context, keys=KeySource(jax.random.key(0))))
         return replace(super().load(*model), structure=structure, params=params)
 
 

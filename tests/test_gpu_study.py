@@ -22,16 +22,15 @@ from launch.gpu import run as gpu_study
 from launch.gpu.queue import Task, queue
 from launch.gpu.run import Device
 from ldm import __main__ as cli
-from ldm import paths
+from ldm import paths, profiles
 from ldm.paths import ROOT
-from ldm.profiles import profile
 from ldm.study import grids
 from ldm.study.results import Row, Store
 from ldm.tasks import models
 from tests.environment import one_device
 
 CARD = Device("NVIDIA H200", 141.0, 700.0)
-GPU, SMOKE = profile("gpu"), profile("smoke")
+GPU, SMOKE = profiles.get("gpu"), profiles.get("smoke")
 
 
 def task(text: str, minutes: float = 1.0, **fields) -> Task:
@@ -63,7 +62,7 @@ class Bench:
             out=self.root / "home",
             store=self.store,
             device=CARD,
-            scale=SMOKE,
+            profile=SMOKE,
             clock=self.clock,
         )
 
@@ -79,7 +78,7 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
-    monkeypatch.setattr(gpu_study.models, "note_models", lambda scale: None)
+    monkeypatch.setattr(gpu_study.models, "note_models", lambda profile: None)
     monkeypatch.setattr(gpu_study.gc, "collect", lambda: 0)  # seconds, in a process of many tests
     return Bench(tmp_path)
 
@@ -290,8 +289,8 @@ def test_the_queue_asks_all_sizes_what_comes_first_and_trains_before_it_judges()
 
 def test_the_smoke_queue_is_the_same_queue():
     """A trial on a CPU tries what a GPU will do."""
-    kinds = lambda scale: {
-        tuple(one.text.split()[:2]) for task in queue(scale) for one in [*task.first(lambda one: False), task]
+    kinds = lambda profile: {
+        tuple(one.text.split()[:2]) for task in queue(profile) for one in [*task.first(lambda one: False), task]
     }
     assert kinds(SMOKE) == kinds(GPU)
     assert {task.why for task in queue(GPU)} - {task.why for task in queue(SMOKE)} <= {
@@ -320,10 +319,10 @@ def test_every_command_of_the_queue_is_one_that_the_command_line_knows(monkeypat
     for typed in dict.fromkeys(asked):
         cli.call(typed.split())
     assert {name for name, _ in called} == {"pretrain", "grid", "part", "superres", "distill"}
-    monkeypatch.setattr(grids.distillation, "DistillationEvaluator", lambda scale: None)
-    monkeypatch.setattr(grids.superres, "SuperResolutionEvaluator", lambda scale: None)
+    monkeypatch.setattr(grids.distillation, "DistillationEvaluator", lambda profile: None)
+    monkeypatch.setattr(grids.superres, "SuperResolutionEvaluator", lambda profile: None)
     for name, given in called:  # and the cells that are asked for may be asked for
-        given = given | {"scale": profile(given["profile"])}
+        given = given | {"profile": profiles.get(given["profile"])}
         if name == "grid":
             given["n"] = given.get("n") or None
             asked = {k: given.get(k, ()) for k in ("steps", "guidance", "lengths")} | {
@@ -331,7 +330,7 @@ def test_every_command_of_the_queue_is_one_that_the_command_line_knows(monkeypat
             }
             cells, _ = grids.of(
                 given.get("study", "sampling"),
-                given["scale"],
+                given["profile"],
                 given["sizes"],
                 sampler=given.get("sampler", "ddim"),
                 n=None,
@@ -340,7 +339,7 @@ def test_every_command_of_the_queue_is_one_that_the_command_line_knows(monkeypat
             )
             assert cells
         if name == "pretrain" and given["c"] <= 320:
-            assert given["images"] in given["scale"].lengths
+            assert given["images"] in given["profile"].lengths
 
 
 DRIVER = """
@@ -352,7 +351,7 @@ from launch.gpu.__main__ import main
 from ldm import profiles
 gpu_study.EVERY = 1
 every = gpu_queue.queue
-gpu_queue.queue = lambda scale: [task for task in every(scale) if task.why.startswith("quality by compute, seed 1")]
+gpu_queue.queue = lambda profile: [task for task in every(profile) if task.why.startswith("quality by compute, seed 1")]
 smoke = profiles.PROFILES["smoke"]
 train = replace(smoke.train, images=640, warmup_images=160)
 small = dict(family=(8,), lengths=(640,), length=640, steps=(50,), data=2_048)

@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
+from ldm import profiles
 from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
 from ldm.figures import samples, scrubber
-from ldm.profiles import profile
 from ldm.study import interpolation as interpolation_study
 from ldm.study.results import Row, Store
 from ldm.study.run import run
 from ldm.tasks import interpolation
 
-SMOKE = profile("smoke")
+SMOKE = profiles.get("smoke")
 vectors = some.arrays(np.float64, (2, 3, 8), elements=st.floats(-4, 4).filter(lambda x: abs(x) > 0.01))
 
 

@@ -6,20 +6,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ldm import profiles
 from ldm.figures import laws, samples
-from ldm.profiles import profile
 from ldm.statistics import optimum
 from ldm.study import sampling
 from ldm.study.results import Row, Store, to_webp
 from tests import synthetic
 
-SMOKE = profile("smoke")
+SMOKE = profiles.get("smoke")
 
 
 class Names:
     """An evaluator that only names cells."""
 
-    scale = SMOKE
+    profile = SMOKE
 
     def key(self, cell) -> str:
         return f"{cell.c}-{cell.steps}-{cell.guidance:g}"

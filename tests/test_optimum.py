@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ldm.profiles import profile
+from ldm import profiles
 from ldm.statistics import optimum
 from ldm.study import racing
 from ldm.study import sampling as study
 from ldm.study.results import Store
 from tests.test_verdicts import sampling
 
-SMOKE = profile("smoke")
+SMOKE = profiles.get("smoke")
 
 
 def settings(truth: np.ndarray, seed: int, n: int = 200, shared: float = 3.0) -> tuple[pd.DataFrame, dict]:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
+from ldm import profiles
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.disturbances import DISTURBANCES, blur, chosen, draw, hue
 from ldm.data.scenes.emoji import emojis
@@ -20,13 +21,12 @@ from ldm.data.scenes.record import held_out
 from ldm.figures import protocol
 from ldm.figures import sensitivity as sensitivity_charts
 from ldm.paths import ROOT
-from ldm.profiles import profile
 from ldm.statistics import sensitivity
 from ldm.study import evaluation, probes
 from ldm.study.results import Store
 from ldm.study.run import run
 
-SMOKE = profile("smoke")
+SMOKE = profiles.get("smoke")
 CONFIG = SMOKE.scenes
 N = 24
 REAL = Scenes(CONFIG, "val", N)
@@ -163,8 +163,8 @@ def shipped():
 def test_every_cell_of_the_chapter_is_recorded(lab, shipped):
     for name in ("smoke", "laptop"):
         rows = Store(ROOT).rows(only="recorded", study="metrics", profile=name)
-        of = lab if name == "smoke" else probes.ProbeEvaluator(profile(name))
-        assert set(rows["key"]) == {of.key(cell) for cell in probes.grid(profile(name))}
+        of = lab if name == "smoke" else probes.ProbeEvaluator(profiles.get(name))
+        assert set(rows["key"]) == {of.key(cell) for cell in probes.grid(profiles.get(name))}
         assert (rows["strength"].notna() == (rows["task"] != "model")).all()
 
 

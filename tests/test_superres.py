@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ldm import profiles
 from ldm.diffusion.solvers import ddim, plan
 from ldm.networks import cost, weights
 from ldm.networks.layers import abstract, merge
-from ldm.profiles import profile
 from ldm.statistics import verdicts
 from ldm.study import findings
 from ldm.study import photographs as gallery
@@ -25,7 +25,7 @@ from ldm.tasks import models as models_tasks
 from ldm.tasks import pairs as twins
 from ldm.training.loop import TrainConfig
 
-SMOKE = profile("smoke")
+SMOKE = profiles.get("smoke")
 NULL = np.zeros((SMOKE.tokens, SMOKE.context), np.float32)
 
 

@@ -45,19 +45,19 @@ assert jax.jit(lambda plan: plan.x.sum() + plan.n)(plan('ddim', 4)) > 4"""
 
 def test_cells_are_named_without_jax_so_a_chapter_of_recorded_rows_needs_none():
     program = """
-from ldm.profiles import profile
+from ldm import profiles
 from ldm.study import distillation, dreambooth, interpolation, probes, sampling, superres
-scale = profile("smoke")
+profile = profiles.get("smoke")
 cells = {
-    sampling.SamplingEvaluator: sampling.sampling_grid(scale, (8,), (4,), (1.5,)),
-    distillation.DistillationEvaluator: distillation.grid(scale, ["codi"], (8,), (4,), (1.5,)),
-    dreambooth.DreamBoothEvaluator: dreambooth.grid(scale, (8,), ["fox"], ["prior"], [1], steps=2, guidance=2.0, n=16),
-    interpolation.InterpolationEvaluator: interpolation.grid(scale, (8,), (1.5,), steps=4, n=16, frames=3),
-    probes.ProbeEvaluator: probes.grid(scale),
-    superres.SuperResolutionEvaluator: superres.baselines_grid(scale, 8)[:1],
+    sampling.SamplingEvaluator: sampling.sampling_grid(profile, (8,), (4,), (1.5,)),
+    distillation.DistillationEvaluator: distillation.grid(profile, ["codi"], (8,), (4,), (1.5,)),
+    dreambooth.DreamBoothEvaluator: dreambooth.grid(profile, (8,), ["fox"], ["prior"], [1], steps=2, guidance=2, n=16),
+    interpolation.InterpolationEvaluator: interpolation.grid(profile, (8,), (1.5,), steps=4, n=16, frames=3),
+    probes.ProbeEvaluator: probes.grid(profile),
+    superres.SuperResolutionEvaluator: superres.baselines_grid(profile, 8)[:1],
 }
 for kind, grid in cells.items():
-    lab = kind(scale)
+    lab = kind(profile)
     assert len({lab.key(cell) for cell in grid}) == len(grid) > 0"""
     assert loaded_by(program) == "[]"
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ldm.profiles import profile
+from ldm import profiles
 from ldm.tasks import pretrain
 
 
 def losses(name: str, c: int, images: int, rate: float) -> np.ndarray:
     """Return the loss of every step of a training of width c at this rate."""
-    chosen, found = profile(name), []
+    chosen, found = profiles.get(name), []
     _, text = pretrain.frozen_parts(chosen)
     config = replace(chosen.train, images=images, learning_rate=rate)
     with tempfile.TemporaryDirectory() as folder:

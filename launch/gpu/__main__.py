@@ -25,8 +25,8 @@ def main(
     """
     from launch.gpu import run as task
     from launch.gpu.queue import queue
+    from ldm import profiles
     from ldm.paths import ROOT
-    from ldm.profiles import profile as named
     from ldm.study.results import Store, installed_versions
 
     if tflops and not plan:
@@ -41,12 +41,12 @@ def main(
         flush=True,
     )
     device = device._replace(tflops=tflops or device.tflops)
-    scale = named(profile)
-    tasks = queue(scale)
-    print(task.table(task.plan(tasks, store, device, minutes, scale)), flush=True)
+    chosen = profiles.get(profile)
+    tasks = queue(chosen)
+    print(task.table(task.plan(tasks, store, device, minutes, chosen)), flush=True)
     if not plan:
         failed = task.run(
-            tasks, call, minutes=minutes, out=out or ROOT / "runs" / "home", store=store, device=device, scale=scale
+            tasks, call, minutes=minutes, out=out or ROOT / "runs" / "home", store=store, device=device, profile=chosen
         )
         if failed:
             raise RuntimeError(f"{len(failed)} of the tasks failed: " + " | ".join(failed))

@@ -69,134 +69,134 @@ class _Named:
     command: str
 
 
-def queue(scale: Profile) -> list[Task]:
+def queue(profile: Profile) -> list[Task]:
     """All tasks of a profile, the one that adds most first.
 
     Four sizes of Table 1 come first, in all that is asked of sizes; then what is asked of their finetuned models and
     students, the other sizes, seeds, and the first steps of the largest. The smoke profile's family is such four.
     """
-    four = [c for c in scale.family if c in FOUR] or list(scale.family)
-    rest = [c for c in scale.family if c not in four and c <= max(FOUR)]
-    large = [c for c in scale.family if c > max(FOUR)]
+    four = [c for c in profile.family if c in FOUR] or list(profile.family)
+    rest = [c for c in profile.family if c not in four and c <= max(FOUR)]
+    large = [c for c in profile.family if c > max(FOUR)]
     return [
-        *stands_on(scale),
-        *(task for c in four for task in sampled(scale, c, FIRST)),
-        *(task for make in (restored, taught) for c in four for task in make(scale, c)),
-        *(task for c in four for task in more_steps(scale, c)),
-        *(task for c in rest for task in sampled(scale, c, FIRST)),
-        *(judged(scale, c, seed) for seed in (1, 2) for c in four),
-        *(begun(scale, c) for c in large),
+        *stands_on(profile),
+        *(task for c in four for task in sampled(profile, c, FIRST)),
+        *(task for make in (restored, taught) for c in four for task in make(profile, c)),
+        *(task for c in four for task in more_steps(profile, c)),
+        *(task for c in rest for task in sampled(profile, c, FIRST)),
+        *(judged(profile, c, seed) for seed in (1, 2) for c in four),
+        *(begun(profile, c) for c in large),
     ]
 
 
-def stands_on(scale: Profile) -> list[Task]:
+def stands_on(profile: Profile) -> list[Task]:
     """The frozen parts, and the reference of the metrics."""
-    why = f"what the {scale.scenes.size} px models stand on"
+    why = f"what the {profile.scenes.size} px models stand on"
 
     def part(
         name: str, made: Callable[[], bool], minutes: float, images: int = 0, needs: Collection[Task] = ()
     ) -> Task:
-        text = f"part {name} --profile {scale.name}" + f" --images {images}" * (images > 0)
+        text = f"part {name} --profile {profile.name}" + f" --images {images}" * (images > 0)
         return Task(text=text, why=why, minutes=minutes, needs=tuple(needs), made=made)
 
-    folder = paths.WEIGHTS / scale.weights
+    folder = paths.WEIGHTS / profile.weights
     there = lambda name: (folder / f"{name}.safetensors").is_file
     text, detector = part("text", there("text"), 2), part("detector", there("detector"), 2.5)
     autoencoder = part(
-        "autoencoder", lambda: parts.seen(scale) >= ENCODED, 3, ENCODED
+        "autoencoder", lambda: parts.seen(profile) >= ENCODED, 3, ENCODED
     )  # it is written before it is trained to the end
-    decoder = part("decoder", lambda: parts.finished(scale), 3, 60_000, [autoencoder])
+    decoder = part("decoder", lambda: parts.finished(profile), 3, 60_000, [autoencoder])
     return [text, detector, autoencoder, decoder, part("reference", there("reference"), 2, needs=[detector])]
 
 
-def gflops(scale: Profile, c: int, side: int = 0) -> float:
+def gflops(profile: Profile, c: int, side: int = 0) -> float:
     """Of one evaluation on one picture, whose latents have the profile's side unless told otherwise."""
-    return cost.unet_gflops(c, side or scale.latent_shape[0], scale.tokens, scale.context)
+    return cost.unet_gflops(c, side or profile.latent_shape[0], profile.tokens, profile.context)
 
 
-def trained(scale: Profile, c: int, seed: int = 0) -> Task:
+def trained(profile: Profile, c: int, seed: int = 0) -> Task:
     """A training up to the length where sizes are compared; without checkpoints: they grow to gigabytes, and the
     machine forgets.
     """
-    text = f"pretrain --profile {scale.name} --c {c} --seed {seed} --images {scale.length} --no-checkpoints"
+    text = f"pretrain --profile {profile.name} --c {c} --seed {seed} --images {profile.length} --no-checkpoints"
     return Task(
         text=text,
         why="training",
         c=c,
-        gflops=cost.PASSES * gflops(scale, c) * scale.length,
-        minutes=3 * START + STEP * scale.length / scale.train.batch,
-        needs=tuple(stands_on(scale)),
-        made=lambda: models.file_of(scale, c, scale.length, seed) is not None,
+        gflops=cost.PASSES * gflops(profile, c) * profile.length,
+        minutes=3 * START + STEP * profile.length / profile.train.batch,
+        needs=tuple(stands_on(profile)),
+        made=lambda: models.file_of(profile, c, profile.length, seed) is not None,
     )
 
 
-def judged(scale: Profile, c: int, seed: int = 0) -> Task:
+def judged(profile: Profile, c: int, seed: int = 0) -> Task:
     """A training's models along the way, in the paper's one setting."""
-    lengths = [length for length in scale.lengths if length <= scale.length]
-    text = f"grid --study pretraining --profile {scale.name} --sizes {c} --seed {seed} --lengths {words(lengths)}"
+    lengths = [length for length in profile.lengths if length <= profile.length]
+    text = f"grid --study pretraining --profile {profile.name} --sizes {c} --seed {seed} --lengths {words(lengths)}"
     return Task(
         text=text,
         why=f"quality by compute, seed {seed}",
         c=c,
-        gflops=len(lengths) * scale.n * 2 * 50 * gflops(scale, c),
+        gflops=len(lengths) * profile.n * 2 * 50 * gflops(profile, c),
         minutes=START + CELL * len(lengths),
-        needs=(trained(scale, c, seed),),
+        needs=(trained(profile, c, seed),),
     )
 
 
 def drawn(
-    scale: Profile, c: int, why: str, steps: Sequence[int], guidance: Sequence[float], sampler: str = "ddim"
+    profile: Profile, c: int, why: str, steps: Sequence[int], guidance: Sequence[float], sampler: str = "ddim"
 ) -> Task:
     """A part of the grid of steps and guidance."""
     text = (
-        f"grid --profile {scale.name} --sizes {c} --steps {words(steps)} --guidance"
+        f"grid --profile {profile.name} --sizes {c} --steps {words(steps)} --guidance"
         f" {' '.join(f'{g:g}' for g in guidance)} --sampler {sampler}"
     )
-    evaluations = scale.n * sum(steps) * sum(1 + (g != 1) for g in guidance)
+    evaluations = profile.n * sum(steps) * sum(1 + (g != 1) for g in guidance)
     return Task(
         text=text,
         why=why,
         c=c,
-        gflops=evaluations * gflops(scale, c),
+        gflops=evaluations * gflops(profile, c),
         minutes=START + CELL * len(steps) * len(guidance),
-        needs=(trained(scale, c),),
+        needs=(trained(profile, c),),
     )
 
 
-def sampled(scale: Profile, c: int, steps: Sequence[int]) -> list[Task]:
+def sampled(profile: Profile, c: int, steps: Sequence[int]) -> list[Task]:
     """A size along its training, by guidance and few steps, and by two more samplers."""
-    known = [s for s in steps if s in scale.steps]
-    two = [g for g in (2.0, 4.0) if g in scale.guidance] or list(scale.guidance[-1:])
+    known = [s for s in steps if s in profile.steps]
+    two = [g for g in (2.0, 4.0) if g in profile.guidance] or list(profile.guidance[-1:])
     return [
-        judged(scale, c),
-        drawn(scale, c, "guidance and steps", known, scale.guidance),
-        *(drawn(scale, c, "samplers", known[1:], two, sampler) for sampler in ("ddpm", "dpm++")),
+        judged(profile, c),
+        drawn(profile, c, "guidance and steps", known, profile.guidance),
+        *(drawn(profile, c, "samplers", known[1:], two, sampler) for sampler in ("ddpm", "dpm++")),
     ]
 
 
-def more_steps(scale: Profile, c: int) -> list[Task]:
-    return [drawn(scale, c, "more steps", [s], scale.guidance) for s in scale.steps if s > max(FIRST)]
+def more_steps(profile: Profile, c: int) -> list[Task]:
+    return [drawn(profile, c, "more steps", [s], profile.guidance) for s in profile.steps if s > max(FIRST)]
 
 
-def restored(scale: Profile, c: int) -> list[Task]:
+def restored(profile: Profile, c: int) -> list[Task]:
     """Finetuned for super-resolution, and judged along the way, then by fewer steps."""
-    images, side = finetuning.LENGTHS[-1], pairs.latent_side(scale)
+    images, side = finetuning.LENGTHS[-1], pairs.latent_side(profile)
     finetuned = Task(
-        text=f"superres --profile {scale.name} --c {c} --images {images} --no-checkpoints",
+        text=f"superres --profile {profile.name} --c {c} --images {images} --no-checkpoints",
         why="training",
         c=c,
-        gflops=cost.PASSES * gflops(scale, c, side) * images,
+        gflops=cost.PASSES * gflops(profile, c, side) * images,
         minutes=4 * START + STEP * images / finetuning.CONFIG.batch,
-        needs=(trained(scale, c),),
-        made=lambda: models.file_of(scale, c, images, kind="superres") is not None,
+        needs=(trained(profile, c),),
+        made=lambda: models.file_of(profile, c, images, kind="superres") is not None,
     )
 
     def grid(why: str, name: str, values: Sequence[int], evaluations: int) -> Task:
         return Task(
-            text=f"grid --study superres --profile {scale.name} --sizes {c} --{name} {words(values)}",
+            text=f"grid --study superres --profile {profile.name} --sizes {c} --{name} {words(values)}",
             why=why,
             c=c,
-            gflops=restore.pictures(scale) * evaluations * gflops(scale, c, side),
+            gflops=restore.pictures(profile) * evaluations * gflops(profile, c, side),
             minutes=2 * START + CELL * len(values),
             needs=(finetuned,),
         )
@@ -208,20 +208,20 @@ def restored(scale: Profile, c: int) -> list[Task]:
     ]
 
 
-def taught(scale: Profile, c: int) -> list[Task]:
+def taught(profile: Profile, c: int) -> list[Task]:
     """A consistent student, in few steps."""
     teaching = Task(
-        text=f"distill codi --profile {scale.name} --c {c} --no-checkpoints",
+        text=f"distill codi --profile {profile.name} --c {c} --no-checkpoints",
         why="training",
         c=c,
-        gflops=methods.passes("codi") * scale.distilled * gflops(scale, c),
-        minutes=4 * START + 2 * STEP * scale.distilled / scale.train.batch,
-        needs=(trained(scale, c),),
-        made=lambda: models.file_of(scale, c, scale.distilled, kind="codi") is not None,
+        gflops=methods.passes("codi") * profile.distilled * gflops(profile, c),
+        minutes=4 * START + 2 * STEP * profile.distilled / profile.train.batch,
+        needs=(trained(profile, c),),
+        made=lambda: models.file_of(profile, c, profile.distilled, kind="codi") is not None,
     )
-    steps, guidance = (1, 2, 4, 8), [g for g in (2, 4) if scale.scales[0] <= g <= scale.scales[1]]
+    steps, guidance = (1, 2, 4, 8), [g for g in (2, 4) if profile.scales[0] <= g <= profile.scales[1]]
     text = (
-        f"grid --study distillation --profile {scale.name} --kinds codi --sizes {c} --steps {words(steps)} --guidance"
+        f"grid --study distillation --profile {profile.name} --kinds codi --sizes {c} --steps {words(steps)} --guidance"
         f" {words(guidance)}"
     )
     return [
@@ -229,24 +229,24 @@ def taught(scale: Profile, c: int) -> list[Task]:
             text=text,
             why="students",
             c=c,
-            gflops=scale.n * sum(steps) * len(guidance) * gflops(scale, c),
+            gflops=profile.n * sum(steps) * len(guidance) * gflops(profile, c),
             minutes=START + CELL * len(steps) * len(guidance),
             needs=(teaching,),
         )
     ]
 
 
-def begun(scale: Profile, c: int, steps: int = 60) -> Task:
+def begun(profile: Profile, c: int, steps: int = 60) -> Task:
     """The first steps of a size that is too large for more: its speed, its memory and its first loss."""
-    images = steps * scale.train.batch
+    images = steps * profile.train.batch
     return Task(
-        text=f"pretrain --profile {scale.name} --c {c} --images {images} --no-checkpoints",
+        text=f"pretrain --profile {profile.name} --c {c} --images {images} --no-checkpoints",
         why="speed, memory, first loss",
         c=c,
-        gflops=cost.PASSES * gflops(scale, c) * images,
+        gflops=cost.PASSES * gflops(profile, c) * images,
         minutes=3 * START,
-        needs=tuple(stands_on(scale)),
-        memory=1.2 * STATE * cost.unet_params(c, scale.context) / 1e9,
+        needs=tuple(stands_on(profile)),
+        memory=1.2 * STATE * cost.unet_params(c, profile.context) / 1e9,
     )
 
 

@@ -54,9 +54,9 @@ def preflight(side: int = 8192, rounds: int = 5) -> Device:
     return Device(device.device_kind, memory, 2 * side**3 / float(np.median(seconds)) / 1e12)
 
 
-def paces(store: Store, device: Device, scale: Profile) -> dict[str, float]:
+def paces(store: Store, device: Device, profile: Profile) -> dict[str, float]:
     """Kind of command -> how many times the reckoned minutes it took on this kind of device, in the middle."""
-    rows = store.rows(study="queue", profile=scale.name, protocol=device.kind, metric="times reckoned")
+    rows = store.rows(study="queue", profile=profile.name, protocol=device.kind, metric="times reckoned")
     return rows.groupby("task")["value"].median().to_dict()
 
 
@@ -65,13 +65,13 @@ def there(task: Task, store: Store) -> bool:
     return task.made() if task.made else store.has(task.key)
 
 
-def plan(tasks: Sequence[Task], store: Store, device: Device, minutes: float, scale: Profile) -> pd.DataFrame:
+def plan(tasks: Sequence[Task], store: Store, device: Device, minutes: float, profile: Profile) -> pd.DataFrame:
     """The tasks in order, one row each.
 
     Columns `why`, `c`, `done`, `minutes` (reckoned, with all that it needs and is neither there nor made by an earlier
     one), `fits` (into those given, the ones before it done first), `commands`.
     """
-    pace, at, found = paces(store, device, scale), 0.0, []
+    pace, at, found = paces(store, device, profile), 0.0, []
     doing: set[str] = set()
     for task in tasks:
         done = there(task, store)
@@ -127,7 +127,7 @@ def run(
     out: Path,
     store: Store,
     device: Device,
-    scale: Profile,
+    profile: Profile,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[str]:
     """Do what fits into the minutes, in order.
@@ -144,13 +144,13 @@ def run(
     broken: set[str] = set()
 
     def do(task: Task) -> None:
-        models.note_models(scale)  # before anything is drawn with them
+        models.note_models(profile)  # before anything is drawn with them
         gc.collect()  # evaluators refer to themselves, and hold a model on the device
         start = clock()
         call(shlex.split(task.text))
         took = (clock() - start) / 60
         row = dict(
-            study="queue", profile=scale.name, task=task.kind, protocol=device.kind, c=task.c, n=1, seconds=60 * took
+            study="queue", profile=profile.name, task=task.kind, protocol=device.kind, c=task.c, n=1, seconds=60 * took
         )
         values = {"minutes": took, "times reckoned": took / task.reckoned(device.tflops)}
         store.write(task.key, [Row(metric=name, value=v, lo=v, hi=v, **row) for name, v in values.items()])
@@ -160,7 +160,7 @@ def run(
         for task in tasks:
             if there(task, store) or not holds(device, task):
                 continue
-            pace, chain, left = paces(store, device, scale), chain_of(task, store), minutes - (clock() - began) / 60
+            pace, chain, left = paces(store, device, profile), chain_of(task, store), minutes - (clock() - began) / 60
             if any(one.text in broken for one in chain):
                 continue
             needs = reckoned(chain, pace, device)

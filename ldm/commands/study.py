@@ -43,14 +43,14 @@ def grid(
 
     Of superres: with lengths, every size at these; with steps, every size at these; with neither, the baselines.
     """
-    from ldm.profiles import profile as named
+    from ldm import profiles
     from ldm.study import grids
     from ldm.study.run import run
 
-    scale = named(profile)
-    sizes = sizes or scale.family
+    chosen = profiles.get(profile)
+    sizes = sizes or chosen.family
     given = dict(steps=steps, guidance=guidance, lengths=lengths, kinds=kinds, sampler=sampler, n=n or None, seed=seed)
-    cells, lab = grids.of(study, scale, sizes, **given)
+    cells, lab = grids.of(study, chosen, sizes, **given)
     run(cells, lab=lab, title=f"{study}, sizes {', '.join(map(str, sizes))}")
 
 
@@ -63,17 +63,17 @@ def race(
     metric: str = "kid_effnet",
 ) -> None:
     """Find the best guidance of each size and step count with as few pictures as that takes."""
+    from ldm import profiles
     from ldm.paths import ROOT
-    from ldm.profiles import profile as named
     from ldm.study import racing, sampling
     from ldm.study.results import Store
 
-    scale = named(profile)
+    chosen = profiles.get(profile)
     cells = sampling.sampling_grid(
-        scale, sizes or scale.family, steps or scale.steps, guidance or scale.guidance, sampler=sampler
+        chosen, sizes or chosen.family, steps or chosen.steps, guidance or chosen.guidance, sampler=sampler
     )
     found = racing.races(
-        cells, metric, store=Store(ROOT), lab=sampling.SamplingEvaluator(scale), stages=racing.stages(scale.n)
+        cells, metric, store=Store(ROOT), lab=sampling.SamplingEvaluator(chosen), stages=racing.stages(chosen.n)
     )
     print(found.to_string(index=False))
 
@@ -89,15 +89,15 @@ def dreambooth(
     n: int = 0,
 ) -> None:
     """Teach every size the subjects (emoji, or folders of your own pictures) and judge what it draws of them."""
-    from ldm.profiles import profile as named
+    from ldm import profiles
     from ldm.study import dreambooth as dreambooth_study
     from ldm.study.run import run
     from ldm.tasks.subjects import SUBJECTS
 
-    scale = named(profile)
-    n, sizes, subjects = n or dreambooth_study.pictures(scale), sizes or scale.family, subjects or SUBJECTS
-    cells = dreambooth_study.grid(scale, sizes, subjects, variants, tuned, steps=steps, guidance=guidance, n=n)
-    run(cells, lab=dreambooth_study.DreamBoothEvaluator(scale, tuned), title="dreambooth")
+    chosen = profiles.get(profile)
+    n, sizes, subjects = n or dreambooth_study.pictures(chosen), sizes or chosen.family, subjects or SUBJECTS
+    cells = dreambooth_study.grid(chosen, sizes, subjects, variants, tuned, steps=steps, guidance=guidance, n=n)
+    run(cells, lab=dreambooth_study.DreamBoothEvaluator(chosen, tuned), title="dreambooth")
 
 
 def browser(out: Path | None = None, sizes: tuple[int, ...] = ()) -> None:
@@ -142,8 +142,8 @@ def compact() -> None:
     from ldm.study.results import Store
     from ldm.tasks.models import record_models
 
-    for scale in {scale.weights: scale for scale in PROFILES.values()}.values():
-        if (paths.RUNS / scale.weights).is_dir():
-            print(record_models(scale))
+    for profile in {profile.weights: profile for profile in PROFILES.values()}.values():
+        if (paths.RUNS / profile.weights).is_dir():
+            print(record_models(profile))
     for path in Store(ROOT).compact():
         print(path)

@@ -57,7 +57,7 @@ def thumbnail(store: Store, key: str) -> bytes:
 def strip(store: Store, lab: Evaluates, cell: Evaluation) -> Any:
     """A cell's pictures side by side with their captions."""
     pictures = kept(store, lab.key(cell))
-    data = Scenes(lab.scale.scenes, cell.split, cell.n)
+    data = Scenes(lab.profile.scenes, cell.split, cell.n)
     return picture_strip(pictures, [caption(data.scene(i)) for i in range(len(pictures))])
 
 

@@ -32,7 +32,7 @@ class Averaged(sampling.Evaluation):
 
 
 def grid(
-    scale: Profile,
+    profile: Profile,
     sizes: Sequence[int],
     lengths: Sequence[int],
     shares: Sequence[float],
@@ -46,17 +46,17 @@ def grid(
     return [
         Averaged(
             study="pretraining",
-            profile=scale.name,
+            profile=profile.name,
             c=c,
             images=images,
             steps=steps,
             guidance=guidance,
-            n=n or scale.n,
+            n=n or profile.n,
             seed=seed,
             share=share,
         )
         for c in sizes
-        for images in lengths or scale.lengths
+        for images in lengths or profile.lengths
         for share in shares
     ]
 

@@ -65,80 +65,84 @@ FINDINGS = {
 }
 
 
-def few_steps(scale: Profile) -> list[int]:
+def few_steps(profile: Profile) -> list[int]:
     """The step counts at which samplers are compared: the paper's, at most 20 for DPM-Solver++."""
-    return [steps for steps in scale.steps if FEWEST <= steps <= 20]
+    return [steps for steps in profile.steps if FEWEST <= steps <= 20]
 
 
-def samplers_grid(scale: Profile) -> list[study.Evaluation]:
+def samplers_grid(profile: Profile) -> list[study.Evaluation]:
     """Every sampler at every size, step count and guidance."""
     return [
         cell
         for name in SAMPLERS
-        for cell in study.sampling_grid(scale, scale.family, few_steps(scale), scale.guidance, sampler=name)
+        for cell in study.sampling_grid(profile, profile.family, few_steps(profile), profile.guidance, sampler=name)
     ]
 
 
-def pretrained(store: Store, scale: Profile) -> pd.DataFrame:
+def pretrained(store: Store, profile: Profile) -> pd.DataFrame:
     """What the store holds of every size at every length of training, in the paper's one way; nothing is run."""
     return store.rows(
         study="pretraining",
-        profile=scale.name,
+        profile=profile.name,
         task="pretrain",
-        n=scale.n,
-        c=list(scale.family),
+        n=profile.n,
+        c=list(profile.family),
         steps=STEPS,
         guidance=GUIDANCE,
         seed=0,
     )
 
 
-def whole_grid(store: Store, scale: Profile) -> pd.DataFrame:
+def whole_grid(store: Store, profile: Profile) -> pd.DataFrame:
     """What the store holds of the profile's grid by any of the samplers; nothing is run.
 
     Settings outside the grid, and other seeds, are left out: a size with more of them would have more tries.
     """
     return store.rows(
         study="sampling",
-        profile=scale.name,
-        n=scale.n,
-        images_seen=scale.length,
+        profile=profile.name,
+        n=profile.n,
+        images_seen=profile.length,
         seed=0,
         sampler=list(SAMPLERS),
-        steps=list(scale.steps),
-        guidance=list(scale.guidance),
+        steps=list(profile.steps),
+        guidance=list(profile.guidance),
     )
 
 
-def restored(store: Store, scale: Profile, **where: Any) -> pd.DataFrame:
+def restored(store: Store, profile: Profile, **where: Any) -> pd.DataFrame:
     """What the store holds of finetuned models that restored pictures in the paper's one way; nothing is run."""
     return store.rows(
         study="superres",
-        profile=scale.name,
+        profile=profile.name,
         task="superres",
         sampler="ddim",
-        n=restoration.pictures(scale),
-        c=list(scale.family),
+        n=restoration.pictures(profile),
+        c=list(profile.family),
         **where,
     )
 
 
-def restored_by_length(store: Store, scale: Profile) -> pd.DataFrame:
+def restored_by_length(store: Store, profile: Profile) -> pd.DataFrame:
     """Every size at every length of finetuning: what F2 is asked of."""
-    return restored(store, scale, images_seen=list(finetuning.LENGTHS), steps=restoration.USUAL)
+    return restored(store, profile, images_seen=list(finetuning.LENGTHS), steps=restoration.USUAL)
 
 
-def restored_by_steps(store: Store, scale: Profile) -> pd.DataFrame:
+def restored_by_steps(store: Store, profile: Profile) -> pd.DataFrame:
     """Every size at every step count, after the longest finetuning: what F5 is asked of."""
-    return restored(store, scale, images_seen=finetuning.LENGTHS[-1], steps=list(restoration.STEPS))
+    return restored(store, profile, images_seen=finetuning.LENGTHS[-1], steps=list(restoration.STEPS))
 
 
-def distilled(store: Store, scale: Profile) -> pd.DataFrame:
+def distilled(store: Store, profile: Profile) -> pd.DataFrame:
     """Consistent students, and teachers by DDIM at the guidance that students know: what F6 is asked of; nothing is
     run.
     """
-    common = dict(profile=scale.name, n=scale.n, c=list(scale.family), guidance=scale.distilled_guidance, seed=0)
-    teachers = store.rows(study="sampling", images_seen=scale.length, sampler="ddim", steps=list(scale.steps), **common)
+    common = dict(
+        profile=profile.name, n=profile.n, c=list(profile.family), guidance=profile.distilled_guidance, seed=0
+    )
+    teachers = store.rows(
+        study="sampling", images_seen=profile.length, sampler="ddim", steps=list(profile.steps), **common
+    )
     return pd.concat([teachers, store.rows(study="distillation", sampler="consistency", **common)], ignore_index=True)
 
 
@@ -156,20 +160,20 @@ def asked(
     return found, f"{found[0]}\n\n{verdicts.table(found).to_markdown(index=False)}"
 
 
-def ask(scale: Profile, *, store: Store, lab: SamplingEvaluator) -> dict[str, list[Verdict]]:
+def ask(profile: Profile, *, store: Store, lab: SamplingEvaluator) -> dict[str, list[Verdict]]:
     """Every finding by each metric; cells that nobody has run are run.
 
     But not those of super-resolution and distillation, whose models not every machine has: F2, F5 and F6 are asked of
     what is recorded, and left out where that does not answer them.
     """
     pretraining = run(
-        study.pretraining_grid(scale, scale.family, (), steps=STEPS, guidance=[GUIDANCE]), store=store, lab=lab
+        study.pretraining_grid(profile, profile.family, (), steps=STEPS, guidance=[GUIDANCE]), store=store, lab=lab
     )
-    sampling = run(study.sampling_grid(scale, scale.family, scale.steps, scale.guidance), store=store, lab=lab)
-    samplers = run(samplers_grid(scale), store=store, lab=lab)
-    by_steps, students = restored_by_steps(store, scale), distilled(store, scale)
+    sampling = run(study.sampling_grid(profile, profile.family, profile.steps, profile.guidance), store=store, lab=lab)
+    samplers = run(samplers_grid(profile), store=store, lab=lab)
+    by_steps, students = restored_by_steps(store, profile), distilled(store, profile)
     recorded = {
-        "F2": asked(verdicts.f2, restored_by_length(store, scale), store, RESTORED)[0],
+        "F2": asked(verdicts.f2, restored_by_length(store, profile), store, RESTORED)[0],
         "F5": [v for few in (True, False) for v in asked(verdicts.f5, by_steps, store, RESTORED, few=few)[0]],
         "F6": [v for more in ALLOWANCES for v in asked(verdicts.f6, students, store, method="codi", allowance=more)[0]],
     }
@@ -188,10 +192,10 @@ def ask(scale: Profile, *, store: Store, lab: SamplingEvaluator) -> dict[str, li
     } | {name: found for name, found in recorded.items() if len(found) == len(ASKED) * len(FINDINGS[name].turns)}
 
 
-def evidence(store: Store, scale: Profile) -> pd.DataFrame:
+def evidence(store: Store, profile: Profile) -> pd.DataFrame:
     """The rows that `ask` asks, each once, by the metrics that it asks; nothing is run."""
-    parts = [pretrained(store, scale), whole_grid(store, scale), distilled(store, scale)]
+    parts = [pretrained(store, profile), whole_grid(store, profile), distilled(store, profile)]
     judged = [part[part["metric"].isin(ASKED)] for part in parts]
-    finetuned = [restored_by_length(store, scale), restored_by_steps(store, scale)]
+    finetuned = [restored_by_length(store, profile), restored_by_steps(store, profile)]
     judged += [part[part["metric"].isin(RESTORED)] for part in finetuned]
     return pd.concat(judged).drop_duplicates(["key", "metric"])

@@ -14,7 +14,7 @@ Name = Literal["pretraining", "sampling", "superres", "distillation"]
 
 def of(
     name: Name,
-    scale: Profile,
+    profile: Profile,
     sizes: Sequence[int],
     *,
     steps: Sequence[int],
@@ -37,24 +37,24 @@ def of(
     if name == "sampling":
         return [
             cell
-            for images in lengths or (scale.length,)
+            for images in lengths or (profile.length,)
             for cell in sampling.sampling_grid(
-                scale,
+                profile,
                 sizes,
-                steps or scale.steps,
-                guidance or scale.guidance,
+                steps or profile.steps,
+                guidance or profile.guidance,
                 n=n,
                 images=images,
                 sampler=sampler,
                 seed=seed,
             )
-        ], sampling.SamplingEvaluator(scale)
+        ], sampling.SamplingEvaluator(profile)
     if name == "pretraining":
         return sampling.pretraining_grid(
-            scale, sizes, lengths, steps=(steps or (50,))[0], guidance=guidance or (2.0,), n=n, seed=seed
-        ), sampling.SamplingEvaluator(scale)
+            profile, sizes, lengths, steps=(steps or (50,))[0], guidance=guidance or (2.0,), n=n, seed=seed
+        ), sampling.SamplingEvaluator(profile)
     if name == "distillation":
-        cells = distillation.grid(scale, kinds, sizes, steps or (1, 2, 4, 8), guidance or (1.0, 1.5, 2.0, 3.0), n=n)
-        return cells, distillation.DistillationEvaluator(scale)
-    cells = superres.finetuning_grid(scale, sizes, lengths, n=n) + superres.steps_grid(scale, sizes, steps, n=n)
-    return cells or superres.baselines_grid(scale, n=n), superres.SuperResolutionEvaluator(scale)
+        cells = distillation.grid(profile, kinds, sizes, steps or (1, 2, 4, 8), guidance or (1.0, 1.5, 2.0, 3.0), n=n)
+        return cells, distillation.DistillationEvaluator(profile)
+    cells = superres.finetuning_grid(profile, sizes, lengths, n=n) + superres.steps_grid(profile, sizes, steps, n=n)
+    return cells or superres.baselines_grid(profile, n=n), superres.SuperResolutionEvaluator(profile)

@@ -44,15 +44,15 @@ class Interpolation(Evaluation):
 
 
 def grid(
-    scale: Profile, sizes: Sequence[int], guidance: Sequence[float], *, steps: int, n: int, frames: int
+    profile: Profile, sizes: Sequence[int], guidance: Sequence[float], *, steps: int, n: int, frames: int
 ) -> list[Interpolation]:
     """Every size x guidance x way, at the training length where sizes are compared."""
     return [
         Interpolation(
             study="interpolation",
-            profile=scale.name,
+            profile=profile.name,
             c=c,
-            images=scale.length,
+            images=profile.length,
             steps=steps,
             guidance=float(g),
             n=n,
@@ -125,7 +125,7 @@ class InterpolationEvaluator(SamplingEvaluator):
     def evaluate(self, cell: Interpolation) -> tuple[Score, np.ndarray, float]:
         began = time.monotonic()
         generator = self._model(*self.model_of(cell))
-        asked = pairs(Scenes(self.scale.scenes, cell.split, 16 * cell.n), cell.n)
+        asked = pairs(Scenes(self.profile.scenes, cell.split, 16 * cell.n), cell.n)
         pictures = walk(generator, [(caption(a), caption(b)) for a, b in asked], cell)
         looks = [self.metrics.scene.look(frame) for frame in pictures]
         parts = coherence(np.stack([features for features, _ in looks]), [seen for _, seen in looks], asked)

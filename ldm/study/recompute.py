@@ -50,7 +50,7 @@ def recompute(cells: Sequence[Evaluation], *, store: Store, lab: SamplingEvaluat
 
 def agreement(cells: Sequence[Evaluation], share: int, *, store: Store, lab: SamplingEvaluator) -> str:
     """Recompute a share of the cells (negative: the profile's) and say in Markdown how the record fares."""
-    chosen = drawn_by_lot(cells, lab.scale.recompute if share < 0 else share, store=store, lab=lab)
+    chosen = drawn_by_lot(cells, lab.profile.recompute if share < 0 else share, store=store, lab=lab)
     if not chosen:
         return (
             "Nothing was recomputed: no cell was asked for, or none of these has a record and a model on this machine."

@@ -35,7 +35,7 @@ def at_hand(cells: Sequence[AnyCell], *, store: Store, lab: Evaluates[AnyCell]) 
     asked = [cell for cell in cells if lab.model_of(cell) is not None]
     found = {cell for cell in asked if here(cell)}
     if asked and not found:
-        raise models.missing(lab.scale, *lab.model_of(asked[0]))
+        raise models.missing(lab.profile, *lab.model_of(asked[0]))
     return [cell for cell in cells if cell in found or lab.model_of(cell) is None]
 
 
