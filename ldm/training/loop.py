@@ -27,7 +27,7 @@ from ldm.networks.layers import Params
 from ldm.training.checkpoint import TrainCheckpoints
 from ldm.training.config import TrainConfig
 from ldm.training.gradients import gradient
-from ldm.training.guards import Notice, Preempted, Watch
+from ldm.training.guards import Preempted, StopSignal, Watch
 from ldm.training.meter import Meter
 from ldm.training.parallel import Layout, agreed, host
 
@@ -87,19 +87,19 @@ def make_train_step(
     With a layout, state and batch lie as it says (`Layout.make`, `Layout.place`); so do the gradient and the new state.
     """
     tx = optimizer(config)
-    laid = layout.constrain if layout else lambda tree: tree
-    whole = layout.gather if layout else lambda tree: tree
+    constrain = layout.constrain if layout else lambda tree: tree
+    gather = layout.gather if layout else lambda tree: tree
 
-    def asked(params: Params, batch: Batch, key: Array, *others: Params) -> tuple:
-        return loss(whole(params), batch, key, *map(whole, others))
+    def loss_fn(params: Params, batch: Batch, key: Array, *others: Params) -> tuple:
+        return loss(gather(params), batch, key, *map(gather, others))
 
     def train_step(state: TrainState, batch: Batch, teacher: Params | None = None) -> tuple[TrainState, dict]:
         key = jax.random.fold_in(jax.random.key(config.seed), state.step)
         others = () if teacher is None else (teacher, state.ema)
         (value, parts), grads = gradient(
-            asked, state.params, batch, key, others, bf16=config.bf16, parts=config.accumulate
+            loss_fn, state.params, batch, key, others, bf16=config.bf16, parts=config.accumulate
         )
-        grads = laid(grads)
+        grads = constrain(grads)
         updates, opt = tx.update(grads, state.opt, state.params)
         params = optax.apply_updates(state.params, updates)
 
@@ -110,7 +110,7 @@ def make_train_step(
         ema = averaged(state.ema, config.ema)
         more = tuple(averaged(*pair) for pair in zip(state.averages, config.averages, strict=True))
         logs = {"loss": value, "grad_norm": optax.tree.norm(grads), **parts}
-        return laid((TrainState(state.step + 1, params, ema, opt, more), logs))
+        return constrain((TrainState(state.step + 1, params, ema, opt, more), logs))
 
     return jax.jit(train_step, donate_argnums=0)
 
@@ -155,8 +155,8 @@ def fit(
     trains in `folder`.
     """
     first = layout is None or jax.process_index() == 0
-    alone = hold(f"{folder}.lock", wait=False) if folder and first else contextlib.nullcontext()
-    with alone, Notice() as notice:
+    lock = hold(f"{folder}.lock", wait=False) if folder and first else contextlib.nullcontext()
+    with lock, StopSignal() as stop:
         state = init_state(params, config, layout)
         checkpoints = TrainCheckpoints(folder) if folder else None
         if checkpoints and (found := checkpoints.restore(state.stored())):
@@ -165,7 +165,10 @@ def fit(
         train_step = make_train_step(loss, config, layout)
         if teacher is not None:  # once, not at every step
             teacher = layout.make(lambda tree: tree, teacher) if layout else jax.device_put(teacher)
-        at, shots = ({-(-images // config.batch): images for images in wanted} for wanted in (lengths, snapshots))
+        length_steps, snapshot_steps = (
+            {-(-images // config.batch): images for images in wanted} for wanted in (lengths, snapshots)
+        )
+        wanted_steps = {config.steps, *length_steps, *snapshot_steps}
 
         bar = tqdm(
             total=config.images,
@@ -176,8 +179,8 @@ def fit(
             mininterval=1,
             disable=not first,
         )
-        say = (lambda line: bar.write(line, file=sys.stderr)) if first else (lambda line: None)
-        watch = Watch(batches, start, title, say)
+        log = (lambda line: bar.write(line, file=sys.stderr)) if first else (lambda line: None)
+        watch = Watch(batches, start, title, log)
         meter = Meter(config.batch, gflops, start, layout.devices if layout else jax.local_devices()[:1])
         saved = time.monotonic()
         try:
@@ -189,29 +192,29 @@ def fit(
                 done = step + 1
                 bar.update(config.batch)
                 watch.add(done, logs)
-                leave = notice.due(done)
-                if not (done % log_steps == 0 or done == config.steps or done in at or done in shots or leave):
+                leave = stop.due(done)
+                if not (done % log_steps == 0 or done in wanted_steps or leave):
                     continue
                 kept = f"The last good checkpoint is of step {saved_step}" if saved_step else "There is no checkpoint"
                 record = watch.look(f"{kept}: lower learning_rate ({config.learning_rate}) and start again.")
                 speed = meter.lap(done)
                 bar.set_postfix(loss=f"{record['loss']:.4f}", **Meter.short(speed), refresh=False)
                 on_log({"images_seen": done * config.batch, **speed, **record})
-                if done in at:  # before the checkpoint: a kill in between repeats it, and does not skip it
-                    ema = layout.whole(state.ema) if layout else state.ema
+                if done in length_steps:  # before the checkpoint: a kill in between repeats it, and does not skip it
+                    ema = layout.to_host(state.ema) if layout else state.ema
                     if first:
-                        on_length(at[done], ema)
-                if done in shots:
+                        on_length(length_steps[done], ema)
+                if done in snapshot_steps:
                     averages = dict(zip((config.ema, *config.averages), (state.ema, *state.averages), strict=True))
-                    averages = layout.whole(averages) if layout else averages
+                    averages = layout.to_host(averages) if layout else averages
                     if first:
-                        on_snapshot(shots[done], averages)
+                        on_snapshot(snapshot_steps[done], averages)
                 due = agreed(time.monotonic() - saved > SAVE_SECONDS) or done == config.steps or leave
                 if checkpoints and due:
                     checkpoints.save(done, state.stored())
                     saved, saved_step = time.monotonic(), done
                 if leave and done < config.steps:
-                    say(
+                    log(
                         f"{title}: stopped by SIGTERM after step {done}; run the same command again to go on from step"
                         f" {saved_step}."
                     )
