@@ -35,7 +35,7 @@ from ldm.profiles import profile
 from ldm.study.results import Store
 from ldm.study.run import run
 from ldm.study.sampling import SamplingEvaluator
-run(CELLS, store=Store(sys.argv[1]), lab=SamplingEvaluator(profile("smoke")))
+run(CELLS, store=Store(sys.argv[1]), evaluator=SamplingEvaluator(profile("smoke")))
 """
 
 

@@ -26,7 +26,7 @@ class Profile:
     name: str
     scenes: SceneConfig
     autoencoder: AutoencoderConfig
-    weights: str  # folder of the frozen parts and the shipped family, below weights/
+    weights: str  # folder of the frozen networks and the shipped family, below weights/
     family: tuple[int, ...]  # base filter counts c, small to large
     train: TrainConfig
     lengths: tuple[int, ...]  # images seen at which a model is kept

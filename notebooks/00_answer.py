@@ -36,8 +36,8 @@ from ldm.study.results import Store
 from ldm.study.sampling import SamplingEvaluator
 
 chosen, store = profiles.get(profile), Store(ROOT)
-lab, shown = SamplingEvaluator(chosen), list(dict.fromkeys([metric, "kid_effnet", "kid_scene", "subject"]))
-answers = findings.ask(chosen, store=store, lab=lab)
+evaluator, shown = SamplingEvaluator(chosen), list(dict.fromkeys([metric, "kid_effnet", "kid_scene", "subject"]))
+answers = findings.ask(chosen, store=store, evaluator=evaluator)
 every = pd.concat([findings.whole_grid(store, profiles.get(name)) for name in dict.fromkeys([profile, "gpu", "tpu"])])
 rows = every[(every["profile"] == profile) & (every["metric"] == metric) & (every["sampler"] == "ddim")]
 influences = store.influences(rows, metric)
@@ -96,7 +96,7 @@ explorer.budget_explorer(
 # %% tags=["remove-input"]
 Markdown(
     protocol.folded(
-        every[every["metric"].isin(shown)], lab.metrics.protocols, f"make notebook N=00_answer PROFILE={profile}"
+        every[every["metric"].isin(shown)], evaluator.metrics.protocols, f"make notebook N=00_answer PROFILE={profile}"
     )
 )
 

@@ -74,7 +74,7 @@ picture_strip(held.images(range(8)), held.captions(range(8)))
 # decibels (PSNR, the peak signal-to-noise ratio), and by [the metrics](../book/metrics.md) that will judge the models.
 
 # %% tags=["remove-input"]
-codec, text = pretrain.frozen_parts(chosen)
+codec, text = pretrain.frozen_networks(chosen)
 fresh = Scenes(config, "val", chosen.n)
 originals = fresh.images(range(chosen.n))
 latents = codec.encode(originals)
@@ -86,7 +86,7 @@ picture_strip(
 )
 
 # %% tags=["remove-input"]
-panel = evaluation.load(chosen)
+panel = evaluation.load_metrics(chosen)
 records = [fresh.scene(i) for i in range(chosen.n)]
 real, rebuilt = panel.score([originals], records), panel.score([decoded], records)
 mse = np.square(decoded.astype(float) - originals).mean((1, 2, 3))

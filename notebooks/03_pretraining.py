@@ -52,14 +52,14 @@ from ldm.figures.record import record
 from ldm.paths import ROOT
 from ldm.statistics import verdicts
 from ldm.study import averages, findings, sampling
-from ldm.study import recompute as live
+from ldm.study.recompute import agreement
 from ldm.study.results import Store
 from ldm.study.run import run
 
 chosen = profiles.get(profile)
 sizes, n = sizes or list(chosen.family), n or chosen.n
 cells = sampling.pretraining_grid(chosen, sizes, lengths, steps=steps, guidance=[guidance], n=n)
-store, lab = Store(ROOT), sampling.SamplingEvaluator(chosen)
+store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)
 
 # %% [markdown]
 # ## Training, live
@@ -75,7 +75,7 @@ training.pretrain(chosen, live_size, images=chosen.live if live_images < 0 else 
 # ## Every length of every size
 
 # %% tags=["remove-cell"]
-rows = run(cells, store=store, lab=lab, title="pretraining")
+rows = run(cells, store=store, evaluator=evaluator, title="pretraining")
 
 # %% tags=["remove-input"]
 plots.quality_vs_compute(rows, metric)
@@ -83,7 +83,7 @@ plots.quality_vs_compute(rows, metric)
 # %% tags=["remove-input"]
 Markdown(
     protocol.folded(
-        rows[rows["metric"] == metric], lab.metrics.protocols, f"make notebook N=03_pretraining PROFILE={profile}"
+        rows[rows["metric"] == metric], evaluator.metrics.protocols, f"make notebook N=03_pretraining PROFILE={profile}"
     )
 )
 
@@ -116,8 +116,8 @@ plots.quality_vs_params(rows, metric)
 # training; the lowest point is the best share:
 
 # %% tags=["remove-cell"]
-wanted = averages.grid(chosen, [average_size], [], shares, steps=steps, guidance=guidance, n=n)
-averaged = averages.measure(wanted, store=store, lab=averages.AveragesEvaluator(chosen))
+wanted = averages.averages_grid(chosen, [average_size], [], shares, steps=steps, guidance=guidance, n=n)
+averaged = averages.measure(wanted, store=store, evaluator=averages.AveragesEvaluator(chosen))
 
 # %% tags=["remove-input"]
 Markdown(averages_figures.MISSING) if averaged.empty else averages_figures.curves(averaged, metric)
@@ -128,7 +128,7 @@ Markdown(
     if averaged.empty
     else protocol.folded(
         averaged[averaged["metric"] == metric],
-        lab.metrics.protocols,
+        evaluator.metrics.protocols,
         f"make notebook N=03_pretraining PROFILE={profile}",
     )
 )
@@ -151,13 +151,13 @@ Markdown("" if averaged.empty else averages_figures.against_usual(averaged, metr
 # First the largest model after its longest training, validation captions in order, none chosen:
 
 # %% tags=["remove-input"]
-samples.strip(store, lab, max(cells, key=lambda cell: (cell.c, cell.images)))
+samples.strip(store, evaluator, max(cells, key=lambda cell: (cell.c, cell.images)))
 
 # %% [markdown]
 # Two of these captions, from the same noise: rows are sizes, columns training lengths.
 
 # %% tags=["remove-input"]
-samples.table(store, lab, cells, "c", "images")
+samples.sample_table(store, evaluator, cells, "c", "images")
 
 # %% [markdown]
 # ## The record, recomputed
@@ -166,7 +166,7 @@ samples.table(store, lab, cells, "c", "images")
 # the interval it must come out the same.
 
 # %% tags=["remove-input"]
-Markdown(live.agreement(cells, recompute, store=store, lab=lab))
+Markdown(agreement(cells, recompute, store=store, evaluator=evaluator))
 
 # %% [markdown]
 # ## Verdict

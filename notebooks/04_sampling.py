@@ -41,7 +41,7 @@ from ldm.figures.record import record
 from ldm.paths import ROOT
 from ldm.statistics import comparisons, optimum, verdicts
 from ldm.study import findings, racing, sampling
-from ldm.study import recompute as live
+from ldm.study.recompute import agreement
 from ldm.study.results import Store
 from ldm.study.run import run
 
@@ -50,10 +50,10 @@ sizes, steps = sizes or list(chosen.family), steps or list(chosen.steps)
 guidance, n = guidance or list(chosen.guidance), n or chosen.n
 raced = [s for s in raced if s in steps] or steps
 cells = sampling.sampling_grid(chosen, sizes, steps, guidance, n=n)
-store, lab = Store(ROOT), sampling.SamplingEvaluator(chosen)
+store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)
 
 # %% tags=["remove-cell"]
-rows = run(cells, store=store, lab=lab, title="sampling")
+rows = run(cells, store=store, evaluator=evaluator, title="sampling")
 influences = store.influences(rows, metric)
 
 # %% [markdown]
@@ -72,7 +72,7 @@ plots.guidance_curves(rows, metric)
 
 # %% tags=["remove-input"]
 swept = [cell for cell in cells if cell.c == max(sizes) and cell.steps in raced]
-samples.table(store, lab, swept, "steps", "guidance")
+samples.sample_table(store, evaluator, swept, "steps", "guidance")
 
 # %% [markdown]
 # ## The best guidance for each size and step count
@@ -92,7 +92,7 @@ plots.optimum_guidance(rows, metric, influences)
 
 # %% tags=["remove-input"]
 contenders = [cell for cell in cells if cell.steps in raced]
-races = racing.races(contenders, metric, store=store, lab=lab, stages=racing.stages(n))
+races = racing.races(contenders, metric, store=store, evaluator=evaluator, stages=racing.stages(n))
 Markdown(racing.summary(races, optimum.best_guidance(rows, metric, influences)))
 
 # %% tags=["remove-input", "hide-output"]
@@ -126,7 +126,7 @@ plots.quality_vs_cost(rows, "subject")
 
 # %% tags=["remove-input"]
 drawn = rows[rows["metric"].isin([metric, "subject"])]
-Markdown(protocol.folded(drawn, lab.metrics.protocols, f"make notebook N=04_sampling PROFILE={profile}"))
+Markdown(protocol.folded(drawn, evaluator.metrics.protocols, f"make notebook N=04_sampling PROFILE={profile}"))
 
 # %% [markdown]
 # ## How many steps are enough?
@@ -137,7 +137,7 @@ Markdown(protocol.folded(drawn, lab.metrics.protocols, f"make notebook N=04_samp
 
 # %% tags=["remove-input"]
 twice = sampling.sampling_grid(chosen, sizes, [2 * max(steps)], [g for g in guidance if g <= 2] or guidance, n=n)
-further = pd.concat([rows, run(twice, store=store, lab=lab, title="twice the steps")])
+further = pd.concat([rows, run(twice, store=store, evaluator=evaluator, title="twice the steps")])
 enough = optimum.enough_steps(further, metric, store.influences(further, metric))
 Markdown(enough.to_markdown(index=False, floatfmt=".3g"))
 
@@ -148,7 +148,9 @@ Markdown(enough.to_markdown(index=False, floatfmt=".3g"))
 
 # %% tags=["remove-input"]
 best = charts.best(charts.pick(rows, metric), ["c", "steps"]).set_index(["c", "steps"])["guidance"]
-samples.table(store, lab, [cell for cell in cells if best[cell.c, cell.steps] == cell.guidance], "c", "steps")
+samples.sample_table(
+    store, evaluator, [cell for cell in cells if best[cell.c, cell.steps] == cell.guidance], "c", "steps"
+)
 
 # %% [markdown]
 # And at equal cost (the paper's Figs. 10 and 21 to 23): what each size draws best for the same price.
@@ -181,7 +183,7 @@ Markdown(comparisons.takeovers(rows, metric, influences).to_markdown(index=False
 # ## The record, recomputed
 
 # %% tags=["remove-input"]
-Markdown(live.agreement(cells, recompute, store=store, lab=lab))
+Markdown(agreement(cells, recompute, store=store, evaluator=evaluator))
 
 # %% [markdown]
 # ## Verdict

@@ -43,7 +43,7 @@ from ldm.figures.record import record
 from ldm.paths import ROOT
 from ldm.statistics import comparisons, optimum, verdicts
 from ldm.study import findings, sampling
-from ldm.study import recompute as live
+from ldm.study.recompute import agreement
 from ldm.study.results import Store
 from ldm.study.run import run
 
@@ -53,10 +53,10 @@ steps = steps or findings.few_steps(chosen)
 cells = [
     cell for name in samplers for cell in sampling.sampling_grid(chosen, sizes, steps, guidance, n=n, sampler=name)
 ]
-store, lab = Store(ROOT), sampling.SamplingEvaluator(chosen)
+store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)
 
 # %% tags=["remove-cell"]
-rows = run(cells, store=store, lab=lab, title="samplers")
+rows = run(cells, store=store, evaluator=evaluator, title="samplers")
 influences = store.influences(rows, metric)
 
 # %% [markdown]
@@ -71,7 +71,7 @@ plots.quality_by_sampler(rows, metric)
 # %% tags=["remove-input"]
 Markdown(
     protocol.folded(
-        rows[rows["metric"] == metric], lab.metrics.protocols, f"make notebook N=05_samplers PROFILE={profile}"
+        rows[rows["metric"] == metric], evaluator.metrics.protocols, f"make notebook N=05_samplers PROFILE={profile}"
     )
 )
 
@@ -113,7 +113,7 @@ beyond = (
             )
         ],
         store=store,
-        lab=lab,
+        evaluator=evaluator,
         title="more steps",
     )
     if more
@@ -135,7 +135,7 @@ best = charts.best(charts.pick(rows, metric), ["sampler", "c", "steps"]).set_ind
     "guidance"
 ]
 shown = [cell for cell in cells if cell.c == max(sizes) and best[cell.sampler, cell.c, cell.steps] == cell.guidance]
-samples.table(store, lab, shown, "sampler", "steps", shown=(1,))
+samples.sample_table(store, evaluator, shown, "sampler", "steps", shown=(1,))
 
 # %% [markdown]
 # ## Verdict
@@ -180,7 +180,7 @@ display(*paper_sizes.shown("F4", store, metric))
 # ## The record, recomputed
 
 # %% tags=["remove-input"]
-Markdown(live.agreement(cells, recompute, store=store, lab=lab))
+Markdown(agreement(cells, recompute, store=store, evaluator=evaluator))
 
 # %% [markdown]
 # ## Limits

@@ -50,8 +50,8 @@ from ldm.figures.record import record
 from ldm.paths import ROOT
 from ldm.statistics import comparisons, optimum, verdicts
 from ldm.study import findings
-from ldm.study import recompute as live
 from ldm.study import superres as restoration
+from ldm.study.recompute import agreement
 from ldm.study.results import Store
 from ldm.study.run import at_hand, run
 from ldm.tasks import finetuning, pairs, superres
@@ -66,20 +66,20 @@ sizes, n = sizes or list(chosen.family), n or restoration.pictures(chosen)
 lengths = lengths or list(finetuning.LENGTHS[-1:] if smoke else finetuning.LENGTHS)
 steps = steps or list((*chosen.steps, restoration.USUAL) if smoke else restoration.STEPS)
 last = max(lengths)
-store, lab = Store(ROOT), restoration.SuperResolutionEvaluator(chosen)
+store, evaluator = Store(ROOT), restoration.SuperResolutionEvaluator(chosen)
 grids = (
     restoration.baselines_grid(chosen, control, n=n)[: 1 if smoke else None],
     restoration.finetuning_grid(chosen, sizes, lengths, n=n),
     restoration.steps_grid(chosen, sizes, steps, images=last, n=n),
 )
-here = set(at_hand([cell for grid in grids for cell in grid], store=store, lab=lab))
+here = set(at_hand([cell for grid in grids for cell in grid], store=store, evaluator=evaluator))
 controls, by_length, by_steps = ([cell for cell in grid if cell in here] for grid in grids)
 
 # %% tags=["remove-cell"]
 usual = [*controls, *(cell for cell in by_length if cell.images == last)]
-rows = run(dict.fromkeys([*usual, *by_length, *by_steps]), store=store, lab=lab, title="super-resolution")
+rows = run(dict.fromkeys([*usual, *by_length, *by_steps]), store=store, evaluator=evaluator, title="super-resolution")
 finetuned, sampled, compared = (
-    rows[rows["key"].isin([lab.key(c) for c in cells])] for cells in (by_length, by_steps, usual)
+    rows[rows["key"].isin([evaluator.key(c) for c in cells])] for cells in (by_length, by_steps, usual)
 )
 
 # %% [markdown]
@@ -93,7 +93,7 @@ scenes = pairs.scenes(chosen, "val", restoration.STRIP)
 true, low = scenes.high(range(len(scenes))), scenes.low(range(len(scenes)))
 ways = {
     "degraded": low.repeat(4, 1).repeat(4, 2),
-    **{restoration.way(cell.kind, cell.c, cell.images): samples.kept(store, lab.key(cell)) for cell in usual},
+    **{restoration.way(cell.kind, cell.c, cell.images): samples.kept(store, evaluator.key(cell)) for cell in usual},
     "true": true,
 }
 divider.divider(ways, [f"scene {i}" for i in range(len(scenes))], left="bicubic", right=list(ways)[-2])
@@ -138,7 +138,7 @@ Markdown(
 # What a length does to the pictures of each size:
 
 # %% tags=["remove-input"]
-samples.table(store, lab, by_length, "c", "images", shown=(1,))
+samples.sample_table(store, evaluator, by_length, "c", "images", shown=(1,))
 
 # %% [markdown]
 # ## What has been gained?
@@ -196,7 +196,7 @@ Markdown(comparisons.takeovers(sampled, metric, influences).to_markdown(index=Fa
 # The same two scenes by size and steps:
 
 # %% tags=["remove-input"]
-samples.table(store, lab, by_steps, "c", "steps", shown=(1, 3))
+samples.sample_table(store, evaluator, by_steps, "c", "steps", shown=(1, 3))
 
 # %% [markdown]
 # ## Verdicts
@@ -258,7 +258,7 @@ record("super-resolution", {name: {v.metric: v.answer for v in found} for name, 
 
 # %% tags=["remove-input"]
 cheap = [cell for cell in dict.fromkeys([*usual, *by_length, *by_steps]) if 0 < cell.steps <= 20]
-Markdown(live.agreement(cheap, recompute, store=store, lab=lab))
+Markdown(agreement(cheap, recompute, store=store, evaluator=evaluator))
 
 # %% [markdown]
 # ## Your own picture

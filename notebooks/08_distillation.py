@@ -52,16 +52,16 @@ from ldm.figures.record import record
 from ldm.paths import ROOT
 from ldm.statistics import comparisons, verdicts
 from ldm.study import distillation, findings, sampling
-from ldm.study import recompute as live
+from ldm.study.recompute import agreement
 from ldm.study.results import Store
 from ldm.study.run import at_hand, run
 
 chosen = profiles.get(profile)
 sizes, n = sizes or list(chosen.family), n or chosen.n
 guidance = guidance or chosen.distilled_guidance
-store, lab = Store(ROOT), distillation.DistillationEvaluator(chosen)
+store, evaluator = Store(ROOT), distillation.DistillationEvaluator(chosen)
 cells, large = (
-    at_hand(grid, store=store, lab=lab)
+    at_hand(grid, store=store, evaluator=evaluator)
     for grid in (
         distillation.students_grid(chosen, methods, sizes, steps, guidance, n=n),
         distillation.students_grid(chosen, methods[:1], sizes, [few], guidance, n=times * n),
@@ -70,16 +70,16 @@ cells, large = (
 undistilled = distillation.teachers_grid(chosen, sizes, guidance, n=n)
 
 # %% tags=["remove-cell"]
-students = run(cells, store=store, lab=lab, title="students")
-teachers = run(undistilled, store=store, lab=sampling.SamplingEvaluator(chosen), title="teachers")
+students = run(cells, store=store, evaluator=evaluator, title="students")
+teachers = run(undistilled, store=store, evaluator=sampling.SamplingEvaluator(chosen), title="teachers")
 closer = pd.concat(
     [
         run(
             sampling.sampling_grid(chosen, sizes, [few], guidance, n=times * n),
             store=store,
-            lab=sampling.SamplingEvaluator(chosen),
+            evaluator=sampling.SamplingEvaluator(chosen),
         ),
-        run(large, store=store, lab=lab),
+        run(large, store=store, evaluator=evaluator),
     ],
     ignore_index=True,
 )
@@ -105,7 +105,9 @@ plots.quality_vs_steps(rows, metric, "drawn by")
 # %% tags=["remove-input"]
 Markdown(
     protocol.folded(
-        rows[rows["metric"] == metric], lab.metrics.protocols, f"make notebook N=08_distillation PROFILE={profile}"
+        rows[rows["metric"] == metric],
+        evaluator.metrics.protocols,
+        f"make notebook N=08_distillation PROFILE={profile}",
     )
 )
 
@@ -260,7 +262,7 @@ display(*paper_sizes.shown("F6", store, metric))
 # ## The record, recomputed
 
 # %% tags=["remove-input"]
-Markdown(live.agreement(cells, recompute, store=store, lab=lab))
+Markdown(agreement(cells, recompute, store=store, evaluator=evaluator))
 
 # %% [markdown]
 # ## Limits

@@ -48,11 +48,11 @@ chosen = profiles.get(profile)
 sizes, n = sizes or list(chosen.family), n or max(16, chosen.n // 4)
 frames = frames or (3 if chosen.name == "smoke" else 11)
 shown = shown if shown in guidance else guidance[-1]
-cells = interpolation_study.grid(chosen, sizes, guidance, steps=steps, n=n, frames=frames)
-store, lab = Store(ROOT), interpolation_study.InterpolationEvaluator(chosen)
+cells = interpolation_study.interpolation_grid(chosen, sizes, guidance, steps=steps, n=n, frames=frames)
+store, evaluator = Store(ROOT), interpolation_study.InterpolationEvaluator(chosen)
 
 # %% tags=["remove-cell"]
-rows = run(cells, store=store, lab=lab, title="interpolation")
+rows = run(cells, store=store, evaluator=evaluator, title="interpolation")
 measures = ["readable", "entropy", "detour", "largest_step"]
 
 # %% [markdown]
@@ -64,7 +64,7 @@ measures = ["readable", "entropy", "detour", "largest_step"]
 # %% tags=["remove-input"]
 straight = {cell.c: cell for cell in cells if cell.path == "lerp" and cell.guidance == shown}
 params = rows.drop_duplicates("c").set_index("c")["params"]
-kept = {c: samples.kept(store, lab.key(cell)) for c, cell in straight.items()}
+kept = {c: samples.kept(store, evaluator.key(cell)) for c, cell in straight.items()}
 asked = interpolation.pairs(Scenes(chosen.scenes, "val", 16 * n), interpolation_study.KEPT)
 scrubber.scrubber(
     {model_label(c, params[c]): np.stack(np.split(pictures, len(pictures) // frames)) for c, pictures in kept.items()},

@@ -29,8 +29,8 @@ from ldm.study.results import Store
 from ldm.study.sampling import SamplingEvaluator
 
 chosen = profiles.get(profile)
-store, lab = Store(ROOT), SamplingEvaluator(chosen)
-answers = findings.ask(chosen, store=store, lab=lab)
+store, evaluator = Store(ROOT), SamplingEvaluator(chosen)
+answers = findings.ask(chosen, store=store, evaluator=evaluator)
 
 # %% tags=["remove-input"]
 Markdown(findings_figures.page(answers))
@@ -38,7 +38,7 @@ Markdown(findings_figures.page(answers))
 # %% tags=["remove-input"]
 Markdown(
     protocol.folded(
-        findings.evidence(store, chosen), lab.metrics.protocols, f"make notebook N=12_verdicts PROFILE={profile}"
+        findings.evidence(store, chosen), evaluator.metrics.protocols, f"make notebook N=12_verdicts PROFILE={profile}"
     )
 )
 

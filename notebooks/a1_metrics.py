@@ -45,11 +45,11 @@ from ldm.study.results import Store
 from ldm.study.run import run
 
 chosen = profiles.get(profile)
-cells = probes.grid(chosen, disturbances, counts)
-lab = probes.ProbeEvaluator(chosen)
+cells = probes.probes_grid(chosen, disturbances, counts)
+evaluator = probes.ProbeEvaluator(chosen)
 
 # %% tags=["remove-cell"]
-rows = run(cells, store=Store(ROOT), lab=lab, title="metrics")
+rows = run(cells, store=Store(ROOT), evaluator=evaluator, title="metrics")
 moved = sensitivity.changes(rows)
 most = int(rows["n"].max())
 
@@ -88,7 +88,9 @@ Markdown(sensitivity.in_words(moved, metrics))
 
 # %% tags=["remove-input"]
 Markdown(
-    protocol.folded(rows[rows["metric"].isin(metrics)], lab.protocols, f"make notebook N=a1_metrics PROFILE={profile}")
+    protocol.folded(
+        rows[rows["metric"].isin(metrics)], evaluator.protocols, f"make notebook N=a1_metrics PROFILE={profile}"
+    )
 )
 
 # %% [markdown]
@@ -183,7 +185,7 @@ record("fewest", sensitivity.fewest(moved, metrics).to_dict())
 # from ldm.data.scenes.disturbances import draw
 # from ldm.metrics.perceptual import clip, inception
 #
-# network = inception.load("pt_inception-2015-12-05.safetensors")      # or clip.load(...) and metrics.cmmd
+# network = inception.load_inception("pt_inception-2015-12-05.safetensors")  # or clip.load_clip(...) and metrics.cmmd
 # real = metrics.Gaussian.of(metrics.features_of(draw(chosen.scenes, "blur", 0.0, 10_000)[0], network))
 # fake = metrics.features_of(draw(chosen.scenes, "blur", 0.5, 10_000)[0], network)
 # metrics.frechet(fake, real)

@@ -42,7 +42,7 @@ from ldm.study.results import Store
 from ldm.study.run import run
 
 chosen = profiles.get(profile)
-store, lab = Store(ROOT), sampling.SamplingEvaluator(chosen)
+store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)
 
 # %% [markdown]
 # ## Undertraining
@@ -50,7 +50,7 @@ store, lab = Store(ROOT), sampling.SamplingEvaluator(chosen)
 # If F3 came from large models that are not trained yet, it would fade as training goes on.
 
 # %% tags=["remove-input"]
-trained = confounders.f3_in(confounders.trainings(chosen, lengths, steps), metrics, store=store, lab=lab)
+trained = confounders.f3_in(confounders.trainings(chosen, lengths, steps), metrics, store=store, evaluator=evaluator)
 Markdown(trained.to_markdown(index=False))
 
 # %% [markdown]
@@ -64,7 +64,7 @@ Markdown(trained.to_markdown(index=False))
 # Every size has a best guidance of its own. Does F3 live on that choice?
 
 # %% tags=["remove-input"]
-guided = confounders.f3_in(confounders.guidances(chosen), metrics, store=store, lab=lab)
+guided = confounders.f3_in(confounders.guidances(chosen), metrics, store=store, evaluator=evaluator)
 Markdown(guided.to_markdown(index=False))
 
 # %% [markdown]
@@ -81,7 +81,7 @@ Markdown(guided.to_markdown(index=False))
 # need be, for every size.
 
 # %% tags=["remove-input"]
-spacing = confounders.f3_in(confounders.spacings(chosen, spaced), metrics, store=store, lab=lab)
+spacing = confounders.f3_in(confounders.spacings(chosen, spaced), metrics, store=store, evaluator=evaluator)
 Markdown(spacing.to_markdown(index=False))
 
 # %% [markdown]
@@ -99,7 +99,7 @@ Markdown(spacing.to_markdown(index=False))
 # ranked by their bias. A kernel distance (KID) has no such bias. The same setting, scored on more and more pictures:
 
 # %% tags=["remove-input"]
-rows = run(confounders.counts(chosen, counts), store=store, lab=lab)
+rows = run(confounders.counts(chosen, counts), store=store, evaluator=evaluator)
 display(*(confounders_figures.n_chart(rows, name, least=chosen.n) for name in ("fd_effnet", "kid_effnet")))
 
 # %% [markdown]
@@ -114,12 +114,16 @@ suspects = (
     confounders.guidances(chosen),
     confounders.spacings(chosen, spaced),
 )
-asked = run(dict.fromkeys(cell for grid in suspects for cells in grid.values() for cell in cells), store=store, lab=lab)
+asked = run(
+    dict.fromkeys(cell for grid in suspects for cells in grid.values() for cell in cells),
+    store=store,
+    evaluator=evaluator,
+)
 behind = pd.concat(
     [asked[asked["metric"].isin(metrics)], rows[rows["metric"].isin(["fd_effnet", "fd_scene", *metrics])]]
 )
 behind = behind.drop_duplicates(["key", "metric"])
-Markdown(protocol.folded(behind, lab.metrics.protocols, f"make notebook N=a3_confounders PROFILE={profile}"))
+Markdown(protocol.folded(behind, evaluator.metrics.protocols, f"make notebook N=a3_confounders PROFILE={profile}"))
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT

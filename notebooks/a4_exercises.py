@@ -40,7 +40,7 @@ from ldm.statistics.sensitivity import changes
 from ldm.study import confounders
 from ldm.study.results import Store
 from ldm.tasks.interpolation import lerp, pairs, slerp
-from ldm.tasks.pretrain import frozen_parts
+from ldm.tasks.pretrain import frozen_networks
 from ldm.training import chips
 
 chosen, store = profiles.get(asked_of), Store(ROOT)
@@ -69,7 +69,7 @@ words(
 
 # %% tags=["hide-cell"]
 pair = kid[(kid["c"] == 16) & (kid["guidance"] == 2) & kid["steps"].isin([4, 8])].sort_values("steps")
-drawn = bootstrap.worlds(pair, store.influences(pair, "kid_effnet"))
+drawn = bootstrap.replicates(pair, store.influences(pair, "kid_effnet"))
 gap, se = pair["value"].diff().iloc[1], (drawn[1] - drawn[0]).std()
 print(pair[["steps", "value", "lo", "hi"]].round(1).to_string(index=False))
 words(
@@ -168,7 +168,7 @@ limit = compute[(trained["c"] == 16)].max()
 affordable = trained[compute <= limit * 1.01]
 spent = affordable.loc[affordable.groupby("c")["value"].idxmin()]
 print(spent[["c", "images_seen", "value", "lo", "hi"]].round(1).to_string(index=False))
-drawn = bootstrap.worlds(spent, store.influences(spent, "kid_effnet"))
+drawn = bootstrap.replicates(spent, store.influences(spent, "kid_effnet"))
 for i, c in enumerate(spent["c"]):
     if c > 16:
         gap, se = spent["value"].iloc[i] - spent["value"].iloc[1], (drawn[i] - drawn[1]).std()
@@ -232,7 +232,7 @@ words(
 
 # %% tags=["hide-cell"]
 pair = kid[(kid["c"] == 32) & (kid["guidance"] == 2) & kid["steps"].isin([4, 5])].sort_values("steps")
-drawn = bootstrap.worlds(pair, store.influences(pair, "kid_effnet"))
+drawn = bootstrap.replicates(pair, store.influences(pair, "kid_effnet"))
 gap, se = abs(pair["value"].diff().iloc[1]), (drawn[1] - drawn[0]).std()
 needed = int(chosen.n * (1.96 * se / gap) ** 2) + 1
 words(
@@ -372,7 +372,7 @@ words(
 # more moves all those behind it by one place.
 
 # %% tags=["hide-cell"]
-text = frozen_parts(chosen)[1]
+text = frozen_networks(chosen)[1]
 nouns = ["cat", "panda", "turtle", "crab", "bus", "owl"]
 say = lambda word, noun: text.encode(
     [" ".join(f"a {word} {noun} in the centre, flat style, on a plain blue background".split())]

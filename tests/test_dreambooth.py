@@ -150,16 +150,18 @@ def test_a_small_run_leaves_rows_before_and_after_and_one_training_serves_all_le
     trainings = []
     fit = dreambooth.fit
     monkeypatch.setattr(dreambooth, "fit", lambda *a, **k: trainings.append(k["lengths"]) or fit(*a, **k))
-    cells = dreambooth_study.grid(SMOKE, [8], ["fox"], ["prior", "no prior"], [1, 2], steps=2, guidance=2, n=16)
-    store, lab = Store(tmp_path), Small(SMOKE, (1, 2), dreambooth.Recipe(learning_rate=0.03, drawn=16))
-    rows = run(cells, store=store, lab=lab)
+    cells = dreambooth_study.dreambooth_grid(
+        SMOKE, [8], ["fox"], ["prior", "no prior"], [1, 2], steps=2, guidance=2, n=16
+    )
+    store, evaluator = Store(tmp_path), Small(SMOKE, (1, 2), dreambooth.Recipe(learning_rate=0.03, drawn=16))
+    rows = run(cells, store=store, evaluator=evaluator)
     assert trainings == [[8, 16]] * 2
     value = rows.set_index(["task", "train_steps", "metric"])["value"]
     assert value["truth", 0, "recognised_scene"] == 1 and value["truth", 0, "true_scene"] == pytest.approx(1)
     assert value["before", 0, "recognised_scene"] < 0.5 < value["truth", 0, "prompt"]
     assert value["prior", 2, "class_drift"] > value["prior", 1, "class_drift"] > 0
     assert value["prior", 2, "class_drift"] != value["no prior", 2, "class_drift"]
-    table, _ = portraits.over_subjects(rows, {lab.key(cell): cell.subject for cell in cells})
+    table, _ = portraits.over_subjects(rows, {evaluator.key(cell): cell.subject for cell in cells})
     assert portraits.by_size(table, ["recognised_scene", "class_drift"]).to_dict()["vconcat"]
     assert portraits.by_steps(table, ["true_scene"]).to_dict()["vconcat"]
     assert len(portraits.limits(table, ["true_scene"])) == 2

@@ -101,7 +101,7 @@ def test_more_averages_change_nothing_else_to_the_bit(run):
 def test_an_earlier_end_uses_what_was_there_by_then_and_others_are_refused(run, tmp_path):
     folder = run[0]
     images, params = ema.average(folder, ema.width(6.94), CONFIG.images // 2)
-    there = ema.path_of(folder, images, 6.94)
+    there = ema.snapshot_path(folder, images, 6.94)
     np.testing.assert_allclose(params["w"], ema.weights.load(there)["w"], atol=1e-4)
     with pytest.raises(ValueError, match="images = 7: expected one of the snapshots' times, 240, 480"):
         ema.average(folder, 0.1, 7)

@@ -51,8 +51,8 @@ class Bench:
         self.ran.append(" ".join(words))
         self.now += 60 * minutes
 
-    def plan(self, tasks, minutes, device=CARD):
-        return gpu_study.plan(tasks, self.store, device, minutes, SMOKE)
+    def timetable(self, tasks, minutes, device=CARD):
+        return gpu_study.timetable(tasks, self.store, device, minutes, SMOKE)
 
     def run(self, tasks, minutes, call=None):
         return gpu_study.run(
@@ -85,14 +85,14 @@ def bench(tmp_path, monkeypatch):
 
 def test_what_fits_is_done_in_order_and_never_twice(bench):
     tasks = [task("a"), task("long", 9), task("b"), task("c", 4)]
-    assert list(bench.plan(tasks, 3)["fits"]) == [True, False, True, False]
+    assert list(bench.timetable(tasks, 3)["fits"]) == [True, False, True, False]
     assert bench.run(tasks, 3) == []
     assert bench.ran == ["a", "b"]
     assert bench.run(tasks, 3) == []
     assert len(bench.ran) == 2, "what was done was done again, or something that does not fit was begun"
-    planned = bench.plan(tasks, 30)
+    planned = bench.timetable(tasks, 30)
     assert list(planned["done"]) == [True, False, True, False]
-    assert "2 of 4 tasks now, 13.0 minutes; 2 are done." in gpu_study.table(planned)
+    assert "2 of 4 tasks now, 13.0 minutes; 2 are done." in gpu_study.timetable_text(planned)
     assert gpu_study.progress(tasks, bench.store).to_dict("records") == [
         {"why": "a trial", "c": "-", "tasks": 4, "done": 2}
     ]
@@ -107,7 +107,7 @@ def test_a_cut_task_is_done_anew_and_a_failed_one_does_not_stop_the_others(bench
 
     with pytest.raises(KeyboardInterrupt):
         bench.run(tasks, 9, cut)
-    assert not bench.plan(tasks, 9)["done"].any()
+    assert not bench.timetable(tasks, 9)["done"].any()
 
     def bad(words):
         if words == ["a"]:
@@ -116,7 +116,7 @@ def test_a_cut_task_is_done_anew_and_a_failed_one_does_not_stop_the_others(bench
 
     assert bench.run(tasks, 9, bad) == ["a: ValueError: c = 9: expected another."]
     assert bench.ran == ["a", "b"]
-    assert list(bench.plan(tasks, 9)["done"]) == [False, True]
+    assert list(bench.timetable(tasks, 9)["done"]) == [False, True]
 
 
 def test_what_a_task_needs_is_made_first_and_once(bench, tmp_path):
@@ -125,8 +125,8 @@ def test_what_a_task_needs_is_made_first_and_once(bench, tmp_path):
     part = task("part", 2)
     training = task("pretrain", 4, needs=(part,), made=model.is_file)
     tasks = [task("a", needs=(training,)), task("b", needs=(training,))]
-    assert list(bench.plan(tasks, 8)["minutes"]) == [7, 1]
-    assert list(bench.plan(tasks, 6)["fits"]) == [False, False]
+    assert list(bench.timetable(tasks, 8)["minutes"]) == [7, 1]
+    assert list(bench.timetable(tasks, 6)["fits"]) == [False, False]
 
     def call(words):
         bench.call(words, {"part": 2, "pretrain": 4}.get(words[0], 1))
@@ -139,7 +139,7 @@ def test_what_a_task_needs_is_made_first_and_once(bench, tmp_path):
     bench.run(tasks, 7, call)
     assert bench.ran[3:] == ["pretrain", "b"]
     model.unlink()
-    assert bench.plan(tasks, 9)["done"].all()
+    assert bench.timetable(tasks, 9)["done"].all()
 
 
 def test_a_need_that_fails_fails_the_task_and_not_the_next(bench):
@@ -156,10 +156,10 @@ def test_a_need_that_fails_fails_the_task_and_not_the_next(bench):
 
 def test_a_task_waits_for_a_device_that_holds_it(bench):
     large = task("large", memory=142)
-    assert not bench.plan([large], 9)["fits"].any()
+    assert not bench.timetable([large], 9)["fits"].any()
     bench.run([large], 9)
     assert bench.ran == []
-    assert bench.plan([large], 9, CARD._replace(memory=0))["fits"].all(), "a device that does not say may be tried"
+    assert bench.timetable([large], 9, CARD._replace(memory=0))["fits"].all(), "a device that does not say may be tried"
 
 
 def test_sigterm_packs_what_is_finished(bench):
@@ -207,7 +207,7 @@ def test_the_next_plan_goes_by_how_long_commands_of_the_kind_took_on_such_a_devi
     assert (
         gpu_study.paces(bench.store, CARD._replace(kind="cpu"), SMOKE) == gpu_study.paces(bench.store, CARD, GPU) == {}
     )
-    assert list(bench.plan([task("grid b"), task("pretrain c")], 9)["minutes"]) == pytest.approx([3, 1])
+    assert list(bench.timetable([task("grid b"), task("pretrain c")], 9)["minutes"]) == pytest.approx([3, 1])
 
 
 def test_what_came_home_is_a_part_of_the_study_there(bench, tmp_path, monkeypatch):
@@ -236,7 +236,7 @@ def test_what_came_home_is_a_part_of_the_study_there(bench, tmp_path, monkeypatc
     assert {p.name for p in home.glob("runs/files/*/*")} == {"strip.webp"}
     there = Store(home).rows()
     assert len(there[there["study"] == "sampling"]) == 4
-    assert list(gpu_study.plan(tasks, Store(home), CARD, 9, SMOKE)["done"]) == [True, True, True, False]
+    assert list(gpu_study.timetable(tasks, Store(home), CARD, 9, SMOKE)["done"]) == [True, True, True, False]
 
 
 def test_a_model_that_is_trained_again_where_the_first_was_forgotten_counts_as_that(tmp_path, monkeypatch):
@@ -245,7 +245,7 @@ def test_a_model_that_is_trained_again_where_the_first_was_forgotten_counts_as_t
         monkeypatch.setattr(paths, name, tmp_path / folder)
 
     def train(c, value, root="runs"):
-        path = models.path_of(GPU, c, 160_000, 0, tmp_path / root)
+        path = models.model_path(GPU, c, 160_000, 0, tmp_path / root)
         path.parent.mkdir(parents=True, exist_ok=True)
         models.save(path, {"w": np.full(3, value, np.float32)}, GPU, c, 160_000, 0)
         models.note_models(GPU)
@@ -328,7 +328,7 @@ def test_every_command_of_the_queue_is_one_that_the_command_line_knows(monkeypat
             asked = {k: given.get(k, ()) for k in ("steps", "guidance", "lengths")} | {
                 "kinds": given.get("kinds", ("codi",))
             }
-            cells, _ = grids.of(
+            cells, _ = grids.cells_of(
                 given.get("study", "sampling"),
                 given["profile"],
                 given["sizes"],

@@ -83,7 +83,9 @@ def told(row: Record, pattern: str) -> str:
 def pretraining(profile: Profile, row: Record) -> str:
     common = dict(steps=row.steps, n=row.n, seed=row.seed)
     if row.task == "average":
-        cells = averages.grid(profile, [row.c], [row.images_seen], [row.strength], guidance=row.guidance, **common)
+        cells = averages.averages_grid(
+            profile, [row.c], [row.images_seen], [row.strength], guidance=row.guidance, **common
+        )
         return Evaluators(averages.AveragesEvaluator, profile.name).key(only(cells))
     cells = study.pretraining_grid(profile, [row.c], [row.images_seen], guidance=[row.guidance], **common)
     return Evaluators(study.SamplingEvaluator, profile.name).key(only(cells))
@@ -114,7 +116,7 @@ def super_resolution(profile: Profile, row: Record) -> str:
 def booth(profile: Profile, row: Record) -> str:
     """The rows' own n counts pictures of the subject or of its class, or pairs of them."""
     subject, n = told(row, "pictures of (.+) as sks"), 2 * int(told(row, r"(\d+) captions, twice each"))
-    cells = dreambooth.grid(
+    cells = dreambooth.dreambooth_grid(
         profile,
         [row.c],
         [subject],
@@ -129,18 +131,20 @@ def booth(profile: Profile, row: Record) -> str:
 
 def interpolation(profile: Profile, row: Record) -> str:
     frames = int(told(row, r"(\d+) pictures a way"))
-    cells = interpolation_study.grid(profile, [row.c], [row.guidance], steps=row.steps, n=row.n, frames=frames)
+    cells = interpolation_study.interpolation_grid(
+        profile, [row.c], [row.guidance], steps=row.steps, n=row.n, frames=frames
+    )
     return Evaluators(interpolation_study.InterpolationEvaluator, profile.name).key(only(cells, path=row.task))
 
 
 def students(profile: Profile, row: Record) -> str:
-    cells = distillation.grid(profile, [row.task], [row.c], [row.steps], [row.guidance], n=row.n)
+    cells = distillation.distillation_grid(profile, [row.task], [row.c], [row.steps], [row.guidance], n=row.n)
     return Evaluators(distillation.DistillationEvaluator, profile.name).key(only(cells))
 
 
 def metrics(profile: Profile, row: Record) -> str:
     names = [] if row.task in ("real", "model") else [row.task]
-    cell = only(probes.grid(profile, names, [row.n]), task=row.task, strength=row.strength or 0.0)
+    cell = only(probes.probes_grid(profile, names, [row.n]), task=row.task, strength=row.strength or 0.0)
     return Evaluators(probes.ProbeEvaluator, profile.name).key(cell)
 
 

@@ -20,7 +20,7 @@ from ldm.tasks import pretrain
 def losses(name: str, c: int, images: int, rate: float) -> np.ndarray:
     """Return the loss of every step of a training of width c at this rate."""
     chosen, found = profiles.get(name), []
-    _, text = pretrain.frozen_parts(chosen)
+    _, text = pretrain.frozen_networks(chosen)
     config = replace(chosen.train, images=images, learning_rate=rate)
     with tempfile.TemporaryDirectory() as folder:
         pretrain.pretrain(

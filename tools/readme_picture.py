@@ -16,10 +16,10 @@ SHOWN = range(12)  # the first held-out captions, none chosen
 SIDE = 72  # pixels of one picture on the page
 
 profile = profiles.get("laptop")
-store, lab = Store(ROOT), sampling.SamplingEvaluator(profile)
+store, evaluator = Store(ROOT), sampling.SamplingEvaluator(profile)
 cells = sampling.pretraining_grid(profile, profile.family, [profile.length], steps=50, guidance=[2.0])
 rows = [Scenes(profile.scenes, "val", profile.n).images(SHOWN)]
-rows += [samples.kept(store, lab.key(cell))[list(SHOWN)] for cell in cells]
+rows += [samples.kept(store, evaluator.key(cell))[list(SHOWN)] for cell in cells]
 sheet = np.concatenate([np.concatenate(list(row), 1) for row in rows])
 picture = Image.fromarray(sheet).resize((len(SHOWN) * SIDE, len(rows) * SIDE), Image.Resampling.BICUBIC)
 picture.save(ROOT / "book/_static/family.webp", quality=90)

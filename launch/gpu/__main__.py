@@ -43,7 +43,7 @@ def main(
     device = device._replace(tflops=tflops or device.tflops)
     chosen = profiles.get(profile)
     tasks = queue(chosen)
-    print(task.table(task.plan(tasks, store, device, minutes, chosen)), flush=True)
+    print(task.timetable_text(task.timetable(tasks, store, device, minutes, chosen)), flush=True)
     if not plan:
         failed = task.run(
             tasks, call, minutes=minutes, out=out or ROOT / "runs" / "home", store=store, device=device, profile=chosen

@@ -1,7 +1,7 @@
 """What a machine that forgets has made, in a few tar files to bring home: `tar xf` them in the checkout there, then
 `make compact`.
 
-Rows and pictures, the register of its models, and frozen parts; models of sizes stay, being large.
+Rows and pictures, the register of its models, and frozen networks; models of sizes stay, being large.
 """
 
 from __future__ import annotations

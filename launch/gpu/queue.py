@@ -16,7 +16,7 @@ from ldm.study import superres as restore
 from ldm.study.results import key
 from ldm.tasks import finetuning, models, pairs
 from ldm.tasks.distillation import methods
-from ldm.tasks.frozen import autoencoder as parts
+from ldm.tasks.frozen import autoencoder as frozen
 
 SHARE = 0.25  # of the matrix rate that training and drawing are taken to reach, until finished commands have shown it
 START = 0.5  # minutes of a command besides its networks: compilation, pictures to learn from
@@ -84,13 +84,13 @@ def queue(profile: Profile) -> list[Task]:
         *(task for make in (restored, taught) for c in four for task in make(profile, c)),
         *(task for c in four for task in more_steps(profile, c)),
         *(task for c in rest for task in sampled(profile, c, FIRST)),
-        *(judged(profile, c, seed) for seed in (1, 2) for c in four),
+        *(measured(profile, c, seed) for seed in (1, 2) for c in four),
         *(begun(profile, c) for c in large),
     ]
 
 
 def stands_on(profile: Profile) -> list[Task]:
-    """The frozen parts, and the reference of the metrics."""
+    """The frozen networks, and the reference of the metrics."""
     why = f"what the {profile.scenes.size} px models stand on"
 
     def part(
@@ -103,9 +103,9 @@ def stands_on(profile: Profile) -> list[Task]:
     there = lambda name: (folder / f"{name}.safetensors").is_file
     text, detector = part("text", there("text"), 2), part("detector", there("detector"), 2.5)
     autoencoder = part(
-        "autoencoder", lambda: parts.seen(profile) >= ENCODED, 3, ENCODED
+        "autoencoder", lambda: frozen.seen(profile) >= ENCODED, 3, ENCODED
     )  # it is written before it is trained to the end
-    decoder = part("decoder", lambda: parts.finished(profile), 3, 60_000, [autoencoder])
+    decoder = part("decoder", lambda: frozen.finished(profile), 3, 60_000, [autoencoder])
     return [text, detector, autoencoder, decoder, part("reference", there("reference"), 2, needs=[detector])]
 
 
@@ -130,7 +130,7 @@ def trained(profile: Profile, c: int, seed: int = 0) -> Task:
     )
 
 
-def judged(profile: Profile, c: int, seed: int = 0) -> Task:
+def measured(profile: Profile, c: int, seed: int = 0) -> Task:
     """A training's models along the way, in the paper's one setting."""
     lengths = [length for length in profile.lengths if length <= profile.length]
     text = f"grid --study pretraining --profile {profile.name} --sizes {c} --seed {seed} --lengths {words(lengths)}"
@@ -168,7 +168,7 @@ def sampled(profile: Profile, c: int, steps: Sequence[int]) -> list[Task]:
     known = [s for s in steps if s in profile.steps]
     two = [g for g in (2.0, 4.0) if g in profile.guidance] or list(profile.guidance[-1:])
     return [
-        judged(profile, c),
+        measured(profile, c),
         drawn(profile, c, "guidance and steps", known, profile.guidance),
         *(drawn(profile, c, "samplers", known[1:], two, sampler) for sampler in ("ddpm", "dpm++")),
     ]

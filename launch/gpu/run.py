@@ -65,7 +65,7 @@ def there(task: Task, store: Store) -> bool:
     return task.made() if task.made else store.has(task.key)
 
 
-def plan(tasks: Sequence[Task], store: Store, device: Device, minutes: float, profile: Profile) -> pd.DataFrame:
+def timetable(tasks: Sequence[Task], store: Store, device: Device, minutes: float, profile: Profile) -> pd.DataFrame:
     """The tasks in order, one row each.
 
     Columns `why`, `c`, `done`, `minutes` (reckoned, with all that it needs and is neither there nor made by an earlier
@@ -99,7 +99,7 @@ def holds(device: Device, task: Task) -> bool:
     return not device.memory or task.memory <= device.memory
 
 
-def table(planned: pd.DataFrame) -> str:
+def timetable_text(planned: pd.DataFrame) -> str:
     """A plan to read: every task in a line, then the commands of those that fit."""
     words = planned["done"].map({True: "done", False: ""}).where(~planned["fits"], "now")
     lines = planned.assign(minutes=planned["minutes"].map("{:.1f}".format), **{"": words})[["why", "c", "minutes", ""]]

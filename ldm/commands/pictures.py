@@ -74,10 +74,10 @@ def gallery(
 ) -> None:
     """Judge a model of super-resolution on n random crops of a folder's pictures, beside bicubic interpolation."""
     from ldm import profiles
-    from ldm.study.photographs import judge
+    from ldm.study.photographs import measure_photographs
 
     print(
-        judge(profiles.get(profile), folder, c, model=model, steps=steps, n=n).to_string(
+        measure_photographs(profiles.get(profile), folder, c, model=model, steps=steps, n=n).to_string(
             index=False, float_format="{:.4g}".format
         )
     )

@@ -50,8 +50,8 @@ def grid(
     chosen = profiles.get(profile)
     sizes = sizes or chosen.family
     given = dict(steps=steps, guidance=guidance, lengths=lengths, kinds=kinds, sampler=sampler, n=n or None, seed=seed)
-    cells, lab = grids.of(study, chosen, sizes, **given)
-    run(cells, lab=lab, title=f"{study}, sizes {', '.join(map(str, sizes))}")
+    cells, evaluator = grids.cells_of(study, chosen, sizes, **given)
+    run(cells, evaluator=evaluator, title=f"{study}, sizes {', '.join(map(str, sizes))}")
 
 
 def race(
@@ -73,7 +73,7 @@ def race(
         chosen, sizes or chosen.family, steps or chosen.steps, guidance or chosen.guidance, sampler=sampler
     )
     found = racing.races(
-        cells, metric, store=Store(ROOT), lab=sampling.SamplingEvaluator(chosen), stages=racing.stages(chosen.n)
+        cells, metric, store=Store(ROOT), evaluator=sampling.SamplingEvaluator(chosen), stages=racing.stages(chosen.n)
     )
     print(found.to_string(index=False))
 
@@ -96,8 +96,10 @@ def dreambooth(
 
     chosen = profiles.get(profile)
     n, sizes, subjects = n or dreambooth_study.pictures(chosen), sizes or chosen.family, subjects or SUBJECTS
-    cells = dreambooth_study.grid(chosen, sizes, subjects, variants, tuned, steps=steps, guidance=guidance, n=n)
-    run(cells, lab=dreambooth_study.DreamBoothEvaluator(chosen, tuned), title="dreambooth")
+    cells = dreambooth_study.dreambooth_grid(
+        chosen, sizes, subjects, variants, tuned, steps=steps, guidance=guidance, n=n
+    )
+    run(cells, evaluator=dreambooth_study.DreamBoothEvaluator(chosen, tuned), title="dreambooth")
 
 
 def browser(out: Path | None = None, sizes: tuple[int, ...] = ()) -> None:
@@ -123,7 +125,7 @@ def plan(
     level: Literal["O0", "O1", "O2", "O3"] = "O0",
 ) -> None:
     """Compile the paper's training of sizes of Table 1 (866M; none: all) for a slice of TPUs that need not be there."""
-    from ldm.figures.roofline import table
+    from ldm.figures.roofline import roofline_table
     from ldm.study import tpu_plan as task
     from ldm.study.roofline import roofline
 
@@ -131,7 +133,7 @@ def plan(
         task.Plan(size=name, topology=topology, batch=batch, fsdp=fsdp, accumulate=accumulate, remat=remat, level=level)
         for name in size or task.SIZES
     ]
-    print(table(roofline(task.run(plans))).to_string(index=False))
+    print(roofline_table(roofline(task.run(plans))).to_string(index=False))
 
 
 def compact() -> None:

@@ -1,5 +1,5 @@
-"""Commands that train: a size of the family, its averages, its finetuning and students, the frozen parts, and data to
-train on.
+"""Commands that train: a size of the family, its averages, its finetuning and students, the frozen networks, and data
+to train on.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def pretrain(
         accumulate=accumulate,
     )
     check_network(chosen, c, config.batch, layout)
-    _, text = task.frozen_parts(chosen)
+    _, text = task.frozen_networks(chosen)
     source, root = task.shard_set(chosen, data) if data else (task.training_set(chosen), paths.RUNS)
     laps: list[dict] = []
     task.pretrain(
@@ -111,7 +111,7 @@ def shards(
         if folder
         else Scenes(chosen.scenes, "train", n or chosen.data, level=chosen.level)
     )
-    encode = tars.pictures(data) if pictures else tars.latents(data, *task.frozen_parts(chosen))
+    encode = tars.pictures(data) if pictures else tars.latents(data, *task.frozen_networks(chosen))
     print(tars.write(out, len(data), *encode))
 
 
@@ -150,7 +150,7 @@ def superres(
         check_pretrained(chosen, c)
     data = pairs.photographs(chosen, folder) if folder else pairs.scenes(chosen, "train", pairs.DATA)
     root = pairs.folder_of(data, folder) if folder else paths.RUNS
-    codec, text = pretraining.frozen_parts(chosen)
+    codec, text = pretraining.frozen_networks(chosen)
     laps: list[dict] = []
     task.finetune(
         chosen,
@@ -169,7 +169,7 @@ def superres(
         chosen, c, config, layout, task=kind, side=pairs.latent_side(chosen), data=str(folder or "")
     )
     training_rows.write(training, chosen, laps, ROOT)
-    print(models.path_of(chosen, c, config.images, root=root, kind=kind))
+    print(models.model_path(chosen, c, config.images, root=root, kind=kind))
 
 
 def distill(
@@ -202,7 +202,7 @@ def distill(
     layout = parallel.chosen(devices, fsdp)
     check_network(chosen, c, config.batch, layout)
     check_pretrained(chosen, c, seed)
-    _, text = task.frozen_parts(chosen)
+    _, text = task.frozen_networks(chosen)
     laps: list[dict] = []
     written = student.distill(
         chosen,

@@ -103,7 +103,7 @@ def pretrain(profile: Profile, c: int, images: int, scenes: int = 2_048) -> None
 
     if not images:
         return
-    _, text = task.frozen_parts(profile)
+    _, text = task.frozen_networks(profile)
     config = replace(profile.train, images=images, warmup_images=min(profile.train.warmup_images, max(1, images // 4)))
     with tempfile.TemporaryDirectory() as folder, LiveLoss() as chart:
         task.pretrain(

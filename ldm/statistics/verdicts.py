@@ -1,7 +1,7 @@
 """The paper's findings as questions to rows: each verdict is holds, fails or undecided, with its effect.
 
 A finding is asked of every quality metric that the rows hold, since metrics may disagree; nothing is
-decided by eye. Rows come from `ldm.study.results`; uncertainty is propagated by `ldm.statistics.bootstrap.worlds`,
+decided by eye. Rows come from `ldm.study.results`; uncertainty is propagated by `ldm.statistics.bootstrap.replicates`,
 paired where the pictures' influences are given.
 """
 
@@ -15,7 +15,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from ldm.metrics import Estimate
-from ldm.statistics.bootstrap import Influences, loss_of, worlds
+from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
 from ldm.statistics.comparisons import paired
 from ldm.statistics.ranks import rank_correlation, somers
 
@@ -55,13 +55,13 @@ def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     The effect is Kendall's rank correlation of quality with compute = normalised cost x images seen.
     Holds where its interval lies above 1/2, fails where it lies below.
     """
-    rows = loss_of(rows, metric)
+    rows = lower_is_better(rows, metric)
     compute = (rows["cost"] / rows["steps"] * rows["images_seen"]).to_numpy(float)
     if len(rows) < 4 or len(set(compute)) < 4:
         raise ValueError(
             f"F1 needs rows at 4 or more amounts of compute, not {len(set(compute))}; run more lengths or sizes."
         )
-    losses, drawn = rows["value"].to_numpy(float), worlds(rows, influences).T[:500]
+    losses, drawn = rows["value"].to_numpy(float), replicates(rows, influences).T[:500]
     effect = rank_correlation(-compute, losses, np.broadcast_to(-compute, drawn.shape), drawn, int(rows["n"].min()))
     return Verdict(
         finding="F1",
@@ -81,7 +81,7 @@ def f2(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     leaves out the pairs that tie in what explains: lengths of one size do not count against size.) Holds where its
     interval excludes 0 from above, fails from below.
     """
-    rows = loss_of(rows, metric)
+    rows = lower_is_better(rows, metric)
     lengths = rows.groupby("size")["images_seen"].nunique()
     if len(lengths) < 2 or lengths.min() < 2:
         raise ValueError(
@@ -90,11 +90,11 @@ def f2(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     size = rows["size"].to_numpy(float)
     compute = (rows["cost"] / rows["steps"] * rows["images_seen"]).to_numpy(float)
 
-    def lead(losses: Float[np.ndarray, "*worlds m"]) -> Float[np.ndarray, "*worlds"]:
+    def lead(losses: Float[np.ndarray, "*replicates m"]) -> Float[np.ndarray, "*replicates"]:
         return somers(-size, losses) - somers(-compute, losses)
 
     value = float(lead(rows["value"].to_numpy(float)))
-    lo, hi = np.quantile(lead(worlds(rows, influences).T[:500]), [0.025, 0.975])
+    lo, hi = np.quantile(lead(replicates(rows, influences).T[:500]), [0.025, 0.975])
     effect = Estimate(value, float(min(lo, value)), float(max(hi, value)), int(rows["n"].min()))
     return Verdict(
         finding="F2",
@@ -112,7 +112,7 @@ def f3(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     The budget is the least that the largest model can use. The effect is how much better the best
     smaller model is there, in the metric's unit; the finding holds or fails where its interval excludes 0.
     """
-    rows = loss_of(rows, metric)
+    rows = lower_is_better(rows, metric)
     largest = _largest(rows, "F3")
     budget = rows.loc[rows["size"] == largest, "cost"].min()
     effect = _advantage(rows, [budget], influences)
@@ -147,7 +147,7 @@ def _advantage(rows: pd.DataFrame, budgets: Sequence[float], influences: Influen
         return np.mean(gaps, axis=0)
 
     value = float(advantage(rows["value"].to_numpy(float)))
-    draws = advantage(worlds(rows, influences).T)
+    draws = advantage(replicates(rows, influences).T)
     return Estimate(value, *map(float, 2 * value - np.quantile(draws, [0.975, 0.025])), int(rows["n"].min()))
 
 
@@ -165,7 +165,7 @@ def f4(
         raise ValueError(
             f"F4 needs 4 or more pairs of size and steps by both {usual} and {sampler}, not {n}; run more cells."
         )
-    drawn = worlds(both, influences).T[:500]
+    drawn = replicates(both, influences).T[:500]
     effect = rank_correlation(values[:n], values[n:], drawn[:, :n], drawn[:, n:], int(both["n"].min()))
     return Verdict(
         finding="F4",
@@ -189,7 +189,7 @@ def f5(rows: pd.DataFrame, metric: str, influences: Influences | None = None, *,
     many steps: how much worse), on average over all budgets that the largest uses within the range; within a budget
     both may use any number of steps from the paper's least on. Intervals as in `f3`.
     """
-    rows = loss_of(rows, metric)
+    rows = lower_is_better(rows, metric)
     lo, hi = FEW if few else MANY
     rows = rows[rows["steps"] >= FEW[0]]
     largest = _largest(rows, "F5")
@@ -225,14 +225,14 @@ def fig6(
     the subjects'. The effect is Kendall's rank correlation of the two over sizes. Holds where its interval lies above
     1/2, fails where it lies below. Raises: ValueError for fewer than two sizes, or for two rows of one size.
     """
-    a, b = (loss_of(rows, name).sort_values("size") for rows, name in ((pretraining, quality), (tuned, metric)))
+    a, b = (lower_is_better(rows, name).sort_values("size") for rows, name in ((pretraining, quality), (tuned, metric)))
     sizes = sorted(set(a["size"]) & set(b["size"]))
     a, b = (rows[rows["size"].isin(sizes)] for rows in (a, b))
     if len(sizes) < 2 or not len(a) == len(b) == len(sizes):
         raise ValueError(
             f"Fig. 6 needs one row of each study at 2 or more sizes; there are {len(a)} and {len(b)} at {len(sizes)}."
         )
-    drawn = worlds(a).T[:500], worlds(b, influences, seed=1).T[:500]
+    drawn = replicates(a).T[:500], replicates(b, influences, seed=1).T[:500]
     effect = rank_correlation(a["value"].to_numpy(float), b["value"].to_numpy(float), *drawn, int(b["n"].min()))
     return Verdict(
         finding="Fig. 6",
@@ -261,7 +261,7 @@ def f6(
     where its interval excludes 0, and "undecided" is what the paper calls similar. Guidance is chosen on either
     side, and is not counted in the paper's cost; a student needs no second evaluation for it.
     """
-    rows = loss_of(rows, metric)
+    rows = lower_is_better(rows, metric)
     largest = rows["size"].max()
     distilled = (rows["task"] == method) & (rows["size"] == largest) & (rows["steps"] == steps)
     if not distilled.any():
@@ -289,7 +289,7 @@ def effect_in_words(v: Verdict) -> str:
     return f"{v.effect.value:.3g} [{v.effect.lo:.3g}, {v.effect.hi:.3g}]"
 
 
-def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
+def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     """Verdicts side by side, one a metric: do the metrics agree?"""
     return pd.DataFrame(
         [

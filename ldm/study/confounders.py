@@ -65,14 +65,16 @@ def _known(wanted: Sequence[float], there: Sequence[float]) -> list:
     return [value for value in wanted if value in there]
 
 
-def f3_in(conditions: Conditions, metrics: Sequence[str], *, store: Store, lab: SamplingEvaluator) -> pd.DataFrame:
+def f3_in(
+    conditions: Conditions, metrics: Sequence[str], *, store: Store, evaluator: SamplingEvaluator
+) -> pd.DataFrame:
     """F3 in each condition by each metric, with all step counts and with the paper's alone; missing cells are run.
 
     Columns `condition`, `fewest` (steps), then one a metric: answer, effect and interval in one text.
     """
     found = []
     for name, cells in conditions.items():
-        rows = run(cells, store=store, lab=lab, title=name)
+        rows = run(cells, store=store, evaluator=evaluator, title=name)
         for fewest in sorted({min(rows["steps"]), max(min(rows["steps"]), FEWEST)}):
             part = rows[rows["steps"] >= fewest]
             if part["c"].nunique() < 2:

@@ -12,7 +12,7 @@ from ldm import profiles
 from ldm.networks import cost
 from ldm.profiles import Profile
 from ldm.statistics import optimum
-from ldm.statistics.bootstrap import loss_of
+from ldm.statistics.bootstrap import lower_is_better
 from ldm.study import sampling
 from ldm.tasks.distillation import methods as taught
 
@@ -48,7 +48,7 @@ class Distilled(sampling.Evaluation):
             )
 
 
-def grid(
+def distillation_grid(
     profile: Profile,
     kinds: Sequence[str],
     sizes: Sequence[int],
@@ -94,7 +94,7 @@ def students_grid(
     step.
     """
     kinds = [kind for method in methods for kind in taught.kinds(method) if kind != "guided"]
-    return grid(profile, kinds, sizes, steps, guidance, n=n)
+    return distillation_grid(profile, kinds, sizes, steps, guidance, n=n)
 
 
 def teachers_grid(
@@ -120,7 +120,7 @@ class DistillationEvaluator(sampling.SamplingEvaluator):
         from ldm.tasks.distillation import student
         from ldm.tasks.generate import Generator
 
-        structure, params = student.load(self.profile, kind, c, seen, seed)
+        structure, params = student.load_student(self.profile, kind, c, seen, seed)
         return Generator(
             profile=self.profile,
             structure=structure,
@@ -159,7 +159,7 @@ def named(rows: pd.DataFrame) -> pd.DataFrame:
 
 def portraits(rows: pd.DataFrame, metric: str, c: int, steps: Sequence[int]) -> pd.DataFrame:
     """Of `named` rows those to look at: one size, each at its best guidance for each of these step counts."""
-    rows = loss_of(rows[(rows["c"] == c) & rows["steps"].isin(steps)], metric)
+    rows = lower_is_better(rows[(rows["c"] == c) & rows["steps"].isin(steps)], metric)
     return rows.loc[rows.groupby(["drawn by", "steps"], sort=False)["value"].idxmin()]
 
 

@@ -70,7 +70,7 @@ def pictures(profile: Profile) -> int:
     return max(16, profile.n // 8)
 
 
-def grid(
+def dreambooth_grid(
     profile: Profile,
     sizes: Sequence[int],
     subjects: Sequence[str],
@@ -123,7 +123,7 @@ class DreamBoothEvaluator(SamplingEvaluator):
         self._before = lru_cache(maxsize=32)(self.draw)
 
     def _readable(self, who: Subject) -> Subject:
-        tokenizer.load(models.frozen_files(self.profile)[1])(who.captions)  # refuses unknown words
+        tokenizer.load_tokenizer(models.frozen_files(self.profile)[1])(who.captions)  # refuses unknown words
         return who
 
     def key(self, cell: DreamBooth) -> str:
@@ -213,27 +213,29 @@ class DreamBoothEvaluator(SamplingEvaluator):
             pictures = self.draw(cell)
         looks = {name: (network(pictures[:n]), network(pictures[n:])) for name, network in networks.items()}
         of_subject, of_class = ({name: look[i] for name, look in looks.items()} for i in (0, 1))
-        parts = likeness.similarity(of_subject, networks, who.pictures)
-        parts |= likeness.obedience(self.metrics.scene.detect(pictures[:n]), scenes)
-        parts["class_kept"] = likeness.kept(self.metrics.scene.detect(pictures[n:]), who.noun)
+        influences = likeness.similarity(of_subject, networks, who.pictures)
+        influences |= likeness.obedience(self.metrics.scene.detect(pictures[:n]), scenes)
+        influences["class_kept"] = likeness.kept(self.metrics.scene.detect(pictures[n:]), who.noun)
         if who.emoji:
             names, _, things = self._lineup(cell.subject, n // 2)
             twice = {name: np.tile(x, (1, 2, 1)) for name, x in things.items()}
-            parts |= likeness.recognition(of_subject, twice, names.index(who.name))
+            influences |= likeness.recognition(of_subject, twice, names.index(who.name))
             leaked = likeness.recognition(of_class, twice, names.index(who.name))
-            parts["class_leak"] = leaked["recognised_scene"]
+            influences["class_leak"] = leaked["recognised_scene"]
         if cell.variant != "truth":
-            parts["diversity"] = 1 - likeness.cosine(of_subject["effnet"][: n // 2], of_subject["effnet"][n // 2 :])
+            influences["diversity"] = 1 - likeness.cosine(
+                of_subject["effnet"][: n // 2], of_subject["effnet"][n // 2 :]
+            )
         if cell.variant in TUNED:
             before = self._before(replace(cell, variant="before", tuned=0))
-            parts["class_drift"] = 1 - likeness.cosine(of_class["effnet"], self.metrics.effnet(before[n:]))
+            influences["class_drift"] = 1 - likeness.cosine(of_class["effnet"], self.metrics.effnet(before[n:]))
         by_effnet = ("similar_effnet", "true_effnet", "wrong_effnet", "recognised_effnet", "diversity", "class_drift")
         estimates = {
             name: (mean(values), networks["effnet" if name in by_effnet else "scene"].protocol)
-            for name, values in parts.items()
+            for name, values in influences.items()
         }
         kept = np.concatenate([pictures[: KEPT[0]], pictures[n : n + KEPT[1]]])
-        return Score(estimates=estimates, parts=parts), kept, time.monotonic() - began
+        return Score(estimates=estimates, influences=influences), kept, time.monotonic() - began
 
     def columns(self, cell: DreamBooth) -> dict[str, Any]:
         """`task` is the variant, `train_steps` the steps of finetuning."""

@@ -30,7 +30,7 @@ AnyCell = TypeVar("AnyCell", bound=Cell)
 
 
 class Evaluator(ABC, Generic[AnyCell]):
-    """Holds what the cells of a study share: frozen parts, metrics and, one at a time, a model."""
+    """Holds what the cells of a study share: frozen networks, metrics and, one at a time, a model."""
 
     def __init__(self, profile: Profile):
         self.profile = profile
@@ -71,7 +71,7 @@ class Evaluator(ABC, Generic[AnyCell]):
         """The autoencoder and the text tower that the profile's models stand on."""
         from ldm.tasks import pretrain
 
-        return pretrain.frozen_parts(self.profile)
+        return pretrain.frozen_networks(self.profile)
 
     @property
     def codec(self) -> Codec:
@@ -84,10 +84,10 @@ class Evaluator(ABC, Generic[AnyCell]):
     @cached_property
     def metrics(self) -> Metrics:
         """The metrics of scenes, with the profile's references."""
-        return evaluation.load(self.profile)
+        return evaluation.load_metrics(self.profile)
 
     def frozen_versions(self) -> dict[str, str]:
-        """What names the frozen parts, and the arithmetic that pictures are drawn in."""
+        """What names the frozen networks, and the arithmetic that pictures are drawn in."""
         codec, text = map(models.digest_of, models.frozen_files(self.profile))
         return {"codec": codec, "text": text} | models.arithmetic(self.profile)
 
@@ -100,11 +100,11 @@ class Evaluator(ABC, Generic[AnyCell]):
         return models.file_of(self.profile, *model)
 
     def load(self, *model: Any) -> Any:
-        """A pretrained model with its frozen parts, ready to draw (`ldm.tasks.generate.Generator`)."""
+        """A pretrained model with its frozen networks, ready to draw (`ldm.tasks.generate.Generator`)."""
         from ldm.tasks import pretrain
         from ldm.tasks.generate import Generator
 
-        structure, params = pretrain.load(self.profile, *model)
+        structure, params = pretrain.load_unet(self.profile, *model)
         return Generator(profile=self.profile, structure=structure, params=params, codec=self.codec, text=self.text)
 
     def key(self, cell: AnyCell) -> str:

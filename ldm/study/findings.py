@@ -157,20 +157,24 @@ def asked(
         found = [ask(rows, name, influences=store.influences(rows, name), **more) for name in metrics]
     except ValueError as error:
         return [], f"Not asked of these rows: {error}"
-    return found, f"{found[0]}\n\n{verdicts.table(found).to_markdown(index=False)}"
+    return found, f"{found[0]}\n\n{verdicts.verdict_table(found).to_markdown(index=False)}"
 
 
-def ask(profile: Profile, *, store: Store, lab: SamplingEvaluator) -> dict[str, list[Verdict]]:
+def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict[str, list[Verdict]]:
     """Every finding by each metric; cells that nobody has run are run.
 
     But not those of super-resolution and distillation, whose models not every machine has: F2, F5 and F6 are asked of
     what is recorded, and left out where that does not answer them.
     """
     pretraining = run(
-        study.pretraining_grid(profile, profile.family, (), steps=STEPS, guidance=[GUIDANCE]), store=store, lab=lab
+        study.pretraining_grid(profile, profile.family, (), steps=STEPS, guidance=[GUIDANCE]),
+        store=store,
+        evaluator=evaluator,
     )
-    sampling = run(study.sampling_grid(profile, profile.family, profile.steps, profile.guidance), store=store, lab=lab)
-    samplers = run(samplers_grid(profile), store=store, lab=lab)
+    sampling = run(
+        study.sampling_grid(profile, profile.family, profile.steps, profile.guidance), store=store, evaluator=evaluator
+    )
+    samplers = run(samplers_grid(profile), store=store, evaluator=evaluator)
     by_steps, students = restored_by_steps(store, profile), distilled(store, profile)
     recorded = {
         "F2": asked(verdicts.f2, restored_by_length(store, profile), store, RESTORED)[0],

@@ -12,7 +12,7 @@ from ldm.study.evaluator import Evaluator
 Name = Literal["pretraining", "sampling", "superres", "distillation"]
 
 
-def of(
+def cells_of(
     name: Name,
     profile: Profile,
     sizes: Sequence[int],
@@ -54,7 +54,9 @@ def of(
             profile, sizes, lengths, steps=(steps or (50,))[0], guidance=guidance or (2.0,), n=n, seed=seed
         ), sampling.SamplingEvaluator(profile)
     if name == "distillation":
-        cells = distillation.grid(profile, kinds, sizes, steps or (1, 2, 4, 8), guidance or (1.0, 1.5, 2.0, 3.0), n=n)
+        cells = distillation.distillation_grid(
+            profile, kinds, sizes, steps or (1, 2, 4, 8), guidance or (1.0, 1.5, 2.0, 3.0), n=n
+        )
         return cells, distillation.DistillationEvaluator(profile)
     cells = superres.finetuning_grid(profile, sizes, lengths, n=n) + superres.steps_grid(profile, sizes, steps, n=n)
     return cells or superres.baselines_grid(profile, n=n), superres.SuperResolutionEvaluator(profile)

@@ -49,7 +49,7 @@ class PhotographEvaluator(restoration.SuperResolutionEvaluator):
         return superres.restorer(self.profile, c, images, kind, seed, file=self.model)
 
 
-def judge(
+def measure_photographs(
     profile: Profile,
     folder: Path,
     c: int,
@@ -71,7 +71,7 @@ def judge(
         restoration.Restoration(c=c, images=finetuning.LENGTHS[-1], steps=steps, **common),
     ]
     store = store or Store(paths.RUNS / "gallery")
-    rows = run(cells, store=store, lab=PhotographEvaluator(profile, folder, model), title="gallery")
+    rows = run(cells, store=store, evaluator=PhotographEvaluator(profile, folder, model), title="gallery")
     found = []
     for metric in JUDGED:
         part = rows[rows["metric"] == metric]

@@ -16,7 +16,7 @@ import numpy as np
 
 from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
-from ldm.data.scenes.disturbances import DISTURBANCES, SPLIT, check, draw
+from ldm.data.scenes.disturbances import DISTURBANCES, SPLIT, check, draw_disturbed
 from ldm.data.scenes.record import Scene, SceneConfig
 from ldm.diffusion.solvers import plan
 from ldm.metrics import cmmd, frechet_inf, manifold, median_bandwidth, mmd
@@ -53,7 +53,7 @@ def counts(profile: Profile) -> list[int]:
     return [n for n in (profile.n // 4, profile.n // 2, profile.n, 2 * profile.n, 4 * profile.n) if n >= 16]
 
 
-def grid(profile: Profile, names: Iterable[str] = (), ns: Sequence[int] = ()) -> list[Probe]:
+def probes_grid(profile: Profile, names: Iterable[str] = (), ns: Sequence[int] = ()) -> list[Probe]:
     """Real pictures, the model's, and every disturbance at each of its strengths, by all counts, the largest first."""
     settings = [("real", 0.0), ("model", 0.0)]
     settings += [(name, float(s)) for name in names or DISTURBANCES for s in DISTURBANCES[name].strengths]
@@ -94,7 +94,7 @@ class ProbeEvaluator(Evaluator[Probe]):
         """Batches of the cell's pictures uint8 (b, S, S, 3), and the scenes that their captions speak of."""
         if cell.task != "model":
             name = next(iter(DISTURBANCES)) if cell.task == "real" else cell.task
-            return draw(self.profile.scenes, name, cell.strength, cell.n)
+            return draw_disturbed(self.profile.scenes, name, cell.strength, cell.n)
         generator = self._model(*self.model_of(cell))
         data = Scenes(self.profile.scenes, SPLIT, cell.n)
         scenes = [data.scene(i) for i in range(cell.n)]
@@ -158,7 +158,7 @@ def shown(config: SceneConfig, names: Sequence[str], index: int) -> np.ndarray:
     return np.stack(
         [
             [
-                np.concatenate(list(draw(config, name, s, index + 1)[0]))[index]
+                np.concatenate(list(draw_disturbed(config, name, s, index + 1)[0]))[index]
                 for s in (0, *DISTURBANCES[name].strengths)
             ]
             for name in names

@@ -205,8 +205,8 @@ class Store:
         """Cell -> each picture's influence on the metric (n,), for the rows' cells that have kept it."""
         found = {}
         for cell in rows["key"].unique():
-            if (path := self.file(cell, "parts.safetensors")) and metric in (parts := weights.load(path)):
-                found[cell] = parts[metric]
+            if (path := self.file(cell, "parts.safetensors")) and metric in (stored := weights.load(path)):
+                found[cell] = stored[metric]
         return found
 
     def rows(self, *, only: Literal["recorded", "runs"] | None = None, **where: Any) -> pd.DataFrame:

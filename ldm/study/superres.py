@@ -23,8 +23,7 @@ from ldm.metrics import Estimate, Gaussian, Sample, frechet, inception_score, ki
 from ldm.metrics.perceptual import efficientnet_card
 from ldm.networks import cost
 from ldm.profiles import Profile
-from ldm.statistics.bootstrap import Influences, worlds
-from ldm.statistics.verdicts import loss_of
+from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
 from ldm.study.evaluation import COMPONENTS, Score
 from ldm.study.evaluator import Evaluator
 from ldm.study.results import Store
@@ -143,10 +142,10 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         return self.pairs("val", cell.n).key
 
     def load(self, c: int, images: int, seed: int, kind: str) -> Restorer:
-        """A finetuned model with its frozen parts, ready to restore."""
+        """A finetuned model with its frozen networks, ready to restore."""
         from ldm.tasks import superres
 
-        structure, params = superres.load(self.profile, c, images, kind, seed)
+        structure, params = superres.load_finetuned(self.profile, c, images, kind, seed)
         codec, text = self.frozen
         return superres.Restorer(
             profile=self.profile, structure=structure, params=params, codec=codec, null=text.null(1)[0], kind=kind
@@ -157,7 +156,7 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         """What compares pictures, loaded when it first does."""
         from ldm.metrics.perceptual import efficientnet
 
-        return efficientnet.load()
+        return efficientnet.load_efficientnet()
 
     def pairs(self, split: str, n: int) -> pairs.Pairs:
         """n pictures of a split, with their degraded twins."""
@@ -226,8 +225,10 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
             "psnr": (mean(pictures["psnr"]), "RGB, to the true picture"),
             "ssim": (mean(pictures["ssim"]), "luma, Gaussian window of 11 x 11, to the true picture"),
         }
-        parts = {name: pictures[name] if name in pictures else e.influences[0] for name, (e, _) in measured.items()}
-        return Score(estimates=measured, parts=parts)
+        influences = {
+            name: pictures[name] if name in pictures else e.influences[0] for name, (e, _) in measured.items()
+        }
+        return Score(estimates=measured, influences=influences)
 
     def columns(self, cell: Restoration) -> dict[str, Any]:
         """The task is the cell's kind."""
@@ -263,11 +264,11 @@ def gains(rows: pd.DataFrame, metric: str, influences: Influences, *, over: str)
     Columns `task`, `c`, `images_seen`, `steps`, `better`, `lo`, `hi`, `n`; negative: worse.
     Raises: ValueError where there is not one row of the task.
     """
-    rows = loss_of(rows.assign(c=rows["c"].fillna(0)), metric)
+    rows = lower_is_better(rows.assign(c=rows["c"].fillna(0)), metric)
     base = np.flatnonzero(rows["task"] == over)
     if len(base) != 1:
         raise ValueError(f"{len(base)} rows are of task {over!r}, expected one to compare with; keep one of them.")
-    drawn, value = worlds(rows, influences), rows["value"].to_numpy(float)
+    drawn, value = replicates(rows, influences), rows["value"].to_numpy(float)
     found = []
     for i in np.flatnonzero(rows["task"] != over):
         e = Estimate.of(value[base[0]] - value[i], (drawn[base[0]] - drawn[i]).std(), int(rows["n"][i]))

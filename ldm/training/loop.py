@@ -34,7 +34,7 @@ from ldm.training.parallel import Layout, agreed, host
 SAVE_SECONDS = 120  # between two checkpoints
 
 Batch = dict[str, Array]
-Loss = Callable[..., tuple[Array, dict[str, Array]]]  # (params, batch, key[, teacher, averaged]) -> loss, parts
+Loss = Callable[..., tuple[Array, dict[str, Array]]]  # (params, batch, key[, teacher, averaged]) -> loss, terms
 
 
 def rate(config: TrainConfig, step: Array) -> Array:
@@ -96,8 +96,8 @@ def make_train_step(
     def train_step(state: TrainState, batch: Batch, teacher: Params | None = None) -> tuple[TrainState, dict]:
         key = jax.random.fold_in(jax.random.key(config.seed), state.step)
         others = () if teacher is None else (teacher, state.ema)
-        (value, parts), grads = gradient(
-            loss_fn, state.params, batch, key, others, bf16=config.bf16, parts=config.accumulate
+        (value, terms), grads = gradient(
+            loss_fn, state.params, batch, key, others, bf16=config.bf16, micro_batches=config.accumulate
         )
         grads = constrain(grads)
         updates, opt = tx.update(grads, state.opt, state.params)
@@ -109,7 +109,7 @@ def make_train_step(
 
         ema = averaged(state.ema, config.ema)
         more = tuple(averaged(*pair) for pair in zip(state.averages, config.averages, strict=True))
-        logs = {"loss": value, "grad_norm": optax.tree.norm(grads), **parts}
+        logs = {"loss": value, "grad_norm": optax.tree.norm(grads), **terms}
         return constrain((TrainState(state.step + 1, params, ema, opt, more), logs))
 
     return jax.jit(train_step, donate_argnums=0)
@@ -146,7 +146,7 @@ def fit(
         lengths: at these numbers of images seen `on_length(images, averaged weights)` is called, in the first process.
         snapshots: at these, `on_snapshot(images, gamma -> averaged weights)`, of all averages that the run keeps.
         on_log: gets a dict every `log_steps` steps (looking makes the host wait for the device), in every process:
-            images_seen, loss and its parts, grad_norm, and what `Meter.lap` says of the speed.
+            images_seen, loss and its terms, grad_norm, and what `Meter.lap` says of the speed.
         gflops: of training on one image (`cost.PASSES`), for the arithmetic's speed.
 
     Interrupted (Ctrl-C), it saves before it leaves; so it does at SIGTERM, and raises `Preempted`, which ends the
