@@ -35,7 +35,7 @@ def test_a_cell_leaves_a_row_for_each_time_and_their_mean(evaluator, tmp_path):
 
 def test_a_pictures_error_is_its_own_whatever_the_number_of_pictures(evaluator):
     few, many = (Denoising(profile="smoke", c=8, images=640_000, n=n, level="all") for n in (16, 20))
-    first, more = (evaluator.evaluate(cell)[0].parts[OVER_TIMES] for cell in (few, many))
+    first, more = (evaluator.evaluate(cell)[0].influences[OVER_TIMES] for cell in (few, many))
     np.testing.assert_allclose(more[:16], first, rtol=1e-4)
 
 

@@ -135,7 +135,7 @@ class DenoisingEvaluator(Evaluator[Denoising]):
         how = "mean square error of the noise"
         estimates = {OVER_TIMES: (mean(overall), f"{how} over times {TIMES[0]} to {TIMES[-1]}")}
         estimates |= {f"{AT_TIME}_{t}": (mean(errors[:, i]), f"{how} at time {t}") for i, t in enumerate(TIMES)}
-        return Score(estimates=estimates, parts={OVER_TIMES: overall}), (), time.monotonic() - began
+        return Score(estimates=estimates, influences={OVER_TIMES: overall}), (), time.monotonic() - began
 
     def columns(self, cell: Denoising) -> dict[str, Any]:
         shape = dict(size=self.profile.latent_shape[0], tokens=self.profile.tokens, context=self.profile.context)
