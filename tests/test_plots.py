@@ -12,7 +12,7 @@ import pytest
 import vl_convert
 from PIL import Image
 
-from ldm.figures import charts, contest, explorer, isoflop, laws, pictures, plots, speed, training
+from ldm.figures import charts, contest, explorer, isoflop, laws, levels, pictures, plots, speed, training
 from ldm.figures import sensitivity as sensitivity_charts
 from ldm.networks import family
 from ldm.paths import ROOT
@@ -43,7 +43,7 @@ def at_times() -> pd.DataFrame:
 
 
 FIGURES = {
-    "by_level": lambda: contest.by_level(by_level(), KID, ["all", "some"]),
+    "by_level": lambda: levels.curves(by_level(), KID, ["all", "some"]),
     "isoflop": lambda: isoflop.shown(synthetic.pretraining_rows(), KID)[0],
     "by_time": lambda: isoflop.by_time(at_times()),
     "quality_vs_compute": lambda: plots.quality_vs_compute(synthetic.pretraining_rows(), KID),
@@ -254,3 +254,19 @@ def test_rows_that_cannot_be_compared_get_a_sentence_in_place_of_a_chart():
 def test_the_shares_of_a_contest_are_told_in_doublings_and_words():
     _, table = contest.shown(synthetic.sampling_rows(), [KID], lambda name: {})
     assert "a smaller model is surely better" in table.data and "doublings" in table.data
+
+
+def test_levels_stand_side_by_side_and_one_without_rows_is_left_out():
+    chart, table = levels.contests(by_level(), KID, ["all", "some", "nothing"], lambda rows, metric: {})
+    panels = {part["panel"] for part in chart.to_dict()["datasets"].popitem()[1]}
+    assert panels == {"the caption says everything", "the caption says some of it"}
+    assert "everything: one training a size" in table.data
+    table = levels.enough(by_level(), KID, ["some"], lambda rows, metric: {}).data
+    assert "some of it" in table and "everything" not in table
+
+
+def test_levels_without_rows_get_a_sentence():
+    none = by_level().query("level == 'nothing'")
+    said = [levels.curves(none, KID, ["all"]), *levels.contests(none, KID, ["all"], lambda rows, metric: {})]
+    said += [levels.pictures(Store(ROOT), none, KID, ["all"]), levels.enough(none, KID, ["all"], lambda *_: {})]
+    assert {one.data for one in said} == {levels.MISSING}

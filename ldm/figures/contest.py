@@ -1,4 +1,4 @@
-"""Charts of the second edition's heart: who wins at each budget, by how much, by level of caption, and how surely."""
+"""Smaller against larger at every budget: who wins, by how much, and how surely."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import altair as alt
 import pandas as pd
 from IPython.display import Markdown
 
-from ldm.figures.charts import INK, best, color, columns, pick, quality_axis, tooltip
+from ldm.figures.charts import INK
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.contest import COUNTED, PAPER, WINNERS, Contest, contest
@@ -23,12 +23,6 @@ WORDS = {
     "forfeit": "the largest affords no step",
 }
 COLOURS = {"smaller": "#e07b39", "same": "#8fa3ad", "largest": "#3b6fb6", "open": "#c9c9c9", "forfeit": "#f0d9a8"}
-SAYS = {"all": "everything", "some": "some of it", "subject": "the subject", "nothing": "nothing"}
-
-
-def level_title(level: str) -> str:
-    """What captions of a level say, for a panel's heading."""
-    return f"the caption says {SAYS[level]}"
 
 
 def budget_axis(unit: str, field: str = "from") -> alt.X:
@@ -120,31 +114,3 @@ def shares(contests: Mapping[str, Contest]) -> pd.DataFrame:
         line = {"": name, "doublings": round(float(c.doublings.sum()), 1)}
         lines.append(line | {WORDS[w]: f"{parts[w]:.0%}" for w in WINNERS})
     return pd.DataFrame(lines)
-
-
-def by_level(rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> alt.FacetChart:
-    """Quality at the best guidance against sampling cost, a panel a level of caption, on one axis of cost."""
-    parts = [best(pick(rows[rows["level"] == level], metric), ["c", "steps"]).assign(level=level) for level in levels]
-    found = pd.concat(parts).sort_values("cost")
-    data = columns(found).assign(panel=[level_title(level) for level in found["level"]])
-    base = alt.Chart().encode(x=budget_axis("cost", "cost"), color=color(data), tooltip=tooltip(data, metric))
-    y = quality_axis(metric, type="log")
-    return (
-        alt.layer(
-            base.mark_line(strokeOpacity=0.5).encode(y=y),
-            base.mark_rule().encode(y="lo:Q", y2="hi:Q"),
-            base.mark_point().encode(y=y),
-            data=data,
-        )
-        .properties(width=540, height=240)
-        .facet(
-            row=alt.Row(
-                "panel:N",
-                title=None,
-                sort=[level_title(level) for level in levels],
-                header=alt.Header(labelOrient="top", labelAnchor="start", labelFontSize=13),
-            )
-        )
-        .resolve_scale(y="independent")
-        .properties(description=f"{metric_of(metric).title} against sampling cost, a panel a level of caption")
-    )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from ldm.data.scenes.captions import Level
 from ldm.profiles import Profile
 from ldm.statistics import downstream, verdicts
 from ldm.statistics.verdicts import FEWEST, Verdict
@@ -108,6 +109,20 @@ def whole_grid(store: Store, profile: Profile) -> pd.DataFrame:
         images_seen=profile.length,
         seed=0,
         sampler=list(SAMPLERS),
+        steps=list(profile.steps),
+        guidance=list(profile.guidance),
+    )
+
+
+def by_level(store: Store, profile: Profile, levels: Sequence[Level], n: int = 1024) -> pd.DataFrame:
+    """What the store holds of the grid by DDIM at these levels of caption, of all trainings; nothing is run."""
+    return store.rows(
+        study="sampling",
+        profile=profile.name,
+        n=n,
+        images_seen=profile.length,
+        sampler="ddim",
+        level=list(levels),
         steps=list(profile.steps),
         guidance=list(profile.guidance),
     )

@@ -1,0 +1,118 @@
+"""Levels of caption side by side: pictures, quality against cost, and who wins at each budget.
+
+A level says how much of a scene the caption tells (`ldm.data.scenes.captions`); the rest is left to the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+
+from ldm.figures.charts import best, color, columns, pick, quality_axis, tooltip
+from ldm.figures.contest import advantages, budget_axis, shares
+from ldm.figures.pictures import picture_grid
+from ldm.figures.samples import SHOWN, label, stacked
+from ldm.metrics.catalogue import metric_of
+from ldm.statistics import optimum
+from ldm.statistics.bootstrap import Influences
+from ldm.statistics.contest import PAPER, contest
+from ldm.statistics.evidence import Evidence
+from ldm.study.results import Store
+
+SAYS = {"all": "everything", "some": "some of it", "subject": "the subject", "nothing": "nothing"}
+MISSING = "No rows of these settings are recorded yet."
+
+
+def title(level: str) -> str:
+    """What captions of a level say, for a panel's heading."""
+    return f"the caption says {SAYS[level]}"
+
+
+def recorded(rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """The rows of each level that has two sizes or more by this metric, in the order of the levels."""
+    found = {level: rows[(rows["level"] == level) & (rows["metric"] == metric)] for level in levels}
+    return {level: part for level, part in found.items() if part["c"].nunique() > 1}
+
+
+def pictures(store: Store, rows: pd.DataFrame, metric: str, levels: Sequence[str], shown: Sequence[int] = SHOWN) -> Any:
+    """The largest model's pictures of the same scenes and noise: a line a level, a column a step count.
+
+    Each at its best guidance; grey where a setting has not been run.
+    """
+    parts = recorded(rows[rows["seed"] == 0], metric, levels)
+    if not parts:
+        return Markdown(MISSING)
+    picked = {level: pick(part[part["c"] == part["c"].max()], metric) for level, part in parts.items()}
+    found = {
+        (level, int(row.steps)): row for level, part in picked.items() for row in best(part, ["steps"]).itertuples()
+    }
+    across = sorted({steps for _, steps in found})
+    blank = np.full_like(stacked(store, next(iter(found.values())).key, shown), 128)
+    at = [[found.get((level, steps)) for steps in across] for level in parts]
+    return picture_grid(
+        np.stack([[stacked(store, one.key, shown) if one else blank for one in line] for line in at]),
+        [SAYS[level] for level in parts],
+        [label("steps", steps) for steps in across],
+        width=112,
+        notes=[[f"guidance {one.guidance:g}" if one else "none" for one in line] for line in at],
+    )
+
+
+def curves(rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> Any:
+    """Quality at the best guidance against sampling cost, a panel a level, on one axis of cost."""
+    parts = recorded(rows[rows["seed"] == 0], metric, levels)
+    if not parts:
+        return Markdown(MISSING)
+    picked = [best(pick(part, metric), ["c", "steps"]).assign(panel=title(level)) for level, part in parts.items()]
+    found = pd.concat(picked).sort_values("cost")
+    data = columns(found).assign(panel=found["panel"])
+    base = alt.Chart().encode(x=budget_axis(PAPER, "cost"), color=color(data), tooltip=tooltip(data, metric))
+    y = quality_axis(metric, type="log")
+    heading = alt.Header(labelOrient="top", labelAnchor="start", labelFontSize=13)
+    return (
+        alt.layer(
+            base.mark_line(strokeOpacity=0.5).encode(y=y),
+            base.mark_rule().encode(y="lo:Q", y2="hi:Q"),
+            base.mark_point().encode(y=y),
+            data=data,
+        )
+        .properties(width=540, height=240)
+        .facet(row=alt.Row("panel:N", title=None, sort=[title(level) for level in parts], header=heading))
+        .resolve_scale(y="independent")
+        .properties(description=f"{metric_of(metric).title} against sampling cost, a panel a level of caption")
+    )
+
+
+def contests(
+    rows: pd.DataFrame,
+    metric: str,
+    levels: Sequence[str],
+    influences: Callable[[pd.DataFrame, str], Influences],
+    *,
+    unit: str = PAPER,
+) -> tuple[Any, ...]:
+    """Smaller against largest at every budget, a panel a level, and how the range divides; all trainings pooled."""
+    parts = recorded(rows, metric, levels)
+    if not parts:
+        return (Markdown(MISSING),)
+    evidence = {level: Evidence.of(part, metric, influences(part, metric)) for level, part in parts.items()}
+    found = {title(level): contest(one, unit=unit) for level, one in evidence.items()}
+    trainings = "; ".join(f"{SAYS[level]}: {one.trainings}" for level, one in evidence.items())
+    return advantages(found), Markdown(f"{shares(found).to_markdown(index=False)}\n\nBy what is said, {trainings}.")
+
+
+def enough(
+    rows: pd.DataFrame, metric: str, levels: Sequence[str], influences: Callable[[pd.DataFrame, str], Influences]
+) -> Markdown:
+    """How many steps are enough for each size at each level (`ldm.statistics.optimum.enough_steps`), as a table."""
+    parts = recorded(rows[rows["seed"] == 0], metric, levels)
+    found = [
+        optimum.enough_steps(part, metric, influences(part, metric)).assign(said=SAYS[level])
+        for level, part in parts.items()
+    ]
+    return Markdown(pd.concat(found).to_markdown(index=False, floatfmt=".3g") if found else MISSING)
