@@ -43,6 +43,7 @@ def main(case: Case = Case()) -> None:  # noqa: B008
         metric="images per second",
         n=len(rates),
         protocol=f"{case.side} px crops, one core; {measure.machine()}",
+        machine=measure.machine(),
         value=rate,
         lo=min(rates),
         hi=max(rates),

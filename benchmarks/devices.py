@@ -101,6 +101,8 @@ def main() -> None:
                     lo=off,
                     hi=off,
                     protocol=f"{task}; {name}; float32; {measure.machine()}",
+                    machine=measure.machine(),
+                    dtype="float32",
                 )
             )
         Store(measure.ROOT).write(key(Case(task=task), machine=measure.machine()), rows)

@@ -107,6 +107,7 @@ def main() -> None:
                     hi=max(times),
                     n=VISITS,
                     protocol=f"headless Chromium, 10 Mbit/s, 40 ms; {machine()}",
+                    machine=machine(),
                 )
             )
     Store(ROOT).write(key(Case(), machine=machine()), rows)

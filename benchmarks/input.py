@@ -98,6 +98,7 @@ def main(sizes: tuple[int, ...] = (8, 32)) -> None:
                         metric=metric,
                         n=len(values),
                         protocol=f"{name}; batch {case.batch}; {measure.machine()}",
+                        machine=measure.machine(),
                         value=statistics.median(values),
                         lo=min(values),
                         hi=max(values),

@@ -111,6 +111,7 @@ def main() -> None:
         n=len(fell),
         train_steps=STEPS,
         protocol=f"kill -9 at steps {', '.join(map(str, fell))}; {machine()}",
+        machine=machine(),
     )
     Store(ROOT).write(key(Case(), machine=machine()), [row])
     sys.exit(not same)

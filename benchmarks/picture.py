@@ -52,6 +52,7 @@ def main() -> None:
                     gflops=case.gflops,
                     metric=metric,
                     protocol=f"one picture of a batch of {batch}; {measure.machine()}",
+                    machine=measure.machine(),
                     value=middle,
                     lo=min(values),
                     hi=max(values),

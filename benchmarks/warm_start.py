@@ -69,6 +69,7 @@ def main() -> None:
                 c=case.c,
                 metric=f"seconds: {part}",
                 protocol=f"new process, warm compilation cache; {measure.machine()}",
+                machine=measure.machine(),
                 value=statistics.median(values),
                 lo=min(values),
                 hi=max(values),

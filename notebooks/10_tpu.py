@@ -170,4 +170,10 @@ Markdown(protocol.folded(tried, {}, "python -m benchmarks.kills` and `python -m 
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
-record("fits", {f"{row['size']} on {row['topology']}, {row['laid']}": bool(row["fits"]) for _, row in found.iterrows()})
+record(
+    "fits",
+    {
+        f"{row['size']} on {row['topology']}, {row['mesh']}, micro-batches: {row['micro_batches']}": bool(row["fits"])
+        for _, row in found.iterrows()
+    },
+)

@@ -102,7 +102,7 @@ def answer(monkeypatch, *words: str) -> str:
 )
 def test_a_wrong_request_gets_one_sentence(monkeypatch, words, sentence):
     monkeypatch.setattr(latents, "cached", lambda *_: pytest.fail("encodes before it says what is wrong"))
-    monkeypatch.setattr(superres, "cached", latents.cached)
+    monkeypatch.setattr(superres, "half_precision", latents.half_precision)
     said = answer(monkeypatch, *words.split())
     assert sentence in said
     assert "\n" not in said

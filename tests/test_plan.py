@@ -78,6 +78,7 @@ def test_collectives_of_a_real_program_are_counted_in_bytes():
 
 def rows(size: str, topology: str, **values: float) -> pd.DataFrame:
     common = dict(
+        study="tpu_plan",
         size=size,
         c=tpu_plan.SIZES[size],
         task=topology,

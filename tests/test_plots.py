@@ -165,7 +165,13 @@ def test_chances_sum_to_one_and_favour_the_winner(metric):
 
 
 def test_seconds_a_picture_are_those_of_the_machine_measured_last():
-    row = {"profile": "laptop", "c": 8, "protocol": "one; here", "created": "2026-01-02T00:00:00Z"}
+    row = {
+        "study": "benchmark",
+        "profile": "laptop",
+        "c": 8,
+        "protocol": "one; here",
+        "created": "2026-01-02T00:00:00Z",
+    }
     old = row | {"protocol": "one; there", "created": "2026-01-01T00:00:00Z"}
     rows = pd.DataFrame(
         [

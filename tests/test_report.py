@@ -63,6 +63,7 @@ def test_of_waiting_and_of_devices_the_machine_measured_last_counts():
     def row(task: str, said: str, metric: str, value: float, machine: str, day: str) -> dict:
         protocol = f"{said}; {machine}"
         return {
+            "study": "benchmark",
             "task": task,
             "protocol": protocol,
             "c": 8,

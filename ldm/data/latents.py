@@ -6,7 +6,6 @@ name only when complete.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -17,9 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from tqdm import tqdm
 
 from ldm.data.batches import CORES, batch_indices, in_order
+from ldm.data.cache import cached
 from ldm.data.datasets import Captioned
 from ldm.hashing import digest
 from ldm.networks.autoencoder import Codec
@@ -75,7 +74,7 @@ def _gather(structure: Structure, params: Params, latents: Array, ids: Array, ro
 def latent_set(data: Captioned, codec: Codec, text: TextEncoder, folder: Path) -> LatentSet:
     """Encode all of a data set, or open what an earlier run encoded."""
     name = f"context-{len(data)}-{data.key}-{digest(text.params)}"
-    context = cached(
+    context = half_precision(
         folder, name, in_order(lambda rows: text.encode(data.captions(rows)), len(data), CHUNK, 1), len(data)
     )
     return LatentSet(latents_of(data, codec, folder), context)
@@ -91,7 +90,7 @@ def latents_of(data: Captioned, codec: Codec, folder: Path) -> Float[np.ndarray,
     """All pictures, encoded, or what an earlier run encoded."""
     encoder = {name: p for name, p in codec.params.items() if name.startswith(("encoder.", "quant_conv."))}
     name = f"latents-{len(data)}-{data.key}-{digest(encoder)}"
-    return cached(folder, name, map(codec.encode, drawn(data.images, len(data))), len(data))
+    return half_precision(folder, name, map(codec.encode, drawn(data.images, len(data))), len(data))
 
 
 def drawn(draw: Callable[[range], np.ndarray], n: int) -> Iterable[np.ndarray]:
@@ -101,26 +100,6 @@ def drawn(draw: Callable[[range], np.ndarray], n: int) -> Iterable[np.ndarray]:
     return in_order(draw, n, min(CHUNK, -(-n // (2 * CORES))), CORES)
 
 
-def cached(folder: Path, name: str, parts: Iterable[np.ndarray], n: int) -> np.ndarray:
-    """The parts (b, ...) of n rows as a read-only memory map in half precision; computed once, then read from `folder`.
-
-    An iterator that computes as it is asked is asked for nothing where the file is there.
-    """
-    path = folder / f"{name}.npy"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        try:
-            out, done = None, 0
-            with tqdm(total=n, desc=name.split("-")[0], unit_scale=True, unit="img") as bar:
-                for values in parts:
-                    if out is None:
-                        out = np.lib.format.open_memmap(part, "w+", np.float16, (n, *values.shape[1:]))
-                    out[done : done + len(values)] = values
-                    done += len(values)
-                    bar.update(len(values))
-            out.flush()
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-    return np.load(path, mmap_mode="r")
+def half_precision(folder: Path, name: str, parts: Iterable[np.ndarray], n: int) -> np.ndarray:
+    """Return the parts (b, ...) of n rows as a memory map float16, computed once and kept as `name` (`cached`)."""
+    return cached(folder / f"{name}.npy", parts, n, np.float16, title=name.split("-")[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from ldm.figures.charts import columns, pick, quality_axis, tooltip
+from ldm.figures.charts import columns, curve, pick, quality_axis, tooltip
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics import comparisons
 from ldm.statistics.bootstrap import Influences
@@ -33,11 +33,7 @@ def curves(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
         color=alt.Color("seen:O", title=None, sort=order, scale=alt.Scale(domain=order)),
     )
     shares = [alt.Tooltip("share:Q", title="share averaged"), *tooltip(found, metric)]
-    return alt.layer(
-        base.mark_line().encode(y="value:Q"),
-        base.mark_rule().encode(y=quality_axis(metric), y2="hi:Q").encode(y="lo:Q"),
-        base.mark_point().encode(y=quality_axis(metric), tooltip=shares),
-    ).properties(
+    return alt.layer(*curve(base, quality_axis(metric), line=1, tooltip=shares)).properties(
         width="container",
         height=300,
         description=f"{metric_of(metric).title} against the share of the training that the weights' average spans",

@@ -9,7 +9,7 @@ Text and rule colours are left to whoever draws, since only they know whether th
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import altair as alt
@@ -108,6 +108,22 @@ def quality_lines(metric: str) -> tuple[str, str]:
 def quality_axis(metric: str, **scale: Any) -> alt.Y:
     """The y axis of a metric."""
     return alt.Y("value:Q", title=" ".join(quality_lines(metric)), scale=alt.Scale(zero=False, **scale))
+
+
+def curve(
+    base: alt.Chart, y: alt.Y, *, line: float | None = 0.5, tooltip: Sequence[alt.Tooltip] | None = None
+) -> list[alt.Chart]:
+    """Return the layers of values with their intervals: a line, a rule from `lo` to `hi`, and a point, in that order.
+
+    Args:
+        base: has the x axis and the colour; its data have `lo` and `hi` beside what `y` shows.
+        line: its opacity; None leaves it out.
+        tooltip: of the points, where `base` has none.
+    """
+    drawn = [base.mark_rule().encode(y="lo:Q", y2="hi:Q"), base.mark_point().encode(y=y)]
+    if tooltip is not None:
+        drawn[1] = drawn[1].encode(tooltip=list(tooltip))
+    return drawn if line is None else [base.mark_line(strokeOpacity=line).encode(y=y), *drawn]
 
 
 def interactive() -> bool:

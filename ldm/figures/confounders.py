@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from ldm.figures.charts import color, columns, pick, quality_axis, tooltip
+from ldm.figures.charts import color, columns, curve, pick, quality_axis, tooltip
 from ldm.metrics.catalogue import metric_of
 from ldm.study.confounders import limits
 
@@ -20,8 +20,7 @@ def n_chart(rows: pd.DataFrame, metric: str, *, least: int) -> alt.LayerChart:
     base = alt.Chart(data).encode(x=x, color=color(data), tooltip=tooltip(data, metric))
     return alt.layer(
         alt.Chart(ends).mark_line(strokeDash=[4, 4]).encode(x=x, y=quality_axis(metric), color=color(data)),
-        base.mark_rule().encode(y="lo:Q", y2="hi:Q"),
-        base.mark_point().encode(y=quality_axis(metric)),
+        *curve(base, quality_axis(metric), line=None),
     ).properties(
         width="container",
         height=260,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import scipy
 
-from ldm.figures.charts import color, pick, quality_axis, quality_lines
+from ldm.figures.charts import color, curve, pick, quality_axis, quality_lines
 from ldm.metrics import Estimate, Z
 from ldm.metrics.catalogue import metric_of
 
@@ -59,11 +59,7 @@ def _points(data: pd.DataFrame, x: alt.X, shade: alt.Color, metric: str) -> alt.
         ],
     )
     y = quality_axis(metric).title(None)  # long ones stand above their panel
-    return alt.layer(
-        base.mark_line(opacity=0.6).encode(y=y),
-        base.mark_rule().encode(y=y, y2="hi:Q").transform_calculate(value="datum.lo"),
-        base.mark_point().encode(y=y),
-    ).properties(
+    return alt.layer(*curve(base, y, line=0.6)).properties(
         title=alt.Title(list(quality_lines(metric)), fontSize=12.5, fontWeight="normal"), width=460, height=170
     )
 

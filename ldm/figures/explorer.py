@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from ldm.figures.charts import INK, best, color, columns, models, pick, tooltip
+from ldm.figures.charts import INK, best, color, columns, curve, models, pick, tooltip
 from ldm.figures.pictures import data_url
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics.bootstrap import Influences
@@ -137,8 +137,7 @@ def _curves(data: alt.Chart, points: pd.DataFrame, metrics: Sequence[str]) -> al
     line = data.mark_line(strokeOpacity=0.35).encode(x=x, y=y, color=color(points))
     tips = tooltip(points, metrics[0])
     tips = [tip for tip in tips if tip.shorthand != "value:Q"] + [alt.Tooltip("value:Q", title="value", format=".4~g")]
-    bars = base.mark_rule().encode(y="lo:Q", y2="hi:Q")
-    dots = base.mark_point().encode(y=y, tooltip=tips)
+    bars, dots = curve(base, y, line=None, tooltip=tips)
     rule = alt.Chart(pd.DataFrame({"at": [1]})).transform_calculate(spent="budget").encode(x="spent:Q")
     note = (
         rule.transform_calculate(label="'budget ' + format(budget, '.3~g')")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from ldm.figures.charts import INK, best, color, columns, models, pick, quality_axis, theme, tooltip
+from ldm.figures.charts import INK, best, color, columns, curve, models, pick, quality_axis, theme, tooltip
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.optimum import best_guidance
@@ -43,11 +43,9 @@ def _curves(rows: pd.DataFrame, metric: str, x: alt.X, *, points_only: bool = Fa
     focus = alt.selection_point(fields=["model"], bind="legend", on="pointerover", name="focus")
     faded = alt.when(focus).then(alt.value(1.0)).otherwise(alt.value(0.15))
     base = alt.Chart(rows).encode(x=x, color=color(rows), opacity=faded)
-    line = base.mark_line().encode(y=alt.Y("mean(value):Q"), detail="model:N")
-    bars = base.mark_rule().encode(y=quality_axis(metric), y2="hi:Q").encode(y="lo:Q")
-    dots = base.mark_point().encode(y=quality_axis(metric), tooltip=tooltip(rows, metric))
-    layers = [bars, dots] if points_only else [line, bars, dots]
-    return alt.layer(*layers).add_params(focus).properties(width="container", height=330)
+    line = [] if points_only else [base.mark_line().encode(y=alt.Y("mean(value):Q"), detail="model:N")]
+    points = curve(base, quality_axis(metric), line=None, tooltip=tooltip(rows, metric))
+    return alt.layer(*line, *points).add_params(focus).properties(width="container", height=330)
 
 
 def quality_vs_compute(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
@@ -151,8 +149,7 @@ def quality_vs_cost(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
         opacity=alt.when(brush).then(alt.value(1)).otherwise(alt.value(0.15)),
     )
     line = alt.Chart(data).mark_line(strokeOpacity=0.5).encode(x=x, y=quality_axis(metric), color=color(data))
-    bars = base.mark_rule().encode(y="lo:Q", y2="hi:Q")
-    dots = base.mark_point().encode(y=quality_axis(metric), tooltip=tooltip(data, metric))
+    bars, dots = curve(base, quality_axis(metric), line=None, tooltip=tooltip(data, metric))
     frontier = (
         alt.Chart(data)
         .mark_line(interpolate="step-after", strokeDash=[4, 4], color=INK, strokeWidth=1.5)
@@ -172,11 +169,8 @@ def quality_by_sampler(rows: pd.DataFrame, metric: str) -> alt.FacetChart:
     data = columns(rows).assign(sampler=rows["sampler"])
     x = cost_axis()
     base = alt.Chart().encode(x=x, color=color(data), tooltip=tooltip(data, metric))
-    line = base.mark_line(strokeOpacity=0.5).encode(y=quality_axis(metric))
-    bars = base.mark_rule().encode(y="lo:Q", y2="hi:Q")
-    dots = base.mark_point().encode(y=quality_axis(metric))
     return (
-        alt.layer(line, bars, dots, data=data)
+        alt.layer(*curve(base, quality_axis(metric)), data=data)
         .properties(width=540, height=290)
         .facet(
             row=alt.Row("sampler:N", title=None, sort=None, header=alt.Header(labelOrient="top", labelAnchor="start"))
@@ -200,13 +194,8 @@ def quality_vs_steps(rows: pd.DataFrame, metric: str, by: str) -> alt.LayerChart
         opacity=alt.when(focus).then(alt.value(1.0)).otherwise(alt.value(0.15)),
         tooltip=[alt.Tooltip(f"{by}:N", title="drawn by"), *tooltip(data, metric)],
     )
-    y = quality_axis(metric)
     return (
-        alt.layer(
-            base.mark_line(strokeOpacity=0.5).encode(y=y),
-            base.mark_rule().encode(y="lo:Q", y2="hi:Q"),
-            base.mark_point().encode(y=y),
-        )
+        alt.layer(*curve(base, quality_axis(metric)))
         .transform_filter("datum.c == size_shown")
         .add_params(chosen, focus)
         .properties(

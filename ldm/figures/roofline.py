@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ldm.figures.charts import INK
+from ldm.study.conditions import with_conditions
 from ldm.study.tpu_plan import COLLECTIVES, SIZES, STEPS, sheet_of
 
 BOUNDS = ("arithmetic", "links", "traffic")
@@ -21,8 +22,8 @@ def roofline_table(found: pd.DataFrame) -> pd.DataFrame:
         {
             "size": found["size"],
             "slice": found["topology"],
-            "data x fsdp": found["laid"].str.extract(r"data x fsdp = (\w+)")[0],
-            "parts": found["laid"].str.extract(r"(\d+) part")[0],
+            "data x fsdp": found["mesh"],
+            "micro-batches": found["micro_batches"],
             "GB a chip": found["memory"].map("{:.1f}".format),
             "of": [
                 f"{sheet_of(slice_).memory if np.isnan(room[slice_]) else room[slice_]:.3g}"
@@ -46,9 +47,9 @@ def _range(found: pd.DataFrame, times: float | pd.Series, form: str) -> pd.Serie
 def collectives(rows: pd.DataFrame) -> pd.DataFrame:
     """GB that a chip receives in a step, by kind of collective, to print; kinds that no program uses are left out.
 
-    So are batches in parts, of whose messages the compiler counts those of one part.
+    So are batches in micro-batches, of whose messages the compiler counts those of one.
     """
-    moved = rows[rows["metric"].isin(COLLECTIVES) & rows["protocol"].str.contains("; 1 part")]
+    moved = rows[rows["metric"].isin(COLLECTIVES) & (with_conditions(rows)["micro_batches"] == 1)]
     found = (
         moved.pivot_table(index=["c", "size", "task"], columns="metric", values="value").reset_index().drop(columns="c")
     )

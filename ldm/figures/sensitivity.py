@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 
 from ldm.data.scenes.disturbances import DISTURBANCES
-from ldm.figures.charts import INK
+from ldm.figures.charts import INK, curve
 from ldm.metrics.protocol import single
 from ldm.statistics.sensitivity import label
 
@@ -103,11 +103,8 @@ def by_count(rows: pd.DataFrame, settings: Sequence[tuple[str, float]], metrics:
             alt.Tooltip("hi:Q", title="to (95 % interval)", format=".4~g"),
         ],
     )
-    line = base.mark_line(strokeOpacity=0.5).encode(y=alt.Y("value:Q", title=None))
-    bars = base.mark_rule().encode(y="lo:Q", y2="hi:Q")
-    dots = base.mark_point().encode(y=alt.Y("value:Q", title=None))
     return (
-        alt.layer(line, bars, dots, data=data)
+        alt.layer(*curve(base, alt.Y("value:Q", title=None)), data=data)
         .properties(width=540, height=150)
         .facet(row=alt.Row("metric:N", title=None, sort=list(metrics), header=ABOVE), spacing=14)
         .resolve_scale(y="independent")

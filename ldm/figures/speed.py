@@ -6,6 +6,7 @@ import altair as alt
 import pandas as pd
 
 from ldm.figures.charts import INK
+from ldm.study.conditions import with_conditions
 
 OURS, RIVAL = "ldm", "diffusers"
 
@@ -23,7 +24,7 @@ def races(rows: pd.DataFrame) -> pd.DataFrame:
         raise ValueError("There are no rows of a benchmark; `make bench` measures this machine.")
     timed = latest(timed)
     parts = timed["protocol"].str.split("; ", expand=True)
-    timed["who"], timed["shape"], timed["machine"] = parts[0], parts[1], parts[2]
+    timed["who"], timed["shape"], timed["machine"] = parts[0], parts[1], machine(timed)
     timed["race"] = timed["task"] + ", c = " + timed["c"].astype(str) + ", " + timed["shape"]
     middle = timed[timed["who"] == RIVAL].set_index("key")["value"]
     rate = rows[rows["metric"] == "matmul gflops"].set_index("key")["value"]
@@ -36,7 +37,7 @@ def races(rows: pd.DataFrame) -> pd.DataFrame:
 
 def machine(rows: pd.DataFrame) -> pd.Series:
     """What ran each row."""
-    return rows["protocol"].str.split("; ").str[-1]
+    return with_conditions(rows)["machine"]
 
 
 def latest(rows: pd.DataFrame) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from jaxtyping import Array, Bool, Float, UInt8
 
 from ldm.networks import weights
 from ldm.networks.autoencoder_config import AutoencoderConfig
+from ldm.networks.batched import in_batches
 from ldm.networks.layers import (
     AnyArray,
     Attention,
@@ -197,13 +198,7 @@ class Codec:
 
     def _map(self, function: Callable[..., Any], x: np.ndarray) -> Any:
         """In batches of one shape, so that there is one compilation."""
-
-        def of(part: np.ndarray):
-            padded = np.concatenate([part, np.repeat(part[-1:], self.batch - len(part), 0)])
-            return jax.tree.map(lambda y: np.asarray(y)[: len(part)], function(self.structure, self.params, padded))
-
-        parts = [of(x[i : i + self.batch]) for i in range(0, len(x), self.batch)]
-        return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+        return in_batches(partial(function, self.structure, self.params), x, batch=self.batch)
 
     def encode(self, images: UInt8[np.ndarray, "n H W 3"]) -> Float[np.ndarray, "n h w z"]:
         return self._map(encode, images) * np.float32(self.scale)

@@ -23,8 +23,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ldm import paths
 from ldm.networks import weights
+from ldm.networks.batched import in_batches
 from ldm.networks.layers import Attention, KeySource, LayerNorm, Linear, Params, abstract, merge, split
-from ldm.networks.tokenizer import END, FIRST_WORD, PAD, Tokenizer, Tokenizes
+from ldm.networks.tokenizer import FIRST_WORD, PAD, Tokenizer, Tokenizes
 
 TRAINED = paths.WEIGHTS / "mini" / "text.safetensors"
 
@@ -111,13 +112,8 @@ class TextEncoder:
     def encode(self, captions: Sequence[str]) -> Float[np.ndarray, "n length width"]:
         """Raises: ValueError for unknown words and captions that are too long (see `Tokenizer`)."""
         ids = self.tokenizer(captions)
-        out = np.empty((len(ids), self.tokenizer.length, self.width), np.float32)
-        for start in range(0, len(ids), self.batch):
-            part = ids[start : start + self.batch]
-            full = np.pad(part, ((0, self.batch - len(part)), (0, 0)), constant_values=END)
-            result = _encode(self.structure, self.params, jax.device_put(full))
-            out[start : start + self.batch] = jax.device_get(result)[: len(part)]
-        return out
+        context = in_batches(partial(_encode, self.structure, self.params), ids, batch=self.batch)
+        return context.astype(np.float32, copy=False)
 
     def null(self, n: int) -> Float[np.ndarray, "n length width"]:
         """n times the null condition: the context of the empty caption."""

@@ -90,6 +90,8 @@ class Row:
     (or runs) behind it. `cost` is the paper's normalised cost x steps, `nfe` counts network
     evaluations, `level` is how much of a scene its captions say, `gflops` are those of one evaluation
     on one image, `strength` is how much of `task` was done to the pictures, in the unit of that task.
+    `machine`, `dtype`, `micro_batches` of a step, `remat` (blocks computed twice) and `mesh` (data x fsdp) are what
+    programs read of the conditions (`ldm.study.conditions`, also for older rows); `protocol` says them to people.
     Raises: ValueError for an unknown study, a value that is not finite, an interval upside down.
     """
 
@@ -117,6 +119,11 @@ class Row:
     hi: float
     n: int
     seconds: float | None = None
+    machine: str | None = None
+    dtype: str | None = None
+    micro_batches: int | None = None
+    remat: bool | None = None
+    mesh: str | None = None
     key: str = ""  # filled in by Store.write
     created: str = dataclasses.field(default_factory=now)
     versions: str = dataclasses.field(default_factory=installed_versions)
@@ -141,7 +148,7 @@ class Row:
 
 
 def _schema() -> pa.Schema:
-    kinds = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+    kinds = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     hints = get_type_hints(Row)
     return pa.schema(
         (field.name, kinds[(get_args(hints[field.name]) or (hints[field.name],))[0]])

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ldm.networks import cost
+from ldm.study.conditions import with_conditions
 from ldm.study.tpu_plan import BATCH, COLLECTIVES, CONTEXT, SIDE, SIZES, STEPS, TOKENS, chips, sheet_of
 
 SENT = pd.Series(
@@ -20,20 +21,20 @@ SENT = pd.Series(
 def roofline(rows: pd.DataFrame) -> pd.DataFrame:
     """Of the rows of plans a line each, the smallest model first: does it fit, and how long does a step take.
 
-    Columns: size, c, topology, chips, batch, laid (the protocol without the compiler's name); memory, of a device, and
-    room, what the compiler grants where it says so, in GB; fits; arithmetic, links and traffic: seconds that a step's
+    Columns: size, c, topology, chips, batch, mesh (data x fsdp), micro_batches; memory, of a device, and room, what the
+    compiler grants where it says so, in GB; fits; arithmetic, links and traffic: seconds that a step's
     FLOPs, bytes of collectives (sent and received at once) and bytes of memory take at the data sheet's rates; least,
     the longer of the first two, below which no step is, and most, the longest of the three: the compiler counts every
     operand as if it came from memory, also one that is still on the chip. Seconds are missing where it does not fit.
 
     FLOPs are counted (`cost`), since the compiler counts the inside of a loop once: three forward passes an image, four
-    where blocks are computed twice. For a batch in parts, which is such a loop, links, traffic and `most` are missing.
+    where blocks are computed twice. For a batch in micro-batches, such a loop, links, traffic and `most` are missing.
     """
     found = []
-    for (c, topology, protocol), part in rows.groupby(["c", "task", "protocol"], sort=True):
+    for (c, topology, _), part in with_conditions(rows).groupby(["c", "task", "protocol"], sort=True):
         one, sheet, first = part.set_index("metric")["value"], sheet_of(topology), part.iloc[0]
-        fits, whole = "flops" in one, "; 1 part" in protocol
-        passes = cost.PASSES + ("computed twice" in protocol)
+        fits, whole = "flops" in one, first["micro_batches"] == 1
+        passes = cost.PASSES + int(first["remat"])
         flops = passes * first["gflops"] * 1e9 * first["images_seen"] / chips(topology)
         times = {
             "arithmetic": flops / (sheet.tflops * 1e12) if fits else np.nan,
@@ -47,7 +48,8 @@ def roofline(rows: pd.DataFrame) -> pd.DataFrame:
                 "topology": topology,
                 "chips": chips(topology),
                 "batch": first["images_seen"],
-                "laid": protocol.split("; ", 1)[1],
+                "mesh": first["mesh"],
+                "micro_batches": int(first["micro_batches"]),
                 "memory": one["memory"] / 1e9,
                 "room": one.get("room", np.nan) / 1e9,
                 "fits": fits,

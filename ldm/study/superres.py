@@ -167,11 +167,11 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         """True held-out pictures: their Gaussian within the first principal directions, these, and the features
         themselves.
         """
-        from ldm.data.latents import cached, drawn
+        from ldm.data.latents import drawn, half_precision
 
         name = f"effnet-{digest(self.effnet.weights)}-{self.effnet.side}-{len(self.truth)}-{self.truth.key}"
         looks = map(self.effnet, drawn(self.truth.high, len(self.truth)))
-        x = np.asarray(cached(paths.RUNS / "cache", name, looks, len(self.truth)), np.float64)
+        x = np.asarray(half_precision(paths.RUNS / "cache", name, looks, len(self.truth)), np.float64)
         basis = Gaussian.of(x).principal(COMPONENTS)
         return Gaussian.of(x @ basis), basis, Sample(features=x)
 

@@ -109,6 +109,10 @@ def measure(plan: Plan) -> list[Row]:
         images_seen=plan.batch,
         train_steps=1,
         protocol=protocol,
+        dtype="bfloat16",
+        micro_batches=plan.accumulate,
+        remat=plan.remat,
+        mesh=shape,
         n=1,
         seconds=time.monotonic() - began,
     )

@@ -95,6 +95,11 @@ def rows(training: Training, profile: Profile, laps: Sequence[Mapping[str, Any]]
         protocol=f"{t.parts} x {t.batch // t.parts} images a step; {'bfloat16' if t.bf16 else 'float32'}"
         f"{'; blocks computed twice' * t.remat}{f'; from {t.data}' * bool(t.data)}; "
         f"devices: {t.devices}, sharing a state: {t.fsdp}; {t.machine}",
+        machine=t.machine,
+        dtype="bfloat16" if t.bf16 else "float32",
+        micro_batches=t.parts,
+        remat=t.remat,
+        mesh=f"{t.devices // t.fsdp}x{t.fsdp}",
     )
     found = []
     for name in MEASURED:

@@ -18,6 +18,7 @@ from jaxtyping import Float, UInt8
 from ldm.diffusion.sampler import image_keys, sample
 from ldm.diffusion.solvers import Plan
 from ldm.networks.autoencoder import Codec
+from ldm.networks.batched import full_batches
 from ldm.networks.layers import Params
 from ldm.networks.text import TextEncoder
 from ldm.profiles import Profile
@@ -63,10 +64,8 @@ class Generator:
         asks the network without the empty caption, at half the price).
         """
         size, null = self.profile.batch, self.text.null(1)[0]
-        for start in range(0, len(context), size):
-            part = context[start : start + size]
+        for start, count, (full,) in full_batches(size, context):
             rows = np.arange(start, start + size) + first
-            full = np.concatenate([part, np.repeat(part[-1:], size - len(part), 0)])
             empty = None if guidance == 1 or self.takes_guidance else np.broadcast_to(null, full.shape)
             latents = sample(
                 self.structure,
@@ -81,7 +80,7 @@ class Generator:
                 rescale=rescale,
                 takes_guidance=self.takes_guidance,
             )
-            yield np.asarray(latents)[: len(part)]
+            yield np.asarray(latents)[:count]
 
     def images(
         self,

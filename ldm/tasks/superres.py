@@ -24,7 +24,7 @@ from jaxtyping import Float, UInt8
 
 from ldm import paths
 from ldm.data.batches import batch_indices
-from ldm.data.latents import cached, drawn
+from ldm.data.latents import drawn, half_precision
 from ldm.diffusion.losses import diffusion_loss
 from ldm.diffusion.sampler import image_keys, sample
 from ldm.diffusion.schedule import Predict, Schedule
@@ -32,6 +32,7 @@ from ldm.diffusion.solvers import Plan, ddim
 from ldm.hashing import digest
 from ldm.networks import weights
 from ldm.networks.autoencoder import Codec
+from ldm.networks.batched import full_batches
 from ldm.networks.cost import PASSES, unet_gflops
 from ldm.networks.layers import KeySource, Params, abstract, split
 from ldm.networks.unet import UNet
@@ -68,8 +69,8 @@ def latent_pairs(pairs: Pairs, codec: Codec, folder: Path = paths.RUNS / "cache"
     """Encode all pairs, or open what an earlier run encoded."""
     n, name = len(pairs), f"{len(pairs)}-{pairs.key}-{digest(codec.params)}"
     return LatentPairs(
-        cached(folder, f"latents-{name}", map(codec.encode, drawn(pairs.high, n)), n),
-        cached(folder, f"condition-{name}", map(codec.encode, drawn(pairs.seen, n)), n),
+        half_precision(folder, f"latents-{name}", map(codec.encode, drawn(pairs.high, n)), n),
+        half_precision(folder, f"condition-{name}", map(codec.encode, drawn(pairs.seen, n)), n),
     )
 
 
@@ -181,9 +182,7 @@ class Restorer:
         schedule, predict = aim(self.profile, self.kind)
         plan = ddim(schedule, 1) if self.kind == "superres-regression" else plan
         context = np.broadcast_to(self.null, (size, *self.null.shape))
-        for begin in range(0, len(low), size):
-            part = low[begin : begin + size]
-            full = np.concatenate([part, np.repeat(part[-1:], size - len(part), 0)])  # one compilation
+        for start, count, (full,) in full_batches(size, low):
             condition = self.codec.encode(enlarged(full))
             latents = sample(
                 self.structure,
@@ -192,12 +191,12 @@ class Restorer:
                 context,
                 None,
                 1.0,
-                image_keys(seed, np.arange(begin, begin + size) + first),
+                image_keys(seed, np.arange(start, start + size) + first),
                 predict=predict,
                 shape=condition.shape[1:],
                 condition=condition,
             )
-            yield self.codec.decode(np.asarray(latents)[: len(part)])
+            yield self.codec.decode(np.asarray(latents)[:count])
 
 
 def restorer(

@@ -9,7 +9,6 @@ words (`ldm.data.scenes.captions`) from it.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ldm.data.batches import CORES, in_order
+from ldm.data.cache import cached
 from ldm.data.scenes.captions import Level, caption, said
 from ldm.data.scenes.emoji import art_digest
 from ldm.data.scenes.record import SPLITS, Scene, SceneConfig, need, scene
@@ -90,19 +90,4 @@ class Scenes:
         """
         side = self.config.size
         path = Path(folder) / f"scenes-{self.split}-{side}px-{self.n}-{self.key}.npy"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(f".{os.getpid()}.part")
-            try:
-                shape = (self.n, side, side, 3)
-                out = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
-                for start, pictures in zip(
-                    range(0, self.n, CHUNK), in_order(self.images, self.n, CHUNK, workers), strict=True
-                ):
-                    out[start : start + CHUNK] = pictures
-                out.flush()
-                del out
-                os.replace(part, path)
-            finally:
-                part.unlink(missing_ok=True)
-        return np.load(path, mmap_mode="r")
+        return cached(path, in_order(self.images, self.n, CHUNK, workers), self.n, np.uint8)

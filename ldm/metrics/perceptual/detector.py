@@ -22,6 +22,7 @@ from ldm import paths
 from ldm.metrics.perceptual.detections import DIMENSION, Detections, Labels, described, protocol
 from ldm.networks import weights
 from ldm.networks.autoencoder import fold, to_pixels
+from ldm.networks.batched import in_batches
 from ldm.networks.layers import (
     Conv,
     Downsample,
@@ -101,10 +102,6 @@ def _look(structure: nnx.GraphDef, params: Params, images: Array) -> tuple[Array
         return net.pooled(features), net.answers(features)
 
 
-def _first(n: int, x: np.ndarray) -> np.ndarray:
-    return x[:n]
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SceneNetwork:
     """The detector with its weights; pictures of other sizes than `side` are resampled to it.
@@ -133,13 +130,7 @@ class SceneNetwork:
                 f"The detector got {images.dtype} of shape {images.shape}: expected uint8 images "
                 "of shape (n, height, width, 3), at least one."
             )
-        parts = []
-        for start in range(0, len(images), self.batch):
-            part = images[start : start + self.batch]
-            full = np.pad(part, ((0, self.batch - len(part)), (0, 0), (0, 0), (0, 0)))
-            seen = jax.device_get(_look(self.structure, self.params, jax.device_put(full)))
-            parts.append(jax.tree.map(partial(_first, len(part)), seen))
-        features, told = jax.tree.map(lambda *x: np.concatenate(x), *parts)
+        features, told = in_batches(partial(_look, self.structure, self.params), images, batch=self.batch)
         return features, Detections(labels=self.labels, **told)
 
     def features(self, images: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n 512"]:

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Num, UInt8
 
 from ldm.hashing import digest
 from ldm.metrics.perceptual.resize import Resizer
-from ldm.networks import weights
+from ldm.networks import batched, weights
 from ldm.networks.layers import KeySource, Params, Structure, abstract, merge
 from ldm.networks.torch_layout import arrange
 
@@ -39,14 +39,7 @@ def in_batches(
     batch: rows at once on an accelerator. More than 4 pictures fall out of a CPU's cache and take half
         as long again.
     """
-    batch = 4 if jax.default_backend() == "cpu" else batch
-    n, parts = len(arrays[0]), []
-    for start in range(0, max(n, 1), batch):
-        rows = [array[start : start + batch] for array in arrays]
-        # The last part is filled up, so that one compiled program serves every n.
-        full = [np.pad(r, [(0, batch - len(r))] + [(0, 0)] * (r.ndim - 1)) for r in rows]
-        parts.append(jax.device_get(look(*jax.device_put(full))))
-    return np.concatenate(parts)[:n]
+    return batched.in_batches(look, *arrays, batch=4 if jax.default_backend() == "cpu" else batch)
 
 
 class View(NamedTuple):

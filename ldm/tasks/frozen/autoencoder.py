@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import jax
-import numpy as np
 from flax import nnx
 
 from ldm import paths
@@ -16,6 +15,7 @@ from ldm.data.batches import batch_indices
 from ldm.data.scenes.dataset import Scenes
 from ldm.files import write_atomic
 from ldm.hashing import digest
+from ldm.metrics.pairs import psnr
 from ldm.networks import weights
 from ldm.networks.autoencoder import AutoencoderKL, Codec, encode, load_codec, save_codec
 from ldm.networks.layers import KeySource, Params, split
@@ -50,11 +50,10 @@ class CodecWriter:
     def __call__(self, params: Params, **described: float) -> None:
         codec = Codec(self.structure, params, 1.0, self.profile.autoencoder.factor)
         latents = codec.encode(self.images)
-        squares = np.square(codec.decode(latents).astype(np.float32) - self.images).mean((1, 2, 3))
-        psnr = float(np.mean(10 * np.log10(255**2 / squares)))
-        print(f"{described}: PSNR {psnr:.2f} dB on {len(self.images)} held-out scenes", flush=True)
+        decibels = float(psnr(self.images, codec.decode(latents)).mean())
+        print(f"{described}: PSNR {decibels:.2f} dB on {len(self.images)} held-out scenes", flush=True)
         scale = described.pop("scale", 1 / float(latents.std()))
-        save_codec(autoencoder_path(self.profile), params, self.profile.autoencoder, scale, psnr=psnr, **described)
+        save_codec(autoencoder_path(self.profile), params, self.profile.autoencoder, scale, psnr=decibels, **described)
 
 
 def train_autoencoder(profile: Profile, images: int = 0) -> None:
