@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from ldm import profiles
+from ldm.data.pictures import to_webp
 from ldm.figures import laws, samples
 from ldm.statistics import optimum
 from ldm.study import sampling
-from ldm.study.results import Row, Store, to_webp
+from ldm.study.results import Row, Store
 from tests import synthetic
 
 SMOKE = profiles.get("smoke")

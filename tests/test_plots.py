@@ -12,12 +12,12 @@ import pytest
 import vl_convert
 from PIL import Image
 
+from ldm.data.pictures import to_webp
 from ldm.figures import charts, contest, explorer, isoflop, laws, levels, pictures, plots, speed, training
 from ldm.figures import sensitivity as sensitivity_charts
 from ldm.networks import family
 from ldm.paths import ROOT
 from ldm.statistics import sensitivity
-from ldm.study import results
 from ldm.study.results import Store
 from tests import synthetic
 
@@ -27,7 +27,7 @@ DISTURBED = Store(ROOT).rows(study="metrics", profile="smoke", only="recorded")
 
 
 def square(key: str) -> bytes:
-    return results.to_webp(np.full((8, 4, 3), 90, np.uint8))
+    return to_webp(np.full((8, 4, 3), 90, np.uint8))
 
 
 def by_level() -> pd.DataFrame:

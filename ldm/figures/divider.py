@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from ldm.data.pictures import to_webp
 from ldm.figures.pictures import data_url
-from ldm.study.results import to_webp
 
 LEAST = 128  # pixels of a picture's longer side as it is embedded: the screen does the rest
 STYLE = """<style>

@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 from IPython.display import Markdown
 
-from ldm.figures.charts import INK, color, model_label
+from ldm.figures.charts import INK, color, curve, model_label
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.evidence import Evidence
@@ -43,9 +43,7 @@ def profiles(found: IsoFlop, metric: str) -> alt.LayerChart:
     ]
     base = alt.Chart(data).encode(x=x, color=shades, tooltip=tips)
     return alt.layer(
-        base.mark_line(strokeOpacity=0.6).encode(y=y),
-        base.mark_rule().encode(y="lo:Q", y2="hi:Q"),
-        base.mark_point().encode(y=y),
+        *curve(base, y),
         alt.Chart(winners).mark_point(size=190, filled=False, color=INK, strokeWidth=2).encode(x=x, y=y, tooltip=tips),
     ).properties(
         width="container",
@@ -88,8 +86,6 @@ def by_time(rows: pd.DataFrame) -> alt.LayerChart:
     x = alt.X("time:Q", title="time of the schedule: 0 almost clean, 1000 almost noise", scale=alt.Scale(nice=False))
     y = alt.Y("value:Q", title="mean square error of the noise", scale=alt.Scale(type="log", nice=False, padding=10))
     base = alt.Chart(data).encode(x=x, color=color(data), tooltip=tips)
-    return alt.layer(
-        base.mark_line(strokeOpacity=0.6).encode(y=y),
-        base.mark_rule().encode(y="lo:Q", y2="hi:Q"),
-        base.mark_point().encode(y=y),
-    ).properties(width="container", height=320, description="held-out denoising loss by time, one curve a size")
+    return alt.layer(*curve(base, y)).properties(
+        width="container", height=320, description="held-out denoising loss by time, one curve a size"
+    )

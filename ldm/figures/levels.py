@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from ldm.figures.charts import best, color, columns, pick, quality_axis, tooltip
+from ldm.figures.charts import best, color, columns, curve, pick, quality_axis, tooltip
 from ldm.figures.contest import advantages, budget_axis, shares
 from ldm.figures.pictures import picture_grid
 from ldm.figures.samples import SHOWN, label, stacked
@@ -75,12 +75,7 @@ def curves(rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> Any:
     y = quality_axis(metric, type="log")
     heading = alt.Header(labelOrient="top", labelAnchor="start", labelFontSize=13)
     return (
-        alt.layer(
-            base.mark_line(strokeOpacity=0.5).encode(y=y),
-            base.mark_rule().encode(y="lo:Q", y2="hi:Q"),
-            base.mark_point().encode(y=y),
-            data=data,
-        )
+        alt.layer(*curve(base, y), data=data)
         .properties(width=540, height=240)
         .facet(row=alt.Row("panel:N", title=None, sort=[title(level) for level in parts], header=heading))
         .resolve_scale(y="independent")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ldm.study.results import to_webp
+from ldm.data.pictures import to_webp
 
 
 def data_url(webp: bytes) -> str:

@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from ldm.data.pictures import to_webp
 from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
 from ldm.figures.pictures import picture_grid, picture_strip
 from ldm.study.cells import Evaluates
-from ldm.study.results import Store, to_webp
+from ldm.study.results import Store
 from ldm.study.sampling import Evaluation
 
 SHOWN = (1, 6)  # of a cell's first pictures, the ones in tables: one object, and two

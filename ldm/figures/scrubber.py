@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from jaxtyping import UInt8
 
+from ldm.data.pictures import to_webp
 from ldm.figures.charts import INK, color, columns, pick
 from ldm.figures.pictures import data_url
 from ldm.metrics import mean
 from ldm.metrics.catalogue import metric_of
-from ldm.study.results import Store, to_webp
+from ldm.study.results import Store
 
 SIDE = 96  # pixels of a picture on the page, at most
 LINE = 15  # pixels of a line of text

@@ -110,27 +110,27 @@ class DenoisingEvaluator(Evaluator[Denoising]):
         from ldm.diffusion.losses import denoising_errors
         from ldm.diffusion.sampler import image_keys
         from ldm.diffusion.schedule import Schedule
+        from ldm.networks.batched import in_batches
 
         began = time.monotonic()
         model, schedule = self._model(*self.model_of(cell)), Schedule.sd()
         latents, context = self._held_out(self.scenes_of(cell))
         alphas, sigmas = (jnp.asarray(x[list(TIMES)], jnp.float32) for x in (schedule.alpha, schedule.sigma))
-        size, found = self.profile.batch, []
-        for start in range(0, cell.n, size):
-            at = np.minimum(np.arange(start, start + size), cell.n - 1)  # the last batch is filled up
-            errors = denoising_errors(
+
+        def errors_of(latents: Any, context: Any, rows: Any) -> Any:
+            return denoising_errors(
                 model.structure,
                 model.drawing,
                 alphas,
                 sigmas,
                 jnp.asarray(TIMES, jnp.int32),
-                latents[at],
-                context[at],
-                image_keys(0, at),
+                latents,
+                context,
+                image_keys(0, rows),
                 predict=self.profile.predict,
             )
-            found.append(np.asarray(errors, np.float64)[: cell.n - start])
-        errors = np.concatenate(found)
+
+        errors = in_batches(errors_of, latents, context, np.arange(cell.n), batch=self.profile.batch).astype(np.float64)
         overall = errors.mean(1)
         how = "mean square error of the noise"
         estimates = {OVER_TIMES: (mean(overall), f"{how} over times {TIMES[0]} to {TIMES[-1]}")}

@@ -10,9 +10,10 @@ import pandas as pd
 from safetensors.numpy import save as to_bytes
 from tqdm import tqdm
 
+from ldm.data.pictures import to_webp
 from ldm.paths import ROOT
 from ldm.study.cells import Cell, Evaluates
-from ldm.study.results import Store, to_webp
+from ldm.study.results import Store
 from ldm.tasks import models
 
 AnyCell = TypeVar("AnyCell", bound=Cell)
