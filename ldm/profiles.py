@@ -1,7 +1,8 @@
-"""The profiles: one study at four scales. A profile only sets numbers; code and notebooks are the same.
+"""The profiles: one study at several scales. A profile only sets numbers; code and notebooks are the same.
 
 `laptop` is a study for two CPU cores, with the mini family that ships with the repository; `smoke` runs
-every line of it in minutes; `gpu` and `tpu` reach the widths of the paper's Table 1.
+every line of it in minutes. `open-eps` and `open-v` are its second edition, in two settings; `gpu-eps` and `gpu-v`
+go on from them, on the same pictures, to the widths of the paper's Table 1; `tpu` is the paper's own scale.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Profile:
     degradation: int = 1  # version of the degradation that super-resolution undoes (`ldm.data.degrade.VERSIONS`)
     dropped: float = 0.1  # share of captions emptied in training, for guidance
     batch: int = 64  # images generated at once: one compilation a size
+    rate_of: int = 0  # width that train.learning_rate is for; it falls as 1 / c from there (`training`). 0: for all
     live: int = 0  # images of training that the pretraining notebook adds while one looks on
     recompute: int = 8  # recorded cells that a chapter runs again, to compare
 
@@ -59,6 +61,14 @@ class Profile:
             raise ValueError(f"lengths = {self.lengths}: expected at most train.images = {self.train.images}.")
         if self.length not in self.lengths:
             raise ValueError(f"length = {self.length}: expected one of lengths = {self.lengths}.")
+
+    def training(self, c: int) -> TrainConfig:
+        """How width c is trained: by the profile's one rate, or by one that goes as 1 / c (Yang et al. 2022, muP).
+
+        muP has Adam's rate of hidden layers fall with the width, so that all widths are equally far from too much.
+        """
+        rate = self.train.learning_rate * (self.rate_of / c if self.rate_of else 1)
+        return replace(self.train, learning_rate=rate)
 
     @property
     def distilled_guidance(self) -> list[float]:
@@ -117,6 +127,26 @@ OPEN = replace(
     ),
 )
 
+# As Stable Diffusion v1.5.
+OPEN_EPS = replace(OPEN, name="open-eps", setting="eps", predict="eps", spacing="leading")
+
+# The same pictures, latents, words and judges on a GPU: only the width goes on. The batch is four times the laptop's,
+# and the rate twice it at equal width (Adam's goes as the root of the batch; Malladi et al. 2022), falling as 1 / c:
+# 2e-3 at c = 32, where both batches are to end alike, 1e-3 at 64, 2e-4 at 320.
+GPU = dict(
+    family=(64, 96, 128, 192, 256, 320),
+    train=TrainConfig(
+        images=1_280_000, batch=256, learning_rate=1e-3, warmup_images=40_000, decay_images=100_000, bf16=True
+    ),
+    rate_of=64,
+    lengths=(40_000, 80_000, 160_000, 320_000, 640_000, 1_280_000),
+    n=1024,
+    batch=1024,
+    steps=(2, 4, 8, 16, 32, 50),
+    guidance=(1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0),
+)
+GPU_EPS = replace(OPEN_EPS, name="gpu-eps", setting="gpu-eps", **GPU)
+
 PROFILES: dict[str, Profile] = {
     "smoke": replace(
         LAPTOP,
@@ -131,28 +161,6 @@ PROFILES: dict[str, Profile] = {
         recompute=2,
     ),
     "laptop": LAPTOP,
-    "gpu": replace(
-        LAPTOP,
-        name="gpu",
-        scenes=FULL,
-        autoencoder=AutoencoderConfig(channels=(64, 128), patch=4),
-        weights="gpu",
-        family=TABLE1,
-        tokens=32,
-        context=1024,
-        scales=(GUIDANCE[0], GUIDANCE[-1]),
-        segments=40,
-        train=TrainConfig(
-            images=640_000, batch=64, learning_rate=3e-4, warmup_images=10_000, decay_images=100_000, bf16=True
-        ),
-        lengths=(20_000, 40_000, 80_000, 160_000, 320_000, 640_000),
-        length=160_000,
-        data=100_000,
-        n=500,
-        batch=250,
-        steps=(2, 4, 8, 16, 32, 50),
-        guidance=GUIDANCE,
-    ),
     "tpu": replace(
         LAPTOP,
         name="tpu",
@@ -179,10 +187,11 @@ PROFILES: dict[str, Profile] = {
         steps=(4, 5, 8, 10, 16, 20, 32, 50),
         guidance=GUIDANCE,
     ),
-    "open-eps": replace(
-        OPEN, name="open-eps", setting="eps", predict="eps", spacing="leading"
-    ),  # as Stable Diffusion v1.5
+    "open-eps": OPEN_EPS,
     "open-v": OPEN,
+    "gpu-eps": GPU_EPS,
+    "gpu-v": replace(OPEN, name="gpu-v", setting="gpu-v", **GPU),
+    "gpu": GPU_EPS,  # the paper's own setting, where one alone is asked for
 }
 
 

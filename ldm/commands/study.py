@@ -38,8 +38,11 @@ def grid(
     sampler: str = "ddim",
     n: int = 0,
     seed: int = 0,
+    level: Literal["all", "some", "subject", "nothing"] = "all",
 ) -> None:
     """Run the missing cells of a study; what is not given is the profile's own. Kinds are those of distilled models.
+
+    Level: how much of a scene the captions say that pictures are drawn from (sampling alone).
 
     Of superres: with lengths, every size at these; with steps, every size at these; with neither, the baselines.
     """
@@ -49,7 +52,16 @@ def grid(
 
     scale = named(profile)
     sizes = sizes or scale.family
-    given = dict(steps=steps, guidance=guidance, lengths=lengths, kinds=kinds, sampler=sampler, n=n or None, seed=seed)
+    given = dict(
+        steps=steps,
+        guidance=guidance,
+        lengths=lengths,
+        kinds=kinds,
+        sampler=sampler,
+        n=n or None,
+        seed=seed,
+        level=level,
+    )
     cells, lab = grids.of(study, scale, sizes, **given)
     run(cells, lab=lab, title=f"{study}, sizes {', '.join(map(str, sizes))}")
 

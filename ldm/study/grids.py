@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from ldm.data.scenes.captions import Level
 from ldm.profiles import Profile
 from ldm.study import distillation, sampling, superres
 from ldm.study.evaluator import Evaluator
@@ -24,12 +25,16 @@ def of(
     sampler: str,
     n: int | None,
     seed: int = 0,
+    level: Level = "all",
 ) -> tuple[list[Any], Evaluator[Any]]:
     """Cells and their evaluator. What is empty is the profile's own, and so is the study's n for None.
 
     Of superres: with lengths, every size at these; with steps, every size at these; with neither, the baselines.
-    Raises: ValueError, one sentence, for a setting that no cell can have, or a seed of a study that has one alone.
+    Raises: ValueError, one sentence, for a setting that no cell can have, or a seed or level of a study that has one
+    alone.
     """
+    if level != "all" and name != "sampling":
+        raise ValueError(f"level = {level!r}: expected all for the study {name}; leave it out, or ask for sampling.")
     if seed and name not in ("sampling", "pretraining"):
         raise ValueError(
             f"seed = {seed}: expected 0 for the study {name}, whose models are trained by one seed; leave it out."
@@ -47,6 +52,7 @@ def of(
                 images=images,
                 sampler=sampler,
                 seed=seed,
+                level=level,
             )
         ], sampling.SamplingEvaluator(scale)
     if name == "pretraining":
