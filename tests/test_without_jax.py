@@ -46,10 +46,11 @@ assert jax.jit(lambda plan: plan.x.sum() + plan.n)(plan('ddim', 4)) > 4"""
 def test_cells_are_named_without_jax_so_a_chapter_of_recorded_rows_needs_none():
     program = """
 from ldm.profiles import profile
-from ldm.study import distillation, dreambooth, interpolation, probes, sampling, superres
+from ldm.study import denoising, distillation, dreambooth, interpolation, probes, sampling, superres
 scale = profile("smoke")
 cells = {
     sampling.SamplingEvaluator: sampling.sampling_grid(scale, (8,), (4,), (1.5,)),
+    denoising.DenoisingEvaluator: denoising.grid(scale, (8,), (640_000,)),
     distillation.DistillationEvaluator: distillation.grid(scale, ["codi"], (8,), (4,), (1.5,)),
     dreambooth.DreamBoothEvaluator: dreambooth.grid(scale, (8,), ["fox"], ["prior"], [1], steps=2, guidance=2.0, n=16),
     interpolation.InterpolationEvaluator: interpolation.grid(scale, (8,), (1.5,), steps=4, n=16, frames=3),

@@ -66,6 +66,19 @@ def grid(
     run(cells, lab=lab, title=f"{study}, sizes {', '.join(map(str, sizes))}")
 
 
+def losses(
+    profile: str = "laptop", sizes: tuple[int, ...] = (), lengths: tuple[int, ...] = (), n: int = 1024, seed: int = 0
+) -> None:
+    """Measure the held-out denoising loss of sizes along their training, by noise level."""
+    from ldm.profiles import profile as named
+    from ldm.study import denoising
+    from ldm.study.run import run
+
+    scale = named(profile)
+    cells = denoising.grid(scale, sizes or scale.family, lengths, n=n, seed=seed)
+    run(cells, lab=denoising.DenoisingEvaluator(scale), title="held-out loss")
+
+
 def race(
     profile: str = "laptop",
     sizes: tuple[int, ...] = (),

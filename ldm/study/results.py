@@ -47,6 +47,7 @@ STUDIES = (
     "metrics",
     "benchmark",
     "training",
+    "denoising",
     "queue",
 )
 IDENTITY = ["key", "metric", "protocol"]  # one row each, however often it was written
