@@ -50,19 +50,19 @@ def short(config: TrainConfig) -> TrainConfig:
 
 def trainings() -> dict[str, tuple[Params, Train]]:
     """Task -> where it starts, and its training."""
-    codec, text = pretrain.frozen_parts(LAPTOP)
+    codec, text = pretrain.frozen_networks(LAPTOP)
     null, scenes = text.null(1)[0], pretrain.training_set(LAPTOP, SCENES)
     pairs = superres.latent_pairs(twins.scenes(LAPTOP, "train", SCENES), codec)
     of_scenes = lambda step: scenes.batch(0, step, LAPTOP.train.batch)
     of_pairs = lambda step: pairs.batch(0, step, finetuning.CONFIG.batch, null)
 
     structure, fresh = pretrain.network(LAPTOP, C)
-    teacher = pretrain.load(LAPTOP, C, LAPTOP.length)[1]
+    teacher = pretrain.load_unet(LAPTOP, C, LAPTOP.length)[1]
     told = student.begun(teacher, student.network(LAPTOP, "codi", C)[1])
     seeing, _ = split(superres.unet(LAPTOP, C, KeySource(jax.random.key(0))))
     wide = superres.widened(teacher, LAPTOP.autoencoder.latents)
     denoising = partial(diffusion_loss, schedule=Schedule.sd(), predict=LAPTOP.predict, null=null)
-    distilling = student.training(LAPTOP, STEPS * LAPTOP.train.batch)
+    distilling = student.training(LAPTOP, C, STEPS * LAPTOP.train.batch)
     return {
         "pretrain": (
             fresh,
@@ -70,7 +70,7 @@ def trainings() -> dict[str, tuple[Params, Train]]:
         ),
         "codi": (
             told,
-            partial(fit, student.loss_of(LAPTOP, "codi", C, null), told, of_scenes, distilling, teacher=teacher),
+            partial(fit, student.student_loss(LAPTOP, "codi", C, null), told, of_scenes, distilling, teacher=teacher),
         ),
         "superres": (wide, partial(fit, denoising(seeing, drop=0.0), wide, of_pairs, short(finetuning.CONFIG))),
     }

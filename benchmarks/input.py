@@ -42,13 +42,13 @@ class Case:
 
 def sources(folder: Path) -> dict[str, Encoded]:
     """Name -> where batches come from, all of the same scenes."""
-    parts = pretrain.frozen_parts(LAPTOP)
+    frozen = pretrain.frozen_networks(LAPTOP)
     data = Scenes(LAPTOP.scenes, "train", SCENES)
     opened = {}
-    for kind, encode in {"latents": shards.latents(data, *parts), "pictures": shards.pictures(data)}.items():
+    for kind, encode in {"latents": shards.latents(data, *frozen), "pictures": shards.pictures(data)}.items():
         opened[kind] = shards.open_shards(shards.write(str(folder / kind), SCENES, *encode), folder)
     made = {
-        name: lambda kind, n=n: Feed(opened[kind], *parts, LAPTOP.scenes.size, LAPTOP.latent_shape, threads=n)
+        name: lambda kind, n=n: Feed(opened[kind], *frozen, LAPTOP.scenes.size, LAPTOP.latent_shape, threads=n)
         for name, n in {"when asked for": 0, "ahead": 4}.items()
     }
     whole = made["when asked for"]("latents").batch(0, 0, SCENES)
@@ -65,7 +65,7 @@ def main(sizes: tuple[int, ...] = (8, 32)) -> None:
     """Train each size for a moment on each source; print and keep shares and step times."""
     with tempfile.TemporaryDirectory() as folder:
         feeds = sources(Path(folder))
-        null = pretrain.frozen_parts(LAPTOP)[1].null(1)[0]
+        null = pretrain.frozen_networks(LAPTOP)[1].null(1)[0]
         for case in (Case(c=c) for c in sizes):
             structure, params = pretrain.network(LAPTOP, case.c)
             loss = diffusion_loss(structure, Schedule.sd(), LAPTOP.predict, null=null, drop=LAPTOP.dropped)

@@ -21,9 +21,9 @@ FEW, MANY = 2, 12  # steps, of two evaluations each
 
 def main() -> None:
     """Time every size in turns, so that all see the same machine; print the middle of the rounds; keep rows."""
-    codec, text = pretrain.frozen_parts(LAPTOP)
+    codec, text = pretrain.frozen_networks(LAPTOP)
     batch = LAPTOP.batch
-    models = {c: pretrain.load(LAPTOP, c, LAPTOP.length) for c in LAPTOP.family}
+    models = {c: pretrain.load_unet(LAPTOP, c, LAPTOP.length) for c in LAPTOP.family}
 
     def draw(c: int, steps: int) -> float:
         structure, params = models[c]

@@ -17,14 +17,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from ldm.profiles import profile
+from ldm import profiles
 from ldm.study.results import Store
 from ldm.study.sampling import sampling_grid
 
 ROOT = Path(__file__).resolve().parents[1]
 KILLS = 10
 MOMENTS = 1.0, 12.0  # seconds from the start to the kill
-CELLS = sampling_grid(profile("smoke"), (8,), (2, 4), (1.5, 4.0), n=16)
+CELLS = sampling_grid(profiles.get("smoke"), (8,), (2, 4), (1.5, 4.0), n=16)
 MEASURED = ["key", "metric", "protocol", "value", "lo", "hi", "n"]
 
 # What a reader's command does, with the rows going to a folder of their own.
@@ -35,7 +35,7 @@ from ldm.profiles import profile
 from ldm.study.results import Store
 from ldm.study.run import run
 from ldm.study.sampling import SamplingEvaluator
-run(CELLS, store=Store(sys.argv[1]), lab=SamplingEvaluator(profile("smoke")))
+run(CELLS, store=Store(sys.argv[1]), evaluator=SamplingEvaluator(profile("smoke")))
 """
 
 

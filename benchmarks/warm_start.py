@@ -27,8 +27,8 @@ def start() -> dict[str, float]:
     from ldm.tasks.generate import Generator
 
     times.append(time.perf_counter())
-    codec, text = pretrain.frozen_parts(LAPTOP)
-    structure, params = pretrain.load(LAPTOP, LAPTOP.family[-1], LAPTOP.length)
+    codec, text = pretrain.frozen_networks(LAPTOP)
+    structure, params = pretrain.load_unet(LAPTOP, LAPTOP.family[-1], LAPTOP.length)
     times.append(time.perf_counter())
     generator = Generator(profile=LAPTOP, structure=structure, params=params, codec=codec, text=text)
     context = text.encode([CAPTION] * LAPTOP.batch)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import tyro
 
 from ldm.commands.pictures import draw, gallery, upscale
-from ldm.commands.study import browser, compact, dreambooth, grid, losses, notebook, plan, race
+from ldm.commands.study import browser, compact, dreambooth, grid, notebook, plan, race
 from ldm.commands.train import average, distill, part, pretrain, shards, superres, together
 
 COMMANDS = (
@@ -23,7 +23,6 @@ COMMANDS = (
     dreambooth,
     part,
     grid,
-    losses,
     race,
     draw,
     upscale,

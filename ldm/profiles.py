@@ -1,7 +1,7 @@
 """The profiles: one study at several scales. A profile only sets numbers; code and notebooks are the same.
 
 `laptop` is a study for two CPU cores, with the mini family that ships with the repository; `smoke` runs
-every line of it in minutes. `open-eps` and `open-v` are its second edition, in two settings; `gpu-eps` and `gpu-v`
+every line of it in minutes. `laptop-eps` and `laptop-v` are its second edition, in two settings; `gpu-eps` and `gpu-v`
 go on from them, on the same pictures, to the widths of the paper's Table 1; `tpu` is the paper's own scale.
 """
 
@@ -27,9 +27,10 @@ class Profile:
     name: str
     scenes: SceneConfig
     autoencoder: AutoencoderConfig
-    weights: str  # folder of the frozen parts and the shipped family, below weights/
+    weights: str  # folder of the frozen networks and the shipped family, below weights/
     family: tuple[int, ...]  # base filter counts c, small to large
     train: TrainConfig
+    rate_width: int = 0  # the width that train.learning_rate is for, where others have their own (`training`); 0: none
     lengths: tuple[int, ...]  # images seen at which a model is kept
     length: int  # the one of them at which sizes are compared
     data: int  # different scenes that the UNets are trained on; then they repeat
@@ -50,7 +51,6 @@ class Profile:
     degradation: int = 1  # version of the degradation that super-resolution undoes (`ldm.data.degrade.VERSIONS`)
     dropped: float = 0.1  # share of captions emptied in training, for guidance
     batch: int = 64  # images generated at once: one compilation a size
-    rate_of: int = 0  # width that train.learning_rate is for; it falls as 1 / c from there (`training`). 0: for all
     live: int = 0  # images of training that the pretraining notebook adds while one looks on
     recompute: int = 8  # recorded cells that a chapter runs again, to compare
 
@@ -63,12 +63,14 @@ class Profile:
             raise ValueError(f"length = {self.length}: expected one of lengths = {self.lengths}.")
 
     def training(self, c: int) -> TrainConfig:
-        """How width c is trained: by the profile's one rate, or by one that goes as 1 / c (Yang et al. 2022, muP).
+        """How width c is trained: where rates go with the width, at train.learning_rate * rate_width / c (muP).
 
-        muP has Adam's rate of hidden layers fall with the width, so that all widths are equally far from too much.
+        One rate for all widths would be a confounder: under Adam the best one falls as 1 / width (Yang et al. 2022),
+        and did so when it was swept at two widths (`tools.learning_rates`; the book's log has the numbers).
         """
-        rate = self.train.learning_rate * (self.rate_of / c if self.rate_of else 1)
-        return replace(self.train, learning_rate=rate)
+        if not self.rate_width:
+            return self.train
+        return replace(self.train, learning_rate=self.train.learning_rate * self.rate_width / c)
 
     @property
     def distilled_guidance(self) -> list[float]:
@@ -109,12 +111,14 @@ LAPTOP = Profile(
 # The second edition's world: few subjects in two plain styles, which small networks can draw so that one can name them.
 OPEN = replace(
     LAPTOP,
-    name="open-v",
+    name="laptop-v",
     decoded=True,
     degradation=2,
     setting="v",
     weights="open",
     family=(8, 16, 24, 32, 48, 64),
+    train=replace(LAPTOP.train, learning_rate=8e-3),
+    rate_width=8,
     level="some",
     data=160_000,
     scenes=SceneConfig(
@@ -128,17 +132,14 @@ OPEN = replace(
 )
 
 # As Stable Diffusion v1.5.
-OPEN_EPS = replace(OPEN, name="open-eps", setting="eps", predict="eps", spacing="leading")
+OPEN_EPS = replace(OPEN, name="laptop-eps", setting="eps", predict="eps", spacing="leading")
 
-# The same pictures, latents, words and judges on a GPU: only the width goes on. The batch is four times the laptop's,
-# and the rate twice it at equal width (Adam's goes as the root of the batch; Malladi et al. 2022), falling as 1 / c:
-# 2e-3 at c = 32, where both batches are to end alike, 1e-3 at 64, 2e-4 at 320.
+# The same pictures, latents, words and judges on a GPU: only the width goes on, at the laptop's own rates. Were noise
+# what limits it, a batch four times as large would bear twice the rate (Malladi et al. 2022); but c = 32 diverges at
+# twice. Whether both batches end alike, the loss of c = 64 tells, which is trained in both profiles.
 GPU = dict(
     family=(64, 96, 128, 192, 256, 320),
-    train=TrainConfig(
-        images=1_280_000, batch=256, learning_rate=1e-3, warmup_images=40_000, decay_images=100_000, bf16=True
-    ),
-    rate_of=64,
+    train=replace(OPEN.train, images=1_280_000, batch=256, warmup_images=40_000, bf16=True),
     lengths=(40_000, 80_000, 160_000, 320_000, 640_000, 1_280_000),
     n=1024,
     batch=1024,
@@ -187,16 +188,16 @@ PROFILES: dict[str, Profile] = {
         steps=(4, 5, 8, 10, 16, 20, 32, 50),
         guidance=GUIDANCE,
     ),
-    "open-eps": OPEN_EPS,
-    "open-v": OPEN,
+    "laptop-eps": OPEN_EPS,
+    "laptop-v": OPEN,
     "gpu-eps": GPU_EPS,
     "gpu-v": replace(OPEN, name="gpu-v", setting="gpu-v", **GPU),
     "gpu": GPU_EPS,  # the paper's own setting, where one alone is asked for
 }
 
 
-def profile(name: str) -> Profile:
-    """A profile by its name. Raises: ValueError, naming the known ones."""
+def get(name: str) -> Profile:
+    """Return the profile of this name. Raises: ValueError, naming the known ones."""
     if name not in PROFILES:
         raise ValueError(f"profile = {name!r}: expected one of {', '.join(PROFILES)}; choose one of them.")
     return PROFILES[name]

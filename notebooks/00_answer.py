@@ -24,21 +24,21 @@ metric = "kid_effnet"  # a name in ldm.metrics.catalogue.METRICS
 import pandas as pd
 from IPython.display import Markdown
 
+from ldm import profiles
 from ldm.figures import charts, explorer, protocol, samples, speed
 from ldm.figures import findings as findings_figures
 from ldm.figures.record import record
 from ldm.metrics import catalogue
 from ldm.paths import ROOT
-from ldm.profiles import profile as named
 from ldm.statistics import frontier
 from ldm.study import findings
 from ldm.study.results import Store
 from ldm.study.sampling import SamplingEvaluator
 
-scale, store = named(profile), Store(ROOT)
-lab, shown = SamplingEvaluator(scale), list(dict.fromkeys([metric, "kid_effnet", "kid_scene", "subject"]))
-answers = findings.ask(scale, store=store, lab=lab)
-every = pd.concat([findings.whole_grid(store, named(name)) for name in dict.fromkeys([profile, "gpu", "tpu"])])
+chosen, store = profiles.get(profile), Store(ROOT)
+evaluator, shown = SamplingEvaluator(chosen), list(dict.fromkeys([metric, "kid_effnet", "kid_scene", "subject"]))
+answers = findings.ask(chosen, store=store, evaluator=evaluator)
+every = pd.concat([findings.whole_grid(store, profiles.get(name)) for name in dict.fromkeys([profile, "gpu", "tpu"])])
 rows = every[(every["profile"] == profile) & (every["metric"] == metric) & (every["sampler"] == "ddim")]
 influences = store.influences(rows, metric)
 best = charts.best(charts.pick(rows, metric), ["c", "steps"])
@@ -54,16 +54,14 @@ answer = pd.DataFrame([winners[winners["budget"] <= budget * 1.0001].iloc[-1] fo
 answer = answer.assign(budget=[f"{budget:.3g}" for budget in budgets])
 
 # %% tags=["remove-input"]
-few, *others = answers["F3"][: len(findings.ASKED)]
-usual = answers["F3"][len(findings.ASKED)].answer
+all_steps, from_four = ([v for v in answers["F3"] if v.turn == turn] for turn in findings.FINDINGS["F3"].turns)
+few, *others = all_steps
+usual = from_four[0].answer
 rest = ", ".join(f"{answer} {n}" for answer, n in pd.Series([v.answer for v in others]).value_counts().items())
 said = {
-    "holds": "Here, too, a smaller network with more steps is better, at the least budget that the largest can use.",
-    "fails": "Here a smaller network with more steps is not better at the least budget that the largest can use.",
-    "undecided": (
-        "Whether a smaller network with more steps is better at the least budget that the largest can use is undecided"
-        " here."
-    ),
+    "holds": "Here, too, a smaller network with more steps is better at small budgets.",
+    "fails": "Here a smaller network with more steps is not better at small budgets.",
+    "undecided": ("Whether a smaller network with more steps is better at small budgets is undecided here."),
 }
 then = {"holds": "it is, too", "fails": "it is not", "undecided": "that is undecided"}
 told = [
@@ -96,7 +94,7 @@ explorer.budget_explorer(
 # %% tags=["remove-input"]
 Markdown(
     protocol.folded(
-        every[every["metric"].isin(shown)], lab.metrics.protocols, f"make notebook N=00_answer PROFILE={profile}"
+        every[every["metric"].isin(shown)], evaluator.metrics.protocols, f"make notebook N=00_answer PROFILE={profile}"
     )
 )
 

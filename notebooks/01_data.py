@@ -26,17 +26,17 @@ shown = 16  # scenes shown
 import numpy as np
 from IPython.display import Markdown
 
+from ldm import profiles
 from ldm.data.scenes.captions import max_words, words
 from ldm.data.scenes.dataset import Scenes
 from ldm.figures import data
 from ldm.figures.pictures import picture_strip
 from ldm.figures.record import record
-from ldm.profiles import profile as named
 from ldm.study import evaluation
 from ldm.tasks import pretrain
 
-scale = named(profile)
-scenes = Scenes(scale.scenes, "train", scale.data)
+chosen = profiles.get(profile)
+scenes = Scenes(chosen.scenes, "train", chosen.data)
 
 # %% [markdown]
 # ## What the models see
@@ -48,7 +48,7 @@ picture_strip(scenes.images(range(first, first + shown)), scenes.captions(range(
 # ## What a caption says, and what is held out
 
 # %% tags=["remove-input"]
-config = scale.scenes
+config = chosen.scenes
 facts = data.of(config, n=2_000)
 Markdown(
     f"Scenes of this profile are {config.size} x {config.size} pixels, with {config.vocabulary} kinds of "
@@ -74,9 +74,9 @@ picture_strip(held.images(range(8)), held.captions(range(8)))
 # decibels (PSNR, the peak signal-to-noise ratio), and by [the metrics](../book/metrics.md) that will judge the models.
 
 # %% tags=["remove-input"]
-codec, text = pretrain.frozen_parts(scale)
-fresh = Scenes(config, "val", scale.n)
-originals = fresh.images(range(scale.n))
+codec, text = pretrain.frozen_networks(chosen)
+fresh = Scenes(config, "val", chosen.n)
+originals = fresh.images(range(chosen.n))
 latents = codec.encode(originals)
 decoded = codec.decode(latents)
 picture_strip(
@@ -86,15 +86,15 @@ picture_strip(
 )
 
 # %% tags=["remove-input"]
-panel = evaluation.load(scale)
-records = [fresh.scene(i) for i in range(scale.n)]
+panel = evaluation.load_metrics(chosen)
+records = [fresh.scene(i) for i in range(chosen.n)]
 real, rebuilt = panel.score([originals], records), panel.score([decoded], records)
 mse = np.square(decoded.astype(float) - originals).mean((1, 2, 3))
 psnr = float(np.mean(10 * np.log10(255**2 / mse)))
 ceiling = data.ceiling_table(real, rebuilt)
 Markdown(
     f"{codec.factor} x {codec.factor} pixels become one latent pixel with four channels: "
-    f"{originals[0].size / latents[0].size:.0f} numbers become one. Reconstruction of {scale.n} scenes that it "
+    f"{originals[0].size / latents[0].size:.0f} numbers become one. Reconstruction of {chosen.n} scenes that it "
     f"has not seen: {psnr:.1f} dB.\n\n" + ceiling.to_markdown(index=False)
 )
 

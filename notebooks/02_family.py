@@ -25,15 +25,15 @@ sizes = []  # base filter counts, multiples of 8; none: the profile's family
 import jax
 from IPython.display import Markdown
 
+from ldm import profiles
 from ldm.figures import plots
 from ldm.figures.record import record
 from ldm.networks import cost
 from ldm.networks import family as family_networks
-from ldm.profiles import profile as named
 from ldm.tasks.pretrain import network
 
-scale = named(profile)
-sizes = sizes or list(scale.family)
+chosen = profiles.get(profile)
+sizes = sizes or list(chosen.family)
 
 # %% [markdown]
 # ## The paper's Table 1, counted again
@@ -61,19 +61,19 @@ record("table1_params", counted)
 # ## Our own family
 
 # %% tags=["remove-input"]
-family = family_networks.family_table(sizes, size=scale.latent_shape[0], tokens=scale.tokens, context=scale.context)
+family = family_networks.family_table(sizes, size=chosen.latent_shape[0], tokens=chosen.tokens, context=chosen.context)
 family
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
 for c in sizes:
-    shapes = jax.eval_shape(lambda c=c: network(scale, c)[1])
+    shapes = jax.eval_shape(lambda c=c: network(chosen, c)[1])
     built = sum(leaf.size for leaf in shapes.values())
-    if built != cost.unet_params(c, scale.context):
+    if built != cost.unet_params(c, chosen.context):
         raise ValueError(
-            f"c = {c}: the network has {built} parameters, the count says {cost.unet_params(c, scale.context)}."
+            f"c = {c}: the network has {built} parameters, the count says {cost.unet_params(c, chosen.context)}."
         )
-record("family_params", {c: cost.unet_params(c, scale.context) for c in sizes})
+record("family_params", {c: cost.unet_params(c, chosen.context) for c in sizes})
 
 # %% tags=["remove-input"]
 spread = family["gflops"].max() / family["gflops"].min()

@@ -36,30 +36,21 @@ recompute = -1  # recorded cells to run again and compare; -1: the profile's num
 # %% tags=["remove-cell"]
 from IPython.display import Markdown, display
 
-from ldm.figures import (
-    averages as averages_figures,
-)
-from ldm.figures import (
-    laws,
-    paper_sizes,
-    plots,
-    protocol,
-    samples,
-    training,
-)
+from ldm import profiles
+from ldm.figures import averages as averages_figures
+from ldm.figures import isoflop, laws, paper_sizes, plots, protocol, samples, training
 from ldm.figures.record import record
 from ldm.paths import ROOT
-from ldm.profiles import profile as named
 from ldm.statistics import verdicts
 from ldm.study import averages, findings, sampling
-from ldm.study import recompute as live
+from ldm.study.recompute import agreement
 from ldm.study.results import Store
 from ldm.study.run import run
 
-scale = named(profile)
-sizes, n = sizes or list(scale.family), n or scale.n
-cells = sampling.pretraining_grid(scale, sizes, lengths, steps=steps, guidance=[guidance], n=n)
-store, lab = Store(ROOT), sampling.SamplingEvaluator(scale)
+chosen = profiles.get(profile)
+sizes, n = sizes or list(chosen.family), n or chosen.n
+cells = sampling.pretraining_grid(chosen, sizes, lengths, steps=steps, guidance=[guidance], n=n)
+store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)
 
 # %% [markdown]
 # ## Training, live
@@ -69,13 +60,13 @@ store, lab = Store(ROOT), sampling.SamplingEvaluator(scale)
 # predict, so the curve flattens early while the pictures go on improving.
 
 # %% tags=["remove-input"]
-training.pretrain(scale, live_size, images=scale.live if live_images < 0 else live_images)
+training.pretrain(chosen, live_size, images=chosen.live if live_images < 0 else live_images)
 
 # %% [markdown]
 # ## Every length of every size
 
 # %% tags=["remove-cell"]
-rows = run(cells, store=store, lab=lab, title="pretraining")
+rows = run(cells, store=store, evaluator=evaluator, title="pretraining")
 
 # %% tags=["remove-input"]
 plots.quality_vs_compute(rows, metric)
@@ -83,7 +74,7 @@ plots.quality_vs_compute(rows, metric)
 # %% tags=["remove-input"]
 Markdown(
     protocol.folded(
-        rows[rows["metric"] == metric], lab.metrics.protocols, f"make notebook N=03_pretraining PROFILE={profile}"
+        rows[rows["metric"] == metric], evaluator.metrics.protocols, f"make notebook N=03_pretraining PROFILE={profile}"
     )
 )
 
@@ -100,7 +91,20 @@ display(*laws.shown(laws.training_points(rows, metric), metric, "training comput
 # %% [markdown]
 # Residuals (below) that lie on one side at the ends and on the other in the middle say that the law is not of this
 # shape: here quality hardly moves until a model has learnt anything at all, and then fast. Residuals of one colour
-# on one side would say that size matters beyond compute. The longest-trained models by their parameters:
+# on one side would say that size matters beyond compute.
+#
+# ## The best size for a training budget
+#
+# A budget of training FLOPs buys many images for a small model or few for a large one. Each line is one budget, from
+# little (dark) to much (light), read off the sizes' own curves above; the ring marks its best size (the isoFLOP
+# profiles of [Hoffmann et al. 2022](https://arxiv.org/abs/2203.15556)).
+
+# %% tags=["remove-input"]
+display(*isoflop.shown(rows, metric, store.influences(rows, metric)))
+
+# %% [markdown]
+# So which size is best depends on how much one can train: the question that the paper, whose sizes all saw equally many
+# images, leaves open. The longest-trained models by their parameters:
 
 # %% tags=["remove-input"]
 plots.quality_vs_params(rows, metric)
@@ -116,8 +120,8 @@ plots.quality_vs_params(rows, metric)
 # training; the lowest point is the best share:
 
 # %% tags=["remove-cell"]
-wanted = averages.grid(scale, [average_size], [], shares, steps=steps, guidance=guidance, n=n)
-averaged = averages.measure(wanted, store=store, lab=averages.AveragesEvaluator(scale))
+wanted = averages.averages_grid(chosen, [average_size], [], shares, steps=steps, guidance=guidance, n=n)
+averaged = averages.measure(wanted, store=store, evaluator=averages.AveragesEvaluator(chosen))
 
 # %% tags=["remove-input"]
 Markdown(averages_figures.MISSING) if averaged.empty else averages_figures.curves(averaged, metric)
@@ -128,7 +132,7 @@ Markdown(
     if averaged.empty
     else protocol.folded(
         averaged[averaged["metric"] == metric],
-        lab.metrics.protocols,
+        evaluator.metrics.protocols,
         f"make notebook N=03_pretraining PROFILE={profile}",
     )
 )
@@ -151,13 +155,13 @@ Markdown("" if averaged.empty else averages_figures.against_usual(averaged, metr
 # First the largest model after its longest training, validation captions in order, none chosen:
 
 # %% tags=["remove-input"]
-samples.strip(store, lab, max(cells, key=lambda cell: (cell.c, cell.images)))
+samples.strip(store, evaluator, max(cells, key=lambda cell: (cell.c, cell.images)))
 
 # %% [markdown]
 # Two of these captions, from the same noise: rows are sizes, columns training lengths.
 
 # %% tags=["remove-input"]
-samples.table(store, lab, cells, "c", "images")
+samples.sample_table(store, evaluator, cells, "c", "images")
 
 # %% [markdown]
 # ## The record, recomputed
@@ -166,7 +170,7 @@ samples.table(store, lab, cells, "c", "images")
 # the interval it must come out the same.
 
 # %% tags=["remove-input"]
-Markdown(live.agreement(cells, recompute, store=store, lab=lab))
+Markdown(agreement(cells, recompute, store=store, evaluator=evaluator))
 
 # %% [markdown]
 # ## Verdict
@@ -180,9 +184,9 @@ Markdown(text)
 record("F1", {v.metric: v.answer for v in found})
 
 # %% [markdown]
-# F1 holds where the rank correlation of quality with training compute is above one half. On the shipped rows it is, by
-# all four metrics: in this the small family does as the paper's does. It says nothing about sizes as such, since a
-# small model that is trained long can cost more than a large one trained briefly.
+# F1 asks whether training compute explains quality beyond the number of images: whether the order of models by
+# normalised cost x images predicts the order of their quality better than images alone do (Somers' D of the one, less
+# that of the other). It holds where the interval of the difference lies above 0; where size were useless it would fail.
 #
 # ## At the paper's own sizes
 #

@@ -42,44 +42,44 @@ upscale_steps = 20
 import numpy as np
 from IPython.display import Markdown, display
 
+from ldm import profiles
 from ldm.diffusion.solvers import plan
 from ldm.figures import divider, enlarge, paper_sizes, plots, protocol, samples
 from ldm.figures.pictures import picture_grid
 from ldm.figures.record import record
 from ldm.paths import ROOT
-from ldm.profiles import profile as named
-from ldm.statistics import comparisons, optimum, verdicts
+from ldm.statistics import comparisons, downstream, optimum
 from ldm.study import findings
-from ldm.study import recompute as live
 from ldm.study import superres as restoration
+from ldm.study.recompute import agreement
 from ldm.study.results import Store
 from ldm.study.run import at_hand, run
 from ldm.tasks import finetuning, pairs, superres
 
-scale = named(profile)
-smoke = scale.name == "smoke"
-small, table = enlarge.picture(image and ROOT / image, scale), plan("ddim", upscale_steps, scale.spacing)
-control = restoration.CONTROL if restoration.CONTROL in scale.family else scale.family[0]
-by = upscale_c or (scale.family[0] if smoke else control)
-restorer = superres.restorer(scale, by, finetuning.LENGTHS[-1], file=upscale_model and ROOT / upscale_model)
-sizes, n = sizes or list(scale.family), n or restoration.pictures(scale)
+chosen = profiles.get(profile)
+smoke = chosen.name == "smoke"
+small, table = enlarge.picture(image and ROOT / image, chosen), plan("ddim", upscale_steps, chosen.spacing)
+control = restoration.CONTROL if restoration.CONTROL in chosen.family else chosen.family[0]
+by = upscale_c or (chosen.family[0] if smoke else control)
+restorer = superres.restorer(chosen, by, finetuning.LENGTHS[-1], file=upscale_model and ROOT / upscale_model)
+sizes, n = sizes or list(chosen.family), n or restoration.pictures(chosen)
 lengths = lengths or list(finetuning.LENGTHS[-1:] if smoke else finetuning.LENGTHS)
-steps = steps or list((*scale.steps, restoration.USUAL) if smoke else restoration.STEPS)
+steps = steps or list((*chosen.steps, restoration.USUAL) if smoke else restoration.STEPS)
 last = max(lengths)
-store, lab = Store(ROOT), restoration.SuperResolutionEvaluator(scale)
+store, evaluator = Store(ROOT), restoration.SuperResolutionEvaluator(chosen)
 grids = (
-    restoration.baselines_grid(scale, control, n=n)[: 1 if smoke else None],
-    restoration.finetuning_grid(scale, sizes, lengths, n=n),
-    restoration.steps_grid(scale, sizes, steps, images=last, n=n),
+    restoration.baselines_grid(chosen, control, n=n)[: 1 if smoke else None],
+    restoration.finetuning_grid(chosen, sizes, lengths, n=n),
+    restoration.steps_grid(chosen, sizes, steps, images=last, n=n),
 )
-here = set(at_hand([cell for grid in grids for cell in grid], store=store, lab=lab))
+here = set(at_hand([cell for grid in grids for cell in grid], store=store, evaluator=evaluator))
 controls, by_length, by_steps = ([cell for cell in grid if cell in here] for grid in grids)
 
 # %% tags=["remove-cell"]
 usual = [*controls, *(cell for cell in by_length if cell.images == last)]
-rows = run(dict.fromkeys([*usual, *by_length, *by_steps]), store=store, lab=lab, title="super-resolution")
+rows = run(dict.fromkeys([*usual, *by_length, *by_steps]), store=store, evaluator=evaluator, title="super-resolution")
 finetuned, sampled, compared = (
-    rows[rows["key"].isin([lab.key(c) for c in cells])] for cells in (by_length, by_steps, usual)
+    rows[rows["key"].isin([evaluator.key(c) for c in cells])] for cells in (by_length, by_steps, usual)
 )
 
 # %% [markdown]
@@ -89,11 +89,11 @@ finetuned, sampled, compared = (
 # longest finetuning. Drag the divider, or move it with the arrow keys; the menus choose what lies on either side.
 
 # %% tags=["remove-input"]
-scenes = pairs.scenes(scale, "val", restoration.STRIP)
+scenes = pairs.scenes(chosen, "val", restoration.STRIP)
 true, low = scenes.high(range(len(scenes))), scenes.low(range(len(scenes)))
 ways = {
     "degraded": low.repeat(4, 1).repeat(4, 2),
-    **{restoration.way(cell.kind, cell.c, cell.images): samples.kept(store, lab.key(cell)) for cell in usual},
+    **{restoration.way(cell.kind, cell.c, cell.images): samples.kept(store, evaluator.key(cell)) for cell in usual},
     "true": true,
 }
 divider.divider(ways, [f"scene {i}" for i in range(len(scenes))], left="bicubic", right=list(ways)[-2])
@@ -138,7 +138,7 @@ Markdown(
 # What a length does to the pictures of each size:
 
 # %% tags=["remove-input"]
-samples.table(store, lab, by_length, "c", "images", shown=(1,))
+samples.sample_table(store, evaluator, by_length, "c", "images", shown=(1,))
 
 # %% [markdown]
 # ## What has been gained?
@@ -196,7 +196,7 @@ Markdown(comparisons.takeovers(sampled, metric, influences).to_markdown(index=Fa
 # The same two scenes by size and steps:
 
 # %% tags=["remove-input"]
-samples.table(store, lab, by_steps, "c", "steps", shown=(1, 3))
+samples.sample_table(store, evaluator, by_steps, "c", "steps", shown=(1, 3))
 
 # %% [markdown]
 # ## Verdicts
@@ -206,7 +206,7 @@ samples.table(store, lab, by_steps, "c", "steps", shown=(1, 3))
 # are.
 
 # %% tags=["remove-input"]
-f2, text = findings.asked(verdicts.f2, finetuned, store, measured)
+f2, text = findings.asked(downstream.f2, finetuned, store, measured)
 Markdown(text)
 
 # %% [markdown]
@@ -217,14 +217,14 @@ Markdown(text)
 # F5 is two: with 4 to 20 steps a smaller model is better at equal cost,
 
 # %% tags=["remove-input"]
-few, text = findings.asked(verdicts.f5, sampled, store, measured, few=True)
+few, text = findings.asked(downstream.f5, sampled, store, measured, few=True)
 Markdown(text)
 
 # %% [markdown]
 # and beyond 20 the largest is.
 
 # %% tags=["remove-input"]
-many, text = findings.asked(verdicts.f5, sampled, store, measured, few=False)
+many, text = findings.asked(downstream.f5, sampled, store, measured, few=False)
 Markdown(text)
 
 # %% [markdown]
@@ -258,7 +258,7 @@ record("super-resolution", {name: {v.metric: v.answer for v in found} for name, 
 
 # %% tags=["remove-input"]
 cheap = [cell for cell in dict.fromkeys([*usual, *by_length, *by_steps]) if 0 < cell.steps <= 20]
-Markdown(live.agreement(cheap, recompute, store=store, lab=lab))
+Markdown(agreement(cheap, recompute, store=store, evaluator=evaluator))
 
 # %% [markdown]
 # ## Your own picture

@@ -36,30 +36,30 @@ shown = 0  # of the subjects, the one to look at
 import numpy as np
 from IPython.display import Markdown
 
+from ldm import profiles
 from ldm.figures import dreambooth as portraits
 from ldm.figures import protocol, samples
 from ldm.figures.pictures import picture_grid, picture_strip
 from ldm.figures.record import record
 from ldm.paths import ROOT
-from ldm.profiles import profile as named
-from ldm.statistics import verdicts
+from ldm.statistics import downstream
 from ldm.study import dreambooth, sampling
 from ldm.study.results import Store
 from ldm.study.run import run
 
-scale = named(profile)
-smoke = scale.name == "smoke"
+chosen = profiles.get(profile)
+smoke = chosen.name == "smoke"
 subjects = [str(ROOT / folder)] if folder else subjects[:2] if smoke else subjects
 variants = variants[:2] if smoke else variants
-sizes, tuned = sizes or list(scale.family)[: 1 if smoke else None], tuned or ([2] if smoke else [50, 150])
-cells = dreambooth.grid(
-    scale, sizes, subjects, variants, tuned, steps=steps, guidance=guidance, n=n or dreambooth.pictures(scale)
+sizes, tuned = sizes or list(chosen.family)[: 1 if smoke else None], tuned or ([2] if smoke else [50, 150])
+cells = dreambooth.dreambooth_grid(
+    chosen, sizes, subjects, variants, tuned, steps=steps, guidance=guidance, n=n or dreambooth.pictures(chosen)
 )
-store, lab = Store(ROOT), dreambooth.DreamBoothEvaluator(scale, tuned)
-subject_of = {lab.key(cell): cell.subject for cell in cells}
+store, evaluator = Store(ROOT), dreambooth.DreamBoothEvaluator(chosen, tuned)
+subject_of = {evaluator.key(cell): cell.subject for cell in cells}
 
 # %% tags=["remove-cell"]
-rows = run(cells, store=store, lab=lab, title="dreambooth")
+rows = run(cells, store=store, evaluator=evaluator, title="dreambooth")
 table, influences = portraits.over_subjects(rows, subject_of)
 
 # %% [markdown]
@@ -68,7 +68,7 @@ table, influences = portraits.over_subjects(rows, subject_of)
 # What the models see, with the captions that they read:
 
 # %% tags=["remove-input"]
-who = lab.subject(subjects[shown])
+who = evaluator.subject(subjects[shown])
 picture_strip(who.pictures, who.captions, width=96)
 
 # %% [markdown]
@@ -80,7 +80,7 @@ picture_strip(who.pictures, who.captions, width=96)
 last = [cell for cell in cells if cell.subject == subjects[shown] and cell.tuned in (0, max(tuned))]
 kinds = ["of the subject"] * dreambooth.KEPT[0] + ["of its class"] * dreambooth.KEPT[1]
 picture_grid(
-    np.stack([samples.kept(store, lab.key(cell)) for cell in last]),
+    np.stack([samples.kept(store, evaluator.key(cell)) for cell in last]),
     [cell.variant if cell.variant == "truth" else f"c = {cell.c}, {cell.variant}" for cell in last],
     kinds,
     width=72,
@@ -165,14 +165,14 @@ Markdown(
 
 # %% tags=["remove-input"]
 pretrained = run(
-    sampling.pretraining_grid(scale, sizes, [scale.length], steps=50, guidance=[2.0]),
+    sampling.pretraining_grid(chosen, sizes, [chosen.length], steps=50, guidance=[2.0]),
     store=store,
-    lab=sampling.SamplingEvaluator(scale),
+    evaluator=sampling.SamplingEvaluator(chosen),
     title="pretraining",
 )
 final = table[table["train_steps"] == max(tuned)]
 found = {
-    (variant, name): verdicts.fig6(pretrained, final[final["task"] == variant], name, influences.get(name))
+    (variant, name): downstream.fig6(pretrained, final[final["task"] == variant], name, influences.get(name))
     for variant in variants
     for name in (*fidelity, "prompt")
     if len(sizes) > 1

@@ -46,40 +46,40 @@ recompute = -1  # recorded cells to run again and compare; -1: the profile's num
 import pandas as pd
 from IPython.display import Markdown, display
 
+from ldm import profiles
 from ldm.figures import paper_sizes, plots, protocol, samples
 from ldm.figures.record import record
 from ldm.paths import ROOT
-from ldm.profiles import profile as named
-from ldm.statistics import comparisons, verdicts
+from ldm.statistics import comparisons, downstream
 from ldm.study import distillation, findings, sampling
-from ldm.study import recompute as live
+from ldm.study.recompute import agreement
 from ldm.study.results import Store
 from ldm.study.run import at_hand, run
 
-scale = named(profile)
-sizes, n = sizes or list(scale.family), n or scale.n
-guidance = guidance or scale.distilled_guidance
-store, lab = Store(ROOT), distillation.DistillationEvaluator(scale)
+chosen = profiles.get(profile)
+sizes, n = sizes or list(chosen.family), n or chosen.n
+guidance = guidance or chosen.distilled_guidance
+store, evaluator = Store(ROOT), distillation.DistillationEvaluator(chosen)
 cells, large = (
-    at_hand(grid, store=store, lab=lab)
+    at_hand(grid, store=store, evaluator=evaluator)
     for grid in (
-        distillation.students_grid(scale, methods, sizes, steps, guidance, n=n),
-        distillation.students_grid(scale, methods[:1], sizes, [few], guidance, n=times * n),
+        distillation.students_grid(chosen, methods, sizes, steps, guidance, n=n),
+        distillation.students_grid(chosen, methods[:1], sizes, [few], guidance, n=times * n),
     )
 )
-undistilled = distillation.teachers_grid(scale, sizes, guidance, n=n)
+undistilled = distillation.teachers_grid(chosen, sizes, guidance, n=n)
 
 # %% tags=["remove-cell"]
-students = run(cells, store=store, lab=lab, title="students")
-teachers = run(undistilled, store=store, lab=sampling.SamplingEvaluator(scale), title="teachers")
+students = run(cells, store=store, evaluator=evaluator, title="students")
+teachers = run(undistilled, store=store, evaluator=sampling.SamplingEvaluator(chosen), title="teachers")
 closer = pd.concat(
     [
         run(
-            sampling.sampling_grid(scale, sizes, [few], guidance, n=times * n),
+            sampling.sampling_grid(chosen, sizes, [few], guidance, n=times * n),
             store=store,
-            lab=sampling.SamplingEvaluator(scale),
+            evaluator=sampling.SamplingEvaluator(chosen),
         ),
-        run(large, store=store, lab=lab),
+        run(large, store=store, evaluator=evaluator),
     ],
     ignore_index=True,
 )
@@ -105,7 +105,9 @@ plots.quality_vs_steps(rows, metric, "drawn by")
 # %% tags=["remove-input"]
 Markdown(
     protocol.folded(
-        rows[rows["metric"] == metric], lab.metrics.protocols, f"make notebook N=08_distillation PROFILE={profile}"
+        rows[rows["metric"] == metric],
+        evaluator.metrics.protocols,
+        f"make notebook N=08_distillation PROFILE={profile}",
     )
 )
 
@@ -136,12 +138,12 @@ Markdown(
 # one guidance, the one that is best for the teacher with as many steps as the profile has:
 
 # %% tags=["remove-input"]
-fixed, chosen = distillation.at_one_guidance(rows, metric, max(scale.steps))
+fixed, at_best = distillation.at_one_guidance(rows, metric, max(chosen.steps))
 alike = comparisons.beside(fixed[fixed["steps"] == few], metric, "teacher", influences, by="drawn by")
 sharp = distillation.named(closer)
-sharp = sharp[sharp["guidance"].to_numpy(float) == sharp["c"].map(chosen).to_numpy(float)]
+sharp = sharp[sharp["guidance"].to_numpy(float) == sharp["c"].map(at_best).to_numpy(float)]
 Markdown(
-    f"Guidance: {', '.join(f'{g:g} for c = {c}' for c, g in chosen.items())}.\n\n{comparisons.side_by_side(alike)}"
+    f"Guidance: {', '.join(f'{g:g} for c = {c}' for c, g in at_best.items())}.\n\n{comparisons.side_by_side(alike)}"
     f"\n\nWith {times} times the pictures:\n\n"
     + comparisons.side_by_side(
         comparisons.beside(sharp, metric, "teacher", store.influences(sharp, metric), by="drawn by")
@@ -207,7 +209,7 @@ Markdown(
 # they do, it was the training. The chain of halved students took up to three times that.
 
 # %% tags=["remove-input"]
-Markdown(distillation.effort(students, scale).to_markdown(index=False, floatfmt=".3g", intfmt=","))
+Markdown(distillation.effort(students, chosen).to_markdown(index=False, floatfmt=".3g", intfmt=","))
 
 # %% [markdown]
 # ## Verdict
@@ -219,7 +221,7 @@ Markdown(distillation.effort(students, scale).to_markdown(index=False, floatfmt=
 # %% tags=["remove-input"]
 asked = {
     (method, allowance): findings.asked(
-        verdicts.f6, rows[rows["sampler"] != "dpm++"], store, method=method, steps=few, allowance=allowance
+        downstream.f6, rows[rows["sampler"] != "dpm++"], store, method=method, steps=few, allowance=allowance
     )
     for method in dict.fromkeys(
         kind for kind in students.loc[students["c"] == max(sizes), "task"] if kind in ("codi", "lcm")
@@ -260,7 +262,7 @@ display(*paper_sizes.shown("F6", store, metric))
 # ## The record, recomputed
 
 # %% tags=["remove-input"]
-Markdown(live.agreement(cells, recompute, store=store, lab=lab))
+Markdown(agreement(cells, recompute, store=store, evaluator=evaluator))
 
 # %% [markdown]
 # ## Limits

@@ -32,27 +32,27 @@ shown = 7.5  # guidance of the pictures below
 import numpy as np
 from IPython.display import Markdown
 
+from ldm import profiles
 from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
 from ldm.figures import protocol, samples, scrubber
 from ldm.figures.charts import model_label
 from ldm.figures.record import record
 from ldm.paths import ROOT
-from ldm.profiles import profile as named
 from ldm.study import interpolation as interpolation_study
 from ldm.study.results import Store
 from ldm.study.run import run
 from ldm.tasks import interpolation
 
-scale = named(profile)
-sizes, n = sizes or list(scale.family), n or max(16, scale.n // 4)
-frames = frames or (3 if scale.name == "smoke" else 11)
+chosen = profiles.get(profile)
+sizes, n = sizes or list(chosen.family), n or max(16, chosen.n // 4)
+frames = frames or (3 if chosen.name == "smoke" else 11)
 shown = shown if shown in guidance else guidance[-1]
-cells = interpolation_study.grid(scale, sizes, guidance, steps=steps, n=n, frames=frames)
-store, lab = Store(ROOT), interpolation_study.InterpolationEvaluator(scale)
+cells = interpolation_study.interpolation_grid(chosen, sizes, guidance, steps=steps, n=n, frames=frames)
+store, evaluator = Store(ROOT), interpolation_study.InterpolationEvaluator(chosen)
 
 # %% tags=["remove-cell"]
-rows = run(cells, store=store, lab=lab, title="interpolation")
+rows = run(cells, store=store, evaluator=evaluator, title="interpolation")
 measures = ["readable", "entropy", "detour", "largest_step"]
 
 # %% [markdown]
@@ -64,8 +64,8 @@ measures = ["readable", "entropy", "detour", "largest_step"]
 # %% tags=["remove-input"]
 straight = {cell.c: cell for cell in cells if cell.path == "lerp" and cell.guidance == shown}
 params = rows.drop_duplicates("c").set_index("c")["params"]
-kept = {c: samples.kept(store, lab.key(cell)) for c, cell in straight.items()}
-asked = interpolation.pairs(Scenes(scale.scenes, "val", 16 * n), interpolation_study.KEPT)
+kept = {c: samples.kept(store, evaluator.key(cell)) for c, cell in straight.items()}
+asked = interpolation.pairs(Scenes(chosen.scenes, "val", 16 * n), interpolation_study.KEPT)
 scrubber.scrubber(
     {model_label(c, params[c]): np.stack(np.split(pictures, len(pictures) // frames)) for c, pictures in kept.items()},
     [(caption(a), caption(b)) for a, b in asked],

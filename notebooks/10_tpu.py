@@ -41,10 +41,10 @@ from ldm.study import roofline, tpu_plan
 from ldm.study.results import Store
 
 plans = [
-    tpu_plan.Plan(size=s, topology=t, batch=batch, accumulate=parts)
+    tpu_plan.Plan(size=s, topology=t, batch=batch, accumulate=micro_batches)
     for t in topologies
     for s in sizes or tpu_plan.SIZES
-    for parts in ((1,) if sizes else (1, 2, 4))
+    for micro_batches in ((1,) if sizes else (1, 2, 4))
 ]
 rows = tpu_plan.run(plans) if sizes else tpu_plan.recorded(plans, Store(ROOT))
 found = roofline.roofline(rows)
@@ -55,13 +55,13 @@ found = roofline.roofline(rows)
 # The training step of `ldm/training/loop.py` with the layout of `ldm/training/parallel.py`: weights, their average and
 # Adam's two moments in float32, arithmetic in bfloat16, the inside of every block computed again on the way back. This
 # state is shared by as many chips as it takes to fill at most a tenth of their memory (*data x fsdp*: groups of chips,
-# and chips that share). A batch that is too much at once goes through the network in *parts*, a loop, of which the
-# compiler counts one turn: there only the arithmetic is known, and a step takes that long *or more*. Each line is a
+# and chips that share). A batch that is too much at once goes through the network in *micro-batches*, a loop, of which
+# the compiler counts one turn: there only the arithmetic is known, and a step takes that long *or more*. Each line is a
 # program that has been compiled, at the least effort of the compiler, which takes minutes; what is missing has not
 # been.
 
 # %% tags=["remove-input"]
-Markdown(roofline_figures.table(found).to_markdown(index=False))
+Markdown(roofline_figures.roofline_table(found).to_markdown(index=False))
 
 # %% [markdown]
 # The times are those of the data sheet's full rates. The first is the arithmetic, counted layer by layer with the
@@ -112,7 +112,7 @@ Markdown(
 # beside what the first one drew.
 
 # %% tags=["remove-input"]
-state = gpu_study.progress(gpu_queue.queue(profiles.profile("gpu")), Store(ROOT))
+state = gpu_study.progress(gpu_queue.queue(profiles.get("gpu")), Store(ROOT))
 Markdown(
     f"**{state['done'].sum()} of {state['tasks'].sum()} tasks have been done.** What they measure stands in the"
     " chapters, under *At the paper's own sizes*; other seeds are rows alone, and speed is [a page of its"

@@ -19,18 +19,18 @@ profile = "laptop"  # smoke | laptop | gpu | tpu: whose rows are asked
 # %% tags=["remove-cell"]
 from IPython.display import Markdown
 
+from ldm import profiles
 from ldm.figures import findings as findings_figures
 from ldm.figures import protocol
 from ldm.figures.record import record
 from ldm.paths import ROOT
-from ldm.profiles import profile as named
 from ldm.study import findings
 from ldm.study.results import Store
 from ldm.study.sampling import SamplingEvaluator
 
-scale = named(profile)
-store, lab = Store(ROOT), SamplingEvaluator(scale)
-answers = findings.ask(scale, store=store, lab=lab)
+chosen = profiles.get(profile)
+store, evaluator = Store(ROOT), SamplingEvaluator(chosen)
+answers = findings.ask(chosen, store=store, evaluator=evaluator)
 
 # %% tags=["remove-input"]
 Markdown(findings_figures.page(answers))
@@ -38,7 +38,7 @@ Markdown(findings_figures.page(answers))
 # %% tags=["remove-input"]
 Markdown(
     protocol.folded(
-        findings.evidence(store, scale), lab.metrics.protocols, f"make notebook N=12_verdicts PROFILE={profile}"
+        findings.evidence(store, chosen), evaluator.metrics.protocols, f"make notebook N=12_verdicts PROFILE={profile}"
     )
 )
 

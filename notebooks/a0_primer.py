@@ -23,22 +23,22 @@ shown = [1, 6, 9]  # of the validation captions
 # %% tags=["remove-cell"]
 import numpy as np
 
+from ldm import profiles
 from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
 from ldm.diffusion.schedule import Schedule
 from ldm.figures import primer
 from ldm.figures.pictures import picture_grid
 from ldm.figures.record import record
-from ldm.profiles import profile as named
 from ldm.tasks import pretrain
 from ldm.tasks.generate import Generator
 
-scale = named(profile)
-c, schedule = c or scale.family[1], Schedule.sd()
-structure, params = pretrain.load(scale, c, scale.length)
-codec, text = pretrain.frozen_parts(scale)
-generator = Generator(profile=scale, structure=structure, params=params, codec=codec, text=text)
-data = Scenes(scale.scenes, "val", max(shown) + 1)
+chosen = profiles.get(profile)
+c, schedule = c or chosen.family[1], Schedule.sd()
+structure, params = pretrain.load_unet(chosen, c, chosen.length)
+codec, text = pretrain.frozen_networks(chosen)
+generator = Generator(profile=chosen, structure=structure, params=params, codec=codec, text=text)
+data = Scenes(chosen.scenes, "val", max(shown) + 1)
 scenes = [data.scene(i) for i in shown]
 
 # %% [markdown]

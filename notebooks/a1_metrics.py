@@ -32,24 +32,24 @@ picture = 3  # number of the scene that is shown
 # %% tags=["remove-cell"]
 from IPython.display import Markdown
 
+from ldm import profiles
 from ldm.data.scenes.disturbances import DISTURBANCES
 from ldm.figures import protocol
 from ldm.figures import sensitivity as sensitivity_charts
 from ldm.figures.pictures import picture_grid
 from ldm.figures.record import record
 from ldm.paths import ROOT
-from ldm.profiles import profile as named
 from ldm.statistics import sensitivity
 from ldm.study import probes
 from ldm.study.results import Store
 from ldm.study.run import run
 
-scale = named(profile)
-cells = probes.grid(scale, disturbances, counts)
-lab = probes.ProbeEvaluator(scale)
+chosen = profiles.get(profile)
+cells = probes.probes_grid(chosen, disturbances, counts)
+evaluator = probes.ProbeEvaluator(chosen)
 
 # %% tags=["remove-cell"]
-rows = run(cells, store=Store(ROOT), lab=lab, title="metrics")
+rows = run(cells, store=Store(ROOT), evaluator=evaluator, title="metrics")
 moved = sensitivity.changes(rows)
 most = int(rows["n"].max())
 
@@ -61,7 +61,7 @@ most = int(rows["n"].max())
 # %% tags=["remove-input"]
 pixels = [name for name in disturbances if DISTURBANCES[name].pixels] or ["blur"]
 picture_grid(
-    probes.shown(scale.scenes, pixels, picture),
+    probes.shown(chosen.scenes, pixels, picture),
     [DISTURBANCES[name].title for name in pixels],
     ["real", "1", "2", "3", "4"],
     corner="strength",
@@ -88,7 +88,9 @@ Markdown(sensitivity.in_words(moved, metrics))
 
 # %% tags=["remove-input"]
 Markdown(
-    protocol.folded(rows[rows["metric"].isin(metrics)], lab.protocols, f"make notebook N=a1_metrics PROFILE={profile}")
+    protocol.folded(
+        rows[rows["metric"].isin(metrics)], evaluator.protocols, f"make notebook N=a1_metrics PROFILE={profile}"
+    )
 )
 
 # %% [markdown]
@@ -183,9 +185,9 @@ record("fewest", sensitivity.fewest(moved, metrics).to_dict())
 # from ldm.data.scenes.disturbances import draw
 # from ldm.metrics.perceptual import clip, inception
 #
-# network = inception.load("pt_inception-2015-12-05.safetensors")      # or clip.load(...) and metrics.cmmd
-# real = metrics.Gaussian.of(metrics.features_of(draw(scale.scenes, "blur", 0.0, 10_000)[0], network))
-# fake = metrics.features_of(draw(scale.scenes, "blur", 0.5, 10_000)[0], network)
+# network = inception.load_inception("pt_inception-2015-12-05.safetensors")  # or clip.load_clip(...) and metrics.cmmd
+# real = metrics.Gaussian.of(metrics.features_of(draw(chosen.scenes, "blur", 0.0, 10_000)[0], network))
+# fake = metrics.features_of(draw(chosen.scenes, "blur", 0.5, 10_000)[0], network)
 # metrics.frechet(fake, real)
 # ```
 #

@@ -46,7 +46,7 @@ Markdown(
 )
 
 # %% tags=["remove-input"]
-speed.table(races)
+speed.speed_table(races)
 
 # %% tags=["remove-input"]
 Markdown(protocol.folded(rows[rows["metric"] == "images per second"], {}, "make bench", counted="rounds"))

@@ -16,9 +16,9 @@
 # **What the paper says.** All sizes are trained for 500k steps and compared there; guidance is swept; the spacing
 # of the steps is not stated; FID is taken on 30k captions.
 #
-# **What is run here.** F3 again, with one thing changed at a time. An effect is the advantage of the best smaller
-# model over the largest at the least budget that the largest can use, in the metric's unit; *fewest steps* says
-# from which step count on settings may be used. [KID](../book/metrics.md) stands in for FID.
+# **What is run here.** F3 again, by [its rule](../book/protocol.md), with one thing changed at a time. An effect is the
+# mean advantage of the best smaller model over the largest at small budgets, as a share of the larger one's value;
+# *fewest steps* says from which step count on settings may be used. [KID](../book/metrics.md) stands in for FID.
 
 # %% tags=["parameters"]
 profile = "laptop"  # smoke | laptop | gpu | tpu
@@ -32,17 +32,17 @@ metrics = ["kid_effnet", "kid_scene", "alignment", "subject"]
 import pandas as pd
 from IPython.display import Markdown, display
 
+from ldm import profiles
 from ldm.figures import confounders as confounders_figures
 from ldm.figures import protocol
 from ldm.figures.record import record
 from ldm.paths import ROOT
-from ldm.profiles import profile as named
 from ldm.study import confounders, sampling
 from ldm.study.results import Store
 from ldm.study.run import run
 
-scale = named(profile)
-store, lab = Store(ROOT), sampling.SamplingEvaluator(scale)
+chosen = profiles.get(profile)
+store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)
 
 # %% [markdown]
 # ## Undertraining
@@ -50,28 +50,28 @@ store, lab = Store(ROOT), sampling.SamplingEvaluator(scale)
 # If F3 came from large models that are not trained yet, it would fade as training goes on.
 
 # %% tags=["remove-input"]
-trained = confounders.f3_in(confounders.trainings(scale, lengths, steps), metrics, store=store, lab=lab)
+trained = confounders.f3_in(confounders.trainings(chosen, lengths, steps), metrics, store=store, evaluator=evaluator)
 Markdown(trained.to_markdown(index=False))
 
 # %% [markdown]
-# Compare the answers, not the effects: after a short training all distances are large, and so are their differences.
-# If undertraining made F3, it would hold early and cease to. On the shipped rows it is the other way round: after the
-# shortest training it fails by both KIDs at the least budget of the largest model, and after longer ones it holds.
-# A small model must have learnt enough to be worth its extra steps.
+# If undertraining made F3, a smaller model would be ahead early and cease to be. On the shipped rows it is the other
+# way round: by KID-EfficientNet the smaller ones are behind after the shortest training, and a tenth ahead after longer
+# ones, though never over more than half of the small budgets. A small model must have learnt enough to be worth its
+# extra steps.
 #
 # ## Guidance
 #
 # Every size has a best guidance of its own. Does F3 live on that choice?
 
 # %% tags=["remove-input"]
-guided = confounders.f3_in(confounders.guidances(scale), metrics, store=store, lab=lab)
+guided = confounders.f3_in(confounders.guidances(chosen), metrics, store=store, evaluator=evaluator)
 Markdown(guided.to_markdown(index=False))
 
 # %% [markdown]
 # Without guidance nothing is chosen but the number of steps, so whatever is left there is about size and steps alone.
-# On the shipped rows F3 holds by both KIDs with one step allowed, whatever the guidance. From four steps on it fails by
-# KID-EfficientNet, whatever the guidance; KID on the scene network says so without guidance alone, and is undecided
-# with any. Alignment and subjects are undecided in most rows; alignment agrees once, with one step at a guidance of 4.
+# On the shipped rows guidance makes F3: with one step allowed and a guidance of 4 for all it holds by all four metrics,
+# since a single strongly guided step of the largest model is the worst picture of all; with no guidance, or with the
+# best of each, it is undecided. From four steps on it fails by KID-EfficientNet, whatever the guidance.
 #
 # ## Where the steps lie
 #
@@ -81,14 +81,13 @@ Markdown(guided.to_markdown(index=False))
 # need be, for every size.
 
 # %% tags=["remove-input"]
-spacing = confounders.f3_in(confounders.spacings(scale, spaced), metrics, store=store, lab=lab)
+spacing = confounders.f3_in(confounders.spacings(chosen, spaced), metrics, store=store, evaluator=evaluator)
 Markdown(spacing.to_markdown(index=False))
 
 # %% [markdown]
-# On the shipped rows the spacing decides by one metric of four: with two steps and more, F3 by KID-EfficientNet fails
-# on trailing times and holds on leading ones, from the same weights and the same noise. KID on the scene network is
-# undecided on both, and alignment and subjects, which leading times hurt at every size, are against it. With four
-# steps and more no metric says that it holds.
+# On the shipped rows the spacing moves one metric of four: with two steps and more, the smaller models are a tenth
+# behind by KID-EfficientNet on trailing times, and F3 fails; on leading ones, from the same weights and the same noise,
+# they are ahead, and it is undecided. With four steps and more no metric says that it holds.
 #
 # The paper does not state its spacing. If it was leading, its few-step results carry this penalty: budgets at which
 # the largest model affords only a few steps look worse for it than they are, and a smaller one with more steps gains.
@@ -99,8 +98,8 @@ Markdown(spacing.to_markdown(index=False))
 # ranked by their bias. A kernel distance (KID) has no such bias. The same setting, scored on more and more pictures:
 
 # %% tags=["remove-input"]
-rows = run(confounders.counts(scale, counts), store=store, lab=lab)
-display(*(confounders_figures.n_chart(rows, name, least=scale.n) for name in ("fd_effnet", "kid_effnet")))
+rows = run(confounders.counts(chosen, counts), store=store, evaluator=evaluator)
+display(*(confounders_figures.n_chart(rows, name, least=chosen.n) for name in ("fd_effnet", "kid_effnet")))
 
 # %% [markdown]
 # How the sizes rank, best first:
@@ -110,16 +109,20 @@ Markdown(confounders.order_by_n(rows, ["fd_effnet", "fd_scene", *metrics]).to_ma
 
 # %% tags=["remove-input"]
 suspects = (
-    confounders.trainings(scale, lengths, steps),
-    confounders.guidances(scale),
-    confounders.spacings(scale, spaced),
+    confounders.trainings(chosen, lengths, steps),
+    confounders.guidances(chosen),
+    confounders.spacings(chosen, spaced),
 )
-asked = run(dict.fromkeys(cell for grid in suspects for cells in grid.values() for cell in cells), store=store, lab=lab)
+asked = run(
+    dict.fromkeys(cell for grid in suspects for cells in grid.values() for cell in cells),
+    store=store,
+    evaluator=evaluator,
+)
 behind = pd.concat(
     [asked[asked["metric"].isin(metrics)], rows[rows["metric"].isin(["fd_effnet", "fd_scene", *metrics])]]
 )
 behind = behind.drop_duplicates(["key", "metric"])
-Markdown(protocol.folded(behind, lab.metrics.protocols, f"make notebook N=a3_confounders PROFILE={profile}"))
+Markdown(protocol.folded(behind, evaluator.metrics.protocols, f"make notebook N=a3_confounders PROFILE={profile}"))
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT

@@ -24,7 +24,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 from scipy.stats import norm
 
-from ldm import metrics
+from ldm import metrics, profiles
 from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
 from ldm.diffusion import mixture
@@ -35,19 +35,18 @@ from ldm.figures.dreambooth import over_subjects
 from ldm.figures.record import record
 from ldm.networks import cost, family
 from ldm.paths import ROOT
-from ldm.profiles import profile as named
 from ldm.statistics import bootstrap, comparisons, optimum, verdicts
 from ldm.statistics.sensitivity import changes
 from ldm.study import confounders
 from ldm.study.results import Store
 from ldm.tasks.interpolation import lerp, pairs, slerp
-from ldm.tasks.pretrain import frozen_parts
+from ldm.tasks.pretrain import frozen_networks
 from ldm.training import chips
 
-scale, store = named(asked_of), Store(ROOT)
+chosen, store = profiles.get(asked_of), Store(ROOT)
 words = lambda text: display(Markdown(text))  # folds its lines, as a print does not
-shape = dict(size=scale.latent_shape[0], tokens=scale.tokens, context=scale.context)
-sampling = store.rows(study="sampling", profile=asked_of, n=scale.n, images_seen=scale.length, seed=0)
+shape = dict(size=chosen.latent_shape[0], tokens=chosen.tokens, context=chosen.context)
+sampling = store.rows(study="sampling", profile=asked_of, n=chosen.n, images_seen=chosen.length, seed=0)
 by_ddim = sampling[sampling["sampler"] == "ddim"]
 kid = by_ddim[by_ddim["metric"] == "kid_effnet"]
 
@@ -70,7 +69,7 @@ words(
 
 # %% tags=["hide-cell"]
 pair = kid[(kid["c"] == 16) & (kid["guidance"] == 2) & kid["steps"].isin([4, 8])].sort_values("steps")
-drawn = bootstrap.worlds(pair, store.influences(pair, "kid_effnet"))
+drawn = bootstrap.replicates(pair, store.influences(pair, "kid_effnet"))
 gap, se = pair["value"].diff().iloc[1], (drawn[1] - drawn[0]).std()
 print(pair[["steps", "value", "lo", "hi"]].round(1).to_string(index=False))
 words(
@@ -96,7 +95,7 @@ words(
 # **4** ● How many of the first 1,000 validation captions does a model meet more than once among them?
 
 # %% tags=["hide-cell"]
-val = Scenes(scale.scenes, "val", 1_000)
+val = Scenes(chosen.scenes, "val", 1_000)
 captions = pd.Series([val.caption(i) for i in range(len(val))])
 words(f"{captions.duplicated(keep=False).sum()} of {len(captions)}; {captions.nunique()} different ones.")
 
@@ -104,7 +103,7 @@ words(f"{captions.duplicated(keep=False).sum()} of {len(captions)}; {captions.nu
 # **5** ●● How many of these captions also occur among the first 10,000 of training? What, then, is held out?
 
 # %% tags=["hide-cell"]
-train = Scenes(scale.scenes, "train", 10_000)
+train = Scenes(chosen.scenes, "train", 10_000)
 seen = {train.caption(i) for i in range(len(train))}
 words(
     f"{captions.isin(seen).mean():.1%}. Not the captions, but pictures (a caption has many), and combinations of"
@@ -126,7 +125,7 @@ words("Ask for it alone, and in the middle of others, and compare all pixels. Th
 # **7** ● How many DDIM steps may each size take for the cost of 20 steps of the largest?
 
 # %% tags=["hide-cell"]
-unit = {c: cost.norm_cost(c, **shape) for c in scale.family}
+unit = {c: cost.norm_cost(c, **shape) for c in chosen.family}
 print({c: int(20 * unit[max(unit)] / each) for c, each in unit.items()})
 
 # %% [markdown]
@@ -154,7 +153,7 @@ words(family.erratum())
 # **10** ● After how many images is the largest model as good as the second size ever gets here, by KID?
 
 # %% tags=["hide-cell"]
-trained = store.rows(study="pretraining", profile=asked_of, metric="kid_effnet", n=scale.n, seed=0)
+trained = store.rows(study="pretraining", profile=asked_of, metric="kid_effnet", n=chosen.n, seed=0)
 curves = trained.pivot_table(index="images_seen", columns="c", values="value")
 print(curves.round(0).to_string())
 words(f"After {int(curves.index[curves[32] <= curves[16].min()].min()):,}.")
@@ -169,7 +168,7 @@ limit = compute[(trained["c"] == 16)].max()
 affordable = trained[compute <= limit * 1.01]
 spent = affordable.loc[affordable.groupby("c")["value"].idxmin()]
 print(spent[["c", "images_seen", "value", "lo", "hi"]].round(1).to_string(index=False))
-drawn = bootstrap.worlds(spent, store.influences(spent, "kid_effnet"))
+drawn = bootstrap.replicates(spent, store.influences(spent, "kid_effnet"))
 for i, c in enumerate(spent["c"]):
     if c > 16:
         gap, se = spent["value"].iloc[i] - spent["value"].iloc[1], (drawn[i] - drawn[1]).std()
@@ -197,9 +196,9 @@ words(
 # **13** ● Does the guidance that is best at 50 steps stay best at one?
 
 # %% tags=["hide-cell"]
-chosen = optimum.best_guidance(by_ddim, "kid_effnet", store.influences(by_ddim, "kid_effnet"))
-print(chosen[chosen["steps"].isin([1, 4, 50])][["c", "steps", "guidance", "tied"]].to_string(index=False))
-best_at = chosen.pivot_table(index="steps", columns="c", values="guidance")
+at_best = optimum.best_guidance(by_ddim, "kid_effnet", store.influences(by_ddim, "kid_effnet"))
+print(at_best[at_best["steps"].isin([1, 4, 50])][["c", "steps", "guidance", "tied"]].to_string(index=False))
+best_at = at_best.pivot_table(index="steps", columns="c", values="guidance")
 lower = int((best_at.loc[1] < best_at.loc[50]).sum())
 words(
     f"No: at one step it is lower, for {lower} of {best_at.shape[1]} sizes. But look at *tied*, the values that cannot"
@@ -211,7 +210,7 @@ words(
 
 # %% tags=["hide-cell"]
 best = kid.loc[kid.groupby(["c", "steps"])["value"].idxmin()]
-for small, large in zip(scale.family, scale.family[1:], strict=False):
+for small, large in zip(chosen.family, chosen.family[1:], strict=False):
     budget = 20 * unit[large]
     of = {
         c: best[(best["c"] == c) & (best["cost"] <= budget * 1.0001)].nsmallest(1, "value").iloc[0]
@@ -233,13 +232,13 @@ words(
 
 # %% tags=["hide-cell"]
 pair = kid[(kid["c"] == 32) & (kid["guidance"] == 2) & kid["steps"].isin([4, 5])].sort_values("steps")
-drawn = bootstrap.worlds(pair, store.influences(pair, "kid_effnet"))
+drawn = bootstrap.replicates(pair, store.influences(pair, "kid_effnet"))
 gap, se = abs(pair["value"].diff().iloc[1]), (drawn[1] - drawn[0]).std()
-needed = int(scale.n * (1.96 * se / gap) ** 2) + 1
+needed = int(chosen.n * (1.96 * se / gap) ** 2) + 1
 words(
-    f"The gap is {gap:.2f}, its error {se:.2f} with {scale.n} pictures. Errors fall as 1 / sqrt(n): n = {needed:,},"
-    f" {'fewer than' if needed < scale.n else 'more than'} were drawn. Unpaired, by the two intervals alone, it would"
-    f" take {int(scale.n * (np.hypot(*(pair['hi'] - pair['lo'])) / 2 / gap) ** 2) + 1:,}."
+    f"The gap is {gap:.2f}, its error {se:.2f} with {chosen.n} pictures. Errors fall as 1 / sqrt(n): n = {needed:,},"
+    f" {'fewer than' if needed < chosen.n else 'more than'} were drawn. Unpaired, by the two intervals alone, it would"
+    f" take {int(chosen.n * (np.hypot(*(pair['hi'] - pair['lo'])) / 2 / gap) ** 2) + 1:,}."
 )
 
 # %% [markdown]
@@ -373,7 +372,7 @@ words(
 # more moves all those behind it by one place.
 
 # %% tags=["hide-cell"]
-text = frozen_parts(scale)[1]
+text = frozen_networks(chosen)[1]
 nouns = ["cat", "panda", "turtle", "crab", "bus", "owl"]
 say = lambda word, noun: text.encode(
     [" ".join(f"a {word} {noun} in the centre, flat style, on a plain blue background".split())]
@@ -408,7 +407,7 @@ words(
 # network for a picture in four steps under guidance?
 
 # %% tags=["hide-cell"]
-told = pd.concat([sampling, store.rows(study="distillation", profile=asked_of, n=scale.n)])
+told = pd.concat([sampling, store.rows(study="distillation", profile=asked_of, n=chosen.n)])
 asked = told[(told["steps"] == 4) & (told["guidance"] == 2) & told["sampler"].isin(["ddim", "consistency"])]
 print(asked.groupby("task")["nfe"].first().to_string())
 words("A student takes the guidance scale as an input; its teacher is asked with and without the caption.")
@@ -492,12 +491,12 @@ words(
 # circle change? Is it the same with captions?
 
 # %% tags=["hide-cell"]
-pair_of_noises = np.random.default_rng(0).normal(size=(2, 1000, np.prod(scale.latent_shape)))
+pair_of_noises = np.random.default_rng(0).normal(size=(2, 1000, np.prod(chosen.latent_shape)))
 for a in (0, 0.25, 0.5):
     straight, circle = np.array([1 - a, a]), np.sin(np.array([1 - a, a]) * np.pi / 2)
     spreads = [np.tensordot(way, pair_of_noises, 1).std() for way in (straight, circle)]
     print(f"noise, a = {a:4g}: spread {spreads[0]:.2f} on the line, {spreads[1]:.2f} on the circle")
-scenes = pairs(Scenes(scale.scenes, "val", 1024), 64)
+scenes = pairs(Scenes(chosen.scenes, "val", 1024), 64)
 first, second = (text.encode([caption(pair[i]) for pair in scenes]) for i in (0, 1))
 length = lambda vectors: np.linalg.norm(vectors, axis=-1)
 words(
@@ -543,7 +542,7 @@ words(
 counted = store.rows(
     study="sampling",
     profile=asked_of,
-    images_seen=scale.length,
+    images_seen=chosen.length,
     seed=0,
     sampler="ddim",
     steps=8,
@@ -556,7 +555,7 @@ by_n = counted.pivot_table(index=["metric", "c"], columns="n", values="value")
 print(by_n.round(1).to_string())
 bias = confounders.limits(
     store.rows(
-        study="sampling", profile=asked_of, images_seen=scale.length, seed=0, sampler="ddim", steps=8, guidance=1.5
+        study="sampling", profile=asked_of, images_seen=chosen.length, seed=0, sampler="ddim", steps=8, guidance=1.5
     ),
     "fd_effnet",
     least=256,
@@ -578,7 +577,7 @@ words(
 at_length = store.rows(
     study="sampling",
     profile=asked_of,
-    n=scale.n,
+    n=chosen.n,
     seed=0,
     sampler="ddim",
     guidance=list(confounders.SWEPT),
@@ -586,12 +585,12 @@ at_length = store.rows(
 )
 found = []
 for small, large in ((8, 16), (16, 32)):
-    for images in (scale.length, scale.length // 4):
+    for images in (chosen.length, chosen.length // 4):
         part = at_length[
-            ((at_length["c"] == small) & (at_length["images_seen"] == scale.length))
+            ((at_length["c"] == small) & (at_length["images_seen"] == chosen.length))
             | ((at_length["c"] == large) & (at_length["images_seen"] == images))
         ]
-        compute = unit[large] * images / (unit[small] * scale.length)
+        compute = unit[large] * images / (unit[small] * chosen.length)
         line = {"c": f"{small}, {large}", "images of the larger": images, "its compute": f"x {compute:.2f}"}
         for name in ("kid_effnet", "kid_scene", "alignment", "subject"):
             v = verdicts.f3(part, name, store.influences(part, name))
@@ -599,10 +598,11 @@ for small, large in ((8, 16), (16, 32)):
         found.append(line)
 print(pd.DataFrame(found).to_string(index=False))
 words(
-    "The effect is the smaller one's advantage at the least budget that the larger can use. At nearly equal training"
-    " compute it is larger, for both pairs and by every metric, as it must be when the larger is trained less. *Equally"
-    " many pictures*, the way of the paper and of this book, is a choice, and of the two it is the one that favours the"
-    " larger size. Even by the other c = 8 does not win by every metric: it draws fewer right subjects than c = 16."
+    "The effect is the smaller one's mean advantage at small budgets, as a share of the larger one's value. At nearly"
+    " equal training compute it is larger, for both pairs and by every metric, as it must be when the larger is trained"
+    " less. *Equally many pictures*, the way of the paper and of this book, is a choice, and of the two it is the one"
+    " that favours the larger size. Even by the other c = 8 does not win by every metric: it draws fewer right subjects"
+    " than c = 16."
 )
 
 # %% [markdown]
@@ -679,7 +679,7 @@ words(
 
 # %% tags=["hide-cell"]
 twins = store.rows(
-    study="pretraining", profile=asked_of, c=8, images_seen=scale.length, steps=50, guidance=2.0, n=scale.n
+    study="pretraining", profile=asked_of, c=8, images_seen=chosen.length, steps=50, guidance=2.0, n=chosen.n
 )
 twins = twins[(twins["seed"] == 0) | (twins["strength"] == 0.1)].sort_values("seed")
 print(
@@ -849,7 +849,7 @@ words(
 # of FLOPs says?
 
 # %% tags=["hide-cell"]
-each = pd.Series({c: seconds[asked_of, c][0] for c in scale.family})
+each = pd.Series({c: seconds[asked_of, c][0] for c in chosen.family})
 ratio = (each / each[32]) / pd.Series({c: unit[c] / unit[32] for c in each.index})
 print(ratio.round(2).to_string())
 words(

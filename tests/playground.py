@@ -35,14 +35,14 @@ def put(folder: Path) -> Path:
 @functools.cache
 def parts():
     """The autoencoder and the text tower."""
-    return pretrain.frozen_parts(LAPTOP)
+    return pretrain.frozen_networks(LAPTOP)
 
 
 @functools.cache
 def drawn(sampler: str) -> tuple[np.ndarray, np.ndarray]:
     """Python's latents and picture."""
     codec, text = parts()
-    structure, params = pretrain.load(LAPTOP, 8, LAPTOP.length)
+    structure, params = pretrain.load_unet(LAPTOP, 8, LAPTOP.length)
     latents = sample(
         structure,
         params,

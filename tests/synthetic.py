@@ -108,3 +108,45 @@ def table1() -> pd.DataFrame:
             "gflops_paper": [25.3, 102.7, 789.3],
         }
     )
+
+
+STEP_COST = {8: 1.0, 16: 2.0, 32: 4.0}
+
+
+def sampling(
+    value,
+    metric: str = "kid_effnet",
+    se: float = 0.5,
+    n: int = 256,
+    shared: float = 0.0,
+    seed: int = 0,
+    steps=(1, 2, 4, 8),
+    guidance=(1.0, 2.0, 4.0),
+):
+    """Rows of a grid whose true value is value(c, steps, guidance), and the influences of its pictures."""
+    rng = np.random.default_rng(seed)
+    together, rows, influences = rng.standard_normal(n), [], {}
+    for c, cost in STEP_COST.items():
+        for s in steps:
+            for g in guidance:
+                own = rng.standard_normal(n)
+                pictures = se * np.sqrt(n) * (np.sqrt(shared) * together + np.sqrt(1 - shared) * own)
+                measured, key = value(c, s, g) + pictures.mean(), f"{c}-{s}-{g}"
+                influences[key] = pictures
+                rows.append(
+                    {
+                        "key": key,
+                        "metric": metric,
+                        "protocol": "synthetic",
+                        "c": c,
+                        "steps": s,
+                        "guidance": g,
+                        "cost": cost * s,
+                        "images_seen": 1000,
+                        "value": measured,
+                        "lo": measured - 1.96 * se,
+                        "hi": measured + 1.96 * se,
+                        "n": n,
+                    }
+                )
+    return pd.DataFrame(rows), influences

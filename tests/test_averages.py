@@ -15,20 +15,20 @@ from ldm.study.results import Store
 from ldm.study.run import run
 from tests import synthetic
 
-SMOKE = profiles.profile("smoke")
+SMOKE = profiles.get("smoke")
 
 
 def test_a_share_that_makes_no_sense_is_refused():
     with pytest.raises(ValueError, match=r"sigma_rel = 0.5: expected 0.01 to 0.25"):
-        averages.grid(SMOKE, [8], [], [0.1, 0.5], steps=4, guidance=2.0)
+        averages.averages_grid(SMOKE, [8], [], [0.1, 0.5], steps=4, guidance=2.0)
 
 
 def test_without_snapshots_there_are_no_rows_and_the_sentence_says_what_makes_them(tmp_path):
-    cells = averages.grid(SMOKE, [8], [20_000], [0.05], steps=4, guidance=2.0, seed=99)
-    lab = averages.AveragesEvaluator(SMOKE)
-    assert averages.measure(cells, store=Store(tmp_path), lab=lab).empty
+    cells = averages.averages_grid(SMOKE, [8], [20_000], [0.05], steps=4, guidance=2.0, seed=99)
+    evaluator = averages.AveragesEvaluator(SMOKE)
+    assert averages.measure(cells, store=Store(tmp_path), evaluator=evaluator).empty
     with pytest.raises(ValueError, match=r"average --sigma 0.05 --images 20000 --seed 99 --profile smoke --c 8"):
-        run(cells, store=Store(tmp_path), lab=lab)
+        run(cells, store=Store(tmp_path), evaluator=evaluator)
 
 
 def test_a_share_is_compared_with_the_usual_one_and_drawn():

@@ -120,7 +120,7 @@ def test_a_model_of_a_folder_lies_apart_from_those_of_scenes(monkeypatch, tmp_pa
     Image.new("RGB", (80, 64), "teal").save(tmp_path / "a.png")
     asked = {}
     monkeypatch.setattr(superres, "latent_pairs", lambda pairs, codec: pairs)
-    monkeypatch.setattr(superres, "finetune", lambda scale, c, **rest: asked.update(rest, c=c))
+    monkeypatch.setattr(superres, "finetune", lambda profile, c, **rest: asked.update(rest, c=c))
     monkeypatch.setattr(sys, "argv", ["ldm", "superres", "--c", "8", "--folder", str(tmp_path), "--images", "3000"])
     main()
     assert asked["data"].sharpen and asked["data"].data.path == tmp_path

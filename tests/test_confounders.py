@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ldm import profiles
 from ldm.figures import confounders as confounders_figures
-from ldm.profiles import profile
 from ldm.study import confounders
 from tests import synthetic
 
-LAPTOP = profile("laptop")
+LAPTOP = profiles.get("laptop")
 ALLOWED = {"trainings": {"images"}, "spacings": {"sampler"}, "guidances": {"guidance"}}
 
 

@@ -35,7 +35,7 @@ def recipes() -> list[degrade.Recipe]:
 
 @given(st.integers(0, 10_000))
 def test_every_kernel_sums_to_one_and_is_the_same_upside_down(seed):
-    drawn = blur.draw(np.random.default_rng(seed), (0.2, 3.0))
+    drawn = blur.draw_blur(np.random.default_rng(seed), (0.2, 3.0))
     kernel = drawn.kernel()
     assert kernel.shape == (drawn.size,) * 2 and kernel.sum() == pytest.approx(1)
     assert np.allclose(kernel, kernel[::-1, ::-1], atol=1e-12)

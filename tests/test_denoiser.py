@@ -42,12 +42,12 @@ def test_the_estimate_is_float32_for_a_network_in_half_precision():
     assert denoiser(half)(X, TIMES, *PAIR["v"], TEXT).dtype == jnp.float32
 
 
-@pytest.mark.parametrize("scale", [-1.0, 0.0, 1.0, 1.5, 7.5])
+@pytest.mark.parametrize("guidance", [-1.0, 0.0, 1.0, 1.5, 7.5])
 @pytest.mark.parametrize("predict", ["eps", "v", "x0"])
-def test_guiding_x0_is_guiding_the_networks_output(predict, scale):
+def test_guiding_x0_is_guiding_the_networks_output(predict, guidance):
     outputs = [toy(X, TIMES, context) for context in (NULL, TEXT)]
-    expected = to_x0(predict, X, outputs[0] + scale * (outputs[1] - outputs[0]), ALPHA, SIGMA)
-    ours = guided(denoiser(toy), NULL, jnp.float32(scale))(X, TIMES, *PAIR[predict], TEXT)
+    expected = to_x0(predict, X, outputs[0] + guidance * (outputs[1] - outputs[0]), ALPHA, SIGMA)
+    ours = guided(denoiser(toy), NULL, jnp.float32(guidance))(X, TIMES, *PAIR[predict], TEXT)
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -64,8 +64,8 @@ def test_each_image_may_have_its_own_scale():
     plain = denoiser(toy)
     scales = jnp.array([1.0, 2.0, 4.0])
     together = guided(plain, NULL, scales[:, None, None, None])(X, TIMES, *PAIR["v"], TEXT)
-    for i, scale in enumerate(scales):
-        alone = guided(plain, NULL, scale)(X, TIMES, *PAIR["v"], TEXT)[i]
+    for i, guidance in enumerate(scales):
+        alone = guided(plain, NULL, guidance)(X, TIMES, *PAIR["v"], TEXT)[i]
         np.testing.assert_allclose(together[i], alone, atol=1e-6)
 
 
@@ -92,7 +92,7 @@ def test_guided_gaussians_match_their_closed_form():
     x0 = mu + g (x - alpha mu), g = alpha s^2 / (alpha^2 s^2 + sigma^2); the estimates differ by
     (1 - alpha g)(mu - mu').
     """
-    s2, mean, mean_null, scale = 0.25, 0.8, -0.3, 3.0
+    s2, mean, mean_null, guidance = 0.25, 0.8, -0.3, 3.0
     gain = ALPHA * s2 / (ALPHA**2 * s2 + SIGMA**2)
 
     def net(x, t, context):
@@ -100,8 +100,8 @@ def test_guided_gaussians_match_their_closed_form():
         return mu + gain * (x - ALPHA * mu)
 
     text, null = jnp.full((3, 1, 1), mean), jnp.full((3, 1, 1), mean_null)
-    ours = guided(denoiser(net), null, jnp.float32(scale))(X, TIMES, *PAIR["x0"], text)
-    expected = net(X, TIMES, null) + scale * (1 - ALPHA * gain) * (mean - mean_null)
+    ours = guided(denoiser(net), null, jnp.float32(guidance))(X, TIMES, *PAIR["x0"], text)
+    expected = net(X, TIMES, null) + guidance * (1 - ALPHA * gain) * (mean - mean_null)
     np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 

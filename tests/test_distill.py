@@ -10,19 +10,18 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from ldm import paths
+from ldm import paths, profiles
 from ldm.data.latents import LatentSet
 from ldm.diffusion.solvers import ddim
 from ldm.metrics import Estimate
 from ldm.networks.layers import KeySource, abstract, split
 from ldm.networks.unet import TimeEmbedding
-from ldm.profiles import profile
 from ldm.study import distillation
 from ldm.study.evaluation import Score
 from ldm.tasks import pretrain
 from ldm.tasks.distillation import methods, student
 from ldm.tasks.distillation.codi import codi_loss
-from ldm.tasks.distillation.flow import grid
+from ldm.tasks.distillation.flow import level_grid
 from ldm.tasks.distillation.guided import guidance_loss, halving_loss
 from ldm.tasks.distillation.lcm import lcm_loss
 from ldm.training.checkpoint import TrainCheckpoints
@@ -113,7 +112,7 @@ def in_one_step(method: str, segments: int) -> np.ndarray:
 
 @pytest.mark.parametrize("n", [1, 3, 4, 7, 20, 32, 40, 1000])
 def test_the_grid_is_the_samplers_and_ends_clean(n):
-    level = grid(SD, "v")(jnp.arange(n + 1), n)
+    level = level_grid(SD, "v")(jnp.arange(n + 1), n)
     np.testing.assert_array_equal(level.t[:-1], SD.times(n))
     np.testing.assert_allclose(np.ravel(level.alpha)[:-1], SD.alpha[SD.times(n)], rtol=1e-6)
     x = jnp.ones((n + 1, 1, 1, 2))
@@ -177,7 +176,7 @@ def test_the_losses_are_zero_where_there_is_nothing_to_learn():
 
 def test_a_prediction_that_breaks_the_boundary_is_refused():
     with pytest.raises(ValueError, match="predict = 'x0': expected v or eps"):
-        grid(SD, "x0")
+        level_grid(SD, "x0")
     with pytest.raises(ValueError, match="method = 'turbo': expected one of codi, lcm, guided, continued"):
         methods.kinds("turbo")
 
@@ -187,7 +186,7 @@ def test_a_prediction_that_breaks_the_boundary_is_refused():
 
 def test_a_student_starts_as_its_teacher_whatever_it_is_told():
     """The projection of the scale is all that a student has more, and it is 0."""
-    smoke = profile("smoke")
+    smoke = profiles.get("smoke")
     extra = set(student.network(smoke, "lcm", 8)[1]) - set(student.network(smoke, "continued", 8)[1])
     assert extra == {"time_embedding.cond_proj.weight"}
     told = TimeEmbedding(8, 32, 16, keys=KeySource(jax.random.key(0)))
@@ -211,39 +210,39 @@ class Small(nnx.Module):
 def small(monkeypatch):
     """The task with a small network in the UNet's place, and its arguments."""
     build = lambda kind: partial(Small, 0 if kind == "continued" else student.WIDTH)
-    monkeypatch.setattr(student, "network", lambda scale, kind, c: abstract(build(kind)))
-    monkeypatch.setattr(pretrain, "load", lambda *_: split(build("continued")(KeySource(jax.random.key(0)))))
+    monkeypatch.setattr(student, "network", lambda profile, kind, c: abstract(build(kind)))
+    monkeypatch.setattr(pretrain, "load_unet", lambda *_: split(build("continued")(KeySource(jax.random.key(0)))))
     rng = np.random.default_rng(0)
     data = LatentSet(rng.standard_normal((80, 2, 2, 4), np.float32), rng.standard_normal((80, 3, 2), np.float32))
-    return profile("smoke"), {"images": 1000, "data": data, "null": np.zeros((3, 2), np.float32)}
+    return profiles.get("smoke"), {"images": 1000, "data": data, "null": np.zeros((3, 2), np.float32)}
 
 
 def test_all_kinds_of_a_method_are_trained_kept_and_not_trained_twice(small, tmp_path, monkeypatch):
-    scale, task = small
+    profile, task = small
     monkeypatch.setattr(methods, "HALVINGS", (2, 1))
-    names = [path.name for path in student.distill(scale, "guided", 8, root=tmp_path, **task)]
+    names = [path.name for path in student.distill(profile, "guided", 8, root=tmp_path, **task)]
     assert names == [f"{kind}-c8-1k-s0.safetensors" for kind in ("guided", "guided-2", "guided-1")]
     monkeypatch.setattr(student, "fit", lambda *_, **__: pytest.fail("a finished student was trained again"))
-    student.distill(scale, "guided", 8, root=tmp_path, **task)
+    student.distill(profile, "guided", 8, root=tmp_path, **task)
     monkeypatch.setattr(paths, "RUNS", tmp_path)
-    params = student.load(scale, "guided-1", 8, 1000)[1]
+    params = student.load_student(profile, "guided-1", 8, 1000)[1]
     assert np.abs(params["time_embedding.cond_proj.weight"]).max() > 0
     with pytest.raises(ValueError, match="codi-c8-1k-s0.safetensors; train it with `python -m ldm distill codi"):
-        student.load(scale, "codi", 8, 1000)
+        student.load_student(profile, "codi", 8, 1000)
 
 
 def test_on_two_devices_a_student_learns_the_same(small, tmp_path, monkeypatch):
-    scale, task = small
+    profile, task = small
 
     def loss(params, batch, key, teacher, averaged):
         apart = sum(jnp.square(params[name] - 2 * teacher[name] + 0.1 * averaged[name]).mean() for name in teacher)
         return apart * jnp.square(batch["latents"]).mean(), {}
 
-    monkeypatch.setattr(student, "loss_of", lambda *_: loss)
+    monkeypatch.setattr(student, "student_loss", lambda *_: loss)
     losses = []
     for name, lay in (("one", None), ("two", layout(2, 2))):
         student.distill(
-            scale, "lcm", 8, root=tmp_path / name, layout=lay, on_log=lambda log: losses.append(log["loss"]), **task
+            profile, "lcm", 8, root=tmp_path / name, layout=lay, on_log=lambda log: losses.append(log["loss"]), **task
         )
     assert len(losses) == 2 and losses[0] == pytest.approx(losses[1], rel=1e-5)
 
@@ -257,16 +256,16 @@ class Fading:
 
 
 def test_a_student_that_collapses_is_stopped_and_its_last_good_checkpoint_stays(small, tmp_path, monkeypatch):
-    scale, task = small
+    profile, task = small
     loss = lambda params, batch, key, teacher, averaged: (
         sum(jnp.square(p).sum() for p in params.values()),
         {"spread": batch["latents"].std()},
     )
-    monkeypatch.setattr(student, "loss_of", lambda *_: loss)
+    monkeypatch.setattr(student, "student_loss", lambda *_: loss)
     monkeypatch.setattr("ldm.training.loop.SAVE_SECONDS", 0)
     with pytest.raises(Diverged, match="lcm: the estimates' spread is 0.00989 of the data's after 2,560 images"):
-        student.distill(scale, "lcm", 8, root=tmp_path, **task | {"images": 4000, "data": Fading()})
-    assert TrainCheckpoints(tmp_path / scale.weights / "train-lcm-c8-4k-s0").latest_step == 20
+        student.distill(profile, "lcm", 8, root=tmp_path, **task | {"images": 4000, "data": Fading()})
+    assert TrainCheckpoints(tmp_path / profile.weights / "train-lcm-c8-4k-s0").latest_step == 20
     assert not list(tmp_path.rglob("lcm-c8-4k-s0.safetensors"))
 
 
@@ -301,7 +300,7 @@ def test_a_wrong_cell_of_a_student_is_refused(change, sentence):
 
 
 def test_a_student_of_stage_2_makes_its_own_steps_and_the_others_the_grids():
-    cells = distillation.grid(profile("smoke"), ("lcm", "guided-8"), (8, 16), (1, 4), (1.5,))
+    cells = distillation.distillation_grid(profiles.get("smoke"), ("lcm", "guided-8"), (8, 16), (1, 4), (1.5,))
     assert [(cell.kind, cell.c, cell.steps) for cell in cells] == [
         ("lcm", 8, 1),
         ("lcm", 8, 4),
@@ -314,10 +313,10 @@ def test_a_student_of_stage_2_makes_its_own_steps_and_the_others_the_grids():
 
 
 def test_a_students_rows_say_what_its_distillation_saw_and_that_it_is_asked_once_a_step():
-    lab = distillation.DistillationEvaluator(profile("smoke"))
+    evaluator = distillation.DistillationEvaluator(profiles.get("smoke"))
     score = Score(estimates={"subject": (Estimate(0.5, 0.4, 0.6, 16), "synthetic")})
     rows = {
-        kind: lab.rows(distillation.Distilled(**CELL | {"kind": kind}), score, 1.0)[0]
+        kind: evaluator.rows(distillation.Distilled(**CELL | {"kind": kind}), score, 1.0)[0]
         for kind in ("guided-8", "lcm", "continued")
     }
     assert [row.task for row in rows.values()] == list(rows)
@@ -327,4 +326,4 @@ def test_a_students_rows_say_what_its_distillation_saw_and_that_it_is_asked_once
     with pytest.raises(
         ValueError, match="no trained model of c = 8 after 48,000 images .*distill guided --profile smoke"
     ):
-        lab.key(distillation.Distilled(**CELL | {"seen": 48_000}))
+        evaluator.key(distillation.Distilled(**CELL | {"seen": 48_000}))

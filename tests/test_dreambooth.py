@@ -13,10 +13,10 @@ from PIL import Image
 from scipy.spatial.distance import cdist
 from scipy.stats import ttest_1samp
 
+from ldm import profiles
 from ldm.data.scenes.captions import caption, words
 from ldm.figures import dreambooth as portraits
 from ldm.networks.layers import KeySource, split
-from ldm.profiles import profile
 from ldm.study import dreambooth as dreambooth_study
 from ldm.study import likeness
 from ldm.study.results import Store
@@ -24,7 +24,7 @@ from ldm.study.run import run
 from ldm.tasks import dreambooth, subjects
 from tests.toy_training import Mixer
 
-SMOKE, LAPTOP = profile("smoke"), profile("laptop")
+SMOKE, LAPTOP = profiles.get("smoke"), profiles.get("laptop")
 
 
 @pytest.mark.parametrize("name", subjects.SUBJECTS)
@@ -141,7 +141,7 @@ class Small(dreambooth_study.DreamBoothEvaluator):
     """With a small network in the UNet's place, which compiles in a second; the smoke study has the UNet."""
 
     def load(self, *model):
-        structure, params = split(Mixer(context=self.scale.context, keys=KeySource(jax.random.key(0))))
+        structure, params = split(Mixer(context=self.profile.context, keys=KeySource(jax.random.key(0))))
         return replace(super().load(*model), structure=structure, params=params)
 
 
@@ -150,16 +150,18 @@ def test_a_small_run_leaves_rows_before_and_after_and_one_training_serves_all_le
     trainings = []
     fit = dreambooth.fit
     monkeypatch.setattr(dreambooth, "fit", lambda *a, **k: trainings.append(k["lengths"]) or fit(*a, **k))
-    cells = dreambooth_study.grid(SMOKE, [8], ["fox"], ["prior", "no prior"], [1, 2], steps=2, guidance=2, n=16)
-    store, lab = Store(tmp_path), Small(SMOKE, (1, 2), dreambooth.Recipe(learning_rate=0.03, drawn=16))
-    rows = run(cells, store=store, lab=lab)
+    cells = dreambooth_study.dreambooth_grid(
+        SMOKE, [8], ["fox"], ["prior", "no prior"], [1, 2], steps=2, guidance=2, n=16
+    )
+    store, evaluator = Store(tmp_path), Small(SMOKE, (1, 2), dreambooth.Recipe(learning_rate=0.03, drawn=16))
+    rows = run(cells, store=store, evaluator=evaluator)
     assert trainings == [[8, 16]] * 2
     value = rows.set_index(["task", "train_steps", "metric"])["value"]
     assert value["truth", 0, "recognised_scene"] == 1 and value["truth", 0, "true_scene"] == pytest.approx(1)
     assert value["before", 0, "recognised_scene"] < 0.5 < value["truth", 0, "prompt"]
     assert value["prior", 2, "class_drift"] > value["prior", 1, "class_drift"] > 0
     assert value["prior", 2, "class_drift"] != value["no prior", 2, "class_drift"]
-    table, _ = portraits.over_subjects(rows, {lab.key(cell): cell.subject for cell in cells})
+    table, _ = portraits.over_subjects(rows, {evaluator.key(cell): cell.subject for cell in cells})
     assert portraits.by_size(table, ["recognised_scene", "class_drift"]).to_dict()["vconcat"]
     assert portraits.by_steps(table, ["true_scene"]).to_dict()["vconcat"]
     assert len(portraits.limits(table, ["true_scene"])) == 2

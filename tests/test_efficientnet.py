@@ -18,7 +18,7 @@ GOLDEN = Path(__file__).parent / "golden" / "efficientnet_lite0.safetensors"
 
 @pytest.fixture(scope="module")
 def network():
-    return efficientnet.load()
+    return efficientnet.load_efficientnet()
 
 
 def pictures() -> np.ndarray:
@@ -87,7 +87,7 @@ def test_one_compiled_program_serves_every_number_of_images(network, images, com
 
 def test_the_resolution_is_named_in_the_protocol(network):
     assert "160 px" in network.protocol
-    assert "128 px" in efficientnet.load(side=128).protocol
+    assert "128 px" in efficientnet.load_efficientnet(side=128).protocol
 
 
 @pytest.mark.parametrize(
@@ -100,12 +100,12 @@ def test_anything_but_a_batch_of_uint8_nhwc_is_refused(network, bad):
 
 def test_missing_or_truncated_weights_say_how_to_restore_them(tmp_path):
     with pytest.raises(ValueError, match="does not exist.*git checkout"):
-        efficientnet.load(tmp_path / "none.safetensors")
+        efficientnet.load_efficientnet(tmp_path / "none.safetensors")
     (tmp_path / "cut.safetensors").write_bytes(efficientnet.TRAINED.read_bytes()[:100_000])
     with pytest.raises(ValueError, match="not a complete safetensors file.*git checkout"):
-        efficientnet.load(tmp_path / "cut.safetensors")
+        efficientnet.load_efficientnet(tmp_path / "cut.safetensors")
     with pytest.raises(ValueError, match="side is 8"):
-        efficientnet.load(side=8)
+        efficientnet.load_efficientnet(side=8)
 
 
 def test_the_distance_is_nought_for_equal_pictures_and_grows_as_they_part(network, images):

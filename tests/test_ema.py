@@ -101,7 +101,7 @@ def test_more_averages_change_nothing_else_to_the_bit(run):
 def test_an_earlier_end_uses_what_was_there_by_then_and_others_are_refused(run, tmp_path):
     folder = run[0]
     images, params = ema.average(folder, ema.width(6.94), CONFIG.images // 2)
-    there = ema.path_of(folder, images, 6.94)
+    there = ema.snapshot_path(folder, images, 6.94)
     np.testing.assert_allclose(params["w"], ema.weights.load(there)["w"], atol=1e-4)
     with pytest.raises(ValueError, match="images = 7: expected one of the snapshots' times, 240, 480"):
         ema.average(folder, 0.1, 7)
@@ -110,15 +110,15 @@ def test_an_earlier_end_uses_what_was_there_by_then_and_others_are_refused(run, 
 
 
 def test_a_pretraining_keeps_snapshots_and_a_model_is_made_of_them(tmp_path):
-    scale, draw = profiles.profile("smoke"), np.random.default_rng(0).standard_normal
-    small = lambda scale, c, seed, remat: split(Mixer(context=scale.context, keys=KeySource(jax.random.key(seed))))
-    data = LatentSet(draw((64, 2, 2, 4), np.float32), draw((64, scale.tokens, scale.context), np.float32))
+    profile, draw = profiles.get("smoke"), np.random.default_rng(0).standard_normal
+    small = lambda profile, c, seed, remat: split(Mixer(context=profile.context, keys=KeySource(jax.random.key(seed))))
+    data = LatentSet(draw((64, 2, 2, 4), np.float32), draw((64, profile.tokens, profile.context), np.float32))
     common = dict(null=np.zeros(data.context[0].shape, np.float32), config=CONFIG, lengths=(), root=tmp_path)
     with jax.numpy_dtype_promotion("standard"):
-        end = pretrain.pretrain(scale, 8, data=data, snapshots=4, checkpoints=False, build=small, **common)
-    at = {ema.weights.metadata(path)["images"] for path in pretrain.snapshots_of(scale, 8, root=tmp_path).iterdir()}
+        end = pretrain.pretrain(profile, 8, data=data, snapshots=4, checkpoints=False, build=small, **common)
+    at = {ema.weights.metadata(path)["images"] for path in pretrain.snapshots_of(profile, 8, root=tmp_path).iterdir()}
     assert at == {960, 1920, 2880, 3840}
-    path = pretrain.averaged(scale, 8, 0.1, root=tmp_path)
+    path = pretrain.averaged(profile, 8, 0.1, root=tmp_path)
     assert path.name == "average0.1-c8-3k-s0.safetensors"
     for name, array in ema.weights.load(path, half_to_float32=True).items():
         np.testing.assert_allclose(array, end.ema[name], atol=5e-3)  # in half precision, and 0.1 is nearly its width

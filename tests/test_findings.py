@@ -11,17 +11,16 @@ from ldm.study.findings import ASKED, FINDINGS, RESTORED, evidence
 from ldm.study.results import Store
 
 
-def verdicts(name: str, *answers: str) -> list[Verdict]:
-    return [
-        Verdict(finding=name, answer=answer, metric="m", effect=Estimate(0, -1, 1, 9), meaning="x", asked="y")
-        for answer in answers
-    ]
+def verdicts(name: str, *answers: str, turn: str = "") -> list[Verdict]:
+    common = dict(finding=name, metric="m", effect=Estimate(0, -1, 1, 9), meaning="x", asked="y", turn=turn)
+    return [Verdict(answer=answer, **common) for answer in answers]
 
 
 def test_the_turns_of_a_finding_are_counted_apart_and_what_has_no_rows_is_said():
     answers = {
         "F1": verdicts("F1", *["holds"] * 4),
-        "F3": verdicts("F3", *["holds"] * 3, "fails", *["undecided"] * 3, "fails"),
+        "F3": verdicts("F3", *["holds"] * 3, "fails", turn="all steps: ")
+        + verdicts("F3", *["undecided"] * 3, "fails", turn="four and more: "),
     }
     lines = {line.split("|")[1].strip(): line.split("|")[3].strip() for line in summary(answers).splitlines()}
     assert set(FINDINGS) <= set(lines) and len(ASKED) == 4

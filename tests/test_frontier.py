@@ -1,4 +1,4 @@
-"""Frontier and crossover over worlds that are paired where the pictures' influences are known."""
+"""Frontier and crossover over replicates that are paired where the pictures' influences are known."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ def scores(n: int = 400):
 
 def test_paired_worlds_differ_as_the_paired_difference_says():
     a, b, rows, influences = scores()
-    drawn = bootstrap.worlds(rows, influences)
+    drawn = bootstrap.replicates(rows, influences)
     exact = mean_difference(a, b)
     difference = drawn[0] - drawn[1]
     assert difference.mean() == pytest.approx(exact.value, abs=0.2 * exact.se)
     assert difference.std() == pytest.approx(exact.se, rel=0.05)
     np.testing.assert_allclose(drawn.std(1), [mean(a).se, mean(b).se], rtol=0.05)  # levels keep their intervals
-    alone = bootstrap.worlds(rows)
+    alone = bootstrap.replicates(rows)
     assert (alone[0] - alone[1]).std() > 5 * exact.se
 
 
@@ -89,9 +89,9 @@ def test_pairing_makes_the_better_size_certain():
 
 def test_rows_without_influences_or_of_other_pictures_are_drawn_alone():
     _, b, rows, influences = scores()
-    alone = bootstrap.worlds(rows)
-    np.testing.assert_array_equal(bootstrap.worlds(rows, {"a": influences["a"]}), alone)
-    np.testing.assert_array_equal(bootstrap.worlds(rows, {"a": influences["a"], "b": b[:200]}), alone)
+    alone = bootstrap.replicates(rows)
+    np.testing.assert_array_equal(bootstrap.replicates(rows, {"a": influences["a"]}), alone)
+    np.testing.assert_array_equal(bootstrap.replicates(rows, {"a": influences["a"], "b": b[:200]}), alone)
 
 
 @pytest.mark.parametrize(

@@ -97,19 +97,19 @@ def test_the_order_is_the_laptops_models_then_the_papers_widths():
     commands = queue()
     assert len({one.text for one in commands}) == len(commands)
     trainings = [one.training for one in commands if one.training]
-    assert [one.c for one in trainings] == [8, 16, 32, 24, 48, 64, 128, 64, 320, 192, 96, 256, 32]
-    assert all(one.seeds == (0, 1, 2) and one.names == ("open-eps", "open-v") for one in trainings[:6])
+    assert [one.c for one in trainings] == [8, 16, 32, 24, 48, 64, 128, 64, 320, 192, 96, 256]
+    assert all(one.seeds == (0, 1, 2) and one.names == ("laptop-eps", "laptop-v") for one in trainings[:6])
     first = commands.index(next(one for one in commands if one.c == 128))
     assert [one.text.split()[0] for one in commands[first : first + 5]] == [
         "together",
-        "losses",
+        "grid",
         "grid",
         "grid",
         "grid",
     ]
     for one in commands:
         assert one.minutes < 9, "one call, and the machine may have gone before"
-        if one.text.startswith(("grid", "losses")):
+        if one.text.startswith("grid"):
             assert one.needs
 
 
@@ -130,20 +130,20 @@ def test_every_command_of_the_queue_is_one_that_the_command_line_knows(monkeypat
     typed = {one.text: None for each in queue() for one in gpu_study.chain(each, empty)}
     for text in typed:
         cli.call(text.split())
-    assert {name for name, _ in called} == {"together", "grid", "losses", "part", "superres", "distill"}
+    assert {name for name, _ in called} == {"together", "grid", "part", "superres", "distill"}
     monkeypatch.setattr(grids.distillation, "DistillationEvaluator", lambda profile: None)
     monkeypatch.setattr(grids.superres, "SuperResolutionEvaluator", lambda profile: None)
     for name, given in called:  # and the cells that are asked for may be asked for
         if name == "grid":
             usual = dict(steps=(), guidance=(), lengths=(), kinds=("codi",), sampler="ddim", n=None)
-            given = usual | {k: v for k, v in given.items() if k != "profile"} | {"scale": given["profile"]}
-            scale, sizes = profiles.profile(given.pop("scale")), given.pop("sizes")
-            assert grids.of(given.pop("study", "sampling"), scale, sizes, **given)[0]
+            given = usual | {k: v for k, v in given.items() if k != "profile"} | {"profile": given["profile"]}
+            profile, sizes = profiles.get(given.pop("profile")), given.pop("sizes")
+            assert grids.cells_of(given.pop("study", "sampling"), profile, sizes, **given)[0]
 
 
 def test_the_largest_width_has_the_bytes_that_are_reckoned_for_it():
     """Nothing of it is computed: 843.5M parameters, four float32 states, three of which come home as nothing."""
-    profile = profiles.profile("gpu-eps")
+    profile = profiles.get("gpu-eps")
     structure, params = abstract(lambda keys: pretrain.unet(profile, 320, keys))
     count = sum(p.size for p in params.values())
     assert count == 843_546_564
@@ -410,7 +410,7 @@ def test_the_rehearsal_is_the_queue_at_a_tiny_size(tmp_path, monkeypatch):
     monkeypatch.setattr(profiles, "PROFILES", dict(profiles.PROFILES))
     rehearsal.shrink()
     left = [one for one in gpu_queue.queue((8,), (8,), (0, 1)) if one.why not in rehearsal.LEFT_OUT]
-    assert {one.text.split()[0] for one in left} == {"part", "together", "losses", "grid"}
+    assert {one.text.split()[0] for one in left} == {"part", "together", "grid"}
     assert {one.why for one in queue()} - {one.why for one in left} == set(rehearsal.LEFT_OUT)
     folder = rehearsal.copy(tmp_path / "checkout")
     assert (folder / "launch/gpu/queue.py").is_file() and (folder / "art").is_symlink()

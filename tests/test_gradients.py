@@ -1,4 +1,4 @@
-"""bfloat16 and parts of a batch change a gradient by rounding only; blocks computed again do not change it."""
+"""bfloat16 and micro-batches change a gradient by rounding only; blocks computed again do not change it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ldm.training.gradients import divided, gradient, half
 from ldm.training.loop import TrainConfig, fit
 from tests.toy_training import CONFIG, PARAMS, batches, line, loss
 
-compiled = jax.jit(partial(gradient, loss), static_argnames=("bf16", "parts"))
+compiled = jax.jit(partial(gradient, loss), static_argnames=("bf16", "micro_batches"))
 
 
 @pytest.mark.slow
 @settings(max_examples=12)
-@given(step=st.integers(0, 10**6), parts=st.sampled_from([2, 4, 16]))
-def test_a_batch_in_parts_has_the_whole_batchs_loss_and_gradient(step, parts):
+@given(step=st.integers(0, 10**6), micro_batches=st.sampled_from([2, 4, 16]))
+def test_a_batch_in_micro_batches_has_the_whole_batchs_loss_and_gradient(step, micro_batches):
     key = jax.random.key(step)
     (whole, _), expected = compiled(PARAMS, batches(step), key)
-    (value, logs), found = compiled(PARAMS, batches(step), key, parts=parts)
+    (value, logs), found = compiled(PARAMS, batches(step), key, micro_batches=micro_batches)
     assert float(value) == pytest.approx(float(whole), rel=1e-5) and set(logs) == {"error"}
     for name, array in expected.items():
         np.testing.assert_allclose(found[name], array, atol=1e-5 * float(jnp.abs(array).max()) + 1e-7)
@@ -39,7 +39,7 @@ def test_a_part_holds_every_nth_row_and_the_numbers():
 
 def test_a_loss_that_draws_by_no_image_is_refused_in_parts():
     with pytest.raises(ValueError, match="key"):
-        gradient(line, {"w": jnp.zeros(4)}, batches(0), jax.random.key(0), parts=2)
+        gradient(line, {"w": jnp.zeros(4)}, batches(0), jax.random.key(0), micro_batches=2)
     with pytest.raises(ValueError, match="accumulate = 3: expected a divisor of batch = 64"):
         TrainConfig(images=1, accumulate=3)
 

@@ -31,7 +31,7 @@ def path(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def loaded(path):
-    return inception.load(path)
+    return inception.load_inception(path)
 
 
 @pytest.mark.slow
@@ -89,12 +89,12 @@ def test_anything_but_a_batch_of_uint8_nhwc_is_refused(loaded, bad):
 
 def test_missing_truncated_and_pickled_files_are_refused(tmp_path, path):
     with pytest.raises(ValueError, match="does not exist"):
-        inception.load(tmp_path / "none.safetensors")
+        inception.load_inception(tmp_path / "none.safetensors")
     (tmp_path / "cut.safetensors").write_bytes(path.read_bytes()[:100_000])
     with pytest.raises(ValueError, match="is no safetensors file, or only a part of one"):
-        inception.load(tmp_path / "cut.safetensors")
+        inception.load_inception(tmp_path / "cut.safetensors")
     (tmp_path / "w.pth").write_bytes(b"PK\x03\x04" + bytes(100))
     with pytest.raises(ValueError, match="is a pickle.*convert it to safetensors"):
-        inception.load(tmp_path / "w.pth")
+        inception.load_inception(tmp_path / "w.pth")
     with pytest.raises(ValueError, match="protocol = 'tf': expected one of clean-fid, torch-fidelity, pytorch-fid"):
-        inception.load(path, protocol="tf")
+        inception.load_inception(path, protocol="tf")

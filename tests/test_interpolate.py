@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
+from ldm import profiles
 from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
 from ldm.figures import samples, scrubber
-from ldm.profiles import profile
 from ldm.study import interpolation as interpolation_study
 from ldm.study.results import Row, Store
 from ldm.study.run import run
 from ldm.tasks import interpolation
 
-SMOKE = profile("smoke")
+SMOKE = profiles.get("smoke")
 vectors = some.arrays(np.float64, (2, 3, 8), elements=st.floats(-4, 4).filter(lambda x: abs(x) > 0.01))
 
 
@@ -75,14 +75,14 @@ def test_coherence_of_ways_that_are_straight_and_that_jump():
 
 @pytest.mark.slow
 def test_a_cell_leaves_four_measures_and_the_ways_of_its_first_pairs(tmp_path):
-    cells = interpolation_study.grid(SMOKE, [8], [1.5], steps=2, n=16, frames=3)
-    store, lab = Store(tmp_path), interpolation_study.InterpolationEvaluator(SMOKE)
-    rows = run(cells, store=store, lab=lab)
+    cells = interpolation_study.interpolation_grid(SMOKE, [8], [1.5], steps=2, n=16, frames=3)
+    store, evaluator = Store(tmp_path), interpolation_study.InterpolationEvaluator(SMOKE)
+    rows = run(cells, store=store, evaluator=evaluator)
     assert set(rows["task"]) == {"lerp", "slerp"} and set(rows["n"]) == {16}
     assert set(rows["metric"]) == {"readable", "entropy", "detour", "largest_step"}
     assert (rows.loc[rows["metric"] == "detour", "value"] >= 1).all()
     asked = interpolation.pairs(Scenes(SMOKE.scenes, "val", 256), 16)
-    pictures = np.stack(np.split(samples.kept(store, lab.key(cells[0])), interpolation_study.KEPT))
+    pictures = np.stack(np.split(samples.kept(store, evaluator.key(cells[0])), interpolation_study.KEPT))
     assert pictures.shape == (interpolation_study.KEPT, 3, 32, 32, 3)
     chart = scrubber.scrubber(
         {"c 8": pictures}, [(caption(a), caption(b)) for a, b in asked[: interpolation_study.KEPT]]

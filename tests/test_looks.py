@@ -6,20 +6,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ldm import profiles
 from ldm.figures import laws, samples
-from ldm.profiles import profile
 from ldm.statistics import optimum
 from ldm.study import sampling
 from ldm.study.results import Row, Store, to_webp
 from tests import synthetic
 
-SMOKE = profile("smoke")
+SMOKE = profiles.get("smoke")
 
 
 class Names:
     """An evaluator that only names cells."""
 
-    scale = SMOKE
+    profile = SMOKE
 
     def key(self, cell) -> str:
         return f"{cell.c}-{cell.steps}-{cell.guidance:g}"
@@ -58,9 +58,9 @@ def test_a_cells_pictures_come_apart_again(store):
 
 
 def test_a_table_leaves_out_what_some_row_lacks(store):
-    one = samples.table(store, Names(), [*cells([8], [4, 8]), *cells([16], [4])], "c", "steps").data
+    one = samples.sample_table(store, Names(), [*cells([8], [4, 8]), *cells([16], [4])], "c", "steps").data
     assert one.count("<img") == 2 and "4 steps" in one and "8 steps" not in one and "c = 16" in one
-    both = samples.table(store, Names(), cells([8], [4, 8]), "guidance", "steps").data
+    both = samples.sample_table(store, Names(), cells([8], [4, 8]), "guidance", "steps").data
     assert both.count("<img") == 2 and "guidance 2" in both
     assert [samples.label("steps", steps) for steps in (1, 2)] == ["1 step", "2 steps"]
 

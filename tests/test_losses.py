@@ -68,11 +68,11 @@ def test_the_value_is_the_mean_square_error_of_the_prediction(predict):
     answer = 0.7 * seen["x"].astype(np.float64) + 0.1 * seen["context"].mean((1, 2))[:, None, None, None]
     truth = target(predict, np.asarray(LATENTS, np.float64), seen["eps"], seen["alpha"], seen["sigma"])
     squares = np.square(answer - truth).mean((1, 2, 3))
-    loss, parts = evaluate(Affine(0.7, 0.1), predict)
+    loss, terms = evaluate(Affine(0.7, 0.1), predict)
     high = seen["t"] >= 500
     assert float(loss) == pytest.approx(squares.mean(), rel=1e-4)
-    assert float(parts["loss_low"]) == pytest.approx(squares[~high].mean(), rel=1e-4)
-    assert float(parts["loss_high"]) == pytest.approx(squares[high].mean(), rel=1e-4)
+    assert float(terms["loss_low"]) == pytest.approx(squares[~high].mean(), rel=1e-4)
+    assert float(terms["loss_high"]) == pytest.approx(squares[high].mean(), rel=1e-4)
 
 
 def test_a_network_that_answers_nothing_has_the_mean_square_of_the_target():

@@ -26,7 +26,7 @@ def distance(request, tmp_path_factory):
         lambda name: name.replace("features_", "features."),
     )
     weights.save(trunk, weights.load(trunk) | {"classifier.1.bias": np.zeros(3, np.float32)})
-    return lpips.load(trunk, weights.save(folder / "heads.safetensors", heads(net)), net=net)
+    return lpips.load_lpips(trunk, weights.save(folder / "heads.safetensors", heads(net)), net=net)
 
 
 def heads(net: str) -> dict[str, np.ndarray]:
@@ -100,9 +100,9 @@ def test_weights_of_another_network_are_refused_by_the_tensors_name(tmp_path, ha
     )
     harm(tensors := heads("alex"))
     with pytest.raises(ValueError, match=sentence):
-        lpips.load(trunk, weights.save(tmp_path / "heads.safetensors", tensors))
+        lpips.load_lpips(trunk, weights.save(tmp_path / "heads.safetensors", tensors))
 
 
 def test_an_unknown_network_is_refused(tmp_path):
     with pytest.raises(ValueError, match="net = 'squeeze': expected one of alex, vgg"):
-        lpips.load(tmp_path / "trunk", tmp_path / "heads", net="squeeze")
+        lpips.load_lpips(tmp_path / "trunk", tmp_path / "heads", net="squeeze")

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ldm.profiles import profile
+from ldm import profiles
 from ldm.statistics import optimum
 from ldm.study import racing
 from ldm.study import sampling as study
 from ldm.study.results import Store
 from tests.test_verdicts import sampling
 
-SMOKE = profile("smoke")
+SMOKE = profiles.get("smoke")
 
 
 def settings(truth: np.ndarray, seed: int, n: int = 200, shared: float = 3.0) -> tuple[pd.DataFrame, dict]:
@@ -58,12 +58,12 @@ def test_the_best_guidance_comes_with_all_that_may_be_the_best(metric, sign):
 
 def test_a_race_leaves_losers_early_and_counts_what_it_drew(tmp_path):
     contenders = study.sampling_grid(SMOKE, [8], [2], [1.5, 3.0, 30.0], n=16)
-    store, lab = Store(tmp_path), study.SamplingEvaluator(SMOKE)
-    ran = racing.race(contenders, "kid_effnet", store=store, lab=lab, stages=(16, 32)).set_index("guidance")
+    store, evaluator = Store(tmp_path), study.SamplingEvaluator(SMOKE)
+    ran = racing.race(contenders, "kid_effnet", store=store, evaluator=evaluator, stages=(16, 32)).set_index("guidance")
     assert set(ran.index) == {1.5, 3.0, 30.0} and ran["left"].any()
     assert ran["n"].min() == 16 and ran.loc[ran["left"], "n"].eq(32).all()  # some left after the first stage
     assert ran["drawn"].tolist() == [16 if n == 16 else 48 for n in ran["n"]]
-    again = racing.races(contenders, "kid_effnet", store=store, lab=lab, stages=(16, 32))
+    again = racing.races(contenders, "kid_effnet", store=store, evaluator=evaluator, stages=(16, 32))
     assert again["drawn"].item() == ran["drawn"].sum() and again["full"].item() == 96
     assert again["best"].item() in again["tied"].item()
     assert set(again["tied"].item()) == set(ran.index[ran["left"]])

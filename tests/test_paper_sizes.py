@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from ldm import profiles
 from ldm.figures import paper_sizes
 from ldm.networks import cost
-from ldm.profiles import profile
 from ldm.study import superres as restoration
 from ldm.study.findings import ASKED, RESTORED, SAMPLERS
 from ldm.study.results import Row, Store
 from ldm.study.superres import STEPS
 from ldm.tasks import finetuning
 
-GPU = profile("gpu")
+GPU = profiles.get("gpu")
 SIZES = (64, 128)
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from ldm.figures.roofline import collectives, table
+from ldm.figures.roofline import collectives, roofline_table
 from ldm.networks import cost, family
 from ldm.study import tpu_compiler, tpu_plan
 from ldm.study.roofline import roofline, whole_paper
@@ -112,7 +112,7 @@ def test_a_step_takes_as_long_as_its_slowest_part_and_seconds_are_missing_where_
     assert first["links"] == pytest.approx(3)  # what is summed by all goes round twice
     assert (first["least"], first["most"]) == (pytest.approx(3), pytest.approx(3.0001))
     assert first["fits"] and first["chips"] == 256 and not second["fits"] and np.isnan(second["least"])
-    shown = table(found)
+    shown = roofline_table(found)
     assert list(shown["fits"]) == ["yes", "no"] and shown["chip-days"].iloc[1] == ""
 
 

@@ -12,7 +12,7 @@ import pytest
 import vl_convert
 from PIL import Image
 
-from ldm.figures import charts, explorer, laws, pictures, plots, speed, training
+from ldm.figures import charts, contest, explorer, isoflop, laws, pictures, plots, speed, training
 from ldm.figures import sensitivity as sensitivity_charts
 from ldm.networks import family
 from ldm.paths import ROOT
@@ -30,7 +30,22 @@ def square(key: str) -> bytes:
     return results.to_webp(np.full((8, 4, 3), 90, np.uint8))
 
 
+def by_level() -> pd.DataFrame:
+    """The same grid under captions that say more and less."""
+    parts = [synthetic.sampling_rows().assign(level=level) for level in ("all", "some")]
+    return pd.concat(parts, ignore_index=True)
+
+
+def at_times() -> pd.DataFrame:
+    """The held-out loss of two sizes at three times."""
+    rows = synthetic.pretraining_rows().iloc[[0, 1, 2, 4, 5, 6]]
+    return rows.assign(metric="denoising_at", strength=[50.0, 450.0, 950.0] * 2)
+
+
 FIGURES = {
+    "by_level": lambda: contest.by_level(by_level(), KID, ["all", "some"]),
+    "isoflop": lambda: isoflop.shown(synthetic.pretraining_rows(), KID)[0],
+    "by_time": lambda: isoflop.by_time(at_times()),
     "quality_vs_compute": lambda: plots.quality_vs_compute(synthetic.pretraining_rows(), KID),
     "quality_vs_params": lambda: plots.quality_vs_params(synthetic.pretraining_rows(), KID),
     "guidance_curves": lambda: plots.guidance_curves(synthetic.sampling_rows(), KID),
@@ -45,6 +60,7 @@ FIGURES = {
     "in_gaps": lambda: sensitivity_charts.in_gaps(sensitivity.changes(DISTURBED), (KID, "coverage", "alignment")),
     "by_count": lambda: sensitivity_charts.by_count(DISTURBED, [("noise", 3)], (KID, "fd_effnet")),
     "speed": lambda: speed.chart(speed.races(Store(ROOT).rows(study="benchmark", only="recorded"))),
+    "advantages": lambda: contest.shown(synthetic.sampling_rows(), [KID, "alignment"], lambda name: {})[0],
 }
 ROWS = {
     plots.quality_vs_compute: synthetic.pretraining_rows,
@@ -225,3 +241,16 @@ def test_a_grid_names_rows_and_columns():
 def test_a_strip_refuses_what_it_cannot_show(images, message):
     with pytest.raises(ValueError, match=message):
         pictures.picture_strip(images, ["a", "b"])
+
+
+def test_rows_that_cannot_be_compared_get_a_sentence_in_place_of_a_chart():
+    one = synthetic.sampling_rows().query("c == 8")
+    (said,) = contest.shown(one, [KID], lambda name: {})
+    assert "Not asked of these rows: Sizes are compared" in said.data
+    (said,) = isoflop.shown(synthetic.pretraining_rows().query("c < 20"), KID)
+    assert "needs 3 sizes at two training lengths or more, not 2" in said.data
+
+
+def test_the_shares_of_a_contest_are_told_in_doublings_and_words():
+    _, table = contest.shown(synthetic.sampling_rows(), [KID], lambda name: {})
+    assert "a smaller model is surely better" in table.data and "doublings" in table.data

@@ -35,7 +35,7 @@ OTHERS = dict(network="another", weights="ffffffff", images="0", n=1999, side=64
 def test_a_card_is_a_line_a_fingerprint_and_a_column():
     assert CARD.line == "a network, 8-d, 32 px; cubic kernel, 2000 real scenes"
     assert CARD.fingerprint == replace(CARD).fingerprint and len(CARD.fingerprint) == 16
-    table = protocol.table({"kid": CARD, "fd": replace(CARD, how="principal directions")})
+    table = protocol.protocol_table({"kid": CARD, "fd": replace(CARD, how="principal directions")})
     assert list(table.columns) == ["kid", "fd"]
     assert table.loc["n", "kid"] == "2000" and table.loc["fingerprint", "kid"] == CARD.fingerprint
 
@@ -57,7 +57,7 @@ def test_what_has_no_card_is_refused(found):
 
 def test_the_recorded_rows_are_of_the_judges_own_protocols():
     rows = Store(ROOT).rows(only="recorded", profile="laptop", study="sampling")
-    cards = evaluation.load(LAPTOP).protocols
+    cards = evaluation.load_metrics(LAPTOP).protocols
     for name, card in cards.items():
         assert set(rows[rows["metric"] == name]["protocol"]) == {f"{card.line}; val captions"}
     assert len({card.fingerprint for card in cards.values()}) == 4
@@ -66,20 +66,20 @@ def test_the_recorded_rows_are_of_the_judges_own_protocols():
 @pytest.fixture
 def few(tmp_path, monkeypatch):
     """A profile of 70 real scenes, whose reference lies in a folder of its own."""
-    monkeypatch.setattr(evaluation, "path_of", lambda profile: tmp_path / "reference.safetensors")
+    monkeypatch.setattr(evaluation, "references_path", lambda profile: tmp_path / "reference.safetensors")
     profile = replace(LAPTOP, reference=70)
     return profile, evaluation.make_references(profile)
 
 
 def test_references_come_back_as_they_were_made_and_others_are_refused(few):
     profile, made = few
-    loaded = evaluation.load(profile).references
+    loaded = evaluation.load_metrics(profile).references
     for name, reference in made.items():
         assert loaded[name].protocol == reference.protocol and reference.protocol.n == 70
         np.testing.assert_array_equal(loaded[name].gaussian.covariance, reference.gaussian.covariance)
-    path = evaluation.path_of(profile)
+    path = evaluation.references_path(profile)
     with pytest.raises(ValueError, match="its n is 70, not 20000; make it again"):
-        evaluation.load(LAPTOP)
+        evaluation.load_metrics(LAPTOP)
     for name, field, value in (
         ("effnet", "weights", "ffffffff"),
         ("scene", "network", "larger"),
@@ -91,20 +91,20 @@ def test_references_come_back_as_they_were_made_and_others_are_refused(few):
         broken.write_bytes(path.read_bytes())
         evaluation.cards_of(broken).write_text(json.dumps(wrong))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(evaluation, "path_of", lambda profile, broken=broken: broken)
+            patch.setattr(evaluation, "references_path", lambda profile, broken=broken: broken)
             with pytest.raises(ValueError, match=f"{name} was made under protocol .*{field} is '{value}'") as error:
-                evaluation.load(profile)
+                evaluation.load_metrics(profile)
         assert made[name].protocol.fingerprint in str(error.value)
 
 
 @pytest.mark.slow
 def test_what_an_autoencoder_cannot_show_is_no_models_fault(tmp_path, monkeypatch):
     """Decoded scenes are far from real ones and at no distance from decoded ones, of which they are a sample."""
-    monkeypatch.setattr(evaluation, "path_of", lambda profile: tmp_path / "reference.safetensors")
+    monkeypatch.setattr(evaluation, "references_path", lambda profile: tmp_path / "reference.safetensors")
     profile = replace(LAPTOP, reference=192, decoded=True)
     evaluation.make_references(profile)
-    metrics = evaluation.load(profile)
-    data, codec = Scenes(profile.scenes, "val", 96), pretrain.frozen_parts(profile)[0]
+    metrics = evaluation.load_metrics(profile)
+    data, codec = Scenes(profile.scenes, "val", 96), pretrain.frozen_networks(profile)[0]
     scenes = [data.scene(i) for i in range(96)]
     found = metrics.score([codec.decode(codec.encode(data.images(range(96))))], scenes).estimates
     real, decoded = (found[f"kid_effnet{ending}"][0] for ending in ("", evaluation.DECODED))

@@ -18,7 +18,7 @@ from ldm.networks.layers import KeySource, split
 from ldm.profiles import LAPTOP
 from ldm.study import evaluation
 from ldm.tasks import pretrain
-from ldm.tasks.frozen import autoencoder as parts
+from ldm.tasks.frozen import autoencoder as frozen
 from ldm.tasks.frozen import reconstruction
 from ldm.tasks.frozen.reconstruction import Critic, autoencoder_loss, decoder_loss, edges, fidelity
 from ldm.tasks.frozen.reconstruction import players as players_of
@@ -107,18 +107,18 @@ def workshop(tmp_path, monkeypatch):
     """A small autoencoder under a folder of its own, and the profile that it belongs to."""
     for name in ("WEIGHTS", "RUNS"):
         monkeypatch.setattr(paths, name, tmp_path / name.lower())
-    monkeypatch.setattr(parts, "KEEP", 32)
+    monkeypatch.setattr(frozen, "KEEP", 32)
     small = replace(LAPTOP, autoencoder=SMALL, data=64)
     _, params = split(AutoencoderKL(SMALL, keys=KeySource(jax.random.key(0))))
-    save_codec(parts.path_of(small), params, SMALL, 0.7, psnr=1.0, images=5)
+    save_codec(frozen.autoencoder_path(small), params, SMALL, 0.7, psnr=1.0, images=5)
     return small
 
 
 @pytest.mark.slow
 def test_the_finish_keeps_the_encoder_and_the_scale_to_the_bit_and_resumes(workshop, capsys):
-    before, shape = load_codec(parts.path_of(workshop)), parts.path_of(workshop)
-    parts.finish_decoder(workshop, 32)
-    parts.finish_decoder(workshop, 64)  # goes on
+    before, shape = load_codec(frozen.autoencoder_path(workshop)), frozen.autoencoder_path(workshop)
+    frozen.finish_decoder(workshop, 32)
+    frozen.finish_decoder(workshop, 64)  # goes on
     after, described = load_codec(shape), weights.metadata(shape)
     assert described["decoder_images"] == 64 and described["images"] == 5
     assert after.scale == before.scale
@@ -130,10 +130,10 @@ def test_the_finish_keeps_the_encoder_and_the_scale_to_the_bit_and_resumes(works
 
 @pytest.mark.slow
 def test_the_shipped_codec_keeps_what_the_captions_name():
-    codec, _ = pretrain.frozen_parts(LAPTOP)
+    codec, _ = pretrain.frozen_networks(LAPTOP)
     data = Scenes(LAPTOP.scenes, "val", 256)
     scenes = [data.scene(i) for i in range(256)]
     decoded = codec.decode(codec.encode(data.images(range(256))))
-    found = evaluation.load(LAPTOP).score([decoded], scenes).estimates
+    found = evaluation.load_metrics(LAPTOP).score([decoded], scenes).estimates
     assert found["subject"][0].value > 0.92
     assert found["alignment"][0].value > 0.82

@@ -19,9 +19,9 @@ import pandas as pd
 import pytest
 
 from launch.gpu.queue import Command
-from ldm import paths
+from ldm import paths, profiles
 from ldm.paths import ROOT
-from ldm.profiles import LAPTOP, Profile, profile
+from ldm.profiles import LAPTOP, Profile
 from ldm.study import (
     averages,
     distillation,
@@ -48,7 +48,7 @@ from ldm.tasks import pairs
 Record = SimpleNamespace  # one row of a cell, by its columns; None where there is nothing
 MACHINE = "AMD EPYC (x86_64, family 25, model 1), 2 cores, cpu"  # that of some records
 
-Evaluators = cache(lambda kind, name: kind(profile(name)))
+Evaluators = cache(lambda kind, name: kind(profiles.get(name)))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -80,54 +80,72 @@ def told(row: Record, pattern: str) -> str:
     return re.search(pattern, row.protocol)[1]
 
 
-def pretraining(scale: Profile, row: Record) -> str:
+def pretraining(profile: Profile, row: Record) -> str:
     common = dict(steps=row.steps, n=row.n, seed=row.seed)
     if row.task == "average":
-        cells = averages.grid(scale, [row.c], [row.images_seen], [row.strength], guidance=row.guidance, **common)
-        return Evaluators(averages.AveragesEvaluator, scale.name).key(only(cells))
-    cells = study.pretraining_grid(scale, [row.c], [row.images_seen], guidance=[row.guidance], **common)
-    return Evaluators(study.SamplingEvaluator, scale.name).key(only(cells))
+        cells = averages.averages_grid(
+            profile, [row.c], [row.images_seen], [row.strength], guidance=row.guidance, **common
+        )
+        return Evaluators(averages.AveragesEvaluator, profile.name).key(only(cells))
+    cells = study.pretraining_grid(profile, [row.c], [row.images_seen], guidance=[row.guidance], **common)
+    return Evaluators(study.SamplingEvaluator, profile.name).key(only(cells))
 
 
-def sampling(scale: Profile, row: Record) -> str:
+def sampling(profile: Profile, row: Record) -> str:
     cells = study.sampling_grid(
-        scale, [row.c], [row.steps], [row.guidance], n=row.n, images=row.images_seen, sampler=row.sampler, seed=row.seed
+        profile,
+        [row.c],
+        [row.steps],
+        [row.guidance],
+        n=row.n,
+        images=row.images_seen,
+        sampler=row.sampler,
+        seed=row.seed,
     )
-    return Evaluators(study.SamplingEvaluator, scale.name).key(only(cells))
+    return Evaluators(study.SamplingEvaluator, profile.name).key(only(cells))
 
 
-def super_resolution(scale: Profile, row: Record) -> str:
+def super_resolution(profile: Profile, row: Record) -> str:
     if row.task == "superres":
-        cells = restoration.steps_grid(scale, [row.c], [row.steps], images=row.images_seen, n=row.n)
+        cells = restoration.steps_grid(profile, [row.c], [row.steps], images=row.images_seen, n=row.n)
     else:
-        cells = restoration.baselines_grid(scale, row.c or scale.family[0], n=row.n)
-    return Evaluators(restoration.SuperResolutionEvaluator, scale.name).key(only(cells, kind=row.task))
+        cells = restoration.baselines_grid(profile, row.c or profile.family[0], n=row.n)
+    return Evaluators(restoration.SuperResolutionEvaluator, profile.name).key(only(cells, kind=row.task))
 
 
-def booth(scale: Profile, row: Record) -> str:
+def booth(profile: Profile, row: Record) -> str:
     """The rows' own n counts pictures of the subject or of its class, or pairs of them."""
     subject, n = told(row, "pictures of (.+) as sks"), 2 * int(told(row, r"(\d+) captions, twice each"))
-    cells = dreambooth.grid(
-        scale, [row.c], [subject], dreambooth.TUNED, [row.train_steps or 1], steps=row.steps, guidance=row.guidance, n=n
+    cells = dreambooth.dreambooth_grid(
+        profile,
+        [row.c],
+        [subject],
+        dreambooth.TUNED,
+        [row.train_steps or 1],
+        steps=row.steps,
+        guidance=row.guidance,
+        n=n,
     )
-    return Evaluators(dreambooth.DreamBoothEvaluator, scale.name).key(only(cells, variant=row.task))
+    return Evaluators(dreambooth.DreamBoothEvaluator, profile.name).key(only(cells, variant=row.task))
 
 
-def interpolation(scale: Profile, row: Record) -> str:
+def interpolation(profile: Profile, row: Record) -> str:
     frames = int(told(row, r"(\d+) pictures a way"))
-    cells = interpolation_study.grid(scale, [row.c], [row.guidance], steps=row.steps, n=row.n, frames=frames)
-    return Evaluators(interpolation_study.InterpolationEvaluator, scale.name).key(only(cells, path=row.task))
+    cells = interpolation_study.interpolation_grid(
+        profile, [row.c], [row.guidance], steps=row.steps, n=row.n, frames=frames
+    )
+    return Evaluators(interpolation_study.InterpolationEvaluator, profile.name).key(only(cells, path=row.task))
 
 
-def students(scale: Profile, row: Record) -> str:
-    cells = distillation.grid(scale, [row.task], [row.c], [row.steps], [row.guidance], n=row.n)
-    return Evaluators(distillation.DistillationEvaluator, scale.name).key(only(cells))
+def students(profile: Profile, row: Record) -> str:
+    cells = distillation.distillation_grid(profile, [row.task], [row.c], [row.steps], [row.guidance], n=row.n)
+    return Evaluators(distillation.DistillationEvaluator, profile.name).key(only(cells))
 
 
-def metrics(scale: Profile, row: Record) -> str:
+def metrics(profile: Profile, row: Record) -> str:
     names = [] if row.task in ("real", "model") else [row.task]
-    cell = only(probes.grid(scale, names, [row.n]), task=row.task, strength=row.strength or 0.0)
-    return Evaluators(probes.ProbeEvaluator, scale.name).key(cell)
+    cell = only(probes.probes_grid(profile, names, [row.n]), task=row.task, strength=row.strength or 0.0)
+    return Evaluators(probes.ProbeEvaluator, profile.name).key(cell)
 
 
 def tpu_plan(_: Profile, row: Record) -> str:
@@ -135,7 +153,7 @@ def tpu_plan(_: Profile, row: Record) -> str:
     return key(plan.Plan(size=row.size, topology=row.task, batch=row.images_seen, accumulate=parts))
 
 
-def training(scale: Profile, row: Record) -> str:
+def training(profile: Profile, row: Record) -> str:
     parts, size, number, twice, data, devices, shared, machine = re.fullmatch(
         r"(\d+) x (\d+) images a step; (\w+)(; blocks computed twice)?(?:; from (.+))?; "
         r"devices: (\d+), sharing a state: (\d+); (.+)",
@@ -143,13 +161,13 @@ def training(scale: Profile, row: Record) -> str:
     ).groups()
     return key(
         Training(
-            profile=scale.name,
+            profile=profile.name,
             task=row.task,
             c=row.c,
             images=row.images_seen,
             seed=row.seed,
             machine=machine,
-            side=pairs.latent_side(scale) if row.task.startswith("superres") else scale.latent_shape[0],
+            side=pairs.latent_side(profile) if row.task.startswith("superres") else profile.latent_shape[0],
             devices=int(devices),
             fsdp=int(shared),
             batch=int(parts) * int(size),
@@ -215,7 +233,7 @@ def test_every_study_that_has_rows_is_asked(recorded):
 @pytest.mark.parametrize("name", KEYS)
 def test_the_key_of_every_recorded_row_is_that_of_the_cell_that_its_columns_name(name, recorded):
     rows = [SimpleNamespace(**row) for row in recorded[recorded["study"] == name].to_dict("records")]
-    lost = [row for row in rows if KEYS[name](profile(row.profile), row) != row.key]
+    lost = [row for row in rows if KEYS[name](profiles.get(row.profile), row) != row.key]
     assert not lost, f"{len(lost)} of {len(rows)} cells are named otherwise today than in their rows, first {lost[0]}"
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ldm import profiles
 from ldm.figures import speed
-from ldm.profiles import profile
 from ldm.study import training_rows
 from ldm.study.results import Store
 from ldm.study.training_rows import Training
 from ldm.tasks import pairs
 from ldm.training import chips
 
-SMOKE = profile("smoke")
+SMOKE = profiles.get("smoke")
 
 
 def test_a_training_leaves_rows_of_its_laps_but_for_the_first():

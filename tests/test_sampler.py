@@ -13,6 +13,7 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from scipy import stats
 
+from ldm import profiles
 from ldm.diffusion.sampler import initial_noise, loop, sample
 from ldm.diffusion.solvers import Plan, consistency, ddim, ddpm, dpmpp_1, dpmpp_2m, dpmpp_2s, euler, heun
 from ldm.networks.layers import (
@@ -26,7 +27,6 @@ from ldm.networks.layers import (
     merge,
     split,
 )
-from ldm.profiles import profile
 from ldm.tasks import pretrain
 from tests.toy import SD, walk
 
@@ -56,10 +56,12 @@ CONTEXT, NULL = jax.random.normal(jax.random.key(1), (2, 64, 5, 6))
 KEYS = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(7), i))(jnp.arange(64))
 
 
-def run(plan: Plan, rows=slice(None), scale=2.0, predict="v", null=NULL, **options) -> np.ndarray:
+def run(plan: Plan, rows=slice(None), guidance=2.0, predict="v", null=NULL, **options) -> np.ndarray:
     null = null if null is None else null[rows]
     return np.asarray(
-        sample(STRUCTURE, PARAMS, plan, CONTEXT[rows], null, scale, KEYS[rows], predict=predict, shape=SHAPE, **options)
+        sample(
+            STRUCTURE, PARAMS, plan, CONTEXT[rows], null, guidance, KEYS[rows], predict=predict, shape=SHAPE, **options
+        )
     )
 
 
@@ -76,12 +78,12 @@ def test_a_sweep_compiles_once(compiles_once):
     compiles_once.reset(loop)
     solvers, others = cycle(SOLVERS), cycle(product(("trailing", "leading", "linspace"), ("v", "eps", "x0")))
     images, settings = [], set()
-    for scale in (1.0, 1.5, 2, 3.0, np.float32(4), 6.0, jnp.float32(7), 8.0):
+    for guidance in (1.0, 1.5, 2, 3.0, np.float32(4), 6.0, jnp.float32(7), 8.0):
         for steps in (1, 2, 3, 4, 5, 8, 10, 16, 20, 32):
             solver, (spacing, predict) = next(solvers), next(others)
             settings.add((solver, spacing, predict))
             plan = solver(SD, steps, spacing=spacing)
-            images.append(run(plan, slice(7), scale, predict, rescale=(steps % 2) * 0.7))
+            images.append(run(plan, slice(7), guidance, predict, rescale=(steps % 2) * 0.7))
     assert len(settings) > 50 and len({image.tobytes() for image in images}) == 80  # they do differ
     assert all(np.isfinite(image).all() for image in images)
     compiles_once(loop)
@@ -110,10 +112,10 @@ def test_a_network_that_takes_guidance_compiles_once_and_is_asked_once_a_step(co
     structure, params = split(Told())
     compiles_once.reset(loop)
     draw = partial(sample, structure, params, keys=KEYS[:7], predict="v", shape=SHAPE)
-    for steps, scale in ((1, 1.0), (3, 2.5)):
+    for steps, guidance in ((1, 1.0), (3, 2.5)):
         plan = ddim(SD, steps)
-        ours = draw(plan, CONTEXT[:7], None, scale, takes_guidance=True)
-        text = scale * np.asarray(CONTEXT[:7], np.float64).mean((1, 2))[:, None, None, None]
+        ours = draw(plan, CONTEXT[:7], None, guidance, takes_guidance=True)
+        text = guidance * np.asarray(CONTEXT[:7], np.float64).mean((1, 2))[:, None, None, None]
         *_, last = walk(
             plan, lambda x, t, text=text: 0.3 * (x + text), np.asarray(initial_noise(KEYS[:7], SHAPE), np.float64), "v"
         )
@@ -129,16 +131,16 @@ def test_a_network_that_takes_guidance_compiles_once_and_is_asked_once_a_step(co
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("predict", ["eps", "v", "x0"])
 def test_the_compiled_loop_is_the_spelled_out_one(solver, predict):
-    plan, scale, rows = solver(SD, 5), 2.0, slice(7)
+    plan, guidance, rows = solver(SD, 5), 2.0, slice(7)
 
     def guided_output(x, t):
         times = jnp.full(7, t, jnp.float32)
         with_text, without = (np.asarray(NETWORK(x.astype(np.float32), times, c[rows])) for c in (CONTEXT, NULL))
-        return without + scale * (with_text - without)
+        return without + guidance * (with_text - without)
 
     x = np.asarray(initial_noise(KEYS[rows], SHAPE), np.float64)
     *_, last = walk(plan, guided_output, x, predict, np.stack([noise(i, 7) for i in range(int(plan.n))]))
-    np.testing.assert_allclose(run(plan, rows, scale, predict), last, atol=2e-5 * max(1, np.abs(last).max()))
+    np.testing.assert_allclose(run(plan, rows, guidance, predict), last, atol=2e-5 * max(1, np.abs(last).max()))
 
 
 # --- a picture belongs to its key ---------------------------------------------------------------
@@ -181,7 +183,7 @@ TOKENS = jax.random.normal(jax.random.key(2), (2, 64, 24, 128))
 @cache
 def trained() -> tuple[Structure, Params]:
     """The smallest shipped model."""
-    return pretrain.load(profile("smoke"), 8, 160_000)
+    return pretrain.load_unet(profiles.get("smoke"), 8, 160_000)
 
 
 def drawn_by(plan: Plan, context: jax.Array, null: jax.Array, keys: jax.Array, predict: str = "v") -> jax.Array:
@@ -211,9 +213,9 @@ def test_what_cannot_be_sampled_is_refused_in_one_sentence():
         run(ddim(SD.zero_terminal_snr(), 4), slice(1), predict="eps")
     with pytest.raises(ValueError, match="rescale = 1.5: expected 0"):
         run(ddim(SD, 4), slice(1), rescale=1.5)
-    for scale in (np.nan, -np.inf, 1e39):
+    for guidance in (np.nan, -np.inf, 1e39):
         with pytest.raises(ValueError, match="guidance = .*: expected a finite number"):
-            run(ddim(SD, 4), slice(1), scale)
+            run(ddim(SD, 4), slice(1), guidance)
     with pytest.raises(ValueError, match="guidance = 2.0: expected 1 where null is None"):
         run(ddim(SD, 4), slice(1), null=None)
 

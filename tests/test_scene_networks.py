@@ -45,7 +45,7 @@ def images(scenes):
 
 @pytest.fixture(scope="module")
 def shipped():
-    return judge.load()
+    return judge.load_detector()
 
 
 def as_told(records):
@@ -297,9 +297,9 @@ def test_a_file_that_is_no_detector_is_refused(tmp_path):
     path = tmp_path / "x.safetensors"
     weights.save(path, {"x": np.zeros(3, np.float32)})
     with pytest.raises(ValueError, match="does not describe a detector"):
-        judge.load(path)
+        judge.load_detector(path)
     with pytest.raises(ValueError, match="does not exist"):
-        judge.load(tmp_path / "missing.safetensors")
+        judge.load_detector(tmp_path / "missing.safetensors")
 
 
 def test_sizes_of_words_do_not_overlap():

@@ -13,20 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
+from ldm import profiles
 from ldm.data.scenes.dataset import Scenes
-from ldm.data.scenes.disturbances import DISTURBANCES, blur, chosen, draw, hue
+from ldm.data.scenes.disturbances import DISTURBANCES, blur, chosen, draw_disturbed, hue
 from ldm.data.scenes.emoji import emojis
 from ldm.data.scenes.record import held_out
 from ldm.figures import protocol
 from ldm.figures import sensitivity as sensitivity_charts
 from ldm.paths import ROOT
-from ldm.profiles import profile
 from ldm.statistics import sensitivity
 from ldm.study import evaluation, probes
 from ldm.study.results import Store
 from ldm.study.run import run
 
-SMOKE = profile("smoke")
+SMOKE = profiles.get("smoke")
 CONFIG = SMOKE.scenes
 N = 24
 REAL = Scenes(CONFIG, "val", N)
@@ -34,7 +34,7 @@ PIXELS = [name for name, how in DISTURBANCES.items() if how.pixels]
 
 
 def drawn(name: str, strength: float, n: int = N):
-    batches, asked = draw(CONFIG, name, strength, n)
+    batches, asked = draw_disturbed(CONFIG, name, strength, n)
     return np.concatenate(list(batches)), asked
 
 
@@ -64,7 +64,7 @@ def test_the_strengths_of_the_chapter_grow_and_exist(name):
     assert list(how.strengths) == sorted(set(how.strengths)) and 0 < how.strengths[0] and how.strengths[-1] <= how.most
     for wrong in (-0.1, how.most * 1.01, float("nan")):
         with pytest.raises(ValueError, match=f"^{name} has strength {wrong}: expected 0 to"):
-            draw(CONFIG, name, wrong, N)
+            draw_disturbed(CONFIG, name, wrong, N)
 
 
 def test_a_disturbance_that_there_is_not_is_refused_with_the_known_ones():
@@ -151,7 +151,7 @@ def test_a_share_of_training_scenes_of_repeats_and_of_missing_subjects():
 
 
 @pytest.fixture(scope="module")
-def lab():
+def evaluator():
     return probes.ProbeEvaluator(SMOKE)
 
 
@@ -160,34 +160,34 @@ def shipped():
     return Store(ROOT).rows(only="recorded", study="metrics", profile="smoke")
 
 
-def test_every_cell_of_the_chapter_is_recorded(lab, shipped):
+def test_every_cell_of_the_chapter_is_recorded(evaluator, shipped):
     for name in ("smoke", "laptop"):
         rows = Store(ROOT).rows(only="recorded", study="metrics", profile=name)
-        of = lab if name == "smoke" else probes.ProbeEvaluator(profile(name))
-        assert set(rows["key"]) == {of.key(cell) for cell in probes.grid(profile(name))}
+        of = evaluator if name == "smoke" else probes.ProbeEvaluator(profiles.get(name))
+        assert set(rows["key"]) == {of.key(cell) for cell in probes.probes_grid(profiles.get(name))}
         assert (rows["strength"].notna() == (rows["task"] != "model")).all()
 
 
 @pytest.mark.slow
-def test_a_cell_run_again_is_what_is_recorded_and_its_distances_are_the_judges_own(lab, shipped, tmp_path):
-    cells = [c for c in probes.grid(SMOKE, ["noise"]) if c.task == "noise" and c.strength == 8 and c.n <= 32]
-    rows = run(cells, store=Store(tmp_path), lab=lab)
+def test_a_cell_run_again_is_what_is_recorded_and_its_distances_are_the_judges_own(evaluator, shipped, tmp_path):
+    cells = [c for c in probes.probes_grid(SMOKE, ["noise"]) if c.task == "noise" and c.strength == 8 and c.n <= 32]
+    rows = run(cells, store=Store(tmp_path), evaluator=evaluator)
     both = rows.merge(shipped, on=["key", "metric", "protocol"], suffixes=("", "_shipped"))
     assert len(both) == len(rows) == len(cells) * len(set(shipped["metric"]))
     inside = both["value"].between(both["lo_shipped"] - 1e-6, both["hi_shipped"] + 1e-6)
     assert inside.all()
     images, asked = drawn("noise", 8.0, 32)
-    score = evaluation.load(SMOKE).score([images], asked).estimates
+    score = evaluation.load_metrics(SMOKE).score([images], asked).estimates
     of_32 = rows[rows["n"] == 32].set_index("metric")["value"]
     for name, (estimate, _) in score.items():
         assert of_32[name] == pytest.approx(estimate.value, rel=1e-4, abs=1e-4)
     assert not (tmp_path / "runs/files").exists()
 
 
-def test_every_row_is_of_the_protocol_of_its_card(lab, shipped):
-    for name, card in lab.protocols.items():
+def test_every_row_is_of_the_protocol_of_its_card(evaluator, shipped):
+    for name, card in evaluator.protocols.items():
         assert set(shipped[shipped["metric"] == name]["protocol"]) == {f"{card.line}; val captions"}
-    assert len({card.fingerprint for card in lab.protocols.values()}) == 11  # four shapes share one
+    assert len({card.fingerprint for card in evaluator.protocols.values()}) == 11  # four shapes share one
 
 
 # --- What the rows say -----------------------------------------------------------------------------------------
@@ -269,9 +269,9 @@ def test_values_of_two_protocols_meet_neither_in_a_change_nor_in_a_chart(shipped
 # --- The protocol card -----------------------------------------------------------------------------------------
 
 
-def test_the_card_folds_and_names_what_each_value_was_measured_with(lab, shipped):
-    card = lab.protocols["kid_effnet"]
-    text = protocol.folded(shipped[shipped["metric"].isin(["kid_effnet", "subject"])], lab.protocols)
+def test_the_card_folds_and_names_what_each_value_was_measured_with(evaluator, shipped):
+    card = evaluator.protocols["kid_effnet"]
+    text = protocol.folded(shipped[shipped["metric"].isin(["kid_effnet", "subject"])], evaluator.protocols)
     assert text.startswith("<details>\n<summary>Where do these numbers come from?</summary>\n\n- ") and text.endswith(
         "\n\n</details>"
     )
@@ -279,10 +279,10 @@ def test_the_card_folds_and_names_what_each_value_was_measured_with(lab, shipped
         assert part in text
     assert "16 to 64 pictures" in text and "2000 real pictures of 32 x 32" in text
     assert text.count("\n- ") == 3 and "../_static/rows/metrics-smoke.csv" in text
-    assert lab.metrics.scene.protocol in text
+    assert evaluator.metrics.scene.protocol in text
 
 
-def test_metrics_of_one_protocol_share_a_line_and_the_command_stands_last(lab, shipped):
+def test_metrics_of_one_protocol_share_a_line_and_the_command_stands_last(evaluator, shipped):
     rows = shipped[shipped["metric"].isin(["kind", "subject"])]
     text = protocol.folded(rows[rows["n"] == 64], {}, "make this", counted="rounds")
     assert (
@@ -294,8 +294,8 @@ def test_metrics_of_one_protocol_share_a_line_and_the_command_stands_last(lab, s
     assert ", 1 round a value: " in protocol.folded(rows.assign(n=1), {}, counted="rounds")
 
 
-def test_a_value_of_another_protocol_is_not_shown_under_the_card(lab, shipped):
+def test_a_value_of_another_protocol_is_not_shown_under_the_card(evaluator, shipped):
     rows = shipped[shipped["metric"] == "kid_effnet"].head(2).copy()
     rows["protocol"] = [rows["protocol"].iloc[0], "another network"]
-    text = protocol.folded(rows, lab.protocols)
-    assert text.count(lab.protocols["kid_effnet"].fingerprint) == 1 and "another network" in text
+    text = protocol.folded(rows, evaluator.protocols)
+    assert text.count(evaluator.protocols["kid_effnet"].fingerprint) == 1 and "another network" in text

@@ -111,8 +111,8 @@ def test_bad_input_is_told_in_one_sentence(call, says):
 def test_rank_correlations_of_many_worlds_are_scipys_of_each(levels):
     """With few levels most pairs tie, on one side or on both."""
     a, b = np.random.default_rng(0).integers(0, levels, (2, 20, 13)).astype(float)
-    kendall = [scipy.stats.kendalltau(*world).statistic for world in zip(a, b, strict=True)]
-    somers = [scipy.stats.somersd(*world).statistic for world in zip(a, b, strict=True)]
+    kendall = [scipy.stats.kendalltau(*replicate).statistic for replicate in zip(a, b, strict=True)]
+    somers = [scipy.stats.somersd(*replicate).statistic for replicate in zip(a, b, strict=True)]
     np.testing.assert_allclose(ranks.kendall(a, b), kendall, rtol=1e-12)
     np.testing.assert_allclose(ranks.somers(a, b), somers, rtol=1e-12)
     assert np.isnan(ranks.kendall(a[0], np.ones(13))) and np.isnan(ranks.somers(np.ones(13), a[0]))

@@ -10,18 +10,17 @@ import pandas as pd
 import pytest
 
 from benchmarks.study_kills import CELLS, finish, killed, measured
+from ldm import profiles
 from ldm.diffusion.solvers import plan
 from ldm.metrics import Estimate
-from ldm.profiles import profile
-from ldm.study import recompute as live
-from ldm.study import sampling
+from ldm.study import recompute, sampling
 from ldm.study.evaluation import Score
 from ldm.study.evaluator import Evaluator
 from ldm.study.results import Row, Store
 from ldm.study.run import at_hand, run
 from tests.environment import one_device
 
-SMOKE = profile("smoke")
+SMOKE = profiles.get("smoke")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +47,7 @@ def test_killed_at_random_moments_the_rows_are_those_of_an_undisturbed_run(undis
 
 def test_running_it_again_computes_nothing(undisturbed, monkeypatch):
     monkeypatch.setattr(sampling.SamplingEvaluator, "evaluate", lambda *_: pytest.fail("a finished cell was run again"))
-    rows = run(CELLS, store=Store(undisturbed), lab=sampling.SamplingEvaluator(SMOKE))
+    rows = run(CELLS, store=Store(undisturbed), evaluator=sampling.SamplingEvaluator(SMOKE))
     assert set(rows["key"]) == set(measured(undisturbed)["key"])
 
 
@@ -57,7 +56,7 @@ def test_a_new_setting_runs_only_what_is_new(undisturbed, monkeypatch, tmp_path)
     monkeypatch.setattr(sampling.SamplingEvaluator, "evaluate", lambda self, cell: asked.append(cell) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cells = [*CELLS, *sampling.sampling_grid(SMOKE, (8,), (3,), (4.0,), n=16)]
-        run(cells, store=Store(undisturbed), lab=sampling.SamplingEvaluator(SMOKE))
+        run(cells, store=Store(undisturbed), evaluator=sampling.SamplingEvaluator(SMOKE))
     assert [cell.steps for cell in asked] == [3]
 
 
@@ -110,46 +109,48 @@ class TossEvaluator(Evaluator[Toss]):
 
 
 def test_the_runner_runs_any_study_whose_evaluator_says_what_is_its_own(tmp_path, monkeypatch):
-    store, lab = Store(tmp_path), TossEvaluator(SMOKE)
+    store, evaluator = Store(tmp_path), TossEvaluator(SMOKE)
     cells = [Toss("smoke", heads) for heads in (3, 5)]
-    rows = run(cells, store=store, lab=lab)
+    rows = run(cells, store=store, evaluator=evaluator)
     assert sorted(rows["value"]) == [3, 5] and set(rows["protocol"]) == {"counted; a fair coin"}
     monkeypatch.setattr(TossEvaluator, "evaluate", lambda *_: pytest.fail("a finished cell was run again"))
-    assert set(run(cells, store=store, lab=lab)["key"]) == {lab.key(cell) for cell in cells}
+    assert set(run(cells, store=store, evaluator=evaluator)["key"]) == {evaluator.key(cell) for cell in cells}
     unfair = Toss("smoke", 7, fair=False)
-    assert at_hand(cells, store=store, lab=lab) == cells
+    assert at_hand(cells, store=store, evaluator=evaluator) == cells
     with pytest.raises(ValueError, match=r"c = 8 after 123 images \(seed 7\)"):
-        at_hand([*cells, unfair], store=store, lab=lab)
+        at_hand([*cells, unfair], store=store, evaluator=evaluator)
     with pytest.raises(TypeError, match="abstract"):
         Evaluator(SMOKE)
 
 
 def test_no_cells_are_a_mistake():
     with pytest.raises(ValueError, match="There are no cells"):
-        run([], lab=sampling.SamplingEvaluator(SMOKE))
+        run([], evaluator=sampling.SamplingEvaluator(SMOKE))
 
 
 def test_cells_drawn_by_lot_are_run_again_and_never_compared_with_themselves(undisturbed, tmp_path):
     """A record that is not what the models give is found out, on this machine too."""
-    store, lab = Store(tmp_path), sampling.SamplingEvaluator(SMOKE)
+    store, evaluator = Store(tmp_path), sampling.SamplingEvaluator(SMOKE)
     rows = Store(undisturbed).rows()
     for key, group in rows.groupby("key"):
         moved = group.copy()
         moved.loc[moved["metric"] == "kid_effnet", ["value", "lo", "hi"]] += 5
         records = moved.astype(object).where(moved.notna(), None).to_dict("records")
         store.write(key, [Row(**record) for record in records])
-    assert live.agreement(CELLS, 2, store=store, lab=lab).startswith("Nothing was recomputed")  # no record yet
+    assert recompute.agreement(CELLS, 2, store=store, evaluator=evaluator).startswith(
+        "Nothing was recomputed"
+    )  # no record yet
     store.compact()
-    chosen = live.drawn_by_lot(CELLS, 2, store=store, lab=lab)
-    assert len(set(chosen)) == 2 and chosen == live.drawn_by_lot(CELLS, 2, store=store, lab=lab)
-    table = live.recompute(chosen, store=store, lab=lab)
+    chosen = recompute.drawn_by_lot(CELLS, 2, store=store, evaluator=evaluator)
+    assert len(set(chosen)) == 2 and chosen == recompute.drawn_by_lot(CELLS, 2, store=store, evaluator=evaluator)
+    table = recompute.recompute(chosen, store=store, evaluator=evaluator)
     true = rows.set_index(["key", "metric"])["value"]
     again = table[table["metric"] == "kid_effnet"]
-    assert set(again["again"]) == {f"{true[lab.key(cell), 'kid_effnet']:.4g}" for cell in chosen}
+    assert set(again["again"]) == {f"{true[evaluator.key(cell), 'kid_effnet']:.4g}" for cell in chosen}
     assert table.loc[table["metric"] != "kid_effnet", "agrees"].all()
     assert (table.loc[table["metric"] != "kid_effnet", "off"] < 0.01).all()
     assert (again["off"] > 0).all()
-    text = live.agreement(CELLS, 2, store=store, lab=lab)
+    text = recompute.agreement(CELLS, 2, store=store, evaluator=evaluator)
     assert f"2 of the {len(CELLS)} cells" in text and f"of {len(table)}**" in text
 
 
@@ -170,7 +171,7 @@ def test_influences_are_kept_for_every_metric_and_give_the_intervals_back(undist
 def test_a_profile_that_trains_in_bfloat16_draws_in_it_the_same_pictures_under_another_name():
     half = replace(SMOKE, train=replace(SMOKE.train, bf16=True))
     whole = sampling.SamplingEvaluator(SMOKE)
-    full, rounded = (replace(whole.load(8, SMOKE.length, 0), profile=scale) for scale in (SMOKE, half))
+    full, rounded = (replace(whole.load(8, SMOKE.length, 0), profile=profile) for profile in (SMOKE, half))
     assert {p.dtype.name for p in rounded.drawing.values()} == {"float32", "bfloat16"}
     assert full.drawing is full.drawing, "the parameters travel to the device once, not at every batch"
     a, b = (next(g.images(["a large crab at the left"] * 4, plan("ddim", 4), 2.0)).astype(int) for g in (full, rounded))
@@ -181,17 +182,17 @@ def test_a_profile_that_trains_in_bfloat16_draws_in_it_the_same_pictures_under_a
 @pytest.mark.slow
 def test_a_level_has_its_own_captions_rows_and_names_and_only_what_is_said_is_judged(tmp_path):
     """One model answers every level. Of captions that name the subject alone, no share of styles can be right."""
-    lab, store = sampling.SamplingEvaluator(SMOKE), Store(tmp_path)
+    evaluator, store = sampling.SamplingEvaluator(SMOKE), Store(tmp_path)
     cells = {
         level: sampling.sampling_grid(SMOKE, (8,), (2,), (1.5,), n=16, level=level)[0]
         for level in ("all", "some", "subject")
     }
-    assert len({lab.key(cell) for cell in cells.values()}) == 3
-    rows = run(list(cells.values()), store=store, lab=lab).set_index("key")
-    of = {level: rows.loc[lab.key(cell)].set_index("metric") for level, cell in cells.items()}
+    assert len({evaluator.key(cell) for cell in cells.values()}) == 3
+    rows = run(list(cells.values()), store=store, evaluator=evaluator).set_index("key")
+    of = {level: rows.loc[evaluator.key(cell)].set_index("metric") for level, cell in cells.items()}
     assert {"style", "kind", "colours", "relation"}.isdisjoint(of["subject"].index)
     assert {"kid_effnet", "subject", "alignment"} <= set(of["subject"].index)
-    said = [lab.asked(cells["some"]).said(i) for i in range(16)]
+    said = [evaluator.asked(cells["some"]).said(i) for i in range(16)]
     assert of["some"].loc["style", "n"] == sum("style" in parts for parts in said)
     assert of["all"]["n"].eq(16).all() and of["subject"]["n"].eq(16).all()
     protocols = {level: found["protocol"].iloc[0].rpartition("; ")[2] for level, found in of.items()}
@@ -199,8 +200,8 @@ def test_a_level_has_its_own_captions_rows_and_names_and_only_what_is_said_is_ju
         "all": "val captions", "some": "val captions that say some", "subject": "val captions that say subject",
     }  # fmt: skip
     for level, found in of.items():
-        kept = store.influences(found.reset_index().assign(key=lab.key(cells[level])), "alignment")
+        kept = store.influences(found.reset_index().assign(key=evaluator.key(cells[level])), "alignment")
         (influences,) = kept.values()
         assert np.mean(influences) == pytest.approx(found.loc["alignment", "value"], abs=1e-3)
-    style = store.influences(of["some"].reset_index().assign(key=lab.key(cells["some"])), "style")
+    style = store.influences(of["some"].reset_index().assign(key=evaluator.key(cells["some"])), "style")
     assert np.mean(list(style.values())) == pytest.approx(of["some"].loc["style", "value"], abs=2e-3)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ldm import profiles
 from ldm.diffusion.solvers import ddim, plan
 from ldm.networks import cost, weights
 from ldm.networks.layers import abstract, merge
-from ldm.profiles import profile
-from ldm.statistics import verdicts
+from ldm.statistics import downstream
 from ldm.study import findings
 from ldm.study import photographs as gallery
 from ldm.study import superres as restoration
@@ -25,7 +25,7 @@ from ldm.tasks import models as models_tasks
 from ldm.tasks import pairs as twins
 from ldm.training.loop import TrainConfig
 
-SMOKE = profile("smoke")
+SMOKE = profiles.get("smoke")
 NULL = np.zeros((SMOKE.tokens, SMOKE.context), np.float32)
 
 
@@ -43,7 +43,7 @@ class Halves:
 
 @pytest.fixture(scope="module")
 def pretrained():
-    return pretrain.load(SMOKE, 8, SMOKE.length)[1]
+    return pretrain.load_unet(SMOKE, 8, SMOKE.length)[1]
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_finetuning_starts_there_learns_to_look_and_leaves_a_model_a_length(pret
         start=pretrained,
         on_log=logs.append,
     )
-    path = models_tasks.path_of(SMOKE, 8, 16, 0, tmp_path, "superres")
+    path = models_tasks.model_path(SMOKE, 8, 16, 0, tmp_path, "superres")
     kept = weights.load(path, half_to_float32=True)
     assert weights.metadata(path)["images"] == 16 and len(list(path.parent.glob("*.safetensors"))) == 1
     first = kept["conv_in.weight"]
@@ -142,19 +142,19 @@ def test_a_restored_picture_depends_on_what_is_seen_and_not_on_its_batch(pretrai
 
 
 @pytest.fixture(scope="module")
-def lab():
+def evaluator():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(restoration, "REFERENCE", 96)
         yield restoration.SuperResolutionEvaluator(SMOKE)
 
 
 @pytest.mark.slow
-def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(lab, tmp_path, monkeypatch):
+def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(evaluator, tmp_path, monkeypatch):
     bicubic = restoration.Restoration(profile="smoke", kind="bicubic", n=16)
-    rows = run([bicubic], store=Store(tmp_path), lab=lab).set_index("metric")
+    rows = run([bicubic], store=Store(tmp_path), evaluator=evaluator).set_index("metric")
     assert set(rows["task"]) == {"bicubic"} and rows["c"].isna().all() and set(rows["n"]) == {16}
-    true, low = lab._pictures(16)
-    perfect = lab.score(true, true).estimates
+    true, low = evaluator._pictures(16)
+    perfect = evaluator.score(true, true).estimates
     assert perfect["lpips_effnet"][0].value == pytest.approx(0, abs=1e-6) and perfect["ssim"][0].value == pytest.approx(
         1
     )
@@ -165,9 +165,9 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(lab, tmp_path,
     assert set(Store(tmp_path).influences(rows.reset_index(), "ssim")) == set(rows["key"])
 
     model = restoration.Restoration(profile="smoke", c=8, images=1000, steps=4, n=16)
-    monkeypatch.setattr(lab, "_digest", lambda *model: "made up")
-    monkeypatch.setattr(lab, "restored", lambda cell: true)
-    both = run([bicubic, model], store=Store(tmp_path), lab=lab)
+    monkeypatch.setattr(evaluator, "_digest", lambda *model: "made up")
+    monkeypatch.setattr(evaluator, "restored", lambda cell: true)
+    both = run([bicubic, model], store=Store(tmp_path), evaluator=evaluator)
     made = both[both["task"] == "superres"].iloc[0]
     per_step = cost.norm_cost(8, size=16, tokens=SMOKE.tokens, context=SMOKE.context)
     assert made["cost"] == pytest.approx(4 * per_step) and made["nfe"] == 4 and made["train_steps"] == 63
@@ -181,24 +181,24 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(lab, tmp_path,
     )
 
     there = findings.restored_by_steps(Store(tmp_path), SMOKE)
-    assert there.empty and "no row holds" in findings.asked(verdicts.f5, there, Store(tmp_path), few=True)[1]
+    assert there.empty and "no row holds" in findings.asked(downstream.f5, there, Store(tmp_path), few=True)[1]
     long = replace(model, images=finetuning.LENGTHS[-1])
-    run([long, replace(long, sampler="ddpm")], store=Store(tmp_path), lab=lab)
-    assert set(findings.restored_by_steps(Store(tmp_path), SMOKE)["key"]) == {lab.key(long)}
+    run([long, replace(long, sampler="ddpm")], store=Store(tmp_path), evaluator=evaluator)
+    assert set(findings.restored_by_steps(Store(tmp_path), SMOKE)["key"]) == {evaluator.key(long)}
 
 
-def test_cells_are_at_hand_where_they_are_recorded_or_their_model_is_here(lab, tmp_path, monkeypatch):
+def test_cells_are_at_hand_where_they_are_recorded_or_their_model_is_here(evaluator, tmp_path, monkeypatch):
     bicubic, *models = restoration.baselines_grid(SMOKE, 8)[:1] + restoration.steps_grid(SMOKE, (8, 16), (4,))
-    monkeypatch.setattr(lab, "file", lambda *model: None)
-    monkeypatch.setattr(lab, "_digest", lambda c, *model: f"in the register {c}")
+    monkeypatch.setattr(evaluator, "file", lambda *model: None)
+    monkeypatch.setattr(evaluator, "_digest", lambda c, *model: f"in the register {c}")
     with pytest.raises(ValueError, match="There is no trained model of c = 8 after 32,000"):
-        at_hand([bicubic, *models], store=Store(tmp_path), lab=lab)
-    assert at_hand([bicubic], store=Store(tmp_path), lab=lab) == [bicubic]
-    monkeypatch.setattr(lab, "file", lambda c, *model: tmp_path if c == 16 else None)
-    assert at_hand([bicubic, *models], store=Store(tmp_path), lab=lab) == [bicubic, models[1]]
-    monkeypatch.setattr(lab, "restored", lambda cell: lab._pictures(16)[0])
-    run(models[:1], store=Store(tmp_path), lab=lab)
-    assert at_hand([bicubic, *models], store=Store(tmp_path), lab=lab) == [bicubic, *models]
+        at_hand([bicubic, *models], store=Store(tmp_path), evaluator=evaluator)
+    assert at_hand([bicubic], store=Store(tmp_path), evaluator=evaluator) == [bicubic]
+    monkeypatch.setattr(evaluator, "file", lambda c, *model: tmp_path if c == 16 else None)
+    assert at_hand([bicubic, *models], store=Store(tmp_path), evaluator=evaluator) == [bicubic, models[1]]
+    monkeypatch.setattr(evaluator, "restored", lambda cell: evaluator._pictures(16)[0])
+    run(models[:1], store=Store(tmp_path), evaluator=evaluator)
+    assert at_hand([bicubic, *models], store=Store(tmp_path), evaluator=evaluator) == [bicubic, *models]
 
 
 def test_grids_hold_the_papers_settings():
@@ -227,7 +227,7 @@ def test_a_wrong_cell_is_refused_before_anything_runs(change, sentence):
 
 def test_a_model_that_is_not_there_is_named_with_the_command_that_makes_it():
     with pytest.raises(ValueError, match="superres-c8-1k-s9.*python -m ldm superres"):
-        superres.load(SMOKE, 8, 1000, seed=9)
+        superres.load_finetuned(SMOKE, 8, 1000, seed=9)
 
 
 def test_a_folder_of_photographs_gives_pairs_and_a_model_that_its_file_alone_tells(tmp_path, pretrained):
@@ -240,7 +240,7 @@ def test_a_folder_of_photographs_gives_pairs_and_a_model_that_its_file_alone_tel
     assert twins.folder_of(pairs, folder).name == f"photographs-{pairs.key[:6]}"
     assert finetuning.lengths_of(3_000) == (1_000, 3_000) and finetuning.lengths_of(32_000) == finetuning.LENGTHS
 
-    path = models_tasks.path_of(SMOKE, 8, 1_000, 0, tmp_path, "superres-scratch")
+    path = models_tasks.model_path(SMOKE, 8, 1_000, 0, tmp_path, "superres-scratch")
     models_tasks.save(path, superres.widened(pretrained, 4), SMOKE, 8, 1_000, 0)
     told = superres.restorer(SMOKE, 16, 32_000, file=path)
     assert told.kind == "superres-scratch" and told.params["conv_in.weight"].shape == (3, 3, 8, 8)
@@ -254,13 +254,13 @@ def test_photographs_are_judged_as_scenes_are(tmp_path, monkeypatch):
         small.resize((120, 90), Image.Resampling.BICUBIC).save(tmp_path / f"{i}.png")
     monkeypatch.setattr(restoration, "REFERENCE", 96)
     bicubic = gallery.PhotographEvaluator.restored
-    true = lambda lab, cell: lab._pictures(cell.n)[0]
-    restored = lambda lab, cell: (bicubic if cell.kind == "bicubic" else true)(lab, cell)
+    true = lambda evaluator, cell: evaluator._pictures(cell.n)[0]
+    restored = lambda evaluator, cell: (bicubic if cell.kind == "bicubic" else true)(evaluator, cell)
     monkeypatch.setattr(gallery.PhotographEvaluator, "restored", restored)
-    monkeypatch.setattr(restoration.SuperResolutionEvaluator, "key", lambda lab, cell: f"{cell.kind}-key")
-    table = gallery.judge(SMOKE, tmp_path, 8, n=16, store=Store(tmp_path)).set_index("metric")
+    monkeypatch.setattr(restoration.SuperResolutionEvaluator, "key", lambda evaluator, cell: f"{cell.kind}-key")
+    table = gallery.measure_photographs(SMOKE, tmp_path, 8, n=16, store=Store(tmp_path)).set_index("metric")
     assert set(table.index) == set(gallery.JUDGED) and set(table["n"]) == {16}
     assert table.loc["lpips_effnet", "restored"] == pytest.approx(0, abs=1e-6) and table.loc["ssim", "lo"] > 0
     assert Store(tmp_path).rows()["protocol"].str.contains("val crops of photographs").all()
     with pytest.raises(ValueError, match="no PNG, JPEG or WebP file"):
-        gallery.judge(SMOKE, tmp_path / "runs", 8, n=16, store=Store(tmp_path))
+        gallery.measure_photographs(SMOKE, tmp_path / "runs", 8, n=16, store=Store(tmp_path))

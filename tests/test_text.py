@@ -20,7 +20,7 @@ def encoder():
 
 @pytest.fixture(scope="module")
 def shipped():
-    return text.load()
+    return text.load_text_encoder()
 
 
 def test_ids_are_the_words_then_the_end_then_padding():
@@ -91,13 +91,13 @@ def test_a_file_of_other_weights_is_refused(tmp_path, encoder):
     path = tmp_path / "other.safetensors"
     weights.save(path, {"x": np.zeros(3, np.float32)})
     with pytest.raises(ValueError, match="does not describe a text tower"):
-        text.load(path)
+        text.load_text_encoder(path)
     tower = {"words": WORDS, "length": 6, "width": 16, "layers": 2, "heads": 2}
     weights.save(path, {k: v for k, v in encoder.params.items() if "mlp" not in k}, {"tower": tower})
     with pytest.raises(ValueError, match="lacks 8 of"):
-        text.load(path)
+        text.load_text_encoder(path)
     weights.save(path, encoder.params, {"tower": tower})
-    again = text.load(path)
+    again = text.load_text_encoder(path)
     np.testing.assert_array_equal(again.encode(["a red apple"]), encoder.encode(["a red apple"]))
 
 

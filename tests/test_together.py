@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ldm import profiles
 from ldm.data.batches import batch_indices
 from ldm.diffusion.losses import diffusion_loss
 from ldm.diffusion.schedule import Schedule
 from ldm.networks.layers import Conv, Downsample, KeySource, gather_taps
-from ldm.profiles import profile
 from ldm.tasks import together as task
 from ldm.training import loop, together
 from ldm.training.config import TrainConfig
@@ -116,21 +116,21 @@ def test_of_several_predictions_a_batch_says_which_is_asked(source):
 
 def test_only_what_is_missing_is_trained_and_profiles_differ_in_their_setting_alone():
     data = SimpleNamespace(text=SimpleNamespace(null=lambda n: np.zeros((n, 24, 128), np.float32)))
-    settings = [profile("open-eps"), profile("open-v")]
-    there = {("open-eps", 0), ("open-v", 2)}
+    settings = [profiles.get("laptop-eps"), profiles.get("laptop-v")]
+    there = {("laptop-eps", 0), ("laptop-v", 2)}
     planned = task.plan(settings, 8, (0, 2), data=data, made=lambda one, c, images, seed: (one.name, seed) in there)
-    assert [(run.profile.name, run.seed) for run in planned.runs] == [("open-v", 0), ("open-eps", 2)]
+    assert [(run.profile.name, run.seed) for run in planned.runs] == [("laptop-v", 0), ("laptop-eps", 2)]
     assert planned.predicts == ("v", "eps") and list(planned.more["predicts"]) == [0, 1]
     assert planned.config.images == 640_000
     assert task.plan(settings, 8, (0,), data=data, made=lambda *_: True) is None
-    with pytest.raises(ValueError, match="profiles = open-eps, gpu-eps: expected one, or several that differ"):
-        task.plan([profile("open-eps"), profile("gpu-eps")], 8, (0,), data=data)
+    with pytest.raises(ValueError, match="profiles = laptop-eps, gpu-eps: expected one, or several that differ"):
+        task.plan([profiles.get("laptop-eps"), profiles.get("gpu-eps")], 8, (0,), data=data)
 
 
 def test_the_rate_of_a_profile_falls_with_the_width_where_it_says_so():
-    assert profile("gpu-eps").training(320).learning_rate == pytest.approx(2e-4)
-    assert profile("gpu-v").training(32).learning_rate == pytest.approx(
-        2 * profile("open-v").training(32).learning_rate
+    assert profiles.get("gpu-eps").training(320).learning_rate == pytest.approx(2e-4)
+    assert profiles.get("gpu-v").training(32).learning_rate == pytest.approx(
+        2 * profiles.get("laptop-v").training(32).learning_rate
     )
-    assert profile("laptop").training(8) == profile("laptop").train
-    assert isinstance(profile("gpu-v").training(64), TrainConfig)
+    assert profiles.get("laptop").training(8) == profiles.get("laptop").train
+    assert isinstance(profiles.get("gpu-v").training(64), TrainConfig)

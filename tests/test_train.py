@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ldm.files import hold
+from ldm.profiles import PROFILES
 from ldm.training.guards import Diverged
 from ldm.training.loop import TrainConfig, fit, init_state, make_train_step, rate
 
@@ -98,6 +101,13 @@ def test_the_average_is_the_power_average_of_the_weights():
 def test_the_rate_warms_up_and_then_falls_as_one_over_the_root():
     rates = [float(rate(CONFIG, jnp.asarray(k))) for k in (0, 9, 39)]
     np.testing.assert_allclose(rates, [0.05, 0.05, 0.025], rtol=1e-6)
+
+
+def test_the_rate_of_the_second_edition_falls_as_one_over_the_width():
+    open_eps, first = PROFILES["laptop-eps"], PROFILES["laptop"]
+    assert [open_eps.training(c).learning_rate for c in (8, 32)] == pytest.approx([8e-3, 2e-3])
+    assert replace(open_eps.training(64), learning_rate=8e-3) == open_eps.train
+    assert first.training(32) is first.train
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_last_good_step(tmp_path):

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from ldm import profiles
 from ldm.figures import enlarge
-from ldm.profiles import profile
 from ldm.tasks import upscale
 
 
@@ -90,6 +90,6 @@ def test_ones_own_picture_is_saved_whole_and_shown_small(tmp_path):
 
 
 def test_without_a_picture_there_is_a_scene_and_a_wrong_path_is_no_scene():
-    assert enlarge.picture("", profile("smoke")).shape == (64, 64, 3)
+    assert enlarge.picture("", profiles.get("smoke")).shape == (64, 64, 3)
     with pytest.raises(ValueError, match="my.png does not exist"):
-        enlarge.picture("my.png", profile("smoke"))
+        enlarge.picture("my.png", profiles.get("smoke"))

@@ -6,48 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ldm.statistics import comparisons, optimum, verdicts
-
-STEP_COST = {8: 1.0, 16: 2.0, 32: 4.0}
-
-
-def sampling(
-    value,
-    metric: str = "kid_effnet",
-    se: float = 0.5,
-    n: int = 256,
-    shared: float = 0.0,
-    seed: int = 0,
-    steps=(1, 2, 4, 8),
-    guidance=(1.0, 2.0, 4.0),
-):
-    """Rows of a grid whose true value is value(c, steps, guidance), and the influences of its pictures."""
-    rng = np.random.default_rng(seed)
-    together, rows, influences = rng.standard_normal(n), [], {}
-    for c, cost in STEP_COST.items():
-        for s in steps:
-            for g in guidance:
-                own = rng.standard_normal(n)
-                pictures = se * np.sqrt(n) * (np.sqrt(shared) * together + np.sqrt(1 - shared) * own)
-                measured, key = value(c, s, g) + pictures.mean(), f"{c}-{s}-{g}"
-                influences[key] = pictures
-                rows.append(
-                    {
-                        "key": key,
-                        "metric": metric,
-                        "protocol": "synthetic",
-                        "c": c,
-                        "steps": s,
-                        "guidance": g,
-                        "cost": cost * s,
-                        "images_seen": 1000,
-                        "value": measured,
-                        "lo": measured - 1.96 * se,
-                        "hi": measured + 1.96 * se,
-                        "n": n,
-                    }
-                )
-    return pd.DataFrame(rows), influences
+from ldm.statistics import comparisons, downstream, optimum, verdicts
+from tests.synthetic import STEP_COST, sampling
 
 
 @pytest.mark.parametrize("metric, sign", [("kid_effnet", 1), ("subject", -1)])
@@ -67,19 +27,39 @@ def test_more_settings_to_choose_from_do_not_make_a_finding():
     """All settings are truly equal; eleven to one of them belong to smaller models. 5 % of verdicts may err."""
     nothing = lambda c, steps, guidance: 50.0
     answers = [
-        verdicts.f3(*reorder(sampling(nothing, se=1.0, shared=shared, seed=seed), "kid_effnet")).answer
+        verdicts.f3(*reorder(sampling(nothing, se=1.0, shared=shared, seed=seed), "kid_effnet"), margin=0).answer
         for seed in range(40)
         for shared in (0.0, 0.8)
     ]
     assert np.mean([answer != "undecided" for answer in answers]) <= 0.15
 
 
-def training(order):
-    """Rows of four lengths and three sizes; quality follows `order(compute)`."""
+@pytest.mark.parametrize("se, answer", [(0.1, "fails"), (5.0, "undecided")])
+def test_f3_fails_where_sizes_surely_tie_and_is_undecided_where_nobody_can_tell(se, answer):
+    nothing = lambda c, steps, guidance: 50.0
+    assert verdicts.f3(*reorder(sampling(nothing, se=se), "kid_effnet")).answer == answer
+
+
+def test_f3_holds_where_size_is_useless_and_fails_where_steps_are():
+    only_steps = lambda c, steps, guidance: 100 / steps
+    only_size = lambda c, steps, guidance: 1000 / c
+    assert verdicts.f3(*reorder(sampling(only_steps), "kid_effnet")).answer == "holds"
+    assert verdicts.f3(*reorder(sampling(only_size), "kid_effnet")).answer == "fails"
+
+
+def test_f3_from_four_steps_on_uses_no_setting_of_fewer():
+    """Up to three steps a small model is better at equal cost, from four on the largest is."""
+    true = lambda c, steps, guidance: 100 / steps if steps < 4 else 20 / c
+    made = reorder(sampling(true, se=0.05, steps=(1, 2, 3, 4, 8, 16, 32)), "kid_effnet")
+    assert verdicts.f3(*made, fewest=4).answer == "fails"
+
+
+def training(value):
+    """Rows of four lengths and three sizes; `value(compute, images)` is their distance."""
     rows = []
     for c, cost in STEP_COST.items():
         for images in (1_000, 3_000, 9_000, 27_000):
-            value = order(cost * images)
+            found = value(cost * images, images)
             rows.append(
                 {
                     "key": f"{c}-{images}",
@@ -90,39 +70,42 @@ def training(order):
                     "guidance": 2.0,
                     "cost": 50 * cost,
                     "images_seen": images,
-                    "value": value,
-                    "lo": value - 0.01,
-                    "hi": value + 0.01,
+                    "value": found,
+                    "lo": found - 0.01,
+                    "hi": found + 0.01,
                     "n": 256,
                 }
             )
     return pd.DataFrame(rows)
 
 
-def test_f1_follows_the_rank_of_training_compute():
-    better = verdicts.f1(training(lambda compute: -np.log(compute)), "kid_effnet")
-    assert better.answer == "holds" and better.effect.value == pytest.approx(1)
-    worse = verdicts.f1(training(np.log), "kid_effnet")
-    assert worse.answer == "fails" and worse.effect.value == pytest.approx(-1)
-    assert "**F1 fails** by kid_effnet" in str(worse)
+def test_f1_holds_where_compute_explains_more_than_images_and_fails_where_size_is_useless():
+    by_compute = verdicts.f1(training(lambda compute, images: -np.log(compute)), "kid_effnet")
+    assert by_compute.answer == "holds" and by_compute.effect.value > 0.1
+    by_images = verdicts.f1(training(lambda compute, images: -np.log(images)), "kid_effnet")
+    assert by_images.answer == "fails" and by_images.effect.value < -0.1
+    assert "**F1 fails** by kid_effnet" in str(by_images)
+    noise = np.random.default_rng(0).normal(size=12)
+    nothing = training(lambda compute, images: 0.0).assign(value=noise, lo=noise - 2, hi=noise + 2)
+    assert verdicts.f1(nothing, "kid_effnet").answer == "undecided"
 
 
 def by_size_and_compute(value):
     """Rows of three sizes at four lengths of finetuning, true up to 0.01; quality is -value(c, compute)."""
-    rows = training(lambda compute: 0.0)
+    rows = training(lambda compute, images: 0.0)
     compute = rows["cost"] / rows["steps"] * rows["images_seen"]
     values = [value(c, spent) for c, spent in zip(rows["c"], compute, strict=True)]
     return rows.assign(value=values, lo=np.array(values) - 0.01, hi=np.array(values) + 0.01)
 
 
 def test_f2_holds_where_size_orders_the_models_and_fails_where_compute_does():
-    by_size = verdicts.f2(by_size_and_compute(lambda c, compute: 100 / c - 1e-5 * compute), "kid_effnet")
+    by_size = downstream.f2(by_size_and_compute(lambda c, compute: 100 / c - 1e-5 * compute), "kid_effnet")
     assert by_size.answer == "holds" and by_size.effect.value > 0.2
-    by_compute = verdicts.f2(by_size_and_compute(lambda c, compute: -np.log(compute) + 1e-3 * c), "kid_effnet")
+    by_compute = downstream.f2(by_size_and_compute(lambda c, compute: -np.log(compute) + 1e-3 * c), "kid_effnet")
     assert by_compute.answer == "fails" and by_compute.effect.lo <= by_compute.effect.value <= by_compute.effect.hi
     noise = np.random.default_rng(0).normal(size=12)
-    nothing = training(np.log).assign(value=noise, lo=noise - 2, hi=noise + 2)
-    assert verdicts.f2(nothing, "kid_effnet").answer == "undecided"
+    nothing = training(lambda compute, images: 0.0).assign(value=noise, lo=noise - 2, hi=noise + 2)
+    assert downstream.f2(nothing, "kid_effnet").answer == "undecided"
 
 
 @pytest.mark.parametrize("metric, sign", [("lpips_effnet", 1), ("ssim", -1)])
@@ -136,26 +119,37 @@ def test_f5_asks_each_range_of_steps_apart(metric, sign):
             lambda c, steps, guidance, value=value: value(c, steps), metric, se=0.2, steps=steps, guidance=(1.0,)
         )
         for few in (True, False):
-            verdict = verdicts.f5(rows, metric, influences, few=few)
+            verdict = downstream.f5(rows, metric, influences, few=few)
             assert verdict.answer == answer
             assert verdict.asked.endswith("steps 4, 8, 16" if few else "steps 50, 100, 200")
 
 
 def by_two_samplers(first, second):
-    parts = [sampling(value, seed=seed) for seed, value in enumerate((first, second))]
+    parts = [sampling(value, seed=seed, steps=(4, 8, 16, 32)) for seed, value in enumerate((first, second))]
     rows = pd.concat([r.assign(sampler=s, key=s + r["key"]) for (r, _), s in zip(parts, ("ddim", "ddpm"), strict=True)])
     return rows, {s + key: part for (_, i), s in zip(parts, ("ddim", "ddpm"), strict=True) for key, part in i.items()}
 
 
-def test_f4_holds_where_a_sampler_keeps_the_order_and_fails_where_it_turns_it():
-    usual = lambda c, steps, guidance: 100 / steps + 40 / c + guidance
-    rows, influences = by_two_samplers(usual, lambda *setting: 10 + 2 * usual(*setting))
+def test_f4_holds_where_a_sampler_gives_the_same_verdict_and_fails_where_it_gives_another():
+    by_steps = lambda c, steps, guidance: 1000 / steps
+    by_size = lambda c, steps, guidance: 1000 / c
+    rows, influences = by_two_samplers(by_steps, lambda *setting: 2 * by_steps(*setting))
     assert verdicts.f4(rows, "kid_effnet", "ddpm", influences).answer == "holds"
+    rows, influences = by_two_samplers(by_size, lambda *setting: 2 * by_size(*setting))
     assert verdicts.f4(rows, "kid_effnet", "ddpm").answer == "holds"
-    rows, influences = by_two_samplers(usual, lambda *setting: 200 - usual(*setting))
+    rows, influences = by_two_samplers(by_steps, by_size)
     assert verdicts.f4(rows, "kid_effnet", "ddpm", influences).answer == "fails"
-    with pytest.raises(ValueError, match="F4 needs 4 or more pairs of size and steps by both ddim and euler, not 0"):
+    with pytest.raises(ValueError, match="F4 needs two sizes and two step counts by both ddim and euler"):
         verdicts.f4(rows, "kid_effnet", "euler")
+
+
+@pytest.mark.parametrize("factor, answer", [(1.5, "holds"), (1.0, "fails"), (0.7, "fails")])
+def test_the_order_of_samplers_is_a_question_of_its_own(factor, answer):
+    usual = lambda c, steps, guidance: 300 / steps + 40 / c
+    rows, influences = by_two_samplers(usual, lambda *setting: factor * usual(*setting))
+    assert verdicts.order_of_samplers(rows, "kid_effnet", "ddim", "ddpm", influences).answer == answer
+    with pytest.raises(ValueError, match="has rows by both ddim and euler"):
+        verdicts.order_of_samplers(rows, "kid_effnet", "ddim", "euler")
 
 
 def test_a_sampler_beside_another_is_starred_where_it_differs():
@@ -187,21 +181,21 @@ def test_f6_holds_where_a_small_teacher_keeps_up_with_the_largest_student_and_fa
     size_matters = lambda c, steps, guidance: sign * (400 / c + 10 / steps)
     better = lambda value, by: lambda *setting: value(*setting) - sign * by
     rows, influences = distilled(few_steps_matter, better(few_steps_matter, 5), metric=metric)
-    verdict = verdicts.f6(rows, metric, influences, steps=4)
+    verdict = downstream.f6(rows, metric, influences, steps=4)
     assert verdict.answer == "holds" and "budget of 16" in verdict.asked  # 4 steps of c = 32; 8 steps of c = 8 cost 8
     assert verdict.effect.value == pytest.approx(25 + 10 / 32 - 5 - (12.5 + 10 / 16), abs=2)
-    twice = verdicts.f6(rows, metric, influences, steps=4, allowance=2.0)
+    twice = downstream.f6(rows, metric, influences, steps=4, allowance=2.0)
     assert "budget of 32" in twice.asked and twice.effect.value >= verdict.effect.value
     rows, influences = distilled(size_matters, better(size_matters, 5), metric=metric)
-    assert verdicts.f6(rows, metric, influences, steps=4).answer == "fails"
+    assert downstream.f6(rows, metric, influences, steps=4).answer == "fails"
     with pytest.raises(ValueError, match="F6 needs lcm at c = 32 and 4 steps"):
-        verdicts.f6(rows, metric, method="lcm")
+        downstream.f6(rows, metric, method="lcm")
 
 
 def test_equal_students_and_teachers_are_told_apart_no_more_often_than_intervals_err():
     same = lambda c, steps, guidance: 50.0
     answers = [
-        verdicts.f6(*reorder(distilled(same, same, seed, se=1.0, shared=0.8), "kid_effnet"), steps=4).answer
+        downstream.f6(*reorder(distilled(same, same, seed, se=1.0, shared=0.8), "kid_effnet"), steps=4).answer
         for seed in range(20)
     ]
     assert np.mean([answer != "undecided" for answer in answers]) <= 0.15
@@ -249,14 +243,14 @@ def test_verdicts_want_the_rows_they_are_about():
     rows, _ = sampling(lambda c, steps, guidance: 1.0)
     with pytest.raises(ValueError, match="no row holds the metric 'subject'"):
         verdicts.f3(rows, "subject")
-    with pytest.raises(ValueError, match="F3 compares sizes"):
+    with pytest.raises(ValueError, match="Sizes are compared"):
         verdicts.f3(rows[rows["c"] == 8], "kid_effnet")
     with pytest.raises(ValueError, match="F5 needs c = 32 with 20 to 250 steps"):
-        verdicts.f5(rows, "kid_effnet", few=False)
+        downstream.f5(rows, "kid_effnet", few=False)
     with pytest.raises(ValueError, match="F2 needs two sizes or more"):
-        verdicts.f2(rows, "kid_effnet")
+        downstream.f2(rows, "kid_effnet")
     with pytest.raises(ValueError, match="4 or more amounts of compute"):
-        verdicts.f1(training(np.log).iloc[:3], "kid_effnet")
+        verdicts.f1(training(lambda compute, images: 1.0).iloc[:3], "kid_effnet")
 
 
 def one_row_a_size(value, metric):
@@ -278,11 +272,11 @@ def one_row_a_size(value, metric):
 
 def test_fig_6_holds_where_the_sizes_rank_as_pretrained_and_fails_where_the_order_is_turned():
     pretrained = one_row_a_size(lambda c: c / 40, "alignment")
-    better = verdicts.fig6(pretrained, one_row_a_size(lambda c: c / 50, "recognised_scene"), "recognised_scene")
+    better = downstream.fig6(pretrained, one_row_a_size(lambda c: c / 50, "recognised_scene"), "recognised_scene")
     assert better.answer == "holds" and better.effect.value == pytest.approx(1)
-    worse = verdicts.fig6(pretrained, one_row_a_size(lambda c: -c / 50, "recognised_scene"), "recognised_scene")
+    worse = downstream.fig6(pretrained, one_row_a_size(lambda c: -c / 50, "recognised_scene"), "recognised_scene")
     assert worse.answer == "fails" and "**Fig. 6 fails** by recognised_scene" in str(worse)
-    even = verdicts.fig6(pretrained, one_row_a_size(lambda c: 0.5, "recognised_scene"), "recognised_scene")
+    even = downstream.fig6(pretrained, one_row_a_size(lambda c: 0.5, "recognised_scene"), "recognised_scene")
     assert even.answer == "undecided"
     with pytest.raises(ValueError, match="2 or more sizes"):
-        verdicts.fig6(pretrained, one_row_a_size(lambda c: c, "true_scene")[:1], "true_scene")
+        downstream.fig6(pretrained, one_row_a_size(lambda c: c, "true_scene")[:1], "true_scene")

@@ -45,30 +45,33 @@ assert jax.jit(lambda plan: plan.x.sum() + plan.n)(plan('ddim', 4)) > 4"""
 
 def test_cells_are_named_without_jax_so_a_chapter_of_recorded_rows_needs_none():
     program = """
-from ldm.profiles import profile
-from ldm.study import denoising, distillation, dreambooth, interpolation, probes, sampling, superres
-scale = profile("smoke")
+from ldm import profiles
+from ldm.study import distillation, dreambooth, interpolation, probes, sampling, superres
+profile = profiles.get("smoke")
 cells = {
-    sampling.SamplingEvaluator: sampling.sampling_grid(scale, (8,), (4,), (1.5,)),
-    denoising.DenoisingEvaluator: denoising.grid(scale, (8,), (640_000,)),
-    distillation.DistillationEvaluator: distillation.grid(scale, ["codi"], (8,), (4,), (1.5,)),
-    dreambooth.DreamBoothEvaluator: dreambooth.grid(scale, (8,), ["fox"], ["prior"], [1], steps=2, guidance=2.0, n=16),
-    interpolation.InterpolationEvaluator: interpolation.grid(scale, (8,), (1.5,), steps=4, n=16, frames=3),
-    probes.ProbeEvaluator: probes.grid(scale),
-    superres.SuperResolutionEvaluator: superres.baselines_grid(scale, 8)[:1],
+    sampling.SamplingEvaluator: sampling.sampling_grid(profile, (8,), (4,), (1.5,)),
+    distillation.DistillationEvaluator: distillation.distillation_grid(profile, ["codi"], (8,), (4,), (1.5,)),
+    dreambooth.DreamBoothEvaluator: dreambooth.dreambooth_grid(
+        profile, (8,), ["fox"], ["prior"], [1], steps=2, guidance=2.0, n=16
+    ),
+    interpolation.InterpolationEvaluator: interpolation.interpolation_grid(
+        profile, (8,), (1.5,), steps=4, n=16, frames=3
+    ),
+    probes.ProbeEvaluator: probes.probes_grid(profile),
+    superres.SuperResolutionEvaluator: superres.baselines_grid(profile, 8)[:1],
 }
 for kind, grid in cells.items():
-    lab = kind(scale)
-    assert len({lab.key(cell) for cell in grid}) == len(grid) > 0"""
+    evaluator = kind(profile)
+    assert len({evaluator.key(cell) for cell in grid}) == len(grid) > 0"""
     assert loaded_by(program) == "[]"
 
 
 def test_what_files_say_of_networks_is_what_the_loaded_networks_say():
-    codec, text = pretrain.frozen_parts(LAPTOP)
+    codec, text = pretrain.frozen_networks(LAPTOP)
     files = models.frozen_files(LAPTOP)
     assert [models.digest_of(file) for file in files] == [digest(codec.params), digest(text.params)]
-    assert tokenizer.load(files[1]) == text.tokenizer
-    panel = evaluation.load(LAPTOP)
+    assert tokenizer.load_tokenizer(files[1]) == text.tokenizer
+    panel = evaluation.load_metrics(LAPTOP)
     told = {name: (card.network, card.weights) for name, card in panel.protocols.items()}
     assert told["kid_effnet"] == (panel.effnet.protocol, digest(panel.effnet.weights))
     assert told["kid_scene"] == (panel.scene.protocol, digest(panel.scene.params))

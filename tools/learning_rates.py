@@ -1,4 +1,4 @@
-"""Sweep the learning rate of one size: `python -m tools.learning_rates open-eps 8 40000 5e-4 1e-3 2e-3`.
+"""Sweep the learning rate of one size: `python -m tools.learning_rates laptop-eps 8 40000 5e-4 1e-3 2e-3`.
 
 Every rate sees the same pictures, times and noise in the same order, so that losses can be compared; what is printed
 is the mean over the last quarter of the run, with its standard error over steps. Nothing is kept.
@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ldm.profiles import profile
+from ldm import profiles
 from ldm.tasks import pretrain
 
 
 def losses(name: str, c: int, images: int, rate: float) -> np.ndarray:
     """Return the loss of every step of a training of width c at this rate."""
-    chosen, found = profile(name), []
-    _, text = pretrain.frozen_parts(chosen)
+    chosen, found = profiles.get(name), []
+    _, text = pretrain.frozen_networks(chosen)
     config = replace(chosen.train, images=images, learning_rate=rate)
     with tempfile.TemporaryDirectory() as folder:
         pretrain.pretrain(

@@ -5,21 +5,21 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from ldm import profiles
 from ldm.data.scenes.dataset import Scenes
 from ldm.figures import samples
 from ldm.paths import ROOT
-from ldm.profiles import profile
 from ldm.study import sampling
 from ldm.study.results import Store
 
 SHOWN = range(12)  # the first held-out captions, none chosen
 SIDE = 72  # pixels of one picture on the page
 
-scale = profile("laptop")
-store, lab = Store(ROOT), sampling.SamplingEvaluator(scale)
-cells = sampling.pretraining_grid(scale, scale.family, [scale.length], steps=50, guidance=[2.0])
-rows = [Scenes(scale.scenes, "val", scale.n).images(SHOWN)]
-rows += [samples.kept(store, lab.key(cell))[list(SHOWN)] for cell in cells]
+profile = profiles.get("laptop")
+store, evaluator = Store(ROOT), sampling.SamplingEvaluator(profile)
+cells = sampling.pretraining_grid(profile, profile.family, [profile.length], steps=50, guidance=[2.0])
+rows = [Scenes(profile.scenes, "val", profile.n).images(SHOWN)]
+rows += [samples.kept(store, evaluator.key(cell))[list(SHOWN)] for cell in cells]
 sheet = np.concatenate([np.concatenate(list(row), 1) for row in rows])
 picture = Image.fromarray(sheet).resize((len(SHOWN) * SIDE, len(rows) * SIDE), Image.Resampling.BICUBIC)
 picture.save(ROOT / "book/_static/family.webp", quality=90)

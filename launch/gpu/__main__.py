@@ -75,7 +75,7 @@ def compile_ahead(command) -> None:
     from ldm.tasks import pretrain, together
 
     training = command.training
-    settings = [profiles.profile(name) for name in training.names]
+    settings = [profiles.get(name) for name in training.names]
     planned = together.plan(settings, training.c, training.seeds, data=pretrain.on_device(settings[0]))
     if planned:
         together.begun(planned)

@@ -41,10 +41,10 @@ class Training:
 
     def made(self) -> bool:
         """Whether its models are there: of the laptop's family, here or registered; of others, on this machine."""
-        there = models.there if self.names[0].startswith("open") else models.file_of
+        there = models.there if self.names[0].startswith("laptop") else models.file_of
         return all(
             there(profile, self.c, profile.train.images, seed)
-            for profile in map(profiles.profile, self.names)
+            for profile in map(profiles.get, self.names)
             for seed in self.seeds
         )
 
@@ -75,7 +75,7 @@ def queue(
     small: Sequence[int] = SMALL, large: Sequence[int] = LARGE, seeds: Sequence[int] = (0, 1, 2)
 ) -> list[Command]:
     """All commands, the one that adds most first."""
-    own = {c: trained("the laptop's models", c, ("open-eps", "open-v"), tuple(seeds)) for c in small}
+    own = {c: trained("the laptop's models", c, ("laptop-eps", "laptop-v"), tuple(seeds)) for c in small}
     paper = {}
     for c in large:
         names = ("gpu-eps", "gpu-v") if c <= BOTH else ("gpu-eps",)
@@ -89,7 +89,7 @@ def queue(
             command
             for seed in seeds
             for c in last
-            for name in ("open-eps", "open-v")
+            for name in ("laptop-eps", "laptop-v")
             for command in asked(own[c], name, c, seed)
         ),
         *(command for c in first for command in asked(paper[c], "gpu-v", c)),
@@ -99,13 +99,12 @@ def queue(
             for sampler in ("ddpm", "dpm++")
         ),
         *(command for c in first for command in (*restored(paper[c], "gpu-eps", c), *taught(paper[c], "gpu-eps", c))),
-        *checked(32),
     ]
 
 
-def reference(name: str = "open-eps") -> Command:
+def reference(name: str = "laptop-eps") -> Command:
     """The statistics of real scenes that distances are measured from."""
-    profile = profiles.profile(name)
+    profile = profiles.get(name)
     return Command(
         text=f"part reference --profile {name}",
         why="what distances are measured from",
@@ -116,7 +115,7 @@ def reference(name: str = "open-eps") -> Command:
 
 def _readable(profile: profiles.Profile) -> bool:
     try:
-        evaluation.load(profile)
+        evaluation.load_metrics(profile)
     except (ValueError, OSError):
         return False
     return True
@@ -124,13 +123,13 @@ def _readable(profile: profiles.Profile) -> bool:
 
 def gflops(name: str, c: int) -> float:
     """Of one evaluation on one picture."""
-    profile = profiles.profile(name)
+    profile = profiles.get(name)
     return cost.unet_gflops(c, profile.latent_shape[0], profile.tokens, profile.context)
 
 
 def minutes(name: str, work: float, seconds: float = 0.0) -> float:
     """Minutes of so many GFLOPs in the profile's arithmetic, and of the seconds that pass besides."""
-    rate = HALF if profiles.profile(name).train.bf16 else FULL
+    rate = HALF if profiles.get(name).train.bf16 else FULL
     return round(FIRST + (work / rate / 1e3 + seconds) / 60, 1)
 
 
@@ -138,8 +137,8 @@ def trained(
     why: str, c: int, names: tuple[str, ...], seeds: tuple[int, ...] = (0,), lengths: tuple[int, ...] = ()
 ) -> Command:
     """Trainings of one width; those of several seeds and settings side by side."""
-    train = profiles.profile(names[0]).train
-    lengths = tuple(n for n in lengths if n in profiles.profile(names[0]).lengths)
+    train = profiles.get(names[0]).train
+    lengths = tuple(n for n in lengths if n in profiles.get(names[0]).lengths)
     training = Training(c=c, names=names, seeds=seeds, lengths=lengths)
     step = max(STEP, len(names) * len(seeds) * train.batch * cost.PASSES * gflops(names[0], c) / _rate(train) / 1e3)
     return Command(
@@ -158,12 +157,12 @@ def _rate(train: profiles.TrainConfig) -> float:
 
 def asked(needs: Command, name: str, c: int, seed: int = 0) -> list[Command]:
     """Quality along the training, held-out loss, and the grid of steps and guidance at two levels of captions."""
-    profile = profiles.profile(name)
+    profile = profiles.get(name)
     kept = [n for n in needs.training.lengths or profile.lengths if n <= profile.length]
     along = f"--profile {name} --sizes {c} --seed {seed}"
     return [
         Command(
-            text=f"losses {along} --lengths {words(needs.training.lengths or profile.lengths)}",
+            text=f"grid --study denoising {along} --lengths {words(needs.training.lengths or profile.lengths)}",
             why="held-out loss",
             c=c,
             minutes=minutes(name, 0, 5),
@@ -206,7 +205,7 @@ def drawn(
 
 def restored(needs: Command, name: str, c: int) -> list[Command]:
     """Finetuned for super-resolution, and judged along the way and by steps."""
-    profile, common = profiles.profile(name), f"--study superres --profile {name} --sizes {c}"
+    profile, common = profiles.get(name), f"--study superres --profile {name} --sizes {c}"
     longest = finetuning.LENGTHS[-1]
     finetuned = Command(
         text=f"superres --profile {name} --c {c} --images {longest} --no-checkpoints",
@@ -225,7 +224,7 @@ def restored(needs: Command, name: str, c: int) -> list[Command]:
 
 def taught(needs: Command, name: str, c: int) -> list[Command]:
     """A consistent student, in few steps."""
-    profile = profiles.profile(name)
+    profile = profiles.get(name)
     student = Command(
         text=f"distill codi --profile {name} --c {c} --no-checkpoints",
         why="students",
@@ -236,24 +235,6 @@ def taught(needs: Command, name: str, c: int) -> list[Command]:
     )
     text = f"grid --study distillation --profile {name} --kinds codi --sizes {c} --steps 1 2 4 8 --guidance 2 3"
     return [Command(text=text, why="students", c=c, minutes=1.5, needs=student)]
-
-
-def checked(c: int) -> list[Command]:
-    """Whether the rule of the rate for the batch holds: a small width at the large batch, by its held-out loss."""
-    needs = trained("the rule for the batch", c, ("gpu-eps",), (0, 1, 2))
-    return [
-        needs,
-        *(
-            Command(
-                text=f"losses --profile gpu-eps --sizes {c} --seed {seed} --lengths 640000",
-                why="the rule for the batch",
-                c=c,
-                minutes=FIRST,
-                needs=needs,
-            )
-            for seed in (0, 1, 2)
-        ),
-    ]
 
 
 def words(values: Sequence[object]) -> str:

@@ -27,7 +27,7 @@ TINY = dict(
     batch=16,
     reference=96,
 )
-LEFT_OUT = ("super-resolution", "students", "samplers", "the rule for the batch")  # the same commands, at full length
+LEFT_OUT = ("super-resolution", "students", "samplers")  # the same commands, at full length
 
 
 def copy(folder: Path) -> Path:
@@ -53,7 +53,7 @@ def rehearse(folder: Path, minutes: float, out: Path | None = None) -> None:
 
 def shrink() -> None:
     """Put tiny profiles in the place of those that the queue asks for."""
-    for name in ("open-eps", "open-v", "gpu-eps", "gpu-v"):
+    for name in ("laptop-eps", "laptop-v", "gpu-eps", "gpu-v"):
         one = profiles.PROFILES[name]
         train = replace(one.train, images=64, batch=16, warmup_images=32)
         profiles.PROFILES[name] = replace(one, train=train, **TINY)

@@ -107,8 +107,8 @@ def run(
     left = lambda: minutes - (clock() - began) / 60
 
     def do(command: Command) -> None:
-        for name in ("open-eps", "gpu-eps"):  # whose registers are those of the other settings, too
-            models.note_models(profiles.profile(name))  # before anything is drawn with them
+        for name in ("laptop-eps", "gpu-eps"):  # whose registers are those of the other settings, too
+            models.note_models(profiles.get(name))  # before anything is drawn with them
         gc.collect()  # evaluators refer to themselves, and hold a model on the device
         start = clock()
         call(shlex.split(command.text))

@@ -15,14 +15,14 @@ def check_numbers(**given: int) -> None:
             raise ValueError(f"{name} = {value}: expected 0 or more, below 2^32; leave it out for the usual one.")
 
 
-def check_network(scale: Profile, c: int, batch: int, layout: Layout | None) -> None:
+def check_network(profile: Profile, c: int, batch: int, layout: Layout | None) -> None:
     """Raises: ValueError where there is no network of width c, or a batch cannot be spread over the devices."""
-    cost.unet_params(c, scale.context)
+    cost.unet_params(c, profile.context)
     if layout:
         layout.rows(batch)
 
 
-def check_pretrained(scale: Profile, c: int, seed: int = 0) -> None:
+def check_pretrained(profile: Profile, c: int, seed: int = 0) -> None:
     """Raises: ValueError where the pretrained network is missing that a training begins with."""
-    if models.file_of(scale, c, scale.length, seed) is None:
-        raise models.missing(scale, c, scale.length, seed)
+    if models.file_of(profile, c, profile.length, seed) is None:
+        raise models.missing(profile, c, profile.length, seed)

@@ -48,17 +48,17 @@ def upscale(
     """Enlarge a picture four times in height and width, by the study's model of width c or by one that you
     finetuned.
     """
+    from ldm import profiles
     from ldm.data import pictures
     from ldm.data.degrade import FACTOR
     from ldm.diffusion.solvers import plan
-    from ldm.profiles import profile as named
     from ldm.tasks import superres as task
     from ldm.tasks import upscale as tiles
 
-    scale, small = named(profile), tiles.read(picture)
+    chosen, small = profiles.get(profile), tiles.read(picture)
     pictures.check_out(out, FACTOR * small.shape[1], FACTOR * small.shape[0])
-    table = plan("ddim", steps, scale.spacing)
-    restorer = task.restorer(scale, c, task.LENGTHS[-1], file=model)
+    table = plan("ddim", steps, chosen.spacing)
+    restorer = task.restorer(chosen, c, task.LENGTHS[-1], file=model)
     pictures.save(out, tiles.upscale(small, restorer, table, seed=seed))
     print(out)
 
@@ -73,11 +73,11 @@ def gallery(
     n: int = 3_000,
 ) -> None:
     """Judge a model of super-resolution on n random crops of a folder's pictures, beside bicubic interpolation."""
-    from ldm.profiles import profile as named
-    from ldm.study.photographs import judge
+    from ldm import profiles
+    from ldm.study.photographs import measure_photographs
 
     print(
-        judge(named(profile), folder, c, model=model, steps=steps, n=n).to_string(
+        measure_photographs(profiles.get(profile), folder, c, model=model, steps=steps, n=n).to_string(
             index=False, float_format="{:.4g}".format
         )
     )

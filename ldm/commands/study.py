@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from ldm.data.scenes.captions import Level
+
 Positional = tyro.conf.Positional
 
 
@@ -29,7 +31,7 @@ def notebook(
 
 def grid(
     profile: str = "laptop",
-    study: Literal["pretraining", "sampling", "superres", "distillation"] = "sampling",
+    study: Literal["pretraining", "denoising", "sampling", "superres", "distillation"] = "sampling",
     sizes: tuple[int, ...] = (),
     steps: tuple[int, ...] = (),
     guidance: tuple[float, ...] = (),
@@ -38,45 +40,21 @@ def grid(
     sampler: str = "ddim",
     n: int = 0,
     seed: int = 0,
-    level: Literal["all", "some", "subject", "nothing"] = "all",
+    level: Level | None = None,
 ) -> None:
     """Run the missing cells of a study; what is not given is the profile's own. Kinds are those of distilled models.
 
-    Level: how much of a scene the captions say that pictures are drawn from (sampling alone).
-
     Of superres: with lengths, every size at these; with steps, every size at these; with neither, the baselines.
     """
-    from ldm.profiles import profile as named
+    from ldm import profiles
     from ldm.study import grids
     from ldm.study.run import run
 
-    scale = named(profile)
-    sizes = sizes or scale.family
-    given = dict(
-        steps=steps,
-        guidance=guidance,
-        lengths=lengths,
-        kinds=kinds,
-        sampler=sampler,
-        n=n or None,
-        seed=seed,
-        level=level,
-    )
-    cells, lab = grids.of(study, scale, sizes, **given)
-    run(cells, lab=lab, title=f"{study}, sizes {', '.join(map(str, sizes))}")
-
-
-def losses(
-    profile: str = "laptop", sizes: tuple[int, ...] = (), lengths: tuple[int, ...] = (), n: int = 1024, seed: int = 0
-) -> None:
-    """Measure the held-out denoising loss of sizes along their training, by noise level."""
-    from ldm.profiles import profile as named
-    from ldm.study import denoising
-    from ldm.study.run import run
-
-    scale = named(profile)
-    cells = denoising.grid(scale, sizes or scale.family, lengths, n=n, seed=seed)
-    run(cells, lab=denoising.DenoisingEvaluator(scale), title="held-out loss")
+    chosen = profiles.get(profile)
+    sizes = sizes or chosen.family
+    asked = dict(steps=steps, guidance=guidance, lengths=lengths, kinds=kinds, sampler=sampler)
+    cells, evaluator = grids.cells_of(study, chosen, sizes, **asked, n=n or None, seed=seed, level=level)
+    run(cells, evaluator=evaluator, title=f"{study}, sizes {', '.join(map(str, sizes))}")
 
 
 def race(
@@ -88,17 +66,17 @@ def race(
     metric: str = "kid_effnet",
 ) -> None:
     """Find the best guidance of each size and step count with as few pictures as that takes."""
+    from ldm import profiles
     from ldm.paths import ROOT
-    from ldm.profiles import profile as named
     from ldm.study import racing, sampling
     from ldm.study.results import Store
 
-    scale = named(profile)
+    chosen = profiles.get(profile)
     cells = sampling.sampling_grid(
-        scale, sizes or scale.family, steps or scale.steps, guidance or scale.guidance, sampler=sampler
+        chosen, sizes or chosen.family, steps or chosen.steps, guidance or chosen.guidance, sampler=sampler
     )
     found = racing.races(
-        cells, metric, store=Store(ROOT), lab=sampling.SamplingEvaluator(scale), stages=racing.stages(scale.n)
+        cells, metric, store=Store(ROOT), evaluator=sampling.SamplingEvaluator(chosen), stages=racing.stages(chosen.n)
     )
     print(found.to_string(index=False))
 
@@ -114,15 +92,17 @@ def dreambooth(
     n: int = 0,
 ) -> None:
     """Teach every size the subjects (emoji, or folders of your own pictures) and judge what it draws of them."""
-    from ldm.profiles import profile as named
+    from ldm import profiles
     from ldm.study import dreambooth as dreambooth_study
     from ldm.study.run import run
     from ldm.tasks.subjects import SUBJECTS
 
-    scale = named(profile)
-    n, sizes, subjects = n or dreambooth_study.pictures(scale), sizes or scale.family, subjects or SUBJECTS
-    cells = dreambooth_study.grid(scale, sizes, subjects, variants, tuned, steps=steps, guidance=guidance, n=n)
-    run(cells, lab=dreambooth_study.DreamBoothEvaluator(scale, tuned), title="dreambooth")
+    chosen = profiles.get(profile)
+    n, sizes, subjects = n or dreambooth_study.pictures(chosen), sizes or chosen.family, subjects or SUBJECTS
+    cells = dreambooth_study.dreambooth_grid(
+        chosen, sizes, subjects, variants, tuned, steps=steps, guidance=guidance, n=n
+    )
+    run(cells, evaluator=dreambooth_study.DreamBoothEvaluator(chosen, tuned), title="dreambooth")
 
 
 def browser(out: Path | None = None, sizes: tuple[int, ...] = ()) -> None:
@@ -148,7 +128,7 @@ def plan(
     level: Literal["O0", "O1", "O2", "O3"] = "O0",
 ) -> None:
     """Compile the paper's training of sizes of Table 1 (866M; none: all) for a slice of TPUs that need not be there."""
-    from ldm.figures.roofline import table
+    from ldm.figures.roofline import roofline_table
     from ldm.study import tpu_plan as task
     from ldm.study.roofline import roofline
 
@@ -156,7 +136,7 @@ def plan(
         task.Plan(size=name, topology=topology, batch=batch, fsdp=fsdp, accumulate=accumulate, remat=remat, level=level)
         for name in size or task.SIZES
     ]
-    print(table(roofline(task.run(plans))).to_string(index=False))
+    print(roofline_table(roofline(task.run(plans))).to_string(index=False))
 
 
 def compact() -> None:
@@ -167,8 +147,8 @@ def compact() -> None:
     from ldm.study.results import Store
     from ldm.tasks.models import record_models
 
-    for scale in {scale.weights: scale for scale in PROFILES.values()}.values():
-        if (paths.RUNS / scale.weights).is_dir():
-            print(record_models(scale))
+    for profile in {profile.weights: profile for profile in PROFILES.values()}.values():
+        if (paths.RUNS / profile.weights).is_dir():
+            print(record_models(profile))
     for path in Store(ROOT).compact():
         print(path)

@@ -1,5 +1,5 @@
-"""Commands that train: a size of the family, its averages, its finetuning and students, the frozen parts, and data to
-train on.
+"""Commands that train: a size of the family, its averages, its finetuning and students, the frozen networks, and data
+to train on.
 """
 
 from __future__ import annotations
@@ -38,30 +38,29 @@ def pretrain(
     cluster).
     Snapshots: so many over the run, from which the command average makes models. Without checkpoints, it cannot resume.
     """
-    from ldm import paths
+    from ldm import paths, profiles
     from ldm.commands.checks import check_network, check_numbers
     from ldm.paths import ROOT
-    from ldm.profiles import profile as named
     from ldm.study import training_rows
     from ldm.tasks import pretrain as task
     from ldm.training import parallel
 
     check_numbers(seed=seed, images=images, devices=devices, snapshots=snapshots)
     layout = parallel.chosen(devices, fsdp, coordinator, processes, process)
-    scale = named(profile)
+    chosen = profiles.get(profile)
     config = replace(
-        scale.training(c),
-        images=images or scale.train.images,
+        chosen.training(c),
+        images=images or chosen.train.images,
         seed=seed,
-        bf16=bf16 or scale.train.bf16,
+        bf16=bf16 or chosen.train.bf16,
         accumulate=accumulate,
     )
-    check_network(scale, c, config.batch, layout)
-    _, text = task.frozen_parts(scale)
-    source, root = task.shard_set(scale, data) if data else (task.training_set(scale), paths.RUNS)
+    check_network(chosen, c, config.batch, layout)
+    _, text = task.frozen_networks(chosen)
+    source, root = task.shard_set(chosen, data) if data else (task.training_set(chosen), paths.RUNS)
     laps: list[dict] = []
     task.pretrain(
-        scale,
+        chosen,
         c,
         data=source,
         null=text.null(1)[0],
@@ -75,7 +74,7 @@ def pretrain(
         on_log=laps.append,
     )
     training_rows.write(
-        training_rows.Training.here(scale, c, config, layout, remat=remat, data=data), scale, laps, ROOT
+        training_rows.Training.here(chosen, c, config, layout, remat=remat, data=data), chosen, laps, ROOT
     )
 
 
@@ -91,15 +90,15 @@ def together(
     Profiles: one, or those of one family in several settings. Lengths: at which models are kept, if not the profile's.
     Without checkpoints: what is stopped begins anew, but for models that are there.
     """
+    from ldm import profiles as known
     from ldm.commands.checks import check_network, check_numbers
     from ldm.paths import ROOT
-    from ldm.profiles import profile as named
     from ldm.study import training_rows
     from ldm.tasks import pretrain as pretraining
     from ldm.tasks import together as task
 
     check_numbers(images=images)
-    settings = [named(name) for name in profiles]
+    settings = [known.get(name) for name in profiles]
     check_network(settings[0], c, settings[0].train.batch, None)
     trainings = task.plan(settings, c, seeds, data=pretraining.on_device(settings[0]), images=images)
     if trainings is None:
@@ -122,10 +121,10 @@ def average(c: int, sigma: float = 0.1, images: int = 0, profile: str = "laptop"
     """Make a model whose weights are averaged over a share sigma of a training that kept snapshots (pretrain
     --snapshots).
     """
-    from ldm.profiles import profile as named
+    from ldm import profiles
     from ldm.tasks import pretrain as task
 
-    print(task.averaged(named(profile), c, sigma, images, seed))
+    print(task.averaged(profiles.get(profile), c, sigma, images, seed))
 
 
 def shards(
@@ -136,21 +135,21 @@ def shards(
 
     The profile's scenes, n of them, or the captioned pictures of a folder (with metadata.jsonl or metadata.csv).
     """
+    from ldm import profiles
     from ldm.commands.checks import check_numbers
     from ldm.data import shards as tars
     from ldm.data.datasets import Folder
     from ldm.data.scenes.dataset import Scenes
-    from ldm.profiles import profile as named
     from ldm.tasks import pretrain as task
 
     check_numbers(n=n)
-    scale = named(profile)
+    chosen = profiles.get(profile)
     data = (
-        Folder(folder, scale.scenes.size)
+        Folder(folder, chosen.scenes.size)
         if folder
-        else Scenes(scale.scenes, "train", n or scale.data, level=scale.level)
+        else Scenes(chosen.scenes, "train", n or chosen.data, level=chosen.level)
     )
-    encode = tars.pictures(data) if pictures else tars.latents(data, *task.frozen_parts(scale))
+    encode = tars.pictures(data) if pictures else tars.latents(data, *task.frozen_networks(chosen))
     print(tars.write(out, len(data), *encode))
 
 
@@ -169,10 +168,9 @@ def superres(
     Folder: of PNG, JPEG or WebP pictures to learn from in place of scenes, cut at random places. Devices, checkpoints:
         as of pretrain.
     """
-    from ldm import paths
+    from ldm import paths, profiles
     from ldm.commands.checks import check_network, check_numbers, check_pretrained
     from ldm.paths import ROOT
-    from ldm.profiles import profile as named
     from ldm.study import training_rows
     from ldm.tasks import finetuning, models, pairs
     from ldm.tasks import pretrain as pretraining
@@ -180,20 +178,20 @@ def superres(
     from ldm.training import parallel
 
     check_numbers(images=images, devices=devices)
-    scale = named(profile)
+    chosen = profiles.get(profile)
     finetuning.check_kind(kind)
-    config = finetuning.config_of(scale, images)
+    config = finetuning.config_of(chosen, images)
     lengths = finetuning.lengths_of(config.images)
     layout = parallel.chosen(devices, fsdp)
-    check_network(scale, c, config.batch, layout)
+    check_network(chosen, c, config.batch, layout)
     if kind != "superres-scratch":
-        check_pretrained(scale, c)
-    data = pairs.photographs(scale, folder) if folder else pairs.scenes(scale, "train", pairs.DATA)
+        check_pretrained(chosen, c)
+    data = pairs.photographs(chosen, folder) if folder else pairs.scenes(chosen, "train", pairs.DATA)
     root = pairs.folder_of(data, folder) if folder else paths.RUNS
-    codec, text = pretraining.frozen_parts(scale)
+    codec, text = pretraining.frozen_networks(chosen)
     laps: list[dict] = []
     task.finetune(
-        scale,
+        chosen,
         c,
         data=task.latent_pairs(data, codec),
         null=text.null(1)[0],
@@ -206,10 +204,10 @@ def superres(
         checkpoints=checkpoints,
     )
     training = training_rows.Training.here(
-        scale, c, config, layout, task=kind, side=pairs.latent_side(scale), data=str(folder or "")
+        chosen, c, config, layout, task=kind, side=pairs.latent_side(chosen), data=str(folder or "")
     )
-    training_rows.write(training, scale, laps, ROOT)
-    print(models.path_of(scale, c, config.images, root=root, kind=kind))
+    training_rows.write(training, chosen, laps, ROOT)
+    print(models.model_path(chosen, c, config.images, root=root, kind=kind))
 
 
 def distill(
@@ -227,29 +225,29 @@ def distill(
 
     Devices, checkpoints: as of pretrain.
     """
+    from ldm import profiles
     from ldm.commands.checks import check_network, check_numbers, check_pretrained
     from ldm.paths import ROOT
-    from ldm.profiles import profile as named
     from ldm.study import training_rows
     from ldm.tasks import pretrain as task
     from ldm.tasks.distillation import methods, student
     from ldm.training import parallel
 
     check_numbers(seed=seed, images=images, devices=devices)
-    scale = named(profile)
-    images = images or methods.images_of(scale, method)
-    config = student.training(scale, images, seed)
+    chosen = profiles.get(profile)
+    images = images or methods.images_of(chosen, method)
+    config = student.training(chosen, c, images, seed)
     layout = parallel.chosen(devices, fsdp)
-    check_network(scale, c, config.batch, layout)
-    check_pretrained(scale, c, seed)
-    _, text = task.frozen_parts(scale)
+    check_network(chosen, c, config.batch, layout)
+    check_pretrained(chosen, c, seed)
+    _, text = task.frozen_networks(chosen)
     laps: list[dict] = []
     written = student.distill(
-        scale,
+        chosen,
         method,
         c,
         images=images,
-        data=task.training_set(scale),
+        data=task.training_set(chosen),
         null=text.null(1)[0],
         seed=seed,
         layout=layout,
@@ -257,33 +255,33 @@ def distill(
         checkpoints=checkpoints,
     )
     for kind, path in zip(methods.kinds(method), written, strict=True):
-        training = training_rows.Training.here(scale, c, config, layout, task=kind)
-        training_rows.write(training, scale, [lap for lap in laps if lap["kind"] == kind], ROOT)
+        training = training_rows.Training.here(chosen, c, config, layout, task=kind)
+        training_rows.write(training, chosen, [lap for lap in laps if lap["kind"] == kind], ROOT)
         print(path)
 
 
 def part(name: Positional[Part], /, profile: str = "laptop", images: int = 0) -> None:
     """Train a part that the study takes as given, resuming where it stopped, or measure the reference scenes."""
+    from ldm import profiles
     from ldm.commands.checks import check_numbers
-    from ldm.profiles import profile as named
 
     check_numbers(images=images)
-    scale = named(profile)
+    chosen = profiles.get(profile)
     if name == "reference":
         from ldm.study.evaluation import make_references
 
         if images:
-            raise ValueError(f"The reference of profile {profile} is of {scale.reference} scenes; leave out images.")
-        make_references(scale)
+            raise ValueError(f"The reference of profile {profile} is of {chosen.reference} scenes; leave out images.")
+        make_references(chosen)
     elif name == "text":
         from ldm.tasks.frozen.text import train_text
 
-        train_text(scale, images)
+        train_text(chosen, images)
     elif name == "detector":
         from ldm.tasks.frozen.detector import train_detector
 
-        train_detector(scale, images)
+        train_detector(chosen, images)
     else:
         from ldm.tasks.frozen import autoencoder
 
-        {"autoencoder": autoencoder.train_autoencoder, "decoder": autoencoder.finish_decoder}[name](scale, images)
+        {"autoencoder": autoencoder.train_autoencoder, "decoder": autoencoder.finish_decoder}[name](chosen, images)

@@ -70,7 +70,7 @@ class Sinc(NamedTuple):
         return disc / disc.sum()
 
 
-def draw(rng: np.random.Generator, sigma: Range) -> Bell | Sinc:
+def draw_blur(rng: np.random.Generator, sigma: Range) -> Bell | Sinc:
     """A kernel of a degradation stage, its widths within `sigma`."""
     size = int(rng.choice(SIZES))
     if rng.random() < SINC:

@@ -20,7 +20,7 @@ import scipy
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from ldm.data.blur import Bell, Planes, Range, Sinc, blurred, draw, draw_sinc
+from ldm.data.blur import Bell, Planes, Range, Sinc, blurred, draw_blur, draw_sinc
 from ldm.data.resample import cubic, pick, triangle
 
 # Raise the last one when a picture comes out otherwise: caches and rows are keyed by it. In version 1 the first resize
@@ -116,7 +116,7 @@ def _stage(rng: np.random.Generator, ranges: Ranges) -> Stage:
     around = {"up": (1, hi), "down": (lo, 1), "keep": (1, 1)}[str(rng.choice(["up", "down", "keep"], p=ranges.resize))]
     noise = "gaussian" if rng.random() < 0.5 else "poisson"
     return Stage(
-        blur=draw(rng, ranges.sigma) if rng.random() < ranges.blur else None,
+        blur=draw_blur(rng, ranges.sigma) if rng.random() < ranges.blur else None,
         scale=rng.uniform(*around),
         mode=_mode(rng),
         noise=noise,

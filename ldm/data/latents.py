@@ -1,4 +1,4 @@
-"""What the UNet is trained on: latents and text contexts, computed once by the frozen parts and cached.
+"""What the UNet is trained on: latents and text contexts, computed once by the frozen networks and cached.
 
 Both are memory maps in half precision, named by everything that made them, and appear under their
 name only when complete.

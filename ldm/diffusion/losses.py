@@ -1,4 +1,4 @@
-"""Losses: each is a function (params, batch, key) -> (loss, parts) for the training loop."""
+"""Losses: each is a function (params, batch, key) -> (loss, terms) for the training loop."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ def diffusion_loss(
         wanted = jnp.stack(wanted)[batch["predicts"]] if len(several) > 1 else wanted[0]
         errors = jnp.square(output - wanted).mean((1, 2, 3))
         high = t >= schedule.length // 2
-        parts = {
+        terms = {
             "loss_low": jnp.sum(errors, where=~high) / jnp.maximum(jnp.sum(~high, dtype=jnp.float32), 1),
             "loss_high": jnp.sum(errors, where=high) / jnp.maximum(jnp.sum(high, dtype=jnp.float32), 1),
         }
-        return (errors * batch.get("weight", 1.0)).mean(), parts
+        return (errors * batch.get("weight", 1.0)).mean(), terms
 
     return loss
 

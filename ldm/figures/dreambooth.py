@@ -23,7 +23,7 @@ def over_subjects(
     """One row a setting and metric: the mean over subjects, with Student's interval, n counting subjects.
 
     subjects: a cell's key -> its subject. Also metric -> the rows' keys -> each subject's influence (n,), in the order
-    of their names, widened as Student's interval is, so that worlds (`ldm.statistics.frontier`) are as wide.
+    of their names, widened as Student's interval is, so that replicates (`ldm.statistics.frontier`) are as wide.
     A single subject, such as a folder, keeps the interval and the n of its pictures.
     """
     found, influences = [], {}

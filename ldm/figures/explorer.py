@@ -94,7 +94,7 @@ def budget_explorer(
 
 
 def in_words(chance: float) -> str:
-    """A chance that was counted over a few thousand worlds: no more certain than they can say."""
+    """A chance that was counted over a few thousand replicates: no more certain than they can say."""
     return "under 1%" if chance < 0.01 else "over 99%" if chance > 0.99 else f"{chance:.0%}"
 
 

@@ -19,9 +19,9 @@ def summary(answers: dict[str, list[Verdict]]) -> str:
     """
     rows = []
     for name, finding in FINDINGS.items():
-        found, n, lines = answers.get(name, []), len(finding.turns), []
-        for i, turn in enumerate(finding.turns):
-            part = found[i * len(found) // n : (i + 1) * len(found) // n]
+        found, lines = answers.get(name, []), []
+        for turn in finding.turns:
+            part = [v for v in found if v.turn == turn]
             first, *rest = [f"{answer} {times}" for answer, times in Counter(v.answer for v in part).most_common()] or [
                 "not asked yet"
             ]
@@ -42,7 +42,7 @@ def page(answers: dict[str, list[Verdict]]) -> str:
         )  # a narrow column keeps it whole
         question = lambda v: f"{v.meaning.rstrip(':')}; {v.asked}"
         for effect, group in groupby(answers.get(name, []), question):
-            said = [f"{v.metric} **{v.answer}** {unbroken(v)}" for v in group]
+            said = [f"{v.metric} **{v.answer}** {unbroken(v)}" + f" ({v.detail})" * bool(v.detail) for v in group]
             rows.append((where, finding.claim, effect, "<br>".join(said)))
         if not answers.get(name):
             rows.append((where, finding.claim, "not asked yet", ""))

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 from IPython.display import Markdown
 
+from ldm import profiles
 from ldm.figures import plots, protocol
-from ldm.profiles import Profile, profile
-from ldm.statistics import verdicts
+from ldm.profiles import Profile
+from ldm.statistics import downstream, verdicts
 from ldm.study import distillation, findings
 from ldm.study.findings import FEWEST, RESTORED
 from ldm.study.results import Store
@@ -25,22 +26,22 @@ class Part(NamedTuple):
     turns: dict[str, Callable[[pd.DataFrame, Store], tuple[list, str]]]
 
 
-def by_sampler(store: Store, scale: Profile) -> pd.DataFrame:
+def by_sampler(store: Store, profile: Profile) -> pd.DataFrame:
     """Settings that every sampler was asked: one with more of them would have more tries."""
-    rows = findings.whole_grid(store, scale)
+    rows = findings.whole_grid(store, profile)
     setting = ["c", "steps", "guidance"]
     samplers = rows.groupby(setting)["sampler"].transform("nunique")
     return rows[samplers == len(findings.SAMPLERS)]
 
 
-def by_ddim(store: Store, scale: Profile) -> pd.DataFrame:
-    rows = findings.whole_grid(store, scale)
+def by_ddim(store: Store, profile: Profile) -> pd.DataFrame:
+    rows = findings.whole_grid(store, profile)
     return rows[rows["sampler"] == "ddim"]
 
 
-def with_students(store: Store, scale: Profile) -> pd.DataFrame:
+def with_students(store: Store, profile: Profile) -> pd.DataFrame:
     """Students, and teachers of sizes that have some."""
-    rows = distillation.named(findings.distilled(store, scale))
+    rows = distillation.named(findings.distilled(store, profile))
     return rows[rows["c"].isin(rows.loc[rows["task"] == "codi", "c"])]
 
 
@@ -50,18 +51,13 @@ def asked(
     return lambda rows, store: findings.asked(ask, rows, store, metrics, **more)
 
 
-def from_four(rows: pd.DataFrame, store: Store) -> tuple[list, str]:
-    """F3 as the paper asks it."""
-    return findings.asked(verdicts.f3, rows[rows["steps"] >= FEWEST], store)
-
-
 PARTS = {
     "F1": Part(findings.pretrained, plots.quality_vs_compute, {"": asked(verdicts.f1)}),
-    "F2": Part(findings.restored_by_length, plots.quality_vs_compute, {"": asked(verdicts.f2, RESTORED)}),
+    "F2": Part(findings.restored_by_length, plots.quality_vs_compute, {"": asked(downstream.f2, RESTORED)}),
     "F3": Part(
         by_ddim,
         plots.quality_vs_cost,
-        {"All steps: ": asked(verdicts.f3), "Four and more: ": from_four},
+        {"All steps: ": asked(verdicts.f3), "Four and more: ": asked(verdicts.f3, fewest=FEWEST)},
     ),
     "F4": Part(
         by_sampler,
@@ -71,24 +67,24 @@ PARTS = {
     "F5": Part(
         findings.restored_by_steps,
         plots.quality_vs_cost,
-        {name: asked(verdicts.f5, RESTORED, few=few) for name, few in (("Few steps: ", True), ("Many: ", False))},
+        {name: asked(downstream.f5, RESTORED, few=few) for name, few in (("Few steps: ", True), ("Many: ", False))},
     ),
     "F6": Part(
         with_students,
         partial(plots.quality_vs_steps, by="drawn by"),
-        {"": asked(verdicts.f6, method="codi", steps=FEWEST)},
+        {"": asked(downstream.f6, method="codi", steps=FEWEST)},
     ),
 }
 
 
-def shown(name: str, store: Store, metric: str, scale: Profile | None = None) -> list:
+def shown(name: str, store: Store, metric: str, profile: Profile | None = None) -> list:
     """What a chapter displays: in words what is measured and what is missing, then, of what is, the chart and the
     verdict.
     """
-    scale = scale or profile("gpu")
+    profile = profile or profiles.get("gpu")
     part = PARTS[name]
-    rows = part.rows(store, scale)
-    said = Markdown(state(rows, scale))
+    rows = part.rows(store, profile)
+    said = Markdown(state(rows, profile))
     if rows.empty:
         return [said]
     answers = [Markdown(f"{turn}{ask(rows, store)[1]}") for turn, ask in part.turns.items()]
@@ -96,16 +92,16 @@ def shown(name: str, store: Store, metric: str, scale: Profile | None = None) ->
     return [said, part.chart(rows, metric), Markdown(fold), *answers]
 
 
-def state(rows: pd.DataFrame, scale: Profile) -> str:
+def state(rows: pd.DataFrame, profile: Profile) -> str:
     """Return in a sentence which sizes of the profile's family are measured, and which are not."""
-    measured = set(rows["c"].astype(int)) & set(scale.family)
-    missing = set(scale.family) - measured
-    where = f"sizes of Table 1, on scenes of {scale.scenes.size} px (profile `{scale.name}`)"
+    measured = set(rows["c"].astype(int)) & set(profile.family)
+    missing = set(profile.family) - measured
+    where = f"sizes of Table 1, on scenes of {profile.scenes.size} px (profile `{profile.name}`)"
     if not measured:
         return f"Nothing is measured yet at {where}. [Asked for](10_tpu.ipynb): c = {listed(missing)}."
     words = [f"measured: c = {listed(measured)}"]
     words += [f"[asked for](10_tpu.ipynb) and not measured yet: c = {listed(missing)}"] if missing else []
-    return f"Of {where}, after {scale.length:,} images of pretraining, {'; '.join(words)}."
+    return f"Of {where}, after {profile.length:,} images of pretraining, {'; '.join(words)}."
 
 
 def listed(sizes: set[int]) -> str:

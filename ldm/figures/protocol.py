@@ -11,7 +11,7 @@ import pandas as pd
 from ldm.metrics.protocol import Protocol
 
 
-def table(cards: Mapping[str, Protocol]) -> pd.DataFrame:
+def protocol_table(cards: Mapping[str, Protocol]) -> pd.DataFrame:
     """Cards side by side, one column each: what the book prints beside its numbers."""
     names = [field.name for field in fields(Protocol)]
     rows = {name: [str(getattr(card, name)) for card in cards.values()] for name in names}

@@ -12,7 +12,7 @@ from ldm.study.tpu_plan import COLLECTIVES, SIZES, STEPS, sheet_of
 BOUNDS = ("arithmetic", "links", "traffic")
 
 
-def table(found: pd.DataFrame) -> pd.DataFrame:
+def roofline_table(found: pd.DataFrame) -> pd.DataFrame:
     """`roofline`, to print; what a chip's memory holds as the compiler says where it refused a program, else the data
     sheet.
     """

@@ -54,16 +54,16 @@ def thumbnail(store: Store, key: str) -> bytes:
     return to_webp(stacked(store, key))
 
 
-def strip(store: Store, lab: Evaluates, cell: Evaluation) -> Any:
+def strip(store: Store, evaluator: Evaluates, cell: Evaluation) -> Any:
     """A cell's pictures side by side with their captions."""
-    pictures = kept(store, lab.key(cell))
-    data = Scenes(lab.scale.scenes, cell.split, cell.n)
+    pictures = kept(store, evaluator.key(cell))
+    data = Scenes(evaluator.profile.scenes, cell.split, cell.n)
     return picture_strip(pictures, [caption(data.scene(i)) for i in range(len(pictures))])
 
 
-def table(
+def sample_table(
     store: Store,
-    lab: Evaluates,
+    evaluator: Evaluates,
     cells: Sequence[Evaluation],
     rows: str,
     columns: str,
@@ -75,7 +75,7 @@ def table(
     down, across = (list(dict.fromkeys(pair[i] for pair in found)) for i in (0, 1))
     across = [value for value in across if all((row, value) in found for row in down)]
     return picture_grid(
-        np.stack([[stacked(store, lab.key(found[row, value]), shown) for value in across] for row in down]),
+        np.stack([[stacked(store, evaluator.key(found[row, value]), shown) for value in across] for row in down]),
         [label(rows, row) for row in down],
         [label(columns, value) for value in across],
         width=112,

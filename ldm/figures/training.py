@@ -97,19 +97,21 @@ class LiveLoss:
             self._handle.update(loss_curve(self.history))
 
 
-def pretrain(scale: Profile, c: int, images: int, scenes: int = 2_048) -> None:
+def pretrain(profile: Profile, c: int, images: int, scenes: int = 2_048) -> None:
     """Train width c from scratch on a few scenes, drawing its loss; nothing is kept. 0 images: nothing."""
     from ldm.tasks import pretrain as task
 
     if not images:
         return
-    _, text = task.frozen_parts(scale)
-    config = replace(scale.train, images=images, warmup_images=min(scale.train.warmup_images, max(1, images // 4)))
+    _, text = task.frozen_networks(profile)
+    config = replace(
+        profile.training(c), images=images, warmup_images=min(profile.train.warmup_images, max(1, images // 4))
+    )
     with tempfile.TemporaryDirectory() as folder, LiveLoss() as chart:
         task.pretrain(
-            scale,
+            profile,
             c,
-            data=task.training_set(scale, scenes),
+            data=task.training_set(profile, scenes),
             null=text.null(1)[0],
             config=config,
             lengths=(),

@@ -54,7 +54,7 @@ def write(folder: Path = FOLDER, sizes: Sequence[int] = (), profile: Profile = L
     index = folder / "browser.json"
     if index.is_file() and json.loads(index.read_text())["made_of"] == made_of:
         return index
-    codec, text = pretrain.frozen_parts(profile)
+    codec, text = pretrain.frozen_networks(profile)
     shape = dict(size=profile.latent_shape[0], tokens=profile.tokens, context=profile.context)
     widths = [
         {"c": c, "params": cost.unet_params(c, profile.context), "cost": cost.norm_cost(c, **shape)}
@@ -96,7 +96,7 @@ def of(*shape: int, dtype: type = jnp.float32) -> jax.ShapeDtypeStruct:
 
 def unet_graph(profile: Profile, c: int) -> onnx.ModelProto:
     """The guided denoiser of one picture. Raises: ValueError where there is no trained model of width c."""
-    structure, params = pretrain.load(profile, c, profile.length)
+    structure, params = pretrain.load_unet(profile, c, profile.length)
 
     def denoise(x, t, c_skip, c_out, contexts, scale):
         net = denoiser(merge(structure, params))

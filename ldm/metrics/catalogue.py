@@ -26,6 +26,8 @@ METRICS: dict[str, Metric] = {
     "fd_effnet_decoded": Metric("FD, EfficientNet-Lite0, against decoded scenes", "lower", biased=True),
     "kid_scene_decoded": Metric("KID, scene network, against decoded scenes (x1000)", "lower"),
     "fd_scene_decoded": Metric("FD, scene network, against decoded scenes", "lower", biased=True),
+    "denoising": Metric("held-out denoising loss", "lower"),
+    "denoising_at": Metric("held-out denoising loss at a time", "lower"),
     "alignment": Metric("scene alignment", "higher"),
     "subject": Metric("subjects named right", "higher"),
     "style": Metric("styles named right", "higher"),

@@ -137,7 +137,7 @@ def build(words: Sequence[str], *, length: int = 24, seed: int = 0, **shape: int
     return TextEncoder(structure=structure, params=params, tokenizer=tokenizer, width=config.out)
 
 
-def load(path: str | Path = TRAINED) -> TextEncoder:
+def load_text_encoder(path: str | Path = TRAINED) -> TextEncoder:
     """The trained encoder, in float32.
 
     The file describes itself: "tower" holds the arguments of `described`, "accuracy" what the tower

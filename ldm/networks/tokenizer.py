@@ -77,7 +77,7 @@ class Tokenizer:
         )
 
 
-def load(path: str | Path) -> Tokenizer:
+def load_tokenizer(path: str | Path) -> Tokenizer:
     """That of the text tower in a file, which describes itself. Raises: ValueError, in one sentence."""
     tower = weights.metadata(path).get("tower")
     if not tower:

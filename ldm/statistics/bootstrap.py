@@ -10,11 +10,11 @@ import pandas as pd
 from ldm.metrics import Z
 from ldm.metrics.catalogue import comparable, metric_of
 
-WORLDS = 4000  # chances to about .01
+REPLICATES = 4000  # chances to about .01
 Influences = Mapping[str, np.ndarray]  # a row's key -> each picture's influence on its value (n,)
 
 
-def loss_of(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+def lower_is_better(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Rows of one metric, of one protocol, `value`, `lo`, `hi` turned so that lower is better, and `size` = c."""
     rows = rows[rows["metric"] == metric].reset_index(drop=True)
     if rows.empty:
@@ -25,8 +25,8 @@ def loss_of(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     return rows.assign(size=rows["c"].astype(int))
 
 
-def worlds(rows: pd.DataFrame, influences: Influences | None = None, *, seed: int = 0) -> np.ndarray:
-    """(rows, WORLDS): the values that rows with `value`, `lo`, `hi` (and `key`) might have had."""
+def replicates(rows: pd.DataFrame, influences: Influences | None = None, *, seed: int = 0) -> np.ndarray:
+    """(rows, REPLICATES): the values that rows with `value`, `lo`, `hi` (and `key`) might have had."""
     value, rng = rows["value"].to_numpy(float)[:, None], np.random.default_rng(seed)
     if influences:
         known = [influences.get(key) for key in rows["key"]]
@@ -34,6 +34,6 @@ def worlds(rows: pd.DataFrame, influences: Influences | None = None, *, seed: in
             moved = np.stack(known).astype(float)
             moved -= moved.mean(1, keepdims=True)
             n = moved.shape[1]
-            return value + moved @ rng.standard_normal((n, WORLDS)) / n
+            return value + moved @ rng.standard_normal((n, REPLICATES)) / n
     se = (rows["hi"] - rows["lo"]).to_numpy(float)[:, None] / (2 * Z)
-    return value + se * rng.standard_normal((len(rows), WORLDS))
+    return value + se * rng.standard_normal((len(rows), REPLICATES))

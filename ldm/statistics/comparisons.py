@@ -1,7 +1,7 @@
 """Comparisons behind the verdicts: sampler against sampler, student against teacher, each size against the next.
 
 They say by how much and from where on, with intervals, and decide nothing. Paired where the pictures' influences
-are given (`ldm.statistics.bootstrap.worlds`).
+are given (`ldm.statistics.bootstrap.replicates`).
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 
 from ldm.metrics import Estimate
-from ldm.statistics.bootstrap import Influences, loss_of, worlds
+from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
 from ldm.statistics.frontier import crossover
 
 
 def paired(rows: pd.DataFrame, metric: str, one: str, other: str, by: str = "sampler") -> pd.DataFrame:
     """What both samplers (or values of another column) have, each at its best guidance: all rows of the one, then those
     of the other in that order."""
-    rows = loss_of(rows, metric)
+    rows = lower_is_better(rows, metric)
     rows = rows.loc[rows.groupby([by, "size", "steps"])["value"].idxmin()]
     a, b = (rows[rows[by] == name].set_index(["size", "steps"]) for name in (one, other))
     shared = a.index.intersection(b.index)
@@ -36,7 +36,7 @@ def beside(
     found = []
     for other in [name for name in rows[by].unique() if name != usual]:
         both = paired(rows, metric, usual, other, by)
-        n, drawn = len(both) // 2, worlds(both, influences)
+        n, drawn = len(both) // 2, replicates(both, influences)
         gaps, errors = np.diff(both["value"].to_numpy(float).reshape(2, n), axis=0)[0], (drawn[n:] - drawn[:n]).std(1)
         for (_, row), gap, error in zip(both[:n].iterrows(), gaps, errors, strict=True):
             found.append((other, row["size"], int(row["steps"]), *Estimate.of(gap, error, int(row["n"]))))
@@ -71,7 +71,7 @@ def accelerations(rows: pd.DataFrame, metric: str, influences: Influences | None
     the teacher, at its best guidance for them, is as good, over the student's. Columns `task`, `c`, `steps`,
     `teacher steps`, `factor`, `lo`, `hi`, `n`; infinite where the teacher is as good at none.
     """
-    rows = loss_of(rows, metric)
+    rows = lower_is_better(rows, metric)
     rows = rows.loc[rows.groupby(["task", "size", "steps"])["value"].idxmin()]
     found = []
     for (task, size, steps), one in rows[rows["task"] != "pretrain"].groupby(["task", "size", "steps"]):
@@ -80,19 +80,19 @@ def accelerations(rows: pd.DataFrame, metric: str, influences: Influences | None
         counts = np.append(teacher["steps"].to_numpy(float), np.inf)
 
         def fewest(values: np.ndarray, counts: np.ndarray = counts) -> np.ndarray:
-            """The first count at which the teacher (rows 1 ...) is as good as the student (row 0), in each world."""
+            """The first count at which the teacher (rows 1 ...) is as good as the student (row 0), a replicate each."""
             as_good = np.vstack([values[1:] <= values[0], np.ones(values.shape[1], bool)])
             return counts[as_good.argmax(0)]
 
         value = float(fewest(both["value"].to_numpy(float)[:, None])[0])
-        lo, hi = np.quantile(fewest(worlds(both, influences)), [0.025, 0.975], method="nearest")
+        lo, hi = np.quantile(fewest(replicates(both, influences)), [0.025, 0.975], method="nearest")
         found.append((task, size, steps, value, value / steps, lo / steps, hi / steps, int(both["n"].min())))
     return pd.DataFrame(found, columns=["task", "c", "steps", "teacher steps", "factor", "lo", "hi", "n"])
 
 
 def takeovers(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> pd.DataFrame:
     """The budget at which each size is overtaken by the next larger one, with its interval and chance."""
-    rows = loss_of(rows, metric)
+    rows = lower_is_better(rows, metric)
     sizes = sorted(set(rows["size"]))
     found = []
     for small, large in zip(sizes, sizes[1:], strict=False):

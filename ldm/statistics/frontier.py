@@ -1,8 +1,8 @@
 """Which size is best at a budget, and from which budget on a larger one takes over.
 
-Such questions have no closed answer, so they are asked of many *worlds*: what other captions and other
+Such questions have no closed answer, so they are asked of many *replicates*: what other captions and other
 noise might have given. All settings were scored on the same captions from the same noise, so their errors
-move together. Where each picture's influence on each score is known (`ldm.metrics`), a world gives every
+move together. Where each picture's influence on each score is known (`ldm.metrics`), a replicate gives every
 picture one random weight that counts in all settings alike (a multiplier bootstrap): differences are then as
 sharp as the pairing makes them. Where it is not, each score is a normal of its own, and the chances err
 towards doubt. Lower is better throughout.
@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ldm.statistics.bootstrap import Influences, worlds
+from ldm.statistics.bootstrap import Influences, replicates
 
 
 def frontier(
@@ -31,7 +31,7 @@ def frontier(
     rows: columns `size`, `cost`, `value`, `lo`, `hi`, and any that describe the setting (`steps`,
     `guidance`, ...). Result: for each budget (by default every cost at which something becomes
     affordable) the row of the lowest value among those that cost no more, with `budget`, `chance`
-    (the share of worlds in which a setting of that size is lowest) and `chances` (a dict of every
+    (the share of replicates in which a setting of that size is lowest) and `chances` (a dict of every
     affordable size). A size with more settings has more tries: give all sizes the same grid.
     """
     rows = _checked(rows)
@@ -40,8 +40,8 @@ def frontier(
         raise ValueError(
             f"budget {budgets[0]:g} buys nothing, the cheapest setting costs {rows['cost'].min():g}; raise the budget."
         )
-    sizes, best = _best_within(rows, budgets, worlds(rows, influences, seed=seed))
-    winners = best.argmin(0)  # (budgets, worlds)
+    sizes, best = _best_within(rows, budgets, replicates(rows, influences, seed=seed))
+    winners = best.argmin(0)  # (budgets, replicates)
     found = []
     for budget, winner in zip(budgets, winners, strict=True):
         affordable = rows[rows["cost"] <= budget]
@@ -55,7 +55,7 @@ def frontier(
 class Crossover(NamedTuple):
     """The budget from which on `large` is at least as good as `small`, with a 95 % interval.
 
-    `chance` is the share of worlds in which it happens within the budgets measured; value and ends
+    `chance` is the share of replicates in which it happens within the budgets measured; value and ends
     may be infinite, where it does not.
     """
 
@@ -79,11 +79,11 @@ def crossover(
     budgets = np.unique(rows["cost"])
 
     def overtaken(best: np.ndarray, sizes: list) -> np.ndarray:
-        ahead = best[sizes.index(large)] <= best[sizes.index(small)]  # (budgets, worlds)
+        ahead = best[sizes.index(large)] <= best[sizes.index(small)]  # (budgets, replicates)
         for_good = np.logical_and.accumulate(ahead[::-1], axis=0)[::-1]
         return np.where(for_good.any(0), budgets[for_good.argmax(0)], np.inf)
 
-    sizes, best = _best_within(rows, budgets, worlds(rows, influences, seed=seed))
+    sizes, best = _best_within(rows, budgets, replicates(rows, influences, seed=seed))
     drawn = overtaken(best, sizes)
     measured = overtaken(_best_within(rows, budgets, rows["value"].to_numpy(float)[:, None])[1], sizes)[0]
     lo, hi = np.quantile(drawn, [0.025, 0.975], method="nearest")
@@ -92,7 +92,7 @@ def crossover(
 
 
 def _best_within(rows: pd.DataFrame, budgets: np.ndarray, values: np.ndarray) -> tuple[list, np.ndarray]:
-    """Sizes, and (size, budget, world) the lowest affordable of the values (rows, worlds)."""
+    """Sizes, and (size, budget, replicate) the lowest affordable of the values (rows, replicates)."""
     sizes = list(dict.fromkeys(rows["size"]))
     best = np.full((len(sizes), len(budgets), values.shape[1]), np.inf)
     for i, size in enumerate(sizes):

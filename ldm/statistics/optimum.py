@@ -14,16 +14,16 @@ import pandas as pd
 
 from ldm.metrics import Estimate
 from ldm.metrics.catalogue import metric_of
-from ldm.statistics.bootstrap import Influences, loss_of, worlds
+from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
 
 
 def confidence_set(rows: pd.DataFrame, influences: Influences | None = None, *, level: float = 0.95) -> np.ndarray:
     """Which of the rows (`value`, lower is better) may be the best: bool (rows,); the lowest always may.
 
-    Paired where the influences are given, see `ldm.statistics.bootstrap.worlds`.
+    Paired where the influences are given, see `ldm.statistics.bootstrap.replicates`.
     """
     values = rows["value"].to_numpy(float)
-    noise = worlds(rows, influences) - values[:, None]
+    noise = replicates(rows, influences) - values[:, None]
     kept = np.arange(len(rows))
     while len(kept) > 1:
         gap = values[kept] - values[kept].mean()
@@ -40,9 +40,9 @@ def confidence_set(rows: pd.DataFrame, influences: Influences | None = None, *, 
 def best_guidance(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> pd.DataFrame:
     """For each size and step count the row of the best guidance, with `tied`: all that may be the best, in order.
 
-    `value`, `lo` and `hi` are turned so that lower is better (`ldm.statistics.bootstrap.loss_of`).
+    `value`, `lo` and `hi` are turned so that lower is better (`ldm.statistics.bootstrap.lower_is_better`).
     """
-    rows, found = loss_of(rows, metric), []
+    rows, found = lower_is_better(rows, metric), []
     for _, group in rows.groupby(["c", "steps"]):
         inside = group[confidence_set(group, influences)]
         found.append(group.loc[group["value"].idxmin()].to_dict() | {"tied": sorted(inside["guidance"])})
@@ -55,13 +55,13 @@ def enough_steps(rows: pd.DataFrame, metric: str, influences: Influences | None 
     `loss` says by how much they are worse than that in the metric's unit, as far as one can see: the set guards
     against many comparisons, so a small loss may stand in it whose own interval excludes 0.
     """
-    rows = loss_of(rows, metric)
+    rows = lower_is_better(rows, metric)
     sign = 1 if metric_of(metric).better == "lower" else -1
     found = []
     for size, group in rows.groupby("size"):
         group = group.loc[group.groupby("steps")["value"].idxmin()].sort_values("steps", ignore_index=True)
         first, top = int(confidence_set(group, influences).argmax()), int(group["value"].argmin())
-        drawn, few, many = worlds(group, influences), group.loc[first], group.loc[top]
+        drawn, few, many = replicates(group, influences), group.loc[first], group.loc[top]
         gap = Estimate.of(few["value"] - many["value"], (drawn[first] - drawn[top]).std(), int(few["n"]))
         found.append(
             {
@@ -79,7 +79,7 @@ def enough_steps(rows: pd.DataFrame, metric: str, influences: Influences | None 
 
 def within(rows: pd.DataFrame, metric: str, budgets: Sequence[float]) -> pd.DataFrame:
     """The best setting that each size can afford within each budget: the row of it, with `budget`."""
-    rows, found = loss_of(rows, metric), []
+    rows, found = lower_is_better(rows, metric), []
     for budget in budgets:
         affordable = rows[rows["cost"] <= budget * (1 + 1e-9)]
         found.append(affordable.loc[affordable.groupby("c")["value"].idxmin()].assign(budget=budget))

@@ -1,4 +1,4 @@
-"""From estimates to statements: training seeds combined, a power law through points, rank correlations of many worlds.
+"""From estimates to statements: seeds of training combined, a power law, rank correlations of many replicates.
 
 All but the rank correlations take and return `ldm.metrics.Estimate`s.
 """

@@ -8,7 +8,9 @@ from jaxtyping import Float
 from ldm.metrics import Estimate
 
 
-def _concordance(a: Float[np.ndarray, "*worlds n"], b: Float[np.ndarray, "*worlds n"]) -> Float[np.ndarray, "*worlds"]:
+def _concordance(
+    a: Float[np.ndarray, "*replicates n"], b: Float[np.ndarray, "*replicates n"]
+) -> Float[np.ndarray, "*replicates"]:
     """Pairs that a and b order alike, less those that they order the other way; of a with itself, the pairs without a
     tie.
     """
@@ -16,14 +18,18 @@ def _concordance(a: Float[np.ndarray, "*worlds n"], b: Float[np.ndarray, "*world
     return np.sum(np.sign(a[..., i] - a[..., j]) * np.sign(b[..., i] - b[..., j]), -1)
 
 
-def kendall(a: Float[np.ndarray, "*worlds n"], b: Float[np.ndarray, "*worlds n"]) -> Float[np.ndarray, "*worlds"]:
-    """Kendall's tau-b of two lists, for all worlds at once; NaN where one of them is constant."""
+def kendall(
+    a: Float[np.ndarray, "*replicates n"], b: Float[np.ndarray, "*replicates n"]
+) -> Float[np.ndarray, "*replicates"]:
+    """Kendall's tau-b of two lists, for all replicates at once; NaN where one of them is constant."""
     with np.errstate(invalid="ignore"):
         return _concordance(a, b) / np.sqrt(_concordance(a, a) * _concordance(b, b))
 
 
-def somers(x: Float[np.ndarray, "*worlds n"], y: Float[np.ndarray, "*worlds n"]) -> Float[np.ndarray, "*worlds"]:
-    """Somers' D of y on x, for all worlds at once: pairs that tie in x do not count; NaN where x is constant."""
+def somers(
+    x: Float[np.ndarray, "*replicates n"], y: Float[np.ndarray, "*replicates n"]
+) -> Float[np.ndarray, "*replicates"]:
+    """Somers' D of y on x, for all replicates at once: pairs that tie in x do not count; NaN where x is constant."""
     with np.errstate(invalid="ignore"):
         return _concordance(x, y) / _concordance(x, x)
 
@@ -31,14 +37,15 @@ def somers(x: Float[np.ndarray, "*worlds n"], y: Float[np.ndarray, "*worlds n"])
 def rank_correlation(
     a: Float[np.ndarray, " m"],
     b: Float[np.ndarray, " m"],
-    drawn_a: Float[np.ndarray, "worlds m"],
-    drawn_b: Float[np.ndarray, "worlds m"],
+    drawn_a: Float[np.ndarray, "replicates m"],
+    drawn_b: Float[np.ndarray, "replicates m"],
     n: int,
 ) -> Estimate:
-    """Kendall's, with the interval of the worlds; n is what the estimate is said to rest on.
+    """Kendall's, with the interval of the replicates; n is what the estimate is said to rest on.
 
-    Noise lowers a rank correlation, and a world holds it twice: its worlds say how low the truth may lie, and the
-    upper end mirrors that at the value, if no world comes up to it. So the interval errs towards doubt on both sides.
+    Noise lowers a rank correlation, and a replicate holds it twice: the replicates say how low the truth may lie, and
+    the upper end mirrors that at the value, if no replicate comes up to it. So the interval errs towards doubt on both
+    sides.
     """
     value = float(kendall(a, b))
     lo, hi = np.quantile(kendall(drawn_a, drawn_b), [0.025, 0.975])

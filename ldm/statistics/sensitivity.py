@@ -15,7 +15,7 @@ import pandas as pd
 from ldm.data.scenes.disturbances import DISTURBANCES
 from ldm.metrics import Z
 from ldm.metrics.catalogue import comparable, metric_of
-from ldm.statistics.bootstrap import worlds
+from ldm.statistics.bootstrap import replicates
 from ldm.statistics.ranks import rank_correlation
 
 DISTANCES = ("kid_effnet", "fd_effnet", "mmd_effnet", "cmmd_effnet", "kid_scene", "fd_scene", "mmd_scene", "cmmd_scene")
@@ -95,7 +95,7 @@ def fewest(moved: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
 def orders(moved: pd.DataFrame, metric: str, others: Sequence[str]) -> pd.DataFrame:
     """Kendall's rank correlation of the disturbances' order by `metric` with that by each other, at the largest n."""
     levels = _levels(moved, (metric, *others))
-    drawn = {name: worlds(part, seed=i)[:, :500].T for i, (name, part) in enumerate(levels.items())}
+    drawn = {name: replicates(part, seed=i)[:, :500].T for i, (name, part) in enumerate(levels.items())}
     values = {name: part["value"].to_numpy(float) for name, part in levels.items()}
     n = int(moved["n"].max())
     found = [

@@ -1,8 +1,8 @@
-"""The paper's findings as questions to rows: each verdict is holds, fails or undecided, with its effect.
+"""The paper's findings about pretraining and sampling as questions to rows: F1, F3 and F4.
 
-A finding is asked of every quality metric that the rows hold, since metrics may disagree; nothing is
-decided by eye. Rows come from `ldm.study.results`; uncertainty is propagated by `ldm.statistics.bootstrap.worlds`,
-paired where the pictures' influences are given.
+Each verdict is holds, fails or undecided, with its effect. A finding is asked of several quality metrics, since metrics
+may disagree; nothing is decided by eye, and the rules stood before the rows of the second edition (`book/protocol.md`).
+Rows come from `ldm.study.results`; uncertainty over pictures and over trainings is in `ldm.statistics.evidence`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,13 @@ import pandas as pd
 from jaxtyping import Float
 
 from ldm.metrics import Estimate
-from ldm.statistics.bootstrap import Influences, loss_of, worlds
-from ldm.statistics.comparisons import paired
-from ldm.statistics.ranks import rank_correlation, somers
+from ldm.statistics.bootstrap import Influences
+from ldm.statistics.contest import MARGIN, PAPER, Contest, agreement, contest, counted
+from ldm.statistics.evidence import Evidence
+from ldm.statistics.ranks import somers
+
+SMALL = 2  # doublings of the budget from the largest model's least on that count as small ones
+FEWEST = 4  # the paper's least number of steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,257 +34,203 @@ class Verdict:
     effect: Estimate
     meaning: str
     asked: str  # of which models and settings
+    turn: str = ""  # which of a finding's questions this answers, where it has several
+    detail: str = ""  # what else this metric's rows say, for whoever reads closely
 
     def __str__(self) -> str:
         e = self.effect
+        more = f" ({self.detail})" if self.detail else ""
         return (
             f"**{self.finding} {self.answer}** by {self.metric}: {self.meaning} {e.value:.3g} "
-            f"[{e.lo:.3g}, {e.hi:.3g}]; asked of {self.asked}."
+            f"[{e.lo:.3g}, {e.hi:.3g}]{more}; asked of {self.asked}."
         )
 
 
-def _listed(values: Iterable) -> str:
-    """Different values, in order."""
+def listed(values: Iterable) -> str:
+    """Return the different values, in order, as text."""
     return ", ".join(map(str, sorted(set(values))))
 
 
-def _answer(effect: Estimate, level: float) -> str:
-    """Whether the effect's interval lies above the level, below it, or holds it."""
+def answered(effect: Estimate, level: float) -> str:
+    """Say whether the effect's interval lies above the level (holds), below it (fails), or holds it (undecided)."""
     return "holds" if effect.lo > level else "fails" if effect.hi < level else "undecided"
 
 
 def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> Verdict:
-    """F1: pretraining quality follows training compute, over all sizes and lengths (section 3.1, Fig. 3).
+    """F1: pretraining quality follows training compute, beyond the number of images (section 3.1, Fig. 3).
 
-    The effect is Kendall's rank correlation of quality with compute = normalised cost x images seen.
-    Holds where its interval lies above 1/2, fails where it lies below.
+    The effect is Somers' D of quality on compute (normalised cost x images seen), less that on images seen alone: a
+    larger model spends more compute on the same images. Holds where its interval lies above 0, fails where it lies
+    below, as it does where size is useless.
+    Raises: ValueError for rows at fewer than four amounts of compute, or of one size or length.
     """
-    rows = loss_of(rows, metric)
+    evidence = Evidence.of(rows, metric, influences)
+    rows = evidence.rows
     compute = (rows["cost"] / rows["steps"] * rows["images_seen"]).to_numpy(float)
-    if len(rows) < 4 or len(set(compute)) < 4:
+    images = rows["images_seen"].to_numpy(float)
+    if len(set(compute)) < 4 or len(set(images)) < 2 or len(evidence.sizes) < 2:
         raise ValueError(
-            f"F1 needs rows at 4 or more amounts of compute, not {len(set(compute))}; run more lengths or sizes."
+            f"F1 needs rows at 4 or more amounts of compute, of 2 sizes and 2 lengths, not {len(set(compute))} of c ="
+            f" {listed(evidence.sizes)}; run more lengths or sizes."
         )
-    losses, drawn = rows["value"].to_numpy(float), worlds(rows, influences).T[:500]
-    effect = rank_correlation(-compute, losses, np.broadcast_to(-compute, drawn.shape), drawn, int(rows["n"].min()))
+
+    def lead(losses: Float[np.ndarray, "*replicates m"]) -> Float[np.ndarray, "*replicates"]:
+        return somers(-compute, losses) - somers(-images, losses)
+
+    value = float(lead(evidence.values))
+    lo, hi = np.quantile(lead(evidence.replicates.T[:500]), [0.025, 0.975])
+    effect = Estimate(value, float(min(lo, value)), float(max(hi, value)), evidence.n)
     return Verdict(
         finding="F1",
-        answer=_answer(effect, 0.5),
+        answer=answered(effect, 0),
         metric=metric,
         effect=effect,
-        meaning="rank correlation of quality with training compute",
-        asked=f"{len(rows)} models (c = {_listed(rows['size'])})",
+        meaning="Somers' D of quality on training compute, less that on the images seen:",
+        asked=f"{len(rows)} models (c = {listed(rows['size'])})",
+        detail=evidence.trainings,
     )
 
 
-def f2(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> Verdict:
-    """F2: finetuned for super-resolution, quality follows the size more than the compute of finetuning (section 3.2,
-    Fig. 4).
-
-    The effect is Somers' D of quality on size, less that on compute = normalised cost x images of finetuning. (D
-    leaves out the pairs that tie in what explains: lengths of one size do not count against size.) Holds where its
-    interval excludes 0 from above, fails from below.
-    """
-    rows = loss_of(rows, metric)
-    lengths = rows.groupby("size")["images_seen"].nunique()
-    if len(lengths) < 2 or lengths.min() < 2:
-        raise ValueError(
-            "F2 needs two sizes or more, each at two lengths of finetuning or more; finetune and run more cells."
-        )
-    size = rows["size"].to_numpy(float)
-    compute = (rows["cost"] / rows["steps"] * rows["images_seen"]).to_numpy(float)
-
-    def lead(losses: Float[np.ndarray, "*worlds m"]) -> Float[np.ndarray, "*worlds"]:
-        return somers(-size, losses) - somers(-compute, losses)
-
-    value = float(lead(rows["value"].to_numpy(float)))
-    lo, hi = np.quantile(lead(worlds(rows, influences).T[:500]), [0.025, 0.975])
-    effect = Estimate(value, float(min(lo, value)), float(max(hi, value)), int(rows["n"].min()))
-    return Verdict(
-        finding="F2",
-        answer=_answer(effect, 0),
-        metric=metric,
-        effect=effect,
-        meaning="Somers' D of quality on size, less that on the compute of finetuning:",
-        asked=f"{len(rows)} models (c = {_listed(rows['size'])})",
+def small_budgets(
+    evidence: Evidence, *, fewest: int = 1, unit: str = PAPER, margin: float = MARGIN, doublings: float = SMALL
+) -> Contest:
+    """Compare sizes over the small budgets: from the largest model's `fewest` steps on, for two doublings."""
+    rows = evidence.rows
+    largest = rows[(rows["size"] == evidence.sizes[-1]) & (rows["steps"] >= fewest)]
+    if largest.empty:
+        raise ValueError(f"No row of c = {evidence.sizes[-1]} has {fewest} or more steps; run more step counts.")
+    whole = contest(evidence, fewest=fewest, unit=unit, margin=margin)  # checks sizes; its end is the largest's most
+    start = max(whole.budgets[0], _least(largest, unit))
+    return contest(
+        evidence, start=start, end=min(start * 2**doublings, whole.end), fewest=fewest, unit=unit, margin=margin
     )
 
 
-def f3(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> Verdict:
-    """F3: at a small sampling budget a smaller model beats the largest (section 3.3, Fig. 9).
-
-    The budget is the least that the largest model can use. The effect is how much better the best
-    smaller model is there, in the metric's unit; the finding holds or fails where its interval excludes 0.
-    """
-    rows = loss_of(rows, metric)
-    largest = _largest(rows, "F3")
-    budget = rows.loc[rows["size"] == largest, "cost"].min()
-    effect = _advantage(rows, [budget], influences)
-    return Verdict(
-        finding="F3",
-        answer=_answer(effect, 0),
-        metric=metric,
-        effect=effect,
-        meaning=f"advantage of the best smaller model over c = {largest} at a budget of {budget:.3g}:",
-        asked=f"sizes {_listed(rows['size'])}, steps {_listed(rows['steps'])}",
-    )
+def _least(rows: pd.DataFrame, unit: str) -> float:
+    """What the cheapest of the rows costs."""
+    return float(counted(rows, unit).min())
 
 
-def _largest(rows: pd.DataFrame, finding: str) -> int:
-    if rows["size"].nunique() < 2:
-        raise ValueError(f"{finding} compares sizes: run the grid for two of them at least.")
-    return rows["size"].max()
-
-
-def _advantage(rows: pd.DataFrame, budgets: Sequence[float], influences: Influences | None) -> Estimate:
-    """How much better the best smaller model is than the largest, each at its best setting within a budget; the mean of
-    budgets.
-    """
-    rows = rows[rows["cost"] <= max(budgets) * (1 + 1e-9)]
-    big, cost = (rows["size"] == rows["size"].max()).to_numpy(), rows["cost"].to_numpy(float)
-
-    def advantage(values: np.ndarray) -> np.ndarray:
-        gaps = []
-        for budget in budgets:
-            affordable = cost <= budget * (1 + 1e-9)
-            gaps.append(values[..., affordable & big].min(-1) - values[..., affordable & ~big].min(-1))
-        return np.mean(gaps, axis=0)
-
-    value = float(advantage(rows["value"].to_numpy(float)))
-    draws = advantage(worlds(rows, influences).T)
-    return Estimate(value, *map(float, 2 * value - np.quantile(draws, [0.975, 0.025])), int(rows["n"].min()))
-
-
-def f4(
-    rows: pd.DataFrame, metric: str, sampler: str, influences: Influences | None = None, *, usual: str = "ddim"
-) -> Verdict:
-    """F4: another sampler does not change how quality depends on size and steps (section 3.4, Fig. 11).
-
-    The effect is Kendall's rank correlation between the two samplers over all sizes and step counts that both
-    have, each at its best guidance. Holds where its interval lies above 1/2, fails where it lies below.
-    """
-    both = paired(rows, metric, usual, sampler)
-    values, n = both["value"].to_numpy(float), len(both) // 2
-    if n < 4:
-        raise ValueError(
-            f"F4 needs 4 or more pairs of size and steps by both {usual} and {sampler}, not {n}; run more cells."
-        )
-    drawn = worlds(both, influences).T[:500]
-    effect = rank_correlation(values[:n], values[n:], drawn[:, :n], drawn[:, n:], int(both["n"].min()))
-    return Verdict(
-        finding="F4",
-        answer=_answer(effect, 0.5),
-        metric=metric,
-        effect=effect,
-        meaning=f"rank correlation of quality by {sampler} with that by {usual}",
-        asked=f"{n} pairs of size and steps",
-    )
-
-
-FEW = (4, 20)  # the paper's two ranges of steps in super-resolution; the second begins after the first
-MANY = (20, 250)
-
-
-def f5(rows: pd.DataFrame, metric: str, influences: Influences | None = None, *, few: bool = True) -> Verdict:
-    """F5: in super-resolution smaller models win at equal cost with 4 to 20 steps, larger ones beyond (section 3.5,
-    Fig. 12).
-
-    `few` picks the half of the finding. The effect is how much better the best smaller model is than the largest (with
-    many steps: how much worse), on average over all budgets that the largest uses within the range; within a budget
-    both may use any number of steps from the paper's least on. Intervals as in `f3`.
-    """
-    rows = loss_of(rows, metric)
-    lo, hi = FEW if few else MANY
-    rows = rows[rows["steps"] >= FEW[0]]
-    largest = _largest(rows, "F5")
-    within = (rows["size"] == largest) & rows["steps"].between(lo, hi, inclusive="both" if few else "right")
-    if not within.any():
-        raise ValueError(f"F5 needs c = {largest} with {lo} to {hi} steps; run such cells.")
-    budgets = sorted(rows.loc[within, "cost"])
-    effect = _advantage(rows, budgets, influences)
-    if not few:
-        effect = Estimate(-effect.value, -effect.hi, -effect.lo, effect.n)
-    smaller, who = "the best smaller model", f"c = {largest}"
-    return Verdict(
-        finding="F5",
-        answer=_answer(effect, 0),
-        metric=metric,
-        effect=effect,
-        meaning="advantage of {} over {} at equal cost:".format(*((smaller, who) if few else (who, smaller))),
-        asked=f"sizes {_listed(rows['size'])}, budgets of c = {largest} at steps {_listed(rows.loc[within, 'steps'])}",
-    )
-
-
-def fig6(
-    pretraining: pd.DataFrame,
-    tuned: pd.DataFrame,
-    metric: str,
-    influences: Influences | None = None,
-    *,
-    quality: str = "alignment",
-) -> Verdict:
-    """Fig. 6: once a subject is learnt, quality depends on size as it did after pretraining (section 3.2).
-
-    pretraining: one row of `quality` a size. tuned: one row of `metric` a size, over subjects, whose influences are
-    the subjects'. The effect is Kendall's rank correlation of the two over sizes. Holds where its interval lies above
-    1/2, fails where it lies below. Raises: ValueError for fewer than two sizes, or for two rows of one size.
-    """
-    a, b = (loss_of(rows, name).sort_values("size") for rows, name in ((pretraining, quality), (tuned, metric)))
-    sizes = sorted(set(a["size"]) & set(b["size"]))
-    a, b = (rows[rows["size"].isin(sizes)] for rows in (a, b))
-    if len(sizes) < 2 or not len(a) == len(b) == len(sizes):
-        raise ValueError(
-            f"Fig. 6 needs one row of each study at 2 or more sizes; there are {len(a)} and {len(b)} at {len(sizes)}."
-        )
-    drawn = worlds(a).T[:500], worlds(b, influences, seed=1).T[:500]
-    effect = rank_correlation(a["value"].to_numpy(float), b["value"].to_numpy(float), *drawn, int(b["n"].min()))
-    return Verdict(
-        finding="Fig. 6",
-        answer=_answer(effect, 0.5),
-        metric=metric,
-        effect=effect,
-        meaning=f"rank correlation over sizes with {quality} as pretrained",
-        asked=f"c = {', '.join(map(str, sizes))}",
-    )
-
-
-def f6(
+def f3(
     rows: pd.DataFrame,
     metric: str,
     influences: Influences | None = None,
     *,
-    method: str = "codi",
-    steps: int = 4,
-    allowance: float = 1.0,
+    fewest: int = 1,
+    unit: str = PAPER,
+    margin: float = MARGIN,
 ) -> Verdict:
-    """F6: at the cost of the largest model, distilled, a smaller undistilled one still keeps up (section 3.6, Fig. 13).
+    """F3: at small sampling budgets a smaller model beats the largest (section 3.3, Fig. 9).
 
-    `rows`: of teachers and students, told apart by `task`. The budget is what the largest size costs at the student's
-    `steps`, times `allowance`: the paper's own comparison allows 7/4 of it (Fig. 13) or 2 (its text). The effect is
-    how much better the best smaller undistilled model within it is, in the metric's unit; the finding holds or fails
-    where its interval excludes 0, and "undecided" is what the paper calls similar. Guidance is chosen on either
-    side, and is not counted in the paper's cost; a student needs no second evaluation for it.
+    Small budgets reach from the least that the largest model can use, `fewest` steps (the paper: 4), over two
+    doublings. The finding holds where a smaller model is surely better over more than half of the doublings, fails
+    where it is surely not better (the largest is, or they are alike within the margin) over more than half, and is
+    undecided otherwise. The effect is the mean advantage of the best smaller model, as a share of the value of the
+    largest.
     """
-    rows = loss_of(rows, metric)
-    largest = rows["size"].max()
-    distilled = (rows["task"] == method) & (rows["size"] == largest) & (rows["steps"] == steps)
-    if not distilled.any():
-        raise ValueError(f"F6 needs {method} at c = {largest} and {steps} steps: run its cells.")
-    budget = allowance * rows.loc[distilled, "cost"].min()
-    smaller = (rows["task"] == "pretrain") & (rows["size"] < largest) & (rows["cost"] <= budget * (1 + 1e-9))
-    if not smaller.any():
-        raise ValueError(
-            f"F6 needs a smaller undistilled model at a cost of at most {budget:.3g}: run cells with fewer steps."
-        )
-    compared = rows[distilled | smaller]
-    effect = _advantage(compared, [budget], influences)
+    evidence = Evidence.of(rows, metric, influences)
+    found = small_budgets(evidence, fewest=fewest, unit=unit, margin=margin)
+    shares = found.shares
     return Verdict(
-        finding="F6",
-        answer=_answer(effect, 0),
+        finding="F3",
+        answer=_majority(shares["smaller"], shares["same"] + shares["largest"]),
+        metric=metric,
+        effect=found.mean,
+        meaning=f"advantage of the best smaller model over c = {found.largest}, as a share of its value:",
+        asked=f"budgets of {fewest} to {fewest * 2**SMALL} steps of c = {found.largest},"
+        f" sizes {listed(evidence.sizes)}",
+        detail=f"surely better over {shares['smaller']:.0%} of the doublings, surely not over"
+        f" {shares['same'] + shares['largest']:.0%}; {evidence.trainings}",
+    )
+
+
+def _majority(yes: float, no: float) -> str:
+    return "holds" if yes > 0.5 else "fails" if no > 0.5 else "undecided"
+
+
+def f4(
+    rows: pd.DataFrame,
+    metric: str,
+    sampler: str,
+    influences: Influences | None = None,
+    *,
+    usual: str = "ddim",
+    fewest: int = FEWEST,
+    unit: str = PAPER,
+    margin: float = MARGIN,
+) -> Verdict:
+    """F4: another sampler gives the same verdict about sizes and steps (section 3.4, Fig. 11).
+
+    Under each sampler the best smaller model is compared with the largest over the budgets that both have. The finding
+    holds where the two comparisons surely end alike over more than half of the doublings, fails where they surely end
+    differently over more than half, and is undecided otherwise. The effect is the difference of the two mean
+    advantages.
+    """
+    evidence = Evidence.of(rows, metric, influences)
+    names = evidence.rows["sampler"]
+    common = set(evidence.rows.loc[names == usual, "steps"]) & set(evidence.rows.loc[names == sampler, "steps"])
+    within = evidence.rows["steps"].isin(common)
+    parts = [evidence.where((names == name) & within) for name in (usual, sampler)]
+    if any(len(part.sizes) < 2 for part in parts) or len(common) < 2:
+        raise ValueError(
+            f"F4 needs two sizes and two step counts by both {usual} and {sampler}; run more cells of either."
+        )
+    start = max(_least(part.rows[part.rows["size"] == part.sizes[-1]], unit) for part in parts)
+    found = [contest(part, start=start, fewest=fewest, unit=unit, margin=margin) for part in parts]
+    shares = agreement(*found)
+    value = found[1].mean.value - found[0].mean.value
+    error = float(np.hypot(found[0].mean.se, found[1].mean.se))
+    return Verdict(
+        finding="F4",
+        answer=_majority(shares["agree"], shares["differ"]),
+        metric=metric,
+        effect=Estimate.of(value, error, evidence.n),
+        meaning=f"advantage of the best smaller model by {sampler}, less that by {usual}:",
+        asked=f"{usual} and {sampler}, sizes {listed(evidence.sizes)}",
+        detail=f"the answers surely agree over {shares['agree']:.0%} of the doublings, surely differ over"
+        f" {shares['differ']:.0%}; {evidence.trainings}",
+    )
+
+
+def order_of_samplers(
+    rows: pd.DataFrame,
+    metric: str,
+    better: str,
+    worse: str,
+    influences: Influences | None = None,
+    *,
+    most: int = 20,
+    margin: float = MARGIN,
+) -> Verdict:
+    """Section 3.4: at few steps one sampler is better than another (DPM-Solver++ than DDIM, DDIM than DDPM; Fig. 11).
+
+    The effect is by how much `worse` is worse than `better`, as a share of the value, on average over all sizes and
+    step counts from 4 to `most` that both have, each at its best guidance. Holds where its interval lies above 0, fails
+    where it lies below the margin: the two are alike, or the other way round.
+    """
+    evidence = Evidence.of(rows, metric, influences)
+    table, values = evidence.rows, evidence.values
+    keep = table["steps"].between(FEWEST, most)
+    best = {
+        key: list(part.index)
+        for key, part in table[keep & table["sampler"].isin([better, worse])].groupby(["sampler", "size", "steps"])
+    }
+    pairs = [(best[better, *k], best[worse, *k]) for s, *k in best if s == better and (worse, *k) in best]
+    if not pairs:
+        raise ValueError(f"No size and step count up to {most} has rows by both {better} and {worse}; run such cells.")
+
+    def gap(x: np.ndarray) -> np.ndarray:
+        return np.mean([(x[b].min(0) - x[a].min(0)) / abs(values[a].min()) for a, b in pairs], axis=0)
+
+    effect = evidence.estimate(float(gap(values)), gap(evidence.replicates))
+    return Verdict(
+        finding="F4, order",
+        answer="holds" if effect.lo > 0 else "fails" if effect.hi < margin else "undecided",
         metric=metric,
         effect=effect,
-        meaning=f"advantage of the best smaller undistilled model over c = {largest} by {method} in {steps} steps:",
-        asked=f"a budget of {budget:.3g}, sizes {_listed(compared['size'])}",
+        meaning=f"excess of {worse} over {better}, as a share of the value:",
+        asked=f"{len(pairs)} pairs of size and steps, {FEWEST} to {most}",
+        detail=evidence.trainings,
     )
 
 
@@ -289,7 +239,7 @@ def effect_in_words(v: Verdict) -> str:
     return f"{v.effect.value:.3g} [{v.effect.lo:.3g}, {v.effect.hi:.3g}]"
 
 
-def table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
+def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     """Verdicts side by side, one a metric: do the metrics agree?"""
     return pd.DataFrame(
         [

@@ -31,8 +31,8 @@ class Averaged(sampling.Evaluation):
         ema.exponent(self.share)  # refuses shares that make no sense
 
 
-def grid(
-    scale: Profile,
+def averages_grid(
+    profile: Profile,
     sizes: Sequence[int],
     lengths: Sequence[int],
     shares: Sequence[float],
@@ -46,17 +46,17 @@ def grid(
     return [
         Averaged(
             study="pretraining",
-            profile=scale.name,
+            profile=profile.name,
             c=c,
             images=images,
             steps=steps,
             guidance=guidance,
-            n=n or scale.n,
+            n=n or profile.n,
             seed=seed,
             share=share,
         )
         for c in sizes
-        for images in lengths or scale.lengths
+        for images in lengths or profile.lengths
         for share in shares
     ]
 
@@ -71,12 +71,12 @@ class AveragesEvaluator(sampling.SamplingEvaluator):
         return super().columns(cell) | dict(task="average", strength=cell.share)
 
 
-def measure(cells: Sequence[Averaged], *, store: Store, lab: AveragesEvaluator) -> pd.DataFrame:
+def measure(cells: Sequence[Averaged], *, store: Store, evaluator: AveragesEvaluator) -> pd.DataFrame:
     """The rows of those cells that are in the store or can be run here; none, where no snapshots are: they do not
     ship.
     """
     try:
-        found = at_hand(cells, store=store, lab=lab)
+        found = at_hand(cells, store=store, evaluator=evaluator)
     except ValueError:  # no model of any of them
         return pd.DataFrame()
-    return run(found, store=store, lab=lab, title="averages")
+    return run(found, store=store, evaluator=evaluator, title="averages")

@@ -35,7 +35,7 @@ AnyCell = TypeVar("AnyCell", bound=Cell, contravariant=True)
 class Evaluates(Protocol[AnyCell]):
     """What computes the cells of a study; `ldm.study.evaluator.Evaluator` is the base of those that there are."""
 
-    scale: Profile
+    profile: Profile
 
     def key(self, cell: AnyCell) -> str:
         """The cell's name. Raises: ValueError when its model does not exist."""

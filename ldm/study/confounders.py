@@ -24,58 +24,62 @@ SWEPT = (1.0, 1.5, 2.0, 3.0)  # guidance values that some size may prefer
 FEW_AND_MANY = (1, 2, 3, 4, 8, 16, 50)
 
 
-def trainings(scale: Profile, lengths: Sequence[int] = (), steps: Sequence[int] = ()) -> Conditions:
+def trainings(profile: Profile, lengths: Sequence[int] = (), steps: Sequence[int] = ()) -> Conditions:
     """All sizes after fewer and more images: every second length of the profile, unless told otherwise."""
-    steps = steps or _known(FEW_AND_MANY, scale.steps)
+    steps = steps or _known(FEW_AND_MANY, profile.steps)
     return {
-        f"{images:,} images": sampling_grid(scale, scale.family, steps, _known(SWEPT, scale.guidance), images=images)
-        for images in lengths or scale.lengths[::-2][::-1]
+        f"{images:,} images": sampling_grid(
+            profile, profile.family, steps, _known(SWEPT, profile.guidance), images=images
+        )
+        for images in lengths or profile.lengths[::-2][::-1]
     }
 
 
-def guidances(scale: Profile) -> Conditions:
+def guidances(profile: Profile) -> Conditions:
     """No guidance, one value for all, and the best value for each size and step count."""
-    grid = lambda *values: sampling_grid(scale, scale.family, scale.steps, values)
+    grid = lambda *values: sampling_grid(profile, profile.family, profile.steps, values)
     return {
         "none": grid(1.0),
         "1.5 for all": grid(1.5),
         "4 for all": grid(4.0),
-        "the best of each": grid(*scale.guidance),
+        "the best of each": grid(*profile.guidance),
     }
 
 
-def spacings(scale: Profile, steps: Sequence[int] = ()) -> Conditions:
+def spacings(profile: Profile, steps: Sequence[int] = ()) -> Conditions:
     """Times that start at the very last one (trailing), and those that SD was released with (leading)."""
-    steps = steps or _known((2, 4, 8, 16, 32, 50), scale.steps)
+    steps = steps or _known((2, 4, 8, 16, 32, 50), profile.steps)
     return {
-        name: sampling_grid(scale, scale.family, steps, _known(SWEPT, scale.guidance), sampler=sampler)
+        name: sampling_grid(profile, profile.family, steps, _known(SWEPT, profile.guidance), sampler=sampler)
         for name, sampler in (("trailing", "ddim"), ("leading", "ddim-leading"))
     }
 
 
-def counts(scale: Profile, ns: Sequence[int] = (), steps: int = 8) -> list[Evaluation]:
+def counts(profile: Profile, ns: Sequence[int] = (), steps: int = 8) -> list[Evaluation]:
     """One setting, scored on ever more pictures: from a quarter of the profile's number to sixteen times it."""
-    ns = ns or sorted({max(16, scale.n // 4), scale.n, 4 * scale.n, 16 * scale.n})
-    return [cell for n in ns for cell in sampling_grid(scale, scale.family, [steps], [1.5], n=n)]
+    ns = ns or sorted({max(16, profile.n // 4), profile.n, 4 * profile.n, 16 * profile.n})
+    return [cell for n in ns for cell in sampling_grid(profile, profile.family, [steps], [1.5], n=n)]
 
 
 def _known(wanted: Sequence[float], there: Sequence[float]) -> list:
     return [value for value in wanted if value in there]
 
 
-def f3_in(conditions: Conditions, metrics: Sequence[str], *, store: Store, lab: SamplingEvaluator) -> pd.DataFrame:
+def f3_in(
+    conditions: Conditions, metrics: Sequence[str], *, store: Store, evaluator: SamplingEvaluator
+) -> pd.DataFrame:
     """F3 in each condition by each metric, with all step counts and with the paper's alone; missing cells are run.
 
     Columns `condition`, `fewest` (steps), then one a metric: answer, effect and interval in one text.
     """
     found = []
     for name, cells in conditions.items():
-        rows = run(cells, store=store, lab=lab, title=name)
+        rows = run(cells, store=store, evaluator=evaluator, title=name)
         for fewest in sorted({min(rows["steps"]), max(min(rows["steps"]), FEWEST)}):
             part = rows[rows["steps"] >= fewest]
             if part["c"].nunique() < 2:
                 continue  # nothing to compare
-            answers = {m: verdicts.f3(part, m, store.influences(part, m)) for m in metrics}
+            answers = {m: verdicts.f3(part, m, store.influences(part, m), fewest=fewest) for m in metrics}
             texts = {
                 m: f"**{v.answer}** {v.effect.value:.3g} [{v.effect.lo:.3g}, {v.effect.hi:.3g}]"
                 for m, v in answers.items()

@@ -1,7 +1,8 @@
-"""Held-out denoising loss by noise level: sharp, without sampling and without the autoencoder's part in it.
+"""The held-out denoising loss: how well a model estimates the noise in latents that it has not seen, by noise level.
 
-A row is a noise level of a model: the mean square error of its estimate of the noise in held-out scenes, whose unit is
-the same whatever the network predicts (`ldm.diffusion.losses.denoising_errors`). Every model meets the same noise.
+The sharpest measure of a model there is here: no sampler, no guidance, no decoder, and every picture is judged ten
+times, from the same noise in every model. It says nothing of how pictures look; what it says of sizes and lengths of
+training it says with small intervals.
 """
 
 from __future__ import annotations
@@ -9,131 +10,172 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
+from ldm import profiles
 from ldm.data.scenes.captions import Level
 from ldm.data.scenes.dataset import Scenes
 from ldm.metrics import mean
 from ldm.networks import cost
-from ldm.profiles import Profile, profile
+from ldm.profiles import Profile
 from ldm.study.evaluation import Score
 from ldm.study.evaluator import Evaluator
+from ldm.study.results import Row
+from ldm.tasks import models
 
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
-TIMES = (20, 60, 120, 200, 300, 400, 500, 620, 760, 900, 980)  # training times whose noise levels are asked
-SPLIT, BATCH = "val", 256
+TIMES = tuple(range(50, 1000, 100))  # of the schedule's 1000, evenly: their mean is that over uniform times, nearly
+LEAST = 1024  # pictures; they cost next to nothing here
+OVER_TIMES, AT_TIME = "denoising", "denoising_at"  # the mean over TIMES, and the error at one of them
 
 
 @dataclass(frozen=True, kw_only=True)
 class Denoising:
-    """One model, asked for the noise in n held-out scenes whose captions say so much."""
+    """One model at one training length, asked for the noise in n held-out latents."""
 
     profile: str
     c: int
     images: int  # training length, images seen
-    n: int = 1024
+    n: int
+    level: Level
     seed: int = 0  # of the training run
-    level: Level = "some"
+    split: str = "val"
 
     def __post_init__(self):
-        if self.images not in (lengths := profile(self.profile).lengths):
-            raise ValueError(f"images = {self.images}: expected a training length of {self.profile}, one of {lengths}.")
+        chosen = profiles.get(self.profile)
+        if self.c not in chosen.family:
+            raise ValueError(
+                f"c = {self.c}: expected a size of profile {self.profile}, one of {chosen.family}; choose among them."
+            )
+        if self.images not in chosen.lengths:
+            raise ValueError(
+                f"images = {self.images}: expected a training length of {self.profile}, one of {chosen.lengths}."
+            )
         if not 16 <= self.n <= 100_000:
-            raise ValueError(f"n = {self.n}: expected 16 to 100000 pictures a point; an interval needs some.")
+            raise ValueError(f"n = {self.n}: expected 16 to 100000 pictures; an interval needs some.")
 
 
-def grid(scale: Profile, sizes: Sequence[int], lengths: Sequence[int] = (), **more: Any) -> list[Denoising]:
-    """Every size at every training length, at the level of captions that it was trained on."""
+def denoising_grid(
+    profile: Profile,
+    sizes: Sequence[int],
+    lengths: Sequence[int] = (),
+    *,
+    n: int | None = None,
+    level: Level | None = None,
+    seed: int = 0,
+) -> list[Denoising]:
+    """Every size at every training length (none: all at which there is a model), on captions as in training."""
+    common = dict(profile=profile.name, n=n or max(LEAST, profile.n), level=level or profile.level, seed=seed)
     return [
-        Denoising(profile=scale.name, c=c, images=images, level=scale.level, **more)
+        Denoising(c=c, images=images, **common)
         for c in sizes
-        for images in lengths or scale.lengths
+        for images in lengths or models.trained_lengths(profile, c, seed)
     ]
 
 
 class DenoisingEvaluator(Evaluator[Denoising]):
-    """Asks a model at every level of noise; the metric `denoising t=500` is the error at training time 500."""
+    """Adds noise to the latents of held-out scenes, and measures the error of the model's estimate of it."""
 
-    @cached_property
+    def __init__(self, profile: Profile):
+        super().__init__(profile)
+        self._held_out = lru_cache(maxsize=1)(self.held_out)
+
+    @property
     def versions(self) -> dict[str, str | int]:
-        return {"denoising": VERSION, "times": " ".join(map(str, TIMES))} | self.frozen_versions()
+        return {"study": VERSION} | self.frozen_versions()
 
     def model_of(self, cell: Denoising) -> tuple:
         return cell.c, cell.images, cell.seed
 
     def data_of(self, cell: Denoising) -> str:
-        return self.asked(cell).key
+        return self.scenes_of(cell).key
 
-    def asked(self, cell: Denoising) -> Scenes:
-        """The scenes whose noise is asked for."""
-        return Scenes(self.scale.scenes, SPLIT, cell.n, level=cell.level)
+    def scenes_of(self, cell: Denoising) -> Scenes:
+        return Scenes(self.profile.scenes, cell.split, cell.n, level=cell.level)
 
-    @cached_property
-    def _held(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        return {}  # latents and contexts of the scenes that were asked last, by their key
+    def held_out(self, data: Scenes) -> tuple[Float[np.ndarray, "n h w z"], Float[np.ndarray, "n m d"]]:
+        """Latents and contexts of scenes that no model was trained on, float32."""
+        rows = range(len(data))
+        latents, context = self.codec.encode(data.images(rows)), self.text.encode(data.captions(rows))
+        return np.asarray(latents, np.float32), np.asarray(context, np.float32)
 
-    def held_out(self, cell: Denoising) -> tuple[np.ndarray, np.ndarray]:
-        """Latents (n, h, w, z) and contexts (n, m, d) of the cell's scenes."""
-        data, key = self.asked(cell), self.data_of(cell)
-        if key not in self._held:
-            self._held.clear()
-            rows = range(cell.n)
-            self._held[key] = self.codec.encode(data.images(rows)), self.text.encode(data.captions(rows))
-        return self._held[key]
+    def evaluate(self, cell: Denoising) -> tuple[Score, Sequence[np.ndarray], float]:
+        """The mean error over times and that at each, and nothing to look at."""
+        import jax.numpy as jnp
 
-    def evaluate(self, cell: Denoising) -> tuple[Score, list[np.ndarray], float]:
-        """Score, no pictures, and the seconds that it took."""
         from ldm.diffusion.losses import denoising_errors
         from ldm.diffusion.sampler import image_keys
         from ldm.diffusion.schedule import Schedule
 
-        began, schedule, times = time.monotonic(), Schedule.sd(), np.array(TIMES, np.int32)
-        generator = self._model(*self.model_of(cell))
-        alphas, sigmas = (a[times].astype(np.float32) for a in (schedule.alpha, schedule.sigma))
-        latents, context = self.held_out(cell)
-        found = []
-        for start in range(0, cell.n, BATCH):
-            rows = np.minimum(np.arange(start, start + BATCH), cell.n - 1)  # the last batch is filled up
+        began = time.monotonic()
+        model, schedule = self._model(*self.model_of(cell)), Schedule.sd()
+        latents, context = self._held_out(self.scenes_of(cell))
+        alphas, sigmas = (jnp.asarray(x[list(TIMES)], jnp.float32) for x in (schedule.alpha, schedule.sigma))
+        size, found = self.profile.batch, []
+        for start in range(0, cell.n, size):
+            at = np.minimum(np.arange(start, start + size), cell.n - 1)  # the last batch is filled up
             errors = denoising_errors(
-                generator.structure,
-                generator.drawing,
+                model.structure,
+                model.drawing,
                 alphas,
                 sigmas,
-                times,
-                latents[rows],
-                context[rows],
-                image_keys(0, rows),
-                predict=self.scale.predict,
+                jnp.asarray(TIMES, jnp.int32),
+                latents[at],
+                context[at],
+                image_keys(0, at),
+                predict=self.profile.predict,
             )
-            found.append(np.asarray(errors))
-        errors = np.concatenate(found)[: cell.n].astype(np.float64)
-        named = {f"denoising t={t}": errors[:, i] for i, t in enumerate(TIMES)} | {"denoising": errors.mean(1)}
-        protocol = "mean square of the estimated noise less the true"
-        return (
-            Score(estimates={name: (mean(values), protocol) for name, values in named.items()}, parts=named),
-            [],
-            time.monotonic() - began,
-        )
+            found.append(np.asarray(errors, np.float64)[: cell.n - start])
+        errors = np.concatenate(found)
+        overall = errors.mean(1)
+        how = "mean square error of the noise"
+        estimates = {OVER_TIMES: (mean(overall), f"{how} over times {TIMES[0]} to {TIMES[-1]}")}
+        estimates |= {f"{AT_TIME}_{t}": (mean(errors[:, i]), f"{how} at time {t}") for i, t in enumerate(TIMES)}
+        return Score(estimates=estimates, parts={OVER_TIMES: overall}), (), time.monotonic() - began
 
     def columns(self, cell: Denoising) -> dict[str, Any]:
-        params = cost.unet_params(cell.c, self.scale.context)
-        side = self.scale.latent_shape[0]
+        shape = dict(size=self.profile.latent_shape[0], tokens=self.profile.tokens, context=self.profile.context)
+        params = cost.unet_params(cell.c, self.profile.context)
         return dict(
             study="denoising",
             profile=cell.profile,
-            task="pretrain",
+            task="denoise",
             size=f"{params / 1e6:.3g}M",
             c=cell.c,
             params=params,
-            gflops=cost.unet_gflops(cell.c, side, self.scale.tokens, self.scale.context),
+            gflops=cost.unet_gflops(cell.c, **shape),
             seed=cell.seed,
-            train_steps=-(-cell.images // self.scale.train.batch),
+            train_steps=-(-cell.images // self.profile.train.batch),
             images_seen=cell.images,
             level=cell.level,
+            cost=cost.norm_cost(cell.c, **shape),
+            nfe=1,
+            steps=1,
         )
 
     def setting(self, cell: Denoising) -> str:
-        return f"{SPLIT} scenes, captions that say {cell.level}"
+        return f"{cell.split} captions that say {cell.level}"
+
+    def rows(self, cell: Denoising, score: Score, seconds: float) -> list[Row]:
+        """One row for the mean over times, and one a time: metric `denoising_at`, the time as `strength`."""
+        columns, found = self.columns(cell), []
+        for name, (e, protocol) in score.estimates.items():
+            at = float(name.removeprefix(f"{AT_TIME}_")) if name != OVER_TIMES else None
+            found.append(
+                Row(
+                    metric=OVER_TIMES if at is None else AT_TIME,
+                    protocol=f"{protocol}; {self.setting(cell)}",
+                    value=e.value,
+                    lo=e.lo,
+                    hi=e.hi,
+                    n=e.n,
+                    seconds=seconds,
+                    strength=at,
+                    **columns,
+                )
+            )
+        return found

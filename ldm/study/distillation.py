@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ldm import profiles
 from ldm.networks import cost
-from ldm.profiles import Profile, profile
+from ldm.profiles import Profile
 from ldm.statistics import optimum
-from ldm.statistics.bootstrap import loss_of
+from ldm.statistics.bootstrap import lower_is_better
 from ldm.study import sampling
 from ldm.tasks.distillation import methods as taught
 
@@ -39,7 +40,7 @@ class Distilled(sampling.Evaluation):
         known = [kind for method in taught.METHODS for kind in taught.kinds(method)]
         if self.kind not in known:
             raise ValueError(f"kind = {self.kind!r}: expected one of {', '.join(known)}; choose among them.")
-        lo, hi = profile(self.profile).scales
+        lo, hi = profiles.get(self.profile).scales
         if self.kind != "continued" and not lo <= self.guidance <= hi:
             raise ValueError(
                 f"guidance = {self.guidance}: students of profile {self.profile} know {lo:g} to {hi:g}; choose in"
@@ -47,8 +48,8 @@ class Distilled(sampling.Evaluation):
             )
 
 
-def grid(
-    scale: Profile,
+def distillation_grid(
+    profile: Profile,
     kinds: Sequence[str],
     sizes: Sequence[int],
     steps: Sequence[int],
@@ -63,15 +64,15 @@ def grid(
     return [
         Distilled(
             study="distillation",
-            profile=scale.name,
+            profile=profile.name,
             c=c,
-            images=scale.length,
+            images=profile.length,
             steps=s,
             guidance=float(g),
-            n=n or scale.n,
+            n=n or profile.n,
             sampler="consistency" if kind in ("codi", "lcm") else "ddim",
             kind=kind,
-            seen=taught.images_of(scale, kind),
+            seen=taught.images_of(profile, kind),
         )
         for kind in kinds
         for c in sizes
@@ -81,7 +82,7 @@ def grid(
 
 
 def students_grid(
-    scale: Profile,
+    profile: Profile,
     methods: Sequence[str],
     sizes: Sequence[int],
     steps: Sequence[int],
@@ -93,19 +94,19 @@ def students_grid(
     step.
     """
     kinds = [kind for method in methods for kind in taught.kinds(method) if kind != "guided"]
-    return grid(scale, kinds, sizes, steps, guidance, n=n)
+    return distillation_grid(profile, kinds, sizes, steps, guidance, n=n)
 
 
 def teachers_grid(
-    scale: Profile, sizes: Sequence[int], guidance: Sequence[float], *, n: int | None = None
+    profile: Profile, sizes: Sequence[int], guidance: Sequence[float], *, n: int | None = None
 ) -> list[sampling.Evaluation]:
     """The teachers by DDIM, at every step count of the profile, and by DPM-Solver++ at those where it may replace a
     student.
     """
-    few = [steps for steps in scale.steps if 4 <= steps <= 8]
+    few = [steps for steps in profile.steps if 4 <= steps <= 8]
     return [
-        *sampling.sampling_grid(scale, sizes, scale.steps, guidance, n=n),
-        *sampling.sampling_grid(scale, sizes, few, guidance, n=n, sampler="dpm++"),
+        *sampling.sampling_grid(profile, sizes, profile.steps, guidance, n=n),
+        *sampling.sampling_grid(profile, sizes, few, guidance, n=n, sampler="dpm++"),
     ]
 
 
@@ -119,9 +120,9 @@ class DistillationEvaluator(sampling.SamplingEvaluator):
         from ldm.tasks.distillation import student
         from ldm.tasks.generate import Generator
 
-        structure, params = student.load(self.scale, kind, c, seen, seed)
+        structure, params = student.load_student(self.profile, kind, c, seen, seed)
         return Generator(
-            profile=self.scale,
+            profile=self.profile,
             structure=structure,
             params=params,
             codec=self.codec,
@@ -135,7 +136,7 @@ class DistillationEvaluator(sampling.SamplingEvaluator):
         A student that is told the scale is asked once a step, so `nfe` is the number of steps.
         """
         seen = cell.seen * taught.kinds(cell.kind.split("-")[0]).index(cell.kind) + cell.seen
-        changed = {"task": cell.kind, "images_seen": seen, "train_steps": -(-seen // self.scale.train.batch)}
+        changed = {"task": cell.kind, "images_seen": seen, "train_steps": -(-seen // self.profile.train.batch)}
         if taught.takes_guidance(cell.kind):
             changed["nfe"] = cell.steps
         return super().columns(cell) | changed
@@ -158,7 +159,7 @@ def named(rows: pd.DataFrame) -> pd.DataFrame:
 
 def portraits(rows: pd.DataFrame, metric: str, c: int, steps: Sequence[int]) -> pd.DataFrame:
     """Of `named` rows those to look at: one size, each at its best guidance for each of these step counts."""
-    rows = loss_of(rows[(rows["c"] == c) & rows["steps"].isin(steps)], metric)
+    rows = lower_is_better(rows[(rows["c"] == c) & rows["steps"].isin(steps)], metric)
     return rows.loc[rows.groupby(["drawn by", "steps"], sort=False)["value"].idxmin()]
 
 
@@ -171,12 +172,12 @@ def at_one_guidance(rows: pd.DataFrame, metric: str, steps: int) -> tuple[pd.Dat
     return rows[rows["guidance"].to_numpy(float) == rows["c"].map(chosen).to_numpy(float)], chosen
 
 
-def effort(rows: pd.DataFrame, scale: Profile) -> pd.DataFrame:
+def effort(rows: pd.DataFrame, profile: Profile) -> pd.DataFrame:
     """What each kind saw and cost to train: images, compute in the paper's unit (normalised cost x images, a
     pretraining image being three forward passes), and as a share of its teacher's."""
     found = []
     for (kind, c), part in rows[rows["task"] != "pretrain"].groupby(["task", "c"], sort=False):
         seen, per_step = int(part["images_seen"].iloc[0]), float((part["cost"] / part["steps"]).iloc[0])
         compute = cost.training_compute(per_step, seen) * taught.passes(kind) / taught.passes("continued")
-        found.append((kind, c, seen, compute, compute / cost.training_compute(per_step, scale.length)))
+        found.append((kind, c, seen, compute, compute / cost.training_compute(per_step, profile.length)))
     return pd.DataFrame(found, columns=["kind", "c", "images", "compute", "share"])

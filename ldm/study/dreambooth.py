@@ -65,13 +65,13 @@ class DreamBooth(Evaluation):
             raise ValueError(f"n = {self.n}: expected an even number of pictures, since every caption is drawn twice.")
 
 
-def pictures(scale: Profile) -> int:
+def pictures(profile: Profile) -> int:
     """How many of a subject judge a model, unless told otherwise."""
-    return max(16, scale.n // 8)
+    return max(16, profile.n // 8)
 
 
-def grid(
-    scale: Profile,
+def dreambooth_grid(
+    profile: Profile,
     sizes: Sequence[int],
     subjects: Sequence[str],
     variants: Sequence[Variant],
@@ -86,7 +86,7 @@ def grid(
     The longest finetuning comes first: the shorter ones are taken from it.
     """
     common = dict(
-        study="dreambooth", profile=scale.name, images=scale.length, steps=steps, guidance=float(guidance), n=n
+        study="dreambooth", profile=profile.name, images=profile.length, steps=steps, guidance=float(guidance), n=n
     )
     cell = lambda c, name, **of: DreamBooth(c=c, subject=name, **common, **of)
     return [
@@ -110,12 +110,12 @@ class DreamBoothEvaluator(SamplingEvaluator):
     """
 
     def __init__(
-        self, scale: Profile, lengths: Sequence[int] = (), recipe: Recipe | None = None, layout: Layout | None = None
+        self, profile: Profile, lengths: Sequence[int] = (), recipe: Recipe | None = None, layout: Layout | None = None
     ):
-        super().__init__(scale)
+        super().__init__(profile)
         self.layout = layout
         self.lengths, self.recipe = tuple(lengths), recipe or Recipe()
-        self.subject = cache(lambda name: self._readable(subject(scale, name)))
+        self.subject = cache(lambda name: self._readable(subject(profile, name)))
         self._loss = lru_cache(maxsize=1)(self._loss)
         self._learnt = lru_cache(maxsize=1)(self._learnt)
         self._class_latents = lru_cache(maxsize=32)(self._class_latents)
@@ -123,7 +123,7 @@ class DreamBoothEvaluator(SamplingEvaluator):
         self._before = lru_cache(maxsize=32)(self.draw)
 
     def _readable(self, who: Subject) -> Subject:
-        tokenizer.load(models.frozen_files(self.scale)[1])(who.captions)  # refuses unknown words
+        tokenizer.load_tokenizer(models.frozen_files(self.profile)[1])(who.captions)  # refuses unknown words
         return who
 
     def key(self, cell: DreamBooth) -> str:
@@ -137,15 +137,15 @@ class DreamBoothEvaluator(SamplingEvaluator):
         from ldm.diffusion.losses import diffusion_loss
         from ldm.tasks.dreambooth import with_text
 
-        loss = diffusion_loss(structure, Schedule.sd(), self.scale.predict, null=self.text.null(1)[0], drop=0.0)
+        loss = diffusion_loss(structure, Schedule.sd(), self.profile.predict, null=self.text.null(1)[0], drop=0.0)
         return with_text(loss, self.text.structure) if text else loss
 
     def _class_latents(self, cell: DreamBooth) -> tuple[list[str], Float[np.ndarray, "k h w z"]]:
         """What the pretrained model draws of the class, in all styles, with its captions."""
         who = self.subject(cell.subject)
-        scenes = asked(self.scale, who, self.recipe.drawn, every_style=True, seed=1)
+        scenes = asked(self.profile, who, self.recipe.drawn, every_style=True, seed=1)
         captions = [caption(of_class(scene, who.noun)) for scene in scenes]
-        table = plan(cell.sampler, cell.steps, self.scale.spacing)
+        table = plan(cell.sampler, cell.steps, self.profile.spacing)
         drawn = self._generator(cell).latents(self.text.encode(captions), table, cell.guidance, seed=1)
         return captions, np.concatenate(list(drawn))
 
@@ -184,19 +184,19 @@ class DreamBoothEvaluator(SamplingEvaluator):
 
     def scenes(self, cell: DreamBooth) -> list[Scene]:
         """What the cell's n captions ask for: n / 2 scenes, then the same again."""
-        return 2 * asked(self.scale, self.subject(cell.subject), cell.n // 2)
+        return 2 * asked(self.profile, self.subject(cell.subject), cell.n // 2)
 
     def draw(self, cell: DreamBooth) -> UInt8[np.ndarray, "2n H W 3"]:
         """n pictures of the subject, then n of its class in the same scenes; picture i always from the same noise."""
         noun, scenes = self.subject(cell.subject).noun, self.scenes(cell)
         captions = [own(scene, noun) for scene in scenes] + [caption(of_class(scene, noun)) for scene in scenes]
-        table = plan(cell.sampler, cell.steps, self.scale.spacing)
+        table = plan(cell.sampler, cell.steps, self.profile.spacing)
         return np.concatenate(list(self._generator(cell).images(captions, table, cell.guidance, seed=cell.noise)))
 
     def _lineup(self, name: str, n: int) -> tuple[list[str], UInt8[np.ndarray, "m n S S 3"], dict[str, np.ndarray]]:
         """Names, pictures and features of all things in the subject's place, as the autoencoder shows them."""
         who = self.subject(name)
-        names, true = lineup(self.scale.scenes, asked(self.scale, who, n), who.noun)
+        names, true = lineup(self.profile.scenes, asked(self.profile, who, n), who.noun)
         seen = np.stack([self.codec.decode(self.codec.encode(pictures)) for pictures in true])
         networks = self.metrics.networks
         return names, seen, {name: np.stack([look(pictures) for pictures in seen]) for name, look in networks.items()}
@@ -213,27 +213,29 @@ class DreamBoothEvaluator(SamplingEvaluator):
             pictures = self.draw(cell)
         looks = {name: (network(pictures[:n]), network(pictures[n:])) for name, network in networks.items()}
         of_subject, of_class = ({name: look[i] for name, look in looks.items()} for i in (0, 1))
-        parts = likeness.similarity(of_subject, networks, who.pictures)
-        parts |= likeness.obedience(self.metrics.scene.detect(pictures[:n]), scenes)
-        parts["class_kept"] = likeness.kept(self.metrics.scene.detect(pictures[n:]), who.noun)
+        influences = likeness.similarity(of_subject, networks, who.pictures)
+        influences |= likeness.obedience(self.metrics.scene.detect(pictures[:n]), scenes)
+        influences["class_kept"] = likeness.kept(self.metrics.scene.detect(pictures[n:]), who.noun)
         if who.emoji:
             names, _, things = self._lineup(cell.subject, n // 2)
             twice = {name: np.tile(x, (1, 2, 1)) for name, x in things.items()}
-            parts |= likeness.recognition(of_subject, twice, names.index(who.name))
+            influences |= likeness.recognition(of_subject, twice, names.index(who.name))
             leaked = likeness.recognition(of_class, twice, names.index(who.name))
-            parts["class_leak"] = leaked["recognised_scene"]
+            influences["class_leak"] = leaked["recognised_scene"]
         if cell.variant != "truth":
-            parts["diversity"] = 1 - likeness.cosine(of_subject["effnet"][: n // 2], of_subject["effnet"][n // 2 :])
+            influences["diversity"] = 1 - likeness.cosine(
+                of_subject["effnet"][: n // 2], of_subject["effnet"][n // 2 :]
+            )
         if cell.variant in TUNED:
             before = self._before(replace(cell, variant="before", tuned=0))
-            parts["class_drift"] = 1 - likeness.cosine(of_class["effnet"], self.metrics.effnet(before[n:]))
+            influences["class_drift"] = 1 - likeness.cosine(of_class["effnet"], self.metrics.effnet(before[n:]))
         by_effnet = ("similar_effnet", "true_effnet", "wrong_effnet", "recognised_effnet", "diversity", "class_drift")
         estimates = {
             name: (mean(values), networks["effnet" if name in by_effnet else "scene"].protocol)
-            for name, values in parts.items()
+            for name, values in influences.items()
         }
         kept = np.concatenate([pictures[: KEPT[0]], pictures[n : n + KEPT[1]]])
-        return Score(estimates=estimates, parts=parts), kept, time.monotonic() - began
+        return Score(estimates=estimates, influences=influences), kept, time.monotonic() - began
 
     def columns(self, cell: DreamBooth) -> dict[str, Any]:
         """`task` is the variant, `train_steps` the steps of finetuning."""

@@ -43,7 +43,7 @@ class Score:
     """Estimates by metric name, each with its protocol, and each picture's influence on them (n,)."""
 
     estimates: dict[str, tuple[Estimate, str]]
-    parts: dict[str, np.ndarray] = field(default_factory=dict)
+    influences: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,13 +90,13 @@ class Metrics:
     def effnet(self) -> EfficientNet:
         from ldm.metrics.perceptual import efficientnet
 
-        return efficientnet.load()
+        return efficientnet.load_efficientnet()
 
     @cached_property
     def scene(self) -> SceneNetwork:
         from ldm.metrics.perceptual import detector
 
-        return detector.load(detector_of(self.profile))
+        return detector.load_detector(detector_of(self.profile))
 
     @property
     def networks(self) -> dict[str, EfficientNet | SceneNetwork]:
@@ -113,7 +113,7 @@ class Metrics:
 
     @property
     def protocols(self) -> dict[str, Protocol]:
-        """Of each distance, by metric name; `ldm.figures.protocol.table` prints them."""
+        """Of each distance, by metric name; `ldm.figures.protocol.protocol_table` prints them."""
         cards = {}
         for name, reference in self.references.items():  # "effnet", and "effnet_decoded" where there is one
             cards[f"kid_{name}"] = replace(reference.protocol, how="unbiased, cubic kernel, x1000", n=SAMPLE)
@@ -142,13 +142,13 @@ class Metrics:
             part = slice(done, done + len(images))
             answers.append(alignment(detections, scenes[part], said[part]))
             done += len(images)
-        parts = {name: np.concatenate([a[name] for a in answers]) for name in answers[0]}
-        parts["alignment"] = parts.pop("all")
+        answered = {name: np.concatenate([a[name] for a in answers]) for name in answers[0]}
+        answered["alignment"] = answered.pop("all")
         asked = {name: np.array([need in spoken for spoken in said[:done]]) for name, need in ASKED.items()}
         asked["alignment"] = np.array([bool(spoken) for spoken in said[:done]])
         return Look(
             features={"effnet": np.concatenate(effnet), "scene": np.concatenate(features)},
-            answers=parts,
+            answers=answered,
             asked={name: which for name, which in asked.items() if not which.all()},
         )
 
@@ -157,13 +157,15 @@ class Metrics:
 
         A share is of the pictures whose captions ask for it; one that no caption asks for is none.
         """
-        parts, found = {}, {}
+        influences, found = {}, {}
         for name, values in look.answers.items():
             which = look.asked.get(name, np.ones(len(values), bool))
             if which.any():
                 share = mean(values[which])
                 found[name] = share, self.references["scene"].protocol.network
-                parts[name] = values if which.all() else share.value + which * (values - share.value) / which.mean()
+                influences[name] = (
+                    values if which.all() else share.value + which * (values - share.value) / which.mean()
+                )
         for name, reference in self.references.items():
             x = look.features[name.removesuffix(DECODED)]
             distances = {
@@ -171,12 +173,12 @@ class Metrics:
                 "fd": frechet(x @ reference.basis, reference.gaussian),
             }
             for kind, distance in distances.items():
-                parts[f"{kind}_{name}"] = distance.influences[0]
+                influences[f"{kind}_{name}"] = distance.influences[0]
                 found[f"{kind}_{name}"] = distance, self.protocols[f"{kind}_{name}"].line
-        return Score(estimates=found, parts=parts)
+        return Score(estimates=found, influences=influences)
 
 
-def path_of(profile: Profile) -> Path:
+def references_path(profile: Profile) -> Path:
     return paths.WEIGHTS / profile.weights / "reference.safetensors"
 
 
@@ -222,7 +224,7 @@ def make_references(profile: Profile) -> dict[str, Reference]:
     networks = Metrics(profile=profile, references={}).networks
     protocols = _protocols(profile)
     data = Scenes(profile.scenes, "test", profile.reference)
-    codec = pretrain.frozen_parts(profile)[0] if profile.decoded else None
+    codec = pretrain.frozen_networks(profile)[0] if profile.decoded else None
     looks: dict[str, list[np.ndarray]] = {name: [] for name in protocols}
     with tqdm(total=len(data), desc="reference", unit="img") as bar:
         for images in drawn(data.images, len(data)):
@@ -243,7 +245,7 @@ def make_references(profile: Profile) -> dict[str, Reference]:
             f"{name}.basis": basis.astype(np.float32),
             f"{name}.sample": x[:SAMPLE].astype(np.float16),
         }
-    path = path_of(profile)
+    path = references_path(profile)
     cards_of(path).unlink(missing_ok=True)  # a kill between the two leaves statistics that are refused
     weights.save(path, tensors, {})
     cards = {name: asdict(card) for name, card in protocols.items()}
@@ -251,12 +253,12 @@ def make_references(profile: Profile) -> dict[str, Reference]:
     return references
 
 
-def load(profile: Profile) -> Metrics:
+def load_metrics(profile: Profile) -> Metrics:
     """The metrics with the profile's shipped references.
 
     Raises: ValueError for a broken file, and for references of other pictures, networks or counts.
     """
-    path = path_of(profile)
+    path = references_path(profile)
     tensors = weights.load(path)
     made = json.loads(cards_of(path).read_text()) if cards_of(path).is_file() else {}
     references = {}

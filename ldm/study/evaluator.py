@@ -30,10 +30,10 @@ AnyCell = TypeVar("AnyCell", bound=Cell)
 
 
 class Evaluator(ABC, Generic[AnyCell]):
-    """Holds what the cells of a study share: frozen parts, metrics and, one at a time, a model."""
+    """Holds what the cells of a study share: frozen networks, metrics and, one at a time, a model."""
 
-    def __init__(self, scale: Profile):
-        self.scale = scale
+    def __init__(self, profile: Profile):
+        self.profile = profile
         self._model = lru_cache(maxsize=1)(self.load)
         self._digest = lru_cache(maxsize=None)(self.digest)
 
@@ -71,7 +71,7 @@ class Evaluator(ABC, Generic[AnyCell]):
         """The autoencoder and the text tower that the profile's models stand on."""
         from ldm.tasks import pretrain
 
-        return pretrain.frozen_parts(self.scale)
+        return pretrain.frozen_networks(self.profile)
 
     @property
     def codec(self) -> Codec:
@@ -84,28 +84,28 @@ class Evaluator(ABC, Generic[AnyCell]):
     @cached_property
     def metrics(self) -> Metrics:
         """The metrics of scenes, with the profile's references."""
-        return evaluation.load(self.scale)
+        return evaluation.load_metrics(self.profile)
 
     def frozen_versions(self) -> dict[str, str]:
-        """What names the frozen parts, and the arithmetic that pictures are drawn in."""
-        codec, text = map(models.digest_of, models.frozen_files(self.scale))
-        return {"codec": codec, "text": text} | models.arithmetic(self.scale)
+        """What names the frozen networks, and the arithmetic that pictures are drawn in."""
+        codec, text = map(models.digest_of, models.frozen_files(self.profile))
+        return {"codec": codec, "text": text} | models.arithmetic(self.profile)
 
     def digest(self, *model: Any) -> str:
         """Of a model's weights. Raises: ValueError when it does not exist."""
-        return models.model_digest(self.scale, *model)
+        return models.model_digest(self.profile, *model)
 
     def file(self, *model: Any) -> Path | None:
         """Where a model's weights lie on this machine; None where they do not."""
-        return models.file_of(self.scale, *model)
+        return models.file_of(self.profile, *model)
 
     def load(self, *model: Any) -> Any:
-        """A pretrained model with its frozen parts, ready to draw (`ldm.tasks.generate.Generator`)."""
+        """A pretrained model with its frozen networks, ready to draw (`ldm.tasks.generate.Generator`)."""
         from ldm.tasks import pretrain
         from ldm.tasks.generate import Generator
 
-        structure, params = pretrain.load(self.scale, *model)
-        return Generator(profile=self.scale, structure=structure, params=params, codec=self.codec, text=self.text)
+        structure, params = pretrain.load_unet(self.profile, *model)
+        return Generator(profile=self.profile, structure=structure, params=params, codec=self.codec, text=self.text)
 
     def key(self, cell: AnyCell) -> str:
         """The cell's name. Raises: ValueError when its model does not exist."""

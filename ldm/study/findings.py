@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from ldm.profiles import Profile
-from ldm.statistics import verdicts
-from ldm.statistics.verdicts import Verdict
+from ldm.statistics import downstream, verdicts
+from ldm.statistics.verdicts import FEWEST, Verdict
 from ldm.study import sampling as study
 from ldm.study import superres as restoration
 from ldm.study.results import Store
@@ -25,8 +26,8 @@ RESTORED = (
     "psnr",
 )  # of restored pictures: two of how they look, two of how near they are
 STEPS, GUIDANCE = 50, 2.0  # how every training length is sampled
-FEWEST = 4  # steps that the paper asks for; F3 is asked with fewer, too
 SAMPLERS = ("ddim", "ddpm", "dpm++")
+ORDER = (("dpm++", "ddim"), ("ddim", "ddpm"))  # (better, worse) at few steps, as the paper has it
 ALLOWANCES = 1.0, 7 / 4  # of a student's cost to an undistilled model: equal, and as in the paper's own comparison
 
 
@@ -41,7 +42,9 @@ class Finding(NamedTuple):
 
 
 FINDINGS = {
-    "F1": Finding("Pretraining quality follows training compute.", "03_pretraining"),
+    "F1": Finding(
+        "Pretraining quality follows training compute, and not the number of images alone.", "03_pretraining"
+    ),
     "F2": Finding(
         "Finetuned for super-resolution, quality follows the size more than the compute of finetuning.",
         "06_super_resolution",
@@ -65,80 +68,84 @@ FINDINGS = {
 }
 
 
-def few_steps(scale: Profile) -> list[int]:
+def few_steps(profile: Profile) -> list[int]:
     """The step counts at which samplers are compared: the paper's, at most 20 for DPM-Solver++."""
-    return [steps for steps in scale.steps if FEWEST <= steps <= 20]
+    return [steps for steps in profile.steps if FEWEST <= steps <= 20]
 
 
-def samplers_grid(scale: Profile) -> list[study.Evaluation]:
+def samplers_grid(profile: Profile) -> list[study.Evaluation]:
     """Every sampler at every size, step count and guidance."""
     return [
         cell
         for name in SAMPLERS
-        for cell in study.sampling_grid(scale, scale.family, few_steps(scale), scale.guidance, sampler=name)
+        for cell in study.sampling_grid(profile, profile.family, few_steps(profile), profile.guidance, sampler=name)
     ]
 
 
-def pretrained(store: Store, scale: Profile) -> pd.DataFrame:
+def pretrained(store: Store, profile: Profile) -> pd.DataFrame:
     """What the store holds of every size at every length of training, in the paper's one way; nothing is run."""
     return store.rows(
         study="pretraining",
-        profile=scale.name,
+        profile=profile.name,
         task="pretrain",
-        n=scale.n,
-        c=list(scale.family),
+        n=profile.n,
+        c=list(profile.family),
         steps=STEPS,
         guidance=GUIDANCE,
         seed=0,
     )
 
 
-def whole_grid(store: Store, scale: Profile) -> pd.DataFrame:
+def whole_grid(store: Store, profile: Profile) -> pd.DataFrame:
     """What the store holds of the profile's grid by any of the samplers; nothing is run.
 
     Settings outside the grid, and other seeds, are left out: a size with more of them would have more tries.
     """
     return store.rows(
         study="sampling",
-        profile=scale.name,
-        n=scale.n,
-        images_seen=scale.length,
+        profile=profile.name,
+        n=profile.n,
+        images_seen=profile.length,
         seed=0,
         sampler=list(SAMPLERS),
-        steps=list(scale.steps),
-        guidance=list(scale.guidance),
+        steps=list(profile.steps),
+        guidance=list(profile.guidance),
     )
 
 
-def restored(store: Store, scale: Profile, **where: Any) -> pd.DataFrame:
+def restored(store: Store, profile: Profile, **where: Any) -> pd.DataFrame:
     """What the store holds of finetuned models that restored pictures in the paper's one way; nothing is run."""
     return store.rows(
         study="superres",
-        profile=scale.name,
+        profile=profile.name,
         task="superres",
         sampler="ddim",
-        n=restoration.pictures(scale),
-        c=list(scale.family),
+        n=restoration.pictures(profile),
+        c=list(profile.family),
         **where,
     )
 
 
-def restored_by_length(store: Store, scale: Profile) -> pd.DataFrame:
+def restored_by_length(store: Store, profile: Profile) -> pd.DataFrame:
     """Every size at every length of finetuning: what F2 is asked of."""
-    return restored(store, scale, images_seen=list(finetuning.LENGTHS), steps=restoration.USUAL)
+    return restored(store, profile, images_seen=list(finetuning.LENGTHS), steps=restoration.USUAL)
 
 
-def restored_by_steps(store: Store, scale: Profile) -> pd.DataFrame:
+def restored_by_steps(store: Store, profile: Profile) -> pd.DataFrame:
     """Every size at every step count, after the longest finetuning: what F5 is asked of."""
-    return restored(store, scale, images_seen=finetuning.LENGTHS[-1], steps=list(restoration.STEPS))
+    return restored(store, profile, images_seen=finetuning.LENGTHS[-1], steps=list(restoration.STEPS))
 
 
-def distilled(store: Store, scale: Profile) -> pd.DataFrame:
+def distilled(store: Store, profile: Profile) -> pd.DataFrame:
     """Consistent students, and teachers by DDIM at the guidance that students know: what F6 is asked of; nothing is
     run.
     """
-    common = dict(profile=scale.name, n=scale.n, c=list(scale.family), guidance=scale.distilled_guidance, seed=0)
-    teachers = store.rows(study="sampling", images_seen=scale.length, sampler="ddim", steps=list(scale.steps), **common)
+    common = dict(
+        profile=profile.name, n=profile.n, c=list(profile.family), guidance=profile.distilled_guidance, seed=0
+    )
+    teachers = store.rows(
+        study="sampling", images_seen=profile.length, sampler="ddim", steps=list(profile.steps), **common
+    )
     return pd.concat([teachers, store.rows(study="distillation", sampler="consistency", **common)], ignore_index=True)
 
 
@@ -153,45 +160,63 @@ def asked(
         found = [ask(rows, name, influences=store.influences(rows, name), **more) for name in metrics]
     except ValueError as error:
         return [], f"Not asked of these rows: {error}"
-    return found, f"{found[0]}\n\n{verdicts.table(found).to_markdown(index=False)}"
+    return found, f"{found[0]}\n\n{verdicts.verdict_table(found).to_markdown(index=False)}"
 
 
-def ask(scale: Profile, *, store: Store, lab: SamplingEvaluator) -> dict[str, list[Verdict]]:
+def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict[str, list[Verdict]]:
     """Every finding by each metric; cells that nobody has run are run.
 
     But not those of super-resolution and distillation, whose models not every machine has: F2, F5 and F6 are asked of
     what is recorded, and left out where that does not answer them.
     """
     pretraining = run(
-        study.pretraining_grid(scale, scale.family, (), steps=STEPS, guidance=[GUIDANCE]), store=store, lab=lab
+        study.pretraining_grid(profile, profile.family, (), steps=STEPS, guidance=[GUIDANCE]),
+        store=store,
+        evaluator=evaluator,
     )
-    sampling = run(study.sampling_grid(scale, scale.family, scale.steps, scale.guidance), store=store, lab=lab)
-    samplers = run(samplers_grid(scale), store=store, lab=lab)
-    by_steps, students = restored_by_steps(store, scale), distilled(store, scale)
-    recorded = {
-        "F2": asked(verdicts.f2, restored_by_length(store, scale), store, RESTORED)[0],
-        "F5": [v for few in (True, False) for v in asked(verdicts.f5, by_steps, store, RESTORED, few=few)[0]],
-        "F6": [v for more in ALLOWANCES for v in asked(verdicts.f6, students, store, method="codi", allowance=more)[0]],
-    }
-    return {
+    sampling = run(
+        study.sampling_grid(profile, profile.family, profile.steps, profile.guidance), store=store, evaluator=evaluator
+    )
+    samplers = run(samplers_grid(profile), store=store, evaluator=evaluator)
+    by_steps, students = restored_by_steps(store, profile), distilled(store, profile)
+    found = {
         "F1": [verdicts.f1(pretraining, name, store.influences(pretraining, name)) for name in ASKED],
+        "F2": asked(downstream.f2, restored_by_length(store, profile), store, RESTORED)[0],
         "F3": [
-            verdicts.f3(part, name, store.influences(part, name))
-            for part in (sampling, sampling[sampling["steps"] >= FEWEST])
+            in_turn("F3", turn, verdicts.f3(sampling, name, store.influences(sampling, name), fewest=fewest))
+            for turn, fewest in enumerate((1, FEWEST))
             for name in ASKED
         ],
         "F4": [
-            verdicts.f4(samplers, name, other, store.influences(samplers, name))
-            for other in SAMPLERS[1:]
+            in_turn("F4", turn, verdicts.f4(samplers, name, other, store.influences(samplers, name)))
+            for turn, other in enumerate(SAMPLERS[1:])
             for name in ASKED
         ],
-    } | {name: found for name, found in recorded.items() if len(found) == len(ASKED) * len(FINDINGS[name].turns)}
+        "F5": [
+            in_turn("F5", turn, verdict)
+            for turn, few in enumerate((True, False))
+            for verdict in asked(downstream.f5, by_steps, store, RESTORED, few=few)[0]
+        ],
+        "F6": [
+            in_turn("F6", turn, verdict)
+            for turn, allowance in enumerate(ALLOWANCES)
+            for verdict in asked(downstream.f6, students, store, method="codi", allowance=allowance)[0]
+        ],
+    }
+    return {
+        name: answers for name, answers in found.items() if len({v.turn for v in answers}) == len(FINDINGS[name].turns)
+    }
 
 
-def evidence(store: Store, scale: Profile) -> pd.DataFrame:
+def in_turn(finding: str, turn: int, verdict: Verdict) -> Verdict:
+    """The verdict, with the name of the finding's question that it answers."""
+    return replace(verdict, turn=FINDINGS[finding].turns[turn])
+
+
+def evidence(store: Store, profile: Profile) -> pd.DataFrame:
     """The rows that `ask` asks, each once, by the metrics that it asks; nothing is run."""
-    parts = [pretrained(store, scale), whole_grid(store, scale), distilled(store, scale)]
+    parts = [pretrained(store, profile), whole_grid(store, profile), distilled(store, profile)]
     judged = [part[part["metric"].isin(ASKED)] for part in parts]
-    finetuned = [restored_by_length(store, scale), restored_by_steps(store, scale)]
+    finetuned = [restored_by_length(store, profile), restored_by_steps(store, profile)]
     judged += [part[part["metric"].isin(RESTORED)] for part in finetuned]
     return pd.concat(judged).drop_duplicates(["key", "metric"])

@@ -43,16 +43,16 @@ class Interpolation(Evaluation):
             raise ValueError(f"frames = {self.frames}: expected 3 to 101 pictures on the way, both ends included.")
 
 
-def grid(
-    scale: Profile, sizes: Sequence[int], guidance: Sequence[float], *, steps: int, n: int, frames: int
+def interpolation_grid(
+    profile: Profile, sizes: Sequence[int], guidance: Sequence[float], *, steps: int, n: int, frames: int
 ) -> list[Interpolation]:
     """Every size x guidance x way, at the training length where sizes are compared."""
     return [
         Interpolation(
             study="interpolation",
-            profile=scale.name,
+            profile=profile.name,
             c=c,
-            images=scale.length,
+            images=profile.length,
             steps=steps,
             guidance=float(g),
             n=n,
@@ -125,13 +125,13 @@ class InterpolationEvaluator(SamplingEvaluator):
     def evaluate(self, cell: Interpolation) -> tuple[Score, np.ndarray, float]:
         began = time.monotonic()
         generator = self._model(*self.model_of(cell))
-        asked = pairs(Scenes(self.scale.scenes, cell.split, 16 * cell.n), cell.n)
+        asked = pairs(Scenes(self.profile.scenes, cell.split, 16 * cell.n), cell.n)
         pictures = walk(generator, [(caption(a), caption(b)) for a, b in asked], cell)
         looks = [self.metrics.scene.look(frame) for frame in pictures]
-        parts = coherence(np.stack([features for features, _ in looks]), [seen for _, seen in looks], asked)
-        estimates = {name: (mean(values), self.metrics.scene.protocol) for name, values in parts.items()}
+        influences = coherence(np.stack([features for features, _ in looks]), [seen for _, seen in looks], asked)
+        estimates = {name: (mean(values), self.metrics.scene.protocol) for name, values in influences.items()}
         kept = np.concatenate([pictures[:, i] for i in range(min(KEPT, cell.n))])
-        return Score(estimates=estimates, parts=parts), kept, time.monotonic() - began
+        return Score(estimates=estimates, influences=influences), kept, time.monotonic() - began
 
     def columns(self, cell: Interpolation) -> dict[str, Any]:
         """`task` is the way; n counts pairs."""

@@ -30,13 +30,13 @@ class PhotographEvaluator(restoration.SuperResolutionEvaluator):
 
     shown = "crops of photographs"
 
-    def __init__(self, scale: Profile, folder: Path, model: Path | None = None):
+    def __init__(self, profile: Profile, folder: Path, model: Path | None = None):
         self.folder, self.model = folder, model
-        super().__init__(scale)
+        super().__init__(profile)
 
     def pairs(self, split: str, n: int) -> pairs.Pairs:
         """The splits are other crops of the same pictures: distances ask how crops look, not which they are."""
-        return pairs.photographs(self.scale, self.folder, n, seed={"val": 1, "test": 2}[split])
+        return pairs.photographs(self.profile, self.folder, n, seed={"val": 1, "test": 2}[split])
 
     def digest(self, *model: Any) -> str:
         """Of the file's weights, where there is one."""
@@ -46,11 +46,11 @@ class PhotographEvaluator(restoration.SuperResolutionEvaluator):
         """The file's model, where there is one, whatever the cell's length of finetuning."""
         from ldm.tasks import superres
 
-        return superres.restorer(self.scale, c, images, kind, seed, file=self.model)
+        return superres.restorer(self.profile, c, images, kind, seed, file=self.model)
 
 
-def judge(
-    scale: Profile,
+def measure_photographs(
+    profile: Profile,
     folder: Path,
     c: int,
     *,
@@ -65,13 +65,13 @@ def judge(
     both.
     Raises: ValueError, one sentence, for a folder or a model that will not do.
     """
-    common = dict(profile=scale.name, n=n)
+    common = dict(profile=profile.name, n=n)
     cells = [
         restoration.Restoration(kind="bicubic", **common),
         restoration.Restoration(c=c, images=finetuning.LENGTHS[-1], steps=steps, **common),
     ]
     store = store or Store(paths.RUNS / "gallery")
-    rows = run(cells, store=store, lab=PhotographEvaluator(scale, folder, model), title="gallery")
+    rows = run(cells, store=store, evaluator=PhotographEvaluator(profile, folder, model), title="gallery")
     found = []
     for metric in JUDGED:
         part = rows[rows["metric"] == metric]

@@ -16,7 +16,7 @@ import numpy as np
 
 from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
-from ldm.data.scenes.disturbances import DISTURBANCES, SPLIT, check, draw
+from ldm.data.scenes.disturbances import DISTURBANCES, SPLIT, check, draw_disturbed
 from ldm.data.scenes.record import Scene, SceneConfig
 from ldm.diffusion.solvers import plan
 from ldm.metrics import cmmd, frechet_inf, manifold, median_bandwidth, mmd
@@ -48,27 +48,27 @@ class Probe:
             raise ValueError(f"n = {self.n}: expected 16 to 100000 pictures; an interval needs some.")
 
 
-def counts(scale: Profile) -> list[int]:
+def counts(profile: Profile) -> list[int]:
     """Numbers of pictures to ask with: a quarter of the profile's to four times as many, doubling."""
-    return [n for n in (scale.n // 4, scale.n // 2, scale.n, 2 * scale.n, 4 * scale.n) if n >= 16]
+    return [n for n in (profile.n // 4, profile.n // 2, profile.n, 2 * profile.n, 4 * profile.n) if n >= 16]
 
 
-def grid(scale: Profile, names: Iterable[str] = (), ns: Sequence[int] = ()) -> list[Probe]:
+def probes_grid(profile: Profile, names: Iterable[str] = (), ns: Sequence[int] = ()) -> list[Probe]:
     """Real pictures, the model's, and every disturbance at each of its strengths, by all counts, the largest first."""
     settings = [("real", 0.0), ("model", 0.0)]
     settings += [(name, float(s)) for name in names or DISTURBANCES for s in DISTURBANCES[name].strengths]
     return [
-        Probe(profile=scale.name, task=name, strength=strength, n=n)
+        Probe(profile=profile.name, task=name, strength=strength, n=n)
         for name, strength in settings
-        for n in sorted(ns or counts(scale), reverse=True)
+        for n in sorted(ns or counts(profile), reverse=True)
     ]
 
 
 class ProbeEvaluator(Evaluator[Probe]):
     """Scores disturbed pictures; what the networks saw last serves every smaller n, too."""
 
-    def __init__(self, scale: Profile):
-        super().__init__(scale)
+    def __init__(self, profile: Profile):
+        super().__init__(profile)
         self._seen: tuple[str, float, Look] | None = None
 
     @cached_property
@@ -77,10 +77,10 @@ class ProbeEvaluator(Evaluator[Probe]):
 
     def model_of(self, _: Probe) -> tuple:
         """The profile's largest: that of `model`, and the unit in which all disturbances are told."""
-        return self.scale.family[-1], self.scale.length, 0
+        return self.profile.family[-1], self.profile.length, 0
 
     def data_of(self, cell: Probe) -> str:
-        return Scenes(self.scale.scenes, SPLIT, cell.n).key
+        return Scenes(self.profile.scenes, SPLIT, cell.n).key
 
     def evaluate(self, cell: Probe) -> tuple[Score, list[np.ndarray], float]:
         """Score, no pictures (they are drawn again in no time), and the seconds it took."""
@@ -94,11 +94,13 @@ class ProbeEvaluator(Evaluator[Probe]):
         """Batches of the cell's pictures uint8 (b, S, S, 3), and the scenes that their captions speak of."""
         if cell.task != "model":
             name = next(iter(DISTURBANCES)) if cell.task == "real" else cell.task
-            return draw(self.scale.scenes, name, cell.strength, cell.n)
+            return draw_disturbed(self.profile.scenes, name, cell.strength, cell.n)
         generator = self._model(*self.model_of(cell))
-        data = Scenes(self.scale.scenes, SPLIT, cell.n)
+        data = Scenes(self.profile.scenes, SPLIT, cell.n)
         scenes = [data.scene(i) for i in range(cell.n)]
-        return generator.images([caption(s) for s in scenes], plan("ddim", STEPS, self.scale.spacing), GUIDANCE), scenes
+        return generator.images(
+            [caption(s) for s in scenes], plan("ddim", STEPS, self.profile.spacing), GUIDANCE
+        ), scenes
 
     @cached_property
     def bandwidths(self) -> dict[str, float]:
@@ -133,13 +135,13 @@ class ProbeEvaluator(Evaluator[Probe]):
         return Score(estimates={name: (estimate, lines.get(name, line)) for name, (estimate, line) in found.items()})
 
     def columns(self, cell: Probe) -> dict[str, Any]:
-        common = dict(study="metrics", profile=self.scale.name, task=cell.task)
+        common = dict(study="metrics", profile=self.profile.name, task=cell.task)
         if cell.task != "model":
             return common | dict(strength=cell.strength)
         c, images, seed = self.model_of(cell)
         return common | dict(
             c=c,
-            params=cost.unet_params(c, self.scale.context),
+            params=cost.unet_params(c, self.profile.context),
             seed=seed,
             images_seen=images,
             sampler="ddim",
@@ -156,7 +158,7 @@ def shown(config: SceneConfig, names: Sequence[str], index: int) -> np.ndarray:
     return np.stack(
         [
             [
-                np.concatenate(list(draw(config, name, s, index + 1)[0]))[index]
+                np.concatenate(list(draw_disturbed(config, name, s, index + 1)[0]))[index]
                 for s in (0, *DISTURBANCES[name].strengths)
             ]
             for name in names

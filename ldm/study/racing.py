@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from ldm.statistics.bootstrap import loss_of
+from ldm.statistics.bootstrap import lower_is_better
 from ldm.statistics.optimum import confidence_set
 from ldm.study.results import Store
 from ldm.study.run import run
@@ -27,7 +27,7 @@ def stages(n: int) -> tuple[int, ...]:
 
 
 def race(
-    contenders: Sequence[Evaluation], metric: str, *, store: Store, lab: SamplingEvaluator, stages: Sequence[int]
+    contenders: Sequence[Evaluation], metric: str, *, store: Store, evaluator: SamplingEvaluator, stages: Sequence[int]
 ) -> pd.DataFrame:
     """The contenders' rows of the metric, each from the last stage it ran in, with `left`: may it be the best?
 
@@ -37,8 +37,10 @@ def race(
     """
     level, racing, done = 1 - 0.05 / len(stages), list(contenders), []
     for n in stages:
-        cells = {lab.key(cell): cell for cell in (replace(cell, n=n) for cell in racing)}
-        rows = loss_of(run(cells.values(), store=store, lab=lab, title=f"race, {n} pictures each"), metric)
+        cells = {evaluator.key(cell): cell for cell in (replace(cell, n=n) for cell in racing)}
+        rows = lower_is_better(
+            run(cells.values(), store=store, evaluator=evaluator, title=f"race, {n} pictures each"), metric
+        )
         left = confidence_set(rows, store.influences(rows, metric), level=level)
         done.append(rows.assign(left=left))
         racing = [cells[key] for key in rows["key"][left]]
@@ -50,7 +52,7 @@ def race(
 
 
 def races(
-    contenders: Sequence[Evaluation], metric: str, *, store: Store, lab: SamplingEvaluator, stages: Sequence[int]
+    contenders: Sequence[Evaluation], metric: str, *, store: Store, evaluator: SamplingEvaluator, stages: Sequence[int]
 ) -> pd.DataFrame:
     """One race for each sampler, size and step count among the contenders, one row each.
 
@@ -62,7 +64,7 @@ def races(
         groups.setdefault((cell.sampler, cell.c, cell.steps), []).append(cell)
     found = []
     for setting, cells in groups.items():
-        ran = race(cells, metric, store=store, lab=lab, stages=stages)
+        ran = race(cells, metric, store=store, evaluator=evaluator, stages=stages)
         left = ran[ran["left"]]
         found.append(
             (

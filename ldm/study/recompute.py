@@ -14,21 +14,23 @@ from ldm.study.sampling import Evaluation, SamplingEvaluator
 ROUNDING = 1e-9  # a share of 1 has 1 as its upper end, give or take the last digit
 
 
-def drawn_by_lot(cells: Sequence[Evaluation], share: int, *, store: Store, lab: SamplingEvaluator) -> list[Evaluation]:
+def drawn_by_lot(
+    cells: Sequence[Evaluation], share: int, *, store: Store, evaluator: SamplingEvaluator
+) -> list[Evaluation]:
     """`share` of the cells that have a record and whose models are on this machine; always the same ones."""
     recorded = set(store.rows(only="recorded")["key"])
-    able = [cell for cell in cells if lab.file(*lab.model_of(cell)) and lab.key(cell) in recorded]
+    able = [cell for cell in cells if evaluator.file(*evaluator.model_of(cell)) and evaluator.key(cell) in recorded]
     return [able[i] for i in sorted(np.random.default_rng(0).permutation(len(able))[:share])]
 
 
-def recompute(cells: Sequence[Evaluation], *, store: Store, lab: SamplingEvaluator) -> pd.DataFrame:
+def recompute(cells: Sequence[Evaluation], *, store: Store, evaluator: SamplingEvaluator) -> pd.DataFrame:
     """Run recorded cells again on this machine and set the values side by side, one row a metric.
 
     The new rows have a store of their own, `runs/again`: the record is never compared with itself.
     `agrees`: the new value lies within the recorded interval. `off`: by how many of its half widths it differs.
     """
-    new = run(cells, store=Store(store.runs / "again"), lab=lab, title="again")
-    recorded = store.rows(key=[lab.key(cell) for cell in cells], only="recorded")
+    new = run(cells, store=Store(store.runs / "again"), evaluator=evaluator, title="again")
+    recorded = store.rows(key=[evaluator.key(cell) for cell in cells], only="recorded")
     both = recorded.merge(new, on=["key", "metric"], suffixes=("", "_again"))
     spans = zip(both["value"], both["lo"], both["hi"], strict=True)
     half, gap = (both["hi"] - both["lo"]) / 2, (both["value_again"] - both["value"]).abs()
@@ -48,14 +50,14 @@ def recompute(cells: Sequence[Evaluation], *, store: Store, lab: SamplingEvaluat
     )
 
 
-def agreement(cells: Sequence[Evaluation], share: int, *, store: Store, lab: SamplingEvaluator) -> str:
+def agreement(cells: Sequence[Evaluation], share: int, *, store: Store, evaluator: SamplingEvaluator) -> str:
     """Recompute a share of the cells (negative: the profile's) and say in Markdown how the record fares."""
-    chosen = drawn_by_lot(cells, lab.scale.recompute if share < 0 else share, store=store, lab=lab)
+    chosen = drawn_by_lot(cells, evaluator.profile.recompute if share < 0 else share, store=store, evaluator=evaluator)
     if not chosen:
         return (
             "Nothing was recomputed: no cell was asked for, or none of these has a record and a model on this machine."
         )
-    table = recompute(chosen, store=store, lab=lab)
+    table = recompute(chosen, store=store, evaluator=evaluator)
     hits = int(table["agrees"].sum())
     shown = table[(table["metric"] == "kid_effnet") | ~table["agrees"]].drop(columns="off")
     return (

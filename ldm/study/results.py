@@ -37,6 +37,7 @@ __all__ = ["COLUMNS", "STUDIES", "Row", "Store", "installed_versions", "key", "n
 
 STUDIES = (
     "pretraining",
+    "denoising",
     "sampling",
     "samplers",
     "superres",
@@ -47,7 +48,6 @@ STUDIES = (
     "metrics",
     "benchmark",
     "training",
-    "denoising",
     "queue",
 )
 IDENTITY = ["key", "metric", "protocol"]  # one row each, however often it was written
@@ -206,8 +206,8 @@ class Store:
         """Cell -> each picture's influence on the metric (n,), for the rows' cells that have kept it."""
         found = {}
         for cell in rows["key"].unique():
-            if (path := self.file(cell, "parts.safetensors")) and metric in (parts := weights.load(path)):
-                found[cell] = parts[metric]
+            if (path := self.file(cell, "parts.safetensors")) and metric in (stored := weights.load(path)):
+                found[cell] = stored[metric]
         return found
 
     def rows(self, *, only: Literal["recorded", "runs"] | None = None, **where: Any) -> pd.DataFrame:

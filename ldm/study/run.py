@@ -18,50 +18,52 @@ from ldm.tasks import models
 AnyCell = TypeVar("AnyCell", bound=Cell)
 
 
-def at_hand(cells: Sequence[AnyCell], *, store: Store, lab: Evaluates[AnyCell]) -> list[AnyCell]:
+def at_hand(cells: Sequence[AnyCell], *, store: Store, evaluator: Evaluates[AnyCell]) -> list[AnyCell]:
     """The cells that are in the store, can be run here or need no model: not every model of the study ships.
 
     Raises: ValueError, of the first model that is missing, where none of those that need one is left.
     """
 
     def here(cell: AnyCell) -> bool:
-        if lab.file(*lab.model_of(cell)):
+        if evaluator.file(*evaluator.model_of(cell)):
             return True
         try:
-            return store.has(lab.key(cell))
+            return store.has(evaluator.key(cell))
         except ValueError:  # neither a file nor a record of the model
             return False
 
-    asked = [cell for cell in cells if lab.model_of(cell) is not None]
+    asked = [cell for cell in cells if evaluator.model_of(cell) is not None]
     found = {cell for cell in asked if here(cell)}
     if asked and not found:
-        raise models.missing(lab.scale, *lab.model_of(asked[0]))
-    return [cell for cell in cells if cell in found or lab.model_of(cell) is None]
+        raise models.missing(evaluator.profile, *evaluator.model_of(asked[0]))
+    return [cell for cell in cells if cell in found or evaluator.model_of(cell) is None]
 
 
 def run(
-    cells: Iterable[AnyCell], *, lab: Evaluates[AnyCell], store: Store | None = None, title: str = "cells"
+    cells: Iterable[AnyCell], *, evaluator: Evaluates[AnyCell], store: Store | None = None, title: str = "cells"
 ) -> pd.DataFrame:
-    """Rows of all cells, after the evaluator `lab` has computed those that have none.
+    """Rows of all cells, after `evaluator` has computed those that have none.
 
-    All cells are checked first, so that a mistake costs nothing. Pictures and parts that an evaluator does not give
-    are not kept.
+    All cells are checked first, so that a mistake costs nothing. Pictures and influences that an evaluator does not
+    give are not kept.
     """
     cells = list(cells)
     if not cells:
         raise ValueError("There are no cells: expected at least one size, one step count and one guidance value.")
     store = store or Store(ROOT)
-    keys = {cell: lab.key(cell) for cell in cells}
+    keys = {cell: evaluator.key(cell) for cell in cells}
     missing = [cell for cell in cells if not store.has(keys[cell])]
     for cell in tqdm(missing, desc=title, unit="cell", disable=not missing):
         with store.lock(keys[cell]):
             if store.has(keys[cell]):
                 continue
-            score, strip, seconds = lab.evaluate(cell)
+            score, strip, seconds = evaluator.evaluate(cell)
             files = {}
             if len(strip):
                 files["strip.webp"] = to_webp(np.concatenate(list(strip), 1))
-            if score.parts:
-                files["parts.safetensors"] = to_bytes({k: np.asarray(v, np.float16) for k, v in score.parts.items()})
-            store.write(keys[cell], lab.rows(cell, score, seconds), files)
+            if score.influences:
+                files["parts.safetensors"] = to_bytes(
+                    {k: np.asarray(v, np.float16) for k, v in score.influences.items()}
+                )
+            store.write(keys[cell], evaluator.rows(cell, score, seconds), files)
     return store.rows(key=list(keys.values()))

@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from ldm import profiles
 from ldm.data.scenes.captions import Level
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import Scene
 from ldm.diffusion.solvers import plan
 from ldm.hashing import later
 from ldm.networks import cost
-from ldm.profiles import Profile, profile
+from ldm.profiles import Profile
 from ldm.study.evaluation import Score
 from ldm.study.evaluator import Evaluator
 from ldm.tasks import models
@@ -48,14 +49,15 @@ class Evaluation:
     level: Level = later("all")  # how much of a scene they say
 
     def __post_init__(self):
-        scale = profile(self.profile)
-        if self.c not in scale.family:
+        profile = profiles.get(self.profile)
+        if self.c not in profile.family:
             raise ValueError(
-                f"c = {self.c}: expected a size of profile {self.profile}, one of {scale.family}; choose among them."
+                f"c = {self.c}: expected a size of profile {self.profile}, one of {profile.family}; choose among them."
             )
-        if self.images not in scale.lengths:
+        if self.images not in profile.lengths:
             raise ValueError(
-                f"images = {self.images}: expected a training length of profile {self.profile}, one of {scale.lengths}."
+                f"images = {self.images}: expected a training length of profile {self.profile}, one of "
+                f"{profile.lengths}."
             )
         if not 1 <= self.guidance <= 30:
             raise ValueError(
@@ -63,11 +65,11 @@ class Evaluation:
             )
         if not 16 <= self.n <= 100_000:
             raise ValueError(f"n = {self.n}: expected 16 to 100000 pictures a point; an interval needs some.")
-        plan(self.sampler, self.steps, scale.spacing)  # refuses unknown samplers and impossible step counts
+        plan(self.sampler, self.steps, profile.spacing)  # refuses unknown samplers and impossible step counts
 
 
 def sampling_grid(
-    scale: Profile,
+    profile: Profile,
     sizes: Sequence[int],
     steps: Sequence[int],
     guidance: Sequence[float],
@@ -82,12 +84,12 @@ def sampling_grid(
     return [
         Evaluation(
             study="sampling",
-            profile=scale.name,
+            profile=profile.name,
             c=c,
-            images=images or scale.length,
+            images=images or profile.length,
             steps=s,
             guidance=float(g),
-            n=n or scale.n,
+            n=n or profile.n,
             sampler=sampler,
             seed=seed,
             level=level,
@@ -99,7 +101,7 @@ def sampling_grid(
 
 
 def pretraining_grid(
-    scale: Profile,
+    profile: Profile,
     sizes: Sequence[int],
     lengths: Sequence[int],
     *,
@@ -107,6 +109,7 @@ def pretraining_grid(
     guidance: Sequence[float],
     n: int | None = None,
     seed: int = 0,
+    level: Level = "all",
 ) -> list[Evaluation]:
     """Every size at every training length, sampled in the paper's one way (50-step DDIM).
 
@@ -115,16 +118,17 @@ def pretraining_grid(
     return [
         Evaluation(
             study="pretraining",
-            profile=scale.name,
+            profile=profile.name,
             c=c,
             images=images,
             steps=steps,
             guidance=float(g),
-            n=n or scale.n,
+            n=n or profile.n,
             seed=seed,
+            level=level,
         )
         for c in sizes
-        for images in lengths or models.trained_lengths(scale, c, seed)
+        for images in lengths or models.trained_lengths(profile, c, seed)
         for g in guidance
     ]
 
@@ -150,7 +154,7 @@ class SamplingEvaluator(Evaluator[Evaluation]):
 
     def asked(self, cell: Evaluation) -> Scenes:
         """The scenes whose captions are drawn."""
-        return Scenes(self.scale.scenes, cell.split, cell.n, level=cell.level)
+        return Scenes(self.profile.scenes, cell.split, cell.n, level=cell.level)
 
     def evaluate(self, cell: Evaluation) -> tuple[Score, Sequence[np.ndarray], float]:
         """Score, the first pictures, and the seconds that making and scoring them took."""
@@ -159,7 +163,7 @@ class SamplingEvaluator(Evaluator[Evaluation]):
         data = self.asked(cell)
         batches = generator.images(
             data.captions(range(cell.n)),
-            plan(cell.sampler, cell.steps, self.scale.spacing),
+            plan(cell.sampler, cell.steps, self.profile.spacing),
             cell.guidance,
             seed=cell.noise,
         )
@@ -174,10 +178,10 @@ class SamplingEvaluator(Evaluator[Evaluation]):
         return score, np.stack(strip), time.monotonic() - began
 
     def columns(self, cell: Evaluation) -> dict[str, Any]:
-        shape = dict(size=self.scale.latent_shape[0], tokens=self.scale.tokens, context=self.scale.context)
+        shape = dict(size=self.profile.latent_shape[0], tokens=self.profile.tokens, context=self.profile.context)
         relative = cost.norm_cost(cell.c, **shape)
-        params = cost.unet_params(cell.c, self.scale.context)
-        evaluations = int(plan(cell.sampler, cell.steps, self.scale.spacing).n)  # Heun asks twice a step
+        params = cost.unet_params(cell.c, self.profile.context)
+        evaluations = int(plan(cell.sampler, cell.steps, self.profile.spacing).n)  # Heun asks twice a step
         return dict(
             study=cell.study,
             profile=cell.profile,
@@ -187,12 +191,12 @@ class SamplingEvaluator(Evaluator[Evaluation]):
             params=params,
             gflops=cost.unet_gflops(cell.c, **shape),
             seed=cell.seed,
-            train_steps=-(-cell.images // self.scale.train.batch),
+            train_steps=-(-cell.images // self.profile.train.batch),
             images_seen=cell.images,
             sampler=cell.sampler,
             steps=cell.steps,
             guidance=cell.guidance,
-            level=None if self.scale.level == "all" else cell.level,
+            level=None if self.profile.level == "all" else cell.level,
             nfe=cost.nfe(evaluations, guided=cell.guidance != 1),
             cost=cost.sampling_cost(relative, evaluations),
         )

@@ -16,15 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ldm import paths
+from ldm import paths, profiles
 from ldm.diffusion.solvers import plan
 from ldm.hashing import digest
 from ldm.metrics import Estimate, Gaussian, Sample, frechet, inception_score, kid, mean, psnr, ssim
 from ldm.metrics.perceptual import efficientnet_card
 from ldm.networks import cost
-from ldm.profiles import Profile, profile
-from ldm.statistics.bootstrap import Influences, worlds
-from ldm.statistics.verdicts import loss_of
+from ldm.profiles import Profile
+from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
 from ldm.study.evaluation import COMPONENTS, Score
 from ldm.study.evaluator import Evaluator
 from ldm.study.results import Store
@@ -59,40 +58,40 @@ class Restoration:
     noise: int = 0  # seed of the initial noise
 
     def __post_init__(self):
-        scale = profile(self.profile)
+        profile = profiles.get(self.profile)
         if not 16 <= self.n <= 100_000:
             raise ValueError(f"n = {self.n}: expected 16 to 100000 pictures a point; an interval needs some.")
         if self.kind == "bicubic":
             return
         finetuning.check_kind(self.kind)
-        if self.c not in scale.family:
+        if self.c not in profile.family:
             raise ValueError(
-                f"c = {self.c}: expected a size of profile {self.profile}, one of {scale.family}; choose among them."
+                f"c = {self.c}: expected a size of profile {self.profile}, one of {profile.family}; choose among them."
             )
         if self.images not in finetuning.LENGTHS:
             raise ValueError(f"images = {self.images}: expected a length of finetuning, one of {finetuning.LENGTHS}.")
         if self.kind not in BASELINES:
-            plan(self.sampler, self.steps, scale.spacing)  # refuses unknown samplers and impossible step counts
+            plan(self.sampler, self.steps, profile.spacing)  # refuses unknown samplers and impossible step counts
 
 
-def pictures(scale: Profile) -> int:
+def pictures(profile: Profile) -> int:
     """How many judge a model, unless told otherwise: they are four times as large as those of the other studies."""
-    return max(16, scale.n // 2)
+    return max(16, profile.n // 2)
 
 
 def finetuning_grid(
-    scale: Profile, sizes: Sequence[int], lengths: Sequence[int], *, n: int | None = None
+    profile: Profile, sizes: Sequence[int], lengths: Sequence[int], *, n: int | None = None
 ) -> list[Restoration]:
     """Every size at every length of finetuning, in the paper's one way: 50 steps of DDIM, no guidance (F2)."""
     return [
-        Restoration(profile=scale.name, c=c, images=images, steps=USUAL, n=n or pictures(scale))
+        Restoration(profile=profile.name, c=c, images=images, steps=USUAL, n=n or pictures(profile))
         for c in sizes
         for images in lengths
     ]
 
 
 def steps_grid(
-    scale: Profile,
+    profile: Profile,
     sizes: Sequence[int],
     steps: Sequence[int] = STEPS,
     *,
@@ -101,18 +100,18 @@ def steps_grid(
 ) -> list[Restoration]:
     """Every size at every step count, at one length of finetuning (F5)."""
     return [
-        Restoration(profile=scale.name, c=c, images=images, steps=s, n=n or pictures(scale))
+        Restoration(profile=profile.name, c=c, images=images, steps=s, n=n or pictures(profile))
         for c in sizes
         for s in steps
     ]
 
 
 def baselines_grid(
-    scale: Profile, c: int = CONTROL, lengths: Sequence[int] = (HALF,), *, n: int | None = None
+    profile: Profile, c: int = CONTROL, lengths: Sequence[int] = (HALF,), *, n: int | None = None
 ) -> list[Restoration]:
     """Bicubic, and the controls of width c: the regression, diffusion from fresh parameters, and what these are
     compared with, the usual finetuning for as long."""
-    common = dict(profile=scale.name, n=n or pictures(scale))
+    common = dict(profile=profile.name, n=n or pictures(profile))
     return [Restoration(kind="bicubic", **common)] + [
         Restoration(kind=kind, c=c, images=images, steps=0 if kind in BASELINES else USUAL, **common)
         for kind in ("superres-regression", "superres-scratch", "superres")
@@ -125,9 +124,9 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
 
     shown = "scenes"  # what the pictures are of
 
-    def __init__(self, scale: Profile):
-        super().__init__(scale)
-        self.truth = self.pairs("test", min(REFERENCE, 16 * pictures(scale)))
+    def __init__(self, profile: Profile):
+        super().__init__(profile)
+        self.truth = self.pairs("test", min(REFERENCE, 16 * pictures(profile)))
         self._pictures = lru_cache(maxsize=1)(self._pictures_of)
 
     @cached_property
@@ -143,13 +142,13 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         return self.pairs("val", cell.n).key
 
     def load(self, c: int, images: int, seed: int, kind: str) -> Restorer:
-        """A finetuned model with its frozen parts, ready to restore."""
+        """A finetuned model with its frozen networks, ready to restore."""
         from ldm.tasks import superres
 
-        structure, params = superres.load(self.scale, c, images, kind, seed)
+        structure, params = superres.load_finetuned(self.profile, c, images, kind, seed)
         codec, text = self.frozen
         return superres.Restorer(
-            profile=self.scale, structure=structure, params=params, codec=codec, null=text.null(1)[0], kind=kind
+            profile=self.profile, structure=structure, params=params, codec=codec, null=text.null(1)[0], kind=kind
         )
 
     @cached_property
@@ -157,11 +156,11 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         """What compares pictures, loaded when it first does."""
         from ldm.metrics.perceptual import efficientnet
 
-        return efficientnet.load()
+        return efficientnet.load_efficientnet()
 
     def pairs(self, split: str, n: int) -> pairs.Pairs:
         """n pictures of a split, with their degraded twins."""
-        return pairs.scenes(self.scale, split, n)
+        return pairs.scenes(self.profile, split, n)
 
     @cached_property
     def reference(self) -> tuple[Gaussian, np.ndarray, Sample]:
@@ -189,7 +188,7 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         low = self._pictures(cell.n)[1]
         if cell.kind == "bicubic":
             return pairs.enlarged(low)
-        table = None if cell.kind in BASELINES else plan(cell.sampler, cell.steps, self.scale.spacing)
+        table = None if cell.kind in BASELINES else plan(cell.sampler, cell.steps, self.profile.spacing)
         return np.concatenate(list(self._model(*self.model_of(cell)).images(low, table, seed=cell.noise)))
 
     def evaluate(self, cell: Restoration) -> tuple[Score, np.ndarray, float]:
@@ -226,17 +225,19 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
             "psnr": (mean(pictures["psnr"]), "RGB, to the true picture"),
             "ssim": (mean(pictures["ssim"]), "luma, Gaussian window of 11 x 11, to the true picture"),
         }
-        parts = {name: pictures[name] if name in pictures else e.influences[0] for name, (e, _) in measured.items()}
-        return Score(estimates=measured, parts=parts)
+        influences = {
+            name: pictures[name] if name in pictures else e.influences[0] for name, (e, _) in measured.items()
+        }
+        return Score(estimates=measured, influences=influences)
 
     def columns(self, cell: Restoration) -> dict[str, Any]:
         """The task is the cell's kind."""
         common = dict(study="superres", profile=cell.profile, task=cell.kind)
         if cell.kind != "bicubic":
-            side = pairs.latent_side(self.scale)
-            shape = dict(size=side, tokens=self.scale.tokens, context=self.scale.context)
-            evaluations = 1 if cell.kind in BASELINES else int(plan(cell.sampler, cell.steps, self.scale.spacing).n)
-            params = cost.unet_params(cell.c, self.scale.context)
+            side = pairs.latent_side(self.profile)
+            shape = dict(size=side, tokens=self.profile.tokens, context=self.profile.context)
+            evaluations = 1 if cell.kind in BASELINES else int(plan(cell.sampler, cell.steps, self.profile.spacing).n)
+            params = cost.unet_params(cell.c, self.profile.context)
             common |= dict(
                 size=f"{params / 1e6:.3g}M",
                 c=cell.c,
@@ -263,11 +264,11 @@ def gains(rows: pd.DataFrame, metric: str, influences: Influences, *, over: str)
     Columns `task`, `c`, `images_seen`, `steps`, `better`, `lo`, `hi`, `n`; negative: worse.
     Raises: ValueError where there is not one row of the task.
     """
-    rows = loss_of(rows.assign(c=rows["c"].fillna(0)), metric)
+    rows = lower_is_better(rows.assign(c=rows["c"].fillna(0)), metric)
     base = np.flatnonzero(rows["task"] == over)
     if len(base) != 1:
         raise ValueError(f"{len(base)} rows are of task {over!r}, expected one to compare with; keep one of them.")
-    drawn, value = worlds(rows, influences), rows["value"].to_numpy(float)
+    drawn, value = replicates(rows, influences), rows["value"].to_numpy(float)
     found = []
     for i in np.flatnonzero(rows["task"] != over):
         e = Estimate.of(value[base[0]] - value[i], (drawn[base[0]] - drawn[i]).std(), int(rows["n"][i]))

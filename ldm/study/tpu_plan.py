@@ -52,8 +52,8 @@ class Plan:
             raise ValueError(f"topology = {self.topology!r}: expected a slice such as v5e:16x16, v5p:4x4x4 or v6e:8x8.")
         if self.batch < 1 or self.accumulate < 1 or self.batch % (self.devices * self.accumulate):
             raise ValueError(
-                f"batch = {self.batch} in {self.accumulate} parts on {self.devices} chips: expected a multiple of both"
-                " together."
+                f"batch = {self.batch} in {self.accumulate} micro-batches on {self.devices} chips: expected a multiple "
+                "of both together."
             )
         if self.fsdp < 0 or self.fsdp and self.devices % self.fsdp:
             raise ValueError(f"fsdp = {self.fsdp}: expected a divisor of {self.devices} chips, or 0 to have it chosen.")

@@ -46,7 +46,7 @@ class Training:
     @classmethod
     def here(
         cls,
-        scale: Profile,
+        profile: Profile,
         c: int,
         config: TrainConfig,
         layout: Layout | None,
@@ -61,10 +61,10 @@ class Training:
         lie.
         """
         return cls(
-            profile=scale.name,
+            profile=profile.name,
             task=task,
             c=c,
-            side=side or scale.latent_shape[0],
+            side=side or profile.latent_shape[0],
             images=config.images,
             seed=config.seed,
             machine=machine(),
@@ -79,7 +79,7 @@ class Training:
         )
 
 
-def rows(training: Training, scale: Profile, laps: Sequence[Mapping[str, Any]]) -> list[Row]:
+def rows(training: Training, profile: Profile, laps: Sequence[Mapping[str, Any]]) -> list[Row]:
     """A row a quantity of `Meter.lap` that is known: the middle of its laps, and between what 95 % of them lie; the
     last loss.
 
@@ -91,8 +91,8 @@ def rows(training: Training, scale: Profile, laps: Sequence[Mapping[str, Any]]) 
         profile=t.profile,
         task=t.task,
         c=t.c,
-        params=cost.unet_params(t.c, scale.context),
-        gflops=cost.unet_gflops(t.c, t.side, scale.tokens, scale.context),
+        params=cost.unet_params(t.c, profile.context),
+        gflops=cost.unet_gflops(t.c, t.side, profile.tokens, profile.context),
         seed=t.seed,
         images_seen=t.images,
         train_steps=-(-t.images // t.batch),
@@ -110,9 +110,9 @@ def rows(training: Training, scale: Profile, laps: Sequence[Mapping[str, Any]]) 
     return found
 
 
-def write(training: Training, scale: Profile, laps: Sequence[Mapping[str, Any]], root: Path) -> None:
+def write(training: Training, profile: Profile, laps: Sequence[Mapping[str, Any]], root: Path) -> None:
     """Write these rows into the store at `root`. Of several processes the first does; a training of one lap writes
     nothing.
     """
-    if jax.process_index() == 0 and (found := rows(training, scale, laps)):
+    if jax.process_index() == 0 and (found := rows(training, profile, laps)):
         Store(root).write(key(training), found)

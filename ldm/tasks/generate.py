@@ -33,7 +33,7 @@ def drawing(profile: Profile, params: Params) -> Params:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Generator:
-    """A trained model with its frozen parts."""
+    """A trained model with its frozen networks."""
 
     profile: Profile
     structure: nnx.GraphDef

@@ -27,7 +27,9 @@ def frozen_files(profile: Profile) -> tuple[Path, Path]:
     return folder / "autoencoder.safetensors", folder / "text.safetensors"
 
 
-def path_of(profile: Profile, c: int, images: int, seed: int = 0, root: Path | None = None, kind: str = "unet") -> Path:
+def model_path(
+    profile: Profile, c: int, images: int, seed: int = 0, root: Path | None = None, kind: str = "unet"
+) -> Path:
     """Where the model of width c after `images` images lies, below weights/ or runs/; `kind`: what was trained."""
     return (
         (root or paths.WEIGHTS)
@@ -48,7 +50,7 @@ def average_kind(sigma_rel: float) -> str:
 
 def file_of(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> Path | None:
     """The model's file, one's own under runs/ before the shipped one; None where there is neither."""
-    places = (path_of(profile, c, images, seed, root, kind) for root in (paths.RUNS, paths.WEIGHTS))
+    places = (model_path(profile, c, images, seed, root, kind) for root in (paths.RUNS, paths.WEIGHTS))
     return next((place for place in places if place.is_file()), None)
 
 
@@ -136,7 +138,7 @@ def model_digest(profile: Profile, c: int, images: int, seed: int = 0, kind: str
     """
     if path := file_of(profile, c, images, seed, kind):
         return first(profile, digest_of(path))
-    known, name = register(profile), path_of(profile, c, images, seed, kind=kind).name
+    known, name = register(profile), model_path(profile, c, images, seed, kind=kind).name
     if name not in known:
         raise missing(profile, c, images, seed, kind)
     return known[name]
@@ -144,12 +146,12 @@ def model_digest(profile: Profile, c: int, images: int, seed: int = 0, kind: str
 
 def there(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> bool:
     """Whether a model is here or has recorded rows."""
-    known = path_of(profile, c, images, seed, kind=kind).name in register(profile)
+    known = model_path(profile, c, images, seed, kind=kind).name in register(profile)
     return known or file_of(profile, c, images, seed, kind) is not None
 
 
 def missing(profile: Profile, c: int, images: int, seed: int, kind: str = "unet") -> ValueError:
-    path = path_of(profile, c, images, seed, kind=kind).relative_to(ROOT)
+    path = model_path(profile, c, images, seed, kind=kind).relative_to(ROOT)
     command = kind.split("-")[0]  # a control's name begins with its task's
     task = "pretrain" if kind == "unet" else command if command == "superres" else f"distill {command}"
     if kind.startswith("average"):

@@ -28,7 +28,7 @@ from ldm.networks.layers import KeySource, Params, abstract, split
 from ldm.networks.text import TextEncoder
 from ldm.networks.unet import UNet
 from ldm.profiles import Profile
-from ldm.tasks.models import average_kind, file_of, frozen_files, missing, name_of, path_of, save
+from ldm.tasks.models import average_kind, file_of, frozen_files, missing, model_path, name_of, save
 from ldm.training import ema
 from ldm.training.loop import TrainConfig, TrainState, fit
 from ldm.training.parallel import Layout, host
@@ -45,10 +45,10 @@ def network(profile: Profile, c: int, seed: int = 0, remat: bool = False) -> tup
         return split(unet(profile, c, KeySource(jax.random.key(seed)), remat))
 
 
-def frozen_parts(profile: Profile) -> tuple[Codec, TextEncoder]:
+def frozen_networks(profile: Profile) -> tuple[Codec, TextEncoder]:
     """The autoencoder and the text tower that the profile's models stand on."""
     autoencoder, tower = frozen_files(profile)
-    return load_codec(autoencoder), text.load(tower)
+    return load_codec(autoencoder), text.load_text_encoder(tower)
 
 
 def training_set(profile: Profile, n: int | None = None) -> Encoded:
@@ -57,7 +57,7 @@ def training_set(profile: Profile, n: int | None = None) -> Encoded:
         return on_device(profile, n)
     return latent_set(
         Scenes(profile.scenes, "train", n or profile.data, level=profile.level),
-        *frozen_parts(profile),
+        *frozen_networks(profile),
         paths.RUNS / "cache",
     )
 
@@ -70,7 +70,7 @@ def on_device(profile: Profile, n: int | None = None) -> DeviceSet:
 
 @lru_cache(maxsize=1)  # several trainings of a process share it, and both settings of a family
 def _on_device(scenes: Scenes, autoencoder: Path, tower: Path) -> DeviceSet:
-    return device_set(scenes, load_codec(autoencoder), text.load(tower), paths.RUNS / "cache")
+    return device_set(scenes, load_codec(autoencoder), text.load_text_encoder(tower), paths.RUNS / "cache")
 
 
 def shard_set(profile: Profile, url: str) -> tuple[Encoded, Path]:
@@ -81,7 +81,7 @@ def shard_set(profile: Profile, url: str) -> tuple[Encoded, Path]:
     """
     from ldm.data.feed import open_feed
 
-    feed = open_feed(url, paths.RUNS / "cache", *frozen_parts(profile), profile.scenes.size, profile.latent_shape)
+    feed = open_feed(url, paths.RUNS / "cache", *frozen_networks(profile), profile.scenes.size, profile.latent_shape)
     return feed, paths.RUNS / f"shards-{feed.shards.key}"
 
 
@@ -122,7 +122,7 @@ def pretrain(
     loss = diffusion_loss(structure, Schedule.sd(), profile.predict, null=null, drop=profile.dropped)
 
     def keep(images: int, average: Params) -> None:
-        save(path_of(profile, c, images, seed, root), average, profile, c, images, seed)
+        save(model_path(profile, c, images, seed, root), average, profile, c, images, seed)
 
     return fit(
         loss,
@@ -156,12 +156,12 @@ def averaged(
     Raises: ValueError, in one sentence, as `ema.average`.
     """
     images, params = ema.average(snapshots_of(profile, c, seed, root), sigma_rel, images)
-    path = path_of(profile, c, images, seed, root or paths.RUNS, average_kind(sigma_rel))
+    path = model_path(profile, c, images, seed, root or paths.RUNS, average_kind(sigma_rel))
     save(path, params, profile, c, images, seed)
     return path
 
 
-def load(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> tuple[nnx.GraphDef, Params]:
+def load_unet(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> tuple[nnx.GraphDef, Params]:
     """A trained model, float32: one's own under runs/ before the shipped one.
 
     Raises: ValueError, in one sentence, when there is none or its file is broken.

@@ -60,20 +60,20 @@ def _called(name: str) -> Emoji:
     return next(emoji for emoji in emojis() if emoji.caption == name)
 
 
-def subject(scale: Profile, name: str) -> Subject:
+def subject(profile: Profile, name: str) -> Subject:
     """The held-out emoji of this name, in the first of the profile's styles; or a folder (`ldm.data.datasets.Folder`).
 
     Raises: ValueError, in one sentence, for neither; for an emoji without kin in the vocabulary; for a folder with
     fewer than 3 or more than 30 pictures, or with a caption that does not say "sks" and a noun that the models know.
     """
-    vocabulary = [emoji.caption for emoji in emojis()[: scale.scenes.vocabulary]]
+    vocabulary = [emoji.caption for emoji in emojis()[: profile.scenes.vocabulary]]
     if name in KIN:
         noun = next((noun for noun in KIN[name] if noun in vocabulary), None)
         if noun is None:
             raise ValueError(
-                f"subject = {name!r}: the vocabulary of profile {scale.name} has none of its classes {KIN[name]}."
+                f"subject = {name!r}: the vocabulary of profile {profile.name} has none of its classes {KIN[name]}."
             )
-        config = replace(scale.scenes, styles=scale.scenes.styles[:1], counts=(1.0, 0.0, 0.0), subject=name)
+        config = replace(profile.scenes, styles=profile.scenes.styles[:1], counts=(1.0, 0.0, 0.0), subject=name)
         data = Scenes(config, "subjects", SHOTS)
         captions = tuple(own(data.scene(i), noun) for i in range(SHOTS))
         return Subject(
@@ -89,7 +89,7 @@ def subject(scale: Profile, name: str) -> Subject:
         raise ValueError(
             f"subject = {name!r}: {what}expected a folder with pictures, or one of the emoji {', '.join(KIN)}."
         )
-    folder = Folder(name, scale.scenes.size)
+    folder = Folder(name, profile.scenes.size)
     if not FEWEST <= len(folder) <= MOST:
         raise ValueError(f"{name} holds {len(folder)} pictures: expected {FEWEST} to {MOST} of one subject.")
     captions = tuple(folder.captions(range(len(folder))))
@@ -131,14 +131,14 @@ def own(scene: Scene, noun: str) -> str:
     return caption(_showing(scene, _called(noun), f"{TOKEN} {noun}"))
 
 
-def asked(scale: Profile, who: Subject, n: int, *, every_style: bool = False, seed: int = 2) -> list[Scene]:
+def asked(profile: Profile, who: Subject, n: int, *, every_style: bool = False, seed: int = 2) -> list[Scene]:
     """n scenes to ask for: other places, sizes and backgrounds, on which both the subject and its class can be seen.
 
     In the style of an emoji's pictures, unless told otherwise; never a style that pretraining withheld from the class.
     Raises: ValueError where too few scenes are like that.
     """
-    styles = scale.scenes.styles if every_style or not who.emoji else scale.scenes.styles[:1]
-    config = replace(scale.scenes, styles=styles, counts=(1.0, 0.0, 0.0), subject=who.name if who.emoji else "")
+    styles = profile.scenes.styles if every_style or not who.emoji else profile.scenes.styles[:1]
+    config = replace(profile.scenes, styles=styles, counts=(1.0, 0.0, 0.0), subject=who.name if who.emoji else "")
     kin, data, found = _called(who.noun), Scenes(config, "subjects", 64 * n, seed), []
     for scene in map(data.scene, range(len(data))):
         if not kin.hidden_on & set(scene.colours) and not held_out(kin.name, scene.style):

@@ -114,13 +114,13 @@ def finetune(
     with host():
         structure, params = split(unet(profile, c, KeySource(jax.random.key(config.seed))))
     if kind != "superres-scratch":
-        start = pretrain.load(profile, c, profile.length)[1] if start is None else start
+        start = pretrain.load_unet(profile, c, profile.length)[1] if start is None else start
         params = widened(start, profile.autoencoder.latents)
     schedule, predict = aim(profile, kind)
     rows = layout.rows(config.batch) if layout else slice(None)
 
     def keep(images: int, ema: Params) -> None:
-        path = models.path_of(profile, c, images, config.seed, root, kind)
+        path = models.model_path(profile, c, images, config.seed, root, kind)
         models.save(path, ema, profile, c, images, config.seed)
 
     return fit(
@@ -143,7 +143,9 @@ def aim(profile: Profile, kind: Kind) -> tuple[Schedule, Predict]:
     return (ONE_STEP, "x0") if kind == "superres-regression" else (Schedule.sd(), profile.predict)
 
 
-def load(profile: Profile, c: int, images: int, kind: Kind = "superres", seed: int = 0) -> tuple[nnx.GraphDef, Params]:
+def load_finetuned(
+    profile: Profile, c: int, images: int, kind: Kind = "superres", seed: int = 0
+) -> tuple[nnx.GraphDef, Params]:
     """A finetuned model, float32. Raises: ValueError, in one sentence, when there is none or its file is broken."""
     structure, like = abstract(lambda keys: unet(profile, c, keys))
     path = models.file_of(profile, c, images, seed, kind)
@@ -154,7 +156,7 @@ def load(profile: Profile, c: int, images: int, kind: Kind = "superres", seed: i
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Restorer:
-    """A finetuned model with its frozen parts."""
+    """A finetuned model with its frozen networks."""
 
     profile: Profile
     structure: nnx.GraphDef
@@ -210,8 +212,8 @@ def restorer(
         structure, like = abstract(lambda keys: unet(profile, c, keys))
         params = weights.load(file, like, half_to_float32=True)
     else:
-        structure, params = load(profile, c, images, kind, seed)
-    codec, text = pretrain.frozen_parts(profile)
+        structure, params = load_finetuned(profile, c, images, kind, seed)
+    codec, text = pretrain.frozen_networks(profile)
     return Restorer(profile=profile, structure=structure, params=params, codec=codec, null=text.null(1)[0], kind=kind)
 
 

@@ -158,7 +158,7 @@ def pretrain(
 
     def keep(images: int, which: int, average: Params) -> None:
         run = task.runs[which]
-        path = models.path_of(run.profile, task.c, images, run.seed, root)
+        path = models.model_path(run.profile, task.c, images, run.seed, root)
         if not path.is_file():  # its rows may have been drawn already, before a kill
             models.save(path, average, run.profile, task.c, images, run.seed)
 

@@ -17,7 +17,7 @@ from ldm.files import refused
 State = TypeVar("State")
 
 
-class Another(ValueError):
+class OtherNetwork(ValueError):
     """A checkpoint is whole, and of another network."""
 
 
@@ -97,7 +97,7 @@ class TrainCheckpoints:
                 stored = _shapes(self._manager.item_metadata(step).tree)
                 _compare(self.folder / str(step), stored, _shapes(like))
                 state = self._manager.restore(step, args=ocp.args.StandardRestore(like))
-            except Another:
+            except OtherNetwork:
                 raise
             except Exception as error:
                 cause = error
@@ -126,13 +126,13 @@ def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
 def _compare(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
     for name in sorted(stored.keys() ^ wanted.keys()):
         where = "lacks" if name in wanted else "holds an unknown"
-        raise Another(
+        raise OtherNetwork(
             f"checkpoint {path} {where} {name!r}; it belongs to another network or version: remove "
             "the folder to start anew."
         )
     for name, shape in wanted.items():
         if stored[name] != shape:
-            raise Another(
+            raise OtherNetwork(
                 f"checkpoint {path}: {name!r} has shape {stored[name]} where {shape} is expected; "
                 "it belongs to another size: remove the folder to start anew."
             )

@@ -21,7 +21,7 @@ class TrainConfig:
     ema: float = 6.94  # gamma of the power average; 6.94 spans about the last 10 % of the run
     seed: int = 0
     bf16: bool = False  # compute in bfloat16; weights, norms and loss stay float32 (`ldm.training.gradients`)
-    accumulate: int = 1  # parts that a batch is seen in, one after another
+    accumulate: int = 1  # micro-batches that a batch is seen in, one after another
     averages: tuple[
         float, ...
     ] = ()  # gammas of more power averages, whose snapshots `ldm.training.ema` makes others of

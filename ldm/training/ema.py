@@ -69,7 +69,7 @@ def coefficients(
 # --- snapshots on disk ---
 
 
-def path_of(folder: Path, images: int, gamma: float) -> Path:
+def snapshot_path(folder: Path, images: int, gamma: float) -> Path:
     return folder / f"{images:012d}-{gamma:g}.safetensors"
 
 
@@ -77,7 +77,7 @@ def keep(folder: Path, images: int, averages: dict[float, Params]) -> None:
     """Write a snapshot of each average, float32: sums with large coefficients of both signs need the digits."""
     for gamma, params in averages.items():
         weights.save(
-            path_of(folder, images, gamma),
+            snapshot_path(folder, images, gamma),
             {name: np.asarray(p, np.float32) for name, p in params.items()},
             {
                 "images": images,

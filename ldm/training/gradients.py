@@ -1,4 +1,4 @@
-"""The gradient of a step: computed in bfloat16 where that is asked for, and over a batch in several parts.
+"""The gradient of a step: computed in bfloat16 where that is asked for, and over a batch in several micro-batches.
 
 The weights stay float32 (master weights, Micikevicius et al. 2018): a loss sees a rounded copy, and the gradient goes
 back through the rounding to float32. The layers compute in the type of their weights; norms, softmax and the last
@@ -29,16 +29,24 @@ def half(params: dict[str, Array]) -> dict[str, Array]:
 
 
 def gradient(
-    loss: Callable, params: Any, batch: Batch, key: Array, others: tuple = (), *, bf16: bool = False, parts: int = 1
+    loss: Callable,
+    params: Any,
+    batch: Batch,
+    key: Array,
+    others: tuple = (),
+    *,
+    bf16: bool = False,
+    micro_batches: int = 1,
 ) -> Any:
-    """((loss, its parts), gradient in the parameters), all float32.
+    """((loss, its terms), gradient in the parameters), all float32.
 
     Args:
         others: what the loss takes besides: a teacher's weights, the averaged ones. bf16: see `half`; they too are
             rounded.
-        parts: the batch is seen in so many parts, one after another, and the mean is taken. For losses that are means
-            over images this is the whole batch's gradient, within rounding, at a fraction of its memory: the loss is
-            given one key an image in place of one key, which `losses.image_keys` hands on (other draws refuse it).
+        micro_batches: the batch is seen in so many pieces, one after another, and the mean is taken. For losses that
+            are means over images this is the whole batch's gradient, within rounding, at a fraction of its memory: the
+            loss is given one key an image in place of one key, which `losses.image_keys` hands on (other draws refuse
+            it).
     """
 
     def run(batch: Batch, key: Array) -> Any:
@@ -47,29 +55,30 @@ def gradient(
         rounded = tuple(map(half, others))
         return jax.value_and_grad(lambda p: loss(half(p), batch, key, *rounded), has_aux=True)(params)
 
-    if parts == 1:
+    if micro_batches == 1:
         return run(batch, key)
-    pieces = divided(batch, parts), divided({"key": image_keys(key, size_of(batch))}, parts)["key"]
+    pieces = divided(batch, micro_batches), divided({"key": image_keys(key, size_of(batch))}, micro_batches)["key"]
     shapes = jax.eval_shape(run, *jax.tree.map(lambda x: x[0], pieces))
     total, _ = lax.scan(
         lambda total, piece: (jax.tree.map(jnp.add, total, run(*piece)), None),
         jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes),
         pieces,
     )
-    return jax.tree.map(lambda x: x / parts, total)
+    return jax.tree.map(lambda x: x / micro_batches, total)
 
 
-def divided(batch: Batch, parts: int) -> Batch:
-    """The batch (b, ...) as (parts, b / parts, ...); numbers are repeated.
+def divided(batch: Batch, micro_batches: int) -> Batch:
+    """The batch (b, ...) as (micro_batches, b / micro_batches, ...); numbers are repeated.
 
-    Part j holds the rows j, j + parts, ...: those of a batch spread over devices then stay where they are.
+    Micro-batch j holds the rows j, j + micro_batches, ...: those of a batch spread over devices then stay where they
+    are.
     """
     size = size_of(batch)
 
     def cut(x: Array) -> Array:
         if x.ndim == 0:
-            return jnp.broadcast_to(x, (parts,))
-        return x.reshape(size // parts, parts, *x.shape[1:]).swapaxes(0, 1)
+            return jnp.broadcast_to(x, (micro_batches,))
+        return x.reshape(size // micro_batches, micro_batches, *x.shape[1:]).swapaxes(0, 1)
 
     return {name: cut(x) for name, x in batch.items()}
 

@@ -34,11 +34,11 @@ class Watch:
 
     Args:
         batches: step -> batch; makes a batch again, to name it.
-        good: the step that training goes on from. say: where a line of warning goes.
+        good: the step that training goes on from. log: where a line of warning goes.
     """
 
-    def __init__(self, batches: Callable[[int], Mapping[str, Any]], good: int, title: str, say: Callable[[str], None]):
-        self._batches, self.good, self._title, self._say = batches, good, title, say
+    def __init__(self, batches: Callable[[int], Mapping[str, Any]], good: int, title: str, log: Callable[[str], None]):
+        self._batches, self.good, self._title, self._log = batches, good, title, log
         self._unseen: list[tuple[int, dict]] = []
         self._losses: deque[float] = deque(maxlen=RECENT)
 
@@ -70,7 +70,7 @@ class Watch:
             median = float(np.median(self._losses))
             spread = float(np.median(np.abs(np.array(self._losses) - median)))
             if loss > median + FAR * max(spread, 1e-3 * abs(median)):
-                self._say(
+                self._log(
                     f"{self._title}: the loss jumps to {loss:.4g} at step {step}, batch {self._named(step)}; the last "
                     f"{len(self._losses)} have a median of {median:.4g} (median deviation {spread:.2g})."
                 )
@@ -80,14 +80,14 @@ class Watch:
         return digest(self._batches(step - 1))
 
 
-class Notice:
+class StopSignal:
     """While it is open, SIGTERM (which a machine sends before it is taken away) is noted and does not end the process.
 
     Of several processes any may be told; all then stop after the same step, which JAX's own service agrees upon.
-    Outside the main thread signals cannot be caught, and SIGTERM ends the process as ever.
+    Outside the main thread signals cannot be caught, and SIGTERM ends the process as usual.
     """
 
-    def __enter__(self) -> Notice:
+    def __enter__(self) -> StopSignal:
         self._come = False
         self._alone = jax.process_count() == 1 and threading.current_thread() is threading.main_thread()
         if self._alone:

@@ -27,14 +27,14 @@ from ldm.networks.layers import Params
 from ldm.training.checkpoint import TrainCheckpoints
 from ldm.training.config import TrainConfig
 from ldm.training.gradients import gradient
-from ldm.training.guards import Notice, Preempted, Watch
+from ldm.training.guards import Preempted, StopSignal, Watch
 from ldm.training.meter import Meter
 from ldm.training.parallel import Layout, agreed, host
 
 SAVE_SECONDS = 120  # between two checkpoints
 
 Batch = dict[str, Array]
-Loss = Callable[..., tuple[Array, dict[str, Array]]]  # (params, batch, key[, teacher, averaged]) -> loss, parts
+Loss = Callable[..., tuple[Array, dict[str, Array]]]  # (params, batch, key[, teacher, averaged]) -> loss, terms
 
 
 def rate(config: TrainConfig, step: Array) -> Array:
@@ -86,15 +86,17 @@ def advance(
     batch: Batch,
     key: Array,
     others: tuple = (),
-    laid: Callable[[Any], Any] = lambda tree: tree,
+    constrain: Callable[[Any], Any] = lambda tree: tree,
 ) -> tuple[TrainState, dict[str, Array]]:
     """Return the state after one more step, and what there is to log of it.
 
     Args:
-        others: what the loss is asked with besides. laid: says how the gradient is to lie on devices.
+        others: what the loss is asked with besides. constrain: says how the gradient is to lie on devices.
     """
-    (value, parts), grads = gradient(loss, state.params, batch, key, others, bf16=config.bf16, parts=config.accumulate)
-    grads = laid(grads)
+    (value, terms), grads = gradient(
+        loss, state.params, batch, key, others, bf16=config.bf16, micro_batches=config.accumulate
+    )
+    grads = constrain(grads)
     updates, opt = optimizer(config).update(grads, state.opt, state.params)
     params = optax.apply_updates(state.params, updates)
 
@@ -104,7 +106,7 @@ def advance(
 
     ema = averaged(state.ema, config.ema)
     more = tuple(averaged(*pair) for pair in zip(state.averages, config.averages, strict=True))
-    logs = {"loss": value, "grad_norm": optax.tree.norm(grads), **parts}
+    logs = {"loss": value, "grad_norm": optax.tree.norm(grads), **terms}
     return TrainState(state.step + 1, params, ema, opt, more), logs
 
 
@@ -117,16 +119,16 @@ def make_train_step(
     With a teacher, the loss is asked with its weights and with the averaged ones, which are then the target network.
     With a layout, state and batch lie as it says (`Layout.make`, `Layout.place`); so do the gradient and the new state.
     """
-    laid = layout.constrain if layout else lambda tree: tree
-    whole = layout.gather if layout else lambda tree: tree
+    constrain = layout.constrain if layout else lambda tree: tree
+    gather = layout.gather if layout else lambda tree: tree
 
-    def asked(params: Params, batch: Batch, key: Array, *others: Params) -> tuple:
-        return loss(whole(params), batch, key, *map(whole, others))
+    def loss_fn(params: Params, batch: Batch, key: Array, *others: Params) -> tuple:
+        return loss(gather(params), batch, key, *map(gather, others))
 
     def train_step(state: TrainState, batch: Batch, teacher: Params | None = None) -> tuple[TrainState, dict]:
         key = jax.random.fold_in(jax.random.key(config.seed), state.step)
         others = () if teacher is None else (teacher, state.ema)
-        return laid(advance(asked, config, state, batch, key, others, laid))
+        return constrain(advance(loss_fn, config, state, batch, key, others, constrain))
 
     return jax.jit(train_step, donate_argnums=0)
 
@@ -162,7 +164,7 @@ def fit(
         lengths: at these numbers of images seen `on_length(images, averaged weights)` is called, in the first process.
         snapshots: at these, `on_snapshot(images, gamma -> averaged weights)`, of all averages that the run keeps.
         on_log: gets a dict every `log_steps` steps (looking makes the host wait for the device), in every process:
-            images_seen, loss and its parts, grad_norm, and what `Meter.lap` says of the speed.
+            images_seen, loss and its terms, grad_norm, and what `Meter.lap` says of the speed.
         gflops: of training on one image (`cost.PASSES`), for the arithmetic's speed.
 
     Interrupted (Ctrl-C), it saves before it leaves; so it does at SIGTERM, and raises `Preempted`, which ends the
@@ -171,8 +173,8 @@ def fit(
     trains in `folder`.
     """
     first = layout is None or jax.process_index() == 0
-    alone = hold(f"{folder}.lock", wait=False) if folder and first else contextlib.nullcontext()
-    with alone, Notice() as notice:
+    lock = hold(f"{folder}.lock", wait=False) if folder and first else contextlib.nullcontext()
+    with lock, StopSignal() as stop:
         state = init_state(params, config, layout)
         checkpoints = TrainCheckpoints(folder) if folder else None
         if checkpoints and (found := checkpoints.restore(state.stored())):
@@ -181,7 +183,10 @@ def fit(
         train_step = make_train_step(loss, config, layout)
         if teacher is not None:  # once, not at every step
             teacher = layout.make(lambda tree: tree, teacher) if layout else jax.device_put(teacher)
-        at, shots = ({-(-images // config.batch): images for images in wanted} for wanted in (lengths, snapshots))
+        length_steps, snapshot_steps = (
+            {-(-images // config.batch): images for images in wanted} for wanted in (lengths, snapshots)
+        )
+        wanted_steps = {config.steps, *length_steps, *snapshot_steps}
 
         bar = tqdm(
             total=config.images,
@@ -192,8 +197,8 @@ def fit(
             mininterval=1,
             disable=not first,
         )
-        say = (lambda line: bar.write(line, file=sys.stderr)) if first else (lambda line: None)
-        watch = Watch(batches, start, title, say)
+        log = (lambda line: bar.write(line, file=sys.stderr)) if first else (lambda line: None)
+        watch = Watch(batches, start, title, log)
         meter = Meter(config.batch, gflops, start, layout.devices if layout else jax.local_devices()[:1])
         saved = time.monotonic()
         try:
@@ -205,29 +210,29 @@ def fit(
                 done = step + 1
                 bar.update(config.batch)
                 watch.add(done, logs)
-                leave = notice.due(done)
-                if not (done % log_steps == 0 or done == config.steps or done in at or done in shots or leave):
+                leave = stop.due(done)
+                if not (done % log_steps == 0 or done in wanted_steps or leave):
                     continue
                 kept = f"The last good checkpoint is of step {saved_step}" if saved_step else "There is no checkpoint"
                 record = watch.look(f"{kept}: lower learning_rate ({config.learning_rate}) and start again.")
                 speed = meter.lap(done)
                 bar.set_postfix(loss=f"{record['loss']:.4f}", **Meter.short(speed), refresh=False)
                 on_log({"images_seen": done * config.batch, **speed, **record})
-                if done in at:  # before the checkpoint: a kill in between repeats it, and does not skip it
-                    ema = layout.whole(state.ema) if layout else state.ema
+                if done in length_steps:  # before the checkpoint: a kill in between repeats it, and does not skip it
+                    ema = layout.to_host(state.ema) if layout else state.ema
                     if first:
-                        on_length(at[done], ema)
-                if done in shots:
+                        on_length(length_steps[done], ema)
+                if done in snapshot_steps:
                     averages = dict(zip((config.ema, *config.averages), (state.ema, *state.averages), strict=True))
-                    averages = layout.whole(averages) if layout else averages
+                    averages = layout.to_host(averages) if layout else averages
                     if first:
-                        on_snapshot(shots[done], averages)
+                        on_snapshot(snapshot_steps[done], averages)
                 due = agreed(time.monotonic() - saved > SAVE_SECONDS) or done == config.steps or leave
                 if checkpoints and due:
                     checkpoints.save(done, state.stored())
                     saved, saved_step = time.monotonic(), done
                 if leave and done < config.steps:
-                    say(
+                    log(
                         f"{title}: stopped by SIGTERM after step {done}; run the same command again to go on from step"
                         f" {saved_step}."
                     )

@@ -129,7 +129,7 @@ class Layout:
 
         return {name: one(x) for name, x in batch.items()}
 
-    def whole(self, tree: Any) -> Any:
+    def to_host(self, tree: Any) -> Any:
         """The state's arrays in the host's memory; all processes have to ask."""
         if jax.process_count() == 1:
             return jax.device_get(tree)

@@ -75,7 +75,7 @@ def theirs() -> CLIPModel:
 def ours(theirs, tmp_path_factory) -> clip.ClipNetwork:
     folder = tmp_path_factory.mktemp("clip")
     theirs.save_pretrained(folder)
-    return clip.load(folder / "model.safetensors", SMALL)
+    return clip.load_clip(folder / "model.safetensors", SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -147,4 +147,4 @@ def test_the_protocol_and_another_towers_weights(ours, tmp_path):
     wide = clip.ClipConfig(**vars(SMALL) | {"width": 32})
     path = weights.save(tmp_path / "w.safetensors", draw(shapes_of(lambda keys: clip.Clip(wide, keys=keys))))
     with pytest.raises(ValueError, match=r"has shape \(.*32.*\) where \(.*64.*\) is expected"):
-        clip.load(path, SMALL)
+        clip.load_clip(path, SMALL)

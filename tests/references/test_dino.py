@@ -50,7 +50,7 @@ def pair(name: str, folder: Path) -> tuple[Network, torch.nn.Module]:
     state = {name: tuple(tensor.shape) for name, tensor in theirs.state_dict().items()}
     theirs.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in draw(state).items()})
     theirs.save_pretrained(folder)  # under the names of the published files
-    return dino.load(folder / "model.safetensors", SMALL[name]), theirs
+    return dino.load_dino(folder / "model.safetensors", SMALL[name]), theirs
 
 
 @pytest.fixture(scope="module", params=SMALL)
@@ -128,7 +128,7 @@ def test_the_protocol_and_another_networks_weights(networks, tmp_path):
     assert ours.protocol.startswith(f"{config.name} class token, 48-d, {config.side} px PIL bicubic")
     theirs.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="'embeddings.position_embeddings' has shape .* is expected"):
-        dino.load(tmp_path / "model.safetensors", replace(config, trained=config.trained + config.patch))
+        dino.load_dino(tmp_path / "model.safetensors", replace(config, trained=config.trained + config.patch))
     other = SMALL["DINO" if config.scaled else "DINOv2"]
     with pytest.raises(ValueError, match="tensors.*belongs to another network"):
-        dino.load(tmp_path / "model.safetensors", replace(other, trained=config.trained, patch=config.patch))
+        dino.load_dino(tmp_path / "model.safetensors", replace(other, trained=config.trained, patch=config.patch))

@@ -12,7 +12,7 @@ from tests.test_efficientnet import pictures, relative
 
 
 def test_the_function_is_that_of_the_torch_code_when_both_hold_the_shipped_weights():
-    network, images = efficientnet.load(), pictures()
+    network, images = efficientnet.load_efficientnet(), pictures()
     net = EfficientNet.from_name("efficientnet-lite0").eval()
     pairs = {"stem": (net._conv_stem, net._bn0), "head": (net._conv_head, net._bn1)}
     for i, block in enumerate(net._blocks):

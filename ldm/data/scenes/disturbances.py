@@ -40,7 +40,7 @@ class Disturbance:
     pixels: Callable[[np.ndarray, float, np.ndarray], np.ndarray] | None = None
 
 
-def draw(config: SceneConfig, name: str, strength: float, n: int) -> tuple[Iterator[np.ndarray], list[Scene]]:
+def draw_disturbed(config: SceneConfig, name: str, strength: float, n: int) -> tuple[Iterator[np.ndarray], list[Scene]]:
     """Batches of disturbed pictures uint8 (b, S, S, 3), n in all, and the n scenes that their captions speak of.
 
     Picture i depends on (name, strength, i) alone. Raises: ValueError for an unknown name, or a strength out of range.

@@ -136,7 +136,7 @@ class ClipNetwork(Network):
         return in_batches(partial(_texts, self.structure, self.view, self.params), ids.astype(np.int32))
 
 
-def load(path: str | Path, config: ClipConfig = VIT_L_14) -> ClipNetwork:
+def load_clip(path: str | Path, config: ClipConfig = VIT_L_14) -> ClipNetwork:
     """Both towers with their published weights.
 
     Raises: ValueError, one sentence, for a file that is missing, broken or another network's.

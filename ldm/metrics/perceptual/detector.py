@@ -160,7 +160,7 @@ def build(labels: Labels, *, side: int = 32, width: int = 32, seed: int = 0) -> 
     return SceneNetwork(structure=structure, params=params, labels=labels, side=side)
 
 
-def load(path: str | Path = TRAINED) -> SceneNetwork:
+def load_detector(path: str | Path = TRAINED) -> SceneNetwork:
     """The trained detector, in float32.
 
     The file describes itself: "detector" holds what it names and its side, "accuracy" how often it

@@ -133,7 +133,7 @@ def ours(name: str) -> str | None:
     return name
 
 
-def load(path: str | Path, config: DinoConfig = VIT_L_14) -> Network:
+def load_dino(path: str | Path, config: DinoConfig = VIT_L_14) -> Network:
     """The network with its published weights.
 
     Raises: ValueError, one sentence, for a file that is missing, broken or another network's.

@@ -141,7 +141,7 @@ class EfficientNet:
         return features @ kernel + bias
 
 
-def load(path: str | Path = TRAINED, *, side: int = SIDE) -> EfficientNet:
+def load_efficientnet(path: str | Path = TRAINED, *, side: int = SIDE) -> EfficientNet:
     """The network with its shipped weights, in float32; `side` is the resolution it looks at."""
     if side < 32:
         raise ValueError(f"side is {side}, expected at least 32 pixels; 160 is the study's.")

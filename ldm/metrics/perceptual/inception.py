@@ -254,7 +254,7 @@ class InceptionNetwork(Network):
         return features @ np.asarray(self.params["fc.weight"])
 
 
-def load(path: str | Path, *, protocol: Protocol = "clean-fid") -> InceptionNetwork:
+def load_inception(path: str | Path, *, protocol: Protocol = "clean-fid") -> InceptionNetwork:
     """The network with the published weights, and the resizer of one of the published programs.
 
     Raises: ValueError, one sentence, for a file that is missing, broken or another network's.

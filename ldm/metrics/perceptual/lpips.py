@@ -154,7 +154,7 @@ class Lpips:
         return in_batches(partial(_distance, self.trunk, self.heads, self.params), a, b)
 
 
-def load(trunk: str | Path, heads: str | Path, *, net: Net = "alex") -> Lpips:
+def load_lpips(trunk: str | Path, heads: str | Path, *, net: Net = "alex") -> Lpips:
     """LPIPS with published weights.
 
     Args:

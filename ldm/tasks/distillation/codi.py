@@ -50,17 +50,17 @@ def codi_loss(
         loss(params, batch, key, teacher params, averaged params): "latents" (b, h, w, 4), "context" (b, m, d).
         Parts: "consistency", "data", and "spread" (`flow.spread`).
 
-    Raises: ValueError as `flow.grid`.
+    Raises: ValueError as `flow.level_grid`.
     """
     pair = consistency(student, teacher, schedule, predict, null=null, segments=segments, scales=scales)
 
     def loss(params: Params, batch: Batch, key: Array, taught: Params, averaged: Params):
         at, x0, target = pair(params, batch, key, taught, averaged)
-        parts = {
+        terms = {
             "consistency": jnp.mean(jnp.square((x0 - target) / at.sigma)),
             "data": jnp.mean(jnp.square(x0 - batch["latents"])),
             "spread": spread(x0, batch["latents"]),
         }
-        return parts["consistency"] + data * parts["data"], parts
+        return terms["consistency"] + data * terms["data"], terms
 
     return loss

@@ -30,7 +30,7 @@ class Level(NamedTuple):
         return self.c_skip * x + self.c_out * output
 
 
-def grid(schedule: Schedule, predict: Predict) -> Callable[[Int[Array, " b"], Int[Array, ""] | int], Level]:
+def level_grid(schedule: Schedule, predict: Predict) -> Callable[[Int[Array, " b"], Int[Array, ""] | int], Level]:
     """(place, n) -> level: places 0 ... n - 1 are the n times of a trailing grid, from noise on; place n is clean.
 
     There alpha = 1 and sigma = 0, so that a network that predicts v or eps gives x itself: the boundary condition
@@ -121,7 +121,7 @@ def consistency(
     z_t is a noised latent at one of the `segments` places of the grid, z_s where one DDIM step of the teacher,
     guided by the guidance that the student takes, leads from there to the next place.
     """
-    level = grid(schedule, predict)
+    level = level_grid(schedule, predict)
 
     def pair(params: Params, batch: dict[str, Array], key: Array, taught: Params, averaged: Params) -> Pair:
         latents, context = batch["latents"], batch["context"]

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from ldm.diffusion.losses import Batch
 from ldm.diffusion.schedule import Predict, Schedule
 from ldm.networks.layers import Params, Structure
-from ldm.tasks.distillation.flow import draw, grid, guided_x0, spread, step, student_x0
+from ldm.tasks.distillation.flow import draw, guided_x0, level_grid, spread, step, student_x0
 
 
 def guidance_loss(
@@ -25,9 +25,9 @@ def guidance_loss(
 ):
     """Stage 1: one network, which takes guidance as an input, answers what the guided teacher answers (eq. 4).
 
-    Arguments, result and errors are those of `codi.codi_loss`; parts: "spread".
+    Arguments, result and errors are those of `codi.codi_loss`; terms: "spread".
     """
-    level = grid(schedule, predict)
+    level = level_grid(schedule, predict)
 
     def loss(params: Params, batch: Batch, key: Array, taught: Params, averaged: Params):
         latents, context = batch["latents"], batch["context"]
@@ -56,7 +56,7 @@ def halving_loss(
     Arguments, result and errors are otherwise those of `codi.codi_loss`, and the batch says in "steps", an int32, how
     many steps the student is to make: all halvings share one compilation. Parts: "spread".
     """
-    level = grid(schedule, predict)
+    level = level_grid(schedule, predict)
 
     def loss(params: Params, batch: Batch, key: Array, taught: Params, averaged: Params):
         latents, context, steps = batch["latents"], batch["context"], batch["steps"]

@@ -26,9 +26,9 @@ def lcm_loss(
 
     The guided teacher skips from place to place by DDIM (section 4.3), and the student takes guidance as an input
     (4.2). The published c_skip and c_out are 0 and 1 to five digits wherever the network is asked, and the clean end
-    keeps its x by the grid (`flow.grid`): they are left out.
+    keeps its x by the grid (`flow.level_grid`): they are left out.
 
-    Arguments, result and errors are those of `codi.codi_loss`; parts: "spread".
+    Arguments, result and errors are those of `codi.codi_loss`; terms: "spread".
     """
     pair = consistency(student, teacher, schedule, predict, null=null, segments=segments, scales=scales)
 

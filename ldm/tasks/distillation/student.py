@@ -48,7 +48,7 @@ def begun(teacher: Params, like: Params) -> Params:
     return {name: teacher[name] if name in teacher else jnp.zeros(a.shape, a.dtype) for name, a in like.items()}
 
 
-def load(profile: Profile, kind: str, c: int, images: int, seed: int = 0) -> tuple[Structure, Params]:
+def load_student(profile: Profile, kind: str, c: int, images: int, seed: int = 0) -> tuple[Structure, Params]:
     """A trained student, float32; `images`: what each kind of its method saw.
 
     Raises: ValueError, in one sentence, when there is none or its file is broken.
@@ -60,15 +60,15 @@ def load(profile: Profile, kind: str, c: int, images: int, seed: int = 0) -> tup
     return structure, weights.load(path, like, half_to_float32=True)
 
 
-def training(profile: Profile, images: int, seed: int = 0) -> TrainConfig:
+def training(profile: Profile, c: int, images: int, seed: int = 0) -> TrainConfig:
     """The teacher's configuration, at the rate with which the teacher ended, and falling again."""
-    end = profile.train.learning_rate * min(1, profile.train.decay_images / profile.length) ** 0.5
+    end = profile.training(c).learning_rate * min(1, profile.train.decay_images / profile.length) ** 0.5
     return replace(
         profile.train, images=images, learning_rate=end, warmup_images=images // 20, decay_images=images // 4, seed=seed
     )
 
 
-def loss_of(profile: Profile, kind: str, c: int, null: np.ndarray) -> Loss:
+def student_loss(profile: Profile, kind: str, c: int, null: np.ndarray) -> Loss:
     """The loss that a kind minimises; teachers of stage 2 are students themselves."""
     student, teacher = (network(profile, k, c)[0] for k in (kind, "continued"))
     schedule, common = Schedule.sd(), {"null": null, "scales": profile.scales}
@@ -105,8 +105,8 @@ def distill(
     Raises: ValueError for an unknown method or a missing teacher. `Diverged` when a loss is not finite or a student
     has collapsed; its last good checkpoint stays beside its file's place.
     """
-    _, teacher = pretrain.load(profile, c, profile.length, seed)
-    config, params, written = training(profile, images, seed), teacher, []
+    _, teacher = pretrain.load_unet(profile, c, profile.length, seed)
+    config, params, written = training(profile, c, images, seed), teacher, []
     root = root or paths.RUNS
     rows = layout.rows(config.batch) if layout else slice(None)
 
@@ -114,11 +114,11 @@ def distill(
         return data.batch(seed, step, config.batch, rows) | ({"steps": np.int32(steps)} if steps else {})
 
     for kind in kinds(method):
-        path = models.path_of(profile, c, images, seed, root, kind)
+        path = models.model_path(profile, c, images, seed, root, kind)
         structure, like = network(profile, kind, c)
         if not path.is_file():
             fit(
-                loss_of(profile, kind, c, null),
+                student_loss(profile, kind, c, null),
                 begun(params, like),
                 partial(batch, steps=steps_of(kind)),
                 config,

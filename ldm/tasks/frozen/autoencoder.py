@@ -1,6 +1,6 @@
-"""Trains the frozen part of the diffusion model that sees pixels: the autoencoder, then its decoder once more.
+"""Trains the frozen network of the diffusion model that sees pixels: the autoencoder, then its decoder once more.
 
-(The text tower, the other frozen part, is trained by `scene_clip.py`; the judge by `scene_detector.py`.)
+(The text tower, the other frozen network, is trained by `scene_clip.py`; the judge by `scene_detector.py`.)
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from ldm.training.loop import Batch, TrainConfig, fit
 KEEP = 20_000  # images between two files of weights, so that a run may be ended early
 
 
-def path_of(profile: Profile) -> Path:
+def autoencoder_path(profile: Profile) -> Path:
     return paths.WEIGHTS / profile.weights / "autoencoder.safetensors"
 
 
 def seen(profile: Profile) -> int:
     """Images that the profile's autoencoder was trained on; 0 where there is none."""
-    return weights.metadata(path_of(profile))["images"] if path_of(profile).is_file() else 0
+    return weights.metadata(autoencoder_path(profile))["images"] if autoencoder_path(profile).is_file() else 0
 
 
 def finished(profile: Profile) -> bool:
     """Whether the profile's autoencoder is there, and its decoder finished."""
-    return path_of(profile).is_file() and "decoder_images" in weights.metadata(path_of(profile))
+    return autoencoder_path(profile).is_file() and "decoder_images" in weights.metadata(autoencoder_path(profile))
 
 
-class Keeper:
+class CodecWriter:
     """Writes a codec's weights along the way, with the PSNR on held-out scenes in their description."""
 
     def __init__(self, profile: Profile, structure: nnx.GraphDef):
@@ -54,7 +54,7 @@ class Keeper:
         psnr = float(np.mean(10 * np.log10(255**2 / squares)))
         print(f"{described}: PSNR {psnr:.2f} dB on {len(self.images)} held-out scenes", flush=True)
         scale = described.pop("scale", 1 / float(latents.std()))
-        save_codec(path_of(self.profile), params, self.profile.autoencoder, scale, psnr=psnr, **described)
+        save_codec(autoencoder_path(self.profile), params, self.profile.autoencoder, scale, psnr=psnr, **described)
 
 
 def train_autoencoder(profile: Profile, images: int = 0) -> None:
@@ -67,7 +67,7 @@ def train_autoencoder(profile: Profile, images: int = 0) -> None:
     )
     pictures = Scenes(profile.scenes, "train", profile.frozen_data).cached(paths.RUNS / "cache")
     structure, params = split(AutoencoderKL(profile.autoencoder, keys=KeySource(jax.random.key(config.seed))))
-    keep = Keeper(profile, structure)
+    keep = CodecWriter(profile, structure)
 
     fit(
         autoencoder_loss(structure),
@@ -90,22 +90,22 @@ def finish_decoder(profile: Profile, images: int = 0) -> None:
     config = TrainConfig(
         images=images or 120_000, batch=16, learning_rate=5e-4, warmup_images=4_000, decay_images=20_000
     )
-    given = load_codec(path_of(profile)).params
+    given = load_codec(autoencoder_path(profile)).params
     encoder = digest({name: p for name, p in given.items() if name.startswith("encoder.")})
     folder = paths.RUNS / profile.weights / f"train-decoder-{encoder}"
     start = folder / "start.safetensors"  # what the run began with, for those who resume it
     if not start.is_file():
         if finished(profile):
             raise ValueError(
-                f"{path_of(profile)} holds a decoder that is finished: expected one as `part autoencoder` leaves it; "
-                "train the autoencoder anew, or keep this one."
+                f"{autoencoder_path(profile)} holds a decoder that is finished: expected one as `part autoencoder` "
+                "leaves it; train the autoencoder anew, or keep this one."
             )
-        write_atomic(start, path_of(profile).read_bytes())
+        write_atomic(start, autoencoder_path(profile).read_bytes())
     codec, described = load_codec(start), weights.metadata(start)
     pictures = Scenes(profile.scenes, "train", profile.frozen_data).cached(paths.RUNS / "cache")
     critic, criticising = split(Critic(profile.scenes.size, keys=KeySource(jax.random.key(config.seed))))
     decoder = {name: p for name, p in codec.params.items() if name.startswith(("decoder.", "post_quant_conv."))}
-    keep = Keeper(profile, codec.structure)
+    keep = CodecWriter(profile, codec.structure)
 
     def batch(step: int) -> Batch:
         images = pictures[batch_indices(config.seed, step, config.batch, len(pictures))]

@@ -23,7 +23,7 @@ from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import SceneConfig
 from ldm.data.scenes.truth import cover, vocabulary
 from ldm.metrics.perceptual.alignment import alignment
-from ldm.metrics.perceptual.detector import Labels, SceneNetwork, build, load, to_side
+from ldm.metrics.perceptual.detector import Labels, SceneNetwork, build, load_detector, to_side
 from ldm.networks import weights
 from ldm.networks.layers import Params, merge
 from ldm.profiles import Profile
@@ -127,14 +127,14 @@ def detector_loss(structure: nnx.GraphDef) -> Loss:
         cells = cells + (1 - shares) * cross_entropy(told["cells"], empty)
         within = (shares > 0.9).astype(jnp.float32)
         right = (told["cells"].argmax(-1) == batch["cells"]).astype(jnp.float32)
-        parts = {
+        terms = {
             "cells": cells.mean(),
             "style": cross_entropy(told["style"], batch["style"]).mean(),
             "kind": cross_entropy(told["kind"], batch["kind"]).mean(),
             "colours": optax.softmax_cross_entropy(told["colours"], batch["colours"]).mean(),
             "named": (right * within).sum() / within.sum(),
         }
-        return 4 * parts["cells"] + parts["style"] + parts["kind"] + parts["colours"], parts
+        return 4 * terms["cells"] + terms["style"] + terms["kind"] + terms["colours"], terms
 
     return loss
 
@@ -166,11 +166,11 @@ def train_detector(profile: Profile, images: int = 0) -> SceneNetwork:
     accuracy = {part: examine_detector(network, replace(scenes, split=part, n=2000)) for part in ("val", "heldout")}
     path = paths.WEIGHTS / profile.weights / "detector.safetensors"
     save_detector(path, network, accuracy)
-    return load(path)
+    return load_detector(path)
 
 
 def save_detector(path: Path, network: SceneNetwork, accuracy: dict[str, dict[str, float]]) -> None:
-    """In half precision, with what `ldm.metrics.perceptual.detector.load` needs to know."""
+    """In half precision, with what `ldm.metrics.perceptual.detector.load_detector` needs to know."""
     described = {"labels": asdict(network.labels), "side": network.side}
     half = {name: np.asarray(array, np.float16) for name, array in network.params.items()}
     weights.save(path, half, {"detector": described, "accuracy": accuracy})

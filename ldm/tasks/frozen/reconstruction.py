@@ -47,9 +47,9 @@ def autoencoder_loss(structure: Structure) -> Loss:
         pixels = to_pixels(batch["images"])
         mean, logvar = net.encode(pixels)
         z = mean + jnp.exp(logvar / 2) * jax.random.normal(key, mean.shape)
-        value, parts = fidelity(net.decode(z), pixels)
+        value, terms = fidelity(net.decode(z), pixels)
         kl = (jnp.square(mean) + jnp.exp(logvar) - 1 - logvar).sum((1, 2, 3)).mean() / 2
-        return value + KL * kl, {**parts, "kl": kl}
+        return value + KL * kl, {**terms, "kl": kl}
 
     return loss
 
@@ -102,7 +102,7 @@ def decoder_loss(autoencoder: Structure, critic: Structure, frozen: Params) -> L
         real = to_pixels(batch["images"])
         fake = merge(autoencoder, frozen | decoder).decode(batch["latents"])
 
-        value, parts = fidelity(fake, real)
+        value, terms = fidelity(fake, real)
         (opinion, seen), (truth, wanted) = onlooker(fake), onlooker(real)
         distances = [jnp.abs(a - b).mean() / (jnp.abs(b).mean() + 1e-6) for a, b in zip(seen, wanted, strict=True)]
         perceptual = sum(distances) / len(distances)
@@ -114,6 +114,6 @@ def decoder_loss(autoencoder: Structure, critic: Structure, frozen: Params) -> L
         moved = judge(both + NOISE * jax.random.normal(key, both.shape))[0]
         told_apart = nnx.softplus(-above).mean() + SMOOTH * jnp.square((moved - logits) / NOISE).mean()
         total = value + PERCEPTUAL * perceptual + CRITIC * deceived + told_apart
-        return total, {**parts, "perceptual": perceptual, "above": above.mean()}
+        return total, {**terms, "perceptual": perceptual, "above": above.mean()}
 
     return loss

@@ -32,7 +32,7 @@ from ldm.data.scenes.truth import CHANGES, GRID, answered, cells, one_changed, q
 from ldm.networks import weights
 from ldm.networks.autoencoder import fold, to_pixels
 from ldm.networks.layers import Conv, GroupNorm, KeySource, Linear, Params, ResBlock, merge, split
-from ldm.networks.text import SceneTextTower, TextConfig, TextEncoder, load
+from ldm.networks.text import SceneTextTower, TextConfig, TextEncoder, load_text_encoder
 from ldm.networks.tokenizer import Tokenizer
 from ldm.profiles import Profile
 from ldm.training.loop import Batch, Loss, TrainConfig, fit
@@ -185,7 +185,7 @@ def text_loss(structure: nnx.GraphDef, config: SceneConfig) -> Loss:
         cell = cross_entropy(net.cell(features), batch["cells"]).mean()
 
         own = jnp.diagonal(scores)
-        parts = {
+        terms = {
             "contrast": contrast.mean() / 2,
             "answers": asked,
             "place": place,
@@ -193,7 +193,7 @@ def text_loss(structure: nnx.GraphDef, config: SceneConfig) -> Loss:
             "top 1": (scores[:, :b].argmax(1) == truth).astype(jnp.float32).mean(),
             "true over changed": (own > jnp.diagonal(scores, b)).astype(jnp.float32).mean(),
         }
-        return parts["contrast"] + parts["answers"] + 0.2 * place + 2 * cell, parts
+        return terms["contrast"] + terms["answers"] + 0.2 * place + 2 * cell, terms
 
     return loss
 
@@ -224,11 +224,11 @@ def train_text(profile: Profile, images: int = 0) -> TextEncoder:
         accuracy |= {f"{name}, where {profile.level} is said": value for name, value in there.items()}
     path = paths.WEIGHTS / profile.weights / "text.safetensors"
     save_text(path, state.ema, tokenizer, accuracy, context=text.out)
-    return load(path)
+    return load_text_encoder(path)
 
 
 def save_text(path: Path, params: Params, tokenizer: Tokenizer, accuracy: dict[str, float], **shape: int) -> None:
-    """The text tower alone, in half precision, with what `ldm.networks.text.load` needs to know."""
+    """The text tower alone, in half precision, with what `ldm.networks.text.load_text_encoder` needs to know."""
     tower = {
         name.removeprefix("text."): np.asarray(array, np.float16)
         for name, array in params.items()

@@ -1,0 +1,150 @@
+"""Charts of the second edition's heart: who wins at each budget, by how much, by level of caption, and how surely."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+from IPython.display import Markdown
+
+from ldm.figures.charts import INK, best, color, columns, pick, quality_axis, tooltip
+from ldm.metrics.catalogue import metric_of
+from ldm.statistics.bootstrap import Influences
+from ldm.statistics.contest import COUNTED, PAPER, WINNERS, Contest, contest
+from ldm.statistics.evidence import Evidence
+
+WORDS = {
+    "smaller": "a smaller model is surely better",
+    "same": "alike within the margin",
+    "largest": "the largest is surely better",
+    "open": "not told apart",
+    "forfeit": "the largest affords no step",
+}
+COLOURS = {"smaller": "#e07b39", "same": "#8fa3ad", "largest": "#3b6fb6", "open": "#c9c9c9", "forfeit": "#f0d9a8"}
+SAYS = {"all": "everything", "some": "some of it", "subject": "the subject", "nothing": "nothing"}
+
+
+def level_title(level: str) -> str:
+    """What captions of a level say, for a panel's heading."""
+    return f"the caption says {SAYS[level]}"
+
+
+def budget_axis(unit: str, field: str = "from") -> alt.X:
+    """The axis of a sampling budget, in the unit in which the contest counted it."""
+    title = "GFLOPs a picture, all evaluations" if unit == COUNTED else "sampling cost (normalised cost x steps)"
+    return alt.X(
+        f"{field}:Q",
+        title=title,
+        scale=alt.Scale(type="log", nice=False, padding=14),
+        axis=alt.Axis(format="~g", tickCount=6),
+    )
+
+
+def advantages(contests: Mapping[str, Contest]) -> alt.FacetChart:
+    """The advantage of the best smaller model over the largest at every budget, with its band, a panel a contest.
+
+    Above zero a smaller model is better. The strip at the foot names who surely wins; a forfeit is named as one.
+    """
+    some = next(iter(contests.values()))
+    data = pd.concat([c.table().assign(panel=name) for name, c in contests.items()], ignore_index=True)
+    data["word"] = data["winner"].map(WORDS)
+    clipped = data.assign(**{name: data[name].clip(-1, 1) for name in ("lo", "hi", "advantage")})
+    fair = clipped[clipped["winner"] != "forfeit"]
+    x, x2 = budget_axis(some.unit), "to:Q"
+    y = alt.Y("lo:Q", title="advantage of the best smaller model", axis=alt.Axis(format="+%"))
+    shown = [
+        alt.Tooltip("from:Q", title="budget from", format=".3~g"),
+        alt.Tooltip("to:Q", title="to", format=".3~g"),
+        alt.Tooltip("advantage:Q", format="+.1%"),
+        alt.Tooltip("lo:Q", title="from", format="+.1%"),
+        alt.Tooltip("hi:Q", title="to (95 %, all budgets at once)", format="+.1%"),
+        alt.Tooltip("word:N", title="who wins"),
+        alt.Tooltip("best:Q", title="best size, c"),
+    ]
+    scale = alt.Scale(domain=[WORDS[w] for w in WINNERS], range=[COLOURS[w] for w in WINNERS])
+    wins = lambda legend: alt.Color("word:N", title=None, scale=scale, legend=legend)
+    base = alt.Chart().encode(x=x, x2=x2)
+    zero = alt.Chart().mark_rule(color=INK, strokeDash=[4, 4]).encode(y=alt.datum(0.0))
+    band = (
+        base.transform_filter("datum.winner != 'forfeit'")
+        .mark_rect(opacity=0.35)
+        .encode(y=y, y2="hi:Q", color=wins(None))
+    )
+    line = (
+        base.transform_filter("datum.winner != 'forfeit'")
+        .mark_rule(strokeWidth=2.5)
+        .encode(y="advantage:Q", color=wins(None), tooltip=shown)
+    )
+    legend = alt.Legend(columns=2, labelLimit=260)
+    foot = float(min(fair["lo"].min(), 0)) - 0.12 if len(fair) else -0.2
+    strip = base.mark_rule(strokeWidth=9).encode(y=alt.datum(foot), color=wins(legend), tooltip=shown)
+    return (
+        alt.layer(zero, band, line, strip, data=clipped)
+        .properties(width=540, height=190)
+        .facet(
+            row=alt.Row(
+                "panel:N",
+                title=None,
+                sort=list(contests),
+                header=alt.Header(labelOrient="top", labelAnchor="start", labelFontSize=13),
+            )
+        )
+        .properties(
+            description="advantage of the best smaller model over the largest at every sampling budget, with its band"
+        )
+    )
+
+
+def shown(
+    rows: pd.DataFrame,
+    metrics: Sequence[str],
+    influences: Callable[[str], Influences],
+    *,
+    unit: str = PAPER,
+) -> tuple[Any, ...]:
+    """What a notebook displays: the chart of advantages by each metric, and how the range divides; or why not."""
+    try:
+        found = {metric_of(m).title: contest(Evidence.of(rows, m, influences(m)), unit=unit) for m in metrics}
+    except ValueError as error:
+        return (Markdown(f"Not asked of these rows: {error}"),)
+    return advantages(found), Markdown(shares(found).to_markdown(index=False))
+
+
+def shares(contests: Mapping[str, Contest]) -> pd.DataFrame:
+    """How the range of budgets divides, in doublings: a line a contest, columns in words."""
+    lines = []
+    for name, c in contests.items():
+        parts = c.shares
+        line = {"": name, "doublings": round(float(c.doublings.sum()), 1)}
+        lines.append(line | {WORDS[w]: f"{parts[w]:.0%}" for w in WINNERS})
+    return pd.DataFrame(lines)
+
+
+def by_level(rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> alt.FacetChart:
+    """Quality at the best guidance against sampling cost, a panel a level of caption, on one axis of cost."""
+    parts = [best(pick(rows[rows["level"] == level], metric), ["c", "steps"]).assign(level=level) for level in levels]
+    found = pd.concat(parts).sort_values("cost")
+    data = columns(found).assign(panel=[level_title(level) for level in found["level"]])
+    base = alt.Chart().encode(x=budget_axis("cost", "cost"), color=color(data), tooltip=tooltip(data, metric))
+    y = quality_axis(metric, type="log")
+    return (
+        alt.layer(
+            base.mark_line(strokeOpacity=0.5).encode(y=y),
+            base.mark_rule().encode(y="lo:Q", y2="hi:Q"),
+            base.mark_point().encode(y=y),
+            data=data,
+        )
+        .properties(width=540, height=240)
+        .facet(
+            row=alt.Row(
+                "panel:N",
+                title=None,
+                sort=[level_title(level) for level in levels],
+                header=alt.Header(labelOrient="top", labelAnchor="start", labelFontSize=13),
+            )
+        )
+        .resolve_scale(y="independent")
+        .properties(description=f"{metric_of(metric).title} against sampling cost, a panel a level of caption")
+    )

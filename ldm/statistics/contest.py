@@ -1,0 +1,183 @@
+"""The best smaller model against the largest at every budget: where is one surely better, and where are they alike?
+
+At a budget each side uses the best setting that it can afford. What the sides can afford changes only where a setting's
+cost is reached, so budgets fall into intervals, and a share of them is a share of doublings of the budget. The interval
+of the difference holds for all budgets at once (a simultaneous band), so that a stretch of budgets is read as one
+statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from ldm.metrics import Estimate, Z
+from ldm.statistics.evidence import Evidence
+
+Winner = Literal["smaller", "same", "largest", "open", "forfeit"]
+WINNERS: tuple[Winner, ...] = ("smaller", "same", "largest", "open", "forfeit")
+MARGIN = 0.05  # a difference below this share of the value of the largest model counts as none
+PAPER, COUNTED = "cost", "evaluated"  # ways to count: the paper's cost; GFLOPs of all evaluations, guidance's included
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Contest:
+    """What each budget's comparison came to; budgets are intervals, given by where they begin, and end at `end`.
+
+    `advantage` is by how much the best smaller model is better than the largest, as a share of the largest one's
+    distance, with a band [lo, hi] that holds the truth at all contested budgets together with 95 % certainty; it is
+    infinite where the largest model affords no step (`forfeit`).
+    """
+
+    metric: str
+    unit: str
+    largest: int
+    budgets: Float[np.ndarray, " m"]
+    end: float
+    advantage: Float[np.ndarray, " m"]
+    lo: Float[np.ndarray, " m"]
+    hi: Float[np.ndarray, " m"]
+    winners: tuple[Winner, ...]
+    best: tuple[int, ...]  # the size that is best at each budget, by value
+    mean: Estimate  # of the advantage over the contested budgets, each doubling alike
+
+    @property
+    def doublings(self) -> Float[np.ndarray, " m"]:
+        """How many doublings of the budget each interval spans."""
+        return np.log2(np.append(self.budgets[1:], self.end) / self.budgets)
+
+    @property
+    def shares(self) -> dict[Winner, float]:
+        """The share of all doublings that ends each way."""
+        wide = self.doublings
+        names = np.array(self.winners)
+        return {name: float(wide[names == name].sum() / wide.sum()) for name in WINNERS}
+
+    def at(self, budget: float) -> Winner:
+        """How the comparison ends at a budget within those asked."""
+        return self.winners[int(np.searchsorted(self.budgets, budget * (1 + 1e-9), side="right")) - 1]
+
+    def table(self) -> pd.DataFrame:
+        """A line a stretch of budgets, for a chart: `from`, `to`, `advantage`, `lo`, `hi`, `winner`, `best`."""
+        return pd.DataFrame(
+            {
+                "from": self.budgets,
+                "to": np.append(self.budgets[1:], self.end),
+                "advantage": self.advantage,
+                "lo": self.lo,
+                "hi": self.hi,
+                "winner": self.winners,
+                "best": self.best,
+            }
+        )
+
+
+def counted(rows: pd.DataFrame, unit: str) -> np.ndarray:
+    """What each row's picture costs: by the paper's cost, or in GFLOPs of all evaluations (guidance asks twice)."""
+    if unit == PAPER:
+        return rows["cost"].to_numpy(float)
+    if unit == COUNTED:
+        return (rows["gflops"].astype(float) * rows["nfe"].astype(float)).to_numpy()
+    raise ValueError(f"unit = {unit!r}: expected {PAPER!r}, the paper's cost, or {COUNTED!r}, evaluations counted.")
+
+
+def contest(
+    evidence: Evidence,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    fewest: int = 1,
+    unit: str = PAPER,
+    margin: float = MARGIN,
+) -> Contest:
+    """Compare the best smaller model with the largest at every budget from `start` to `end`.
+
+    Settings of fewer than `fewest` steps are left out for all sizes. By default budgets begin where the smallest size
+    affords four steps, and end where the largest affords its most.
+    Raises: ValueError for fewer than two sizes, and for a range without budgets.
+    """
+    evidence = evidence.where((evidence.rows["steps"] >= fewest).to_numpy(bool))
+    if len(evidence.sizes) < 2:
+        raise ValueError(f"Sizes are compared, and the rows hold {evidence.sizes}: run the grid for two at least.")
+    largest, cost = evidence.sizes[-1], counted(evidence.rows, unit)
+    size, steps = evidence.rows["size"].to_numpy(), evidence.rows["steps"].to_numpy(float)
+    big = size == largest
+    start = cost[(size == evidence.sizes[0]) & (steps >= 4)].min(initial=np.inf) if start is None else start
+    start = max(start, cost.min())
+    end = cost[big].max() if end is None else end
+    if not start < end:
+        raise ValueError(f"budgets from {start:g} to {end:g}: expected a range that grows; run more step counts.")
+    costs = np.unique(cost)
+    budgets = np.concatenate([[start], costs[(costs > start * (1 + 1e-9)) & (costs < end * (1 - 1e-9))]])
+    wide = np.log2(np.append(budgets[1:], end) / budgets)
+
+    def lowest(values: np.ndarray, mine: np.ndarray) -> np.ndarray:
+        """(m, ...): the lowest value of these settings within each budget, infinite where none is affordable."""
+        order = np.argsort(cost[mine], kind="stable")
+        so_far = np.minimum.accumulate(values[mine][order], axis=0)
+        so_far = np.concatenate([np.full_like(so_far[:1], np.inf), so_far])
+        return so_far[np.searchsorted(cost[mine][order], budgets * (1 + 1e-9), side="right")]
+
+    large, small = lowest(evidence.values, big), lowest(evidence.values, ~big)
+    contested = np.isfinite(large) & np.isfinite(small)
+    drawn_large = lowest(evidence.replicates, big)[contested]
+    share = np.ones(len(budgets))  # of what the advantage is one; a value that may be 0 is no measure of anything
+    share[contested] = np.maximum(np.abs(large[contested]), Z * drawn_large.std(1))
+    with np.errstate(invalid="ignore"):
+        advantage = (large - small) / share
+    center, half = advantage.copy(), np.zeros(len(budgets))
+    mean = Estimate(float("nan"), -np.inf, np.inf, evidence.n)
+    if contested.any():
+        drawn = (drawn_large - lowest(evidence.replicates, ~big)[contested]) / share[contested][:, None]
+        # The best of many replicates is lower than the best of many values: twice the value less the mean undoes that.
+        center[contested] = 2 * advantage[contested] - drawn.mean(1)
+        errors = drawn - drawn.mean(1, keepdims=True)
+        spread = np.maximum(errors.std(1), 1e-12)
+        half[contested] = np.quantile(np.abs(errors / spread[:, None]).max(0), 0.95) * spread
+        weights = wide[contested] / wide[contested].sum()
+        mean = evidence.estimate(float(weights @ advantage[contested]), weights @ drawn)
+    lo, hi = center - half, center + half
+    winners: list[Winner] = [
+        "forfeit" if not fair else "smaller" if a > 0 else "largest" if b < 0 else "open"
+        for fair, a, b in zip(contested, lo, hi, strict=True)
+    ]
+    alike = contested & (lo > -margin) & (hi < margin)
+    every, order = np.ones(len(cost), bool), np.argsort(cost, kind="stable")
+    holder = size[order][[int(np.flatnonzero(evidence.values[order] == v)[0]) for v in lowest(evidence.values, every)]]
+    return Contest(
+        metric=evidence.metric,
+        unit=unit,
+        largest=largest,
+        budgets=budgets,
+        end=float(end),
+        advantage=advantage,
+        lo=lo,
+        hi=hi,
+        winners=tuple("same" if same else winner for same, winner in zip(alike, winners, strict=True)),
+        best=tuple(map(int, holder)),
+        mean=mean,
+    )
+
+
+def agreement(one: Contest, other: Contest) -> Mapping[str, float]:
+    """The share of doublings, of the budgets that both contests have, at which they surely agree, surely differ, or one
+    of them is open: `agree`, `differ`, `open`. Forfeits do not count.
+    """
+    start, end = max(one.budgets[0], other.budgets[0]), min(one.end, other.end)
+    if not start < end:
+        raise ValueError("The two contests have no budget in common; run them over the same step counts.")
+    inside = [b for b in {*one.budgets, *other.budgets} if start < b < end]
+    budgets = np.array([start, *sorted(inside)])
+    wide = np.log2(np.append(budgets[1:], end) / budgets)
+    found = dict.fromkeys(("agree", "differ", "open"), 0.0)
+    for budget, doublings in zip(budgets, wide, strict=True):
+        pair = one.at(budget), other.at(budget)
+        if "forfeit" not in pair:
+            found["open" if "open" in pair else "agree" if pair[0] == pair[1] else "differ"] += float(doublings)
+    total = sum(found.values())
+    return {name: share / total if total else 0.0 for name, share in found.items()}

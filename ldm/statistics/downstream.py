@@ -1,0 +1,182 @@
+"""The paper's findings downstream as questions to rows: F2 and F5 (super-resolution), Fig. 6 (DreamBooth), F6 (CoDi).
+
+As in `ldm.statistics.verdicts`, each verdict is holds, fails or undecided, with its effect and its interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from ldm.metrics import Estimate
+from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
+from ldm.statistics.ranks import rank_correlation, somers
+from ldm.statistics.verdicts import Verdict, answered, listed
+
+
+def f2(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> Verdict:
+    """F2: finetuned for super-resolution, quality follows the size more than the compute of finetuning (section 3.2,
+    Fig. 4).
+
+    The effect is Somers' D of quality on size, less that on compute = normalised cost x images of finetuning. (D
+    leaves out the pairs that tie in what explains: lengths of one size do not count against size.) Holds where its
+    interval excludes 0 from above, fails from below.
+    """
+    rows = lower_is_better(rows, metric)
+    lengths = rows.groupby("size")["images_seen"].nunique()
+    if len(lengths) < 2 or lengths.min() < 2:
+        raise ValueError(
+            "F2 needs two sizes or more, each at two lengths of finetuning or more; finetune and run more cells."
+        )
+    size = rows["size"].to_numpy(float)
+    compute = (rows["cost"] / rows["steps"] * rows["images_seen"]).to_numpy(float)
+
+    def lead(losses: Float[np.ndarray, "*replicates m"]) -> Float[np.ndarray, "*replicates"]:
+        return somers(-size, losses) - somers(-compute, losses)
+
+    value = float(lead(rows["value"].to_numpy(float)))
+    lo, hi = np.quantile(lead(replicates(rows, influences).T[:500]), [0.025, 0.975])
+    effect = Estimate(value, float(min(lo, value)), float(max(hi, value)), int(rows["n"].min()))
+    return Verdict(
+        finding="F2",
+        answer=answered(effect, 0),
+        metric=metric,
+        effect=effect,
+        meaning="Somers' D of quality on size, less that on the compute of finetuning:",
+        asked=f"{len(rows)} models (c = {listed(rows['size'])})",
+    )
+
+
+def _largest(rows: pd.DataFrame, finding: str) -> int:
+    if rows["size"].nunique() < 2:
+        raise ValueError(f"{finding} compares sizes: run the grid for two of them at least.")
+    return rows["size"].max()
+
+
+def _advantage(rows: pd.DataFrame, budgets: Sequence[float], influences: Influences | None) -> Estimate:
+    """How much better the best smaller model is than the largest, each at its best setting within a budget; the mean of
+    budgets.
+    """
+    rows = rows[rows["cost"] <= max(budgets) * (1 + 1e-9)]
+    big, cost = (rows["size"] == rows["size"].max()).to_numpy(), rows["cost"].to_numpy(float)
+
+    def advantage(values: np.ndarray) -> np.ndarray:
+        gaps = []
+        for budget in budgets:
+            affordable = cost <= budget * (1 + 1e-9)
+            gaps.append(values[..., affordable & big].min(-1) - values[..., affordable & ~big].min(-1))
+        return np.mean(gaps, axis=0)
+
+    value = float(advantage(rows["value"].to_numpy(float)))
+    draws = advantage(replicates(rows, influences).T)
+    return Estimate(value, *map(float, 2 * value - np.quantile(draws, [0.975, 0.025])), int(rows["n"].min()))
+
+
+FEW = (4, 20)  # the paper's two ranges of steps in super-resolution; the second begins after the first
+MANY = (20, 250)
+
+
+def f5(rows: pd.DataFrame, metric: str, influences: Influences | None = None, *, few: bool = True) -> Verdict:
+    """F5: in super-resolution smaller models win at equal cost with 4 to 20 steps, larger ones beyond (section 3.5,
+    Fig. 12).
+
+    `few` picks the half of the finding. The effect is how much better the best smaller model is than the largest (with
+    many steps: how much worse), on average over all budgets that the largest uses within the range; within a budget
+    both may use any number of steps from the paper's least on. Intervals as in `f3`.
+    """
+    rows = lower_is_better(rows, metric)
+    lo, hi = FEW if few else MANY
+    rows = rows[rows["steps"] >= FEW[0]]
+    largest = _largest(rows, "F5")
+    within = (rows["size"] == largest) & rows["steps"].between(lo, hi, inclusive="both" if few else "right")
+    if not within.any():
+        raise ValueError(f"F5 needs c = {largest} with {lo} to {hi} steps; run such cells.")
+    budgets = sorted(rows.loc[within, "cost"])
+    effect = _advantage(rows, budgets, influences)
+    if not few:
+        effect = Estimate(-effect.value, -effect.hi, -effect.lo, effect.n)
+    smaller, who = "the best smaller model", f"c = {largest}"
+    return Verdict(
+        finding="F5",
+        answer=answered(effect, 0),
+        metric=metric,
+        effect=effect,
+        meaning="advantage of {} over {} at equal cost:".format(*((smaller, who) if few else (who, smaller))),
+        asked=f"sizes {listed(rows['size'])}, budgets of c = {largest} at steps {listed(rows.loc[within, 'steps'])}",
+    )
+
+
+def fig6(
+    pretraining: pd.DataFrame,
+    tuned: pd.DataFrame,
+    metric: str,
+    influences: Influences | None = None,
+    *,
+    quality: str = "alignment",
+) -> Verdict:
+    """Fig. 6: once a subject is learnt, quality depends on size as it did after pretraining (section 3.2).
+
+    pretraining: one row of `quality` a size. tuned: one row of `metric` a size, over subjects, whose influences are
+    the subjects'. The effect is Kendall's rank correlation of the two over sizes. Holds where its interval lies above
+    1/2, fails where it lies below. Raises: ValueError for fewer than two sizes, or for two rows of one size.
+    """
+    a, b = (lower_is_better(rows, name).sort_values("size") for rows, name in ((pretraining, quality), (tuned, metric)))
+    sizes = sorted(set(a["size"]) & set(b["size"]))
+    a, b = (rows[rows["size"].isin(sizes)] for rows in (a, b))
+    if len(sizes) < 2 or not len(a) == len(b) == len(sizes):
+        raise ValueError(
+            f"Fig. 6 needs one row of each study at 2 or more sizes; there are {len(a)} and {len(b)} at {len(sizes)}."
+        )
+    drawn = replicates(a).T[:500], replicates(b, influences, seed=1).T[:500]
+    effect = rank_correlation(a["value"].to_numpy(float), b["value"].to_numpy(float), *drawn, int(b["n"].min()))
+    return Verdict(
+        finding="Fig. 6",
+        answer=answered(effect, 0.5),
+        metric=metric,
+        effect=effect,
+        meaning=f"rank correlation over sizes with {quality} as pretrained",
+        asked=f"c = {', '.join(map(str, sizes))}",
+    )
+
+
+def f6(
+    rows: pd.DataFrame,
+    metric: str,
+    influences: Influences | None = None,
+    *,
+    method: str = "codi",
+    steps: int = 4,
+    allowance: float = 1.0,
+) -> Verdict:
+    """F6: at the cost of the largest model, distilled, a smaller undistilled one still keeps up (section 3.6, Fig. 13).
+
+    `rows`: of teachers and students, told apart by `task`. The budget is what the largest size costs at the student's
+    `steps`, times `allowance`: the paper's own comparison allows 7/4 of it (Fig. 13) or 2 (its text). The effect is
+    how much better the best smaller undistilled model within it is, in the metric's unit; the finding holds or fails
+    where its interval excludes 0, and "undecided" is what the paper calls similar. Guidance is chosen on either
+    side, and is not counted in the paper's cost; a student needs no second evaluation for it.
+    """
+    rows = lower_is_better(rows, metric)
+    largest = rows["size"].max()
+    distilled = (rows["task"] == method) & (rows["size"] == largest) & (rows["steps"] == steps)
+    if not distilled.any():
+        raise ValueError(f"F6 needs {method} at c = {largest} and {steps} steps: run its cells.")
+    budget = allowance * rows.loc[distilled, "cost"].min()
+    smaller = (rows["task"] == "pretrain") & (rows["size"] < largest) & (rows["cost"] <= budget * (1 + 1e-9))
+    if not smaller.any():
+        raise ValueError(
+            f"F6 needs a smaller undistilled model at a cost of at most {budget:.3g}: run cells with fewer steps."
+        )
+    compared = rows[distilled | smaller]
+    effect = _advantage(compared, [budget], influences)
+    return Verdict(
+        finding="F6",
+        answer=answered(effect, 0),
+        metric=metric,
+        effect=effect,
+        meaning=f"advantage of the best smaller undistilled model over c = {largest} by {method} in {steps} steps:",
+        asked=f"a budget of {budget:.3g}, sizes {listed(compared['size'])}",
+    )

@@ -1,0 +1,153 @@
+"""What a verdict is asked of: one metric's rows, pooled over training seeds, and replicates of their values.
+
+A value moves for two reasons: other captions and noise might have been drawn, and the same model might have been
+trained from another seed. Replicates hold both. The first comes from the pictures' influences, which all settings share
+(`ldm.statistics.bootstrap`). The second is one number for each model and replicate, shared by all settings of a model,
+since a lucky training is lucky at every step count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from ldm.metrics import Estimate
+from ldm.statistics.bootstrap import REPLICATES, Influences, lower_is_better, replicates
+from ldm.statistics.seeds import Spread
+
+SETTING = (
+    *("study", "profile", "task", "c", "images_seen", "sampler", "steps", "guidance", "level", "strength"),
+    *("cost", "nfe", "gflops", "params", "protocol", "metric", "size"),
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evidence:
+    """Rows of one metric, one a setting, lower is better, with what their values might have been.
+
+    `rows` has `value` (mean over training seeds), `size` (c), `seeds` (how many trainings the mean is of) and the
+    columns of `ldm.study.results.Row`; `replicates` (rows, REPLICATES) has a line a row.
+    """
+
+    metric: str
+    rows: pd.DataFrame
+    replicates: Float[np.ndarray, "rows replicates"]
+    scatter: Spread | None  # of trainings that differ in their seed alone, as a share of the value; None: not known
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> Evidence:
+        """Pool the rows of a metric over seeds, and draw the replicates.
+
+        A setting that one of its model's seeds lacks is left out: a setting with fewer trainings would win by luck.
+        Raises: ValueError for a metric without rows, and for rows that may not be compared.
+        """
+        rows = lower_is_better(rows, metric)
+        pooled, together = _pooled(rows, influences or {})
+        scatter = training_scatter(rows)
+        return cls(metric=metric, rows=pooled, replicates=_replicates(pooled, together, scatter), scatter=scatter)
+
+    @cached_property
+    def values(self) -> Float[np.ndarray, " rows"]:
+        return self.rows["value"].to_numpy(float)
+
+    @property
+    def sizes(self) -> list[int]:
+        """The base filter counts, small to large."""
+        return sorted(set(self.rows["size"]))
+
+    @property
+    def n(self) -> int:
+        """The least number of pictures behind a value of one training."""
+        return int(self.rows["n"].min())
+
+    @property
+    def trainings(self) -> str:
+        """How many trainings of each size are pooled, in words, for what a verdict says of itself."""
+        seeds = sorted(set(self.rows["seeds"]))
+        if self.scatter is None:
+            return "one training a size: the interval leaves out the scatter of trainings"
+        many = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}"
+        return f"{many} trainings a size, which scatter by {self.scatter.sd:.1%} of the value"
+
+    def where(self, keep: pd.Series | np.ndarray) -> Evidence:
+        """The rows that a mask keeps, with their replicates."""
+        keep = np.asarray(keep, bool)
+        return replace(self, rows=self.rows[keep].reset_index(drop=True), replicates=self.replicates[keep])
+
+    def estimate(self, value: float, drawn: Float[np.ndarray, " replicates"]) -> Estimate:
+        """A number computed from the values, with the basic bootstrap's interval from the same of the replicates."""
+        lo, hi = 2 * value - np.quantile(drawn, [0.975, 0.025])
+        return Estimate(float(value), float(lo), float(hi), self.n)
+
+
+def training_scatter(rows: pd.DataFrame) -> Spread | None:
+    """How far trainings differ that differ in their seed alone, as a share of the value; None where none has a twin.
+
+    The variance between seeds is averaged over a model's settings, then pooled over models: two or three seeds say
+    little about their own scatter, those of all sizes together say enough. It holds each training's own luck with the
+    pictures too, so that it errs towards doubt.
+    """
+    models, total, dof = ["size", *_present(rows, "task", "images_seen")], 0.0, 0
+    by = [*models, *_present(rows, "sampler", "steps", "guidance", "level", "strength")]
+    if "seed" not in rows:
+        return None
+    trainings: dict[int, tuple[float, int]] = {}
+    for _, model in rows.groupby(models, dropna=False):
+        seeds = model["seed"].nunique()
+        groups = [g["value"].to_numpy(float) for _, g in model.groupby(by, dropna=False) if len(g) == seeds]
+        if seeds > 1 and groups:
+            variance = float(np.mean([g.var(ddof=1) / max(g.mean() ** 2, 1e-12) for g in groups]))
+            size = int(model["size"].iloc[0])
+            before, count = trainings.get(size, (0.0, 0))
+            trainings[size] = before + variance * (seeds - 1), count + seeds - 1
+    if not trainings:
+        return None
+    for size, (weighted, count) in trainings.items():  # lengths of a training are no trainings of their own
+        most = int(rows.loc[rows["size"] == size, "seed"].nunique()) - 1
+        total, dof = total + weighted / count * most, dof + most
+    return Spread(float(np.sqrt(total / dof)), dof)
+
+
+def _present(rows: pd.DataFrame, *columns: str) -> list[str]:
+    return [column for column in columns if column in rows]
+
+
+def _pooled(rows: pd.DataFrame, influences: Influences) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """One row a setting, and the mean influence of each picture on it where every training's are known."""
+    if "seed" not in rows or rows["seed"].nunique() < 2:
+        return rows.assign(seeds=1), dict(influences)
+    found, together = [], {}
+    model = rows.groupby(["size", *_present(rows, "task", "images_seen")], dropna=False)["seed"].transform("nunique")
+    for _, group in rows.assign(expected=model).groupby(_present(rows, *SETTING), dropna=False, sort=False):
+        if len(group) < group["expected"].iloc[0]:
+            continue
+        known = [influences.get(key) for key in group["key"]]
+        row = group.iloc[0].to_dict() | {"value": float(group["value"].mean()), "seeds": len(group)}
+        half = float((group["hi"] - group["lo"]).mean()) / 2  # as if the trainings shared all their luck with pictures
+        row |= {"lo": row["value"] - half, "hi": row["value"] + half, "n": int(group["n"].min())}
+        if all(part is not None and len(part) == len(known[0]) for part in known):
+            together[row["key"]] = np.mean([np.asarray(part, float) for part in known], axis=0)
+        found.append(row)
+    if not found:
+        raise ValueError(
+            "No setting was evaluated for every training seed of its size; evaluate the seeds at the same settings."
+        )
+    return pd.DataFrame(found).drop(columns="expected"), together
+
+
+def _replicates(rows: pd.DataFrame, influences: Influences, scatter: Spread | None) -> np.ndarray:
+    drawn = replicates(rows, influences)
+    if scatter is None:
+        return drawn
+    rng = np.random.default_rng(1)  # apart from the pictures' luck
+    student = np.sqrt(
+        scatter.dof / rng.chisquare(scatter.dof, REPLICATES)
+    )  # the scatter is known from few trainings only
+    models = rows[["size", *_present(rows, "task")]].astype(str).agg("-".join, axis=1)
+    lucky = {name: rng.standard_normal(REPLICATES) * student for name in sorted(set(models))}
+    share = scatter.sd * np.stack([lucky[name] for name in models]) / np.sqrt(rows["seeds"].to_numpy(float))[:, None]
+    return drawn + np.abs(rows["value"].to_numpy(float))[:, None] * share

@@ -1,0 +1,111 @@
+"""The best size at each training budget (isoFLOP profiles), and how it grows with the budget.
+
+Hoffmann et al. 2022, approach 2: at a fixed budget of training FLOPs a small model sees many images and a large one
+few; somewhere between lies the best size. Each size's quality at a budget is read off its own curve over training
+lengths, straight over the logarithm of FLOPs between two measured lengths; sizes whose curve does not hold the budget
+are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from ldm.metrics import Estimate
+from ldm.statistics.evidence import Evidence
+
+BACKWARD = 2.0  # FLOPs of a backward pass, in forward passes
+LEAST = 3  # sizes that a budget needs for a curve over sizes
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class IsoFlop:
+    """Profiles over sizes at several budgets, and a power law for the best number of parameters."""
+
+    profiles: pd.DataFrame  # `budget` (FLOPs), `size` (c), `params`, `images`, `value`, `lo`, `hi`, `n`
+    best: pd.DataFrame  # a line a budget: `budget`, `size` (the best measured), `chance`, `params`, `lo`, `hi` (vertex)
+    exponent: Estimate | None  # of best params = constant * budget ** exponent; None below two budgets with a vertex
+
+
+def training_flops(rows: pd.DataFrame) -> Float[np.ndarray, " rows"]:
+    """FLOPs that trained each row's model: of forward and backward passes of all images that it saw."""
+    return (rows["gflops"].astype(float) * 1e9 * (1 + BACKWARD) * rows["images_seen"].astype(float)).to_numpy()
+
+
+def isoflop(evidence: Evidence, budgets: int = 7) -> IsoFlop:
+    """Compare sizes at equal training FLOPs.
+
+    evidence: one row for each size and training length, sampled in one way. budgets: how many, evenly in logarithms
+    between the least and the most at which three sizes can be compared.
+    Raises: ValueError where fewer than three sizes have two lengths each, or have no budget in common.
+    """
+    rows, flops = evidence.rows, training_flops(evidence.rows)
+    lines = {c: np.flatnonzero((rows["size"] == c).to_numpy()) for c in evidence.sizes}
+    lines = {c: at[np.argsort(flops[at])] for c, at in lines.items() if len(at) > 1}
+    if len(lines) < LEAST:
+        raise ValueError(
+            f"An isoFLOP profile needs {LEAST} sizes at two training lengths or more, not {len(lines)}; train more."
+        )
+    starts, ends = (np.sort([flops[at[i]] for at in lines.values()]) for i in (0, -1))
+    least, most = starts[LEAST - 1], ends[-LEAST]
+    if not least < most:
+        raise ValueError("No training budget is shared by three sizes; train them for more lengths.")
+    grid = np.geomspace(least, most, budgets)
+    found, best, vertices = [], [], []
+    for budget in grid:
+        inside = [c for c, at in lines.items() if flops[at[0]] * (1 - 1e-9) <= budget <= flops[at[-1]] * (1 + 1e-9)]
+        values = np.array([_read(budget, flops[lines[c]], evidence.values[lines[c]]) for c in inside])
+        drawn = np.stack([_read(budget, flops[lines[c]], evidence.replicates[lines[c]]) for c in inside])
+        params = np.array([float(rows["params"].iloc[lines[c][0]]) for c in inside])
+        for c, value, replicate, size in zip(inside, values, drawn, params, strict=True):
+            e = evidence.estimate(value, replicate)
+            per_image = flops[lines[c][0]] / float(rows["images_seen"].iloc[lines[c][0]])
+            found.append((budget, c, size, budget / per_image, *e))
+        winner = int(values.argmin())
+        vertex = np.append(_vertex(np.log(params), values[:, None]), _vertex(np.log(params), drawn))
+        lo, hi = np.nanquantile(vertex[1:], [0.025, 0.975]) if np.isfinite(vertex[1:]).any() else (np.nan, np.nan)
+        chance = float((drawn.argmin(0) == winner).mean())
+        best.append((budget, inside[winner], chance, *np.exp([vertex[0], lo, hi])))
+        vertices.append(vertex)
+    return IsoFlop(
+        profiles=pd.DataFrame(found, columns=["budget", "size", "params", "images", "value", "lo", "hi", "n"]),
+        best=pd.DataFrame(best, columns=["budget", "size", "chance", "params", "lo", "hi"]),
+        exponent=_exponent(np.log(grid), np.stack(vertices), evidence.n),
+    )
+
+
+def _read(budget: float, flops: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The value (or replicates) at a budget within a size's curve, straight over the logarithm of FLOPs."""
+    x = np.log(flops)
+    i = int(np.clip(np.searchsorted(x, np.log(budget)) - 1, 0, len(x) - 2))
+    share = np.clip((np.log(budget) - x[i]) / (x[i + 1] - x[i]), 0, 1)
+    return values[i] * (1 - share) + values[i + 1] * share
+
+
+def _vertex(x: Float[np.ndarray, " sizes"], values: Float[np.ndarray, "sizes k"]) -> Float[np.ndarray, " k"]:
+    """The lowest point of the parabola through the best size and its two neighbours; NaN where the best has but one."""
+    middle = values.argmin(0)
+    inside = (middle > 0) & (middle < len(x) - 1)
+    at = np.clip(middle, 1, len(x) - 2) + np.array([[-1], [0], [1]])
+    (x0, x1, x2), (y0, y1, y2) = x[at], np.take_along_axis(values, at, 0)
+    left, right = (y1 - y0) / (x1 - x0), (y2 - y1) / (x2 - x1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        vertex = (x0 + x1) / 2 - left * (x2 - x0) / (2 * (right - left))
+    return np.where(inside, vertex, np.nan)
+
+
+def _exponent(x: Float[np.ndarray, " m"], vertices: Float[np.ndarray, "m k"], n: int) -> Estimate | None:
+    """Slope of the vertices over the budgets, with the interval of the replicates that have two budgets or more."""
+
+    def slope(y: np.ndarray) -> float:
+        known = np.isfinite(y)
+        return float(np.polyfit(x[known], y[known], 1)[0]) if known.sum() > 1 else np.nan
+
+    value, drawn = slope(vertices[:, 0]), np.array([slope(y) for y in vertices[:, 1:1001].T])
+    if not np.isfinite(value) or np.isfinite(drawn).mean() < 0.5:
+        return None
+    lo, hi = np.nanquantile(drawn, [0.025, 0.975])
+    return Estimate(value, float(min(lo, value)), float(max(hi, value)), n)

@@ -1,0 +1,111 @@
+"""A rule to act on, and what it costs to follow it: "take the largest size that affords N steps".
+
+The best setting within a budget is known only to those who have measured all of them. A rule needs one number. Its
+regret is by how much its picture is worse than the best that the budget buys; the number is chosen on some budgets and
+trainings, and the regret is measured on others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from ldm.metrics import Estimate
+from ldm.statistics.contest import PAPER, counted
+from ldm.statistics.evidence import Evidence
+
+SETTING = ["size", "steps", "guidance"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rule:
+    """The least number of steps that a size must afford to be taken, and what following that costs."""
+
+    steps: int
+    chosen: Float[np.ndarray, " k"]  # mean regret of every candidate, on what the number was chosen by
+    candidates: tuple[int, ...]
+    regret: Estimate  # mean over budgets that did not choose it, as a share of the best value
+    worst: float  # the largest of them
+    table: pd.DataFrame  # a line a budget: `budget`, `size`, `steps`, `guidance`, `regret`
+
+
+def budgets_between(evidence: Evidence, count: int = 24, *, unit: str = PAPER) -> Float[np.ndarray, " count"]:
+    """Budgets, evenly in logarithms, from one step of the largest size to its most."""
+    cost = counted(evidence.rows, unit)[(evidence.rows["size"] == evidence.sizes[-1]).to_numpy()]
+    return np.geomspace(cost.min(), cost.max(), count)
+
+
+def settings(evidence: Evidence, steps: int, budgets: Sequence[float], *, unit: str = PAPER) -> pd.DataFrame:
+    """What the rule takes within each budget: columns `budget`, `size`, `steps`, `guidance`.
+
+    The largest size that affords `steps` steps, with as many steps as it affords, at the best guidance for them; where
+    no size affords them, the smallest size.
+    """
+    rows, cost = evidence.rows, counted(evidence.rows, unit)
+    found = []
+    for budget in budgets:
+        affordable = rows[cost <= budget * (1 + 1e-9)]
+        if affordable.empty:
+            raise ValueError(f"budget {budget:g} buys nothing; the cheapest setting costs {cost.min():g}.")
+        able = affordable[affordable["steps"] >= steps]
+        size = able["size"].max() if len(able) else affordable["size"].min()
+        mine = affordable[affordable["size"] == size]
+        mine = mine[mine["steps"] == mine["steps"].max()]
+        found.append({"budget": budget} | mine.loc[mine["value"].idxmin(), SETTING].to_dict())
+    return pd.DataFrame(found)
+
+
+def regrets(evidence: Evidence, taken: pd.DataFrame, *, unit: str = PAPER) -> Float[np.ndarray, "budgets replicates"]:
+    """By how much each taken setting is worse than the best within its budget, as a share: measured, then replicates.
+
+    Column 0 is of the values, the others of the replicates, in each of which the best is the best by value.
+    Raises: ValueError for a setting that this evidence lacks.
+    """
+    rows, cost = evidence.rows, counted(evidence.rows, unit)
+    values = np.concatenate([evidence.values[:, None], evidence.replicates], axis=1)
+    found = []
+    for one in taken.itertuples():
+        here = (rows["size"] == one.size) & (rows["steps"] == one.steps) & (rows["guidance"] == one.guidance)
+        if not here.any():
+            raise ValueError(
+                f"c = {one.size} in {one.steps} steps at guidance {one.guidance:g} was not evaluated here; run it."
+            )
+        best = int(np.where(cost <= one.budget * (1 + 1e-9), evidence.values, np.inf).argmin())
+        mine = int(np.flatnonzero(here)[0])
+        found.append((values[mine] - values[best]) / abs(evidence.values[best]))
+    return np.stack(found)
+
+
+def rule(
+    chosen_by: Evidence,
+    measured_on: Evidence,
+    candidates: Sequence[int] = (1, 2, 3, 4, 5, 8, 10, 16, 20, 32, 50),
+    *,
+    unit: str = PAPER,
+) -> Rule:
+    """Choose the number of steps on every second budget of one evidence, and measure its regret on the rest of another.
+
+    The two may be the same; better are trainings by other seeds.
+    """
+    grid = budgets_between(chosen_by, unit=unit)
+    tried = [n for n in candidates if n in set(chosen_by.rows["steps"])]
+    if not tried:
+        raise ValueError(f"candidates = {tuple(candidates)}: expected step counts that the rows have.")
+    costs = [
+        float(regrets(chosen_by, settings(chosen_by, n, grid[::2], unit=unit), unit=unit)[:, 0].mean()) for n in tried
+    ]
+    steps = tried[int(np.argmin(costs))]
+    taken = settings(chosen_by, steps, grid[1::2], unit=unit)
+    spent = regrets(measured_on, taken, unit=unit)
+    return Rule(
+        steps=steps,
+        chosen=np.array(costs),
+        candidates=tuple(tried),
+        regret=measured_on.estimate(float(spent[:, 0].mean()), spent[:, 1:].mean(0)),
+        worst=float(spent[:, 0].max()),
+        table=taken.assign(regret=spent[:, 0]),
+    )

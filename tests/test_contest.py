@@ -1,0 +1,129 @@
+"""Smaller against larger at every budget, and the scatter of trainings: on made-up rows whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ldm.statistics import verdicts
+from ldm.statistics.contest import COUNTED, agreement, contest
+from ldm.statistics.evidence import Evidence, training_scatter
+from tests.synthetic import STEP_COST, sampling
+
+STEPS = (1, 2, 4, 8, 16, 32)
+
+
+def crossing(c, steps, guidance):
+    """Steps pay up to eight, and size after that."""
+    return 100 / min(steps, 8) + 400 / c
+
+
+def trained(value, seeds: int, scatter: float, *, se: float = 0.2, luck: int = 0, **options):
+    """Rows of several trainings a size, each of which is off by a factor of its own at all settings."""
+    rng = np.random.default_rng(luck)
+    parts, influences = [], {}
+    for seed in range(seeds):
+        lucky = {c: 1 + scatter * rng.standard_normal() for c in STEP_COST}
+        rows, found = sampling(
+            lambda c, steps, guidance, lucky=lucky: value(c, steps, guidance) * lucky[c],
+            se=se,
+            seed=1000 * luck + seed,
+            **options,
+        )
+        parts.append(rows.assign(seed=seed, key=f"{seed}/" + rows["key"]))
+        influences |= {f"{seed}/{key}": part for key, part in found.items()}
+    return pd.concat(parts, ignore_index=True), influences
+
+
+def test_shares_of_doublings_are_those_of_the_truth():
+    """c = 32 costs four times c = 8. Up to its four steps c = 8 has more steps that pay; from eight on c = 32 wins."""
+    rows, influences = sampling(crossing, se=0.01, steps=STEPS, guidance=(1.0,))
+    found = contest(Evidence.of(rows[rows["c"] != 16], "kid_effnet", influences), start=2.0, end=128.0)
+    table = found.table().set_index("from")["winner"]
+    assert table[2.0] == "forfeit" and table[4.0] == "smaller" and table[32.0] == table[64.0] == "largest"
+    assert sum(found.shares.values()) == pytest.approx(1) and found.shares["forfeit"] == pytest.approx(1 / 6)
+    assert found.at(5.0) == "smaller" and found.at(127.0) == "largest"
+    assert found.best[0] == 8 and found.best[-1] == 32
+
+
+def test_budgets_begin_at_four_steps_of_the_smallest_and_end_at_the_largest_ones_most():
+    rows, influences = sampling(crossing, steps=STEPS, guidance=(1.0,))
+    found = contest(Evidence.of(rows, "kid_effnet", influences))
+    assert found.budgets[0] == 4 * STEP_COST[8] and found.end == 32 * STEP_COST[32]
+    assert found.doublings.sum() == pytest.approx(np.log2(32))
+
+
+def test_the_band_holds_the_truth_at_all_budgets_at_once():
+    true = contest(Evidence.of(*sampling(crossing, se=1e-6, steps=STEPS, guidance=(1.0,))[:1], "kid_effnet"))
+    held = []
+    for seed in range(60):
+        rows, influences = sampling(crossing, se=1.0, steps=STEPS, guidance=(1.0,), seed=seed)
+        found = contest(Evidence.of(rows, "kid_effnet", influences))
+        held.append(bool(((found.lo <= true.advantage) & (true.advantage <= found.hi)).all()))
+    assert np.mean(held) >= 0.85
+
+
+def test_evaluations_counted_charge_guidance_twice():
+    """With guidance free c = 8 buys its quality; where each guided step counts twice, nobody can afford it."""
+    rows, influences = sampling(crossing, steps=STEPS, guidance=(1.0, 2.0))
+    rows = rows.assign(gflops=rows["cost"] / rows["steps"], nfe=rows["steps"] * rows["guidance"].astype(int))
+    found = contest(Evidence.of(rows, "kid_effnet", influences), unit=COUNTED)
+    assert found.budgets[0] == 4 * STEP_COST[8] and found.end == 2 * 32 * STEP_COST[32]
+    with pytest.raises(ValueError, match="unit = 'seconds': expected 'cost'"):
+        contest(Evidence.of(rows, "kid_effnet", influences), unit="seconds")
+
+
+def test_samplers_that_end_alike_agree_and_forfeits_do_not_count():
+    evidence = [
+        Evidence.of(*sampling(value, se=0.01, steps=STEPS, guidance=(1.0,))[:1], "kid_effnet")
+        for value in (crossing, lambda c, steps, guidance: 1000 / c)
+    ]
+    one, other = (contest(part, start=2.0) for part in evidence)
+    assert agreement(one, one) == {"agree": 1.0, "differ": 0.0, "open": 0.0}
+    assert 0.2 < agreement(one, other)["differ"] < 0.8
+
+
+def test_the_scatter_of_trainings_is_found_and_pooled_over_sizes():
+    found = [
+        training_scatter(trained(crossing, 3, 0.1, luck=luck)[0].assign(size=lambda r: r["c"])) for luck in range(40)
+    ]
+    assert {spread.dof for spread in found} == {6}
+    assert np.sqrt(np.mean([spread.sd**2 for spread in found])) == pytest.approx(0.1, rel=0.15)
+    assert training_scatter(sampling(crossing)[0].assign(size=8)) is None
+
+
+def test_replicates_of_pooled_seeds_scatter_as_new_trainings_would():
+    """The interval of a mean of three trainings holds the truth about as often as it says."""
+    held = []
+    for luck in range(60):
+        evidence = Evidence.of(*swapped(trained(crossing, 3, 0.1, luck=luck)))
+        row = int(np.flatnonzero((evidence.rows["size"] == 16) & (evidence.rows["steps"] == 8))[0])
+        lo, hi = np.quantile(evidence.replicates[row], [0.025, 0.975])
+        held.append(lo <= crossing(16, 8, 1) <= hi)
+        assert set(evidence.rows["seeds"]) == {3} and len(evidence.rows) == 3 * 4 * 3
+    assert 0.87 <= np.mean(held) <= 1
+
+
+def swapped(made):
+    rows, influences = made
+    return rows, "kid_effnet", influences
+
+
+def test_a_setting_that_one_training_lacks_is_left_out():
+    rows, influences = trained(crossing, 2, 0.1)
+    lacking = (rows["seed"] == 1) & (rows["c"] == 8) & (rows["steps"] == 2)
+    evidence = Evidence.of(rows[~lacking], "kid_effnet", influences)
+    assert not ((evidence.rows["size"] == 8) & (evidence.rows["steps"] == 2)).any()
+    assert ((evidence.rows["size"] == 16) & (evidence.rows["steps"] == 2)).any()
+
+
+def test_one_lucky_training_does_not_make_a_finding():
+    """Sizes tie and trainings scatter by a tenth: of verdicts from three trainings a size hardly any is sure."""
+    tie = lambda c, steps, guidance: 100.0
+    made = [swapped(trained(tie, 3, 0.1, luck=luck, steps=STEPS, guidance=(1.0,))) for luck in range(40)]
+    answers = [verdicts.f3(*one, margin=0).answer for one in made]
+    assert np.mean([answer != "undecided" for answer in answers]) <= 0.15
+    alone = [verdicts.f3(rows[rows["seed"] == 0], metric, i, margin=0) for rows, metric, i in made]
+    assert np.mean([verdict.answer != "undecided" for verdict in alone]) > 0.5
+    assert "leaves out the scatter of trainings" in alone[0].detail
