@@ -1,9 +1,12 @@
 """The queue for a GPU that is at hand for minutes: `python -m launch.gpu --minutes 9`, or `--plan` to list it.
 
 On a machine that is lent call by call: `python -m launch.gpu --minutes 8 --out $OUT` in every call, as long as it is
-the same machine; here, `python -m launch.gpu --home FOLDER` for what came back of each, then `make compact`. It needs
-the package, `launch`, `art`, `results`, `weights/open`, `weights/efficientnet_lite0.safetensors`, and tyro among the
-packages. `--rehearse FOLDER` tries all of it on a CPU, at a size that finishes.
+the same machine; here, `python -m launch.gpu --home FOLDER` for what came back of each, then `make compact`. `--rehearse FOLDER`
+tries all of it on a CPU, at a size that finishes.
+
+Where a checkout has to be small to travel, this is what it needs, some 45 MB, beside JAX and tyro:
+
+    git sparse-checkout set --no-cone /ldm /launch /art /results /weights/open /weights/efficientnet_lite0.safetensors
 """
 
 from __future__ import annotations
@@ -49,11 +52,17 @@ def main(
         do(queue(), minutes, plan, out or ROOT / "runs" / "home")
 
 
+DRAWN = 1024  # pictures that a card draws at once, where a CPU draws a few
+
+
 def do(commands: list, minutes: float, plan: bool, out: Path) -> None:
     """List what fits, then do it. Raises: RuntimeError, naming what failed."""
+    from dataclasses import replace
+
     import jax
 
     from launch.gpu import run as task
+    from ldm import profiles
     from ldm.paths import ROOT, RUNS
     from ldm.study.results import Store
 
@@ -61,6 +70,9 @@ def do(commands: list, minutes: float, plan: bool, out: Path) -> None:
     print(task.table(task.plan(commands, store, minutes)), flush=True)
     if plan:
         return
+    if jax.default_backend() != "cpu":
+        for name in ("laptop-eps", "laptop-v"):
+            profiles.PROFILES[name] = replace(profiles.PROFILES[name], batch=DRAWN)
     jax.config.update("jax_default_matmul_precision", "highest")  # a GPU would round float32 to 10 bits, a CPU does not
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(RUNS / "compiled"))  # for the next call on this machine
