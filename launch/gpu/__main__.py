@@ -1,10 +1,10 @@
 """The queue for a GPU that is at hand for minutes: `python -m launch.gpu --minutes 9`, or `--plan` to list it.
 
 On a machine that is lent call by call: `python -m launch.gpu --minutes 8 --out $OUT` in every call, as long as it is
-the same machine; here, `python -m launch.gpu --home FOLDER` for what came back of each, then `make compact`. `--rehearse FOLDER`
-tries all of it on a CPU, at a size that finishes.
+the same machine; here, `python -m launch.gpu --home FOLDER` for what came back of each, then `make compact`.
+`--rehearse FOLDER` tries all of it on a CPU, at a size that finishes.
 
-Where a checkout has to be small to travel, this is what it needs, some 45 MB, beside JAX and tyro:
+Where a checkout has to be small to travel, this is what it needs, some 40 MB, beside JAX and tyro:
 
     git sparse-checkout set --no-cone /ldm /launch /art /results /weights/open /weights/efficientnet_lite0.safetensors
 """
