@@ -10,11 +10,12 @@ import tyro
 
 from ldm.commands.pictures import draw, gallery, upscale
 from ldm.commands.study import browser, compact, dreambooth, grid, notebook, plan, race
-from ldm.commands.train import average, distill, part, pretrain, shards, superres
+from ldm.commands.train import average, distill, part, pretrain, shards, superres, together
 
 COMMANDS = (
     notebook,
     pretrain,
+    together,
     average,
     shards,
     superres,

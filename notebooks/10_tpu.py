@@ -32,7 +32,6 @@ from IPython.display import Markdown
 
 from launch.gpu import queue as gpu_queue
 from launch.gpu import run as gpu_study
-from ldm import profiles
 from ldm.figures import protocol, speed
 from ldm.figures import roofline as roofline_figures
 from ldm.figures.record import record
@@ -104,15 +103,13 @@ Markdown(
 # %% [markdown]
 # ## Before that: one GPU, for minutes
 #
-# Between the laptop and a pod lies one large GPU. The profile `gpu` has Table 1's widths on scenes of 128 px, with
-# latents of 16x16, trains and draws in bfloat16, and has a queue for a machine that is at hand for minutes and forgets:
-# what adds most to the evidence comes first, and rows are packed every minute. The models are too large to come home
-# with them. Where one is wanted on another day it is trained again, by the same seed on the same pictures in the same
-# order; a GPU adds in no fixed order, so its weights are not the same to the bit, and what is drawn with it stands
-# beside what the first one drew.
+# Between the laptop and a pod lies one large GPU. The profiles `gpu-eps` and `gpu-v` draw the same scenes as the
+# laptop's second edition, with the same autoencoder, text tower and judges; only the width goes on, from c = 64 to
+# Table 1's 320, in bfloat16 and in larger batches. They have a queue for a machine that is at hand for minutes and
+# forgets: what adds most to the evidence comes first, and rows and models are packed along the way.
 
 # %% tags=["remove-input"]
-state = gpu_study.progress(gpu_queue.queue(profiles.get("gpu")), Store(ROOT))
+state = gpu_study.progress(gpu_queue.queue(), Store(ROOT))
 Markdown(
     f"**{state['done'].sum()} of {state['tasks'].sum()} tasks have been done.** What they measure stands in the"
     " chapters, under *At the paper's own sizes*; other seeds are rows alone, and speed is [a page of its"
@@ -128,16 +125,13 @@ Markdown(
 #
 # - *Shown by tests,* with a small network: one, two and eight devices give the same losses over twenty steps, as do two
 #   processes of four; a run resumes on another number of devices; it survives SIGTERM, even if only one of two
-# processes is
-#   told, and `kill -9` at three random moments, and ends the same to the bit.
+#   processes is told, and `kill -9` at three random moments, and ends the same to the bit.
 # - *Shown by benchmarks,* in the tables below: a training killed more often; and how far the weights of the laptop's
-#   smallest
-#   UNet (c = 8), the first steps of whose trainings are run on two devices, end from those of one.
+#   smallest UNet (c = 8), the first steps of whose trainings are run on two devices, end from those of one.
 # - *Shown on this page:* the programs compile for these slices, and fit or not.
 # - *Not shown:* that anything runs on a TPU. Nobody has run this code on one. The times are computed, the files in
 #   `launch/` have been read by SkyPilot's and Snakemake's own parsers, and no more. The parts that the profile `tpu`
-# stands
-#   on, its autoencoder and text tower, have not been trained; `launch/tpu-slice.yaml` says how.
+#   stands on, its autoencoder and text tower, have not been trained; `launch/tpu-slice.yaml` says how.
 
 # %% tags=["remove-input"]
 tried = Store(ROOT).rows(study="benchmark", task=["kills", "devices"])

@@ -39,6 +39,7 @@ STANDARD = (
     "test_parallel.py",
     "test_gradients.py",
     "test_guards.py",
+    "test_together.py",
 )
 
 # A test that asks for one of these, or lies in this folder, is marked so; `slow` alone is written by hand.

@@ -23,7 +23,7 @@ def write(store: Store, study: str, c: int, metrics=ASKED, *, task="pretrain", n
     """
     common = dict(
         study=study,
-        profile="gpu",
+        profile=GPU.name,
         task=task,
         c=c,
         size=f"{c}",
@@ -76,7 +76,7 @@ def measured(tmp_path_factory) -> Store:
 def test_where_nothing_is_measured_one_sentence_names_what_is_asked_for(name, tmp_path):
     (said,) = paper_sizes.shown(name, Store(tmp_path), "kid_effnet")
     assert (
-        said.data.startswith("Nothing is measured yet at sizes of Table 1, on scenes of 128 px")
+        said.data.startswith("Nothing is measured yet at sizes of Table 1, on scenes of 32 px")
         and "c = 64, " in said.data
     )
 

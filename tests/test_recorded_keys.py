@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from launch.gpu.queue import Task
+from launch.gpu.queue import Command
 from ldm import paths, profiles
 from ldm.paths import ROOT
 from ldm.profiles import LAPTOP, Profile
@@ -269,4 +269,4 @@ def test_these_cells_are_called_what_they_were_always_called_and_have_rows(name,
 
 
 def test_a_command_of_the_queue_is_called_what_it_was_always_called():
-    assert Task(text="part text --profile gpu", why="asked for once").key == "9eb381c8a68757d8"
+    assert Command(text="part text --profile gpu", why="asked for once", minutes=1).key == "9eb381c8a68757d8"

@@ -1,63 +1,136 @@
-"""What a machine that forgets has made, in a few tar files to bring home: `tar xf` them in the checkout there, then
-`make compact`.
+"""What a machine that forgets has made, brought home in a few files: volumes of one growing stream of tar members.
 
-Rows and pictures, the register of its models, and frozen networks; models of sizes stay, being large.
+A machine is lent for several calls, after each of which a folder comes home, of few files and megabytes each. So every
+call writes one stream, cut into volumes wherever they are full: a model larger than a volume lies in several. What is
+in the stream stays there, rows go before models, and a ledger on the machine keeps what earlier calls have brought. A
+kill can cut the stream's last member, which `unpack` leaves out and the next call brings whole.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator
 from io import BytesIO
+from itertools import groupby
 from pathlib import Path
 
 from ldm.files import write_atomic
 
 VOLUME = 15 * 2**20  # bytes of one file
-BLOCK = 1024  # a file's header in a tar, and what fills its last block
-WANTED = (
-    "runs/rows/*.parquet",
-    "runs/files/*/[!.]*",
-    "runs/*/models.json",
-    "weights/*/*.safetensors",
-    "weights/*/reference.json",
-)
+MOST = 4 * VOLUME  # bytes of a call
+SPARED = 8 * 2**20  # of these, that models leave to rows which are still to come
+WANTED = ("runs/rows/*.parquet", "runs/files/*/[!.]*", "runs/*/models.json", "weights/*/reference.*")
+MODELS = "runs/open/unet-[ev]*.safetensors"  # the laptop's own family: of larger ones the rows are enough
+NAMED = re.compile(r"-c(\d+)-(\d+)k-s(\d+)\.safetensors$")
+BLOCK = tarfile.BLOCKSIZE
 
 
-def start_of_machine(root: Path) -> float:
-    """When this was asked first on this machine; noted in a file under runs/, which does not travel."""
+class Pack:
+    """What one call brings: the files made since the machine `began` that no call before has brought."""
+
+    def __init__(self, root: Path, out: Path, *, most: int = MOST, volume: int = VOLUME):
+        self.root, self.out, self.most, self.volume = root, out, most, volume
+        self.since = start_of_machine(root)
+        self.ledger = root / "runs" / "home.json"
+        told = json.loads(self.ledger.read_text()) if self.ledger.is_file() else {"calls": 0, "brought": {}}
+        self.call, self.brought = told["calls"], told["brought"]
+        self.full, self.open = 0, b""  # volumes that are full; what is in the one that is not
+
+    def bring(self, *, last: bool = False) -> None:
+        """Add what is new to the stream, as far as there is room; `last`: models may take what was spared for rows."""
+        added = []
+        for wanted, room in ((self.rows(), self.most), (self.models(), self.most - (0 if last else SPARED))):
+            for path in wanted:
+                if self.size + path.stat().st_size + 2 * BLOCK <= room:
+                    self._add(path)
+                    added.append(path)
+        if added:
+            self._write(self.full, self.open)
+            self.brought |= {self._name(path): path.stat().st_mtime_ns for path in added}
+            write_atomic(self.ledger, json.dumps({"calls": self.call + 1, "brought": self.brought}).encode())
+
+    @property
+    def size(self) -> int:
+        return self.full * self.volume + len(self.open)
+
+    def rows(self) -> list[Path]:
+        """New rows, strips and registers, oldest first."""
+        return sorted(
+            (path for pattern in WANTED for path in self._new(pattern)), key=lambda path: path.stat().st_mtime_ns
+        )
+
+    def models(self) -> list[Path]:
+        """New models of the laptop's family: small ones, the first seeds and the longest trainings first."""
+        found = [(path, tuple(map(int, NAMED.search(path.name).groups()))) for path in self._new(MODELS)]
+        longest = max((length for _, (_, length, _) in found), default=0)
+
+        def worth(one: tuple[Path, tuple[int, int, int]]) -> float:
+            path, (_, length, seed) = one
+            return path.stat().st_size * (1 + seed) * (1 if length == longest else 4)
+
+        return [path for path, _ in sorted(found, key=worth)]
+
+    def _new(self, pattern: str) -> Iterator[Path]:
+        for path in self.root.glob(pattern):
+            made = path.stat().st_mtime_ns
+            if made >= self.since and self.brought.get(self._name(path)) != made:
+                yield path
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
+
+    def _add(self, path: Path) -> None:
+        data = path.read_bytes()
+        info = tarfile.TarInfo(self._name(path))
+        info.size, info.mtime, info.mode = len(data), int(path.stat().st_mtime), 0o644
+        self.open += info.tobuf(tarfile.GNU_FORMAT) + data + bytes(-len(data) % BLOCK)
+        while len(self.open) >= self.volume:
+            self._write(self.full, self.open[: self.volume])
+            self.full, self.open = self.full + 1, self.open[self.volume :]
+
+    def _write(self, place: int, data: bytes) -> None:
+        if data:
+            write_atomic(self.out / f"home-{self.call:02d}-{place:02d}.part", data)
+
+
+def start_of_machine(root: Path) -> int:
+    """When this was asked first on this machine, in ns; noted in a file under runs/, which does not travel."""
     mark = root / "runs" / "began"
     if not mark.is_file():
         write_atomic(mark, b"")
-    return mark.stat().st_mtime
+    return mark.stat().st_mtime_ns
 
 
-def pack(root: Path, out: Path) -> list[Path]:
-    """All that this machine has made since it `began`, into volumes `out`/home-0.tar, ...; oldest first, so full ones
-    stay as they are.
+def unpack(folder: Path, root: Path) -> list[Path]:
+    """Write what came home in a folder into the checkout `root`, but for a last member that a kill has cut.
+
+    Raises: ValueError, one sentence, where there is nothing, or a volume is missing between others.
     """
-    since = start_of_machine(root)
-    files = [
-        path
-        for pattern in WANTED
-        for path in root.glob(pattern)
-        if path.stat().st_mtime >= since and path.stat().st_size <= VOLUME
-    ]
-    volumes: list[list[Path]] = [[]]
-    size = 0
-    for path in sorted(files, key=lambda path: path.stat().st_mtime):
-        room = path.stat().st_size + BLOCK
-        if volumes[-1] and size + room > VOLUME:
-            volumes.append([])
-            size = 0
-        volumes[-1].append(path)
-        size += room
-    return [write_atomic(out / f"home-{i}.tar", _tar(root, paths)) for i, paths in enumerate(volumes) if paths]
+    volumes = sorted(folder.glob("home-*-*.part"))
+    if not volumes:
+        raise ValueError(f"{folder}: no volumes home-*.part; give the folder that came home.")
+    written = []
+    for call, group in groupby(volumes, key=lambda path: path.name.split("-")[1]):
+        parts = list(group)
+        if [int(path.stem.split("-")[2]) for path in parts] != list(range(len(parts))):
+            raise ValueError(f"{folder}: volumes of call {call} are missing; fetch all of home-{call}-*.part.")
+        data = b"".join(path.read_bytes() for path in parts)
+        with tarfile.open(fileobj=BytesIO(data), mode="r:") as archive:
+            for member in _whole(archive, len(data)):
+                archive.extract(member, root, filter="data")
+                written.append(root / member.name)
+    return written
 
 
-def _tar(root: Path, paths: Sequence[Path]) -> bytes:
-    with BytesIO() as buffer:
-        with tarfile.open(fileobj=buffer, mode="w") as archive:
-            for path in paths:
-                archive.add(path, path.relative_to(root))
-        return buffer.getvalue()
+def _whole(archive: tarfile.TarFile, size: int) -> Iterator[tarfile.TarInfo]:
+    """The members that the stream holds to their end."""
+    while True:
+        try:
+            member = archive.next()
+        except tarfile.ReadError:  # cut within a header
+            return
+        if member is None or member.offset_data + member.size > size:
+            return
+        yield member

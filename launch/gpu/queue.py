@@ -1,67 +1,69 @@
-"""What there is for a GPU to do: commands, ordered by what they add to the evidence, and what they will take.
+"""What there is for a GPU to do: commands in the order of what they add, each with the minutes reckoned for it.
 
-A machine that is at hand for minutes forgets what it has trained: a command says what it needs, and what is not there
-is made again.
+First the trainings of the laptop's own family, whose models come home; then the paper's widths on the same pictures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ldm import paths
+from ldm import profiles
 from ldm.networks import cost
-from ldm.profiles import Profile
-from ldm.study import superres as restore
+from ldm.study import evaluation
 from ldm.study.results import key
-from ldm.tasks import finetuning, models, pairs
-from ldm.tasks.distillation import methods
-from ldm.tasks.frozen import autoencoder as frozen
+from ldm.tasks import finetuning, models
 
-SHARE = 0.25  # of the matrix rate that training and drawing are taken to reach, until finished commands have shown it
-START = 0.5  # minutes of a command besides its networks: compilation, pictures to learn from
-STEP = 10e-3 / 60  # minutes that a step of training takes at least, however small the network
-CELL = 2 / 60  # minutes of judging the pictures of a cell
-STATE = 22  # bytes a parameter: weights, their average, Adam's two moments, gradient, bfloat16 copy
-ENCODED = 80_000  # images that the autoencoder is trained on
-FOUR = (64, 128, 192, 320)  # the sizes that come first
-FIRST = (2, 4, 8, 16)  # sampling steps that every size is asked first
-RESTORED = (4, 8, 16)  # those of super-resolution, besides the usual
+START = 0.6  # minutes of a training besides its steps: mostly compilation
+FIRST = 0.3  # of a command that draws
+STEP = 10e-3  # seconds that a step of training takes at least, however small the network
+CELL = 0.7  # seconds of judging a cell's pictures
+FULL, HALF = 20.0, 150.0  # TFLOP/s that are counted on, in float32 and in bfloat16
+SMALL, LARGE = (8, 16, 32, 24, 48, 64), (128, 64, 320, 192, 96, 256)  # widths, in order
+BOTH = 128  # up to this width both settings train at once: beyond, one alone fills a card
+STEPS, GUIDANCE = (2, 4, 8, 16, 32, 50), (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+PICTURES = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class Training:
+    """Trainings side by side (`python -m ldm together`)."""
+
+    c: int
+    names: tuple[str, ...]
+    seeds: tuple[int, ...] = (0,)
+    lengths: tuple[int, ...] = ()
+
+    @property
+    def text(self) -> str:
+        lengths = f" --lengths {words(self.lengths)}" * bool(self.lengths)
+        return f"together --c {self.c} --profiles {words(self.names)} --seeds {words(self.seeds)}{lengths}"
+
+    def made(self) -> bool:
+        """Whether its models are there: of the laptop's family, here or registered; of others, on this machine."""
+        there = models.there if self.names[0].startswith("laptop") else models.file_of
+        return all(
+            there(profile, self.c, profile.train.images, seed)
+            for profile in map(profiles.get, self.names)
+            for seed in self.seeds
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
     """What one types after `python -m ldm`."""
 
     text: str
     why: str
+    minutes: float
     c: int | None = None
-    gflops: float = 0.0  # of all its networks' evaluations
-    minutes: float = START  # of all else
-    needs: tuple[Task, ...] = ()  # what has to be made before
+    training: Training | None = None  # of which it is the command
+    needs: Command | None = None  # what makes the model that it asks
     made: Callable[[], bool] | None = None  # whether what it makes is there; without, a row tells that it is done
-    memory: float = 0.0  # GB that a device has to have
 
     @property
     def key(self) -> str:
         return key(_Named(self.text))
-
-    @property
-    def kind(self) -> str:
-        """What it is reckoned with: commands of a kind take as many times what was reckoned."""
-        return self.text.split()[0]
-
-    def reckoned(self, tflops: float) -> float:
-        """Minutes that it takes where a matrix product runs at `tflops`."""
-        return self.minutes + self.gflops / (SHARE * tflops * 1e3) / 60
-
-    def first(self, there: Callable[[Task], bool]) -> list[Task]:
-        """What has to be done before it, in order, and is not there."""
-        found: dict[Task, None] = {}
-        for task in self.needs:
-            if not there(task):
-                found |= dict.fromkeys([*task.first(there), task])
-        return list(found)
 
 
 @dataclass(frozen=True)
@@ -69,186 +71,171 @@ class _Named:
     command: str
 
 
-def queue(profile: Profile) -> list[Task]:
-    """All tasks of a profile, the one that adds most first.
-
-    Four sizes of Table 1 come first, in all that is asked of sizes; then what is asked of their finetuned models and
-    students, the other sizes, seeds, and the first steps of the largest. The smoke profile's family is such four.
-    """
-    four = [c for c in profile.family if c in FOUR] or list(profile.family)
-    rest = [c for c in profile.family if c not in four and c <= max(FOUR)]
-    large = [c for c in profile.family if c > max(FOUR)]
+def queue(
+    small: Sequence[int] = SMALL, large: Sequence[int] = LARGE, seeds: Sequence[int] = (0, 1, 2)
+) -> list[Command]:
+    """All commands, the one that adds most first."""
+    own = {c: trained("the laptop's models", c, ("laptop-eps", "laptop-v"), tuple(seeds)) for c in small}
+    paper = {}
+    for c in large:
+        names = ("gpu-eps", "gpu-v") if c <= BOTH else ("gpu-eps",)
+        paper[c] = trained("the paper's widths", c, names, lengths=() if c <= BOTH else (160_000, 640_000, 1_280_000))
+    first, last = [c for c in large if c <= 128 and c != 96], [c for c in small if c <= 32]
     return [
-        *stands_on(profile),
-        *(task for c in four for task in sampled(profile, c, FIRST)),
-        *(task for make in (restored, taught) for c in four for task in make(profile, c)),
-        *(task for c in four for task in more_steps(profile, c)),
-        *(task for c in rest for task in sampled(profile, c, FIRST)),
-        *(measured(profile, c, seed) for seed in (1, 2) for c in four),
-        *(begun(profile, c) for c in large),
+        reference(),
+        *own.values(),
+        *(command for c in large for command in (paper[c], *asked(paper[c], "gpu-eps", c))),
+        *(
+            command
+            for seed in seeds
+            for c in last
+            for name in ("laptop-eps", "laptop-v")
+            for command in asked(own[c], name, c, seed)
+        ),
+        *(command for c in first for command in asked(paper[c], "gpu-v", c)),
+        *(
+            drawn(paper[c], "samplers", "gpu-eps", c, level="some", more=f" --sampler {sampler}", steps=(4, 8, 16))
+            for c in first
+            for sampler in ("ddpm", "dpm++")
+        ),
+        *(command for c in first for command in (*restored(paper[c], "gpu-eps", c), *taught(paper[c], "gpu-eps", c))),
     ]
 
 
-def stands_on(profile: Profile) -> list[Task]:
-    """The frozen networks, and the reference of the metrics."""
-    why = f"what the {profile.scenes.size} px models stand on"
-
-    def part(
-        name: str, made: Callable[[], bool], minutes: float, images: int = 0, needs: Collection[Task] = ()
-    ) -> Task:
-        text = f"part {name} --profile {profile.name}" + f" --images {images}" * (images > 0)
-        return Task(text=text, why=why, minutes=minutes, needs=tuple(needs), made=made)
-
-    folder = paths.WEIGHTS / profile.weights
-    there = lambda name: (folder / f"{name}.safetensors").is_file
-    text, detector = part("text", there("text"), 2), part("detector", there("detector"), 2.5)
-    autoencoder = part(
-        "autoencoder", lambda: frozen.seen(profile) >= ENCODED, 3, ENCODED
-    )  # it is written before it is trained to the end
-    decoder = part("decoder", lambda: frozen.finished(profile), 3, 60_000, [autoencoder])
-    return [text, detector, autoencoder, decoder, part("reference", there("reference"), 2, needs=[detector])]
-
-
-def gflops(profile: Profile, c: int, side: int = 0) -> float:
-    """Of one evaluation on one picture, whose latents have the profile's side unless told otherwise."""
-    return cost.unet_gflops(c, side or profile.latent_shape[0], profile.tokens, profile.context)
-
-
-def trained(profile: Profile, c: int, seed: int = 0) -> Task:
-    """A training up to the length where sizes are compared; without checkpoints: they grow to gigabytes, and the
-    machine forgets.
-    """
-    text = f"pretrain --profile {profile.name} --c {c} --seed {seed} --images {profile.length} --no-checkpoints"
-    return Task(
-        text=text,
-        why="training",
-        c=c,
-        gflops=cost.PASSES * gflops(profile, c) * profile.length,
-        minutes=3 * START + STEP * profile.length / profile.train.batch,
-        needs=tuple(stands_on(profile)),
-        made=lambda: models.file_of(profile, c, profile.length, seed) is not None,
+def reference(name: str = "laptop-eps") -> Command:
+    """The statistics of real scenes that distances are measured from."""
+    profile = profiles.get(name)
+    return Command(
+        text=f"part reference --profile {name}",
+        why="what distances are measured from",
+        minutes=1,
+        made=lambda: _readable(profile),
     )
 
 
-def measured(profile: Profile, c: int, seed: int = 0) -> Task:
-    """A training's models along the way, in the paper's one setting."""
-    lengths = [length for length in profile.lengths if length <= profile.length]
-    text = f"grid --study pretraining --profile {profile.name} --sizes {c} --seed {seed} --lengths {words(lengths)}"
-    return Task(
-        text=text,
-        why=f"quality by compute, seed {seed}",
+def _readable(profile: profiles.Profile) -> bool:
+    try:
+        evaluation.load_metrics(profile)
+    except (ValueError, OSError):
+        return False
+    return True
+
+
+def gflops(name: str, c: int) -> float:
+    """Of one evaluation on one picture."""
+    profile = profiles.get(name)
+    return cost.unet_gflops(c, profile.latent_shape[0], profile.tokens, profile.context)
+
+
+def minutes(name: str, work: float, seconds: float = 0.0) -> float:
+    """Minutes of so many GFLOPs in the profile's arithmetic, and of the seconds that pass besides."""
+    rate = HALF if profiles.get(name).train.bf16 else FULL
+    return round(FIRST + (work / rate / 1e3 + seconds) / 60, 1)
+
+
+def trained(
+    why: str, c: int, names: tuple[str, ...], seeds: tuple[int, ...] = (0,), lengths: tuple[int, ...] = ()
+) -> Command:
+    """Trainings of one width; those of several seeds and settings side by side."""
+    train = profiles.get(names[0]).train
+    lengths = tuple(n for n in lengths if n in profiles.get(names[0]).lengths)
+    training = Training(c=c, names=names, seeds=seeds, lengths=lengths)
+    step = max(STEP, len(names) * len(seeds) * train.batch * cost.PASSES * gflops(names[0], c) / _rate(train) / 1e3)
+    return Command(
+        text=training.text,
+        why=why,
         c=c,
-        gflops=len(lengths) * profile.n * 2 * 50 * gflops(profile, c),
-        minutes=START + CELL * len(lengths),
-        needs=(trained(profile, c, seed),),
+        minutes=round(START + train.steps * step / 60, 1),
+        training=training,
+        made=training.made,
     )
+
+
+def _rate(train: profiles.TrainConfig) -> float:
+    return HALF if train.bf16 else FULL
+
+
+def asked(needs: Command, name: str, c: int, seed: int = 0) -> list[Command]:
+    """Quality along the training, held-out loss, and the grid of steps and guidance at two levels of captions."""
+    profile = profiles.get(name)
+    kept = [n for n in needs.training.lengths or profile.lengths if n <= profile.length]
+    along = f"--profile {name} --sizes {c} --seed {seed}"
+    return [
+        Command(
+            text=f"grid --study denoising {along} --lengths {words(needs.training.lengths or profile.lengths)}",
+            why="held-out loss",
+            c=c,
+            minutes=minutes(name, 0, 5),
+            needs=needs,
+        ),
+        *(drawn(needs, f"steps and guidance, {level}", name, c, seed, level=level) for level in ("some", "all")),
+        Command(
+            text=f"grid --study pretraining {along} --lengths {words(kept)} --n {PICTURES}",
+            why="quality by compute",
+            c=c,
+            minutes=minutes(name, len(kept) * PICTURES * 100 * gflops(name, c), CELL * len(kept)),
+            needs=needs,
+        ),
+    ]
 
 
 def drawn(
-    profile: Profile, c: int, why: str, steps: Sequence[int], guidance: Sequence[float], sampler: str = "ddim"
-) -> Task:
-    """A part of the grid of steps and guidance."""
-    text = (
-        f"grid --profile {profile.name} --sizes {c} --steps {words(steps)} --guidance"
-        f" {' '.join(f'{g:g}' for g in guidance)} --sampler {sampler}"
-    )
-    evaluations = profile.n * sum(steps) * sum(1 + (g != 1) for g in guidance)
-    return Task(
-        text=text,
+    needs: Command,
+    why: str,
+    name: str,
+    c: int,
+    seed: int = 0,
+    *,
+    level: str,
+    more: str = "",
+    steps: Sequence[int] = (),
+) -> Command:
+    """A grid of steps and guidance."""
+    steps = steps or STEPS
+    work = PICTURES * sum(steps) * sum(1 + (g != 1) for g in GUIDANCE) * gflops(name, c)
+    return Command(
+        text=f"grid --profile {name} --sizes {c} --seed {seed} --level {level} --steps {words(steps)}"
+        f" --guidance {words(GUIDANCE)} --n {PICTURES}{more}",
         why=why,
         c=c,
-        gflops=evaluations * gflops(profile, c),
-        minutes=START + CELL * len(steps) * len(guidance),
-        needs=(trained(profile, c),),
+        minutes=minutes(name, work, CELL * len(steps) * len(GUIDANCE)),
+        needs=needs,
     )
 
 
-def sampled(profile: Profile, c: int, steps: Sequence[int]) -> list[Task]:
-    """A size along its training, by guidance and few steps, and by two more samplers."""
-    known = [s for s in steps if s in profile.steps]
-    two = [g for g in (2.0, 4.0) if g in profile.guidance] or list(profile.guidance[-1:])
-    return [
-        measured(profile, c),
-        drawn(profile, c, "guidance and steps", known, profile.guidance),
-        *(drawn(profile, c, "samplers", known[1:], two, sampler) for sampler in ("ddpm", "dpm++")),
-    ]
-
-
-def more_steps(profile: Profile, c: int) -> list[Task]:
-    return [drawn(profile, c, "more steps", [s], profile.guidance) for s in profile.steps if s > max(FIRST)]
-
-
-def restored(profile: Profile, c: int) -> list[Task]:
-    """Finetuned for super-resolution, and judged along the way, then by fewer steps."""
-    images, side = finetuning.LENGTHS[-1], pairs.latent_side(profile)
-    finetuned = Task(
-        text=f"superres --profile {profile.name} --c {c} --images {images} --no-checkpoints",
-        why="training",
+def restored(needs: Command, name: str, c: int) -> list[Command]:
+    """Finetuned for super-resolution, and judged along the way and by steps."""
+    profile, common = profiles.get(name), f"--study superres --profile {name} --sizes {c}"
+    longest = finetuning.LENGTHS[-1]
+    finetuned = Command(
+        text=f"superres --profile {name} --c {c} --images {longest} --no-checkpoints",
+        why="super-resolution",
         c=c,
-        gflops=cost.PASSES * gflops(profile, c, side) * images,
-        minutes=4 * START + STEP * images / finetuning.CONFIG.batch,
-        needs=(trained(profile, c),),
-        made=lambda: models.file_of(profile, c, images, kind="superres") is not None,
+        minutes=2,
+        needs=needs,
+        made=lambda: models.file_of(profile, c, longest, kind="superres") is not None,
     )
-
-    def grid(why: str, name: str, values: Sequence[int], evaluations: int) -> Task:
-        return Task(
-            text=f"grid --study superres --profile {profile.name} --sizes {c} --{name} {words(values)}",
-            why=why,
-            c=c,
-            gflops=restore.pictures(profile) * evaluations * gflops(profile, c, side),
-            minutes=2 * START + CELL * len(values),
-            needs=(finetuned,),
-        )
-
-    lengths = finetuning.LENGTHS[1:]
+    grids = (f"--lengths {words(finetuning.LENGTHS[1:])}", "--steps 4 8 16")
     return [
-        grid("super-resolution by compute", "lengths", lengths, restore.USUAL * len(lengths)),
-        grid("super-resolution by steps", "steps", RESTORED, sum(RESTORED)),
+        Command(text=f"grid {common} {asked}", why="super-resolution", c=c, minutes=2, needs=finetuned)
+        for asked in grids
     ]
 
 
-def taught(profile: Profile, c: int) -> list[Task]:
+def taught(needs: Command, name: str, c: int) -> list[Command]:
     """A consistent student, in few steps."""
-    teaching = Task(
-        text=f"distill codi --profile {profile.name} --c {c} --no-checkpoints",
-        why="training",
+    profile = profiles.get(name)
+    student = Command(
+        text=f"distill codi --profile {name} --c {c} --no-checkpoints",
+        why="students",
         c=c,
-        gflops=methods.passes("codi") * profile.distilled * gflops(profile, c),
-        minutes=4 * START + 2 * STEP * profile.distilled / profile.train.batch,
-        needs=(trained(profile, c),),
+        minutes=2,
+        needs=needs,
         made=lambda: models.file_of(profile, c, profile.distilled, kind="codi") is not None,
     )
-    steps, guidance = (1, 2, 4, 8), [g for g in (2, 4) if profile.scales[0] <= g <= profile.scales[1]]
-    text = (
-        f"grid --study distillation --profile {profile.name} --kinds codi --sizes {c} --steps {words(steps)} --guidance"
-        f" {words(guidance)}"
-    )
-    return [
-        Task(
-            text=text,
-            why="students",
-            c=c,
-            gflops=profile.n * sum(steps) * len(guidance) * gflops(profile, c),
-            minutes=START + CELL * len(steps) * len(guidance),
-            needs=(teaching,),
-        )
-    ]
+    text = f"grid --study distillation --profile {name} --kinds codi --sizes {c} --steps 1 2 4 8 --guidance 2 3"
+    return [Command(text=text, why="students", c=c, minutes=1.5, needs=student)]
 
 
-def begun(profile: Profile, c: int, steps: int = 60) -> Task:
-    """The first steps of a size that is too large for more: its speed, its memory and its first loss."""
-    images = steps * profile.train.batch
-    return Task(
-        text=f"pretrain --profile {profile.name} --c {c} --images {images} --no-checkpoints",
-        why="speed, memory, first loss",
-        c=c,
-        gflops=cost.PASSES * gflops(profile, c) * images,
-        minutes=3 * START,
-        needs=tuple(stands_on(profile)),
-        memory=1.2 * STATE * cost.unet_params(c, profile.context) / 1e9,
-    )
-
-
-def words(values: Sequence[int]) -> str:
-    return " ".join(map(str, values))
+def words(values: Sequence[object]) -> str:
+    return " ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)

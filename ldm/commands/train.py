@@ -4,6 +4,7 @@ to train on.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -37,8 +38,6 @@ def pretrain(
     cluster).
     Snapshots: so many over the run, from which the command average makes models. Without checkpoints, it cannot resume.
     """
-    from dataclasses import replace
-
     from ldm import paths, profiles
     from ldm.commands.checks import check_network, check_numbers
     from ldm.paths import ROOT
@@ -77,6 +76,45 @@ def pretrain(
     training_rows.write(
         training_rows.Training.here(chosen, c, config, layout, remat=remat, data=data), chosen, laps, ROOT
     )
+
+
+def together(
+    c: int,
+    profiles: tuple[str, ...],
+    seeds: tuple[int, ...] = (0, 1, 2),
+    images: int = 0,
+    lengths: tuple[int, ...] = (),
+) -> None:
+    """Train one size by several seeds and in several settings at once, for an accelerator that one alone leaves idle.
+
+    Profiles: one, or those of one family in several settings. Lengths: at which models are kept, if not the profile's.
+    Without checkpoints: what is stopped begins anew, but for models that are there.
+    """
+    from ldm import profiles as known
+    from ldm.commands.checks import check_network, check_numbers
+    from ldm.paths import ROOT
+    from ldm.study import training_rows
+    from ldm.tasks import pretrain as pretraining
+    from ldm.tasks import together as task
+
+    check_numbers(images=images)
+    settings = [known.get(name) for name in profiles]
+    check_network(settings[0], c, settings[0].train.batch, None)
+    trainings = task.plan(settings, c, seeds, data=pretraining.on_device(settings[0]), images=images)
+    if trainings is None:
+        print(f"c = {c}: every model is there.")
+        return
+    laps: list[dict] = []
+    task.pretrain(trainings, lengths=lengths or None, on_log=laps.append)
+    for which, run in enumerate(trainings.runs):
+        training_rows.write(
+            training_rows.Training.here(
+                run.profile, c, replace(trainings.config, seed=run.seed), None, together=len(trainings.runs)
+            ),
+            run.profile,
+            [lap | {"loss": lap["loss"][which]} for lap in laps],
+            ROOT,
+        )
 
 
 def average(c: int, sigma: float = 0.1, images: int = 0, profile: str = "laptop", seed: int = 0) -> None:

@@ -29,7 +29,7 @@ def image_keys(key: Array, count: int) -> Array:
 def diffusion_loss(
     structure: Structure,
     schedule: Schedule,
-    predict: Predict = "v",
+    predict: Predict | tuple[Predict, ...] = "v",
     *,
     null: Array,
     drop: float = 0.1,
@@ -38,6 +38,7 @@ def diffusion_loss(
 
     Args:
         structure: of the UNet (`layers.split`).
+        predict: what the network predicts; of several, the one whose place is batch["predicts"].
         null: the text embedding of the empty caption, (m, d); it replaces each caption's with
             probability `drop`, so that the network can be guided (Ho and Salimans 2022).
 
@@ -49,7 +50,9 @@ def diffusion_loss(
 
     Raises: ValueError for an unknown prediction, and for eps on a schedule without signal at its end.
     """
-    check_predict(predict, schedule.alpha)
+    several = (predict,) if isinstance(predict, str) else predict
+    for one in several:
+        check_predict(one, schedule.alpha)
     alphas, sigmas = (jnp.asarray(a, jnp.float32) for a in (schedule.alpha, schedule.sigma))
 
     def draw(key: Array, shape: tuple[int, ...]) -> tuple[Array, Array, Array]:
@@ -66,7 +69,9 @@ def diffusion_loss(
         if "condition" in batch:
             net = conditioned(net, batch["condition"])
         output = net(alpha * x0 + sigma * eps, t, context).astype(jnp.float32)
-        errors = jnp.square(output - target(predict, x0, eps, alpha, sigma)).mean((1, 2, 3))
+        wanted = [target(one, x0, eps, alpha, sigma) for one in several]
+        wanted = jnp.stack(wanted)[batch["predicts"]] if len(several) > 1 else wanted[0]
+        errors = jnp.square(output - wanted).mean((1, 2, 3))
         high = t >= schedule.length // 2
         terms = {
             "loss_low": jnp.sum(errors, where=~high) / jnp.maximum(jnp.sum(~high, dtype=jnp.float32), 1),

@@ -43,17 +43,19 @@ def matmul(x: Float[AnyArray, "... i"], weight: Float[AnyArray, "i o"]) -> Float
     return (x.reshape(-1, x.shape[-1]) @ weight).reshape(*x.shape[:-1], -1)
 
 
-def conv2d(x: Float[AnyArray, "b h w i"], kernel: Float[AnyArray, "k k i o"], *, stride: int = 1) -> Array:
+def conv2d(
+    x: Float[AnyArray, "b h w i"], kernel: Float[AnyArray, "k k i o"], *, stride: int = 1, gathered: bool = False
+) -> Array:
     """A k x k convolution, zero padding k // 2 on each side.
 
     On maps of at most four pixels (the UNet's lowest levels on 8x8 latents) XLA's CPU convolution is
     20 times slower than a matrix product over the gathered taps, and most taps see only padding: those
-    are not computed at all.
+    are not computed at all. `gathered`: so on larger maps, too.
     """
     k, pad = kernel.shape[0], kernel.shape[0] // 2
     h, w = x.shape[1:3]
     x = x.astype(kernel.dtype)
-    if k > 1 and h * w > 4:
+    if k > 1 and h * w > 4 and not gathered:
         return lax.conv_general_dilated(
             x, kernel, (stride, stride), [(pad, pad)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
@@ -76,13 +78,13 @@ class Conv(nnx.Module):
     """k x k convolution with bias."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, *, stride: int = 1, keys: KeySource):
-        self.stride = stride
+        self.stride, self.gathered = stride, False
         fan_in = inputs * kernel**2
         self.weight = nnx.Param(uniform(keys(), (kernel, kernel, inputs, outputs), fan_in))
         self.bias = nnx.Param(uniform(keys(), (outputs,), fan_in))
 
     def __call__(self, x: Float[AnyArray, "b h w i"]) -> Float[Array, "b h2 w2 o"]:
-        return conv2d(x, self.weight[...], stride=self.stride) + self.bias[...]
+        return conv2d(x, self.weight[...], stride=self.stride, gathered=self.gathered) + self.bias[...]
 
 
 class Linear(nnx.Module):
@@ -267,6 +269,18 @@ class Upsample(nnx.Module):
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b 2*h 2*w c"]:
         return self.conv(x.repeat(2, 1).repeat(2, 2))
+
+
+def gather_taps(module: nnx.Module) -> nnx.Module:
+    """Have all its convolutions computed as matrix products over gathered taps; the module, changed.
+
+    Many networks side by side (`vmap`) are then products of many matrices, where convolutions would become grouped
+    ones, for which few devices have fast code.
+    """
+    for _, part in nnx.iter_modules(module):
+        if isinstance(part, Conv):
+            part.gathered = True
+    return module
 
 
 Params = dict[str, AnyArray]

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ldm.hashing import later
 from ldm.networks import cost
 from ldm.profiles import Profile
 from ldm.study.results import Row, Store, key
@@ -40,6 +41,7 @@ class Training:
     bf16: bool
     remat: bool
     data: str
+    together: int = later(1)  # trainings side by side on the device, whose speed is that of all
 
     @classmethod
     def here(
@@ -53,6 +55,7 @@ class Training:
         side: int = 0,
         remat: bool = False,
         data: str = "",
+        together: int = 1,
     ) -> Training:
         """A training on this machine; side: of the latents, if not the profile's; data: where its pictures or shards
         lie.
@@ -72,6 +75,7 @@ class Training:
             bf16=config.bf16,
             remat=remat,
             data=data,
+            together=together,
         )
 
 
@@ -93,7 +97,8 @@ def rows(training: Training, profile: Profile, laps: Sequence[Mapping[str, Any]]
         images_seen=t.images,
         train_steps=-(-t.images // t.batch),
         protocol=f"{t.parts} x {t.batch // t.parts} images a step; {'bfloat16' if t.bf16 else 'float32'}"
-        f"{'; blocks computed twice' * t.remat}{f'; from {t.data}' * bool(t.data)}; "
+        f"{'; blocks computed twice' * t.remat}{f'; from {t.data}' * bool(t.data)}"
+        f"{f'; {t.together} trainings side by side' * (t.together > 1)}; "
         f"devices: {t.devices}, sharing a state: {t.fsdp}; {t.machine}",
         machine=t.machine,
         dtype="bfloat16" if t.bf16 else "float32",

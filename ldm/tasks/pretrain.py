@@ -17,7 +17,7 @@ import numpy as np
 from flax import nnx
 
 from ldm import paths
-from ldm.data.latents import Encoded, device_set, latent_set
+from ldm.data.latents import DeviceSet, Encoded, device_set, latent_set
 from ldm.data.scenes.dataset import Scenes
 from ldm.diffusion.losses import diffusion_loss
 from ldm.diffusion.schedule import Schedule
@@ -54,7 +54,7 @@ def frozen_networks(profile: Profile) -> tuple[Codec, TextEncoder]:
 def training_set(profile: Profile, n: int | None = None) -> Encoded:
     """The profile's scenes, encoded, cached under runs/cache; where there is one accelerator, they lie there."""
     if jax.default_backend() != "cpu" and jax.device_count() == 1:
-        return _on_device(profile, n or profile.data)
+        return on_device(profile, n)
     return latent_set(
         Scenes(profile.scenes, "train", n or profile.data, level=profile.level),
         *frozen_networks(profile),
@@ -62,11 +62,15 @@ def training_set(profile: Profile, n: int | None = None) -> Encoded:
     )
 
 
-@lru_cache(maxsize=1)  # several trainings of a process share it
-def _on_device(profile: Profile, n: int) -> Encoded:
-    return device_set(
-        Scenes(profile.scenes, "train", n, level=profile.level), *frozen_networks(profile), paths.RUNS / "cache"
-    )
+def on_device(profile: Profile, n: int | None = None) -> DeviceSet:
+    """The same, on the first device whatever it is: latents, and captions as ids."""
+    scenes = Scenes(profile.scenes, "train", n or profile.data, level=profile.level)
+    return _on_device(scenes, *frozen_files(profile))
+
+
+@lru_cache(maxsize=1)  # several trainings of a process share it, and both settings of a family
+def _on_device(scenes: Scenes, autoencoder: Path, tower: Path) -> DeviceSet:
+    return device_set(scenes, load_codec(autoencoder), text.load_text_encoder(tower), paths.RUNS / "cache")
 
 
 def shard_set(profile: Profile, url: str) -> tuple[Encoded, Path]:
@@ -105,7 +109,7 @@ def pretrain(
 
     Args:
         data: the training pictures, encoded (`training_set`, or `feed.Feed`); null: the empty caption's context (m, d).
-        config: the profile's, unless given. start: parameters to continue from, else fresh ones.
+        config: the profile's for this width, unless given. start: parameters to continue from, else fresh ones.
         layout: the devices to train on, else the first one. remat: less memory for more arithmetic (`UNet`).
         snapshots: of two averages of the weights, so many evenly over the run, for `averaged`.
         build: another network in the UNet's place, by the same arguments (`network`).

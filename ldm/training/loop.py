@@ -62,19 +62,52 @@ class TrainState(NamedTuple):
         return {name: value for name, value in self._asdict().items() if name != "averages" or value}
 
 
+def fresh(config: TrainConfig, params: Params) -> TrainState:
+    """Return the state at step 0."""
+    copies = (jax.tree.map(jnp.copy, params) for _ in range(2 + len(config.averages)))
+    ours, ema, *more = copies  # the step donates them; the caller keeps its own
+    return TrainState(jnp.zeros((), jnp.int32), ours, ema, optimizer(config).init(ours), tuple(more))
+
+
 def init_state(params: Params, config: TrainConfig, layout: Layout | None = None) -> TrainState:
     """The state at step 0, on the layout's devices if there is one."""
 
-    def build(params: Params) -> TrainState:
-        copies = (jax.tree.map(jnp.copy, params) for _ in range(2 + len(config.averages)))
-        ours, ema, *more = copies  # the step donates them; the caller keeps its own
-        return TrainState(jnp.zeros((), jnp.int32), ours, ema, optimizer(config).init(ours), tuple(more))
-
     if layout:
-        return layout.make(build, params)
+        return layout.make(partial(fresh, config), params)
     with host():
-        state = build(params)
+        state = fresh(config, params)
     return jax.device_put(state, jax.local_devices()[0])
+
+
+def advance(
+    loss: Loss,
+    config: TrainConfig,
+    state: TrainState,
+    batch: Batch,
+    key: Array,
+    others: tuple = (),
+    constrain: Callable[[Any], Any] = lambda tree: tree,
+) -> tuple[TrainState, dict[str, Array]]:
+    """Return the state after one more step, and what there is to log of it.
+
+    Args:
+        others: what the loss is asked with besides. constrain: says how the gradient is to lie on devices.
+    """
+    (value, terms), grads = gradient(
+        loss, state.params, batch, key, others, bf16=config.bf16, micro_batches=config.accumulate
+    )
+    grads = constrain(grads)
+    updates, opt = optimizer(config).update(grads, state.opt, state.params)
+    params = optax.apply_updates(state.params, updates)
+
+    def averaged(average: Params, gamma: float) -> Params:
+        beta = (1 - 1 / (state.step.astype(jnp.float32) + 1)) ** (gamma + 1.0)  # EDM2, eq. 121
+        return jax.tree.map(lambda e, p: beta * e + (1 - beta) * p, average, params)
+
+    ema = averaged(state.ema, config.ema)
+    more = tuple(averaged(*pair) for pair in zip(state.averages, config.averages, strict=True))
+    logs = {"loss": value, "grad_norm": optax.tree.norm(grads), **terms}
+    return TrainState(state.step + 1, params, ema, opt, more), logs
 
 
 @lru_cache(maxsize=1)  # many short trainings of one loss compile once
@@ -86,7 +119,6 @@ def make_train_step(
     With a teacher, the loss is asked with its weights and with the averaged ones, which are then the target network.
     With a layout, state and batch lie as it says (`Layout.make`, `Layout.place`); so do the gradient and the new state.
     """
-    tx = optimizer(config)
     constrain = layout.constrain if layout else lambda tree: tree
     gather = layout.gather if layout else lambda tree: tree
 
@@ -96,21 +128,7 @@ def make_train_step(
     def train_step(state: TrainState, batch: Batch, teacher: Params | None = None) -> tuple[TrainState, dict]:
         key = jax.random.fold_in(jax.random.key(config.seed), state.step)
         others = () if teacher is None else (teacher, state.ema)
-        (value, terms), grads = gradient(
-            loss_fn, state.params, batch, key, others, bf16=config.bf16, micro_batches=config.accumulate
-        )
-        grads = constrain(grads)
-        updates, opt = tx.update(grads, state.opt, state.params)
-        params = optax.apply_updates(state.params, updates)
-
-        def averaged(average: Params, gamma: float) -> Params:
-            beta = (1 - 1 / (state.step.astype(jnp.float32) + 1)) ** (gamma + 1.0)  # EDM2, eq. 121
-            return jax.tree.map(lambda e, p: beta * e + (1 - beta) * p, average, params)
-
-        ema = averaged(state.ema, config.ema)
-        more = tuple(averaged(*pair) for pair in zip(state.averages, config.averages, strict=True))
-        logs = {"loss": value, "grad_norm": optax.tree.norm(grads), **terms}
-        return constrain((TrainState(state.step + 1, params, ema, opt, more), logs))
+        return constrain(advance(loss_fn, config, state, batch, key, others, constrain))
 
     return jax.jit(train_step, donate_argnums=0)
 

@@ -1,0 +1,74 @@
+"""The queue on a CPU, at a size that finishes: the same commands, of tiny networks, in a copy of the checkout.
+
+The copy has the package, the art and the frozen parts that ship, and nothing else, as a lent machine has; its rows are
+of no use, so they stay there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from ldm import profiles
+from ldm.paths import ROOT, WEIGHTS
+
+CARRIED = ("efficientnet_lite0.safetensors", "open/autoencoder.safetensors", "open/text.safetensors")
+CARRIED += ("open/detector.safetensors",)
+TINY = dict(
+    family=(8,),
+    lengths=(32, 64),
+    length=64,
+    data=96,
+    n=16,
+    batch=16,
+    reference=96,
+)
+LEFT_OUT = ("super-resolution", "students", "samplers")  # the same commands, at full length
+
+
+def copy(folder: Path) -> Path:
+    """Make the checkout that a lent machine gets, linked where nothing is written; once."""
+    for name in ("ldm", "launch"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    for path in (ROOT / "art", *(WEIGHTS / name for name in CARRIED)):
+        link = folder / path.relative_to(ROOT)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.exists():
+            link.symlink_to(path)
+    return folder
+
+
+def rehearse(folder: Path, minutes: float, out: Path | None = None) -> None:
+    """Make the copy, and run its queue in a process of its own. Raises: RuntimeError where that fails."""
+    folder = copy(folder.absolute())
+    command = [sys.executable, "-m", "launch.gpu.rehearsal", str(minutes), str((out or folder / "home").absolute())]
+    status = subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)}).returncode
+    if status:
+        raise RuntimeError(f"the rehearsal ended with status {status}; its log lies in {command[-1]}/log.txt.")
+
+
+def shrink() -> None:
+    """Put tiny profiles in the place of those that the queue asks for."""
+    for name in ("laptop-eps", "laptop-v", "gpu-eps", "gpu-v"):
+        one = profiles.PROFILES[name]
+        train = replace(one.train, images=64, batch=16, warmup_images=32)
+        profiles.PROFILES[name] = replace(one, train=train, **TINY)
+
+
+def main() -> None:
+    from launch.gpu import queue
+    from launch.gpu.__main__ import do
+
+    minutes, out = sys.argv[1:]
+    shrink()
+    queue.STEPS, queue.GUIDANCE, queue.PICTURES = (2, 4), (1.0, 2.0), 16
+    commands = [one for one in queue.queue((8,), (8,), (0, 1)) if one.why not in LEFT_OUT]
+    do([replace(one, minutes=0.05) for one in commands], float(minutes), False, Path(out))
+
+
+if __name__ == "__main__":
+    main()

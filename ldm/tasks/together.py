@@ -1,0 +1,184 @@
+"""Pretraining of one width by several seeds and in several settings at once (`ldm.training.together`).
+
+What differs between settings is what the network predicts, which a loss can be asked in every step; so both settings
+of a family are one program. Programs take an accelerator's compiler most of a minute: the next one is compiled in the
+background while the one before trains (`begun`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from ldm import paths
+from ldm.data.batches import batch_indices
+from ldm.data.latents import DeviceSet
+from ldm.diffusion.losses import diffusion_loss
+from ldm.diffusion.schedule import Schedule
+from ldm.networks.cost import PASSES, unet_gflops
+from ldm.networks.layers import KeySource, Params, Structure, abstract, gather_taps, merge
+from ldm.profiles import Profile
+from ldm.tasks import models
+from ldm.tasks.pretrain import network, unet
+from ldm.training import together
+from ldm.training.config import TrainConfig
+
+COMPILERS = ThreadPoolExecutor(2, "compile")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One of several trainings."""
+
+    profile: Profile
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Task:
+    """Trainings of width c that share all but seed and setting, on the same pictures."""
+
+    c: int
+    runs: tuple[Run, ...]
+    config: TrainConfig
+    data: DeviceSet
+    null: Float[np.ndarray, "m d"]
+
+    @property
+    def source(self) -> tuple[Params, Array, Array]:
+        """What lies on the device, as `gather` takes it."""
+        return self.data.text.params, self.data.latents, self.data.ids
+
+    @property
+    def predicts(self) -> tuple[str, ...]:
+        """What the networks of the settings predict, each once."""
+        return tuple(dict.fromkeys(run.profile.predict for run in self.runs))
+
+    @property
+    def more(self) -> dict[str, np.ndarray]:
+        """The place of each training's prediction among them."""
+        return {"predicts": np.array([self.predicts.index(run.profile.predict) for run in self.runs], np.int32)}
+
+
+def plan(
+    profiles: Sequence[Profile],
+    c: int,
+    seeds: Sequence[int],
+    *,
+    data: DeviceSet,
+    images: int = 0,
+    made: Callable[[Profile, int, int, int], Any] = models.there,
+) -> Task | None:
+    """Return the trainings whose last model is not there yet, None if there is none left.
+
+    Args:
+        data: the profiles' scenes (`pretrain.on_device`). images: the length, their own unless given.
+        made: (profile, c, images, seed) -> whether it is there.
+    Raises: ValueError where the profiles differ in more than their setting.
+    """
+    alike = {replace(one, name="", setting="", predict="v", spacing="trailing") for one in profiles}
+    if len(alike) != 1:
+        names = ", ".join(one.name for one in profiles)
+        raise ValueError(f"profiles = {names}: expected one, or several that differ in their setting alone.")
+    config = replace(profiles[0].training(c), images=images or profiles[0].train.images)
+    runs = tuple(
+        Run(profile=profile, seed=seed)
+        for seed in seeds
+        for profile in profiles
+        if not made(profile, c, config.images, seed)
+    )
+    return Task(c=c, runs=runs, config=config, data=data, null=data.text.null(1)[0]) if runs else None
+
+
+def gather(structure: Structure, source: tuple[Params, Array, Array], rows: Int[Array, "k b"]) -> dict[str, Array]:
+    """Return latents (k, b, h, w, z) and contexts (k, b, m, d), float32, of these rows of a `DeviceSet`."""
+    params, latents, ids = source
+    context = merge(structure, params)(ids[rows.reshape(-1)]).astype(jnp.float16)  # as a `LatentSet` keeps it
+    return {
+        "latents": latents[rows].astype(jnp.float32),
+        "context": context.reshape(*rows.shape, *context.shape[1:]).astype(jnp.float32),
+    }
+
+
+def compiled(task: Task) -> Callable[..., Any]:
+    """Compile the lap of these trainings (`together.lap_of`)."""
+    profile, count = task.runs[0].profile, len(task.runs)
+
+    def build(keys: KeySource) -> Any:
+        net = unet(profile, task.c, keys)
+        return gather_taps(net) if count > 1 else net
+
+    structure, params = abstract(build)
+    loss = diffusion_loss(structure, Schedule.sd(), task.predicts, null=task.null, drop=profile.dropped)
+    lap = together.lap_of(loss, task.config, partial(gather, task.data.text.structure))
+    shape = jax.ShapeDtypeStruct
+    states = jax.eval_shape(
+        jax.vmap(partial(together.fresh, task.config)),
+        {name: shape((count, *p.shape), p.dtype) for name, p in params.items()},
+    )
+    rows = shape((together.LAP, count, task.config.batch), jnp.int32)
+    more = jax.tree.map(lambda x: shape(x.shape, x.dtype), task.more)
+    return lap.lower(states, task.source, rows, more, shape((count,), jnp.uint32), shape((), jnp.int32)).compile()
+
+
+_BEGUN: dict[tuple, Future] = {}
+
+
+def begun(task: Task) -> Future:
+    """Return the compilation of the task's lap, begun in the background the first time."""
+    key = (task.c, len(task.runs), task.predicts, replace(task.config, images=1), task.source[1].shape)
+    if key not in _BEGUN:
+        _BEGUN[key] = COMPILERS.submit(compiled, task)
+    return _BEGUN[key]
+
+
+def pretrain(
+    task: Task,
+    *,
+    lengths: Sequence[int] | None = None,
+    root: Path | None = None,
+    on_log: Callable[[dict[str, Any]], None] = lambda record: None,
+) -> None:
+    """Train them, and keep a model of each at every length, under `root` (runs/); one that is there stays as it is.
+
+    Args:
+        lengths: the profiles' up to the task's, unless given.
+    """
+    profile, root = task.runs[0].profile, root or paths.RUNS
+    lengths = [n for n in (profile.lengths if lengths is None else lengths) if n <= task.config.images]
+
+    def keep(images: int, which: int, average: Params) -> None:
+        run = task.runs[which]
+        path = models.model_path(run.profile, task.c, images, run.seed, root)
+        if not path.is_file():  # its rows may have been drawn already, before a kill
+            models.save(path, average, run.profile, task.c, images, run.seed)
+
+    first = {run.seed: _initial(profile, task.c, run.seed) for run in task.runs}
+    states = together.begin(task.config, [first[run.seed] for run in task.runs])
+    together.fit(
+        begun(task).result(),
+        states,
+        task.source,
+        lambda seed, step: batch_indices(seed, step, task.config.batch, len(task.data.latents)),
+        task.config,
+        [run.seed for run in task.runs],
+        names=[f"{run.profile.name}, c = {task.c}, seed {run.seed}" for run in task.runs],
+        more=task.more,
+        lengths=lengths,
+        on_length=keep,
+        on_log=on_log,
+        gflops=PASSES * unet_gflops(task.c, profile.latent_shape[0], *task.null.shape),
+    )
+
+
+def _initial(profile: Profile, c: int, seed: int) -> Params:
+    return {name: np.asarray(p) for name, p in network(profile, c, seed)[1].items()}
