@@ -13,7 +13,7 @@ A room imports only from the rooms below it::
     training/     the loop, gradients, averages, checkpoints, devices
     data/         data sets, latents, shards, degradations; scenes/: the emoji scenes
     diffusion/    schedule, solvers, denoiser and guidance, sampler, loss
-    networks/     UNet, autoencoder, text towers; what they cost, and their weights on disk
+    networks/     UNet, transformer, autoencoder, text towers; what they cost, and their weights on disk
     paths.py  files.py  hashing.py  checks.py
 
 The method itself is `networks/`, `diffusion/` and `metrics/`. One subject has one name in three rooms:
@@ -22,6 +22,6 @@ The method itself is `networks/`, `diffusion/` and `metrics/`. One subject has o
 The one flow::
 
     art, folders, shards -> data: pictures and captions -> latents and contexts, by the frozen networks
-      -> training of a UNet -> denoiser -> sampler -> latents -> pictures
+      -> training of a network -> denoiser -> sampler -> latents -> pictures
       -> metrics: features, distances with intervals -> study: rows -> statistics -> figures -> the book
 """

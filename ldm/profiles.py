@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 
 from ldm.data.scenes.captions import Level
 from ldm.data.scenes.record import EASY, FULL, SceneConfig
-from ldm.diffusion.schedule import Predict, Spacing
+from ldm.diffusion.schedule import Noise, Predict, Schedule, Spacing, Times
+from ldm.diffusion.solvers import Plan, Sampler, plan
 from ldm.networks.autoencoder_config import SD, AutoencoderConfig
 from ldm.networks.family import table1
+from ldm.networks.sizes import Network, check_network
 from ldm.training.config import TrainConfig
 
 TABLE1 = tuple(int(c) for c in table1()["c"])
@@ -28,7 +30,7 @@ class Profile:
     scenes: SceneConfig
     autoencoder: AutoencoderConfig
     weights: str  # folder of the frozen networks and the shipped family, below weights/
-    family: tuple[int, ...]  # base filter counts c, small to large
+    family: tuple[int, ...]  # sizes c, small to large: base filter counts of UNets, widths of transformers
     train: TrainConfig
     rate_width: int = 0  # the width that train.learning_rate is for, where others have their own (`training`); 0: none
     lengths: tuple[int, ...]  # images seen at which a model is kept
@@ -45,7 +47,11 @@ class Profile:
     distilled: int = 32_000  # images that a student sees
     segments: int = 8  # steps of the teacher from noise to picture that consistency distillation goes by
     setting: str = ""  # of two that a family is trained in: part of the names of its models' files
+    network: Network = "unet"  # what is trained; sizes of a "dit" are its widths
     predict: Predict = "v"
+    noise: Noise = "sd"  # or the straight path of rectified flow
+    shift: float = 1.0  # of the times that samplers visit on the straight path
+    times: Times = "uniform"  # how training draws them
     spacing: Spacing = "trailing"
     decoded: bool = False  # whether distances are measured against real scenes that the autoencoder has decoded, too
     degradation: int = 1  # version of the degradation that super-resolution undoes (`ldm.data.degrade.VERSIONS`)
@@ -55,8 +61,9 @@ class Profile:
     recompute: int = 8  # recorded cells that a chapter runs again, to compare
 
     def __post_init__(self):
+        check_network(self.network)
         if tuple(sorted(set(self.family))) != self.family or not self.family:
-            raise ValueError(f"family = {self.family}: expected base filter counts, small to large, none twice.")
+            raise ValueError(f"family = {self.family}: expected sizes, small to large, none twice.")
         if self.lengths and max(self.lengths) > self.train.images:
             raise ValueError(f"lengths = {self.lengths}: expected at most train.images = {self.train.images}.")
         if self.length not in self.lengths:
@@ -84,6 +91,15 @@ class Profile:
         return min(self.data, 60_000)
 
     @property
+    def schedule(self) -> Schedule:
+        """The noise that networks are trained at, and drawn with."""
+        return Schedule.named(self.noise, self.shift)
+
+    def plan(self, sampler: Sampler, steps: int) -> Plan:
+        """A sampler's table on the profile's schedule. Raises: ValueError for an unknown name or step count."""
+        return plan(sampler, steps, self.spacing, self.noise, self.shift)
+
+    @property
     def latent_shape(self) -> tuple[int, int, int]:
         side = self.scenes.size // self.autoencoder.factor
         return side, side, self.autoencoder.latents
@@ -107,6 +123,8 @@ LAPTOP = Profile(
     guidance=(1.0, *GUIDANCE),
     live=6_400,
 )
+
+TRANSFORMERS = (48, 72, 96, 120, 144, 168)  # widths that cost what UNets of c = 8, 16, 24, 32, 48 and 64 do
 
 # The second edition's world: few subjects in two plain styles, which small networks can draw so that one can name them.
 OPEN = replace(
@@ -190,6 +208,18 @@ PROFILES: dict[str, Profile] = {
     ),
     "laptop-eps": OPEN_EPS,
     "laptop-v": OPEN,
+    # The transformers at the UNets' costs, and their rectified flow (`ldm.networks.dit_config.small`).
+    "laptop-dit": replace(OPEN, name="laptop-dit", network="dit", family=TRANSFORMERS),
+    "laptop-flow": replace(
+        OPEN,
+        name="laptop-flow",
+        setting="flow",
+        network="dit",
+        family=TRANSFORMERS,
+        predict="flow",
+        noise="straight",
+        times="logit-normal",
+    ),
     "gpu-eps": GPU_EPS,
     "gpu-v": replace(OPEN, name="gpu-v", setting="gpu-v", **GPU),
     "gpu": GPU_EPS,  # the paper's own setting, where one alone is asked for

@@ -99,7 +99,7 @@ def test_draws_belong_to_the_key_and_to_the_images_place():
 
 
 def test_what_cannot_be_learnt_is_refused():
-    with pytest.raises(ValueError, match="predict = 'eps': expected v or x0"):
+    with pytest.raises(ValueError, match="predict = 'eps': expected v, x0 or flow"):
         evaluate(Affine(1, 0), "eps", schedule=SD.zero_terminal_snr())
     with pytest.raises(ValueError, match="predict = 'score': expected one of"):
         evaluate(Affine(1, 0), "score")

@@ -209,7 +209,7 @@ def test_a_unets_image_is_the_same_in_every_batch_order_and_number_of_devices():
 def test_what_cannot_be_sampled_is_refused_in_one_sentence():
     with pytest.raises(ValueError, match="predict = 'score': expected one of eps, v, x0"):
         run(ddim(SD, 4), slice(1), predict="score")
-    with pytest.raises(ValueError, match="predict = 'eps': expected v or x0 on a schedule that ends in pure noise"):
+    with pytest.raises(ValueError, match="predict = 'eps': expected v, x0 or flow on a schedule that ends in pure"):
         run(ddim(SD.zero_terminal_snr(), 4), slice(1), predict="eps")
     with pytest.raises(ValueError, match="rescale = 1.5: expected 0"):
         run(ddim(SD, 4), slice(1), rescale=1.5)

@@ -34,7 +34,7 @@ def test_the_schedule_that_ends_in_pure_noise_does_and_begins_as_before():
 
 def test_eps_is_refused_where_it_says_nothing_of_x0():
     alpha = SD.zero_terminal_snr().alpha
-    with pytest.raises(ValueError, match="predict = 'eps': expected v or x0 on a schedule that ends in pure noise"):
+    with pytest.raises(ValueError, match="predict = 'eps': expected v, x0 or flow on a schedule that ends in pure"):
         check_predict("eps", alpha)
     check_predict("v", alpha), check_predict("x0", alpha), check_predict("eps", SD.alpha)
 

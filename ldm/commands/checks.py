@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ldm.networks import cost
+from ldm.networks import sizes
 from ldm.profiles import Profile
 from ldm.tasks import models
 from ldm.training.parallel import Layout
@@ -16,8 +16,8 @@ def check_numbers(**given: int) -> None:
 
 
 def check_network(profile: Profile, c: int, batch: int, layout: Layout | None) -> None:
-    """Raises: ValueError where there is no network of width c, or a batch cannot be spread over the devices."""
-    cost.unet_params(c, profile.context)
+    """Raises: ValueError where there is no network of size c, or a batch cannot be spread over the devices."""
+    sizes.params(profile.network, c, profile.context)
     if layout:
         layout.rows(batch)
 

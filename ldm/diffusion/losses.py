@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
 from ldm.diffusion.denoiser import conditioned
-from ldm.diffusion.schedule import Predict, Schedule, check_predict, target, to_eps, to_x0
+from ldm.diffusion.schedule import Predict, Schedule, Times, check_predict, target, to_eps, to_x0
 from ldm.networks.layers import Params, Structure, merge
 
 Batch = dict[str, Array]
@@ -33,14 +34,16 @@ def diffusion_loss(
     *,
     null: Array,
     drop: float = 0.1,
+    times: Times = "uniform",
 ):
-    """The denoising loss: mean square error of the network's prediction at a uniformly drawn time.
+    """The denoising loss: mean square error of the network's prediction at a drawn time.
 
     Args:
         structure: of the UNet (`layers.split`).
         predict: what the network predicts; of several, the one whose place is batch["predicts"].
         null: the text embedding of the empty caption, (m, d); it replaces each caption's with
             probability `drop`, so that the network can be guided (Ho and Salimans 2022).
+        times: how they are drawn (`drawn_time`).
 
     Returns:
         loss(params, batch, key): batch has "latents" (b, h, w, 4) float32 and "context" (b, m, d). It may have a
@@ -48,16 +51,17 @@ def diffusion_loss(
         picture's error counts (its mean is then no mean of errors, but their sum over b).
         Parts: "loss_low", "loss_high", the means over the less and the more noisy half of the times.
 
-    Raises: ValueError for an unknown prediction, and for eps on a schedule without signal at its end.
+    Raises: ValueError for an unknown prediction or draw of times, and for eps on a schedule without signal at its end.
     """
     several = (predict,) if isinstance(predict, str) else predict
     for one in several:
         check_predict(one, schedule.alpha)
+    check_times(times)
     alphas, sigmas = (jnp.asarray(a, jnp.float32) for a in (schedule.alpha, schedule.sigma))
 
     def draw(key: Array, shape: tuple[int, ...]) -> tuple[Array, Array, Array]:
         time_key, noise_key, drop_key = jax.random.split(key, 3)
-        t = jax.random.randint(time_key, (), 0, schedule.length)
+        t = drawn_time(time_key, schedule.length, times)
         return t, jax.random.normal(noise_key, shape), jax.random.bernoulli(drop_key, drop)
 
     def loss(params: Params, batch: Batch, key: Array) -> tuple[Array, dict[str, Array]]:
@@ -80,6 +84,24 @@ def diffusion_loss(
         return (errors * batch.get("weight", 1.0)).mean(), terms
 
     return loss
+
+
+def drawn_time(key: Key[Array, ""], length: int, times: Times) -> Int[Array, ""]:
+    """A training time, 0 ... length - 1: each as likely, or more often one in the middle.
+
+    logit-normal: the share of the path gone is the logistic function of a standard normal number (Esser et al. 2024,
+    eq. 19 with m = 0, s = 1), so that half of the draws fall on the middle third.
+    """
+    if times == "uniform":
+        return jax.random.randint(key, (), 0, length)
+    share = jax.nn.sigmoid(jax.random.normal(key))
+    return jnp.clip(jnp.floor(length * share), 0, length - 1).astype(jnp.int32)
+
+
+def check_times(times: Times) -> None:
+    """Raises: ValueError, naming the known ones."""
+    if times not in get_args(Times):
+        raise ValueError(f"times = {times!r}: expected one of {', '.join(get_args(Times))}; choose one of them.")
 
 
 @partial(jax.jit, static_argnames=("structure", "predict"))

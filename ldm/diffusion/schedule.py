@@ -1,6 +1,6 @@
 """The noise schedule: x_t = alpha_t x0 + sigma_t eps, t = 0 (almost clean) ... 999 (almost noise).
 
-Also the three things a network may predict (eps, v, x0) and the grids of times that a sampler visits.
+Also the four things a network may predict (eps, v, x0, flow) and the grids of times that a sampler visits.
 Everything here is float64 NumPy or plain arithmetic that works on NumPy and JAX arrays alike.
 """
 
@@ -15,19 +15,24 @@ from jaxtyping import Float, Int
 if TYPE_CHECKING:  # only arrays of JAX need it
     from jaxtyping import Array
 
-Predict = Literal["eps", "v", "x0"]
+Predict = Literal["eps", "v", "x0", "flow"]
 Spacing = Literal["trailing", "leading", "linspace"]
+Noise = Literal["sd", "straight"]  # `Schedule.named`
+Times = Literal["uniform", "logit-normal"]  # how training draws them (`ldm.diffusion.losses.drawn_time`)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Schedule:
-    """Signal and noise levels at the training times; variance preserving, alpha^2 + sigma^2 = 1."""
+    """Signal and noise levels at the training times: variance preserving, alpha^2 + sigma^2 = 1, or the straight path,
+    alpha + sigma = 1.
+    """
 
     alpha: Float[np.ndarray, " T"]  # float64, falling
     sigma: Float[np.ndarray, " T"]  # float64, rising
     offset: int = 1  # the lowest of the leading times, as SD was released with
     spare: int = 0  # times at the lower end that a sampler leaves out, as some of diffusers' do
     end: tuple[float, float] = (1.0, 0.0)  # alpha and sigma that its last step goes to: x0, or some noise is left
+    shift: float = 1.0  # above 1, samplers spend more of their steps where there is more noise (`shifted`)
 
     def __post_init__(self):
         if self.alpha.shape != self.sigma.shape or self.alpha.ndim != 1:
@@ -47,6 +52,29 @@ class Schedule:
         """Stable Diffusion's "scaled linear" betas (Rombach et al. 2022)."""
         return cls.from_betas(np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
 
+    @classmethod
+    def straight(cls, shift: float = 1.0, length: int = 1000) -> Schedule:
+        """The path of rectified flow from data to noise (Liu et al. 2022): sigma = (t + 1) / 1000, alpha = 1 - sigma.
+
+        shift: of the times that samplers visit; SD3 was released with 3 for 128x128 latents.
+        Raises: ValueError for a shift that is not above 0.
+        """
+        if not 0 < shift < np.inf:
+            raise ValueError(f"shift = {shift}: expected a number above 0; choose 1 (none) to about 10.")
+        sigma = np.arange(1, length + 1) / length
+        return cls(alpha=1 - sigma, sigma=sigma, shift=shift)
+
+    @classmethod
+    def named(cls, noise: Noise, shift: float = 1.0) -> Schedule:
+        """The schedule of a name; the shift is the straight path's. Raises: ValueError, naming the known ones."""
+        if noise == "straight":
+            return cls.straight(shift)
+        if noise == "sd" and shift == 1:
+            return cls.sd()
+        raise ValueError(
+            f"noise = {noise!r}, shift = {shift}: expected sd, or straight with or without a shift; choose one of them."
+        )
+
     def zero_terminal_snr(self) -> Schedule:
         """The schedule with no signal left at its last time (Lin et al. 2024, algorithm 1).
 
@@ -58,6 +86,11 @@ class Schedule:
         return replace(self, alpha=alpha, sigma=np.sqrt(1 - alpha**2))
 
     @property
+    def is_straight(self) -> bool:
+        """Whether this is a straight path, alpha + sigma = 1."""
+        return bool(np.allclose(self.alpha + self.sigma, 1))
+
+    @property
     def length(self) -> int:
         """The number of training times, 1000."""
         return len(self.alpha)
@@ -65,8 +98,28 @@ class Schedule:
     def times(self, n: int, spacing: Spacing = "trailing") -> Int[np.ndarray, " n"]:
         """The n falling times at which a sampler asks the network (Lin et al. 2024, table 2).
 
-        trailing starts at the very last time; leading leaves out the noisiest end; linspace has both ends.
+        trailing starts at the very last time; leading leaves out the noisiest end; linspace has both ends. Then each is
+        `shifted`.
         """
+        times = self._spaced(n, spacing)
+        return times if self.shift == 1 else self.shifted(times)
+
+    def shifted(self, times: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        """The training times nearest to s u / (1 + (s - 1) u), u = (t + 1) / 1000 (Esser et al. 2024, eq. 23).
+
+        Raises: ValueError where two fall on one, as many steps at a large shift do.
+        """
+        u = (times + 1) / self.length
+        moved = np.round(self.length * self.shift * u / (1 + (self.shift - 1) * u)).astype(int) - 1
+        moved = np.maximum(moved, 0)
+        if len(set(moved)) < len(moved):
+            raise ValueError(
+                f"steps = {len(times)}, shift = {self.shift}: two steps fall on one of the {self.length} training "
+                "times; give fewer steps, or a smaller shift."
+            )
+        return moved
+
+    def _spaced(self, n: int, spacing: Spacing) -> Int[np.ndarray, " n"]:
         if spacing not in get_args(Spacing):
             raise ValueError(
                 f"spacing = {spacing!r}: expected one of {', '.join(get_args(Spacing))}; choose one of them."
@@ -94,8 +147,8 @@ def check_predict(predict: Predict, alpha: Float[np.ndarray, " s"]) -> None:
         raise unknown(predict)
     if predict == "eps" and not np.all(alpha):
         raise ValueError(
-            "predict = 'eps': expected v or x0 on a schedule that ends in pure noise (alpha = 0), where x is eps and "
-            "says nothing of x0; choose another prediction, or a schedule that keeps some signal."
+            "predict = 'eps': expected v, x0 or flow on a schedule that ends in pure noise (alpha = 0), where x is eps "
+            "and says nothing of x0; choose another prediction, or a schedule that keeps some signal."
         )
 
 
@@ -104,13 +157,18 @@ def unknown(predict: object) -> ValueError:
 
 
 def target(predict: Predict, x0: Array, eps: Array, alpha: Array, sigma: Array) -> Array:
-    """What a network that predicts eps, v (Salimans and Ho 2022, app. D) or x0 should answer."""
+    """What a network that predicts eps, v (Salimans and Ho 2022, app. D), x0 or the flow's velocity should answer.
+
+    The velocity is eps - x0, dx/dsigma on the straight path (Liu et al. 2022, eq. 1, its time turned around).
+    """
     if predict == "eps":
         return eps
     if predict == "v":
         return alpha * eps - sigma * x0
     if predict == "x0":
         return x0
+    if predict == "flow":
+        return eps - x0
     raise unknown(predict)
 
 
@@ -124,6 +182,8 @@ def preconditioning(predict: Predict, alpha: Array, sigma: Array) -> tuple[Array
         return alpha, -sigma
     if predict == "x0":
         return 0 * alpha, 1 + 0 * alpha  # of alpha's shape and dtype
+    if predict == "flow":
+        return 1 / (alpha + sigma), -sigma / (alpha + sigma)
     raise unknown(predict)
 
 

@@ -27,7 +27,7 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float, Int
 
-from ldm.diffusion.schedule import Schedule, Spacing
+from ldm.diffusion.schedule import Noise, Schedule, Spacing
 
 ROWS = 1000  # of every table of up to so many, so that all have one shape; the loop ends after row n
 
@@ -117,7 +117,8 @@ def euler(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> P
     """Euler's method on the probability flow, in k-diffusion's coordinates (Karras et al. 2022, eqs. 1 and 3).
 
     With y = x / alpha and noise n = sigma / alpha the flow is dy/dn = (y - x0) / n. A step to n2,
-    y + (n2 - n)(y - x0) / n, times alpha2, is the step of order 1 above: DDIM with eta 0, found in another way.
+    y + (n2 - n)(y - x0) / n, times alpha2, is the step of order 1 above: DDIM with eta 0, found in another way. On the
+    straight path it is Euler's step along the network's velocity, too.
     """
     times = schedule.times(steps, spacing)
     a, s, a2, s2 = _levels(schedule, times)
@@ -131,18 +132,22 @@ def heun(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Pl
     y + (n2 - n)/2 [(y - x0_prev)/n + (y' - x0)/n2], and as y is (n y' - (n - n2) x0_prev) / n2 it
     comes to y' + (n - n2)/(2 n2) (x0 - x0_prev). The last step, to n2 = 0, is Euler's; so is one from
     n = inf.
+
+    On the straight path, y = x and n = sigma: x = (1 - n) x0 + n eps flows by dx/dn = eps - x0 = (x - x0) / n, the same
+    equation, and Heun's rule takes the mean of the velocities at both ends.
     """
     times = schedule.times(steps, spacing)
     a, s, a2, s2 = (level.repeat(2)[:-1] for level in _levels(schedule, times))
     corrects = np.arange(2 * steps - 1) % 2 == 1
+    unit, unit2 = (1.0, 1.0) if schedule.is_straight else (a, a2)  # of y and n, x = unit y
     with np.errstate(divide="ignore"):
-        k = a2 * (s * a2 / (a * s2) - 1) / 2
+        k = unit2 * (s * unit2 / (unit * s2) - 1) / 2
     return _plan(
         schedule,
         times.repeat(2)[1:],
         x=np.where(corrects, 1, s2 / s),
         x0=np.where(corrects, 0, a2 - a * s2 / s),
-        k=np.where(corrects & (a > 0), k, 0),
+        k=np.where(corrects & (unit > 0), k, 0),
     )
 
 
@@ -193,9 +198,10 @@ Sampler = Literal["ddim", "ddim-leading", "ddpm", "dpm++", "dpm++1", "dpm++2s", 
 
 
 @lru_cache(maxsize=256, typed=True)  # a grid asks for each many times; 4.0 steps are refused, not taken for 4
-def plan(sampler: Sampler, steps: int, spacing: Spacing = "trailing") -> Plan:
+def plan(sampler: Sampler, steps: int, spacing: Spacing = "trailing", noise: Noise = "sd", shift: float = 1.0) -> Plan:
     """The table of a sampler by its name; "dpm++" is 2M, "ddim-leading" DDIM on the times that SD was released with.
 
+    noise, shift: the schedule (`Schedule.named`).
     Raises: ValueError for an unknown name or step count.
     """
     tables: dict[str, Callable[..., Plan]] = {
@@ -211,4 +217,4 @@ def plan(sampler: Sampler, steps: int, spacing: Spacing = "trailing") -> Plan:
     }
     if sampler not in tables:
         raise ValueError(f"sampler = {sampler!r}: expected one of {', '.join(get_args(Sampler))}; choose one of them.")
-    return tables[sampler](Schedule.sd(), steps, spacing=spacing)
+    return tables[sampler](Schedule.named(noise, shift), steps, spacing=spacing)

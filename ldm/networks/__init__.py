@@ -1,1 +1,1 @@
-"""The networks: UNet, autoencoder, text towers; what they cost, and how their weights lie on disk."""
+"""The networks: UNet, transformer, autoencoder, text towers; what they cost, and how their weights lie on disk."""

@@ -28,16 +28,16 @@ class Embedding(nnx.Module):
 class Patches(nnx.Module):
     """A picture as a sequence: its squares of patch x patch pixels, row by row, each through one matrix."""
 
-    def __init__(self, patch: int, width: int, *, bias: bool, keys: KeySource):
-        self.weight = nnx.Param(uniform(keys(), (patch, patch, 3, width), 3 * patch**2))
+    def __init__(self, patch: int, width: int, *, bias: bool, channels: int = 3, keys: KeySource):
+        self.weight = nnx.Param(uniform(keys(), (patch, patch, channels, width), channels * patch**2))
         if bias:
             self.bias = nnx.Param(jnp.zeros(width))
 
-    def __call__(self, x: Float[Array, "b h w 3"]) -> Float[Array, "b n d"]:
-        patch, _, _, width = self.weight.shape
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b n d"]:
+        patch, _, channels, width = self.weight.shape
         b, h, w, _ = x.shape
-        x = x.reshape(b, h // patch, patch, w // patch, patch, 3).swapaxes(2, 3)
-        y = matmul(x.reshape(b, -1, 3 * patch**2), self.weight[...].reshape(-1, width))
+        x = x.reshape(b, h // patch, patch, w // patch, patch, channels).swapaxes(2, 3)
+        y = matmul(x.reshape(b, -1, channels * patch**2), self.weight[...].reshape(-1, width))
         return y + self.bias[...] if hasattr(self, "bias") else y
 
 

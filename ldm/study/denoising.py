@@ -20,7 +20,7 @@ from ldm import profiles
 from ldm.data.scenes.captions import Level
 from ldm.data.scenes.dataset import Scenes
 from ldm.metrics import mean
-from ldm.networks import cost
+from ldm.networks import sizes
 from ldm.profiles import Profile
 from ldm.study.evaluation import Score
 from ldm.study.evaluator import Evaluator
@@ -109,11 +109,10 @@ class DenoisingEvaluator(Evaluator[Denoising]):
 
         from ldm.diffusion.losses import denoising_errors
         from ldm.diffusion.sampler import image_keys
-        from ldm.diffusion.schedule import Schedule
         from ldm.networks.batched import in_batches
 
         began = time.monotonic()
-        model, schedule = self._model(*self.model_of(cell)), Schedule.sd()
+        model, schedule = self._model(*self.model_of(cell)), self.profile.schedule
         latents, context = self._held_out(self.scenes_of(cell))
         alphas, sigmas = (jnp.asarray(x[list(TIMES)], jnp.float32) for x in (schedule.alpha, schedule.sigma))
 
@@ -139,7 +138,8 @@ class DenoisingEvaluator(Evaluator[Denoising]):
 
     def columns(self, cell: Denoising) -> dict[str, Any]:
         shape = dict(size=self.profile.latent_shape[0], tokens=self.profile.tokens, context=self.profile.context)
-        params = cost.unet_params(cell.c, self.profile.context)
+        network = self.profile.network
+        params = sizes.params(network, cell.c, self.profile.context)
         return dict(
             study="denoising",
             profile=cell.profile,
@@ -147,12 +147,12 @@ class DenoisingEvaluator(Evaluator[Denoising]):
             size=f"{params / 1e6:.3g}M",
             c=cell.c,
             params=params,
-            gflops=cost.unet_gflops(cell.c, **shape),
+            gflops=sizes.gflops(network, cell.c, **shape),
             seed=cell.seed,
             train_steps=-(-cell.images // self.profile.train.batch),
             images_seen=cell.images,
             level=cell.level,
-            cost=cost.norm_cost(cell.c, **shape),
+            cost=sizes.norm_cost(network, cell.c, **shape),
             nfe=1,
             steps=1,
         )

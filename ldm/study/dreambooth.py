@@ -13,8 +13,6 @@ from jaxtyping import Float, UInt8
 
 from ldm.data.scenes.captions import caption
 from ldm.data.scenes.record import Scene
-from ldm.diffusion.schedule import Schedule
-from ldm.diffusion.solvers import plan
 from ldm.hashing import key
 from ldm.metrics import mean
 from ldm.networks import tokenizer
@@ -137,7 +135,9 @@ class DreamBoothEvaluator(SamplingEvaluator):
         from ldm.diffusion.losses import diffusion_loss
         from ldm.tasks.dreambooth import with_text
 
-        loss = diffusion_loss(structure, Schedule.sd(), self.profile.predict, null=self.text.null(1)[0], drop=0.0)
+        loss = diffusion_loss(
+            structure, self.profile.schedule, self.profile.predict, null=self.text.null(1)[0], drop=0.0
+        )
         return with_text(loss, self.text.structure) if text else loss
 
     def _class_latents(self, cell: DreamBooth) -> tuple[list[str], Float[np.ndarray, "k h w z"]]:
@@ -145,7 +145,7 @@ class DreamBoothEvaluator(SamplingEvaluator):
         who = self.subject(cell.subject)
         scenes = asked(self.profile, who, self.recipe.drawn, every_style=True, seed=1)
         captions = [caption(of_class(scene, who.noun)) for scene in scenes]
-        table = plan(cell.sampler, cell.steps, self.profile.spacing)
+        table = self.profile.plan(cell.sampler, cell.steps)
         drawn = self._generator(cell).latents(self.text.encode(captions), table, cell.guidance, seed=1)
         return captions, np.concatenate(list(drawn))
 
@@ -190,7 +190,7 @@ class DreamBoothEvaluator(SamplingEvaluator):
         """n pictures of the subject, then n of its class in the same scenes; picture i always from the same noise."""
         noun, scenes = self.subject(cell.subject).noun, self.scenes(cell)
         captions = [own(scene, noun) for scene in scenes] + [caption(of_class(scene, noun)) for scene in scenes]
-        table = plan(cell.sampler, cell.steps, self.profile.spacing)
+        table = self.profile.plan(cell.sampler, cell.steps)
         return np.concatenate(list(self._generator(cell).images(captions, table, cell.guidance, seed=cell.noise)))
 
     def _lineup(self, name: str, n: int) -> tuple[list[str], UInt8[np.ndarray, "m n S S 3"], dict[str, np.ndarray]]:

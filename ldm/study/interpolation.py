@@ -13,7 +13,6 @@ from jaxtyping import Float, UInt8
 from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import Scene
-from ldm.diffusion.solvers import plan
 from ldm.metrics import mean
 from ldm.metrics.perceptual.alignment import shows
 from ldm.metrics.perceptual.detections import Detections
@@ -74,7 +73,7 @@ def walk(
     """
     first, second = (generator.text.encode([pair[i] for pair in captions]) for i in (0, 1))
     mix = {"lerp": lerp, "slerp": slerp}[cell.path]
-    table = plan(cell.sampler, cell.steps, generator.profile.spacing)
+    table = generator.profile.plan(cell.sampler, cell.steps)
     return np.stack(
         [
             np.concatenate(

@@ -18,10 +18,9 @@ from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.disturbances import DISTURBANCES, SPLIT, check, draw_disturbed
 from ldm.data.scenes.record import Scene, SceneConfig
-from ldm.diffusion.solvers import plan
 from ldm.metrics import cmmd, frechet_inf, manifold, median_bandwidth, mmd
 from ldm.metrics.protocol import Protocol
-from ldm.networks import cost
+from ldm.networks import sizes
 from ldm.profiles import Profile
 from ldm.study.evaluation import Look, Score
 from ldm.study.evaluator import Evaluator
@@ -98,9 +97,7 @@ class ProbeEvaluator(Evaluator[Probe]):
         generator = self._model(*self.model_of(cell))
         data = Scenes(self.profile.scenes, SPLIT, cell.n)
         scenes = [data.scene(i) for i in range(cell.n)]
-        return generator.images(
-            [caption(s) for s in scenes], plan("ddim", STEPS, self.profile.spacing), GUIDANCE
-        ), scenes
+        return generator.images([caption(s) for s in scenes], self.profile.plan("ddim", STEPS), GUIDANCE), scenes
 
     @cached_property
     def bandwidths(self) -> dict[str, float]:
@@ -141,7 +138,7 @@ class ProbeEvaluator(Evaluator[Probe]):
         c, images, seed = self.model_of(cell)
         return common | dict(
             c=c,
-            params=cost.unet_params(c, self.profile.context),
+            params=sizes.params(self.profile.network, c, self.profile.context),
             seed=seed,
             images_seen=images,
             sampler="ddim",

@@ -19,9 +19,8 @@ from ldm import profiles
 from ldm.data.scenes.captions import Level
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import Scene
-from ldm.diffusion.solvers import plan
 from ldm.hashing import later
-from ldm.networks import cost
+from ldm.networks import cost, sizes
 from ldm.profiles import Profile
 from ldm.study.evaluation import Score
 from ldm.study.evaluator import Evaluator
@@ -65,7 +64,7 @@ class Evaluation:
             )
         if not 16 <= self.n <= 100_000:
             raise ValueError(f"n = {self.n}: expected 16 to 100000 pictures a point; an interval needs some.")
-        plan(self.sampler, self.steps, profile.spacing)  # refuses unknown samplers and impossible step counts
+        profile.plan(self.sampler, self.steps)  # refuses unknown samplers and impossible step counts
 
 
 def sampling_grid(
@@ -163,7 +162,7 @@ class SamplingEvaluator(Evaluator[Evaluation]):
         data = self.asked(cell)
         batches = generator.images(
             data.captions(range(cell.n)),
-            plan(cell.sampler, cell.steps, self.profile.spacing),
+            self.profile.plan(cell.sampler, cell.steps),
             cell.guidance,
             seed=cell.noise,
         )
@@ -179,9 +178,9 @@ class SamplingEvaluator(Evaluator[Evaluation]):
 
     def columns(self, cell: Evaluation) -> dict[str, Any]:
         shape = dict(size=self.profile.latent_shape[0], tokens=self.profile.tokens, context=self.profile.context)
-        relative = cost.norm_cost(cell.c, **shape)
-        params = cost.unet_params(cell.c, self.profile.context)
-        evaluations = int(plan(cell.sampler, cell.steps, self.profile.spacing).n)  # Heun asks twice a step
+        relative = sizes.norm_cost(self.profile.network, cell.c, **shape)
+        params = sizes.params(self.profile.network, cell.c, self.profile.context)
+        evaluations = int(self.profile.plan(cell.sampler, cell.steps).n)  # Heun asks twice a step
         return dict(
             study=cell.study,
             profile=cell.profile,
@@ -189,7 +188,7 @@ class SamplingEvaluator(Evaluator[Evaluation]):
             size=f"{params / 1e6:.3g}M",
             c=cell.c,
             params=params,
-            gflops=cost.unet_gflops(cell.c, **shape),
+            gflops=sizes.gflops(self.profile.network, cell.c, **shape),
             seed=cell.seed,
             train_steps=-(-cell.images // self.profile.train.batch),
             images_seen=cell.images,

@@ -17,11 +17,10 @@ import numpy as np
 import pandas as pd
 
 from ldm import paths, profiles
-from ldm.diffusion.solvers import plan
 from ldm.hashing import digest
 from ldm.metrics import Estimate, Gaussian, Sample, frechet, inception_score, kid, mean, psnr, ssim
 from ldm.metrics.perceptual import efficientnet_card
-from ldm.networks import cost
+from ldm.networks import cost, sizes
 from ldm.profiles import Profile
 from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
 from ldm.study.evaluation import COMPONENTS, Score
@@ -71,7 +70,7 @@ class Restoration:
         if self.images not in finetuning.LENGTHS:
             raise ValueError(f"images = {self.images}: expected a length of finetuning, one of {finetuning.LENGTHS}.")
         if self.kind not in BASELINES:
-            plan(self.sampler, self.steps, profile.spacing)  # refuses unknown samplers and impossible step counts
+            profile.plan(self.sampler, self.steps)  # refuses unknown samplers and impossible step counts
 
 
 def pictures(profile: Profile) -> int:
@@ -188,7 +187,7 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         low = self._pictures(cell.n)[1]
         if cell.kind == "bicubic":
             return pairs.enlarged(low)
-        table = None if cell.kind in BASELINES else plan(cell.sampler, cell.steps, self.profile.spacing)
+        table = None if cell.kind in BASELINES else self.profile.plan(cell.sampler, cell.steps)
         return np.concatenate(list(self._model(*self.model_of(cell)).images(low, table, seed=cell.noise)))
 
     def evaluate(self, cell: Restoration) -> tuple[Score, np.ndarray, float]:
@@ -236,13 +235,13 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         if cell.kind != "bicubic":
             side = pairs.latent_side(self.profile)
             shape = dict(size=side, tokens=self.profile.tokens, context=self.profile.context)
-            evaluations = 1 if cell.kind in BASELINES else int(plan(cell.sampler, cell.steps, self.profile.spacing).n)
-            params = cost.unet_params(cell.c, self.profile.context)
+            evaluations = 1 if cell.kind in BASELINES else int(self.profile.plan(cell.sampler, cell.steps).n)
+            params = sizes.params(self.profile.network, cell.c, self.profile.context)
             common |= dict(
                 size=f"{params / 1e6:.3g}M",
                 c=cell.c,
                 params=params,
-                gflops=cost.unet_gflops(cell.c, **shape),
+                gflops=sizes.gflops(self.profile.network, cell.c, **shape),
                 seed=cell.seed,
                 train_steps=-(-cell.images // finetuning.CONFIG.batch),
                 images_seen=cell.images,
@@ -250,7 +249,7 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
                 guidance=1.0,
                 sampler=None if cell.kind in BASELINES else cell.sampler,
                 nfe=cost.nfe(evaluations, guided=False),
-                cost=cost.sampling_cost(cost.norm_cost(cell.c, **shape), evaluations),
+                cost=cost.sampling_cost(sizes.norm_cost(self.profile.network, cell.c, **shape), evaluations),
             )
         return common
 

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from ldm.hashing import later
-from ldm.networks import cost
+from ldm.networks import sizes
 from ldm.profiles import Profile
 from ldm.study.results import Row, Store, key
 from ldm.training.chips import machine
@@ -91,8 +91,8 @@ def rows(training: Training, profile: Profile, laps: Sequence[Mapping[str, Any]]
         profile=t.profile,
         task=t.task,
         c=t.c,
-        params=cost.unet_params(t.c, profile.context),
-        gflops=cost.unet_gflops(t.c, t.side, profile.tokens, profile.context),
+        params=sizes.params(profile.network, t.c, profile.context),
+        gflops=sizes.gflops(profile.network, t.c, t.side, profile.tokens, profile.context),
         seed=t.seed,
         images_seen=t.images,
         train_steps=-(-t.images // t.batch),

@@ -39,8 +39,10 @@ def model_path(
 
 
 def name_of(profile: Profile, kind: str) -> str:
-    """What was trained, and in which setting where the profile's family is trained in several."""
-    return f"{kind}-{profile.setting}" if profile.setting else kind
+    """What was trained, of which network where it is no UNet, and in which setting where there are several."""
+    network = "" if profile.network == "unet" or kind == "unet" else profile.network
+    what = profile.network if kind == "unet" else kind  # "unet" stands for what is pretrained, whatever network it is
+    return "-".join(filter(None, (what, network, profile.setting)))
 
 
 def average_kind(sigma_rel: float) -> str:

@@ -1,4 +1,4 @@
-"""The pretraining task: a UNet of width c learns to denoise the latents of captioned scenes (section 3.1).
+"""The pretraining task: a network of size c learns to denoise the latents of captioned scenes (section 3.1).
 
 A trained model is one safetensors file, half precision, of the averaged weights, at each length of
 the profile; shipped ones lie under `weights/`, one's own under `runs/`.
@@ -20,10 +20,11 @@ from ldm import paths
 from ldm.data.latents import DeviceSet, Encoded, device_set, latent_set
 from ldm.data.scenes.dataset import Scenes
 from ldm.diffusion.losses import diffusion_loss
-from ldm.diffusion.schedule import Schedule
-from ldm.networks import text, weights
+from ldm.networks import sizes, text, weights
 from ldm.networks.autoencoder import Codec, load_codec
-from ldm.networks.cost import PASSES, unet_gflops
+from ldm.networks.cost import PASSES
+from ldm.networks.dit import DiT
+from ldm.networks.dit_config import small
 from ldm.networks.layers import KeySource, Params, abstract, split
 from ldm.networks.text import TextEncoder
 from ldm.networks.unet import UNet
@@ -34,15 +35,33 @@ from ldm.training.loop import TrainConfig, TrainState, fit
 from ldm.training.parallel import Layout, host
 
 
-def unet(profile: Profile, c: int, keys: KeySource, remat: bool = False) -> UNet:
-    """The profile's UNet of width c, with fresh parameters."""
-    return UNet(c, profile.context, profile.autoencoder.latents, remat=remat, keys=keys)
+def fresh(
+    profile: Profile,
+    c: int,
+    keys: KeySource,
+    remat: bool = False,
+    *,
+    inputs: int = 0,
+    guidance: int = 0,
+    unrolled: bool = False,
+) -> UNet | DiT:
+    """The profile's network of size c, with fresh parameters.
+
+    inputs: channels in, where they are more than the latents; guidance: width of the embedding of the guidance scale;
+    unrolled: whether a transformer's layers are compiled one by one, for a longer compilation and quicker steps
+    (`DiT.run`).
+    """
+    latents = profile.autoencoder.latents
+    if profile.network == "dit":
+        config = small(c, profile.context, latents=latents, inputs=inputs, guidance=guidance)
+        return DiT(config, remat=remat, scan=not unrolled, keys=keys)
+    return UNet(c, profile.context, latents, inputs or latents, guidance=guidance, remat=remat, keys=keys)
 
 
 def network(profile: Profile, c: int, seed: int = 0, remat: bool = False) -> tuple[nnx.GraphDef, Params]:
     """The same, split: the structure and its initial parameters."""
     with host():
-        return split(unet(profile, c, KeySource(jax.random.key(seed)), remat))
+        return split(fresh(profile, c, KeySource(jax.random.key(seed)), remat, unrolled=not remat))
 
 
 def frozen_networks(profile: Profile) -> tuple[Codec, TextEncoder]:
@@ -104,7 +123,7 @@ def pretrain(
     checkpoints: bool = True,
     build: Callable[[Profile, int, int, bool], tuple[nnx.GraphDef, Params]] = network,
 ) -> TrainState:
-    """Train width c; keep a model at each length and, unless told not to, checkpoints to resume from, all under `root`
+    """Train size c; keep a model at each length and, unless told not to, checkpoints to resume from, all under `root`
     (runs/).
 
     Args:
@@ -112,14 +131,16 @@ def pretrain(
         config: the profile's for this width, unless given. start: parameters to continue from, else fresh ones.
         layout: the devices to train on, else the first one. remat: less memory for more arithmetic (`UNet`).
         snapshots: of two averages of the weights, so many evenly over the run, for `averaged`.
-        build: another network in the UNet's place, by the same arguments (`network`).
+        build: another network in the place of the profile's, by the same arguments (`network`).
     """
     config, root = config or profile.training(c), root or paths.RUNS
     if snapshots:
         config = replace(config, averages=(ema.SECOND,))
     structure, params = build(profile, c, seed, remat)
     rows = layout.rows(config.batch) if layout else slice(None)
-    loss = diffusion_loss(structure, Schedule.sd(), profile.predict, null=null, drop=profile.dropped)
+    loss = diffusion_loss(
+        structure, profile.schedule, profile.predict, null=null, drop=profile.dropped, times=profile.times
+    )
 
     def keep(images: int, average: Params) -> None:
         save(model_path(profile, c, images, seed, root), average, profile, c, images, seed)
@@ -130,7 +151,7 @@ def pretrain(
         lambda step: data.batch(seed, step, config.batch, rows),
         config,
         layout=layout,
-        gflops=PASSES * unet_gflops(c, profile.latent_shape[0], *null.shape),
+        gflops=PASSES * sizes.gflops(profile.network, c, profile.latent_shape[0], *null.shape),
         folder=root / profile.weights / f"{name_of(profile, 'train')}-c{c}-s{seed}" if checkpoints else None,
         lengths=profile.lengths if lengths is None else lengths,
         on_length=keep,
@@ -166,7 +187,7 @@ def load_unet(profile: Profile, c: int, images: int, seed: int = 0, kind: str = 
 
     Raises: ValueError, in one sentence, when there is none or its file is broken.
     """
-    structure, like = abstract(lambda keys: unet(profile, c, keys))
+    structure, like = abstract(lambda keys: fresh(profile, c, keys))
     path = file_of(profile, c, images, seed, kind)
     if path is None:
         raise missing(profile, c, images, seed, kind)

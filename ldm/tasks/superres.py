@@ -30,10 +30,11 @@ from ldm.diffusion.sampler import image_keys, sample
 from ldm.diffusion.schedule import Predict, Schedule
 from ldm.diffusion.solvers import Plan, ddim
 from ldm.hashing import digest
-from ldm.networks import weights
+from ldm.networks import sizes, weights
 from ldm.networks.autoencoder import Codec
 from ldm.networks.batched import full_batches
-from ldm.networks.cost import PASSES, unet_gflops
+from ldm.networks.cost import PASSES
+from ldm.networks.dit import DiT
 from ldm.networks.layers import KeySource, Params, abstract, split
 from ldm.networks.unet import UNet
 from ldm.profiles import Profile
@@ -74,16 +75,15 @@ def latent_pairs(pairs: Pairs, codec: Codec, folder: Path = paths.RUNS / "cache"
     )
 
 
-def unet(profile: Profile, c: int, keys: KeySource) -> UNet:
-    """The profile's UNet of width c that sees a picture's latents beside the noisy ones."""
-    z = profile.autoencoder.latents
-    return UNet(c, profile.context, z, 2 * z, keys=keys)
+def unet(profile: Profile, c: int, keys: KeySource) -> UNet | DiT:
+    """The profile's network of size c that sees a picture's latents beside the noisy ones."""
+    return pretrain.fresh(profile, c, keys, inputs=2 * profile.autoencoder.latents)
 
 
 def widened(params: Params, channels: int) -> Params:
-    """A UNet's parameters with `channels` more inputs, whose weights are zero: it computes what it did."""
-    weight = params["conv_in.weight"]  # (3, 3, inputs, c)
-    return {**params, "conv_in.weight": jnp.pad(weight, [(0, 0), (0, 0), (0, channels), (0, 0)])}
+    """A network's parameters with `channels` more inputs, whose weights are zero: it computes what it did."""
+    name = "conv_in.weight" if "conv_in.weight" in params else "patches.weight"  # (k, k, inputs, c)
+    return {**params, name: jnp.pad(params[name], [(0, 0), (0, 0), (0, channels), (0, 0)])}
 
 
 def finetune(
@@ -119,6 +119,7 @@ def finetune(
         params = widened(start, profile.autoencoder.latents)
     schedule, predict = aim(profile, kind)
     rows = layout.rows(config.batch) if layout else slice(None)
+    folder = root / profile.weights / f"train-{models.name_of(profile, kind)}-c{c}-s{config.seed}"
 
     def keep(images: int, ema: Params) -> None:
         path = models.model_path(profile, c, images, config.seed, root, kind)
@@ -130,18 +131,18 @@ def finetune(
         lambda step: data.batch(config.seed, step, config.batch, null, rows),
         config,
         layout=layout,
-        folder=root / profile.weights / f"train-{kind}-c{c}-s{config.seed}" if checkpoints else None,
+        folder=folder if checkpoints else None,
         lengths=[length for length in lengths if length <= config.images],
         on_length=keep,
         on_log=on_log,
-        gflops=PASSES * unet_gflops(c, latent_side(profile), *null.shape),
+        gflops=PASSES * sizes.gflops(profile.network, c, latent_side(profile), *null.shape),
         title=f"{kind} c={c}",
     )
 
 
 def aim(profile: Profile, kind: Kind) -> tuple[Schedule, Predict]:
     """Which noise the network is trained at, and what it predicts."""
-    return (ONE_STEP, "x0") if kind == "superres-regression" else (Schedule.sd(), profile.predict)
+    return (ONE_STEP, "x0") if kind == "superres-regression" else (profile.schedule, profile.predict)
 
 
 def load_finetuned(

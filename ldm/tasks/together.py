@@ -28,7 +28,7 @@ from ldm.networks.cost import PASSES, unet_gflops
 from ldm.networks.layers import KeySource, Params, Structure, abstract, gather_taps, merge
 from ldm.profiles import Profile
 from ldm.tasks import models
-from ldm.tasks.pretrain import network, unet
+from ldm.tasks.pretrain import fresh, network
 from ldm.training import together
 from ldm.training.config import TrainConfig
 
@@ -114,7 +114,7 @@ def compiled(task: Task) -> Callable[..., Any]:
     profile, count = task.runs[0].profile, len(task.runs)
 
     def build(keys: KeySource) -> Any:
-        net = unet(profile, task.c, keys)
+        net = fresh(profile, task.c, keys)
         return gather_taps(net) if count > 1 else net
 
     structure, params = abstract(build)

@@ -2,7 +2,7 @@
 
 The weights stay float32 (master weights, Micikevicius et al. 2018): a loss sees a rounded copy, and the gradient goes
 back through the rounding to float32. The layers compute in the type of their weights; norms, softmax and the last
-convolution stay float32, as do the loss, the optimiser and the averaged weights. bfloat16 has float32's range, so no
+layer stay float32, as do the loss, the optimiser and the averaged weights. bfloat16 has float32's range, so no
 scaling of the loss is needed.
 """
 
@@ -20,11 +20,11 @@ from jaxtyping import Array
 from ldm.diffusion.losses import image_keys
 
 Batch = dict[str, Array]
-KEPT = re.compile(r"norm|conv_out\.")  # parameters that stay float32: statistics and what the loss sees
+KEPT = re.compile(r"norm|conv_out\.|^proj_out")  # parameters that stay float32: statistics and what the loss sees
 
 
 def half(params: dict[str, Array]) -> dict[str, Array]:
-    """The parameters in bfloat16, but for those of the norms and of the last convolution."""
+    """The parameters in bfloat16, but for those of the norms and of the last layer."""
     return {name: p if KEPT.search(name) else p.astype(jnp.bfloat16) for name, p in params.items()}
 
 

@@ -99,8 +99,17 @@ def read_params(
     Raises: ValueError, one sentence, for missing, pickled, truncated or foreign files, and for a tensor
         that is missing, not expected or of another shape (both shapes are named, in torch's layout).
     """
+    tensors, path = read_tensors(folder)
+    return arrange(path, tensors, like, linear=linear, rename=rename)
+
+
+def read_tensors(folder: Path) -> tuple[dict[str, np.ndarray], Path]:
+    """The tensors of a part as they lie there, half precision widened to float32, and the file that names them.
+
+    Raises: ValueError, one sentence, for missing, pickled, truncated or foreign files.
+    """
     path = _find(folder)
-    return arrange(path, _load(path), like, linear=linear, rename=rename)
+    return _load(path), path
 
 
 def write_params(

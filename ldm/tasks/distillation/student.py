@@ -1,6 +1,6 @@
 """The distillation task: which student learns what, from whom, and where its weights lie.
 
-A student is a UNet of its teacher's width that takes the guidance scale as an input and starts as the teacher.
+A student is a network of its teacher's size that takes the guidance scale as an input and starts as the teacher.
 `ldm.tasks.distillation.methods` names what is trained.
 """
 
@@ -18,11 +18,8 @@ import numpy as np
 from ldm import paths
 from ldm.data.latents import Encoded
 from ldm.diffusion.losses import Batch, diffusion_loss
-from ldm.diffusion.schedule import Schedule
-from ldm.networks import weights
-from ldm.networks.cost import unet_gflops
+from ldm.networks import sizes, weights
 from ldm.networks.layers import Params, Structure, abstract
-from ldm.networks.unet import UNet
 from ldm.profiles import Profile
 from ldm.tasks import models, pretrain
 from ldm.tasks.distillation.codi import codi_loss
@@ -40,7 +37,7 @@ SPREAD = 0.1, 10.0  # a student outside has collapsed, or blown up
 def network(profile: Profile, kind: str, c: int) -> tuple[Structure, Params]:
     """Structure and shapes of what a kind trains: the teacher's, with an input for guidance if it takes it."""
     guidance = WIDTH if takes_guidance(kind) else 0
-    return abstract(lambda keys: UNet(c, profile.context, profile.autoencoder.latents, guidance=guidance, keys=keys))
+    return abstract(lambda keys: pretrain.fresh(profile, c, keys, guidance=guidance))
 
 
 def begun(teacher: Params, like: Params) -> Params:
@@ -71,9 +68,9 @@ def training(profile: Profile, c: int, images: int, seed: int = 0) -> TrainConfi
 def student_loss(profile: Profile, kind: str, c: int, null: np.ndarray) -> Loss:
     """The loss that a kind minimises; teachers of stage 2 are students themselves."""
     student, teacher = (network(profile, k, c)[0] for k in (kind, "continued"))
-    schedule, common = Schedule.sd(), {"null": null, "scales": profile.scales}
+    schedule, common = profile.schedule, {"null": null, "scales": profile.scales}
     if kind == "continued":
-        return diffusion_loss(student, schedule, profile.predict, null=null, drop=profile.dropped)
+        return diffusion_loss(student, schedule, profile.predict, null=null, drop=profile.dropped, times=profile.times)
     if steps_of(kind):
         return halving_loss(student, schedule, profile.predict, scales=profile.scales)
     if kind == "guided":
@@ -128,7 +125,7 @@ def distill(
                 lengths=(images,),
                 on_length=lambda images, ema, path=path: models.save(path, ema, profile, c, images, seed),
                 on_log=watched(kind, on_log),
-                gflops=passes(kind) * unet_gflops(c, profile.latent_shape[0], *null.shape),
+                gflops=passes(kind) * sizes.gflops(profile.network, c, profile.latent_shape[0], *null.shape),
                 title=f"{kind} c={c}",
             )
         params = weights.load(path, like, half_to_float32=True)

@@ -1,0 +1,128 @@
+"""What a diffusion transformer costs: layer by layer in the project's FLOPs, and the closed forms of the papers.
+
+Units and rules as in `ldm.networks.cost`. The papers' "Gflops" are multiply-adds of matrix products alone: half as
+many.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+from ldm.networks.cost import Layer
+from ldm.networks.dit_config import DiTConfig, small
+
+SINUSOIDS = 256  # of the time, and as many numbers
+
+
+def dit_layers(config: DiTConfig, size: int, tokens: int = 0) -> Iterator[Layer]:
+    """A transformer in the order of its forward pass (`ldm/networks/dit.py` runs it) on size x size latents.
+
+    tokens: length of the text embedding. The time's embedding, the caption's and what modulates the layers come once an
+    image; all else once a patch.
+
+    Raises: ValueError for a size that the patch does not divide.
+    """
+    d, n, squares = config.width, config.tokens(size), config.patch**2
+
+    yield _dense("time", 1, SINUSOIDS, d)
+    yield _dense("time", 1, d, d)
+    if config.guidance:
+        yield _dense("time", 1, config.guidance, SINUSOIDS, bias=False)
+    if config.classes:
+        yield Layer("label", "embedding", (config.classes + 1) * d, d)
+    else:
+        yield from _mlp("caption", tokens, config.context, d, d)
+    if config.context and not config.single:
+        yield from _mlp("pooled", 1, config.context, d, d)
+    yield _dense("patch", n, config.channels_in * squares, d)
+    yield Layer("patch", "positions", 0, n * d)
+    if config.single:
+        yield _dense("modulation", 1, d, 6 * d)
+
+    for layer in range(config.depth):
+        place = f"layer{layer}"
+        if config.single:
+            yield Layer(f"{place}/modulation", "table", 6 * d, 6 * d)
+        else:
+            yield _dense(f"{place}/modulation", 1, d, 6 * d)
+        yield from _attention(f"{place}/self", n, n, d, config.heads, gated=True)
+        if config.context:
+            yield from _attention(f"{place}/cross", n, tokens, d, config.heads, gated=False)
+        yield _norm(f"{place}/mlp", n, d)
+        yield from _mlp(f"{place}/mlp", n, d, 4 * d, d)
+        yield Layer(f"{place}/mlp", "other", 0, 2 * n * d)  # gate and sum
+
+    yield Layer("out", "table", 2 * d, 2 * d) if config.single else _dense("out", 1, d, 2 * d)
+    yield _norm("out", n, d)
+    yield _dense("out", n, d, squares * config.channels_out)
+
+
+def _dense(place: str, rows: int, inputs: int, outputs: int, *, bias: bool = True) -> Layer:
+    return Layer(place, "dense", inputs * outputs + bias * outputs, rows * outputs * (2 * inputs + bias))
+
+
+def _norm(place: str, rows: int, width: int) -> Layer:
+    """LayerNorm without parameters, and the modulation: mean, variance, scaling, about 8 FLOPs an element, and 3."""
+    return Layer(place, "norm", 0, 11 * rows * width)
+
+
+def _mlp(place: str, rows: int, inputs: int, hidden: int, outputs: int) -> Iterator[Layer]:
+    yield _dense(place, rows, inputs, hidden)
+    yield Layer(place, "other", 0, 8 * rows * hidden)  # GELU by tanh
+    yield _dense(place, rows, hidden, outputs)
+
+
+def _attention(place: str, rows: int, keys: int, width: int, heads: int, *, gated: bool) -> Iterator[Layer]:
+    """`rows` queries over `keys` keys; gated: on a normalised input, and added through a gate."""
+    if gated:
+        yield _norm(place, rows, width)
+    yield _dense(place, rows, width, width)
+    yield _dense(place, keys, width, width)
+    yield _dense(place, keys, width, width)
+    yield Layer(place, "attention", 0, 2 * 2 * rows * keys * width)
+    yield Layer(place, "softmax", 0, 6 * heads * rows * keys)
+    yield _dense(place, rows, width, width)
+    yield Layer(place, "other", 0, (2 if gated else 1) * rows * width)
+
+
+def dit_parameters(config: DiTConfig) -> int:
+    """Parameters that are trained; the positions are none."""
+    return sum(layer.params for layer in dit_layers(config, config.patch))
+
+
+def dit_gigaflops(config: DiTConfig, size: int, tokens: int = 0) -> float:
+    """GFLOPs (1e9, a multiply-add is two) of one forward pass on one image."""
+    return sum(layer.flops for layer in dit_layers(config, size, tokens)) / 1e9
+
+
+def multiply_adds(config: DiTConfig, size: int, tokens: int = 0) -> int:
+    """Multiply-adds of the matrix products of one forward pass on one image: the "flops" of DiT, SiT and PixArt.
+
+    T (C p^2 + p^2 C') d + 256 d + d^2 outside the layers; in each 12 T d^2 + 2 T^2 d, and 6 d^2 for the modulation;
+    with M words of text further 2 T d^2 + 2 M d^2 + 2 T M d, and M (e d + d^2) once. Norms, activations and softmax
+    are free.
+    """
+    c, d, n, square = config, config.width, config.tokens(size), config.patch**2
+    layer = 12 * n * d**2 + 2 * n**2 * d
+    once = n * square * (c.channels_in + c.channels_out) * d + SINUSOIDS * d + d**2 + c.guidance * SINUSOIDS
+    if c.context:
+        layer += 2 * n * d**2 + 2 * tokens * d**2 + 2 * n * tokens * d
+        once += tokens * (c.context * d + d**2)
+    if c.single:
+        once += 6 * d**2
+    else:
+        layer, once = layer + 6 * d**2, once + 2 * d**2 + (c.context * d + d**2 if c.context else 0)
+    return c.depth * layer + once
+
+
+@functools.cache
+def dit_params(width: int, context: int = 128, patch: int = 1) -> int:
+    """Parameters of the study's own transformer of a width (`dit_config.small`)."""
+    return dit_parameters(small(width, context, patch))
+
+
+@functools.cache
+def dit_gflops(width: int, size: int = 8, tokens: int = 24, context: int = 128, patch: int = 1) -> float:
+    """GFLOPs of one forward pass of the same on one image."""
+    return dit_gigaflops(small(width, context, patch), size, tokens)

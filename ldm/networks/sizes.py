@@ -1,0 +1,38 @@
+"""What a network of the study costs by its kind and its size `c`: the base filter count of a UNet, the width of a
+transformer.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from ldm.networks import cost
+from ldm.networks.dit_cost import dit_gflops, dit_params
+
+Network = Literal["unet", "dit"]
+
+
+def params(network: Network, c: int, context: int) -> int:
+    """Parameters. Raises: ValueError for an unknown network, and for a size that it does not come in."""
+    check_network(network)
+    return cost.unet_params(c, context) if network == "unet" else dit_params(c, context)
+
+
+def gflops(network: Network, c: int, size: int, tokens: int, context: int) -> float:
+    """GFLOPs (1e9, a multiply-add is two) of one forward pass on one image of size x size latents.
+
+    Raises: as `params`.
+    """
+    check_network(network)
+    return (cost.unet_gflops if network == "unet" else dit_gflops)(c, size, tokens, context)
+
+
+def norm_cost(network: Network, c: int, size: int, tokens: int, context: int) -> float:
+    """GFLOPs in the paper's unit, the UNet of c = 320 on the same latents, so that all networks share one axis."""
+    return gflops(network, c, size, tokens, context) / cost.unet_gflops(cost.REFERENCE, size, tokens, context)
+
+
+def check_network(network: Network) -> None:
+    """Raises: ValueError, naming the known ones."""
+    if network not in get_args(Network):
+        raise ValueError(f"network = {network!r}: expected one of {', '.join(get_args(Network))}; choose one of them.")
