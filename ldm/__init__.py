@@ -12,7 +12,7 @@ A room imports only from the rooms below it::
     metrics/      distances and scores with intervals; perceptual/: the networks that look at pictures
     training/     the loop, gradients, averages, checkpoints, devices
     data/         data sets, latents, shards, degradations; scenes/: the emoji scenes
-    diffusion/    schedule, solvers, denoiser and guidance, sampler, loss
+    diffusion/    schedule, solvers, denoiser and guidance, sampler, what they cost, loss
     networks/     UNet, transformer, autoencoder, text towers; what they cost, and their weights on disk
     paths.py  files.py  hashing.py  checks.py
 

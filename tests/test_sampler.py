@@ -14,8 +14,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from scipy import stats
 
 from ldm import profiles
+from ldm.diffusion.guidance import Guidance
 from ldm.diffusion.sampler import initial_noise, loop, sample
-from ldm.diffusion.solvers import Plan, consistency, ddim, ddpm, dpmpp_1, dpmpp_2m, dpmpp_2s, euler, heun
+from ldm.diffusion.solvers import Plan, ddim, ddpm, heun
 from ldm.networks.layers import (
     Conv,
     KeySource,
@@ -28,9 +29,8 @@ from ldm.networks.layers import (
     split,
 )
 from ldm.tasks import pretrain
+from tests.test_solvers import SOLVERS
 from tests.toy import SD, walk
-
-SOLVERS = (ddim, ddpm, euler, heun, dpmpp_1, dpmpp_2m, dpmpp_2s, consistency)
 
 SHAPE = (4, 4, 4)
 
@@ -76,14 +76,15 @@ def noise(row: int, count: int, shape: tuple[int, ...] = SHAPE) -> np.ndarray:
 def test_a_sweep_compiles_once(compiles_once):
     """8 guidance values x 10 step counts, the solver, spacing, prediction and rescale another each time."""
     compiles_once.reset(loop)
-    solvers, others = cycle(SOLVERS), cycle(product(("trailing", "leading", "linspace"), ("v", "eps", "x0")))
+    spacings = ("trailing", "leading", "linspace", "karras", "exponential")
+    solvers, others = cycle(SOLVERS), cycle(product(spacings, ("v", "eps", "x0")))
     images, settings = [], set()
     for guidance in (1.0, 1.5, 2, 3.0, np.float32(4), 6.0, jnp.float32(7), 8.0):
         for steps in (1, 2, 3, 4, 5, 8, 10, 16, 20, 32):
             solver, (spacing, predict) = next(solvers), next(others)
             settings.add((solver, spacing, predict))
             plan = solver(SD, steps, spacing=spacing)
-            images.append(run(plan, slice(7), guidance, predict, rescale=(steps % 2) * 0.7))
+            images.append(run(plan, slice(7), Guidance(guidance, (steps % 2) * 0.7), predict))
     assert len(settings) > 50 and len({image.tobytes() for image in images}) == 80  # they do differ
     assert all(np.isfinite(image).all() for image in images)
     compiles_once(loop)
@@ -212,7 +213,7 @@ def test_what_cannot_be_sampled_is_refused_in_one_sentence():
     with pytest.raises(ValueError, match="predict = 'eps': expected v, x0 or flow on a schedule that ends in pure"):
         run(ddim(SD.zero_terminal_snr(), 4), slice(1), predict="eps")
     with pytest.raises(ValueError, match="rescale = 1.5: expected 0"):
-        run(ddim(SD, 4), slice(1), rescale=1.5)
+        run(ddim(SD, 4), slice(1), Guidance(2.0, 1.5))
     for guidance in (np.nan, -np.inf, 1e39):
         with pytest.raises(ValueError, match="guidance = .*: expected a finite number"):
             run(ddim(SD, 4), slice(1), guidance)

@@ -62,12 +62,55 @@ def test_times_fall_and_never_repeat(spacing, n):
         (4.0, "trailing", "steps = 4.0"),
         ("8", "trailing", "steps = '8'"),
         (True, "trailing", "steps = True"),
-        (8, "karras", "trailing, leading, linspace"),
+        (8, "cosine", "trailing, leading, linspace, karras, exponential"),
     ],
 )
 def test_impossible_grids_are_refused_in_one_sentence(n, spacing, what):
     with pytest.raises(ValueError, match=what):
         SD.times(n, spacing)
+
+
+@pytest.mark.parametrize("n", [2, 5, 40])
+def test_the_grids_of_noise_levels_have_their_closed_form(n):
+    """Karras et al. 2022, eq. 5, and its limit: a geometric sequence; both from the last noise level to the first."""
+    noise = SD.sigma / SD.alpha
+    alpha, sigma = SD.levels(SD.times(n, "exponential"))
+    np.testing.assert_allclose(sigma / alpha, np.geomspace(noise[-1], noise[0], n), rtol=1e-10)
+    np.testing.assert_allclose(alpha**2 + sigma**2, 1, rtol=1e-12)
+    alpha, sigma = SD.levels(SD.times(n, "karras"))
+    expected = np.linspace(noise[-1] ** (1 / 7), noise[0] ** (1 / 7), n) ** 7
+    np.testing.assert_allclose(sigma / alpha, expected, rtol=1e-10)
+
+
+def test_levels_at_training_times_are_the_schedules_and_between_them_their_logarithm_is_linear():
+    at = np.array([999, 500, 0])
+    for ours, theirs in zip(SD.levels(at), (SD.alpha[at], SD.sigma[at]), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for ours, theirs in zip(SD.levels(at.astype(float)), (SD.alpha[at], SD.sigma[at]), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+    alpha, sigma = SD.levels(np.array([10.5]))
+    noise = SD.sigma / SD.alpha
+    np.testing.assert_allclose((sigma / alpha) ** 2, noise[10] * noise[11], rtol=1e-12)
+
+
+@pytest.mark.parametrize("spacing", ["trailing", "leading", "linspace", "karras"])
+def test_a_shift_spends_more_steps_on_noisy_times_and_keeps_the_last_time(spacing):
+    plain, shifted = SD.times(10, spacing), replace(SD, shift=3.0).times(10, spacing)
+    assert (np.diff(shifted) < 0).all() and (shifted >= plain).all() and shifted[-1] > plain[-1] - 1e-9
+    u = (shifted + 1) / 1000
+    np.testing.assert_allclose(u / (3 - 2 * u) * 1000 - 1, plain, atol=1e-9)  # shifted back
+    if spacing != "leading":
+        assert shifted[0] == pytest.approx(999)
+
+
+def test_grids_between_the_times_of_a_schedule_without_signal_at_its_end_are_refused():
+    for schedule, spacing in ((SD, "karras"), (SD, "exponential"), (replace(SD, shift=2.0), "trailing")):
+        dark = schedule.zero_terminal_snr()
+        with pytest.raises(ValueError, match="expected a schedule that keeps some signal to its end"):
+            dark.levels(dark.times(4, spacing))
+    for shift in (0, -1.0, np.inf, np.nan):
+        with pytest.raises(ValueError, match="shift = .*: expected a positive number"):
+            replace(SD, shift=shift)
 
 
 def test_levels_of_different_lengths_are_refused():

@@ -40,11 +40,12 @@ def walk(
     noise: np.ndarray | None = None,
 ) -> Iterator[np.ndarray]:
     """The states after each row of a plan, in plain NumPy: what `sample` does, spelled out."""
-    previous = np.zeros_like(x)
+    previous = before = np.zeros_like(x)
     for i in range(int(plan.n)):
-        x0 = to_x0(predict, x, network(x, int(plan.t[i])), float(plan.alpha[i]), float(plan.sigma[i]))
+        x0 = to_x0(predict, x, network(x, plan.t[i].item()), float(plan.alpha[i]), float(plan.sigma[i]))
         x = float(plan.x[i]) * x + float(plan.x0[i]) * x0 + float(plan.x0_prev[i]) * previous
+        x = x + float(plan.x0_prev2[i]) * before
         if noise is not None:
             x = x + float(plan.z[i]) * noise[i]
-        previous = x0
+        previous, before = x0, previous
         yield x

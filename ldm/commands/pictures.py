@@ -22,7 +22,7 @@ def draw(
 ) -> None:
     """Draw a caption with a Stable Diffusion folder as diffusers saves it; size is that of the latents."""
     from ldm.data import pictures
-    from ldm.diffusion.denoiser import check_guidance
+    from ldm.diffusion.guidance import check_guidance
     from ldm.interop.stable_diffusion.pipeline import read_pipeline
 
     pictures.check_out(out)

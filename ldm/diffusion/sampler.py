@@ -1,13 +1,14 @@
 """The sampling loop: noise and a plan to latents.
 
 One loop runs every table of `ldm.diffusion.solvers`. All that a sweep varies (the solver, the number of steps, their
-spacing, guidance, what the network predicts) is data to it, so a network compiles once a batch shape.
+spacing, guidance and its interval, how long features are kept, what the network predicts) is data to it, so a network
+compiles once a batch shape.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -15,10 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from ldm.checks import check_seed
-from ldm.diffusion.denoiser import check_guidance, conditioned, denoiser, guided, with_guidance
+from ldm.diffusion.denoiser import Denoiser, Net, conditioned, denoiser, with_guidance
+from ldm.diffusion.guidance import Guidance, as_guidance, guided_step, inside, pair
 from ldm.diffusion.schedule import Predict, check_predict, preconditioning
 from ldm.diffusion.solvers import Plan
 from ldm.networks.layers import Params, Structure, merge
@@ -39,55 +41,98 @@ def initial_noise(keys: Key[Array, " b"], shape: tuple[int, ...]) -> Float[Array
     return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 0), shape))(keys)
 
 
+class Reuse(NamedTuple):
+    """Keep the features of the UNet's deep levels from one row to the next (DeepCache, Ma et al. 2023)."""
+
+    every: int  # rows from one whole pass to the next; 1: every pass is whole
+    depth: int = 3  # skip connections that are computed at every row, 1 to 11 (`UNet.whole`); 3: the top level's
+
+
+class Keeping:
+    """A UNet for one row: whole where `fresh`, else with the deep features of the row before.
+
+    It is asked once, and `deep` is then what the next row may use. Without features from before it is whole.
+    """
+
+    def __init__(self, unet: Callable[..., Array], depth: int, fresh: Array, deep: Array | None):
+        self.unet, self.depth, self.fresh, self.deep = unet, depth, fresh, deep
+
+    def __call__(self, x: Array, t: Array, context: Array, *w: Array) -> Array:
+        whole = lambda: self.unet.whole(x, t, context, *w, depth=self.depth)
+        if self.deep is None:
+            output, self.deep = whole()
+        else:
+            shallow = lambda: (self.unet.shallow(x, t, context, *w, deep=self.deep, depth=self.depth), self.deep)
+            output, self.deep = lax.cond(self.fresh, whole, shallow)
+        return output
+
+
 def sample(
     structure: Structure,
     params: Params,
     plan: Plan,
     context: Float[Array, "b m d"],
     null: Float[Array, "b m d"] | None,
-    guidance: Float[Array, ""] | float,
+    guidance: Guidance | Float[Array, ""] | float,
     keys: Key[Array, " b"],
     *,
     predict: Predict,
     shape: tuple[int, int, int],
-    rescale: float = 0.0,
     condition: Float[Array, "b h w k"] | None = None,
     takes_guidance: bool = False,
     clip: Clip | None = None,
+    guide: tuple[Structure, Params] | None = None,
+    reuse: Reuse | None = None,
 ) -> Float[Array, "b h w c"]:
     """Latents of b pictures, one key each, float32.
 
-    Compiles once a network and batch shape, and once more without guidance: null None asks the network
-    once a row instead of twice, and guidance is then 1, unless the network `takes_guidance` as an
-    input, as a distilled one does.
-    `rescale` (0 to 1) is phi of `denoiser.guided`. `condition`: a picture that the network sees beside the latents
-    (`denoiser.conditioned`). `clip` holds the estimates of x0 in a range.
+    Compiles once a network and batch shape, once more without guidance, and once more with an interval, a projection,
+    a guide or reuse; all numbers in these are data. null None asks the network once a row instead of twice, and
+    guidance is then 1, unless the network `takes_guidance` as an input, as a distilled one does, or there is a
+    `guide`, a weaker network that predicts the same (`guidance.pair`). What is asked is counted in
+    `ldm.diffusion.counting`.
+
+    guidance: a number is its scale. `null`: the empty caption's context, or a negative prompt's. `condition`: a picture
+    that the networks see beside the latents (`denoiser.conditioned`). `clip` holds the estimates of x0 in a range.
 
     Noise at row i is drawn from the image's key with i + 1 folded in: image k is the same in any batch.
 
-    Raises: ValueError for an unknown prediction, eps on a schedule without signal at its end, rescale
-    outside [0, 1], guidance that is not finite or, without null, not 1, or null for a network that takes guidance as an
-    input.
+    Raises: ValueError for an unknown prediction, eps on a schedule without signal at its end, impossible guidance
+    (`guidance.as_guidance`) or, without null and guide, a scale that is not 1, null for a network that takes guidance
+    as an input, or reuse together with an interval or of an impossible depth.
     """
     check_predict(predict, plan.alpha)
-    check_guidance(guidance)
-    if not 0 <= rescale <= 1:
-        raise ValueError(
-            f"rescale = {rescale}: expected 0 (guidance as it is) to 1 (fully rescaled); choose in between."
-        )
+    guidance = as_guidance(guidance)
     if takes_guidance and null is not None:
         raise ValueError("null is given: expected None for a network that takes guidance as an input; leave it out.")
-    if null is None and not takes_guidance and np.any(np.asarray(guidance) != 1):
+    is_guided = null is not None or guide is not None
+    if not is_guided and not takes_guidance and np.any(np.asarray(guidance.scale) != 1):
         raise ValueError(
-            f"guidance = {guidance}: expected 1 where null is None; give the empty caption's context to guide."
+            f"guidance = {guidance.scale}: expected 1 where null is None; give the empty caption's context to guide."
         )
+    if reuse is not None:
+        check_reuse(reuse, guidance)
+    plan = replace(plan, t=plan.t.astype(np.float32))  # on some grids t has fractions; one type is one compilation
     c_skip, c_out = preconditioning(predict, plan.alpha, plan.sigma)
-    guidance = None if null is None and not takes_guidance else jnp.asarray(guidance, jnp.float32)
-    how = (guidance, jnp.float32(rescale), keys, condition, clip)
-    return loop(structure, params, plan, c_skip, c_out, context, null, *how, shape=shape)
+    applies = inside(plan, guidance) if is_guided and guidance.interval is not None else None
+    numbers = jax.tree.map(jnp.float32, guidance._replace(interval=None))
+    every, depth = (None, 0) if reuse is None else (np.int32(reuse.every), reuse.depth)
+    how = (numbers if is_guided or takes_guidance else None, applies, keys, condition, clip, guide, every)
+    return loop(structure, params, plan, c_skip, c_out, context, null, *how, shape=shape, depth=depth)
 
 
-@partial(jax.jit, static_argnames=("structure", "shape"))
+def check_reuse(reuse: Reuse, guidance: Guidance) -> None:
+    """Raises: ValueError, in one sentence, for a reuse that is impossible."""
+    if guidance.interval is not None:
+        raise ValueError(
+            f"interval = {guidance.interval}: expected None with reuse, whose features are those of a batch that is "
+            "guided at every row; leave one of them out."
+        )
+    if reuse.every < 1 or not 1 <= reuse.depth <= 11:
+        raise ValueError(f"reuse = {reuse}: expected every of at least 1 and depth from 1 to 11; choose them so.")
+
+
+@partial(jax.jit, static_argnames=("structure", "shape", "depth"))
 def loop(
     structure: Structure,
     params: Params,
@@ -96,37 +141,61 @@ def loop(
     c_out: Float[Array, " s"],
     context: Float[Array, "b m d"],
     null: Float[Array, "b m d"] | None,
-    guidance: Float[Array, ""] | None,
-    rescale: Float[Array, ""],
+    guidance: Guidance | None,
+    applies: Bool[Array, " s"] | None,
     keys: Key[Array, " b"],
     condition: Float[Array, "b h w k"] | None = None,
     clip: Clip | None = None,
+    guide: tuple[Structure, Params] | None = None,
+    every: Int[Array, ""] | None = None,
     *,
     shape: tuple[int, int, int],
+    depth: int = 0,
 ) -> Float[Array, "b h w c"]:
-    """What `sample` compiles, with what the network predicts as two more columns (`schedule.preconditioning`).
+    """What `sample` compiles, with what the network predicts as two more columns (`schedule.preconditioning`), and the
+    rows that guidance `applies` to as a third.
 
-    Guidance without null is an input of the network; without guidance it is asked as it is.
+    Guidance without null and guide is an input of the network; without guidance it is asked as it is.
     """
-    net = merge(structure, params)
-    net = net if condition is None else conditioned(net, condition)
-    denoise = denoiser(net if null is not None or guidance is None else with_guidance(net, guidance))
-    if null is not None:
-        denoise = guided(denoise, null, guidance, rescale)
-    x = initial_noise(keys, shape)
+    is_guided = null is not None or guide is not None
 
-    def step(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        x, previous = carry
+    def as_denoiser(net: Net) -> Denoiser:
+        return denoiser(net if condition is None else conditioned(net, condition))
+
+    unet = merge(structure, params)
+    weaker = None if guide is None else as_denoiser(merge(*guide))
+
+    def estimate(i: Array, x: Array, pushed: Array | None, deep: Array | None) -> tuple[Array, ...]:
+        """x0 at row i, x, and what the next row may use: the pushes of guidance so far, and deep features."""
+        net = unet if every is None else Keeping(unet, depth, i % every == 0, deep)
+        denoise = as_denoiser(net if is_guided or guidance is None else with_guidance(net, guidance.scale))
+        ask = (x, jnp.full(x.shape[:1], plan.t[i], jnp.float32), c_skip[i], c_out[i], context)
+        if is_guided:
+            step = guided_step(denoise, pair(denoise, null, weaker), guidance)
+            x0, x, pushed = step(ask, plan.alpha[i], None if applies is None else applies[i], pushed)
+        else:
+            x0 = denoise(*ask)
+        return x0, x, pushed, net.deep if every is not None else None
+
+    def step(i: Array, carry: tuple) -> tuple:
+        x, previous, before, *memory = carry
         row = jax.tree.map(lambda column: column[i] if column.ndim else column, plan)
-        t = jnp.full(x.shape[:1], row.t, jnp.float32)
-        x0 = denoise(x, t, c_skip[i], c_out[i], context)
+        x0, x, *memory = estimate(i, x, *memory)
         if clip is not None:
             held = jnp.clip(x0, -clip.most, clip.most)
             x, x0 = x + clip.keep * row.alpha * (held - x0), held
         z = jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, i + 1), shape))(keys)
-        return row.x * x + row.x0 * x0 + row.x0_prev * previous + row.z * z, x0
+        x = row.x * x + row.x0 * x0 + row.x0_prev * previous + row.x0_prev2 * before + row.z * z
+        return x, x0, previous, *memory
 
-    return lax.fori_loop(0, plan.n, step, (x, jnp.zeros_like(x)))[0]
+    x = initial_noise(keys, shape)
+    zeros = jnp.zeros_like(x)
+    pushed = zeros if is_guided and guidance.projection is not None else None
+    deep = None
+    if every is not None:  # row 0 is whole, and does not look at it
+        like = jax.eval_shape(estimate, jnp.int32(0), x, pushed, None)[-1]
+        deep = jnp.zeros(like.shape, like.dtype)
+    return lax.fori_loop(0, plan.n, step, (x, zeros, zeros, pushed, deep))[0]
 
 
 def image_keys(seed: int, indices: Sequence[int] | np.ndarray) -> jax.Array:

@@ -16,9 +16,10 @@ if TYPE_CHECKING:  # only arrays of JAX need it
     from jaxtyping import Array
 
 Predict = Literal["eps", "v", "x0", "flow"]
-Spacing = Literal["trailing", "leading", "linspace"]
+Spacing = Literal["trailing", "leading", "linspace", "karras", "exponential"]
 Noise = Literal["sd", "straight"]  # `Schedule.named`
 Times = Literal["uniform", "logit-normal"]  # how training draws them (`ldm.diffusion.losses.drawn_time`)
+RHO = 7.0  # of the spacing "karras"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,7 +33,7 @@ class Schedule:
     offset: int = 1  # the lowest of the leading times, as SD was released with
     spare: int = 0  # times at the lower end that a sampler leaves out, as some of diffusers' do
     end: tuple[float, float] = (1.0, 0.0)  # alpha and sigma that its last step goes to: x0, or some noise is left
-    shift: float = 1.0  # above 1, samplers spend more of their steps where there is more noise (`shifted`)
+    shift: float = 1.0  # above 1 a sampler spends more of its steps on the noisier times (`times`)
 
     def __post_init__(self):
         if self.alpha.shape != self.sigma.shape or self.alpha.ndim != 1:
@@ -40,6 +41,8 @@ class Schedule:
                 f"alpha has shape {self.alpha.shape}, sigma {self.sigma.shape}: expected two vectors of "
                 "one length; make a schedule with Schedule.from_betas or Schedule.sd."
             )
+        if not 0 < self.shift < np.inf:
+            raise ValueError(f"shift = {self.shift}: expected a positive number; choose 1 (no shift) to about 6.")
 
     @classmethod
     def from_betas(cls, betas: Float[np.ndarray, " T"]) -> Schedule:
@@ -57,23 +60,16 @@ class Schedule:
         """The path of rectified flow from data to noise (Liu et al. 2022): sigma = (t + 1) / 1000, alpha = 1 - sigma.
 
         shift: of the times that samplers visit; SD3 was released with 3 for 128x128 latents.
-        Raises: ValueError for a shift that is not above 0.
         """
-        if not 0 < shift < np.inf:
-            raise ValueError(f"shift = {shift}: expected a number above 0; choose 1 (none) to about 10.")
         sigma = np.arange(1, length + 1) / length
         return cls(alpha=1 - sigma, sigma=sigma, shift=shift)
 
     @classmethod
     def named(cls, noise: Noise, shift: float = 1.0) -> Schedule:
-        """The schedule of a name; the shift is the straight path's. Raises: ValueError, naming the known ones."""
-        if noise == "straight":
-            return cls.straight(shift)
-        if noise == "sd" and shift == 1:
-            return cls.sd()
-        raise ValueError(
-            f"noise = {noise!r}, shift = {shift}: expected sd, or straight with or without a shift; choose one of them."
-        )
+        """The schedule of a name, its times shifted. Raises: ValueError, naming the known ones."""
+        if noise not in get_args(Noise):
+            raise ValueError(f"noise = {noise!r}: expected one of {', '.join(get_args(Noise))}; choose one of them.")
+        return replace(cls.sd() if noise == "sd" else cls.straight(), shift=shift)
 
     def zero_terminal_snr(self) -> Schedule:
         """The schedule with no signal left at its last time (Lin et al. 2024, algorithm 1).
@@ -95,50 +91,71 @@ class Schedule:
         """The number of training times, 1000."""
         return len(self.alpha)
 
-    def times(self, n: int, spacing: Spacing = "trailing") -> Int[np.ndarray, " n"]:
-        """The n falling times at which a sampler asks the network (Lin et al. 2024, table 2).
+    def times(self, n: int, spacing: Spacing = "trailing") -> Int[np.ndarray, " n"] | Float[np.ndarray, " n"]:
+        """The n falling times at which a sampler asks the network.
 
-        trailing starts at the very last time; leading leaves out the noisiest end; linspace has both ends. Then each is
-        `shifted`.
+        trailing starts at the very last time; leading leaves out the noisiest end; linspace has both ends (Lin et al.
+        2024, table 2). karras and exponential place noise levels sigma / alpha from the last time's to the first's,
+        evenly in their RHO-th root (Karras et al. 2022, eq. 5) or in their logarithm; they lie between training times,
+        and the times are then no integers. So are those of a `shift` s: it moves the time u = (t + 1) / length to
+        s u / (1 + (s - 1) u) (Esser et al. 2024, eq. 23).
         """
-        times = self._spaced(n, spacing)
-        return times if self.shift == 1 else self.shifted(times)
-
-    def shifted(self, times: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-        """The training times nearest to s u / (1 + (s - 1) u), u = (t + 1) / 1000 (Esser et al. 2024, eq. 23).
-
-        Raises: ValueError where two fall on one, as many steps at a large shift do.
-        """
-        u = (times + 1) / self.length
-        moved = np.round(self.length * self.shift * u / (1 + (self.shift - 1) * u)).astype(int) - 1
-        moved = np.maximum(moved, 0)
-        if len(set(moved)) < len(moved):
-            raise ValueError(
-                f"steps = {len(times)}, shift = {self.shift}: two steps fall on one of the {self.length} training "
-                "times; give fewer steps, or a smaller shift."
-            )
-        return moved
-
-    def _spaced(self, n: int, spacing: Spacing) -> Int[np.ndarray, " n"]:
         if spacing not in get_args(Spacing):
             raise ValueError(
                 f"spacing = {spacing!r}: expected one of {', '.join(get_args(Spacing))}; choose one of them."
             )
-        spare = 0 if spacing == "trailing" else self.spare
+        spare = self.spare if spacing in ("leading", "linspace") else 0
         most = self.length - spare - (self.offset if spacing == "leading" else 0)
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= most:
             raise ValueError(f"steps = {n!r}: expected an integer from 1 to {most}; give another number of steps.")
+        times = self._by_noise(n, spacing) if spacing in ("karras", "exponential") else self._by_time(n, spacing)
+        if self.shift == 1:
+            return times
+        u = (times + 1) / self.length
+        return self.shift * u / (1 + (self.shift - 1) * u) * self.length - 1
+
+    def _by_time(self, n: int, spacing: Spacing) -> Int[np.ndarray, " n"]:
         if spacing == "trailing":
             return np.round(self.length - np.arange(n) * (self.length / n)).astype(int) - 1
         if spacing == "linspace":
-            return np.round(np.linspace(self.length - 1, 0, n + spare)).astype(int)[:n]
-        times = np.arange(spare, n + spare)[::-1] * (self.length // (n + spare)) + self.offset
+            return np.round(np.linspace(self.length - 1, 0, n + self.spare)).astype(int)[:n]
+        times = np.arange(self.spare, n + self.spare)[::-1] * (self.length // (n + self.spare)) + self.offset
         if times[0] >= self.length:
             raise ValueError(
                 f"steps = {n}: the leading times with an offset of {self.offset} end at {times[0]}, beyond the "
                 f"{self.length} of the schedule; give another number of steps."
             )
         return times
+
+    def _by_noise(self, n: int, spacing: Spacing) -> Float[np.ndarray, " n"]:
+        noise = self._log_noise(f"spacing = {spacing!r}")
+        first, last = noise[-1], noise[0]
+        if spacing == "exponential":
+            return np.interp(np.linspace(first, last, n), noise, np.arange(self.length))
+        roots = np.linspace(np.exp(first / RHO), np.exp(last / RHO), n)
+        return np.interp(RHO * np.log(roots), noise, np.arange(self.length))
+
+    def levels(self, times: np.ndarray) -> tuple[Float[np.ndarray, "*n"], Float[np.ndarray, "*n"]]:
+        """alpha and sigma at training times, and between two of them: sigma is linear there on the straight path, and
+        log(sigma / alpha) where alpha^2 + sigma^2 = 1.
+        """
+        if np.issubdtype(times.dtype, np.integer):
+            return self.alpha[times], self.sigma[times]
+        if self.is_straight:
+            sigma = np.interp(times, np.arange(self.length), self.sigma)
+            return 1 - sigma, sigma
+        noise = np.interp(times, np.arange(self.length), self._log_noise("times between those of training"))
+        alpha = 1 / np.sqrt(1 + np.exp(2 * noise))
+        return alpha, np.exp(noise) * alpha
+
+    def _log_noise(self, who: str) -> Float[np.ndarray, " T"]:
+        """log(sigma / alpha), rising. Raises: ValueError where there is no signal (alpha = 0)."""
+        if not np.all(self.alpha):
+            raise ValueError(
+                f"{who}: expected a schedule that keeps some signal to its end (alpha > 0), for the noise level is "
+                "infinite there; choose the spacing trailing without a shift, or another schedule."
+            )
+        return np.log(self.sigma / self.alpha)
 
 
 def check_predict(predict: Predict, alpha: Float[np.ndarray, " s"]) -> None:

@@ -1,20 +1,20 @@
-"""A solver is a table: Euler, Heun, DDIM, DDPM, DPM-Solver++ and consistency are rows of coefficients.
+"""A solver is a table: Euler, Heun, DDIM, DDPM, DPM-Solver++, UniPC and consistency are rows of coefficients.
 
 Each row is one evaluation of the network, and its step is
 
-    x <- a x + b x0 + c x0_prev + d z
+    x <- a x + b x0 + c x0_prev + e x0_prev2 + d z
 
-with x0 the denoiser's estimate, x0_prev that of the row before and z fresh noise. A solver here is the
-NumPy function that makes the columns, in float64.
+with x0 the denoiser's estimate, x0_prev and x0_prev2 those of the two rows before and z fresh noise. A solver here is
+the NumPy function that makes the columns, in float64.
 
 Two facts keep the tables short. With lambda = log(alpha / sigma), the deterministic step of order 1 from
 (alpha, sigma) to (alpha', sigma') is one formula, whatever the coordinates it is derived in:
 
     x <- sigma'/sigma x + (alpha' - alpha sigma'/sigma) x0
 
-and every step of order 2 is that plus k (x0 - x0_prev). For methods that ask twice a step (Heun, 2S) too:
-the second row starts from what the first predicted, in which the step's own beginning is still to be had,
-being linear in the prediction and in x0_prev.
+and every step of order 2 is that plus k (x0 - x0_prev); one of order 3 adds k2 (x0_prev - x0_prev2). For methods that
+ask twice a step (Heun, 2S) too: the second row starts from what the first predicted, in which the step's own beginning
+is still to be had, being linear in the prediction and in x0_prev.
 """
 
 from __future__ import annotations
@@ -39,32 +39,39 @@ class Plan:
     `ldm.diffusion.sampler` makes JAX know it, so that a plan is data to a compiled loop.
     """
 
-    t: Int[np.ndarray, " s"]  # training time, 999 ... 0
+    t: Int[np.ndarray, " s"] | Float[np.ndarray, " s"]  # training time, 999 ... 0; fractions on some grids
     alpha: Float[np.ndarray, " s"]  # signal and noise at t
     sigma: Float[np.ndarray, " s"]
-    x: Float[np.ndarray, " s"]  # coefficients of x, of x0, of the x0 before, and of fresh noise
+    x: Float[np.ndarray, " s"]  # coefficients of x, of x0, of the two x0 before, and of fresh noise
     x0: Float[np.ndarray, " s"]
     x0_prev: Float[np.ndarray, " s"]
+    x0_prev2: Float[np.ndarray, " s"]
     z: Float[np.ndarray, " s"]
     n: np.int32  # rows, which is evaluations of the network (each of two passes when guided)
 
 
-def _plan(schedule: Schedule, times: np.ndarray, *, k: np.ndarray | float = 0.0, **columns: np.ndarray) -> Plan:
-    """The padded table; k is the coefficient of x0 - x0_prev. Empty rows are clean: alpha = 1, sigma = 0."""
+def _plan(
+    schedule: Schedule, times: np.ndarray, *, k: np.ndarray | float = 0.0, k2: np.ndarray | float = 0.0, **columns
+) -> Plan:
+    """The padded table; k and k2 are the coefficients of x0 - x0_prev and x0_prev - x0_prev2. Empty rows are clean:
+    alpha = 1, sigma = 0.
+    """
     n, zeros = len(times), np.zeros(len(times))
     empty = -n % ROWS
-    columns = {"alpha": schedule.alpha[times], "sigma": schedule.sigma[times], "z": zeros} | columns
-    columns |= {"x0": columns["x0"] + k, "x0_prev": zeros - k}
+    alpha, sigma = schedule.levels(times)
+    columns = {"alpha": alpha, "sigma": sigma, "z": zeros} | columns
+    columns |= {"x0": columns["x0"] + k, "x0_prev": zeros - k + k2, "x0_prev2": zeros - k2}
     padded = {
         name: np.pad(column, (0, empty), constant_values=name == "alpha").astype(np.float32)
         for name, column in columns.items()
     }
-    return Plan(t=np.pad(times, (0, empty)).astype(np.int32), n=np.int32(n), **padded)
+    whole = np.int32 if np.issubdtype(times.dtype, np.integer) else np.float32
+    return Plan(t=np.pad(times, (0, empty)).astype(whole), n=np.int32(n), **padded)
 
 
 def _levels(schedule: Schedule, times: np.ndarray) -> tuple[np.ndarray, ...]:
     """alpha, sigma at each time, and those that each step goes to; the last goes to the schedule's end."""
-    alpha, sigma = schedule.alpha[times], schedule.sigma[times]
+    alpha, sigma = schedule.levels(times)
     return alpha, sigma, np.append(alpha[1:], schedule.end[0]), np.append(sigma[1:], schedule.end[1])
 
 
@@ -168,9 +175,77 @@ def dpmpp_2m(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -
     a, s, a2, s2 = _levels(schedule, times)
     h = _log_snr(a2, s2) - _log_snr(a, s)
     c = a2 * (1 - np.exp(-h))
-    k = np.zeros(steps)
-    k[1:-1] = c[1:-1] * h[1:-1] / (2 * h[:-2]) if steps > 2 else 0.0  # c / (2 r), r = h_prev / h
-    return _plan(schedule, times, x=s2 / s, x0=c, k=k)
+    return _plan(schedule, times, x=s2 / s, x0=c, k=_second_order(c, h))
+
+
+def _second_order(c: np.ndarray, h: np.ndarray) -> np.ndarray:
+    """k of 2M: c / (2 r), r = h_prev / h; the first step and the last are of order 1."""
+    k = np.zeros(len(h))
+    k[1:-1] = c[1:-1] * h[1:-1] / (2 * h[:-2]) if len(h) > 2 else 0.0
+    return k
+
+
+def dpmpp_2m_sde(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
+    """SDE-DPM-Solver++(2M) (Lu et al. 2022, app. D; k-diffusion's "dpmpp_2m_sde", midpoint, eta 1): 2M on the
+    diffusion that adds fresh noise at every step, with first and last step of order 1.
+    """
+    times = schedule.times(steps, spacing)
+    a, s, a2, s2 = _levels(schedule, times)
+    h = _log_snr(a2, s2) - _log_snr(a, s)
+    c = a2 * (1 - np.exp(-2 * h))
+    noise = s2 * np.sqrt(1 - np.exp(-2 * h))
+    return _plan(schedule, times, x=s2 / s * np.exp(-h), x0=c, k=_second_order(c, h), z=noise)
+
+
+def dpmpp_3m(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing", exact: bool = False) -> Plan:
+    """DPM-Solver++(3M) (Lu et al. 2022, section 4): x0 as a parabola in lambda through the last three estimates.
+
+    e^lambda is integrated against the parabola. Its coefficients come from Newton's differences in units of h,
+    d = (x0 - x0_prev) / r and d_prev = (x0_prev - x0_prev2) / r_prev. The authors' code, diffusers and k-diffusion
+    take (d - d_prev) / (r + r_prev) for its second derivative, which is half of that: so it is here unless `exact`,
+    and then it converges with order 2, not 3. The first and the last step are of order 1, the second of order 2;
+    with fewer than 15 steps the last but one too.
+    """
+    times = schedule.times(steps, spacing)
+    a, s, a2, s2 = _levels(schedule, times)
+    h = _log_snr(a2, s2) - _log_snr(a, s)
+    c = a2 * (1 - np.exp(-h))
+    k, k2 = _second_order(c, h), np.zeros(steps)
+    third = np.arange(2, steps - (2 if steps < 15 else 1))
+    r, r_prev = h[third - 1] / h[third], h[third - 2] / h[third]
+    slope = a2[third] - c[third] / h[third]  # a2 times the integral of the parabola's linear part ...
+    bend = (slope / h[third] - a2[third] / 2) * (2 if exact else 1)  # ... and, but for the sign, of the quadratic one
+    with np.errstate(invalid="ignore"):
+        share = np.where(np.isinf(r_prev), 0, (slope * r - bend) / (r + r_prev))
+    k[third] = (slope + share) / r
+    k2[third] = -share / r_prev
+    return _plan(schedule, times, x=s2 / s, x0=c, k=k, k2=k2)
+
+
+def unipc(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
+    """UniPC of order 2 with B(h) = e^h - 1 (Zhao et al. 2023, algorithms 1 and 2, "bh2").
+
+    Its predictor is 2M. Its corrector goes back to where a step began once the network has been asked at the step's
+    end: with d = x0 - x0_prev and d_prev = x0_prev - x0_prev2 the step's k d_prev becomes c (p d_prev / r + q d). Both
+    start from the same x, so the correction is a sum of estimates that is added to what was predicted, and correction
+    and next prediction are one row.
+    """
+    times = schedule.times(steps, spacing)
+    a, s, a2, s2 = _levels(schedule, times)
+    h = _log_snr(a2, s2) - _log_snr(a, s)
+    c = a2 * (1 - np.exp(-h))
+    k, ratio = _second_order(c, h), s2 / s
+    inner = slice(1, steps - 1)  # the steps of order 2; that of the first one's corrector is 1
+    r, p, q = np.ones(steps), np.zeros(steps), np.full(steps, 0.5)
+    r[inner] = h[: max(steps - 2, 0)] / h[inner]
+    b = 1 / (1 - np.exp(-h[inner])) - 1 / h[inner]  # p + q = b and q - r p = b2: two moments it is exact for
+    b2 = 1 / (1 - np.exp(-h[inner])) - 2 * b / h[inner]
+    p[inner] = (b - b2) / (1 + r[inner])
+    q[inner] = b - p[inner]
+    corrects, corrects2 = np.zeros(steps), np.zeros(steps)  # at each row, the step before
+    corrects[1:] = ratio[1:] * (c * q)[:-1]
+    corrects2[1:] = ratio[1:] * (c * p / r - k)[:-1]
+    return _plan(schedule, times, x=ratio, x0=c, k=k + corrects, k2=corrects2)
 
 
 def dpmpp_2s(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
@@ -194,7 +269,20 @@ def dpmpp_2s(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -
     return _plan(schedule, times, x=s2 / s, x0=c, k=k)
 
 
-Sampler = Literal["ddim", "ddim-leading", "ddpm", "dpm++", "dpm++1", "dpm++2s", "euler", "heun", "consistency"]
+Sampler = Literal[
+    "ddim",
+    "ddim-leading",
+    "ddpm",
+    "dpm++",
+    "dpm++1",
+    "dpm++2s",
+    "dpm++3m",
+    "dpm++sde",
+    "unipc",
+    "euler",
+    "heun",
+    "consistency",
+]
 
 
 @lru_cache(maxsize=256, typed=True)  # a grid asks for each many times; 4.0 steps are refused, not taken for 4
@@ -202,7 +290,7 @@ def plan(sampler: Sampler, steps: int, spacing: Spacing = "trailing", noise: Noi
     """The table of a sampler by its name; "dpm++" is 2M, "ddim-leading" DDIM on the times that SD was released with.
 
     noise, shift: the schedule (`Schedule.named`).
-    Raises: ValueError for an unknown name or step count.
+    Raises: ValueError for an unknown name, step count or spacing, or a shift that is not positive.
     """
     tables: dict[str, Callable[..., Plan]] = {
         "ddim": ddim,
@@ -210,6 +298,9 @@ def plan(sampler: Sampler, steps: int, spacing: Spacing = "trailing", noise: Noi
         "dpm++": dpmpp_2m,
         "dpm++1": dpmpp_1,
         "dpm++2s": dpmpp_2s,
+        "dpm++3m": dpmpp_3m,
+        "dpm++sde": dpmpp_2m_sde,
+        "unipc": unipc,
         "euler": euler,
         "heun": heun,
         "ddim-leading": lambda schedule, steps, spacing: ddim(schedule, steps, spacing="leading"),

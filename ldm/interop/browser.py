@@ -135,6 +135,8 @@ def tables(profile: Profile, sampler: str) -> dict[int, list[list[float]]]:
     found = {}
     for steps in profile.steps:
         table = plan(sampler, steps, profile.spacing)
+        if np.any(table.x0_prev2):
+            raise ValueError(f"sampler = {sampler!r}: expected one that looks back one step at most; choose ddim.")
         skip, out = preconditioning(profile.predict, table.alpha, table.sigma)
         columns = np.stack([table.t, skip, out, table.x, table.x0, table.x0_prev, table.z], 1)[: table.n]
         found[steps] = [[float(f"{value:.9g}") for value in row] for row in columns]  # 9 digits are a float32

@@ -47,6 +47,14 @@ def unet_layers(c: int, size: int = 64, tokens: int = 77, context: int = 1024) -
         tokens, context: length and width of the text embedding.
     Raises: ValueError for anything below 1, or a c that is no multiple of 2.
     """
+    for stage in unet_stages(c, size, tokens, context):
+        yield from stage
+
+
+def unet_stages(c: int, size: int = 64, tokens: int = 77, context: int = 1024) -> Iterator[list[Layer]]:
+    """The same layers in stages: the time embedding; one for each skip connection, as it is made; the middle; one for
+    each skip connection, as it is taken in, the last one first; and the output.
+    """
     for name, value in dict(c=c, size=size, tokens=tokens, context=context).items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} is {value!r}; expected a whole number of at least 1.")
@@ -57,38 +65,37 @@ def unet_layers(c: int, size: int = 64, tokens: int = 77, context: int = 1024) -
     lowest = len(widths) - 1
     sizes = [math.ceil(size / 2**level) for level in range(len(widths))]
 
-    yield _dense("time", 1, c, 4 * c)
-    yield _dense("time", 1, 4 * c, 4 * c)
-    yield _conv("in", size, 3, LATENTS, c)
+    yield [_dense("time", 1, c, 4 * c), _dense("time", 1, 4 * c, 4 * c)]
+    yield [_conv("in", size, 3, LATENTS, c)]
     skips, width = [c], c
 
-    for level, (here, outputs) in enumerate(zip(sizes, widths, strict=True)):
+    def block(place: str, level: int, inputs: int, outputs: int) -> list[Layer]:
+        layers = list(_res_block(f"{place}{level}/res", sizes[level], inputs, outputs, 4 * c))
+        if level < lowest:
+            layers += _transformer(f"{place}{level}/attn", sizes[level], outputs, c, tokens, context)
+        return layers
+
+    for level, outputs in enumerate(widths):
         for _ in range(BLOCKS):
-            yield from _res_block(f"down{level}/res", here, width, outputs, 4 * c)
-            if level < lowest:
-                yield from _transformer(f"down{level}/attn", here, outputs, c, tokens, context)
+            yield block("down", level, width, outputs)
             width = outputs
             skips.append(width)
         if level < lowest:
-            yield _conv(f"down{level}/half", sizes[level + 1], 3, width, width, came_from=here)
+            yield [_conv(f"down{level}/half", sizes[level + 1], 3, width, width, came_from=sizes[level])]
             skips.append(width)
 
-    yield from _res_block("mid/res", sizes[-1], width, width, 4 * c)
-    yield from _transformer("mid/attn", sizes[-1], width, c, tokens, context)
-    yield from _res_block("mid/res", sizes[-1], width, width, 4 * c)
+    middle = list(_res_block("mid/res", sizes[-1], width, width, 4 * c))
+    yield [*middle, *_transformer("mid/attn", sizes[-1], width, c, tokens, context), *middle]
 
     for level in reversed(range(len(widths))):
-        here, outputs = sizes[level], widths[level]
-        for _ in range(BLOCKS + 1):
-            yield from _res_block(f"up{level}/res", here, width + skips.pop(), outputs, 4 * c)
-            if level < lowest:
-                yield from _transformer(f"up{level}/attn", here, outputs, c, tokens, context)
-            width = outputs
-        if level > 0:
-            yield _conv(f"up{level}/twice", sizes[level - 1], 3, width, width)
+        for i in range(BLOCKS + 1):
+            layers = block("up", level, width + skips.pop(), widths[level])
+            width = widths[level]
+            if level > 0 and i == BLOCKS:
+                layers.append(_conv(f"up{level}/twice", sizes[level - 1], 3, width, width))
+            yield layers
 
-    yield _norm("out", size * size, c)
-    yield _conv("out", size, 3, c, LATENTS)
+    yield [_norm("out", size * size, c), _conv("out", size, 3, c, LATENTS)]
 
 
 def _conv(place: str, size: int, k: int, inputs: int, outputs: int, *, came_from: int | None = None) -> Layer:
@@ -157,6 +164,16 @@ def unet_params(c: int, context: int = 1024) -> int:
 def unet_gflops(c: int, size: int = 64, tokens: int = 77, context: int = 1024) -> float:
     """GFLOPs (1e9, a multiply-add is two) of one forward pass on one image."""
     return sum(layer.flops for layer in unet_layers(c, size, tokens, context)) / 1e9
+
+
+@functools.cache
+def shallow_gflops(c: int, depth: int, size: int = 64, tokens: int = 77, context: int = 1024) -> float:
+    """GFLOPs of a forward pass that is given the features from below the first `depth` skip connections, 1 to 11
+    (`UNet.shallow`).
+    """
+    stages = list(unet_stages(c, size, tokens, context))  # time, 12 skips made, middle, 12 taken in, output
+    done = stages[: 1 + depth] + stages[len(stages) - 1 - depth :]
+    return sum(layer.flops for stage in done for layer in stage) / 1e9
 
 
 def norm_cost(c: int, *, reference: int = REFERENCE, **shape: int) -> float:

@@ -17,6 +17,8 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
+from ldm.networks.quantization import dequantized
+
 AnyArray = Array | np.ndarray  # of NumPy: as read from a file, and outside of compiled functions
 
 
@@ -307,9 +309,12 @@ def abstract(build: Callable[[KeySource], nnx.Module]) -> tuple[Structure, dict[
 
 
 def merge(structure: Structure, params: Params) -> nnx.Module:
-    """The module again; inside jit this costs nothing at run time."""
+    """The module again; inside jit this costs nothing at run time, but for weights in eight bits
+    (`ldm.networks.quantization`).
+    """
 
     def steps(path: str) -> tuple:
         return tuple(int(part) if part.isdigit() else part for part in path.split("."))
 
-    return nnx.merge(structure, nnx.from_flat_state({steps(p): nnx.Param(a) for p, a in params.items()}))
+    arrays = dequantized(params)
+    return nnx.merge(structure, nnx.from_flat_state({steps(p): nnx.Param(a) for p, a in arrays.items()}))

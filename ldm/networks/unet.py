@@ -5,6 +5,7 @@ them.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,8 @@ from jaxtyping import Array, Float, Real
 from ldm.networks import cost
 from ldm.networks.cost import BLOCKS, MULTIPLIERS, groups
 from ldm.networks.layers import Conv, Downsample, GroupNorm, KeySource, Linear, ResBlock, SpatialTransformer, Upsample
+
+Stage = Callable[[Array, Array, Array], Array]  # (x, emb, context) -> x
 
 
 def timestep_embedding(t: Array, width: int) -> Float[Array, "b width"]:
@@ -151,29 +154,93 @@ class UNet(nnx.Module):
         context: Float[Array, "b m d"],
         w: Float[Array, " b"] | None = None,
     ) -> Float[Array, "b h w o"]:
-        run = jax.checkpoint(lambda block, *args: block(*args)) if self.remat else lambda block, *args: block(*args)
-        emb = self.time_embedding(t, w)  # (b, 4c)
-        x = self.conv_in(x)  # (b, h, w, c)
-        skips = [x]
-        for block in self.down_blocks:  # h, h/2, h/4, h/8; c, 2c, 4c, 4c
-            for i, resnet in enumerate(block.resnets):
-                x = run(resnet, x, emb)
-                if hasattr(block, "attentions"):
-                    x = run(block.attentions[i], x, context)
-                skips.append(x)
-            if hasattr(block, "downsamplers"):
-                x = block.downsamplers[0](x)
-                skips.append(x)
+        return self.whole(x, t, context, w, depth=1)[0]
 
+    def whole(
+        self,
+        x: Float[Array, "b h w i"],
+        t: Real[Array, " b"],
+        context: Float[Array, "b m d"],
+        w: Float[Array, " b"] | None = None,
+        *,
+        depth: int,
+    ) -> tuple[Float[Array, "b h w o"], Float[Array, "b h2 w2 e"]]:
+        """The output, and the features that come up from below the first `depth` skip connections, 1 to 11: the first
+        convolution's, then two blocks' and a halving's at each level.
+        """
+        emb = self.time_embedding(t, w)  # (b, 4c)
+        skips = []
+        for stage in self._down():  # h, h/2, h/4, h/8; c, 2c, 4c, 4c
+            x = stage(x, emb, context)
+            skips.append(x)
+
+        run = self._run
         x = run(self.mid_block.resnets[0], x, emb)  # (b, h/8, w/8, 4c)
         x = run(self.mid_block.attentions[0], x, context)
         x = run(self.mid_block.resnets[1], x, emb)
 
-        for block in self.up_blocks:  # h/8, h/4, h/2, h; 4c, 4c, 2c, c
-            for i, resnet in enumerate(block.resnets):
-                x = run(resnet, jnp.concatenate([x, skips.pop()], -1), emb)
-                if hasattr(block, "attentions"):
-                    x = run(block.attentions[i], x, context)
-            if hasattr(block, "upsamplers"):
-                x = block.upsamplers[0](x)
+        ups = self._up()  # h/8, h/4, h/2, h; 4c, 4c, 2c, c
+        deep = x = _joined(ups[: len(ups) - depth], x, skips[depth:], emb, context)
+        return self._out(_joined(ups[len(ups) - depth :], x, skips[:depth], emb, context)), deep
+
+    def shallow(
+        self,
+        x: Float[Array, "b h w i"],
+        t: Real[Array, " b"],
+        context: Float[Array, "b m d"],
+        w: Float[Array, " b"] | None = None,
+        *,
+        deep: Float[Array, "b h2 w2 e"],
+        depth: int,
+    ) -> Float[Array, "b h w o"]:
+        """The output, with the features from below the first `depth` skip connections as they were at another time
+        (DeepCache, Ma et al. 2023, section 3.3).
+        """
+        emb, skips = self.time_embedding(t, w), []
+        for stage in self._down()[:depth]:
+            x = stage(x, emb, context)
+            skips.append(x)
+        ups = self._up()
+        return self._out(_joined(ups[len(ups) - depth :], deep, skips, emb, context))
+
+    def _run(self, block: nnx.Module, *args: Array) -> Array:
+        return jax.checkpoint(lambda block, *args: block(*args))(block, *args) if self.remat else block(*args)
+
+    def _block(self, block: Down | Up, i: int, scaler: nnx.Module | None) -> Stage:
+        """A residual block, its attention where there is one, and what changes the size after it, if anything does."""
+
+        def stage(x: Array, emb: Array, context: Array) -> Array:
+            x = self._run(block.resnets[i], x, emb)
+            if hasattr(block, "attentions"):
+                x = self._run(block.attentions[i], x, context)
+            return x if scaler is None else scaler(x)
+
+        return stage
+
+    def _down(self) -> list[Stage]:
+        """What makes the skips, in order: the first convolution, then each level's blocks and what halves it."""
+        stages: list[Stage] = [lambda x, emb, context: self.conv_in(x)]  # (b, h, w, c)
+        for block in self.down_blocks:
+            stages += [self._block(block, i, None) for i in range(len(block.resnets))]
+            if hasattr(block, "downsamplers"):
+                stages.append(lambda x, emb, context, half=block.downsamplers[0]: half(x))
+        return stages
+
+    def _up(self) -> list[Stage]:
+        """What takes in a skip each, the last skip first; the last of a level also makes twice the size."""
+        stages: list[Stage] = []
+        for block in self.up_blocks:
+            last = len(block.resnets) - 1
+            twice = block.upsamplers[0] if hasattr(block, "upsamplers") else None
+            stages += [self._block(block, i, twice if i == last else None) for i in range(last + 1)]
+        return stages
+
+    def _out(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w o"]:
         return self.conv_out(jax.nn.silu(self.conv_norm_out(x)))  # (b, h, w, latents)
+
+
+def _joined(stages: list[Stage], x: Array, skips: list[Array], emb: Array, context: Array) -> Array:
+    """Run stages of the way up, each on x joined to a skip, the last one first."""
+    for stage, skip in zip(stages, reversed(skips), strict=True):
+        x = stage(jnp.concatenate([x, skip], -1), emb, context)
+    return x

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import jax
 import numpy as np
 from flax import nnx
 from jaxtyping import Float, UInt8
 
-from ldm.diffusion.sampler import image_keys, sample
+from ldm.diffusion.guidance import Guidance, as_guidance
+from ldm.diffusion.sampler import Reuse, image_keys, sample
 from ldm.diffusion.solvers import Plan
 from ldm.networks.autoencoder import Codec
 from ldm.networks.batched import full_batches
@@ -23,6 +25,13 @@ from ldm.networks.layers import Params
 from ldm.networks.text import TextEncoder
 from ldm.profiles import Profile
 from ldm.training.gradients import half
+
+CANDIDATES = 1 << 20  # above every row's number, which is folded into an image's key for the row's noise
+
+
+def candidate_keys(keys: jax.Array, candidate: int) -> jax.Array:
+    """The keys of another picture of each image; candidate 0 is the image's own."""
+    return keys if candidate == 0 else jax.vmap(lambda key: jax.random.fold_in(key, CANDIDATES + candidate))(keys)
 
 
 def drawing(profile: Profile, params: Params) -> Params:
@@ -52,21 +61,33 @@ class Generator:
         self,
         context: Float[np.ndarray, "n m d"],
         plan: Plan,
-        guidance: float,
+        guidance: Guidance | float,
         *,
-        rescale: float = 0.0,
+        negative: str = "",
+        guide: tuple[nnx.GraphDef, Params] | None = None,
+        reuse: Reuse | None = None,
         seed: int = 0,
         first: int = 0,
+        candidate: int = 0,
     ) -> Iterator[Float[np.ndarray, "b h w z"]]:
         """Latents of images first, first + 1, ..., in batches of at most `profile.batch`.
 
         The last batch is filled up, so that there is one compilation a model (and one for guidance 1, which
         asks the network without the empty caption, at half the price).
+
+        Args:
+            negative: what guidance leads away from, in place of the empty caption.
+            guide: a weaker network that guides in place of the empty caption (`ldm.diffusion.guidance.pair`).
+            reuse: whether deep features are kept between rows (`ldm.diffusion.sampler.Reuse`).
+            candidate: which of an image's starts (`candidate_keys`); the others are for a search among them.
         """
-        size, null = self.profile.batch, self.text.null(1)[0]
+        guidance = as_guidance(guidance)
+        plain = np.all(np.asarray(guidance.scale) == 1) and guidance.renoise == 0
+        alone = self.takes_guidance or (not negative if guide is not None else plain)
+        size, null = self.profile.batch, (self.text.encode([negative]) if negative else self.text.null(1))[0]
         for start, count, (full,) in full_batches(size, context):
             rows = np.arange(start, start + size) + first
-            empty = None if guidance == 1 or self.takes_guidance else np.broadcast_to(null, full.shape)
+            empty = None if alone else np.broadcast_to(null, full.shape)
             latents = sample(
                 self.structure,
                 self.drawing,
@@ -74,11 +95,12 @@ class Generator:
                 full,
                 empty,
                 guidance,
-                image_keys(seed, rows),
+                candidate_keys(image_keys(seed, rows), candidate),
                 predict=self.profile.predict,
                 shape=self.profile.latent_shape,
-                rescale=rescale,
                 takes_guidance=self.takes_guidance,
+                guide=guide,
+                reuse=reuse,
             )
             yield np.asarray(latents)[:count]
 
@@ -86,16 +108,10 @@ class Generator:
         self,
         captions: Sequence[str],
         plan: Plan,
-        guidance: float,
-        *,
-        rescale: float = 0.0,
-        seed: int = 0,
-        first: int = 0,
+        guidance: Guidance | float,
+        **options: Any,
     ) -> Iterator[UInt8[np.ndarray, "b H W 3"]]:
-        """Images of the captions, in batches as they are made; image k has index first + k.
-
-        `rescale` (0 to 1) tames strong guidance, see `ldm.diffusion.denoiser.guided`.
-        """
+        """Images of the captions, in batches as they are made; image k has index first + k. Options as `latents`."""
         context = self.text.encode(captions)
-        for latents in self.latents(context, plan, guidance, rescale=rescale, seed=seed, first=first):
+        for latents in self.latents(context, plan, guidance, **options):
             yield self.codec.decode(latents)

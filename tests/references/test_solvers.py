@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import diffusers
 import numpy as np
 import pytest
 import torch
 
-from ldm.diffusion.solvers import consistency, ddim, ddpm, dpmpp_1, dpmpp_2m, dpmpp_2s, euler, heun
+from ldm.diffusion.solvers import (
+    consistency,
+    ddim,
+    ddpm,
+    dpmpp_1,
+    dpmpp_2m,
+    dpmpp_2m_sde,
+    dpmpp_2s,
+    dpmpp_3m,
+    euler,
+    heun,
+    unipc,
+)
 from tests.test_solvers import SPACINGS, assert_equal_states
 from tests.toy import SD, noises, nonlinear, start, walk
 
@@ -17,12 +31,15 @@ BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_line
 NAMES = {"eps": "epsilon", "v": "v_prediction"}  # diffusers' for what a network predicts
 
 
-def their_states(scheduler, x: np.ndarray, **options) -> list[np.ndarray]:
-    """A scheduler's states on the toy network; options are functions of the step's number."""
+def their_states(scheduler, x: np.ndarray, times: np.ndarray | None = None, **options) -> list[np.ndarray]:
+    """A scheduler's states on the toy network; options are functions of the step's number.
+
+    `times`: those that the network is told, where they are not the scheduler's own.
+    """
     state, states = torch.from_numpy(x), []
     for i, t in enumerate(scheduler.timesteps):
         seen = scheduler.scale_model_input(state, t).numpy()
-        output = torch.from_numpy(nonlinear(seen, int(t)))
+        output = torch.from_numpy(nonlinear(seen, int(t) if times is None else times[i].item()))
         state = scheduler.step(output, t, state, **{k: v(i) for k, v in options.items()}).prev_sample
         states.append(state.numpy())
     return states
@@ -96,6 +113,7 @@ def test_ddpm_visits_the_states_of_diffusers(spacing, steps, predict):
     [
         (dpmpp_1, diffusers.DPMSolverMultistepScheduler, {"solver_order": 1}),
         (dpmpp_2m, diffusers.DPMSolverMultistepScheduler, {"solver_order": 2}),
+        (dpmpp_3m, diffusers.DPMSolverMultistepScheduler, {"solver_order": 3}),
         (dpmpp_2s, diffusers.DPMSolverSinglestepScheduler, {"solver_order": 2, "lower_order_final": True}),
     ],
 )
@@ -136,3 +154,61 @@ def test_consistency_sampling_visits_the_states_of_diffusers(monkeypatch, predic
     )
     ours = walk(consistency(SD, steps), nonlinear, start(), predict, noise)
     assert_equal_states(ours, their_states(scheduler, start()))
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
+@pytest.mark.parametrize("steps", [1, 2, 3, 7, 20])
+@pytest.mark.parametrize("predict", ["eps", "v"])
+def test_the_noisy_dpm_solver_visits_the_states_of_diffusers(steps, predict):
+    noise = noises(steps)
+    scheduler = diffusers.DPMSolverMultistepScheduler(
+        **BETAS, algorithm_type="sde-dpmsolver++", prediction_type=NAMES[predict], final_sigmas_type="zero"
+    )
+    scheduler.set_timesteps(timesteps=SD.times(steps).tolist())
+    theirs = their_states(scheduler, start(), variance_noise=lambda i: torch.from_numpy(noise[i]))
+    assert_equal_states(walk(dpmpp_2m_sde(SD, steps), nonlinear, start(), predict, noise), theirs)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
+@pytest.mark.parametrize("steps", [1, 2, 3, 7, 20])
+@pytest.mark.parametrize("predict", ["eps", "v"])
+@pytest.mark.parametrize("spacing", SPACINGS)
+def test_unipc_visits_the_states_of_diffusers(steps, predict, spacing):
+    """Its grids for leading and linspace have one time more, and leave out the last."""
+    scheduler = diffusers.UniPCMultistepScheduler(
+        **BETAS, timestep_spacing=spacing, steps_offset=1, prediction_type=NAMES[predict], final_sigmas_type="zero"
+    )
+    scheduler.set_timesteps(steps)
+    plan = unipc(replace(SD, spare=1), steps, spacing=spacing)
+    np.testing.assert_array_equal(plan.t[:steps], scheduler.timesteps)
+    assert_equal_states(walk(plan, nonlinear, start(), predict), their_states(scheduler, start()))
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
+@pytest.mark.parametrize("steps", [2, 7, 20])
+@pytest.mark.parametrize("spacing", ["karras", "exponential"])
+@pytest.mark.parametrize(
+    "solver, theirs, options",
+    [
+        (dpmpp_2m, diffusers.DPMSolverMultistepScheduler, {"solver_order": 2}),
+        (dpmpp_3m, diffusers.DPMSolverMultistepScheduler, {"solver_order": 3}),
+        (unipc, diffusers.UniPCMultistepScheduler, {}),
+    ],
+)
+def test_on_grids_of_noise_levels_solvers_visit_the_states_of_diffusers(solver, theirs, options, steps, spacing):
+    """diffusers rounds the times that it tells the network, and not the levels: here it is told ours."""
+    scheduler = theirs(**BETAS, **options, **{f"use_{spacing}_sigmas": True}, final_sigmas_type="zero")
+    scheduler.set_timesteps(steps)
+    plan = solver(SD, steps, spacing=spacing)
+    assert np.abs(plan.t[:steps] - scheduler.timesteps.numpy()).max() <= 1
+    theirs = their_states(scheduler, start(), plan.t)
+    assert_equal_states(walk(plan, nonlinear, start(), "eps"), theirs)
+
+
+@pytest.mark.parametrize("shift", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("steps", [1, 4, 30])
+def test_shifted_times_are_those_of_diffusers(shift, steps):
+    """Of its scheduler for flows, whose times are ours + 1."""
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=shift)
+    scheduler.set_timesteps(sigmas=((SD.times(steps) + 1) / 1000).tolist())
+    np.testing.assert_allclose(replace(SD, shift=shift).times(steps) + 1, scheduler.timesteps, rtol=1e-5)

@@ -1,0 +1,160 @@
+"""Guidance: two estimates of x0 become one, and how far, where and by which rule are numbers.
+
+The numbers are data to the sampling loop (`ldm.diffusion.sampler`), so a sweep over them compiles once. Two estimates
+cost two evaluations: of one network on a doubled batch, or of the network and a weaker one that guides it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+from ldm.diffusion.solvers import Plan
+
+Ask = Callable[..., Array]  # a denoiser (`ldm.diffusion.denoiser.Denoiser`)
+Pair = Callable[..., tuple[Array, Array]]  # asked as a denoiser is, gives two estimates
+
+
+class Projection(NamedTuple):
+    """Adaptive projected guidance (Sadat et al. 2024, algorithm 1), with the paper's usual values."""
+
+    parallel: float = 0.0  # eta: share of the push along the estimate itself, which over-saturates; 1: all of it
+    norm: float = 15.0  # r: each image's push is no longer than this; it grows with the root of the latents' size
+    momentum: float = -0.5  # beta: the share of the pushes so far that is added; below 0 it slows them down
+
+
+class Guidance(NamedTuple):
+    """How an estimate with the caption is pushed away from a weaker one, without it or of a weaker network."""
+
+    scale: Float[Array, ""] | float = 1.0  # x0_weak + scale (x0_text - x0_weak); 1: no guidance
+    rescale: float = 0.0  # phi of `combine`, 0 to 1
+    interval: tuple[float, float] | None = None  # noise levels sigma / alpha with guidance; others ask once
+    projection: Projection | None = None
+    renoise: float = 0.0  # 1: CFG++, the noise in x is the weak estimate's, and the scale is from 0 to 1; 0: the guided
+
+
+def as_guidance(guidance: Guidance | Float[Array, ...] | float) -> Guidance:
+    """A number is a scale. Raises: ValueError, one sentence, for settings that are impossible."""
+    if not isinstance(guidance, Guidance):
+        guidance = Guidance(guidance)
+    check_guidance(guidance.scale)
+    if not 0 <= guidance.rescale <= 1:
+        raise ValueError(
+            f"rescale = {guidance.rescale}: expected 0 (guidance as it is) to 1 (fully rescaled); choose in between."
+        )
+    if not 0 <= guidance.renoise <= 1:
+        raise ValueError(
+            f"renoise = {guidance.renoise}: expected 0 (the guided estimate's noise) to 1 (CFG++); choose in between."
+        )
+    if guidance.interval is not None and not 0 <= guidance.interval[0] <= guidance.interval[1]:
+        raise ValueError(
+            f"interval = {guidance.interval}: expected two noise levels sigma / alpha, the lower one first and not "
+            "below 0; choose for instance (0.3, 5.0)."
+        )
+    if guidance.projection is not None and not (
+        guidance.projection.norm > 0 and np.all(np.isfinite(guidance.projection[::2]))
+    ):
+        raise ValueError(f"projection = {guidance.projection}: expected a norm above 0 and finite numbers beside it.")
+    return guidance
+
+
+def check_guidance(guidance: Float[Array, ...] | float) -> None:
+    """Raises: ValueError, one sentence, for a guidance that is no finite float32."""
+    if not np.all(np.abs(np.asarray(guidance, np.float64)) <= np.finfo(np.float32).max):  # nor is it for nan
+        raise ValueError(f"guidance = {guidance}: expected a finite number; choose 1 (no guidance) to about 30.")
+
+
+def inside(plan: Plan, guidance: Guidance) -> Bool[np.ndarray, " s"]:
+    """Which rows of a plan are guided: those whose noise level lies in the interval (Kynkaanniemi et al. 2024)."""
+    if guidance.interval is None:
+        return np.ones(len(plan.alpha), bool)
+    low, high = guidance.interval
+    with np.errstate(divide="ignore"):
+        noise = np.asarray(plan.sigma) / np.asarray(plan.alpha)
+    return (low <= noise) & (noise <= high)
+
+
+def combine(
+    weak: Float[Array, "b h w c"],
+    text: Float[Array, "b h w c"],
+    rest: Float[Array, "b h w c"] | float,
+    guidance: Guidance,
+    pushed: Float[Array, "b h w c"] | None = None,
+) -> tuple[Float[Array, "b h w c"], Float[Array, "b h w c"] | None]:
+    """The guided estimate of x0, and the sum of the pushes so far, for a projection with momentum.
+
+    x0 = weak + scale (text - weak) (Ho and Salimans 2022). On x0 this is the same as on eps or v, which are linear in
+    it. A `projection` changes the push text - weak first, where it goes beyond the estimate with text.
+
+    `rescale` is phi of Lin et al. (2024, eqs. 14-16): it brings the standard deviation of each image's guided output
+    back, in that share, to what it is with text alone. The rule is for the network's output, and on x0 it would be
+    another; c_out output = x0 - rest, rest = c_skip x, and c_out cancels in the ratio.
+    """
+    x0 = weak + guidance.scale * (text - weak)
+    if guidance.projection is not None:
+        parallel, norm, momentum = guidance.projection
+        pushed = text - weak + momentum * pushed
+        push = pushed * jnp.minimum(1, norm / jnp.maximum(length(pushed), 1e-12))
+        along = text / jnp.maximum(length(text), 1e-12)
+        push = push + (parallel - 1) * (push * along).sum((1, 2, 3), keepdims=True) * along
+        x0 = text + (guidance.scale - 1) * push
+    output = x0 - rest
+    ratio = spread(text - rest) / jnp.maximum(spread(output), 1e-12)
+    return x0 + guidance.rescale * (ratio - 1) * output, pushed
+
+
+def pair(denoise: Ask, null: Float[Array, "b m d"] | None, guide: Ask | None = None) -> Pair:
+    """The weaker estimate and the one with text.
+
+    The weaker is that of `guide` where there is one: a smaller or less trained network (autoguidance, Karras et al.
+    2024), with the same text, or with `null` where that is given too. Else it is the network's own on `null`, the
+    empty caption or a negative prompt, in one call on the doubled batch.
+    """
+
+    def both(x: Array, t: Array, c_skip: Array, c_out: Array, context: Array) -> tuple[Array, Array]:
+        if guide is not None:
+            weak = guide(x, t, c_skip, c_out, context if null is None else null)
+            return weak, denoise(x, t, c_skip, c_out, context)
+        twice = (jnp.concatenate([x, x]), jnp.concatenate([t, t]))
+        weak, text = jnp.split(denoise(*twice, c_skip, c_out, jnp.concatenate([null, context])), 2)
+        return weak, text
+
+    return both
+
+
+def guided_step(denoise: Ask, two: Pair, guidance: Guidance) -> Callable[..., tuple[Array, Array, Array | None]]:
+    """As `denoiser.guided`, for a sampling step: (ask, alpha, applies, pushed) -> x0, x, pushed.
+
+    x moves with x0 where the noise in it is to stay the weak estimate's (`renoise`; CFG++, Chung et al. 2024): a step
+    from there is alpha' x0 + sigma' eps_weak for DDIM, and what follows from it for the others. Where `applies` is
+    False the network is asked once; None: every step is guided.
+    """
+
+    def step(ask: tuple[Array, ...], alpha: Array, applies: Array | None, pushed: Array | None):
+        x, _, c_skip, _, _ = ask
+
+        def with_guidance() -> tuple[Array, Array, Array | None]:
+            weak, text = two(*ask)
+            x0, after = combine(weak, text, c_skip * x, guidance, pushed)
+            return x0, x + guidance.renoise * alpha * (x0 - weak), after
+
+        if applies is None:
+            return with_guidance()
+        return lax.cond(applies, with_guidance, lambda: (denoise(*ask), x, pushed))
+
+    return step
+
+
+def spread(x: Float[Array, "b h w c"]) -> Float[Array, "b 1 1 1"]:
+    """Each image's standard deviation."""
+    return x.std((1, 2, 3), keepdims=True)
+
+
+def length(x: Float[Array, "b h w c"]) -> Float[Array, "b 1 1 1"]:
+    """Each image's Euclidean norm."""
+    return jnp.sqrt(jnp.square(x).sum((1, 2, 3), keepdims=True))

@@ -1,0 +1,80 @@
+"""Search among noises (Ma et al. 2025, random search): several pictures of a caption, of which a verifier keeps one.
+
+Candidate 0 of an image starts from the noise that it has without a search, so a search among one is no search. A search
+among N looks at the candidates of every shorter one: its scores tell what each of those would have kept. What a search
+costs is `Passes.times` of `ldm.diffusion.counting`, with the verifier's own FLOPs (`gflops_of`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from ldm.diffusion.guidance import Guidance
+from ldm.diffusion.solvers import Plan
+from ldm.tasks.generate import Generator
+
+Verifier = Callable[[np.ndarray, Sequence[str]], np.ndarray]  # (b, H, W, 3) uint8, captions -> (b,), larger is better
+
+
+class Found(NamedTuple):
+    """What a search kept of a batch."""
+
+    images: UInt8[np.ndarray, "b H W 3"]
+    scores: Float[np.ndarray, "b n"]  # of every candidate
+
+    @property
+    def chosen(self) -> Int[np.ndarray, " b"]:
+        """The candidate that was kept: the first of the best."""
+        return self.scores.argmax(1)
+
+
+def best_of(
+    generator: Generator,
+    captions: Sequence[str],
+    plan: Plan,
+    guidance: Guidance | float,
+    verifier: Verifier,
+    candidates: int,
+    *,
+    first: int = 0,
+    **options: Any,
+) -> Iterator[Found]:
+    """Draw so many candidates of each caption and keep the one that the verifier scores best, batch by batch.
+
+    verifier: (images uint8, their captions) -> scores (b,), larger is better. Options are those of `Generator.latents`.
+    A picture depends on the seed, its index and the candidate alone; image k has index first + k.
+
+    Raises: ValueError for fewer than one candidate, or scores that are not one finite number a picture.
+    """
+    if candidates < 1:
+        raise ValueError(f"candidates = {candidates}: expected at least 1; give the number of pictures to choose from.")
+    size = generator.profile.batch
+    for start in range(0, len(captions), size):
+        asked = captions[start : start + size]
+        kept, scores = np.empty(0), np.empty((len(asked), 0))
+        for candidate in range(candidates):
+            drawn = generator.images(asked, plan, guidance, first=first + start, candidate=candidate, **options)
+            images = np.concatenate(list(drawn))
+            score = np.asarray(verifier(images, asked), np.float64)
+            if score.shape != (len(asked),) or not np.isfinite(score).all():
+                raise ValueError(
+                    f"verifier: expected {len(asked)} finite numbers for as many pictures, got {score.tolist()}; "
+                    "give one score a picture."
+                )
+            better = score > scores.max(1, initial=-np.inf)
+            kept = np.where(better[:, None, None, None], images, kept) if candidate else images
+            scores = np.concatenate([scores, score[:, None]], 1)
+        yield Found(kept, scores)
+
+
+def gflops_of(function: Callable[..., Any], *arguments: Any) -> float:
+    """GFLOPs of one call, as XLA counts them in what JAX traces; nothing is compiled or run.
+
+    For a verifier, together with the decoder of the autoencoder that it looks through: divide by the call's pictures.
+    """
+    return jax.jit(function).lower(*arguments).cost_analysis()["flops"] / 1e9
