@@ -8,7 +8,11 @@ from collections.abc import Iterator
 
 import tyro
 
-from ldm.commands.pictures import draw, gallery, upscale
+from ldm.commands.draw import draw
+from ldm.commands.export import export
+from ldm.commands.nearness import nearness
+from ldm.commands.pictures import gallery, upscale
+from ldm.commands.score import compare, score
 from ldm.commands.study import browser, compact, dreambooth, grid, notebook, plan, race
 from ldm.commands.train import average, distill, part, pretrain, shards, superres, together
 
@@ -24,7 +28,11 @@ COMMANDS = (
     part,
     grid,
     race,
+    score,
+    compare,
+    nearness,
     draw,
+    export,
     upscale,
     gallery,
     browser,

@@ -185,8 +185,8 @@ def test_a_file_is_no_place_for_shards(tmp_path):
 
 def test_headers_are_read_once_and_again_when_a_shard_has_changed(tmp_path, monkeypatch):
     tar(tmp_path / "x.tar", a__npy=npy(np.zeros(SHAPE)), a__txt=b"apple")
-    looked, real = [], tars._samples
-    monkeypatch.setattr(tars, "_samples", lambda fs, path: looked.append(path) or real(fs, path))
+    looked, real = [], tars.samples
+    monkeypatch.setattr(tars, "samples", lambda fs, path: looked.append(path) or real(fs, path))
     cache = tmp_path / "cache"
     for times in (1, 1):
         assert len(open_shards(str(tmp_path), cache)) == 1 and len(looked) == times

@@ -1,38 +1,10 @@
-"""Commands for pictures of one's own: drawn by a Stable Diffusion folder, enlarged by the study's models, or to judge
-them by.
-"""
+"""Commands for pictures of one's own: enlarged by the study's models, or to judge them by."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from tyro.conf import Positional
-
-
-def draw(
-    folder: Positional[Path],
-    caption: Positional[str],
-    /,
-    steps: int = 50,
-    guidance: float = 7.5,
-    seed: int = 0,
-    size: int = 0,
-    out: Path = Path("picture.png"),
-) -> None:
-    """Draw a caption with a Stable Diffusion folder as diffusers saves it; size is that of the latents."""
-    from ldm.data import pictures
-    from ldm.diffusion.guidance import check_guidance
-    from ldm.interop.stable_diffusion.pipeline import read_pipeline
-
-    pictures.check_out(out)
-    check_guidance(guidance)
-    model = read_pipeline(folder)
-    if model.noise.instead:
-        print(model.noise.instead, file=sys.stderr)
-    picture = model.images([caption], model.plan(steps), guidance, seed=seed, size=size or None)[0]
-    pictures.save(out, picture)
-    print(out)
 
 
 def upscale(

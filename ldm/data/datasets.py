@@ -53,7 +53,7 @@ class Folder:
         if size < 1:
             raise ValueError(f"size={size}: expected a picture's side in pixels, at least 1.")
         self.path, self.size = Path(path), size
-        self._rows = _metadata(self.path)
+        self._rows = metadata(self.path)
         digest = hashlib.blake2b(repr((size, self._rows)).encode(), digest_size=8)
         for name, _ in self._rows:
             content = (self.path / name).read_bytes()
@@ -142,7 +142,7 @@ def _kept(file: Path) -> np.ndarray:
     return whole(file)
 
 
-def _metadata(folder: Path) -> list[tuple[str, str]]:
+def metadata(folder: Path) -> list[tuple[str, str]]:
     """(file name, caption) of each row, checked."""
     check_folder(folder, "one with pictures and metadata.jsonl or metadata.csv")
     found = [folder / name for name in ("metadata.jsonl", "metadata.csv")]

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from ldm import files
 
@@ -83,15 +84,39 @@ def check_out(path: str | Path, width: int = 1, height: int = 1) -> None:
         ) from None
 
 
-def save(path: str | Path, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
-    """Write a picture, whole or not at all, as its ending says."""
-    files.write_atomic(path, _encoded(path, pixels))
+def save(path: str | Path, pixels: UInt8[np.ndarray, "h w 3"], about: Mapping[str, str] | None = None) -> None:
+    """Write a picture, whole or not at all, as its ending says; a PNG keeps the texts `about` it, as `texts` reads."""
+    files.write_atomic(path, _encoded(path, pixels, about or {}))
 
 
-def _encoded(path: str | Path, pixels: UInt8[np.ndarray, "h w 3"]) -> bytes:
+def texts(path: str | Path) -> dict[str, str]:
+    """What a PNG says about itself; of other pictures nothing. Raises: as `opened`."""
+    with opened(path) as file:
+        return dict(getattr(file, "text", {}))
+
+
+def sheet(images: Sequence[UInt8[np.ndarray, "h w 3"]], side: int = 256, gap: int = 4) -> UInt8[np.ndarray, "H W 3"]:
+    """Pictures side by side in a square of rows, on white; each within `side` pixels, none enlarged."""
+    small = [Image.fromarray(image) for image in images]
+    for image in small:
+        image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    columns = int(np.ceil(np.sqrt(len(small))))
+    width, height = (max(image.size[axis] for image in small) + gap for axis in (0, 1))
+    page = Image.new("RGB", (columns * width + gap, -(-len(small) // columns) * height + gap), "white")
+    for place, image in enumerate(small):
+        page.paste(image, (gap + place % columns * width, gap + place // columns * height))
+    return np.asarray(page)
+
+
+def _encoded(path: str | Path, pixels: UInt8[np.ndarray, "h w 3"], about: Mapping[str, str] | None = None) -> bytes:
     kind = Image.registered_extensions()[Path(path).suffix.lower()]
+    options = {}
+    if about and kind == "PNG":
+        options["pnginfo"] = PngInfo()
+        for name, text in about.items():
+            options["pnginfo"].add_itxt(name, text)
     with io.BytesIO() as file:
-        Image.fromarray(pixels).save(file, kind)
+        Image.fromarray(pixels).save(file, kind, **options)
         return file.getvalue()
 
 

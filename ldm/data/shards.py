@@ -91,7 +91,7 @@ def open_shards(url: str, cache: Path) -> Shards:
     Raises: ValueError, one sentence, for a place without shards, a missing or broken one, and a sample that lacks
     something.
     """
-    fs, folder, listed = _listing(url)
+    fs, folder, listed = listing(url)
     manifest = json.loads(fs.cat_file(f"{folder}/{MANIFEST}")) if f"{folder}/{MANIFEST}" in listed else {}
     paths = sorted(path for path in listed if path.endswith(".tar"))
     if missing := [name for name in manifest.get("shards", ()) if f"{folder}/{name}" not in paths]:
@@ -119,7 +119,7 @@ def open_shards(url: str, cache: Path) -> Shards:
     return Shards(fs, paths, encoded, words, index["shard"], index["spans"], _hash(sizes), manifest)
 
 
-def _listing(url: str) -> tuple[fsspec.AbstractFileSystem, str, dict[str, dict]]:
+def listing(url: str) -> tuple[fsspec.AbstractFileSystem, str, dict[str, dict]]:
     """The file system, the folder, and path -> facts of what lies there."""
     try:
         fs, path = fsspec.url_to_fs(url)
@@ -152,9 +152,9 @@ def _cached(path: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, 
 def _index(fs: fsspec.AbstractFileSystem, paths: list[str]) -> dict[str, np.ndarray]:
     shard, spans, first = [], [], None
     with ThreadPoolExecutor(READERS) as pool:
-        headers = pool.map(lambda path: list(_samples(fs, path)), paths)
-        for number, samples in enumerate(tqdm(headers, total=len(paths), desc="index", unit="shard")):
-            for key, parts in samples:
+        headers = pool.map(lambda path: list(samples(fs, path)), paths)
+        for number, found in enumerate(tqdm(headers, total=len(paths), desc="index", unit="shard")):
+            for key, parts in found:
                 kinds, places = _kinds(paths[number], key, parts)
                 first = first or (kinds, f"{paths[number]}: sample {key!r}")
                 if kinds != first[0]:
@@ -172,7 +172,7 @@ def _index(fs: fsspec.AbstractFileSystem, paths: list[str]) -> dict[str, np.ndar
     return {"encoded": np.array(encoded), "words": np.array(words), "shard": np.int32(shard), "spans": np.int64(spans)}
 
 
-def _samples(fs: fsspec.AbstractFileSystem, path: str) -> Iterator[tuple[str, dict[str, tuple[int, int]]]]:
+def samples(fs: fsspec.AbstractFileSystem, path: str) -> Iterator[tuple[str, dict[str, tuple[int, int]]]]:
     """(key, ending -> (first byte, length)) of each sample, in the shard's order."""
     found: dict[str, dict[str, tuple[int, int]]] = {}
     try:

@@ -83,6 +83,7 @@ def sample(
     clip: Clip | None = None,
     guide: tuple[Structure, Params] | None = None,
     reuse: Reuse | None = None,
+    start: Float[Array, "b h w c"] | None = None,
 ) -> Float[Array, "b h w c"]:
     """Latents of b pictures, one key each, float32.
 
@@ -94,6 +95,8 @@ def sample(
 
     guidance: a number is its scale. `null`: the empty caption's context, or a negative prompt's. `condition`: a picture
     that the networks see beside the latents (`denoiser.conditioned`). `clip` holds the estimates of x0 in a range.
+    `start`: latents that are noised to the plan's first level and begin there, in place of noise alone; a plan that
+    begins later keeps more of them (`editing.beginning`).
 
     Noise at row i is drawn from the image's key with i + 1 folded in: image k is the same in any batch.
 
@@ -117,7 +120,7 @@ def sample(
     applies = inside(plan, guidance) if is_guided and guidance.interval is not None else None
     numbers = jax.tree.map(jnp.float32, guidance._replace(interval=None))
     every, depth = (None, 0) if reuse is None else (np.int32(reuse.every), reuse.depth)
-    how = (numbers if is_guided or takes_guidance else None, applies, keys, condition, clip, guide, every)
+    how = (numbers if is_guided or takes_guidance else None, applies, keys, condition, clip, guide, every, start)
     return loop(structure, params, plan, c_skip, c_out, context, null, *how, shape=shape, depth=depth)
 
 
@@ -148,6 +151,7 @@ def loop(
     clip: Clip | None = None,
     guide: tuple[Structure, Params] | None = None,
     every: Int[Array, ""] | None = None,
+    start: Float[Array, "b h w c"] | None = None,
     *,
     shape: tuple[int, int, int],
     depth: int = 0,
@@ -189,6 +193,8 @@ def loop(
         return x, x0, previous, *memory
 
     x = initial_noise(keys, shape)
+    if start is not None:
+        x = plan.alpha[0] * start + plan.sigma[0] * x
     zeros = jnp.zeros_like(x)
     pushed = zeros if is_guided and guidance.projection is not None else None
     deep = None

@@ -28,6 +28,7 @@ from ldm.metrics.kernel import Sample, cmmd, kid, kid_subsets, median_bandwidth,
 from ldm.metrics.manifold import Manifold, manifold
 from ldm.metrics.pairs import psnr, ssim
 from ldm.metrics.scores import clip_score, inception_score, mean, mean_difference, subject_similarity
+from ldm.metrics.sliced import sliced_wasserstein
 
 __all__ = [
     "Estimate",
@@ -52,6 +53,7 @@ __all__ = [
     "median_bandwidth",
     "mmd",
     "psnr",
+    "sliced_wasserstein",
     "ssim",
     "subject_similarity",
 ]

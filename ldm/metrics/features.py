@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from ldm.metrics.stored import BLOCK, Stored
+
 
 def features_of(
     images: Iterable[np.ndarray],
@@ -28,12 +30,15 @@ def features_of(
     return np.concatenate(parts)
 
 
-def checked(features: np.ndarray, *, least: int = 2) -> np.ndarray:
-    """Features (n, d) in float64. Raises: ValueError, one sentence, for what no score can be computed from."""
-    x = _numbers(features, "features")
-    if x.ndim != 2 or len(x) < least or not x.shape[1]:
+def checked(features: np.ndarray | Stored, *, least: int = 2) -> np.ndarray | Stored:
+    """Features (n, d) in float64, or those on a disk as they are: they were looked at when they were written.
+
+    Raises: ValueError, one sentence, for what no score can be computed from.
+    """
+    x = features if isinstance(features, Stored) else _numbers(features, "features")
+    if len(x.shape) != 2 or len(x) < least or not x.shape[1]:
         raise ValueError(f"features have shape {x.shape}, expected (n, d) with n of {least} or more.")
-    if not np.isfinite(x).all():
+    if isinstance(x, np.ndarray) and not np.isfinite(x).all():
         bad = int((~np.isfinite(x)).any(1).sum())
         raise ValueError(
             f"{bad} of {len(x)} images have features that are not finite; look at these images, and do not "
@@ -59,8 +64,16 @@ def same_width(x: np.ndarray, width: int) -> None:
         )
 
 
-def unit(x: np.ndarray) -> np.ndarray:
+def blocks(x: np.ndarray | Stored) -> list[slice]:
+    """The rows to look at together: all of an array, a block at a time of what lies on a disk."""
+    step = BLOCK if isinstance(x, Stored) else max(len(x), 1)
+    return [slice(begin, begin + step) for begin in range(0, len(x), step)]
+
+
+def unit(x: np.ndarray | Stored) -> np.ndarray | Stored:
     """Checked features scaled to length 1, so that inner products are cosines."""
+    if isinstance(x, Stored):
+        return x.through(unit)
     lengths = np.sqrt(np.square(x).sum(1, keepdims=True))
     if not lengths.all():
         raise ValueError(

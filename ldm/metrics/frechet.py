@@ -13,7 +13,7 @@ import numpy as np
 import scipy
 
 from ldm.metrics.estimate import Measured
-from ldm.metrics.features import checked, same_width
+from ldm.metrics.features import blocks, checked, same_width
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -133,10 +133,12 @@ def frechet_inf(
     order = np.random.default_rng(seed).permutation(len(x))
     values, influences = [], np.empty((len(parts), len(x)))
     for level, count in enumerate(parts):
-        blocks = np.array_split(order, count)
-        scores = [_frechet(x[block], real) for block in blocks]
+        groups = np.array_split(order, count)
+        if not isinstance(x, np.ndarray):  # what lies on a disk is read from its beginning to its end
+            groups = [np.sort(group) for group in groups]
+        scores = [_frechet(x[group], real) for group in groups]
         values.append(np.mean([value for value, _ in scores]))
-        for block, (_, influence) in zip(blocks, scores, strict=True):
+        for block, (_, influence) in zip(groups, scores, strict=True):
             influences[level, block] = influence * (len(x) / (count * len(block)))
     # Least squares of value = a + b / n is linear in the values: a = weights @ values.
     line = np.stack([np.ones(len(parts)), np.array(parts) / len(x)], axis=1)
@@ -159,24 +161,32 @@ def _frechet(x: np.ndarray, real: Gaussian) -> tuple[float, np.ndarray]:
     formula stays exact there, as images move the estimate only within their own span.
     """
     n, d = x.shape
-    gap = x.mean(0) - real.mean
-    y = x - x.mean(0)
-    if n <= d:
-        z = y @ real.factor / np.sqrt(n - 1)
+    rows = blocks(x)
+    own = Gaussian.stream(x[part] for part in rows) if n > d else None
+    mean = own.mean if own else x[:].mean(0)
+    gap = mean - real.mean
+    if own is None:
+        z = (x[:] - mean) @ real.factor / np.sqrt(n - 1)
         squares, u = scipy.linalg.eigh(z @ z.T)
         s = np.sqrt(np.maximum(squares, 0))
-        transport = (n - 1) * (np.square(u) @ s)
+        transports = [(n - 1) * (np.square(u[part]) @ s) for part in rows]
     else:
-        squares, v = scipy.linalg.eigh(real.factor.T @ (y.T @ y / (n - 1)) @ real.factor)
+        squares, v = scipy.linalg.eigh(real.factor.T @ own.covariance @ real.factor)
         s = np.sqrt(np.maximum(squares, 0))
         # A direction with s = 0 moves nothing.
         inverse = np.divide(1, s, out=np.zeros_like(s), where=s > s.max() * 1e-7)
-        moved = y @ (real.factor @ (v * np.sqrt(inverse)))
-        transport = np.einsum("ij,ij->i", moved, moved)
-    lengths = np.einsum("ij,ij->i", y, y)
+        moving = real.factor @ (v * np.sqrt(inverse))
+        transports = [_squares((x[part] - mean) @ moving) for part in rows]
+    lengths = np.concatenate([_squares(x[part] - mean) for part in rows])
+    transport = np.concatenate(transports)
     value = gap @ gap + lengths.sum() / (n - 1) + np.trace(real.covariance) - 2 * s.sum()
-    influence = 2 * (y @ gap) + n / (n - 1) * (lengths - transport)
+    influence = 2 * np.concatenate([(x[part] - mean) @ gap for part in rows]) + n / (n - 1) * (lengths - transport)
     return float(value), influence - influence.mean()
+
+
+def _squares(x: np.ndarray) -> np.ndarray:
+    """The squared length of each row."""
+    return np.einsum("ij,ij->i", x, x)
 
 
 def _projected(features: np.ndarray, real: Gaussian, components: int | None) -> tuple[np.ndarray, Gaussian]:
@@ -185,4 +195,4 @@ def _projected(features: np.ndarray, real: Gaussian, components: int | None) -> 
     if components is None:
         return x, real
     basis = real.principal(components)
-    return x @ basis, real.project(basis)
+    return np.concatenate([x[rows] @ basis for rows in blocks(x)]), real.project(basis)

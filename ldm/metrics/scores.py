@@ -6,7 +6,8 @@ import numpy as np
 import scipy
 
 from ldm.metrics.estimate import Estimate, Measured, Z
-from ldm.metrics.features import checked, checked_scores, same_width, unit
+from ldm.metrics.features import blocks, checked, checked_scores, same_width, unit
+from ldm.metrics.stored import Stored
 
 
 def mean(values: np.ndarray) -> Measured:
@@ -48,7 +49,8 @@ def clip_score(images: np.ndarray, texts: np.ndarray) -> Measured:
     x, y = checked(images), checked(texts)
     if x.shape != y.shape:
         raise ValueError(f"images have features {x.shape} and texts {y.shape}; a CLIP score needs a text an image.")
-    return mean(100 * np.maximum((unit(x) * unit(y)).sum(1), 0))
+    x, y = unit(x), unit(y)
+    return mean(np.concatenate([100 * np.maximum((x[rows] * y[rows]).sum(1), 0) for rows in blocks(x)]))
 
 
 def subject_similarity(fake: np.ndarray, subject: np.ndarray) -> Measured:
@@ -62,7 +64,7 @@ def subject_similarity(fake: np.ndarray, subject: np.ndarray) -> Measured:
     return mean(unit(x) @ unit(y).mean(0))
 
 
-def inception_score(logits: np.ndarray, *, splits: int = 10) -> Measured:
+def inception_score(logits: np.ndarray | Stored, *, splits: int = 10, order: np.ndarray | None = None) -> Measured:
     """Inception Score of class logits (n, classes): 1 to the number of classes, higher is better.
 
     Salimans et al. 2016, section 4: IS = exp(mean_i KL(p_i | q)), q the mean of the p_i, over `splits`
@@ -74,6 +76,9 @@ def inception_score(logits: np.ndarray, *, splits: int = 10) -> Measured:
     of n / 10 images, no interval of their mean. The interval here is that of the mean, around what n images
     give: few images leave classes out, so the score grows with n / splits; compare at equal n and splits.
     Photographs of ImageNet's classes are what it knows; on other pictures it says little.
+
+    order: a permutation (n,) that the parts are taken from. Pictures that lie sorted by their classes need one: a part
+        of few classes scores low.
     """
     x = checked(logits)
     n = len(x)
@@ -83,14 +88,22 @@ def inception_score(logits: np.ndarray, *, splits: int = 10) -> Measured:
             "at least 2 images a split."
         )
     scores, influence = np.empty(splits), np.empty(n)
+    order = np.arange(n) if order is None else np.asarray(order)
+    if not np.array_equal(np.sort(order), np.arange(n)):
+        raise ValueError(f"order is no permutation of the {n} images; give each of 0 to {n - 1} once.")
     ends = [split * n // splits for split in range(splits + 1)]
     for split, (begin, end) in enumerate(zip(ends, ends[1:], strict=False)):
-        p, size = scipy.special.softmax(x[begin:end], axis=1), end - begin
-        entropy, q = scipy.special.entr(p).sum(1), p.mean(0)
+        among = np.sort(order[begin:end])
+        part, size = x[among], end - begin
+        chances = lambda rows, part=part: scipy.special.softmax(part[rows], axis=1)
+        entropy = np.concatenate([scipy.special.entr(chances(rows)).sum(1) for rows in blocks(part)])
+        q = sum(chances(rows).sum(0) for rows in blocks(part)) / size
         scores[split] = np.exp(scipy.special.entr(q).sum() - entropy.mean())
-        q_without = np.maximum(q + (q - p) / (size - 1), 0)
+        entropy_of_q = [
+            scipy.special.entr(np.maximum(q + (q - chances(rows)) / (size - 1), 0)).sum(1) for rows in blocks(part)
+        ]
         entropy_without = entropy.mean() + (entropy.mean() - entropy) / (size - 1)
-        without = np.exp(scipy.special.entr(q_without).sum(1) - entropy_without)
+        without = np.exp(np.concatenate(entropy_of_q) - entropy_without)
         # The mean over parts counts an image of a smaller part more.
-        influence[begin:end] = (without.mean() - without) * (size - 1) * n / (splits * size)
+        influence[among] = (without.mean() - without) * (size - 1) * n / (splits * size)
     return Measured.by(scores.mean(), influence)

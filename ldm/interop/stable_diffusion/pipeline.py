@@ -12,8 +12,9 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
+from ldm.diffusion.editing import beginning
 from ldm.diffusion.sampler import image_keys, sample
 from ldm.diffusion.solvers import Plan
 from ldm.interop.stable_diffusion.files import read_config, write_config
@@ -96,11 +97,20 @@ class Pipeline:
         return self.noise.plan(steps)
 
     def images(
-        self, captions: Sequence[str], plan: Plan, guidance: float, *, seed: int = 0, size: int | None = None
+        self,
+        captions: Sequence[str],
+        plan: Plan,
+        guidance: float,
+        *,
+        seed: int = 0,
+        size: int | None = None,
+        first: int = 0,
+        start: Float[np.ndarray, "h w z"] | None = None,
     ) -> UInt8[np.ndarray, "n H W 3"]:
-        """Images of the captions, as one batch; image i depends on the seed and i, not on the others.
+        """Images of the captions, as one batch; image first + i depends on the seed and its number, not on the others.
 
         size: height and width of the latents, the UNet's own unless given; a multiple of 8.
+        start: latents of a picture to begin from, noised to the plan's first level (`begin` makes both).
         Raises: ValueError for no captions, an impossible size or an impossible seed.
         """
         size, lowest = self.unet.size if size is None else size, 2 ** (len(MULTIPLIERS) - 1)
@@ -108,7 +118,7 @@ class Pipeline:
             raise ValueError(f"size = {size}: expected a multiple of {lowest}; choose the height of the latents so.")
         if not len(captions):
             raise ValueError("captions is empty: expected at least one; give a list of captions.")
-        keys = image_keys(seed, np.arange(len(captions)))
+        keys = image_keys(seed, first + np.arange(len(captions)))
         latents = sample(
             network(self.unet)[0],
             self.unet_params,
@@ -120,8 +130,27 @@ class Pipeline:
             predict=self.noise.predict,
             shape=(size, size, self.unet.latents),
             clip=self.noise.held,
+            start=None if start is None else np.broadcast_to(start, (len(captions), *start.shape)),
         )
         return self.codec.decode(np.asarray(latents))
+
+    def begin(
+        self, image: UInt8[np.ndarray, "H W 3"], steps: int, strength: float
+    ) -> tuple[Plan, Float[np.ndarray, "h w z"]]:
+        """What `images` needs to begin from a picture: the plan of the steps that are left, and the picture's latents.
+
+        strength: the share of the steps that are taken, above 0 (the picture stays) to 1 (next to nothing stays), of
+        which `diffusers` takes int(strength x steps), too. Raises: ValueError for one that leaves no step.
+        """
+        taken = min(int(steps * strength), steps) if 0 < strength <= 1 else 0
+        if not taken:
+            raise ValueError(
+                f"strength = {strength} of {steps} steps: expected above 0, to 1, and so much that a step is left;"
+                " give more of either."
+            )
+        plan = self.plan(steps)
+        each = 2 if plan.n == 2 * steps - 1 else 1  # Heun's method asks twice a step
+        return beginning(plan, each * (steps - taken) if steps > 1 else 0), self.codec.encode(image[None])[0]
 
 
 def read_pipeline(folder: str | Path, *, penultimate: bool = False) -> Pipeline:

@@ -68,6 +68,16 @@ STEPPING = {
 OTHER = Stepping(table=solvers.ddim, end="set_alpha_to_one", clips=False, keep=1.0)
 
 
+SAMPLERS = {  # our names of the schedulers
+    "ddim": DDIM,
+    "ddpm": "DDPMScheduler",
+    "euler": "EulerDiscreteScheduler",
+    "heun": "HeunDiscreteScheduler",
+    "dpm++": "DPMSolverMultistepScheduler",
+    "dpm++2s": "DPMSolverSinglestepScheduler",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class NoiseConfig:
     """The noise that the UNet was trained on, what it predicts and how its pictures are drawn.
@@ -122,6 +132,16 @@ class NoiseConfig:
         first = (float(self.schedule.alpha[0]), float(self.schedule.sigma[0]))
         walked = dict(offset=self.offset, spare=stepping.spare, end=(1.0, 0.0) if self.whole else first)
         return stepping.table(replace(self.schedule, **walked), steps, spacing=self.spacing)
+
+    def by(self, sampler: str) -> NoiseConfig:
+        """The same noise drawn by another sampler, as `from_config` of its class in `diffusers` would.
+
+        Raises: ValueError for a name that is none of SAMPLERS nor of their classes.
+        """
+        name = SAMPLERS.get(sampler, sampler)
+        if name not in STEPPING:
+            raise ValueError(f"sampler = {sampler!r}: expected one of {', '.join(SAMPLERS)}; choose one of them.")
+        return _noise(self.file or _fields(self), name)
 
     @property
     def held(self) -> Clip | None:

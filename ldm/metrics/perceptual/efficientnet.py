@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -29,7 +30,7 @@ STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)  # one for each of th
 def resize(images: UInt8[Array, "n h w 3"], side: int) -> Float[Array, "n side side 3"]:
     """Bicubic (Keys, a = -1/2), antialiased where it shrinks, each channel in float32, clipped.
 
-    As clean-fid's resizer (`ldm.metrics.perceptual.resize.clean`) but for JAX's rounding of the weights, a
+    As clean-fid's resizer (`ldm.metrics.perceptual.resize.CLEAN`) but for JAX's rounding of the weights, a
     hundredth of a level at most; the shipped statistics were made with it. Returns float32 in
     [0, 255].
     """
@@ -93,6 +94,12 @@ def _features(weights: dict[str, Array], images: UInt8[Array, "n h w 3"], side: 
         return forward(weights, resize(images, side))
 
 
+@jax.jit
+def _of_levels(weights: dict[str, Array], levels: Float[Array, "n side side 3"]) -> Float[Array, "n 1280"]:
+    with jax.default_matmul_precision("highest"):
+        return forward(weights, levels)
+
+
 COMPARED = (0, 2, 4, 10, 15)  # the last blocks of each resolution: 1/2, 1/4, 1/8, 1/16, 1/32
 
 
@@ -122,6 +129,10 @@ class EfficientNet:
     def __call__(self, images: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n 1280"]:
         look = lambda part: _features(self.weights, part, self.side)
         return in_batches(look, check(images, self.name), batch=256)
+
+    def of_levels(self, levels: Float[np.ndarray, "n side side 3"]) -> Float[np.ndarray, "n 1280"]:
+        """Features of pictures that were resized already, in [0, 255] (`resize.Resizer.on_host`)."""
+        return in_batches(partial(_of_levels, self.weights), levels, batch=256)
 
     def distance(self, a: UInt8[np.ndarray, "n h w 3"], b: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, " n"]:
         """How far pictures are apart, 0 to 4, in LPIPS's way (Zhang et al. 2018, eq. 1) but with nothing learned from

@@ -51,8 +51,11 @@ class View(NamedTuple):
     std: tuple[float, ...]
 
     def __call__(self, images: UInt8[Array, "n h w 3"]) -> Float[Array, "n side side 3"]:
-        pixels = self.resizer.resize(images, self.side)
-        return (pixels - jnp.array(self.mean, jnp.float32)) / jnp.array(self.std, jnp.float32)
+        return self.normalised(self.resizer.resize(images, self.side))
+
+    def normalised(self, levels: Float[Array, "n side side 3"]) -> Float[Array, "n side side 3"]:
+        """Pictures that have been resized."""
+        return (levels - jnp.array(self.mean, jnp.float32)) / jnp.array(self.std, jnp.float32)
 
 
 def per_level(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -76,6 +79,11 @@ def _features(module: nnx.Module, view: View, images: UInt8[Array, "n h w 3"]) -
     return module(view(images))
 
 
+@exactly
+def _of_levels(module: nnx.Module, view: View, levels: Float[Array, "n side side 3"]) -> Float[Array, "n d"]:
+    return module(view.normalised(levels))
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Network:
     """`network(images)`: uint8 (n, H, W, 3) -> float32 (n, dimension), one compile per picture size."""
@@ -97,6 +105,10 @@ class Network:
     def __call__(self, images: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n d"]:
         """Raises: ValueError if these are no uint8 images."""
         return in_batches(partial(_features, self.structure, self.view, self.params), check(images, self.name))
+
+    def of_levels(self, levels: Float[np.ndarray, "n side side 3"]) -> Float[np.ndarray, "n d"]:
+        """Features of pictures that `Resizer.on_host` has resized: one compile, whatever shapes they had."""
+        return in_batches(partial(_of_levels, self.structure, self.view, self.params), levels)
 
 
 def read(

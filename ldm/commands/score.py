@@ -1,0 +1,245 @@
+"""Commands that judge pictures of any origin: scores with intervals, and paired differences of two sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tyro.conf import Positional
+
+from ldm.commands import tables
+from ldm.files import check_out
+
+if TYPE_CHECKING:
+    from ldm.metrics.looked import Looked
+    from ldm.metrics.perceptual.judges import Judge
+    from ldm.metrics.reference import Reference
+    from ldm.metrics.scoring import Score, Settings
+
+USUAL = {"inception": "fid,kid", "clip-l14-336": "cmmd", "clip-l14": "cmmd", "clip-b32": "cmmd"}
+
+
+def score(
+    pictures: Positional[str],
+    reference: Positional[str] = "",
+    /,
+    network: str = "efficientnet",
+    weights: Path | None = None,
+    resize: str = "",
+    metrics: str = "",
+    tokenizer: Path | None = None,
+    k: int = 5,
+    most: int = 10_000,
+    splits: int = 10,
+    directions: int = 512,
+    save_statistics: Path | None = None,
+    out: tuple[Path, ...] = (),
+    work: Path | None = None,
+) -> None:
+    """Score pictures against real ones, each score with its 95 % interval; stopped, it goes on where it was.
+
+    Pictures, reference: a folder (and all below it, or what its metadata.jsonl names), tar shards, a Parquet file; the
+    reference also statistics that save-statistics wrote, or those of pytorch-fid and clean-fid (.npz).
+    Network: efficientnet (which ships), inception, clip-b32, clip-l14, clip-l14-336, dino or dinov2, with weights: the
+    published safetensors. Resize: clean-fid, torch-fidelity, pytorch-fid or pil, of inception and efficientnet.
+    Metrics: of fid, fd-inf, kid, cmmd, mind, precision, recall, density, coverage, is, clip-score, with commas between.
+    Tokenizer: a folder with CLIP's vocab.json and merges.txt, for clip-score.
+    K, most: neighbours of precision to coverage, and how many pictures these look at. Out: .json and .csv files.
+    Work: a folder for features, which a second run finds again.
+    """
+    from ldm.metrics import scoring
+
+    settings = scoring.Settings(k=k, most=most, splits=splits, directions=directions)
+    judge, names = _judge(network, weights, resize, metrics, bool(reference), bool(save_statistics))
+    tables.check(out)
+    if save_statistics:
+        check_out(save_statistics, [".safetensors"])
+    looked = _look(pictures, judge, work, _tokens(names, tokenizer, weights))
+    if save_statistics:
+        from ldm.metrics.reference import Reference
+
+        Reference.of(looked).save(save_statistics, judge.protocol)
+        print(save_statistics)
+    real = _reference(reference, judge, work) if reference else None
+    found = scoring.scores(names, judge, looked, real, settings)
+    if not found:
+        return
+    rows = [
+        {
+            "score": one.title,
+            "value": one.found.value,
+            "95 % interval": f"{one.found.lo:.4g} to {one.found.hi:.4g}",
+            "n": one.found.n,
+            "better": one.better,
+            "card": one.card.fingerprint,
+        }
+        for one in found
+    ]
+    print(tables.printed(rows))
+    print(_notes(found))
+    print("\n" + _card(judge, [looked], real))
+    records = [
+        {
+            "metric": one.metric,
+            "title": one.title,
+            **one.found._asdict(),
+            "better": one.better,
+            "note": one.note,
+            "card": one.card.fingerprint,
+            **asdict(one.card),
+            "pictures": looked.images,
+        }
+        for one in found
+    ]
+    tables.write(out, records, _about(judge, [looked], real, settings))
+
+
+def compare(
+    a: Positional[str],
+    b: Positional[str],
+    /,
+    reference: str = "",
+    by: str = "names",
+    network: str = "efficientnet",
+    weights: Path | None = None,
+    resize: str = "",
+    metrics: str = "",
+    tokenizer: Path | None = None,
+    k: int = 5,
+    most: int = 10_000,
+    splits: int = 10,
+    directions: int = 512,
+    out: tuple[Path, ...] = (),
+    work: Path | None = None,
+) -> None:
+    """Say which of two sets of pictures is better: A minus B, paired, with its interval, and how many pictures it takes
+    to tell them apart.
+
+    By: names, pictures of the same file name (whatever its ending), or captions. All else as of score.
+    """
+    from ldm.data.sources import open_source
+    from ldm.metrics import paired, scoring
+
+    if by not in ("names", "captions"):
+        raise ValueError(f"by = {by!r}: expected names or captions; choose one of them.")
+    settings = scoring.Settings(k=k, most=most, splits=splits, directions=directions)
+    judge, names = _judge(network, weights, resize, metrics, bool(reference), False)
+    tables.check(out)
+    tokens = _tokens(names, tokenizer, weights)
+    words = [open_source(place).names if by == "names" else open_source(place).captions() for place in (a, b)]
+    which = paired.pairs(*words, by)
+    both = [_look(place, judge, work, tokens) for place in (a, b)]
+    chosen = [both[0].only(which.a), both[1].only(which.ascending)]
+    real = _reference(reference, judge, work) if reference else None
+    ones, others = (scoring.scores(names, judge, looked, real, settings) for looked in chosen)
+    rows, records = [], []
+    for one, other in zip(ones, others, strict=True):
+        if len(one.found.influences[0]) != len(which.a):
+            raise ValueError(f"{one.metric} looks at {settings.most:,} pictures: give --most {len(which.a)} or more.")
+        gap = paired.paired(one.found, other.found, which)
+        many = paired.needed(gap)
+        told = gap.lo > 0 or gap.hi < 0
+        better = "A" if (gap.value < 0) == (one.better == "lower") else "B"
+        rows.append(
+            {
+                "score": one.title,
+                "A": one.found.value,
+                "B": other.found.value,
+                "A - B": gap.value,
+                "95 % interval": f"{gap.lo:.4g} to {gap.hi:.4g}",
+                "better": better if told else "not told apart",
+                "pairs to tell": f"{many:,}" if many else "no number: more reference pictures",
+            }
+        )
+        records.append(
+            {
+                "metric": one.metric,
+                "title": one.title,
+                "a": one.found.value,
+                "b": other.found.value,
+                **gap._asdict(),
+                "better": better if told else "",
+                "needed": many,
+                "card": one.card.fingerprint,
+                **asdict(one.card),
+            }
+        )
+    print(f"{len(which.a):,} pairs by {by}; A = {a}, B = {b}\n")
+    print(tables.printed(rows))
+    print(_notes(ones))
+    if any(one.metric == "fid" for one in ones):
+        print("fid: both are biased upwards, not always by as much; where kid disagrees, believe kid.")
+    print(f"\nPairs to tell: with a chance of {paired.CHANCE:.0%}, were the true difference the one seen here.")
+    print("\n" + _card(judge, both, real))
+    tables.write(out, records, _about(judge, both, real, settings) | {"by": by, "pairs": len(which.a)})
+
+
+def _judge(
+    network: str, weights: Path | None, resize: str, metrics: str, reference: bool, saves: bool
+) -> tuple[Judge, tuple[str, ...]]:
+    from ldm.metrics import scoring
+    from ldm.metrics.perceptual.judges import judge
+
+    usual = USUAL.get(network, "fid,kid") if reference or not saves else ""
+    names = tuple(name.strip() for name in (metrics or usual).split(",") if name.strip())
+    found = judge(network, weights, resize)
+    scoring.check(names, found, reference)
+    return found, names
+
+
+def _tokens(names: Sequence[str], tokenizer: Path | None, weights: Path | None) -> Any:
+    """How captions become ids; None where no score asks for them."""
+    if "clip-score" not in names:
+        return None
+    from ldm.interop.stable_diffusion.tokenizer import read_tokenizer
+
+    return read_tokenizer(tokenizer or (weights if weights.is_dir() else weights.parent))
+
+
+def _look(place: str, judge: Judge, work: Path | None, tokens: Any) -> Looked:
+    from ldm import paths
+    from ldm.data.sources import open_source
+    from ldm.metrics.looked import look, read_captions
+
+    source = open_source(place)
+    looked = look(source, judge, work or paths.RUNS / "scores")
+    return read_captions(looked, source.captions(), judge, tokens) if tokens else looked
+
+
+def _reference(place: str, judge: Judge, work: Path | None) -> Reference:
+    from ldm.metrics import reference
+
+    if reference.is_statistics(place):
+        return reference.read(Path(place), judge.protocol)
+    return reference.Reference.of(_look(place, judge, work, None))
+
+
+def _notes(found: Sequence[Score]) -> str:
+    """What is to be said of the scores, each sentence once."""
+    notes = dict.fromkeys(one.note for one in found if one.note)
+    return "\n".join(f"{', '.join(one.metric for one in found if one.note == note)}: {note}" for note in notes)
+
+
+def _card(judge: Judge, looked: Sequence[Looked], real: Reference | None) -> str:
+    """The protocol card, for people."""
+    lines = [("network", judge.protocol)]
+    lines += [("pictures", f"{one.place}: {len(one):,} ({one.images})") for one in looked]
+    if real:
+        known = f"{real.n:,} ({real.images})" if real.n else "statistics of unknown pictures, network and resizer"
+        lines.append(("reference", f"{real.place}: {known}"))
+    lines.append(("interval", "95 %, over other pictures of the same generator; not over training it again"))
+    return "\n".join(f"{name:10} {text}" for name, text in lines)
+
+
+def _about(judge: Judge, looked: Sequence[Looked], real: Reference | None, settings: Settings) -> dict[str, Any]:
+    from importlib.metadata import version
+
+    return {
+        "network": judge.protocol,
+        "pictures": [{"place": one.place, "n": len(one), "images": one.images} for one in looked],
+        "reference": real and {"place": real.place, "n": real.n, "images": real.images},
+        "settings": asdict(settings),
+        "versions": {name: version(name) for name in ("jax", "numpy", "pillow")},
+    }

@@ -1,0 +1,108 @@
+"""What a network sees of many pictures, kept on a disk part by part: a walk that was stopped goes on where it was.
+
+Pictures are read, decoded and resized by several threads while the network looks at those before; memory holds a part
+of features and some pictures, whatever their number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from ldm.data.pictures import whole
+from ldm.data.sources import Source
+from ldm.files import hold
+from ldm.metrics.perceptual.judges import Judge
+from ldm.metrics.stored import PART, Stored, part_of, write_part
+
+FEATURES, DIGESTS, TEXTS = "features", "digests", "texts"
+TOGETHER = 32  # pictures that the network is given at once
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Looked:
+    """n pictures as a network saw them; row i of everything is the picture of that name."""
+
+    place: str
+    names: list[str]
+    features: Stored
+    images: str  # hex digits that name the pictures by what their files hold
+    texts: Stored | None = None  # features of the captions
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def only(self, rows: np.ndarray) -> Looked:
+        """These rows of it, ascending."""
+        return replace(
+            self,
+            names=[self.names[row] for row in rows],
+            features=self.features[rows],
+            texts=self.texts and self.texts[rows],
+        )
+
+
+def look(source: Source, judge: Judge, root: Path, *, progress: bool = True) -> Looked:
+    """Features of all pictures of a source, below `root` in a folder of their own, which is found again.
+
+    Raises: ValueError, one sentence with its name, for a picture that cannot be read; what was done before is kept.
+    """
+    folder = root / hashlib.blake2b(f"{source.key} {judge.protocol}".encode(), digest_size=8).hexdigest()
+
+    def one(content: bytes) -> tuple[np.ndarray, bytes]:
+        return judge.seen(whole(content)), hashlib.blake2b(content, digest_size=8).digest()
+
+    with hold(folder / "lock", wait=False):
+        done = _done(folder, FEATURES, len(source))
+        shown = tqdm(
+            total=len(source), initial=done, desc=Path(source.place).name, unit="picture", disable=not progress
+        )
+        with shown:
+            pictures = source.each(one, done)
+            while done < len(source):
+                features, digests = [], []
+                end = min(done + PART, len(source))
+                while done + len(digests) < end:
+                    some = islice(pictures, min(TOGETHER, end - done - len(digests)))
+                    levels, named = zip(*some, strict=True)
+                    features.append(judge.look(np.stack(levels)))
+                    digests += named
+                    shown.update(len(levels))
+                write_part(folder, DIGESTS, done // PART, np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 8))
+                write_part(folder, FEATURES, done // PART, np.concatenate(features))
+                done = end
+    digests = [np.load(part_of(folder, DIGESTS, number)) for number in range(-(-done // PART))]
+    images = hashlib.blake2b(np.concatenate(digests).tobytes(), digest_size=8).hexdigest()
+    features = Stored(folder=folder, name=FEATURES, n=done, d=judge.dimension)
+    return Looked(place=source.place, names=source.names, features=features, images=images)
+
+
+def read_captions(
+    looked: Looked, captions: list[str], judge: Judge, tokens: Callable[[list[str]], np.ndarray]
+) -> Looked:
+    """The same, with features of the captions. Raises: ValueError where there are not as many as pictures."""
+    if len(captions) != len(looked):
+        raise ValueError(
+            f"{looked.place}: {len(captions)} captions for {len(looked)} pictures; a CLIP score needs one a picture: "
+            "in metadata.jsonl, in .txt files beside them, or in a column named text."
+        )
+    folder, told = looked.features.folder, hashlib.blake2b(repr(captions).encode(), digest_size=4).hexdigest()
+    name = f"{TEXTS}-{told}"
+    for start in range(_done(folder, name, len(captions)), len(captions), PART):
+        write_part(folder, name, start // PART, judge.text(tokens(captions[start : start + PART])))
+    texts = Stored(folder=folder, name=name, n=len(captions), d=judge.dimension)
+    return replace(looked, texts=texts)
+
+
+def _done(folder: Path, name: str, n: int) -> int:
+    """How many rows a former walk has kept."""
+    number = 0
+    while number * PART < n and part_of(folder, name, number).is_file():
+        number += 1
+    return min(number * PART, n)

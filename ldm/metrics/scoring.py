@@ -1,0 +1,193 @@
+"""The scores of pictures by name: which need a reference, what each is called, and from how many pictures on it says
+something.
+
+A score computed here is the function of `ldm.metrics` of that name on features that lie on a disk; this file only
+knows which arguments go with which, and says with every number what it was measured with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ldm.hashing import key
+from ldm.metrics.estimate import Measured
+from ldm.metrics.frechet import frechet, frechet_inf
+from ldm.metrics.kernel import cmmd, kid
+from ldm.metrics.looked import Looked
+from ldm.metrics.manifold import Manifold, manifold
+from ldm.metrics.perceptual.judges import Judge
+from ldm.metrics.reference import Reference
+from ldm.metrics.scores import clip_score, inception_score
+from ldm.metrics.sliced import sliced_wasserstein
+
+AGAINST = ("fid", "fd-inf", "kid", "cmmd", "mind", *Manifold._fields)  # need a reference
+ALONE = ("is", "clip-score")
+NAMES = (*AGAINST, *ALONE)
+LOWER = ("fid", "fd-inf", "kid", "cmmd", "mind")  # is better
+BIASED = ("fid", "mind", *Manifold._fields, "is")  # move with n
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The choices that a score leaves open, with their usual values."""
+
+    k: int = 5  # nearest neighbours of precision, recall, density and coverage
+    most: int = 10_000  # pictures of either side that these four look at: their work grows with the square
+    splits: int = 10  # of the Inception Score
+    shuffle: int = 2020  # seed of the order that its parts are taken in, as torch-fidelity shuffles
+    directions: int = 512  # of the sliced distance
+    seed: int = 0  # of these directions, and of the parts that fd-inf takes
+
+    def __post_init__(self):
+        for name in ("k", "most", "splits", "directions"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name} = {getattr(self, name)}: expected at least 1; leave it out for the usual one."
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a number was measured with: two may be compared where their fingerprints are equal."""
+
+    network: str  # the network, its weights, its resizer
+    reference: str  # hex digits that name the real pictures; "" where there are none or nobody knows
+    references: int  # how many
+    n: int  # pictures that were scored, where the score moves with their number; else 0
+    how: str  # what was done with the features
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that differ as soon as any field does."""
+        return key(self)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Score:
+    """A number with its interval, and all that belongs to it."""
+
+    metric: str
+    title: str
+    found: Measured
+    card: Card
+    note: str = ""  # where n is too small for what was asked
+
+    @property
+    def better(self) -> str:
+        """Which end of it is good."""
+        return "lower" if self.metric in LOWER else "higher"
+
+
+def check(names: tuple[str, ...], judge: Judge, reference: bool) -> None:
+    """Raises: ValueError, one sentence, before any work, for a score that is unknown or cannot be had so."""
+    for name in names:
+        if name not in NAMES:
+            raise ValueError(f"metric {name!r} is not known; known: {', '.join(NAMES)}.")
+        if name in AGAINST and not reference:
+            raise ValueError(f"{name} compares with real pictures: give a REFERENCE, or ask for {' or '.join(ALONE)}.")
+        if name == "is" and judge.logits is None:
+            raise ValueError(f"is needs a network with classes, which {judge.name} is not; take inception.")
+        if name == "clip-score" and judge.text is None:
+            raise ValueError(
+                f"clip-score needs a network that reads captions; take --network clip-l14, not {judge.name}."
+            )
+
+
+def scores(
+    names: tuple[str, ...], judge: Judge, pictures: Looked, reference: Reference | None, settings: Settings
+) -> list[Score]:
+    """The scores of these names, in their order. Raises: ValueError, one sentence, for too few pictures."""
+    shared: dict[str, Manifold] = {}
+
+    def nearest() -> Manifold:
+        if "" not in shared:
+            x, y = _at_most(pictures.features, settings.most), _at_most(reference.sample.features, settings.most)
+            shared[""] = manifold(x, y, k=settings.k)
+        return shared[""]
+
+    measure: dict[str, Callable[[], Measured]] = {
+        "fid": lambda: frechet(pictures.features, reference.gaussian),
+        "fd-inf": lambda: frechet_inf(pictures.features, reference.gaussian, seed=settings.seed),
+        "kid": lambda: kid(pictures.features, reference.sample).times(1000),
+        "cmmd": lambda: cmmd(pictures.features, reference.sample),
+        "mind": lambda: sliced_wasserstein(
+            pictures.features, reference.sample.features, directions=settings.directions, seed=settings.seed
+        ),
+        "is": lambda: inception_score(
+            pictures.features.through(judge.logits, judge.classes),
+            splits=settings.splits,
+            order=_order(pictures, settings),
+        ),
+        "clip-score": lambda: clip_score(pictures.features, pictures.texts),
+    }
+    measure |= {name: lambda name=name: getattr(nearest(), name) for name in Manifold._fields}
+    found = []
+    for name in names:
+        value = measure[name]()
+        card = Card(
+            network=judge.protocol,
+            reference=reference.images if name in AGAINST else "",
+            references=reference.n if name in AGAINST else 0,
+            n=value.n if name in BIASED else 0,
+            how=_how(name, settings),
+        )
+        note = too_few(name, len(pictures), reference.n if reference else 0, judge.dimension, settings)
+        found.append(Score(metric=name, title=title(name, judge), found=value, card=card, note=note))
+    return found
+
+
+def title(name: str, judge: Judge) -> str:
+    """What a score is called: FID, KID and IS are Inception's alone, CMMD is CLIP ViT-L/14's at 336 pixels."""
+    own = judge.name == "inception"
+    return {
+        "fid": "FID" if own else f"FD, {judge.title}",
+        "fd-inf": "FID at infinite n" if own else f"FD at infinite n, {judge.title}",
+        "kid": "KID (x1000)" if own else f"KID, {judge.title} (x1000)",
+        "cmmd": "CMMD (x1000)" if judge.name == "clip-l14-336" else f"MMD as CMMD has it, {judge.title} (x1000)",
+        "mind": f"sliced Wasserstein, {judge.title}",
+        "is": "IS" if own else f"Inception Score's formula, {judge.title}",
+        "clip-score": f"CLIP score, {judge.title}",
+    }.get(name, f"{name}, {judge.title}")
+
+
+def too_few(name: str, n: int, references: int, d: int, settings: Settings) -> str:
+    """One sentence where n pictures are too few for a score of d features, or fewer than there are were looked at."""
+    if name == "fid" and n < 2 * d:
+        return f"{n:,} pictures for {d:,} features: most of this value is bias; take {10 * d:,}, or read kid."
+    if name == "fid" and n < 10_000:
+        return "Below 10,000 pictures the bias is large: compare with values at this very n alone."
+    if name == "fd-inf" and n < 8 * d:
+        return f"Its line needs parts of several times {d:,} pictures: take {8 * d:,} or more, or read kid."
+    if name == "is" and n < 500 * settings.splits:
+        return f"{n // settings.splits:,} pictures a part leave classes out: compare at this n and splits alone."
+    if name in Manifold._fields and max(n, references) > settings.most:
+        return f"Of {settings.most:,} pictures of either side at most, evenly taken; --most changes that."
+    if name in Manifold._fields and min(n, references) < 1000:
+        return "It moves with n and k, below a thousand pictures much: compare at equal both alone."
+    if name == "mind" and n < 1000:
+        return "Biased upwards by about 1 / n: compare at this very n alone."
+    if n < 100:
+        return "An interval from so few pictures is a rough one."
+    return ""
+
+
+def _how(name: str, settings: Settings) -> str:
+    parts = {
+        "is": f"splits {settings.splits}, order {settings.shuffle}",
+        "mind": f"directions {settings.directions}, seed {settings.seed}",
+        "fd-inf": f"parts 1, 2, 4, seed {settings.seed}",
+    }
+    neighbours = f"k {settings.k}, at most {settings.most}"
+    return f"{name} {parts.get(name, neighbours if name in Manifold._fields else '')}".strip()
+
+
+def _order(pictures: Looked, settings: Settings) -> np.ndarray:
+    return np.random.RandomState(settings.shuffle).permutation(len(pictures))
+
+
+def _at_most(features, most: int) -> np.ndarray:
+    rows = np.unique(np.linspace(0, len(features) - 1, min(len(features), most)).astype(int))
+    return features[rows][:]

@@ -1,0 +1,314 @@
+"""Pictures of any origin are scored from folders, shards and Parquet, with the numbers that the functions give."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+
+import numpy as np
+import pandas as pd
+import pyarrow
+import pyarrow.parquet
+import pytest
+import scipy.linalg
+from PIL import Image
+
+from ldm import metrics
+from ldm.__main__ import call
+from ldm.data.sources import open_source
+from ldm.metrics import Gaussian, Sample, looked, paired, reference, scoring, stored
+from ldm.metrics.perceptual import judges
+from ldm.metrics.perceptual.judges import Judge
+from ldm.metrics.perceptual.resize import CLEAN
+from tests.synthetic import features
+
+PROJECTION = np.random.default_rng(0).normal(size=(4 * 4 * 3, 8)).astype(np.float32) / 255
+
+
+def toy(**fields) -> Judge:
+    """A network that compiles nothing: a random projection of 4 x 4 pixels."""
+    asked = []
+
+    def look(levels):
+        asked.append(len(levels))
+        return levels.reshape(len(levels), -1) @ PROJECTION
+
+    named = dict(name="toy", title="Toy", protocol="toy", resizer=CLEAN, side=4, dimension=8, look=look)
+    made = Judge(**named | dict(logits=lambda x: x[:, :5], classes=5) | fields)
+    made.look.asked = asked
+    return made
+
+
+def write(folder, n, seed, size=(9, 7), shift=0):
+    folder.mkdir()
+    rng = np.random.default_rng(seed)
+    for i in range(n):
+        pixels = (rng.integers(0, 200, (*size, 3)) + shift).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i:03d}.png")
+        (folder / f"{i:03d}.txt").write_text(f"caption {i % 7}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("pictures")
+    return [write(root / name, n, seed, shift=shift) for name, n, seed, shift in
+            (("a", 40, 0, 20), ("b", 40, 0, 40), ("real", 50, 9, 0))]  # fmt: skip
+
+
+def array(folder):
+    names = sorted(folder.glob("*.png"))
+    return toy().features([np.asarray(Image.open(name)) for name in names]).astype(np.float64)
+
+
+def test_a_folder_shards_and_parquet_hold_the_same_pictures_and_captions(tmp_path, folders):
+    folder = folders[0]
+    with tarfile.open(tmp_path / "one.tar", "w") as tar:
+        for file in sorted(folder.iterdir()):
+            tar.add(file, file.name)
+    rows = [
+        {"image": {"bytes": f.read_bytes(), "path": f.name}, "text": f.with_suffix(".txt").read_text()}
+        for f in sorted(folder.glob("*.png"))
+    ]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "one.parquet", row_group_size=11)
+    here = open_source(folder)
+    for place in (tmp_path / "one.tar", tmp_path / "one.parquet"):
+        other = open_source(place)
+        assert len(other) == len(here) == 40 and other.captions() == here.captions()
+        for first in (0, 13, 39):
+            assert list(other.each(bytes, first)) == list(here.each(bytes, first)), (place, first)
+
+
+@pytest.mark.parametrize("files, sentence", [([], "no picture"), (["a.png"], "a.png: not a readable picture")])
+def test_what_holds_no_picture_is_refused_by_name(tmp_path, files, sentence):
+    for file in files:
+        (tmp_path / file).write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=sentence):
+        looked.look(open_source(tmp_path), toy(), tmp_path / "work", progress=False)
+
+
+def test_every_score_of_stored_features_is_that_of_the_array(tmp_path, monkeypatch, folders):
+    monkeypatch.setattr(stored, "PART", 16)
+    monkeypatch.setattr(looked, "PART", 16)
+    monkeypatch.setattr("ldm.metrics.features.BLOCK", 7)
+    judge = toy()
+    x, y = (array(folder) for folder in (folders[0], folders[2]))
+    one, real = (looked.look(open_source(f), judge, tmp_path, progress=False) for f in (folders[0], folders[2]))
+    np.testing.assert_allclose(one.features[:], x, rtol=1e-6)
+    settings = scoring.Settings(splits=2, k=3, directions=8)
+    names = tuple(name for name in scoring.NAMES if name != "clip-score")
+    found = scoring.scores(names, judge, one, reference.Reference.of(real), settings)
+    order = np.random.RandomState(2020).permutation(40)
+    near = metrics.manifold(x, y, k=3)
+    expected = {
+        "fid": metrics.frechet(x, Gaussian.of(y)),
+        "kid": metrics.kid(x, Sample(features=y)).times(1000),
+        "cmmd": metrics.cmmd(x, Sample(features=y)),
+        "mind": metrics.sliced_wasserstein(x, y, directions=8),
+        "is": metrics.inception_score(x[:, :5], splits=2, order=order),
+        **near._asdict(),
+    }
+    for score in found:
+        if score.metric == "fd-inf":  # its parts are taken in another order
+            assert score.found.value == pytest.approx(metrics.frechet_inf(x, Gaussian.of(y)).value, rel=1e-4)
+            continue
+        np.testing.assert_allclose(score.found[:3], expected[score.metric][:3], rtol=1e-5, err_msg=score.metric)
+        for mine, theirs in zip(score.found.influences, expected[score.metric].influences, strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5 * np.abs(theirs).max(), err_msg=score.metric)
+
+
+def test_an_inception_score_is_torch_fidelitys_shuffled_parts():
+    logits = np.random.default_rng(0).normal(0, 2, (43, 6))
+    order = np.random.RandomState(2020).permutation(43)
+    moved = metrics.inception_score(logits[order], splits=4)
+    found = metrics.inception_score(logits, splits=4, order=order)
+    assert found.value == pytest.approx(moved.value)
+    np.testing.assert_allclose(found.influences[0][order], moved.influences[0])
+
+
+def test_a_walk_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch, folders):
+    monkeypatch.setattr(stored, "PART", 16)
+    monkeypatch.setattr(looked, "PART", 16)
+    source, judge = open_source(folders[0]), toy()
+    whole = looked.look(source, judge, tmp_path / "whole", progress=False)
+
+    def stops(levels):
+        if sum(judge.look.asked) >= 40 + 32:
+            raise KeyboardInterrupt
+        return judge.look(levels)
+
+    with pytest.raises(KeyboardInterrupt):
+        looked.look(source, toy(look=stops), tmp_path / "half", progress=False)
+    rest = toy()
+    again = looked.look(source, rest, tmp_path / "half", progress=False)
+    assert sum(rest.look.asked) == 8  # two parts of 16 were kept
+    np.testing.assert_array_equal(again.features[:], whole.features[:])
+    assert again.images == whole.images
+
+
+def test_the_frechet_distance_is_the_textbooks_formula_on_the_pictures_features(tmp_path, folders):
+    x, y = (array(folder) for folder in (folders[0], folders[2]))
+    root = scipy.linalg.sqrtm(np.cov(x.T) @ np.cov(y.T)).real
+    expected = np.square(x.mean(0) - y.mean(0)).sum() + np.trace(np.cov(x.T) + np.cov(y.T) - 2 * root)
+    one, real = (looked.look(open_source(f), toy(), tmp_path, progress=False) for f in (folders[0], folders[2]))
+    found = scoring.scores(("fid",), toy(), one, reference.Reference.of(real), scoring.Settings())
+    assert found[0].found.value == pytest.approx(expected, rel=1e-5)
+
+
+def test_statistics_are_saved_and_read_and_refused_from_another_network(tmp_path, folders):
+    one, real = (looked.look(open_source(f), toy(), tmp_path, progress=False) for f in (folders[0], folders[2]))
+    whole = reference.Reference.of(real)
+    whole.save(tmp_path / "real.safetensors", "toy")
+    again = reference.read(tmp_path / "real.safetensors", "toy")
+    names = ("fid", "kid", "precision")
+    for a, b in zip(*(scoring.scores(names, toy(), one, r, scoring.Settings()) for r in (whole, again)), strict=True):
+        assert a.found[:3] == pytest.approx(b.found[:3]) and a.card == b.card
+    with pytest.raises(ValueError, match="was made by toy, and not by other.*not comparable"):
+        reference.read(tmp_path / "real.safetensors", "other")
+    np.savez(tmp_path / "theirs.npz", mu=whole.gaussian.mean, sigma=whole.gaussian.covariance)
+    theirs = reference.read(tmp_path / "theirs.npz", "toy")
+    assert scoring.scores(("fid",), toy(), one, theirs, scoring.Settings())[0].found.value == pytest.approx(
+        scoring.scores(("fid",), toy(), one, whole, scoring.Settings())[0].found.value
+    )
+    with pytest.raises(ValueError, match="a mean and a covariance alone"):
+        scoring.scores(("kid",), toy(), one, theirs, scoring.Settings())
+
+
+def test_the_sliced_distance_of_one_dimension_is_scipys_and_of_a_shift_the_shifts_square():
+    rng = np.random.default_rng(0)
+    for n, m in ((30, 30), (20, 33)):
+        a, b = rng.normal(size=n), rng.normal(0.5, 2, m)
+        found = metrics.sliced_wasserstein(a[:, None], b[:, None], directions=1)
+        ranks = (np.arange(660_000) + 0.5) / 660_000
+        inverse = [np.sort(s)[np.floor(ranks * len(s)).astype(int)] for s in (a, b)]
+        assert found.value == pytest.approx(np.square(inverse[0] - inverse[1]).mean(), rel=1e-6)
+    x, shift = rng.normal(size=(50, 16)), rng.normal(size=16)
+    assert metrics.sliced_wasserstein(x + shift, x, directions=4000).value == pytest.approx(shift @ shift, rel=0.1)
+
+
+def test_the_influences_of_a_sliced_distance_are_its_change_as_an_image_gains_weight():
+    x, y = features(12, 3, 0, shift=0.4), features(13, 3, 1)  # of as many, the potentials would not be unique
+    found = metrics.sliced_wasserstein(x, y, directions=3)
+    copies = 200  # an image that is there once more among 200 copies of all gains 1 / 2400
+    many = np.repeat(x, copies, 0)
+    more = lambda i: metrics.sliced_wasserstein(np.concatenate([many, x[i : i + 1]]), y, directions=3).value
+    moved = [(more(i) - found.value) * 12 * copies for i in range(12)]
+    np.testing.assert_allclose(found.influences[0], moved, atol=0.02 * np.abs(moved).max())
+
+
+def test_pairs_go_by_names_or_captions_and_keep_the_order_of_both():
+    which = paired.pairs(["x.png", "y.png", "z.png"], ["z.jpg", "w.jpg", "x.jpg"], "names")
+    assert which.a.tolist() == [0, 2] and which.b.tolist() == [2, 0]
+    twice = paired.pairs(["a  cat", "a dog", "a cat"], ["a cat", "a cat", "a dog"], "captions")
+    assert twice.b.tolist() == [0, 2, 1]
+    score = metrics.mean(np.array([5.0, 1.0]))  # of rows 0 and 2 of the other, ascending
+    assert (which.aligned(score).influences[0] + score.value).tolist() == [1.0, 5.0]
+    with pytest.raises(ValueError, match="0 of 1 and 1 pictures have equal names"):
+        paired.pairs(["a.png"], ["b.png"], "names")
+
+
+def test_the_pairs_that_it_takes_tell_the_difference_four_times_in_five():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=4000)
+    values = 0.2 + (values - values.mean()) / values.std()
+    n = paired.needed(metrics.mean(values))
+    told = [metrics.mean(rng.normal(0.2, 1, n)).lo > 0 for _ in range(2000)]
+    assert 0.75 < np.mean(told) < 0.85
+    vague = metrics.Measured.by(0.01, values - values.mean(), rng.normal(size=50))
+    assert paired.needed(vague) is None  # the reference alone leaves more doubt
+
+
+def test_the_commands_print_a_table_and_write_json_and_csv(tmp_path, monkeypatch, capsys, folders):
+    monkeypatch.setattr(judges, "judge", lambda *_: toy())
+    a, b, real = map(str, folders)
+    out = [str(tmp_path / name) for name in ("scores.json", "scores.csv")]
+    work = ["--work", str(tmp_path / "work")]
+    call(["score", a, real, "--metrics", "fid,kid,is", "--splits", "2", "--out", *out, *work])
+    said = capsys.readouterr().out
+    assert "KID, Toy (x1000)" in said and "95 % interval" in said and "reference" in said
+    told, table = json.loads((tmp_path / "scores.json").read_text()), pd.read_csv(tmp_path / "scores.csv")
+    assert [one["metric"] for one in told["scores"]] == table.metric.tolist() == ["fid", "kid", "is"]
+    assert told["network"] == "toy" and told["reference"]["n"] == 50
+    assert (table.lo < table.value).all() and (table.value < table.hi).all()
+
+    call(["compare", a, b, "--reference", real, "--metrics", "kid", "--out", out[0], *work])
+    said = capsys.readouterr().out
+    assert "40 pairs by names" in said and "pairs to tell" in said
+    gap = json.loads((tmp_path / "scores.json").read_text())["scores"][0]
+    assert gap["value"] == pytest.approx(gap["a"] - gap["b"]) and gap["better"] == "A"
+
+
+def test_a_clip_score_reads_the_captions_beside_the_pictures(tmp_path, monkeypatch, capsys, folders):
+    tokens = lambda captions: np.array([[int(caption.split()[1])] for caption in captions])
+    text = lambda ids: np.eye(8, dtype=np.float32)[ids[:, 0]]
+    monkeypatch.setattr(judges, "judge", lambda *_: toy(text=text))
+    monkeypatch.setattr("ldm.commands.score._tokens", lambda *_: tokens)
+    call(["score", str(folders[0]), "--metrics", "clip-score", "--work", str(tmp_path), "--out", f"{tmp_path}/o.json"])
+    found = json.loads((tmp_path / "o.json").read_text())["scores"][0]
+    texts = np.eye(8)[np.arange(40) % 7]
+    assert found["value"] == pytest.approx(metrics.clip_score(array(folders[0]), texts).value, rel=1e-5)
+    call(["compare", *map(str, folders[:2]), "--metrics", "clip-score", "--by", "captions", "--work", str(tmp_path)])
+    assert "40 pairs by captions" in capsys.readouterr().out
+    (folders[1] / "001.txt").unlink()
+    with pytest.raises(ValueError, match="0 captions for 40 pictures; a CLIP score needs one a picture"):
+        call(["score", str(folders[1]), "--metrics", "clip-score", "--work", str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        ("nowhere --metrics is", "nowhere: no such file or folder"),
+        ("nowhere real --metrics fidd", "metric 'fidd' is not known"),
+        ("nowhere", "fid compares with real pictures"),
+        ("nowhere real --network inception", "needs weights: give the published file as safetensors"),
+        ("nowhere real --network vgg", "network = 'vgg': expected one of efficientnet"),
+        ("nowhere real --resize magic", "resize = 'magic': expected one of clean-fid"),
+        ("nowhere real --metrics clip-score", "needs a network that reads captions"),
+        ("nowhere real --out scores.txt", "expected a name that ends in .json or .csv"),
+    ],
+)
+def test_a_wrong_request_gets_one_sentence(words, sentence):
+    with pytest.raises(ValueError) as refused:
+        call(["score", *words.split()])
+    assert sentence in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_one_stored_block_is_read_at_a_time(tmp_path, monkeypatch):
+    x = features(50, 4, 0).astype(np.float32)
+    monkeypatch.setattr(stored, "PART", 16)
+    for number in range(4):
+        stored.write_part(tmp_path, "x", number, x[16 * number : 16 * number + 16])
+    whole = stored.Stored(folder=tmp_path, name="x", n=50, d=4)
+    np.testing.assert_array_equal(whole[10:40], x[10:40].astype(np.float64))
+    rows = np.array([3, 17, 49])
+    np.testing.assert_array_equal(whole[rows][:], x[rows])
+    np.testing.assert_array_equal(whole[rows][np.array([2])][:], x[49:])
+    np.testing.assert_array_equal(whole.through(lambda block: 2 * block)[48:], 2 * x[48:])
+    x[1, 1] = np.nan
+    with pytest.raises(ValueError, match="picture 18 has features that are not finite"):
+        stored.write_part(tmp_path, "x", 1, x[:16])
+
+
+def test_nearness_is_the_mean_over_pictures_of_one_name_whatever_their_shapes(tmp_path, capsys, folders):
+    for name, seed in (("a", 0), ("b", 1)):
+        (tmp_path / name).mkdir()
+        rng = np.random.default_rng(seed)
+        for i in range(7):
+            side = 16 if i < 4 else 20
+            image = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
+            Image.fromarray(image).save(tmp_path / name / f"{i}.{'png' if name == 'a' else 'bmp'}")
+    call(
+        ["nearness", *(str(tmp_path / name) for name in "ab"), "--metrics", "psnr,ssim", "--out", f"{tmp_path}/o.json"]
+    )
+    images = [[np.asarray(Image.open(p))[None] for p in sorted((tmp_path / name).iterdir())] for name in "ab"]
+    told = json.loads((tmp_path / "o.json").read_text())["scores"]
+    for one, measure in zip(told, (metrics.psnr, metrics.ssim), strict=True):
+        values = np.concatenate([measure(a, b) for a, b in zip(*images, strict=True)])
+        assert one["value"] == pytest.approx(values.mean()) and one["n"] == 7
+    assert "SSIM of the luma" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="000.png is 7 x 9 pixels in .* and 16 x 16"):
+        Image.new("RGB", (16, 16)).save(tmp_path / "a/000.png")
+        Image.new("RGB", (16, 16)).save(tmp_path / "a/001.png")
+        call(["nearness", str(folders[0]), str(tmp_path / "a"), "--metrics", "psnr"])
+    with pytest.raises(ValueError, match="lpips needs two files"):
+        call(["nearness", "a", "b", "--metrics", "lpips"])
