@@ -1,4 +1,4 @@
-# Three commands: `make study` runs the study and builds the book, `make check` checks in minutes, `make test` everything.
+# `make study` runs the study and builds the book, `make check` checks in minutes, `make test` everything.
 # Both can be stopped at any moment and go on where they were.
 
 PROFILE ?= laptop

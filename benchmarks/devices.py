@@ -24,8 +24,8 @@ from ldm.diffusion.schedule import Schedule
 from ldm.networks.layers import KeySource, Params, split
 from ldm.profiles import LAPTOP
 from ldm.study.results import Row, Store, key
-from ldm.tasks import finetuning, pretrain, superres
 from ldm.tasks import pairs as twins
+from ldm.tasks import pretrain, superres, superres_recipe
 from ldm.tasks.distillation import student
 from ldm.training.loop import TrainConfig, TrainState, fit
 from ldm.training.parallel import layout
@@ -54,7 +54,7 @@ def trainings() -> dict[str, tuple[Params, Train]]:
     null, scenes = text.null(1)[0], pretrain.training_set(LAPTOP, SCENES)
     pairs = superres.latent_pairs(twins.scenes(LAPTOP, "train", SCENES), codec)
     of_scenes = lambda step: scenes.batch(0, step, LAPTOP.train.batch)
-    of_pairs = lambda step: pairs.batch(0, step, finetuning.CONFIG.batch, null)
+    of_pairs = lambda step: pairs.batch(0, step, superres_recipe.CONFIG.batch, null)
 
     structure, fresh = pretrain.network(LAPTOP, C)
     teacher = pretrain.load_unet(LAPTOP, C, LAPTOP.length)[1]
@@ -72,7 +72,7 @@ def trainings() -> dict[str, tuple[Params, Train]]:
             told,
             partial(fit, student.student_loss(LAPTOP, "codi", C, null), told, of_scenes, distilling, teacher=teacher),
         ),
-        "superres": (wide, partial(fit, denoising(seeing, drop=0.0), wide, of_pairs, short(finetuning.CONFIG))),
+        "superres": (wide, partial(fit, denoising(seeing, drop=0.0), wide, of_pairs, short(superres_recipe.CONFIG))),
     }
 
 

@@ -38,8 +38,9 @@ from ldm.study.sampling import SamplingEvaluator
 chosen, store = profiles.get(profile), Store(ROOT)
 evaluator, shown = SamplingEvaluator(chosen), list(dict.fromkeys([metric, "kid_effnet", "kid_scene", "subject"]))
 answers = findings.ask(chosen, store=store, evaluator=evaluator)
-every = pd.concat([findings.whole_grid(store, profiles.get(name)) for name in dict.fromkeys([profile, "gpu", "tpu"])])
-rows = every[(every["profile"] == profile) & (every["metric"] == metric) & (every["sampler"] == "ddim")]
+larger = dict.fromkeys([chosen.name, "gpu-eps", "tpu"])  # whose rows, if there are any, one can choose in the explorer
+every = pd.concat([findings.whole_grid(store, profiles.get(name)) for name in larger])
+rows = every[(every["profile"] == chosen.name) & (every["metric"] == metric) & (every["sampler"] == "ddim")]
 influences = store.influences(rows, metric)
 best = charts.best(charts.pick(rows, metric), ["c", "steps"])
 sign = 1 if catalogue.metric_of(metric).better == "lower" else -1
@@ -81,7 +82,7 @@ explorer.budget_explorer(
     shown,
     lambda name: store.influences(every[every["metric"] == name], name),
     pictures=lambda key: samples.thumbnail(store, key),
-    seconds=speed.seconds_a_picture(store.rows(study="benchmark", profile=profile)),
+    seconds=speed.seconds_a_picture(store.rows(study="benchmark", profile=chosen.name)),
 )
 
 # %% [markdown]

@@ -32,7 +32,7 @@ from ldm.data.scenes.dataset import Scenes
 from ldm.figures import data
 from ldm.figures.pictures import picture_strip
 from ldm.figures.record import record
-from ldm.study import evaluation
+from ldm.study import scene_metrics
 from ldm.tasks import pretrain
 
 chosen = profiles.get(profile)
@@ -86,7 +86,7 @@ picture_strip(
 )
 
 # %% tags=["remove-input"]
-panel = evaluation.load_metrics(chosen)
+panel = scene_metrics.load_metrics(chosen)
 records = [fresh.scene(i) for i in range(chosen.n)]
 real, rebuilt = panel.score([originals], records), panel.score([decoded], records)
 mse = np.square(decoded.astype(float) - originals).mean((1, 2, 3))

@@ -168,7 +168,7 @@ explorer.budget_explorer(
     list(dict.fromkeys([metric, "kid_scene", "subject"])),
     lambda name: store.influences(rows, name),
     pictures=lambda key: samples.thumbnail(store, key),
-    seconds=speed.seconds_a_picture(store.rows(study="benchmark", profile=profile)),
+    seconds=speed.seconds_a_picture(store.rows(study="benchmark", profile=chosen.name)),
 )
 
 # %% [markdown]

@@ -28,7 +28,7 @@
 # %% tags=["parameters"]
 profile = "laptop"  # smoke | laptop | gpu | tpu
 sizes = []  # base filter counts c; none: the profile's family
-lengths = []  # images of finetuning; none: all that ldm.tasks.finetuning.LENGTHS keeps
+lengths = []  # images of finetuning; none: all that ldm.tasks.superres_recipe.LENGTHS keeps
 steps = []  # DDIM steps after the longest finetuning; none: all of ldm.study.superres.STEPS
 n = 0  # pictures a point; 0: half of the profile's number
 metric = "kid_effnet"  # a name in ldm.metrics.catalogue.METRICS
@@ -54,16 +54,16 @@ from ldm.study import superres as restoration
 from ldm.study.recompute import agreement
 from ldm.study.results import Store
 from ldm.study.run import at_hand, run
-from ldm.tasks import finetuning, pairs, superres
+from ldm.tasks import pairs, superres, superres_recipe
 
 chosen = profiles.get(profile)
 smoke = chosen.name == "smoke"
 small, table = enlarge.picture(image and ROOT / image, chosen), plan("ddim", upscale_steps, chosen.spacing)
 control = restoration.CONTROL if restoration.CONTROL in chosen.family else chosen.family[0]
 by = upscale_c or (chosen.family[0] if smoke else control)
-restorer = superres.restorer(chosen, by, finetuning.LENGTHS[-1], file=upscale_model and ROOT / upscale_model)
+restorer = superres.restorer(chosen, by, superres_recipe.LENGTHS[-1], file=upscale_model and ROOT / upscale_model)
 sizes, n = sizes or list(chosen.family), n or restoration.pictures(chosen)
-lengths = lengths or list(finetuning.LENGTHS[-1:] if smoke else finetuning.LENGTHS)
+lengths = lengths or list(superres_recipe.LENGTHS[-1:] if smoke else superres_recipe.LENGTHS)
 steps = steps or list((*chosen.steps, restoration.USUAL) if smoke else restoration.STEPS)
 last = max(lengths)
 store, evaluator = Store(ROOT), restoration.SuperResolutionEvaluator(chosen)

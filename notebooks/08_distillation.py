@@ -19,8 +19,7 @@
 # **What is run here.** Three ways to make a student, each for every size ([what was chosen](../book/unsaid.md)):
 #
 # - *CoDi*, conditional consistency distillation: a student whose answers agree all along the teacher's way from noise
-#   to
-#   picture, and which is held to the pictures themselves as well.
+#   to picture, and which is held to the pictures themselves as well.
 # - *LCM*, latent consistency (Luo et al. 2023): the same agreement in another distance, and without a look at the
 #   pictures.
 # - *Guided distillation* (Meng et al. 2023): first a student that is told the guidance, then one that makes half as

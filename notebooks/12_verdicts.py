@@ -10,8 +10,9 @@
 # # Six findings, six verdicts
 #
 # What the paper claims, and whether it holds here: *holds*, *fails* or *undecided*, by each of four metrics, which
-# need not agree. A verdict is a function of recorded rows (`ldm/statistics/verdicts.py`); nothing on this page was
-# decided by eye. The family is small and its pictures are simple: what fails here need not fail at the paper's scale.
+# need not agree. A verdict is a function of recorded rows (`verdicts.py` and `downstream.py` in `ldm/statistics/`) by
+# [a rule](../book/protocol.md); nothing on this page was decided by eye. The family is small and its pictures are
+# simple: what fails here need not fail at the paper's scale.
 
 # %% tags=["parameters"]
 profile = "laptop"  # smoke | laptop | gpu | tpu: whose rows are asked

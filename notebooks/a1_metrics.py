@@ -153,21 +153,17 @@ record("fewest", sensitivity.fewest(moved, metrics).to_dict())
 # ## What to take from it
 #
 # - *A distance on EfficientNet minds what no eye minds.* Noise that one hardly sees and a good JPEG cost a large part
-#   of
-#   what the model costs; wrong colours cost little. The scene network is the other way round: nearly blind to noise, it
-# finds
-#   colours that are a little off worse than the whole model. A finding of this book counts where both agree.
+#   of what the model costs; wrong colours cost little. The scene network is the other way round: nearly blind to noise,
+#   it finds colours that are a little off worse than the whole model. A finding of this book counts where both agree.
 # - *Captions need a metric of their own.* Wrong captions move no distance at all, at any n, and wrong subjects hardly.
 # - *Diversity.* On EfficientNet's features repeats weigh more in the Fréchet distance than in KID, and moderate shares
 #   of them still more in coverage and recall. Part of that is the Fréchet distance's bias: repeats leave fewer
 #   different pictures. On the scene network's features missing subjects weigh more in KID.
 # - *FID-like and CMMD-like.* Given the same features, the Gaussian kernel ranks nearly as KID's cubic one does, and a
 #   Fréchet distance parts from both in what it makes of diversity. What ranks otherwise is another *network*. So if
-# CMMD
-#   contradicts FID, CLIP's features are the first thing to look at, and the kernel the last. The published cases in
-# which
-#   FID falls are of other kinds (disturbed latents of a tokenizer, the steps of an iterative model): none was found
-# here.
+#   CMMD contradicts FID, CLIP's features are the first thing to look at, and the kernel the last. The published cases
+#   in which FID falls are of other kinds (disturbed latents of a tokenizer, the steps of an iterative model): none was
+#   found here.
 #
 # ## Limits
 #

@@ -17,7 +17,7 @@ from ldm.metrics import Estimate
 from ldm.networks.layers import KeySource, abstract, split
 from ldm.networks.unet import TimeEmbedding
 from ldm.study import distillation
-from ldm.study.evaluation import Score
+from ldm.study.scene_metrics import Score
 from ldm.tasks import pretrain
 from ldm.tasks.distillation import methods, student
 from ldm.tasks.distillation.codi import codi_loss

@@ -11,7 +11,7 @@ from ldm.study import superres as restoration
 from ldm.study.findings import ASKED, RESTORED, SAMPLERS
 from ldm.study.results import Row, Store
 from ldm.study.superres import STEPS
-from ldm.tasks import finetuning
+from ldm.tasks import superres_recipe
 
 GPU = profiles.get("gpu")
 SIZES = (64, 128)
@@ -65,10 +65,10 @@ def measured(tmp_path_factory) -> Store:
                     sampler="consistency",
                 )
         finetuned = dict(metrics=RESTORED, task="superres", n=restoration.pictures(GPU), sampler="ddim", guidance=1.0)
-        for images in finetuning.LENGTHS[1:]:
+        for images in superres_recipe.LENGTHS[1:]:
             write(store, "superres", c, images_seen=images, steps=restoration.USUAL, **finetuned)
         for steps in STEPS[:3]:
-            write(store, "superres", c, images_seen=finetuning.LENGTHS[-1], steps=steps, **finetuned)
+            write(store, "superres", c, images_seen=superres_recipe.LENGTHS[-1], steps=steps, **finetuned)
     return store
 
 

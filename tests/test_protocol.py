@@ -16,7 +16,7 @@ from ldm.metrics.protocol import Protocol
 from ldm.paths import ROOT
 from ldm.profiles import LAPTOP
 from ldm.statistics import comparisons, optimum, verdicts
-from ldm.study import evaluation
+from ldm.study import scene_metrics
 from ldm.study.results import Store
 from ldm.tasks import pretrain
 from tests import synthetic
@@ -57,7 +57,7 @@ def test_what_has_no_card_is_refused(found):
 
 def test_the_recorded_rows_are_of_the_judges_own_protocols():
     rows = Store(ROOT).rows(only="recorded", profile="laptop", study="sampling")
-    cards = evaluation.load_metrics(LAPTOP).protocols
+    cards = scene_metrics.load_metrics(LAPTOP).protocols
     for name, card in cards.items():
         assert set(rows[rows["metric"] == name]["protocol"]) == {f"{card.line}; val captions"}
     assert len({card.fingerprint for card in cards.values()}) == 4
@@ -66,48 +66,48 @@ def test_the_recorded_rows_are_of_the_judges_own_protocols():
 @pytest.fixture
 def few(tmp_path, monkeypatch):
     """A profile of 70 real scenes, whose reference lies in a folder of its own."""
-    monkeypatch.setattr(evaluation, "references_path", lambda profile: tmp_path / "reference.safetensors")
+    monkeypatch.setattr(scene_metrics, "references_path", lambda profile: tmp_path / "reference.safetensors")
     profile = replace(LAPTOP, reference=70)
-    return profile, evaluation.make_references(profile)
+    return profile, scene_metrics.make_references(profile)
 
 
 def test_references_come_back_as_they_were_made_and_others_are_refused(few):
     profile, made = few
-    loaded = evaluation.load_metrics(profile).references
+    loaded = scene_metrics.load_metrics(profile).references
     for name, reference in made.items():
         assert loaded[name].protocol == reference.protocol and reference.protocol.n == 70
         np.testing.assert_array_equal(loaded[name].gaussian.covariance, reference.gaussian.covariance)
-    path = evaluation.references_path(profile)
+    path = scene_metrics.references_path(profile)
     with pytest.raises(ValueError, match="its n is 70, not 20000; make it again"):
-        evaluation.load_metrics(LAPTOP)
+        scene_metrics.load_metrics(LAPTOP)
     for name, field, value in (
         ("effnet", "weights", "ffffffff"),
         ("scene", "network", "larger"),
         ("scene", "images", "0"),
     ):
-        wrong = json.loads(evaluation.cards_of(path).read_text())
+        wrong = json.loads(scene_metrics.cards_of(path).read_text())
         wrong[name] |= {field: value}
         broken = path.with_name("wrong.safetensors")
         broken.write_bytes(path.read_bytes())
-        evaluation.cards_of(broken).write_text(json.dumps(wrong))
+        scene_metrics.cards_of(broken).write_text(json.dumps(wrong))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(evaluation, "references_path", lambda profile, broken=broken: broken)
+            patch.setattr(scene_metrics, "references_path", lambda profile, broken=broken: broken)
             with pytest.raises(ValueError, match=f"{name} was made under protocol .*{field} is '{value}'") as error:
-                evaluation.load_metrics(profile)
+                scene_metrics.load_metrics(profile)
         assert made[name].protocol.fingerprint in str(error.value)
 
 
 @pytest.mark.slow
 def test_what_an_autoencoder_cannot_show_is_no_models_fault(tmp_path, monkeypatch):
     """Decoded scenes are far from real ones and at no distance from decoded ones, of which they are a sample."""
-    monkeypatch.setattr(evaluation, "references_path", lambda profile: tmp_path / "reference.safetensors")
+    monkeypatch.setattr(scene_metrics, "references_path", lambda profile: tmp_path / "reference.safetensors")
     profile = replace(LAPTOP, reference=192, decoded=True)
-    evaluation.make_references(profile)
-    metrics = evaluation.load_metrics(profile)
+    scene_metrics.make_references(profile)
+    metrics = scene_metrics.load_metrics(profile)
     data, codec = Scenes(profile.scenes, "val", 96), pretrain.frozen_networks(profile)[0]
     scenes = [data.scene(i) for i in range(96)]
     found = metrics.score([codec.decode(codec.encode(data.images(range(96))))], scenes).estimates
-    real, decoded = (found[f"kid_effnet{ending}"][0] for ending in ("", evaluation.DECODED))
+    real, decoded = (found[f"kid_effnet{ending}"][0] for ending in ("", scene_metrics.DECODED))
     assert real.lo > 0 and abs(decoded.value) < 0.2 * real.value
     assert "through autoencoder" in metrics.protocols["fd_scene_decoded"].images
     assert set(found) <= set(METRICS)

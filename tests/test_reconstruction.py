@@ -16,7 +16,7 @@ from ldm.networks.autoencoder import AutoencoderKL, load_codec, save_codec
 from ldm.networks.autoencoder_config import AutoencoderConfig
 from ldm.networks.layers import KeySource, split
 from ldm.profiles import LAPTOP
-from ldm.study import evaluation
+from ldm.study import scene_metrics
 from ldm.tasks import pretrain
 from ldm.tasks.frozen import autoencoder as frozen
 from ldm.tasks.frozen import reconstruction
@@ -134,6 +134,6 @@ def test_the_shipped_codec_keeps_what_the_captions_name():
     data = Scenes(LAPTOP.scenes, "val", 256)
     scenes = [data.scene(i) for i in range(256)]
     decoded = codec.decode(codec.encode(data.images(range(256))))
-    found = evaluation.load_metrics(LAPTOP).score([decoded], scenes).estimates
+    found = scene_metrics.load_metrics(LAPTOP).score([decoded], scenes).estimates
     assert found["subject"][0].value > 0.92
     assert found["alignment"][0].value > 0.82

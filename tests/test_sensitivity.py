@@ -22,7 +22,7 @@ from ldm.figures import protocol
 from ldm.figures import sensitivity as sensitivity_charts
 from ldm.paths import ROOT
 from ldm.statistics import sensitivity
-from ldm.study import evaluation, probes
+from ldm.study import probes, scene_metrics
 from ldm.study.results import Store
 from ldm.study.run import run
 
@@ -177,7 +177,7 @@ def test_a_cell_run_again_is_what_is_recorded_and_its_distances_are_the_judges_o
     inside = both["value"].between(both["lo_shipped"] - 1e-6, both["hi_shipped"] + 1e-6)
     assert inside.all()
     images, asked = drawn("noise", 8.0, 32)
-    score = evaluation.load_metrics(SMOKE).score([images], asked).estimates
+    score = scene_metrics.load_metrics(SMOKE).score([images], asked).estimates
     of_32 = rows[rows["n"] == 32].set_index("metric")["value"]
     for name, (estimate, _) in score.items():
         assert of_32[name] == pytest.approx(estimate.value, rel=1e-4, abs=1e-4)

@@ -14,10 +14,10 @@ from ldm import profiles
 from ldm.diffusion.solvers import plan
 from ldm.metrics import Estimate
 from ldm.study import recompute, sampling
-from ldm.study.evaluation import Score
 from ldm.study.evaluator import Evaluator
 from ldm.study.results import Row, Store
 from ldm.study.run import at_hand, run
+from ldm.study.scene_metrics import Score
 from tests.environment import one_device
 
 SMOKE = profiles.get("smoke")

@@ -20,9 +20,9 @@ from ldm.study import photographs as gallery
 from ldm.study import superres as restoration
 from ldm.study.results import Store
 from ldm.study.run import at_hand, run
-from ldm.tasks import finetuning, pretrain, superres
 from ldm.tasks import models as models_tasks
 from ldm.tasks import pairs as twins
+from ldm.tasks import pretrain, superres, superres_recipe
 from ldm.training.loop import TrainConfig
 
 SMOKE = profiles.get("smoke")
@@ -182,7 +182,7 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(evaluator, tmp
 
     there = findings.restored_by_steps(Store(tmp_path), SMOKE)
     assert there.empty and "no row holds" in findings.asked(downstream.f5, there, Store(tmp_path), few=True)[1]
-    long = replace(model, images=finetuning.LENGTHS[-1])
+    long = replace(model, images=superres_recipe.LENGTHS[-1])
     run([long, replace(long, sampler="ddpm")], store=Store(tmp_path), evaluator=evaluator)
     assert set(findings.restored_by_steps(Store(tmp_path), SMOKE)["key"]) == {evaluator.key(long)}
 
@@ -204,7 +204,7 @@ def test_cells_are_at_hand_where_they_are_recorded_or_their_model_is_here(evalua
 def test_grids_hold_the_papers_settings():
     cells = restoration.steps_grid(SMOKE, (8, 16))
     assert len(cells) == 2 * len(restoration.STEPS) and {cell.n for cell in cells} == {16}
-    assert {cell.steps for cell in restoration.finetuning_grid(SMOKE, (8,), finetuning.LENGTHS)} == {50}
+    assert {cell.steps for cell in restoration.finetuning_grid(SMOKE, (8,), superres_recipe.LENGTHS)} == {50}
     kinds = [cell.kind for cell in restoration.baselines_grid(SMOKE, 8)]
     assert kinds == ["bicubic", "superres-regression", "superres-scratch", "superres"]
 
@@ -238,7 +238,10 @@ def test_a_folder_of_photographs_gives_pairs_and_a_model_that_its_file_alone_tel
     assert pairs.high(range(4)).shape == (4, 64, 64, 3) and pairs.low(range(4)).shape == (4, 16, 16, 3)
     assert not np.array_equal(pairs.high([1])[0], pairs.data.item(1)[0])  # sharpened
     assert twins.folder_of(pairs, folder).name == f"photographs-{pairs.key[:6]}"
-    assert finetuning.lengths_of(3_000) == (1_000, 3_000) and finetuning.lengths_of(32_000) == finetuning.LENGTHS
+    assert (
+        superres_recipe.lengths_of(3_000) == (1_000, 3_000)
+        and superres_recipe.lengths_of(32_000) == superres_recipe.LENGTHS
+    )
 
     path = models_tasks.model_path(SMOKE, 8, 1_000, 0, tmp_path, "superres-scratch")
     models_tasks.save(path, superres.widened(pretrained, 4), SMOKE, 8, 1_000, 0)

@@ -9,7 +9,7 @@ from ldm.hashing import digest
 from ldm.networks import tokenizer
 from ldm.paths import ROOT
 from ldm.profiles import LAPTOP
-from ldm.study import evaluation
+from ldm.study import scene_metrics
 from ldm.tasks import models, pretrain
 
 LOADED = "print(sorted({'jax', 'jaxlib', 'flax'} & {name.partition('.')[0] for name in sys.modules}))"
@@ -71,7 +71,7 @@ def test_what_files_say_of_networks_is_what_the_loaded_networks_say():
     files = models.frozen_files(LAPTOP)
     assert [models.digest_of(file) for file in files] == [digest(codec.params), digest(text.params)]
     assert tokenizer.load_tokenizer(files[1]) == text.tokenizer
-    panel = evaluation.load_metrics(LAPTOP)
+    panel = scene_metrics.load_metrics(LAPTOP)
     told = {name: (card.network, card.weights) for name, card in panel.protocols.items()}
     assert told["kid_effnet"] == (panel.effnet.protocol, digest(panel.effnet.weights))
     assert told["kid_scene"] == (panel.scene.protocol, digest(panel.scene.params))

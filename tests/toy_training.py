@@ -9,7 +9,7 @@ from flax import nnx
 
 from ldm.diffusion.losses import image_keys
 from ldm.networks.layers import Conv, GroupNorm, KeySource, Linear, merge, split
-from ldm.networks.unet import timestep_embedding
+from ldm.networks.time_embedding import timestep_embedding
 from ldm.training.loop import TrainConfig
 
 STEPS, BATCH = 20, 16

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from ldm import profiles
 from ldm.networks import cost
-from ldm.study import evaluation
+from ldm.study import scene_metrics
 from ldm.study.results import key
-from ldm.tasks import finetuning, models
+from ldm.tasks import models, superres_recipe
 
 START = 0.6  # minutes of a training besides its steps: mostly compilation
 FIRST = 0.3  # of a command that draws
@@ -115,7 +115,7 @@ def reference(name: str = "laptop-eps") -> Command:
 
 def _readable(profile: profiles.Profile) -> bool:
     try:
-        evaluation.load_metrics(profile)
+        scene_metrics.load_metrics(profile)
     except (ValueError, OSError):
         return False
     return True
@@ -206,7 +206,7 @@ def drawn(
 def restored(needs: Command, name: str, c: int) -> list[Command]:
     """Finetuned for super-resolution, and judged along the way and by steps."""
     profile, common = profiles.get(name), f"--study superres --profile {name} --sizes {c}"
-    longest = finetuning.LENGTHS[-1]
+    longest = superres_recipe.LENGTHS[-1]
     finetuned = Command(
         text=f"superres --profile {name} --c {c} --images {longest} --no-checkpoints",
         why="super-resolution",
@@ -215,7 +215,7 @@ def restored(needs: Command, name: str, c: int) -> list[Command]:
         needs=needs,
         made=lambda: models.file_of(profile, c, longest, kind="superres") is not None,
     )
-    grids = (f"--lengths {words(finetuning.LENGTHS[1:])}", "--steps 4 8 16")
+    grids = (f"--lengths {words(superres_recipe.LENGTHS[1:])}", "--steps 4 8 16")
     return [
         Command(text=f"grid {common} {asked}", why="super-resolution", c=c, minutes=2, needs=finetuned)
         for asked in grids

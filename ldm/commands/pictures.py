@@ -23,13 +23,12 @@ def upscale(
     from ldm import profiles
     from ldm.data import pictures
     from ldm.data.degrade import FACTOR
-    from ldm.diffusion.solvers import plan
     from ldm.tasks import superres as task
     from ldm.tasks import upscale as tiles
 
     chosen, small = profiles.get(profile), tiles.read(picture)
     pictures.check_out(out, FACTOR * small.shape[1], FACTOR * small.shape[0])
-    table = plan("ddim", steps, chosen.spacing)
+    table = chosen.plan("ddim", steps)
     restorer = task.restorer(chosen, c, task.LENGTHS[-1], file=model)
     pictures.save(out, tiles.upscale(small, restorer, table, seed=seed))
     print(out)

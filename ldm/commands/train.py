@@ -172,16 +172,16 @@ def superres(
     from ldm.commands.checks import check_network, check_numbers, check_pretrained
     from ldm.paths import ROOT
     from ldm.study import training_rows
-    from ldm.tasks import finetuning, models, pairs
+    from ldm.tasks import models, pairs, superres_recipe
     from ldm.tasks import pretrain as pretraining
     from ldm.tasks import superres as task
     from ldm.training import parallel
 
     check_numbers(images=images, devices=devices)
     chosen = profiles.get(profile)
-    finetuning.check_kind(kind)
-    config = finetuning.config_of(chosen, images)
-    lengths = finetuning.lengths_of(config.images)
+    superres_recipe.check_kind(kind)
+    config = superres_recipe.config_of(chosen, images)
+    lengths = superres_recipe.lengths_of(config.images)
     layout = parallel.chosen(devices, fsdp)
     check_network(chosen, c, config.batch, layout)
     if kind != "superres-scratch":
@@ -268,7 +268,7 @@ def part(name: Positional[Part], /, profile: str = "laptop", images: int = 0) ->
     check_numbers(images=images)
     chosen = profiles.get(profile)
     if name == "reference":
-        from ldm.study.evaluation import make_references
+        from ldm.study.scene_metrics import make_references
 
         if images:
             raise ValueError(f"The reference of profile {profile} is of {chosen.reference} scenes; leave out images.")

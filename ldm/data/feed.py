@@ -1,4 +1,4 @@
-"""The batches of a training on shards: in the order of `data.batch_indices`, decoded, encoded, and made ahead in
+"""The batches of a training on shards: in the order of `batches.batch_indices`, decoded, encoded, and made ahead in
 threads.
 
 A batch is a function of the step, as it is for data in memory, so a resumed run needs no state of its data, and shards

@@ -94,7 +94,7 @@ def latents_of(data: Captioned, codec: Codec, folder: Path) -> Float[np.ndarray,
 
 
 def drawn(draw: Callable[[range], np.ndarray], n: int) -> Iterable[np.ndarray]:
-    """`data.in_order`, by all cores where an accelerator waits for them; a CPU has to encode them, too."""
+    """`batches.in_order`, by all cores where an accelerator waits for them; a CPU has to encode them, too."""
     if jax.default_backend() == "cpu":
         return in_order(draw, n, CHUNK, 1)
     return in_order(draw, n, min(CHUNK, -(-n // (2 * CORES))), CORES)

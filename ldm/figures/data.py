@@ -7,7 +7,7 @@ import pandas as pd
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.emoji import emojis
 from ldm.data.scenes.record import SceneConfig, held_out
-from ldm.study.evaluation import Score
+from ldm.study.scene_metrics import Score
 
 
 def of(config: SceneConfig, n: int) -> dict[str, float]:

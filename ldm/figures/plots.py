@@ -1,4 +1,4 @@
-"""The figures of the book: one function each, from rows (`ldm.study.results`) to an `altair.Chart`.
+"""Charts of quality against cost, guidance, steps and size: one function each, from rows to an `altair.Chart`.
 
 A quality is drawn only with its interval and its sample count (`ldm.figures.charts.pick` refuses others).
 All interaction is Vega's own, so a chart is as alive in the built book as in JupyterLab.

@@ -1,4 +1,4 @@
-"""What a model costs: parameters and FLOPs, layer by layer, in the paper's units; Table 1 as data.
+"""What a model costs: parameters and FLOPs, layer by layer, in the paper's units.
 
 One multiply-add counts as two FLOPs, for one forward pass on one image. A convolution is charged
 for the taps that lie inside the map, as XLA's `cost_analysis()` does; norms, activations and

@@ -20,8 +20,8 @@ from jaxtyping import Array, Float, Int, Real
 from ldm.networks.dit_config import DiTConfig
 from ldm.networks.dit_cost import SINUSOIDS
 from ldm.networks.layers import Attention, KeySource, Linear, merge, split
+from ldm.networks.time_embedding import TimeEmbedding
 from ldm.networks.transformer import Embedding, Patches
-from ldm.networks.unet import TimeEmbedding
 
 
 def positions(rows: int, columns: int, width: int) -> Float[np.ndarray, "n d"]:

@@ -44,7 +44,7 @@ def frontier(
     winners = best.argmin(0)  # (budgets, replicates)
     found = []
     for budget, winner in zip(budgets, winners, strict=True):
-        affordable = rows[rows["cost"] <= budget]
+        affordable = rows[rows["cost"] <= budget * (1 + 1e-9)]
         row = affordable.loc[affordable["value"].idxmin()].to_dict()
         names = set(affordable["size"])
         chances = {s: float((winner == i).mean()) for i, s in enumerate(sizes) if s in names}
@@ -97,7 +97,7 @@ def _best_within(rows: pd.DataFrame, budgets: np.ndarray, values: np.ndarray) ->
     best = np.full((len(sizes), len(budgets), values.shape[1]), np.inf)
     for i, size in enumerate(sizes):
         for j, budget in enumerate(budgets):
-            inside = ((rows["size"] == size) & (rows["cost"] <= budget)).to_numpy()
+            inside = ((rows["size"] == size) & (rows["cost"] <= budget * (1 + 1e-9))).to_numpy()
             if inside.any():
                 best[i, j] = values[inside].min(0)
     return sizes, best

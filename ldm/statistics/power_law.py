@@ -1,7 +1,4 @@
-"""From estimates to statements: seeds of training combined, a power law, rank correlations of many replicates.
-
-All but the rank correlations take and return `ldm.metrics.Estimate`s.
-"""
+"""A power law fitted to estimates, with the intervals of its exponent and of its curve."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from ldm.profiles import Profile
-from ldm.study.evaluation import Score
 from ldm.study.results import Row
+from ldm.study.scene_metrics import Score
 
 
 @runtime_checkable

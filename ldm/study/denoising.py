@@ -22,9 +22,9 @@ from ldm.data.scenes.dataset import Scenes
 from ldm.metrics import mean
 from ldm.networks import sizes
 from ldm.profiles import Profile
-from ldm.study.evaluation import Score
 from ldm.study.evaluator import Evaluator
 from ldm.study.results import Row
+from ldm.study.scene_metrics import Score
 from ldm.tasks import models
 
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes

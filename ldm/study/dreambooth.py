@@ -18,10 +18,10 @@ from ldm.metrics import mean
 from ldm.networks import tokenizer
 from ldm.profiles import Profile
 from ldm.study import likeness
-from ldm.study.evaluation import Score
 from ldm.study.sampling import Evaluation, SamplingEvaluator
+from ldm.study.scene_metrics import Score
 from ldm.tasks import models
-from ldm.tasks.recipe import Recipe
+from ldm.tasks.dreambooth_recipe import Recipe
 from ldm.tasks.subjects import KIN, Subject, asked, lineup, of_class, own, subject
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ import numpy as np
 
 from ldm.hashing import key
 from ldm.profiles import Profile
-from ldm.study import evaluation
+from ldm.study import scene_metrics
 from ldm.study.cells import Cell
-from ldm.study.evaluation import Metrics, Score
 from ldm.study.results import Row
+from ldm.study.scene_metrics import Metrics, Score
 from ldm.tasks import models
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Evaluator(ABC, Generic[AnyCell]):
     @cached_property
     def metrics(self) -> Metrics:
         """The metrics of scenes, with the profile's references."""
-        return evaluation.load_metrics(self.profile)
+        return scene_metrics.load_metrics(self.profile)
 
     def frozen_versions(self) -> dict[str, str]:
         """What names the frozen networks, and the arithmetic that pictures are drawn in."""

@@ -17,7 +17,7 @@ from ldm.study import superres as restoration
 from ldm.study.results import Store
 from ldm.study.run import run
 from ldm.study.sampling import SamplingEvaluator
-from ldm.tasks import finetuning
+from ldm.tasks import superres_recipe
 
 ASKED = ("kid_effnet", "kid_scene", "alignment", "subject")
 RESTORED = (
@@ -143,12 +143,12 @@ def restored(store: Store, profile: Profile, **where: Any) -> pd.DataFrame:
 
 def restored_by_length(store: Store, profile: Profile) -> pd.DataFrame:
     """Every size at every length of finetuning: what F2 is asked of."""
-    return restored(store, profile, images_seen=list(finetuning.LENGTHS), steps=restoration.USUAL)
+    return restored(store, profile, images_seen=list(superres_recipe.LENGTHS), steps=restoration.USUAL)
 
 
 def restored_by_steps(store: Store, profile: Profile) -> pd.DataFrame:
     """Every size at every step count, after the longest finetuning: what F5 is asked of."""
-    return restored(store, profile, images_seen=finetuning.LENGTHS[-1], steps=list(restoration.STEPS))
+    return restored(store, profile, images_seen=superres_recipe.LENGTHS[-1], steps=list(restoration.STEPS))
 
 
 def distilled(store: Store, profile: Profile) -> pd.DataFrame:

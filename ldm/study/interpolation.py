@@ -17,8 +17,8 @@ from ldm.metrics import mean
 from ldm.metrics.perceptual.alignment import shows
 from ldm.metrics.perceptual.detections import Detections
 from ldm.profiles import Profile
-from ldm.study.evaluation import Score
 from ldm.study.sampling import Evaluation, SamplingEvaluator
+from ldm.study.scene_metrics import Score
 from ldm.tasks.interpolation import lerp, pairs, slerp
 
 if TYPE_CHECKING:

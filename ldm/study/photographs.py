@@ -16,7 +16,7 @@ from ldm.profiles import Profile
 from ldm.study import superres as restoration
 from ldm.study.results import Store
 from ldm.study.run import run
-from ldm.tasks import finetuning, models, pairs
+from ldm.tasks import models, pairs, superres_recipe
 
 if TYPE_CHECKING:
     from ldm.tasks.superres import Restorer
@@ -68,7 +68,7 @@ def measure_photographs(
     common = dict(profile=profile.name, n=n)
     cells = [
         restoration.Restoration(kind="bicubic", **common),
-        restoration.Restoration(c=c, images=finetuning.LENGTHS[-1], steps=steps, **common),
+        restoration.Restoration(c=c, images=superres_recipe.LENGTHS[-1], steps=steps, **common),
     ]
     store = store or Store(paths.RUNS / "gallery")
     rows = run(cells, store=store, evaluator=PhotographEvaluator(profile, folder, model), title="gallery")

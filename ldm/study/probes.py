@@ -22,8 +22,8 @@ from ldm.metrics import cmmd, frechet_inf, manifold, median_bandwidth, mmd
 from ldm.metrics.protocol import Protocol
 from ldm.networks import sizes
 from ldm.profiles import Profile
-from ldm.study.evaluation import Look, Score
 from ldm.study.evaluator import Evaluator
+from ldm.study.scene_metrics import Look, Score
 
 VERSION = 1  # raise it when what is done to the pictures or measured on them changes
 STEPS, GUIDANCE = 8, 2.0  # how the model draws, by DDIM: not told from its best in the sampling chapter

@@ -22,8 +22,8 @@ from ldm.data.scenes.record import Scene
 from ldm.hashing import later
 from ldm.networks import cost, sizes
 from ldm.profiles import Profile
-from ldm.study.evaluation import Score
 from ldm.study.evaluator import Evaluator
+from ldm.study.scene_metrics import Score
 from ldm.tasks import models
 
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes

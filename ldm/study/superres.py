@@ -23,10 +23,10 @@ from ldm.metrics.perceptual import efficientnet_card
 from ldm.networks import cost, sizes
 from ldm.profiles import Profile
 from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
-from ldm.study.evaluation import COMPONENTS, Score
 from ldm.study.evaluator import Evaluator
 from ldm.study.results import Store
-from ldm.tasks import finetuning, pairs
+from ldm.study.scene_metrics import COMPONENTS, Score
+from ldm.tasks import pairs, superres_recipe
 
 if TYPE_CHECKING:
     from ldm.metrics.perceptual.efficientnet import EfficientNet
@@ -47,7 +47,7 @@ class Restoration:
     """One point: a way to enlarge pictures, measured on n of them."""
 
     profile: str
-    kind: str = "superres"  # one of ldm.tasks.finetuning.Kind, or "bicubic", which has no model
+    kind: str = "superres"  # one of ldm.tasks.superres_recipe.Kind, or "bicubic", which has no model
     c: int = 0
     images: int = 0  # of finetuning
     steps: int = 0
@@ -62,13 +62,15 @@ class Restoration:
             raise ValueError(f"n = {self.n}: expected 16 to 100000 pictures a point; an interval needs some.")
         if self.kind == "bicubic":
             return
-        finetuning.check_kind(self.kind)
+        superres_recipe.check_kind(self.kind)
         if self.c not in profile.family:
             raise ValueError(
                 f"c = {self.c}: expected a size of profile {self.profile}, one of {profile.family}; choose among them."
             )
-        if self.images not in finetuning.LENGTHS:
-            raise ValueError(f"images = {self.images}: expected a length of finetuning, one of {finetuning.LENGTHS}.")
+        if self.images not in superres_recipe.LENGTHS:
+            raise ValueError(
+                f"images = {self.images}: expected a length of finetuning, one of {superres_recipe.LENGTHS}."
+            )
         if self.kind not in BASELINES:
             profile.plan(self.sampler, self.steps)  # refuses unknown samplers and impossible step counts
 
@@ -94,7 +96,7 @@ def steps_grid(
     sizes: Sequence[int],
     steps: Sequence[int] = STEPS,
     *,
-    images: int = finetuning.LENGTHS[-1],
+    images: int = superres_recipe.LENGTHS[-1],
     n: int | None = None,
 ) -> list[Restoration]:
     """Every size at every step count, at one length of finetuning (F5)."""
@@ -243,7 +245,7 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
                 params=params,
                 gflops=sizes.gflops(self.profile.network, cell.c, **shape),
                 seed=cell.seed,
-                train_steps=-(-cell.images // finetuning.CONFIG.batch),
+                train_steps=-(-cell.images // superres_recipe.CONFIG.batch),
                 images_seen=cell.images,
                 steps=evaluations,
                 guidance=1.0,

@@ -1,8 +1,8 @@
 """What a training of Table 1 would need on TPUs: answers of the real compiler, on a machine that has none.
 
 libtpu compiles for a topology that is only described (`jax.experimental.topologies`). The program is the study's own
-step (`train.make_train_step`) with the layout of `parallel`: the compiler says what it would hold in memory, compute
-and move, or that it does not fit. Seconds it cannot say; `roofline` bounds them.
+step (`training.loop.make_train_step`) with the layout of `parallel`: the compiler says what it would hold in memory,
+compute and move, or that it does not fit. Seconds it cannot say; `roofline` bounds them.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import numpy as np
 
 from ldm.data.batches import batch_indices
 from ldm.networks.layers import Params, Structure, merge
-from ldm.tasks.recipe import Recipe
+from ldm.tasks.dreambooth_recipe import Recipe
 from ldm.training.loop import Batch, Loss, TrainConfig, fit
 from ldm.training.parallel import Layout
 

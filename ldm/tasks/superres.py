@@ -39,9 +39,9 @@ from ldm.networks.layers import KeySource, Params, abstract, split
 from ldm.networks.unet import UNet
 from ldm.profiles import Profile
 from ldm.tasks import models, pretrain
-from ldm.tasks.finetuning import CONFIG, LENGTHS, Kind, check_kind
 from ldm.tasks.generate import drawing
 from ldm.tasks.pairs import Pairs, enlarged, latent_side
+from ldm.tasks.superres_recipe import CONFIG, LENGTHS, Kind, check_kind
 from ldm.training.loop import TrainConfig, TrainState, fit
 from ldm.training.parallel import Layout, host
 
@@ -218,7 +218,7 @@ def restorer(
 
 
 def _told(file: Path) -> tuple[Kind, int]:
-    """Kind and width of the model in a file: `pretrain.path_of` names it by its kind, and it holds its width."""
+    """Kind and width of the model in a file: `models.model_path` names it by its kind, and it holds its width."""
     kind, c = file.name.partition("-c")[0], weights.metadata(file).get("c")
     if kind not in get_args(Kind) or not isinstance(c, int):
         raise ValueError(

@@ -23,8 +23,8 @@ from ldm import paths
 from ldm.data.batches import batch_indices
 from ldm.data.latents import DeviceSet
 from ldm.diffusion.losses import diffusion_loss
-from ldm.diffusion.schedule import Schedule
-from ldm.networks.cost import PASSES, unet_gflops
+from ldm.networks import sizes
+from ldm.networks.cost import PASSES
 from ldm.networks.layers import KeySource, Params, Structure, abstract, gather_taps, merge
 from ldm.profiles import Profile
 from ldm.tasks import models
@@ -118,7 +118,9 @@ def compiled(task: Task) -> Callable[..., Any]:
         return gather_taps(net) if count > 1 else net
 
     structure, params = abstract(build)
-    loss = diffusion_loss(structure, Schedule.sd(), task.predicts, null=task.null, drop=profile.dropped)
+    loss = diffusion_loss(
+        structure, profile.schedule, task.predicts, null=task.null, drop=profile.dropped, times=profile.times
+    )
     lap = together.lap_of(loss, task.config, partial(gather, task.data.text.structure))
     shape = jax.ShapeDtypeStruct
     states = jax.eval_shape(
@@ -176,7 +178,7 @@ def pretrain(
         lengths=lengths,
         on_length=keep,
         on_log=on_log,
-        gflops=PASSES * unet_gflops(task.c, profile.latent_shape[0], *task.null.shape),
+        gflops=PASSES * sizes.gflops(profile.network, task.c, profile.latent_shape[0], *task.null.shape),
     )
 
 

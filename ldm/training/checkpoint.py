@@ -29,7 +29,7 @@ class TrainCheckpoints:
     What a kill cannot explain (a torn copy, a deleted file) is named in a warning and passed over.
     The state is any pytree of arrays; typed keys belong in it as `jax.random.key_data`. It comes back onto the devices
     of `like`, however many wrote it; several processes save and restore together, on a file system that all see. What
-    comes next needs no more than the state's step: batch and key are functions of it (`train.fit`).
+    comes next needs no more than the state's step: batch and key are functions of it (`training.loop.fit`).
     """
 
     def __init__(self, folder: str | Path, *, keep: int = 2) -> None:

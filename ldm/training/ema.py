@@ -6,7 +6,7 @@ for tau up to t. Its relative width, sigma_rel = the profile's standard deviatio
 at 16.97. What width is best is not known before. Every snapshot is an integral of p theta, so a sum of snapshots is the
 integral of the same sum of profiles: the coefficients whose sum comes nearest, in least squares, to the profile that is
 wanted give nearly the average that would have been kept. The loop's averages are exactly these integrals for weights
-that stay as they are between two steps (`train.make_train_step`).
+that stay as they are between two steps (`training.loop.make_train_step`).
 """
 
 from __future__ import annotations

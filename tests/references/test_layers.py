@@ -14,7 +14,7 @@ from flax import nnx
 from torch.nn import functional as F
 
 from benchmarks.reference import nchw, nhwc, to_torch
-from ldm.networks import layers, unet
+from ldm.networks import layers, time_embedding
 from ldm.networks.layers import merge, split
 from tests.test_layers import close, draw, keys
 
@@ -109,7 +109,7 @@ def test_residual_block_is_that_of_diffusers(outputs):
 def test_time_embedding_is_that_of_stable_diffusion(width):
     t = np.array([0, 1, 250, 999], np.float32)
     theirs = get_timestep_embedding(torch.from_numpy(t), width, flip_sin_to_cos=True, downscale_freq_shift=0)
-    np.testing.assert_allclose(unet.timestep_embedding(jnp.asarray(t), width), theirs, atol=2e-4)
+    np.testing.assert_allclose(time_embedding.timestep_embedding(jnp.asarray(t), width), theirs, atol=2e-4)
 
 
 def test_upsampling_repeats_pixels():

@@ -12,7 +12,8 @@ from diffusers import LatentConsistencyModelPipeline
 
 from benchmarks.reference import nchw, nhwc, to_torch, twin
 from ldm.networks.layers import KeySource, merge, split
-from ldm.networks.unet import UNet, guidance_embedding
+from ldm.networks.time_embedding import guidance_embedding
+from ldm.networks.unet import UNet
 from tests.test_unet import draw, forward, inputs, network, shapes
 
 torch.set_num_threads(1)

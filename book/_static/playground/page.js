@@ -50,7 +50,7 @@
     return canvas;
   }
 
-  // The sentence of ldm/captions.py
+  // The sentence of ldm/data/scenes/captions.py
   function caption(get, words) {
     const noun = (name, size) => words.subjects[name][size];
     const first = noun(get("subject"), get("size")), related = words.relations.includes(get("place"));

@@ -1,4 +1,4 @@
-// The sampler, beside the page so that it never freezes: loads the graphs of ldm/browser.py and runs ldm/sampler.py's loop.
+// The sampler, beside the page so that it never freezes: loads the graphs of ldm/interop/browser.py and runs ldm/diffusion/sampler.py's loop.
 //
 //     x <- a x + b x0 + c x0_prev + d z        a row of the table is a step; x0 is the guided denoiser's estimate
 //

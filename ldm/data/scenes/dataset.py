@@ -31,7 +31,7 @@ class Scenes:
     """n scenes of a split. `item(i)` is (uint8 (S, S, 3), caption); `level`: how much of a scene its caption says.
 
     Pictures are drawn when asked for, about a millisecond each at 64 px; `cached` draws many on several processes
-    (`data.in_order`).
+    (`ldm.data.batches.in_order`).
     """
 
     config: SceneConfig

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ldm.statistics.evidence import Evidence
-from ldm.statistics.rules import budgets_between, regrets, rule, settings
+from ldm.statistics.rule_of_thumb import budgets_between, regrets, rule, settings
 from tests.synthetic import sampling
 
 STEPS = (1, 2, 4, 8, 16, 32)

@@ -1,0 +1,48 @@
+"""The time, and the guidance scale of a distilled network, as sinusoids and what two layers make of them."""
+
+from __future__ import annotations
+
+import math
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from ldm.networks.layers import KeySource, Linear
+
+
+def timestep_embedding(t: Array, width: int) -> Float[Array, "b width"]:
+    """Sinusoids of the training time t in 0..999: cosines first, frequencies 10000^(-i / (width/2)) (SD)."""
+    steps = jnp.arange(width // 2, dtype=jnp.float32)
+    frequencies = jnp.exp(-math.log(10000) * steps / (width // 2))
+    angles = t.astype(jnp.float32)[:, None] * frequencies[None]
+    return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], -1)
+
+
+def guidance_embedding(w: Array, width: int) -> Float[Array, "b width"]:
+    """Sinusoids of 1000 w, sines first, frequencies 10000^(-i / (width/2 - 1)) (Luo et al. 2023, LCM)."""
+    steps = jnp.arange(width // 2, dtype=jnp.float32)
+    angles = 1000 * w.astype(jnp.float32)[:, None] * jnp.exp(-math.log(10000) * steps / (width // 2 - 1))[None]
+    return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], -1)
+
+
+class TimeEmbedding(nnx.Module):
+    """Sinusoids, linear, SiLU, linear.
+
+    `guidance`: width of a second embedding, of the guidance scale w of a distilled network, that is added to the
+    sinusoids; its projection starts at 0, so that the network starts as the one without.
+    """
+
+    def __init__(self, width: int, outputs: int, guidance: int = 0, *, keys: KeySource):
+        self.width, self.guidance = width, guidance
+        if guidance:
+            self.cond_proj = Linear(guidance, width, bias=False, keys=keys)
+            self.cond_proj.weight = nnx.Param(jnp.zeros((guidance, width)))
+        self.linear_1 = Linear(width, outputs, keys=keys)
+        self.linear_2 = Linear(outputs, outputs, keys=keys)
+
+    def __call__(self, t: Array, w: Array | None = None) -> Float[Array, "b outputs"]:
+        emb = timestep_embedding(t, self.width)
+        if w is not None:
+            emb = emb + self.cond_proj(guidance_embedding(w, self.guidance))
+        return self.linear_2(nnx.silu(self.linear_1(emb)))
