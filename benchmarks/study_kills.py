@@ -31,11 +31,11 @@ MEASURED = ["key", "metric", "protocol", "value", "lo", "hi", "n"]
 STUDY = """
 import sys
 from benchmarks.study_kills import CELLS
-from ldm.profiles import profile
+from ldm import profiles
 from ldm.study.results import Store
 from ldm.study.run import run
 from ldm.study.sampling import SamplingEvaluator
-run(CELLS, store=Store(sys.argv[1]), evaluator=SamplingEvaluator(profile("smoke")))
+run(CELLS, store=Store(sys.argv[1]), evaluator=SamplingEvaluator(profiles.get("smoke")))
 """
 
 

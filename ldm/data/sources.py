@@ -3,11 +3,11 @@
 A source knows the names of its pictures, and reads them in order from any of them on, so that a walk through 100,000
 can stop and go on, and memory holds those at hand alone.
 
-    folder    all pictures in it and below, by path; or those that its metadata.jsonl or metadata.csv names. A caption
-              is the metadata's `text`, or what the file of the same name with the ending .txt says.
-    shards    a .tar file, a folder of them, or a place that fsspec knows (s3://...); captions are `<key>.txt`.
-    Parquet   a .parquet file or a folder of them, as data sets are published: a column of encoded pictures, or of
-              structs with `bytes` and `path`; captions are the first of the columns text, caption, prompt.
+- A folder: all pictures in it and below, by path; or those that its metadata.jsonl or metadata.csv names. A caption is
+  the metadata's `text`, or what the file of the same name with the ending .txt says.
+- Shards: a .tar file, a folder of them, or a place that fsspec knows (s3://...); captions are `<key>.txt`.
+- Parquet: a .parquet file or a folder of them, as data sets are published: a column of encoded pictures, or of structs
+  with `bytes` and `path`; captions are the first of the columns text, caption, prompt.
 """
 
 from __future__ import annotations

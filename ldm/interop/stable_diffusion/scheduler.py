@@ -23,6 +23,7 @@ from ldm.interop.stable_diffusion.files import naming, read_config, shown, write
 Betas = Literal["scaled_linear", "linear"]
 PREDICT: dict[str, Predict] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
 # Fields that give a sampler other noise levels than those of the training times.
+SPACINGS = ("trailing", "leading", "linspace")  # those that diffusers has by this name
 LEVELS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas", "use_flow_sigmas")
 DDIM = "DDIMScheduler"
 
@@ -188,7 +189,7 @@ def _noise(config: Mapping[str, Any], scheduler: str) -> NoiseConfig:
     for name, value, kinds in (
         ("beta_schedule", betas, get_args(Betas)),
         ("prediction_type", predict, PREDICT),
-        ("timestep_spacing", spacing, get_args(Spacing)),
+        ("timestep_spacing", spacing, SPACINGS),
     ):
         if value not in kinds:
             raise ValueError(f"{name} of {scheduler} = {shown(value)}: expected one of {', '.join(kinds)}.")
