@@ -74,6 +74,28 @@ def test_evaluations_counted_charge_guidance_twice():
         contest(Evidence.of(rows, "kid_effnet", influences), unit="seconds")
 
 
+def test_luck_among_many_tied_settings_makes_no_finding():
+    """All settings of both sides are truly equal, and the smaller models have most of them: one in forty may err."""
+    tie = lambda c, steps, guidance: 50.0
+    made = [
+        swapped(sampling(tie, se=3.0, steps=STEPS, guidance=(1.0, 2.0), seed=seed, shared=0.4)) for seed in range(60)
+    ]
+    found = [contest(Evidence.of(*one), start=4.0, end=16.0) for one in made]
+    assert np.mean([(one.lo > 0).any() for one in found]) <= 0.1
+    assert np.mean([(one.hi < 0).any() for one in found]) <= 0.1
+    assert np.mean([one.mean.lo > 0 or one.mean.hi < 0 for one in found]) <= 0.12
+
+
+def test_answers_with_other_names_whose_bands_overlap_do_not_differ():
+    """3 % is within the margin, and whether a band ends below 5 % or above is luck."""
+    small = lambda c, steps, guidance: 100.0 if c == 32 else 97.0
+    made = [
+        contest(Evidence.of(*swapped(sampling(small, se=0.7, steps=STEPS, guidance=(1.0,), seed=seed, shared=0.4))))
+        for seed in range(12)
+    ]
+    assert max(agreement(one, other)["differ"] for one, other in zip(made[::2], made[1::2], strict=True)) == 0
+
+
 def test_samplers_that_end_alike_agree_and_forfeits_do_not_count():
     evidence = [
         Evidence.of(*sampling(value, se=0.01, steps=STEPS, guidance=(1.0,))[:1], "kid_effnet")
@@ -108,6 +130,19 @@ def test_replicates_of_pooled_seeds_scatter_as_new_trainings_would():
 def swapped(made):
     rows, influences = made
     return rows, "kid_effnet", influences
+
+
+def test_rows_of_two_n_are_not_taken_for_trainings():
+    rows, influences = trained(crossing, 2, 0.1)
+    twice = pd.concat([rows, rows.assign(n=1024, key="b" + rows["key"])])
+    with pytest.raises(ValueError, match="pass the rows of one n alone"):
+        Evidence.of(twice, "kid_effnet", influences)
+
+
+def test_values_near_zero_do_not_blow_up_the_scatter_of_trainings():
+    near_zero = lambda c, steps, guidance: {1: 90.0, 2: 10.0, 4: 1.0, 8: 0.5}[steps]
+    found = [trained(near_zero, 3, 0.05, se=1.0, luck=luck, steps=(1, 2, 4, 8))[0] for luck in range(20)]
+    assert max(training_scatter(rows.assign(size=rows["c"])).sd for rows in found) < 0.15
 
 
 def test_a_setting_that_one_training_lacks_is_left_out():

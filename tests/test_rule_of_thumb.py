@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ldm.statistics.evidence import Evidence
-from ldm.statistics.rule_of_thumb import budgets_between, regrets, rule, settings
+from ldm.statistics.rule_of_thumb import best_settings, budgets_between, regrets, rule, settings
 from tests.synthetic import sampling
 
 STEPS = (1, 2, 4, 8, 16, 32)
@@ -46,11 +46,19 @@ def test_a_size_that_affords_too_few_steps_is_not_taken():
 
 def test_regret_is_the_excess_over_the_best_within_the_budget():
     made = evidence(lambda c, steps, guidance: 10 / steps + 100 / c, se=1e-9)
-    taken = settings(made, 1, budgets_between(made, 5))
-    spent = regrets(made, taken)[:, 0]
-    assert (spent >= -1e-9).all()
+    budgets = budgets_between(made, 5)
+    taken, best = settings(made, 1, budgets), best_settings(made, budgets)
+    spent = regrets(made, taken, best)[:, 0]
+    assert (spent >= -1e-9).all() and np.isfinite(spent).all()
+    assert regrets(made, best, best) == pytest.approx(0)
     with pytest.raises(ValueError, match="was not evaluated here"):
-        regrets(made.where(made.rows["size"] < 32), taken)
+        regrets(made.where(made.rows["size"] < 32), taken, taken)
     with pytest.raises(ValueError, match="expected step counts that the rows have"):
         rule(made, made, [7])
-    assert np.isfinite(spent).all()
+
+
+def test_where_all_settings_tie_the_regret_measured_on_others_is_none():
+    tie = lambda c, steps, guidance: 50.0
+    found = [rule(evidence(tie, 1.0, 2 * i), evidence(tie, 1.0, 2 * i + 1)).regret for i in range(30)]
+    assert np.mean([e.value for e in found]) == pytest.approx(0, abs=0.01)
+    assert np.mean([e.lo > 0 or e.hi < 0 for e in found]) <= 0.15

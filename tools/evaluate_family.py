@@ -3,7 +3,8 @@
     nice -n 19 .venv/bin/python -m tools.evaluate_family    # go on where it stopped; --plan: only list what is left
 
 At every size, step count and level of caption the guidance values race (`ldm.study.racing`): 64 pictures for each, then
-256 for those that may be the best, then 1,024. Other trainings of a size are asked at the settings that the first one's
+256 for those that may be the best, then 1,024; guidance 1 always has 1,024,
+since it asks the network once a step. Other trainings of a size are asked at the settings that the first one's
 races left. What is recorded is not run again, and a model that is not trained yet is left for later.
 """
 
@@ -79,7 +80,9 @@ def main() -> None:
             c, count = contenders[0].c, contenders[0].steps
             print(f"{chosen.name}, {level}, c = {c}, {count} steps", flush=True)
             if "--plan" not in sys.argv:
-                racing.race(contenders, RANKS, store=store, evaluator=evaluator, stages=STAGES)
+                racing.race(contenders, RANKS, store=store, evaluator=evaluator, stages=STAGES, to_the_end=True)
+                plain = [cell for cell in contenders if cell.guidance == 1]  # where evaluations count, it costs half
+                run(plain, evaluator=evaluator, store=store, title="no guidance")
                 for seed in (1, 2):
                     if models.there(chosen, c, chosen.length, seed):
                         again = [replace(cell, seed=seed) for cell in finalists(store, evaluator, contenders)]

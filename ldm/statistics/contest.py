@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -60,7 +60,11 @@ class Contest:
 
     def at(self, budget: float) -> Winner:
         """How the comparison ends at a budget within those asked."""
-        return self.winners[int(np.searchsorted(self.budgets, budget * (1 + 1e-9), side="right")) - 1]
+        return self.winners[self.index(budget)]
+
+    def index(self, budget: float) -> int:
+        """Which interval a budget lies in."""
+        return int(np.searchsorted(self.budgets, budget * (1 + 1e-9), side="right")) - 1
 
     def table(self) -> pd.DataFrame:
         """A line a stretch of budgets, for a chart: `from`, `to`, `advantage`, `lo`, `hi`, `winner`, `best`."""
@@ -116,39 +120,31 @@ def contest(
     budgets = np.concatenate([[start], costs[(costs > start * (1 + 1e-9)) & (costs < end * (1 - 1e-9))]])
     wide = np.log2(np.append(budgets[1:], end) / budgets)
 
-    def lowest(values: np.ndarray, mine: np.ndarray) -> np.ndarray:
-        """(m, ...): the lowest value of these settings within each budget, infinite where none is affordable."""
-        order = np.argsort(cost[mine], kind="stable")
-        so_far = np.minimum.accumulate(values[mine][order], axis=0)
-        so_far = np.concatenate([np.full_like(so_far[:1], np.inf), so_far])
-        return so_far[np.searchsorted(cost[mine][order], budgets * (1 + 1e-9), side="right")]
-
-    large, small = lowest(evidence.values, big), lowest(evidence.values, ~big)
-    contested = np.isfinite(large) & np.isfinite(small)
-    drawn_large = lowest(evidence.replicates, big)[contested]
+    large, small = (_best(evidence, cost, side, budgets) for side in (big, ~big))
+    contested = np.isfinite(large.value) & np.isfinite(small.value)
     share = np.ones(len(budgets))  # of what the advantage is one; a value that may be 0 is no measure of anything
-    share[contested] = np.maximum(np.abs(large[contested]), Z * drawn_large.std(1))
+    share[contested] = np.maximum(np.abs(large.value[contested]), Z * large.drawn[contested].std(1))
     with np.errstate(invalid="ignore"):
-        advantage = (large - small) / share
-    center, half = advantage.copy(), np.zeros(len(budgets))
+        advantage = (large.value - small.value) / share
+    lo, hi = advantage.copy(), advantage.copy()
     mean = Estimate(float("nan"), -np.inf, np.inf, evidence.n)
     if contested.any():
-        drawn = (drawn_large - lowest(evidence.replicates, ~big)[contested]) / share[contested][:, None]
-        # The best of many replicates is lower than the best of many values: twice the value less the mean undoes that.
-        center[contested] = 2 * advantage[contested] - drawn.mean(1)
-        errors = drawn - drawn.mean(1, keepdims=True)
-        spread = np.maximum(errors.std(1), 1e-12)
-        half[contested] = np.quantile(np.abs(errors / spread[:, None]).max(0), 0.95) * spread
         weights = wide[contested] / wide[contested].sum()
-        mean = evidence.estimate(float(weights @ advantage[contested]), weights @ drawn)
-    lo, hi = center - half, center + half
+        value = float(weights @ advantage[contested])
+        ends = []
+        # Luck favours the side with more settings. Each end of the interval supposes it of the side that gains by it.
+        for sign, theirs, ours in ((-1, large.drawn, small.tied), (1, large.tied, small.drawn)):
+            drawn = (theirs - ours)[contested] / share[contested][:, None]
+            ends.append((_end(advantage[contested], drawn, sign, evidence), 2 * value - weights @ drawn))
+        lo[contested], hi[contested] = ends[0][0], ends[1][0]
+        low, high = np.quantile(ends[0][1], 0.025), np.quantile(ends[1][1], 0.975)
+        mean = Estimate(value, float(low), float(high), evidence.n)
     winners: list[Winner] = [
         "forfeit" if not fair else "smaller" if a > 0 else "largest" if b < 0 else "open"
         for fair, a, b in zip(contested, lo, hi, strict=True)
     ]
     alike = contested & (lo > -margin) & (hi < margin)
-    every, order = np.ones(len(cost), bool), np.argsort(cost, kind="stable")
-    holder = size[order][[int(np.flatnonzero(evidence.values[order] == v)[0]) for v in lowest(evidence.values, every)]]
+    holder = [size[np.where(cost <= budget * (1 + 1e-9), evidence.values, np.inf).argmin()] for budget in budgets]
     return Contest(
         metric=evidence.metric,
         unit=unit,
@@ -164,9 +160,56 @@ def contest(
     )
 
 
+class _Best(NamedTuple):
+    """The best setting of one side within each budget: its value, and what replicates say of it."""
+
+    value: Float[np.ndarray, " m"]
+    drawn: Float[np.ndarray, "m worlds"]  # the lowest of each replicate
+    tied: Float[np.ndarray, "m worlds"]  # the same if all that cannot be told from the best were truly as good
+
+
+def _best(evidence: Evidence, cost: np.ndarray, side: np.ndarray, budgets: np.ndarray) -> _Best:
+    """The lowest within each budget; infinite where the side affords nothing.
+
+    The lowest of many equal settings is low by luck, and a bootstrap sees less than half of that luck: its replicates
+    are of what was measured, where the lucky setting stands alone. `tied` redraws them from where luck is all that
+    parts them: settings within two paired standard errors of the best are set equal to it.
+    """
+    values, noise = evidence.values, evidence.replicates - evidence.values[:, None]
+    found: dict[int, tuple[float, np.ndarray, np.ndarray]] = {}
+    lines = []
+    for budget in budgets:
+        at = np.flatnonzero(side & (cost <= budget * (1 + 1e-9)))
+        if not len(at):
+            nothing = np.full(noise.shape[1], np.inf)
+            lines.append((np.inf, nothing, nothing))
+            continue
+        if len(at) not in found:  # what is affordable only grows
+            first = at[values[at].argmin()]
+            apart = values[at] - values[first]
+            close = apart <= 2 * (noise[at] - noise[first]).std(1)
+            tied = np.where(close, values[first], values[at])[:, None] + noise[at]
+            found[len(at)] = float(values[first]), (values[at][:, None] + noise[at]).min(0), tied.min(0)
+        lines.append(found[len(at)])
+    return _Best(*map(np.array, zip(*lines, strict=True)))
+
+
+def _end(advantage: np.ndarray, drawn: np.ndarray, sign: int, evidence: Evidence) -> np.ndarray:
+    """One end of a band that holds at all budgets at once: twice the value, less the replicates' middle, plus or minus
+    the same number of standard errors everywhere.
+    """
+    few = evidence.scatter is not None and evidence.scatter.dof < 3  # then replicates have no mean that settles
+    middle = np.median(drawn, 1) if few else drawn.mean(1)
+    errors = drawn - middle[:, None]
+    spread = np.maximum(errors.std(1), 1e-12)
+    return 2 * advantage - middle + sign * np.quantile(np.abs(errors / spread[:, None]).max(0), 0.95) * spread
+
+
 def agreement(one: Contest, other: Contest) -> Mapping[str, float]:
-    """The share of doublings, of the budgets that both contests have, at which they surely agree, surely differ, or one
-    of them is open: `agree`, `differ`, `open`. Forfeits do not count.
+    """The share of doublings, of the budgets that both contests have, at which they surely agree, surely differ, or
+    neither: `agree`, `differ`, `open`. Forfeits do not count.
+
+    They agree where both end alike and neither is open, and differ where they end otherwise and their bands lie apart.
     """
     start, end = max(one.budgets[0], other.budgets[0]), min(one.end, other.end)
     if not start < end:
@@ -176,8 +219,12 @@ def agreement(one: Contest, other: Contest) -> Mapping[str, float]:
     wide = np.log2(np.append(budgets[1:], end) / budgets)
     found = dict.fromkeys(("agree", "differ", "open"), 0.0)
     for budget, doublings in zip(budgets, wide, strict=True):
-        pair = one.at(budget), other.at(budget)
-        if "forfeit" not in pair:
-            found["open" if "open" in pair else "agree" if pair[0] == pair[1] else "differ"] += float(doublings)
+        i, j = one.index(budget), other.index(budget)
+        pair = one.winners[i], other.winners[j]
+        if "forfeit" in pair:
+            continue
+        apart = one.lo[i] > other.hi[j] or other.lo[j] > one.hi[i]
+        alike = pair[0] == pair[1] != "open"
+        found["agree" if alike else "differ" if apart and "open" not in pair else "open"] += float(doublings)
     total = sum(found.values())
     return {name: share / total if total else 0.0 for name, share in found.items()}

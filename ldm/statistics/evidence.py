@@ -98,9 +98,12 @@ def training_scatter(rows: pd.DataFrame) -> Spread | None:
     trainings: dict[int, tuple[float, int]] = {}
     for _, model in rows.groupby(models, dropna=False):
         seeds = model["seed"].nunique()
-        groups = [g["value"].to_numpy(float) for _, g in model.groupby(by, dropna=False) if len(g) == seeds]
+        groups = [
+            g["value"].to_numpy(float) for _, g in model.groupby(by, dropna=False) if g["seed"].nunique() == seeds
+        ]
         if seeds > 1 and groups:
-            variance = float(np.mean([g.var(ddof=1) / max(g.mean() ** 2, 1e-12) for g in groups]))
+            squares = sum(g.mean() ** 2 for g in groups)  # weighed by them: near 0 a share of the value says nothing
+            variance = float(sum(g.var(ddof=1) for g in groups) / max(squares, 1e-12))
             size = int(model["size"].iloc[0])
             before, count = trainings.get(size, (0.0, 0))
             trainings[size] = before + variance * (seeds - 1), count + seeds - 1
@@ -123,8 +126,13 @@ def _pooled(rows: pd.DataFrame, influences: Influences) -> tuple[pd.DataFrame, d
     found, together = [], {}
     model = rows.groupby(["size", *_present(rows, "task", "images_seen")], dropna=False)["seed"].transform("nunique")
     for _, group in rows.assign(expected=model).groupby(_present(rows, *SETTING), dropna=False, sort=False):
-        if len(group) < group["expected"].iloc[0]:
+        if group["seed"].nunique() < group["expected"].iloc[0]:
             continue
+        if group["seed"].duplicated().any():
+            raise ValueError(
+                f"Two rows are of one setting and training (n = {sorted(set(group['n']))});"
+                " pass the rows of one n alone."
+            )
         known = [influences.get(key) for key in group["key"]]
         row = group.iloc[0].to_dict() | {"value": float(group["value"].mean()), "seeds": len(group)}
         half = float((group["hi"] - group["lo"]).mean()) / 2  # as if the trainings shared all their luck with pictures

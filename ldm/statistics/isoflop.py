@@ -2,7 +2,7 @@
 
 Hoffmann et al. 2022, approach 2: at a fixed budget of training FLOPs a small model sees many images and a large one
 few; somewhere between lies the best size. Each size's quality at a budget is read off its own curve over training
-lengths, straight over the logarithm of FLOPs between two measured lengths; sizes whose curve does not hold the budget
+lengths, straight between two measured lengths, in logarithms of both; sizes whose curve does not hold the budget
 are left out.
 """
 
@@ -82,6 +82,8 @@ def _read(budget: float, flops: np.ndarray, values: np.ndarray) -> np.ndarray:
     x = np.log(flops)
     i = int(np.clip(np.searchsorted(x, np.log(budget)) - 1, 0, len(x) - 2))
     share = np.clip((np.log(budget) - x[i]) / (x[i + 1] - x[i]), 0, 1)
+    if np.all(values[i] > 0) and np.all(values[i + 1] > 0):  # such curves fall as a power, and a chord lies above them
+        return values[i] ** (1 - share) * values[i + 1] ** share
     return values[i] * (1 - share) + values[i + 1] * share
 
 

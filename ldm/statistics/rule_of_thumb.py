@@ -59,25 +59,35 @@ def settings(evidence: Evidence, steps: int, budgets: Sequence[float], *, unit: 
     return pd.DataFrame(found)
 
 
-def regrets(evidence: Evidence, taken: pd.DataFrame, *, unit: str = PAPER) -> Float[np.ndarray, "budgets replicates"]:
-    """By how much each taken setting is worse than the best within its budget, as a share: measured, then replicates.
+def best_settings(evidence: Evidence, budgets: Sequence[float], *, unit: str = PAPER) -> pd.DataFrame:
+    """The best measured setting within each budget: columns as of `settings`."""
+    cost = counted(evidence.rows, unit)
+    at = [int(np.where(cost <= budget * (1 + 1e-9), evidence.values, np.inf).argmin()) for budget in budgets]
+    return evidence.rows.iloc[at][SETTING].assign(budget=list(budgets)).reset_index(drop=True)
 
-    Column 0 is of the values, the others of the replicates, in each of which the best is the best by value.
-    Raises: ValueError for a setting that this evidence lacks.
+
+def regrets(evidence: Evidence, taken: pd.DataFrame, best: pd.DataFrame) -> Float[np.ndarray, "budgets worlds"]:
+    """By how much each taken setting is worse than the best one of its budget, as a share: measured, then replicates.
+
+    Where `best` was found on other pictures or trainings than this evidence, the mean is without bias, and may lie
+    below 0; found on the same, it is too large, since the best of many is so by luck. Raises: ValueError for a setting
+    that this evidence lacks.
     """
-    rows, cost = evidence.rows, counted(evidence.rows, unit)
     values = np.concatenate([evidence.values[:, None], evidence.replicates], axis=1)
-    found = []
-    for one in taken.itertuples():
+    pairs = zip(_places(evidence, taken), _places(evidence, best), strict=True)
+    return np.stack([(values[a] - values[b]) / abs(evidence.values[b]) for a, b in pairs])
+
+
+def _places(evidence: Evidence, wanted: pd.DataFrame) -> list[int]:
+    rows, found = evidence.rows, []
+    for one in wanted.itertuples():
         here = (rows["size"] == one.size) & (rows["steps"] == one.steps) & (rows["guidance"] == one.guidance)
         if not here.any():
             raise ValueError(
                 f"c = {one.size} in {one.steps} steps at guidance {one.guidance:g} was not evaluated here; run it."
             )
-        best = int(np.where(cost <= one.budget * (1 + 1e-9), evidence.values, np.inf).argmin())
-        mine = int(np.flatnonzero(here)[0])
-        found.append((values[mine] - values[best]) / abs(evidence.values[best]))
-    return np.stack(found)
+        found.append(int(np.flatnonzero(here)[0]))
+    return found
 
 
 def rule(
@@ -89,18 +99,18 @@ def rule(
 ) -> Rule:
     """Choose the number of steps on every second budget of one evidence, and measure its regret on the rest of another.
 
-    The two may be the same; better are trainings by other seeds.
+    The two should be of other pictures or of trainings by other seeds: on the same ones the regret is too large.
     """
     grid = budgets_between(chosen_by, unit=unit)
     tried = [n for n in candidates if n in set(chosen_by.rows["steps"])]
     if not tried:
         raise ValueError(f"candidates = {tuple(candidates)}: expected step counts that the rows have.")
-    costs = [
-        float(regrets(chosen_by, settings(chosen_by, n, grid[::2], unit=unit), unit=unit)[:, 0].mean()) for n in tried
-    ]
+    some, others = grid[::2], grid[1::2]
+    best = best_settings(chosen_by, some, unit=unit)
+    costs = [float(regrets(chosen_by, settings(chosen_by, n, some, unit=unit), best)[:, 0].mean()) for n in tried]
     steps = tried[int(np.argmin(costs))]
-    taken = settings(chosen_by, steps, grid[1::2], unit=unit)
-    spent = regrets(measured_on, taken, unit=unit)
+    taken = settings(chosen_by, steps, others, unit=unit)
+    spent = regrets(measured_on, taken, best_settings(chosen_by, others, unit=unit))
     return Rule(
         steps=steps,
         chosen=np.array(costs),

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from ldm.metrics import Estimate
+from ldm.metrics import Estimate, Z
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.contest import MARGIN, PAPER, Contest, agreement, contest, counted
 from ldm.statistics.evidence import Evidence
@@ -99,11 +99,9 @@ def small_budgets(
     largest = rows[(rows["size"] == evidence.sizes[-1]) & (rows["steps"] >= fewest)]
     if largest.empty:
         raise ValueError(f"No row of c = {evidence.sizes[-1]} has {fewest} or more steps; run more step counts.")
-    whole = contest(evidence, fewest=fewest, unit=unit, margin=margin)  # checks sizes; its end is the largest's most
-    start = max(whole.budgets[0], _least(largest, unit))
-    return contest(
-        evidence, start=start, end=min(start * 2**doublings, whole.end), fewest=fewest, unit=unit, margin=margin
-    )
+    start, most = _least(largest, unit), float(counted(largest, unit).max())
+    end = min(start * 2**doublings, most)
+    return contest(evidence, start=start, end=end, fewest=fewest, unit=unit, margin=margin)
 
 
 def _least(rows: pd.DataFrame, unit: str) -> float:
@@ -219,10 +217,13 @@ def order_of_samplers(
     if not pairs:
         raise ValueError(f"No size and step count up to {most} has rows by both {better} and {worse}; run such cells.")
 
-    def gap(x: np.ndarray) -> np.ndarray:
-        return np.mean([(x[b].min(0) - x[a].min(0)) / abs(values[a].min()) for a, b in pairs], axis=0)
+    drawn = evidence.replicates
+    share = [max(abs(values[a].min()), Z * drawn[a].min(0).std()) for a, _ in pairs]
 
-    effect = evidence.estimate(float(gap(values)), gap(evidence.replicates))
+    def gap(x: np.ndarray) -> np.ndarray:
+        return np.mean([(x[b].min(0) - x[a].min(0)) / s for (a, b), s in zip(pairs, share, strict=True)], axis=0)
+
+    effect = evidence.estimate(float(gap(values)), gap(drawn))
     return Verdict(
         finding="F4, order",
         answer="holds" if effect.lo > 0 else "fails" if effect.hi < margin else "undecided",
