@@ -17,7 +17,7 @@
 # your own machine, with an interval on every number.
 
 # %% tags=["parameters", "remove-cell"]
-profile = "laptop"  # smoke | laptop | gpu | tpu: whose rows are drawn
+profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py: whose rows are drawn
 metric = "kid_effnet"  # a name in ldm.metrics.catalogue.METRICS
 
 # %% tags=["remove-cell"]

@@ -20,7 +20,7 @@
 # way, by [KID](../book/metrics.md) in place of FID.
 
 # %% tags=["parameters"]
-profile = "laptop"  # smoke | laptop | gpu | tpu
+profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
 sizes = []  # base filter counts c; none: the profile's family
 lengths = []  # training lengths, in images seen; none: all that each size has
 steps = 50  # DDIM steps, as in the paper

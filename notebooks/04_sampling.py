@@ -21,7 +21,7 @@
 # point.
 
 # %% tags=["parameters"]
-profile = "laptop"  # smoke | laptop | gpu | tpu
+profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
 sizes = []  # base filter counts c; none: the profile's family
 steps = []  # DDIM steps; none: the profile's
 guidance = []  # guidance values; none: the profile's

@@ -21,7 +21,7 @@
 # (`ldm/diffusion/solvers.py`), and one compiled loop runs them all.
 
 # %% tags=["parameters"]
-profile = "laptop"  # smoke | laptop | gpu | tpu
+profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
 samplers = [
     "ddim",
     "ddpm",

@@ -26,7 +26,7 @@
 # network asked once, for the mean of all answers.
 
 # %% tags=["parameters"]
-profile = "laptop"  # smoke | laptop | gpu | tpu
+profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
 sizes = []  # base filter counts c; none: the profile's family
 lengths = []  # images of finetuning; none: all that ldm.tasks.superres_recipe.LENGTHS keeps
 steps = []  # DDIM steps after the longest finetuning; none: all of ldm.study.superres.STEPS

@@ -21,7 +21,7 @@
 # rate. [What was chosen, and why](../book/unsaid.md).
 
 # %% tags=["parameters"]
-profile = "laptop"  # smoke | laptop | gpu | tpu
+profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
 sizes = []  # base filter counts c; none: the profile's family
 subjects = ["teddy bear", "fox", "dinosaur", "flamingo", "snail", "cupcake", "jack-o-lantern", "tractor"]
 folder = ""  # a folder of your own pictures (3 to 30, with captions) in place of these

@@ -30,7 +30,7 @@
 # as a student by CoDi or LCM takes, and DPM-Solver++, which needs no training at all.
 
 # %% tags=["parameters"]
-profile = "laptop"  # smoke | laptop | gpu | tpu
+profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
 methods = ["codi", "lcm", "guided", "continued"]  # names in ldm.tasks.distillation.methods.METHODS
 sizes = []  # base filter counts c; none: the profile's family
 steps = [1, 2, 4, 8]  # of consistent students, and of the teacher trained on; a halved one makes its own

@@ -20,7 +20,7 @@
 # (*slerp*), which keeps the length of the embeddings. And four numbers, defined below.
 
 # %% tags=["parameters"]
-profile = "laptop"  # smoke | laptop | gpu | tpu
+profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
 sizes = []  # base filter counts c; none: the profile's family
 guidance = [1.5, 7.5]  # the profile's own optimum, and the paper's
 steps = 20  # of DDIM

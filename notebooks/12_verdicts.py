@@ -15,7 +15,7 @@
 # simple: what fails here need not fail at the paper's scale.
 
 # %% tags=["parameters"]
-profile = "laptop"  # smoke | laptop | gpu | tpu: whose rows are asked
+profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py: whose rows are asked
 
 # %% tags=["remove-cell"]
 from IPython.display import Markdown

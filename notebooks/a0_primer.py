@@ -14,7 +14,7 @@
 # [one pass through it](../book/how-it-works.md).
 
 # %% tags=["parameters"]
-profile = "laptop"  # smoke | laptop | gpu | tpu
+profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
 c = 0  # base filter count; 0: the second size of the profile's family
 steps = 10  # of DDIM
 guidance = 2.0

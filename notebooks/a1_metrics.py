@@ -23,7 +23,7 @@
 # CLIP's published weights do not ship, so the distances are *like* FID and CMMD, on other features.
 
 # %% tags=["parameters"]
-profile = "laptop"  # smoke | laptop | gpu | tpu
+profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
 disturbances = ["blur", "noise", "jpeg", "hue", "subject", "caption", "dropped", "repeated", "memorised"]
 counts = []  # numbers of pictures, of 16 and more; none: a quarter of the profile's n to four times as many
 metrics = ["kid_effnet", "fd_effnet", "fd_scene", "coverage", "alignment"]  # of ldm.metrics.catalogue.METRICS

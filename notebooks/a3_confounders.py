@@ -21,7 +21,7 @@
 # *fewest steps* says from which step count on settings may be used. [KID](../book/metrics.md) stands in for FID.
 
 # %% tags=["parameters"]
-profile = "laptop"  # smoke | laptop | gpu | tpu
+profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
 lengths = []  # training lengths, in images; none: every second one of the profile
 steps = []  # step counts, where training lengths are compared; none: some of the profile's
 spaced = []  # step counts, where spacings are compared; none: some of the profile's

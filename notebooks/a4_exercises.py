@@ -15,7 +15,7 @@
 # first.
 
 # %% tags=["parameters"]
-profile = "laptop"  # smoke | laptop | gpu | tpu
+profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
 asked_of = "laptop"  # whose rows the exercises ask about
 
 # %%
