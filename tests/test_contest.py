@@ -161,4 +161,4 @@ def test_one_lucky_training_does_not_make_a_finding():
     assert np.mean([answer != "undecided" for answer in answers]) <= 0.15
     alone = [verdicts.f3(rows[rows["seed"] == 0], metric, i, margin=0) for rows, metric, i in made]
     assert np.mean([verdict.answer != "undecided" for verdict in alone]) > 0.5
-    assert "leaves out the scatter of trainings" in alone[0].detail
+    assert "whose scatter the interval leaves out" in alone[0].asked

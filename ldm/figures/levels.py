@@ -97,7 +97,9 @@ def contests(
         return (Markdown(MISSING),)
     evidence = {level: Evidence.of(part, metric, influences(part, metric)) for level, part in parts.items()}
     found = {title(level): contest(one, unit=unit) for level, one in evidence.items()}
-    trainings = "; ".join(f"{SAYS[level]}: {one.trainings}" for level, one in evidence.items())
+    trainings = "; ".join(
+        f"{SAYS[level]}: {one.trainings}" + f" ({one.spread})" * bool(one.spread) for level, one in evidence.items()
+    )
     return advantages(found), Markdown(f"{shares(found).to_markdown(index=False)}\n\nBy what is said, {trainings}.")
 
 

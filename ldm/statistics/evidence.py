@@ -66,12 +66,17 @@ class Evidence:
 
     @property
     def trainings(self) -> str:
-        """How many trainings of each size are pooled, in words, for what a verdict says of itself."""
+        """How many trainings of each size there are, in words: one, or several that are pooled."""
         seeds = sorted(set(self.rows["seeds"]))
-        if self.scatter is None:
-            return "one training a size: the interval leaves out the scatter of trainings"
         many = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}"
-        return f"{many} trainings a size, which scatter by {self.scatter.sd:.1%} of the value"
+        return (
+            "one training a size, whose scatter the interval leaves out" if many == "1" else f"{many} trainings a size"
+        )
+
+    @property
+    def spread(self) -> str:
+        """How far trainings scatter that differ in their seed alone, in words; empty where that is not known."""
+        return f"trainings scatter by {self.scatter.sd:.1%} of the value" if self.scatter else ""
 
     def where(self, keep: pd.Series | np.ndarray) -> Evidence:
         """The rows that a mask keeps, with their replicates."""

@@ -86,8 +86,8 @@ def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
         metric=metric,
         effect=effect,
         meaning="Somers' D of quality on training compute, less that on the images seen:",
-        asked=f"{len(rows)} models (c = {listed(rows['size'])})",
-        detail=evidence.trainings,
+        asked=f"{len(rows)} models (c = {listed(rows['size'])}); {evidence.trainings}",
+        detail=evidence.spread,
     )
 
 
@@ -136,9 +136,9 @@ def f3(
         effect=found.mean,
         meaning=f"advantage of the best smaller model over c = {found.largest}, as a share of its value:",
         asked=f"budgets of {fewest} to {fewest * 2**SMALL} steps of c = {found.largest},"
-        f" sizes {listed(evidence.sizes)}",
+        f" sizes {listed(evidence.sizes)}; {evidence.trainings}",
         detail=f"surely better over {shares['smaller']:.0%} of the doublings, surely not over"
-        f" {shares['same'] + shares['largest']:.0%}; {evidence.trainings}",
+        f" {shares['same'] + shares['largest']:.0%}" + f"; {evidence.spread}" * bool(evidence.spread),
     )
 
 
@@ -184,9 +184,9 @@ def f4(
         metric=metric,
         effect=Estimate.of(value, error, evidence.n),
         meaning=f"advantage of the best smaller model by {sampler}, less that by {usual}:",
-        asked=f"{usual} and {sampler}, sizes {listed(evidence.sizes)}",
+        asked=f"{usual} and {sampler}, sizes {listed(evidence.sizes)}; {evidence.trainings}",
         detail=f"the answers surely agree over {shares['agree']:.0%} of the doublings, surely differ over"
-        f" {shares['differ']:.0%}; {evidence.trainings}",
+        f" {shares['differ']:.0%}" + f"; {evidence.spread}" * bool(evidence.spread),
     )
 
 
@@ -230,8 +230,8 @@ def order_of_samplers(
         metric=metric,
         effect=effect,
         meaning=f"excess of {worse} over {better}, as a share of the value:",
-        asked=f"{len(pairs)} pairs of size and steps, {FEWEST} to {most}",
-        detail=evidence.trainings,
+        asked=f"{len(pairs)} pairs of size and steps, {FEWEST} to {most}; {evidence.trainings}",
+        detail=evidence.spread,
     )
 
 
