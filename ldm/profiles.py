@@ -137,6 +137,8 @@ OPEN = replace(
     family=(8, 16, 24, 32, 48, 64),
     train=replace(LAPTOP.train, learning_rate=8e-3),
     rate_width=8,
+    n=1024,
+    guidance=(1.0, 2.0, 3.0, 4.0, 6.0),
     level="some",
     data=160_000,
     scenes=SceneConfig(
