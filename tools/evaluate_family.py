@@ -2,8 +2,8 @@
 
     nice -n 19 .venv/bin/python -m tools.evaluate_family    # go on where it stopped; --plan: only list what is left
 
-Every size, step count, guidance and level of caption, 1,024 pictures a point; then the other trainings of each size. What
-is recorded is not run again, and a model that is not trained yet is left for later.
+Every size, step count, guidance and level of caption, 1,024 pictures a point; then the other trainings of each size.
+What is recorded is not run again, and a model that is not trained yet is left for later.
 """
 
 from __future__ import annotations
