@@ -190,8 +190,10 @@ def _unattended() -> Iterator[Config]:
 
 
 def _connection(folder: Path) -> Config:
-    """How a kernel is spoken to: by sockets that are files, which others can neither read nor be given by chance, as
-    happens to ports; by ports where the folder's name is too long for a socket's (107 bytes, 103 on a Mac).
+    """Return how a kernel is spoken to: through sockets that are files, else through ports.
+
+    Others can neither read such files nor be given them by chance, as happens to ports. Ports serve where the folder's
+    name is too long for a socket's (107 bytes, 103 on a Mac).
     """
     from traitlets.config import Config
 

@@ -114,8 +114,9 @@ def compare(
     out: tuple[Path, ...] = (),
     work: Path | None = None,
 ) -> None:
-    """Say which of two sets of pictures is better: A minus B, paired, with its interval, and how many pictures it takes
-    to tell them apart.
+    """Say which of two sets of pictures is better: A minus B, paired, with its interval.
+
+    It also says how many pictures it takes to tell them apart.
 
     By: names, pictures of the same file name (whatever its ending), or captions. All else as of score.
     """
