@@ -16,9 +16,10 @@ T = TypeVar("T")
 
 
 def in_order(draw: Callable[[range], T], n: int, length: int, workers: int) -> Iterator[T]:
-    """`draw(rows)` of all n rows in order, `length` at a time; by several processes (which have to be able to pickle
-    `draw`), started from a script with the usual `if __name__ == "__main__":`, or by this one alone. Few lie ready
-    before they are asked for.
+    """Yield `draw(rows)` of all n rows in order, `length` at a time.
+
+    Several processes draw (which have to be able to pickle `draw`), started from a script with the usual `if __name__
+    == "__main__":`, or this one alone. Few lie ready before they are asked for.
     """
     spans = [range(i, min(i + length, n)) for i in range(0, n, length)]
     if workers < 2 or len(spans) < 2:

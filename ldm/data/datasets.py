@@ -41,8 +41,9 @@ class Captioned(Protocol):
 
 
 class Folder:
-    """Your own pictures: a folder with metadata.jsonl or metadata.csv (the ImageFolder
-    convention), whose `file_name` is relative to the folder and whose `text` is the caption.
+    """Your own pictures: a folder with metadata.jsonl or metadata.csv (the ImageFolder convention).
+
+    In the metadata `file_name` is relative to the folder and `text` is the caption.
 
     Each picture is cut to its central square and resized to `size` pixels; transparent parts
     become white. Every file is read and decoded once at the start, so that a bad one raises

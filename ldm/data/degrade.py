@@ -182,8 +182,9 @@ def applied(
 
 
 def resized(planes: Planes, shape: tuple[int, int], mode: str, scale: float | None = None) -> Planes:
-    """To `shape` (h, w) as torch's `interpolate` does it: area averages, the other two pass pixels over and so
-    alias.
+    """Resize planes to `shape` (h, w) as torch's `interpolate` does it.
+
+    Area averages; the other two modes pass pixels over and so alias.
 
     scale: what places are divided by, in place of the ratio of the sides: torch's `scale_factor`, of which the sides
         are only the rounded products. As published, the first resize has it; the later ones are told the sides.
@@ -218,8 +219,9 @@ def compressed(planes: Planes, quality: int) -> Planes:
 
 
 def sharpened(images: UInt8[np.ndarray, "n H W 3"]) -> UInt8[np.ndarray, "n H W 3"]:
-    """The unsharp mask of the published targets: where a picture is away from its blur by more than 10 levels, by half
-    as much again.
+    """Sharpen by the unsharp mask of the published targets.
+
+    Where a picture is away from its blur by more than 10 levels, it is moved away by half as much again.
     """
     images = np.asarray(images)
     rows, columns = (_bell(side) for side in images.shape[1:3])

@@ -1,5 +1,6 @@
-"""The batches of a training on shards: in the order of `batches.batch_indices`, decoded, encoded, and made ahead in
-threads.
+"""The batches of a training on shards, made ahead in threads.
+
+They come in the order of `batches.batch_indices`, decoded and encoded.
 
 A batch is a function of the step, as it is for data in memory, so a resumed run needs no state of its data, and shards
 written of a data set give the run that the data set gives, to the bit. Each process of a run reads its own rows.

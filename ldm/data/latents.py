@@ -51,7 +51,7 @@ class LatentSet:
 
 @dataclass(frozen=True, eq=False)
 class DeviceSet:
-    """The same on an accelerator: latents and the captions' ids lie there, and contexts are computed with the batch.
+    """A `LatentSet` on an accelerator: latents and ids of captions lie there, contexts are computed with the batch.
 
     A context is a thousand times larger than its ids: fetched from the host it would take longer than a step.
     """
@@ -81,7 +81,7 @@ def latent_set(data: Captioned, codec: Codec, text: TextEncoder, folder: Path) -
 
 
 def device_set(data: Captioned, codec: Codec, text: TextEncoder, folder: Path) -> DeviceSet:
-    """The same, its latents on the first device."""
+    """Encode all of a data set, or open what an earlier run encoded, and put its latents on the first device."""
     ids = np.concatenate([text.tokenizer(captions) for captions in drawn(data.captions, len(data))])
     return DeviceSet(jax.device_put(np.asarray(latents_of(data, codec, folder))), jax.device_put(ids), text)
 

@@ -84,8 +84,9 @@ class Shards:
 
 
 def open_shards(url: str, cache: Path) -> Shards:
-    """The shards in a folder (or those that a pattern with * names), of which fsspec knows the place: a path, s3://,
-    gs://.
+    """Open the shards in a folder, or those that a pattern with * names.
+
+    fsspec knows the place: a path, s3://, gs://.
 
     `cache`: folder for the index, which is made anew when a shard has changed.
     Raises: ValueError, one sentence, for a place without shards, a missing or broken one, and a sample that lacks

@@ -39,8 +39,9 @@ Read = Callable[[], bytes]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Source:
-    """n pictures with unique names; `walk(first)` gives a function for each, from the picture `first` on, that reads
-    it.
+    """n pictures with unique names.
+
+    `walk(first)` gives a function for each, from the picture `first` on, that reads it.
     """
 
     place: str

@@ -101,8 +101,11 @@ def need(condition: object, sentence: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Thing:
-    """One object of a scene. `box` is (x0, y0, x1, y1) in pixels: the drawing fits in and touches
-    two opposite sides of it. `index` is the row in art/emoji.csv."""
+    """One object of a scene: its name, looks and place.
+
+    `box` is (x0, y0, x1, y1) in pixels: the drawing fits in and touches two opposite sides of it. `index` is the row in
+    art/emoji.csv.
+    """
 
     name: str
     index: int

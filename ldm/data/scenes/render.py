@@ -62,8 +62,9 @@ def _background(scene: Scene, size: int) -> np.ndarray:
 
 @lru_cache(maxsize=512)
 def pattern(kind: str, variation: int, size: int) -> np.ndarray:
-    """How much of the second colour each pixel takes: uint8 (S, S), drawn at four times the
-    resolution. `variation` 0 to 3 are the simple ones; higher ones add phases and a finer period.
+    """Return how much of the second colour each pixel takes: uint8 (S, S), drawn at four times the resolution.
+
+    `variation` 0 to 3 are the simple ones; higher ones add phases and a finer period.
     """
     fine = 4 * size
     axis = (np.arange(fine) + 0.5) / fine

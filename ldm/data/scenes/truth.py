@@ -61,8 +61,9 @@ def answers(scene: Scene) -> dict[str, str]:
 
 
 def answered(config: SceneConfig, scene: Scene, parts: Collection[str]) -> dict[str, str]:
-    """The answers that follow from a caption which says these `captions.PARTS`; what it leaves open is not among
-    them.
+    """Return the answers that follow from a caption which says these `captions.PARTS`.
+
+    What the caption leaves open is not among them.
     """
     truth = dict.fromkeys(questions(config), "") | answers(scene)
     one = len(scene.objects) == 1
