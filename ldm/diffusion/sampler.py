@@ -156,8 +156,10 @@ def loop(
     shape: tuple[int, int, int],
     depth: int = 0,
 ) -> Float[Array, "b h w c"]:
-    """What `sample` compiles, with what the network predicts as two more columns (`schedule.preconditioning`), and the
-    rows that guidance `applies` to as a third.
+    """Run the sampling loop: this is what `sample` compiles.
+
+    The plan has two more columns for what the network predicts (`schedule.preconditioning`), and a third for the rows
+    that guidance `applies` to.
 
     Guidance without null and guide is an input of the network; without guidance it is asked as it is.
     """

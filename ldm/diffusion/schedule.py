@@ -24,8 +24,9 @@ RHO = 7.0  # of the spacing "karras"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Schedule:
-    """Signal and noise levels at the training times: variance preserving, alpha^2 + sigma^2 = 1, or the straight path,
-    alpha + sigma = 1.
+    """Signal and noise levels at the training times.
+
+    They are variance preserving, alpha^2 + sigma^2 = 1, or the straight path, alpha + sigma = 1.
     """
 
     alpha: Float[np.ndarray, " T"]  # float64, falling
@@ -136,8 +137,9 @@ class Schedule:
         return np.interp(RHO * np.log(roots), noise, np.arange(self.length))
 
     def levels(self, times: np.ndarray) -> tuple[Float[np.ndarray, "*n"], Float[np.ndarray, "*n"]]:
-        """alpha and sigma at training times, and between two of them: sigma is linear there on the straight path, and
-        log(sigma / alpha) where alpha^2 + sigma^2 = 1.
+        """Return alpha and sigma at training times, and between two of them.
+
+        Between two times, sigma is linear on the straight path, and log(sigma / alpha) where alpha^2 + sigma^2 = 1.
         """
         if np.issubdtype(times.dtype, np.integer):
             return self.alpha[times], self.sigma[times]
@@ -190,8 +192,9 @@ def target(predict: Predict, x0: Array, eps: Array, alpha: Array, sigma: Array) 
 
 
 def preconditioning(predict: Predict, alpha: Array, sigma: Array) -> tuple[Array, Array]:
-    """c_skip and c_out of x0 = c_skip x + c_out output (Karras et al. 2022, eq. 7): a prediction type as two
-    numbers.
+    """Return a prediction type as two numbers, c_skip and c_out.
+
+    x0 = c_skip x + c_out output (Karras et al. 2022, eq. 7).
     """
     if predict == "eps":
         return 1 / alpha, -sigma / alpha

@@ -53,8 +53,9 @@ class Plan:
 def _plan(
     schedule: Schedule, times: np.ndarray, *, k: np.ndarray | float = 0.0, k2: np.ndarray | float = 0.0, **columns
 ) -> Plan:
-    """The padded table; k and k2 are the coefficients of x0 - x0_prev and x0_prev - x0_prev2. Empty rows are clean:
-    alpha = 1, sigma = 0.
+    """Return the padded table; k and k2 are the coefficients of x0 - x0_prev and x0_prev - x0_prev2.
+
+    Empty rows are clean: alpha = 1, sigma = 0.
     """
     n, zeros = len(times), np.zeros(len(times))
     empty = -n % ROWS
@@ -133,7 +134,7 @@ def euler(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> P
 
 
 def heun(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
-    """Heun's method on the same flow (Karras et al. 2022, algorithm 1): 2 steps - 1 evaluations.
+    """Heun's method on the flow that `euler` follows (Karras et al. 2022, algorithm 1): 2 steps - 1 evaluations.
 
     Rows alternate: Euler's prediction y' at n2, then its correction, asked at n2. The correction is
     y + (n2 - n)/2 [(y - x0_prev)/n + (y' - x0)/n2], and as y is (n y' - (n - n2) x0_prev) / n2 it
@@ -186,8 +187,9 @@ def _second_order(c: np.ndarray, h: np.ndarray) -> np.ndarray:
 
 
 def dpmpp_2m_sde(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
-    """SDE-DPM-Solver++(2M) (Lu et al. 2022, app. D; k-diffusion's "dpmpp_2m_sde", midpoint, eta 1): 2M on the
-    diffusion that adds fresh noise at every step, with first and last step of order 1.
+    """SDE-DPM-Solver++(2M): 2M on the diffusion that adds fresh noise at every step.
+
+    Its first and last step are of order 1 (Lu et al. 2022, app. D; k-diffusion's "dpmpp_2m_sde", midpoint, eta 1).
     """
     times = schedule.times(steps, spacing)
     a, s, a2, s2 = _levels(schedule, times)

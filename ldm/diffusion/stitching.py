@@ -51,8 +51,10 @@ def stitch(networks: Sequence[tuple[Structure, Params]], until: Float[np.ndarray
 
 
 def handover(plan: Plan, rows: Sequence[int]) -> Float[np.ndarray, " k"]:
-    """The times at which networks take over: each but the last has had its share once so many rows are done, 0 for
-    none, plan.n for all. A solver that asks twice at one time does so with one network.
+    """Return the times at which networks take over.
+
+    Each but the last has had its share once so many rows are done, 0 for none, plan.n for all. A solver that asks twice
+    at one time does so with one network.
 
     Raises: ValueError for rows that fall or lie outside the plan.
     """
