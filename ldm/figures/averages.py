@@ -41,8 +41,9 @@ def curves(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
 
 
 def against_usual(rows: pd.DataFrame, metric: str, influences: Influences) -> str:
-    """By how much each share is worse than the usual one on the same captions and noise, in Markdown, a row a
-    length.
+    """Say by how much each share is worse than the usual one, in Markdown, a row a length.
+
+    Both are judged on the same captions and noise.
     """
     gaps = pd.concat(
         [

@@ -111,8 +111,9 @@ def paired(rows: pd.DataFrame, subjects: Mapping[str, str], metric: str, one: st
 def side_by_side(
     rows: pd.DataFrame, subjects: Mapping[str, str], metrics: Sequence[str], one: str, other: str
 ) -> pd.DataFrame:
-    """`paired` for several measures: by how much larger each is by variant `one`; a star where the interval excludes
-    0.
+    """Set `paired` side by side for several measures: by how much larger each is by variant `one`.
+
+    A star stands where the interval excludes 0.
     """
     found = []
     for metric in metrics:

@@ -45,8 +45,9 @@ def enlarged(
     name: str,
     folder: Path = paths.RUNS / "upscaled",
 ) -> tuple[Any, Path]:
-    """The picture four times as large under a divider against bicubic, and the file that holds all of it, named like
-    `name`.
+    """Show the picture four times as large under a divider against bicubic.
+
+    The file that holds all of it is returned as well, named like `name`.
     """
     big = {"bicubic": pairs.enlarged(small[None])[0], "restored": upscale.upscale(small, restorer, plan)}
     path = folder / f"{Path(name).stem}.png"

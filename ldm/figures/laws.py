@@ -57,8 +57,9 @@ def shown(points: pd.DataFrame, metric: str, x_title: str) -> tuple[Any, ...]:
 
 
 def fit(points: pd.DataFrame) -> PowerLaw:
-    """The power law with a floor through points with `x`, `value`, `lo`, `hi`. Raises: ValueError for under 4
-    points.
+    """Fit the power law with a floor through points with `x`, `value`, `lo`, `hi`.
+
+    Raises: ValueError for under 4 points.
     """
     estimates = [Estimate(row.value, row.lo, row.hi, row.n) for row in points.itertuples()]
     return power_law(points["x"].tolist(), estimates, floor=None)

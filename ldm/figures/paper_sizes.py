@@ -78,8 +78,9 @@ PARTS = {
 
 
 def shown(name: str, store: Store, metric: str, profile: Profile | None = None) -> list:
-    """What a chapter displays: in words what is measured and what is missing, then, of what is, the chart and the
-    verdict.
+    """Return what a chapter displays: what is measured and what is missing, in words, then chart and verdict.
+
+    Chart and verdict are of what is measured.
     """
     profile = profile or profiles.get("gpu")
     part = PARTS[name]

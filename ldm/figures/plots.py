@@ -180,8 +180,9 @@ def quality_by_sampler(rows: pd.DataFrame, metric: str) -> alt.FacetChart:
 
 
 def quality_vs_steps(rows: pd.DataFrame, metric: str, by: str) -> alt.LayerChart:
-    """Quality at the best guidance against the number of steps, a colour each value of the column `by`, a button a
-    size.
+    """Plot quality at the best guidance against the number of steps.
+
+    Each value of the column `by` has a colour, each size a button.
     """
     rows = best(pick(rows, metric), [by, "c", "steps"])
     data = columns(rows).assign(**{by: rows[by]})

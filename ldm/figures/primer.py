@@ -71,8 +71,9 @@ def noise_levels(schedule: Schedule, times: Sequence[int]) -> alt.VConcatChart:
 def noised(
     generator: Generator, images: UInt8[np.ndarray, "n H W 3"], schedule: Schedule, times: Sequence[int]
 ) -> UInt8[np.ndarray, "n k H W 3"]:
-    """What is left of pictures at each time: their latents, noised and decoded. The noise of a picture stays the
-    same.
+    """Show what is left of pictures at each time: their latents, noised and decoded.
+
+    The noise of a picture stays the same.
     """
     from ldm.diffusion.sampler import image_keys, initial_noise
 

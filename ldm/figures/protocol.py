@@ -49,8 +49,9 @@ def folded(rows: pd.DataFrame, cards: Mapping[str, Protocol], command: str = "",
 
 
 def alike(protocols: Iterable[str]) -> list[str]:
-    """The protocols, with those that differ in one part (parts end at semicolons) made one: "a; 1; x" and "a; 2; x" are
-    "a; 1 or 2; x".
+    """Return the protocols, with those that differ in one part made one.
+
+    Parts end at semicolons: "a; 1; x" and "a; 2; x" are "a; 1 or 2; x".
     """
     found = [tuple(protocol.split("; ")) for protocol in protocols]
     for place in range(max(map(len, found), default=0)):

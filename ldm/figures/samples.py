@@ -51,7 +51,7 @@ def stacked(store: Store, key: str, shown: Sequence[int] = SHOWN) -> np.ndarray:
 
 
 def thumbnail(store: Store, key: str) -> bytes:
-    """The same as WebP."""
+    """Return the pictures that `stacked` takes of a cell, one above the other, as WebP."""
     return to_webp(stacked(store, key))
 
 
@@ -99,8 +99,9 @@ def of_rows(store: Store, rows: pd.DataFrame, down: str, across: str, *, shown: 
 
 
 def at_equal_cost(store: Store, points: pd.DataFrame, budgets: Sequence[float]) -> Any:
-    """What each size draws best within each budget (`ldm.statistics.optimum.within`); empty where it can afford
-    nothing.
+    """Show what each size draws best within each budget (`ldm.statistics.optimum.within`).
+
+    The place of a size that can afford nothing stays empty.
     """
     sizes = sorted(points["c"].unique())
     settings = {(row.budget, row.c): row for row in points.itertuples()}

@@ -72,8 +72,9 @@ def _panels() -> list[str]:
 
 
 def by_count(rows: pd.DataFrame, settings: Sequence[tuple[str, float]], metrics: Sequence[str]) -> alt.FacetChart:
-    """Values against the number of pictures, one panel a metric, for real pictures, the model's and some disturbed
-    ones.
+    """Plot values against the number of pictures, one panel a metric.
+
+    The pictures are real ones, the model's and some disturbed ones.
 
     `rows`: of the study "metrics". `settings`: (task, strength) of the disturbed ones. Values of one metric at
     different n share an axis here, since that is the question; of two protocols none do.

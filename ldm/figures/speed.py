@@ -46,8 +46,9 @@ def latest(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def seconds_a_picture(rows: pd.DataFrame) -> dict[tuple[str, int], tuple[float, float]]:
-    """(profile, c) -> seconds of one network evaluation and of all else, a picture; of the machine measured last, or
-    empty.
+    """Return (profile, c) -> seconds of one network evaluation and of all else, a picture.
+
+    They are of the machine measured last; the dict is empty where there is none.
     """
     timed = latest(rows[rows["metric"].isin(["seconds an evaluation", "seconds besides"])])
     if timed.empty:
@@ -99,8 +100,9 @@ def waiting(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def trainings(rows: pd.DataFrame) -> pd.DataFrame:
-    """How trainings went (`ldm.study.training_rows`), a line each, to print: the middle of the laps, between what 95 %
-    lie.
+    """Say how trainings went (`ldm.study.training_rows`), a line each, to print.
+
+    A number is the middle of the laps, with between what 95 % lie.
 
     Those of one task and width stand in the order in which they ended. What a machine does not say (a CPU its memory
     and its peak) has no column, nor has what all have in common; the loss is the last one.
@@ -164,8 +166,9 @@ def kills(rows: pd.DataFrame) -> str:
 
 
 def devices(rows: pd.DataFrame) -> pd.DataFrame:
-    """How far weights trained on two devices end from those of one (`benchmarks.devices`), to print; of the machine
-    measured last.
+    """Say how far weights trained on two devices end from those of one (`benchmarks.devices`), to print.
+
+    The rows are of the machine measured last.
     """
     rows = latest(rows)
     parts = rows["protocol"].str.split("; ", expand=True).reindex(columns=range(2))
