@@ -129,8 +129,9 @@ def decoder_graph(profile: Profile, codec: Codec) -> onnx.ModelProto:
 
 
 def tables(profile: Profile, sampler: str) -> dict[int, list[list[float]]]:
-    """Steps -> rows [t, c_skip, c_out, x, x0, x0_prev, z], the table of `ldm.diffusion.solvers` with
-    `schedule.preconditioning`.
+    """Return steps -> rows [t, c_skip, c_out, x, x0, x0_prev, z].
+
+    They are the table of `ldm.diffusion.solvers` with `schedule.preconditioning`.
     """
     found = {}
     for steps in profile.steps:
@@ -144,8 +145,9 @@ def tables(profile: Profile, sampler: str) -> dict[int, list[list[float]]]:
 
 
 def vocabulary(profile: Profile, text: TextEncoder) -> dict[str, object]:
-    """What captions are made of (`ldm.data.scenes.captions.caption`), and the number of each word for the text
-    tower.
+    """Return what captions are made of, and the number of each word for the text tower.
+
+    Captions are those of `ldm.data.scenes.captions.caption`.
     """
     scenes = profile.scenes
     named = sorted(emojis()[: scenes.vocabulary], key=lambda emoji: emoji.caption)

@@ -44,8 +44,9 @@ SAME = {
 def graph(
     function: Callable[..., jax.Array], inputs: Mapping[str, jax.ShapeDtypeStruct], output: str
 ) -> onnx.ModelProto:
-    """The function of named arrays as a model of static shapes; NHWC stays NHWC, and what the function closes over
-    becomes the graph's constants.
+    """Return the function of named arrays as a model of static shapes.
+
+    NHWC stays NHWC, and what the function closes over becomes the graph's constants.
 
     Constants that half precision holds exactly, as weights that were saved in it, are stored so and widened when
     the graph is loaded. What depends on constants alone is computed here.
