@@ -64,7 +64,7 @@ class Sample:
 
     @cached_property
     def unit(self) -> Sample:
-        """The same images, their features scaled to length 1."""
+        """Return the reference of the same images with their features scaled to length 1."""
         return Sample(features=unit(self.checked))
 
     def within(self, kernel: Kernel) -> np.ndarray:

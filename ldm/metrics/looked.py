@@ -86,7 +86,10 @@ def look(source: Source, judge: Judge, root: Path, *, progress: bool = True) -> 
 def read_captions(
     looked: Looked, captions: list[str], judge: Judge, tokens: Callable[[list[str]], np.ndarray]
 ) -> Looked:
-    """The same, with features of the captions. Raises: ValueError where there are not as many as pictures."""
+    """Return the pictures of `look` with features of their captions.
+
+    Raises: ValueError where there are not as many captions as pictures.
+    """
     if len(captions) != len(looked):
         raise ValueError(
             f"{looked.place}: {len(captions)} captions for {len(looked)} pictures; a CLIP score needs one a picture: "

@@ -23,8 +23,9 @@ def psnr(a: Images, b: Images) -> Float[np.ndarray, " n"]:
 
 
 def ssim(a: Images, b: Images) -> Float[np.ndarray, " n"]:
-    """Structural similarity of the luma, at most 1 (Wang et al. 2004, eqs. 13-17): Gaussian window of 11 x 11, within
-    the picture.
+    """Return the structural similarity of the luma, at most 1 (Wang et al. 2004, eqs. 13-17).
+
+    The Gaussian window is of 11 x 11 pixels, within the picture.
     """
     x, y = (part.astype(np.float64) @ LUMA for part in _checked(a, b))
     mean_x, mean_y = _windows(x), _windows(y)

@@ -1,5 +1,6 @@
-"""The scores of pictures by name: which need a reference, what each is called, and from how many pictures on it says
-something.
+"""The scores of pictures by name: which need a reference, and what each is called.
+
+It also holds from how many pictures on a score says something.
 
 A score computed here is the function of `ldm.metrics` of that name on features that lie on a disk; this file only
 knows which arguments go with which, and says with every number what it was measured with.

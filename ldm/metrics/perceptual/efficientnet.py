@@ -135,8 +135,9 @@ class EfficientNet:
         return in_batches(partial(_of_levels, self.weights), levels, batch=256)
 
     def distance(self, a: UInt8[np.ndarray, "n h w 3"], b: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, " n"]:
-        """How far pictures are apart, 0 to 4, in LPIPS's way (Zhang et al. 2018, eq. 1) but with nothing learned from
-        people.
+        """Return how far pictures are apart, 0 to 4, in LPIPS's way but with nothing learned from people.
+
+        The formula is that of Zhang et al. (2018, eq. 1).
 
         Five blocks' maps, each pixel's channels scaled to unit length; squared differences, summed over channels,
         averaged over pixels and blocks. `ldm.metrics.perceptual.lpips` is the published one; its weights do not ship.

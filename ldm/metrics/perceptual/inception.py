@@ -164,8 +164,10 @@ class Convolution(nnx.Module):
 
 
 class Mixed(nnx.Module):
-    """Branches over one map, joined along the channels. One with `branch_pool` pools before it; one
-    without halves the map and joins the pooled map as it is."""
+    """Branches over one map, joined along the channels.
+
+    One with `branch_pool` pools before it; one without halves the map and joins the pooled map as it is.
+    """
 
     def __init__(self, inputs: int, branches: list[Branch], *, largest: bool = False, keys: KeySource):
         # names only: what is not a weight has to be hashable

@@ -30,8 +30,10 @@ MEAN, STD = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of pixels in [-1,
 
 
 class Layer(NamedTuple):
-    """A convolution with bias and ReLU: its number in torchvision's `features`, what comes before it, and
-    whether its output is compared."""
+    """A convolution with bias and ReLU.
+
+    It says its number in torchvision's `features`, what comes before it, and whether its output is compared.
+    """
 
     number: int
     width: int

@@ -34,7 +34,7 @@ def resample(images: UInt8[Array, "n h w 3"], rows: Matrix, columns: Matrix) -> 
 
 
 def resample_levels(images: UInt8[Array, "n h w 3"], rows: Matrix, columns: Matrix) -> Float[Array, "n h2 w2 3"]:
-    """The same as PIL does it to 8-bit pictures: in integers, and to whole levels after each of the two.
+    """Resample 8-bit pictures as PIL does: in integers, and to whole levels after each of the two products.
 
     Pillow 13 begins with the height where that shrinks much more than the width, which moves such pictures
     by some levels. The published numbers are older, so the width always comes first.
