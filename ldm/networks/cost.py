@@ -52,8 +52,10 @@ def unet_layers(c: int, size: int = 64, tokens: int = 77, context: int = 1024) -
 
 
 def unet_stages(c: int, size: int = 64, tokens: int = 77, context: int = 1024) -> Iterator[list[Layer]]:
-    """The same layers in stages: the time embedding; one for each skip connection, as it is made; the middle; one for
-    each skip connection, as it is taken in, the last one first; and the output.
+    """Return the layers of `unet_layers` in stages.
+
+    The time embedding; one for each skip connection, as it is made; the middle; one for each skip connection, as it is
+    taken in, the last one first; and the output.
     """
     for name, value in dict(c=c, size=size, tokens=tokens, context=context).items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -168,8 +170,9 @@ def unet_gflops(c: int, size: int = 64, tokens: int = 77, context: int = 1024) -
 
 @functools.cache
 def shallow_gflops(c: int, depth: int, size: int = 64, tokens: int = 77, context: int = 1024) -> float:
-    """GFLOPs of a forward pass that is given the features from below the first `depth` skip connections, 1 to 11
-    (`UNet.shallow`).
+    """Return the GFLOPs of a forward pass that is given the features from below the first skip connections.
+
+    `depth`: how many skip connections, 1 to 11 (`UNet.shallow`).
     """
     stages = list(unet_stages(c, size, tokens, context))  # time, 12 skips made, middle, 12 taken in, output
     done = stages[: 1 + depth] + stages[len(stages) - 1 - depth :]

@@ -25,8 +25,10 @@ from ldm.networks.transformer import Embedding, Patches
 
 
 def positions(rows: int, columns: int, width: int) -> Float[np.ndarray, "n d"]:
-    """Where each patch lies: sines, then cosines, of its column in the first half of the channels, of its row in the
-    second, at frequencies 10000^(-i / (width/4)); row by row, float32 (as DiT, after He et al. 2022).
+    """Return where each patch lies, row by row, float32 (as DiT, after He et al. 2022).
+
+    Sines, then cosines, of its column in the first half of the channels, of its row in the second, at frequencies
+    10000^(-i / (width/4)).
     """
     frequencies = 10000.0 ** (-np.arange(width // 4) / (width // 4))
     row, column = np.divmod(np.arange(rows * columns), columns)

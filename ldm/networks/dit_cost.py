@@ -124,5 +124,5 @@ def dit_params(width: int, context: int = 128, patch: int = 1) -> int:
 
 @functools.cache
 def dit_gflops(width: int, size: int = 8, tokens: int = 24, context: int = 128, patch: int = 1) -> float:
-    """GFLOPs of one forward pass of the same on one image."""
+    """Return the GFLOPs of one forward pass of the study's own transformer of a width on one image."""
     return dit_gigaflops(small(width, context, patch), size, tokens)

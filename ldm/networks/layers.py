@@ -309,9 +309,7 @@ def abstract(build: Callable[[KeySource], nnx.Module]) -> tuple[Structure, dict[
 
 
 def merge(structure: Structure, params: Params) -> nnx.Module:
-    """The module again; inside jit this costs nothing at run time, but for weights in eight bits
-    (`ldm.networks.quantization`).
-    """
+    """Return the module again; in jit this is free at run time, but for 8-bit weights (`ldm.networks.quantization`)."""
 
     def steps(path: str) -> tuple:
         return tuple(int(part) if part.isdigit() else part for part in path.split("."))

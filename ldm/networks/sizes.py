@@ -1,5 +1,6 @@
-"""What a network of the study costs by its kind and its size `c`: the base filter count of a UNet, the width of a
-transformer.
+"""What a network of the study costs by its kind and its size `c`.
+
+`c` is the base filter count of a UNet, the width of a transformer.
 """
 
 from __future__ import annotations

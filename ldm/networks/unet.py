@@ -126,8 +126,9 @@ class UNet(nnx.Module):
         *,
         depth: int,
     ) -> tuple[Float[Array, "b h w o"], Float[Array, "b h2 w2 e"]]:
-        """The output, and the features that come up from below the first `depth` skip connections, 1 to 11: the first
-        convolution's, then two blocks' and a halving's at each level.
+        """Return the output, and the features that come up from below the first `depth` skip connections, 1 to 11.
+
+        The skip connections are the first convolution's, then two blocks' and a halving's at each level.
         """
         emb = self.time_embedding(t, w)  # (b, 4c)
         skips = []
@@ -154,8 +155,9 @@ class UNet(nnx.Module):
         deep: Float[Array, "b h2 w2 e"],
         depth: int,
     ) -> Float[Array, "b h w o"]:
-        """The output, with the features from below the first `depth` skip connections as they were at another time
-        (DeepCache, Ma et al. 2023, section 3.3).
+        """Return the output, with the features from below as they were at another time.
+
+        They are those from below the first `depth` skip connections (DeepCache, Ma et al. 2023, section 3.3).
         """
         emb, skips = self.time_embedding(t, w), []
         for stage in self._down()[:depth]:
