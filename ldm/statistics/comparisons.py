@@ -15,8 +15,10 @@ from ldm.statistics.frontier import crossover
 
 
 def paired(rows: pd.DataFrame, metric: str, one: str, other: str, by: str = "sampler") -> pd.DataFrame:
-    """What both samplers (or values of another column) have, each at its best guidance: all rows of the one, then those
-    of the other in that order."""
+    """Return what both samplers (or values of another column) have, each at its best guidance.
+
+    All rows of the one come first, then those of the other in that order.
+    """
     rows = lower_is_better(rows, metric)
     rows = rows.loc[rows.groupby([by, "size", "steps"])["value"].idxmin()]
     a, b = (rows[rows[by] == name].set_index(["size", "steps"]) for name in (one, other))

@@ -195,8 +195,9 @@ def _best(evidence: Evidence, cost: np.ndarray, side: np.ndarray, budgets: np.nd
 
 
 def _end(advantage: np.ndarray, drawn: np.ndarray, sign: int, evidence: Evidence) -> np.ndarray:
-    """One end of a band that holds at all budgets at once: twice the value, less the replicates' middle, plus or minus
-    the same number of standard errors everywhere.
+    """Return one end of a band that holds at all budgets at once.
+
+    Twice the value, less the replicates' middle, plus or minus the same number of standard errors everywhere.
     """
     few = evidence.scatter is not None and evidence.scatter.dof < 3  # then replicates have no mean that settles
     middle = np.median(drawn, 1) if few else drawn.mean(1)
@@ -206,8 +207,9 @@ def _end(advantage: np.ndarray, drawn: np.ndarray, sign: int, evidence: Evidence
 
 
 def agreement(one: Contest, other: Contest) -> Mapping[str, float]:
-    """The share of doublings, of the budgets that both contests have, at which they surely agree, surely differ, or
-    neither: `agree`, `differ`, `open`. Forfeits do not count.
+    """Return the share of doublings at which two contests surely agree, surely differ, or neither.
+
+    The shares `agree`, `differ`, `open` are of the budgets that both contests have. Forfeits do not count.
 
     They agree where both end alike and neither is open, and differ where they end otherwise and their bands lie apart.
     """

@@ -79,7 +79,10 @@ class Evidence:
         return replace(self, rows=self.rows[keep].reset_index(drop=True), replicates=self.replicates[keep])
 
     def estimate(self, value: float, drawn: Float[np.ndarray, " replicates"]) -> Estimate:
-        """A number computed from the values, with the basic bootstrap's interval from the same of the replicates."""
+        """Return a number computed from the values, with a basic bootstrap's interval.
+
+        `drawn` is what the same computation gives from the replicates.
+        """
         lo, hi = 2 * value - np.quantile(drawn, [0.975, 0.025])
         return Estimate(float(value), float(lo), float(hi), self.n)
 

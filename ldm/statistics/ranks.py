@@ -11,8 +11,9 @@ from ldm.metrics import Estimate
 def _concordance(
     a: Float[np.ndarray, "*replicates n"], b: Float[np.ndarray, "*replicates n"]
 ) -> Float[np.ndarray, "*replicates"]:
-    """Pairs that a and b order alike, less those that they order the other way; of a with itself, the pairs without a
-    tie.
+    """Count the pairs that a and b order alike, less those that they order the other way.
+
+    Of a with itself, these are the pairs without a tie.
     """
     i, j = np.triu_indices(a.shape[-1], 1)
     return np.sum(np.sign(a[..., i] - a[..., j]) * np.sign(b[..., i] - b[..., j]), -1)

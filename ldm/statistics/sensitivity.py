@@ -123,8 +123,9 @@ def falls(moved: pd.DataFrame, metrics: Sequence[str]) -> str:
 
 
 def parted(moved: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
-    """Pairs of disturbances of which `a` calls the first worse and `b` the second, both surely; the surest pair of each
-    two kinds.
+    """Return pairs of disturbances of which `a` calls the first worse and `b` the second, both surely.
+
+    The surest pair of each two kinds is taken.
 
     Columns `worse by a`, `worse by b` and `z`: by how many standard errors the less sure of the two is sure.
     """
@@ -160,8 +161,9 @@ def parted_in_words(moved: pd.DataFrame, a: str, b: str) -> str:
 
 
 def in_words(moved: pd.DataFrame, metrics: Sequence[str]) -> str:
-    """For each metric, what it does not see at its strongest, and which weakest ones cost as much as the model, at the
-    largest n.
+    """Say for each metric what it does not see, and what costs as much as the model, at the largest n.
+
+    What it does not see is told at its strongest; what costs as much as the model, by the weakest ones that do.
     """
     lines = []
     for name in metrics:
