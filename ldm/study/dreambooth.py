@@ -183,7 +183,7 @@ class DreamBoothEvaluator(SamplingEvaluator):
     # --- judging ---
 
     def scenes(self, cell: DreamBooth) -> list[Scene]:
-        """What the cell's n captions ask for: n / 2 scenes, then the same again."""
+        """Return what the cell's n captions ask for: n / 2 scenes, then these n / 2 once more."""
         return 2 * asked(self.profile, self.subject(cell.subject), cell.n // 2)
 
     def draw(self, cell: DreamBooth) -> UInt8[np.ndarray, "2n H W 3"]:

@@ -33,8 +33,9 @@ ALLOWANCES = 1.0, 7 / 4  # of a student's cost to an undistilled model: equal, a
 
 
 class Finding(NamedTuple):
-    """What the paper claims, the chapter that asks it here, and of what it is asked in turn, if not of one thing
-    only.
+    """What the paper claims, and the chapter that asks it here.
+
+    It says, too, of what it is asked in turn, if not of one thing only.
     """
 
     claim: str
@@ -152,8 +153,9 @@ def restored_by_steps(store: Store, profile: Profile) -> pd.DataFrame:
 
 
 def distilled(store: Store, profile: Profile) -> pd.DataFrame:
-    """Consistent students, and teachers by DDIM at the guidance that students know: what F6 is asked of; nothing is
-    run.
+    """Return consistent students, and teachers by DDIM at the guidance that students know.
+
+    This is what F6 is asked of; nothing is run.
     """
     common = dict(
         profile=profile.name, n=profile.n, c=list(profile.family), guidance=profile.distilled_guidance, seed=0

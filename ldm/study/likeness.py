@@ -39,8 +39,9 @@ def similarity(
 def recognition(
     features: Features, things: Mapping[str, Float[np.ndarray, "m n d"]], me: int
 ) -> dict[str, Float[np.ndarray, " n"] | Bool[np.ndarray, " n"]]:
-    """How a picture compares with the true pictures of its caption, one for each of m things; thing `me` is the
-    subject.
+    """Compare a picture with the true pictures of its caption, one for each of m things.
+
+    Thing `me` is the subject.
 
     true_*  Cosine with the true picture.
     wrong_*  Mean cosine with those of all other things but the last, the class: what a wrong subject would get.

@@ -90,8 +90,9 @@ def races(
 
 
 def summary(raced: pd.DataFrame, grid: pd.DataFrame) -> str:
-    """What the races saved, and whether they kept what the whole grid found best
-    (`ldm.statistics.optimum.best_guidance`).
+    """Say what the races saved, and whether they kept what the whole grid found best.
+
+    The whole grid's best is that of `ldm.statistics.optimum.best_guidance`.
     """
     if raced.empty:
         return "No race was run: none of the step counts to race at is in the grid."

@@ -110,8 +110,11 @@ def steps_grid(
 def baselines_grid(
     profile: Profile, c: int = CONTROL, lengths: Sequence[int] = (HALF,), *, n: int | None = None
 ) -> list[Restoration]:
-    """Bicubic, and the controls of width c: the regression, diffusion from fresh parameters, and what these are
-    compared with, the usual finetuning for as long."""
+    """Return the grid of bicubic, and of the controls of width c with what they are compared with.
+
+    The controls are the regression and diffusion from fresh parameters; they are compared with the usual finetuning for
+    as long.
+    """
     common = dict(profile=profile.name, n=n or pictures(profile))
     return [Restoration(kind="bicubic", **common)] + [
         Restoration(kind=kind, c=c, images=images, steps=0 if kind in BASELINES else USUAL, **common)
@@ -165,7 +168,9 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
 
     @cached_property
     def reference(self) -> tuple[Gaussian, np.ndarray, Sample]:
-        """True held-out pictures: their Gaussian within the first principal directions, these, and the features
+        """Return what true held-out pictures are compared by: a Gaussian, directions, and features.
+
+        The Gaussian lies within the first principal directions of the features, which come next, then the features
         themselves.
         """
         from ldm.data.latents import drawn, half_precision
@@ -295,8 +300,9 @@ def beside(rows: pd.DataFrame, metrics: Sequence[str], store: Store, *, over: st
 
 
 def way(task: str, c: int, images: int) -> str:
-    """What a chapter calls a way to enlarge pictures: `c = 16`, `c = 16, half as long`, `regression, c = 16`,
-    `bicubic`.
+    """Return what a chapter calls a way to enlarge pictures.
+
+    `c = 16`, `c = 16, half as long`, `regression, c = 16`, `bicubic`.
 
     The controls all see half of the images.
     """

@@ -34,8 +34,9 @@ NUMBERS = {"f32": 4, "s32": 4, "u32": 4, "bf16": 2, "f16": 2, "s8": 1, "u8": 1, 
 
 
 def described(topology: str) -> list[jax.Device]:
-    """The devices of a slice that need not be there. Raises: RuntimeError without libtpu; ValueError for no such
-    slice.
+    """Return the devices of a slice that need not be there.
+
+    Raises: RuntimeError without libtpu; ValueError for no such slice.
     """
     if not importlib.util.find_spec("libtpu"):
         raise RuntimeError("The compiler for TPUs is not installed; install it: pip install -r requirements-tpu.txt")
@@ -120,8 +121,9 @@ def measure(plan: Plan) -> list[Row]:
 
 
 def held(memory: Any) -> int:
-    """Bytes of a device that a compiled program needs: what goes in, what comes out elsewhere, and its working
-    memory.
+    """Return the bytes of a device that a compiled program needs.
+
+    What goes in, what comes out elsewhere, and its working memory.
     """
     return (
         memory.argument_size_in_bytes

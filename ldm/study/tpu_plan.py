@@ -87,8 +87,9 @@ def sheet_of(topology: str) -> Chip:
 
 
 def run(plans: Sequence[Plan], store: Store | None = None) -> pd.DataFrame:
-    """The rows of all plans, those that are not recorded compiled now, a process of their own at a time (libtpu's
-    rule).
+    """Return the rows of all plans, compiling now those that are not recorded.
+
+    Each is compiled in a process of its own, one at a time (libtpu's rule).
 
     Raises: as `measure`; what has been compiled before is kept.
     """
@@ -103,8 +104,9 @@ def run(plans: Sequence[Plan], store: Store | None = None) -> pd.DataFrame:
 
 
 def recorded(plans: Sequence[Plan], store: Store) -> pd.DataFrame:
-    """The rows of those plans that have some. Raises: ValueError, naming the command that makes them, where none
-    has.
+    """Return the rows of those plans that have some.
+
+    Raises: ValueError, naming the command that makes them, where none has.
     """
     rows = store.rows(study="tpu_plan", key=[key(plan) for plan in plans])
     if rows.empty:
