@@ -1,5 +1,6 @@
-"""DreamBooth: a model learns one subject from a few pictures (Ruiz et al. 2023, arXiv:2208.12242; Mei et al. 2024,
-3.2).
+"""DreamBooth: a model learns one subject from a few pictures.
+
+It is the method of Ruiz et al. (2023, arXiv:2208.12242), as studied by Mei et al. (2024, 3.2).
 
 The subject is called by a rare token and the noun of its class. Beside its pictures the model sees pictures of the
 class that it drew itself beforehand, so that the class is not forgotten (prior preservation). The paper shows

@@ -35,8 +35,9 @@ def candidate_keys(keys: jax.Array, candidate: int) -> jax.Array:
 
 
 def drawing(profile: Profile, params: Params) -> Params:
-    """Parameters on the device, where all batches find them, and in bfloat16 (`gradients.half`) where the profile
-    trains in it.
+    """Return parameters on the device, where all batches find them.
+
+    They are in bfloat16 (`gradients.half`) where the profile trains in it.
     """
     return jax.device_put(half(params) if profile.train.bf16 else params)
 

@@ -1,5 +1,6 @@
-"""Prompt interpolation: pictures on the way from one caption to another (supplement, Fig. 24), and how coherent they
-are.
+"""Prompt interpolation: pictures on the way from one caption to another, and how coherent they are.
+
+The paper has it in the supplement, Fig. 24.
 
 The text embeddings of two captions are mixed, a A + (1 - a) B, or turned into each other on the sphere; every
 picture on the way starts from the same noise. The paper shows pictures. Here the way is measured: how direct it is in
@@ -23,8 +24,9 @@ def lerp(a: float, first: Float[np.ndarray, "... d"], second: Float[np.ndarray, 
 def slerp(
     a: float, first: Float[np.ndarray, "... d"], second: Float[np.ndarray, "... d"]
 ) -> Float[np.ndarray, "... d"]:
-    """On the great circle from second (a = 0) to first (a = 1), each vector by its own (Shoemake 1985); lengths mix
-    evenly.
+    """Mix on the great circle from second (a = 0) to first (a = 1), each vector by its own (Shoemake 1985).
+
+    Lengths mix evenly.
 
     A mean of two vectors is shorter than both; this way keeps them as long as the text tower makes them.
     """

@@ -57,8 +57,9 @@ def file_of(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "u
 
 
 def register(profile: Profile) -> dict[str, str]:
-    """File name -> digest of every model that has recorded rows, here or there; not all of them ship (they would be too
-    large).
+    """Return file name -> digest of every model that has recorded rows, here or there.
+
+    Not all of them ship (they would be too large).
     """
     places = (root / profile.weights / "models.json" for root in (paths.RUNS, paths.WEIGHTS))
     return {name: known for path in places for name, known in _read_register(path).items()}
@@ -72,8 +73,9 @@ def record_models(profile: Profile) -> Path:
 
 
 def note_models(profile: Profile) -> None:
-    """Enter those under runs/ that are new into this machine's own register: what comes home of a machine that forgets
-    them.
+    """Enter the models under runs/ that are new into this machine's own register.
+
+    It is what comes home of a machine that forgets them.
 
     One that does not ship, and was trained before on a machine that forgot it, is a *repetition*: not to the bit the
     same, since a GPU adds in no fixed order. It counts as the first one (`first`), so that its cells go on where that

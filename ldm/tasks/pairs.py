@@ -54,8 +54,9 @@ def scenes(profile: Profile, split: str, n: int) -> Pairs:
 
 
 def photographs(profile: Profile, folder: str | Path, n: int = DATA, seed: int = 0) -> Pairs:
-    """n random crops of the pictures in a folder, as large as the scenes; sharpened before they are degraded, as
-    published.
+    """Return n random crops of the pictures in a folder, as large as the scenes.
+
+    They are sharpened before they are degraded, as published.
 
     Raises: ValueError, one sentence, for a folder without pictures, or with unreadable or too small ones.
     """

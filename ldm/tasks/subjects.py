@@ -122,7 +122,7 @@ def _showing(scene: Scene, emoji: Emoji, called: str) -> Scene:
 
 
 def of_class(scene: Scene, noun: str) -> Scene:
-    """The same scene with an object of the class."""
+    """Return this scene with an object of the class in the subject's place."""
     return _showing(scene, _called(noun), noun)
 
 
@@ -151,8 +151,9 @@ def asked(profile: Profile, who: Subject, n: int, *, every_style: bool = False, 
 
 
 def lineup(config: SceneConfig, scenes: list[Scene], noun: str) -> tuple[list[str], UInt8[np.ndarray, "m n S S 3"]]:
-    """The true pictures of n scenes with each of m things in the subject's place: all held-out emoji, then the
-    class.
+    """Return the true pictures of n scenes with each of m things in the subject's place.
+
+    The things are all held-out emoji, then the class.
     """
     things = [emoji for emoji in emojis() if emoji.heldout] + [_called(noun)]
     pictures = [[render(config, _showing(scene, emoji, emoji.caption)) for scene in scenes] for emoji in things]

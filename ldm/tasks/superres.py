@@ -101,8 +101,9 @@ def finetune(
     layout: Layout | None = None,
     checkpoints: bool = True,
 ) -> TrainState:
-    """Finetune width c; keep a model at each length and, unless told not to, checkpoints to resume from, all under
-    `root` (runs/).
+    """Finetune width c and keep a model at each length, all under `root` (runs/).
+
+    Unless told not to, it keeps checkpoints to resume from.
 
     Args:
         null: the empty caption's context. kind: "superres", or one of the two controls.

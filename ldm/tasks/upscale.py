@@ -1,5 +1,6 @@
-"""Your own picture, four times as large: overlapping tiles of the size that the network learned, joined without
-seams.
+"""Your own picture, four times as large.
+
+Overlapping tiles of the size that the network learned are joined without seams.
 """
 
 from __future__ import annotations

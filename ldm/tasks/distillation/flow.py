@@ -91,8 +91,9 @@ def draw(key: Array, latents: Array, n: Int[Array, ""] | int, scales: tuple[floa
 
 
 def spread(x0: Array, latents: Array) -> Array:
-    """How far apart the estimates of a batch lie, as a share of what the data's do: near 0, the student has
-    collapsed.
+    """Return how far apart the estimates of a batch lie, as a share of what the data's do.
+
+    Near 0, the student has collapsed.
     """
     return x0.std(0).mean() / latents.std(0).mean()
 
@@ -115,8 +116,9 @@ def consistency(
     segments: int,
     scales: tuple[float, float],
 ) -> Callable[..., Pair]:
-    """(params, batch, key, teacher params, averaged params) -> Pair: consistency distillation (Song et al. 2023,
-    algorithm 2).
+    """Return (params, batch, key, teacher params, averaged params) -> Pair.
+
+    This is consistency distillation (Song et al. 2023, algorithm 2).
 
     z_t is a noised latent at one of the `segments` places of the grid, z_s where one DDIM step of the teacher,
     guided by the guidance that the student takes, leads from there to the next place.

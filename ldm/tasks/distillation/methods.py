@@ -24,8 +24,11 @@ def kinds(method: str) -> tuple[str, ...]:
 
 
 def images_of(profile: Profile, kind: str) -> int:
-    """What a kind is trained on unless told otherwise: the stages of guided distillation, of which there are seven, see
-    half of what consistent students do; a teacher trained on, as many as cost what those cost (`passes`)."""
+    """Return how many images a kind is trained on unless told otherwise.
+
+    The stages of guided distillation, of which there are seven, see half of what consistent students do; a teacher
+    trained on, as many as cost what those cost (`passes`).
+    """
     if kind == "continued":
         return profile.distilled * passes("codi") // passes(kind)
     return profile.distilled // (2 if kind.startswith("guided") else 1)

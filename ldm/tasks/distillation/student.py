@@ -134,7 +134,10 @@ def distill(
 
 
 def watched(kind: str, on_log: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
-    """The same, stopping a student that gives every caption one picture, or pictures that no data resembles."""
+    """Return `on_log` for this kind, which also stops a student that has collapsed.
+
+    That is one that gives every caption one picture, or pictures that no data resembles.
+    """
 
     def look(record: dict[str, Any]) -> None:
         on_log({"kind": kind} | record)

@@ -177,7 +177,7 @@ def save_detector(path: Path, network: SceneNetwork, accuracy: dict[str, dict[st
 
 
 def examine_detector(network: SceneNetwork, scenes: Scenes) -> dict[str, float]:
-    """`alignment` of real scenes with their own captions; the same after a blur by 1/64 side.
+    """Return `alignment` of real scenes with their own captions, and of these scenes after a blur by 1/64 side.
 
     What it misses here is the detector's own error, to be reported beside every alignment.
     """
