@@ -51,8 +51,9 @@ class TrainCheckpoints:
         return self._manager.latest_step()
 
     def save(self, step: int, state: Any) -> None:
-        """Begin to write the state of `step`, once the one before is written; then what is older than the last `keep`
-        goes.
+        """Begin to write the state of `step`, once the one before is written.
+
+        Then what is older than the last `keep` goes.
 
         The state may be donated at once. Raises: as `wait`.
         """

@@ -1,5 +1,6 @@
-"""EMA after the fact: an average of any length, from a few snapshots of two others (Karras et al. 2024, EDM2, section
-3).
+"""EMA after the fact: an average of any length, from a few snapshots of two others.
+
+The method is that of Karras et al. (2024, EDM2, section 3).
 
 A training keeps the average of its weights theta with a power of time, p(tau) = (gamma + 1) tau^gamma / t^(gamma + 1)
 for tau up to t. Its relative width, sigma_rel = the profile's standard deviation / t, is 0.10 at gamma = 6.94 and 0.05
@@ -32,8 +33,9 @@ def width(gamma: float) -> float:
 
 
 def exponent(sigma_rel: float) -> float:
-    """gamma of a relative width: the largest root of a cubic (EDM2, app. C). Raises: ValueError outside 0.01 to
-    0.25.
+    """Return the gamma of a relative width: the largest root of a cubic (EDM2, app. C).
+
+    Raises: ValueError outside 0.01 to 0.25.
     """
     if not NARROWEST <= sigma_rel <= WIDEST:
         raise ValueError(
@@ -59,8 +61,9 @@ def products(
 def coefficients(
     times: Float[np.ndarray, " n"], gammas: Float[np.ndarray, " n"], time: float, gamma: float
 ) -> Float[np.ndarray, " n"]:
-    """What to multiply snapshots of these times and gammas with, to come nearest to the average of `gamma` at
-    `time`.
+    """Return what to multiply snapshots of these times and gammas with.
+
+    Their sum then comes nearest to the average of `gamma` at `time`.
     """
     system = products(times, gammas, times, gammas)
     return np.linalg.solve(system, products(times, gammas, [time], [gamma])[:, 0])

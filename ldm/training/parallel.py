@@ -54,8 +54,9 @@ def connect(coordinator: str = "", processes: int | None = None, process: int | 
 
 
 def spec(name: str, shape: Sequence[int], devices: int) -> PartitionSpec:
-    """Where an array lies: its longest axis that `devices` divides (the last of equals) is spread over "fsdp", or
-    none.
+    """Say where an array lies: its longest axis that `devices` divides is spread over "fsdp", or none.
+
+    Of equal axes it is the last.
     """
     least = next(least for pattern, least in RULES if re.search(pattern, name))
     axes = [i for i, length in enumerate(shape) if length % devices == 0]
@@ -111,8 +112,9 @@ class Layout:
         return jax.jit(build, out_shardings=self.of(jax.eval_shape(build, *arrays)))(*arrays)
 
     def rows(self, size: int) -> np.ndarray:
-        """Which rows of a batch this process has to bring: int64, rising. Raises: ValueError where it cannot be
-        spread.
+        """Return which rows of a batch this process has to bring: int64, rising.
+
+        Raises: ValueError where it cannot be spread.
         """
         if size % self.mesh.size:
             raise ValueError(f"batch = {size} on {self.mesh.size} devices: expected a multiple of their number.")
@@ -153,8 +155,9 @@ def layout(devices: int = 0, fsdp: int = 1) -> Layout:
 def chosen(
     devices: int = 1, fsdp: int = 1, coordinator: str = "", processes: int | None = None, process: int | None = None
 ) -> Layout | None:
-    """The layout that a command asks for, its processes joined (`connect`, `layout`): all devices of several processes,
-    else so many.
+    """Return the layout that a command asks for, its processes joined (`connect`, `layout`).
+
+    It has all devices of several processes, else so many.
 
     None for the first device alone.
     """
@@ -165,8 +168,9 @@ def chosen(
 
 
 def host() -> contextlib.AbstractContextManager:
-    """Inside, arrays are made by the CPU, unless JAX_PLATFORMS leaves it out: an accelerator would compile a program
-    for every shape.
+    """Inside, arrays are made by the CPU, unless JAX_PLATFORMS leaves it out.
+
+    An accelerator would compile a program for every shape.
     """
     try:
         return jax.default_device(jax.local_devices(backend="cpu")[0])
