@@ -18,8 +18,9 @@ CAUSES = {  # of a disk that does not take a file: what is wrong, and what to do
 
 
 def refused(path: Path, error: Exception | None = None) -> OSError | None:
-    """The error to raise where a disk did not take `path`, full unless the error says otherwise: one sentence that says
-    what to do. None for an error that is none of a disk's `CAUSES`.
+    """Return the error to raise where a disk did not take `path`: one sentence that says what to do.
+
+    The disk is said to be full unless the error says otherwise. None for an error that is none of a disk's `CAUSES`.
 
     Libraries wrap an error of the system in others, and leave of it what it says.
     """
