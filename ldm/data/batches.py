@@ -35,7 +35,7 @@ def in_order(draw: Callable[[range], T], n: int, length: int, workers: int) -> I
 
 
 def batch_indices(seed: int, step: int, batch: int, n: int) -> np.ndarray:
-    """Which of n items make up the batch of a step: int64 (batch,).
+    """Return which of n items make up the batch of a step: int64 (batch,).
 
     Items are taken in the order of one permutation of range(n) after another (epochs), `batch` at
     a time; a batch may span two epochs. Nothing is stored: each place in the endless row of items
@@ -48,7 +48,7 @@ def batch_indices(seed: int, step: int, batch: int, n: int) -> np.ndarray:
 
 
 def _permuted(place: np.ndarray, epoch: np.ndarray, seed: int, n: int) -> np.ndarray:
-    """Where a permutation of range(n), one for each (seed, epoch), sends `place`.
+    """Return where a permutation of range(n), one for each (seed, epoch), sends `place`.
 
     A Feistel network permutes a power of four that is at least n; places that land outside
     range(n) are sent on until they are inside (Black and Rogaway, 2002).
