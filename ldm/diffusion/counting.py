@@ -51,7 +51,7 @@ class Passes:
         return total
 
     def times(self, candidates: int) -> Passes:
-        """Those of a search among so many candidates, each looked at by the verifier."""
+        """Return the passes of a search among so many candidates, each looked at by the verifier."""
         return Passes(
             whole=tuple(candidates * count for count in self.whole),
             shallow=candidates * self.shallow,

@@ -71,13 +71,13 @@ def _plan(
 
 
 def _levels(schedule: Schedule, times: np.ndarray) -> tuple[np.ndarray, ...]:
-    """alpha, sigma at each time, and those that each step goes to; the last goes to the schedule's end."""
+    """Return alpha, sigma at each time, and those that each step goes to; the last goes to the schedule's end."""
     alpha, sigma = schedule.levels(times)
     return alpha, sigma, np.append(alpha[1:], schedule.end[0]), np.append(sigma[1:], schedule.end[1])
 
 
 def _log_snr(alpha: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """lambda; -inf where there is no signal, inf where there is no noise."""
+    """Return lambda; -inf where there is no signal, inf where there is no noise."""
     with np.errstate(divide="ignore"):
         return np.log(alpha) - np.log(sigma)
 
@@ -180,7 +180,7 @@ def dpmpp_2m(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -
 
 
 def _second_order(c: np.ndarray, h: np.ndarray) -> np.ndarray:
-    """k of 2M: c / (2 r), r = h_prev / h; the first step and the last are of order 1."""
+    """Return k of 2M: c / (2 r), r = h_prev / h; the first step and the last are of order 1."""
     k = np.zeros(len(h))
     k[1:-1] = c[1:-1] * h[1:-1] / (2 * h[:-2]) if len(h) > 2 else 0.0
     return k
@@ -289,7 +289,9 @@ Sampler = Literal[
 
 @lru_cache(maxsize=256, typed=True)  # a grid asks for each many times; 4.0 steps are refused, not taken for 4
 def plan(sampler: Sampler, steps: int, spacing: Spacing = "trailing", noise: Noise = "sd", shift: float = 1.0) -> Plan:
-    """The table of a sampler by its name; "dpm++" is 2M, "ddim-leading" DDIM on the times that SD was released with.
+    """Return the table of a sampler by its name.
+
+    "dpm++" is 2M, "ddim-leading" DDIM on the times that SD was released with.
 
     noise, shift: the schedule (`Schedule.named`).
     Raises: ValueError for an unknown name, step count or spacing, or a shift that is not positive.

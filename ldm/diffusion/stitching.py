@@ -38,7 +38,7 @@ class Stitched(nnx.Module):
 
 
 def stitch(networks: Sequence[tuple[Structure, Params]], until: Float[np.ndarray, " k"]) -> tuple[Structure, Params]:
-    """Several networks as one, split as each of them is; `until`: falling times, one fewer (`handover`).
+    """Join several networks as one, split as each of them is; `until`: falling times, one fewer (`handover`).
 
     Raises: ValueError where their number does not fit, or they rise.
     """
@@ -65,5 +65,5 @@ def handover(plan: Plan, rows: Sequence[int]) -> Float[np.ndarray, " k"]:
 
 
 def owners(plan: Plan, until: Float[np.ndarray, " k"]) -> Int[np.ndarray, " n"]:
-    """Which network each row of a plan asks."""
+    """Return which network each row of a plan asks."""
     return (np.asarray(plan.t[: int(plan.n)])[:, None] < until).sum(1)
