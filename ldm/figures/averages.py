@@ -18,7 +18,7 @@ MISSING = (
 
 
 def curves(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
-    """Quality against the share, a colour a length of the training; of one size."""
+    """Plot quality against the share, a colour a length of the training; of one size."""
     found = pick(rows, metric, one=("c", "sampler", "steps", "guidance"))
     data = columns(found).assign(
         share=found["strength"], seen=[f"{n / 1000:g}k pictures seen" for n in found["images_seen"]]

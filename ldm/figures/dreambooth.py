@@ -20,7 +20,7 @@ VARIANTS = ["before", "no prior", "prior", "prior and text"]  # in the order of 
 def over_subjects(
     rows: pd.DataFrame, subjects: Mapping[str, str]
 ) -> tuple[pd.DataFrame, dict[str, dict[str, np.ndarray]]]:
-    """One row a setting and metric: the mean over subjects, with Student's interval, n counting subjects.
+    """Return one row a setting and metric: the mean over subjects, with Student's interval, n counting subjects.
 
     subjects: a cell's key -> its subject. Also metric -> the rows' keys -> each subject's influence (n,), in the order
     of their names, widened as Student's interval is, so that replicates (`ldm.statistics.frontier`) are as wide.
@@ -65,7 +65,7 @@ def _points(data: pd.DataFrame, x: alt.X, shade: alt.Color, metric: str) -> alt.
 
 
 def titles(metrics: Sequence[str]) -> str:
-    """What they are called, side by side."""
+    """Return what they are called, side by side."""
     return "; ".join(metric_of(metric).title for metric in metrics)
 
 
@@ -83,7 +83,7 @@ def by_size(table: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
 
 
 def by_steps(table: pd.DataFrame, metrics: Sequence[str], variant: str = "prior") -> alt.VConcatChart:
-    """Each measure against the steps of finetuning, a colour a size; 0 is the model as pretrained."""
+    """Plot each measure against the steps of finetuning, a colour a size; 0 is the model as pretrained."""
     panels = []
     for metric in metrics:
         data = pick(table[table["task"].isin(["before", variant])], metric)
@@ -93,7 +93,7 @@ def by_steps(table: pd.DataFrame, metrics: Sequence[str], variant: str = "prior"
 
 
 def paired(rows: pd.DataFrame, subjects: Mapping[str, str], metric: str, one: str, other: str) -> Estimate:
-    """How much larger `metric` is by variant `one` than by `other`, subject by subject, averaged over sizes.
+    """Return how much larger `metric` is by variant `one` than by `other`, subject by subject, averaged over sizes.
 
     After the longest finetuning; Student's interval over subjects. Raises: ValueError for fewer than two subjects.
     """

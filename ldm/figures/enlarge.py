@@ -27,7 +27,7 @@ WHOLE, DETAIL = 768, 384  # pixels of the longer side, on the page
 
 
 def picture(path: str | Path, profile: Profile) -> UInt8[np.ndarray, "h w 3"]:
-    """The picture to enlarge; without a path, a large scene, degraded.
+    """Return the picture to enlarge; without a path, a large scene, degraded.
 
     Raises: ValueError, one sentence, for a file that is missing, no picture, or too large.
     """

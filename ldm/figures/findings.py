@@ -33,7 +33,7 @@ def summary(answers: dict[str, list[Verdict]]) -> str:
 
 
 def page(answers: dict[str, list[Verdict]]) -> str:
-    """One row a finding and question, in Markdown, with the answer by each metric."""
+    """Return one row a finding and question, in Markdown, with the answer by each metric."""
     rows = []
     for name, finding in FINDINGS.items():
         where = f"[{name}]({finding.chapter}.ipynb)"

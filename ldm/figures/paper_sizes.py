@@ -27,7 +27,7 @@ class Part(NamedTuple):
 
 
 def by_sampler(store: Store, profile: Profile) -> pd.DataFrame:
-    """Settings that every sampler was asked: one with more of them would have more tries."""
+    """Return settings that every sampler was asked: one with more of them would have more tries."""
     rows = findings.whole_grid(store, profile)
     setting = ["c", "steps", "guidance"]
     samplers = rows.groupby(setting)["sampler"].transform("nunique")
@@ -40,7 +40,7 @@ def by_ddim(store: Store, profile: Profile) -> pd.DataFrame:
 
 
 def with_students(store: Store, profile: Profile) -> pd.DataFrame:
-    """Students, and teachers of sizes that have some."""
+    """Return students, and teachers of sizes that have some."""
     rows = distillation.named(findings.distilled(store, profile))
     return rows[rows["c"].isin(rows.loc[rows["task"] == "codi", "c"])]
 

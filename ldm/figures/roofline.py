@@ -46,7 +46,9 @@ def _range(found: pd.DataFrame, times: float | pd.Series, form: str) -> pd.Serie
 
 
 def collectives(rows: pd.DataFrame) -> pd.DataFrame:
-    """GB that a chip receives in a step, by kind of collective, to print; kinds that no program uses are left out.
+    """Return the GB that a chip receives in a step, by kind of collective, to print.
+
+    Those that no program uses are left out.
 
     So are batches in micro-batches, of whose messages the compiler counts those of one.
     """

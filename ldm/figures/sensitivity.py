@@ -16,7 +16,7 @@ ABOVE = alt.Header(labelOrient="top", labelAnchor="start", labelFontSize=13)
 
 
 def in_gaps(moved: pd.DataFrame, metrics: Sequence[str]) -> alt.FacetChart:
-    """Change of each metric, in multiples of the model's, against the strength; one panel a disturbance.
+    """Plot change of each metric, in multiples of the model's, against the strength; one panel a disturbance.
 
     `moved`: of `ldm.statistics.sensitivity.changes`; drawn at its largest n. A metric that cannot tell the model from
     real pictures has no such unit and is not drawn.
