@@ -17,7 +17,10 @@ C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
 def psnr(a: Images, b: Images) -> Float[np.ndarray, " n"]:
-    """Peak signal-to-noise ratio, decibels, over all channels; of equal pictures that of an error of 1/256 level."""
+    """Return the peak signal-to-noise ratio, decibels, over all channels.
+
+    For equal pictures it is that of an error of 1/256 level.
+    """
     error = np.square(_checked(a, b)[0] - b).mean((1, 2, 3))
     return 10 * np.log10(255**2 / np.maximum(error, 2.0**-16))
 
@@ -36,7 +39,7 @@ def ssim(a: Images, b: Images) -> Float[np.ndarray, " n"]:
 
 
 def _windows(x: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, "n h2 w2"]:
-    """Weighted means of all windows that lie within the picture."""
+    """Return the weighted means of all windows that lie within the picture."""
     bell = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / SIGMA) ** 2)
     for axis in (1, 2):
         x = scipy.ndimage.correlate1d(x, bell / bell.sum(), axis)

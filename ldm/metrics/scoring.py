@@ -83,7 +83,7 @@ class Score:
 
 
 def check(names: tuple[str, ...], judge: Judge, reference: bool) -> None:
-    """Raises: ValueError, one sentence, before any work, for a score that is unknown or cannot be had so."""
+    """Raise ValueError, one sentence, before any work, for a score that is unknown or cannot be had so."""
     for name in names:
         if name not in NAMES:
             raise ValueError(f"metric {name!r} is not known; known: {', '.join(NAMES)}.")
@@ -100,7 +100,7 @@ def check(names: tuple[str, ...], judge: Judge, reference: bool) -> None:
 def scores(
     names: tuple[str, ...], judge: Judge, pictures: Looked, reference: Reference | None, settings: Settings
 ) -> list[Score]:
-    """The scores of these names, in their order. Raises: ValueError, one sentence, for too few pictures."""
+    """Return the scores of these names, in their order. Raises: ValueError, one sentence, for too few pictures."""
     shared: dict[str, Manifold] = {}
 
     def nearest() -> Manifold:
@@ -141,7 +141,7 @@ def scores(
 
 
 def title(name: str, judge: Judge) -> str:
-    """What a score is called: FID, KID and IS are Inception's alone, CMMD is CLIP ViT-L/14's at 336 pixels."""
+    """Return what a score is called: FID, KID and IS are Inception's alone, CMMD is CLIP ViT-L/14's at 336 pixels."""
     own = judge.name == "inception"
     return {
         "fid": "FID" if own else f"FD, {judge.title}",

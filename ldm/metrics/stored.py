@@ -63,7 +63,7 @@ class Stored:
 
 
 def part_of(folder: Path, name: str, number: int) -> Path:
-    """The file of a part."""
+    """Return the file of a part."""
     return folder / f"{name}-{number:06d}.npy"
 
 

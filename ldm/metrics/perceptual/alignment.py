@@ -59,7 +59,7 @@ def alignment(
 
 
 def surroundings(seen: Detections, scenes: Sequence[Scene]) -> dict[str, Bool[np.ndarray, " n"]]:
-    """`style`, `kind` and `colours` of `alignment`, of scenes whatever they show."""
+    """Return `style`, `kind` and `colours` of `alignment`, of scenes whatever they show."""
     labels = seen.labels
     out = {name: np.zeros(len(scenes), bool) for name in ("style", "kind", "colours")}
     for i, scene in enumerate(scenes):
@@ -91,7 +91,7 @@ def shows(shares: Float[np.ndarray, "8 8 objects"], wanted: list[int]) -> bool:
 
 
 def distinct(shares: Float[np.ndarray, "8 8 objects"], wanted: list[int]) -> bool:
-    """Whether each of the wanted objects is likelier than all else in some cell."""
+    """Return whether each of the wanted objects is likelier than all else in some cell."""
     return bool((shares[..., wanted].max((0, 1)) > 0.5).all())
 
 

@@ -157,7 +157,7 @@ class Lpips:
 
 
 def load_lpips(trunk: str | Path, heads: str | Path, *, net: Net = "alex") -> Lpips:
-    """LPIPS with published weights.
+    """Load LPIPS with published weights.
 
     Args:
         trunk: torchvision's AlexNet or VGG16 (alexnet-owt-7be5be79.pth, vgg16-397923af.pth), whose
