@@ -181,7 +181,7 @@ class UNet(nnx.Module):
         return stage
 
     def _down(self) -> list[Stage]:
-        """What makes the skips, in order: the first convolution, then each level's blocks and what halves it."""
+        """Return what makes the skips, in order: the first convolution, then each level's blocks and what halves it."""
         stages: list[Stage] = [lambda x, emb, context: self.conv_in(x)]  # (b, h, w, c)
         for block in self.down_blocks:
             stages += [self._block(block, i, None) for i in range(len(block.resnets))]
@@ -190,7 +190,7 @@ class UNet(nnx.Module):
         return stages
 
     def _up(self) -> list[Stage]:
-        """What takes in a skip each, the last skip first; the last of a level also makes twice the size."""
+        """Return what takes in a skip each, the last skip first; the last of a level also makes twice the size."""
         stages: list[Stage] = []
         for block in self.up_blocks:
             last = len(block.resnets) - 1
