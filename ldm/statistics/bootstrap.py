@@ -26,7 +26,7 @@ def lower_is_better(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def replicates(rows: pd.DataFrame, influences: Influences | None = None, *, seed: int = 0) -> np.ndarray:
-    """(rows, REPLICATES): the values that rows with `value`, `lo`, `hi` (and `key`) might have had."""
+    """Return (rows, REPLICATES): the values that rows with `value`, `lo`, `hi` (and `key`) might have had."""
     value, rng = rows["value"].to_numpy(float)[:, None], np.random.default_rng(seed)
     if influences:
         known = [influences.get(key) for key in rows["key"]]

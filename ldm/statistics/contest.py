@@ -59,15 +59,15 @@ class Contest:
         return {name: float(wide[names == name].sum() / wide.sum()) for name in WINNERS}
 
     def at(self, budget: float) -> Winner:
-        """How the comparison ends at a budget within those asked."""
+        """Return how the comparison ends at a budget within those asked."""
         return self.winners[self.index(budget)]
 
     def index(self, budget: float) -> int:
-        """Which interval a budget lies in."""
+        """Return which interval a budget lies in."""
         return int(np.searchsorted(self.budgets, budget * (1 + 1e-9), side="right")) - 1
 
     def table(self) -> pd.DataFrame:
-        """A line a stretch of budgets, for a chart: `from`, `to`, `advantage`, `lo`, `hi`, `winner`, `best`."""
+        """Return a line a stretch of budgets, for a chart: `from`, `to`, `advantage`, `lo`, `hi`, `winner`, `best`."""
         return pd.DataFrame(
             {
                 "from": self.budgets,
@@ -169,7 +169,7 @@ class _Best(NamedTuple):
 
 
 def _best(evidence: Evidence, cost: np.ndarray, side: np.ndarray, budgets: np.ndarray) -> _Best:
-    """The lowest within each budget; infinite where the side affords nothing.
+    """Return the lowest within each budget; infinite where the side affords nothing.
 
     The lowest of many equal settings is low by luck, and a bootstrap sees less than half of that luck: its replicates
     are of what was measured, where the lucky setting stands alone. `tied` redraws them from where luck is all that

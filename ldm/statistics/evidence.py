@@ -74,7 +74,7 @@ class Evidence:
         return f"{many} trainings a size, which scatter by {self.scatter.sd:.1%} of the value"
 
     def where(self, keep: pd.Series | np.ndarray) -> Evidence:
-        """The rows that a mask keeps, with their replicates."""
+        """Return the rows that a mask keeps, with their replicates."""
         keep = np.asarray(keep, bool)
         return replace(self, rows=self.rows[keep].reset_index(drop=True), replicates=self.replicates[keep])
 
@@ -88,7 +88,9 @@ class Evidence:
 
 
 def training_scatter(rows: pd.DataFrame) -> Spread | None:
-    """How far trainings differ that differ in their seed alone, as a share of the value; None where none has a twin.
+    """Return how far trainings differ that differ in their seed alone, as a share of the value.
+
+    None where none has a twin.
 
     The variance between seeds is averaged over a model's settings, then pooled over models: two or three seeds say
     little about their own scatter, those of all sizes together say enough. It holds each training's own luck with the
@@ -123,7 +125,7 @@ def _present(rows: pd.DataFrame, *columns: str) -> list[str]:
 
 
 def _pooled(rows: pd.DataFrame, influences: Influences) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """One row a setting, and the mean influence of each picture on it where every training's are known."""
+    """Return one row a setting, and the mean influence of each picture on it where every training's are known."""
     if "seed" not in rows or rows["seed"].nunique() < 2:
         return rows.assign(seeds=1), dict(influences)
     found, together = [], {}

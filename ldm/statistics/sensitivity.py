@@ -22,13 +22,13 @@ DISTANCES = ("kid_effnet", "fd_effnet", "mmd_effnet", "cmmd_effnet", "kid_scene"
 
 
 def label(task: str, strength: float) -> str:
-    """`blur 0.5`, `wrong subject 25%`."""
+    """Return a label: `blur 0.5`, `wrong subject 25%`."""
     how = DISTURBANCES[task]
     return f"{how.title} " + (f"{strength:g}" if how.most > 1 else f"{100 * strength:g}%")
 
 
 def changes(rows: pd.DataFrame) -> pd.DataFrame:
-    """How much worse than real pictures each metric calls each disturbance, at equal n.
+    """Return how much worse than real pictures each metric calls each disturbance, at equal n.
 
     Columns `task`, `strength`, `metric`, `n`, `value`, `lo`, `hi` (in the metric's unit, above 0: worse), and
     `gaps`, `gaps_lo`, `gaps_hi`: in multiples of how much worse it calls the model; missing where that is not sure
@@ -68,7 +68,7 @@ def changes(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def fewest(moved: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """The fewest of the counts from which on each metric tells each strength from real pictures; "-" for none.
+    """Return the fewest of the counts from which on each metric tells each strength from real pictures; "-" for none.
 
     One line a disturbance, its strengths from weak to strong in each cell, "never" where all are "-". `moved`: what
     `changes` returns. A metric tells a strength where the interval of its change lies above 0, at this n and at every
@@ -106,7 +106,7 @@ def orders(moved: pd.DataFrame, metric: str, others: Sequence[str]) -> pd.DataFr
 
 
 def falls(moved: pd.DataFrame, metrics: Sequence[str]) -> str:
-    """Where a disturbance grows and a metric calls the pictures better, surely, at the largest n; in words.
+    """Say where a disturbance grows and a metric calls the pictures better, surely, at the largest n; in words.
 
     Each strength is compared with the next, the weakest with real pictures.
     """
@@ -153,7 +153,7 @@ def parted(moved: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
 
 
 def parted_in_words(moved: pd.DataFrame, a: str, b: str) -> str:
-    """`parted` in Markdown, under a line that says how many pairs there are."""
+    """Return `parted` in Markdown, under a line that says how many pairs there are."""
     pairs = parted(moved, a, b)
     if pairs.empty:
         return f"**{a} and {b}**: no pair of disturbances, surely."
@@ -179,6 +179,6 @@ def in_words(moved: pd.DataFrame, metrics: Sequence[str]) -> str:
 
 
 def _levels(moved: pd.DataFrame, metrics: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """Of each metric the disturbances' changes at the largest n, all in one order."""
+    """Return of each metric the disturbances' changes at the largest n, all in one order."""
     most = moved[(moved["n"] == moved["n"].max()) & (moved["task"] != "model")]
     return {name: most[most["metric"] == name].reset_index(drop=True) for name in metrics}
