@@ -43,7 +43,7 @@ def averages_grid(
     n: int | None = None,
     seed: int = 1,
 ) -> list[Averaged]:
-    """Every size x length x share, of the training by this seed. No lengths: all of the profile."""
+    """Return every size x length x share, of the training by this seed. No lengths: all of the profile."""
     return [
         Averaged(
             study="pretraining",

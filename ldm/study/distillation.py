@@ -57,7 +57,7 @@ def distillation_grid(
     *,
     n: int | None = None,
 ) -> list[Distilled]:
-    """Every kind x size x step count x guidance, each kind by the sampler that it was made for.
+    """Return every kind x size x step count x guidance, each kind by the sampler that it was made for.
 
     A student of stage 2 makes the steps that it has learnt, and no others.
     """
@@ -161,7 +161,7 @@ def named(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def portraits(rows: pd.DataFrame, metric: str, c: int, steps: Sequence[int]) -> pd.DataFrame:
-    """Of `named` rows those to look at: one size, each at its best guidance for each of these step counts."""
+    """Return of `named` rows those to look at: one size, each at its best guidance for each of these step counts."""
     rows = lower_is_better(rows[(rows["c"] == c) & rows["steps"].isin(steps)], metric)
     return rows.loc[rows.groupby(["drawn by", "steps"], sort=False)["value"].idxmin()]
 

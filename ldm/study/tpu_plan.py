@@ -77,12 +77,12 @@ class Plan:
 
 
 def chips(topology: str) -> int:
-    """How many a slice has: 256 of v5e:16x16."""
+    """Return how many a slice has: 256 of v5e:16x16."""
     return int(np.prod([int(side) for side in topology.split(":")[1].split("x")]))
 
 
 def sheet_of(topology: str) -> Chip:
-    """The data sheet of a slice's chips."""
+    """Return the data sheet of a slice's chips."""
     return chip(KINDS[topology.split(":")[0]])
 
 
