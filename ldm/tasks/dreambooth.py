@@ -25,7 +25,7 @@ TEXT = "text/"  # before the names of the text tower's parameters, where it lear
 
 
 def with_text(loss: Loss, tower: Structure) -> Loss:
-    """The loss of UNet and text tower together: the batch has "ids" (b, m) in place of contexts."""
+    """Return the loss of UNet and text tower together: the batch has "ids" (b, m) in place of contexts."""
 
     def joint(params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
         text = {name.removeprefix(TEXT): p for name, p in params.items() if name.startswith(TEXT)}
@@ -36,7 +36,7 @@ def with_text(loss: Loss, tower: Structure) -> Loss:
 
 
 def batches(of_subject: Batch, of_class: Batch, pictures: int, weight: float) -> Callable[[int], Batch]:
-    """step -> a batch of so many pictures of the subject and as many of the class, these weighted.
+    """Return step -> a batch of so many pictures of the subject and as many of the class, these weighted.
 
     The mean over such a batch is half of L_subject + lambda L_class (Ruiz et al. 2023, eq. 2). Of weight 0 the class
     is not learnt, while subject, noise and compiled program stay the same.
@@ -62,7 +62,7 @@ def finetune(
     lengths: Sequence[int],
     layout: Layout | None = None,
 ) -> dict[int, Params]:
-    """The averaged weights after each of these numbers of steps, by the one training loop; the rate is constant.
+    """Return the averaged weights after each of these numbers of steps, by the one training loop; the rate is constant.
 
     `layout`: the devices of this process to train on, else the first one.
     """

@@ -17,7 +17,7 @@ from ldm.data.scenes.record import Scene
 
 
 def lerp(a: float, first: Float[np.ndarray, "... d"], second: Float[np.ndarray, "... d"]) -> Float[np.ndarray, "... d"]:
-    """a first + (1 - a) second (supplement)."""
+    """Return a first + (1 - a) second (supplement)."""
     return a * first + (1 - a) * second
 
 
@@ -40,7 +40,7 @@ def slerp(
 
 
 def pairs(data: Scenes, n: int) -> list[tuple[Scene, Scene]]:
-    """The first n pairs of neighbouring scenes with one object each, and not the same.
+    """Return the first n pairs of neighbouring scenes with one object each, and not the same.
 
     Raises: ValueError where the data hold fewer.
     """

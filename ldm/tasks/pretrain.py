@@ -45,7 +45,7 @@ def fresh(
     guidance: int = 0,
     unrolled: bool = False,
 ) -> UNet | DiT:
-    """The profile's network of size c, with fresh parameters.
+    """Return the profile's network of size c, with fresh parameters.
 
     inputs: channels in, where they are more than the latents; guidance: width of the embedding of the guidance scale;
     unrolled: whether a transformer's layers are compiled one by one, for a longer compilation and quicker steps
@@ -65,13 +65,13 @@ def network(profile: Profile, c: int, seed: int = 0, remat: bool = False) -> tup
 
 
 def frozen_networks(profile: Profile) -> tuple[Codec, TextEncoder]:
-    """The autoencoder and the text tower that the profile's models stand on."""
+    """Return the autoencoder and the text tower that the profile's models stand on."""
     autoencoder, tower = frozen_files(profile)
     return load_codec(autoencoder), text.load_text_encoder(tower)
 
 
 def training_set(profile: Profile, n: int | None = None) -> Encoded:
-    """The profile's scenes, encoded, cached under runs/cache; where there is one accelerator, they lie there."""
+    """Return the profile's scenes, encoded, cached under runs/cache; where there is one accelerator, they lie there."""
     if jax.default_backend() != "cpu" and jax.device_count() == 1:
         return on_device(profile, n)
     return latent_set(
@@ -166,7 +166,7 @@ def pretrain(
 
 
 def snapshots_of(profile: Profile, c: int, seed: int = 0, root: Path | None = None) -> Path:
-    """The folder of a training's snapshots."""
+    """Return the folder of a training's snapshots."""
     return (root or paths.RUNS) / profile.weights / f"{name_of(profile, 'averages')}-c{c}-s{seed}"
 
 
@@ -186,7 +186,7 @@ def averaged(
 
 
 def load_unet(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> tuple[nnx.GraphDef, Params]:
-    """A trained model, float32: one's own under runs/ before the shipped one.
+    """Return a trained model, float32: one's own under runs/ before the shipped one.
 
     Raises: ValueError, in one sentence, when there is none or its file is broken.
     """

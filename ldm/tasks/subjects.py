@@ -104,7 +104,7 @@ def subject(profile: Profile, name: str) -> Subject:
 
 
 def _noun(text: str, vocabulary: list[str], where: str) -> str:
-    """The noun after the rare token."""
+    """Return the noun after the rare token."""
     _, token, after = " ".join(tokens(text)).partition(f"{TOKEN} ")
     known = [noun for noun in vocabulary if f"{after} ".startswith(f"{noun} ")]
     if not token or not known:
