@@ -28,7 +28,7 @@ NARROWEST, WIDEST = 0.01, 0.25  # relative widths that make sense; EDM2 looks at
 
 
 def width(gamma: float) -> float:
-    """sigma_rel of a power average (EDM2, app. C)."""
+    """Return sigma_rel of a power average (EDM2, app. C)."""
     return (gamma + 1) ** 0.5 / ((gamma + 2) * (gamma + 3) ** 0.5)
 
 
@@ -51,7 +51,7 @@ def products(
     others: Float[np.ndarray, " b"],
     exponents: Float[np.ndarray, " b"],
 ) -> Float[np.ndarray, "a b"]:
-    """The integral of each profile times each other one, in closed form (EDM2, app. C)."""
+    """Return the integral of each profile times each other one, in closed form (EDM2, app. C)."""
     t, g = np.asarray(times, float)[:, None], np.asarray(gammas, float)[:, None]
     s, h = np.asarray(others, float)[None], np.asarray(exponents, float)[None]
     first, last = np.minimum(t, s), np.maximum(t, s)

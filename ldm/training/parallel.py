@@ -85,7 +85,7 @@ class Layout:
         return NamedSharding(self.mesh, PartitionSpec())
 
     def of(self, tree: Any) -> Any:
-        """A sharding for each array (or shape) of a state, by `RULES`."""
+        """Return a sharding for each array (or shape) of a state, by `RULES`."""
         devices = self.mesh.shape[FSDP]
 
         def one(path: tuple, leaf: Any) -> NamedSharding:
@@ -122,7 +122,10 @@ class Layout:
         return np.unique(np.concatenate([np.arange(size)[index] for index in places]))
 
     def place(self, batch: dict[str, Any], size: int) -> dict[str, Array]:
-        """A batch of `size` images on its devices, of which `batch` holds this process's rows; numbers are repeated."""
+        """Place a batch of `size` images on its devices, of which `batch` holds this process's rows.
+
+        Numbers are repeated.
+        """
 
         def one(x: Any) -> Array:
             x = np.asarray(x)
@@ -132,14 +135,14 @@ class Layout:
         return {name: one(x) for name, x in batch.items()}
 
     def to_host(self, tree: Any) -> Any:
-        """The state's arrays in the host's memory; all processes have to ask."""
+        """Return the state's arrays in the host's memory; all processes have to ask."""
         if jax.process_count() == 1:
             return jax.device_get(tree)
         return multihost_utils.process_allgather(tree, tiled=True)
 
 
 def layout(devices: int = 0, fsdp: int = 1) -> Layout:
-    """The layout on so many devices (0: all there are), of which groups of `fsdp` share one state.
+    """Return the layout on so many devices (0: all there are), of which groups of `fsdp` share one state.
 
     Raises: ValueError for more devices than there are, or a number that fsdp does not divide.
     """
@@ -179,5 +182,5 @@ def host() -> contextlib.AbstractContextManager:
 
 
 def agreed(answer: bool) -> bool:
-    """Process 0's answer, in every process: clocks differ, and all have to save at the same step."""
+    """Return process 0's answer, in every process: clocks differ, and all have to save at the same step."""
     return answer if jax.process_count() == 1 else bool(multihost_utils.broadcast_one_to_all(np.int32(answer)))
