@@ -37,21 +37,21 @@ def refused(path: Path, error: Exception | None = None) -> OSError | None:
 
 
 def check_folder(path: str | Path, what: str) -> None:
-    """Raises: ValueError, one sentence, where there is no folder; `what` it should be ("one of pictures")."""
+    """Raise ValueError, one sentence, where there is no folder; `what` it should be ("one of pictures")."""
     if not Path(path).is_dir():
         found = "is a file, not a folder" if Path(path).exists() else "no such folder"
         raise ValueError(f"{path}: {found}; give {what}.")
 
 
 def check_file(path: str | Path, what: str) -> None:
-    """Raises: ValueError, one sentence, where there is no file; `what` it should be ("a picture")."""
+    """Raise ValueError, one sentence, where there is no file; `what` it should be ("a picture")."""
     if not Path(path).is_file():
         found = "is a folder" if Path(path).is_dir() else "does not exist"
         raise ValueError(f"{path} {found}; give the path of {what}.")
 
 
 def check_out(path: str | Path, endings: Sequence[str], *, make: bool = False) -> None:
-    """Raises: ValueError, one sentence, before any work, where no file with one of these endings can be written.
+    """Raise ValueError, one sentence, before any work, where no file with one of these endings can be written.
 
     make: its folder, where there is none.
     """

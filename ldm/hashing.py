@@ -30,7 +30,7 @@ def later(default: Any) -> Any:
 
 
 def digest(params: Mapping[str, Any], size: int = 4) -> str:
-    """`size` bytes, in hex, that name a network's weights, or the arrays of a batch."""
+    """Return `size` bytes, in hex, that name a network's weights, or the arrays of a batch."""
     hasher = hashlib.blake2b(digest_size=size)
     for name in sorted(params):
         hasher.update(name.encode() + np.asarray(params[name]).tobytes())
