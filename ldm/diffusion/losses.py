@@ -99,7 +99,7 @@ def drawn_time(key: Key[Array, ""], length: int, times: Times) -> Int[Array, ""]
 
 
 def check_times(times: Times) -> None:
-    """Raise ValueError for times that are not known, naming the known ones."""
+    """Raise ValueError for an unknown name of times, naming the known ones."""
     if times not in get_args(Times):
         raise ValueError(f"times = {times!r}: expected one of {', '.join(get_args(Times))}; choose one of them.")
 

@@ -58,7 +58,7 @@ def pick(rows: pd.DataFrame, metric: str, one: Iterable[str] = ()) -> pd.DataFra
 
 
 def best(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Return the best one of each group of `pick`ed rows."""
+    """Return the best one of each group of rows that `pick` gave."""
     return rows.loc[rows.groupby(by, sort=False)["loss"].idxmin()]
 
 
@@ -100,7 +100,10 @@ def columns(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def quality_lines(metric: str) -> tuple[str, str]:
-    """A metric and its good direction, for where the two do not fit a phone's line: `KID`, `↓ lower is better`."""
+    """Return a metric and its good direction as two lines, for where they do not fit a phone's line.
+
+    `KID`, `↓ lower is better`.
+    """
     title, better, _ = metric_of(metric)
     return title, f"{'↓' if better == 'lower' else '↑'} {better} is better"
 

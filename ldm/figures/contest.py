@@ -98,7 +98,10 @@ def shown(
     *,
     unit: str = PAPER,
 ) -> tuple[Any, ...]:
-    """What a notebook displays: the chart of advantages by each metric, and how the range divides; or why not."""
+    """Return what a notebook displays: the chart of advantages by each metric, and how the range divides.
+
+    Where there is no contest, it says why not.
+    """
     try:
         found = {metric_of(m).title: contest(Evidence.of(rows, m, influences(m)), unit=unit) for m in metrics}
     except ValueError as error:

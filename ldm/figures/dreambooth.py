@@ -70,7 +70,10 @@ def titles(metrics: Sequence[str]) -> str:
 
 
 def by_size(table: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
-    """Each measure after the longest finetuning against the size, a colour a variant, the pretrained model beside."""
+    """Plot each measure after the longest finetuning against the size, a colour a variant.
+
+    The pretrained model stands beside.
+    """
     longest, panels = table["train_steps"].max(), []
     there = [name for name in VARIANTS if name in set(table["task"])]
     for metric in metrics:
@@ -129,7 +132,10 @@ def side_by_side(
 
 
 def limits(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """Floor and ceiling of each measure: every size as pretrained, and the true pictures through the autoencoder."""
+    """Return the floor and ceiling of each measure.
+
+    Every size as pretrained, and the true pictures through the autoencoder.
+    """
     found = []
     for task, part in table[table["task"].isin(["before", "truth"])].groupby(["task", "c"], sort=False):
         name = "the true pictures" if task[0] == "truth" else f"c = {task[1]}, before"

@@ -20,7 +20,7 @@ from ldm.statistics.power_law import PowerLaw, power_law
 
 
 def losses(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return `pick`ed rows with `value`, `lo`, `hi` as a distance from perfect: a share s becomes 1 - s."""
+    """Return rows that `pick` gave with `value`, `lo`, `hi` as a distance from perfect: a share s becomes 1 - s."""
     rows = pick(rows, metric)
     if metric_of(metric).better == "higher":
         if rows["value"].max() > 1:
@@ -81,7 +81,10 @@ def in_words(law: PowerLaw) -> str:
 
 
 def law_chart(points: pd.DataFrame, law: PowerLaw, metric: str, x_title: str) -> alt.VConcatChart:
-    """Points and law above, with the law's interval as a band; below, by how many per cent each point lies off it."""
+    """Plot points and law above, with the law's interval as a band, and below how far each point lies off it.
+
+    How far is told in per cent.
+    """
     title, better, _ = metric_of(metric)
     label = f"{title} ↓ lower is better" if better == "lower" else f"1 - {title} ↓ lower is better"
     shown = points[["model", "c", "setting", "x", "value", "lo", "hi", "n"]].reset_index(drop=True)

@@ -107,7 +107,10 @@ def contests(
 def enough(
     rows: pd.DataFrame, metric: str, levels: Sequence[str], influences: Callable[[pd.DataFrame, str], Influences]
 ) -> Markdown:
-    """How many steps are enough for each size at each level (`ldm.statistics.optimum.enough_steps`), as a table."""
+    """Return as a table how many steps are enough for each size at each level.
+
+    Enough is said by `ldm.statistics.optimum.enough_steps`.
+    """
     parts = recorded(rows[rows["seed"] == 0], metric, levels)
     found = [
         optimum.enough_steps(part, metric, influences(part, metric)).assign(said=SAYS[level])

@@ -99,7 +99,10 @@ def guidance_curves(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
 
 
 def optimum_guidance(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> alt.LayerChart:
-    """The best guidance of each size and step count, and between which others it may lie (`ldm.statistics.optimum`)."""
+    """Plot the best guidance of each size and step count, and between which others it may lie.
+
+    Both are said by `ldm.statistics.optimum`.
+    """
     rows = pick(rows, metric)
     tied = best_guidance(rows, metric, influences).set_index(["c", "steps"])["tied"]
     winner = best(rows, ["c", "steps"])

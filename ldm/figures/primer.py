@@ -128,7 +128,10 @@ def trajectory(generator: Generator, captions: Sequence[str], steps: int, guidan
 
 
 def guidance_in_two_dimensions(steps: int = 50) -> alt.LayerChart:
-    """Where guidance leads, scale by scale, in a world where the denoiser is exact; and the vector sum at one point."""
+    """Plot where guidance leads, scale by scale, in a world where the denoiser is exact.
+
+    The vector sum at one point is drawn, too.
+    """
     from ldm.diffusion.denoiser import denoiser, guided
     from ldm.diffusion.mixture import MEANS, SPREAD, Mixture
     from ldm.diffusion.sampler import image_keys, sample

@@ -61,7 +61,10 @@ def seconds_a_picture(rows: pd.DataFrame) -> dict[tuple[str, int], tuple[float, 
 
 
 def speed_table(found: pd.DataFrame) -> pd.DataFrame:
-    """`races`, to print: images a second, how many times diffusers' that is, and the share of the matrix rate."""
+    """Return `races`, to print.
+
+    Images a second, how many times diffusers' that is, and the share of the matrix rate.
+    """
     return pd.DataFrame(
         {
             "race": found["race"],

@@ -37,7 +37,10 @@ SINGLE = {
 
 
 def places(config: DiTConfig, name: str) -> list[str]:
-    """The names in diffusers of a weight of ours: one a layer of what is stacked here or repeated there, else one."""
+    """Return the names in diffusers of a weight of ours.
+
+    One a layer of what is stacked here or repeated there, else one.
+    """
     if name.startswith(LAYERS):
         rest = _renamed(name.removeprefix(LAYERS), IN_LAYERS)
     elif not config.single and name.startswith(tuple(EMBEDDINGS)):

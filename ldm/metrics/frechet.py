@@ -147,7 +147,9 @@ def frechet_inf(
 
 
 def _frechet(x: np.ndarray, real: Gaussian) -> tuple[float, np.ndarray]:
-    """The distance, of equal Gaussians 0 but for rounding, and each image's influence on it, n of them with mean 0.
+    """Return the distance, of equal Gaussians 0 but for rounding, and each image's influence on it.
+
+    There are n influences, with mean 0.
 
     With d = m - m_r, y = x - m and T the optimal map from N(0, S) to N(0, S_r), the gradient is
     2 d by the mean and I - T by the covariance (Dowson & Landau 1982; T S T = S_r), so

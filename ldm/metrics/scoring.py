@@ -155,7 +155,10 @@ def title(name: str, judge: Judge) -> str:
 
 
 def too_few(name: str, n: int, references: int, d: int, settings: Settings) -> str:
-    """One sentence where n pictures are too few for a score of d features, or fewer than there are were looked at."""
+    """Return one sentence where n pictures are too few for a score of d features.
+
+    Another sentence says that fewer were looked at than there are.
+    """
     if name == "fid" and n < 2 * d:
         return f"{n:,} pictures for {d:,} features: most of this value is bias; take {10 * d:,}, or read kid."
     if name == "fid" and n < 10_000:

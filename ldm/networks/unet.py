@@ -170,7 +170,7 @@ class UNet(nnx.Module):
         return jax.checkpoint(lambda block, *args: block(*args))(block, *args) if self.remat else block(*args)
 
     def _block(self, block: Down | Up, i: int, scaler: nnx.Module | None) -> Stage:
-        """A residual block, its attention where there is one, and what changes the size after it, if anything does."""
+        """Return a residual block, its attention where there is one, and what changes the size after it, if any."""
 
         def stage(x: Array, emb: Array, context: Array) -> Array:
             x = self._run(block.resnets[i], x, emb)

@@ -82,7 +82,10 @@ class Contest:
 
 
 def counted(rows: pd.DataFrame, unit: str) -> np.ndarray:
-    """What each row's picture costs: by the paper's cost, or in GFLOPs of all evaluations (guidance asks twice)."""
+    """Return what each row's picture costs: by the paper's cost, or in GFLOPs of all evaluations.
+
+    Guidance asks twice.
+    """
     if unit == PAPER:
         return rows["cost"].to_numpy(float)
     if unit == COUNTED:

@@ -103,7 +103,10 @@ def _vertex(x: Float[np.ndarray, " sizes"], values: Float[np.ndarray, "sizes k"]
 
 
 def _exponent(x: Float[np.ndarray, " m"], vertices: Float[np.ndarray, "m k"], n: int) -> Estimate | None:
-    """Slope of the vertices over the budgets, with the interval of the replicates that have two budgets or more."""
+    """Return the slope of the vertices over the budgets, with an interval.
+
+    It is that of the replicates that have two budgets or more.
+    """
 
     def slope(y: np.ndarray) -> float:
         known = np.isfinite(y)

@@ -93,7 +93,10 @@ def fewest(moved: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
 
 
 def orders(moved: pd.DataFrame, metric: str, others: Sequence[str]) -> pd.DataFrame:
-    """Kendall's rank correlation of the disturbances' order by `metric` with that by each other, at the largest n."""
+    """Return Kendall's rank correlation of the disturbances' orders by two metrics, at the largest n.
+
+    One order is by `metric`, the second by each other metric.
+    """
     levels = _levels(moved, (metric, *others))
     drawn = {name: replicates(part, seed=i)[:, :500].T for i, (name, part) in enumerate(levels.items())}
     values = {name: part["value"].to_numpy(float) for name, part in levels.items()}

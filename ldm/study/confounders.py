@@ -47,7 +47,10 @@ def guidances(profile: Profile) -> Conditions:
 
 
 def spacings(profile: Profile, steps: Sequence[int] = ()) -> Conditions:
-    """Times that start at the very last one (trailing), and those that SD was released with (leading)."""
+    """Return the conditions: times that start at the very last one, and those that SD was released with.
+
+    The first are called trailing, the second leading.
+    """
     steps = steps or _known((2, 4, 8, 16, 32, 50), profile.steps)
     return {
         name: sampling_grid(profile, profile.family, steps, _known(SWEPT, profile.guidance), sampler=sampler)

@@ -133,7 +133,7 @@ class DistillationEvaluator(sampling.SamplingEvaluator):
         )
 
     def columns(self, cell: Distilled) -> dict[str, Any]:
-        """The teacher's columns, but for the task, which is the kind, and what the distillation itself saw and costs.
+        """Return the teacher's columns, but for the task, which is the kind, and what the distillation saw and costs.
 
         A student that is told the scale is asked once a step, so `nfe` is the number of steps.
         """

@@ -79,7 +79,9 @@ def dreambooth_grid(
     guidance: float,
     n: int,
 ) -> list[DreamBooth]:
-    """Every size x variant x subject x finetuning length, before it, and the truth of emoji (under the smallest size).
+    """Return every size x variant x subject x finetuning length, and before any finetuning.
+
+    The truth of emoji stands under the smallest size.
 
     The longest finetuning comes first: the shorter ones are taken from it.
     """

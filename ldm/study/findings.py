@@ -169,7 +169,9 @@ def distilled(store: Store, profile: Profile) -> pd.DataFrame:
 def asked(
     ask: Callable[..., Verdict], rows: pd.DataFrame, store: Store, metrics: Sequence[str] = ASKED, **more: Any
 ) -> tuple[list[Verdict], str]:
-    """A finding's verdicts by each metric, and what a chapter prints of them: in words by the first, all as a table.
+    """Return a finding's verdicts by each metric, and what a chapter prints of them.
+
+    It prints them in words by the first metric, and all as a table.
 
     Rows that cannot answer (one size, too few settings) leave no verdicts, and the reason as the text.
     """

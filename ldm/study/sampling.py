@@ -79,7 +79,10 @@ def sampling_grid(
     seed: int = 0,
     level: Level = "all",
 ) -> list[Evaluation]:
-    """Every size x step count x guidance, at the training length where sizes are compared, unless told otherwise."""
+    """Return every size x step count x guidance.
+
+    They are at the training length where sizes are compared, unless told otherwise.
+    """
     return [
         Evaluation(
             study="sampling",

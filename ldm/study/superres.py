@@ -76,7 +76,10 @@ class Restoration:
 
 
 def pictures(profile: Profile) -> int:
-    """How many judge a model, unless told otherwise: they are four times as large as those of the other studies."""
+    """Return how many pictures judge a model, unless told otherwise.
+
+    They are four times as large as those of the other studies.
+    """
     return max(16, profile.n // 2)
 
 

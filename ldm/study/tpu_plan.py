@@ -67,7 +67,10 @@ class Plan:
         return chips(self.topology)
 
     def shared(self) -> int:
-        """`fsdp`, or the least power of two at which a device's share of the state takes a tenth of its memory."""
+        """Return `fsdp`, or the least power of two at which a device's share of the state is small enough.
+
+        That is where the share takes a tenth of the device's memory.
+        """
         memory = sheet_of(self.topology).memory * 1e9
         state = 16 * cost.unet_params(self.c, CONTEXT)  # parameters, their average, two moments of Adam, float32
         shared = 1

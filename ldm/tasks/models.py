@@ -112,7 +112,9 @@ def _digests(profile: Profile, root: Path, since: float = 0.0) -> dict[str, str]
 
 
 def digest_of(path: Path) -> str:
-    """Of the weights in a file: what `digest` says of the network that is loaded from it, without loading one.
+    """Return the digest of the weights in a file, without loading a network.
+
+    It is what `digest` says of the network that is loaded from it.
 
     Raises: ValueError, in one sentence, for a file that is missing or broken.
     """

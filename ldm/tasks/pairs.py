@@ -64,7 +64,10 @@ def photographs(profile: Profile, folder: str | Path, n: int = DATA, seed: int =
 
 
 def folder_of(pairs: Pairs, folder: str | Path) -> Path:
-    """Where models of a folder's pictures go, apart from those of scenes: named by the folder and its very crops."""
+    """Return where models of a folder's pictures go, apart from those of scenes.
+
+    The place is named by the folder and its very crops.
+    """
     return paths.RUNS / f"{Path(folder).resolve().name}-{pairs.key[:6]}"
 
 

@@ -61,7 +61,9 @@ def _called(name: str) -> Emoji:
 
 
 def subject(profile: Profile, name: str) -> Subject:
-    """The held-out emoji of this name, in the first of the profile's styles; or a folder (`ldm.data.datasets.Folder`).
+    """Return the held-out emoji of this name, or the subject of a folder (`ldm.data.datasets.Folder`).
+
+    An emoji is drawn in the first of the profile's styles.
 
     Raises: ValueError, in one sentence, for neither; for an emoji without kin in the vocabulary; for a folder with
     fewer than 3 or more than 30 pictures, or with a caption that does not say "sks" and a noun that the models know.
@@ -132,7 +134,9 @@ def own(scene: Scene, noun: str) -> str:
 
 
 def asked(profile: Profile, who: Subject, n: int, *, every_style: bool = False, seed: int = 2) -> list[Scene]:
-    """n scenes to ask for: other places, sizes and backgrounds, on which both the subject and its class can be seen.
+    """Return n scenes to ask for: other places, sizes and backgrounds.
+
+    On these both the subject and its class can be seen.
 
     In the style of an emoji's pictures, unless told otherwise; never a style that pretraining withheld from the class.
     Raises: ValueError where too few scenes are like that.

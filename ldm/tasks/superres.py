@@ -222,7 +222,10 @@ def restorer(
 
 
 def _told(file: Path) -> tuple[Kind, int]:
-    """Kind and width of the model in a file: `models.model_path` names it by its kind, and it holds its width."""
+    """Return kind and width of the model in a file.
+
+    `models.model_path` names it by its kind, and it holds its width.
+    """
     kind, c = file.name.partition("-c")[0], weights.metadata(file).get("c")
     if kind not in get_args(Kind) or not isinstance(c, int):
         raise ValueError(

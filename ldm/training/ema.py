@@ -90,7 +90,9 @@ def keep(folder: Path, images: int, averages: dict[float, Params]) -> None:
 
 
 def average(folder: Path, sigma_rel: float, images: int = 0) -> tuple[int, Params]:
-    """(images seen, the weights averaged over this share of the run), at one of the snapshots' times, or the last.
+    """Return (images seen, the weights averaged over this share of the run).
+
+    The average is at one of the snapshots' times, or the last.
 
     Snapshots after that time are left out: the average is of a run that ended there.
     Raises: ValueError, one sentence, where there are no snapshots, none at that time, or a width that makes no sense.

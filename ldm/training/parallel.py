@@ -107,7 +107,10 @@ class Layout:
         return jax.lax.with_sharding_constraint(params, self.repeated)
 
     def make(self, build: Callable[[Any], Any], *arrays: Any) -> Any:
-        """`build(*arrays)`, every array of the result made where it lies: a whole state never is on one device."""
+        """Return `build(*arrays)`, every array of the result made where it lies.
+
+        A whole state never is on one device.
+        """
         arrays = jax.tree.map(np.asarray, arrays)
         return jax.jit(build, out_shardings=self.of(jax.eval_shape(build, *arrays)))(*arrays)
 

@@ -92,7 +92,10 @@ def noise(images: np.ndarray, sd: float, indices: np.ndarray) -> np.ndarray:
 
 
 def jpeg(images: np.ndarray, loss: float, _: np.ndarray) -> np.ndarray:
-    """Through libjpeg's codec at quality 100 - loss, colour at half the resolution, as most JPEG files are."""
+    """Pass pictures through libjpeg's codec at quality 100 - loss.
+
+    Colour has half the resolution, as in most JPEG files.
+    """
     return np.stack([_through_jpeg(image, round(100 - loss)) for image in images])
 
 

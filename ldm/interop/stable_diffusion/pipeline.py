@@ -137,7 +137,9 @@ class Pipeline:
     def begin(
         self, image: UInt8[np.ndarray, "H W 3"], steps: int, strength: float
     ) -> tuple[Plan, Float[np.ndarray, "h w z"]]:
-        """What `images` needs to begin from a picture: the plan of the steps that are left, and the picture's latents.
+        """Return what `images` needs to begin from a picture.
+
+        The plan of the steps that are left, and the picture's latents.
 
         strength: the share of the steps that are taken, above 0 (the picture stays) to 1 (next to nothing stays), of
         which `diffusers` takes int(strength x steps), too. Raises: ValueError for one that leaves no step.

@@ -71,7 +71,10 @@ def surroundings(seen: Detections, scenes: Sequence[Scene]) -> dict[str, Bool[np
 
 
 def placed(seen: Detections, scenes: Sequence[Scene]) -> Bool[np.ndarray, " n"]:
-    """Whether the one object, be it known or not, stands where its caption says; by the cells that show any object."""
+    """Return whether the one object, be it known or not, stands where its caption says.
+
+    This is judged by the cells that show any object.
+    """
     anything = seen.shares.sum(-1, keepdims=True)
     return np.array(
         [_stands(shares, scene, scene.objects[0].size) for shares, scene in zip(anything, scenes, strict=True)]
@@ -85,7 +88,10 @@ def _number(known: tuple[str, ...], name: str, what: str) -> int:
 
 
 def shows(shares: Float[np.ndarray, "8 8 objects"], wanted: list[int]) -> bool:
-    """Whether the m wanted objects are the m that cover most, each of them likelier than all else in some cell."""
+    """Return whether the m wanted objects are the m that cover most.
+
+    Each of them has to be likelier than all else in some cell, too.
+    """
     largest = np.argsort(-shares.sum((0, 1)))[: len(wanted)]
     return set(largest) == set(wanted) and distinct(shares, wanted)
 

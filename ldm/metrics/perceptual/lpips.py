@@ -147,7 +147,10 @@ class Lpips:
         return f"LPIPS 0.1 ({self.net}), own resolution, float32, weights {trunk}, heads {heads}"
 
     def __call__(self, a: UInt8[np.ndarray, "n h w 3"], b: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, " n"]:
-        """Raises: ValueError if these are no uint8 images, of different shapes, or under 32 pixels."""
+        """Return the distances.
+
+        Raises: ValueError if these are no uint8 images, of different shapes, or under 32 pixels.
+        """
         a, b = check(a, "LPIPS"), check(b, "LPIPS")
         if a.shape != b.shape:
             raise ValueError(f"LPIPS got images of shapes {a.shape} and {b.shape}; give it pairs of one size.")
