@@ -50,7 +50,7 @@ def call(words: list[str] | None = None) -> None:
 
 
 def once(words: list[str]) -> list[str]:
-    """The words, as they are. Raises: ValueError for an option that is given twice, of which one would be lost."""
+    """Return the words. Raises: ValueError for an option that is given twice, of which one would be lost."""
     options = [word.partition("=")[0].replace("_", "-") for word in words if word.startswith("--")]
     for option in options:
         if options.count(option) > 1 and option not in REPEATED:

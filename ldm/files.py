@@ -18,8 +18,9 @@ CAUSES = {  # of a disk that does not take a file: what is wrong, and what to do
 
 
 def refused(path: Path, error: Exception | None = None) -> OSError | None:
-    """The error to raise where a disk did not take `path`, full unless the error says otherwise: one sentence that says
-    what to do. None for an error that is none of a disk's `CAUSES`.
+    """Return the error to raise where a disk did not take `path`: one sentence that says what to do.
+
+    The disk is said to be full unless the error says otherwise. None for an error that is none of a disk's `CAUSES`.
 
     Libraries wrap an error of the system in others, and leave of it what it says.
     """
@@ -36,21 +37,21 @@ def refused(path: Path, error: Exception | None = None) -> OSError | None:
 
 
 def check_folder(path: str | Path, what: str) -> None:
-    """Raises: ValueError, one sentence, where there is no folder; `what` it should be ("one of pictures")."""
+    """Raise ValueError, one sentence, where there is no folder; `what` it should be ("one of pictures")."""
     if not Path(path).is_dir():
         found = "is a file, not a folder" if Path(path).exists() else "no such folder"
         raise ValueError(f"{path}: {found}; give {what}.")
 
 
 def check_file(path: str | Path, what: str) -> None:
-    """Raises: ValueError, one sentence, where there is no file; `what` it should be ("a picture")."""
+    """Raise ValueError, one sentence, where there is no file; `what` it should be ("a picture")."""
     if not Path(path).is_file():
         found = "is a folder" if Path(path).is_dir() else "does not exist"
         raise ValueError(f"{path} {found}; give the path of {what}.")
 
 
 def check_out(path: str | Path, endings: Sequence[str], *, make: bool = False) -> None:
-    """Raises: ValueError, one sentence, before any work, where no file with one of these endings can be written.
+    """Raise ValueError, one sentence, before any work, where no file with one of these endings can be written.
 
     make: its folder, where there is none.
     """

@@ -12,11 +12,10 @@ import numpy as np
 
 
 def key(cell: Any, **versions: str | int) -> str:
-    """The name of a cell: 16 hex digits that hash its type, its fields and the versions given.
+    """Return the name of a cell: 16 hex digits that hash its type, its fields and the versions given.
 
-    The same on every machine, Python and field order; 4 and 4.0 are the same number, a tuple and a
-    list the same sequence.
-    Raises: TypeError for what has no canonical form (a path, a set, an array).
+    It is equal on every machine, Python and field order; 4 and 4.0 are the same number, a tuple and a list the same
+    sequence. Raises: TypeError for what has no canonical form (a path, a set, an array).
     """
     if not dataclasses.is_dataclass(cell) or isinstance(cell, type):
         raise TypeError(f"key() takes a dataclass instance, not {cell!r}.")
@@ -31,7 +30,7 @@ def later(default: Any) -> Any:
 
 
 def digest(params: Mapping[str, Any], size: int = 4) -> str:
-    """`size` bytes, in hex, that name a network's weights, or the arrays of a batch."""
+    """Return `size` bytes, in hex, that name a network's weights, or the arrays of a batch."""
     hasher = hashlib.blake2b(digest_size=size)
     for name in sorted(params):
         hasher.update(name.encode() + np.asarray(params[name]).tobytes())

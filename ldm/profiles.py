@@ -70,7 +70,7 @@ class Profile:
             raise ValueError(f"length = {self.length}: expected one of lengths = {self.lengths}.")
 
     def training(self, c: int) -> TrainConfig:
-        """How width c is trained: where rates go with the width, at train.learning_rate * rate_width / c (muP).
+        """Return how width c is trained: where rates go with the width, at train.learning_rate * rate_width / c (muP).
 
         One rate for all widths would be a confounder: under Adam the best one falls as 1 / width (Yang et al. 2022),
         and did so when it was swept at two widths (`tools.learning_rates`; the book's log has the numbers).
@@ -96,7 +96,7 @@ class Profile:
         return Schedule.named(self.noise, self.shift)
 
     def plan(self, sampler: Sampler, steps: int) -> Plan:
-        """A sampler's table on the profile's schedule. Raises: ValueError for an unknown name or step count."""
+        """Return a sampler's table on the profile's schedule. Raises: ValueError for an unknown name or step count."""
         return plan(sampler, steps, self.spacing, self.noise, self.shift)
 
     @property

@@ -9,20 +9,20 @@ from ldm.training.parallel import Layout
 
 
 def check_numbers(**given: int) -> None:
-    """Raises: ValueError for a number below 0, or beyond the 32 bits that tell JAX's seeds apart."""
+    """Raise ValueError for a number below 0, or beyond the 32 bits that tell JAX's seeds apart."""
     for name, value in given.items():
         if not 0 <= value < 2**32:
             raise ValueError(f"{name} = {value}: expected 0 or more, below 2^32; leave it out for the usual one.")
 
 
 def check_network(profile: Profile, c: int, batch: int, layout: Layout | None) -> None:
-    """Raises: ValueError where there is no network of size c, or a batch cannot be spread over the devices."""
+    """Raise ValueError where there is no network of size c, or a batch cannot be spread over the devices."""
     sizes.params(profile.network, c, profile.context)
     if layout:
         layout.rows(batch)
 
 
 def check_pretrained(profile: Profile, c: int, seed: int = 0) -> None:
-    """Raises: ValueError where the pretrained network is missing that a training begins with."""
+    """Raise ValueError where the pretrained network is missing that a training begins with."""
     if models.file_of(profile, c, profile.length, seed) is None:
         raise models.missing(profile, c, profile.length, seed)

@@ -75,7 +75,7 @@ def draw(
 
 
 def _captions(caption: str, file: Path | None) -> list[str]:
-    """Raises: ValueError, one sentence, where there is not one caption, or a file of them."""
+    """Raise ValueError, one sentence, where there is not one caption, or a file of them."""
     from ldm.files import check_file
 
     if bool(caption) == bool(file):
@@ -93,7 +93,7 @@ def _captions(caption: str, file: Path | None) -> list[str]:
 
 
 def check_request(out: Path, n: int, lora: Sequence[Path], weights: Sequence[float], *, single: bool) -> None:
-    """Raises: ValueError, one sentence, before any work."""
+    """Raise ValueError, one sentence, before any work."""
     from ldm.data import pictures
 
     if n < 1:
@@ -138,7 +138,7 @@ def _square(image: Path, side: int):
 
 
 def _settings(model: Pipeline, folder: Path, steps: int, guidance: float, seed: int, size: int) -> dict[str, str]:
-    """What determines a picture beside its caption and number, as the texts of a PNG."""
+    """Return what determines a picture beside its caption and number, as the texts of a PNG."""
     from importlib.metadata import version
 
     from ldm.hashing import digest
@@ -157,7 +157,7 @@ def _settings(model: Pipeline, folder: Path, steps: int, guidance: float, seed: 
 
 
 def _finish(out: Path, files: Sequence[Path], captions: Sequence[str]) -> None:
-    """Captions beside the pictures, so that `score` finds both, and a sheet of the first ones."""
+    """Write captions beside the pictures, so that `score` finds both, and a sheet of the first ones."""
     from ldm.data import pictures
     from ldm.files import write_atomic
 

@@ -86,7 +86,7 @@ def execute(
 
 
 def to_ipynb(source: Path) -> str:
-    """The .ipynb text of a py:percent notebook, without outputs, for the kernel `python3`."""
+    """Return the .ipynb text of a py:percent notebook, without outputs, for the kernel `python3`."""
     import jupytext
 
     if not source.is_file():
@@ -102,7 +102,7 @@ def to_ipynb(source: Path) -> str:
 
 
 def defaults(notebook: Path) -> dict[str, Any]:
-    """Name and default value of every parameter in the `parameters` cell of an .ipynb."""
+    """Return the name and default value of every parameter in the `parameters` cell of an .ipynb."""
     import papermill
 
     found = papermill.inspect_notebook(str(notebook))
@@ -110,7 +110,7 @@ def defaults(notebook: Path) -> dict[str, Any]:
 
 
 def typed(given: Mapping[str, Any], known: Mapping[str, Any], *, where: str) -> dict[str, Any]:
-    """The given parameters with text read as the default's type; `ValueError` in one sentence."""
+    """Return the given parameters with text read as the default's type; `ValueError` in one sentence."""
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -141,7 +141,7 @@ def parse(text: str, like: Any, name: str = "value") -> Any:
 
 
 def _read(text: str, like: Any) -> Any:
-    """One value of the type of `like`. Raises: ValueError or KeyError, without a word."""
+    """Return one value of the type of `like`. Raises: ValueError or KeyError, without a word."""
     if isinstance(like, bool):
         return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[text.strip().lower()]
     if isinstance(like, int):
@@ -190,8 +190,10 @@ def _unattended() -> Iterator[Config]:
 
 
 def _connection(folder: Path) -> Config:
-    """How a kernel is spoken to: by sockets that are files, which others can neither read nor be given by chance, as
-    happens to ports; by ports where the folder's name is too long for a socket's (107 bytes, 103 on a Mac).
+    """Return how a kernel is spoken to: through sockets that are files, else through ports.
+
+    Others can neither read such files nor be given them by chance, as happens to ports. Ports serve where the folder's
+    name is too long for a socket's (107 bytes, 103 on a Mac).
     """
     from traitlets.config import Config
 

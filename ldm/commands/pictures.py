@@ -17,9 +17,7 @@ def upscale(
     seed: int = 0,
     out: Path = Path("upscaled.png"),
 ) -> None:
-    """Enlarge a picture four times in height and width, by the study's model of width c or by one that you
-    finetuned.
-    """
+    """Enlarge a picture four times in height and width, by the study's model of width c or one that you finetuned."""
     from ldm import profiles
     from ldm.data import pictures
     from ldm.data.degrade import FACTOR

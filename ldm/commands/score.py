@@ -114,8 +114,9 @@ def compare(
     out: tuple[Path, ...] = (),
     work: Path | None = None,
 ) -> None:
-    """Say which of two sets of pictures is better: A minus B, paired, with its interval, and how many pictures it takes
-    to tell them apart.
+    """Say which of two sets of pictures is better: A minus B, paired, with its interval.
+
+    It also says how many pictures it takes to tell them apart.
 
     By: names, pictures of the same file name (whatever its ending), or captions. All else as of score.
     """
@@ -190,7 +191,7 @@ def _judge(
 
 
 def _tokens(names: Sequence[str], tokenizer: Path | None, weights: Path | None) -> Any:
-    """How captions become ids; None where no score asks for them."""
+    """Return how captions become ids; None where no score asks for them."""
     if "clip-score" not in names:
         return None
     from ldm.interop.stable_diffusion.tokenizer import read_tokenizer
@@ -217,13 +218,13 @@ def _reference(place: str, judge: Judge, work: Path | None) -> Reference:
 
 
 def _notes(found: Sequence[Score]) -> str:
-    """What is to be said of the scores, each sentence once."""
+    """Return what is to be said of the scores, each sentence once."""
     notes = dict.fromkeys(one.note for one in found if one.note)
     return "\n".join(f"{', '.join(one.metric for one in found if one.note == note)}: {note}" for note in notes)
 
 
 def _card(judge: Judge, looked: Sequence[Looked], real: Reference | None) -> str:
-    """The protocol card, for people."""
+    """Return the protocol card, for people."""
     lines = [("network", judge.protocol)]
     lines += [("pictures", f"{one.place}: {len(one):,} ({one.images})") for one in looked]
     if real:

@@ -106,8 +106,9 @@ def dreambooth(
 
 
 def browser(out: Path | None = None, sizes: tuple[int, ...] = ()) -> None:
-    """Write the shipped models as ONNX with the sampler's tables, for the book's playground; only where they
-    changed.
+    """Write the shipped models as ONNX with the sampler's tables, for the book's playground.
+
+    They are written only where they changed.
     """
     from ldm.files import check_folder
     from ldm.interop import browser as task

@@ -12,20 +12,20 @@ from ldm.files import check_out, write_atomic
 
 
 def check(out: Sequence[Path]) -> None:
-    """Raises: ValueError, one sentence, before any work, for a file that cannot be written."""
+    """Raise ValueError, one sentence, before any work, for a file that cannot be written."""
     for path in out:
         check_out(path, [".json", ".csv"])
 
 
 def printed(rows: list[dict]) -> str:
-    """A table for people."""
+    """Return a table for people."""
     import pandas as pd
 
     return pd.DataFrame(rows).to_string(index=False, float_format="{:.4g}".format)
 
 
 def write(out: Sequence[Path], records: list[dict], about: dict[str, Any]) -> None:
-    """Records as CSV, and as JSON with what they are about."""
+    """Write records as CSV, and as JSON with what they are about."""
     import pandas as pd
 
     for path in out:

@@ -1,5 +1,6 @@
-"""Commands that train: a size of the family, its averages, its finetuning and students, the frozen networks, and data
-to train on.
+"""Commands that train a model, a part that the study takes as given, or write data to train on.
+
+They train a size of the family, its averages, its finetuning and students, and the frozen networks.
 """
 
 from __future__ import annotations
@@ -118,8 +119,9 @@ def together(
 
 
 def average(c: int, sigma: float = 0.1, images: int = 0, profile: str = "laptop", seed: int = 0) -> None:
-    """Make a model whose weights are averaged over a share sigma of a training that kept snapshots (pretrain
-    --snapshots).
+    """Make a model whose weights are averaged over a share sigma of a training.
+
+    The training has to have kept snapshots (pretrain --snapshots).
     """
     from ldm import profiles
     from ldm.tasks import pretrain as task
@@ -130,8 +132,9 @@ def average(c: int, sigma: float = 0.1, images: int = 0, profile: str = "laptop"
 def shards(
     out: Positional[str], /, profile: str = "laptop", n: int = 0, pictures: bool = False, folder: Path | None = None
 ) -> None:
-    """Write training data as tar shards to a folder or an object store, going on where it stopped: latents, or
-    pictures.
+    """Write training data as tar shards to a folder or an object store, going on where it stopped.
+
+    The shards hold latents, or pictures.
 
     The profile's scenes, n of them, or the captioned pictures of a folder (with metadata.jsonl or metadata.csv).
     """

@@ -16,9 +16,10 @@ T = TypeVar("T")
 
 
 def in_order(draw: Callable[[range], T], n: int, length: int, workers: int) -> Iterator[T]:
-    """`draw(rows)` of all n rows in order, `length` at a time; by several processes (which have to be able to pickle
-    `draw`), started from a script with the usual `if __name__ == "__main__":`, or by this one alone. Few lie ready
-    before they are asked for.
+    """Yield `draw(rows)` of all n rows in order, `length` at a time.
+
+    Several processes draw (which have to be able to pickle `draw`), started from a script with the usual `if __name__
+    == "__main__":`, or this one alone. Few lie ready before they are asked for.
     """
     spans = [range(i, min(i + length, n)) for i in range(0, n, length)]
     if workers < 2 or len(spans) < 2:
@@ -34,7 +35,7 @@ def in_order(draw: Callable[[range], T], n: int, length: int, workers: int) -> I
 
 
 def batch_indices(seed: int, step: int, batch: int, n: int) -> np.ndarray:
-    """Which of n items make up the batch of a step: int64 (batch,).
+    """Return which of n items make up the batch of a step: int64 (batch,).
 
     Items are taken in the order of one permutation of range(n) after another (epochs), `batch` at
     a time; a batch may span two epochs. Nothing is stored: each place in the endless row of items
@@ -47,7 +48,7 @@ def batch_indices(seed: int, step: int, batch: int, n: int) -> np.ndarray:
 
 
 def _permuted(place: np.ndarray, epoch: np.ndarray, seed: int, n: int) -> np.ndarray:
-    """Where a permutation of range(n), one for each (seed, epoch), sends `place`.
+    """Return where a permutation of range(n), one for each (seed, epoch), sends `place`.
 
     A Feistel network permutes a power of four that is at least n; places that land outside
     range(n) are sent on until they are inside (Black and Rogaway, 2002).

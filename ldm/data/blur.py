@@ -33,7 +33,7 @@ SINC = 0.1  # share of low-pass filters among a stage's kernels
 
 
 def _grid(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """x and y of the pixels, seen from the middle."""
+    """Return x and y of the pixels, seen from the middle."""
     line = np.arange(size) - (size - 1) / 2
     return np.meshgrid(line, line)
 
@@ -71,7 +71,7 @@ class Sinc(NamedTuple):
 
 
 def draw_blur(rng: np.random.Generator, sigma: Range) -> Bell | Sinc:
-    """A kernel of a degradation stage, its widths within `sigma`."""
+    """Return a kernel of a degradation stage, its widths within `sigma`."""
     size = int(rng.choice(SIZES))
     if rng.random() < SINC:
         return draw_sinc(rng, size, widest=np.pi / 3 if size < 13 else np.pi / 5)
@@ -85,12 +85,14 @@ def draw_blur(rng: np.random.Generator, sigma: Range) -> Bell | Sinc:
 
 
 def draw_sinc(rng: np.random.Generator, size: int | None = None, widest: float = np.pi / 3) -> Sinc:
-    """A low-pass filter, of any size unless given, that cuts off somewhere between `widest` and pi."""
+    """Return a low-pass filter, of any size unless given, that cuts off somewhere between `widest` and pi."""
     return Sinc(size or int(rng.choice(SIZES)), rng.uniform(widest, np.pi))
 
 
 def blurred(planes: Planes, kernel: Kernel) -> Planes:
-    """Each plane filtered; outside, the picture is mirrored about its border pixels. Not clipped: a sinc overshoots.
+    """Filter each plane; outside, the picture is mirrored about its border pixels. Not clipped: a sinc overshoots.
+
+    Kernels stay as they are when turned by half a circle, so that convolution and correlation are one.
 
     Kernels are the same turned by half a circle, so that convolution and correlation are one.
     """

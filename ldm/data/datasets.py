@@ -32,17 +32,18 @@ class Captioned(Protocol):
     def __len__(self) -> int: ...
 
     def item(self, i: int) -> tuple[np.ndarray, str]:
-        """(uint8 (S, S, 3), caption)"""
+        """Return the picture and its caption: (uint8 (S, S, 3), caption)."""
 
     def images(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """uint8 (len(indices), S, S, 3)"""
+        """Return the pictures of these indices: uint8 (len(indices), S, S, 3)."""
 
     def captions(self, indices: Sequence[int] | np.ndarray) -> list[str]: ...
 
 
 class Folder:
-    """Your own pictures: a folder with metadata.jsonl or metadata.csv (the ImageFolder
-    convention), whose `file_name` is relative to the folder and whose `text` is the caption.
+    """Your own pictures: a folder with metadata.jsonl or metadata.csv (the ImageFolder convention).
+
+    In the metadata `file_name` is relative to the folder and `text` is the caption.
 
     Each picture is cut to its central square and resized to `size` pixels; transparent parts
     become white. Every file is read and decoded once at the start, so that a bad one raises
@@ -143,7 +144,7 @@ def _kept(file: Path) -> np.ndarray:
 
 
 def metadata(folder: Path) -> list[tuple[str, str]]:
-    """(file name, caption) of each row, checked."""
+    """Return (file name, caption) of each row, checked."""
     check_folder(folder, "one with pictures and metadata.jsonl or metadata.csv")
     found = [folder / name for name in ("metadata.jsonl", "metadata.csv")]
     found = [file for file in found if file.is_file()]
@@ -185,7 +186,7 @@ def _check_name(where: str, folder: Path, name: str) -> None:
 
 
 def _writable(text: str) -> bool:
-    """Whether it can be written as UTF-8; JSON may hold single halves of surrogate pairs."""
+    """Return whether it can be written as UTF-8; JSON may hold single halves of surrogate pairs."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -92,12 +92,12 @@ class Recipe:
 
 
 def generator(seed: int, index: int) -> np.random.Generator:
-    """The randomness of one picture."""
+    """Return the randomness of one picture."""
     return np.random.default_rng([seed, index])
 
 
 def recipe(rng: np.random.Generator) -> Recipe:
-    """What is done to one picture."""
+    """Return what is done to one picture."""
     return Recipe(
         first=_stage(rng, FIRST),
         second=_stage(rng, SECOND),
@@ -132,7 +132,7 @@ def degrade(
     indices: Sequence[int] | np.ndarray,
     version: int = VERSIONS[-1],
 ) -> UInt8[np.ndarray, "n h w 3"]:
-    """Sharp pictures at a quarter of their size, each degraded by its own recipe: a function of (seed, index).
+    """Return sharp pictures at a quarter of their size, each degraded by its own recipe: a function of (seed, index).
 
     Sharpen them first (`sharpened`), as the published pipeline does.
     Raises: ValueError, one sentence, for anything but uint8 pictures whose sides are multiples of 4, one index each.
@@ -160,7 +160,7 @@ def degrade(
 def applied(
     image: UInt8[np.ndarray, "H W 3"], what: Recipe, rng: np.random.Generator, version: int = VERSIONS[-1]
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """One picture, degraded as the recipe says; `rng` draws the noise."""
+    """Return one picture, degraded as the recipe says; `rng` draws the noise."""
     first, second, target = what.first, what.second, tuple(side // FACTOR for side in image.shape[:2])
     x = _planes(image)
     if first.blur:
@@ -182,8 +182,9 @@ def applied(
 
 
 def resized(planes: Planes, shape: tuple[int, int], mode: str, scale: float | None = None) -> Planes:
-    """To `shape` (h, w) as torch's `interpolate` does it: area averages, the other two pass pixels over and so
-    alias.
+    """Resize planes to `shape` (h, w) as torch's `interpolate` does it.
+
+    Area averages; the other two modes pass pixels over and so alias.
 
     scale: what places are divided by, in place of the ratio of the sides: torch's `scale_factor`, of which the sides
         are only the rounded products. As published, the first resize has it; the later ones are told the sides.
@@ -193,7 +194,7 @@ def resized(planes: Planes, shape: tuple[int, int], mode: str, scale: float | No
 
 
 def noisy(planes: Planes, stage: Stage, rng: np.random.Generator) -> Planes:
-    """With the stage's noise, clipped to [0, 1].
+    """Return planes with the stage's noise, clipped to [0, 1].
 
     Gaussian: of standard deviation strength / 255. Poisson: strength times the shot noise of as many photons at
     full light as the picture has different levels, rounded up to a power of two (as published).
@@ -211,15 +212,16 @@ def noisy(planes: Planes, stage: Stage, rng: np.random.Generator) -> Planes:
 
 
 def compressed(planes: Planes, quality: int) -> Planes:
-    """Through JPEG, as Pillow writes it: colours at half the resolution."""
+    """Pass planes through JPEG, as Pillow writes it: colours at half the resolution."""
     file = io.BytesIO()
     Image.fromarray(_levels(planes)).save(file, "JPEG", quality=quality)
     return _planes(np.asarray(Image.open(file)))
 
 
 def sharpened(images: UInt8[np.ndarray, "n H W 3"]) -> UInt8[np.ndarray, "n H W 3"]:
-    """The unsharp mask of the published targets: where a picture is away from its blur by more than 10 levels, by half
-    as much again.
+    """Sharpen by the unsharp mask of the published targets.
+
+    Where a picture is away from its blur by more than 10 levels, it is moved away by half as much again.
     """
     images = np.asarray(images)
     rows, columns = (_bell(side) for side in images.shape[1:3])
@@ -232,7 +234,7 @@ def sharpened(images: UInt8[np.ndarray, "n H W 3"]) -> UInt8[np.ndarray, "n H W 
 
 @lru_cache
 def _bell(size: int) -> Float[np.ndarray, "size size"]:
-    """The mask's Gaussian blur along one axis, the picture mirrored about its border pixels."""
+    """Return the mask's Gaussian blur along one axis, the picture mirrored about its border pixels."""
     bell = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / SIGMA) ** 2)
     return scipy.ndimage.correlate1d(np.eye(size), bell / bell.sum(), axis=0, mode="mirror").astype(np.float32)
 

@@ -1,5 +1,6 @@
-"""The batches of a training on shards: in the order of `batches.batch_indices`, decoded, encoded, and made ahead in
-threads.
+"""The batches of a training on shards, made ahead in threads.
+
+They come in the order of `batches.batch_indices`, decoded and encoded.
 
 A batch is a function of the step, as it is for data in memory, so a resumed run needs no state of its data, and shards
 written of a data set give the run that the data set gives, to the bit. Each process of a run reads its own rows.
@@ -83,7 +84,7 @@ class Feed:
                 )
 
     def batch(self, seed: int, step: int, size: int, part: slice | np.ndarray = slice(None)) -> dict[str, np.ndarray]:
-        """The batch of a step, float32: a function of (seed, step) alone; of it these rows (`parallel.Layout.rows`).
+        """Return the batch of a step, float32, by (seed, step) alone; of it these rows (`parallel.Layout.rows`).
 
         Raises: ValueError or OSError, one sentence with shard and member, for what cannot be read or has another shape.
         """
@@ -147,7 +148,10 @@ class Feed:
 
 
 def open_feed(url: str, cache: Path, codec: Codec, text: TextEncoder, side: int, shape: tuple[int, int, int]) -> Feed:
-    """The feed of the shards at `url`, its first sample tried. Raises: as `open_shards`, `Feed` and `Feed.batch`."""
+    """Return the feed of the shards at `url`, its first sample tried.
+
+    Raises: as `open_shards`, `Feed` and `Feed.batch`.
+    """
     feed = Feed(open_shards(url, cache), codec, text, side, shape)
     feed._make(0, 1, np.zeros(1, np.int64), 0)
     return feed

@@ -34,7 +34,7 @@ class Encoded(Protocol):
     """Encoded pictures with their encoded captions, wherever they lie."""
 
     def batch(self, seed: int, step: int, size: int, part: slice | np.ndarray = slice(None)) -> Batch:
-        """The batch of a step, float32: a function of (seed, step) alone; of it these rows (`parallel.Layout.rows`)."""
+        """Return the batch of a step, float32, by (seed, step) alone; of it these rows (`parallel.Layout.rows`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class LatentSet:
 
 @dataclass(frozen=True, eq=False)
 class DeviceSet:
-    """The same on an accelerator: latents and the captions' ids lie there, and contexts are computed with the batch.
+    """A `LatentSet` on an accelerator: latents and ids of captions lie there, contexts are computed with the batch.
 
     A context is a thousand times larger than its ids: fetched from the host it would take longer than a step.
     """
@@ -81,20 +81,20 @@ def latent_set(data: Captioned, codec: Codec, text: TextEncoder, folder: Path) -
 
 
 def device_set(data: Captioned, codec: Codec, text: TextEncoder, folder: Path) -> DeviceSet:
-    """The same, its latents on the first device."""
+    """Encode all of a data set, or open what an earlier run encoded, and put its latents on the first device."""
     ids = np.concatenate([text.tokenizer(captions) for captions in drawn(data.captions, len(data))])
     return DeviceSet(jax.device_put(np.asarray(latents_of(data, codec, folder))), jax.device_put(ids), text)
 
 
 def latents_of(data: Captioned, codec: Codec, folder: Path) -> Float[np.ndarray, "n h w z"]:
-    """All pictures, encoded, or what an earlier run encoded."""
+    """Encode all pictures, or open what an earlier run encoded."""
     encoder = {name: p for name, p in codec.params.items() if name.startswith(("encoder.", "quant_conv."))}
     name = f"latents-{len(data)}-{data.key}-{digest(encoder)}"
     return half_precision(folder, name, map(codec.encode, drawn(data.images, len(data))), len(data))
 
 
 def drawn(draw: Callable[[range], np.ndarray], n: int) -> Iterable[np.ndarray]:
-    """`batches.in_order`, by all cores where an accelerator waits for them; a CPU has to encode them, too."""
+    """Draw by `batches.in_order`, by all cores where an accelerator waits for them; a CPU has to encode them, too."""
     if jax.default_backend() == "cpu":
         return in_order(draw, n, CHUNK, 1)
     return in_order(draw, n, min(CHUNK, -(-n // (2 * CORES))), CORES)

@@ -43,7 +43,7 @@ def opened(source: bytes | str | Path) -> Iterator[Image.Image]:
 
 
 def upright(file: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
-    """The pixels of an opened picture as one holds it; transparent parts become white.
+    """Return the pixels of an opened picture as one holds it; transparent parts become white.
 
     Raises: ValueError for pixels that are no levels; and as Pillow does for a damaged file.
     """
@@ -59,13 +59,13 @@ def upright(file: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def whole(source: bytes | str | Path) -> UInt8[np.ndarray, "h w 3"]:
-    """A picture as large as it is. Raises: as `opened`."""
+    """Return a picture as large as it is. Raises: as `opened`."""
     with opened(source) as file:
         return upright(file)
 
 
 def square(source: bytes | str | Path, size: int) -> UInt8[np.ndarray, "size size 3"]:
-    """The central square of a picture, resized. Raises: as `opened`."""
+    """Return the central square of a picture, resized. Raises: as `opened`."""
     image = Image.fromarray(whole(source))
     side = min(image.size)
     left, top = ((length - side) // 2 for length in image.size)
@@ -74,7 +74,7 @@ def square(source: bytes | str | Path, size: int) -> UInt8[np.ndarray, "size siz
 
 
 def check_out(path: str | Path, width: int = 1, height: int = 1) -> None:
-    """Raises: ValueError, one sentence, before any work, where no picture so large can be saved."""
+    """Raise ValueError, one sentence, before any work, where no picture so large can be saved."""
     files.check_out(path, PICTURES)
     try:
         _encoded(path, np.zeros((height, width, 3), np.uint8))
@@ -90,13 +90,13 @@ def save(path: str | Path, pixels: UInt8[np.ndarray, "h w 3"], about: Mapping[st
 
 
 def texts(path: str | Path) -> dict[str, str]:
-    """What a PNG says about itself; of other pictures nothing. Raises: as `opened`."""
+    """Return what a PNG says about itself; of other pictures nothing. Raises: as `opened`."""
     with opened(path) as file:
         return dict(getattr(file, "text", {}))
 
 
 def sheet(images: Sequence[UInt8[np.ndarray, "h w 3"]], side: int = 256, gap: int = 4) -> UInt8[np.ndarray, "H W 3"]:
-    """Pictures side by side in a square of rows, on white; each within `side` pixels, none enlarged."""
+    """Lay pictures side by side in a square of rows, on white; each within `side` pixels, none enlarged."""
     small = [Image.fromarray(image) for image in images]
     for image in small:
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
@@ -121,7 +121,7 @@ def _encoded(path: str | Path, pixels: UInt8[np.ndarray, "h w 3"], about: Mappin
 
 
 def _eight_bits(file: Image.Image, image: Image.Image) -> Image.Image:
-    """16-bit grey, turned upright, as 8-bit grey with the transparency that the file gives one of its levels."""
+    """Return 16-bit grey, turned upright, as 8-bit grey with the transparency that the file gives one of its levels."""
     tags = getattr(file, "tag_v2", {})
     if (
         file.format not in ("PNG", "TIFF", "JPEG2000")

@@ -12,12 +12,12 @@ Kernel = Callable[[np.ndarray], np.ndarray]
 
 
 def triangle(x: np.ndarray) -> np.ndarray:
-    """Linear interpolation."""
+    """Interpolate linearly."""
     return np.maximum(1 - np.abs(x), 0)
 
 
 def cubic(a: float) -> Kernel:
-    """Cubic convolution (Keys 1981); PIL and TensorFlow have a = -1/2, torch a = -3/4."""
+    """Return the kernel of cubic convolution (Keys 1981); PIL and TensorFlow have a = -1/2, torch a = -3/4."""
 
     def kernel(x: np.ndarray) -> np.ndarray:
         x = np.abs(x)
@@ -29,7 +29,7 @@ def cubic(a: float) -> Kernel:
 
 
 def smooth(size: int, out: int, kernel: Kernel, kept: slice = slice(None)) -> Matrix:
-    """Antialiased: where the picture shrinks, the kernel widens with the step; weights sum to one.
+    """Resample antialiased: where the picture shrinks, the kernel widens with the step; weights sum to one.
 
     Of the `out` rows only those that are `kept` are made: all those of a long and narrow picture fill the memory.
     """
@@ -40,7 +40,7 @@ def smooth(size: int, out: int, kernel: Kernel, kept: slice = slice(None)) -> Ma
 
 
 def pick(positions: Float[np.ndarray, " out"], size: int, kernel: Kernel, reach: int) -> Matrix:
-    """Interpolation between the 2 x `reach` pixels around each position; those outside are the border's.
+    """Interpolate between the 2 x `reach` pixels around each position; those outside are the border's.
 
     Where the picture shrinks, pixels in between are passed over: this is what aliases.
     """

@@ -57,7 +57,7 @@ class Shards:
         return len(self.shard)
 
     def read(self, rows: Int[np.ndarray, " b"]) -> list[tuple[bytes, bytes]]:
-        """(picture or latents, words) of each; object stores are asked for all at once.
+        """Return (picture or latents, words) of each; object stores are asked for all at once.
 
         Raises: OSError, one sentence, for a shard that is gone, cannot be reached, or has become shorter.
         """
@@ -77,15 +77,16 @@ class Shards:
         ]
 
     def name(self, i: int, words: bool = False) -> str:
-        """Shard and member of a sample, for people: the member's header stands before it."""
+        """Return shard and member of a sample, for people: the member's header stands before it."""
         path, begin = self.paths[self.shard[i]], int(self.spans[i, int(words), 0])
         header = self.fs.cat_file(path, begin - tarfile.BLOCKSIZE, begin)
         return f"{path}: {tarfile.TarInfo.frombuf(header, 'utf-8', 'surrogateescape').name}"
 
 
 def open_shards(url: str, cache: Path) -> Shards:
-    """The shards in a folder (or those that a pattern with * names), of which fsspec knows the place: a path, s3://,
-    gs://.
+    """Open the shards in a folder, or those that a pattern with * names.
+
+    fsspec knows the place: a path, s3://, gs://.
 
     `cache`: folder for the index, which is made anew when a shard has changed.
     Raises: ValueError, one sentence, for a place without shards, a missing or broken one, and a sample that lacks
@@ -120,7 +121,7 @@ def open_shards(url: str, cache: Path) -> Shards:
 
 
 def listing(url: str) -> tuple[fsspec.AbstractFileSystem, str, dict[str, dict]]:
-    """The file system, the folder, and path -> facts of what lies there."""
+    """Return the file system, the folder, and path -> facts of what lies there."""
     try:
         fs, path = fsspec.url_to_fs(url)
         if "*" in path:
@@ -138,7 +139,7 @@ def _hash(value: Any) -> str:
 
 
 def _cached(path: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Arrays of a file, which is made where it is missing or damaged."""
+    """Return arrays of a file, which is made where it is missing or damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in ("encoded", "words", "shard", "spans")}
@@ -173,7 +174,7 @@ def _index(fs: fsspec.AbstractFileSystem, paths: list[str]) -> dict[str, np.ndar
 
 
 def samples(fs: fsspec.AbstractFileSystem, path: str) -> Iterator[tuple[str, dict[str, tuple[int, int]]]]:
-    """(key, ending -> (first byte, length)) of each sample, in the shard's order."""
+    """Yield (key, ending -> (first byte, length)) of each sample, in the shard's order."""
     found: dict[str, dict[str, tuple[int, int]]] = {}
     try:
         with fs.open(path, "rb", block_size=BLOCK) as file, tarfile.open(fileobj=file, mode="r:") as tar:
@@ -208,7 +209,7 @@ Encode = Callable[[range], list[Members]]
 
 
 def pictures(data: Captioned) -> tuple[dict[str, str], Encode]:
-    """Pictures as PNG with their captions; beside it what the shards are made of."""
+    """Return pictures as PNG with their captions; beside it what the shards are made of."""
 
     def encode(rows: range) -> list[Members]:
         return [
@@ -220,7 +221,7 @@ def pictures(data: Captioned) -> tuple[dict[str, str], Encode]:
 
 
 def latents(data: Captioned, codec: Codec, text: TextEncoder) -> tuple[dict[str, str], Encode]:
-    """Latents and contexts in half precision, and the captions; beside it what the shards are made of.
+    """Return latents and contexts in half precision, and the captions; beside it what the shards are made of.
 
     Raises: ValueError, one sentence, for a caption that the text tower cannot read: here, before anything is written.
     """

@@ -39,8 +39,9 @@ Read = Callable[[], bytes]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Source:
-    """n pictures with unique names; `walk(first)` gives a function for each, from the picture `first` on, that reads
-    it.
+    """n pictures with unique names.
+
+    `walk(first)` gives a function for each, from the picture `first` on, that reads it.
     """
 
     place: str
@@ -58,7 +59,7 @@ class Source:
         return hashlib.blake2b(repr((self.place, self.names, self.sizes)).encode(), digest_size=8).hexdigest()
 
     def each(self, look: Callable[[bytes], T], first: int = 0, threads: int = CORES, ahead: int = 64) -> Iterator[T]:
-        """`look` at each picture's bytes from `first` on, in order, by several threads and some pictures ahead.
+        """Yield `look` of each picture's bytes from `first` on, in order, by several threads and some pictures ahead.
 
         Raises: ValueError, one sentence with the picture's name, where `look` does.
         """
@@ -88,7 +89,10 @@ class Source:
 
 
 def open_source(place: str | Path) -> Source:
-    """The pictures at a place. Raises: ValueError, one sentence, where there are none or they cannot be told apart."""
+    """Return the pictures at a place.
+
+    Raises: ValueError, one sentence, where there are none or they cannot be told apart.
+    """
     path = Path(place)
     if "://" in str(place) or "*" in str(place) or path.suffix == ".tar":
         return _shards(str(place))
@@ -133,7 +137,7 @@ def _files(folder: Path, names: list[str], captions: Callable[[], list[str]]) ->
 
 
 def _beside(folder: Path, names: list[str]) -> list[str]:
-    """Captions of files of the same name with the ending .txt; none where one is missing."""
+    """Return the captions of files named like the pictures, with the ending .txt; none where one is missing."""
     files = [(folder / name).with_suffix(".txt") for name in names]
     if not all(file.is_file() for file in files):
         return []
@@ -141,7 +145,7 @@ def _beside(folder: Path, names: list[str]) -> list[str]:
 
 
 def _shards(url: str) -> Source:
-    """Tar shards, with captions or without."""
+    """Open tar shards, with captions or without."""
     if url.endswith(".tar") and "*" not in url:
         folder, _, name = url.rpartition("/")
         fs, _, found = shards.listing(folder or ".")
@@ -174,7 +178,7 @@ def _shards(url: str) -> Source:
 
 
 def _parquet(place: Path, paths: list[Path]) -> Source:
-    """Parquet files; a row group is the least that is read, and a batch of its rows is kept."""
+    """Open Parquet files; a row group is the least that is read, and a batch of its rows is kept."""
     try:
         files = [pyarrow.parquet.ParquetFile(path) for path in paths]
     except pyarrow.ArrowException as error:

@@ -33,8 +33,10 @@ class Passes:
     def gflops(
         self, *whole: float, shallow: float | None = None, guide: float | None = None, verifier: float | None = None
     ) -> float:
-        """FLOPs truly done, in 1e9, by those of one pass of each kind (`ldm.networks.cost.unet_gflops` and
-        `shallow_gflops`); `whole`: one number for each of the networks.
+        """Return the FLOPs truly done, in 1e9, by those of one pass of each kind.
+
+        The FLOPs of a pass come from `ldm.networks.cost.unet_gflops` and `shallow_gflops`; `whole`: one number for each
+        of the networks.
 
         Raises: ValueError where the FLOPs of a pass that is made are not given.
         """
@@ -49,7 +51,7 @@ class Passes:
         return total
 
     def times(self, candidates: int) -> Passes:
-        """Those of a search among so many candidates, each looked at by the verifier."""
+        """Return the passes of a search among so many candidates, each looked at by the verifier."""
         return Passes(
             whole=tuple(candidates * count for count in self.whole),
             shallow=candidates * self.shallow,

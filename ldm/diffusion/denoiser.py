@@ -27,11 +27,11 @@ class Denoiser(Protocol):
         c_out: Float[Array, ""],
         context: Float[Array, "b m d"],
     ) -> Float[Array, "b h w c"]:
-        """The estimate of x0 in x at training time t, float32; c_skip and c_out: `schedule.preconditioning`."""
+        """Return the estimate of x0 in x at training time t, float32; c_skip and c_out: `schedule.preconditioning`."""
 
 
 def denoiser(net: Net) -> Denoiser:
-    """A network as a denoiser: x0 = c_skip x + c_out net(x) (Karras et al. 2022, eq. 7).
+    """Return a network as a denoiser: x0 = c_skip x + c_out net(x) (Karras et al. 2022, eq. 7).
 
     What the network predicts is in the two numbers, so it is data: eps, v and x0 share one compilation.
     """
@@ -43,7 +43,9 @@ def denoiser(net: Net) -> Denoiser:
 
 
 def conditioned(net: Net, condition: Float[Array, "b h w k"]) -> Net:
-    """A network that sees a picture beside the noisy latents, as more channels of its input (Rombach et al. 2022, 3.3).
+    """Return a network that sees a picture beside the noisy latents (Rombach et al. 2022, 3.3).
+
+    The picture comes as more channels of its input.
 
     Asked for several batches at once, as guidance does, it sees the same pictures in each.
     """
@@ -74,5 +76,5 @@ def guided(
 
 
 def with_guidance(net: Callable[..., Array], guidance: Float[Array, ""]) -> Net:
-    """A distilled network that takes guidance as an input, (x, t, context, w), at one value for all images."""
+    """Return a distilled network that takes guidance as an input, (x, t, context, w), at one value for all images."""
     return lambda x, t, context: net(x, t, context, jnp.broadcast_to(guidance, t.shape))

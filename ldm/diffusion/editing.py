@@ -10,7 +10,9 @@ from ldm.diffusion.solvers import Plan
 
 
 def beginning(plan: Plan, row: int) -> Plan:
-    """The plan from this row on, as sampling from a noised picture takes it (Meng et al. 2022, SDEdit, algorithm 1).
+    """Return the plan from this row on, as sampling from a noised picture takes it.
+
+    The method is SDEdit (Meng et al. 2022, algorithm 1).
 
     There is no estimate before the first one, so its row becomes of order 1, and the next one of order 2 at most.
     Raises: ValueError for a row it lacks.

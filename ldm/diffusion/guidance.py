@@ -39,7 +39,7 @@ class Guidance(NamedTuple):
 
 
 def as_guidance(guidance: Guidance | Float[Array, ...] | float) -> Guidance:
-    """A number is a scale. Raises: ValueError, one sentence, for settings that are impossible."""
+    """Return a guidance; a number is its scale. Raises: ValueError, one sentence, for settings that are impossible."""
     if not isinstance(guidance, Guidance):
         guidance = Guidance(guidance)
     check_guidance(guidance.scale)
@@ -64,13 +64,16 @@ def as_guidance(guidance: Guidance | Float[Array, ...] | float) -> Guidance:
 
 
 def check_guidance(guidance: Float[Array, ...] | float) -> None:
-    """Raises: ValueError, one sentence, for a guidance that is no finite float32."""
+    """Raise ValueError, one sentence, for a guidance that is no finite float32."""
     if not np.all(np.abs(np.asarray(guidance, np.float64)) <= np.finfo(np.float32).max):  # nor is it for nan
         raise ValueError(f"guidance = {guidance}: expected a finite number; choose 1 (no guidance) to about 30.")
 
 
 def inside(plan: Plan, guidance: Guidance) -> Bool[np.ndarray, " s"]:
-    """Which rows of a plan are guided: those whose noise level lies in the interval (Kynkaanniemi et al. 2024)."""
+    """Return which rows of a plan are guided: those whose noise level lies in the interval.
+
+    The interval is that of Kynkaanniemi et al. (2024).
+    """
     if guidance.interval is None:
         return np.ones(len(plan.alpha), bool)
     low, high = guidance.interval
@@ -86,7 +89,7 @@ def combine(
     guidance: Guidance,
     pushed: Float[Array, "b h w c"] | None = None,
 ) -> tuple[Float[Array, "b h w c"], Float[Array, "b h w c"] | None]:
-    """The guided estimate of x0, and the sum of the pushes so far, for a projection with momentum.
+    """Return the guided estimate of x0, and the sum of the pushes so far, for a projection with momentum.
 
     x0 = weak + scale (text - weak) (Ho and Salimans 2022). On x0 this is the same as on eps or v, which are linear in
     it. A `projection` changes the push text - weak first, where it goes beyond the estimate with text.
@@ -109,7 +112,7 @@ def combine(
 
 
 def pair(denoise: Ask, null: Float[Array, "b m d"] | None, guide: Ask | None = None) -> Pair:
-    """The weaker estimate and the one with text.
+    """Return the weaker estimate and the one with text.
 
     The weaker is that of `guide` where there is one: a smaller or less trained network (autoguidance, Karras et al.
     2024), with the same text, or with `null` where that is given too. Else it is the network's own on `null`, the
@@ -128,7 +131,7 @@ def pair(denoise: Ask, null: Float[Array, "b m d"] | None, guide: Ask | None = N
 
 
 def guided_step(denoise: Ask, two: Pair, guidance: Guidance) -> Callable[..., tuple[Array, Array, Array | None]]:
-    """As `denoiser.guided`, for a sampling step: (ask, alpha, applies, pushed) -> x0, x, pushed.
+    """Guide as `denoiser.guided`, for a sampling step: (ask, alpha, applies, pushed) -> x0, x, pushed.
 
     x moves with x0 where the noise in it is to stay the weak estimate's (`renoise`; CFG++, Chung et al. 2024): a step
     from there is alpha' x0 + sigma' eps_weak for DDIM, and what follows from it for the others. Where `applies` is
@@ -151,10 +154,10 @@ def guided_step(denoise: Ask, two: Pair, guidance: Guidance) -> Callable[..., tu
 
 
 def spread(x: Float[Array, "b h w c"]) -> Float[Array, "b 1 1 1"]:
-    """Each image's standard deviation."""
+    """Return each image's standard deviation."""
     return x.std((1, 2, 3), keepdims=True)
 
 
 def length(x: Float[Array, "b h w c"]) -> Float[Array, "b 1 1 1"]:
-    """Each image's Euclidean norm."""
+    """Return each image's Euclidean norm."""
     return jnp.sqrt(jnp.square(x).sum((1, 2, 3), keepdims=True))

@@ -18,7 +18,7 @@ Batch = dict[str, Array]
 
 
 def image_keys(key: Array, count: int) -> Array:
-    """One key an image, the index folded in: image i draws the same whatever the batch it stands in.
+    """Return one key an image, the index folded in: image i draws the same whatever the batch it stands in.
 
     Keys that are one an image already, (count,), are given back: so a part of a batch draws what the whole one would.
     """
@@ -36,7 +36,7 @@ def diffusion_loss(
     drop: float = 0.1,
     times: Times = "uniform",
 ):
-    """The denoising loss: mean square error of the network's prediction at a drawn time.
+    """Return the denoising loss: mean square error of the network's prediction at a drawn time.
 
     Args:
         structure: of the UNet (`layers.split`).
@@ -87,7 +87,7 @@ def diffusion_loss(
 
 
 def drawn_time(key: Key[Array, ""], length: int, times: Times) -> Int[Array, ""]:
-    """A training time, 0 ... length - 1: each as likely, or more often one in the middle.
+    """Return a training time, 0 ... length - 1: each as likely, or more often one in the middle.
 
     logit-normal: the share of the path gone is the logistic function of a standard normal number (Esser et al. 2024,
     eq. 19 with m = 0, s = 1), so that half of the draws fall on the middle third.
@@ -99,7 +99,7 @@ def drawn_time(key: Key[Array, ""], length: int, times: Times) -> Int[Array, ""]
 
 
 def check_times(times: Times) -> None:
-    """Raises: ValueError, naming the known ones."""
+    """Raise ValueError for an unknown name of times, naming the known ones."""
     if times not in get_args(Times):
         raise ValueError(f"times = {times!r}: expected one of {', '.join(get_args(Times))}; choose one of them.")
 

@@ -1,5 +1,6 @@
-"""A world of two dimensions in which a denoiser needs no training: data are a mixture of Gaussians, a caption names one
-of them, and the mean of x0 given x is known in closed form.
+"""A world of two dimensions in which a denoiser needs no training.
+
+Data are a mixture of Gaussians, a caption names one of them, and the mean of x0 given x is known in closed form.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class Clip(NamedTuple):
 
 
 def initial_noise(keys: Key[Array, " b"], shape: tuple[int, ...]) -> Float[Array, "b ..."]:
-    """The latents that sampling starts from: one standard normal a key."""
+    """Return the latents that sampling starts from: one standard normal a key."""
     return jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, 0), shape))(keys)
 
 
@@ -85,7 +85,7 @@ def sample(
     reuse: Reuse | None = None,
     start: Float[Array, "b h w c"] | None = None,
 ) -> Float[Array, "b h w c"]:
-    """Latents of b pictures, one key each, float32.
+    """Draw latents of b pictures, one key each, float32.
 
     Compiles once a network and batch shape, once more without guidance, and once more with an interval, a projection,
     a guide or reuse; all numbers in these are data. null None asks the network once a row instead of twice, and
@@ -125,7 +125,7 @@ def sample(
 
 
 def check_reuse(reuse: Reuse, guidance: Guidance) -> None:
-    """Raises: ValueError, in one sentence, for a reuse that is impossible."""
+    """Raise ValueError, in one sentence, for a reuse that is impossible."""
     if guidance.interval is not None:
         raise ValueError(
             f"interval = {guidance.interval}: expected None with reuse, whose features are those of a batch that is "
@@ -156,8 +156,10 @@ def loop(
     shape: tuple[int, int, int],
     depth: int = 0,
 ) -> Float[Array, "b h w c"]:
-    """What `sample` compiles, with what the network predicts as two more columns (`schedule.preconditioning`), and the
-    rows that guidance `applies` to as a third.
+    """Run the sampling loop: this is what `sample` compiles.
+
+    The plan has two more columns for what the network predicts (`schedule.preconditioning`), and a third for the rows
+    that guidance `applies` to.
 
     Guidance without null and guide is an input of the network; without guidance it is asked as it is.
     """
@@ -170,7 +172,7 @@ def loop(
     weaker = None if guide is None else as_denoiser(merge(*guide))
 
     def estimate(i: Array, x: Array, pushed: Array | None, deep: Array | None) -> tuple[Array, ...]:
-        """x0 at row i, x, and what the next row may use: the pushes of guidance so far, and deep features."""
+        """Return x0 at row i, x, and what the next row may use: the pushes of guidance so far, and deep features."""
         net = unet if every is None else Keeping(unet, depth, i % every == 0, deep)
         denoise = as_denoiser(net if is_guided or guidance is None else with_guidance(net, guidance.scale))
         ask = (x, jnp.full(x.shape[:1], plan.t[i], jnp.float32), c_skip[i], c_out[i], context)
@@ -205,6 +207,9 @@ def loop(
 
 
 def image_keys(seed: int, indices: Sequence[int] | np.ndarray) -> jax.Array:
-    """One key an image, a function of the seed and the image's index alone. Raises: ValueError as `check_seed`."""
+    """Return one key an image, a function of the seed and the image's index alone.
+
+    Raises: ValueError as `check_seed`.
+    """
     check_seed(seed)
     return jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(np.asarray(indices))

@@ -24,8 +24,9 @@ RHO = 7.0  # of the spacing "karras"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Schedule:
-    """Signal and noise levels at the training times: variance preserving, alpha^2 + sigma^2 = 1, or the straight path,
-    alpha + sigma = 1.
+    """Signal and noise levels at the training times.
+
+    They are variance preserving, alpha^2 + sigma^2 = 1, or the straight path, alpha + sigma = 1.
     """
 
     alpha: Float[np.ndarray, " T"]  # float64, falling
@@ -46,18 +47,20 @@ class Schedule:
 
     @classmethod
     def from_betas(cls, betas: Float[np.ndarray, " T"]) -> Schedule:
-        """alpha_t^2 = prod_{s<=t} (1 - beta_s) (Ho et al. 2020, eq. 4)."""
+        """Return the schedule with alpha_t^2 = prod_{s<=t} (1 - beta_s) (Ho et al. 2020, eq. 4)."""
         signal = np.cumprod(1 - np.asarray(betas, np.float64))
         return cls(alpha=np.sqrt(signal), sigma=np.sqrt(1 - signal))
 
     @classmethod
     def sd(cls) -> Schedule:
-        """Stable Diffusion's "scaled linear" betas (Rombach et al. 2022)."""
+        """Return the schedule of Stable Diffusion's "scaled linear" betas (Rombach et al. 2022)."""
         return cls.from_betas(np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
 
     @classmethod
     def straight(cls, shift: float = 1.0, length: int = 1000) -> Schedule:
-        """The path of rectified flow from data to noise (Liu et al. 2022): sigma = (t + 1) / 1000, alpha = 1 - sigma.
+        """Return the path of rectified flow from data to noise (Liu et al. 2022).
+
+        sigma = (t + 1) / 1000, alpha = 1 - sigma.
 
         shift: of the times that samplers visit; SD3 was released with 3 for 128x128 latents.
         """
@@ -66,13 +69,13 @@ class Schedule:
 
     @classmethod
     def named(cls, noise: Noise, shift: float = 1.0) -> Schedule:
-        """The schedule of a name, its times shifted. Raises: ValueError, naming the known ones."""
+        """Return the schedule of a name, its times shifted. Raises: ValueError, naming the known ones."""
         if noise not in get_args(Noise):
             raise ValueError(f"noise = {noise!r}: expected one of {', '.join(get_args(Noise))}; choose one of them.")
         return replace(cls.sd() if noise == "sd" else cls.straight(), shift=shift)
 
     def zero_terminal_snr(self) -> Schedule:
-        """The schedule with no signal left at its last time (Lin et al. 2024, algorithm 1).
+        """Return the schedule with no signal left at its last time (Lin et al. 2024, algorithm 1).
 
         alpha is shifted so that it ends at 0 and scaled so that it begins where it did. For networks that
         predict v or x0: where alpha = 0, the noise is x itself, and its prediction says nothing of x0.
@@ -92,7 +95,7 @@ class Schedule:
         return len(self.alpha)
 
     def times(self, n: int, spacing: Spacing = "trailing") -> Int[np.ndarray, " n"] | Float[np.ndarray, " n"]:
-        """The n falling times at which a sampler asks the network.
+        """Return the n falling times at which a sampler asks the network.
 
         trailing starts at the very last time; leading leaves out the noisiest end; linspace has both ends (Lin et al.
         2024, table 2). karras and exponential place noise levels sigma / alpha from the last time's to the first's,
@@ -136,8 +139,9 @@ class Schedule:
         return np.interp(RHO * np.log(roots), noise, np.arange(self.length))
 
     def levels(self, times: np.ndarray) -> tuple[Float[np.ndarray, "*n"], Float[np.ndarray, "*n"]]:
-        """alpha and sigma at training times, and between two of them: sigma is linear there on the straight path, and
-        log(sigma / alpha) where alpha^2 + sigma^2 = 1.
+        """Return alpha and sigma at training times, and between two of them.
+
+        Between two times, sigma is linear on the straight path, and log(sigma / alpha) where alpha^2 + sigma^2 = 1.
         """
         if np.issubdtype(times.dtype, np.integer):
             return self.alpha[times], self.sigma[times]
@@ -149,7 +153,7 @@ class Schedule:
         return alpha, np.exp(noise) * alpha
 
     def _log_noise(self, who: str) -> Float[np.ndarray, " T"]:
-        """log(sigma / alpha), rising. Raises: ValueError where there is no signal (alpha = 0)."""
+        """Return log(sigma / alpha), rising. Raises: ValueError where there is no signal (alpha = 0)."""
         if not np.all(self.alpha):
             raise ValueError(
                 f"{who}: expected a schedule that keeps some signal to its end (alpha > 0), for the noise level is "
@@ -159,7 +163,7 @@ class Schedule:
 
 
 def check_predict(predict: Predict, alpha: Float[np.ndarray, " s"]) -> None:
-    """Raises: ValueError for an unknown prediction, and for eps where there is no signal (alpha = 0)."""
+    """Raise ValueError for an unknown prediction, and for eps where there is no signal (alpha = 0)."""
     if predict not in get_args(Predict):
         raise unknown(predict)
     if predict == "eps" and not np.all(alpha):
@@ -174,7 +178,9 @@ def unknown(predict: object) -> ValueError:
 
 
 def target(predict: Predict, x0: Array, eps: Array, alpha: Array, sigma: Array) -> Array:
-    """What a network that predicts eps, v (Salimans and Ho 2022, app. D), x0 or the flow's velocity should answer.
+    """Return what a network that predicts eps, v, x0 or the flow's velocity should answer.
+
+    v is that of Salimans and Ho (2022, app. D).
 
     The velocity is eps - x0, dx/dsigma on the straight path (Liu et al. 2022, eq. 1, its time turned around).
     """
@@ -190,8 +196,9 @@ def target(predict: Predict, x0: Array, eps: Array, alpha: Array, sigma: Array) 
 
 
 def preconditioning(predict: Predict, alpha: Array, sigma: Array) -> tuple[Array, Array]:
-    """c_skip and c_out of x0 = c_skip x + c_out output (Karras et al. 2022, eq. 7): a prediction type as two
-    numbers.
+    """Return a prediction type as two numbers, c_skip and c_out.
+
+    x0 = c_skip x + c_out output (Karras et al. 2022, eq. 7).
     """
     if predict == "eps":
         return 1 / alpha, -sigma / alpha
@@ -205,11 +212,11 @@ def preconditioning(predict: Predict, alpha: Array, sigma: Array) -> tuple[Array
 
 
 def to_x0(predict: Predict, x: Array, output: Array, alpha: Array, sigma: Array) -> Array:
-    """The estimate of x0 that a network's output at x stands for."""
+    """Return the estimate of x0 that a network's output at x stands for."""
     c_skip, c_out = preconditioning(predict, alpha, sigma)
     return c_skip * x + c_out * output
 
 
 def to_eps(x: Array, x0: Array, alpha: Array, sigma: Array) -> Array:
-    """The noise in x once x0 is known."""
+    """Return the noise in x once x0 is known."""
     return (x - alpha * x0) / sigma

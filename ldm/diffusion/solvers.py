@@ -53,8 +53,9 @@ class Plan:
 def _plan(
     schedule: Schedule, times: np.ndarray, *, k: np.ndarray | float = 0.0, k2: np.ndarray | float = 0.0, **columns
 ) -> Plan:
-    """The padded table; k and k2 are the coefficients of x0 - x0_prev and x0_prev - x0_prev2. Empty rows are clean:
-    alpha = 1, sigma = 0.
+    """Return the padded table; k and k2 are the coefficients of x0 - x0_prev and x0_prev - x0_prev2.
+
+    Empty rows are clean: alpha = 1, sigma = 0.
     """
     n, zeros = len(times), np.zeros(len(times))
     empty = -n % ROWS
@@ -70,13 +71,13 @@ def _plan(
 
 
 def _levels(schedule: Schedule, times: np.ndarray) -> tuple[np.ndarray, ...]:
-    """alpha, sigma at each time, and those that each step goes to; the last goes to the schedule's end."""
+    """Return alpha, sigma at each time, and those that each step goes to; the last goes to the schedule's end."""
     alpha, sigma = schedule.levels(times)
     return alpha, sigma, np.append(alpha[1:], schedule.end[0]), np.append(sigma[1:], schedule.end[1])
 
 
 def _log_snr(alpha: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """lambda; -inf where there is no signal, inf where there is no noise."""
+    """Return lambda; -inf where there is no signal, inf where there is no noise."""
     with np.errstate(divide="ignore"):
         return np.log(alpha) - np.log(sigma)
 
@@ -133,7 +134,7 @@ def euler(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> P
 
 
 def heun(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
-    """Heun's method on the same flow (Karras et al. 2022, algorithm 1): 2 steps - 1 evaluations.
+    """Heun's method on the flow that `euler` follows (Karras et al. 2022, algorithm 1): 2 steps - 1 evaluations.
 
     Rows alternate: Euler's prediction y' at n2, then its correction, asked at n2. The correction is
     y + (n2 - n)/2 [(y - x0_prev)/n + (y' - x0)/n2], and as y is (n y' - (n - n2) x0_prev) / n2 it
@@ -179,15 +180,16 @@ def dpmpp_2m(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -
 
 
 def _second_order(c: np.ndarray, h: np.ndarray) -> np.ndarray:
-    """k of 2M: c / (2 r), r = h_prev / h; the first step and the last are of order 1."""
+    """Return k of 2M: c / (2 r), r = h_prev / h; the first step and the last are of order 1."""
     k = np.zeros(len(h))
     k[1:-1] = c[1:-1] * h[1:-1] / (2 * h[:-2]) if len(h) > 2 else 0.0
     return k
 
 
 def dpmpp_2m_sde(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
-    """SDE-DPM-Solver++(2M) (Lu et al. 2022, app. D; k-diffusion's "dpmpp_2m_sde", midpoint, eta 1): 2M on the
-    diffusion that adds fresh noise at every step, with first and last step of order 1.
+    """SDE-DPM-Solver++(2M): 2M on the diffusion that adds fresh noise at every step.
+
+    Its first and last step are of order 1 (Lu et al. 2022, app. D; k-diffusion's "dpmpp_2m_sde", midpoint, eta 1).
     """
     times = schedule.times(steps, spacing)
     a, s, a2, s2 = _levels(schedule, times)
@@ -287,7 +289,9 @@ Sampler = Literal[
 
 @lru_cache(maxsize=256, typed=True)  # a grid asks for each many times; 4.0 steps are refused, not taken for 4
 def plan(sampler: Sampler, steps: int, spacing: Spacing = "trailing", noise: Noise = "sd", shift: float = 1.0) -> Plan:
-    """The table of a sampler by its name; "dpm++" is 2M, "ddim-leading" DDIM on the times that SD was released with.
+    """Return the table of a sampler by its name.
+
+    "dpm++" is 2M, "ddim-leading" DDIM on the times that SD was released with.
 
     noise, shift: the schedule (`Schedule.named`).
     Raises: ValueError for an unknown name, step count or spacing, or a shift that is not positive.

@@ -38,7 +38,7 @@ class Stitched(nnx.Module):
 
 
 def stitch(networks: Sequence[tuple[Structure, Params]], until: Float[np.ndarray, " k"]) -> tuple[Structure, Params]:
-    """Several networks as one, split as each of them is; `until`: falling times, one fewer (`handover`).
+    """Join several networks as one, split as each of them is; `until`: falling times, one fewer (`handover`).
 
     Raises: ValueError where their number does not fit, or they rise.
     """
@@ -51,8 +51,10 @@ def stitch(networks: Sequence[tuple[Structure, Params]], until: Float[np.ndarray
 
 
 def handover(plan: Plan, rows: Sequence[int]) -> Float[np.ndarray, " k"]:
-    """The times at which networks take over: each but the last has had its share once so many rows are done, 0 for
-    none, plan.n for all. A solver that asks twice at one time does so with one network.
+    """Return the times at which networks take over.
+
+    Each but the last has had its share once so many rows are done, 0 for none, plan.n for all. A solver that asks twice
+    at one time does so with one network.
 
     Raises: ValueError for rows that fall or lie outside the plan.
     """
@@ -63,5 +65,5 @@ def handover(plan: Plan, rows: Sequence[int]) -> Float[np.ndarray, " k"]:
 
 
 def owners(plan: Plan, until: Float[np.ndarray, " k"]) -> Int[np.ndarray, " n"]:
-    """Which network each row of a plan asks."""
+    """Return which network each row of a plan asks."""
     return (np.asarray(plan.t[: int(plan.n)])[:, None] < until).sum(1)

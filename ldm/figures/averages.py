@@ -18,7 +18,7 @@ MISSING = (
 
 
 def curves(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
-    """Quality against the share, a colour a length of the training; of one size."""
+    """Plot quality against the share, a colour a length of the training; of one size."""
     found = pick(rows, metric, one=("c", "sampler", "steps", "guidance"))
     data = columns(found).assign(
         share=found["strength"], seen=[f"{n / 1000:g}k pictures seen" for n in found["images_seen"]]
@@ -41,8 +41,9 @@ def curves(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
 
 
 def against_usual(rows: pd.DataFrame, metric: str, influences: Influences) -> str:
-    """By how much each share is worse than the usual one on the same captions and noise, in Markdown, a row a
-    length.
+    """Say by how much each share is worse than the usual one, in Markdown, a row a length.
+
+    Both are judged on the same captions and noise.
     """
     gaps = pd.concat(
         [

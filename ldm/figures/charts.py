@@ -23,7 +23,7 @@ INK = "#888"  # readable on white and on near-black
 
 
 def pick(rows: pd.DataFrame, metric: str, one: Iterable[str] = ()) -> pd.DataFrame:
-    """The rows of one metric, ready to draw.
+    """Return the rows of one metric, ready to draw.
 
     Adds `model` (label), `norm_cost` (cost of one evaluation, c = 320 is 1), `loss` (the value
     with its sign turned so that lower is better) and `setting`. Raises `ValueError` for a missing
@@ -58,7 +58,7 @@ def pick(rows: pd.DataFrame, metric: str, one: Iterable[str] = ()) -> pd.DataFra
 
 
 def best(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Of `pick`ed rows, the best one of each group."""
+    """Return the best one of each group of rows that `pick` gave."""
     return rows.loc[rows.groupby(by, sort=False)["loss"].idxmin()]
 
 
@@ -69,17 +69,17 @@ def model_label(c: int, params: float) -> str:
 
 
 def models(rows: pd.DataFrame) -> list[str]:
-    """Labels from the smallest to the largest model."""
+    """Return labels from the smallest to the largest model."""
     return list(rows.sort_values("c")["model"].unique())
 
 
 def color(rows: pd.DataFrame) -> alt.Color:
-    """Model size as an ordered colour; the theme holds the palette, light and dark."""
+    """Return model size as an ordered colour; the theme holds the palette, light and dark."""
     return alt.Color("model:O", title=None, scale=alt.Scale(domain=models(rows)))
 
 
 def tooltip(rows: pd.DataFrame, metric: str) -> list[alt.Tooltip]:
-    """Model, setting, value, interval, sample count: on every quality point of the book."""
+    """Return model, setting, value, interval, sample count: on every quality point of the book."""
     shown = [("model:N", "model", None), ("setting:N", "setting", None)]
     shown += [("cost:Q", "sampling cost", ".3~g")]
     if "images_seen" in rows and rows["images_seen"].notna().all():
@@ -92,7 +92,7 @@ def tooltip(rows: pd.DataFrame, metric: str) -> list[alt.Tooltip]:
 
 
 def columns(rows: pd.DataFrame) -> pd.DataFrame:
-    """Only what a chart reads: the rest would make the page heavy."""
+    """Keep only what a chart reads: the rest would make the page heavy."""
     keep = ["model", "c", "params", "gflops", "norm_cost", "steps", "guidance", "cost", "setting"]
     keep += ["value", "lo", "hi", "n", "loss", "seed", "images_seen", "compute", "tied"]
     keep += ["frontier"]
@@ -100,13 +100,16 @@ def columns(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def quality_lines(metric: str) -> tuple[str, str]:
-    """A metric and its good direction, for where the two do not fit a phone's line: `KID`, `↓ lower is better`."""
+    """Return a metric and its good direction as two lines, for where they do not fit a phone's line.
+
+    `KID`, `↓ lower is better`.
+    """
     title, better, _ = metric_of(metric)
     return title, f"{'↓' if better == 'lower' else '↑'} {better} is better"
 
 
 def quality_axis(metric: str, **scale: Any) -> alt.Y:
-    """The y axis of a metric."""
+    """Return the y axis of a metric."""
     return alt.Y("value:Q", title=" ".join(quality_lines(metric)), scale=alt.Scale(zero=False, **scale))
 
 
@@ -127,7 +130,7 @@ def curve(
 
 
 def interactive() -> bool:
-    """Whether somebody looks at a notebook while its cells run (papermill's reader comes later)."""
+    """Return whether somebody looks at a notebook while its cells run (papermill's reader comes later)."""
     from IPython import get_ipython
 
     return get_ipython() is not None and "LDM_UNATTENDED" not in os.environ
@@ -160,7 +163,7 @@ def theme() -> alt.theme.ThemeConfig:
 
 
 def _render(spec: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """MIME bundle of a chart: Vega-Lite for the front end, its description for everyone else."""
+    """Return the MIME bundle of a chart: Vega-Lite for the front end, its description for everyone else."""
     spec = {**spec, "$schema": "https://vega.github.io/schema/vega-lite/v5.json"}
     return {MIMETYPE: spec, "text/plain": spec.get("description", "an interactive chart")}
 

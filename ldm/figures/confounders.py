@@ -11,7 +11,7 @@ from ldm.study.confounders import limits
 
 
 def n_chart(rows: pd.DataFrame, metric: str, *, least: int) -> alt.LayerChart:
-    """The metric of each size against 1/n, and the line that is read at 1/n = 0."""
+    """Plot the metric of each size against 1/n, and the line that is read at 1/n = 0."""
     shown = pd.concat([pick(part, metric) for _, part in rows.groupby("n")])
     data = columns(shown).assign(inverse=1 / shown["n"].astype(float))
     lines = limits(shown, metric, least=least).merge(data[["c", "model"]].drop_duplicates(), on="c")

@@ -26,7 +26,7 @@ COLOURS = {"smaller": "#e07b39", "same": "#8fa3ad", "largest": "#3b6fb6", "open"
 
 
 def budget_axis(unit: str, field: str = "from") -> alt.X:
-    """The axis of a sampling budget, in the unit in which the contest counted it."""
+    """Return the axis of a sampling budget, in the unit in which the contest counted it."""
     title = "GFLOPs a picture, all evaluations" if unit == COUNTED else "sampling cost (normalised cost x steps)"
     return alt.X(
         f"{field}:Q",
@@ -37,7 +37,7 @@ def budget_axis(unit: str, field: str = "from") -> alt.X:
 
 
 def advantages(contests: Mapping[str, Contest]) -> alt.FacetChart:
-    """The advantage of the best smaller model over the largest at every budget, with its band, a panel a contest.
+    """Plot the advantage of the best smaller model over the largest at every budget, with its band, a panel a contest.
 
     Above zero a smaller model is better. The strip at the foot names who surely wins; a forfeit is named as one.
     """
@@ -98,7 +98,10 @@ def shown(
     *,
     unit: str = PAPER,
 ) -> tuple[Any, ...]:
-    """What a notebook displays: the chart of advantages by each metric, and how the range divides; or why not."""
+    """Return what a notebook displays: the chart of advantages by each metric, and how the range divides.
+
+    Where there is no contest, it says why not.
+    """
     try:
         found = {metric_of(m).title: contest(Evidence.of(rows, m, influences(m)), unit=unit) for m in metrics}
     except ValueError as error:
@@ -107,7 +110,7 @@ def shown(
 
 
 def shares(contests: Mapping[str, Contest]) -> pd.DataFrame:
-    """How the range of budgets divides, in doublings: a line a contest, columns in words."""
+    """Return how the range of budgets divides, in doublings: a line a contest, columns in words."""
     lines = []
     for name, c in contests.items():
         parts = c.shares

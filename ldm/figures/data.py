@@ -11,7 +11,7 @@ from ldm.study.scene_metrics import Score
 
 
 def of(config: SceneConfig, n: int) -> dict[str, float]:
-    """Shares among n training scenes and among all combinations."""
+    """Return shares among n training scenes and among all combinations."""
     scenes = Scenes(config, "train", n)
     pairs = sum(len(scenes.scene(i).objects) > 1 for i in range(n)) / n
     combinations = [held_out(e.name, style) for e in emojis()[: config.vocabulary] for style in config.styles]
@@ -19,7 +19,7 @@ def of(config: SceneConfig, n: int) -> dict[str, float]:
 
 
 def ceiling_table(real: Score, rebuilt: Score) -> pd.DataFrame:
-    """The metrics on real scenes and on the same scenes through the autoencoder, with intervals."""
+    """Return the metrics on real scenes and on the same scenes through the autoencoder, with intervals."""
 
     def cell(score: Score, name: str) -> str:
         e = score.estimates[name][0]

@@ -55,7 +55,7 @@ def divider(
     right: str,
     width: int = 384,
 ) -> Any:
-    """Any two ways of the same k pictures side by side under a divider.
+    """Show any two ways of the same k pictures side by side under a divider.
 
     Args:
         ways: what was made in each way, the same k pictures in order; small ones are enlarged smoothly.

@@ -20,7 +20,7 @@ VARIANTS = ["before", "no prior", "prior", "prior and text"]  # in the order of 
 def over_subjects(
     rows: pd.DataFrame, subjects: Mapping[str, str]
 ) -> tuple[pd.DataFrame, dict[str, dict[str, np.ndarray]]]:
-    """One row a setting and metric: the mean over subjects, with Student's interval, n counting subjects.
+    """Return one row a setting and metric: the mean over subjects, with Student's interval, n counting subjects.
 
     subjects: a cell's key -> its subject. Also metric -> the rows' keys -> each subject's influence (n,), in the order
     of their names, widened as Student's interval is, so that replicates (`ldm.statistics.frontier`) are as wide.
@@ -65,12 +65,15 @@ def _points(data: pd.DataFrame, x: alt.X, shade: alt.Color, metric: str) -> alt.
 
 
 def titles(metrics: Sequence[str]) -> str:
-    """What they are called, side by side."""
+    """Return what they are called, side by side."""
     return "; ".join(metric_of(metric).title for metric in metrics)
 
 
 def by_size(table: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
-    """Each measure after the longest finetuning against the size, a colour a variant, the pretrained model beside."""
+    """Plot each measure after the longest finetuning against the size, a colour a variant.
+
+    The pretrained model stands beside.
+    """
     longest, panels = table["train_steps"].max(), []
     there = [name for name in VARIANTS if name in set(table["task"])]
     for metric in metrics:
@@ -83,7 +86,7 @@ def by_size(table: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
 
 
 def by_steps(table: pd.DataFrame, metrics: Sequence[str], variant: str = "prior") -> alt.VConcatChart:
-    """Each measure against the steps of finetuning, a colour a size; 0 is the model as pretrained."""
+    """Plot each measure against the steps of finetuning, a colour a size; 0 is the model as pretrained."""
     panels = []
     for metric in metrics:
         data = pick(table[table["task"].isin(["before", variant])], metric)
@@ -93,7 +96,7 @@ def by_steps(table: pd.DataFrame, metrics: Sequence[str], variant: str = "prior"
 
 
 def paired(rows: pd.DataFrame, subjects: Mapping[str, str], metric: str, one: str, other: str) -> Estimate:
-    """How much larger `metric` is by variant `one` than by `other`, subject by subject, averaged over sizes.
+    """Return how much larger `metric` is by variant `one` than by `other`, subject by subject, averaged over sizes.
 
     After the longest finetuning; Student's interval over subjects. Raises: ValueError for fewer than two subjects.
     """
@@ -111,8 +114,9 @@ def paired(rows: pd.DataFrame, subjects: Mapping[str, str], metric: str, one: st
 def side_by_side(
     rows: pd.DataFrame, subjects: Mapping[str, str], metrics: Sequence[str], one: str, other: str
 ) -> pd.DataFrame:
-    """`paired` for several measures: by how much larger each is by variant `one`; a star where the interval excludes
-    0.
+    """Set `paired` side by side for several measures: by how much larger each is by variant `one`.
+
+    A star stands where the interval excludes 0.
     """
     found = []
     for metric in metrics:
@@ -128,7 +132,10 @@ def side_by_side(
 
 
 def limits(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """Floor and ceiling of each measure: every size as pretrained, and the true pictures through the autoencoder."""
+    """Return the floor and ceiling of each measure.
+
+    Every size as pretrained, and the true pictures through the autoencoder.
+    """
     found = []
     for task, part in table[table["task"].isin(["before", "truth"])].groupby(["task", "c"], sort=False):
         name = "the true pictures" if task[0] == "truth" else f"c = {task[1]}, before"

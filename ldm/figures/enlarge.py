@@ -27,7 +27,7 @@ WHOLE, DETAIL = 768, 384  # pixels of the longer side, on the page
 
 
 def picture(path: str | Path, profile: Profile) -> UInt8[np.ndarray, "h w 3"]:
-    """The picture to enlarge; without a path, a large scene, degraded.
+    """Return the picture to enlarge; without a path, a large scene, degraded.
 
     Raises: ValueError, one sentence, for a file that is missing, no picture, or too large.
     """
@@ -45,8 +45,9 @@ def enlarged(
     name: str,
     folder: Path = paths.RUNS / "upscaled",
 ) -> tuple[Any, Path]:
-    """The picture four times as large under a divider against bicubic, and the file that holds all of it, named like
-    `name`.
+    """Show the picture four times as large under a divider against bicubic.
+
+    The file that holds all of it is returned as well, named like `name`.
     """
     big = {"bicubic": pairs.enlarged(small[None])[0], "restored": upscale.upscale(small, restorer, plan)}
     path = folder / f"{Path(name).stem}.png"

@@ -94,7 +94,7 @@ def budget_explorer(
 
 
 def in_words(chance: float) -> str:
-    """A chance that was counted over a few thousand replicates: no more certain than they can say."""
+    """Say in words a chance that was counted over a few thousand replicates: no more certain than they can say."""
     return "under 1%" if chance < 0.01 else "over 99%" if chance > 0.99 else f"{chance:.0%}"
 
 
@@ -106,7 +106,7 @@ def _select(name: str, values: Sequence[str], labels: Sequence[str] | None = Non
 def _points(
     rows: pd.DataFrame, metric: str, seconds: Mapping[tuple[str, int], tuple[float, float]] | None
 ) -> pd.DataFrame:
-    """The best guidance of each profile, sampler, size and step count, with every cost of it."""
+    """Return the best guidance of each profile, sampler, size and step count, with every cost of it."""
     parts = [pick(part, metric) for _, part in rows.groupby("profile")]
     found = best(pd.concat(parts), ["profile", "sampler", "c", "steps"]).sort_values("cost")
     ends = np.sort(np.stack([found["lo"], found["hi"]]) * np.where(found["loss"] == found["value"], 1, -1), axis=0)
@@ -177,7 +177,7 @@ def _winners(affordable: alt.Chart, chances: alt.Chart, points: pd.DataFrame, me
 
 
 def _looks(affordable: alt.Chart, points: pd.DataFrame, pictures: Callable[[str], bytes]) -> alt.LayerChart:
-    """What the best affordable setting of each size drew: the same captions, the same noise."""
+    """Show what the best affordable setting of each size drew: the same captions, the same noise."""
     order = models(points)
     urls = pd.DataFrame([(key, data_url(pictures(key))) for key in points["key"].unique()], columns=["key", "url"])
     x = alt.X(
@@ -198,7 +198,7 @@ def _looks(affordable: alt.Chart, points: pd.DataFrame, pictures: Callable[[str]
 def _chances(
     points: pd.DataFrame, costs: Sequence[str], influences: Callable[[str], Influences] | None = None
 ) -> pd.DataFrame:
-    """The chance of each model to be the best, for each stretch of budgets without a change."""
+    """Return the chance of each model to be the best, for each stretch of budgets without a change."""
     found = []
     for (profile, metric, sampler), part in points.groupby(list(CHOICES), sort=False):
         known = influences(metric) if influences else None

@@ -13,7 +13,9 @@ from ldm.study.findings import FINDINGS
 
 
 def summary(answers: dict[str, list[Verdict]]) -> str:
-    """One row a finding, in Markdown: the claim, linked to its chapter, and how often it holds, fails or is open here.
+    """Return one row a finding, in Markdown: the claim, linked to its chapter, and how it fares here.
+
+    How it fares: how often it holds, fails or is open.
 
     It is asked once a metric, and again in each of its turns; the most frequent answer stands first.
     """
@@ -33,7 +35,7 @@ def summary(answers: dict[str, list[Verdict]]) -> str:
 
 
 def page(answers: dict[str, list[Verdict]]) -> str:
-    """One row a finding and question, in Markdown, with the answer by each metric."""
+    """Return one row a finding and question, in Markdown, with the answer by each metric."""
     rows = []
     for name, finding in FINDINGS.items():
         where = f"[{name}]({finding.chapter}.ipynb)"

@@ -16,7 +16,7 @@ from ldm.statistics.isoflop import IsoFlop, isoflop
 
 
 def shown(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> tuple[Any, ...]:
-    """What a notebook displays of models at several lengths: chart and sentence, or why there is neither."""
+    """Return what a notebook displays of models at several lengths: chart and sentence, or why there is neither."""
     try:
         found = isoflop(Evidence.of(rows, metric, influences))
     except ValueError as error:
@@ -25,7 +25,7 @@ def shown(rows: pd.DataFrame, metric: str, influences: Influences | None = None)
 
 
 def profiles(found: IsoFlop, metric: str) -> alt.LayerChart:
-    """Quality against size at equal training FLOPs, a line a budget, the best size of each marked."""
+    """Plot quality against size at equal training FLOPs, a line a budget, the best size of each marked."""
     data = found.profiles.assign(budget_text=[f"{b:.2g}" for b in found.profiles["budget"]])
     winners = data.merge(found.best[["budget", "size"]], on=["budget", "size"])
     order = list(dict.fromkeys(data["budget_text"]))
@@ -53,7 +53,7 @@ def profiles(found: IsoFlop, metric: str) -> alt.LayerChart:
 
 
 def in_words(found: IsoFlop) -> str:
-    """The best size at each budget, and the law through the vertices, in sentences."""
+    """Return the best size at each budget, and the law through the vertices, in sentences."""
     ends = [found.best.iloc[0], found.best.iloc[-1]]
     said = " and ".join(f"c = {int(b['size'])} at {b['budget']:.2g} FLOPs" for b in ends)
     law = "Too few budgets have a best size inside the family for a law."
@@ -63,7 +63,7 @@ def in_words(found: IsoFlop) -> str:
 
 
 def by_time(rows: pd.DataFrame) -> alt.LayerChart:
-    """The held-out denoising loss at each time of the schedule, a line a size: where a larger network helps."""
+    """Plot the held-out denoising loss at each time of the schedule, a line a size: where a larger network helps."""
     data = pd.DataFrame(
         {
             "model": [model_label(c, p) for c, p in zip(rows["c"], rows["params"], strict=True)],

@@ -20,7 +20,7 @@ from ldm.statistics.power_law import PowerLaw, power_law
 
 
 def losses(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """`pick`ed rows with `value`, `lo`, `hi` as a distance from perfect: a share s becomes 1 - s."""
+    """Return rows that `pick` gave with `value`, `lo`, `hi` as a distance from perfect: a share s becomes 1 - s."""
     rows = pick(rows, metric)
     if metric_of(metric).better == "higher":
         if rows["value"].max() > 1:
@@ -32,19 +32,19 @@ def losses(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def training_points(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Every model's loss, with `x` = training compute (normalised cost x images seen)."""
+    """Return every model's loss, with `x` = training compute (normalised cost x images seen)."""
     rows = losses(rows, metric)
     return rows.assign(x=rows["norm_cost"] * rows["images_seen"])
 
 
 def frontier_points(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The settings that no cheaper one beats, cheapest first, with `x` = sampling cost."""
+    """Return the settings that no cheaper one beats, cheapest first, with `x` = sampling cost."""
     rows = best(losses(rows, metric), ["c", "steps"]).sort_values(["cost", "value"])
     return rows[rows["value"] < rows["value"].cummin().shift(fill_value=np.inf)].assign(x=lambda r: r["cost"])
 
 
 def shown(points: pd.DataFrame, metric: str, x_title: str) -> tuple[Any, ...]:
-    """What a notebook displays of points with `x`: chart and sentence, or why there is no law.
+    """Return what a notebook displays of points with `x`: chart and sentence, or why there is no law.
 
     Points at 0 and below, where an unbiased distance may lie, have no logarithm and are left out.
     """
@@ -57,15 +57,16 @@ def shown(points: pd.DataFrame, metric: str, x_title: str) -> tuple[Any, ...]:
 
 
 def fit(points: pd.DataFrame) -> PowerLaw:
-    """The power law with a floor through points with `x`, `value`, `lo`, `hi`. Raises: ValueError for under 4
-    points.
+    """Fit the power law with a floor through points with `x`, `value`, `lo`, `hi`.
+
+    Raises: ValueError for under 4 points.
     """
     estimates = [Estimate(row.value, row.lo, row.hi, row.n) for row in points.itertuples()]
     return power_law(points["x"].tolist(), estimates, floor=None)
 
 
 def in_words(law: PowerLaw) -> str:
-    """The law and how well it fits, in one sentence of Markdown."""
+    """Return the law and how well it fits, in one sentence of Markdown."""
     e = law.exponent
     floor = f"{law.floor:.3g} + " if law.floor else ""
     misses = (
@@ -80,7 +81,10 @@ def in_words(law: PowerLaw) -> str:
 
 
 def law_chart(points: pd.DataFrame, law: PowerLaw, metric: str, x_title: str) -> alt.VConcatChart:
-    """Points and law above, with the law's interval as a band; below, by how many per cent each point lies off it."""
+    """Plot points and law above, with the law's interval as a band, and below how far each point lies off it.
+
+    How far is told in per cent.
+    """
     title, better, _ = metric_of(metric)
     label = f"{title} ↓ lower is better" if better == "lower" else f"1 - {title} ↓ lower is better"
     shown = points[["model", "c", "setting", "x", "value", "lo", "hi", "n"]].reset_index(drop=True)

@@ -29,18 +29,18 @@ MISSING = "No rows of these settings are recorded yet."
 
 
 def title(level: str) -> str:
-    """What captions of a level say, for a panel's heading."""
+    """Return what captions of a level say, for a panel's heading."""
     return f"the caption says {SAYS[level]}"
 
 
 def recorded(rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """The rows of each level that has two sizes or more by this metric, in the order of the levels."""
+    """Return the rows of each level that has two sizes or more by this metric, in the order of the levels."""
     found = {level: rows[(rows["level"] == level) & (rows["metric"] == metric)] for level in levels}
     return {level: part for level, part in found.items() if part["c"].nunique() > 1}
 
 
 def pictures(store: Store, rows: pd.DataFrame, metric: str, levels: Sequence[str], shown: Sequence[int] = SHOWN) -> Any:
-    """The largest model's pictures of the same scenes and noise: a line a level, a column a step count.
+    """Show the largest model's pictures of the same scenes and noise: a line a level, a column a step count.
 
     Each at its best guidance; grey where a setting has not been run.
     """
@@ -64,7 +64,7 @@ def pictures(store: Store, rows: pd.DataFrame, metric: str, levels: Sequence[str
 
 
 def curves(rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> Any:
-    """Quality at the best guidance against sampling cost, a panel a level, on one axis of cost."""
+    """Plot quality at the best guidance against sampling cost, a panel a level, on one axis of cost."""
     parts = recorded(rows[rows["seed"] == 0], metric, levels)
     if not parts:
         return Markdown(MISSING)
@@ -91,7 +91,10 @@ def contests(
     *,
     unit: str = PAPER,
 ) -> tuple[Any, ...]:
-    """Smaller against largest at every budget, a panel a level, and how the range divides; all trainings pooled."""
+    """Compare smaller against largest at every budget, a panel a level; all trainings are pooled.
+
+    It also says how the range divides.
+    """
     parts = recorded(rows, metric, levels)
     if not parts:
         return (Markdown(MISSING),)
@@ -106,7 +109,10 @@ def contests(
 def enough(
     rows: pd.DataFrame, metric: str, levels: Sequence[str], influences: Callable[[pd.DataFrame, str], Influences]
 ) -> Markdown:
-    """How many steps are enough for each size at each level (`ldm.statistics.optimum.enough_steps`), as a table."""
+    """Return as a table how many steps are enough for each size at each level.
+
+    Enough is said by `ldm.statistics.optimum.enough_steps`.
+    """
     parts = recorded(rows[rows["seed"] == 0], metric, levels)
     found = [
         optimum.enough_steps(part, metric, influences(part, metric)).assign(said=SAYS[level])

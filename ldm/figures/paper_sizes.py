@@ -27,7 +27,7 @@ class Part(NamedTuple):
 
 
 def by_sampler(store: Store, profile: Profile) -> pd.DataFrame:
-    """Settings that every sampler was asked: one with more of them would have more tries."""
+    """Return settings that every sampler was asked: one with more of them would have more tries."""
     rows = findings.whole_grid(store, profile)
     setting = ["c", "steps", "guidance"]
     samplers = rows.groupby(setting)["sampler"].transform("nunique")
@@ -40,7 +40,7 @@ def by_ddim(store: Store, profile: Profile) -> pd.DataFrame:
 
 
 def with_students(store: Store, profile: Profile) -> pd.DataFrame:
-    """Students, and teachers of sizes that have some."""
+    """Return students, and teachers of sizes that have some."""
     rows = distillation.named(findings.distilled(store, profile))
     return rows[rows["c"].isin(rows.loc[rows["task"] == "codi", "c"])]
 
@@ -78,8 +78,9 @@ PARTS = {
 
 
 def shown(name: str, store: Store, metric: str, profile: Profile | None = None) -> list:
-    """What a chapter displays: in words what is measured and what is missing, then, of what is, the chart and the
-    verdict.
+    """Return what a chapter displays: what is measured and what is missing, in words, then chart and verdict.
+
+    Chart and verdict are of what is measured.
     """
     profile = profile or profiles.get("gpu")
     part = PARTS[name]

@@ -14,12 +14,12 @@ from ldm.data.pictures import to_webp
 
 
 def data_url(webp: bytes) -> str:
-    """WebP as an address that holds the picture itself, for pages and charts without files beside them."""
+    """Return WebP as an address that holds the picture itself, for pages and charts without files beside them."""
     return "data:image/webp;base64," + base64.b64encode(webp).decode()
 
 
 def _tag(image: np.ndarray, alt: str, width: int) -> str:
-    """`<img>` with the picture inside; up to 16 times enlarged pixels stay smooth, not blocky."""
+    """Return `<img>` with the picture inside; up to 16 times enlarged pixels stay smooth, not blocky."""
     height = round(width * image.shape[0] / image.shape[1])
     picture = Image.fromarray(image)
     small = width > image.shape[1]
@@ -42,7 +42,7 @@ def _check(images: np.ndarray, ndim: int) -> np.ndarray:
 
 
 def picture_strip(images: np.ndarray | Sequence[np.ndarray], labels: Sequence[str], *, width: int = 128) -> Any:
-    """Pictures side by side, wrapping as the page is narrow; the label is also the alt text.
+    """Set pictures side by side, wrapping as the page is narrow; the label is also the alt text.
 
     `images`: uint8 (n, h, w, 3), 0..255. `labels`: n strings. `width`: pixels on the page.
     """
@@ -71,7 +71,7 @@ def picture_grid(
     width: int = 96,
     notes: Sequence[Sequence[str]] | None = None,
 ) -> Any:
-    """A table of pictures, for instance model sizes (rows) by step counts (columns).
+    """Show a table of pictures, for instance model sizes (rows) by step counts (columns).
 
     `images`: uint8 (len(rows), len(columns), h, w, 3), 0..255. `corner`: what rows and columns are.
     `notes`: a line beneath each picture.

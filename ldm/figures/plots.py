@@ -28,7 +28,7 @@ __all__ = [
 
 
 def cost_axis() -> alt.X:
-    """The x axis of sampling cost, logarithmic."""
+    """Return the x axis of sampling cost, logarithmic."""
     return alt.X(
         "cost:Q",
         scale=alt.Scale(type="log", nice=False, padding=14),
@@ -38,7 +38,7 @@ def cost_axis() -> alt.X:
 
 
 def _curves(rows: pd.DataFrame, metric: str, x: alt.X, *, points_only: bool = False) -> alt.Chart:
-    """Value with interval against `x`, a line a model; hovering a legend entry singles one out."""
+    """Plot value with interval against `x`, a line a model; hovering a legend entry singles one out."""
     rows = columns(rows)
     focus = alt.selection_point(fields=["model"], bind="legend", on="pointerover", name="focus")
     faded = alt.when(focus).then(alt.value(1.0)).otherwise(alt.value(0.15))
@@ -49,7 +49,7 @@ def _curves(rows: pd.DataFrame, metric: str, x: alt.X, *, points_only: bool = Fa
 
 
 def quality_vs_compute(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
-    """Quality against training compute = normalised cost x images seen (paper, Fig. 3).
+    """Plot quality against training compute = normalised cost x images seen (paper, Fig. 3).
 
     `rows`: evaluations of every training length at one sampler, step count and guidance.
     """
@@ -67,7 +67,7 @@ def quality_vs_compute(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
 
 
 def quality_vs_params(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
-    """Quality of each model after its longest training against its size (paper, Table 1)."""
+    """Plot quality of each model after its longest training against its size (paper, Table 1)."""
     rows = pick(rows, metric, one=("sampler", "steps", "guidance"))
     rows = rows[rows["images_seen"] == rows.groupby("c")["images_seen"].transform("max")]
     x = alt.X(
@@ -82,7 +82,7 @@ def quality_vs_params(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
 
 
 def guidance_curves(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
-    """Quality against guidance, one curve a size, a selector for the step count (paper, Fig. 8)."""
+    """Plot quality against guidance, one curve a size, a selector for the step count (paper, Fig. 8)."""
     rows = pick(rows, metric)
     steps = sorted(int(n) for n in rows["steps"].unique())
     chosen = alt.param(
@@ -99,7 +99,10 @@ def guidance_curves(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
 
 
 def optimum_guidance(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> alt.LayerChart:
-    """The best guidance of each size and step count, and between which others it may lie (`ldm.statistics.optimum`)."""
+    """Plot the best guidance of each size and step count, and between which others it may lie.
+
+    Both are said by `ldm.statistics.optimum`.
+    """
     rows = pick(rows, metric)
     tied = best_guidance(rows, metric, influences).set_index(["c", "steps"])["tied"]
     winner = best(rows, ["c", "steps"])
@@ -134,7 +137,7 @@ def optimum_guidance(rows: pd.DataFrame, metric: str, influences: Influences | N
 
 
 def quality_vs_cost(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
-    """Quality at the best guidance against sampling cost, with the frontier (paper, Fig. 9).
+    """Plot quality at the best guidance against sampling cost, with the frontier (paper, Fig. 9).
 
     Drag over the chart to keep a range of budgets; everything outside it fades.
     """
@@ -164,7 +167,7 @@ def quality_vs_cost(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
 
 
 def quality_by_sampler(rows: pd.DataFrame, metric: str) -> alt.FacetChart:
-    """Quality at the best guidance against sampling cost, a panel a sampler on common axes (paper, Fig. 11)."""
+    """Plot quality at the best guidance against sampling cost, a panel a sampler on common axes (paper, Fig. 11)."""
     rows = best(pick(rows, metric), ["sampler", "c", "steps"]).sort_values("cost")
     data = columns(rows).assign(sampler=rows["sampler"])
     x = cost_axis()
@@ -180,8 +183,9 @@ def quality_by_sampler(rows: pd.DataFrame, metric: str) -> alt.FacetChart:
 
 
 def quality_vs_steps(rows: pd.DataFrame, metric: str, by: str) -> alt.LayerChart:
-    """Quality at the best guidance against the number of steps, a colour each value of the column `by`, a button a
-    size.
+    """Plot quality at the best guidance against the number of steps.
+
+    Each value of the column `by` has a colour, each size a button.
     """
     rows = best(pick(rows, metric), [by, "c", "steps"])
     data = columns(rows).assign(**{by: rows[by]})
@@ -205,7 +209,7 @@ def quality_vs_steps(rows: pd.DataFrame, metric: str, by: str) -> alt.LayerChart
 
 
 def table1_chart(table: pd.DataFrame) -> alt.LayerChart:
-    """Parameters against GFLOPs of the paper's family: counted here, and as printed in Table 1.
+    """Plot parameters against GFLOPs of the paper's family: counted here, and as printed in Table 1.
 
     `table`: `name`, `params`, `gflops` and `gflops_paper` (the printed column). A printed figure
     more than 2 % away from the count is ringed and named.

@@ -29,7 +29,7 @@ LOOK = (0.1, 0.9), 500  # where and when the arrows of guidance are drawn
 
 
 def noise_levels(schedule: Schedule, times: Sequence[int]) -> alt.VConcatChart:
-    """Signal and noise against time, and their ratio; the times at which `noised` shows a picture are marked."""
+    """Plot signal and noise against time, and their ratio; the times at which `noised` shows a picture are marked."""
     t = np.arange(0, schedule.length, 9)
     alpha, sigma = schedule.alpha[t], schedule.sigma[t]
     curves = pd.concat(
@@ -71,8 +71,9 @@ def noise_levels(schedule: Schedule, times: Sequence[int]) -> alt.VConcatChart:
 def noised(
     generator: Generator, images: UInt8[np.ndarray, "n H W 3"], schedule: Schedule, times: Sequence[int]
 ) -> UInt8[np.ndarray, "n k H W 3"]:
-    """What is left of pictures at each time: their latents, noised and decoded. The noise of a picture stays the
-    same.
+    """Show what is left of pictures at each time: their latents, noised and decoded.
+
+    The noise of a picture stays the same.
     """
     from ldm.diffusion.sampler import image_keys, initial_noise
 
@@ -85,7 +86,7 @@ def noised(
 def guesses(
     generator: Generator, captions: Sequence[str], plan: Plan, guidance: float
 ) -> Float[np.ndarray, "n k h w z"]:
-    """The denoiser's estimate of x0 at each of the plan's k rows.
+    """Show the denoiser's estimate of x0 at each of the plan's k rows.
 
     One compiled sampler gives them all: a plan that ends at row k, and there goes to the estimate itself.
     """
@@ -103,7 +104,7 @@ def guesses(
 
 
 def trajectory(generator: Generator, captions: Sequence[str], steps: int, guidance: float) -> alt.LayerChart:
-    """DDIM step by step: drag to see the noisy picture, and the one that the denoiser sees in it."""
+    """Show DDIM step by step: drag to see the noisy picture, and the one that the denoiser sees in it."""
     from ldm.diffusion.sampler import image_keys, initial_noise
 
     plan = ddim(Schedule.sd(), steps, spacing=generator.profile.spacing)
@@ -127,7 +128,10 @@ def trajectory(generator: Generator, captions: Sequence[str], steps: int, guidan
 
 
 def guidance_in_two_dimensions(steps: int = 50) -> alt.LayerChart:
-    """Where guidance leads, scale by scale, in a world where the denoiser is exact; and the vector sum at one point."""
+    """Plot where guidance leads, scale by scale, in a world where the denoiser is exact.
+
+    The vector sum at one point is drawn, too.
+    """
     from ldm.diffusion.denoiser import denoiser, guided
     from ldm.diffusion.mixture import MEANS, SPREAD, Mixture
     from ldm.diffusion.sampler import image_keys, sample

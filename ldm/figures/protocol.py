@@ -12,7 +12,7 @@ from ldm.metrics.protocol import Protocol
 
 
 def protocol_table(cards: Mapping[str, Protocol]) -> pd.DataFrame:
-    """Cards side by side, one column each: what the book prints beside its numbers."""
+    """Set cards side by side, one column each: what the book prints beside its numbers."""
     names = [field.name for field in fields(Protocol)]
     rows = {name: [str(getattr(card, name)) for card in cards.values()] for name in names}
     rows["fingerprint"] = [card.fingerprint for card in cards.values()]
@@ -20,7 +20,7 @@ def protocol_table(cards: Mapping[str, Protocol]) -> pd.DataFrame:
 
 
 def folded(rows: pd.DataFrame, cards: Mapping[str, Protocol], command: str = "", *, counted: str = "pictures") -> str:
-    """What every value in the rows was measured with, as Markdown that the reader unfolds beneath a figure.
+    """Return what every value in the rows was measured with, as Markdown that the reader unfolds beneath a figure.
 
     One item a protocol, with the metrics that share it; protocols that differ in one part share an item (`alike`). A
     metric without a card, or measured in another way than its card says, shows the protocol that its rows hold.
@@ -49,8 +49,9 @@ def folded(rows: pd.DataFrame, cards: Mapping[str, Protocol], command: str = "",
 
 
 def alike(protocols: Iterable[str]) -> list[str]:
-    """The protocols, with those that differ in one part (parts end at semicolons) made one: "a; 1; x" and "a; 2; x" are
-    "a; 1 or 2; x".
+    """Return the protocols, with those that differ in one part made one.
+
+    Parts end at semicolons: "a; 1; x" and "a; 2; x" are "a; 1 or 2; x".
     """
     found = [tuple(protocol.split("; ")) for protocol in protocols]
     for place in range(max(map(len, found), default=0)):
@@ -63,7 +64,10 @@ def alike(protocols: Iterable[str]) -> list[str]:
 
 
 def sources(rows: pd.DataFrame) -> list[str]:
-    """Which recorded rows these are, when and with what they were made; the links are to files of the built book."""
+    """Return which recorded rows these are, when and with what they were made.
+
+    The links are to files of the built book.
+    """
     found = []
     for (study, profile), group in rows.groupby(["study", "profile"], sort=False) if "study" in rows else ():
         days = sorted({created[:10] for created in group["created"]})

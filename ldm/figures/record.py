@@ -20,7 +20,7 @@ def record(name: str, value: Any) -> None:
 
 
 def recorded(notebook: Path | str) -> dict[str, Any]:
-    """Everything that `record` left in an executed notebook."""
+    """Return everything that `record` left in an executed notebook."""
     import nbformat
 
     found: dict[str, Any] = {}

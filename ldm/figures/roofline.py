@@ -14,8 +14,9 @@ BOUNDS = ("arithmetic", "links", "traffic")
 
 
 def roofline_table(found: pd.DataFrame) -> pd.DataFrame:
-    """`roofline`, to print; what a chip's memory holds as the compiler says where it refused a program, else the data
-    sheet.
+    """Return the rows of `roofline`, to print.
+
+    A chip's memory holds what the compiler says where it refused a program, else what the data sheet says.
     """
     room = found.groupby("topology")["room"].max()
     shown = pd.DataFrame(
@@ -45,7 +46,9 @@ def _range(found: pd.DataFrame, times: float | pd.Series, form: str) -> pd.Serie
 
 
 def collectives(rows: pd.DataFrame) -> pd.DataFrame:
-    """GB that a chip receives in a step, by kind of collective, to print; kinds that no program uses are left out.
+    """Return the GB that a chip receives in a step, by kind of collective, to print.
+
+    Those that no program uses are left out.
 
     So are batches in micro-batches, of whose messages the compiler counts those of one.
     """
@@ -59,8 +62,9 @@ def collectives(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def chart(found: pd.DataFrame) -> alt.Chart:
-    """The three bounds of a step against the size, a panel a slice; exact sums of a compiled program have no
-    interval.
+    """Draw the three bounds of a step against the size, a panel a slice.
+
+    Exact sums of a compiled program have no interval.
     """
     long = found[found["fits"]].melt(
         id_vars=["size", "c", "topology"], value_vars=list(BOUNDS), var_name="of", value_name="seconds"

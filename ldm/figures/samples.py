@@ -32,12 +32,12 @@ LABELS = {
 
 
 def label(field: str, value: Any) -> str:
-    """A cell's field and its value in words: `8 steps`."""
+    """Return a cell's field and its value in words: `8 steps`."""
     return "1 step" if (field, value) == ("steps", 1) else LABELS[field].format(value)
 
 
 def kept(store: Store, key: str) -> np.ndarray:
-    """The first pictures of a cell, uint8 (n, h, w, 3). Raises: ValueError when they are not here."""
+    """Return the first pictures of a cell, uint8 (n, h, w, 3). Raises: ValueError when they are not here."""
     path = store.file(key, "strip.webp")
     if path is None:
         raise ValueError(f"The pictures of cell {key} are missing: run the cell, or restore results/files.")
@@ -46,17 +46,17 @@ def kept(store: Store, key: str) -> np.ndarray:
 
 
 def stacked(store: Store, key: str, shown: Sequence[int] = SHOWN) -> np.ndarray:
-    """Pictures of a cell by their index, one above the other: uint8 (len(shown) h, w, 3)."""
+    """Return pictures of a cell by their index, one above the other: uint8 (len(shown) h, w, 3)."""
     return np.concatenate(list(kept(store, key)[list(shown)]))
 
 
 def thumbnail(store: Store, key: str) -> bytes:
-    """The same as WebP."""
+    """Return the pictures that `stacked` takes of a cell, one above the other, as WebP."""
     return to_webp(stacked(store, key))
 
 
 def strip(store: Store, evaluator: Evaluates, cell: Evaluation) -> Any:
-    """A cell's pictures side by side with their captions."""
+    """Show a cell's pictures side by side with their captions."""
     pictures = kept(store, evaluator.key(cell))
     data = Scenes(evaluator.profile.scenes, cell.split, cell.n)
     return picture_strip(pictures, [caption(data.scene(i)) for i in range(len(pictures))])
@@ -71,7 +71,7 @@ def sample_table(
     *,
     shown: Sequence[int] = SHOWN,
 ) -> Any:
-    """Pictures of the cells by two of their fields; values that some row or column lacks are left out."""
+    """Show pictures of the cells by two of their fields; values that some row or column lacks are left out."""
     found = {(getattr(cell, rows), getattr(cell, columns)): cell for cell in cells}
     down, across = (list(dict.fromkeys(pair[i] for pair in found)) for i in (0, 1))
     across = [value for value in across if all((row, value) in found for row in down)]
@@ -84,7 +84,7 @@ def sample_table(
 
 
 def of_rows(store: Store, rows: pd.DataFrame, down: str, across: str, *, shown: Sequence[int] = SHOWN) -> Any:
-    """Pictures of rows' cells by two of their columns, in the order of their coming; grey where there is none."""
+    """Show pictures of rows' cells by two of their columns, in the order of their coming; grey where there is none."""
     found = {(row[down], row[across]): row for row in rows.to_dict("records")}
     lines, columns = list(dict.fromkeys(rows[down])), sorted(set(rows[across]))
     blank = np.full_like(stacked(store, rows["key"].iloc[0], shown), 128)
@@ -99,8 +99,9 @@ def of_rows(store: Store, rows: pd.DataFrame, down: str, across: str, *, shown: 
 
 
 def at_equal_cost(store: Store, points: pd.DataFrame, budgets: Sequence[float]) -> Any:
-    """What each size draws best within each budget (`ldm.statistics.optimum.within`); empty where it can afford
-    nothing.
+    """Show what each size draws best within each budget (`ldm.statistics.optimum.within`).
+
+    The place of a size that can afford nothing stays empty.
     """
     sizes = sorted(points["c"].unique())
     settings = {(row.budget, row.c): row for row in points.itertuples()}

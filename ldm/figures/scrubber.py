@@ -29,7 +29,7 @@ def film(
     description: str,
     param: str = "frame",
 ) -> alt.LayerChart:
-    """Pictures in p rows, a column each entry, of which a slider shows one of k frames.
+    """Show pictures in p rows, a column each entry, of which a slider shows one of k frames.
 
     texts: up to two lines above each row. drag: the slider's label, start: its first frame, param: its name on the
         page.
@@ -92,7 +92,7 @@ def scrubber(ways: Mapping[str, UInt8[np.ndarray, "p k h w 3"]], captions: Seque
 
 
 def measures(rows: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
-    """Each measure by way and guidance ("lerp, 1.5"), a colour a size."""
+    """Plot each measure by way and guidance ("lerp, 1.5"), a colour a size."""
     panels = []
     for metric in metrics:
         found = pick(rows, metric)
@@ -128,7 +128,7 @@ def measures(rows: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
 
 
 def larger_against_smaller(rows: pd.DataFrame, metrics: Sequence[str], store: Store) -> pd.DataFrame:
-    """By how much the largest size is better than the smallest, pair by pair: is it the more coherent one?"""
+    """Say by how much the largest size is better than the smallest, pair by pair: is it the more coherent one?"""
     small, large = rows["c"].min(), rows["c"].max()
     found = []
     for (way, guidance), part in rows[rows["c"].isin([small, large])].groupby(["task", "guidance"]):

@@ -16,7 +16,7 @@ ABOVE = alt.Header(labelOrient="top", labelAnchor="start", labelFontSize=13)
 
 
 def in_gaps(moved: pd.DataFrame, metrics: Sequence[str]) -> alt.FacetChart:
-    """Change of each metric, in multiples of the model's, against the strength; one panel a disturbance.
+    """Plot change of each metric, in multiples of the model's, against the strength; one panel a disturbance.
 
     `moved`: of `ldm.statistics.sensitivity.changes`; drawn at its largest n. A metric that cannot tell the model from
     real pictures has no such unit and is not drawn.
@@ -72,8 +72,9 @@ def _panels() -> list[str]:
 
 
 def by_count(rows: pd.DataFrame, settings: Sequence[tuple[str, float]], metrics: Sequence[str]) -> alt.FacetChart:
-    """Values against the number of pictures, one panel a metric, for real pictures, the model's and some disturbed
-    ones.
+    """Plot values against the number of pictures, one panel a metric.
+
+    The pictures are real ones, the model's and some disturbed ones.
 
     `rows`: of the study "metrics". `settings`: (task, strength) of the disturbed ones. Values of one metric at
     different n share an axis here, since that is the question; of two protocols none do.

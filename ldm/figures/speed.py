@@ -12,7 +12,7 @@ OURS, RIVAL = "ldm", "diffusers"
 
 
 def races(rows: pd.DataFrame) -> pd.DataFrame:
-    """A row a contender in each race, ours first; `value`, `lo`, `hi` in images a second over the rounds.
+    """Return a row a contender in each race, ours first; `value`, `lo`, `hi` in images a second over the rounds.
 
     `race`: what was timed. Of several machines in the rows, the one measured last counts. `relative`,
     `relative_lo`, `relative_hi`: as multiples of diffusers' middle round. `share`: floating-point operations a
@@ -36,18 +36,19 @@ def races(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def machine(rows: pd.DataFrame) -> pd.Series:
-    """What ran each row."""
+    """Return what ran each row."""
     return with_conditions(rows)["machine"]
 
 
 def latest(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the machine measured last, if there are any."""
+    """Return the rows of the machine measured last, if there are any."""
     return rows[machine(rows) == machine(rows)[rows["created"].idxmax()]] if len(rows) else rows
 
 
 def seconds_a_picture(rows: pd.DataFrame) -> dict[tuple[str, int], tuple[float, float]]:
-    """(profile, c) -> seconds of one network evaluation and of all else, a picture; of the machine measured last, or
-    empty.
+    """Return (profile, c) -> seconds of one network evaluation and of all else, a picture.
+
+    They are of the machine measured last; the dict is empty where there is none.
     """
     timed = latest(rows[rows["metric"].isin(["seconds an evaluation", "seconds besides"])])
     if timed.empty:
@@ -60,7 +61,10 @@ def seconds_a_picture(rows: pd.DataFrame) -> dict[tuple[str, int], tuple[float, 
 
 
 def speed_table(found: pd.DataFrame) -> pd.DataFrame:
-    """`races`, to print: images a second, how many times diffusers' that is, and the share of the matrix rate."""
+    """Return `races`, to print.
+
+    Images a second, how many times diffusers' that is, and the share of the matrix rate.
+    """
     return pd.DataFrame(
         {
             "race": found["race"],
@@ -74,7 +78,7 @@ def speed_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def waiting(rows: pd.DataFrame) -> pd.DataFrame:
-    """How long a training step's batch takes, by where that comes from, to print; of the machine measured last.
+    """Return how long a training step's batch takes, by where that comes from, to print; of the machine measured last.
 
     Getting batches: the host's share of the time; it works ahead of the device, which waits that long at most. Shares
     and seconds a step are the middle of the laps, and the least and most; times memory: the middle step beside that of
@@ -99,8 +103,9 @@ def waiting(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def trainings(rows: pd.DataFrame) -> pd.DataFrame:
-    """How trainings went (`ldm.study.training_rows`), a line each, to print: the middle of the laps, between what 95 %
-    lie.
+    """Say how trainings went (`ldm.study.training_rows`), a line each, to print.
+
+    A number is the middle of the laps, with between what 95 % lie.
 
     Those of one task and width stand in the order in which they ended. What a machine does not say (a CPU its memory
     and its peak) has no column, nor has what all have in common; the loss is the last one.
@@ -135,7 +140,7 @@ def trainings(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def first_page(rows: pd.DataFrame) -> str:
-    """How soon the book's first page is there (`benchmarks.first_page`), in a sentence."""
+    """Return how soon the book's first page is there (`benchmarks.first_page`), in a sentence."""
     timed = latest(rows[rows["task"] == "first page"]).sort_values("value")
     if timed.empty:
         return "`python -m benchmarks.first_page` visits the book's first page, which has not been done."
@@ -152,7 +157,7 @@ def first_page(rows: pd.DataFrame) -> str:
 
 
 def kills(rows: pd.DataFrame) -> str:
-    """How a training ended that was killed again and again (`benchmarks.kills`), in a sentence."""
+    """Return how a training ended that was killed again and again (`benchmarks.kills`), in a sentence."""
     if rows.empty:
         return "`python -m benchmarks.kills` kills a training, which has not been done."
     row = latest(rows).iloc[0]
@@ -164,8 +169,9 @@ def kills(rows: pd.DataFrame) -> str:
 
 
 def devices(rows: pd.DataFrame) -> pd.DataFrame:
-    """How far weights trained on two devices end from those of one (`benchmarks.devices`), to print; of the machine
-    measured last.
+    """Say how far weights trained on two devices end from those of one (`benchmarks.devices`), to print.
+
+    The rows are of the machine measured last.
     """
     rows = latest(rows)
     parts = rows["protocol"].str.split("; ", expand=True).reindex(columns=range(2))
@@ -181,7 +187,7 @@ def devices(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def chart(found: pd.DataFrame) -> alt.FacetChart:
-    """Images a second as a multiple of diffusers', slowest to fastest round as a rule, one panel a race."""
+    """Plot images a second as a multiple of diffusers', slowest to fastest round as a rule, one panel a race."""
     # A phone is narrow: in the panel's name what tells it from the others, and torch's ways by their last word.
     found = found.assign(panel=found["race"].str.split(", batch").str[0], way=found["who"].str.split(", ").str[-1])
     base = alt.Chart(found).encode(

@@ -18,7 +18,7 @@ from ldm.profiles import Profile
 
 
 def loss_curve(history: pd.DataFrame | Sequence[dict[str, Any]], *, bins: int = 120) -> alt.LayerChart:
-    """Training loss against images seen: mean and 95 % interval of the mean in up to `bins` bins.
+    """Plot training loss against images seen: mean and 95 % interval of the mean in up to `bins` bins.
 
     `history`: `loss` and `images_seen` (or `step`), one record an optimizer step; optionally
     `model`, for a curve each.

@@ -95,7 +95,7 @@ def of(*shape: int, dtype: type = jnp.float32) -> jax.ShapeDtypeStruct:
 
 
 def unet_graph(profile: Profile, c: int) -> onnx.ModelProto:
-    """The guided denoiser of one picture. Raises: ValueError where there is no trained model of width c."""
+    """Return the guided denoiser of one picture. Raises: ValueError where there is no trained model of width c."""
     structure, params = pretrain.load_unet(profile, c, profile.length)
 
     def denoise(x, t, c_skip, c_out, contexts, scale):
@@ -114,13 +114,13 @@ def unet_graph(profile: Profile, c: int) -> onnx.ModelProto:
 
 
 def text_graph(profile: Profile, text: TextEncoder) -> onnx.ModelProto:
-    """The text tower on a caption and on the empty one."""
+    """Return the text tower on a caption and on the empty one."""
     ids = {"ids": of(2, profile.tokens, dtype=jnp.int32)}
     return graph(lambda ids: merge(text.structure, text.params)(ids), ids, "contexts")
 
 
 def decoder_graph(profile: Profile, codec: Codec) -> onnx.ModelProto:
-    """Latents to a picture."""
+    """Return the graph from latents to a picture."""
 
     def decode(x0):
         return to_images(merge(codec.structure, codec.params).decode(x0 / np.float32(codec.scale)))
@@ -129,8 +129,9 @@ def decoder_graph(profile: Profile, codec: Codec) -> onnx.ModelProto:
 
 
 def tables(profile: Profile, sampler: str) -> dict[int, list[list[float]]]:
-    """Steps -> rows [t, c_skip, c_out, x, x0, x0_prev, z], the table of `ldm.diffusion.solvers` with
-    `schedule.preconditioning`.
+    """Return steps -> rows [t, c_skip, c_out, x, x0, x0_prev, z].
+
+    They are the table of `ldm.diffusion.solvers` with `schedule.preconditioning`.
     """
     found = {}
     for steps in profile.steps:
@@ -144,8 +145,9 @@ def tables(profile: Profile, sampler: str) -> dict[int, list[list[float]]]:
 
 
 def vocabulary(profile: Profile, text: TextEncoder) -> dict[str, object]:
-    """What captions are made of (`ldm.data.scenes.captions.caption`), and the number of each word for the text
-    tower.
+    """Return what captions are made of, and the number of each word for the text tower.
+
+    Captions are those of `ldm.data.scenes.captions.caption`.
     """
     scenes = profile.scenes
     named = sorted(emojis()[: scenes.vocabulary], key=lambda emoji: emoji.caption)

@@ -37,7 +37,10 @@ SINGLE = {
 
 
 def places(config: DiTConfig, name: str) -> list[str]:
-    """The names in diffusers of a weight of ours: one a layer of what is stacked here or repeated there, else one."""
+    """Return the names in diffusers of a weight of ours.
+
+    One a layer of what is stacked here or repeated there, else one.
+    """
     if name.startswith(LAYERS):
         rest = _renamed(name.removeprefix(LAYERS), IN_LAYERS)
     elif not config.single and name.startswith(tuple(EMBEDDINGS)):
@@ -59,7 +62,10 @@ def _layout(name: str, array: np.ndarray, back: bool = False) -> np.ndarray:
 
 
 def to_diffusers(config: DiTConfig, params: Params) -> dict[str, np.ndarray]:
-    """Our weights as diffusers names and lays them out. Raises: ValueError for a network that it does not have."""
+    """Return our weights as diffusers names and lays them out.
+
+    Raises: ValueError for a network that it does not have.
+    """
     check_exchanged(config)
     tensors = {}
     for name, array in params.items():
@@ -70,7 +76,7 @@ def to_diffusers(config: DiTConfig, params: Params) -> dict[str, np.ndarray]:
 
 
 def from_diffusers(config: DiTConfig, tensors: Params, path: Path = Path("these weights")) -> Params:
-    """The inverse of `to_diffusers`; `path` names the tensors in messages.
+    """Return the inverse of `to_diffusers`; `path` names the tensors in messages.
 
     Raises: ValueError, one sentence, for a tensor that is missing, not expected or of another shape, and where the
     layers' embeddings are not copies of one.
@@ -96,7 +102,7 @@ def from_diffusers(config: DiTConfig, tensors: Params, path: Path = Path("these 
 
 
 def check_exchanged(config: DiTConfig) -> None:
-    """Raises: ValueError for a network that diffusers does not have."""
+    """Raise ValueError for a network that diffusers does not have."""
     if config.context and not config.single or config.guidance:
         raise ValueError(
             f"context = {config.context}, single = {config.single}, guidance = {config.guidance}: expected DiT with "
@@ -130,7 +136,7 @@ READ = {
 
 
 def read_transformer(folder: Path) -> tuple[DiTConfig, Params, int]:
-    """Shape, weights, and height of the latents it was trained on, of a folder that diffusers wrote.
+    """Return shape, weights, and height of the latents it was trained on, of a folder that diffusers wrote.
 
     Raises: ValueError, one sentence, for what is missing, broken or not supported.
     """
@@ -159,7 +165,7 @@ def read_transformer(folder: Path) -> tuple[DiTConfig, Params, int]:
 
 
 def write_transformer(folder: Path, config: DiTConfig, params: Params, size: int) -> None:
-    """For `diffusers.DiTTransformer2DModel.from_pretrained`, or `PixArtTransformer2DModel`'s.
+    """Write for `diffusers.DiTTransformer2DModel.from_pretrained`, or `PixArtTransformer2DModel`'s.
 
     Raises: ValueError for a network that diffusers does not have.
     """

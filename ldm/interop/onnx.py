@@ -44,8 +44,9 @@ SAME = {
 def graph(
     function: Callable[..., jax.Array], inputs: Mapping[str, jax.ShapeDtypeStruct], output: str
 ) -> onnx.ModelProto:
-    """The function of named arrays as a model of static shapes; NHWC stays NHWC, and what the function closes over
-    becomes the graph's constants.
+    """Return the function of named arrays as a model of static shapes.
+
+    NHWC stays NHWC, and what the function closes over becomes the graph's constants.
 
     Constants that half precision holds exactly, as weights that were saved in it, are stored so and widened when
     the graph is loaded. What depends on constants alone is computed here.
@@ -98,7 +99,7 @@ class _Graph:
         return output
 
     def constant(self, value: np.ndarray) -> str:
-        """Stored once, however often it is asked for."""
+        """Store a constant once, however often it is asked for."""
         key = value.dtype.str, value.shape, value.tobytes()
         if key not in self.known:
             half = value.astype(np.float16) if value.dtype == np.float32 and value.size >= SMALL else value
@@ -113,7 +114,7 @@ class _Graph:
         return self.constant(np.array(values, np.int64))
 
     def run(self, jaxpr: Any, constants: Sequence[str], inputs: Sequence[str]) -> list[str]:
-        """The operations of a jaxpr, one after the other; returns the names of its results."""
+        """Go through the operations of a jaxpr, one after the other; returns the names of its results."""
         names = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *inputs], strict=True))
         read = lambda v: self.constant(np.asarray(v.val, v.aval.dtype)) if isinstance(v, Literal) else names[v]
         for eqn in jaxpr.eqns:
@@ -203,7 +204,7 @@ class _Graph:
         return self.node("ReduceMax", [x], axes=list(eqn.params["axes"]), keepdims=0)
 
     def _gather(self, eqn: Any, table: str, rows: str) -> str:
-        """Whole rows of a table, which is all that an embedding asks for."""
+        """Gather whole rows of a table, which is all that an embedding asks for."""
         matrix, index = (v.aval.shape for v in eqn.invars)
         rows_of = eqn.params["dimension_numbers"].start_index_map, tuple(eqn.params["slice_sizes"])
         if len(matrix) != 2 or rows_of != ((0,), (1, matrix[1])):
@@ -211,7 +212,7 @@ class _Graph:
         return self.node("Gather", [table, self.reshaped(rows, index, index[:-1])])
 
     def _dot_general(self, eqn: Any, x: str, y: str) -> str:
-        """As one product of (stacks of) matrices: (batch, free, summed) times (batch, summed, free)."""
+        """Multiply as one product of (stacks of) matrices: (batch, free, summed) times (batch, summed, free)."""
         (summed_x, summed_y), (batch_x, batch_y) = eqn.params["dimension_numbers"]
         left, right = (v.aval.shape for v in eqn.invars)
         free_x = [i for i in range(len(left)) if i not in (*summed_x, *batch_x)]

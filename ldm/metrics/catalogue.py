@@ -71,12 +71,12 @@ METRICS: dict[str, Metric] = {
 
 
 def metric_of(name: str) -> Metric:
-    """Title and direction of a metric; `ValueError` for one that METRICS does not hold."""
+    """Return the title and direction of a metric; `ValueError` for one that METRICS does not hold."""
     if name not in METRICS:
         raise ValueError(f"metric {name!r} has no entry in ldm.metrics.catalogue.METRICS; known: {', '.join(METRICS)}.")
     return METRICS[name]
 
 
 def comparable(rows: pd.DataFrame, metric: str) -> None:
-    """Raises: ValueError if rows of one metric were not all measured in the same way, or of a biased one at one n."""
+    """Raise ValueError if rows of one metric were not all measured in the same way, or of a biased one at one n."""
     single(rows, ("protocol", "n") if metric_of(metric).biased else ("protocol",))

@@ -24,7 +24,7 @@ class Estimate(NamedTuple):
 
     @classmethod
     def of(cls, value: float, se: float, n: int) -> Estimate:
-        """Value plus and minus 1.96 standard errors."""
+        """Return the value plus and minus 1.96 standard errors."""
         return cls(float(value), float(value - Z * se), float(value + Z * se), int(n))
 
 
@@ -39,7 +39,7 @@ class Measured(Estimate):
 
     @classmethod
     def by(cls, value: float, *influences: np.ndarray) -> Measured:
-        """The infinitesimal jackknife: the variance of each sample's influences over its size, summed."""
+        """Estimate by the infinitesimal jackknife: the variance of each sample's influences over its size, summed."""
         errors = [float(part.std(ddof=1) / np.sqrt(len(part))) for part in influences]
         # One error is left alone: the root of its square may differ in the last bit.
         se = errors[0] if len(errors) == 1 else np.sqrt(sum(error**2 for error in errors))
@@ -50,13 +50,13 @@ class Measured(Estimate):
         return self
 
     def times(self, factor: float) -> Measured:
-        """In another unit: KID is printed x1000. `factor` is positive."""
+        """Return the estimate in another unit: KID is printed x1000. `factor` is positive."""
         scaled = Measured(factor * self.value, factor * self.lo, factor * self.hi, self.n)
         return scaled.remembering(tuple(factor * part for part in self.influences))
 
 
 def difference(a: Measured, b: Measured) -> Measured:
-    """a minus b, image i of both made from the same caption and noise, and judged by the same reference.
+    """Return a minus b, image i of both made from the same caption and noise, and judged by the same reference.
 
     Where pictures or bias go together they cancel, so a difference is sharper than two levels. Influences
     that have nothing to do with each other cost nothing: their variances add up, as they should.

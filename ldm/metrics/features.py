@@ -15,7 +15,7 @@ def features_of(
     *,
     progress: str = "",
 ) -> np.ndarray:
-    """Features (n, d) of a stream of uint8 images, single (H, W, 3) or in batches (b, H, W, 3).
+    """Return features (n, d) of a stream of uint8 images, single (H, W, 3) or in batches (b, H, W, 3).
 
     Images are consumed as they come, so as many can be scored as can be made; a non-empty
     `progress` labels a progress bar.
@@ -31,7 +31,7 @@ def features_of(
 
 
 def checked(features: np.ndarray | Stored, *, least: int = 2) -> np.ndarray | Stored:
-    """Features (n, d) in float64, or those on a disk as they are: they were looked at when they were written.
+    """Return features (n, d) in float64, or those on a disk as they are: they were looked at when they were written.
 
     Raises: ValueError, one sentence, for what no score can be computed from.
     """
@@ -48,7 +48,7 @@ def checked(features: np.ndarray | Stored, *, least: int = 2) -> np.ndarray | St
 
 
 def checked_scores(values: np.ndarray) -> np.ndarray:
-    """Scores (n,) in float64; booleans become 0 and 1. Raises: ValueError as `checked` does."""
+    """Return scores (n,) in float64; booleans become 0 and 1. Raises: ValueError as `checked` does."""
     values = np.asarray(values)
     x = values.astype(np.float64) if values.dtype == bool else _numbers(values, "scores")
     if x.ndim != 1 or len(x) < 2 or not np.isfinite(x).all():
@@ -57,7 +57,7 @@ def checked_scores(values: np.ndarray) -> np.ndarray:
 
 
 def same_width(x: np.ndarray, width: int) -> None:
-    """Raises: ValueError where features (n, d) and a reference of another width meet."""
+    """Raise ValueError where features (n, d) and a reference of another width meet."""
     if x.shape[1] != width:
         raise ValueError(
             f"the features are {x.shape[1]}-d and the reference {width}-d; use a reference made by the same network."
@@ -65,13 +65,13 @@ def same_width(x: np.ndarray, width: int) -> None:
 
 
 def blocks(x: np.ndarray | Stored) -> list[slice]:
-    """The rows to look at together: all of an array, a block at a time of what lies on a disk."""
+    """Return the rows to look at together: all of an array, a block at a time of what lies on a disk."""
     step = BLOCK if isinstance(x, Stored) else max(len(x), 1)
     return [slice(begin, begin + step) for begin in range(0, len(x), step)]
 
 
 def unit(x: np.ndarray | Stored) -> np.ndarray | Stored:
-    """Checked features scaled to length 1, so that inner products are cosines."""
+    """Return checked features scaled to length 1, so that inner products are cosines."""
     if isinstance(x, Stored):
         return x.through(unit)
     lengths = np.sqrt(np.square(x).sum(1, keepdims=True))

@@ -30,13 +30,13 @@ class Gaussian:
 
     @classmethod
     def of(cls, features: np.ndarray) -> Gaussian:
-        """From features (n, d), n >= 2."""
+        """Take the statistics of features (n, d), n >= 2."""
         x = checked(features)
         return cls(n=len(x), mean=x.mean(0), covariance=np.atleast_2d(np.cov(x, rowvar=False)))
 
     @classmethod
     def stream(cls, parts: Iterable[np.ndarray]) -> Gaussian:
-        """From an iterable of features (b, d), together n >= 2; needs the memory of two parts and of d x d."""
+        """Take them of an iterable of features (b, d), together n >= 2; needs the memory of two parts and of d x d."""
         total = None
         for part in parts:
             x = checked(part, least=1)
@@ -66,18 +66,18 @@ class Gaussian:
         return vectors * np.sqrt(values)
 
     def principal(self, components: int) -> np.ndarray:
-        """The first principal directions (d, components), orthonormal."""
+        """Return the first principal directions (d, components), orthonormal."""
         if not 1 <= components <= len(self.mean):
             raise ValueError(f"components is {components}, expected 1 to {len(self.mean)}, the features' width.")
         return self._eigen[1][:, :components]
 
     def project(self, basis: np.ndarray) -> Gaussian:
-        """The statistics of features @ basis."""
+        """Return the statistics of features @ basis."""
         return Gaussian(n=self.n, mean=self.mean @ basis, covariance=basis.T @ self.covariance @ basis)
 
 
 def frechet(fake: np.ndarray, real: Gaussian, *, components: int | None = None) -> Measured:
-    """Frechet distance of features (n, d) to the reference; not below 0, and 0 only for equal Gaussians.
+    """Return the Frechet distance of features (n, d) to the reference; not below 0, and 0 only for equal Gaussians.
 
     Biased upwards by about 1/n, and the bias depends on the generator: compare at equal n, and where n is
     not several times the dimension d (it is 1280 for EfficientNet) prefer `components`, the distance within
@@ -91,7 +91,7 @@ def frechet(fake: np.ndarray, real: Gaussian, *, components: int | None = None) 
 
 
 def frechet_between(a: Gaussian, b: Gaussian) -> float:
-    """Frechet distance of two Gaussians, a number without an interval, as other tools give it.
+    """Return the Frechet distance of two Gaussians, a number without an interval, as other tools give it.
 
     For streams that are too long to keep (`Gaussian.stream`), and four times as fast as by a matrix square
     root (`benchmarks/metrics.py`): with A A' = S_a, the eigenvalues of A' S_b A are those of S_a S_b, and
@@ -117,7 +117,7 @@ def frechet_inf(
     parts: tuple[int, ...] = (1, 2, 4),
     seed: int = 0,
 ) -> Measured:
-    """The Frechet distance that infinitely many images would give (Chong & Forsyth 2020).
+    """Return the Frechet distance that infinitely many images would give (Chong & Forsyth 2020).
 
     The distance is averaged over 1, 2 and 4 disjoint parts of the sample, and a straight line
     through the three against 1/n is read at 1/n = 0. That the bias is a line in 1/n needs parts of
@@ -147,7 +147,9 @@ def frechet_inf(
 
 
 def _frechet(x: np.ndarray, real: Gaussian) -> tuple[float, np.ndarray]:
-    """The distance, of equal Gaussians 0 but for rounding, and each image's influence on it, n of them with mean 0.
+    """Return the distance, of equal Gaussians 0 but for rounding, and each image's influence on it.
+
+    There are n influences, with mean 0.
 
     With d = m - m_r, y = x - m and T the optimal map from N(0, S) to N(0, S_r), the gradient is
     2 d by the mean and I - T by the covariance (Dowson & Landau 1982; T S T = S_r), so
@@ -185,7 +187,7 @@ def _frechet(x: np.ndarray, real: Gaussian) -> tuple[float, np.ndarray]:
 
 
 def _squares(x: np.ndarray) -> np.ndarray:
-    """The squared length of each row."""
+    """Return the squared length of each row."""
     return np.einsum("ij,ij->i", x, x)
 
 

@@ -31,7 +31,7 @@ Kernel = Callable[[np.ndarray, np.ndarray], np.ndarray]  # features (a, d) and (
 
 
 def cubic(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """KID's kernel (x . y / d + 1)^3 (Binkowski et al. 2018, eq. 4)."""
+    """Return KID's kernel (x . y / d + 1)^3 (Binkowski et al. 2018, eq. 4)."""
     inner = x @ y.T / x.shape[1] + 1
     return inner * inner * inner  # numpy's ** 3 is 50 times slower
 
@@ -64,18 +64,18 @@ class Sample:
 
     @cached_property
     def unit(self) -> Sample:
-        """The same images, their features scaled to length 1."""
+        """Return the reference of the same images with their features scaled to length 1."""
         return Sample(features=unit(self.checked))
 
     def within(self, kernel: Kernel) -> np.ndarray:
-        """Mean kernel of each reference image with all others, (m,)."""
+        """Return the mean kernel of each reference image with all others, (m,)."""
         if kernel not in self._within:
             self._within[kernel] = _mean_with_others(kernel, self.checked)
         return self._within[kernel]
 
 
 def kid(fake: np.ndarray, real: Sample) -> Measured:
-    """KID of features (n, d) to a reference sample (Binkowski et al. 2018).
+    """Return KID of features (n, d) to a reference sample (Binkowski et al. 2018).
 
     Times 1000 by custom, but not here: `kid(...).times(1000)`.
     """
@@ -83,7 +83,7 @@ def kid(fake: np.ndarray, real: Sample) -> Measured:
 
 
 def cmmd(fake: np.ndarray, real: Sample) -> Measured:
-    """CMMD of CLIP image features (n, d), times 1000 (Jayasumana et al. 2024, section 4).
+    """Return CMMD of CLIP image features (n, d), times 1000 (Jayasumana et al. 2024, section 4).
 
     Features are scaled to length 1, sigma is 10. The authors' program keeps the pairs i = j, which adds
     about 1000 (1 - mean kernel) (1 / n + 1 / m); here they are left out, as in their eq. 4. "CMMD" is CLIP
@@ -93,7 +93,7 @@ def cmmd(fake: np.ndarray, real: Sample) -> Measured:
 
 
 def mmd(fake: np.ndarray, real: Sample, *, bandwidth: float) -> Measured:
-    """Squared MMD of features (n, d) under a Gaussian kernel; name the bandwidth in the protocol.
+    """Return the squared MMD of features (n, d) under a Gaussian kernel; name the bandwidth in the protocol.
 
     Small bandwidths see fine differences and need many images; `median_bandwidth` is a usual choice.
     """
@@ -101,7 +101,7 @@ def mmd(fake: np.ndarray, real: Sample, *, bandwidth: float) -> Measured:
 
 
 def median_bandwidth(real: Sample, *, among: int = 1000) -> float:
-    """Median distance between two of the first `among` reference images.
+    """Return the median distance between two of the first `among` reference images.
 
     Of the *reference*, so that it is the same for every generator: a bandwidth taken from both samples, as
     in two-sample tests (Gretton et al. 2012, section 8), would measure each generator with its own ruler.
@@ -113,7 +113,7 @@ def median_bandwidth(real: Sample, *, among: int = 1000) -> float:
 
 
 def kid_subsets(fake: np.ndarray, real: Sample, *, subsets: int = 100, size: int = 1000, seed: int = 0) -> Estimate:
-    """The published form of KID: the mean over random subsets, for comparison with other tools.
+    """Return the published form of KID: the mean over random subsets, for comparison with other tools.
 
     Its ends are the mean plus and minus 1.96 times the subsets' standard deviation, as other tools
     print it: the scatter of *one subset*, no interval of the mean. `n` is the subset's size.

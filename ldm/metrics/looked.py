@@ -39,7 +39,7 @@ class Looked:
         return len(self.features)
 
     def only(self, rows: np.ndarray) -> Looked:
-        """These rows of it, ascending."""
+        """Return these rows of it, ascending."""
         return replace(
             self,
             names=[self.names[row] for row in rows],
@@ -49,7 +49,7 @@ class Looked:
 
 
 def look(source: Source, judge: Judge, root: Path, *, progress: bool = True) -> Looked:
-    """Features of all pictures of a source, below `root` in a folder of their own, which is found again.
+    """Return features of all pictures of a source, below `root` in a folder of their own, which is found again.
 
     Raises: ValueError, one sentence with its name, for a picture that cannot be read; what was done before is kept.
     """
@@ -86,7 +86,10 @@ def look(source: Source, judge: Judge, root: Path, *, progress: bool = True) -> 
 def read_captions(
     looked: Looked, captions: list[str], judge: Judge, tokens: Callable[[list[str]], np.ndarray]
 ) -> Looked:
-    """The same, with features of the captions. Raises: ValueError where there are not as many as pictures."""
+    """Return the pictures of `look` with features of their captions.
+
+    Raises: ValueError where there are not as many captions as pictures.
+    """
     if len(captions) != len(looked):
         raise ValueError(
             f"{looked.place}: {len(captions)} captions for {len(looked)} pictures; a CLIP score needs one a picture: "
@@ -101,7 +104,7 @@ def read_captions(
 
 
 def _done(folder: Path, name: str, n: int) -> int:
-    """How many rows a former walk has kept."""
+    """Return how many rows a former walk has kept."""
     number = 0
     while number * PART < n and part_of(folder, name, number).is_file():
         number += 1

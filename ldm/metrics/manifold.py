@@ -36,7 +36,7 @@ class Manifold(NamedTuple):
 
 
 def manifold(fake: np.ndarray, real: np.ndarray, *, k: int = 5) -> Manifold:
-    """Precision, recall, density and coverage of features (n, d) against reference features (m, d).
+    """Return precision, recall, density and coverage of features (n, d) against reference features (m, d).
 
     k = 5 is Naeem's, 3 Kynkaanniemi's; n >= k + 2, m >= k + 1. Insideness is strict, so among images that are
     all equal, whose balls have radius 0, every score is 0. The reference counts as exact. Precision and
@@ -90,7 +90,7 @@ def _jackknife(value: float, loss: np.ndarray) -> Measured:
 
 
 def _neighbours(x: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the k nearest others of each image, and how far they are, nearest first; both (n, k)."""
+    """Return the indices of the k nearest others of each image, and how far they are, nearest first; both (n, k)."""
     indices, distances = np.empty((len(x), k), int), np.empty((len(x), k))
     for begin in range(0, len(x), ROWS):
         rows = np.arange(begin, min(begin + ROWS, len(x)))

@@ -22,7 +22,7 @@ Compare = Callable[[np.ndarray, np.ndarray], np.ndarray]  # two times uint8 (n, 
 
 
 def nearness(a: Source, b: Source, measures: Mapping[str, Compare], *, progress: bool = True) -> dict[str, Measured]:
-    """The mean of each measure over the pictures of equal names, whatever their endings.
+    """Return the mean of each measure over the pictures of equal names, whatever their endings.
 
     Pairs of one shape that follow each other are compared together, so memory holds some pictures at a time.
     Raises: ValueError, one sentence, where fewer than two names are equal, or a pair has two shapes.
@@ -54,6 +54,6 @@ def nearness(a: Source, b: Source, measures: Mapping[str, Compare], *, progress:
 
 
 def _only(source: Source, rows: np.ndarray) -> Iterator[np.ndarray]:
-    """The pictures of these rows, which ascend."""
+    """Yield the pictures of these rows, which ascend."""
     wanted = set(rows.tolist())
     return (image for row, image in enumerate(source.each(whole)) if row in wanted)

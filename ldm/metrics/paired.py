@@ -33,14 +33,14 @@ class Pairs(NamedTuple):
         return np.sort(self.b)
 
     def aligned(self, b: Measured) -> Measured:
-        """A score of the rows `ascending`, its influences in the order of the pairs."""
+        """Return a score of the rows `ascending`, its influences in the order of the pairs."""
         places = np.searchsorted(self.ascending, self.b)
         moved = Measured(*b).remembering((b.influences[0][places], *b.influences[1:]))
         return moved
 
 
 def pairs(a: Sequence[str], b: Sequence[str], what: str) -> Pairs:
-    """Which go together: those of equal words, the first of several with the first.
+    """Return which rows go together: those of equal words, the first of several with the first.
 
     what: "names", of which the endings (.png, .jpg) do not count, or "captions".
     Raises: ValueError, one sentence, where fewer than two do.
@@ -61,7 +61,7 @@ def pairs(a: Sequence[str], b: Sequence[str], what: str) -> Pairs:
 
 
 def needed(found: Measured, chance: float = CHANCE) -> int | None:
-    """How many pairs would tell a difference of this size from 0, with this chance, at 95 %.
+    """Return how many pairs would tell a difference of this size from 0, with this chance, at 95 %.
 
     The reference stays as it is; where it alone leaves more doubt than that, no number is enough: None. It takes the
     difference that was seen for the true one, and so is an order of magnitude where that is uncertain itself.
@@ -73,5 +73,5 @@ def needed(found: Measured, chance: float = CHANCE) -> int | None:
 
 
 def paired(a: Measured, b: Measured, which: Pairs) -> Measured:
-    """a minus b. `a`: of the rows `which.a`; `b`: of the rows `which.ascending`."""
+    """Return a minus b. `a`: of the rows `which.a`; `b`: of the rows `which.ascending`."""
     return difference(a, which.aligned(b))

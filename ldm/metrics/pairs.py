@@ -17,14 +17,18 @@ C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
 def psnr(a: Images, b: Images) -> Float[np.ndarray, " n"]:
-    """Peak signal-to-noise ratio, decibels, over all channels; of equal pictures that of an error of 1/256 level."""
+    """Return the peak signal-to-noise ratio, decibels, over all channels.
+
+    For equal pictures it is that of an error of 1/256 level.
+    """
     error = np.square(_checked(a, b)[0] - b).mean((1, 2, 3))
     return 10 * np.log10(255**2 / np.maximum(error, 2.0**-16))
 
 
 def ssim(a: Images, b: Images) -> Float[np.ndarray, " n"]:
-    """Structural similarity of the luma, at most 1 (Wang et al. 2004, eqs. 13-17): Gaussian window of 11 x 11, within
-    the picture.
+    """Return the structural similarity of the luma, at most 1 (Wang et al. 2004, eqs. 13-17).
+
+    The Gaussian window is of 11 x 11 pixels, within the picture.
     """
     x, y = (part.astype(np.float64) @ LUMA for part in _checked(a, b))
     mean_x, mean_y = _windows(x), _windows(y)
@@ -35,7 +39,7 @@ def ssim(a: Images, b: Images) -> Float[np.ndarray, " n"]:
 
 
 def _windows(x: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, "n h2 w2"]:
-    """Weighted means of all windows that lie within the picture."""
+    """Return the weighted means of all windows that lie within the picture."""
     bell = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / SIGMA) ** 2)
     for axis in (1, 2):
         x = scipy.ndimage.correlate1d(x, bell / bell.sum(), axis)

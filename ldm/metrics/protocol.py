@@ -38,7 +38,7 @@ class Protocol:
         return key(self)
 
     def require(self, found: Mapping[str, Any] | None, where: str) -> None:
-        """Raises: ValueError, with both fingerprints, if what `where` holds was made under another protocol.
+        """Raise ValueError, with both fingerprints, if what `where` holds was made under another protocol.
 
         `found`: the fields of the other card, as `dataclasses.asdict` gives them; None if it has none.
         """
@@ -56,7 +56,7 @@ class Protocol:
 
 
 def single(rows: pd.DataFrame, columns: Iterable[str]) -> None:
-    """Raises: ValueError where a column holds more than one value: such rows would mix experiments in one curve."""
+    """Raise ValueError where a column holds more than one value: such rows would mix experiments in one curve."""
     for name in columns:
         if len(values := sorted(rows[name].dropna().unique().tolist())) > 1:
             raise ValueError(f"rows mix {name} = {values}: keep one of them.")

@@ -36,7 +36,7 @@ class Reference:
 
     @classmethod
     def of(cls, looked: Looked) -> Reference:
-        """Pictures that were looked at."""
+        """Return the reference of pictures that were looked at."""
         return cls(place=looked.place, images=looked.images, n=len(looked), features=looked.features)
 
     @cached_property
@@ -65,12 +65,12 @@ class Reference:
 
 
 def is_statistics(place: str) -> bool:
-    """Whether a place is a file of statistics and not pictures."""
+    """Return whether a place is a file of statistics and not pictures."""
     return Path(place).suffix in STATISTICS
 
 
 def read(path: Path, protocol: str) -> Reference:
-    """Statistics of a file. `protocol`: that of the network whose features they will be compared with.
+    """Read the statistics of a file. `protocol`: that of the network whose features they will be compared with.
 
     Raises: ValueError, one sentence, for a file that is missing or no such file, and for one that says that it was
     made by another network, other weights or another resizer: such numbers are not comparable.

@@ -11,7 +11,7 @@ from ldm.metrics.stored import Stored
 
 
 def mean(values: np.ndarray) -> Measured:
-    """Mean of n scores (n,). Of booleans: the share that is true, with Wilson's (1927) interval."""
+    """Return the mean of n scores (n,). Of booleans: the share that is true, with Wilson's (1927) interval."""
     x = checked_scores(values)
     n, centre = len(x), x.mean()
     found = Measured.by(centre, x - centre)
@@ -24,7 +24,7 @@ def mean(values: np.ndarray) -> Measured:
 
 
 def mean_difference(values_a: np.ndarray, values_b: np.ndarray) -> Estimate:
-    """Mean of a minus mean of b, entry i of both from the same caption and noise.
+    """Return the mean of a minus mean of b, entry i of both from the same caption and noise.
 
     Of booleans: the interval of Bonett & Price (2012), which holds where few pairs differ.
     """
@@ -41,7 +41,7 @@ def mean_difference(values_a: np.ndarray, values_b: np.ndarray) -> Estimate:
 
 
 def clip_score(images: np.ndarray, texts: np.ndarray) -> Measured:
-    """Mean of 100 max(cos, 0) of image and text features (n, d), row i of both a pair; 0 to 100.
+    """Return the mean of 100 max(cos, 0) of image and text features (n, d), row i of both a pair; 0 to 100.
 
     Hessel et al. 2021, eq. 1, whose weight of 2.5 nearly everyone replaces by 100. Which CLIP made the
     features belongs into the protocol: ViT-B/32 and ViT-L/14 differ by several points.
@@ -54,7 +54,7 @@ def clip_score(images: np.ndarray, texts: np.ndarray) -> Measured:
 
 
 def subject_similarity(fake: np.ndarray, subject: np.ndarray) -> Measured:
-    """Mean cosine of generated images (n, d) with the photographs of a subject (m, d); -1 to 1.
+    """Return the mean cosine of generated images (n, d) with the photographs of a subject (m, d); -1 to 1.
 
     DINO and CLIP-I of DreamBooth (Ruiz et al. 2023, section 4.1), over all pairs. The interval is about
     other generated images: the few photographs count as the subject itself.
@@ -65,7 +65,7 @@ def subject_similarity(fake: np.ndarray, subject: np.ndarray) -> Measured:
 
 
 def inception_score(logits: np.ndarray | Stored, *, splits: int = 10, order: np.ndarray | None = None) -> Measured:
-    """Inception Score of class logits (n, classes): 1 to the number of classes, higher is better.
+    """Return the Inception Score of class logits (n, classes): 1 to the number of classes, higher is better.
 
     Salimans et al. 2016, section 4: IS = exp(mean_i KL(p_i | q)), q the mean of the p_i, over `splits`
     consecutive parts, and the mean of these. As a difference of entropies, IS = exp(H(q) - mean_i H(p_i)), it

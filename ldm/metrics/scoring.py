@@ -1,5 +1,6 @@
-"""The scores of pictures by name: which need a reference, what each is called, and from how many pictures on it says
-something.
+"""The scores of pictures by name: which need a reference, and what each is called.
+
+It also holds from how many pictures on a score says something.
 
 A score computed here is the function of `ldm.metrics` of that name on features that lie on a disk; this file only
 knows which arguments go with which, and says with every number what it was measured with.
@@ -82,7 +83,7 @@ class Score:
 
 
 def check(names: tuple[str, ...], judge: Judge, reference: bool) -> None:
-    """Raises: ValueError, one sentence, before any work, for a score that is unknown or cannot be had so."""
+    """Raise ValueError, one sentence, before any work, for a score that is unknown or cannot be had so."""
     for name in names:
         if name not in NAMES:
             raise ValueError(f"metric {name!r} is not known; known: {', '.join(NAMES)}.")
@@ -99,7 +100,7 @@ def check(names: tuple[str, ...], judge: Judge, reference: bool) -> None:
 def scores(
     names: tuple[str, ...], judge: Judge, pictures: Looked, reference: Reference | None, settings: Settings
 ) -> list[Score]:
-    """The scores of these names, in their order. Raises: ValueError, one sentence, for too few pictures."""
+    """Return the scores of these names, in their order. Raises: ValueError, one sentence, for too few pictures."""
     shared: dict[str, Manifold] = {}
 
     def nearest() -> Manifold:
@@ -140,7 +141,7 @@ def scores(
 
 
 def title(name: str, judge: Judge) -> str:
-    """What a score is called: FID, KID and IS are Inception's alone, CMMD is CLIP ViT-L/14's at 336 pixels."""
+    """Return what a score is called: FID, KID and IS are Inception's alone, CMMD is CLIP ViT-L/14's at 336 pixels."""
     own = judge.name == "inception"
     return {
         "fid": "FID" if own else f"FD, {judge.title}",
@@ -154,7 +155,10 @@ def title(name: str, judge: Judge) -> str:
 
 
 def too_few(name: str, n: int, references: int, d: int, settings: Settings) -> str:
-    """One sentence where n pictures are too few for a score of d features, or fewer than there are were looked at."""
+    """Return one sentence where n pictures are too few for a score of d features.
+
+    Another sentence says that fewer were looked at than there are.
+    """
     if name == "fid" and n < 2 * d:
         return f"{n:,} pictures for {d:,} features: most of this value is bias; take {10 * d:,}, or read kid."
     if name == "fid" and n < 10_000:

@@ -20,7 +20,7 @@ TOGETHER = 64  # directions that the samples are projected to at once
 def sliced_wasserstein(
     fake: np.ndarray | Stored, real: np.ndarray | Stored, *, directions: int = 512, seed: int = 0
 ) -> Measured:
-    """Mean squared Wasserstein distance of features (n, d) and (m, d) along random directions, times d.
+    """Return the mean squared Wasserstein distance of features (n, d) and (m, d) along random directions, times d.
 
     Times d, so that of samples that differ by a shift alone it is the shift's squared length, as of a Frechet distance.
     The directions are those of the seed: name both in the protocol. Biased upwards by about 1/n: compare at equal n.
@@ -48,7 +48,7 @@ def sliced_wasserstein(
 
 
 def _line(a: np.ndarray, b: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    """Squared Wasserstein distance of numbers (n,) and (m,), and the dual potential at each of them."""
+    """Return the squared Wasserstein distance of numbers (n,) and (m,), and the dual potential at each of them."""
     order_a, order_b = np.argsort(a), np.argsort(b)
     x, y = a[order_a], b[order_b]
     n, m = len(x), len(y)

@@ -1,5 +1,6 @@
-"""Features on a disk, in parts: written as a network looks at pictures, read a block at a time, so that memory holds
-a block whatever their number.
+"""Features on a disk, in parts, so that memory holds a block whatever their number.
+
+They are written as a network looks at pictures, and read a block at a time.
 
 A score takes them where it takes an array: what it does to an array at once, it does to a block after the other.
 """
@@ -57,12 +58,12 @@ class Stored:
         return block
 
     def through(self, step: Callable[[np.ndarray], np.ndarray], d: int | None = None) -> Stored:
-        """The same rows, each block after this step; `d`: their width then, where it is another."""
+        """Return these rows with each block put through this step; `d`: their width then, where it is another."""
         return replace(self, then=(*self.then, step), d=d or self.d)
 
 
 def part_of(folder: Path, name: str, number: int) -> Path:
-    """The file of a part."""
+    """Return the file of a part."""
     return folder / f"{name}-{number:06d}.npy"
 
 

@@ -38,14 +38,14 @@ from ldm.networks.layers import (
 
 
 def fold(x: Float[AnyArray, "b h w c"], patch: int) -> Float[AnyArray, "b h2 w2 c2"]:
-    """Space to depth: (b, h, w, c) -> (b, h / patch, w / patch, patch * patch * c)."""
+    """Move space to depth: (b, h, w, c) -> (b, h / patch, w / patch, patch * patch * c)."""
     b, h, w, c = x.shape
     x = x.reshape(b, h // patch, patch, w // patch, patch, c)
     return x.transpose(0, 1, 3, 2, 4, 5).reshape(b, h // patch, w // patch, -1)
 
 
 def unfold(x: Float[AnyArray, "b h w c"], patch: int) -> Float[AnyArray, "b h2 w2 c2"]:
-    """Depth to space, the inverse of `fold`."""
+    """Move depth to space, the inverse of `fold`."""
     b, h, w, c = x.shape
     x = x.reshape(b, h, w, patch, patch, c // patch**2)
     return x.transpose(0, 1, 3, 2, 4, 5).reshape(b, h * patch, w * patch, -1)
@@ -151,7 +151,7 @@ class AutoencoderKL(nnx.Module):
         self.post_quant_conv = Conv(config.latents, config.latents, 1, keys=keys)
 
     def encode(self, pixels: Float[AnyArray, "b H W 3"]) -> tuple[Float[Array, "b h w z"], Float[Array, "b h w z"]]:
-        """Mean and log-variance (clipped to [-30, 20]) of the latents."""
+        """Return the mean and log-variance (clipped to [-30, 20]) of the latents."""
         mean, logvar = jnp.split(self.quant_conv(self.encoder(fold(pixels, self.patch))), 2, -1)
         return mean, jnp.clip(logvar, -30.0, 20.0)
 
@@ -160,24 +160,24 @@ class AutoencoderKL(nnx.Module):
 
 
 def to_pixels(images: UInt8[AnyArray, "b h w 3"]) -> Float[AnyArray, "b h w 3"]:
-    """uint8 0..255 -> float32 [-1, 1]."""
+    """Map uint8 0..255 to float32 [-1, 1]."""
     return images.astype(jnp.float32) / 127.5 - 1
 
 
 def to_images(pixels: Float[AnyArray, "b h w 3"]) -> UInt8[Array, "b h w 3"]:
-    """float [-1, 1] -> uint8, rounded and clipped."""
+    """Map float [-1, 1] to uint8, rounded and clipped."""
     return jnp.clip(jnp.round((pixels + 1) * 127.5), 0, 255).astype(jnp.uint8)
 
 
 @partial(jax.jit, static_argnums=0)
 def encode(structure: nnx.GraphDef, params: Params, images: UInt8[Array, "b H W 3"]) -> Float[Array, "b h w z"]:
-    """The raw latents, not scaled."""
+    """Return the raw latents, not scaled."""
     return merge(structure, params).encode(to_pixels(images))[0]
 
 
 @partial(jax.jit, static_argnums=0)
 def _decode(structure: nnx.GraphDef, params: Params, z: Array) -> tuple[UInt8[Array, "b H W 3"], Bool[Array, " b"]]:
-    """Pictures, and whether each is made of finite numbers: uint8 has no others, and shows them as black."""
+    """Return pictures, and whether each is made of finite numbers: uint8 has no others, and shows them as black."""
     pixels = merge(structure, params).decode(z)
     return to_images(pixels), jnp.isfinite(pixels).all((1, 2, 3))
 
@@ -197,14 +197,14 @@ class Codec:
     batch: int = 64
 
     def _map(self, function: Callable[..., Any], x: np.ndarray) -> Any:
-        """In batches of one shape, so that there is one compilation."""
+        """Map in batches of one shape, so that there is one compilation."""
         return in_batches(partial(function, self.structure, self.params), x, batch=self.batch)
 
     def encode(self, images: UInt8[np.ndarray, "n H W 3"]) -> Float[np.ndarray, "n h w z"]:
         return self._map(encode, images) * np.float32(self.scale)
 
     def decode(self, latents: Float[np.ndarray, "n h w z"]) -> UInt8[np.ndarray, "n H W 3"]:
-        """Raises: ValueError, one sentence, for pictures that are not made of finite numbers."""
+        """Decode latents. Raises: ValueError, one sentence, for pictures that are not made of finite numbers."""
         images, finite = self._map(_decode, np.asarray(latents, np.float32) / np.float32(self.scale))
         if not finite.all():
             raise ValueError(
@@ -215,7 +215,7 @@ class Codec:
 
 
 def load_codec(path: str | Path) -> Codec:
-    """A trained codec. Its description holds the `AutoencoderConfig` and the scale.
+    """Load a trained codec. Its description holds the `AutoencoderConfig` and the scale.
 
     Raises: ValueError, in one sentence, for a missing or broken file.
     """
@@ -228,6 +228,6 @@ def load_codec(path: str | Path) -> Codec:
 
 
 def save_codec(path: str | Path, params: Params, config: AutoencoderConfig, scale: float, **measured: float) -> None:
-    """The averaged weights in half precision, with what is needed to use them and what was measured."""
+    """Write the averaged weights in half precision, with what is needed to use them and what was measured."""
     half = {name: np.asarray(array, np.float16) for name, array in params.items()}
     weights.save(path, half, {"config": asdict(config), "scale": scale, **measured})

@@ -29,17 +29,17 @@ class Layer(NamedTuple):
 
 
 def groups(c: int) -> int:
-    """Groups of a GroupNorm: SD's 32 from c = 64 up, below that two channels a group at least."""
+    """Return groups of a GroupNorm: SD's 32 from c = 64 up, below that two channels a group at least."""
     return max(1, min(32, c // 2))
 
 
 def heads(c: int) -> int:
-    """Attention heads: SD's 8 from c = 64 up, below that eight channels a head at the top level."""
+    """Return the attention heads: SD's 8 from c = 64 up, below that eight channels a head at the top level."""
     return max(1, min(8, c // 8))
 
 
 def unet_layers(c: int, size: int = 64, tokens: int = 77, context: int = 1024) -> Iterator[Layer]:
-    """The SD UNet in the order of its forward pass (Rombach et al. 2022; `ldm/networks/unet.py` runs it).
+    """Yield the SD UNet's layers in the order of its forward pass (Rombach et al. 2022), as `networks/unet.py` runs it.
 
     Args:
         c: base filter count; the levels have c, 2c, 4c, 4c channels.
@@ -52,8 +52,10 @@ def unet_layers(c: int, size: int = 64, tokens: int = 77, context: int = 1024) -
 
 
 def unet_stages(c: int, size: int = 64, tokens: int = 77, context: int = 1024) -> Iterator[list[Layer]]:
-    """The same layers in stages: the time embedding; one for each skip connection, as it is made; the middle; one for
-    each skip connection, as it is taken in, the last one first; and the output.
+    """Return the layers of `unet_layers` in stages.
+
+    The time embedding; one for each skip connection, as it is made; the middle; one for each skip connection, as it is
+    taken in, the last one first; and the output.
     """
     for name, value in dict(c=c, size=size, tokens=tokens, context=context).items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -156,20 +158,21 @@ def _attention(place: str, rows: int, width: int, heads: int, keys: int, key_wid
 
 @functools.cache
 def unet_params(c: int, context: int = 1024) -> int:
-    """Parameters of the UNet: 8202 c^2 + (78 context + 1459) c + 4, counted layer by layer."""
+    """Count the parameters of the UNet: 8202 c^2 + (78 context + 1459) c + 4, counted layer by layer."""
     return sum(layer.params for layer in unet_layers(c, context=context))
 
 
 @functools.cache
 def unet_gflops(c: int, size: int = 64, tokens: int = 77, context: int = 1024) -> float:
-    """GFLOPs (1e9, a multiply-add is two) of one forward pass on one image."""
+    """Return GFLOPs (1e9, a multiply-add is two) of one forward pass on one image."""
     return sum(layer.flops for layer in unet_layers(c, size, tokens, context)) / 1e9
 
 
 @functools.cache
 def shallow_gflops(c: int, depth: int, size: int = 64, tokens: int = 77, context: int = 1024) -> float:
-    """GFLOPs of a forward pass that is given the features from below the first `depth` skip connections, 1 to 11
-    (`UNet.shallow`).
+    """Return the GFLOPs of a forward pass that is given the features from below the first skip connections.
+
+    `depth`: how many skip connections, 1 to 11 (`UNet.shallow`).
     """
     stages = list(unet_stages(c, size, tokens, context))  # time, 12 skips made, middle, 12 taken in, output
     done = stages[: 1 + depth] + stages[len(stages) - 1 - depth :]
@@ -177,12 +180,12 @@ def shallow_gflops(c: int, depth: int, size: int = 64, tokens: int = 77, context
 
 
 def norm_cost(c: int, *, reference: int = REFERENCE, **shape: int) -> float:
-    """GFLOPs relative to the model of width `reference`; `shape` is (size, tokens, context)."""
+    """Return the GFLOPs relative to the model of width `reference`; `shape` is (size, tokens, context)."""
     return unet_gflops(c, **shape) / unet_gflops(reference, **shape)
 
 
 def sampling_cost(norm_cost: float, steps: int) -> float:
-    """The paper's cost of an image: normalised cost x steps, guided or not (section 3.3).
+    """Return the paper's cost of an image: normalised cost x steps, guided or not (section 3.3).
 
     The paper's samplers ask the network once a step; of one that asks twice, give the evaluations.
     """
@@ -190,7 +193,7 @@ def sampling_cost(norm_cost: float, steps: int) -> float:
 
 
 def nfe(evaluations: int, *, guided: bool) -> int:
-    """Network evaluations behind an image; guidance doubles them, which `sampling_cost` ignores.
+    """Return the network evaluations behind an image; guidance doubles them, which `sampling_cost` ignores.
 
     `evaluations` is the sampler's own count, the rows of its plan (`ldm.diffusion.solvers.Plan.n`): as many as steps,
     but for Heun.
@@ -199,7 +202,7 @@ def nfe(evaluations: int, *, guided: bool) -> int:
 
 
 def training_compute(norm_cost: float, images_seen: int) -> float:
-    """The paper's training compute: normalised cost x iterations x batch, which is images seen.
+    """Return the paper's training compute: normalised cost x iterations x batch, which is images seen.
 
     The text says "normalised cost x iterations", but its range ("below 1G") fits only with the
     batch: 500,000 iterations x 2048 images at cost 1 are 1.02e9.

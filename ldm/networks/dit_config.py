@@ -58,7 +58,7 @@ class DiTConfig:
         return self.outputs or self.latents
 
     def tokens(self, size: int) -> int:
-        """Patches of latents of this height and width. Raises: ValueError where they do not fit."""
+        """Count the patches of latents of this height and width. Raises: ValueError where they do not fit."""
         if size < 1 or size % self.patch:
             raise ValueError(f"size = {size}: expected a multiple of patch = {self.patch}; choose another patch.")
         return (size // self.patch) ** 2
@@ -69,7 +69,7 @@ PUBLISHED = {"S": (384, 12, 6), "B": (768, 12, 12), "L": (1024, 24, 16), "XL": (
 
 
 def published(name: str) -> DiTConfig:
-    """The published network of a name such as "XL/2": a thousand classes, twice the channels out.
+    """Return the published network of a name such as "XL/2": a thousand classes, twice the channels out.
 
     Raises: ValueError for another name.
     """
@@ -81,13 +81,13 @@ def published(name: str) -> DiTConfig:
 
 
 def pixart(context: int = 4096) -> DiTConfig:
-    """PixArt-alpha's XL/2 (Chen et al. 2023)."""
+    """Return PixArt-alpha's XL/2 (Chen et al. 2023)."""
     width, depth, heads = PUBLISHED["XL"]
     return DiTConfig(width=width, depth=depth, heads=heads, outputs=8, context=context, single=True)
 
 
 def small(width: int, context: int = 128, patch: int = 1, **fields: int) -> DiTConfig:
-    """The study's own of a width: heads of 24 channels, and a layer for each 32 channels or part of them.
+    """Return the study's own of a width: heads of 24 channels, and a layer for each 32 channels or part of them.
 
     On 8x8 latents, with patches of one latent and 24 words, the widths 48, 72, 96, 120, 144 and 168 cost what the UNets
     of c = 8, 16, 24, 32, 48 and 64 do, within a fifth (`ldm.networks.dit_cost`).

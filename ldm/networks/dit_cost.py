@@ -16,7 +16,7 @@ SINUSOIDS = 256  # of the time, and as many numbers
 
 
 def dit_layers(config: DiTConfig, size: int, tokens: int = 0) -> Iterator[Layer]:
-    """A transformer in the order of its forward pass (`ldm/networks/dit.py` runs it) on size x size latents.
+    """Yield a transformer's layers in the order of its forward pass (`networks/dit.py` runs it) on size x size latents.
 
     tokens: length of the text embedding. The time's embedding, the caption's and what modulates the layers come once an
     image; all else once a patch.
@@ -87,17 +87,17 @@ def _attention(place: str, rows: int, keys: int, width: int, heads: int, *, gate
 
 
 def dit_parameters(config: DiTConfig) -> int:
-    """Parameters that are trained; the positions are none."""
+    """Count the parameters that are trained; the positions are none."""
     return sum(layer.params for layer in dit_layers(config, config.patch))
 
 
 def dit_gigaflops(config: DiTConfig, size: int, tokens: int = 0) -> float:
-    """GFLOPs (1e9, a multiply-add is two) of one forward pass on one image."""
+    """Return GFLOPs (1e9, a multiply-add is two) of one forward pass on one image."""
     return sum(layer.flops for layer in dit_layers(config, size, tokens)) / 1e9
 
 
 def multiply_adds(config: DiTConfig, size: int, tokens: int = 0) -> int:
-    """Multiply-adds of the matrix products of one forward pass on one image: the "flops" of DiT, SiT and PixArt.
+    """Count multiply-adds of the matrix products of one pass on one image: the "flops" of DiT, SiT and PixArt.
 
     T (C p^2 + p^2 C') d + 256 d + d^2 outside the layers; in each 12 T d^2 + 2 T^2 d, and 6 d^2 for the modulation;
     with M words of text further 2 T d^2 + 2 M d^2 + 2 T M d, and M (e d + d^2) once. Norms, activations and softmax
@@ -118,11 +118,11 @@ def multiply_adds(config: DiTConfig, size: int, tokens: int = 0) -> int:
 
 @functools.cache
 def dit_params(width: int, context: int = 128, patch: int = 1) -> int:
-    """Parameters of the study's own transformer of a width (`dit_config.small`)."""
+    """Count the parameters of the study's own transformer of a width (`dit_config.small`)."""
     return dit_parameters(small(width, context, patch))
 
 
 @functools.cache
 def dit_gflops(width: int, size: int = 8, tokens: int = 24, context: int = 128, patch: int = 1) -> float:
-    """GFLOPs of one forward pass of the same on one image."""
+    """Return the GFLOPs of one forward pass of the study's own transformer of a width on one image."""
     return dit_gigaflops(small(width, context, patch), size, tokens)

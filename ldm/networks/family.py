@@ -22,7 +22,7 @@ class Table(pd.DataFrame):
 
 
 def table1() -> Table:
-    """Table 1 of the paper, a row a model: what we count, and what the paper prints beside it.
+    """Return Table 1 of the paper, a row a model: what we count, and what the paper prints beside it.
 
     Columns: `name`, `c`, `params`, `gflops`, `norm_cost` (counted here), `params_m_paper`
     (millions), `gflops_paper`, `norm_cost_paper`, `fid_paper`, `clip_paper`, and `gflops_error`, by
@@ -50,7 +50,7 @@ def table1() -> Table:
 
 
 def erratum() -> str:
-    """Why the 25.3 GFLOPs printed for 39M cannot be right, in numbers."""
+    """Return why the 25.3 GFLOPs printed for 39M cannot be right, in numbers."""
     table = table1().set_index("name")
     row, full = table.loc["39M"], table.loc["866M"]
     return (
@@ -63,7 +63,7 @@ def erratum() -> str:
 
 
 def family_table(sizes: Iterable[int], **shape: int) -> Table:
-    """What the models of these widths cost on one's own latents; `shape` is (size, tokens, context).
+    """Return what the models of these widths cost on one's own latents; `shape` is (size, tokens, context).
 
     Columns: `c`, `params`, `gflops` (of one pass on one image), `norm_cost` (relative to c = 320 on
     the same latents, the paper's unit), `groups`, `heads`.
@@ -85,7 +85,7 @@ def family_table(sizes: Iterable[int], **shape: int) -> Table:
 def transformer_table(
     widths: Iterable[int], size: int = 8, tokens: int = 24, context: int = 128, patch: int = 1
 ) -> Table:
-    """What the study's transformers of these widths cost on one's own latents (`dit_config.small`).
+    """Return what the study's transformers of these widths cost on one's own latents (`dit_config.small`).
 
     Columns: `c` (the width), `layers`, `heads`, `params`, `gflops` (of one pass on one image), `norm_cost` (relative to
     the UNet of c = 320 on the same latents, so that both families share one axis), and `unet`, the base filter count, a

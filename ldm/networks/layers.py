@@ -34,13 +34,13 @@ class KeySource:
 
 
 def uniform(key: Array, shape: tuple[int, ...], fan_in: int) -> Array:
-    """torch's default for convolutions and linear layers: U(-1/sqrt(fan_in), 1/sqrt(fan_in))."""
+    """Draw torch's default for convolutions and linear layers: U(-1/sqrt(fan_in), 1/sqrt(fan_in))."""
     bound = 1 / math.sqrt(fan_in)
     return jax.random.uniform(key, shape, jnp.float32, -bound, bound)
 
 
 def matmul(x: Float[AnyArray, "... i"], weight: Float[AnyArray, "i o"]) -> Float[Array, "... o"]:
-    """x W as a product of two matrices: XLA's CPU gradient of W is up to ten times faster so."""
+    """Multiply x W as a product of two matrices: XLA's CPU gradient of W is up to ten times faster so."""
     x = x.astype(weight.dtype)
     return (x.reshape(-1, x.shape[-1]) @ weight).reshape(*x.shape[:-1], -1)
 
@@ -48,7 +48,7 @@ def matmul(x: Float[AnyArray, "... i"], weight: Float[AnyArray, "i o"]) -> Float
 def conv2d(
     x: Float[AnyArray, "b h w i"], kernel: Float[AnyArray, "k k i o"], *, stride: int = 1, gathered: bool = False
 ) -> Array:
-    """A k x k convolution, zero padding k // 2 on each side.
+    """Apply a k x k convolution, zero padding k // 2 on each side.
 
     On maps of at most four pixels (the UNet's lowest levels on 8x8 latents) XLA's CPU convolution is
     20 times slower than a matrix product over the gathered taps, and most taps see only padding: those
@@ -290,13 +290,13 @@ Structure = nnx.GraphDef
 
 
 def split(module: nnx.Module) -> tuple[Structure, Params]:
-    """A module as its structure and a flat dict, path -> array: what training, EMA and checkpoints handle."""
+    """Return a module as its structure and a flat dict, path -> array: what training, EMA and checkpoints handle."""
     structure, state = nnx.split(module, nnx.Param)
     return structure, {".".join(map(str, path)): leaf.get_value() for path, leaf in nnx.to_flat_state(state)}
 
 
 def abstract(build: Callable[[KeySource], nnx.Module]) -> tuple[Structure, dict[str, jax.ShapeDtypeStruct]]:
-    """As `split(build(keys))`, with shapes and dtypes in place of arrays: no weight is computed."""
+    """Split as `split(build(keys))`, with shapes and dtypes in place of arrays: no weight is computed."""
     seen = []
 
     def init(key: Array) -> Params:
@@ -309,9 +309,7 @@ def abstract(build: Callable[[KeySource], nnx.Module]) -> tuple[Structure, dict[
 
 
 def merge(structure: Structure, params: Params) -> nnx.Module:
-    """The module again; inside jit this costs nothing at run time, but for weights in eight bits
-    (`ldm.networks.quantization`).
-    """
+    """Return the module again; in jit this is free at run time, but for 8-bit weights (`ldm.networks.quantization`)."""
 
     def steps(path: str) -> tuple:
         return tuple(int(part) if part.isdigit() else part for part in path.split("."))

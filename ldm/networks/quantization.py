@@ -20,7 +20,7 @@ LEVELS = 127  # from -127 to 127: the same on both sides of 0
 
 
 def quantized(params: Mapping[str, Any], dtype: Any = np.float32) -> dict[str, Any]:
-    """Parameters with int8 in place of their large weights, and scales of this dtype.
+    """Return parameters with int8 in place of their large weights, and scales of this dtype.
 
     A weight's last axis is that of its outputs; each has the scale max |w| / 127, so w = scale q within scale / 2. What
     stays is not cast: weights in half precision (`ldm.training.gradients.half`) want a dtype of bfloat16.
@@ -40,7 +40,7 @@ def quantized(params: Mapping[str, Any], dtype: Any = np.float32) -> dict[str, A
 
 
 def dequantized(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters again: int8 times scale where there is one, others as they are."""
+    """Return the parameters again: int8 times scale where there is one, others as they are."""
     found = {}
     for name, array in params.items():
         scale = params.get(name + SCALE)
@@ -50,5 +50,5 @@ def dequantized(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def nbytes(params: Mapping[str, Any]) -> int:
-    """Bytes of all arrays."""
+    """Count the bytes of all arrays."""
     return sum(array.nbytes for array in params.values())

@@ -1,5 +1,6 @@
-"""What a network of the study costs by its kind and its size `c`: the base filter count of a UNet, the width of a
-transformer.
+"""What a network of the study costs by its kind and its size `c`.
+
+`c` is the base filter count of a UNet, the width of a transformer.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ Network = Literal["unet", "dit"]
 
 
 def params(network: Network, c: int, context: int) -> int:
-    """Parameters. Raises: ValueError for an unknown network, and for a size that it does not come in."""
+    """Count the parameters. Raises: ValueError for an unknown network, and for a size that it does not come in."""
     check_network(network)
     return cost.unet_params(c, context) if network == "unet" else dit_params(c, context)
 
 
 def gflops(network: Network, c: int, size: int, tokens: int, context: int) -> float:
-    """GFLOPs (1e9, a multiply-add is two) of one forward pass on one image of size x size latents.
+    """Return GFLOPs (1e9, a multiply-add is two) of one forward pass on one image of size x size latents.
 
     Raises: as `params`.
     """
@@ -33,6 +34,6 @@ def norm_cost(network: Network, c: int, size: int, tokens: int, context: int) ->
 
 
 def check_network(network: Network) -> None:
-    """Raises: ValueError, naming the known ones."""
+    """Raise ValueError for an unknown network, naming the known ones."""
     if network not in get_args(Network):
         raise ValueError(f"network = {network!r}: expected one of {', '.join(get_args(Network))}; choose one of them.")

@@ -110,31 +110,31 @@ class TextEncoder:
     batch: int = 64  # captions at once: one compilation, whatever their number
 
     def encode(self, captions: Sequence[str]) -> Float[np.ndarray, "n length width"]:
-        """Raises: ValueError for unknown words and captions that are too long (see `Tokenizer`)."""
+        """Encode captions. Raises: ValueError for unknown words and captions that are too long (see `Tokenizer`)."""
         ids = self.tokenizer(captions)
         context = in_batches(partial(_encode, self.structure, self.params), ids, batch=self.batch)
         return context.astype(np.float32, copy=False)
 
     def null(self, n: int) -> Float[np.ndarray, "n length width"]:
-        """n times the null condition: the context of the empty caption."""
+        """Return n times the null condition: the context of the empty caption."""
         return np.repeat(self.encode([""]), n, 0)
 
 
 def described(words: Sequence[str], *, length: int = 24, **shape: int) -> tuple[Tokenizer, TextConfig]:
-    """The tokenizer and the shape of a tower; `shape` holds further fields of `TextConfig`."""
+    """Return the tokenizer and the shape of a tower; `shape` holds further fields of `TextConfig`."""
     tokenizer = Tokenizer(words=tuple(words), length=length)
     return tokenizer, TextConfig(words=len(tokenizer.words), length=length, **shape)
 
 
 def build(words: Sequence[str], *, length: int = 24, seed: int = 0, **shape: int) -> TextEncoder:
-    """An untrained encoder."""
+    """Return an untrained encoder."""
     tokenizer, config = described(words, length=length, **shape)
     structure, params = split(SceneTextTower(config, keys=KeySource(jax.random.key(seed))))
     return TextEncoder(structure=structure, params=params, tokenizer=tokenizer, width=config.out)
 
 
 def load_text_encoder(path: str | Path = TRAINED) -> TextEncoder:
-    """The trained encoder, in float32.
+    """Return the trained encoder, in float32.
 
     The file describes itself: "tower" holds the arguments of `described`, "accuracy" what the tower
     knew about scenes that it had not seen.

@@ -12,7 +12,7 @@ from ldm.networks.layers import KeySource, Linear
 
 
 def timestep_embedding(t: Array, width: int) -> Float[Array, "b width"]:
-    """Sinusoids of the training time t in 0..999: cosines first, frequencies 10000^(-i / (width/2)) (SD)."""
+    """Return the sinusoids of the training time t in 0..999: cosines first, frequencies 10000^(-i / (width/2)) (SD)."""
     steps = jnp.arange(width // 2, dtype=jnp.float32)
     frequencies = jnp.exp(-math.log(10000) * steps / (width // 2))
     angles = t.astype(jnp.float32)[:, None] * frequencies[None]
@@ -20,7 +20,7 @@ def timestep_embedding(t: Array, width: int) -> Float[Array, "b width"]:
 
 
 def guidance_embedding(w: Array, width: int) -> Float[Array, "b width"]:
-    """Sinusoids of 1000 w, sines first, frequencies 10000^(-i / (width/2 - 1)) (Luo et al. 2023, LCM)."""
+    """Return the sinusoids of 1000 w, sines first, frequencies 10000^(-i / (width/2 - 1)) (Luo et al. 2023, LCM)."""
     steps = jnp.arange(width // 2, dtype=jnp.float32)
     angles = 1000 * w.astype(jnp.float32)[:, None] * jnp.exp(-math.log(10000) * steps / (width // 2 - 1))[None]
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], -1)

@@ -47,7 +47,7 @@ class Tokenizer:
         return {word: FIRST_WORD + i for i, word in enumerate(self.words)}
 
     def __call__(self, captions: Sequence[str]) -> Int[np.ndarray, "n length"]:
-        """int32 ids: the words, the end, padding.
+        """Return int32 ids: the words, the end, padding.
 
         Raises: ValueError for a word outside the vocabulary, with its nearest neighbours, and for a
         caption that is too long.
@@ -78,7 +78,7 @@ class Tokenizer:
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
-    """That of the text tower in a file, which describes itself. Raises: ValueError, in one sentence."""
+    """Load the tokenizer of the text tower in a file, which describes itself. Raises: ValueError, in one sentence."""
     tower = weights.metadata(path).get("tower")
     if not tower:
         raise ValueError(f"{path} does not describe a text tower; restore it with `git checkout weights`.")

@@ -15,7 +15,7 @@ from ldm.networks.layers import Params
 
 
 def to_torch(name: str, array: np.ndarray, linear: bool = False) -> np.ndarray:
-    """Kernels HWIO -> OIHW, matrices (in, out) -> (out, in), embeddings (rows, width) as they are.
+    """Lay out kernels HWIO -> OIHW, matrices (in, out) -> (out, in), embeddings (rows, width) as they are.
 
     linear: the projections around a spatial transformer, for us 1 x 1 convolutions, are matrices there
     (Stable Diffusion 2's `use_linear_projection`); the numbers are the same.
@@ -27,7 +27,7 @@ def to_torch(name: str, array: np.ndarray, linear: bool = False) -> np.ndarray:
 
 
 def from_torch(name: str, array: np.ndarray, linear: bool = False) -> np.ndarray:
-    """The inverse of `to_torch`, contiguous."""
+    """Undo `to_torch`; the result is contiguous."""
     if array.ndim == 2 and linear and _projection(name):
         array = array[:, :, None, None]
     order = {4: (2, 3, 1, 0), 2: (0, 1) if _embedding(name) else (1, 0)}.get(array.ndim, range(array.ndim))
@@ -50,7 +50,7 @@ def arrange(
     linear: bool = False,
     rename: Callable[[str], str | None] = lambda name: name,
 ) -> Params:
-    """The tensors that `path` held, in our layout.
+    """Return the tensors that `path` held, in our layout.
 
     Args:
         like: names, shapes and dtypes of our network.

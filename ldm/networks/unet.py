@@ -126,8 +126,9 @@ class UNet(nnx.Module):
         *,
         depth: int,
     ) -> tuple[Float[Array, "b h w o"], Float[Array, "b h2 w2 e"]]:
-        """The output, and the features that come up from below the first `depth` skip connections, 1 to 11: the first
-        convolution's, then two blocks' and a halving's at each level.
+        """Return the output, and the features that come up from below the first `depth` skip connections, 1 to 11.
+
+        The skip connections are the first convolution's, then two blocks' and a halving's at each level.
         """
         emb = self.time_embedding(t, w)  # (b, 4c)
         skips = []
@@ -154,8 +155,9 @@ class UNet(nnx.Module):
         deep: Float[Array, "b h2 w2 e"],
         depth: int,
     ) -> Float[Array, "b h w o"]:
-        """The output, with the features from below the first `depth` skip connections as they were at another time
-        (DeepCache, Ma et al. 2023, section 3.3).
+        """Return the output, with the features from below as they were at another time.
+
+        They are those from below the first `depth` skip connections (DeepCache, Ma et al. 2023, section 3.3).
         """
         emb, skips = self.time_embedding(t, w), []
         for stage in self._down()[:depth]:
@@ -168,7 +170,7 @@ class UNet(nnx.Module):
         return jax.checkpoint(lambda block, *args: block(*args))(block, *args) if self.remat else block(*args)
 
     def _block(self, block: Down | Up, i: int, scaler: nnx.Module | None) -> Stage:
-        """A residual block, its attention where there is one, and what changes the size after it, if anything does."""
+        """Return a residual block, its attention where there is one, and what changes the size after it, if any."""
 
         def stage(x: Array, emb: Array, context: Array) -> Array:
             x = self._run(block.resnets[i], x, emb)
@@ -179,7 +181,7 @@ class UNet(nnx.Module):
         return stage
 
     def _down(self) -> list[Stage]:
-        """What makes the skips, in order: the first convolution, then each level's blocks and what halves it."""
+        """Return what makes the skips, in order: the first convolution, then each level's blocks and what halves it."""
         stages: list[Stage] = [lambda x, emb, context: self.conv_in(x)]  # (b, h, w, c)
         for block in self.down_blocks:
             stages += [self._block(block, i, None) for i in range(len(block.resnets))]
@@ -188,7 +190,7 @@ class UNet(nnx.Module):
         return stages
 
     def _up(self) -> list[Stage]:
-        """What takes in a skip each, the last skip first; the last of a level also makes twice the size."""
+        """Return what takes in a skip each, the last skip first; the last of a level also makes twice the size."""
         stages: list[Stage] = []
         for block in self.up_blocks:
             last = len(block.resnets) - 1

@@ -49,7 +49,7 @@ def load(
     *,
     half_to_float32: bool = False,
 ) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file, in the order of their names.
+    """Return the arrays of a safetensors file, in the order of their names.
 
     Args:
         expected: the names, shapes and dtypes that must be there, no more and no fewer.
@@ -74,7 +74,7 @@ def load(
 
 
 def metadata(path: str | Path) -> dict[str, Any]:
-    """The file's description, as `save` was given it. Raises: ValueError as `load` does."""
+    """Return the file's description, as `save` was given it. Raises: ValueError as `load` does."""
     with _opened(Path(path)) as file:
         texts = file.metadata() or {}
     if DESCRIPTION in texts:
@@ -84,7 +84,7 @@ def metadata(path: str | Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[safe_open]:
-    """The file, once its table of contents is known to be sound; what is wrong with it is said in one sentence."""
+    """Open the file, once its table of contents is known to be sound; what is wrong with it is said in one sentence."""
     check_file(path, "a .safetensors file")
     try:
         file = safe_open(path, "numpy")
@@ -106,7 +106,7 @@ def _opened(path: Path) -> Iterator[safe_open]:
 
 
 def compare(path: Path, tensors: Mapping[str, Shaped], expected: Mapping[str, Shaped]) -> None:
-    """Raises: ValueError as `load` does, where the tensors that `path` held are not the expected ones."""
+    """Raise ValueError as `load` does, where the tensors that `path` held are not the expected ones."""
     missing, extra = (
         sorted(expected.keys() - tensors.keys()),
         sorted(tensors.keys() - expected.keys()),

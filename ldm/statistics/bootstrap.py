@@ -15,7 +15,10 @@ Influences = Mapping[str, np.ndarray]  # a row's key -> each picture's influence
 
 
 def lower_is_better(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Rows of one metric, of one protocol, `value`, `lo`, `hi` turned so that lower is better, and `size` = c."""
+    """Return rows of one metric, of one protocol, turned so that lower is better, with `size` = c.
+
+    `value`, `lo` and `hi` are what is turned.
+    """
     rows = rows[rows["metric"] == metric].reset_index(drop=True)
     if rows.empty:
         raise ValueError(f"no row holds the metric {metric!r}: run the cells that measure it.")
@@ -26,7 +29,7 @@ def lower_is_better(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def replicates(rows: pd.DataFrame, influences: Influences | None = None, *, seed: int = 0) -> np.ndarray:
-    """(rows, REPLICATES): the values that rows with `value`, `lo`, `hi` (and `key`) might have had."""
+    """Return (rows, REPLICATES): the values that rows with `value`, `lo`, `hi` (and `key`) might have had."""
     value, rng = rows["value"].to_numpy(float)[:, None], np.random.default_rng(seed)
     if influences:
         known = [influences.get(key) for key in rows["key"]]

@@ -15,8 +15,10 @@ from ldm.statistics.frontier import crossover
 
 
 def paired(rows: pd.DataFrame, metric: str, one: str, other: str, by: str = "sampler") -> pd.DataFrame:
-    """What both samplers (or values of another column) have, each at its best guidance: all rows of the one, then those
-    of the other in that order."""
+    """Return what both samplers (or values of another column) have, each at its best guidance.
+
+    All rows of the one come first, then those of the other in that order.
+    """
     rows = lower_is_better(rows, metric)
     rows = rows.loc[rows.groupby([by, "size", "steps"])["value"].idxmin()]
     a, b = (rows[rows[by] == name].set_index(["size", "steps"]) for name in (one, other))
@@ -27,7 +29,7 @@ def paired(rows: pd.DataFrame, metric: str, one: str, other: str, by: str = "sam
 def beside(
     rows: pd.DataFrame, metric: str, usual: str, influences: Influences | None = None, *, by: str = "sampler"
 ) -> pd.DataFrame:
-    """By how much each sampler is worse than the usual one at every size and step count, in the metric's own unit.
+    """Say by how much each sampler is worse than the usual one at every size and step count, in the metric's own unit.
 
     Columns `sampler`, `c`, `steps`, `worse`, `lo`, `hi`, `n`; negative: better. The interval is paired where the
     influences are given, and of the guidance values as chosen: each sampler at its best one. `by` names another
@@ -44,13 +46,16 @@ def beside(
 
 
 def in_words(gaps: pd.DataFrame) -> list[str]:
-    """Each gap of `beside` with its interval, and a star where that excludes 0."""
+    """Return each gap of `beside` with its interval, and a star where that excludes 0."""
     star = np.where((gaps["lo"] > 0) | (gaps["hi"] < 0), " *", "")
     return [f"{g.worse:+.3g} [{g.lo:.3g}, {g.hi:.3g}]{mark}" for g, mark in zip(gaps.itertuples(), star, strict=True)]
 
 
 def side_by_side(gaps: pd.DataFrame) -> str:
-    """`beside` in Markdown, a column a step count; a star where the interval excludes 0; and how often it does."""
+    """Return `beside` in Markdown, a column a step count.
+
+    A star stands where the interval excludes 0; how often it does is said, too.
+    """
     by = gaps.columns[0]
     table = gaps.assign(steps=gaps["steps"].astype(str) + " steps", text=in_words(gaps)).pivot_table(
         index=[by, "c"], columns="steps", values="text", aggfunc="first", sort=False
@@ -65,7 +70,7 @@ def side_by_side(gaps: pd.DataFrame) -> str:
 
 
 def accelerations(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> pd.DataFrame:
-    """How many times fewer steps a student needs for its quality than its teacher (the paper: about 5).
+    """Return how many times fewer steps a student needs for its quality than its teacher (the paper: about 5).
 
     `rows` as for `f6`. For each kind, size and step count of a student, at its best guidance: the fewest steps at which
     the teacher, at its best guidance for them, is as good, over the student's. Columns `task`, `c`, `steps`,
@@ -91,7 +96,7 @@ def accelerations(rows: pd.DataFrame, metric: str, influences: Influences | None
 
 
 def takeovers(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> pd.DataFrame:
-    """The budget at which each size is overtaken by the next larger one, with its interval and chance."""
+    """Return the budget at which each size is overtaken by the next larger one, with its interval and chance."""
     rows = lower_is_better(rows, metric)
     sizes = sorted(set(rows["size"]))
     found = []

@@ -59,15 +59,15 @@ class Contest:
         return {name: float(wide[names == name].sum() / wide.sum()) for name in WINNERS}
 
     def at(self, budget: float) -> Winner:
-        """How the comparison ends at a budget within those asked."""
+        """Return how the comparison ends at a budget within those asked."""
         return self.winners[self.index(budget)]
 
     def index(self, budget: float) -> int:
-        """Which interval a budget lies in."""
+        """Return which interval a budget lies in."""
         return int(np.searchsorted(self.budgets, budget * (1 + 1e-9), side="right")) - 1
 
     def table(self) -> pd.DataFrame:
-        """A line a stretch of budgets, for a chart: `from`, `to`, `advantage`, `lo`, `hi`, `winner`, `best`."""
+        """Return a line a stretch of budgets, for a chart: `from`, `to`, `advantage`, `lo`, `hi`, `winner`, `best`."""
         return pd.DataFrame(
             {
                 "from": self.budgets,
@@ -82,7 +82,10 @@ class Contest:
 
 
 def counted(rows: pd.DataFrame, unit: str) -> np.ndarray:
-    """What each row's picture costs: by the paper's cost, or in GFLOPs of all evaluations (guidance asks twice)."""
+    """Return what each row's picture costs: by the paper's cost, or in GFLOPs of all evaluations.
+
+    Guidance asks twice.
+    """
     if unit == PAPER:
         return rows["cost"].to_numpy(float)
     if unit == COUNTED:
@@ -169,7 +172,7 @@ class _Best(NamedTuple):
 
 
 def _best(evidence: Evidence, cost: np.ndarray, side: np.ndarray, budgets: np.ndarray) -> _Best:
-    """The lowest within each budget; infinite where the side affords nothing.
+    """Return the lowest within each budget; infinite where the side affords nothing.
 
     The lowest of many equal settings is low by luck, and a bootstrap sees less than half of that luck: its replicates
     are of what was measured, where the lucky setting stands alone. `tied` redraws them from where luck is all that
@@ -195,8 +198,9 @@ def _best(evidence: Evidence, cost: np.ndarray, side: np.ndarray, budgets: np.nd
 
 
 def _end(advantage: np.ndarray, drawn: np.ndarray, sign: int, evidence: Evidence) -> np.ndarray:
-    """One end of a band that holds at all budgets at once: twice the value, less the replicates' middle, plus or minus
-    the same number of standard errors everywhere.
+    """Return one end of a band that holds at all budgets at once.
+
+    Twice the value, less the replicates' middle, plus or minus the same number of standard errors everywhere.
     """
     few = evidence.scatter is not None and evidence.scatter.dof < 3  # then replicates have no mean that settles
     middle = np.median(drawn, 1) if few else drawn.mean(1)
@@ -206,8 +210,9 @@ def _end(advantage: np.ndarray, drawn: np.ndarray, sign: int, evidence: Evidence
 
 
 def agreement(one: Contest, other: Contest) -> Mapping[str, float]:
-    """The share of doublings, of the budgets that both contests have, at which they surely agree, surely differ, or
-    neither: `agree`, `differ`, `open`. Forfeits do not count.
+    """Return the share of doublings at which two contests surely agree, surely differ, or neither.
+
+    The shares `agree`, `differ`, `open` are of the budgets that both contests have. Forfeits do not count.
 
     They agree where both end alike and neither is open, and differ where they end otherwise and their bands lie apart.
     """

@@ -18,8 +18,9 @@ from ldm.statistics.verdicts import Verdict, answered, listed
 
 
 def f2(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> Verdict:
-    """F2: finetuned for super-resolution, quality follows the size more than the compute of finetuning (section 3.2,
-    Fig. 4).
+    """F2: finetuned for super-resolution, quality follows the size more than the compute of finetuning.
+
+    The claim is of section 3.2, Fig. 4.
 
     The effect is Somers' D of quality on size, less that on compute = normalised cost x images of finetuning. (D
     leaves out the pairs that tie in what explains: lengths of one size do not count against size.) Holds where its
@@ -57,8 +58,9 @@ def _largest(rows: pd.DataFrame, finding: str) -> int:
 
 
 def _advantage(rows: pd.DataFrame, budgets: Sequence[float], influences: Influences | None) -> Estimate:
-    """How much better the best smaller model is than the largest, each at its best setting within a budget; the mean of
-    budgets.
+    """Return how much better the best smaller model is than the largest, on average over budgets.
+
+    Each is at its best setting within a budget.
     """
     rows = rows[rows["cost"] <= max(budgets) * (1 + 1e-9)]
     big, cost = (rows["size"] == rows["size"].max()).to_numpy(), rows["cost"].to_numpy(float)
@@ -80,8 +82,9 @@ MANY = (20, 250)
 
 
 def f5(rows: pd.DataFrame, metric: str, influences: Influences | None = None, *, few: bool = True) -> Verdict:
-    """F5: in super-resolution smaller models win at equal cost with 4 to 20 steps, larger ones beyond (section 3.5,
-    Fig. 12).
+    """F5: in super-resolution smaller models win at equal cost with 4 to 20 steps, larger ones beyond.
+
+    The claim is of section 3.5, Fig. 12.
 
     `few` picks the half of the finding. The effect is how much better the best smaller model is than the largest (with
     many steps: how much worse), on average over all budgets that the largest uses within the range; within a budget

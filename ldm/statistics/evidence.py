@@ -79,18 +79,23 @@ class Evidence:
         return f"trainings scatter by {self.scatter.sd:.1%} of the value" if self.scatter else ""
 
     def where(self, keep: pd.Series | np.ndarray) -> Evidence:
-        """The rows that a mask keeps, with their replicates."""
+        """Return the rows that a mask keeps, with their replicates."""
         keep = np.asarray(keep, bool)
         return replace(self, rows=self.rows[keep].reset_index(drop=True), replicates=self.replicates[keep])
 
     def estimate(self, value: float, drawn: Float[np.ndarray, " replicates"]) -> Estimate:
-        """A number computed from the values, with the basic bootstrap's interval from the same of the replicates."""
+        """Return a number computed from the values, with a basic bootstrap's interval.
+
+        `drawn` is what the same computation gives from the replicates.
+        """
         lo, hi = 2 * value - np.quantile(drawn, [0.975, 0.025])
         return Estimate(float(value), float(lo), float(hi), self.n)
 
 
 def training_scatter(rows: pd.DataFrame) -> Spread | None:
-    """How far trainings differ that differ in their seed alone, as a share of the value; None where none has a twin.
+    """Return how far trainings differ that differ in their seed alone, as a share of the value.
+
+    None where none has a twin.
 
     The variance between seeds is averaged over a model's settings, then pooled over models: two or three seeds say
     little about their own scatter, those of all sizes together say enough. It holds each training's own luck with the
@@ -125,7 +130,7 @@ def _present(rows: pd.DataFrame, *columns: str) -> list[str]:
 
 
 def _pooled(rows: pd.DataFrame, influences: Influences) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """One row a setting, and the mean influence of each picture on it where every training's are known."""
+    """Return one row a setting, and the mean influence of each picture on it where every training's are known."""
     if "seed" not in rows or rows["seed"].nunique() < 2:
         return rows.assign(seeds=1), dict(influences)
     found, together = [], {}

@@ -26,7 +26,7 @@ def frontier(
     *,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """The best setting within each budget, and the chance that its size is truly the best one.
+    """Return the best setting within each budget, and the chance that its size is truly the best one.
 
     rows: columns `size`, `cost`, `value`, `lo`, `hi`, and any that describe the setting (`steps`,
     `guidance`, ...). Result: for each budget (by default every cost at which something becomes
@@ -70,7 +70,7 @@ class Crossover(NamedTuple):
 def crossover(
     rows: pd.DataFrame, small: Hashable, large: Hashable, influences: Influences | None = None, *, seed: int = 0
 ) -> Crossover:
-    """Where, on the costs of `rows` (as in `frontier`), `large` overtakes `small` for good."""
+    """Find where, on the costs of `rows` (as in `frontier`), `large` overtakes `small` for good."""
     rows = _checked(rows)
     for size in (small, large):
         if size not in set(rows["size"]):
@@ -92,7 +92,7 @@ def crossover(
 
 
 def _best_within(rows: pd.DataFrame, budgets: np.ndarray, values: np.ndarray) -> tuple[list, np.ndarray]:
-    """Sizes, and (size, budget, replicate) the lowest affordable of the values (rows, replicates)."""
+    """Return sizes, and (size, budget, replicate) the lowest affordable of the values (rows, replicates)."""
     sizes = list(dict.fromkeys(rows["size"]))
     best = np.full((len(sizes), len(budgets), values.shape[1]), np.inf)
     for i, size in enumerate(sizes):

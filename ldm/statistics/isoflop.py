@@ -31,7 +31,7 @@ class IsoFlop:
 
 
 def training_flops(rows: pd.DataFrame) -> Float[np.ndarray, " rows"]:
-    """FLOPs that trained each row's model: of forward and backward passes of all images that it saw."""
+    """Return the FLOPs that trained each row's model: of forward and backward passes of all images that it saw."""
     return (rows["gflops"].astype(float) * 1e9 * (1 + BACKWARD) * rows["images_seen"].astype(float)).to_numpy()
 
 
@@ -78,7 +78,7 @@ def isoflop(evidence: Evidence, budgets: int = 7) -> IsoFlop:
 
 
 def _read(budget: float, flops: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The value (or replicates) at a budget within a size's curve, straight over the logarithm of FLOPs."""
+    """Return the value (or replicates) at a budget within a size's curve, straight over the logarithm of FLOPs."""
     x = np.log(flops)
     i = int(np.clip(np.searchsorted(x, np.log(budget)) - 1, 0, len(x) - 2))
     share = np.clip((np.log(budget) - x[i]) / (x[i + 1] - x[i]), 0, 1)
@@ -88,7 +88,10 @@ def _read(budget: float, flops: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _vertex(x: Float[np.ndarray, " sizes"], values: Float[np.ndarray, "sizes k"]) -> Float[np.ndarray, " k"]:
-    """The lowest point of the parabola through the best size and its two neighbours; NaN where the best has but one."""
+    """Return the lowest point of the parabola through the best size and its two neighbours.
+
+    NaN where the best has but one.
+    """
     middle = values.argmin(0)
     inside = (middle > 0) & (middle < len(x) - 1)
     at = np.clip(middle, 1, len(x) - 2) + np.array([[-1], [0], [1]])
@@ -100,7 +103,10 @@ def _vertex(x: Float[np.ndarray, " sizes"], values: Float[np.ndarray, "sizes k"]
 
 
 def _exponent(x: Float[np.ndarray, " m"], vertices: Float[np.ndarray, "m k"], n: int) -> Estimate | None:
-    """Slope of the vertices over the budgets, with the interval of the replicates that have two budgets or more."""
+    """Return the slope of the vertices over the budgets, with an interval.
+
+    It is that of the replicates that have two budgets or more.
+    """
 
     def slope(y: np.ndarray) -> float:
         known = np.isfinite(y)

@@ -18,7 +18,7 @@ from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
 
 
 def confidence_set(rows: pd.DataFrame, influences: Influences | None = None, *, level: float = 0.95) -> np.ndarray:
-    """Which of the rows (`value`, lower is better) may be the best: bool (rows,); the lowest always may.
+    """Return which of the rows (`value`, lower is better) may be the best: bool (rows,); the lowest always may.
 
     Paired where the influences are given, see `ldm.statistics.bootstrap.replicates`.
     """
@@ -38,7 +38,7 @@ def confidence_set(rows: pd.DataFrame, influences: Influences | None = None, *, 
 
 
 def best_guidance(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> pd.DataFrame:
-    """For each size and step count the row of the best guidance, with `tied`: all that may be the best, in order.
+    """Find for each size and step count the row of the best guidance, with `tied`: all that may be the best, in order.
 
     `value`, `lo` and `hi` are turned so that lower is better (`ldm.statistics.bootstrap.lower_is_better`).
     """
@@ -50,7 +50,7 @@ def best_guidance(rows: pd.DataFrame, metric: str, influences: Influences | None
 
 
 def enough_steps(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> pd.DataFrame:
-    """For each size the fewest steps, at their best guidance, that may be as good as its best step count.
+    """Find for each size the fewest steps, at their best guidance, that may be as good as its best step count.
 
     `loss` says by how much they are worse than that in the metric's unit, as far as one can see: the set guards
     against many comparisons, so a small loss may stand in it whose own interval excludes 0.
@@ -78,7 +78,7 @@ def enough_steps(rows: pd.DataFrame, metric: str, influences: Influences | None 
 
 
 def within(rows: pd.DataFrame, metric: str, budgets: Sequence[float]) -> pd.DataFrame:
-    """The best setting that each size can afford within each budget: the row of it, with `budget`."""
+    """Return the best setting that each size can afford within each budget: the row of it, with `budget`."""
     rows, found = lower_is_better(rows, metric), []
     for budget in budgets:
         affordable = rows[rows["cost"] <= budget * (1 + 1e-9)]

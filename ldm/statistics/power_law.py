@@ -25,7 +25,7 @@ class PowerLaw:
     quantile: float
 
     def __call__(self, x: float) -> Estimate:
-        """The fitted value at x, with the interval of the curve (not of a new measurement)."""
+        """Return the fitted value at x, with the interval of the curve (not of a new measurement)."""
         falling = np.exp(self.log_scale) * x**-self.exponent.value
         value = self.floor + falling
         slopes = np.array([falling, -falling * np.log(x), 1.0])[: len(self.covariance)] / value
@@ -34,7 +34,7 @@ class PowerLaw:
 
 
 def power_law(x: Sequence[float], estimates: Sequence[Estimate], *, floor: float | None = 0) -> PowerLaw:
-    """Least squares in logarithms of the value; a floor of None is fitted, from 0 up.
+    """Fit by least squares in logarithms of the value; a floor of None is fitted, from 0 up.
 
     Where the points miss the curve by more than their intervals allow, all of them get the same further variance, as
     much as explains it (a random effect, DerSimonian and Laird 1986): a sharp point far off then counts no more than

@@ -11,8 +11,9 @@ from ldm.metrics import Estimate
 def _concordance(
     a: Float[np.ndarray, "*replicates n"], b: Float[np.ndarray, "*replicates n"]
 ) -> Float[np.ndarray, "*replicates"]:
-    """Pairs that a and b order alike, less those that they order the other way; of a with itself, the pairs without a
-    tie.
+    """Count the pairs that a and b order alike, less those that they order the other way.
+
+    Of a with itself, these are the pairs without a tie.
     """
     i, j = np.triu_indices(a.shape[-1], 1)
     return np.sum(np.sign(a[..., i] - a[..., j]) * np.sign(b[..., i] - b[..., j]), -1)
@@ -21,7 +22,7 @@ def _concordance(
 def kendall(
     a: Float[np.ndarray, "*replicates n"], b: Float[np.ndarray, "*replicates n"]
 ) -> Float[np.ndarray, "*replicates"]:
-    """Kendall's tau-b of two lists, for all replicates at once; NaN where one of them is constant."""
+    """Return Kendall's tau-b of two lists, for all replicates at once; NaN where one of them is constant."""
     with np.errstate(invalid="ignore"):
         return _concordance(a, b) / np.sqrt(_concordance(a, a) * _concordance(b, b))
 
@@ -29,7 +30,10 @@ def kendall(
 def somers(
     x: Float[np.ndarray, "*replicates n"], y: Float[np.ndarray, "*replicates n"]
 ) -> Float[np.ndarray, "*replicates"]:
-    """Somers' D of y on x, for all replicates at once: pairs that tie in x do not count; NaN where x is constant."""
+    """Return Somers' D of y on x, for all replicates at once: pairs that tie in x do not count.
+
+    NaN where x is constant.
+    """
     with np.errstate(invalid="ignore"):
         return _concordance(x, y) / _concordance(x, x)
 
@@ -41,7 +45,7 @@ def rank_correlation(
     drawn_b: Float[np.ndarray, "replicates m"],
     n: int,
 ) -> Estimate:
-    """Kendall's, with the interval of the replicates; n is what the estimate is said to rest on.
+    """Return Kendall's tau-b, with the interval of the replicates; n is what the estimate is said to rest on.
 
     Noise lowers a rank correlation, and a replicate holds it twice: the replicates say how low the truth may lie, and
     the upper end mirrors that at the value, if no replicate comes up to it. So the interval errs towards doubt on both

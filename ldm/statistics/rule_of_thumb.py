@@ -34,13 +34,13 @@ class Rule:
 
 
 def budgets_between(evidence: Evidence, count: int = 24, *, unit: str = PAPER) -> Float[np.ndarray, " count"]:
-    """Budgets, evenly in logarithms, from one step of the largest size to its most."""
+    """Return budgets, evenly in logarithms, from one step of the largest size to its most."""
     cost = counted(evidence.rows, unit)[(evidence.rows["size"] == evidence.sizes[-1]).to_numpy()]
     return np.geomspace(cost.min(), cost.max(), count)
 
 
 def settings(evidence: Evidence, steps: int, budgets: Sequence[float], *, unit: str = PAPER) -> pd.DataFrame:
-    """What the rule takes within each budget: columns `budget`, `size`, `steps`, `guidance`.
+    """Return what the rule takes within each budget: columns `budget`, `size`, `steps`, `guidance`.
 
     The largest size that affords `steps` steps, with as many steps as it affords, at the best guidance for them; where
     no size affords them, the smallest size.
@@ -60,14 +60,14 @@ def settings(evidence: Evidence, steps: int, budgets: Sequence[float], *, unit: 
 
 
 def best_settings(evidence: Evidence, budgets: Sequence[float], *, unit: str = PAPER) -> pd.DataFrame:
-    """The best measured setting within each budget: columns as of `settings`."""
+    """Return the best measured setting within each budget: columns as of `settings`."""
     cost = counted(evidence.rows, unit)
     at = [int(np.where(cost <= budget * (1 + 1e-9), evidence.values, np.inf).argmin()) for budget in budgets]
     return evidence.rows.iloc[at][SETTING].assign(budget=list(budgets)).reset_index(drop=True)
 
 
 def regrets(evidence: Evidence, taken: pd.DataFrame, best: pd.DataFrame) -> Float[np.ndarray, "budgets worlds"]:
-    """By how much each taken setting is worse than the best one of its budget, as a share: measured, then replicates.
+    """Say by how much each taken setting is worse than its budget's best one, as a share: measured, then replicates.
 
     Where `best` was found on other pictures or trainings than this evidence, the mean is without bias, and may lie
     below 0; found on the same, it is too large, since the best of many is so by luck. Raises: ValueError for a setting

@@ -19,7 +19,7 @@ class Spread(NamedTuple):
 
 
 def seed_spread(groups: Sequence[Sequence[Estimate]]) -> Spread:
-    """Pooled over groups of runs that differ in their seed alone.
+    """Pool the spread over groups of runs that differ in their seed alone.
 
     Two or three seeds say little about their own spread; pooled over all sizes that have several,
     they say enough.
@@ -32,7 +32,7 @@ def seed_spread(groups: Sequence[Sequence[Estimate]]) -> Spread:
 
 
 def combine(estimates: Sequence[Estimate], spread: Spread | None = None) -> Estimate:
-    """Mean over k training seeds; its interval is about *training again*, not only drawing again.
+    """Return the mean over k training seeds; its interval is about *training again*, not only drawing again.
 
     The seeds' scatter (their own, or `spread` from `seed_spread`) holds all that differs between them: the
     training, and each one's own luck with the images. What it cannot hold is the luck that they share, being

@@ -22,13 +22,13 @@ DISTANCES = ("kid_effnet", "fd_effnet", "mmd_effnet", "cmmd_effnet", "kid_scene"
 
 
 def label(task: str, strength: float) -> str:
-    """`blur 0.5`, `wrong subject 25%`."""
+    """Return a label: `blur 0.5`, `wrong subject 25%`."""
     how = DISTURBANCES[task]
     return f"{how.title} " + (f"{strength:g}" if how.most > 1 else f"{100 * strength:g}%")
 
 
 def changes(rows: pd.DataFrame) -> pd.DataFrame:
-    """How much worse than real pictures each metric calls each disturbance, at equal n.
+    """Return how much worse than real pictures each metric calls each disturbance, at equal n.
 
     Columns `task`, `strength`, `metric`, `n`, `value`, `lo`, `hi` (in the metric's unit, above 0: worse), and
     `gaps`, `gaps_lo`, `gaps_hi`: in multiples of how much worse it calls the model; missing where that is not sure
@@ -68,7 +68,7 @@ def changes(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def fewest(moved: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """The fewest of the counts from which on each metric tells each strength from real pictures; "-" for none.
+    """Return the fewest of the counts from which on each metric tells each strength from real pictures; "-" for none.
 
     One line a disturbance, its strengths from weak to strong in each cell, "never" where all are "-". `moved`: what
     `changes` returns. A metric tells a strength where the interval of its change lies above 0, at this n and at every
@@ -93,7 +93,10 @@ def fewest(moved: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
 
 
 def orders(moved: pd.DataFrame, metric: str, others: Sequence[str]) -> pd.DataFrame:
-    """Kendall's rank correlation of the disturbances' order by `metric` with that by each other, at the largest n."""
+    """Return Kendall's rank correlation of the disturbances' orders by two metrics, at the largest n.
+
+    One order is by `metric`, the second by each other metric.
+    """
     levels = _levels(moved, (metric, *others))
     drawn = {name: replicates(part, seed=i)[:, :500].T for i, (name, part) in enumerate(levels.items())}
     values = {name: part["value"].to_numpy(float) for name, part in levels.items()}
@@ -106,7 +109,7 @@ def orders(moved: pd.DataFrame, metric: str, others: Sequence[str]) -> pd.DataFr
 
 
 def falls(moved: pd.DataFrame, metrics: Sequence[str]) -> str:
-    """Where a disturbance grows and a metric calls the pictures better, surely, at the largest n; in words.
+    """Say where a disturbance grows and a metric calls the pictures better, surely, at the largest n; in words.
 
     Each strength is compared with the next, the weakest with real pictures.
     """
@@ -123,8 +126,9 @@ def falls(moved: pd.DataFrame, metrics: Sequence[str]) -> str:
 
 
 def parted(moved: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
-    """Pairs of disturbances of which `a` calls the first worse and `b` the second, both surely; the surest pair of each
-    two kinds.
+    """Return pairs of disturbances of which `a` calls the first worse and `b` the second, both surely.
+
+    The surest pair of each two kinds is taken.
 
     Columns `worse by a`, `worse by b` and `z`: by how many standard errors the less sure of the two is sure.
     """
@@ -152,7 +156,7 @@ def parted(moved: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
 
 
 def parted_in_words(moved: pd.DataFrame, a: str, b: str) -> str:
-    """`parted` in Markdown, under a line that says how many pairs there are."""
+    """Return `parted` in Markdown, under a line that says how many pairs there are."""
     pairs = parted(moved, a, b)
     if pairs.empty:
         return f"**{a} and {b}**: no pair of disturbances, surely."
@@ -160,8 +164,9 @@ def parted_in_words(moved: pd.DataFrame, a: str, b: str) -> str:
 
 
 def in_words(moved: pd.DataFrame, metrics: Sequence[str]) -> str:
-    """For each metric, what it does not see at its strongest, and which weakest ones cost as much as the model, at the
-    largest n.
+    """Say for each metric what it does not see, and what costs as much as the model, at the largest n.
+
+    What it does not see is told at its strongest; what costs as much as the model, by the weakest ones that do.
     """
     lines = []
     for name in metrics:
@@ -177,6 +182,6 @@ def in_words(moved: pd.DataFrame, metrics: Sequence[str]) -> str:
 
 
 def _levels(moved: pd.DataFrame, metrics: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """Of each metric the disturbances' changes at the largest n, all in one order."""
+    """Return of each metric the disturbances' changes at the largest n, all in one order."""
     most = moved[(moved["n"] == moved["n"].max()) & (moved["task"] != "model")]
     return {name: most[most["metric"] == name].reset_index(drop=True) for name in metrics}

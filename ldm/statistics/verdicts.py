@@ -105,7 +105,7 @@ def small_budgets(
 
 
 def _least(rows: pd.DataFrame, unit: str) -> float:
-    """What the cheapest of the rows costs."""
+    """Return what the cheapest of the rows costs."""
     return float(counted(rows, unit).min())
 
 
@@ -236,12 +236,12 @@ def order_of_samplers(
 
 
 def effect_in_words(v: Verdict) -> str:
-    """Value and interval."""
+    """Return value and interval."""
     return f"{v.effect.value:.3g} [{v.effect.lo:.3g}, {v.effect.hi:.3g}]"
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
-    """Verdicts side by side, one a metric: do the metrics agree?"""
+    """Set verdicts side by side, one a metric: do the metrics agree?"""
     return pd.DataFrame(
         [
             {

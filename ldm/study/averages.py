@@ -1,5 +1,6 @@
-"""Over how much of a training should weights be averaged? One run, averaged after the fact in many ways (EDM2, Fig.
-5).
+"""Over how much of a training should weights be averaged?
+
+One run, averaged after the fact in many ways (EDM2, Fig. 5).
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def averages_grid(
     n: int | None = None,
     seed: int = 1,
 ) -> list[Averaged]:
-    """Every size x length x share, of the training by this seed. No lengths: all of the profile."""
+    """Return every size x length x share, of the training by this seed. No lengths: all of the profile."""
     return [
         Averaged(
             study="pretraining",
@@ -62,7 +63,7 @@ def averages_grid(
 
 
 class AveragesEvaluator(sampling.SamplingEvaluator):
-    """The same for averages: `strength` of a row is the share."""
+    """A `SamplingEvaluator` for averages: `strength` of a row is the share."""
 
     def model_of(self, cell: Averaged) -> tuple:
         return cell.c, cell.images, cell.seed, models.average_kind(cell.share)
@@ -72,8 +73,9 @@ class AveragesEvaluator(sampling.SamplingEvaluator):
 
 
 def measure(cells: Sequence[Averaged], *, store: Store, evaluator: AveragesEvaluator) -> pd.DataFrame:
-    """The rows of those cells that are in the store or can be run here; none, where no snapshots are: they do not
-    ship.
+    """Return the rows of those cells that are in the store or can be run here.
+
+    There are none where no snapshots are: they do not ship.
     """
     try:
         found = at_hand(cells, store=store, evaluator=evaluator)

@@ -38,16 +38,16 @@ class Evaluates(Protocol[AnyCell]):
     profile: Profile
 
     def key(self, cell: AnyCell) -> str:
-        """The cell's name. Raises: ValueError when its model does not exist."""
+        """Return the cell's name. Raises: ValueError when its model does not exist."""
 
     def model_of(self, cell: AnyCell) -> tuple[Any, ...] | None:
-        """What names the cell's model (`ldm.tasks.models.file_of`); None where it needs none."""
+        """Return what names the cell's model (`ldm.tasks.models.file_of`); None where it needs none."""
 
     def file(self, *model: Any) -> Path | None:
-        """Where a model's weights lie on this machine; None where they do not."""
+        """Return where a model's weights lie on this machine; None where they do not."""
 
     def evaluate(self, cell: AnyCell) -> tuple[Score, Sequence[np.ndarray], float]:
         """Score, the pictures to keep, and the seconds that making and scoring them took."""
 
     def rows(self, cell: AnyCell, score: Score, seconds: float) -> list[Row]:
-        """One row a metric."""
+        """Return one row a metric."""

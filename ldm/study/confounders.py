@@ -25,7 +25,7 @@ FEW_AND_MANY = (1, 2, 3, 4, 8, 16, 50)
 
 
 def trainings(profile: Profile, lengths: Sequence[int] = (), steps: Sequence[int] = ()) -> Conditions:
-    """All sizes after fewer and more images: every second length of the profile, unless told otherwise."""
+    """Return all sizes after fewer and more images: every second length of the profile, unless told otherwise."""
     steps = steps or _known(FEW_AND_MANY, profile.steps)
     return {
         f"{images:,} images": sampling_grid(
@@ -36,7 +36,7 @@ def trainings(profile: Profile, lengths: Sequence[int] = (), steps: Sequence[int
 
 
 def guidances(profile: Profile) -> Conditions:
-    """No guidance, one value for all, and the best value for each size and step count."""
+    """Return the conditions: no guidance, one value for all, and the best value for each size and step count."""
     grid = lambda *values: sampling_grid(profile, profile.family, profile.steps, values)
     return {
         "none": grid(1.0),
@@ -47,7 +47,10 @@ def guidances(profile: Profile) -> Conditions:
 
 
 def spacings(profile: Profile, steps: Sequence[int] = ()) -> Conditions:
-    """Times that start at the very last one (trailing), and those that SD was released with (leading)."""
+    """Return the conditions: times that start at the very last one, and those that SD was released with.
+
+    The first are called trailing, the second leading.
+    """
     steps = steps or _known((2, 4, 8, 16, 32, 50), profile.steps)
     return {
         name: sampling_grid(profile, profile.family, steps, _known(SWEPT, profile.guidance), sampler=sampler)
@@ -56,7 +59,7 @@ def spacings(profile: Profile, steps: Sequence[int] = ()) -> Conditions:
 
 
 def counts(profile: Profile, ns: Sequence[int] = (), steps: int = 8) -> list[Evaluation]:
-    """One setting, scored on ever more pictures: from a quarter of the profile's number to sixteen times it."""
+    """Return one setting, scored on ever more pictures: from a quarter of the profile's number to sixteen times it."""
     ns = ns or sorted({max(16, profile.n // 4), profile.n, 4 * profile.n, 16 * profile.n})
     return [cell for n in ns for cell in sampling_grid(profile, profile.family, [steps], [1.5], n=n)]
 
@@ -89,7 +92,7 @@ def f3_in(
 
 
 def limits(rows: pd.DataFrame, metric: str, *, least: int) -> pd.DataFrame:
-    """The metric at infinitely many pictures: a line in 1/n through the counts from `least` up, read at 0.
+    """Return the metric at infinitely many pictures: a line in 1/n through the counts from `least` up, read at 0.
 
     `least`: the bias is a line in 1/n only where n is several times the features' dimension
     (Chong and Forsyth 2020). The counts share their first pictures, which the intervals do not use: they err towards
@@ -110,7 +113,7 @@ def limits(rows: pd.DataFrame, metric: str, *, least: int) -> pd.DataFrame:
 
 
 def order_by_n(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """How each metric ranks the sizes, best first, at each count of pictures."""
+    """Return how each metric ranks the sizes, best first, at each count of pictures."""
     found = []
     for n, part in rows.groupby("n"):
         line = {"n": n}

@@ -68,7 +68,7 @@ def denoising_grid(
     level: Level | None = None,
     seed: int = 0,
 ) -> list[Denoising]:
-    """Every size at every training length (none: all at which there is a model), on captions as in training."""
+    """Return every size at every training length (none: all at which there is a model), on captions as in training."""
     common = dict(profile=profile.name, n=n or max(LEAST, profile.n), level=level or profile.level, seed=seed)
     return [
         Denoising(c=c, images=images, **common)
@@ -98,13 +98,13 @@ class DenoisingEvaluator(Evaluator[Denoising]):
         return Scenes(self.profile.scenes, cell.split, cell.n, level=cell.level)
 
     def held_out(self, data: Scenes) -> tuple[Float[np.ndarray, "n h w z"], Float[np.ndarray, "n m d"]]:
-        """Latents and contexts of scenes that no model was trained on, float32."""
+        """Return latents and contexts of scenes that no model was trained on, float32."""
         rows = range(len(data))
         latents, context = self.codec.encode(data.images(rows)), self.text.encode(data.captions(rows))
         return np.asarray(latents, np.float32), np.asarray(context, np.float32)
 
     def evaluate(self, cell: Denoising) -> tuple[Score, Sequence[np.ndarray], float]:
-        """The mean error over times and that at each, and nothing to look at."""
+        """Return the mean error over times and that at each, and nothing to look at."""
         import jax.numpy as jnp
 
         from ldm.diffusion.losses import denoising_errors
@@ -161,7 +161,7 @@ class DenoisingEvaluator(Evaluator[Denoising]):
         return f"{cell.split} captions that say {cell.level}"
 
     def rows(self, cell: Denoising, score: Score, seconds: float) -> list[Row]:
-        """One row for the mean over times, and one a time: metric `denoising_at`, the time as `strength`."""
+        """Return one row for the mean over times, and one a time: metric `denoising_at`, the time as `strength`."""
         columns, found = self.columns(cell), []
         for name, (e, protocol) in score.estimates.items():
             at = float(name.removeprefix(f"{AT_TIME}_")) if name != OVER_TIMES else None

@@ -57,7 +57,7 @@ def distillation_grid(
     *,
     n: int | None = None,
 ) -> list[Distilled]:
-    """Every kind x size x step count x guidance, each kind by the sampler that it was made for.
+    """Return every kind x size x step count x guidance, each kind by the sampler that it was made for.
 
     A student of stage 2 makes the steps that it has learnt, and no others.
     """
@@ -90,8 +90,9 @@ def students_grid(
     *,
     n: int | None = None,
 ) -> list[Distilled]:
-    """The grid of all students by these methods, but for the first stage of guided distillation, which saves no
-    step.
+    """Return the grid of all students by these methods.
+
+    It leaves out the first stage of guided distillation, which saves no step.
     """
     kinds = [kind for method in methods for kind in taught.kinds(method) if kind != "guided"]
     return distillation_grid(profile, kinds, sizes, steps, guidance, n=n)
@@ -100,8 +101,9 @@ def students_grid(
 def teachers_grid(
     profile: Profile, sizes: Sequence[int], guidance: Sequence[float], *, n: int | None = None
 ) -> list[sampling.Evaluation]:
-    """The teachers by DDIM, at every step count of the profile, and by DPM-Solver++ at those where it may replace a
-    student.
+    """Return the grid of the teachers, by DDIM and by DPM-Solver++.
+
+    By DDIM at every step count of the profile, and by DPM-Solver++ at those where it may replace a student.
     """
     few = [steps for steps in profile.steps if 4 <= steps <= 8]
     return [
@@ -111,7 +113,7 @@ def teachers_grid(
 
 
 class DistillationEvaluator(sampling.SamplingEvaluator):
-    """The same for students."""
+    """A `SamplingEvaluator` for students."""
 
     def model_of(self, cell: Distilled) -> tuple:
         return cell.c, cell.seen, cell.seed, cell.kind
@@ -131,7 +133,7 @@ class DistillationEvaluator(sampling.SamplingEvaluator):
         )
 
     def columns(self, cell: Distilled) -> dict[str, Any]:
-        """The teacher's columns, but for the task, which is the kind, and what the distillation itself saw and costs.
+        """Return the teacher's columns, but for the task, which is the kind, and what the distillation saw and costs.
 
         A student that is told the scale is asked once a step, so `nfe` is the number of steps.
         """
@@ -143,8 +145,9 @@ class DistillationEvaluator(sampling.SamplingEvaluator):
 
 
 def named(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with a column `drawn by`: the teacher, by which sampler, or whose student, the halved ones under one
-    name.
+    """Return the rows with a column `drawn by`.
+
+    It holds the teacher, by which sampler, or whose student, the halved ones under one name.
     """
     names = [
         (
@@ -158,14 +161,15 @@ def named(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def portraits(rows: pd.DataFrame, metric: str, c: int, steps: Sequence[int]) -> pd.DataFrame:
-    """Of `named` rows those to look at: one size, each at its best guidance for each of these step counts."""
+    """Return of `named` rows those to look at: one size, each at its best guidance for each of these step counts."""
     rows = lower_is_better(rows[(rows["c"] == c) & rows["steps"].isin(steps)], metric)
     return rows.loc[rows.groupby(["drawn by", "steps"], sort=False)["value"].idxmin()]
 
 
 def at_one_guidance(rows: pd.DataFrame, metric: str, steps: int) -> tuple[pd.DataFrame, dict[int, float]]:
-    """Of `named` rows those at the guidance that is best for the teacher at `steps` steps, size by size; and which it
-    is.
+    """Return those of `named` rows at the guidance that is best for the teacher, and which it is.
+
+    Best means at `steps` steps, size by size.
     """
     usual = rows[(rows["steps"] == steps) & (rows["drawn by"] == NAMES["pretrain"])]
     chosen = optimum.best_guidance(usual, metric).set_index("c")["guidance"].to_dict()
@@ -173,8 +177,11 @@ def at_one_guidance(rows: pd.DataFrame, metric: str, steps: int) -> tuple[pd.Dat
 
 
 def effort(rows: pd.DataFrame, profile: Profile) -> pd.DataFrame:
-    """What each kind saw and cost to train: images, compute in the paper's unit (normalised cost x images, a
-    pretraining image being three forward passes), and as a share of its teacher's."""
+    """Return what each kind saw and cost to train: images, and compute in the paper's unit.
+
+    The unit is normalised cost x images, a pretraining image being three forward passes. Compute is told as a share of
+    its teacher's, too.
+    """
     found = []
     for (kind, c), part in rows[rows["task"] != "pretrain"].groupby(["task", "c"], sort=False):
         seen, per_step = int(part["images_seen"].iloc[0]), float((part["cost"] / part["steps"]).iloc[0])

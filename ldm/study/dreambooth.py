@@ -64,7 +64,7 @@ class DreamBooth(Evaluation):
 
 
 def pictures(profile: Profile) -> int:
-    """How many of a subject judge a model, unless told otherwise."""
+    """Return how many of a subject judge a model, unless told otherwise."""
     return max(16, profile.n // 8)
 
 
@@ -79,7 +79,9 @@ def dreambooth_grid(
     guidance: float,
     n: int,
 ) -> list[DreamBooth]:
-    """Every size x variant x subject x finetuning length, before it, and the truth of emoji (under the smallest size).
+    """Return every size x variant x subject x finetuning length, and before any finetuning.
+
+    The truth of emoji stands under the smallest size.
 
     The longest finetuning comes first: the shorter ones are taken from it.
     """
@@ -125,7 +127,7 @@ class DreamBoothEvaluator(SamplingEvaluator):
         return who
 
     def key(self, cell: DreamBooth) -> str:
-        """The cell's name: its fields, the model, the subject's pictures, the recipe."""
+        """Return the cell's name: its fields, the model, the subject's pictures, the recipe."""
         of = self.subject(cell.subject)
         return key(cell, model=super().key(cell), subject=of.key, noun=of.noun, recipe=str(asdict(self.recipe)))
 
@@ -141,7 +143,7 @@ class DreamBoothEvaluator(SamplingEvaluator):
         return with_text(loss, self.text.structure) if text else loss
 
     def _class_latents(self, cell: DreamBooth) -> tuple[list[str], Float[np.ndarray, "k h w z"]]:
-        """What the pretrained model draws of the class, in all styles, with its captions."""
+        """Return what the pretrained model draws of the class, in all styles, with its captions."""
         who = self.subject(cell.subject)
         scenes = asked(self.profile, who, self.recipe.drawn, every_style=True, seed=1)
         captions = [caption(of_class(scene, who.noun)) for scene in scenes]
@@ -150,7 +152,7 @@ class DreamBoothEvaluator(SamplingEvaluator):
         return captions, np.concatenate(list(drawn))
 
     def _learnt(self, cell: DreamBooth) -> dict[int, Params]:
-        """All lengths up to the cell's, of one training."""
+        """Return the parameters at all lengths up to the cell's, of one training."""
         from ldm.tasks.dreambooth import TEXT, batches, finetune
 
         who, text = self.subject(cell.subject), cell.variant == "prior and text"
@@ -183,11 +185,14 @@ class DreamBoothEvaluator(SamplingEvaluator):
     # --- judging ---
 
     def scenes(self, cell: DreamBooth) -> list[Scene]:
-        """What the cell's n captions ask for: n / 2 scenes, then the same again."""
+        """Return what the cell's n captions ask for: n / 2 scenes, then these n / 2 once more."""
         return 2 * asked(self.profile, self.subject(cell.subject), cell.n // 2)
 
     def draw(self, cell: DreamBooth) -> UInt8[np.ndarray, "2n H W 3"]:
-        """n pictures of the subject, then n of its class in the same scenes; picture i always from the same noise."""
+        """Draw n pictures of the subject, then n of its class in the same scenes.
+
+        Picture i is always drawn from the same noise.
+        """
         noun, scenes = self.subject(cell.subject).noun, self.scenes(cell)
         captions = [own(scene, noun) for scene in scenes] + [caption(of_class(scene, noun)) for scene in scenes]
         table = self.profile.plan(cell.sampler, cell.steps)
@@ -202,7 +207,7 @@ class DreamBoothEvaluator(SamplingEvaluator):
         return names, seen, {name: np.stack([look(pictures) for pictures in seen]) for name, look in networks.items()}
 
     def evaluate(self, cell: DreamBooth) -> tuple[Score, np.ndarray, float]:
-        """All measures of `ldm.study.likeness`; of the class, those whose names begin so; and diversity."""
+        """Return all measures of `ldm.study.likeness`; of the class, those whose names begin so; and diversity."""
         began = time.monotonic()
         who, n, scenes = self.subject(cell.subject), cell.n, self.scenes(cell)
         networks = self.metrics.networks

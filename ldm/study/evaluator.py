@@ -46,11 +46,14 @@ class Evaluator(ABC, Generic[AnyCell]):
 
     @abstractmethod
     def model_of(self, cell: AnyCell) -> tuple[Any, ...] | None:
-        """What names the cell's model: the arguments of `digest`, `file` and `load`; None where it needs none."""
+        """Return what names the cell's model: the arguments of `digest`, `file` and `load`.
+
+        None where it needs none.
+        """
 
     @abstractmethod
     def data_of(self, cell: AnyCell) -> str:
-        """What names the captions or pictures that the cell is asked for."""
+        """Return what names the captions or pictures that the cell is asked for."""
 
     @abstractmethod
     def evaluate(self, cell: AnyCell) -> tuple[Score, Sequence[np.ndarray], float]:
@@ -58,11 +61,11 @@ class Evaluator(ABC, Generic[AnyCell]):
 
     @abstractmethod
     def columns(self, cell: AnyCell) -> dict[str, Any]:
-        """What the cell's rows say besides the metric's value (`ldm.study.results.Row`)."""
+        """Return what the cell's rows say besides the metric's value (`ldm.study.results.Row`)."""
 
     @abstractmethod
     def setting(self, cell: AnyCell) -> str:
-        """What the protocol of the cell's rows says besides how each metric is measured."""
+        """Return what the protocol of the cell's rows says besides how each metric is measured."""
 
     # --- what all share ---
 
@@ -87,20 +90,20 @@ class Evaluator(ABC, Generic[AnyCell]):
         return scene_metrics.load_metrics(self.profile)
 
     def frozen_versions(self) -> dict[str, str]:
-        """What names the frozen networks, and the arithmetic that pictures are drawn in."""
+        """Return what names the frozen networks, and the arithmetic that pictures are drawn in."""
         codec, text = map(models.digest_of, models.frozen_files(self.profile))
         return {"codec": codec, "text": text} | models.arithmetic(self.profile)
 
     def digest(self, *model: Any) -> str:
-        """Of a model's weights. Raises: ValueError when it does not exist."""
+        """Return the digest of a model's weights. Raises: ValueError when it does not exist."""
         return models.model_digest(self.profile, *model)
 
     def file(self, *model: Any) -> Path | None:
-        """Where a model's weights lie on this machine; None where they do not."""
+        """Return where a model's weights lie on this machine; None where they do not."""
         return models.file_of(self.profile, *model)
 
     def load(self, *model: Any) -> Any:
-        """A pretrained model with its frozen networks, ready to draw (`ldm.tasks.generate.Generator`)."""
+        """Return a pretrained model with its frozen networks, ready to draw (`ldm.tasks.generate.Generator`)."""
         from ldm.tasks import pretrain
         from ldm.tasks.generate import Generator
 
@@ -108,14 +111,14 @@ class Evaluator(ABC, Generic[AnyCell]):
         return Generator(profile=self.profile, structure=structure, params=params, codec=self.codec, text=self.text)
 
     def key(self, cell: AnyCell) -> str:
-        """The cell's name. Raises: ValueError when its model does not exist."""
+        """Return the cell's name. Raises: ValueError when its model does not exist."""
         model = self.model_of(cell)
         return key(
             cell, **self.versions, model="none" if model is None else self._digest(*model), data=self.data_of(cell)
         )
 
     def rows(self, cell: AnyCell, score: Score, seconds: float) -> list[Row]:
-        """One tidy row a metric."""
+        """Return one tidy row a metric."""
         columns, setting = self.columns(cell), self.setting(cell)
         return [
             Row(

@@ -33,8 +33,9 @@ ALLOWANCES = 1.0, 7 / 4  # of a student's cost to an undistilled model: equal, a
 
 
 class Finding(NamedTuple):
-    """What the paper claims, the chapter that asks it here, and of what it is asked in turn, if not of one thing
-    only.
+    """What the paper claims, and the chapter that asks it here.
+
+    It says, too, of what it is asked in turn, if not of one thing only.
     """
 
     claim: str
@@ -70,12 +71,12 @@ FINDINGS = {
 
 
 def few_steps(profile: Profile) -> list[int]:
-    """The step counts at which samplers are compared: the paper's, at most 20 for DPM-Solver++."""
+    """Return the step counts at which samplers are compared: the paper's, at most 20 for DPM-Solver++."""
     return [steps for steps in profile.steps if FEWEST <= steps <= 20]
 
 
 def samplers_grid(profile: Profile) -> list[study.Evaluation]:
-    """Every sampler at every size, step count and guidance."""
+    """Return every sampler at every size, step count and guidance."""
     return [
         cell
         for name in SAMPLERS
@@ -84,7 +85,7 @@ def samplers_grid(profile: Profile) -> list[study.Evaluation]:
 
 
 def pretrained(store: Store, profile: Profile) -> pd.DataFrame:
-    """What the store holds of every size at every length of training, in the paper's one way; nothing is run."""
+    """Return what the store holds of every size at every length of training, in the paper's one way; nothing is run."""
     return store.rows(
         study="pretraining",
         profile=profile.name,
@@ -98,7 +99,7 @@ def pretrained(store: Store, profile: Profile) -> pd.DataFrame:
 
 
 def whole_grid(store: Store, profile: Profile) -> pd.DataFrame:
-    """What the store holds of the profile's grid by any of the samplers; nothing is run.
+    """Return what the store holds of the profile's grid by any of the samplers; nothing is run.
 
     Settings outside the grid, and other seeds, are left out: a size with more of them would have more tries.
     """
@@ -115,7 +116,7 @@ def whole_grid(store: Store, profile: Profile) -> pd.DataFrame:
 
 
 def by_level(store: Store, profile: Profile, levels: Sequence[Level], n: int = 1024) -> pd.DataFrame:
-    """What the store holds of the grid by DDIM at these levels of caption, of all trainings; nothing is run."""
+    """Return what the store holds of the grid by DDIM at these levels of caption, of all trainings; nothing is run."""
     return store.rows(
         study="sampling",
         profile=profile.name,
@@ -129,7 +130,7 @@ def by_level(store: Store, profile: Profile, levels: Sequence[Level], n: int = 1
 
 
 def restored(store: Store, profile: Profile, **where: Any) -> pd.DataFrame:
-    """What the store holds of finetuned models that restored pictures in the paper's one way; nothing is run."""
+    """Return what the store holds of finetuned models that restored pictures in the paper's one way; nothing is run."""
     return store.rows(
         study="superres",
         profile=profile.name,
@@ -142,18 +143,19 @@ def restored(store: Store, profile: Profile, **where: Any) -> pd.DataFrame:
 
 
 def restored_by_length(store: Store, profile: Profile) -> pd.DataFrame:
-    """Every size at every length of finetuning: what F2 is asked of."""
+    """Return every size at every length of finetuning: what F2 is asked of."""
     return restored(store, profile, images_seen=list(superres_recipe.LENGTHS), steps=restoration.USUAL)
 
 
 def restored_by_steps(store: Store, profile: Profile) -> pd.DataFrame:
-    """Every size at every step count, after the longest finetuning: what F5 is asked of."""
+    """Return every size at every step count, after the longest finetuning: what F5 is asked of."""
     return restored(store, profile, images_seen=superres_recipe.LENGTHS[-1], steps=list(restoration.STEPS))
 
 
 def distilled(store: Store, profile: Profile) -> pd.DataFrame:
-    """Consistent students, and teachers by DDIM at the guidance that students know: what F6 is asked of; nothing is
-    run.
+    """Return consistent students, and teachers by DDIM at the guidance that students know.
+
+    This is what F6 is asked of; nothing is run.
     """
     common = dict(
         profile=profile.name, n=profile.n, c=list(profile.family), guidance=profile.distilled_guidance, seed=0
@@ -167,7 +169,9 @@ def distilled(store: Store, profile: Profile) -> pd.DataFrame:
 def asked(
     ask: Callable[..., Verdict], rows: pd.DataFrame, store: Store, metrics: Sequence[str] = ASKED, **more: Any
 ) -> tuple[list[Verdict], str]:
-    """A finding's verdicts by each metric, and what a chapter prints of them: in words by the first, all as a table.
+    """Return a finding's verdicts by each metric, and what a chapter prints of them.
+
+    It prints them in words by the first metric, and all as a table.
 
     Rows that cannot answer (one size, too few settings) leave no verdicts, and the reason as the text.
     """
@@ -179,7 +183,7 @@ def asked(
 
 
 def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict[str, list[Verdict]]:
-    """Every finding by each metric; cells that nobody has run are run.
+    """Judge every finding by each metric; cells that nobody has run are run.
 
     But not those of super-resolution and distillation, whose models not every machine has: F2, F5 and F6 are asked of
     what is recorded, and left out where that does not answer them.
@@ -224,12 +228,12 @@ def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict
 
 
 def in_turn(finding: str, turn: int, verdict: Verdict) -> Verdict:
-    """The verdict, with the name of the finding's question that it answers."""
+    """Return the verdict, with the name of the finding's question that it answers."""
     return replace(verdict, turn=FINDINGS[finding].turns[turn])
 
 
 def evidence(store: Store, profile: Profile) -> pd.DataFrame:
-    """The rows that `ask` asks, each once, by the metrics that it asks; nothing is run."""
+    """Return the rows that `ask` asks, each once, by the metrics that it asks; nothing is run."""
     parts = [pretrained(store, profile), whole_grid(store, profile), distilled(store, profile)]
     judged = [part[part["metric"].isin(ASKED)] for part in parts]
     finetuned = [restored_by_length(store, profile), restored_by_steps(store, profile)]

@@ -27,7 +27,7 @@ def cells_of(
     seed: int = 0,
     level: Level | None = None,
 ) -> tuple[list[Any], Evaluator[Any]]:
-    """Cells and their evaluator. What is empty is the profile's own, and so is the study's n for None.
+    """Return cells and their evaluator. What is empty is the profile's own, and so is the study's n for None.
 
     Of superres: with lengths, every size at these; with steps, every size at these; with neither, the baselines.
     Raises: ValueError, one sentence, for a setting that no cell can have, or a seed of a study that has one alone.

@@ -45,7 +45,7 @@ class Interpolation(Evaluation):
 def interpolation_grid(
     profile: Profile, sizes: Sequence[int], guidance: Sequence[float], *, steps: int, n: int, frames: int
 ) -> list[Interpolation]:
-    """Every size x guidance x way, at the training length where sizes are compared."""
+    """Return every size x guidance x way, at the training length where sizes are compared."""
     return [
         Interpolation(
             study="interpolation",
@@ -67,7 +67,7 @@ def interpolation_grid(
 def walk(
     generator: Generator, captions: Sequence[tuple[str, str]], cell: Interpolation
 ) -> UInt8[np.ndarray, "k n h w 3"]:
-    """k pictures for each of n pairs of captions, from the second (a = 0) to the first (a = 1).
+    """Draw k pictures for each of n pairs of captions, from the second (a = 0) to the first (a = 1).
 
     Pair i starts from the noise of image i in all its pictures.
     """
@@ -92,7 +92,7 @@ def walk(
 def coherence(
     features: Float[np.ndarray, "k n d"], seen: Sequence[Detections], scenes: Sequence[tuple[Scene, Scene]]
 ) -> dict[str, Float[np.ndarray, " n"]]:
-    """How coherent the way of each pair is; `seen` holds the detector's answers for each of the k pictures.
+    """Return how coherent the way of each pair is; `seen` holds the detector's answers for each of the k pictures.
 
     detour        Length of the way over the distance of its ends: 1 is straight.
     largest_step  The largest step's share of that length: 1 / (k - 1) is even, 1 a single jump.

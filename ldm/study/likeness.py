@@ -22,7 +22,7 @@ Features = Mapping[str, Float[np.ndarray, "n d"]]  # by network: "effnet" and "s
 
 
 def cosine(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
-    """Of row i of both."""
+    """Return the cosine of row i of both."""
     return (unit(a) * unit(b)).sum(1)
 
 
@@ -31,7 +31,7 @@ def similarity(
     networks: Mapping[str, Callable[[np.ndarray], np.ndarray]],
     pictures: UInt8[np.ndarray, "k S S 3"],
 ) -> dict[str, Float[np.ndarray, " n"]]:
-    """similar_*: mean cosine of each picture with the subject's own, as DreamBooth measures it."""
+    """Return similar_*: mean cosine of each picture with the subject's own, as DreamBooth measures it."""
     found = {name: subject_similarity(x, networks[name](pictures)) for name, x in features.items()}
     return {f"similar_{name}": e.value + e.influences[0] for name, e in found.items()}
 
@@ -39,8 +39,9 @@ def similarity(
 def recognition(
     features: Features, things: Mapping[str, Float[np.ndarray, "m n d"]], me: int
 ) -> dict[str, Float[np.ndarray, " n"] | Bool[np.ndarray, " n"]]:
-    """How a picture compares with the true pictures of its caption, one for each of m things; thing `me` is the
-    subject.
+    """Compare a picture with the true pictures of its caption, one for each of m things.
+
+    Thing `me` is the subject.
 
     true_*  Cosine with the true picture.
     wrong_*  Mean cosine with those of all other things but the last, the class: what a wrong subject would get.
@@ -59,7 +60,7 @@ def recognition(
 
 
 def obedience(seen: Detections, scenes: Sequence[Scene]) -> dict[str, Bool[np.ndarray, " n"]]:
-    """Whether pictures of a subject that the detector does not know follow their captions otherwise.
+    """Return whether pictures of a subject that the detector does not know follow their captions otherwise.
 
     prompt is kind, colours and place together. The style is told by the drawing of an object, so of unknown ones the
     detector often mistakes it, on real pictures too: it is measured, and left out of prompt.
@@ -69,6 +70,6 @@ def obedience(seen: Detections, scenes: Sequence[Scene]) -> dict[str, Bool[np.nd
 
 
 def kept(seen: Detections, noun: str) -> Bool[np.ndarray, " n"]:
-    """Whether the detector sees the class on pictures of the class."""
+    """Return whether the detector sees the class on pictures of the class."""
     wanted = [seen.labels.objects.index(noun)]
     return np.array([shows(shares, wanted) for shares in seen.shares])

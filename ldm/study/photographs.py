@@ -39,11 +39,11 @@ class PhotographEvaluator(restoration.SuperResolutionEvaluator):
         return pairs.photographs(self.profile, self.folder, n, seed={"val": 1, "test": 2}[split])
 
     def digest(self, *model: Any) -> str:
-        """Of the file's weights, where there is one."""
+        """Return the digest of the file's weights, where there is one."""
         return super().digest(*model) if self.model is None else models.digest_of(self.model)
 
     def load(self, c: int, images: int, seed: int, kind: str) -> Restorer:
-        """The file's model, where there is one, whatever the cell's length of finetuning."""
+        """Return the file's model, where there is one, whatever the cell's length of finetuning."""
         from ldm.tasks import superres
 
         return superres.restorer(self.profile, c, images, kind, seed, file=self.model)
@@ -59,7 +59,7 @@ def measure_photographs(
     n: int = CROPS,
     store: Store | None = None,
 ) -> pd.DataFrame:
-    """By how much a model enlarges the crops better than bicubic interpolation, metric by metric, with intervals.
+    """Say by how much a model enlarges the crops better than bicubic interpolation, metric by metric, with intervals.
 
     The rows go to a store of their own, `runs/gallery`. Columns `metric`, `better`, `lo`, `hi`, `n`, and `value` of
     both.

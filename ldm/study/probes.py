@@ -48,12 +48,12 @@ class Probe:
 
 
 def counts(profile: Profile) -> list[int]:
-    """Numbers of pictures to ask with: a quarter of the profile's to four times as many, doubling."""
+    """Return the numbers of pictures to ask with: a quarter of the profile's to four times as many, doubling."""
     return [n for n in (profile.n // 4, profile.n // 2, profile.n, 2 * profile.n, 4 * profile.n) if n >= 16]
 
 
 def probes_grid(profile: Profile, names: Iterable[str] = (), ns: Sequence[int] = ()) -> list[Probe]:
-    """Real pictures, the model's, and every disturbance at each of its strengths, by all counts, the largest first."""
+    """List real pictures, the model's, every disturbance at each of its strengths, by all counts, the largest first."""
     settings = [("real", 0.0), ("model", 0.0)]
     settings += [(name, float(s)) for name in names or DISTURBANCES for s in DISTURBANCES[name].strengths]
     return [
@@ -75,7 +75,7 @@ class ProbeEvaluator(Evaluator[Probe]):
         return {"sensitivity": VERSION} | self.metrics.versions
 
     def model_of(self, _: Probe) -> tuple:
-        """The profile's largest: that of `model`, and the unit in which all disturbances are told."""
+        """Return the profile's largest: that of `model`, and the unit in which all disturbances are told."""
         return self.profile.family[-1], self.profile.length, 0
 
     def data_of(self, cell: Probe) -> str:
@@ -90,7 +90,7 @@ class ProbeEvaluator(Evaluator[Probe]):
         return score, [], time.monotonic() - began
 
     def pictures(self, cell: Probe) -> tuple[Iterable[np.ndarray], list[Scene]]:
-        """Batches of the cell's pictures uint8 (b, S, S, 3), and the scenes that their captions speak of."""
+        """Return batches of the cell's pictures uint8 (b, S, S, 3), and the scenes that their captions speak of."""
         if cell.task != "model":
             name = next(iter(DISTURBANCES)) if cell.task == "real" else cell.task
             return draw_disturbed(self.profile.scenes, name, cell.strength, cell.n)
@@ -119,7 +119,7 @@ class ProbeEvaluator(Evaluator[Probe]):
         return cards
 
     def measure(self, look: Look) -> Score:
-        """Every metric of the other chapters, and those of this chapter."""
+        """Compute every metric of the other chapters, and those of this chapter."""
         found = dict(self.metrics.measure(look).estimates)
         for name, x in look.features.items():
             reference = self.metrics.references[name]
@@ -151,7 +151,7 @@ class ProbeEvaluator(Evaluator[Probe]):
 
 
 def shown(config: SceneConfig, names: Sequence[str], index: int) -> np.ndarray:
-    """Picture `index`, real and at each strength of each disturbance: uint8 (names, 1 + strengths, S, S, 3)."""
+    """Return picture `index`, real and at each strength of each disturbance: uint8 (names, 1 + strengths, S, S, 3)."""
     return np.stack(
         [
             [

@@ -22,7 +22,7 @@ from ldm.study.sampling import Evaluation, SamplingEvaluator
 
 
 def stages(n: int) -> tuple[int, ...]:
-    """Pictures a contender: a quarter of the grid's number, as many, four times as many."""
+    """Return the pictures a contender gets by stage: a quarter of the grid's number, as many, four times as many."""
     return tuple(sorted({max(16, n // 4), n, 4 * n}))
 
 
@@ -35,7 +35,7 @@ def race(
     stages: Sequence[int],
     to_the_end: bool = False,
 ) -> pd.DataFrame:
-    """The contenders' rows of the metric, each from the last stage it ran in, with `left`: may it be the best?
+    """Return the contenders' rows of the metric, each from the last stage it ran in, with `left`: may it be the best?
 
     Contenders differ in their guidance alone. to_the_end: a winner that is found early runs in the last stage, too, so
     that all races leave points of one number of pictures.
@@ -65,7 +65,7 @@ def race(
 def races(
     contenders: Sequence[Evaluation], metric: str, *, store: Store, evaluator: SamplingEvaluator, stages: Sequence[int]
 ) -> pd.DataFrame:
-    """One race for each sampler, size and step count among the contenders, one row each.
+    """Return one race for each sampler, size and step count among the contenders, one row each.
 
     Columns `sampler`, `c`, `steps`, `best` and `tied` (guidance values), `drawn` (pictures, those drawn again
     included) and `full` (pictures of the last stage for every contender).
@@ -90,8 +90,9 @@ def races(
 
 
 def summary(raced: pd.DataFrame, grid: pd.DataFrame) -> str:
-    """What the races saved, and whether they kept what the whole grid found best
-    (`ldm.statistics.optimum.best_guidance`).
+    """Say what the races saved, and whether they kept what the whole grid found best.
+
+    The whole grid's best is that of `ldm.statistics.optimum.best_guidance`.
     """
     if raced.empty:
         return "No race was run: none of the step counts to race at is in the grid."

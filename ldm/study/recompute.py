@@ -17,7 +17,7 @@ ROUNDING = 1e-9  # a share of 1 has 1 as its upper end, give or take the last di
 def drawn_by_lot(
     cells: Sequence[Evaluation], share: int, *, store: Store, evaluator: SamplingEvaluator
 ) -> list[Evaluation]:
-    """`share` of the cells that have a record and whose models are on this machine; always the same ones."""
+    """Return `share` of the cells that have a record and whose models are on this machine; always the same ones."""
     recorded = set(store.rows(only="recorded")["key"])
     able = [cell for cell in cells if evaluator.file(*evaluator.model_of(cell)) and evaluator.key(cell) in recorded]
     return [able[i] for i in sorted(np.random.default_rng(0).permutation(len(able))[:share])]

@@ -66,7 +66,7 @@ class Store:
         self._read_before: dict[Path, tuple[tuple[int, int], Contents]] = {}
 
     def has(self, key: str, *, only: Literal["recorded", "runs"] | None = None) -> bool:
-        """Whether the cell's rows are here; `only` asks for one of the two places."""
+        """Return whether the cell's rows are here; `only` asks for one of the two places."""
         if only != "recorded" and self._read_part(self._part(key)) is not None:
             return True
         return only != "runs" and any(key in keys for _, keys in self._read_recorded())
@@ -94,12 +94,12 @@ class Store:
         write_atomic(self._part(key), _parquet(table))
 
     def file(self, key: str, name: str) -> Path | None:
-        """Where a cell's file lies, this machine's before the committed one; None if nowhere."""
+        """Return where a cell's file lies, this machine's before the committed one; None if nowhere."""
         places = (self.runs / "files" / key / name, self.recorded / "files" / key / name)
         return next((path for path in places if path.is_file()), None)
 
     def influences(self, rows: pd.DataFrame, metric: str) -> dict[str, np.ndarray]:
-        """Cell -> each picture's influence on the metric (n,), for the rows' cells that have kept it."""
+        """Return cell -> each picture's influence on the metric (n,), for the rows' cells that have kept it."""
         found = {}
         for cell in rows["key"].unique():
             if (path := self.file(cell, "parts.safetensors")) and metric in (stored := weights.load(path)):
@@ -107,7 +107,7 @@ class Store:
         return found
 
     def rows(self, *, only: Literal["recorded", "runs"] | None = None, **where: Any) -> pd.DataFrame:
-        """All rows, each once, as a table with the columns of `Row`, in a stable order.
+        """Return all rows, each once, as a table with the columns of `Row`, in a stable order.
 
         `where` keeps the rows whose column equals a value, or is one of a list of values:
         `rows(study="sampling", c=[8, 16])`; None is a missing value. Where both places hold a cell,
@@ -180,7 +180,7 @@ class Store:
                 ) from error
 
     def _read(self, path: Path) -> Contents:
-        """The file's rows and keys; read again only when the file has changed."""
+        """Return the file's rows and keys; read again only when the file has changed."""
         stat = path.stat()
         stamp = (stat.st_mtime_ns, stat.st_size)
         if path not in self._read_before or self._read_before[path][0] != stamp:
@@ -192,7 +192,7 @@ class Store:
 
 
 def _conform(table: pa.Table) -> pa.Table:
-    """Today's columns, in order: one that an older file lacks is missing there (None)."""
+    """Return today's columns, in order: one that an older file lacks is missing there (None)."""
     if lacking := [column for column in IDENTITY if column not in table.column_names]:
         raise KeyError(f"no column {lacking[0]}")
     columns: Sequence[Any] = [

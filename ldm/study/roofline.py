@@ -19,7 +19,7 @@ SENT = pd.Series(
 
 
 def roofline(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of the rows of plans a line each, the smallest model first: does it fit, and how long does a step take.
+    """Say of the rows of plans, a line each, the smallest model first: does it fit, and how long does a step take.
 
     Columns: size, c, topology, chips, batch, mesh (data x fsdp), micro_batches; memory, of a device, and room, what the
     compiler grants where it says so, in GB; fits; arithmetic, links and traffic: seconds that a step's
@@ -62,7 +62,7 @@ def roofline(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def whole_paper(share: tuple[float, float] = (0.2, 0.6), kind: str = "v5e") -> tuple[float, tuple[float, float]]:
-    """FLOPs of the paper's eleven trainings, and the chip-days that they take between these shares of the peak.
+    """Return FLOPs of the paper's eleven trainings, and the chip-days that they take between these shares of the peak.
 
     Counted, a backward pass as two forward ones; the autoencoder, the text tower, finetuning and sampling are not in
     it.

@@ -32,14 +32,14 @@ STUDIES = (
 
 @functools.cache
 def installed_versions() -> str:
-    """The versions that a row records, as JSON: Python and the packages that do the arithmetic."""
+    """Return the versions that a row records, as JSON: Python and the packages that do the arithmetic."""
     names = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy")
     found = {name: importlib.metadata.version(name) for name in names}
     return json.dumps({"python": platform.python_version()} | found)
 
 
 def now() -> str:
-    """The time in UTC, to the second, as ISO 8601."""
+    """Return the time in UTC, to the second, as ISO 8601."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

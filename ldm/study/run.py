@@ -20,7 +20,7 @@ AnyCell = TypeVar("AnyCell", bound=Cell)
 
 
 def at_hand(cells: Sequence[AnyCell], *, store: Store, evaluator: Evaluates[AnyCell]) -> list[AnyCell]:
-    """The cells that are in the store, can be run here or need no model: not every model of the study ships.
+    """Return the cells that are in the store, can be run here or need no model: not every model of the study ships.
 
     Raises: ValueError, of the first model that is missing, where none of those that need one is left.
     """
@@ -43,7 +43,7 @@ def at_hand(cells: Sequence[AnyCell], *, store: Store, evaluator: Evaluates[AnyC
 def run(
     cells: Iterable[AnyCell], *, evaluator: Evaluates[AnyCell], store: Store | None = None, title: str = "cells"
 ) -> pd.DataFrame:
-    """Rows of all cells, after `evaluator` has computed those that have none.
+    """Return the rows of all cells, after `evaluator` has computed those that have none.
 
     All cells are checked first, so that a mistake costs nothing. Pictures and influences that an evaluator does not
     give are not kept.

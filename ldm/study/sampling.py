@@ -79,7 +79,10 @@ def sampling_grid(
     seed: int = 0,
     level: Level = "all",
 ) -> list[Evaluation]:
-    """Every size x step count x guidance, at the training length where sizes are compared, unless told otherwise."""
+    """Return every size x step count x guidance.
+
+    They are at the training length where sizes are compared, unless told otherwise.
+    """
     return [
         Evaluation(
             study="sampling",
@@ -110,7 +113,7 @@ def pretraining_grid(
     seed: int = 0,
     level: Level = "all",
 ) -> list[Evaluation]:
-    """Every size at every training length, sampled in the paper's one way (50-step DDIM).
+    """Return every size at every training length, sampled in the paper's one way (50-step DDIM).
 
     No lengths: all at which a model of the size is here.
     """
@@ -134,7 +137,7 @@ def pretraining_grid(
 
 @lru_cache(maxsize=1)
 def described(data: Scenes) -> list[Scene]:
-    """What is in its pictures."""
+    """Return what is in its pictures."""
     return [data.scene(i) for i in range(len(data))]
 
 
@@ -152,7 +155,7 @@ class SamplingEvaluator(Evaluator[Evaluation]):
         return self.asked(cell).key
 
     def asked(self, cell: Evaluation) -> Scenes:
-        """The scenes whose captions are drawn."""
+        """Return the scenes whose captions are drawn."""
         return Scenes(self.profile.scenes, cell.split, cell.n, level=cell.level)
 
     def evaluate(self, cell: Evaluation) -> tuple[Score, Sequence[np.ndarray], float]:

@@ -58,7 +58,7 @@ class Look:
         return len(next(iter(self.answers.values())))
 
     def first(self, n: int) -> Look:
-        """The first n pictures alone."""
+        """Return the first n pictures alone."""
         return Look(
             features={name: x[:n] for name, x in self.features.items()},
             answers={name: x[:n] for name, x in self.answers.items()},
@@ -132,7 +132,7 @@ class Metrics:
     def look(
         self, batches: Iterable[np.ndarray], scenes: Sequence[Scene], said: Sequence[Collection[str]] | None = None
     ) -> Look:
-        """What the networks see in pictures of these scenes; `score` is `look`, then `measure`."""
+        """Return what the networks see in pictures of these scenes; `score` is `look`, then `measure`."""
         said = [PARTS] * len(scenes) if said is None else said
         effnet, features, answers, done = [], [], [], 0
         for images in batches:
@@ -153,7 +153,7 @@ class Metrics:
         )
 
     def measure(self, look: Look) -> Score:
-        """Distances and shares, each with its protocol and its interval.
+        """Measure distances and shares, each with its protocol and its interval.
 
         A share is of the pictures whose captions ask for it; one that no caption asks for is none.
         """
@@ -183,17 +183,17 @@ def references_path(profile: Profile) -> Path:
 
 
 def cards_of(path: Path) -> Path:
-    """Where it is written what the statistics at `path` were made from."""
+    """Return where it is written what the statistics at `path` were made from."""
     return path.with_suffix(".json")
 
 
 def detector_of(profile: Profile) -> Path:
-    """Where the profile's scene detector lies."""
+    """Return where the profile's scene detector lies."""
     return paths.WEIGHTS / profile.weights / "detector.safetensors"
 
 
 def _protocols(profile: Profile) -> dict[str, Protocol]:
-    """What the profile's references are to be made from, for each network: told by the networks' files alone."""
+    """Return what the profile's references are to be made from, for each network: told by the networks' files alone."""
     detector, data = detector_of(profile), Scenes(profile.scenes, "test", profile.reference)
     _, side = detections.described(detector)
     networks = {
@@ -254,7 +254,7 @@ def make_references(profile: Profile) -> dict[str, Reference]:
 
 
 def load_metrics(profile: Profile) -> Metrics:
-    """The metrics with the profile's shipped references.
+    """Return the metrics with the profile's shipped references.
 
     Raises: ValueError for a broken file, and for references of other pictures, networks or counts.
     """

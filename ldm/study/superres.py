@@ -76,14 +76,17 @@ class Restoration:
 
 
 def pictures(profile: Profile) -> int:
-    """How many judge a model, unless told otherwise: they are four times as large as those of the other studies."""
+    """Return how many pictures judge a model, unless told otherwise.
+
+    They are four times as large as those of the other studies.
+    """
     return max(16, profile.n // 2)
 
 
 def finetuning_grid(
     profile: Profile, sizes: Sequence[int], lengths: Sequence[int], *, n: int | None = None
 ) -> list[Restoration]:
-    """Every size at every length of finetuning, in the paper's one way: 50 steps of DDIM, no guidance (F2)."""
+    """Return every size at every length of finetuning, in the paper's one way: 50 steps of DDIM, no guidance (F2)."""
     return [
         Restoration(profile=profile.name, c=c, images=images, steps=USUAL, n=n or pictures(profile))
         for c in sizes
@@ -99,7 +102,7 @@ def steps_grid(
     images: int = superres_recipe.LENGTHS[-1],
     n: int | None = None,
 ) -> list[Restoration]:
-    """Every size at every step count, at one length of finetuning (F5)."""
+    """Return every size at every step count, at one length of finetuning (F5)."""
     return [
         Restoration(profile=profile.name, c=c, images=images, steps=s, n=n or pictures(profile))
         for c in sizes
@@ -110,8 +113,11 @@ def steps_grid(
 def baselines_grid(
     profile: Profile, c: int = CONTROL, lengths: Sequence[int] = (HALF,), *, n: int | None = None
 ) -> list[Restoration]:
-    """Bicubic, and the controls of width c: the regression, diffusion from fresh parameters, and what these are
-    compared with, the usual finetuning for as long."""
+    """Return the grid of bicubic, and of the controls of width c with what they are compared with.
+
+    The controls are the regression and diffusion from fresh parameters; they are compared with the usual finetuning for
+    as long.
+    """
     common = dict(profile=profile.name, n=n or pictures(profile))
     return [Restoration(kind="bicubic", **common)] + [
         Restoration(kind=kind, c=c, images=images, steps=0 if kind in BASELINES else USUAL, **common)
@@ -143,7 +149,7 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         return self.pairs("val", cell.n).key
 
     def load(self, c: int, images: int, seed: int, kind: str) -> Restorer:
-        """A finetuned model with its frozen networks, ready to restore."""
+        """Return a finetuned model with its frozen networks, ready to restore."""
         from ldm.tasks import superres
 
         structure, params = superres.load_finetuned(self.profile, c, images, kind, seed)
@@ -160,12 +166,14 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         return efficientnet.load_efficientnet()
 
     def pairs(self, split: str, n: int) -> pairs.Pairs:
-        """n pictures of a split, with their degraded twins."""
+        """Return n pictures of a split, with their degraded twins."""
         return pairs.scenes(self.profile, split, n)
 
     @cached_property
     def reference(self) -> tuple[Gaussian, np.ndarray, Sample]:
-        """True held-out pictures: their Gaussian within the first principal directions, these, and the features
+        """Return what true held-out pictures are compared by: a Gaussian, directions, and features.
+
+        The Gaussian lies within the first principal directions of the features, which come next, then the features
         themselves.
         """
         from ldm.data.latents import drawn, half_precision
@@ -177,7 +185,7 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         return Gaussian.of(x @ basis), basis, Sample(features=x)
 
     def _pictures_of(self, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """True and degraded pictures."""
+        """Return true and degraded pictures."""
         from ldm.data.latents import drawn
 
         both = self.pairs("val", n)
@@ -185,7 +193,7 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         return high, low
 
     def restored(self, cell: Restoration) -> np.ndarray:
-        """What the cell makes of the degraded pictures: uint8 (n, H, W, 3)."""
+        """Return what the cell makes of the degraded pictures: uint8 (n, H, W, 3)."""
         low = self._pictures(cell.n)[1]
         if cell.kind == "bicubic":
             return pairs.enlarged(low)
@@ -199,7 +207,7 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         return self.score(images, true), images[:STRIP], time.monotonic() - began
 
     def score(self, images: np.ndarray, true: np.ndarray) -> Score:
-        """Restored pictures beside the true ones, uint8 (n, H, W, 3) both."""
+        """Score restored pictures beside the true ones, uint8 (n, H, W, 3) both."""
         gaussian, basis, sample = self.reference
         features = self.effnet(images)
         side = f"{self.effnet.protocol}, of {images.shape[1]} px"
@@ -260,7 +268,7 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
 
 
 def gains(rows: pd.DataFrame, metric: str, influences: Influences, *, over: str) -> pd.DataFrame:
-    """By how much each row is better than the one of the task `over`, in the metric's unit, picture by picture.
+    """Say by how much each row is better than the one of the task `over`, in the metric's unit, picture by picture.
 
     Columns `task`, `c`, `images_seen`, `steps`, `better`, `lo`, `hi`, `n`; negative: worse.
     Raises: ValueError where there is not one row of the task.
@@ -278,7 +286,7 @@ def gains(rows: pd.DataFrame, metric: str, influences: Influences, *, over: str)
 
 
 def beside(rows: pd.DataFrame, metrics: Sequence[str], store: Store, *, over: str) -> pd.DataFrame:
-    """`gains` by several metrics, one row a way to enlarge pictures; bold where the interval excludes 0."""
+    """Return `gains` by several metrics, one row a way to enlarge pictures; bold where the interval excludes 0."""
     columns = {}
     for metric in metrics:
         found = gains(rows, metric, store.influences(rows[rows["metric"] == metric], metric), over=over)
@@ -295,8 +303,9 @@ def beside(rows: pd.DataFrame, metrics: Sequence[str], store: Store, *, over: st
 
 
 def way(task: str, c: int, images: int) -> str:
-    """What a chapter calls a way to enlarge pictures: `c = 16`, `c = 16, half as long`, `regression, c = 16`,
-    `bicubic`.
+    """Return what a chapter calls a way to enlarge pictures.
+
+    `c = 16`, `c = 16, half as long`, `regression, c = 16`, `bicubic`.
 
     The controls all see half of the images.
     """

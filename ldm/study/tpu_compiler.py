@@ -34,8 +34,9 @@ NUMBERS = {"f32": 4, "s32": 4, "u32": 4, "bf16": 2, "f16": 2, "s8": 1, "u8": 1, 
 
 
 def described(topology: str) -> list[jax.Device]:
-    """The devices of a slice that need not be there. Raises: RuntimeError without libtpu; ValueError for no such
-    slice.
+    """Return the devices of a slice that need not be there.
+
+    Raises: RuntimeError without libtpu; ValueError for no such slice.
     """
     if not importlib.util.find_spec("libtpu"):
         raise RuntimeError("The compiler for TPUs is not installed; install it: pip install -r requirements-tpu.txt")
@@ -51,7 +52,7 @@ def described(topology: str) -> list[jax.Device]:
 
 
 def lowered(plan: Plan, devices: list[jax.Device]) -> tuple[Any, Layout]:
-    """The plan's training step, ready to be compiled for these devices, and how it lies on them."""
+    """Return the plan's training step, ready to be compiled for these devices, and how it lies on them."""
     layout = Layout(Mesh(np.array(devices).reshape(-1, plan.shared()), AXES, axis_types=(AxisType.Auto,) * 2))
     structure, params = abstract(lambda keys: UNet(plan.c, CONTEXT, LATENTS, remat=plan.remat, keys=keys))
     loss = diffusion_loss(structure, Schedule.sd(), "eps", null=np.zeros((TOKENS, CONTEXT), np.float32))
@@ -120,8 +121,9 @@ def measure(plan: Plan) -> list[Row]:
 
 
 def held(memory: Any) -> int:
-    """Bytes of a device that a compiled program needs: what goes in, what comes out elsewhere, and its working
-    memory.
+    """Return the bytes of a device that a compiled program needs.
+
+    What goes in, what comes out elsewhere, and its working memory.
     """
     return (
         memory.argument_size_in_bytes
@@ -133,7 +135,7 @@ def held(memory: Any) -> int:
 
 
 def exhausted(message: str) -> tuple[float, float]:
-    """Of the compiler's complaint that a program does not fit: bytes that it needs, and that there are.
+    """Read from the compiler's complaint that a program does not fit the bytes that it needs, and that there are.
 
     Raises: RuntimeError with the message for any other complaint.
     """
@@ -149,7 +151,10 @@ def exhausted(message: str) -> tuple[float, float]:
 
 
 def moved(program: str) -> dict[str, int]:
-    """Bytes of what each kind of collective leaves on one device, in a compiled program (HLO); loops count once."""
+    """Count bytes of what each kind of collective leaves on one device, in a compiled program (HLO).
+
+    Loops count once.
+    """
     total = dict.fromkeys(COLLECTIVES, 0)
     for shapes, kind in re.findall(rf" = (\S.*?) ({'|'.join(COLLECTIVES)})(?:-done)?\(", program):
         for number, sides in re.findall(r"(\w+)\[([\d,]*)\]", shapes):

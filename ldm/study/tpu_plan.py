@@ -67,7 +67,10 @@ class Plan:
         return chips(self.topology)
 
     def shared(self) -> int:
-        """`fsdp`, or the least power of two at which a device's share of the state takes a tenth of its memory."""
+        """Return `fsdp`, or the least power of two at which a device's share of the state is small enough.
+
+        That is where the share takes a tenth of the device's memory.
+        """
         memory = sheet_of(self.topology).memory * 1e9
         state = 16 * cost.unet_params(self.c, CONTEXT)  # parameters, their average, two moments of Adam, float32
         shared = 1
@@ -77,18 +80,19 @@ class Plan:
 
 
 def chips(topology: str) -> int:
-    """How many a slice has: 256 of v5e:16x16."""
+    """Return how many a slice has: 256 of v5e:16x16."""
     return int(np.prod([int(side) for side in topology.split(":")[1].split("x")]))
 
 
 def sheet_of(topology: str) -> Chip:
-    """The data sheet of a slice's chips."""
+    """Return the data sheet of a slice's chips."""
     return chip(KINDS[topology.split(":")[0]])
 
 
 def run(plans: Sequence[Plan], store: Store | None = None) -> pd.DataFrame:
-    """The rows of all plans, those that are not recorded compiled now, a process of their own at a time (libtpu's
-    rule).
+    """Return the rows of all plans, compiling now those that are not recorded.
+
+    Each is compiled in a process of its own, one at a time (libtpu's rule).
 
     Raises: as `measure`; what has been compiled before is kept.
     """
@@ -103,8 +107,9 @@ def run(plans: Sequence[Plan], store: Store | None = None) -> pd.DataFrame:
 
 
 def recorded(plans: Sequence[Plan], store: Store) -> pd.DataFrame:
-    """The rows of those plans that have some. Raises: ValueError, naming the command that makes them, where none
-    has.
+    """Return the rows of those plans that have some.
+
+    Raises: ValueError, naming the command that makes them, where none has.
     """
     rows = store.rows(study="tpu_plan", key=[key(plan) for plan in plans])
     if rows.empty:

@@ -1,5 +1,6 @@
-"""How a training went, as rows: its speed, share of the device's peak, memory, wait for batches, and loss (study
-"training").
+"""How a training went, as rows of the study "training".
+
+Its speed, share of the device's peak, memory, wait for batches, and loss.
 """
 
 from __future__ import annotations
@@ -57,8 +58,9 @@ class Training:
         data: str = "",
         together: int = 1,
     ) -> Training:
-        """A training on this machine; side: of the latents, if not the profile's; data: where its pictures or shards
-        lie.
+        """Describe a training on this machine.
+
+        side: of the latents, if not the profile's; data: where its pictures or shards lie.
         """
         return cls(
             profile=profile.name,
@@ -80,8 +82,9 @@ class Training:
 
 
 def rows(training: Training, profile: Profile, laps: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """A row a quantity of `Meter.lap` that is known: the middle of its laps, and between what 95 % of them lie; the
-    last loss.
+    """Return a row for each quantity of `Meter.lap` that is known.
+
+    The middle of its laps, and between what 95 % of them lie; of the loss, the last one.
 
     The first lap, in which the step is compiled, is left out: a training of one lap has no rows.
     """
@@ -116,8 +119,9 @@ def rows(training: Training, profile: Profile, laps: Sequence[Mapping[str, Any]]
 
 
 def write(training: Training, profile: Profile, laps: Sequence[Mapping[str, Any]], root: Path) -> None:
-    """Write these rows into the store at `root`. Of several processes the first does; a training of one lap writes
-    nothing.
+    """Write these rows into the store at `root`.
+
+    Of several processes the first does; a training of one lap writes nothing.
     """
     if jax.process_index() == 0 and (found := rows(training, profile, laps)):
         Store(root).write(key(training), found)

@@ -1,3 +1,4 @@
-"""What is trained, and what draws with it: pretraining, super-resolution, DreamBooth, distillation, the frozen
-networks.
+"""What is trained, and what draws with it.
+
+Pretraining, super-resolution, DreamBooth, distillation, the frozen networks.
 """

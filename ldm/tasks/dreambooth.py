@@ -1,5 +1,6 @@
-"""DreamBooth: a model learns one subject from a few pictures (Ruiz et al. 2023, arXiv:2208.12242; Mei et al. 2024,
-3.2).
+"""DreamBooth: a model learns one subject from a few pictures.
+
+It is the method of Ruiz et al. (2023, arXiv:2208.12242), as studied by Mei et al. (2024, 3.2).
 
 The subject is called by a rare token and the noun of its class. Beside its pictures the model sees pictures of the
 class that it drew itself beforehand, so that the class is not forgotten (prior preservation). The paper shows
@@ -24,7 +25,7 @@ TEXT = "text/"  # before the names of the text tower's parameters, where it lear
 
 
 def with_text(loss: Loss, tower: Structure) -> Loss:
-    """The loss of UNet and text tower together: the batch has "ids" (b, m) in place of contexts."""
+    """Return the loss of UNet and text tower together: the batch has "ids" (b, m) in place of contexts."""
 
     def joint(params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
         text = {name.removeprefix(TEXT): p for name, p in params.items() if name.startswith(TEXT)}
@@ -35,7 +36,7 @@ def with_text(loss: Loss, tower: Structure) -> Loss:
 
 
 def batches(of_subject: Batch, of_class: Batch, pictures: int, weight: float) -> Callable[[int], Batch]:
-    """step -> a batch of so many pictures of the subject and as many of the class, these weighted.
+    """Return step -> a batch of so many pictures of the subject and as many of the class, these weighted.
 
     The mean over such a batch is half of L_subject + lambda L_class (Ruiz et al. 2023, eq. 2). Of weight 0 the class
     is not learnt, while subject, noise and compiled program stay the same.
@@ -61,7 +62,7 @@ def finetune(
     lengths: Sequence[int],
     layout: Layout | None = None,
 ) -> dict[int, Params]:
-    """The averaged weights after each of these numbers of steps, by the one training loop; the rate is constant.
+    """Return the averaged weights after each of these numbers of steps, by the one training loop; the rate is constant.
 
     `layout`: the devices of this process to train on, else the first one.
     """

@@ -30,13 +30,14 @@ CANDIDATES = 1 << 20  # above every row's number, which is folded into an image'
 
 
 def candidate_keys(keys: jax.Array, candidate: int) -> jax.Array:
-    """The keys of another picture of each image; candidate 0 is the image's own."""
+    """Return the keys of another picture of each image; candidate 0 is the image's own."""
     return keys if candidate == 0 else jax.vmap(lambda key: jax.random.fold_in(key, CANDIDATES + candidate))(keys)
 
 
 def drawing(profile: Profile, params: Params) -> Params:
-    """Parameters on the device, where all batches find them, and in bfloat16 (`gradients.half`) where the profile
-    trains in it.
+    """Return parameters on the device, where all batches find them.
+
+    They are in bfloat16 (`gradients.half`) where the profile trains in it.
     """
     return jax.device_put(half(params) if profile.train.bf16 else params)
 
@@ -70,7 +71,7 @@ class Generator:
         first: int = 0,
         candidate: int = 0,
     ) -> Iterator[Float[np.ndarray, "b h w z"]]:
-        """Latents of images first, first + 1, ..., in batches of at most `profile.batch`.
+        """Yield latents of images first, first + 1, ..., in batches of at most `profile.batch`.
 
         The last batch is filled up, so that there is one compilation a model (and one for guidance 1, which
         asks the network without the empty caption, at half the price).
@@ -111,7 +112,10 @@ class Generator:
         guidance: Guidance | float,
         **options: Any,
     ) -> Iterator[UInt8[np.ndarray, "b H W 3"]]:
-        """Images of the captions, in batches as they are made; image k has index first + k. Options as `latents`."""
+        """Yield images of the captions, in batches as they are made.
+
+        Image k has index first + k. Options as `latents`.
+        """
         context = self.text.encode(captions)
         for latents in self.latents(context, plan, guidance, **options):
             yield self.codec.decode(latents)

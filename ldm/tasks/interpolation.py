@@ -1,5 +1,6 @@
-"""Prompt interpolation: pictures on the way from one caption to another (supplement, Fig. 24), and how coherent they
-are.
+"""Prompt interpolation: pictures on the way from one caption to another, and how coherent they are.
+
+The paper has it in the supplement, Fig. 24.
 
 The text embeddings of two captions are mixed, a A + (1 - a) B, or turned into each other on the sphere; every
 picture on the way starts from the same noise. The paper shows pictures. Here the way is measured: how direct it is in
@@ -16,15 +17,16 @@ from ldm.data.scenes.record import Scene
 
 
 def lerp(a: float, first: Float[np.ndarray, "... d"], second: Float[np.ndarray, "... d"]) -> Float[np.ndarray, "... d"]:
-    """a first + (1 - a) second (supplement)."""
+    """Return a first + (1 - a) second (supplement)."""
     return a * first + (1 - a) * second
 
 
 def slerp(
     a: float, first: Float[np.ndarray, "... d"], second: Float[np.ndarray, "... d"]
 ) -> Float[np.ndarray, "... d"]:
-    """On the great circle from second (a = 0) to first (a = 1), each vector by its own (Shoemake 1985); lengths mix
-    evenly.
+    """Mix on the great circle from second (a = 0) to first (a = 1), each vector by its own (Shoemake 1985).
+
+    Lengths mix evenly.
 
     A mean of two vectors is shorter than both; this way keeps them as long as the text tower makes them.
     """
@@ -38,7 +40,7 @@ def slerp(
 
 
 def pairs(data: Scenes, n: int) -> list[tuple[Scene, Scene]]:
-    """The first n pairs of neighbouring scenes with one object each, and not the same.
+    """Return the first n pairs of neighbouring scenes with one object each, and not the same.
 
     Raises: ValueError where the data hold fewer.
     """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def frozen_files(profile: Profile) -> tuple[Path, Path]:
-    """Where the autoencoder and the text tower lie that the profile's models stand on."""
+    """Return where the autoencoder and the text tower lie that the profile's models stand on."""
     folder = paths.WEIGHTS / profile.weights
     return folder / "autoencoder.safetensors", folder / "text.safetensors"
 
@@ -30,7 +30,10 @@ def frozen_files(profile: Profile) -> tuple[Path, Path]:
 def model_path(
     profile: Profile, c: int, images: int, seed: int = 0, root: Path | None = None, kind: str = "unet"
 ) -> Path:
-    """Where the model of width c after `images` images lies, below weights/ or runs/; `kind`: what was trained."""
+    """Return where the model of width c after `images` images lies, below weights/ or runs/.
+
+    `kind`: what was trained.
+    """
     return (
         (root or paths.WEIGHTS)
         / profile.weights
@@ -39,26 +42,27 @@ def model_path(
 
 
 def name_of(profile: Profile, kind: str) -> str:
-    """What was trained, of which network where it is no UNet, and in which setting where there are several."""
+    """Return what was trained, of which network where it is no UNet, and in which setting where there are several."""
     network = "" if profile.network == "unet" or kind == "unet" else profile.network
     what = profile.network if kind == "unet" else kind  # "unet" stands for what is pretrained, whatever network it is
     return "-".join(filter(None, (what, network, profile.setting)))
 
 
 def average_kind(sigma_rel: float) -> str:
-    """What a model is called whose weights are averaged over this share of its run."""
+    """Return what a model is called whose weights are averaged over this share of its run."""
     return f"average{sigma_rel:g}"
 
 
 def file_of(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> Path | None:
-    """The model's file, one's own under runs/ before the shipped one; None where there is neither."""
+    """Return the model's file, one's own under runs/ before the shipped one; None where there is neither."""
     places = (model_path(profile, c, images, seed, root, kind) for root in (paths.RUNS, paths.WEIGHTS))
     return next((place for place in places if place.is_file()), None)
 
 
 def register(profile: Profile) -> dict[str, str]:
-    """File name -> digest of every model that has recorded rows, here or there; not all of them ship (they would be too
-    large).
+    """Return file name -> digest of every model that has recorded rows, here or there.
+
+    Not all of them ship (they would be too large).
     """
     places = (root / profile.weights / "models.json" for root in (paths.RUNS, paths.WEIGHTS))
     return {name: known for path in places for name, known in _read_register(path).items()}
@@ -72,8 +76,9 @@ def record_models(profile: Profile) -> Path:
 
 
 def note_models(profile: Profile) -> None:
-    """Enter those under runs/ that are new into this machine's own register: what comes home of a machine that forgets
-    them.
+    """Enter the models under runs/ that are new into this machine's own register.
+
+    It is what comes home of a machine that forgets them.
 
     One that does not ship, and was trained before on a machine that forgot it, is a *repetition*: not to the bit the
     same, since a GPU adds in no fixed order. It counts as the first one (`first`), so that its cells go on where that
@@ -94,7 +99,7 @@ def note_models(profile: Profile) -> None:
 
 
 def first(profile: Profile, own: str) -> str:
-    """The digest that a model goes by: its own, or that of the one that it repeats (`note_models`)."""
+    """Return the digest that a model goes by: its own, or that of the one that it repeats (`note_models`)."""
     return _read_register(paths.RUNS / profile.weights / "repeated.json").get(own, own)
 
 
@@ -107,7 +112,9 @@ def _digests(profile: Profile, root: Path, since: float = 0.0) -> dict[str, str]
 
 
 def digest_of(path: Path) -> str:
-    """Of the weights in a file: what `digest` says of the network that is loaded from it, without loading one.
+    """Return the digest of the weights in a file, without loading a network.
+
+    It is what `digest` says of the network that is loaded from it.
 
     Raises: ValueError, in one sentence, for a file that is missing or broken.
     """
@@ -116,7 +123,7 @@ def digest_of(path: Path) -> str:
 
 @lru_cache(maxsize=256)
 def _digest(path: Path, written: int) -> str:
-    """Of the weights in a file, as it was written then: seconds of work for a large one."""
+    """Return the digest of the weights in a file, as it was written then: seconds of work for a large one."""
     return digest(weights.load(path, half_to_float32=True))
 
 
@@ -129,12 +136,12 @@ def _write(path: Path, known: dict[str, str]) -> Path:
 
 
 def arithmetic(profile: Profile) -> dict[str, str]:
-    """What a cell's name has to hold of it; nothing of float32."""
+    """Return what a cell's name has to hold of it; nothing of float32."""
     return {"drawing": "bfloat16"} if profile.train.bf16 else {}
 
 
 def model_digest(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> str:
-    """What names a model's weights in the keys of its cells: of its file, else of the register.
+    """Return what names a model's weights in the keys of its cells: of its file, else of the register.
 
     Raises: ValueError, in one sentence, when neither is here or the file is broken.
     """
@@ -147,7 +154,7 @@ def model_digest(profile: Profile, c: int, images: int, seed: int = 0, kind: str
 
 
 def there(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> bool:
-    """Whether a model is here or has recorded rows."""
+    """Return whether a model is here or has recorded rows."""
     known = model_path(profile, c, images, seed, kind=kind).name in register(profile)
     return known or file_of(profile, c, images, seed, kind) is not None
 
@@ -165,12 +172,12 @@ def missing(profile: Profile, c: int, images: int, seed: int, kind: str = "unet"
 
 
 def trained_lengths(profile: Profile, c: int, seed: int = 0) -> tuple[int, ...]:
-    """The profile's training lengths at which a model of width c is here or has recorded rows."""
+    """Return the profile's training lengths at which a model of width c is here or has recorded rows."""
     return tuple(images for images in profile.lengths if there(profile, c, images, seed))
 
 
 def save(path: Path, params: Params, profile: Profile, c: int, images: int, seed: int) -> None:
-    """A model's file: half precision, with what was trained."""
+    """Write a model's file: half precision, with what was trained."""
     half = {
         name: np.asarray(array.astype(np.float16)) for name, array in params.items()
     }  # on its device: half has to travel

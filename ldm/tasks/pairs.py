@@ -43,19 +43,20 @@ class Pairs:
         return degrade.degrade(self.high(rows), self.seed, rows, self.version)
 
     def seen(self, rows: range | np.ndarray) -> UInt8[np.ndarray, "b H W 3"]:
-        """The degraded twin as the network sees it: `enlarged`."""
+        """Return the degraded twin as the network sees it: `enlarged`."""
         return enlarged(self.low(rows))
 
 
 def scenes(profile: Profile, split: str, n: int) -> Pairs:
-    """Scenes of twice the side that the family was pretrained on."""
+    """Return scenes of twice the side that the family was pretrained on."""
     data = Scenes(replace(profile.scenes, size=2 * profile.scenes.size), split, n)
     return Pairs(data, version=profile.degradation)
 
 
 def photographs(profile: Profile, folder: str | Path, n: int = DATA, seed: int = 0) -> Pairs:
-    """n random crops of the pictures in a folder, as large as the scenes; sharpened before they are degraded, as
-    published.
+    """Return n random crops of the pictures in a folder, as large as the scenes.
+
+    They are sharpened before they are degraded, as published.
 
     Raises: ValueError, one sentence, for a folder without pictures, or with unreadable or too small ones.
     """
@@ -63,16 +64,19 @@ def photographs(profile: Profile, folder: str | Path, n: int = DATA, seed: int =
 
 
 def folder_of(pairs: Pairs, folder: str | Path) -> Path:
-    """Where models of a folder's pictures go, apart from those of scenes: named by the folder and its very crops."""
+    """Return where models of a folder's pictures go, apart from those of scenes.
+
+    The place is named by the folder and its very crops.
+    """
     return paths.RUNS / f"{Path(folder).resolve().name}-{pairs.key[:6]}"
 
 
 def latent_side(profile: Profile) -> int:
-    """Of the latents of such a scene."""
+    """Return the side of the latents of such a scene."""
     return 2 * profile.latent_shape[0]
 
 
 def enlarged(low: UInt8[np.ndarray, "n h w 3"]) -> UInt8[np.ndarray, "n H W 3"]:
-    """Bicubic, four times the height and width: what the network sees, and the simplest of baselines."""
+    """Enlarge bicubically, four times the height and width: what the network sees, and the simplest of baselines."""
     size = (low.shape[2] * FACTOR, low.shape[1] * FACTOR)
     return np.stack([np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)) for image in low])

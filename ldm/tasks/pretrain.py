@@ -45,7 +45,7 @@ def fresh(
     guidance: int = 0,
     unrolled: bool = False,
 ) -> UNet | DiT:
-    """The profile's network of size c, with fresh parameters.
+    """Return the profile's network of size c, with fresh parameters.
 
     inputs: channels in, where they are more than the latents; guidance: width of the embedding of the guidance scale;
     unrolled: whether a transformer's layers are compiled one by one, for a longer compilation and quicker steps
@@ -59,19 +59,19 @@ def fresh(
 
 
 def network(profile: Profile, c: int, seed: int = 0, remat: bool = False) -> tuple[nnx.GraphDef, Params]:
-    """The same, split: the structure and its initial parameters."""
+    """Return what `fresh` returns, split: the structure and its initial parameters."""
     with host():
         return split(fresh(profile, c, KeySource(jax.random.key(seed)), remat, unrolled=not remat))
 
 
 def frozen_networks(profile: Profile) -> tuple[Codec, TextEncoder]:
-    """The autoencoder and the text tower that the profile's models stand on."""
+    """Return the autoencoder and the text tower that the profile's models stand on."""
     autoencoder, tower = frozen_files(profile)
     return load_codec(autoencoder), text.load_text_encoder(tower)
 
 
 def training_set(profile: Profile, n: int | None = None) -> Encoded:
-    """The profile's scenes, encoded, cached under runs/cache; where there is one accelerator, they lie there."""
+    """Return the profile's scenes, encoded, cached under runs/cache; where there is one accelerator, they lie there."""
     if jax.default_backend() != "cpu" and jax.device_count() == 1:
         return on_device(profile, n)
     return latent_set(
@@ -82,7 +82,7 @@ def training_set(profile: Profile, n: int | None = None) -> Encoded:
 
 
 def on_device(profile: Profile, n: int | None = None) -> DeviceSet:
-    """The same, on the first device whatever it is: latents, and captions as ids."""
+    """Return the profile's scenes on the first device, whatever it is: latents, and captions as ids."""
     scenes = Scenes(profile.scenes, "train", n or profile.data, level=profile.level)
     return _on_device(scenes, *frozen_files(profile))
 
@@ -93,8 +93,9 @@ def _on_device(scenes: Scenes, autoencoder: Path, tower: Path) -> DeviceSet:
 
 
 def shard_set(profile: Profile, url: str) -> tuple[Encoded, Path]:
-    """The shards at a place that fsspec knows (`ldm.data.shards`), ready to train on; and where what is trained on them
-    goes.
+    """Open the shards at a place that fsspec knows (`ldm.data.shards`), ready to train on.
+
+    It also says where what is trained on them goes.
 
     Raises: ValueError or OSError, one sentence, for shards that are missing, broken, or of another profile.
     """
@@ -123,8 +124,9 @@ def pretrain(
     checkpoints: bool = True,
     build: Callable[[Profile, int, int, bool], tuple[nnx.GraphDef, Params]] = network,
 ) -> TrainState:
-    """Train size c; keep a model at each length and, unless told not to, checkpoints to resume from, all under `root`
-    (runs/).
+    """Train size c and keep a model at each length, all under `root` (runs/).
+
+    Unless told not to, it keeps checkpoints to resume from.
 
     Args:
         data: the training pictures, encoded (`training_set`, or `feed.Feed`); null: the empty caption's context (m, d).
@@ -164,15 +166,16 @@ def pretrain(
 
 
 def snapshots_of(profile: Profile, c: int, seed: int = 0, root: Path | None = None) -> Path:
-    """The folder of a training's snapshots."""
+    """Return the folder of a training's snapshots."""
     return (root or paths.RUNS) / profile.weights / f"{name_of(profile, 'averages')}-c{c}-s{seed}"
 
 
 def averaged(
     profile: Profile, c: int, sigma_rel: float, images: int = 0, seed: int = 0, root: Path | None = None
 ) -> Path:
-    """Write the model whose weights are averaged over this share of a run of which snapshots were kept
-    (`ldm.training.ema`).
+    """Write the model whose weights are averaged over this share of a run (`ldm.training.ema`).
+
+    The run has to have kept snapshots.
 
     Raises: ValueError, in one sentence, as `ema.average`.
     """
@@ -183,7 +186,7 @@ def averaged(
 
 
 def load_unet(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> tuple[nnx.GraphDef, Params]:
-    """A trained model, float32: one's own under runs/ before the shipped one.
+    """Return a trained model, float32: one's own under runs/ before the shipped one.
 
     Raises: ValueError, in one sentence, when there is none or its file is broken.
     """

@@ -73,7 +73,7 @@ def best_of(
 
 
 def gflops_of(function: Callable[..., Any], *arguments: Any) -> float:
-    """GFLOPs of one call, as XLA counts them in what JAX traces; nothing is compiled or run.
+    """Return the GFLOPs of one call, as XLA counts them in what JAX traces; nothing is compiled or run.
 
     For a verifier, together with the decoder of the autoencoder that it looks through: divide by the call's pictures.
     """

@@ -61,7 +61,9 @@ def _called(name: str) -> Emoji:
 
 
 def subject(profile: Profile, name: str) -> Subject:
-    """The held-out emoji of this name, in the first of the profile's styles; or a folder (`ldm.data.datasets.Folder`).
+    """Return the held-out emoji of this name, or the subject of a folder (`ldm.data.datasets.Folder`).
+
+    An emoji is drawn in the first of the profile's styles.
 
     Raises: ValueError, in one sentence, for neither; for an emoji without kin in the vocabulary; for a folder with
     fewer than 3 or more than 30 pictures, or with a caption that does not say "sks" and a noun that the models know.
@@ -104,7 +106,7 @@ def subject(profile: Profile, name: str) -> Subject:
 
 
 def _noun(text: str, vocabulary: list[str], where: str) -> str:
-    """The noun after the rare token."""
+    """Return the noun after the rare token."""
     _, token, after = " ".join(tokens(text)).partition(f"{TOKEN} ")
     known = [noun for noun in vocabulary if f"{after} ".startswith(f"{noun} ")]
     if not token or not known:
@@ -122,7 +124,7 @@ def _showing(scene: Scene, emoji: Emoji, called: str) -> Scene:
 
 
 def of_class(scene: Scene, noun: str) -> Scene:
-    """The same scene with an object of the class."""
+    """Return this scene with an object of the class in the subject's place."""
     return _showing(scene, _called(noun), noun)
 
 
@@ -132,7 +134,9 @@ def own(scene: Scene, noun: str) -> str:
 
 
 def asked(profile: Profile, who: Subject, n: int, *, every_style: bool = False, seed: int = 2) -> list[Scene]:
-    """n scenes to ask for: other places, sizes and backgrounds, on which both the subject and its class can be seen.
+    """Return n scenes to ask for: other places, sizes and backgrounds.
+
+    On these both the subject and its class can be seen.
 
     In the style of an emoji's pictures, unless told otherwise; never a style that pretraining withheld from the class.
     Raises: ValueError where too few scenes are like that.
@@ -151,8 +155,9 @@ def asked(profile: Profile, who: Subject, n: int, *, every_style: bool = False, 
 
 
 def lineup(config: SceneConfig, scenes: list[Scene], noun: str) -> tuple[list[str], UInt8[np.ndarray, "m n S S 3"]]:
-    """The true pictures of n scenes with each of m things in the subject's place: all held-out emoji, then the
-    class.
+    """Return the true pictures of n scenes with each of m things in the subject's place.
+
+    The things are all held-out emoji, then the class.
     """
     things = [emoji for emoji in emojis() if emoji.heldout] + [_called(noun)]
     pictures = [[render(config, _showing(scene, emoji, emoji.caption)) for scene in scenes] for emoji in things]

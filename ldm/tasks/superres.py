@@ -58,7 +58,7 @@ class LatentPairs:
     def batch(
         self, seed: int, step: int, size: int, null: Float[np.ndarray, "m d"], part: slice | np.ndarray = slice(None)
     ) -> dict[str, np.ndarray]:
-        """The batch of a step, float32: a function of (seed, step) alone; of it these rows (`parallel.Layout.rows`)."""
+        """Return the batch of a step, float32, by (seed, step) alone; of it these rows (`parallel.Layout.rows`)."""
         rows = batch_indices(seed, step, size, len(self.latents))[part]
         picked = {"latents": self.latents[rows], "condition": self.condition[rows]}
         return {name: x.astype(np.float32) for name, x in picked.items()} | {
@@ -76,12 +76,12 @@ def latent_pairs(pairs: Pairs, codec: Codec, folder: Path = paths.RUNS / "cache"
 
 
 def unet(profile: Profile, c: int, keys: KeySource) -> UNet | DiT:
-    """The profile's network of size c that sees a picture's latents beside the noisy ones."""
+    """Return the profile's network of size c that sees a picture's latents beside the noisy ones."""
     return pretrain.fresh(profile, c, keys, inputs=2 * profile.autoencoder.latents)
 
 
 def widened(params: Params, channels: int) -> Params:
-    """A network's parameters with `channels` more inputs, whose weights are zero: it computes what it did."""
+    """Return a network's parameters with `channels` more inputs, whose weights are zero: it computes what it did."""
     name = "conv_in.weight" if "conv_in.weight" in params else "patches.weight"  # (k, k, inputs, c)
     return {**params, name: jnp.pad(params[name], [(0, 0), (0, 0), (0, channels), (0, 0)])}
 
@@ -101,8 +101,9 @@ def finetune(
     layout: Layout | None = None,
     checkpoints: bool = True,
 ) -> TrainState:
-    """Finetune width c; keep a model at each length and, unless told not to, checkpoints to resume from, all under
-    `root` (runs/).
+    """Finetune width c and keep a model at each length, all under `root` (runs/).
+
+    Unless told not to, it keeps checkpoints to resume from.
 
     Args:
         null: the empty caption's context. kind: "superres", or one of the two controls.
@@ -141,14 +142,17 @@ def finetune(
 
 
 def aim(profile: Profile, kind: Kind) -> tuple[Schedule, Predict]:
-    """Which noise the network is trained at, and what it predicts."""
+    """Return which noise the network is trained at, and what it predicts."""
     return (ONE_STEP, "x0") if kind == "superres-regression" else (profile.schedule, profile.predict)
 
 
 def load_finetuned(
     profile: Profile, c: int, images: int, kind: Kind = "superres", seed: int = 0
 ) -> tuple[nnx.GraphDef, Params]:
-    """A finetuned model, float32. Raises: ValueError, in one sentence, when there is none or its file is broken."""
+    """Return a finetuned model, float32.
+
+    Raises: ValueError, in one sentence, when there is none or its file is broken.
+    """
     structure, like = abstract(lambda keys: unet(profile, c, keys))
     path = models.file_of(profile, c, images, seed, kind)
     if path is None:
@@ -175,7 +179,7 @@ class Restorer:
     def images(
         self, low: UInt8[np.ndarray, "n h w 3"], plan: Plan | None, *, seed: int = 0, first: int = 0
     ) -> Iterator[UInt8[np.ndarray, "b H W 3"]]:
-        """The pictures four times as large, in batches as they are made; picture k has noise of index first + k.
+        """Yield the pictures four times as large, in batches as they are made; picture k has noise of index first + k.
 
         A regression has its own plan of one step; give it None.
         """
@@ -203,7 +207,7 @@ class Restorer:
 def restorer(
     profile: Profile, c: int, images: int, kind: Kind = "superres", seed: int = 0, *, file: str | Path | None = None
 ) -> Restorer:
-    """A finetuned model, ready; `file`: one that lies elsewhere, whose width and kind it says itself.
+    """Return a finetuned model, ready; `file`: one that lies elsewhere, whose width and kind it says itself.
 
     Raises: ValueError, in one sentence, when there is none or its file is broken or of another task.
     """
@@ -218,7 +222,10 @@ def restorer(
 
 
 def _told(file: Path) -> tuple[Kind, int]:
-    """Kind and width of the model in a file: `models.model_path` names it by its kind, and it holds its width."""
+    """Return kind and width of the model in a file.
+
+    `models.model_path` names it by its kind, and it holds its width.
+    """
     kind, c = file.name.partition("-c")[0], weights.metadata(file).get("c")
     if kind not in get_args(Kind) or not isinstance(c, int):
         raise ValueError(

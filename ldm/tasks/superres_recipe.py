@@ -14,19 +14,19 @@ CONFIG = TrainConfig(images=32_000, batch=16, learning_rate=5e-4, warmup_images=
 
 
 def check_kind(kind: str) -> None:
-    """Raises: ValueError, one sentence."""
+    """Raise ValueError, one sentence, for an unknown kind."""
     if kind not in get_args(Kind):
         raise ValueError(f"kind = {kind!r}: expected one of {', '.join(get_args(Kind))}; choose one of them.")
 
 
 def config_of(profile: Profile, images: int = 0) -> TrainConfig:
-    """How a profile's networks are finetuned: no faster than they were trained, and in the same arithmetic."""
+    """Return how a profile's networks are finetuned: no faster than they were trained, and in the same arithmetic."""
     rate = min(CONFIG.learning_rate, profile.train.learning_rate)
     return replace(CONFIG, images=images or CONFIG.images, learning_rate=rate, bf16=profile.train.bf16)
 
 
 def lengths_of(images: int) -> tuple[int, ...]:
-    """At which a finetuning of so many images keeps a model, its end included.
+    """Return the numbers of images at which a finetuning of so many keeps a model, its end included.
 
     Raises: ValueError, one sentence, for no multiple of a thousand: files are named by thousands.
     """

@@ -1,5 +1,6 @@
-"""Your own picture, four times as large: overlapping tiles of the size that the network learned, joined without
-seams.
+"""Your own picture, four times as large.
+
+Overlapping tiles of the size that the network learned are joined without seams.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def upscale(
     overlap: int = 4,
     seed: int = 0,
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """The picture, four times as large.
+    """Return the picture, four times as large.
 
     Args:
         tile: side in pixels of what the network sees at once; overlap: pixels that neighbours share. Across them one
@@ -75,7 +76,10 @@ def upscale(
 
 
 def read(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
-    """A picture's pixels. Raises: ValueError, one sentence, for a file that is missing, no picture, or too large."""
+    """Return a picture's pixels.
+
+    Raises: ValueError, one sentence, for a file that is missing, no picture, or too large.
+    """
     check_file(path, "a PNG, JPEG or WebP file")
     try:
         with opened(path) as file:
@@ -95,5 +99,5 @@ def _fits(name: str, width: int, height: int) -> None:
 
 
 def _starts(side: int, tile: int, overlap: int) -> list[int]:
-    """Where tiles begin: every tile - overlap pixels, and the last one flush with the border."""
+    """Return where tiles begin: every tile - overlap pixels, and the last one flush with the border."""
     return [*range(0, side - tile, tile - overlap), side - tile]

@@ -51,8 +51,9 @@ class TrainCheckpoints:
         return self._manager.latest_step()
 
     def save(self, step: int, state: Any) -> None:
-        """Begin to write the state of `step`, once the one before is written; then what is older than the last `keep`
-        goes.
+        """Begin to write the state of `step`, once the one before is written.
+
+        Then what is older than the last `keep` goes.
 
         The state may be donated at once. Raises: as `wait`.
         """
@@ -63,7 +64,7 @@ class TrainCheckpoints:
             self._manager.save(step, args=ocp.args.StandardSave(state), force=True)
 
     def wait(self) -> None:
-        """Until the last one is written.
+        """Wait until the last one is written.
 
         Raises: OSError, in one sentence, where the disk is full or read-only; the checkpoints before it stay, and later
         ones are written once it takes them.
@@ -83,7 +84,7 @@ class TrainCheckpoints:
             raise
 
     def restore(self, like: State) -> tuple[int, State] | None:
-        """(step, state) of the newest checkpoint that can be read, or None where there is none.
+        """Return (step, state) of the newest checkpoint that can be read, or None where there is none.
 
         `like` is a state of the wanted structure: arrays, or `jax.ShapeDtypeStruct`s.
         Raises: ValueError, one sentence, where a checkpoint is whole but of another network, and where none can be
@@ -118,7 +119,7 @@ class TrainCheckpoints:
 
 
 def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
-    """Path -> shape; named tuples count as dicts, as Orbax stores them."""
+    """Return path -> shape; named tuples count as dicts, as Orbax stores them."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape) for path, leaf in leaves}
 

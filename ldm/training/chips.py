@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 
 class Chip(NamedTuple):
-    """One device: dense bfloat16 TFLOP/s; memory in GB (1e9 bytes), its bandwidth and the links' to others, both in
-    GB/s.
+    """One device, by its data sheet.
+
+    Dense bfloat16 TFLOP/s; memory in GB (1e9 bytes), its bandwidth and the links' to others, both in GB/s.
     """
 
     tflops: float
@@ -35,15 +36,17 @@ CHIPS = {  # device_kind begins with ->
 
 
 def chip(kind: str) -> Chip | None:
-    """The data sheet of a device by its `device_kind`, None for one not listed. Of two names the first that fits
-    counts.
+    """Return the data sheet of a device by its `device_kind`, None for one not listed.
+
+    Of two names the first that fits counts.
     """
     return next((sheet for name, sheet in CHIPS.items() if kind.startswith(name)), None)
 
 
 def machine() -> str:
-    """What runs this, for the protocol of a row: the processor, as far as the system tells, its cores, and the device's
-    kind.
+    """Say what runs this, for the protocol of a row.
+
+    The processor, as far as the system tells, its cores, and the device's kind.
     """
     import jax
 
@@ -51,8 +54,9 @@ def machine() -> str:
 
 
 def processor() -> str:
-    """The processor's name and, since makers give several generations one name, its family and model; else its
-    architecture.
+    """Return the processor's name, with its family and model; else its architecture.
+
+    Family and model are there since makers give several generations one name.
     """
     told = Path("/proc/cpuinfo")
     lines = (line.partition(":") for line in told.read_text().split("\n\n")[0].splitlines()) if told.is_file() else ()

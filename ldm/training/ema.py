@@ -1,5 +1,6 @@
-"""EMA after the fact: an average of any length, from a few snapshots of two others (Karras et al. 2024, EDM2, section
-3).
+"""EMA after the fact: an average of any length, from a few snapshots of two others.
+
+The method is that of Karras et al. (2024, EDM2, section 3).
 
 A training keeps the average of its weights theta with a power of time, p(tau) = (gamma + 1) tau^gamma / t^(gamma + 1)
 for tau up to t. Its relative width, sigma_rel = the profile's standard deviation / t, is 0.10 at gamma = 6.94 and 0.05
@@ -27,13 +28,14 @@ NARROWEST, WIDEST = 0.01, 0.25  # relative widths that make sense; EDM2 looks at
 
 
 def width(gamma: float) -> float:
-    """sigma_rel of a power average (EDM2, app. C)."""
+    """Return sigma_rel of a power average (EDM2, app. C)."""
     return (gamma + 1) ** 0.5 / ((gamma + 2) * (gamma + 3) ** 0.5)
 
 
 def exponent(sigma_rel: float) -> float:
-    """gamma of a relative width: the largest root of a cubic (EDM2, app. C). Raises: ValueError outside 0.01 to
-    0.25.
+    """Return the gamma of a relative width: the largest root of a cubic (EDM2, app. C).
+
+    Raises: ValueError outside 0.01 to 0.25.
     """
     if not NARROWEST <= sigma_rel <= WIDEST:
         raise ValueError(
@@ -49,7 +51,7 @@ def products(
     others: Float[np.ndarray, " b"],
     exponents: Float[np.ndarray, " b"],
 ) -> Float[np.ndarray, "a b"]:
-    """The integral of each profile times each other one, in closed form (EDM2, app. C)."""
+    """Return the integral of each profile times each other one, in closed form (EDM2, app. C)."""
     t, g = np.asarray(times, float)[:, None], np.asarray(gammas, float)[:, None]
     s, h = np.asarray(others, float)[None], np.asarray(exponents, float)[None]
     first, last = np.minimum(t, s), np.maximum(t, s)
@@ -59,8 +61,9 @@ def products(
 def coefficients(
     times: Float[np.ndarray, " n"], gammas: Float[np.ndarray, " n"], time: float, gamma: float
 ) -> Float[np.ndarray, " n"]:
-    """What to multiply snapshots of these times and gammas with, to come nearest to the average of `gamma` at
-    `time`.
+    """Return what to multiply snapshots of these times and gammas with.
+
+    Their sum then comes nearest to the average of `gamma` at `time`.
     """
     system = products(times, gammas, times, gammas)
     return np.linalg.solve(system, products(times, gammas, [time], [gamma])[:, 0])
@@ -87,7 +90,9 @@ def keep(folder: Path, images: int, averages: dict[float, Params]) -> None:
 
 
 def average(folder: Path, sigma_rel: float, images: int = 0) -> tuple[int, Params]:
-    """(images seen, the weights averaged over this share of the run), at one of the snapshots' times, or the last.
+    """Return (images seen, the weights averaged over this share of the run).
+
+    The average is at one of the snapshots' times, or the last.
 
     Snapshots after that time are left out: the average is of a run that ended there.
     Raises: ValueError, one sentence, where there are no snapshots, none at that time, or a width that makes no sense.

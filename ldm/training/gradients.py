@@ -24,7 +24,7 @@ KEPT = re.compile(r"norm|conv_out\.|^proj_out")  # parameters that stay float32:
 
 
 def half(params: dict[str, Array]) -> dict[str, Array]:
-    """The parameters in bfloat16, but for those of the norms and of the last layer."""
+    """Return the parameters in bfloat16, but for those of the norms and of the last layer."""
     return {name: p if KEPT.search(name) else p.astype(jnp.bfloat16) for name, p in params.items()}
 
 
@@ -38,7 +38,7 @@ def gradient(
     bf16: bool = False,
     micro_batches: int = 1,
 ) -> Any:
-    """((loss, its terms), gradient in the parameters), all float32.
+    """Return ((loss, its terms), gradient in the parameters), all float32.
 
     Args:
         others: what the loss takes besides: a teacher's weights, the averaged ones. bf16: see `half`; they too are
@@ -68,7 +68,7 @@ def gradient(
 
 
 def divided(batch: Batch, micro_batches: int) -> Batch:
-    """The batch (b, ...) as (micro_batches, b / micro_batches, ...); numbers are repeated.
+    """Return the batch (b, ...) as (micro_batches, b / micro_batches, ...); numbers are repeated.
 
     Micro-batch j holds the rows j, j + micro_batches, ...: those of a batch spread over devices then stay where they
     are.
@@ -84,5 +84,5 @@ def divided(batch: Batch, micro_batches: int) -> Batch:
 
 
 def size_of(batch: Batch) -> int:
-    """Images in a batch: the length of its arrays; it may hold plain numbers beside them."""
+    """Return the number of images in a batch: the length of its arrays; it may hold plain numbers beside them."""
     return next(x.shape[0] for x in batch.values() if x.ndim)

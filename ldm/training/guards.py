@@ -43,11 +43,11 @@ class Watch:
         self._losses: deque[float] = deque(maxlen=RECENT)
 
     def add(self, step: int, logs: dict) -> None:
-        """The logs of the step that makes it `step` steps done; nothing is waited for."""
+        """Take the logs of the step that makes it `step` steps done; nothing is waited for."""
         self._unseen.append((step, logs))
 
     def look(self, advice: str = "") -> dict[str, float]:
-        """The newest logs as numbers, all since the last look having been found finite.
+        """Return the newest logs as numbers, all since the last look having been found finite.
 
         Raises: Diverged, naming the first step whose loss or gradient is not, and its batch; `advice` ends the
         sentence.
@@ -98,7 +98,7 @@ class StopSignal:
         self._come = True
 
     def due(self, step: int) -> bool:
-        """Whether to save and leave after this step; asked after every step."""
+        """Return whether to save and leave after this step; asked after every step."""
         return self._come or multihost_utils.reached_preemption_sync_point(step)
 
     def __exit__(self, *_: Any) -> None:

@@ -38,7 +38,7 @@ Loss = Callable[..., tuple[Array, dict[str, Array]]]  # (params, batch, key[, te
 
 
 def rate(config: TrainConfig, step: Array) -> Array:
-    """Learning rate at an optimiser step (EDM2, eq. 67, with linear warm-up)."""
+    """Return the learning rate at an optimiser step (EDM2, eq. 67, with linear warm-up)."""
     images = (step.astype(jnp.float32) + 1) * config.batch
     warmup = jnp.minimum(images / config.warmup_images, 1.0)
     decay = jnp.sqrt(config.decay_images / jnp.maximum(images, float(config.decay_images)))
@@ -46,7 +46,7 @@ def rate(config: TrainConfig, step: Array) -> Array:
 
 
 def optimizer(config: TrainConfig) -> optax.GradientTransformation:
-    """Adam at this rate, of gradients whose norm is limited."""
+    """Return Adam at this rate, of gradients whose norm is limited."""
     return optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(partial(rate, config), b1=0.9, b2=0.99))
 
 
@@ -58,7 +58,7 @@ class TrainState(NamedTuple):
     averages: tuple[Params, ...] = ()  # of `TrainConfig.averages`
 
     def stored(self) -> dict[str, Any]:
-        """What a checkpoint holds; of a run without more averages, as ever."""
+        """Return what a checkpoint holds; of a run without more averages, as ever."""
         return {name: value for name, value in self._asdict().items() if name != "averages" or value}
 
 
@@ -70,7 +70,7 @@ def fresh(config: TrainConfig, params: Params) -> TrainState:
 
 
 def init_state(params: Params, config: TrainConfig, layout: Layout | None = None) -> TrainState:
-    """The state at step 0, on the layout's devices if there is one."""
+    """Return the state at step 0, on the layout's devices if there is one."""
 
     if layout:
         return layout.make(partial(fresh, config), params)

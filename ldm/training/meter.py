@@ -32,7 +32,9 @@ class Meter:
         self._making += time.perf_counter() - began
 
     def lap(self, done: int) -> dict[str, float]:
-        """What the steps since the last lap took, the device having been waited for; the first holds the compilation.
+        """Return what the steps since the last lap took, the device having been waited for.
+
+        The first holds the compilation.
 
         step_seconds, images_a_second; input_share, of the time that the host spent on getting batches, made on the
         spot or ahead: at most this share the device has waited for them, since it works on one step in the meantime;
@@ -56,12 +58,12 @@ class Meter:
         return record
 
     def _peak(self) -> float:
-        """GB that the first local device has held at most, since the process began; 0 where it does not say."""
+        """Return GB that the first local device has held at most, since the process began; 0 where it does not say."""
         return (self._local.memory_stats() or {}).get("peak_bytes_in_use", 0) / 1e9
 
     @staticmethod
     def short(record: dict[str, float]) -> dict[str, str]:
-        """Of a lap, what belongs on the line of progress."""
+        """Return what of a lap belongs on the line of progress."""
         line = {"step": f"{1e3 * record['step_seconds']:.3g} ms"}
         if "tflops" in record:
             share = f" ({record['peak_share']:.0%} of peak)" if "peak_share" in record else ""

@@ -54,8 +54,9 @@ def connect(coordinator: str = "", processes: int | None = None, process: int | 
 
 
 def spec(name: str, shape: Sequence[int], devices: int) -> PartitionSpec:
-    """Where an array lies: its longest axis that `devices` divides (the last of equals) is spread over "fsdp", or
-    none.
+    """Say where an array lies: its longest axis that `devices` divides is spread over "fsdp", or none.
+
+    Of equal axes it is the last.
     """
     least = next(least for pattern, least in RULES if re.search(pattern, name))
     axes = [i for i, length in enumerate(shape) if length % devices == 0]
@@ -84,7 +85,7 @@ class Layout:
         return NamedSharding(self.mesh, PartitionSpec())
 
     def of(self, tree: Any) -> Any:
-        """A sharding for each array (or shape) of a state, by `RULES`."""
+        """Return a sharding for each array (or shape) of a state, by `RULES`."""
         devices = self.mesh.shape[FSDP]
 
         def one(path: tuple, leaf: Any) -> NamedSharding:
@@ -106,13 +107,17 @@ class Layout:
         return jax.lax.with_sharding_constraint(params, self.repeated)
 
     def make(self, build: Callable[[Any], Any], *arrays: Any) -> Any:
-        """`build(*arrays)`, every array of the result made where it lies: a whole state never is on one device."""
+        """Return `build(*arrays)`, every array of the result made where it lies.
+
+        A whole state never is on one device.
+        """
         arrays = jax.tree.map(np.asarray, arrays)
         return jax.jit(build, out_shardings=self.of(jax.eval_shape(build, *arrays)))(*arrays)
 
     def rows(self, size: int) -> np.ndarray:
-        """Which rows of a batch this process has to bring: int64, rising. Raises: ValueError where it cannot be
-        spread.
+        """Return which rows of a batch this process has to bring: int64, rising.
+
+        Raises: ValueError where it cannot be spread.
         """
         if size % self.mesh.size:
             raise ValueError(f"batch = {size} on {self.mesh.size} devices: expected a multiple of their number.")
@@ -120,7 +125,10 @@ class Layout:
         return np.unique(np.concatenate([np.arange(size)[index] for index in places]))
 
     def place(self, batch: dict[str, Any], size: int) -> dict[str, Array]:
-        """A batch of `size` images on its devices, of which `batch` holds this process's rows; numbers are repeated."""
+        """Place a batch of `size` images on its devices, of which `batch` holds this process's rows.
+
+        Numbers are repeated.
+        """
 
         def one(x: Any) -> Array:
             x = np.asarray(x)
@@ -130,14 +138,14 @@ class Layout:
         return {name: one(x) for name, x in batch.items()}
 
     def to_host(self, tree: Any) -> Any:
-        """The state's arrays in the host's memory; all processes have to ask."""
+        """Return the state's arrays in the host's memory; all processes have to ask."""
         if jax.process_count() == 1:
             return jax.device_get(tree)
         return multihost_utils.process_allgather(tree, tiled=True)
 
 
 def layout(devices: int = 0, fsdp: int = 1) -> Layout:
-    """The layout on so many devices (0: all there are), of which groups of `fsdp` share one state.
+    """Return the layout on so many devices (0: all there are), of which groups of `fsdp` share one state.
 
     Raises: ValueError for more devices than there are, or a number that fsdp does not divide.
     """
@@ -153,8 +161,9 @@ def layout(devices: int = 0, fsdp: int = 1) -> Layout:
 def chosen(
     devices: int = 1, fsdp: int = 1, coordinator: str = "", processes: int | None = None, process: int | None = None
 ) -> Layout | None:
-    """The layout that a command asks for, its processes joined (`connect`, `layout`): all devices of several processes,
-    else so many.
+    """Return the layout that a command asks for, its processes joined (`connect`, `layout`).
+
+    It has all devices of several processes, else so many.
 
     None for the first device alone.
     """
@@ -165,8 +174,9 @@ def chosen(
 
 
 def host() -> contextlib.AbstractContextManager:
-    """Inside, arrays are made by the CPU, unless JAX_PLATFORMS leaves it out: an accelerator would compile a program
-    for every shape.
+    """Inside, arrays are made by the CPU, unless JAX_PLATFORMS leaves it out.
+
+    An accelerator would compile a program for every shape.
     """
     try:
         return jax.default_device(jax.local_devices(backend="cpu")[0])
@@ -175,5 +185,5 @@ def host() -> contextlib.AbstractContextManager:
 
 
 def agreed(answer: bool) -> bool:
-    """Process 0's answer, in every process: clocks differ, and all have to save at the same step."""
+    """Return process 0's answer, in every process: clocks differ, and all have to save at the same step."""
     return answer if jax.process_count() == 1 else bool(multihost_utils.broadcast_one_to_all(np.int32(answer)))

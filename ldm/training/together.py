@@ -109,7 +109,7 @@ def fit(
 
 
 def check(told: Mapping[str, Float[np.ndarray, "steps k"]], first: int, names: Sequence[str]) -> None:
-    """Raises: Diverged, naming the first step and training whose loss or gradient is not finite."""
+    """Raise Diverged, naming the first step and training whose loss or gradient is not finite."""
     bad = np.argwhere(~np.isfinite(np.stack([told[name] for name in LOGGED], -1)))
     if len(bad):
         step, which, what = bad[0]

@@ -83,12 +83,12 @@ def noun(thing: Thing, *, sized: bool = True) -> str:
 
 
 def tokens(text: str) -> list[str]:
-    """A caption's words: split at spaces, commas dropped, hyphens kept."""
+    """Return a caption's words: split at spaces, commas dropped, hyphens kept."""
     return text.replace(",", " ").lower().split()
 
 
 def words(config: SceneConfig) -> tuple[str, ...]:
-    """Every word that captions of any split of this config can hold, and IDENTIFIERS; sorted."""
+    """Return every word that captions of any split of this config can hold, and IDENTIFIERS; sorted."""
     named = [emoji.caption for emoji in _named(config)]
     grammar = "a an and above at background below bottom centre from in large left of on right small style the to top"
     parts = (*named, grammar, *config.styles, *config.kinds, *config.colours, *IDENTIFIERS)
@@ -96,7 +96,7 @@ def words(config: SceneConfig) -> tuple[str, ...]:
 
 
 def max_words(config: SceneConfig) -> int:
-    """An upper bound on the number of words of a caption."""
+    """Return an upper bound on the number of words of a caption."""
     longest = sorted((len(tokens(emoji.caption)) for emoji in _named(config)), reverse=True)
     count = max(i + 1 for i, p in enumerate(config.counts) if p > 0)
     nouns = sum(longest[:count]) + 2 * count  # article, size word

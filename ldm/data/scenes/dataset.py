@@ -53,7 +53,7 @@ class Scenes:
         return scene(self.config, self.split, int(i), self.seed)
 
     def said(self, i: int) -> frozenset[str]:
-        """What of the scene its caption says (`captions.PARTS`)."""
+        """Return what of the scene its caption says (`captions.PARTS`)."""
         return said(self.scene(i), self.level, self.seed)
 
     def caption(self, i: int) -> str:
@@ -64,7 +64,7 @@ class Scenes:
         return render(self.config, self.scene(i)), self.caption(i)
 
     def images(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """uint8 (len(indices), S, S, 3)."""
+        """Return the pictures of these indices: uint8 (len(indices), S, S, 3)."""
         side = self.config.size
         out = np.empty((len(indices), side, side, 3), np.uint8)
         for k, i in enumerate(indices):
@@ -84,7 +84,7 @@ class Scenes:
         return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 
     def cached(self, folder: str | Path, workers: int = CORES) -> np.ndarray:
-        """All pictures as a read-only memory map uint8 (n, S, S, 3); drawn once, then reused.
+        """Return all pictures as a read-only memory map uint8 (n, S, S, 3); drawn once, then reused.
 
         12 kB a picture at 64 px. The file appears under its name only when it is complete.
         """

@@ -41,7 +41,7 @@ class Disturbance:
 
 
 def draw_disturbed(config: SceneConfig, name: str, strength: float, n: int) -> tuple[Iterator[np.ndarray], list[Scene]]:
-    """Batches of disturbed pictures uint8 (b, S, S, 3), n in all, and the n scenes that their captions speak of.
+    """Draw batches of disturbed pictures uint8 (b, S, S, 3), n in all, and the n scenes that their captions speak of.
 
     Picture i depends on (name, strength, i) alone. Raises: ValueError for an unknown name, or a strength out of range.
     """
@@ -59,7 +59,7 @@ def draw_disturbed(config: SceneConfig, name: str, strength: float, n: int) -> t
 
 
 def check(name: str, strength: float) -> None:
-    """Raises: ValueError, one sentence, for a disturbance that there is not."""
+    """Raise ValueError, one sentence, for a disturbance that there is not."""
     if name not in DISTURBANCES:
         raise ValueError(f"disturbance {name!r}: expected one of {', '.join(DISTURBANCES)}.")
     if not 0 <= strength <= DISTURBANCES[name].most:
@@ -68,7 +68,7 @@ def check(name: str, strength: float) -> None:
 
 
 def chosen(n: int, share: float) -> np.ndarray:
-    """A share of n indices, spread evenly: bool (n,). The first m of them are `chosen(m, share)`."""
+    """Return a share of n indices, spread evenly: bool (n,). The first m of them are `chosen(m, share)`."""
     ends = np.floor(np.arange(n + 1) * share + 1e-9)
     return ends[1:] > ends[:-1]
 
@@ -77,12 +77,12 @@ def chosen(n: int, share: float) -> np.ndarray:
 
 
 def blur(images: np.ndarray, sigma: float, _: np.ndarray) -> np.ndarray:
-    """A Gaussian of `sigma` pixels."""
+    """Blur by a Gaussian of `sigma` pixels."""
     return _levels(scipy.ndimage.gaussian_filter(images.astype(np.float32), (0, sigma, sigma, 0)))
 
 
 def noise(images: np.ndarray, sd: float, indices: np.ndarray) -> np.ndarray:
-    """Independent Gaussian noise of `sd` levels of 255, from a key of each picture's own."""
+    """Add independent Gaussian noise of `sd` levels of 255, from a key of each picture's own."""
     import jax
 
     from ldm.diffusion.sampler import image_keys
@@ -92,7 +92,10 @@ def noise(images: np.ndarray, sd: float, indices: np.ndarray) -> np.ndarray:
 
 
 def jpeg(images: np.ndarray, loss: float, _: np.ndarray) -> np.ndarray:
-    """Through libjpeg's codec at quality 100 - loss, colour at half the resolution, as most JPEG files are."""
+    """Pass pictures through libjpeg's codec at quality 100 - loss.
+
+    Colour has half the resolution, as in most JPEG files.
+    """
     return np.stack([_through_jpeg(image, round(100 - loss)) for image in images])
 
 
@@ -103,7 +106,7 @@ def _through_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
 
 
 def hue(images: np.ndarray, degrees: float, _: np.ndarray) -> np.ndarray:
-    """Colours turned about the axis of greys, whose brightness (r + g + b) / 3 stays."""
+    """Turn colours about the axis of greys, whose brightness (r + g + b) / 3 stays."""
     turn, axis = np.deg2rad(degrees), np.full(3, 1 / np.sqrt(3))
     cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3)
     rotation = np.cos(turn) * np.eye(3) + np.sin(turn) * cross + (1 - np.cos(turn)) * np.outer(axis, axis)
@@ -130,7 +133,7 @@ def wrong_subject(config: SceneConfig, n: int, share: float) -> Records:
 
 
 def _recast(config: SceneConfig, record: Scene) -> Scene:
-    """With the next object of the vocabulary that belongs to the split and can be seen on this background."""
+    """Recast with the next object of the vocabulary that belongs to the split and can be seen on this background."""
     first, *rest = record.objects
     vocabulary = emojis()[: config.vocabulary]
     for step in range(1, len(vocabulary)):

@@ -47,7 +47,7 @@ class Emoji:
 
 @cache
 def emojis() -> tuple[Emoji, ...]:
-    """art/emoji.csv, in the order of the nested vocabulary; held-out subjects last."""
+    """Read art/emoji.csv, in the order of the nested vocabulary; held-out subjects last."""
     with open(ART / "emoji.csv", encoding="utf-8", newline="") as file:
         return tuple(
             Emoji(
@@ -71,13 +71,13 @@ def _atlas(style: str) -> Image.Image:
 
 @cache
 def sprite(style: str, index: int) -> Image.Image:
-    """One drawing, 96 x 96, colours premultiplied by alpha."""
+    """Return one drawing, 96 x 96, colours premultiplied by alpha."""
     x, y = index % COLUMNS * CELL, index // COLUMNS * CELL
     return _atlas(style).crop((x, y, x + CELL, y + CELL)).convert("RGBa")
 
 
 @cache
 def art_digest() -> str:
-    """Sixteen hex digits that name all of the art."""
+    """Return sixteen hex digits that name all of the art."""
     files = [ART / "emoji.csv", *(ART / style / "atlas.webp" for style in STYLES)]
     return hashlib.blake2b(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]

@@ -101,8 +101,11 @@ def need(condition: object, sentence: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Thing:
-    """One object of a scene. `box` is (x0, y0, x1, y1) in pixels: the drawing fits in and touches
-    two opposite sides of it. `index` is the row in art/emoji.csv."""
+    """One object of a scene: its name, looks and place.
+
+    `box` is (x0, y0, x1, y1) in pixels: the drawing fits in and touches two opposite sides of it. `index` is the row in
+    art/emoji.csv.
+    """
 
     name: str
     index: int
@@ -153,7 +156,7 @@ FULL = SceneConfig(
 
 @cache
 def held_out(*names: str) -> bool:
-    """Whether a combination, (object, style) or (object, object), is kept out of training."""
+    """Return whether a combination, (object, style) or (object, object), is kept out of training."""
     digest = hashlib.blake2b("|".join(sorted(names)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") % HELD_OUT_ONE_IN == 0
 
@@ -166,7 +169,7 @@ class Draws:
         self._words: list[int] = []
 
     def below(self, n: int) -> int:
-        """A whole number in [0, n)."""
+        """Return a whole number in [0, n)."""
         if not self._words:
             self._words = self._bits.random_raw(64).tolist()
         return (self._words.pop() >> 32) * n >> 32
@@ -187,7 +190,7 @@ class Draws:
 
 
 def scene(config: SceneConfig, split: str, index: int, seed: int = 0) -> Scene:
-    """The record of one scene."""
+    """Return the record of one scene."""
     need(split in SPLITS, f"split={split!r}: expected one of {SPLITS}.")
     need(index >= 0 and seed >= 0, f"index={index}, seed={seed}: expected whole numbers >= 0.")
     draws = Draws(seed, SPLITS.index(split), index)
@@ -233,7 +236,7 @@ def scene(config: SceneConfig, split: str, index: int, seed: int = 0) -> Scene:
 
 
 def _cast(config: SceneConfig, split: str, count: int, draws: Draws) -> tuple[list[Emoji], str]:
-    """Different objects and one style, with or without held-out combinations as the split asks."""
+    """Return different objects and one style, with or without held-out combinations as the split asks."""
     vocabulary = emojis()[: config.vocabulary]
     subjects = [e for e in emojis() if e.heldout and config.subject in ("", e.caption)]
     for _ in range(10_000):
@@ -257,7 +260,7 @@ def _cast(config: SceneConfig, split: str, count: int, draws: Draws) -> tuple[li
 
 
 def _layout(size: int, sides: list[int], draws: Draws) -> tuple[list[tuple[int, int]], str | None, str | None]:
-    """Top left corners without overlap and inside the frame, in order of mention."""
+    """Return top left corners without overlap and inside the frame, in order of mention."""
 
     def within(side: int, low: int, high: int) -> int:
         return (size - side) * draws.between(low, high) >> 10
@@ -299,7 +302,7 @@ def _layout(size: int, sides: list[int], draws: Draws) -> tuple[list[tuple[int, 
 
 
 def _colours(config: SceneConfig, kind: str, avoid: frozenset[str], draws: Draws) -> tuple[str, ...]:
-    """One colour for a plain background and two for others, on which the objects can be seen."""
+    """Return one colour for a plain background and two for others, on which the objects can be seen."""
     clear = [name for name in config.colours if name not in avoid]
     if len(clear) < 3:
         clear = list(config.colours)

@@ -15,7 +15,7 @@ from ldm.data.scenes.record import KINDS, Draws, Scene, SceneConfig, Thing
 
 
 def render(config: SceneConfig, scene: Scene) -> np.ndarray:
-    """The picture of a scene: uint8 (S, S, 3)."""
+    """Return the picture of a scene: uint8 (S, S, 3)."""
     size = config.size
     picture = _background(scene, size)
     drawn = [_drawn(scene.style, thing) for thing in scene.objects]
@@ -37,7 +37,7 @@ def render(config: SceneConfig, scene: Scene) -> np.ndarray:
 
 
 def _drawn(style: str, thing: Thing) -> tuple[Image.Image, int, int]:
-    """An object turned and fitted to its box, colours premultiplied by alpha, and its corner."""
+    """Return an object turned and fitted to its box, colours premultiplied by alpha, and its corner."""
     image = sprite(style, thing.index)
     if thing.flip:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -53,7 +53,7 @@ def _drawn(style: str, thing: Thing) -> tuple[Image.Image, int, int]:
 
 
 def _background(scene: Scene, size: int) -> np.ndarray:
-    """uint8 (S, S, 3)."""
+    """Draw the background, uint8 (S, S, 3)."""
     first, second = (np.array(COLOURS[name]) for name in (scene.colours * 2)[:2])
     share = np.arange(256)[:, None]
     ramp = ((first * (255 - share) + second * share + 127) // 255).astype(np.uint8)
@@ -62,8 +62,9 @@ def _background(scene: Scene, size: int) -> np.ndarray:
 
 @lru_cache(maxsize=512)
 def pattern(kind: str, variation: int, size: int) -> np.ndarray:
-    """How much of the second colour each pixel takes: uint8 (S, S), drawn at four times the
-    resolution. `variation` 0 to 3 are the simple ones; higher ones add phases and a finer period.
+    """Return how much of the second colour each pixel takes: uint8 (S, S), drawn at four times the resolution.
+
+    `variation` 0 to 3 are the simple ones; higher ones add phases and a finer period.
     """
     fine = 4 * size
     axis = (np.arange(fine) + 0.5) / fine
@@ -121,7 +122,7 @@ def _random_pattern(kind: str, variation: int, size: int, fine: int) -> np.ndarr
 
 
 def _sine(turns: np.ndarray) -> np.ndarray:
-    """sin(2 pi turns) within 0.002 (Bhaskara I), from exactly rounded operations alone."""
+    """Return sin(2 pi turns) within 0.002 (Bhaskara I), from exactly rounded operations alone."""
     half = (turns % 1) * 2
     x = half % 1
     arch = 16 * x * (1 - x) / (5 - 4 * x * (1 - x))

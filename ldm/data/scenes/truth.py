@@ -25,7 +25,7 @@ def vocabulary(config: SceneConfig) -> tuple[str, ...]:
 
 
 def questions(config: SceneConfig) -> dict[str, tuple[str, ...]]:
-    """What can be asked about a caption, and the possible answers ("" for: none)."""
+    """Return what can be asked about a caption, and the possible answers ("" for: none)."""
     slots = range(1, 1 + max(i + 1 for i, p in enumerate(config.counts) if p > 0))
     rows, cols = ("", "top", "bottom"), ("", "left", "right")
     places = (f"at the {' '.join(filter(None, (r, c)))}" for r in rows for c in cols if r or c)
@@ -49,7 +49,7 @@ def questions(config: SceneConfig) -> dict[str, tuple[str, ...]]:
 
 
 def answers(scene: Scene) -> dict[str, str]:
-    """The answers of a scene's record; questions left out are answered by ""."""
+    """Return the answers of a scene's record; questions left out are answered by ""."""
     return {
         **{f"object {i}": thing.name for i, thing in enumerate(scene.objects, 1)},
         **{f"size {i}": thing.size for i, thing in enumerate(scene.objects, 1)},
@@ -61,8 +61,9 @@ def answers(scene: Scene) -> dict[str, str]:
 
 
 def answered(config: SceneConfig, scene: Scene, parts: Collection[str]) -> dict[str, str]:
-    """The answers that follow from a caption which says these `captions.PARTS`; what it leaves open is not among
-    them.
+    """Return the answers that follow from a caption which says these `captions.PARTS`.
+
+    What the caption leaves open is not among them.
     """
     truth = dict.fromkeys(questions(config), "") | answers(scene)
     one = len(scene.objects) == 1
@@ -79,7 +80,7 @@ def answered(config: SceneConfig, scene: Scene, parts: Collection[str]) -> dict[
 
 
 def untrue(config: SceneConfig, scene: Scene, parts: Collection[str], rng: np.random.Generator) -> str:
-    """A caption of the same parts that does not hold: one thing that it says is changed (`one_changed`).
+    """Return a caption of the same parts that does not hold: one thing that it says is changed (`one_changed`).
 
     In scenes of several objects half of the changes are of their relation, which is the hardest to learn.
     """
@@ -97,7 +98,7 @@ def untrue(config: SceneConfig, scene: Scene, parts: Collection[str], rng: np.ra
 
 
 def cells(config: SceneConfig, scenes: Sequence[Scene]) -> Int[np.ndarray, "n g g"]:
-    """The object at each cell's centre: 1 + its number in the vocabulary, 0 for background."""
+    """Return the object at each cell's centre: 1 + its number in the vocabulary, 0 for background."""
     numbers = {name: i for i, name in enumerate(vocabulary(config), 1)}
     centres = (np.arange(GRID) + 0.5) * config.size / GRID
     out = np.zeros((len(scenes), GRID, GRID), np.int32)
@@ -110,7 +111,7 @@ def cells(config: SceneConfig, scenes: Sequence[Scene]) -> Int[np.ndarray, "n g 
 
 
 def cover(config: SceneConfig, scenes: Sequence[Scene]) -> tuple[Int[np.ndarray, "n g g"], Float[np.ndarray, "n g g"]]:
-    """The object that covers most of each cell, numbered as in `cells`, and the share it covers.
+    """Return the object that covers most of each cell, numbered as in `cells`, and the share it covers.
 
     Shares place a box more exactly than a cell's width: their centroid is the box's centre.
     """
@@ -133,7 +134,7 @@ def cover(config: SceneConfig, scenes: Sequence[Scene]) -> tuple[Int[np.ndarray,
 
 
 def one_changed(config: SceneConfig, scene: Scene, what: str, rng: np.random.Generator) -> Scene | None:
-    """The record with one thing changed so that its caption no longer holds; None where it cannot.
+    """Return the record with one thing changed so that its caption no longer holds; None where it cannot.
 
     relation: two objects exchange places. object, style, kind, size: another one. colour: another
     one, or the two exchanged. place: the single object is elsewhere.

@@ -28,7 +28,7 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises: ValueError, one sentence, where there is none or the file is broken."""
+    """Return a JSON object. Raises: ValueError, one sentence, where there is none or the file is broken."""
     try:
         config = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
@@ -47,7 +47,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def shown(value: object) -> str:
-    """A value as a message shows it, a long one by its beginning."""
+    """Return a value as a message shows it, a long one by its beginning."""
     short = reprlib.Repr()
     short.maxstring = short.maxother = 100
     return short.repr(value)
@@ -91,7 +91,7 @@ def read_params(
     linear: bool = False,
     rename: Callable[[str], str | None] = lambda name: name,
 ) -> Params:
-    """The weights of a part, one file or several, in our layout; half precision is widened to float32.
+    """Return the weights of a part, one file or several, in our layout; half precision is widened to float32.
 
     Args:
         like: names, shapes and dtypes of our network.
@@ -104,7 +104,7 @@ def read_params(
 
 
 def read_tensors(folder: Path) -> tuple[dict[str, np.ndarray], Path]:
-    """The tensors of a part as they lie there, half precision widened to float32, and the file that names them.
+    """Return the tensors of a part as they lie there, half precision widened to float32, and the file that names them.
 
     Raises: ValueError, one sentence, for missing, pickled, truncated or foreign files.
     """
@@ -120,13 +120,13 @@ def write_params(
     linear: bool = False,
     prefix: str = "",
 ) -> None:
-    """One safetensors file, `folder`/`stem`.safetensors, in torch's layout and the dtypes of `params`."""
+    """Write one safetensors file, `folder`/`stem`.safetensors, in torch's layout and the dtypes of `params`."""
     tensors = {prefix + name: to_torch(name, np.asarray(array), linear) for name, array in params.items()}
     weights.save(folder / f"{stem}.safetensors", tensors, {"format": "pt"})
 
 
 def _find(folder: Path) -> Path:
-    """The part's safetensors file, or the index of several; a variant (fp16) where it is all there is."""
+    """Return the part's safetensors file, or the index of several; a variant (fp16) where it is all there is."""
     found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     for stem in STEMS:
         for name in (f"{stem}.safetensors", f"{stem}.safetensors.index.json"):

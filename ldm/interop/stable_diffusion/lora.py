@@ -55,7 +55,7 @@ class Change:
 
 
 def apply(pipeline: Pipeline, path: str | Path, weight: float = 1.0) -> Pipeline:
-    """The pipeline with a LoRA file added to it, `weight` times; several are applied one after the other.
+    """Return the pipeline with a LoRA file added to it, `weight` times; several are applied one after the other.
 
     Raises: ValueError, one sentence, for a file that is missing, broken or no LoRA file, and for keys or shapes that do
     not fit this pipeline: none is passed over.
@@ -87,7 +87,7 @@ def apply(pipeline: Pipeline, path: str | Path, weight: float = 1.0) -> Pipeline
 
 
 def read(path: Path) -> dict[tuple[str, str], Change]:
-    """(part, layer) -> change; a layer's name has "_" for every ".". Raises: ValueError as `apply`."""
+    """Return (part, layer) -> change; a layer's name has "_" for every ".". Raises: ValueError as `apply`."""
     tensors = weights.load(path, half_to_float32=True)
     parts: dict[tuple[str, str], dict[str, np.ndarray]] = {}
     for key, tensor in tensors.items():
@@ -115,7 +115,10 @@ def read(path: Path) -> dict[tuple[str, str], Change]:
 
 
 def _alphas(path: Path) -> dict[str, float]:
-    """The alpha of each part where `diffusers` noted it for all layers. Raises: ValueError for what we do not do."""
+    """Return the alpha of each part where `diffusers` noted it for all layers.
+
+    Raises: ValueError for what we do not do.
+    """
     told = json.loads(weights.metadata(path).get("lora_adapter_metadata", "{}"))
     for name in ("use_dora", "use_rslora", "alpha_pattern"):
         if wrong := [key for key, value in told.items() if key.endswith(f".{name}") and value]:

@@ -58,7 +58,7 @@ class UNetConfig:
 
 @cache
 def network(unet: UNetConfig) -> tuple[Structure, dict[str, jax.ShapeDtypeStruct]]:
-    """The network's structure and the shapes of its weights."""
+    """Return the network's structure and the shapes of its weights."""
     return abstract(lambda keys: UNet(unet.c, unet.context, unet.latents, heads=unet.heads, keys=keys))
 
 
@@ -86,7 +86,7 @@ UNET = {
 
 
 def read_unet(folder: Path) -> tuple[UNetConfig, Params]:
-    """Raises: ValueError, one sentence, as `read_pipeline` does."""
+    """Read a UNet. Raises: ValueError, one sentence, as `read_pipeline` does."""
     path = folder / "config.json"
     config = read_config(path)
     with naming(path):
@@ -118,7 +118,7 @@ def read_unet(folder: Path) -> tuple[UNetConfig, Params]:
 
 
 def write_unet(folder: Path, unet: UNetConfig, params: Params) -> None:
-    """For `diffusers.UNet2DConditionModel.from_pretrained`."""
+    """Write for `diffusers.UNet2DConditionModel.from_pretrained`."""
     same = len(set(unet.heads)) == 1
     write_params(folder, params, linear=unet.linear)
     write_config(
@@ -150,7 +150,7 @@ OLD = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
 
 def read_autoencoder(folder: Path) -> tuple[AutoencoderConfig, Params, float]:
-    """Shape, weights and the factor that gives latents unit variance. Raises: ValueError, one sentence."""
+    """Read shape, weights and the factor that gives latents unit variance. Raises: ValueError, one sentence."""
     path = folder / "config.json"
     config = read_config(path)
     with naming(path):
@@ -178,7 +178,7 @@ def read_autoencoder(folder: Path) -> tuple[AutoencoderConfig, Params, float]:
 
 
 def write_autoencoder(folder: Path, autoencoder: AutoencoderConfig, params: Params, scale: float) -> None:
-    """For `diffusers.AutoencoderKL.from_pretrained`. Raises: ValueError for an autoencoder on patches."""
+    """Write for `diffusers.AutoencoderKL.from_pretrained`. Raises: ValueError for an autoencoder on patches."""
     if autoencoder.patch != 1:
         raise ValueError(
             f"patch = {autoencoder.patch}: diffusers' AutoencoderKL works on single pixels; expected patch = 1."
@@ -231,7 +231,7 @@ PREFIX = "text_model."  # of all names, up to version 4 of transformers
 
 
 def read_text(folder: Path) -> tuple[ClipTextConfig, Params]:
-    """Raises: ValueError, one sentence, for what is missing, broken or not supported."""
+    """Read a text tower. Raises: ValueError, one sentence, for what is missing, broken or not supported."""
     path = folder / "config.json"
     config = read_config(path)
     with naming(path):
@@ -246,7 +246,7 @@ def read_text(folder: Path) -> tuple[ClipTextConfig, Params]:
 
 
 def write_text(folder: Path, text: ClipTextConfig, params: Params) -> None:
-    """For `transformers.CLIPTextModel.from_pretrained`, with all the tower's layers, used or not."""
+    """Write for `transformers.CLIPTextModel.from_pretrained`, with all the tower's layers, used or not."""
     write_params(folder, params, stem=STEMS[1], prefix=PREFIX)
     fields = {theirs: getattr(text, ours) for ours, theirs in TEXT.items()}
     write_config(folder / "config.json", TEXT_ONLY | fields)

@@ -93,7 +93,7 @@ class Pipeline:
         return Codec(structure, self.autoencoder_params, self.scale, self.autoencoder.factor, batch=1)
 
     def plan(self, steps: int) -> Plan:
-        """The steps of the folder's own scheduler, or those of DDIM where `noise.instead` says so."""
+        """Return the steps of the folder's own scheduler, or those of DDIM where `noise.instead` says so."""
         return self.noise.plan(steps)
 
     def images(
@@ -107,7 +107,7 @@ class Pipeline:
         first: int = 0,
         start: Float[np.ndarray, "h w z"] | None = None,
     ) -> UInt8[np.ndarray, "n H W 3"]:
-        """Images of the captions, as one batch; image first + i depends on the seed and its number, not on the others.
+        """Draw the captions, as one batch; image first + i depends on the seed and its number, not on the others.
 
         size: height and width of the latents, the UNet's own unless given; a multiple of 8.
         start: latents of a picture to begin from, noised to the plan's first level (`begin` makes both).
@@ -137,7 +137,9 @@ class Pipeline:
     def begin(
         self, image: UInt8[np.ndarray, "H W 3"], steps: int, strength: float
     ) -> tuple[Plan, Float[np.ndarray, "h w z"]]:
-        """What `images` needs to begin from a picture: the plan of the steps that are left, and the picture's latents.
+        """Return what `images` needs to begin from a picture.
+
+        The plan of the steps that are left, and the picture's latents.
 
         strength: the share of the steps that are taken, above 0 (the picture stays) to 1 (next to nothing stays), of
         which `diffusers` takes int(strength x steps), too. Raises: ValueError for one that leaves no step.
@@ -154,7 +156,7 @@ class Pipeline:
 
 
 def read_pipeline(folder: str | Path, *, penultimate: bool = False) -> Pipeline:
-    """A pipeline from its folder; half precision is widened to float32.
+    """Read a pipeline from its folder; half precision is widened to float32.
 
     Args:
         penultimate: read the text at the last layer but one (see `ldm.networks.clip_text`); for a folder of Stable
@@ -192,7 +194,7 @@ def read_pipeline(folder: str | Path, *, penultimate: bool = False) -> Pipeline:
 
 
 def write_pipeline(folder: str | Path, pipeline: Pipeline) -> None:
-    """The folder that `read_pipeline` reads and that `diffusers` does; `model_index.json` comes last.
+    """Write the folder that `read_pipeline` reads and that `diffusers` does; `model_index.json` comes last.
 
     Raises: ValueError, one sentence, for an autoencoder on patches, which `diffusers` does not have.
     """

@@ -128,14 +128,17 @@ class NoiseConfig:
         return reason and f"The folder names {self.scheduler}, {reason}; DDIM is used instead."
 
     def plan(self, steps: int) -> solvers.Plan:
-        """The table of the folder's scheduler, or that of DDIM where there is none. Raises: ValueError as it does."""
+        """Return the table of the folder's scheduler, or that of DDIM where there is none.
+
+        Raises: ValueError as it does.
+        """
         stepping = _stepping(self.scheduler, self.file)
         first = (float(self.schedule.alpha[0]), float(self.schedule.sigma[0]))
         walked = dict(offset=self.offset, spare=stepping.spare, end=(1.0, 0.0) if self.whole else first)
         return stepping.table(replace(self.schedule, **walked), steps, spacing=self.spacing)
 
     def by(self, sampler: str) -> NoiseConfig:
-        """The same noise drawn by another sampler, as `from_config` of its class in `diffusers` would.
+        """Return this noise drawn by another sampler, as `from_config` of its class in `diffusers` would.
 
         Raises: ValueError for a name that is none of SAMPLERS nor of their classes.
         """
@@ -151,7 +154,7 @@ class NoiseConfig:
 
 
 def _no_table(scheduler: str, file: Mapping[str, Any]) -> str | None:
-    """Why none of our tables is what the scheduler does; None where one is."""
+    """Return why none of our tables is what the scheduler does; None where one is."""
     if scheduler not in STEPPING:
         return "for which there is no table"
     only = dict.fromkeys(LEVELS) | STEPPING[scheduler].only
@@ -167,7 +170,7 @@ def _stepping(scheduler: str, file: Mapping[str, Any]) -> Stepping:
 
 
 def read_noise(folder: Path, scheduler: str | None = None) -> NoiseConfig:
-    """What a scheduler's file says; `scheduler`: its class as the pipeline names it, else the file's own.
+    """Return what a scheduler's file says; `scheduler`: its class as the pipeline names it, else the file's own.
 
     Raises: ValueError, one sentence, for noise that our schedule does not have.
     """
@@ -211,7 +214,10 @@ def _noise(config: Mapping[str, Any], scheduler: str) -> NoiseConfig:
 
 
 def write_noise(folder: Path, noise: NoiseConfig) -> None:
-    """For `from_pretrained` of the scheduler's class in `diffusers`; what was read and not changed stays as it was."""
+    """Write for `from_pretrained` of the scheduler's class in `diffusers`.
+
+    What was read and not changed stays as it was.
+    """
     fields = _fields(noise)
     if noise.file:
         read = _fields(_noise(noise.file, noise.scheduler))
@@ -220,7 +226,7 @@ def write_noise(folder: Path, noise: NoiseConfig) -> None:
 
 
 def _fields(noise: NoiseConfig) -> dict[str, Any]:
-    """A scheduler's file, as far as we understand it."""
+    """Return a scheduler's file, as far as we understand it."""
     stepping = _stepping(noise.scheduler, noise.file)
     fields = {
         "_class_name": noise.scheduler,

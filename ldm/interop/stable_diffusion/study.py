@@ -53,12 +53,12 @@ picture = codec.decode(x.permute(0, 2, 3, 1).numpy())[0]  # uint8 (height, width
 
 
 def noise_of(profile: Profile) -> NoiseConfig:
-    """The noise of a profile's training and the steps of its sampler, as `diffusers` describes them."""
+    """Return the noise of a profile's training and the steps of its sampler, as `diffusers` describes them."""
     return NoiseConfig(predict=profile.predict, spacing=profile.spacing, offset=LEADING)
 
 
 def write_model(folder: Path, profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> None:
-    """A model of the study in `folder`; a README.md comes last.
+    """Write a model of the study into `folder`; a README.md comes last.
 
     Raises: ValueError, one sentence, where there is none, or one that takes guidance as an input, which diffusers'
     UNet is not told.
@@ -83,7 +83,7 @@ def write_model(folder: Path, profile: Profile, c: int, images: int, seed: int =
 
 
 def with_unet(pipeline: Pipeline, path: Path) -> Pipeline:
-    """The pipeline with the UNet of a file: one that this package saved, or a part of a `diffusers` folder.
+    """Return the pipeline with the UNet of a file: one that this package saved, or a part of a `diffusers` folder.
 
     Raises: ValueError, one sentence, for weights that do not fit the folder's UNet.
     """

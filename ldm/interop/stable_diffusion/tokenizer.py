@@ -88,7 +88,7 @@ class ClipTokenizer:
         return bpe
 
     def __call__(self, captions: Sequence[str]) -> Int[np.ndarray, "n length"]:
-        """Raises: ValueError for a single string, and for a caption that is none."""
+        """Return the ids. Raises: ValueError for a single string, and for a caption that is none."""
         if isinstance(captions, str) or not all(isinstance(caption, str) for caption in captions):
             raise ValueError(f"captions = {captions!r}: expected a list of captions, each a string.")
         start, end, pad = (self.ids[token] for token in (START, END, self.pad))
@@ -100,7 +100,7 @@ class ClipTokenizer:
 
 
 def read_tokenizer(folder: str | Path, length: int = 77) -> ClipTokenizer:
-    """The tokenizer of a pipeline's `tokenizer/`: `vocab.json` and `merges.txt`, or else `tokenizer.json`.
+    """Return the tokenizer of a pipeline's `tokenizer/`: `vocab.json` and `merges.txt`, or else `tokenizer.json`.
 
     Args:
         length: the tower's positions; the folder's `model_max_length` may be less.
@@ -142,7 +142,7 @@ def read_tokenizer(folder: str | Path, length: int = 77) -> ClipTokenizer:
 
 
 def _special(token: str | Mapping) -> AddedToken:
-    """A special token as the files write it: its text alone, or with how it is looked for."""
+    """Return a special token as the files write it: its text alone, or with how it is looked for."""
     if isinstance(token, str):
         return AddedToken(token, special=True, normalized=False)
     return AddedToken(**{name: value for name, value in token.items() if name in FLAGS} | {"special": True})
@@ -155,7 +155,7 @@ def _added(
     newer: Sequence[Mapping],
     vocabulary: Mapping[str, int],
 ) -> dict[int, AddedToken]:
-    """The added tokens by their ids, as transformers finds them in the files of all its versions.
+    """Return the added tokens by their ids, as transformers finds them in the files of all its versions.
 
     Args:
         named: `tokenizer_config.json`, with `added_tokens_decoder` since version 4.34.
@@ -180,7 +180,7 @@ def _added(
 
 
 def write_tokenizer(folder: str | Path, tokenizer: ClipTokenizer) -> None:
-    """The files that `read_tokenizer` reads and that `transformers.CLIPTokenizer` does."""
+    """Write the files that `read_tokenizer` reads and that `transformers.CLIPTokenizer` does."""
     folder = Path(folder)
     merges = "".join(f"{left} {right}\n" for left, right in tokenizer.merges)
     added = {i: {flag: getattr(token, flag) for flag in FLAGS} for i, token in sorted(tokenizer.added.items())}
@@ -202,7 +202,7 @@ def write_tokenizer(folder: str | Path, tokenizer: ClipTokenizer) -> None:
 def _check_merges(
     folder: Path, vocabulary: Mapping[str, int], merges: Sequence[tuple[str, str]], added: set[str]
 ) -> None:
-    """Raises: ValueError where tokens of several letters are made by no merge, as where the file is empty or cut."""
+    """Raise ValueError where tokens of several letters are made by no merge, as where the file is empty or cut."""
     made = {left + right for left, right in merges} | added
     lost = [token for token in vocabulary if len(token.removesuffix("</w>")) > 1 and token not in made]
     if lost:

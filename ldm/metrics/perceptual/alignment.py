@@ -59,7 +59,7 @@ def alignment(
 
 
 def surroundings(seen: Detections, scenes: Sequence[Scene]) -> dict[str, Bool[np.ndarray, " n"]]:
-    """`style`, `kind` and `colours` of `alignment`, of scenes whatever they show."""
+    """Return `style`, `kind` and `colours` of `alignment`, of scenes whatever they show."""
     labels = seen.labels
     out = {name: np.zeros(len(scenes), bool) for name in ("style", "kind", "colours")}
     for i, scene in enumerate(scenes):
@@ -71,7 +71,10 @@ def surroundings(seen: Detections, scenes: Sequence[Scene]) -> dict[str, Bool[np
 
 
 def placed(seen: Detections, scenes: Sequence[Scene]) -> Bool[np.ndarray, " n"]:
-    """Whether the one object, be it known or not, stands where its caption says; by the cells that show any object."""
+    """Return whether the one object, be it known or not, stands where its caption says.
+
+    This is judged by the cells that show any object.
+    """
     anything = seen.shares.sum(-1, keepdims=True)
     return np.array(
         [_stands(shares, scene, scene.objects[0].size) for shares, scene in zip(anything, scenes, strict=True)]
@@ -85,13 +88,16 @@ def _number(known: tuple[str, ...], name: str, what: str) -> int:
 
 
 def shows(shares: Float[np.ndarray, "8 8 objects"], wanted: list[int]) -> bool:
-    """Whether the m wanted objects are the m that cover most, each of them likelier than all else in some cell."""
+    """Return whether the m wanted objects are the m that cover most.
+
+    Each of them has to be likelier than all else in some cell, too.
+    """
     largest = np.argsort(-shares.sum((0, 1)))[: len(wanted)]
     return set(largest) == set(wanted) and distinct(shares, wanted)
 
 
 def distinct(shares: Float[np.ndarray, "8 8 objects"], wanted: list[int]) -> bool:
-    """Whether each of the wanted objects is likelier than all else in some cell."""
+    """Return whether each of the wanted objects is likelier than all else in some cell."""
     return bool((shares[..., wanted].max((0, 1)) > 0.5).all())
 
 

@@ -101,7 +101,7 @@ class Clip(nnx.Module):
         return unit(self.visual_projection(self.vision_model(pixels)))
 
     def text(self, ids: Int[Array, "b n"]) -> Float[Array, "b d"]:
-        """The state at the end token, which has the highest id of all."""
+        """Return the state at the end token, which has the highest id of all."""
         states = self.text_model(ids)
         end = jnp.take_along_axis(states, ids.argmax(-1)[:, None, None], 1)[:, 0]
         return unit(self.text_projection(end))
@@ -119,7 +119,7 @@ class ClipNetwork(Network):
     config: ClipConfig
 
     def text(self, ids: Int[np.ndarray, "n length"]) -> Float[np.ndarray, "n d"]:
-        """Captions as CLIP's tokenizer gives them (`ldm.interop.stable_diffusion.tokenizer`).
+        """Return features of captions as CLIP's tokenizer gives them (`ldm.interop.stable_diffusion.tokenizer`).
 
         Raises: ValueError if these are no ids, or more a caption than the tower has positions.
         """
@@ -137,7 +137,7 @@ class ClipNetwork(Network):
 
 
 def load_clip(path: str | Path, config: ClipConfig = VIT_L_14) -> ClipNetwork:
-    """Both towers with their published weights.
+    """Return both towers with their published weights.
 
     Raises: ValueError, one sentence, for a file that is missing, broken or another network's.
     """

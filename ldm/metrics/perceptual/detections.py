@@ -41,7 +41,7 @@ class Detections:
 
 
 def described(path: str | Path) -> tuple[Labels, int]:
-    """What the detector in a file names, and the side of the pictures that it looks at; the file says so itself.
+    """Return what the detector in a file names, and the side of the pictures that it looks at; the file says so itself.
 
     Raises: ValueError, in one sentence, for a file that is missing, broken or no detector's.
     """
@@ -52,5 +52,5 @@ def described(path: str | Path) -> tuple[Labels, int]:
 
 
 def protocol(side: int) -> str:
-    """What determines the detector's features; part of the protocol of every number made from them."""
+    """Return what determines the detector's features; part of the protocol of every number made from them."""
     return f"scene detector, mean and spread of the last layer {DIMENSION}-d, {side} px"

@@ -73,7 +73,7 @@ class Detector(nnx.Module):
         return nnx.silu(self.conv_out(nnx.silu(self.norm(x))))
 
     def pooled(self, features: Float[Array, "b 8 8 f"]) -> Float[Array, "b 2f"]:
-        """Mean and spread over the cells: what there is, and how unevenly."""
+        """Return the mean and spread over the cells: what there is, and how unevenly."""
         return jnp.concatenate([features.mean((1, 2)), jnp.sqrt(features.var((1, 2)) + 1e-4)], -1)
 
     def answers(self, features: Float[Array, "b 8 8 f"]) -> dict[str, Array]:
@@ -87,7 +87,7 @@ class Detector(nnx.Module):
 
 
 def to_side(images: UInt8[Array, "b h w 3"], side: int) -> Float[Array, "b side side 3"]:
-    """Pixels in [-1, 1], resampled to side x side (triangle filter, antialiased) where needed."""
+    """Return pixels in [-1, 1], resampled to side x side (triangle filter, antialiased) where needed."""
     pixels = to_pixels(images)
     if pixels.shape[1:3] == (side, side):
         return pixels
@@ -123,7 +123,7 @@ class SceneNetwork:
         return protocol(self.side)
 
     def look(self, images: UInt8[np.ndarray, "n h w 3"]) -> tuple[Float[np.ndarray, "n 512"], Detections]:
-        """Features and detections at one go. Raises: ValueError if these are no uint8 images."""
+        """Return features and detections at one go. Raises: ValueError if these are no uint8 images."""
         images = np.asarray(images)
         if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8 or not len(images):
             raise ValueError(
@@ -134,25 +134,25 @@ class SceneNetwork:
         return features, Detections(labels=self.labels, **told)
 
     def features(self, images: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n 512"]:
-        """Mean and spread of the last layer. Raises: ValueError if these are no uint8 images."""
+        """Return the mean and spread of the last layer. Raises: ValueError if these are no uint8 images."""
         return self.look(images)[0]
 
     __call__ = features
 
     def detect(self, images: UInt8[np.ndarray, "n h w 3"]) -> Detections:
-        """Raises: ValueError if these are no uint8 images."""
+        """Return the detections. Raises: ValueError if these are no uint8 images."""
         return self.look(images)[1]
 
 
 def build(labels: Labels, *, side: int = 32, width: int = 32, seed: int = 0) -> SceneNetwork:
-    """An untrained detector for pictures of `side` pixels, a multiple of 32."""
+    """Return an untrained detector for pictures of `side` pixels, a multiple of 32."""
     keys = KeySource(jax.random.key(seed))
     structure, params = split(Detector(labels, side=side, width=width, keys=keys))
     return SceneNetwork(structure=structure, params=params, labels=labels, side=side)
 
 
 def load_detector(path: str | Path = TRAINED) -> SceneNetwork:
-    """The trained detector, in float32.
+    """Return the trained detector, in float32.
 
     The file describes itself: "detector" holds what it names and its side, "accuracy" how often it
     was right about scenes that it had not seen (`ldm.tasks.frozen.detector.examine_detector`).
@@ -166,5 +166,5 @@ def load_detector(path: str | Path = TRAINED) -> SceneNetwork:
 
 
 def accuracy(path: str | Path = TRAINED) -> dict[str, float]:
-    """How often the shipped detector is right about real scenes: a ceiling for generated ones."""
+    """Return how often the shipped detector is right about real scenes: a ceiling for generated ones."""
     return weights.metadata(path)["accuracy"]

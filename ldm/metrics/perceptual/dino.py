@@ -73,7 +73,7 @@ class Embeddings(nnx.Module):
         self.position_embeddings = nnx.Param(jnp.zeros((1, self.learnt**2 + 1, config.width)))
 
     def positions(self) -> Float[Array, "1 n d"]:
-        """As learnt; for another grid resized by torch's bicubic, which does not antialias.
+        """Return positions as learnt; for another grid resized by torch's bicubic, which does not antialias.
 
         The authors give torch the factor (grid + 0.1) / learnt in place of the size, against a rounding
         error. It moves every position a little, so it is kept. transformers gives the size: offset = 0.
@@ -123,7 +123,7 @@ NAMES = (
 
 
 def ours(name: str) -> str | None:
-    """A published name -> ours; None for what only training needs."""
+    """Return a published name -> ours; None for what only training needs."""
     if name == "embeddings.mask_token" or name.startswith("pooler."):
         return None
     name = name.replace("encoder.layer.", "encoder.layers.")
@@ -134,7 +134,7 @@ def ours(name: str) -> str | None:
 
 
 def load_dino(path: str | Path, config: DinoConfig = VIT_L_14) -> Network:
-    """The network with its published weights.
+    """Return the network with its published weights.
 
     Raises: ValueError, one sentence, for a file that is missing, broken or another network's.
     """

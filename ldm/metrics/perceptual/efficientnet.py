@@ -28,7 +28,7 @@ STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)  # one for each of th
 
 
 def resize(images: UInt8[Array, "n h w 3"], side: int) -> Float[Array, "n side side 3"]:
-    """Bicubic (Keys, a = -1/2), antialiased where it shrinks, each channel in float32, clipped.
+    """Resize bicubically (Keys, a = -1/2), antialiased where it shrinks, each channel in float32, clipped.
 
     As clean-fid's resizer (`ldm.metrics.perceptual.resize.CLEAN`) but for JAX's rounding of the weights, a
     hundredth of a level at most; the shipped statistics were made with it. Returns float32 in
@@ -39,7 +39,7 @@ def resize(images: UInt8[Array, "n h w 3"], side: int) -> Float[Array, "n side s
 
 
 def depthwise(x: Float[Array, "n h w c"], kernel: Float[Array, "k k 1 c"], stride: int) -> Array:
-    """Depthwise convolution, SAME padding, as a sum of k * k shifted products.
+    """Compute a depthwise convolution, SAME padding, as a sum of k * k shifted products.
 
     XLA fuses the sum into one loop over channels; on a CPU this makes the whole network 9 times
     faster than `conv_general_dilated` with feature groups (3.6 against 32 ms an image).
@@ -57,7 +57,7 @@ def depthwise(x: Float[Array, "n h w c"], kernel: Float[Array, "k k 1 c"], strid
 
 
 def maps(weights: dict[str, Array], x: Float[Array, "n h w 3"]) -> Iterator[Float[Array, "n _ _ _"]]:
-    """The outputs of the sixteen blocks, and of the head, for pictures in [0, 255] at the size they have."""
+    """Yield the outputs of the sixteen blocks, and of the head, for pictures in [0, 255] at the size they have."""
 
     def bias(name: str) -> Array:
         return weights[f"{name}.bias"].reshape(1, 1, 1, -1)
@@ -83,7 +83,7 @@ def maps(weights: dict[str, Array], x: Float[Array, "n h w 3"]) -> Iterator[Floa
 
 
 def forward(weights: dict[str, Array], x: Float[Array, "n h w 3"]) -> Float[Array, "n 1280"]:
-    """Mean-pooled features of pictures in [0, 255], at the size they have."""
+    """Return the mean-pooled features of pictures in [0, 255], at the size they have."""
     *_, head = maps(weights, x)
     return head.mean((1, 2))
 
@@ -131,12 +131,13 @@ class EfficientNet:
         return in_batches(look, check(images, self.name), batch=256)
 
     def of_levels(self, levels: Float[np.ndarray, "n side side 3"]) -> Float[np.ndarray, "n 1280"]:
-        """Features of pictures that were resized already, in [0, 255] (`resize.Resizer.on_host`)."""
+        """Return features of pictures that were resized already, in [0, 255] (`resize.Resizer.on_host`)."""
         return in_batches(partial(_of_levels, self.weights), levels, batch=256)
 
     def distance(self, a: UInt8[np.ndarray, "n h w 3"], b: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, " n"]:
-        """How far pictures are apart, 0 to 4, in LPIPS's way (Zhang et al. 2018, eq. 1) but with nothing learned from
-        people.
+        """Return how far pictures are apart, 0 to 4, in LPIPS's way but with nothing learned from people.
+
+        The formula is that of Zhang et al. (2018, eq. 1).
 
         Five blocks' maps, each pixel's channels scaled to unit length; squared differences, summed over channels,
         averaged over pixels and blocks. `ldm.metrics.perceptual.lpips` is the published one; its weights do not ship.
@@ -147,13 +148,13 @@ class EfficientNet:
         return in_batches(look, check(a, self.name), check(b, self.name), batch=256)
 
     def logits(self, features: Float[np.ndarray, "n 1280"]) -> Float[np.ndarray, "n 1000"]:
-        """ImageNet-1k class scores (before the softmax) from the features."""
+        """Return ImageNet-1k class scores (before the softmax) from the features."""
         kernel, bias = (np.asarray(self.weights[f"logits.{part}"]) for part in ("kernel", "bias"))
         return features @ kernel + bias
 
 
 def load_efficientnet(path: str | Path = TRAINED, *, side: int = SIDE) -> EfficientNet:
-    """The network with its shipped weights, in float32; `side` is the resolution it looks at."""
+    """Return the network with its shipped weights, in float32; `side` is the resolution it looks at."""
     if side < 32:
         raise ValueError(f"side is {side}, expected at least 32 pixels; 160 is the study's.")
     path = Path(path)

@@ -10,5 +10,5 @@ DIMENSION = 1280  # of the features
 
 
 def protocol(side: int = SIDE) -> str:
-    """What determines the features; part of the protocol of every number made from them."""
+    """Return what determines the features; part of the protocol of every number made from them."""
     return f"EfficientNet-Lite0 ImageNet, mean-pooled {DIMENSION}-d, {side} px bicubic"

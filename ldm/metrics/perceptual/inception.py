@@ -125,7 +125,7 @@ def max_pool(x: Float[Array, "n h w c"], stride: int, padding: str) -> Array:
 
 
 def mean_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-    """3 x 3 means, at the borders over the pixels that there are."""
+    """Return 3 x 3 means, at the borders over the pixels that there are."""
     total = lambda y: lax.reduce_window(y, 0.0, lax.add, (1, 3, 3, 1), (1, 1, 1, 1), "SAME")
     return total(x) / total(jnp.ones((1, *x.shape[1:3], 1)))
 
@@ -164,8 +164,10 @@ class Convolution(nnx.Module):
 
 
 class Mixed(nnx.Module):
-    """Branches over one map, joined along the channels. One with `branch_pool` pools before it; one
-    without halves the map and joins the pooled map as it is."""
+    """Branches over one map, joined along the channels.
+
+    One with `branch_pool` pools before it; one without halves the map and joins the pooled map as it is.
+    """
 
     def __init__(self, inputs: int, branches: list[Branch], *, largest: bool = False, keys: KeySource):
         # names only: what is not a weight has to be hashable
@@ -250,12 +252,12 @@ class InceptionNetwork(Network):
     """`network(images)` is pool3, float32 (n, 2048); `network.logits(features)` feeds the Inception score."""
 
     def logits(self, features: Float[np.ndarray, "n 2048"]) -> Float[np.ndarray, "n 1008"]:
-        """Class scores before the softmax, without the bias, as the Inception score has them."""
+        """Return class scores before the softmax, without the bias, as the Inception score has them."""
         return features @ np.asarray(self.params["fc.weight"])
 
 
 def load_inception(path: str | Path, *, protocol: Protocol = "clean-fid") -> InceptionNetwork:
-    """The network with the published weights, and the resizer of one of the published programs.
+    """Return the network with the published weights, and the resizer of one of the published programs.
 
     Raises: ValueError, one sentence, for a file that is missing, broken or another network's.
     """

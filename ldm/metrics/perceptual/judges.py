@@ -47,16 +47,16 @@ class Judge:
     text: Callable[[Int[np.ndarray, "n length"]], Float[np.ndarray, "n d"]] | None = None
 
     def seen(self, image: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "s s 3"]:
-        """A picture as the network is shown it."""
+        """Return a picture as the network is shown it."""
         return self.resizer.on_host(image, self.side)
 
     def features(self, images: Sequence[UInt8[np.ndarray, "h w 3"]]) -> Float[np.ndarray, "n d"]:
-        """Features of pictures of any shapes."""
+        """Return features of pictures of any shapes."""
         return self.look(np.stack([self.seen(image) for image in images]))
 
 
 def judge(name: str, weights: Path | None = None, resize: str = "") -> Judge:
-    """A judge by its name, with weights from a file, or from a folder that holds model.safetensors.
+    """Return a judge by its name, with weights from a file, or from a folder that holds model.safetensors.
 
     resize: one of RESIZERS, of Inception (clean-fid unless given) and EfficientNet; of the others their own.
     Raises: ValueError, one sentence, for an unknown name or resizer, and for weights that are missing or another's.

@@ -30,8 +30,10 @@ MEAN, STD = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # of pixels in [-1,
 
 
 class Layer(NamedTuple):
-    """A convolution with bias and ReLU: its number in torchvision's `features`, what comes before it, and
-    whether its output is compared."""
+    """A convolution with bias and ReLU.
+
+    It says its number in torchvision's `features`, what comes before it, and whether its output is compared.
+    """
 
     number: int
     width: int
@@ -145,7 +147,10 @@ class Lpips:
         return f"LPIPS 0.1 ({self.net}), own resolution, float32, weights {trunk}, heads {heads}"
 
     def __call__(self, a: UInt8[np.ndarray, "n h w 3"], b: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, " n"]:
-        """Raises: ValueError if these are no uint8 images, of different shapes, or under 32 pixels."""
+        """Return the distances.
+
+        Raises: ValueError if these are no uint8 images, of different shapes, or under 32 pixels.
+        """
         a, b = check(a, "LPIPS"), check(b, "LPIPS")
         if a.shape != b.shape:
             raise ValueError(f"LPIPS got images of shapes {a.shape} and {b.shape}; give it pairs of one size.")
@@ -155,7 +160,7 @@ class Lpips:
 
 
 def load_lpips(trunk: str | Path, heads: str | Path, *, net: Net = "alex") -> Lpips:
-    """LPIPS with published weights.
+    """Load LPIPS with published weights.
 
     Args:
         trunk: torchvision's AlexNet or VGG16 (alexnet-owt-7be5be79.pth, vgg16-397923af.pth), whose

@@ -22,7 +22,7 @@ from ldm.networks.torch_layout import arrange
 
 
 def check(images: np.ndarray, who: str) -> UInt8[np.ndarray, "n h w 3"]:
-    """Raises: ValueError, one sentence, for anything but a batch of uint8 pictures."""
+    """Raise ValueError, one sentence, for anything but a batch of uint8 pictures."""
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
         raise ValueError(
@@ -34,7 +34,7 @@ def check(images: np.ndarray, who: str) -> UInt8[np.ndarray, "n h w 3"]:
 def in_batches(
     look: Callable[..., Num[Array, "b ..."]], *arrays: Num[np.ndarray, "n ..."], batch: int = 64
 ) -> Num[np.ndarray, "n ..."]:
-    """`look(*arrays)`, a batch of their rows at a time.
+    """Return `look(*arrays)`, computed a batch of their rows at a time.
 
     batch: rows at once on an accelerator. More than 4 pictures fall out of a CPU's cache and take half
         as long again.
@@ -54,12 +54,12 @@ class View(NamedTuple):
         return self.normalised(self.resizer.resize(images, self.side))
 
     def normalised(self, levels: Float[Array, "n side side 3"]) -> Float[Array, "n side side 3"]:
-        """Pictures that have been resized."""
+        """Normalise pictures that have been resized."""
         return (levels - jnp.array(self.mean, jnp.float32)) / jnp.array(self.std, jnp.float32)
 
 
 def per_level(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and spread as they are published, of pixels in [0, 1], for levels 0 .. 255."""
+    """Return the mean and spread as they are published, of pixels in [0, 1], for levels 0 .. 255."""
     return tuple(255 * m for m in mean), tuple(255 * s for s in std)
 
 
@@ -103,11 +103,11 @@ class Network:
         )
 
     def __call__(self, images: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n d"]:
-        """Raises: ValueError if these are no uint8 images."""
+        """Return the features. Raises: ValueError if these are no uint8 images."""
         return in_batches(partial(_features, self.structure, self.view, self.params), check(images, self.name))
 
     def of_levels(self, levels: Float[np.ndarray, "n side side 3"]) -> Float[np.ndarray, "n d"]:
-        """Features of pictures that `Resizer.on_host` has resized: one compile, whatever shapes they had."""
+        """Return features of pictures that `Resizer.on_host` has resized: one compile, whatever shapes they had."""
         return in_batches(partial(_of_levels, self.structure, self.view, self.params), levels)
 
 
@@ -116,7 +116,7 @@ def read(
     build: Callable[[KeySource], nnx.Module],
     rename: Callable[[str], str | None] = lambda name: name,
 ) -> tuple[Structure, Params]:
-    """A module's structure and its weights from a safetensors file in torch's layout, in float32.
+    """Return a module's structure and its weights from a safetensors file in torch's layout, in float32.
 
     rename: a name in the file -> our name; None for what is no weight of ours.
     Raises: ValueError, one sentence, for a file that is missing, pickled, truncated or foreign, and for a

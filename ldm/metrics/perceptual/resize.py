@@ -26,7 +26,7 @@ BITS = 22  # behind the point of PIL's integer weights
 
 
 def resample(images: UInt8[Array, "n h w 3"], rows: Matrix, columns: Matrix) -> Float[Array, "n h2 w2 3"]:
-    """rows x image x columns^T in float32, first along the width, clipped to [0, 255]."""
+    """Return rows x image x columns^T in float32, first along the width, clipped to [0, 255]."""
     x = images.astype(jnp.float32)
     for axis, matrix in ((COLUMNS, columns), (ROWS, rows)):
         x = jnp.einsum(axis, x, jnp.asarray(matrix, jnp.float32), precision="highest")
@@ -34,7 +34,7 @@ def resample(images: UInt8[Array, "n h w 3"], rows: Matrix, columns: Matrix) -> 
 
 
 def resample_levels(images: UInt8[Array, "n h w 3"], rows: Matrix, columns: Matrix) -> Float[Array, "n h2 w2 3"]:
-    """The same as PIL does it to 8-bit pictures: in integers, and to whole levels after each of the two.
+    """Resample 8-bit pictures as PIL does: in integers, and to whole levels after each of the two products.
 
     Pillow 13 begins with the height where that shrinks much more than the width, which moves such pictures
     by some levels. The published numbers are older, so the width always comes first.
@@ -47,12 +47,12 @@ def resample_levels(images: UInt8[Array, "n h w 3"], rows: Matrix, columns: Matr
 
 
 def clean(h: int, w: int, side: int) -> Matrices:
-    """clean-fid's: PIL's bicubic on one float channel at a time; antialiased, nothing is rounded."""
+    """Return clean-fid's matrices: PIL's bicubic on one float channel at a time; antialiased, nothing is rounded."""
     return smooth(h, side, cubic(-0.5)), smooth(w, side, cubic(-0.5))
 
 
 def torch_bilinear(h: int, w: int, side: int) -> Matrices:
-    """pytorch-fid's: `torch.nn.functional.interpolate`, bilinear, corners not aligned, aliased."""
+    """Return pytorch-fid's matrices: `torch.nn.functional.interpolate`, bilinear, corners not aligned, aliased."""
 
     def matrix(size: int) -> Matrix:
         step = float(np.float32(size / side))  # as torch counts: in float32, rounded once
@@ -62,7 +62,7 @@ def torch_bilinear(h: int, w: int, side: int) -> Matrices:
 
 
 def tensorflow_bilinear(h: int, w: int, side: int) -> Matrices:
-    """TensorFlow 1's, which the first FID had and torch-fidelity keeps: aliased, half a pixel off."""
+    """Return TensorFlow 1's matrices, which the first FID had and torch-fidelity keeps: aliased, half a pixel off."""
 
     def matrix(size: int) -> Matrix:
         return pick(np.float32(size / side) * np.arange(side, dtype=np.float32), size, triangle, 1)
@@ -71,7 +71,7 @@ def tensorflow_bilinear(h: int, w: int, side: int) -> Matrices:
 
 
 def crop(h: int, w: int, side: int, shorter: int) -> Matrices:
-    """PIL's bicubic that brings the shorter side to `shorter`, then the middle `side` x `side`.
+    """Return matrices of PIL's bicubic that bring the shorter side to `shorter`, then the middle `side` x `side`.
 
     Rounding as in torchvision's Resize and CenterCrop: down, and to the even one of two halves.
     """
@@ -92,12 +92,15 @@ class Resizer(NamedTuple):
     whole: bool = False
 
     def resize(self, images: UInt8[Array, "n h w 3"], side: int) -> Float[Array, "n side side 3"]:
-        """Pictures of one shape, where the network is."""
+        """Resize pictures of one shape, where the network is."""
         matrices = self.matrices(*images.shape[1:3], side)
         return (resample_levels if self.whole else resample)(images, *matrices)
 
     def on_host(self, image: UInt8[np.ndarray, "h w 3"], side: int) -> Float[np.ndarray, "side side 3"]:
-        """One picture of any shape, in float64 and then rounded to float32; whole levels are equal to the last one."""
+        """Return one picture of any shape, in float64 and then rounded to float32.
+
+        Whole levels are equal to the last one.
+        """
         h, w, _ = image.shape
         rows, columns = _sparse(self, h, w, side)
         x = image.transpose(1, 0, 2).reshape(w, -1).astype(np.float64)
@@ -106,13 +109,13 @@ class Resizer(NamedTuple):
         return x.reshape(side, side, 3).clip(0, 255).astype(np.float32)
 
     def _held(self, x: Float[np.ndarray, "a b"]) -> Float[np.ndarray, "a b"]:
-        """What PIL keeps between the two products of an 8-bit picture: whole levels."""
+        """Return what PIL keeps between the two products of an 8-bit picture: whole levels."""
         return np.floor(x / (1 << BITS) + 0.5).clip(0, 255) if self.whole else x
 
 
 @lru_cache(maxsize=64)
 def _sparse(resizer: Resizer, h: int, w: int, side: int) -> tuple[scipy.sparse.csr_array, scipy.sparse.csr_array]:
-    """The matrices of a shape, most of whose entries are 0; of whole levels in integers, exact in float64."""
+    """Return the matrices of a shape, most of whose entries are 0; of whole levels in integers, exact in float64."""
     scaled = lambda matrix: np.rint(matrix * (1 << BITS)) if resizer.whole else matrix
     return tuple(scipy.sparse.csr_array(scaled(matrix)) for matrix in resizer.matrices(h, w, side))
 

@@ -26,12 +26,14 @@ class Level(NamedTuple):
     c_out: Float[Array, "b 1 1 1"]
 
     def x0(self, x: Array, output: Array) -> Array:
-        """The estimate of x0 that a network's output stands for."""
+        """Return the estimate of x0 that a network's output stands for."""
         return self.c_skip * x + self.c_out * output
 
 
 def level_grid(schedule: Schedule, predict: Predict) -> Callable[[Int[Array, " b"], Int[Array, ""] | int], Level]:
-    """(place, n) -> level: places 0 ... n - 1 are the n times of a trailing grid, from noise on; place n is clean.
+    """Return (place, n) -> level, on a trailing grid.
+
+    Places 0 ... n - 1 are the n times of the grid, from noise on; place n is clean.
 
     There alpha = 1 and sigma = 0, so that a network that predicts v or eps gives x itself: the boundary condition
     of consistency models (Song et al. 2023, section 3) holds whatever its weights. n may be traced, so that one
@@ -53,20 +55,20 @@ def level_grid(schedule: Schedule, predict: Predict) -> Callable[[Int[Array, " b
 
 
 def step(x: Array, x0: Array, at: Level, to: Level) -> Array:
-    """DDIM's deterministic step: x at one level and its x0, to another level."""
+    """Take DDIM's deterministic step: x at one level and its x0, to another level."""
     return to.alpha * x0 + to.sigma / at.sigma * (x - at.alpha * x0)
 
 
 def guided_x0(
     structure: Structure, params: Params, x: Array, at: Level, context: Array, null: Float[Array, "m d"], w: Array
 ) -> Array:
-    """A plain network's estimate of x0 under guidance w, one scale an image."""
+    """Return a plain network's estimate of x0 under guidance w, one scale an image."""
     net = guided(denoiser(merge(structure, params)), jnp.broadcast_to(null, context.shape), w[:, None, None, None])
     return at.x0(x, net(x, at.t, 0.0, 1.0, context))  # c_skip 0 and c_out 1: the output, guided
 
 
 def student_x0(structure: Structure, params: Params, x: Array, at: Level, context: Array, w: Array) -> Array:
-    """A student's estimate of x0: it takes the guidance scales as an input."""
+    """Return a student's estimate of x0: it takes the guidance scales as an input."""
     return at.x0(x, merge(structure, params)(x, at.t, context, w))
 
 
@@ -77,7 +79,7 @@ class Drawn(NamedTuple):
 
 
 def draw(key: Array, latents: Array, n: Int[Array, ""] | int, scales: tuple[float, float]) -> Drawn:
-    """What a loss draws for each image, from the image's own key."""
+    """Return what a loss draws for each image, from the image's own key."""
 
     def one(key: Array) -> Drawn:
         place, noise, w = jax.random.split(key, 3)
@@ -91,8 +93,9 @@ def draw(key: Array, latents: Array, n: Int[Array, ""] | int, scales: tuple[floa
 
 
 def spread(x0: Array, latents: Array) -> Array:
-    """How far apart the estimates of a batch lie, as a share of what the data's do: near 0, the student has
-    collapsed.
+    """Return how far apart the estimates of a batch lie, as a share of what the data's do.
+
+    Near 0, the student has collapsed.
     """
     return x0.std(0).mean() / latents.std(0).mean()
 
@@ -115,8 +118,9 @@ def consistency(
     segments: int,
     scales: tuple[float, float],
 ) -> Callable[..., Pair]:
-    """(params, batch, key, teacher params, averaged params) -> Pair: consistency distillation (Song et al. 2023,
-    algorithm 2).
+    """Return (params, batch, key, teacher params, averaged params) -> Pair.
+
+    This is consistency distillation (Song et al. 2023, algorithm 2).
 
     z_t is a noised latent at one of the `segments` places of the grid, z_s where one DDIM step of the teacher,
     guided by the guidance that the student takes, leads from there to the next place.

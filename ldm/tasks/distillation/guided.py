@@ -1,5 +1,6 @@
-"""Guided distillation, in two stages: guidance becomes an input, then the steps are halved (Meng et al. 2023,
-arXiv:2210.03142).
+"""Guided distillation, in two stages (Meng et al. 2023, arXiv:2210.03142).
+
+Guidance becomes an input, then the steps are halved.
 """
 
 from __future__ import annotations

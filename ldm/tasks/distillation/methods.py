@@ -17,27 +17,30 @@ HALVINGS = (32, 16, 8, 4, 2, 1)  # steps of the students of stage 2; the paper's
 
 
 def kinds(method: str) -> tuple[str, ...]:
-    """What a method trains, one after the other. Raises: ValueError for an unknown method."""
+    """Return what a method trains, one after the other. Raises: ValueError for an unknown method."""
     if method not in METHODS:
         raise ValueError(f"method = {method!r}: expected one of {', '.join(METHODS)}; choose one of them.")
     return (method, *(f"guided-{steps}" for steps in HALVINGS if method == "guided"))
 
 
 def images_of(profile: Profile, kind: str) -> int:
-    """What a kind is trained on unless told otherwise: the stages of guided distillation, of which there are seven, see
-    half of what consistent students do; a teacher trained on, as many as cost what those cost (`passes`)."""
+    """Return how many images a kind is trained on unless told otherwise.
+
+    The stages of guided distillation, of which there are seven, see half of what consistent students do; a teacher
+    trained on, as many as cost what those cost (`passes`).
+    """
     if kind == "continued":
         return profile.distilled * passes("codi") // passes(kind)
     return profile.distilled // (2 if kind.startswith("guided") else 1)
 
 
 def steps_of(kind: str) -> int:
-    """The steps of a student of stage 2, which learns no others; 0 for other kinds."""
+    """Return the steps of a student of stage 2, which learns no others; 0 for other kinds."""
     return int(kind.removeprefix("guided-")) if kind.startswith("guided-") else 0
 
 
 def passes(kind: str) -> int:
-    """What an image of training costs, in forward passes of the network; a backward pass counts as two.
+    """Return what an image of training costs, in forward passes of the network; a backward pass counts as two.
 
     A student's own; two of its teacher, which is asked with and without the caption or twice in a row; and, for a
     consistent student, one of its average.
@@ -46,5 +49,5 @@ def passes(kind: str) -> int:
 
 
 def takes_guidance(kind: str) -> bool:
-    """Whether a kind takes the guidance scale as an input."""
+    """Return whether a kind takes the guidance scale as an input."""
     return kind != "continued"

@@ -35,18 +35,18 @@ SPREAD = 0.1, 10.0  # a student outside has collapsed, or blown up
 
 
 def network(profile: Profile, kind: str, c: int) -> tuple[Structure, Params]:
-    """Structure and shapes of what a kind trains: the teacher's, with an input for guidance if it takes it."""
+    """Return structure and shapes of what a kind trains: the teacher's, with an input for guidance if it takes it."""
     guidance = WIDTH if takes_guidance(kind) else 0
     return abstract(lambda keys: pretrain.fresh(profile, c, keys, guidance=guidance))
 
 
 def begun(teacher: Params, like: Params) -> Params:
-    """A student's first parameters: its teacher's, and zeros where it has more (`like`: shapes)."""
+    """Return a student's first parameters: its teacher's, and zeros where it has more (`like`: shapes)."""
     return {name: teacher[name] if name in teacher else jnp.zeros(a.shape, a.dtype) for name, a in like.items()}
 
 
 def load_student(profile: Profile, kind: str, c: int, images: int, seed: int = 0) -> tuple[Structure, Params]:
-    """A trained student, float32; `images`: what each kind of its method saw.
+    """Return a trained student, float32; `images`: what each kind of its method saw.
 
     Raises: ValueError, in one sentence, when there is none or its file is broken.
     """
@@ -58,7 +58,7 @@ def load_student(profile: Profile, kind: str, c: int, images: int, seed: int = 0
 
 
 def training(profile: Profile, c: int, images: int, seed: int = 0) -> TrainConfig:
-    """The teacher's configuration, at the rate with which the teacher ended, and falling again."""
+    """Return the teacher's configuration, at the rate with which the teacher ended, and falling again."""
     end = profile.training(c).learning_rate * min(1, profile.train.decay_images / profile.length) ** 0.5
     return replace(
         profile.train, images=images, learning_rate=end, warmup_images=images // 20, decay_images=images // 4, seed=seed
@@ -66,7 +66,7 @@ def training(profile: Profile, c: int, images: int, seed: int = 0) -> TrainConfi
 
 
 def student_loss(profile: Profile, kind: str, c: int, null: np.ndarray) -> Loss:
-    """The loss that a kind minimises; teachers of stage 2 are students themselves."""
+    """Return the loss that a kind minimises; teachers of stage 2 are students themselves."""
     student, teacher = (network(profile, k, c)[0] for k in (kind, "continued"))
     schedule, common = profile.schedule, {"null": null, "scales": profile.scales}
     if kind == "continued":
@@ -134,7 +134,10 @@ def distill(
 
 
 def watched(kind: str, on_log: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
-    """The same, stopping a student that gives every caption one picture, or pictures that no data resembles."""
+    """Return `on_log` for this kind, which also stops a student that has collapsed.
+
+    That is one that gives every caption one picture, or pictures that no data resembles.
+    """
 
     def look(record: dict[str, Any]) -> None:
         on_log({"kind": kind} | record)

@@ -31,12 +31,12 @@ def autoencoder_path(profile: Profile) -> Path:
 
 
 def seen(profile: Profile) -> int:
-    """Images that the profile's autoencoder was trained on; 0 where there is none."""
+    """Return how many images the profile's autoencoder was trained on; 0 where there is none."""
     return weights.metadata(autoencoder_path(profile))["images"] if autoencoder_path(profile).is_file() else 0
 
 
 def finished(profile: Profile) -> bool:
-    """Whether the profile's autoencoder is there, and its decoder finished."""
+    """Return whether the profile's autoencoder is there, and its decoder finished."""
     return autoencoder_path(profile).is_file() and "decoder_images" in weights.metadata(autoencoder_path(profile))
 
 

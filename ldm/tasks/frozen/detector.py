@@ -52,7 +52,7 @@ class DetectorSet:
 
     @classmethod
     def of(cls, scenes: Scenes, images: np.ndarray) -> DetectorSet:
-        """All about the scenes whose pictures these are."""
+        """Return all about the scenes whose pictures these are."""
         config = scenes.config
         records = [scenes.scene(i) for i in range(len(images))]
         labels, shares = cover(config, records)
@@ -74,14 +74,14 @@ class DetectorSet:
         return DetectorSet(**both)
 
     def batch(self, step: int, size: int, seed: int) -> Batch:
-        """A function of the step."""
+        """Return the batch of a step: it is a function of the step."""
         i = batch_indices(seed, step, size, len(self.images))
         names = ("images", "cells", "shares", "style", "kind", "colours")
         return {name: np.asarray(getattr(self, name)[i]) for name in names}
 
 
 def worsen(pixels: Float[Array, "b h w 3"], key: Array) -> Float[Array, "b h w 3"]:
-    """Faults of generated pictures, so that the detector is fair to them; a third stay as they are.
+    """Add faults of generated pictures, so that the detector is fair to them; a third stay as they are.
 
     Each by a random amount a picture: softness of two kinds (binomial blur, half resolution), slow
     and fast noise, a tint and a change of contrast.
@@ -90,7 +90,7 @@ def worsen(pixels: Float[Array, "b h w 3"], key: Array) -> Float[Array, "b h w 3
     keys = jax.random.split(key, 7)
 
     def amount(key: Array, most: float) -> Array:
-        """Zero for half of the pictures, else up to `most`."""
+        """Draw zero for half of the pictures, else up to `most`."""
         return most * jnp.maximum(jax.random.uniform(key, (b, 1, 1, 1), minval=-1.0), 0)
 
     def blur(x: Array) -> Array:
@@ -113,7 +113,7 @@ def worsen(pixels: Float[Array, "b h w 3"], key: Array) -> Float[Array, "b h w 3
 
 
 def detector_loss(structure: nnx.GraphDef) -> Loss:
-    """Cross-entropy of every answer; the cells, which are the hardest, count four times.
+    """Return the cross-entropy of every answer; the cells, which are the hardest, count four times.
 
     A cell should name its object with the probability of the share that the object covers.
     """
@@ -170,14 +170,14 @@ def train_detector(profile: Profile, images: int = 0) -> SceneNetwork:
 
 
 def save_detector(path: Path, network: SceneNetwork, accuracy: dict[str, dict[str, float]]) -> None:
-    """In half precision, with what `ldm.metrics.perceptual.detector.load_detector` needs to know."""
+    """Write in half precision, with what `ldm.metrics.perceptual.detector.load_detector` needs to know."""
     described = {"labels": asdict(network.labels), "side": network.side}
     half = {name: np.asarray(array, np.float16) for name, array in network.params.items()}
     weights.save(path, half, {"detector": described, "accuracy": accuracy})
 
 
 def examine_detector(network: SceneNetwork, scenes: Scenes) -> dict[str, float]:
-    """`alignment` of real scenes with their own captions; the same after a blur by 1/64 side.
+    """Return `alignment` of real scenes with their own captions, and of these scenes after a blur by 1/64 side.
 
     What it misses here is the detector's own error, to be reported beside every alignment.
     """

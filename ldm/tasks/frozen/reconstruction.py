@@ -27,12 +27,12 @@ SMOOTH, NOISE = 1.0, 0.05  # weight of what a little noise changes in the critic
 
 
 def edges(pixels: Float[Array, "b h w 3"]) -> tuple[Array, Array]:
-    """Differences of neighbours, down and across."""
+    """Return the differences of neighbours, down and across."""
     return pixels[:, 1:] - pixels[:, :-1], pixels[:, :, 1:] - pixels[:, :, :-1]
 
 
 def fidelity(fake: Float[Array, "b h w 3"], real: Float[Array, "b h w 3"]) -> tuple[Array, dict[str, Array]]:
-    """L1 of pixels plus L1 of edges; and, to look at, L1 and the peak signal-to-noise ratio in dB."""
+    """Return L1 of pixels plus L1 of edges; and, to look at, L1 and the peak signal-to-noise ratio in dB."""
     error = fake - real
     l1 = jnp.abs(error).mean()
     gradient = sum(jnp.abs(e).mean() for e in edges(error))
@@ -40,7 +40,7 @@ def fidelity(fake: Float[Array, "b h w 3"], real: Float[Array, "b h w 3"]) -> tu
 
 
 def autoencoder_loss(structure: Structure) -> Loss:
-    """Fidelity and the KL term; a batch holds `images`, uint8 (b, h, w, 3)."""
+    """Return fidelity and the KL term; a batch holds `images`, uint8 (b, h, w, 3)."""
 
     def loss(params: Params, batch: Batch, key: Array) -> tuple[Array, dict[str, Array]]:
         net = merge(structure, params)
@@ -69,7 +69,7 @@ class Critic(nnx.Module):
         self.logits = Conv(2 * width, 1, 1, keys=keys)
 
     def __call__(self, pixels: Float[Array, "b h w 3"]) -> tuple[Float[Array, "b 8 8 1"], list[Array]]:
-        """The logits, and each layer's features."""
+        """Return the logits, and each layer's features."""
         features, x = [], fold(pixels, self.patch)
         for i, conv in enumerate(self.convs):
             x = nnx.leaky_relu(conv(fold(x, 2) if i == 1 else x), 0.2)
@@ -78,13 +78,13 @@ class Critic(nnx.Module):
 
 
 def players(params: Params) -> tuple[Params, Params]:
-    """The decoder's parameters and the critic's, which are called `critic.` in the dict of both."""
+    """Return the decoder's parameters and the critic's, which are called `critic.` in the dict of both."""
     critic = {name.removeprefix("critic."): p for name, p in params.items() if name.startswith("critic.")}
     return {name: p for name, p in params.items() if not name.startswith("critic.")}, critic
 
 
 def decoder_loss(autoencoder: Structure, critic: Structure, frozen: Params) -> Loss:
-    """Both players' losses in one: neither has a gradient of the other's (`lax.stop_gradient`).
+    """Return both players' losses in one: neither has a gradient of the other's (`lax.stop_gradient`).
 
     The logits of a picture and of its own reconstruction are compared as a pair (Jolicoeur-Martineau
     2019): the critic wants the real one above, the decoder the decoded one. What a little noise changes in

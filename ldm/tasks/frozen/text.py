@@ -89,7 +89,7 @@ class TextSet:
         )
 
     def batch(self, step: int, size: int, seed: int) -> Batch:
-        """A function of the step: different scenes, each with one of its wrong captions."""
+        """Return the batch of a step, a function of it: different scenes, each with one of its wrong captions."""
         rng = np.random.default_rng([seed, step])
         i = np.sort(rng.choice(len(self.images), size, replace=False))
         names = ("images", "ids", "answers", "nouns", "places", "cells")
@@ -135,7 +135,7 @@ class DualEncoder(nnx.Module):
         self.cell = Linear(2 * width, 1 + config.vocabulary, keys=keys)
 
     def captions(self, ids: Int[Array, "b n"]) -> tuple[Array, Array, Array]:
-        """Context, its pooled features, unit embedding.
+        """Return context, its pooled features, unit embedding.
 
         Pooled over all positions, since the UNet sees padding too; and not linearly, since a mean
         of words alone does not know which of two objects is on the left.
@@ -145,7 +145,7 @@ class DualEncoder(nnx.Module):
         return context, pooled, normalised(self.text_proj(pooled))
 
     def pictures(self, images: UInt8[Array, "b h w 3"]) -> tuple[Array, Array]:
-        """Feature map and unit embedding."""
+        """Return feature map and unit embedding."""
         features, embedding = self.image(to_pixels(images))
         return features, normalised(embedding)
 
@@ -159,7 +159,7 @@ def cross_entropy(logits: Float[Array, "... c"], labels: Int[Array, " ..."]) -> 
 
 
 def text_loss(structure: nnx.GraphDef, config: SceneConfig) -> Loss:
-    """Contrastive loss with hard negatives, and the questions to both towers."""
+    """Return the contrastive loss with hard negatives, and that of the questions to both towers."""
     sizes = [len(options) for options in questions(config).values()]
 
     def loss(params: Params, batch: Batch, key: Array) -> tuple[Array, dict[str, Array]]:
@@ -228,7 +228,7 @@ def train_text(profile: Profile, images: int = 0) -> TextEncoder:
 
 
 def save_text(path: Path, params: Params, tokenizer: Tokenizer, accuracy: dict[str, float], **shape: int) -> None:
-    """The text tower alone, in half precision, with what `ldm.networks.text.load_text_encoder` needs to know."""
+    """Write the text tower alone, in half precision, with what `ldm.networks.text.load_text_encoder` needs to know."""
     tower = {
         name.removeprefix("text."): np.asarray(array, np.float16)
         for name, array in params.items()
@@ -239,7 +239,7 @@ def save_text(path: Path, params: Params, tokenizer: Tokenizer, accuracy: dict[s
 
 
 def examine_text(structure: nnx.GraphDef, params: Params, tokenizer: Tokenizer, scenes: Scenes) -> dict[str, float]:
-    """What the dual encoder knows about scenes it has not seen; shares of 1.
+    """Return what the dual encoder knows about scenes it has not seen; shares of 1.
 
     retrieval: the right caption of 100, or one of the same words. For each change, the true caption preferred to the
     one with this thing changed (chance .5). For each question, the pooled caption's right answers, where it is told.
