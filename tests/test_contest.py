@@ -115,6 +115,7 @@ def test_the_scatter_of_trainings_is_found_and_pooled_over_sizes():
     assert training_scatter(sampling(crossing)[0].assign(size=8)) is None
 
 
+@pytest.mark.slow
 def test_replicates_of_pooled_seeds_scatter_as_new_trainings_would():
     """The interval of a mean of three trainings holds the truth about as often as it says."""
     held = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -119,7 +120,7 @@ def test_it_begins_with_layers_that_change_nothing_and_the_answer_zero():
     structure, params = network()
     x, t, context = inputs(2)
     assert not np.asarray(forward(structure, params, x, t, context)).any()
-    tokens, emb, text = draw(3, 2, 4, 16), draw(4, 2, 16), draw(5, 2, WORDS, 16)
+    tokens, emb, text = map(jnp.asarray, (draw(3, 2, 4, 16), draw(4, 2, 16), draw(5, 2, WORDS, 16)))
     np.testing.assert_array_equal(merge(structure, params).run(tokens, emb, text), tokens)
 
 
@@ -155,8 +156,8 @@ def test_the_order_of_the_text_does_not_matter_and_the_text_does(trained):
 
 
 def test_only_its_positions_tell_one_patch_from_another(trained, monkeypatch):
-    x, t, context = inputs(3)
-    turned = np.roll(x, (2, 2), (1, 2))  # by one patch
+    x, t, context = map(jnp.asarray, inputs(3))
+    turned = jnp.roll(x, (2, 2), (1, 2))  # by one patch
     turn = lambda y: np.roll(np.asarray(y), (2, 2), (1, 2))
     net = merge(*trained)
     assert np.abs(net(turned, t, context) - turn(net(x, t, context))).max() > 0.01

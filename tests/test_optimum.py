@@ -56,6 +56,7 @@ def test_the_best_guidance_comes_with_all_that_may_be_the_best(metric, sign):
     assert max(len(tied) for tied in found["tied"]) == 2
 
 
+@pytest.mark.slow
 def test_a_race_leaves_losers_early_and_counts_what_it_drew(tmp_path):
     contenders = study.sampling_grid(SMOKE, [8], [2], [1.5, 3.0, 30.0], n=16)
     store, evaluator = Store(tmp_path), study.SamplingEvaluator(SMOKE)
