@@ -47,7 +47,7 @@ def advantages(contests: Mapping[str, Contest]) -> alt.FacetChart:
     clipped = data.assign(**{name: data[name].clip(-1, 1) for name in ("lo", "hi", "advantage")})
     fair = clipped[clipped["winner"] != "forfeit"]
     x, x2 = budget_axis(some.unit), "to:Q"
-    y = alt.Y("lo:Q", title="advantage of the best smaller model", axis=alt.Axis(format="+%"))
+    y = alt.Y("lo:Q", title="advantage of smaller", axis=alt.Axis(format="+%"))
     shown = [
         alt.Tooltip("from:Q", title="budget from", format=".3~g"),
         alt.Tooltip("to:Q", title="to", format=".3~g"),
@@ -58,22 +58,18 @@ def advantages(contests: Mapping[str, Contest]) -> alt.FacetChart:
         alt.Tooltip("best:Q", title="best size, c"),
     ]
     scale = alt.Scale(domain=[WORDS[w] for w in WINNERS], range=[COLOURS[w] for w in WINNERS])
-    wins = lambda legend: alt.Color("word:N", title=None, scale=scale, legend=legend)
+    legend = alt.Legend(columns=2, labelLimit=260, symbolType="square", symbolOpacity=1)
+    wins = alt.Color("word:N", title=None, scale=scale, legend=legend)
     base = alt.Chart().encode(x=x, x2=x2)
     zero = alt.Chart().mark_rule(color=INK, strokeDash=[4, 4]).encode(y=alt.datum(0.0))
-    band = (
-        base.transform_filter("datum.winner != 'forfeit'")
-        .mark_rect(opacity=0.35)
-        .encode(y=y, y2="hi:Q", color=wins(None))
-    )
+    band = base.transform_filter("datum.winner != 'forfeit'").mark_rect(opacity=0.35).encode(y=y, y2="hi:Q", color=wins)
     line = (
         base.transform_filter("datum.winner != 'forfeit'")
         .mark_rule(strokeWidth=2.5)
-        .encode(y="advantage:Q", color=wins(None), tooltip=shown)
+        .encode(y="advantage:Q", color=wins, tooltip=shown)
     )
-    legend = alt.Legend(columns=2, labelLimit=260)
     foot = float(min(fair["lo"].min(), 0)) - 0.12 if len(fair) else -0.2
-    strip = base.mark_rule(strokeWidth=9).encode(y=alt.datum(foot), color=wins(legend), tooltip=shown)
+    strip = base.mark_rule(strokeWidth=9).encode(y=alt.datum(foot), color=wins, tooltip=shown)
     return (
         alt.layer(zero, band, line, strip, data=clipped)
         .properties(width=540, height=190)
