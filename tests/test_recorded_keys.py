@@ -24,6 +24,7 @@ from ldm.paths import ROOT
 from ldm.profiles import LAPTOP, Profile
 from ldm.study import (
     averages,
+    denoising,
     distillation,
     dreambooth,
     probes,
@@ -62,7 +63,9 @@ def nothing_of_ones_own(tmp_path_factory) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def recorded() -> pd.DataFrame:
     """One row a cell; what one metric's row leaves open, another's may tell."""
-    rows = Store(ROOT).rows(only="recorded").groupby("key", sort=False, as_index=False).first().astype(object)
+    rows = Store(ROOT).rows(only="recorded")
+    rows = rows.assign(pictures=rows.groupby("key")["n"].transform("max"))  # not every caption asks for every metric
+    rows = rows.groupby("key", sort=False, as_index=False).first().astype(object)
     return rows.where(rows.notna(), None)
 
 
@@ -97,12 +100,18 @@ def sampling(profile: Profile, row: Record) -> str:
         [row.c],
         [row.steps],
         [row.guidance],
-        n=row.n,
+        n=row.pictures,
         images=row.images_seen,
         sampler=row.sampler,
         seed=row.seed,
+        level=row.level or "all",
     )
     return Evaluators(study.SamplingEvaluator, profile.name).key(only(cells))
+
+
+def held_out(profile: Profile, row: Record) -> str:
+    cells = denoising.denoising_grid(profile, [row.c], [row.images_seen], n=row.n, level=row.level, seed=row.seed)
+    return Evaluators(denoising.DenoisingEvaluator, profile.name).key(only(cells))
 
 
 def super_resolution(profile: Profile, row: Record) -> str:
@@ -213,6 +222,7 @@ def benchmarked(name: str) -> Any:
 
 KEYS: dict[str, Callable[[Profile, Record], str]] = {  # study -> a row's key
     "pretraining": pretraining,
+    "denoising": held_out,
     "sampling": sampling,
     "superres": super_resolution,
     "dreambooth": booth,

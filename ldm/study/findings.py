@@ -116,17 +116,21 @@ def whole_grid(store: Store, profile: Profile) -> pd.DataFrame:
 
 
 def by_level(store: Store, profile: Profile, levels: Sequence[Level], n: int = 1024) -> pd.DataFrame:
-    """Return what the store holds of the grid by DDIM at these levels of caption, of all trainings; nothing is run."""
-    return store.rows(
+    """Return what the store holds of the grid by DDIM at these levels of caption, of all trainings; nothing is run.
+
+    Cells of n pictures count. A row's own n can be less: where captions leave things out, not every picture is asked
+    for everything.
+    """
+    rows = store.rows(
         study="sampling",
         profile=profile.name,
-        n=n,
         images_seen=profile.length,
         sampler="ddim",
         level=list(levels),
         steps=list(profile.steps),
         guidance=list(profile.guidance),
     )
+    return rows[rows.groupby("key")["n"].transform("max") == n].reset_index(drop=True)
 
 
 def restored(store: Store, profile: Profile, **where: Any) -> pd.DataFrame:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 COMPONENTS = 64  # principal directions of the real features that the Frechet distances live in
 SAMPLE = 2_000  # real pictures behind a kernel distance
+PAIRED = ("fd_scene_decoded", "kid_effnet_decoded", "alignment", "subject")  # whose influences are kept, of many cells
 DECODED = "_decoded"  # ends the name of what is compared with scenes that went through the autoencoder
 
 
@@ -175,6 +176,8 @@ class Metrics:
             for kind, distance in distances.items():
                 influences[f"{kind}_{name}"] = distance.influences[0]
                 found[f"{kind}_{name}"] = distance, self.protocols[f"{kind}_{name}"].line
+        if self.profile.decoded:  # of every metric they would outgrow the rows
+            influences = {name: influences[name] for name in PAIRED if name in influences}
         return Score(estimates=found, influences=influences)
 
 
