@@ -58,7 +58,7 @@ def advantages(contests: Mapping[str, Contest]) -> alt.FacetChart:
         alt.Tooltip("best:Q", title="best size, c"),
     ]
     scale = alt.Scale(domain=[WORDS[w] for w in WINNERS], range=[COLOURS[w] for w in WINNERS])
-    legend = alt.Legend(columns=2, labelLimit=260, symbolType="square", symbolOpacity=1)
+    legend = alt.Legend(columns=1, labelLimit=260, symbolType="square", symbolOpacity=1)
     wins = alt.Color("word:N", title=None, scale=scale, legend=legend)
     base = alt.Chart().encode(x=x, x2=x2)
     zero = alt.Chart().mark_rule(color=INK, strokeDash=[4, 4]).encode(y=alt.datum(0.0))
