@@ -74,6 +74,14 @@ def strict_types(request):
         yield
 
 
+@pytest.fixture(scope="module")
+def quick_compilation():
+    """Half the time to compile, the same arithmetic."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture
 def any_types():
     """What is of a wrong type reaches the library's own check, where `make check` has annotations checked."""

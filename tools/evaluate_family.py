@@ -44,14 +44,16 @@ def stages() -> Iterator[tuple[Profile, Level, tuple[int, ...], int]]:
 
 def main() -> None:
     planned, store = "--plan" in sys.argv, Store(ROOT)
-    for name in ("laptop-eps", "laptop-v"):
-        chosen = profiles.get(name)
+    settings = [profiles.get(name) for name in ("laptop-eps", "laptop-v")]
+    for chosen in [] if planned else settings:
+        evaluator = denoising.DenoisingEvaluator(chosen)
         for seed in SEEDS:
-            sizes = [c for c in chosen.family if models.trained_lengths(chosen, c, seed)]
-            if sizes and not planned:
+            if sizes := [c for c in chosen.family if models.trained_lengths(chosen, c, seed)]:
                 cells = denoising.denoising_grid(chosen, sizes, seed=seed)
-                title = f"{name} denoising, seed {seed}"
-                run(cells, evaluator=denoising.DenoisingEvaluator(chosen), store=store, title=title)
+                run(cells, evaluator=evaluator, store=store, title=f"{chosen.name} denoising, seed {seed}")
+    evaluators = {
+        chosen.name: sampling.SamplingEvaluator(chosen) for chosen in settings
+    }  # each loads its networks once
     for chosen, level, steps, seed in stages():
         for c in (c for c in chosen.family if models.there(chosen, c, chosen.length, seed)):
             title = f"{chosen.name}, captions that say {level}, c = {c}, seed {seed}"
@@ -59,7 +61,7 @@ def main() -> None:
             if planned:
                 print(title, steps)
             else:
-                run(cells, evaluator=sampling.SamplingEvaluator(chosen), store=store, title=title)
+                run(cells, evaluator=evaluators[chosen.name], store=store, title=title)
 
 
 if __name__ == "__main__":

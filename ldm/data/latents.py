@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -27,6 +26,7 @@ from ldm.networks.text import TextEncoder
 
 CHUNK = 1024  # pictures held at once
 Batch = dict[str, np.ndarray | Array]
+Source = tuple[Params, Array, Array]  # the text tower's parameters, latents and ids of a `DeviceSet`
 
 
 @runtime_checkable
@@ -62,13 +62,25 @@ class DeviceSet:
 
     def batch(self, seed: int, step: int, size: int, part: slice | np.ndarray = slice(None)) -> Batch:
         rows = jnp.asarray(batch_indices(seed, step, size, len(self.latents))[part], jnp.int32)
-        return _gather(self.text.structure, self.text.params, self.latents, self.ids, rows)
+        return _gather(self.text.structure, self.source, rows)
+
+    @property
+    def source(self) -> Source:
+        """What lies on the device, as `gather` takes it."""
+        return self.text.params, self.latents, self.ids
 
 
-@partial(jax.jit, static_argnums=0)
-def _gather(structure: Structure, params: Params, latents: Array, ids: Array, rows: Int[Array, " b"]) -> Batch:
-    context = merge(structure, params)(ids[rows]).astype(jnp.float16)  # as a `LatentSet` keeps it
-    return {"latents": latents[rows].astype(jnp.float32), "context": context.astype(jnp.float32)}
+def gather(structure: Structure, source: Source, rows: Int[Array, "*k b"]) -> Batch:
+    """Return latents (*k, b, h, w, z) and contexts (*k, b, m, d), float32, of these rows of a `DeviceSet`."""
+    params, latents, ids = source
+    context = merge(structure, params)(ids[rows.reshape(-1)]).astype(jnp.float16)  # as a `LatentSet` keeps it
+    return {
+        "latents": latents[rows].astype(jnp.float32),
+        "context": context.reshape(*rows.shape, *context.shape[1:]).astype(jnp.float32),
+    }
+
+
+_gather = jax.jit(gather, static_argnums=0)
 
 
 def latent_set(data: Captioned, codec: Codec, text: TextEncoder, folder: Path) -> LatentSet:

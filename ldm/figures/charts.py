@@ -19,6 +19,7 @@ from ldm.metrics.catalogue import comparable, metric_of
 from ldm.metrics.protocol import single
 
 MIMETYPE = "application/vnd.vegalite.v5+json"  # the newest that JupyterLab 4 draws
+COST = "sampling cost (normalised cost x steps)"  # the paper's
 INK = "#888"  # readable on white and on near-black
 
 
@@ -97,6 +98,16 @@ def columns(rows: pd.DataFrame) -> pd.DataFrame:
     keep += ["value", "lo", "hi", "n", "loss", "seed", "images_seen", "compute", "tied"]
     keep += ["frontier"]
     return rows[[name for name in keep if name in rows]]
+
+
+def cost_axis(field: str = "cost", title: str = COST) -> alt.X:
+    """Return the x axis of a sampling cost or budget, logarithmic."""
+    return alt.X(
+        f"{field}:Q",
+        scale=alt.Scale(type="log", nice=False, padding=14),
+        title=title,
+        axis=alt.Axis(format="~g", tickCount=6),
+    )
 
 
 def quality_lines(metric: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import altair as alt
 import pandas as pd
 from IPython.display import Markdown
 
-from ldm.figures.charts import INK
+from ldm.figures.charts import COST, INK, cost_axis
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.contest import COUNTED, PAPER, WINNERS, Contest, contest
@@ -22,18 +22,8 @@ WORDS = {
     "open": "not told apart",
     "forfeit": "the largest affords no step",
 }
+UNITS = {COUNTED: "GFLOPs a picture, all evaluations", PAPER: COST}
 COLOURS = {"smaller": "#e07b39", "same": "#8fa3ad", "largest": "#3b6fb6", "open": "#c9c9c9", "forfeit": "#f0d9a8"}
-
-
-def budget_axis(unit: str, field: str = "from") -> alt.X:
-    """Return the axis of a sampling budget, in the unit in which the contest counted it."""
-    title = "GFLOPs a picture, all evaluations" if unit == COUNTED else "sampling cost (normalised cost x steps)"
-    return alt.X(
-        f"{field}:Q",
-        title=title,
-        scale=alt.Scale(type="log", nice=False, padding=14),
-        axis=alt.Axis(format="~g", tickCount=6),
-    )
 
 
 def advantages(contests: Mapping[str, Contest]) -> alt.FacetChart:
@@ -46,7 +36,7 @@ def advantages(contests: Mapping[str, Contest]) -> alt.FacetChart:
     data["word"] = data["winner"].map(WORDS)
     clipped = data.assign(**{name: data[name].clip(-1, 1) for name in ("lo", "hi", "advantage")})
     fair = clipped[clipped["winner"] != "forfeit"]
-    x, x2 = budget_axis(some.unit), "to:Q"
+    x, x2 = cost_axis("from", UNITS[some.unit]), "to:Q"
     y = alt.Y("lo:Q", title="advantage of smaller", axis=alt.Axis(format="+%"))
     shown = [
         alt.Tooltip("from:Q", title="budget from", format=".3~g"),

@@ -9,14 +9,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import altair as alt
-import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from ldm.figures.charts import best, color, columns, curve, pick, quality_axis, tooltip
-from ldm.figures.contest import advantages, budget_axis, shares
-from ldm.figures.pictures import picture_grid
-from ldm.figures.samples import SHOWN, label, stacked
+from ldm.figures import samples
+from ldm.figures.charts import best, color, columns, cost_axis, curve, pick, quality_axis, tooltip
+from ldm.figures.contest import advantages, shares
+from ldm.figures.samples import SHOWN
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics import optimum
 from ldm.statistics.bootstrap import Influences
@@ -47,20 +46,9 @@ def pictures(store: Store, rows: pd.DataFrame, metric: str, levels: Sequence[str
     parts = recorded(rows[rows["seed"] == 0], metric, levels)
     if not parts:
         return Markdown(MISSING)
-    picked = {level: pick(part[part["c"] == part["c"].max()], metric) for level, part in parts.items()}
-    found = {
-        (level, int(row.steps)): row for level, part in picked.items() for row in best(part, ["steps"]).itertuples()
-    }
-    across = sorted({steps for _, steps in found})
-    blank = np.full_like(stacked(store, next(iter(found.values())).key, shown), 128)
-    at = [[found.get((level, steps)) for steps in across] for level in parts]
-    return picture_grid(
-        np.stack([[stacked(store, one.key, shown) if one else blank for one in line] for line in at]),
-        [SAYS[level] for level in parts],
-        [label("steps", steps) for steps in across],
-        width=112,
-        notes=[[f"guidance {one.guidance:g}" if one else "none" for one in line] for line in at],
-    )
+    largest = {level: pick(part[part["c"] == part["c"].max()], metric) for level, part in parts.items()}
+    found = pd.concat([best(part, ["steps"]).assign(said=SAYS[level]) for level, part in largest.items()])
+    return samples.of_rows(store, found, "said", "steps", shown=shown)
 
 
 def curves(rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> Any:
@@ -71,7 +59,7 @@ def curves(rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> Any:
     picked = [best(pick(part, metric), ["c", "steps"]).assign(panel=title(level)) for level, part in parts.items()]
     found = pd.concat(picked).sort_values("cost")
     data = columns(found).assign(panel=found["panel"])
-    base = alt.Chart().encode(x=budget_axis(PAPER, "cost"), color=color(data), tooltip=tooltip(data, metric))
+    base = alt.Chart().encode(x=cost_axis(), color=color(data), tooltip=tooltip(data, metric))
     y = quality_axis(metric, type="log")
     heading = alt.Header(labelOrient="top", labelAnchor="start", labelFontSize=13)
     return (

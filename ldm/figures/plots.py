@@ -9,7 +9,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from ldm.figures.charts import INK, best, color, columns, curve, models, pick, quality_axis, theme, tooltip
+from ldm.figures.charts import INK, best, color, columns, cost_axis, curve, models, pick, quality_axis, theme, tooltip
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.optimum import best_guidance
@@ -25,16 +25,6 @@ __all__ = [
     "table1_chart",
     "theme",
 ]
-
-
-def cost_axis() -> alt.X:
-    """Return the x axis of sampling cost, logarithmic."""
-    return alt.X(
-        "cost:Q",
-        scale=alt.Scale(type="log", nice=False, padding=14),
-        title="sampling cost (normalised cost x steps)",
-        axis=alt.Axis(format="~g", tickCount=6),
-    )
 
 
 def _curves(rows: pd.DataFrame, metric: str, x: alt.X, *, points_only: bool = False) -> alt.Chart:

@@ -147,7 +147,6 @@ def contest(
         for fair, a, b in zip(contested, lo, hi, strict=True)
     ]
     alike = contested & (lo > -margin) & (hi < margin)
-    holder = [size[np.where(cost <= budget * (1 + 1e-9), evidence.values, np.inf).argmin()] for budget in budgets]
     return Contest(
         metric=evidence.metric,
         unit=unit,
@@ -158,7 +157,7 @@ def contest(
         lo=lo,
         hi=hi,
         winners=tuple("same" if same else winner for same, winner in zip(alike, winners, strict=True)),
-        best=tuple(map(int, holder)),
+        best=tuple(int(size[at]) for at in evidence.best_within(cost, budgets)),
         mean=mean,
     )
 

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
 from ldm.metrics import Estimate
 from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
-from ldm.statistics.ranks import rank_correlation, somers
+from ldm.statistics.ranks import rank_correlation, somers_lead
 from ldm.statistics.verdicts import Verdict, answered, listed
 
 
@@ -34,13 +33,9 @@ def f2(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
         )
     size = rows["size"].to_numpy(float)
     compute = (rows["cost"] / rows["steps"] * rows["images_seen"]).to_numpy(float)
-
-    def lead(losses: Float[np.ndarray, "*replicates m"]) -> Float[np.ndarray, "*replicates"]:
-        return somers(-size, losses) - somers(-compute, losses)
-
-    value = float(lead(rows["value"].to_numpy(float)))
-    lo, hi = np.quantile(lead(replicates(rows, influences).T[:500]), [0.025, 0.975])
-    effect = Estimate(value, float(min(lo, value)), float(max(hi, value)), int(rows["n"].min()))
+    effect = somers_lead(
+        size, compute, rows["value"].to_numpy(float), replicates(rows, influences), int(rows["n"].min())
+    )
     return Verdict(
         finding="F2",
         answer=answered(effect, 0),

@@ -8,6 +8,7 @@ since a lucky training is lucky at every step count.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -77,6 +78,10 @@ class Evidence:
     def spread(self) -> str:
         """How far trainings scatter that differ in their seed alone, in words; empty where that is not known."""
         return f"trainings scatter by {self.scatter.sd:.1%} of the value" if self.scatter else ""
+
+    def best_within(self, cost: Float[np.ndarray, " rows"], budgets: Sequence[float]) -> list[int]:
+        """Return the place of the row with the lowest value among those that each budget affords."""
+        return [int(np.where(cost <= budget * (1 + 1e-9), self.values, np.inf).argmin()) for budget in budgets]
 
     def where(self, keep: pd.Series | np.ndarray) -> Evidence:
         """Return the rows that a mask keeps, with their replicates."""

@@ -15,9 +15,9 @@ import pandas as pd
 from jaxtyping import Float
 
 from ldm.metrics import Estimate
+from ldm.networks.cost import PASSES
 from ldm.statistics.evidence import Evidence
 
-BACKWARD = 2.0  # FLOPs of a backward pass, in forward passes
 LEAST = 3  # sizes that a budget needs for a curve over sizes
 
 
@@ -32,7 +32,7 @@ class IsoFlop:
 
 def training_flops(rows: pd.DataFrame) -> Float[np.ndarray, " rows"]:
     """Return the FLOPs that trained each row's model: of forward and backward passes of all images that it saw."""
-    return (rows["gflops"].astype(float) * 1e9 * (1 + BACKWARD) * rows["images_seen"].astype(float)).to_numpy()
+    return (rows["gflops"].astype(float) * 1e9 * PASSES * rows["images_seen"].astype(float)).to_numpy()
 
 
 def isoflop(evidence: Evidence, budgets: int = 7) -> IsoFlop:

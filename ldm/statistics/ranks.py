@@ -38,6 +38,23 @@ def somers(
         return _concordance(x, y) / _concordance(x, x)
 
 
+def somers_lead(
+    first: Float[np.ndarray, " m"],
+    second: Float[np.ndarray, " m"],
+    losses: Float[np.ndarray, " m"],
+    drawn: Float[np.ndarray, "m replicates"],
+    n: int,
+) -> Estimate:
+    """Return Somers' D of quality on the first quantity, less that on the second, with the interval of replicates."""
+
+    def lead(losses: Float[np.ndarray, "*replicates m"]) -> Float[np.ndarray, "*replicates"]:
+        return somers(-first, losses) - somers(-second, losses)
+
+    value = float(lead(losses))
+    lo, hi = np.quantile(lead(drawn.T[:500]), [0.025, 0.975])
+    return Estimate(value, float(min(lo, value)), float(max(hi, value)), n)
+
+
 def rank_correlation(
     a: Float[np.ndarray, " m"],
     b: Float[np.ndarray, " m"],

@@ -61,8 +61,7 @@ def settings(evidence: Evidence, steps: int, budgets: Sequence[float], *, unit: 
 
 def best_settings(evidence: Evidence, budgets: Sequence[float], *, unit: str = PAPER) -> pd.DataFrame:
     """Return the best measured setting within each budget: columns as of `settings`."""
-    cost = counted(evidence.rows, unit)
-    at = [int(np.where(cost <= budget * (1 + 1e-9), evidence.values, np.inf).argmin()) for budget in budgets]
+    at = evidence.best_within(counted(evidence.rows, unit), budgets)
     return evidence.rows.iloc[at][SETTING].assign(budget=list(budgets)).reset_index(drop=True)
 
 

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
 from ldm.metrics import Estimate, Z
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.contest import MARGIN, PAPER, Contest, agreement, contest, counted
 from ldm.statistics.evidence import Evidence
-from ldm.statistics.ranks import somers
+from ldm.statistics.ranks import somers_lead
 
 SMALL = 2  # doublings of the budget from the largest model's least on that count as small ones
 FEWEST = 4  # the paper's least number of steps
@@ -73,13 +72,7 @@ def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
             f"F1 needs rows at 4 or more amounts of compute, of 2 sizes and 2 lengths, not {len(set(compute))} of c ="
             f" {listed(evidence.sizes)}; run more lengths or sizes."
         )
-
-    def lead(losses: Float[np.ndarray, "*replicates m"]) -> Float[np.ndarray, "*replicates"]:
-        return somers(-compute, losses) - somers(-images, losses)
-
-    value = float(lead(evidence.values))
-    lo, hi = np.quantile(lead(evidence.replicates.T[:500]), [0.025, 0.975])
-    effect = Estimate(value, float(min(lo, value)), float(max(hi, value)), evidence.n)
+    effect = somers_lead(compute, images, evidence.values, evidence.replicates, evidence.n)
     return Verdict(
         finding="F1",
         answer=answered(effect, 0),

@@ -13,6 +13,28 @@ from ldm.study.results import Row
 from ldm.study.scene_metrics import Score
 
 
+def check_size(profile: Profile, c: int) -> None:
+    """Raise ValueError, one sentence, for a size that the profile's family lacks."""
+    if c not in profile.family:
+        raise ValueError(
+            f"c = {c}: expected a size of profile {profile.name}, one of {profile.family}; choose among them."
+        )
+
+
+def check_length(profile: Profile, images: int) -> None:
+    """Raise ValueError, one sentence, for a training length at which the profile keeps no model."""
+    if images not in profile.lengths:
+        raise ValueError(
+            f"images = {images}: expected a training length of profile {profile.name}, one of {profile.lengths}."
+        )
+
+
+def check_pictures(n: int) -> None:
+    """Raise ValueError, one sentence, for a number of pictures that no interval can rest on."""
+    if not 16 <= n <= 100_000:
+        raise ValueError(f"n = {n}: expected 16 to 100000 pictures a point; an interval needs some.")
+
+
 @runtime_checkable
 class Cell(Protocol):
     """The smallest thing that is computed, resumed and cached: a frozen dataclass.

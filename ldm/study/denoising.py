@@ -22,6 +22,7 @@ from ldm.data.scenes.dataset import Scenes
 from ldm.metrics import mean
 from ldm.networks import sizes
 from ldm.profiles import Profile
+from ldm.study.cells import check_length, check_pictures, check_size
 from ldm.study.evaluator import Evaluator
 from ldm.study.results import Row
 from ldm.study.scene_metrics import Score
@@ -46,17 +47,10 @@ class Denoising:
     split: str = "val"
 
     def __post_init__(self):
-        chosen = profiles.get(self.profile)
-        if self.c not in chosen.family:
-            raise ValueError(
-                f"c = {self.c}: expected a size of profile {self.profile}, one of {chosen.family}; choose among them."
-            )
-        if self.images not in chosen.lengths:
-            raise ValueError(
-                f"images = {self.images}: expected a training length of {self.profile}, one of {chosen.lengths}."
-            )
-        if not 16 <= self.n <= 100_000:
-            raise ValueError(f"n = {self.n}: expected 16 to 100000 pictures; an interval needs some.")
+        profile = profiles.get(self.profile)
+        check_size(profile, self.c)
+        check_length(profile, self.images)
+        check_pictures(self.n)
 
 
 def denoising_grid(

@@ -33,12 +33,10 @@ def race(
     store: Store,
     evaluator: SamplingEvaluator,
     stages: Sequence[int],
-    to_the_end: bool = False,
 ) -> pd.DataFrame:
     """Return the contenders' rows of the metric, each from the last stage it ran in, with `left`: may it be the best?
 
-    Contenders differ in their guidance alone. to_the_end: a winner that is found early runs in the last stage, too, so
-    that all races leave points of one number of pictures.
+    Contenders differ in their guidance alone.
     All stages together keep the truly best one with 95 % certainty (Bonferroni). `value`, `lo` and `hi` are
     turned so that lower is better; `n` counts the pictures of the row, `drawn` those of all its stages.
     """
@@ -51,11 +49,7 @@ def race(
         left = confidence_set(rows, store.influences(rows, metric), level=level)
         done.append(rows.assign(left=left))
         racing = [cells[key] for key in rows["key"][left]]
-        if len(racing) == 1 and n != stages[-1]:
-            if to_the_end:
-                last = [replace(cell, n=stages[-1]) for cell in racing]
-                rows = run(last, store=store, evaluator=evaluator, title=f"winner, {stages[-1]} pictures")
-                done.append(lower_is_better(rows, metric).assign(left=True))
+        if len(racing) == 1:
             break
     ran = pd.concat(done, ignore_index=True)
     ran["drawn"] = ran.groupby("guidance")["n"].transform("sum")

@@ -22,6 +22,7 @@ from ldm.data.scenes.record import Scene
 from ldm.hashing import later
 from ldm.networks import cost, sizes
 from ldm.profiles import Profile
+from ldm.study.cells import check_length, check_pictures, check_size
 from ldm.study.evaluator import Evaluator
 from ldm.study.scene_metrics import Score
 from ldm.tasks import models
@@ -49,21 +50,13 @@ class Evaluation:
 
     def __post_init__(self):
         profile = profiles.get(self.profile)
-        if self.c not in profile.family:
-            raise ValueError(
-                f"c = {self.c}: expected a size of profile {self.profile}, one of {profile.family}; choose among them."
-            )
-        if self.images not in profile.lengths:
-            raise ValueError(
-                f"images = {self.images}: expected a training length of profile {self.profile}, one of "
-                f"{profile.lengths}."
-            )
+        check_size(profile, self.c)
+        check_length(profile, self.images)
         if not 1 <= self.guidance <= 30:
             raise ValueError(
                 f"guidance = {self.guidance}: expected 1 (no guidance) to 30; the paper's range is 1.5 to 8."
             )
-        if not 16 <= self.n <= 100_000:
-            raise ValueError(f"n = {self.n}: expected 16 to 100000 pictures a point; an interval needs some.")
+        check_pictures(self.n)
         profile.plan(self.sampler, self.steps)  # refuses unknown samplers and impossible step counts
 
 

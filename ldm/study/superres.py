@@ -23,6 +23,7 @@ from ldm.metrics.perceptual import efficientnet_card
 from ldm.networks import cost, sizes
 from ldm.profiles import Profile
 from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
+from ldm.study.cells import check_pictures, check_size
 from ldm.study.evaluator import Evaluator
 from ldm.study.results import Store
 from ldm.study.scene_metrics import COMPONENTS, Score
@@ -58,15 +59,11 @@ class Restoration:
 
     def __post_init__(self):
         profile = profiles.get(self.profile)
-        if not 16 <= self.n <= 100_000:
-            raise ValueError(f"n = {self.n}: expected 16 to 100000 pictures a point; an interval needs some.")
+        check_pictures(self.n)
         if self.kind == "bicubic":
             return
         superres_recipe.check_kind(self.kind)
-        if self.c not in profile.family:
-            raise ValueError(
-                f"c = {self.c}: expected a size of profile {self.profile}, one of {profile.family}; choose among them."
-            )
+        check_size(profile, self.c)
         if self.images not in superres_recipe.LENGTHS:
             raise ValueError(
                 f"images = {self.images}: expected a length of finetuning, one of {superres_recipe.LENGTHS}."

@@ -17,15 +17,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float
 
 from ldm import paths
 from ldm.data.batches import batch_indices
-from ldm.data.latents import DeviceSet
+from ldm.data.latents import DeviceSet, gather
 from ldm.diffusion.losses import diffusion_loss
 from ldm.networks import sizes
 from ldm.networks.cost import PASSES
-from ldm.networks.layers import KeySource, Params, Structure, abstract, gather_taps, merge
+from ldm.networks.layers import KeySource, Params, abstract, gather_taps
 from ldm.profiles import Profile
 from ldm.tasks import models
 from ldm.tasks.pretrain import fresh, network
@@ -52,11 +52,6 @@ class Task:
     config: TrainConfig
     data: DeviceSet
     null: Float[np.ndarray, "m d"]
-
-    @property
-    def source(self) -> tuple[Params, Array, Array]:
-        """What lies on the device, as `gather` takes it."""
-        return self.data.text.params, self.data.latents, self.data.ids
 
     @property
     def predicts(self) -> tuple[str, ...]:
@@ -99,16 +94,6 @@ def plan(
     return Task(c=c, runs=runs, config=config, data=data, null=data.text.null(1)[0]) if runs else None
 
 
-def gather(structure: Structure, source: tuple[Params, Array, Array], rows: Int[Array, "k b"]) -> dict[str, Array]:
-    """Return latents (k, b, h, w, z) and contexts (k, b, m, d), float32, of these rows of a `DeviceSet`."""
-    params, latents, ids = source
-    context = merge(structure, params)(ids[rows.reshape(-1)]).astype(jnp.float16)  # as a `LatentSet` keeps it
-    return {
-        "latents": latents[rows].astype(jnp.float32),
-        "context": context.reshape(*rows.shape, *context.shape[1:]).astype(jnp.float32),
-    }
-
-
 def compiled(task: Task) -> Callable[..., Any]:
     """Compile the lap of these trainings (`together.lap_of`)."""
     profile, count = task.runs[0].profile, len(task.runs)
@@ -129,7 +114,7 @@ def compiled(task: Task) -> Callable[..., Any]:
     )
     rows = shape((together.LAP, count, task.config.batch), jnp.int32)
     more = jax.tree.map(lambda x: shape(x.shape, x.dtype), task.more)
-    return lap.lower(states, task.source, rows, more, shape((count,), jnp.uint32), shape((), jnp.int32)).compile()
+    return lap.lower(states, task.data.source, rows, more, shape((count,), jnp.uint32), shape((), jnp.int32)).compile()
 
 
 _BEGUN: dict[tuple, Future] = {}
@@ -137,7 +122,7 @@ _BEGUN: dict[tuple, Future] = {}
 
 def begun(task: Task) -> Future:
     """Return the compilation of the task's lap, begun in the background the first time."""
-    key = (task.c, len(task.runs), task.predicts, replace(task.config, images=1), task.source[1].shape)
+    key = (task.c, len(task.runs), task.predicts, replace(task.config, images=1), task.data.latents.shape)
     if key not in _BEGUN:
         _BEGUN[key] = COMPILERS.submit(compiled, task)
     return _BEGUN[key]
@@ -169,7 +154,7 @@ def pretrain(
     together.fit(
         begun(task).result(),
         states,
-        task.source,
+        task.data.source,
         lambda seed, step: batch_indices(seed, step, task.config.batch, len(task.data.latents)),
         task.config,
         [run.seed for run in task.runs],

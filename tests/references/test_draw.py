@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 
-import jax
 import numpy as np
 import pytest
 import torch
@@ -33,19 +32,12 @@ from ldm.networks.torch_layout import to_torch
 from ldm.tasks import pretrain
 from tests.references.stable_diffusion import draw, pipeline
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 STEPS, GUIDANCE, CAPTION = 4, 3.0, "a photo of a cat!"
 SCHEDULERS = {"ddim": DDIMScheduler, "euler": EulerDiscreteScheduler}
 
 
 CONV = "unet.mid_block.resnets.0.conv1"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick():
-    """Half the time to compile, the same arithmetic."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")

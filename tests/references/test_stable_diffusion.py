@@ -8,7 +8,6 @@ import shutil
 import sys
 from dataclasses import replace
 
-import jax
 import numpy as np
 import pytest
 import torch
@@ -37,16 +36,9 @@ from ldm.networks.torch_layout import from_torch, to_torch
 from ldm.profiles import TABLE1
 from tests.references.stable_diffusion import autoencoder, draw, pipeline, text_tower, unet
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 CAPTIONS = ["a photo of a cat!", "two models, the LICENSE of one"]
 STEPS, GUIDANCE = 4, 3.0
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick():
-    """Half the time to compile, the same arithmetic."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 
 import diffusers
-import jax
 import numpy as np
 import pytest
 from diffusers import DDIMScheduler
@@ -20,17 +19,12 @@ from ldm.interop.stable_diffusion.pipeline import read_pipeline, write_pipeline
 from ldm.interop.stable_diffusion.scheduler import read_noise, write_noise
 from tests.references.stable_diffusion import draw, pipeline, scheduler
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # of torch inside diffusers
+pytestmark = [
+    pytest.mark.usefixtures("quick_compilation"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation"),  # of torch inside diffusers
+]
 STEPS, GUIDANCE = 6, 3.0
 SD = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick():
-    """Half the time to compile, the same arithmetic."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")
