@@ -71,7 +71,7 @@ class DeviceSet:
 
 
 def gather(structure: Structure, source: Source, rows: Int[Array, "*k b"]) -> Batch:
-    """Return latents (*k, b, h, w, z) and contexts (*k, b, m, d), float32, of these rows of a `DeviceSet`."""
+    """Return latents (..., b, h, w, z) and contexts (..., b, m, d), float32, of rows (..., b) of a `DeviceSet`."""
     params, latents, ids = source
     context = merge(structure, params)(ids[rows.reshape(-1)]).astype(jnp.float16)  # as a `LatentSet` keeps it
     return {
