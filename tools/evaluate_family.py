@@ -2,7 +2,8 @@
 
     nice -n 19 .venv/bin/python -m tools.evaluate_family    # go on where it stopped; --plan: only list what is left
 
-Every size, step count, guidance and level of caption, 1,024 pictures a point; then the other trainings of each size.
+Held-out losses first, of each training and of its averages; then every size, step count, guidance and level of caption,
+1,024 pictures a point; then the other trainings of each size.
 What is recorded is not run again, and a model that is not trained yet is left for later.
 """
 
@@ -18,10 +19,27 @@ from ldm.profiles import Profile
 from ldm.study import denoising, sampling
 from ldm.study.results import Store
 from ldm.study.run import run
-from ldm.tasks import models
+from ldm.tasks import models, pretrain
 
 FEW = (2, 4, 8, 16, 32)  # step counts that tell a stage's story; the profile's others follow
 SEEDS = (0, 1, 2)
+SHARES = (0.03, 0.05, 0.075, 0.1, 0.15, 0.2)  # of a training, that its weights are averaged over
+
+
+def losses(chosen: Profile, seed: int) -> list[denoising.Denoising]:
+    """The held-out losses of every model that is here, and of averages of the longest trainings with snapshots."""
+    sizes = [c for c in chosen.family if models.trained_lengths(chosen, c, seed)]
+    kept = [
+        c
+        for c in sizes
+        if pretrain.snapshots_of(chosen, c, seed).is_dir() and models.there(chosen, c, chosen.length, seed)
+    ]
+    for c in kept:
+        for share in SHARES:
+            if not models.file_of(chosen, c, chosen.length, seed, models.average_kind(share)):
+                pretrain.averaged(chosen, c, share, chosen.length, seed)
+    averages = denoising.denoising_grid(chosen, kept, [chosen.length], seed=seed, shares=SHARES)
+    return denoising.denoising_grid(chosen, sizes, seed=seed) + averages
 
 
 def stages() -> Iterator[tuple[Profile, Level, tuple[int, ...], int]]:
@@ -48,8 +66,7 @@ def main() -> None:
     for chosen in [] if planned else settings:
         evaluator = denoising.DenoisingEvaluator(chosen)
         for seed in SEEDS:
-            if sizes := [c for c in chosen.family if models.trained_lengths(chosen, c, seed)]:
-                cells = denoising.denoising_grid(chosen, sizes, seed=seed)
+            if cells := losses(chosen, seed):
                 run(cells, evaluator=evaluator, store=store, title=f"{chosen.name} denoising, seed {seed}")
     evaluators = {
         chosen.name: sampling.SamplingEvaluator(chosen) for chosen in settings

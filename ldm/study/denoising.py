@@ -19,6 +19,7 @@ from jaxtyping import Float
 from ldm import profiles
 from ldm.data.scenes.captions import Level
 from ldm.data.scenes.dataset import Scenes
+from ldm.hashing import later
 from ldm.metrics import mean
 from ldm.networks import sizes
 from ldm.profiles import Profile
@@ -27,6 +28,7 @@ from ldm.study.evaluator import Evaluator
 from ldm.study.results import Row
 from ldm.study.scene_metrics import Score
 from ldm.tasks import models
+from ldm.training import ema
 
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
 TIMES = tuple(range(50, 1000, 100))  # of the schedule's 1000, evenly: their mean is that over uniform times, nearly
@@ -45,12 +47,15 @@ class Denoising:
     level: Level
     seed: int = 0  # of the training run
     split: str = "val"
+    share: float = later(0.0)  # of the training that the weights are averaged over, after the fact; 0: as it kept them
 
     def __post_init__(self):
         profile = profiles.get(self.profile)
         check_size(profile, self.c)
         check_length(profile, self.images)
         check_pictures(self.n)
+        if self.share:
+            ema.exponent(self.share)  # refuses shares that make no sense
 
 
 def denoising_grid(
@@ -61,13 +66,18 @@ def denoising_grid(
     n: int | None = None,
     level: Level | None = None,
     seed: int = 0,
+    shares: Sequence[float] = (0.0,),
 ) -> list[Denoising]:
-    """Return every size at every training length (none: all at which there is a model), on captions as in training."""
+    """Return every size at every training length (none: all at which there is a model), on captions as in training.
+
+    shares: of the training that weights are averaged over; 0: as the training kept them.
+    """
     common = dict(profile=profile.name, n=n or max(LEAST, profile.n), level=level or profile.level, seed=seed)
     return [
-        Denoising(c=c, images=images, **common)
+        Denoising(c=c, images=images, share=share, **common)
         for c in sizes
         for images in lengths or models.trained_lengths(profile, c, seed)
+        for share in shares
     ]
 
 
@@ -83,7 +93,8 @@ class DenoisingEvaluator(Evaluator[Denoising]):
         return {"study": VERSION} | self.frozen_versions()
 
     def model_of(self, cell: Denoising) -> tuple:
-        return cell.c, cell.images, cell.seed
+        named = cell.c, cell.images, cell.seed
+        return (*named, models.average_kind(cell.share)) if cell.share else named
 
     def data_of(self, cell: Denoising) -> str:
         return self.scenes_of(cell).key
@@ -137,7 +148,7 @@ class DenoisingEvaluator(Evaluator[Denoising]):
         return dict(
             study="denoising",
             profile=cell.profile,
-            task="denoise",
+            task="average" if cell.share else "denoise",
             size=f"{params / 1e6:.3g}M",
             c=cell.c,
             params=params,
@@ -149,14 +160,20 @@ class DenoisingEvaluator(Evaluator[Denoising]):
             cost=sizes.norm_cost(network, cell.c, **shape),
             nfe=1,
             steps=1,
+            **(dict(strength=cell.share) if cell.share else {}),
         )
 
     def setting(self, cell: Denoising) -> str:
         return f"{cell.split} captions that say {cell.level}"
 
     def rows(self, cell: Denoising, score: Score, seconds: float) -> list[Row]:
-        """Return one row for the mean over times, and one a time: metric `denoising_at`, the time as `strength`."""
+        """Return one row for the mean over times, and one a time: metric `denoising_at`, the time as `strength`.
+
+        Of weights that were averaged after the fact there is the mean alone, the share as its `strength`.
+        """
         columns, found = self.columns(cell), []
+        if cell.share:
+            return [row for row in super().rows(cell, score, seconds) if row.metric == OVER_TIMES]
         for name, (e, protocol) in score.estimates.items():
             at = float(name.removeprefix(f"{AT_TIME}_")) if name != OVER_TIMES else None
             found.append(
@@ -168,8 +185,7 @@ class DenoisingEvaluator(Evaluator[Denoising]):
                     hi=e.hi,
                     n=e.n,
                     seconds=seconds,
-                    strength=at,
-                    **columns,
+                    **columns | dict(strength=at),
                 )
             )
         return found
