@@ -28,6 +28,7 @@ AFTER = {
     "08_distillation": ["05_samplers"],
     "09_interpolation": ["04_sampling"],
     "10_tpu": [],
+    "14_left_open": [],
     "12_verdicts": ["05_samplers", "06_super_resolution", "08_distillation"],
     "a3_confounders": ["04_sampling"],
     "a4_exercises": [],
@@ -37,7 +38,7 @@ AFTER = {
     "a1_metrics": [],
     "a2_speed": [],
 }
-LIGHT = ("01_data", "02_family", "10_tpu", "a0_primer", "a1_metrics", "a2_speed", "a4_exercises", "a5_first_hour")  # one core is enough
+LIGHT = ("01_data", "02_family", "10_tpu", "a0_primer", "a1_metrics", "a2_speed", "14_left_open", "a4_exercises", "a5_first_hour")  # one core is enough
 
 alone = contextlib.ExitStack()
 

@@ -46,14 +46,15 @@ def stages() -> Iterator[tuple[Profile, Level, tuple[int, ...], int]]:
     """Settings, levels, step counts and training seeds."""
     first, other = profiles.get("laptop-eps"), profiles.get("laptop-v")
     rest = tuple(count for count in first.steps if count not in FEW)
-    for steps in (FEW, rest):
-        for level in ("some", "all"):
-            yield first, level, steps, 0
+    for level in ("some", "all", "nothing", "subject"):
+        yield first, level, FEW, 0
     for level in ("some", "all"):
-        yield other, level, first.steps, 0
-    for level in ("subject", "nothing"):
-        for chosen in (first, other):
-            yield chosen, level, (*FEW, 1, 50), 0
+        yield other, level, other.steps, 0
+    for level in ("some", "all"):
+        yield first, level, rest, 0
+    for chosen, more in ((first, (1, 50)), (other, (*FEW, 1, 50))):
+        for level in ("nothing", "subject"):
+            yield chosen, level, more, 0
     for seed in SEEDS[1:]:
         for chosen in (first, other):
             for level in ("some", "all"):
@@ -74,7 +75,8 @@ def main() -> None:
     for chosen, level, steps, seed in stages():
         for c in (c for c in chosen.family if models.there(chosen, c, chosen.length, seed)):
             title = f"{chosen.name}, captions that say {level}, c = {c}, seed {seed}"
-            cells = sampling.sampling_grid(chosen, [c], steps, chosen.guidance, level=level, seed=seed)
+            guidance = (1.0,) if level == "nothing" else chosen.guidance  # towards no caption there is none
+            cells = sampling.sampling_grid(chosen, [c], steps, guidance, level=level, seed=seed)
             if planned:
                 print(title, steps)
             else:

@@ -5,13 +5,14 @@ A level says how much of a scene the caption tells (`ldm.data.scenes.captions`);
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
 import pandas as pd
 from IPython.display import Markdown
 
+from ldm import profiles
 from ldm.figures import samples
 from ldm.figures.charts import best, color, columns, cost_axis, curve, pick, quality_axis, tooltip
 from ldm.figures.contest import advantages, shares
@@ -30,6 +31,24 @@ MISSING = "No rows of these settings are recorded yet."
 def title(level: str) -> str:
     """Return what captions of a level say, for a panel's heading."""
     return f"the caption says {SAYS[level]}"
+
+
+def by_setting(found: Mapping[str, pd.DataFrame], draw: Callable[[pd.DataFrame], Sequence[Any]]) -> list[Any]:
+    """Return what is drawn of each profile's rows under the name of its setting; of those without rows, nothing.
+
+    found: profile -> rows of its grid, as `ldm.study.findings.by_level` gives them.
+    """
+    shown = []
+    for name, rows in found.items():
+        if rows["c"].nunique() > 1:
+            shown += [Markdown(f"### {setting(name)}"), *draw(rows)]
+    return shown or [Markdown(MISSING)]
+
+
+def setting(name: str) -> str:
+    """Return how a profile's networks predict, and which times its samplers visit, in words."""
+    profile = profiles.get(name)
+    return f"Predicting {profile.predict}, drawn on {profile.spacing} times"
 
 
 def recorded(rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> dict[str, pd.DataFrame]:
