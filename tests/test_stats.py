@@ -1,4 +1,4 @@
-"""Seeds and fits on data whose answer is known."""
+"""Ranks and fits on data whose answer is known."""
 
 from __future__ import annotations
 
@@ -6,56 +6,15 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from ldm.metrics import Estimate, mean
+from ldm.metrics import Estimate
 from ldm.statistics import power_law as stats
 from ldm.statistics import ranks
-from ldm.statistics import seeds as seeds_statistics
 
 
 def spread(values: np.ndarray, truth: float, fit) -> float:
     """Share of repeats whose interval holds the truth."""
     estimates = [fit(v) for v in values]
     return float(np.mean([e.lo <= truth <= e.hi for e in estimates]))
-
-
-@pytest.mark.parametrize("seeds", [3, 5])
-@pytest.mark.parametrize("shared, training", [(0, 1), (1, 0.3), (1, 1), (0.3, 1)])
-def test_combined_seeds_hold_the_truth_whatever_they_share(seeds, shared, training):
-    """Seeds scored on the same images share their luck; how much is in the influences."""
-    rng, found = np.random.default_rng(0), []
-    for _ in range(1500):
-        common, own = rng.normal(0, shared, 50), rng.normal(0, 1, (seeds, 50))
-        luck = rng.normal(0, training / np.sqrt(50), (seeds, 1))
-        found.append(seeds_statistics.combine([mean(scores) for scores in 10 + common + own + luck]))
-    assert 0.925 <= np.mean([e.lo <= 10 <= e.hi for e in found]) <= 0.97
-    assert found[0].n == 50 * seeds
-
-
-def test_without_influences_seeds_are_taken_to_share_all_their_images():
-    rng = np.random.default_rng(0)
-    values = 10 + rng.normal(0, 0.5, (400, 1)) + rng.normal(size=(400, 3))
-    assert (
-        0.93 <= spread(values, 10.0, lambda v: seeds_statistics.combine([Estimate.of(x, 0.5, 100) for x in v])) <= 0.97
-    )
-
-
-def test_seeds_that_agree_by_chance_keep_the_images_interval():
-    same = [Estimate.of(3.0, 0.2, 100)] * 3
-    assert seeds_statistics.combine(same).se == pytest.approx(0.2)
-
-
-def test_spread_pooled_over_sizes_sharpens_two_seeds():
-    rng = np.random.default_rng(1)
-    groups = [[Estimate.of(x, 0.01, 50) for x in rng.normal(m, 0.3, 2)] for m in (1, 5, 9, 20)]
-    pooled = seeds_statistics.seed_spread(groups)
-    assert pooled.dof == 4
-    expected = np.sqrt(np.mean([(g[0].value - g[1].value) ** 2 / 2 for g in groups]))
-    assert pooled.sd == pytest.approx(expected)
-    ratio = seeds_statistics.combine(groups[0], pooled).se / (12.7 * pooled.sd / np.sqrt(2) / 1.96)
-    assert ratio < 0.3  # Student's quantile falls from 12.7 to 2.8
-    alone = groups[0][0]
-    assert seeds_statistics.combine([alone]) == alone
-    assert seeds_statistics.combine([alone], pooled).se > alone.se
 
 
 def test_a_power_law_is_found_with_its_interval():
@@ -94,8 +53,6 @@ def test_a_curve_that_is_no_power_law_gets_a_wider_interval_and_residuals_that_s
 @pytest.mark.parametrize(
     "call, says",
     [
-        (lambda: seeds_statistics.combine([]), "no estimates"),
-        (lambda: seeds_statistics.seed_spread([[Estimate(1, 0, 2, 5)]]), "second seed"),
         (lambda: stats.power_law([1, 2], [Estimate(1, 0, 2, 5)] * 2), "3 or more points"),
         (lambda: stats.power_law([1, 2, 3], [Estimate(1, 0, 2, 5)] * 3, floor=None), "4 to fit a floor"),
         (lambda: stats.power_law([1, 2, 4], [Estimate(-1, -2, 0, 5)] * 3), "all positive"),

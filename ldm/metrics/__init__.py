@@ -12,9 +12,9 @@ A bootstrap would not do: it repeats images, which lowers the effective n and so
 distance, whose bias is of order 1/n.
 
 An interval says what other images *from the same generator, as many of them*, would give. It does
-not contain the spread over training seeds (`ldm.statistics.seeds.combine` adds it), nor, for a Frechet distance, its
-bias: compare Frechet distances only at equal n. Kernel distances and `frechet_inf` have no such bias, or
-less. How often the intervals hold the truth is simulated in `benchmarks.calibration`.
+not contain the scatter of trainings by other seeds (`ldm.statistics.evidence` adds it), nor, for a
+Frechet distance, its bias: compare Frechet distances only at equal n. Kernel distances and `frechet_inf`
+have no such bias, or less. How often the intervals hold the truth is simulated in `benchmarks.calibration`.
 
 The numbers are called FD-<network> and KID-<network>: "FID" is Inception's pool3 and nothing else.
 """

@@ -1,1 +1,1 @@
-"""From rows to numbers: bootstrap replicates, frontiers, power laws, seeds, and the verdicts on the findings."""
+"""From rows to numbers: bootstrap replicates, frontiers, power laws, and the verdicts on the findings."""

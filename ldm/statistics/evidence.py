@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,12 +19,18 @@ from jaxtyping import Float
 
 from ldm.metrics import Estimate
 from ldm.statistics.bootstrap import REPLICATES, Influences, lower_is_better, replicates
-from ldm.statistics.seeds import Spread
 
 SETTING = (
     *("study", "profile", "task", "c", "images_seen", "sampler", "steps", "guidance", "level", "strength"),
     *("cost", "nfe", "gflops", "params", "protocol", "metric", "size"),
 )
+
+
+class Spread(NamedTuple):
+    """Standard deviation between training seeds, and its degrees of freedom."""
+
+    sd: float
+    dof: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
