@@ -17,17 +17,24 @@ CAUSES = {  # of a disk that does not take a file: what is wrong, and what to do
 }
 
 
-def refused(path: Path, error: Exception | None = None) -> OSError | None:
+def refused(path: Path, error: Exception) -> OSError | None:
     """Return the error to raise where a disk did not take `path`: one sentence that says what to do.
 
-    The disk is said to be full unless the error says otherwise. None for an error that is none of a disk's `CAUSES`.
+    None for an error that is none of a disk's `CAUSES`.
 
     Libraries wrap an error of the system in others, and leave of it what it says.
     """
     told = lambda code: getattr(error, "errno", None) == code or os.strerror(code) in str(error)
-    code = next(filter(told, CAUSES), None) if error else errno.ENOSPC
-    if code is None:
-        return None
+    code = next(filter(told, CAUSES), None)
+    return None if code is None else _refusal(path, code)
+
+
+def full(path: Path) -> OSError:
+    """Return the error to raise where a disk has no room for `path`: one sentence that says what to do."""
+    return _refusal(path, errno.ENOSPC)
+
+
+def _refusal(path: Path, code: int) -> OSError:
     what, mend = CAUSES[code]
     return OSError(
         code,

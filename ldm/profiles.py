@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from ldm.data.scenes.captions import Level
 from ldm.data.scenes.record import EASY, FULL, SceneConfig
 from ldm.diffusion.schedule import Noise, Predict, Schedule, Spacing, Times
-from ldm.diffusion.solvers import Plan, Sampler, plan
+from ldm.diffusion.solvers import Plan, plan
 from ldm.networks.autoencoder_config import SD, AutoencoderConfig
 from ldm.networks.family import table1
 from ldm.networks.sizes import Network, check_network
@@ -95,7 +95,7 @@ class Profile:
         """The noise that networks are trained at, and drawn with."""
         return Schedule.named(self.noise, self.shift)
 
-    def plan(self, sampler: Sampler, steps: int) -> Plan:
+    def plan(self, sampler: str, steps: int) -> Plan:
         """Return a sampler's table on the profile's schedule. Raises: ValueError for an unknown name or step count."""
         return plan(sampler, steps, self.spacing, self.noise, self.shift)
 

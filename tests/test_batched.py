@@ -56,3 +56,9 @@ def test_what_is_cached_is_computed_once_and_appears_when_it_is_complete(tmp_pat
         found = cached(path, parts(), 23, np.float16)
         np.testing.assert_array_equal(found, ROWS.astype(np.float16))
     assert asked == [0, 10, 20] * 2 and not found.flags.writeable
+
+
+def test_a_cache_of_no_parts_is_refused_and_leaves_no_file(tmp_path):
+    with pytest.raises(ValueError, match="rows.npy: there are no parts to keep; give at least one"):
+        cached(tmp_path / "rows.npy", [], 0, np.float16)
+    assert not list(tmp_path.iterdir())

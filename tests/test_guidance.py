@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 from ldm.diffusion.counting import passes
-from ldm.diffusion.guidance import Guidance, Projection, as_guidance, combine
+from ldm.diffusion.guidance import Guidance, Projection, as_guidance, combine, pair
 from ldm.diffusion.sampler import initial_noise, loop, sample
 from ldm.diffusion.schedule import to_eps, to_x0
 from ldm.diffusion.solvers import Plan, ddim, ddpm, dpmpp_2m, heun, unipc
@@ -179,6 +179,20 @@ def test_a_projection_that_leaves_everything_is_plain_guidance():
     plain, _ = combine(weak, text, 0.0, Guidance(4.0, 0.3))
     ours, _ = combine(weak, text, 0.0, Guidance(4.0, 0.3, projection=everything), jnp.zeros_like(weak))
     np.testing.assert_allclose(ours, plain, atol=1e-5)
+
+
+def test_the_first_push_of_a_projection_has_none_before_it():
+    weak, text = estimates(0)
+    how = Guidance(4.0, projection=Projection(momentum=-0.5))
+    first, pushed = combine(weak, text, 0.0, how)
+    np.testing.assert_array_equal(first, combine(weak, text, 0.0, how, jnp.zeros_like(weak))[0])
+    np.testing.assert_array_equal(pushed, text - weak)
+
+
+def test_guidance_away_from_nothing_is_refused():
+    zeros = jnp.zeros((1, 4, 4, 2))
+    with pytest.raises(ValueError, match="null and guide are None: expected one of them"):
+        pair(lambda *ask: zeros, None)(zeros, jnp.zeros(1), 0.0, 1.0, jnp.zeros((1, 2, 3)))
 
 
 def test_a_projected_push_is_orthogonal_to_the_estimate_and_no_longer_than_its_norm():

@@ -29,6 +29,8 @@ def cached(path: Path, parts: Iterable[np.ndarray], n: int, dtype: DTypeLike, *,
                     out[done : done + len(values)] = values
                     done += len(values)
                     bar.update(len(values))
+            if out is None:
+                raise ValueError(f"{path.name}: there are no parts to keep; give at least one.")
             out.flush()
             del out
             os.replace(unfinished, path)

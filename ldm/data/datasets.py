@@ -28,14 +28,17 @@ class Captioned(Protocol):
     @property
     def key(self) -> str:
         """Hex digits that name exactly these pictures and captions; caches are keyed by it."""
+        ...
 
     def __len__(self) -> int: ...
 
     def item(self, i: int) -> tuple[np.ndarray, str]:
         """Return the picture and its caption: (uint8 (S, S, 3), caption)."""
+        ...
 
     def images(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return the pictures of these indices: uint8 (len(indices), S, S, 3)."""
+        ...
 
     def captions(self, indices: Sequence[int] | np.ndarray) -> list[str]: ...
 

@@ -35,16 +35,17 @@ class Ahead:
     """
 
     def __init__(self, make: Callable[[int], dict], threads: int, ahead: int):
-        self._steps = grain.MapDataset.range(LONGEST).map(lambda step: make(int(step)))
+        self._make = make
         options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)
-        self._ready = iter(self._steps.to_iter_dataset(options))
+        steps = grain.MapDataset.range(LONGEST).map(lambda step: make(int(step)))
+        self._ready = iter(steps.to_iter_dataset(options))
         self._next, self._last = 0, -1
 
     def __call__(self, step: int) -> dict:
         follows, self._last = step == self._last + 1, step
         if step != self._next:
             if not follows:  # somebody looks at a batch again
-                return self._steps[step]
+                return self._make(step)
             self._ready.set_state({"next_index": step})
         self._next = step + 1
         return next(self._ready)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -19,13 +19,14 @@ from jaxtyping import Array, Float, Int
 from ldm.data.batches import CORES, batch_indices, in_order
 from ldm.data.cache import cached
 from ldm.data.datasets import Captioned
+from ldm.diffusion.losses import Batch, DeviceBatch
 from ldm.hashing import digest
 from ldm.networks.autoencoder import Codec
 from ldm.networks.layers import Params, Structure, merge
 from ldm.networks.text import TextEncoder
 
 CHUNK = 1024  # pictures held at once
-Batch = dict[str, np.ndarray | Array]
+T = TypeVar("T")
 Source = tuple[Params, Array, Array]  # the text tower's parameters, latents and ids of a `DeviceSet`
 
 
@@ -35,6 +36,7 @@ class Encoded(Protocol):
 
     def batch(self, seed: int, step: int, size: int, part: slice | np.ndarray = slice(None)) -> Batch:
         """Return the batch of a step, float32, by (seed, step) alone; of it these rows (`parallel.Layout.rows`)."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +72,7 @@ class DeviceSet:
         return self.text.params, self.latents, self.ids
 
 
-def gather(structure: Structure, source: Source, rows: Int[Array, "*k b"]) -> Batch:
+def gather(structure: Structure, source: Source, rows: Int[Array, "*k b"]) -> DeviceBatch:
     """Return latents (..., b, h, w, z) and contexts (..., b, m, d), float32, of rows (..., b) of a `DeviceSet`."""
     params, latents, ids = source
     context = merge(structure, params)(ids[rows.reshape(-1)]).astype(jnp.float16)  # as a `LatentSet` keeps it
@@ -105,7 +107,7 @@ def latents_of(data: Captioned, codec: Codec, folder: Path) -> Float[np.ndarray,
     return half_precision(folder, name, map(codec.encode, drawn(data.images, len(data))), len(data))
 
 
-def drawn(draw: Callable[[range], np.ndarray], n: int) -> Iterable[np.ndarray]:
+def drawn(draw: Callable[[range], T], n: int) -> Iterable[T]:
     """Draw by `batches.in_order`, by all cores where an accelerator waits for them; a CPU has to encode them, too."""
     if jax.default_backend() == "cpu":
         return in_order(draw, n, CHUNK, 1)

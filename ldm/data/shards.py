@@ -145,7 +145,7 @@ def _cached(path: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, 
             return {name: file[name] for name in ("encoded", "words", "shard", "spans")}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         arrays, file = make(), io.BytesIO()
-        np.savez(file, **arrays)
+        np.savez(file, encoded=arrays["encoded"], words=arrays["words"], shard=arrays["shard"], spans=arrays["spans"])
         write_atomic(path, file.getvalue())
         return arrays
 
@@ -170,7 +170,12 @@ def _index(fs: fsspec.AbstractFileSystem, paths: list[str]) -> dict[str, np.ndar
             f"{paths[0]}: no samples in it, nor in the other {len(paths) - 1} shards; expected pictures and captions."
         )
     encoded, words = first[0][0] == "latents", first[0][1]
-    return {"encoded": np.array(encoded), "words": np.array(words), "shard": np.int32(shard), "spans": np.int64(spans)}
+    return {
+        "encoded": np.array(encoded),
+        "words": np.array(words),
+        "shard": np.array(shard, np.int32),
+        "spans": np.array(spans, np.int64),
+    }
 
 
 def samples(fs: fsspec.AbstractFileSystem, path: str) -> Iterator[tuple[str, dict[str, tuple[int, int]]]]:

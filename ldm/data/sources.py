@@ -207,7 +207,7 @@ def _parquet(place: Path, paths: list[Path]) -> Source:
                     for batch in file.iter_batches(ROWS, row_groups=[group], columns=[column]):
                         for value in batch.column(0):
                             if begin >= first:
-                                yield lambda value=value: _bytes(value.as_py(), nested)
+                                yield lambda value=value: _bytes(value.as_py())
                             begin += 1
                 else:
                     begin += rows
@@ -226,6 +226,6 @@ def _encoded(kind: pyarrow.DataType) -> bool:
     return binary(kind) or (pyarrow.types.is_struct(kind) and any(f.name == "bytes" and binary(f.type) for f in kind))
 
 
-def _bytes(value: bytes | dict | None, nested: bool) -> bytes:
-    content = value.get("bytes") if nested and value else value
+def _bytes(value: bytes | dict | None) -> bytes:
+    content = value.get("bytes") if isinstance(value, dict) else value
     return content or b""  # nothing is no picture, which is said with its name

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ldm.diffusion.guidance import Guidance, combine, pair
+from ldm.networks.layers import AnyArray
 
 Net = Callable[[Array, Array, Array], Array]  # (x, t, context) -> eps, v or x0, of x's shape
 
@@ -23,11 +24,12 @@ class Denoiser(Protocol):
         self,
         x: Float[Array, "b h w c"],
         t: Float[Array, " b"],
-        c_skip: Float[Array, ""],
-        c_out: Float[Array, ""],
+        c_skip: Float[Array, ""] | float,
+        c_out: Float[Array, ""] | float,
         context: Float[Array, "b m d"],
     ) -> Float[Array, "b h w c"]:
         """Return the estimate of x0 in x at training time t, float32; c_skip and c_out: `schedule.preconditioning`."""
+        ...
 
 
 def denoiser(net: Net) -> Denoiser:
@@ -36,13 +38,13 @@ def denoiser(net: Net) -> Denoiser:
     What the network predicts is in the two numbers, so it is data: eps, v and x0 share one compilation.
     """
 
-    def denoise(x: Array, t: Array, c_skip: Array, c_out: Array, context: Array) -> Array:
+    def denoise(x: Array, t: Array, c_skip: Array | float, c_out: Array | float, context: Array) -> Array:
         return c_skip * x + c_out * net(x, t, context).astype(jnp.float32)
 
     return denoise
 
 
-def conditioned(net: Net, condition: Float[Array, "b h w k"]) -> Net:
+def conditioned(net: Net, condition: Float[AnyArray, "b h w k"]) -> Net:
     """Return a network that sees a picture beside the noisy latents (Rombach et al. 2022, 3.3).
 
     The picture comes as more channels of its input.
@@ -59,8 +61,8 @@ def conditioned(net: Net, condition: Float[Array, "b h w k"]) -> Net:
 
 def guided(
     denoise: Denoiser,
-    null: Float[Array, "b m d"],
-    guidance: Float[Array, ""],
+    null: Float[AnyArray, "b m d"],
+    guidance: Float[Array, ...] | float,
     rescale: Float[Array, ""] | float = 0.0,
 ) -> Denoiser:
     """Classifier-free guidance (Ho and Salimans 2022; `guidance.combine`): one call on the doubled batch.
@@ -69,12 +71,12 @@ def guided(
     """
     how, two = Guidance(guidance, rescale), pair(denoise, null)
 
-    def denoise_guided(x: Array, t: Array, c_skip: Array, c_out: Array, context: Array) -> Array:
+    def denoise_guided(x: Array, t: Array, c_skip: Array | float, c_out: Array | float, context: Array) -> Array:
         return combine(*two(x, t, c_skip, c_out, context), c_skip * x, how)[0]
 
     return denoise_guided
 
 
-def with_guidance(net: Callable[..., Array], guidance: Float[Array, ""]) -> Net:
+def with_guidance(net: Callable[..., Array], guidance: Float[AnyArray, ""] | float) -> Net:
     """Return a distilled network that takes guidance as an input, (x, t, context, w), at one value for all images."""
     return lambda x, t, context: net(x, t, context, jnp.broadcast_to(guidance, t.shape))

@@ -15,6 +15,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 
 from ldm.diffusion.solvers import Plan
+from ldm.networks.layers import AnyArray
 
 Ask = Callable[..., Array]  # a denoiser (`ldm.diffusion.denoiser.Denoiser`)
 Pair = Callable[..., tuple[Array, Array]]  # asked as a denoiser is, gives two estimates
@@ -31,14 +32,14 @@ class Projection(NamedTuple):
 class Guidance(NamedTuple):
     """How an estimate with the caption is pushed away from a weaker one, without it or of a weaker network."""
 
-    scale: Float[Array, ""] | float = 1.0  # x0_weak + scale (x0_text - x0_weak); 1: no guidance
-    rescale: float = 0.0  # phi of `combine`, 0 to 1
+    scale: Float[AnyArray, ...] | float = 1.0  # x0_weak + scale (x0_text - x0_weak); 1: no guidance
+    rescale: Float[Array, ""] | float = 0.0  # phi of `combine`, 0 to 1
     interval: tuple[float, float] | None = None  # noise levels sigma / alpha with guidance; others ask once
     projection: Projection | None = None
     renoise: float = 0.0  # 1: CFG++, the noise in x is the weak estimate's, and the scale is from 0 to 1; 0: the guided
 
 
-def as_guidance(guidance: Guidance | Float[Array, ...] | float) -> Guidance:
+def as_guidance(guidance: Guidance | Float[AnyArray, ...] | float) -> Guidance:
     """Return a guidance; a number is its scale. Raises: ValueError, one sentence, for settings that are impossible."""
     if not isinstance(guidance, Guidance):
         guidance = Guidance(guidance)
@@ -63,7 +64,7 @@ def as_guidance(guidance: Guidance | Float[Array, ...] | float) -> Guidance:
     return guidance
 
 
-def check_guidance(guidance: Float[Array, ...] | float) -> None:
+def check_guidance(guidance: Float[AnyArray, ...] | float) -> None:
     """Raise ValueError, one sentence, for a guidance that is no finite float32."""
     if not np.all(np.abs(np.asarray(guidance, np.float64)) <= np.finfo(np.float32).max):  # nor is it for nan
         raise ValueError(f"guidance = {guidance}: expected a finite number; choose 1 (no guidance) to about 30.")
@@ -101,7 +102,7 @@ def combine(
     x0 = weak + guidance.scale * (text - weak)
     if guidance.projection is not None:
         parallel, norm, momentum = guidance.projection
-        pushed = text - weak + momentum * pushed
+        pushed = text - weak + (0.0 if pushed is None else momentum * pushed)
         push = pushed * jnp.minimum(1, norm / jnp.maximum(length(pushed), 1e-12))
         along = text / jnp.maximum(length(text), 1e-12)
         push = push + (parallel - 1) * (push * along).sum((1, 2, 3), keepdims=True) * along
@@ -111,7 +112,7 @@ def combine(
     return x0 + guidance.rescale * (ratio - 1) * output, pushed
 
 
-def pair(denoise: Ask, null: Float[Array, "b m d"] | None, guide: Ask | None = None) -> Pair:
+def pair(denoise: Ask, null: Float[AnyArray, "b m d"] | None, guide: Ask | None = None) -> Pair:
     """Return the weaker estimate and the one with text.
 
     The weaker is that of `guide` where there is one: a smaller or less trained network (autoguidance, Karras et al.
@@ -123,6 +124,8 @@ def pair(denoise: Ask, null: Float[Array, "b m d"] | None, guide: Ask | None = N
         if guide is not None:
             weak = guide(x, t, c_skip, c_out, context if null is None else null)
             return weak, denoise(x, t, c_skip, c_out, context)
+        if null is None:
+            raise ValueError("null and guide are None: expected one of them to guide away from; give one.")
         twice = (jnp.concatenate([x, x]), jnp.concatenate([t, t]))
         weak, text = jnp.split(denoise(*twice, c_skip, c_out, jnp.concatenate([null, context])), 2)
         return weak, text

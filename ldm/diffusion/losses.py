@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import get_args
 
@@ -12,9 +13,10 @@ from jaxtyping import Array, Float, Int, Key
 
 from ldm.diffusion.denoiser import conditioned
 from ldm.diffusion.schedule import Predict, Schedule, Times, check_predict, target, to_eps, to_x0
-from ldm.networks.layers import Params, Structure, merge
+from ldm.networks.layers import AnyArray, Params, Structure, merge
 
-Batch = dict[str, Array]
+Batch = Mapping[str, AnyArray]  # what training is given for a step; the first axis is that of its pictures
+DeviceBatch = Mapping[str, Array]  # the same within the compiled step
 
 
 def image_keys(key: Array, count: int) -> Array:
@@ -32,7 +34,7 @@ def diffusion_loss(
     schedule: Schedule,
     predict: Predict | tuple[Predict, ...] = "v",
     *,
-    null: Array,
+    null: AnyArray,
     drop: float = 0.1,
     times: Times = "uniform",
 ):
@@ -64,7 +66,7 @@ def diffusion_loss(
         t = drawn_time(time_key, schedule.length, times)
         return t, jax.random.normal(noise_key, shape), jax.random.bernoulli(drop_key, drop)
 
-    def loss(params: Params, batch: Batch, key: Array) -> tuple[Array, dict[str, Array]]:
+    def loss(params: Params, batch: DeviceBatch, key: Array) -> tuple[Array, dict[str, Array]]:
         x0, context = batch["latents"], batch["context"]
         t, eps, dropped = jax.vmap(lambda k: draw(k, x0.shape[1:]))(image_keys(key, len(x0)))
         context = jnp.where(dropped[:, None, None], null, context)

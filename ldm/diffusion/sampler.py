@@ -7,7 +7,7 @@ compiles once a batch shape.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from functools import partial
 from typing import NamedTuple
@@ -23,7 +23,8 @@ from ldm.diffusion.denoiser import Denoiser, Net, conditioned, denoiser, with_gu
 from ldm.diffusion.guidance import Guidance, as_guidance, guided_step, inside, pair
 from ldm.diffusion.schedule import Predict, check_predict, preconditioning
 from ldm.diffusion.solvers import Plan
-from ldm.networks.layers import Params, Structure, merge
+from ldm.networks.layers import AnyArray, Params, Structure, merge
+from ldm.networks.unet import UNet
 
 # A plan's columns are data to a compiled loop; the solvers themselves are NumPy and know nothing of JAX.
 jax.tree_util.register_dataclass(Plan, [field.name for field in fields(Plan)], [])
@@ -54,15 +55,16 @@ class Keeping:
     It is asked once, and `deep` is then what the next row may use. Without features from before it is whole.
     """
 
-    def __init__(self, unet: Callable[..., Array], depth: int, fresh: Array, deep: Array | None):
+    def __init__(self, unet: UNet, depth: int, fresh: Array, deep: Array | None):
         self.unet, self.depth, self.fresh, self.deep = unet, depth, fresh, deep
 
     def __call__(self, x: Array, t: Array, context: Array, *w: Array) -> Array:
         whole = lambda: self.unet.whole(x, t, context, *w, depth=self.depth)
-        if self.deep is None:
+        deep = self.deep
+        if deep is None:
             output, self.deep = whole()
         else:
-            shallow = lambda: (self.unet.shallow(x, t, context, *w, deep=self.deep, depth=self.depth), self.deep)
+            shallow = lambda: (self.unet.shallow(x, t, context, *w, deep=deep, depth=self.depth), deep)
             output, self.deep = lax.cond(self.fresh, whole, shallow)
         return output
 
@@ -71,19 +73,19 @@ def sample(
     structure: Structure,
     params: Params,
     plan: Plan,
-    context: Float[Array, "b m d"],
-    null: Float[Array, "b m d"] | None,
-    guidance: Guidance | Float[Array, ""] | float,
+    context: Float[AnyArray, "b m d"],
+    null: Float[AnyArray, "b m d"] | None,
+    guidance: Guidance | Float[AnyArray, ""] | float,
     keys: Key[Array, " b"],
     *,
     predict: Predict,
-    shape: tuple[int, int, int],
-    condition: Float[Array, "b h w k"] | None = None,
+    shape: tuple[int, ...],
+    condition: Float[AnyArray, "b h w k"] | None = None,
     takes_guidance: bool = False,
     clip: Clip | None = None,
     guide: tuple[Structure, Params] | None = None,
     reuse: Reuse | None = None,
-    start: Float[Array, "b h w c"] | None = None,
+    start: Float[AnyArray, "b h w c"] | None = None,
 ) -> Float[Array, "b h w c"]:
     """Draw latents of b pictures, one key each, float32.
 
@@ -153,7 +155,7 @@ def loop(
     every: Int[Array, ""] | None = None,
     start: Float[Array, "b h w c"] | None = None,
     *,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     depth: int = 0,
 ) -> Float[Array, "b h w c"]:
     """Run the sampling loop: this is what `sample` compiles.
@@ -163,7 +165,7 @@ def loop(
 
     Guidance without null and guide is an input of the network; without guidance it is asked as it is.
     """
-    is_guided = null is not None or guide is not None
+    steered = None if null is None and guide is None else guidance  # here, and not by the network itself
 
     def as_denoiser(net: Net) -> Denoiser:
         return denoiser(net if condition is None else conditioned(net, condition))
@@ -171,17 +173,20 @@ def loop(
     unet = merge(structure, params)
     weaker = None if guide is None else as_denoiser(merge(*guide))
 
-    def estimate(i: Array, x: Array, pushed: Array | None, deep: Array | None) -> tuple[Array, ...]:
+    def estimate(
+        i: Array, x: Array, pushed: Array | None, deep: Array | None
+    ) -> tuple[Array, Array, Array | None, Array | None]:
         """Return x0 at row i, x, and what the next row may use: the pushes of guidance so far, and deep features."""
-        net = unet if every is None else Keeping(unet, depth, i % every == 0, deep)
-        denoise = as_denoiser(net if is_guided or guidance is None else with_guidance(net, guidance.scale))
+        keeping = None if every is None else Keeping(unet, depth, i % every == 0, deep)
+        net = unet if keeping is None else keeping
+        denoise = as_denoiser(net if steered is not None or guidance is None else with_guidance(net, guidance.scale))
         ask = (x, jnp.full(x.shape[:1], plan.t[i], jnp.float32), c_skip[i], c_out[i], context)
-        if is_guided:
-            step = guided_step(denoise, pair(denoise, null, weaker), guidance)
+        if steered is not None:
+            step = guided_step(denoise, pair(denoise, null, weaker), steered)
             x0, x, pushed = step(ask, plan.alpha[i], None if applies is None else applies[i], pushed)
         else:
             x0 = denoise(*ask)
-        return x0, x, pushed, net.deep if every is not None else None
+        return x0, x, pushed, None if keeping is None else keeping.deep
 
     def step(i: Array, carry: tuple) -> tuple:
         x, previous, before, *memory = carry
@@ -198,7 +203,7 @@ def loop(
     if start is not None:
         x = plan.alpha[0] * start + plan.sigma[0] * x
     zeros = jnp.zeros_like(x)
-    pushed = zeros if is_guided and guidance.projection is not None else None
+    pushed = None if steered is None or steered.projection is None else zeros
     deep = None
     if every is not None:  # row 0 is whole, and does not look at it
         like = jax.eval_shape(estimate, jnp.int32(0), x, pushed, None)[-1]

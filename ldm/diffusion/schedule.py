@@ -7,7 +7,7 @@ Everything here is float64 NumPy or plain arithmetic that works on NumPy and JAX
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -19,6 +19,7 @@ Predict = Literal["eps", "v", "x0", "flow"]
 Spacing = Literal["trailing", "leading", "linspace", "karras", "exponential"]
 Noise = Literal["sd", "straight"]  # `Schedule.named`
 Times = Literal["uniform", "logit-normal"]  # how training draws them (`ldm.diffusion.losses.drawn_time`)
+SomeArray = TypeVar("SomeArray", np.ndarray, "Array")  # NumPy's or JAX's: what comes out is what went in
 RHO = 7.0  # of the spacing "karras"
 
 
@@ -195,7 +196,7 @@ def target(predict: Predict, x0: Array, eps: Array, alpha: Array, sigma: Array) 
     raise unknown(predict)
 
 
-def preconditioning(predict: Predict, alpha: Array, sigma: Array) -> tuple[Array, Array]:
+def preconditioning(predict: Predict, alpha: SomeArray, sigma: SomeArray) -> tuple[SomeArray, SomeArray]:
     """Return a prediction type as two numbers, c_skip and c_out.
 
     x0 = c_skip x + c_out output (Karras et al. 2022, eq. 7).

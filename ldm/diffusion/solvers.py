@@ -288,7 +288,7 @@ Sampler = Literal[
 
 
 @lru_cache(maxsize=256, typed=True)  # a grid asks for each many times; 4.0 steps are refused, not taken for 4
-def plan(sampler: Sampler, steps: int, spacing: Spacing = "trailing", noise: Noise = "sd", shift: float = 1.0) -> Plan:
+def plan(sampler: str, steps: int, spacing: Spacing = "trailing", noise: Noise = "sd", shift: float = 1.0) -> Plan:
     """Return the table of a sampler by its name.
 
     "dpm++" is 2M, "ddim-leading" DDIM on the times that SD was released with.

@@ -44,7 +44,7 @@ def fold(x: Float[AnyArray, "b h w c"], patch: int) -> Float[AnyArray, "b h2 w2 
     return x.transpose(0, 1, 3, 2, 4, 5).reshape(b, h // patch, w // patch, -1)
 
 
-def unfold(x: Float[AnyArray, "b h w c"], patch: int) -> Float[AnyArray, "b h2 w2 c2"]:
+def unfold(x: Float[Array, "b h w c"], patch: int) -> Float[Array, "b h2 w2 c2"]:
     """Move depth to space, the inverse of `fold`."""
     b, h, w, c = x.shape
     x = x.reshape(b, h, w, patch, patch, c // patch**2)

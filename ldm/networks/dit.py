@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int, Real
 
 from ldm.networks.dit_config import DiTConfig
 from ldm.networks.dit_cost import SINUSOIDS
-from ldm.networks.layers import Attention, KeySource, Linear, merge, split
+from ldm.networks.layers import Attention, KeySource, Linear, Params, merge, split
 from ldm.networks.time_embedding import TimeEmbedding
 from ldm.networks.transformer import Embedding, Patches
 
@@ -91,7 +91,7 @@ def stacked(build: Callable[[KeySource], nnx.Module], count: int, key: Array) ->
     """Stack so many modules of one kind as one, whose parameters have an axis more, the first."""
     structure = []
 
-    def one(key: Array) -> dict[str, Array]:
+    def one(key: Array) -> Params:
         made, params = split(build(KeySource(key)))
         structure.append(made)
         return params

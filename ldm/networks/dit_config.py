@@ -6,6 +6,7 @@ Numbers alone, which load no JAX.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 PATCHES = (1, 2, 4, 8)
 HEAD = 24  # channels of a head of the small ones
@@ -86,7 +87,7 @@ def pixart(context: int = 4096) -> DiTConfig:
     return DiTConfig(width=width, depth=depth, heads=heads, outputs=8, context=context, single=True)
 
 
-def small(width: int, context: int = 128, patch: int = 1, **fields: int) -> DiTConfig:
+def small(width: int, context: int = 128, patch: int = 1, **fields: Any) -> DiTConfig:
     """Return the study's own of a width: heads of 24 channels, and a layer for each 32 channels or part of them.
 
     On 8x8 latents, with patches of one latent and 24 words, the widths 48, 72, 96, 120, 144 and 168 cost what the UNets

@@ -8,7 +8,8 @@ type of its weights; norms and the softmax compute in float32 and answer in the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +43,7 @@ def uniform(key: Array, shape: tuple[int, ...], fan_in: int) -> Array:
 def matmul(x: Float[AnyArray, "... i"], weight: Float[AnyArray, "i o"]) -> Float[Array, "... o"]:
     """Multiply x W as a product of two matrices: XLA's CPU gradient of W is up to ten times faster so."""
     x = x.astype(weight.dtype)
-    return (x.reshape(-1, x.shape[-1]) @ weight).reshape(*x.shape[:-1], -1)
+    return jnp.matmul(x.reshape(-1, x.shape[-1]), weight).reshape(*x.shape[:-1], -1)
 
 
 def conv2d(
@@ -56,7 +57,7 @@ def conv2d(
     """
     k, pad = kernel.shape[0], kernel.shape[0] // 2
     h, w = x.shape[1:3]
-    x = x.astype(kernel.dtype)
+    x, kernel = jnp.asarray(x, kernel.dtype), jnp.asarray(kernel)
     if k > 1 and h * w > 4 and not gathered:
         return lax.conv_general_dilated(
             x, kernel, (stride, stride), [(pad, pad)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
@@ -285,7 +286,7 @@ def gather_taps(module: nnx.Module) -> nnx.Module:
     return module
 
 
-Params = dict[str, AnyArray]
+Params = Mapping[str, AnyArray]
 Structure = nnx.GraphDef
 
 
@@ -308,7 +309,7 @@ def abstract(build: Callable[[KeySource], nnx.Module]) -> tuple[Structure, dict[
     return seen[0], params
 
 
-def merge(structure: Structure, params: Params) -> nnx.Module:
+def merge(structure: Structure, params: Params) -> Any:
     """Return the module again; in jit this is free at run time, but for 8-bit weights (`ldm.networks.quantization`)."""
 
     def steps(path: str) -> tuple:

@@ -22,8 +22,8 @@ LEVELS = 127  # from -127 to 127: the same on both sides of 0
 def quantized(params: Mapping[str, Any], dtype: Any = np.float32) -> dict[str, Any]:
     """Return parameters with int8 in place of their large weights, and scales of this dtype.
 
-    A weight's last axis is that of its outputs; each has the scale max |w| / 127, so w = scale q within scale / 2. What
-    stays is not cast: weights in half precision (`ldm.training.gradients.half`) want a dtype of bfloat16.
+    A weight's last axis is that of its outputs; each has the scale ``max |w| / 127``, so w = scale q within scale / 2.
+    What stays is not cast: weights in half precision (`ldm.training.gradients.half`) want a dtype of bfloat16.
     """
     found = {}
     for name, array in params.items():

@@ -21,7 +21,10 @@ PAD, END, FIRST_WORD = 0, 1, 2
 class Tokenizes(Protocol):
     """What turns captions into ids: `Tokenizer`, or that of Stable Diffusion."""
 
-    length: int
+    @property
+    def length(self) -> int:
+        """How many ids every row has."""
+        ...
 
     def __call__(self, captions: Sequence[str]) -> Int[np.ndarray, "n length"]: ...
 

@@ -7,12 +7,12 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import jax
 import orbax.checkpoint as ocp
 
-from ldm.files import refused
+from ldm.files import full, refused
 
 State = TypeVar("State")
 
@@ -75,7 +75,7 @@ class TrainCheckpoints:
     @contextlib.contextmanager
     def _room(self, step: int | None, size: int = 0) -> Iterator[None]:
         if shutil.disk_usage(self.folder).free < size:
-            raise refused(self.folder / str(step))
+            raise full(self.folder / str(step))
         try:
             yield
         except Exception as error:
@@ -97,7 +97,7 @@ class TrainCheckpoints:
             try:
                 stored = _shapes(self._manager.item_metadata(step).tree)
                 _compare(self.folder / str(step), stored, _shapes(like))
-                state = self._manager.restore(step, args=ocp.args.StandardRestore(like))
+                state = cast(State, self._manager.restore(step, args=ocp.args.StandardRestore(like)))
             except OtherNetwork:
                 raise
             except Exception as error:

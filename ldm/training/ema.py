@@ -66,7 +66,7 @@ def coefficients(
     Their sum then comes nearest to the average of `gamma` at `time`.
     """
     system = products(times, gammas, times, gammas)
-    return np.linalg.solve(system, products(times, gammas, [time], [gamma])[:, 0])
+    return np.linalg.solve(system, products(times, gammas, np.array([time]), np.array([gamma]))[:, 0])
 
 
 # --- snapshots on disk ---
@@ -106,8 +106,9 @@ def average(folder: Path, sigma_rel: float, images: int = 0) -> tuple[int, Param
     if images not in times:
         raise ValueError(f"images = {images}: expected one of the snapshots' times, {', '.join(map(str, times))}.")
     used = [(told["images"], told["gamma"], file) for told, file in facts if told["images"] <= images]
-    shares = coefficients([t for t, _, _ in used], [g for _, g, _ in used], images, gamma)
-    total: Params = {}
+    earlier, gammas = (np.array([told[i] for told in used], float) for i in (0, 1))
+    shares = coefficients(earlier, gammas, images, gamma)
+    total: dict[str, np.ndarray] = {}
     for share, (_, _, file) in zip(shares, used, strict=True):
         for name, p in weights.load(file).items():
             total[name] = total.get(name, 0.0) + share * p.astype(np.float64)

@@ -17,13 +17,13 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from ldm.diffusion.losses import image_keys
+from ldm.diffusion.losses import DeviceBatch, image_keys
+from ldm.networks.layers import Params
 
-Batch = dict[str, Array]
 KEPT = re.compile(r"norm|conv_out\.|^proj_out")  # parameters that stay float32: statistics and what the loss sees
 
 
-def half(params: dict[str, Array]) -> dict[str, Array]:
+def half(params: Params) -> Params:
     """Return the parameters in bfloat16, but for those of the norms and of the last layer."""
     return {name: p if KEPT.search(name) else p.astype(jnp.bfloat16) for name, p in params.items()}
 
@@ -31,7 +31,7 @@ def half(params: dict[str, Array]) -> dict[str, Array]:
 def gradient(
     loss: Callable,
     params: Any,
-    batch: Batch,
+    batch: DeviceBatch,
     key: Array,
     others: tuple = (),
     *,
@@ -49,7 +49,7 @@ def gradient(
             it).
     """
 
-    def run(batch: Batch, key: Array) -> Any:
+    def run(batch: DeviceBatch, key: Array) -> Any:
         if not bf16:
             return jax.value_and_grad(loss, has_aux=True)(params, batch, key, *others)
         rounded = tuple(map(half, others))
@@ -67,7 +67,7 @@ def gradient(
     return jax.tree.map(lambda x: x / micro_batches, total)
 
 
-def divided(batch: Batch, micro_batches: int) -> Batch:
+def divided(batch: DeviceBatch, micro_batches: int) -> DeviceBatch:
     """Return the batch (b, ...) as (micro_batches, b / micro_batches, ...); numbers are repeated.
 
     Micro-batch j holds the rows j, j + micro_batches, ...: those of a batch spread over devices then stay where they
@@ -83,6 +83,6 @@ def divided(batch: Batch, micro_batches: int) -> Batch:
     return {name: cut(x) for name, x in batch.items()}
 
 
-def size_of(batch: Batch) -> int:
+def size_of(batch: DeviceBatch) -> int:
     """Return the number of images in a batch: the length of its arrays; it may hold plain numbers beside them."""
     return next(x.shape[0] for x in batch.values() if x.ndim)

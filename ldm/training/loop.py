@@ -14,14 +14,16 @@ import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import ArrayLike
 from jaxtyping import Array
 from tqdm import tqdm
 
+from ldm.diffusion.losses import Batch, DeviceBatch
 from ldm.files import hold
 from ldm.networks.layers import Params
 from ldm.training.checkpoint import TrainCheckpoints
@@ -33,13 +35,12 @@ from ldm.training.parallel import Layout, agreed, host
 
 SAVE_SECONDS = 120  # between two checkpoints
 
-Batch = dict[str, Array]
 Loss = Callable[..., tuple[Array, dict[str, Array]]]  # (params, batch, key[, teacher, averaged]) -> loss, terms
 
 
-def rate(config: TrainConfig, step: Array) -> Array:
+def rate(config: TrainConfig, step: ArrayLike) -> Array:
     """Return the learning rate at an optimiser step (EDM2, eq. 67, with linear warm-up)."""
-    images = (step.astype(jnp.float32) + 1) * config.batch
+    images = (jnp.asarray(step, jnp.float32) + 1) * config.batch
     warmup = jnp.minimum(images / config.warmup_images, 1.0)
     decay = jnp.sqrt(config.decay_images / jnp.maximum(images, float(config.decay_images)))
     return config.learning_rate * jnp.minimum(warmup, decay)
@@ -83,7 +84,7 @@ def advance(
     loss: Loss,
     config: TrainConfig,
     state: TrainState,
-    batch: Batch,
+    batch: DeviceBatch,
     key: Array,
     others: tuple = (),
     constrain: Callable[[Any], Any] = lambda tree: tree,
@@ -98,7 +99,7 @@ def advance(
     )
     grads = constrain(grads)
     updates, opt = optimizer(config).update(grads, state.opt, state.params)
-    params = optax.apply_updates(state.params, updates)
+    params = cast(Params, optax.apply_updates(state.params, updates))  # to optax any tree of arrays
 
     def averaged(average: Params, gamma: float) -> Params:
         beta = (1 - 1 / (state.step.astype(jnp.float32) + 1)) ** (gamma + 1.0)  # EDM2, eq. 121
@@ -122,10 +123,10 @@ def make_train_step(
     constrain = layout.constrain if layout else lambda tree: tree
     gather = layout.gather if layout else lambda tree: tree
 
-    def loss_fn(params: Params, batch: Batch, key: Array, *others: Params) -> tuple:
+    def loss_fn(params: Params, batch: DeviceBatch, key: Array, *others: Params) -> tuple:
         return loss(gather(params), batch, key, *map(gather, others))
 
-    def train_step(state: TrainState, batch: Batch, teacher: Params | None = None) -> tuple[TrainState, dict]:
+    def train_step(state: TrainState, batch: DeviceBatch, teacher: Params | None = None) -> tuple[TrainState, dict]:
         key = jax.random.fold_in(jax.random.key(config.seed), state.step)
         others = () if teacher is None else (teacher, state.ema)
         return constrain(advance(loss_fn, config, state, batch, key, others, constrain))
@@ -216,7 +217,7 @@ def fit(
                 kept = f"The last good checkpoint is of step {saved_step}" if saved_step else "There is no checkpoint"
                 record = watch.look(f"{kept}: lower learning_rate ({config.learning_rate}) and start again.")
                 speed = meter.lap(done)
-                bar.set_postfix(loss=f"{record['loss']:.4f}", **Meter.short(speed), refresh=False)
+                bar.set_postfix({"loss": f"{record['loss']:.4f}", **Meter.short(speed)}, refresh=False)
                 on_log({"images_seen": done * config.batch, **speed, **record})
                 if done in length_steps:  # before the checkpoint: a kill in between repeats it, and does not skip it
                     ema = layout.to_host(state.ema) if layout else state.ema

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,7 +124,7 @@ class Layout:
         places = self.images.addressable_devices_indices_map((size,)).values()
         return np.unique(np.concatenate([np.arange(size)[index] for index in places]))
 
-    def place(self, batch: dict[str, Any], size: int) -> dict[str, Array]:
+    def place(self, batch: Mapping[str, Any], size: int) -> dict[str, Array]:
         """Place a batch of `size` images on its devices, of which `batch` holds this process's rows.
 
         Numbers are repeated.

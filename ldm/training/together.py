@@ -17,28 +17,29 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from ldm.diffusion.losses import DeviceBatch
 from ldm.networks.layers import Params
 from ldm.training.config import TrainConfig
 from ldm.training.guards import Diverged
-from ldm.training.loop import Batch, Loss, TrainState, advance, fresh
+from ldm.training.loop import Loss, TrainState, advance, fresh
 from ldm.training.meter import Meter
 
 LAP = 50  # steps that the host waits for at most
 LOGGED = ("loss", "grad_norm")
-Gather = Callable[[Any, Int[Array, "k b"]], Batch]  # (what lies on the device, rows) -> batches of k trainings
+Gather = Callable[[Any, Int[Array, "k b"]], DeviceBatch]  # (what lies on the device, rows) -> batches of k trainings
 
 
-def lap_of(loss: Loss, config: TrainConfig, gather: Gather) -> Callable[..., tuple[TrainState, dict[str, Array]]]:
+def lap_of(loss: Loss, config: TrainConfig, gather: Gather) -> jax.stages.Wrapped:
     """Return a jitted lap (states, source, rows, more, seeds, count) -> (states, logs), the states donated.
 
     rows: int32 (LAP, k, b), what of the source the batches of k trainings are made of, of which `count` steps are done.
     more: values (k, ...) that each training's batches hold besides. logs: float32 (LAP, k) each, `count` of them set.
     """
 
-    def one(state: TrainState, batch: Batch, seed: Array) -> tuple[TrainState, dict[str, Array]]:
+    def one(state: TrainState, batch: DeviceBatch, seed: Array) -> tuple[TrainState, dict[str, Array]]:
         return advance(loss, config, state, batch, jax.random.fold_in(jax.random.key(seed), state.step))
 
-    def lap(states: TrainState, source: Any, rows: Array, more: Batch, seeds: Array, count: Array) -> tuple:
+    def lap(states: TrainState, source: Any, rows: Array, more: DeviceBatch, seeds: Array, count: Array) -> tuple:
         def step(i: Array, carried: tuple) -> tuple:
             states, logs = carried
             states, told = jax.vmap(one)(states, {**gather(source, rows[i]), **more}, seeds)

@@ -47,15 +47,16 @@ def draw_disturbed(config: SceneConfig, name: str, strength: float, n: int) -> t
     """
     check(name, strength)
     how = DISTURBANCES[name]
-    shown, asked = (how.records or _real)(config, n, strength)
+    drawn, described = (how.records or _real)(config, n, strength)
 
     def batches() -> Iterator[np.ndarray]:
         for start in range(0, n, BATCH):
-            images = np.stack([render(config, record) for record in shown[start : start + BATCH]])
-            undisturbed = how.pixels is None or strength == 0
-            yield images if undisturbed else how.pixels(images, strength, start + np.arange(len(images)))
+            images = np.stack([render(config, record) for record in drawn[start : start + BATCH]])
+            if how.pixels is not None and strength > 0:
+                images = how.pixels(images, strength, start + np.arange(len(images)))
+            yield images
 
-    return batches(), asked
+    return batches(), described
 
 
 def check(name: str, strength: float) -> None:

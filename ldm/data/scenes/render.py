@@ -43,7 +43,7 @@ def _drawn(style: str, thing: Thing) -> tuple[Image.Image, int, int]:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if thing.angle:
         image = image.rotate(thing.angle, Image.Resampling.BICUBIC, expand=True)
-    box = image.getbbox()
+    box = image.getbbox() or (0, 0, *image.size)
     x0, y0, x1, y1 = thing.box
     side, wide, high = x1 - x0, box[2] - box[0], box[3] - box[1]
     longest = max(wide, high)

@@ -56,7 +56,7 @@ def answers(scene: Scene) -> dict[str, str]:
         "style": scene.style,
         "kind": scene.kind,
         **{f"colour {i}": colour for i, colour in enumerate(scene.colours, 1)},
-        "where": scene.relation or scene.place,
+        "where": scene.relation or scene.place or "",
     }
 
 
@@ -140,7 +140,7 @@ def one_changed(config: SceneConfig, scene: Scene, what: str, rng: np.random.Gen
     one, or the two exchanged. place: the single object is elsewhere.
     """
 
-    def other(options: Sequence[str], *current: str) -> str:
+    def other(options: Sequence[str], *current: str | None) -> str:
         return str(rng.choice([option for option in options if option not in current]))
 
     things = scene.objects
