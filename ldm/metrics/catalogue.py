@@ -1,4 +1,8 @@
-"""What every metric is called on an axis, which end of it is good, and which rows of it may be compared."""
+"""What every metric of the study's rows is called on an axis, which end is good, and which rows may be compared.
+
+A name here is a metric *and* the network behind it (`kid_effnet`), as rows have it and files keep it. The metrics of
+the command `score`, whose network is the user's choice, stand in `ldm.metrics.scoring`.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class Estimate(NamedTuple):
         return (self.hi - self.lo) / (2 * Z)
 
     @classmethod
-    def of(cls, value: float, se: float, n: int) -> Estimate:
+    def of(cls, value: float, se: float, n: int) -> Self:
         """Return the value plus and minus 1.96 standard errors."""
         return cls(float(value), float(value - Z * se), float(value + Z * se), int(n))
 

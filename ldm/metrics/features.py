@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import overload
 
 import numpy as np
 
-from ldm.metrics.stored import BLOCK, Stored
+from ldm.metrics.stored import BLOCK, Features, Stored
 
 
 def features_of(
@@ -30,7 +31,11 @@ def features_of(
     return np.concatenate(parts)
 
 
-def checked(features: np.ndarray | Stored, *, least: int = 2) -> np.ndarray | Stored:
+@overload
+def checked(features: np.ndarray, *, least: int = 2) -> np.ndarray: ...
+@overload
+def checked(features: Stored, *, least: int = 2) -> Stored: ...
+def checked(features: Features, *, least: int = 2) -> Features:
     """Return features (n, d) in float64, or those on a disk as they are: they were looked at when they were written.
 
     Raises: ValueError, one sentence, for what no score can be computed from.
@@ -56,7 +61,7 @@ def checked_scores(values: np.ndarray) -> np.ndarray:
     return x
 
 
-def same_width(x: np.ndarray, width: int) -> None:
+def same_width(x: Features, width: int) -> None:
     """Raise ValueError where features (n, d) and a reference of another width meet."""
     if x.shape[1] != width:
         raise ValueError(
@@ -64,13 +69,17 @@ def same_width(x: np.ndarray, width: int) -> None:
         )
 
 
-def blocks(x: np.ndarray | Stored) -> list[slice]:
+def blocks(x: Features) -> list[slice]:
     """Return the rows to look at together: all of an array, a block at a time of what lies on a disk."""
     step = BLOCK if isinstance(x, Stored) else max(len(x), 1)
     return [slice(begin, begin + step) for begin in range(0, len(x), step)]
 
 
-def unit(x: np.ndarray | Stored) -> np.ndarray | Stored:
+@overload
+def unit(x: np.ndarray) -> np.ndarray: ...
+@overload
+def unit(x: Stored) -> Stored: ...
+def unit(x: Features) -> Features:
     """Return checked features scaled to length 1, so that inner products are cosines."""
     if isinstance(x, Stored):
         return x.through(unit)

@@ -1,6 +1,6 @@
 """Frechet distance: between Gaussians with the features' means and covariances.
 
-FD = |m - m_r|^2 + tr S + tr S_r - 2 tr (S S_r)^(1/2)                     (Heusel et al. 2017, eq. 6)
+``FD = |m - m_r|^2 + tr S + tr S_r - 2 tr (S S_r)^(1/2)`` (Heusel et al. 2017, eq. 6).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import scipy
 
 from ldm.metrics.estimate import Measured
 from ldm.metrics.features import blocks, checked, same_width
+from ldm.metrics.stored import Features
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,7 +77,7 @@ class Gaussian:
         return Gaussian(n=self.n, mean=self.mean @ basis, covariance=basis.T @ self.covariance @ basis)
 
 
-def frechet(fake: np.ndarray, real: Gaussian, *, components: int | None = None) -> Measured:
+def frechet(fake: Features, real: Gaussian, *, components: int | None = None) -> Measured:
     """Return the Frechet distance of features (n, d) to the reference; not below 0, and 0 only for equal Gaussians.
 
     Biased upwards by about 1/n, and the bias depends on the generator: compare at equal n, and where n is
@@ -110,7 +111,7 @@ def frechet_between(a: Gaussian, b: Gaussian) -> float:
 
 
 def frechet_inf(
-    fake: np.ndarray,
+    fake: Features,
     real: Gaussian,
     *,
     components: int | None = None,
@@ -146,7 +147,7 @@ def frechet_inf(
     return Measured.by(weights @ values, weights @ influences)
 
 
-def _frechet(x: np.ndarray, real: Gaussian) -> tuple[float, np.ndarray]:
+def _frechet(x: Features, real: Gaussian) -> tuple[float, np.ndarray]:
     """Return the distance, of equal Gaussians 0 but for rounding, and each image's influence on it.
 
     There are n influences, with mean 0.
@@ -191,7 +192,7 @@ def _squares(x: np.ndarray) -> np.ndarray:
     return np.einsum("ij,ij->i", x, x)
 
 
-def _projected(features: np.ndarray, real: Gaussian, components: int | None) -> tuple[np.ndarray, Gaussian]:
+def _projected(features: Features, real: Gaussian, components: int | None) -> tuple[Features, Gaussian]:
     x = checked(features)
     same_width(x, len(real.mean))
     if components is None:

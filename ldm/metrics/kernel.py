@@ -25,6 +25,7 @@ import scipy
 
 from ldm.metrics.estimate import Estimate, Measured
 from ldm.metrics.features import checked, same_width, unit
+from ldm.metrics.stored import Features
 
 BLOCK = 2048  # rows and columns of the kernel matrix held at once: 32 MB
 Kernel = Callable[[np.ndarray, np.ndarray], np.ndarray]  # features (a, d) and (b, d) to (a, b)
@@ -38,7 +39,7 @@ def cubic(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Rbf:
-    """The Gaussian kernel exp(-|x - y|^2 / (2 sigma^2))."""
+    """The Gaussian kernel ``exp(-|x - y|^2 / (2 sigma^2))``."""
 
     sigma: float
 
@@ -55,11 +56,11 @@ class Rbf:
 class Sample:
     """Reference features (m, d); what depends on them alone is computed once."""
 
-    features: np.ndarray
+    features: Features
     _within: dict[Kernel, np.ndarray] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
-    def checked(self) -> np.ndarray:
+    def checked(self) -> Features:
         return checked(self.features)
 
     @cached_property
@@ -74,7 +75,7 @@ class Sample:
         return self._within[kernel]
 
 
-def kid(fake: np.ndarray, real: Sample) -> Measured:
+def kid(fake: Features, real: Sample) -> Measured:
     """Return KID of features (n, d) to a reference sample (Binkowski et al. 2018).
 
     Times 1000 by custom, but not here: `kid(...).times(1000)`.
@@ -82,7 +83,7 @@ def kid(fake: np.ndarray, real: Sample) -> Measured:
     return _distance(checked(fake), real, cubic)
 
 
-def cmmd(fake: np.ndarray, real: Sample) -> Measured:
+def cmmd(fake: Features, real: Sample) -> Measured:
     """Return CMMD of CLIP image features (n, d), times 1000 (Jayasumana et al. 2024, section 4).
 
     Features are scaled to length 1, sigma is 10. The authors' program keeps the pairs i = j, which adds
@@ -92,7 +93,7 @@ def cmmd(fake: np.ndarray, real: Sample) -> Measured:
     return _distance(unit(checked(fake)), real.unit, Rbf(10.0)).times(1000)
 
 
-def mmd(fake: np.ndarray, real: Sample, *, bandwidth: float) -> Measured:
+def mmd(fake: Features, real: Sample, *, bandwidth: float) -> Measured:
     """Return the squared MMD of features (n, d) under a Gaussian kernel; name the bandwidth in the protocol.
 
     Small bandwidths see fine differences and need many images; `median_bandwidth` is a usual choice.
@@ -129,10 +130,10 @@ def kid_subsets(fake: np.ndarray, real: Sample, *, subsets: int = 100, size: int
     for _ in range(subsets):
         a, b = (s[rng.choice(len(s), size, replace=False)] for s in (x, y))
         values.append(kid(a, Sample(features=b)).value)
-    return Estimate.of(np.mean(values), np.std(values, ddof=1), size)
+    return Estimate.of(float(np.mean(values)), float(np.std(values, ddof=1)), size)
 
 
-def _distance(x: np.ndarray, real: Sample, kernel: Kernel) -> Measured:
+def _distance(x: Features, real: Sample, kernel: Kernel) -> Measured:
     y = real.checked
     same_width(x, y.shape[1])
     of_x, of_y, total = np.zeros(len(x)), np.zeros(len(y)), 0.0
@@ -148,7 +149,7 @@ def _distance(x: np.ndarray, real: Sample, kernel: Kernel) -> Measured:
     return Measured.by(value, *(part - part.mean() for part in influences))
 
 
-def _mean_with_others(kernel: Kernel, x: np.ndarray) -> np.ndarray:
+def _mean_with_others(kernel: Kernel, x: Features) -> np.ndarray:
     sums = np.zeros(len(x))
     for rows in _blocks(x):
         for columns in _blocks(x):
@@ -159,5 +160,5 @@ def _mean_with_others(kernel: Kernel, x: np.ndarray) -> np.ndarray:
     return sums / (len(x) - 1)
 
 
-def _blocks(x: np.ndarray) -> list[slice]:
+def _blocks(x: Features) -> list[slice]:
     return [slice(begin, begin + BLOCK) for begin in range(0, len(x), BLOCK)]

@@ -60,10 +60,8 @@ def look(source: Source, judge: Judge, root: Path, *, progress: bool = True) -> 
 
     with hold(folder / "lock", wait=False):
         done = _done(folder, FEATURES, len(source))
-        shown = tqdm(
-            total=len(source), initial=done, desc=Path(source.place).name, unit="picture", disable=not progress
-        )
-        with shown:
+        bar = tqdm(total=len(source), initial=done, desc=Path(source.place).name, unit="picture", disable=not progress)
+        with bar:
             pictures = source.each(one, done)
             while done < len(source):
                 features, digests = [], []
@@ -73,7 +71,7 @@ def look(source: Source, judge: Judge, root: Path, *, progress: bool = True) -> 
                     levels, named = zip(*some, strict=True)
                     features.append(judge.look(np.stack(levels)))
                     digests += named
-                    shown.update(len(levels))
+                    bar.update(len(levels))
                 write_part(folder, DIGESTS, done // PART, np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 8))
                 write_part(folder, FEATURES, done // PART, np.concatenate(features))
                 done = end
@@ -90,6 +88,8 @@ def read_captions(
 
     Raises: ValueError where there are not as many captions as pictures.
     """
+    if judge.text is None:
+        raise ValueError(f"{judge.name} reads no captions; take --network clip-l14.")
     if len(captions) != len(looked):
         raise ValueError(
             f"{looked.place}: {len(captions)} captions for {len(looked)} pictures; a CLIP score needs one a picture: "

@@ -22,6 +22,7 @@ import scipy
 from ldm.metrics.estimate import Measured
 from ldm.metrics.features import checked, same_width
 from ldm.metrics.scores import mean
+from ldm.metrics.stored import Features
 
 ROWS = 256  # of the distance matrix held at once
 
@@ -35,7 +36,7 @@ class Manifold(NamedTuple):
     coverage: Measured
 
 
-def manifold(fake: np.ndarray, real: np.ndarray, *, k: int = 5) -> Manifold:
+def manifold(fake: Features, real: Features, *, k: int = 5) -> Manifold:
     """Return precision, recall, density and coverage of features (n, d) against reference features (m, d).
 
     k = 5 is Naeem's, 3 Kynkaanniemi's; n >= k + 2, m >= k + 1. Insideness is strict, so among images that are
@@ -45,7 +46,7 @@ def manifold(fake: np.ndarray, real: np.ndarray, *, k: int = 5) -> Manifold:
     near neighbour it was reach to their next one. That errs towards doubt (Efron & Stein 1981): in
     `benchmarks.calibration` these two hold their mean 96 to 100 times in 100.
     """
-    x, y = checked(fake), checked(real)
+    x, y = (checked(features)[:] for features in (fake, real))
     same_width(x, y.shape[1])
     n, m = len(x), len(y)
     if not (k >= 1 and n >= k + 2 and m >= k + 1):

@@ -17,7 +17,7 @@ from ldm.metrics.features import blocks
 from ldm.metrics.frechet import Gaussian
 from ldm.metrics.kernel import Sample
 from ldm.metrics.looked import Looked
-from ldm.metrics.stored import Stored
+from ldm.metrics.stored import Features
 from ldm.networks import weights
 
 KEPT = 10_000  # features that are saved with the statistics, for what needs a sample
@@ -32,7 +32,7 @@ class Reference:
     images: str  # hex digits that name the pictures; "" where nobody knows
     n: int  # 0 where nobody knows
     given: Gaussian | None = None
-    features: np.ndarray | Stored | None = None  # of all of them, or of some
+    features: Features | None = None  # of all of them, or of some
 
     @classmethod
     def of(cls, looked: Looked) -> Reference:
@@ -41,7 +41,10 @@ class Reference:
 
     @cached_property
     def gaussian(self) -> Gaussian:
-        return self.given or Gaussian.stream(self.features[rows] for rows in blocks(self.features))
+        if self.given:
+            return self.given
+        features = self.sample.features
+        return Gaussian.stream(features[rows] for rows in blocks(features))
 
     @cached_property
     def sample(self) -> Sample:
@@ -56,7 +59,7 @@ class Reference:
     def save(self, path: Path, protocol: str) -> None:
         """Write statistics that `read` reads. `protocol`: the network's."""
         rows = np.unique(np.linspace(0, self.n - 1, min(self.n, KEPT)).astype(int))
-        kept = self.features[rows]
+        kept = self.sample.features[rows]
         some = np.concatenate([kept[part] for part in blocks(kept)]).astype(np.float32)
         gaussian = self.gaussian
         arrays = {"mean": gaussian.mean, "covariance": gaussian.covariance, "features": some}

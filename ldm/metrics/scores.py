@@ -7,7 +7,7 @@ import scipy
 
 from ldm.metrics.estimate import Estimate, Measured, Z
 from ldm.metrics.features import blocks, checked, checked_scores, same_width, unit
-from ldm.metrics.stored import Stored
+from ldm.metrics.stored import Features
 
 
 def mean(values: np.ndarray) -> Measured:
@@ -40,7 +40,7 @@ def mean_difference(values_a: np.ndarray, values_b: np.ndarray) -> Estimate:
     return Estimate(value, float(middle - half), float(middle + half), n)
 
 
-def clip_score(images: np.ndarray, texts: np.ndarray) -> Measured:
+def clip_score(images: Features, texts: Features) -> Measured:
     """Return the mean of 100 max(cos, 0) of image and text features (n, d), row i of both a pair; 0 to 100.
 
     Hessel et al. 2021, eq. 1, whose weight of 2.5 nearly everyone replaces by 100. Which CLIP made the
@@ -64,7 +64,7 @@ def subject_similarity(fake: np.ndarray, subject: np.ndarray) -> Measured:
     return mean(unit(x) @ unit(y).mean(0))
 
 
-def inception_score(logits: np.ndarray | Stored, *, splits: int = 10, order: np.ndarray | None = None) -> Measured:
+def inception_score(logits: Features, *, splits: int = 10, order: np.ndarray | None = None) -> Measured:
     """Return the Inception Score of class logits (n, classes): 1 to the number of classes, higher is better.
 
     Salimans et al. 2016, section 4: IS = exp(mean_i KL(p_i | q)), q the mean of the p_i, over `splits`

@@ -2,6 +2,9 @@
 
 It also holds from how many pictures on a score says something.
 
+A name here is a metric alone (`kid`), and its title says the network that the user chose; those of the study's rows,
+whose networks are given, stand in `ldm.metrics.catalogue`.
+
 A score computed here is the function of `ldm.metrics` of that name on features that lie on a disk; this file only
 knows which arguments go with which, and says with every number what it was measured with.
 """
@@ -10,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -23,11 +27,13 @@ from ldm.metrics.perceptual.judges import Judge
 from ldm.metrics.reference import Reference
 from ldm.metrics.scores import clip_score, inception_score
 from ldm.metrics.sliced import sliced_wasserstein
+from ldm.metrics.stored import Features
 
 AGAINST = ("fid", "fd-inf", "kid", "cmmd", "mind", *Manifold._fields)  # need a reference
 ALONE = ("is", "clip-score")
 NAMES = (*AGAINST, *ALONE)
 LOWER = ("fid", "fd-inf", "kid", "cmmd", "mind")  # is better
+Measure = Callable[[], Measured]
 BIASED = ("fid", "mind", *Manifold._fields, "is")  # move with n
 
 
@@ -74,7 +80,7 @@ class Score:
     title: str
     found: Measured
     card: Card
-    note: str = ""  # where n is too small for what was asked
+    note: str = ""  # where n is too small for this score
 
     @property
     def better(self) -> str:
@@ -101,15 +107,44 @@ def scores(
     names: tuple[str, ...], judge: Judge, pictures: Looked, reference: Reference | None, settings: Settings
 ) -> list[Score]:
     """Return the scores of these names, in their order. Raises: ValueError, one sentence, for too few pictures."""
-    shared: dict[str, Manifold] = {}
+    measure = _alone(judge, pictures, settings)
+    if reference is not None:
+        measure |= _against(pictures, reference, settings)
+    found = []
+    for name in names:
+        value = measure[name]()
+        card = Card(
+            network=judge.protocol,
+            reference=reference.images if reference and name in AGAINST else "",
+            references=reference.n if reference and name in AGAINST else 0,
+            n=value.n if name in BIASED else 0,
+            how=_how(name, settings),
+        )
+        note = too_few(name, len(pictures), reference.n if reference else 0, judge.dimension, settings)
+        found.append(Score(metric=name, title=title(name, judge), found=value, card=card, note=note))
+    return found
 
+
+def _alone(judge: Judge, pictures: Looked, settings: Settings) -> dict[str, Measure]:
+    """Return how scores without a reference are computed: those that this network and these pictures allow."""
+    measure: dict[str, Measure] = {}
+    if judge.logits is not None:
+        logits = pictures.features.through(judge.logits, judge.classes)
+        measure["is"] = lambda: inception_score(logits, splits=settings.splits, order=_order(pictures, settings))
+    if (texts := pictures.texts) is not None:
+        measure["clip-score"] = lambda: clip_score(pictures.features, texts)
+    return measure
+
+
+def _against(pictures: Looked, reference: Reference, settings: Settings) -> dict[str, Measure]:
+    """Return how scores against a reference are computed; four of them share their neighbours."""
+
+    @cache
     def nearest() -> Manifold:
-        if "" not in shared:
-            x, y = _at_most(pictures.features, settings.most), _at_most(reference.sample.features, settings.most)
-            shared[""] = manifold(x, y, k=settings.k)
-        return shared[""]
+        x, y = _at_most(pictures.features, settings.most), _at_most(reference.sample.features, settings.most)
+        return manifold(x, y, k=settings.k)
 
-    measure: dict[str, Callable[[], Measured]] = {
+    return {
         "fid": lambda: frechet(pictures.features, reference.gaussian),
         "fd-inf": lambda: frechet_inf(pictures.features, reference.gaussian, seed=settings.seed),
         "kid": lambda: kid(pictures.features, reference.sample).times(1000),
@@ -117,27 +152,8 @@ def scores(
         "mind": lambda: sliced_wasserstein(
             pictures.features, reference.sample.features, directions=settings.directions, seed=settings.seed
         ),
-        "is": lambda: inception_score(
-            pictures.features.through(judge.logits, judge.classes),
-            splits=settings.splits,
-            order=_order(pictures, settings),
-        ),
-        "clip-score": lambda: clip_score(pictures.features, pictures.texts),
+        **{name: lambda name=name: getattr(nearest(), name) for name in Manifold._fields},
     }
-    measure |= {name: lambda name=name: getattr(nearest(), name) for name in Manifold._fields}
-    found = []
-    for name in names:
-        value = measure[name]()
-        card = Card(
-            network=judge.protocol,
-            reference=reference.images if name in AGAINST else "",
-            references=reference.n if name in AGAINST else 0,
-            n=value.n if name in BIASED else 0,
-            how=_how(name, settings),
-        )
-        note = too_few(name, len(pictures), reference.n if reference else 0, judge.dimension, settings)
-        found.append(Score(metric=name, title=title(name, judge), found=value, card=card, note=note))
-    return found
 
 
 def title(name: str, judge: Judge) -> str:
@@ -192,6 +208,6 @@ def _order(pictures: Looked, settings: Settings) -> np.ndarray:
     return np.random.RandomState(settings.shuffle).permutation(len(pictures))
 
 
-def _at_most(features, most: int) -> np.ndarray:
+def _at_most(features: Features, most: int) -> np.ndarray:
     rows = np.unique(np.linspace(0, len(features) - 1, min(len(features), most)).astype(int))
     return features[rows][:]

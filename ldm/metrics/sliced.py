@@ -12,14 +12,12 @@ import numpy as np
 
 from ldm.metrics.estimate import Measured
 from ldm.metrics.features import blocks, checked, same_width
-from ldm.metrics.stored import Stored
+from ldm.metrics.stored import Features
 
 TOGETHER = 64  # directions that the samples are projected to at once
 
 
-def sliced_wasserstein(
-    fake: np.ndarray | Stored, real: np.ndarray | Stored, *, directions: int = 512, seed: int = 0
-) -> Measured:
+def sliced_wasserstein(fake: Features, real: Features, *, directions: int = 512, seed: int = 0) -> Measured:
     """Return the mean squared Wasserstein distance of features (n, d) and (m, d) along random directions, times d.
 
     Times d, so that of samples that differ by a shift alone it is the shift's squared length, as of a Frechet distance.

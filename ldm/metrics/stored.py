@@ -11,6 +11,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias, overload
 
 import numpy as np
 
@@ -43,6 +44,10 @@ class Stored:
     def shape(self) -> tuple[int, int]:
         return len(self), self.d
 
+    @overload
+    def __getitem__(self, rows: slice) -> np.ndarray: ...
+    @overload
+    def __getitem__(self, rows: np.ndarray) -> Stored: ...
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray | Stored:
         if not isinstance(rows, slice):
             return replace(self, rows=np.asarray(rows) if self.rows is None else self.rows[rows])
@@ -60,6 +65,9 @@ class Stored:
     def through(self, step: Callable[[np.ndarray], np.ndarray], d: int | None = None) -> Stored:
         """Return these rows with each block put through this step; `d`: their width then, where it is another."""
         return replace(self, then=(*self.then, step), d=d or self.d)
+
+
+Features: TypeAlias = np.ndarray | Stored  # (n, d)
 
 
 def part_of(folder: Path, name: str, number: int) -> Path:

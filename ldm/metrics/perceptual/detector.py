@@ -24,6 +24,7 @@ from ldm.networks import weights
 from ldm.networks.autoencoder import fold, to_pixels
 from ldm.networks.batched import in_batches
 from ldm.networks.layers import (
+    AnyArray,
     Conv,
     Downsample,
     GroupNorm,
@@ -86,9 +87,9 @@ class Detector(nnx.Module):
         }
 
 
-def to_side(images: UInt8[Array, "b h w 3"], side: int) -> Float[Array, "b side side 3"]:
+def to_side(images: UInt8[AnyArray, "b h w 3"], side: int) -> Float[Array, "b side side 3"]:
     """Return pixels in [-1, 1], resampled to side x side (triangle filter, antialiased) where needed."""
-    pixels = to_pixels(images)
+    pixels = jnp.asarray(to_pixels(images))
     if pixels.shape[1:3] == (side, side):
         return pixels
     return jax.image.resize(pixels, (pixels.shape[0], side, side, 3), "linear")

@@ -10,9 +10,10 @@ A plain function over a flat dict of arrays; batch normalisations are folded int
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 
 import jax
@@ -53,7 +54,7 @@ def depthwise(x: Float[Array, "n h w c"], kernel: Float[Array, "k k 1 c"], strid
         i_end, j_end = i + (rows - 1) * stride + 1, j + (cols - 1) * stride + 1
         return x[:, i:i_end:stride, j:j_end:stride] * kernel[i, j].reshape(1, 1, 1, -1)
 
-    return sum(tap(i, j) for i in range(k) for j in range(k))
+    return reduce(operator.add, (tap(i, j) for i in range(k) for j in range(k)))
 
 
 def maps(weights: dict[str, Array], x: Float[Array, "n h w 3"]) -> Iterator[Float[Array, "n _ _ _"]]:
@@ -109,7 +110,7 @@ def _distance(weights: dict[str, Array], a: UInt8[Array, "n h w 3"], b: Array, s
         both = list(maps(weights, resize(jnp.concatenate([a, b]), side)))
     compared = [x / (jnp.linalg.norm(x, axis=-1, keepdims=True) + 1e-10) for i, x in enumerate(both) if i in COMPARED]
     squares = [jnp.square(jnp.subtract(*jnp.split(x, 2))).sum(-1).mean((1, 2)) for x in compared]
-    return sum(squares) / len(COMPARED)
+    return reduce(operator.add, squares) / len(COMPARED)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -25,7 +25,7 @@ from ldm.networks.layers import KeySource, Linear, uniform
 
 SIDE = 299
 Protocol = Literal["clean-fid", "torch-fidelity", "pytorch-fid"]
-VIEWS = {
+VIEWS: dict[Protocol, View] = {
     "clean-fid": View(CLEAN, SIDE, (128.0,), (128.0,)),
     "torch-fidelity": View(TENSORFLOW, SIDE, (128.0,), (128.0,)),  # as the first FID
     "pytorch-fid": View(TORCH, SIDE, (127.5,), (127.5,)),

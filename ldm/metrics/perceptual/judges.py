@@ -113,7 +113,12 @@ def _inception(file: Path, resize: str) -> Judge:
 
 
 def _published(name: str, file: Path) -> Judge:
-    loaded = clip.load_clip(file, CLIPS[name]) if name in CLIPS else dino.load_dino(file, DINOS[name])
+    text = None
+    if name in CLIPS:
+        loaded = clip.load_clip(file, CLIPS[name])
+        text = loaded.text
+    else:
+        loaded = dino.load_dino(file, DINOS[name])
     return Judge(
         name=name,
         title=loaded.name.removesuffix(" class token"),
@@ -122,5 +127,5 @@ def _published(name: str, file: Path) -> Judge:
         side=loaded.view.side,
         dimension=loaded.dimension,
         look=loaded.of_levels,
-        text=loaded.text if name in CLIPS else None,
+        text=text,
     )

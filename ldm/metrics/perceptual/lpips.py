@@ -8,8 +8,9 @@ package (BSD-2-Clause); both as published, converted to safetensors by tools/con
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, partial, reduce
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -83,8 +84,8 @@ class Convolution(nnx.Module):
         x = lax.conv_general_dilated(
             x,
             self.weight[...],
-            (self.layer.stride,) * 2,
-            [(self.layer.padding,) * 2] * 2,
+            (self.layer.stride, self.layer.stride),
+            [(self.layer.padding, self.layer.padding)] * 2,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
         return nnx.relu(x + self.bias[...])
@@ -128,7 +129,7 @@ def _distance(
         look, weights = merge(trunk, params[0]), merge(heads, params[1]).lin
         maps = look(pixels(jnp.concatenate([a, b])))  # one pass for both
         squares = [jnp.square(jnp.subtract(*jnp.split(x, 2))) for x in maps]
-        return sum((x @ w[...][0, 0]).mean((1, 2, 3)) for x, w in zip(squares, weights, strict=True))
+        return reduce(operator.add, ((x @ w[...][0, 0]).mean((1, 2, 3)) for x, w in zip(squares, weights, strict=True)))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

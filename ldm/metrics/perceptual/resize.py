@@ -93,7 +93,8 @@ class Resizer(NamedTuple):
 
     def resize(self, images: UInt8[Array, "n h w 3"], side: int) -> Float[Array, "n side side 3"]:
         """Resize pictures of one shape, where the network is."""
-        matrices = self.matrices(*images.shape[1:3], side)
+        _, height, width, _ = images.shape
+        matrices = self.matrices(height, width, side)
         return (resample_levels if self.whole else resample)(images, *matrices)
 
     def on_host(self, image: UInt8[np.ndarray, "h w 3"], side: int) -> Float[np.ndarray, "side side 3"]:
