@@ -45,6 +45,7 @@ from IPython.display import Markdown, display
 from ldm import profiles
 from ldm.diffusion.solvers import plan
 from ldm.figures import divider, enlarge, paper_sizes, plots, protocol, samples
+from ldm.figures import superres as ways
 from ldm.figures.pictures import picture_grid
 from ldm.figures.record import record
 from ldm.paths import ROOT
@@ -93,7 +94,7 @@ scenes = pairs.scenes(chosen, "val", restoration.STRIP)
 true, low = scenes.high(range(len(scenes))), scenes.low(range(len(scenes)))
 ways = {
     "degraded": low.repeat(4, 1).repeat(4, 2),
-    **{restoration.way(cell.kind, cell.c, cell.images): samples.kept(store, evaluator.key(cell)) for cell in usual},
+    **{ways.way(cell.kind, cell.c, cell.images): samples.kept(store, evaluator.key(cell)) for cell in usual},
     "true": true,
 }
 divider.divider(ways, [f"scene {i}" for i in range(len(scenes))], left="bicubic", right=list(ways)[-2])
@@ -149,7 +150,7 @@ samples.sample_table(store, evaluator, by_length, "c", "images", shown=(1,))
 
 # %% tags=["remove-input"]
 judged = list(dict.fromkeys([metric, "kid_effnet", "fd_effnet", "lpips_effnet", "psnr", "ssim"]))
-Markdown(restoration.beside(compared, judged, store, over="bicubic").to_markdown(index=False))
+Markdown(ways.gains_table(compared, judged, store, over="bicubic").to_markdown(index=False))
 
 # %% [markdown]
 # And than the regression, which has the same network and learnt as long as the one that is marked *half as long*, but
@@ -160,7 +161,7 @@ Markdown(restoration.beside(compared, judged, store, over="bicubic").to_markdown
 # %% tags=["remove-input"]
 regression = "superres-regression"
 Markdown(
-    restoration.beside(compared, judged, store, over=regression).to_markdown(index=False)
+    ways.gains_table(compared, judged, store, over=regression).to_markdown(index=False)
     if regression in set(compared["task"])
     else "The regression is not among these rows."
 )

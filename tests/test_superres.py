@@ -12,9 +12,10 @@ from PIL import Image
 
 from ldm import profiles
 from ldm.diffusion.solvers import ddim, plan
+from ldm.figures import superres as figures
 from ldm.networks import cost, weights
 from ldm.networks.layers import abstract, merge
-from ldm.statistics import downstream
+from ldm.statistics import comparisons, downstream
 from ldm.study import findings
 from ldm.study import photographs as gallery
 from ldm.study import superres as restoration
@@ -171,11 +172,11 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(evaluator, tmp
     made = both[both["task"] == "superres"].iloc[0]
     per_step = cost.norm_cost(8, size=16, tokens=SMOKE.tokens, context=SMOKE.context)
     assert made["cost"] == pytest.approx(4 * per_step) and made["nfe"] == 4 and made["train_steps"] == 63
-    gain = restoration.gains(both, "ssim", Store(tmp_path).influences(both, "ssim"), over="bicubic").iloc[0]
+    gain = comparisons.gains(both, "ssim", Store(tmp_path).influences(both, "ssim"), over="bicubic").iloc[0]
     assert gain["better"] == pytest.approx(1 - rows.loc["ssim", "value"]) and gain["lo"] > 0
     with pytest.raises(ValueError, match="0 rows are of task 'superres-scratch'"):
-        restoration.gains(both, "ssim", {}, over="superres-scratch")
-    table = restoration.beside(both, ["ssim", "lpips_effnet"], Store(tmp_path), over="bicubic")
+        comparisons.gains(both, "ssim", {}, over="superres-scratch")
+    table = figures.gains_table(both, ["ssim", "lpips_effnet"], Store(tmp_path), over="bicubic")
     assert list(table["way"]) == ["c = 8"] and all(
         table[name].str.startswith("**+").all() for name in ("ssim", "lpips_effnet")
     )

@@ -247,6 +247,9 @@ def test_verdicts_want_the_rows_they_are_about():
         verdicts.f3(rows[rows["c"] == 8], "kid_effnet")
     with pytest.raises(ValueError, match="F5 needs c = 32 with 20 to 250 steps"):
         downstream.f5(rows, "kid_effnet", few=False)
+    dear = rows.assign(cost=rows["cost"].where(rows["c"] == 32, 1e9))
+    with pytest.raises(ValueError, match="affords no setting of a smaller size: run cells with fewer steps"):
+        downstream.f5(dear, "kid_effnet")
     with pytest.raises(ValueError, match="F2 needs two sizes or more"):
         downstream.f2(rows, "kid_effnet")
     with pytest.raises(ValueError, match="4 or more amounts of compute"):

@@ -32,8 +32,8 @@ def replicates(rows: pd.DataFrame, influences: Influences | None = None, *, seed
     """Return (rows, REPLICATES): the values that rows with `value`, `lo`, `hi` (and `key`) might have had."""
     value, rng = rows["value"].to_numpy(float)[:, None], np.random.default_rng(seed)
     if influences:
-        known = [influences.get(key) for key in rows["key"]]
-        if all(part is not None and len(part) == len(known[0]) for part in known):
+        known = [influences[key] for key in rows["key"] if key in influences]
+        if len(known) == len(rows) and len({len(part) for part in known}) == 1:
             moved = np.stack(known).astype(float)
             moved -= moved.mean(1, keepdims=True)
             n = moved.shape[1]

@@ -14,7 +14,7 @@ from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
 from ldm.statistics.frontier import crossover
 
 
-def paired(rows: pd.DataFrame, metric: str, one: str, other: str, by: str = "sampler") -> pd.DataFrame:
+def paired(rows: pd.DataFrame, metric: str, one: str | float, other: str | float, by: str = "sampler") -> pd.DataFrame:
     """Return what both samplers (or values of another column) have, each at its best guidance.
 
     All rows of the one come first, then those of the other in that order.
@@ -27,7 +27,7 @@ def paired(rows: pd.DataFrame, metric: str, one: str, other: str, by: str = "sam
 
 
 def beside(
-    rows: pd.DataFrame, metric: str, usual: str, influences: Influences | None = None, *, by: str = "sampler"
+    rows: pd.DataFrame, metric: str, usual: str | float, influences: Influences | None = None, *, by: str = "sampler"
 ) -> pd.DataFrame:
     """Say by how much each sampler is worse than the usual one at every size and step count, in the metric's own unit.
 
@@ -93,6 +93,24 @@ def accelerations(rows: pd.DataFrame, metric: str, influences: Influences | None
         lo, hi = np.quantile(fewest(replicates(both, influences)), [0.025, 0.975], method="nearest")
         found.append((task, size, steps, value, value / steps, lo / steps, hi / steps, int(both["n"].min())))
     return pd.DataFrame(found, columns=["task", "c", "steps", "teacher steps", "factor", "lo", "hi", "n"])
+
+
+def gains(rows: pd.DataFrame, metric: str, influences: Influences, *, over: str) -> pd.DataFrame:
+    """Say by how much each row is better than the one of the task `over`, in the metric's unit, picture by picture.
+
+    Columns `task`, `c`, `images_seen`, `steps`, `better`, `lo`, `hi`, `n`; negative: worse.
+    Raises: ValueError where there is not one row of the task.
+    """
+    rows = lower_is_better(rows.assign(c=rows["c"].fillna(0)), metric)
+    base = np.flatnonzero(rows["task"] == over)
+    if len(base) != 1:
+        raise ValueError(f"{len(base)} rows are of task {over!r}, expected one to compare with; keep one of them.")
+    drawn, value = replicates(rows, influences), rows["value"].to_numpy(float)
+    found = []
+    for i in np.flatnonzero(rows["task"] != over):
+        e = Estimate.of(value[base[0]] - value[i], (drawn[base[0]] - drawn[i]).std(), int(rows["n"][i]))
+        found.append((rows["task"][i], rows["c"][i], rows["images_seen"][i], rows["steps"][i], *e))
+    return pd.DataFrame(found, columns=["task", "c", "images_seen", "steps", "better", "lo", "hi", "n"])
 
 
 def takeovers(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> pd.DataFrame:

@@ -17,6 +17,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from ldm.metrics import Estimate, Z
+from ldm.statistics.budget import affordable
 from ldm.statistics.evidence import Evidence
 
 Winner = Literal["smaller", "same", "largest", "open", "forfeit"]
@@ -114,9 +115,9 @@ def contest(
     largest, cost = evidence.sizes[-1], counted(evidence.rows, unit)
     size, steps = evidence.rows["size"].to_numpy(), evidence.rows["steps"].to_numpy(float)
     big = size == largest
-    start = cost[(size == evidence.sizes[0]) & (steps >= 4)].min(initial=np.inf) if start is None else start
-    start = max(start, cost.min())
-    end = cost[big].max() if end is None else end
+    four = float(cost[(size == evidence.sizes[0]) & (steps >= 4)].min(initial=np.inf))
+    start = max(four if start is None else start, float(cost.min()))
+    end = float(cost[big].max()) if end is None else end
     if not start < end:
         raise ValueError(f"budgets from {start:g} to {end:g}: expected a range that grows; run more step counts.")
     costs = np.unique(cost)
@@ -181,7 +182,7 @@ def _best(evidence: Evidence, cost: np.ndarray, side: np.ndarray, budgets: np.nd
     found: dict[int, tuple[float, np.ndarray, np.ndarray]] = {}
     lines = []
     for budget in budgets:
-        at = np.flatnonzero(side & (cost <= budget * (1 + 1e-9)))
+        at = np.flatnonzero(side & affordable(cost, budget))
         if not len(at):
             nothing = np.full(noise.shape[1], np.inf)
             lines.append((np.inf, nothing, nothing))

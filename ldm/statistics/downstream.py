@@ -12,6 +12,7 @@ import pandas as pd
 
 from ldm.metrics import Estimate
 from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
+from ldm.statistics.budget import affordable, lowest
 from ldm.statistics.ranks import rank_correlation, somers_lead
 from ldm.statistics.verdicts import Verdict, answered, listed
 
@@ -57,19 +58,19 @@ def _advantage(rows: pd.DataFrame, budgets: Sequence[float], influences: Influen
 
     Each is at its best setting within a budget.
     """
-    rows = rows[rows["cost"] <= max(budgets) * (1 + 1e-9)]
+    rows = rows[affordable(rows["cost"], max(budgets))]
     big, cost = (rows["size"] == rows["size"].max()).to_numpy(), rows["cost"].to_numpy(float)
+    for side, who in ((big, "the largest size"), (~big, "a smaller size")):
+        if not affordable(cost[side], min(budgets)).any():
+            raise ValueError(f"A budget of {min(budgets):.3g} affords no setting of {who}: run cells with fewer steps.")
 
     def advantage(values: np.ndarray) -> np.ndarray:
-        gaps = []
-        for budget in budgets:
-            affordable = cost <= budget * (1 + 1e-9)
-            gaps.append(values[..., affordable & big].min(-1) - values[..., affordable & ~big].min(-1))
-        return np.mean(gaps, axis=0)
+        return (lowest(values[big], cost[big], budgets) - lowest(values[~big], cost[~big], budgets)).mean(0)
 
     value = float(advantage(rows["value"].to_numpy(float)))
-    draws = advantage(replicates(rows, influences).T)
-    return Estimate(value, *map(float, 2 * value - np.quantile(draws, [0.975, 0.025])), int(rows["n"].min()))
+    draws = advantage(replicates(rows, influences))
+    lo, hi = 2 * value - np.quantile(draws, [0.975, 0.025])
+    return Estimate(value, float(lo), float(hi), int(rows["n"].min()))
 
 
 FEW = (4, 20)  # the paper's two ranges of steps in super-resolution; the second begins after the first
@@ -163,7 +164,7 @@ def f6(
     if not distilled.any():
         raise ValueError(f"F6 needs {method} at c = {largest} and {steps} steps: run its cells.")
     budget = allowance * rows.loc[distilled, "cost"].min()
-    smaller = (rows["task"] == "pretrain") & (rows["size"] < largest) & (rows["cost"] <= budget * (1 + 1e-9))
+    smaller = (rows["task"] == "pretrain") & (rows["size"] < largest) & affordable(rows["cost"], budget)
     if not smaller.any():
         raise ValueError(
             f"F6 needs a smaller undistilled model at a cost of at most {budget:.3g}: run cells with fewer steps."

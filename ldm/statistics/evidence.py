@@ -19,6 +19,7 @@ from jaxtyping import Float
 
 from ldm.metrics import Estimate
 from ldm.statistics.bootstrap import REPLICATES, Influences, lower_is_better, replicates
+from ldm.statistics.budget import affordable
 
 SETTING = (
     *("study", "profile", "task", "c", "images_seen", "sampler", "steps", "guidance", "level", "strength"),
@@ -86,9 +87,9 @@ class Evidence:
         """How far trainings scatter that differ in their seed alone, in words; empty where that is not known."""
         return f"trainings scatter by {self.scatter.sd:.1%} of the value" if self.scatter else ""
 
-    def best_within(self, cost: Float[np.ndarray, " rows"], budgets: Sequence[float]) -> list[int]:
+    def best_within(self, cost: Float[np.ndarray, " rows"], budgets: Sequence[float] | np.ndarray) -> list[int]:
         """Return the place of the row with the lowest value among those that each budget affords."""
-        return [int(np.where(cost <= budget * (1 + 1e-9), self.values, np.inf).argmin()) for budget in budgets]
+        return [int(np.where(affordable(cost, budget), self.values, np.inf).argmin()) for budget in budgets]
 
     def where(self, keep: pd.Series | np.ndarray) -> Evidence:
         """Return the rows that a mask keeps, with their replicates."""
@@ -155,11 +156,11 @@ def _pooled(rows: pd.DataFrame, influences: Influences) -> tuple[pd.DataFrame, d
                 f"Two rows are of one setting and training (n = {sorted(set(group['n']))});"
                 " pass the rows of one n alone."
             )
-        known = [influences.get(key) for key in group["key"]]
+        known = [influences[key] for key in group["key"] if key in influences]
         row = group.iloc[0].to_dict() | {"value": float(group["value"].mean()), "seeds": len(group)}
         half = float((group["hi"] - group["lo"]).mean()) / 2  # as if the trainings shared all their luck with pictures
         row |= {"lo": row["value"] - half, "hi": row["value"] + half, "n": int(group["n"].min())}
-        if all(part is not None and len(part) == len(known[0]) for part in known):
+        if len(known) == len(group) and len({len(part) for part in known}) == 1:
             together[row["key"]] = np.mean([np.asarray(part, float) for part in known], axis=0)
         found.append(row)
     if not found:

@@ -17,11 +17,12 @@ import numpy as np
 import pandas as pd
 
 from ldm.statistics.bootstrap import Influences, replicates
+from ldm.statistics.budget import affordable, lowest
 
 
 def frontier(
     rows: pd.DataFrame,
-    budgets: Sequence[float] | None = None,
+    budgets: Sequence[float] | np.ndarray | None = None,
     influences: Influences | None = None,
     *,
     seed: int = 0,
@@ -35,18 +36,18 @@ def frontier(
     affordable size). A size with more settings has more tries: give all sizes the same grid.
     """
     rows = _checked(rows)
-    budgets = np.unique(rows["cost"]) if budgets is None else np.sort(budgets)
-    if budgets[0] < rows["cost"].min():
+    grid = np.unique(rows["cost"]) if budgets is None else np.sort(budgets)
+    if grid[0] < rows["cost"].min():
         raise ValueError(
-            f"budget {budgets[0]:g} buys nothing, the cheapest setting costs {rows['cost'].min():g}; raise the budget."
+            f"budget {grid[0]:g} buys nothing, the cheapest setting costs {rows['cost'].min():g}; raise the budget."
         )
-    sizes, best = _best_within(rows, budgets, replicates(rows, influences, seed=seed))
+    sizes, best = _best_within(rows, grid, replicates(rows, influences, seed=seed))
     winners = best.argmin(0)  # (budgets, replicates)
     found = []
-    for budget, winner in zip(budgets, winners, strict=True):
-        affordable = rows[rows["cost"] <= budget * (1 + 1e-9)]
-        row = affordable.loc[affordable["value"].idxmin()].to_dict()
-        names = set(affordable["size"])
+    for budget, winner in zip(grid, winners, strict=True):
+        within = rows[affordable(rows["cost"], budget)]
+        row = within.loc[within["value"].idxmin()].to_dict()
+        names = set(within["size"])
         chances = {s: float((winner == i).mean()) for i, s in enumerate(sizes) if s in names}
         found.append({"budget": budget, **row, "chance": chances[row["size"]], "chances": chances})
     return pd.DataFrame(found)
@@ -93,14 +94,9 @@ def crossover(
 
 def _best_within(rows: pd.DataFrame, budgets: np.ndarray, values: np.ndarray) -> tuple[list, np.ndarray]:
     """Return sizes, and (size, budget, replicate) the lowest affordable of the values (rows, replicates)."""
-    sizes = list(dict.fromkeys(rows["size"]))
-    best = np.full((len(sizes), len(budgets), values.shape[1]), np.inf)
-    for i, size in enumerate(sizes):
-        for j, budget in enumerate(budgets):
-            inside = ((rows["size"] == size) & (rows["cost"] <= budget * (1 + 1e-9))).to_numpy()
-            if inside.any():
-                best[i, j] = values[inside].min(0)
-    return sizes, best
+    sizes, cost = list(dict.fromkeys(rows["size"])), rows["cost"].to_numpy(float)
+    of = [(rows["size"] == size).to_numpy() for size in sizes]
+    return sizes, np.stack([lowest(values[mine], cost[mine], budgets) for mine in of])
 
 
 def _checked(rows: pd.DataFrame) -> pd.DataFrame:

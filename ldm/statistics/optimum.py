@@ -15,6 +15,7 @@ import pandas as pd
 from ldm.metrics import Estimate
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
+from ldm.statistics.budget import affordable
 
 
 def confidence_set(rows: pd.DataFrame, influences: Influences | None = None, *, level: float = 0.95) -> np.ndarray:
@@ -81,6 +82,6 @@ def within(rows: pd.DataFrame, metric: str, budgets: Sequence[float]) -> pd.Data
     """Return the best setting that each size can afford within each budget: the row of it, with `budget`."""
     rows, found = lower_is_better(rows, metric), []
     for budget in budgets:
-        affordable = rows[rows["cost"] <= budget * (1 + 1e-9)]
-        found.append(affordable.loc[affordable.groupby("c")["value"].idxmin()].assign(budget=budget))
+        inside = rows[affordable(rows["cost"], budget)]
+        found.append(inside.loc[inside.groupby("c")["value"].idxmin()].assign(budget=budget))
     return pd.concat(found, ignore_index=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy
+from numpy.typing import ArrayLike
 
 from ldm.metrics import Estimate
 
@@ -30,10 +31,10 @@ class PowerLaw:
         value = self.floor + falling
         slopes = np.array([falling, -falling * np.log(x), 1.0])[: len(self.covariance)] / value
         half = self.quantile * np.sqrt(slopes @ self.covariance @ slopes)
-        return Estimate(*map(float, value * np.exp([0, -half, half])), self.exponent.n)
+        return Estimate(float(value), float(value * np.exp(-half)), float(value * np.exp(half)), self.exponent.n)
 
 
-def power_law(x: Sequence[float], estimates: Sequence[Estimate], *, floor: float | None = 0) -> PowerLaw:
+def power_law(x: ArrayLike, estimates: Sequence[Estimate], *, floor: float | None = 0) -> PowerLaw:
     """Fit by least squares in logarithms of the value; a floor of None is fitted, from 0 up.
 
     Where the points miss the curve by more than their intervals allow, all of them get the same further variance, as
@@ -55,7 +56,7 @@ def power_law(x: Sequence[float], estimates: Sequence[Estimate], *, floor: float
     def law(x: np.ndarray, log_scale: float, exponent: float, level: float = floor or 0) -> np.ndarray:
         return np.log(level + np.exp(log_scale - exponent * np.log(x)))
 
-    start = np.polynomial.Polynomial.fit(np.log(x), np.log(above), 1).convert().coef * [1, -1]
+    start = np.polynomial.Polynomial.fit(np.log(x), np.log(above), 1).convert().coef * np.array([1, -1])
     if floor is None:
         start, bounds = [*start, y.min() / 2], ([-np.inf, -np.inf, 0], [np.inf, np.inf, y.min()])
     else:

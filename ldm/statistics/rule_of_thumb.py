@@ -15,6 +15,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from ldm.metrics import Estimate
+from ldm.statistics.budget import affordable
 from ldm.statistics.contest import PAPER, counted
 from ldm.statistics.evidence import Evidence
 
@@ -39,7 +40,9 @@ def budgets_between(evidence: Evidence, count: int = 24, *, unit: str = PAPER) -
     return np.geomspace(cost.min(), cost.max(), count)
 
 
-def settings(evidence: Evidence, steps: int, budgets: Sequence[float], *, unit: str = PAPER) -> pd.DataFrame:
+def settings(
+    evidence: Evidence, steps: int, budgets: Sequence[float] | np.ndarray, *, unit: str = PAPER
+) -> pd.DataFrame:
     """Return what the rule takes within each budget: columns `budget`, `size`, `steps`, `guidance`.
 
     The largest size that affords `steps` steps, with as many steps as it affords, at the best guidance for them; where
@@ -48,18 +51,18 @@ def settings(evidence: Evidence, steps: int, budgets: Sequence[float], *, unit: 
     rows, cost = evidence.rows, counted(evidence.rows, unit)
     found = []
     for budget in budgets:
-        affordable = rows[cost <= budget * (1 + 1e-9)]
-        if affordable.empty:
+        within = rows[affordable(cost, budget)]
+        if within.empty:
             raise ValueError(f"budget {budget:g} buys nothing; the cheapest setting costs {cost.min():g}.")
-        able = affordable[affordable["steps"] >= steps]
-        size = able["size"].max() if len(able) else affordable["size"].min()
-        mine = affordable[affordable["size"] == size]
+        able = within[within["steps"] >= steps]
+        size = able["size"].max() if len(able) else within["size"].min()
+        mine = within[within["size"] == size]
         mine = mine[mine["steps"] == mine["steps"].max()]
         found.append({"budget": budget} | mine.loc[mine["value"].idxmin(), SETTING].to_dict())
     return pd.DataFrame(found)
 
 
-def best_settings(evidence: Evidence, budgets: Sequence[float], *, unit: str = PAPER) -> pd.DataFrame:
+def best_settings(evidence: Evidence, budgets: Sequence[float] | np.ndarray, *, unit: str = PAPER) -> pd.DataFrame:
     """Return the best measured setting within each budget: columns as of `settings`."""
     at = evidence.best_within(counted(evidence.rows, unit), budgets)
     return evidence.rows.iloc[at][SETTING].assign(budget=list(budgets)).reset_index(drop=True)

@@ -113,16 +113,16 @@ def falls(moved: pd.DataFrame, metrics: Sequence[str]) -> str:
 
     Each strength is compared with the next, the weakest with real pictures.
     """
-    found, asked = [], 0
+    found, total = [], 0
     for name, level in _levels(moved, metrics).items():
         for task, group in level.groupby("task", sort=False):
             value = np.array([0.0, *group["value"]])
             error = np.array([0.0, *(group["hi"] - group["lo"]) / (2 * Z)])
             steps = [0.0, *group["strength"]]
-            asked += len(steps) - 1
+            total += len(steps) - 1
             for i in np.flatnonzero(np.diff(value) < -Z * np.hypot(error[1:], error[:-1])):
                 found.append(f"{name} under {DISTURBANCES[task].title}, {steps[i]:g} to {steps[i + 1]:g}")
-    return f"Of {asked} steps from one strength to the next, {len(found)} surely do: {'; '.join(found) or 'none'}."
+    return f"Of {total} steps from one strength to the next, {len(found)} surely do: {'; '.join(found) or 'none'}."
 
 
 def parted(moved: pd.DataFrame, a: str, b: str) -> pd.DataFrame:

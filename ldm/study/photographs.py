@@ -13,6 +13,7 @@ import pandas as pd
 
 from ldm import paths
 from ldm.profiles import Profile
+from ldm.statistics import comparisons
 from ldm.study import superres as restoration
 from ldm.study.results import Store
 from ldm.study.run import run
@@ -28,7 +29,7 @@ JUDGED = ("kid_effnet", "fd_effnet", "is_effnet", "lpips_effnet", "psnr", "ssim"
 class PhotographEvaluator(restoration.SuperResolutionEvaluator):
     """That of super-resolution, with crops of a folder in place of scenes and, if given, a model of one's own."""
 
-    shown = "crops of photographs"
+    motifs = "crops of photographs"
 
     def __init__(self, profile: Profile, folder: Path, model: Path | None = None):
         self.folder, self.model = folder, model
@@ -46,7 +47,7 @@ class PhotographEvaluator(restoration.SuperResolutionEvaluator):
         """Return the file's model, where there is one, whatever the cell's length of finetuning."""
         from ldm.tasks import superres
 
-        return superres.restorer(self.profile, c, images, kind, seed, file=self.model)
+        return superres.restorer(self.profile, c, images, superres_recipe.check_kind(kind), seed, file=self.model)
 
 
 def measure_photographs(
@@ -65,7 +66,7 @@ def measure_photographs(
     both.
     Raises: ValueError, one sentence, for a folder or a model that will not do.
     """
-    common = dict(profile=profile.name, n=n)
+    common: dict[str, Any] = dict(profile=profile.name, n=n)
     cells = [
         restoration.Restoration(kind="bicubic", **common),
         restoration.Restoration(c=c, images=superres_recipe.LENGTHS[-1], steps=steps, **common),
@@ -75,7 +76,7 @@ def measure_photographs(
     found = []
     for metric in JUDGED:
         part = rows[rows["metric"] == metric]
-        gain = restoration.gains(rows, metric, store.influences(part, metric), over="bicubic").iloc[0]
+        gain = comparisons.gains(rows, metric, store.influences(part, metric), over="bicubic").iloc[0]
         values = part.set_index("task")["value"]
         found.append((metric, values["bicubic"], values["superres"], gain["better"], gain["lo"], gain["hi"], gain["n"]))
     return pd.DataFrame(found, columns=["metric", "bicubic", "restored", "better by", "lo", "hi", "n"])

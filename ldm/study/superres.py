@@ -14,18 +14,15 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from ldm import paths, profiles
 from ldm.hashing import digest
-from ldm.metrics import Estimate, Gaussian, Sample, frechet, inception_score, kid, mean, psnr, ssim
+from ldm.metrics import Gaussian, Sample, frechet, inception_score, kid, mean, psnr, ssim
 from ldm.metrics.perceptual import efficientnet_card
 from ldm.networks import cost, sizes
 from ldm.profiles import Profile
-from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
 from ldm.study.cells import check_pictures, check_size
 from ldm.study.evaluator import Evaluator
-from ldm.study.results import Store
 from ldm.study.scene_metrics import COMPONENTS, Score
 from ldm.tasks import pairs, superres_recipe
 
@@ -115,7 +112,7 @@ def baselines_grid(
     The controls are the regression and diffusion from fresh parameters; they are compared with the usual finetuning for
     as long.
     """
-    common = dict(profile=profile.name, n=n or pictures(profile))
+    common: dict[str, Any] = dict(profile=profile.name, n=n or pictures(profile))
     return [Restoration(kind="bicubic", **common)] + [
         Restoration(kind=kind, c=c, images=images, steps=0 if kind in BASELINES else USUAL, **common)
         for kind in ("superres-regression", "superres-scratch", "superres")
@@ -126,7 +123,7 @@ def baselines_grid(
 class SuperResolutionEvaluator(Evaluator[Restoration]):
     """Restores degraded pictures, and compares them with the true ones."""
 
-    shown = "scenes"  # what the pictures are of
+    motifs = "scenes"  # what the pictures are of
 
     def __init__(self, profile: Profile):
         super().__init__(profile)
@@ -149,10 +146,11 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         """Return a finetuned model with its frozen networks, ready to restore."""
         from ldm.tasks import superres
 
-        structure, params = superres.load_finetuned(self.profile, c, images, kind, seed)
+        known = superres_recipe.check_kind(kind)
+        structure, params = superres.load_finetuned(self.profile, c, images, known, seed)
         codec, text = self.frozen
         return superres.Restorer(
-            profile=self.profile, structure=structure, params=params, codec=codec, null=text.null(1)[0], kind=kind
+            profile=self.profile, structure=structure, params=params, codec=codec, null=text.null(1)[0], kind=known
         )
 
     @cached_property
@@ -191,11 +189,11 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
 
     def restored(self, cell: Restoration) -> np.ndarray:
         """Return what the cell makes of the degraded pictures: uint8 (n, H, W, 3)."""
-        low = self._pictures(cell.n)[1]
-        if cell.kind == "bicubic":
+        low, model = self._pictures(cell.n)[1], self.model_of(cell)
+        if model is None:
             return pairs.enlarged(low)
         table = None if cell.kind in BASELINES else self.profile.plan(cell.sampler, cell.steps)
-        return np.concatenate(list(self._model(*self.model_of(cell)).images(low, table, seed=cell.noise)))
+        return np.concatenate(list(self._model(*model).images(low, table, seed=cell.noise)))
 
     def evaluate(self, cell: Restoration) -> tuple[Score, np.ndarray, float]:
         """Score, the first pictures, and the seconds that making and scoring them took."""
@@ -261,51 +259,4 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         return common
 
     def setting(self, cell: Restoration) -> str:
-        return f"val {self.shown}, degraded"
-
-
-def gains(rows: pd.DataFrame, metric: str, influences: Influences, *, over: str) -> pd.DataFrame:
-    """Say by how much each row is better than the one of the task `over`, in the metric's unit, picture by picture.
-
-    Columns `task`, `c`, `images_seen`, `steps`, `better`, `lo`, `hi`, `n`; negative: worse.
-    Raises: ValueError where there is not one row of the task.
-    """
-    rows = lower_is_better(rows.assign(c=rows["c"].fillna(0)), metric)
-    base = np.flatnonzero(rows["task"] == over)
-    if len(base) != 1:
-        raise ValueError(f"{len(base)} rows are of task {over!r}, expected one to compare with; keep one of them.")
-    drawn, value = replicates(rows, influences), rows["value"].to_numpy(float)
-    found = []
-    for i in np.flatnonzero(rows["task"] != over):
-        e = Estimate.of(value[base[0]] - value[i], (drawn[base[0]] - drawn[i]).std(), int(rows["n"][i]))
-        found.append((rows["task"][i], rows["c"][i], rows["images_seen"][i], rows["steps"][i], *e))
-    return pd.DataFrame(found, columns=["task", "c", "images_seen", "steps", "better", "lo", "hi", "n"])
-
-
-def beside(rows: pd.DataFrame, metrics: Sequence[str], store: Store, *, over: str) -> pd.DataFrame:
-    """Return `gains` by several metrics, one row a way to enlarge pictures; bold where the interval excludes 0."""
-    columns = {}
-    for metric in metrics:
-        found = gains(rows, metric, store.influences(rows[rows["metric"] == metric], metric), over=over)
-        ways = [way(*of) for of in zip(found["task"], found["c"], found["images_seen"], strict=True)]
-        sure = np.where((found["lo"] > 0) | (found["hi"] < 0), "**", "")
-        columns[metric] = pd.Series(
-            [
-                f"{bold}{g.better:+.3g}{bold} [{g.lo:+.3g}, {g.hi:+.3g}]"
-                for bold, g in zip(sure, found.itertuples(), strict=True)
-            ],
-            ways,
-        )
-    return pd.DataFrame(columns).rename_axis("way").reset_index()
-
-
-def way(task: str, c: int, images: int) -> str:
-    """Return what a chapter calls a way to enlarge pictures.
-
-    `c = 16`, `c = 16, half as long`, `regression, c = 16`, `bicubic`.
-
-    The controls all see half of the images.
-    """
-    control = task.removeprefix("superres").removeprefix("-")
-    half = "half as long" if task == "superres" and images == HALF else ""
-    return ", ".join(part for part in (control, f"c = {int(c)}" if c else "", half) if part)
+        return f"val {self.motifs}, degraded"
