@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import sys
 from collections.abc import Iterator
 
@@ -63,7 +64,9 @@ def once(words: list[str]) -> list[str]:
 @contextlib.contextmanager
 def report() -> Iterator[None]:
     """Turn what a user can mend into one sentence and an exit status, in place of a traceback."""
-    if sys.stdout.encoding.lower() != "utf-8":  # a terminal that has no bullet gets a question mark
+    if (
+        isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() != "utf-8"
+    ):  # a terminal that has no bullet gets a question mark
         sys.stdout.reconfigure(errors="replace")
     try:
         yield

@@ -34,7 +34,7 @@ def test_a_subject_is_called_by_the_rare_token_and_a_noun_that_the_models_know(n
         who.pictures.shape == (subjects.SHOTS, 32, 32, 3) and len({p.tobytes() for p in who.pictures}) == subjects.SHOTS
     )
     assert all(f"sks {who.noun}" in text and name not in text for text in who.captions)
-    scenes = subjects.asked(LAPTOP, who, 8)
+    scenes = subjects.requests(LAPTOP, who, 8)
     asked_for = {subjects.own(scene, who.noun) for scene in scenes}
     assert not asked_for & set(who.captions) and {scene.style for scene in scenes} == {"cartoon"}
     for text in asked_for | {caption(subjects.of_class(scene, who.noun)) for scene in scenes}:

@@ -192,7 +192,7 @@ def test_a_level_has_its_own_captions_rows_and_names_and_only_what_is_said_is_ju
     of = {level: rows.loc[evaluator.key(cell)].set_index("metric") for level, cell in cells.items()}
     assert {"style", "kind", "colours", "relation"}.isdisjoint(of["subject"].index)
     assert {"kid_effnet", "subject", "alignment"} <= set(of["subject"].index)
-    said = [evaluator.asked(cells["some"]).said(i) for i in range(16)]
+    said = [evaluator.scenes_of(cells["some"]).said(i) for i in range(16)]
     assert of["some"].loc["style", "n"] == sum("style" in parts for parts in said)
     assert of["all"]["n"].eq(16).all() and of["subject"]["n"].eq(16).all()
     protocols = {level: found["protocol"].iloc[0].rpartition("; ")[2] for level, found in of.items()}

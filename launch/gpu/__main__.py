@@ -88,7 +88,7 @@ def compile_ahead(command) -> None:
 
     training = command.training
     settings = [profiles.get(name) for name in training.names]
-    planned = together.plan(settings, training.c, training.seeds, data=pretrain.on_device(settings[0]))
+    planned = together.pending(settings, training.c, training.seeds, data=pretrain.on_device(settings[0]))
     if planned:
         together.begun(planned)
 

@@ -43,7 +43,7 @@ def export(
 
         chosen = profiles.get(profile)
         write_model(out, chosen, c, images or chosen.length, seed, kind)
-    else:
+    elif folder:
         from ldm.commands.draw import check_request, read_model
         from ldm.interop.stable_diffusion.pipeline import write_pipeline
         from ldm.interop.stable_diffusion.study import with_unet

@@ -130,7 +130,7 @@ def compare(
     tables.check(out)
     tokens = _tokens(names, tokenizer, weights)
     words = [open_source(place).names if by == "names" else open_source(place).captions() for place in (a, b)]
-    which = paired.pairs(*words, by)
+    which = paired.pairs(words[0], words[1], by)
     both = [_look(place, judge, work, tokens) for place in (a, b)]
     chosen = [both[0].only(which.a), both[1].only(which.ascending)]
     real = _reference(reference, judge, work) if reference else None
@@ -196,7 +196,11 @@ def _tokens(names: Sequence[str], tokenizer: Path | None, weights: Path | None) 
         return None
     from ldm.interop.stable_diffusion.tokenizer import read_tokenizer
 
-    return read_tokenizer(tokenizer or (weights if weights.is_dir() else weights.parent))
+    if tokenizer is None and weights is not None:
+        tokenizer = weights if weights.is_dir() else weights.parent
+    if tokenizer is None:
+        raise ValueError("clip-score reads captions: give the folder of the network's tokenizer, --tokenizer FOLDER.")
+    return read_tokenizer(tokenizer)
 
 
 def _look(place: str, judge: Judge, work: Path | None, tokens: Any) -> Looked:

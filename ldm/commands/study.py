@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import tyro
 
 from ldm.data.scenes.captions import Level
+
+if TYPE_CHECKING:
+    from ldm.study.dreambooth import Variant
 
 Positional = tyro.conf.Positional
 
@@ -52,8 +55,19 @@ def grid(
 
     chosen = profiles.get(profile)
     sizes = sizes or chosen.family
-    asked = dict(steps=steps, guidance=guidance, lengths=lengths, kinds=kinds, sampler=sampler)
-    cells, evaluator = grids.cells_of(study, chosen, sizes, **asked, n=n or None, seed=seed, level=level)
+    cells, evaluator = grids.cells_of(
+        study,
+        chosen,
+        sizes,
+        steps=steps,
+        guidance=guidance,
+        lengths=lengths,
+        kinds=kinds,
+        sampler=sampler,
+        n=n or None,
+        seed=seed,
+        level=level,
+    )
     run(cells, evaluator=evaluator, title=f"{study}, sizes {', '.join(map(str, sizes))}")
 
 
@@ -100,7 +114,7 @@ def dreambooth(
     chosen = profiles.get(profile)
     n, sizes, subjects = n or dreambooth_study.pictures(chosen), sizes or chosen.family, subjects or SUBJECTS
     cells = dreambooth_study.dreambooth_grid(
-        chosen, sizes, subjects, variants, tuned, steps=steps, guidance=guidance, n=n
+        chosen, sizes, subjects, cast("tuple[Variant, ...]", variants), tuned, steps=steps, guidance=guidance, n=n
     )
     run(cells, evaluator=dreambooth_study.DreamBoothEvaluator(chosen, tuned), title="dreambooth")
 

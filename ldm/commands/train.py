@@ -101,7 +101,7 @@ def together(
     check_numbers(images=images)
     settings = [known.get(name) for name in profiles]
     check_network(settings[0], c, settings[0].train.batch, None)
-    trainings = task.plan(settings, c, seeds, data=pretraining.on_device(settings[0]), images=images)
+    trainings = task.pending(settings, c, seeds, data=pretraining.on_device(settings[0]), images=images)
     if trainings is None:
         print(f"c = {c}: every model is there.")
         return
@@ -182,7 +182,7 @@ def superres(
 
     check_numbers(images=images, devices=devices)
     chosen = profiles.get(profile)
-    superres_recipe.check_kind(kind)
+    known = superres_recipe.check_kind(kind)
     config = superres_recipe.config_of(chosen, images)
     lengths = superres_recipe.lengths_of(config.images)
     layout = parallel.chosen(devices, fsdp)
@@ -198,7 +198,7 @@ def superres(
         c,
         data=task.latent_pairs(data, codec),
         null=text.null(1)[0],
-        kind=kind,
+        kind=known,
         config=config,
         lengths=lengths,
         root=root,

@@ -146,7 +146,7 @@ def guidance_in_two_dimensions(steps: int = 50) -> alt.LayerChart:
         for s in SCALES
     }
     where, t = LOOK
-    x, at = np.float32(where)[None, None, None], np.full(1, t)
+    x, at = np.array(where, np.float32)[None, None, None], np.full(1, t)
     answer = lambda net, context: np.asarray(net(x, at, 0.0, 1.0, context))[0, 0, 0]
     net = denoiser(Mixture(schedule))
     plain, told = (answer(net, context) for context in (none[:1], words[:1]))

@@ -152,10 +152,11 @@ def vocabulary(profile: Profile, text: TextEncoder) -> dict[str, object]:
     scenes = profile.scenes
     named = sorted(emojis()[: scenes.vocabulary], key=lambda emoji: emoji.caption)
     phrase = lambda emoji, size: noun(
-        Thing(name=emoji.caption, index=emoji.index, size=size, box=(0,) * 4, angle=0, flip=False)
+        Thing(name=emoji.caption, index=emoji.index, size=size, box=(0, 0, 0, 0), angle=0, flip=False)
     )
     corners = [" ".join(filter(None, (row, col))) for row in ROWS for col in COLS]
-    known = {word: text.tokenizer.ids[word] for word in words(scenes)}
+    every = list(words(scenes))
+    known = dict(zip(every, text.tokenizer(every)[:, 0].tolist(), strict=True))
     return {
         "subjects": {emoji.caption: {size: phrase(emoji, size) for size in ("", "small", "large")} for emoji in named},
         "places": ["in the centre", *(f"at the {corner}" for corner in corners if corner)],

@@ -10,9 +10,10 @@ ours have 10000^(-i / 128).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 
+import jax
 import numpy as np
 
 from ldm.interop.stable_diffusion.files import STEMS, check_config, naming, read_config, read_tensors, write_config
@@ -75,7 +76,7 @@ def to_diffusers(config: DiTConfig, params: Params) -> dict[str, np.ndarray]:
     return tensors
 
 
-def from_diffusers(config: DiTConfig, tensors: Params, path: Path = Path("these weights")) -> Params:
+def from_diffusers(config: DiTConfig, tensors: Mapping[str, np.ndarray], path: Path = Path("these weights")) -> Params:
     """Return the inverse of `to_diffusers`; `path` names the tensors in messages.
 
     Raises: ValueError, one sentence, for a tensor that is missing, not expected or of another shape, and where the
@@ -85,7 +86,7 @@ def from_diffusers(config: DiTConfig, tensors: Params, path: Path = Path("these 
     like = abstract(lambda keys: DiT(config, keys=keys))[1]
     shapes = to_diffusers(config, {name: np.broadcast_to(np.zeros((), a.dtype), a.shape) for name, a in like.items()})
     tensors = {name: array for name, array in tensors.items() if name != "pos_embed.pos_embed"}  # they are computed
-    weights.compare(path, tensors, {name: SimpleNamespace(shape=a.shape, dtype=a.dtype) for name, a in shapes.items()})
+    weights.compare(path, tensors, {name: jax.ShapeDtypeStruct(a.shape, a.dtype) for name, a in shapes.items()})
     params = {}
     for name in like:
         found = [_layout(name, tensors[place], back=True) for place in places(config, name)]

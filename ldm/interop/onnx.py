@@ -7,11 +7,12 @@ operations that our networks are made of are known; another one is said by its n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
 import onnx
+from jax.core import ShapedArray
 from jax.extend.core import Literal
 from onnx import helper, numpy_helper
 
@@ -116,7 +117,12 @@ class _Graph:
     def run(self, jaxpr: Any, constants: Sequence[str], inputs: Sequence[str]) -> list[str]:
         """Go through the operations of a jaxpr, one after the other; returns the names of its results."""
         names = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *inputs], strict=True))
-        read = lambda v: self.constant(np.asarray(v.val, v.aval.dtype)) if isinstance(v, Literal) else names[v]
+
+        def read(v: Any) -> str:
+            if isinstance(v, Literal):
+                return self.constant(np.asarray(v.val, cast(ShapedArray, v.aval).dtype))
+            return names[v]
+
         for eqn in jaxpr.eqns:
             arguments, kind = [read(v) for v in eqn.invars], eqn.primitive.name
             inner = eqn.params.get("jaxpr") or eqn.params.get("call_jaxpr")
@@ -163,13 +169,13 @@ class _Graph:
         return self.node("Mul", [x, x])
 
     def _integer_pow(self, eqn: Any, x: str) -> str:
-        return self.node("Pow", [x, self.constant(np.float32(eqn.params["y"]))])
+        return self.node("Pow", [x, self.constant(np.array(eqn.params["y"], np.float32))])
 
     def _rsqrt(self, eqn: Any, x: str) -> str:
         return self.node("Reciprocal", [self.node("Sqrt", [x])])
 
     def _erfc(self, eqn: Any, x: str) -> str:
-        return self.node("Sub", [self.constant(np.float32(1)), self.node("Erf", [x])])
+        return self.node("Sub", [self.constant(np.array(1, np.float32)), self.node("Erf", [x])])
 
     def _ne(self, eqn: Any, x: str, y: str) -> str:
         return self.node("Not", [self.node("Equal", [x, y])])
@@ -239,4 +245,4 @@ class _Graph:
             strides=list(p["window_strides"]),
             pads=[*low, *high],
         )
-        return self.transposed(y, np.argsort(at.out_spec))
+        return self.transposed(y, np.argsort(at.out_spec).tolist())

@@ -46,11 +46,13 @@ class Cell(Protocol):
     @property
     def profile(self) -> str:
         """The name of the profile whose models it asks."""
+        ...
 
     def __hash__(self) -> int: ...
 
 
 AnyCell = TypeVar("AnyCell", bound=Cell, contravariant=True)
+Pictures = Sequence[np.ndarray] | np.ndarray  # uint8 (H, W, 3) each
 
 
 @runtime_checkable
@@ -61,15 +63,20 @@ class Evaluates(Protocol[AnyCell]):
 
     def key(self, cell: AnyCell) -> str:
         """Return the cell's name. Raises: ValueError when its model does not exist."""
+        ...
 
     def model_of(self, cell: AnyCell) -> tuple[Any, ...] | None:
         """Return what names the cell's model (`ldm.tasks.models.file_of`); None where it needs none."""
+        ...
 
     def file(self, *model: Any) -> Path | None:
         """Return where a model's weights lie on this machine; None where they do not."""
+        ...
 
-    def evaluate(self, cell: AnyCell) -> tuple[Score, Sequence[np.ndarray], float]:
+    def evaluate(self, cell: AnyCell) -> tuple[Score, Pictures, float]:
         """Score, the pictures to keep, and the seconds that making and scoring them took."""
+        ...
 
     def rows(self, cell: AnyCell, score: Score, seconds: float) -> list[Row]:
         """Return one row a metric."""
+        ...

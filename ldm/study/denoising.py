@@ -72,7 +72,9 @@ def denoising_grid(
 
     shares: of the training that weights are averaged over; 0: as the training kept them.
     """
-    common = dict(profile=profile.name, n=n or max(LEAST, profile.n), level=level or profile.level, seed=seed)
+    common: dict[str, Any] = dict(
+        profile=profile.name, n=n or max(LEAST, profile.n), level=level or profile.level, seed=seed
+    )
     return [
         Denoising(c=c, images=images, share=share, **common)
         for c in sizes

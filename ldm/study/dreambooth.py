@@ -22,7 +22,7 @@ from ldm.study.sampling import Evaluation, SamplingEvaluator
 from ldm.study.scene_metrics import Score
 from ldm.tasks import models
 from ldm.tasks.dreambooth_recipe import Recipe
-from ldm.tasks.subjects import KIN, Subject, asked, lineup, of_class, own, subject
+from ldm.tasks.subjects import KIN, Subject, lineup, of_class, own, requests, subject
 
 if TYPE_CHECKING:
     from ldm.networks.layers import Params, Structure
@@ -145,7 +145,7 @@ class DreamBoothEvaluator(SamplingEvaluator):
     def _class_latents(self, cell: DreamBooth) -> tuple[list[str], Float[np.ndarray, "k h w z"]]:
         """Return what the pretrained model draws of the class, in all styles, with its captions."""
         who = self.subject(cell.subject)
-        scenes = asked(self.profile, who, self.recipe.drawn, every_style=True, seed=1)
+        scenes = requests(self.profile, who, self.recipe.drawn, every_style=True, seed=1)
         captions = [caption(of_class(scene, who.noun)) for scene in scenes]
         table = self.profile.plan(cell.sampler, cell.steps)
         drawn = self._generator(cell).latents(self.text.encode(captions), table, cell.guidance, seed=1)
@@ -166,7 +166,8 @@ class DreamBoothEvaluator(SamplingEvaluator):
         batch = batches(
             of_subject, of_class, self.recipe.pictures, 0.0 if cell.variant == "no prior" else self.recipe.weight
         )
-        params = model.params | ({TEXT + name: p for name, p in self.text.params.items()} if text else {})
+        tower = {TEXT + name: p for name, p in self.text.params.items()} if text else {}
+        params = {**model.params, **tower}
         lengths = sorted({cell.tuned, *(length for length in self.lengths if length < cell.tuned)})
         return finetune(self._loss(model.structure, text), params, batch, self.recipe, lengths, self.layout)
 
@@ -186,7 +187,7 @@ class DreamBoothEvaluator(SamplingEvaluator):
 
     def scenes(self, cell: DreamBooth) -> list[Scene]:
         """Return what the cell's n captions ask for: n / 2 scenes, then these n / 2 once more."""
-        return 2 * asked(self.profile, self.subject(cell.subject), cell.n // 2)
+        return 2 * requests(self.profile, self.subject(cell.subject), cell.n // 2)
 
     def draw(self, cell: DreamBooth) -> UInt8[np.ndarray, "2n H W 3"]:
         """Draw n pictures of the subject, then n of its class in the same scenes.
@@ -201,7 +202,7 @@ class DreamBoothEvaluator(SamplingEvaluator):
     def _lineup(self, name: str, n: int) -> tuple[list[str], UInt8[np.ndarray, "m n S S 3"], dict[str, np.ndarray]]:
         """Names, pictures and features of all things in the subject's place, as the autoencoder shows them."""
         who = self.subject(name)
-        names, true = lineup(self.profile.scenes, asked(self.profile, who, n), who.noun)
+        names, true = lineup(self.profile.scenes, requests(self.profile, who, n), who.noun)
         seen = np.stack([self.codec.decode(self.codec.encode(pictures)) for pictures in true])
         networks = self.metrics.networks
         return names, seen, {name: np.stack([look(pictures) for pictures in seen]) for name, look in networks.items()}

@@ -7,17 +7,14 @@ something is first computed: a key needs only the files of weights, and recorded
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import numpy as np
-
 from ldm.hashing import key
 from ldm.profiles import Profile
 from ldm.study import scene_metrics
-from ldm.study.cells import Cell
+from ldm.study.cells import Cell, Pictures
 from ldm.study.results import Row
 from ldm.study.scene_metrics import Metrics, Score
 from ldm.tasks import models
@@ -56,7 +53,7 @@ class Evaluator(ABC, Generic[AnyCell]):
         """Return what names the captions or pictures that the cell is asked for."""
 
     @abstractmethod
-    def evaluate(self, cell: AnyCell) -> tuple[Score, Sequence[np.ndarray], float]:
+    def evaluate(self, cell: AnyCell) -> tuple[Score, Pictures, float]:
         """Score, the pictures to keep, and the seconds that making and scoring them took."""
 
     @abstractmethod

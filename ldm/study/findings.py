@@ -161,7 +161,7 @@ def distilled(store: Store, profile: Profile) -> pd.DataFrame:
 
     This is what F6 is asked of; nothing is run.
     """
-    common = dict(
+    common: dict[str, Any] = dict(
         profile=profile.name, n=profile.n, c=list(profile.family), guidance=profile.distilled_guidance, seed=0
     )
     teachers = store.rows(

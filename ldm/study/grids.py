@@ -53,13 +53,20 @@ def cells_of(
             )
         ], sampling.SamplingEvaluator(profile)
     if name == "denoising":
-        asked = dict(n=n, seed=seed, level=level)
-        return denoising.denoising_grid(profile, sizes, lengths, **asked), denoising.DenoisingEvaluator(profile)
+        cells = denoising.denoising_grid(profile, sizes, lengths, n=n, seed=seed, level=level)
+        return cells, denoising.DenoisingEvaluator(profile)
     if name == "pretraining":
-        asked = dict(
-            steps=(steps or (50,))[0], guidance=guidance or (2.0,), n=n, seed=seed, level=level or profile.level
+        cells = sampling.pretraining_grid(
+            profile,
+            sizes,
+            lengths,
+            steps=(steps or (50,))[0],
+            guidance=guidance or (2.0,),
+            n=n,
+            seed=seed,
+            level=level or profile.level,
         )
-        return sampling.pretraining_grid(profile, sizes, lengths, **asked), sampling.SamplingEvaluator(profile)
+        return cells, sampling.SamplingEvaluator(profile)
     if name == "distillation":
         cells = distillation.distillation_grid(
             profile, kinds, sizes, steps or (1, 2, 4, 8), guidance or (1.0, 1.5, 2.0, 3.0), n=n

@@ -121,7 +121,7 @@ class Store:
         paths = [] if only == "recorded" else sorted((self.runs / "rows").glob("*.parquet"))
         parts = [contents for path in paths if (contents := self._read_part(path))]
         here = pa.array(sorted({key for _, keys in parts for key in keys}), pa.string())
-        tables = [table.filter(pc.invert(pc.is_in(table["key"], here))) for table, _ in recorded]
+        tables = [table.filter(~pc.field("key").isin(here)) for table, _ in recorded]
         table = pa.concat_tables([SCHEMA.empty_table(), *tables, *(table for table, _ in parts)])
         frame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get, use_threads=False)
         frame = frame.drop_duplicates(IDENTITY, keep="last")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -25,19 +25,19 @@ def at_hand(cells: Sequence[AnyCell], *, store: Store, evaluator: Evaluates[AnyC
     Raises: ValueError, of the first model that is missing, where none of those that need one is left.
     """
 
-    def here(cell: AnyCell) -> bool:
-        if evaluator.file(*evaluator.model_of(cell)):
+    def here(cell: AnyCell, model: tuple[Any, ...]) -> bool:
+        if evaluator.file(*model):
             return True
         try:
             return store.has(evaluator.key(cell))
         except ValueError:  # neither a file nor a record of the model
             return False
 
-    asked = [cell for cell in cells if evaluator.model_of(cell) is not None]
-    found = {cell for cell in asked if here(cell)}
-    if asked and not found:
-        raise models.missing(evaluator.profile, *evaluator.model_of(asked[0]))
-    return [cell for cell in cells if cell in found or evaluator.model_of(cell) is None]
+    drawn_by = {cell: model for cell in cells if (model := evaluator.model_of(cell)) is not None}
+    found = {cell for cell, model in drawn_by.items() if here(cell, model)}
+    if drawn_by and not found:
+        raise models.missing(evaluator.profile, *next(iter(drawn_by.values())))
+    return [cell for cell in cells if cell in found or cell not in drawn_by]
 
 
 def run(

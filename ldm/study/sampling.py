@@ -145,17 +145,17 @@ class SamplingEvaluator(Evaluator[Evaluation]):
         return cell.c, cell.images, cell.seed
 
     def data_of(self, cell: Evaluation) -> str:
-        return self.asked(cell).key
+        return self.scenes_of(cell).key
 
-    def asked(self, cell: Evaluation) -> Scenes:
+    def scenes_of(self, cell: Evaluation) -> Scenes:
         """Return the scenes whose captions are drawn."""
         return Scenes(self.profile.scenes, cell.split, cell.n, level=cell.level)
 
-    def evaluate(self, cell: Evaluation) -> tuple[Score, Sequence[np.ndarray], float]:
+    def evaluate(self, cell: Evaluation) -> tuple[Score, np.ndarray, float]:
         """Score, the first pictures, and the seconds that making and scoring them took."""
         began = time.monotonic()
         generator = self._model(*self.model_of(cell))
-        data = self.asked(cell)
+        data = self.scenes_of(cell)
         batches = generator.images(
             data.captions(range(cell.n)),
             self.profile.plan(cell.sampler, cell.steps),

@@ -7,7 +7,7 @@ influence on them, so that settings can be compared picture by picture (`ldm.met
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -43,8 +43,8 @@ DECODED = "_decoded"  # ends the name of what is compared with scenes that went 
 class Score:
     """Estimates by metric name, each with its protocol, and each picture's influence on them (n,)."""
 
-    estimates: dict[str, tuple[Estimate, str]]
-    influences: dict[str, np.ndarray] = field(default_factory=dict)
+    estimates: Mapping[str, tuple[Estimate, str]]
+    influences: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -155,7 +155,7 @@ def moved(program: str) -> dict[str, int]:
 
     Loops count once.
     """
-    total = dict.fromkeys(COLLECTIVES, 0)
+    total: dict[str, int] = dict.fromkeys(COLLECTIVES, 0)
     for shapes, kind in re.findall(rf" = (\S.*?) ({'|'.join(COLLECTIVES)})(?:-done)?\(", program):
         for number, sides in re.findall(r"(\w+)\[([\d,]*)\]", shapes):
             total[kind] += NUMBERS.get(number, 4) * int(np.prod([int(n) for n in sides.split(",") if n], initial=1))

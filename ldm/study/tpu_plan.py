@@ -86,7 +86,12 @@ def chips(topology: str) -> int:
 
 def sheet_of(topology: str) -> Chip:
     """Return the data sheet of a slice's chips."""
-    return chip(KINDS[topology.split(":")[0]])
+    found = chip(KINDS[topology.split(":")[0]])
+    if found is None:
+        raise ValueError(
+            f"topology = {topology!r}: there is no data sheet of its chips; choose one of {', '.join(KINDS)}."
+        )
+    return found
 
 
 def run(plans: Sequence[Plan], store: Store | None = None) -> pd.DataFrame:

@@ -89,7 +89,7 @@ def rows(training: Training, profile: Profile, laps: Sequence[Mapping[str, Any]]
     The first lap, in which the step is compiled, is left out: a training of one lap has no rows.
     """
     after, t = laps[1:], training
-    common = dict(
+    common: dict[str, Any] = dict(
         study="training",
         profile=t.profile,
         task=t.task,

@@ -16,9 +16,10 @@ import jax
 import numpy as np
 
 from ldm.data.batches import batch_indices
+from ldm.diffusion.losses import Batch, DeviceBatch
 from ldm.networks.layers import Params, Structure, merge
 from ldm.tasks.dreambooth_recipe import Recipe
-from ldm.training.loop import Batch, Loss, TrainConfig, fit
+from ldm.training.loop import Loss, TrainConfig, fit
 from ldm.training.parallel import Layout
 
 TEXT = "text/"  # before the names of the text tower's parameters, where it learns too
@@ -27,10 +28,10 @@ TEXT = "text/"  # before the names of the text tower's parameters, where it lear
 def with_text(loss: Loss, tower: Structure) -> Loss:
     """Return the loss of UNet and text tower together: the batch has "ids" (b, m) in place of contexts."""
 
-    def joint(params: Params, batch: Batch, key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def joint(params: Params, batch: DeviceBatch, key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
         text = {name.removeprefix(TEXT): p for name, p in params.items() if name.startswith(TEXT)}
         unet = {name: p for name, p in params.items() if not name.startswith(TEXT)}
-        return loss(unet, batch | {"context": merge(tower, text)(batch["ids"])}, key)
+        return loss(unet, {**batch, "context": merge(tower, text)(batch["ids"])}, key)
 
     return joint
 

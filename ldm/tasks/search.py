@@ -55,15 +55,15 @@ def best_of(
         raise ValueError(f"candidates = {candidates}: expected at least 1; give the number of pictures to choose from.")
     size = generator.profile.batch
     for start in range(0, len(captions), size):
-        asked = captions[start : start + size]
-        kept, scores = np.empty(0), np.empty((len(asked), 0))
+        some = captions[start : start + size]
+        kept, scores = np.empty(0), np.empty((len(some), 0))
         for candidate in range(candidates):
-            drawn = generator.images(asked, plan, guidance, first=first + start, candidate=candidate, **options)
+            drawn = generator.images(some, plan, guidance, first=first + start, candidate=candidate, **options)
             images = np.concatenate(list(drawn))
-            score = np.asarray(verifier(images, asked), np.float64)
-            if score.shape != (len(asked),) or not np.isfinite(score).all():
+            score = np.asarray(verifier(images, some), np.float64)
+            if score.shape != (len(some),) or not np.isfinite(score).all():
                 raise ValueError(
-                    f"verifier: expected {len(asked)} finite numbers for as many pictures, got {score.tolist()}; "
+                    f"verifier: expected {len(some)} finite numbers for as many pictures, got {score.tolist()}; "
                     "give one score a picture."
                 )
             better = score > scores.max(1, initial=-np.inf)
@@ -77,4 +77,7 @@ def gflops_of(function: Callable[..., Any], *arguments: Any) -> float:
 
     For a verifier, together with the decoder of the autoencoder that it looks through: divide by the call's pictures.
     """
-    return jax.jit(function).lower(*arguments).cost_analysis()["flops"] / 1e9
+    costs = jax.jit(function).lower(*arguments).cost_analysis()
+    if costs is None:
+        raise ValueError("this device's compiler counts no FLOPs; count them on a CPU.")
+    return costs["flops"] / 1e9

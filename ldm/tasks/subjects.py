@@ -133,7 +133,7 @@ def own(scene: Scene, noun: str) -> str:
     return caption(_showing(scene, _called(noun), f"{TOKEN} {noun}"))
 
 
-def asked(profile: Profile, who: Subject, n: int, *, every_style: bool = False, seed: int = 2) -> list[Scene]:
+def requests(profile: Profile, who: Subject, n: int, *, every_style: bool = False, seed: int = 2) -> list[Scene]:
     """Return n scenes to ask for: other places, sizes and backgrounds.
 
     On these both the subject and its class can be seen.

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -41,7 +41,7 @@ from ldm.profiles import Profile
 from ldm.tasks import models, pretrain
 from ldm.tasks.generate import drawing
 from ldm.tasks.pairs import Pairs, enlarged, latent_side
-from ldm.tasks.superres_recipe import CONFIG, LENGTHS, Kind, check_kind
+from ldm.tasks.superres_recipe import CONFIG, KINDS, LENGTHS, Kind, check_kind
 from ldm.training.loop import TrainConfig, TrainState, fit
 from ldm.training.parallel import Layout, host
 
@@ -185,7 +185,12 @@ class Restorer:
         """
         size = self.profile.batch
         schedule, predict = aim(self.profile, self.kind)
-        plan = ddim(schedule, 1) if self.kind == "superres-regression" else plan
+        if self.kind == "superres-regression":
+            plan = ddim(schedule, 1)
+        if plan is None:
+            raise ValueError(
+                f"plan is None: {self.kind} is sampled step by step; give a plan of `ldm.diffusion.solvers`."
+            )
         context = np.broadcast_to(self.null, (size, *self.null.shape))
         for start, count, (full,) in full_batches(size, low):
             condition = self.codec.encode(enlarged(full))
@@ -227,7 +232,7 @@ def _told(file: Path) -> tuple[Kind, int]:
     `models.model_path` names it by its kind, and it holds its width.
     """
     kind, c = file.name.partition("-c")[0], weights.metadata(file).get("c")
-    if kind not in get_args(Kind) or not isinstance(c, int):
+    if kind not in KINDS or not isinstance(c, int):
         raise ValueError(
             f"{file} is no model of super-resolution, whose name begins with superres-c; give one that is."
         )

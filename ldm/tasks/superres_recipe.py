@@ -9,14 +9,16 @@ from ldm.profiles import Profile
 from ldm.training.config import TrainConfig
 
 Kind = Literal["superres", "superres-scratch", "superres-regression"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 LENGTHS = (1_000, 4_000, 16_000, 32_000)  # images of finetuning at which a model is kept
 CONFIG = TrainConfig(images=32_000, batch=16, learning_rate=5e-4, warmup_images=500, decay_images=8_000)
 
 
-def check_kind(kind: str) -> None:
-    """Raise ValueError, one sentence, for an unknown kind."""
-    if kind not in get_args(Kind):
-        raise ValueError(f"kind = {kind!r}: expected one of {', '.join(get_args(Kind))}; choose one of them.")
+def check_kind(kind: str) -> Kind:
+    """Return a kind as it is. Raises: ValueError, one sentence, for an unknown one."""
+    if kind not in KINDS:
+        raise ValueError(f"kind = {kind!r}: expected one of {', '.join(KINDS)}; choose one of them.")
+    return kind
 
 
 def config_of(profile: Profile, images: int = 0) -> TrainConfig:

@@ -23,6 +23,7 @@ from ldm import paths
 from ldm.data.batches import batch_indices
 from ldm.data.latents import DeviceSet, gather
 from ldm.diffusion.losses import diffusion_loss
+from ldm.diffusion.schedule import Predict
 from ldm.networks import sizes
 from ldm.networks.cost import PASSES
 from ldm.networks.layers import KeySource, Params, abstract, gather_taps
@@ -54,7 +55,7 @@ class Task:
     null: Float[np.ndarray, "m d"]
 
     @property
-    def predicts(self) -> tuple[str, ...]:
+    def predicts(self) -> tuple[Predict, ...]:
         """What the networks of the settings predict, each once."""
         return tuple(dict.fromkeys(run.profile.predict for run in self.runs))
 
@@ -64,7 +65,7 @@ class Task:
         return {"predicts": np.array([self.predicts.index(run.profile.predict) for run in self.runs], np.int32)}
 
 
-def plan(
+def pending(
     profiles: Sequence[Profile],
     c: int,
     seeds: Sequence[int],

@@ -50,7 +50,8 @@ def upscale(
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ValueError(f"the picture is {image.dtype} of shape {image.shape}; give uint8 (height, width, 3).")
     height, width = image.shape[:2]
-    _fits("the picture", width, height)
+    if height * width > LARGEST:
+        raise _too_large("the picture", width, height)
     if not 0 <= 2 * overlap < tile:
         raise ValueError(
             f"overlap = {overlap}: expected 0 to less than half of the tile's {tile} pixels; make it smaller."
@@ -87,15 +88,13 @@ def read(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
             image = upright(file) if size[0] * size[1] <= LARGEST else None
     except ValueError as error:
         raise ValueError(f"{path} is not a readable picture ({error}); give a PNG, JPEG or WebP file.") from error
-    _fits(str(path), *size)
+    if image is None:
+        raise _too_large(str(path), *size)
     return image
 
 
-def _fits(name: str, width: int, height: int) -> None:
-    if height * width > LARGEST:
-        raise ValueError(
-            f"{name} has {width} x {height} pixels; give at most {LARGEST:,}: crop it, or make it smaller."
-        )
+def _too_large(name: str, width: int, height: int) -> ValueError:
+    return ValueError(f"{name} has {width} x {height} pixels; give at most {LARGEST:,}: crop it, or make it smaller.")
 
 
 def _starts(side: int, tile: int, overlap: int) -> list[int]:

@@ -46,7 +46,7 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def shown(value: object) -> str:
+def quoted(value: object) -> str:
     """Return a value as a message shows it, a long one by its beginning."""
     short = reprlib.Repr()
     short.maxstring = short.maxother = 100
@@ -66,7 +66,7 @@ def check_config(path: Path, config: Mapping[str, Any], read: set[str], only: Ma
             continue
         expected = only.get(name)
         if value != expected and not (expected is None and value is False):
-            raise ValueError(f"{path}: {name} = {shown(value)} is not supported; expected {expected!r}.")
+            raise ValueError(f"{path}: {name} = {quoted(value)} is not supported; expected {expected!r}.")
 
 
 @contextlib.contextmanager

@@ -16,9 +16,9 @@ from ldm.interop.stable_diffusion.files import (
     STEMS,
     check_config,
     naming,
+    quoted,
     read_config,
     read_params,
-    shown,
     write_config,
     write_params,
 )
@@ -94,7 +94,7 @@ def read_unet(folder: Path) -> tuple[UNetConfig, Params]:
         size = config.get("sample_size")
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise ValueError(
-                f"sample_size = {shown(size)}: expected a whole number, the height and width of the latents that the "
+                f"sample_size = {quoted(size)}: expected a whole number, the height and width of the latents that the "
                 "UNet was trained on; write it there (64 for pictures of 512 pixels)."
             )
         c, latents = int(channels[0]), int(config["out_channels"])

@@ -125,7 +125,7 @@ class Pipeline:
             plan,
             self.encoder.encode(captions),
             self.encoder.null(len(captions)),
-            np.float32(guidance),
+            guidance,
             keys,
             predict=self.noise.predict,
             shape=(size, size, self.unet.latents),

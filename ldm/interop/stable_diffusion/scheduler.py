@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 
 from ldm.diffusion import solvers
 from ldm.diffusion.sampler import Clip
 from ldm.diffusion.schedule import Predict, Schedule, Spacing
-from ldm.interop.stable_diffusion.files import naming, read_config, shown, write_config
+from ldm.interop.stable_diffusion.files import naming, quoted, read_config, write_config
 
 Betas = Literal["scaled_linear", "linear"]
 PREDICT: dict[str, Predict] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
@@ -157,11 +157,11 @@ def _no_table(scheduler: str, file: Mapping[str, Any]) -> str | None:
     """Return why none of our tables is what the scheduler does; None where one is."""
     if scheduler not in STEPPING:
         return "for which there is no table"
-    only = dict.fromkeys(LEVELS) | STEPPING[scheduler].only
+    only: dict[str, Any] = {**dict.fromkeys(LEVELS), **STEPPING[scheduler].only}
     for name, value in only.items():
         found = file.get(name, value)
         if found != value and not (value is None and found is False):
-            return f"with {name} = {shown(found)}, for which there is no table"
+            return f"with {name} = {quoted(found)}, for which there is no table"
     return None
 
 
@@ -179,7 +179,7 @@ def read_noise(folder: Path, scheduler: str | None = None) -> NoiseConfig:
     for name in ("trained_betas", "thresholding"):
         if config.get(name):
             raise ValueError(
-                f"{path}: {name} = {shown(config[name])} is not supported; expected {name} to be off (null or false)."
+                f"{path}: {name} = {quoted(config[name])} is not supported; expected {name} to be off (null or false)."
             )
     with naming(path):
         return _noise(config, scheduler or config.get("_class_name", DDIM))
@@ -195,10 +195,10 @@ def _noise(config: Mapping[str, Any], scheduler: str) -> NoiseConfig:
         ("timestep_spacing", spacing, SPACINGS),
     ):
         if value not in kinds:
-            raise ValueError(f"{name} of {scheduler} = {shown(value)}: expected one of {', '.join(kinds)}.")
+            raise ValueError(f"{name} of {scheduler} = {quoted(value)}: expected one of {', '.join(kinds)}.")
     clips = stepping.clips is not None and config.get("clip_sample", stepping.clips)
     return NoiseConfig(
-        betas=betas,
+        betas=cast(Betas, betas),
         start=config["beta_start"],
         end=config["beta_end"],
         length=config["num_train_timesteps"],

@@ -3,7 +3,7 @@
 A vocabulary is two files, as OpenAI released CLIP's: `vocab.json`, token -> id, and `merges.txt`, the
 pairs to join, most frequent first. What is not in them is part of the method and stands here: how text
 is normalised and cut into words. Towers differ only in what fills a row after the end: Stable
-Diffusion 1 repeats <|endoftext|>, Stable Diffusion 2 writes id 0, "!". Tokens may have been added since, as textual
+Diffusion 1 repeats ``<|endoftext|>``, Stable Diffusion 2 writes id 0, "!". Tokens may have been added since, as textual
 inversion does (Gal et al. 2022): they are found in a caption before it is cut.
 """
 
@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tokenizers
@@ -145,7 +146,8 @@ def _special(token: str | Mapping) -> AddedToken:
     """Return a special token as the files write it: its text alone, or with how it is looked for."""
     if isinstance(token, str):
         return AddedToken(token, special=True, normalized=False)
-    return AddedToken(**{name: value for name, value in token.items() if name in FLAGS} | {"special": True})
+    told: dict[str, Any] = {name: value for name, value in token.items() if name in FLAGS} | {"special": True}
+    return AddedToken(**told)
 
 
 def _added(

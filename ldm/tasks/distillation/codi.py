@@ -7,8 +7,8 @@ not published. We chose:
 
 - The frozen teacher makes the step from z_t to z_s (consistency distillation, which the paper names beside
   CoDi). With the student's own step nothing but the second term would tie it to the teacher's flow.
-- The distance of noise is taken in v, as the network is parametrised: at one z_t, |v - v'|^2 is
-  |x0 - x0'|^2 + |eps - eps'|^2, which keeps its weight where there is hardly any signal.
+- The distance of noise is taken in v, as the network is parametrised: at one z_t, ``|v - v'|^2`` is
+  ``|x0 - x0'|^2 + |eps - eps'|^2``, which keeps its weight where there is hardly any signal.
 - z_s lies a segment of the grid below z_t, not one time of a thousand: what is learnt at the clean end has to
   come up to the noisy one, segment by segment, within a short training.
 - The second term has a small weight. Its optimum is the mean of all pictures that a caption may mean, so it
@@ -22,7 +22,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ldm.diffusion.losses import Batch
+from ldm.diffusion.losses import DeviceBatch
 from ldm.diffusion.schedule import Predict, Schedule
 from ldm.networks.layers import Params, Structure
 from ldm.tasks.distillation.flow import consistency, spread
@@ -54,7 +54,7 @@ def codi_loss(
     """
     pair = consistency(student, teacher, schedule, predict, null=null, segments=segments, scales=scales)
 
-    def loss(params: Params, batch: Batch, key: Array, taught: Params, averaged: Params):
+    def loss(params: Params, batch: DeviceBatch, key: Array, taught: Params, averaged: Params):
         at, x0, target = pair(params, batch, key, taught, averaged)
         terms = {
             "consistency": jnp.mean(jnp.square((x0 - target) / at.sigma)),

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 from ldm.diffusion.denoiser import denoiser, guided
 from ldm.diffusion.losses import image_keys
 from ldm.diffusion.schedule import Predict, Schedule, check_predict, preconditioning
-from ldm.networks.layers import Params, Structure, merge
+from ldm.networks.layers import AnyArray, Params, Structure, merge
 
 
 class Level(NamedTuple):
@@ -60,7 +60,7 @@ def step(x: Array, x0: Array, at: Level, to: Level) -> Array:
 
 
 def guided_x0(
-    structure: Structure, params: Params, x: Array, at: Level, context: Array, null: Float[Array, "m d"], w: Array
+    structure: Structure, params: Params, x: Array, at: Level, context: Array, null: Float[AnyArray, "m d"], w: Array
 ) -> Array:
     """Return a plain network's estimate of x0 under guidance w, one scale an image."""
     net = guided(denoiser(merge(structure, params)), jnp.broadcast_to(null, context.shape), w[:, None, None, None])

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from ldm.diffusion.losses import Batch
+from ldm.diffusion.losses import DeviceBatch
 from ldm.diffusion.schedule import Predict, Schedule
 from ldm.networks.layers import Params, Structure
 from ldm.tasks.distillation.flow import draw, guided_x0, level_grid, spread, step, student_x0
@@ -30,7 +30,7 @@ def guidance_loss(
     """
     level = level_grid(schedule, predict)
 
-    def loss(params: Params, batch: Batch, key: Array, taught: Params, averaged: Params):
+    def loss(params: Params, batch: DeviceBatch, key: Array, taught: Params, averaged: Params):
         latents, context = batch["latents"], batch["context"]
         place, noise, w = draw(key, latents, schedule.length, scales)
         at = level(place, schedule.length)
@@ -59,7 +59,7 @@ def halving_loss(
     """
     level = level_grid(schedule, predict)
 
-    def loss(params: Params, batch: Batch, key: Array, taught: Params, averaged: Params):
+    def loss(params: Params, batch: DeviceBatch, key: Array, taught: Params, averaged: Params):
         latents, context, steps = batch["latents"], batch["context"], batch["steps"]
         place, noise, w = draw(key, latents, steps, scales)
         at, mid, to = (level(2 * place + i, 2 * steps) for i in range(3))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ldm.diffusion.losses import Batch
+from ldm.diffusion.losses import DeviceBatch
 from ldm.diffusion.schedule import Predict, Schedule
 from ldm.networks.layers import Params, Structure
 from ldm.tasks.distillation.flow import consistency, spread
@@ -32,7 +32,7 @@ def lcm_loss(
     """
     pair = consistency(student, teacher, schedule, predict, null=null, segments=segments, scales=scales)
 
-    def loss(params: Params, batch: Batch, key: Array, taught: Params, averaged: Params):
+    def loss(params: Params, batch: DeviceBatch, key: Array, taught: Params, averaged: Params):
         _, x0, target = pair(params, batch, key, taught, averaged)
         value = jnp.mean(jnp.sqrt(jnp.square(x0 - target) + huber**2) - huber)
         return value, {"spread": spread(x0, batch["latents"])}

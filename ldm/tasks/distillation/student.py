@@ -6,12 +6,13 @@ A student is a network of its teacher's size that takes the guidance scale as an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -34,13 +35,13 @@ WIDTH = 256  # of the guidance scale's embedding, as published for LCM
 SPREAD = 0.1, 10.0  # a student outside has collapsed, or blown up
 
 
-def network(profile: Profile, kind: str, c: int) -> tuple[Structure, Params]:
+def network(profile: Profile, kind: str, c: int) -> tuple[Structure, dict[str, jax.ShapeDtypeStruct]]:
     """Return structure and shapes of what a kind trains: the teacher's, with an input for guidance if it takes it."""
     guidance = WIDTH if takes_guidance(kind) else 0
     return abstract(lambda keys: pretrain.fresh(profile, c, keys, guidance=guidance))
 
 
-def begun(teacher: Params, like: Params) -> Params:
+def begun(teacher: Params, like: Mapping[str, weights.Shaped]) -> Params:
     """Return a student's first parameters: its teacher's, and zeros where it has more (`like`: shapes)."""
     return {name: teacher[name] if name in teacher else jnp.zeros(a.shape, a.dtype) for name, a in like.items()}
 
@@ -103,12 +104,14 @@ def distill(
     has collapsed; its last good checkpoint stays beside its file's place.
     """
     _, teacher = pretrain.load_unet(profile, c, profile.length, seed)
-    config, params, written = training(profile, c, images, seed), teacher, []
+    config, written = training(profile, c, images, seed), []
+    params: Params = teacher
     root = root or paths.RUNS
     rows = layout.rows(config.batch) if layout else slice(None)
 
     def batch(step: int, steps: int) -> Batch:
-        return data.batch(seed, step, config.batch, rows) | ({"steps": np.int32(steps)} if steps else {})
+        drawn = data.batch(seed, step, config.batch, rows)
+        return {**drawn, "steps": np.array(steps, np.int32)} if steps else drawn
 
     for kind in kinds(method):
         path = models.model_path(profile, c, images, seed, root, kind)

@@ -13,6 +13,7 @@ from flax import nnx
 from ldm import paths
 from ldm.data.batches import batch_indices
 from ldm.data.scenes.dataset import Scenes
+from ldm.diffusion.losses import Batch
 from ldm.files import write_atomic
 from ldm.hashing import digest
 from ldm.metrics.pairs import psnr
@@ -21,7 +22,7 @@ from ldm.networks.autoencoder import AutoencoderKL, Codec, encode, load_codec, s
 from ldm.networks.layers import KeySource, Params, split
 from ldm.profiles import Profile
 from ldm.tasks.frozen.reconstruction import Critic, autoencoder_loss, decoder_loss, players
-from ldm.training.loop import Batch, TrainConfig, fit
+from ldm.training.loop import TrainConfig, fit
 
 KEEP = 20_000  # images between two files of weights, so that a run may be ended early
 
@@ -118,7 +119,7 @@ def finish_decoder(profile: Profile, images: int = 0) -> None:
         folder=folder / "states",
         lengths=(config.images,),  # what is written counts as finished
         on_length=lambda seen, ema: keep(
-            codec.params | players(ema)[0], scale=codec.scale, images=described["images"], decoder_images=seen
+            {**codec.params, **players(ema)[0]}, scale=codec.scale, images=described["images"], decoder_images=seen
         ),
         title="decoder",
     )

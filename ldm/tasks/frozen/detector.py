@@ -22,12 +22,13 @@ from ldm.data.batches import batch_indices
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import SceneConfig
 from ldm.data.scenes.truth import cover, vocabulary
+from ldm.diffusion.losses import Batch, DeviceBatch
 from ldm.metrics.perceptual.alignment import alignment
 from ldm.metrics.perceptual.detector import Labels, SceneNetwork, build, load_detector, to_side
 from ldm.networks import weights
 from ldm.networks.layers import Params, merge
 from ldm.profiles import Profile
-from ldm.training.loop import Batch, Loss, TrainConfig, fit
+from ldm.training.loop import Loss, TrainConfig, fit
 
 TRAINING = TrainConfig(
     images=130_000, batch=64, warmup_images=5_000, decay_images=40_000, seed=7
@@ -119,7 +120,7 @@ def detector_loss(structure: nnx.GraphDef) -> Loss:
     """
     cross_entropy = optax.softmax_cross_entropy_with_integer_labels
 
-    def loss(params: Params, batch: Batch, key: Array) -> tuple[Array, dict[str, Array]]:
+    def loss(params: Params, batch: DeviceBatch, key: Array) -> tuple[Array, dict[str, Array]]:
         net = merge(structure, params)
         told = net.answers(net.features(worsen(to_side(batch["images"], 32 * net.patch), key)))
         shares, empty = batch["shares"], jnp.zeros_like(batch["cells"])
@@ -186,7 +187,7 @@ def examine_detector(network: SceneNetwork, scenes: Scenes) -> dict[str, float]:
     blurred = np.stack(
         [np.asarray(Image.fromarray(x).filter(ImageFilter.GaussianBlur(scenes.config.size / 64))) for x in images]
     )
-    out = {}
+    out: dict[str, float] = {}
     for prefix, pictures in (("", images), ("blurred ", blurred)):
         aligned = alignment(network.detect(pictures), records)
         out |= {f"{prefix}{name}": round(float(right.mean()), 4) for name, right in aligned.items()}

@@ -9,15 +9,19 @@ perceptual distance (Larsen et al. 2016), so that no network that judges the stu
 
 from __future__ import annotations
 
+import operator
+from functools import reduce
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
+from ldm.diffusion.losses import DeviceBatch
 from ldm.networks.autoencoder import fold, to_pixels
-from ldm.networks.layers import Conv, KeySource, Params, Structure, merge
-from ldm.training.loop import Batch, Loss
+from ldm.networks.layers import AnyArray, Conv, KeySource, Params, Structure, merge
+from ldm.training.loop import Loss
 
 KL = 1e-6  # weight of the prior, as in LDM: keeps the latents' scale from drifting, no more
 EDGES = 1.0  # weight of the error of pixel differences: L1 alone is content with soft edges and with faint texture
@@ -31,18 +35,19 @@ def edges(pixels: Float[Array, "b h w 3"]) -> tuple[Array, Array]:
     return pixels[:, 1:] - pixels[:, :-1], pixels[:, :, 1:] - pixels[:, :, :-1]
 
 
-def fidelity(fake: Float[Array, "b h w 3"], real: Float[Array, "b h w 3"]) -> tuple[Array, dict[str, Array]]:
+def fidelity(fake: Float[Array, "b h w 3"], real: Float[AnyArray, "b h w 3"]) -> tuple[Array, dict[str, Array]]:
     """Return L1 of pixels plus L1 of edges; and, to look at, L1 and the peak signal-to-noise ratio in dB."""
     error = fake - real
     l1 = jnp.abs(error).mean()
-    gradient = sum(jnp.abs(e).mean() for e in edges(error))
+    down, across = edges(error)
+    gradient = jnp.abs(down).mean() + jnp.abs(across).mean()
     return l1 + EDGES * gradient, {"l1": l1, "psnr": 10 * jnp.log10(4 / jnp.square(error).mean())}
 
 
 def autoencoder_loss(structure: Structure) -> Loss:
     """Return fidelity and the KL term; a batch holds `images`, uint8 (b, h, w, 3)."""
 
-    def loss(params: Params, batch: Batch, key: Array) -> tuple[Array, dict[str, Array]]:
+    def loss(params: Params, batch: DeviceBatch, key: Array) -> tuple[Array, dict[str, Array]]:
         net = merge(structure, params)
         pixels = to_pixels(batch["images"])
         mean, logvar = net.encode(pixels)
@@ -96,16 +101,16 @@ def decoder_loss(autoencoder: Structure, critic: Structure, frozen: Params) -> L
     A batch holds `images`, uint8 (b, h, w, 3), and `latents`, unscaled (b, h', w', z).
     """
 
-    def loss(params: Params, batch: Batch, key: Array) -> tuple[Array, dict[str, Array]]:
+    def loss(params: Params, batch: DeviceBatch, key: Array) -> tuple[Array, dict[str, Array]]:
         decoder, own = players(params)
         judge, onlooker = merge(critic, own), merge(critic, lax.stop_gradient(own))
         real = to_pixels(batch["images"])
-        fake = merge(autoencoder, frozen | decoder).decode(batch["latents"])
+        fake = merge(autoencoder, {**frozen, **decoder}).decode(batch["latents"])
 
         value, terms = fidelity(fake, real)
         (opinion, seen), (truth, wanted) = onlooker(fake), onlooker(real)
         distances = [jnp.abs(a - b).mean() / (jnp.abs(b).mean() + 1e-6) for a, b in zip(seen, wanted, strict=True)]
-        perceptual = sum(distances) / len(distances)
+        perceptual = reduce(operator.add, distances) / len(distances)
         deceived = nnx.softplus(truth - opinion).mean()
 
         both = jnp.concatenate([real, lax.stop_gradient(fake)])

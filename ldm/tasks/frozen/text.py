@@ -14,8 +14,10 @@ Only the text tower ships.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,13 +31,14 @@ from ldm.data.scenes.captions import caption, tokens, words
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import SceneConfig
 from ldm.data.scenes.truth import CHANGES, GRID, answered, cells, one_changed, questions, untrue
+from ldm.diffusion.losses import Batch, DeviceBatch
 from ldm.networks import weights
 from ldm.networks.autoencoder import fold, to_pixels
-from ldm.networks.layers import Conv, GroupNorm, KeySource, Linear, Params, ResBlock, merge, split
+from ldm.networks.layers import AnyArray, Conv, GroupNorm, KeySource, Linear, Params, ResBlock, merge, split
 from ldm.networks.text import SceneTextTower, TextConfig, TextEncoder, load_text_encoder
 from ldm.networks.tokenizer import Tokenizer
 from ldm.profiles import Profile
-from ldm.training.loop import Batch, Loss, TrainConfig, fit
+from ldm.training.loop import Loss, TrainConfig, fit
 
 SIDE = 64  # of the pictures that the image tower sees
 TRAINING = TrainConfig(
@@ -59,16 +62,16 @@ class TextSet:
     def of(cls, scenes: Scenes, images: np.ndarray, tokenizer: Tokenizer, changes: int = 3) -> TextSet:
         config, rng = scenes.config, np.random.default_rng(scenes.seed)
         records = [scenes.scene(i) for i in range(len(images))]
-        asked = questions(config)
-        number = {name: {a: i for i, a in enumerate(options)} for name, options in asked.items()}
-        slots = sum(name.startswith("object") for name in asked)
+        quiz = questions(config)
+        number = {name: {a: i for i, a in enumerate(options)} for name, options in quiz.items()}
+        slots = sum(name.startswith("object") for name in quiz)
         nouns = np.full((len(records), slots), -1, np.int32)
         places = np.zeros((len(records), slots), np.int32)
-        known, wrong = np.full((len(records), len(asked)), -1, np.int32), []
+        known, wrong = np.full((len(records), len(quiz)), -1, np.int32), []
         for i, record in enumerate(records):
             parts = scenes.said(i)
             told = answered(config, record, parts)
-            known[i] = [number[name][told[name]] if name in told else -1 for name in asked]
+            known[i] = [number[name][told[name]] if name in told else -1 for name in quiz]
             start, words = 0, tokens(caption(record, parts))
             for j, thing in enumerate(record.objects if "other" in parts else record.objects[:1]):
                 name = tokens(thing.name)
@@ -113,7 +116,7 @@ class ImageTower(nnx.Module):
         self.squeeze = Conv(2 * width, 32, 1, keys=keys)
         self.proj = Linear(32 * GRID**2 + 2 * width, outputs, keys=keys)
 
-    def __call__(self, pixels: Float[Array, "b h w 3"]) -> tuple[Array, Array]:
+    def __call__(self, pixels: Float[AnyArray, "b h w 3"]) -> tuple[Array, Array]:
         x = self.block1(self.conv_in(fold(pixels, 4)))
         x = self.block3(self.block2(self.down(x)))
         x = nnx.silu(self.norm(x))
@@ -162,7 +165,7 @@ def text_loss(structure: nnx.GraphDef, config: SceneConfig) -> Loss:
     """Return the contrastive loss with hard negatives, and that of the questions to both towers."""
     sizes = [len(options) for options in questions(config).values()]
 
-    def loss(params: Params, batch: Batch, key: Array) -> tuple[Array, dict[str, Array]]:
+    def loss(params: Params, batch: DeviceBatch, key: Array) -> tuple[Array, dict[str, Array]]:
         net = merge(structure, params)
         b = batch["ids"].shape[0]
         context, pooled, texts = net.captions(jnp.concatenate([batch["ids"], batch["wrong"]]))
@@ -248,7 +251,7 @@ def examine_text(structure: nnx.GraphDef, params: Params, tokenizer: Tokenizer, 
     pictures = jax.jit(lambda p, x: merge(structure, p).pictures(x)[1])
     captions = jax.jit(lambda p, x: merge(structure, p).captions(x)[1:])
 
-    def embed(function, x: np.ndarray) -> tuple:
+    def embed(function: Callable[[Params, Any], Any], x: np.ndarray) -> Any:
         return jax.tree.map(
             lambda *parts: np.concatenate(parts),
             *(jax.device_get(function(params, x[i : i + 100])) for i in range(0, len(x), 100)),
@@ -273,11 +276,11 @@ def examine_text(structure: nnx.GraphDef, params: Params, tokenizer: Tokenizer, 
         better = (images * texts).sum(-1) > (images * embed(captions, tokenizer(others))[1]).sum(-1)
         out[f"{change} changed"] = float(better[has].mean())
 
-    asked = questions(scenes.config)
+    quiz = questions(scenes.config)
     known = [answered(scenes.config, record, p) for record, p in zip(records, parts, strict=True)]
-    ends = np.cumsum([len(options) for options in asked.values()])[:-1]
+    ends = np.cumsum([len(options) for options in quiz.values()])[:-1]
     logits = np.split(np.asarray(net.answer(jax.device_put(pooled))), ends, -1)
-    for (name, options), scores in zip(asked.items(), logits, strict=True):
+    for (name, options), scores in zip(quiz.items(), logits, strict=True):
         right = [options[k] == told[name] for k, told in zip(scores.argmax(-1), known, strict=True) if name in told]
         out[name] = float(np.mean(right))
     return {name: round(value, 4) for name, value in out.items()}
