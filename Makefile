@@ -20,7 +20,7 @@ hash = $(shell cat $(1) constraints.txt | cksum | cut -d' ' -f1)
 ENV := $(VENV)/ready-$(call hash,requirements.txt)
 DEV := $(VENV)/dev-$(call hash,requirements.txt requirements-dev.txt)
 
-.PHONY: help study notebook lab book links pdf gpu-study compact bench check test lint env dev
+.PHONY: help study notebook lab book links pdf gpu-study compact bench check test lint types env dev
 .DEFAULT_GOAL := help
 
 help:  ## what can be made
@@ -67,11 +67,15 @@ check: $(DEV) lint  ## run the tests that are quick and need no torch, no browse
 test: $(DEV) lint  ## run every test
 	@$(PY) -m pytest -n 2 --dist worksteal $(ARGS)
 
-lint: $(DEV)  ## style, the order of imports, spelling
+lint: $(DEV) types  ## style, the order of imports, spelling, types
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check --quiet .
 	@$(VENV)/bin/lint-imports --no-logo
 	@$(VENV)/bin/codespell
+
+types: $(DEV)  ## the types of ldm/, by pyright: half a minute
+	@test -x $(VENV)/bin/pyright || { echo "pyright is not in $(VENV): run make dev."; exit 1; }
+	@$(VENV)/bin/pyright
 
 env: $(ENV)  ## the environment of the study
 dev: $(DEV)  ## the environment of the tests
