@@ -276,3 +276,11 @@ def test_levels_without_rows_get_a_sentence():
     said = [levels.curves(none, KID, ["all"]), *levels.contests(none, KID, ["all"], lambda rows, metric: {})]
     said += [levels.pictures(Store(ROOT), none, KID, ["all"]), levels.enough(none, KID, ["all"], lambda *_: {})]
     assert {one.data for one in said} == {levels.MISSING}
+
+
+def test_each_setting_that_has_rows_stands_under_its_own_name():
+    rows = by_level()
+    found = {"laptop-eps": rows, "laptop-v": rows[:0]}
+    named, drawn = levels.by_setting(found, lambda part: [len(part)])
+    assert named.data == "### Predicting eps, drawn on leading times" and drawn == len(rows)
+    assert [one.data for one in levels.by_setting({"laptop-v": rows[:0]}, lambda part: [part])] == [levels.MISSING]
