@@ -26,6 +26,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 VEGALITE = "application/vnd.vegalite.v5+json"  # what ldm.figures.charts emits
 ROWS = "(the table of rows)"  # what the build replaces in book/provenance.md
+DIAGRAM = "(the diagram of the method)"  # and in book/how-it-works.md
 SHOWN = ("python", "jax", "flax")  # of the versions that a row records
 NAMED = {  # elements of the theme, and what they lack
     "summary(?=><span class=.toctree-toggle)": 'aria-label="the pages below"',
@@ -98,6 +99,8 @@ def light(page: str, depth: int) -> str:
 
 def stage(root: Path, source: Path, notebooks: Path) -> Path:
     """Lay out everything the book is made of as one folder, the repository's own layout."""
+    from ldm.figures import diagram
+
     pages = chapters(root / "book/_toc.yml")
     missing = [
         p
@@ -111,7 +114,7 @@ def stage(root: Path, source: Path, notebooks: Path) -> Path:
             f"`make notebook N={missing[0].removeprefix('notebooks/')}` one."
         )
     for path in [root / "_config.yml", *root.glob("book/**/*"), *root.glob("ldm/**/*.py")]:
-        if path.is_file() and path.suffix != ".pyc":
+        if path.is_file() and path.suffix != ".pyc" and path.parent.name != "lessons":  # those are templates
             copy(path.read_bytes(), source / path.relative_to(root))
     for page in pages:
         if page.startswith("notebooks/"):
@@ -122,10 +125,15 @@ def stage(root: Path, source: Path, notebooks: Path) -> Path:
             copy(text.encode(), (source / page).with_suffix(".ipynb"))
     if "book/code" in pages:
         describe(root, source)
+    if any(page.startswith("book/lessons/") for page in pages):
+        import lessons
+
+        lessons.put(root, source)
     rows = rows_for_download(root, source / "book/_static/rows")
-    page = source / "book/provenance.md"
-    if page.is_file():
-        copy(page.read_text("utf-8").replace(ROWS, rows).encode(), page)
+    for name, place, text in (("provenance", ROWS, rows), ("how-it-works", DIAGRAM, raw(diagram.method()))):
+        page = source / f"book/{name}.md"
+        if page.is_file():
+            copy(page.read_text("utf-8").replace(place, text).encode(), page)
     vendor(source / "book/_static")
     return source
 
@@ -166,6 +174,11 @@ def rows_for_download(root: Path, folder: Path) -> str:
             f'| {", ".join(sorted(packages))} | <a href="../_static/rows/{target.name}" download>CSV</a> |'
         )
     return "\n".join(lines)
+
+
+def raw(element: str) -> str:
+    """An element of HTML as Markdown that Sphinx passes on untouched."""
+    return f"```{{raw}} html\n{element}\n```"
 
 
 def copy(data: bytes, target: Path) -> None:

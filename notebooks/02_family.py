@@ -23,10 +23,10 @@ sizes = []  # base filter counts, multiples of 8; none: the profile's family
 
 # %% tags=["remove-cell"]
 import jax
-from IPython.display import Markdown
+from IPython.display import HTML, Markdown
 
 from ldm import profiles
-from ldm.figures import plots
+from ldm.figures import plots, tables
 from ldm.figures.record import record
 from ldm.networks import cost
 from ldm.networks import family as family_networks
@@ -38,13 +38,13 @@ sizes = sizes or list(chosen.family)
 # %% [markdown]
 # ## The paper's Table 1, counted again
 #
-# Parameters come from building each network (abstractly, no memory is used) and agree with a count layer by
-# layer; GFLOPs, billions of floating-point operations, are of one forward pass on 64 x 64 x 4 latents with 77 text
-# tokens. In the chart look for the one printed figure that lies off the line.
+# We count the parameters by building each network without its memory, and check them against a count layer by layer.
+# GFLOPs are billions of floating-point operations of one forward pass, on 64 x 64 x 4 latents with 77 text tokens. The
+# columns *printed* are the paper's. One printed figure is far from the count: find it in the chart.
 
 # %% tags=["remove-input"]
 table = family_networks.table1()
-table
+HTML(tables.table1(table))
 
 # %% tags=["remove-input"]
 plots.table1_chart(table)
@@ -62,7 +62,7 @@ record("table1_params", counted)
 
 # %% tags=["remove-input"]
 family = family_networks.family_table(sizes, size=chosen.latent_shape[0], tokens=chosen.tokens, context=chosen.context)
-family
+Markdown(tables.family(family))
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT

@@ -24,8 +24,11 @@ def test_the_turns_of_a_finding_are_counted_apart_and_what_has_no_rows_is_said()
     }
     lines = {line.split("|")[1].strip(): line.split("|")[3].strip() for line in summary(answers).splitlines()}
     assert set(FINDINGS) <= set(lines) and len(ASKED) == 4
-    assert lines["F1"] == "**holds 4**"
-    assert lines["F3"] == "all steps: **holds 3**, fails 1<br>four and more: **undecided 3**, fails 1"
+    assert lines["F1"] == "**holds** by all 4 metrics"
+    assert lines["F3"].split("<br>") == [
+        "all steps: **holds** by 3 of 4 metrics, fails by 1",
+        "four and more: **undecided** by 3 of 4 metrics, fails by 1",
+    ]
     assert lines["F6"] == "not asked yet"
 
 

@@ -90,7 +90,7 @@ def test_what_a_size_cannot_afford_is_said(store):
     best = optimum.within(points, "subject", [1.0, 3.0])
     assert list(zip(best["budget"], best["key"], strict=True)) == [(1.0, "8-4-2"), (3.0, "8-8-2"), (3.0, "16-4-2")]
     text = samples.at_equal_cost(store, best, [1.0, 3.0]).data
-    assert text.count("too dear") == 1 and text.count("8 steps, guidance 2") == 1 and "cost 3" in text
+    assert text.count("costs more") == 1 and text.count("8 steps, guidance 2") == 1 and "cost 3" in text
 
 
 @pytest.mark.parametrize("metric", ["kid_effnet", "alignment"])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import groupby
 
 import pandas as pd
 
+from ldm.metrics.catalogue import short
 from ldm.statistics import verdicts
 from ldm.statistics.verdicts import Verdict
 from ldm.study.findings import FINDINGS
@@ -24,14 +26,20 @@ def summary(answers: dict[str, list[Verdict]]) -> str:
         found, lines = answers.get(name, []), []
         for turn in finding.turns:
             part = [v for v in found if v.turn == turn]
-            first, *rest = [f"{answer} {times}" for answer, times in Counter(v.answer for v in part).most_common()] or [
-                "not asked yet"
-            ]
-            lines.append(turn + ", ".join([f"**{first}**", *rest]))
+            lines.append(turn + (counted([v.answer for v in part]) or "not asked yet"))
         rows.append(
             (name, f"[{finding.claim}]({finding.chapter}.ipynb)", "<br>".join(lines) if found else "not asked yet")
         )
-    return pd.DataFrame(rows, columns=["finding", "the paper", "here"]).to_markdown(index=False)
+    return pd.DataFrame(rows, columns=["finding", "what the paper says", "what we find"]).to_markdown(index=False)
+
+
+def counted(answers: Sequence[str]) -> str:
+    """Return in words how often each answer was given, the most frequent one first: "**holds** by 3 of 4 metrics"."""
+    (first, most), *rest = Counter(answers).most_common() or [("", 0)]
+    if not first:
+        return ""
+    words = f"**{first}** by {most} of {len(answers)} metrics" if rest else f"**{first}** by all {most} metrics"
+    return ", ".join([words, *(f"{answer} by {times}" for answer, times in rest)])
 
 
 def page(answers: dict[str, list[Verdict]]) -> str:
@@ -44,10 +52,12 @@ def page(answers: dict[str, list[Verdict]]) -> str:
         )  # a narrow column keeps it whole
         question = lambda v: f"{v.meaning.rstrip(':')}; {v.asked}"
         for effect, group in groupby(answers.get(name, []), question):
-            said = [f"{v.metric} **{v.answer}** {unbroken(v)}" + f" ({v.detail})" * bool(v.detail) for v in group]
+            said = [
+                f"{short(v.metric)}: **{v.answer}**, {unbroken(v)}" + f" ({v.detail})" * bool(v.detail) for v in group
+            ]
             rows.append((where, finding.claim, effect, "<br>".join(said)))
         if not answers.get(name):
             rows.append((where, finding.claim, "not asked yet", ""))
-    return pd.DataFrame(rows, columns=["finding", "the paper", "effect here", "answer by each metric"]).to_markdown(
-        index=False
-    )
+    return pd.DataFrame(
+        rows, columns=["finding", "what the paper says", "what is measured here", "answer by each metric"]
+    ).to_markdown(index=False)

@@ -13,7 +13,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from ldm import profiles
-from ldm.figures import samples
+from ldm.figures import samples, tables
 from ldm.figures.charts import best, color, columns, cost_axis, curve, pick, quality_axis, tooltip
 from ldm.figures.contest import advantages, shares
 from ldm.figures.samples import SHOWN
@@ -125,4 +125,4 @@ def enough(
         optimum.enough_steps(part, metric, influences(part, metric)).assign(said=SAYS[level])
         for level, part in parts.items()
     ]
-    return Markdown(pd.concat(found).to_markdown(index=False, floatfmt=".3g") if found else MISSING)
+    return Markdown(tables.table(pd.concat(found)) if found else MISSING)

@@ -99,9 +99,10 @@ def optimum_guidance(rows: pd.DataFrame, metric: str, influences: Influences | N
     sets = [tied[c, steps] for c, steps in zip(winner["c"], winner["steps"], strict=True)]
     winner["tied"] = [f"{min(s):g} to {max(s):g}" if len(s) > 1 else "alone" for s in sets]
     data = columns(winner)
+    two_lines = alt.Axis(labelAngle=0, orient="top", labelExpr="split(datum.label, ' · ')")  # six sizes fit a phone
     base = alt.Chart(data).encode(
-        x=alt.X("steps:O", title="sampling steps", axis=alt.Axis(labelAngle=0)),
-        y=alt.Y("model:O", title=None, sort=models(data)[::-1]),
+        x=alt.X("model:O", title=None, sort=models(data), axis=two_lines),
+        y=alt.Y("steps:O", title="sampling steps"),
         tooltip=[*tooltip(data, metric), alt.Tooltip("tied:N", title="may be the best")],
     )
     tiles = base.mark_rect(cornerRadius=4, stroke=INK, strokeOpacity=0.25).encode(
@@ -120,7 +121,7 @@ def optimum_guidance(rows: pd.DataFrame, metric: str, influences: Influences | N
     tied = base.mark_text(fontSize=10, color="#10222b", dy=9).encode(text="tied:N")
     return alt.layer(tiles, text, tied).properties(
         width="container",
-        height={"step": 46},
+        height={"step": 38},
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
         description=f"guidance with the best {metric_of(metric).title}, by model size and steps",
     )

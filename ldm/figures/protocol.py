@@ -8,6 +8,7 @@ from dataclasses import fields
 
 import pandas as pd
 
+from ldm.metrics.catalogue import METRICS, short
 from ldm.metrics.protocol import Protocol
 
 
@@ -41,7 +42,8 @@ def folded(rows: pd.DataFrame, cards: Mapping[str, Protocol], command: str = "",
         ).append(metric)
     shared: dict[tuple[str, str], list[str]] = {}  # (metrics, how often) -> how
     for (often, how), metrics in items.items():
-        shared.setdefault((", ".join(metrics), often), []).append(how)
+        named = [short(name) if name in METRICS else name for name in metrics]
+        shared.setdefault((", ".join(named), often), []).append(how)
     lines = [f"- **{metrics}**, {often}: {how}" for (metrics, often), those in shared.items() for how in alike(those)]
     made = [f"- **made by** `{command}`"] if command else []
     text = "\n".join([*lines, *sources(rows), *made])

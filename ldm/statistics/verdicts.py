@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ldm.metrics import Estimate, Z
+from ldm.metrics.catalogue import short
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.contest import MARGIN, PAPER, Contest, agreement, contest, counted
 from ldm.statistics.evidence import Evidence
@@ -40,7 +41,7 @@ class Verdict:
         e = self.effect
         more = f" ({self.detail})" if self.detail else ""
         return (
-            f"**{self.finding} {self.answer}** by {self.metric}: {self.meaning} {e.value:.3g} "
+            f"**{self.finding} {self.answer}** by {short(self.metric)}: {self.meaning} {e.value:.3g} "
             f"[{e.lo:.3g}, {e.hi:.3g}]{more}; asked of {self.asked}."
         )
 
@@ -239,10 +240,10 @@ def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
         [
             {
                 "finding": v.finding,
-                "metric": v.metric,
+                "metric": short(v.metric),
                 "answer": v.answer,
-                "effect": effect_in_words(v),
-                "n a point": v.effect.n,
+                "effect [95 % interval]": effect_in_words(v),
+                "pictures a point": v.effect.n,
             }
             for v in verdicts
         ]
