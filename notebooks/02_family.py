@@ -14,7 +14,7 @@
 # **What the paper has.** Stable Diffusion's UNet, eleven times; only the base filter count $c$ changes. Channels are
 # $(c, 2c, 4c, 4c)$, two residual blocks a level, attention to the text on the first three levels.
 #
-# **What is run here.** Table 1, counted again, and the family continued downwards, by the same rule, until it trains on
+# **What we run.** We count Table 1 again. Then we continue the family downwards by the same rule, until it trains on
 # two cores.
 
 # %% tags=["parameters"]
@@ -78,18 +78,20 @@ record("family_params", {c: cost.unet_params(c, chosen.context) for c in sizes})
 # %% tags=["remove-input"]
 spread = family["gflops"].max() / family["gflops"].min()
 Markdown(
-    f"Between the smallest and the largest lies a factor of {spread:.0f} in FLOPs; the paper's family spans"
-    f" {table['gflops'].max() / table['gflops'].min():.0f}. Below c = 64 Stable Diffusion's rule would give groups of"
-    " one channel and heads of one, so groups are min(32, c/2) and heads min(8, c/8): the same rule from c = 64 up."
+    f"The largest size takes {spread:.0f} times the FLOPs of the smallest. The paper's family spans a factor of"
+    f" {table['gflops'].max() / table['gflops'].min():.0f}. Below c = 64 Stable Diffusion's rule would give groups and"
+    " heads of a single channel. So we take min(32, c/2) groups and min(8, c/8) heads, which is the same rule from"
+    " c = 64 up."
 )
 
 # %% [markdown]
 # ## What a picture costs
 #
-# The cost of a size is nearly quadratic in $c$: twice the filters, about four times the work, a little less where $c$
-# is small. The paper measures the cost of a picture as *normalised cost x steps*, where normalised means relative to
-# c = 320. [Guidance](a0_primer.ipynb) doubles the number of network evaluations (NFE) for every model alike, and is not
-# counted; that number stands beside it in every row. FLOPs are not seconds: [how fast](a2_speed.ipynb).
+# The cost of a size is nearly quadratic in $c$: twice the filters are about four times the work, a little less where
+# $c$ is small. The paper measures the cost of a picture as *normalised cost x steps*, where *normalised* means relative
+# to c = 320. [Guidance](a0_primer.ipynb) doubles the number of network evaluations (NFE) for every model alike, and the
+# paper does not count it. We record the evaluations beside the cost in every row. FLOPs are not seconds: see [how
+# fast](a2_speed.ipynb).
 #
 # ## Try it
 #

@@ -84,7 +84,7 @@ def shown(name: str, store: Store, metric: str, profile: Profile | None = None) 
     rows = part.rows(store, profile)
     if rows.empty:
         return []
-    said = Markdown(f"### At the paper's own sizes\n\n{state(rows, profile)}")
+    said = Markdown(f"### {name} at the paper's own sizes\n\n{state(rows, profile)}")
     answers = [Markdown(f"{turn}{ask(rows, store)[1]}") for turn, ask in part.turns.items()]
     fold = protocol.folded(rows[rows["metric"] == metric], {}, "make gpu-study")
     return [said, part.chart(rows, metric), Markdown(fold), *answers]

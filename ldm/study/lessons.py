@@ -156,7 +156,8 @@ class Lessons:
     def pair(self) -> Pair:
         """Two neighbouring step counts of one size and guidance: intervals overlap, the paired difference is sure.
 
-        Each size is asked at its best guidance. The pair whose paired difference is surest is taken.
+        Each size is asked at its best guidance. Pairs that unpaired intervals cannot tell apart come first; of them the
+        one whose paired difference is surest is taken.
         Raises: ValueError where there is none.
         """
         metric = self.metrics[0]
@@ -174,10 +175,16 @@ class Lessons:
                     continue
                 halves = (two["hi"] - two["lo"]).to_numpy(float) / 2
                 n, both = int(two["n"].min()), float(np.hypot(*halves) / Z)
-                found.append((error / abs(gap), Pair(two, Estimate.of(gap, error, n), Estimate.of(gap, both, n))))
+                found.append(
+                    (
+                        abs(gap) > Z * both,
+                        error / abs(gap),
+                        Pair(two, Estimate.of(gap, error, n), Estimate.of(gap, both, n)),
+                    )
+                )
         if not found:
             raise ValueError(f"No two settings of {self.profile.name} overlap and differ surely; record more settings.")
-        return min(found, key=lambda one: one[0])[1]
+        return min(found, key=lambda one: one[:2])[2]
 
     @cached_property
     def trainings(self) -> pd.DataFrame:
