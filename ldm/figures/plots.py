@@ -80,7 +80,8 @@ def guidance_curves(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
         value=steps[-1],
         bind=alt.binding_radio(options=steps, name="sampling steps"),
     )
-    chart = _curves(rows, metric, alt.X("guidance:Q", scale=alt.Scale(zero=False, nice=False, padding=14)))
+    x = alt.X("guidance:Q", title="guidance scale w", scale=alt.Scale(zero=False, nice=False, padding=14))
+    chart = _curves(rows, metric, x)
     return (
         chart.add_params(chosen)
         .transform_filter("datum.steps == steps_shown")

@@ -79,7 +79,7 @@ def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
         answer=answered(effect, 0),
         metric=metric,
         effect=effect,
-        meaning="Somers' D of quality on training compute, less that on the images seen:",
+        meaning="Somers' D of quality on training compute, minus Somers' D on images seen:",
         asked=f"{len(rows)} models (c = {listed(rows['size'])}); {evidence.trainings}",
         detail=evidence.spread,
     )
@@ -177,7 +177,7 @@ def f4(
         answer=_majority(shares["agree"], shares["differ"]),
         metric=metric,
         effect=Estimate.of(value, error, evidence.n),
-        meaning=f"advantage of the best smaller model by {sampler}, less that by {usual}:",
+        meaning=f"advantage of the best smaller model by {sampler}, minus its advantage by {usual}:",
         asked=f"{usual} and {sampler}, sizes {listed(evidence.sizes)}; {evidence.trainings}",
         detail=f"the answers surely agree over {shares['agree']:.0%} of the doublings, surely differ over"
         f" {shares['differ']:.0%}" + f"; {evidence.spread}" * bool(evidence.spread),
