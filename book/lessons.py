@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 PROFILE = "laptop"  # whose rows the lessons teach from
-WIDE = {"slides": 600, "sheet": 400}  # pixels of a chart that cannot grow
+WIDE = {"slides": 720, "sheet": 560}  # pixels of a chart that cannot grow
 PAPER = {"slides": "size: 297mm 167mm; margin: 0", "sheet": "size: A4; margin: 13mm 15mm"}
 SHELL = """<!doctype html>
 <html lang="en" class="ldm-{kind}">
@@ -74,7 +74,8 @@ def parts(profile: str = PROFILE, root: Path | None = None) -> dict[str, Any]:
         "html:unnamed": figures.unnamed(of),
         "chart:step_costs": figures.step_costs(of),
         "chart:curves": figures.curves(of),
-        "chart:advantage": figures.advantage(of),
+        "chart:advantage": figures.advantage(of, of.metrics),
+        "chart:advantage_first": figures.advantage(of, of.metrics[:1]),
         "chart:pair": figures.pair(of),
         "chart:differences": figures.differences(of),
         "guess:budget": (asked, [f"{n} step{'s' if n != 1 else ''} of c = {c}" for c, n in steps.items() if n]),

@@ -16,7 +16,8 @@ PAD, GAP = 9, 22  # inside a box, and between two
 STYLE = """
 .ldm-diagram { display: block; width: 100%; max-width: 30rem; margin: 1rem auto 1.5rem; }
 .ldm-diagram text { font-size: 13px; fill: currentColor; }
-.ldm-diagram .ldm-title { font-weight: 600; font-size: 14.5px; }
+.ldm-diagram a { color: inherit; text-decoration: none; }
+.ldm-diagram .ldm-title { font-weight: 600; font-size: 14.5px; fill: var(--pst-color-link, currentColor); }
 .ldm-diagram .ldm-head { font-weight: 600; font-size: 15px; }
 .ldm-diagram .ldm-code { font-family: var(--pst-font-family-monospace, monospace); font-size: 12.5px;
   fill: var(--pst-color-link, currentColor); text-decoration: underline; }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Sequence
 
 import altair as alt
 import numpy as np
@@ -43,9 +44,9 @@ def curves(of: Lessons) -> alt.LayerChart:
     return plots.quality_vs_cost(of.rows, of.metrics[0])
 
 
-def advantage(of: Lessons) -> alt.FacetChart:
+def advantage(of: Lessons, metrics: Sequence[str]) -> alt.FacetChart:
     """Plot smaller against largest at every budget, a panel a metric."""
-    found = {short(m): compare(Evidence.of(of.rows, m, of.influences(m)), unit=PAPER) for m in of.metrics}
+    found = {short(m): compare(Evidence.of(of.rows, m, of.influences(m)), unit=PAPER) for m in metrics}
     return contest.advantages(found)
 
 

@@ -341,8 +341,16 @@ def second_lesson(of: Lessons) -> dict[str, Question]:
             )
             + " (best first).",
         ),
+        "row": Question(
+            ask="One number of Table 1 contradicts its own row. In the row of which model?",
+            answer="39M",
+            choices=tuple(paper.index),
+            why="Divide each GFLOPS by that of 866M, and compare with the normalised cost. In ten rows the two agree."
+            f" In the row of 39M the quotient is {odd.gflops_paper / full.gflops_paper:.2f}, and the cost is"
+            f" {odd.norm_cost_paper:.2f}.",
+        ),
         "table": Question(
-            ask="One number of Table 1 contradicts its own row. What should the GFLOPS of the 39M model be, about?",
+            ask="What should the wrong number be, about?",
             answer=float(odd.gflops),
             right=float(full.gflops_paper * 0.005 + abs(odd.gflops - full.gflops_paper * odd.norm_cost_paper)),
             near=float(0.25 * odd.gflops),
