@@ -114,9 +114,9 @@ plots.quality_vs_params(rows, metric)
 # %% [markdown]
 # ## A sharper measure: the held-out loss
 #
-# How well does a network guess the noise in pictures that it has never seen? This measure needs no sampler, no guidance,
-# no autoencoder and no judge, so its intervals are small. The charts show the sizes of the second edition. Their
-# captions [leave things open](14_left_open.ipynb), and their networks predict the noise, as the paper's do:
+# How well does a network guess the noise in pictures that it has never seen? This measure needs no sampler, no
+# guidance, no autoencoder and no judge, so its intervals are small. The charts show the sizes of the second edition.
+# Their captions [leave things open](14_left_open.ipynb), and their networks predict the noise, as the paper's do:
 
 # %% tags=["remove-cell"]
 losses = store.rows(study="denoising", profile=losses_of, task="denoise", seed=0)

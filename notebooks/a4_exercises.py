@@ -922,27 +922,25 @@ words(
 # ## [How much is left open](14_left_open.ipynb)
 #
 # **52** ● By which factor does the distance to real scenes fall from 4 steps to 16, for each size and level, at the
-# best guidance? Does it fall by more where the caption says less?
+# best guidance? Does it fall more if the caption says less?
 
 # %% tags=["hide-cell"]
 opened = findings.by_level(store, profiles.get("laptop-eps"), ["all", "some", "subject", "nothing"])
 opened = opened[(opened["metric"] == "fd_scene_decoded") & (opened["seed"] == 0)]
 lowest = opened.groupby(["level", "c", "steps"], sort=False)["value"].min().unstack()
-print((lowest[4] / lowest[16]).unstack().round(2).to_string())
-words("Above 1 the steps paid. A size or level that has not been drawn yet is missing.")
+show((lowest[4] / lowest[16]).unstack())
+words("Above 1 more steps make the distance smaller. A size or level without recorded rows is missing.")
 
 # %% [markdown]
-# **53** ●● A network that predicts the noise errs by a little. By how much does the picture that is read off its answer
-# err, at the first of four steps on leading times, and on trailing ones? And if it predicts v instead?
+# **53** ●● A network that predicts the noise makes a small error. How large is then the error of the picture that
+# follows from its answer, at the first of four steps, on leading times and on trailing times? How large is it if the
+# network predicts v?
 
 # %% tags=["hide-cell"]
 sd = Schedule.sd()
 first = {"leading, the first of four": 751, "trailing": 999}
-print(
-    pd.DataFrame({name: {"noise": sd.sigma[t] / sd.alpha[t], "v": sd.sigma[t]} for name, t in first.items()})
-    .T.round(2)
-    .to_string()
-)
+factors = {name: {"noise": sd.sigma[t] / sd.alpha[t], "v": sd.sigma[t]} for name, t in first.items()}
+show(pd.DataFrame(factors).T.rename_axis("first time"))
 words(
     "The picture is (x - sigma noise) / alpha: an error of the noise comes back times sigma / alpha. With v it is"
     " alpha x - sigma v, and the error comes back times sigma, at most once. That is why a network that predicts the"
@@ -965,10 +963,10 @@ def near(steps, q):
 counts = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 50, 100)
 print({q: next((n for n in counts if near(n, q) >= 0.95), "more than 100") for q in (0.5, 0.9, 0.99, 0.999)})
 words(
-    "The odds of the two points are those of the caption times those of what is seen, so the caption adds half of its"
-    " log odds inside the tanh. The surer the caption, the fewer steps: a picture that is pinned down is drawn at once."
-    " At q = 0.99 one step gives the mean, which lies close to the likely point; that the other one is never drawn,"
-    " though it should be once in a hundred, many distances hardly notice."
+    "The odds of the two points are the odds by the caption times the odds by what is seen. So the caption adds half of"
+    " its log odds inside the tanh. The surer the caption, the fewer steps are needed. At q = 0.99 one step gives the"
+    " mean, which lies close to the likely point. The other point is then never drawn, though it should be drawn once"
+    " in a hundred times; many distances hardly notice that."
 )
 
 # %% tags=["remove-cell"]

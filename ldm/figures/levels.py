@@ -110,7 +110,9 @@ def contests(
     trainings = "; ".join(
         f"{SAYS[level]}: {one.trainings}" + f" ({one.spread})" * bool(one.spread) for level, one in evidence.items()
     )
-    return advantages(found), Markdown(f"{shares(found).to_markdown(index=False)}\n\nBy what is said, {trainings}.")
+    return advantages(found), Markdown(
+        f"{shares(found).to_markdown(index=False)}\n\nBy what the caption says: {trainings}."
+    )
 
 
 def enough(

@@ -39,10 +39,10 @@ class Verdict:
 
     def __str__(self) -> str:
         e = self.effect
-        more = f" ({self.detail})" if self.detail else ""
+        more = f" In detail: {self.detail}." if self.detail else ""
         return (
-            f"**{self.finding} {self.answer}** by {short(self.metric)}: {self.meaning} {e.value:.3g} "
-            f"[{e.lo:.3g}, {e.hi:.3g}]{more}; asked of {self.asked}."
+            f"**{self.finding} {self.answer}** by {short(self.metric)}. The effect: {self.meaning} {e.value:.3g}"
+            f" [{e.lo:.3g}, {e.hi:.3g}].{more} We asked {self.asked}."
         )
 
 
