@@ -10,7 +10,7 @@ import pandas as pd
 
 from ldm.figures.charts import INK, best, color, columns, curve, models, pick, tooltip
 from ldm.figures.pictures import data_url
-from ldm.metrics.catalogue import metric_of
+from ldm.metrics.catalogue import metric_of, short
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.frontier import frontier
 
@@ -48,7 +48,8 @@ def budget_explorer(
     costs = [name for name in COSTS if name in points]
     shown = {name: list(dict.fromkeys(points[name])) for name in CHOICES}
     titles = {metric: f"{metric_of(metric).title}, {metric_of(metric).better} is better" for metric in metrics}
-    selects = [_select(name, values) for name, values in shown.items() if len(values) > 1]
+    named = lambda name, values: [short(value) for value in values] if name == "metric" else values
+    selects = [_select(name, values, named(name, values)) for name, values in shown.items() if len(values) > 1]
     selects.append(_select("axis", costs, [COSTS[name] for name in costs], label="cost"))
     fixed = [alt.param(name=name, value=values[0]) for name, values in shown.items() if len(values) == 1]
     slider = alt.param(

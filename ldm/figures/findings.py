@@ -43,21 +43,27 @@ def counted(answers: Sequence[str]) -> str:
 
 
 def page(answers: dict[str, list[Verdict]]) -> str:
-    """Return one row a finding and question, in Markdown, with the answer by each metric."""
-    rows = []
+    """Return a part for each finding, in Markdown: the claim, and for each question the answer by each metric."""
+    parts = []
     for name, finding in FINDINGS.items():
-        where = f"[{name}]({finding.chapter}.ipynb)"
-        unbroken = lambda v: verdicts.effect_in_words(v).replace(
-            " ", "\N{NO-BREAK SPACE}"
-        )  # a narrow column keeps it whole
-        question = lambda v: f"{v.meaning.rstrip(':')}; {v.asked}"
-        for effect, group in groupby(answers.get(name, []), question):
-            said = [
-                f"{short(v.metric)}: **{v.answer}**, {unbroken(v)}" + f" ({v.detail})" * bool(v.detail) for v in group
-            ]
-            rows.append((where, finding.claim, effect, "<br>".join(said)))
+        parts.append(f"### {name}\n\n**The paper:** {finding.claim} ([Chapter]({finding.chapter}.ipynb).)")
         if not answers.get(name):
-            rows.append((where, finding.claim, "not asked yet", ""))
-    return pd.DataFrame(
-        rows, columns=["finding", "what the paper says", "what is measured here", "answer by each metric"]
-    ).to_markdown(index=False)
+            parts.append("Not asked yet.")
+        for turn, group in groupby(answers.get(name, []), lambda v: v.turn):
+            found = list(group)
+            first = found[0]
+            asked = f"**{turn.rstrip(': ').capitalize()}.** " if turn else ""
+            asked += f"*Effect:* {first.meaning.rstrip(':')}. *Asked of:* {first.asked}."
+            parts += [asked, by_metric(found)]
+    return "\n\n".join(parts)
+
+
+def by_metric(found: Sequence[Verdict]) -> str:
+    """Return the answers to one question as a table in Markdown, a metric a row."""
+    detailed = any(v.detail for v in found)
+    heads = ["metric", "answer", "effect [95 % interval]", *(["in detail"] if detailed else [])]
+    lines = [
+        [short(v.metric), f"**{v.answer}**", verdicts.effect_in_words(v), *([v.detail] if detailed else [])]
+        for v in found
+    ]
+    return pd.DataFrame(lines, columns=heads).to_markdown(index=False, disable_numparse=True)

@@ -100,7 +100,9 @@ def optimum_guidance(rows: pd.DataFrame, metric: str, influences: Influences | N
     sets = [tied[c, steps] for c, steps in zip(winner["c"], winner["steps"], strict=True)]
     winner["tied"] = [f"{min(s):g} to {max(s):g}" if len(s) > 1 else "alone" for s in sets]
     data = columns(winner)
-    two_lines = alt.Axis(labelAngle=0, orient="top", labelExpr="split(datum.label, ' · ')")  # six sizes fit a phone
+    two_lines = alt.Axis(
+        labelAngle=0, orient="top", labelPadding=18, labelExpr="split(datum.label, ' · ')"
+    )  # for phones
     base = alt.Chart(data).encode(
         x=alt.X("model:O", title=None, sort=models(data), axis=two_lines),
         y=alt.Y("steps:O", title="sampling steps"),

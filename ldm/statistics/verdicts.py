@@ -41,8 +41,8 @@ class Verdict:
         e = self.effect
         more = f" In detail: {self.detail}." if self.detail else ""
         return (
-            f"**{self.finding} {self.answer}** by {short(self.metric)}. The effect: {self.meaning} {e.value:.3g}"
-            f" [{e.lo:.3g}, {e.hi:.3g}].{more} We asked {self.asked}."
+            f"**{self.finding} {self.answer}** by {short(self.metric)}. Effect: {self.meaning} {e.value:.3g}"
+            f" [{e.lo:.3g}, {e.hi:.3g}].{more} Asked of {self.asked}."
         )
 
 
