@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from tests.pages import open_page, served
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "book"))
 import lessons  # noqa: E402
+import pdf  # noqa: E402
 
 import build  # noqa: E402
 
@@ -223,3 +225,29 @@ def test_a_page_of_a_lesson_holds_live_charts_and_forms(known):
     page = lessons.fill((ROOT / "book/lessons/is-it-real.md").read_text(), known, lessons.on_page)
     assert page.count('class="ldm-chart"') == 2 and page.count("<form") == 8 and "{{" not in page
     assert page.count("```") % 2 == 0 and build.raw("<p>") in "```{raw} html\n<p>\n```"
+
+
+def test_sizes_that_share_no_step_count_are_refused_and_four_steps_are_asked_where_all_have_them(second):
+    assert second.few == 4
+    apart = Lessons(SECOND, second.store)
+    rows = second.rows
+    keep = ((rows["c"] == 8) & (rows["steps"] == 1)) | ((rows["c"] != 8) & (rows["steps"] == 8))
+    apart.__dict__["rows"] = rows[keep]
+    with pytest.raises(ValueError, match="laptop-v share no step count; run more cells"):
+        _ = apart.few
+
+
+def test_slides_are_printed_beside_their_page_and_offered_beside_each_link_once(chromium, tmp_path):
+    reader = pytest.importorskip("pypdf")
+    folder = tmp_path / "_static/lessons"
+    folder.mkdir(parents=True)
+    (folder / "a.slides.html").write_text(lessons.slides("# One\n\n---\n\n## Two\n"))
+    page = tmp_path / "book/lessons/a.html"
+    page.parent.mkdir(parents=True)
+    page.write_text('<a href="../../_static/lessons/a.slides.html?lesson">slides</a> <a href="x.html">x</a>')
+    with ThreadPoolExecutor() as other:  # in this thread the fixture's playwright may run
+        (made,) = other.submit(pdf.handouts, tmp_path).result()
+    assert made == folder / "a.slides.pdf" and len(reader.PdfReader(made).pages) == 2
+    for _ in range(2):
+        pdf.offer(tmp_path)
+    assert page.read_text().count('(<a href="../../_static/lessons/a.slides.pdf">PDF</a>)') == 1

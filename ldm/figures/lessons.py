@@ -121,9 +121,9 @@ def trainings(of: Lessons) -> str:
 
 
 def ranking(of: Lessons) -> str:
-    """Return how each metric ranks the sizes with four steps, as a table in Markdown."""
+    """Return how each metric ranks the sizes with few steps, as a table in Markdown."""
     lines = ["| metric | sizes, best first |", "|---|---|"]
-    lines += [f"| {short(name)} | {', '.join(f'c = {c}' for c in order)} |" for name, order in of.ranks().values]
+    lines += [f"| {short(name)} | {', '.join(f'c = {c}' for c in order)} |" for name, order in of.ranks.values]
     return "\n".join(lines)
 
 

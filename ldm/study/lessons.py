@@ -23,6 +23,7 @@ from ldm.statistics.frontier import frontier
 from ldm.study.results import Store
 
 PLAIN, DECODED = ("kid_effnet", "kid_scene", "alignment"), ("kid_effnet_decoded", "fd_scene_decoded", "alignment")
+FEW = 4  # the paper's least number of steps
 SMALL = 2  # steps of the largest model that a small budget of the lesson buys
 
 
@@ -116,6 +117,14 @@ class Lessons:
         """The cost of one step by size, in the paper's unit."""
         one = self.rows.assign(unit=self.rows["cost"] / self.rows["steps"].astype(float)).groupby("c")["unit"].first()
         return {int(c): float(unit) for c, unit in one.items()}
+
+    @cached_property
+    def few(self) -> int:
+        """The step count nearest to four that every size has. Raises: ValueError where they share none."""
+        by_size = self.rows.groupby("c")["steps"].agg(lambda steps: set(map(int, steps)))
+        if not (shared := set.intersection(*by_size)):
+            raise ValueError(f"The sizes of {self.profile.name} share no step count; run more cells of the grid.")
+        return min(shared, key=lambda steps: (abs(steps - FEW), steps))
 
     @property
     def small_budget(self) -> float:
@@ -224,15 +233,16 @@ class Lessons:
             found.append((metric, int(least[0]), a, b, gap.value, gap.lo, gap.hi, gap.lo > 0 or gap.hi < 0))
         return pd.DataFrame(found, columns=["metric", "c", "first", "second", "gap", "lo", "hi", "sure"])
 
-    def ranks(self, steps: int = 4) -> pd.DataFrame:
-        """Rank the sizes at one step count by each metric, each size at its own best guidance.
+    @cached_property
+    def ranks(self) -> pd.DataFrame:
+        """Rank the sizes at `few` steps by each metric, each size at its own best guidance.
 
         Columns `metric` and `order`: the sizes, best first.
         """
         found = []
         for metric in self.metrics:
             rows = lower_is_better(self.rows, metric)
-            best = rows[rows["steps"] == steps].groupby("size")["value"].min().sort_values()
+            best = rows[rows["steps"] == self.few].groupby("size")["value"].min().sort_values()
             found.append((metric, [int(c) for c in best.index]))
         return pd.DataFrame(found, columns=["metric", "order"])
 
@@ -242,7 +252,7 @@ def first_lesson(of: Lessons) -> dict[str, Question]:
     small, large = of.sizes[0], of.sizes[-1]
     unit, metric = of.steps_cost, of.metrics[0]
     title, sign = short(metric), 1 if metric_of(metric).better == "lower" else -1
-    few = of.best[(of.best["size"] == large) & (of.best["steps"] == 4)].iloc[0]
+    few = of.best[(of.best["size"] == large) & (of.best["steps"] == of.few)].iloc[0]
     spread = float(of.best["value"].max() - of.best["value"].min())
     names = tuple(f"c = {c}" for c in of.sizes)
     enough = of.enough.set_index("c")
@@ -258,7 +268,7 @@ def first_lesson(of: Lessons) -> dict[str, Question]:
             near=0.25,
         ),
         "read": Question(
-            ask=f"Read it off the chart: what is the best {title} of c = {large} with 4 steps?",
+            ask=f"Read it off the chart: what is the best {title} of c = {large} with {of.few} steps?",
             answer=sign * float(few["value"]),
             right=0.03 * spread,
             near=0.1 * spread,
@@ -295,7 +305,7 @@ def second_lesson(of: Lessons) -> dict[str, Question]:
     paired, unpaired = of.pair.paired, of.pair.unpaired
     wide, narrow = unpaired.hi - unpaired.value, paired.hi - paired.value
     grid = len(of.best)
-    orders = of.ranks()["order"]
+    orders = of.ranks["order"]
     agree = sum(order[0] == of.sizes[-1] for order in orders)
     needed = int(paired.n * (narrow / abs(paired.value)) ** 2) + 1
     paper = table1().set_index("name")
@@ -333,11 +343,11 @@ def second_lesson(of: Lessons) -> dict[str, Question]:
             near=0.5,
         ),
         "metrics": Question(
-            ask=f"With 4 steps, how many of the {len(orders)} metrics name the largest model as the best?",
+            ask=f"With {of.few} steps, how many of the {len(orders)} metrics name the largest model as the best?",
             answer=float(agree),
             near=1.0,
             why="; ".join(
-                f"{short(name)}: {', '.join(map(str, order))}" for name, order in of.ranks().itertuples(index=False)
+                f"{short(name)}: {', '.join(map(str, order))}" for name, order in of.ranks.itertuples(index=False)
             )
             + " (best first).",
         ),
