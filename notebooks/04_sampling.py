@@ -12,13 +12,13 @@
 # **The question.** A budget for one picture is given. Is it better spent on a few steps of a large model or on
 # many steps of a small one?
 #
-# **What the paper saw** (section 3.3, Figs. 7 to 10). The best guidance depends on the number of steps. With
-# every model at its best guidance, smaller models often win at small budgets: at cost 3 the 83M model is the
-# best of all. Larger ones win when the budget is relaxed.
+# **What the paper saw** (section 3.3, Figs. 7 to 10). The best guidance depends on the number of steps. With every
+# model at its best guidance, smaller models often win at small budgets: at cost 3 the 83M model is the best of all.
+# Larger models win at larger budgets.
 #
-# **What is run here.** Steps as in the paper, and fewer; guidance scales $w$ as in the paper, and $w = 1$, which is
-# none; on the mini family, with DDIM, quality by [KID](../book/metrics.md); the same noise and captions for every
-# point.
+# **What we run.** The mini family with DDIM. The steps and the guidance scales $w$ are those of the paper; we add fewer
+# steps, and $w = 1$, which means no guidance. Quality is [KID](../book/metrics.md). Every point has the same noise and
+# captions.
 
 # %% tags=["parameters"]
 profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
@@ -60,15 +60,15 @@ influences = store.influences(rows, metric)
 # ## Guidance
 #
 # [Guidance](a0_primer.ipynb) pushes the picture towards its caption and away from the average picture (Ho and Salimans
-# 2022). Too little and the caption is lost, too much and everything looks alike. Choose a step count, and see the
-# lowest points move:
+# 2022). With too little, the caption is lost. With too much, everything looks alike. Choose a step count, and see how
+# the lowest points move:
 
 # %% tags=["remove-input"]
 plots.guidance_curves(rows, metric)
 
 # %% [markdown]
-# What guidance does to the pictures of the largest model (the paper's Fig. 7): rows are step counts, columns
-# guidance, always the same two captions from the same noise.
+# What does guidance do to the pictures of the largest model (the paper's Fig. 7)? Rows are step counts, columns are
+# guidance scales, always for the same two captions from the same noise.
 
 # %% tags=["remove-input"]
 swept = [cell for cell in cells if cell.c == max(sizes) and cell.steps in raced]
@@ -247,6 +247,6 @@ display(*paper_sizes.shown("F3", store, metric))
 #
 # `make notebook N=04_sampling ARGS="-p sizes 16,32 -p steps 4,8,16 -p guidance 2,4"`: only what is new is run.
 #
-# **Exercise.** Take the chart of quality against cost and read off the best setting at a budget of 0.1. Would
-# you change your answer if subjects, not KID, were what you cared about?
+# **Exercise.** In the chart of quality against cost, read off the best setting at a budget of 0.1. Would you answer
+# differently if you cared about subjects and not about KID?
 # Others, with answers: [13 to 15](a4_exercises.ipynb).

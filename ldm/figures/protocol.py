@@ -42,7 +42,7 @@ def folded(rows: pd.DataFrame, cards: Mapping[str, Protocol], command: str = "",
         ).append(metric)
     shared: dict[tuple[str, str], list[str]] = {}  # (metrics, how often) -> how
     for (often, how), metrics in items.items():
-        named = [short(name) if name in METRICS else name for name in metrics]
+        named = [short(name) if name in METRICS else name.replace("_", " ") for name in metrics]
         shared.setdefault((", ".join(named), often), []).append(how)
     lines = [f"- **{metrics}**, {often}: {how}" for (metrics, often), those in shared.items() for how in alike(those)]
     made = [f"- **made by** `{command}`"] if command else []
@@ -76,7 +76,7 @@ def sources(rows: pd.DataFrame) -> list[str]:
         when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
         jax = sorted({json.loads(versions)["jax"] for versions in group["versions"].unique()})
         found.append(
-            f"- **rows** of the study {study}, profile {profile}: {len(group):,} of these metrics, made {when} with"
+            f"- **rows** of the study {study.replace('_', ' ')}, profile {profile}: {len(group):,} of these metrics, made {when} with"
             " jax "
             f'{", ".join(jax)}; all its columns in <a href="../_static/rows/{study}-{profile}.csv" download>'
             f"{study}-{profile}.csv</a>, where `key` names the cell; [how rows are made](../book/provenance.md)"
