@@ -68,8 +68,8 @@ told = [
     for row in answer.itertuples()
 ]
 Markdown(
-    f"**{said[few.answer]}** That is the answer by {catalogue.short(few.metric)}. Of all"
-    f" {len(all_steps)} metrics that we asked, the finding {findings_figures.counted([v.answer for v in all_steps])}. "
+    f"**{said[few.answer]}** That is the answer by {catalogue.short(few.metric)}. The answers of"
+    f" all metrics: {findings_figures.counted([v.answer for v in all_steps])}. "
     f"If every picture must have {findings.FEWEST} steps or more, as in the paper, {then[usual]}.\n\n"
     f"- Budget {answer['budget'].iloc[1]}: choose {told[1]}.\n"
     f"- Budget {answer['budget'].iloc[-1]}: choose {told[-1]}.\n\n"

@@ -31,7 +31,7 @@ from IPython.display import Markdown
 
 from launch.gpu import queue as gpu_queue
 from launch.gpu import run as gpu_study
-from ldm.figures import protocol, speed, tables
+from ldm.figures import laws, protocol, speed, tables
 from ldm.figures import roofline as roofline_figures
 from ldm.figures.record import record
 from ldm.paths import ROOT
@@ -94,10 +94,11 @@ Markdown(tables.table(roofline_figures.collectives(rows), what="What chips recei
 # %% tags=["remove-input"]
 flops, days = roofline.whole_paper(tuple(share))
 Markdown(
-    f"Counted layer by layer (`ldm/networks/cost.py`), the eleven trainings together are {flops:.2g} floating-point"
-    f" operations: three forward passes a step and image, nothing computed twice. At {share[0]:.0%} to {share[1]:.0%}"
-    f" of the peak of a v5e that is {days[0]:,.0f} to {days[1]:,.0f} days of one chip, or {days[0] / 256:.1f} to"
-    f" {days[1] / 256:.0f} days of a pod of 256. The share is an assumption, and a parameter of this page."
+    "Counted layer by layer (`ldm/networks/cost.py`), the eleven trainings together are"
+    f" {laws.scientific(flops)} floating-point operations. A training step takes three forward passes an image, if"
+    f" nothing is computed twice. At {share[0]:.0%} to {share[1]:.0%} of the peak of a v5e that is {days[0]:,.0f} to"
+    f" {days[1]:,.0f} days of one chip, or {days[0] / 256:.1f} to {days[1] / 256:.0f} days of a pod of 256. The share"
+    " is an assumption, and a parameter of this page."
 )
 
 # %% [markdown]
@@ -110,12 +111,8 @@ Markdown(
 
 # %% tags=["remove-input"]
 state = gpu_study.progress(gpu_queue.queue(), Store(ROOT))
-Markdown(
-    f"Of {state['tasks'].sum()} tasks {state['done'].sum()} have been done. The chapters show their results.\n\n"
-    + tables.table(state, what="Tasks for a GPU")
-    if state["done"].sum()
-    else ""
-)
+done = state[state["done"] > 0].drop(columns="tasks")
+Markdown("" if done.empty else f"What has been done so far:\n\n{tables.table(done, what='Tasks for a GPU')}")
 
 # %% [markdown]
 # `make gpu-study ARGS="--plan --minutes 9"` measures the card and lists what fits into nine minutes. Without `--plan`

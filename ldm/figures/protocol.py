@@ -76,8 +76,8 @@ def sources(rows: pd.DataFrame) -> list[str]:
         when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
         jax = sorted({json.loads(versions)["jax"] for versions in group["versions"].unique()})
         found.append(
-            f"- **rows** of the study {study.replace('_', ' ')}, profile {profile}: {len(group):,} of these metrics, made {when} with"
-            " jax "
+            f"- **rows** of the study {study.replace('_', ' ')}, profile {profile}: {len(group):,} of these metrics,"
+            f" made {when} with jax "
             f'{", ".join(jax)}; all its columns in <a href="../_static/rows/{study}-{profile}.csv" download>'
             f"{study}-{profile}.csv</a>, where `key` names the cell; [how rows are made](../book/provenance.md)"
         )
