@@ -45,7 +45,7 @@ from IPython.display import Markdown, display
 from ldm import profiles
 from ldm.diffusion.solvers import plan
 from ldm.figures import divider, enlarge, paper_sizes, plots, protocol, samples, tables
-from ldm.figures import superres as ways
+from ldm.figures import superres as restored
 from ldm.figures.pictures import picture_grid
 from ldm.figures.record import record
 from ldm.paths import ROOT
@@ -95,7 +95,7 @@ scenes = pairs.scenes(chosen, "val", restoration.STRIP)
 true, low = scenes.high(range(len(scenes))), scenes.low(range(len(scenes)))
 ways = {
     "degraded": low.repeat(4, 1).repeat(4, 2),
-    **{ways.way(cell.kind, cell.c, cell.images): samples.kept(store, evaluator.key(cell)) for cell in usual},
+    **{restored.way(cell.kind, cell.c, cell.images): samples.kept(store, evaluator.key(cell)) for cell in usual},
     "true": true,
 }
 divider.divider(ways, [f"scene {i}" for i in range(len(scenes))], left="bicubic", right=list(ways)[-2])
@@ -151,7 +151,7 @@ samples.sample_table(store, evaluator, by_length, "c", "images", shown=(1,))
 
 # %% tags=["remove-input"]
 judged = list(dict.fromkeys([metric, "kid_effnet", "fd_effnet", "lpips_effnet", "psnr", "ssim"]))
-Markdown(tables.table(ways.gains_table(compared, judged, store, over="bicubic")))
+Markdown(tables.table(restored.gains_table(compared, judged, store, over="bicubic")))
 
 # %% [markdown]
 # The second table compares with the regression. It has the same network, and learnt for as long as the one marked *half
@@ -162,7 +162,7 @@ Markdown(tables.table(ways.gains_table(compared, judged, store, over="bicubic"))
 # %% tags=["remove-input"]
 regression = "superres-regression"
 Markdown(
-    tables.table(ways.gains_table(compared, judged, store, over=regression))
+    tables.table(restored.gains_table(compared, judged, store, over=regression))
     if regression in set(compared["task"])
     else "The regression is not among these rows."
 )
