@@ -175,7 +175,7 @@ drawn = bootstrap.replicates(spent, store.influences(spent, "kid_effnet"))
 for i, c in enumerate(spent["c"]):
     if c > 16:
         gap, se = spent["value"].iloc[i] - spent["value"].iloc[1], (drawn[i] - drawn[1]).std()
-        print(f"c = {c} less c = 16: {gap:+.1f} [{gap - 1.96 * se:+.1f}, {gap + 1.96 * se:+.1f}]")
+        print(f"c = {c} minus c = 16: {gap:+.1f} [{gap - 1.96 * se:+.1f}, {gap + 1.96 * se:+.1f}]")
 words(
     "Below zero the larger size is the better choice, above zero the worse one. If the interval contains zero, these"
     " pictures cannot tell them apart. Perhaps neither of the two is the best: look at the size between them."
@@ -454,7 +454,7 @@ for guidance, part in ways[ways["metric"] == "detour"].groupby("guidance"):
 found = pd.concat(found)
 show(found.pivot(index="c", columns="guidance", values="longer"))
 words(
-    "Pair by pair, the line less the circle; a star where the interval leaves out zero. Surely longer in"
+    "Pair by pair, the line minus the circle. A star marks an interval that leaves out zero. Surely longer in"
     f" {found['sure'].sum()} of {len(found)} cases:"
     f" {', '.join(f'c = {r.c} at {r.guidance:g}' for r in found[found['sure']].itertuples())}. It is a small part of"
     " detours of two and more."

@@ -48,7 +48,13 @@ def test_an_index_and_columns_in_two_levels_become_one_head():
     data = pd.DataFrame({"c": [8, 8], "steps": [4, 8], "ms": [1.0, 2.0], "share": [0.5, 0.25]})
     wide = data.pivot(index="c", columns="steps", values=["ms", "share"])
     head, _, row = lines(tables.table(wide))
-    assert head == ["size c", "ms · 4", "ms · 8", "share · 4", "share · 8"] and row == ["8", "1", "2", "0.5", "0.25"]
+    assert head == ["size c", "ms · 4 steps", "ms · 8 steps", "share · 4 steps", "share · 8 steps"] and row == [
+        "8",
+        "1",
+        "2",
+        "0.5",
+        "0.25",
+    ]
 
 
 def test_table_1_stands_beside_our_count_in_eleven_columns():

@@ -30,6 +30,7 @@ WORDS = {  # columns of frames -> what a reader calls them
     "drawn": "pictures drawn",
     "full": "pictures of a full grid",
 }
+SPREAD = {"c": "c = {}", "steps": "{} steps", "guidance": "guidance {:g}", "n": "{:,} pictures"}  # over columns
 
 
 def words(label: object) -> str:
@@ -41,6 +42,13 @@ def words(label: object) -> str:
             first = short(first.removesuffix(end)) + end
     first = WORDS.get(first, first)
     return f"{first} · {rest}" if rest else first
+
+
+def _spread(label: object, names: Sequence[object]) -> str:
+    """Return the label of a pivoted column, whose levels have these names: `c = 8`, `signal · 4 steps`."""
+    parts = label if isinstance(label, tuple) else (label,)
+    told = [SPREAD[name].format(part) if name in SPREAD else part for part, name in zip(parts, names, strict=True)]
+    return " · ".join(map(str, told))
 
 
 def cell(value: object, digits: int = 3) -> str:
@@ -66,6 +74,8 @@ def table(frame: pd.DataFrame, *, what: str = "", digits: int = 3) -> str:
         what: what a folded table is about.
         digits: of numbers.
     """
+    if any(name in SPREAD for name in frame.columns.names):
+        frame = frame.set_axis([_spread(label, frame.columns.names) for label in frame.columns], axis=1)
     if any(frame.index.names):
         frame = frame.reset_index()
     heads = [words(label) for label in frame.columns]
