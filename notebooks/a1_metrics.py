@@ -74,9 +74,9 @@ picture_grid(
 #
 # - *wrong subject*: in a share of the pictures the first object is not that of the caption;
 # - *wrong caption*: in a share of the pairs picture and caption do not belong together;
-# - *missing subjects*: a share of the subjects is never drawn;
+# - *subjects never drawn*: a share of the subjects is missing;
 # - *repeats*: a share of the pictures repeats the one before;
-# - *memorised*: a share of the pictures are training scenes, as if a model had learnt them by heart.
+# - *training pictures*: a share of the pictures are training scenes, as if a model had learnt them by heart.
 #
 # ## How far each metric moves
 #

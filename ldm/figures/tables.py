@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,14 +45,14 @@ def words(label: object) -> str:
     return f"{first} · {rest}" if rest else first
 
 
-def _spread(label: object, names: Sequence[object]) -> str:
+def _spread(label: Any, names: Sequence[Any]) -> str:
     """Return the label of a pivoted column, whose levels have these names: `c = 8`, `signal · 4 steps`."""
     parts = label if isinstance(label, tuple) else (label,)
     told = [SPREAD[name].format(part) if name in SPREAD else part for part, name in zip(parts, names, strict=True)]
     return " · ".join(map(str, told))
 
 
-def cell(value: object, digits: int = 3) -> str:
+def cell(value: Any, digits: int = 3) -> str:
     """Return a value as text: numbers to `digits` digits, whole ones whole, a dash for what is missing or endless."""
     if isinstance(value, str):
         return short(value) if value in METRICS else value
