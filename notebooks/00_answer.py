@@ -105,7 +105,7 @@ Markdown(
 
 # %% tags=["remove-input"]
 Markdown(
-    f"| budget | best size | its setting | {catalogue.metric_of(metric).title} | chance to be best |\n"
+    f"| budget | best size | its setting | {catalogue.short(metric)} | chance to be best |\n"
     "|---:|---|---|---:|---:|\n"
     + "\n".join(
         f"| {row.budget} | {row.size} | {row.setting} | {sign * row.value:.3g} "

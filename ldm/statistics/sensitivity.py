@@ -122,8 +122,9 @@ def falls(moved: pd.DataFrame, metrics: Sequence[str]) -> str:
             total += len(steps) - 1
             for i in np.flatnonzero(np.diff(value) < -Z * np.hypot(error[1:], error[:-1])):
                 found.append(f"{short(name)} under {DISTURBANCES[task].title}, {steps[i]:g} to {steps[i + 1]:g}")
-    falling = f": {'; '.join(found)}" if found else ""
-    return f"The distances were asked {total} times, from one strength to the next. {len(found)} surely fall{falling}."
+    if not found:
+        return f"In {total} steps from one strength to the next, no distance surely falls."
+    return f"In {total} steps from one strength to the next, {len(found)} distances surely fall: {'; '.join(found)}."
 
 
 def parted(moved: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
