@@ -99,7 +99,7 @@ def test_the_frontier_of_a_law_falls_and_the_law_is_told_with_its_misfit(metric)
     assert points["x"].is_monotonic_increasing and (points["value"].diff().dropna() < 0).all()
     assert (points["lo"] <= points["value"]).all() and (points["value"] <= points["hi"]).all()
     chart, words = laws.shown(points, metric, "cost")
-    assert "through" in words.data and f"{len(points)} points" in words.data and chart.to_dict()["vconcat"]
+    assert "points. The points" in words.data and f"{len(points)} points" in words.data and chart.to_dict()["vconcat"]
     (words,) = laws.shown(points[:3], metric, "cost")
     assert "3 points are too few" in words.data
 

@@ -187,7 +187,7 @@ def _looks(affordable: alt.Chart, points: pd.DataFrame, pictures: Callable[[str]
         scale=alt.Scale(domain=order),
         axis=alt.Axis(labelAngle=0, orient="top", domain=False, ticks=False),
     )
-    side = f"min(104, width / {len(order)} - 6)"
+    side = f"max(1, min(104, width / {len(order)} - 6))"
     return (
         affordable.transform_lookup(lookup="key", from_=alt.LookupData(urls, "key", ["url"]))
         .mark_image(width=alt.ExprRef(side), height=alt.ExprRef(f"2 * {side}"), aspect=False)

@@ -53,7 +53,7 @@ def film(
     x = alt.X("column:N", title=None, sort=list(columns), axis=top)
     tall = SIDE + 22 + LINE * max(map(len, texts))
     y = alt.Y("row:O", axis=None, scale=alt.Scale(paddingInner=0))
-    side = f"min({SIDE}, width / {len(columns)} - 6)"
+    side = f"max(1, min({SIDE}, width / {len(columns)} - 6))"  # a container is of no width at first
     pictures = (
         alt.Chart(table)
         .transform_filter(f"datum.frame == {param}")
