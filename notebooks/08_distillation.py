@@ -214,7 +214,9 @@ Markdown(
 # as much.
 
 # %% tags=["remove-input"]
-Markdown(tables.table(distillation.effort(students, chosen), what="What students cost"))
+effort = distillation.effort(students, chosen)
+shares = {"kind": "method", "share": "share of the teacher's training"}
+Markdown(tables.table(effort.rename(columns=shares), what="What students cost"))
 
 # %% [markdown]
 # ## Verdict

@@ -55,7 +55,7 @@ def _spread(label: Any, names: Sequence[Any]) -> str:
 def cell(value: Any, digits: int = 3) -> str:
     """Return a value as text: numbers to `digits` digits, whole ones whole, a dash for what is missing or endless."""
     if isinstance(value, str):
-        return short(value) if value in METRICS else value
+        return value
     if isinstance(value, list | tuple):
         return ", ".join(cell(part, digits) for part in value)
     if value is None or value is pd.NA or (isinstance(value, float | np.floating) and not np.isfinite(value)):
@@ -82,6 +82,8 @@ def table(frame: pd.DataFrame, *, what: str = "", digits: int = 3) -> str:
     heads = [words(label) for label in frame.columns]
     numeric = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
     lines = [heads, ["---:" if right else "---" for right in numeric]]
+    if "metric" in frame:
+        frame = frame.assign(metric=[short(name) if name in METRICS else name for name in frame["metric"]])
     lines += [[cell(value, digits) for value in row] for row in frame.itertuples(index=False)]
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return folded(text, f"{what or 'The table'}, {len(frame)} rows") if len(frame) > LONG else text

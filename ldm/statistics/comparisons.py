@@ -67,7 +67,10 @@ def side_by_side(gaps: pd.DataFrame) -> str:
     )
     by_luck = "Luck alone marks one setting in forty as surely worse, and one in forty as surely better."
     table = table.reset_index().rename(columns={"c": "size c"}).fillna("–")
-    return f"{table.to_markdown(index=False)}\n\n{counts} {by_luck}"
+    text = table.to_markdown(index=False)
+    if len(table) > 8:  # longer ones fold, as all tables of the book do
+        text = f"<details>\n<summary>All comparisons, {len(table)} rows</summary>\n\n{text}\n\n</details>"
+    return f"{counts} {by_luck}\n\n{text}"
 
 
 def accelerations(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> pd.DataFrame:
