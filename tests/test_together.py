@@ -41,7 +41,7 @@ def gather(source, chosen):
 
 def side_by_side(source, config=CONFIG, seeds=SEEDS, asked=loss, **more):
     kept, logs = {}, []
-    lap = together.lap_of(asked, config, gather)
+    lap = together.lap_of(asked, config, gather, PARAMS)
     states = together.fit(
         lap,
         together.begin(config, [PARAMS] * len(seeds)),
@@ -49,6 +49,7 @@ def side_by_side(source, config=CONFIG, seeds=SEEDS, asked=loss, **more):
         rows,
         config,
         seeds,
+        PARAMS,
         names=[f"seed {seed}" for seed in seeds],
         lengths=LENGTHS,
         on_length=lambda images, which, average: kept.update({(images, seeds[which]): jax.device_get(average)}),
@@ -76,9 +77,27 @@ def test_a_training_among_others_ends_where_it_ends_alone(source, monkeypatch):
         for images in LENGTHS:
             for name, expected in alone[images].items():
                 np.testing.assert_allclose(kept[images, seed][name], expected, rtol=1e-4, atol=1e-6)
+        ends = together.named(PARAMS, states.params[place])
         for name, expected in state.params.items():
-            np.testing.assert_allclose(states.params[name][place], expected, rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(ends[name], expected, rtol=1e-4, atol=1e-6)
     assert np.abs(kept[320, 0]["conv_in.weight"] - kept[320, 1]["conv_in.weight"]).max() > 1e-3, "seeds are one"
+
+
+def test_in_bfloat16_it_ends_where_it_ends_alone_too(source):
+    """The weights that are rounded are known by their names, which a vector has none of."""
+    config = replace(CONFIG, bf16=True, images=160)
+    states, _, _ = side_by_side(source, config, seeds=(0,))
+    alone = loop.fit(loss, PARAMS, lambda step: gather(source, rows(0, step)), config)
+    np.testing.assert_allclose(states.params[0], together.flat(alone.params), rtol=1e-3, atol=1e-4)
+    whole, _, _ = side_by_side(source, replace(config, bf16=False), seeds=(0,))
+    assert np.abs(states.params[0] - whole.params[0]).max() > 1e-3, "nothing was rounded"
+
+
+def test_parameters_lie_end_to_end_in_a_vector_and_come_back():
+    vector = together.flat(PARAMS)
+    for back in (together.named(PARAMS, vector), together.named(PARAMS, np.asarray(vector))):
+        assert back.keys() == PARAMS.keys()
+        assert all(np.array_equal(back[name], PARAMS[name]) for name in PARAMS)
 
 
 def test_a_loss_that_is_not_finite_names_the_training_and_the_step(source):

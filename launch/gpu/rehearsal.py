@@ -67,7 +67,7 @@ def main() -> None:
     shrink()
     queue.STEPS, queue.GUIDANCE, queue.PICTURES = (2, 4), (1.0, 2.0), 16
     commands = [one for one in queue.queue((8,), (8,), (0, 1)) if one.why not in LEFT_OUT]
-    do([replace(one, minutes=0.05) for one in commands], float(minutes), False, Path(out))
+    do([replace(one, minutes=0.05) for one in commands], float(minutes), False, Path(out), "rehearsal")
 
 
 if __name__ == "__main__":

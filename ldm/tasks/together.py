@@ -107,25 +107,29 @@ def compiled(task: Task) -> Callable[..., Any]:
     loss = diffusion_loss(
         structure, profile.schedule, task.predicts, null=task.null, drop=profile.dropped, times=profile.times
     )
-    lap = together.lap_of(loss, task.config, partial(gather, task.data.text.structure))
+    lap = together.lap_of(loss, task.config, partial(gather, task.data.text.structure), params)
     shape = jax.ShapeDtypeStruct
-    states = jax.eval_shape(
-        jax.vmap(partial(together.fresh, task.config)),
-        {name: shape((count, *p.shape), p.dtype) for name, p in params.items()},
-    )
+    length = sum(p.size for p in params.values())
+    states = jax.eval_shape(jax.vmap(partial(together.fresh, task.config)), shape((count, length), jnp.float32))
     rows = shape((together.LAP, count, task.config.batch), jnp.int32)
     more = jax.tree.map(lambda x: shape(x.shape, x.dtype), task.more)
     return lap.lower(states, task.data.source, rows, more, shape((count,), jnp.uint32), shape((), jnp.int32)).compile()
+
+
+def prepared(task: Task) -> tuple[Callable[..., Any], list[Params]]:
+    """Return the compiled lap, and each training's initial parameters, which the host draws."""
+    first = {run.seed: _initial(task.runs[0].profile, task.c, run.seed) for run in task.runs}
+    return compiled(task), [first[run.seed] for run in task.runs]
 
 
 _BEGUN: dict[tuple, Future] = {}
 
 
 def begun(task: Task) -> Future:
-    """Return the compilation of the task's lap, begun in the background the first time."""
-    key = (task.c, len(task.runs), task.predicts, replace(task.config, images=1), task.data.latents.shape)
+    """Return the preparation of the task (`prepared`), begun in the background the first time."""
+    key = (task.c, task.runs, replace(task.config, images=1), task.data.latents.shape)
     if key not in _BEGUN:
-        _BEGUN[key] = COMPILERS.submit(compiled, task)
+        _BEGUN[key] = COMPILERS.submit(prepared, task)
     return _BEGUN[key]
 
 
@@ -150,15 +154,15 @@ def pretrain(
         if not path.is_file():  # its rows may have been drawn already, before a kill
             models.save(path, average, run.profile, task.c, images, run.seed)
 
-    first = {run.seed: _initial(profile, task.c, run.seed) for run in task.runs}
-    states = together.begin(task.config, [first[run.seed] for run in task.runs])
+    lap, first = begun(task).result()
     together.fit(
-        begun(task).result(),
-        states,
+        lap,
+        together.begin(task.config, first),
         task.data.source,
         lambda seed, step: batch_indices(seed, step, task.config.batch, len(task.data.latents)),
         task.config,
         [run.seed for run in task.runs],
+        first[0],
         names=[f"{run.profile.name}, c = {task.c}, seed {run.seed}" for run in task.runs],
         more=task.more,
         lengths=lengths,
