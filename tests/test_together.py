@@ -17,6 +17,7 @@ from ldm.diffusion.schedule import Schedule
 from ldm.networks.layers import Conv, Downsample, KeySource, gather_taps
 from ldm.tasks import together as task
 from ldm.training import loop, together
+from ldm.training.gradients import half
 from ldm.training.guards import Diverged
 from tests.toy_training import CONFIG, PARAMS, STRUCTURE, loss
 
@@ -83,14 +84,20 @@ def test_a_training_among_others_ends_where_it_ends_alone(source, monkeypatch):
     assert np.abs(kept[320, 0]["conv_in.weight"] - kept[320, 1]["conv_in.weight"]).max() > 1e-3, "seeds are one"
 
 
-def test_in_bfloat16_it_ends_where_it_ends_alone_too(source):
-    """The weights that are rounded are known by their names, which a vector has none of."""
-    config = replace(CONFIG, bf16=True, images=160)
-    states, _, _ = side_by_side(source, config, seeds=(0,))
-    alone = loop.fit(loss, PARAMS, lambda step: gather(source, rows(0, step)), config)
-    np.testing.assert_allclose(states.params[0], together.flat(alone.params), rtol=1e-3, atol=1e-4)
-    whole, _, _ = side_by_side(source, replace(config, bf16=False), seeds=(0,))
-    assert np.abs(states.params[0] - whole.params[0]).max() > 1e-3, "nothing was rounded"
+def test_in_bfloat16_the_loss_sees_what_it_sees_alone_and_the_state_stays_float32(source):
+    """Which weights are rounded is known by their names, which a vector has none of."""
+    config, seen = replace(CONFIG, bf16=True), {}
+
+    def watching(params, batch, key):
+        seen.update({name: p.dtype for name, p in params.items()})
+        return loss(params, batch, key)
+
+    lap = together.lap_of(watching, config, gather, PARAMS)
+    states = jax.eval_shape(lambda: together.begin(config, [PARAMS] * 3))
+    given = (np.zeros((together.LAP, 3, CONFIG.batch), np.int32), {}, np.arange(3, dtype=np.uint32), np.int32(1))
+    ends, _ = jax.eval_shape(lap, states, source, *given)
+    assert seen == {name: p.dtype for name, p in half(PARAMS).items()} and len(set(seen.values())) == 2
+    assert ends == states and ends.params.dtype == jnp.float32
 
 
 def test_parameters_lie_end_to_end_in_a_vector_and_come_back():

@@ -12,7 +12,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 
 import jax
@@ -21,6 +21,7 @@ import numpy as np
 from launch.gpu.worker import serve
 from ldm import profiles
 from ldm.__main__ import call
+from ldm.data.batches import CORES
 from ldm.networks.layers import abstract
 from ldm.study import grids
 from ldm.study.denoising import DenoisingEvaluator
@@ -33,7 +34,11 @@ DRAWN = 1024  # pictures that a card draws at once, where a CPU draws a few
 
 def do(text: str, programs: Sequence[Sequence], ahead: Sequence[Sequence] = ()) -> None:
     """Do a command as typed after `python -m ldm`, when its programs are there; those that lie ahead are begun."""
-    mine = [begun(*program) for program in (*programs, *ahead)][: len(programs)]
+    mine = [begun(*program) for program in programs]
+    if CORES < 4:  # which the ones ahead would keep from the one that is waited for
+        wait(mine)
+    for program in ahead:
+        begun(*program)
     if text.startswith("together"):
         pretrain.on_device(profiles.get("laptop-eps"))  # which takes a while, too
     wait(mine)  # what is wrong with them, the command will say
@@ -43,6 +48,7 @@ def do(text: str, programs: Sequence[Sequence], ahead: Sequence[Sequence] = ()) 
     call(shlex.split(text))
 
 
+WAITING = ThreadPoolExecutor(max(2, min(4, CORES // 4)))  # beside `together.COMPILERS`, which trainings have
 _BEGUN: dict[tuple, Future] = {}
 
 
@@ -50,7 +56,7 @@ def begun(kind: str, *what: object) -> Future:
     """Return the compilation of a program of `launch.gpu.queue.Command`, begun in the background the first time."""
     key = (kind, *(tuple(one) if isinstance(one, list) else one for one in what))
     if key not in _BEGUN:
-        _BEGUN[key] = together.COMPILERS.submit(timed, KINDS[kind], *key)
+        _BEGUN[key] = WAITING.submit(timed, KINDS[kind], *key)
     return _BEGUN[key]
 
 
@@ -70,7 +76,7 @@ def training(c: int, names: tuple[str, ...], seeds: tuple[int, ...]) -> None:
     settings = [profiles.get(name) for name in names]
     planned = together.plan(settings, c, seeds, data=pretrain.shapes_on_device(settings[0]))
     if planned:
-        together.begun(planned)
+        together.begun(planned).result()
 
 
 class Untrained:

@@ -16,7 +16,7 @@ from ldm.tasks import models, superres_recipe
 
 SETUP = 0.6  # minutes until the first step: a process, the scenes drawn by all cores and encoded
 COMPILE, LANES = 40 / 60, 2  # minutes of compiling a program, and how many are compiled at once
-FIRST = 0.1  # minutes that a command takes besides: reading and writing models
+FIRST = 0.05  # minutes that a command takes besides: reading and writing models
 STEP = 8e-3  # seconds that a step of training takes at least, however small the network
 CELL = 0.7  # seconds of judging a cell's pictures
 FULL, HALF = 20.0, 120.0  # TFLOP/s that are counted on, in float32 and in bfloat16
@@ -134,7 +134,7 @@ def gflops(name: str, c: int) -> float:
 def minutes(name: str, work: float, seconds: float = 0.0) -> float:
     """Minutes of so many GFLOPs in the profile's arithmetic, and of the seconds that pass besides."""
     rate = HALF if profiles.get(name).train.bf16 else FULL
-    return round(FIRST + (work / rate / 1e3 + seconds) / 60, 1)
+    return round(FIRST + (work / rate / 1e3 + seconds) / 60, 2)
 
 
 def trained(
@@ -149,7 +149,7 @@ def trained(
         text=training.text,
         why=why,
         c=c,
-        minutes=round(FIRST + train.steps * step / 60, 1),
+        minutes=round(FIRST + train.steps * step / 60, 2),
         training=training,
         programs=(("training", c, names, seeds),),
         made=training.made,
@@ -167,7 +167,7 @@ def held_out(needs: Command, name: str, c: int, seed: int = 0) -> Command:
         text=f"grid --study denoising --profile {name} --sizes {c} --seed {seed} --lengths {lengths}",
         why="held-out loss",
         c=c,
-        minutes=minutes(name, 0, 5),
+        minutes=minutes(name, 0, 4),
         programs=(("grid", "denoising", name, c, 0),),
         needs=needs,
     )

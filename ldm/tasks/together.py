@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from ldm.networks import sizes
 from ldm.networks.cost import PASSES
 from ldm.networks.layers import KeySource, Params, abstract, gather_taps
 from ldm.profiles import Profile
-from ldm.tasks import models
+from ldm.tasks import memory, models
 from ldm.tasks.pretrain import fresh, network
 from ldm.training import together
 from ldm.training.config import TrainConfig
@@ -79,7 +79,7 @@ def pending(
     Args:
         data: the profiles' scenes (`pretrain.on_device`). images: the length, their own unless given.
         made: (profile, c, images, seed) -> whether it is there.
-    Raises: ValueError where the profiles differ in more than their setting.
+    Raises: ValueError where the profiles differ in more than their setting, or what is left does not fit the device.
     """
     alike = {replace(one, name="", setting="", predict="v", spacing="trailing") for one in profiles}
     if len(alike) != 1:
@@ -92,7 +92,26 @@ def pending(
         for profile in profiles
         if not made(profile, c, config.images, seed)
     )
-    return Task(c=c, runs=runs, config=config, data=data, null=data.text.null(1)[0]) if runs else None
+    if not runs:
+        return None
+    if limit := (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit"):
+        held, kept = (len(runs) * size for size in bytes_of(runs[0].profile, c))
+        config = replace(config, accumulate=memory.micro_batches(held, kept, config.batch, limit))
+    return Task(c=c, runs=runs, config=config, data=data, null=data.text.null(1)[0])
+
+
+@cache  # reckoning takes seconds
+def bytes_of(profile: Profile, c: int) -> tuple[int, int]:
+    """Return what one training asks: bytes held whatever its batch is, and those kept of a batch (`memory`)."""
+    config, shape = profile.training(c), jax.ShapeDtypeStruct
+    structure, params = abstract(lambda keys: fresh(profile, c, keys))
+    context = (profile.tokens, profile.context)
+    loss = diffusion_loss(structure, profile.schedule, profile.predict, null=np.zeros(context, np.float32))
+    batch = {
+        "latents": shape((config.batch, *profile.latent_shape), jnp.float32),
+        "context": shape((config.batch, *context), jnp.float32),
+    }
+    return memory.state_bytes(params, config), memory.kept_bytes(loss, params, config, batch)
 
 
 def compiled(task: Task) -> Callable[..., Any]:
