@@ -1,8 +1,9 @@
 """The queue for a GPU that is at hand for minutes: `python -m launch.gpu --minutes 9`, or `--plan` to list it.
 
-On a machine that is lent call by call: `python -m launch.gpu --minutes 8 --out $OUT` in every call, as long as it is
+On a machine that is lent call by call: `python -m launch.gpu --minutes 8.5 --out $OUT` in every call, as long as it is
 the same machine; here, `python -m launch.gpu --home FOLDER` for what came back of each, then `make compact`.
-`--rehearse FOLDER` tries all of it on a CPU, at a size that finishes.
+`--rehearse FOLDER` tries all of it on a CPU, at a size that finishes. One process packs and keeps the time and loads no
+JAX, another one computes: so the end, a signal or a crash costs what was under way, and nothing that was finished.
 
 Where a checkout has to be small to travel, this is what it needs, some 40 MB, beside JAX and tyro:
 
@@ -69,7 +70,7 @@ def do(commands: list, minutes: float, plan: bool, out: Path, *asked: str) -> No
     if plan:
         return
     worker = Worker(
-        [sys.executable, "-m", "launch.gpu.compute", *asked],
+        [sys.executable, "-m", "launch.gpu.worker", *asked],
         out / "log.txt",
         {
             "JAX_COMPILATION_CACHE_DIR": os.environ.get("JAX_COMPILATION_CACHE_DIR", str(RUNS / "compiled")),

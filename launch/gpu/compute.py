@@ -18,7 +18,6 @@ from dataclasses import replace
 import jax
 import numpy as np
 
-from launch.gpu.worker import serve
 from ldm import profiles
 from ldm.__main__ import call
 from ldm.data.batches import CORES
@@ -121,7 +120,3 @@ def prepare() -> Callable[..., None]:
     jax.config.update("jax_default_matmul_precision", "highest")  # a GPU would round float32 to 10 bits, a CPU does not
     print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}", flush=True)
     return do
-
-
-if __name__ == "__main__":
-    serve(prepare)

@@ -119,3 +119,13 @@ def _listen(questions: queue.SimpleQueue) -> None:
     for line in sys.stdin:
         questions.put(json.loads(line))
     os.killpg(0, signal.SIGKILL)  # nobody would pack what came after; and the card is wanted by the next call
+
+
+def _computing() -> Callable[..., None]:
+    from launch.gpu.compute import prepare
+
+    return prepare()
+
+
+if __name__ == "__main__":  # here, since the processes that draw scenes import this file again, and need no JAX
+    serve(_computing)
