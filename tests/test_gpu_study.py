@@ -185,7 +185,7 @@ def test_the_largest_width_has_the_bytes_that_are_reckoned_for_it():
     assert held == pytest.approx((4 + 2) * 4 * count, rel=1e-6)
     two = replace(profile.training(320), averages=(16.97,))
     assert memory.state_bytes(params, two) == pytest.approx(7 * 4 * count, rel=1e-6)
-    known, kept = task.bytes_of(profile, 320)
+    known, kept = task.bytes_of(profile, 320, False)
     assert known == held and 8e9 < kept < 14e9
     of = lambda gigabytes: memory.micro_batches(held, kept, 256, int(gigabytes * 1e9))
     assert of(80 * 0.9) == 1 and of(33) == 2

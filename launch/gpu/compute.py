@@ -73,7 +73,7 @@ def timed(compile_: Callable[..., None], *key: object) -> None:
 def training(c: int, names: tuple[str, ...], seeds: tuple[int, ...]) -> None:
     """Compile a training, for the shapes of the data alone, which may not be there yet."""
     settings = [profiles.get(name) for name in names]
-    planned = together.plan(settings, c, seeds, data=pretrain.shapes_on_device(settings[0]))
+    planned = together.pending(settings, c, seeds, data=pretrain.shapes_on_device(settings[0]))
     if planned:
         together.begun(planned).result()
 

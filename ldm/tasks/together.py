@@ -26,7 +26,7 @@ from ldm.diffusion.losses import diffusion_loss
 from ldm.diffusion.schedule import Predict
 from ldm.networks import sizes
 from ldm.networks.cost import PASSES
-from ldm.networks.layers import KeySource, Params, abstract, gather_taps
+from ldm.networks.layers import KeySource, Params, Structure, abstract, gather_taps
 from ldm.profiles import Profile
 from ldm.tasks import memory, models
 from ldm.tasks.pretrain import fresh, network
@@ -95,16 +95,19 @@ def pending(
     if not runs:
         return None
     if limit := (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit"):
-        held, kept = (len(runs) * size for size in bytes_of(runs[0].profile, c))
+        held, kept = (len(runs) * size for size in bytes_of(runs[0].profile, c, len(runs) > 1))
         config = replace(config, accumulate=memory.micro_batches(held, kept, config.batch, limit))
     return Task(c=c, runs=runs, config=config, data=data, null=data.text.null(1)[0])
 
 
 @cache  # reckoning takes seconds
-def bytes_of(profile: Profile, c: int) -> tuple[int, int]:
-    """Return what one training asks: bytes held whatever its batch is, and those kept of a batch (`memory`)."""
+def bytes_of(profile: Profile, c: int, several: bool) -> tuple[int, int]:
+    """Return what each training asks: bytes held whatever its batch is, and those kept of a batch (`memory`).
+
+    several: whether it is one of some, whose gathered taps are kept, too.
+    """
     config, shape = profile.training(c), jax.ShapeDtypeStruct
-    structure, params = abstract(lambda keys: fresh(profile, c, keys))
+    structure, params = _shapes(profile, c, several)
     context = (profile.tokens, profile.context)
     loss = diffusion_loss(structure, profile.schedule, profile.predict, null=np.zeros(context, np.float32))
     batch = {
@@ -114,15 +117,19 @@ def bytes_of(profile: Profile, c: int) -> tuple[int, int]:
     return memory.state_bytes(params, config), memory.kept_bytes(loss, params, config, batch)
 
 
+def _shapes(profile: Profile, c: int, several: bool) -> tuple[Structure, dict[str, jax.ShapeDtypeStruct]]:
+    def build(keys: KeySource) -> Any:
+        net = fresh(profile, c, keys)
+        return gather_taps(net) if several else net
+
+    return abstract(build)
+
+
 def compiled(task: Task) -> Callable[..., Any]:
     """Compile the lap of these trainings (`together.lap_of`)."""
     profile, count = task.runs[0].profile, len(task.runs)
 
-    def build(keys: KeySource) -> Any:
-        net = fresh(profile, task.c, keys)
-        return gather_taps(net) if count > 1 else net
-
-    structure, params = abstract(build)
+    structure, params = _shapes(profile, task.c, count > 1)
     loss = diffusion_loss(
         structure, profile.schedule, task.predicts, null=task.null, drop=profile.dropped, times=profile.times
     )
