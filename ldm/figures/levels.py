@@ -77,9 +77,10 @@ def curves(rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> Any:
         return Markdown(MISSING)
     picked = [best(pick(part, metric), ["c", "steps"]).assign(panel=title(level)) for level, part in parts.items()]
     found = pd.concat(picked).sort_values("cost")
-    data = columns(found).assign(panel=found["panel"])
+    least = found["value"].min() / 4  # a logarithmic axis has no nought, which an interval may reach
+    data = columns(found).assign(panel=found["panel"], lo=found["lo"].clip(lower=least))
     base = alt.Chart().encode(x=cost_axis(), color=color(data), tooltip=tooltip(data, metric))
-    y = quality_axis(metric, type="log")
+    y = quality_axis(metric, type="log", nice=False, padding=10)
     heading = alt.Header(labelOrient="top", labelAnchor="start", labelFontSize=13)
     return (
         alt.layer(*curve(base, y), data=data)
