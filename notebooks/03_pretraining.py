@@ -40,7 +40,7 @@ from IPython.display import Markdown, display
 from ldm import profiles
 from ldm.figures import averages as averages_figures
 from ldm.figures import isoflop, laws, paper_sizes, plots, protocol, samples, training
-from ldm.figures.record import record
+from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
 from ldm.statistics import verdicts
 from ldm.study import averages, findings, sampling
@@ -91,9 +91,12 @@ display(*laws.shown(laws.training_points(rows, metric), metric, "training comput
 
 # %% [markdown]
 # Residuals (below) that lie on one side at the ends and on the other in the middle say that the law is not of this
-# shape: here quality hardly moves until a model has learnt anything at all, and then fast. Residuals of one colour
-# on one side would say that size matters beyond compute.
-#
+# shape; residuals of one colour on one side would say that size matters beyond compute.
+
+# %% [markdown] tags=["recorded"]
+# On the shipped rows quality hardly moves until a model has learnt anything at all, and then fast.
+
+# %% [markdown]
 # ## The best size for a training budget
 #
 # A budget of training FLOPs buys many images for a small model or few for a large one. Each line is one budget, from
@@ -104,8 +107,8 @@ display(*laws.shown(laws.training_points(rows, metric), metric, "training comput
 display(*isoflop.shown(rows, metric, store.influences(rows, metric)))
 
 # %% [markdown]
-# So which size is best depends on how much one can train: the question that the paper, whose sizes all saw equally many
-# images, leaves open. The longest-trained models by their parameters:
+# Which size is best for how much training is the question that the paper, whose sizes all saw equally many images,
+# leaves open. The longest-trained models by their parameters:
 
 # %% tags=["remove-input"]
 plots.quality_vs_params(rows, metric)
@@ -192,7 +195,7 @@ averages_figures.by_size(lengths_of, "denoising", paired)
 # %% tags=["remove-input"]
 Markdown(averages_figures.best_shares(lengths_of, "denoising", paired))
 
-# %% [markdown]
+# %% [markdown] tags=["recorded"]
 # On the shipped rows half as long an average is never worse by KID, and better in all but the shortest training; a
 # still shorter one gains little more at best, and after few pictures loses a lot. Longer ones are worse throughout. All
 # models of this book span a tenth, so sizes are compared alike; their levels could be better.
@@ -230,6 +233,8 @@ Markdown(text)
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
 record("F1", {v.metric: v.answer for v in found})
+record_verdicts(found)
+record_best(rows, metric)
 
 # %% [markdown]
 # F1 asks whether training compute explains quality beyond the number of images: whether the order of models by
@@ -246,11 +251,15 @@ display(*paper_sizes.shown("F1", store, metric))
 # %% [markdown]
 # ## Limits
 #
-# One training run a size, thirty-two kinds of object, and models some hundred times smaller than the paper's. By
-# KID-EfficientNet the autoencoder's own distance, in [the data](01_data.ipynb), is a large part of the best models':
-# that network minds faint texture, which no eye sees. The scene network hardly minds the autoencoder.
+# One training run a size, few kinds of object, and models far smaller than the paper's.
 # [What is scaled down](../book/scaled-down.md) lists the rest.
-#
+
+# %% [markdown] tags=["recorded"]
+# By KID-EfficientNet the autoencoder's own distance, in [the data](01_data.ipynb), is a large part of the best models'
+# on the shipped rows: that network minds faint texture, which no eye sees. The scene network hardly minds the
+# autoencoder.
+
+# %% [markdown]
 # ## Try it
 #
 # `make notebook N=03_pretraining ARGS="-p sizes 16,32 -p guidance 4"` evaluates at another guidance; only cells

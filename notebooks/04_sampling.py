@@ -37,7 +37,7 @@ from IPython.display import Markdown, display
 
 from ldm import profiles
 from ldm.figures import charts, contest, explorer, laws, paper_sizes, plots, protocol, samples, speed
-from ldm.figures.record import record
+from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
 from ldm.statistics import comparisons, optimum, verdicts
 from ldm.study import findings, racing, sampling
@@ -213,6 +213,7 @@ Markdown(text)
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
 record("F3", {v.metric: v.answer for v in found})
+record_best(rows, metric)
 
 # %% [markdown]
 # F3 says that at small budgets a smaller model, with more steps for the same cost, is better than the largest. Small
@@ -222,14 +223,19 @@ record("F3", {v.metric: v.answer for v in found})
 # the largest:
 
 # %% tags=["remove-input"]
-Markdown(findings.asked(verdicts.f3, rows, store, fewest=findings.FEWEST)[1])
+from_four, text = findings.asked(verdicts.f3, rows, store, fewest=findings.FEWEST)
+Markdown(text)
 
-# %% [markdown]
+# %% tags=["remove-cell"]
+record_verdicts([*found, *from_four])
+
+# %% [markdown] tags=["recorded"]
 # Where the two tables part, the reason stands under *How many steps are enough?*: F3 can hold only below that
 # count. The paper's pictures need tens of steps, and its small budgets lie far below them; small scenes on small
 # latents need a few, so here the finding has to be looked for below the paper's least step count. Whether something
 # other than size is behind it, [confounders](a3_confounders.ipynb) asks.
-#
+
+# %% [markdown]
 # ## At the paper's own sizes
 #
 # Table 1's own widths, on larger scenes, each at its best guidance:

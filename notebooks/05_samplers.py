@@ -39,7 +39,7 @@ from IPython.display import Markdown, display
 
 from ldm import profiles
 from ldm.figures import charts, paper_sizes, plots, protocol, samples
-from ldm.figures.record import record
+from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
 from ldm.statistics import comparisons, optimum, verdicts
 from ldm.study import findings, sampling
@@ -93,10 +93,13 @@ usual = rows[rows["sampler"] == samplers[0]]
 Markdown(optimum.enough_steps(usual, metric, influences).to_markdown(index=False, floatfmt=".3g"))
 
 # %% [markdown]
-# From there on a sampler has little left to improve that these many pictures could show. Where the table above stars
-# DPM-Solver++ as worse it is so most of all for small models; perhaps because a step of second order follows the
-# network's slope, errors and all.
-#
+# From there on a sampler has little left to improve that these many pictures could show.
+
+# %% [markdown] tags=["recorded"]
+# Where the table above stars DPM-Solver++ as worse, it is so most of all for small models on the shipped rows; perhaps
+# because a step of second order follows the network's slope, errors and all.
+
+# %% [markdown]
 # ## Beyond twenty steps
 #
 # The paper stops DPM-Solver++ at 20. What more steps do, against the first sampler at as many (guidance up to 3):
@@ -151,6 +154,8 @@ Markdown("\n\n".join(f"### {other}\n\n{text}" for other, (_, text) in found.item
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
 record("F4", {f"{v.metric} {other}": v.answer for other, (answers, _) in found.items() for v in answers})
+record_verdicts(v for answers, _ in found.values() for v in answers)
+record_best(usual, metric)
 
 # %% [markdown]
 # And F3 by each of them, over the budgets of 4 to 16 steps of the largest model. (Fewer than four steps, where
@@ -173,10 +178,11 @@ orders = [
 ]
 Markdown("\n\n".join(orders) or "The samplers whose order the paper gives were not all run.")
 
-# %% [markdown]
+# %% [markdown] tags=["recorded"]
 # What parts from the paper is F3 itself, with every sampler alike and for the reason that the chapter before gives:
 # four steps are nearly enough here, so the steps that a smaller model can afford besides buy it little.
-#
+
+# %% [markdown]
 # ## At the paper's own sizes
 #
 # Table 1's own widths, on larger scenes, at the steps and guidance values that every sampler was asked:

@@ -47,7 +47,7 @@ from ldm.diffusion.solvers import plan
 from ldm.figures import divider, enlarge, paper_sizes, plots, protocol, samples
 from ldm.figures import superres as ways
 from ldm.figures.pictures import picture_grid
-from ldm.figures.record import record
+from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
 from ldm.statistics import comparisons, downstream, optimum
 from ldm.study import findings
@@ -210,11 +210,12 @@ samples.sample_table(store, evaluator, by_steps, "c", "steps", shown=(1, 3))
 f2, text = findings.asked(downstream.f2, finetuned, store, measured)
 Markdown(text)
 
+# %% [markdown] tags=["recorded"]
+# Read this with the curves above: where those of KID still fall at their end, compute decides before size can. On the
+# shipped rows they do for every size; the longest finetuning of these is a twentieth of the pretraining. A guess: the
+# paper's models were finetuned long past that; it does not say for how long.
+
 # %% [markdown]
-# Read this with the curves above. The longest finetuning here is a twentieth of the pretraining, and where the curves
-# of KID still fall at their end, as they do for every size on the shipped rows, compute decides before size can. A
-# guess: the paper's models were finetuned long past that; it does not say for how long.
-#
 # F5 is two: with 4 to 20 steps a smaller model is better at equal cost,
 
 # %% tags=["remove-input"]
@@ -251,6 +252,8 @@ display(*paper_sizes.shown("F5", store, metric))
 # NBVAL_CHECK_OUTPUT
 names = {"F2": f2, "F5, few steps": few, "F5, many steps": many}
 record("super-resolution", {name: {v.metric: v.answer for v in found} for name, found in names.items()})
+record_verdicts([*f2, *few, *many])
+record_best(sampled, metric)
 
 # %% [markdown]
 # ## The record, recomputed

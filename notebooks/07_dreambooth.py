@@ -40,7 +40,7 @@ from ldm import profiles
 from ldm.figures import dreambooth as portraits
 from ldm.figures import protocol, samples
 from ldm.figures.pictures import picture_grid, picture_strip
-from ldm.figures.record import record
+from ldm.figures.record import record, record_verdicts
 from ldm.paths import ROOT
 from ldm.statistics import downstream
 from ldm.study import dreambooth, sampling
@@ -153,15 +153,15 @@ Markdown(
     else "One subject alone gives no interval."
 )
 
-# %% [markdown]
+# %% [markdown] tags=["recorded"]
 # On the shipped rows each variant pays in another coin. Without prior preservation the class becomes the subject. With
 # it the class stays, but fewer subjects are recognised; probably since the text tower, frozen, reads *a sks panda*
-# almost as
-# *a panda*. A tower that learns can tell the two apart, and forgets some of the other words over it.
-#
+# almost as *a panda*. A tower that learns can tell the two apart, and forgets some of the other words over it.
+
+# %% [markdown]
 # ## Verdict
 #
-# Do the sizes rank as after pretraining, by alignment? Four sizes are few for a rank correlation.
+# Do the sizes rank as after pretraining, by alignment? A rank correlation of few sizes is a weak one.
 
 # %% tags=["remove-input"]
 pretrained = run(
@@ -182,14 +182,16 @@ Markdown("\n".join(f"- *{variant}*: {verdict}" for (variant, _), verdict in foun
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
 record("Fig. 6", {f"{variant}, {name}": v.answer for (variant, name), v in found.items()})
+record_verdicts(found.values())
 
-# %% [markdown]
+# %% [markdown] tags=["recorded"]
 # Without prior preservation larger models' subjects are recognised more often on the shipped rows, as the paper's
 # pictures suggest. With it, size hardly shows: what limits then may be the tower, the same for all.
-#
+
+# %% [markdown]
 # ## Limits
 #
-# Eight subjects of one style, five pictures each, and one learning rate for all sizes, that of pretraining; a larger
+# Few subjects, each in one style and a few pictures, and one learning rate for all sizes, that of pretraining; a larger
 # model may want a smaller one. One training a subject. Intervals are over subjects.
 #
 # ## Try it

@@ -47,7 +47,7 @@ from IPython.display import Markdown, display
 
 from ldm import profiles
 from ldm.figures import paper_sizes, plots, protocol, samples
-from ldm.figures.record import record
+from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
 from ldm.statistics import comparisons, downstream
 from ldm.study import distillation, findings, sampling
@@ -111,21 +111,25 @@ Markdown(
 )
 
 # %% [markdown]
-# ## In four steps
+# ## In few steps
 #
 # By how much each is worse than its teacher by DDIM in as many steps (below zero: better), with the interval of the
 # difference. First with the guidance chosen anew for each, as the paper has it:
 
 # %% tags=["remove-input"]
 in_few = rows[rows["steps"] == few]
-Markdown(comparisons.side_by_side(comparisons.beside(in_few, metric, "teacher", influences, by="drawn by")))
+Markdown(
+    f"In {few} steps:\n\n"
+    + comparisons.side_by_side(comparisons.beside(in_few, metric, "teacher", influences, by="drawn by"))
+)
 
 # %% [markdown]
-# The same for the first of the students, with four times the pictures, where the interval is half as wide:
+# The same for the first of the students, with more pictures, where the interval is narrower:
 
 # %% tags=["remove-input"]
 Markdown(
-    comparisons.side_by_side(
+    f"With {times} times the pictures:\n\n"
+    + comparisons.side_by_side(
         comparisons.beside(
             distillation.named(closer), metric, "teacher", store.influences(closer, metric), by="drawn by"
         )
@@ -160,7 +164,7 @@ Markdown(
     )
 )
 
-# %% [markdown]
+# %% [markdown] tags=["recorded"]
 # On the shipped rows CoDi's students draw better pictures than their teachers in one step and in two, at every size. In
 # four, where the paper has its gain, they do not: each at its own best guidance, the two are about level, and at c = 16
 # the student is a little worse. The reason lies with the teachers. On these scenes their quality by DDIM hardly changes
@@ -171,16 +175,18 @@ Markdown(
 # four they are worse than their teachers at every size. Nor is it the training that a student had besides: given the
 # compute that CoDi's and LCM's students took, no teacher at its best guidance gets better by more than its interval, in
 # any number of steps.
-#
+
+# %% [markdown] tags=["recorded"]
 # What a student does win in four steps is indifference to the guidance: told a scale that is too small or too large, it
 # draws nearly as well as at the best one, where its teacher loses a lot. At the guidance that suits many steps its
 # pictures are the better ones by KID at the two largest sizes, and fit their captions a little less well. At c = 24 the
 # teacher that was trained on gains nearly as much there.
-#
+
+# %% [markdown]
 # ## How many steps does a student save?
 #
 # The fewest steps in which the teacher is as good as the student, over the student's own. *inf*: the teacher is as good
-# in no number of steps. First of students in four steps, of which the paper says "about 5":
+# in no number of steps. First of students in as few steps as above; of four the paper says "about 5":
 
 # %% tags=["remove-input"]
 saved = comparisons.accelerations(
@@ -194,13 +200,14 @@ Markdown(
     + "\n\n</details>"
 )
 
-# %% [markdown]
+# %% [markdown] tags=["recorded"]
 # Where the teacher's curve is flat, this number says little: CoDi's students of the two smallest sizes are as good in
 # four steps as their teachers in three, those of the two largest are by their values better than their teachers in any
 # number of steps, and all but one of the intervals reach without end. So "about 5" is neither found here nor excluded,
 # but for c = 16, where at most 1.25 steps are saved a step. In one step a student by CoDi does what its teacher needs
 # two or three for, and a halved one (*guided-1*) what it needs two for.
-#
+
+# %% [markdown]
 # ## What a student costs
 #
 # Forward passes, a backward pass being two, as a share of what its teacher's training took. *Continued*, the teacher
@@ -244,12 +251,15 @@ record(
         for v in found
     },
 )
+record_verdicts(v for found, _ in asked.values() for v in found)
+record_best(students, metric)
 
-# %% [markdown]
+# %% [markdown] tags=["recorded"]
 # Where it fails, the reason is that of [F3](04_sampling.ipynb) from four steps on: what the cost of the student's few
 # steps buys a smaller model is more steps than it needs. Where the student is poor, as LCM's is in four steps, the
 # undistilled smaller model keeps up by three metrics of four.
-#
+
+# %% [markdown]
 # ## At the paper's own sizes
 #
 # Table 1's own widths, on larger scenes, and their students by CoDi:
@@ -267,10 +277,15 @@ Markdown(agreement(cells, recompute, store=store, evaluator=evaluator))
 # ## Limits
 #
 # One distillation of one teacher a size, at one learning rate, on a twentieth of the pictures that the teacher saw
-# (each of the seven stages of guided distillation on half as many). LCM's students are poor probably since its loss
-# weighs all times alike, so that a short training does not bring what is learnt at the clean end up to the noisy one.
-# The paper's Fig. 19 shows guided distillation of two sizes, with up to 64 steps; here it is of four, with 32 and
-# fewer, down to one. Only CoDi's students of the two smallest sizes ship; `python -m ldm distill guided --c 8` and the
+# (each of the seven stages of guided distillation on half as many). The paper's Fig. 19 shows guided distillation of
+# two sizes, with up to 64 steps; here it is with 32 and fewer, down to one.
+
+# %% [markdown] tags=["recorded"]
+# LCM's students are poor on the shipped rows, probably since its loss weighs all times alike, so that a short training
+# does not bring what is learnt at the clean end up to the noisy one.
+
+# %% [markdown]
+# Only CoDi's students of the two smallest sizes ship; `python -m ldm distill guided --c 8` and the
 # like make the others.
 #
 # ## Try it

@@ -108,14 +108,18 @@ record("larger is", {f"{row.way} {row.guidance:g}": row.readable.split("**")[1] 
 
 # %% [markdown]
 # A readable way needs a model that draws readable pictures at all, so *readable* and *entropy* are partly about the
-# ends. On the shipped rows the largest model is surely ahead in both, which is what the paper's pictures suggest. The
+# ends.
+
+# %% [markdown] tags=["recorded"]
+# On the shipped rows the largest model is surely ahead in both, which is what the paper's pictures suggest. The
 # two measures of the path itself disagree: at the paper's guidance the largest model takes the more direct way, and
 # everywhere its largest step is a larger part of the way. The level alone does not show a jump, since the largest of
 # ten steps of chance lengths is about as large a part ([exercise 29](a4_exercises.ipynb)); what stands is the
 # difference. A guess: a better model keeps to objects that exist and changes from one to the other more quickly, where
 # a small one blends through shapes that are neither. Which of the two is more coherent depends on what one wants of a
 # way, and the paper does not define it.
-#
+
+# %% [markdown]
 # ## Limits
 #
 # One training run a size, and one detector, which knows no mixed objects. The text tower knows some hundred words;

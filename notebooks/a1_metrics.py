@@ -149,7 +149,7 @@ sensitivity_charts.by_count(rows, [("noise", 3.0), ("repeated", 0.75)], ("kid_ef
 # NBVAL_CHECK_OUTPUT
 record("fewest", sensitivity.fewest(moved, metrics).to_dict())
 
-# %% [markdown]
+# %% [markdown] tags=["recorded"]
 # ## What to take from it
 #
 # - *A distance on EfficientNet minds what no eye minds.* Noise that one hardly sees and a good JPEG cost a large part
@@ -164,7 +164,8 @@ record("fewest", sensitivity.fewest(moved, metrics).to_dict())
 #   CMMD contradicts FID, CLIP's features are the first thing to look at, and the kernel the last. The published cases
 #   in which FID falls are of other kinds (disturbed latents of a tokenizer, the steps of an iterative model): none was
 #   found here.
-#
+
+# %% [markdown]
 # ## Limits
 #
 # Disturbed real pictures are no model's mistakes: those come together. Pictures of a cell and the real ones it is

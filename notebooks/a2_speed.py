@@ -119,12 +119,13 @@ Markdown(
 # %% tags=["remove-input"]
 Markdown(protocol.folded(rows[rows["task"] == "input"], {}, "python -m benchmarks.input", counted="laps"))
 
-# %% [markdown]
+# %% [markdown] tags=["recorded"]
 # On the shipped rows batches that are made ahead lie ready when they are asked for, in almost all laps. Whether reading
 # latents slows the step down otherwise, these laps cannot tell: they differ by more. Encoding pictures does, where, as
 # here, the autoencoder has to share the cores with the step. So latents are what one writes (`python -m ldm shards`),
 # unless each picture is to be cut anew each time, or cores are idle beside an accelerator.
-#
+
+# %% [markdown]
 # ## Trainings as they went
 #
 # `python -m ldm pretrain`, `superres` and `distill` leave rows of their speed. Here are those that were kept: on the

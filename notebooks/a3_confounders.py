@@ -54,11 +54,14 @@ trained = confounders.f3_in(confounders.trainings(chosen, lengths, steps), metri
 Markdown(trained.to_markdown(index=False))
 
 # %% [markdown]
-# If undertraining made F3, a smaller model would be ahead early and cease to be. On the shipped rows it is the other
-# way round: by KID-EfficientNet the smaller ones are behind after the shortest training, and a tenth ahead after longer
-# ones, though never over more than half of the small budgets. A small model must have learnt enough to be worth its
-# extra steps.
-#
+# If undertraining made F3, a smaller model would be ahead early and cease to be.
+
+# %% [markdown] tags=["recorded"]
+# On the shipped rows it is the other way round: by KID-EfficientNet the smaller ones are behind after the shortest
+# training, and a tenth ahead after longer ones, though never over more than half of the small budgets. A small model
+# must have learnt enough to be worth its extra steps.
+
+# %% [markdown]
 # ## Guidance
 #
 # Every size has a best guidance of its own. Does F3 live on that choice?
@@ -69,10 +72,13 @@ Markdown(guided.to_markdown(index=False))
 
 # %% [markdown]
 # Without guidance nothing is chosen but the number of steps, so whatever is left there is about size and steps alone.
+
+# %% [markdown] tags=["recorded"]
 # On the shipped rows guidance makes F3: with one step allowed and a guidance of 4 for all it holds by all four metrics,
 # since a single strongly guided step of the largest model is the worst picture of all; with no guidance, or with the
 # best of each, it is undecided. From four steps on it fails by KID-EfficientNet, whatever the guidance.
-#
+
+# %% [markdown]
 # ## Where the steps lie
 #
 # *Trailing* steps start at the last time, where nothing but noise is left. *Leading* ones, which Stable Diffusion was
@@ -84,11 +90,12 @@ Markdown(guided.to_markdown(index=False))
 spacing = confounders.f3_in(confounders.spacings(chosen, spaced), metrics, store=store, evaluator=evaluator)
 Markdown(spacing.to_markdown(index=False))
 
-# %% [markdown]
+# %% [markdown] tags=["recorded"]
 # On the shipped rows the spacing moves one metric of four: with two steps and more, the smaller models are a tenth
 # behind by KID-EfficientNet on trailing times, and F3 fails; on leading ones, from the same weights and the same noise,
 # they are ahead, and it is undecided. With four steps and more no metric says that it holds.
-#
+
+# %% [markdown]
 # The paper does not state its spacing. If it was leading, its few-step results carry this penalty: budgets at which
 # the largest model affords only a few steps look worse for it than they are, and a smaller one with more steps gains.
 #
@@ -128,11 +135,12 @@ Markdown(protocol.folded(behind, evaluator.metrics.protocols, f"make notebook N=
 # NBVAL_CHECK_OUTPUT
 record("F3 without guidance", guided.iloc[0].to_dict())
 
+# %% [markdown] tags=["recorded"]
+# On the shipped rows the lines of the Fréchet distance are steep: at the left end, where n is infinite, every model is
+# better than it looks. They are nearly parallel, so from some hundreds of pictures on the order at equal n is kept;
+# comparing two models at different n is what goes wrong. KID moves only within its intervals.
+
 # %% [markdown]
-# The lines of the Fréchet distance are steep: at the left end, where n is infinite, every model is better than it
-# looks. They are nearly parallel, so from some hundreds of pictures on the order at equal n is kept; comparing two
-# models at different n is what goes wrong. KID moves only within its intervals.
-#
 # ## Limits
 #
 # One training run a size. The suspects are taken one by one; what two of them do together is not asked.

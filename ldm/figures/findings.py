@@ -28,9 +28,8 @@ def summary(answers: dict[str, list[Verdict]]) -> str:
                 "not asked yet"
             ]
             lines.append(turn + ", ".join([f"**{first}**", *rest]))
-        rows.append(
-            (name, f"[{finding.claim}]({finding.chapter}.ipynb)", "<br>".join(lines) if found else "not asked yet")
-        )
+        claim = f"[{finding.claim}]({finding.chapter}.ipynb#{finding.place})"
+        rows.append((name, claim, "<br>".join(lines) if found else "not asked yet"))
     return pd.DataFrame(rows, columns=["finding", "the paper", "here"]).to_markdown(index=False)
 
 
@@ -38,16 +37,17 @@ def page(answers: dict[str, list[Verdict]]) -> str:
     """Return one row a finding and question, in Markdown, with the answer by each metric."""
     rows = []
     for name, finding in FINDINGS.items():
-        where = f"[{name}]({finding.chapter}.ipynb)"
+        where, here = f"[{name}]({finding.chapter}.ipynb#{finding.place})", f'<a id="{name}"></a>'
         unbroken = lambda v: verdicts.effect_in_words(v).replace(
             " ", "\N{NO-BREAK SPACE}"
         )  # a narrow column keeps it whole
         question = lambda v: f"{v.meaning.rstrip(':')}; {v.asked}"
         for effect, group in groupby(answers.get(name, []), question):
             said = [f"{v.metric} **{v.answer}** {unbroken(v)}" + f" ({v.detail})" * bool(v.detail) for v in group]
-            rows.append((where, finding.claim, effect, "<br>".join(said)))
+            rows.append((here + where, finding.claim, effect, "<br>".join(said)))
+            here = ""  # a finding's place is its first row
         if not answers.get(name):
-            rows.append((where, finding.claim, "not asked yet", ""))
+            rows.append((here + where, finding.claim, "not asked yet", ""))
     return pd.DataFrame(rows, columns=["finding", "the paper", "effect here", "answer by each metric"]).to_markdown(
         index=False
     )
