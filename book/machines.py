@@ -117,6 +117,7 @@ def about(markdown: str) -> tuple[str, str]:
     prose = [part for part in paragraphs if part and not re.match(r"[#<`:*!|(-]", part)]
     text = asked.removeprefix("**The question.**") or (prose[0] if prose else "")
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text).strip().replace("**", "")
+    text = re.sub(r"\{cite\}`mei2024bigger`", "the paper", text)
     while len(text) > LONGEST and ". " in text:
         text = text.rsplit(". ", 1)[0] + "."
     return (figures.heading(title[0]) if title else ""), text
@@ -138,8 +139,8 @@ def llms(title: str, pages: list[tuple[str, str]], rows: list[str]) -> str:
     ]
     lines += ["## Data", ""]
     lines += [
-        "- [findings.json](findings.json): each finding's claim, verdict by metric, value, interval, n, seeds, protocol,"
-        " described by [its schema](findings.schema.json)",
+        "- [findings.json](findings.json): each finding's claim, verdict by metric, value, interval, n, seeds and"
+        " protocol; described by [its schema](findings.schema.json)",
         "- [Where the numbers come from](book/provenance.html): how rows are made, and every file of them",
         *(f"- [{name}](_static/rows/{name}): rows, one metric value a line" for name in rows),
         "",

@@ -57,7 +57,8 @@ def for_readers(
                 place = figures.place(under, seen)
                 data["text/html"] = figures.framed(element, place, name)
                 page, raw = figures.files(static, name, place)
-                copy(figures.alone(element, place, name, f"{title_of(content)}: {under}").encode(), page)
+                title = ": ".join(dict.fromkeys([title_of(content), under]))
+                copy(figures.alone(element, place, name, title).encode(), page)
                 if spec:
                     copy(figures.specification(spec).encode(), raw)
             if "text/markdown" in data:  # to Sphinx the Markdown of an output is text, whose links it leaves alone

@@ -128,11 +128,13 @@ Markdown(protocol.folded(rows[rows["task"] == "input"], {}, "python -m benchmark
 # %% [markdown]
 # ## Trainings as they went
 #
-# `python -m ldm pretrain`, `superres` and `distill` leave rows of their speed. Here are those that were kept: on the
-# shipped rows short runs of each size, a finetuning for super-resolution, whose latents have twice the side, and a
-# distillation, which asks its teacher, too. A lap is 20 steps, or fewer before a model is kept; the first, in which the
-# step is compiled, does not count. The machine is named below the table; compare with the races above only where it is
-# the same.
+# `python -m ldm pretrain`, `superres` and `distill` leave rows of their speed. Here are those that were kept. A lap is
+# 20 steps, or fewer before a model is kept; the first, in which the step is compiled, does not count. The machine is
+# named below the table; compare with the races above only where it is the same.
+
+# %% [markdown] tags=["recorded"]
+# The shipped rows are of short runs of each size, a finetuning for super-resolution, whose latents have twice the side,
+# and a distillation, which asks its teacher, too.
 
 # %% tags=["remove-input"]
 went = store.rows(study="training")

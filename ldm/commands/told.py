@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,13 +15,13 @@ WIDTH = 110
 SPECIAL = (VERDICTS, BEST, CELLS)
 
 
-def told(notebook: Path, changed: Mapping[str, Any] | None = None) -> str:
-    """Return what the notebook recorded of itself, for whoever has just run it.
+def told(notebook: Path) -> str:
+    """Return what an executed notebook recorded of itself, for whoever has just run it.
 
     Numbers that no verdict and no best setting says stand by the names under which the chapter records them. A value
     of many parts is cut: the notebook holds it all.
     """
-    found = recorded(notebook)
+    found, changed = recorded(notebook), _changed(notebook)
     title = chapter_of(notebook.stem) + (f" ({in_words(changed)})" if changed else "")
     lines = [title, *_verdicts(found.get(VERDICTS, [])), *_best(found.get(BEST, {}))]
     numbers = {name: value for name, value in found.items() if name not in SPECIAL}
@@ -30,6 +31,10 @@ def told(notebook: Path, changed: Mapping[str, Any] | None = None) -> str:
     if cells:
         lines += ["", f"Cells: {cells['new']:,} new, {cells['recorded']:,} taken from recorded rows."]
     return "\n".join([*lines, "", *where(notebook)])
+
+
+def _changed(notebook: Path) -> Mapping[str, Any]:
+    return json.loads(notebook.read_text("utf-8"))["metadata"].get("ldm", {}).get("changed", {})
 
 
 def where(notebook: Path) -> Iterator[str]:
