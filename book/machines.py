@@ -97,16 +97,20 @@ def findings(executed: str, study: str) -> dict[str, Any]:
     if FINDINGS not in found:
         raise ValueError(f"{VERDICTS}.ipynb has recorded no findings; run it again: make notebook N=12_verdicts.")
     recorded = found[FINDINGS]
-    entries = [
-        {
-            **entry,
-            "chapter": f"notebooks/{entry['chapter']}",
-            "rows": [f"_static/rows/{name}" for name in entry["rows"]],
-        }
-        for entry in recorded["findings"]
-    ]
+    entry_of = SCHEMA["properties"]["findings"]["items"]
+    answer_of = entry_of["properties"]["answers"]["items"]
+    entries = []
+    for entry in recorded["findings"]:
+        rows, chapter = [f"_static/rows/{name}" for name in entry["rows"]], f"notebooks/{entry['chapter']}"
+        answers = [in_order(answer, answer_of) for answer in entry["answers"]]
+        entries.append(in_order({**entry, "chapter": chapter, "rows": rows, "answers": answers}, entry_of))
     about = {"version": 1, "study": study, "paper": PAPER, "profile": recorded["profile"], "page": f"{VERDICTS}.html"}
     return {"$schema": "findings.schema.json", **about, "findings": entries}
+
+
+def in_order(entry: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry with its fields in the order of the schema: a notebook keeps them by the alphabet."""
+    return {name: entry[name] for name in schema["properties"] if name in entry}
 
 
 def about(markdown: str) -> tuple[str, str]:
