@@ -252,8 +252,12 @@ def test_what_is_set_in_the_explorer_stands_in_the_address_and_comes_back_from_i
     charts(page, "light")
     page.select_option(".ldm-chart select", index=1)  # the second metric
     page.query_selector(".ldm-chart input[type=range]").press("ArrowRight")
-    page.wait_for_function("location.hash.includes('budget=') && location.hash.includes('metric=alignment')")
     budget = "document.querySelector('.ldm-chart').view.signal('budget')"
+    said = "new URLSearchParams(location.hash.slice(1))"  # written a moment after the last move
+    page.wait_for_function(
+        f"{said}.get('metric') === 'alignment' && Math.abs({said}.get('budget') / {budget} - 1) < 1e-3"
+        f" && Math.abs({said}.get('budget') - 1.02) > 0.01"
+    )
     set_to, address = page.evaluate(budget), page.evaluate("location.href")
     other, also_wrong = open_page(browser, address, "light")
     other.wait_for_selector(".ldm-chart[data-drawn]")
@@ -271,14 +275,14 @@ def test_a_command_is_copied_and_a_figure_s_code_names_where_the_book_lies(brows
     with served(small_book) as address:
         page, wrong = open_page(browser, address + "notebooks/tour.html", "light")
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-        commands = page.wait_for_selector("code.command + button.copybtn") and page.query_selector_all("code.command")
+        commands = page.wait_for_selector("em > code.command + button") and page.query_selector_all("code.command")
         beside = [code.evaluate("code => code.nextElementSibling?.className ?? ''") for code in commands]
         assert len(commands) > 2 and all("copybtn" in name for name in beside)
-        page.focus("code.command + button.copybtn")
+        page.focus("em > code.command + button")
         page.keyboard.press("Enter")
         page.wait_for_selector("button.copybtn.success")
         assert page.evaluate("navigator.clipboard.readText()").startswith("make notebook N=tour ")
-        page.focus(".ldm-figure summary")
+        page.focus(".ldm-share summary")
         page.keyboard.press("Enter")
         assert page.eval_on_selector(".ldm-share", "share => getComputedStyle(share).opacity") != "0"
         code = page.inner_text("code.ldm-embed")
