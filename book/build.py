@@ -127,8 +127,9 @@ def stage(root: Path, source: Path, notebooks: Path) -> Path:
             copy(path.read_bytes(), source / path.relative_to(root))
     config = yaml.safe_load((root / "_config.yml").read_text("utf-8"))
     where, static = published.repository(config), source / "book/_static"
-    config["html"]["use_repository_button"] = bool(where)
-    config = {**config, "repository": where} if where else {k: v for k, v in config.items() if k != "repository"}
+    if where:  # a link to the sources in the head of every page
+        button = {"use_repository_button": True, "repository_url": where["url"], "repository_branch": where["branch"]}
+        config["sphinx"]["config"]["html_theme_options"] |= button
     copy(yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode(), source / "_config.yml")
     again = run_again(notebooks, executed)
     for page, path in {**executed, **again}.items():

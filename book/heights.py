@@ -9,12 +9,18 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
 
-WIDTHS = (704, 342)  # pixels of a page's column in a window of 1280, and of 390
-CONTROL = {"range": 32, "select": 30, "radio": 26, "checkbox": 26}  # pixels of one, as ldm.css has it
+WIDTHS = (688, 358)  # pixels of a page's column in a window of 1280, and of 390
+LINE = {"range": 32, "select": 25, "radio": 24, "checkbox": 24}  # pixels of one line of each, as ldm.css has it
+LETTER, BOX, SLIDER = (
+    8.5,
+    42,
+    240,
+)  # pixels across: a letter, a radio button or menu without its text, a slider at least
 AROUND = 12  # of the space above and below them
 
 
@@ -46,7 +52,15 @@ def laid_out(spec: dict[str, Any], width: int) -> float:
 
 
 def controls(spec: dict[str, Any], width: int) -> int:
-    """Return the height of the sliders and menus that a chart is set by."""
-    kinds = [bind["input"] for param in spec.get("params", []) if isinstance(bind := param.get("bind"), dict)]
-    lines = [CONTROL[kind] * (2 if width < 500 and kind in ("range", "radio") else 1) for kind in kinds]
-    return sum(lines) + AROUND * bool(lines)
+    """Return the height of the sliders and menus that a chart is set by: each with its name before it, or above it."""
+    binds = [bind for param in spec.get("params", []) if isinstance(bind := param.get("bind"), dict)]
+    return sum(lines(bind, width) * LINE[bind["input"]] for bind in binds) + AROUND * bool(binds)
+
+
+def lines(bind: dict[str, Any], width: int) -> int:
+    """Return how many lines a control takes in a column of this width."""
+    texts = [LETTER * len(str(text)) + BOX for text in bind.get("labels") or bind.get("options") or []]
+    kind = bind["input"]
+    across = SLIDER if kind == "range" else sum(texts) if kind == "radio" else max(texts, default=BOX)
+    named = LETTER * len(bind.get("name", "")) + 14
+    return 1 if named + across <= width else 1 + math.ceil(across / width)

@@ -244,6 +244,11 @@ def test_a_link_to_a_place_lands_there_although_charts_above_it_are_drawn_later(
     drawn = page.eval_on_selector_all(".ldm-chart", "all => all.map((box) => box.offsetHeight)")
     moved = [a - b for a, b in zip(kept, drawn, strict=True)] if len(kept) == len(drawn) else []
     assert all(abs(by) <= 12 for by in moved), moved
+    page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")  # as by the scroll bar
+    page.wait_for_timeout(100)
+    page.eval_on_selector(".ldm-share details", "fold => { fold.open = true; }")  # the page grows
+    page.wait_for_timeout(200)
+    assert page.evaluate("scrollY") < 100, "whoever has left is not taken back"
     page.close()
 
 

@@ -140,7 +140,7 @@ def test_a_figure_has_an_address_by_its_heading_a_page_of_its_own_and_its_specif
 
 
 def test_the_room_kept_for_a_chart_is_as_tall_as_its_drawing_and_its_controls(tmp_path):
-    slider = {"name": "a", "value": 0, "bind": {"input": "range", "min": 0, "max": 1}}
+    slider = {"name": "a", "value": 0, "bind": {"input": "range", "min": 0, "max": 1, "name": "sampling budget"}}
     bare, with_slider = heights.of(CHART), heights.of({**CHART, "params": [slider]}, tmp_path / "known.json")
     assert all(200 < height < 260 for height in bare)
     assert [b - a for a, b in zip(bare, with_slider, strict=True)] == [44, 76]

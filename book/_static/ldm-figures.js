@@ -12,15 +12,25 @@
     for (const code of document.querySelectorAll(".ldm-embed"))
       code.textContent = code.textContent.replace(/\.\.\/_static\//, new URL(".", folder).href);
 
-    // Until the reader moves, the place that was asked for stays at the top while what lies above it grows.
-    let moved = false;
-    const land = () => { if (!moved) target()?.scrollIntoView({ block: "start", behavior: "instant" }); };
+    // Until the reader moves, the place that was asked for stays at the top while what lies above it grows. Whoever drags
+    // the scroll bar is seen by that alone: the place leaves the top though nothing has grown.
+    const article = document.querySelector("article") ?? document.body;
+    const top = () => target().getBoundingClientRect().top;
+    let moved = false, landed, tall;
+    const land = () => {
+      if (moved || !target()) return;
+      target().scrollIntoView({ block: "start", behavior: "instant" });
+      landed = top();
+      tall = article.offsetHeight;
+    };
     for (const event of ["wheel", "touchmove", "keydown", "pointerdown"])
       addEventListener(event, () => { moved = true; }, { passive: true });
+    addEventListener("scroll", () => {
+      if (target() && article.offsetHeight === tall && Math.abs(top() - landed) > 4) moved = true;
+    }, { passive: true });
     addEventListener("hashchange", () => { moved = false; land(); });
-    if (!target()) return;
     land();
-    new ResizeObserver(land).observe(document.querySelector("article") ?? document.body);
+    new ResizeObserver(land).observe(article);
   }
   document.readyState === "loading" ? addEventListener("DOMContentLoaded", start) : start();
 })();
