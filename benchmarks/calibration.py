@@ -45,7 +45,7 @@ class World:
 
     def sample(self, rng: np.random.Generator) -> dict[str, Estimate]:
         """Every score of one sample of the generator, and of its difference from another one."""
-        noise = rng.normal(size=(2, self.n, self.d)) @ self.root.T
+        noise = rng.normal(size=(3, self.n, self.d))[:2] @ self.root.T  # of three: the samples stay what they were
         x = self.shift + self.scale * noise[0]
         other = 0.3 * self.shift + 0.8 * noise[0] + 0.5 * noise[1]  # the same captions, another model
         real = rng.normal(size=(self.m, self.d)) @ self.root.T

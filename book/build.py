@@ -30,6 +30,7 @@ from pages import changed, copy, for_readers  # noqa: E402
 from ldm.commands.variants import chapter_of, in_words  # noqa: E402
 
 ROWS = "(the table of rows)"  # what the build replaces in book/provenance.md
+DIAGRAM = "(the diagram of the method)"  # and in book/how-it-works.md
 SHOWN = ("python", "jax", "flax")  # of the versions that a row records
 NAMED = {  # elements of the theme, and what they lack
     "summary(?=><span class=.toctree-toggle)": 'aria-label="the pages below"',
@@ -116,6 +117,8 @@ def stage(root: Path, source: Path, notebooks: Path) -> Path:
     """Lay out everything the book is made of as one folder, the repository's own layout."""
     import yaml
 
+    from ldm.figures import diagram
+
     pages = chapters(root / "book/_toc.yml")
     executed = {page: (notebooks / f"{Path(page).name}.ipynb") for page in pages if page.startswith("notebooks/")}
     if missing := [path.stem for path in executed.values() if not path.is_file()]:
@@ -123,7 +126,7 @@ def stage(root: Path, source: Path, notebooks: Path) -> Path:
             f"not executed yet: {', '.join(missing)}; `make study` runs all, `make notebook N={missing[0]}` one."
         )
     for path in [*root.glob("book/**/*"), *root.glob("ldm/**/*.py")]:
-        if path.is_file() and path.suffix != ".pyc":
+        if path.is_file() and path.suffix != ".pyc" and path.parent.name != "lessons":  # those are templates
             copy(path.read_bytes(), source / path.relative_to(root))
     config = yaml.safe_load((root / "_config.yml").read_text("utf-8"))
     where, static = published.repository(config), source / "book/_static"
@@ -139,12 +142,17 @@ def stage(root: Path, source: Path, notebooks: Path) -> Path:
         copy(published.download(text, path.stem, where).encode(), source.with_name(BESIDE) / f"{page}.ipynb")
     if "book/code" in pages:
         describe(root, source)
+    if any(page.startswith("book/lessons/") for page in pages):
+        import lessons
+
+        lessons.put(root, source)
     list_under_chapters(source / "book/_toc.yml", again)
     forget(source.parent, again)
     rows = rows_for_download(root, static / "rows")
-    page = source / "book/provenance.md"
-    if page.is_file():
-        copy(page.read_text("utf-8").replace(ROWS, rows).encode(), page)
+    for name, place, text in (("provenance", ROWS, rows), ("how-it-works", DIAGRAM, raw(diagram.method()))):
+        page = source / f"book/{name}.md"
+        if page.is_file():
+            copy(page.read_text("utf-8").replace(place, text).encode(), page)
     texts = [(page, markdown_of(source, page)) for page in pages]
     verdicts = executed[machines.VERDICTS].read_text("utf-8") if machines.VERDICTS in executed else ""
     names = sorted(path.name for path in (static / "rows").glob("*.csv"))
@@ -236,6 +244,11 @@ def rows_for_download(root: Path, folder: Path) -> str:
             f'| {", ".join(sorted(packages))} | <a href="../_static/rows/{target.name}" download>CSV</a> |'
         )
     return "\n".join(lines)
+
+
+def raw(element: str) -> str:
+    """An element of HTML as Markdown that Sphinx passes on untouched."""
+    return f"```{{raw}} html\n{element}\n```"
 
 
 def chapters(toc: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """The built book as one PDF: `python book/pdf.py --out build/laptop` prints every page by Chromium and binds them.
 
-    build/laptop/_build/html -> build/laptop/_build/html/book.pdf, and a link to it at the foot of each page
+    build/laptop/_build/html -> build/laptop/_build/html/book.pdf, and a link to it at the foot of each page;
+                                the slides and sheets of the lessons beside their HTML, and links to them
 
 Charts are vectors, folds are open, and links between pages lead to the page in the PDF. The pages about the code, a
 hundred of them, stay on the site. Needs a Chromium: named by the variable CHROMIUM, on the path, or playwright's own.
@@ -33,6 +34,7 @@ READY = """async () => {
   await window.MathJax?.startup?.promise;
   await Promise.all([...document.images].map((image) => image.decode().catch(() => {})));
 }"""
+HANDOUT = re.compile(r'<a href="((?:\.\./)*_static/lessons/([\w.-]+))\.html')
 DRAWN = """() => [...document.querySelectorAll(".ldm-chart")].every((box) => box.dataset.failed || !box.clientWidth ||
   box.view && !box.drawing && box.dataset.drawn === "light" && Math.abs(box.clientWidth - box.drawnWidth) <= 8)"""
 
@@ -76,6 +78,22 @@ def printed(folder: Path, pages: list[str]) -> dict[str, tuple[str, bytes]]:
     return found
 
 
+def handouts(folder: Path) -> list[Path]:
+    """Print the slides and sheets of the lessons, each beside its HTML; returns the PDFs."""
+    from playwright.sync_api import sync_playwright
+
+    pages = sorted((folder / "_static/lessons").glob("*.html"))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(color_scheme="light", reduced_motion="reduce")
+        page.set_default_timeout(300_000)
+        for path in pages:
+            page.goto(path.as_uri(), wait_until="load")
+            page.pdf(path=path.with_suffix(".pdf"), prefer_css_page_size=True, print_background=True)
+        browser.close()
+    return [path.with_suffix(".pdf") for path in pages]
+
+
 def bound(folder: Path, pages: dict[str, tuple[str, bytes]]) -> Any:
     """One PDF (`pypdf.PdfWriter`) of them all, with an outline."""
     from pypdf import PdfReader, PdfWriter
@@ -100,9 +118,18 @@ def bound(folder: Path, pages: dict[str, tuple[str, bytes]]) -> Any:
 
 
 def offer(folder: Path) -> None:
-    """Put a link to book.pdf beside that to the credits, at the foot of every page; a book without a PDF has none."""
+    """Put a link to book.pdf beside that to the credits, at the foot of every page; a book without a PDF has none.
+
+    The PDF of a lesson's slides or sheet is offered beside each link to these.
+    """
     for path in folder.rglob("*.html"):
-        text = path.read_text("utf-8")
+        before = text = path.read_text("utf-8")
+        for address, name in set(HANDOUT.findall(text)):
+            if (folder / f"_static/lessons/{name}.pdf").is_file() and f'{address}.pdf"' not in text:
+                link = f'(<a href="{address}.pdf">PDF</a>)'
+                text = re.sub(rf'(<a href="{re.escape(address)}\.html[^>]*>[^<]*</a>)', rf"\1 {link}", text)
+        if text != before:
+            path.write_text(text, "utf-8")
         if "book.pdf" not in text and (
             credits := re.search(r'href="((?:\.\./)*)book/credits.html">the credits</a>', text)
         ):
@@ -121,12 +148,14 @@ def main() -> int:
         return 1
     try:
         book = bound(folder, printed(folder, chapters(ROOT / "book/_toc.yml")))
+        sheets = handouts(folder)
     except RuntimeError as error:
         print(error, file=sys.stderr)
         return 1
     book.write(folder / "book.pdf")
     offer(folder)
     print(f"The book on paper, {len(book.pages)} pages: {(folder / 'book.pdf').as_uri()}")
+    print(f"The lessons on paper: {', '.join(path.name for path in sheets)} in {folder / '_static/lessons'}")
     return 0
 
 

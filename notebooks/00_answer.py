@@ -56,24 +56,24 @@ answer = answer.assign(budget=[f"{budget:.3g}" for budget in budgets])
 
 # %% tags=["remove-input"]
 all_steps, from_four = ([v for v in answers["F3"] if v.turn == turn] for turn in findings.FINDINGS["F3"].turns)
-few, *others = all_steps
-usual = from_four[0].answer
-rest = ", ".join(f"{answer} {n}" for answer, n in pd.Series([v.answer for v in others]).value_counts().items())
+few, usual = all_steps[0], from_four[0].answer
 said = {
     "holds": "Here, too, a smaller network with more steps is better at small budgets.",
     "fails": "Here a smaller network with more steps is not better at small budgets.",
-    "undecided": ("Whether a smaller network with more steps is better at small budgets is undecided here."),
+    "undecided": "Whether a smaller network with more steps is better at small budgets is undecided here.",
 }
-then = {"holds": "it is, too", "fails": "it is not", "undecided": "that is undecided"}
+then = {"holds": "the smaller network is better, too", "fails": "it is not better", "undecided": "it is undecided, too"}
 told = [
-    f"**{row.size}** in {row.setting}, the best one with a chance of {explorer.in_words(row.chance)}"
+    f"**{row.size}** in {row.setting} (chance to be the best: {explorer.in_words(row.chance)})"
     for row in answer.itertuples()
 ]
 Markdown(
-    f"**{said[few.answer]}** So says {catalogue.metric_of(few.metric).title}; the {len(others)} other metrics: {rest}. "
-    f"With {findings.FEWEST} steps and more alone, as in the paper, {then[usual]}. "
-    f"With a budget of {answer['budget'].iloc[1]} choose {told[1]}; with {answer['budget'].iloc[-1]}, "
-    f"{told[-1]}. Drag the budget and see who wins in between, how surely, and how it looks."
+    f"**{said[few.answer]}** That is the answer by {catalogue.short(few.metric)}. The answers of"
+    f" all metrics: {findings_figures.counted([v.answer for v in all_steps])}. "
+    f"If every picture must have {findings.FEWEST} steps or more, as in the paper, {then[usual]}.\n\n"
+    f"- Budget {answer['budget'].iloc[1]}: choose {told[1]}.\n"
+    f"- Budget {answer['budget'].iloc[-1]}: choose {told[-1]}.\n\n"
+    "Drag the budget to see which size wins in between, how sure that is, and what it draws."
 )
 
 # %% tags=["remove-input"]
@@ -86,11 +86,12 @@ explorer.budget_explorer(
 )
 
 # %% [markdown]
-# Above, every size (*c*, its base filter count) at its best guidance, from few steps (left) to many (right). *KID* is a
-# distance of drawn pictures from real ones: lower is better. Below, the best that each size can do within the budget.
-# *Best: 87%* is the chance that a size is truly the best one there, given the intervals; hover over any point for
-# its interval, its setting and the number of pictures behind it. At the bottom, what these settings draw: the same
-# captions from the same noise. [How each number is made](../book/protocol.md); [the words](../book/glossary.md).
+# The upper chart shows every size (*c*, its base filter count) at its best guidance, with few steps on the left and
+# many on the right. *KID* is the distance of drawn pictures from real ones; lower is better. The lower chart shows the
+# best that each size can do within the budget. *Best: 87%* is the chance that a size is truly the best one, given the
+# intervals. Hover over a point for its interval, its setting and its number of pictures. The pictures at the bottom are
+# drawn with these settings, from the same captions and the same noise. See [how each number is
+# made](../book/protocol.md) and [the glossary](../book/glossary.md).
 
 # %% tags=["remove-input"]
 Markdown(
@@ -104,7 +105,7 @@ Markdown(
 
 # %% tags=["remove-input"]
 Markdown(
-    f"| budget | best size | its setting | {catalogue.metric_of(metric).title} | chance to be best |\n"
+    f"| budget | best size | its setting | {catalogue.short(metric)} | chance to be best |\n"
     "|---:|---|---|---:|---:|\n"
     + "\n".join(
         f"| {row.budget} | {row.size} | {row.setting} | {sign * row.value:.3g} "
@@ -121,8 +122,8 @@ record(
 )
 
 # %% [markdown]
-# A budget is in the paper's unit: the cost of one pass, as a share of what the 866M model's
-# costs, times the number of steps. In brackets stands the 95 % interval over pictures.
+# A budget counts in the paper's unit: the cost of one pass through the network, as a share of one pass of the 866M
+# model, times the number of steps. The brackets hold the 95 % interval over pictures.
 #
 # ## Six findings, six verdicts
 
@@ -130,8 +131,9 @@ record(
 Markdown(findings_figures.summary(answers))
 
 # %% [markdown]
-# How many of four metrics say so, since metrics may disagree. F3 is the question above; why its answer depends on the
-# steps, [sampling](04_sampling.ipynb) explains. [The verdicts](12_verdicts.ipynb) give every effect with its interval.
+# Each finding is asked by four metrics, because metrics can disagree. F3 is the question of this page.
+# [Sampling](04_sampling.ipynb) explains why its answer depends on the steps. [The verdicts](12_verdicts.ipynb) give
+# every effect with its interval.
 #
 # ## Four ways on
 #

@@ -9,13 +9,13 @@
 # %% [markdown]
 # # The data: scenes whose captions can be checked
 #
-# **The question.** Which pictures are real enough to be worth drawing, small enough for two cores, and have captions
-# that can be *verified*?
+# **The question.** Which pictures are worth drawing, small enough for two cores, and have captions that can be
+# *verified*?
 #
-# **What the paper has.** WebLI, 600 million pairs of picture and caption that nobody outside can see.
+# **What the paper has.** WebLI: 600 million pairs of picture and caption, which are not public.
 #
-# **What is made here.** Open emoji art in four styles, composed into scenes. The generator writes the caption and keeps
-# a record of what is where; picture *i* of a split is a function of *i* alone, so nothing is downloaded.
+# **What we make.** Scenes composed of open emoji art. The generator writes the caption and keeps a record of what is
+# where. Picture *i* of a split is a function of *i* alone, so nothing is downloaded.
 
 # %% tags=["parameters"]
 profile = "laptop"  # smoke | laptop | gpu
@@ -29,7 +29,7 @@ from IPython.display import Markdown
 from ldm import profiles
 from ldm.data.scenes.captions import max_words, words
 from ldm.data.scenes.dataset import Scenes
-from ldm.figures import data
+from ldm.figures import data, tables
 from ldm.figures.pictures import picture_strip
 from ldm.figures.record import record
 from ldm.study import scene_metrics
@@ -64,14 +64,15 @@ held = Scenes(config, "heldout", 8)
 picture_strip(held.images(range(8)), held.captions(range(8)))
 
 # %% [markdown]
-# *Held-out combinations: each part has been seen in training, never together.* The chapters ask for captions of `val`,
-# other scenes of the kind trained on.
+# *Held-out combinations: training has shown each part, but never the two together.* The chapters draw captions of the
+# split `val`: new scenes of the same kind as those in training.
 #
 # ## Through the autoencoder, and back
 #
-# The diffusion model never sees pixels: it works on latents, four numbers for each square of pixels, as
-# Stable Diffusion does. If the autoencoder blurs, every model blurs; so first we look at what it loses, by eye, in
-# decibels (PSNR, the peak signal-to-noise ratio), and by [the metrics](../book/metrics.md) that will judge the models.
+# The diffusion model never sees pixels. Like Stable Diffusion, it works on latents: four numbers for each square of
+# pixels. If the autoencoder blurs, every model blurs. So we first look at what the autoencoder loses: by eye, in
+# decibels
+# (PSNR, the peak signal-to-noise ratio), and by [the metrics](../book/metrics.md) that judge the models later.
 
 # %% tags=["remove-input"]
 codec, text = pretrain.frozen_networks(chosen)
@@ -93,9 +94,9 @@ mse = np.square(decoded.astype(float) - originals).mean((1, 2, 3))
 psnr = float(np.mean(10 * np.log10(255**2 / mse)))
 ceiling = data.ceiling_table(real, rebuilt)
 Markdown(
-    f"{codec.factor} x {codec.factor} pixels become one latent pixel with four channels: "
-    f"{originals[0].size / latents[0].size:.0f} numbers become one. Reconstruction of {chosen.n} scenes that it "
-    f"has not seen: {psnr:.1f} dB.\n\n" + ceiling.to_markdown(index=False)
+    f"The autoencoder turns {codec.factor} x {codec.factor} pixels into one latent pixel with four channels: "
+    f"{originals[0].size / latents[0].size:.0f} numbers become one. The PSNR of {chosen.n} scenes that it has not seen "
+    f"is {psnr:.1f} dB.\n\n" + tables.table(ceiling, what="What the metrics say")
 )
 
 # %% tags=["remove-cell"]
@@ -103,21 +104,20 @@ Markdown(
 record("psnr", round(psnr, 1))
 
 # %% [markdown]
-# The left column is the metrics' own error: what they say of *real* scenes that they have not seen. No
-# generated picture can be expected to do better. The right column is the autoencoder's ceiling, the same for
-# every size: keep it in mind when you read levels in the next chapters, where only differences are compared. The
-# distances, KID and FD, carry the name of the network whose features they compare.
+# The column *real scenes* shows the metrics' own error: what they say of real scenes that they have not seen. We cannot
+# expect generated pictures to do better. The last column is the ceiling that the autoencoder sets, the same for every
+# size. The next chapters compare sizes, and the ceiling cancels in a difference. It does not cancel in a value. The
+# distances KID and FD carry the name of the network whose features they compare.
 #
 # ## Limits
 #
-# Emoji are no photographs ([what that changes](../book/scaled-down.md)). No validation scene has been trained on, but
-# some validation captions occur in training too, where they belong to other pictures ([exercise](a4_exercises.ipynb)
-# 5).
+# Emoji are not photographs ([what that changes](../book/scaled-down.md)). No validation scene was trained on. Some
+# validation captions do occur in training, with other pictures ([exercise](a4_exercises.ipynb) 5).
 #
 # ## Try it
 #
-# `make notebook N=01_data ARGS="-p first 1000 -p shown 32"` shows other scenes. Your own pictures go in by
-# the same interface, a folder with a `metadata.csv` of `file_name,text`: `ldm.data.datasets.Folder`.
+# `make notebook N=01_data ARGS="-p first 1000 -p shown 32"` shows other scenes. Your own pictures use the same
+# interface: a folder with a `metadata.csv` of `file_name,text` (`ldm.data.datasets.Folder`).
 #
 # **Exercise.** The captions never say *how* two objects overlap, because they never do. What would a
 # detector need to be able to judge "an owl in front of a house"?

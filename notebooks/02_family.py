@@ -14,7 +14,7 @@
 # **What the paper has.** Stable Diffusion's UNet, eleven times; only the base filter count $c$ changes. Channels are
 # $(c, 2c, 4c, 4c)$, two residual blocks a level, attention to the text on the first three levels.
 #
-# **What is run here.** Table 1, counted again, and the family continued downwards, by the same rule, until it trains on
+# **What we run.** We count Table 1 again. Then we continue the family downwards by the same rule, until it trains on
 # two cores.
 
 # %% tags=["parameters"]
@@ -23,10 +23,10 @@ sizes = []  # base filter counts, multiples of 8; none: the profile's family
 
 # %% tags=["remove-cell"]
 import jax
-from IPython.display import Markdown
+from IPython.display import HTML, Markdown
 
 from ldm import profiles
-from ldm.figures import plots
+from ldm.figures import plots, tables
 from ldm.figures.record import record
 from ldm.networks import cost
 from ldm.networks import family as family_networks
@@ -38,13 +38,13 @@ sizes = sizes or list(chosen.family)
 # %% [markdown]
 # ## The paper's Table 1, counted again
 #
-# Parameters come from building each network (abstractly, no memory is used) and agree with a count layer by
-# layer; GFLOPs, billions of floating-point operations, are of one forward pass on 64 x 64 x 4 latents with 77 text
-# tokens. In the chart look for the one printed figure that lies off the line.
+# We count the parameters by building each network without its memory, and check them against a count layer by layer.
+# GFLOPs are billions of floating-point operations of one forward pass, on 64 x 64 x 4 latents with 77 text tokens. The
+# columns *printed* are the paper's. One printed figure is far from the count: find it in the chart.
 
 # %% tags=["remove-input"]
 table = family_networks.table1()
-table
+HTML(tables.table1(table))
 
 # %% tags=["remove-input"]
 plots.table1_chart(table)
@@ -62,7 +62,7 @@ record("table1_params", counted)
 
 # %% tags=["remove-input"]
 family = family_networks.family_table(sizes, size=chosen.latent_shape[0], tokens=chosen.tokens, context=chosen.context)
-family
+Markdown(tables.family(family))
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
@@ -78,18 +78,20 @@ record("family_params", {c: cost.unet_params(c, chosen.context) for c in sizes})
 # %% tags=["remove-input"]
 spread = family["gflops"].max() / family["gflops"].min()
 Markdown(
-    f"Between the smallest and the largest lies a factor of {spread:.0f} in FLOPs; the paper's family spans"
-    f" {table['gflops'].max() / table['gflops'].min():.0f}. Below c = 64 Stable Diffusion's rule would give groups of"
-    " one channel and heads of one, so groups are min(32, c/2) and heads min(8, c/8): the same rule from c = 64 up."
+    f"The largest size takes {spread:.0f} times the FLOPs of the smallest. The paper's family spans a factor of"
+    f" {table['gflops'].max() / table['gflops'].min():.0f}. Below c = 64 Stable Diffusion's rule would give groups and"
+    " heads of a single channel. So we take min(32, c/2) groups and min(8, c/8) heads, which is the same rule from"
+    " c = 64 up."
 )
 
 # %% [markdown]
 # ## What a picture costs
 #
-# The cost of a size is nearly quadratic in $c$: twice the filters, about four times the work, a little less where $c$
-# is small. The paper measures the cost of a picture as *normalised cost x steps*, where normalised means relative to
-# c = 320. [Guidance](a0_primer.ipynb) doubles the number of network evaluations (NFE) for every model alike, and is not
-# counted; that number stands beside it in every row. FLOPs are not seconds: [how fast](a2_speed.ipynb).
+# The cost of a size is nearly quadratic in $c$: twice the filters are about four times the work, a little less where
+# $c$ is small. The paper measures the cost of a picture as *normalised cost x steps*, where *normalised* means relative
+# to c = 320. [Guidance](a0_primer.ipynb) doubles the number of network evaluations (NFE) for every model alike, and the
+# paper does not count it. We record the evaluations beside the cost in every row. FLOPs are not seconds: see [how
+# fast](a2_speed.ipynb).
 #
 # ## Try it
 #

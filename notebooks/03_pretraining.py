@@ -9,15 +9,16 @@
 # %% [markdown]
 # # Pretraining: does quality follow compute?
 #
-# **The question.** Train every size on the same data with the same recipe. Does a picture's quality depend
-# on the *compute* spent in training, whatever the size?
+# **The question.** Train every size on the same data with the same recipe. Does a picture's quality depend on the
+# *compute* spent in training, whatever the size?
 #
-# **What the paper saw** (section 3.1, Fig. 3). With training compute FID falls and CLIP score rises, one
-# curve a size; larger models are better at the end. 500,000 steps of batch 2048 each; pictures by 50-step DDIM.
+# **What the paper saw** (section 3.1, Fig. 3). As training compute grows, FID falls and CLIP score rises, with one
+# curve for each size. Larger models are better at the end. Each trained for 500,000 steps of batch 2,048. The pictures
+# are drawn by DDIM in 50 steps.
 #
-# **What is run here.** The mini family, on emoji scenes, on two cores. Learning rate and weight average need no end
-# that is fixed beforehand, so one run gives a finished model at every length; each of them is evaluated in the same
-# way, by [KID](../book/metrics.md) in place of FID.
+# **What we run.** The mini family, on emoji scenes, on two cores. Learning rate and weight average need no end that is
+# fixed beforehand, so one run gives a finished model at every length. Each is evaluated in the same way, by
+# [KID](../book/metrics.md) instead of FID.
 
 # %% tags=["parameters"]
 profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
@@ -56,9 +57,9 @@ store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)
 # %% [markdown]
 # ## Training, live
 #
-# This model starts from nothing, on the same scenes, and learns while the notebook runs. The loss is the mean
-# square error of the predicted $v$, a [mixture of noise and picture](../book/glossary.md); most of it nobody could
-# predict, so the curve flattens early while the pictures go on improving.
+# This model starts from nothing and learns while the notebook runs. The loss is the mean squared error of the predicted
+# $v$, a [mixture of noise and picture](../book/glossary.md). Most of $v$ cannot be predicted by any model, so the curve
+# flattens early while the pictures go on improving.
 
 # %% tags=["remove-input"]
 training.pretrain(chosen, live_size, images=chosen.live if live_images < 0 else live_images)
@@ -80,35 +81,35 @@ Markdown(
 )
 
 # %% [markdown]
-# One point is one model at one length; the bars are 95 % intervals over pictures (not over training seeds: one
-# run each, so differences between neighbouring sizes carry a seed's luck as well). Where curves cross, compute decides,
-# not size.
+# Each point is one model at one length. The bars are 95 % intervals over pictures. They do not cover training seeds:
+# each size was trained once, so a difference between neighbouring sizes also holds the luck of a seed. If compute alone
+# decided, all sizes would lie on one curve.
 #
-# A power law in the compute, whatever the size, and by how much every model lies off it:
+# The next chart fits one power law in the compute to all sizes. The lower panel shows how far each model lies from it:
 
 # %% tags=["remove-input"]
 display(*laws.shown(laws.training_points(rows, metric), metric, "training compute (cost x images seen)"))
 
 # %% [markdown]
-# Residuals (below) that lie on one side at the ends and on the other in the middle say that the law is not of this
-# shape; residuals of one colour on one side would say that size matters beyond compute.
+# Look at the residuals in the lower panel. If they lie on one side at the ends and on the other in the middle, the law
+# has the wrong shape. If all residuals of one colour lay on one side, size would matter beyond compute.
 
 # %% [markdown] tags=["recorded"]
-# On the shipped rows quality hardly moves until a model has learnt anything at all, and then fast.
+# On the shipped rows quality hardly moves until a model has learnt something at all, and then it moves fast.
 
 # %% [markdown]
 # ## The best size for a training budget
 #
-# A budget of training FLOPs buys many images for a small model or few for a large one. Each line is one budget, from
-# little (dark) to much (light), read off the sizes' own curves above; the ring marks its best size (the isoFLOP
-# profiles of [Hoffmann et al. 2022](https://arxiv.org/abs/2203.15556)).
+# A budget of training FLOPs buys many images for a small model, or few for a large one. Each line is one budget, from
+# small (dark) to large (light), read off the curves of the sizes above. The ring marks its best size. Such charts are
+# the isoFLOP profiles of [Hoffmann et al. 2022](https://arxiv.org/abs/2203.15556).
 
 # %% tags=["remove-input"]
 display(*isoflop.shown(rows, metric, store.influences(rows, metric)))
 
 # %% [markdown]
-# Which size is best for how much training is the question that the paper, whose sizes all saw equally many images,
-# leaves open. The longest-trained models by their parameters:
+# Which size is best for how much training, the paper leaves open, because all its sizes saw equally many images. The
+# next chart shows the longest-trained models by their number of parameters:
 
 # %% tags=["remove-input"]
 plots.quality_vs_params(rows, metric)
@@ -116,9 +117,9 @@ plots.quality_vs_params(rows, metric)
 # %% [markdown]
 # ## A sharper measure: the held-out loss
 #
-# How well does a network guess the noise in pictures that it has never seen? No sampler, no guidance, no autoencoder
-# and no judge stands in between, so the intervals are small. These are the sizes of the second edition, whose captions
-# [leave things open](14_left_open.ipynb) and whose networks predict the noise, as the paper's do:
+# How well does a network guess the noise in pictures that it has never seen? This measure needs no sampler, no
+# guidance, no autoencoder and no judge, so its intervals are small. The charts show the sizes of the second edition.
+# Their captions [leave things open](14_left_open.ipynb), and their networks predict the noise, as the paper's do:
 
 # %% tags=["remove-cell"]
 losses = store.rows(study="denoising", profile=losses_of, task="denoise", seed=0)
@@ -130,7 +131,7 @@ influences = store.influences(held_out, "denoising")
 plots.quality_vs_compute(held_out, "denoising")
 
 # %% [markdown]
-# Read across, the lines give the best size for each budget of training FLOPs:
+# From the same losses, the best size for each budget of training FLOPs:
 
 # %% tags=["remove-input"]
 display(*isoflop.shown(held_out, "denoising", influences))
@@ -139,7 +140,7 @@ display(*isoflop.shown(held_out, "denoising", influences))
 Markdown(findings.asked(verdicts.f1, held_out, store, ["denoising"])[1])
 
 # %% [markdown]
-# Where does a larger network help? At every noise level, after the longest training:
+# At which noise levels does a larger network help? After the longest training:
 
 # %% tags=["remove-input"]
 isoflop.by_time(longest)
@@ -150,12 +151,12 @@ Markdown(protocol.folded(held_out, {}, f"python -m ldm grid --study denoising --
 # %% [markdown]
 # ## What is averaged
 #
-# The paper does not say [which weights it evaluates](../book/unsaid.md). The models above are moving averages (EMA) of
-# their trainings' weights: late ones count more, by a power of time that spans a tenth of the run (its spread, σ_rel,
-# is 0.1 of it). Is a tenth right? It need not be chosen before: snapshots of two averages combine into any other
-# afterwards ([Karras et al. 2024](https://arxiv.org/abs/2312.02696), section 3; `ldm/training/ema.py`). So one more
-# training, of one size by another seed, kept 32 of them. What each share would have given, a curve for each length of
-# training; the lowest point is the best share:
+# The paper does not say [which weights it evaluates](../book/unsaid.md). Our models are moving averages (EMA) of the
+# weights along a training. Late weights count more, and the average spans a tenth of the run (its spread σ_rel is 0.1
+# of it). Is a tenth right? We can ask afterwards: snapshots of two averages combine into any other average ([Karras et
+# al. 2024](https://arxiv.org/abs/2312.02696), section 3; `ldm/training/ema.py`). One more training, of one size with
+# another seed, kept 32 snapshots. The chart shows what each share would have given, with a curve for each length of
+# training:
 
 # %% tags=["remove-cell"]
 wanted = averages.averages_grid(chosen, [average_size], [], shares, steps=steps, guidance=guidance, n=n)
@@ -176,8 +177,8 @@ Markdown(
 )
 
 # %% [markdown]
-# By how much each share is worse than a tenth, on the same captions from the same noise. Without a star, which marks
-# intervals that leave out zero, these pictures cannot tell the two apart.
+# The table says how much worse each share is than a tenth, on the same captions from the same noise. A star marks an
+# interval that leaves out zero. Without a star, these pictures cannot tell the two apart.
 
 # %% tags=["remove-input"]
 Markdown("" if averaged.empty else averages_figures.against_usual(averaged, metric, store.influences(averaged, metric)))
@@ -196,9 +197,9 @@ averages_figures.by_size(lengths_of, "denoising", paired)
 Markdown(averages_figures.best_shares(lengths_of, "denoising", paired))
 
 # %% [markdown] tags=["recorded"]
-# On the shipped rows half as long an average is never worse by KID, and better in all but the shortest training; a
-# still shorter one gains little more at best, and after few pictures loses a lot. Longer ones are worse throughout. All
-# models of this book span a tenth, so sizes are compared alike; their levels could be better.
+# On the shipped rows an average over half that share is never worse by KID, and better in all but the shortest
+# training. A still shorter one gains little more, and loses much after few pictures. Longer ones are always worse. All
+# models of this book span a tenth, so the comparison of sizes is fair, but their values could be better.
 
 # %% [markdown]
 # ## Look at them
@@ -209,7 +210,7 @@ Markdown(averages_figures.best_shares(lengths_of, "denoising", paired))
 samples.strip(store, evaluator, max(cells, key=lambda cell: (cell.c, cell.images)))
 
 # %% [markdown]
-# Two of these captions, from the same noise: rows are sizes, columns training lengths.
+# Two of these captions, from the same noise. Rows are sizes, columns are training lengths.
 
 # %% tags=["remove-input"]
 samples.sample_table(store, evaluator, cells, "c", "images")
@@ -217,8 +218,8 @@ samples.sample_table(store, evaluator, cells, "c", "images")
 # %% [markdown]
 # ## The record, recomputed
 #
-# The rows above ship with the repository. A part of them is computed again, by the same code on this machine; within
-# the interval it must come out the same.
+# The rows above ship with the repository. This machine computes a part of them again with the same code. The values
+# must agree within their intervals.
 
 # %% tags=["remove-input"]
 Markdown(agreement(cells, recompute, store=store, evaluator=evaluator))
@@ -237,13 +238,10 @@ record_verdicts(found)
 record_best(rows, metric)
 
 # %% [markdown]
-# F1 asks whether training compute explains quality beyond the number of images: whether the order of models by
-# normalised cost x images predicts the order of their quality better than images alone do (Somers' D of the one, less
-# that of the other). It holds where the interval of the difference lies above 0; where size were useless it would fail.
-#
-# ## At the paper's own sizes
-#
-# The same question to networks of Table 1's own widths, on larger scenes, as far as the minutes of a GPU have gone:
+# F1 asks whether training compute explains quality better than the number of images alone. We rank the models by
+# compute (normalised cost x images) and by images, and ask which ranking predicts their quality better. The measure is
+# Somers' D, a rank correlation; the effect is the difference of the two. F1 *holds* if its interval lies above 0. If
+# size were useless, F1 would fail.
 
 # %% tags=["remove-input"]
 display(*paper_sizes.shown("F1", store, metric))
@@ -251,12 +249,12 @@ display(*paper_sizes.shown("F1", store, metric))
 # %% [markdown]
 # ## Limits
 #
-# One training run a size, few kinds of object, and models far smaller than the paper's.
-# [What is scaled down](../book/scaled-down.md) lists the rest.
+# Each size was trained once, on few kinds of object, and the models are far smaller than the paper's. [What is scaled
+# down](../book/scaled-down.md) lists the rest.
 
 # %% [markdown] tags=["recorded"]
-# By KID-EfficientNet the autoencoder's own distance, in [the data](01_data.ipynb), is a large part of the best models'
-# on the shipped rows: that network minds faint texture, which no eye sees. The scene network hardly minds the
+# On the shipped rows a large part of the best models' distance by KID-EfficientNet comes from the autoencoder ([the
+# data](01_data.ipynb)), because that network sees faint texture that no eye sees. The scene network hardly notices the
 # autoencoder.
 
 # %% [markdown]

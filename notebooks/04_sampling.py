@@ -12,13 +12,13 @@
 # **The question.** A budget for one picture is given. Is it better spent on a few steps of a large model or on
 # many steps of a small one?
 #
-# **What the paper saw** (section 3.3, Figs. 7 to 10). The best guidance depends on the number of steps. With
-# every model at its best guidance, smaller models often win at small budgets: at cost 3 the 83M model is the
-# best of all. Larger ones win when the budget is relaxed.
+# **What the paper saw** (section 3.3, Figs. 7 to 10). The best guidance depends on the number of steps. With every
+# model at its best guidance, smaller models often win at small budgets: at cost 3 the 83M model is the best of all.
+# Larger models win at larger budgets.
 #
-# **What is run here.** Steps as in the paper, and fewer; guidance scales $w$ as in the paper, and $w = 1$, which is
-# none; on the mini family, with DDIM, quality by [KID](../book/metrics.md); the same noise and captions for every
-# point.
+# **What we run.** The mini family with DDIM. The steps and the guidance scales $w$ are those of the paper; we add fewer
+# steps, and $w = 1$, which means no guidance. Quality is [KID](../book/metrics.md). Every point has the same noise and
+# captions.
 
 # %% tags=["parameters"]
 profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
@@ -36,7 +36,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from ldm import profiles
-from ldm.figures import charts, contest, explorer, laws, paper_sizes, plots, protocol, samples, speed
+from ldm.figures import charts, contest, explorer, laws, paper_sizes, plots, protocol, samples, speed, tables
 from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
 from ldm.statistics import comparisons, optimum, verdicts
@@ -60,15 +60,15 @@ influences = store.influences(rows, metric)
 # ## Guidance
 #
 # [Guidance](a0_primer.ipynb) pushes the picture towards its caption and away from the average picture (Ho and Salimans
-# 2022). Too little and the caption is lost, too much and everything looks alike. Choose a step count, and see the
-# lowest points move:
+# 2022). With too little, the caption is lost. With too much, everything looks alike. Choose a step count, and see how
+# the lowest points move:
 
 # %% tags=["remove-input"]
 plots.guidance_curves(rows, metric)
 
 # %% [markdown]
-# What guidance does to the pictures of the largest model (the paper's Fig. 7): rows are step counts, columns
-# guidance, always the same two captions from the same noise.
+# What does guidance do to the pictures of the largest model (the paper's Fig. 7)? Rows are step counts, columns are
+# guidance scales, always for the same two captions from the same noise.
 
 # %% tags=["remove-input"]
 swept = [cell for cell in cells if cell.c == max(sizes) and cell.steps in raced]
@@ -77,8 +77,9 @@ samples.sample_table(store, evaluator, swept, "steps", "guidance")
 # %% [markdown]
 # ## The best guidance for each size and step count
 #
-# Not one number: below the best one stands the range of those that may be the best, a confidence set (Hansen, Lunde
-# and Nason 2011) that holds the truly best of the grid with 95 % certainty.
+# The large number is the best guidance that we measured. The small one below is the range of all values that may be the
+# best: a confidence set (Hansen, Lunde and Nason 2011), which holds the truly best value of the grid with 95 %
+# certainty.
 
 # %% tags=["remove-input"]
 plots.optimum_guidance(rows, metric, influences)
@@ -86,40 +87,40 @@ plots.optimum_guidance(rows, metric, influences)
 # %% [markdown]
 # ### Racing
 #
-# The grid spends as many pictures on a hopeless guidance as on the best. A race spends them where the answer is
-# open: few pictures for every value, then more for those that may still be the best (`ldm/study/racing.py`;
-# `python -m ldm race`). What it saved, and whether it agrees:
+# The grid spends as many pictures on a hopeless guidance as on the best one. A race begins with few pictures for every
+# value, and draws more only for values that may still be the best (`ldm/study/racing.py`, `python -m ldm race`). This
+# is what the races saved, and how often they agree with the grid:
 
 # %% tags=["remove-input"]
 contenders = [cell for cell in cells if cell.steps in raced]
 races = racing.races(contenders, metric, store=store, evaluator=evaluator, stages=racing.stages(n))
 Markdown(racing.summary(races, optimum.best_guidance(rows, metric, influences)))
 
-# %% tags=["remove-input", "hide-output"]
-races.assign(tied=[", ".join(f"{g:g}" for g in tied) for tied in races["tied"]])
+# %% tags=["remove-input"]
+Markdown(tables.table(races.drop(columns="sampler"), what="The races"))
 
 # %% [markdown]
 # ## Quality against sampling cost
 #
-# Each size at its best guidance. The cost is the paper's: normalised cost times steps, guided or not. (Without
-# guidance a step asks the network once instead of twice; each row's `nfe`, network evaluations, counts that.) The
-# dashed line is the best that any size reaches within a budget: where the points on it change colour, another size
-# takes over.
+# Each size is shown at its best guidance. The cost is the paper's, normalised cost times steps; it counts a guided step
+# once, although guidance asks the network twice. The dashed line is the best that any size reaches within a budget.
+# Where the points on it change colour, another size takes over.
 
 # %% tags=["remove-input"]
 plots.quality_vs_cost(rows, metric)
 
 # %% [markdown]
-# The frontier alone, the settings that no cheaper one beats, with a power law through them and what it misses:
+# The next chart shows the frontier alone: the settings that no cheaper one beats. The curve is a power law fitted to
+# them, and the lower panel shows how far each point lies from it.
 
 # %% tags=["remove-input"]
-display(*laws.shown(laws.frontier_points(rows, metric), metric, "sampling cost (normalised cost x steps)"))
+display(*laws.shown(laws.frontier_points(rows, metric), metric, charts.COST))
 
 # %% [markdown]
-# These points are the best of many and share their pictures, so they flatter each other, and the exponent's interval
-# is too narrow; the curve is a way to read the chart, not a measurement.
+# Each of these points was chosen as the best of many, and they share their captions. So the exponent's interval is too
+# narrow: use the curve to read the chart, not as a measurement.
 #
-# The same by whether the captioned objects are there:
+# The same chart by another metric, the share of pictures that show the object which the caption names:
 
 # %% tags=["remove-input"]
 plots.quality_vs_cost(rows, "subject")
@@ -131,15 +132,16 @@ Markdown(protocol.folded(drawn, evaluator.metrics.protocols, f"make notebook N=0
 # %% [markdown]
 # ## How many steps are enough?
 #
-# The fewest steps of each size that may be as good as its best step count (again a confidence set), and by how much
-# they are worse as far as one can see. Beyond them more steps buy little that these many pictures can show; below them
-# steps and size compete for the budget. Twice the most steps of the grid are tried as well, in case it ends too early.
+# For each size the table gives the fewest steps that may be as good as its best step count (again a confidence set).
+# *Loss* is how much worse they look. With more steps than these a size gains little that so many pictures can show.
+# With fewer, steps and size compete for the budget. We also tried twice the largest step count of the grid, in case the
+# grid ends too early.
 
 # %% tags=["remove-input"]
 twice = sampling.sampling_grid(chosen, sizes, [2 * max(steps)], [g for g in guidance if g <= 2] or guidance, n=n)
 further = pd.concat([rows, run(twice, store=store, evaluator=evaluator, title="twice the steps")])
 enough = optimum.enough_steps(further, metric, store.influences(further, metric))
-Markdown(enough.to_markdown(index=False, floatfmt=".3g"))
+Markdown(tables.table(enough))
 
 # %% [markdown]
 # ## Look at them
@@ -153,7 +155,8 @@ samples.sample_table(
 )
 
 # %% [markdown]
-# And at equal cost (the paper's Figs. 10 and 21 to 23): what each size draws best for the same price.
+# The same at equal cost (the paper's Figs. 10 and 21 to 23): the best that each size draws within a budget. A grey
+# field means that one step of this size costs more than the budget.
 
 # %% tags=["remove-input"]
 budgets = np.geomspace(rows["cost"].min(), rows["cost"].max() / 4, 5)
@@ -174,28 +177,28 @@ explorer.budget_explorer(
 # %% [markdown]
 # ## Smaller or largest, at every budget
 #
-# By how much the best smaller model is better than the largest, each at the best setting it can afford, as a share of
-# the larger one's value. The band holds at all budgets together with 95 % certainty, so that a stretch of one colour
-# can be read as one statement; where the largest cannot afford a step, the smaller ones win by forfeit, which proves
-# nothing.
+# This chart compares the best smaller model with the largest at every budget, each at the best setting that it can
+# afford. The advantage is a share of the largest model's value. The band holds at all budgets together with 95 %
+# certainty. At the lowest budgets the largest model cannot afford a single step; a smaller one then wins without a
+# contest, which proves nothing.
 
 # %% tags=["remove-input"]
 contested = list(dict.fromkeys([metric, "kid_scene", "alignment"]))
 display(*contest.shown(rows, contested, lambda name: store.influences(rows, name)))
 
 # %% [markdown]
-# The same with every evaluation counted: a guided step asks the network twice, a step without guidance once.
+# The next chart counts every evaluation: a guided step asks the network twice, a step without guidance once.
 
 # %% tags=["remove-input"]
 display(*contest.shown(rows, contested, lambda name: store.influences(rows, name), unit="evaluated"))
 
 # %% [markdown]
-# The budget at which each next size takes over, for good, with its interval; *chance* is how likely it happens
-# within the budgets measured. All sizes draw the same captions from the same noise, and the chances use that: a
-# picture that is hard for one size is hard for all.
+# From which budget on is the next larger size the better one, for good? The table gives that budget with its 95 %
+# interval. *Chance* is the probability that it happens within the budgets that we measured; a dash means that it does
+# not happen within them. All sizes draw the same captions from the same noise, and the chances use that.
 
 # %% tags=["remove-input"]
-Markdown(comparisons.takeovers(rows, metric, influences).to_markdown(index=False, floatfmt=".3g"))
+Markdown(tables.table(comparisons.takeovers(rows, metric, influences)))
 
 # %% [markdown]
 # ## The record, recomputed
@@ -216,11 +219,12 @@ record("F3", {v.metric: v.answer for v in found})
 record_best(rows, metric)
 
 # %% [markdown]
-# F3 says that at small budgets a smaller model, with more steps for the same cost, is better than the largest. Small
-# budgets reach from one step of the largest model to four: two doublings. The finding holds where a smaller model is
-# surely better over more than half of them, fails where it is surely not, and is undecided otherwise
-# ([the rule](../book/protocol.md)). The paper's step counts begin at four; asked of those alone, over 4 to 16 steps of
-# the largest:
+# F3 says that at small budgets a smaller model beats the largest, because it can afford more steps. Small budgets are
+# those that buy one to four steps of the largest model: two doublings. The finding *holds* where a smaller model is
+# surely better over more than half of this range. It *fails* where it is surely not better over more than half.
+# Otherwise it is *undecided* ([the rule](../book/protocol.md)).
+#
+# The paper's step counts begin at four. With those alone, the small budgets buy 4 to 16 steps of the largest model:
 
 # %% tags=["remove-input"]
 from_four, text = findings.asked(verdicts.f3, rows, store, fewest=findings.FEWEST)
@@ -230,15 +234,10 @@ Markdown(text)
 record_verdicts([*found, *from_four])
 
 # %% [markdown] tags=["recorded"]
-# Where the two tables part, the reason stands under *How many steps are enough?*: F3 can hold only below that
-# count. The paper's pictures need tens of steps, and its small budgets lie far below them; small scenes on small
-# latents need a few, so here the finding has to be looked for below the paper's least step count. Whether something
-# other than size is behind it, [confounders](a3_confounders.ipynb) asks.
-
-# %% [markdown]
-# ## At the paper's own sizes
-#
-# Table 1's own widths, on larger scenes, each at its best guidance:
+# If the two tables disagree, *How many steps are enough?* explains why: F3 can hold only below that step count. The
+# paper's pictures need tens of steps, so its small budgets lie far below. Our small scenes need only a few steps, so we
+# must look for the finding below four. [Confounders](a3_confounders.ipynb) asks whether something other than size is
+# behind it.
 
 # %% tags=["remove-input"]
 display(*paper_sizes.shown("F3", store, metric))
@@ -246,13 +245,13 @@ display(*paper_sizes.shown("F3", store, metric))
 # %% [markdown]
 # ## Limits
 #
-# One training run a size: the intervals are over pictures. The cost counts evaluations of the UNet alone, as in
-# the paper; text encoder and decoder cost the same for every size, and weigh more the smaller the UNet.
+# Each size was trained once, so the intervals are over pictures and not over trainings. The cost counts the UNet alone,
+# as in the paper. Text encoder and decoder cost the same for every size, so they weigh more for a small UNet.
 #
 # ## Try it
 #
 # `make notebook N=04_sampling ARGS="-p sizes 16,32 -p steps 4,8,16 -p guidance 2,4"`: only what is new is run.
 #
-# **Exercise.** Take the chart of quality against cost and read off the best setting at a budget of 0.1. Would
-# you change your answer if subjects, not KID, were what you cared about?
+# **Exercise.** In the chart of quality against cost, read off the best setting at a budget of 0.1. Would you answer
+# differently if you cared about subjects and not about KID?
 # Others, with answers: [13 to 15](a4_exercises.ipynb).

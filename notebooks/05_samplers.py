@@ -9,15 +9,16 @@
 # %% [markdown]
 # # Samplers: does another one change the trend?
 #
-# **The question.** [The chapter before](04_sampling.ipynb) drew every picture with DDIM. Would a stochastic sampler
-# (DDPM, which adds new noise in each step), or one of second order (DPM-Solver++), name another size as the best at a
-# budget?
+# **The question.** [The chapter before](04_sampling.ipynb) drew every picture with DDIM. Would another sampler name
+# another size as the best at a budget? We ask DDPM, which adds new noise in each step, and DPM-Solver++, which is of
+# second order.
 #
-# **What the paper saw** (section 3.4, Fig. 11). With few steps DDPM is worse than DDIM and DPM-Solver++ better, at
-# every size; how quality depends on size and cost stays as it was. DPM-Solver++ is asked for at most 20 steps.
+# **What the paper saw** (section 3.4, Fig. 11). With few steps DDPM is worse than DDIM, and DPM-Solver++ is better, at
+# every size. The relation of quality to size and cost stays the same. The paper runs DPM-Solver++ with at most 20
+# steps.
 #
-# **What is run here.** The same models, captions and noise; DDPM with respaced steps, DPM-Solver++(2M), both on the
-# trailing grid of DDIM, so that all three visit the same times. A sampler is a table of coefficients
+# **What we run.** The same models, captions and noise, with DDPM on respaced steps and with DPM-Solver++(2M). All three
+# samplers visit the same times, the trailing grid of DDIM. A sampler is a table of coefficients
 # (`ldm/diffusion/solvers.py`), and one compiled loop runs them all.
 
 # %% tags=["parameters"]
@@ -38,7 +39,7 @@ recompute = -1  # recorded cells to run again and compare; -1: the profile's num
 from IPython.display import Markdown, display
 
 from ldm import profiles
-from ldm.figures import charts, paper_sizes, plots, protocol, samples
+from ldm.figures import charts, paper_sizes, plots, protocol, samples, tables
 from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
 from ldm.statistics import comparisons, optimum, verdicts
@@ -62,8 +63,8 @@ influences = store.influences(rows, metric)
 # %% [markdown]
 # ## Quality against sampling cost, by sampler
 #
-# Each size at its best guidance, which is chosen for each sampler anew. Look for whether the curves of the sizes lie,
-# and cross, alike in each panel.
+# Each size is shown at its best guidance, chosen anew for each sampler. Do the curves of the sizes lie and cross in the
+# same way in each panel?
 
 # %% tags=["remove-input"]
 plots.quality_by_sampler(rows, metric)
@@ -78,31 +79,33 @@ Markdown(
 # %% [markdown]
 # ## Which sampler, at which step count?
 #
-# By how much each one is worse than the first (below zero: better), with the interval of the difference: all draw
-# the same captions from the same starting noise, and the interval uses that.
+# The table says how much worse each sampler is than the first one; below zero it is better. The brackets hold the 95 %
+# interval of the difference, and a star marks an interval that leaves out zero. All samplers draw the same captions
+# from the same starting noise, and the interval uses that.
 
 # %% tags=["remove-input"]
 Markdown(comparisons.side_by_side(comparisons.beside(rows, metric, samplers[0], influences)))
 
 # %% [markdown]
-# The paper's order at few steps, DPM-Solver++ before DDIM before DDPM, can show only where steps are short. How many
-# are enough for DDIM, by size:
+# In the paper, at few steps, DPM-Solver++ is better than DDIM, and DDIM better than DDPM. Such an order can show only
+# where there are too few steps. This is how many steps are enough for DDIM, by size:
 
 # %% tags=["remove-input"]
 usual = rows[rows["sampler"] == samplers[0]]
-Markdown(optimum.enough_steps(usual, metric, influences).to_markdown(index=False, floatfmt=".3g"))
+Markdown(tables.table(optimum.enough_steps(usual, metric, influences)))
 
 # %% [markdown]
-# From there on a sampler has little left to improve that these many pictures could show.
+# With more steps than these, a sampler has little left to improve that so many pictures could show.
 
 # %% [markdown] tags=["recorded"]
-# Where the table above stars DPM-Solver++ as worse, it is so most of all for small models on the shipped rows; perhaps
-# because a step of second order follows the network's slope, errors and all.
+# Where the table stars DPM-Solver++ as worse, the small models suffer most on the shipped rows. Perhaps this is because
+# a step of second order follows the network's slope with its errors.
 
 # %% [markdown]
 # ## Beyond twenty steps
 #
-# The paper stops DPM-Solver++ at 20. What more steps do, against the first sampler at as many (guidance up to 3):
+# The paper stops DPM-Solver++ at 20 steps. This table goes further, and compares with the first sampler at equally many
+# steps (guidance up to 3):
 
 # %% tags=["remove-input"]
 more = [s for s in chosen.steps if s > max(steps)]
@@ -131,7 +134,7 @@ Markdown(
 # %% [markdown]
 # ## Look at them
 #
-# One caption, the largest model at the best guidance of each sampler and step count.
+# One caption, drawn by the largest model at the best guidance of each sampler and step count.
 
 # %% tags=["remove-input"]
 best = charts.best(charts.pick(rows, metric), ["sampler", "c", "steps"]).set_index(["sampler", "c", "steps"])[
@@ -143,9 +146,9 @@ samples.sample_table(store, evaluator, shown, "sampler", "steps", shown=(1,))
 # %% [markdown]
 # ## Verdict
 #
-# F4 asks whether another sampler gives the same verdict about sizes: at each budget the best smaller model is compared
-# with the largest under either sampler, and the finding holds where the two comparisons surely end alike over more than
-# half of the range (in doublings of the budget). The effect is the difference of the mean advantages.
+# F4 asks whether another sampler gives the same verdict about sizes. At each budget we compare the best smaller model
+# with the largest, under each of two samplers. The finding *holds* if the two comparisons surely end alike over more
+# than half of the range, in doublings of the budget. The effect is the difference of the two mean advantages.
 
 # %% tags=["remove-input"]
 found = {other: findings.asked(verdicts.f4, rows, store, sampler=other, usual=samplers[0]) for other in samplers[1:]}
@@ -158,9 +161,9 @@ record_verdicts(v for answers, _ in found.values() for v in answers)
 record_best(usual, metric)
 
 # %% [markdown]
-# And F3 by each of them, over the budgets of 4 to 16 steps of the largest model. (Fewer than four steps, where
-# [the chapter before](04_sampling.ipynb) looks for it, are not asked.) The paper's order of the samplers is a question
-# of its own:
+# Next, F3 by each sampler, over the budgets that buy 4 to 16 steps of the largest model. (We do not ask fewer than four
+# steps here; [the chapter before](04_sampling.ipynb) does.) After that follows the paper's order of the samplers, which
+# is a question of its own:
 
 # %% tags=["remove-input"]
 Markdown(
@@ -179,13 +182,8 @@ orders = [
 Markdown("\n\n".join(orders) or "The samplers whose order the paper gives were not all run.")
 
 # %% [markdown] tags=["recorded"]
-# What parts from the paper is F3 itself, with every sampler alike and for the reason that the chapter before gives:
-# four steps are nearly enough here, so the steps that a smaller model can afford besides buy it little.
-
-# %% [markdown]
-# ## At the paper's own sizes
-#
-# Table 1's own widths, on larger scenes, at the steps and guidance values that every sampler was asked:
+# Our result differs from the paper in F3 itself, and it does so with every sampler. The reason is that of the chapter
+# before: four steps are nearly enough here, so a smaller model gains little from the further steps that it can afford.
 
 # %% tags=["remove-input"]
 display(*paper_sizes.shown("F4", store, metric))
@@ -199,15 +197,14 @@ Markdown(agreement(cells, recompute, store=store, evaluator=evaluator))
 # %% [markdown]
 # ## Limits
 #
-# One training run a size. Two samplers can agree that nothing is sure: such budgets count for neither answer.
+# Each size was trained once. At some budgets both samplers leave the question open; such budgets count for neither
+# answer.
 #
 # ## Try it
 #
 # `make notebook N=05_samplers ARGS="-p samplers ddim,heun,euler -p sizes 16,32 -p steps 4,8,16"`. Heun asks the
 # network twice a step, and its cost counts that.
 #
-# **Exercise.** DPM-Solver++(2M) is of second order, but for its first and its last step (`ldm/diffusion/solvers.py`,
-# and why:
-# `ldm.diffusion.solvers.dpmpp_2m`). Which share of its steps is of second order at 4 steps, and which at 20? What does
-# that say about the step counts at which it can help?
-# Others, with answers: [16 to 18](a4_exercises.ipynb).
+# **Exercise.** DPM-Solver++(2M) is of second order, except for its first and its last step (`dpmpp_2m` in
+# `ldm/diffusion/solvers.py` says why). Which share of its steps is of second order at 4 steps, and which at 20? What
+# does that say about the step counts at which it can help? Others, with answers: [16 to 18](a4_exercises.ipynb).

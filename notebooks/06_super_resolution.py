@@ -14,16 +14,16 @@
 # too, where the picture to draw is all but given?
 #
 # **What the paper saw** (sections 3.2 and 3.5). The FID of restored pictures follows the model's size more than the
-# compute of finetuning: small models never catch up (Figs. 4, 5 and 18), and the Inception Score says the same (Fig.
-# 17); LPIPS, a distance of each picture from the true one, follows the compute. At equal sampling cost smaller models
-# win with 4 to 20 steps, larger ones with more (Fig. 12). No guidance in any of it.
+# compute of finetuning: small models never catch up (Figs. 4, 5 and 18). The Inception Score agrees (Fig. 17). LPIPS,
+# the distance of each picture from the true one, follows the compute instead. At equal sampling cost smaller models win
+# with 4 to 20 steps, and larger ones with more (Fig. 12). The paper uses no guidance here.
 #
-# **What is run here.** Scenes of 64 pixels are degraded to 16 and restored. They are degraded as in the paper, by the
-# blur, resizing, noise and JPEG of Real-ESRGAN, each applied twice (Wang et al. 2021; `ldm/data/degrade.py`). Beside
-# the noisy latents the network sees those of the degraded picture, enlarged by bicubic interpolation; the caption is
-# empty. Every size restores the same pictures from the same noise. And there are two controls that the paper lacks, for
-# one size and half of the finetuning: the same training from fresh parameters (*scratch*), and a *regression*, the same
-# network asked once, for the mean of all answers.
+# **What we run.** Scenes of 64 pixels are degraded to 16 pixels and restored. They are degraded as in the paper, by the
+# blur, resizing, noise and JPEG of Real-ESRGAN, each applied twice (Wang et al. 2021; `ldm/data/degrade.py`). The
+# network sees the noisy latents, and beside them the latents of the degraded picture, enlarged by bicubic
+# interpolation. The caption is empty. Every size restores the same pictures from the same noise. We add two controls,
+# for one size and half of the finetuning. *Scratch* is the same training from fresh parameters. The *regression* is the
+# same network asked once, for the mean of all answers.
 
 # %% tags=["parameters"]
 profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
@@ -44,8 +44,8 @@ from IPython.display import Markdown, display
 
 from ldm import profiles
 from ldm.diffusion.solvers import plan
-from ldm.figures import divider, enlarge, paper_sizes, plots, protocol, samples
-from ldm.figures import superres as ways
+from ldm.figures import divider, enlarge, paper_sizes, plots, protocol, samples, tables
+from ldm.figures import superres as restored
 from ldm.figures.pictures import picture_grid
 from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
@@ -86,15 +86,16 @@ finetuned, sampled, compared = (
 # %% [markdown]
 # ## Look at them
 #
-# The first validation scenes, none chosen: as they were degraded, and as every way restores them, in 50 steps after the
-# longest finetuning. Drag the divider, or move it with the arrow keys; the menus choose what lies on either side.
+# These are the first validation scenes, none chosen. Compare the degraded picture with each way to restore it, in 50
+# steps after the longest finetuning. Drag the divider, or move it with the arrow keys. The menus choose what lies on
+# each side.
 
 # %% tags=["remove-input"]
 scenes = pairs.scenes(chosen, "val", restoration.STRIP)
 true, low = scenes.high(range(len(scenes))), scenes.low(range(len(scenes)))
 ways = {
     "degraded": low.repeat(4, 1).repeat(4, 2),
-    **{ways.way(cell.kind, cell.c, cell.images): samples.kept(store, evaluator.key(cell)) for cell in usual},
+    **{restored.way(cell.kind, cell.c, cell.images): samples.kept(store, evaluator.key(cell)) for cell in usual},
     "true": true,
 }
 divider.divider(ways, [f"scene {i}" for i in range(len(scenes))], left="bicubic", right=list(ways)[-2])
@@ -108,9 +109,9 @@ picture_grid(np.stack(list(ways.values()))[:, :3], list(ways), [f"scene {i}" for
 # %% [markdown]
 # ## Quality against the compute of finetuning
 #
-# Every size at every length of finetuning, in 50 steps; compute is normalised cost times images, as in the paper's
-# Fig. 4. By F2 the curves would lie flat, one beneath the other; if compute decided, they would fall on one line. First
-# by KID:
+# The charts show every size at every length of finetuning, in 50 steps. Compute is normalised cost times images, as in
+# the paper's Fig. 4. If size decided (F2), the curves would be flat, one below the other. If compute decided, they
+# would fall on one line. First by KID:
 
 # %% tags=["remove-input"]
 plots.quality_vs_compute(finetuned, metric)
@@ -123,8 +124,8 @@ plots.quality_vs_compute(finetuned, metric)
 plots.quality_vs_compute(finetuned, "lpips_effnet")
 
 # %% [markdown]
-# And by the formula of the Inception Score, higher where a network is sure of each picture's class and the set shows
-# many (the paper's Fig. 17):
+# And by the formula of the Inception Score. It is high if a network is sure of each picture's class, and the set shows
+# many classes (the paper's Fig. 17):
 
 # %% tags=["remove-input"]
 plots.quality_vs_compute(finetuned, "is_effnet")
@@ -136,7 +137,7 @@ Markdown(
 )
 
 # %% [markdown]
-# What a length does to the pictures of each size:
+# Pictures of each size (rows) after each length of finetuning (columns):
 
 # %% tags=["remove-input"]
 samples.sample_table(store, evaluator, by_length, "c", "images", shown=(1,))
@@ -144,24 +145,24 @@ samples.sample_table(store, evaluator, by_length, "c", "images", shown=(1,))
 # %% [markdown]
 # ## What has been gained?
 #
-# By how much each way is better than bicubic enlargement alone, in the metric's own unit, above zero where it is
-# better; bold where the interval, paired picture by picture, excludes zero. PSNR and SSIM, too,
-# [ask](../book/glossary.md) how near a picture is to the true one.
+# The table says how much better each way is than bicubic enlargement alone, in the metric's own unit. Above zero it is
+# better. Bold marks an interval, paired picture by picture, that leaves out zero. PSNR and SSIM
+# [measure](../book/glossary.md) how near a picture is to the true one.
 
 # %% tags=["remove-input"]
 judged = list(dict.fromkeys([metric, "kid_effnet", "fd_effnet", "lpips_effnet", "psnr", "ssim"]))
-Markdown(ways.gains_table(compared, judged, store, over="bicubic").to_markdown(index=False))
+Markdown(tables.table(restored.gains_table(compared, judged, store, over="bicubic")))
 
 # %% [markdown]
-# And than the regression, which has the same network and learnt as long as the one that is marked *half as long*, but
-# answers once, with the mean of what the picture may have been. A mean is as near as one can come pixel by pixel, and
-# looks like no picture (Blau and Michaeli 2018): expect diffusion to lose by PSNR what it wins by the distances of
-# sets.
+# The second table compares with the regression. It has the same network, and learnt for as long as the one marked *half
+# as long*. But it answers once, with the mean of all pictures that are possible. Pixel by pixel a mean is the nearest
+# answer, yet it looks like no picture (Blau and Michaeli 2018). So expect diffusion to lose by PSNR what it wins by the
+# distances of sets.
 
 # %% tags=["remove-input"]
 regression = "superres-regression"
 Markdown(
-    ways.gains_table(compared, judged, store, over=regression).to_markdown(index=False)
+    tables.table(restored.gains_table(compared, judged, store, over=regression))
     if regression in set(compared["task"])
     else "The regression is not among these rows."
 )
@@ -169,8 +170,8 @@ Markdown(
 # %% [markdown]
 # ## Quality against sampling cost
 #
-# After the longest finetuning, from 4 to 250 steps (the paper's Fig. 12). Look at whether a curve falls at all as its
-# steps grow, left to right. KID, then the distance to the true picture:
+# These charts show 4 to 250 steps after the longest finetuning (the paper's Fig. 12). Does a curve fall at all as its
+# steps grow, from left to right? First KID, then the distance to the true picture:
 
 # %% tags=["remove-input"]
 plots.quality_vs_cost(sampled, metric)
@@ -179,19 +180,19 @@ plots.quality_vs_cost(sampled, metric)
 plots.quality_vs_cost(sampled, "lpips_effnet")
 
 # %% [markdown]
-# How many steps are enough, and what more of them bring:
+# How many steps are enough? *Loss* is how much worse they look than the best step count:
 
 # %% tags=["remove-input"]
 influences = store.influences(sampled, metric)
 enough = optimum.enough_steps(sampled, metric, influences).drop(columns="guidance")
-Markdown(enough.to_markdown(index=False, floatfmt=".3g"))
+Markdown(tables.table(enough))
 
 # %% [markdown]
-# The budget at which each next size takes over, for good, with its interval; *chance* is how likely it happens within
-# the budgets measured.
+# From which budget on is the next larger size the better one, for good? The table gives that budget with its 95 %
+# interval. *Chance* is the probability that it happens within the budgets that we measured.
 
 # %% tags=["remove-input"]
-Markdown(comparisons.takeovers(sampled, metric, influences).to_markdown(index=False, floatfmt=".3g"))
+Markdown(tables.table(comparisons.takeovers(sampled, metric, influences)))
 
 # %% [markdown]
 # The same two scenes by size and steps:
@@ -202,51 +203,40 @@ samples.sample_table(store, evaluator, by_steps, "c", "steps", shown=(1, 3))
 # %% [markdown]
 # ## Verdicts
 #
-# F2 holds where size orders the models better than compute does, by rank correlation (Somers' D). By the paper it
-# should for the first two metrics, which ask how real pictures look, and not for the last two, which ask how near they
-# are.
+# F2 *holds* if size orders the models better than compute does, by rank correlation (Somers' D). By the paper it should
+# hold for the first two metrics, which ask how real the pictures look. It should not hold for the last two, which ask
+# how near they are to the true ones.
 
 # %% tags=["remove-input"]
 f2, text = findings.asked(downstream.f2, finetuned, store, measured)
 Markdown(text)
 
 # %% [markdown] tags=["recorded"]
-# Read this with the curves above: where those of KID still fall at their end, compute decides before size can. On the
-# shipped rows they do for every size; the longest finetuning of these is a twentieth of the pretraining. A guess: the
-# paper's models were finetuned long past that; it does not say for how long.
+# Read this with the curves above. Our longest finetuning is a twentieth of the pretraining. On the shipped rows the
+# curves of KID still fall at their end, for every size, so compute decides before size can. The paper does not say how
+# long it finetuned. Perhaps its models were finetuned for much longer.
 
 # %% [markdown]
-# F5 is two: with 4 to 20 steps a smaller model is better at equal cost,
+# F5 makes two claims. The first: with 4 to 20 steps a smaller model is better at equal cost.
 
 # %% tags=["remove-input"]
 few, text = findings.asked(downstream.f5, sampled, store, measured, few=True)
 Markdown(text)
 
 # %% [markdown]
-# and beyond 20 the largest is.
+# The second claim: beyond 20 steps the largest model is better.
 
 # %% tags=["remove-input"]
 many, text = findings.asked(downstream.f5, sampled, store, measured, few=False)
 Markdown(text)
 
 # %% [markdown]
-# What a smaller model can buy at equal cost is steps. Where four of them are enough for every size (the table of steps
-# above), it has nothing to buy: then the largest model that can afford four is the one to take. Perhaps the degraded
+# At equal cost a smaller model can afford more steps. If four steps are enough for every size (see the table of steps),
+# further steps are of no use, and the best choice is the largest model that can afford four. Perhaps the degraded
 # picture leaves little open that more steps could settle.
 
-# %% [markdown]
-# ## At the paper's own sizes
-#
-# Table 1's own widths, on larger scenes. By the compute of finetuning (F2):
-
 # %% tags=["remove-input"]
-display(*paper_sizes.shown("F2", store, metric))
-
-# %% [markdown]
-# By sampling steps (F5):
-
-# %% tags=["remove-input"]
-display(*paper_sizes.shown("F5", store, metric))
+display(*paper_sizes.shown("F2", store, metric), *paper_sizes.shown("F5", store, metric))
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
@@ -267,10 +257,10 @@ Markdown(agreement(cheap, recompute, store=store, evaluator=evaluator))
 # %% [markdown]
 # ## Your own picture
 #
-# `make notebook N=06_super_resolution ARGS="-p image my/picture.jpg"` enlarges yours, of at most a million pixels, in
-# overlapping tiles of the size that the network learnt (`ldm/tasks/upscale.py`; alone: `python -m ldm upscale
-# my/picture.jpg`). Without one, this is a scene that was drawn four times as large as those the models know. They know
-# scenes, not photographs: for these, finetune on a folder of yours (below).
+# `make notebook N=06_super_resolution ARGS="-p image my/picture.jpg"` enlarges your own picture of at most a million
+# pixels, in overlapping tiles of the size that the network learnt (`ldm/tasks/upscale.py`; or `python -m ldm upscale
+# my/picture.jpg`). Without one, the page shows a scene that was drawn four times as large as those the models know.
+# They know scenes, not photographs. For photographs, finetune on a folder of yours (below).
 
 # %% tags=["remove-input"]
 shown, path = enlarge.enlarged(small, restorer, table, name=image or "example")
@@ -278,14 +268,15 @@ shown
 
 # %% tags=["remove-input"]
 height, width = small.shape[:2]
-Markdown(f"{width} x {height} pixels became {4 * width} x {4 * height}, all of them in `{path.relative_to(ROOT)}`.")
+Markdown(f"{width} x {height} pixels became {4 * width} x {4 * height}. The picture is in `{path.relative_to(ROOT)}`.")
 
 # %% [markdown]
 # ## Limits
 #
-# Scenes of 64 pixels, not photographs: an edge is sharp and a surface flat, which is easier to guess than fur. One
-# training run a size, one learning rate for all. The autoencoder is that of pretraining: no picture comes out better
-# than it shows the true one, and what it loses of the degraded one the network never sees.
+# These are scenes of 64 pixels, not photographs. Their edges are sharp and their surfaces flat, which is easier to
+# guess than fur. Each size was trained once, with one learning rate for all. The autoencoder is that of pretraining. No
+# restored picture can be better than the autoencoder's copy of the true one. What the autoencoder loses of the degraded
+# picture, the network never sees.
 #
 # ## Try it
 #

@@ -12,13 +12,13 @@
 # **The question.** Show a pretrained model five pictures of something that it has never seen, under a name that it has
 # never heard. Does a larger model learn it better, and what does it forget?
 #
-# **What the paper saw** (section 3.2, Fig. 6). Pictures after DreamBooth (Ruiz et al. 2023) by several sizes, and the
-# same trend of visual quality with size as after pretraining. No number.
+# **What the paper saw** (section 3.2, Fig. 6). Pictures by several sizes after DreamBooth (Ruiz et al. 2023). Quality
+# by eye follows size as it does after pretraining. The paper gives no number.
 #
-# **What is run here.** Emoji that were held out of pretraining, five pictures each, called by a rare token, `sks`, and
-# the noun of their *class*, the nearest in kind that the models know: a fox is a cat, a dinosaur a turtle. With *prior
-# preservation* every batch also holds pictures of the class that the model drew itself before. All sizes learn at one
-# rate. [What was chosen, and why](../book/unsaid.md).
+# **What we run.** Emoji that were held out of pretraining, with five pictures each. Captions call them by a rare token,
+# `sks`, and the noun of their *class*, the nearest thing that the models know: a fox is a cat, a dinosaur is a turtle.
+# With *prior preservation* every batch also holds pictures of the class that the model itself drew before. All sizes
+# learn at one rate. See [what was chosen, and why](../book/unsaid.md).
 
 # %% tags=["parameters"]
 profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
@@ -38,7 +38,7 @@ from IPython.display import Markdown
 
 from ldm import profiles
 from ldm.figures import dreambooth as portraits
-from ldm.figures import protocol, samples
+from ldm.figures import protocol, samples, tables
 from ldm.figures.pictures import picture_grid, picture_strip
 from ldm.figures.record import record, record_verdicts
 from ldm.paths import ROOT
@@ -65,16 +65,16 @@ table, influences = portraits.over_subjects(rows, subject_of)
 # %% [markdown]
 # ## The subject
 #
-# What the models see, with the captions that they read:
+# These pictures and captions are all that a model learns from:
 
 # %% tags=["remove-input"]
 who = evaluator.subject(subjects[shown])
 picture_strip(who.pictures, who.captions, width=96)
 
 # %% [markdown]
-# Validation captions in order, none chosen, always from the same noise: four of the subject, and two of its class,
-# where the rare token is left out. At the top, for emoji, what would have been right (*truth*); *before* is the model
-# as pretrained.
+# Validation captions in order, none chosen, always from the same noise. Four ask for the subject, and two for its
+# class, without the rare token. For emoji the top row shows the right picture (*truth*). *Before* is the model as
+# pretrained.
 
 # %% tags=["remove-input"]
 last = [cell for cell in cells if cell.subject == subjects[shown] and cell.tuned in (0, max(tuned))]
@@ -89,24 +89,22 @@ picture_grid(
 # %% [markdown]
 # ## Is it the subject?
 #
-# DreamBooth asks how similar a picture's features are to those of the subject's own pictures. On these scenes that
-# is mostly about backgrounds. Since the true picture of every caption can be drawn, with the subject or with anything
-# else in its place, there are sharper questions. How similar is a picture to the true one? And of the subject, fifteen
-# other unknown emoji and the class, whose picture is the nearest? That is *recognised*; by chance it is one in
-# seventeen.
+# DreamBooth asks how similar a picture's features are to those of the subject's own pictures. On these scenes that is
+# mostly about backgrounds. We can draw the true picture of every caption, with the subject or with anything else in its
+# place. So we can ask sharper questions. How similar is a picture to the true one? Among the subject, fifteen other
+# unknown emoji and the class, whose picture is the nearest? If it is the subject, the subject is *recognised*. By
+# chance that happens once in seventeen.
 
 # %% tags=["remove-input"]
 fidelity = ["recognised_scene", "true_effnet"] if not folder else ["similar_scene", "similar_effnet"]
 portraits.by_size(table, fidelity)
 
 # %% [markdown]
-# Floor and ceiling: the models as pretrained, and the true pictures as the autoencoder shows them. Similarities are to
-# the true picture (`true`), to those of wrong subjects, and DreamBooth's own (`similar`); `prompt`: kind of background,
-# colours and place are right; `class_kept`: without the token, the class is named right.
+# The next table gives floor and ceiling: the models as pretrained, and the true pictures as the autoencoder shows them.
 
 # %% tags=["remove-input"]
 measured = ["recognised_scene", "true_effnet", "wrong_effnet", "similar_effnet", "prompt", "style", "class_kept"]
-Markdown(portraits.limits(table, [name for name in measured if name in set(table["metric"])]).to_markdown(index=False))
+Markdown(tables.table(portraits.limits(table, [name for name in measured if name in set(table["metric"])])))
 
 # %% tags=["remove-input"]
 Markdown(
@@ -118,9 +116,9 @@ Markdown(
 # %% [markdown]
 # ## Against the steps of finetuning
 #
-# With prior preservation: recognition, whether kind, colours and place still follow the caption, and how much two
-# pictures of one caption differ. (The style is left out: the detector reads it from objects that it knows, and mistakes
-# it on true pictures of others, as the table above shows.)
+# These charts are with prior preservation. They show how often the subject is recognised, whether kind, colours and
+# place still follow the caption, and how much two pictures of one caption differ. We leave out the style: the detector
+# reads it from objects that it knows, and errs on true pictures of others, as the table above shows.
 
 # %% tags=["remove-input"]
 portraits.by_steps(table, [fidelity[0], "prompt", "diversity"])
@@ -128,8 +126,8 @@ portraits.by_steps(table, [fidelity[0], "prompt", "diversity"])
 # %% [markdown]
 # ## What has become of the class?
 #
-# The same captions without the rare token: by how much the pictures have changed, whether the detector still sees
-# the class on them, and on how many the subject has taken its place.
+# The same captions without the rare token. How much have the pictures changed? Does the detector still see the class?
+# On how many pictures has the subject taken its place?
 
 # %% tags=["remove-input"]
 portraits.by_size(table, ["class_drift", "class_kept", *(["class_leak"] if not folder else [])])
@@ -137,8 +135,8 @@ portraits.by_size(table, ["class_drift", "class_kept", *(["class_leak"] if not f
 # %% [markdown]
 # ## What is prior preservation worth, and what does it cost?
 #
-# The same subjects learnt with it and without, and with the text tower learning as well: differences subject by
-# subject, the mean of all sizes, starred where the interval over subjects excludes zero.
+# The same subjects are learnt with it and without it, and with the text tower learning as well. The tables give the
+# differences subject by subject, as a mean over all sizes. A star marks an interval over subjects that leaves out zero.
 
 # %% tags=["remove-input"]
 told = [
@@ -148,20 +146,20 @@ told = [
 ]
 pairs = [pair for pair in (("prior", "no prior"), ("prior and text", "prior")) if set(pair) <= set(variants)]
 Markdown(
-    "\n\n".join(portraits.side_by_side(rows, subject_of, told, *pair).to_markdown(index=False) for pair in pairs)
+    "\n\n".join(tables.table(portraits.side_by_side(rows, subject_of, told, *pair)) for pair in pairs)
     if len(subjects) > 1
     else "One subject alone gives no interval."
 )
 
 # %% [markdown] tags=["recorded"]
-# On the shipped rows each variant pays in another coin. Without prior preservation the class becomes the subject. With
-# it the class stays, but fewer subjects are recognised; probably since the text tower, frozen, reads *a sks panda*
-# almost as *a panda*. A tower that learns can tell the two apart, and forgets some of the other words over it.
+# On the shipped rows each variant has its own cost. Without prior preservation the class turns into the subject. With
+# it the class stays, but fewer subjects are recognised. A likely reason is that the frozen text tower reads *a sks
+# panda* almost as *a panda*. A text tower that learns can tell the two apart, but it forgets some of its other words.
 
 # %% [markdown]
 # ## Verdict
 #
-# Do the sizes rank as after pretraining, by alignment? A rank correlation of few sizes is a weak one.
+# Do the sizes rank as they do after pretraining, by alignment? A rank correlation of few sizes is weak.
 
 # %% tags=["remove-input"]
 pretrained = run(
@@ -185,14 +183,15 @@ record("Fig. 6", {f"{variant}, {name}": v.answer for (variant, name), v in found
 record_verdicts(found.values())
 
 # %% [markdown] tags=["recorded"]
-# Without prior preservation larger models' subjects are recognised more often on the shipped rows, as the paper's
-# pictures suggest. With it, size hardly shows: what limits then may be the tower, the same for all.
+# On the shipped rows, without prior preservation, the subjects of larger models are recognised more often, as the
+# paper's pictures suggest. With prior preservation size hardly matters. Then the text tower may be the limit, and it is
+# the same for all sizes.
 
 # %% [markdown]
 # ## Limits
 #
-# Few subjects, each in one style and a few pictures, and one learning rate for all sizes, that of pretraining; a larger
-# model may want a smaller one. One training a subject. Intervals are over subjects.
+# A few subjects, with a few pictures each. All sizes learn at the rate of pretraining; a larger model may
+# need a smaller one. Each subject was trained once. Intervals are over subjects.
 #
 # ## Try it
 #
@@ -200,6 +199,5 @@ record_verdicts(found.values())
 # `metadata.jsonl` whose captions say *sks* and a noun, such as "a sks cat in the centre, flat style, on a plain blue
 # background".
 #
-# **Exercise.** Without prior preservation, does the class turn into the subject, or into nothing? Compare `class_leak`
-# with `class_kept` in `rows`.
-# Others, with answers: [22 to 24](a4_exercises.ipynb).
+# **Exercise.** Without prior preservation, does the class turn into the subject, or into nothing? In `rows`, compare
+# the metrics `class_leak` and `class_kept`. Others, with answers: [22 to 24](a4_exercises.ipynb).

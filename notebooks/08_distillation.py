@@ -12,22 +12,23 @@
 # **The question.** A distilled model draws in a few steps what its teacher needs many for. If large models can be
 # distilled, does the advantage of small ones at small budgets go away?
 #
-# **What the paper saw** (section 3.6, Figs. 13 and 19). Distilled by CoDi and sampled in four steps, every size gets
-# better; a student in four steps is as good as its teacher in about five times as many. At a cost of 7 to 8 the
-# *undistilled* 83M model is about as good as the *distilled* 866M. Guided distillation helps two sizes unequally.
+# **What the paper saw** (section 3.6, Figs. 13 and 19). CoDi distils every size, and with four steps every student is
+# better than its teacher. A student in four steps is as good as its teacher in about five times as many. At a cost of 7
+# to 8 the *undistilled* 83M model is about as good as the *distilled* 866M. Guided distillation helps one of two sizes
+# more than the other.
 #
-# **What is run here.** Three ways to make a student, each for every size ([what was chosen](../book/unsaid.md)):
+# **What we run.** Three ways to make a student, for every size ([what was chosen](../book/unsaid.md)):
 #
-# - *CoDi*, conditional consistency distillation: a student whose answers agree all along the teacher's way from noise
-#   to picture, and which is held to the pictures themselves as well.
-# - *LCM*, latent consistency (Luo et al. 2023): the same agreement in another distance, and without a look at the
+# - *CoDi*, conditional consistency distillation. The student's answers must agree all along the teacher's way from
+#   noise to picture, and must also agree with the pictures themselves.
+# - *LCM*, latent consistency (Luo et al. 2023). The same agreement in another distance, without looking at the
 #   pictures.
-# - *Guided distillation* (Meng et al. 2023): first a student that is told the guidance, then one that makes half as
-#   many steps as that one, and so on from 64 down to one.
+# - *Guided distillation* (Meng et al. 2023). The first student is told the guidance. The next one makes half as many
+#   steps, and so on from 64 steps down to one.
 #
-# A student starts as its teacher. It takes the guidance scale $w$ as an input, so it asks the network once a step where
-# the teacher asks twice; the paper's cost counts both as one. Two baselines: the teacher trained on for as much compute
-# as a student by CoDi or LCM takes, and DPM-Solver++, which needs no training at all.
+# A student starts as a copy of its teacher. It takes the guidance scale $w$ as an input, so it asks the network once a
+# step where the teacher asks twice. The paper's cost counts both as one. There are two baselines: a teacher that is
+# trained on, for as much compute as a student by CoDi or LCM takes; and DPM-Solver++, which needs no training at all.
 
 # %% tags=["parameters"]
 profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
@@ -46,7 +47,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from ldm import profiles
-from ldm.figures import paper_sizes, plots, protocol, samples
+from ldm.figures import paper_sizes, plots, protocol, samples, tables
 from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
 from ldm.statistics import comparisons, downstream
@@ -88,7 +89,8 @@ influences = store.influences(rows, metric)
 # %% [markdown]
 # ## Look at them
 #
-# The same captions, drawn from the same noise by the largest model and its students: rows are models, columns steps.
+# The same captions from the same noise, drawn by the largest model and by its students. Rows are models, columns are
+# steps.
 
 # %% tags=["remove-input"]
 samples.of_rows(store, distillation.portraits(rows, metric, max(sizes), steps), "drawn by", "steps")
@@ -96,7 +98,8 @@ samples.of_rows(store, distillation.portraits(rows, metric, max(sizes), steps), 
 # %% [markdown]
 # ## Quality against steps
 #
-# Each at its best guidance for that many steps. Choose a size, and see where the teacher's curve meets its students':
+# Each model is shown at its best guidance for that many steps. Choose a size, and see where the curve of the teacher
+# meets those of its students:
 
 # %% tags=["remove-input"]
 plots.quality_vs_steps(rows, metric, "drawn by")
@@ -113,18 +116,15 @@ Markdown(
 # %% [markdown]
 # ## In few steps
 #
-# By how much each is worse than its teacher by DDIM in as many steps (below zero: better), with the interval of the
-# difference. First with the guidance chosen anew for each, as the paper has it:
+# The tables say how much worse each is than its teacher, drawn by DDIM in as many steps; below zero it is better. The
+# brackets hold the 95 % interval of the difference. First with the guidance chosen anew for each, as in the paper:
 
 # %% tags=["remove-input"]
-in_few = rows[rows["steps"] == few]
-Markdown(
-    f"In {few} steps:\n\n"
-    + comparisons.side_by_side(comparisons.beside(in_few, metric, "teacher", influences, by="drawn by"))
-)
+beside = comparisons.beside(rows[rows["steps"] == few], metric, "teacher", influences, by="drawn by")
+Markdown(f"In {few} steps:\n\n{comparisons.side_by_side(beside)}")
 
 # %% [markdown]
-# The same for the first of the students, with more pictures, where the interval is narrower:
+# The same for the first kind of student, with more pictures and so a smaller interval:
 
 # %% tags=["remove-input"]
 Markdown(
@@ -137,8 +137,8 @@ Markdown(
 )
 
 # %% [markdown]
-# Choosing anew can hide a weakness: in few steps the teacher does best with less guidance than with many. So also at
-# one guidance, the one that is best for the teacher with as many steps as the profile has:
+# Choosing the guidance anew can hide a weakness: with few steps the teacher needs less guidance than with many. So we
+# also compare at one guidance, the one that is best for the teacher at its largest number of steps:
 
 # %% tags=["remove-input"]
 fixed, at_best = distillation.at_one_guidance(rows, metric, max(chosen.steps))
@@ -154,8 +154,8 @@ Markdown(
 )
 
 # %% [markdown]
-# KID does not ask whether pictures fit their captions. The same comparison by scene alignment, with as many pictures
-# (more alignment is better, but here, too, above zero means worse):
+# KID does not ask whether pictures fit their captions. The same comparison by scene alignment, with as many pictures.
+# Here, too, above zero means worse:
 
 # %% tags=["remove-input"]
 Markdown(
@@ -165,28 +165,30 @@ Markdown(
 )
 
 # %% [markdown] tags=["recorded"]
-# On the shipped rows CoDi's students draw better pictures than their teachers in one step and in two, at every size. In
-# four, where the paper has its gain, they do not: each at its own best guidance, the two are about level, and at c = 16
-# the student is a little worse. The reason lies with the teachers. On these scenes their quality by DDIM hardly changes
-# from four steps on (the curves above), where the paper's models gain up to fifty; what a student is to learn in four
-# steps, its teacher can do already. Guided distillation (*halved*) goes the same way, a little behind CoDi: much better
-# than the teachers in one step, at every size, about level in two, and in four rather worse. LCM's students match
-# CoDi's in one step but for the smallest, and fall behind the more steps they make, the smaller the size the more: in
-# four they are worse than their teachers at every size. Nor is it the training that a student had besides: given the
-# compute that CoDi's and LCM's students took, no teacher at its best guidance gets better by more than its interval, in
-# any number of steps.
-
-# %% [markdown] tags=["recorded"]
-# What a student does win in four steps is indifference to the guidance: told a scale that is too small or too large, it
-# draws nearly as well as at the best one, where its teacher loses a lot. At the guidance that suits many steps its
-# pictures are the better ones by KID at the two largest sizes, and fit their captions a little less well. At c = 24 the
-# teacher that was trained on gains nearly as much there.
+# What the shipped rows say:
+#
+# - *CoDi.* With one step and with two, its students draw better pictures than their teachers, at every size. With four
+#   steps, where the paper has its gain, they do not. At their best guidance student and teacher are about equal, and at
+#   c = 16 the student is a little worse.
+# - *Why.* On these scenes a teacher's quality by DDIM hardly changes from four steps on. The paper's models gain up to
+#   fifty. So there is little that a student could learn to do in four steps.
+# - *Guided distillation (halved).* A little behind CoDi: much better than the teachers with one step, about equal with
+#   two, and rather worse with four.
+# - *LCM.* Its students match CoDi's with one step, except the smallest. With more steps they fall behind, most of all
+#   the small ones. With four steps they are worse than their teachers at every size.
+# - *More training.* With the compute that a student by CoDi or LCM takes, no teacher improves by more than its interval
+#   at its best guidance. So the gain does not come from the additional training.
+# - *Guidance.* With four steps a student depends less on the guidance. Told a scale that is too small or too large, it
+#   draws nearly as well as at the best one, while its teacher loses much. At the guidance that suits many steps, the
+#   students of the two largest sizes are better by KID, and fit their captions a little less well. At c = 24 the
+#   teacher that was trained on gains nearly as much there.
 
 # %% [markdown]
 # ## How many steps does a student save?
 #
-# The fewest steps in which the teacher is as good as the student, over the student's own. *inf*: the teacher is as good
-# in no number of steps. First of students in as few steps as above; of four the paper says "about 5":
+# How many times more steps does a teacher need to be as good as its student? The table gives this factor with its 95 %
+# interval. A dash means that the teacher is not as good with any number of steps. First for students in as few steps as
+# above; for four the paper says "about 5":
 
 # %% tags=["remove-input"]
 saved = comparisons.accelerations(
@@ -194,35 +196,37 @@ saved = comparisons.accelerations(
 )
 saved = saved.replace({"task": distillation.NAMES})
 Markdown(
-    saved[saved["steps"] == few].to_markdown(index=False, floatfmt=".3g")
-    + "\n\n<details>\n<summary>In other numbers of steps</summary>\n\n"
-    + saved[saved["steps"] != few].to_markdown(index=False, floatfmt=".3g")
-    + "\n\n</details>"
+    tables.table(saved[saved["steps"] == few], what=f"Students in {few} steps")
+    + "\n\n"
+    + tables.table(saved[saved["steps"] != few], what="Students in other numbers of steps")
 )
 
 # %% [markdown] tags=["recorded"]
-# Where the teacher's curve is flat, this number says little: CoDi's students of the two smallest sizes are as good in
-# four steps as their teachers in three, those of the two largest are by their values better than their teachers in any
-# number of steps, and all but one of the intervals reach without end. So "about 5" is neither found here nor excluded,
-# but for c = 16, where at most 1.25 steps are saved a step. In one step a student by CoDi does what its teacher needs
-# two or three for, and a halved one (*guided-1*) what it needs two for.
+# Where the teacher's curve is flat, this factor says little. With four steps, CoDi's students of the two smallest sizes
+# are as good as their teachers with three. By their values, the students of the two largest sizes are better than their
+# teachers with any number of steps. All intervals except one have no upper end. So "about 5" is neither found here nor
+# excluded, except for c = 16, where the factor is at most 1.25. With one step a student by CoDi does what its teacher
+# needs two or three for. A halved student with one step does what its teacher needs two for.
 
 # %% [markdown]
 # ## What a student costs
 #
-# Forward passes, a backward pass being two, as a share of what its teacher's training took. *Continued*, the teacher
-# trained on, saw twice as many pictures as CoDi's and LCM's students, which costs the same: where it gains as much as
-# they do, it was the training. The chain of halved students took up to three times that.
+# The table counts forward passes (a backward pass is two), as a share of what the teacher's training took. *Continued*
+# is the teacher that was trained on. It saw twice as many pictures as the students of CoDi and LCM, which costs the
+# same. If it gains as much as they do, the training was the reason. The chain of halved students took up to three times
+# as much.
 
 # %% tags=["remove-input"]
-Markdown(distillation.effort(students, chosen).to_markdown(index=False, floatfmt=".3g", intfmt=","))
+effort = distillation.effort(students, chosen)
+shares = {"kind": "method", "share": "share of the teacher's training"}
+Markdown(tables.table(effort.rename(columns=shares), what="What students cost"))
 
 # %% [markdown]
 # ## Verdict
 #
-# F6 asks whether an undistilled smaller model, by DDIM, keeps up with the largest one, distilled, at equal cost: the
-# cost of the student's few steps, and, as in the paper's own comparison ([7 to 8](../book/errata.md) against 4), 7/4 of
-# it.
+# F6 asks whether an undistilled smaller model, drawn by DDIM, keeps up with the distilled largest model. We ask at
+# equal cost, that of the student's few steps. We also ask at 7/4 of this cost, as in the paper's own comparison
+# ([7 to 8](../book/errata.md) against 4).
 
 # %% tags=["remove-input"]
 asked = {
@@ -236,7 +240,8 @@ asked = {
 }
 Markdown(
     "\n\n".join(
-        f"### {distillation.NAMES[method]}, {allowance:g} of the cost\n\n{text}"
+        f"### {distillation.NAMES[method]}, {'equal cost' if allowance == 1 else f'{allowance:g} times the cost'}"
+        f"\n\n{text}"
         for (method, allowance), (_, text) in asked.items()
     )
 )
@@ -255,14 +260,9 @@ record_verdicts(v for found, _ in asked.values() for v in found)
 record_best(students, metric)
 
 # %% [markdown] tags=["recorded"]
-# Where it fails, the reason is that of [F3](04_sampling.ipynb) from four steps on: what the cost of the student's few
-# steps buys a smaller model is more steps than it needs. Where the student is poor, as LCM's is in four steps, the
-# undistilled smaller model keeps up by three metrics of four.
-
-# %% [markdown]
-# ## At the paper's own sizes
-#
-# Table 1's own widths, on larger scenes, and their students by CoDi:
+# If F6 fails, the reason is that of [F3](04_sampling.ipynb) from four steps on: for the cost of the student's few steps
+# a smaller model gets more steps than it needs. LCM's student is poor with four steps; there the undistilled smaller
+# model keeps up by three metrics of four.
 
 # %% tags=["remove-input"]
 display(*paper_sizes.shown("F6", store, metric))
@@ -276,24 +276,18 @@ Markdown(agreement(cells, recompute, store=store, evaluator=evaluator))
 # %% [markdown]
 # ## Limits
 #
-# One distillation of one teacher a size, at one learning rate, on a twentieth of the pictures that the teacher saw
-# (each of the seven stages of guided distillation on half as many). The paper's Fig. 19 shows guided distillation of
-# two sizes, with up to 64 steps; here it is with 32 and fewer, down to one.
-
-# %% [markdown] tags=["recorded"]
-# LCM's students are poor on the shipped rows, probably since its loss weighs all times alike, so that a short training
-# does not bring what is learnt at the clean end up to the noisy one.
-
-# %% [markdown]
-# Only CoDi's students of the two smallest sizes ship; `python -m ldm distill guided --c 8` and the
-# like make the others.
+# Each size has one teacher, which was distilled once, at one learning rate. A student sees a twentieth of the pictures
+# that its teacher saw. (In guided distillation each of the seven stages sees half as many.) LCM's loss weighs all times
+# alike, so what is learnt at the clean end may not reach the noisy end in a short training. The paper's Fig. 19 shows
+# guided distillation of two sizes with up to 64 steps. Ours is with 32 steps down to one. Only CoDi's students of the
+# two smallest sizes ship; `python -m ldm distill guided --c 8` and the like make the others.
 #
 # ## Try it
 #
 # `python -m ldm distill codi --c 16 --images 64000` distills for longer, and `make notebook N=08_distillation ARGS="-p
 # sizes 16 -p few 2"` compares in two steps.
 #
-# **Exercise.** In eight steps the smallest student minds the guidance less than its teacher does: how far does its KID
-# move between the worst and the best scale, and how far its teacher's? Take both from `rows` in this notebook, and say
-# why a student that was told many scales in training should mind them less.
-# Others, with answers: [25 to 27](a4_exercises.ipynb).
+# **Exercise.** With eight steps the smallest student depends less on the guidance than its teacher. How far does its
+# KID move between the worst and the best scale, and how far does its teacher's? Take both from `rows` in this notebook.
+# Why would a student that was told many scales in training depend less on them? Others, with answers: [25 to
+# 27](a4_exercises.ipynb).

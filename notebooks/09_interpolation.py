@@ -9,15 +9,16 @@
 # %% [markdown]
 # # Prompt interpolation: does a larger model walk more coherently?
 #
-# **The question.** Between two captions there is a straight line of text embeddings. What does a model draw on the
-# way, and does that depend on its size?
+# **The question.** Between two captions there is a straight line of text embeddings. What does a model draw along it,
+# and does that depend on its size?
 #
-# **What the paper saw** (supplement, Fig. 24). Embeddings $a A + (1 - a) B$ of two prompts $A$ and $B$, $a$ from 0 to
-# 1, in 20 steps of DDIM at guidance 7.5: larger models interpolate more coherently. Pictures, and no number.
+# **What the paper saw** (supplement, Fig. 24). It mixes the embeddings of two prompts $A$ and $B$ as $a A + (1 - a) B$,
+# with $a$ from 0 to 1, in 20 steps of DDIM at guidance 7.5. Larger models interpolate more coherently. The paper shows
+# pictures and gives no number.
 #
-# **What is run here.** Pairs of validation captions, one object each; the same noise for all pictures of a pair; the
-# paper's setting, and the guidance that suits the mini family. Besides the straight line (*lerp*), the great circle
-# (*slerp*), which keeps the length of the embeddings. And four numbers, defined below.
+# **What we run.** Pairs of validation captions with one object each, and the same noise for all pictures of a pair. We
+# use the paper's setting, and the guidance that suits the mini family. Besides the straight line (*lerp*) we follow the
+# great circle (*slerp*), which keeps the length of the embeddings. Four numbers, defined below, describe the way.
 
 # %% tags=["parameters"]
 profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
@@ -35,7 +36,7 @@ from IPython.display import Markdown
 from ldm import profiles
 from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
-from ldm.figures import protocol, samples, scrubber
+from ldm.figures import protocol, samples, scrubber, tables
 from ldm.figures.charts import model_label
 from ldm.figures.record import record
 from ldm.paths import ROOT
@@ -58,8 +59,8 @@ measures = ["readable", "entropy", "detour", "largest_step"]
 # %% [markdown]
 # ## Drag from B to A
 #
-# The first pairs of validation captions, on the straight line, none chosen. Do the pictures in the middle still show an
-# object?
+# These are the first pairs of validation captions, none chosen, on the straight line. Do the pictures in the middle
+# still show an object?
 
 # %% tags=["remove-input"]
 straight = {cell.c: cell for cell in cells if cell.path == "lerp" and cell.guidance == shown}
@@ -74,14 +75,15 @@ scrubber.scrubber(
 # %% [markdown]
 # ## Four numbers
 #
-# - *Readable*: the share of pictures on which the detector clearly sees the object of A, that of B, or both and no
-#   other. The rest shows nothing, or something that nobody asked for.
-# - *Entropy*: how unsure the detector is which object it sees, averaged over the way.
-# - *Detour*: the length of the way in the space of the scene network, over the distance of its ends. 1 is straight.
-# - *Largest step*: the longest from one picture to the next, as a share of the length. On an even way all are alike; a
-#   model that flips from one picture to another has one large one.
+# - *Readable*: the share of pictures on which the detector clearly sees the object of A, that of B, or both, and no
+#   other. The rest show nothing, or something that nobody asked for.
+# - *Entropy*: how unsure the detector is about the object, averaged over the way, in bits.
+# - *Detour*: the length of the way in the space of the scene network, divided by the distance of its ends. 1 is
+#   straight.
+# - *Largest step*: the longest step from one picture to the next, as a share of the length. On an even way all steps
+#   are alike. A model that flips from one picture to another has one large step.
 #
-# Each by way and guidance, with intervals over pairs:
+# Each number by way and guidance, with intervals over pairs:
 
 # %% tags=["remove-input"]
 scrubber.measures(rows, measures)
@@ -96,34 +98,37 @@ Markdown(
 # %% [markdown]
 # ## Is the largest model more coherent than the smallest?
 #
-# The difference pair by pair, so that a pair that is hard for both does not count against either; positive is better.
+# The table gives the difference pair by pair, so that a pair that is hard for both models counts against neither. Above
+# zero the largest model is better.
 
 # %% tags=["remove-input"]
 found = scrubber.larger_against_smaller(rows, measures, store)
-Markdown(found.to_markdown(index=False))
+Markdown(tables.table(found))
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
 record("larger is", {f"{row.way} {row.guidance:g}": row.readable.split("**")[1] for row in found.itertuples()})
 
 # %% [markdown]
-# A readable way needs a model that draws readable pictures at all, so *readable* and *entropy* are partly about the
-# ends.
+# A readable way needs a model that draws readable pictures at all. So *readable* and *entropy* are partly about the
+# ends of the way.
 
 # %% [markdown] tags=["recorded"]
-# On the shipped rows the largest model is surely ahead in both, which is what the paper's pictures suggest. The
-# two measures of the path itself disagree: at the paper's guidance the largest model takes the more direct way, and
-# everywhere its largest step is a larger part of the way. The level alone does not show a jump, since the largest of
-# ten steps of chance lengths is about as large a part ([exercise 29](a4_exercises.ipynb)); what stands is the
-# difference. A guess: a better model keeps to objects that exist and changes from one to the other more quickly, where
-# a small one blends through shapes that are neither. Which of the two is more coherent depends on what one wants of a
-# way, and the paper does not define it.
+# On the shipped rows the largest model is surely ahead in both, as the paper's pictures suggest.
+#
+# The two measures of the path itself disagree. At the paper's guidance the largest model takes the more direct way. But
+# everywhere its largest step is a larger part of the way. The value alone does not prove a jump: of ten steps of random
+# length, the largest is about as large a part ([exercise 29](a4_exercises.ipynb)). The difference between the sizes
+# does stand.
+#
+# A possible explanation: a better model keeps to objects that exist, and changes from one to the other quickly. A small
+# model blends through shapes that are neither. Which of the two is more coherent? The paper does not define the word.
 
 # %% [markdown]
 # ## Limits
 #
-# One training run a size, and one detector, which knows no mixed objects. The text tower knows some hundred words;
-# between two of its embeddings there may be less to say than between two of CLIP's, the paper's text network.
+# Each size was trained once. The one detector knows no mixed objects. The text tower knows some hundred words, so there
+# may be less between two of its embeddings than between two of CLIP's, which the paper uses.
 #
 # ## Try it
 #

@@ -9,16 +9,15 @@
 # %% [markdown]
 # # The paper's own sizes, on TPUs
 #
-# **The question.** The paper trained [eleven models](../book/errata.md) on TPUs, Google's accelerators, 500,000 steps
-# at a batch of 2,048. What would it take to do that again with this code?
+# **The question.** The paper trained [eleven models](../book/errata.md) on TPUs, Google's accelerators, for 500,000
+# steps at a batch of 2,048. What would it take to do that again with this code?
 #
-# **What the paper says.** TPUv5, the batch and the steps. Not which of the two kinds of v5, how many chips, or how
-# long.
+# **What the paper says.** TPUv5, the batch and the steps. It does not say which of the two kinds of v5, how many chips,
+# or how long.
 #
-# **What is run here.** The compiler for TPUs, and no TPU. It compiles for a *slice*, chips wired together, that is only
-# described to it (v5e:16x16 is 256 chips), and refuses a program that does not fit into their memory. So what a chip
-# would hold and send is known to the byte; what follows for the time are bounds by the chips' data sheet, no
-# measurement.
+# **What we run.** The compiler for TPUs, but no TPU. The compiler takes the description of a *slice*, which is a number
+# of chips wired together (v5e:16x16 is 256 chips). It refuses a program that does not fit into their memory. So we know
+# to the byte what a chip would hold and send. The times are bounds from the chips' data sheet, not measurements.
 
 # %% tags=["parameters"]
 profile = "laptop"  # for form's sake: these sizes are those of Table 1
@@ -32,7 +31,7 @@ from IPython.display import Markdown
 
 from launch.gpu import queue as gpu_queue
 from launch.gpu import run as gpu_study
-from ldm.figures import protocol, speed
+from ldm.figures import laws, protocol, speed, tables
 from ldm.figures import roofline as roofline_figures
 from ldm.figures.record import record
 from ldm.paths import ROOT
@@ -51,22 +50,22 @@ found = roofline.roofline(rows)
 # %% [markdown]
 # ## Does it fit?
 #
-# The training step of `ldm/training/loop.py` with the layout of `ldm/training/parallel.py`: weights, their average and
-# Adam's two moments in float32, arithmetic in bfloat16, the inside of every block computed again on the way back. This
-# state is shared by as many chips as it takes to fill at most a tenth of their memory (*data x fsdp*: groups of chips,
-# and chips that share). A batch that is too much at once goes through the network in *micro-batches*, a loop, of which
-# the compiler counts one turn: there only the arithmetic is known, and a step takes that long *or more*. Each line is a
-# program that has been compiled, at the least effort of the compiler, which takes minutes; what is missing has not
-# been.
+# We compile the training step of `ldm/training/loop.py` with the layout of `ldm/training/parallel.py`. Weights, their
+# average and Adam's two moments are in float32, and the arithmetic is in bfloat16. The inside of every block is
+# computed again on the way back. So many chips share this state that it fills at most a tenth of their memory. (*data x
+# fsdp* is the number of groups of chips, and of chips that share.) A batch that is too large goes through the network
+# in *micro-batches*, a loop. Of a loop the compiler counts one turn, so there we know only the arithmetic, and a step
+# takes that long *or more*. Each line is a program that has been compiled, at the compiler's lowest effort.
 
 # %% tags=["remove-input"]
-Markdown(roofline_figures.roofline_table(found).to_markdown(index=False))
+Markdown(tables.table(roofline_figures.roofline_table(found), what="Compiled training steps"))
 
 # %% [markdown]
-# The times are those of the data sheet's full rates. The first is the arithmetic, counted layer by layer with the
-# blocks' second forward pass, or what the chips send each other, whichever takes longer; no step is shorter. The second
-# is the traffic between a chip's memory and its cores, as the compiler counts it: every operand of every operation,
-# also those that are still on the chip. At full rates the truth lies between. All three:
+# The times assume the full rates of the data sheet. The first time is the arithmetic (counted layer by layer, with the
+# second forward pass of the blocks) or the messages between chips, whichever takes longer. No step is shorter. The
+# second time is the traffic between a chip's memory and its cores, as the compiler counts it: every operand of every
+# operation, even one that is still on the chip. At full rates the true time lies between the two. The chart shows all
+# three parts:
 
 # %% tags=["remove-input"]
 roofline_figures.chart(found)
@@ -78,74 +77,73 @@ Markdown(protocol.folded(rows, {}, made, counted="programs"))
 # %% [markdown]
 # ## What do the chips tell each other?
 #
-# Gigabytes that a chip receives in one step, by the kind of message. An *all-gather* brings the weights of those chips
-# together that share a state, once on the way through the network and once on the way back; an *all-reduce* sums the
-# gradients of all chips. Both travel in bfloat16, two bytes a number. Pictures stay where they are. That has to be said
-# to the compiler (`Layout.gather`): left to itself it sent pictures to the weights' shares, which is far more.
+# The table gives the gigabytes that a chip receives in one step, by the kind of message. An *all-gather* collects the
+# weights from the chips that share a state, once on the way through the network and once on the way back. An
+# *all-reduce* sums the gradients of all chips. Both send bfloat16, two bytes a number. Pictures stay where they are.
+# The compiler has to be told so (`Layout.gather`): left to itself it moved the pictures to the weights, which is far
+# more traffic.
 
 # %% tags=["remove-input"]
-Markdown(roofline_figures.collectives(rows).to_markdown(index=False))
+Markdown(tables.table(roofline_figures.collectives(rows), what="What chips receive"))
 
 # %% [markdown]
 # ## The whole paper
 #
-# Without a compiler, from the count of operations alone:
+# This time follows from the count of operations alone, without a compiler:
 
 # %% tags=["remove-input"]
 flops, days = roofline.whole_paper(tuple(share))
 Markdown(
-    f"Counted layer by layer (`ldm/networks/cost.py`), the eleven trainings together are {flops:.2g} floating-point"
-    f" operations: three forward passes a step and image, nothing computed twice. At {share[0]:.0%} to {share[1]:.0%}"
-    f" of the peak of a v5e that is {days[0]:,.0f} to {days[1]:,.0f} days of one chip, or {days[0] / 256:.1f} to"
-    f" {days[1] / 256:.0f} days of a pod of 256. The share is an assumption, and a parameter of this page."
+    "Counted layer by layer (`ldm/networks/cost.py`), the eleven trainings together are"
+    f" {laws.scientific(flops)} floating-point operations. A training step takes three forward passes an image, if"
+    f" nothing is computed twice. At {share[0]:.0%} to {share[1]:.0%} of the peak of a v5e that is {days[0]:,.0f} to"
+    f" {days[1]:,.0f} days of one chip, or {days[0] / 256:.1f} to {days[1] / 256:.0f} days of a pod of 256. The share"
+    " is an assumption, and a parameter of this page."
 )
 
 # %% [markdown]
 # ## Before that: one GPU, for minutes
 #
-# Between the laptop and a pod lies one large GPU. The profiles `gpu-eps` and `gpu-v` draw the same scenes as the
-# laptop's second edition, with the same autoencoder, text tower and judges; only the width goes on, from c = 64 to
-# Table 1's 320, in bfloat16 and in larger batches. They have a queue for a machine that is at hand for minutes and
-# forgets: what adds most to the evidence comes first, and rows and models are packed along the way.
+# Between the laptop and a pod lies one large GPU. The profiles `gpu-eps` and `gpu-v` use the scenes, the autoencoder,
+# the text tower and the judges of the laptop's second edition. Only the width goes on, from c = 64 to Table 1's 320, in
+# bfloat16 and in larger batches. A queue orders the tasks for a machine that is lent for minutes: the task that adds
+# most comes first, and rows and models are packed along the way.
 
 # %% tags=["remove-input"]
 state = gpu_study.progress(gpu_queue.queue(), Store(ROOT))
-Markdown(
-    f"**{state['done'].sum()} of {state['tasks'].sum()} tasks have been done.** What they measure stands in the"
-    " chapters, under *At the paper's own sizes*; other seeds are rows alone, and speed is [a page of its"
-    " own](a2_speed.ipynb).\n\n" + state.to_markdown(index=False)
-)
+done = state[state["done"] > 0].drop(columns="tasks")
+Markdown("" if done.empty else f"What has been done so far:\n\n{tables.table(done, what='Tasks for a GPU')}")
 
 # %% [markdown]
-# `make gpu-study ARGS="--plan --minutes 9"` measures the card and lists what fits into nine minutes; without `--plan`
-# it does that and packs what is to be kept into `runs/home`. Unpacked in a checkout (`tar xf`), `make compact` makes it
-# part of the study.
+# `make gpu-study ARGS="--plan --minutes 9"` measures the card and lists what fits into nine minutes. Without `--plan`
+# it does these tasks, and packs their results into `runs/home`. Unpack these in a checkout (`tar xf`); `make compact`
+# then makes them part of the study.
 #
 # ## What has been shown, and what has not
 #
-# - *Shown by tests,* with a small network: one, two and eight devices give the same losses over twenty steps, as do two
-#   processes of four; a run resumes on another number of devices; it survives SIGTERM, even if only one of two
-#   processes is told, and `kill -9` at three random moments, and ends the same to the bit.
-# - *Shown by benchmarks,* in the tables below: a training killed more often; and how far the weights of the laptop's
-#   smallest UNet (c = 8), the first steps of whose trainings are run on two devices, end from those of one.
-# - *Shown on this page:* the programs compile for these slices, and fit or not.
-# - *Not shown:* that anything runs on a TPU. Nobody has run this code on one. The times are computed, the files in
-#   `launch/` have been read by SkyPilot's and Snakemake's own parsers, and no more. The parts that the profile `tpu`
-#   stands on, its autoencoder and text tower, have not been trained; `launch/tpu-slice.yaml` says how.
+# - *Tests show,* with a small network: one, two and eight devices give the same losses over twenty steps, and so do two
+#   processes of four devices. A run resumes on another number of devices. It survives SIGTERM, even if only one of two
+#   processes receives it, and `kill -9` at three random moments, and ends the same to the bit.
+# - *Benchmarks show,* in the tables below: a training survives being killed more often. And a training of the smallest
+#   UNet (c = 8) on two devices stays close to one on a single device.
+# - *This page shows:* the programs compile for these slices, and whether they fit.
+# - *Nothing shows* that the code runs on a TPU: nobody has run it on one. The times are computed. SkyPilot's and
+#   Snakemake's parsers have read the files in `launch/`, and that is all. Autoencoder and text tower of the profile
+#   `tpu` have not been trained; `launch/tpu-slice.yaml` says how to do it.
 
 # %% tags=["remove-input"]
 tried = Store(ROOT).rows(study="benchmark", task=["kills", "devices"])
 Markdown(speed.kills(tried[tried["task"] == "kills"]))
 
 # %% tags=["remove-input"]
-Markdown(speed.devices(tried[tried["task"] == "devices"]).to_markdown(index=False, disable_numparse=True))
+Markdown(tables.table(speed.devices(tried[tried["task"] == "devices"])))
 
 # %% tags=["remove-input"]
 Markdown(protocol.folded(tried, {}, "python -m benchmarks.kills` and `python -m benchmarks.devices", counted="runs"))
 
 # %% [markdown]
-# *Weights apart* is their distance from the weights of one device, as a share of the way that these went: sums of
-# floats depend on their order, and every step carries that on.
+# *Weights apart* is the distance of the weights from those of one device, as a share of the way that the latter went.
+# Sums of floats depend on their order, and every step carries the difference on.
 #
 # ## Try it
 #
@@ -155,11 +153,13 @@ Markdown(protocol.folded(tried, {}, "python -m benchmarks.kills` and `python -m 
 # .venv/bin/python -m ldm plan --size 2B --topology v5p:4x4x4 --batch 2048
 # ```
 #
-# The last two give the tables above a line more. With a TPU: `sky launch launch/tpu-vm.yaml --env BUCKET=gs://yours
-# --env NOTEBOOK=04_sampling` executes a chapter, `launch/tpu-slice.yaml` trains one size on a slice.
+# The last two commands add a line to the tables above. With a TPU, `sky launch launch/tpu-vm.yaml --env
+# BUCKET=gs://yours --env NOTEBOOK=04_sampling` executes a chapter, and `launch/tpu-slice.yaml` trains one size on a
+# slice.
 #
 # **Exercise.** Without computing blocks again, up to which size would the step still fit on v5e? Guess from the column
-# *GB a chip* first: a block's inside is several times as large as what goes in and out of it. Then ask the compiler
+# *GB a chip* first: the inside of a block is several times as large as what goes in and out of it. Then ask the
+# compiler
 # (`--no-remat`, minutes a size). Shorter ones, with answers: [34 to 36](a4_exercises.ipynb).
 
 # %% tags=["remove-cell"]

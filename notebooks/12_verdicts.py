@@ -9,10 +9,10 @@
 # %% [markdown]
 # # Six findings, six verdicts
 #
-# What the paper claims, and whether it holds here: *holds*, *fails* or *undecided*, by each of four metrics, which
-# need not agree. A verdict is a function of recorded rows (`verdicts.py` and `downstream.py` in `ldm/statistics/`) by
-# [a rule](../book/protocol.md); nothing on this page was decided by eye. The family is small and its pictures are
-# simple: what fails here need not fail at the paper's scale.
+# This page lists what the paper claims, and whether it holds here: *holds*, *fails* or *undecided*, by each of four
+# metrics. The metrics need not agree. A verdict is computed from recorded rows (`verdicts.py` and `downstream.py` in
+# `ldm/statistics/`) by [a rule](../book/protocol.md); nothing was decided by eye. The family is small and its pictures
+# are simple. What fails here need not fail at the paper's scale.
 
 # %% tags=["parameters"]
 profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py: whose rows are asked
@@ -52,17 +52,18 @@ record("findings", findings_index.index(answers, store=store, profile=chosen))
 # %% [markdown]
 # ## How to read it
 #
-# An effect stands with its 95 % interval over pictures (paired: all models draw the same captions from the same
-# noise), not over training seeds. *Undecided* means that the interval holds both answers: more pictures, or more
-# seeds, would tell. Each chapter shows the curves behind its verdict: [pretraining](03_pretraining.ipynb),
+# Brackets hold the 95 % interval of an effect over pictures, not over training seeds. It is paired, because all models
+# draw the same captions from the same noise. *Undecided* means that the interval contains both answers: more pictures
+# or more seeds would tell. Each chapter shows the curves behind its verdict: [pretraining](03_pretraining.ipynb),
 # [sampling](04_sampling.ipynb), [samplers](05_samplers.ipynb), [super-resolution](06_super_resolution.ipynb),
-# [distillation](08_distillation.ipynb). By `lpips_effnet` and `psnr` F2 should fail by the paper, too. Of
-# [DreamBooth](07_dreambooth.ipynb) and [interpolation](09_interpolation.ipynb) the paper shows pictures only.
+# [distillation](08_distillation.ipynb). By the distance to the true picture and by PSNR, F2 fails in the paper, too.
+# About [DreamBooth](07_dreambooth.ipynb) and [interpolation](09_interpolation.ipynb) the paper shows pictures and no
+# numbers.
 #
 # ## Limits
 #
-# One training run a size. Each interval errs one time in twenty, and there are many ([exercise](a4_exercises.ipynb)
-# 37).
+# Each size was trained once. Each interval errs one time in twenty, and there are many of them
+# ([exercise](a4_exercises.ipynb) 37).
 #
 # ## Try it
 #

@@ -9,18 +9,18 @@
 # %% [markdown]
 # # How much is left open
 #
-# **The question.** A caption fixes some of a picture and leaves the rest to the model. Does it depend on how much is
-# left open how many steps pay, and so which size wins at a small budget?
+# **The question.** A caption fixes a part of a picture and leaves the rest to the model. How much it leaves open may
+# decide how many steps are useful. Does it also decide which size wins at a small budget?
 #
-# **Why ask.** Where a caption pins the picture down, one or two steps find it, and more steps buy nothing: a smaller
-# model has nothing to buy with the budget that it saves. Where much is left open, the first steps give an average over
-# all that might be meant, and the model has to decide. The paper's captions, like most that people write, leave much
+# **Why we ask.** If a caption fixes the picture, one or two steps find it, and more steps are of no use. Then a smaller
+# model gains nothing from the budget that it saves. If much is left open, the first steps give an average over all
+# pictures that may be meant, and the model has to decide. The paper's captions, like most that people write, leave much
 # open.
 #
-# **What is run here.** The second edition's family: each part of a caption was said or left out at random in training,
-# so one model answers captions of every *level*. Networks predict the noise, on Stable Diffusion's own schedule, as the
-# paper's do. A point is 1,024 pictures. The ranking distance is to real scenes that went through the same autoencoder,
-# which is the best that any of these models could show ([the rules](../book/protocol.md)).
+# **What we run.** The family of the second edition. In training each part of a caption was said or left out at random,
+# so one model answers captions of every *level*. A point is 1,024 pictures. The distance compares with real scenes that
+# went through the same autoencoder, which is the best that any of these models can draw ([the
+# rules](../book/protocol.md)).
 
 # %% tags=["parameters"]
 profile = "laptop"  # of the study; the pictures here are of `settings`, whichever it is
@@ -47,7 +47,7 @@ found = {name: findings.by_level(store, profiles.get(name), levels) for name in 
 # %% [markdown]
 # ## One caption, said more and less
 #
-# The largest model's pictures of the same two scenes, from the same noise: a line a level, a column a step count.
+# The largest model draws the same two scenes from the same noise. Rows are levels, columns are step counts.
 
 # %% tags=["remove-input"]
 display(*charts.by_setting(found, lambda rows: [charts.pictures(store, rows, metric, levels)]))
@@ -61,7 +61,7 @@ display(*charts.by_setting(found, lambda rows: [charts.pictures(store, rows, met
 display(*charts.by_setting(found, lambda rows: [charts.curves(rows, metric, levels)]))
 
 # %% [markdown]
-# The same pictures, judged by features that were learnt on photographs:
+# The same pictures, judged by a network that was trained on photographs:
 
 # %% tags=["remove-input"]
 display(*charts.by_setting(found, lambda rows: [charts.curves(rows, also, levels)]))
@@ -73,7 +73,8 @@ Markdown(protocol.folded(drawn, {}, "python -m tools.evaluate_family"))
 # %% [markdown]
 # ## How many steps are enough?
 #
-# The fewest steps of each size that may be as good as its best step count:
+# For each size the tables give the fewest steps that may be as good as its best step count. First by the scene network,
+# then by EfficientNet:
 
 # %% tags=["remove-input"]
 display(*charts.by_setting(found, lambda rows: [charts.enough(rows, metric, levels, store.influences)]))
@@ -84,8 +85,9 @@ display(*charts.by_setting(found, lambda rows: [charts.enough(rows, also, levels
 # %% [markdown]
 # ## Smaller or largest, at every budget
 #
-# The best smaller model against the largest, each at the best setting that it can afford. The band holds at all budgets
-# together with 95 % certainty; of one training a size it knows the luck of the pictures, and not that of the training.
+# The charts compare the best smaller model with the largest, each at the best setting that it can afford. The band
+# holds at all budgets together with 95 % certainty. If each size was trained once, it covers the luck of the pictures,
+# but not that of the training.
 
 # %% tags=["remove-input"]
 display(*charts.by_setting(found, lambda rows: charts.contests(rows, metric, levels, store.influences)))
@@ -104,11 +106,12 @@ record("rows", {name: len(rows) for name, rows in found.items()})
 # ## Limits
 #
 # Twelve kinds of object in two styles, and networks a hundred times smaller than the paper's. How much a level leaves
-# open is a property of these captions: in words of other people "some" may be more or less.
+# open is a property of these captions. In other people's captions "some" may be more or less.
 #
 # ## Try it
 #
-# `make notebook N=14_left_open ARGS="-p levels all,some -p metric kid_scene_decoded"` asks of the recorded rows.
+# `make notebook N=14_left_open ARGS="-p levels all,some -p metric kid_scene_decoded"` asks the recorded rows by another
+# metric.
 #
-# **Exercise.** In which of the charts would you see that a model has learnt too little, rather than that its captions
-# say too little? Others, with answers: [52 to 54](a4_exercises.ipynb).
+# **Exercise.** A model may have learnt too little, or its captions may say too little. In which of the charts could you
+# see the difference? Others, with answers: [52 to 54](a4_exercises.ipynb).

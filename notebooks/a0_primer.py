@@ -10,8 +10,8 @@
 # # How latent diffusion works, in pictures
 #
 # **The question.** How can a network that only removes noise draw a picture of a caption that nobody has drawn before?
-# Three figures, all computed by the code of this book; drag and choose. Whoever wants the code itself goes on to
-# [one pass through it](../book/how-it-works.md).
+# This page shows the whole method as a diagram, then three figures that the code of this book computes. If you want the
+# code itself, go on to [one pass through it](../book/how-it-works.md).
 
 # %% tags=["parameters"]
 profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
@@ -22,12 +22,13 @@ shown = [1, 6, 9]  # of the validation captions
 
 # %% tags=["remove-cell"]
 import numpy as np
+from IPython.display import HTML
 
 from ldm import profiles
 from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
 from ldm.diffusion.schedule import Schedule
-from ldm.figures import primer
+from ldm.figures import diagram, primer
 from ldm.figures.pictures import picture_grid
 from ldm.figures.record import record
 from ldm.tasks import pretrain
@@ -42,18 +43,27 @@ data = Scenes(chosen.scenes, "val", max(shown) + 1)
 scenes = [data.scene(i) for i in shown]
 
 # %% [markdown]
+# ## The whole method
+#
+# Follow a caption from the top to the judged picture. In each box the title leads to the chapter that studies it, and
+# the name at the right to that piece of the code.
+
+# %% tags=["remove-input"]
+HTML(diagram.method())
+
+# %% [markdown]
 # ## Noise
 #
-# A picture is first made small: an autoencoder turns it into *latents*, a coarser picture of four channels, and back.
-# All that follows happens to latents $x_0$.
+# An autoencoder first makes a picture small: it turns the pixels into *latents*, a coarser picture with four channels,
+# and can turn them back. Everything below happens to latents $x_0$.
 #
-# Training mixes them with noise $\epsilon$, more of it as the *time* $t$ grows:
+# Training mixes them with noise $\epsilon$. The *time* $t$ says how much:
 #
 # $$x_t = \alpha_t\, x_0 + \sigma_t\, \epsilon, \qquad \alpha_t^2 + \sigma_t^2 = 1.$$
 #
-# At $t = 0$ there is almost nothing but the picture, at $t = 999$ almost nothing but noise. What counts is the ratio of
-# their powers, the *signal-to-noise ratio* SNR $= \alpha_t^2 / \sigma_t^2$. The dashed lines are the times of the
-# pictures below: look at which of them still show their object.
+# At $t = 0$ there is almost only picture, at $t = 999$ almost only noise. The ratio of their powers is called the
+# *signal-to-noise ratio*, SNR $= \alpha_t^2 / \sigma_t^2$. The dashed lines mark the times of the pictures below. Which
+# pictures still show their object?
 
 # %% tags=["remove-input"]
 times = [0, 100, 250, 400, 600, 800, 999]
@@ -69,43 +79,43 @@ picture_grid(
 )
 
 # %% [markdown]
-# Layout and colour survive longest. A network that is shown $x_t$, the time and the caption learns to guess $x_0$:
-# where there is little noise it has hardly anything to do, where there is much it can only guess what the caption says,
-# blurred, since many pictures may hide behind one $x_t$. Its best answer is their mean.
+# Layout and colour survive longest. The network sees $x_t$, the time and the caption, and learns to guess $x_0$. With
+# little noise there is hardly anything left to guess. With much noise many pictures could lie behind one $x_t$. The
+# best answer is then their mean, which looks blurred.
 #
 # ## A picture comes about
 #
-# Sampling runs this backwards. It begins with nothing but noise, asks for the guess, moves a little towards it, and
-# asks again. Drag from the first step to the last:
+# Sampling runs this backwards. It starts from pure noise, asks the network for its guess, moves a little towards it,
+# and asks again. Drag from the first step to the last:
 
 # %% tags=["remove-input"]
 primer.trajectory(generator, [caption(scene) for scene in scenes], steps, guidance)
 
 # %% [markdown]
-# The first guesses are means of many pictures. As noise goes, fewer pictures remain possible, and the guess settles. A
-# step costs one pass of the network (two, with guidance); how few of them are enough, and for which size of network, is
-# what this book asks.
+# The first guesses are means of many pictures. As the noise goes, fewer pictures remain possible, and the guess
+# settles. A step costs one pass of the network, or two with guidance. How few steps are enough, and for which size of
+# network? That is the question of this book.
 #
 # ## Guidance
 #
-# A model asked for a cat draws something like a cat. To get more of one, the network is asked twice, with the caption
-# and without, and the difference is exaggerated: with $u$ the answer without it, $y$ the one with it and $w$ the
-# guidance scale, the guided estimate is
+# A model that is asked for a cat draws something a little like a cat. *Guidance* makes it more like one. The network is
+# asked twice: $y$ is its answer with the caption, $u$ its answer without. Guidance exaggerates the difference by a
+# scale $w$. The guided estimate is
 #
 # $$u + w\,(y - u).$$
 #
-# Here is a world with two numbers in place of a picture: three clouds (grey), and a caption that means the one on the
-# right. Its denoiser is known exactly. The three arrows leave one noisy point for the three estimates, and the red
-# points are where sampling ends.
+# The figure shows a small world in which a picture is two numbers. The data are three clouds (grey). The caption means
+# the cloud on the right. Here the best denoiser is known exactly. The three arrows lead from one noisy point to the
+# three estimates. The red points are where sampling ends.
 
 # %% tags=["remove-input"]
 primer.guidance_in_two_dimensions()
 
 # %% [markdown]
-# At $w = 1$ the red points lie as the right-hand cloud does. As it grows they flee from the others, crowd together, and
-# leave the data behind: a picture follows its caption more surely, all look more alike, and at last none looks real.
-# Somewhere between is the best scale; [where it is, and that it depends on the steps](04_sampling.ipynb), is part of
-# the answer.
+# At $w = 1$ the red points lie like the cloud on the right. As $w$ grows, they move away from the other clouds, crowd
+# together, and leave the data. For pictures this means: they follow the caption more surely, they look more alike, and
+# in the end they look unreal. The best scale lies in between, and [it depends on the number of
+# steps](04_sampling.ipynb).
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT

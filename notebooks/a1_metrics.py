@@ -9,18 +9,18 @@
 # %% [markdown]
 # # Why should I believe this number?
 #
-# **The question.** Every verdict of this book rests on a few numbers about sets of pictures. What do these numbers
-# see, what do they miss, and how many pictures do they need?
+# **The question.** Every verdict of this book rests on a few numbers about sets of pictures. What do these numbers see,
+# what do they miss, and how many pictures do they need?
 #
-# **What is known.** FID, a [Fréchet distance](../book/metrics.md) of Inception's features, grows with blur, noise and
-# swirls (Heusel et al. 2017, Fig. 3), but also with fewer pictures, by a bias that depends on the generator (Chong and
-# Forsyth 2020). Under some distortions FID falls while people see the pictures get worse, and CMMD, a kernel distance
-# of CLIP features, does not (Jayasumana et al. 2024). Precision and recall, density and coverage tell bad pictures from
-# missing ones (Kynkäänniemi et al. 2019, Naeem et al. 2020).
+# **What is known.** FID is a [Fréchet distance](../book/metrics.md) of Inception's features. It grows with blur, noise
+# and swirls (Heusel et al. 2017, Fig. 3). It also grows with fewer pictures, by a bias that depends on the generator
+# (Chong and Forsyth 2020). Under some distortions FID falls although people see that the pictures get worse. CMMD, a
+# kernel distance of CLIP features, does not fall (Jayasumana et al. 2024). Precision and recall, density and coverage
+# distinguish bad pictures from missing ones (Kynkäänniemi et al. 2019, Naeem et al. 2020).
 #
-# **What is run here.** Real scenes are disturbed by known amounts and given to every metric as if a model had drawn
-# them. The networks are those of this book, EfficientNet-Lite0 on ImageNet and the scene detector: Inception's and
-# CLIP's published weights do not ship, so the distances are *like* FID and CMMD, on other features.
+# **What we run.** We disturb real scenes by known amounts, and give them to every metric as if a model had drawn them.
+# The networks are those of this book: EfficientNet-Lite0, trained on ImageNet, and the scene detector. The published
+# weights of Inception and CLIP do not ship. So our distances are *like* FID and CMMD, on other features.
 
 # %% tags=["parameters"]
 profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
@@ -34,7 +34,7 @@ from IPython.display import Markdown
 
 from ldm import profiles
 from ldm.data.scenes.disturbances import DISTURBANCES
-from ldm.figures import protocol
+from ldm.figures import protocol, tables
 from ldm.figures import sensitivity as sensitivity_charts
 from ldm.figures.pictures import picture_grid
 from ldm.figures.record import record
@@ -56,7 +56,8 @@ most = int(rows["n"].max())
 # %% [markdown]
 # ## What is done to the pictures
 #
-# Pixels are blurred, made noisy, sent through JPEG, or turned in colour, from faint to ruined:
+# Some disturbances change pixels: blur, noise, JPEG, and a turn of the colours. Strength 1 is faint, strength 4 ruins
+# the picture:
 
 # %% tags=["remove-input"]
 pixels = [name for name in disturbances if DISTURBANCES[name].pixels] or ["blur"]
@@ -69,16 +70,19 @@ picture_grid(
 )
 
 # %% [markdown]
-# Others leave each picture as good as it was. In a share of them the first object is not the caption's (*wrong
-# subject*), or picture and caption do not belong together (*wrong caption*); a share of the subjects is never drawn;
-# a share of the pictures repeats the one before; or pictures are training scenes, as of a model that has learnt them
-# by heart.
+# Others leave each picture as good as it was, and change the set:
+#
+# - *wrong subject*: in a share of the pictures the first object is not that of the caption;
+# - *wrong caption*: in a share of the pairs picture and caption do not belong together;
+# - *subjects never drawn*: a share of the subjects is missing;
+# - *repeats*: a share of the pictures repeats the one before;
+# - *training pictures*: a share of the pictures are training scenes, as if a model had learnt them by heart.
 #
 # ## How far each metric moves
 #
-# The unit is the model: 1 (dashed) is by how much each metric calls the pictures of the largest model worse than real
-# ones; at 0 the metric does not see the disturbance. The weakest of each kind is at the left. Point at a metric to
-# follow it.
+# The unit is the model. At 1 (dashed) a metric rates the disturbance as much worse than real pictures as it rates the
+# largest model. At 0 it does not see the disturbance. Each kind begins with its weakest strength on the left. Point at
+# a metric in the legend to follow it.
 
 # %% tags=["remove-input"]
 sensitivity_charts.in_gaps(moved, metrics)
@@ -96,30 +100,32 @@ Markdown(
 # %% [markdown]
 # ## How many pictures does it take?
 #
-# The fewest pictures at which a metric tells a disturbance from real ones (the interval of the difference lies above
-# 0, there and at every larger count), for each of the strengths in the chart, from weak to strong; "-" where the
-# largest count does not suffice.
+# The table gives the fewest pictures at which a metric tells a disturbance from real pictures: there, and at every
+# larger count, the interval of the difference lies above 0. Each cell has the strengths of the chart, from weak to
+# strong. A "-" means that the largest count is not enough.
 
 # %% tags=["remove-input"]
-Markdown(sensitivity.fewest(moved, metrics).to_markdown())
+Markdown(tables.table(sensitivity.fewest(moved, metrics).rename_axis("disturbance"), what="Fewest pictures"))
 
 # %% [markdown]
-# No number of pictures shows that they were learnt by heart: training scenes *are* real pictures. Only captions that
-# were never trained on tell a perfect model from a perfect memory. (Most captions that the models of this book are
-# asked for are such: [exercise](a4_exercises.ipynb) 5.)
+# No number of pictures shows that a model learnt them by heart, because training scenes *are* real pictures. Only
+# captions that were never trained on can distinguish a perfect model from a perfect memory. Most captions that this
+# book draws are of that kind ([exercise](a4_exercises.ipynb) 5).
 #
 # ## Where rankings part
 #
-# All disturbances in the order in which each distance puts them, beside the order of KID-EfficientNet: Kendall's rank
-# correlation (1 for the same order, 0 for no relation), with its interval; others would give another number.
+# Each distance puts all disturbances in an order. The table compares its order with that of KID-EfficientNet, by
+# Kendall's rank correlation with its 95 % interval: 1 is the same order, 0 is no relation. Other disturbances would
+# give other numbers.
 
 # %% tags=["remove-input"]
 others = [name for name in sensitivity.DISTANCES if name != "kid_effnet"]
-Markdown(sensitivity.orders(moved, "kid_effnet", others).to_markdown(index=False, floatfmt=".2f"))
+order = sensitivity.orders(moved, "kid_effnet", others)
+Markdown(tables.table(order.rename(columns={"value": "rank correlation"}), digits=2, what="Orders"))
 
 # %% [markdown]
-# Which pairs are they? Of each pair below, KID-EfficientNet calls the left one worse and the other distance the right
-# one, both surely; *z* is by how many standard errors the less sure of the two is sure.
+# Which pairs do they disagree about? In each line KID-EfficientNet surely rates the left disturbance as worse, and the
+# other distance surely the right one. The last column gives the smaller of the two differences in standard errors.
 
 # %% tags=["remove-input"]
 Markdown(
@@ -137,10 +143,10 @@ Markdown(sensitivity.falls(moved, sensitivity.DISTANCES))
 # %% [markdown]
 # ## Few pictures
 #
-# A Fréchet distance of few pictures is too large, of real ones, too; a line through its values at all, half and a
-# quarter of the pictures, read at infinitely many, is better and not cured where these parts are few. KID stays where
-# it is and only becomes surer. So compare Fréchet distances at equal n. (Repeats are a share of the pictures here: of
-# more pictures more are different, and both distances forget the rest.)
+# A Fréchet distance of few pictures is too large, even for real pictures. One can draw a line through its values at
+# all, at half and at a quarter of the pictures, and read it at infinitely many. That is better, but not good where
+# these parts are small. KID keeps its value, and its interval shrinks. So compare Fréchet distances only at equal n.
+# (Repeats are a share of the pictures here: among more pictures more are different.)
 
 # %% tags=["remove-input"]
 sensitivity_charts.by_count(rows, [("noise", 3.0), ("repeated", 0.75)], ("kid_effnet", "fd_effnet", "fdinf_effnet"))
@@ -152,26 +158,24 @@ record("fewest", sensitivity.fewest(moved, metrics).to_dict())
 # %% [markdown] tags=["recorded"]
 # ## What to take from it
 #
-# - *A distance on EfficientNet minds what no eye minds.* Noise that one hardly sees and a good JPEG cost a large part
-#   of what the model costs; wrong colours cost little. The scene network is the other way round: nearly blind to noise,
-#   it finds colours that are a little off worse than the whole model. A finding of this book counts where both agree.
-# - *Captions need a metric of their own.* Wrong captions move no distance at all, at any n, and wrong subjects hardly.
+# - *A distance on EfficientNet sees what no eye sees.* Noise that is hardly visible, or a good JPEG, costs a large part
+#   of what the model costs. Wrong colours cost little. The scene network is the opposite: it is nearly blind to noise,
+#   and rates slightly wrong colours as worse than the whole model. Trust a finding of this book most where both agree.
+# - *Captions need a metric of their own.* Wrong captions move no distance, at any n. Wrong subjects hardly move one.
 # - *Diversity.* On EfficientNet's features repeats weigh more in the Fréchet distance than in KID, and moderate shares
-#   of them still more in coverage and recall. Part of that is the Fréchet distance's bias: repeats leave fewer
-#   different pictures. On the scene network's features missing subjects weigh more in KID.
-# - *FID-like and CMMD-like.* Given the same features, the Gaussian kernel ranks nearly as KID's cubic one does, and a
-#   Fréchet distance parts from both in what it makes of diversity. What ranks otherwise is another *network*. So if
-#   CMMD contradicts FID, CLIP's features are the first thing to look at, and the kernel the last. The published cases
-#   in which FID falls are of other kinds (disturbed latents of a tokenizer, the steps of an iterative model): none was
-#   found here.
+#   of repeats weigh still more in coverage and recall. A part of this is the bias of the Fréchet distance, since
+#   repeats leave fewer different pictures. On the scene network's features missing subjects weigh more in KID.
+# - *Like FID and like CMMD.* On the same features the Gaussian kernel ranks nearly as KID's cubic kernel does. A
+#   Fréchet distance differs from both in how it rates diversity. Another *network* changes the ranking most. So if CMMD
+#   contradicts FID, look at CLIP's features first, and at the kernel last. The published cases in which FID falls are
+#   of other kinds (disturbed latents of a tokenizer, the steps of an iterative model). We found none here.
 
 # %% [markdown]
 # ## Limits
 #
-# Disturbed real pictures are no model's mistakes: those come together. Pictures of a cell and the real ones it is
-# compared with are of the same scenes, which the intervals do not use, so they err towards doubt; but those of
-# *repeats* count each repeat as a picture of its own and are too narrow. Small pictures are shown to the networks
-# enlarged.
+# A model makes several mistakes at once; we disturb one thing at a time. The disturbed pictures and the real ones are
+# of the same scenes. The intervals do not use that, so they are rather too wide. The intervals of *repeats* are too
+# narrow, because they count each repeat as a picture of its own. The networks see small pictures enlarged.
 #
 # ## With published networks
 #
@@ -190,9 +194,9 @@ record("fewest", sensitivity.fewest(moved, metrics).to_dict())
 #
 # ## Try it
 #
-# `make notebook N=a1_metrics ARGS="-p metrics kid_effnet,mmd_scene,recall -p picture 5"`; other metrics
-# that are in the rows: any of the two networks' distances, and the shares of the detector.
+# `make notebook N=a1_metrics ARGS="-p metrics kid_effnet,mmd_scene,recall -p picture 5"` shows other metrics. The rows
+# hold all distances of both networks, and the shares of the detector.
 #
-# **Exercise.** Your model draws owls that are perfect, and nothing else. Which line of the table finds that out with
-# the fewest pictures? And which metric would you be shown by somebody who wants to sell it?
+# **Exercise.** Your model draws perfect owls, and nothing else. Which line of the table finds that out with the fewest
+# pictures? Which metric would somebody show you who wants to sell that model?
 # Others, with answers: [43 to 45](a4_exercises.ipynb).

@@ -9,9 +9,10 @@
 # %% [markdown]
 # # How fast
 #
-# **The question.** A study is cheap only if its code is fast. The same network, with the same shapes and the
-# same work a step, is trained and sampled here and in [diffusers](https://github.com/huggingface/diffusers) on
-# torch, as it is and through `torch.compile`, in turns on the same machine. (The paper gives FLOPs and no seconds.)
+# **The question.** A study is cheap only if its code is fast. We train and sample the same network, with the same
+# shapes and the same work a step, here and in [diffusers](https://github.com/huggingface/diffusers) on torch. Torch
+# runs as it is, and through `torch.compile`. All take turns on the same machine. (The paper gives FLOPs and no
+# seconds.)
 
 # %% tags=["parameters"]
 profile = "laptop"  # for form's sake: rows of a benchmark are of a machine, and the one measured last is shown
@@ -19,7 +20,7 @@ profile = "laptop"  # for form's sake: rows of a benchmark are of a machine, and
 # %% tags=["remove-cell"]
 from IPython.display import Markdown
 
-from ldm.figures import protocol, speed
+from ldm.figures import protocol, speed, tables
 from ldm.paths import ROOT
 from ldm.study.results import Store
 
@@ -39,41 +40,41 @@ speed.chart(races)
 
 # %% tags=["remove-input"]
 Markdown(
-    f"Points are the middle of {races['n'].min()} rounds, rules run from the slowest to the fastest. Against the faster"
-    " of the two ways of torch: "
-    + "; ".join(f"{race}: {value:.2f} times" for race, value in ratio.items())
-    + f". Machine: {races['machine'].iloc[0]}."
+    f"Points are the median of {races['n'].min()} rounds; bars run from the slowest to the fastest round. Compared with"
+    f" the faster of the two ways of torch, on {races['machine'].iloc[0]}:\n\n"
+    + "\n".join(f"- {race}: {value:.2f} times as fast" for race, value in ratio.items())
 )
 
 # %% tags=["remove-input"]
-speed.speed_table(races)
+Markdown(tables.table(speed.speed_table(races), what="All races"))
 
 # %% tags=["remove-input"]
 Markdown(protocol.folded(rows[rows["metric"] == "images per second"], {}, "make bench", counted="rounds"))
 
 # %% [markdown]
-# The last column compares with the rate of one large matrix product on the same machine, in float32. It counts
-# the arithmetic of the forward passes (a training step is three of them, guidance doubles a sampling step), so
-# all that is no multiplication, from normalisation to the optimiser, lowers it.
+# The last column compares with the rate of one large matrix product on the same machine, in float32. It counts the
+# arithmetic of the forward passes: a training step is three of them, and guidance doubles a sampling step. Everything
+# that is not a multiplication, from normalisation to the optimiser, lowers it.
 #
 # ## Where the time goes on a CPU
 #
-# Four things that cost more than arithmetic, in the order of what they gave when mended. (XLA is the compiler of JAX.
-# These factors were [noted](../book/log.md) on the machine named above, and are not measured again.)
+# Four things cost more than arithmetic. The list begins with the one that gained most when we mended it. XLA is the
+# compiler of JAX. These factors were [noted](../book/log.md) once, on the machine named above.
 #
-# - *Attention over 256 positions.* Written as softmax(QK')V, XLA's CPU code spends twenty times as long on the
-#   softmax as on both products. Heads first, and dividing by the sum *after* the second product, it does not
+# - *Attention over 256 positions.* Written as softmax(QK')V, XLA's CPU code spends twenty times as long on the softmax
+#   as on both products. It does not if the heads come first and the division by the sum comes *after* the second
+#   product
 #   (`ldm.networks.layers.attend`).
-# - *Fresh memory.* Working memory beyond 32 MB is given back to the system after each call and comes back page
-#   by page, zeroed. Pages of 2 MB (`GLIBC_TUNABLES=glibc.malloc.hugetlb=1`, set by the Makefile for every
-#   contender) take a sixth to a third off a training step.
-# - *Convolutions on maps of 2 x 2 and 1 x 1.* Nine taps of which most see only padding: gathered and multiplied
-#   as one matrix, they are 20 times faster (`ldm.networks.layers.conv2d`).
+# - *Fresh memory.* Working memory beyond 32 MB goes back to the system after each call, and returns page by page,
+#   filled with zeros. Pages of 2 MB (`GLIBC_TUNABLES=glibc.malloc.hugetlb=1`, which the Makefile sets for every
+#   contender) save a sixth to a third of a training step.
+# - *Convolutions on maps of 2 x 2 and 1 x 1.* Most of their nine taps see only padding. Gathered and multiplied as one
+#   matrix, they are 20 times faster (`ldm.networks.layers.conv2d`).
 # - *Gradients of x W on four-dimensional arrays* are up to ten times slower than on matrices
 #   (`ldm.networks.layers.matmul`).
 #
-# What is left is XLA's convolution on 16 x 16 maps, half as fast as torch's there. And the lead over torch is the
-# processor's, too: on another one training c = 32 was [level with `torch.compile`](../book/log.md).
+# XLA's convolution on 16 x 16 maps is still half as fast as torch's. The lead over torch also depends on the processor:
+# on another one, training c = 32 was [as fast as with `torch.compile`](../book/log.md).
 #
 # ## A warm start
 
@@ -84,8 +85,8 @@ Markdown(
     "A new process whose programs were compiled before is ready to draw with the largest model of the family "
     f"(c = {start['c'].iloc[0]}) after "
     + " + ".join(f"{part['value']:.1f} s [{part['lo']:.1f}, {part['hi']:.1f}] ({name})" for name, part in parts.items())
-    + f"; middle, least and most of {parts['sampler']['n']} starts. Without the cache, compiling comes on top, once a"
-    " size."
+    + f". These are the median, and in brackets the least and the most, of {parts['sampler']['n']} starts. Without the"
+    " cache every size has to be compiled once, which takes longer."
 )
 
 # %% tags=["remove-input"]
@@ -103,42 +104,40 @@ Markdown(protocol.folded(rows[rows["task"] == "first page"], {}, "python -m benc
 # %% [markdown]
 # ## Waiting for data
 #
-# The same training step, fed from memory and from tar files (`ldm/data/shards.py`), latents or pictures that are
-# encoded on the way, whose batches are made when asked for or ahead, in threads. How much of the time does the host
-# spend on getting batches? (The device works on the step before in the meantime: it waits at most as long.) And how
-# long does a step take?
+# The same training step gets its data in several ways: from memory or from tar files (`ldm/data/shards.py`), as latents
+# or as pictures that are encoded on the way. Threads make the batches ahead, or they are made when asked for. How much
+# of the time does the host spend on getting batches? (The device waits at most that long, since it works on the step
+# before.) And how long does a step take?
 
 # %% tags=["remove-input"]
 waits = speed.waiting(rows)
-Markdown(
-    "`python -m benchmarks.input` measures it."
-    if waits.empty
-    else waits.to_markdown(index=False, disable_numparse=True)
-)
+Markdown("`python -m benchmarks.input` measures it." if waits.empty else tables.table(waits, what="Ways to get data"))
 
 # %% tags=["remove-input"]
 Markdown(protocol.folded(rows[rows["task"] == "input"], {}, "python -m benchmarks.input", counted="laps"))
 
 # %% [markdown] tags=["recorded"]
-# On the shipped rows batches that are made ahead lie ready when they are asked for, in almost all laps. Whether reading
-# latents slows the step down otherwise, these laps cannot tell: they differ by more. Encoding pictures does, where, as
-# here, the autoencoder has to share the cores with the step. So latents are what one writes (`python -m ldm shards`),
-# unless each picture is to be cut anew each time, or cores are idle beside an accelerator.
+# On the shipped rows, batches that are made ahead are ready when they are needed, in almost all laps. Whether reading
+# latents slows the step down in another way, these laps cannot tell, because they differ by more. Encoding pictures
+# does slow it down where the autoencoder shares the cores with the step, as here. So write latents (`python -m ldm
+# shards`). Write pictures only if each one is to be cut anew each time, or if cores are idle beside an accelerator.
 
 # %% [markdown]
 # ## Trainings as they went
 #
-# `python -m ldm pretrain`, `superres` and `distill` leave rows of their speed. Here are those that were kept. A lap is
-# 20 steps, or fewer before a model is kept; the first, in which the step is compiled, does not count. The machine is
-# named below the table; compare with the races above only where it is the same.
+# `python -m ldm pretrain`, `superres` and `distill` record their speed.
 
 # %% [markdown] tags=["recorded"]
-# The shipped rows are of short runs of each size, a finetuning for super-resolution, whose latents have twice the side,
-# and a distillation, which asks its teacher, too.
+# The shipped rows are short runs of each size, a finetuning for super-resolution, whose latents have twice the side,
+# and a distillation, which also asks its teacher.
+
+# %% [markdown]
+# A lap is 20 steps, or fewer before a model is kept. The first lap, in which the step is compiled, does not count. The
+# machine is named below the table. Compare with the races above only if it is the same.
 
 # %% tags=["remove-input"]
 went = store.rows(study="training")
-Markdown(speed.trainings(went).to_markdown(index=False, disable_numparse=True) if len(went) else "None has been kept.")
+Markdown(tables.table(speed.trainings(went), what="Trainings") if len(went) else "None has been kept.")
 
 # %% tags=["remove-input"]
 made = (

@@ -10,15 +10,15 @@
 # # Confounders: is it the size, or something else?
 #
 # **The question.** At a small sampling budget a smaller model can beat the largest (F3, [sampling](04_sampling.ipynb)).
-# Before one believes that this is about *size*, four suspects must be heard: models that were not trained long
-# enough, guidance, where in time the steps lie, and the number of pictures behind a distance.
+# Is this about *size*? Four other explanations are possible: models that were not trained long enough, guidance, the
+# place of the steps in time, and the number of pictures behind a distance.
 #
-# **What the paper says.** All sizes are trained for 500k steps and compared there; guidance is swept; the spacing
-# of the steps is not stated; FID is taken on 30k captions.
+# **What the paper says.** All sizes are trained for 500,000 steps and compared there. Guidance is swept. The spacing of
+# the steps is not stated. FID is measured on 30,000 captions.
 #
-# **What is run here.** F3 again, by [its rule](../book/protocol.md), with one thing changed at a time. An effect is the
-# mean advantage of the best smaller model over the largest at small budgets, as a share of the larger one's value;
-# *fewest steps* says from which step count on settings may be used. [KID](../book/metrics.md) stands in for FID.
+# **What we run.** F3 again, by [its rule](../book/protocol.md), with one thing changed at a time. An effect is the mean
+# advantage of the best smaller model over the largest at small budgets, as a share of the largest one's value. *Fewest
+# steps* is the lowest step count that a setting may have. [KID](../book/metrics.md) takes the place of FID.
 
 # %% tags=["parameters"]
 profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
@@ -34,7 +34,7 @@ from IPython.display import Markdown, display
 
 from ldm import profiles
 from ldm.figures import confounders as confounders_figures
-from ldm.figures import protocol
+from ldm.figures import protocol, tables
 from ldm.figures.record import record
 from ldm.paths import ROOT
 from ldm.study import confounders, sampling
@@ -51,68 +51,71 @@ store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)
 
 # %% tags=["remove-input"]
 trained = confounders.f3_in(confounders.trainings(chosen, lengths, steps), metrics, store=store, evaluator=evaluator)
-Markdown(trained.to_markdown(index=False))
+Markdown(tables.table(trained))
 
 # %% [markdown]
-# If undertraining made F3, a smaller model would be ahead early and cease to be.
+# If undertraining were the reason for F3, a smaller model would lead early and lose its lead later.
 
 # %% [markdown] tags=["recorded"]
-# On the shipped rows it is the other way round: by KID-EfficientNet the smaller ones are behind after the shortest
-# training, and a tenth ahead after longer ones, though never over more than half of the small budgets. A small model
-# must have learnt enough to be worth its extra steps.
+# The shipped rows show the opposite. By KID-EfficientNet the smaller models are behind after the shortest training, and
+# a tenth ahead after longer ones, but never over more than half of the small budgets. A small model must have learnt
+# enough before its extra steps are worth anything.
 
 # %% [markdown]
 # ## Guidance
 #
-# Every size has a best guidance of its own. Does F3 live on that choice?
+# Every size has its own best guidance. Does F3 depend on that choice?
 
 # %% tags=["remove-input"]
 guided = confounders.f3_in(confounders.guidances(chosen), metrics, store=store, evaluator=evaluator)
-Markdown(guided.to_markdown(index=False))
+Markdown(tables.table(guided))
 
 # %% [markdown]
-# Without guidance nothing is chosen but the number of steps, so whatever is left there is about size and steps alone.
+# Without guidance only the number of steps is chosen, so the result is about size and steps alone.
 
 # %% [markdown] tags=["recorded"]
-# On the shipped rows guidance makes F3: with one step allowed and a guidance of 4 for all it holds by all four metrics,
-# since a single strongly guided step of the largest model is the worst picture of all; with no guidance, or with the
-# best of each, it is undecided. From four steps on it fails by KID-EfficientNet, whatever the guidance.
+# On the shipped rows F3 does depend on guidance. With one step allowed and a guidance of 4 for every size, F3 holds by
+# all four metrics, because a single strongly guided step of the largest model gives the worst picture of all. Without
+# guidance, or with the best guidance of each size, F3 is undecided. From four steps on F3 fails by KID-EfficientNet,
+# whatever the guidance.
 
 # %% [markdown]
 # ## Where the steps lie
 #
-# *Trailing* steps start at the last time, where nothing but noise is left. *Leading* ones, which Stable Diffusion was
-# released with, leave out the end: with four steps the first is at time 751, though the sample that goes in is pure
-# noise. The fewer the steps, the larger that mistake (Lin et al. 2024); it makes small step counts worse than they
-# need be, for every size.
+# *Trailing* steps start at the last time, where only noise is left. *Leading* steps, with which Stable Diffusion was
+# released, leave out the end: with four steps the first is at time 751, although the sample that goes in is pure noise.
+# This mistake is larger the fewer the steps (Lin et al. 2024). It makes small step counts worse than necessary, for
+# every size.
 
 # %% tags=["remove-input"]
 spacing = confounders.f3_in(confounders.spacings(chosen, spaced), metrics, store=store, evaluator=evaluator)
-Markdown(spacing.to_markdown(index=False))
+Markdown(tables.table(spacing))
 
 # %% [markdown] tags=["recorded"]
-# On the shipped rows the spacing moves one metric of four: with two steps and more, the smaller models are a tenth
-# behind by KID-EfficientNet on trailing times, and F3 fails; on leading ones, from the same weights and the same noise,
-# they are ahead, and it is undecided. With four steps and more no metric says that it holds.
+# On the shipped rows the spacing changes the answer of one metric in four. With two steps and more, on trailing times,
+# the smaller models are a tenth behind by KID-EfficientNet, and F3 fails. On leading times, with the same weights and
+# the same noise, they are ahead, and F3 is undecided. With four steps and more, F3 holds by no metric.
 
 # %% [markdown]
-# The paper does not state its spacing. If it was leading, its few-step results carry this penalty: budgets at which
-# the largest model affords only a few steps look worse for it than they are, and a smaller one with more steps gains.
+# The paper does not state its spacing. If its spacing was leading, its results with few steps carry this penalty. Then
+# budgets that buy only a few steps of the largest model look worse for it than they are, and a smaller model with more
+# steps gains.
 #
 # ## The number of pictures
 #
-# A Fréchet distance (FID, FD) of n pictures is too large by about b/n, and b depends on the pictures, so models may be
-# ranked by their bias. A kernel distance (KID) has no such bias. The same setting, scored on more and more pictures:
+# A Fréchet distance (FID, FD) of n pictures is too large by about b/n, where b depends on the pictures. So a bias may
+# decide how models rank. A kernel distance (KID) has no such bias. The charts show the same setting, scored on more and
+# more pictures:
 
 # %% tags=["remove-input"]
 rows = run(confounders.counts(chosen, counts), store=store, evaluator=evaluator)
 display(*(confounders_figures.n_chart(rows, name, least=chosen.n) for name in ("fd_effnet", "kid_effnet")))
 
 # %% [markdown]
-# How the sizes rank, best first:
+# How the sizes rank by each metric, best first:
 
 # %% tags=["remove-input"]
-Markdown(confounders.order_by_n(rows, ["fd_effnet", "fd_scene", *metrics]).to_markdown(index=False))
+Markdown(tables.table(confounders.order_by_n(rows, ["fd_effnet", "fd_scene", *metrics])))
 
 # %% tags=["remove-input"]
 suspects = (
@@ -136,14 +139,14 @@ Markdown(protocol.folded(behind, evaluator.metrics.protocols, f"make notebook N=
 record("F3 without guidance", guided.iloc[0].to_dict())
 
 # %% [markdown] tags=["recorded"]
-# On the shipped rows the lines of the Fréchet distance are steep: at the left end, where n is infinite, every model is
-# better than it looks. They are nearly parallel, so from some hundreds of pictures on the order at equal n is kept;
-# comparing two models at different n is what goes wrong. KID moves only within its intervals.
+# On the shipped rows the lines of the Fréchet distance are steep. At the left end, where n is infinite, every model is
+# better than it looks. The lines are nearly parallel, so from some hundreds of pictures on the order at equal n stays
+# the same. Comparing two models at different n gives wrong results. KID moves only within its intervals.
 
 # %% [markdown]
 # ## Limits
 #
-# One training run a size. The suspects are taken one by one; what two of them do together is not asked.
+# Each size was trained once. We change one thing at a time, and do not ask what two of them do together.
 #
 # ## Try it
 #

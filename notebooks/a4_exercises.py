@@ -9,10 +9,10 @@
 # %% [markdown]
 # # Exercises
 #
-# Three or more a chapter, from easy (●) to hard (●●●), beside the one at each chapter's end. All can be answered from
-# this book, its recorded rows and `ldm/`; words and letters are in the [glossary](../book/glossary.md). The solutions
-# are folded beneath; they are code, and run whenever the book is built, so their numbers are those of the rows. Try
-# first.
+# Every chapter has three or more exercises here, from easy (●) to hard (●●●), and one more at its end. You can answer
+# all of them from this book, its recorded rows and `ldm/`. The [glossary](../book/glossary.md) explains words and
+# letters. The solutions are folded beneath. They are code that runs whenever the book is built, so their numbers are
+# those of the rows. Try first.
 
 # %% tags=["parameters"]
 profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
@@ -30,9 +30,10 @@ from ldm.data.scenes.dataset import Scenes
 from ldm.diffusion import mixture
 from ldm.diffusion.schedule import Schedule
 from ldm.diffusion.solvers import ddim, dpmpp_2m, heun
-from ldm.figures import laws, speed
+from ldm.figures import laws, speed, tables
 from ldm.figures.dreambooth import over_subjects
 from ldm.figures.record import record
+from ldm.metrics.catalogue import short
 from ldm.networks import cost, family
 from ldm.paths import ROOT
 from ldm.statistics import bootstrap, comparisons, optimum, verdicts
@@ -46,6 +47,7 @@ from ldm.training import chips
 chosen, store = profiles.get(asked_of), Store(ROOT)
 AS_WRITTEN = "laptop"  # the profile whose rows the answers in words were written to
 words = lambda text: display(Markdown(text if asked_of == AS_WRITTEN else "*Say it in words.*"))  # folds its lines
+show = lambda frame: words(tables.table(frame))
 shape = dict(size=chosen.latent_shape[0], tokens=chosen.tokens, context=chosen.context)
 sampling = store.rows(study="sampling", profile=asked_of, n=chosen.n, images_seen=chosen.length, seed=0)
 by_ddim = sampling[sampling["sampler"] == "ddim"]
@@ -58,10 +60,11 @@ kid = by_ddim[by_ddim["metric"] == "kid_effnet"]
 # about "at equal cost"?
 
 # %% tags=["hide-cell"]
-print(kid.groupby("c")["cost"].min().to_string())
+show(kid.groupby("c")["cost"].min().reset_index())
 words(
-    "A size appears once its cheapest setting fits: one step. A large model cannot spend a small budget at all, so at"
-    " the low end smaller models win by forfeit; the interesting budgets are those that every size can spend."
+    "A size appears once its cheapest setting, one step, fits into the budget. A large model cannot use a small budget"
+    " at all. So at the low end a smaller model wins without a contest. The interesting budgets are those that every"
+    " size can use."
 )
 
 # %% [markdown]
@@ -72,7 +75,7 @@ words(
 pair = kid[(kid["c"] == 16) & (kid["guidance"] == 2) & kid["steps"].isin([4, 8])].sort_values("steps")
 drawn = bootstrap.replicates(pair, store.influences(pair, "kid_effnet"))
 gap, se = pair["value"].diff().iloc[1], (drawn[1] - drawn[0]).std()
-print(pair[["steps", "value", "lo", "hi"]].round(1).to_string(index=False))
+show(pair[["steps", "value", "lo", "hi"]])
 words(
     f"The difference is {gap:.1f} [{gap - 1.96 * se:.1f}, {gap + 1.96 * se:.1f}]: the same captions and noise share"
     " their luck."
@@ -84,10 +87,10 @@ words(
 
 # %% tags=["hide-cell"]
 words(
-    "It covers other captions and other noise. It does not cover (1) another training run of the same size: one seed a"
-    " size; (2) another metric, which may name another winner: choose one and see; (3) settings that were not tried: a"
-    " size with more of them would have more luck, so all have the same grid. Nor other real pictures, an error that"
-    " all settings share."
+    "It covers other captions and other noise. It does not cover (1) another training run, since each size was trained"
+    " once; (2) another metric, which may name another winner: choose one and see; (3) settings that were not tried. A"
+    " size with more settings would have more luck, so all sizes have the same grid. It does not cover other real"
+    " pictures either, an error that all settings share."
 )
 
 # %% [markdown]
@@ -127,7 +130,7 @@ words("Ask for it alone, and in the middle of others, and compare all pixels. Th
 
 # %% tags=["hide-cell"]
 unit = {c: cost.norm_cost(c, **shape) for c in chosen.family}
-print({c: int(20 * unit[max(unit)] / each) for c, each in unit.items()})
+show(pd.DataFrame([{"c": c, "steps": int(20 * unit[max(unit)] / each)} for c, each in unit.items()]))
 
 # %% [markdown]
 # **8** ●● The book counts $P(c, d) = 8202 c^2 + (78 d + 1459) c + 4$ parameters. Check it for your own $c$ and $d$; and
@@ -151,32 +154,32 @@ words(family.erratum())
 # %% [markdown]
 # ## [Pretraining](03_pretraining.ipynb)
 #
-# **10** ● After how many images is the largest model as good as the second size ever gets here, by KID?
+# **10** ● After how many training images is the largest model as good, by KID, as the second size ever becomes here?
 
 # %% tags=["hide-cell"]
 trained = store.rows(study="pretraining", profile=asked_of, metric="kid_effnet", n=chosen.n, seed=0)
 curves = trained.pivot_table(index="images_seen", columns="c", values="value")
-print(curves.round(0).to_string())
+show(curves)
 words(f"After {int(curves.index[curves[32] <= curves[16].min()].min()):,}.")
 
 # %% [markdown]
-# **11** ●● You may train for the compute of the second size at full length. Is it better spent on that size, or on the
-# largest for less long?
+# **11** ●● You may spend the training compute of the second size at full length. Is it better spent on that size, or on
+# a shorter training of the largest?
 
 # %% tags=["hide-cell"]
 compute = (trained["cost"] / trained["steps"] * trained["images_seen"]).astype(float)
 limit = compute[(trained["c"] == 16)].max()
 affordable = trained[compute <= limit * 1.01]
 spent = affordable.loc[affordable.groupby("c")["value"].idxmin()]
-print(spent[["c", "images_seen", "value", "lo", "hi"]].round(1).to_string(index=False))
+show(spent[["c", "images_seen", "value", "lo", "hi"]])
 drawn = bootstrap.replicates(spent, store.influences(spent, "kid_effnet"))
 for i, c in enumerate(spent["c"]):
     if c > 16:
         gap, se = spent["value"].iloc[i] - spent["value"].iloc[1], (drawn[i] - drawn[1]).std()
-        print(f"c = {c} less c = 16: {gap:+.1f} [{gap - 1.96 * se:+.1f}, {gap + 1.96 * se:+.1f}]")
+        print(f"c = {c} minus c = 16: {gap:+.1f} [{gap - 1.96 * se:+.1f}, {gap + 1.96 * se:+.1f}]")
 words(
-    "Below zero the larger size is the better buy, above zero the worse, and with zero inside they cannot be told"
-    " apart. Neither of the two named need be the best: look at the size between them."
+    "Below zero the larger size is the better choice, above zero the worse one. If the interval contains zero, these"
+    " pictures cannot tell them apart. Perhaps neither of the two is the best: look at the size between them."
 )
 
 # %% [markdown]
@@ -185,10 +188,10 @@ words(
 
 # %% tags=["hide-cell"]
 points = laws.training_points(trained, "kid_effnet")
-words(laws.in_words(laws.fit(points)))
+words(laws.in_words(laws.fit(points), "KID"))
 words(
-    "A fitted floor of 0 is left out of the formula. A floor is what no compute removes: here the autoencoder, through"
-    " which the judge sees every picture. The chapter on the data measures what it alone costs."
+    "A fitted floor of 0 is left out of the formula. A floor is what no compute removes. Here that is the autoencoder,"
+    " through which the judge sees every picture. The chapter on the data measures what it alone costs."
 )
 
 # %% [markdown]
@@ -198,12 +201,12 @@ words(
 
 # %% tags=["hide-cell"]
 at_best = optimum.best_guidance(by_ddim, "kid_effnet", store.influences(by_ddim, "kid_effnet"))
-print(at_best[at_best["steps"].isin([1, 4, 50])][["c", "steps", "guidance", "tied"]].to_string(index=False))
+show(at_best[at_best["steps"].isin([1, 4, 50])][["c", "steps", "guidance", "tied"]])
 best_at = at_best.pivot_table(index="steps", columns="c", values="guidance")
 lower = int((best_at.loc[1] < best_at.loc[50]).sum())
 words(
-    f"No: at one step it is lower, for {lower} of {best_at.shape[1]} sizes. But look at *tied*, the values that cannot"
-    " be told from the best one: the optimum is flat, and two sizes whose best values differ need not differ."
+    f"No: with one step it is lower, for {lower} of {best_at.shape[1]} sizes. But look at the last column, the values"
+    " that may be the best: the optimum is flat, and two sizes whose best values differ need not truly differ."
 )
 
 # %% [markdown]
@@ -237,9 +240,9 @@ drawn = bootstrap.replicates(pair, store.influences(pair, "kid_effnet"))
 gap, se = abs(pair["value"].diff().iloc[1]), (drawn[1] - drawn[0]).std()
 needed = int(chosen.n * (1.96 * se / gap) ** 2) + 1
 words(
-    f"The gap is {gap:.2f}, its error {se:.2f} with {chosen.n} pictures. Errors fall as 1 / sqrt(n): n = {needed:,},"
-    f" {'fewer than' if needed < chosen.n else 'more than'} were drawn. Unpaired, by the two intervals alone, it would"
-    f" take {int(chosen.n * (np.hypot(*(pair['hi'] - pair['lo'])) / 2 / gap) ** 2) + 1:,}."
+    f"The gap is {gap:.2f}, and its standard error {se:.2f} with {chosen.n} pictures. Errors fall as 1 / sqrt(n), so it"
+    f" takes n = {needed:,}, {'fewer' if needed < chosen.n else 'more'} than were drawn. Without pairs, from the two"
+    f" intervals alone, it would take {int(chosen.n * (np.hypot(*(pair['hi'] - pair['lo'])) / 2 / gap) ** 2) + 1:,}."
 )
 
 # %% [markdown]
@@ -288,7 +291,7 @@ last = last[longest.isna() | (last["images_seen"] == longest)]
 last = last[last["metric"].isin(["psnr", "lpips_effnet"])].fillna({"c": 0})
 ways = last.pivot_table(index=["task", "c"], columns="metric", values="value")
 assert "superres-regression" in ways.index.get_level_values("task"), "the way that the question is about"
-print(ways.round(2).to_string())
+show(ways)
 bicubic, named_so = (
     ways.loc["bicubic"].iloc[0],
     lambda ahead: ", ".join(f"{task} c = {c}" for task, c in ways.index[ahead]),
@@ -298,8 +301,8 @@ words(
     f" {named_so(ways['lpips_effnet'] < bicubic['lpips_effnet'])}."
 )
 words(
-    "PSNR rewards the mean of all that may lie behind a picture, which is a blur; a sharp guess, a little off, pays"
-    " twice. The regression asks once for that mean."
+    "PSNR rewards the mean of all pictures that are possible, which is a blur. A sharp guess that is a little off loses"
+    " twice: where it draws an edge, and where the edge should be. The regression asks once for that mean."
 )
 
 # %% [markdown]
@@ -310,7 +313,7 @@ words(
 many = enlarged[(enlarged["task"] == "superres") & (enlarged["metric"] == "lpips_effnet")]
 many = many[many["images_seen"] == many["images_seen"].max()]
 by_steps = many.pivot_table(index="c", columns="steps", values="value")
-print(by_steps.assign(worse=by_steps[100] - by_steps[4]).round(3).to_string())
+show(by_steps.assign(worse=by_steps[100] - by_steps[4]))
 words(
     "Few steps stay near the mean; more of them commit to details. The smallest network, which guesses worst, pays most"
     " for it."
@@ -339,7 +342,7 @@ longest = tuned[tuned["train_steps"].isin([0, tuned["train_steps"].max()]) & (tu
 means = longest[longest["metric"].isin(["class_leak", "class_kept"])].pivot_table(
     index=["task", "c"], columns="metric", values="value", sort=False
 )
-print(means.round(2).to_string())
+show(means)
 lost, kept = means.loc["no prior"], means.loc["prior"]
 words(
     "Into the subject, and more so the larger the model: asked for the class alone, it draws something nearest to the"
@@ -357,7 +360,7 @@ words(
 recognised = longest[longest["metric"] == "recognised_scene"]
 over, _ = over_subjects(recognised, {key: key for key in recognised["key"]})  # a row is a subject's
 over["share"] = [f"{r.value:.2f} [{r.lo:.2f}, {r.hi:.2f}]" for r in over.itertuples()]
-print(over.pivot(index="c", columns="task", values="share")[["before", "prior", "no prior"]].to_string())
+show(over.pivot(index="c", columns="task", values="share")[["before", "prior", "no prior"]])
 level = over.pivot(index="c", columns="task", values="value").astype(float)
 gains = ", ".join(f"{gain:+.2f} (c = {c})" for c, gain in (level["no prior"] - level["before"]).items())
 words(
@@ -410,7 +413,7 @@ words(
 # %% tags=["hide-cell"]
 told = pd.concat([sampling, store.rows(study="distillation", profile=asked_of, n=chosen.n)])
 asked = told[(told["steps"] == 4) & (told["guidance"] == 2) & told["sampler"].isin(["ddim", "consistency"])]
-print(asked.groupby("task")["nfe"].first().to_string())
+show(asked.groupby("task")["nfe"].first().reset_index())
 words("A student takes the guidance scale as an input; its teacher is asked with and without the caption.")
 
 # %% [markdown]
@@ -419,9 +422,7 @@ words("A student takes the guidance scale as an input; its teacher is asked with
 # %% tags=["hide-cell"]
 few = told[(told["metric"] == "kid_effnet") & (told["steps"] <= 4) & told["sampler"].isin(["ddim", "consistency"])]
 few = few[few["task"].isin(["pretrain", "continued", "codi"])]
-print(
-    few.pivot_table(index=["c", "steps"], columns="task", values="value", aggfunc="min").round(1).dropna().to_string()
-)
+show(few.pivot_table(index=["c", "steps"], columns="task", values="value", aggfunc="min").dropna())
 words(
     "*continued* is the teacher, trained on for as much compute as its student took and sampled as ever. Where it stays"
     " level with *pretrain* and *codi* does not, it was the distillation."
@@ -452,9 +453,9 @@ for guidance, part in ways[ways["metric"] == "detour"].groupby("guidance"):
     gaps = comparisons.beside(part, "detour", "slerp", store.influences(part, "detour"), by="task")
     found.append(gaps.assign(guidance=guidance, longer=comparisons.in_words(gaps), sure=gaps["lo"] > 0))
 found = pd.concat(found)
-print(found.pivot(index="c", columns="guidance", values="longer").to_string())
+show(found.pivot(index="c", columns="guidance", values="longer"))
 words(
-    "Pair by pair, the line less the circle; a star where the interval leaves out zero. Surely longer in"
+    "Pair by pair, the line minus the circle. A star marks an interval that leaves out zero. Surely longer in"
     f" {found['sure'].sum()} of {len(found)} cases:"
     f" {', '.join(f'c = {r.c} at {r.guidance:g}' for r in found[found['sure']].itertuples())}. It is a small part of"
     " detours of two and more."
@@ -478,7 +479,7 @@ measured = ways[(ways["metric"] == "largest_step") & (ways["task"] == "lerp")].p
     index="c", columns="guidance", values="value"
 )
 print({name: f"{value:.2f}" for name, value in chance.items()})
-print(measured.round(2).to_string())
+show(measured)
 words(
     "The largest of ten is large because it was chosen. Lengths between zero and some end, all as likely, give"
     f" {chance['uniform']:.2f}, exponential ones {chance['exponential']:.2f}, and the models {measured.min().min():.2f}"
@@ -527,7 +528,7 @@ first = pd.DataFrame(
     ]
 )
 first["signal"] = levels.alpha[first["first time"]].round(3)
-print(first.pivot(index="steps", columns="spacing", values=["first time", "signal"]).to_string())
+show(first.pivot(index="steps", columns="spacing", values=["first time", "signal"]))
 words(
     "It gets none: sampling starts from noise alone. Told to expect a share of signal, it finds one, in what is only"
     " noise. On trailing times that share is small and the same for every number of steps; on leading ones it is the"
@@ -553,7 +554,7 @@ counted = store.rows(
     n=[256, 4096],
 )
 by_n = counted.pivot_table(index=["metric", "c"], columns="n", values="value")
-print(by_n.round(1).to_string())
+show(by_n)
 bias = confounders.limits(
     store.rows(
         study="sampling", profile=asked_of, images_seen=chosen.length, seed=0, sampler="ddim", steps=8, guidance=1.5
@@ -597,7 +598,7 @@ for small, large in ((8, 16), (16, 32)):
             v = verdicts.f3(part, name, store.influences(part, name))
             line[name] = f"{v.answer} {v.effect.value:+.3g}"
         found.append(line)
-print(pd.DataFrame(found).to_string(index=False))
+show(pd.DataFrame(found))
 words(
     "The effect is the smaller one's mean advantage at small budgets, as a share of the larger one's value. At nearly"
     " equal training compute it is larger, for both pairs and by every metric, as it must be when the larger is trained"
@@ -628,11 +629,7 @@ words(
 sizes = family.table1().set_index("name")
 arithmetic = 4 * sizes["gflops"] * 1e9 * 2048 / 256 / (chips.V5E.tflops * 1e12)
 messages = 2 * 4 * sizes["params"] / (chips.V5E.links / 2 * 1e9)
-print(
-    pd.DataFrame({"arithmetic, s": arithmetic, "messages, s": messages, "ratio": messages / arithmetic})
-    .round(3)
-    .to_string()
-)
+show(pd.DataFrame({"arithmetic, s": arithmetic, "messages, s": messages, "ratio": messages / arithmetic}))
 words(
     "For the largest; but both grow nearly alike with the size, and the batch a chip, eight pictures, decides more"
     " than it."
@@ -683,15 +680,13 @@ twins = store.rows(
     study="pretraining", profile=asked_of, c=8, images_seen=chosen.length, steps=50, guidance=2.0, n=chosen.n
 )
 twins = twins[(twins["seed"] == 0) | (twins["strength"] == 0.1)].sort_values("seed")
-print(
+show(
     pd.concat(
         [
             comparisons.beside(twins, name, 0, store.influences(twins, name), by="seed").assign(metric=name)
             for name in ("kid_effnet", "kid_scene", "alignment", "subject")
         ]
     )
-    .round(3)
-    .to_string(index=False)
 )
 words(
     "The same captions and noise, so an interval that leaves out zero would be the seed's doing; where it holds zero,"
@@ -762,11 +757,11 @@ names = ["kid_effnet", "kid_scene", "subject", "fd_effnet"]
 spoilt = store.rows(study="metrics", profile=asked_of, task=["real", "blur"], metric=names, n=64)
 moved = changes(spoilt)
 moved["worse"] = [f"{r.value:.3g} [{r.lo:.3g}, {r.hi:.3g}]" for r in moved.itertuples()]
-print(moved.pivot(index="strength", columns="metric", values="worse").to_string())
+show(moved.pivot(index="strength", columns="metric", values="worse"))
 noticed = moved[moved["lo"] > 0].groupby("metric")["strength"].min()
 words(
     "How much worse than real pictures, with the interval. Surely: "
-    + "; ".join(f"{name} {f'from {noticed[name]:g} on' if name in noticed else 'never'}" for name in names)
+    + "; ".join(f"{short(name)} {f'from {noticed[name]:g} on' if name in noticed else 'never'}" for name in names)
     + ". The detector still names what one sees to be blurred; 64 pictures leave the distance on its features unsure."
 )
 
@@ -776,7 +771,7 @@ words(
 
 # %% tags=["hide-cell"]
 real = store.rows(study="metrics", profile=asked_of, task="real", metric=["kid_effnet", "fd_effnet"])
-print(real.pivot_table(index="n", columns="metric", values="value").round(1).to_string())
+show(real.pivot_table(index="n", columns="metric", values="value"))
 rng, same = np.random.default_rng(0), {"kid": [], "fd": []}
 for _ in range(200):  # two samples of one distribution
     one, other = rng.normal(size=(2, 64, 4))
@@ -838,21 +833,21 @@ table = pd.DataFrame(
         for steps in (4, 50)
     ]
 )
-print(table.pivot(index="c", columns="steps", values=["ms", "not the network's"]).round(2).to_string())
+show(table.pivot(index="c", columns="steps", values=["ms", "not the network's"]))
 words(
     "Guidance asks twice a step. The rest, such as decoding, is paid once a picture and is nearly the same for all"
-    " sizes. The paper's cost leaves it out, which flatters few steps of a small model: in seconds these are dearer"
-    " than the cost says."
+    " sizes. The paper's cost leaves it out. That favours few steps of a small model, which take more seconds than the"
+    " cost says."
 )
 
 # %% [markdown]
-# **47** ●● Seconds are not FLOPs. By how much is an evaluation of the smallest model dearer in seconds than its share
-# of FLOPs says?
+# **47** ●● Seconds are not FLOPs. How many times more seconds does an evaluation of the smallest model take than its
+# share of FLOPs says?
 
 # %% tags=["hide-cell"]
 each = pd.Series({c: seconds[asked_of, c][0] for c in chosen.family})
 ratio = (each / each[32]) / pd.Series({c: unit[c] / unit[32] for c in each.index})
-print(ratio.round(2).to_string())
+show(ratio.rename("times").rename_axis("c").reset_index())
 words(
     f"{ratio[8]:.1f} times. What is no matrix product, such as normalisation, grows with c and not with its square, and"
     " small products do not fill a core. So on this machine a budget in seconds buys fewer steps of a small model than"
@@ -870,7 +865,7 @@ ours, rivals = ours.set_index("race"), others.groupby("race")[["value", "hi"]].m
 table = pd.DataFrame(
     {"middle": ours["value"] / rivals["value"], "at the least": ours["lo"] / rivals["hi"], "bound": 1 / ours["share"]}
 )
-print(table.round(3).to_string())
+show(table)
 words(
     f"In {(table['at the least'] > 1).sum()} of {len(table)}. Rounds of one machine are no sample of machines, so this"
     " is a range and no interval. The bound is the rate of one large matrix product over what the network's products"
@@ -928,27 +923,25 @@ words(
 # ## [How much is left open](14_left_open.ipynb)
 #
 # **52** ● By which factor does the distance to real scenes fall from 4 steps to 16, for each size and level, at the
-# best guidance? Does it fall by more where the caption says less?
+# best guidance? Does it fall more if the caption says less?
 
 # %% tags=["hide-cell"]
 opened = findings.by_level(store, profiles.get("laptop-eps"), ["all", "some", "subject", "nothing"])
 opened = opened[(opened["metric"] == "fd_scene_decoded") & (opened["seed"] == 0)]
 lowest = opened.groupby(["level", "c", "steps"], sort=False)["value"].min().unstack()
-print((lowest[4] / lowest[16]).unstack().round(2).to_string())
-words("Above 1 the steps paid. A size or level that has not been drawn yet is missing.")
+show((lowest[4] / lowest[16]).unstack())
+words("Above 1 more steps make the distance smaller. A size or level without recorded rows is missing.")
 
 # %% [markdown]
-# **53** ●● A network that predicts the noise errs by a little. By how much does the picture that is read off its answer
-# err, at the first of four steps on leading times, and on trailing ones? And if it predicts v instead?
+# **53** ●● A network that predicts the noise makes a small error. How large is then the error of the picture that
+# follows from its answer, at the first of four steps, on leading times and on trailing times? How large is it if the
+# network predicts v?
 
 # %% tags=["hide-cell"]
 sd = Schedule.sd()
 first = {"leading, the first of four": 751, "trailing": 999}
-print(
-    pd.DataFrame({name: {"noise": sd.sigma[t] / sd.alpha[t], "v": sd.sigma[t]} for name, t in first.items()})
-    .T.round(2)
-    .to_string()
-)
+factors = {name: {"noise": sd.sigma[t] / sd.alpha[t], "v": sd.sigma[t]} for name, t in first.items()}
+show(pd.DataFrame(factors).T.rename_axis("first time"))
 words(
     "The picture is (x - sigma noise) / alpha: an error of the noise comes back times sigma / alpha. With v it is"
     " alpha x - sigma v, and the error comes back times sigma, at most once. That is why a network that predicts the"
@@ -971,10 +964,10 @@ def near(steps, q):
 counts = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 50, 100)
 print({q: next((n for n in counts if near(n, q) >= 0.95), "more than 100") for q in (0.5, 0.9, 0.99, 0.999)})
 words(
-    "The odds of the two points are those of the caption times those of what is seen, so the caption adds half of its"
-    " log odds inside the tanh. The surer the caption, the fewer steps: a picture that is pinned down is drawn at once."
-    " At q = 0.99 one step gives the mean, which lies close to the likely point; that the other one is never drawn,"
-    " though it should be once in a hundred, many distances hardly notice."
+    "The odds of the two points are the odds by the caption times the odds by what is seen. So the caption adds half of"
+    " its log odds inside the tanh. The surer the caption, the fewer steps are needed. At q = 0.99 one step gives the"
+    " mean, which lies close to the likely point. The other point is then never drawn, though it should be drawn once"
+    " in a hundred times; many distances hardly notice that."
 )
 
 # %% tags=["remove-cell"]

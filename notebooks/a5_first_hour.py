@@ -9,10 +9,10 @@
 # %% [markdown]
 # # The first hour: diffusion in sixty lines
 #
-# **The answer.** All of diffusion is here, in the pieces that the whole study is made of, at a size that trains in
-# seconds: points in the plane instead of pictures, three shapes instead of captions.
-#
 # **The question.** What has to be written so that a network which only removes noise draws from a distribution?
+#
+# **The answer.** This page: all of diffusion, made of the same pieces as the whole study, at a size that trains in
+# seconds. Points in the plane take the place of pictures, and three shapes take the place of captions.
 
 # %% tags=["parameters"]
 steps = 20  # of DDIM
@@ -65,7 +65,7 @@ null = contexts([3])
 # %% [markdown]
 # ## The network
 #
-# It sees noisy points $x_t$, the time $t$ and the context, and says what noise is in them.
+# It sees noisy points $x_t$, the time $t$ and the context, and predicts the noise in them.
 
 
 # %%
@@ -113,7 +113,7 @@ def loss(params, x0, context, key):
 # %% [markdown]
 # ## Training
 #
-# Follow the gradient.
+# Every step follows the gradient of the loss on a new batch of points.
 
 # %%
 optimizer = optax.adam(optax.cosine_decay_schedule(3e-3, trained))
@@ -134,10 +134,11 @@ for step in range(trained):
 # %% [markdown]
 # ## Drawing
 #
-# A *denoiser* turns what the network says into an estimate of the clean point, $\hat x_0 = c_{skip}\, x + c_{out}\,
-# \epsilon_\theta$; *guidance* moves it away from what would be drawn without a context, $\hat x_0 = \hat x_0^{null} +
-# w\,(\hat x_0^{c} - \hat x_0^{null})$; a *solver* is a table whose rows say how to go from one noise level to the next:
-# $x \leftarrow a\,x + b\,\hat x_0$.
+# - A *denoiser* turns the network's answer into an estimate of the clean point,
+#   $\hat x_0 = c_{skip}\, x + c_{out}\, \epsilon_\theta$.
+# - *Guidance* moves the estimate away from the one without a context,
+#   $\hat x_0 = \hat x_0^{null} + w\,(\hat x_0^{c} - \hat x_0^{null})$.
+# - A *solver* is a table. Each row says how to go from one noise level to the next: $x \leftarrow a\,x + b\,\hat x_0$.
 
 # %%
 n = 600
@@ -154,7 +155,7 @@ for row in range(int(plan.n)):
     x = plan.x[row] * x + plan.x0[row] * x0
 
 # %% [markdown]
-# `sample` is this loop, compiled, for every solver: the same points.
+# `sample` is this loop, compiled, for every solver. It draws the same points.
 
 # %%
 nulls = np.repeat(null, n, 0)
@@ -170,8 +171,8 @@ def table(x, kind, what):
 
 shown = pd.concat([table(*points(n, seed=10**6), "real"), table(x, kind, f"drawn in {steps} steps")])
 alt.Chart(shown).mark_circle(size=12, opacity=0.8).encode(
-    alt.X("x:Q", title=None, scale=alt.Scale(domain=[-2, 2], clamp=True)),
-    alt.Y("y:Q", title=None, scale=alt.Scale(domain=[-2, 2], clamp=True)),
+    alt.X("x:Q", title="first coordinate", scale=alt.Scale(domain=[-2, 2], clamp=True)),
+    alt.Y("y:Q", title="second coordinate", scale=alt.Scale(domain=[-2, 2], clamp=True)),
     color=alt.Color("shape:N", scale=alt.Scale(domain=list(NAMES)), title=None),
     row=alt.Row("points:N", title=None, sort="descending", header=alt.Header(labelOrient="top")),
     tooltip=["shape:N"],
@@ -180,14 +181,16 @@ alt.Chart(shown).mark_circle(size=12, opacity=0.8).encode(
 # %% [markdown]
 # ## From here to pictures
 #
-# - For points take latents: the autoencoder's coarser picture (`ldm/networks/autoencoder.py`).
-# - For `Tiny` take `ldm.networks.unet.UNet`, for one token a caption's (`ldm/networks/text.py`).
-# - The loss is `ldm.diffusion.losses.diffusion_loss`, the loop `ldm.training.loop.fit`, with checkpoints and averages.
+# - Latents take the place of points: the autoencoder's coarser picture (`ldm/networks/autoencoder.py`).
+# - `ldm.networks.unet.UNet` takes the place of `Tiny`. The tokens of a caption take the place of the one token
+#   (`ldm/networks/text.py`).
+# - The loss is `ldm.diffusion.losses.diffusion_loss`. The loop is `ldm.training.loop.fit`, with checkpoints and
+#   averages.
 #
 # ## Try it
 #
-# `make notebook N=a5_first_hour ARGS="-p steps 2 -p guidance 1"` draws in two steps without guidance: where shapes
-# cross, points fall between them. `-p guidance 6` makes lines thinner than they are.
+# `make notebook N=a5_first_hour ARGS="-p steps 2 -p guidance 1"` draws in two steps without guidance. Where shapes
+# cross, points fall between them. `-p guidance 6` makes the lines thinner than they should be.
 #
 # **Exercise.** What does DDIM draw in a single step, and why is it no picture of anything? Answers, and two more:
 # [49 to 51](a4_exercises.ipynb).

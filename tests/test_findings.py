@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ldm.figures.findings import summary
+from ldm.figures.findings import page, summary
 from ldm.metrics import Estimate
 from ldm.paths import ROOT
 from ldm.profiles import LAPTOP
@@ -24,8 +24,11 @@ def test_the_turns_of_a_finding_are_counted_apart_and_what_has_no_rows_is_said()
     }
     lines = {line.split("|")[1].strip(): line.split("|")[3].strip() for line in summary(answers).splitlines()}
     assert set(FINDINGS) <= set(lines) and len(ASKED) == 4
-    assert lines["F1"] == "**holds 4**"
-    assert lines["F3"] == "all steps: **holds 3**, fails 1<br>four and more: **undecided 3**, fails 1"
+    assert lines["F1"] == "**holds** by all 4 metrics"
+    assert lines["F3"].split("<br>") == [
+        "all steps: **holds** by 3 of 4 metrics, fails by 1",
+        "four and more: **undecided** by 3 of 4 metrics, fails by 1",
+    ]
     assert lines["F6"] == "not asked yet"
 
 
@@ -37,3 +40,14 @@ def test_the_evidence_is_each_row_once_of_every_study_that_is_asked():
         ("pretraining", "sampling", "distillation"), set(ASKED)
     )
     assert set(rows["seed"]) == {0} and "average" not in set(rows["task"])
+
+
+def test_the_page_of_verdicts_has_a_part_for_each_finding_and_a_row_for_each_metric():
+    common = dict(effect=Estimate(0.5, 0.25, 0.75, 9), meaning="gain:", asked="two sizes", turn="all steps: ")
+    found = [Verdict(finding="F3", answer="holds", metric=m, **common) for m in ("kid_effnet", "alignment")]
+    parts = page({"F3": found}).split("\n\n")
+    assert [part for part in parts if part.startswith("### ")] == [f"### {name}" for name in FINDINGS]
+    assert "**All steps.** *Effect:* gain. *Asked of:* two sizes." in parts
+    table = next(part for part in parts if part.startswith("| metric"))
+    assert "KID-EfficientNet" in table and table.count("**holds**") == 2 and "0.5 [0.25, 0.75]" in table
+    assert parts.count("Not asked yet.") == len(FINDINGS) - 1

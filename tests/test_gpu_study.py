@@ -9,9 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
@@ -20,15 +20,18 @@ from launch.gpu import queue as gpu_queue
 from launch.gpu import run as gpu_study
 from launch.gpu.pack import Pack, unpack
 from launch.gpu.queue import Command, queue
+from launch.gpu.worker import Worker
 from ldm import __main__ as cli
 from ldm import paths, profiles
+from ldm.networks import weights
 from ldm.networks.layers import abstract
 from ldm.paths import ROOT
 from ldm.study import grids
 from ldm.study.results import Row, Store
-from ldm.tasks import pretrain
-from ldm.training import together
+from ldm.tasks import memory, pretrain
+from ldm.tasks import together as task
 from tests.environment import one_device
+from tests.test_without_jax import loaded_by
 
 ROW = Row(
     study="sampling", profile="gpu-v", task="pretrain", metric="kid", protocol="p", value=1.0, lo=0.0, hi=2.0, n=16
@@ -44,19 +47,33 @@ class Bench:
 
     def __init__(self, root: Path):
         self.root, self.store = root, Store(root)
-        self.now, self.ran = 0.0, []
+        self.now, self.ran, self.asked = 0.0, [], []
 
-    def call(self, words: list[str], minutes: float = 1.0) -> None:
-        self.ran.append(" ".join(words))
+    def call(self, text: str, minutes: float = 1.0) -> None:
+        self.ran.append(text)
         self.now += 60 * minutes
+
+    def ask(self, question) -> None:  # as a worker
+        self.asked.append(question)
+
+    def answer(self, seconds: float) -> str | None:
+        try:
+            self.calls(self.asked[-1]["text"])
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+        return ""
+
+    def end(self) -> None:
+        pass
 
     def timetable(self, commands, minutes):
         return gpu_study.timetable(commands, self.store, minutes)
 
     def run(self, commands, minutes, call=None, out="home"):
+        self.calls = call or self.call
         return gpu_study.run(
             commands,
-            call or self.call,
+            self,
             minutes=minutes,
             out=self.root / out,
             store=self.store,
@@ -73,32 +90,49 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
-    monkeypatch.setattr(gpu_study.models, "note_models", lambda profile: None)
-    monkeypatch.setattr(gpu_study.gc, "collect", lambda: 0)  # seconds, in a process of many tests
+    monkeypatch.setattr(gpu_study, "ENDING", 0.0)
     return Bench(tmp_path)
 
 
 # --- the list ---
 
 
-@pytest.mark.parametrize("minutes", [3, 8, 9, 30])
+@pytest.mark.parametrize("minutes", [3, 8.5, 30])
 def test_a_plan_fits_its_minutes_in_order_and_leaves_no_room_that_the_next_would_fill(minutes, tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "RUNS", tmp_path / "runs")
     planned = gpu_study.timetable(queue(), Store(tmp_path), minutes)
     now = planned[planned["fits"]]
-    assert 0 < now["minutes"].sum() <= minutes
+    assert gpu_queue.SETUP < now["until"].max() <= minutes and now["until"].is_monotonic_increasing
     waiting = planned[~planned["fits"] & ~planned["done"]]
-    assert (waiting["minutes"].iloc[0] > minutes - planned["minutes"][: waiting.index[0]].sum()) or waiting.empty
+    assert (waiting["until"] > minutes).all()
     typed = "; ".join(now["commands"]).split("; ")
     assert len(typed) == len(set(typed)), "a training that two commands need is done once"
+    text = gpu_study.timetable_text(planned).splitlines()
+    assert sum(line.endswith("not reached") for line in text) == len(waiting)
+    assert sum(line.startswith("python -m ldm ") for line in text) == len(typed)
 
 
-def test_the_order_is_the_laptops_models_then_the_papers_widths():
+def test_programs_are_compiled_while_others_run_and_what_cannot_be_is_waited_for(tmp_path):
+    store, one = Store(tmp_path), gpu_queue.COMPILE
+    quick = [command(str(i), 0.1, programs=(("grid", str(i)),)) for i in range(3)]
+    planned = gpu_study.timetable(quick, store, 9)
+    assert planned["until"].iloc[0] == pytest.approx(max(one, gpu_queue.SETUP) + 0.1)
+    assert planned["until"].diff().iloc[1] == pytest.approx(max(0.1, one / gpu_queue.LANES), abs=0.1)
+    slow = [command(str(i), 3, programs=(("grid", str(i)),)) for i in range(3)]
+    assert list(gpu_study.timetable(slow, store, 99)["minutes"].iloc[1:]) == pytest.approx([3, 3])
+    again = [command(str(i), 0.1, programs=(("grid", "the same"),)) for i in range(3)]
+    assert list(gpu_study.timetable(again, store, 99)["minutes"].iloc[1:]) == pytest.approx([0.1, 0.1])
+
+
+def test_the_order_is_the_laptops_models_and_their_losses_then_their_pictures_then_the_papers_widths():
     commands = queue()
     assert len({one.text for one in commands}) == len(commands)
     trainings = [one.training for one in commands if one.training]
-    assert [one.c for one in trainings] == [8, 16, 32, 24, 48, 64, 128, 64, 320, 192, 96, 256]
+    assert [one.c for one in trainings] == [8, 16, 24, 32, 48, 64, 128, 320, 64, 192, 96, 256]
     assert all(one.seeds == (0, 1, 2) and one.names == ("laptop-eps", "laptop-v") for one in trainings[:6])
+    assert commands[0].made and [one.why for one in commands[1:9]] == ["the laptop's models"] + [
+        "held-out loss"
+    ] * 6 + ["the laptop's models"]
     first = commands.index(next(one for one in commands if one.c == 128))
     assert [one.text.split()[0] for one in commands[first : first + 5]] == [
         "together",
@@ -142,21 +176,28 @@ def test_every_command_of_the_queue_is_one_that_the_command_line_knows(monkeypat
 
 
 def test_the_largest_width_has_the_bytes_that_are_reckoned_for_it():
-    """Nothing of it is computed: 843.5M parameters, four float32 states, three of which come home as nothing."""
+    """Nothing of it is computed: 843.5M parameters, four float32 states and a gradient, and what 256 pictures leave."""
     profile = profiles.get("gpu-eps")
     structure, params = abstract(lambda keys: pretrain.fresh(profile, 320, keys))
     count = sum(p.size for p in params.values())
     assert count == 843_546_564
-    states = jax.eval_shape(
-        jax.vmap(functools.partial(together.fresh, profile.training(320))),
-        {name: jax.ShapeDtypeStruct((1, *p.shape), p.dtype) for name, p in params.items()},
-    )
-    held = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(states))
-    assert held == pytest.approx(4 * 4 * count, rel=1e-6)
-    assert held + 4 * count + 2 * count < 80e9 / 3, (
-        "states, gradient and rounded copy leave most of an H100 to pictures"
-    )
-    assert 2 * count < 2e9, "one model's file"
+    held = memory.state_bytes(params, profile.training(320))
+    assert held == pytest.approx((4 + 2) * 4 * count, rel=1e-6)
+    two = replace(profile.training(320), averages=(16.97,))
+    assert memory.state_bytes(params, two) == pytest.approx(7 * 4 * count, rel=1e-6)
+    known, kept = task.bytes_of(profile, 320, False)
+    assert known == held and 8e9 < kept < 14e9
+    of = lambda gigabytes: memory.micro_batches(held, kept, 256, int(gigabytes * 1e9))
+    assert of(80 * 0.9) == 1 and of(33) == 2
+    with pytest.raises(ValueError, match="expected at most 80% of the device's 24.0 GB; train fewer side by side"):
+        of(24)
+
+
+def test_a_batch_is_cut_until_a_part_fits():
+    cut = lambda held, kept, limit: memory.micro_batches(held, kept, 64, int(limit / memory.USED))
+    assert [cut(10, 60, limit) for limit in (100, 71, 69, 26, 12)] == [1, 1, 2, 4, 32]
+    with pytest.raises(ValueError, match="a batch of 64"):
+        cut(10, 60, 10)
 
 
 # --- doing it ---
@@ -164,39 +205,59 @@ def test_the_largest_width_has_the_bytes_that_are_reckoned_for_it():
 
 def test_what_fits_is_done_in_order_and_never_twice(bench):
     commands = [command("a"), command("long", 9), command("b"), command("c", 4)]
-    assert list(bench.timetable(commands, 3)["fits"]) == [True, False, True, False]
-    assert bench.run(commands, 3) == []
+    assert bench.run(commands, 2) == []
     assert bench.ran == ["a", "b"]
-    assert bench.run(commands, 3) == []
-    assert len(bench.ran) == 2, "what was done was done again, or something that does not fit was begun"
     planned = bench.timetable(commands, 30)
     assert list(planned["done"]) == [True, False, True, False]
-    assert "2 of 4 now, 13.0 minutes; 2 are done." in gpu_study.timetable_text(planned)
+    assert "2 of 4 now, 13.6 minutes; 2 are done." in gpu_study.timetable_text(planned)
     assert gpu_study.progress(commands, bench.store).to_dict("records") == [
         {"why": "a trial", "c": "-", "tasks": 4, "done": 2}
     ]
     log = (bench.root / "home" / "log.txt").read_text()
-    assert "begun, 3.0 minutes left: a" in log and "b: 1.0 minutes, 1.0 reckoned" in log
+    assert "begun, 2.0 minutes left: a" in log and "b: 1.0 minutes, 1.0 reckoned" in log
 
 
-def test_a_cut_command_is_done_anew_and_a_failed_one_does_not_stop_the_others(bench):
+def test_the_minutes_that_are_left_go_to_what_does_not_fit_whose_finished_cells_come_home(bench):
+    commands = [command("a"), command("long", 9), command("longer", 9)]
+
+    def call(text):
+        bench.call(text)
+        if text == "long" and bench.ran.count("long") < 3:
+            bench.store.write(f"{bench.ran.count('long'):016x}", [ROW])
+
+    def answer(seconds):
+        said = Bench.answer(bench, seconds)
+        return None if bench.ran[-1] == "long" else said
+
+    bench.answer = answer
+    assert bench.run(commands, 3, call) == []
+    assert bench.ran == ["a", "long", "long"]
+    rows = [name for name in bench.home() if name.startswith("runs/rows/")]
+    assert len(rows) == 3, "a's row of the queue, and two cells of the other"
+    assert "cut, since the minutes are over" in (bench.root / "home" / "log.txt").read_text()
+
+
+def test_what_comes_next_is_told_with_each_command(bench):
+    of = lambda *names: dict(programs=tuple(("grid", name) for name in names))
+    training = command("together", made=lambda: False, **of("t"))
+    commands = [command("a", **of("x")), command("b", **of("x")), command("c", needs=training, **of("y")), training]
+    bench.run(commands, 2)
+    assert [(one["text"], one["programs"], one["ahead"]) for one in bench.asked] == [
+        ("a", (("grid", "x"),), [("grid", "t"), ("grid", "y")]),
+        ("b", (("grid", "x"),), [("grid", "t"), ("grid", "y")]),
+    ]
+
+
+def test_a_failed_command_does_not_stop_the_others(bench):
     commands = [command("a"), command("b")]
 
-    def cut(words):
-        bench.call(words)
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        bench.run(commands, 9, cut)
-    assert not bench.timetable(commands, 9)["done"].any()
-
-    def bad(words):
-        if words == ["a"]:
+    def bad(text):
+        if text == "a":
             raise ValueError("c = 9: expected another.")
-        bench.call(words)
+        bench.call(text)
 
     assert bench.run(commands, 9, bad) == ["a: ValueError: c = 9: expected another."]
-    assert bench.ran == ["a", "b"] and list(bench.timetable(commands, 9)["done"]) == [False, True]
+    assert bench.ran == ["b"] and list(bench.timetable(commands, 9)["done"]) == [False, True]
     assert "expected another" in (bench.root / "home" / "log.txt").read_text()
 
 
@@ -204,14 +265,12 @@ def test_a_model_that_a_command_needs_is_trained_first_and_once_as_long_as_it_is
     model = tmp_path / "model"
     training = command("together", 4, made=model.is_file)
     commands = [command("a", needs=training), command("b", needs=training)]
-    assert (
-        list(bench.timetable(commands, 8)["minutes"]) == [5, 1]
-        and list(bench.timetable(commands, 4)["fits"]) == [False] * 2
-    )
+    assert list(bench.timetable(commands, 8)["minutes"]) == [5, 1]
+    assert list(bench.timetable(commands, 4)["fits"]) == [False] * 2
 
-    def call(words):
-        bench.call(words, 4 if words == ["together"] else 1)
-        if words == ["together"]:
+    def call(text):
+        bench.call(text, 4 if text == "together" else 1)
+        if text == "together":
             model.write_bytes(b"")
 
     bench.run(commands, 5, call)
@@ -226,9 +285,9 @@ def test_a_model_that_a_command_needs_is_trained_first_and_once_as_long_as_it_is
 def test_a_training_that_fails_fails_what_needs_it_and_not_the_next(bench):
     training = command("together", made=lambda: False)
 
-    def call(words):
-        bench.call(words)
-        if words == ["together"]:
+    def call(text):
+        bench.call(text)
+        if text == "together":
             raise RuntimeError("it diverged.")
 
     commands = [command("a", needs=training), command("b", needs=training), command("c")]
@@ -236,38 +295,20 @@ def test_a_training_that_fails_fails_what_needs_it_and_not_the_next(bench):
     assert bench.ran == ["together", "c"]
 
 
-def test_the_end_of_the_minutes_and_sigterm_cut_what_runs_and_pack_what_is_finished(bench, monkeypatch):
-    monkeypatch.setattr(gpu_study, "ENDING", 0.0)
-    before = signal.getsignal(signal.SIGTERM)
-    for stop, minutes in (("minutes", 0.02), ("sigterm", 9)):
-
-        def call(words, stop=stop):
-            bench.store.write("0" * 15 + stop[0], [ROW])
-            if stop == "sigterm":
-                os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(20)
-            bench.call(words)
-
-        with pytest.raises(SystemExit):
-            bench.run([command("a", 0.01)], minutes, call, out=stop)
-        assert bench.ran == [] and signal.getsignal(signal.SIGTERM) == before
-        assert bench.home(stop) == [f"runs/rows/{'0' * 15}{stop[0]}.parquet"], "one call brings what none did before"
-
-
 def test_while_a_command_runs_what_is_finished_is_packed(bench, monkeypatch):
-    """A kill that nothing announces then costs a minute."""
-    monkeypatch.setattr(gpu_study, "EVERY", 0.01)
+    """A kill that nothing announces then costs seconds."""
+    monkeypatch.setattr(gpu_study, "EVERY", 0.0)
     seen = []
 
-    def call(words):
-        bench.store.write("0" * 16, [ROW])
-        deadline = time.monotonic() + 20
-        while not bench.home() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        seen.extend(bench.home())
-        bench.call(words)
+    def answer(seconds):
+        bench.now += 1
+        if not bench.store.has("0" * 16):
+            bench.store.write("0" * 16, [ROW])
+        seen[:] = bench.home()
+        return "" if seen else None
 
-    bench.run([command("a")], 9, call)
+    bench.answer = answer
+    bench.run([command("a")], 0.4)
     assert seen == ["runs/rows/0000000000000000.parquet"]
     assert len(bench.home()) == 2, "the queue's own row came home, too"
 
@@ -301,7 +342,7 @@ def test_a_model_larger_than_a_volume_comes_home_in_several_and_whole(tmp_path):
         unpack(out, home)
 
 
-def test_rows_go_first_then_small_models_first_seeds_and_last_lengths_and_later_calls_bring_the_rest(
+def test_rows_go_first_then_first_seeds_then_the_rest_into_what_is_left_and_later_calls_bring_that(
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr(packing, "SPARED", 3_000)
@@ -310,21 +351,22 @@ def test_rows_go_first_then_small_models_first_seeds_and_last_lengths_and_later_
     sizes = {model(8, 0): 2_000, model(8, 1): 2_000, model(8, 0, 20): 2_000, model(32, 0): 10_500, model(32, 2): 10_500}
     for name, size in sizes.items():
         file(lent, name, size)
-    assert [path.name for path in first.models()] == [
-        Path(name).name for name in (model(8, 0), model(8, 1), model(8, 0, 20), model(32, 0), model(32, 2))
-    ]
+    order = [Path(name).name for name in (model(8, 0), model(32, 0), model(8, 1), model(32, 2), model(8, 0, 20))]
+    assert [path.name for path in first.models()] == order
+    home = lambda out, there: [path.relative_to(there).as_posix() for path in unpack(out, there)]
     first.bring()
-    file(lent, "runs/rows/0.parquet", 2_500)  # after the models, into what was spared for it
+    assert home(tmp_path / "0", tmp_path / "a") == [model(8, 0), model(32, 0)], "the others wait for what comes"
+    file(lent, "runs/rows/0.parquet", 2_500)
     first.bring(last=True)
-    names = [path.relative_to(tmp_path / "a").as_posix() for path in unpack(tmp_path / "0", tmp_path / "a")]
-    assert names[-1] == "runs/rows/0.parquet" and model(32, 0) not in names and model(8, 1) in names
+    assert home(tmp_path / "0", tmp_path / "a")[2:] == ["runs/rows/0.parquet", model(8, 1)]
+    assert first.without() == f"{order[3]}, {order[4]}"
     second = Pack(lent, tmp_path / "1", volume=10_000, most=20_000)
     second.bring(last=True)
-    assert [path.name for path in unpack(tmp_path / "1", tmp_path / "b")] == [Path(model(32, 0)).name]
+    assert home(tmp_path / "1", tmp_path / "b") == [model(32, 2), model(8, 0, 20)]
     register = file(lent, "runs/open/models.json", 50)
     third = Pack(lent, tmp_path / "2", volume=10_000, most=20_000)
     third.bring(last=True)
-    assert {path.name for path in unpack(tmp_path / "2", tmp_path / "c")} == {"models.json", Path(model(32, 2)).name}
+    assert home(tmp_path / "2", tmp_path / "c") == ["runs/open/models.json"] and third.without() == "nothing"
     assert (tmp_path / "c/runs/open/models.json").read_bytes() == register
 
 
@@ -345,65 +387,144 @@ def test_of_a_stream_that_is_cut_anywhere_all_but_the_last_member_is_unpacked(cu
     assert all((tmp_path / "home" / name).read_bytes() == data[name] for name in found)
 
 
-DRIVER = """
-import sys, time
+WORKER = """
+import sys, time, os
+from pathlib import Path
+import numpy as np
+from launch.gpu.worker import serve
+from ldm.networks import weights
+from ldm.study.results import Row, Store
+root = Path(sys.argv[1])
+store = Store(root)
+assert "jax" not in sys.modules
+
+def do(text, programs, ahead):
+    name = int(text)
+    time.sleep(0.05)
+    if name == 7 and not (root / "fell").exists():
+        (root / "fell").touch()
+        os.abort()  # as a compiler that crashes
+    weights.save(root / f"runs/open/unet-eps-c{name}-640k-s0.safetensors", {"w": np.full(name * 1000, name, "float32")})
+    row = Row(study="sampling", profile="gpu-v", task="pretrain", metric="kid", protocol="p", value=1.0, lo=0.0,
+              hi=2.0, n=16)
+    store.write(f"{name:016x}", [row], {"strip.webp": bytes(name * 100)})
+    (root / "did").open("a").write(f"{name}\\n")
+    time.sleep(0.05)
+
+serve(lambda: do)
+"""
+DRIVER = f"""
+import sys
 from pathlib import Path
 from launch.gpu import pack, run
 from launch.gpu.queue import Command
-from ldm.study.results import Row, Store
-run.EVERY, pack.VOLUME = 0.02, 50_000
-run.models.note_models = lambda profile: None
-root, out = map(Path, sys.argv[1:])
-store = Store(root)
-
-def call(words):
-    time.sleep(0.1)
-    name = words[0]
-    model = root / f"runs/open/unet-eps-c{name}-640k-s0.safetensors"
-    model.parent.mkdir(parents=True, exist_ok=True)
-    run.models.weights.save(model, {"w": __import__("numpy").full(int(name) * 1000, int(name), "float32")})
-    row = Row(study="sampling", profile="gpu-v", task="pretrain", metric="kid", protocol="p", value=1.0, lo=0.0,
-              hi=2.0, n=16)
-    store.write(f"{int(name):016x}", [row], {"strip.webp": bytes(int(name) * 100)})
-    print("did", name, flush=True)
-    time.sleep(0.1)
-
-commands = [Command(text=str(i), why="a trial", minutes=0.01) for i in range(1, 25)]
-run.run(commands, call, minutes=2, out=out, store=store)
+from launch.gpu.worker import Worker
+from ldm.study.results import Store
+run.EVERY, run.TICK, run.ENDING, pack.VOLUME = 0.02, 0.01, 0.0, 50_000
+root, out, most = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+did = root / "did"
+clock = lambda: did.read_text().count("\\n") if did.is_file() else 0  # a second a command
+worker = Worker([sys.executable, "-c", {WORKER!r}, str(root)], out / "log.txt")
+commands = [Command(text=str(i), why="a trial", minutes=0.001) for i in range(1, 25)]
+failed = run.run(commands, worker, minutes=most / 60, out=out, store=Store(root), clock=clock)
+assert "jax" not in sys.modules
+print("failed", failed)
 """
 
 
+def finished(lent: Path) -> list[int]:
+    """The commands that have left their rows, in order."""
+    return [int(line) for line in (lent / "did").read_text().split()] if (lent / "did").is_file() else []
+
+
+def driven(lent: Path, out: Path, most: int) -> subprocess.Popen:
+    """The queue in a process of its own, whose minutes are over after so many commands."""
+    program = [sys.executable, "-c", DRIVER, str(lent), str(out), str(most)]
+    environment = one_device() | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(program, env=environment, stdout=subprocess.PIPE, text=True)
+
+
 @pytest.mark.slow
-def test_killed_at_three_moments_the_queue_goes_on_and_what_came_home_is_whole(tmp_path):
-    """SIGKILL, after a different number of commands each time, and a little later than each."""
-    lent, home, did = tmp_path / "lent", tmp_path / "home", []
-    for call, (most, wait) in enumerate(((2, 0.0), (5, 0.07), (4, 0.13), (99, 0.0))):
-        process = subprocess.Popen(
-            [sys.executable, "-c", DRIVER, str(lent), str(tmp_path / f"out{call}")],
-            env=one_device() | {"PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for line in process.stdout:
-            if line.startswith("did"):
-                did.append(int(line.split()[1]))
-                most -= 1
-            if most == 0:
-                time.sleep(wait)
-                process.send_signal(signal.SIGKILL)
-                break
-        process.stdout.close()
-        process.wait(timeout=120)
-        if list((tmp_path / f"out{call}").glob("*.part")):
-            unpack(tmp_path / f"out{call}", home)
-    assert process.returncode == 0 and sorted(set(did)) == list(range(1, 25))
-    assert len(did) <= 24 + 3, "a finished command was done again"
+def test_killed_at_three_moments_told_to_end_and_ended_by_its_clock_every_finished_row_comes_home_whole(tmp_path):
+    """SIGKILL after so many commands and a little later, SIGTERM, the end of the minutes; and a worker that crashes."""
+    lent, home = tmp_path / "lent", tmp_path / "home"
+    ends = [(2, 0.0, signal.SIGKILL), (3, 0.07, signal.SIGKILL), (1, 0.13, signal.SIGKILL), (3, 0.05, signal.SIGTERM)]
+    for call, (most, wait, number) in enumerate([*ends, (5, 0.0, None), (99, 0.0, None)]):
+        before, out = len(finished(lent)), tmp_path / f"out{call}"
+        process = driven(lent, out, 99 if number else most)
+        while number and len(finished(lent)) < before + most:
+            assert process.poll() is None
+            time.sleep(0.005)
+        time.sleep(wait)
+        if number:
+            process.send_signal(number)
+        process.communicate(timeout=600)
+        assert process.returncode == {signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 143, None: 0}[number]
+        if number == signal.SIGKILL:
+            time.sleep(1)  # until the worker has seen that it is alone
+        if list(out.glob("*.part")):
+            unpack(out, home)
+        if number != signal.SIGKILL:
+            assert {f"{name:016x}" for name in finished(lent)} <= set(Store(home).rows()["key"]), "a row was lost"
+            said = {signal.SIGTERM: "cut by SIGTERM", None: "cut, since the minutes are over"}[number]
+            assert (said if most < 99 else "all that there is has been done") in (out / "log.txt").read_text()
+    assert len(finished(lent)) <= 24 + call, "a finished command was done again"
+    assert "7: the process that computes ended with status -6" in "".join(
+        path.read_text() for path in tmp_path.glob("out*/log.txt")
+    )
     rows = Store(home).rows()
-    assert (rows["study"] == "sampling").sum() == (rows["study"] == "queue").sum() == 24
+    assert (rows["study"] == "sampling").sum() == 24
     for name in range(1, 25):
-        brought = gpu_study.models.weights.load(home / f"runs/open/unet-eps-c{name}-640k-s0.safetensors")
+        brought = weights.load(home / f"runs/open/unet-eps-c{name}-640k-s0.safetensors")
         np.testing.assert_array_equal(brought["w"], np.full(name * 1000, name, np.float32))
         assert (home / f"runs/files/{name:016x}/strip.webp").stat().st_size == name * 100
+
+
+def runs(number: int) -> bool:
+    """Whether a process is there, and has not ended without being asked for its status."""
+    try:
+        return " Z " not in Path(f"/proc/{number}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_worker_that_ends_under_risky_flags_is_asked_again_without_them_and_is_killed_with_its_children(tmp_path):
+    program = """
+import os, subprocess, sys
+from launch.gpu.worker import serve
+if os.environ.get("RISKY"):
+    os.abort()
+def do(text):
+    if text == "bad":
+        raise ValueError("no")
+    if text == "gone":
+        os.abort()
+    print("child", subprocess.Popen(["sleep", "60"]).pid, flush=True)
+serve(lambda: do)"""
+    worker = Worker([sys.executable, "-c", program], tmp_path / "log", {"PYTHONPATH": str(ROOT)}, {"RISKY": "1"})
+
+    def told(text: str) -> str:
+        worker.ask({"text": text})
+        deadline = time.monotonic() + 300
+        while (answer := worker.answer(0.05)) is None:
+            assert time.monotonic() < deadline
+        return answer
+
+    assert told("good") == "" and "once more, without {'RISKY': '1'}" in (tmp_path / "log").read_text()
+    assert told("bad") == "ValueError: no" and "Traceback" in (tmp_path / "log").read_text()
+    assert told("gone") == "the process that computes ended with status -6"
+    assert told("good") == "", "it is started again"
+    worker.end()
+    children = [line.split()[1] for line in (tmp_path / "log").read_text().splitlines() if line.startswith("child")]
+    assert len(children) == 2
+    deadline = time.monotonic() + 60
+    while any(runs(int(child)) for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_the_process_that_packs_loads_no_jax():
+    assert loaded_by("import launch.gpu.__main__, launch.gpu.run, launch.gpu.worker\nlaunch.gpu.queue.queue()") == "[]"
 
 
 def test_the_rehearsal_is_the_queue_at_a_tiny_size(tmp_path, monkeypatch):

@@ -90,7 +90,7 @@ def test_what_a_size_cannot_afford_is_said(store):
     best = optimum.within(points, "subject", [1.0, 3.0])
     assert list(zip(best["budget"], best["key"], strict=True)) == [(1.0, "8-4-2"), (3.0, "8-8-2"), (3.0, "16-4-2")]
     text = samples.at_equal_cost(store, best, [1.0, 3.0]).data
-    assert text.count("too dear") == 1 and text.count("8 steps, guidance 2") == 1 and "cost 3" in text
+    assert text.count("costs more") == 1 and text.count("8 steps, guidance 2") == 1 and "cost 3" in text
 
 
 @pytest.mark.parametrize("metric", ["kid_effnet", "alignment"])
@@ -99,7 +99,7 @@ def test_the_frontier_of_a_law_falls_and_the_law_is_told_with_its_misfit(metric)
     assert points["x"].is_monotonic_increasing and (points["value"].diff().dropna() < 0).all()
     assert (points["lo"] <= points["value"]).all() and (points["value"] <= points["hi"]).all()
     chart, words = laws.shown(points, metric, "cost")
-    assert "through" in words.data and f"{len(points)} points" in words.data and chart.to_dict()["vconcat"]
+    assert "points. The points" in words.data and f"{len(points)} points" in words.data and chart.to_dict()["vconcat"]
     (words,) = laws.shown(points[:3], metric, "cost")
     assert "3 points are too few" in words.data
 

@@ -87,15 +87,15 @@ def test_of_waiting_and_of_devices_the_machine_measured_last_counts():
     assert list(speed.waiting(rows)["times memory"]) == ["1.00", "1.50"]
     assert list(speed.waiting(rows)["seconds a step"]) == ["0.2 [0.2, 0.2]", "0.3 [0.3, 0.3]"]
     killed = rows[:1].assign(task="kills", n=20, value=1.0)
-    assert "killed 20 times, ended the same to the bit" in speed.kills(killed)
-    assert "ended in another state" in speed.kills(killed.assign(value=0.0)) and "not been done" in speed.kills(
+    assert "was killed 20 times. It ended the same to the bit" in speed.kills(killed)
+    assert "It ended in another state" in speed.kills(killed.assign(value=0.0)) and "not been done" in speed.kills(
         killed[:0]
     )
     visited = pd.concat(
         [rows[:1].assign(task="first page", n=5, metric=f"seconds: {what}") for what in ("first text", "counting")]
     )
-    assert ": first text after 0.2 s [0.2, 0.2]; middle, least and most of 5 visits" in speed.first_page(visited)
-    assert "not been done" in speed.first_page(rows)
+    assert "has the first text after 0.2 s [0.2, 0.2]. These are medians of 5 visits" in speed.first_page(visited)
+    assert "benchmarks.first_page` measures it" in speed.first_page(rows)
     found = speed.devices(rows[rows["task"] == "devices"])
     assert found.to_dict("records") == [
         {"training": "codi", "on": "two devices", "c": 8, "steps": 20, "weights apart": "2.0e-05"}

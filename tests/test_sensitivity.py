@@ -251,8 +251,8 @@ def test_rankings_part_where_both_are_sure_and_a_fall_is_found():
     assert sensitivity.parted(moved, "kid_effnet", "fd_scene").empty
     told = sensitivity.falls(moved, ["kid_scene", "fd_scene"])
     assert (
-        told == "Of 6 steps from one strength to the next, 2 surely do: kid_scene under noise, 1 to 3; kid_scene under"
-        " noise, 3 to 8."
+        told == "In 6 steps from one strength to the next, 2 distances surely fall: KID-scene under noise, 1 to 3;"
+        " KID-scene under noise, 3 to 8."
     )
     found = sensitivity.orders(moved, "kid_effnet", ["kid_scene", "fd_scene"])
     assert found["value"].tolist() == pytest.approx([-1, 1])

@@ -17,6 +17,7 @@ from ldm.diffusion.schedule import Schedule
 from ldm.networks.layers import Conv, Downsample, KeySource, gather_taps
 from ldm.tasks import together as task
 from ldm.training import loop, together
+from ldm.training.gradients import half
 from ldm.training.guards import Diverged
 from tests.toy_training import CONFIG, PARAMS, STRUCTURE, loss
 
@@ -41,7 +42,7 @@ def gather(source, chosen):
 
 def side_by_side(source, config=CONFIG, seeds=SEEDS, asked=loss, **more):
     kept, logs = {}, []
-    lap = together.lap_of(asked, config, gather)
+    lap = together.lap_of(asked, config, gather, PARAMS)
     states = together.fit(
         lap,
         together.begin(config, [PARAMS] * len(seeds)),
@@ -49,6 +50,7 @@ def side_by_side(source, config=CONFIG, seeds=SEEDS, asked=loss, **more):
         rows,
         config,
         seeds,
+        PARAMS,
         names=[f"seed {seed}" for seed in seeds],
         lengths=LENGTHS,
         on_length=lambda images, which, average: kept.update({(images, seeds[which]): jax.device_get(average)}),
@@ -76,9 +78,33 @@ def test_a_training_among_others_ends_where_it_ends_alone(source, monkeypatch):
         for images in LENGTHS:
             for name, expected in alone[images].items():
                 np.testing.assert_allclose(kept[images, seed][name], expected, rtol=1e-4, atol=1e-6)
+        ends = together.named(PARAMS, states.params[place])
         for name, expected in state.params.items():
-            np.testing.assert_allclose(states.params[name][place], expected, rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(ends[name], expected, rtol=1e-4, atol=1e-6)
     assert np.abs(kept[320, 0]["conv_in.weight"] - kept[320, 1]["conv_in.weight"]).max() > 1e-3, "seeds are one"
+
+
+def test_in_bfloat16_the_loss_sees_what_it_sees_alone_and_the_state_stays_float32(source):
+    """Which weights are rounded is known by their names, which a vector has none of."""
+    config, seen = replace(CONFIG, bf16=True), {}
+
+    def watching(params, batch, key):
+        seen.update({name: p.dtype for name, p in params.items()})
+        return loss(params, batch, key)
+
+    lap = together.lap_of(watching, config, gather, PARAMS)
+    states = jax.eval_shape(lambda: together.begin(config, [PARAMS] * 3))
+    given = (np.zeros((together.LAP, 3, CONFIG.batch), np.int32), {}, np.arange(3, dtype=np.uint32), np.int32(1))
+    ends, _ = jax.eval_shape(lap, states, source, *given)
+    assert seen == {name: p.dtype for name, p in half(PARAMS).items()} and len(set(seen.values())) == 2
+    assert ends == states and ends.params.dtype == jnp.float32
+
+
+def test_parameters_lie_end_to_end_in_a_vector_and_come_back():
+    vector = together.flat(PARAMS)
+    for back in (together.named(PARAMS, vector), together.named(PARAMS, np.asarray(vector))):
+        assert back.keys() == PARAMS.keys()
+        assert all(np.array_equal(back[name], PARAMS[name]) for name in PARAMS)
 
 
 def test_a_loss_that_is_not_finite_names_the_training_and_the_step(source):

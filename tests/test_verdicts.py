@@ -84,7 +84,7 @@ def test_f1_holds_where_compute_explains_more_than_images_and_fails_where_size_i
     assert by_compute.answer == "holds" and by_compute.effect.value > 0.1
     by_images = verdicts.f1(training(lambda compute, images: -np.log(images)), "kid_effnet")
     assert by_images.answer == "fails" and by_images.effect.value < -0.1
-    assert "**F1 fails** by kid_effnet" in str(by_images)
+    assert "**F1 fails** by KID-EfficientNet" in str(by_images)
     noise = np.random.default_rng(0).normal(size=12)
     nothing = training(lambda compute, images: 0.0).assign(value=noise, lo=noise - 2, hi=noise + 2)
     assert verdicts.f1(nothing, "kid_effnet").answer == "undecided"
@@ -164,7 +164,7 @@ def test_a_sampler_beside_another_is_starred_where_it_differs():
     )
     text = comparisons.side_by_side(gaps)
     assert text.count("] *") == (gaps["lo"] > 0).sum() + (gaps["hi"] < 0).sum()
-    assert f"ddpm is worse in {(gaps['lo'] > 0).sum()} of 12 by" in text
+    assert f"ddpm: surely worse in {(gaps['lo'] > 0).sum()} of 12 settings" in text
 
 
 def distilled(teacher, student, seed: int = 0, **options):
@@ -278,7 +278,7 @@ def test_fig_6_holds_where_the_sizes_rank_as_pretrained_and_fails_where_the_orde
     better = downstream.fig6(pretrained, one_row_a_size(lambda c: c / 50, "recognised_scene"), "recognised_scene")
     assert better.answer == "holds" and better.effect.value == pytest.approx(1)
     worse = downstream.fig6(pretrained, one_row_a_size(lambda c: -c / 50, "recognised_scene"), "recognised_scene")
-    assert worse.answer == "fails" and "**Fig. 6 fails** by recognised_scene" in str(worse)
+    assert worse.answer == "fails" and "**Fig. 6 fails** by subjects recognised, scene network" in str(worse)
     even = downstream.fig6(pretrained, one_row_a_size(lambda c: 0.5, "recognised_scene"), "recognised_scene")
     assert even.answer == "undecided"
     with pytest.raises(ValueError, match="2 or more sizes"):

@@ -1,8 +1,9 @@
 """The queue for a GPU that is at hand for minutes: `python -m launch.gpu --minutes 9`, or `--plan` to list it.
 
-On a machine that is lent call by call: `python -m launch.gpu --minutes 8 --out $OUT` in every call, as long as it is
+On a machine that is lent call by call: `python -m launch.gpu --minutes 8.5 --out $OUT` in every call, as long as it is
 the same machine; here, `python -m launch.gpu --home FOLDER` for what came back of each, then `make compact`.
-`--rehearse FOLDER` tries all of it on a CPU, at a size that finishes.
+`--rehearse FOLDER` tries all of it on a CPU, at a size that finishes. One process packs and keeps the time and loads no
+JAX, another one computes: so the end, a signal or a crash costs what was under way, and nothing that was finished.
 
 Where a checkout has to be small to travel, this is what it needs, some 40 MB, beside JAX and tyro:
 
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import tyro
 
-from ldm.__main__ import call, once, report
+from ldm.__main__ import once, report
 
 
 def main(
@@ -52,17 +53,15 @@ def main(
         do(queue(), minutes, plan, out or ROOT / "runs" / "home")
 
 
-DRAWN = 1024  # pictures that a card draws at once, where a CPU draws a few
+# A compiler that times fewer ways to multiply is done sooner, by minutes; and most of a card's memory is for arrays.
+QUICK = "--xla_gpu_autotune_level=1 --xla_gpu_enable_triton_gemm=false"
+MEMORY = "0.9"
 
 
-def do(commands: list, minutes: float, plan: bool, out: Path) -> None:
-    """List what fits, then do it. Raises: RuntimeError, naming what failed."""
-    from dataclasses import replace
-
-    import jax
-
+def do(commands: list, minutes: float, plan: bool, out: Path, *asked: str) -> None:
+    """List what fits, then have a worker do it, asked with these words. Raises: RuntimeError, naming what failed."""
     from launch.gpu import run as task
-    from ldm import profiles
+    from launch.gpu.worker import Worker
     from ldm.paths import ROOT, RUNS
     from ldm.study.results import Store
 
@@ -70,27 +69,19 @@ def do(commands: list, minutes: float, plan: bool, out: Path) -> None:
     print(task.timetable_text(task.timetable(commands, store, minutes)), flush=True)
     if plan:
         return
-    if jax.default_backend() != "cpu":
-        for name in ("laptop-eps", "laptop-v"):
-            profiles.PROFILES[name] = replace(profiles.PROFILES[name], batch=DRAWN)
-    jax.config.update("jax_default_matmul_precision", "highest")  # a GPU would round float32 to 10 bits, a CPU does not
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(RUNS / "compiled"))  # for the next call on this machine
-    print(f"{jax.devices()[0].device_kind}, {os.cpu_count()} cores, jax {jax.__version__}", flush=True)
-    if failed := task.run(commands, call, minutes=minutes, out=out, store=store, ahead=compile_ahead):
+    worker = Worker(
+        [sys.executable, "-m", "launch.gpu.worker", *asked],
+        out / "log.txt",
+        {
+            "JAX_COMPILATION_CACHE_DIR": os.environ.get("JAX_COMPILATION_CACHE_DIR", str(RUNS / "compiled")),
+            "XLA_PYTHON_CLIENT_MEM_FRACTION": MEMORY,
+            "TQDM_MININTERVAL": "10",
+            "PYTHONUNBUFFERED": "1",
+        },
+        {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {QUICK}".strip()},
+    )
+    if failed := task.run(commands, worker, minutes=minutes, out=out, store=store):
         raise RuntimeError(f"{len(failed)} of the commands failed: " + " | ".join(failed))
-
-
-def compile_ahead(command) -> None:
-    """Begin to compile a training in the background, while the one before it runs."""
-    from ldm import profiles
-    from ldm.tasks import pretrain, together
-
-    training = command.training
-    settings = [profiles.get(name) for name in training.names]
-    planned = together.pending(settings, training.c, training.seeds, data=pretrain.on_device(settings[0]))
-    if planned:
-        together.begun(planned)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 A machine is lent for several calls, after each of which a folder comes home, of few files and megabytes each. So every
 call writes one stream, cut into volumes wherever they are full: a model larger than a volume lies in several. What is
-in the stream stays there, rows go before models, and a ledger on the machine keeps what earlier calls have brought. A
-kill can cut the stream's last member, which `unpack` leaves out and the next call brings whole.
+in the stream stays there, and a ledger on the machine keeps what earlier calls have brought. Rows go before models, and
+of these only the first seeds at full length come at once: the rest gets what room is left in the end, small ones first.
+A kill can cut the stream's last member, which `unpack` leaves out and the next call brings whole.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from io import BytesIO
 from itertools import groupby
 from pathlib import Path
 
+from ldm import profiles
 from ldm.files import write_atomic
 
 VOLUME = 15 * 2**20  # bytes of one file
-MOST = 4 * VOLUME  # bytes of a call
+MOST = 4 * VOLUME  # bytes of a call: with the log less than the 64 MiB that a call may bring
 SPARED = 8 * 2**20  # of these, that models leave to rows which are still to come
 WANTED = ("runs/rows/*.parquet", "runs/files/*/[!.]*", "runs/*/models.json", "weights/*/reference.*")
 MODELS = "runs/open/unet-[ev]*.safetensors"  # the laptop's own family: of larger ones the rows are enough
@@ -41,7 +43,8 @@ class Pack:
     def bring(self, *, last: bool = False) -> None:
         """Add what is new to the stream, as far as there is room; `last`: models may take what was spared for rows."""
         added = []
-        for wanted, room in ((self.rows(), self.most), (self.models(), self.most - (0 if last else SPARED))):
+        models = self.models() if last else [path for path in self.models() if rank(path)[:2] == (False, 0)]
+        for wanted, room in ((self.rows(), self.most), (models, self.most - (0 if last else SPARED))):
             for path in wanted:
                 if self.size + path.stat().st_size + 2 * BLOCK <= room:
                     self._add(path)
@@ -62,15 +65,12 @@ class Pack:
         )
 
     def models(self) -> list[Path]:
-        """New models of the laptop's family: small ones, the first seeds and the longest trainings first."""
-        found = [(path, tuple(map(int, NAMED.search(path.name).groups()))) for path in self._new(MODELS)]
-        longest = max((length for _, (_, length, _) in found), default=0)
+        """New models of the laptop's family: those of full length, the first seeds and small ones first."""
+        return sorted(self._new(MODELS), key=rank)
 
-        def worth(one: tuple[Path, tuple[int, int, int]]) -> float:
-            path, (_, length, seed) = one
-            return path.stat().st_size * (1 + seed) * (1 if length == longest else 4)
-
-        return [path for path, _ in sorted(found, key=worth)]
+    def without(self) -> str:
+        """What is new and has not come along, in words."""
+        return ", ".join(path.name for path in [*self.rows(), *self.models()]) or "nothing"
 
     def _new(self, pattern: str) -> Iterator[Path]:
         for path in self.root.glob(pattern):
@@ -93,6 +93,12 @@ class Pack:
     def _write(self, place: int, data: bytes) -> None:
         if data:
             write_atomic(self.out / f"home-{self.call:02d}-{place:02d}.part", data)
+
+
+def rank(path: Path) -> tuple[bool, int, int]:
+    """The place of a model in the row: (whether it is of less than full length, seed, bytes)."""
+    _, length, seed = map(int, NAMED.search(path.name).groups())
+    return length < profiles.get("laptop-eps").train.images // 1000, seed, path.stat().st_size
 
 
 def start_of_machine(root: Path) -> int:

@@ -14,12 +14,13 @@ from ldm.study import scene_metrics
 from ldm.study.results import key
 from ldm.tasks import models, superres_recipe
 
-START = 0.6  # minutes of a training besides its steps: mostly compilation
-FIRST = 0.3  # of a command that draws
-STEP = 10e-3  # seconds that a step of training takes at least, however small the network
+SETUP = 0.6  # minutes until the first step: a process, the scenes drawn by all cores and encoded
+COMPILE, LANES = 40 / 60, 2  # minutes of compiling a program, and how many are compiled at once
+FIRST = 0.05  # minutes that a command takes besides: reading and writing models
+STEP = 8e-3  # seconds that a step of training takes at least, however small the network
 CELL = 0.7  # seconds of judging a cell's pictures
-FULL, HALF = 20.0, 150.0  # TFLOP/s that are counted on, in float32 and in bfloat16
-SMALL, LARGE = (8, 16, 32, 24, 48, 64), (128, 64, 320, 192, 96, 256)  # widths, in order
+FULL, HALF = 20.0, 120.0  # TFLOP/s that are counted on, in float32 and in bfloat16
+SMALL, LARGE = (8, 16, 24, 32, 48, 64), (128, 320, 64, 192, 96, 256)  # widths, in order
 BOTH = 128  # up to this width both settings train at once: beyond, one alone fills a card
 STEPS, GUIDANCE = (2, 4, 8, 16, 32, 50), (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 PICTURES = 1024
@@ -58,6 +59,7 @@ class Command:
     minutes: float
     c: int | None = None
     training: Training | None = None  # of which it is the command
+    programs: tuple[tuple, ...] = ()  # that it runs, as `launch.gpu.compute.begun` takes them
     needs: Command | None = None  # what makes the model that it asks
     made: Callable[[], bool] | None = None  # whether what it makes is there; without, a row tells that it is done
 
@@ -75,24 +77,26 @@ def queue(
     small: Sequence[int] = SMALL, large: Sequence[int] = LARGE, seeds: Sequence[int] = (0, 1, 2)
 ) -> list[Command]:
     """All commands, the one that adds most first."""
-    own = {c: trained("the laptop's models", c, ("laptop-eps", "laptop-v"), tuple(seeds)) for c in small}
+    both, first = ("laptop-eps", "laptop-v"), [c for c in large if c <= 128 and c != 96]
+    own = {c: trained("the laptop's models", c, both, tuple(seeds)) for c in small}
     paper = {}
     for c in large:
         names = ("gpu-eps", "gpu-v") if c <= BOTH else ("gpu-eps",)
         paper[c] = trained("the paper's widths", c, names, lengths=() if c <= BOTH else (160_000, 640_000, 1_280_000))
-    first, last = [c for c in large if c <= 128 and c != 96], [c for c in small if c <= 32]
     return [
         reference(),
-        *own.values(),
-        *(command for c in large for command in (paper[c], *asked(paper[c], "gpu-eps", c))),
         *(
             command
-            for seed in seeds
-            for c in last
-            for name in ("laptop-eps", "laptop-v")
-            for command in asked(own[c], name, c, seed)
+            for c in small
+            for command in (own[c], *(held_out(own[c], name, c, seed) for seed in seeds for name in both))
         ),
-        *(command for c in first for command in asked(paper[c], "gpu-v", c)),
+        *(command for seed in seeds for c in small for name in both for command in pictures(own[c], name, c, seed)),
+        *(
+            command
+            for c in large
+            for command in (paper[c], held_out(paper[c], "gpu-eps", c), *pictures(paper[c], "gpu-eps", c))
+        ),
+        *(command for c in first for command in (held_out(paper[c], "gpu-v", c), *pictures(paper[c], "gpu-v", c))),
         *(
             drawn(paper[c], "samplers", "gpu-eps", c, level="some", more=f" --sampler {sampler}", steps=(4, 8, 16))
             for c in first
@@ -130,7 +134,7 @@ def gflops(name: str, c: int) -> float:
 def minutes(name: str, work: float, seconds: float = 0.0) -> float:
     """Minutes of so many GFLOPs in the profile's arithmetic, and of the seconds that pass besides."""
     rate = HALF if profiles.get(name).train.bf16 else FULL
-    return round(FIRST + (work / rate / 1e3 + seconds) / 60, 1)
+    return round(FIRST + (work / rate / 1e3 + seconds) / 60, 2)
 
 
 def trained(
@@ -145,8 +149,9 @@ def trained(
         text=training.text,
         why=why,
         c=c,
-        minutes=round(START + train.steps * step / 60, 1),
+        minutes=round(FIRST + train.steps * step / 60, 2),
         training=training,
+        programs=(("training", c, names, seeds),),
         made=training.made,
     )
 
@@ -155,28 +160,33 @@ def _rate(train: profiles.TrainConfig) -> float:
     return HALF if train.bf16 else FULL
 
 
-def asked(needs: Command, name: str, c: int, seed: int = 0) -> list[Command]:
-    """Quality along the training, held-out loss, and the grid of steps and guidance at two levels of captions."""
-    profile = profiles.get(name)
-    kept = [n for n in needs.training.lengths or profile.lengths if n <= profile.length]
-    along = f"--profile {name} --sizes {c} --seed {seed}"
-    return [
-        Command(
-            text=f"grid --study denoising {along} --lengths {words(needs.training.lengths or profile.lengths)}",
-            why="held-out loss",
-            c=c,
-            minutes=minutes(name, 0, 5),
-            needs=needs,
-        ),
-        *(drawn(needs, f"steps and guidance, {level}", name, c, seed, level=level) for level in ("some", "all")),
-        Command(
-            text=f"grid --study pretraining {along} --lengths {words(kept)} --n {PICTURES}",
-            why="quality by compute",
-            c=c,
-            minutes=minutes(name, len(kept) * PICTURES * 100 * gflops(name, c), CELL * len(kept)),
-            needs=needs,
-        ),
-    ]
+def held_out(needs: Command, name: str, c: int, seed: int = 0) -> Command:
+    """The held-out loss of a training's models."""
+    lengths = words(needs.training.lengths or profiles.get(name).lengths)
+    return Command(
+        text=f"grid --study denoising --profile {name} --sizes {c} --seed {seed} --lengths {lengths}",
+        why="held-out loss",
+        c=c,
+        minutes=minutes(name, 0, 4),
+        programs=(("grid", "denoising", name, c, 0),),
+        needs=needs,
+    )
+
+
+def pictures(needs: Command, name: str, c: int, seed: int = 0) -> list[Command]:
+    """The grid of steps and guidance at two levels of captions, and between them quality along the training."""
+    kept = [n for n in needs.training.lengths or profiles.get(name).lengths if n <= profiles.get(name).length]
+    some, all_ = (drawn(needs, f"steps and guidance, {level}", name, c, seed, level=level) for level in ("some", "all"))
+    along = Command(
+        text=f"grid --study pretraining --profile {name} --sizes {c} --seed {seed} --lengths {words(kept)}"
+        f" --n {PICTURES}",
+        why="quality by compute",
+        c=c,
+        minutes=minutes(name, len(kept) * PICTURES * 100 * gflops(name, c), CELL * len(kept)),
+        programs=some.programs,
+        needs=needs,
+    )
+    return [some, along, all_]
 
 
 def drawn(
@@ -199,6 +209,7 @@ def drawn(
         why=why,
         c=c,
         minutes=minutes(name, work, CELL * len(steps) * len(GUIDANCE)),
+        programs=(("grid", "sampling", name, c, PICTURES),),
         needs=needs,
     )
 

@@ -27,6 +27,7 @@ TINY = dict(
     batch=16,
     reference=96,
 )
+QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"  # programs run for seconds
 LEFT_OUT = ("super-resolution", "students", "samplers")  # the same commands, at full length
 
 
@@ -46,7 +47,8 @@ def rehearse(folder: Path, minutes: float, out: Path | None = None) -> None:
     """Make the copy, and run its queue in a process of its own. Raises: RuntimeError where that fails."""
     folder = copy(folder.absolute())
     command = [sys.executable, "-m", "launch.gpu.rehearsal", str(minutes), str((out or folder / "home").absolute())]
-    status = subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)}).returncode
+    flags = {"XLA_FLAGS": f"{QUICK} {os.environ.get('XLA_FLAGS', '')}".strip()}
+    status = subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)} | flags).returncode
     if status:
         raise RuntimeError(f"the rehearsal ended with status {status}; its log lies in {command[-1]}/log.txt.")
 
@@ -67,7 +69,7 @@ def main() -> None:
     shrink()
     queue.STEPS, queue.GUIDANCE, queue.PICTURES = (2, 4), (1.0, 2.0), 16
     commands = [one for one in queue.queue((8,), (8,), (0, 1)) if one.why not in LEFT_OUT]
-    do([replace(one, minutes=0.05) for one in commands], float(minutes), False, Path(out))
+    do([replace(one, minutes=0.05) for one in commands], float(minutes), False, Path(out), "rehearsal")
 
 
 if __name__ == "__main__":

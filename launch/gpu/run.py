@@ -1,37 +1,45 @@
 """The study on a GPU that is at hand for minutes: of the queue what fits, cut anywhere, gone on with later.
 
-A finished command leaves a row of its own (study "queue"), by which the next call knows it. What comes home is packed
-every minute (`launch.gpu.pack`), and so is a log of what was done and how long it took.
+Here nothing is computed: a worker does the commands (`launch.gpu.worker`), and this process sees to the clock, packs
+what has to come home (`launch.gpu.pack`) every few seconds, and kills the worker where the minutes are over. A finished
+command leaves a row of its own (study "queue"), by which the next call knows it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
-import shlex
 import signal
-import sys
-import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import pandas as pd
 
 from launch.gpu.pack import Pack
-from launch.gpu.queue import Command
-from ldm import profiles
+from launch.gpu.queue import COMPILE, LANES, SETUP, Command
 from ldm.study.results import Row, Store
-from ldm.tasks import models
 
-EVERY = 60.0  # seconds between two packings: what a kill can cost
-ENDING = 15.0  # seconds before the end that the last packing begins
+EVERY = 10.0  # seconds between two packings: what a kill can cost
+ENDING = 15.0  # seconds before the end that the worker is killed, and the last packing begins
+TICK = 0.25  # seconds that an answer is waited for before the clock is looked at
+AHEAD = 4  # programs of the next commands that are compiled meanwhile
 
 
-class Over(SystemExit):
-    """The minutes are over, or SIGTERM has come."""
+class Over(Exception):
+    """The minutes are over, or a signal has come."""
+
+
+class Works(Protocol):
+    """What does the commands: `launch.gpu.worker.Worker`."""
+
+    def ask(self, question: dict[str, object]) -> None: ...
+
+    def answer(self, seconds: float) -> str | None: ...
+
+    def end(self) -> None: ...
 
 
 def there(command: Command, store: Store) -> bool:
@@ -48,29 +56,40 @@ def chain(command: Command, store: Store) -> list[Command]:
 def timetable(commands: Sequence[Command], store: Store, minutes: float) -> pd.DataFrame:
     """The commands in order, one row each.
 
-    Columns `why`, `c`, `minutes` (reckoned, with what it needs and is neither there nor done by an earlier one),
-    `done`, `fits` (into the minutes, after the ones before it that do) and `commands`.
+    Columns `why`, `c`, `minutes` (reckoned, with what it needs and is neither there nor done by an earlier one, and the
+    wait for programs that could not be compiled meanwhile), `until` (minutes since the beginning), `done`, `fits` (into
+    the minutes, after the ones before it that do) and `commands`.
     """
-    at, found = 0.0, []
+    at, ready, found = SETUP, 0.0, []
     doing: set[str] = set()
+    compiled: set[tuple] = set()
     for command in commands:
         done = there(command, store) or command.text in doing
         steps = [] if done else [one for one in chain(command, store) if one.text not in doing]
-        needs = sum(one.minutes for one in steps)
-        fits = not done and at + needs <= minutes
+        programs = {program for one in steps for program in one.programs} - compiled
+        last = (
+            max(ready + len(programs) * COMPILE / LANES, COMPILE) if programs else ready
+        )  # compiled in the background
+        until = max(at, last) + sum(one.minutes for one in steps)
+        fits = not done and until <= minutes
+        found.append((command.why, command.c, until - at, until, done, fits, "; ".join(one.text for one in steps)))
         if fits:
-            at, doing = at + needs, doing | {one.text for one in steps}
-        found.append((command.why, command.c, needs, done, fits, "; ".join(one.text for one in steps)))
-    columns = ["why", "c", "minutes", "done", "fits", "commands"]
+            at, ready, doing, compiled = until, last, doing | {one.text for one in steps}, compiled | programs
+    columns = ["why", "c", "minutes", "until", "done", "fits", "commands"]
     return pd.DataFrame(found, columns=columns).astype({"c": "Int64", "done": bool, "fits": bool})
 
 
 def timetable_text(planned: pd.DataFrame) -> str:
     """A plan to read: every command in a line, then what fits, as typed."""
-    words = planned["done"].map({True: "done", False: ""}).where(~planned["fits"], "now")
-    lines = planned.assign(minutes=planned["minutes"].map("{:.1f}".format), **{"": words})[["why", "c", "minutes", ""]]
+    words = planned["done"].map({True: "done", False: "not reached"}).where(~planned["fits"], "now")
+    until = planned["until"].map("{:.1f}".format).where(planned["fits"], "")
+    numbers = {"minutes": planned["minutes"].map("{:.1f}".format), "until": until, "": words}
+    lines = planned.assign(**numbers)[["why", "c", "minutes", "until", ""]]
     now = planned[planned["fits"]]
-    said = f"{len(now)} of {len(planned)} now, {now['minutes'].sum():.1f} minutes; {planned['done'].sum()} are done."
+    said = (
+        f"{len(now)} of {len(planned)} now, {now['until'].max() if len(now) else 0:.1f} minutes;"
+        f" {planned['done'].sum()} are done."
+    )
     typed = [f"python -m ldm {text}" for texts in now["commands"] for text in texts.split("; ")]
     return "\n".join([lines.to_string(na_rep=""), "", said, *typed])
 
@@ -83,134 +102,119 @@ def progress(commands: Sequence[Command], store: Store) -> pd.DataFrame:
     return pd.DataFrame({"c": sizes, "tasks": groups["done"].size(), "done": groups["done"].sum()}).reset_index()
 
 
+def ahead(commands: Sequence[Command], now: Command, store: Store) -> list[tuple]:
+    """The programs that the commands after this one want first."""
+    later = commands[commands.index(now) + 1 :] if now in commands else commands
+    wanted = (
+        program
+        for command in later
+        if not there(command, store)
+        for step in chain(command, store)
+        for program in step.programs
+        if program not in now.programs
+    )
+    return list(islice(dict.fromkeys(islice(wanted, 4 * AHEAD)), AHEAD))
+
+
 def run(
     commands: Sequence[Command],
-    call: Callable[[list[str]], None],
+    worker: Works,
     *,
     minutes: float,
     out: Path,
     store: Store,
-    ahead: Callable[[Command], None] = lambda command: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[str]:
-    """Do what fits into the minutes, in order.
+    """Do what fits into the minutes, in order; then what does not, until it is cut: its finished cells count.
 
-    A command is begun only if it and what it needs will probably end in time; what runs when the minutes are over is
-    cut. One that fails is told of and left, as are those that need it; the next ones go on.
+    A command that fails is told of and left, as are those that need it; the next ones go on.
 
     Args:
-        call: runs a command, given as its words. out: the folder that comes home. ahead: prepares the next training.
-    Returns: the sentences of what failed.
+        out: the folder that comes home, with log.txt.
+    Returns: the sentences of what failed. Raises: SystemExit after a signal, when all is packed.
     """
     began, failed = clock(), []
     broken: set[str] = set()
     left = lambda: minutes - (clock() - began) / 60
+    pack, log = Pack(store.root, out), out / "log.txt"
 
-    def do(command: Command) -> None:
-        for name in ("laptop-eps", "gpu-eps"):  # whose registers are those of the other settings, too
-            models.note_models(profiles.get(name))  # before anything is drawn with them
-        gc.collect()  # evaluators refer to themselves, and hold a model on the device
-        start = clock()
-        call(shlex.split(command.text))
-        took = (clock() - start) / 60
-        common = dict(study="queue", profile="gpu", task=command.text.split()[0], protocol="a GPU's queue", c=command.c)
-        store.write(
-            command.key,
-            [Row(metric="minutes", value=took, lo=took, hi=took, n=1, seconds=60 * took, **common)],
-        )
-        say(f"{command.text}: {took:.1f} minutes, {command.minutes:.1f} reckoned")
+    def do(command: Command) -> str:
+        """Have it done, packing meanwhile; return what failed."""
+        say(f"begun, {left():.1f} minutes left: {command.text}", log)
+        start = packed = clock()
+        worker.ask(dict(text=command.text, programs=command.programs, ahead=ahead(commands, command, store)))
+        while (problem := worker.answer(TICK)) is None:
+            if told or 60 * left() <= ENDING:
+                raise Over
+            if clock() - packed > EVERY:
+                bring(pack, log)
+                packed = clock()
+        if not problem:
+            note(command, (clock() - start) / 60, store)
+            say(f"{command.text}: {(clock() - start) / 60:.1f} minutes, {command.minutes:.1f} reckoned", log)
+        return problem
 
-    with brought(store.root, out), ended(60 * minutes - ENDING):
-        say(f"{minutes:g} minutes for {len(commands)} commands")
-        for command in commands:
-            if there(command, store):
-                continue
-            steps = chain(command, store)
-            if any(one.text in broken for one in steps) or sum(one.minutes for one in steps) > left():
-                continue
-            for one in steps:
-                say(f"begun, {left():.1f} minutes left: {one.text}")
-                try:
-                    if one.training:
-                        for training in _trainings(commands, one, store):
-                            ahead(training)
-                    do(one)
-                except Exception as error:  # whatever it is, minutes are short: what does not stand on it goes on
-                    failed.append(f"{one.text}: {type(error).__name__}: {error}")
-                    broken.add(one.text)
-                    say(traceback.format_exc())
-                    break
-        say(f"the end, {left():.1f} minutes left; {len(failed)} failed")
+    out.mkdir(parents=True, exist_ok=True)
+    with signals() as told:
+        try:
+            say(f"{minutes:g} minutes for {len(commands)} commands", log)
+            for whole in (True, False):
+                for command in commands:
+                    if there(command, store):
+                        continue
+                    steps = chain(command, store)
+                    late = sum(one.minutes for one in steps) > left() if whole else 60 * left() <= ENDING
+                    if late or any(one.text in broken for one in steps):
+                        continue
+                    for one in steps:
+                        if problem := do(one):
+                            failed.append(f"{one.text}: {problem}")
+                            broken.add(one.text)
+                            say(f"failed: {failed[-1]}", log)
+                            break
+            say("all that there is has been done", log)
+        except Over:
+            say("cut, since the minutes are over" if not told else f"cut by {signal.Signals(told[0]).name}", log)
+        finally:
+            worker.end()
+            bring(pack, log, last=True)
+            say(f"the end, {left():.1f} minutes left; {len(failed)} failed; no room for: {pack.without()}", log)
+    if told:
+        raise SystemExit(128 + told[0])
     return failed
 
 
-def _trainings(commands: Sequence[Command], now: Command, store: Store) -> list[Command]:
-    """This training and the next one in the list that is not there."""
-    waiting = [one for one in commands if one.training and one.text != now.text and not there(one, store)]
-    later = commands.index(now) if now in commands else -1
-    return [now, *(one for one in waiting if commands.index(one) > later)][:2]
+def note(command: Command, took: float, store: Store) -> None:
+    """Leave the row by which a finished command is known."""
+    common = dict(study="queue", profile="gpu", task=command.text.split()[0], protocol="a GPU's queue", c=command.c)
+    store.write(command.key, [Row(metric="minutes", value=took, lo=took, hi=took, n=1, seconds=60 * took, **common)])
 
 
-def say(line: str) -> None:
-    """Print a line with the time before it."""
-    print(f"{datetime.now(UTC):%H:%M:%S} {line}", flush=True)
-
-
-class Copied:
-    """What is printed, and the same in a file."""
-
-    def __init__(self, path: Path, terminal: object):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.file, self.terminal = path.open("a", buffering=1), terminal
-
-    def write(self, text: str) -> int:
-        self.file.write(text)
-        return self.terminal.write(text)
-
-    def __getattr__(self, name: str) -> object:  # flush, encoding ...
-        return getattr(self.terminal, name)
-
-
-@contextlib.contextmanager
-def brought(root: Path, out: Path) -> Iterator[None]:
-    """Meanwhile, and at the end however it comes, what has to come home is packed into `out`; log.txt lies there."""
-    pack, over = Pack(root, out), threading.Event()
-
-    def keep_bringing() -> None:
-        while not over.wait(EVERY):
-            try:
-                pack.bring()
-            except OSError as error:  # a file that vanished, a full disk: the next round tries again
-                say(f"packing: {error}")
-
-    thread = threading.Thread(target=keep_bringing, daemon=True)
-    copy = Copied(out / "log.txt", sys.stdout)
-    with contextlib.redirect_stdout(copy):
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
-            pack.bring(last=True)
-            copy.file.close()
-
-
-@contextlib.contextmanager
-def ended(seconds: float) -> Iterator[None]:
-    """After so many seconds, or at SIGTERM, what runs is left by `Over`, so that what is finished is packed.
-
-    A training catches SIGTERM itself, and ends after its step.
-    """
-
-    def leave(number: int, _: object) -> None:
-        raise Over(0 if number == signal.SIGALRM else 128 + number)
-
-    before = {number: signal.signal(number, leave) for number in (signal.SIGALRM, signal.SIGTERM)}
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1))
+def bring(pack: Pack, log: Path, *, last: bool = False) -> None:
+    """Pack what is new; where that fails (a file that vanished, a full disk), the next time tries again."""
     try:
-        yield
+        pack.bring(last=last)
+    except OSError as error:
+        say(f"packing: {error}", log)
+
+
+def say(line: str, log: Path) -> None:
+    """Print a line with the time before it, and into the log."""
+    line = f"{datetime.now(UTC):%H:%M:%S} {line}"
+    with contextlib.suppress(OSError):  # a terminal that is gone ends nothing
+        print(line, flush=True)
+    with contextlib.suppress(OSError), log.open("a") as file:
+        file.write(line + "\n")
+
+
+@contextlib.contextmanager
+def signals() -> Iterator[list[int]]:
+    """Meanwhile, SIGTERM and SIGINT are noted in the list and end nothing by themselves."""
+    told: list[int] = []
+    note_it = lambda number, _: told.append(number)
+    before = {number: signal.signal(number, note_it) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield told
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -80,7 +80,11 @@ def by_size(rows: pd.DataFrame, metric: str, influences: Influences) -> alt.Laye
         x=alt.X("share:Q", title="share of the training that the average spans (σ_rel)", axis=alt.Axis(format="~g")),
         color=color(data),
     )
-    y = alt.Y("value:Q", title=f"{metric_of(metric).title}, against a share of {USUAL:g}", axis=alt.Axis(format="+.1%"))
+    y = alt.Y(
+        "value:Q",
+        title=f"excess of the {metric_of(metric).title} over a share of {USUAL:g}",
+        axis=alt.Axis(format="+.1%"),
+    )
     told = [
         alt.Tooltip("model:N"),
         alt.Tooltip("share:Q", title="share averaged"),

@@ -7,6 +7,7 @@ import pandas as pd
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.emoji import emojis
 from ldm.data.scenes.record import SceneConfig, held_out
+from ldm.metrics.catalogue import metric_of
 from ldm.study.scene_metrics import Score
 
 
@@ -27,7 +28,12 @@ def ceiling_table(real: Score, rebuilt: Score) -> pd.DataFrame:
 
     return pd.DataFrame(
         [
-            {"metric": name, "real scenes": cell(real, name), "through the autoencoder": cell(rebuilt, name), "n": e.n}
+            {
+                "metric": metric_of(name).title,
+                "real scenes": cell(real, name),
+                "through the autoencoder": cell(rebuilt, name),
+                "pictures": e.n,
+            }
             for name, (e, _) in real.estimates.items()
         ]
     )

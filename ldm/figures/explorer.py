@@ -10,7 +10,7 @@ import pandas as pd
 
 from ldm.figures.charts import INK, best, color, columns, curve, models, pick, tooltip
 from ldm.figures.pictures import data_url
-from ldm.metrics.catalogue import metric_of
+from ldm.metrics.catalogue import metric_of, short
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.frontier import frontier
 
@@ -48,7 +48,8 @@ def budget_explorer(
     costs = [name for name in COSTS if name in points]
     shown = {name: list(dict.fromkeys(points[name])) for name in CHOICES}
     titles = {metric: f"{metric_of(metric).title}, {metric_of(metric).better} is better" for metric in metrics}
-    selects = [_select(name, values) for name, values in shown.items() if len(values) > 1]
+    named = lambda name, values: [short(value) for value in values] if name == "metric" else values
+    selects = [_select(name, values, named(name, values)) for name, values in shown.items() if len(values) > 1]
     selects.append(_select("axis", costs, [COSTS[name] for name in costs], label="cost"))
     fixed = [alt.param(name=name, value=values[0]) for name, values in shown.items() if len(values) == 1]
     slider = alt.param(
@@ -187,7 +188,7 @@ def _looks(affordable: alt.Chart, points: pd.DataFrame, pictures: Callable[[str]
         scale=alt.Scale(domain=order),
         axis=alt.Axis(labelAngle=0, orient="top", domain=False, ticks=False),
     )
-    side = f"min(104, width / {len(order)} - 6)"
+    side = f"max(1, min(104, width / {len(order)} - 6))"
     return (
         affordable.transform_lookup(lookup="key", from_=alt.LookupData(urls, "key", ["url"]))
         .mark_image(width=alt.ExprRef(side), height=alt.ExprRef(f"2 * {side}"), aspect=False)

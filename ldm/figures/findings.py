@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import groupby
 
 import pandas as pd
 
+from ldm.metrics.catalogue import short
 from ldm.statistics import verdicts
 from ldm.statistics.verdicts import Verdict
 from ldm.study.findings import FINDINGS
@@ -24,30 +26,44 @@ def summary(answers: dict[str, list[Verdict]]) -> str:
         found, lines = answers.get(name, []), []
         for turn in finding.turns:
             part = [v for v in found if v.turn == turn]
-            first, *rest = [f"{answer} {times}" for answer, times in Counter(v.answer for v in part).most_common()] or [
-                "not asked yet"
-            ]
-            lines.append(turn + ", ".join([f"**{first}**", *rest]))
+            lines.append(turn + (counted([v.answer for v in part]) or "not asked yet"))
         claim = f"[{finding.claim}]({finding.chapter}.ipynb#{finding.place})"
         rows.append((name, claim, "<br>".join(lines) if found else "not asked yet"))
-    return pd.DataFrame(rows, columns=["finding", "the paper", "here"]).to_markdown(index=False)
+    return pd.DataFrame(rows, columns=["finding", "what the paper says", "what we find"]).to_markdown(index=False)
+
+
+def counted(answers: Sequence[str]) -> str:
+    """Return in words how often each answer was given, the most frequent one first: "**holds** by 3 of 4 metrics"."""
+    (first, most), *rest = Counter(answers).most_common() or [("", 0)]
+    if not first:
+        return ""
+    words = f"**{first}** by {most} of {len(answers)} metrics" if rest else f"**{first}** by all {most} metrics"
+    return ", ".join([words, *(f"{answer} by {times}" for answer, times in rest)])
 
 
 def page(answers: dict[str, list[Verdict]]) -> str:
-    """Return one row a finding and question, in Markdown, with the answer by each metric."""
-    rows = []
+    """Return a part for each finding, in Markdown: the claim, and for each question the answer by each metric."""
+    parts = []
     for name, finding in FINDINGS.items():
-        where, here = f"[{name}]({finding.chapter}.ipynb#{finding.place})", f'<a id="{name}"></a>'
-        unbroken = lambda v: verdicts.effect_in_words(v).replace(
-            " ", "\N{NO-BREAK SPACE}"
-        )  # a narrow column keeps it whole
-        question = lambda v: f"{v.meaning.rstrip(':')}; {v.asked}"
-        for effect, group in groupby(answers.get(name, []), question):
-            said = [f"{v.metric} **{v.answer}** {unbroken(v)}" + f" ({v.detail})" * bool(v.detail) for v in group]
-            rows.append((here + where, finding.claim, effect, "<br>".join(said)))
-            here = ""  # a finding's place is its first row
+        where = f"{finding.chapter}.ipynb#{finding.place}"
+        parts.append(f'<a id="{name}"></a>\n\n### {name}\n\n**The paper:** {finding.claim} ([Chapter]({where}).)')
         if not answers.get(name):
-            rows.append((here + where, finding.claim, "not asked yet", ""))
-    return pd.DataFrame(rows, columns=["finding", "the paper", "effect here", "answer by each metric"]).to_markdown(
-        index=False
-    )
+            parts.append("Not asked yet.")
+        for turn, group in groupby(answers.get(name, []), lambda v: v.turn):
+            found = list(group)
+            first = found[0]
+            asked = f"**{turn.rstrip(': ').capitalize()}.** " if turn else ""
+            asked += f"*Effect:* {first.meaning.rstrip(':')}. *Asked of:* {first.asked}."
+            parts += [asked, by_metric(found)]
+    return "\n\n".join(parts)
+
+
+def by_metric(found: Sequence[Verdict]) -> str:
+    """Return the answers to one question as a table in Markdown, a metric a row."""
+    detailed = any(v.detail for v in found)
+    heads = ["metric", "answer", "effect [95 % interval]", *(["in detail"] if detailed else [])]
+    lines = [
+        [short(v.metric), f"**{v.answer}**", verdicts.effect_in_words(v), *([v.detail] if detailed else [])]
+        for v in found
+    ]
+    return pd.DataFrame(lines, columns=heads).to_markdown(index=False, disable_numparse=True)

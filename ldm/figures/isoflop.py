@@ -9,6 +9,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from ldm.figures.charts import INK, color, curve, model_label
+from ldm.figures.laws import scientific
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.evidence import Evidence
@@ -55,7 +56,7 @@ def profiles(found: IsoFlop, metric: str) -> alt.LayerChart:
 def in_words(found: IsoFlop) -> str:
     """Return the best size at each budget, and the law through the vertices, in sentences."""
     ends = [found.best.iloc[0], found.best.iloc[-1]]
-    said = " and ".join(f"c = {int(b['size'])} at {b['budget']:.2g} FLOPs" for b in ends)
+    said = " and ".join(f"c = {int(b['size'])} at {scientific(b['budget'])} FLOPs" for b in ends)
     law = "Too few budgets have a best size inside the family for a law."
     if e := found.exponent:
         law = f"The best number of parameters grows as the budget to the power {e.value:.2f} [{e.lo:.2f}, {e.hi:.2f}]."
@@ -84,7 +85,7 @@ def by_time(rows: pd.DataFrame) -> alt.LayerChart:
         alt.Tooltip("n:Q", title="n images", format=",d"),
     ]
     x = alt.X("time:Q", title="time of the schedule: 0 almost clean, 1000 almost noise", scale=alt.Scale(nice=False))
-    y = alt.Y("value:Q", title="mean square error of the noise", scale=alt.Scale(type="log", nice=False, padding=10))
+    y = alt.Y("value:Q", title="mean squared error of the noise", scale=alt.Scale(type="log", nice=False, padding=10))
     base = alt.Chart(data).encode(x=x, color=color(data), tooltip=tips)
     return alt.layer(*curve(base, y)).properties(
         width="container", height=320, description="held-out denoising loss by time, one curve a size"

@@ -53,7 +53,7 @@ def shown(points: pd.DataFrame, metric: str, x_title: str) -> tuple[Any, ...]:
     if len(above) < 4:
         return (Markdown(f"{len(above)} points are too few for a power law with a floor, which needs 4.{left_out}"),)
     law = fit(above)
-    return law_chart(above, law, metric, x_title), Markdown(in_words(law) + left_out)
+    return law_chart(above, law, metric, x_title), Markdown(in_words(law, _named(metric)) + left_out)
 
 
 def fit(points: pd.DataFrame) -> PowerLaw:
@@ -65,19 +65,34 @@ def fit(points: pd.DataFrame) -> PowerLaw:
     return power_law(points["x"].tolist(), estimates, floor=None)
 
 
-def in_words(law: PowerLaw) -> str:
-    """Return the law and how well it fits, in one sentence of Markdown."""
+def in_words(law: PowerLaw, what: str = "loss") -> str:
+    """Return the law and how well it fits, in short sentences of Markdown; `what`: the quantity that it is of."""
     e = law.exponent
     floor = f"{law.floor:.3g} + " if law.floor else ""
     misses = (
-        f"They scatter about it by {law.scatter:.0%} beyond their intervals: a summary, not the truth"
+        f"The points scatter about the curve by {law.scatter:.0%} beyond their intervals, so it is a summary and not"
+        " the truth."
         if law.scatter > 0.01
-        else "They miss it by no more than their intervals explain"
+        else "The points lie as close to the curve as their intervals allow."
     )
     return (
-        f"Fitted: loss = {floor}{np.exp(law.log_scale):.3g} / x^{e.value:.2f}, the exponent within [{e.lo:.2f},"
-        f" {e.hi:.2f}], through {e.n} points. {misses} (chi squared {law.misfit:.2g} a degree of freedom)."
+        f"The fitted curve: {what} = {floor}{scientific(np.exp(law.log_scale))} / x<sup>{e.value:.2f}</sup>. The"
+        f" exponent's 95 % interval is {e.lo:.2f} to {e.hi:.2f}, from {e.n} points. {misses}"
     )
+
+
+def scientific(number: float) -> str:
+    """Return a number for sentences, without an e: 3,630, or 3.6 x 10<sup>7</sup>."""
+    if 0.001 <= number < 100_000:
+        return f"{number:,.0f}" if number >= 1000 else f"{number:.3g}"
+    digits, power = f"{number:.1e}".split("e")
+    return f"{digits} x 10<sup>{int(power)}</sup>"
+
+
+def _named(metric: str) -> str:
+    """Return the name of a metric's distance from perfect."""
+    title, better, _ = metric_of(metric)
+    return title if better == "lower" else f"1 - {title}"
 
 
 def law_chart(points: pd.DataFrame, law: PowerLaw, metric: str, x_title: str) -> alt.VConcatChart:
@@ -85,8 +100,7 @@ def law_chart(points: pd.DataFrame, law: PowerLaw, metric: str, x_title: str) ->
 
     How far is told in per cent.
     """
-    title, better, _ = metric_of(metric)
-    label = f"{title} ↓ lower is better" if better == "lower" else f"1 - {title} ↓ lower is better"
+    label = f"{_named(metric)} ↓ lower is better"
     shown = points[["model", "c", "setting", "x", "value", "lo", "hi", "n"]].reset_index(drop=True)
     shown["off"] = np.expm1(law.residuals)
     for end in ("lo", "hi"):

@@ -13,7 +13,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from ldm import profiles
-from ldm.figures import samples
+from ldm.figures import samples, tables
 from ldm.figures.charts import best, color, columns, cost_axis, curve, pick, quality_axis, tooltip
 from ldm.figures.contest import advantages, shares
 from ldm.figures.samples import SHOWN
@@ -110,7 +110,9 @@ def contests(
     trainings = "; ".join(
         f"{SAYS[level]}: {one.trainings}" + f" ({one.spread})" * bool(one.spread) for level, one in evidence.items()
     )
-    return advantages(found), Markdown(f"{shares(found).to_markdown(index=False)}\n\nBy what is said, {trainings}.")
+    return advantages(found), Markdown(
+        f"{shares(found).to_markdown(index=False)}\n\nBy what the caption says: {trainings}."
+    )
 
 
 def enough(
@@ -125,4 +127,4 @@ def enough(
         optimum.enough_steps(part, metric, influences(part, metric)).assign(said=SAYS[level])
         for level, part in parts.items()
     ]
-    return Markdown(pd.concat(found).to_markdown(index=False, floatfmt=".3g") if found else MISSING)
+    return Markdown(tables.table(pd.concat(found)) if found else MISSING)

@@ -1,4 +1,4 @@
-"""The same questions, asked of Table 1's own sizes: what is measured, and what is missing."""
+"""The same questions, asked of Table 1's own sizes, where some have been measured."""
 
 from __future__ import annotations
 
@@ -78,31 +78,25 @@ PARTS = {
 
 
 def shown(name: str, store: Store, metric: str, profile: Profile | None = None) -> list:
-    """Return what a chapter displays: what is measured and what is missing, in words, then chart and verdict.
-
-    Chart and verdict are of what is measured.
-    """
+    """Return what a chapter displays: a heading, which sizes are measured, chart and verdict; nothing where none is."""
     profile = profile or profiles.get("gpu")
     part = PARTS[name]
     rows = part.rows(store, profile)
-    said = Markdown(state(rows, profile))
     if rows.empty:
-        return [said]
+        return []
+    said = Markdown(f"### {name} at the paper's own sizes\n\n{state(rows, profile)}")
     answers = [Markdown(f"{turn}{ask(rows, store)[1]}") for turn, ask in part.turns.items()]
     fold = protocol.folded(rows[rows["metric"] == metric], {}, "make gpu-study")
     return [said, part.chart(rows, metric), Markdown(fold), *answers]
 
 
 def state(rows: pd.DataFrame, profile: Profile) -> str:
-    """Return in a sentence which sizes of the profile's family are measured, and which are not."""
+    """Return in a sentence which of Table 1's sizes are measured, and how."""
     measured = set(rows["c"].astype(int)) & set(profile.family)
-    missing = set(profile.family) - measured
-    where = f"sizes of Table 1, on scenes of {profile.scenes.size} px (profile `{profile.name}`)"
-    if not measured:
-        return f"Nothing is measured yet at {where}. [Asked for](10_tpu.ipynb): c = {listed(missing)}."
-    words = [f"measured: c = {listed(measured)}"]
-    words += [f"[asked for](10_tpu.ipynb) and not measured yet: c = {listed(missing)}"] if missing else []
-    return f"Of {where}, after {profile.length:,} images of pretraining, {'; '.join(words)}."
+    return (
+        f"The same question to networks of Table 1's own widths, c = {listed(measured)}, after {profile.length:,}"
+        f" images of pretraining on scenes of {profile.scenes.size} px ([profile](10_tpu.ipynb) `{profile.name}`)."
+    )
 
 
 def listed(sizes: set[int]) -> str:

@@ -12,6 +12,9 @@ from PIL import Image
 
 from ldm.data.pictures import to_webp
 
+LEAST = 64  # pixels across, on the narrowest page: a table scrolls before its pictures get smaller
+LONG = 24  # letters of a row's label from which on it stands above its row, where it can wrap
+
 
 def data_url(webp: bytes) -> str:
     """Return WebP as an address that holds the picture itself, for pages and charts without files beside them."""
@@ -28,7 +31,8 @@ def _tag(image: np.ndarray, alt: str, width: int) -> str:
         picture = picture.resize(size, Image.Resampling.BICUBIC)
     return (
         f'<img src="{data_url(to_webp(np.asarray(picture)))}" alt="{html.escape(alt)}" width="{width}" '
-        f'height="{height}" style="max-width:100%;height:auto;border-radius:6px;margin:0">'
+        f'height="{height}" style="max-width:100%;min-width:{min(width, LEAST)}px;height:auto;border-radius:6px;'
+        'margin:0">'
     )
 
 
@@ -73,6 +77,7 @@ def picture_grid(
 ) -> Any:
     """Show a table of pictures, for instance model sizes (rows) by step counts (columns).
 
+    Labels of rows that are long, such as captions, stand above their rows and wrap.
     `images`: uint8 (len(rows), len(columns), h, w, 3), 0..255. `corner`: what rows and columns are.
     `notes`: a line beneath each picture.
     """
@@ -85,13 +90,20 @@ def picture_grid(
             f"{len(rows)} row and {len(columns)} column labels."
         )
     label = "font-weight:600;font-size:.8em;padding:2px 6px;text-align:"
-    head = f'<th style="{label}left">{html.escape(corner)}</th>' + "".join(
+    above = max(map(len, rows)) > LONG
+    head = ("" if above else f'<th style="{label}left">{html.escape(corner)}</th>') + "".join(
         f'<th scope="col" style="{label}center">{html.escape(name)}</th>' for name in columns
     )
     notes = notes or [[""] * len(columns)] * len(rows)
     small = "font-size:.7em;opacity:.8;text-align:center"
+    stays = "display:inline-block;position:sticky;left:6px;max-width:calc(100vw - 4rem)"  # as the pictures scroll
     body = "".join(
-        f'<tr><th scope="row" style="{label}left;white-space:nowrap">{html.escape(row)}</th>'
+        (
+            f'<tr><th scope="rowgroup" colspan="{len(columns)}" style="{label}left;font-weight:400;white-space:normal">'
+            f'<span style="{stays}">{html.escape(row)}</span></th></tr><tr>'
+            if above
+            else f'<tr><th scope="row" style="{label}left;white-space:nowrap">{html.escape(row)}</th>'
+        )
         + "".join(
             f'<td style="padding:2px">{_tag(image, f"{row}, {column}", width)}'
             + (f'<div style="{small}">{html.escape(note)}</div>' if note else "")

@@ -80,7 +80,8 @@ def guidance_curves(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
         value=steps[-1],
         bind=alt.binding_radio(options=steps, name="sampling steps"),
     )
-    chart = _curves(rows, metric, alt.X("guidance:Q", scale=alt.Scale(zero=False, nice=False, padding=14)))
+    x = alt.X("guidance:Q", title="guidance scale w", scale=alt.Scale(zero=False, nice=False, padding=14))
+    chart = _curves(rows, metric, x)
     return (
         chart.add_params(chosen)
         .transform_filter("datum.steps == steps_shown")
@@ -99,9 +100,12 @@ def optimum_guidance(rows: pd.DataFrame, metric: str, influences: Influences | N
     sets = [tied[c, steps] for c, steps in zip(winner["c"], winner["steps"], strict=True)]
     winner["tied"] = [f"{min(s):g} to {max(s):g}" if len(s) > 1 else "alone" for s in sets]
     data = columns(winner)
+    two_lines = alt.Axis(
+        labelAngle=0, orient="top", labelPadding=18, labelExpr="split(datum.label, ' · ')"
+    )  # for phones
     base = alt.Chart(data).encode(
-        x=alt.X("steps:O", title="sampling steps", axis=alt.Axis(labelAngle=0)),
-        y=alt.Y("model:O", title=None, sort=models(data)[::-1]),
+        x=alt.X("model:O", title=None, sort=models(data), axis=two_lines),
+        y=alt.Y("steps:O", title="sampling steps"),
         tooltip=[*tooltip(data, metric), alt.Tooltip("tied:N", title="may be the best")],
     )
     tiles = base.mark_rect(cornerRadius=4, stroke=INK, strokeOpacity=0.25).encode(
@@ -120,7 +124,7 @@ def optimum_guidance(rows: pd.DataFrame, metric: str, influences: Influences | N
     tied = base.mark_text(fontSize=10, color="#10222b", dy=9).encode(text="tied:N")
     return alt.layer(tiles, text, tied).properties(
         width="container",
-        height={"step": 46},
+        height={"step": 38},
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
         description=f"guidance with the best {metric_of(metric).title}, by model size and steps",
     )

@@ -46,18 +46,19 @@ def noise_levels(schedule: Schedule, times: Sequence[int]) -> alt.VConcatChart:
         .mark_line()
         .encode(
             x=x,
-            y=alt.Y("value:Q", title="share"),
+            y=alt.Y("value:Q", title="amplitude"),
             color=shade,
             tooltip=[alt.Tooltip("t:Q"), alt.Tooltip("of:N"), alt.Tooltip("value:Q", format=".3f")],
         )
     )
+    few = alt.Axis(format="~g", tickCount=4)
     ratio = pd.DataFrame({"t": t, "snr": alpha**2 / sigma**2})
     lower = (
         alt.Chart(ratio)
         .mark_line()
         .encode(
             x=x,
-            y=alt.Y("snr:Q", title="SNR", scale=alt.Scale(type="log"), axis=alt.Axis(format="~g", tickCount=4)),
+            y=alt.Y("snr:Q", title="signal-to-noise ratio", scale=alt.Scale(type="log"), axis=few),
             tooltip=[alt.Tooltip("t:Q"), alt.Tooltip("snr:Q", format=".3~g")],
         )
     )
@@ -167,9 +168,9 @@ def guidance_in_two_dimensions(steps: int = 50) -> alt.LayerChart:
         name="scale_shown", value=SCALES[2], bind=alt.binding_radio(options=list(SCALES), name="guidance scale ")
     )
     axis = lambda name, lo, hi: dict(
-        title=None, scale=alt.Scale(domain=[lo, hi], nice=False, clamp=True), axis=alt.Axis(tickCount=5)
+        title=f"{name} coordinate", scale=alt.Scale(domain=[lo, hi], nice=False, clamp=True), axis=alt.Axis(tickCount=5)
     )
-    h, v = alt.X("x:Q", **axis("x", -3, 4.5)), alt.Y("y:Q", **axis("y", -3, 3))
+    h, v = alt.X("x:Q", **axis("first", -3, 4.5)), alt.Y("y:Q", **axis("second", -3, 3))
     shade = alt.Color("arrow:N", title=None, sort=list(names), scale=alt.Scale(scheme="category10"))
     crowd = alt.Chart(real).mark_point(size=12, color=INK, opacity=0.35).encode(x=h, y=v)
     here = "datum.scale == scale_shown"

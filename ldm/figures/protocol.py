@@ -8,6 +8,7 @@ from dataclasses import fields
 
 import pandas as pd
 
+from ldm.metrics.catalogue import METRICS, short
 from ldm.metrics.protocol import Protocol
 
 
@@ -41,7 +42,8 @@ def folded(rows: pd.DataFrame, cards: Mapping[str, Protocol], command: str = "",
         ).append(metric)
     shared: dict[tuple[str, str], list[str]] = {}  # (metrics, how often) -> how
     for (often, how), metrics in items.items():
-        shared.setdefault((", ".join(metrics), often), []).append(how)
+        named = [short(name) if name in METRICS else name.replace("_", " ") for name in metrics]
+        shared.setdefault((", ".join(named), often), []).append(how)
     lines = [f"- **{metrics}**, {often}: {how}" for (metrics, often), those in shared.items() for how in alike(those)]
     made = [f"- **made by** `{command}`"] if command else []
     text = "\n".join([*lines, *sources(rows), *made])
@@ -74,8 +76,8 @@ def sources(rows: pd.DataFrame) -> list[str]:
         when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
         jax = sorted({json.loads(versions)["jax"] for versions in group["versions"].unique()})
         found.append(
-            f"- **rows** of the study {study}, profile {profile}: {len(group):,} of these metrics, made {when} with"
-            " jax "
+            f"- **rows** of the study {study.replace('_', ' ')}, profile {profile}: {len(group):,} of these metrics,"
+            f" made {when} with jax "
             f'{", ".join(jax)}; all its columns in <a href="../_static/rows/{study}-{profile}.csv" download>'
             f"{study}-{profile}.csv</a>, where `key` names the cell; [how rows are made](../book/provenance.md)"
         )

@@ -107,7 +107,7 @@ def at_equal_cost(store: Store, points: pd.DataFrame, budgets: Sequence[float]) 
     settings = {(row.budget, row.c): row for row in points.itertuples()}
     blank = np.full_like(stacked(store, points["key"].iloc[0]), 128)
     at = [[settings.get((budget, c)) for budget in budgets] for c in sizes]
-    note = lambda row: f"{label('steps', row.steps)}, guidance {row.guidance:g}" if row else "too dear"
+    note = lambda row: f"{label('steps', row.steps)}, guidance {row.guidance:g}" if row else "costs more"
     return picture_grid(
         np.stack([[stacked(store, row.key) if row else blank for row in line] for line in at]),
         [f"c = {c}" for c in sizes],

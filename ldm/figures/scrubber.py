@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import altair as alt
@@ -18,6 +19,7 @@ from ldm.study.results import Store
 
 SIDE = 96  # pixels of a picture on the page, at most
 LINE = 15  # pixels of a line of text
+LETTERS = 48  # of a line that fits a phone
 
 
 def film(
@@ -31,9 +33,10 @@ def film(
 ) -> alt.LayerChart:
     """Show pictures in p rows, a column each entry, of which a slider shows one of k frames.
 
-    texts: up to two lines above each row. drag: the slider's label, start: its first frame, param: its name on the
-        page.
+    texts: what stands above each row; long ones wrap. drag: the slider's label, start: its first frame, param: its name
+        on the page.
     """
+    texts = [[line for text in group for line in textwrap.wrap(text, LETTERS)] for group in texts]
     first = next(iter(columns.values()))
     table = pd.DataFrame(
         [
@@ -50,7 +53,7 @@ def film(
     x = alt.X("column:N", title=None, sort=list(columns), axis=top)
     tall = SIDE + 22 + LINE * max(map(len, texts))
     y = alt.Y("row:O", axis=None, scale=alt.Scale(paddingInner=0))
-    side = f"min({SIDE}, width / {len(columns)} - 6)"
+    side = f"max(1, min({SIDE}, width / {len(columns)} - 6))"  # a container is of no width at first
     pictures = (
         alt.Chart(table)
         .transform_filter(f"datum.frame == {param}")

@@ -8,7 +8,8 @@ import altair as alt
 import pandas as pd
 
 from ldm.data.scenes.disturbances import DISTURBANCES
-from ldm.figures.charts import INK, curve
+from ldm.figures.charts import INK, curve, quality_lines
+from ldm.metrics.catalogue import short
 from ldm.metrics.protocol import single
 from ldm.statistics.sensitivity import label
 
@@ -22,15 +23,15 @@ def in_gaps(moved: pd.DataFrame, metrics: Sequence[str]) -> alt.FacetChart:
     real pictures has no such unit and is not drawn.
     """
     data = moved[(moved["n"] == moved["n"].max()) & moved["metric"].isin(metrics) & (moved["task"] != "model")]
-    data = data.dropna(subset="gaps")
+    data, names = data.dropna(subset="gaps"), [short(metric) for metric in metrics]
     data = data.assign(
         panel=[f"{DISTURBANCES[task].title}: {DISTURBANCES[task].unit}" for task in data["task"]],
-        metric=pd.Categorical(data["metric"], metrics),
+        metric=pd.Categorical(data["metric"].map(short), names),
     ).sort_values(["metric", "strength"])
     focus = alt.selection_point(fields=["metric"], bind="legend", on="pointerover", name="focus")
     base = alt.Chart().encode(
         x=alt.X("strength:O", title=None, axis=alt.Axis(labelAngle=0, labelPadding=4)),
-        color=alt.Color("metric:N", title=None, sort=list(metrics)),
+        color=alt.Color("metric:N", title=None, sort=names, legend=alt.Legend(labelLimit=260, columns=2)),
         opacity=alt.when(focus).then(alt.value(1.0)).otherwise(alt.value(0.12)),
         tooltip=[
             alt.Tooltip("metric:N"),
@@ -87,9 +88,11 @@ def by_count(rows: pd.DataFrame, settings: Sequence[tuple[str, float]], metrics:
     ]
     data = rows.assign(pictures=asked)[["pictures", "metric", "n", "value", "lo", "hi"]].dropna()
     data = data[data["metric"].isin(metrics)].sort_values("n")
+    data["metric"] = [" ".join(quality_lines(metric)) for metric in data["metric"]]
+    order = [" ".join(quality_lines(metric)) for metric in metrics]
     x = alt.X(
         "n:Q",
-        title="pictures",
+        title="number of pictures",
         scale=alt.Scale(type="log", base=2, nice=False, padding=14),
         axis=alt.Axis(values=sorted({int(n) for n in data["n"]}), format="d"),
     )
@@ -107,7 +110,7 @@ def by_count(rows: pd.DataFrame, settings: Sequence[tuple[str, float]], metrics:
     return (
         alt.layer(*curve(base, alt.Y("value:Q", title=None)), data=data)
         .properties(width=540, height=150)
-        .facet(row=alt.Row("metric:N", title=None, sort=list(metrics), header=ABOVE), spacing=14)
+        .facet(row=alt.Row("metric:N", title=None, sort=order, header=ABOVE), spacing=14)
         .resolve_scale(y="independent")
         .properties(description="values of each metric against the number of pictures they were computed from")
     )

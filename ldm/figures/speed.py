@@ -143,16 +143,17 @@ def first_page(rows: pd.DataFrame) -> str:
     """Return how soon the book's first page is there (`benchmarks.first_page`), in a sentence."""
     timed = latest(rows[rows["task"] == "first page"]).sort_values("value")
     if timed.empty:
-        return "`python -m benchmarks.first_page` visits the book's first page, which has not been done."
+        return "`python -m benchmarks.first_page` measures it."
     said = {
         row["metric"].removeprefix("seconds: "): "{value:.1f} s [{lo:.1f}, {hi:.1f}]".format(**row)
         for _, row in timed.iterrows()
     }
     where, *_, there = timed["protocol"].iloc[0].split("; ")
     return (
-        "The first page of this book, which has to carry the explorer, visited anew: "
-        + ", ".join(f"{what} after {seconds}" for what, seconds in said.items() if "counting" not in what)
-        + f"; middle, least and most of {timed['n'].iloc[0]} visits ({where}; {there})."
+        "A browser that opens the first page of this book for the first time has the "
+        + ", the ".join(f"{what} after {seconds}" for what, seconds in said.items() if "counting" not in what)
+        + f". These are medians of {timed['n'].iloc[0]} visits, with the least and the most in brackets ({where};"
+        f" {there})."
     )
 
 
@@ -163,7 +164,7 @@ def kills(rows: pd.DataFrame) -> str:
     row = latest(rows).iloc[0]
     end = "the same to the bit" if row["value"] else "in another state"
     return (
-        f"A small training of {row['train_steps']} steps, killed {row['n']} times, ended {end} as one that nobody"
+        f"A small training of {row['train_steps']} steps was killed {row['n']} times. It ended {end} as one that nobody"
         " disturbed."
     )
 

@@ -6,6 +6,7 @@ the command `score`, whose network is the user's choice, stand in `ldm.metrics.s
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import pandas as pd
@@ -79,6 +80,12 @@ def metric_of(name: str) -> Metric:
     if name not in METRICS:
         raise ValueError(f"metric {name!r} has no entry in ldm.metrics.catalogue.METRICS; known: {', '.join(METRICS)}.")
     return METRICS[name]
+
+
+def short(name: str) -> str:
+    """Return the name of a metric as sentences and tables use it: `KID-EfficientNet`, `subjects named right`."""
+    title = metric_of(name).title.removesuffix(" (x1000)")
+    return re.sub(r"^(KID|FD), (EfficientNet|scene)(-Lite0| network)", r"\1-\2", title)
 
 
 def comparable(rows: pd.DataFrame, metric: str) -> None:

@@ -60,13 +60,17 @@ def side_by_side(gaps: pd.DataFrame) -> str:
     table = gaps.assign(steps=gaps["steps"].astype(str) + " steps", text=in_words(gaps)).pivot_table(
         index=[by, "c"], columns="steps", values="text", aggfunc="first", sort=False
     )
-    counts = "; ".join(
-        f"{name} is worse in {(part['lo'] > 0).sum()} of {len(part)} by an interval above 0, and better in"
-        f" {(part['hi'] < 0).sum()}"
+    counts = " ".join(
+        f"{name}: surely worse in {(part['lo'] > 0).sum()} of {len(part)} settings, surely better in"
+        f" {(part['hi'] < 0).sum()}."
         for name, part in gaps.groupby(by, sort=False)
     )
-    chance = "by chance alone one in forty would be, either way"
-    return f"{table.reset_index().to_markdown(index=False)}\n\nOf these settings, {counts}; {chance}."
+    by_luck = "Luck alone marks one setting in forty as surely worse, and one in forty as surely better."
+    table = table.reset_index().rename(columns={"c": "size c"}).fillna("–")
+    text = table.to_markdown(index=False)
+    if len(table) > 8:  # longer ones fold, as all tables of the book do
+        text = f"<details>\n<summary>All comparisons, {len(table)} rows</summary>\n\n{text}\n\n</details>"
+    return f"{counts} {by_luck}\n\n{text}"
 
 
 def accelerations(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> pd.DataFrame:

@@ -42,7 +42,7 @@ def f2(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
         answer=answered(effect, 0),
         metric=metric,
         effect=effect,
-        meaning="Somers' D of quality on size, less that on the compute of finetuning:",
+        meaning="Somers' D of quality on size, minus Somers' D on the compute of finetuning:",
         asked=f"{len(rows)} models (c = {listed(rows['size'])})",
     )
 

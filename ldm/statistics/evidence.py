@@ -79,7 +79,9 @@ class Evidence:
         seeds = sorted(set(self.rows["seeds"]))
         many = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}"
         return (
-            "one training a size, whose scatter the interval leaves out" if many == "1" else f"{many} trainings a size"
+            "each size trained once, so the interval does not cover training again"
+            if many == "1"
+            else f"{many} trainings a size"
         )
 
     @property

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ldm.data.scenes.disturbances import DISTURBANCES
 from ldm.metrics import Z
-from ldm.metrics.catalogue import comparable, metric_of
+from ldm.metrics.catalogue import comparable, metric_of, short
 from ldm.statistics.bootstrap import replicates
 from ldm.statistics.ranks import rank_correlation
 
@@ -121,8 +121,10 @@ def falls(moved: pd.DataFrame, metrics: Sequence[str]) -> str:
             steps = [0.0, *group["strength"]]
             total += len(steps) - 1
             for i in np.flatnonzero(np.diff(value) < -Z * np.hypot(error[1:], error[:-1])):
-                found.append(f"{name} under {DISTURBANCES[task].title}, {steps[i]:g} to {steps[i + 1]:g}")
-    return f"Of {total} steps from one strength to the next, {len(found)} surely do: {'; '.join(found) or 'none'}."
+                found.append(f"{short(name)} under {DISTURBANCES[task].title}, {steps[i]:g} to {steps[i + 1]:g}")
+    if not found:
+        return f"In {total} steps from one strength to the next, no distance surely falls."
+    return f"In {total} steps from one strength to the next, {len(found)} distances surely fall: {'; '.join(found)}."
 
 
 def parted(moved: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
@@ -130,7 +132,7 @@ def parted(moved: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
 
     The surest pair of each two kinds is taken.
 
-    Columns `worse by a`, `worse by b` and `z`: by how many standard errors the less sure of the two is sure.
+    Columns `worse by a`, `worse by b` and `z`: of the two differences the smaller, in standard errors.
     """
     levels = _levels(moved, (a, b))
     names = [label(*row) for row in levels[a][["task", "strength"]].itertuples(index=False)]
@@ -158,9 +160,11 @@ def parted(moved: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
 def parted_in_words(moved: pd.DataFrame, a: str, b: str) -> str:
     """Return `parted` in Markdown, under a line that says how many pairs there are."""
     pairs = parted(moved, a, b)
+    one, other = short(a), short(b)
     if pairs.empty:
-        return f"**{a} and {b}**: no pair of disturbances, surely."
-    return f"**{a} and {b}**\n\n{pairs.head(6).to_markdown(index=False, floatfmt='.1f')}"
+        return f"**{one} and {other}** surely disagree about no pair of disturbances."
+    heads = [f"worse by {one}", f"worse by {other}", "standard errors"]
+    return f"**{one} and {other}**\n\n{pairs.head(6).to_markdown(index=False, floatfmt='.1f', headers=heads)}"
 
 
 def in_words(moved: pd.DataFrame, metrics: Sequence[str]) -> str:
@@ -175,8 +179,8 @@ def in_words(moved: pd.DataFrame, metrics: Sequence[str]) -> str:
         blind = [DISTURBANCES[task].title for task in strongest[strongest["lo"] <= 0]["task"]]
         beyond = group[group["gaps_lo"] > 1].groupby("task", sort=False)["strength"].min()
         lines.append(
-            f"- **{name}** does not surely see, even at the strongest: {', '.join(blind) or 'nothing of this'}. Surely"
-            f" worse than the model: {', '.join(label(*item) for item in beyond.items()) or 'nothing of this'}."
+            f"- **{short(name)}** does not see, even at full strength: {', '.join(blind) or 'none of these'}. It surely"
+            f" rates as worse than the model: {', '.join(label(*item) for item in beyond.items()) or 'none of these'}."
         )
     return "\n".join(lines)
 

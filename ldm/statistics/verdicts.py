@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ldm.metrics import Estimate, Z
+from ldm.metrics.catalogue import short
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.contest import MARGIN, PAPER, Contest, agreement, contest, counted
 from ldm.statistics.evidence import Evidence
@@ -38,10 +39,10 @@ class Verdict:
 
     def __str__(self) -> str:
         e = self.effect
-        more = f" ({self.detail})" if self.detail else ""
+        more = f" In detail: {self.detail}." if self.detail else ""
         return (
-            f"**{self.finding} {self.answer}** by {self.metric}: {self.meaning} {e.value:.3g} "
-            f"[{e.lo:.3g}, {e.hi:.3g}]{more}; asked of {self.asked}."
+            f"**{self.finding} {self.answer}** by {short(self.metric)}. Effect: {self.meaning} {e.value:.3g}"
+            f" [{e.lo:.3g}, {e.hi:.3g}].{more} Asked of {self.asked}."
         )
 
 
@@ -78,7 +79,7 @@ def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
         answer=answered(effect, 0),
         metric=metric,
         effect=effect,
-        meaning="Somers' D of quality on training compute, less that on the images seen:",
+        meaning="Somers' D of quality on training compute, minus Somers' D on images seen:",
         asked=f"{len(rows)} models (c = {listed(rows['size'])}); {evidence.trainings}",
         detail=evidence.spread,
     )
@@ -176,7 +177,7 @@ def f4(
         answer=_majority(shares["agree"], shares["differ"]),
         metric=metric,
         effect=Estimate.of(value, error, evidence.n),
-        meaning=f"advantage of the best smaller model by {sampler}, less that by {usual}:",
+        meaning=f"advantage of the best smaller model by {sampler}, minus its advantage by {usual}:",
         asked=f"{usual} and {sampler}, sizes {listed(evidence.sizes)}; {evidence.trainings}",
         detail=f"the answers surely agree over {shares['agree']:.0%} of the doublings, surely differ over"
         f" {shares['differ']:.0%}" + f"; {evidence.spread}" * bool(evidence.spread),
@@ -239,10 +240,10 @@ def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
         [
             {
                 "finding": v.finding,
-                "metric": v.metric,
+                "metric": short(v.metric),
                 "answer": v.answer,
-                "effect": effect_in_words(v),
-                "n a point": v.effect.n,
+                "effect [95 % interval]": effect_in_words(v),
+                "pictures a point": v.effect.n,
             }
             for v in verdicts
         ]

@@ -187,7 +187,8 @@ class DenoisingEvaluator(Evaluator[Denoising]):
                     hi=e.hi,
                     n=e.n,
                     seconds=seconds,
-                    **columns | dict(strength=at),
+                    strength=at,
+                    **columns,
                 )
             )
         return found

@@ -95,9 +95,10 @@ def summary(raced: pd.DataFrame, grid: pd.DataFrame) -> str:
     kept = sum(best in tied for tied, best in both)
     drawn, full = raced["drawn"].sum(), raced["full"].sum()
     return (
-        f"{len(raced)} races drew {drawn:,} pictures. A grid as sharp as their last stage would draw {full:,}, so they"
-        f" took **{drawn / full:.0%}** of it. They were left with {raced['tied'].map(len).mean():.1f} values on"
-        f" average, the grid above, of fewer pictures, with {grid['tied'].map(len).mean():.1f}; and they kept the"
-        f" guidance that it finds best in {kept} of {len(both)} settings. (The grid's pictures are the second stage of"
-        " the races, so the two are not independent.)"
+        f"{len(raced)} races drew {drawn:,} pictures. A grid with as many pictures a value as their last stage would"
+        f" draw {full:,}: the races took **{drawn / full:.0%}** of that. On average a race ended with"
+        f" {raced['tied'].map(len).mean():.1f} values that may be the best. The chart above, which rests on fewer"
+        f" pictures a value, leaves {grid['tied'].map(len).mean():.1f}. In {kept} of {len(both)} settings the race kept"
+        " the guidance that the chart shows as the best. (The chart's pictures are also the second stage of the races,"
+        " so this agreement is no independent check.)"
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from ldm.metrics.catalogue import short
 from ldm.study.results import Store
 from ldm.study.run import run
 from ldm.study.sampling import Evaluation, SamplingEvaluator
@@ -60,9 +61,11 @@ def agreement(cells: Sequence[Evaluation], share: int, *, store: Store, evaluato
     table = recompute(chosen, store=store, evaluator=evaluator)
     hits = int(table["agrees"].sum())
     shown = table[(table["metric"] == "kid_effnet") | ~table["agrees"]].drop(columns="off")
+    shown = shown.assign(metric=shown["metric"].map(short)).rename(columns={"c": "size c", "n": "pictures"})
     return (
-        f"{len(chosen)} of the {len(cells)} cells, drawn by lot, {len(table)} values: **{hits} of {len(table)}** lie"
-        f" within the recorded interval, and the one that moved most moved by {table['off'].max():.1%} of its"
-        " interval's half width. One metric of each cell, and whatever does not"
-        f" agree:\n\n{shown.to_markdown(index=False)}"
+        f"{len(chosen)} of the {len(cells)} cells were drawn by lot, with {len(table)} values."
+        f" **{hits} of {len(table)}** lie within the recorded interval. The largest change is"
+        f" {table['off'].max():.1%} of its interval's half width. The table shows one metric of each cell, and every"
+        " value that does not"
+        f" agree.\n\n{shown.to_markdown(index=False)}"
     )

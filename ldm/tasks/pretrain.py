@@ -87,6 +87,13 @@ def on_device(profile: Profile, n: int | None = None) -> DeviceSet:
     return _on_device(scenes, *frozen_files(profile))
 
 
+def shapes_on_device(profile: Profile) -> DeviceSet:
+    """Return what `on_device` does, with shapes in the place of latents and ids: what programs are compiled for."""
+    latents = jax.ShapeDtypeStruct((profile.data, *profile.latent_shape), np.float16)
+    ids = jax.ShapeDtypeStruct((profile.data, profile.tokens), np.int32)
+    return DeviceSet(latents, ids, text.load_text_encoder(frozen_files(profile)[1]))
+
+
 @lru_cache(maxsize=1)  # several trainings of a process share it, and both settings of a family
 def _on_device(scenes: Scenes, autoencoder: Path, tower: Path) -> DeviceSet:
     return device_set(scenes, load_codec(autoencoder), text.load_text_encoder(tower), paths.RUNS / "cache")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,9 @@ from ldm.diffusion.losses import diffusion_loss
 from ldm.diffusion.schedule import Predict
 from ldm.networks import sizes
 from ldm.networks.cost import PASSES
-from ldm.networks.layers import KeySource, Params, abstract, gather_taps
+from ldm.networks.layers import KeySource, Params, Structure, abstract, gather_taps
 from ldm.profiles import Profile
-from ldm.tasks import models
+from ldm.tasks import memory, models
 from ldm.tasks.pretrain import fresh, network
 from ldm.training import together
 from ldm.training.config import TrainConfig
@@ -79,7 +79,7 @@ def pending(
     Args:
         data: the profiles' scenes (`pretrain.on_device`). images: the length, their own unless given.
         made: (profile, c, images, seed) -> whether it is there.
-    Raises: ValueError where the profiles differ in more than their setting.
+    Raises: ValueError where the profiles differ in more than their setting, or what is left does not fit the device.
     """
     alike = {replace(one, name="", setting="", predict="v", spacing="trailing") for one in profiles}
     if len(alike) != 1:
@@ -92,40 +92,70 @@ def pending(
         for profile in profiles
         if not made(profile, c, config.images, seed)
     )
-    return Task(c=c, runs=runs, config=config, data=data, null=data.text.null(1)[0]) if runs else None
+    if not runs:
+        return None
+    if limit := (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit"):
+        held, kept = (len(runs) * size for size in bytes_of(runs[0].profile, c, len(runs) > 1))
+        config = replace(config, accumulate=memory.micro_batches(held, kept, config.batch, limit))
+    return Task(c=c, runs=runs, config=config, data=data, null=data.text.null(1)[0])
+
+
+@cache  # reckoning takes seconds
+def bytes_of(profile: Profile, c: int, several: bool) -> tuple[int, int]:
+    """Return what each training asks: bytes held whatever its batch is, and those kept of a batch (`memory`).
+
+    several: whether it is one of some, whose gathered taps are kept, too.
+    """
+    config, shape = profile.training(c), jax.ShapeDtypeStruct
+    structure, params = _shapes(profile, c, several)
+    context = (profile.tokens, profile.context)
+    loss = diffusion_loss(structure, profile.schedule, profile.predict, null=np.zeros(context, np.float32))
+    batch = {
+        "latents": shape((config.batch, *profile.latent_shape), jnp.float32),
+        "context": shape((config.batch, *context), jnp.float32),
+    }
+    return memory.state_bytes(params, config), memory.kept_bytes(loss, params, config, batch)
+
+
+def _shapes(profile: Profile, c: int, several: bool) -> tuple[Structure, dict[str, jax.ShapeDtypeStruct]]:
+    def build(keys: KeySource) -> Any:
+        net = fresh(profile, c, keys)
+        return gather_taps(net) if several else net
+
+    return abstract(build)
 
 
 def compiled(task: Task) -> Callable[..., Any]:
     """Compile the lap of these trainings (`together.lap_of`)."""
     profile, count = task.runs[0].profile, len(task.runs)
 
-    def build(keys: KeySource) -> Any:
-        net = fresh(profile, task.c, keys)
-        return gather_taps(net) if count > 1 else net
-
-    structure, params = abstract(build)
+    structure, params = _shapes(profile, task.c, count > 1)
     loss = diffusion_loss(
         structure, profile.schedule, task.predicts, null=task.null, drop=profile.dropped, times=profile.times
     )
-    lap = together.lap_of(loss, task.config, partial(gather, task.data.text.structure))
+    lap = together.lap_of(loss, task.config, partial(gather, task.data.text.structure), params)
     shape = jax.ShapeDtypeStruct
-    states = jax.eval_shape(
-        jax.vmap(partial(together.fresh, task.config)),
-        {name: shape((count, *p.shape), p.dtype) for name, p in params.items()},
-    )
+    length = sum(p.size for p in params.values())
+    states = jax.eval_shape(jax.vmap(partial(together.fresh, task.config)), shape((count, length), jnp.float32))
     rows = shape((together.LAP, count, task.config.batch), jnp.int32)
     more = jax.tree.map(lambda x: shape(x.shape, x.dtype), task.more)
     return lap.lower(states, task.data.source, rows, more, shape((count,), jnp.uint32), shape((), jnp.int32)).compile()
+
+
+def prepared(task: Task) -> tuple[Callable[..., Any], list[Params]]:
+    """Return the compiled lap, and each training's initial parameters, which the host draws."""
+    first = {run.seed: _initial(task.runs[0].profile, task.c, run.seed) for run in task.runs}
+    return compiled(task), [first[run.seed] for run in task.runs]
 
 
 _BEGUN: dict[tuple, Future] = {}
 
 
 def begun(task: Task) -> Future:
-    """Return the compilation of the task's lap, begun in the background the first time."""
-    key = (task.c, len(task.runs), task.predicts, replace(task.config, images=1), task.data.latents.shape)
+    """Return the preparation of the task (`prepared`), begun in the background the first time."""
+    key = (task.c, task.runs, replace(task.config, images=1), task.data.latents.shape)
     if key not in _BEGUN:
-        _BEGUN[key] = COMPILERS.submit(compiled, task)
+        _BEGUN[key] = COMPILERS.submit(prepared, task)
     return _BEGUN[key]
 
 
@@ -150,15 +180,15 @@ def pretrain(
         if not path.is_file():  # its rows may have been drawn already, before a kill
             models.save(path, average, run.profile, task.c, images, run.seed)
 
-    first = {run.seed: _initial(profile, task.c, run.seed) for run in task.runs}
-    states = together.begin(task.config, [first[run.seed] for run in task.runs])
+    lap, first = begun(task).result()
     together.fit(
-        begun(task).result(),
-        states,
+        lap,
+        together.begin(task.config, first),
         task.data.source,
         lambda seed, step: batch_indices(seed, step, task.config.batch, len(task.data.latents)),
         task.config,
         [run.seed for run in task.runs],
+        first[0],
         names=[f"{run.profile.name}, c = {task.c}, seed {run.seed}" for run in task.runs],
         more=task.more,
         lengths=lengths,

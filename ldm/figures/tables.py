@@ -1,0 +1,149 @@
+"""Tables for people: frames as Markdown or HTML, with words for the names of columns, and long ones folded."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ldm.metrics.catalogue import METRICS, short
+
+LONG = 8  # rows from which on a table is folded
+WORDS = {  # columns of frames -> what a reader calls them
+    "c": "size c",
+    "lo": "from",
+    "hi": "to",
+    "n": "pictures",
+    "nfe": "network evaluations",
+    "cost": "sampling cost",
+    "params": "parameters",
+    "gflops": "GFLOPs",
+    "images_seen": "training images",
+    "train_steps": "finetuning steps",
+    "tied": "may be the best",
+    "task": "model",
+    "images": "training images",
+    "from c": "smaller size",
+    "to c": "larger size",
+    "drawn": "pictures drawn",
+    "full": "pictures of a full grid",
+}
+SPREAD = {"c": "c = {}", "steps": "{} steps", "guidance": "guidance {:g}", "n": "{:,} pictures"}  # over columns
+
+
+def words(label: object) -> str:
+    """Return what a reader calls a column: the short name of a metric, or an entry of `WORDS`, or the label itself."""
+    text = " · ".join(str(part) for part in label if part != "") if isinstance(label, tuple) else str(label)
+    first, _, rest = text.partition(" · ")
+    for end in ("", " there"):
+        if first.endswith(end) and first.removesuffix(end) in METRICS:
+            first = short(first.removesuffix(end)) + end
+    first = WORDS.get(first, first)
+    return f"{first} · {rest}" if rest else first
+
+
+def _spread(label: Any, names: Sequence[Any]) -> str:
+    """Return the label of a pivoted column, whose levels have these names: `c = 8`, `signal · 4 steps`."""
+    parts = label if isinstance(label, tuple) else (label,)
+    told = [SPREAD[name].format(part) if name in SPREAD else part for part, name in zip(parts, names, strict=True)]
+    return " · ".join(map(str, told))
+
+
+def cell(value: Any, digits: int = 3) -> str:
+    """Return a value as text: numbers to `digits` digits, whole ones whole, a dash for what is missing or endless."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple):
+        return ", ".join(cell(part, digits) for part in value)
+    if value is None or value is pd.NA or (isinstance(value, float | np.floating) and not np.isfinite(value)):
+        return "–"
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, int | np.integer) or float(value).is_integer():
+        return f"{int(value):,}"
+    return f"{float(value):.{digits}g}" if abs(value) < 1000 else f"{float(value):,.0f}"
+
+
+def table(frame: pd.DataFrame, *, what: str = "", digits: int = 3) -> str:
+    """Return a frame as a table in Markdown, folded where it has more than eight rows.
+
+    Args:
+        frame: an index with a name becomes columns.
+        what: what a folded table is about.
+        digits: of numbers.
+    """
+    if any(name in SPREAD for name in frame.columns.names):
+        frame = frame.set_axis([_spread(label, frame.columns.names) for label in frame.columns], axis=1)
+    if any(frame.index.names):
+        frame = frame.reset_index()
+    heads = [words(label) for label in frame.columns]
+    numeric = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
+    lines = [heads, ["---:" if right else "---" for right in numeric]]
+    if "metric" in frame:
+        frame = frame.assign(metric=[short(name) if name in METRICS else name for name in frame["metric"]])
+    lines += [[cell(value, digits) for value in row] for row in frame.itertuples(index=False)]
+    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return folded(text, f"{what or 'The table'}, {len(frame)} rows") if len(frame) > LONG else text
+
+
+def folded(text: str, summary: str, *, opened: bool = False) -> str:
+    """Return Markdown that a reader unfolds, or with `opened` folds away, beneath its summary."""
+    return f"<details{' open' if opened else ''}>\n<summary>{html.escape(summary)}</summary>\n\n{text}\n\n</details>"
+
+
+def grouped(heads: Sequence[tuple[str, Sequence[str]]], lines: Sequence[Sequence[str]]) -> str:
+    """Return an HTML table whose columns stand in named groups; the first column names its row.
+
+    Args:
+        heads: (group, its columns), in order; a group without a name has none above its columns.
+        lines: the cells as text, as many as there are columns.
+    """
+    top = "".join(f'<th scope="colgroup" colspan="{len(names)}">{html.escape(group)}</th>' for group, names in heads)
+    under = "".join(f'<th scope="col">{html.escape(name)}</th>' for _, names in heads for name in names)
+    body = "".join(
+        f'<tr><th scope="row">{html.escape(first)}</th>'
+        + "".join(f"<td>{html.escape(text)}</td>" for text in rest)
+        + "</tr>"
+        for first, *rest in lines
+    )
+    return (
+        '<div class="ldm-table" tabindex="0" role="group" aria-label="table"><table>'
+        f"<thead><tr>{top}</tr><tr>{under}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def table1(paper: pd.DataFrame) -> str:
+    """Return Table 1 as the paper prints it beside what is counted here, as HTML.
+
+    Args:
+        paper: what `ldm.networks.family.table1` returns.
+    """
+    heads = [
+        ("", ["model", "c"]),
+        ("parameters, millions", ["counted", "printed"]),
+        ("GFLOPs", ["counted", "printed", "off by"]),
+        ("normalised cost", ["counted", "printed"]),
+        ("printed quality", ["FID", "CLIP"]),
+    ]
+    lines = [
+        [row.name, f"{row.c}", f"{row.params / 1e6:,.1f}", f"{row.params_m_paper:g}"]
+        + [f"{row.gflops:,.1f}", f"{row.gflops_paper:g}", f"{row.gflops_error:+.1%}"]
+        + [f"{row.norm_cost:.2f}", f"{row.norm_cost_paper:.2f}", f"{row.fid_paper:.2f}", f"{row.clip_paper:.3f}"]
+        for row in paper.itertuples(index=False)
+    ]
+    return grouped(heads, lines)
+
+
+def family(ours: pd.DataFrame) -> str:
+    """Return what the sizes of a family cost, in Markdown; `ours`: of `ldm.networks.family.family_table`."""
+    names = {
+        "params": "parameters, millions",
+        "gflops": "GFLOPs a pass",
+        "norm_cost": "normalised cost (c = 320 is 1)",
+        "groups": "normalisation groups",
+        "heads": "attention heads",
+    }
+    return table(ours.assign(params=ours["params"] / 1e6).rename(columns=names), digits=3)
