@@ -34,7 +34,7 @@ study: $(ENV)  ## run the notebooks at PROFILE (laptop) and build the book
 
 notebook: $(ENV)  ## run one notebook anew: make notebook N=04_sampling ARGS="-p steps 4,8"
 	@test -n "$(N)" || { echo 'Which notebook? For instance: make notebook N=04_sampling'; exit 2; }
-	@$(PY) -m ldm notebook $(N) --profile $(PROFILE) --out $(BUILD)/notebooks/$(N).ipynb $(ARGS)
+	@$(PY) -m ldm notebook $(N) --profile $(PROFILE) --out $(BUILD)/notebooks $(ARGS)
 
 lab: $(ENV)  ## JupyterLab, where notebooks/*.py open as notebooks
 	@PYTHONPATH="$(CURDIR)" JUPYTER_CONFIG_PATH="$(CURDIR)/tools/jupyter" $(VENV)/bin/jupyter lab $(ARGS)

@@ -10,9 +10,6 @@ Everything a page needs is in the folder: nothing is fetched, then or later. War
 from __future__ import annotations
 
 import argparse
-import base64
-import hashlib
-import html
 import importlib.util
 import json
 import os
@@ -24,7 +21,14 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-VEGALITE = "application/vnd.vegalite.v5+json"  # what ldm.figures.charts emits
+sys.path[:0] = [str(ROOT)]  # for `ldm`, of which a script in this folder knows nothing
+
+import machines  # noqa: E402
+import published  # noqa: E402
+from pages import changed, copy, for_readers  # noqa: E402
+
+from ldm.commands.variants import chapter_of, in_words  # noqa: E402
+
 ROWS = "(the table of rows)"  # what the build replaces in book/provenance.md
 DIAGRAM = "(the diagram of the method)"  # and in book/how-it-works.md
 SHOWN = ("python", "jax", "flax")  # of the versions that a row records
@@ -32,7 +36,9 @@ NAMED = {  # elements of the theme, and what they lack
     "summary(?=><span class=.toctree-toggle)": 'aria-label="the pages below"',
     'div class="pst-scrollable-table-container"': 'tabindex="0" role="group" aria-label="table"',
 }
-RESULTS = "application/vnd.ldm.results+json"  # what ldm.figures.record.record emits: not for readers
+SPACE = '</span> <span class="pre">'
+COMMAND = rf"(?:make{SPACE}[a-z]|(?:\.venv/bin/)?python3?{SPACE}-m)"  # how what one may type at a terminal begins
+BESIDE = "beside"  # of a build: what lies in the site beside its pages, at the same paths
 
 
 def build(
@@ -54,6 +60,8 @@ def build(
 
 def typeset(source: Path, out: Path, builder: str) -> Path:
     """Let Jupyter Book make pages of a folder that `stage` has laid out."""
+    import pdf
+
     jupyter_book = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", jupyter_book, "build", str(source), "--path-output", str(out)]
     command += ["--config", str(source / "_config.yml"), "--toc", str(source / "book/_toc.yml")]
@@ -73,7 +81,13 @@ def typeset(source: Path, out: Path, builder: str) -> Path:
         raise RuntimeError("the book has warnings or errors (above): mend them and build again.")
     site = out / "_build/html"
     for page in site.rglob("*.html"):
-        copy(light(page.read_text("utf-8"), len(page.relative_to(site).parts) - 1).encode(), page)
+        if "_static" not in page.relative_to(site).parts:
+            copy(light(page.read_text("utf-8"), len(page.relative_to(site).parts) - 1).encode(), page)
+    for path in (out / BESIDE).rglob("*"):
+        if path.is_file():
+            copy(path.read_bytes(), site / path.relative_to(out / BESIDE))
+    if (site / "book.pdf").is_file():  # of the build before
+        pdf.offer(site)
     return site / "index.html"
 
 
@@ -92,6 +106,8 @@ def light(page: str, depth: int) -> str:
     page = page.replace(
         '<div role="list" class="citation-list">', '<div class="citation-list">'
     )  # its entries have roles of their own
+    inline = rf'<code class="docutils literal notranslate">(?=<span class="pre">{COMMAND})'
+    page = re.sub(inline, '<code class="command docutils literal notranslate">', page)
     for element, what in NAMED.items():  # what a keyboard can reach has a name, and what scrolls a keyboard can reach
         page = re.sub(f"(<{element})>", rf"\1 {what}>", page)
     return page.replace('href="book/credits.html"', f'href="{"../" * depth}book/credits.html"')
@@ -99,43 +115,97 @@ def light(page: str, depth: int) -> str:
 
 def stage(root: Path, source: Path, notebooks: Path) -> Path:
     """Lay out everything the book is made of as one folder, the repository's own layout."""
+    import yaml
+
     from ldm.figures import diagram
 
     pages = chapters(root / "book/_toc.yml")
-    missing = [
-        p
-        for p in pages
-        if p.startswith("notebooks/") and not (notebooks / p.removeprefix("notebooks/")).with_suffix(".ipynb").is_file()
-    ]
-    if missing:
-        names = ", ".join(page.removeprefix("notebooks/") for page in missing)
+    executed = {page: (notebooks / f"{Path(page).name}.ipynb") for page in pages if page.startswith("notebooks/")}
+    if missing := [path.stem for path in executed.values() if not path.is_file()]:
         raise ValueError(
-            f"not executed yet: {names}; `make study` runs all, "
-            f"`make notebook N={missing[0].removeprefix('notebooks/')}` one."
+            f"not executed yet: {', '.join(missing)}; `make study` runs all, `make notebook N={missing[0]}` one."
         )
-    for path in [root / "_config.yml", *root.glob("book/**/*"), *root.glob("ldm/**/*.py")]:
+    for path in [*root.glob("book/**/*"), *root.glob("ldm/**/*.py")]:
         if path.is_file() and path.suffix != ".pyc" and path.parent.name != "lessons":  # those are templates
             copy(path.read_bytes(), source / path.relative_to(root))
-    for page in pages:
-        if page.startswith("notebooks/"):
-            executed = (notebooks / page.removeprefix("notebooks/")).with_suffix(".ipynb")
-            text = for_readers(
-                executed.read_text("utf-8"), source / "book/_static/pictures", executed.stem, foot=page == pages[0]
-            )
-            copy(text.encode(), (source / page).with_suffix(".ipynb"))
+    config = yaml.safe_load((root / "_config.yml").read_text("utf-8"))
+    where, static = published.repository(config), source / "book/_static"
+    if where:  # a link to the sources in the head of every page
+        button = {"use_repository_button": True, "repository_url": where["url"], "repository_branch": where["branch"]}
+        config["sphinx"]["config"]["html_theme_options"] |= button
+    copy(yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode(), source / "_config.yml")
+    again = run_again(notebooks, executed)
+    for page, path in {**executed, **again}.items():
+        text, cache = path.read_text("utf-8"), source.with_name("heights.json")
+        shown = for_readers(text, static, path.stem, foot=page == pages[0], where=where, cache=cache)
+        copy(shown.encode(), source / f"{page}.ipynb")
+        copy(published.download(text, path.stem, where).encode(), source.with_name(BESIDE) / f"{page}.ipynb")
     if "book/code" in pages:
         describe(root, source)
     if any(page.startswith("book/lessons/") for page in pages):
         import lessons
 
         lessons.put(root, source)
-    rows = rows_for_download(root, source / "book/_static/rows")
+    list_under_chapters(source / "book/_toc.yml", again)
+    forget(source.parent, again)
+    rows = rows_for_download(root, static / "rows")
     for name, place, text in (("provenance", ROWS, rows), ("how-it-works", DIAGRAM, raw(diagram.method()))):
         page = source / f"book/{name}.md"
         if page.is_file():
             copy(page.read_text("utf-8").replace(place, text).encode(), page)
-    vendor(source / "book/_static")
+    texts = [(page, markdown_of(source, page)) for page in pages]
+    verdicts = executed[machines.VERDICTS].read_text("utf-8") if machines.VERDICTS in executed else ""
+    names = sorted(path.name for path in (static / "rows").glob("*.csv"))
+    for name, text in machines.files(verdicts, config["title"], texts, names).items():
+        copy(text.encode(), source.with_name(BESIDE) / name)
+    vendor(static)
     return source
+
+
+def run_again(notebooks: Path, executed: dict[str, Path]) -> dict[str, Path]:
+    """Pages of the chapters that were run again with other parameters: page -> executed notebook, by name."""
+    found = {}
+    for path in sorted(notebooks.glob("*--*.ipynb")):
+        page = f"notebooks/{path.stem}"
+        if f"notebooks/{chapter_of(path.stem)}" in executed and changed(json.loads(path.read_text("utf-8"))):
+            found[page] = path
+    return found
+
+
+def forget(out: Path, again: dict[str, Path]) -> None:
+    """Remove from a build what it made of notebooks that have been deleted since."""
+    for folder in (out / "source", out / BESIDE, out / "_build/html"):
+        for path in (folder / "notebooks").glob("*--*"):
+            if f"notebooks/{path.stem}" not in again:
+                path.unlink()
+
+
+def list_under_chapters(toc: Path, again: dict[str, Path]) -> None:
+    """Put what was run again beneath its chapter in the table of contents, named by what was changed.
+
+    Beneath the first page none can stand: what was run again of it opens the first list of chapters.
+    """
+    import yaml
+
+    content = yaml.safe_load(toc.read_text("utf-8"))
+    lists = [part["chapters"] for part in [content, *content.get("parts", [])] if "chapters" in part]
+    listed = {entry["file"]: entry for chapters in lists for entry in chapters}
+    for page, path in again.items():
+        name = chapter_of(path.stem)
+        title = f"{name} ({in_words(changed(json.loads(path.read_text('utf-8'))))})"
+        chapter = listed.get(f"notebooks/{name}")
+        (chapter.setdefault("sections", []) if chapter else lists[0]).append({"file": page, "title": title})
+    if again:
+        copy(yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode(), toc)
+
+
+def markdown_of(source: Path, page: str) -> str:
+    """The Markdown of a staged page, of a notebook its cells one after another."""
+    path = source / f"{page}.md"
+    if path.is_file():
+        return path.read_text("utf-8")
+    cells = json.loads((source / f"{page}.ipynb").read_text("utf-8"))["cells"]
+    return "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
 
 
 def describe(root: Path, source: Path) -> None:
@@ -181,13 +251,6 @@ def raw(element: str) -> str:
     return f"```{{raw}} html\n{element}\n```"
 
 
-def copy(data: bytes, target: Path) -> None:
-    """Write only what changed: Sphinx rebuilds a page when its file is newer."""
-    if not target.is_file() or target.read_bytes() != data:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
-
-
 def chapters(toc: Path) -> list[str]:
     """Every page that a table of contents names, its root first."""
     import yaml
@@ -201,86 +264,6 @@ def chapters(toc: Path) -> list[str]:
         return own + [name for value in entry.values() for name in files(value)]
 
     return files(yaml.safe_load(toc.read_text("utf-8")))
-
-
-def for_readers(notebook: str, pictures: Path | None = None, name: str = "", *, foot: bool = False) -> str:
-    """An executed notebook with its charts as HTML and without what only machines read.
-
-    `pictures`: the folder for the pictures of charts, so that a page loads those that are seen; None leaves them
-    inside. `name`: of the notebook; if given, the command that made the page stands beneath its title, or with `foot`
-    beneath its
-    last words: the first page of the book begins with what it is about.
-    """
-    content = json.loads(notebook)
-    if name:
-        given = content["metadata"].get("papermill", {}).get("parameters", {})
-        title, *rest = "".join(content["cells"][0]["source"]).split("\n")
-        again = (
-            f"*Run this page again: `{command(name, given)}`. Open it as a notebook: `make lab`,"
-            f" `notebooks/{name}.py`.*"
-        )
-        if foot:
-            last = [cell for cell in content["cells"] if cell["cell_type"] == "markdown"][-1]
-            last["source"] = "".join(last["source"]) + f"\n\n{again}"
-        else:
-            content["cells"][0]["source"] = "\n".join([title, "", again, *rest])
-    for cell in content["cells"]:
-        tags = cell.get("metadata", {}).get("tags", [])
-        if "injected-parameters" in tags:  # papermill's; the notebook's own parameters stand above
-            cell["metadata"]["tags"] = [*tags, "remove-cell"]
-        kept = []
-        for output in cell.get("outputs", []):
-            data = output.get("data", {})
-            if RESULTS in data:
-                continue
-            if VEGALITE in data:
-                output["data"] = {"text/html": chart(data[VEGALITE], pictures)}
-            if "text/markdown" in data:  # to Sphinx the Markdown of an output is text, whose links it leaves alone
-                text = "".join(data["text/markdown"])
-                data["text/markdown"] = re.sub(r"(\]\((?!\w+:)[^)#]+)\.(ipynb|md)(?=[)#])", r"\1.html", text)
-            kept.append(output)
-        if "outputs" in cell:
-            cell["outputs"] = kept
-    return json.dumps(content, indent=1)
-
-
-def command(name: str, given: dict[str, Any]) -> str:
-    """What to type for a notebook with these parameters."""
-    said = {key: ",".join(map(str, value)) if isinstance(value, list) else str(value) for key, value in given.items()}
-    profile = said.pop("profile", "laptop")
-    more = " ".join(f"-p {key} {value!r}" if " " in value else f"-p {key} {value}" for key, value in said.items())
-    parts = [
-        f"make notebook N={name}",
-        f"PROFILE={profile}" if profile != "laptop" else "",
-        f'ARGS="{more}"' if more else "",
-    ]
-    return " ".join(filter(None, parts))
-
-
-def chart(spec: dict[str, Any], pictures: Path | None = None) -> str:
-    """A chart as the element that book/_static/ldm-charts.js fills; its pictures go into the folder, if there is
-    one.
-    """
-    spec = {**spec, "$schema": "https://vega.github.io/schema/vega-lite/v6.json"}
-    label = html.escape(str(spec.get("description", "an interactive chart")))
-    text = json.dumps(spec, separators=(",", ":")).replace("</", "<\\/")
-    if pictures:
-        text = re.sub(
-            r"data:image/webp;base64,([\w+/=]+)", lambda found: "../_static/pictures/" + put(found[1], pictures), text
-        )
-    return (
-        f'<div class="ldm-chart" role="figure" aria-label="{label}">'
-        f'<script type="application/json">{text}</script>'
-        "<noscript>This chart is drawn by JavaScript.</noscript></div>"
-    )
-
-
-def put(picture: str, folder: Path) -> str:
-    """Write a picture, given as base64, and return the file's name, which its content determines."""
-    data = base64.b64decode(picture)
-    name = hashlib.sha256(data).hexdigest()[:16] + ".webp"
-    copy(data, folder / name)
-    return name
 
 
 def vendor(static: Path) -> None:

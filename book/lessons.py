@@ -100,6 +100,7 @@ def fill(template: str, known: Mapping[str, Any], show: Callable[[str, Any], str
 def on_page(name: str, value: Any) -> str:
     """A part of a page of the book: charts live, questions as forms."""
     import build
+    import pages
     from ldm.figures import lessons as figures
 
     kind, _, key = name.partition(":")
@@ -107,7 +108,7 @@ def on_page(name: str, value: Any) -> str:
         return value
     shown = {
         "html": lambda: value,
-        "chart": lambda: build.chart(value.to_dict()),
+        "chart": lambda: pages.chart(value.to_dict()),
         "guess": lambda: figures.guess(key, *value),
         "ask": lambda: figures.form(key, value),
     }

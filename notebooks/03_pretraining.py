@@ -41,7 +41,7 @@ from IPython.display import Markdown, display
 from ldm import profiles
 from ldm.figures import averages as averages_figures
 from ldm.figures import isoflop, laws, paper_sizes, plots, protocol, samples, training
-from ldm.figures.record import record
+from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
 from ldm.statistics import verdicts
 from ldm.study import averages, findings, sampling
@@ -92,9 +92,12 @@ display(*laws.shown(laws.training_points(rows, metric), metric, "training comput
 
 # %% [markdown]
 # Look at the residuals in the lower panel. If they lie on one side at the ends and on the other in the middle, the law
-# has the wrong shape. Here quality hardly moves until a model has learnt something at all, and then it moves fast. If
-# all residuals of one colour lay on one side, size would matter beyond compute.
-#
+# has the wrong shape. If all residuals of one colour lay on one side, size would matter beyond compute.
+
+# %% [markdown] tags=["recorded"]
+# On the shipped rows quality hardly moves until a model has learnt something at all, and then it moves fast.
+
+# %% [markdown]
 # ## The best size for a training budget
 #
 # A budget of training FLOPs buys many images for a small model, or few for a large one. Each line is one budget, from
@@ -105,8 +108,8 @@ display(*laws.shown(laws.training_points(rows, metric), metric, "training comput
 display(*isoflop.shown(rows, metric, store.influences(rows, metric)))
 
 # %% [markdown]
-# So the best size depends on how much you can train. The paper leaves this open, because all its sizes saw equally many
-# images. The next chart shows the longest-trained models by their number of parameters:
+# Which size is best for how much training, the paper leaves open, because all its sizes saw equally many images. The
+# next chart shows the longest-trained models by their number of parameters:
 
 # %% tags=["remove-input"]
 plots.quality_vs_params(rows, metric)
@@ -193,7 +196,7 @@ averages_figures.by_size(lengths_of, "denoising", paired)
 # %% tags=["remove-input"]
 Markdown(averages_figures.best_shares(lengths_of, "denoising", paired))
 
-# %% [markdown]
+# %% [markdown] tags=["recorded"]
 # On the shipped rows an average over half that share is never worse by KID, and better in all but the shortest
 # training. A still shorter one gains little more, and loses much after few pictures. Longer ones are always worse. All
 # models of this book span a tenth, so the comparison of sizes is fair, but their values could be better.
@@ -231,6 +234,8 @@ Markdown(text)
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
 record("F1", {v.metric: v.answer for v in found})
+record_verdicts(found)
+record_best(rows, metric)
 
 # %% [markdown]
 # F1 asks whether training compute explains quality better than the number of images alone. We rank the models by
@@ -244,11 +249,15 @@ display(*paper_sizes.shown("F1", store, metric))
 # %% [markdown]
 # ## Limits
 #
-# Each size was trained once, on thirty-two kinds of object, and the models are some hundred times smaller than the
-# paper's. By KID-EfficientNet a large part of the best models' distance comes from the autoencoder ([the
+# Each size was trained once, on few kinds of object, and the models are far smaller than the paper's. [What is scaled
+# down](../book/scaled-down.md) lists the rest.
+
+# %% [markdown] tags=["recorded"]
+# On the shipped rows a large part of the best models' distance by KID-EfficientNet comes from the autoencoder ([the
 # data](01_data.ipynb)), because that network sees faint texture that no eye sees. The scene network hardly notices the
-# autoencoder. [What is scaled down](../book/scaled-down.md) lists the rest.
-#
+# autoencoder.
+
+# %% [markdown]
 # ## Try it
 #
 # `make notebook N=03_pretraining ARGS="-p sizes 16,32 -p guidance 4"` evaluates at another guidance; only cells

@@ -37,7 +37,7 @@ from IPython.display import Markdown, display
 
 from ldm import profiles
 from ldm.figures import charts, contest, explorer, laws, paper_sizes, plots, protocol, samples, speed, tables
-from ldm.figures.record import record
+from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
 from ldm.statistics import comparisons, optimum, verdicts
 from ldm.study import findings, racing, sampling
@@ -216,6 +216,7 @@ Markdown(text)
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
 record("F3", {v.metric: v.answer for v in found})
+record_best(rows, metric)
 
 # %% [markdown]
 # F3 says that at small budgets a smaller model beats the largest, because it can afford more steps. Small budgets are
@@ -226,9 +227,13 @@ record("F3", {v.metric: v.answer for v in found})
 # The paper's step counts begin at four. With those alone, the small budgets buy 4 to 16 steps of the largest model:
 
 # %% tags=["remove-input"]
-Markdown(findings.asked(verdicts.f3, rows, store, fewest=findings.FEWEST)[1])
+from_four, text = findings.asked(verdicts.f3, rows, store, fewest=findings.FEWEST)
+Markdown(text)
 
-# %% [markdown]
+# %% tags=["remove-cell"]
+record_verdicts([*found, *from_four])
+
+# %% [markdown] tags=["recorded"]
 # If the two tables disagree, *How many steps are enough?* explains why: F3 can hold only below that step count. The
 # paper's pictures need tens of steps, so its small budgets lie far below. Our small scenes need only a few steps, so we
 # must look for the finding below four. [Confounders](a3_confounders.ipynb) asks whether something other than size is

@@ -40,7 +40,7 @@ from IPython.display import Markdown, display
 
 from ldm import profiles
 from ldm.figures import charts, paper_sizes, plots, protocol, samples, tables
-from ldm.figures.record import record
+from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
 from ldm.statistics import comparisons, optimum, verdicts
 from ldm.study import findings, sampling
@@ -95,10 +95,13 @@ usual = rows[rows["sampler"] == samplers[0]]
 Markdown(tables.table(optimum.enough_steps(usual, metric, influences)))
 
 # %% [markdown]
-# With more steps than these, a sampler has little left to improve that so many pictures could show. Where the table
-# stars DPM-Solver++ as worse, the small models suffer most. Perhaps this is because a step of second order follows the
-# network's slope with its errors.
-#
+# With more steps than these, a sampler has little left to improve that so many pictures could show.
+
+# %% [markdown] tags=["recorded"]
+# Where the table stars DPM-Solver++ as worse, the small models suffer most on the shipped rows. Perhaps this is because
+# a step of second order follows the network's slope with its errors.
+
+# %% [markdown]
 # ## Beyond twenty steps
 #
 # The paper stops DPM-Solver++ at 20 steps. This table goes further, and compares with the first sampler at equally many
@@ -154,6 +157,8 @@ Markdown("\n\n".join(f"### {other}\n\n{text}" for other, (_, text) in found.item
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
 record("F4", {f"{v.metric} {other}": v.answer for other, (answers, _) in found.items() for v in answers})
+record_verdicts(v for answers, _ in found.values() for v in answers)
+record_best(usual, metric)
 
 # %% [markdown]
 # Next, F3 by each sampler, over the budgets that buy 4 to 16 steps of the largest model. (We do not ask fewer than four
@@ -176,7 +181,7 @@ orders = [
 ]
 Markdown("\n\n".join(orders) or "The samplers whose order the paper gives were not all run.")
 
-# %% [markdown]
+# %% [markdown] tags=["recorded"]
 # Our result differs from the paper in F3 itself, and it does so with every sampler. The reason is that of the chapter
 # before: four steps are nearly enough here, so a smaller model gains little from the further steps that it can afford.
 

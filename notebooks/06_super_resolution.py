@@ -47,7 +47,7 @@ from ldm.diffusion.solvers import plan
 from ldm.figures import divider, enlarge, paper_sizes, plots, protocol, samples, tables
 from ldm.figures import superres as restored
 from ldm.figures.pictures import picture_grid
-from ldm.figures.record import record
+from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
 from ldm.statistics import comparisons, downstream, optimum
 from ldm.study import findings
@@ -211,11 +211,12 @@ samples.sample_table(store, evaluator, by_steps, "c", "steps", shown=(1, 3))
 f2, text = findings.asked(downstream.f2, finetuned, store, measured)
 Markdown(text)
 
-# %% [markdown]
+# %% [markdown] tags=["recorded"]
 # Read this with the curves above. Our longest finetuning is a twentieth of the pretraining. On the shipped rows the
 # curves of KID still fall at their end, for every size, so compute decides before size can. The paper does not say how
 # long it finetuned. Perhaps its models were finetuned for much longer.
-#
+
+# %% [markdown]
 # F5 makes two claims. The first: with 4 to 20 steps a smaller model is better at equal cost.
 
 # %% tags=["remove-input"]
@@ -241,6 +242,8 @@ display(*paper_sizes.shown("F2", store, metric), *paper_sizes.shown("F5", store,
 # NBVAL_CHECK_OUTPUT
 names = {"F2": f2, "F5, few steps": few, "F5, many steps": many}
 record("super-resolution", {name: {v.metric: v.answer for v in found} for name, found in names.items()})
+record_verdicts([*f2, *few, *many])
+record_best(sampled, metric)
 
 # %% [markdown]
 # ## The record, recomputed

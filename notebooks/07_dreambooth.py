@@ -40,7 +40,7 @@ from ldm import profiles
 from ldm.figures import dreambooth as portraits
 from ldm.figures import protocol, samples, tables
 from ldm.figures.pictures import picture_grid, picture_strip
-from ldm.figures.record import record
+from ldm.figures.record import record, record_verdicts
 from ldm.paths import ROOT
 from ldm.statistics import downstream
 from ldm.study import dreambooth, sampling
@@ -151,14 +151,15 @@ Markdown(
     else "One subject alone gives no interval."
 )
 
-# %% [markdown]
+# %% [markdown] tags=["recorded"]
 # On the shipped rows each variant has its own cost. Without prior preservation the class turns into the subject. With
 # it the class stays, but fewer subjects are recognised. A likely reason is that the frozen text tower reads *a sks
 # panda* almost as *a panda*. A text tower that learns can tell the two apart, but it forgets some of its other words.
-#
+
+# %% [markdown]
 # ## Verdict
 #
-# Do the sizes rank as they do after pretraining, by alignment? Four sizes are few for a rank correlation.
+# Do the sizes rank as they do after pretraining, by alignment? A rank correlation of few sizes is weak.
 
 # %% tags=["remove-input"]
 pretrained = run(
@@ -179,15 +180,17 @@ Markdown("\n".join(f"- *{variant}*: {verdict}" for (variant, _), verdict in foun
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
 record("Fig. 6", {f"{variant}, {name}": v.answer for (variant, name), v in found.items()})
+record_verdicts(found.values())
 
-# %% [markdown]
+# %% [markdown] tags=["recorded"]
 # On the shipped rows, without prior preservation, the subjects of larger models are recognised more often, as the
 # paper's pictures suggest. With prior preservation size hardly matters. Then the text tower may be the limit, and it is
 # the same for all sizes.
-#
+
+# %% [markdown]
 # ## Limits
 #
-# Eight subjects of one style, with five pictures each. All sizes learn at the rate of pretraining; a larger model may
+# A few subjects, with a few pictures each. All sizes learn at the rate of pretraining; a larger model may
 # need a smaller one. Each subject was trained once. Intervals are over subjects.
 #
 # ## Try it

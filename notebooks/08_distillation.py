@@ -48,7 +48,7 @@ from IPython.display import Markdown, display
 
 from ldm import profiles
 from ldm.figures import paper_sizes, plots, protocol, samples, tables
-from ldm.figures.record import record
+from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
 from ldm.statistics import comparisons, downstream
 from ldm.study import distillation, findings, sampling
@@ -114,21 +114,22 @@ Markdown(
 )
 
 # %% [markdown]
-# ## In four steps
+# ## In few steps
 #
 # The tables say how much worse each is than its teacher, drawn by DDIM in as many steps; below zero it is better. The
 # brackets hold the 95 % interval of the difference. First with the guidance chosen anew for each, as in the paper:
 
 # %% tags=["remove-input"]
-in_few = rows[rows["steps"] == few]
-Markdown(comparisons.side_by_side(comparisons.beside(in_few, metric, "teacher", influences, by="drawn by")))
+beside = comparisons.beside(rows[rows["steps"] == few], metric, "teacher", influences, by="drawn by")
+Markdown(f"In {few} steps:\n\n{comparisons.side_by_side(beside)}")
 
 # %% [markdown]
-# The same for the first kind of student, with four times the pictures and so half the interval:
+# The same for the first kind of student, with more pictures and so a smaller interval:
 
 # %% tags=["remove-input"]
 Markdown(
-    comparisons.side_by_side(
+    f"With {times} times the pictures:\n\n"
+    + comparisons.side_by_side(
         comparisons.beside(
             distillation.named(closer), metric, "teacher", store.influences(closer, metric), by="drawn by"
         )
@@ -163,7 +164,7 @@ Markdown(
     )
 )
 
-# %% [markdown]
+# %% [markdown] tags=["recorded"]
 # What the shipped rows say:
 #
 # - *CoDi.* With one step and with two, its students draw better pictures than their teachers, at every size. With four
@@ -181,12 +182,13 @@ Markdown(
 #   draws nearly as well as at the best one, while its teacher loses much. At the guidance that suits many steps, the
 #   students of the two largest sizes are better by KID, and fit their captions a little less well. At c = 24 the
 #   teacher that was trained on gains nearly as much there.
-#
+
+# %% [markdown]
 # ## How many steps does a student save?
 #
 # How many times more steps does a teacher need to be as good as its student? The table gives this factor with its 95 %
-# interval. A dash means that the teacher is not as good with any number of steps. First for students in four steps, for
-# which the paper says "about 5":
+# interval. A dash means that the teacher is not as good with any number of steps. First for students in as few steps as
+# above; for four the paper says "about 5":
 
 # %% tags=["remove-input"]
 saved = comparisons.accelerations(
@@ -199,13 +201,14 @@ Markdown(
     + tables.table(saved[saved["steps"] != few], what="Students in other numbers of steps")
 )
 
-# %% [markdown]
+# %% [markdown] tags=["recorded"]
 # Where the teacher's curve is flat, this factor says little. With four steps, CoDi's students of the two smallest sizes
 # are as good as their teachers with three. By their values, the students of the two largest sizes are better than their
 # teachers with any number of steps. All intervals except one have no upper end. So "about 5" is neither found here nor
 # excluded, except for c = 16, where the factor is at most 1.25. With one step a student by CoDi does what its teacher
 # needs two or three for. A halved student with one step does what its teacher needs two for.
-#
+
+# %% [markdown]
 # ## What a student costs
 #
 # The table counts forward passes (a backward pass is two), as a share of what the teacher's training took. *Continued*
@@ -253,8 +256,10 @@ record(
         for v in found
     },
 )
+record_verdicts(v for found, _ in asked.values() for v in found)
+record_best(students, metric)
 
-# %% [markdown]
+# %% [markdown] tags=["recorded"]
 # If F6 fails, the reason is that of [F3](04_sampling.ipynb) from four steps on: for the cost of the student's few steps
 # a smaller model gets more steps than it needs. LCM's student is poor with four steps; there the undistilled smaller
 # model keeps up by three metrics of four.
@@ -273,10 +278,9 @@ Markdown(agreement(cells, recompute, store=store, evaluator=evaluator))
 #
 # Each size has one teacher, which was distilled once, at one learning rate. A student sees a twentieth of the pictures
 # that its teacher saw. (In guided distillation each of the seven stages sees half as many.) LCM's loss weighs all times
-# alike, so what is learnt at the clean end may not reach the noisy end in a short training. That may be why its
-# students are poor. The paper's Fig. 19 shows guided distillation of two sizes with up to 64 steps. Ours is of four
-# sizes with 32 steps down to one. Only CoDi's students of the two smallest sizes ship; `python -m ldm distill guided
-# --c 8` and the like make the others.
+# alike, so what is learnt at the clean end may not reach the noisy end in a short training. The paper's Fig. 19 shows
+# guided distillation of two sizes with up to 64 steps. Ours is with 32 steps down to one. Only CoDi's students of the
+# two smallest sizes ship; `python -m ldm distill guided --c 8` and the like make the others.
 #
 # ## Try it
 #

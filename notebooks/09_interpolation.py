@@ -111,7 +111,10 @@ record("larger is", {f"{row.way} {row.guidance:g}": row.readable.split("**")[1] 
 
 # %% [markdown]
 # A readable way needs a model that draws readable pictures at all. So *readable* and *entropy* are partly about the
-# ends of the way. On the shipped rows the largest model is surely ahead in both, as the paper's pictures suggest.
+# ends of the way.
+
+# %% [markdown] tags=["recorded"]
+# On the shipped rows the largest model is surely ahead in both, as the paper's pictures suggest.
 #
 # The two measures of the path itself disagree. At the paper's guidance the largest model takes the more direct way. But
 # everywhere its largest step is a larger part of the way. The value alone does not prove a jump: of ten steps of random
@@ -120,7 +123,8 @@ record("larger is", {f"{row.way} {row.guidance:g}": row.readable.split("**")[1] 
 #
 # A possible explanation: a better model keeps to objects that exist, and changes from one to the other quickly. A small
 # model blends through shapes that are neither. Which of the two is more coherent? The paper does not define the word.
-#
+
+# %% [markdown]
 # ## Limits
 #
 # Each size was trained once. The one detector knows no mixed objects. The text tower knows some hundred words, so there

@@ -23,9 +23,9 @@ from IPython.display import Markdown
 from ldm import profiles
 from ldm.figures import findings as findings_figures
 from ldm.figures import protocol
-from ldm.figures.record import record
+from ldm.figures.record import record, record_verdicts
 from ldm.paths import ROOT
-from ldm.study import findings
+from ldm.study import findings, findings_index
 from ldm.study.results import Store
 from ldm.study.sampling import SamplingEvaluator
 
@@ -46,6 +46,8 @@ Markdown(
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
 record("verdicts", {finding: [v.answer for v in found] for finding, found in answers.items()})
+record_verdicts(v for found in answers.values() for v in found)
+record("findings", findings_index.index(answers, store=store, profile=chosen))
 
 # %% [markdown]
 # ## How to read it

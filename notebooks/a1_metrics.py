@@ -155,7 +155,7 @@ sensitivity_charts.by_count(rows, [("noise", 3.0), ("repeated", 0.75)], ("kid_ef
 # NBVAL_CHECK_OUTPUT
 record("fewest", sensitivity.fewest(moved, metrics).to_dict())
 
-# %% [markdown]
+# %% [markdown] tags=["recorded"]
 # ## What to take from it
 #
 # - *A distance on EfficientNet sees what no eye sees.* Noise that is hardly visible, or a good JPEG, costs a large part
@@ -168,9 +168,9 @@ record("fewest", sensitivity.fewest(moved, metrics).to_dict())
 # - *Like FID and like CMMD.* On the same features the Gaussian kernel ranks nearly as KID's cubic kernel does. A
 #   Fréchet distance differs from both in how it rates diversity. Another *network* changes the ranking most. So if CMMD
 #   contradicts FID, look at CLIP's features first, and at the kernel last. The published cases in which FID falls are
-#   of other kinds
-#   (disturbed latents of a tokenizer, the steps of an iterative model). We found none here.
-#
+#   of other kinds (disturbed latents of a tokenizer, the steps of an iterative model). We found none here.
+
+# %% [markdown]
 # ## Limits
 #
 # A model makes several mistakes at once; we disturb one thing at a time. The disturbed pictures and the real ones are

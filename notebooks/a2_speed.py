@@ -116,17 +116,23 @@ Markdown("`python -m benchmarks.input` measures it." if waits.empty else tables.
 # %% tags=["remove-input"]
 Markdown(protocol.folded(rows[rows["task"] == "input"], {}, "python -m benchmarks.input", counted="laps"))
 
-# %% [markdown]
+# %% [markdown] tags=["recorded"]
 # On the shipped rows, batches that are made ahead are ready when they are needed, in almost all laps. Whether reading
 # latents slows the step down in another way, these laps cannot tell, because they differ by more. Encoding pictures
 # does slow it down where the autoencoder shares the cores with the step, as here. So write latents (`python -m ldm
 # shards`). Write pictures only if each one is to be cut anew each time, or if cores are idle beside an accelerator.
-#
+
+# %% [markdown]
 # ## Trainings as they went
 #
-# `python -m ldm pretrain`, `superres` and `distill` record their speed. The shipped rows are short runs of each size, a
-# finetuning for super-resolution, whose latents have twice the side, and a distillation, which also asks its teacher. A
-# lap is 20 steps, or fewer before a model is kept. The first lap, in which the step is compiled, does not count. The
+# `python -m ldm pretrain`, `superres` and `distill` record their speed.
+
+# %% [markdown] tags=["recorded"]
+# The shipped rows are short runs of each size, a finetuning for super-resolution, whose latents have twice the side,
+# and a distillation, which also asks its teacher.
+
+# %% [markdown]
+# A lap is 20 steps, or fewer before a model is kept. The first lap, in which the step is compiled, does not count. The
 # machine is named below the table. Compare with the races above only if it is the same.
 
 # %% tags=["remove-input"]

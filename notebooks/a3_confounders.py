@@ -54,11 +54,14 @@ trained = confounders.f3_in(confounders.trainings(chosen, lengths, steps), metri
 Markdown(tables.table(trained))
 
 # %% [markdown]
-# If undertraining were the reason for F3, a smaller model would lead early and lose its lead later. The shipped rows
-# show the opposite. By KID-EfficientNet the smaller models are behind after the shortest training, and a tenth ahead
-# after longer ones, but never over more than half of the small budgets. A small model must have learnt enough before
-# its extra steps are worth anything.
-#
+# If undertraining were the reason for F3, a smaller model would lead early and lose its lead later.
+
+# %% [markdown] tags=["recorded"]
+# The shipped rows show the opposite. By KID-EfficientNet the smaller models are behind after the shortest training, and
+# a tenth ahead after longer ones, but never over more than half of the small budgets. A small model must have learnt
+# enough before its extra steps are worth anything.
+
+# %% [markdown]
 # ## Guidance
 #
 # Every size has its own best guidance. Does F3 depend on that choice?
@@ -68,12 +71,15 @@ guided = confounders.f3_in(confounders.guidances(chosen), metrics, store=store, 
 Markdown(tables.table(guided))
 
 # %% [markdown]
-# Without guidance only the number of steps is chosen, so the result is about size and steps alone. On the shipped rows
-# F3 does depend on guidance. With one step allowed and a guidance of 4 for every size, F3 holds by all four metrics,
-# because a single strongly guided step of the largest model gives the worst picture of all. Without guidance, or with
-# the best guidance of each size, F3 is undecided. From four steps on F3 fails by KID-EfficientNet, whatever the
-# guidance.
-#
+# Without guidance only the number of steps is chosen, so the result is about size and steps alone.
+
+# %% [markdown] tags=["recorded"]
+# On the shipped rows F3 does depend on guidance. With one step allowed and a guidance of 4 for every size, F3 holds by
+# all four metrics, because a single strongly guided step of the largest model gives the worst picture of all. Without
+# guidance, or with the best guidance of each size, F3 is undecided. From four steps on F3 fails by KID-EfficientNet,
+# whatever the guidance.
+
+# %% [markdown]
 # ## Where the steps lie
 #
 # *Trailing* steps start at the last time, where only noise is left. *Leading* steps, with which Stable Diffusion was
@@ -85,11 +91,12 @@ Markdown(tables.table(guided))
 spacing = confounders.f3_in(confounders.spacings(chosen, spaced), metrics, store=store, evaluator=evaluator)
 Markdown(tables.table(spacing))
 
-# %% [markdown]
+# %% [markdown] tags=["recorded"]
 # On the shipped rows the spacing changes the answer of one metric in four. With two steps and more, on trailing times,
 # the smaller models are a tenth behind by KID-EfficientNet, and F3 fails. On leading times, with the same weights and
 # the same noise, they are ahead, and F3 is undecided. With four steps and more, F3 holds by no metric.
-#
+
+# %% [markdown]
 # The paper does not state its spacing. If its spacing was leading, its results with few steps carry this penalty. Then
 # budgets that buy only a few steps of the largest model look worse for it than they are, and a smaller model with more
 # steps gains.
@@ -131,11 +138,12 @@ Markdown(protocol.folded(behind, evaluator.metrics.protocols, f"make notebook N=
 # NBVAL_CHECK_OUTPUT
 record("F3 without guidance", guided.iloc[0].to_dict())
 
+# %% [markdown] tags=["recorded"]
+# On the shipped rows the lines of the Fréchet distance are steep. At the left end, where n is infinite, every model is
+# better than it looks. The lines are nearly parallel, so from some hundreds of pictures on the order at equal n stays
+# the same. Comparing two models at different n gives wrong results. KID moves only within its intervals.
+
 # %% [markdown]
-# The lines of the Fréchet distance are steep. At the left end, where n is infinite, every model is better than it
-# looks. The lines are nearly parallel, so from some hundreds of pictures on the order at equal n stays the same.
-# Comparing two models at different n gives wrong results. KID moves only within its intervals.
-#
 # ## Limits
 #
 # Each size was trained once. We change one thing at a time, and do not ask what two of them do together.

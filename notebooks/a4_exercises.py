@@ -45,7 +45,8 @@ from ldm.tasks.pretrain import frozen_networks
 from ldm.training import chips
 
 chosen, store = profiles.get(asked_of), Store(ROOT)
-words = lambda text: display(Markdown(text))  # folds its lines, as a print does not
+AS_WRITTEN = "laptop"  # the profile whose rows the answers in words were written to
+words = lambda text: display(Markdown(text if asked_of == AS_WRITTEN else "*Say it in words.*"))  # folds its lines
 show = lambda frame: words(tables.table(frame))
 shape = dict(size=chosen.latent_shape[0], tokens=chosen.tokens, context=chosen.context)
 sampling = store.rows(study="sampling", profile=asked_of, n=chosen.n, images_seen=chosen.length, seed=0)

@@ -21,6 +21,7 @@ from ldm.study.results import Store
 from tests.pages import EXPLORER
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "book"))
+import pages  # noqa: E402
 import pdf  # noqa: E402
 
 import build  # noqa: E402
@@ -52,7 +53,7 @@ def test_the_explorer_of_the_published_rows_fits_into_the_room_left_for_it(tmp_p
     seconds = speed.seconds_a_picture(store.rows(study="benchmark", profile="laptop"))
     metrics = ["kid_effnet", "kid_scene", "subject"]  # those of notebooks/00_answer.py
     chart = explorer.budget_explorer(rows, metrics, pictures=lambda key: samples.thumbnail(store, key), seconds=seconds)
-    page = gzip.compress(build.chart(chart.to_dict(), tmp_path).encode())
+    page = gzip.compress(pages.chart(chart.to_dict(), tmp_path).encode())
     assert 1e5 < len(page) + sum(path.stat().st_size for path in tmp_path.iterdir()) < EXPLORER
 
 
@@ -95,14 +96,14 @@ def test_a_chapter_that_was_not_executed_is_one_sentence(tmp_path):
 
 
 def test_markup_inside_a_chart_cannot_end_its_script_and_recorded_numbers_are_not_shown():
-    spec = {"description": 'a "b" <c>', "title": "</script>", "$schema": "x"}
-    element = build.chart(spec)
+    spec = {"description": 'a "b" <c>', "title": "</script>", "mark": "point", "data": {"values": [{}]}}
+    element = pages.chart(spec)
     assert element.count("</script>") == 1 and "&quot;b&quot; &lt;c&gt;" in element
     cells = [
-        {"outputs": [{"data": {build.RESULTS: {"a": 1}}}, {"data": {build.VEGALITE: spec}}]},
+        {"outputs": [{"data": {pages.RESULTS: {"a": 1}}}, {"data": {pages.VEGALITE: spec}}]},
         {"source": "no outputs"},
     ]
-    shown = json.loads(build.for_readers(json.dumps({"cells": cells})))["cells"]
+    shown = json.loads(pages.for_readers(json.dumps({"cells": cells})))["cells"]
     assert [list(o["data"]) for o in shown[0]["outputs"]] == [["text/html"]]
 
 
@@ -116,7 +117,7 @@ def test_a_chapter_says_how_it_was_made_and_its_links_lead_to_pages(tmp_path):
     ]
     given = {"profile": "smoke", "steps": [4, 8], "metric": "kid_effnet", "folder": "my pictures"}
     notebook = json.dumps({"cells": cells, "metadata": {"papermill": {"parameters": given}}})
-    title, output = json.loads(build.for_readers(notebook, tmp_path, "04_sampling"))["cells"]
+    title, output = json.loads(pages.for_readers(notebook, tmp_path, "04_sampling"))["cells"]
     made = (
         "make notebook N=04_sampling PROFILE=smoke ARGS=\"-p steps 4,8 -p metric kid_effnet -p folder 'my pictures'\""
     )
@@ -124,8 +125,8 @@ def test_a_chapter_says_how_it_was_made_and_its_links_lead_to_pages(tmp_path):
         "\n\nText."
     )
     assert output["outputs"][0]["data"]["text/markdown"] == "[a](b.html#c), [d](../e.html), [f](https://x.org/g.md)"
-    assert build.command("05_samplers", {"profile": "laptop"}) == "make notebook N=05_samplers"
-    first = json.loads(build.for_readers(notebook, tmp_path, "00_answer", foot=True))["cells"][0]["source"]
+    assert pages.command("05_samplers", {"profile": "laptop"}) == "make notebook N=05_samplers"
+    first = json.loads(pages.for_readers(notebook, tmp_path, "00_answer", foot=True))["cells"][0]["source"]
     assert first.startswith("# A title\n\nText.\n\n*Run this page again: `make notebook N=00_answer PROFILE=smoke ")
 
 

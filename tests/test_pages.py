@@ -227,3 +227,100 @@ def test_the_pictures_between_two_captions_are_walked_through_by_keyboard(browse
     assert len(seen) == 4 and all(len(pictures) == 2 for pictures in seen)
     assert not wrong
     page.context.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_link_to_a_place_lands_there_although_charts_above_it_are_drawn_later(browser, small_book, width):
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.set_default_timeout(300_000)
+    page.goto(f"file://{small_book}/notebooks/tour.html#in-the-middle", wait_until="load")
+    top = """() => document.querySelector('#in-the-middle h2').getBoundingClientRect().top
+      - Math.max(0, document.querySelector('.bd-header-article').getBoundingClientRect().bottom)"""
+    kept = page.eval_on_selector_all(".ldm-chart:not([data-drawn])", "all => all.map((box) => box.offsetHeight)")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")  # every chart, as if the reader had waited for all
+    page.wait_for_function("[...document.querySelectorAll('.ldm-chart')].every((b) => b.dataset.drawn && !b.drawing)")
+    page.wait_for_timeout(200)
+    assert abs(page.evaluate(top)) < 40
+    drawn = page.eval_on_selector_all(".ldm-chart", "all => all.map((box) => box.offsetHeight)")
+    moved = [a - b for a, b in zip(kept, drawn, strict=True)] if len(kept) == len(drawn) else []
+    assert all(abs(by) <= 12 for by in moved), moved
+    page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")  # as by the scroll bar
+    page.wait_for_timeout(100)
+    page.eval_on_selector(".ldm-share details", "fold => { fold.open = true; }")  # the page grows
+    page.wait_for_timeout(200)
+    assert page.evaluate("scrollY") < 100, "whoever has left is not taken back"
+    page.close()
+
+
+def test_what_is_set_in_the_explorer_stands_in_the_address_and_comes_back_from_it(browser, small_book):
+    page, wrong = open_page(browser, f"file://{small_book}/notebooks/tour.html", "light")
+    charts(page, "light")
+    page.select_option(".ldm-chart select", index=1)  # the second metric
+    page.query_selector(".ldm-chart input[type=range]").press("ArrowRight")
+    budget = "document.querySelector('.ldm-chart').view.signal('budget')"
+    said = "new URLSearchParams(location.hash.slice(1))"  # written a moment after the last move
+    page.wait_for_function(
+        f"{said}.get('metric') === 'alignment' && Math.abs({said}.get('budget') / {budget} - 1) < 1e-3"
+        f" && Math.abs({said}.get('budget') - 1.02) > 0.01"
+    )
+    set_to, address = page.evaluate(budget), page.evaluate("location.href")
+    other, also_wrong = open_page(browser, address, "light")
+    other.wait_for_selector(".ldm-chart[data-drawn]")
+    assert other.evaluate(budget) == pytest.approx(set_to, rel=1e-3)
+    assert other.eval_on_selector(".ldm-chart select", "menu => menu.value") == "alignment"
+    other.evaluate("location.hash = location.hash.replace('alignment', 'nothing')")  # what there is not is passed over
+    other.wait_for_timeout(100)
+    assert other.eval_on_selector(".ldm-chart select", "menu => menu.value") == "alignment"
+    assert not wrong and not also_wrong
+    page.context.close()
+    other.context.close()
+
+
+def test_a_command_is_copied_and_a_figure_s_code_names_where_the_book_lies(browser, small_book):
+    with served(small_book) as address:
+        page, wrong = open_page(browser, address + "notebooks/tour.html", "light")
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        commands = page.wait_for_selector("em > code.command + button") and page.query_selector_all("code.command")
+        beside = [code.evaluate("code => code.nextElementSibling?.className ?? ''") for code in commands]
+        assert len(commands) > 2 and all("copybtn" in name for name in beside)
+        page.focus("em > code.command + button")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("button.copybtn.success")
+        assert page.evaluate("navigator.clipboard.readText()").startswith("make notebook N=tour ")
+        page.focus(".ldm-share summary")
+        page.keyboard.press("Enter")
+        assert page.eval_on_selector(".ldm-share", "share => getComputedStyle(share).opacity") != "0"
+        code = page.inner_text("code.ldm-embed")
+        framed = page.context.new_page()
+        framed.set_content(f"<h1>Elsewhere</h1>{code}")
+        framed.frame_locator("iframe").locator(".ldm-chart[data-drawn]").wait_for()
+        assert f'src="{address}_static/figures/tour/figure-' in code and not wrong
+        page.context.close()
+
+
+def test_the_playground_keeps_its_settings_in_the_address(browser, small_book):
+    with served(small_book) as address:
+        page, wrong = open_page(browser, address + "book/playground.html", "light")
+        page.wait_for_selector("#playground select[name=c]")
+        page.select_option("#playground select[name=c]", index=1)
+        page.fill("#playground input[name=seed]", "7")
+        c = page.eval_on_selector("#playground select[name=c]", "menu => menu.value")
+        link = page.evaluate("location.href").replace("steps=10", "steps=4") + "&colour=nothing"
+        other, _ = open_page(browser, link, "light")
+        other.wait_for_selector("#playground select[name=c]")
+        value = lambda name: other.eval_on_selector(f"#playground [name={name}]", "field => field.value")
+        assert [value(name) for name in ("c", "seed", "steps", "colour")] == [c, "7", "4", "blue"] and not wrong
+        page.context.close()
+        other.context.close()
+
+
+@pytest.mark.parametrize(("words", "where"), [("made up", "notebooks/tour.html"), ("Fréchet", "book/metrics.html")])
+def test_the_search_finds_what_chapters_and_pages_say(browser, small_book, words, where):
+    with served(small_book) as address:
+        page, wrong = open_page(browser, f"{address}search.html?q={words}", "light")
+        page.wait_for_selector("#search-results li a")
+        page.wait_for_function("!document.querySelector('#search-results li:last-child')?.matches(':only-child:empty')")
+        links = "all => all.map((link) => link.getAttribute('href'))"
+        assert any(where in link for link in page.eval_on_selector_all("#search-results li a", links))
+        assert not wrong
+        page.context.close()

@@ -58,7 +58,53 @@
     [key, isObject(a[key]) && isObject(b[key]) ? merged(a[key], b[key]) : b[key] ?? a[key]]));
   const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 
-  const boundParams = (spec) => (spec.params ?? []).filter((p) => p.bind).map((p) => p.name);
+  const boundParams = (spec) => (spec.params ?? []).filter((p) => p.bind?.input);
+
+  // What the reader has set stands in the address, so that one can send it to somebody:
+  // #at=figure-guidance&steps=4. The explorer's slider goes from one end of its rows to the other; its address names
+  // the budget itself (the signal), which is the same whatever rows there are.
+  const place = (box) => box.closest("[id]")?.id ?? "";
+  const ends = (view) => view.signal("ends")[view.signal("axis")];
+  const has = (spec, name) => (spec.params ?? []).some((p) => p.name === name);
+
+  function addressed(box, spec) {
+    const given = new URLSearchParams(location.hash.slice(1)), found = {};
+    if (given.get("at") !== place(box)) return found;
+    for (const { name, bind } of boundParams(spec)) {
+      if (!given.has(name)) continue;
+      const text = given.get(name), number = Number(text);
+      if (bind.input === "range") { if (Number.isFinite(number)) found[name] = Math.min(bind.max, Math.max(bind.min, number)); }
+      else if (bind.options) found[name] = bind.options.find((option) => String(option) === text);
+      if (found[name] === undefined) delete found[name];
+    }
+    if (has(spec, "ends") && Number(given.get("budget")) > 0) found.budget = Number(given.get("budget"));
+    return found;
+  }
+
+  function share(view, budget) {
+    const [lo, hi] = ends(view);
+    return Math.min(1, Math.max(0, (Math.log(budget) - lo) / (hi - lo)));
+  }
+
+  async function setTo(view, values) {
+    const { budget, ...others } = values;
+    for (const [name, value] of Object.entries(others)) view.signal(name, value);
+    if (Object.keys(others).length) await view.runAsync();
+    if (budget) await view.signal("share", share(view, budget)).runAsync();
+  }
+
+  function keepInAddress(box, spec) {
+    let soon;
+    const write = () => {
+      const address = new URLSearchParams({ at: place(box) });
+      for (const { name } of boundParams(spec))
+        if (name !== "share" || !has(spec, "ends")) address.set(name, box.view.signal(name));
+      if (has(spec, "ends")) address.set("budget", Number(box.view.signal("budget").toPrecision(4)));
+      history.replaceState(history.state, "", "#" + address);
+    };
+    for (const { name } of boundParams(spec))
+      box.view.addSignalListener(name, () => { clearTimeout(soon); soon = setTimeout(write, 300); });
+  }
 
   async function draw(box) {
     const embed = await embedder();
@@ -67,7 +113,8 @@
     const spec = JSON.parse(source), width = box.clientWidth;
     if (!width) return;                              // hidden, in a closed fold or tab: drawn when it opens
     const kept = {};                                 // a slider stays where the reader put it
-    if (box.view) for (const name of boundParams(spec)) kept[name] = box.view.signal(name);
+    if (box.view) for (const { name } of boundParams(spec)) kept[name] = box.view.signal(name);
+    else Object.assign(kept, addressed(box, spec));
     box.view?.finalize();
     let target = box.querySelector(".ldm-chart-view");
     if (!target) {
@@ -83,8 +130,8 @@
     target.querySelector("summary")?.setAttribute("aria-label", "save the chart, or see what it is made of");
     box.view = result.view;
     box.drawnWidth = width;
-    for (const [name, value] of Object.entries(kept)) box.view.signal(name, value);
-    if (Object.keys(kept).length) await box.view.runAsync();
+    await setTo(box.view, kept);
+    if (place(box)) keepInAddress(box, spec);
     box.dataset.drawn = document.documentElement.dataset.theme ?? "light";
   }
 
@@ -116,6 +163,9 @@
     for (const box of charts) { near.observe(box); resized.observe(box); }
     new MutationObserver(() => charts.forEach((box) => { if (box.view) redraw(box); }))
       .observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
+    addEventListener("hashchange", () => charts.forEach((box) => {
+      if (box.view) setTo(box.view, addressed(box, JSON.parse(box.querySelector("script").textContent)));
+    }));
     addEventListener("beforeprint", () => charts.forEach((box) => { if (!box.view) redraw(box); }));
   }
   document.readyState === "loading" ? addEventListener("DOMContentLoaded", start) : start();

@@ -1,7 +1,8 @@
 """Notebooks as functions: check the parameters, run, keep the result whole or not at all.
 
 A notebook is `notebooks/NAME.py` (py:percent) with one cell tagged `parameters`. `execute` runs it
-by papermill into an .ipynb; `record` marks, inside a notebook, the numbers that must not change.
+by papermill into an .ipynb; `record` marks, inside a notebook, the numbers that must not change. `variants` names
+what was run with other parameters.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import difflib
+import json
 import math
 import os
 import sys
@@ -17,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ldm.commands import variants
 from ldm.files import check_out
 from ldm.paths import ROOT
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from traitlets.config import Config
 
 NOTEBOOKS = ROOT / "notebooks"
+LAST = "from ldm.figures.record import record_cells\n\nrecord_cells()"  # the cell that every run ends with
 EXPECTED = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
@@ -39,8 +43,11 @@ def execute(
     *,
     folder: Path | str = NOTEBOOKS,
 ) -> Path:
-    """Run `folder/name.py` with these parameters and write the executed notebook to `out`.
+    """Run `folder/name.py` with these parameters and write the executed notebook to `out`; returns where it lies.
 
+    `out` is a file, or a folder: there the notebook is named by what was changed, so that a chapter and what was run
+    with other parameters lie side by side. Markdown tagged `recorded` is left out where the parameters are not those
+    that it was written to, and recorded cells are recomputed only where that is asked for.
     Parameters given as text ("4,8,16") are read as the type of the notebook's own default; an
     unknown name or an unreadable value raises `ValueError` before anything runs. `profile` is the
     parameter of that name. A notebook that fails raises `NotebookFailed`, leaves `out` as it was
@@ -53,7 +60,14 @@ def execute(
     with contextlib.ExitStack() as scratch:
         source = Path(scratch.enter_context(tempfile.TemporaryDirectory(prefix="ldm-")), "source.ipynb")
         source.write_text(to_ipynb(folder / f"{name}.py"), "utf-8")
-        values = typed(given, defaults(source), where=name)
+        known = defaults(source)
+        values = typed(given, known, where=name)
+        changed = variants.changed(values, known, profile)
+        if changed and "recompute" in known:
+            values.setdefault("recompute", 0)
+        source.write_text(prepared(source.read_text("utf-8"), changed, variants.as_recorded(values, known)), "utf-8")
+        if out.suffix != ".ipynb":
+            out = out / f"{variants.stem(name, changed)}.ipynb"
         check_out(out, [".ipynb"], make=True)
         beside = tempfile.TemporaryDirectory(prefix=".ldm-", dir=out.parent)  # a rename is within one file system
         result = Path(scratch.enter_context(beside), "result.ipynb")
@@ -99,6 +113,19 @@ def to_ipynb(source: Path) -> str:
         "language": "python",
     }
     return jupytext.writes(notebook, fmt="ipynb")
+
+
+def prepared(notebook: str, changed: Mapping[str, Any], as_recorded: bool) -> str:
+    """Return the .ipynb text with what a run adds: what was changed, the versions, and a count of cells at the end."""
+    content = json.loads(notebook)
+    if not as_recorded:
+        content = variants.without_recorded(content)
+    content["metadata"]["ldm"] = {"changed": dict(changed), "versions": variants.versions()}
+    last = {"cell_type": "code", "metadata": {"tags": ["remove-cell"]}, "source": LAST, "outputs": []}
+    if content["nbformat_minor"] >= 5:
+        last["id"] = "cells"
+    content["cells"].append({**last, "execution_count": None})
+    return json.dumps(content)
 
 
 def defaults(notebook: Path) -> dict[str, Any]:

@@ -24,12 +24,16 @@ def notebook(
         tyro.conf.UseAppendAction[list[tuple[str, str]]], tyro.conf.arg(metavar="NAME VALUE", aliases=["-p"])
     ] = [],  # noqa: B006
 ) -> None:
-    """Execute a notebook, for instance 04_sampling, with parameters: -p steps 4,8 -p guidance 2,4."""
+    """Execute a notebook, for instance 04_sampling, with parameters: -p steps 4,8 -p guidance 2,4.
+
+    What it found is printed at the end. out: a file, or the folder of a build's notebooks, where other parameters give
+    a file beside the chapter; recorded cells are run again only with -p recompute.
+    """
     from ldm.commands.notebook import execute, pairs
+    from ldm.commands.told import told
     from ldm.paths import ROOT
 
-    path = execute(name, out or ROOT / "build" / "notebooks" / f"{name}.ipynb", pairs(p), profile)
-    print(path)
+    print(told(execute(name, out or ROOT / "build" / profile / "notebooks", pairs(p), profile)))
 
 
 def grid(

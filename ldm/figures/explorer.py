@@ -55,8 +55,9 @@ def budget_explorer(
     slider = alt.param(
         name="share", value=0.5, bind=alt.binding_range(min=0, max=1, step=0.005, name="sampling budget ")
     )
-    ends = {name: np.log(points[name].agg(["min", "max"])).tolist() for name in costs}
-    budget = alt.param(name="budget", expr=f"exp({ends}[axis][0] * (1 - share) + {ends}[axis][1] * share)")
+    logs = {name: np.log(points[name].agg(["min", "max"])).tolist() for name in costs}
+    ends = alt.param(name="ends", value=logs)  # by which ldm-charts.js finds the place of an address's budget
+    budget = alt.param(name="budget", expr="exp(ends[axis][0] * (1 - share) + ends[axis][1] * share)")
 
     chosen = " && ".join(f"datum.{name} == {name}" for name in CHOICES)
     data = (
@@ -87,7 +88,7 @@ def budget_explorer(
     heading = alt.TitleParams(text=alt.ExprRef(f"{titles}[metric]"), fontSize=12.5, fontWeight="normal", offset=8)
     return (
         alt.vconcat(*views, spacing=18)
-        .add_params(*selects, *fixed, slider, budget)
+        .add_params(*selects, *fixed, slider, ends, budget)
         .properties(
             title=heading, description="drag the sampling budget: quality of every model size at its best setting"
         )

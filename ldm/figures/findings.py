@@ -27,9 +27,8 @@ def summary(answers: dict[str, list[Verdict]]) -> str:
         for turn in finding.turns:
             part = [v for v in found if v.turn == turn]
             lines.append(turn + (counted([v.answer for v in part]) or "not asked yet"))
-        rows.append(
-            (name, f"[{finding.claim}]({finding.chapter}.ipynb)", "<br>".join(lines) if found else "not asked yet")
-        )
+        claim = f"[{finding.claim}]({finding.chapter}.ipynb#{finding.place})"
+        rows.append((name, claim, "<br>".join(lines) if found else "not asked yet"))
     return pd.DataFrame(rows, columns=["finding", "what the paper says", "what we find"]).to_markdown(index=False)
 
 
@@ -46,7 +45,8 @@ def page(answers: dict[str, list[Verdict]]) -> str:
     """Return a part for each finding, in Markdown: the claim, and for each question the answer by each metric."""
     parts = []
     for name, finding in FINDINGS.items():
-        parts.append(f"### {name}\n\n**The paper:** {finding.claim} ([Chapter]({finding.chapter}.ipynb).)")
+        where = f"{finding.chapter}.ipynb#{finding.place}"
+        parts.append(f'<a id="{name}"></a>\n\n### {name}\n\n**The paper:** {finding.claim} ([Chapter]({where}).)')
         if not answers.get(name):
             parts.append("Not asked yet.")
         for turn, group in groupby(answers.get(name, []), lambda v: v.turn):

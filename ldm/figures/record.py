@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from ldm.figures import charts
+from ldm.metrics.catalogue import metric_of
+from ldm.statistics.verdicts import Verdict
+from ldm.study import run
+
 RESULTS = "application/vnd.ldm.results+json"
+VERDICTS, BEST, CELLS = "verdicts in words", "best settings", "cells"  # names of what the functions below record
 
 
 def record(name: str, value: Any) -> None:
@@ -17,6 +25,28 @@ def record(name: str, value: Any) -> None:
     from IPython.display import display
 
     display({RESULTS: {name: _plain(value)}}, raw=True)
+
+
+def record_verdicts(verdicts: Iterable[Verdict]) -> None:
+    """Store verdicts in words, for whoever runs the notebook at a terminal."""
+    record(VERDICTS, [str(verdict) for verdict in verdicts])
+
+
+def record_best(rows: pd.DataFrame, metric: str) -> None:
+    """Store the best setting of each model by this metric, in words, with its interval and n."""
+    best = charts.best(charts.pick(rows, metric), ["c"])
+    words = {
+        f"c = {row.c}": f"{row.setting}: {row.value:.4g} [{row.lo:.4g}, {row.hi:.4g}], n = {row.n}"
+        for row in best.itertuples()
+    }
+    record(BEST, {metric_of(metric).title: words})
+
+
+def record_cells() -> None:
+    """Store how many cells this notebook has computed and how many were there before, if it asked for any."""
+    if run.ASKED:
+        new = sum(run.ASKED.values())
+        record(CELLS, {"new": new, "recorded": len(run.ASKED) - new})
 
 
 def recorded(notebook: Path | str) -> dict[str, Any]:

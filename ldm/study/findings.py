@@ -33,7 +33,7 @@ ALLOWANCES = 1.0, 7 / 4  # of a student's cost to an undistilled model: equal, a
 
 
 class Finding(NamedTuple):
-    """What the paper claims, and the chapter that asks it here.
+    """What the paper claims, and the chapter that asks it here, with the place of the verdict there.
 
     It says, too, of what it is asked in turn, if not of one thing only.
     """
@@ -41,6 +41,7 @@ class Finding(NamedTuple):
     claim: str
     chapter: str
     turns: tuple[str, ...] = ("",)
+    place: str = "verdict"
 
 
 FINDINGS = {
@@ -50,6 +51,7 @@ FINDINGS = {
     "F2": Finding(
         "Finetuned for super-resolution, quality follows the size more than the compute of finetuning.",
         "06_super_resolution",
+        place="verdicts",
     ),
     "F3": Finding(
         "At a small sampling budget a smaller model beats the largest.",
@@ -61,6 +63,7 @@ FINDINGS = {
         "In super-resolution, too, smaller models win at few steps, and the largest at many.",
         "06_super_resolution",
         ("few steps: ", "many steps: "),
+        "verdicts",
     ),
     "F6": Finding(
         "Distilled, the largest model is no better than a smaller undistilled one of equal cost.",
@@ -236,10 +239,20 @@ def in_turn(finding: str, turn: int, verdict: Verdict) -> Verdict:
     return replace(verdict, turn=FINDINGS[finding].turns[turn])
 
 
+def evidence_of(store: Store, profile: Profile) -> dict[str, pd.DataFrame]:
+    """Return finding -> the rows that `ask` asks, by the metrics that it asks; nothing is run."""
+    grid = whole_grid(store, profile)
+    judged = {
+        "F1": pretrained(store, profile),
+        "F3": grid[grid["sampler"] == "ddim"],
+        "F4": grid[grid["steps"].isin(few_steps(profile))],
+        "F6": distilled(store, profile),
+    }
+    finetuned = {"F2": restored_by_length(store, profile), "F5": restored_by_steps(store, profile)}
+    asked_by = {**dict.fromkeys(judged, ASKED), **dict.fromkeys(finetuned, RESTORED)}
+    return {name: rows[rows["metric"].isin(asked_by[name])] for name, rows in (judged | finetuned).items()}
+
+
 def evidence(store: Store, profile: Profile) -> pd.DataFrame:
-    """Return the rows that `ask` asks, each once, by the metrics that it asks; nothing is run."""
-    parts = [pretrained(store, profile), whole_grid(store, profile), distilled(store, profile)]
-    judged = [part[part["metric"].isin(ASKED)] for part in parts]
-    finetuned = [restored_by_length(store, profile), restored_by_steps(store, profile)]
-    judged += [part[part["metric"].isin(RESTORED)] for part in finetuned]
-    return pd.concat(judged).drop_duplicates(["key", "metric"])
+    """Return the rows that `ask` asks, each once; nothing is run."""
+    return pd.concat(evidence_of(store, profile).values()).drop_duplicates(["key", "metric"])

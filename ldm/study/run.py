@@ -18,6 +18,8 @@ from ldm.tasks import models
 
 AnyCell = TypeVar("AnyCell", bound=Cell)
 
+ASKED: dict[str, bool] = {}  # keys of all cells that this process has asked for -> whether it has computed them
+
 
 def at_hand(cells: Sequence[AnyCell], *, store: Store, evaluator: Evaluates[AnyCell]) -> list[AnyCell]:
     """Return the cells that are in the store, can be run here or need no model: not every model of the study ships.
@@ -54,6 +56,8 @@ def run(
     store = store or Store(ROOT)
     keys = {cell: evaluator.key(cell) for cell in cells}
     missing = [cell for cell in cells if not store.has(keys[cell])]
+    for key in keys.values():
+        ASKED.setdefault(key, False)
     for cell in tqdm(missing, desc=title, unit="cell", disable=not missing):
         with store.lock(keys[cell]):
             if store.has(keys[cell]):
@@ -67,4 +71,5 @@ def run(
                     {k: np.asarray(v, np.float16) for k, v in score.influences.items()}
                 )
             store.write(keys[cell], evaluator.rows(cell, score, seconds), files)
+            ASKED[keys[cell]] = True
     return store.rows(key=list(keys.values()))

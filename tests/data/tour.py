@@ -50,6 +50,11 @@ plots.quality_vs_compute(synthetic.pretraining_rows(), "kid_effnet")
 # %%
 plots.quality_vs_params(synthetic.pretraining_rows(), "kid_effnet")
 
+# %% [markdown]
+# ## In the middle
+#
+# What is drawn above comes later than this heading.
+
 # %%
 plots.table1_chart(synthetic.table1())
 

@@ -129,8 +129,25 @@
       elements.price.value = `${rows} × ${numbers(size().cost)} = cost ${numbers(rows * size().cost)}` +
         (load ? `; loads ${megabytes(load)} first` : "");
     }
-    fields.addEventListener("input", changed);
-    changed();
+    // The settings stand in the address, so that one can send them to somebody; what no field offers is passed over.
+    const named = [...elements].filter((field) => field.name && ["SELECT", "INPUT"].includes(field.tagName));
+    function fromAddress() {
+      const given = new URLSearchParams(location.hash.slice(1));
+      for (const field of named) {
+        if (!given.has(field.name)) continue;
+        const before = field.value;
+        field.value = given.get(field.name);
+        if (!field.value || !field.checkValidity()) field.value = before;
+      }
+      changed();
+    }
+    function keepInAddress() {
+      const set = named.filter((field) => !field.closest(".field").hidden && field.value).map((f) => [f.name, f.value]);
+      history.replaceState(history.state, "", `#${new URLSearchParams([["at", box.id], ...set])}`);
+    }
+    fields.addEventListener("input", () => { changed(); keepInAddress(); });
+    addEventListener("hashchange", fromAddress);
+    fromAddress();
 
     let worker, run;
     const still = matchMedia("(prefers-reduced-motion: reduce)");

@@ -1,0 +1,152 @@
+"""An executed notebook as a page of the book: how it was made, its figures, and nothing that only machines read."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import figures
+import heights
+import published
+
+from ldm.commands.variants import chapter_of, in_words
+
+VEGALITE = "application/vnd.vegalite.v5+json"  # what ldm.figures.charts emits
+RESULTS = "application/vnd.ldm.results+json"  # what ldm.figures.record.record emits: not for readers
+
+
+def for_readers(
+    notebook: str,
+    static: Path | None = None,
+    name: str = "",
+    *,
+    foot: bool = False,
+    where: dict[str, str] | None = None,
+    cache: Path | None = None,
+) -> str:
+    """An executed notebook with its charts as HTML and without what only machines read.
+
+    `static`: the folder for pictures of charts and for figures' own pages, so that a page loads those that are seen;
+    None leaves them inside. `name`: of the notebook's file; if given, the command that made the page stands beneath
+    its title, or with `foot` beneath its last words: the first page of the book begins with what it is about. `where`:
+    the repository (`published.repository`). `cache`: a file that remembers the heights of charts.
+    """
+    content = published.parameters_as_run(json.loads(notebook))
+    if name:
+        introduce(content, name, where or {}, foot=foot)
+    under, seen = "", Counter()
+    for cell in content["cells"]:
+        if cell.get("cell_type") == "markdown":
+            under = figures.heading("".join(cell["source"])) or under
+        kept = []
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            if RESULTS in data:
+                continue
+            spec = data.get(VEGALITE)
+            if spec:
+                output["data"] = data = {"text/html": chart(spec, static and static / "pictures", cache=cache)}
+            element = "".join(data.get("text/html", ""))
+            if name and static and figures.is_figure(element):
+                place = figures.place(under, seen)
+                data["text/html"] = figures.framed(element, place, name)
+                page, raw = figures.files(static, name, place)
+                title = ": ".join(dict.fromkeys([title_of(content), under]))
+                copy(figures.alone(element, place, name, title).encode(), page)
+                if spec:
+                    copy(figures.specification(spec).encode(), raw)
+            if "text/markdown" in data:  # to Sphinx the Markdown of an output is text, whose links it leaves alone
+                text = "".join(data["text/markdown"])
+                data["text/markdown"] = re.sub(r"(\]\((?!\w+:)[^)#]+)\.(ipynb|md)(?=[)#])", r"\1.html", text)
+            kept.append(output)
+        if "outputs" in cell:
+            cell["outputs"] = kept
+    return json.dumps(content, indent=1)
+
+
+def title_of(content: dict[str, Any]) -> str:
+    """The title of a notebook: the first line of its first cell."""
+    return "".join(content["cells"][0]["source"]).split("\n")[0].lstrip("# ")
+
+
+def changed(notebook: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that were given to a notebook in place of its own; {} of a chapter."""
+    return notebook.get("metadata", {}).get("ldm", {}).get("changed", {})
+
+
+def introduce(content: dict[str, Any], name: str, where: dict[str, str], *, foot: bool) -> None:
+    """Say on the page how it was made, where its notebook lies, and, of one run with other parameters, with which."""
+    source, other = chapter_of(name), changed(content)
+    given = content["metadata"].get("papermill", {}).get("parameters", {})
+    if other:
+        given = {**{key: given[key] for key in ("profile",) if key in given}, **other}
+    again = (
+        f"*Run this page again: `{command(source, given)}`. Open it as a notebook: `make lab`, `notebooks/{source}.py`;"
+        f" or take {published.offer(name, source, where)}.*"
+    )
+    title, *rest = "".join(content["cells"][0]["source"]).split("\n")
+    if other:
+        title += f" ({in_words(other)})"
+        again = (
+            f"**[The chapter]({source}.ipynb), run again with {in_words(other)}.** What is said of the recorded numbers"
+            f" alone has been left out; all parameters stand below.\n\n{again}"
+        )
+    if foot:
+        last = [cell for cell in content["cells"] if cell["cell_type"] == "markdown"][-1]
+        last["source"] = "".join(last["source"]) + f"\n\n{again}"
+    else:
+        content["cells"][0]["source"] = "\n".join([title, "", again, *rest])
+
+
+def command(name: str, given: dict[str, Any]) -> str:
+    """What to type for a notebook with these parameters."""
+    said = {key: ",".join(map(str, value)) if isinstance(value, list) else str(value) for key, value in given.items()}
+    profile = said.pop("profile", "laptop")
+    more = " ".join(f"-p {key} {value!r}" if " " in value else f"-p {key} {value}" for key, value in said.items())
+    parts = [
+        f"make notebook N={name}",
+        f"PROFILE={profile}" if profile != "laptop" else "",
+        f'ARGS="{more}"' if more else "",
+    ]
+    return " ".join(filter(None, parts))
+
+
+def chart(spec: dict[str, Any], pictures: Path | None = None, *, cache: Path | None = None) -> str:
+    """A chart as the element that book/_static/ldm-charts.js fills, as tall as the drawing will be.
+
+    Its pictures go into the folder, if there is one. `cache`: a file that remembers heights.
+    """
+    spec = {**spec, "$schema": "https://vega.github.io/schema/vega-lite/v6.json"}
+    label = html.escape(str(spec.get("description", "an interactive chart")))
+    text = json.dumps(spec, separators=(",", ":")).replace("</", "<\\/")
+    if pictures:
+        text = re.sub(
+            r"data:image/webp;base64,([\w+/=]+)", lambda found: "../_static/pictures/" + put(found[1], pictures), text
+        )
+    wide, narrow = heights.of(spec, cache)
+    return (
+        f'<div class="ldm-chart" role="figure" aria-label="{label}" style="--wide:{wide}px;--narrow:{narrow}px">'
+        f'<script type="application/json">{text}</script>'
+        "<noscript>This chart is drawn by JavaScript.</noscript></div>"
+    )
+
+
+def put(picture: str, folder: Path) -> str:
+    """Write a picture, given as base64, and return the file's name, which its content determines."""
+    data = base64.b64decode(picture)
+    name = hashlib.sha256(data).hexdigest()[:16] + ".webp"
+    copy(data, folder / name)
+    return name
+
+
+def copy(data: bytes, target: Path) -> None:
+    """Write only what changed: Sphinx rebuilds a page when its file is newer."""
+    if not target.is_file() or target.read_bytes() != data:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
