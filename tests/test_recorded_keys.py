@@ -110,7 +110,10 @@ def sampling(profile: Profile, row: Record) -> str:
 
 
 def held_out(profile: Profile, row: Record) -> str:
-    cells = denoising.denoising_grid(profile, [row.c], [row.images_seen], n=row.n, level=row.level, seed=row.seed)
+    shares = [row.strength if row.task == "average" else 0.0]
+    cells = denoising.denoising_grid(
+        profile, [row.c], [row.images_seen], n=row.n, level=row.level, seed=row.seed, shares=shares
+    )
     return Evaluators(denoising.DenoisingEvaluator, profile.name).key(only(cells))
 
 
