@@ -286,7 +286,7 @@ def test_metrics_of_one_protocol_share_a_line_and_the_command_stands_last(evalua
     rows = shipped[shipped["metric"].isin(["kind", "subject"])]
     text = protocol.folded(rows[rows["n"] == 64], {}, "make this", counted="rounds")
     assert (
-        "- **kind, subject**, 64 rounds a value: " in text
+        "- **background kinds named right, subjects named right**, 64 rounds a value: " in text
         and text.count("\n- ") == 3
         and "\n- **made by** `make this`\n" in text
     )
