@@ -89,8 +89,10 @@ def on_device(profile: Profile, n: int | None = None) -> DeviceSet:
 
 def shapes_on_device(profile: Profile) -> DeviceSet:
     """Return what `on_device` does, with shapes in the place of latents and ids: what programs are compiled for."""
-    latents = jax.ShapeDtypeStruct((profile.data, *profile.latent_shape), np.float16)
-    ids = jax.ShapeDtypeStruct((profile.data, profile.tokens), np.int32)
+    n = profile.data
+    latents, ids = jax.eval_shape(
+        lambda: (jnp.zeros((n, *profile.latent_shape), jnp.float16), jnp.zeros((n, profile.tokens), jnp.int32))
+    )
     return DeviceSet(latents, ids, text.load_text_encoder(frozen_files(profile)[1]))
 
 
