@@ -121,4 +121,5 @@ record("psnr", round(psnr, 1))
 #
 # **Exercise.** The captions never say *how* two objects overlap, because they never do. What would a
 # detector need to be able to judge "an owl in front of a house"?
+#
 # Others, with answers: [4 to 6](a4_exercises.ipynb).

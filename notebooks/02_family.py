@@ -99,4 +99,5 @@ Markdown(
 #
 # **Exercise.** Parameters are $8202\,c^2 + (78\,d + 1459)\,c + 4$, with $d$ the width of the text embedding. For
 # which $c$ does the text's share fall below one per cent, for $d = 1024$?
+#
 # Others, with answers: [7 to 9](a4_exercises.ipynb).

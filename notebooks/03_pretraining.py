@@ -265,4 +265,5 @@ display(*paper_sizes.shown("F1", store, metric))
 #
 # **Exercise.** At which training compute does c = 16 reach what c = 8 reaches at its longest? Read it off the
 # chart, then from `rows`. Is it the same by KID and by alignment?
+#
 # Others, with answers: [10 to 12](a4_exercises.ipynb).

@@ -254,4 +254,5 @@ display(*paper_sizes.shown("F3", store, metric))
 #
 # **Exercise.** In the chart of quality against cost, read off the best setting at a budget of 0.1. Would you answer
 # differently if you cared about subjects and not about KID?
+#
 # Others, with answers: [13 to 15](a4_exercises.ipynb).

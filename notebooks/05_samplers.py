@@ -207,4 +207,5 @@ Markdown(agreement(cells, recompute, store=store, evaluator=evaluator))
 #
 # **Exercise.** DPM-Solver++(2M) is of second order, except for its first and its last step (`dpmpp_2m` in
 # `ldm/diffusion/solvers.py` says why). Which share of its steps is of second order at 4 steps, and which at 20? What
-# does that say about the step counts at which it can help? Others, with answers: [16 to 18](a4_exercises.ipynb).
+# does that say about the step counts at which it can help?
+# Others, with answers: [16 to 18](a4_exercises.ipynb).

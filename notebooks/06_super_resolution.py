@@ -291,4 +291,5 @@ Markdown(f"{width} x {height} pixels became {4 * width} x {4 * height}. The pict
 # **Exercise.** The regression asks c = 16 once. How many steps of c = 8 does that pay for
 # (`ldm.networks.cost.norm_cost`, on latents of 16 x 16)? Which of the two would you choose by PSNR, which by the
 # distance to the true picture, and which with your own eyes under the divider?
+#
 # Others, with answers: [19 to 21](a4_exercises.ipynb).

@@ -200,4 +200,5 @@ record_verdicts(found.values())
 # background".
 #
 # **Exercise.** Without prior preservation, does the class turn into the subject, or into nothing? In `rows`, compare
-# the metrics `class_leak` and `class_kept`. Others, with answers: [22 to 24](a4_exercises.ipynb).
+# the metrics `class_leak` and `class_kept`.
+# Others, with answers: [22 to 24](a4_exercises.ipynb).

@@ -135,5 +135,5 @@ record("larger is", {f"{row.way} {row.guidance:g}": row.readable.split("**")[1] 
 # `make notebook N=09_interpolation ARGS="-p guidance 1.5,3 -p frames 21 -p shown 3"`
 #
 # **Exercise.** Halfway between two captions, is there more often a mix or more often one of the two? Count it in the
-# pictures above, then by *readable* at three frames (`-p frames 3`). Others, with answers:
-# [28 to 30](a4_exercises.ipynb).
+# pictures above, then by *readable* at three frames (`-p frames 3`).
+# Others, with answers: [28 to 30](a4_exercises.ipynb).

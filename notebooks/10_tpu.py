@@ -160,7 +160,8 @@ Markdown(protocol.folded(tried, {}, "python -m benchmarks.kills` and `python -m 
 # **Exercise.** Without computing blocks again, up to which size would the step still fit on v5e? Guess from the column
 # *GB a chip* first: the inside of a block is several times as large as what goes in and out of it. Then ask the
 # compiler
-# (`--no-remat`, minutes a size). Shorter ones, with answers: [34 to 36](a4_exercises.ipynb).
+# (`--no-remat`, minutes a size).
+# Shorter ones, with answers: [34 to 36](a4_exercises.ipynb).
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT

@@ -71,4 +71,5 @@ record("findings", findings_index.index(answers, store=store, profile=chosen))
 #
 # **Exercise.** For which finding do the four metrics disagree? Look at what each of them sees ([how metrics
 # work](../book/metrics.md)) and say which one you would trust for that question.
+#
 # Others, with answers: [37 to 39](a4_exercises.ipynb).

@@ -114,4 +114,5 @@ record("rows", {name: len(rows) for name, rows in found.items()})
 # metric.
 #
 # **Exercise.** A model may have learnt too little, or its captions may say too little. In which of the charts could you
-# see the difference? Others, with answers: [52 to 54](a4_exercises.ipynb).
+# see the difference?
+# Others, with answers: [52 to 54](a4_exercises.ipynb).

@@ -128,4 +128,5 @@ record("snr", {t: schedule.alpha[t] ** 2 / schedule.sigma[t] ** 2 for t in times
 #
 # **Exercise.** In the second figure, at which step can you first tell which object it will be, and at which its colour?
 # Compare with the pictures of the first figure: which signal-to-noise ratio is that?
+#
 # Others, with answers: [40 to 42](a4_exercises.ipynb).

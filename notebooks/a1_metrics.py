@@ -199,4 +199,5 @@ record("fewest", sensitivity.fewest(moved, metrics).to_dict())
 #
 # **Exercise.** Your model draws perfect owls, and nothing else. Which line of the table finds that out with the fewest
 # pictures? Which metric would somebody show you who wants to sell that model?
+#
 # Others, with answers: [43 to 45](a4_exercises.ipynb).

@@ -153,5 +153,5 @@ Markdown(protocol.folded(went, {}, f"python -m ldm {made}", counted="laps"))
 # what it found.
 #
 # **Exercise.** Guidance asks the network twice. Which share of the matrix-multiply rate would sampling reach if
-# the two questions were free to share all but their cross-attention? Others, with answers:
-# [46 to 48](a4_exercises.ipynb).
+# the two questions were free to share all but their cross-attention?
+# Others, with answers: [46 to 48](a4_exercises.ipynb).

@@ -154,4 +154,5 @@ record("F3 without guidance", guided.iloc[0].to_dict())
 #
 # **Exercise.** Sample with leading steps from one of the models at 2, 4 and 8 steps (`-p spaced`), and look at the
 # pictures of the cells. What does the missing start do to a background of one colour, and why to that most of all?
+#
 # Others, with answers: [31 to 33](a4_exercises.ipynb).

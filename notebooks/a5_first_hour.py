@@ -192,5 +192,5 @@ alt.Chart(shown).mark_circle(size=12, opacity=0.8).encode(
 # `make notebook N=a5_first_hour ARGS="-p steps 2 -p guidance 1"` draws in two steps without guidance. Where shapes
 # cross, points fall between them. `-p guidance 6` makes the lines thinner than they should be.
 #
-# **Exercise.** What does DDIM draw in a single step, and why is it no picture of anything? Answers, and two more:
-# [49 to 51](a4_exercises.ipynb).
+# **Exercise.** What does DDIM draw in a single step, and why is it no picture of anything?
+# Answers, and two more: [49 to 51](a4_exercises.ipynb).
