@@ -99,8 +99,9 @@ def fill(template: str, known: Mapping[str, Any], show: Callable[[str, Any], str
 
 def on_page(name: str, value: Any) -> str:
     """A part of a page of the book: charts live, questions as forms."""
-    import build
     import pages
+
+    import build
     from ldm.figures import lessons as figures
 
     kind, _, key = name.partition(":")
