@@ -289,5 +289,5 @@ Markdown(agreement(cells, recompute, store=store, evaluator=evaluator))
 #
 # **Exercise.** With eight steps the smallest student depends less on the guidance than its teacher. How far does its
 # KID move between the worst and the best scale, and how far does its teacher's? Take both from `rows` in this notebook.
-# Why would a student that was told many scales in training depend less on them? Others, with answers: [25 to
-# 27](a4_exercises.ipynb).
+# Why would a student that was told many scales in training depend less on them?
+# Others, with answers: [25 to 27](a4_exercises.ipynb).
