@@ -14,7 +14,11 @@ from ldm.files import hold
 
 PROFILE = config.get("profile", "laptop")
 if PROFILE == "smoke":  # it runs a few steps of everything, and compiling them well would take longer than they do
-    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true")
+    os.environ.setdefault(
+        "XLA_FLAGS",
+        "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+        " --xla_cpu_use_fusion_emitters=false",
+    )
 BUILD = f"build/{PROFILE}"
 # notebook -> those whose cells it builds on; the others do not wait for each other
 AFTER = {
