@@ -45,6 +45,15 @@ store = Store(ROOT)
 found = {name: findings.by_level(store, profiles.get(name), levels) for name in settings}
 
 # %% [markdown]
+# ## The answer
+#
+# Each size at the best setting that the budget affords, in steps of the largest model:
+
+# %% tags=["remove-input"]
+asked = (metric, also)
+display(*charts.by_setting(found, lambda rows: [charts.answer(rows, m, levels, store.influences) for m in asked]))
+
+# %% [markdown]
 # ## One caption, said more and less
 #
 # The largest model draws the same two scenes from the same noise. Rows are levels, columns are step counts.

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ldm.statistics import verdicts
-from ldm.statistics.contest import COUNTED, agreement, contest
+from ldm.statistics.contest import COUNTED, agreement, contest, stretches
 from ldm.statistics.evidence import Evidence, training_scatter
 from tests.synthetic import STEP_COST, sampling
 
@@ -45,6 +45,16 @@ def test_shares_of_doublings_are_those_of_the_truth():
     assert sum(found.shares.values()) == pytest.approx(1) and found.shares["forfeit"] == pytest.approx(1 / 6)
     assert found.at(5.0) == "smaller" and found.at(127.0) == "largest"
     assert found.best[0] == 8 and found.best[-1] == 32
+
+
+def test_stretches_are_counted_in_steps_that_the_largest_affords():
+    """Equal price by the truth: 8 steps of c = 8 cost two of c = 32; c = 32 in eight steps is better than all."""
+    rows, influences = sampling(crossing, se=0.01, steps=STEPS, guidance=(1.0,))
+    found = contest(Evidence.of(rows[rows["c"] != 16], "kid_effnet", influences), start=2.0, end=128.0)
+    told = stretches(found, STEP_COST[32])
+    assert told[0][:2] == ("smaller", 1) and told[-1] == ("largest", told[-1][1], 32)
+    assert [one[1] for one in told[1:]] == [one[2] + 1 for one in told[:-1]], "without a gap"
+    assert all(winner == found.at(STEP_COST[32] * (first + 0.5)) for winner, first, _ in told[:-1])
 
 
 def test_budgets_begin_at_four_steps_of_the_smallest_and_end_at_the_largest_ones_most():
@@ -162,4 +172,4 @@ def test_one_lucky_training_does_not_make_a_finding():
     assert np.mean([answer != "undecided" for answer in answers]) <= 0.15
     alone = [verdicts.f3(rows[rows["seed"] == 0], metric, i, margin=0) for rows, metric, i in made]
     assert np.mean([verdict.answer != "undecided" for verdict in alone]) > 0.5
-    assert "whose scatter the interval leaves out" in alone[0].asked
+    assert "so the interval does not cover training again" in alone[0].asked

@@ -284,3 +284,9 @@ def test_each_setting_that_has_rows_stands_under_its_own_name():
     named, drawn = levels.by_setting(found, lambda part: [len(part)])
     assert named.data == "### Predicting eps, drawn on leading times" and drawn == len(rows)
     assert [one.data for one in levels.by_setting({"laptop-v": rows[:0]}, lambda part: [part])] == [levels.MISSING]
+
+
+def test_the_answer_counts_budgets_in_steps_of_the_largest():
+    text = levels.answer(by_level(), KID, ["some"], lambda rows, metric: {}).data
+    assert text.count("- If the caption says some of it, ") == 1 and "affords" in text
+    assert levels.answer(by_level(), KID, ["nothing"], lambda rows, metric: {}).data == levels.MISSING

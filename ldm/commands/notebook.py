@@ -66,7 +66,7 @@ def execute(
         if changed and "recompute" in known:
             values.setdefault("recompute", 0)
         source.write_text(prepared(source.read_text("utf-8"), changed, variants.as_recorded(values, known)), "utf-8")
-        if out.suffix != ".ipynb":
+        if not out.suffix or out.is_dir():
             out = out / f"{variants.stem(name, changed)}.ipynb"
         check_out(out, [".ipynb"], make=True)
         beside = tempfile.TemporaryDirectory(prefix=".ldm-", dir=out.parent)  # a rename is within one file system

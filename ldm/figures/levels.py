@@ -15,12 +15,13 @@ from IPython.display import Markdown
 from ldm import profiles
 from ldm.figures import samples, tables
 from ldm.figures.charts import best, color, columns, cost_axis, curve, pick, quality_axis, tooltip
+from ldm.figures.contest import WORDS as WINS
 from ldm.figures.contest import advantages, shares
 from ldm.figures.samples import SHOWN
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics import optimum
 from ldm.statistics.bootstrap import Influences
-from ldm.statistics.contest import PAPER, contest
+from ldm.statistics.contest import PAPER, contest, stretches
 from ldm.statistics.evidence import Evidence
 from ldm.study.results import Store
 
@@ -114,6 +115,21 @@ def contests(
     return advantages(found), Markdown(
         f"{shares(found).to_markdown(index=False)}\n\nBy what the caption says: {trainings}."
     )
+
+
+def answer(
+    rows: pd.DataFrame, metric: str, levels: Sequence[str], influences: Callable[[pd.DataFrame, str], Influences]
+) -> Markdown:
+    """Say who wins at which budgets, counted in steps that the largest model affords: a line a level."""
+    lines = []
+    for level, part in recorded(rows, metric, levels).items():
+        found = contest(Evidence.of(part, metric, influences(part, metric)))
+        largest, told = part[part["c"] == part["c"].max()], []
+        for winner, first, last in stretches(found, float((largest["cost"] / largest["steps"]).min())):
+            steps = f"{first} to {last} steps" if last > first else f"{first} step{'s' * (first > 1)}"
+            told.append(f"{WINS[winner]} where c = {largest['c'].iloc[0]:.0f} affords {steps}")
+        lines.append(f"- If {title(level)}, {'; '.join(told)}.")
+    return Markdown(f"By {metric_of(metric).title}:\n\n" + "\n".join(lines) if lines else MISSING)
 
 
 def enough(

@@ -82,6 +82,31 @@ class Contest:
         )
 
 
+def stretches(found: Contest, price: float) -> list[tuple[Winner, int, int]]:
+    """Return who wins, and from how many steps of the largest model to how many, one stretch of budgets after another.
+
+    price: of one step of the largest, in the contest's unit. Where it affords none, there is no stretch.
+    """
+    table, steps = found.table(), lambda budget: budget / price * (1 + 1e-9)
+    merged: list[tuple[Winner, int, int]] = []
+    for line in table.to_dict("records"):
+        last = line["to"] == table["to"].iloc[-1]
+        first, most = (
+            int(steps(line["from"])),
+            int(steps(line["to"]) if last else np.ceil(line["to"] / price - 1e-6) - 1),
+        )
+        if line["winner"] == "forfeit":
+            continue
+        if merged and merged[-1][0] == line["winner"]:
+            merged[-1] = (line["winner"], merged[-1][1], most)
+            continue
+        if merged:  # another size's prices can part the budgets within one step of the largest
+            first = max(first, merged[-1][2] + 1)
+        if most >= max(first, 1):
+            merged.append((line["winner"], first, most))
+    return merged
+
+
 def counted(rows: pd.DataFrame, unit: str) -> np.ndarray:
     """Return what each row's picture costs: by the paper's cost, or in GFLOPs of all evaluations.
 
