@@ -137,7 +137,8 @@ def f3(
 
 
 def _majority(yes: float, no: float) -> str:
-    return "holds" if yes > 0.5 else "fails" if no > 0.5 else "undecided"
+    half = 0.5 + 1e-9  # sums of doublings round
+    return "holds" if yes > half else "fails" if no > half else "undecided"
 
 
 def f4(
