@@ -1,6 +1,6 @@
 """The profiles: one study at several scales. A profile only sets numbers; code and notebooks are the same.
 
-`laptop` is a study for two CPU cores, with the mini family that ships with the repository; `smoke` runs
+`laptop` is a study for two CPU cores, of whose mini family the small sizes ship with the repository; `smoke` runs
 every line of it in minutes. `laptop-eps` and `laptop-v` are its second edition, in two settings; `gpu-eps` and `gpu-v`
 go on from them, on the same pictures, to the widths of the paper's Table 1; `tpu` is the paper's own scale.
 """

@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from ldm.diffusion.sampler import image_keys, sample
-from ldm.diffusion.solvers import plan
 from ldm.interop import browser as task
-from ldm.profiles import LAPTOP
+from ldm.profiles import OPEN_EPS
 from ldm.tasks import pretrain
 
 STATIC = Path(__file__).parents[1] / "book/_static/playground"
 STEPS, GUIDANCE, SEED = 4, 3.0, 7
-CAPTION = "a large cat in the centre, cartoon style, on a striped blue and yellow background"
+CAPTION = "a large cat left of an owl, flat style, on a blue and yellow background"  # says no kind of background
 
 
 def put(folder: Path) -> Path:
@@ -35,23 +34,23 @@ def put(folder: Path) -> Path:
 @functools.cache
 def parts():
     """The autoencoder and the text tower."""
-    return pretrain.frozen_networks(LAPTOP)
+    return pretrain.frozen_networks(OPEN_EPS)
 
 
 @functools.cache
 def drawn(sampler: str) -> tuple[np.ndarray, np.ndarray]:
     """Python's latents and picture."""
     codec, text = parts()
-    structure, params = pretrain.load_unet(LAPTOP, 8, LAPTOP.length)
+    structure, params = pretrain.load_unet(OPEN_EPS, 8, OPEN_EPS.length)
     latents = sample(
         structure,
         params,
-        plan(sampler, STEPS, LAPTOP.spacing),
+        OPEN_EPS.plan(sampler, STEPS),
         text.encode([CAPTION]),
         text.null(1),
         GUIDANCE,
         image_keys(SEED, [0]),
-        predict=LAPTOP.predict,
-        shape=LAPTOP.latent_shape,
+        predict=OPEN_EPS.predict,
+        shape=OPEN_EPS.latent_shape,
     )
     return np.asarray(latents)[0], replace(codec, batch=1).decode(latents)[0]

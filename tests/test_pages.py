@@ -305,11 +305,11 @@ def test_the_playground_keeps_its_settings_in_the_address(browser, small_book):
         page.select_option("#playground select[name=c]", index=1)
         page.fill("#playground input[name=seed]", "7")
         c = page.eval_on_selector("#playground select[name=c]", "menu => menu.value")
-        link = page.evaluate("location.href").replace("steps=10", "steps=4") + "&colour=nothing"
+        link = page.evaluate("location.href").replace("steps=10", "steps=4").replace("kind=hilly", "kind=nothing")
         other, _ = open_page(browser, link, "light")
         other.wait_for_selector("#playground select[name=c]")
         value = lambda name: other.eval_on_selector(f"#playground [name={name}]", "field => field.value")
-        assert [value(name) for name in ("c", "seed", "steps", "colour")] == [c, "7", "4", "blue"] and not wrong
+        assert [value(name) for name in ("c", "seed", "steps", "kind")] == [c, "7", "4", "hilly"] and not wrong
         page.context.close()
         other.context.close()
 

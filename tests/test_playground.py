@@ -6,6 +6,8 @@ import functools
 import http.server
 import json
 import threading
+from dataclasses import replace
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +16,12 @@ import pytest
 
 from ldm.data.scenes import captions
 from ldm.data.scenes.dataset import Scenes
+from ldm.data.scenes.record import Scene
 from ldm.interop import browser as task
 from ldm.interop.onnx import graph
 from ldm.networks import cost
-from ldm.profiles import LAPTOP
+from ldm.profiles import OPEN_EPS
+from ldm.tasks import models
 from tests.pages import QuietHandler, open_page, served
 from tests.playground import CAPTION, SEED, STEPS, drawn, parts, put
 
@@ -33,16 +37,19 @@ def test_weights_are_stored_in_half_precision_and_what_is_never_read_is_left_out
     assert size["bytes"] == (folder / size["file"]).stat().st_size < 2 * size["params"]
 
 
-def test_every_caption_of_the_scenes_can_be_put_together_from_the_words():
-    words = task.vocabulary(LAPTOP, parts()[1])
-    scenes = Scenes(LAPTOP.scenes, "test", 64)
+def test_the_sizes_on_offer_are_those_of_the_family_whose_models_ship():
+    shipped = models.shipped_sizes(OPEN_EPS)
+    assert set(shipped) <= set(OPEN_EPS.family)
+    assert all(models.model_path(OPEN_EPS, c, OPEN_EPS.length).is_file() == (c in shipped) for c in OPEN_EPS.family)
+    with pytest.raises(ValueError, match="There is no trained model of c = 8"):
+        models.shipped_sizes(replace(OPEN_EPS, setting="untrained"))
+
+
+def test_the_words_of_every_caption_have_a_number():
+    known = task.vocabulary(OPEN_EPS, parts()[1])["ids"]
+    scenes = Scenes(OPEN_EPS.scenes, "test", 64)
     for scene in map(scenes.scene, range(64)):
-        first, *other = (words["subjects"][thing.name][thing.size] for thing in scene.objects)
-        assert scene.place in words["places"] if not other else scene.relation in words["relations"]
-        assert {scene.style, scene.kind, *scene.colours} <= {*words["styles"], *words["kinds"], *words["colours"]}
-        caption = captions.caption(scene)
-        assert caption.startswith(" ".join([first, scene.place or scene.relation, *other]) + f", {scene.style} style")
-        assert set(captions.tokens(caption)) <= set(words["ids"])
+        assert set(captions.tokens(captions.caption(scene))) <= set(known)
 
 
 def test_an_operation_that_is_not_known_is_named():
@@ -57,9 +64,10 @@ def test_a_second_writing_changes_nothing(folder):
 
 
 def test_the_settings_that_the_page_offers_beside_each_other_are_of_one_cost():
-    """book/playground.md offers these four."""
-    for c, steps in ((8, 50), (16, 16), (24, 8), (32, 5)):
-        price = cost.sampling_cost(cost.norm_cost(c, size=8, tokens=LAPTOP.tokens, context=LAPTOP.context), steps)
+    """book/playground.md offers these three."""
+    for c, steps in ((8, 50), (16, 16), (32, 5)):
+        price = cost.sampling_cost(cost.norm_cost(c, size=8, tokens=OPEN_EPS.tokens, context=OPEN_EPS.context), steps)
+        assert c in models.shipped_sizes(OPEN_EPS)
         assert round(price, 2) == 0.06
 
 
@@ -69,15 +77,85 @@ def address(folder):
         yield address
 
 
+def fields(scene: Scene, spoken: frozenset[str]) -> dict[str, str]:
+    """What a reader chooses in the page to say these parts of a scene."""
+    first, second = [*scene.objects, None][:2]
+    two = second is not None and "other" in spoken
+    where = "where" in spoken and (two or second is None)
+    colours = [*scene.colours, ""] if "colours" in spoken else ["", ""]
+    chosen = {
+        "subject": first.name if "subject" in spoken else "",
+        "size": first.size if "size" in spoken else "",
+        "other": second.name if two else "",
+        "other_size": second.size if two and "size" in spoken else "",
+        "place": (scene.relation or scene.place) if where else "",
+        "style": scene.style if "style" in spoken else "",
+        "kind": scene.kind if "kind" in spoken else "",
+        "colour": colours[0],
+        "colour2": colours[1],
+    }
+    return chosen
+
+
+def test_the_page_says_each_scene_at_every_level_as_the_grammar_does(address, browser):
+    page, wrong = open_page(browser, address + "index.html", "light")
+    page.wait_for_selector("button[name=draw]")
+    scenes = Scenes(OPEN_EPS.scenes, "test", 300)
+    asked = [
+        (scene, captions.said(scene, level, seed))
+        for scene in map(scenes.scene, range(300))
+        for level in get_args(captions.Level)
+        for seed in range(3 if level == "some" else 1)
+    ]
+    found = page.evaluate(
+        """(asked) => asked.map((chosen) => {
+            const { elements } = document.querySelector("#playground form");
+            for (const [name, value] of Object.entries(chosen)) elements[name].value = value;
+            elements.subject.dispatchEvent(new Event("input", { bubbles: true }));
+            return elements.caption.value;
+        })""",
+        [fields(scene, spoken) for scene, spoken in asked],
+    )
+    expected = [captions.caption(scene, spoken) or "the empty caption" for scene, spoken in asked]
+    assert found == expected and len(set(expected)) > 800
+    assert not wrong
+    page.context.close()
+
+
+def test_a_part_that_is_left_open_stands_in_the_address_and_what_cannot_be_said_is_not_offered(address, browser):
+    page, wrong = open_page(browser, address + "index.html#subject=cat&kind=striped&colour=blue&place=above", "light")
+    page.wait_for_selector("button[name=draw]")
+    said = lambda: page.inner_text("output[name=caption]")
+    first, second = said().split(" background")[0].split(" on a striped blue and ")
+    assert (first, second in OPEN_EPS.scenes.colours) == ("a cat,", True)  # no style; two colours; no relation
+    page.select_option("select[name=other]", "owl")
+    page.select_option("select[name=place]", "above")
+    page.select_option("select[name=kind]", "")
+    page.select_option("select[name=colour]", "")
+    page.fill("input[name=seed]", "7")
+    assert said() == "a cat above an owl"
+    assert not page.is_visible("select[name=colour2]")
+    other, _ = open_page(browser, page.url, "light")
+    other.wait_for_selector("button[name=draw]")
+    assert other.inner_text("output[name=caption]") == "a cat above an owl"
+    page.select_option("select[name=subject]", "")
+    assert said() == "the empty caption" and not page.is_visible("select[name=style]")
+    assert not wrong
+    for opened in (page, other):
+        opened.context.close()
+
+
 def test_the_browser_draws_by_keyboard_the_latents_of_the_sampler_and_adds_up_the_cost(address, browser):
     page, wrong = open_page(browser, address + "index.html", "light")
     page.wait_for_selector("button[name=draw]")
     chosen = {
         "size": "large",
         "subject": "cat",
-        "place": "in the centre",
-        "style": "cartoon",
-        "kind": "striped",
+        "other": "owl",
+        "other_size": "",
+        "place": "left of",
+        "style": "flat",
+        "kind": "",
         "colour": "blue",
         "colour2": "yellow",
         "c": "8",

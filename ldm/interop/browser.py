@@ -27,7 +27,6 @@ from ldm.data.scenes.emoji import emojis
 from ldm.data.scenes.record import COLS, ROWS, Thing
 from ldm.diffusion.denoiser import denoiser, guided
 from ldm.diffusion.schedule import preconditioning
-from ldm.diffusion.solvers import plan
 from ldm.files import write_atomic
 from ldm.interop.onnx import graph
 from ldm.networks import cost
@@ -35,7 +34,7 @@ from ldm.networks.autoencoder import Codec, to_images
 from ldm.networks.layers import merge
 from ldm.networks.text import TextEncoder
 from ldm.networks.tokenizer import END, PAD
-from ldm.profiles import LAPTOP, Profile
+from ldm.profiles import OPEN_EPS, Profile
 from ldm.tasks import models as models_tasks
 from ldm.tasks import pretrain
 
@@ -44,12 +43,13 @@ FOLDER = paths.RUNS / "cache" / "browser"
 CODE = sorted(module.__file__ for name, module in sys.modules.items() if name.startswith("ldm.") and module.__file__)
 
 
-def write(folder: Path = FOLDER, sizes: Sequence[int] = (), profile: Profile = LAPTOP) -> Path:
+def write(folder: Path = FOLDER, sizes: Sequence[int] = (), profile: Profile = OPEN_EPS) -> Path:
     """Make all files, or keep those that were made by the same code of the same weights; returns browser.json.
 
-    Raises: ValueError, in one sentence, for a size that has no trained model.
+    sizes: of the networks; those that ship, unless given.
+    Raises: ValueError, in one sentence, for a size that has no trained model, or where none ships.
     """
-    sizes = tuple(sizes) or profile.family
+    sizes = tuple(sizes) or models_tasks.shipped_sizes(profile)
     folder, made_of = Path(folder), digest(profile, sizes)
     index = folder / "browser.json"
     if index.is_file() and json.loads(index.read_text())["made_of"] == made_of:
@@ -135,7 +135,7 @@ def tables(profile: Profile, sampler: str) -> dict[int, list[list[float]]]:
     """
     found = {}
     for steps in profile.steps:
-        table = plan(sampler, steps, profile.spacing)
+        table = profile.plan(sampler, steps)
         if np.any(table.x0_prev2):
             raise ValueError(f"sampler = {sampler!r}: expected one that looks back one step at most; choose ddim.")
         skip, out = preconditioning(profile.predict, table.alpha, table.sigma)

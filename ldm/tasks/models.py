@@ -59,6 +59,17 @@ def file_of(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "u
     return next((place for place in places if place.is_file()), None)
 
 
+def shipped_sizes(profile: Profile) -> tuple[int, ...]:
+    """Return the sizes of the family whose models, trained for the usual length, lie under weights/, small to large.
+
+    Raises: ValueError, in one sentence, where there is none.
+    """
+    found = tuple(c for c in profile.family if model_path(profile, c, profile.length).is_file())
+    if not found:
+        raise missing(profile, profile.family[0], profile.length, 0)
+    return found
+
+
 def register(profile: Profile) -> dict[str, str]:
     """Return file name -> digest of every model that has recorded rows, here or there.
 

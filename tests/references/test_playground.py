@@ -12,7 +12,7 @@ import pytest
 
 from ldm.diffusion.sampler import image_keys, initial_noise
 from ldm.interop import browser as task
-from ldm.profiles import LAPTOP
+from ldm.profiles import OPEN_EPS
 from tests.playground import CAPTION, GUIDANCE, SEED, STEPS, drawn, parts, put
 
 
@@ -31,7 +31,7 @@ def test_graphs_and_tables_give_the_latents_of_the_sampler(session, sampler):
     tables, graph = session
     contexts = graph("text").run(None, {"ids": parts()[1].tokenizer([CAPTION, ""])})[0]
     keys = image_keys(SEED, [0])
-    x, previous = np.asarray(initial_noise(keys, LAPTOP.latent_shape)), np.float32(0)
+    x, previous = np.asarray(initial_noise(keys, OPEN_EPS.latent_shape)), np.float32(0)
     for i, row in enumerate(tables[sampler][str(STEPS)]):
         t, skip, out, a, b, c, d = np.float32(row)
         inputs = {
@@ -43,7 +43,7 @@ def test_graphs_and_tables_give_the_latents_of_the_sampler(session, sampler):
             "scale": np.float32(GUIDANCE),
         }
         x0 = graph("unet-c8").run(None, {name: np.asarray(value) for name, value in inputs.items()})[0]
-        z = jax.random.normal(jax.random.fold_in(keys[0], i + 1), LAPTOP.latent_shape)
+        z = jax.random.normal(jax.random.fold_in(keys[0], i + 1), OPEN_EPS.latent_shape)
         x, previous = a * x + b * x0 + c * previous + d * np.asarray(z), x0
     latents, picture = drawn(sampler)
     np.testing.assert_allclose(x[0], latents, atol=1e-4)

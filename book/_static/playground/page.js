@@ -6,6 +6,7 @@
   const folder = new URL(".", document.currentScript.src).href;
 
   const RUNTIME = 2_940_000;                            // bytes of ONNX Runtime in this folder
+  const EMPTY = "the empty caption";
 
   const make = (tag, attributes = {}, ...children) => {
     const element = Object.assign(document.createElement(tag), attributes);
@@ -20,14 +21,12 @@
   };
   const select = (name, label, choices, chosen) => {
     const input = make("select", { name });
-    for (const [value, text] of choices)
-      input.append(Array.isArray(text)
-        ? make("optgroup", { label: value }, ...text.map((item) => make("option", { value: item, textContent: item })))
-        : make("option", { value, textContent: text }));
+    for (const [value, text] of choices) input.append(make("option", { value, textContent: text }));
     if (chosen !== undefined) input.value = chosen;
     return make("label", { className: "field" }, make("span", { textContent: label }), input);
   };
   const same = (values) => values.map((value) => [value, value]);
+  const open = (values) => [["", "left open"], ...same(values)];
   const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
   const numbers = (value, digits = 3) => Number(value.toPrecision(digits)).toString();
 
@@ -50,31 +49,34 @@
     return canvas;
   }
 
-  // The sentence of ldm/data/scenes/captions.py
-  function caption(get, words) {
-    const noun = (name, size) => words.subjects[name][size];
-    const first = noun(get("subject"), get("size")), related = words.relations.includes(get("place"));
-    const what = `${first} ${get("place")}` + (related ? ` ${noun(get("other"), get("other_size"))}` : "");
-    const colours = get("kind") === "plain" ? get("colour") : `${get("colour")} and ${get("colour2")}`;
-    return `${what}, ${get("style")} style, on a ${get("kind")} ${colours} background`;
+  const join = (parts, between) => parts.filter(Boolean).join(between);
+
+  // The sentence of ldm/data/scenes/captions.py; `said` gives a part of it, "" where it is left open
+  function sentence(said, words) {
+    if (!said("subject")) return "";
+    const noun = (name, size) => words.subjects[said(name)][said(size)];
+    const what = said("other")
+      ? [noun("subject", "size"), said("place") || "and", noun("other", "other_size")]
+      : [noun("subject", "size"), said("place")];
+    const ground = join([said("kind"), join([said("colour"), said("colour2")], " and ")], " ");
+    return join([join(what, " "), said("style") && `${said("style")} style`, ground && `on a ${ground} background`], ", ");
   }
 
   function form(options) {
     const { words } = options, names = Object.keys(words.subjects);
-    const sizes = [["", "medium"], ["small", "small"], ["large", "large"]];
+    const sizes = open(["small", "large"]);
     const networks = options.sizes.map((s) =>
       [s.c, `c = ${s.c}: ${numbers(s.params / 1e6, 2)} M parameters, ${megabytes(s.bytes)}`]);
     return make("form", {},
       make("fieldset", {}, make("legend", { textContent: "The caption" }),
-        select("size", "size", sizes, "large"), select("subject", "subject", same(names), names[0]),
-        select("place", "place", [["one thing", words.places], ["two things", words.relations]], "in the centre"),
-        select("other_size", "its size", sizes), select("other", "other subject", same(names), names[1]),
-        select("style", "style", same(words.styles)), select("kind", "background", same(words.kinds)),
-        select("colour", "colour", same(words.colours), "blue"),
-        select("colour2", "second colour", same(words.colours), "yellow"),
+        select("size", "size", sizes), select("subject", "subject", open(names), "owl"),
+        select("place", "place", open([...words.places, ...words.relations])),
+        select("other_size", "its size", sizes), select("other", "second subject", open(names)),
+        select("style", "style", open(words.styles)), select("kind", "background", open(words.kinds), "hilly"),
+        select("colour", "colour", open(words.colours)), select("colour2", "second colour", open(words.colours)),
         make("output", { name: "caption" })),
       make("fieldset", {}, make("legend", { textContent: "The sampling" }),
-        select("c", "network", networks),
+        select("c", "network", networks, networks[Math.min(1, networks.length - 1)][0]),
         select("sampler", "sampler", same(Object.keys(options.samplers))),
         select("steps", "steps", same(Object.keys(options.samplers.ddim)), "10"),
         select("guidance", "guidance", same(options.guidance), "3"),
@@ -118,11 +120,25 @@
       make("h3", { textContent: "Drawn so far" }), earlier);
     box.replaceChildren(fields, status, result);
 
+    // A part is offered where it can be said with the others, in the words that fit them: of two subjects how they lie to
+    // each other, of a background with a pattern two colours.
+    function offer(name, shown, fits = () => true) {
+      const field = elements[name], choices = [...field.options];
+      field.closest(".field").hidden = !shown;
+      for (const choice of choices) choice.hidden = choice.disabled = !fits(choice.value);
+      if (shown && field.selectedOptions[0].disabled) field.value = choices.find((choice) => !choice.disabled).value;
+    }
+    const said = (name) => elements[name].closest(".field").hidden ? "" : get(name);
+
     function changed() {
-      const related = words.relations.includes(get("place"));
-      for (const [name, shown] of [["other", related], ["other_size", related], ["colour2", get("kind") !== "plain"]])
-        elements[name].closest(".field").hidden = !shown;
-      elements.caption.value = caption(get, words);
+      const subject = get("subject");
+      for (const name of ["size", "style", "kind", "colour"]) offer(name, subject);
+      offer("other", subject, (value) => value !== subject);
+      offer("other_size", said("other"));
+      offer("place", subject, (value) => !value || words.relations.includes(value) === Boolean(said("other")));
+      offer("colour2", said("colour") && said("kind") !== "plain",
+        (value) => value ? value !== said("colour") : !said("kind"));
+      elements.caption.value = sentence(said, words) || EMPTY;
       const rows = options.samplers[get("sampler")][get("steps")].length;
       const load = [options.text, options.decoder, size()].reduce((sum, g) => sum + (loaded.has(g.file) ? 0 : g.bytes), 0)
         + (loaded.size ? 0 : RUNTIME);
@@ -137,12 +153,12 @@
         if (!given.has(field.name)) continue;
         const before = field.value;
         field.value = given.get(field.name);
-        if (!field.value || !field.checkValidity()) field.value = before;
+        if (field.selectedIndex === -1 || !field.checkValidity()) field.value = before;
       }
       changed();
     }
     function keepInAddress() {
-      const set = named.filter((field) => !field.closest(".field").hidden && field.value).map((f) => [f.name, f.value]);
+      const set = named.filter((field) => !field.closest(".field").hidden && field.checkValidity()).map((f) => [f.name, f.value]);
       history.replaceState(history.state, "", `#${new URLSearchParams([["at", box.id], ...set])}`);
     }
     fields.addEventListener("input", () => { changed(); keepInAddress(); });
@@ -188,14 +204,14 @@
       }
       for (const g of [options.text, options.decoder, options.sizes.find((s) => s.c === run.c)]) loaded.add(g.file);
       paint(large, run.pixels, side);
-      const done = run.seconds.length, spent = numbers(done * run.cost);
-      const small = paint(shown(run.caption), run.pixels, side), often = `${done} ${done === 1 ? "step" : "steps"}`;
-      large.setAttribute("aria-label", run.caption);
-      earlier.prepend(make("figure", { title: run.caption }, small, make("figcaption", {},
+      const title = run.caption || EMPTY, done = run.seconds.length, spent = numbers(done * run.cost);
+      const small = paint(shown(title), run.pixels, side), often = `${done} ${done === 1 ? "step" : "steps"}`;
+      large.setAttribute("aria-label", title);
+      earlier.prepend(make("figure", { title }, small, make("figcaption", {},
         make("b", { textContent: `c = ${run.c}` }), `${often} of ${run.sampler}`, make("br"),
         `guidance ${run.guidance}, seed ${run.seed}`, make("br"), `cost ${spent}`)));
       finish(data.stopped ? `Stopped after ${often} of ${run.rows}, at cost ${spent}.`
-        : `Drawn in ${often}, at cost ${spent}: ${run.caption}.`);
+        : `Drawn in ${often}, at cost ${spent}: ${title}.`);
       changed();
       box.dispatchEvent(new CustomEvent("drawn", { detail: { ...run, latents: [...data.latents], pixels: [...run.pixels] } }));
     }
@@ -203,7 +219,7 @@
     fields.addEventListener("submit", (event) => {
       event.preventDefault();
       run = {
-        caption: elements.caption.value, c: Number(get("c")), sampler: get("sampler"), steps: Number(get("steps")),
+        caption: sentence(said, words), c: Number(get("c")), sampler: get("sampler"), steps: Number(get("steps")),
         guidance: Number(get("guidance")), seed: Number(get("seed")), cost: size().cost, seconds: [],
         rows: options.samplers[get("sampler")][get("steps")].length,
       };

@@ -61,7 +61,7 @@ async function graph(folder, file, what) {
 
 function ids(caption, { ids, length, pad, end }) {
   const row = (words) => [...words.map((word) => ids[word]), end, ...Array(length - words.length - 1).fill(pad)];
-  const words = caption.replaceAll(",", " ").toLowerCase().split(/\s+/);
+  const words = caption.replaceAll(",", " ").toLowerCase().split(/\s+/).filter(Boolean);
   return new ort.Tensor("int32", Int32Array.from([...row(words), ...row([])]), [2, length]);
 }
 
