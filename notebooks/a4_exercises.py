@@ -949,7 +949,7 @@ words(
 )
 
 # %% [markdown]
-# **54** ●●● Again two points, -1 and 1 ([51](#the-first-hour)), but a caption says which, with probability q. How many
+# **54** ●●● Again two points, -1 and 1 (exercise 51), but a caption says which, with probability q. How many
 # steps does it take until 95 % of what DDIM draws lies within 0.1 of a point, for q = 0.5, 0.9, 0.99 and 0.999?
 
 # %% tags=["hide-cell"]
