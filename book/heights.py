@@ -62,5 +62,5 @@ def lines(bind: dict[str, Any], width: int) -> int:
     texts = [LETTER * len(str(text)) + BOX for text in bind.get("labels") or bind.get("options") or []]
     kind = bind["input"]
     across = SLIDER if kind == "range" else sum(texts) if kind == "radio" else max(texts, default=BOX)
-    named = LETTER * len(bind.get("name", "")) + 14
+    named = LETTER * len(bind.get("name", "")) + 29  # its margin and the gap, of 0.9 rem each
     return 1 if named + across <= width else 1 + math.ceil(across / width)

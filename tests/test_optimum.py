@@ -77,4 +77,4 @@ def test_the_summary_compares_with_the_whole_grid():
     )
     grid = pd.DataFrame({"c": [8, 8], "steps": [4, 8], "guidance": [2.0, 1.0], "tied": [[2.0], [1.0, 2.0, 3.0]]})
     text = racing.summary(raced, grid)
-    assert "**20%**" in text and "in 1 of 2 settings" in text and "1.5 values" in text and "leaves 2.0" in text
+    assert "**20%**" in text and "1 of 2 settings" in text and "1.5 values" in text and "leaves 2.0" in text
