@@ -31,7 +31,7 @@ def in_gaps(moved: pd.DataFrame, metrics: Sequence[str]) -> alt.FacetChart:
     focus = alt.selection_point(fields=["metric"], bind="legend", on="pointerover", name="focus")
     base = alt.Chart().encode(
         x=alt.X("strength:O", title=None, axis=alt.Axis(labelAngle=0, labelPadding=4)),
-        color=alt.Color("metric:N", title=None, sort=names, legend=alt.Legend(labelLimit=260, columns=2)),
+        color=alt.Color("metric:N", title=None, sort=names, legend=alt.Legend(labelLimit=260, columns=1)),
         opacity=alt.when(focus).then(alt.value(1.0)).otherwise(alt.value(0.12)),
         tooltip=[
             alt.Tooltip("metric:N"),
@@ -88,8 +88,8 @@ def by_count(rows: pd.DataFrame, settings: Sequence[tuple[str, float]], metrics:
     ]
     data = rows.assign(pictures=asked)[["pictures", "metric", "n", "value", "lo", "hi"]].dropna()
     data = data[data["metric"].isin(metrics)].sort_values("n")
-    data["metric"] = [" ".join(quality_lines(metric)) for metric in data["metric"]]
-    order = [" ".join(quality_lines(metric)) for metric in metrics]
+    named = {metric: f"{title} {better[0]}" for metric in metrics for title, better in [quality_lines(metric)]}
+    data["metric"], order = data["metric"].map(named), list(named.values())  # an arrow alone: a phone's line is short
     x = alt.X(
         "n:Q",
         title="number of pictures",
