@@ -33,7 +33,7 @@ def test_unfold_undoes_fold(patch, h, w, c):
     x = np.random.default_rng(0).standard_normal((2, h * patch, w * patch, c)).astype(np.float32)
     folded = fold(x, patch)
     assert folded.shape == (2, h, w, patch * patch * c)
-    np.testing.assert_array_equal(unfold(folded, patch), x)
+    np.testing.assert_array_equal(unfold(jax.device_put(folded), patch), x)
 
 
 def test_every_byte_survives_the_way_to_pixels_and_back():
