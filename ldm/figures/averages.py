@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from ldm.figures.charts import color, columns, curve, model_label, pick, quality_axis, tooltip
+from ldm.figures.charts import color, columns, curve, interval, model_label, pick, quality_axis, tooltip
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics import comparisons
 from ldm.statistics.bootstrap import Influences
@@ -85,14 +85,7 @@ def by_size(rows: pd.DataFrame, metric: str, influences: Influences) -> alt.Laye
         title=f"excess of the {metric_of(metric).title} over a share of {USUAL:g}",
         axis=alt.Axis(format="+.1%"),
     )
-    told = [
-        alt.Tooltip("model:N"),
-        alt.Tooltip("share:Q", title="share averaged"),
-        alt.Tooltip("value:Q", title="worse by", format="+.2%"),
-        alt.Tooltip("lo:Q", title="from", format="+.2%"),
-        alt.Tooltip("hi:Q", title="to (95 % interval)", format="+.2%"),
-        alt.Tooltip("n:Q", title="n images", format=",d"),
-    ]
+    told = [alt.Tooltip("model:N"), alt.Tooltip("share:Q", title="share averaged"), *interval("worse by", "+.2%")]
     return alt.layer(*curve(base, y, tooltip=told)).properties(
         width="container",
         height=260,

@@ -81,15 +81,24 @@ def color(rows: pd.DataFrame) -> alt.Color:
 
 def tooltip(rows: pd.DataFrame, metric: str) -> list[alt.Tooltip]:
     """Return model, setting, value, interval, sample count: on every quality point of the book."""
-    shown = [("model:N", "model", None), ("setting:N", "setting", None)]
-    shown += [("cost:Q", "sampling cost", ".3~g")]
+    told = [alt.Tooltip("model:N", title="model"), alt.Tooltip("setting:N", title="setting")]
+    told.append(alt.Tooltip("cost:Q", title="sampling cost", format=".3~g"))
     if "images_seen" in rows and rows["images_seen"].notna().all():
-        shown += [("images_seen:Q", "images seen in training", ",d")]
-    shown += [("value:Q", metric_of(metric).title, ".4~g"), ("lo:Q", "from", ".4~g")]
-    shown += [("hi:Q", "to (95 % interval)", ".4~g"), ("n:Q", "n images", ",d")]
+        told.append(alt.Tooltip("images_seen:Q", title="images seen in training", format=",d"))
+    told += interval(metric_of(metric).title)
     if "seed" in rows and rows["seed"].nunique() > 1:
-        shown += [("seed:O", "seed", None)]
-    return [alt.Tooltip(field, title=title, **({"format": form} if form else {})) for field, title, form in shown]
+        told.append(alt.Tooltip("seed:O", title="seed"))
+    return told
+
+
+def interval(title: str, form: str = ".4~g") -> list[alt.Tooltip]:
+    """Return a value under this title, its interval and its sample count: how every tooltip of a point ends."""
+    return [
+        alt.Tooltip("value:Q", title=title, format=form),
+        alt.Tooltip("lo:Q", title="from", format=form),
+        alt.Tooltip("hi:Q", title="to (95 % interval)", format=form),
+        alt.Tooltip("n:Q", title="n images", format=",d"),
+    ]
 
 
 def columns(rows: pd.DataFrame) -> pd.DataFrame:

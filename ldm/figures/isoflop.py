@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 from IPython.display import Markdown
 
-from ldm.figures.charts import INK, color, curve, model_label
+from ldm.figures.charts import INK, color, curve, interval, model_label
 from ldm.figures.laws import scientific
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics.bootstrap import Influences
@@ -37,10 +37,7 @@ def profiles(found: IsoFlop, metric: str) -> alt.LayerChart:
         alt.Tooltip("size:Q", title="c"),
         alt.Tooltip("budget:Q", title="training FLOPs", format=".2e"),
         alt.Tooltip("images:Q", title="images seen", format=",.0f"),
-        alt.Tooltip("value:Q", title=metric_of(metric).title, format=".4~g"),
-        alt.Tooltip("lo:Q", title="from", format=".4~g"),
-        alt.Tooltip("hi:Q", title="to (95 % interval)", format=".4~g"),
-        alt.Tooltip("n:Q", title="n images", format=",d"),
+        *interval(metric_of(metric).title),
     ]
     base = alt.Chart(data).encode(x=x, color=shades, tooltip=tips)
     return alt.layer(
@@ -76,14 +73,7 @@ def by_time(rows: pd.DataFrame) -> alt.LayerChart:
             "n": rows["n"].astype(int),
         }
     ).sort_values(["c", "time"])
-    tips = [
-        alt.Tooltip("model:N"),
-        alt.Tooltip("time:Q", title="time"),
-        alt.Tooltip("value:Q", title="loss", format=".4~g"),
-        alt.Tooltip("lo:Q", title="from", format=".4~g"),
-        alt.Tooltip("hi:Q", title="to (95 % interval)", format=".4~g"),
-        alt.Tooltip("n:Q", title="n images", format=",d"),
-    ]
+    tips = [alt.Tooltip("model:N"), alt.Tooltip("time:Q", title="time"), *interval("loss")]
     x = alt.X("time:Q", title="time of the schedule: 0 almost clean, 1000 almost noise", scale=alt.Scale(nice=False))
     y = alt.Y("value:Q", title="mean squared error of the noise", scale=alt.Scale(type="log", nice=False, padding=10))
     base = alt.Chart(data).encode(x=x, color=color(data), tooltip=tips)
