@@ -31,12 +31,16 @@ def lower_is_better(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 def replicates(rows: pd.DataFrame, influences: Influences | None = None, *, seed: int = 0) -> np.ndarray:
     """Return (rows, REPLICATES): the values that rows with `value`, `lo`, `hi` (and `key`) might have had."""
     value, rng = rows["value"].to_numpy(float)[:, None], np.random.default_rng(seed)
-    if influences:
-        known = [influences[key] for key in rows["key"] if key in influences]
-        if len(known) == len(rows) and len({len(part) for part in known}) == 1:
-            moved = np.stack(known).astype(float)
-            moved -= moved.mean(1, keepdims=True)
-            n = moved.shape[1]
-            return value + moved @ rng.standard_normal((n, REPLICATES)) / n
+    if influences and (known := of_all(rows, influences)) is not None:
+        moved, n = known - known.mean(1, keepdims=True), known.shape[1]
+        return value + moved @ rng.standard_normal((n, REPLICATES)) / n
     se = (rows["hi"] - rows["lo"]).to_numpy(float)[:, None] / (2 * Z)
     return value + se * rng.standard_normal((len(rows), REPLICATES))
+
+
+def of_all(rows: pd.DataFrame, influences: Influences) -> np.ndarray | None:
+    """Return every row's influences (rows, n), float64; None where some are not known or of other pictures."""
+    known = [influences[key] for key in rows["key"] if key in influences]
+    if len(known) < len(rows) or len({len(part) for part in known}) != 1:
+        return None
+    return np.stack(known).astype(float)

@@ -17,6 +17,11 @@ def affordable(cost: Any, budget: float) -> Any:
     return cost <= budget * (1 + 1e-9)
 
 
+def steps_within(budget: float, price: float) -> int:
+    """Return the most steps of this price that a budget affords, whether the grid has that count or not."""
+    return int(budget / price * (1 + 1e-9))
+
+
 def lowest(
     values: Float[np.ndarray, "rows ..."],
     cost: Float[np.ndarray, " rows"],

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from ldm.metrics import Estimate, Z
-from ldm.statistics.budget import affordable
+from ldm.statistics.budget import affordable, steps_within
 from ldm.statistics.evidence import Evidence
 
 Winner = Literal["smaller", "same", "largest", "open", "forfeit"]
@@ -87,24 +88,10 @@ def stretches(found: Contest, price: float) -> list[tuple[Winner, int, int]]:
 
     price: of one step of the largest, in the contest's unit. Where it affords none, there is no stretch.
     """
-    table, steps = found.table(), lambda budget: budget / price * (1 + 1e-9)
-    merged: list[tuple[Winner, int, int]] = []
-    for line in table.to_dict("records"):
-        last = line["to"] == table["to"].iloc[-1]
-        first, most = (
-            int(steps(line["from"])),
-            int(steps(line["to"]) if last else np.ceil(line["to"] / price - 1e-6) - 1),
-        )
-        if line["winner"] == "forfeit":
-            continue
-        if merged and merged[-1][0] == line["winner"]:
-            merged[-1] = (line["winner"], merged[-1][1], most)
-            continue
-        if merged:  # another size's prices can part the budgets within one step of the largest
-            first = max(first, merged[-1][2] + 1)
-        if most >= max(first, 1):
-            merged.append((line["winner"], first, most))
-    return merged
+    start = float(found.budgets[0])
+    counts = range(max(1, steps_within(start, price)), steps_within(found.end, price) + 1)
+    groups = [(winner, list(part)) for winner, part in groupby(counts, lambda n: found.at(max(n * price, start)))]
+    return [(winner, part[0], part[-1]) for winner, part in groups if winner != "forfeit"]
 
 
 def counted(rows: pd.DataFrame, unit: str) -> np.ndarray:

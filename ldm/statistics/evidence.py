@@ -18,7 +18,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from ldm.metrics import Estimate
-from ldm.statistics.bootstrap import REPLICATES, Influences, lower_is_better, replicates
+from ldm.statistics.bootstrap import REPLICATES, Influences, lower_is_better, of_all, replicates
 from ldm.statistics.budget import affordable
 
 SETTING = (
@@ -158,12 +158,11 @@ def _pooled(rows: pd.DataFrame, influences: Influences) -> tuple[pd.DataFrame, d
                 f"Two rows are of one setting and training (n = {sorted(set(group['n']))});"
                 " pass the rows of one n alone."
             )
-        known = [influences[key] for key in group["key"] if key in influences]
         row = group.iloc[0].to_dict() | {"value": float(group["value"].mean()), "seeds": len(group)}
         half = float((group["hi"] - group["lo"]).mean()) / 2  # as if the trainings shared all their luck with pictures
         row |= {"lo": row["value"] - half, "hi": row["value"] + half, "n": int(group["n"].min())}
-        if len(known) == len(group) and len({len(part) for part in known}) == 1:
-            together[row["key"]] = np.mean([np.asarray(part, float) for part in known], axis=0)
+        if (known := of_all(group, influences)) is not None:
+            together[row["key"]] = known.mean(0)
         found.append(row)
     if not found:
         raise ValueError(
