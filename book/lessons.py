@@ -49,7 +49,8 @@ def parts(profile: str = PROFILE, root: Path | None = None) -> dict[str, Any]:
     from ldm.figures import lessons as figures
     from ldm.metrics.catalogue import short
     from ldm.paths import ROOT
-    from ldm.study.lessons import Lessons, first_lesson, letters, second_lesson
+    from ldm.study.lessons import Lessons
+    from ldm.study.questions import first_lesson, letters, second_lesson
     from ldm.study.results import Store
 
     of = Lessons(profiles.get(profile), Store(root or ROOT))

@@ -17,7 +17,8 @@ from ldm.figures import lessons as figures
 from ldm.figures.pictures import picture_grid
 from ldm.networks import family, weights
 from ldm.paths import ROOT
-from ldm.study.lessons import Lessons, Question, first_lesson, letters, number, second_lesson
+from ldm.study.lessons import Lessons
+from ldm.study.questions import Question, first_lesson, letters, number, second_lesson
 from ldm.study.results import Row, Store
 from tests.pages import open_page, served
 

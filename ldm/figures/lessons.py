@@ -19,7 +19,8 @@ from ldm.networks.family import table1
 from ldm.statistics.contest import PAPER
 from ldm.statistics.contest import contest as compare
 from ldm.statistics.evidence import Evidence
-from ldm.study.lessons import Lessons, Question, letters
+from ldm.study.lessons import Lessons
+from ldm.study.questions import Question, letters
 
 BLUE, RED = "#3b7dd8", "#d1495b"
 SEEN = 4  # pictures of each size in the guessing game
@@ -46,7 +47,7 @@ def curves(of: Lessons) -> alt.LayerChart:
 
 def advantage(of: Lessons, metrics: Sequence[str]) -> alt.FacetChart:
     """Plot smaller against largest at every budget, a panel a metric."""
-    found = {short(m): compare(Evidence.of(of.rows, m, of.influences(m)), unit=PAPER) for m in metrics}
+    found = {short(m): compare(Evidence.of(of.rows, m, of.influences[m]), unit=PAPER) for m in metrics}
     return contest.advantages(found)
 
 

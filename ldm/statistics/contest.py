@@ -89,9 +89,13 @@ def stretches(found: Contest, price: float) -> list[tuple[Winner, int, int]]:
     price: of one step of the largest, in the contest's unit. Where it affords none, there is no stretch.
     """
     start = float(found.budgets[0])
+
+    def winner(steps: int) -> Winner:
+        return found.at(max(steps * price, start))
+
     counts = range(max(1, steps_within(start, price)), steps_within(found.end, price) + 1)
-    groups = [(winner, list(part)) for winner, part in groupby(counts, lambda n: found.at(max(n * price, start)))]
-    return [(winner, part[0], part[-1]) for winner, part in groups if winner != "forfeit"]
+    groups = [list(part) for _, part in groupby(counts, winner)]
+    return [(winner(part[0]), part[0], part[-1]) for part in groups if winner(part[0]) != "forfeit"]
 
 
 def counted(rows: pd.DataFrame, unit: str) -> np.ndarray:

@@ -129,11 +129,16 @@ def by_level(store: Store, profile: Profile, levels: Sequence[Level], n: int = 1
         profile=profile.name,
         images_seen=profile.length,
         sampler="ddim",
-        level=list(levels),
+        level=recorded_levels(levels),
         steps=list(profile.steps),
         guidance=list(profile.guidance),
     )
     return rows[rows.groupby("key")["n"].transform("max") == n].reset_index(drop=True)
+
+
+def recorded_levels(levels: Sequence[Level]) -> list[Level | None]:
+    """Return what rows hold of these levels: those from before there were levels hold none, and said all."""
+    return [*levels, None] if "all" in levels else list(levels)
 
 
 def restored(store: Store, profile: Profile, **where: Any) -> pd.DataFrame:

@@ -1,11 +1,10 @@
-"""The numbers of the two lessons, computed from recorded rows: what is asked, what is right, and what the charts need.
+"""The numbers of the two lessons, from recorded rows: what their questions (`ldm.study.questions`) and charts need.
 
 A lesson takes a profile and reads the rows that are recorded of it, so its numbers move with the edition.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -14,51 +13,17 @@ import numpy as np
 import pandas as pd
 
 from ldm.metrics import Estimate, Z
-from ldm.metrics.catalogue import metric_of, short
-from ldm.networks.family import table1
 from ldm.profiles import Profile
 from ldm.statistics import optimum, verdicts
 from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
+from ldm.statistics.budget import affordable, steps_within
 from ldm.statistics.frontier import frontier
+from ldm.study import findings
 from ldm.study.results import Store
 
 PLAIN, DECODED = ("kid_effnet", "kid_scene", "alignment"), ("kid_effnet_decoded", "fd_scene_decoded", "alignment")
 FEW = 4  # the paper's least number of steps
 SMALL = 2  # steps of the largest model that a small budget of the lesson buys
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """A question with its answer: a number and how near is near enough, or one of several choices.
-
-    `right` and `near` are distances from the answer within which a number counts as right, and as nearly right.
-    """
-
-    ask: str
-    answer: float | str
-    why: str
-    right: float = 0.0
-    near: float = 0.0
-    choices: tuple[str, ...] = ()
-
-    def __post_init__(self):
-        if self.choices and self.answer not in self.choices:
-            raise ValueError(f"answer = {self.answer!r}: expected one of the choices, {', '.join(self.choices)}.")
-        if not self.choices and not 0 <= self.right <= self.near:
-            raise ValueError(f"right = {self.right}, near = {self.near}: expected 0 <= right <= near.")
-
-    def judge(self, given: float | str) -> str:
-        """Say whether what somebody answers is "right", "nearly" or "not"; the page does the same in JavaScript."""
-        if self.choices:
-            return "right" if given == self.answer else "not"
-        off = abs(float(given) - float(self.answer)) * (1 - 1e-9)
-        return "right" if off <= self.right else "nearly" if off <= self.near else "not"
-
-
-def number(ask: str, answer: float, why: str, *, right: float = 0.02, near: float = 0.1) -> Question:
-    """Return a question for a number; `right` and `near` are shares of it."""
-    size = abs(float(answer))
-    return Question(ask=ask, answer=float(answer), why=why, right=right * size, near=near * size)
 
 
 class Pair(NamedTuple):
@@ -85,19 +50,9 @@ class Lessons:
     def rows(self) -> pd.DataFrame:
         """The grid by DDIM of one training a size. Raises: ValueError where it has fewer than two sizes."""
         profile = self.profile
-        rows = self.store.rows(
-            study="sampling",
-            profile=profile.name,
-            images_seen=profile.length,
-            sampler="ddim",
-            seed=0,
-            steps=list(profile.steps),
-            guidance=list(profile.guidance),
-            level=[None, "all"] if profile.level == "all" else profile.level,
-            c=list(profile.family),
-        )
-        rows = rows[rows.groupby("key")["n"].transform("max") == profile.n]
-        rows = rows[rows["metric"].isin(self.metrics)].reset_index(drop=True)
+        rows = findings.by_level(self.store, profile, [profile.level], profile.n)
+        chosen = (rows["seed"] == 0) & rows["c"].isin(profile.family) & rows["metric"].isin(self.metrics)
+        rows = rows[chosen].reset_index(drop=True)
         if rows["c"].nunique() < 2:
             raise ValueError(
                 f"The lessons need the grid of two sizes of {profile.name}, and {rows['c'].nunique()} are recorded; run"
@@ -105,8 +60,10 @@ class Lessons:
             )
         return rows
 
-    def influences(self, metric: str) -> Influences:
-        return self.store.influences(self.rows[self.rows["metric"] == metric], metric)
+    @cached_property
+    def influences(self) -> dict[str, Influences]:
+        """The influences of each metric's rows."""
+        return {name: self.store.influences(self.rows[self.rows["metric"] == name], name) for name in self.metrics}
 
     @property
     def sizes(self) -> list[int]:
@@ -132,7 +89,7 @@ class Lessons:
 
     def affordable(self, c: int, budget: float) -> int:
         """Return the most steps of a size within a budget, whether the grid has that count or not."""
-        return int(budget / self.steps_cost[c] * (1 + 1e-9))
+        return steps_within(budget, self.steps_cost[c])
 
     @cached_property
     def best(self) -> pd.DataFrame:
@@ -143,23 +100,23 @@ class Lessons:
     @cached_property
     def winner(self) -> pd.Series:
         """The best setting within the small budget, with `chance` that its size is truly the best there."""
-        known = self.influences(self.metrics[0])
+        known = self.influences[self.metrics[0]]
         return frontier(self.best, [self.small_budget], influences=known).iloc[0]
 
     @cached_property
     def within(self) -> pd.DataFrame:
         """The best setting of each size within the small budget, smallest size first."""
-        rows = self.best[self.best["cost"] <= self.small_budget * (1 + 1e-9)]
+        rows = self.best[affordable(self.best["cost"], self.small_budget)]
         return rows.loc[rows.groupby("size")["value"].idxmin()].sort_values("size", ignore_index=True)
 
     @cached_property
     def f3(self) -> list[verdicts.Verdict]:
         """F3 by each metric, with all step counts."""
-        return [verdicts.f3(self.rows, name, self.influences(name)) for name in self.metrics]
+        return [verdicts.f3(self.rows, name, self.influences[name]) for name in self.metrics]
 
     @cached_property
     def enough(self) -> pd.DataFrame:
-        return optimum.enough_steps(self.rows, self.metrics[0], self.influences(self.metrics[0]))
+        return optimum.enough_steps(self.rows, self.metrics[0], self.influences[self.metrics[0]])
 
     @cached_property
     def pair(self) -> Pair:
@@ -170,7 +127,7 @@ class Lessons:
         Raises: ValueError where there is none.
         """
         metric = self.metrics[0]
-        rows, influences = lower_is_better(self.rows, metric), self.influences(metric)
+        rows, influences = lower_is_better(self.rows, metric), self.influences[metric]
         usual = self.best.loc[self.best.groupby("size")["value"].idxmin()].set_index("size")["guidance"]
         rows, found = rows[rows["guidance"] == rows["size"].map(usual)], []
         for _, group in rows.groupby("c"):
@@ -210,7 +167,7 @@ class Lessons:
                     images_seen=profile.length,
                     sampler="ddim",
                     seed=[0, 1],
-                    level=[None, "all"] if profile.level == "all" else profile.level,
+                    level=findings.recorded_levels([profile.level]),
                     metric=list(self.metrics),
                 )
                 for study in ("pretraining", "sampling")
@@ -245,147 +202,3 @@ class Lessons:
             best = rows[rows["steps"] == self.few].groupby("size")["value"].min().sort_values()
             found.append((metric, [int(c) for c in best.index]))
         return pd.DataFrame(found, columns=["metric", "order"])
-
-
-def first_lesson(of: Lessons) -> dict[str, Question]:
-    """Return the questions of the lesson about steps and size."""
-    small, large = of.sizes[0], of.sizes[-1]
-    unit, metric = of.steps_cost, of.metrics[0]
-    title, sign = short(metric), 1 if metric_of(metric).better == "lower" else -1
-    few = of.best[(of.best["size"] == large) & (of.best["steps"] == of.few)].iloc[0]
-    spread = float(of.best["value"].max() - of.best["value"].min())
-    names = tuple(f"c = {c}" for c in of.sizes)
-    enough = of.enough.set_index("c")
-    most, counts = enough.loc[large, "enough steps"], sorted(set(of.best["steps"].astype(int)))
-    around = counts[max(0, counts.index(int(most)) - 1) : counts.index(int(most)) + 2]
-    winner, verdict = of.winner, of.f3[0]
-    return {
-        "steps": number(
-            f"How many steps of c = {small} cost as much as 5 steps of c = {large}?",
-            int(5 * unit[large] / unit[small] * (1 + 1e-9)),
-            f"5 x {unit[large]:.3g} / {unit[small]:.3g} = {5 * unit[large] / unit[small]:.1f}.",
-            right=0.03,
-            near=0.25,
-        ),
-        "read": Question(
-            ask=f"Read it off the chart: what is the best {title} of c = {large} with {of.few} steps?",
-            answer=sign * float(few["value"]),
-            right=0.03 * spread,
-            near=0.1 * spread,
-            why=f"It is {sign * few['value']:.3g}, at guidance {few['guidance']:g}. (Hover over the point.)",
-        ),
-        "winner": Question(
-            ask=f"With a budget of {of.small_budget:.2g}, which size has the best {title}?",
-            answer=f"c = {int(winner['size'])}",
-            choices=names,
-            why=f"c = {int(winner['size'])} with {int(winner['steps'])} steps. The chance that it is truly the best"
-            f" is {winner['chance']:.0%}.",
-        ),
-        "enough": Question(
-            ask=f"How few steps are enough for c = {large}, as far as these pictures can tell?",
-            answer=float(most),
-            right=0.0,
-            near=float(max(abs(count - most) for count in around)),
-            why=f"{int(most)} steps may be as good as its best count, {int(enough.loc[large, 'best steps'])} steps.",
-        ),
-        "verdict": Question(
-            ask="Small budgets buy one to four steps of the largest model. Is a smaller model better there?",
-            answer={"holds": "yes, surely", "fails": "no, surely not", "undecided": "one cannot tell"}[verdict.answer],
-            choices=("yes, surely", "no, surely not", "one cannot tell"),
-            why=f"By {title} the advantage of the best smaller model is {verdict.effect.value:.1%} of the value, with a"
-            f" 95 % interval of {verdict.effect.lo:.1%} to {verdict.effect.hi:.1%}: {verdict.detail}.",
-        ),
-    }
-
-
-def second_lesson(of: Lessons) -> dict[str, Question]:
-    """Return the questions of the lesson about differences; those about trainings only where two are recorded."""
-    (_, a), (_, b) = of.pair.rows.iterrows()
-    halves = [(row["hi"] - row["lo"]) / 2 for row in (a, b)]
-    paired, unpaired = of.pair.paired, of.pair.unpaired
-    wide, narrow = unpaired.hi - unpaired.value, paired.hi - paired.value
-    grid = len(of.best)
-    orders = of.ranks["order"]
-    agree = sum(order[0] == of.sizes[-1] for order in orders)
-    needed = int(paired.n * (narrow / abs(paired.value)) ** 2) + 1
-    paper = table1().set_index("name")
-    odd, full = paper.loc["39M"], paper.loc["866M"]
-    found = {
-        "unpaired": number(
-            "Suppose that the two settings drew different captions. How far does the 95 % interval of their difference"
-            " reach to either side?",
-            wide,
-            f"Errors add as squares: √({halves[0]:.3g}² + {halves[1]:.3g}²) = {wide:.3g}. (Adding them plainly gives"
-            f" {sum(halves):.3g}, which is too much.)",
-            right=0.03,
-            near=max(0.15, 1.01 * (sum(halves) / wide - 1)),
-        ),
-        "ratio": number(
-            "Both settings drew the same captions from the same noise. How many times narrower is the paired interval?",
-            wide / narrow,
-            f"{wide:.3g} / {narrow:.3g} = {wide / narrow:.1f}.",
-            right=0.05,
-            near=0.2,
-        ),
-        "needed": number(
-            "How few pictures would have been enough for a paired interval that just leaves out zero?",
-            needed,
-            f"Intervals shrink with the root of n: {paired.n} x ({narrow:.3g} / {abs(paired.value):.3g})² = {needed}.",
-            right=0.1,
-            near=0.4,
-        ),
-        "luck": number(
-            f"The chart of this study has {grid} points (sizes x steps). If nothing differed, how many of {grid} such"
-            " 95 % intervals would leave out zero by luck?",
-            0.05 * grid,
-            f"One in twenty: 0.05 x {grid} = {0.05 * grid:.1f}.",
-            right=0.2,
-            near=0.5,
-        ),
-        "metrics": Question(
-            ask=f"With {of.few} steps, how many of the {len(orders)} metrics name the largest model as the best?",
-            answer=float(agree),
-            near=1.0,
-            why="; ".join(
-                f"{short(name)}: {', '.join(map(str, order))}" for name, order in of.ranks.itertuples(index=False)
-            )
-            + " (best first).",
-        ),
-        "row": Question(
-            ask="One number of Table 1 contradicts its own row. In the row of which model?",
-            answer="39M",
-            choices=tuple(paper.index),
-            why="Divide each GFLOPS by that of 866M, and compare with the normalised cost. In ten rows the two agree."
-            f" In the row of 39M the quotient is {odd.gflops_paper / full.gflops_paper:.2f}, and the cost is"
-            f" {odd.norm_cost_paper:.2f}.",
-        ),
-        "table": Question(
-            ask="What should the wrong number be, about?",
-            answer=float(odd.gflops),
-            right=float(full.gflops_paper * 0.005 + abs(odd.gflops - full.gflops_paper * odd.norm_cost_paper)),
-            near=float(0.25 * odd.gflops),
-            why=f"The cost of 39M is printed as {odd.norm_cost_paper:.2f} of 866M's: {odd.norm_cost_paper:.2f} x"
-            f" {full.gflops_paper:g} = {odd.norm_cost_paper * full.gflops_paper:.0f}, and not {odd.gflops_paper:g}."
-            f" Counting layer by layer gives {odd.gflops:.1f}.",
-        ),
-    }
-    twins = of.trainings
-    if len(twins):
-        found["seeds"] = Question(
-            ask=f"Two trainings of c = {twins['c'].iloc[0]} differ in their seed alone. How many of the"
-            f" {len(twins)} metrics tell their pictures apart?",
-            answer=float(twins["sure"].sum()),
-            near=1.0,
-            why="; ".join(_gap(row) for row in twins.itertuples()) + ".",
-        )
-    return found
-
-
-def _gap(row) -> str:
-    return f"{short(row.metric)} {row.gap:+.3g}, interval {row.lo:+.3g} to {row.hi:+.3g}"
-
-
-def letters(sizes: Sequence[int], seed: int = 7) -> dict[str, int]:
-    """Return the sizes in a shuffled order under letters, the same in every build: what a class has to tell apart."""
-    shuffled = np.random.default_rng(seed).permutation(list(sizes))
-    return {chr(ord("A") + i): int(c) for i, c in enumerate(shuffled)}
