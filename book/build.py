@@ -25,9 +25,9 @@ sys.path[:0] = [str(ROOT)]  # for `ldm`, of which a script in this folder knows 
 
 import machines  # noqa: E402
 import published  # noqa: E402
-from pages import changed, copy, for_readers  # noqa: E402
+from pages import copy, for_readers  # noqa: E402
 
-from ldm.commands.variants import chapter_of, in_words  # noqa: E402
+from ldm.commands.variants import changed_in, chapter_of, in_words  # noqa: E402
 
 ROWS = "(the table of rows)"  # what the build replaces in book/provenance.md
 DIAGRAM = "(the diagram of the method)"  # and in book/how-it-works.md
@@ -167,7 +167,7 @@ def run_again(notebooks: Path, executed: dict[str, Path]) -> dict[str, Path]:
     found = {}
     for path in sorted(notebooks.glob("*--*.ipynb")):
         page = f"notebooks/{path.stem}"
-        if f"notebooks/{chapter_of(path.stem)}" in executed and changed(json.loads(path.read_text("utf-8"))):
+        if f"notebooks/{chapter_of(path.stem)}" in executed and changed_in(json.loads(path.read_text("utf-8"))):
             found[page] = path
     return found
 
@@ -192,7 +192,7 @@ def list_under_chapters(toc: Path, again: dict[str, Path]) -> None:
     listed = {entry["file"]: entry for chapters in lists for entry in chapters}
     for page, path in again.items():
         name = chapter_of(path.stem)
-        title = f"{name} ({in_words(changed(json.loads(path.read_text('utf-8'))))})"
+        title = f"{name} ({in_words(changed_in(json.loads(path.read_text('utf-8'))))})"
         chapter = listed.get(f"notebooks/{name}")
         (chapter.setdefault("sections", []) if chapter else lists[0]).append({"file": page, "title": title})
     if again:

@@ -89,11 +89,9 @@ def findings(executed: str, study: str) -> dict[str, Any]:
 
     Raises: ValueError where the notebook has recorded none, as one that was run before it did so.
     """
-    notebook = json.loads(executed)
-    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
-    found: dict[str, Any] = {}
-    for output in outputs:
-        found |= output.get("data", {}).get("application/vnd.ldm.results+json", {})
+    from ldm.figures.record import recorded_in
+
+    found = recorded_in(json.loads(executed))
     if FINDINGS not in found:
         raise ValueError(f"{VERDICTS}.ipynb has recorded no findings; run it again: make notebook N=12_verdicts.")
     recorded = found[FINDINGS]

@@ -15,7 +15,7 @@ import figures
 import heights
 import published
 
-from ldm.commands.variants import chapter_of, in_words
+from ldm.commands.variants import changed_in, chapter_of, in_words
 
 VEGALITE = "application/vnd.vegalite.v5+json"  # what ldm.figures.charts emits
 RESULTS = "application/vnd.ldm.results+json"  # what ldm.figures.record.record emits: not for readers
@@ -75,14 +75,9 @@ def title_of(content: dict[str, Any]) -> str:
     return "".join(content["cells"][0]["source"]).split("\n")[0].lstrip("# ")
 
 
-def changed(notebook: dict[str, Any]) -> dict[str, Any]:
-    """The parameters that were given to a notebook in place of its own; {} of a chapter."""
-    return notebook.get("metadata", {}).get("ldm", {}).get("changed", {})
-
-
 def introduce(content: dict[str, Any], name: str, where: dict[str, str], *, foot: bool) -> None:
     """Say on the page how it was made, where its notebook lies, and, of one run with other parameters, with which."""
-    source, other = chapter_of(name), changed(content)
+    source, other = chapter_of(name), changed_in(content)
     given = content["metadata"].get("papermill", {}).get("parameters", {})
     if other:
         given = {**{key: given[key] for key in ("profile",) if key in given}, **other}

@@ -84,7 +84,7 @@ Markdown(
 # from the same starting noise, and the interval uses that.
 
 # %% tags=["remove-input"]
-Markdown(comparisons.side_by_side(comparisons.beside(rows, metric, samplers[0], influences)))
+Markdown(tables.side_by_side(comparisons.beside(rows, metric, samplers[0], influences)))
 
 # %% [markdown]
 # In the paper, at few steps, DPM-Solver++ is better than DDIM, and DDIM better than DDPM. Such an order can show only
@@ -126,7 +126,7 @@ beyond = (
     else rows[:0]
 )
 Markdown(
-    comparisons.side_by_side(comparisons.beside(beyond, metric, samplers[0], store.influences(beyond, metric)))
+    tables.side_by_side(comparisons.beside(beyond, metric, samplers[0], store.influences(beyond, metric)))
     if more
     else f"The profile {profile} has no step count beyond {max(steps)}."
 )

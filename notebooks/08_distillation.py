@@ -121,7 +121,7 @@ Markdown(
 
 # %% tags=["remove-input"]
 beside = comparisons.beside(rows[rows["steps"] == few], metric, "teacher", influences, by="drawn by")
-Markdown(f"In {few} steps:\n\n{comparisons.side_by_side(beside)}")
+Markdown(f"In {few} steps:\n\n{tables.side_by_side(beside)}")
 
 # %% [markdown]
 # The same for the first kind of student, with more pictures and so a smaller interval:
@@ -129,7 +129,7 @@ Markdown(f"In {few} steps:\n\n{comparisons.side_by_side(beside)}")
 # %% tags=["remove-input"]
 Markdown(
     f"With {times} times the pictures:\n\n"
-    + comparisons.side_by_side(
+    + tables.side_by_side(
         comparisons.beside(
             distillation.named(closer), metric, "teacher", store.influences(closer, metric), by="drawn by"
         )
@@ -146,11 +146,9 @@ alike = comparisons.beside(fixed[fixed["steps"] == few], metric, "teacher", infl
 sharp = distillation.named(closer)
 sharp = sharp[sharp["guidance"].to_numpy(float) == sharp["c"].map(at_best).to_numpy(float)]
 Markdown(
-    f"Guidance: {', '.join(f'{g:g} for c = {c}' for c, g in at_best.items())}.\n\n{comparisons.side_by_side(alike)}"
+    f"Guidance: {', '.join(f'{g:g} for c = {c}' for c, g in at_best.items())}.\n\n{tables.side_by_side(alike)}"
     f"\n\nWith {times} times the pictures:\n\n"
-    + comparisons.side_by_side(
-        comparisons.beside(sharp, metric, "teacher", store.influences(sharp, metric), by="drawn by")
-    )
+    + tables.side_by_side(comparisons.beside(sharp, metric, "teacher", store.influences(sharp, metric), by="drawn by"))
 )
 
 # %% [markdown]
@@ -159,7 +157,7 @@ Markdown(
 
 # %% tags=["remove-input"]
 Markdown(
-    comparisons.side_by_side(
+    tables.side_by_side(
         comparisons.beside(sharp, "alignment", "teacher", store.influences(sharp, "alignment"), by="drawn by")
     )
 )

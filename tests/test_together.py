@@ -102,7 +102,7 @@ def test_in_bfloat16_the_loss_sees_what_it_sees_alone_and_the_state_stays_float3
 
 def test_parameters_lie_end_to_end_in_a_vector_and_come_back():
     vector = together.flat(PARAMS)
-    for back in (together.named(PARAMS, vector), together.named(PARAMS, np.asarray(vector))):
+    for back in (together.named(PARAMS, jnp.asarray(vector)), together.named(PARAMS, vector)):
         assert back.keys() == PARAMS.keys()
         assert all(np.array_equal(back[name], PARAMS[name]) for name in PARAMS)
 

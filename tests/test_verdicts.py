@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ldm.figures import tables
 from ldm.statistics import comparisons, downstream, optimum, verdicts
 from tests.synthetic import STEP_COST, sampling
 
@@ -162,7 +163,7 @@ def test_a_sampler_beside_another_is_starred_where_it_differs():
         and (once["lo"] > 10).all()
         and once["worse"].to_numpy() == pytest.approx(20, abs=2)
     )
-    text = comparisons.side_by_side(gaps)
+    text = tables.side_by_side(gaps)
     assert text.count("] *") == (gaps["lo"] > 0).sum() + (gaps["hi"] < 0).sum()
     assert f"ddpm: surely worse in {(gaps['lo'] > 0).sum()} of 12 settings" in text
 

@@ -133,8 +133,7 @@ def gflops(name: str, c: int) -> float:
 
 def minutes(name: str, work: float, seconds: float = 0.0) -> float:
     """Minutes of so many GFLOPs in the profile's arithmetic, and of the seconds that pass besides."""
-    rate = HALF if profiles.get(name).train.bf16 else FULL
-    return round(FIRST + (work / rate / 1e3 + seconds) / 60, 2)
+    return round(FIRST + (work / _rate(profiles.get(name).train) / 1e3 + seconds) / 60, 2)
 
 
 def trained(

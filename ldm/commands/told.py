@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ldm.commands.variants import chapter_of, in_words
+from ldm.commands.variants import changed_in, chapter_of, in_words
 from ldm.figures.record import BEST, CELLS, VERDICTS, recorded
 
 WIDTH = 110
@@ -21,7 +21,7 @@ def told(notebook: Path) -> str:
     Numbers that no verdict and no best setting says stand by the names under which the chapter records them. A value
     of many parts is cut: the notebook holds it all.
     """
-    found, changed = recorded(notebook), _changed(notebook)
+    found, changed = recorded(notebook), changed_in(json.loads(notebook.read_text("utf-8")))
     title = chapter_of(notebook.stem) + (f" ({in_words(changed)})" if changed else "")
     lines = [title, *_verdicts(found.get(VERDICTS, [])), *_best(found.get(BEST, {}))]
     numbers = {name: value for name, value in found.items() if name not in SPECIAL}
@@ -31,10 +31,6 @@ def told(notebook: Path) -> str:
     if cells:
         lines += ["", f"Cells: {cells['new']:,} new, {cells['recorded']:,} taken from recorded rows."]
     return "\n".join([*lines, "", *where(notebook)])
-
-
-def _changed(notebook: Path) -> Mapping[str, Any]:
-    return json.loads(notebook.read_text("utf-8"))["metadata"].get("ldm", {}).get("changed", {})
 
 
 def where(notebook: Path) -> Iterator[str]:

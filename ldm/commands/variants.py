@@ -28,6 +28,11 @@ def changed(given: Mapping[str, Any], known: Mapping[str, Any], profile: str | N
     return {name: given[name] for name in known if name in given and given[name] != own[name]}
 
 
+def changed_in(notebook: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters that an executed notebook (as JSON) was given in place of its own; {} of a chapter."""
+    return notebook.get("metadata", {}).get("ldm", {}).get("changed", {})
+
+
 def in_words(parameters: Mapping[str, Any]) -> str:
     """Return "sizes 16, 32; steps 4, 8": the parameters as a reader names them."""
     values = lambda value: ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -58,6 +58,14 @@ def recorded(rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> dict[str
     return {level: part for level, part in found.items() if part["c"].nunique() > 1}
 
 
+def evidence_of(
+    rows: pd.DataFrame, metric: str, levels: Sequence[str], influences: Callable[[pd.DataFrame, str], Influences]
+) -> dict[str, Evidence]:
+    """Return what is known of each level by this metric, all trainings pooled, in the order of the levels."""
+    parts = recorded(rows, metric, levels)
+    return {level: Evidence.of(part, metric, influences(part, metric)) for level, part in parts.items()}
+
+
 def pictures(store: Store, rows: pd.DataFrame, metric: str, levels: Sequence[str], shown: Sequence[int] = SHOWN) -> Any:
     """Show the largest model's pictures of the same scenes and noise: a line a level, a column a step count.
 
@@ -104,10 +112,9 @@ def contests(
 
     It also says how the range divides.
     """
-    parts = recorded(rows, metric, levels)
-    if not parts:
+    evidence = evidence_of(rows, metric, levels, influences)
+    if not evidence:
         return (Markdown(MISSING),)
-    evidence = {level: Evidence.of(part, metric, influences(part, metric)) for level, part in parts.items()}
     found = {title(level): contest(one, unit=unit) for level, one in evidence.items()}
     trainings = "; ".join(
         f"{SAYS[level]}: {one.trainings}" + f" ({one.spread})" * bool(one.spread) for level, one in evidence.items()
@@ -122,12 +129,11 @@ def answer(
 ) -> Markdown:
     """Say who wins at which budgets, counted in steps that the largest model affords: a line a level."""
     lines = []
-    for level, part in recorded(rows, metric, levels).items():
-        found = contest(Evidence.of(part, metric, influences(part, metric)))
-        largest, told = part[part["c"] == part["c"].max()], []
-        for winner, first, last in stretches(found, float((largest["cost"] / largest["steps"]).min())):
+    for level, one in evidence_of(rows, metric, levels, influences).items():
+        largest, told = one.rows[one.rows["size"] == one.sizes[-1]], []
+        for winner, first, last in stretches(contest(one), float((largest["cost"] / largest["steps"]).min())):
             steps = f"{first} to {last} steps" if last > first else f"{first} step{'s' * (first > 1)}"
-            told.append(f"{WINS[winner]} where c = {largest['c'].iloc[0]:.0f} affords {steps}")
+            told.append(f"{WINS[winner]} where c = {one.sizes[-1]} affords {steps}")
         lines.append(f"- If {title(level)}, {'; '.join(told)}.")
     return Markdown(f"By {metric_of(metric).title}:\n\n" + "\n".join(lines) if lines else MISSING)
 

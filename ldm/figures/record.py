@@ -53,11 +53,13 @@ def recorded(notebook: Path | str) -> dict[str, Any]:
     """Return everything that `record` left in an executed notebook."""
     import nbformat
 
-    found: dict[str, Any] = {}
-    for cell in nbformat.read(notebook, as_version=4).cells:
-        for output in cell.get("outputs", []):
-            found |= output.get("data", {}).get(RESULTS, {})
-    return found
+    return recorded_in(nbformat.read(notebook, as_version=4))
+
+
+def recorded_in(notebook: Mapping[str, Any]) -> dict[str, Any]:
+    """Return everything that `record` left in an executed notebook that has been read (nbformat, as JSON)."""
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    return {name: value for output in outputs for name, value in output.get("data", {}).get(RESULTS, {}).items()}
 
 
 def _plain(value: Any) -> Any:

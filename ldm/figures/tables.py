@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ldm.metrics.catalogue import METRICS, short
+from ldm.statistics import comparisons
 
 LONG = 8  # rows from which on a table is folded
 WORDS = {  # columns of frames -> what a reader calls them
@@ -92,6 +93,28 @@ def table(frame: pd.DataFrame, *, what: str = "", digits: int = 3) -> str:
 def folded(text: str, summary: str, *, opened: bool = False) -> str:
     """Return Markdown that a reader unfolds, or with `opened` folds away, beneath its summary."""
     return f"<details{' open' if opened else ''}>\n<summary>{html.escape(summary)}</summary>\n\n{text}\n\n</details>"
+
+
+def side_by_side(gaps: pd.DataFrame) -> str:
+    """Return `ldm.statistics.comparisons.beside` in Markdown, a column a step count.
+
+    A star stands where the interval excludes 0; how often it does is said, too.
+    """
+    by = gaps.columns[0]
+    table = gaps.assign(steps=gaps["steps"].astype(str) + " steps", text=comparisons.in_words(gaps)).pivot_table(
+        index=[by, "c"], columns="steps", values="text", aggfunc="first", sort=False
+    )
+    counts = " ".join(
+        f"{name}: surely worse in {(part['lo'] > 0).sum()} of {len(part)} settings, surely better in"
+        f" {(part['hi'] < 0).sum()}."
+        for name, part in gaps.groupby(by, sort=False)
+    )
+    by_luck = "Luck alone marks one setting in forty as surely worse, and one in forty as surely better."
+    table = table.reset_index().rename(columns={"c": "size c"}).fillna("–")
+    text = table.to_markdown(index=False)
+    if len(table) > LONG:
+        text = folded(text, f"All comparisons, {len(table)} rows")
+    return f"{counts} {by_luck}\n\n{text}"
 
 
 def grouped(heads: Sequence[tuple[str, Sequence[str]]], lines: Sequence[Sequence[str]]) -> str:

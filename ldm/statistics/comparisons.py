@@ -51,28 +51,6 @@ def in_words(gaps: pd.DataFrame) -> list[str]:
     return [f"{g.worse:+.3g} [{g.lo:.3g}, {g.hi:.3g}]{mark}" for g, mark in zip(gaps.itertuples(), star, strict=True)]
 
 
-def side_by_side(gaps: pd.DataFrame) -> str:
-    """Return `beside` in Markdown, a column a step count.
-
-    A star stands where the interval excludes 0; how often it does is said, too.
-    """
-    by = gaps.columns[0]
-    table = gaps.assign(steps=gaps["steps"].astype(str) + " steps", text=in_words(gaps)).pivot_table(
-        index=[by, "c"], columns="steps", values="text", aggfunc="first", sort=False
-    )
-    counts = " ".join(
-        f"{name}: surely worse in {(part['lo'] > 0).sum()} of {len(part)} settings, surely better in"
-        f" {(part['hi'] < 0).sum()}."
-        for name, part in gaps.groupby(by, sort=False)
-    )
-    by_luck = "Luck alone marks one setting in forty as surely worse, and one in forty as surely better."
-    table = table.reset_index().rename(columns={"c": "size c"}).fillna("–")
-    text = table.to_markdown(index=False)
-    if len(table) > 8:  # longer ones fold, as all tables of the book do
-        text = f"<details>\n<summary>All comparisons, {len(table)} rows</summary>\n\n{text}\n\n</details>"
-    return f"{counts} {by_luck}\n\n{text}"
-
-
 def accelerations(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> pd.DataFrame:
     """Return how many times fewer steps a student needs for its quality than its teacher (the paper: about 5).
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -162,7 +162,7 @@ class DenoisingEvaluator(Evaluator[Denoising]):
             cost=sizes.norm_cost(network, cell.c, **shape),
             nfe=1,
             steps=1,
-            **(dict(strength=cell.share) if cell.share else {}),
+            strength=cell.share or None,
         )
 
     def setting(self, cell: Denoising) -> str:
@@ -173,22 +173,7 @@ class DenoisingEvaluator(Evaluator[Denoising]):
 
         Of weights that were averaged after the fact there is the mean alone, the share as its `strength`.
         """
-        columns, found = self.columns(cell), []
-        if cell.share:
-            return [row for row in super().rows(cell, score, seconds) if row.metric == OVER_TIMES]
-        for name, (e, protocol) in score.estimates.items():
-            at = float(name.removeprefix(f"{AT_TIME}_")) if name != OVER_TIMES else None
-            found.append(
-                Row(
-                    metric=OVER_TIMES if at is None else AT_TIME,
-                    protocol=f"{protocol}; {self.setting(cell)}",
-                    value=e.value,
-                    lo=e.lo,
-                    hi=e.hi,
-                    n=e.n,
-                    seconds=seconds,
-                    strength=at,
-                    **columns,
-                )
-            )
-        return found
+        rows = super().rows(cell, score, seconds)
+        mean = [row for row in rows if row.metric == OVER_TIMES]
+        times = [(row, float(row.metric.removeprefix(f"{AT_TIME}_"))) for row in rows if row.metric != OVER_TIMES]
+        return mean if cell.share else mean + [replace(row, metric=AT_TIME, strength=at) for row, at in times]

@@ -35,9 +35,9 @@ LOGGED = ("loss", "grad_norm")
 Gather = Callable[[Any, Int[Array, "k b"]], DeviceBatch]  # (what lies on the device, rows) -> batches of k trainings
 
 
-def flat(params: Params) -> Float[Array, " n"]:
-    """Return all parameters end to end, in the order of their names."""
-    return jnp.concatenate([jnp.ravel(params[name]) for name in sorted(params)])
+def flat(params: Params) -> Float[np.ndarray, " n"]:
+    """Return all parameters end to end, in the order of their names, on the host."""
+    return np.concatenate([np.ravel(params[name]) for name in sorted(params)])
 
 
 def named(like: Mapping[str, Any], vector: Float[Array, " n"]) -> Params:
@@ -78,7 +78,7 @@ def lap_of(loss: Loss, config: TrainConfig, gather: Gather, like: Mapping[str, A
 
 def begin(config: TrainConfig, params: Sequence[Params]) -> TrainState:
     """Return the states at step 0 of trainings from these parameters, `flat` and stacked, on the first device."""
-    stacked = np.stack([np.concatenate([np.ravel(one[name]) for name in sorted(one)]) for one in params])
+    stacked = np.stack([flat(one) for one in params])
     return jax.jit(jax.vmap(lambda vector: fresh(config, vector)))(jax.device_put(stacked))
 
 
