@@ -1,7 +1,7 @@
 # `make study` runs the study and builds the book, `make check` checks in minutes, `make test` everything.
 # Both can be stopped at any moment and go on where they were.
 
-PROFILE ?= laptop
+PROFILE ?= laptop-eps
 VENV := .venv
 PY := $(VENV)/bin/python
 
@@ -27,7 +27,7 @@ help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 # Snakemake wants a cache at home, which in a container may be missing or read-only.
-study: $(ENV)  ## run the notebooks at PROFILE (laptop) and build the book
+study: $(ENV)  ## run the notebooks at PROFILE (laptop-eps) and build the book
 	@XDG_CACHE_HOME="$(CURDIR)/.snakemake" $(PY) -m snakemake --profile launch/profiles/local --config profile=$(PROFILE)
 	@$(PY) -c 'import pathlib, sys; print("The book is built; open", pathlib.Path(sys.argv[1]).absolute().as_uri())' \
 		$(BUILD)/_build/html/index.html

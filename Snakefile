@@ -11,14 +11,11 @@ from glob import glob
 
 sys.path.insert(0, workflow.basedir)
 from ldm.files import hold
+from ldm.profiles import DEFAULT
 
-PROFILE = config.get("profile", "laptop")
+PROFILE = config.get("profile", DEFAULT)
 if PROFILE == "smoke":  # it runs a few steps of everything, and compiling them well would take longer than they do
-    os.environ.setdefault(
-        "XLA_FLAGS",
-        "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-        " --xla_cpu_use_fusion_emitters=false",
-    )
+    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true")
 BUILD = f"build/{PROFILE}"
 # notebook -> those whose cells it builds on; the others do not wait for each other
 AFTER = {

@@ -1,4 +1,4 @@
-"""How soon the first page is there: `python -m benchmarks.first_page build/laptop`, a built book, by a throttled
+"""How soon the first page is there: `python -m benchmarks.first_page build/laptop-eps`, a built book, by a throttled
 Chromium.
 
 A line of 10 Mbit/s and 40 ms, files compressed as web servers do, nothing in the browser's cache. Printed and kept:
@@ -85,7 +85,7 @@ def visit(browser: Browser, address: str) -> tuple[float, float, float]:
 def main() -> None:
     from playwright.sync_api import sync_playwright  # here, so that a row's key is named without a browser
 
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build/laptop") / "_build/html"
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build/laptop-eps") / "_build/html"
     if not (folder / "index.html").is_file():
         sys.exit(f"{folder}: expected a built book; build it with `make book`, or name another folder.")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Compressed, directory=str(folder)))

@@ -17,7 +17,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-PROFILE = "laptop"  # whose rows the lessons teach from
+from ldm.profiles import DEFAULT
+
+PROFILE = DEFAULT  # whose rows the lessons teach from
 WIDE = {"slides": 720, "sheet": 560}  # pixels of a chart that cannot grow
 PAPER = {"slides": "size: 297mm 167mm; margin: 0", "sheet": "size: A4; margin: 13mm 15mm"}
 SHELL = """<!doctype html>

@@ -1,4 +1,4 @@
-"""Every link of the built book: `python book/links.py --out build/laptop` says which lead nowhere.
+"""Every link of the built book: `python book/links.py --out build/laptop-eps` says which lead nowhere.
 
 Within the book each must lead to a file that is there and to a place on its page; addresses elsewhere are asked by
 Sphinx's linkcheck, which needs the network.

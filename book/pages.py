@@ -16,6 +16,7 @@ import heights
 import published
 
 from ldm.commands.variants import changed_in, chapter_of, in_words
+from ldm.profiles import DEFAULT
 
 VEGALITE = "application/vnd.vegalite.v5+json"  # what ldm.figures.charts emits
 RESULTS = "application/vnd.ldm.results+json"  # what ldm.figures.record.record emits: not for readers
@@ -102,11 +103,11 @@ def introduce(content: dict[str, Any], name: str, where: dict[str, str], *, foot
 def command(name: str, given: dict[str, Any]) -> str:
     """What to type for a notebook with these parameters."""
     said = {key: ",".join(map(str, value)) if isinstance(value, list) else str(value) for key, value in given.items()}
-    profile = said.pop("profile", "laptop")
+    profile = said.pop("profile", DEFAULT)
     more = " ".join(f"-p {key} {value!r}" if " " in value else f"-p {key} {value}" for key, value in said.items())
     parts = [
         f"make notebook N={name}",
-        f"PROFILE={profile}" if profile != "laptop" else "",
+        f"PROFILE={profile}" if profile != DEFAULT else "",
         f'ARGS="{more}"' if more else "",
     ]
     return " ".join(filter(None, parts))

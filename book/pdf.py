@@ -1,6 +1,6 @@
-"""The built book as one PDF: `python book/pdf.py --out build/laptop` prints every page by Chromium and binds them.
+"""The built book as one PDF: `python book/pdf.py --out build/laptop-eps` prints every page by Chromium and binds them.
 
-    build/laptop/_build/html -> build/laptop/_build/html/book.pdf, and a link to it at the foot of each page;
+    build/laptop-eps/_build/html -> build/laptop-eps/_build/html/book.pdf, and a link to it at the foot of each page;
                                 the slides and sheets of the lessons beside their HTML, and links to them
 
 Charts are vectors, folds are open, and links between pages lead to the page in the PDF. The pages about the code, a

@@ -46,6 +46,7 @@ class Profile:
     scales: tuple[float, float] = (1.0, 3.0)  # of guidance, that students are distilled for
     distilled: int = 32_000  # images that a student sees
     segments: int = 8  # steps of the teacher from noise to picture that consistency distillation goes by
+    tasks: str = ""  # the profile whose models the downstream tasks start from; empty: this one
     setting: str = ""  # of two that a family is trained in: part of the names of its models' files
     network: Network = "unet"  # what is trained; sizes of a "dit" are its widths
     predict: Predict = "v"
@@ -91,6 +92,11 @@ class Profile:
         return min(self.data, 60_000)
 
     @property
+    def downstream(self) -> Profile:
+        """The profile whose models are finetuned, personalised and distilled (chapters 06 to 09)."""
+        return get(self.tasks) if self.tasks else self
+
+    @property
     def schedule(self) -> Schedule:
         """The noise that networks are trained at, and drawn with."""
         return Schedule.named(self.noise, self.shift)
@@ -131,6 +137,7 @@ OPEN = replace(
     LAPTOP,
     name="laptop-v",
     decoded=True,
+    recompute=2,
     degradation=2,
     setting="v",
     weights="open",
@@ -138,8 +145,10 @@ OPEN = replace(
     train=replace(LAPTOP.train, learning_rate=8e-3),
     rate_width=8,
     n=1024,
+    steps=(2, 3, 4, 6, 8, 12, 16, 32),
     guidance=(1.0, 2.0, 3.0, 4.0, 6.0),
     level="some",
+    tasks="laptop",
     data=160_000,
     scenes=SceneConfig(
         size=32,
@@ -162,12 +171,14 @@ GPU = dict(
     train=replace(OPEN.train, images=1_280_000, batch=256, warmup_images=40_000, bf16=True),
     lengths=(40_000, 80_000, 160_000, 320_000, 640_000, 1_280_000),
     n=1024,
+    tasks="",
     batch=1024,
     steps=(2, 4, 8, 16, 32, 50),
     guidance=(1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0),
 )
 GPU_EPS = replace(OPEN_EPS, name="gpu-eps", setting="gpu-eps", **GPU)
 
+DEFAULT = "laptop-eps"  # the study of the book
 PROFILES: dict[str, Profile] = {
     "smoke": replace(
         LAPTOP,

@@ -18,7 +18,7 @@
 # where. Picture *i* of a split is a function of *i* alone, so nothing is downloaded.
 
 # %% tags=["parameters"]
-profile = "laptop"  # smoke | laptop | gpu
+profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps
 first = 0  # number of the first scene shown
 shown = 16  # scenes shown
 

@@ -18,7 +18,7 @@
 # two cores.
 
 # %% tags=["parameters"]
-profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
+profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py
 sizes = []  # base filter counts, multiples of 8; none: the profile's family
 
 # %% tags=["remove-cell"]

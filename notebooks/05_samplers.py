@@ -18,21 +18,22 @@
 # steps.
 #
 # **What we run.** The same models, captions and noise, with DDPM on respaced steps and with DPM-Solver++(2M). All three
-# samplers visit the same times, the trailing grid of DDIM. A sampler is a table of coefficients
+# samplers visit the same times, those of DDIM. A sampler is a table of coefficients
 # (`ldm/diffusion/solvers.py`), and one compiled loop runs them all.
 
 # %% tags=["parameters"]
-profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
+profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py
 samplers = [
     "ddim",
     "ddpm",
     "dpm++",
 ]  # names in ldm.diffusion.solvers.Sampler; the first is what the others are compared with
-sizes = []  # base filter counts c; none: the profile's family
+sizes = []  # base filter counts c; none: those of the profile's family that are trained
 steps = []  # none: the profile's, from 4 to 20
 guidance = []  # none: the profile's
 n = 0  # pictures a point; 0: the profile's number
-metric = "kid_effnet"  # a name in ldm.metrics.catalogue.METRICS
+level = ""  # how much captions say: all | some | subject | nothing; none: the profile's
+metric = ""  # a name in ldm.metrics.catalogue.METRICS; none: the first that verdicts count
 recompute = -1  # recorded cells to run again and compare; -1: the profile's number, 0: none
 
 # %% tags=["remove-cell"]
@@ -40,6 +41,7 @@ from IPython.display import Markdown, display
 
 from ldm import profiles
 from ldm.figures import charts, paper_sizes, plots, protocol, samples, tables
+from ldm.figures import findings as findings_figures
 from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
 from ldm.statistics import comparisons, optimum, verdicts
@@ -47,18 +49,33 @@ from ldm.study import findings, sampling
 from ldm.study.recompute import agreement
 from ldm.study.results import Store
 from ldm.study.run import run
+from ldm.tasks import models
 
 chosen = profiles.get(profile)
-sizes, guidance, n = sizes or list(chosen.family), guidance or list(chosen.guidance), n or chosen.n
-steps = steps or findings.few_steps(chosen)
+sizes, guidance, n = sizes or list(models.trained_sizes(chosen)), guidance or list(chosen.guidance), n or chosen.n
+steps, level, counted = steps or findings.few_steps(chosen), level or chosen.level, findings.metrics_of(chosen)
+metric = metric or counted[0]
 cells = [
-    cell for name in samplers for cell in sampling.sampling_grid(chosen, sizes, steps, guidance, n=n, sampler=name)
+    cell
+    for name in samplers
+    for cell in sampling.sampling_grid(chosen, sizes, steps, guidance, n=n, sampler=name, level=level)
 ]
 store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)
 
 # %% tags=["remove-cell"]
 rows = run(cells, store=store, evaluator=evaluator, title="samplers")
 influences = store.influences(rows, metric)
+found = {
+    other: findings.asked(verdicts.f4, rows, store, counted, sampler=other, usual=samplers[0]) for other in samplers[1:]
+}
+
+# %% [markdown]
+# ## The answer
+#
+# Does the choice of the sampler change which size is better?
+
+# %% tags=["remove-input"]
+Markdown("\n".join(f"- {other}: {findings_figures.answer(answers)}" for other, (answers, _) in found.items()))
 
 # %% [markdown]
 # ## Quality against sampling cost, by sampler
@@ -97,40 +114,6 @@ Markdown(tables.table(optimum.enough_steps(usual, metric, influences)))
 # %% [markdown]
 # With more steps than these, a sampler has little left to improve that so many pictures could show.
 
-# %% [markdown] tags=["recorded"]
-# Where the table stars DPM-Solver++ as worse, the small models suffer most on the shipped rows. Perhaps this is because
-# a step of second order follows the network's slope with its errors.
-
-# %% [markdown]
-# ## Beyond twenty steps
-#
-# The paper stops DPM-Solver++ at 20 steps. This table goes further, and compares with the first sampler at equally many
-# steps (guidance up to 3):
-
-# %% tags=["remove-input"]
-more = [s for s in chosen.steps if s > max(steps)]
-beyond = (
-    run(
-        [
-            cell
-            for name in samplers
-            for cell in sampling.sampling_grid(
-                chosen, sizes, more, [g for g in guidance if g <= 3] or guidance, n=n, sampler=name
-            )
-        ],
-        store=store,
-        evaluator=evaluator,
-        title="more steps",
-    )
-    if more
-    else rows[:0]
-)
-Markdown(
-    tables.side_by_side(comparisons.beside(beyond, metric, samplers[0], store.influences(beyond, metric)))
-    if more
-    else f"The profile {profile} has no step count beyond {max(steps)}."
-)
-
 # %% [markdown]
 # ## Look at them
 #
@@ -151,7 +134,6 @@ samples.sample_table(store, evaluator, shown, "sampler", "steps", shown=(1,))
 # than half of the range, in doublings of the budget. The effect is the difference of the two mean advantages.
 
 # %% tags=["remove-input"]
-found = {other: findings.asked(verdicts.f4, rows, store, sampler=other, usual=samplers[0]) for other in samplers[1:]}
 Markdown("\n\n".join(f"### {other}\n\n{text}" for other, (_, text) in found.items()))
 
 # %% tags=["remove-cell"]
@@ -168,22 +150,18 @@ record_best(usual, metric)
 # %% tags=["remove-input"]
 Markdown(
     "\n\n".join(
-        f"### {name}\n\n{findings.asked(verdicts.f3, part, store, fewest=findings.FEWEST)[1]}"
+        f"### {name}\n\n{findings.asked(verdicts.f3, part, store, counted, fewest=findings.FEWEST)[1]}"
         for name, part in rows.groupby("sampler", sort=False)
     )
 )
 
 # %% tags=["remove-input"]
 orders = [
-    findings.asked(verdicts.order_of_samplers, rows, store, better=better, worse=worse)[1]
+    findings.asked(verdicts.order_of_samplers, rows, store, counted, better=better, worse=worse)[1]
     for better, worse in findings.ORDER
     if {better, worse} <= set(samplers)
 ]
 Markdown("\n\n".join(orders) or "The samplers whose order the paper gives were not all run.")
-
-# %% [markdown] tags=["recorded"]
-# Our result differs from the paper in F3 itself, and it does so with every sampler. The reason is that of the chapter
-# before: four steps are nearly enough here, so a smaller model gains little from the further steps that it can afford.
 
 # %% tags=["remove-input"]
 display(*paper_sizes.shown("F4", store, metric))

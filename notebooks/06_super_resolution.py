@@ -26,7 +26,7 @@
 # same network asked once, for the mean of all answers.
 
 # %% tags=["parameters"]
-profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
+profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py
 sizes = []  # base filter counts c; none: the profile's family
 lengths = []  # images of finetuning; none: all that ldm.tasks.superres_recipe.LENGTHS keeps
 steps = []  # DDIM steps after the longest finetuning; none: all of ldm.study.superres.STEPS
@@ -57,7 +57,7 @@ from ldm.study.results import Store
 from ldm.study.run import at_hand, run
 from ldm.tasks import pairs, superres, superres_recipe
 
-chosen = profiles.get(profile)
+chosen = profiles.get(profile).downstream
 smoke = chosen.name == "smoke"
 small, table = enlarge.picture(image and ROOT / image, chosen), plan("ddim", upscale_steps, chosen.spacing)
 control = restoration.CONTROL if restoration.CONTROL in chosen.family else chosen.family[0]

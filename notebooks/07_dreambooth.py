@@ -21,7 +21,7 @@
 # learn at one rate. See [what was chosen, and why](../book/unsaid.md).
 
 # %% tags=["parameters"]
-profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
+profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py
 sizes = []  # base filter counts c; none: the profile's family
 subjects = ["teddy bear", "fox", "dinosaur", "flamingo", "snail", "cupcake", "jack-o-lantern", "tractor"]
 folder = ""  # a folder of your own pictures (3 to 30, with captions) in place of these
@@ -47,7 +47,7 @@ from ldm.study import dreambooth, sampling
 from ldm.study.results import Store
 from ldm.study.run import run
 
-chosen = profiles.get(profile)
+chosen = profiles.get(profile).downstream
 smoke = chosen.name == "smoke"
 subjects = [str(ROOT / folder)] if folder else subjects[:2] if smoke else subjects
 variants = variants[:2] if smoke else variants

@@ -31,7 +31,7 @@
 # trained on, for as much compute as a student by CoDi or LCM takes; and DPM-Solver++, which needs no training at all.
 
 # %% tags=["parameters"]
-profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
+profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py
 methods = ["codi", "lcm", "guided", "continued"]  # names in ldm.tasks.distillation.methods.METHODS
 sizes = []  # base filter counts c; none: the profile's family
 steps = [1, 2, 4, 8]  # of consistent students, and of the teacher trained on; a halved one makes its own
@@ -56,7 +56,7 @@ from ldm.study.recompute import agreement
 from ldm.study.results import Store
 from ldm.study.run import at_hand, run
 
-chosen = profiles.get(profile)
+chosen = profiles.get(profile).downstream
 sizes, n = sizes or list(chosen.family), n or chosen.n
 guidance = guidance or chosen.distilled_guidance
 store, evaluator = Store(ROOT), distillation.DistillationEvaluator(chosen)
@@ -229,7 +229,13 @@ Markdown(tables.table(effort.rename(columns=shares), what="What students cost"))
 # %% tags=["remove-input"]
 asked = {
     (method, allowance): findings.asked(
-        downstream.f6, rows[rows["sampler"] != "dpm++"], store, method=method, steps=few, allowance=allowance
+        downstream.f6,
+        rows[rows["sampler"] != "dpm++"],
+        store,
+        findings.metrics_of(chosen),
+        method=method,
+        steps=few,
+        allowance=allowance,
     )
     for method in dict.fromkeys(
         kind for kind in students.loc[students["c"] == max(sizes), "task"] if kind in ("codi", "lcm")

@@ -21,7 +21,7 @@
 # great circle (*slerp*), which keeps the length of the embeddings. Four numbers, defined below, describe the way.
 
 # %% tags=["parameters"]
-profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
+profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py
 sizes = []  # base filter counts c; none: the profile's family
 guidance = [1.5, 7.5]  # the profile's own optimum, and the paper's
 steps = 20  # of DDIM
@@ -45,7 +45,7 @@ from ldm.study.results import Store
 from ldm.study.run import run
 from ldm.tasks import interpolation
 
-chosen = profiles.get(profile)
+chosen = profiles.get(profile).downstream
 sizes, n = sizes or list(chosen.family), n or max(16, chosen.n // 4)
 frames = frames or (3 if chosen.name == "smoke" else 11)
 shown = shown if shown in guidance else guidance[-1]

@@ -23,7 +23,7 @@
 # rules](../book/protocol.md)).
 
 # %% tags=["parameters"]
-profile = "laptop"  # of the study; the pictures here are of `settings`, whichever it is
+profile = "laptop-eps"  # of the study; the pictures here are of `settings`, whichever it is
 settings = ["laptop-eps", "laptop-v"]  # profiles of the second edition; those without rows are left out
 levels = ["all", "some", "subject", "nothing"]  # of captions
 metric = "fd_scene_decoded"  # a name in ldm.metrics.catalogue.METRICS

@@ -14,7 +14,7 @@
 # code itself, go on to [one pass through it](../book/how-it-works.md).
 
 # %% tags=["parameters"]
-profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
+profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py
 c = 0  # base filter count; 0: the second size of the profile's family
 steps = 10  # of DDIM
 guidance = 2.0

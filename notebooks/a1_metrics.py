@@ -23,7 +23,7 @@
 # weights of Inception and CLIP do not ship. So our distances are *like* FID and CMMD, on other features.
 
 # %% tags=["parameters"]
-profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
+profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py
 disturbances = ["blur", "noise", "jpeg", "hue", "subject", "caption", "dropped", "repeated", "memorised"]
 counts = []  # numbers of pictures, of 16 and more; none: a quarter of the profile's n to four times as many
 metrics = ["kid_effnet", "fd_effnet", "fd_scene", "coverage", "alignment"]  # of ldm.metrics.catalogue.METRICS

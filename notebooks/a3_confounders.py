@@ -21,12 +21,12 @@
 # steps* is the lowest step count that a setting may have. [KID](../book/metrics.md) takes the place of FID.
 
 # %% tags=["parameters"]
-profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
+profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py
 lengths = []  # training lengths, in images; none: every second one of the profile
 steps = []  # step counts, where training lengths are compared; none: some of the profile's
 spaced = []  # step counts, where spacings are compared; none: some of the profile's
-counts = []  # pictures a point; none: a quarter of the profile's number to sixteen times it
-metrics = ["kid_effnet", "kid_scene", "alignment", "subject"]
+counts = []  # pictures a point; none: a quarter of the profile's number to four times it
+metrics = []  # names in ldm.metrics.catalogue.METRICS; none: those that verdicts count
 
 # %% tags=["remove-cell"]
 import pandas as pd
@@ -37,11 +37,13 @@ from ldm.figures import confounders as confounders_figures
 from ldm.figures import protocol, tables
 from ldm.figures.record import record
 from ldm.paths import ROOT
-from ldm.study import confounders, sampling
+from ldm.study import confounders, findings, sampling
 from ldm.study.results import Store
 from ldm.study.run import run
+from ldm.tasks import models
 
 chosen = profiles.get(profile)
+sizes, metrics = models.trained_sizes(chosen), metrics or list(findings.metrics_of(chosen))
 store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)
 
 # %% [markdown]
@@ -50,7 +52,9 @@ store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)
 # If F3 came from large models that are not trained yet, it would fade as training goes on.
 
 # %% tags=["remove-input"]
-trained = confounders.f3_in(confounders.trainings(chosen, lengths, steps), metrics, store=store, evaluator=evaluator)
+trained = confounders.f3_in(
+    confounders.trainings(chosen, sizes, lengths, steps), metrics, store=store, evaluator=evaluator
+)
 Markdown(tables.table(trained))
 
 # %% [markdown]
@@ -67,7 +71,7 @@ Markdown(tables.table(trained))
 # Every size has its own best guidance. Does F3 depend on that choice?
 
 # %% tags=["remove-input"]
-guided = confounders.f3_in(confounders.guidances(chosen), metrics, store=store, evaluator=evaluator)
+guided = confounders.f3_in(confounders.guidances(chosen, sizes), metrics, store=store, evaluator=evaluator)
 Markdown(tables.table(guided))
 
 # %% [markdown]
@@ -88,7 +92,7 @@ Markdown(tables.table(guided))
 # every size.
 
 # %% tags=["remove-input"]
-spacing = confounders.f3_in(confounders.spacings(chosen, spaced), metrics, store=store, evaluator=evaluator)
+spacing = confounders.f3_in(confounders.spacings(chosen, sizes, spaced), metrics, store=store, evaluator=evaluator)
 Markdown(tables.table(spacing))
 
 # %% [markdown] tags=["recorded"]
@@ -108,7 +112,7 @@ Markdown(tables.table(spacing))
 # more pictures:
 
 # %% tags=["remove-input"]
-rows = run(confounders.counts(chosen, counts), store=store, evaluator=evaluator)
+rows = run(confounders.counts(chosen, sizes, counts), store=store, evaluator=evaluator)
 display(*(confounders_figures.n_chart(rows, name, least=chosen.n) for name in ("fd_effnet", "kid_effnet")))
 
 # %% [markdown]
@@ -119,9 +123,9 @@ Markdown(tables.table(confounders.order_by_n(rows, ["fd_effnet", "fd_scene", *me
 
 # %% tags=["remove-input"]
 suspects = (
-    confounders.trainings(chosen, lengths, steps),
-    confounders.guidances(chosen),
-    confounders.spacings(chosen, spaced),
+    confounders.trainings(chosen, sizes, lengths, steps),
+    confounders.guidances(chosen, sizes),
+    confounders.spacings(chosen, sizes, spaced),
 )
 asked = run(
     dict.fromkeys(cell for grid in suspects for cells in grid.values() for cell in cells),

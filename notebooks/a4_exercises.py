@@ -15,7 +15,7 @@
 # those of the rows. Try first.
 
 # %% tags=["parameters"]
-profile = "laptop"  # smoke | laptop | gpu-eps | tpu, or another of ldm/profiles.py
+profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py
 asked_of = "laptop"  # whose rows the exercises ask about
 
 # %%

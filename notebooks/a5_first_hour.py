@@ -18,7 +18,7 @@
 steps = 20  # of DDIM
 guidance = 1.5  # 1: none
 trained = 3_000  # training steps
-profile = "laptop"  # the same at every profile
+profile = "laptop-eps"  # the same at every profile
 
 # %%
 import altair as alt

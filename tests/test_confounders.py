@@ -13,13 +13,14 @@ from ldm.figures import confounders as confounders_figures
 from ldm.study import confounders
 from tests import synthetic
 
-LAPTOP = profiles.get("laptop")
+LAPTOP, OPEN_EPS = profiles.get("laptop"), profiles.get("laptop-eps")
 ALLOWED = {"trainings": {"images"}, "spacings": {"sampler"}, "guidances": {"guidance"}}
 
 
 @pytest.mark.parametrize("suspect", ALLOWED)
-def test_conditions_differ_in_one_thing(suspect):
-    conditions = getattr(confounders, suspect)(LAPTOP)
+@pytest.mark.parametrize("profile", [LAPTOP, OPEN_EPS], ids=lambda profile: profile.name)
+def test_conditions_differ_in_one_thing(suspect, profile):
+    conditions = getattr(confounders, suspect)(profile, (8, 16))
     assert len(conditions) >= 2
     fields = [field.name for field in dataclasses.fields(next(iter(conditions.values()))[0])]
     values = lambda cells, names: frozenset(tuple(getattr(cell, name) for name in names) for cell in cells)
@@ -29,9 +30,9 @@ def test_conditions_differ_in_one_thing(suspect):
 
 
 def test_counts_keep_the_setting():
-    cells = confounders.counts(LAPTOP)
-    assert {cell.n for cell in cells} == {64, 256, 1024, 4096} and {(c.steps, c.guidance) for c in cells} == {(8, 1.5)}
-    assert [cell.n for cell in confounders.counts(LAPTOP, [32])] == [32] * 4
+    cells = confounders.counts(LAPTOP, LAPTOP.family)
+    assert {cell.n for cell in cells} == {64, 256, 1024} and {(c.steps, c.guidance) for c in cells} == {(8, 1.5)}
+    assert [cell.n for cell in confounders.counts(LAPTOP, LAPTOP.family, [32])] == [32] * 4
 
 
 def made(truth: dict[int, float], bias: dict[int, float], seed: int = 0) -> pd.DataFrame:

@@ -99,7 +99,7 @@ def test_the_address_of_the_book_can_be_opened_where_a_folder_has_a_space(tmp_pa
     (root / "Makefile").write_text((ROOT / "Makefile").read_text().replace("$(PY) -m snakemake", "true"))
     asked = ["make", "-o", "/", "study", f"PY={sys.executable}", "ENV=Makefile"]
     said = subprocess.run(asked, cwd=root, capture_output=True, text=True).stdout
-    assert f"file://{tmp_path}/a%20b/%C3%B6/build/laptop/_build/html/index.html" in said
+    assert f"file://{tmp_path}/a%20b/%C3%B6/build/laptop-eps/_build/html/index.html" in said
 
 
 def test_a_second_study_of_one_profile_is_refused_while_the_first_one_runs(tmp_path):

@@ -28,7 +28,7 @@ import pdf  # noqa: E402
 
 import build  # noqa: E402
 
-SECOND = dataclasses.replace(profiles.get("laptop-v"), n=64)
+SECOND = dataclasses.replace(profiles.get("laptop-v"), n=64, steps=(1, 2, 4, 8))
 UNIT = {8: 0.001, 16: 0.003, 24: 0.006}
 SHARED = np.random.default_rng(0).standard_normal(64)
 
@@ -79,8 +79,8 @@ def test_an_answer_is_right_within_its_reach_nearly_right_a_little_beyond_and_no
 def test_the_answers_are_those_of_the_rows_of_another_edition(second):
     first, other = first_lesson(second), second_lesson(second)
     assert first["steps"].answer == int(5 * 0.006 / 0.001)
-    assert first["read"].answer == pytest.approx(value("kid_effnet_decoded", 24, 4, 2.0))
-    assert first["winner"].answer == "c = 16" and "KID-EfficientNet, against decoded scenes" in first["read"].ask
+    assert first["read"].answer == pytest.approx(value("fd_scene_decoded", 24, 4, 2.0))
+    assert first["winner"].answer == "c = 16" and "FD-scene, against decoded scenes" in first["read"].ask
     assert other["metrics"].answer == 3 and other["luck"].answer == pytest.approx(0.05 * 12)
     assert all(q.judge(q.answer) == "right" for q in (first | other).values())
 

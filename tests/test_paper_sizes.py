@@ -8,7 +8,7 @@ from ldm import profiles
 from ldm.figures import paper_sizes
 from ldm.networks import cost
 from ldm.study import superres as restoration
-from ldm.study.findings import ASKED, RESTORED, SAMPLERS
+from ldm.study.findings import COUNTED, RESTORED, SAMPLERS
 from ldm.study.results import Row, Store
 from ldm.study.superres import STEPS
 from ldm.tasks import superres_recipe
@@ -17,7 +17,7 @@ GPU = profiles.get("gpu")
 SIZES = (64, 128)
 
 
-def write(store: Store, study: str, c: int, metrics=ASKED, *, task="pretrain", n=GPU.n, **fields) -> None:
+def write(store: Store, study: str, c: int, metrics=COUNTED, *, task="pretrain", n=GPU.n, **fields) -> None:
     """The rows of a cell: quality grows with size, steps and length, so that rank correlations have something to
     say.
     """
@@ -29,6 +29,7 @@ def write(store: Store, study: str, c: int, metrics=ASKED, *, task="pretrain", n
         size=f"{c}",
         params=cost.unet_params(c, GPU.context),
         seed=0,
+        level=GPU.level,
         n=n,
         gflops=cost.unet_gflops(c, GPU.latent_shape[0], GPU.tokens, GPU.context),
         cost=c * fields["steps"],
@@ -74,12 +75,12 @@ def measured(tmp_path_factory) -> Store:
 
 @pytest.mark.parametrize("name", paper_sizes.PARTS)
 def test_where_nothing_is_measured_nothing_is_said(name, tmp_path):
-    assert paper_sizes.shown(name, Store(tmp_path), "kid_effnet") == []
+    assert paper_sizes.shown(name, Store(tmp_path), COUNTED[0]) == []
 
 
 @pytest.mark.parametrize("name", paper_sizes.PARTS)
 def test_what_is_measured_is_named_and_drawn_and_asked(name, measured):
-    said, chart, fold, *answers = paper_sizes.shown(name, measured, "kid_effnet")
+    said, chart, fold, *answers = paper_sizes.shown(name, measured, RESTORED[0] if name in ("F2", "F5") else COUNTED[0])
     assert "c = 64, 128, after" in said.data and "192" not in said.data
     drawn = [point["c"] for data in chart.to_dict()["datasets"].values() for point in data if "c" in point]
     assert set(drawn) == set(SIZES)

@@ -23,7 +23,6 @@ from ldm import paths, profiles
 from ldm.paths import ROOT
 from ldm.profiles import LAPTOP, Profile
 from ldm.study import (
-    averages,
     denoising,
     distillation,
     dreambooth,
@@ -85,11 +84,6 @@ def told(row: Record, pattern: str) -> str:
 
 def pretraining(profile: Profile, row: Record) -> str:
     common = dict(steps=row.steps, n=row.n, seed=row.seed)
-    if row.task == "average":
-        cells = averages.averages_grid(
-            profile, [row.c], [row.images_seen], [row.strength], guidance=row.guidance, **common
-        )
-        return Evaluators(averages.AveragesEvaluator, profile.name).key(only(cells))
     cells = study.pretraining_grid(profile, [row.c], [row.images_seen], guidance=[row.guidance], **common)
     return Evaluators(study.SamplingEvaluator, profile.name).key(only(cells))
 

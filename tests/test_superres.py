@@ -182,7 +182,10 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(evaluator, tmp
     )
 
     there = findings.restored_by_steps(Store(tmp_path), SMOKE)
-    assert there.empty and "no row holds" in findings.asked(downstream.f5, there, Store(tmp_path), few=True)[1]
+    assert (
+        there.empty
+        and "no row holds" in findings.asked(downstream.f5, there, Store(tmp_path), findings.RESTORED, few=True)[1]
+    )
     long = replace(model, images=superres_recipe.LENGTHS[-1])
     run([long, replace(long, sampler="ddpm")], store=Store(tmp_path), evaluator=evaluator)
     assert set(findings.restored_by_steps(Store(tmp_path), SMOKE)["key"]) == {evaluator.key(long)}

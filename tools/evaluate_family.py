@@ -1,34 +1,36 @@
 """Evaluate the second edition's family, stage by stage, in the order in which each can be read.
 
     nice -n 19 .venv/bin/python -m tools.evaluate_family    # go on where it stopped; --plan: only list what is left
+    nice -n 19 .venv/bin/python -m tools.evaluate_family 8 16    # of these sizes alone, beside another for the rest
 
-Held-out losses first, of each training and of its averages; then every size, step count, guidance and level of caption,
-1,024 pictures a point; then the other trainings of each size.
+Held-out losses first, of each training and of its averages. Then what the chapters ask, 1,024 pictures a point: every
+size, step count and guidance by level of caption; every length of training; other samplers; the suspects of the chapter
+about confounders; then the other setting, and the other trainings of each size.
 What is recorded is not run again, and a model that is not trained yet is left for later.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+import argparse
+from collections.abc import Iterator, Sequence
 
 from ldm import profiles
 from ldm.data.scenes.captions import Level
 from ldm.paths import ROOT
 from ldm.profiles import Profile
-from ldm.study import denoising, sampling
+from ldm.study import confounders, denoising, findings, sampling
 from ldm.study.results import Store
 from ldm.study.run import run
 from ldm.tasks import models, pretrain
 
-FEW = (2, 4, 8, 16, 32)  # step counts that tell a stage's story; the profile's others follow
+SETTINGS = ("laptop-eps", "laptop-v")  # profiles: as the paper's base, and as today
 SEEDS = (0, 1, 2)
 SHARES = (0.03, 0.05, 0.075, 0.1, 0.15, 0.2)  # of a training, that its weights are averaged over
 
 
-def losses(chosen: Profile, seed: int) -> list[denoising.Denoising]:
+def losses(chosen: Profile, sizes: Sequence[int], seed: int) -> list[denoising.Denoising]:
     """The held-out losses of every model that is here, and of averages of the longest trainings with snapshots."""
-    sizes = [c for c in chosen.family if models.trained_lengths(chosen, c, seed)]
+    sizes = [c for c in sizes if models.trained_lengths(chosen, c, seed)]
     kept = [
         c
         for c in sizes
@@ -42,45 +44,67 @@ def losses(chosen: Profile, seed: int) -> list[denoising.Denoising]:
     return denoising.denoising_grid(chosen, sizes, seed=seed) + averages
 
 
-def stages() -> Iterator[tuple[Profile, Level, tuple[int, ...], int]]:
-    """Settings, levels, step counts and training seeds."""
-    first, other = profiles.get("laptop-eps"), profiles.get("laptop-v")
-    rest = tuple(count for count in first.steps if count not in FEW)
-    for level in ("some", "all", "nothing", "subject"):
-        yield first, level, FEW, 0
+def at_level(chosen: Profile, sizes: Sequence[int], level: Level, seed: int) -> list[sampling.Evaluation]:
+    """The grid by DDIM at one level of caption. Where nothing is said there is nothing to be guided towards."""
+    guidance = (1.0,) if level == "nothing" else chosen.guidance
+    return sampling.sampling_grid(chosen, sizes, chosen.steps, guidance, level=level, seed=seed)
+
+
+def stages(chosen: Profile, sizes: Sequence[int]) -> Iterator[tuple[str, list[sampling.Evaluation]]]:
+    """What the chapters ask of one training of each size, the first things first: (title, cells)."""
     for level in ("some", "all"):
-        yield other, level, other.steps, 0
-    for level in ("some", "all"):
-        yield first, level, rest, 0
-    for chosen, more in ((first, (1, 50)), (other, (*FEW, 1, 50))):
-        for level in ("nothing", "subject"):
-            yield chosen, level, more, 0
-    for seed in SEEDS[1:]:
-        for chosen in (first, other):
-            for level in ("some", "all"):
-                yield chosen, level, first.steps, seed
+        yield f"captions that say {level}", at_level(chosen, sizes, level, 0)
+    yield "lengths of training", findings.lengths_grid(chosen, sizes)
+    yield "captions that say nothing", at_level(chosen, sizes, "nothing", 0)
+    yield "samplers", findings.samplers_grid(chosen, sizes)
+    for suspect in (confounders.spacings, confounders.trainings):
+        for condition, cells in suspect(chosen, sizes).items():
+            yield condition, list(cells)
+    yield "numbers of pictures", confounders.counts(chosen, sizes)
+    yield "captions that say subject", at_level(chosen, sizes, "subject", 0)
 
 
 def main() -> None:
-    planned, store = "--plan" in sys.argv, Store(ROOT)
-    settings = [profiles.get(name) for name in ("laptop-eps", "laptop-v")]
-    for chosen in [] if planned else settings:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sizes", nargs="*", type=int, help="base filter counts; none: the family's")
+    parser.add_argument("--plan", action="store_true", help="only list what is left")
+    told, store = parser.parse_args(), Store(ROOT)
+    settings = [profiles.get(name) for name in SETTINGS]
+    sizes = told.sizes or settings[0].family
+    for chosen in [] if told.plan else settings:
         evaluator = denoising.DenoisingEvaluator(chosen)
         for seed in SEEDS:
-            if cells := losses(chosen, seed):
+            if cells := losses(chosen, sizes, seed):
                 run(cells, evaluator=evaluator, store=store, title=f"{chosen.name} denoising, seed {seed}")
     evaluators = {
         chosen.name: sampling.SamplingEvaluator(chosen) for chosen in settings
     }  # each loads its networks once
-    for chosen, level, steps, seed in stages():
-        for c in (c for c in chosen.family if models.there(chosen, c, chosen.length, seed)):
-            title = f"{chosen.name}, captions that say {level}, c = {c}, seed {seed}"
-            guidance = (1.0,) if level == "nothing" else chosen.guidance  # towards no caption there is none
-            cells = sampling.sampling_grid(chosen, [c], steps, guidance, level=level, seed=seed)
-            if planned:
-                print(title, steps)
-            else:
-                run(cells, evaluator=evaluators[chosen.name], store=store, title=title)
+    for chosen in settings:
+        for title, cells in stages(chosen, sizes):
+            told_of(f"{chosen.name}, {title}", cells, chosen, evaluators[chosen.name], store, planned=told.plan)
+    for seed in SEEDS[1:]:
+        for chosen in settings:
+            for level in ("some", "all"):
+                cells = at_level(chosen, sizes, level, seed)
+                title = f"{chosen.name}, captions that say {level}, seed {seed}"
+                told_of(title, cells, chosen, evaluators[chosen.name], store, planned=told.plan)
+
+
+def told_of(
+    title: str,
+    cells: Sequence[sampling.Evaluation],
+    chosen: Profile,
+    evaluator: sampling.SamplingEvaluator,
+    store: Store,
+    *,
+    planned: bool,
+) -> None:
+    """Run those of the cells whose models are here; planned: only say how many are not recorded."""
+    here = [cell for cell in cells if models.there(chosen, cell.c, cell.images, cell.seed)]
+    if planned:
+        print(f"{title}: {sum(not store.has(cell) for cell in here)} of {len(cells)} cells to run")
+    elif here:
+        run(here, evaluator=evaluator, store=store, title=title)
 
 
 if __name__ == "__main__":

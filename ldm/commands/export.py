@@ -11,7 +11,7 @@ def export(
     out: Positional[Path],
     /,
     c: int = 0,
-    profile: str = "laptop",
+    profile: str = "laptop-eps",
     images: int = 0,
     seed: int = 0,
     kind: str = "unet",

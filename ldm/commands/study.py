@@ -18,7 +18,7 @@ Positional = tyro.conf.Positional
 def notebook(
     name: Positional[str],
     /,
-    profile: str = "laptop",
+    profile: str = "laptop-eps",
     out: Path | None = None,
     p: Annotated[
         tyro.conf.UseAppendAction[list[tuple[str, str]]], tyro.conf.arg(metavar="NAME VALUE", aliases=["-p"])
@@ -37,7 +37,7 @@ def notebook(
 
 
 def grid(
-    profile: str = "laptop",
+    profile: str = "laptop-eps",
     study: Literal["pretraining", "denoising", "sampling", "superres", "distillation"] = "sampling",
     sizes: tuple[int, ...] = (),
     steps: tuple[int, ...] = (),
@@ -76,7 +76,7 @@ def grid(
 
 
 def race(
-    profile: str = "laptop",
+    profile: str = "laptop-eps",
     sizes: tuple[int, ...] = (),
     steps: tuple[int, ...] = (),
     guidance: tuple[float, ...] = (),

@@ -10,6 +10,7 @@ from typing import Any
 
 from ldm.commands.variants import changed_in, chapter_of, in_words
 from ldm.figures.record import BEST, CELLS, VERDICTS, recorded
+from ldm.profiles import DEFAULT
 
 WIDTH = 110
 SPECIAL = (VERDICTS, BEST, CELLS)
@@ -39,7 +40,7 @@ def where(notebook: Path) -> Iterator[str]:
     if notebook.parent.name == "notebooks":
         out = notebook.parent.parent
         page = out / "_build/html/notebooks" / f"{notebook.stem}.html"
-        profile = f" PROFILE={out.name}" if out.name != "laptop" else ""
+        profile = f" PROFILE={out.name}" if out.name != DEFAULT else ""
         yield f"The page, after `make book{profile}`: {page}"
 
 

@@ -16,7 +16,7 @@ Part = Literal["text", "detector", "autoencoder", "decoder", "reference"]
 
 def pretrain(
     c: int,
-    profile: str = "laptop",
+    profile: str = "laptop-eps",
     seed: int = 0,
     images: int = 0,
     data: str = "",
@@ -49,6 +49,7 @@ def pretrain(
     check_numbers(seed=seed, images=images, devices=devices, snapshots=snapshots)
     layout = parallel.chosen(devices, fsdp, coordinator, processes, process)
     chosen = profiles.get(profile)
+    check_network(chosen, c, chosen.train.batch, layout)
     config = replace(
         chosen.training(c),
         images=images or chosen.train.images,
@@ -56,7 +57,6 @@ def pretrain(
         bf16=bf16 or chosen.train.bf16,
         accumulate=accumulate,
     )
-    check_network(chosen, c, config.batch, layout)
     _, text = task.frozen_networks(chosen)
     source, root = task.shard_set(chosen, data) if data else (task.training_set(chosen), paths.RUNS)
     laps: list[dict] = []
@@ -118,7 +118,7 @@ def together(
         )
 
 
-def average(c: int, sigma: float = 0.1, images: int = 0, profile: str = "laptop", seed: int = 0) -> None:
+def average(c: int, sigma: float = 0.1, images: int = 0, profile: str = "laptop-eps", seed: int = 0) -> None:
     """Make a model whose weights are averaged over a share sigma of a training.
 
     The training has to have kept snapshots (pretrain --snapshots).
@@ -130,7 +130,7 @@ def average(c: int, sigma: float = 0.1, images: int = 0, profile: str = "laptop"
 
 
 def shards(
-    out: Positional[str], /, profile: str = "laptop", n: int = 0, pictures: bool = False, folder: Path | None = None
+    out: Positional[str], /, profile: str = "laptop-eps", n: int = 0, pictures: bool = False, folder: Path | None = None
 ) -> None:
     """Write training data as tar shards to a folder or an object store, going on where it stopped.
 
@@ -263,7 +263,7 @@ def distill(
         print(path)
 
 
-def part(name: Positional[Part], /, profile: str = "laptop", images: int = 0) -> None:
+def part(name: Positional[Part], /, profile: str = "laptop-eps", images: int = 0) -> None:
     """Train a part that the study takes as given, resuming where it stopped, or measure the reference scenes."""
     from ldm import profiles
     from ldm.commands.checks import check_numbers

@@ -274,6 +274,7 @@ def dpmpp_2s(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -
 Sampler = Literal[
     "ddim",
     "ddim-leading",
+    "ddim-trailing",
     "ddpm",
     "dpm++",
     "dpm++1",
@@ -291,7 +292,8 @@ Sampler = Literal[
 def plan(sampler: str, steps: int, spacing: Spacing = "trailing", noise: Noise = "sd", shift: float = 1.0) -> Plan:
     """Return the table of a sampler by its name.
 
-    "dpm++" is 2M, "ddim-leading" DDIM on the times that SD was released with.
+    "dpm++" is 2M. "ddim-leading" and "ddim-trailing" are DDIM on these times, whatever the spacing: on those that SD
+    was released with, and on those that begin at the last one.
 
     noise, shift: the schedule (`Schedule.named`).
     Raises: ValueError for an unknown name, step count or spacing, or a shift that is not positive.
@@ -308,6 +310,7 @@ def plan(sampler: str, steps: int, spacing: Spacing = "trailing", noise: Noise =
         "euler": euler,
         "heun": heun,
         "ddim-leading": lambda schedule, steps, spacing: ddim(schedule, steps, spacing="leading"),
+        "ddim-trailing": lambda schedule, steps, spacing: ddim(schedule, steps, spacing="trailing"),
         "consistency": consistency,
     }
     if sampler not in tables:

@@ -12,7 +12,7 @@ from IPython.display import Markdown
 from ldm.figures.charts import COST, INK, cost_axis
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics.bootstrap import Influences
-from ldm.statistics.contest import COUNTED, PAPER, WINNERS, Contest, contest
+from ldm.statistics.contest import COUNTED, PAPER, WINNERS, Contest, contest, stretches
 from ldm.statistics.evidence import Evidence
 
 WORDS = {
@@ -93,6 +93,24 @@ def shown(
     except ValueError as error:
         return (Markdown(f"Not asked of these rows: {error}"),)
     return advantages(found), Markdown(shares(found).to_markdown(index=False))
+
+
+def in_steps(evidence: Evidence) -> str:
+    """Say who wins at which budgets, counted in steps that the largest model affords."""
+    largest, told = evidence.rows[evidence.rows["size"] == evidence.sizes[-1]], []
+    for winner, first, last in stretches(contest(evidence), float((largest["cost"] / largest["steps"]).min())):
+        steps = f"{first} to {last} steps" if last > first else f"{first} step{'s' * (first > 1)}"
+        told.append(f"{WORDS[winner]} where c = {evidence.sizes[-1]} affords {steps}")
+    return "; ".join(told)
+
+
+def answer(rows: pd.DataFrame, metrics: Sequence[str], influences: Callable[[str], Influences]) -> Markdown:
+    """Say who wins at which budgets: a line a metric. Where there is no contest, it says why not."""
+    try:
+        told = {m: in_steps(Evidence.of(rows, m, influences(m))) for m in metrics}
+    except ValueError as error:
+        return Markdown(f"Not asked of these rows: {error}")
+    return Markdown("\n".join(f"- By {metric_of(m).title}, {words}." for m, words in told.items()))
 
 
 def shares(contests: Mapping[str, Contest]) -> pd.DataFrame:

@@ -19,7 +19,9 @@ COSTS = {  # a column of the points -> what it is called
     "flops": "GFLOPs of all network evaluations",
     "seconds": "seconds a picture, in batches of 64",
 }
-CHOICES = ("profile", "metric", "sampler")  # columns of the points that the reader chooses from
+CHOICES = ("profile", "level", "metric", "sampler")  # columns of the points that the reader chooses from
+SAYS = {"all": "everything", "some": "some of it", "subject": "the subject", "nothing": "nothing"}  # of captions
+LABELS = {"level": "the caption says"}  # of choices whose column's name is no word for readers
 WITHIN = "datum.spent <= budget * 1.0001"  # a budget of exactly a setting's cost buys it
 
 
@@ -39,7 +41,8 @@ def budget_explorer(
     (`ldm.statistics.frontier`), so that nobody reads noise as a verdict. Then the pictures that these settings drew.
 
     Args:
-        rows: of one or several profiles and samplers; metrics: those to choose from, the first is shown.
+        rows: of one or several profiles, levels of caption and samplers, the first of which are shown at first.
+        metrics: those to choose from, the first is shown.
         influences: of a metric, by key of its cells: the chances are paired then.
         pictures: of a cell by its key, as WebP, twice as high as wide.
         seconds: (profile, c) -> seconds of one network evaluation and of all else, a picture; adds them as a cost.
@@ -48,8 +51,12 @@ def budget_explorer(
     costs = [name for name in COSTS if name in points]
     shown = {name: list(dict.fromkeys(points[name])) for name in CHOICES}
     titles = {metric: f"{metric_of(metric).title}, {metric_of(metric).better} is better" for metric in metrics}
-    named = lambda name, values: [short(value) for value in values] if name == "metric" else values
-    selects = [_select(name, values, named(name, values)) for name, values in shown.items() if len(values) > 1]
+    named = {"metric": short, "level": SAYS.__getitem__}
+    selects = [
+        _select(name, values, [named.get(name, str)(value) for value in values], LABELS.get(name, ""))
+        for name, values in shown.items()
+        if len(values) > 1
+    ]
     selects.append(_select("axis", costs, [COSTS[name] for name in costs], label="cost"))
     fixed = [alt.param(name=name, value=values[0]) for name, values in shown.items() if len(values) == 1]
     slider = alt.param(
@@ -108,9 +115,11 @@ def _select(name: str, values: Sequence[str], labels: Sequence[str] | None = Non
 def _points(
     rows: pd.DataFrame, metric: str, seconds: Mapping[tuple[str, int], tuple[float, float]] | None
 ) -> pd.DataFrame:
-    """Return the best guidance of each profile, sampler, size and step count, with every cost of it."""
-    parts = [pick(part, metric) for _, part in rows.groupby("profile")]
-    found = best(pd.concat(parts), ["profile", "sampler", "c", "steps"]).sort_values("cost")
+    """Return the best guidance of each profile, level, sampler, size and step count, with every cost of it."""
+    rows = rows.assign(level=rows["level"].fillna("all") if "level" in rows else "all")  # those from before said all
+    told = rows.groupby(["profile", "level"], sort=False)
+    parts = [pick(part, metric) for _, part in told if (part["metric"] == metric).any()] or [pick(rows, metric)]
+    found = pd.concat([best(part, ["sampler", "c", "steps"]).sort_values("cost") for part in parts])
     ends = np.sort(np.stack([found["lo"], found["hi"]]) * np.where(found["loss"] == found["value"], 1, -1), axis=0)
     points = (
         columns(found)
@@ -119,6 +128,7 @@ def _points(
             key=found["key"],
             metric=metric,
             profile=found["profile"],
+            level=found["level"],
             sampler=found["sampler"],
             loss_lo=ends[0],
             loss_hi=ends[1],
@@ -202,7 +212,7 @@ def _chances(
 ) -> pd.DataFrame:
     """Return the chance of each model to be the best, for each stretch of budgets without a change."""
     found = []
-    for (profile, metric, sampler), part in points.groupby(list(CHOICES), sort=False):
+    for (profile, level, metric, sampler), part in points.groupby(list(CHOICES), sort=False):
         known = influences(metric) if influences else None
         losses = part.assign(size=part["model"], value=part["loss"], lo=part["loss_lo"], hi=part["loss_hi"])
         for axis in costs:
@@ -219,7 +229,7 @@ def _chances(
                 ]
                 ends = [budget for budget, _ in changes[1:]] + [float(10 * best["budget"].max())]
                 found += [
-                    (profile, metric, sampler, axis, model, start, end, chance)
+                    (profile, level, metric, sampler, axis, model, start, end, chance)
                     for (start, chance), end in zip(changes, ends, strict=True)
                 ]
     return pd.DataFrame(found, columns=[*CHOICES, "axis", "model", "from", "to", "chance"])

@@ -41,6 +41,21 @@ def counted(answers: Sequence[str]) -> str:
     return ", ".join([words, *(f"{answer} by {times}" for answer, times in rest)])
 
 
+def answer(found: Sequence[Verdict]) -> str:
+    """Say in a sentence which metrics give which answer to one question: "**F1 holds** by KID and alignment"."""
+    if not found:
+        return "These rows do not answer it."
+    by_answer: dict[str, list[str]] = {}
+    for verdict in found:
+        by_answer.setdefault(verdict.answer, []).append(short(verdict.metric))
+    words = {"undecided": "is undecided"}
+    told = [
+        f"**{words.get(given, given)}** by {' and '.join([', '.join(names[:-1]), names[-1]] if names[1:] else names)}"
+        for given, names in by_answer.items()
+    ]
+    return f"{found[0].finding} {'; it '.join(told)}."
+
+
 def page(answers: dict[str, list[Verdict]]) -> str:
     """Return a part for each finding, in Markdown: the claim, and for each question the answer by each metric."""
     parts = []

@@ -15,17 +15,16 @@ from IPython.display import Markdown
 from ldm import profiles
 from ldm.figures import samples, tables
 from ldm.figures.charts import best, color, columns, cost_axis, curve, pick, quality_axis, tooltip
-from ldm.figures.contest import WORDS as WINS
-from ldm.figures.contest import advantages, shares
+from ldm.figures.contest import advantages, in_steps, shares
+from ldm.figures.explorer import SAYS
 from ldm.figures.samples import SHOWN
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics import optimum
 from ldm.statistics.bootstrap import Influences
-from ldm.statistics.contest import PAPER, contest, stretches
+from ldm.statistics.contest import PAPER, contest
 from ldm.statistics.evidence import Evidence
 from ldm.study.results import Store
 
-SAYS = {"all": "everything", "some": "some of it", "subject": "the subject", "nothing": "nothing"}
 MISSING = "No rows of these settings are recorded yet."
 
 
@@ -128,13 +127,8 @@ def answer(
     rows: pd.DataFrame, metric: str, levels: Sequence[str], influences: Callable[[pd.DataFrame, str], Influences]
 ) -> Markdown:
     """Say who wins at which budgets, counted in steps that the largest model affords: a line a level."""
-    lines = []
-    for level, one in evidence_of(rows, metric, levels, influences).items():
-        largest, told = one.rows[one.rows["size"] == one.sizes[-1]], []
-        for winner, first, last in stretches(contest(one), float((largest["cost"] / largest["steps"]).min())):
-            steps = f"{first} to {last} steps" if last > first else f"{first} step{'s' * (first > 1)}"
-            told.append(f"{WINS[winner]} where c = {one.sizes[-1]} affords {steps}")
-        lines.append(f"- If {title(level)}, {'; '.join(told)}.")
+    evidence = evidence_of(rows, metric, levels, influences)
+    lines = [f"- If {title(level)}, {in_steps(one)}." for level, one in evidence.items()]
     return Markdown(f"By {metric_of(metric).title}:\n\n" + "\n".join(lines) if lines else MISSING)
 
 

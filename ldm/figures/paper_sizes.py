@@ -23,7 +23,7 @@ class Part(NamedTuple):
 
     rows: Callable[[Store, Profile], pd.DataFrame]
     chart: Callable[[pd.DataFrame, str], Any]
-    turns: dict[str, Callable[[pd.DataFrame, Store], tuple[list, str]]]
+    turns: dict[str, Callable[[pd.DataFrame, Store, Profile], tuple[list, str]]]
 
 
 def by_sampler(store: Store, profile: Profile) -> pd.DataFrame:
@@ -46,9 +46,12 @@ def with_students(store: Store, profile: Profile) -> pd.DataFrame:
 
 
 def asked(
-    ask: Callable, metrics: Sequence[str] = findings.ASKED, **more: Any
-) -> Callable[[pd.DataFrame, Store], tuple[list, str]]:
-    return lambda rows, store: findings.asked(ask, rows, store, metrics, **more)
+    ask: Callable, metrics: Sequence[str] = (), **more: Any
+) -> Callable[[pd.DataFrame, Store, Profile], tuple[list, str]]:
+    """Return what asks a finding by these metrics; none: those that the profile's verdicts count."""
+    return lambda rows, store, profile: findings.asked(
+        ask, rows, store, metrics or findings.metrics_of(profile), **more
+    )
 
 
 PARTS = {
@@ -85,7 +88,7 @@ def shown(name: str, store: Store, metric: str, profile: Profile | None = None) 
     if rows.empty:
         return []
     said = Markdown(f"### {name} at the paper's own sizes\n\n{state(rows, profile)}")
-    answers = [Markdown(f"{turn}{ask(rows, store)[1]}") for turn, ask in part.turns.items()]
+    answers = [Markdown(f"{turn}{ask(rows, store, profile)[1]}") for turn, ask in part.turns.items()]
     fold = protocol.folded(rows[rows["metric"] == metric], {}, "make gpu-study")
     return [said, part.chart(rows, metric), Markdown(fold), *answers]
 

@@ -115,3 +115,11 @@ def at_equal_cost(store: Store, points: pd.DataFrame, budgets: Sequence[float]) 
         width=112,
         notes=[[note(row) for row in line] for line in at],
     )
+
+
+def at_one_budget(store: Store, points: pd.DataFrame, captions: Sequence[str]) -> Any:
+    """Show what each size draws best of the first captions within one budget: a line a size."""
+    points = points.sort_values("c")
+    drawn = np.stack([kept(store, key)[: len(captions)] for key in points["key"]])
+    lines = [f"c = {row.c}: {label('steps', row.steps)}" for row in points.itertuples()]
+    return picture_grid(drawn, lines, captions, width=88)

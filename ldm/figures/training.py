@@ -16,6 +16,8 @@ import pandas as pd
 from ldm.figures.charts import interactive
 from ldm.profiles import Profile
 
+NO_LOSSES = "*No held-out losses are recorded of this profile: `python -m ldm grid --study denoising` makes them.*"
+
 
 def loss_curve(history: pd.DataFrame | Sequence[dict[str, Any]], *, bins: int = 120) -> alt.LayerChart:
     """Plot training loss against images seen: mean and 95 % interval of the mean in up to `bins` bins.

@@ -98,6 +98,11 @@ def small_budgets(
     return contest(evidence, start=start, end=end, fewest=fewest, unit=unit, margin=margin)
 
 
+def _steps_of_largest(evidence: Evidence) -> list[int]:
+    rows = evidence.rows
+    return [int(steps) for steps in rows.loc[rows["size"] == evidence.sizes[-1], "steps"]]
+
+
 def _least(rows: pd.DataFrame, unit: str) -> float:
     """Return what the cheapest of the rows costs."""
     return float(counted(rows, unit).min())
@@ -114,22 +119,22 @@ def f3(
 ) -> Verdict:
     """F3: at small sampling budgets a smaller model beats the largest (section 3.3, Fig. 9).
 
-    Small budgets reach from the least that the largest model can use, `fewest` steps (the paper: 4), over two
-    doublings. The finding holds where a smaller model is surely better over more than half of the doublings, fails
+    Small budgets reach from the least that the largest model can use, of `fewest` steps or more (the paper: 4), over
+    two doublings. The finding holds where a smaller model is surely better over more than half of the doublings, fails
     where it is surely not better (the largest is, or they are alike within the margin) over more than half, and is
     undecided otherwise. The effect is the mean advantage of the best smaller model, as a share of the value of the
     largest.
     """
     evidence = Evidence.of(rows, metric, influences)
     found = small_budgets(evidence, fewest=fewest, unit=unit, margin=margin)
-    shares = found.shares
+    shares, least = found.shares, min(counts for counts in _steps_of_largest(evidence) if counts >= fewest)
     return Verdict(
         finding="F3",
         answer=_majority(shares["smaller"], shares["same"] + shares["largest"]),
         metric=metric,
         effect=found.mean,
         meaning=f"advantage of the best smaller model over c = {found.largest}, as a share of its value:",
-        asked=f"budgets of {fewest} to {fewest * 2**SMALL} steps of c = {found.largest},"
+        asked=f"budgets of {least} to {least * 2**SMALL} steps of c = {found.largest},"
         f" sizes {listed(evidence.sizes)}; {evidence.trainings}",
         detail=f"surely better over {shares['smaller']:.0%} of the doublings, surely not over"
         f" {shares['same'] + shares['largest']:.0%}" + f"; {evidence.spread}" * bool(evidence.spread),

@@ -24,44 +24,55 @@ SWEPT = (1.0, 1.5, 2.0, 3.0)  # guidance values that some size may prefer
 FEW_AND_MANY = (1, 2, 3, 4, 8, 16, 50)
 
 
-def trainings(profile: Profile, lengths: Sequence[int] = (), steps: Sequence[int] = ()) -> Conditions:
+def trainings(
+    profile: Profile, sizes: Sequence[int], lengths: Sequence[int] = (), steps: Sequence[int] = ()
+) -> Conditions:
     """Return all sizes after fewer and more images: every second length of the profile, unless told otherwise."""
     steps = steps or _known(FEW_AND_MANY, profile.steps)
     return {
         f"{images:,} images": sampling_grid(
-            profile, profile.family, steps, _known(SWEPT, profile.guidance), images=images
+            profile, sizes, steps, _known(SWEPT, profile.guidance), images=images, level=profile.level
         )
         for images in lengths or profile.lengths[::-2][::-1]
     }
 
 
-def guidances(profile: Profile) -> Conditions:
+def guidances(profile: Profile, sizes: Sequence[int]) -> Conditions:
     """Return the conditions: no guidance, one value for all, and the best value for each size and step count."""
-    grid = lambda *values: sampling_grid(profile, profile.family, profile.steps, values)
+    grid = lambda *values: sampling_grid(profile, sizes, profile.steps, values, level=profile.level)
+    weak = min(value for value in profile.guidance if value > 1)
     return {
         "none": grid(1.0),
-        "1.5 for all": grid(1.5),
+        f"{weak:g} for all": grid(weak),
         "4 for all": grid(4.0),
         "the best of each": grid(*profile.guidance),
     }
 
 
-def spacings(profile: Profile, steps: Sequence[int] = ()) -> Conditions:
+def spacings(profile: Profile, sizes: Sequence[int], steps: Sequence[int] = ()) -> Conditions:
     """Return the conditions: times that start at the very last one, and those that SD was released with.
 
     The first are called trailing, the second leading.
     """
     steps = steps or _known((2, 4, 8, 16, 32, 50), profile.steps)
     return {
-        name: sampling_grid(profile, profile.family, steps, _known(SWEPT, profile.guidance), sampler=sampler)
-        for name, sampler in (("trailing", "ddim"), ("leading", "ddim-leading"))
+        spacing: sampling_grid(
+            profile,
+            sizes,
+            steps,
+            _known(SWEPT, profile.guidance),
+            sampler="ddim" if spacing == profile.spacing else f"ddim-{spacing}",
+            level=profile.level,
+        )
+        for spacing in ("trailing", "leading")
     }
 
 
-def counts(profile: Profile, ns: Sequence[int] = (), steps: int = 8) -> list[Evaluation]:
-    """Return one setting, scored on ever more pictures: from a quarter of the profile's number to sixteen times it."""
-    ns = ns or sorted({max(16, profile.n // 4), profile.n, 4 * profile.n, 16 * profile.n})
-    return [cell for n in ns for cell in sampling_grid(profile, profile.family, [steps], [1.5], n=n)]
+def counts(profile: Profile, sizes: Sequence[int], ns: Sequence[int] = (), steps: int = 8) -> list[Evaluation]:
+    """Return one setting, scored on ever more pictures: from a quarter of the profile's number to four times it."""
+    ns = ns or sorted({max(16, profile.n // 4), profile.n, 4 * profile.n})
+    weak = min(value for value in profile.guidance if value > 1)
+    return [cell for n in ns for cell in sampling_grid(profile, sizes, [steps], [weak], n=n, level=profile.level)]
 
 
 def _known(wanted: Sequence[float], there: Sequence[float]) -> list:

@@ -1,4 +1,4 @@
-"""The six findings on one page: every one that this profile's rows can answer, by four metrics that need not agree."""
+"""The six findings on one page: every one that the recorded rows can answer, by metrics that need not agree."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from ldm.study import superres as restoration
 from ldm.study.results import Store
 from ldm.study.run import run
 from ldm.study.sampling import SamplingEvaluator
-from ldm.tasks import superres_recipe
+from ldm.tasks import models, superres_recipe
 
-ASKED = ("kid_effnet", "kid_scene", "alignment", "subject")
+ASKED = ("kid_effnet", "kid_scene", "alignment", "subject")  # of the first edition
+COUNTED = ("fd_scene_decoded", "kid_effnet_decoded", "alignment")  # where there are decoded real scenes to compare with
 RESTORED = (
     "kid_effnet",
     "is_effnet",
@@ -27,6 +28,7 @@ RESTORED = (
     "psnr",
 )  # of restored pictures: two of how they look, two of how near they are
 STEPS, GUIDANCE = 50, 2.0  # how every training length is sampled
+PAPER_STEPS = (4, 5, 8, 10, 16, 20, 32, 50)
 SAMPLERS = ("ddim", "ddpm", "dpm++")
 ORDER = (("dpm++", "ddim"), ("ddim", "ddpm"))  # (better, worse) at few steps, as the paper has it
 ALLOWANCES = 1.0, 7 / 4  # of a student's cost to an undistilled model: equal, and as in the paper's own comparison
@@ -73,18 +75,30 @@ FINDINGS = {
 }
 
 
+def metrics_of(profile: Profile) -> tuple[str, ...]:
+    """Return the metrics that the profile's verdicts count, the one that charts show first."""
+    return COUNTED if profile.decoded else ASKED
+
+
 def few_steps(profile: Profile) -> list[int]:
-    """Return the step counts at which samplers are compared: the paper's, at most 20 for DPM-Solver++."""
-    return [steps for steps in profile.steps if FEWEST <= steps <= 20]
+    """Return the step counts at which samplers are compared: the paper's, which has at most 20 for DPM-Solver++."""
+    return [steps for steps in profile.steps if steps in PAPER_STEPS and steps <= 20]
 
 
-def samplers_grid(profile: Profile) -> list[study.Evaluation]:
+def samplers_grid(profile: Profile, sizes: Sequence[int]) -> list[study.Evaluation]:
     """Return every sampler at every size, step count and guidance."""
     return [
         cell
         for name in SAMPLERS
-        for cell in study.sampling_grid(profile, profile.family, few_steps(profile), profile.guidance, sampler=name)
+        for cell in study.sampling_grid(
+            profile, sizes, few_steps(profile), profile.guidance, sampler=name, level=profile.level
+        )
     ]
+
+
+def lengths_grid(profile: Profile, sizes: Sequence[int]) -> list[study.Evaluation]:
+    """Return every size at every length of training, sampled in the paper's one way."""
+    return study.pretraining_grid(profile, sizes, (), steps=STEPS, guidance=[GUIDANCE], level=profile.level)
 
 
 def pretrained(store: Store, profile: Profile) -> pd.DataFrame:
@@ -97,6 +111,7 @@ def pretrained(store: Store, profile: Profile) -> pd.DataFrame:
         c=list(profile.family),
         steps=STEPS,
         guidance=GUIDANCE,
+        level=recorded_levels([profile.level]),
         seed=0,
     )
 
@@ -113,6 +128,7 @@ def whole_grid(store: Store, profile: Profile) -> pd.DataFrame:
         images_seen=profile.length,
         seed=0,
         sampler=list(SAMPLERS),
+        level=recorded_levels([profile.level]),
         steps=list(profile.steps),
         guidance=list(profile.guidance),
     )
@@ -173,13 +189,18 @@ def distilled(store: Store, profile: Profile) -> pd.DataFrame:
         profile=profile.name, n=profile.n, c=list(profile.family), guidance=profile.distilled_guidance, seed=0
     )
     teachers = store.rows(
-        study="sampling", images_seen=profile.length, sampler="ddim", steps=list(profile.steps), **common
+        study="sampling",
+        images_seen=profile.length,
+        sampler="ddim",
+        level=recorded_levels([profile.level]),
+        steps=list(profile.steps),
+        **common,
     )
     return pd.concat([teachers, store.rows(study="distillation", sampler="consistency", **common)], ignore_index=True)
 
 
 def asked(
-    ask: Callable[..., Verdict], rows: pd.DataFrame, store: Store, metrics: Sequence[str] = ASKED, **more: Any
+    ask: Callable[..., Verdict], rows: pd.DataFrame, store: Store, metrics: Sequence[str], **more: Any
 ) -> tuple[list[Verdict], str]:
     """Return a finding's verdicts by each metric, and what a chapter prints of them.
 
@@ -198,30 +219,29 @@ def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict
     """Judge every finding by each metric; cells that nobody has run are run.
 
     But not those of super-resolution and distillation, whose models not every machine has: F2, F5 and F6 are asked of
-    what is recorded, and left out where that does not answer them.
+    what is recorded of the profile whose models these tasks start from, and left out where that does not answer them.
     """
-    pretraining = run(
-        study.pretraining_grid(profile, profile.family, (), steps=STEPS, guidance=[GUIDANCE]),
+    sizes, metrics, tasks = models.trained_sizes(profile), metrics_of(profile), profile.downstream
+    pretraining = run(lengths_grid(profile, sizes), store=store, evaluator=evaluator)
+    sampling = run(
+        study.sampling_grid(profile, sizes, profile.steps, profile.guidance, level=profile.level),
         store=store,
         evaluator=evaluator,
     )
-    sampling = run(
-        study.sampling_grid(profile, profile.family, profile.steps, profile.guidance), store=store, evaluator=evaluator
-    )
-    samplers = run(samplers_grid(profile), store=store, evaluator=evaluator)
-    by_steps, students = restored_by_steps(store, profile), distilled(store, profile)
+    samplers = run(samplers_grid(profile, sizes), store=store, evaluator=evaluator)
+    by_steps, students = restored_by_steps(store, tasks), distilled(store, tasks)
     found = {
-        "F1": [verdicts.f1(pretraining, name, store.influences(pretraining, name)) for name in ASKED],
-        "F2": asked(downstream.f2, restored_by_length(store, profile), store, RESTORED)[0],
+        "F1": [verdicts.f1(pretraining, name, store.influences(pretraining, name)) for name in metrics],
+        "F2": asked(downstream.f2, restored_by_length(store, tasks), store, RESTORED)[0],
         "F3": [
             in_turn("F3", turn, verdicts.f3(sampling, name, store.influences(sampling, name), fewest=fewest))
             for turn, fewest in enumerate((1, FEWEST))
-            for name in ASKED
+            for name in metrics
         ],
         "F4": [
             in_turn("F4", turn, verdicts.f4(samplers, name, other, store.influences(samplers, name)))
             for turn, other in enumerate(SAMPLERS[1:])
-            for name in ASKED
+            for name in metrics
         ],
         "F5": [
             in_turn("F5", turn, verdict)
@@ -231,7 +251,9 @@ def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict
         "F6": [
             in_turn("F6", turn, verdict)
             for turn, allowance in enumerate(ALLOWANCES)
-            for verdict in asked(downstream.f6, students, store, method="codi", allowance=allowance)[0]
+            for verdict in asked(downstream.f6, students, store, metrics_of(tasks), method="codi", allowance=allowance)[
+                0
+            ]
         ],
     }
     return {
@@ -246,16 +268,16 @@ def in_turn(finding: str, turn: int, verdict: Verdict) -> Verdict:
 
 def evidence_of(store: Store, profile: Profile) -> dict[str, pd.DataFrame]:
     """Return finding -> the rows that `ask` asks, by the metrics that it asks; nothing is run."""
-    grid = whole_grid(store, profile)
-    judged = {
-        "F1": pretrained(store, profile),
-        "F3": grid[grid["sampler"] == "ddim"],
-        "F4": grid[grid["steps"].isin(few_steps(profile))],
-        "F6": distilled(store, profile),
+    grid, tasks = whole_grid(store, profile), profile.downstream
+    found = {
+        "F1": (pretrained(store, profile), metrics_of(profile)),
+        "F2": (restored_by_length(store, tasks), RESTORED),
+        "F3": (grid[grid["sampler"] == "ddim"], metrics_of(profile)),
+        "F4": (grid[grid["steps"].isin(few_steps(profile))], metrics_of(profile)),
+        "F5": (restored_by_steps(store, tasks), RESTORED),
+        "F6": (distilled(store, tasks), metrics_of(tasks)),
     }
-    finetuned = {"F2": restored_by_length(store, profile), "F5": restored_by_steps(store, profile)}
-    asked_by = {**dict.fromkeys(judged, ASKED), **dict.fromkeys(finetuned, RESTORED)}
-    return {name: rows[rows["metric"].isin(asked_by[name])] for name, rows in (judged | finetuned).items()}
+    return {name: rows[rows["metric"].isin(metrics)] for name, (rows, metrics) in found.items()}
 
 
 def evidence(store: Store, profile: Profile) -> pd.DataFrame:

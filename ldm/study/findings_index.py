@@ -21,23 +21,23 @@ def index(answers: dict[str, list[Verdict]], *, store: Store, profile: Profile) 
     """
     evidence = evidence_of(store, profile)
     entries = [
-        entry(name, turn, list(verdicts), evidence[name], profile)
+        entry(name, turn, list(verdicts), evidence[name])
         for name, found in answers.items()
         for turn, verdicts in groupby(found, lambda verdict: verdict.turn)
     ]
     return {"profile": profile.name, "findings": entries}
 
 
-def entry(name: str, turn: str, verdicts: list[Verdict], rows: pd.DataFrame, profile: Profile) -> dict[str, Any]:
-    """Return one question of a finding with its answer by each metric."""
-    finding = FINDINGS[name]
-    files = sorted({f"{study}-{profile.name}.csv" for study in rows["study"]})
+def entry(name: str, turn: str, verdicts: list[Verdict], rows: pd.DataFrame) -> dict[str, Any]:
+    """Return one question of a finding with its answer by each metric, and the profile whose models it was asked of."""
+    finding, [profile] = FINDINGS[name], rows["profile"].unique()
+    files = sorted({f"{study}-{profile}.csv" for study in rows["study"]})
     return {
         "finding": name,
         "claim": finding.claim,
         "question": turn.rstrip(": "),
         "chapter": f"{finding.chapter}.html#{finding.place}",
-        "profile": profile.name,
+        "profile": profile,
         "rows": files,
         "answers": [answer(verdict, rows[rows["metric"] == verdict.metric]) for verdict in verdicts],
     }

@@ -21,7 +21,6 @@ from ldm.statistics.frontier import frontier
 from ldm.study import findings
 from ldm.study.results import Store
 
-PLAIN, DECODED = ("kid_effnet", "kid_scene", "alignment"), ("kid_effnet_decoded", "fd_scene_decoded", "alignment")
 FEW = 4  # the paper's least number of steps
 SMALL = 2  # steps of the largest model that a small budget of the lesson buys
 
@@ -44,7 +43,7 @@ class Lessons:
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics of the lessons; the first is the one on the charts."""
-        return DECODED if self.profile.decoded else PLAIN
+        return findings.metrics_of(self.profile)
 
     @cached_property
     def rows(self) -> pd.DataFrame:

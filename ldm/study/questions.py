@@ -89,7 +89,8 @@ def first_lesson(of: Lessons) -> dict[str, Question]:
             why=f"{int(most)} steps may be as good as its best count, {int(enough.loc[large, 'best steps'])} steps.",
         ),
         "verdict": Question(
-            ask="Small budgets buy one to four steps of the largest model. Is a smaller model better there?",
+            ask=f"Small budgets begin with the fewest steps of c = {large} and span two doublings. Is a smaller model"
+            " better there?",
             answer={"holds": "yes, surely", "fails": "no, surely not", "undecided": "one cannot tell"}[verdict.answer],
             choices=("yes, surely", "no, surely not", "one cannot tell"),
             why=f"By {title} the advantage of the best smaller model is {verdict.effect.value:.1%} of the value, with a"

@@ -70,6 +70,17 @@ def shipped_sizes(profile: Profile) -> tuple[int, ...]:
     return found
 
 
+def trained_sizes(profile: Profile) -> tuple[int, ...]:
+    """Return the sizes of the family that are trained for the usual length, and here or recorded, small to large.
+
+    Raises: ValueError, in one sentence, where there is none.
+    """
+    found = tuple(c for c in profile.family if there(profile, c, profile.length))
+    if not found:
+        raise missing(profile, profile.family[0], profile.length, 0)
+    return found
+
+
 def register(profile: Profile) -> dict[str, str]:
     """Return file name -> digest of every model that has recorded rows, here or there.
 

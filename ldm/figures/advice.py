@@ -1,0 +1,62 @@
+"""What to do with a budget: a rule of thumb in a sentence for each level of caption, and what following it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+from IPython.display import Markdown
+
+from ldm.figures.explorer import SAYS
+from ldm.metrics.catalogue import metric_of
+from ldm.statistics.bootstrap import Influences
+from ldm.statistics.evidence import Evidence
+from ldm.statistics.rule_of_thumb import Rule, rule
+
+
+def rules(
+    rows: pd.DataFrame, metrics: Sequence[str], influences: Callable[[str], Influences]
+) -> dict[tuple[str, str], Rule]:
+    """Return (level, metric) -> the rule, for levels at which two sizes or more were measured by it.
+
+    Chosen on every second budget and measured on those between, of the same pictures: its regret comes out too large
+    rather than too small (`ldm.statistics.rule_of_thumb`).
+    """
+    rows, found = rows.assign(level=rows["level"].fillna("all")), {}
+    for level, said in rows.groupby("level", sort=False):
+        for metric in metrics:
+            part = said[said["metric"] == metric]
+            if part["c"].nunique() > 1:
+                evidence = Evidence.of(part, metric, influences(metric))
+                found[str(level), metric] = rule(evidence, evidence)
+    return found
+
+
+def in_words(found: dict[tuple[str, str], Rule], metric: str) -> str:
+    """Say the rule by one metric, a line a level."""
+    lines = [
+        f"- Where the caption says **{SAYS[level]}**, take the largest size that affords **{one.steps} steps**."
+        for (level, by), one in found.items()
+        if by == metric
+    ]
+    return "\n".join(lines) or "No rule: these rows are of one size."
+
+
+def regrets(found: dict[tuple[str, str], Rule]) -> Markdown:
+    """Say as a table what following each rule costs, in the mean and at worst, and what other numbers would cost."""
+    lines = [
+        {
+            "the caption says": SAYS[level],
+            "by": metric_of(metric).title,
+            "steps": one.steps,
+            "worse than the best choice by": f"{one.regret.value:.1%} [{one.regret.lo:.1%}, {one.regret.hi:.1%}]",
+            "at worst": f"{one.worst:.0%}",
+            "with other numbers of steps": "; ".join(
+                f"{steps}: {cost:.0%}"
+                for steps, cost in zip(one.candidates, one.chosen, strict=True)
+                if steps != one.steps
+            ),
+        }
+        for (level, metric), one in found.items()
+    ]
+    return Markdown(pd.DataFrame(lines).to_markdown(index=False) if lines else "")
