@@ -125,7 +125,7 @@ def test_a_chapter_says_how_it_was_made_and_its_links_lead_to_pages(tmp_path):
         "\n\nText."
     )
     assert output["outputs"][0]["data"]["text/markdown"] == "[a](b.html#c), [d](../e.html), [f](https://x.org/g.md)"
-    assert pages.command("05_samplers", {"profile": "laptop"}) == "make notebook N=05_samplers"
+    assert pages.command("05_samplers", {"profile": "laptop-eps"}) == "make notebook N=05_samplers"
     first = json.loads(pages.for_readers(notebook, tmp_path, "00_answer", foot=True))["cells"][0]["source"]
     assert first.startswith("# A title\n\nText.\n\n*Run this page again: `make notebook N=00_answer PROFILE=smoke ")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ldm.figures.findings import page, summary
+from ldm.figures.findings import answer, page, summary
 from ldm.metrics import Estimate
 from ldm.paths import ROOT
-from ldm.profiles import LAPTOP
+from ldm.profiles import LAPTOP, get
 from ldm.statistics.verdicts import Verdict
-from ldm.study.findings import ASKED, FINDINGS, RESTORED, evidence
+from ldm.study.findings import ASKED, COUNTED, FINDINGS, RESTORED, evidence, metrics_of
 from ldm.study.results import Store
 
 
@@ -30,6 +30,21 @@ def test_the_turns_of_a_finding_are_counted_apart_and_what_has_no_rows_is_said()
         "four and more: **undecided** by 3 of 4 metrics, fails by 1",
     ]
     assert lines["F6"] == "not asked yet"
+
+
+def test_an_answer_says_which_metrics_give_it():
+    common = dict(finding="F1", effect=Estimate(0, -1, 1, 9), meaning="x", asked="y")
+    found = [
+        Verdict(metric=metric, answer=answer, **common)
+        for metric, answer in (("kid_effnet", "holds"), ("alignment", "undecided"), ("fd_scene", "holds"))
+    ]
+    assert answer(found) == "F1 **holds** by KID-EfficientNet and FD-scene; it **is undecided** by scene alignment."
+    assert answer([]) == "These rows do not answer it."
+
+
+def test_the_metrics_that_count_are_those_that_the_profile_has():
+    assert metrics_of(LAPTOP) == ASKED and metrics_of(get("laptop-eps")) == COUNTED
+    assert get("laptop-eps").downstream is LAPTOP and LAPTOP.downstream is LAPTOP
 
 
 def test_the_evidence_is_each_row_once_of_every_study_that_is_asked():

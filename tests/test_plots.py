@@ -185,6 +185,27 @@ def test_seconds_a_picture_are_those_of_the_machine_measured_last():
     assert speed.seconds_a_picture(rows[:0]) == {}
 
 
+def test_the_explorer_has_a_choice_of_levels_and_each_has_its_own_best():
+    rows = synthetic.sampling_rows()
+    worse = rows.assign(
+        level="some", key=rows["key"] + "s", **{name: 1.5 * rows[name] for name in ("value", "lo", "hi")}
+    )
+    both = pd.concat([worse, rows.assign(level=None)], ignore_index=True)
+    points = explorer._points(both, KID, None).set_index(["level", "c", "steps"])["value"]
+    assert points["some", 8, 4] == pytest.approx(1.5 * points["all", 8, 4])
+    drawn = explorer.budget_explorer(both, [KID]).to_dict()
+    [choice] = [param for param in drawn["params"] if param["name"] == "level"]
+    assert choice["value"] == "some" and choice["bind"]["labels"] == ["some of it", "everything"]
+    assert choice["bind"]["name"] == "the caption says "
+
+
+def test_the_contest_is_told_in_steps_of_the_largest():
+    rows = synthetic.sampling_rows()
+    said = contest.answer(rows, [KID], lambda _: {}).data
+    assert said.startswith("- By KID") and "where c = 32 affords" in said
+    assert "Not asked" in contest.answer(rows[rows["c"] == 8], [KID], lambda _: {}).data
+
+
 def test_every_cost_of_the_explorer_is_a_cost_of_the_setting():
     points = explorer._points(synthetic.sampling_rows().assign(nfe=8), KID, SECONDS)
     np.testing.assert_allclose(points["seconds"], 8 * 0.001 * points["c"] + 0.002)

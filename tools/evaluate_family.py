@@ -4,8 +4,8 @@
     nice -n 19 .venv/bin/python -m tools.evaluate_family 8 16    # of these sizes alone, beside another for the rest
 
 Held-out losses first, of each training and of its averages. Then what the chapters ask, 1,024 pictures a point: every
-size, step count and guidance by level of caption; every length of training; other samplers; the suspects of the chapter
-about confounders; then the other setting, and the other trainings of each size.
+size, step count and guidance; every length of training; other samplers; the suspects of the chapter about confounders;
+other levels of caption; then the other setting, and the other trainings of each size.
 What is recorded is not run again, and a model that is not trained yet is left for later.
 """
 
@@ -52,21 +52,21 @@ def at_level(chosen: Profile, sizes: Sequence[int], level: Level, seed: int) -> 
 
 def stages(chosen: Profile, sizes: Sequence[int]) -> Iterator[tuple[str, list[sampling.Evaluation]]]:
     """What the chapters ask of one training of each size, the first things first: (title, cells)."""
-    for level in ("some", "all"):
-        yield f"captions that say {level}", at_level(chosen, sizes, level, 0)
+    yield "captions that say some", at_level(chosen, sizes, "some", 0)
     yield "lengths of training", findings.lengths_grid(chosen, sizes)
-    yield "captions that say nothing", at_level(chosen, sizes, "nothing", 0)
     yield "samplers", findings.samplers_grid(chosen, sizes)
     for suspect in (confounders.spacings, confounders.trainings):
         for condition, cells in suspect(chosen, sizes).items():
             yield condition, list(cells)
     yield "numbers of pictures", confounders.counts(chosen, sizes)
-    yield "captions that say subject", at_level(chosen, sizes, "subject", 0)
+    for level in ("nothing", "all", "subject"):
+        yield f"captions that say {level}", at_level(chosen, sizes, level, 0)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sizes", nargs="*", type=int, help="base filter counts; none: the family's")
+    parser.add_argument("--backwards", action="store_true", help="last things first: beside another, of the same sizes")
     parser.add_argument("--plan", action="store_true", help="only list what is left")
     told, store = parser.parse_args(), Store(ROOT)
     settings = [profiles.get(name) for name in SETTINGS]
@@ -80,29 +80,30 @@ def main() -> None:
         chosen.name: sampling.SamplingEvaluator(chosen) for chosen in settings
     }  # each loads its networks once
     for chosen in settings:
-        for title, cells in stages(chosen, sizes):
-            told_of(f"{chosen.name}, {title}", cells, chosen, evaluators[chosen.name], store, planned=told.plan)
+        for title, cells in list(stages(chosen, sizes))[:: -1 if told.backwards else 1]:
+            cells = cells[::-1] if told.backwards else cells
+            run_those_here(f"{chosen.name}, {title}", cells, evaluators[chosen.name], store, planned=told.plan)
     for seed in SEEDS[1:]:
         for chosen in settings:
             for level in ("some", "all"):
                 cells = at_level(chosen, sizes, level, seed)
                 title = f"{chosen.name}, captions that say {level}, seed {seed}"
-                told_of(title, cells, chosen, evaluators[chosen.name], store, planned=told.plan)
+                run_those_here(title, cells, evaluators[chosen.name], store, planned=told.plan)
 
 
-def told_of(
+def run_those_here(
     title: str,
     cells: Sequence[sampling.Evaluation],
-    chosen: Profile,
     evaluator: sampling.SamplingEvaluator,
     store: Store,
     *,
     planned: bool,
 ) -> None:
     """Run those of the cells whose models are here; planned: only say how many are not recorded."""
-    here = [cell for cell in cells if models.there(chosen, cell.c, cell.images, cell.seed)]
+    here = [cell for cell in cells if evaluator.file(*evaluator.model_of(cell))]
     if planned:
-        print(f"{title}: {sum(not store.has(cell) for cell in here)} of {len(cells)} cells to run")
+        left = sum(not store.has(evaluator.key(cell)) for cell in here)
+        print(f"{title}: {left} of {len(cells)} cells are left")
     elif here:
         run(here, evaluator=evaluator, store=store, title=title)
 

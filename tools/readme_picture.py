@@ -9,15 +9,17 @@ from ldm import profiles
 from ldm.data.scenes.dataset import Scenes
 from ldm.figures import samples
 from ldm.paths import ROOT
-from ldm.study import sampling
+from ldm.study import findings, sampling
 from ldm.study.results import Store
+from ldm.tasks import models
 
-SHOWN = range(12)  # the first held-out captions, none chosen
-SIDE = 72  # pixels of one picture on the page
+SHOWN = range(8)  # the first held-out captions, none chosen
+SIDE = 96  # pixels of one picture on the page
 
-profile = profiles.get("laptop")
+profile = profiles.get(profiles.DEFAULT)
 store, evaluator = Store(ROOT), sampling.SamplingEvaluator(profile)
-cells = sampling.pretraining_grid(profile, profile.family, [profile.length], steps=50, guidance=[2.0])
+cells = findings.lengths_grid(profile, models.trained_sizes(profile))
+cells = [cell for cell in cells if cell.images == profile.length]
 rows = [Scenes(profile.scenes, "val", profile.n).images(SHOWN)]
 rows += [samples.kept(store, evaluator.key(cell))[list(SHOWN)] for cell in cells]
 sheet = np.concatenate([np.concatenate(list(row), 1) for row in rows])

@@ -21,7 +21,7 @@ from ldm.study.sampling import Evaluation, SamplingEvaluator, sampling_grid
 
 Conditions = Mapping[str, Sequence[Evaluation]]
 SWEPT = (1.0, 1.5, 2.0, 3.0)  # guidance values that some size may prefer
-FEW_AND_MANY = (1, 2, 3, 4, 8, 16, 50)
+FEW_AND_MANY = (1, 2, 4, 8, 16, 50)
 
 
 def trainings(

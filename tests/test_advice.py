@@ -1,0 +1,47 @@
+"""The rule in words, for levels of caption at which the right number of steps is known."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from ldm.figures import advice
+from tests.synthetic import sampling
+
+KID, STEPS = "kid_effnet", (1, 2, 4, 8, 16, 32)
+
+
+def rows_of(enough: int, level: str | None) -> tuple[pd.DataFrame, dict]:
+    """Quality that grows with steps up to `enough`, and then with size."""
+    rows, influences = sampling(
+        lambda c, steps, guidance: 1000 / min(steps, enough) + 40 / c, se=0.01, steps=STEPS, guidance=(1.0, 2.0)
+    )
+    rows = rows.assign(level=level, key=rows["key"] + f"-{level}")
+    return rows, {f"{key}-{level}": value for key, value in influences.items()}
+
+
+@pytest.fixture
+def told():
+    """Captions that say some need eight steps; rows from before there were levels need four."""
+    parts = [rows_of(8, "some"), rows_of(4, None)]
+    influences = {key: value for _, known in parts for key, value in known.items()}
+    return advice.rules(pd.concat([rows for rows, _ in parts], ignore_index=True), [KID], lambda _: influences)
+
+
+def test_each_level_has_its_own_number_and_rows_without_a_level_said_everything(told):
+    assert {level: rule.steps for (level, _), rule in told.items()} == {"some": 8, "all": 4}
+    some, everything = advice.in_words(told, KID).splitlines()
+    assert "says **some of it**" in some and "affords **8 steps**" in some
+    assert "says **everything**" in everything and "affords **4 steps**" in everything
+
+
+def test_the_table_says_what_other_numbers_would_cost(told):
+    line = next(line for line in advice.regrets(told).data.splitlines() if "some of it" in line)
+    assert line.split("|")[3].strip() == "8"
+    assert all(f"{steps}: " in line for steps in STEPS if steps != 8) and "8: 0%" not in line
+
+
+def test_one_size_gives_no_rule():
+    rows, influences = rows_of(4, "all")
+    found = advice.rules(rows[rows["c"] == 8], [KID], lambda _: influences)
+    assert found == {} and "one size" in advice.in_words(found, KID) and advice.regrets(found).data == ""
