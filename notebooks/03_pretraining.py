@@ -24,7 +24,7 @@
 # %% tags=["parameters"]
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py
 sizes = []  # base filter counts c; none: those of the profile's family that are trained
-lengths = []  # training lengths, in images seen; none: all that each size has
+lengths = []  # training lengths, in images seen; none: all whose models or rows are here
 steps = 50  # DDIM steps, as in the paper
 guidance = 2.0  # the paper: 7.5; see the next chapter
 n = 0  # pictures a point; 0: the profile's number
@@ -46,15 +46,16 @@ from ldm.statistics import verdicts
 from ldm.study import findings, sampling
 from ldm.study.recompute import agreement
 from ldm.study.results import Store
-from ldm.study.run import run
+from ldm.study.run import at_hand, run
 from ldm.tasks import models
 
 chosen, store = profiles.get(profile), Store(ROOT)
 sizes, n = sizes or list(models.trained_sizes(chosen)), n or chosen.n
 level, counted = level or chosen.level, findings.metrics_of(chosen)
 metric = metric or counted[0]
-cells = sampling.pretraining_grid(chosen, sizes, lengths, steps=steps, guidance=[guidance], n=n, level=level)
 evaluator = sampling.SamplingEvaluator(chosen)
+cells = sampling.pretraining_grid(chosen, sizes, lengths, steps=steps, guidance=[guidance], n=n, level=level)
+cells = cells if lengths else at_hand(cells, store=store, evaluator=evaluator)
 losses = store.rows(study="denoising", profile=chosen.name, task="denoise", c=sizes, seed=0)
 held_out = losses[losses["metric"] == "denoising"]
 longest = losses[(losses["metric"] == "denoising_at") & (losses["images_seen"] == chosen.length)]
@@ -92,7 +93,7 @@ plots.quality_vs_compute(held_out, "denoising") if len(held_out) else Markdown(t
 training.pretrain(chosen, live_size, images=chosen.live if live_images < 0 else live_images)
 
 # %% [markdown]
-# ## The pictures, at every length of every size
+# ## The pictures, by length and size
 
 # %% tags=["remove-input"]
 plots.quality_vs_compute(rows, metric)

@@ -190,8 +190,9 @@ record_verdicts(found.values())
 # %% [markdown]
 # ## Limits
 #
-# A few subjects, with a few pictures each. All sizes learn at the rate of pretraining; a larger model may
-# need a smaller one. Each subject was trained once. Intervals are over subjects.
+# These are models of the first edition: they predict v, and their captions say everything. A few subjects, with a few
+# pictures each. All sizes learn at the rate of pretraining; a larger model may need a smaller one. Each subject was
+# trained once. Intervals are over subjects.
 #
 # ## Try it
 #

@@ -127,8 +127,9 @@ record("larger is", {f"{row.way} {row.guidance:g}": row.readable.split("**")[1] 
 # %% [markdown]
 # ## Limits
 #
-# Each size was trained once. The one detector knows no mixed objects. The text tower knows some hundred words, so there
-# may be less between two of its embeddings than between two of CLIP's, which the paper uses.
+# These are models of the first edition: they predict v, and their captions say everything. Each size was trained once.
+# The one detector knows no mixed objects. The text tower knows some hundred words, so there may be less between two of
+# its embeddings than between two of CLIP's, which the paper uses.
 #
 # ## Try it
 #

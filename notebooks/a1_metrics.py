@@ -44,7 +44,7 @@ from ldm.study import probes
 from ldm.study.results import Store
 from ldm.study.run import run
 
-chosen = profiles.get(profile)
+chosen = profiles.get(profile).downstream  # whose judges have been probed
 cells = probes.probes_grid(chosen, disturbances, counts)
 evaluator = probes.ProbeEvaluator(chosen)
 

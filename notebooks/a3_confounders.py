@@ -42,7 +42,7 @@ from ldm.study.results import Store
 from ldm.study.run import run
 from ldm.tasks import models
 
-chosen = profiles.get(profile)
+chosen = profiles.get(profile).downstream  # whose suspects have been measured
 sizes, metrics = models.trained_sizes(chosen), metrics or list(findings.metrics_of(chosen))
 store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)
 
@@ -150,7 +150,8 @@ record("F3 without guidance", guided.iloc[0].to_dict())
 # %% [markdown]
 # ## Limits
 #
-# Each size was trained once. We change one thing at a time, and do not ask what two of them do together.
+# These are models of the first edition: they predict v, and their captions say everything. Each size was trained once.
+# We change one thing at a time, and do not ask what two of them do together.
 #
 # ## Try it
 #

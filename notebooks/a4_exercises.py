@@ -12,7 +12,8 @@
 # Every chapter has three or more exercises here, from easy (●) to hard (●●●), and one more at its end. You can answer
 # all of them from this book, its recorded rows and `ldm/`. The [glossary](../book/glossary.md) explains words and
 # letters. The solutions are folded beneath. They are code that runs whenever the book is built, so their numbers are
-# those of the rows. Try first.
+# those of the rows. Try first. The rows are those of the book's first edition (`asked_of`: four sizes that predict $v$,
+# captions that say everything), except in the last three exercises.
 
 # %% tags=["parameters"]
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py

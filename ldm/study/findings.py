@@ -15,7 +15,7 @@ from ldm.statistics.verdicts import FEWEST, Verdict
 from ldm.study import sampling as study
 from ldm.study import superres as restoration
 from ldm.study.results import Store
-from ldm.study.run import run
+from ldm.study.run import at_hand, run
 from ldm.study.sampling import SamplingEvaluator
 from ldm.tasks import models, superres_recipe
 
@@ -222,7 +222,8 @@ def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict
     what is recorded of the profile whose models these tasks start from, and left out where that does not answer them.
     """
     sizes, metrics, tasks = models.trained_sizes(profile), metrics_of(profile), profile.downstream
-    pretraining = run(lengths_grid(profile, sizes), store=store, evaluator=evaluator)
+    lengths = at_hand(lengths_grid(profile, sizes), store=store, evaluator=evaluator)
+    pretraining = run(lengths, store=store, evaluator=evaluator)
     sampling = run(
         study.sampling_grid(profile, sizes, profile.steps, profile.guidance, level=profile.level),
         store=store,
