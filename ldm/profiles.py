@@ -222,10 +222,11 @@ PROFILES: dict[str, Profile] = {
     "laptop-eps": OPEN_EPS,
     "laptop-v": OPEN,
     # The transformers at the UNets' costs, and their rectified flow (`ldm.networks.dit_config.small`).
-    "laptop-dit": replace(OPEN, name="laptop-dit", network="dit", family=TRANSFORMERS),
+    "laptop-dit": replace(OPEN, name="laptop-dit", tasks="", network="dit", family=TRANSFORMERS),
     "laptop-flow": replace(
         OPEN,
         name="laptop-flow",
+        tasks="",
         setting="flow",
         network="dit",
         family=TRANSFORMERS,

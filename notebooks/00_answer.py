@@ -18,7 +18,7 @@
 
 # %% tags=["parameters", "remove-cell"]
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py: whose rows are drawn
-levels = ["some", "all", "subject"]  # how much captions say; those without rows are left out
+levels = ["some", "all", "subject"]  # how much captions say, beside the profile's own; those without rows are left out
 metric = ""  # a name in ldm.metrics.catalogue.METRICS; none: the first that verdicts count
 few = 3  # steps of the largest model, whose cost every size spends on the first pictures
 
@@ -47,7 +47,8 @@ said = findings.by_level(store, chosen, levels, chosen.n)
 said = said[(said["seed"] == 0) & ~said["key"].isin(grid["key"])]
 larger = [findings.whole_grid(store, profiles.get(name)) for name in ("gpu-eps", "tpu") if name != chosen.name]
 every = pd.concat([grid, said, *larger])  # of larger profiles there may be rows: one can choose them in the explorer
-asked = every[(every["profile"] == chosen.name) & (every["sampler"] == "ddim")]
+every = every[every["sampler"] == "ddim"]
+asked = every[every["profile"] == chosen.name]
 rules = advice.rules(asked, counted, lambda name: store.influences(asked, name))
 usual = asked[asked["key"].isin(grid["key"])]
 step = (usual["cost"] / usual["steps"])[usual["c"] == usual["c"].max()].min()  # of the largest model
@@ -72,16 +73,17 @@ explorer.budget_explorer(
     shown,
     lambda name: store.influences(every[every["metric"] == name], name),
     pictures=lambda key: samples.thumbnail(store, key),
-    seconds=speed.seconds_a_picture(store.rows(study="benchmark", profile=chosen.name)),
+    seconds=speed.seconds_of(store, chosen),
 )
 
 # %% [markdown]
 # The upper chart shows every size (*c*, its base filter count) at its best guidance, with few steps on the left and
-# many on the right. Quality is a distance of drawn pictures from real ones that went through the same autoencoder;
-# lower is better. The lower chart shows the best that each size can do within the budget. *Best: 87%* is the chance
-# that a size is truly the best one, given the intervals. A tap or the mouse on a point shows its interval, its setting
-# and its number of pictures. The pictures at the bottom are drawn with these settings, from the same captions and the
-# same noise. See [how each number is made](../book/protocol.md) and [the glossary](../book/glossary.md).
+# many on the right. The first quality is a distance of drawn pictures from real ones that went through the same
+# autoencoder; lower is better. The lower chart shows the best that each size can do within the budget. *Best: 87%* is
+# the chance that a size is truly the best one, given the intervals. A tap or the mouse on a point shows its interval,
+# its setting and its number of pictures. The pictures at the bottom are drawn with these settings, from the same
+# captions and the same noise. See [how each number is made](../book/protocol.md) and [the
+# glossary](../book/glossary.md).
 
 # %% tags=["remove-input"]
 Markdown(

@@ -80,7 +80,7 @@ Markdown("\n".join(f"- {what}: {findings_figures.answer(given)}" for what, given
 # guidance, no autoencoder and no judge, so its intervals are small:
 
 # %% tags=["remove-input"]
-plots.quality_vs_compute(held_out, "denoising") if len(held_out) else Markdown(training.NO_LOSSES)
+plots.quality_vs_compute(held_out, "denoising") if len(held_out) else Markdown(training.no_losses(chosen))
 
 # %% [markdown]
 # ## Training, live
@@ -148,7 +148,7 @@ display(*isoflop.shown(held_out, "denoising", store.influences(held_out, "denois
 # At which noise levels does a larger network help? After the longest training:
 
 # %% tags=["remove-input"]
-isoflop.by_time(longest) if len(longest) else Markdown(training.NO_LOSSES)
+isoflop.by_time(longest) if len(longest) else Markdown(training.no_losses(chosen))
 
 # %% tags=["remove-input"]
 Markdown(protocol.folded(held_out, {}, f"python -m ldm grid --study denoising --profile {profile}"))
@@ -159,12 +159,12 @@ Markdown(protocol.folded(held_out, {}, f"python -m ldm grid --study denoising --
 # The paper does not say [which weights it evaluates](../book/unsaid.md). Our models are moving averages (EMA) of the
 # weights along a training. Late weights count more, and the average spans a tenth of the run (its spread σ_rel is 0.1
 # of it). Is a tenth right? We can ask afterwards: snapshots of two averages combine into any other average ([Karras et
-# al. 2024](https://arxiv.org/abs/2312.02696), section 3; `ldm/training/ema.py`). Every training kept
-# snapshots. The chart shows the held-out loss that each share would have given, with a curve for each size:
+# al. 2024](https://arxiv.org/abs/2312.02696), section 3; `ldm/training/ema.py`). The chart
+# shows the held-out loss that each share would have given, for each size whose training kept snapshots:
 
 # %% tags=["remove-input"]
 share_influences = store.influences(by_share, "denoising")
-averages.by_size(by_share, "denoising", share_influences) if len(by_share) else Markdown(training.NO_LOSSES)
+averages.by_size(by_share, "denoising", share_influences) if len(by_share) else Markdown(training.no_losses(chosen))
 
 # %% tags=["remove-input"]
 Markdown(averages.best_shares(by_share, "denoising", share_influences) if len(by_share) else "")
@@ -230,6 +230,6 @@ display(*paper_sizes.shown("F1", store, metric))
 # that nobody has run are run. `python -m ldm pretrain --c 16` trains a size anew.
 #
 # **Exercise.** At which training compute does c = 16 reach what c = 8 reaches at its longest? Read it off the
-# chart, then from `rows`. Is it the same by KID and by alignment?
+# chart, then from `rows`. Is it the same by each metric?
 #
 # Others, with answers: [10 to 12](a4_exercises.ipynb).

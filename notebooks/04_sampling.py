@@ -148,7 +148,7 @@ samples.sample_table(
 
 # %% [markdown]
 # The same at equal cost (the paper's Figs. 10 and 21 to 23): the best that each size draws within a budget. A grey
-# field means that one step of this size costs more than the budget.
+# field means that the fewest steps of this size cost more than the budget.
 
 # %% tags=["remove-input"]
 budgets = np.geomspace(rows["cost"].min(), rows["cost"].max() / 4, 5)
@@ -163,7 +163,7 @@ explorer.budget_explorer(
     list(dict.fromkeys([*contested, "subject"])),
     lambda name: store.influences(rows, name),
     pictures=lambda key: samples.thumbnail(store, key),
-    seconds=speed.seconds_a_picture(store.rows(study="benchmark", profile=chosen.name)),
+    seconds=speed.seconds_of(store, chosen),
 )
 
 # %% [markdown]
@@ -171,7 +171,7 @@ explorer.budget_explorer(
 #
 # This chart compares the best smaller model with the largest at every budget, each at the best setting that it can
 # afford. The advantage is a share of the largest model's value. The band holds at all budgets together with 95 %
-# certainty. At the lowest budgets the largest model cannot afford a single step; a smaller one then wins without a
+# certainty. At the lowest budgets the largest model cannot afford its fewest steps; a smaller one then wins without a
 # contest, which proves nothing.
 
 # %% tags=["remove-input"]
@@ -243,6 +243,6 @@ display(*paper_sizes.shown("F3", store, metric))
 # `make notebook N=04_sampling ARGS="-p sizes 16,32 -p steps 4,8,16 -p guidance 2,4"`: only what is new is run.
 #
 # **Exercise.** In the chart of quality against cost, read off the best setting at a budget of 0.1. Would you answer
-# differently if you cared about subjects and not about KID?
+# differently if you cared about subjects and not about the distance?
 #
 # Others, with answers: [13 to 15](a4_exercises.ipynb).

@@ -72,7 +72,7 @@ found = {
 # %% [markdown]
 # ## The answer
 #
-# Does the choice of the sampler change which size is better?
+# Is the comparison of sizes the same under another sampler?
 
 # %% tags=["remove-input"]
 Markdown("\n".join(f"- {other}: {findings_figures.answer(answers)}" for other, (answers, _) in found.items()))

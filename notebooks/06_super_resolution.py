@@ -270,14 +270,16 @@ shown
 height, width = small.shape[:2]
 Markdown(f"{width} x {height} pixels became {4 * width} x {4 * height}. The picture is in `{path.relative_to(ROOT)}`.")
 
+# %% [markdown] tags=["recorded"]
+# The models of this chapter are those of the first edition: they predict $v$, and their captions say everything.
+
 # %% [markdown]
 # ## Limits
 #
-# These are models of the first edition: they predict v, and their captions say everything. These are scenes of 64
-# pixels, not photographs. Their edges are sharp and their surfaces flat, which is easier to guess than fur. Each size
-# was trained once, with one learning rate for all. The autoencoder is that of pretraining. No restored picture can be
-# better than the autoencoder's copy of the true one. What the autoencoder loses of the degraded picture, the network
-# never sees.
+# These are scenes of 64 pixels, not photographs. Their edges are sharp and their surfaces flat, which is easier to
+# guess than fur. Each size was trained once, with one learning rate for all. The autoencoder is that of pretraining. No
+# restored picture can be better than the autoencoder's copy of the true one. What the autoencoder loses of the degraded
+# picture, the network never sees.
 #
 # ## Try it
 #

@@ -187,12 +187,14 @@ record_verdicts(found.values())
 # paper's pictures suggest. With prior preservation size hardly matters. Then the text tower may be the limit, and it is
 # the same for all sizes.
 
+# %% [markdown] tags=["recorded"]
+# The models of this chapter are those of the first edition: they predict $v$, and their captions say everything.
+
 # %% [markdown]
 # ## Limits
 #
-# These are models of the first edition: they predict v, and their captions say everything. A few subjects, with a few
-# pictures each. All sizes learn at the rate of pretraining; a larger model may need a smaller one. Each subject was
-# trained once. Intervals are over subjects.
+# A few subjects, with a few pictures each. All sizes learn at the rate of pretraining; a larger model may need a
+# smaller one. Each subject was trained once. Intervals are over subjects.
 #
 # ## Try it
 #

@@ -277,15 +277,17 @@ display(*paper_sizes.shown("F6", store, metric))
 # %% tags=["remove-input"]
 Markdown(agreement(cells, recompute, store=store, evaluator=evaluator))
 
+# %% [markdown] tags=["recorded"]
+# The models of this chapter are those of the first edition: they predict $v$, and their captions say everything.
+
 # %% [markdown]
 # ## Limits
 #
-# These are models of the first edition: they predict v, and their captions say everything. Each size has one teacher,
-# which was distilled once, at one learning rate. A student sees a twentieth of the pictures that its teacher saw. (In
-# guided distillation each of the seven stages sees half as many.) LCM's loss weighs all times alike, so what is learnt
-# at the clean end may not reach the noisy end in a short training. The paper's Fig. 19 shows guided distillation of two
-# sizes with up to 64 steps. Ours is with 32 steps down to one. Only CoDi's students of the two smallest sizes ship;
-# `python -m ldm distill guided --c 8` and the like make the others.
+# Each size has one teacher, which was distilled once, at one learning rate. A student sees a twentieth of the pictures
+# that its teacher saw. (In guided distillation each of the seven stages sees half as many.) LCM's loss weighs all times
+# alike, so what is learnt at the clean end may not reach the noisy end in a short training. The paper's Fig. 19 shows
+# guided distillation of two sizes with up to 64 steps. Ours is with 32 steps down to one. Only CoDi's students of the
+# two smallest sizes ship; `python -m ldm distill guided --c 8` and the like make the others.
 #
 # ## Try it
 #

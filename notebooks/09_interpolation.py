@@ -124,12 +124,14 @@ record("larger is", {f"{row.way} {row.guidance:g}": row.readable.split("**")[1] 
 # A possible explanation: a better model keeps to objects that exist, and changes from one to the other quickly. A small
 # model blends through shapes that are neither. Which of the two is more coherent? The paper does not define the word.
 
+# %% [markdown] tags=["recorded"]
+# The models of this chapter are those of the first edition: they predict $v$, and their captions say everything.
+
 # %% [markdown]
 # ## Limits
 #
-# These are models of the first edition: they predict v, and their captions say everything. Each size was trained once.
-# The one detector knows no mixed objects. The text tower knows some hundred words, so there may be less between two of
-# its embeddings than between two of CLIP's, which the paper uses.
+# Each size was trained once. The one detector knows no mixed objects. The text tower knows some hundred words, so there
+# may be less between two of its embeddings than between two of CLIP's, which the paper uses.
 #
 # ## Try it
 #

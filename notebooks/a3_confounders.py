@@ -25,7 +25,7 @@ profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/
 lengths = []  # training lengths, in images; none: every second one of the profile
 steps = []  # step counts, where training lengths are compared; none: some of the profile's
 spaced = []  # step counts, where spacings are compared; none: some of the profile's
-counts = []  # pictures a point; none: a quarter of the profile's number to four times it
+counts = []  # pictures a point; none: a quarter of the profile's number to sixteen times it, or 4,096
 metrics = []  # names in ldm.metrics.catalogue.METRICS; none: those that verdicts count
 
 # %% tags=["remove-cell"]
@@ -147,11 +147,13 @@ record("F3 without guidance", guided.iloc[0].to_dict())
 # better than it looks. The lines are nearly parallel, so from some hundreds of pictures on the order at equal n stays
 # the same. Comparing two models at different n gives wrong results. KID moves only within its intervals.
 
+# %% [markdown] tags=["recorded"]
+# The models of this chapter are those of the first edition: they predict $v$, and their captions say everything.
+
 # %% [markdown]
 # ## Limits
 #
-# These are models of the first edition: they predict v, and their captions say everything. Each size was trained once.
-# We change one thing at a time, and do not ask what two of them do together.
+# Each size was trained once. We change one thing at a time, and do not ask what two of them do together.
 #
 # ## Try it
 #

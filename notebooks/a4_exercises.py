@@ -673,26 +673,23 @@ words(
 )
 
 # %% [markdown]
-# **39** ●●● Two trainings of the smallest size differ in nothing but their seed. How far apart are their pictures by
-# each metric, and is that more than the interval over pictures admits? What would it take to say so of every size?
+# **39** ●●● Each size was trained once. How far would trainings by other seeds have to scatter, as a share of the
+# value, for the difference between two neighbouring sizes to be luck?
 
 # %% tags=["hide-cell"]
-twins = store.rows(
-    study="pretraining", profile=asked_of, c=8, images_seen=chosen.length, steps=50, guidance=2.0, n=chosen.n
+once = trained[trained["images_seen"] == chosen.length].set_index("c")["value"].sort_index()
+luck = pd.DataFrame(
+    {
+        "sizes": [f"{small} and {large}" for small, large in zip(once.index, once.index[1:], strict=False)],
+        "difference": once.to_numpy()[:-1] - once.to_numpy()[1:],
+        "scatter that would explain it": np.abs(np.diff(once)) / (1.96 * np.hypot(once[:-1], once[1:].to_numpy())),
+    }
 )
-twins = twins[(twins["seed"] == 0) | (twins["strength"] == 0.1)].sort_values("seed")
-show(
-    pd.concat(
-        [
-            comparisons.beside(twins, name, 0, store.influences(twins, name), by="seed").assign(metric=name)
-            for name in ("kid_effnet", "kid_scene", "alignment", "subject")
-        ]
-    )
-)
+show(luck)
 words(
-    "The same captions and noise, so an interval that leaves out zero would be the seed's doing; where it holds zero,"
-    " no difference is seen at this n. One pair cannot say that seeds do not matter: that takes several trainings of"
-    " every size, and their spread beside the difference of two sizes."
+    "The last column is a standard deviation of trainings, as a share of the value, at which 1.96 standard errors of"
+    " the difference are the difference itself. Where it is small, the pair needs several trainings of each size, and"
+    " their spread beside the difference. One training a size cannot say how large the scatter is."
 )
 
 # %% [markdown]

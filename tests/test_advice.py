@@ -8,7 +8,7 @@ import pytest
 from ldm.figures import advice
 from tests.synthetic import sampling
 
-KID, STEPS = "kid_effnet", (1, 2, 4, 8, 16, 32)
+KID, STEPS = "kid_effnet", (1, 2, 4, 6, 16, 32)
 
 
 def rows_of(enough: int, level: str | None) -> tuple[pd.DataFrame, dict]:
@@ -22,26 +22,34 @@ def rows_of(enough: int, level: str | None) -> tuple[pd.DataFrame, dict]:
 
 @pytest.fixture
 def told():
-    """Captions that say some need eight steps; rows from before there were levels need four."""
-    parts = [rows_of(8, "some"), rows_of(4, None)]
+    """Captions that say some need six steps; rows from before there were levels need four."""
+    parts = [rows_of(6, "some"), rows_of(4, None)]
     influences = {key: value for _, known in parts for key, value in known.items()}
     return advice.rules(pd.concat([rows for rows, _ in parts], ignore_index=True), [KID], lambda _: influences)
 
 
 def test_each_level_has_its_own_number_and_rows_without_a_level_said_everything(told):
-    assert {level: rule.steps for (level, _), rule in told.items()} == {"some": 8, "all": 4}
+    assert {level: rule.steps for (level, _), rule in told.items()} == {"some": 6, "all": 4}
     some, everything = advice.in_words(told, KID).splitlines()
-    assert "says **some of it**" in some and "affords **8 steps**" in some
+    assert "says **some of it**" in some and "affords **6 steps**" in some
     assert "says **everything**" in everything and "affords **4 steps**" in everything
 
 
 def test_the_table_says_what_other_numbers_would_cost(told):
     line = next(line for line in advice.regrets(told).data.splitlines() if "some of it" in line)
-    assert line.split("|")[3].strip() == "8"
-    assert all(f"{steps}: " in line for steps in STEPS if steps != 8) and "8: 0%" not in line
+    assert line.split("|")[3].strip() == "6"
+    assert all(f"{steps}: " in line for steps in STEPS if steps != 6) and "6: 0%" not in line
 
 
 def test_one_size_gives_no_rule():
     rows, influences = rows_of(4, "all")
     found = advice.rules(rows[rows["c"] == 8], [KID], lambda _: influences)
     assert found == {} and "one size" in advice.in_words(found, KID) and advice.regrets(found).data == ""
+
+
+def test_a_level_that_is_measured_in_part_gives_no_rule():
+    whole, influences = rows_of(6, "some")
+    part, more = rows_of(4, "all")
+    part = part[(part["c"] == 8) | (part["steps"] <= 4)]
+    found = advice.rules(pd.concat([whole, part], ignore_index=True), [KID], lambda _: influences | more)
+    assert [level for level, _ in found] == ["some"]

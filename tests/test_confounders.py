@@ -31,7 +31,7 @@ def test_conditions_differ_in_one_thing(suspect, profile):
 
 def test_counts_keep_the_setting():
     cells = confounders.counts(LAPTOP, LAPTOP.family)
-    assert {cell.n for cell in cells} == {64, 256, 1024} and {(c.steps, c.guidance) for c in cells} == {(8, 1.5)}
+    assert {cell.n for cell in cells} == {64, 256, 1024, 4096} and {(c.steps, c.guidance) for c in cells} == {(8, 1.5)}
     assert [cell.n for cell in confounders.counts(LAPTOP, LAPTOP.family, [32])] == [32] * 4
 
 

@@ -69,12 +69,3 @@ def test_a_race_leaves_losers_early_and_counts_what_it_drew(tmp_path):
     assert again["best"].item() in again["tied"].item()
     assert set(again["tied"].item()) == set(ran.index[ran["left"]])
     assert len(store.rows(metric="kid_effnet")) == 3 + (ran["n"] == 32).sum()
-
-
-def test_the_summary_compares_with_the_whole_grid():
-    raced = pd.DataFrame(
-        {"c": [8, 8], "steps": [4, 8], "tied": [[1.0, 2.0], [3.0]], "drawn": [300, 100], "full": [1000, 1000]}
-    )
-    grid = pd.DataFrame({"c": [8, 8], "steps": [4, 8], "guidance": [2.0, 1.0], "tied": [[2.0], [1.0, 2.0, 3.0]]})
-    text = racing.summary(raced, grid)
-    assert "**20%**" in text and "1 of 2 settings" in text and "1.5 values" in text and "leaves 2.0" in text

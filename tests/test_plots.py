@@ -203,7 +203,7 @@ def test_the_contest_is_told_in_steps_of_the_largest():
     rows = synthetic.sampling_rows()
     said = contest.answer(rows, [KID], lambda _: {}).data
     assert said.startswith("- By KID") and "where c = 32 affords" in said
-    assert "Not asked" in contest.answer(rows[rows["c"] == 8], [KID], lambda _: {}).data
+    assert "not asked" in contest.answer(rows[rows["c"] == 8], [KID], lambda _: {}).data
 
 
 def test_every_cost_of_the_explorer_is_a_cost_of_the_setting():

@@ -12,6 +12,7 @@ import pytest
 from benchmarks.study_kills import CELLS, finish, killed, measured
 from ldm import profiles
 from ldm.diffusion.solvers import plan
+from ldm.figures import samples
 from ldm.metrics import Estimate
 from ldm.study import recompute, sampling
 from ldm.study.evaluator import Evaluator
@@ -195,6 +196,13 @@ def test_a_level_has_its_own_captions_rows_and_names_and_only_what_is_said_is_ju
     said = [evaluator.scenes_of(cells["some"]).said(i) for i in range(16)]
     assert of["some"].loc["style", "n"] == sum("style" in parts for parts in said)
     assert of["all"]["n"].eq(16).all() and of["subject"]["n"].eq(16).all()
+    levels = {
+        level: set(found["level"].astype(object).where(found["level"].notna(), None)) for level, found in of.items()
+    }
+    assert levels == {"all": {None}, "some": {"some"}, "subject": {"subject"}}, "only what says all may go unsaid"
+    shown = samples.strip(store, evaluator, cells["subject"])._repr_html_()
+    told = evaluator.scenes_of(cells["subject"]).captions(range(8))
+    assert all(caption in shown for caption in told) and "background" not in shown
     protocols = {level: found["protocol"].iloc[0].rpartition("; ")[2] for level, found in of.items()}
     assert protocols == {
         "all": "val captions", "some": "val captions that say some", "subject": "val captions that say subject",

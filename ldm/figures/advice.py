@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 from IPython.display import Markdown
 
-from ldm.figures.explorer import SAYS
+from ldm.figures.levels import SAYS
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.evidence import Evidence
@@ -17,16 +17,20 @@ from ldm.statistics.rule_of_thumb import Rule, rule
 def rules(
     rows: pd.DataFrame, metrics: Sequence[str], influences: Callable[[str], Influences]
 ) -> dict[tuple[str, str], Rule]:
-    """Return (level, metric) -> the rule, for levels at which two sizes or more were measured by it.
+    """Return (level, metric) -> the rule, for levels at which every size of the first level was measured alike.
 
     Chosen on every second budget and measured on those between, of the same pictures: its regret comes out too large
     rather than too small (`ldm.statistics.rule_of_thumb`).
     """
     rows, found = rows.assign(level=rows["level"].fillna("all")), {}
+    sizes = rows.loc[rows["level"] == rows["level"].iloc[0], "c"].nunique()
     for level, said in rows.groupby("level", sort=False):
         for metric in metrics:
             part = said[said["metric"] == metric]
-            if part["c"].nunique() > 1:
+            settings = part.groupby("c").apply(lambda one: frozenset(zip(one["steps"], one["guidance"], strict=True)))
+            if (
+                len(settings) == sizes > 1 and settings.nunique() == 1
+            ):  # a size with fewer of them would have fewer tries
                 evidence = Evidence.of(part, metric, influences(metric))
                 found[str(level), metric] = rule(evidence, evidence)
     return found

@@ -106,11 +106,14 @@ def in_steps(evidence: Evidence) -> str:
 
 def answer(rows: pd.DataFrame, metrics: Sequence[str], influences: Callable[[str], Influences]) -> Markdown:
     """Say who wins at which budgets: a line a metric. Where there is no contest, it says why not."""
-    try:
-        told = {m: in_steps(Evidence.of(rows, m, influences(m))) for m in metrics}
-    except ValueError as error:
-        return Markdown(f"Not asked of these rows: {error}")
-    return Markdown("\n".join(f"- By {metric_of(m).title}, {words}." for m, words in told.items()))
+    lines = []
+    for metric in metrics:
+        try:
+            told = f"{in_steps(Evidence.of(rows, metric, influences(metric)))}."
+        except ValueError as error:
+            told = f"not asked of these rows: {error}"
+        lines.append(f"- By {metric_of(metric).title}, {told}")
+    return Markdown("\n".join(lines))
 
 
 def shares(contests: Mapping[str, Contest]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ldm.figures.charts import INK, best, color, columns, curve, models, pick, tooltip
+from ldm.figures.levels import SAYS
 from ldm.figures.pictures import data_url
 from ldm.metrics.catalogue import metric_of, short
 from ldm.statistics.bootstrap import Influences
@@ -20,7 +21,6 @@ COSTS = {  # a column of the points -> what it is called
     "seconds": "seconds a picture, in batches of 64",
 }
 CHOICES = ("profile", "level", "metric", "sampler")  # columns of the points that the reader chooses from
-SAYS = {"all": "everything", "some": "some of it", "subject": "the subject", "nothing": "nothing"}  # of captions
 LABELS = {"level": "the caption says"}  # of choices whose column's name is no word for readers
 WITHIN = "datum.spent <= budget * 1.0001"  # a budget of exactly a setting's cost buys it
 

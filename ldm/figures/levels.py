@@ -16,7 +16,6 @@ from ldm import profiles
 from ldm.figures import samples, tables
 from ldm.figures.charts import best, color, columns, cost_axis, curve, pick, quality_axis, tooltip
 from ldm.figures.contest import advantages, in_steps, shares
-from ldm.figures.explorer import SAYS
 from ldm.figures.samples import SHOWN
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics import optimum
@@ -25,6 +24,7 @@ from ldm.statistics.contest import PAPER, contest
 from ldm.statistics.evidence import Evidence
 from ldm.study.results import Store
 
+SAYS = {"all": "everything", "some": "some of it", "subject": "the subject", "nothing": "nothing"}  # of captions
 MISSING = "No rows of these settings are recorded yet."
 
 

@@ -14,12 +14,10 @@ import pandas as pd
 from PIL import Image
 
 from ldm.data.pictures import to_webp
-from ldm.data.scenes.captions import caption
-from ldm.data.scenes.dataset import Scenes
 from ldm.figures.pictures import picture_grid, picture_strip
 from ldm.study.cells import Evaluates
 from ldm.study.results import Store
-from ldm.study.sampling import Evaluation
+from ldm.study.sampling import Evaluation, SamplingEvaluator
 
 SHOWN = (1, 6)  # of a cell's first pictures, the ones in tables: one object, and two
 LABELS = {
@@ -55,11 +53,10 @@ def thumbnail(store: Store, key: str) -> bytes:
     return to_webp(stacked(store, key))
 
 
-def strip(store: Store, evaluator: Evaluates, cell: Evaluation) -> Any:
-    """Show a cell's pictures side by side with their captions."""
+def strip(store: Store, evaluator: SamplingEvaluator, cell: Evaluation) -> Any:
+    """Show a cell's pictures side by side with the captions that they were drawn by."""
     pictures = kept(store, evaluator.key(cell))
-    data = Scenes(evaluator.profile.scenes, cell.split, cell.n)
-    return picture_strip(pictures, [caption(data.scene(i)) for i in range(len(pictures))])
+    return picture_strip(pictures, evaluator.scenes_of(cell).captions(range(len(pictures))))
 
 
 def sample_table(

@@ -6,7 +6,9 @@ import altair as alt
 import pandas as pd
 
 from ldm.figures.charts import INK
+from ldm.profiles import Profile
 from ldm.study.conditions import with_conditions
+from ldm.study.results import Store
 
 OURS, RIVAL = "ldm", "diffusers"
 
@@ -43,6 +45,16 @@ def machine(rows: pd.DataFrame) -> pd.Series:
 def latest(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the machine measured last, if there are any."""
     return rows[machine(rows) == machine(rows)[rows["created"].idxmax()]] if len(rows) else rows
+
+
+def seconds_of(store: Store, profile: Profile) -> dict[tuple[str, int], tuple[float, float]]:
+    """Return `seconds_a_picture` of a profile.
+
+    Where it has not been timed itself, those of the profile that its tasks start from: networks, latents and captions
+    have the same shapes.
+    """
+    rows = store.rows(study="benchmark", profile=[profile.name, profile.downstream.name])
+    return {(profile.name, c): each for (_, c), each in sorted(seconds_a_picture(rows).items())}
 
 
 def seconds_a_picture(rows: pd.DataFrame) -> dict[tuple[str, int], tuple[float, float]]:

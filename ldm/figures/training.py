@@ -16,7 +16,13 @@ import pandas as pd
 from ldm.figures.charts import interactive
 from ldm.profiles import Profile
 
-NO_LOSSES = "*No held-out losses are recorded of this profile: `python -m ldm grid --study denoising` makes them.*"
+
+def no_losses(profile: Profile) -> str:
+    """Say in Markdown what is missing where a profile's held-out losses are, and what makes them."""
+    return (
+        f"*No such losses are recorded of the profile {profile.name}: `python -m ldm grid --study denoising --profile"
+        f" {profile.name}` makes those of the models that are here.*"
+    )
 
 
 def loss_curve(history: pd.DataFrame | Sequence[dict[str, Any]], *, bins: int = 120) -> alt.LayerChart:

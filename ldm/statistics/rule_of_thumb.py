@@ -95,16 +95,17 @@ def _places(evidence: Evidence, wanted: pd.DataFrame) -> list[int]:
 def rule(
     chosen_by: Evidence,
     measured_on: Evidence,
-    candidates: Sequence[int] = (1, 2, 3, 4, 5, 8, 10, 16, 20, 32, 50),
+    candidates: Sequence[int] = (),
     *,
     unit: str = PAPER,
 ) -> Rule:
     """Choose the number of steps on every second budget of one evidence, and measure its regret on the rest of another.
 
     The two should be of other pictures or of trainings by other seeds: on the same ones the regret is too large.
+    candidates: numbers of steps to choose from; none: all that the rows have.
     """
-    grid = budgets_between(chosen_by, unit=unit)
-    tried = [n for n in candidates if n in set(chosen_by.rows["steps"])]
+    grid, known = budgets_between(chosen_by, unit=unit), sorted({int(steps) for steps in chosen_by.rows["steps"]})
+    tried = [n for n in candidates or known if n in known]
     if not tried:
         raise ValueError(f"candidates = {tuple(candidates)}: expected step counts that the rows have.")
     some, others = grid[::2], grid[1::2]

@@ -98,11 +98,6 @@ def small_budgets(
     return contest(evidence, start=start, end=end, fewest=fewest, unit=unit, margin=margin)
 
 
-def _steps_of_largest(evidence: Evidence) -> list[int]:
-    rows = evidence.rows
-    return [int(steps) for steps in rows.loc[rows["size"] == evidence.sizes[-1], "steps"]]
-
-
 def _least(rows: pd.DataFrame, unit: str) -> float:
     """Return what the cheapest of the rows costs."""
     return float(counted(rows, unit).min())
@@ -127,14 +122,15 @@ def f3(
     """
     evidence = Evidence.of(rows, metric, influences)
     found = small_budgets(evidence, fewest=fewest, unit=unit, margin=margin)
-    shares, least = found.shares, min(counts for counts in _steps_of_largest(evidence) if counts >= fewest)
+    shares, mine = found.shares, evidence.rows.loc[evidence.rows["size"] == found.largest, "steps"].astype(int)
+    least = mine[mine >= fewest].min()
     return Verdict(
         finding="F3",
         answer=_majority(shares["smaller"], shares["same"] + shares["largest"]),
         metric=metric,
         effect=found.mean,
         meaning=f"advantage of the best smaller model over c = {found.largest}, as a share of its value:",
-        asked=f"budgets of {least} to {least * 2**SMALL} steps of c = {found.largest},"
+        asked=f"budgets of {least} to {min(least * 2**SMALL, mine.max())} steps of c = {found.largest},"
         f" sizes {listed(evidence.sizes)}; {evidence.trainings}",
         detail=f"surely better over {shares['smaller']:.0%} of the doublings, surely not over"
         f" {shares['same'] + shares['largest']:.0%}" + f"; {evidence.spread}" * bool(evidence.spread),

@@ -21,7 +21,7 @@ from ldm.study.sampling import Evaluation, SamplingEvaluator, sampling_grid
 
 Conditions = Mapping[str, Sequence[Evaluation]]
 SWEPT = (1.0, 1.5, 2.0, 3.0)  # guidance values that some size may prefer
-FEW_AND_MANY = (1, 2, 4, 8, 16, 50)
+FEW_AND_MANY = (1, 2, 3, 4, 8, 16, 50)
 
 
 def trainings(
@@ -30,16 +30,14 @@ def trainings(
     """Return all sizes after fewer and more images: every second length of the profile, unless told otherwise."""
     steps = steps or _known(FEW_AND_MANY, profile.steps)
     return {
-        f"{images:,} images": sampling_grid(
-            profile, sizes, steps, _known(SWEPT, profile.guidance), images=images, level=profile.level
-        )
+        f"{images:,} images": sampling_grid(profile, sizes, steps, _known(SWEPT, profile.guidance), images=images)
         for images in lengths or profile.lengths[::-2][::-1]
     }
 
 
 def guidances(profile: Profile, sizes: Sequence[int]) -> Conditions:
     """Return the conditions: no guidance, one value for all, and the best value for each size and step count."""
-    grid = lambda *values: sampling_grid(profile, sizes, profile.steps, values, level=profile.level)
+    grid = lambda *values: sampling_grid(profile, sizes, profile.steps, values)
     weak = min(value for value in profile.guidance if value > 1)
     return {
         "none": grid(1.0),
@@ -62,17 +60,16 @@ def spacings(profile: Profile, sizes: Sequence[int], steps: Sequence[int] = ()) 
             steps,
             _known(SWEPT, profile.guidance),
             sampler="ddim" if spacing == profile.spacing else f"ddim-{spacing}",
-            level=profile.level,
         )
         for spacing in ("trailing", "leading")
     }
 
 
 def counts(profile: Profile, sizes: Sequence[int], ns: Sequence[int] = (), steps: int = 8) -> list[Evaluation]:
-    """Return one setting, scored on ever more pictures: from a quarter of the profile's number to four times it."""
-    ns = ns or sorted({max(16, profile.n // 4), profile.n, 4 * profile.n})
+    """Return one setting, scored on ever more pictures, from a quarter of the profile's number on."""
+    ns = ns or sorted({max(16, profile.n // 4), profile.n, 4 * profile.n, min(16 * profile.n, 4096)})
     weak = min(value for value in profile.guidance if value > 1)
-    return [cell for n in ns for cell in sampling_grid(profile, sizes, [steps], [weak], n=n, level=profile.level)]
+    return [cell for n in ns for cell in sampling_grid(profile, sizes, [steps], [weak], n=n)]
 
 
 def _known(wanted: Sequence[float], there: Sequence[float]) -> list:

@@ -73,6 +73,7 @@ def distillation_grid(
             sampler="consistency" if kind in ("codi", "lcm") else "ddim",
             kind=kind,
             seen=taught.images_of(profile, kind),
+            level=profile.level,
         )
         for kind in kinds
         for c in sizes

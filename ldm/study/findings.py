@@ -90,15 +90,13 @@ def samplers_grid(profile: Profile, sizes: Sequence[int]) -> list[study.Evaluati
     return [
         cell
         for name in SAMPLERS
-        for cell in study.sampling_grid(
-            profile, sizes, few_steps(profile), profile.guidance, sampler=name, level=profile.level
-        )
+        for cell in study.sampling_grid(profile, sizes, few_steps(profile), profile.guidance, sampler=name)
     ]
 
 
 def lengths_grid(profile: Profile, sizes: Sequence[int]) -> list[study.Evaluation]:
     """Return every size at every length of training, sampled in the paper's one way."""
-    return study.pretraining_grid(profile, sizes, (), steps=STEPS, guidance=[GUIDANCE], level=profile.level)
+    return study.pretraining_grid(profile, sizes, (), steps=STEPS, guidance=[GUIDANCE])
 
 
 def pretrained(store: Store, profile: Profile) -> pd.DataFrame:
@@ -121,10 +119,9 @@ def whole_grid(store: Store, profile: Profile) -> pd.DataFrame:
 
     Settings outside the grid, and other seeds, are left out: a size with more of them would have more tries.
     """
-    return store.rows(
+    rows = store.rows(
         study="sampling",
         profile=profile.name,
-        n=profile.n,
         images_seen=profile.length,
         seed=0,
         sampler=list(SAMPLERS),
@@ -132,6 +129,7 @@ def whole_grid(store: Store, profile: Profile) -> pd.DataFrame:
         steps=list(profile.steps),
         guidance=list(profile.guidance),
     )
+    return of_pictures(rows, profile.n)
 
 
 def by_level(store: Store, profile: Profile, levels: Sequence[Level], n: int = 1024) -> pd.DataFrame:
@@ -149,6 +147,11 @@ def by_level(store: Store, profile: Profile, levels: Sequence[Level], n: int = 1
         steps=list(profile.steps),
         guidance=list(profile.guidance),
     )
+    return of_pictures(rows, n)
+
+
+def of_pictures(rows: pd.DataFrame, n: int) -> pd.DataFrame:
+    """Return the rows of cells of n pictures."""
     return rows[rows.groupby("key")["n"].transform("max") == n].reset_index(drop=True)
 
 
@@ -186,15 +189,15 @@ def distilled(store: Store, profile: Profile) -> pd.DataFrame:
     This is what F6 is asked of; nothing is run.
     """
     common: dict[str, Any] = dict(
-        profile=profile.name, n=profile.n, c=list(profile.family), guidance=profile.distilled_guidance, seed=0
+        profile=profile.name,
+        n=profile.n,
+        c=list(profile.family),
+        guidance=profile.distilled_guidance,
+        level=recorded_levels([profile.level]),
+        seed=0,
     )
     teachers = store.rows(
-        study="sampling",
-        images_seen=profile.length,
-        sampler="ddim",
-        level=recorded_levels([profile.level]),
-        steps=list(profile.steps),
-        **common,
+        study="sampling", images_seen=profile.length, sampler="ddim", steps=list(profile.steps), **common
     )
     return pd.concat([teachers, store.rows(study="distillation", sampler="consistency", **common)], ignore_index=True)
 
@@ -218,31 +221,31 @@ def asked(
 def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict[str, list[Verdict]]:
     """Judge every finding by each metric; cells that nobody has run are run.
 
-    But not those of super-resolution and distillation, whose models not every machine has: F2, F5 and F6 are asked of
-    what is recorded of the profile whose models these tasks start from, and left out where that does not answer them.
+    But not those whose models this machine lacks. F2, F5 and F6 are asked of what is recorded of the profile that
+    super-resolution and distillation start from. A finding that the rows do not answer is left out.
     """
     sizes, metrics, tasks = models.trained_sizes(profile), metrics_of(profile), profile.downstream
-    lengths = at_hand(lengths_grid(profile, sizes), store=store, evaluator=evaluator)
-    pretraining = run(lengths, store=store, evaluator=evaluator)
-    sampling = run(
-        study.sampling_grid(profile, sizes, profile.steps, profile.guidance, level=profile.level),
-        store=store,
-        evaluator=evaluator,
+    grids = (
+        lengths_grid(profile, sizes),
+        study.sampling_grid(profile, sizes, profile.steps, profile.guidance),
+        samplers_grid(profile, sizes),
     )
-    samplers = run(samplers_grid(profile, sizes), store=store, evaluator=evaluator)
+    pretraining, sampling, samplers = (
+        run(at_hand(cells, store=store, evaluator=evaluator), store=store, evaluator=evaluator) for cells in grids
+    )
     by_steps, students = restored_by_steps(store, tasks), distilled(store, tasks)
     found = {
-        "F1": [verdicts.f1(pretraining, name, store.influences(pretraining, name)) for name in metrics],
+        "F1": asked(verdicts.f1, pretraining, store, metrics)[0],
         "F2": asked(downstream.f2, restored_by_length(store, tasks), store, RESTORED)[0],
         "F3": [
-            in_turn("F3", turn, verdicts.f3(sampling, name, store.influences(sampling, name), fewest=fewest))
+            in_turn("F3", turn, verdict)
             for turn, fewest in enumerate((1, FEWEST))
-            for name in metrics
+            for verdict in asked(verdicts.f3, sampling, store, metrics, fewest=fewest)[0]
         ],
         "F4": [
-            in_turn("F4", turn, verdicts.f4(samplers, name, other, store.influences(samplers, name)))
+            in_turn("F4", turn, verdict)
             for turn, other in enumerate(SAMPLERS[1:])
-            for name in metrics
+            for verdict in asked(verdicts.f4, samplers, store, metrics, sampler=other)[0]
         ],
         "F5": [
             in_turn("F5", turn, verdict)

@@ -49,7 +49,7 @@ def cells_of(
                 images=images,
                 sampler=sampler,
                 seed=seed,
-                level=level or profile.level,
+                level=level,
             )
         ], sampling.SamplingEvaluator(profile)
     if name == "denoising":
@@ -64,7 +64,7 @@ def cells_of(
             guidance=guidance or (2.0,),
             n=n,
             seed=seed,
-            level=level or profile.level,
+            level=level,
         )
         return cells, sampling.SamplingEvaluator(profile)
     if name == "distillation":

@@ -81,24 +81,3 @@ def races(
             )
         )
     return pd.DataFrame(found, columns=["sampler", "c", "steps", "best", "tied", "drawn", "full"])
-
-
-def summary(raced: pd.DataFrame, grid: pd.DataFrame) -> str:
-    """Say what the races saved, and whether they kept what the whole grid found best.
-
-    The whole grid's best is that of `ldm.statistics.optimum.best_guidance`.
-    """
-    if raced.empty:
-        return "No race was run: none of the step counts to race at is in the grid."
-    known = grid.set_index(["c", "steps"])["guidance"]
-    both = [(row.tied, known[row.c, row.steps]) for row in raced.itertuples() if (row.c, row.steps) in known.index]
-    kept = sum(best in tied for tied, best in both)
-    drawn, full = raced["drawn"].sum(), raced["full"].sum()
-    return (
-        f"{len(raced)} races drew {drawn:,} pictures. A grid with as many pictures a value as their last stage would"
-        f" draw {full:,}: the races took **{drawn / full:.0%}** of that. On average a race ended with"
-        f" {raced['tied'].map(len).mean():.1f} values that may be the best. The chart above, which rests on fewer"
-        f" pictures a value, leaves {grid['tied'].map(len).mean():.1f}. In {kept} of {len(both)} settings the race kept"
-        " the guidance that the chart shows as the best. (The chart's pictures are also the second stage of the races,"
-        " so this agreement is no independent check.)"
-    )

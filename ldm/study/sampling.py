@@ -70,11 +70,12 @@ def sampling_grid(
     images: int | None = None,
     sampler: str = "ddim",
     seed: int = 0,
-    level: Level = "all",
+    level: Level | None = None,
 ) -> list[Evaluation]:
     """Return every size x step count x guidance.
 
-    They are at the training length where sizes are compared, unless told otherwise.
+    They are at the training length where sizes are compared, and at the profile's level of caption, unless told
+    otherwise.
     """
     return [
         Evaluation(
@@ -87,7 +88,7 @@ def sampling_grid(
             n=n or profile.n,
             sampler=sampler,
             seed=seed,
-            level=level,
+            level=level or profile.level,
         )
         for c in sizes
         for s in steps
@@ -104,11 +105,11 @@ def pretraining_grid(
     guidance: Sequence[float],
     n: int | None = None,
     seed: int = 0,
-    level: Level = "all",
+    level: Level | None = None,
 ) -> list[Evaluation]:
     """Return every size at every training length, sampled in the paper's one way (50-step DDIM).
 
-    No lengths: all at which a model of the size is here.
+    No lengths: all at which a model of the size is here. No level: the profile's.
     """
     return [
         Evaluation(
@@ -120,7 +121,7 @@ def pretraining_grid(
             guidance=float(g),
             n=n or profile.n,
             seed=seed,
-            level=level,
+            level=level or profile.level,
         )
         for c in sizes
         for images in lengths or models.trained_lengths(profile, c, seed)
@@ -191,7 +192,7 @@ class SamplingEvaluator(Evaluator[Evaluation]):
             sampler=cell.sampler,
             steps=cell.steps,
             guidance=cell.guidance,
-            level=None if self.profile.level == "all" else cell.level,
+            level=None if {self.profile.level, cell.level} == {"all"} else cell.level,
             nfe=cost.nfe(evaluations, guided=cell.guidance != 1),
             cost=cost.sampling_cost(relative, evaluations),
         )
