@@ -18,7 +18,7 @@
 
 # %% tags=["parameters", "remove-cell"]
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py: whose rows are drawn
-levels = ["some", "all", "subject"]  # how much captions say, beside the profile's own; those without rows are left out
+levels = ["some", "all", "subject", "nothing"]  # of captions; those without rows are left out
 metric = ""  # a name in ldm.metrics.catalogue.METRICS; none: the first that verdicts count
 few = 3  # steps of the largest model, whose cost every size spends on the first pictures
 
@@ -69,7 +69,7 @@ samples.at_one_budget(store, optimum.within(usual, metric, [few * step]), seen)
 
 # %% tags=["remove-input"]
 explorer.budget_explorer(
-    every,
+    every[every["level"] != "nothing"],  # of captions that say nothing nothing can be right
     shown,
     lambda name: store.influences(every[every["metric"] == name], name),
     pictures=lambda key: samples.thumbnail(store, key),
