@@ -103,7 +103,7 @@ def run_those_here(
     here = [cell for cell in cells if evaluator.file(*evaluator.model_of(cell))]
     if planned:
         left = sum(not store.has(evaluator.key(cell)) for cell in here)
-        print(f"{title}: {left} of {len(cells)} cells are left")
+        print(f"{title}: {left} of {len(here)} cells whose models are here are left")
     elif here:
         run(here, evaluator=evaluator, store=store, title=title)
 

@@ -1,0 +1,38 @@
+"""The stages of the family's evaluation: everything that chapters ask of it, each cell in one setting and level."""
+
+from __future__ import annotations
+
+import pytest
+
+from ldm import profiles
+from ldm.study import findings, sampling
+from tools import evaluate_family as tool
+
+OPEN = profiles.get("laptop-eps")
+
+
+@pytest.fixture(scope="module")
+def stages():
+    return dict(tool.stages(OPEN, [8, 16]))
+
+
+def test_the_stages_hold_what_the_verdicts_ask(stages):
+    every = {cell for cells in stages.values() for cell in cells}
+    assert set(findings.samplers_grid(OPEN, [8, 16])) <= every
+    assert set(findings.lengths_grid(OPEN, [8, 16])) <= every
+    assert set(sampling.sampling_grid(OPEN, [8, 16], OPEN.steps, OPEN.guidance)) <= every
+    assert {cell.level for cell in every} == {"all", "some", "subject", "nothing"}
+    assert {cell.profile for cell in every} == {OPEN.name} and {cell.c for cell in every} == {8, 16}
+
+
+def test_where_nothing_is_said_there_is_no_guidance(stages):
+    assert {cell.guidance for cell in stages["captions that say nothing"]} == {1.0}
+
+
+def test_the_plan_counts_what_is_left_and_runs_nothing(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["evaluate_family", "8", "--plan", "--backwards"])
+    monkeypatch.setattr(tool, "run", lambda *_, **__: pytest.fail("a plan runs nothing"))
+    tool.main()
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("laptop-eps, captions that say subject: ")
+    assert any(line.startswith("laptop-v, captions that say some: 0 of 0 cells") for line in said)
