@@ -20,7 +20,7 @@
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py: whose rows are drawn
 levels = ["some", "all", "subject", "nothing"]  # of captions; those without rows are left out
 metric = ""  # a name in ldm.metrics.catalogue.METRICS; none: the first that verdicts count
-few = 3  # steps of the largest model, whose cost every size spends on the first pictures
+few = 2  # steps of the largest model, whose cost every size spends on the first pictures
 
 # %% tags=["remove-cell"]
 import pandas as pd

@@ -8,7 +8,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from ldm.figures.levels import SAYS
-from ldm.metrics.catalogue import metric_of
+from ldm.metrics.catalogue import short
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.evidence import Evidence
 from ldm.statistics.rule_of_thumb import Rule, rule
@@ -37,11 +37,14 @@ def rules(
 
 
 def in_words(found: dict[tuple[str, str], Rule], metric: str) -> str:
-    """Say the rule by one metric, a line a level."""
+    """Say the rule by one metric, a line a number of steps, with the levels that it is right for."""
+    by_steps: dict[int, list[str]] = {}
+    for (level, by), one in found.items():
+        if by == metric:
+            by_steps.setdefault(one.steps, []).append(f"**{SAYS[level]}**")
     lines = [
-        f"- Where the caption says **{SAYS[level]}**, take the largest size that affords **{one.steps} steps**."
-        for (level, by), one in found.items()
-        if by == metric
+        f"- Where the caption says {' or '.join(levels)}, take the largest size that affords **{steps} steps**."
+        for steps, levels in by_steps.items()
     ]
     return "\n".join(lines) or "No rule: these rows are of one size."
 
@@ -51,7 +54,7 @@ def regrets(found: dict[tuple[str, str], Rule]) -> Markdown:
     lines = [
         {
             "the caption says": SAYS[level],
-            "by": metric_of(metric).title,
+            "by": short(metric),
             "steps": one.steps,
             "worse than the best choice by": f"{one.regret.value:.1%} [{one.regret.lo:.1%}, {one.regret.hi:.1%}]",
             "at worst": f"{one.worst:.0%}",

@@ -17,7 +17,7 @@ from ldm.figures import samples, tables
 from ldm.figures.charts import best, color, columns, cost_axis, curve, pick, quality_axis, tooltip
 from ldm.figures.contest import advantages, in_steps, shares
 from ldm.figures.samples import SHOWN
-from ldm.metrics.catalogue import metric_of
+from ldm.metrics.catalogue import metric_of, short
 from ldm.statistics import optimum
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.contest import PAPER, contest
@@ -68,12 +68,14 @@ def evidence_of(
 def pictures(store: Store, rows: pd.DataFrame, metric: str, levels: Sequence[str], shown: Sequence[int] = SHOWN) -> Any:
     """Show the largest model's pictures of the same scenes and noise: a line a level, a column a step count.
 
-    Each at its best guidance; grey where a setting has not been run.
+    Each at its best guidance, at the step counts that all levels have.
     """
     parts = recorded(rows[rows["seed"] == 0], metric, levels)
     if not parts:
         return Markdown(MISSING)
     largest = {level: pick(part[part["c"] == part["c"].max()], metric) for level, part in parts.items()}
+    common = set.intersection(*(set(part["steps"]) for part in largest.values()))
+    largest = {level: part[part["steps"].isin(common)] for level, part in largest.items()}
     found = pd.concat([best(part, ["steps"]).assign(said=SAYS[level]) for level, part in largest.items()])
     return samples.of_rows(store, found, "said", "steps", shown=shown)
 
@@ -88,7 +90,9 @@ def curves(rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> Any:
     least = found["value"].min() / 4  # a logarithmic axis has no nought, which an interval may reach
     data = columns(found).assign(panel=found["panel"], lo=found["lo"].clip(lower=least))
     base = alt.Chart().encode(x=cost_axis(), color=color(data), tooltip=tooltip(data, metric))
+    better = "↓" if metric_of(metric).better == "lower" else "↑"
     y = quality_axis(metric, type="log", nice=False, padding=10)
+    y = y.title(f"{short(metric)} {better}")  # a longer one would part the panels
     heading = alt.Header(labelOrient="top", labelAnchor="start", labelFontSize=13)
     return (
         alt.layer(*curve(base, y), data=data)
