@@ -75,7 +75,9 @@ found = {
 # Is the comparison of sizes the same under another sampler?
 
 # %% tags=["remove-input"]
-Markdown("\n".join(f"- {other}: {findings_figures.answer(answers)}" for other, (answers, _) in found.items()))
+names = {"ddim": "DDIM", "ddpm": "DDPM", "dpm++": "DPM-Solver++"}
+told = {names.get(other, other): findings_figures.answer(answers) for other, (answers, _) in found.items()}
+Markdown("\n".join(f"- By {other}: {words}" for other, words in told.items()))
 
 # %% [markdown]
 # ## Quality against sampling cost, by sampler

@@ -15,7 +15,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from ldm.metrics.catalogue import comparable, metric_of
+from ldm.metrics.catalogue import comparable, metric_of, short
 from ldm.metrics.protocol import single
 
 MIMETYPE = "application/vnd.vegalite.v5+json"  # the newest that JupyterLab 4 draws
@@ -131,6 +131,12 @@ def quality_lines(metric: str) -> tuple[str, str]:
 def quality_axis(metric: str, **scale: Any) -> alt.Y:
     """Return the y axis of a metric."""
     return alt.Y("value:Q", title=" ".join(quality_lines(metric)), scale=alt.Scale(zero=False, **scale))
+
+
+def panel_axis(metric: str, **scale: Any) -> alt.Y:
+    """Return the y axis of a metric in panels that stand above each other, which a long title would part or overrun."""
+    better = "↓" if metric_of(metric).better == "lower" else "↑"
+    return quality_axis(metric, **scale).title(f"{short(metric)} {better}")
 
 
 def curve(

@@ -14,10 +14,10 @@ from IPython.display import Markdown
 
 from ldm import profiles
 from ldm.figures import samples, tables
-from ldm.figures.charts import best, color, columns, cost_axis, curve, pick, quality_axis, tooltip
+from ldm.figures.charts import best, color, columns, cost_axis, curve, panel_axis, pick, tooltip
 from ldm.figures.contest import advantages, in_steps, shares
 from ldm.figures.samples import SHOWN
-from ldm.metrics.catalogue import metric_of, short
+from ldm.metrics.catalogue import metric_of
 from ldm.statistics import optimum
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.contest import PAPER, contest
@@ -90,9 +90,7 @@ def curves(rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> Any:
     least = found["value"].min() / 4  # a logarithmic axis has no nought, which an interval may reach
     data = columns(found).assign(panel=found["panel"], lo=found["lo"].clip(lower=least))
     base = alt.Chart().encode(x=cost_axis(), color=color(data), tooltip=tooltip(data, metric))
-    better = "↓" if metric_of(metric).better == "lower" else "↑"
-    y = quality_axis(metric, type="log", nice=False, padding=10)
-    y = y.title(f"{short(metric)} {better}")  # a longer one would part the panels
+    y = panel_axis(metric, type="log", nice=False, padding=10)
     heading = alt.Header(labelOrient="top", labelAnchor="start", labelFontSize=13)
     return (
         alt.layer(*curve(base, y), data=data)

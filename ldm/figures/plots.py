@@ -9,7 +9,20 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from ldm.figures.charts import INK, best, color, columns, cost_axis, curve, models, pick, quality_axis, theme, tooltip
+from ldm.figures.charts import (
+    INK,
+    best,
+    color,
+    columns,
+    cost_axis,
+    curve,
+    models,
+    panel_axis,
+    pick,
+    quality_axis,
+    theme,
+    tooltip,
+)
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.optimum import best_guidance
@@ -167,7 +180,7 @@ def quality_by_sampler(rows: pd.DataFrame, metric: str) -> alt.FacetChart:
     x = cost_axis()
     base = alt.Chart().encode(x=x, color=color(data), tooltip=tooltip(data, metric))
     return (
-        alt.layer(*curve(base, quality_axis(metric)), data=data)
+        alt.layer(*curve(base, panel_axis(metric)), data=data)
         .properties(width=540, height=290)
         .facet(
             row=alt.Row("sampler:N", title=None, sort=None, header=alt.Header(labelOrient="top", labelAnchor="start"))
