@@ -31,6 +31,7 @@ from ldm.data.scenes.dataset import Scenes
 from ldm.figures import advice, contest, explorer, protocol, samples, speed
 from ldm.figures import findings as findings_figures
 from ldm.figures.record import record
+from ldm.metrics.catalogue import short
 from ldm.paths import ROOT
 from ldm.statistics import optimum
 from ldm.study import findings
@@ -56,9 +57,10 @@ seen = Scenes(chosen.scenes, "val", chosen.n, level=chosen.level).captions(range
 
 # %% tags=["remove-input"]
 Markdown(
-    f"**What to do with a budget, by what we measured:**\n\n{advice.in_words(rules, metric)}\n\n"
-    f"The first {len(seen)} captions, none chosen, from the same noise, each size with what **{few} steps of the"
-    " largest model** cost:"
+    f"**What to do with a budget, by {short(metric)}** (the table below has other metrics):\n\n"
+    f"{advice.in_words(rules, metric)}\n\n"
+    f"The first {len(seen)} captions, none chosen, from the same noise, each size at its best within what **{few}"
+    " steps of the largest model** cost:"
 )
 
 # %% tags=["remove-input"]
@@ -95,9 +97,11 @@ Markdown(
 # %% [markdown]
 # ## What the rule costs
 #
-# How much worse is the picture of whoever follows the rule than the best that was measured within the same budget? The
-# number of steps was chosen on every second budget, and this is the mean over the budgets between. The last column is
-# the mean cost of other numbers of steps.
+# How much worse is the picture of whoever follows the rule than the best that was measured within the same budget?
+# Budgets run from the fewest steps of the largest model to its most. Below them the rule was not measured, and it can
+# be far off. The number of steps was chosen on every second budget; the cost is the mean over the budgets between. The
+# last column is the mean cost of other numbers on the budgets that chose, so small differences from the other columns
+# mean nothing.
 
 # %% tags=["remove-input"]
 advice.regrets(rules)
@@ -126,8 +130,9 @@ contest.answer(usual, counted, lambda name: store.influences(usual, name))
 Markdown(findings_figures.summary(answers))
 
 # %% [markdown]
-# Each finding is asked by several metrics, because metrics can disagree. F3 is the question of this page. [The
-# verdicts](12_verdicts.ipynb) give every effect with its interval.
+# Each finding is asked by several metrics, because metrics can disagree. F2, F5 and F6 were asked of the first
+# edition's models (four sizes that predict $v$, captions that say everything), by other metrics. Each size was trained
+# once. F3 is the question of this page. [The verdicts](12_verdicts.ipynb) give every effect with its interval.
 #
 # ## Four ways on
 #

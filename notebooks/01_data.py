@@ -39,10 +39,15 @@ chosen = profiles.get(profile)
 scenes = Scenes(chosen.scenes, "train", chosen.data)
 
 # %% [markdown]
-# ## What the models see
+# ## The scenes, and all that can be said of them
 
 # %% tags=["remove-input"]
 picture_strip(scenes.images(range(first, first + shown)), scenes.captions(range(first, first + shown)))
+
+# %% [markdown]
+# These captions say everything. In training each part but the subject is said or left out at random, more or less often
+# from caption to caption, and a tenth of the captions are empty. The chapters call this *some of it*; see [how much is
+# left open](14_left_open.ipynb).
 
 # %% [markdown]
 # ## What a caption says, and what is held out
@@ -104,10 +109,10 @@ Markdown(
 record("psnr", round(psnr, 1))
 
 # %% [markdown]
-# The column *real scenes* shows the metrics' own error: what they say of real scenes that they have not seen. We cannot
-# expect generated pictures to do better. The last column is the ceiling that the autoencoder sets, the same for every
-# size. The next chapters compare sizes, and the ceiling cancels in a difference. It does not cancel in a value. The
-# distances KID and FD carry the name of the network whose features they compare.
+# The column *real scenes* shows the metrics' own error: what they say of real scenes that they have not seen. In the
+# rows *against decoded scenes*, by which the chapters judge, the column *through the autoencoder* shows it. In the
+# other rows that column is the ceiling that the autoencoder sets, the same for every size. The distances KID and FD
+# carry the name of the network whose features they compare.
 #
 # ## Limits
 #

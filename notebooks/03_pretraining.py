@@ -170,8 +170,8 @@ averages.by_size(by_share, "denoising", share_influences) if len(by_share) else 
 Markdown(averages.best_shares(by_share, "denoising", share_influences) if len(by_share) else "")
 
 # %% [markdown] tags=["recorded"]
-# On the shipped rows a shorter average would be better for the two smaller sizes, by less than a hundredth of their
-# loss. Neighbouring sizes differ by more than a quarter. So all models of this book span a tenth.
+# On the shipped rows a shorter average would be better for every size, by less than a hundredth of its loss.
+# Neighbouring sizes differ by more than a quarter. So all models of this book span a tenth.
 
 # %% [markdown]
 # ## Look at them

@@ -225,9 +225,9 @@ Markdown(text)
 record_verdicts([*found, *from_four])
 
 # %% [markdown]
-# If the two tables disagree, *How many steps are enough?* explains why: F3 can hold only below that step count. How
-# many that are follows from [what the caption leaves open](14_left_open.ipynb). [Confounders](a3_confounders.ipynb)
-# asks whether something other than size is behind it.
+# The tables differ in their budgets alone: the first begins at the fewest steps of the largest model. How the number of
+# useful steps changes with what the caption says is asked in [how much is left open](14_left_open.ipynb).
+# [Confounders](a3_confounders.ipynb) asks whether something other than size is behind it.
 
 # %% tags=["remove-input"]
 display(*paper_sizes.shown("F3", store, metric))

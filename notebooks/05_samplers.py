@@ -98,9 +98,10 @@ Markdown(
 # %% [markdown]
 # ## Which sampler, at which step count?
 #
-# The table says how much worse each sampler is than the first one; below zero it is better. The brackets hold the 95 %
-# interval of the difference, and a star marks an interval that leaves out zero. All samplers draw the same captions
-# from the same starting noise, and the interval uses that.
+# The table says how much worse each sampler is than the first one, by one metric; below zero it is better. The brackets
+# hold the 95 % interval of the difference, and a star marks an interval that leaves out zero. All samplers draw the
+# same captions from the same starting noise, and the interval uses that. Other metrics may say the opposite: see the
+# order of the samplers below.
 
 # %% tags=["remove-input"]
 Markdown(tables.side_by_side(comparisons.beside(rows, metric, samplers[0], influences)))
@@ -114,7 +115,8 @@ usual = rows[rows["sampler"] == samplers[0]]
 Markdown(tables.table(optimum.enough_steps(usual, metric, influences)))
 
 # %% [markdown]
-# With more steps than these, a sampler has little left to improve that so many pictures could show.
+# These are the step counts of this chapter only. Where the answer is the largest of them, more steps may still help
+# ([sampling](04_sampling.ipynb)).
 
 # %% [markdown]
 # ## Look at them

@@ -54,12 +54,12 @@ record("findings", findings_index.index(answers, store=store, profile=chosen))
 # ## How to read it
 #
 # Brackets hold the 95 % interval of an effect over pictures, not over training seeds. It is paired, because all models
-# draw the same captions from the same noise. *Undecided* means that the interval contains both answers: more pictures
-# or more seeds would tell. Each chapter shows the curves behind its verdict: [pretraining](03_pretraining.ipynb),
-# [sampling](04_sampling.ipynb), [samplers](05_samplers.ipynb), [super-resolution](06_super_resolution.ipynb),
-# [distillation](08_distillation.ipynb). By the distance to the true picture and by PSNR, F2 fails in the paper, too.
-# About [DreamBooth](07_dreambooth.ipynb) and [interpolation](09_interpolation.ipynb) the paper shows pictures and no
-# numbers.
+# draw the same captions from the same noise. *Undecided* means for F1, F2, F5 and F6 that the interval contains both
+# answers. F3 and F4 count budgets: neither answer is sure over more than half of them, wherever the mean effect lies.
+# Each chapter shows the curves behind its verdict: [pretraining](03_pretraining.ipynb), [sampling](04_sampling.ipynb),
+# [samplers](05_samplers.ipynb), [super-resolution](06_super_resolution.ipynb), [distillation](08_distillation.ipynb).
+# By the distance to the true picture and by PSNR, F2 fails in the paper, too. About [DreamBooth](07_dreambooth.ipynb)
+# and [interpolation](09_interpolation.ipynb) the paper shows pictures and no numbers.
 #
 # ## Limits
 #

@@ -56,7 +56,10 @@ def in_words(found: IsoFlop) -> str:
     said = " and ".join(f"c = {int(b['size'])} at {scientific(b['budget'])} FLOPs" for b in ends)
     law = "Too few budgets have a best size inside the family for a law."
     if e := found.exponent:
-        law = f"The best number of parameters grows as the budget to the power {e.value:.2f} [{e.lo:.2f}, {e.hi:.2f}]."
+        law = (
+            "The lowest point of a parabola through the best size and its neighbours lies between sizes; its number of"
+            f" parameters grows as the budget to the power {e.value:.2f} [{e.lo:.2f}, {e.hi:.2f}]."
+        )
     return f"The best size is {said}. {law}"
 
 

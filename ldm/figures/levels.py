@@ -52,9 +52,14 @@ def setting(name: str) -> str:
 
 
 def recorded(rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """Return the rows of each level that has two sizes or more by this metric, in the order of the levels."""
+    """Return the rows of each level that has two sizes or more by this metric, in the order of the levels.
+
+    They are those of the step counts that all these levels have: a level with more of them would have more tries.
+    """
     found = {level: rows[(rows["level"] == level) & (rows["metric"] == metric)] for level in levels}
-    return {level: part for level, part in found.items() if part["c"].nunique() > 1}
+    found = {level: part for level, part in found.items() if part["c"].nunique() > 1}
+    common = set.intersection(*(set(part["steps"]) for part in found.values())) if found else set()
+    return {level: part[part["steps"].isin(common)] for level, part in found.items()}
 
 
 def evidence_of(
@@ -68,14 +73,12 @@ def evidence_of(
 def pictures(store: Store, rows: pd.DataFrame, metric: str, levels: Sequence[str], shown: Sequence[int] = SHOWN) -> Any:
     """Show the largest model's pictures of the same scenes and noise: a line a level, a column a step count.
 
-    Each at its best guidance, at the step counts that all levels have.
+    Each at its best guidance; grey where a setting has not been run.
     """
     parts = recorded(rows[rows["seed"] == 0], metric, levels)
     if not parts:
         return Markdown(MISSING)
     largest = {level: pick(part[part["c"] == part["c"].max()], metric) for level, part in parts.items()}
-    common = set.intersection(*(set(part["steps"]) for part in largest.values()))
-    largest = {level: part[part["steps"].isin(common)] for level, part in largest.items()}
     found = pd.concat([best(part, ["steps"]).assign(said=SAYS[level]) for level, part in largest.items()])
     return samples.of_rows(store, found, "said", "steps", shown=shown)
 
