@@ -8,6 +8,7 @@ import pytest
 
 from ldm import profiles
 from ldm.data.pictures import to_webp
+from ldm.data.scenes.dataset import Scenes
 from ldm.figures import laws, samples
 from ldm.statistics import optimum
 from ldm.study import sampling
@@ -24,6 +25,9 @@ class Names:
 
     def key(self, cell) -> str:
         return f"{cell.c}-{cell.steps}-{cell.guidance:g}"
+
+    def scenes_of(self, cell) -> Scenes:
+        return Scenes(SMOKE.scenes, cell.split, cell.n, level=cell.level)
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ def told(row: Record, pattern: str) -> str:
 
 
 def pretraining(profile: Profile, row: Record) -> str:
-    common = dict(steps=row.steps, n=row.n, seed=row.seed)
+    common = dict(steps=row.steps, n=row.pictures, seed=row.seed)
     cells = study.pretraining_grid(profile, [row.c], [row.images_seen], guidance=[row.guidance], **common)
     return Evaluators(study.SamplingEvaluator, profile.name).key(only(cells))
 

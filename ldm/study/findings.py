@@ -101,17 +101,17 @@ def lengths_grid(profile: Profile, sizes: Sequence[int]) -> list[study.Evaluatio
 
 def pretrained(store: Store, profile: Profile) -> pd.DataFrame:
     """Return what the store holds of every size at every length of training, in the paper's one way; nothing is run."""
-    return store.rows(
+    rows = store.rows(
         study="pretraining",
         profile=profile.name,
         task="pretrain",
-        n=profile.n,
         c=list(profile.family),
         steps=STEPS,
         guidance=GUIDANCE,
         level=recorded_levels([profile.level]),
         seed=0,
     )
+    return of_pictures(rows, profile.n)
 
 
 def whole_grid(store: Store, profile: Profile) -> pd.DataFrame:

@@ -188,7 +188,7 @@ def test_the_command_draws_a_file_of_captions_with_a_sheet_and_texts_and_goes_on
 
 def test_an_exported_model_of_the_study_draws_the_same_latents_in_diffusers(tmp_path):
     call(["export", str(tmp_path / "out"), "--c", "8"])
-    profile = profiles.get("laptop")
+    profile = profiles.get(profiles.DEFAULT)
     network = UNet2DConditionModel.from_pretrained(tmp_path / "out", subfolder="unet")
     scheduler = DDIMScheduler.from_pretrained(tmp_path / "out", subfolder="scheduler")
     scheduler.set_timesteps(STEPS)
