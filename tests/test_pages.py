@@ -175,6 +175,8 @@ def test_on_paper_every_chart_is_drawn_and_links_between_pages_lead_to_the_page(
 def test_the_first_page_is_light(site, browser):
     """What a browser loads until the explorer is drawn, compressed as web servers do, stays under a megabyte.
 
+    One formula on the page would load a quarter of that.
+
     The real one is of the smoke profile and has few rows: room is left for the explorer of the published ones.
     """
     page, loaded = browser.new_page(), []
