@@ -28,9 +28,7 @@ def rules(
         for metric in metrics:
             part = said[said["metric"] == metric]
             settings = part.groupby("c").apply(lambda one: frozenset(zip(one["steps"], one["guidance"], strict=True)))
-            if (
-                len(settings) == sizes > 1 and settings.nunique() == 1
-            ):  # a size with fewer of them would have fewer tries
+            if len(settings) == sizes > 1 and settings.nunique() == 1:  # with more of them a size would have more tries
                 evidence = Evidence.of(part, metric, influences(metric))
                 found[str(level), metric] = rule(evidence, evidence)
     return found

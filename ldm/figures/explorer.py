@@ -102,11 +102,6 @@ def budget_explorer(
     )
 
 
-def in_words(chance: float) -> str:
-    """Say in words a chance that was counted over a few thousand replicates: no more certain than they can say."""
-    return "under 1%" if chance < 0.01 else "over 99%" if chance > 0.99 else f"{chance:.0%}"
-
-
 def _select(name: str, values: Sequence[str], labels: Sequence[str] | None = None, label: str = "") -> alt.Parameter:
     bind = alt.binding_select(options=list(values), labels=list(labels or values), name=f"{label or name} ")
     return alt.param(name=name, value=values[0], bind=bind)

@@ -53,8 +53,10 @@ def seconds_of(store: Store, profile: Profile) -> dict[tuple[str, int], tuple[fl
     Where it has not been timed itself, those of the profile that its tasks start from: networks, latents and captions
     have the same shapes.
     """
-    rows = store.rows(study="benchmark", profile=[profile.name, profile.downstream.name])
-    return {(profile.name, c): each for (_, c), each in sorted(seconds_a_picture(rows).items())}
+    for name in dict.fromkeys((profile.name, profile.downstream.name)):
+        if found := seconds_a_picture(store.rows(study="benchmark", profile=name)):
+            return {(profile.name, c): each for (_, c), each in found.items()}
+    return {}
 
 
 def seconds_a_picture(rows: pd.DataFrame) -> dict[tuple[str, int], tuple[float, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -64,10 +65,7 @@ def shipped_sizes(profile: Profile) -> tuple[int, ...]:
 
     Raises: ValueError, in one sentence, where there is none.
     """
-    found = tuple(c for c in profile.family if model_path(profile, c, profile.length).is_file())
-    if not found:
-        raise missing(profile, profile.family[0], profile.length, 0)
-    return found
+    return _sizes(profile, lambda c: model_path(profile, c, profile.length).is_file())
 
 
 def trained_sizes(profile: Profile) -> tuple[int, ...]:
@@ -75,7 +73,11 @@ def trained_sizes(profile: Profile) -> tuple[int, ...]:
 
     Raises: ValueError, in one sentence, where there is none.
     """
-    found = tuple(c for c in profile.family if there(profile, c, profile.length))
+    return _sizes(profile, lambda c: there(profile, c, profile.length))
+
+
+def _sizes(profile: Profile, known: Callable[[int], bool]) -> tuple[int, ...]:
+    found = tuple(filter(known, profile.family))
     if not found:
         raise missing(profile, profile.family[0], profile.length, 0)
     return found
