@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ldm import profiles
-from ldm.study import findings, sampling
+from ldm.study import findings, lever_grid, sampling
 from tools import evaluate_family as tool
 
 OPEN = profiles.get("laptop-eps")
@@ -21,6 +21,7 @@ def test_the_stages_hold_what_the_verdicts_ask(stages):
     assert set(findings.samplers_grid(OPEN, [8, 16])) <= every
     assert set(findings.lengths_grid(OPEN, [8, 16])) <= every
     assert set(sampling.sampling_grid(OPEN, [8, 16], OPEN.steps, OPEN.guidance)) <= every
+    assert set(lever_grid.solver_grid(OPEN, [8, 16])) <= every
     assert {cell.level for cell in every} == {"all", "some", "subject", "nothing"}
     assert {cell.profile for cell in every} == {OPEN.name} and {cell.c for cell in every} == {8, 16}
 
@@ -34,5 +35,6 @@ def test_the_plan_counts_what_is_left_and_runs_nothing(monkeypatch, capsys):
     monkeypatch.setattr(tool, "run", lambda *_, **__: pytest.fail("a plan runs nothing"))
     tool.main()
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("laptop-eps, captions that say subject: ")
+    assert said[0].startswith("laptop-eps, solvers: ")  # the last of its stages
+    assert any(line.startswith("levers: ") for line in said)
     assert any(line.startswith("laptop-v, captions that say some: 0 of 0 cells") for line in said)

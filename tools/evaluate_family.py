@@ -5,7 +5,7 @@
 
 Held-out losses first, of each training and of its averages. Then what the chapters ask, 1,024 pictures a point: every
 size, step count and guidance; every length of training; other samplers; the suspects of the chapter about confounders;
-other levels of caption; then the other setting, and the other trainings of each size.
+other levels of caption; newer solvers and other levers; then the other setting, and the other trainings of each size.
 What is recorded is not run again, and a model that is not trained yet is left for later.
 """
 
@@ -18,7 +18,7 @@ from ldm import profiles
 from ldm.data.scenes.captions import Level
 from ldm.paths import ROOT
 from ldm.profiles import Profile
-from ldm.study import confounders, denoising, findings, sampling
+from ldm.study import confounders, denoising, findings, lever_grid, levers, sampling
 from ldm.study.results import Store
 from ldm.study.run import run
 from ldm.tasks import models, pretrain
@@ -61,6 +61,7 @@ def stages(chosen: Profile, sizes: Sequence[int]) -> Iterator[tuple[str, list[sa
     yield "numbers of pictures", confounders.counts(chosen, sizes)
     for level in ("nothing", "all", "subject"):
         yield f"captions that say {level}", at_level(chosen, sizes, level, 0)
+    yield "solvers", list(lever_grid.solver_grid(chosen, sizes))
 
 
 def main() -> None:
@@ -83,6 +84,8 @@ def main() -> None:
         for title, cells in list(stages(chosen, sizes))[:: -1 if told.backwards else 1]:
             cells = cells[::-1] if told.backwards else cells
             run_those_here(f"{chosen.name}, {title}", cells, evaluators[chosen.name], store, planned=told.plan)
+    pulled = lever_grid.lever_grid(settings[0], sizes)
+    run_those_here("levers", pulled, levers.LeverEvaluator(settings[0]), store, planned=told.plan)
     for seed in SEEDS[1:]:
         for chosen in settings:
             for level in ("some", "all"):
@@ -100,7 +103,7 @@ def run_those_here(
     planned: bool,
 ) -> None:
     """Run those of the cells whose models are here; planned: only say how many are not recorded."""
-    here = [cell for cell in cells if evaluator.file(*evaluator.model_of(cell))]
+    here = [cell for cell in cells if all(evaluator.file(*model) for model in evaluator.models_of(cell))]
     if planned:
         left = sum(not store.has(evaluator.key(cell)) for cell in here)
         print(f"{title}: {left} of {len(here)} cells whose models are here are left")

@@ -69,6 +69,10 @@ class Evaluates(Protocol[AnyCell]):
         """Return what names the cell's model (`ldm.tasks.models.file_of`); None where it needs none."""
         ...
 
+    def models_of(self, cell: AnyCell) -> list[tuple[Any, ...]]:
+        """Return what names every model that the cell asks: this one, and the other of a pair."""
+        ...
+
     def file(self, *model: Any) -> Path | None:
         """Return where a model's weights lie on this machine; None where they do not."""
         ...

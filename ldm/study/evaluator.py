@@ -64,6 +64,11 @@ class Evaluator(ABC, Generic[AnyCell]):
     def setting(self, cell: AnyCell) -> str:
         """Return what the protocol of the cell's rows says besides how each metric is measured."""
 
+    def models_of(self, cell: AnyCell) -> list[tuple[Any, ...]]:
+        """Return what names every model that the cell asks."""
+        model = self.model_of(cell)
+        return [] if model is None else [model]
+
     # --- what all share ---
 
     @cached_property

@@ -18,6 +18,7 @@ STUDIES = (
     "denoising",
     "sampling",
     "samplers",
+    "levers",
     "superres",
     "dreambooth",
     "interpolation",
@@ -50,7 +51,9 @@ class Row:
     `value` lies in the metric's own unit, `lo` and `hi` bound its interval, `n` counts the images
     (or runs) behind it. `cost` is the paper's normalised cost x steps, `nfe` counts network
     evaluations, `level` is how much of a scene its captions say, `gflops` are those of one evaluation
-    on one image, `strength` is how much of `task` was done to the pictures, in the unit of that task.
+    on one image, `strength` is how much of `task` was done to the pictures, in the unit of that task. `lever` is what
+    else was pulled besides size, steps and guidance, `dose` its setting, and `done` the GFLOPs truly done for one
+    picture (`ldm.study.levers`).
     `machine`, `dtype`, `micro_batches` of a step, `remat` (blocks computed twice) and `mesh` (data x fsdp) are what
     programs read of the conditions (`ldm.study.conditions`, also for older rows); `protocol` says them to people.
     Raises: ValueError for an unknown study, a value that is not finite, an interval upside down.
@@ -73,6 +76,9 @@ class Row:
     nfe: int | None = None
     cost: float | None = None
     strength: float | None = None
+    lever: str | None = None
+    dose: str | None = None
+    done: float | None = None
     metric: str
     protocol: str
     value: float

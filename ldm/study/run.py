@@ -27,18 +27,19 @@ def at_hand(cells: Sequence[AnyCell], *, store: Store, evaluator: Evaluates[AnyC
     Raises: ValueError, of the first model that is missing, where none of those that need one is left.
     """
 
-    def here(cell: AnyCell, model: tuple[Any, ...]) -> bool:
-        if evaluator.file(*model):
+    def here(cell: AnyCell, asked: list[tuple[Any, ...]]) -> bool:
+        if all(evaluator.file(*model) for model in asked):
             return True
         try:
             return store.has(evaluator.key(cell))
         except ValueError:  # neither a file nor a record of the model
             return False
 
-    drawn_by = {cell: model for cell in cells if (model := evaluator.model_of(cell)) is not None}
-    found = {cell for cell, model in drawn_by.items() if here(cell, model)}
+    drawn_by = {cell: asked for cell in cells if (asked := evaluator.models_of(cell))}
+    found = {cell for cell, asked in drawn_by.items() if here(cell, asked)}
     if drawn_by and not found:
-        raise models.missing(evaluator.profile, *next(iter(drawn_by.values())))
+        lacking = [model for model in next(iter(drawn_by.values())) if not evaluator.file(*model)]
+        raise models.missing(evaluator.profile, *lacking[0])
     return [cell for cell in cells if cell in found or cell not in drawn_by]
 
 

@@ -8,7 +8,7 @@ cell under way.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -52,12 +52,16 @@ class Evaluation:
         profile = profiles.get(self.profile)
         check_size(profile, self.c)
         check_length(profile, self.images)
+        self.check_guidance()
+        check_pictures(self.n)
+        profile.plan(self.sampler, self.steps)  # refuses unknown samplers and impossible step counts
+
+    def check_guidance(self) -> None:
+        """Raise ValueError, one sentence, for a guidance outside its range."""
         if not 1 <= self.guidance <= 30:
             raise ValueError(
                 f"guidance = {self.guidance}: expected 1 (no guidance) to 30; the paper's range is 1.5 to 8."
             )
-        check_pictures(self.n)
-        profile.plan(self.sampler, self.steps)  # refuses unknown samplers and impossible step counts
 
 
 def sampling_grid(
@@ -155,23 +159,21 @@ class SamplingEvaluator(Evaluator[Evaluation]):
     def evaluate(self, cell: Evaluation) -> tuple[Score, np.ndarray, float]:
         """Score, the first pictures, and the seconds that making and scoring them took."""
         began = time.monotonic()
-        generator = self._model(*self.model_of(cell))
         data = self.scenes_of(cell)
-        batches = generator.images(
-            data.captions(range(cell.n)),
-            self.profile.plan(cell.sampler, cell.steps),
-            cell.guidance,
-            seed=cell.noise,
-        )
         strip: list[np.ndarray] = []
 
         def watched():
-            for images in batches:
+            for images in self.draw(cell, data):
                 strip.extend(images[: STRIP - len(strip)])
                 yield images
 
         score = self.metrics.score(watched(), described(data), [data.said(i) for i in range(cell.n)])
         return score, np.stack(strip), time.monotonic() - began
+
+    def draw(self, cell: Evaluation, data: Scenes) -> Iterator[np.ndarray]:
+        """Yield a picture of each caption, uint8 (b, H, W, 3), batch by batch."""
+        generator, plan = self._model(*self.model_of(cell)), self.profile.plan(cell.sampler, cell.steps)
+        return generator.images(data.captions(range(cell.n)), plan, cell.guidance, seed=cell.noise)
 
     def columns(self, cell: Evaluation) -> dict[str, Any]:
         shape = dict(size=self.profile.latent_shape[0], tokens=self.profile.tokens, context=self.profile.context)

@@ -1,0 +1,135 @@
+"""What else a budget can buy, besides size, steps and guidance: one dataclass a lever, each with its setting.
+
+A lever is a part of a cell (`ldm.study.levers`), so its class and fields are hashed into the cell's key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Precision = Literal["bfloat16", "int8"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """Guidance at some noise levels alone (Kynkaanniemi et al. 2024); at the others the network is asked once."""
+
+    low: float  # noise levels sigma / alpha, both ends included
+    high: float
+
+    name = "guidance in an interval"
+
+    @property
+    def dose(self) -> str:
+        return f"noise levels {self.low:g} to {self.high:g}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guide:
+    """Another member of the family guides, in place of the network's own answer to the empty caption.
+
+    With the caption it is a worse version of the network, which guidance leads away from (autoguidance, Karras et al.
+    2024). With the empty one it is classifier-free guidance whose second evaluation is cheaper.
+    """
+
+    c: int
+    images: int  # its training length
+    captioned: bool  # whether the guide is told the caption
+
+    @property
+    def name(self) -> str:
+        return "autoguidance" if self.captioned else "a smaller guide"
+
+    @property
+    def dose(self) -> str:
+        return f"guided by c = {self.c} after {self.images:,} images"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handover:
+    """The cell's size draws the first steps, another one the rest (T-Stitch, Pan et al. 2024)."""
+
+    c: int  # the size that takes over
+    after: int  # steps
+
+    name = "a size for each noise level"
+
+    @property
+    def dose(self) -> str:
+        return f"c = {self.c} after {self.after} steps"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """Deep features of the UNet are kept from step to step (DeepCache, Ma et al. 2023)."""
+
+    every: int  # steps from one whole evaluation to the next
+    depth: int = 3  # skip connections computed at every step (`ldm.diffusion.sampler.Reuse`)
+
+    name = "features kept between steps"
+
+    @property
+    def dose(self) -> str:
+        return f"whole at one step of {self.every}, else {self.depth} of 12 skip connections"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rescaled:
+    """Guidance whose result keeps the spread of the answer with the caption, in this share (Lin et al. 2024)."""
+
+    share: float
+
+    name = "rescaled guidance"
+
+    @property
+    def dose(self) -> str:
+        return f"phi {self.share:g}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Projected:
+    """Adaptive projected guidance (Sadat et al. 2024): `ldm.diffusion.guidance.Projection`."""
+
+    norm: float
+    parallel: float = 0.0
+    momentum: float = -0.5
+
+    name = "projected guidance"
+
+    @property
+    def dose(self) -> str:
+        return f"norm {self.norm:g}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renoised:
+    """CFG++ (Chung et al. 2024): the noise that stays is the answer's without the caption."""
+
+    share: float = 1.0
+
+    name = "CFG++"
+
+    @property
+    def dose(self) -> str:
+        return "" if self.share == 1 else f"share {self.share:g}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """Weights in fewer bits: half precision, or one byte with a scale for each output channel."""
+
+    kind: Precision
+
+    name = "weights in fewer bits"
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Precision):
+            raise ValueError(f"kind = {self.kind!r}: expected one of {', '.join(get_args(Precision))}; choose one.")
+
+    @property
+    def dose(self) -> str:
+        return self.kind
+
+
+Lever = Interval | Guide | Handover | Kept | Rescaled | Projected | Renoised | Stored

@@ -1,0 +1,170 @@
+"""The study of levers: a pretrained model, sampled with one lever pulled, scored as in the sampling study.
+
+A lever's cost is counted twice: in FLOPs truly done for one picture (`Row.done`), and, where the paper's unit says
+anything of it, in that. What is compared is the best setting with a lever and the best without any, at equal cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+
+from ldm import profiles
+from ldm.data.scenes.dataset import Scenes
+from ldm.diffusion.counting import Passes, passes
+from ldm.diffusion.guidance import Guidance, Projection
+from ldm.diffusion.stitching import handover
+from ldm.hashing import key
+from ldm.networks import cost, sizes
+from ldm.profiles import Profile
+from ldm.study.cells import check_length, check_size
+from ldm.study.lever_cells import Guide, Handover, Interval, Kept, Lever, Projected, Renoised, Rescaled, Stored
+from ldm.study.sampling import Evaluation, SamplingEvaluator
+
+VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeverEvaluation(Evaluation):
+    """One point of the sampling study, with a lever."""
+
+    lever: Lever
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        profile, lever = profiles.get(self.profile), self.lever
+        if isinstance(lever, Guide):
+            check_size(profile, lever.c)
+            check_length(profile, lever.images)
+        if isinstance(lever, Handover):
+            check_size(profile, lever.c)
+            if not 0 < lever.after < self.steps:
+                raise ValueError(
+                    f"after = {lever.after}: expected 1 to {self.steps - 1} of {self.steps} steps, so that both sizes "
+                    "draw some; choose one of these."
+                )
+        if isinstance(lever, Kept) and not 2 <= lever.every:
+            raise ValueError(f"every = {lever.every}: expected 2 or more; every step whole is no lever.")
+
+    def check_guidance(self) -> None:
+        if not isinstance(self.lever, Renoised):
+            super().check_guidance()
+        elif not 0 <= self.guidance <= 1:
+            raise ValueError(f"guidance = {self.guidance}: expected 0 to 1, which is the scale's range for CFG++.")
+
+    @property
+    def other(self) -> tuple[int, int, int] | None:
+        """The second model that the lever asks: its size, training length and seed; None where it asks none."""
+        match self.lever:
+            case Guide(c=c, images=images):
+                return c, images, self.seed
+            case Handover(c=c):
+                return c, self.images, self.seed
+        return None
+
+
+class LeverEvaluator(SamplingEvaluator):
+    """Draws a picture of each caption with the cell's lever, and scores them all."""
+
+    def __init__(self, profile: Profile):
+        super().__init__(profile)
+        self._model = lru_cache(maxsize=2)(self.load)  # of a pair
+
+    @cached_property
+    def versions(self) -> dict[str, str | int]:
+        return super().versions | {"levers": VERSION}
+
+    def models_of(self, cell: LeverEvaluation) -> list[tuple[Any, ...]]:
+        return [*super().models_of(cell), *([] if cell.other is None else [cell.other])]
+
+    def key(self, cell: LeverEvaluation) -> str:
+        """Return the cell's name. Raises: ValueError when one of its models does not exist."""
+        other = {} if cell.other is None else {"other": self._digest(*cell.other)}
+        models = {"model": self._digest(*self.model_of(cell))} | other
+        return key(cell, **self.versions, **models, data=self.data_of(cell))
+
+    def guidance(self, cell: LeverEvaluation) -> Guidance:
+        """Return how the cell is guided."""
+        match cell.lever:
+            case Interval(low=low, high=high):
+                return Guidance(cell.guidance, interval=(low, high))
+            case Rescaled(share=share):
+                return Guidance(cell.guidance, share)
+            case Projected(norm=norm, parallel=parallel, momentum=momentum):
+                return Guidance(cell.guidance, projection=Projection(parallel, norm, momentum))
+            case Renoised(share=share):
+                return Guidance(cell.guidance, renoise=share)
+        return Guidance(cell.guidance)
+
+    def draw(self, cell: LeverEvaluation, data: Scenes) -> Iterator[np.ndarray]:
+        """Yield the pictures, batch by batch."""
+        from ldm.diffusion.sampler import Reuse
+        from ldm.diffusion.stitching import stitch
+        from ldm.networks.quantization import quantized
+        from ldm.training.gradients import half
+
+        generator, plan = self._model(*self.model_of(cell)), self.profile.plan(cell.sampler, cell.steps)
+        options: dict[str, Any] = {}
+        match cell.lever:
+            case Guide(captioned=captioned):
+                guide = self._model(*cell.other)
+                options["guide"] = guide.structure, guide.drawing
+                options["told"] = captioned
+            case Handover(after=after):
+                pair = [(one.structure, one.params) for one in (generator, self._model(*cell.other))]
+                structure, params = stitch(pair, handover(plan, [after]))
+                generator = replace(generator, structure=structure, params=params)
+            case Kept(every=every, depth=depth):
+                options["reuse"] = Reuse(every, depth)
+            case Stored(kind="bfloat16"):
+                generator = replace(generator, params=half(generator.params))
+            case Stored(kind="int8"):
+                generator = replace(generator, params=quantized(generator.params))
+        captions = data.captions(range(cell.n))
+        return generator.images(captions, plan, self.guidance(cell), seed=cell.noise, **options)
+
+    def passes(self, cell: LeverEvaluation) -> Passes:
+        """Return how often one picture asks which network."""
+        plan, lever = self.profile.plan(cell.sampler, cell.steps), cell.lever
+        guided = cell.guidance != 1 or isinstance(lever, Renoised)
+        by_guide = isinstance(lever, Guide)
+        return passes(
+            plan,
+            self.guidance(cell),
+            null=guided and not by_guide,
+            guide=by_guide,
+            every=lever.every if isinstance(lever, Kept) else 1,
+            until=handover(plan, [lever.after]) if isinstance(lever, Handover) else None,
+        )
+
+    def done(self, cell: LeverEvaluation) -> float:
+        """Return the GFLOPs that are truly done by the denoising networks for one picture."""
+        shape = dict(size=self.profile.latent_shape[0], tokens=self.profile.tokens, context=self.profile.context)
+        one = lambda c: sizes.gflops(self.profile.network, c, **shape)
+        lever, made = cell.lever, self.passes(cell)
+        return made.gflops(
+            *([one(cell.c), one(lever.c)] if isinstance(lever, Handover) else [one(cell.c)]),
+            shallow=cost.shallow_gflops(cell.c, lever.depth, **shape) if isinstance(lever, Kept) else None,
+            guide=one(lever.c) if isinstance(lever, Guide) else None,
+        )
+
+    def columns(self, cell: LeverEvaluation) -> dict[str, Any]:
+        paper = {} if isinstance(cell.lever, Interval | Rescaled | Projected | Renoised | Stored) else {"cost": None}
+        return (
+            super().columns(cell)
+            | paper
+            | dict(
+                study="levers",
+                lever=cell.lever.name,
+                dose=cell.lever.dose,
+                nfe=self.passes(cell).nfe,
+                done=self.done(cell),
+            )
+        )
+
+    def setting(self, cell: LeverEvaluation) -> str:
+        return "; ".join(filter(None, (super().setting(cell), cell.lever.name, cell.lever.dose)))

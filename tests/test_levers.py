@@ -1,0 +1,154 @@
+"""The study of levers: what each lever draws, what it costs, and that a lever which does nothing draws the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ldm import profiles
+from ldm.hashing import key
+from ldm.networks import cost
+from ldm.study import lever_grid
+from ldm.study.lever_cells import Guide, Handover, Interval, Kept, Projected, Renoised, Rescaled, Stored
+from ldm.study.levers import LeverEvaluation, LeverEvaluator
+from ldm.study.sampling import Evaluation, SamplingEvaluator
+from ldm.tasks.generate import Generator
+from tests.test_guidance import STRONG, WEAK
+from tests.test_search import Codec, Text
+
+OPEN = profiles.get("laptop-eps")
+PLAIN = dict(study="sampling", profile=OPEN.name, images=OPEN.length, steps=8, guidance=3.0, n=64)
+SHAPE = dict(size=8, tokens=24, context=128)
+ONE = {c: cost.unet_gflops(c, **SHAPE) for c in OPEN.family}
+
+
+def pulled(lever, **changed) -> LeverEvaluation:
+    return LeverEvaluation(**(PLAIN | {"study": "levers", "c": 16} | changed), lever=lever)
+
+
+@pytest.fixture(scope="module")
+def evaluator():
+    return LeverEvaluator(OPEN)
+
+
+class Data:
+    """What an evaluator asks of its scenes."""
+
+    def captions(self, rows):
+        return [f"caption {i}" for i in rows]
+
+
+class Toys(LeverEvaluator):
+    """Draws with toy networks in place of trained ones: c = 16 is the strong one, all others the weak one."""
+
+    def load(self, *model) -> Generator:
+        structure, params = STRONG if model[0] == 16 else WEAK
+        profile = replace(OPEN, batch=4)
+        return Generator(profile=profile, structure=structure, params=params, codec=Codec(), text=Text())
+
+    def drawn(self, cell: Evaluation) -> np.ndarray:
+        return np.concatenate(list(self.draw(cell, Data())))
+
+
+def test_a_lever_that_does_nothing_draws_what_is_drawn_without_it():
+    toys = Toys(OPEN)
+    plain = np.concatenate(list(SamplingEvaluator.draw(toys, Evaluation(**PLAIN | dict(n=16), c=16), Data())))
+    same = (
+        Interval(low=0, high=1e9),
+        Guide(c=16, images=OPEN.length, captioned=False),  # itself, on the empty caption
+        Handover(c=16, after=3),
+        Rescaled(share=0),
+        Projected(norm=1e9, parallel=1, momentum=0),
+    )
+    for lever in same:
+        drawn = toys.drawn(pulled(lever, n=16))
+        assert np.abs(drawn.astype(int) - plain).max() <= 1, lever.name
+    others = (Interval(low=0.3, high=5), Guide(c=8, images=OPEN.length, captioned=True), Handover(c=8, after=3))
+    for lever in others:
+        assert np.abs(toys.drawn(pulled(lever, n=16)).astype(int) - plain).max() > 1, lever.name
+
+
+@pytest.mark.parametrize(
+    "lever, gflops",
+    [
+        (Interval(low=0, high=1e9), 16 * ONE[16]),
+        (Interval(low=0, high=0), 8 * ONE[16]),
+        (Guide(c=8, images=OPEN.length, captioned=False), 8 * (ONE[16] + ONE[8])),
+        (Guide(c=16, images=40_000, captioned=True), 16 * ONE[16]),
+        (Handover(c=32, after=2), 4 * ONE[16] + 12 * ONE[32]),
+        (Kept(every=4, depth=1), 4 * ONE[16] + 12 * cost.shallow_gflops(16, 1, **SHAPE)),
+        (Rescaled(share=0.7), 16 * ONE[16]),
+        (Projected(norm=2), 16 * ONE[16]),
+        (Stored(kind="int8"), 16 * ONE[16]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_the_flops_truly_done_are_those_of_all_passes(evaluator, lever, gflops):
+    found = evaluator.columns(pulled(lever))
+    assert found["done"] == pytest.approx(gflops)
+    assert (found["lever"], found["dose"]) == (lever.name, lever.dose)
+
+
+def test_the_papers_cost_is_told_where_its_unit_says_anything(evaluator):
+    plain = SamplingEvaluator(OPEN).columns(Evaluation(**PLAIN, c=16))["cost"]
+    assert evaluator.columns(pulled(Interval(low=0.3, high=5)))["cost"] == plain
+    assert evaluator.columns(pulled(Kept(every=2)))["cost"] is None
+
+
+def test_a_key_holds_the_lever_its_setting_and_the_second_model(evaluator, monkeypatch):
+    monkeypatch.setattr(evaluator, "_digest", lambda *model: str(model))
+    cells = [
+        pulled(lever)
+        for lever in (
+            Interval(low=0, high=5),
+            Interval(low=0, high=4),
+            Guide(c=8, images=OPEN.length, captioned=True),
+            Guide(c=8, images=OPEN.length, captioned=False),
+            Guide(c=8, images=40_000, captioned=True),
+            Handover(c=8, after=2),
+            Handover(c=8, after=3),
+        )
+    ]
+    assert len({evaluator.key(cell) for cell in cells}) == len(cells)
+    before = evaluator.key(cells[2])
+    monkeypatch.setattr(evaluator, "_digest", lambda *model: "other" if model[0] == 8 else str(model))
+    assert evaluator.key(cells[2]) != before
+
+
+@pytest.mark.parametrize(
+    "changed, word",
+    [
+        (dict(lever=Handover(c=32, after=8)), "after"),
+        (dict(lever=Handover(c=7, after=2)), "c = 7"),
+        (dict(lever=Guide(c=8, images=7, captioned=True)), "images"),
+        (dict(lever=Kept(every=1)), "every"),
+        (dict(lever=Renoised(), guidance=2.0), "CFG"),
+        (dict(lever=Rescaled(share=0.7), guidance=0.5), "guidance"),
+    ],
+)
+def test_what_cannot_be_is_refused_when_the_cell_is_made(changed, word):
+    with pytest.raises(ValueError, match=word):
+        pulled(**changed)
+    with pytest.raises(ValueError, match="kind"):
+        Stored(kind="int4")
+
+
+def test_the_grid_asks_every_lever_at_every_size_and_step_count(monkeypatch):
+    monkeypatch.setattr(lever_grid.models, "there", lambda *_: True)
+    cells = lever_grid.lever_grid(OPEN, (8, 16, 32))
+    assert len(set(cells)) == len(cells) == len({key(cell) for cell in cells})
+    for kind in (Interval, Handover, Kept, Rescaled, Projected, Renoised, Stored):
+        asked = {(cell.c, cell.steps) for cell in cells if isinstance(cell.lever, kind)}
+        assert asked == {(c, steps) for c in (8, 16, 32) for steps in lever_grid.STEPS}
+    guides = {(cell.c, cell.lever.c, cell.lever.captioned) for cell in cells if isinstance(cell.lever, Guide)}
+    assert guides == {
+        *((8, 8, True), (16, 16, True), (32, 32, True), (16, 8, True), (32, 16, True)),
+        *((16, 8, False), (32, 8, False), (32, 16, False)),
+    }
+
+
+def test_without_the_second_model_a_lever_is_left_out(monkeypatch):
+    monkeypatch.setattr(lever_grid.models, "there", lambda *_: False)
+    assert all(cell.other is None for cell in lever_grid.lever_grid(OPEN, (8, 16)))
