@@ -17,7 +17,7 @@ from ldm.training.gradients import divided, gradient, half
 from ldm.training.loop import TrainConfig, fit
 from tests.toy_training import CONFIG, PARAMS, batches, line, loss
 
-compiled = jax.jit(partial(gradient, loss), static_argnames=("bf16", "micro_batches"))
+compiled = jax.jit(partial(gradient, loss), static_argnames=("seen", "micro_batches"))
 
 
 @pytest.mark.slow
@@ -53,7 +53,7 @@ def test_in_bfloat16_the_gradient_is_float32_and_near():
         "conv_out.bias",
     }
     (exact, _), expected = compiled(PARAMS, batches(0), jax.random.key(0))
-    (value, _), found = compiled(PARAMS, batches(0), jax.random.key(0), bf16=True)
+    (value, _), found = compiled(PARAMS, batches(0), jax.random.key(0), seen=half)
     assert value.dtype == jnp.float32 and 0 < abs(float(value) - float(exact)) < 0.01 * float(exact)
     for name, array in expected.items():
         assert found[name].dtype == jnp.float32

@@ -17,10 +17,12 @@ from ldm.diffusion.schedule import Schedule
 from ldm.networks.layers import Conv, Downsample, KeySource, gather_taps
 from ldm.tasks import together as task
 from ldm.training import loop, together
+from ldm.training.flat import Flat
 from ldm.training.gradients import half
 from ldm.training.guards import Diverged
 from tests.toy_training import CONFIG, PARAMS, STRUCTURE, loss
 
+FLAT = Flat.of(PARAMS)
 SEEDS, SCENES = (0, 1, 5), 40
 LENGTHS = (160, 320)
 
@@ -42,15 +44,15 @@ def gather(source, chosen):
 
 def side_by_side(source, config=CONFIG, seeds=SEEDS, asked=loss, **more):
     kept, logs = {}, []
-    lap = together.lap_of(asked, config, gather, PARAMS)
+    lap = together.lap_of(asked, config, gather, FLAT)
     states = together.fit(
         lap,
-        together.begin(config, [PARAMS] * len(seeds)),
+        together.begin(config, [PARAMS] * len(seeds), FLAT),
         source,
         rows,
         config,
         seeds,
-        PARAMS,
+        FLAT,
         names=[f"seed {seed}" for seed in seeds],
         lengths=LENGTHS,
         on_length=lambda images, which, average: kept.update({(images, seeds[which]): jax.device_get(average)}),
@@ -78,7 +80,7 @@ def test_a_training_among_others_ends_where_it_ends_alone(source, monkeypatch):
         for images in LENGTHS:
             for name, expected in alone[images].items():
                 np.testing.assert_allclose(kept[images, seed][name], expected, rtol=1e-4, atol=1e-6)
-        ends = together.named(PARAMS, states.params[place])
+        ends = FLAT.split(states.params[place])
         for name, expected in state.params.items():
             np.testing.assert_allclose(ends[name], expected, rtol=1e-4, atol=1e-6)
     assert np.abs(kept[320, 0]["conv_in.weight"] - kept[320, 1]["conv_in.weight"]).max() > 1e-3, "seeds are one"
@@ -92,8 +94,8 @@ def test_in_bfloat16_the_loss_sees_what_it_sees_alone_and_the_state_stays_float3
         seen.update({name: p.dtype for name, p in params.items()})
         return loss(params, batch, key)
 
-    lap = together.lap_of(watching, config, gather, PARAMS)
-    states = jax.eval_shape(lambda: together.begin(config, [PARAMS] * 3))
+    lap = together.lap_of(watching, config, gather, FLAT)
+    states = jax.eval_shape(lambda: together.begin(config, [PARAMS] * 3, FLAT))
     given = (np.zeros((together.LAP, 3, CONFIG.batch), np.int32), {}, np.arange(3, dtype=np.uint32), np.int32(1))
     ends, _ = jax.eval_shape(lap, states, source, *given)
     assert seen == {name: p.dtype for name, p in half(PARAMS).items()} and len(set(seen.values())) == 2
@@ -101,8 +103,9 @@ def test_in_bfloat16_the_loss_sees_what_it_sees_alone_and_the_state_stays_float3
 
 
 def test_parameters_lie_end_to_end_in_a_vector_and_come_back():
-    vector = together.flat(PARAMS)
-    for back in (together.named(PARAMS, jnp.asarray(vector)), together.named(PARAMS, vector)):
+    vector = FLAT.join(PARAMS)
+    assert Flat.of(FLAT.split(vector)) == FLAT
+    for back in (FLAT.split(jnp.asarray(vector)), FLAT.split(vector)):
         assert back.keys() == PARAMS.keys()
         assert all(np.array_equal(back[name], PARAMS[name]) for name in PARAMS)
 

@@ -110,11 +110,11 @@ class LeverEvaluator(SamplingEvaluator):
         generator, plan = self._model(*self.model_of(cell)), self.profile.plan(cell.sampler, cell.steps)
         options: dict[str, Any] = {}
         match cell.lever:
-            case Guide(captioned=captioned):
+            case Guide(captioned=captioned) if cell.other:
                 guide = self._model(*cell.other)
                 options["guide"] = guide.structure, guide.drawing
                 options["told"] = captioned
-            case Handover(after=after):
+            case Handover(after=after) if cell.other:
                 pair = [(one.structure, one.params) for one in (generator, self._model(*cell.other))]
                 structure, params = stitch(pair, handover(plan, [after]))
                 generator = replace(generator, structure=structure, params=params)

@@ -32,6 +32,7 @@ from ldm.tasks import memory, models
 from ldm.tasks.pretrain import fresh, network
 from ldm.training import together
 from ldm.training.config import TrainConfig
+from ldm.training.flat import Flat
 
 COMPILERS = ThreadPoolExecutor(2, "compile")
 
@@ -130,10 +131,11 @@ def compiled(task: Task) -> Callable[..., Any]:
     profile, count = task.runs[0].profile, len(task.runs)
 
     structure, params = _shapes(profile, task.c, count > 1)
+    flat = Flat.of(params)
     loss = diffusion_loss(
         structure, profile.schedule, task.predicts, null=task.null, drop=profile.dropped, times=profile.times
     )
-    lap = together.lap_of(loss, task.config, partial(gather, task.data.text.structure), params)
+    lap = together.lap_of(loss, task.config, partial(gather, task.data.text.structure), flat)
     shape = jax.ShapeDtypeStruct
     length = sum(p.size for p in params.values())
     states = jax.eval_shape(jax.vmap(partial(together.fresh, task.config)), shape((count, length), jnp.float32))
@@ -181,14 +183,15 @@ def pretrain(
             models.save(path, average, run.profile, task.c, images, run.seed)
 
     lap, first = begun(task).result()
+    flat = Flat.of(first[0])
     together.fit(
         lap,
-        together.begin(task.config, first),
+        together.begin(task.config, first, flat),
         task.data.source,
         lambda seed, step: batch_indices(seed, step, task.config.batch, len(task.data.latents)),
         task.config,
         [run.seed for run in task.runs],
-        first[0],
+        flat,
         names=[f"{run.profile.name}, c = {task.c}, seed {run.seed}" for run in task.runs],
         more=task.more,
         lengths=lengths,

@@ -35,14 +35,14 @@ def gradient(
     key: Array,
     others: tuple = (),
     *,
-    bf16: bool = False,
+    seen: Callable[[Any], Params] = lambda params: params,
     micro_batches: int = 1,
 ) -> Any:
     """Return ((loss, its terms), gradient in the parameters), all float32.
 
     Args:
-        others: what the loss takes besides: a teacher's weights, the averaged ones. bf16: see `half`; they too are
-            rounded.
+        others: what the loss takes besides: a teacher's weights, the averaged ones.
+        seen: how the loss sees them all: rounded (`half`), gathered from devices, or by name (`training.flat`).
         micro_batches: the batch is seen in so many pieces, one after another, and the mean is taken. For losses that
             are means over images this is the whole batch's gradient, within rounding, at a fraction of its memory: the
             loss is given one key an image in place of one key, which `losses.image_keys` hands on (other draws refuse
@@ -50,10 +50,8 @@ def gradient(
     """
 
     def run(batch: DeviceBatch, key: Array) -> Any:
-        if not bf16:
-            return jax.value_and_grad(loss, has_aux=True)(params, batch, key, *others)
-        rounded = tuple(map(half, others))
-        return jax.value_and_grad(lambda p: loss(half(p), batch, key, *rounded), has_aux=True)(params)
+        view = lambda params: loss(seen(params), batch, key, *map(seen, others))
+        return jax.value_and_grad(view, has_aux=True)(params)
 
     if micro_batches == 1:
         return run(batch, key)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,8 @@ from ldm.files import hold
 from ldm.networks.layers import Params
 from ldm.training.checkpoint import TrainCheckpoints
 from ldm.training.config import TrainConfig
-from ldm.training.gradients import gradient
+from ldm.training.flat import Flat
+from ldm.training.gradients import gradient, half
 from ldm.training.guards import Preempted, StopSignal, Watch
 from ldm.training.meter import Meter
 from ldm.training.parallel import Layout, agreed, host
@@ -52,25 +53,27 @@ def optimizer(config: TrainConfig) -> optax.GradientTransformation:
 
 
 class TrainState(NamedTuple):
+    """The state of a run. Parameters and averages lie by name, or end to end (`ldm.training.flat`)."""
+
     step: Array  # int32, steps done
-    params: Params
-    ema: Params  # the weights that are evaluated and shipped
+    params: Any
+    ema: Any  # the weights that are evaluated and shipped
     opt: optax.OptState
-    averages: tuple[Params, ...] = ()  # of `TrainConfig.averages`
+    averages: tuple[Any, ...] = ()  # of `TrainConfig.averages`
 
     def stored(self) -> dict[str, Any]:
         """Return what a checkpoint holds; of a run without more averages, as ever."""
         return {name: value for name, value in self._asdict().items() if name != "averages" or value}
 
 
-def fresh(config: TrainConfig, params: Params) -> TrainState:
+def fresh(config: TrainConfig, params: Any) -> TrainState:
     """Return the state at step 0."""
     copies = (jax.tree.map(jnp.copy, params) for _ in range(2 + len(config.averages)))
     ours, ema, *more = copies  # the step donates them; the caller keeps its own
     return TrainState(jnp.zeros((), jnp.int32), ours, ema, optimizer(config).init(ours), tuple(more))
 
 
-def init_state(params: Params, config: TrainConfig, layout: Layout | None = None) -> TrainState:
+def init_state(params: Any, config: TrainConfig, layout: Layout | None = None) -> TrainState:
     """Return the state at step 0, on the layout's devices if there is one."""
 
     if layout:
@@ -87,21 +90,22 @@ def advance(
     batch: DeviceBatch,
     key: Array,
     others: tuple = (),
+    *,
+    seen: Callable[[Any], Params] = lambda params: params,
     constrain: Callable[[Any], Any] = lambda tree: tree,
 ) -> tuple[TrainState, dict[str, Array]]:
     """Return the state after one more step, and what there is to log of it.
 
     Args:
-        others: what the loss is asked with besides. constrain: says how the gradient is to lie on devices.
+        others: what the loss is asked with besides. seen: how it sees parameters (`gradients.gradient`).
+        constrain: says how the gradient is to lie on devices.
     """
-    (value, terms), grads = gradient(
-        loss, state.params, batch, key, others, bf16=config.bf16, micro_batches=config.accumulate
-    )
+    (value, terms), grads = gradient(loss, state.params, batch, key, others, seen=seen, micro_batches=config.accumulate)
     grads = constrain(grads)
     updates, opt = optimizer(config).update(grads, state.opt, state.params)
-    params = cast(Params, optax.apply_updates(state.params, updates))  # to optax any tree of arrays
+    params = optax.apply_updates(state.params, updates)
 
-    def averaged(average: Params, gamma: float) -> Params:
+    def averaged(average: Any, gamma: float) -> Any:
         beta = (1 - 1 / (state.step.astype(jnp.float32) + 1)) ** (gamma + 1.0)  # EDM2, eq. 121
         return jax.tree.map(lambda e, p: beta * e + (1 - beta) * p, average, params)
 
@@ -113,23 +117,25 @@ def advance(
 
 @lru_cache(maxsize=1)  # many short trainings of one loss compile once
 def make_train_step(
-    loss: Loss, config: TrainConfig, layout: Layout | None = None
+    loss: Loss, config: TrainConfig, layout: Layout | None = None, flat: Flat | None = None
 ) -> Callable[..., tuple[TrainState, dict]]:
     """One step (state, batch[, teacher]), jitted, its state donated. The key of step k is fold_in(key(seed), k).
 
     With a teacher, the loss is asked with its weights and with the averaged ones, which are then the target network.
     With a layout, state and batch lie as it says (`Layout.make`, `Layout.place`); so do the gradient and the new state.
+    With `flat`, the state holds its parameters end to end; a teacher's have their names.
     """
     constrain = layout.constrain if layout else lambda tree: tree
-    gather = layout.gather if layout else lambda tree: tree
 
-    def loss_fn(params: Params, batch: DeviceBatch, key: Array, *others: Params) -> tuple:
-        return loss(gather(params), batch, key, *map(gather, others))
+    def seen(params: Any) -> Params:
+        named = params if flat is None or isinstance(params, dict) else flat.split(params)
+        rounded = half(named) if config.bf16 else named
+        return layout.gather(rounded) if layout else rounded
 
     def train_step(state: TrainState, batch: DeviceBatch, teacher: Params | None = None) -> tuple[TrainState, dict]:
         key = jax.random.fold_in(jax.random.key(config.seed), state.step)
         others = () if teacher is None else (teacher, state.ema)
-        return constrain(advance(loss_fn, config, state, batch, key, others, constrain))
+        return constrain(advance(loss, config, state, batch, key, others, seen=seen, constrain=constrain))
 
     return jax.jit(train_step, donate_argnums=0)
 
@@ -176,12 +182,16 @@ def fit(
     first = layout is None or jax.process_index() == 0
     lock = hold(f"{folder}.lock", wait=False) if folder and first else contextlib.nullcontext()
     with lock, StopSignal() as stop:
-        state = init_state(params, config, layout)
+        flat = None if layout else Flat.of(params)  # one vector is faster; shards need the parameters' own shapes
+        state = init_state(flat.join(params) if flat else params, config, layout)
+        by_name = flat.split_all if flat else lambda tree: tree
+        to_host = layout.to_host if layout else by_name
         checkpoints = TrainCheckpoints(folder) if folder else None
-        if checkpoints and (found := checkpoints.restore(state.stored())):
+        if checkpoints and (found := checkpoints.restore(by_name(state).stored())):
             state = TrainState(**found[1])
+            state = jax.device_put(flat.join_all(state), jax.local_devices()[0]) if flat else state
         start = saved_step = int(state.step)
-        train_step = make_train_step(loss, config, layout)
+        train_step = make_train_step(loss, config, layout, flat)
         if teacher is not None:  # once, not at every step
             teacher = layout.make(lambda tree: tree, teacher) if layout else jax.device_put(teacher)
         length_steps, snapshot_steps = (
@@ -220,17 +230,17 @@ def fit(
                 bar.set_postfix({"loss": f"{record['loss']:.4f}", **Meter.short(speed)}, refresh=False)
                 on_log({"images_seen": done * config.batch, **speed, **record})
                 if done in length_steps:  # before the checkpoint: a kill in between repeats it, and does not skip it
-                    ema = layout.to_host(state.ema) if layout else state.ema
+                    ema = to_host(state.ema)
                     if first:
                         on_length(length_steps[done], ema)
                 if done in snapshot_steps:
                     averages = dict(zip((config.ema, *config.averages), (state.ema, *state.averages), strict=True))
-                    averages = layout.to_host(averages) if layout else averages
+                    averages = to_host(averages)
                     if first:
                         on_snapshot(snapshot_steps[done], averages)
                 due = agreed(time.monotonic() - saved > SAVE_SECONDS) or done == config.steps or leave
                 if checkpoints and due:
-                    checkpoints.save(done, state.stored())
+                    checkpoints.save(done, by_name(state).stored())
                     saved, saved_step = time.monotonic(), done
                 if leave and done < config.steps:
                     log(
@@ -240,10 +250,10 @@ def fit(
                     raise Preempted
         except KeyboardInterrupt:
             if checkpoints and watch.good > start and jax.process_count() == 1:
-                checkpoints.save(int(state.step), state.stored())
+                checkpoints.save(int(state.step), by_name(state).stored())
             raise
         finally:
             bar.close()
             if checkpoints:
                 checkpoints.wait()
-        return state
+        return jax.device_put(by_name(state), jax.local_devices()[0]) if flat else state

@@ -5,15 +5,12 @@ about as long as one. Each meets the batches, times and noise that it would meet
 its weights end where they would have ended, but for rounding. A *lap* of steps is one program, so that the host is
 asked once a lap; there are no checkpoints, since such trainings take minutes.
 
-The state is one vector a training, in which all parameters lie end to end (`flat`): Adam and the average are then a
-few operations on long vectors, where they were dozens on each of 700 arrays, most of what there was to compile.
+The state is one vector a training, in which all parameters lie end to end (`ldm.training.flat`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from math import prod
 from typing import Any
 
 import jax
@@ -25,6 +22,7 @@ from jaxtyping import Array, Float, Int
 from ldm.diffusion.losses import DeviceBatch
 from ldm.networks.layers import Params
 from ldm.training.config import TrainConfig
+from ldm.training.flat import Flat
 from ldm.training.gradients import half
 from ldm.training.guards import Diverged
 from ldm.training.loop import Loss, TrainState, advance, fresh
@@ -35,35 +33,19 @@ LOGGED = ("loss", "grad_norm")
 Gather = Callable[[Any, Int[Array, "k b"]], DeviceBatch]  # (what lies on the device, rows) -> batches of k trainings
 
 
-def flat(params: Params) -> Float[np.ndarray, " n"]:
-    """Return all parameters end to end, in the order of their names, on the host."""
-    return np.concatenate([np.ravel(params[name]) for name in sorted(params)])
-
-
-def named(like: Mapping[str, Any], vector: Float[Array, " n"]) -> Params:
-    """Return the parameters that lie end to end in a vector (`flat`), by the names and shapes of `like`."""
-    names = sorted(like)
-    ends = np.cumsum([prod(like[name].shape) for name in names])[:-1]
-    parts = jnp.split(vector, ends) if isinstance(vector, jax.Array) else np.split(vector, ends)
-    return {name: part.reshape(like[name].shape) for name, part in zip(names, parts, strict=True)}
-
-
-def lap_of(loss: Loss, config: TrainConfig, gather: Gather, like: Mapping[str, Any]) -> jax.stages.Wrapped:
+def lap_of(loss: Loss, config: TrainConfig, gather: Gather, flat: Flat) -> jax.stages.Wrapped:
     """Return a jitted lap (states, source, rows, more, seeds, count) -> (states, logs), the states donated.
 
     rows: int32 (LAP, k, b), what of the source the batches of k trainings are made of, of which `count` steps are done.
     more: values (k, ...) that each training's batches hold besides. logs: float32 (LAP, k) each, `count` of them set.
-    like: arrays, or shapes, of the parameters' names and shapes, which lie in the states as `flat` has them.
+    flat: how the parameters lie in the states.
     """
 
-    def of_vector(vector: Array, batch: DeviceBatch, key: Array) -> tuple[Array, dict[str, Array]]:
-        params = named(like, vector)
-        return loss(half(params) if config.bf16 else params, batch, key)
-
-    rounded = replace(config, bf16=False)  # by `of_vector`, since rounding goes by the parameters' names
+    def seen(vector: Array) -> Params:
+        return half(flat.split(vector)) if config.bf16 else flat.split(vector)
 
     def one(state: TrainState, batch: DeviceBatch, seed: Array) -> tuple[TrainState, dict[str, Array]]:
-        return advance(of_vector, rounded, state, batch, jax.random.fold_in(jax.random.key(seed), state.step))
+        return advance(loss, config, state, batch, jax.random.fold_in(jax.random.key(seed), state.step), seen=seen)
 
     def lap(states: TrainState, source: Any, rows: Array, more: DeviceBatch, seeds: Array, count: Array) -> tuple:
         def step(i: Array, carried: tuple) -> tuple:
@@ -76,9 +58,9 @@ def lap_of(loss: Loss, config: TrainConfig, gather: Gather, like: Mapping[str, A
     return jax.jit(lap, donate_argnums=0)
 
 
-def begin(config: TrainConfig, params: Sequence[Params]) -> TrainState:
-    """Return the states at step 0 of trainings from these parameters, `flat` and stacked, on the first device."""
-    stacked = np.stack([flat(one) for one in params])
+def begin(config: TrainConfig, params: Sequence[Params], flat: Flat) -> TrainState:
+    """Return the states at step 0 of trainings from these parameters, end to end and stacked, on the first device."""
+    stacked = np.stack([flat.join(one) for one in params])
     return jax.jit(jax.vmap(lambda vector: fresh(config, vector)))(jax.device_put(stacked))
 
 
@@ -89,7 +71,7 @@ def fit(
     rows: Callable[[int, int], Int[np.ndarray, " b"]],
     config: TrainConfig,
     seeds: Sequence[int],
-    like: Mapping[str, Any],
+    flat: Flat,
     *,
     names: Sequence[str],
     more: Mapping[str, np.ndarray] | None = None,
@@ -102,7 +84,7 @@ def fit(
 
     Args:
         lap: as `lap_of` makes it, or compiled for these shapes. rows: (seed, step) -> what the batch is made of.
-        seeds, names: of each training. like, more: as `lap_of`'s.
+        seeds, names: of each training. flat, more: as `lap_of`'s.
         lengths: at these numbers of images seen `on_length(images, which training, its averaged weights)` is called.
         on_log: gets a dict a lap: images_seen, loss (k,), and what `Meter.lap` says of the speed of all together.
 
@@ -132,7 +114,7 @@ def fit(
         on_log({"images_seen": last * config.batch, "loss": told["loss"][-1], **meter.lap(last)})
         if last in at:
             for which, average in enumerate(jax.device_get(states.ema)):
-                on_length(at[last], which, named(like, average))
+                on_length(at[last], which, flat.split(average))
     return states
 
 
