@@ -13,7 +13,7 @@
 # all of them from this book, its recorded rows and `ldm/`. The [glossary](../book/glossary.md) explains words and
 # letters. The solutions are folded beneath. They are code that runs whenever the book is built, so their numbers are
 # those of the rows. Try first. The rows are those of the book's first edition (`asked_of`: four sizes that predict $v$,
-# captions that say everything), except in the last three exercises.
+# captions that say everything), except in the last six exercises.
 
 # %% tags=["parameters"]
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py
@@ -29,6 +29,8 @@ from ldm import metrics, profiles
 from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
 from ldm.diffusion import mixture
+from ldm.diffusion.counting import passes
+from ldm.diffusion.guidance import Guidance
 from ldm.diffusion.schedule import Schedule
 from ldm.diffusion.solvers import ddim, dpmpp_2m, heun
 from ldm.figures import laws, speed, tables
@@ -966,6 +968,43 @@ words(
     " its log odds inside the tanh. The surer the caption, the fewer steps are needed. At q = 0.99 one step gives the"
     " mean, which lies close to the likely point. The other point is then never drawn, though it should be drawn once"
     " in a hundred times; many distances hardly notice that."
+)
+
+# %% [markdown]
+# ## [Levers](13_levers.ipynb)
+#
+# **55** ● Eight steps on leading times; guidance acts at noise levels from 1 to 20 alone. How many evaluations does a
+# picture cost, and what share of the usual 16 is that?
+
+# %% tags=["hide-cell"]
+eight = profiles.get("laptop-eps").plan("ddim", 8)
+few = passes(eight, Guidance(3.0, interval=(1.0, 20.0)), null=True).nfe
+show(pd.DataFrame({"time": eight.t[:8], "noise level": eight.sigma[:8] / eight.alpha[:8]}))
+words(f"{few} of 16, which is {few / 16:.0%}: a step outside the interval asks the network once, the others twice.")
+
+# %% [markdown]
+# **56** ●● Deep features are kept for a step, and only the top level of the UNet is computed anew. Which share of an
+# evaluation is that, for c = 8 and for c = 320? What is the most that keeping features for two of three steps can save?
+
+# %% tags=["hide-cell"]
+part = {c: cost.shallow_gflops(c, 3, **shape) / cost.unet_gflops(c, **shape) for c in (8, 320)}
+show(pd.DataFrame({"c": list(part), "share": list(part.values())}))
+words(
+    f"About {part[320]:.0%}, whatever the size, because all levels grow alike. One whole step and two shallow ones cost"
+    f" {(1 + 2 * part[320]) / 3:.0%} of three whole ones. A student of distillation saves more than that."
+)
+
+# %% [markdown]
+# **57** ●●● One hundred useless levers are each tried at nine costs, and called *better* if a 95 % interval lies above 0.
+# About how many seem to be worth something at some cost, if the nine intervals are read one by one, and how many if a
+# band holds at all nine together? Take the nine as independent.
+
+# %% tags=["hide-cell"]
+alone, together = 1 - (1 - 0.025) ** 9, 0.025
+show(pd.DataFrame({"read": ["one by one", "as a band"], "useless levers of 100": [100 * alone, 100 * together]}))
+words(
+    "About 20 and about 2 or 3. The costs of one lever share their pictures and often their setting, so in truth they"
+    " are not independent, and the first number is smaller. The band takes that into account."
 )
 
 # %% tags=["remove-cell"]

@@ -139,7 +139,7 @@ def test_the_grid_asks_every_lever_at_every_size_and_step_count(monkeypatch):
     monkeypatch.setattr(lever_grid.models, "there", lambda *_: True)
     cells = lever_grid.lever_grid(OPEN, (8, 16, 32))
     assert len(set(cells)) == len(cells) == len({key(cell) for cell in cells})
-    for kind in (Interval, Handover, Kept, Rescaled, Projected, Renoised, Stored):
+    for kind in (Interval, Handover, Kept, Rescaled, Projected, Renoised):
         asked = {(cell.c, cell.steps) for cell in cells if isinstance(cell.lever, kind)}
         assert asked == {(c, steps) for c in (8, 16, 32) for steps in lever_grid.STEPS}
     guides = {(cell.c, cell.lever.c, cell.lever.captioned) for cell in cells if isinstance(cell.lever, Guide)}

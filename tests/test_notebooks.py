@@ -26,6 +26,7 @@ CHAPTERS = (
     "09_interpolation",
     "10_tpu",
     "12_verdicts",
+    "13_levers",
     "14_left_open",
     "a0_primer",
     "a1_metrics",

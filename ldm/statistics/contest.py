@@ -11,15 +11,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from ldm.metrics import Estimate, Z
-from ldm.statistics.budget import affordable, steps_within
+from ldm.metrics import Estimate
+from ldm.statistics.budget import steps_within
 from ldm.statistics.evidence import Evidence
+from ldm.statistics.sides import lead
 
 Winner = Literal["smaller", "same", "largest", "open", "forfeit"]
 WINNERS: tuple[Winner, ...] = ("smaller", "same", "largest", "open", "forfeit")
@@ -139,90 +140,25 @@ def contest(
     costs = np.unique(cost)
     budgets = np.concatenate([[start], costs[(costs > start * (1 + 1e-9)) & (costs < end * (1 - 1e-9))]])
     wide = np.log2(np.append(budgets[1:], end) / budgets)
-
-    large, small = (_best(evidence, cost, side, budgets) for side in (big, ~big))
-    contested = np.isfinite(large.value) & np.isfinite(small.value)
-    share = np.ones(len(budgets))  # of what the advantage is one; a value that may be 0 is no measure of anything
-    share[contested] = np.maximum(np.abs(large.value[contested]), Z * large.drawn[contested].std(1))
-    with np.errstate(invalid="ignore"):
-        advantage = (large.value - small.value) / share
-    lo, hi = advantage.copy(), advantage.copy()
-    mean = Estimate(float("nan"), -np.inf, np.inf, evidence.n)
-    if contested.any():
-        weights = wide[contested] / wide[contested].sum()
-        value = float(weights @ advantage[contested])
-        ends = []
-        # Luck favours the side with more settings. Each end of the interval supposes it of the side that gains by it.
-        for sign, theirs, ours in ((-1, large.drawn, small.tied), (1, large.tied, small.drawn)):
-            drawn = (theirs - ours)[contested] / share[contested][:, None]
-            ends.append((_end(advantage[contested], drawn, sign, evidence), 2 * value - weights @ drawn))
-        lo[contested], hi[contested] = ends[0][0], ends[1][0]
-        low, high = np.quantile(ends[0][1], 0.025), np.quantile(ends[1][1], 0.975)
-        mean = Estimate(value, float(low), float(high), evidence.n)
+    found = lead(evidence, cost, ~big, big, budgets, wide)
     winners: list[Winner] = [
         "forfeit" if not fair else "smaller" if a > 0 else "largest" if b < 0 else "open"
-        for fair, a, b in zip(contested, lo, hi, strict=True)
+        for fair, a, b in zip(found.contested, found.lo, found.hi, strict=True)
     ]
-    alike = contested & (lo > -margin) & (hi < margin)
+    alike = found.contested & (found.lo > -margin) & (found.hi < margin)
     return Contest(
         metric=evidence.metric,
         unit=unit,
         largest=largest,
         budgets=budgets,
         end=float(end),
-        advantage=advantage,
-        lo=lo,
-        hi=hi,
+        advantage=found.advantage,
+        lo=found.lo,
+        hi=found.hi,
         winners=tuple("same" if same else winner for same, winner in zip(alike, winners, strict=True)),
         best=tuple(int(size[at]) for at in evidence.best_within(cost, budgets)),
-        mean=mean,
+        mean=found.mean,
     )
-
-
-class _Best(NamedTuple):
-    """The best setting of one side within each budget: its value, and what replicates say of it."""
-
-    value: Float[np.ndarray, " m"]
-    drawn: Float[np.ndarray, "m worlds"]  # the lowest of each replicate
-    tied: Float[np.ndarray, "m worlds"]  # the same if all that cannot be told from the best were truly as good
-
-
-def _best(evidence: Evidence, cost: np.ndarray, side: np.ndarray, budgets: np.ndarray) -> _Best:
-    """Return the lowest within each budget; infinite where the side affords nothing.
-
-    The lowest of many equal settings is low by luck, and a bootstrap sees less than half of that luck: its replicates
-    are of what was measured, where the lucky setting stands alone. `tied` redraws them from where luck is all that
-    parts them: settings within two paired standard errors of the best are set equal to it.
-    """
-    values, noise = evidence.values, evidence.replicates - evidence.values[:, None]
-    found: dict[int, tuple[float, np.ndarray, np.ndarray]] = {}
-    lines = []
-    for budget in budgets:
-        at = np.flatnonzero(side & affordable(cost, budget))
-        if not len(at):
-            nothing = np.full(noise.shape[1], np.inf)
-            lines.append((np.inf, nothing, nothing))
-            continue
-        if len(at) not in found:  # what is affordable only grows
-            first = at[values[at].argmin()]
-            apart = values[at] - values[first]
-            close = apart <= 2 * (noise[at] - noise[first]).std(1)
-            tied = np.where(close, values[first], values[at])[:, None] + noise[at]
-            found[len(at)] = float(values[first]), (values[at][:, None] + noise[at]).min(0), tied.min(0)
-        lines.append(found[len(at)])
-    return _Best(*map(np.array, zip(*lines, strict=True)))
-
-
-def _end(advantage: np.ndarray, drawn: np.ndarray, sign: int, evidence: Evidence) -> np.ndarray:
-    """Return one end of a band that holds at all budgets at once.
-
-    Twice the value, less the replicates' middle, plus or minus the same number of standard errors everywhere.
-    """
-    few = evidence.scatter is not None and evidence.scatter.dof < 3  # then replicates have no mean that settles
-    middle = np.median(drawn, 1) if few else drawn.mean(1)
-    errors = drawn - middle[:, None]
-    spread = np.maximum(errors.std(1), 1e-12)
-    return 2 * advantage - middle + sign * np.quantile(np.abs(errors / spread[:, None]).max(0), 0.95) * spread
 
 
 def agreement(one: Contest, other: Contest) -> Mapping[str, float]:

@@ -6,7 +6,7 @@ anything of it, in that. What is compared is the best setting with a lever and t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -25,6 +25,8 @@ from ldm.study.cells import check_length, check_size
 from ldm.study.lever_cells import Guide, Handover, Interval, Kept, Lever, Projected, Renoised, Rescaled, Stored
 from ldm.study.sampling import Evaluation, SamplingEvaluator
 
+Price = Callable[[int, str], float]  # (size, kind of pass) -> what one pass costs for one picture
+WHOLE = "whole"  # the usual pass; others are "shallow 3", by `Kept.depth`, and those of `Stored.kind`
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
 
 
@@ -141,16 +143,22 @@ class LeverEvaluator(SamplingEvaluator):
             until=handover(plan, [lever.after]) if isinstance(lever, Handover) else None,
         )
 
-    def done(self, cell: LeverEvaluation) -> float:
-        """Return the GFLOPs that are truly done by the denoising networks for one picture."""
-        shape = dict(size=self.profile.latent_shape[0], tokens=self.profile.tokens, context=self.profile.context)
-        one = lambda c: sizes.gflops(self.profile.network, c, **shape)
+    def price(self, cell: LeverEvaluation, of: Price) -> float:
+        """Return what one picture costs the denoising networks, from the price of one pass."""
         lever, made = cell.lever, self.passes(cell)
+        kind = lever.kind if isinstance(lever, Stored) else WHOLE
         return made.gflops(
-            *([one(cell.c), one(lever.c)] if isinstance(lever, Handover) else [one(cell.c)]),
-            shallow=cost.shallow_gflops(cell.c, lever.depth, **shape) if isinstance(lever, Kept) else None,
-            guide=one(lever.c) if isinstance(lever, Guide) else None,
+            *(of(c, kind) for c in ([cell.c, lever.c] if isinstance(lever, Handover) else [cell.c])),
+            shallow=of(cell.c, f"shallow {lever.depth}") if isinstance(lever, Kept) else None,
+            guide=of(lever.c, WHOLE) if isinstance(lever, Guide) else None,
         )
+
+    def gflops(self, c: int, kind: str) -> float:
+        """Return the GFLOPs of one pass; fewer bits save none."""
+        shape = dict(size=self.profile.latent_shape[0], tokens=self.profile.tokens, context=self.profile.context)
+        if kind.startswith("shallow"):
+            return cost.shallow_gflops(c, int(kind.split()[1]), **shape)
+        return sizes.gflops(self.profile.network, c, **shape)
 
     def columns(self, cell: LeverEvaluation) -> dict[str, Any]:
         paper = {} if isinstance(cell.lever, Interval | Rescaled | Projected | Renoised | Stored) else {"cost": None}
@@ -162,9 +170,6 @@ class LeverEvaluator(SamplingEvaluator):
                 lever=cell.lever.name,
                 dose=cell.lever.dose,
                 nfe=self.passes(cell).nfe,
-                done=self.done(cell),
+                done=self.price(cell, self.gflops),
             )
         )
-
-    def setting(self, cell: LeverEvaluation) -> str:
-        return "; ".join(filter(None, (super().setting(cell), cell.lever.name, cell.lever.dose)))

@@ -1,0 +1,89 @@
+"""Seconds a pass: `python -m benchmarks.levers`, of each kind of pass that a lever makes, for one picture of a batch.
+
+Guided sampling in few and in many steps, both timed; the difference is that of so many passes. Whole passes, passes
+with the deep features of the step before, and passes by weights in fewer bits, of every size that ships.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from benchmarks import measure
+from ldm import profiles
+from ldm.diffusion.sampler import Reuse, image_keys, sample
+from ldm.networks.quantization import quantized
+from ldm.profiles import DEFAULT
+from ldm.study.levers import WHOLE
+from ldm.study.results import Row, Store, key
+from ldm.tasks import models, pretrain
+from ldm.training.gradients import half
+
+FEW, MANY = 2, 10  # steps, of two passes each
+KINDS: dict[str, tuple[Callable, int]] = {  # kind of pass -> (what is done to the weights, depth that is computed)
+    WHOLE: (lambda params: params, 0),
+    "shallow 1": (lambda params: params, 1),
+    "shallow 3": (lambda params: params, 3),
+    "bfloat16": (half, 0),
+    "int8": (quantized, 0),
+}
+
+
+def main() -> None:
+    """Time every size and kind in turns, so that all see the same machine; print the middle of the rounds; keep rows.
+
+    In shallow ones the first of all steps is whole, in FEW as in MANY, so the difference has shallow passes alone.
+    """
+    profile = profiles.get(DEFAULT)
+    context = np.zeros((profile.batch, profile.tokens, profile.context), np.float32)
+    keys = image_keys(0, range(profile.batch))
+    nets = {c: pretrain.network(profile, c) for c in models.shipped_sizes(profile)}
+    weights = {(c, kind): jax.device_put(change(nets[c][1])) for c in nets for kind, (change, _) in KINDS.items()}
+
+    def draw(c: int, kind: str, steps: int) -> float:
+        depth = KINDS[kind][1]
+        return measure.seconds(
+            lambda: sample(
+                nets[c][0],
+                weights[c, kind],
+                profile.plan("ddim", steps),
+                context,
+                context,
+                2.0,
+                keys,
+                predict=profile.predict,
+                shape=profile.latent_shape,
+                reuse=Reuse(10**6, depth) if depth else None,
+            ).block_until_ready()
+        )
+
+    for case in weights:
+        draw(*case, FEW)  # compiles
+    rounds = [{case: draw(*case, MANY) - draw(*case, FEW) for case in weights} for _ in range(measure.ROUNDS)]
+    for c, kind in weights:
+        values = [each[c, kind] / (2 * (MANY - FEW) * profile.batch) for each in rounds]
+        middle = statistics.median(values)
+        print(f"c = {c:2}  {kind:10}{1000 * middle:8.3f} ms  [{1000 * min(values):.3f}, {1000 * max(values):.3f}]")
+        case = measure.Case(task=f"pass, {kind}", **{**measure.CASES[0], "c": c, "batch": profile.batch})
+        row = Row(
+            study="benchmark",
+            profile=profile.name,
+            task="pass",
+            c=c,
+            lever=kind,
+            metric="seconds a pass",
+            protocol=f"one picture of a batch of {profile.batch}, guided; {measure.machine()}",
+            machine=measure.machine(),
+            value=middle,
+            lo=min(values),
+            hi=max(values),
+            n=len(values),
+        )
+        Store(measure.ROOT).write(key(case, machine=measure.machine()), [row])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""What each lever is worth at equal cost: in a sentence, as a chart, and in pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+
+from ldm.figures import tables
+from ldm.figures.charts import INK, cost_axis
+from ldm.figures.levels import SAYS, title
+from ldm.figures.pictures import picture_grid
+from ldm.figures.samples import kept, label
+from ldm.metrics.catalogue import metric_of, short
+from ldm.statistics import comparisons
+from ldm.statistics.bootstrap import Influences
+from ldm.statistics.budget import affordable
+from ldm.statistics.evidence import Evidence
+from ldm.statistics.worth import OUTCOMES, PLAIN, Outcome, Worth, chances, regret, worth
+from ldm.study.lever_cells import Stored
+from ldm.study.results import Store
+
+WORDS: dict[Outcome, str] = {
+    "better": "surely better than without",
+    "same": "alike within the margin",
+    "worse": "surely worse",
+    "open": "not told apart",
+}
+COLOURS: dict[Outcome, str] = {"better": "#3b8f5a", "same": "#8fa3ad", "worse": "#c0504d", "open": "#c9c9c9"}
+UNITS = {"done": "GFLOPs a picture, truly done", "seconds": "seconds a picture, in the networks"}
+Found = Mapping[str, Mapping[str, Evidence]]  # level of caption -> metric -> what is known
+NONE = "no lever"
+MISSING = "No lever's rows are recorded yet: `python -m tools.evaluate_family` runs them."
+
+
+def evidence(
+    rows: pd.DataFrame,
+    levels: Sequence[str],
+    metrics: Sequence[str],
+    influences: Callable[[pd.DataFrame, str], Influences],
+) -> Found:
+    """Return what is known at each level of caption, by each metric.
+
+    Weights in fewer bits are left out: they are no way to spend FLOPs.
+    """
+    rows, found = rows[rows["lever"] != Stored.name], {}
+    for level in levels:
+        part = rows[rows["level"] == level]
+        if set(part["lever"]) - {PLAIN}:
+            found[level] = {metric: Evidence.of(part, metric, influences(part, metric)) for metric in metrics}
+    return found
+
+
+def by_level(found: Found, draw: Callable[[Evidence], Any], metrics: Sequence[str] = ()) -> list[Any]:
+    """Return what is drawn of each level and metric, under their names. metrics: of these alone."""
+    shown = []
+    for level, by in found.items():
+        shown.append(Markdown(f"### Where {title(level)}"))
+        for metric, one in by.items():
+            if not metrics or metric in metrics:
+                shown += [Markdown(f"By {metric_of(metric).title}:"), draw(one)]
+    return shown or [Markdown(MISSING)]
+
+
+def worths(evidence: Evidence, unit: str = "done") -> dict[str, Worth]:
+    """Return what each lever is worth, the one that gains most in the mean first. unit: a key of UNITS."""
+    cost = evidence.rows[unit].to_numpy(float)
+    levers = [lever for lever in dict.fromkeys(evidence.rows["lever"]) if lever != PLAIN]
+    found = {lever: worth(evidence, lever, cost) for lever in levers}
+    return dict(sorted(found.items(), key=lambda item: -item[1].mean.value))
+
+
+def setting(row: Any) -> str:
+    """Return a setting in words: `c = 16, 8 steps, guidance 3, c = 32 after 2 steps`."""
+    told = [f"c = {int(row['c'])}", label("steps", int(row["steps"])), f"guidance {row['guidance']:g}", row["dose"]]
+    return ", ".join(filter(None, told))
+
+
+def answer(evidence: Evidence) -> Markdown:
+    """Say of each lever at how many of its costs it is better, the same or worse than none, and where it gains most."""
+    lines = []
+    for lever, one in worths(evidence).items():
+        counts, many, most = one.counts, len(one.budgets), int(np.argmax(one.gain))
+        ends = {
+            "better": "surely better",
+            "worse": "surely worse",
+            "same": "alike within 5 %",
+            "open": "not told apart",
+        }
+        told = ", ".join(f"{ends[name]} at {count}" for name, count in counts.items() if count)
+        lines.append(
+            f"- **{lever[0].upper()}{lever[1:]}**: of {many} costs {told}. Most at {one.budgets[most]:.2g} GFLOPs: "
+            f"{one.gain[most]:+.0%} [{one.lo[most]:+.0%}, {one.hi[most]:+.0%}], {setting(one.best.iloc[most])}."
+        )
+    return Markdown("\n".join(lines))
+
+
+def chart(evidence: Evidence, unit: str = "done") -> Any:
+    """Plot by how much the best with each lever is better than the best without, at each cost of the lever."""
+    found = worths(evidence, unit)
+    parts = [one.table().assign(name=lever) for lever, one in found.items()]
+    data = pd.concat(parts, ignore_index=True)
+    data["setting"] = [setting(row) for row in data.to_dict("records")]
+    data["word"] = data["outcome"].map(WORDS)
+    data = data[["name", "budget", "gain", "lo", "hi", "word", "setting", "value", "n"]]
+    shown = data.assign(**{column: data[column].clip(-0.6, 0.6) for column in ("gain", "lo", "hi")})
+    scale = alt.Scale(domain=[WORDS[name] for name in OUTCOMES], range=[COLOURS[name] for name in OUTCOMES])
+    wins = alt.Color("word:N", title=None, scale=scale, legend=alt.Legend(columns=2, labelLimit=240))
+    tooltip = [
+        alt.Tooltip("setting:N", title="best setting"),
+        alt.Tooltip("budget:Q", title=UNITS[unit], format=".3~g"),
+        alt.Tooltip("gain:Q", title="better by", format="+.1%"),
+        alt.Tooltip("lo:Q", title="from", format="+.1%"),
+        alt.Tooltip("hi:Q", title="to (95 %, all its costs at once)", format="+.1%"),
+        alt.Tooltip("n:Q", title="n images", format=",d"),
+    ]
+    base = alt.Chart().encode(x=cost_axis("budget", UNITS[unit]), color=wins, tooltip=tooltip)
+    y = alt.Y("gain:Q", title="better by", axis=alt.Axis(format="+%", tickCount=4), scale=alt.Scale(nice=False))
+    zero = alt.Chart().mark_rule(color=INK, strokeDash=[4, 4]).encode(y=alt.datum(0.0))
+    heading = alt.Header(labelOrient="top", labelAnchor="start", labelFontSize=13)
+    return (
+        alt.layer(zero, base.mark_rule().encode(y="lo:Q", y2="hi:Q"), base.mark_point().encode(y=y), data=shown)
+        .properties(width=540, height=90)
+        .facet(row=alt.Row("name:N", title=None, sort=list(found), header=heading))
+        .properties(
+            description="by how much the best setting with each lever is better than the best without, at equal cost"
+        )
+    )
+
+
+def likely(evidence: Evidence, budgets: Sequence[float] = ()) -> Markdown:
+    """Say as a table how likely each lever has the best setting within each budget, and what it costs to pull no other.
+
+    budgets: GFLOPs a picture; none: five, from the cheapest to the dearest setting of the levers. The last column is a
+    mean over them.
+    """
+    cost, pulled = evidence.rows["done"].to_numpy(float), (evidence.rows["lever"] != PLAIN).to_numpy()
+    grid = np.asarray(budgets, float) if len(budgets) else np.geomspace(cost[pulled].min(), cost[pulled].max(), 6)[1:]
+    found = chances(evidence, cost, grid)
+    lines = []
+    for lever, chance in sorted(found.items(), key=lambda item: -float(item[1].mean())):
+        lost = regret(evidence, lever, cost, grid)
+        lines.append(
+            {"lever": lever or NONE}
+            | {f"{budget:.2g}": f"{share:.0%}" for budget, share in zip(grid, chance, strict=True)}
+            | {"falls short by": f"{lost.value:.1%} [{lost.lo:.1%}, {lost.hi:.1%}]"}
+        )
+    return Markdown(tables.table(pd.DataFrame(lines)))
+
+
+def flips(evidence: Evidence) -> Markdown:
+    """Say which levers are worth something by FLOPs and not by the clock, or the other way round."""
+    if evidence.rows["seconds"].isna().any():
+        return Markdown("No machine has been timed yet: `python -m benchmarks.levers` times this one.")
+    by_flops, by_clock, lines = worths(evidence, "done"), worths(evidence, "seconds"), []
+    for lever in by_flops:
+        a, b = by_flops[lever].mean, by_clock[lever].mean
+        if (a.lo > 0) != (b.lo > 0) or (a.hi < 0) != (b.hi < 0):
+            told = lambda gain: f"{gain.value:+.1%} [{gain.lo:+.1%}, {gain.hi:+.1%}]"
+            lines.append(f"- **{lever[0].upper()}{lever[1:]}**: {told(a)} by FLOPs, {told(b)} by the clock.")
+    return Markdown("\n".join(lines) or "No lever's mean gain changes sides between FLOPs and seconds.")
+
+
+def pictures(store: Store, found: Found, budget: float, captions: Sequence[str]) -> Any:
+    """Show what each lever draws best of the first captions within one budget, in GFLOPs: a line each, the best first.
+
+    They are of the first level, and best by its first metric.
+    """
+    if not found:
+        return Markdown(MISSING)
+    rows = next(iter(next(iter(found.values())).values())).rows
+    within = rows[affordable(rows["done"], budget)]
+    best = within.loc[within.groupby("lever")["value"].idxmin()].sort_values("value")
+    drawn = np.stack([kept(store, key)[: len(captions)] for key in best["key"]])
+    lines = [f"{row['lever'] or NONE}: {setting(row)}" for row in best.to_dict("records")]
+    return picture_grid(drawn, lines, captions, width=88)
+
+
+def in_fewer_bits(
+    rows: pd.DataFrame,
+    levels: Sequence[str],
+    metrics: Sequence[str],
+    influences: Callable[[pd.DataFrame, str], Influences],
+) -> list[Any]:
+    """Say as a table by how much pictures by weights in fewer bits are worse, in the same settings."""
+    lines = []
+    for level in levels:
+        part = rows[rows["level"] == level]
+        stored = part[part["lever"] == Stored.name]
+        same = part[part["lever"] == PLAIN].merge(stored[["c", "steps", "guidance", "metric"]].drop_duplicates())
+        both = pd.concat([same, stored], ignore_index=True)
+        for metric in metrics if len(stored) else ():
+            gaps = comparisons.beside(both, metric, "", influences(both, metric), by="dose")
+            lines += [
+                {
+                    "weights": gap.dose,
+                    "c": gap.c,
+                    "the caption says": SAYS[level],
+                    "by": short(metric),
+                    "worse by": told,
+                }
+                for gap, told in zip(gaps.itertuples(), comparisons.in_words(gaps), strict=True)
+            ]
+    return [Markdown(tables.table(pd.DataFrame(lines)) if lines else MISSING)]

@@ -1,0 +1,123 @@
+"""What a lever is worth: the best setting with it against the best without any, at each cost that it can have.
+
+A lever has few settings, plain sampling has many, at finely spaced costs. So budgets are the lever's own costs: there
+it has just what it pays for, and plain sampling has the best of all that costs no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from ldm.metrics import Estimate
+from ldm.statistics.budget import affordable, lowest
+from ldm.statistics.contest import MARGIN
+from ldm.statistics.evidence import Evidence
+from ldm.statistics.sides import lead
+
+Outcome = Literal["better", "same", "worse", "open"]
+OUTCOMES: tuple[Outcome, ...] = ("better", "same", "worse", "open")
+PLAIN = ""  # the lever of settings without any
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Worth:
+    """What a lever is worth at each of its costs, by one metric.
+
+    `gain` is by how much the best with the lever is better than the best without, as a share of the latter, with a band
+    [lo, hi] that holds the truth at all these budgets together with 95 % certainty.
+    """
+
+    lever: str
+    metric: str
+    budgets: Float[np.ndarray, " m"]
+    gain: Float[np.ndarray, " m"]
+    lo: Float[np.ndarray, " m"]
+    hi: Float[np.ndarray, " m"]
+    outcomes: tuple[Outcome, ...]
+    best: pd.DataFrame  # the row of the best setting with the lever at each budget
+    mean: Estimate  # of the gain, each budget alike
+
+    def table(self) -> pd.DataFrame:
+        """Return a line a budget, for a chart: the best setting's columns, and `budget`, `gain`, `lo`, `hi`, `outcome`.
+
+        `lo` and `hi` are those of the gain.
+        """
+        return self.best.drop(columns=["lo", "hi"]).assign(
+            budget=self.budgets, gain=self.gain, lo=self.lo, hi=self.hi, outcome=self.outcomes
+        )
+
+    @property
+    def counts(self) -> dict[Outcome, int]:
+        """At how many of the budgets it ends each way."""
+        return {name: self.outcomes.count(name) for name in OUTCOMES}
+
+
+def worth(evidence: Evidence, lever: str, cost: Float[np.ndarray, " rows"], *, margin: float = MARGIN) -> Worth:
+    """Compare a lever with none at every cost at which its own best setting changes.
+
+    evidence: rows with a column `lever`, PLAIN where there is none. cost: of each row.
+    Raises: ValueError where the lever has no setting, or none within the costs of plain ones, which is all one knows.
+    """
+    pulled = (evidence.rows["lever"] == lever).to_numpy(bool)
+    plain = (evidence.rows["lever"] == PLAIN).to_numpy(bool)
+    if not pulled.any() or not plain.any():
+        raise ValueError(f"lever = {lever!r}: expected rows with it and rows without any lever; run both.")
+    costs = np.unique(cost[pulled])
+    costs = np.array([x for x in costs if affordable(cost[plain].min(), x) and affordable(x, cost[plain].max())])
+    reached = lowest(np.where(pulled, evidence.values, np.inf), cost, costs)
+    budgets = costs[np.append(True, np.diff(reached) < 0)] if len(costs) else costs
+    if not len(budgets):
+        raise ValueError(f"lever = {lever!r}: none of its settings costs what some without a lever do.")
+    found = lead(evidence, cost, pulled, plain, budgets, np.ones(len(budgets)))
+    outcomes: list[Outcome] = [
+        "same" if lo > -margin and hi < margin else "better" if lo > 0 else "worse" if hi < 0 else "open"
+        for lo, hi in zip(found.lo, found.hi, strict=True)
+    ]
+    at = evidence.where(pulled).best_within(cost[pulled], budgets)
+    return Worth(
+        lever=lever,
+        metric=evidence.metric,
+        budgets=budgets,
+        gain=found.advantage,
+        lo=found.lo,
+        hi=found.hi,
+        outcomes=tuple(outcomes),
+        best=evidence.where(pulled).rows.iloc[at].reset_index(drop=True),
+        mean=found.mean,
+    )
+
+
+def chances(
+    evidence: Evidence, cost: Float[np.ndarray, " rows"], budgets: Float[np.ndarray, " m"]
+) -> Mapping[str, Float[np.ndarray, " m"]]:
+    """Return lever -> how likely it is that the best setting within each budget has it (PLAIN: has none).
+
+    It is the share of replicates. Of settings that are all as good, each is the best in some of them.
+    """
+    levers = list(dict.fromkeys(evidence.rows["lever"]))
+    of = [(evidence.rows["lever"] == lever).to_numpy() for lever in levers]
+    best = np.stack([lowest(evidence.replicates[mine], cost[mine], budgets) for mine in of])
+    winner = best.argmin(0)
+    return {lever: (winner == i).mean(1) for i, lever in enumerate(levers)}
+
+
+def regret(
+    evidence: Evidence, lever: str, cost: Float[np.ndarray, " rows"], budgets: Float[np.ndarray, " m"]
+) -> Estimate:
+    """Return by how much whoever pulls this lever alone, or none, falls short of the best of all, as a mean share.
+
+    Where the lever's settings all cost more than a budget, plain sampling stands in. The best of many is low by luck,
+    so the regret comes out too large rather than too small.
+    """
+    every = evidence.rows["lever"]
+    own, all_of_them = every.isin([lever, PLAIN]).to_numpy(bool), np.ones(len(every), bool)
+    values = np.concatenate([evidence.values[:, None], evidence.replicates], axis=1)
+    mine, best = (lowest(values[side], cost[side], budgets) for side in (own, all_of_them))
+    shares = ((mine - best) / np.abs(best[:, :1])).mean(0)
+    return evidence.estimate(float(shares[0]), shares[1:])

@@ -1,0 +1,132 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Levers: what else a budget can buy
+#
+# **The question.** Size, steps and guidance are not all that one can choose. Since the paper, other ways to spend or
+# to save evaluations have become usual. Which of them is worth something at equal cost, on one family of models, and
+# how does that compare with the choice of a size?
+#
+# **Why we ask.** Each of them was shown by its authors on one or two large models, mostly at one step count. Here all
+# are on one axis with size and steps, each compared with the best that plain sampling gives for the same cost.
+#
+# **What we run.** The levers, each at every size in 4, 8 and 16 steps, 1,024 pictures a setting, from the same noise:
+#
+# | lever | what it does | from |
+# |---|---|---|
+# | guidance in an interval | guides at some noise levels only; others cost one evaluation | Kynkäänniemi et al. 2024 |
+# | autoguidance | guides away from a less trained or smaller member of the family | Karras et al. 2024 |
+# | a smaller guide | the answer to the empty caption is a smaller size's | ours, of the same parts |
+# | a size for each noise level | one size draws the first steps, another one the rest | Pan et al. 2024 |
+# | features kept between steps | computes the UNet's deep levels at every second or third step | Ma et al. 2023 |
+# | solvers of higher order | DPM-Solver++(2M), its stochastic form, UniPC | Lu et al. 2022, Zhao et al. 2023 |
+# | rescaled guidance | the guided estimate keeps its spread | Lin et al. 2024 |
+# | CFG++ | the noise that stays is the unguided estimate's | Chung et al. 2024 |
+# | projected guidance | the push of guidance is shortened and turned | Sadat et al. 2024 |
+#
+# Their settings and the rule stood before the rows were made ([the rules](../book/protocol.md)).
+
+# %% tags=["parameters"]
+profile = "laptop-eps"  # of the study
+levels = ["some", "all"]  # of captions; those without rows are left out
+sizes = [8, 16, 32]  # base filter counts; those that the profile has not are left out
+metrics = []  # names in ldm.metrics.catalogue.METRICS; none: those that verdicts count
+budget = 0.5  # GFLOPs a picture, of the pictures shown
+
+# %% tags=["remove-cell"]
+from IPython.display import Markdown, display
+
+from ldm import profiles
+from ldm.data.scenes.dataset import Scenes
+from ldm.figures import levers as charts
+from ldm.figures import protocol
+from ldm.figures.record import record
+from ldm.paths import ROOT
+from ldm.study import findings, lever_grid, levers
+from ldm.study.results import Store
+
+chosen, store = profiles.get(profile), Store(ROOT)
+evaluator, metrics = levers.LeverEvaluator(chosen), metrics or list(findings.metrics_of(chosen))
+rows = lever_grid.recorded(store, chosen, levels, [c for c in sizes if c in chosen.family])
+rows = rows.assign(seconds=lever_grid.seconds(store, chosen, evaluator, rows))
+found = charts.evidence(rows, levels, metrics, store.influences)
+captions = Scenes(chosen.scenes, "val", chosen.n, level=levels[0]).captions(range(4))
+
+# %% [markdown]
+# ## The answer
+#
+# A lever's costs are those at which its best setting changes. At each we compare it with the best plain setting that
+# costs no more.
+
+# %% tags=["remove-input"]
+display(*charts.by_level(found, charts.answer))
+
+# %% [markdown]
+# ## What each lever is worth
+#
+# Above zero a lever gains. The bands hold at all costs of a lever together. Each model was trained once, so they do not
+# cover training again.
+
+# %% tags=["remove-input"]
+display(*charts.by_level(found, charts.chart, metrics[:1]))
+
+# %% [markdown]
+# ## Which lever has the best setting?
+#
+# How likely the best setting within a budget (in GFLOPs) has this lever, given the intervals. The last column says by
+# how much one falls short of the best of all, in the mean over these budgets, with this lever and plain sampling alone.
+
+# %% tags=["remove-input"]
+display(*charts.by_level(found, charts.likely, metrics[:1]))
+
+# %% [markdown]
+# ## By the clock
+#
+# FLOPs are not seconds: small networks and shallow passes take longer than their FLOPs say. The same comparison, with
+# each pass priced at the time that it took on [one machine](a2_speed.ipynb):
+
+# %% tags=["remove-input"]
+display(*charts.by_level(found, charts.flips, metrics[:1]))
+
+# %% [markdown]
+# ## Pictures at one budget
+#
+# The first four captions, none chosen, from the same noise. Each lever at its best setting within the budget:
+
+# %% tags=["remove-input"]
+display(charts.pictures(store, found, budget, captions))
+
+# %% [markdown]
+# ## Weights in fewer bits
+#
+# Half precision and one byte a weight save memory, and no FLOPs. In eight steps, beside the same setting in float32:
+
+# %% tags=["remove-input"]
+display(*charts.in_fewer_bits(rows, levels, metrics, store.influences))
+
+# %% tags=["remove-input"]
+Markdown(protocol.folded(rows[rows["metric"].isin(metrics)], {}, "python -m tools.evaluate_family"))
+
+# %% tags=["remove-cell"]
+# NBVAL_CHECK_OUTPUT
+record("levers", {level: len(rows[rows["level"] == level]) for level in levels})
+
+# %% [markdown]
+# ## Limits
+#
+# Three sizes, trained once, a hundred times smaller than the paper's, on latents of 8 x 8 pixels. Each lever has a
+# handful of settings from its paper, which were found for other models; somebody who tunes it may find more. A lever
+# that did nothing here can still be worth something at 512 x 512.
+#
+# ## Try it
+#
+# `make notebook N=13_levers ARGS="-p levels some -p budget 1.0"` draws the recorded rows again at another budget.
+#
+# **Exercise.** Two levers could be pulled at once. Which pair would you expect to add up, and which not, and why?
+# Others, with answers: [55 to 57](a4_exercises.ipynb).

@@ -1,0 +1,82 @@
+"""What a lever is worth, on made-up rows whose truth is known: better, alike, worse, and of no use at all."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ldm.statistics.evidence import Evidence
+from ldm.statistics.worth import PLAIN, chances, regret, worth
+from tests.synthetic import sampling
+
+STEPS, COSTLY = (4, 8, 16), {"twice the price": 2.0, "half the price": 0.5}
+
+
+def pays(c, steps, guidance):
+    """Steps and size pay everywhere."""
+    return 400 / c + 100 / steps
+
+
+def evidence(truth: dict[str, float], *, se: float = 0.2, luck: int = 0) -> Evidence:
+    """Plain settings at finely spaced step counts, and of each lever those of STEPS, whose values are scaled."""
+    parts, influences = [], {}
+    for place, (lever, factor) in enumerate({PLAIN: 1.0, **truth}.items()):
+        rows, found = sampling(
+            lambda c, steps, guidance, factor=factor: factor * pays(c, steps, guidance),
+            se=se,
+            seed=100 * luck + place,
+            steps=(2, 3, 4, 6, 8, 12, 16) if lever == PLAIN else STEPS,
+            guidance=(1.0,),
+        )
+        price = COSTLY.get(lever, 1.0)
+        parts.append(rows.assign(lever=lever, key=f"{lever}/" + rows["key"], done=rows["cost"] * price))
+        influences |= {f"{lever}/{key}": part for key, part in found.items()}
+    return Evidence.of(pd.concat(parts, ignore_index=True), "kid_effnet", influences)
+
+
+def done(found: Evidence) -> np.ndarray:
+    return found.rows["done"].to_numpy(float)
+
+
+def test_a_lever_that_helps_is_better_one_that_harms_worse_and_one_that_does_nothing_the_same():
+    found = evidence({"helps": 0.85, "harms": 1.15, "nothing": 1.0})
+    assert set(worth(found, "helps", done(found)).outcomes) == {"better"}
+    assert set(worth(found, "harms", done(found)).outcomes) == {"worse"}
+    assert set(worth(found, "nothing", done(found)).outcomes) <= {"same", "open"}
+    helped = worth(found, "helps", done(found))
+    assert (abs(helped.gain - 0.15) < 0.03).all() and helped.mean.lo < 0.15 < helped.mean.hi
+    assert helped.counts["better"] == len(helped.budgets) == len(helped.table())
+    assert list(helped.best["done"]) == pytest.approx(list(helped.budgets))
+
+
+def test_the_same_pictures_at_twice_the_price_are_worse_and_at_half_of_it_better():
+    found = evidence({"twice the price": 1.0, "half the price": 1.0})
+    assert (worth(found, "twice the price", done(found)).gain < 0).all()
+    cheap = worth(found, "half the price", done(found))
+    assert (cheap.gain > 0).all() and cheap.budgets[0] >= done(found)[(found.rows["lever"] == PLAIN).to_numpy()].min()
+
+
+def test_useless_levers_seldom_seem_better():
+    """The band holds at all budgets together: of 40 useless levers one in forty may."""
+    wrong = 0
+    for luck in range(40):
+        found = evidence({"nothing": 1.0}, se=3.0, luck=luck)
+        wrong += worth(found, "nothing", done(found), margin=0).counts["better"] > 0
+    assert wrong <= 4
+
+
+def test_chances_are_of_the_best_of_all_and_regret_is_what_is_lost_without_it():
+    found = evidence({"helps": 0.85, "harms": 1.15})
+    budgets = np.geomspace(8, 40, 5)
+    likely = chances(found, done(found), budgets)
+    assert sum(likely.values()) == pytest.approx(np.ones(5)) and likely["harms"].max() < 0.05
+    without, with_it = regret(found, PLAIN, done(found), budgets), regret(found, "helps", done(found), budgets)
+    assert without.lo > 0.05 and with_it.value == 0
+    assert regret(found, "harms", done(found), budgets).value == pytest.approx(without.value)
+
+
+def test_a_lever_without_rows_is_refused():
+    found = evidence({"helps": 0.85})
+    with pytest.raises(ValueError, match="run both"):
+        worth(found, "absent", done(found))
