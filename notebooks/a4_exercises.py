@@ -995,7 +995,7 @@ words(
 )
 
 # %% [markdown]
-# **57** ●●● One hundred useless levers are each tried at nine costs, and called *better* if a 95 % interval lies above 0.
+# **57** ●●● One hundred useless levers are each tried at nine costs, and called *better* if an interval lies above 0.
 # About how many seem to be worth something at some cost, if the nine intervals are read one by one, and how many if a
 # band holds at all nine together? Take the nine as independent.
 
