@@ -12,12 +12,13 @@
 # Every chapter has three or more exercises here, from easy (●) to hard (●●●), and one more at its end. You can answer
 # all of them from this book, its recorded rows and `ldm/`. The [glossary](../book/glossary.md) explains words and
 # letters. The solutions are folded beneath. They are code that runs whenever the book is built, so their numbers are
-# those of the rows. Try first. The rows are those of the book's first edition (`asked_of`: four sizes that predict $v$,
-# captions that say everything), except in the last six exercises.
+# those of the rows. Try first. The exercises on super-resolution, DreamBooth, distillation, interpolation, confounders,
+# metrics and speed ask rows of the book's first edition (four sizes that predict $v$, captions that say everything), as
+# their chapters do.
 
 # %% tags=["parameters"]
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py
-asked_of = "laptop"  # whose rows the exercises ask about
+asked_of = "laptop-eps"  # whose rows the exercises ask about
 
 # %%
 import numpy as np
@@ -48,13 +49,16 @@ from ldm.tasks.pretrain import frozen_networks
 from ldm.training import chips
 
 chosen, store = profiles.get(asked_of), Store(ROOT)
-AS_WRITTEN = "laptop"  # the profile whose rows the answers in words were written to
+before = chosen.downstream  # whose models are finetuned and distilled: those of the first edition
+AS_WRITTEN = "laptop-eps"  # the profile whose rows the answers in words were written to
 words = lambda text: display(Markdown(text if asked_of == AS_WRITTEN else "*Say it in words.*"))  # folds its lines
 show = lambda frame: words(tables.table(frame))
 shape = dict(size=chosen.latent_shape[0], tokens=chosen.tokens, context=chosen.context)
-sampling = store.rows(study="sampling", profile=asked_of, n=chosen.n, images_seen=chosen.length, seed=0)
-by_ddim = sampling[sampling["sampler"] == "ddim"]
-kid = by_ddim[by_ddim["metric"] == "kid_effnet"]
+grid = findings.whole_grid(store, chosen)
+by_ddim = grid[grid["sampler"] == "ddim"]
+KID = findings.metrics_of(chosen)[1] if chosen.decoded else "kid_effnet"
+kid = by_ddim[by_ddim["metric"] == KID]
+here = sorted({int(c) for c in kid["c"]})  # sizes that are trained
 
 # %% [markdown]
 # ## [The first page](00_answer.ipynb)
@@ -65,7 +69,7 @@ kid = by_ddim[by_ddim["metric"] == "kid_effnet"]
 # %% tags=["hide-cell"]
 show(kid.groupby("c")["cost"].min().reset_index())
 words(
-    "A size appears once its cheapest setting, one step, fits into the budget. A large model cannot use a small budget"
+    "A size appears once its cheapest setting, two steps, fits into the budget. A large model cannot use a small budget"
     " at all. So at the low end a smaller model wins without a contest. The interesting budgets are those that every"
     " size can use."
 )
@@ -75,8 +79,8 @@ words(
 # whose intervals overlap although their difference is sure.
 
 # %% tags=["hide-cell"]
-pair = kid[(kid["c"] == 16) & (kid["guidance"] == 2) & kid["steps"].isin([4, 8])].sort_values("steps")
-drawn = bootstrap.replicates(pair, store.influences(pair, "kid_effnet"))
+pair = kid[(kid["c"] == 16) & (kid["guidance"] == 2) & kid["steps"].isin([8, 12])].sort_values("steps")
+drawn = bootstrap.replicates(pair, store.influences(pair, KID))
 gap, se = pair["value"].diff().iloc[1], (drawn[1] - drawn[0]).std()
 show(pair[["steps", "value", "lo", "hi"]])
 words(
@@ -160,7 +164,8 @@ words(family.erratum())
 # **10** ● After how many training images is the largest model as good, by KID, as the second size ever becomes here?
 
 # %% tags=["hide-cell"]
-trained = store.rows(study="pretraining", profile=asked_of, metric="kid_effnet", n=chosen.n, seed=0)
+trained = findings.pretrained(store, chosen)
+trained = trained[trained["metric"] == KID]
 curves = trained.pivot_table(index="images_seen", columns="c", values="value")
 show(curves)
 words(f"After {int(curves.index[curves[32] <= curves[16].min()].min()):,}.")
@@ -175,14 +180,14 @@ limit = compute[(trained["c"] == 16)].max()
 affordable = trained[compute <= limit * 1.01]
 spent = affordable.loc[affordable.groupby("c")["value"].idxmin()]
 show(spent[["c", "images_seen", "value", "lo", "hi"]])
-drawn = bootstrap.replicates(spent, store.influences(spent, "kid_effnet"))
+drawn = bootstrap.replicates(spent, store.influences(spent, KID))
 for i, c in enumerate(spent["c"]):
     if c > 16:
         gap, se = spent["value"].iloc[i] - spent["value"].iloc[1], (drawn[i] - drawn[1]).std()
         print(f"c = {c} minus c = 16: {gap:+.1f} [{gap - 1.96 * se:+.1f}, {gap + 1.96 * se:+.1f}]")
 words(
     "Below zero the larger size is the better choice, above zero the worse one. If the interval contains zero, these"
-    " pictures cannot tell them apart. Perhaps neither of the two is the best: look at the size between them."
+    " pictures cannot tell them apart. A size between the two, which is not trained here, may be better than either."
 )
 
 # %% [markdown]
@@ -190,7 +195,7 @@ words(
 # floor be?
 
 # %% tags=["hide-cell"]
-points = laws.training_points(trained, "kid_effnet")
+points = laws.training_points(trained, KID)
 words(laws.in_words(laws.fit(points), "KID"))
 words(
     "A fitted floor of 0 is left out of the formula. A floor is what no compute removes. Here that is the autoencoder,"
@@ -200,25 +205,25 @@ words(
 # %% [markdown]
 # ## [Sampling](04_sampling.ipynb)
 #
-# **13** ● Does the guidance that is best at 50 steps stay best at one?
+# **13** ● Does the guidance that is best at 32 steps stay best at two?
 
 # %% tags=["hide-cell"]
-at_best = optimum.best_guidance(by_ddim, "kid_effnet", store.influences(by_ddim, "kid_effnet"))
-show(at_best[at_best["steps"].isin([1, 4, 50])][["c", "steps", "guidance", "tied"]])
+at_best = optimum.best_guidance(by_ddim, KID, store.influences(by_ddim, KID))
+show(at_best[at_best["steps"].isin([2, 8, 32])][["c", "steps", "guidance", "tied"]])
 best_at = at_best.pivot_table(index="steps", columns="c", values="guidance")
-lower = int((best_at.loc[1] < best_at.loc[50]).sum())
+moved = [f"{best_at.loc[32, c]:g} to {best_at.loc[2, c]:g} for c = {c}" for c in here]
 words(
-    f"No: with one step it is lower, for {lower} of {best_at.shape[1]} sizes. But look at the last column, the values"
-    " that may be the best: the optimum is flat, and two sizes whose best values differ need not truly differ."
+    f"Not always. From 32 steps to two it goes from {', '.join(moved)}. But look at the last column, the values that"
+    " may be the best: where there are several, two sizes whose best values differ need not truly differ."
 )
 
 # %% [markdown]
-# **14** ●● Sample one size with 20 steps or the next smaller one for the same cost: which is better, and by how much?
+# **14** ●● Sample one size with 16 steps or the next smaller one for the same cost: which is better, and by how much?
 
 # %% tags=["hide-cell"]
 best = kid.loc[kid.groupby(["c", "steps"])["value"].idxmin()]
-for small, large in zip(chosen.family, chosen.family[1:], strict=False):
-    budget = 20 * unit[large]
+for small, large in zip(here, here[1:], strict=False):
+    budget = 16 * unit[large]
     of = {
         c: best[(best["c"] == c) & (best["cost"] <= budget * 1.0001)].nsmallest(1, "value").iloc[0]
         for c in (small, large)
@@ -234,12 +239,12 @@ words(
 )
 
 # %% [markdown]
-# **15** ●●● How many pictures would it take to tell 4 steps of the largest model from 5, at guidance 2, by an interval
-# that excludes zero?
+# **15** ●●● How many pictures would it take to tell 12 steps of the largest model from 16, at guidance 3, by an
+# interval that excludes zero?
 
 # %% tags=["hide-cell"]
-pair = kid[(kid["c"] == 32) & (kid["guidance"] == 2) & kid["steps"].isin([4, 5])].sort_values("steps")
-drawn = bootstrap.replicates(pair, store.influences(pair, "kid_effnet"))
+pair = kid[(kid["c"] == 32) & (kid["guidance"] == 3) & kid["steps"].isin([12, 16])].sort_values("steps")
+drawn = bootstrap.replicates(pair, store.influences(pair, KID))
 gap, se = abs(pair["value"].diff().iloc[1]), (drawn[1] - drawn[0]).std()
 needed = int(chosen.n * (1.96 * se / gap) ** 2) + 1
 words(
@@ -287,7 +292,7 @@ words(
 # **19** ● Which ways beat bicubic enlargement by PSNR, and which by LPIPS? Why not the same?
 
 # %% tags=["hide-cell"]
-enlarged = store.rows(study="superres", profile=asked_of)
+enlarged = store.rows(study="superres", profile=before.name)
 last = enlarged[enlarged["steps"].isna() | enlarged["steps"].isin([1, 50])]
 longest = last.groupby("task")["images_seen"].transform("max")
 last = last[longest.isna() | (last["images_seen"] == longest)]
@@ -316,7 +321,8 @@ words(
 many = enlarged[(enlarged["task"] == "superres") & (enlarged["metric"] == "lpips_effnet")]
 many = many[many["images_seen"] == many["images_seen"].max()]
 by_steps = many.pivot_table(index="c", columns="steps", values="value")
-show(by_steps.assign(worse=by_steps[100] - by_steps[4]))
+show(by_steps)
+show((by_steps[100] - by_steps[4]).rename("worse from 4 to 100 steps").reset_index())
 words(
     "Few steps stay near the mean; more of them commit to details. The smallest network, which guesses worst, pays most"
     " for it."
@@ -340,7 +346,7 @@ words(
 # nothing?
 
 # %% tags=["hide-cell"]
-tuned = store.rows(study="dreambooth", profile=asked_of)
+tuned = store.rows(study="dreambooth", profile=before.name)
 longest = tuned[tuned["train_steps"].isin([0, tuned["train_steps"].max()]) & (tuned["task"] != "truth")]
 means = longest[longest["metric"].isin(["class_leak", "class_kept"])].pivot_table(
     index=["task", "c"], columns="metric", values="value", sort=False
@@ -379,7 +385,7 @@ words(
 # more moves all those behind it by one place.
 
 # %% tags=["hide-cell"]
-text = frozen_networks(chosen)[1]
+text = frozen_networks(before)[1]
 nouns = ["cat", "panda", "turtle", "crab", "bus", "owl"]
 say = lambda word, noun: text.encode(
     [" ".join(f"a {word} {noun} in the centre, flat style, on a plain blue background".split())]
@@ -414,7 +420,8 @@ words(
 # network for a picture in four steps under guidance?
 
 # %% tags=["hide-cell"]
-told = pd.concat([sampling, store.rows(study="distillation", profile=asked_of, n=chosen.n)])
+told = findings.whole_grid(store, before), store.rows(study="distillation", profile=before.name, n=before.n)
+told = pd.concat(told)
 asked = told[(told["steps"] == 4) & (told["guidance"] == 2) & told["sampler"].isin(["ddim", "consistency"])]
 show(asked.groupby("task")["nfe"].first().reset_index())
 words("A student takes the guidance scale as an input; its teacher is asked with and without the caption.")
@@ -450,7 +457,7 @@ print(
 # **28** ● Is the detour longer on the straight line between two captions than on the great circle?
 
 # %% tags=["hide-cell"]
-ways = store.rows(study="interpolation", profile=asked_of)
+ways = store.rows(study="interpolation", profile=before.name)
 found = []
 for guidance, part in ways[ways["metric"] == "detour"].groupby("guidance"):
     gaps = comparisons.beside(part, "detour", "slerp", store.influences(part, "detour"), by="task")
@@ -501,7 +508,7 @@ for a in (0, 0.25, 0.5):
     straight, circle = np.array([1 - a, a]), np.sin(np.array([1 - a, a]) * np.pi / 2)
     spreads = [np.tensordot(way, pair_of_noises, 1).std() for way in (straight, circle)]
     print(f"noise, a = {a:4g}: spread {spreads[0]:.2f} on the line, {spreads[1]:.2f} on the circle")
-scenes = pairs(Scenes(chosen.scenes, "val", 1024), 64)
+scenes = pairs(Scenes(before.scenes, "val", 1024), 64)
 first, second = (text.encode([caption(pair[i]) for pair in scenes]) for i in (0, 1))
 length = lambda vectors: np.linalg.norm(vectors, axis=-1)
 words(
@@ -546,8 +553,8 @@ words(
 # %% tags=["hide-cell"]
 counted = store.rows(
     study="sampling",
-    profile=asked_of,
-    images_seen=chosen.length,
+    profile=before.name,
+    images_seen=before.length,
     seed=0,
     sampler="ddim",
     steps=8,
@@ -560,7 +567,7 @@ by_n = counted.pivot_table(index=["metric", "c"], columns="n", values="value")
 show(by_n)
 bias = confounders.limits(
     store.rows(
-        study="sampling", profile=asked_of, images_seen=chosen.length, seed=0, sampler="ddim", steps=8, guidance=1.5
+        study="sampling", profile=before.name, images_seen=before.length, seed=0, sampler="ddim", steps=8, guidance=1.5
     ),
     "fd_effnet",
     least=256,
@@ -581,8 +588,8 @@ words(
 # %% tags=["hide-cell"]
 at_length = store.rows(
     study="sampling",
-    profile=asked_of,
-    n=chosen.n,
+    profile=before.name,
+    n=before.n,
     seed=0,
     sampler="ddim",
     guidance=list(confounders.SWEPT),
@@ -590,12 +597,12 @@ at_length = store.rows(
 )
 found = []
 for small, large in ((8, 16), (16, 32)):
-    for images in (chosen.length, chosen.length // 4):
+    for images in (before.length, before.length // 4):
         part = at_length[
-            ((at_length["c"] == small) & (at_length["images_seen"] == chosen.length))
+            ((at_length["c"] == small) & (at_length["images_seen"] == before.length))
             | ((at_length["c"] == large) & (at_length["images_seen"] == images))
         ]
-        compute = unit[large] * images / (unit[small] * chosen.length)
+        compute = unit[large] * images / (unit[small] * before.length)
         line = {"c": f"{small}, {large}", "images of the larger": images, "its compute": f"x {compute:.2f}"}
         for name in ("kid_effnet", "kid_scene", "alignment", "subject"):
             v = verdicts.f3(part, name, store.influences(part, name))
@@ -754,7 +761,7 @@ words(
 
 # %% tags=["hide-cell"]
 names = ["kid_effnet", "kid_scene", "subject", "fd_effnet"]
-spoilt = store.rows(study="metrics", profile=asked_of, task=["real", "blur"], metric=names, n=64)
+spoilt = store.rows(study="metrics", profile=before.name, task=["real", "blur"], metric=names, n=64)
 moved = changes(spoilt)
 moved["worse"] = [f"{r.value:.3g} [{r.lo:.3g}, {r.hi:.3g}]" for r in moved.itertuples()]
 show(moved.pivot(index="strength", columns="metric", values="worse"))
@@ -770,7 +777,7 @@ words(
 # is FD never?
 
 # %% tags=["hide-cell"]
-real = store.rows(study="metrics", profile=asked_of, task="real", metric=["kid_effnet", "fd_effnet"])
+real = store.rows(study="metrics", profile=before.name, task="real", metric=["kid_effnet", "fd_effnet"])
 show(real.pivot_table(index="n", columns="metric", values="value"))
 rng, same = np.random.default_rng(0), {"kid": [], "fd": []}
 for _ in range(200):  # two samples of one distribution
@@ -820,7 +827,7 @@ words(
 # Which share of them is not the network's?
 
 # %% tags=["hide-cell"]
-seconds = speed.seconds_a_picture(store.rows(study="benchmark", profile=asked_of))
+seconds = speed.seconds_a_picture(store.rows(study="benchmark", profile=before.name))
 table = pd.DataFrame(
     [
         {
@@ -845,7 +852,7 @@ words(
 # share of FLOPs says?
 
 # %% tags=["hide-cell"]
-each = pd.Series({c: seconds[asked_of, c][0] for c in chosen.family})
+each = pd.Series({c: seconds[before.name, c][0] for c in before.family})
 ratio = (each / each[32]) / pd.Series({c: unit[c] / unit[32] for c in each.index})
 show(ratio.rename("times").rename_axis("c").reset_index())
 words(
@@ -859,7 +866,7 @@ words(
 # the fastest of torch? And by how much could any code still be faster on this machine, at most?
 
 # %% tags=["hide-cell"]
-races = speed.races(store.rows(study="benchmark", profile=asked_of))
+races = speed.races(store.rows(study="benchmark", profile=before.name))
 ours, others = (races[(races["who"] == speed.OURS) == mine] for mine in (True, False))
 ours, rivals = ours.set_index("race"), others.groupby("race")[["value", "hi"]].max()
 table = pd.DataFrame(
@@ -926,7 +933,7 @@ words(
 # best guidance? Does it fall more if the caption says less?
 
 # %% tags=["hide-cell"]
-opened = findings.by_level(store, profiles.get("laptop-eps"), ["all", "some", "subject", "nothing"])
+opened = findings.by_level(store, chosen, ["all", "some", "subject", "nothing"])
 opened = opened[(opened["metric"] == "fd_scene_decoded") & (opened["seed"] == 0)]
 lowest = opened.groupby(["level", "c", "steps"], sort=False)["value"].min().unstack()
 show((lowest[4] / lowest[16]).unstack())
@@ -977,7 +984,7 @@ words(
 # picture cost, and what share of the usual 16 is that?
 
 # %% tags=["hide-cell"]
-eight = profiles.get("laptop-eps").plan("ddim", 8)
+eight = profiles.get(AS_WRITTEN).plan("ddim", 8)
 few = passes(eight, Guidance(3.0, interval=(1.0, 20.0)), null=True).nfe
 show(pd.DataFrame({"time": eight.t[:8], "noise level": eight.sigma[:8] / eight.alpha[:8]}))
 words(f"{few} of 16, which is {few / 16:.0%}: a step outside the interval asks the network once, the others twice.")
@@ -1009,4 +1016,4 @@ words(
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
-record("takeovers", len(comparisons.takeovers(by_ddim, "kid_effnet")))
+record("takeovers", len(comparisons.takeovers(by_ddim, KID)))
