@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ldm.diffusion.sampler import image_keys, sample
+from ldm.figures.race import PAGE
 from ldm.interop import browser as task
 from ldm.profiles import OPEN_EPS
 from ldm.tasks import pretrain
@@ -20,13 +22,24 @@ CAPTION = "a large cat left of an owl, flat style, on a blue and yellow backgrou
 
 
 def put(folder: Path) -> Path:
-    """The playground alone, with its smallest network; the page that shows it lies above it."""
+    """The playground alone, with its smallest network; the pages that show it and the race lie above it."""
     folder = folder / "playground"
     shutil.copytree(STATIC, folder)
     task.write(folder, (8,))
     (folder.parent / "index.html").write_text(
         '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><link rel="stylesheet"'
-        ' href="playground/page.css"><div id="playground"></div><script src="playground/page.js"></script>'
+        ' href="playground/page.css"><div id="playground"></div><script src="playground/shared.js"></script>'
+        '<script src="playground/page.js"></script>'
+    )
+    runs = [{"c": 8, "steps": STEPS, "guidance": GUIDANCE}, {"c": 16, "steps": 2, "guidance": 2.0}]
+    budgets = {
+        "2": {"title": "2 steps of c = 16", "cost": 0.015, "runs": runs},
+        "1": {"title": "1", "cost": 1, "runs": []},
+    }
+    given = json.dumps({"captions": {"the caption says some of it": [CAPTION, ""]}, "budgets": budgets})
+    (folder.parent / "race.html").write_text(
+        '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">'
+        + PAGE.format(static="playground", given=given)
     )
     return folder
 

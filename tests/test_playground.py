@@ -8,6 +8,7 @@ import json
 import threading
 from dataclasses import replace
 from typing import get_args
+from urllib.parse import quote
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,7 @@ import pytest
 from ldm.data.scenes import captions
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import Scene
+from ldm.figures import race
 from ldm.interop import browser as task
 from ldm.interop.onnx import graph
 from ldm.networks import cost
@@ -24,6 +26,7 @@ from ldm.profiles import OPEN_EPS
 from ldm.tasks import models
 from tests.pages import QuietHandler, open_page, served
 from tests.playground import CAPTION, SEED, STEPS, drawn, parts, put
+from tests.synthetic import sampling
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +191,49 @@ def test_the_browser_draws_by_keyboard_the_latents_of_the_sampler_and_adds_up_th
     assert spent == pytest.approx(STEPS * found["cost"], rel=0.01)
     assert not wrong
     page.context.close()
+
+
+def test_a_race_draws_by_each_size_that_is_there_until_its_budget_is_spent(address, browser):
+    page, wrong = open_page(
+        browser, f"{address}race.html#at=race&seed={SEED}&budget=2&caption={quote(CAPTION)}", "light"
+    )
+    assert page.input_value("#race [name=seed]") == str(SEED)
+    page.evaluate("""() => {
+        const box = document.getElementById("race");
+        window.raced = new Promise((resolve) => box.addEventListener("raced", (event) => resolve(event.detail)));
+    }""")
+    page.click("#race button[name=race]")
+    found = page.evaluate("window.raced")
+    price = cost.norm_cost(8, size=8, tokens=OPEN_EPS.tokens, context=OPEN_EPS.context)
+    assert list(found) == ["8"] and found["8"]["step"] == STEPS  # c = 16 was not exported
+    assert found["8"]["spent"] == pytest.approx(STEPS * price)
+    picture = drawn("ddim")[1]
+    assert np.abs(np.reshape(found["8"]["pixels"], picture.shape) - picture.astype(int)).max() <= 1
+    assert page.eval_on_selector("#race progress", "meter => meter.value") == pytest.approx(STEPS * price)
+    page.select_option("#race [name=budget]", "1")
+    assert "budget=1" in page.url and "at=race" in page.url
+    assert not wrong
+    page.context.close()
+
+
+def test_a_race_from_the_disk_says_how_to_serve_the_book(folder, browser):
+    page, wrong = open_page(browser, f"file://{folder.parent}/race.html", "light")
+    page.click("#race button[name=race]")
+    assert "python3 -m http.server" in page.inner_text("#race .status") and page.is_enabled("#race button")
+    assert not wrong
+    page.context.close()
+
+
+def test_the_budgets_of_a_race_are_steps_of_the_largest_at_each_sizes_best_setting():
+    rows = sampling(lambda c, steps, guidance: 100 / steps + 10 / c + guidance, se=0.01)[0]
+    found = race.budgets(rows, "kid_effnet", (1, 2, 3, 8))
+    assert list(found) == ["1", "2", "8"]  # there are no rows of three steps
+    assert found["2"]["title"] == "2 steps of c = 32" and found["2"]["cost"] == 8.0
+    assert found["2"]["runs"] == [
+        {"c": 8, "steps": 8, "guidance": 1.0},
+        {"c": 16, "steps": 4, "guidance": 1.0},
+        {"c": 32, "steps": 2, "guidance": 1.0},
+    ]
 
 
 class Plain(QuietHandler):

@@ -39,7 +39,7 @@ from ldm.tasks import models as models_tasks
 from ldm.tasks import pretrain
 
 SAMPLERS = ("ddim", "dpm++", "ddpm")
-STEPS = (1, 2, 3, 4, 5, 8, 10, 16, 20, 32, 50)  # that the page offers
+STEPS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 32, 50)  # that the page offers
 FOLDER = paths.RUNS / "cache" / "browser"
 CODE = sorted(module.__file__ for name, module in sys.modules.items() if name.startswith("ldm.") and module.__file__)
 

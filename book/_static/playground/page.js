@@ -1,24 +1,13 @@
 // The page of the playground: a caption put together from words that the models know, the settings, and the pictures
 // as worker.js makes them. A classic script, since a browser refuses modules to a page opened from the disk, and that
-// has to be said. Fires "drawn" on #playground with the latents, for tests.
+// has to be said. Needs shared.js before it. Fires "drawn" on #playground with the latents, for tests.
 (() => {
   "use strict";
-  const folder = new URL(".", document.currentScript.src).href;
+  const { folder, make, shown, megabytes, numbers, missing, paint, opened } = window.ldmDraw;  // shared.js
 
   const RUNTIME = 2_940_000;                            // bytes of ONNX Runtime in this folder
   const EMPTY = "the empty caption";
 
-  const make = (tag, attributes = {}, ...children) => {
-    const element = Object.assign(document.createElement(tag), attributes);
-    element.append(...children);
-    return element;
-  };
-  const shown = (label) => {                            // a canvas is a picture, and says of what
-    const canvas = make("canvas");
-    canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", label);
-    return canvas;
-  };
   const select = (name, label, choices, chosen) => {
     const input = make("select", { name });
     for (const [value, text] of choices) input.append(make("option", { value, textContent: text }));
@@ -27,28 +16,6 @@
   };
   const same = (values) => values.map((value) => [value, value]);
   const open = (values) => [["", "left open"], ...same(values)];
-  const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
-  const numbers = (value, digits = 3) => Number(value.toPrecision(digits)).toString();
-
-  function missing() {
-    if (location.protocol === "file:")
-      return "Your browser does not let a page that was opened from the disk load the models. Serve the book instead: " +
-        "run “python3 -m http.server” in the folder that holds its index.html, and open http://localhost:8000.";
-    const absent = ["WebAssembly", "Worker", "DecompressionStream"].filter((name) => !(name in window));
-    return absent.length ? `Your browser has no ${absent.join(", no ")}; expected one of 2023 or later.` : "";
-  }
-
-  function paint(canvas, pixels, side) {
-    canvas.width = canvas.height = side;
-    const image = new ImageData(side, side);
-    for (let i = 0; i < side * side; i++) {
-      image.data.set(pixels.subarray(3 * i, 3 * i + 3), 4 * i);
-      image.data[4 * i + 3] = 255;
-    }
-    canvas.getContext("2d").putImageData(image, 0, 0);
-    return canvas;
-  }
-
   const join = (parts, between) => parts.filter(Boolean).join(between);
 
   // The sentence of ldm/data/scenes/captions.py; `said` gives a part of it, "" where it is left open
@@ -223,21 +190,7 @@
         guidance: Number(get("guidance")), seed: Number(get("seed")), cost: size().cost, seconds: [],
         rows: options.samplers[get("sampler")][get("steps")].length,
       };
-      if (!worker) {
-        const unstarted = "the sampler did not start, since the server does not send worker.js as JavaScript, or its policy " +
-          "does not let a page start it. Serve the book yourself, by “python3 -m http.server” in the folder that holds " +
-          "its index.html.";
-        try {
-          worker = new Worker(`${folder}worker.js`, { type: "module" });
-        } catch {
-          return answer({ data: { error: unstarted } });
-        }
-        worker.onmessage = answer;
-        worker.onerror = (event) => {
-          event.preventDefault();
-          answer({ data: { error: event.message ?? unstarted } });
-        };
-      }
+      if (!(worker ??= opened(answer))) return;
       const { caption, c, sampler, steps: many, guidance, seed } = run;
       worker.postMessage({ folder, options, caption, c, sampler, steps: many, guidance, seed });
       elements.draw.disabled = true;

@@ -3,7 +3,8 @@
 //     x <- a x + b x0 + c x0_prev + d z        a row of the table is a step; x0 is the guided denoiser's estimate
 //
 // It is asked {folder, options, caption, c, sampler, steps, guidance, seed} or "stop"; it answers {loading}, a {step} with
-// its picture, and {latents} at the end, or {error}.
+// its picture, and {latents} at the end, or {error}. Asked for several {runs}, each with {c, steps, guidance, cost}, it
+// answers steps with the size c of each, and {finished} at the end.
 import * as ort from "./ort.wasm.min.js";              // its name ended in .mjs, which some servers send as text
 import { foldIn, key, normal } from "./noise.js";
 
@@ -65,7 +66,8 @@ function ids(caption, { ids, length, pad, end }) {
   return new ort.Tensor("int32", Int32Array.from([...row(words), ...row([])]), [2, length]);
 }
 
-async function draw({ folder, options, caption, c, sampler, steps, guidance, seed }) {
+// One picture, step by step: gives {step, t, seconds, picture, latents}
+async function* drawing({ folder, options, caption, c, sampler, steps, guidance, seed }) {
   const size = options.sizes.find((size) => size.c === c);
   const text = await graph(folder, options.text.file, "the text tower");
   const decoder = await graph(folder, options.decoder.file, "the decoder");
@@ -75,6 +77,7 @@ async function draw({ folder, options, caption, c, sampler, steps, guidance, see
   const n = options.latents.reduce((a, b) => a * b);
   const image = foldIn(key(seed), 0);                                   // the key of the seed's first picture
   let x = normal(foldIn(image, 0), n), previous = new Float32Array(n);
+  yield { step: 0 };                                                    // everything is there
   for (const [i, [t, skip, out, a, b, c, d]] of options.samplers[sampler][steps].entries()) {
     const began = performance.now();
     const { x0 } = await unet.run({
@@ -86,15 +89,38 @@ async function draw({ folder, options, caption, c, sampler, steps, guidance, see
     x = x.map((value, k) => a * value + b * estimate[k] + c * previous[k] + d * z[k]);
     previous = estimate.slice();
     const { picture } = await decoder.run({ x0: float(estimate, 1, ...options.latents) });
-    postMessage({ step: i + 1, t, seconds, picture: picture.data.slice() });
+    yield { step: i + 1, t, seconds, picture: picture.data.slice(), latents: x };
+  }
+}
+
+async function draw(asked) {
+  let last;
+  for await (const { latents, ...told } of drawing(asked)) {
+    last = latents;
+    if (told.step) postMessage(told);
     await pause();
     if (stopped) break;
   }
-  postMessage({ latents: x, stopped });
+  postMessage({ latents: last, stopped });
+}
+
+// Several sizes side by side: the next step is always of the one that has spent least once it is done
+async function race({ runs, ...asked }) {
+  const lanes = runs.map((run) => ({ ...run, spent: 0, steps_of: drawing({ ...asked, ...run }) }));
+  for (const lane of lanes) await lane.steps_of.next();                 // all load before one begins
+  for (let left = lanes; left.length && !stopped;) {
+    const next = left.reduce((least, lane) => lane.spent + lane.cost < least.spent + least.cost ? lane : least);
+    const { value, done } = await next.steps_of.next();
+    if (done) { left = left.filter((lane) => lane !== next); continue; }
+    next.spent += next.cost;
+    postMessage({ c: next.c, spent: next.spent, ...value });
+    await pause();
+  }
+  postMessage({ finished: true, stopped });
 }
 
 onmessage = async ({ data }) => {
   if (data === "stop") { stopped = true; return; }
   stopped = false;
-  try { await draw(data); } catch (error) { postMessage({ error: error.message ?? String(error) }); }
+  try { await (data.runs ? race(data) : draw(data)); } catch (error) { postMessage({ error: error.message ?? String(error) }); }
 };

@@ -1,0 +1,114 @@
+// The race of the first page: one caption, drawn by every size within one budget, step by step and side by side.
+// Needs shared.js before it. What can be chosen stands as JSON in the element: captions by what they say, and for each
+// budget the best measured setting of each size. Fires "raced" on #race with the last pictures, for tests.
+(() => {
+  "use strict";
+  const { folder, make, shown, megabytes, missing, paint, opened } = window.ldmDraw;
+
+  const menu = (name, label, groups) => {
+    const input = make("select", { name });
+    for (const [title, choices] of groups) {
+      const into = title ? make("optgroup", { label: title }) : input;
+      for (const [value, text] of choices) into.append(make("option", { value, textContent: text }));
+      if (title) input.append(into);
+    }
+    return make("label", { className: "field" }, make("span", { textContent: label }), input);
+  };
+
+  function start() {
+    const box = document.getElementById("race");
+    const given = JSON.parse(box.querySelector("script").textContent);
+    const form = make("form", {},
+      menu("caption", "caption", Object.entries(given.captions).map(([title, all]) =>
+        [title, all.map((text) => [text, text || "the empty caption"])])),
+      menu("budget", "budget of each", [["", Object.entries(given.budgets).map(([name, { title }]) => [name, title])]]),
+      make("label", { className: "field" }, make("span", { textContent: "seed" }),
+        make("input", { type: "number", name: "seed", min: 0, max: 2147483647, step: 1, value: 0, required: true })),
+      make("button", { type: "submit", name: "race", textContent: "Draw it live" }));
+    const status = make("p", { className: "status" });
+    status.setAttribute("role", "status");
+    const lanes = make("div", { className: "lanes" });
+    box.replaceChildren(form, status, lanes);
+    const { elements } = form, named = [...elements].filter((field) => field.name && field.type !== "submit");
+    const fail = (sentence) => {
+      status.textContent = sentence;
+      status.classList.add("wrong");
+      elements.race.disabled = false;
+    };
+
+    // What is chosen stands in the address, as that of every figure does
+    function fromAddress() {
+      const address = new URLSearchParams(location.hash.slice(1));
+      if (address.get("at") !== box.id) return;
+      for (const field of named) {
+        const before = field.value;
+        field.value = address.get(field.name) ?? before;
+        if (field.selectedIndex === -1 || !field.checkValidity()) field.value = before;
+      }
+    }
+    form.addEventListener("input", () => {
+      if (form.checkValidity())
+        history.replaceState(history.state, "", `#${new URLSearchParams([["at", box.id], ...named.map((f) => [f.name, f.value])])}`);
+    });
+    addEventListener("hashchange", fromAddress);
+    fromAddress();
+
+    const still = matchMedia("(prefers-reduced-motion: reduce)");
+    let options, worker, running;
+
+    function lane({ c, steps, guidance, cost }) {
+      const picture = shown(`the picture of c = ${c}`), meter = make("progress", { max: running.budget, value: 0 });
+      meter.setAttribute("aria-label", `budget spent by c = ${c}`);
+      const told = make("figcaption", {}, make("b", { textContent: `c = ${c}` }),
+        `${steps} ${steps === 1 ? "step" : "steps"}, guidance ${guidance}`);
+      lanes.append(make("figure", {}, picture, meter, told));
+      return { picture, meter, steps, cost, c };
+    }
+
+    function answer({ data }) {
+      if (data.error) {
+        worker?.terminate();
+        worker = undefined;
+        return fail(`It could not be drawn: ${data.error}`);
+      }
+      if (data.loading) {
+        const share = data.total ? `: ${megabytes(data.seen)} of ${megabytes(data.total)}` : "";
+        status.textContent = data.starting ? `Starting ${data.loading}` : `Loading ${data.loading}${share}`;
+        return;
+      }
+      if (data.finished) {
+        elements.race.disabled = false;
+        status.textContent = "Drawn. Each took the steps that were best for it within the budget; its meter shows what they cost.";
+        box.dispatchEvent(new CustomEvent("raced", { detail: running.last }));
+        return;
+      }
+      const mine = running.lanes.find(({ c }) => c === data.c);
+      status.textContent = "Drawing";
+      mine.meter.value = data.spent;
+      running.last[data.c] = { step: data.step, spent: data.spent, pixels: [...data.picture] };
+      if (!still.matches || data.step === mine.steps) paint(mine.picture, data.picture, options.picture);
+    }
+
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      if (missing()) return fail(`${missing()} The pictures above were drawn with the same settings.`);
+      elements.race.disabled = true;
+      status.classList.remove("wrong");
+      status.textContent = "Starting";
+      try {
+        options ??= await (await fetch(`${folder}browser.json`)).json();
+      } catch (error) {
+        return fail(`The list of models did not load (${error.message}); build the book again with “make book”.`);
+      }
+      const { cost, runs } = given.budgets[elements.budget.value];
+      const priced = runs.filter(({ c }) => options.sizes.some((size) => size.c === c))
+        .map((run) => ({ ...run, cost: options.sizes.find((size) => size.c === run.c).cost }));
+      running = { budget: cost, last: {} };
+      lanes.replaceChildren();
+      running.lanes = priced.map(lane);
+      if (!(worker ??= opened(answer))) return;
+      worker.postMessage({ folder, options, caption: elements.caption.value, sampler: "ddim", seed: Number(elements.seed.value), runs: priced });
+    });
+  }
+  document.readyState === "loading" ? addEventListener("DOMContentLoaded", start) : start();
+})();

@@ -1,0 +1,62 @@
+// What the playground (page.js) and the race (race.js) share: elements, numbers, pictures, and the worker that draws.
+// A classic script, since a browser refuses modules to a page opened from the disk, and that has to be said.
+window.ldmDraw = (() => {
+  "use strict";
+  const folder = new URL(".", document.currentScript.src).href;
+
+  const make = (tag, attributes = {}, ...children) => {
+    const element = Object.assign(document.createElement(tag), attributes);
+    element.append(...children);
+    return element;
+  };
+  const shown = (label) => {                            // a canvas is a picture, and says of what
+    const canvas = make("canvas");
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", label);
+    return canvas;
+  };
+  const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+  const numbers = (value, digits = 3) => Number(value.toPrecision(digits)).toString();
+
+  function missing() {
+    if (location.protocol === "file:")
+      return "Your browser does not let a page that was opened from the disk load the models. Serve the book instead: " +
+        "run “python3 -m http.server” in the folder that holds its index.html, and open http://localhost:8000.";
+    const absent = ["WebAssembly", "Worker", "DecompressionStream"].filter((name) => !(name in window));
+    return absent.length ? `Your browser has no ${absent.join(", no ")}; expected one of 2023 or later.` : "";
+  }
+
+  function paint(canvas, pixels, side) {
+    canvas.width = canvas.height = side;
+    const image = new ImageData(side, side);
+    for (let i = 0; i < side * side; i++) {
+      image.data.set(pixels.subarray(3 * i, 3 * i + 3), 4 * i);
+      image.data[4 * i + 3] = 255;
+    }
+    canvas.getContext("2d").putImageData(image, 0, 0);
+    return canvas;
+  }
+
+  // A worker that draws, each of its answers given to `answer`; undefined where the browser does not start one, which is
+  // answered as an error.
+  function opened(answer) {
+    const unstarted = "the sampler did not start, since the server does not send worker.js as JavaScript, or its policy " +
+      "does not let a page start it. Serve the book yourself, by “python3 -m http.server” in the folder that holds " +
+      "its index.html.";
+    let worker;
+    try {
+      worker = new Worker(`${folder}worker.js`, { type: "module" });
+    } catch {
+      answer({ data: { error: unstarted } });
+      return undefined;
+    }
+    worker.onmessage = answer;
+    worker.onerror = (event) => {
+      event.preventDefault();
+      answer({ data: { error: event.message ?? unstarted } });
+    };
+    return worker;
+  }
+
+  return { folder, make, shown, megabytes, numbers, missing, paint, opened };
+})();

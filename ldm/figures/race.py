@@ -1,0 +1,60 @@
+"""The race of the first page: a caption drawn live by every size within one budget, in the reader's browser.
+
+Python says what can be chosen: captions, and for each budget the best measured setting of each size. What draws is
+`book/_static/playground/race.js`, which the built book carries beside the models; elsewhere there is only a sentence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from IPython.display import HTML
+
+from ldm.figures.samples import label
+from ldm.statistics import optimum
+
+STATIC = "../_static/playground"
+PAGE = """<link rel="stylesheet" href="{static}/race.css">
+<div id="race"><script type="application/json">{given}</script>
+<noscript><p>The race is written in JavaScript.</p></noscript></div>
+<script src="{static}/shared.js"></script><script src="{static}/race.js"></script>"""
+
+
+def race(rows: pd.DataFrame, metric: str, steps: Sequence[int], captions: Mapping[str, Sequence[str]]) -> HTML:
+    """Let the reader race the sizes of these rows.
+
+    rows: of one level of caption and one sampler, from which each size's best setting by this metric is taken.
+    steps: of the largest size, whose costs are the budgets. captions: heading -> captions to choose from.
+    """
+    found = budgets(rows, metric, steps)
+    given = json.dumps(
+        {"captions": {name: list(dict.fromkeys(all_)) for name, all_ in captions.items()}, "budgets": found}
+    )
+    return HTML(PAGE.format(static=STATIC, given=given.replace("</", "<\\/")))
+
+
+def budgets(rows: pd.DataFrame, metric: str, steps: Sequence[int]) -> dict[str, dict[str, Any]]:
+    """Return, for each budget, its cost, its title, and the best setting of each size that can use it, small to large.
+
+    Cost is the paper's; a size whose fewest steps cost more is left out. Step counts that the largest size has no rows
+    of are passed over.
+    """
+    largest = rows[rows["c"] == rows["c"].max()]
+    price = float((largest["cost"] / largest["steps"]).min())
+    known = {int(count) for count in largest["steps"]}
+    found = {}
+    for count in steps:
+        if count not in known:
+            continue
+        best = optimum.within(rows, metric, [count * price]).sort_values("c")
+        found[str(count)] = {
+            "title": f"{label('steps', count)} of c = {int(largest['c'].iloc[0])}",
+            "cost": count * price,
+            "runs": [
+                {"c": int(row.c), "steps": int(row.steps), "guidance": float(row.guidance)} for row in best.itertuples()
+            ],
+        }
+    return found
