@@ -69,7 +69,7 @@ Markdown(
 samples.at_one_budget(store, optimum.within(usual, metric, [few * step]), seen)
 
 # %% [markdown]
-# Or let them race in your browser. Each size draws the same caption from the same noise, with the steps and the guidance
+# Or let them race in your browser. Each size draws the same caption from the same noise, with the steps and guidance
 # that were best for it within the budget; a small size may need less than all of it. The first race loads the models
 # from this book.
 
