@@ -12,7 +12,7 @@ from IPython.display import Markdown
 from ldm import profiles
 from ldm.figures import plots, protocol
 from ldm.profiles import Profile
-from ldm.statistics import downstream, verdicts
+from ldm.statistics import downstream, student, verdicts
 from ldm.study import distillation, findings
 from ldm.study.findings import FEWEST, RESTORED
 from ldm.study.results import Store
@@ -75,7 +75,7 @@ PARTS = {
     "F6": Part(
         with_students,
         partial(plots.quality_vs_steps, by="drawn by"),
-        {"": asked(downstream.f6, method="codi", steps=FEWEST)},
+        {"": asked(student.f6, method="codi", steps=FEWEST)},
     ),
 }
 

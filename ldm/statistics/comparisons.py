@@ -63,18 +63,27 @@ def accelerations(rows: pd.DataFrame, metric: str, influences: Influences | None
     found = []
     for (task, size, steps), one in rows[rows["task"] != "pretrain"].groupby(["task", "size", "steps"]):
         teacher = rows[(rows["task"] == "pretrain") & (rows["size"] == size)].sort_values("steps")
-        both = pd.concat([one, teacher])
-        counts = np.append(teacher["steps"].to_numpy(float), np.inf)
-
-        def fewest(values: np.ndarray, counts: np.ndarray = counts) -> np.ndarray:
-            """The first count at which the teacher (rows 1 ...) is as good as the student (row 0), a replicate each."""
-            as_good = np.vstack([values[1:] <= values[0], np.ones(values.shape[1], bool)])
-            return counts[as_good.argmax(0)]
-
-        value = float(fewest(both["value"].to_numpy(float)[:, None])[0])
-        lo, hi = np.quantile(fewest(replicates(both, influences)), [0.025, 0.975], method="nearest")
-        found.append((task, size, steps, value, value / steps, lo / steps, hi / steps, int(both["n"].min())))
+        value, drawn = accelerated(one, teacher, influences)
+        lo, hi = np.quantile(drawn, [0.025, 0.975], method="nearest")
+        n = int(min(one["n"].min(), teacher["n"].min()))
+        found.append((task, size, steps, value, value / steps, lo / steps, hi / steps, n))
     return pd.DataFrame(found, columns=["task", "c", "steps", "teacher steps", "factor", "lo", "hi", "n"])
+
+
+def accelerated(
+    student: pd.DataFrame, teacher: pd.DataFrame, influences: Influences | None = None
+) -> tuple[float, np.ndarray]:
+    """Return the fewest steps at which a teacher is as good as its student, and the same in each replicate.
+
+    student: one row. teacher: one row a step count, few to many. Infinite where the teacher is as good at none.
+    """
+    both, counts = pd.concat([student, teacher]), np.append(teacher["steps"].to_numpy(float), np.inf)
+
+    def fewest(values: np.ndarray) -> np.ndarray:
+        as_good = np.vstack([values[1:] <= values[0], np.ones(values.shape[1], bool)])
+        return counts[as_good.argmax(0)]
+
+    return float(fewest(both["value"].to_numpy(float)[:, None])[0]), fewest(replicates(both, influences))
 
 
 def gains(rows: pd.DataFrame, metric: str, influences: Influences, *, over: str) -> pd.DataFrame:

@@ -1,6 +1,7 @@
-"""The paper's findings downstream as questions to rows: F2 and F5 (super-resolution), Fig. 6 (DreamBooth), F6 (CoDi).
+"""The paper's findings downstream as questions to rows: F2 and F5 (super-resolution), Fig. 6 (DreamBooth).
 
-As in `ldm.statistics.verdicts`, each verdict is holds, fails or undecided, with its effect and its interval.
+Those about distilled models are in `ldm.statistics.student`. As in `ldm.statistics.verdicts`, each verdict is holds,
+fails or undecided, with its effect and its interval.
 """
 
 from __future__ import annotations
@@ -138,44 +139,4 @@ def fig6(
         effect=effect,
         meaning=f"rank correlation over sizes with {quality} as pretrained",
         asked=f"c = {', '.join(map(str, sizes))}",
-    )
-
-
-def f6(
-    rows: pd.DataFrame,
-    metric: str,
-    influences: Influences | None = None,
-    *,
-    method: str = "codi",
-    steps: int = 4,
-    allowance: float = 1.0,
-) -> Verdict:
-    """F6: at the cost of the largest model, distilled, a smaller undistilled one still keeps up (section 3.6, Fig. 13).
-
-    `rows`: of teachers and students, told apart by `task`. The budget is what the largest size costs at the student's
-    `steps`, times `allowance`: the paper's own comparison allows 7/4 of it (Fig. 13) or 2 (its text). The effect is
-    how much better the best smaller undistilled model within it is, in the metric's unit; the finding holds or fails
-    where its interval excludes 0, and "undecided" is what the paper calls similar. Guidance is chosen on either
-    side, and is not counted in the paper's cost; a student needs no second evaluation for it.
-    """
-    rows = lower_is_better(rows, metric)
-    largest = rows["size"].max()
-    distilled = (rows["task"] == method) & (rows["size"] == largest) & (rows["steps"] == steps)
-    if not distilled.any():
-        raise ValueError(f"F6 needs {method} at c = {largest} and {steps} steps: run its cells.")
-    budget = allowance * rows.loc[distilled, "cost"].min()
-    smaller = (rows["task"] == "pretrain") & (rows["size"] < largest) & affordable(rows["cost"], budget)
-    if not smaller.any():
-        raise ValueError(
-            f"F6 needs a smaller undistilled model at a cost of at most {budget:.3g}: run cells with fewer steps."
-        )
-    compared = rows[distilled | smaller]
-    effect = _advantage(compared, [budget], influences)
-    return Verdict(
-        finding="F6",
-        answer=answered(effect, 0),
-        metric=metric,
-        effect=effect,
-        meaning=f"advantage of the best smaller undistilled model over c = {largest} by {method} in {steps} steps:",
-        asked=f"a budget of {budget:.3g}, sizes {listed(compared['size'])}",
     )

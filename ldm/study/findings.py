@@ -10,7 +10,7 @@ import pandas as pd
 
 from ldm.data.scenes.captions import Level
 from ldm.profiles import Profile
-from ldm.statistics import downstream, verdicts
+from ldm.statistics import downstream, student, verdicts
 from ldm.statistics.verdicts import FEWEST, Verdict
 from ldm.study import sampling as study
 from ldm.study import superres as restoration
@@ -255,9 +255,7 @@ def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict
         "F6": [
             in_turn("F6", turn, verdict)
             for turn, allowance in enumerate(ALLOWANCES)
-            for verdict in asked(downstream.f6, students, store, metrics_of(tasks), method="codi", allowance=allowance)[
-                0
-            ]
+            for verdict in asked(student.f6, students, store, metrics_of(tasks), method="codi", allowance=allowance)[0]
         ],
     }
     return {

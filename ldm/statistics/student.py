@@ -1,0 +1,160 @@
+"""What the paper says of distilled models (section 3.6), as questions to rows of teachers and students.
+
+F6, that the largest model, distilled, is no better than a smaller one of equal cost that is not; that a student in four
+steps improves on its teacher at every size; and that it saves as many steps at every size. Rows tell teachers
+("pretrain") and students apart by `task`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ldm.metrics import Estimate, Z
+from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
+from ldm.statistics.budget import affordable
+from ldm.statistics.comparisons import accelerated
+from ldm.statistics.contest import MARGIN
+from ldm.statistics.evidence import training_scatter
+from ldm.statistics.verdicts import Verdict, answered, listed
+
+TEACHER = "pretrain"
+ALIKE = 1.5  # factors of steps saved whose ratio is below this count as the same
+
+
+def f6(
+    rows: pd.DataFrame,
+    metric: str,
+    influences: Influences | None = None,
+    *,
+    method: str = "codi",
+    steps: int = 4,
+    allowance: float = 1.0,
+    margin: float = MARGIN,
+) -> Verdict:
+    """F6: at the cost of the largest model, distilled, a smaller undistilled one is as good (section 3.6, Fig. 13).
+
+    The budget is what the largest size costs at the student's `steps`, times `allowance`: the paper's own comparison
+    allows 7/4 of it (Fig. 13) or 2 (its text). The effect is how much better the best smaller undistilled model within
+    it is, as a share of the student's value. "As good" is no worse than by the margin, or by the scatter of trainings
+    where that is known and larger: it holds where the effect's interval lies above that, fails where it lies below.
+    Guidance is chosen on either side, and is not counted in the paper's cost; a student needs no second evaluation for
+    it. Raises: ValueError where the student or the smaller models have no rows.
+    """
+    rows = lower_is_better(rows, metric)
+    largest = rows["size"].max()
+    distilled = (rows["task"] == method) & (rows["size"] == largest) & (rows["steps"] == steps)
+    if not distilled.any():
+        raise ValueError(f"F6 needs {method} at c = {largest} and {steps} steps: run its cells.")
+    budget = allowance * rows.loc[distilled, "cost"].min()
+    smaller = (rows["task"] == TEACHER) & (rows["size"] < largest) & affordable(rows["cost"], budget)
+    if not smaller.any():
+        raise ValueError(
+            f"F6 needs a smaller undistilled model at a cost of at most {budget:.3g}: run cells with fewer steps."
+        )
+    scatter = training_scatter(rows)
+    margin = max(margin, scatter.sd if scatter else 0.0)
+    compared = rows[distilled | smaller].reset_index(drop=True)
+    effect = _better(compared, (compared["task"] == TEACHER).to_numpy(), replicates(compared, influences))
+    return Verdict(
+        finding="F6",
+        answer=answered(effect, -margin),
+        metric=metric,
+        effect=effect,
+        meaning=f"advantage of the best smaller undistilled model over c = {largest} by {method} in {steps} steps, as a"
+        f" share of the latter's value; {margin:.0%} worse counts as alike:",
+        asked=f"a budget of {budget:.3g}, sizes {listed(compared['size'])}",
+    )
+
+
+def _better(rows: pd.DataFrame, ours: np.ndarray, drawn: np.ndarray) -> Estimate:
+    """Return by how much the best of our rows is better than the best of the others, as a share of the latter."""
+    value, apart, noise = _gain(rows["value"].to_numpy(float), ours, drawn)
+    lo, hi = 2 * value - np.quantile(noise, [0.975, 0.025])
+    return Estimate(value, float(lo), float(hi), int(rows["n"].min()))
+
+
+def _gain(values: np.ndarray, ours: np.ndarray, drawn: np.ndarray) -> tuple[float, float, np.ndarray]:
+    """Return the gain as a share, what it is a share of, and the gain in each replicate as a share of the same."""
+    theirs = drawn[~ours].min(0)
+    share = max(abs(values[~ours].min()), Z * theirs.std())  # a value that may be 0 is no measure of anything
+    return float((values[~ours].min() - values[ours].min()) / share), share, (theirs - drawn[ours].min(0)) / share
+
+
+def every_size_gains(
+    rows: pd.DataFrame, metric: str, influences: Influences | None = None, *, method: str = "codi", steps: int = 4
+) -> Verdict:
+    """Fig. 13's first half: in four steps a student is better than its teacher in as many, at every size.
+
+    The effect is the least gain of any size, as a share of the teacher's value, each at its best guidance. Its interval
+    is from a band that holds for all sizes together: it holds where every size surely gains, and fails where one surely
+    loses. Raises: ValueError where fewer than two sizes have both.
+    """
+    rows = lower_is_better(rows, metric)
+    rows = rows[rows["task"].isin([TEACHER, method]) & (rows["steps"] == steps)].reset_index(drop=True)
+    sizes = [c for c, part in rows.groupby("size") if part["task"].nunique() == 2]
+    if len(sizes) < 2:
+        raise ValueError(
+            f"{method} in {steps} steps needs rows beside its teacher at two sizes or more; run its cells."
+        )
+    drawn, values, student = replicates(rows, influences), rows["value"].to_numpy(float), rows["task"] == method
+    gains, noise = [], []
+    for c in sizes:
+        mine = (rows["size"] == c).to_numpy()
+        gain, _, moved = _gain(values[mine], student[mine].to_numpy(), drawn[mine])
+        gains.append(gain)
+        noise.append(moved - moved.mean())
+    errors = np.array(noise)
+    spread = np.maximum(errors.std(1), 1e-12)
+    reach = np.quantile(np.abs(errors / spread[:, None]).max(0), 0.95) * spread
+    effect = Estimate(min(gains), float(np.min(gains - reach)), float(np.min(gains + reach)), int(rows["n"].min()))
+    return Verdict(
+        finding="Fig. 13",
+        answer=answered(effect, 0),
+        metric=metric,
+        effect=effect,
+        meaning=f"least gain of any size by {method} in {steps} steps over its teacher, as a share of the value:",
+        asked=f"c = {listed(sizes)}",
+    )
+
+
+def _too_few(method: str, steps: int) -> ValueError:
+    return ValueError(f"{method} in {steps} steps needs rows beside its teacher at two sizes or more; run its cells.")
+
+
+def same_factor(
+    rows: pd.DataFrame, metric: str, influences: Influences | None = None, *, method: str = "codi", steps: int = 4
+) -> Verdict:
+    """Fig. 13's second half: a student saves its teacher as many steps at every size (the paper: about five times).
+
+    The effect is the ratio of the largest factor of any size to the smallest (`comparisons.accelerations`). It holds
+    where it surely lies below ALIKE, and fails where it surely lies above. Where a teacher is as good at none of its
+    step counts, its factor counts as that of twice the most. Raises: as `every_size_gains`.
+    """
+    rows = lower_is_better(rows, metric)
+    rows = rows.loc[rows.groupby(["task", "size", "steps"])["value"].idxmin()]
+    most, factors, drawn = 2 * float(rows.loc[rows["task"] == TEACHER, "steps"].max()), [], []
+    sizes = []
+    for size, part in rows.groupby("size"):
+        student = part[(part["task"] == method) & (part["steps"] == steps)]
+        teacher = part[part["task"] == TEACHER].sort_values("steps")
+        if len(student) == 1 and len(teacher):
+            value, replicated = accelerated(student, teacher, influences)
+            sizes.append(size)
+            factors.append(min(value, most) / steps)
+            drawn.append(np.minimum(replicated, most) / steps)
+    if len(factors) < 2:
+        raise ValueError(
+            f"{method} in {steps} steps needs rows beside its teacher at two sizes or more; run its cells."
+        )
+    ratio = lambda of: np.max(of, 0) / np.min(of, 0)
+    lo, hi = np.quantile(ratio(np.array(drawn)), [0.025, 0.975])
+    effect = Estimate(float(ratio(np.array(factors))), float(lo), float(hi), int(rows["n"].min()))
+    return Verdict(
+        finding="Fig. 13",
+        answer="holds" if effect.hi < ALIKE else "fails" if effect.lo > ALIKE else "undecided",
+        metric=metric,
+        effect=effect,
+        meaning=f"largest factor of steps saved by {method} in {steps} steps over the smallest, of all sizes:",
+        asked=f"c = {listed(sizes)}",
+    )
