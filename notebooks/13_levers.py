@@ -54,7 +54,7 @@ from ldm.study.results import Store
 chosen, store = profiles.get(profile), Store(ROOT)
 evaluator, metrics = levers.LeverEvaluator(chosen), metrics or list(findings.metrics_of(chosen))
 rows = lever_grid.recorded(store, chosen, levels, [c for c in sizes if c in chosen.family])
-rows = rows.assign(seconds=lever_grid.seconds(store, chosen, evaluator, rows))
+rows = rows.assign(clock=lever_grid.seconds(store, chosen, evaluator, rows))  # a picture, in the networks
 found = charts.evidence(rows, levels, metrics, store.influences)
 captions = Scenes(chosen.scenes, "val", chosen.n, level=levels[0]).captions(range(4))
 
@@ -93,6 +93,14 @@ display(*charts.by_level(found, charts.likely, metrics[:1]))
 
 # %% tags=["remove-input"]
 display(*charts.by_level(found, charts.flips, metrics[:1]))
+
+# %% [markdown]
+# ## Every setting
+#
+# Choose a lever and drag the budget: the best setting of each size with it, and which size wins then.
+
+# %% tags=["remove-input"]
+charts.explore(rows, metrics, store)
 
 # %% [markdown]
 # ## Pictures at one budget

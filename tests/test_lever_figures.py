@@ -35,7 +35,7 @@ def store(tmp_path) -> tuple[Store, list[str]]:
 
 
 def evidence(rows: pd.DataFrame) -> figures.Found:
-    return figures.evidence(rows.assign(seconds=rows["done"] ** 0.7), ["some", "all"], [METRIC], lambda *_: {})
+    return figures.evidence(rows.assign(clock=rows["done"] ** 0.7), ["some", "all"], [METRIC], lambda *_: {})
 
 
 def test_a_lever_counts_once_all_its_cells_are_there(store):
@@ -66,12 +66,27 @@ def test_the_chapter_says_what_each_lever_is_worth(store):
     assert bits.count("int8") == bits.count("bfloat16") == len(SIZES) and "-5 [" in bits.replace("−", "-")
 
 
+def test_the_explorer_has_a_choice_of_levers_and_counts_what_is_truly_done(store):
+    store = store[0]
+    rows = lever_grid.recorded(store, OPEN, ["some"], SIZES).assign(clock=1.0)
+    drawn = figures.explore(rows, [METRIC], store).to_dict()
+    menus = {param["name"]: param["bind"] for param in drawn["params"] if "options" in param.get("bind", {})}
+    assert menus["sampler"]["options"] == ["no lever", Interval.name] and menus["sampler"]["name"] == "lever "
+    assert menus["axis"]["options"] == ["flops", "seconds"]
+    points = [point for data in drawn["datasets"].values() for point in data if "setting" in point]
+    pulled = [point for point in points if point.get("sampler") == Interval.name]
+    assert {point["flops"] for point in pulled} <= set(rows["done"]) and all(
+        "noise levels" in p["setting"] for p in pulled
+    )
+
+
 def test_without_rows_it_says_so(tmp_path):
     rows = lever_grid.recorded(Store(tmp_path), OPEN, ["some"], SIZES)
-    found = figures.evidence(rows.assign(seconds=0.0), ["some"], [METRIC], lambda *_: {})
+    found = figures.evidence(rows.assign(clock=0.0), ["some"], [METRIC], lambda *_: {})
     for shown in (
         figures.by_level(found, figures.answer)[0],
         figures.pictures(Store(tmp_path), found, 1.0, ["a cat"]),
+        figures.explore(rows, [METRIC], Store(tmp_path)),
         figures.in_fewer_bits(rows, ["some"], [METRIC], lambda *_: {})[0],
     ):
         assert shown.data == figures.MISSING

@@ -55,6 +55,8 @@ def pick(rows: pd.DataFrame, metric: str, one: Iterable[str] = ()) -> pd.DataFra
         f"{int(steps)} step{'s' if steps > 1 else ''}, guidance {guidance:g}"
         for steps, guidance in zip(rows["steps"], rows["guidance"].fillna(1.0), strict=True)
     ]
+    if "dose" in rows:  # of a lever (`ldm.study.levers`)
+        rows["setting"] += rows["dose"].fillna("").map(lambda dose: f", {dose}" if dose else "")
     return rows.sort_values(["c", "steps", "guidance"], kind="stable")
 
 

@@ -32,6 +32,8 @@ def budget_explorer(
     *,
     pictures: Callable[[str], bytes] | None = None,
     seconds: Mapping[tuple[str, int], tuple[float, float]] | None = None,
+    axes: Sequence[str] = tuple(COSTS),
+    called: Mapping[str, str] = LABELS,
 ) -> alt.VConcatChart:
     """Drag a sampling budget: who wins within it, by which setting, and how surely.
 
@@ -46,14 +48,17 @@ def budget_explorer(
         influences: of a metric, by key of its cells: the chances are paired then.
         pictures: of a cell by its key, as WebP, twice as high as wide.
         seconds: (profile, c) -> seconds of one network evaluation and of all else, a picture; adds them as a cost.
+            Rows that say it themselves, in a column `clock`, need none.
+        axes: which of COSTS the reader may choose, the first is shown.
+        called: what choices are called whose column's name is no word for readers.
     """
     points = pd.concat([_points(rows, metric, seconds) for metric in metrics], ignore_index=True)
-    costs = [name for name in COSTS if name in points]
+    costs = [name for name in axes if name in points and points[name].notna().any()]
     shown = {name: list(dict.fromkeys(points[name])) for name in CHOICES}
     titles = {metric: f"{metric_of(metric).title}, {metric_of(metric).better} is better" for metric in metrics}
     named = {"metric": short, "level": SAYS.__getitem__}
     selects = [
-        _select(name, values, [named.get(name, str)(value) for value in values], LABELS.get(name, ""))
+        _select(name, values, [named.get(name, str)(value) for value in values], called.get(name, ""))
         for name, values in shown.items()
         if len(values) > 1
     ]
@@ -127,10 +132,14 @@ def _points(
             sampler=found["sampler"],
             loss_lo=ends[0],
             loss_hi=ends[1],
-            flops=found["nfe"].astype(float) * found["gflops"].astype(float),
+            flops=found["done"]
+            if "done" in found and found["done"].notna().all()
+            else found["nfe"].astype(float) * found["gflops"].astype(float),
         )
     )
-    if seconds:
+    if "clock" in found:
+        points["seconds"] = found["clock"]
+    elif seconds:
         known = [seconds.get(model, (np.nan, np.nan)) for model in zip(found["profile"], found["c"], strict=True)]
         points["seconds"] = [each * nfe + rest for (each, rest), nfe in zip(known, found["nfe"], strict=True)]
     return points

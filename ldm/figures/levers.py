@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from ldm.figures import tables
+from ldm.figures import explorer, tables
 from ldm.figures.charts import INK, cost_axis
 from ldm.figures.levels import SAYS, title
 from ldm.figures.pictures import picture_grid
@@ -31,7 +31,7 @@ WORDS: dict[Outcome, str] = {
     "open": "not told apart",
 }
 COLOURS: dict[Outcome, str] = {"better": "#3b8f5a", "same": "#8fa3ad", "worse": "#c0504d", "open": "#c9c9c9"}
-UNITS = {"done": "GFLOPs a picture, truly done", "seconds": "seconds a picture, in the networks"}
+UNITS = {"done": "GFLOPs a picture, truly done", "clock": "seconds a picture, in the networks"}
 Found = Mapping[str, Mapping[str, Evidence]]  # level of caption -> metric -> what is known
 NONE = "no lever"
 MISSING = "No lever's rows are recorded yet: `python -m tools.evaluate_family` runs them."
@@ -154,15 +154,29 @@ def likely(evidence: Evidence, budgets: Sequence[float] = ()) -> Markdown:
 
 def flips(evidence: Evidence) -> Markdown:
     """Say which levers are worth something by FLOPs and not by the clock, or the other way round."""
-    if evidence.rows["seconds"].isna().any():
+    if evidence.rows["clock"].isna().any():
         return Markdown("No machine has been timed yet: `python -m benchmarks.levers` times this one.")
-    by_flops, by_clock, lines = worths(evidence, "done"), worths(evidence, "seconds"), []
+    by_flops, by_clock, lines = worths(evidence, "done"), worths(evidence, "clock"), []
     for lever in by_flops:
         a, b = by_flops[lever].mean, by_clock[lever].mean
         if (a.lo > 0) != (b.lo > 0) or (a.hi < 0) != (b.hi < 0):
             told = lambda gain: f"{gain.value:+.1%} [{gain.lo:+.1%}, {gain.hi:+.1%}]"
             lines.append(f"- **{lever[0].upper()}{lever[1:]}**: {told(a)} by FLOPs, {told(b)} by the clock.")
     return Markdown("\n".join(lines) or "No lever's mean gain changes sides between FLOPs and seconds.")
+
+
+def explore(rows: pd.DataFrame, metrics: Sequence[str], store: Store) -> Any:
+    """Return the budget explorer with a choice of levers: every size at its best setting with it."""
+    if not set(rows["lever"]) - {PLAIN}:
+        return Markdown(MISSING)
+    shown = rows[(rows["lever"] != Stored.name) & rows["metric"].isin(metrics)]
+    return explorer.budget_explorer(
+        shown.assign(sampler=shown["lever"].replace(PLAIN, NONE)),
+        metrics,
+        lambda metric: store.influences(shown[shown["metric"] == metric], metric),
+        axes=("flops", "seconds"),
+        called={**explorer.LABELS, "sampler": "lever"},
+    )
 
 
 def pictures(store: Store, found: Found, budget: float, captions: Sequence[str]) -> Any:
