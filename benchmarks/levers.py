@@ -1,7 +1,8 @@
 """Seconds a pass: `python -m benchmarks.levers`, of each kind of pass that a lever makes, for one picture of a batch.
 
-Guided sampling in few and in many steps, both timed; the difference is that of so many passes. Whole passes, passes
-with the deep features of the step before, and passes by weights in fewer bits, of every size that ships.
+Sampling in few and in many steps, both timed; the difference is that of so many passes. Whole passes, two at once as
+guidance asks or one alone, passes with the deep features of the step before, and passes by weights in fewer bits, of
+every size that ships.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from ldm import profiles
 from ldm.diffusion.sampler import Reuse, image_keys, sample
 from ldm.networks.quantization import quantized
 from ldm.profiles import DEFAULT
-from ldm.study.levers import WHOLE
+from ldm.study.levers import ALONE, WHOLE
 from ldm.study.results import Row, Store, key
 from ldm.tasks import models, pretrain
 from ldm.training.gradients import half
 
-FEW, MANY = 2, 10  # steps, of two passes each
+FEW, MANY = 2, 10  # steps
 KINDS: dict[str, tuple[Callable, int]] = {  # kind of pass -> (what is done to the weights, depth that is computed)
     WHOLE: (lambda params: params, 0),
+    ALONE: (lambda params: params, 0),
     "shallow 1": (lambda params: params, 1),
     "shallow 3": (lambda params: params, 3),
     "bfloat16": (half, 0),
@@ -44,15 +46,15 @@ def main() -> None:
     weights = {(c, kind): jax.device_put(change(nets[c][1])) for c in nets for kind, (change, _) in KINDS.items()}
 
     def draw(c: int, kind: str, steps: int) -> float:
-        depth = KINDS[kind][1]
+        depth, null = KINDS[kind][1], None if kind == ALONE else context
         return measure.seconds(
             lambda: sample(
                 nets[c][0],
                 weights[c, kind],
                 profile.plan("ddim", steps),
                 context,
-                context,
-                2.0,
+                null,
+                1.0 if null is None else 2.0,
                 keys,
                 predict=profile.predict,
                 shape=profile.latent_shape,
@@ -64,7 +66,8 @@ def main() -> None:
         draw(*case, FEW)  # compiles
     rounds = [{case: draw(*case, MANY) - draw(*case, FEW) for case in weights} for _ in range(measure.ROUNDS)]
     for c, kind in weights:
-        values = [each[c, kind] / (2 * (MANY - FEW) * profile.batch) for each in rounds]
+        passes = (1 if kind == ALONE else 2) * (MANY - FEW) * profile.batch
+        values = [each[c, kind] / passes for each in rounds]
         middle = statistics.median(values)
         print(f"c = {c:2}  {kind:10}{1000 * middle:8.3f} ms  [{1000 * min(values):.3f}, {1000 * max(values):.3f}]")
         case = measure.Case(task=f"pass, {kind}", **{**measure.CASES[0], "c": c, "batch": profile.batch})
@@ -75,7 +78,7 @@ def main() -> None:
             c=c,
             lever=kind,
             metric="seconds a pass",
-            protocol=f"one picture of a batch of {profile.batch}, guided; {measure.machine()}",
+            protocol=f"one picture of a batch of {profile.batch}; {measure.machine()}",
             machine=measure.machine(),
             value=middle,
             lo=min(values),

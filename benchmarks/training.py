@@ -19,6 +19,7 @@ from ldm.diffusion.losses import diffusion_loss
 from ldm.diffusion.schedule import Schedule
 from ldm.networks.layers import KeySource, split
 from ldm.networks.unet import UNet
+from ldm.training.flat import Flat
 from ldm.training.loop import TrainConfig, init_state, make_train_step
 
 
@@ -26,8 +27,9 @@ def ours(case: measure.Case) -> Callable[[], None]:
     structure, params = split(UNet(case.c, case.context, keys=KeySource(jax.random.key(0))))
     null = jnp.zeros((case.tokens, case.context))
     config = TrainConfig(images=1_000_000, batch=case.batch)
-    step = make_train_step(diffusion_loss(structure, Schedule.sd(), null=null), config)
-    state = init_state(params, config)
+    flat = Flat.of(params)  # as `fit` trains on one device
+    step = make_train_step(diffusion_loss(structure, Schedule.sd(), null=null), config, None, flat)
+    state = init_state(flat.join(params), config)
     batch = {
         "latents": jax.random.normal(jax.random.key(1), (case.batch, case.size, case.size, 4)),
         "context": jax.random.normal(jax.random.key(2), (case.batch, case.tokens, case.context)),

@@ -30,7 +30,6 @@ from ldm import profiles
 from ldm.data.scenes.dataset import Scenes
 from ldm.figures import advice, contest, explorer, protocol, race, samples, speed
 from ldm.figures import findings as findings_figures
-from ldm.figures.levels import SAYS
 from ldm.figures.record import record
 from ldm.metrics.catalogue import short
 from ldm.paths import ROOT
@@ -54,7 +53,6 @@ asked = every[every["profile"] == chosen.name]
 rules = advice.rules(asked, counted, lambda name: store.influences(asked, name))
 usual = asked[asked["key"].isin(grid["key"])]
 step = (usual["cost"] / usual["steps"])[usual["c"] == usual["c"].max()].min()  # of the largest model
-live = profiles.get(profiles.DEFAULT)  # whose models browsers draw with
 seen = Scenes(chosen.scenes, "val", chosen.n, level=chosen.level).captions(range(4))
 
 # %% tags=["remove-input"]
@@ -70,18 +68,15 @@ samples.at_one_budget(store, optimum.within(usual, metric, [few * step]), seen)
 
 # %% [markdown]
 # Or let them race in your browser. Each size draws the same caption from the same noise, with the steps and guidance
-# that were best for it within the budget; a small size may need less than all of it. The first race loads the models
-# from this book.
+# that were best for it within the budget, on captions that say as much; a small size may need less than all of it.
 
 # %% tags=["remove-input"]
 race.race(
-    usual,
+    asked if chosen.name == profiles.DEFAULT else asked[:0],  # browsers draw with the models of that profile
     metric,
     (2, 3, 4, 6, 8, 12, 16),
-    {
-        f"the caption says {SAYS[level]}": Scenes(live.scenes, "val", live.n, level=level).captions(range(6))
-        for level in ("some", "all", "subject")
-    },
+    {level: Scenes(chosen.scenes, "val", chosen.n, level=level).captions(range(6)) for level in levels},
+    speed.megabytes_in_a_browser(chosen),
 )
 
 # %% [markdown]

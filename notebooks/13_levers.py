@@ -23,8 +23,8 @@
 # | guidance in an interval | guides at some noise levels only; others cost one evaluation | Kynkäänniemi et al. 2024 |
 # | autoguidance | guides away from a less trained or smaller member of the family | Karras et al. 2024 |
 # | a smaller guide | the answer to the empty caption is a smaller size's | ours, of the same parts |
-# | a size for each noise level | one size draws the first steps, another one the rest | Pan et al. 2024 |
-# | features kept between steps | computes the UNet's deep levels at every second or third step | Ma et al. 2023 |
+# | a size for each noise level | one size draws the first steps, another one the rest | Pan et al. 2025 |
+# | features kept between steps | computes the UNet's deep levels at every second or third step | Ma et al. 2024 |
 # | solvers of higher order | DPM-Solver++(2M), its stochastic form, UniPC | Lu et al. 2022, Zhao et al. 2023 |
 # | rescaled guidance | the guided estimate keeps its spread | Lin et al. 2024 |
 # | CFG++ | the noise that stays is the unguided estimate's | Chung et al. 2024 |
@@ -35,7 +35,6 @@
 # %% tags=["parameters"]
 profile = "laptop-eps"  # of the study
 levels = ["some", "all"]  # of captions; those without rows are left out
-sizes = [8, 16, 32]  # base filter counts; those that the profile has not are left out
 metrics = []  # names in ldm.metrics.catalogue.METRICS; none: those that verdicts count
 budget = 0.5  # GFLOPs a picture, of the pictures shown
 
@@ -53,16 +52,16 @@ from ldm.study.results import Store
 
 chosen, store = profiles.get(profile), Store(ROOT)
 evaluator, metrics = levers.LeverEvaluator(chosen), metrics or list(findings.metrics_of(chosen))
-rows = lever_grid.recorded(store, chosen, levels, [c for c in sizes if c in chosen.family])
-rows = rows.assign(clock=lever_grid.seconds(store, chosen, evaluator, rows))  # a picture, in the networks
+rows, settings = lever_grid.recorded(store, evaluator, levels)
+rows = rows.assign(clock=rows["key"].map(lever_grid.seconds(store, chosen, settings)))  # a picture, in the networks
 found = charts.evidence(rows, levels, metrics, store.influences)
-captions = Scenes(chosen.scenes, "val", chosen.n, level=levels[0]).captions(range(4))
+captions = Scenes(chosen.scenes, "val", chosen.n, level=next(iter(found), levels[0])).captions(range(4))
 
 # %% [markdown]
 # ## The answer
 #
-# A lever's costs are those at which its best setting changes. At each we compare it with the best plain setting that
-# costs no more.
+# A lever's costs are those at which its best setting changes. At each we compare it with the best plain setting for the
+# same cost; between two step counts that were measured, plain sampling is given the steps between.
 
 # %% tags=["remove-input"]
 display(*charts.by_level(found, charts.answer))
@@ -79,8 +78,9 @@ display(*charts.by_level(found, charts.chart, metrics[:1]))
 # %% [markdown]
 # ## Which lever has the best setting?
 #
-# How likely the best setting within a budget (in GFLOPs) has this lever, given the intervals. The last column says by
-# how much one falls short of the best of all, in the mean over these budgets, with this lever and plain sampling alone.
+# How likely the best setting within a budget (in GFLOPs) has this lever, given the intervals: the more settings a lever
+# has, the likelier. The last column says by how much one falls short of the best of all, in the mean over these
+# budgets, with this lever and plain sampling alone.
 
 # %% tags=["remove-input"]
 display(*charts.by_level(found, charts.likely, metrics[:1]))

@@ -168,7 +168,8 @@ trained = findings.pretrained(store, chosen)
 trained = trained[trained["metric"] == KID]
 curves = trained.pivot_table(index="images_seen", columns="c", values="value")
 show(curves)
-words(f"After {int(curves.index[curves[32] <= curves[16].min()].min()):,}.")
+ahead = curves.index[curves[32] <= curves[16].min()].min()
+words(f"Between {int(curves.index[curves.index < ahead].max()):,} and {int(ahead):,}: no length between was drawn.")
 
 # %% [markdown]
 # **11** ●● You may spend the training compute of the second size at full length. Is it better spent on that size, or on
@@ -198,8 +199,9 @@ words(
 points = laws.training_points(trained, KID)
 words(laws.in_words(laws.fit(points), "KID"))
 words(
-    "A fitted floor of 0 is left out of the formula. A floor is what no compute removes. Here that is the autoencoder,"
-    " through which the judge sees every picture. The chapter on the data measures what it alone costs."
+    "A fitted floor of 0 is left out of the formula. A floor is what no compute removes. The autoencoder is none here,"
+    " since the real scenes went through it, too. What could be one are the sampler, whose fifty steps are the same for"
+    " all, and guidance, which draws other pictures than those of the captions on purpose."
 )
 
 # %% [markdown]
@@ -990,15 +992,23 @@ show(pd.DataFrame({"time": eight.t[:8], "noise level": eight.sigma[:8] / eight.a
 words(f"{few} of 16, which is {few / 16:.0%}: a step outside the interval asks the network once, the others twice.")
 
 # %% [markdown]
-# **56** ●● Deep features are kept for a step, and only the top level of the UNet is computed anew. Which share of an
-# evaluation is that, for c = 8 and for c = 320? What is the most that keeping features for two of three steps can save?
+# **56** ●● Deep features are kept for a step, and only the first skip connections of the UNet are computed anew, three
+# of them or one. Which share of an evaluation is that, for c = 8 and for c = 320? How much does keeping features for
+# two of three steps save?
 
 # %% tags=["hide-cell"]
-part = {c: cost.shallow_gflops(c, 3, **shape) / cost.unet_gflops(c, **shape) for c in (8, 320)}
-show(pd.DataFrame({"c": list(part), "share": list(part.values())}))
+shares = pd.DataFrame(
+    {
+        depth: {c: cost.shallow_gflops(c, depth, **shape) / cost.unet_gflops(c, **shape) for c in (8, 320)}
+        for depth in (3, 1)
+    }
+)
+show(shares.rename(columns="{} skip connections".format).rename_axis("c").reset_index())
+left = (1 + 2 * shares.loc[320]) / 3
 words(
-    f"About {part[320]:.0%}, whatever the size, because all levels grow alike. One whole step and two shallow ones cost"
-    f" {(1 + 2 * part[320]) / 3:.0%} of three whole ones. A student of distillation saves more than that."
+    "The shares hardly depend on the size, because all levels grow alike. One whole step and two shallow ones cost"
+    f" {left[3]:.0%} of three whole ones with three skip connections, and {left[1]:.0%} with one. What is saved is paid"
+    " in quality: the deep features are those of another noise level."
 )
 
 # %% [markdown]

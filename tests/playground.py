@@ -36,7 +36,8 @@ def put(folder: Path) -> Path:
         "2": {"title": "2 steps of c = 16", "cost": 0.015, "runs": runs},
         "1": {"title": "1", "cost": 1, "runs": []},
     }
-    given = json.dumps({"captions": {"the caption says some of it": [CAPTION, ""]}, "budgets": budgets})
+    groups = [{"title": "the caption says some of it", "captions": [CAPTION, ""], "budgets": budgets}]
+    given = json.dumps({"groups": groups, "megabytes": 25})
     (folder.parent / "race.html").write_text(
         '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,">'
         + PAGE.format(static="playground", given=given)

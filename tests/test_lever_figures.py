@@ -9,79 +9,102 @@ import pytest
 from ldm import profiles
 from ldm.figures import levers as figures
 from ldm.study import lever_grid
-from ldm.study.lever_cells import Interval, Stored
+from ldm.study.lever_cells import Interval, Kept, Stored
 from ldm.study.levers import LeverEvaluator
 from ldm.study.results import Row, Store
 from ldm.study.sampling import SamplingEvaluator, sampling_grid
 
 OPEN, METRIC = profiles.get("laptop-eps"), "fd_scene_decoded"
-SIZES = (8, 16)
+
+
+@pytest.fixture(scope="module")
+def evaluator() -> LeverEvaluator:
+    return LeverEvaluator(OPEN)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, evaluator) -> tuple[Store, dict[type, list[str]]]:
+    """Plain rows and all of two levers, at one level of caption; and the keys of the levers'."""
+    store, plain, keys = Store(tmp_path_factory.mktemp("store")), SamplingEvaluator(OPEN), {}
+    cells = [cell for cell in lever_grid.lever_grid(OPEN) if isinstance(cell.lever, Interval | Stored)]
+    for cell in [*sampling_grid(OPEN, lever_grid.SIZES, (4, 8, 16), OPEN.guidance), *cells]:
+        pulled = hasattr(cell, "lever")
+        by = evaluator if pulled else plain
+        value = 100 / cell.steps + 100 / cell.c + cell.guidance - (5 if pulled else 0)
+        told = dict(metric=METRIC, protocol="made up", value=value, lo=value - 1, hi=value + 1, n=OPEN.n)
+        store.write(by.key(cell), [Row(**by.columns(cell), **told)])
+        if pulled:
+            keys.setdefault(type(cell.lever), []).append(by.key(cell))
+    return store, keys
 
 
 @pytest.fixture
-def store(tmp_path) -> tuple[Store, list[str]]:
-    """Plain rows and all of one lever, at one level of caption; and the keys of the lever's."""
-    store, pulled = Store(tmp_path), LeverEvaluator(OPEN)
-    plain = SamplingEvaluator(OPEN)
-    cells = [cell for cell in lever_grid.lever_grid(OPEN, SIZES) if isinstance(cell.lever, Interval | Stored)]
-    keys = []
-    for number, cell in enumerate([*sampling_grid(OPEN, SIZES, (4, 8, 16), (1.0, 2.0, 3.0, 4.0)), *cells]):
-        evaluator = pulled if hasattr(cell, "lever") else plain
-        value = 100 / cell.steps + 100 / cell.c - (5 if hasattr(cell, "lever") else 0)
-        told = dict(metric=METRIC, protocol="made up", value=value, lo=value - 1, hi=value + 1, n=OPEN.n)
-        store.write(f"{number:016x}", [Row(**evaluator.columns(cell), **told)])
-        keys += [f"{number:016x}"] if hasattr(cell, "lever") else []
-    return store, keys
+def rows(made, evaluator) -> pd.DataFrame:
+    return lever_grid.recorded(made[0], evaluator, ["some", "all"])[0]
 
 
 def evidence(rows: pd.DataFrame) -> figures.Found:
     return figures.evidence(rows.assign(clock=rows["done"] ** 0.7), ["some", "all"], [METRIC], lambda *_: {})
 
 
-def test_a_lever_counts_once_all_its_cells_are_there(store):
-    store, keys = store
-    rows = lever_grid.recorded(store, OPEN, ["some", "all"], SIZES)
+def test_what_is_recorded_whole_counts_with_what_it_truly_costs(rows):
     assert set(rows["lever"]) == {"", Interval.name, Stored.name} and set(rows["level"]) == {"some"}
     plain = rows[rows["lever"] == ""]
     assert np.allclose(plain["done"], plain["gflops"].astype(float) * plain["nfe"].astype(float))
-    (store.runs / f"rows/{keys[0]}.parquet").unlink()
-    assert set(lever_grid.recorded(store, OPEN, ["some", "all"], SIZES)["lever"]) == {"", Stored.name}
 
 
-def test_the_chapter_says_what_each_lever_is_worth(store):
-    rows = lever_grid.recorded(store[0], OPEN, ["some", "all"], SIZES)
+def test_a_lever_of_which_a_cell_is_missing_does_not_count_nor_a_level_without_all_plain_settings(
+    made, evaluator, monkeypatch
+):
+    store, keys = made
+    has = store.has
+    lacking = lambda lost: lambda key: key != lost and has(key)
+    monkeypatch.setattr(store, "has", lacking(keys[Interval][3]))
+    assert set(lever_grid.recorded(store, evaluator, ["some"])[0]["lever"]) == {"", Stored.name}
+    monkeypatch.setattr(
+        lever_grid, "by_level", lambda *asked: pd.DataFrame(columns=["seed", "c", "steps", "guidance", "key"])
+    )
+    rows, settings = lever_grid.recorded(store, evaluator, ["some"])
+    assert rows.empty and not settings
+
+
+def test_the_chapter_says_what_each_lever_is_worth(rows):
     found = evidence(rows)
     assert list(found) == ["some"]
     said = figures.by_level(found, figures.answer)
     assert said[0].data == "### Where the caption says some of it" and "FD" in said[1].data
     assert said[2].data.startswith("- **Guidance in an interval**: of ") and "surely better" in said[2].data
-    chart = figures.by_level(found, figures.chart, [METRIC])[2].to_dict()
-    points = next(iter(chart["datasets"].values()))
+    likely = figures.likely(found["some"][METRIC]).data
+    assert "no lever" in likely and "100%" in likely and "settings" in likely
+    assert "by the clock" in figures.flips(found["some"][METRIC]).data
+    unpriced = figures.evidence(rows.assign(clock=np.nan), ["some"], [METRIC], lambda *_: {})
+    assert "No machine is timed yet" in figures.flips(unpriced["some"][METRIC]).data
+    bits = figures.in_fewer_bits(rows, ["some", "all"], [METRIC], lambda *_: {})[0].data
+    assert bits.count("int8") == bits.count("bfloat16") == len(lever_grid.SIZES) and "-5 [" in bits.replace("−", "-")
+
+
+def test_the_chart_has_room_for_large_gains_and_its_tooltips_say_all_of_them(rows):
+    worse = rows["lever"] == Interval.name
+    rows = rows.assign(**{name: rows[name] + 200 * worse for name in ("value", "lo", "hi")})
+    points = next(iter(figures.chart(evidence(rows)["some"][METRIC]).to_dict()["datasets"].values()))
     assert {point["name"] for point in points} == {Interval.name}
     assert all("c = " in point["setting"] and "noise levels" in point["setting"] for point in points)
-    likely = figures.likely(found["some"][METRIC]).data
-    assert "no lever" in likely and "100%" in likely
-    assert "changes sides" in figures.flips(found["some"][METRIC]).data
-    bits = figures.in_fewer_bits(rows, ["some", "all"], [METRIC], lambda *_: {})[0].data
-    assert bits.count("int8") == bits.count("bfloat16") == len(SIZES) and "-5 [" in bits.replace("−", "-")
+    assert min(point["gain"] for point in points) < -1 and min(point["gain_shown"] for point in points) == -figures.MOST
 
 
-def test_the_explorer_has_a_choice_of_levers_and_counts_what_is_truly_done(store):
-    store = store[0]
-    rows = lever_grid.recorded(store, OPEN, ["some"], SIZES).assign(clock=1.0)
-    drawn = figures.explore(rows, [METRIC], store).to_dict()
+def test_the_explorer_has_a_choice_of_levers_and_counts_what_is_truly_done(made, rows):
+    drawn = figures.explore(rows.assign(clock=1.0), [METRIC], made[0]).to_dict()
     menus = {param["name"]: param["bind"] for param in drawn["params"] if "options" in param.get("bind", {})}
     assert menus["sampler"]["options"] == ["no lever", Interval.name] and menus["sampler"]["name"] == "lever "
     assert menus["axis"]["options"] == ["flops", "seconds"]
     points = [point for data in drawn["datasets"].values() for point in data if "setting" in point]
     pulled = [point for point in points if point.get("sampler") == Interval.name]
-    assert {point["flops"] for point in pulled} <= set(rows["done"]) and all(
-        "noise levels" in p["setting"] for p in pulled
-    )
+    assert pulled and {point["flops"] for point in pulled} <= set(rows["done"])
+    assert all("noise levels" in point["setting"] for point in pulled)
 
 
-def test_without_rows_it_says_so(tmp_path):
-    rows = lever_grid.recorded(Store(tmp_path), OPEN, ["some"], SIZES)
+def test_without_rows_it_says_so(tmp_path, evaluator):
+    rows, _ = lever_grid.recorded(Store(tmp_path), evaluator, ["some"])
     found = figures.evidence(rows.assign(clock=0.0), ["some"], [METRIC], lambda *_: {})
     for shown in (
         figures.by_level(found, figures.answer)[0],
@@ -92,16 +115,39 @@ def test_without_rows_it_says_so(tmp_path):
         assert shown.data == figures.MISSING
 
 
-def test_seconds_are_those_of_all_passes(store):
-    store, _ = store
-    pulled = LeverEvaluator(OPEN)
-    rows = lever_grid.recorded(store, OPEN, ["some"], SIZES)
-    assert lever_grid.seconds(store, OPEN, pulled, rows).isna().all()
-    price = {8: 0.001, 16: 0.004}
-    for c, value in price.items():
-        timed = dict(metric="seconds a pass", protocol="made up", value=value, lo=value, hi=value, n=5)
-        row = Row(study="benchmark", profile=OPEN.name, task="pass", c=c, lever="whole", machine="this one", **timed)
-        store.write(f"{c:016d}", [row])
-    plain = rows[rows["lever"] == ""]
-    found = lever_grid.seconds(store, OPEN, pulled, plain)
-    assert np.allclose(found, plain["nfe"].astype(float) * plain["c"].map(price).astype(float))
+def test_seconds_are_those_of_all_passes(made, evaluator):
+    store, _ = made
+    rows, settings = lever_grid.recorded(store, evaluator, ["some"])
+    assert lever_grid.seconds(store, OPEN, settings) == {}
+    price = {"whole": 1.0, "alone": 0.7, "bfloat16": 3.0, "int8": 2.0}
+    timed = [(c, kind, value * c) for c in lever_grid.SIZES for kind, value in price.items()]
+    for c, kind, value in timed[:-1]:
+        row = dict(study="benchmark", profile=OPEN.name, task="pass", c=c, lever=kind, machine="this one")
+        row |= dict(metric="seconds a pass", protocol="made up", value=value, lo=value, hi=value, n=5)
+        store.write(f"{c}{kind}".rjust(16, "0"), [Row(**row)])
+    with pytest.raises(ValueError, match="int8"):
+        lever_grid.seconds(store, OPEN, settings)
+    c, kind, value = timed[-1]
+    row |= dict(c=c, lever=kind, value=value, lo=value, hi=value)
+    store.write("last".rjust(16, "0"), [Row(**row)])
+    found = rows.assign(clock=rows["key"].map(lever_grid.seconds(store, OPEN, settings))).set_index("key")
+    plain = found[(found["lever"] == "") & (found["guidance"] > 1)]
+    assert np.allclose(plain["clock"], plain["nfe"].astype(float) * plain["c"].astype(float))
+    for cell in lever_grid.lever_grid(OPEN, [16]):
+        if isinstance(cell.lever, Interval):
+            guided = evaluator.passes(cell).nfe - cell.steps
+            expected = 16 * (2 * guided + 0.7 * (cell.steps - guided))
+        elif isinstance(cell.lever, Stored):
+            expected = 16 * price[cell.lever.kind] * 2 * cell.steps
+        else:
+            continue
+        assert found["clock"][evaluator.key(cell)] == pytest.approx(expected)
+
+
+def test_a_pass_with_kept_features_is_priced_by_its_depth(evaluator):
+    cell = next(cell for cell in lever_grid.lever_grid(OPEN, [8]) if isinstance(cell.lever, Kept))
+    kinds = {kind: count for _, kind, count in evaluator.asked(cell)}
+    assert kinds == {
+        "whole": evaluator.passes(cell).whole[0],
+        f"shallow {cell.lever.depth}": evaluator.passes(cell).shallow,
+    }

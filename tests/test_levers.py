@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from ldm import profiles
+from ldm.diffusion.stitching import handover, owners
 from ldm.hashing import key
 from ldm.networks import cost
-from ldm.study import lever_grid
+from ldm.study import lever_grid, levers
 from ldm.study.lever_cells import Guide, Handover, Interval, Kept, Projected, Renoised, Rescaled, Stored
 from ldm.study.levers import LeverEvaluation, LeverEvaluator
 from ldm.study.sampling import Evaluation, SamplingEvaluator
 from ldm.tasks.generate import Generator
+from ldm.training.gradients import half
 from tests.test_guidance import STRONG, WEAK
 from tests.test_search import Codec, Text
 
@@ -58,8 +60,7 @@ def test_a_lever_that_does_nothing_draws_what_is_drawn_without_it():
     same = (
         Interval(low=0, high=1e9),
         Guide(c=16, images=OPEN.length, captioned=False),  # itself, on the empty caption
-        Handover(c=16, after=3),
-        Rescaled(share=0),
+        Rescaled(share=1e-9),
         Projected(norm=1e9, parallel=1, momentum=0),
     )
     for lever in same:
@@ -74,7 +75,7 @@ def test_a_lever_that_does_nothing_draws_what_is_drawn_without_it():
     "lever, gflops",
     [
         (Interval(low=0, high=1e9), 16 * ONE[16]),
-        (Interval(low=0, high=0), 8 * ONE[16]),
+        (Interval(low=0, high=1e-9), 8 * ONE[16]),
         (Guide(c=8, images=OPEN.length, captioned=False), 8 * (ONE[16] + ONE[8])),
         (Guide(c=16, images=40_000, captioned=True), 16 * ONE[16]),
         (Handover(c=32, after=2), 4 * ONE[16] + 12 * ONE[32]),
@@ -120,10 +121,11 @@ def test_a_key_holds_the_lever_its_setting_and_the_second_model(evaluator, monke
 @pytest.mark.parametrize(
     "changed, word",
     [
-        (dict(lever=Handover(c=32, after=8)), "after"),
+        (dict(lever=Handover(c=32, after=8)), "after 8"),
+        (dict(lever=Handover(c=16, after=2)), "another size"),
+        (dict(lever=Handover(c=32, after=2), sampler="heun"), "asks once"),
         (dict(lever=Handover(c=7, after=2)), "c = 7"),
         (dict(lever=Guide(c=8, images=7, captioned=True)), "images"),
-        (dict(lever=Kept(every=1)), "every"),
         (dict(lever=Renoised(), guidance=2.0), "CFG"),
         (dict(lever=Rescaled(share=0.7), guidance=0.5), "guidance"),
     ],
@@ -131,13 +133,30 @@ def test_a_key_holds_the_lever_its_setting_and_the_second_model(evaluator, monke
 def test_what_cannot_be_is_refused_when_the_cell_is_made(changed, word):
     with pytest.raises(ValueError, match=word):
         pulled(**changed)
-    with pytest.raises(ValueError, match="kind"):
-        Stored(kind="int4")
 
 
-def test_the_grid_asks_every_lever_at_every_size_and_step_count(monkeypatch):
-    monkeypatch.setattr(lever_grid.models, "there", lambda *_: True)
-    cells = lever_grid.lever_grid(OPEN, (8, 16, 32))
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Stored(kind="int4"),
+        lambda: Kept(every=1),
+        lambda: Kept(every=2, depth=12),
+        lambda: Interval(low=5, high=1),
+        lambda: Interval(low=-1, high=1),
+        lambda: Interval(low=0, high=float("nan")),
+        lambda: Rescaled(share=0),
+        lambda: Renoised(share=2),
+        lambda: Projected(norm=-1),
+    ],
+)
+def test_a_lever_that_cannot_be_is_refused_in_one_sentence(make):
+    with pytest.raises(ValueError, match="expected") as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+def test_the_grid_asks_every_lever_at_every_size_and_step_count():
+    cells = lever_grid.lever_grid(OPEN)
     assert len(set(cells)) == len(cells) == len({key(cell) for cell in cells})
     for kind in (Interval, Handover, Kept, Rescaled, Projected, Renoised):
         asked = {(cell.c, cell.steps) for cell in cells if isinstance(cell.lever, kind)}
@@ -149,6 +168,49 @@ def test_the_grid_asks_every_lever_at_every_size_and_step_count(monkeypatch):
     }
 
 
-def test_without_the_second_model_a_lever_is_left_out(monkeypatch):
-    monkeypatch.setattr(lever_grid.models, "there", lambda *_: False)
-    assert all(cell.other is None for cell in lever_grid.lever_grid(OPEN, (8, 16)))
+def test_other_sizes_of_the_family_change_nothing():
+    cells = lever_grid.lever_grid(OPEN)
+    by_size = [cell for c in OPEN.family for cell in lever_grid.lever_grid(OPEN, [c])]
+    assert by_size == cells == lever_grid.lever_grid(OPEN, OPEN.family)
+    assert lever_grid.lever_grid(profiles.get("smoke")) == []
+
+
+class Recorder:
+    """A generator that only says what it was asked."""
+
+    structure, params = STRONG
+
+    def __init__(self):
+        self.asked: list[tuple] = []
+
+    def images(self, captions, plan, guidance, **options):
+        self.asked.append((guidance, options, self.params))
+        return iter(())
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+def test_each_lever_reaches_the_sampler_with_its_numbers(evaluator, monkeypatch):
+    generator = Recorder()
+    monkeypatch.setattr(evaluator, "_model", lambda *model: generator)
+    monkeypatch.setattr(levers, "replace", lambda one, **changed: one.__dict__.update(changed) or one)
+
+    def asked(lever, **changed):
+        list(evaluator.draw(pulled(lever, **changed), Data()))
+        return generator.asked[-1]
+
+    assert asked(Kept(every=3, depth=1))[1]["reuse"] == (3, 1)
+    assert asked(Renoised(share=0.6), guidance=0.5)[0][::4] == (0.5, 0.6)
+    assert asked(Rescaled(share=0.7))[0][:2] == (3.0, 0.7)
+    assert asked(Projected(norm=2, parallel=0.1, momentum=-0.3))[0].projection == (0.1, 2, -0.3)
+    assert asked(Interval(low=0.3, high=5))[0].interval == (0.3, 5)
+    assert {str(p.dtype) for p in asked(Stored(kind="bfloat16"))[2].values()} == {"bfloat16"}
+
+
+def test_a_handover_in_bfloat16_happens_at_its_step():
+    plan = OPEN.plan("ddim", 8)
+    times = {"until": handover(plan, [2])}
+    rounded = half({**times, "a.weight": np.ones((2, 2), np.float32), "networks.0.proj_out.weight": np.ones((2, 2))})
+    assert (owners(plan, np.asarray(rounded["until"], np.float32)) == owners(plan, times["until"])).all()
+    assert rounded["networks.0.proj_out.weight"].dtype != rounded["a.weight"].dtype

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 
 from ldm.data.scenes import captions
@@ -200,7 +201,10 @@ def test_a_race_draws_by_each_size_that_is_there_until_its_budget_is_spent(addre
     assert page.input_value("#race [name=seed]") == str(SEED)
     page.evaluate("""() => {
         const box = document.getElementById("race");
-        window.raced = new Promise((resolve) => box.addEventListener("raced", (event) => resolve(event.detail)));
+        window.raced = new Promise((resolve, reject) => {
+            box.addEventListener("raced", (event) => resolve(event.detail));
+            setTimeout(() => reject(new Error(box.textContent)), 120000);
+        });
     }""")
     page.click("#race button[name=race]")
     found = page.evaluate("window.raced")
@@ -219,9 +223,26 @@ def test_a_race_draws_by_each_size_that_is_there_until_its_budget_is_spent(addre
 def test_a_race_from_the_disk_says_how_to_serve_the_book(folder, browser):
     page, wrong = open_page(browser, f"file://{folder.parent}/race.html", "light")
     page.click("#race button[name=race]")
-    assert "python3 -m http.server" in page.inner_text("#race .status") and page.is_enabled("#race button")
+    assert "python3 -m http.server" in page.inner_text("#race .status")
+    assert page.get_attribute("#race button[name=race]", "aria-disabled") is None
     assert not wrong
     page.context.close()
+
+
+def test_a_race_has_settings_of_its_own_for_each_level_of_caption():
+    more, fewer = (
+        sampling(lambda c, steps, guidance, w=w: 100 / steps + abs(guidance - w), se=0.01)[0].assign(level=level)
+        for level, w in (("some", 2.0), ("subject", 4.0))
+    )
+    captions = {"some": ["a cat, flat style", "a cat, flat style", "an owl"], "subject": ["a cat"], "nothing": [""]}
+    shown = race.race(pd.concat([more, fewer[fewer["steps"] > 1]]), "kid_effnet", (1, 2, 8), captions, 25.3).data
+    given = json.loads(shown.split('json">')[1].split("</script>")[0])
+    some, subject = given["groups"]
+    assert some["captions"] == ["a cat, flat style", "an owl"] and given["megabytes"] == 25
+    assert list(some["budgets"]) == list(subject["budgets"]) == ["2", "8"]  # what both levels have
+    assert {run["guidance"] for run in some["budgets"]["8"]["runs"]} == {2.0}
+    assert {run["guidance"] for run in subject["budgets"]["8"]["runs"]} == {4.0}
+    assert race.race(more[:0], "kid_effnet", (1,), captions, 25.3).data == ""
 
 
 def test_the_budgets_of_a_race_are_steps_of_the_largest_at_each_sizes_best_setting():

@@ -33,6 +33,7 @@ WORDS: dict[Outcome, str] = {
 COLOURS: dict[Outcome, str] = {"better": "#3b8f5a", "same": "#8fa3ad", "worse": "#c0504d", "open": "#c9c9c9"}
 UNITS = {"done": "GFLOPs a picture, truly done", "clock": "seconds a picture, in the networks"}
 Found = Mapping[str, Mapping[str, Evidence]]  # level of caption -> metric -> what is known
+MOST = 0.6  # of a gain or a loss that a chart has room for; tooltips say all of it
 NONE = "no lever"
 MISSING = "No lever's rows are recorded yet: `python -m tools.evaluate_family` runs them."
 
@@ -107,7 +108,7 @@ def chart(evidence: Evidence, unit: str = "done") -> Any:
     data["setting"] = [setting(row) for row in data.to_dict("records")]
     data["word"] = data["outcome"].map(WORDS)
     data = data[["name", "budget", "gain", "lo", "hi", "word", "setting", "value", "n"]]
-    shown = data.assign(**{column: data[column].clip(-0.6, 0.6) for column in ("gain", "lo", "hi")})
+    shown = data.assign(**{f"{name}_shown": data[name].clip(-MOST, MOST) for name in ("gain", "lo", "hi")})
     scale = alt.Scale(domain=[WORDS[name] for name in OUTCOMES], range=[COLOURS[name] for name in OUTCOMES])
     wins = alt.Color("word:N", title=None, scale=scale, legend=alt.Legend(columns=2, labelLimit=240))
     tooltip = [
@@ -119,11 +120,13 @@ def chart(evidence: Evidence, unit: str = "done") -> Any:
         alt.Tooltip("n:Q", title="n images", format=",d"),
     ]
     base = alt.Chart().encode(x=cost_axis("budget", UNITS[unit]), color=wins, tooltip=tooltip)
-    y = alt.Y("gain:Q", title="better by", axis=alt.Axis(format="+%", tickCount=4), scale=alt.Scale(nice=False))
+    y = alt.Y("gain_shown:Q", title="better by", axis=alt.Axis(format="+%", tickCount=4), scale=alt.Scale(nice=False))
     zero = alt.Chart().mark_rule(color=INK, strokeDash=[4, 4]).encode(y=alt.datum(0.0))
     heading = alt.Header(labelOrient="top", labelAnchor="start", labelFontSize=13)
     return (
-        alt.layer(zero, base.mark_rule().encode(y="lo:Q", y2="hi:Q"), base.mark_point().encode(y=y), data=shown)
+        alt.layer(
+            zero, base.mark_rule().encode(y="lo_shown:Q", y2="hi_shown:Q"), base.mark_point().encode(y=y), data=shown
+        )
         .properties(width=540, height=90)
         .facet(row=alt.Row("name:N", title=None, sort=list(found), header=heading))
         .properties(
@@ -145,7 +148,7 @@ def likely(evidence: Evidence, budgets: Sequence[float] = ()) -> Markdown:
     for lever, chance in sorted(found.items(), key=lambda item: -float(item[1].mean())):
         lost = regret(evidence, lever, cost, grid)
         lines.append(
-            {"lever": lever or NONE}
+            {"lever": lever or NONE, "settings": int((evidence.rows["lever"] == lever).sum())}
             | {f"{budget:.2g}": f"{share:.0%}" for budget, share in zip(grid, chance, strict=True)}
             | {"falls short by": f"{lost.value:.1%} [{lost.lo:.1%}, {lost.hi:.1%}]"}
         )
@@ -155,7 +158,7 @@ def likely(evidence: Evidence, budgets: Sequence[float] = ()) -> Markdown:
 def flips(evidence: Evidence) -> Markdown:
     """Say which levers are worth something by FLOPs and not by the clock, or the other way round."""
     if evidence.rows["clock"].isna().any():
-        return Markdown("No machine has been timed yet: `python -m benchmarks.levers` times this one.")
+        return Markdown("No machine is timed yet: `python -m benchmarks.levers` times this one.")
     by_flops, by_clock, lines = worths(evidence, "done"), worths(evidence, "clock"), []
     for lever in by_flops:
         a, b = by_flops[lever].mean, by_clock[lever].mean

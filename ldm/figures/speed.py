@@ -9,8 +9,10 @@ from ldm.figures.charts import INK
 from ldm.profiles import Profile
 from ldm.study.conditions import with_conditions
 from ldm.study.results import Store
+from ldm.tasks import models
 
 OURS, RIVAL = "ldm", "diffusers"
+RUNTIME = 2.9  # MB that the playground's runtime takes
 
 
 def races(rows: pd.DataFrame) -> pd.DataFrame:
@@ -72,6 +74,19 @@ def seconds_a_picture(rows: pd.DataFrame) -> dict[tuple[str, int], tuple[float, 
         (profile, int(c)): (row["seconds an evaluation"], row["seconds besides"])
         for (profile, c), row in found.iterrows()
     }
+
+
+def megabytes_in_a_browser(profile: Profile) -> float:
+    """Return about how much a browser loads to draw with all sizes that ship: half-precision weights, and the runtime.
+
+    0 where no size ships. (`ldm.interop.browser` writes the files; the autoencoder's decoder is half of it.)
+    """
+    paths = [models.model_path(profile, c, profile.length) for c in profile.family]
+    sizes = [path.stat().st_size for path in paths if path.is_file()]
+    if not sizes:
+        return 0.0
+    codec, text = models.frozen_files(profile)
+    return (sum(sizes) + codec.stat().st_size / 2 + text.stat().st_size) / 1e6 + RUNTIME
 
 
 def speed_table(found: pd.DataFrame) -> pd.DataFrame:

@@ -1,13 +1,15 @@
 """What a lever is worth: the best setting with it against the best without any, at each cost that it can have.
 
-A lever has few settings, plain sampling has many, at finely spaced costs. So budgets are the lever's own costs: there
-it has just what it pays for, and plain sampling has the best of all that costs no more.
+Budgets are the lever's own costs, where it has just what it pays for. There plain sampling has not: between two step
+counts that were measured it would leave a part of the budget unspent, and any lever would seem to gain by it, even
+one that does nothing. So plain sampling is given the steps between, as if quality followed one over the steps between
+two counts: it errs, if at all, against the lever.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -65,7 +67,7 @@ def worth(evidence: Evidence, lever: str, cost: Float[np.ndarray, " rows"], *, m
     Raises: ValueError where the lever has no setting, or none within the costs of plain ones, which is all one knows.
     """
     pulled = (evidence.rows["lever"] == lever).to_numpy(bool)
-    plain = (evidence.rows["lever"] == PLAIN).to_numpy(bool)
+    plain = _is_plain(evidence)
     if not pulled.any() or not plain.any():
         raise ValueError(f"lever = {lever!r}: expected rows with it and rows without any lever; run both.")
     costs = np.unique(cost[pulled])
@@ -74,7 +76,9 @@ def worth(evidence: Evidence, lever: str, cost: Float[np.ndarray, " rows"], *, m
     budgets = costs[np.append(True, np.diff(reached) < 0)] if len(costs) else costs
     if not len(budgets):
         raise ValueError(f"lever = {lever!r}: none of its settings costs what some without a lever do.")
-    found = lead(evidence, cost, pulled, plain, budgets, np.ones(len(budgets)))
+    every, spent = _with_steps_between(evidence, cost)
+    ours = (every.rows["lever"] == lever).to_numpy(bool)
+    found = lead(every, spent, ours, _is_plain(every), budgets, np.ones(len(budgets)))
     outcomes: list[Outcome] = [
         "same" if lo > -margin and hi < margin else "better" if lo > 0 else "worse" if hi < 0 else "open"
         for lo, hi in zip(found.lo, found.hi, strict=True)
@@ -93,13 +97,47 @@ def worth(evidence: Evidence, lever: str, cost: Float[np.ndarray, " rows"], *, m
     )
 
 
+def _is_plain(evidence: Evidence) -> np.ndarray:
+    return (evidence.rows["lever"] == PLAIN).to_numpy(bool)
+
+
+def _with_steps_between(evidence: Evidence, cost: np.ndarray) -> tuple[Evidence, np.ndarray]:
+    """Return the evidence with a plain row for each step count between two that were measured; and the costs.
+
+    Its value, and each replicate of it, lies on a line in one over the steps.
+    """
+    rows, plain = evidence.rows, _is_plain(evidence)
+    places, steps = [], []
+    for _, at in rows[plain].groupby(["size", "guidance"]).indices.items():
+        at = np.flatnonzero(plain)[at]
+        at = at[np.argsort(rows["steps"].to_numpy(int)[at])]
+        for low, high in zip(at, at[1:], strict=False):
+            between = range(int(rows["steps"].iloc[low]) + 1, int(rows["steps"].iloc[high]))
+            places += [(low, high)] * len(between)
+            steps += between
+    if not places:
+        return evidence, cost
+    low, high = np.array(places).T
+    known, count = rows["steps"].to_numpy(float), np.array(steps, float)
+    share = (1 / known[low] - 1 / count) / (1 / known[low] - 1 / known[high])
+    mixed = lambda of: ((1 - share) * of[low].T + share * of[high].T).T
+    joined = replace(
+        evidence,
+        rows=pd.concat([rows, rows.iloc[low].assign(value=mixed(evidence.values), steps=steps)], ignore_index=True),
+        replicates=np.concatenate([evidence.replicates, mixed(evidence.replicates)]),
+    )
+    return joined, np.append(cost, cost[low] * count / known[low])
+
+
 def chances(
     evidence: Evidence, cost: Float[np.ndarray, " rows"], budgets: Float[np.ndarray, " m"]
 ) -> Mapping[str, Float[np.ndarray, " m"]]:
     """Return lever -> how likely it is that the best setting within each budget has it (PLAIN: has none).
 
-    It is the share of replicates. Of settings that are all as good, each is the best in some of them.
+    It is the share of replicates. Of settings that are all as good, each is the best in some of them, so that many
+    settings are more likely to hold the best one than few.
     """
+    evidence, cost = _with_steps_between(evidence, cost)
     levers = list(dict.fromkeys(evidence.rows["lever"]))
     of = [(evidence.rows["lever"] == lever).to_numpy() for lever in levers]
     best = np.stack([lowest(evidence.replicates[mine], cost[mine], budgets) for mine in of])
@@ -115,6 +153,7 @@ def regret(
     Where the lever's settings all cost more than a budget, plain sampling stands in. The best of many is low by luck,
     so the regret comes out too large rather than too small.
     """
+    evidence, cost = _with_steps_between(evidence, cost)
     every = evidence.rows["lever"]
     own, all_of_them = every.isin([lever, PLAIN]).to_numpy(bool), np.ones(len(every), bool)
     values = np.concatenate([evidence.values[:, None], evidence.replicates], axis=1)

@@ -5,6 +5,7 @@ A lever is a part of a cell (`ldm.study.levers`), so its class and fields are ha
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -19,6 +20,13 @@ class Interval:
     high: float
 
     name = "guidance in an interval"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low < self.high < math.inf:
+            raise ValueError(
+                f"low = {self.low}, high = {self.high}: expected two noise levels, the lower one first and not below 0;"
+                " choose for instance 0.3 and 5."
+            )
 
     @property
     def dose(self) -> str:
@@ -48,7 +56,7 @@ class Guide:
 
 @dataclass(frozen=True, kw_only=True)
 class Handover:
-    """The cell's size draws the first steps, another one the rest (T-Stitch, Pan et al. 2024)."""
+    """The cell's size draws the first steps, another one the rest (T-Stitch, Pan et al. 2025)."""
 
     c: int  # the size that takes over
     after: int  # steps
@@ -62,12 +70,19 @@ class Handover:
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """Deep features of the UNet are kept from step to step (DeepCache, Ma et al. 2023)."""
+    """Deep features of the UNet are kept from step to step (DeepCache, Ma et al. 2024)."""
 
     every: int  # steps from one whole evaluation to the next
     depth: int = 3  # skip connections computed at every step (`ldm.diffusion.sampler.Reuse`)
 
     name = "features kept between steps"
+
+    def __post_init__(self) -> None:
+        if self.every < 2 or not 1 <= self.depth <= 11:
+            raise ValueError(
+                f"every = {self.every}, depth = {self.depth}: expected every of 2 or more, since every step whole is no"
+                " lever, and depth from 1 to 11; choose them so."
+            )
 
     @property
     def dose(self) -> str:
@@ -81,6 +96,9 @@ class Rescaled:
     share: float
 
     name = "rescaled guidance"
+
+    def __post_init__(self) -> None:
+        _check_share(self.share)
 
     @property
     def dose(self) -> str:
@@ -97,6 +115,10 @@ class Projected:
 
     name = "projected guidance"
 
+    def __post_init__(self) -> None:
+        if not (self.norm > 0 and math.isfinite(self.parallel) and math.isfinite(self.momentum)):
+            raise ValueError(f"{self}: expected a norm above 0 and finite numbers beside it.")
+
     @property
     def dose(self) -> str:
         return f"norm {self.norm:g}"
@@ -109,6 +131,9 @@ class Renoised:
     share: float = 1.0
 
     name = "CFG++"
+
+    def __post_init__(self) -> None:
+        _check_share(self.share)
 
     @property
     def dose(self) -> str:
@@ -130,6 +155,11 @@ class Stored:
     @property
     def dose(self) -> str:
         return self.kind
+
+
+def _check_share(share: float) -> None:
+    if not 0 < share <= 1:
+        raise ValueError(f"share = {share}: expected a number above 0, which is no lever, up to 1.")
 
 
 Lever = Interval | Guide | Handover | Kept | Rescaled | Projected | Renoised | Stored

@@ -1,14 +1,14 @@
-"""Which settings of each lever are asked: a small grid a lever, chosen from its paper before any row was there.
+"""Which settings of each lever are asked, and what is recorded of them beside plain sampling.
 
-Every lever is asked at each size and at 4, 8 and 16 steps, so that it has something to offer at every budget. Its own
-numbers are few, and guidance is at the two values around the best ones without a lever: the more settings, the more
-tries, and plain sampling, which a lever has to beat, has 120 of them.
+The grid is small: three sizes, 4, 8 and 16 steps, and of each lever's own numbers what its paper says, or what is
+said here to be ours. Guidance is at one or two values near the best ones without a lever. Plain sampling, which a
+lever has to beat, has five values and eight step counts.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,29 +16,34 @@ import pandas as pd
 from ldm.data.scenes.captions import Level
 from ldm.profiles import Profile
 from ldm.statistics.worth import PLAIN
-from ldm.study.findings import by_level, of_pictures, recorded_levels
+from ldm.study.findings import by_level
 from ldm.study.lever_cells import Guide, Handover, Interval, Kept, Lever, Projected, Renoised, Rescaled, Stored
-from ldm.study.levers import WHOLE, LeverEvaluation, LeverEvaluator
+from ldm.study.levers import ALONE, WHOLE, LeverEvaluation, LeverEvaluator
 from ldm.study.results import Store
-from ldm.study.sampling import Evaluation, sampling_grid
+from ldm.study.sampling import Evaluation, SamplingEvaluator, sampling_grid
 from ldm.tasks import models
 
+SIZES = (8, 16, 32)  # that are compared, and that guide each other or take over; others of the family change nothing
 STEPS = (4, 8, 16)
 BITS = 8  # steps at which weights in fewer bits are asked: they save bytes, and no FLOPs
-NOISE = ((0.3, 5.0), (1.0, 20.0))  # noise levels: the middle, and the high ones
-SOLVERS = ("dpm++", "dpm++sde", "unipc")
+NOISE = (  # noise levels that are guided
+    (0.3, 5.0),  # the paper's for Stable Diffusion XL
+    (0.3, 3.0),  # ours: leaves out the first step of any number, where 5 leaves out none of four
+    (1.0, 20.0),  # ours: leaves out low noise alone
+)
 SOLVED = "solvers of higher order"  # their lever's name: they are settings of the sampling study
-NORM = 2.0  # of a push: 15 on latents of 64 x 64 x 4 (Sadat et al. 2024), which here are 8 x 8 x 4
+SOLVERS = ("dpm++", "dpm++sde", "unipc")
+NORM = 1.0  # of a push: 15 on latents of 128 x 128 x 4 (Sadat et al. 2024), by the root of their number
 
 
-def usual(profile: Profile, c: int, steps: int) -> tuple[float, float]:
-    """Return two guidance values around the best without a lever: the smallest size and few steps want more."""
-    return (3.0, 4.0) if c == profile.family[0] or steps <= 4 else (2.0, 3.0)
+def usual(c: int, steps: int) -> tuple[float, float]:
+    """Return two guidance values near the best without a lever: the smallest size and few steps want more."""
+    return (3.0, 4.0) if c == SIZES[0] or steps <= 4 else (2.0, 3.0)
 
 
-def settings(profile: Profile, sizes: Sequence[int], c: int, steps: int) -> Iterator[tuple[Lever, tuple[float, ...]]]:
+def settings(profile: Profile, c: int, steps: int) -> Iterator[tuple[Lever, tuple[float, ...]]]:
     """Yield each lever as it is asked at a size and a step count, with the values of guidance."""
-    around, smaller = usual(profile, c, steps), [size for size in sizes if size < c]
+    around, smaller = usual(c, steps), [size for size in SIZES if size < c]
     short, middle = profile.lengths[1], profile.lengths[len(profile.lengths) // 2]
     for low, high in NOISE:
         yield Interval(low=low, high=high), (around[1], 6.0)
@@ -48,7 +53,7 @@ def settings(profile: Profile, sizes: Sequence[int], c: int, steps: int) -> Iter
         yield Guide(c=guide, images=profile.length, captioned=False), around
     for guide, images in [(c, short)] + [(size, middle) for size in smaller[-1:]]:
         yield Guide(c=guide, images=images, captioned=True), (2.0, 3.0)
-    for other in sizes:
+    for other in SIZES:
         for after in sorted({max(1, round(steps * share)) for share in (0.25, 0.5, 0.75)}) if other != c else ():
             yield Handover(c=other, after=after), (3.0,)
     yield Projected(norm=NORM), (3.0, 6.0)
@@ -59,10 +64,12 @@ def settings(profile: Profile, sizes: Sequence[int], c: int, steps: int) -> Iter
 
 
 def lever_grid(
-    profile: Profile, sizes: Sequence[int], steps: Sequence[int] = STEPS, *, level: Level | None = None, seed: int = 0
+    profile: Profile, sizes: Sequence[int] = SIZES, *, level: Level | None = None, seed: int = 0
 ) -> list[LeverEvaluation]:
-    """Return every lever at every size and step count, as far as the second model that it asks is known."""
-    found = [
+    """Return every lever at these of SIZES and at every step count; nothing for a profile that has not all of SIZES."""
+    if not set(SIZES) <= set(profile.family):
+        return []
+    return [
         LeverEvaluation(
             study="levers",
             profile=profile.name,
@@ -75,75 +82,106 @@ def lever_grid(
             level=level or profile.level,
             lever=lever,
         )
-        for c in sizes
-        for s in steps
-        for lever, values in settings(profile, sizes, c, s)
+        for c in SIZES
+        if c in sizes
+        for s in STEPS
+        for lever, values in settings(profile, c, s)
         for guidance in values
     ]
-    return [cell for cell in found if cell.other is None or models.there(profile, *cell.other)]
 
 
-def solver_grid(
-    profile: Profile, sizes: Sequence[int], steps: Sequence[int] = STEPS, *, level: Level | None = None
-) -> list[Evaluation]:
+def solver_grid(profile: Profile, sizes: Sequence[int] = SIZES, *, level: Level | None = None) -> list[Evaluation]:
     """Return solvers of higher order at the same sizes, step counts and guidance: plain cells of the sampling study."""
     return [
         cell
         for name in SOLVERS
-        for c in sizes
-        for s in steps
-        for cell in sampling_grid(profile, [c], [s], usual(profile, c, s), sampler=name, level=level)
+        for c in SIZES
+        if c in sizes and c in profile.family
+        for s in STEPS
+        for cell in sampling_grid(profile, [c], [s], usual(c, s), sampler=name, level=level)
     ]
 
 
-def recorded(store: Store, profile: Profile, levels: Sequence[Level], sizes: Sequence[int]) -> pd.DataFrame:
-    """Return what the store holds of the levers at these levels of caption, beside plain sampling; nothing is run.
+class Pulled(NamedTuple):
+    """A recorded setting: its lever and dose, and which passes one picture takes, as `LeverEvaluator.asked`."""
 
-    Columns as of rows; `lever` is empty where there is none, and `done` holds the GFLOPs of every row. A lever of which
-    some cells are not there yet is left out of a level: it would be judged by part of its settings.
+    lever: str
+    dose: str
+    asked: list[tuple[int, str, int]]
+
+
+def recorded(
+    store: Store, evaluator: LeverEvaluator, levels: Sequence[Level]
+) -> tuple[pd.DataFrame, dict[str, Pulled]]:
+    """Return rows at these levels of caption, of levers beside plain sampling, and key -> setting; nothing is run.
+
+    Columns as of rows; `lever` is empty where there is none, and `done` holds the GFLOPs of every row. A level counts
+    where plain sampling has every guidance value at all its step counts, and a lever where all its cells are there:
+    else it would be judged by part of its settings.
     """
-    plain = by_level(store, profile, levels, profile.n)
-    plain = plain[plain["seed"] == 0].assign(lever=PLAIN, dose="")
-    solved = of_pictures(
-        store.rows(
-            study="sampling",
-            profile=profile.name,
-            images_seen=profile.length,
-            sampler=list(SOLVERS),
-            level=recorded_levels(levels),
-            steps=list(STEPS),
-            seed=0,
-        ),
-        profile.n,
+    found, kept = {}, []
+    for level in levels:
+        plain = _plain(store, evaluator.profile, level)
+        if plain.empty:
+            continue
+        kept += list(plain["key"].unique())
+        for key, c, nfe, guidance in plain[["key", "c", "nfe", "guidance"]].itertuples(index=False):
+            found[key] = Pulled(PLAIN, "", [(int(c), ALONE if guidance == 1 else WHOLE, int(nfe))])
+        for cells in _cells(evaluator, level).values():
+            if all(store.has(key) for key in cells):
+                found |= cells
+                kept += list(cells)
+    rows = store.rows(key=list(dict.fromkeys(kept)))
+    spent = rows["gflops"].astype(float) * rows["nfe"].astype(float)
+    rows = rows.assign(
+        level=rows["level"].fillna("all"),
+        lever=[found[key].lever for key in rows["key"]],
+        dose=[found[key].dose for key in rows["key"]],
+        done=rows["done"].astype(float).fillna(spent),
     )
-    settings = solved[["c", "steps", "guidance"]].itertuples(index=False)
-    solved = solved[np.array([guidance in usual(profile, c, s) for c, s, guidance in settings], bool)]
-    solved = solved.assign(lever=SOLVED, dose=solved["sampler"])
-    spent = lambda rows: rows.assign(done=rows["gflops"].astype(float) * rows["nfe"].astype(float))
-    pulled = store.rows(study="levers", profile=profile.name, level=recorded_levels(levels), seed=0)
-    every = pd.concat([spent(plain), spent(solved), of_pictures(pulled, profile.n)], ignore_index=True)
-    every = every[every["c"].isin(list(sizes))].assign(level=every["level"].fillna("all"))
-    asked = Counter(cell.lever.name for cell in lever_grid(profile, sizes))
-    asked |= {SOLVED: len(solver_grid(profile, sizes)), PLAIN: 1}
-    found = every.groupby(["level", "lever"])["key"].nunique().reset_index(name="cells")
-    counts = found[["lever", "cells"]].itertuples(index=False)
-    whole = found[np.array([cells >= asked[lever] for lever, cells in counts], bool)]
-    return every.merge(whole[["level", "lever"]], on=["level", "lever"])
+    return rows, found
 
 
-def seconds(store: Store, profile: Profile, evaluator: LeverEvaluator, rows: pd.DataFrame) -> pd.Series:
-    """Return the seconds that each row's picture costs the networks, on the machine that was measured last.
+def _plain(store: Store, profile: Profile, level: Level) -> pd.DataFrame:
+    """Return the rows of plain sampling at a level, nothing where a setting is missing."""
+    rows = by_level(store, profile, [level], profile.n)
+    rows = rows[(rows["seed"] == 0) & rows["c"].isin(SIZES)]
+    steps, guidance = set(rows["steps"]), set(rows["guidance"])
+    whole = rows["key"].nunique() == len(SIZES) * len(steps) * len(guidance)
+    return rows if whole and set(STEPS) <= steps and guidance == set(profile.guidance) else rows[:0]
 
-    They are those of all passes (`python -m benchmarks.levers`); missing where a pass of that kind was not timed.
+
+def _cells(evaluator: LeverEvaluator, level: Level) -> dict[str, dict[str, Pulled]]:
+    """Return lever -> key -> setting, of all that is asked at a level and whose models are known."""
+    profile, plain, found = evaluator.profile, SamplingEvaluator(evaluator.profile), {}
+    for cell in lever_grid(profile, level=level):
+        if all(models.there(profile, *model) for model in evaluator.models_of(cell)):
+            setting = Pulled(cell.lever.name, cell.lever.dose, evaluator.asked(cell))
+            found.setdefault(cell.lever.name, {})[evaluator.key(cell)] = setting
+        else:
+            found.setdefault(cell.lever.name, {})[""] = Pulled(cell.lever.name, "", [])  # which the store has not
+    for cell in solver_grid(profile, level=level):
+        if models.there(profile, *plain.model_of(cell)):
+            twice = 2 * int(profile.plan(cell.sampler, cell.steps).n)
+            found.setdefault(SOLVED, {})[plain.key(cell)] = Pulled(SOLVED, cell.sampler, [(cell.c, WHOLE, twice)])
+    return found
+
+
+def seconds(store: Store, profile: Profile, settings: dict[str, Pulled]) -> dict[str, float]:
+    """Return key -> the seconds that a picture costs the networks, on the machine that was measured last.
+
+    They are those of all passes (`python -m benchmarks.levers`). The dict is empty where no machine was timed.
+    Raises: ValueError, in one sentence, for a kind of pass that was not timed there.
     """
     timed = store.rows(study="benchmark", profile=profile.name, metric="seconds a pass")
     if timed.empty:
-        return pd.Series(np.nan, index=rows.index)
+        return {}
     timed = timed[timed["machine"] == timed["machine"][timed["created"].idxmax()]]
     one = {(int(c), kind): value for c, kind, value in timed[["c", "lever", "value"]].itertuples(index=False)}
-    price = lambda c, kind: one.get((c, kind), np.nan)
-    sizes = sorted({int(c) for c in rows["c"]})
-    cells = [cell for level in set(rows["level"]) for cell in lever_grid(profile, sizes, level=level)]
-    priced = {evaluator.key(cell): evaluator.price(cell, price) for cell in cells}
-    whole = rows["c"].map(lambda c: price(int(c), WHOLE)) * rows["nfe"].astype(float)
-    return rows["key"].map(priced).where(rows["study"] == "levers", whole)
+    wanted = {(c, kind) for setting in settings.values() for c, kind, count in setting.asked if count}
+    if missing := sorted(wanted - set(one)):
+        raise ValueError(f"Passes {missing} were not timed: run `python -m benchmarks.levers` again.")
+    return {
+        key: float(np.sum([count * one[c, kind] for c, kind, count in setting.asked if count]))
+        for key, setting in settings.items()
+    }

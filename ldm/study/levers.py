@@ -25,8 +25,8 @@ from ldm.study.cells import check_length, check_size
 from ldm.study.lever_cells import Guide, Handover, Interval, Kept, Lever, Projected, Renoised, Rescaled, Stored
 from ldm.study.sampling import Evaluation, SamplingEvaluator
 
-Price = Callable[[int, str], float]  # (size, kind of pass) -> what one pass costs for one picture
-WHOLE = "whole"  # the usual pass; others are "shallow 3", by `Kept.depth`, and those of `Stored.kind`
+Price = Callable[[int, str], float]  # (size, kind of pass: WHOLE, ALONE, "shallow 3", "int8") -> for one picture
+WHOLE, ALONE = "whole", "alone"  # a pass for a picture: one of two that guidance asks at once, or by itself
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
 
 
@@ -44,13 +44,15 @@ class LeverEvaluation(Evaluation):
             check_length(profile, lever.images)
         if isinstance(lever, Handover):
             check_size(profile, lever.c)
-            if not 0 < lever.after < self.steps:
+            if not 0 < lever.after < self.steps or lever.c == self.c:
                 raise ValueError(
-                    f"after = {lever.after}: expected 1 to {self.steps - 1} of {self.steps} steps, so that both sizes "
-                    "draw some; choose one of these."
+                    f"c = {lever.c} after {lever.after} steps: expected another size than c = {self.c}, and 1 to "
+                    f"{self.steps - 1} of {self.steps} steps, so that both draw some; choose these."
                 )
-        if isinstance(lever, Kept) and not 2 <= lever.every:
-            raise ValueError(f"every = {lever.every}: expected 2 or more; every step whole is no lever.")
+        if isinstance(lever, Kept) and profile.network != "unet":
+            raise ValueError(f"network = {profile.network!r}: expected a UNet, whose deep features can be kept.")
+        if isinstance(lever, Handover | Kept) and int(profile.plan(self.sampler, self.steps).n) != self.steps:
+            raise ValueError(f"sampler = {self.sampler!r}: expected one that asks once a step here; choose ddim.")
 
     def check_guidance(self) -> None:
         if not isinstance(self.lever, Renoised):
@@ -143,15 +145,24 @@ class LeverEvaluator(SamplingEvaluator):
             until=handover(plan, [lever.after]) if isinstance(lever, Handover) else None,
         )
 
+    def asked(self, cell: LeverEvaluation) -> list[tuple[int, str, int]]:
+        """Return which passes one picture takes: (size, kind, how many)."""
+        made, lever, c = self.passes(cell), cell.lever, cell.c
+        match lever:
+            case Guide():
+                return [(c, ALONE, made.whole[0]), (lever.c, ALONE, made.guide)]
+            case Handover():
+                return [(c, WHOLE, made.whole[0]), (lever.c, WHOLE, made.whole[1])]
+            case Kept():
+                return [(c, WHOLE, made.whole[0]), (c, f"shallow {lever.depth}", made.shallow)]
+            case Stored():
+                return [(c, lever.kind, made.whole[0])]
+        guided = made.whole[0] - int(self.profile.plan(cell.sampler, cell.steps).n)
+        return [(c, WHOLE, 2 * guided), (c, ALONE, made.whole[0] - 2 * guided)]
+
     def price(self, cell: LeverEvaluation, of: Price) -> float:
         """Return what one picture costs the denoising networks, from the price of one pass."""
-        lever, made = cell.lever, self.passes(cell)
-        kind = lever.kind if isinstance(lever, Stored) else WHOLE
-        return made.gflops(
-            *(of(c, kind) for c in ([cell.c, lever.c] if isinstance(lever, Handover) else [cell.c])),
-            shallow=of(cell.c, f"shallow {lever.depth}") if isinstance(lever, Kept) else None,
-            guide=of(lever.c, WHOLE) if isinstance(lever, Guide) else None,
-        )
+        return sum(count * of(c, kind) for c, kind, count in self.asked(cell) if count)
 
     def gflops(self, c: int, kind: str) -> float:
         """Return the GFLOPs of one pass; fewer bits save none."""

@@ -204,7 +204,7 @@ def save(path: Path, params: Params, profile: Profile, c: int, images: int, seed
     """Write a model's file: half precision, with what was trained."""
     half = {
         name: np.asarray(array.astype(np.float16)) for name, array in params.items()
-    }  # on its device: half has to travel
+    }  # where it lies: of what lies on a device half has to travel
     weights.save(
         path,
         half,

@@ -20,7 +20,7 @@ from jaxtyping import Array
 from ldm.diffusion.losses import DeviceBatch, image_keys
 from ldm.networks.layers import Params
 
-KEPT = re.compile(r"norm|conv_out\.|^proj_out")  # parameters that stay float32: statistics and what the loss sees
+KEPT = re.compile(r"norm|conv_out\.|(^|\.)proj_out|until$")  # stay float32: statistics, what the loss sees, times
 
 
 def half(params: Params) -> Params:

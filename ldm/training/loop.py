@@ -187,7 +187,8 @@ def fit(
         by_name = flat.split_all if flat else lambda tree: tree
         to_host = layout.to_host if layout else by_name
         checkpoints = TrainCheckpoints(folder) if folder else None
-        if checkpoints and (found := checkpoints.restore(by_name(state).stored())):
+        begun = checkpoints.latest_step is not None if checkpoints else False
+        if checkpoints and begun and (found := checkpoints.restore(by_name(state).stored())):
             state = TrainState(**found[1])
             state = jax.device_put(flat.join_all(state), jax.local_devices()[0]) if flat else state
         start = saved_step = int(state.step)

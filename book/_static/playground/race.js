@@ -1,6 +1,7 @@
 // The race of the first page: one caption, drawn by every size within one budget, step by step and side by side.
-// Needs shared.js before it. What can be chosen stands as JSON in the element: captions by what they say, and for each
-// budget the best measured setting of each size. Fires "raced" on #race with the last pictures, for tests.
+// Needs shared.js before it. What can be chosen stands as JSON in the element: groups of captions by how much they say,
+// and for each budget the best measured setting of each size on such captions. Fires "raced" on #race with the last
+// pictures, for tests.
 (() => {
   "use strict";
   const { folder, make, shown, megabytes, missing, paint, opened } = window.ldmDraw;
@@ -19,22 +20,30 @@
     const box = document.getElementById("race");
     const given = JSON.parse(box.querySelector("script").textContent);
     const form = make("form", {},
-      menu("caption", "caption", Object.entries(given.captions).map(([title, all]) =>
-        [title, all.map((text) => [text, text || "the empty caption"])])),
-      menu("budget", "budget of each", [["", Object.entries(given.budgets).map(([name, { title }]) => [name, title])]]),
+      menu("caption", "caption", given.groups.map(({ title, captions }) =>
+        [title, captions.map((text) => [text, text || "the empty caption"])])),
+      menu("budget", "budget of each", [["", Object.entries(given.groups[0].budgets).map(([name, { title }]) => [name, title])]]),
       make("label", { className: "field" }, make("span", { textContent: "seed" }),
         make("input", { type: "number", name: "seed", min: 0, max: 2147483647, step: 1, value: 0, required: true })),
-      make("button", { type: "submit", name: "race", textContent: "Draw it live" }));
+      make("button", { type: "submit", name: "race", textContent: "Draw it live" }),
+      make("button", { type: "button", name: "stop", textContent: "Stop", disabled: true }));
     const status = make("p", { className: "status" });
     status.setAttribute("role", "status");
+    const loading = make("p", { className: "loading", textContent: `The first race loads the models of all sizes from this book: ${given.megabytes} MB.` });
     const lanes = make("div", { className: "lanes" });
-    box.replaceChildren(form, status, lanes);
-    const { elements } = form, named = [...elements].filter((field) => field.name && field.type !== "submit");
-    const fail = (sentence) => {
-      status.textContent = sentence;
-      status.classList.add("wrong");
-      elements.race.disabled = false;
+    box.replaceChildren(form, loading, status, lanes);
+    let running;
+    const { elements } = form, named = [...elements].filter((field) => ["SELECT", "INPUT"].includes(field.tagName));
+    const say = (sentence) => { if (status.textContent !== sentence) status.textContent = sentence; };  // it is read out
+    const rest = (sentence, wrong = false) => {
+      say(sentence);
+      status.classList.toggle("wrong", wrong);
+      loading.textContent = "";
+      elements.stop.disabled = true;
+      elements.race.removeAttribute("aria-disabled");
+      running = undefined;
     };
+    const fail = (sentence) => rest(sentence, true);
 
     // What is chosen stands in the address, as that of every figure does
     function fromAddress() {
@@ -54,7 +63,7 @@
     fromAddress();
 
     const still = matchMedia("(prefers-reduced-motion: reduce)");
-    let options, worker, running;
+    let options, worker;
 
     function lane({ c, steps, guidance, cost }) {
       const picture = shown(`the picture of c = ${c}`), meter = make("progress", { max: running.budget, value: 0 });
@@ -73,17 +82,19 @@
       }
       if (data.loading) {
         const share = data.total ? `: ${megabytes(data.seen)} of ${megabytes(data.total)}` : "";
-        status.textContent = data.starting ? `Starting ${data.loading}` : `Loading ${data.loading}${share}`;
-        return;
+        loading.textContent = data.starting ? `Starting ${data.loading}` : `Loading ${data.loading}${share}`;
+        return say("Loading");
       }
       if (data.finished) {
-        elements.race.disabled = false;
-        status.textContent = "Drawn. Each took the steps that were best for it within the budget; its meter shows what they cost.";
-        box.dispatchEvent(new CustomEvent("raced", { detail: running.last }));
+        const { last } = running;
+        rest(data.stopped ? "Stopped."
+          : "Drawn. Each took the steps that were best for it within the budget; its meter shows what they cost.");
+        box.dispatchEvent(new CustomEvent("raced", { detail: last }));
         return;
       }
       const mine = running.lanes.find(({ c }) => c === data.c);
-      status.textContent = "Drawing";
+      loading.textContent = "";
+      say("Drawing");
       mine.meter.value = data.spent;
       running.last[data.c] = { step: data.step, spent: data.spent, pixels: [...data.picture] };
       if (!still.matches || data.step === mine.steps) paint(mine.picture, data.picture, options.picture);
@@ -91,24 +102,31 @@
 
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      if (missing()) return fail(`${missing()} The pictures above were drawn with the same settings.`);
-      elements.race.disabled = true;
+      if (running) return;
+      if (missing()) return fail(`${missing()} The pictures above were drawn with such settings.`);
+      running = {};
+      elements.race.setAttribute("aria-disabled", "true");
       status.classList.remove("wrong");
-      status.textContent = "Starting";
+      say("Starting");
       try {
         options ??= await (await fetch(`${folder}browser.json`)).json();
       } catch (error) {
         return fail(`The list of models did not load (${error.message}); build the book again with “make book”.`);
       }
-      const { cost, runs } = given.budgets[elements.budget.value];
+      const group = given.groups.find(({ captions }) => captions.includes(elements.caption.value));
+      const { cost, runs } = group.budgets[elements.budget.value];
       const priced = runs.filter(({ c }) => options.sizes.some((size) => size.c === c))
         .map((run) => ({ ...run, cost: options.sizes.find((size) => size.c === run.c).cost }));
-      running = { budget: cost, last: {} };
+      Object.assign(running, { budget: cost, last: {} });
       lanes.replaceChildren();
       running.lanes = priced.map(lane);
       if (!(worker ??= opened(answer))) return;
-      worker.postMessage({ folder, options, caption: elements.caption.value, sampler: "ddim", seed: Number(elements.seed.value), runs: priced });
+      elements.stop.disabled = false;
+      worker.postMessage({
+        folder, options, caption: elements.caption.value, sampler: "ddim", seed: Number(elements.seed.value), runs: priced,
+      });
     });
+    elements.stop.addEventListener("click", () => worker?.postMessage("stop"));
   }
   document.readyState === "loading" ? addEventListener("DOMContentLoaded", start) : start();
 })();
