@@ -70,7 +70,7 @@ def main() -> None:
         values = [each[c, kind] / passes for each in rounds]
         middle = statistics.median(values)
         print(f"c = {c:2}  {kind:10}{1000 * middle:8.3f} ms  [{1000 * min(values):.3f}, {1000 * max(values):.3f}]")
-        case = measure.Case(task=f"pass, {kind}", **{**measure.CASES[0], "c": c, "batch": profile.batch})
+        case = measure.Case(task=f"pass, {kind}", **{**measure.CASES[0], "c": c})  # of the profile's batch
         row = Row(
             study="benchmark",
             profile=profile.name,

@@ -26,6 +26,8 @@ from ldm.study import (
     denoising,
     distillation,
     dreambooth,
+    lever_grid,
+    levers,
     probes,
     training_rows,
 )
@@ -101,6 +103,16 @@ def sampling(profile: Profile, row: Record) -> str:
         level=row.level or "all",
     )
     return Evaluators(study.SamplingEvaluator, profile.name).key(only(cells))
+
+
+def pulled(profile: Profile, row: Record) -> str:
+    cells = lever_grid.lever_grid(profile, [row.c], level=row.level or "all", seed=row.seed)
+    cell = only(
+        [cell for cell in cells if (cell.lever.name, cell.lever.dose) == (row.lever, row.dose)],
+        steps=row.steps,
+        guidance=row.guidance,
+    )
+    return Evaluators(levers.LeverEvaluator, profile.name).key(cell)
 
 
 def held_out(profile: Profile, row: Record) -> str:
@@ -201,6 +213,8 @@ def case_of(row: Record, what: str) -> Any:
         return only(measure.cases(row.task, steps=row.steps or 0), c=row.c)
     if row.task in ("picture", "warm start"):
         return measure.Case(task=row.task, **{**measure.CASES[0], "c": row.c})
+    if row.task == "pass":
+        return measure.Case(task=f"pass, {row.lever}", **{**measure.CASES[0], "c": row.c})
     if row.task == "devices":
         return benchmarked("devices").Case(task=what, c=row.c, steps=row.train_steps)
     if row.task == "input":
@@ -221,6 +235,7 @@ KEYS: dict[str, Callable[[Profile, Record], str]] = {  # study -> a row's key
     "pretraining": pretraining,
     "denoising": held_out,
     "sampling": sampling,
+    "levers": pulled,
     "superres": super_resolution,
     "dreambooth": booth,
     "interpolation": interpolation,
