@@ -14,7 +14,7 @@
 # **many steps of a small one**? [Mei et al. (2024)](https://arxiv.org/abs/2404.01367) trained
 # eleven sizes of Stable Diffusion's network, from 39 million to 5 billion parameters, and found
 # that the small ones often win. This book runs their study again, on a family small enough for
-# your own machine, with an interval on every number.
+# your own machine, with an interval on every point and every verdict.
 
 # %% tags=["parameters", "remove-cell"]
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py: whose rows are drawn
@@ -108,7 +108,7 @@ Markdown(
 )
 
 # %% [markdown]
-# ## What the rule costs
+# ## What the rule loses
 #
 # How much worse is the picture of whoever follows the rule than the best that was measured within the same budget?
 # Budgets run from the fewest steps of the largest model to its most. Below them the rule was not measured, and it can

@@ -129,8 +129,8 @@ Markdown(protocol.folded(drawn, evaluator.metrics.protocols, f"make notebook N=0
 # ## How many steps are enough?
 #
 # For each size the table gives the fewest steps that may be as good as its best step count (again a confidence set).
-# *Loss* is how much worse they look. With more steps than these a size gains little that so many pictures can show.
-# With fewer, steps and size compete for the budget.
+# There is no budget to keep to here. *Loss* is how much worse they look. With more steps than these a size gains little
+# that so many pictures can show. With fewer, steps and size compete for the budget.
 
 # %% tags=["remove-input"]
 Markdown(tables.table(optimum.enough_steps(rows, metric, influences)))

@@ -9,8 +9,8 @@
 # %% [markdown]
 # # Levers: what else a budget can buy
 #
-# **The question.** Size, steps and guidance are not all that one can choose. Since the paper, other ways to spend or
-# to save evaluations have become usual. Which of them is worth something at equal cost, on one family of models, and
+# **The question.** Size, steps and guidance are not all that one can choose. Beside these, other ways to spend or to
+# save evaluations are in use. Which of them is worth something at equal cost, on one family of models, and
 # how does that compare with the choice of a size?
 #
 # **Why we ask.** Each of them was shown by its authors on one or two large models, mostly at one step count. Here all
@@ -22,15 +22,17 @@
 # |---|---|---|
 # | guidance in an interval | guides at some noise levels only; others cost one evaluation | Kynkäänniemi et al. 2024 |
 # | autoguidance | guides away from a less trained or smaller member of the family | Karras et al. 2024 |
-# | a smaller guide | the answer to the empty caption is a smaller size's | ours, of the same parts |
+# | a smaller guide | the answer to the empty caption is a smaller size's | our own combination |
 # | a size for each noise level | one size draws the first steps, another one the rest | Pan et al. 2025 |
 # | features kept between steps | computes the UNet's deep levels at every second or third step | Ma et al. 2024 |
 # | solvers of higher order | DPM-Solver++(2M), its stochastic form, UniPC | Lu et al. 2022, Zhao et al. 2023 |
 # | rescaled guidance | the guided estimate keeps its spread | Lin et al. 2024 |
-# | CFG++ | the noise that stays is the unguided estimate's | Chung et al. 2024 |
+# | CFG++ | noise is added back from the unguided estimate | Chung et al. 2024 |
 # | projected guidance | the push of guidance is shortened and turned | Sadat et al. 2024 |
+# | weights in fewer bits | half precision, or one byte a weight | common practice |
 #
-# Their settings and the rule stood before the rows were made ([the rules](../book/protocol.md)).
+# The rule stood before any lever was compared with plain sampling; what was added after a first part of the rows is
+# listed there ([the rules](../book/protocol.md)).
 
 # %% tags=["parameters"]
 profile = "laptop-eps"  # of the study
@@ -78,9 +80,9 @@ display(*charts.by_level(found, charts.chart, metrics[:1]))
 # %% [markdown]
 # ## Which lever has the best setting?
 #
-# How likely the best setting within a budget (in GFLOPs) has this lever, given the intervals: the more settings a lever
-# has, the likelier. The last column says by how much one falls short of the best of all, in the mean over these
-# budgets, with this lever and plain sampling alone.
+# The chance that the best setting within a budget (in GFLOPs) uses this lever, given the intervals; the more settings a
+# lever has, the likelier. The last column is the mean loss, over these budgets, of someone who may use only this lever
+# and plain sampling.
 
 # %% tags=["remove-input"]
 display(*charts.by_level(found, charts.likely, metrics[:1]))

@@ -48,7 +48,8 @@ found = {name: findings.by_level(store, profiles.get(name), levels) for name in 
 # ## The answer
 #
 # Each size at the best setting that the budget affords, in steps of the largest model. Levels are compared at the step
-# counts that all of them were drawn in. Between two of these a model stays at the lower one: "2 to 3 steps" is 2 steps.
+# counts that all of them were drawn in: 2, 4, 8, 16 and 32. Between two of these a model stays at the lower one, so "2
+# to 3 steps" is 2 steps. ([Sampling](04_sampling.ipynb) has 3, 6 and 12 steps as well, for captions that say some.)
 
 # %% tags=["remove-input"]
 asked = (metric, also)
@@ -89,8 +90,9 @@ Markdown(protocol.folded(drawn, {}, "python -m tools.evaluate_family"))
 # %% [markdown]
 # ## How many steps are enough?
 #
-# For each size the tables give the fewest steps that may be as good as its best step count. First by the scene network,
-# then by EfficientNet:
+# For each size the tables give the fewest steps that may be as good as its best step count, with no budget to keep to.
+# (The set of those that may be the best allows for many comparisons, so the bracket of one loss may just miss 0.) First
+# by the scene network, then by EfficientNet:
 
 # %% tags=["remove-input"]
 display(*charts.by_setting(found, lambda rows: [charts.enough(rows, metric, levels, store.influences)]))

@@ -133,11 +133,11 @@ words("Ask for it alone, and in the middle of others, and compare all pixels. Th
 # %% [markdown]
 # ## [The family](02_family.ipynb)
 #
-# **7** ● How many DDIM steps may each size take for the cost of 20 steps of the largest?
+# **7** ● How many DDIM steps may each size take for the cost of 20 steps of c = 32?
 
 # %% tags=["hide-cell"]
 unit = {c: cost.norm_cost(c, **shape) for c in chosen.family}
-show(pd.DataFrame([{"c": c, "steps": int(20 * unit[max(unit)] / each)} for c, each in unit.items()]))
+show(pd.DataFrame([{"c": c, "steps": int(20 * unit[32] / unit[c])} for c in here]))
 
 # %% [markdown]
 # **8** ●● The book counts $P(c, d) = 8202 c^2 + (78 d + 1459) c + 4$ parameters. Check it for your own $c$ and $d$; and
@@ -495,7 +495,7 @@ show(measured)
 words(
     "The largest of ten is large because it was chosen. Lengths between zero and some end, all as likely, give"
     f" {chance['uniform']:.2f}, exponential ones {chance['exponential']:.2f}, and the models {measured.min().min():.2f}"
-    f" to {measured.max().max():.2f}. So no level here shows a jump. That larger sizes have a larger one on the same"
+    f" to {measured.max().max():.2f}. So hardly any shows a jump. That larger sizes have a larger one on the same"
     " captions and noise is a difference, and stands."
 )
 
@@ -925,7 +925,7 @@ print(share)
 words(
     "By Bayes' rule the two points are in the odds of exp(2 alpha x / sigma^2), and their mean is a tanh. In one step"
     " everything lies near 0, the mean of both, where no data are. Each step decides a little more. That is why steps"
-    " pay where a caption leaves something open, and not where it does not."
+    " pay where a caption leaves something open, and less where it does not."
 )
 
 # %% [markdown]
@@ -939,7 +939,10 @@ opened = findings.by_level(store, chosen, ["all", "some", "subject", "nothing"])
 opened = opened[(opened["metric"] == "fd_scene_decoded") & (opened["seed"] == 0)]
 lowest = opened.groupby(["level", "c", "steps"], sort=False)["value"].min().unstack()
 show((lowest[4] / lowest[16]).unstack())
-words("Above 1 more steps make the distance smaller. A size or level without recorded rows is missing.")
+words(
+    "Above 1 more steps make the distance smaller. At every size it falls more, the less the caption says. A level"
+    " without recorded rows is missing."
+)
 
 # %% [markdown]
 # **53** ●● A network that predicts the noise makes a small error. How large is then the error of the picture that

@@ -31,8 +31,8 @@ def told():
 def test_each_level_has_its_own_number_and_rows_without_a_level_said_everything(told):
     assert {level: rule.steps for (level, _), rule in told.items()} == {"some": 6, "all": 4}
     some, everything = advice.in_words(told, KID).splitlines()
-    assert "says **some of it**" in some and "affords **6 steps**" in some
-    assert "says **everything**" in everything and "affords **4 steps**" in everything
+    assert "says **some of it**" in some and "budget buys **6 steps**" in some
+    assert "says **everything**" in everything and "budget buys **4 steps**" in everything
 
 
 def test_the_table_says_what_other_numbers_would_cost(told):

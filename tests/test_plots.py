@@ -202,7 +202,7 @@ def test_the_explorer_has_a_choice_of_levels_and_each_has_its_own_best():
 def test_the_contest_is_told_in_steps_of_the_largest():
     rows = synthetic.sampling_rows()
     said = contest.answer(rows, [KID], lambda _: {}).data
-    assert said.startswith("- By KID") and "where c = 32 affords" in said
+    assert said.startswith("- By KID") and "where the budget buys" in said
     assert "not asked" in contest.answer(rows[rows["c"] == 8], [KID], lambda _: {}).data
 
 
@@ -309,5 +309,5 @@ def test_each_setting_that_has_rows_stands_under_its_own_name():
 
 def test_the_answer_counts_budgets_in_steps_of_the_largest():
     text = levels.answer(by_level(), KID, ["some"], lambda rows, metric: {}).data
-    assert text.count("- If the caption says some of it, ") == 1 and "affords" in text
+    assert text.count("- If the caption says some of it, ") == 1 and "the budget buys" in text
     assert levels.answer(by_level(), KID, ["nothing"], lambda rows, metric: {}).data == levels.MISSING

@@ -41,7 +41,8 @@ def in_words(found: dict[tuple[str, str], Rule], metric: str) -> str:
         if by == metric:
             by_steps.setdefault(one.steps, []).append(f"**{SAYS[level]}**")
     lines = [
-        f"- Where the caption says {' or '.join(levels)}, take the largest size that affords **{steps} steps**."
+        f"- Where the caption says {' or '.join(levels)}, take the largest size of which the budget buys **{steps}"
+        " steps**."
         for steps, levels in by_steps.items()
     ]
     return "\n".join(lines) or "No rule: these rows are of one size."
@@ -55,7 +56,7 @@ def regrets(found: dict[tuple[str, str], Rule]) -> Markdown:
             "by": short(metric),
             "steps": one.steps,
             "worse than the best choice by": f"{one.regret.value:.1%} [{one.regret.lo:.1%}, {one.regret.hi:.1%}]",
-            "at worst": f"{one.worst:.0%}",
+            "at worst": f"{one.worst:.1%}",
             "with other numbers of steps": "; ".join(
                 f"{steps}: {cost:.0%}"
                 for steps, cost in zip(one.candidates, one.chosen, strict=True)

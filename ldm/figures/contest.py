@@ -100,7 +100,7 @@ def in_steps(evidence: Evidence) -> str:
     largest, told = evidence.rows[evidence.rows["size"] == evidence.sizes[-1]], []
     for winner, first, last in stretches(contest(evidence), float((largest["cost"] / largest["steps"]).min())):
         steps = f"{first} to {last} steps" if last > first else f"{first} step{'s' * (first > 1)}"
-        told.append(f"{WORDS[winner]} where c = {evidence.sizes[-1]} affords {steps}")
+        told.append(f"{WORDS[winner]} where the budget buys {steps} of c = {evidence.sizes[-1]}")
     return "; ".join(told)
 
 
