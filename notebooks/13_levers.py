@@ -62,11 +62,12 @@ captions = Scenes(chosen.scenes, "val", chosen.n, level=next(iter(found), levels
 # %% [markdown]
 # ## The answer
 #
-# A lever's costs are those at which its best setting changes. At each we compare it with the best plain setting for the
-# same cost; between two step counts that were measured, plain sampling is given the steps between.
+# What each lever gains over the best plain setting of the same cost, as a share of its value, in the mean over the
+# lever's costs: those at which its best setting changes. Above zero is better, by each metric. Then, at how many of the
+# costs that is sure. Between two step counts that were measured, plain sampling is given the steps between.
 
 # %% tags=["remove-input"]
-display(*charts.by_level(found, charts.answer))
+display(*charts.answer(found))
 
 # %% [markdown] tags=["recorded"]
 # What the shipped rows say, of captions that say some, in the mean over a lever's costs:

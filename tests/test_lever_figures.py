@@ -71,9 +71,12 @@ def test_a_lever_of_which_a_cell_is_missing_does_not_count_nor_a_level_without_a
 def test_the_chapter_says_what_each_lever_is_worth(rows):
     found = evidence(rows)
     assert list(found) == ["some"]
-    said = figures.by_level(found, figures.answer)
-    assert said[0].data == "### Where the caption says some of it" and "FD" in said[1].data
-    assert said[2].data.startswith("- **Guidance in an interval**: of ") and "surely better" in said[2].data
+    [said] = figures.answer(found)  # one level: no heading
+    assert said.data.count("\n") == 2 and "| guidance in an interval |" in said.data and "better at" in said.data
+    two = figures.answer({"some": found["some"], "all": found["some"]})
+    assert [one.data for one in two[::2]] == [
+        f"### Where the caption says {words}" for words in ("some of it", "everything")
+    ]
     likely = figures.likely(found["some"][METRIC]).data
     assert "no lever" in likely and "100%" in likely and "settings" in likely
     assert "by the clock" in figures.flips(found["some"][METRIC]).data
@@ -107,7 +110,8 @@ def test_without_rows_it_says_so(tmp_path, evaluator):
     rows, _ = lever_grid.recorded(Store(tmp_path), evaluator, ["some"])
     found = figures.evidence(rows.assign(clock=0.0), ["some"], [METRIC], lambda *_: {})
     for shown in (
-        figures.by_level(found, figures.answer)[0],
+        figures.answer(found)[0],
+        figures.by_level(found, figures.chart)[0],
         figures.pictures(Store(tmp_path), found, 1.0, ["a cat"]),
         figures.explore(rows, [METRIC], Store(tmp_path)),
         figures.in_fewer_bits(rows, ["some"], [METRIC], lambda *_: {})[0],

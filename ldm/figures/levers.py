@@ -60,11 +60,16 @@ def by_level(found: Found, draw: Callable[[Evidence], Any], metrics: Sequence[st
     """Return what is drawn of each level and metric, under their names. metrics: of these alone."""
     shown = []
     for level, by in found.items():
-        shown.append(Markdown(f"### Where {title(level)}"))
+        shown += _heading(found, level)
         for metric, one in by.items():
             if not metrics or metric in metrics:
                 shown += [Markdown(f"By {metric_of(metric).title}:"), draw(one)]
     return shown or [Markdown(MISSING)]
+
+
+def _heading(found: Found, level: str) -> list[Any]:
+    """Return a level's heading, where there are several levels."""
+    return [Markdown(f"### Where {title(level)}")] if len(found) > 1 else []
 
 
 def worths(evidence: Evidence, unit: str = "done") -> dict[str, Worth]:
@@ -81,23 +86,29 @@ def setting(row: Any) -> str:
     return ", ".join(filter(None, told))
 
 
-def answer(evidence: Evidence) -> Markdown:
-    """Say of each lever at how many of its costs it is better, the same or worse than none, and where it gains most."""
-    lines = []
-    for lever, one in worths(evidence).items():
-        counts, many, most = one.counts, len(one.budgets), int(np.argmax(one.gain))
-        ends = {
-            "better": "surely better",
-            "worse": "surely worse",
-            "same": "alike within 5 %",
-            "open": "not told apart",
-        }
-        told = ", ".join(f"{ends[name]} at {count}" for name, count in counts.items() if count)
-        lines.append(
-            f"- **{lever[0].upper()}{lever[1:]}**: of {many} costs {told}. Most at {one.budgets[most]:.2g} GFLOPs: "
-            f"{one.gain[most]:+.0%} [{one.lo[most]:+.0%}, {one.hi[most]:+.0%}], {setting(one.best.iloc[most])}."
-        )
-    return Markdown("\n".join(lines))
+def answer(found: Found) -> list[Any]:
+    """Return a table for each level of caption: what each lever gains by each metric, in the mean over its costs.
+
+    It says at how many of the costs the lever is surely better, and at how many surely worse.
+    """
+    shown = []
+    for level, by in found.items():
+        gains = {metric: worths(one) for metric, one in by.items()}
+        lines = [
+            {"lever": lever} | {short(metric): _told(of[lever]) for metric, of in gains.items()}
+            for lever in next(iter(gains.values()))
+        ]
+        shown += [*_heading(found, level), Markdown(pd.DataFrame(lines).to_markdown(index=False))]
+    return shown or [Markdown(MISSING)]
+
+
+def _told(one: Worth) -> str:
+    """Return a mean gain with its interval, and at how many costs that is sure."""
+    gain, counts = one.mean, one.counts
+    sure = [f"{name} at {counts[name]}" for name in ("better", "worse") if counts[name]]
+    return f"{gain.value:+.0%} [{gain.lo:+.0%}, {gain.hi:+.0%}]; " + (
+        f"{' and '.join(sure)} of {len(one.budgets)}" if sure else f"sure at none of {len(one.budgets)}"
+    )
 
 
 def chart(evidence: Evidence, unit: str = "done") -> Any:
