@@ -56,7 +56,7 @@ def pick(rows: pd.DataFrame, metric: str, one: Iterable[str] = ()) -> pd.DataFra
         for steps, guidance in zip(rows["steps"], rows["guidance"].fillna(1.0), strict=True)
     ]
     if "dose" in rows:  # of a lever (`ldm.study.levers`)
-        rows["setting"] += rows["dose"].fillna("").map(lambda dose: f", {dose}" if dose else "")
+        rows["setting"] += [f", {dose}" if isinstance(dose, str) and dose else "" for dose in rows["dose"]]
     return rows.sort_values(["c", "steps", "guidance"], kind="stable")
 
 

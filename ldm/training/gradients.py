@@ -20,7 +20,8 @@ from jaxtyping import Array
 from ldm.diffusion.losses import DeviceBatch, image_keys
 from ldm.networks.layers import Params
 
-KEPT = re.compile(r"norm|conv_out\.|(^|\.)proj_out|until$")  # stay float32: statistics, what the loss sees, times
+# What stays float32: statistics, what the loss sees, and the times of a handover between networks.
+KEPT = re.compile(r"norm|conv_out\.|^(networks\.\d+\.)?proj_out|until$")
 
 
 def half(params: Params) -> Params:
