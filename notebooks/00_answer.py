@@ -153,7 +153,8 @@ Markdown(findings_figures.summary(answers))
 #   family](02_family.ipynb), [training](03_pretraining.ipynb), [sampling](04_sampling.ipynb); [what is real here
 #   and what is scaled down](../book/scaled-down.md).
 # - **Run.** One command from a fresh clone, `make study`, makes this book on two cores. Then
-#   change a number: `make notebook N=04_sampling ARGS="-p steps 4,8,16 -p guidance 2,4"`.
+#   change a number: `make notebook N=04_sampling ARGS="-p steps 5,10 -p guidance 2,4"`. It draws what is
+#   new, and `make book` adds a page with it.
 # - **Try.** [Draw pictures in your browser](../book/playground.md), with the models of this book.
 # - **Learn.** [One pass through the code](../book/how-it-works.md), and
 #   [exercises](a4_exercises.ipynb) with folded answers that run.

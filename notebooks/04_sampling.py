@@ -240,7 +240,8 @@ display(*paper_sizes.shown("F3", store, metric))
 #
 # ## Try it
 #
-# `make notebook N=04_sampling ARGS="-p sizes 16,32 -p steps 4,8,16 -p guidance 2,4"`: only what is new is run.
+# `make notebook N=04_sampling ARGS="-p sizes 16,32 -p steps 5,10 -p guidance 2,4"`: only what is new is run, here all
+# eight settings.
 #
 # **Exercise.** In the chart of quality against cost, read off the best setting at a budget of 0.1. Would you answer
 # differently if you cared about subjects and not about the distance?

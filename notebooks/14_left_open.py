@@ -17,7 +17,8 @@
 # pictures that may be meant, and the model has to decide. The paper's captions, like most that people write, leave much
 # open.
 #
-# **What we run.** The family of the second edition. In training each part of a caption was said or left out at random,
+# **What we run.** The family of the second edition, which predicts the noise and is drawn on leading times as the
+# paper's base is, unless a heading says otherwise. In training each part of a caption was said or left out at random,
 # so one model answers captions of every *level*. A point is 1,024 pictures. The distance compares with real scenes that
 # went through the same autoencoder, which is the best that any of these models can draw ([the
 # rules](../book/protocol.md)).

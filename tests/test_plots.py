@@ -299,11 +299,12 @@ def test_levels_without_rows_get_a_sentence():
     assert {one.data for one in said} == {levels.MISSING}
 
 
-def test_each_setting_that_has_rows_stands_under_its_own_name():
+def test_each_setting_that_has_rows_stands_under_its_own_name_where_there_are_several():
     rows = by_level()
-    found = {"laptop-eps": rows, "laptop-v": rows[:0]}
-    named, drawn = levels.by_setting(found, lambda part: [len(part)])
+    assert levels.by_setting({"laptop-eps": rows, "laptop-v": rows[:0]}, lambda part: [len(part)]) == [len(rows)]
+    named, drawn, other, _ = levels.by_setting({"laptop-eps": rows, "laptop-v": rows}, lambda part: [len(part)])
     assert named.data == "### Predicting eps, drawn on leading times" and drawn == len(rows)
+    assert other.data == "### Predicting v, drawn on trailing times"
     assert [one.data for one in levels.by_setting({"laptop-v": rows[:0]}, lambda part: [part])] == [levels.MISSING]
 
 

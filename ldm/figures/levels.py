@@ -34,14 +34,16 @@ def title(level: str) -> str:
 
 
 def by_setting(found: Mapping[str, pd.DataFrame], draw: Callable[[pd.DataFrame], Sequence[Any]]) -> list[Any]:
-    """Return what is drawn of each profile's rows under the name of its setting; of those without rows, nothing.
+    """Return what is drawn of each profile's rows; of those without rows, nothing.
+
+    Each stands under the name of its setting where there are several.
 
     found: profile -> rows of its grid, as `ldm.study.findings.by_level` gives them.
     """
+    known = {name: rows for name, rows in found.items() if rows["c"].nunique() > 1}
     shown = []
-    for name, rows in found.items():
-        if rows["c"].nunique() > 1:
-            shown += [Markdown(f"### {setting(name)}"), *draw(rows)]
+    for name, rows in known.items():
+        shown += [*([Markdown(f"### {setting(name)}")] if len(known) > 1 else []), *draw(rows)]
     return shown or [Markdown(MISSING)]
 
 
