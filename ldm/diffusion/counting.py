@@ -33,7 +33,7 @@ class Passes:
     def gflops(
         self, *whole: float, shallow: float | None = None, guide: float | None = None, verifier: float | None = None
     ) -> float:
-        """Return the FLOPs truly done, in 1e9, by those of one pass of each kind; or seconds, by seconds.
+        """Return the FLOPs truly done, in 1e9, by those of one pass of each kind.
 
         The FLOPs of a pass come from `ldm.networks.cost.unet_gflops` and `shallow_gflops`; `whole`: one number for each
         of the networks.

@@ -55,7 +55,10 @@ def f6(
     scatter = training_scatter(rows)
     margin = max(margin, scatter.sd if scatter else 0.0)
     compared = rows[distilled | smaller].reset_index(drop=True)
-    effect = _better(compared, (compared["task"] == TEACHER).to_numpy(), replicates(compared, influences))
+    ours = (compared["task"] == TEACHER).to_numpy()
+    value, drawn = _gain(compared["value"].to_numpy(float), ours, replicates(compared, influences))
+    lo, hi = 2 * value - np.quantile(drawn, [0.975, 0.025])
+    effect = Estimate(value, float(lo), float(hi), int(compared["n"].min()))
     return Verdict(
         finding="F6",
         answer=answered(effect, -margin),
@@ -67,18 +70,18 @@ def f6(
     )
 
 
-def _better(rows: pd.DataFrame, ours: np.ndarray, drawn: np.ndarray) -> Estimate:
-    """Return by how much the best of our rows is better than the best of the others, as a share of the latter."""
-    value, apart, noise = _gain(rows["value"].to_numpy(float), ours, drawn)
-    lo, hi = 2 * value - np.quantile(noise, [0.975, 0.025])
-    return Estimate(value, float(lo), float(hi), int(rows["n"].min()))
+def _gain(values: np.ndarray, ours: np.ndarray, drawn: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return by how much the best of our values is better than the best of the others, and the same in each replicate.
 
-
-def _gain(values: np.ndarray, ours: np.ndarray, drawn: np.ndarray) -> tuple[float, float, np.ndarray]:
-    """Return the gain as a share, what it is a share of, and the gain in each replicate as a share of the same."""
+    Both are shares of the others' measured value.
+    """
     theirs = drawn[~ours].min(0)
     share = max(abs(values[~ours].min()), Z * theirs.std())  # a value that may be 0 is no measure of anything
-    return float((values[~ours].min() - values[ours].min()) / share), share, (theirs - drawn[ours].min(0)) / share
+    return float((values[~ours].min() - values[ours].min()) / share), (theirs - drawn[ours].min(0)) / share
+
+
+def _too_few(method: str, steps: int) -> ValueError:
+    return ValueError(f"{method} in {steps} steps needs rows beside its teacher at two sizes or more; run its cells.")
 
 
 def every_size_gains(
@@ -94,14 +97,12 @@ def every_size_gains(
     rows = rows[rows["task"].isin([TEACHER, method]) & (rows["steps"] == steps)].reset_index(drop=True)
     sizes = [c for c, part in rows.groupby("size") if part["task"].nunique() == 2]
     if len(sizes) < 2:
-        raise ValueError(
-            f"{method} in {steps} steps needs rows beside its teacher at two sizes or more; run its cells."
-        )
+        raise _too_few(method, steps)
     drawn, values, student = replicates(rows, influences), rows["value"].to_numpy(float), rows["task"] == method
     gains, noise = [], []
     for c in sizes:
         mine = (rows["size"] == c).to_numpy()
-        gain, _, moved = _gain(values[mine], student[mine].to_numpy(), drawn[mine])
+        gain, moved = _gain(values[mine], student[mine].to_numpy(), drawn[mine])
         gains.append(gain)
         noise.append(moved - moved.mean())
     errors = np.array(noise)
@@ -116,10 +117,6 @@ def every_size_gains(
         meaning=f"least gain of any size by {method} in {steps} steps over its teacher, as a share of the value:",
         asked=f"c = {listed(sizes)}",
     )
-
-
-def _too_few(method: str, steps: int) -> ValueError:
-    return ValueError(f"{method} in {steps} steps needs rows beside its teacher at two sizes or more; run its cells.")
 
 
 def same_factor(
@@ -144,9 +141,7 @@ def same_factor(
             factors.append(min(value, most) / steps)
             drawn.append(np.minimum(replicated, most) / steps)
     if len(factors) < 2:
-        raise ValueError(
-            f"{method} in {steps} steps needs rows beside its teacher at two sizes or more; run its cells."
-        )
+        raise _too_few(method, steps)
     ratio = lambda of: np.max(of, 0) / np.min(of, 0)
     lo, hi = np.quantile(ratio(np.array(drawn)), [0.025, 0.975])
     effect = Estimate(float(ratio(np.array(factors))), float(lo), float(hi), int(rows["n"].min()))
