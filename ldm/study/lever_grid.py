@@ -25,6 +25,7 @@ from ldm.tasks import models
 
 SIZES = (8, 16, 32)  # that are compared, and that guide each other or take over; others of the family change nothing
 STEPS = (4, 8, 16)
+MOST = 16  # steps of the largest size, where guides are compared at every step count
 BITS = 8  # steps at which weights in fewer bits are asked: they save bytes, and no FLOPs
 NOISE = (  # noise levels that are guided
     (0.3, 5.0),  # the paper's for Stable Diffusion XL
@@ -43,16 +44,12 @@ def usual(c: int, steps: int) -> tuple[float, float]:
 
 def settings(profile: Profile, c: int, steps: int) -> Iterator[tuple[Lever, tuple[float, ...]]]:
     """Yield each lever as it is asked at a size and a step count, with the values of guidance."""
-    around, smaller = usual(c, steps), [size for size in SIZES if size < c]
-    short, middle = profile.lengths[1], profile.lengths[len(profile.lengths) // 2]
+    around = usual(c, steps)
     for low, high in NOISE:
         yield Interval(low=low, high=high), (around[1], 6.0)
     for every, depth in ((2, 3), (3, 1)):
         yield Kept(every=every, depth=depth), around
-    for guide in smaller[:1] + smaller[1:][-1:]:  # the smallest, and the next smaller one
-        yield Guide(c=guide, images=profile.length, captioned=False), around
-    for guide, images in [(c, short)] + [(size, middle) for size in smaller[-1:]]:
-        yield Guide(c=guide, images=images, captioned=True), (2.0, 3.0)
+    yield from guides(profile, c, steps)
     for other in SIZES:
         for after in sorted({max(1, round(steps * share)) for share in (0.25, 0.5, 0.75)}) if other != c else ():
             yield Handover(c=other, after=after), (3.0,)
@@ -63,6 +60,16 @@ def settings(profile: Profile, c: int, steps: int) -> Iterator[tuple[Lever, tupl
         yield Stored(kind=kind), around[:1]
 
 
+def guides(profile: Profile, c: int, steps: int) -> Iterator[tuple[Guide, tuple[float, ...]]]:
+    """Yield each member of the family that guides a size, with the values of guidance."""
+    smaller = [size for size in SIZES if size < c]
+    short, middle = profile.lengths[1], profile.lengths[len(profile.lengths) // 2]
+    for guide in smaller[:1] + smaller[1:][-1:]:  # the smallest, and the next smaller one
+        yield Guide(c=guide, images=profile.length, captioned=False), usual(c, steps)
+    for guide, images in [(c, short)] + [(size, middle) for size in smaller[-1:]]:
+        yield Guide(c=guide, images=images, captioned=True), (2.0, 3.0)
+
+
 def lever_grid(
     profile: Profile, sizes: Sequence[int] = SIZES, *, level: Level | None = None, seed: int = 0
 ) -> list[LeverEvaluation]:
@@ -70,22 +77,55 @@ def lever_grid(
     if not set(SIZES) <= set(profile.family):
         return []
     return [
+        cell
+        for c in SIZES
+        if c in sizes
+        for s in STEPS
+        for cell in _cells_of(profile, c, s, settings(profile, c, s), level, seed)
+    ]
+
+
+def guided_grid(
+    profile: Profile, sizes: Sequence[int] = SIZES, *, level: Level | None = None, seed: int = 0
+) -> list[LeverEvaluation]:
+    """Return every guide at these of SIZES and at the profile's step counts, MOST of the largest at most.
+
+    Sizes are compared by it, so each needs the step counts that cost what few steps of the largest do.
+    """
+    if not set(SIZES) <= set(profile.family):
+        return []
+    return [
+        cell
+        for c in SIZES
+        if c in sizes
+        for s in profile.steps
+        if c != SIZES[-1] or s <= MOST
+        for cell in _cells_of(profile, c, s, guides(profile, c, s), level, seed)
+    ]
+
+
+def _cells_of(
+    profile: Profile,
+    c: int,
+    steps: int,
+    asked: Iterator[tuple[Lever, tuple[float, ...]]],
+    level: Level | None,
+    seed: int,
+) -> list[LeverEvaluation]:
+    return [
         LeverEvaluation(
             study="levers",
             profile=profile.name,
             c=c,
             images=profile.length,
-            steps=s,
+            steps=steps,
             guidance=guidance,
             n=profile.n,
             seed=seed,
             level=level or profile.level,
             lever=lever,
         )
-        for c in SIZES
-        if c in sizes
-        for s in STEPS
-        for lever, values in settings(profile, c, s)
+        for lever, values in asked
         for guidance in values
     ]
 
