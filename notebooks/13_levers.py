@@ -45,8 +45,8 @@ from IPython.display import Markdown, display
 
 from ldm import profiles
 from ldm.data.scenes.dataset import Scenes
+from ldm.figures import guides, protocol
 from ldm.figures import levers as charts
-from ldm.figures import protocol
 from ldm.figures.record import record
 from ldm.paths import ROOT
 from ldm.study import findings, lever_grid, levers
@@ -104,6 +104,30 @@ display(*charts.by_level(found, charts.chart, metrics[:1]))
 
 # %% tags=["remove-input"]
 display(*charts.by_level(found, charts.likely, metrics[:1]))
+
+# %% [markdown]
+# ## Does a smaller model win, with a guide?
+#
+# Sizes are compared again, as in [the chapter about sampling](04_sampling.ipynb), where every size may be guided by a
+# member of the family. Solid lines join the settings that no cheaper one of the same size beats. Dashed lines are
+# plain sampling.
+
+# %% tags=["remove-input"]
+guided = lever_grid.with_guides(store, evaluator, chosen.level)
+guides.curves(guided, metrics[0])
+
+# %% [markdown]
+# At every budget the best smaller model is compared with the largest, without guides and with them:
+
+# %% tags=["remove-input"]
+display(*guides.contests(guided, metrics, store.influences))
+
+# %% [markdown]
+# The paper's finding F3, that a smaller model wins at small budgets, asked both ways
+# ([the rule](../book/protocol.md)), of all steps and of four and more:
+
+# %% tags=["remove-input"]
+guides.verdicts(guided, metrics, store.influences)
 
 # %% [markdown]
 # ## By the clock

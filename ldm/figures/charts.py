@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from ldm.metrics.catalogue import comparable, metric_of, short
@@ -63,6 +64,12 @@ def pick(rows: pd.DataFrame, metric: str, one: Iterable[str] = ()) -> pd.DataFra
 def best(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Return the best one of each group of rows that `pick` gave."""
     return rows.loc[rows.groupby(by, sort=False)["loss"].idxmin()]
+
+
+def unbeaten(rows: pd.DataFrame, cost: str, value: str = "loss") -> pd.DataFrame:
+    """Return the rows that no cheaper one beats, cheapest first. cost, value: columns, lower is better."""
+    rows = rows.sort_values([cost, value])
+    return rows[rows[value] < rows[value].cummin().shift(fill_value=np.inf)]
 
 
 def model_label(c: int, params: float) -> str:

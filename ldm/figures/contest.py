@@ -12,7 +12,7 @@ from IPython.display import Markdown
 from ldm.figures.charts import COST, INK, cost_axis
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics.bootstrap import Influences
-from ldm.statistics.contest import COUNTED, PAPER, WINNERS, Contest, contest, stretches
+from ldm.statistics.contest import COUNTED, DONE, PAPER, WINNERS, Contest, contest, stretches
 from ldm.statistics.evidence import Evidence
 
 WORDS = {
@@ -22,7 +22,7 @@ WORDS = {
     "open": "not told apart",
     "forfeit": "the largest affords no step",
 }
-UNITS = {COUNTED: "GFLOPs a picture, all evaluations", PAPER: COST}
+UNITS = {COUNTED: "GFLOPs a picture, all evaluations", DONE: "GFLOPs a picture, truly done", PAPER: COST}
 COLOURS = {"smaller": "#e07b39", "same": "#8fa3ad", "largest": "#3b6fb6", "open": "#c9c9c9", "forfeit": "#f0d9a8"}
 
 

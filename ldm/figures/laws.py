@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from ldm.figures.charts import INK, best, color, models, pick
+from ldm.figures.charts import INK, best, color, models, pick, unbeaten
 from ldm.metrics import Estimate
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics.power_law import PowerLaw, power_law
@@ -39,8 +39,7 @@ def training_points(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 def frontier_points(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return the settings that no cheaper one beats, cheapest first, with `x` = sampling cost."""
-    rows = best(losses(rows, metric), ["c", "steps"]).sort_values(["cost", "value"])
-    return rows[rows["value"] < rows["value"].cummin().shift(fill_value=np.inf)].assign(x=lambda r: r["cost"])
+    return unbeaten(best(losses(rows, metric), ["c", "steps"]), "cost", "value").assign(x=lambda r: r["cost"])
 
 
 def shown(points: pd.DataFrame, metric: str, x_title: str) -> tuple[Any, ...]:

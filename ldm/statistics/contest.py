@@ -25,7 +25,9 @@ from ldm.statistics.sides import lead
 Winner = Literal["smaller", "same", "largest", "open", "forfeit"]
 WINNERS: tuple[Winner, ...] = ("smaller", "same", "largest", "open", "forfeit")
 MARGIN = 0.05  # a difference below this share of the value of the largest model counts as none
-PAPER, COUNTED = "cost", "evaluated"  # ways to count: the paper's cost; GFLOPs of all evaluations, guidance's included
+PAPER = "cost"  # ways to count a picture: the paper's cost,
+COUNTED = "evaluated"  # GFLOPs of all evaluations, guidance's included,
+DONE = "done"  # and GFLOPs truly done, where other networks or parts of one are asked, too
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -100,15 +102,15 @@ def stretches(found: Contest, price: float) -> list[tuple[Winner, int, int]]:
 
 
 def counted(rows: pd.DataFrame, unit: str) -> np.ndarray:
-    """Return what each row's picture costs: by the paper's cost, or in GFLOPs of all evaluations.
+    """Return what each row's picture costs: by the paper's cost, or in GFLOPs of all evaluations, or truly done.
 
     Guidance asks twice.
     """
-    if unit == PAPER:
-        return rows["cost"].to_numpy(float)
+    if unit in (PAPER, DONE):
+        return rows[unit].to_numpy(float)
     if unit == COUNTED:
         return (rows["gflops"].astype(float) * rows["nfe"].astype(float)).to_numpy()
-    raise ValueError(f"unit = {unit!r}: expected {PAPER!r}, the paper's cost, or {COUNTED!r}, evaluations counted.")
+    raise ValueError(f"unit = {unit!r}: expected {PAPER!r}, the paper's cost, {COUNTED!r} or {DONE!r}, both GFLOPs.")
 
 
 def contest(

@@ -171,15 +171,29 @@ def recorded(
             if all(store.has(key) for key in cells):
                 found |= cells
                 kept += list(cells)
-    rows = store.rows(key=list(dict.fromkeys(kept)))
+    rows = _with_costs(store.rows(key=list(dict.fromkeys(kept))))
+    return rows.assign(
+        lever=[found[key].lever for key in rows["key"]], dose=[found[key].dose for key in rows["key"]]
+    ), found
+
+
+def with_guides(store: Store, evaluator: LeverEvaluator, level: Level) -> pd.DataFrame:
+    """Return what is recorded at a level of caption of plain sampling and of all guides; nothing is run.
+
+    Columns as of `recorded`. It has no rows where one of the settings is missing.
+    """
+    plain, cells = _plain(store, evaluator.profile, level), guided_grid(evaluator.profile, level=level)
+    there = all(models.there(evaluator.profile, *model) for cell in cells for model in evaluator.models_of(cell))
+    keys = [evaluator.key(cell) for cell in cells] if cells and there and not plain.empty else []
+    whole = bool(keys) and all(store.has(key) for key in keys)
+    rows = _with_costs(store.rows(key=[*plain["key"].unique(), *keys])) if whole else plain[:0]
+    return rows.assign(lever=rows["lever"].fillna(PLAIN), dose=rows["dose"].fillna(""))
+
+
+def _with_costs(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows with the GFLOPs of each in `done`, plain ones too, and the name of their level."""
     spent = rows["gflops"].astype(float) * rows["nfe"].astype(float)
-    rows = rows.assign(
-        level=rows["level"].fillna("all"),
-        lever=[found[key].lever for key in rows["key"]],
-        dose=[found[key].dose for key in rows["key"]],
-        done=rows["done"].astype(float).fillna(spent),
-    )
-    return rows, found
+    return rows.assign(level=rows["level"].fillna("all"), done=rows["done"].astype(float).fillna(spent))
 
 
 def _plain(store: Store, profile: Profile, level: Level) -> pd.DataFrame:

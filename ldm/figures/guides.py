@@ -1,0 +1,91 @@
+"""Sizes compared where each may be guided by a member of the family: quality against cost, and who wins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+from IPython.display import Markdown
+
+from ldm.figures.charts import color, columns, cost_axis, curve, pick, quality_axis, tooltip, unbeaten
+from ldm.figures.contest import UNITS, advantages, shares
+from ldm.figures.tables import table
+from ldm.metrics.catalogue import metric_of
+from ldm.statistics.bootstrap import Influences
+from ldm.statistics.contest import DONE, contest
+from ldm.statistics.evidence import Evidence
+from ldm.statistics.verdicts import FEWEST, f3, verdict_table
+from ldm.statistics.worth import PLAIN
+
+MISSING = "Not every guide is recorded yet: `python -m tools.evaluate_family` runs them."
+WAYS = {"plain sampling": "plain", "a guide allowed": "guides"}  # as they are called: in a chart, in a table
+
+
+def ways(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the rows that each way may choose from."""
+    return dict(zip(WAYS, (rows[rows["lever"] == PLAIN], rows), strict=True))
+
+
+def curves(rows: pd.DataFrame, metric: str) -> Any:
+    """Plot what no cheaper setting of a size beats, against GFLOPs truly done: dashed without guides, solid with."""
+    if rows.empty:
+        return Markdown(MISSING)
+    parts = [
+        unbeaten(pick(mine, metric), DONE).assign(way=way)
+        for way, part in ways(rows).items()
+        for _, mine in part.groupby("c")
+    ]
+    found = pd.concat(parts, ignore_index=True)
+    data = columns(found).assign(way=found["way"], cost=found[DONE]).drop(columns="norm_cost")
+    shown = [
+        *tooltip(data, metric)[:2],
+        alt.Tooltip("cost:Q", title=UNITS[DONE], format=".3~g"),
+        *tooltip(data, metric)[3:],
+    ]
+    dash = alt.StrokeDash(
+        "way:N",
+        title=None,
+        scale=alt.Scale(domain=list(WAYS), range=[[5, 4], [1, 0]]),
+        legend=alt.Legend(symbolType="stroke"),
+    )
+    base = alt.Chart(data).encode(
+        x=cost_axis("cost", UNITS[DONE]), color=color(data), tooltip=shown, detail="way:N", strokeDash=dash
+    )
+    y = quality_axis(metric, type="log", nice=False, padding=10)
+    return alt.layer(*curve(base, y)).properties(
+        width="container",
+        height=330,
+        description=f"{metric_of(metric).title} against GFLOPs truly done, with and without a guide from the family",
+    )
+
+
+def contests(
+    rows: pd.DataFrame, metrics: Sequence[str], influences: Callable[[pd.DataFrame, str], Influences]
+) -> tuple[Any, ...]:
+    """Compare the best smaller model with the largest at every budget, by each metric: without guides, then with."""
+    if rows.empty:
+        return (Markdown(MISSING),)
+    found = {
+        f"{metric_of(metric).title}: {way}": contest(Evidence.of(part, metric, influences(part, metric)), unit=DONE)
+        for metric in metrics
+        for way, part in ways(rows).items()
+    }
+    return advantages(found), Markdown(shares(found).to_markdown(index=False))
+
+
+def verdicts(
+    rows: pd.DataFrame, metrics: Sequence[str], influences: Callable[[pd.DataFrame, str], Influences]
+) -> Markdown:
+    """Ask F3 both ways, of all step counts and of four and more: a table."""
+    if rows.empty:
+        return Markdown(MISSING)
+    asked = [
+        (way, fewest, f3(part, metric, influences(part, metric), fewest=fewest, unit=DONE))
+        for metric in metrics
+        for way, part in ways(rows).items()
+        for fewest in (1, FEWEST)
+    ]
+    told = verdict_table([verdict for *_, verdict in asked])
+    return Markdown(table(told.assign(way=[WAYS[way] for way, *_ in asked])))
