@@ -36,6 +36,7 @@ from ldm import profiles
 from ldm.figures import confounders as confounders_figures
 from ldm.figures import protocol, tables
 from ldm.figures.record import record
+from ldm.metrics.catalogue import metric_of
 from ldm.paths import ROOT
 from ldm.study import confounders, findings, sampling
 from ldm.study.results import Store
@@ -113,13 +114,14 @@ Markdown(tables.table(spacing))
 
 # %% tags=["remove-input"]
 rows = run(confounders.counts(chosen, sizes, counts), store=store, evaluator=evaluator)
-display(*(confounders_figures.n_chart(rows, name, least=chosen.n) for name in ("fd_effnet", "kid_effnet")))
+distances = [name for name in metrics if metric_of(name).better == "lower"]
+display(*(confounders_figures.n_chart(rows, name, least=chosen.n) for name in distances))
 
 # %% [markdown]
 # How the sizes rank by each metric, best first:
 
 # %% tags=["remove-input"]
-Markdown(tables.table(confounders.order_by_n(rows, ["fd_effnet", "fd_scene", *metrics])))
+Markdown(tables.table(confounders.order_by_n(rows, metrics)))
 
 # %% tags=["remove-input"]
 suspects = (
@@ -132,10 +134,8 @@ asked = run(
     store=store,
     evaluator=evaluator,
 )
-behind = pd.concat(
-    [asked[asked["metric"].isin(metrics)], rows[rows["metric"].isin(["fd_effnet", "fd_scene", *metrics])]]
-)
-behind = behind.drop_duplicates(["key", "metric"])
+behind = pd.concat([asked, rows], ignore_index=True).drop_duplicates(["key", "metric"])
+behind = behind[behind["metric"].isin(metrics)]
 Markdown(protocol.folded(behind, evaluator.metrics.protocols, f"make notebook N=a3_confounders PROFILE={profile}"))
 
 # %% tags=["remove-cell"]

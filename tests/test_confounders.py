@@ -43,6 +43,7 @@ def made(truth: dict[int, float], bias: dict[int, float], seed: int = 0) -> pd.D
             measured = value + bias[c] / n + se * rng.standard_normal()
             rows.append(
                 {
+                    "key": f"{c}-{n}",
                     "c": c,
                     "n": n,
                     "metric": "fd_scene",
@@ -76,3 +77,14 @@ def test_bias_turns_an_order_and_more_pictures_turn_it_back():
     rows = made({8: 3.0, 16: 2.0}, {8: 100.0, 16: 900.0})
     order = confounders.order_by_n(rows, ["fd_scene"]).set_index("n")["fd_scene"]
     assert order[64] == "8, 16" and order[4096] == "16, 8"
+
+
+def test_a_cell_that_was_asked_for_less_of_some_pictures_is_one_count_of_pictures():
+    rows = made({8: 3.0, 16: 2.0}, {8: 100.0, 16: 900.0})
+    judged = rows.assign(metric="alignment", n=rows["n"] - 5, value=rows["c"] / 20)
+    order = confounders.order_by_n(pd.concat([rows, judged]), ["fd_scene", "alignment"])
+    assert list(order["n"]) == [64, 256, 1024, 4096] and set(order["alignment"]) == {"16, 8"}
+    drawn = synthetic.sampling_rows()
+    drawn = drawn[(drawn["steps"] == 8) & (drawn["guidance"] == 2)]
+    drawn = drawn.assign(n=[64 if name == "kid_effnet" else 60 for name in drawn["metric"]])
+    assert confounders_figures.n_chart(drawn, "kid_effnet", least=64).to_dict()

@@ -32,22 +32,22 @@ def test_a_cell_leaves_a_row_for_each_time_and_their_mean(evaluator, tmp_path):
     for key, part in times.groupby("key"):
         assert part["value"].mean() == pytest.approx(overall.set_index("key").loc[key, "value"])
     by_length = overall.set_index("images_seen")["value"]
-    assert by_length[640_000] < by_length[20_000]
+    assert by_length[SMOKE.length] < by_length[SMOKE.lengths[0]]
     influences = store.influences(overall, OVER_TIMES)
     assert {len(part) for part in influences.values()} == {16}
 
 
 def test_a_pictures_error_is_its_own_whatever_the_number_of_pictures(evaluator):
-    few, many = (Denoising(profile="smoke", c=8, images=640_000, n=n, level="all") for n in (16, 20))
+    few, many = (Denoising(profile="smoke", c=8, images=SMOKE.length, n=n, level="all") for n in (16, 20))
     first, more = (evaluator.evaluate(cell)[0].influences[OVER_TIMES] for cell in (few, many))
     np.testing.assert_allclose(more[:16], first, rtol=1e-4)
 
 
 def test_an_average_made_after_the_fact_leaves_its_mean_alone_and_its_share(tmp_path, monkeypatch):
-    usual, averaged = (denoising_grid(SMOKE, [8], (640_000,), n=16, shares=[share])[0] for share in (0.0, 0.05))
-    shipped = models.file_of(SMOKE, 8, 640_000)
+    usual, averaged = (denoising_grid(SMOKE, [8], (SMOKE.length,), n=16, shares=[share])[0] for share in (0.0, 0.05))
+    shipped = models.file_of(SMOKE, 8, SMOKE.length)
     monkeypatch.setattr(paths, "RUNS", tmp_path)
-    path = models.model_path(SMOKE, 8, 640_000, 0, tmp_path, models.average_kind(0.05))
+    path = models.model_path(SMOKE, 8, SMOKE.length, 0, tmp_path, models.average_kind(0.05))
     path.parent.mkdir()
     shutil.copy(shipped, path)
     evaluator = DenoisingEvaluator(SMOKE)
@@ -69,9 +69,9 @@ def test_an_average_made_after_the_fact_leaves_its_mean_alone_and_its_share(tmp_
 )
 def test_a_cell_that_cannot_be_is_refused(changed, says):
     with pytest.raises(ValueError, match=says):
-        Denoising(**{"profile": "smoke", "c": 8, "images": 640_000, "n": 16, "level": "all"} | changed)
+        Denoising(**{"profile": "smoke", "c": 8, "images": SMOKE.length, "n": 16, "level": "all"} | changed)
 
 
 def test_captions_are_those_of_training_unless_told_otherwise():
     assert {cell.level for cell in denoising_grid(PROFILES["laptop-eps"], [8], (20_000,))} == {"some"}
-    assert denoising.denoising_grid(SMOKE, [8], (20_000,))[0].n == denoising.LEAST
+    assert denoising.denoising_grid(SMOKE, [8], SMOKE.lengths[:1])[0].n == denoising.LEAST

@@ -214,7 +214,7 @@ def small(monkeypatch):
     monkeypatch.setattr(pretrain, "load_unet", lambda *_: split(build("continued")(KeySource(jax.random.key(0)))))
     rng = np.random.default_rng(0)
     data = LatentSet(rng.standard_normal((80, 2, 2, 4), np.float32), rng.standard_normal((80, 3, 2), np.float32))
-    return profiles.get("smoke"), {"images": 1000, "data": data, "null": np.zeros((3, 2), np.float32)}
+    return profiles.get("laptop"), {"images": 1000, "data": data, "null": np.zeros((3, 2), np.float32)}
 
 
 def test_all_kinds_of_a_method_are_trained_kept_and_not_trained_twice(small, tmp_path, monkeypatch):
@@ -275,7 +275,7 @@ CELL = dict(
     study="distillation",
     profile="smoke",
     c=8,
-    images=640_000,
+    images=profiles.get("smoke").length,
     steps=4,
     guidance=1.5,
     n=16,

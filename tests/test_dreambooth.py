@@ -57,7 +57,7 @@ def folder(tmp_path):
 
 def test_a_folder_is_a_subject_and_a_wrong_one_is_refused_in_one_sentence(folder):
     text = "a sks birthday cake in the centre, flat style, on a plain blue background"
-    who = subjects.subject(SMOKE, folder([text] * 3))
+    who = subjects.subject(LAPTOP, folder([text] * 3))
     assert (who.noun, who.emoji, len(who.pictures)) == ("birthday cake", None, 3)
     for texts, says in (
         ([text] * 2, "holds 2 pictures: expected 3 to 30"),
@@ -65,7 +65,7 @@ def test_a_folder_is_a_subject_and_a_wrong_one_is_refused_in_one_sentence(folder
         ([text, text, text.replace("birthday cake", "cat")], "calls its subject birthday cake and cat"),
     ):
         with pytest.raises(ValueError, match=says):
-            subjects.subject(SMOKE, folder(texts))
+            subjects.subject(LAPTOP, folder(texts))
     with pytest.raises(ValueError, match="expected a folder with pictures, or one of the emoji"):
         subjects.subject(SMOKE, "nobody")
 

@@ -110,7 +110,7 @@ def test_an_earlier_end_uses_what_was_there_by_then_and_others_are_refused(run, 
 
 
 def test_a_pretraining_keeps_snapshots_and_a_model_is_made_of_them(tmp_path):
-    profile, draw = profiles.get("smoke"), np.random.default_rng(0).standard_normal
+    profile, draw = profiles.get("laptop"), np.random.default_rng(0).standard_normal
     small = lambda profile, c, seed, remat: split(Mixer(context=profile.context, keys=KeySource(jax.random.key(seed))))
     data = LatentSet(draw((64, 2, 2, 4), np.float32), draw((64, profile.tokens, profile.context), np.float32))
     common = dict(null=np.zeros(data.context[0].shape, np.float32), config=CONFIG, lengths=(), root=tmp_path)

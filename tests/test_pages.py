@@ -22,24 +22,27 @@ ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.study  # both books are made of executed notebooks
 
 
-@pytest.fixture(scope="module", params=["small", "real"])
+PARTS = 2  # of the real book's pages, so that two processes can look at them
+
+
+@pytest.fixture(scope="module", params=["small", *(f"real {part}" for part in range(PARTS))])
 def site(request):
-    """Address of a book served on this machine, and its pages."""
-    folder = request.getfixturevalue("small_book" if request.param == "small" else "smoke_study")
-    if request.param == "real":
-        folder /= "_build/html"
+    """Address of a book served on this machine, and its pages: all of the small one's, a part of the real one's."""
+    small = request.param == "small"
+    folder = request.getfixturevalue("small_book") if small else request.getfixturevalue("smoke_study") / "_build/html"
     pages = [
         str(p.relative_to(folder))
         for p in sorted(folder.rglob("*.html"))
         if "_static" not in p.parts and 'http-equiv="Refresh"' not in p.read_text()
     ]
-    if request.param == "small":  # its other pages are in the real one, too
+    if small:  # its other pages are in the real one, too
         pages = [page for page in pages if not page.startswith("book/")]
     of_code = [
         page for page in pages if page.startswith("book/code/")
     ]  # all made in one way: the packages, and a few files
     few = of_code[:: len(of_code) // 3 or 1] + [page for page in of_code if (ROOT / "ldm" / Path(page).stem).is_dir()]
     pages = [page for page in pages if page not in of_code or page in few]
+    pages = pages if small else pages[int(request.param.split()[1]) :: PARTS]
     with served(folder) as address:
         yield address, pages
 

@@ -91,12 +91,12 @@ INPUTS = jax.random.normal(jax.random.key(0), (2, 8, 8, 4)), jnp.float32([900, 3
 
 @pytest.mark.slow
 def test_a_unet_with_its_own_deep_features_answers_as_the_whole_one():
-    structure, like = abstract(lambda keys: UNet(8, 16, keys=keys))
+    structure, like = abstract(lambda keys: UNet(8, 16, shape=cost.SHORT, keys=keys))
     rng = np.random.default_rng(0)
     params = {name: rng.normal(0, 0.1, a.shape).astype(np.float32) for name, a in like.items()}
     unet = merge(structure, params)
     answer = np.asarray(unet(*INPUTS))
-    for depth in (1, 3, 4, 11):
+    for depth in (1, 2, 3):
         whole, deep = unet.whole(*INPUTS, depth=depth)
         np.testing.assert_array_equal(whole, answer)
         np.testing.assert_array_equal(unet.shallow(*INPUTS, deep=deep, depth=depth), answer)

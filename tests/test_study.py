@@ -35,7 +35,7 @@ def test_every_cell_leaves_one_row_a_metric_with_interval_and_setting(undisturbe
     assert {"kid_effnet", "fd_effnet", "kid_scene", "fd_scene", "alignment", "subject"} <= set(rows["metric"])
     assert (rows["lo"] <= rows["value"]).all()
     assert (rows["value"] <= rows["hi"]).all()
-    assert set(rows["n"]) == {16}
+    assert set(rows.groupby("key")["n"].max()) == {16}, "of what is not always said there are fewer"
     assert set(rows["nfe"]) == {4, 8}
     assert rows["gflops"].nunique() == 1
 
@@ -158,12 +158,12 @@ def test_cells_drawn_by_lot_are_run_again_and_never_compared_with_themselves(und
 def test_influences_are_kept_for_every_metric_and_give_the_intervals_back(undisturbed):
     store = Store(undisturbed)
     rows = store.rows()
-    for metric in ("fd_effnet", "alignment", "subject"):
+    for metric in ("fd_scene_decoded", "kid_effnet_decoded", "subject"):
         own = rows[rows["metric"] == metric]
         kept = store.influences(own, metric)
         assert set(kept) == set(own["key"]) and {len(part) for part in kept.values()} == {16}
-    fd = rows[rows["metric"] == "fd_effnet"].iloc[0]
-    se = store.influences(rows, "fd_effnet")[fd["key"]].std(ddof=1) / 4
+    fd = rows[rows["metric"] == "fd_scene_decoded"].iloc[0]
+    se = store.influences(rows, "fd_scene_decoded")[fd["key"]].std(ddof=1) / 4
     assert fd["hi"] - fd["lo"] == pytest.approx(2 * 1.96 * se, rel=1e-3)
     assert store.influences(rows, "no such metric") == {}
 
@@ -199,7 +199,7 @@ def test_a_level_has_its_own_captions_rows_and_names_and_only_what_is_said_is_ju
     levels = {
         level: set(found["level"].astype(object).where(found["level"].notna(), None)) for level, found in of.items()
     }
-    assert levels == {"all": {None}, "some": {"some"}, "subject": {"subject"}}, "only what says all may go unsaid"
+    assert levels == {level: {level} for level in cells}
     shown = samples.strip(store, evaluator, cells["subject"])._repr_html_()
     told = evaluator.scenes_of(cells["subject"]).captions(range(8))
     assert all(caption in shown for caption in told) and "background" not in shown
@@ -211,5 +211,3 @@ def test_a_level_has_its_own_captions_rows_and_names_and_only_what_is_said_is_ju
         kept = store.influences(found.reset_index().assign(key=evaluator.key(cells[level])), "alignment")
         (influences,) = kept.values()
         assert np.mean(influences) == pytest.approx(found.loc["alignment", "value"], abs=1e-3)
-    style = store.influences(of["some"].reset_index().assign(key=evaluator.key(cells["some"])), "style")
-    assert np.mean(list(style.values())) == pytest.approx(of["some"].loc["style", "value"], abs=2e-3)

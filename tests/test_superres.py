@@ -13,7 +13,7 @@ from PIL import Image
 from ldm import profiles
 from ldm.diffusion.solvers import ddim, plan
 from ldm.figures import superres as figures
-from ldm.networks import cost, weights
+from ldm.networks import sizes, weights
 from ldm.networks.layers import abstract, merge
 from ldm.statistics import comparisons, downstream
 from ldm.study import findings
@@ -170,7 +170,7 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(evaluator, tmp
     monkeypatch.setattr(evaluator, "restored", lambda cell: true)
     both = run([bicubic, model], store=Store(tmp_path), evaluator=evaluator)
     made = both[both["task"] == "superres"].iloc[0]
-    per_step = cost.norm_cost(8, size=16, tokens=SMOKE.tokens, context=SMOKE.context)
+    per_step = sizes.norm_cost(SMOKE.network, 8, size=16, tokens=SMOKE.tokens, context=SMOKE.context)
     assert made["cost"] == pytest.approx(4 * per_step) and made["nfe"] == 4 and made["train_steps"] == 63
     gain = comparisons.gains(both, "ssim", Store(tmp_path).influences(both, "ssim"), over="bicubic").iloc[0]
     assert gain["better"] == pytest.approx(1 - rows.loc["ssim", "value"]) and gain["lo"] > 0
@@ -230,7 +230,7 @@ def test_a_wrong_cell_is_refused_before_anything_runs(change, sentence):
 
 
 def test_a_model_that_is_not_there_is_named_with_the_command_that_makes_it():
-    with pytest.raises(ValueError, match="superres-c8-1k-s9.*python -m ldm superres"):
+    with pytest.raises(ValueError, match="superres-unet-short-smoke-c8-1k-s9.*python -m ldm superres"):
         superres.load_finetuned(SMOKE, 8, 1000, seed=9)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
 
+from ldm.networks import cost
 from ldm.networks.cost import groups, heads
 from ldm.networks.family import TABLE1
 from ldm.networks.layers import KeySource, Params, Structure, abstract, merge, split
@@ -70,6 +72,15 @@ def test_gflops_of_the_traced_network_are_those_of_the_paper(c, gflops):
     paper = PAPER.set_index("base_filters").gflops_reported[c]
     if c != 64:
         assert count == pytest.approx(paper, rel=0.01)
+
+
+@pytest.mark.parametrize("shape", [cost.SHORT, cost.Shape((1, 2, 2), 1), cost.Shape((1, 3), 3)])
+def test_a_unet_of_other_levels_has_the_parameters_and_flops_that_are_counted(shape):
+    structure, params = abstract(lambda keys: UNet(64, 128, shape=shape, keys=keys))
+    assert sum(p.size for p in params.values()) == cost.unet_params(64, 128, shape)
+    of = lambda *sides: jax.ShapeDtypeStruct(sides, jnp.float32)
+    flops = forward.lower(structure, params, of(1, 32, 32, 4), of(1), of(1, 24, 128)).cost_analysis()["flops"]
+    assert cost.unet_gflops(64, 32, 24, 128, shape) == pytest.approx(flops / 1e9, rel=0.02)
 
 
 def test_small_widths_keep_two_channels_a_group_and_eight_a_head():

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ldm.statistics.evidence import Evidence
-from ldm.statistics.worth import PLAIN, chances, regret, worth
+from ldm.statistics.worth import PLAIN, Priced, chances, price, regret, worth
 from tests.synthetic import sampling
 
 STEPS, COSTLY = (4, 8, 16), {"twice the price": 2.0, "half the price": 0.5}
@@ -39,12 +39,16 @@ def done(found: Evidence) -> np.ndarray:
     return found.rows["done"].to_numpy(float)
 
 
+def priced(found: Evidence) -> Priced:
+    return price(found, done(found))
+
+
 def test_a_lever_that_helps_is_better_one_that_harms_worse_and_one_that_does_nothing_the_same():
     found = evidence({"helps": 0.85, "harms": 1.15, "nothing": 1.0})
-    assert set(worth(found, "helps", done(found)).outcomes) == {"better"}
-    assert set(worth(found, "harms", done(found)).outcomes) == {"worse"}
-    assert set(worth(found, "nothing", done(found)).outcomes) <= {"same", "open"}
-    helped = worth(found, "helps", done(found))
+    assert set(worth(priced(found), "helps").outcomes) == {"better"}
+    assert set(worth(priced(found), "harms").outcomes) == {"worse"}
+    assert set(worth(priced(found), "nothing").outcomes) <= {"same", "open"}
+    helped = worth(priced(found), "helps")
     assert (abs(helped.gain - 0.15) < 0.03).all() and helped.mean.lo < 0.15 < helped.mean.hi
     assert helped.counts["better"] == len(helped.budgets) == len(helped.table())
     assert list(helped.best["done"]) == pytest.approx(list(helped.budgets))
@@ -52,8 +56,8 @@ def test_a_lever_that_helps_is_better_one_that_harms_worse_and_one_that_does_not
 
 def test_the_same_pictures_at_twice_the_price_are_worse_and_at_half_of_it_better():
     found = evidence({"twice the price": 1.0, "half the price": 1.0})
-    assert (worth(found, "twice the price", done(found)).gain < 0).all()
-    cheap = worth(found, "half the price", done(found))
+    assert (worth(priced(found), "twice the price").gain < 0).all()
+    cheap = worth(priced(found), "half the price")
     assert (cheap.gain > 0).all() and cheap.budgets[0] >= done(found)[(found.rows["lever"] == PLAIN).to_numpy()].min()
 
 
@@ -66,27 +70,27 @@ def test_useless_levers_seldom_seem_better(steps):
     wrong = 0
     for luck in range(40):
         found = evidence({"nothing": 1.0}, se=1.0, luck=luck, steps=steps)
-        wrong += worth(found, "nothing", done(found), margin=0).counts["better"] > 0
+        wrong += worth(priced(found), "nothing", margin=0).counts["better"] > 0
     assert wrong <= 3
 
 
 def test_what_does_nothing_at_costs_between_plains_is_the_same():
     known = evidence({"nothing": 1.0}, se=0.05, steps=(3, 5, 7, 10, 14, 20))
-    found = worth(known, "nothing", done(known))
+    found = worth(priced(known), "nothing")
     assert set(found.outcomes) == {"same"} and np.abs(found.gain).max() < 0.02
 
 
 def test_chances_are_of_the_best_of_all_and_regret_is_what_is_lost_without_it():
     found = evidence({"helps": 0.85, "harms": 1.15})
     budgets = np.geomspace(8, 40, 5)
-    likely = chances(found, done(found), budgets)
+    likely = chances(priced(found), budgets)
     assert sum(likely.values()) == pytest.approx(np.ones(5)) and likely["harms"].max() < 0.05
-    without, with_it = regret(found, PLAIN, done(found), budgets), regret(found, "helps", done(found), budgets)
+    without, with_it = (regret(priced(found), lever, budgets) for lever in (PLAIN, "helps"))
     assert without.lo > 0.05 and with_it.value == 0
-    assert regret(found, "harms", done(found), budgets).value == pytest.approx(without.value)
+    assert regret(priced(found), "harms", budgets).value == pytest.approx(without.value)
 
 
 def test_a_lever_without_rows_is_refused():
     found = evidence({"helps": 0.85})
     with pytest.raises(ValueError, match="run both"):
-        worth(found, "absent", done(found))
+        worth(priced(found), "absent")

@@ -12,7 +12,7 @@ from ldm.study.confounders import limits
 
 def n_chart(rows: pd.DataFrame, metric: str, *, least: int) -> alt.LayerChart:
     """Plot the metric of each size against 1/n, and the line that is read at 1/n = 0."""
-    shown = pd.concat([pick(part, metric) for _, part in rows.groupby("n")])
+    shown = pd.concat([pick(part, metric) for _, part in rows[rows["metric"] == metric].groupby("n")])
     data = columns(shown).assign(inverse=1 / shown["n"].astype(float))
     lines = limits(shown, metric, least=least).merge(data[["c", "model"]].drop_duplicates(), on="c")
     ends = pd.concat([lines.assign(inverse=x, value=lines["value"] + x * lines["slope"]) for x in (0, 1 / least)])

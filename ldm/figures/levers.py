@@ -20,7 +20,7 @@ from ldm.statistics import comparisons
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.budget import affordable
 from ldm.statistics.evidence import Evidence
-from ldm.statistics.worth import OUTCOMES, PLAIN, Outcome, Worth, chances, regret, worth
+from ldm.statistics.worth import OUTCOMES, PLAIN, Outcome, Worth, chances, price, regret, worth
 from ldm.study.lever_cells import Stored
 from ldm.study.results import Store
 
@@ -74,9 +74,9 @@ def _heading(found: Found, level: str) -> list[Any]:
 
 def worths(evidence: Evidence, unit: str = "done") -> dict[str, Worth]:
     """Return what each lever is worth, the one that gains most in the mean first. unit: a key of UNITS."""
-    cost = evidence.rows[unit].to_numpy(float)
+    priced = price(evidence, evidence.rows[unit].to_numpy(float))
     levers = [lever for lever in dict.fromkeys(evidence.rows["lever"]) if lever != PLAIN]
-    found = {lever: worth(evidence, lever, cost) for lever in levers}
+    found = {lever: worth(priced, lever) for lever in levers}
     return dict(sorted(found.items(), key=lambda item: -item[1].mean.value))
 
 
@@ -154,10 +154,11 @@ def likely(evidence: Evidence, budgets: Sequence[float] = ()) -> Markdown:
     """
     cost, pulled = evidence.rows["done"].to_numpy(float), (evidence.rows["lever"] != PLAIN).to_numpy()
     grid = np.asarray(budgets, float) if len(budgets) else np.geomspace(cost[pulled].min(), cost[pulled].max(), 6)[1:]
-    found = chances(evidence, cost, grid)
+    priced = price(evidence, cost)
+    found = chances(priced, grid)
     lines = []
     for lever, chance in sorted(found.items(), key=lambda item: -float(item[1].mean())):
-        lost = regret(evidence, lever, cost, grid)
+        lost = regret(priced, lever, grid)
         lines.append(
             {"lever": lever or NONE, "settings": int((evidence.rows["lever"] == lever).sum())}
             | {f"{budget:.2g}": f"{share:.0%}" for budget, share in zip(grid, chance, strict=True)}

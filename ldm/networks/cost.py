@@ -12,8 +12,17 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-MULTIPLIERS = (1, 2, 4, 4)  # channels of the four levels, in units of c
-BLOCKS = 2  # residual blocks a level on the way down; one more on the way up
+
+class Shape(NamedTuple):
+    """How a UNet is built, at any width."""
+
+    multipliers: tuple[int, ...]  # channels of its levels, in units of c; the first is 1
+    blocks: int  # residual blocks a level on the way down; one more on the way up
+
+
+FULL = Shape((1, 2, 4, 4), 2)  # Stable Diffusion's
+SHORT = Shape((1, 2), 1)  # for smoke and for tests: it compiles in a third of the time
+MULTIPLIERS, BLOCKS = FULL
 LATENTS = 4  # channels of a latent
 REFERENCE = 320  # the paper normalises cost by Stable Diffusion's own width
 PASSES = 3  # forward passes that a training step costs: going back takes two products for each on the way there
@@ -38,20 +47,23 @@ def heads(c: int) -> int:
     return max(1, min(8, c // 8))
 
 
-def unet_layers(c: int, size: int = 64, tokens: int = 77, context: int = 1024) -> Iterator[Layer]:
+def unet_layers(c: int, size: int = 64, tokens: int = 77, context: int = 1024, shape: Shape = FULL) -> Iterator[Layer]:
     """Yield the SD UNet's layers in the order of its forward pass (Rombach et al. 2022), as `networks/unet.py` runs it.
 
     Args:
         c: base filter count; the levels have c, 2c, 4c, 4c channels.
         size: height and width of the latents, halved three times (rounding up).
         tokens, context: length and width of the text embedding.
+        shape: of another UNet than Stable Diffusion's.
     Raises: ValueError for anything below 1, or a c that is no multiple of 2.
     """
-    for stage in unet_stages(c, size, tokens, context):
+    for stage in unet_stages(c, size, tokens, context, shape):
         yield from stage
 
 
-def unet_stages(c: int, size: int = 64, tokens: int = 77, context: int = 1024) -> Iterator[list[Layer]]:
+def unet_stages(
+    c: int, size: int = 64, tokens: int = 77, context: int = 1024, shape: Shape = FULL
+) -> Iterator[list[Layer]]:
     """Return the layers of `unet_layers` in stages.
 
     The time embedding; one for each skip connection, as it is made; the middle; one for each skip connection, as it is
@@ -63,7 +75,7 @@ def unet_stages(c: int, size: int = 64, tokens: int = 77, context: int = 1024) -
     if c % 2:
         raise ValueError(f"c is {c}; the base filter count must be even, for instance {c + 1}.")
 
-    widths = [multiplier * c for multiplier in MULTIPLIERS]
+    widths = [multiplier * c for multiplier in shape.multipliers]
     lowest = len(widths) - 1
     sizes = [math.ceil(size / 2**level) for level in range(len(widths))]
 
@@ -78,7 +90,7 @@ def unet_stages(c: int, size: int = 64, tokens: int = 77, context: int = 1024) -
         return layers
 
     for level, outputs in enumerate(widths):
-        for _ in range(BLOCKS):
+        for _ in range(shape.blocks):
             yield block("down", level, width, outputs)
             width = outputs
             skips.append(width)
@@ -90,10 +102,10 @@ def unet_stages(c: int, size: int = 64, tokens: int = 77, context: int = 1024) -
     yield [*middle, *_transformer("mid/attn", sizes[-1], width, c, tokens, context), *middle]
 
     for level in reversed(range(len(widths))):
-        for i in range(BLOCKS + 1):
+        for i in range(shape.blocks + 1):
             layers = block("up", level, width + skips.pop(), widths[level])
             width = widths[level]
-            if level > 0 and i == BLOCKS:
+            if level > 0 and i == shape.blocks:
                 layers.append(_conv(f"up{level}/twice", sizes[level - 1], 3, width, width))
             yield layers
 
@@ -157,15 +169,15 @@ def _attention(place: str, rows: int, width: int, heads: int, keys: int, key_wid
 
 
 @functools.cache
-def unet_params(c: int, context: int = 1024) -> int:
+def unet_params(c: int, context: int = 1024, shape: Shape = FULL) -> int:
     """Count the parameters of the UNet: 8202 c^2 + (78 context + 1459) c + 4, counted layer by layer."""
-    return sum(layer.params for layer in unet_layers(c, context=context))
+    return sum(layer.params for layer in unet_layers(c, context=context, shape=shape))
 
 
 @functools.cache
-def unet_gflops(c: int, size: int = 64, tokens: int = 77, context: int = 1024) -> float:
+def unet_gflops(c: int, size: int = 64, tokens: int = 77, context: int = 1024, shape: Shape = FULL) -> float:
     """Return GFLOPs (1e9, a multiply-add is two) of one forward pass on one image."""
-    return sum(layer.flops for layer in unet_layers(c, size, tokens, context)) / 1e9
+    return sum(layer.flops for layer in unet_layers(c, size, tokens, context, shape)) / 1e9
 
 
 @functools.cache

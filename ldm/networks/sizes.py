@@ -10,13 +10,14 @@ from typing import Literal, get_args
 from ldm.networks import cost
 from ldm.networks.dit_cost import dit_gflops, dit_params
 
-Network = Literal["unet", "dit"]
+Network = Literal["unet", "unet-short", "dit"]  # short: of two levels, of a block each, which compiles sooner
+UNETS: dict[Network, cost.Shape] = {"unet": cost.FULL, "unet-short": cost.SHORT}
 
 
 def params(network: Network, c: int, context: int) -> int:
     """Count the parameters. Raises: ValueError for an unknown network, and for a size that it does not come in."""
     check_network(network)
-    return cost.unet_params(c, context) if network == "unet" else dit_params(c, context)
+    return dit_params(c, context) if network == "dit" else cost.unet_params(c, context, UNETS[network])
 
 
 def gflops(network: Network, c: int, size: int, tokens: int, context: int) -> float:
@@ -25,7 +26,8 @@ def gflops(network: Network, c: int, size: int, tokens: int, context: int) -> fl
     Raises: as `params`.
     """
     check_network(network)
-    return (cost.unet_gflops if network == "unet" else dit_gflops)(c, size, tokens, context)
+    of = (c, size, tokens, context)
+    return dit_gflops(*of) if network == "dit" else cost.unet_gflops(*of, UNETS[network])
 
 
 def norm_cost(network: Network, c: int, size: int, tokens: int, context: int) -> float:

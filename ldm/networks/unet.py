@@ -10,7 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Real
 
 from ldm.networks import cost
-from ldm.networks.cost import BLOCKS, MULTIPLIERS, groups
+from ldm.networks.cost import FULL, Shape, groups
 from ldm.networks.layers import Conv, Downsample, GroupNorm, KeySource, ResBlock, SpatialTransformer, Upsample
 from ldm.networks.time_embedding import TimeEmbedding
 
@@ -18,19 +18,18 @@ Stage = Callable[[Array, Array, Array], Array]  # (x, emb, context) -> x
 
 
 class Down(nnx.Module):
-    """Two residual blocks, each followed by attention (0 heads: none), then half the size (but at the lowest level)."""
+    """Residual blocks, each followed by attention (0 heads: none), then half the size (but at the lowest level)."""
 
-    def __init__(self, inputs: int, width: int, c: int, context: int, heads: int, last: bool, *, keys: KeySource):
-        block = lambda i: ResBlock(inputs if i == 0 else width, width, 4 * c, groups(c), keys=keys)
-        self.resnets = nnx.List([block(i) for i in range(BLOCKS)])
+    def __init__(self, inputs: list[int], width: int, c: int, context: int, heads: int, last: bool, *, keys: KeySource):
+        self.resnets = nnx.List([ResBlock(n, width, 4 * c, groups(c), keys=keys) for n in inputs])
         if heads:
-            self.attentions = nnx.List([attention(width, c, context, heads, keys) for _ in range(BLOCKS)])
+            self.attentions = nnx.List([attention(width, c, context, heads, keys) for _ in inputs])
         if not last:
             self.downsamplers = nnx.List([Downsample(width, keys=keys)])
 
 
 class Up(nnx.Module):
-    """Three residual blocks, each on its input joined to a skip, then twice the size (but at the top)."""
+    """Residual blocks, each on its input joined to a skip, then twice the size (but at the top)."""
 
     def __init__(self, joined: list[int], width: int, c: int, context: int, heads: int, last: bool, *, keys: KeySource):
         self.resnets = nnx.List([ResBlock(n, width, 4 * c, groups(c), keys=keys) for n in joined])
@@ -61,6 +60,7 @@ class UNet(nnx.Module):
         latents: channels in and out; `inputs` widens the first convolution (super-resolution).
         heads: attention heads of each level, for Stable Diffusion 2, which has more the wider the level; the
             last is the middle's. Without it, Stable Diffusion 1's eight everywhere (fewer below c = 64).
+        shape: its levels and their blocks, if not Stable Diffusion's four of two blocks (three on the way up).
         guidance: width of the embedding of the guidance scale, which distilled networks take as an input w.
         remat: whether training keeps only what goes in and out of each block, and computes its inside again on the way
             back: about a third more arithmetic, for a fraction of the memory (Chen et al. 2016).
@@ -73,13 +73,14 @@ class UNet(nnx.Module):
         latents: int = 4,
         inputs: int | None = None,
         *,
+        shape: Shape = FULL,
         heads: tuple[int, ...] = (),
         guidance: int = 0,
         remat: bool = False,
         keys: KeySource,
     ):
         self.remat = remat
-        widths = [m * c for m in MULTIPLIERS]
+        widths = [m * c for m in shape.multipliers]
         levels = len(widths)
         heads = heads or (cost.heads(c),) * levels
         self.conv_in = Conv(inputs or latents, c, keys=keys)
@@ -88,8 +89,9 @@ class UNet(nnx.Module):
         downs, skips, width = [], [c], c
         for level, outputs in enumerate(widths):
             last = level == levels - 1
-            downs.append(Down(width, outputs, c, context, 0 if last else heads[level], last, keys=keys))
-            skips += [outputs] * BLOCKS + ([] if last else [outputs])
+            inputs_of = [width] + [outputs] * (shape.blocks - 1)
+            downs.append(Down(inputs_of, outputs, c, context, 0 if last else heads[level], last, keys=keys))
+            skips += [outputs] * shape.blocks + ([] if last else [outputs])
             width = outputs
         self.down_blocks = nnx.List(downs)
         self.mid_block = Middle(width, c, context, heads[-1], keys=keys)
@@ -97,7 +99,7 @@ class UNet(nnx.Module):
         ups = []
         for level, outputs in reversed(list(enumerate(widths))):
             joined = []
-            for _ in range(BLOCKS + 1):
+            for _ in range(shape.blocks + 1):
                 joined.append(width + skips.pop())
                 width = outputs
             ups.append(

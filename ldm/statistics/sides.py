@@ -41,7 +41,7 @@ def lead(
     their, our = (best(evidence, cost, side, budgets) for side in (theirs, ours))
     contested = np.isfinite(their.value) & np.isfinite(our.value)
     share = np.ones(len(budgets))  # of what the advantage is one; a value that may be 0 is no measure of anything
-    share[contested] = np.maximum(np.abs(their.value[contested]), Z * their.drawn[contested].std(1))
+    share[contested] = np.maximum(np.abs(their.value[contested]), Z * their.drawn[contested].std(1)).clip(1e-12)
     with np.errstate(invalid="ignore"):
         advantage = (their.value - our.value) / share
     lo, hi = advantage.copy(), advantage.copy()

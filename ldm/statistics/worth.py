@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -60,12 +60,48 @@ class Worth:
         return {name: self.outcomes.count(name) for name in OUTCOMES}
 
 
-def worth(evidence: Evidence, lever: str, cost: Float[np.ndarray, " rows"], *, margin: float = MARGIN) -> Worth:
+class Priced(NamedTuple):
+    """Settings with and without levers, and what each costs; plain sampling has the step counts between, too."""
+
+    evidence: Evidence
+    cost: Float[np.ndarray, " rows"]
+
+
+def price(evidence: Evidence, cost: Float[np.ndarray, " rows"]) -> Priced:
+    """Return the evidence with a plain row for each step count between two that were measured, and all costs.
+
+    The value of such a row, and each replicate of it, lies on a line in one over the steps.
+    evidence: rows with a column `lever`, PLAIN where there is none. cost: of each row.
+    """
+    rows, plain = evidence.rows, _is_plain(evidence)
+    places, steps = [], []
+    for _, at in rows[plain].groupby(["size", "guidance"]).indices.items():
+        at = np.flatnonzero(plain)[at]
+        at = at[np.argsort(rows["steps"].to_numpy(int)[at])]
+        for low, high in zip(at, at[1:], strict=False):
+            between = range(int(rows["steps"].iloc[low]) + 1, int(rows["steps"].iloc[high]))
+            places += [(low, high)] * len(between)
+            steps += between
+    if not places:
+        return Priced(evidence, cost)
+    low, high = np.array(places).T
+    known, count = rows["steps"].to_numpy(float), np.array(steps, float)
+    share = (1 / known[low] - 1 / count) / (1 / known[low] - 1 / known[high])
+    mixed = lambda of: ((1 - share) * of[low].T + share * of[high].T).T
+    joined = replace(
+        evidence,
+        rows=pd.concat([rows, rows.iloc[low].assign(value=mixed(evidence.values), steps=steps)], ignore_index=True),
+        replicates=np.concatenate([evidence.replicates, mixed(evidence.replicates)]),
+    )
+    return Priced(joined, np.append(cost, cost[low] * count / known[low]))
+
+
+def worth(priced: Priced, lever: str, *, margin: float = MARGIN) -> Worth:
     """Compare a lever with none at every cost at which its own best setting changes.
 
-    evidence: rows with a column `lever`, PLAIN where there is none. cost: of each row.
     Raises: ValueError where the lever has no setting, or none within the costs of plain ones, which is all one knows.
     """
+    evidence, cost = priced
     pulled = (evidence.rows["lever"] == lever).to_numpy(bool)
     plain = _is_plain(evidence)
     if not pulled.any() or not plain.any():
@@ -76,9 +112,7 @@ def worth(evidence: Evidence, lever: str, cost: Float[np.ndarray, " rows"], *, m
     budgets = costs[np.append(True, np.diff(reached) < 0)] if len(costs) else costs
     if not len(budgets):
         raise ValueError(f"lever = {lever!r}: none of its settings costs what some without a lever do.")
-    every, spent = _with_steps_between(evidence, cost)
-    ours = (every.rows["lever"] == lever).to_numpy(bool)
-    found = lead(every, spent, ours, _is_plain(every), budgets, np.ones(len(budgets)))
+    found = lead(evidence, cost, pulled, plain, budgets, np.ones(len(budgets)))
     outcomes: list[Outcome] = [
         "same" if lo > -margin and hi < margin else "better" if lo > 0 else "worse" if hi < 0 else "open"
         for lo, hi in zip(found.lo, found.hi, strict=True)
@@ -101,43 +135,13 @@ def _is_plain(evidence: Evidence) -> np.ndarray:
     return (evidence.rows["lever"] == PLAIN).to_numpy(bool)
 
 
-def _with_steps_between(evidence: Evidence, cost: np.ndarray) -> tuple[Evidence, np.ndarray]:
-    """Return the evidence with a plain row for each step count between two that were measured; and the costs.
-
-    Its value, and each replicate of it, lies on a line in one over the steps.
-    """
-    rows, plain = evidence.rows, _is_plain(evidence)
-    places, steps = [], []
-    for _, at in rows[plain].groupby(["size", "guidance"]).indices.items():
-        at = np.flatnonzero(plain)[at]
-        at = at[np.argsort(rows["steps"].to_numpy(int)[at])]
-        for low, high in zip(at, at[1:], strict=False):
-            between = range(int(rows["steps"].iloc[low]) + 1, int(rows["steps"].iloc[high]))
-            places += [(low, high)] * len(between)
-            steps += between
-    if not places:
-        return evidence, cost
-    low, high = np.array(places).T
-    known, count = rows["steps"].to_numpy(float), np.array(steps, float)
-    share = (1 / known[low] - 1 / count) / (1 / known[low] - 1 / known[high])
-    mixed = lambda of: ((1 - share) * of[low].T + share * of[high].T).T
-    joined = replace(
-        evidence,
-        rows=pd.concat([rows, rows.iloc[low].assign(value=mixed(evidence.values), steps=steps)], ignore_index=True),
-        replicates=np.concatenate([evidence.replicates, mixed(evidence.replicates)]),
-    )
-    return joined, np.append(cost, cost[low] * count / known[low])
-
-
-def chances(
-    evidence: Evidence, cost: Float[np.ndarray, " rows"], budgets: Float[np.ndarray, " m"]
-) -> Mapping[str, Float[np.ndarray, " m"]]:
+def chances(priced: Priced, budgets: Float[np.ndarray, " m"]) -> Mapping[str, Float[np.ndarray, " m"]]:
     """Return lever -> how likely it is that the best setting within each budget has it (PLAIN: has none).
 
     It is the share of replicates. Of settings that are all as good, each is the best in some of them, so that many
     settings are more likely to hold the best one than few.
     """
-    evidence, cost = _with_steps_between(evidence, cost)
+    evidence, cost = priced
     levers = list(dict.fromkeys(evidence.rows["lever"]))
     of = [(evidence.rows["lever"] == lever).to_numpy() for lever in levers]
     best = np.stack([lowest(evidence.replicates[mine], cost[mine], budgets) for mine in of])
@@ -145,15 +149,13 @@ def chances(
     return {lever: (winner == i).mean(1) for i, lever in enumerate(levers)}
 
 
-def regret(
-    evidence: Evidence, lever: str, cost: Float[np.ndarray, " rows"], budgets: Float[np.ndarray, " m"]
-) -> Estimate:
+def regret(priced: Priced, lever: str, budgets: Float[np.ndarray, " m"]) -> Estimate:
     """Return by how much whoever pulls this lever alone, or none, falls short of the best of all, as a mean share.
 
     Where the lever's settings all cost more than a budget, plain sampling stands in. The best of many is low by luck,
     so the regret comes out too large rather than too small.
     """
-    evidence, cost = _with_steps_between(evidence, cost)
+    evidence, cost = priced
     every = evidence.rows["lever"]
     own, all_of_them = every.isin([lever, PLAIN]).to_numpy(bool), np.ones(len(every), bool)
     values = np.concatenate([evidence.values[:, None], evidence.replicates], axis=1)

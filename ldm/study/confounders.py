@@ -121,9 +121,12 @@ def limits(rows: pd.DataFrame, metric: str, *, least: int) -> pd.DataFrame:
 
 
 def order_by_n(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """Return how each metric ranks the sizes, best first, at each count of pictures."""
+    """Return how each metric ranks the sizes, best first, at each count of pictures.
+
+    A row's own n can be less than its cell's: where captions leave things out, not every picture is asked for all.
+    """
     found = []
-    for n, part in rows.groupby("n"):
+    for n, part in rows.groupby(rows.groupby("key")["n"].transform("max")):
         line = {"n": n}
         for metric in metrics:
             up = metric_of(metric).better == "higher"

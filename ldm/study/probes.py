@@ -107,7 +107,7 @@ class ProbeEvaluator(Evaluator[Probe]):
     def protocols(self) -> dict[str, Protocol]:
         """The metrics' cards, and those of the distances that this chapter adds to them."""
         cards = dict(self.metrics.protocols)
-        for name in self.metrics.references:
+        for name in self.metrics.networks:
             kernel, gaussian = cards[f"kid_{name}"], cards[f"fd_{name}"]
             cards[f"mmd_{name}"] = replace(
                 kernel, how=f"unbiased, Gaussian kernel of sigma {self.bandwidths[name]:.3g}, x1000"

@@ -56,7 +56,8 @@ def fresh(
     if profile.network == "dit":
         config = small(c, profile.context, latents=latents, inputs=inputs, guidance=guidance)
         return DiT(config, remat=remat, scan=not unrolled, keys=keys)
-    return UNet(c, profile.context, latents, inputs or latents, guidance=guidance, remat=remat, keys=keys)
+    shape = sizes.UNETS[profile.network]
+    return UNet(c, profile.context, latents, inputs or latents, shape=shape, guidance=guidance, remat=remat, keys=keys)
 
 
 def network(profile: Profile, c: int, seed: int = 0, remat: bool = False) -> tuple[nnx.GraphDef, Params]:

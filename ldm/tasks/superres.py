@@ -229,11 +229,9 @@ def restorer(
 def _told(file: Path) -> tuple[Kind, int]:
     """Return kind and width of the model in a file.
 
-    `models.model_path` names it by its kind, and it holds its width.
+    `models.model_path` names it by its kind first, and it holds its width.
     """
-    kind, c = file.name.partition("-c")[0], weights.metadata(file).get("c")
-    if kind not in KINDS or not isinstance(c, int):
-        raise ValueError(
-            f"{file} is no model of super-resolution, whose name begins with superres-c; give one that is."
-        )
-    return kind, c
+    kinds, c = [kind for kind in KINDS if file.name.startswith(f"{kind}-")], weights.metadata(file).get("c")
+    if not kinds or not isinstance(c, int):
+        raise ValueError(f"{file} is no model of super-resolution, whose name begins with superres; give one that is.")
+    return max(kinds, key=len), c
