@@ -121,7 +121,6 @@ def test_a_weaker_network_guides_with_the_same_text_or_without_it(null):
     np.testing.assert_allclose(draw(plan, 2.5, null=null, guide=WEAK), walked(plan, step), atol=1e-4)
     found = passes(plan, 2.5, null=null is not None, guide=True)
     assert (found.whole, found.guide, found.nfe) == ((5,), 5, 10)
-    assert found.gflops(3.0, guide=0.5) == 5 * 3.5
 
 
 def test_a_network_that_guides_itself_changes_nothing():
@@ -239,11 +238,3 @@ def test_the_momentum_of_pushes_is_carried_from_row_to_row():
 def test_impossible_guidance_is_refused_in_one_sentence(wrong, what):
     with pytest.raises(ValueError, match=what):
         as_guidance(wrong)
-
-
-def test_a_count_without_the_flops_of_a_pass_is_refused():
-    found = passes(ddim(SD, 4), 2.0, guide=True)
-    with pytest.raises(ValueError, match="guide is not given: expected the GFLOPs of one of its 4 passes"):
-        found.gflops(1.0)
-    with pytest.raises(ValueError, match=r"whole = \(\): expected the GFLOPs of 1 networks"):
-        found.gflops()

@@ -12,9 +12,10 @@ from ldm.diffusion.stitching import handover, owners
 from ldm.hashing import key
 from ldm.networks import cost
 from ldm.study import lever_grid, levers
-from ldm.study.lever_cells import Guide, Handover, Interval, Kept, Projected, Renoised, Rescaled, Stored
+from ldm.study.lever_cells import Guide, Handover, Interval, Kept, Projected, Renoised, Rescaled, Search, Stored
 from ldm.study.levers import LeverEvaluation, LeverEvaluator
 from ldm.study.sampling import Evaluation, SamplingEvaluator
+from ldm.study.scene_metrics import Score
 from ldm.tasks.generate import Generator
 from ldm.training.gradients import half
 from tests.test_guidance import STRONG, WEAK
@@ -83,10 +84,12 @@ def test_a_lever_that_does_nothing_draws_what_is_drawn_without_it():
         (Rescaled(share=0.7), 16 * ONE[16]),
         (Projected(norm=2), 16 * ONE[16]),
         (Stored(kind="int8"), 16 * ONE[16]),
+        (Search(candidates=3), 3 * 16 * ONE[16] + 3 * 0.5),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_the_flops_truly_done_are_those_of_all_passes(evaluator, lever, gflops):
+def test_the_flops_truly_done_are_those_of_all_passes(evaluator, lever, gflops, monkeypatch):
+    monkeypatch.setitem(evaluator.__dict__, "_look", 0.5)
     found = evaluator.columns(pulled(lever))
     assert found["done"] == pytest.approx(gflops)
     assert (found["lever"], found["dose"]) == (lever.name, lever.dose)
@@ -96,6 +99,25 @@ def test_the_papers_cost_is_told_where_its_unit_says_anything(evaluator):
     plain = SamplingEvaluator(OPEN).columns(Evaluation(**PLAIN, c=16))["cost"]
     assert evaluator.columns(pulled(Interval(low=0.3, high=5)))["cost"] == plain
     assert evaluator.columns(pulled(Kept(every=2)))["cost"] is None
+
+
+def test_a_search_keeps_the_picture_that_the_verifier_likes_best_and_its_rows_say_how_much(monkeypatch):
+    toys, cell = Toys(OPEN), pulled(Search(candidates=3), n=16)
+    brightness = lambda images, captions: images.mean((1, 2, 3), dtype=np.float64)
+    monkeypatch.setitem(toys.__dict__, "verifier", brightness)
+    kept, plain = toys.drawn(cell), toys.drawn(pulled(Rescaled(share=1e-9), n=16))
+    assert (brightness(kept, []) >= brightness(plain, [])).all() and not np.array_equal(kept, plain)
+    monkeypatch.setattr(toys, "_fits", [])
+    monkeypatch.setattr(SamplingEvaluator, "evaluate", lambda self, cell: (Score(estimates={}), self.drawn(cell), 0.0))
+    told = {name: estimate.value for name, (estimate, _) in toys.evaluate(cell)[0].estimates.items()}
+    assert told["similarity"] == pytest.approx(brightness(kept, []).mean(), rel=1e-6)
+    assert told["similarity_first"] == pytest.approx(brightness(plain, []).mean(), abs=1)
+    assert not toys.evaluate(pulled(Interval(low=0.3, high=5), n=16))[0].estimates
+
+
+def test_a_look_costs_the_decoder_and_both_towers(evaluator):
+    decoded = 8 * 8 * 128 * 128 * 9 * 2 / 1e9  # one of its convolutions
+    assert decoded < evaluator.gflops(0, levers.LOOK) < 1
 
 
 def test_a_key_holds_the_lever_its_setting_and_the_second_model(evaluator, monkeypatch):
@@ -110,6 +132,8 @@ def test_a_key_holds_the_lever_its_setting_and_the_second_model(evaluator, monke
             Guide(c=8, images=40_000, captioned=True),
             Handover(c=8, after=2),
             Handover(c=8, after=3),
+            Search(candidates=2),
+            Search(candidates=4),
         )
     ]
     assert len({evaluator.key(cell) for cell in cells}) == len(cells)
@@ -147,6 +171,7 @@ def test_what_cannot_be_is_refused_when_the_cell_is_made(changed, word):
         lambda: Rescaled(share=0),
         lambda: Renoised(share=2),
         lambda: Projected(norm=-1),
+        lambda: Search(candidates=1),
     ],
 )
 def test_a_lever_that_cannot_be_is_refused_in_one_sentence(make):

@@ -30,26 +30,6 @@ class Passes:
         """Evaluations of denoising networks, each counted as one, however much of it was computed."""
         return sum(self.whole) + self.shallow + self.guide
 
-    def gflops(
-        self, *whole: float, shallow: float | None = None, guide: float | None = None, verifier: float | None = None
-    ) -> float:
-        """Return the FLOPs truly done, in 1e9, by those of one pass of each kind.
-
-        The FLOPs of a pass come from `ldm.networks.cost.unet_gflops` and `shallow_gflops`; `whole`: one number for each
-        of the networks.
-
-        Raises: ValueError where the FLOPs of a pass that is made are not given.
-        """
-        if len(whole) != len(self.whole):
-            raise ValueError(f"whole = {whole}: expected the GFLOPs of {len(self.whole)} networks; give one for each.")
-        total = float(np.dot(self.whole, whole))
-        for name, each in dict(shallow=shallow, guide=guide, verifier=verifier).items():
-            count = getattr(self, name)
-            if count and each is None:
-                raise ValueError(f"{name} is not given: expected the GFLOPs of one of its {count} passes; give them.")
-            total += count * (each or 0.0)
-        return total
-
     def times(self, candidates: int) -> Passes:
         """Return the passes of a search among so many candidates, each looked at by the verifier."""
         return Passes(

@@ -68,6 +68,9 @@ METRICS: dict[str, Metric] = {
     "recall": Metric("recall, EfficientNet-Lite0", "higher", biased=True),
     "density": Metric("density, EfficientNet-Lite0", "higher", biased=True),
     "coverage": Metric("coverage, EfficientNet-Lite0", "higher", biased=True),
+    # of pictures that the small CLIP chose by it (`ldm.study.levers`), and of what it chose from
+    "similarity": Metric("fit to the caption, by the small CLIP that chose", "higher"),
+    "similarity_first": Metric("fit to the caption, by the small CLIP, without a choice", "higher"),
     "lpips_effnet": Metric("distance to the true picture, EfficientNet-Lite0", "lower"),
     "psnr": Metric("PSNR (dB)", "higher"),
     "ssim": Metric("SSIM", "higher"),

@@ -176,7 +176,7 @@ def encode(structure: nnx.GraphDef, params: Params, images: UInt8[Array, "b H W 
 
 
 @partial(jax.jit, static_argnums=0)
-def _decode(structure: nnx.GraphDef, params: Params, z: Array) -> tuple[UInt8[Array, "b H W 3"], Bool[Array, " b"]]:
+def decode(structure: nnx.GraphDef, params: Params, z: Array) -> tuple[UInt8[Array, "b H W 3"], Bool[Array, " b"]]:
     """Return pictures, and whether each is made of finite numbers: uint8 has no others, and shows them as black."""
     pixels = merge(structure, params).decode(z)
     return to_images(pixels), jnp.isfinite(pixels).all((1, 2, 3))
@@ -205,7 +205,7 @@ class Codec:
 
     def decode(self, latents: Float[np.ndarray, "n h w z"]) -> UInt8[np.ndarray, "n H W 3"]:
         """Decode latents. Raises: ValueError, one sentence, for pictures that are not made of finite numbers."""
-        images, finite = self._map(_decode, np.asarray(latents, np.float32) / np.float32(self.scale))
+        images, finite = self._map(decode, np.asarray(latents, np.float32) / np.float32(self.scale))
         if not finite.all():
             raise ValueError(
                 f"{np.count_nonzero(~finite)} of {len(images)} pictures are not made of finite numbers, the first is"

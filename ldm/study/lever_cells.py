@@ -157,9 +157,26 @@ class Stored:
         return self.kind
 
 
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """Several pictures of each caption, of which the small CLIP keeps the one that fits it best (Ma et al. 2025)."""
+
+    candidates: int
+
+    name = "search among noises"
+
+    def __post_init__(self) -> None:
+        if self.candidates < 2:
+            raise ValueError(f"candidates = {self.candidates}: expected 2 or more, since one alone is no lever.")
+
+    @property
+    def dose(self) -> str:
+        return f"best of {self.candidates}"
+
+
 def _check_share(share: float) -> None:
     if not 0 < share <= 1:
         raise ValueError(f"share = {share}: expected a number above 0, which is no lever, up to 1.")
 
 
-Lever = Interval | Guide | Handover | Kept | Rescaled | Projected | Renoised | Stored
+Lever = Interval | Guide | Handover | Kept | Rescaled | Projected | Renoised | Stored | Search

@@ -17,7 +17,7 @@ from ldm.data.scenes.captions import Level
 from ldm.profiles import Profile
 from ldm.statistics.worth import PLAIN
 from ldm.study.findings import by_level
-from ldm.study.lever_cells import Guide, Handover, Interval, Kept, Lever, Projected, Renoised, Rescaled, Stored
+from ldm.study.lever_cells import Guide, Handover, Interval, Kept, Lever, Projected, Renoised, Rescaled, Search, Stored
 from ldm.study.levers import ALONE, WHOLE, LeverEvaluation, LeverEvaluator
 from ldm.study.results import Store
 from ldm.study.sampling import Evaluation, SamplingEvaluator, sampling_grid
@@ -56,6 +56,8 @@ def settings(profile: Profile, c: int, steps: int) -> Iterator[tuple[Lever, tupl
     yield Projected(norm=NORM), (3.0, 6.0)
     yield Renoised(), (0.5, 1.0)
     yield Rescaled(share=0.7), (3.0, 6.0)
+    for candidates in (2, 4, 8) if steps == STEPS[0] else (2, 4) if steps == STEPS[1] else ():
+        yield Search(candidates=candidates), around
     for kind in ("bfloat16", "int8") if steps == BITS else ():
         yield Stored(kind=kind), around[:1]
 

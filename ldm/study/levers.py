@@ -6,10 +6,10 @@ anything of it, in that. What is compared is the best setting with a lever and t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,14 +19,22 @@ from ldm.diffusion.counting import Passes, passes
 from ldm.diffusion.guidance import Guidance, Projection
 from ldm.diffusion.stitching import handover
 from ldm.hashing import key
+from ldm.metrics.scores import mean
 from ldm.networks import cost, sizes
 from ldm.profiles import Profile
 from ldm.study.cells import check_length, check_size
-from ldm.study.lever_cells import Guide, Handover, Interval, Kept, Lever, Projected, Renoised, Rescaled, Stored
+from ldm.study.lever_cells import Guide, Handover, Interval, Kept, Lever, Projected, Renoised, Rescaled, Search, Stored
 from ldm.study.sampling import Evaluation, SamplingEvaluator
+from ldm.study.scene_metrics import Score
+from ldm.tasks import models
+
+if TYPE_CHECKING:
+    from ldm.networks.scene_clip import Similarity
+    from ldm.tasks.generate import Generator
 
 Price = Callable[[int, str], float]  # (size, kind of pass: WHOLE, ALONE, "shallow 3", "int8") -> for one picture
 WHOLE, ALONE = "whole", "alone"  # a pass for a picture: one of two that guidance asks at once, or by itself
+LOOK = "verifier"  # a look at a picture, with the autoencoder before it; of no size, which is 0 here
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
 
 
@@ -77,6 +85,7 @@ class LeverEvaluator(SamplingEvaluator):
     def __init__(self, profile: Profile):
         super().__init__(profile)
         self._model = lru_cache(maxsize=2)(self.load)  # of a pair
+        self._fits: list[np.ndarray] = []  # of the cell that is evaluated: how its candidates fit their captions
 
     @cached_property
     def versions(self) -> dict[str, str | int]:
@@ -87,9 +96,29 @@ class LeverEvaluator(SamplingEvaluator):
 
     def key(self, cell: LeverEvaluation) -> str:
         """Return the cell's name. Raises: ValueError when one of its models does not exist."""
-        other = {} if cell.other is None else {"other": self._digest(*cell.other)}
-        models = {"model": self._digest(*self.model_of(cell))} | other
-        return key(cell, **self.versions, **models, data=self.data_of(cell))
+        asked = {"model": self._digest(*self.model_of(cell))}
+        if cell.other is not None:
+            asked["other"] = self._digest(*cell.other)
+        if isinstance(cell.lever, Search):
+            asked["verifier"] = models.digest_of(models.clip_file(self.profile))
+        return key(cell, **self.versions, **asked, data=self.data_of(cell))
+
+    @cached_property
+    def verifier(self) -> Similarity:
+        """What a search asks: the small CLIP whose text tower the models are told captions by."""
+        from ldm.networks.scene_clip import load_clip
+
+        return load_clip(models.clip_file(self.profile), models.frozen_files(self.profile)[1])
+
+    def evaluate(self, cell: LeverEvaluation) -> tuple[Score, np.ndarray, float]:
+        self._fits = []
+        score, strip, seconds = super().evaluate(cell)
+        if self._fits:  # what the verifier thinks of the pictures that it kept, and of those without a search
+            fits = np.concatenate(self._fits)
+            told = {"similarity": fits.max(1), "similarity_first": fits[:, 0]}
+            more = {name: (mean(values), "cosine by the small CLIP of scenes") for name, values in told.items()}
+            score = replace(score, estimates={**score.estimates, **more})
+        return score, strip, seconds
 
     def guidance(self, cell: LeverEvaluation) -> Guidance:
         """Return how the cell is guided."""
@@ -129,14 +158,27 @@ class LeverEvaluator(SamplingEvaluator):
             case Stored(kind="int8"):
                 generator = replace(generator, params=quantized(generator.params))
         captions = data.captions(range(cell.n))
+        if isinstance(cell.lever, Search):
+            return self._searched(cell, generator, captions)
         return generator.images(captions, plan, self.guidance(cell), seed=cell.noise, **options)
+
+    def _searched(self, cell: LeverEvaluation, generator: Generator, captions: Sequence[str]) -> Iterator[np.ndarray]:
+        from ldm.tasks.search import best_of
+
+        plan, lever = self.profile.plan(cell.sampler, cell.steps), cell.lever
+        assert isinstance(lever, Search)
+        guidance = self.guidance(cell)
+        found = best_of(generator, captions, plan, guidance, self.verifier, lever.candidates, seed=cell.noise)
+        for batch in found:
+            self._fits.append(batch.scores)
+            yield batch.images
 
     def passes(self, cell: LeverEvaluation) -> Passes:
         """Return how often one picture asks which network."""
         plan, lever = self.profile.plan(cell.sampler, cell.steps), cell.lever
         guided = cell.guidance != 1 or isinstance(lever, Renoised)
         by_guide = isinstance(lever, Guide)
-        return passes(
+        made = passes(
             plan,
             self.guidance(cell),
             null=guided and not by_guide,
@@ -144,6 +186,7 @@ class LeverEvaluator(SamplingEvaluator):
             every=lever.every if isinstance(lever, Kept) else 1,
             until=handover(plan, [lever.after]) if isinstance(lever, Handover) else None,
         )
+        return made.times(lever.candidates) if isinstance(lever, Search) else made
 
     def asked(self, cell: LeverEvaluation) -> list[tuple[int, str, int]]:
         """Return which passes one picture takes: (size, kind, how many)."""
@@ -157,6 +200,8 @@ class LeverEvaluator(SamplingEvaluator):
                 return [(c, WHOLE, made.whole[0]), (c, f"shallow {lever.depth}", made.shallow)]
             case Stored():
                 return [(c, lever.kind, made.whole[0])]
+            case Search():
+                return [(c, ALONE if cell.guidance == 1 else WHOLE, made.whole[0]), (0, LOOK, made.verifier)]
         guided = made.whole[0] - int(self.profile.plan(cell.sampler, cell.steps).n)
         return [(c, WHOLE, 2 * guided), (c, ALONE, made.whole[0] - 2 * guided)]
 
@@ -165,11 +210,20 @@ class LeverEvaluator(SamplingEvaluator):
         return sum(count * of(c, kind) for c, kind, count in self.asked(cell) if count)
 
     def gflops(self, c: int, kind: str) -> float:
-        """Return the GFLOPs of one pass; fewer bits save none."""
+        """Return the GFLOPs of one pass, or of one look at a picture; fewer bits save none."""
+        if kind == LOOK:
+            return self._look
         shape = dict(size=self.profile.latent_shape[0], tokens=self.profile.tokens, context=self.profile.context)
         if kind.startswith("shallow"):
             return cost.shallow_gflops(c, int(kind.split()[1]), **shape)
         return sizes.gflops(self.profile.network, c, **shape)
+
+    @cached_property
+    def _look(self) -> float:
+        """GFLOPs of the autoencoder and of both towers, for one picture."""
+        from ldm.tasks.search import look_gflops
+
+        return look_gflops(self.codec, self.verifier, self.profile.latent_shape)
 
     def columns(self, cell: LeverEvaluation) -> dict[str, Any]:
         paper = {} if isinstance(cell.lever, Interval | Rescaled | Projected | Renoised | Stored) else {"cost": None}

@@ -28,6 +28,11 @@ def frozen_files(profile: Profile) -> tuple[Path, Path]:
     return folder / "autoencoder.safetensors", folder / "text.safetensors"
 
 
+def clip_file(profile: Profile) -> Path:
+    """Return where the rest of the small CLIP lies, whose text tower is one of the frozen networks."""
+    return paths.WEIGHTS / profile.weights / "clip.safetensors"
+
+
 def model_path(
     profile: Profile, c: int, images: int, seed: int = 0, root: Path | None = None, kind: str = "unet"
 ) -> Path:

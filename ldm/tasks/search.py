@@ -8,6 +8,7 @@ costs is `Passes.times` of `ldm.diffusion.counting`, with the verifier's own FLO
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +17,8 @@ from jaxtyping import Float, Int, UInt8
 
 from ldm.diffusion.guidance import Guidance
 from ldm.diffusion.solvers import Plan
+from ldm.networks.autoencoder import Codec, decode
+from ldm.networks.scene_clip import Similarity, fit
 from ldm.tasks.generate import Generator
 
 Verifier = Callable[[np.ndarray, Sequence[str]], np.ndarray]  # (b, H, W, 3) uint8, captions -> (b,), larger is better
@@ -72,10 +75,22 @@ def best_of(
         yield Found(kept, scores)
 
 
+def look_gflops(codec: Codec, clip: Similarity, latents: tuple[int, int, int]) -> float:
+    """Return the GFLOPs of one look of the small CLIP at a picture, with the autoencoder before it.
+
+    latents: their height, width and channels.
+    """
+    z = jax.ShapeDtypeStruct((1, *latents), np.float32)
+    drawn = partial(decode, codec.structure)
+    images = jax.eval_shape(drawn, codec.params, z)[0]
+    ids = jax.ShapeDtypeStruct((1, clip.tokenizer.length), np.int32)
+    return gflops_of(drawn, codec.params, z) + gflops_of(partial(fit, clip.structure), clip.params, images, ids)
+
+
 def gflops_of(function: Callable[..., Any], *arguments: Any) -> float:
     """Return the GFLOPs of one call, as XLA counts them in what JAX traces; nothing is compiled or run.
 
-    For a verifier, together with the decoder of the autoencoder that it looks through: divide by the call's pictures.
+    Divide by the call's pictures.
     """
     costs = jax.jit(function).lower(*arguments).cost_analysis()
     if costs is None:

@@ -231,7 +231,8 @@ def _told(file: Path) -> tuple[Kind, int]:
 
     `models.model_path` names it by its kind first, and it holds its width.
     """
-    kinds, c = [kind for kind in KINDS if file.name.startswith(f"{kind}-")], weights.metadata(file).get("c")
+    kinds: list[Kind] = [kind for kind in KINDS if file.name.startswith(f"{kind}-")]
+    c = weights.metadata(file).get("c")
     if not kinds or not isinstance(c, int):
         raise ValueError(f"{file} is no model of super-resolution, whose name begins with superres; give one that is.")
-    return max(kinds, key=len), c
+    return max(kinds, key=lambda kind: len(kind)), c

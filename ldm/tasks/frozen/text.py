@@ -8,7 +8,7 @@ The contrastive loss of CLIP (Radford et al. 2021), with two additions that it n
   sizes, style, kind, colours, relation), each noun tells the place of its object, and the
   picture's cells name what covers them. This makes the context rich in what a picture must show.
 
-Only the text tower ships.
+Both towers ship: the text tower by itself, and what else judges how a picture fits a caption (`scene_clip.load_clip`).
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from ldm.data.scenes.record import SceneConfig
 from ldm.data.scenes.truth import CHANGES, GRID, answered, cells, one_changed, questions, untrue
 from ldm.diffusion.losses import Batch, DeviceBatch
 from ldm.networks import weights
-from ldm.networks.autoencoder import fold, to_pixels
-from ldm.networks.layers import AnyArray, Conv, GroupNorm, KeySource, Linear, Params, ResBlock, merge, split
-from ldm.networks.text import SceneTextTower, TextConfig, TextEncoder, load_text_encoder
+from ldm.networks.layers import KeySource, Linear, Params, merge, split
+from ldm.networks.scene_clip import SIDE, SceneClip, save_clip, seen
+from ldm.networks.text import TextConfig, TextEncoder, load_text_encoder
 from ldm.networks.tokenizer import Tokenizer
 from ldm.profiles import Profile
 from ldm.training.loop import Loss, TrainConfig, fit
 
-SIDE = 64  # of the pictures that the image tower sees
+WIDTH = 64  # of the image tower
 TRAINING = TrainConfig(
     images=110_000, batch=128, warmup_images=6_000, decay_images=40_000, seed=1
 )  # 13 minutes on one core
@@ -100,61 +100,14 @@ class TextSet:
         return batch | {"wrong": self.wrong[i, rng.integers(self.wrong.shape[1], size=size)]}
 
 
-class ImageTower(nnx.Module):
-    """Pixels (b, 64, 64, 3) -> map (b, 8, 8, 2 width) and embedding (b, out), not normalised.
+class DualEncoder(SceneClip):
+    """The small CLIP with the heads that answer questions in its training."""
 
-    Works on 4x4 patches; the embedding reads the map cell by cell: it knows where things are.
-    """
-
-    def __init__(self, width: int, outputs: int, *, keys: KeySource):
-        self.conv_in = Conv(48, width, keys=keys)
-        self.block1 = ResBlock(width, width, 0, 16, keys=keys)
-        self.down = Conv(width, 2 * width, stride=2, keys=keys)
-        self.block2 = ResBlock(2 * width, 2 * width, 0, 16, keys=keys)
-        self.block3 = ResBlock(2 * width, 2 * width, 0, 16, keys=keys)
-        self.norm = GroupNorm(2 * width, 16)
-        self.squeeze = Conv(2 * width, 32, 1, keys=keys)
-        self.proj = Linear(32 * GRID**2 + 2 * width, outputs, keys=keys)
-
-    def __call__(self, pixels: Float[AnyArray, "b h w 3"]) -> tuple[Array, Array]:
-        x = self.block1(self.conv_in(fold(pixels, 4)))
-        x = self.block3(self.block2(self.down(x)))
-        x = nnx.silu(self.norm(x))
-        flat = nnx.silu(self.squeeze(x)).reshape(x.shape[0], -1)
-        return x, self.proj(jnp.concatenate([flat, x.mean((1, 2))], -1))
-
-
-class DualEncoder(nnx.Module):
-    """Both towers, the temperature, and the heads that answer questions."""
-
-    def __init__(self, config: SceneConfig, text: TextConfig, *, width: int = 64, keys: KeySource):
-        self.text = SceneTextTower(text, keys=keys)
-        self.pool = Linear(text.out, 2 * text.width, keys=keys)
-        self.text_proj = Linear(2 * text.width, 2 * text.width, keys=keys)
-        self.image = ImageTower(width, 2 * text.width, keys=keys)
-        self.logit_scale = nnx.Param(jnp.asarray(math.log(1 / 0.07), jnp.float32))
+    def __init__(self, config: SceneConfig, text: TextConfig, *, width: int = WIDTH, keys: KeySource):
+        super().__init__(text, width=width, keys=keys)
         self.answer = Linear(2 * text.width, sum(map(len, questions(config).values())), keys=keys)
         self.place = Linear(text.out, GRID**2, keys=keys)
         self.cell = Linear(2 * width, 1 + config.vocabulary, keys=keys)
-
-    def captions(self, ids: Int[Array, "b n"]) -> tuple[Array, Array, Array]:
-        """Return context, its pooled features, unit embedding.
-
-        Pooled over all positions, since the UNet sees padding too; and not linearly, since a mean
-        of words alone does not know which of two objects is on the left.
-        """
-        context = self.text(ids)
-        pooled = jax.nn.gelu(self.pool(context)).mean(1)
-        return context, pooled, normalised(self.text_proj(pooled))
-
-    def pictures(self, images: UInt8[Array, "b h w 3"]) -> tuple[Array, Array]:
-        """Return feature map and unit embedding."""
-        features, embedding = self.image(to_pixels(images))
-        return features, normalised(embedding)
-
-
-def normalised(x: Float[Array, "b d"]) -> Float[Array, "b d"]:
-    return x * jax.lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + 1e-8)
 
 
 def cross_entropy(logits: Float[Array, "... c"], labels: Int[Array, " ..."]) -> Array:
@@ -169,7 +122,7 @@ def text_loss(structure: nnx.GraphDef, config: SceneConfig) -> Loss:
         net = merge(structure, params)
         b = batch["ids"].shape[0]
         context, pooled, texts = net.captions(jnp.concatenate([batch["ids"], batch["wrong"]]))
-        features, images = net.pictures(batch["images"])
+        features, images = net.pictures(seen(batch["images"]))
         scale = jnp.exp(jnp.minimum(net.logit_scale[...], math.log(100)))
         scores = scale * images @ texts.T  # (b, 2b): the second half are the wrong captions
         truth = jnp.arange(b)
@@ -226,6 +179,7 @@ def train_text(profile: Profile, images: int = 0) -> TextEncoder:
         there = examine_text(structure, state.ema, tokenizer, replace(scenes, split="val", n=1000))
         accuracy |= {f"{name}, where {profile.level} is said": value for name, value in there.items()}
     path = paths.WEIGHTS / profile.weights / "text.safetensors"
+    save_clip(path.with_name("clip.safetensors"), state.ema, WIDTH)
     save_text(path, state.ema, tokenizer, accuracy, context=text.out)
     return load_text_encoder(path)
 
@@ -248,7 +202,7 @@ def examine_text(structure: nnx.GraphDef, params: Params, tokenizer: Tokenizer, 
     one with this thing changed (chance .5). For each question, the pooled caption's right answers, where it is told.
     """
     net = merge(structure, params)
-    pictures = jax.jit(lambda p, x: merge(structure, p).pictures(x)[1])
+    pictures = jax.jit(lambda p, x: merge(structure, p).pictures(seen(x))[1])
     captions = jax.jit(lambda p, x: merge(structure, p).captions(x)[1:])
 
     def embed(function: Callable[[Params, Any], Any], x: np.ndarray) -> Any:
