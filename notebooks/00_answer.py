@@ -53,12 +53,13 @@ asked = every[every["profile"] == chosen.name]
 rules = advice.rules(asked, counted, lambda name: store.influences(asked, name))
 usual = asked[asked["key"].isin(grid["key"])]
 step = (usual["cost"] / usual["steps"])[usual["c"] == usual["c"].max()].min()  # of the largest model
+seconds = speed.seconds_of(store, chosen)
 seen = Scenes(chosen.scenes, "val", chosen.n, level=chosen.level).captions(range(4))
 
 # %% tags=["remove-input"]
 Markdown(
     f"**What to do with a budget, by {short(metric)}** (the table below has other metrics):\n\n"
-    f"{advice.in_words(rules, metric)}\n\n"
+    f"{advice.in_words(rules, metric)}\n\n{advice.prices(usual, seconds)}\n\n"
     f"The first {len(seen)} captions, none chosen, from the same noise, each size at its best within what **{few}"
     " steps of the largest model** cost:"
 )
@@ -88,7 +89,7 @@ explorer.budget_explorer(
     shown,
     lambda name: store.influences(every[every["metric"] == name], name),
     pictures=lambda key: samples.thumbnail(store, key),
-    seconds=speed.seconds_of(store, chosen),
+    seconds=seconds,
 )
 
 # %% [markdown]

@@ -28,6 +28,13 @@ def told():
     return advice.rules(pd.concat([rows for rows, _ in parts], ignore_index=True), [KID], lambda _: influences)
 
 
+def test_the_price_of_a_step_is_that_of_two_passes_in_flops_and_in_milliseconds_where_they_are_known():
+    rows = pd.DataFrame({"c": [16, 8, 8], "profile": "p", "gflops": [0.03, 0.01, 0.01]})
+    assert advice.prices(rows, {}) == "One guided step, which is two passes, of c = 8, 16 costs 0.02, 0.06 GFLOPs."
+    told = advice.prices(rows, {("p", 8): (0.0005, 1.0), ("p", 16): (0.0015, 1.0)})
+    assert "0.02, 0.06 GFLOPs, and 1, 3 ms on [one machine]" in told
+
+
 def test_each_level_has_its_own_number_and_rows_without_a_level_said_everything(told):
     assert {level: rule.steps for (level, _), rule in told.items()} == {"some": 6, "all": 4}
     some, everything = advice.in_words(told, KID).splitlines()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pandas as pd
 from IPython.display import Markdown
@@ -46,6 +46,24 @@ def in_words(found: dict[tuple[str, str], Rule], metric: str) -> str:
         for steps, levels in by_steps.items()
     ]
     return "\n".join(lines) or "No rule: these rows are of one size."
+
+
+def prices(rows: pd.DataFrame, seconds: Mapping[tuple[str, int], tuple[float, float]]) -> str:
+    """Say what one guided step of each size costs: in GFLOPs, and in milliseconds where a machine was timed.
+
+    seconds: as `ldm.figures.speed.seconds_of`.
+    """
+    each = rows.groupby("c")[["profile", "gflops"]].first().sort_index()
+    sizes = ", ".join(f"{c}" for c in each.index)
+    told = f"One guided step, which is two passes, of c = {sizes} costs " + _listed(2 * each["gflops"], "GFLOPs")
+    keys = [(profile, int(c)) for c, profile in each["profile"].items()]
+    if all(key in seconds for key in keys):
+        told += f", and {_listed([2000 * seconds[key][0] for key in keys], 'ms')} on [one machine](a2_speed.ipynb)"
+    return told + "."
+
+
+def _listed(values: Iterable[float], unit: str) -> str:
+    return ", ".join(f"{value:.2g}" for value in values) + f" {unit}"
 
 
 def regrets(found: dict[tuple[str, str], Rule]) -> Markdown:
