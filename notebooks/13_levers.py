@@ -29,6 +29,7 @@
 # | rescaled guidance | the guided estimate keeps its spread | Lin et al. 2024 |
 # | CFG++ | noise is added back from the unguided estimate | Chung et al. 2024 |
 # | projected guidance | the push of guidance is shortened and turned | Sadat et al. 2024 |
+# | search among noises | draws several pictures, and a small CLIP keeps one | Ma et al. 2025 |
 # | weights in fewer bits | half precision, or one byte a weight | common practice |
 #
 # The rule stood before any lever was compared with plain sampling; what was added after a first part of the rows is
@@ -45,7 +46,7 @@ from IPython.display import Markdown, display
 
 from ldm import profiles
 from ldm.data.scenes.dataset import Scenes
-from ldm.figures import guides, protocol
+from ldm.figures import guides, protocol, search
 from ldm.figures import levers as charts
 from ldm.figures.record import record
 from ldm.paths import ROOT
@@ -128,6 +129,15 @@ display(*guides.contests(guided, metrics, store.influences))
 
 # %% tags=["remove-input"]
 guides.verdicts(guided, metrics, store.influences)
+
+# %% [markdown]
+# ## Does a search please more than its verifier?
+#
+# A search keeps what its verifier likes. Whether the pictures are better, others have to say: the detector, which
+# judges alignment, and the distances. In the fewest steps, against one picture in as many steps, whatever it costs:
+
+# %% tags=["remove-input"]
+search.chart(rows[rows["level"] == chosen.level], metrics, store.influences)
 
 # %% [markdown]
 # ## By the clock

@@ -1,0 +1,79 @@
+"""What a search among noises gains, and by whose eyes: the verifier's that chose, and those that did not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+from IPython.display import Markdown
+
+from ldm.figures.charts import INK, interval
+from ldm.metrics.catalogue import short
+from ldm.statistics import comparisons
+from ldm.statistics.bootstrap import Influences, lower_is_better
+from ldm.statistics.worth import PLAIN
+from ldm.study.lever_cells import Search
+
+MISSING = "No search is recorded yet: `python -m tools.evaluate_family` runs them."
+CHOSE = "the verifier itself"
+
+
+def gains(
+    rows: pd.DataFrame, metrics: Sequence[str], influences: Callable[[pd.DataFrame, str], Influences]
+) -> pd.DataFrame:
+    """Return by how much the best of several pictures is better than one, in the fewest steps, as a share of its value.
+
+    Columns `c`, `steps`, `candidates`, `by` (a metric in words, or CHOSE), `better`, `lo`, `hi`, `n`. Without a search
+    and with one, each at its best guidance; what the verifier itself gains is at the guidance that is best for it, and
+    has no interval. It is empty where no search is recorded.
+    """
+    searched = rows[rows["lever"] == Search.name]
+    if searched.empty:
+        return pd.DataFrame()
+    searched = searched[searched["steps"] == searched["steps"].min()]
+    plain = rows[(rows["lever"] == PLAIN) & rows["steps"].isin(searched["steps"]) & rows["c"].isin(searched["c"])]
+    both, found = pd.concat([plain, searched], ignore_index=True), []
+    for metric in metrics:
+        usual = lower_is_better(plain, metric).groupby("c")["value"].min().abs()
+        told = comparisons.beside(both, metric, "", influences(both, metric), by="dose")
+        value = told["c"].map(usual)
+        share = {"better": -told["worse"] / value, "lo": -told["hi"] / value, "hi": -told["lo"] / value}
+        found.append(told[["c", "steps", "dose", "n"]].assign(by=short(metric), **share))
+    scores = searched.pivot_table(index=["c", "steps", "dose", "guidance", "n"], columns="metric", values="value")
+    best = scores.reset_index().sort_values("similarity").groupby(["c", "dose"]).tail(1)
+    own = best["similarity"] / best["similarity_first"] - 1
+    found.append(best[["c", "steps", "dose", "n"]].assign(by=CHOSE, better=own, lo=own, hi=own))
+    data = pd.concat(found, ignore_index=True)
+    return data.assign(candidates=data["dose"].str.removeprefix("best of ").astype(int)).drop(columns="dose")
+
+
+def chart(rows: pd.DataFrame, metrics: Sequence[str], influences: Callable[[pd.DataFrame, str], Influences]) -> Any:
+    """Plot what a search gains against the number of candidates, a panel a size."""
+    data = gains(rows, metrics, influences)
+    if data.empty:
+        return Markdown(MISSING)
+    one = data.drop_duplicates(["c", "by"]).assign(candidates=1, better=0.0, lo=0.0, hi=0.0)
+    data = pd.concat([one, data], ignore_index=True)
+    names = list(dict.fromkeys(data["by"]))
+    x = alt.X(
+        "candidates:Q",
+        scale=alt.Scale(type="log", base=2, nice=False, padding=12),
+        axis=alt.Axis(values=sorted(set(data["candidates"]))),
+        title="pictures to choose from",
+    )
+    colour = alt.Color("by:N", title=None, scale=alt.Scale(domain=names), legend=alt.Legend(columns=2, labelLimit=260))
+    shown = [alt.Tooltip("by:N", title="by"), *interval("better by", "+.1%")]
+    base = alt.Chart().encode(x=x, color=colour, tooltip=shown)
+    y = alt.Y("better:Q", title="better by", axis=alt.Axis(format="+%"))
+    heading = alt.Header(labelOrient="top", labelAnchor="start", labelFontSize=13)
+    zero = alt.Chart().mark_rule(color=INK, strokeDash=[4, 4]).encode(y=alt.datum(0.0))
+    layers = (base.mark_line(strokeOpacity=0.5), base.mark_rule().encode(y="lo:Q", y2="hi:Q"), base.mark_point())
+    drawn = [layers[0].encode(y=y), layers[1], layers[2].encode(y=y)]
+    return (
+        alt.layer(zero, *drawn, data=data.assign(panel=[f"c = {c}" for c in data["c"]]))
+        .properties(width=540, height=120)
+        .facet(row=alt.Row("panel:N", title=None, sort=[f"c = {c}" for c in sorted(set(data["c"]))], header=heading))
+        .properties(description="what a search gains by each metric against the number of pictures to choose from")
+    )
