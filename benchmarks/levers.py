@@ -2,7 +2,7 @@
 
 Sampling in few and in many steps, both timed; the difference is that of so many passes. Whole passes, two at once as
 guidance asks or one alone, passes with the deep features of the step before, and passes by weights in fewer bits, of
-every size that ships.
+every size that ships. Of a search, a look of the verifier and a decoding, under c = 0.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from ldm import profiles
 from ldm.diffusion.sampler import Reuse, image_keys, sample
 from ldm.networks.quantization import quantized
 from ldm.profiles import DEFAULT
-from ldm.study.levers import ALONE, WHOLE
+from ldm.study.levers import ALONE, DECODED, LOOK, WHOLE, LeverEvaluator
 from ldm.study.results import Row, Store, key
 from ldm.tasks import models, pretrain
 from ldm.training.gradients import half
 
+ADDED = (LOOK, DECODED)  # by a search, of no size
 FEW, MANY = 2, 10  # steps
 KINDS: dict[str, tuple[Callable, int]] = {  # kind of pass -> (what is done to the weights, depth that is computed)
     WHOLE: (lambda params: params, 0),
@@ -62,11 +63,25 @@ def main() -> None:
             ).block_until_ready()
         )
 
-    for case in weights:
-        draw(*case, FEW)  # compiles
-    rounds = [{case: draw(*case, MANY) - draw(*case, FEW) for case in weights} for _ in range(measure.ROUNDS)]
-    for c, kind in weights:
-        passes = (1 if kind == ALONE else 2) * (MANY - FEW) * profile.batch
+    evaluator = LeverEvaluator(profile)
+    clip, codec = evaluator.verifier, evaluator.codec
+    latents = np.zeros((profile.batch, *profile.latent_shape), np.float32)
+    images, captions = codec.decode(latents), [""] * profile.batch
+    added: dict[tuple[int, str], Callable[[], object]] = {
+        (0, LOOK): lambda: clip(images, captions),
+        (0, DECODED): lambda: codec.decode(latents),
+    }
+
+    def took(case: tuple[int, str]) -> float:
+        return measure.seconds(added[case]) if case in added else draw(*case, MANY) - draw(*case, FEW)
+
+    cases = [*weights, *added]
+    for case in cases:
+        took(case)  # compiles
+    rounds = [{case: took(case) for case in cases} for _ in range(measure.ROUNDS)]
+    for c, kind in cases:
+        passes = 1 if c == 0 else (1 if kind == ALONE else 2) * (MANY - FEW)
+        passes *= profile.batch
         values = [each[c, kind] / passes for each in rounds]
         middle = statistics.median(values)
         print(f"c = {c:2}  {kind:10}{1000 * middle:8.3f} ms  [{1000 * min(values):.3f}, {1000 * max(values):.3f}]")

@@ -30,6 +30,7 @@ from ldm.figures import plots, tables
 from ldm.figures.record import record
 from ldm.networks import cost
 from ldm.networks import family as family_networks
+from ldm.networks.sizes import params
 from ldm.tasks.pretrain import network
 
 chosen = profiles.get(profile)
@@ -61,7 +62,9 @@ record("table1_params", counted)
 # ## Our own family
 
 # %% tags=["remove-input"]
-family = family_networks.family_table(sizes, size=chosen.latent_shape[0], tokens=chosen.tokens, context=chosen.context)
+family = family_networks.family_table(
+    sizes, chosen.latent_shape[0], chosen.tokens, chosen.context, network=chosen.network
+)
 Markdown(tables.family(family))
 
 # %% tags=["remove-cell"]
@@ -69,11 +72,9 @@ Markdown(tables.family(family))
 for c in sizes:
     shapes = jax.eval_shape(lambda c=c: network(chosen, c)[1])
     built = sum(leaf.size for leaf in shapes.values())
-    if built != cost.unet_params(c, chosen.context):
-        raise ValueError(
-            f"c = {c}: the network has {built} parameters, the count says {cost.unet_params(c, chosen.context)}."
-        )
-record("family_params", {c: cost.unet_params(c, chosen.context) for c in sizes})
+    if built != (count := params(chosen.network, c, chosen.context)):
+        raise ValueError(f"c = {c}: the network has {built} parameters, the count says {count}.")
+record("family_params", {c: params(chosen.network, c, chosen.context) for c in sizes})
 
 # %% tags=["remove-input"]
 spread = family["gflops"].max() / family["gflops"].min()

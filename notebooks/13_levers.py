@@ -16,7 +16,8 @@
 # **Why we ask.** Each of them was shown by its authors on one or two large models, mostly at one step count. Here all
 # are on one axis with size and steps, each compared with the best that plain sampling gives for the same cost.
 #
-# **What we run.** The levers, each at every size in 4, 8 and 16 steps, 1,024 pictures a setting, from the same noise:
+# **What we run.** The levers, each at every size in 4, 8 and 16 steps (a search in 4 and 8), 1,024 pictures a setting,
+# from the same noise:
 #
 # | lever | what it does | from |
 # |---|---|---|
@@ -42,6 +43,7 @@ metrics = []  # names in ldm.metrics.catalogue.METRICS; none: those that verdict
 budget = 0.5  # GFLOPs a picture, of the pictures shown
 
 # %% tags=["remove-cell"]
+import pandas as pd
 from IPython.display import Markdown, display
 
 from ldm import profiles
@@ -173,7 +175,9 @@ display(charts.pictures(store, found, budget, captions))
 display(*charts.in_fewer_bits(rows, levels, metrics, store.influences))
 
 # %% tags=["remove-input"]
-Markdown(protocol.folded(rows[rows["metric"].isin(metrics)], {}, "python -m tools.evaluate_family"))
+shown = pd.concat([rows, guided], ignore_index=True).drop_duplicates(["key", "metric"])
+shown = shown[shown["metric"].isin([*metrics, "similarity", "similarity_first"])]
+Markdown(protocol.folded(shown, {}, "python -m tools.evaluate_family"))
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT

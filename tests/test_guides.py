@@ -28,19 +28,20 @@ def world(folder, gain: dict[int, float]) -> pd.DataFrame:
     return lever_grid.with_guides(store, evaluator, "some")
 
 
-def answers(rows: pd.DataFrame) -> dict[str, set[str]]:
-    """What F3's table says in each way."""
+def answers(rows: pd.DataFrame) -> dict[str, list[str]]:
+    """What F3's table says in each way: of all step counts, and of four and more."""
     lines = [line.split("|") for line in guides.verdicts(rows, [METRIC], lambda *_: {}).data.splitlines()[2:]]
-    said: dict[str, set[str]] = {}
+    said: dict[str, list[str]] = {}
     for cells in lines:
-        way = next(name for name in guides.WAYS.values() if name in [cell.strip() for cell in cells])
-        said.setdefault(way, set()).add(next(c.strip() for c in cells if c.strip() in ("holds", "fails", "undecided")))
+        way, steps = (cell.strip() for cell in cells[1:3])
+        said.setdefault(way, []).append(next(c.strip() for c in cells if c.strip() in ("holds", "fails", "undecided")))
+        assert steps == ("all", "4 and more")[len(said[way]) - 1]
     return said
 
 
 def test_where_guides_cure_small_sizes_alone_a_smaller_one_wins_with_a_guide_and_not_without(tmp_path):
     rows = world(tmp_path, {8: 0.0, 16: 0.8, 32: 0.0})
-    assert answers(rows) == {"plain": {"fails"}, "guides": {"holds"}}
+    assert answers(rows) == {"plain sampling": ["fails"] * 2, "a guide allowed": ["holds"] * 2}
     chart, divided = guides.contests(rows, [METRIC], lambda *_: {})
     assert len(set(chart.data["panel"])) == 2 and divided.data.count("\n") == 3
     drawn = guides.curves(rows, METRIC)
@@ -49,7 +50,7 @@ def test_where_guides_cure_small_sizes_alone_a_smaller_one_wins_with_a_guide_and
 
 @pytest.mark.parametrize("gain", [dict.fromkeys(lever_grid.SIZES, 0.0), dict.fromkeys(lever_grid.SIZES, 0.5)])
 def test_a_guide_that_does_nothing_or_as_much_for_all_sizes_changes_no_answer(tmp_path, gain):
-    assert answers(world(tmp_path, gain)) == {"plain": {"fails"}, "guides": {"fails"}}
+    assert answers(world(tmp_path, gain)) == {"plain sampling": ["fails"] * 2, "a guide allowed": ["fails"] * 2}
 
 
 def test_where_a_guide_is_missing_nothing_is_compared(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from ldm import profiles
 from ldm.diffusion.stitching import handover, owners
 from ldm.hashing import key
 from ldm.networks import cost
+from ldm.paths import ROOT
 from ldm.study import lever_grid, levers
 from ldm.study.lever_cells import Guide, Handover, Interval, Kept, Projected, Renoised, Rescaled, Search, Stored
 from ldm.study.levers import LeverEvaluation, LeverEvaluator
@@ -84,12 +86,12 @@ def test_a_lever_that_does_nothing_draws_what_is_drawn_without_it():
         (Rescaled(share=0.7), 16 * ONE[16]),
         (Projected(norm=2), 16 * ONE[16]),
         (Stored(kind="int8"), 16 * ONE[16]),
-        (Search(candidates=3), 3 * 16 * ONE[16] + 3 * 0.5),
+        (Search(candidates=3), 3 * 16 * ONE[16] + 3 * 0.5 + 2 * 0.25),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_the_flops_truly_done_are_those_of_all_passes(evaluator, lever, gflops, monkeypatch):
-    monkeypatch.setitem(evaluator.__dict__, "_look", 0.5)
+    monkeypatch.setitem(evaluator.__dict__, "search_gflops", {levers.LOOK: 0.5, levers.DECODED: 0.25})
     found = evaluator.columns(pulled(lever))
     assert found["done"] == pytest.approx(gflops)
     assert (found["lever"], found["dose"]) == (lever.name, lever.dose)
@@ -115,9 +117,16 @@ def test_a_search_keeps_the_picture_that_the_verifier_likes_best_and_its_rows_sa
     assert not toys.evaluate(pulled(Interval(low=0.3, high=5), n=16))[0].estimates
 
 
-def test_a_look_costs_the_decoder_and_both_towers(evaluator):
-    decoded = 8 * 8 * 128 * 128 * 9 * 2 / 1e9  # one of its convolutions
-    assert decoded < evaluator.gflops(0, levers.LOOK) < 1
+def test_every_kind_of_pass_is_timed(evaluator):
+    timed = importlib.import_module("benchmarks.levers")
+    asked = {kind for cell in lever_grid.lever_grid(OPEN) for _, kind, count in evaluator.asked(cell) if count}
+    assert asked == {*timed.KINDS, *timed.ADDED}
+
+
+def test_a_search_is_charged_what_the_protocol_says(evaluator):
+    said = (ROOT / "book/protocol.md").read_text()
+    for kind, printed in ((levers.LOOK, "0.155"), (levers.DECODED, "0.134")):
+        assert evaluator.gflops(0, kind) == pytest.approx(float(printed), abs=5e-4) and f"{printed} GFLOPs" in said
 
 
 def test_a_key_holds_the_lever_its_setting_and_the_second_model(evaluator, monkeypatch):
@@ -191,6 +200,15 @@ def test_the_grid_asks_every_lever_at_every_size_and_step_count():
         *((8, 8, True), (16, 16, True), (32, 32, True), (16, 8, True), (32, 16, True)),
         *((16, 8, False), (32, 8, False), (32, 16, False)),
     }
+
+
+def test_guides_are_asked_at_every_step_count_but_for_many_of_the_largest():
+    cells = lever_grid.guided_grid(OPEN)
+    assert {cell.steps for cell in cells if cell.c == 8} == set(OPEN.steps)
+    assert {cell.steps for cell in cells if cell.c == 32} == {s for s in OPEN.steps if s <= lever_grid.MOST}
+    both = {cell for cell in lever_grid.lever_grid(OPEN) if isinstance(cell.lever, Guide)}
+    assert both == {cell for cell in cells if cell.steps in lever_grid.STEPS}
+    assert lever_grid.guided_grid(profiles.get("smoke")) == []
 
 
 def test_other_sizes_of_the_family_change_nothing():

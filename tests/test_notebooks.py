@@ -8,10 +8,11 @@ import sys
 
 import pytest
 
+from ldm import profiles
 from ldm.commands.notebook import NOTEBOOKS
 from ldm.figures.record import recorded
 from ldm.paths import ROOT
-from ldm.study.findings import ASKED, RESTORED
+from ldm.study.findings import RESTORED, metrics_of
 from tests.environment import one_device
 
 CHAPTERS = (
@@ -84,8 +85,8 @@ def test_the_chapters_run_and_record_their_numbers(executed):
     assert set(numbers["12_verdicts"]["verdicts"]) == {"F1", "F3", "F4", "F5", "F6"}
     halves = [restored[f"F5, {half} steps"][metric] for half in ("few", "many") for metric in RESTORED]
     assert numbers["12_verdicts"]["verdicts"]["F5"] == halves
-    asked = numbers["04_sampling"]["F3"]
-    assert numbers["12_verdicts"]["verdicts"]["F3"][: len(ASKED)] == [asked[metric] for metric in ASKED]
+    asked, counted = numbers["04_sampling"]["F3"], metrics_of(profiles.get("smoke"))
+    assert numbers["12_verdicts"]["verdicts"]["F3"][: len(counted)] == [asked[metric] for metric in counted]
 
 
 AGAIN = ("01_data", "02_family", "04_sampling", "10_tpu", "12_verdicts", "a0_primer", "a1_metrics", "a2_speed")

@@ -106,7 +106,9 @@ def sampling(profile: Profile, row: Record) -> str:
 
 
 def pulled(profile: Profile, row: Record) -> str:
-    cells = lever_grid.lever_grid(profile, [row.c], level=row.level or "all", seed=row.seed)
+    asked = dict(level=row.level or "all", seed=row.seed)
+    grids = (lever_grid.lever_grid, lever_grid.guided_grid)
+    cells = list(dict.fromkeys(cell for grid in grids for cell in grid(profile, [row.c], **asked)))
     cell = only(
         [cell for cell in cells if (cell.lever.name, cell.lever.dose) == (row.lever, row.dose)],
         steps=row.steps,
@@ -213,6 +215,8 @@ def case_of(row: Record, what: str) -> Any:
         return only(measure.cases(row.task, steps=row.steps or 0), c=row.c)
     if row.task in ("picture", "warm start"):
         return measure.Case(task=row.task, **{**measure.CASES[0], "c": row.c})
+    if row.task in ("score", "score memory"):
+        return measure.Case(task=f"{row.task}, {what}", **measure.CASES[0])
     if row.task == "pass":
         return measure.Case(task=f"pass, {row.lever}", **{**measure.CASES[0], "c": row.c})
     if row.task == "devices":

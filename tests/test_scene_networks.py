@@ -9,7 +9,6 @@ import jax
 import numpy as np
 import pytest
 
-from ldm import profiles
 from ldm.data.scenes import truth
 from ldm.data.scenes import truth as truth_scenes
 from ldm.data.scenes.captions import caption, said, tokens, words
@@ -19,8 +18,6 @@ from ldm.metrics.perceptual import detector as judge
 from ldm.metrics.perceptual.alignment import alignment
 from ldm.networks import text, weights
 from ldm.networks.layers import KeySource, split
-from ldm.networks.scene_clip import load_clip
-from ldm.tasks import models
 from ldm.tasks.frozen import detector
 from ldm.tasks.frozen import text as scene_clip
 from ldm.training.loop import TrainConfig, init_state, make_train_step
@@ -160,30 +157,6 @@ def test_the_small_clip_learns_a_few_scenes_by_heart():
     step = make_train_step(scene_clip.text_loss(structure, EASY), config)
     losses = losses_of(step, init_state(params, config), data)
     assert np.mean(losses[-3:]) < 0.8 * losses[0]
-
-
-def test_the_shipped_clip_prefers_a_pictures_own_caption_to_another_and_to_a_changed_one():
-    profile = profiles.get("laptop-eps")
-    clip = load_clip(models.clip_file(profile), models.frozen_files(profile)[1])
-    scenes = Scenes(profile.scenes, "val", 64, level="some")
-    images, captions = scenes.images(range(64)), scenes.captions(range(64))
-    own = clip(images, captions)
-    others = [clip(images, captions[k:] + captions[:k]) for k in (1, 5)]
-    assert (own > np.maximum(*others)).mean() > 0.9 and own.mean() > 0.5 > np.mean(others) + 0.2
-    np.testing.assert_allclose(clip(images[:3], captions[:3]), own[:3], atol=1e-5)
-    changed = [text.replace("a ", "a small ", 1) if "small" not in text else text for text in captions]
-    some = np.array([a != b for a, b in zip(captions, changed, strict=True)])
-    assert (own > clip(images, changed))[some].mean() > 0.7
-    with pytest.raises(ValueError, match="3 captions of 2 pictures: expected one each"):
-        clip(images[:2], captions[:3])
-
-
-def test_a_clip_of_other_files_is_refused():
-    autoencoder, tower = models.frozen_files(profiles.get("laptop-eps"))
-    with pytest.raises(ValueError, match="does not describe a clip"):
-        load_clip(autoencoder, tower)
-    with pytest.raises(ValueError, match="does not describe a tower"):
-        load_clip(models.clip_file(profiles.get("laptop-eps")), autoencoder)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 from ldm import profiles
 from ldm.figures import search
 from ldm.metrics.catalogue import short
-from ldm.study import lever_grid
+from ldm.study import lever_grid, levers
 from ldm.study.lever_cells import Search
 from ldm.study.levers import LeverEvaluator
 from ldm.study.results import Row, Store
@@ -22,16 +22,24 @@ METRICS = ["fd_scene_decoded", "alignment"]
 def rows(tmp_path_factory) -> pd.DataFrame:
     """A search by which alignment gains a tenth for each candidate, and the distance nothing."""
     store, evaluator, plain = Store(tmp_path_factory.mktemp("s")), LeverEvaluator(OPEN), SamplingEvaluator(OPEN)
-    evaluator.__dict__["_look"] = 0.3
+    evaluator.__dict__["search_gflops"] = {levers.LOOK: 0.2, levers.DECODED: 0.1}
     cells = [cell for cell in lever_grid.lever_grid(OPEN) if isinstance(cell.lever, Search)]
     for cell in [*sampling_grid(OPEN, lever_grid.SIZES, lever_grid.STEPS, OPEN.guidance), *cells]:
         n = cell.lever.candidates if hasattr(cell, "lever") else 1
         by = evaluator if n > 1 else plain
         worse = 1 + abs(cell.guidance - 3) / 10
         values = {"fd_scene_decoded": 10 * worse, "alignment": 0.5 * (1 + 0.1 * n) / worse}
-        values |= {"similarity": 0.5 + 0.1 * n, "similarity_first": 0.5} if n > 1 else {}
+        values |= {"similarity": 0.5 + 0.1 * n, "similarity_first": 0.5, "style": 0.9} if n > 1 else {}
         told = [
-            Row(**by.columns(cell), metric=metric, protocol="made up", value=v, lo=v - 0.01, hi=v + 0.01, n=OPEN.n)
+            Row(
+                **by.columns(cell),
+                metric=metric,
+                protocol="made up",
+                value=v,
+                lo=v - 0.01,
+                hi=v + 0.01,
+                n=OPEN.n // (1 + (metric == "style")),
+            )
             for metric, v in values.items()
         ]
         store.write(by.key(cell), told)

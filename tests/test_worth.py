@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ldm.statistics.evidence import Evidence
-from ldm.statistics.worth import PLAIN, Priced, chances, price, regret, worth
+from ldm.statistics.worth import PLAIN, Priced, chances, regret, with_steps_between, worth
 from tests.synthetic import sampling
 
 STEPS, COSTLY = (4, 8, 16), {"twice the price": 2.0, "half the price": 0.5}
@@ -40,7 +40,7 @@ def done(found: Evidence) -> np.ndarray:
 
 
 def priced(found: Evidence) -> Priced:
-    return price(found, done(found))
+    return with_steps_between(found, done(found))
 
 
 def test_a_lever_that_helps_is_better_one_that_harms_worse_and_one_that_does_nothing_the_same():

@@ -84,7 +84,8 @@ def main() -> None:
         for title, cells in list(stages(chosen, sizes))[:: -1 if told.backwards else 1]:
             cells = cells[::-1] if told.backwards else cells
             run_those_here(f"{chosen.name}, {title}", cells, evaluators[chosen.name], store, planned=told.plan)
-    pulled = lever_grid.lever_grid(settings[0], sizes) + lever_grid.guided_grid(settings[0], sizes)
+    grids = (lever_grid.lever_grid, lever_grid.guided_grid)
+    pulled = list(dict.fromkeys(cell for grid in grids for cell in grid(settings[0], sizes)))
     run_those_here("levers", pulled, levers.LeverEvaluator(settings[0]), store, planned=told.plan)
     for seed in SEEDS[1:]:
         for chosen in settings:

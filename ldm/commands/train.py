@@ -270,6 +270,11 @@ def part(name: Positional[Part], /, profile: str = "laptop-eps", images: int = 0
 
     check_numbers(images=images)
     chosen = profiles.get(profile)
+    owner = max((one for one in profiles.PROFILES.values() if one.weights == chosen.weights), key=lambda one: one.data)
+    if chosen.frozen_data < owner.frozen_data:
+        raise ValueError(
+            f"profile = {profile!r} stands on the parts of {owner.name}; train them by --profile {owner.name}."
+        )
     if name == "reference":
         from ldm.study.scene_metrics import make_references
 

@@ -63,7 +63,7 @@ def prices(rows: pd.DataFrame, seconds: Mapping[tuple[str, int], tuple[float, fl
 
 
 def _listed(values: Iterable[float], unit: str) -> str:
-    return ", ".join(f"{value:.2g}" for value in values) + f" {unit}"
+    return ", ".join(f"{value:.0f}" if value >= 100 else f"{value:.2g}" for value in values) + f" {unit}"
 
 
 def regrets(found: dict[tuple[str, str], Rule]) -> Markdown:

@@ -20,7 +20,7 @@ from ldm.statistics.verdicts import FEWEST, f3, verdict_table
 from ldm.statistics.worth import PLAIN
 
 MISSING = "Not every guide is recorded yet: `python -m tools.evaluate_family` runs them."
-WAYS = {"plain sampling": "plain", "a guide allowed": "guides"}  # as they are called: in a chart, in a table
+WAYS = ("plain sampling", "a guide allowed")
 
 
 def ways(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -64,11 +64,17 @@ def curves(rows: pd.DataFrame, metric: str) -> Any:
 def contests(
     rows: pd.DataFrame, metrics: Sequence[str], influences: Callable[[pd.DataFrame, str], Influences]
 ) -> tuple[Any, ...]:
-    """Compare the best smaller model with the largest at every budget, by each metric: without guides, then with."""
+    """Compare the best smaller model with the largest at every budget, by each metric: without guides, then with.
+
+    Budgets end where the largest affords its dearest guided setting, since more of its steps were not guided.
+    """
     if rows.empty:
         return (Markdown(MISSING),)
+    dearest = rows.loc[(rows["lever"] != PLAIN) & (rows["c"] == rows["c"].max()), DONE].max()
     found = {
-        f"{metric_of(metric).title}: {way}": contest(Evidence.of(part, metric, influences(part, metric)), unit=DONE)
+        f"{metric_of(metric).title}: {way}": contest(
+            Evidence.of(part, metric, influences(part, metric)), unit=DONE, end=float(dearest)
+        )
         for metric in metrics
         for way, part in ways(rows).items()
     }
@@ -88,4 +94,6 @@ def verdicts(
         for fewest in (1, FEWEST)
     ]
     told = verdict_table([verdict for *_, verdict in asked])
-    return Markdown(table(told.assign(way=[WAYS[way] for way, *_ in asked])))
+    told.insert(0, "way", [way for way, *_ in asked])
+    told.insert(1, "steps", [f"{fewest} and more" if fewest > 1 else "all" for _, fewest, _ in asked])
+    return Markdown(table(told.drop(columns="finding")))

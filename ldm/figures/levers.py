@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from ldm.figures import explorer, tables
+from ldm.figures import contest, explorer, tables
 from ldm.figures.charts import INK, cost_axis
 from ldm.figures.levels import SAYS, title
 from ldm.figures.pictures import picture_grid
@@ -19,8 +19,9 @@ from ldm.metrics.catalogue import metric_of, short
 from ldm.statistics import comparisons
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.budget import affordable
+from ldm.statistics.contest import DONE
 from ldm.statistics.evidence import Evidence
-from ldm.statistics.worth import OUTCOMES, PLAIN, Outcome, Worth, chances, price, regret, worth
+from ldm.statistics.worth import OUTCOMES, PLAIN, Outcome, Worth, chances, regret, with_steps_between, worth
 from ldm.study.lever_cells import Stored
 from ldm.study.results import Store
 
@@ -31,7 +32,7 @@ WORDS: dict[Outcome, str] = {
     "open": "not told apart",
 }
 COLOURS: dict[Outcome, str] = {"better": "#3b8f5a", "same": "#8fa3ad", "worse": "#c0504d", "open": "#c9c9c9"}
-UNITS = {"done": "GFLOPs a picture, truly done", "clock": "seconds a picture, in the networks"}
+UNITS = {DONE: contest.UNITS[DONE], "clock": "seconds a picture, in the networks"}
 Found = Mapping[str, Mapping[str, Evidence]]  # level of caption -> metric -> what is known
 MOST = 0.6  # of a gain or a loss that a chart has room for; tooltips say all of it
 NONE = "no lever"
@@ -74,7 +75,7 @@ def _heading(found: Found, level: str) -> list[Any]:
 
 def worths(evidence: Evidence, unit: str = "done") -> dict[str, Worth]:
     """Return what each lever is worth, the one that gains most in the mean first. unit: a key of UNITS."""
-    priced = price(evidence, evidence.rows[unit].to_numpy(float))
+    priced = with_steps_between(evidence, evidence.rows[unit].to_numpy(float))
     levers = [lever for lever in dict.fromkeys(evidence.rows["lever"]) if lever != PLAIN]
     found = {lever: worth(priced, lever) for lever in levers}
     return dict(sorted(found.items(), key=lambda item: -item[1].mean.value))
@@ -154,7 +155,7 @@ def likely(evidence: Evidence, budgets: Sequence[float] = ()) -> Markdown:
     """
     cost, pulled = evidence.rows["done"].to_numpy(float), (evidence.rows["lever"] != PLAIN).to_numpy()
     grid = np.asarray(budgets, float) if len(budgets) else np.geomspace(cost[pulled].min(), cost[pulled].max(), 6)[1:]
-    priced = price(evidence, cost)
+    priced = with_steps_between(evidence, cost)
     found = chances(priced, grid)
     lines = []
     for lever, chance in sorted(found.items(), key=lambda item: -float(item[1].mean())):

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
 from ldm.figures.charts import INK, interval
+from ldm.metrics import Z
 from ldm.metrics.catalogue import short
 from ldm.statistics import comparisons
 from ldm.statistics.bootstrap import Influences, lower_is_better
@@ -26,8 +28,8 @@ def gains(
     """Return by how much the best of several pictures is better than one, in the fewest steps, as a share of its value.
 
     Columns `c`, `steps`, `candidates`, `by` (a metric in words, or CHOSE), `better`, `lo`, `hi`, `n`. Without a search
-    and with one, each at its best guidance; what the verifier itself gains is at the guidance that is best for it, and
-    has no interval. It is empty where no search is recorded.
+    and with one, each at its best guidance; what the verifier itself gains is at the guidance that is best for it. It
+    is empty where no search is recorded.
     """
     searched = rows[rows["lever"] == Search.name]
     if searched.empty:
@@ -41,12 +43,26 @@ def gains(
         value = told["c"].map(usual)
         share = {"better": -told["worse"] / value, "lo": -told["hi"] / value, "hi": -told["lo"] / value}
         found.append(told[["c", "steps", "dose", "n"]].assign(by=short(metric), **share))
-    scores = searched.pivot_table(index=["c", "steps", "dose", "guidance", "n"], columns="metric", values="value")
-    best = scores.reset_index().sort_values("similarity").groupby(["c", "dose"]).tail(1)
-    own = best["similarity"] / best["similarity_first"] - 1
-    found.append(best[["c", "steps", "dose", "n"]].assign(by=CHOSE, better=own, lo=own, hi=own))
+    found.append(_by_the_verifier(searched, influences))
     data = pd.concat(found, ignore_index=True)
     return data.assign(candidates=data["dose"].str.removeprefix("best of ").astype(int)).drop(columns="dose")
+
+
+def _by_the_verifier(searched: pd.DataFrame, influences: Callable[[pd.DataFrame, str], Influences]) -> pd.DataFrame:
+    """Return what its own score gains, picture by picture; without a known influence of each there is no interval."""
+    kept, first = (searched[searched["metric"] == name].set_index("key") for name in ("similarity", "similarity_first"))
+    known = influences(kept.reset_index(), "similarity"), influences(first.reset_index(), "similarity_first")
+    lines = []
+    for key, row in kept.sort_values("value").groupby(["c", "dose"]).tail(1).iterrows():
+        base, half = first.loc[key, "value"], np.nan
+        if key in known[0] and key in known[1]:
+            half = Z * np.std(known[0][key] - known[1][key], ddof=1) / np.sqrt(row["n"])
+        better = row["value"] - base
+        lines.append(
+            {name: row[name] for name in ("c", "steps", "dose", "n")}
+            | {"by": CHOSE, "better": better / base, "lo": (better - half) / base, "hi": (better + half) / base}
+        )
+    return pd.DataFrame(lines)
 
 
 def chart(rows: pd.DataFrame, metrics: Sequence[str], influences: Callable[[pd.DataFrame, str], Influences]) -> Any:

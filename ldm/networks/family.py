@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from ldm.networks import sizes
 from ldm.networks.cost import REFERENCE, groups, heads, norm_cost, unet_gflops, unet_params
 from ldm.networks.dit_config import small
 from ldm.networks.dit_cost import dit_gflops, dit_params
+from ldm.networks.sizes import Network
 
 TABLE1 = Path(__file__).with_name("table1.csv")
 
@@ -62,8 +64,10 @@ def erratum() -> str:
     )
 
 
-def family_table(sizes: Iterable[int], **shape: int) -> Table:
-    """Return what the models of these widths cost on one's own latents; `shape` is (size, tokens, context).
+def family_table(
+    widths: Iterable[int], size: int = 64, tokens: int = 77, context: int = 1024, network: Network = "unet"
+) -> Table:
+    """Return what UNets of these widths cost on one's own latents.
 
     Columns: `c`, `params`, `gflops` (of one pass on one image), `norm_cost` (relative to c = 320 on
     the same latents, the paper's unit), `groups`, `heads`.
@@ -71,13 +75,13 @@ def family_table(sizes: Iterable[int], **shape: int) -> Table:
     rows = [
         {
             "c": c,
-            "params": unet_params(c, shape.get("context", 1024)),
-            "gflops": round(unet_gflops(c, **shape), 4),
-            "norm_cost": round(norm_cost(c, **shape), 5),
+            "params": sizes.params(network, c, context),
+            "gflops": round(sizes.gflops(network, c, size, tokens, context), 4),
+            "norm_cost": round(sizes.norm_cost(network, c, size, tokens, context), 5),
             "groups": groups(c),
             "heads": heads(c),
         }
-        for c in sizes
+        for c in widths
     ]
     return Table(rows)
 

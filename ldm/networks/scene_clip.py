@@ -20,6 +20,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int, UInt8
 
+from ldm.hashing import digest
 from ldm.networks import weights
 from ldm.networks.autoencoder import fold, to_pixels
 from ldm.networks.batched import in_batches
@@ -29,6 +30,8 @@ from ldm.networks.tokenizer import Tokenizer
 
 SIDE = 64  # of the pictures that the image tower sees
 CELLS = 8  # of its map, along a side
+WIDTH = 64  # of the image tower
+OWN = ("pool.", "text_proj.", "image.", "logit_scale")  # how the names begin of what is not the text tower's
 
 
 class ImageTower(nnx.Module):
@@ -58,7 +61,7 @@ class ImageTower(nnx.Module):
 class SceneClip(nnx.Module):
     """Both towers, their projections, and the temperature."""
 
-    def __init__(self, text: TextConfig, *, width: int = 64, keys: KeySource):
+    def __init__(self, text: TextConfig, *, width: int = WIDTH, keys: KeySource):
         self.text = SceneTextTower(text, keys=keys)
         self.pool = Linear(text.out, 2 * text.width, keys=keys)
         self.text_proj = Linear(2 * text.width, 2 * text.width, keys=keys)
@@ -119,11 +122,10 @@ class Similarity:
         return in_batches(partial(fit, self.structure, self.params), np.asarray(images), ids, batch=self.batch)
 
 
-def save_clip(path: Path, params: Params, width: int) -> None:
-    """Write what a small CLIP has besides its text tower, in half precision."""
-    parts = ("pool.", "text_proj.", "image.", "logit_scale")
-    own = {name: np.asarray(array, np.float16) for name, array in params.items() if name.startswith(parts)}
-    weights.save(path, own, {"clip": {"width": width}})
+def save_clip(path: Path, params: Params, text: Path) -> None:
+    """Write what a small CLIP has besides its text tower, in half precision; the tower's file is there already."""
+    own = {name: np.asarray(array, np.float16) for name, array in params.items() if name.startswith(OWN)}
+    weights.save(path, own, {"clip": {"tower": digest(weights.load(text))}})
 
 
 def load_clip(path: Path, text: Path) -> Similarity:
@@ -136,12 +138,14 @@ def load_clip(path: Path, text: Path) -> Similarity:
         if not (found := weights.metadata(file).get(what)):
             raise ValueError(f"{file} does not describe a {what}; restore it with `git checkout weights`.")
         told[what] = found
+    if told["clip"]["tower"] != digest(weights.load(text)):
+        raise ValueError(f"{path} was trained beside another text tower than {text}; restore both files.")
     tokenizer, config = described(**told["tower"])
-    structure, shapes = abstract(lambda keys: SceneClip(config, keys=keys, **told["clip"]))
-    params = {f"text.{name}": array for name, array in weights.load(text, half_to_float32=True).items()}
-    params |= weights.load(path, half_to_float32=True)
-    if wrong := {name for name in shapes if name not in params or params[name].shape != shapes[name].shape}:
-        raise ValueError(f"{path} and {text} do not belong together ({min(wrong)}); restore both files.")
+    structure, shapes = abstract(lambda keys: SceneClip(config, keys=keys))
+    own = weights.load(
+        path, {name: like for name, like in shapes.items() if name.startswith(OWN)}, half_to_float32=True
+    )
+    params = own | {f"text.{name}": array for name, array in weights.load(text, half_to_float32=True).items()}
     return Similarity(
         structure=structure, params={name: jax.device_put(params[name]) for name in shapes}, tokenizer=tokenizer
     )

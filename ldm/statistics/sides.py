@@ -41,7 +41,8 @@ def lead(
     their, our = (best(evidence, cost, side, budgets) for side in (theirs, ours))
     contested = np.isfinite(their.value) & np.isfinite(our.value)
     share = np.ones(len(budgets))  # of what the advantage is one; a value that may be 0 is no measure of anything
-    share[contested] = np.maximum(np.abs(their.value[contested]), Z * their.drawn[contested].std(1)).clip(1e-12)
+    share[contested] = np.maximum(np.abs(their.value[contested]), Z * their.drawn[contested].std(1))
+    share[share == 0] = 1  # where all is exactly 0, as a small share of few pictures can be
     with np.errstate(invalid="ignore"):
         advantage = (their.value - our.value) / share
     lo, hi = advantage.copy(), advantage.copy()

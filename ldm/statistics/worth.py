@@ -67,7 +67,7 @@ class Priced(NamedTuple):
     cost: Float[np.ndarray, " rows"]
 
 
-def price(evidence: Evidence, cost: Float[np.ndarray, " rows"]) -> Priced:
+def with_steps_between(evidence: Evidence, cost: Float[np.ndarray, " rows"]) -> Priced:
     """Return the evidence with a plain row for each step count between two that were measured, and all costs.
 
     The value of such a row, and each replicate of it, lies on a line in one over the steps.

@@ -1,8 +1,8 @@
 """Which settings of each lever are asked, and what is recorded of them beside plain sampling.
 
-The grid is small: three sizes, 4, 8 and 16 steps, and of each lever's own numbers what its paper says, or what is
-said here to be ours. Guidance is at one or two values near the best ones without a lever. Plain sampling, which a
-lever has to beat, has five values and eight step counts.
+The grid is small: three sizes, 4, 8 and 16 steps (guides at more), and of each lever's own numbers what its paper says,
+or what is said here to be ours. Guidance is at one or two values near the best ones without a lever. Plain sampling,
+which a lever has to beat, has five values and eight step counts.
 """
 
 from __future__ import annotations
@@ -211,7 +211,8 @@ def _cells(evaluator: LeverEvaluator, level: Level) -> dict[str, dict[str, Pulle
     """Return lever -> key -> setting, of all that is asked at a level and whose models are known."""
     profile, plain, found = evaluator.profile, SamplingEvaluator(evaluator.profile), {}
     for cell in lever_grid(profile, level=level):
-        if all(models.there(profile, *model) for model in evaluator.models_of(cell)):
+        searched = isinstance(cell.lever, Search) and not models.clip_file(profile).is_file()  # by no verifier
+        if not searched and all(models.there(profile, *model) for model in evaluator.models_of(cell)):
             setting = Pulled(cell.lever.name, cell.lever.dose, evaluator.asked(cell))
             found.setdefault(cell.lever.name, {})[evaluator.key(cell)] = setting
         else:

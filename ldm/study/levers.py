@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 Price = Callable[[int, str], float]  # (size, kind of pass: WHOLE, ALONE, "shallow 3", "int8") -> for one picture
 WHOLE, ALONE = "whole", "alone"  # a pass for a picture: one of two that guidance asks at once, or by itself
-LOOK = "verifier"  # a look at a picture, with the autoencoder before it; of no size, which is 0 here
+LOOK, DECODED = "look", "decoding"  # of a search: at a picture, and of one more than is drawn without; c is 0
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
 
 
@@ -58,7 +58,7 @@ class LeverEvaluation(Evaluation):
                     f"{self.steps - 1} of {self.steps} steps, so that both draw some; choose these."
                 )
         if isinstance(lever, Kept) and profile.network != "unet":
-            raise ValueError(f"network = {profile.network!r}: expected a UNet, whose deep features can be kept.")
+            raise ValueError(f"network = {profile.network!r}: expected unet, the one with deep levels to keep.")
         if isinstance(lever, Handover | Kept) and int(profile.plan(self.sampler, self.steps).n) != self.steps:
             raise ValueError(f"sampler = {self.sampler!r}: expected one that asks once a step here; choose ddim.")
 
@@ -117,7 +117,8 @@ class LeverEvaluator(SamplingEvaluator):
             fits = np.concatenate(self._fits)
             told = {"similarity": fits.max(1), "similarity_first": fits[:, 0]}
             more = {name: (mean(values), "cosine by the small CLIP of scenes") for name, values in told.items()}
-            score = replace(score, estimates={**score.estimates, **more})
+            parts = {name: values - values.mean() for name, values in told.items()}
+            score = Score(estimates={**score.estimates, **more}, influences={**score.influences, **parts})
         return score, strip, seconds
 
     def guidance(self, cell: LeverEvaluation) -> Guidance:
@@ -201,29 +202,31 @@ class LeverEvaluator(SamplingEvaluator):
             case Stored():
                 return [(c, lever.kind, made.whole[0])]
             case Search():
-                return [(c, ALONE if cell.guidance == 1 else WHOLE, made.whole[0]), (0, LOOK, made.verifier)]
+                whole = (c, ALONE if cell.guidance == 1 else WHOLE, made.whole[0])
+                return [whole, (0, LOOK, made.verifier), (0, DECODED, made.verifier - 1)]
         guided = made.whole[0] - int(self.profile.plan(cell.sampler, cell.steps).n)
         return [(c, WHOLE, 2 * guided), (c, ALONE, made.whole[0] - 2 * guided)]
 
     def price(self, cell: LeverEvaluation, of: Price) -> float:
-        """Return what one picture costs the denoising networks, from the price of one pass."""
+        """Return what one picture costs: all passes, and what a search adds to them. of: the price of one."""
         return sum(count * of(c, kind) for c, kind, count in self.asked(cell) if count)
 
     def gflops(self, c: int, kind: str) -> float:
-        """Return the GFLOPs of one pass, or of one look at a picture; fewer bits save none."""
-        if kind == LOOK:
-            return self._look
+        """Return the GFLOPs of one pass, or of what a search adds to passes; fewer bits save none."""
+        if kind in (LOOK, DECODED):
+            return self.search_gflops[kind]
         shape = dict(size=self.profile.latent_shape[0], tokens=self.profile.tokens, context=self.profile.context)
         if kind.startswith("shallow"):
             return cost.shallow_gflops(c, int(kind.split()[1]), **shape)
         return sizes.gflops(self.profile.network, c, **shape)
 
     @cached_property
-    def _look(self) -> float:
-        """GFLOPs of the autoencoder and of both towers, for one picture."""
-        from ldm.tasks.search import look_gflops
+    def search_gflops(self) -> dict[str, float]:
+        """GFLOPs of both towers' look at a picture and its caption, and of a decoding."""
+        from ldm.tasks.search import decoding_gflops, look_gflops
 
-        return look_gflops(self.codec, self.verifier, self.profile.latent_shape)
+        decoding = decoding_gflops(self.codec, self.profile.latent_shape)
+        return {LOOK: look_gflops(self.verifier, self.profile.scenes.size), DECODED: decoding}
 
     def columns(self, cell: LeverEvaluation) -> dict[str, Any]:
         paper = {} if isinstance(cell.lever, Interval | Rescaled | Projected | Renoised | Stored) else {"cost": None}

@@ -23,7 +23,7 @@ from ldm.metrics.protocol import Protocol
 from ldm.networks import sizes
 from ldm.profiles import Profile
 from ldm.study.evaluator import Evaluator
-from ldm.study.scene_metrics import Look, Score
+from ldm.study.scene_metrics import DECODED, Look, Score
 
 VERSION = 1  # raise it when what is done to the pictures or measured on them changes
 STEPS, GUIDANCE = 8, 2.0  # how the model draws, by DDIM: not told from its best in the sampling chapter
@@ -107,7 +107,7 @@ class ProbeEvaluator(Evaluator[Probe]):
     def protocols(self) -> dict[str, Protocol]:
         """The metrics' cards, and those of the distances that this chapter adds to them."""
         cards = dict(self.metrics.protocols)
-        for name in self.metrics.networks:
+        for name in (name for name in self.metrics.references if not name.endswith(DECODED)):
             kernel, gaussian = cards[f"kid_{name}"], cards[f"fd_{name}"]
             cards[f"mmd_{name}"] = replace(
                 kernel, how=f"unbiased, Gaussian kernel of sigma {self.bandwidths[name]:.3g}, x1000"

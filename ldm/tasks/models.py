@@ -48,7 +48,7 @@ def model_path(
 
 
 def name_of(profile: Profile, kind: str) -> str:
-    """Return what was trained, of which network where it is no UNet, and in which setting where there are several."""
+    """Return what was trained, of which network if not the full UNet, and in which setting where there are several."""
     network = "" if profile.network == "unet" or kind == "unet" else profile.network
     what = profile.network if kind == "unet" else kind  # "unet" stands for what is pretrained, whatever network it is
     return "-".join(filter(None, (what, network, profile.setting)))

@@ -75,16 +75,16 @@ def best_of(
         yield Found(kept, scores)
 
 
-def look_gflops(codec: Codec, clip: Similarity, latents: tuple[int, int, int]) -> float:
-    """Return the GFLOPs of one look of the small CLIP at a picture, with the autoencoder before it.
-
-    latents: their height, width and channels.
-    """
-    z = jax.ShapeDtypeStruct((1, *latents), np.float32)
-    drawn = partial(decode, codec.structure)
-    images = jax.eval_shape(drawn, codec.params, z)[0]
+def look_gflops(clip: Similarity, side: int) -> float:
+    """Return the GFLOPs of one look of the small CLIP at a picture of side x side pixels and its caption."""
+    image = jax.ShapeDtypeStruct((1, side, side, 3), np.uint8)
     ids = jax.ShapeDtypeStruct((1, clip.tokenizer.length), np.int32)
-    return gflops_of(drawn, codec.params, z) + gflops_of(partial(fit, clip.structure), clip.params, images, ids)
+    return gflops_of(partial(fit, clip.structure), clip.params, image, ids)
+
+
+def decoding_gflops(codec: Codec, latents: tuple[int, int, int]) -> float:
+    """Return the GFLOPs of one picture's way from latents (height, width, channels) to pixels."""
+    return gflops_of(partial(decode, codec.structure), codec.params, jax.ShapeDtypeStruct((1, *latents), np.float32))
 
 
 def gflops_of(function: Callable[..., Any], *arguments: Any) -> float:

@@ -60,9 +60,11 @@ def noise_of(profile: Profile) -> NoiseConfig:
 def write_model(folder: Path, profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> None:
     """Write a model of the study into `folder`; a README.md comes last.
 
-    Raises: ValueError, one sentence, where there is none, or one that takes guidance as an input, which diffusers'
-    UNet is not told.
+    Raises: ValueError, one sentence, where there is none, or one of another shape or that takes guidance as an input,
+    which diffusers' UNet is not told.
     """
+    if profile.network != "unet":
+        raise ValueError(f"profile = {profile.name!r} has no network of Stable Diffusion's shape; export another's.")
     if kind.startswith("guided"):
         raise ValueError(f"kind = {kind!r} takes guidance as an input, which diffusers' UNet does not; export another.")
     _, params = load_unet(profile, c, images, seed, kind)

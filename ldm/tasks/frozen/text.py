@@ -34,13 +34,12 @@ from ldm.data.scenes.truth import CHANGES, GRID, answered, cells, one_changed, q
 from ldm.diffusion.losses import Batch, DeviceBatch
 from ldm.networks import weights
 from ldm.networks.layers import KeySource, Linear, Params, merge, split
-from ldm.networks.scene_clip import SIDE, SceneClip, save_clip, seen
+from ldm.networks.scene_clip import SIDE, WIDTH, SceneClip, save_clip, seen
 from ldm.networks.text import TextConfig, TextEncoder, load_text_encoder
 from ldm.networks.tokenizer import Tokenizer
 from ldm.profiles import Profile
 from ldm.training.loop import Loss, TrainConfig, fit
 
-WIDTH = 64  # of the image tower
 TRAINING = TrainConfig(
     images=110_000, batch=128, warmup_images=6_000, decay_images=40_000, seed=1
 )  # 13 minutes on one core
@@ -155,7 +154,7 @@ def text_loss(structure: nnx.GraphDef, config: SceneConfig) -> Loss:
 
 
 def train_text(profile: Profile, images: int = 0) -> TextEncoder:
-    """Train the dual encoder, resuming where it stopped, and write the profile's text tower.
+    """Train the dual encoder, resuming where it stopped, and write its text tower, and what else it has.
 
     The pictures have 64 px at every profile: captions do not depend on size, and more can be seen.
     """
@@ -179,8 +178,8 @@ def train_text(profile: Profile, images: int = 0) -> TextEncoder:
         there = examine_text(structure, state.ema, tokenizer, replace(scenes, split="val", n=1000))
         accuracy |= {f"{name}, where {profile.level} is said": value for name, value in there.items()}
     path = paths.WEIGHTS / profile.weights / "text.safetensors"
-    save_clip(path.with_name("clip.safetensors"), state.ema, WIDTH)
     save_text(path, state.ema, tokenizer, accuracy, context=text.out)
+    save_clip(path.with_name("clip.safetensors"), state.ema, path)
     return load_text_encoder(path)
 
 
