@@ -16,7 +16,7 @@ from ldm.metrics.catalogue import metric_of
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.contest import DONE, contest
 from ldm.statistics.evidence import Evidence
-from ldm.statistics.verdicts import FEWEST, f3, verdict_table
+from ldm.statistics.verdicts import FEWEST, f3
 from ldm.statistics.worth import PLAIN
 
 MISSING = "Not every guide is recorded yet: `python -m tools.evaluate_family` runs them."
@@ -84,16 +84,16 @@ def contests(
 def verdicts(
     rows: pd.DataFrame, metrics: Sequence[str], influences: Callable[[pd.DataFrame, str], Influences]
 ) -> Markdown:
-    """Ask F3 both ways, of all step counts and of four and more: a table."""
+    """Ask F3 both ways, of all step counts and of four and more: a table with a column a metric."""
     if rows.empty:
         return Markdown(MISSING)
-    asked = [
-        (way, fewest, f3(part, metric, influences(part, metric), fewest=fewest, unit=DONE))
-        for metric in metrics
-        for way, part in ways(rows).items()
-        for fewest in (1, FEWEST)
-    ]
-    told = verdict_table([verdict for *_, verdict in asked])
-    told.insert(0, "way", [way for way, *_ in asked])
-    told.insert(1, "steps", [f"{fewest} and more" if fewest > 1 else "all" for _, fewest, _ in asked])
-    return Markdown(table(told.drop(columns="finding")))
+    lines = []
+    for way, part in ways(rows).items():
+        for fewest, steps in ((1, "all"), (FEWEST, f"{FEWEST} and more")):
+            found = {m: f3(part, m, influences(part, m), fewest=fewest, unit=DONE) for m in metrics}
+            told = {
+                m: f"**{v.answer}** {v.effect.value:+.0%} [{v.effect.lo:+.0%}, {v.effect.hi:+.0%}]"
+                for m, v in found.items()
+            }
+            lines.append({"way": way, "steps": steps} | told)
+    return Markdown(table(pd.DataFrame(lines)))
