@@ -21,6 +21,9 @@ from ldm.metrics.protocol import single
 
 MIMETYPE = "application/vnd.vegalite.v5+json"  # the newest that JupyterLab 4 draws
 COST = "sampling cost (normalised cost x steps)"  # the paper's
+ABOVE = alt.Header(  # of a panel: its name above it, parted at commas, since a phone has no room for one line
+    labelOrient="top", labelAnchor="start", labelFontSize=13, labelExpr="split(datum.label, ', ')"
+)
 INK = "#888"  # readable on white and on near-black
 
 

@@ -9,8 +9,8 @@ import altair as alt
 import pandas as pd
 from IPython.display import Markdown
 
-from ldm.figures.charts import COST, INK, cost_axis
-from ldm.metrics.catalogue import metric_of
+from ldm.figures.charts import ABOVE, COST, INK, cost_axis
+from ldm.metrics.catalogue import short
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.contest import COUNTED, DONE, PAPER, WINNERS, Contest, contest, stretches
 from ldm.statistics.evidence import Evidence
@@ -68,7 +68,7 @@ def advantages(contests: Mapping[str, Contest]) -> alt.FacetChart:
                 "panel:N",
                 title=None,
                 sort=list(contests),
-                header=alt.Header(labelOrient="top", labelAnchor="start", labelFontSize=13),
+                header=ABOVE,
             )
         )
         .properties(
@@ -89,7 +89,7 @@ def shown(
     Where there is no contest, it says why not.
     """
     try:
-        found = {metric_of(m).title: contest(Evidence.of(rows, m, influences(m)), unit=unit) for m in metrics}
+        found = {short(m): contest(Evidence.of(rows, m, influences(m)), unit=unit) for m in metrics}
     except ValueError as error:
         return (Markdown(f"Not asked of these rows: {error}"),)
     return advantages(found), Markdown(shares(found).to_markdown(index=False))
@@ -112,7 +112,7 @@ def answer(rows: pd.DataFrame, metrics: Sequence[str], influences: Callable[[str
             told = f"{in_steps(Evidence.of(rows, metric, influences(metric)))}."
         except ValueError as error:
             told = f"not asked of these rows: {error}"
-        lines.append(f"- By {metric_of(metric).title}, {told}")
+        lines.append(f"- By {short(metric)}, {told}")
     return Markdown("\n".join(lines))
 
 

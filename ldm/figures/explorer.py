@@ -8,10 +8,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from ldm.figures.charts import INK, best, color, columns, curve, models, pick, tooltip
+from ldm.figures.charts import INK, best, color, columns, curve, models, pick, quality_lines, tooltip
 from ldm.figures.levels import SAYS
 from ldm.figures.pictures import data_url
-from ldm.metrics.catalogue import metric_of, short
+from ldm.metrics.catalogue import short
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.frontier import frontier
 
@@ -55,7 +55,7 @@ def budget_explorer(
     points = pd.concat([_points(rows, metric, seconds) for metric in metrics], ignore_index=True)
     costs = [name for name in axes if name in points and points[name].notna().any()]
     shown = {name: list(dict.fromkeys(points[name])) for name in CHOICES}
-    titles = {metric: f"{metric_of(metric).title}, {metric_of(metric).better} is better" for metric in metrics}
+    titles = {metric: list(quality_lines(metric)) for metric in metrics}
     named = {"metric": short, "level": SAYS.__getitem__}
     selects = [
         _select(name, values, [named.get(name, str)(value) for value in values], called.get(name, ""))

@@ -12,7 +12,7 @@ from IPython.display import Markdown
 from ldm.figures.charts import color, columns, cost_axis, curve, pick, quality_axis, tooltip, unbeaten
 from ldm.figures.contest import UNITS, advantages, shares
 from ldm.figures.tables import table
-from ldm.metrics.catalogue import metric_of
+from ldm.metrics.catalogue import metric_of, short
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.contest import DONE, contest
 from ldm.statistics.evidence import Evidence
@@ -72,7 +72,7 @@ def contests(
         return (Markdown(MISSING),)
     dearest = rows.loc[(rows["lever"] != PLAIN) & (rows["c"] == rows["c"].max()), DONE].max()
     found = {
-        f"{metric_of(metric).title}: {way}": contest(
+        f"{short(metric)}, {way}": contest(
             Evidence.of(part, metric, influences(part, metric)), unit=DONE, end=float(dearest)
         )
         for metric in metrics

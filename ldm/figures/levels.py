@@ -14,7 +14,7 @@ from IPython.display import Markdown
 
 from ldm import profiles
 from ldm.figures import samples, tables
-from ldm.figures.charts import best, color, columns, cost_axis, curve, panel_axis, pick, tooltip
+from ldm.figures.charts import ABOVE, best, color, columns, cost_axis, curve, panel_axis, pick, tooltip
 from ldm.figures.contest import advantages, in_steps, shares
 from ldm.figures.samples import SHOWN
 from ldm.metrics.catalogue import metric_of
@@ -96,11 +96,10 @@ def curves(rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> Any:
     data = columns(found).assign(panel=found["panel"], lo=found["lo"].clip(lower=least))
     base = alt.Chart().encode(x=cost_axis(), color=color(data), tooltip=tooltip(data, metric))
     y = panel_axis(metric, type="log", nice=False, padding=10)
-    heading = alt.Header(labelOrient="top", labelAnchor="start", labelFontSize=13)
     return (
         alt.layer(*curve(base, y), data=data)
         .properties(width=540, height=240)
-        .facet(row=alt.Row("panel:N", title=None, sort=[title(level) for level in parts], header=heading))
+        .facet(row=alt.Row("panel:N", title=None, sort=[title(level) for level in parts], header=ABOVE))
         .resolve_scale(y="independent")
         .properties(description=f"{metric_of(metric).title} against sampling cost, a panel a level of caption")
     )

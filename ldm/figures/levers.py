@@ -11,7 +11,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from ldm.figures import contest, explorer, tables
-from ldm.figures.charts import INK, cost_axis
+from ldm.figures.charts import ABOVE, INK, cost_axis
 from ldm.figures.levels import SAYS, title
 from ldm.figures.pictures import picture_grid
 from ldm.figures.samples import kept, label
@@ -122,7 +122,7 @@ def chart(evidence: Evidence, unit: str = "done") -> Any:
     data = data[["name", "budget", "gain", "lo", "hi", "word", "setting", "value", "n"]]
     shown = data.assign(**{f"{name}_shown": data[name].clip(-MOST, MOST) for name in ("gain", "lo", "hi")})
     scale = alt.Scale(domain=[WORDS[name] for name in OUTCOMES], range=[COLOURS[name] for name in OUTCOMES])
-    wins = alt.Color("word:N", title=None, scale=scale, legend=alt.Legend(columns=2, labelLimit=240))
+    wins = alt.Color("word:N", title=None, scale=scale, legend=alt.Legend(columns=1, labelLimit=240))
     tooltip = [
         alt.Tooltip("setting:N", title="best setting"),
         alt.Tooltip("budget:Q", title=UNITS[unit], format=".3~g"),
@@ -134,13 +134,12 @@ def chart(evidence: Evidence, unit: str = "done") -> Any:
     base = alt.Chart().encode(x=cost_axis("budget", UNITS[unit]), color=wins, tooltip=tooltip)
     y = alt.Y("gain_shown:Q", title="better by", axis=alt.Axis(format="+%", tickCount=4), scale=alt.Scale(nice=False))
     zero = alt.Chart().mark_rule(color=INK, strokeDash=[4, 4]).encode(y=alt.datum(0.0))
-    heading = alt.Header(labelOrient="top", labelAnchor="start", labelFontSize=13)
     return (
         alt.layer(
             zero, base.mark_rule().encode(y="lo_shown:Q", y2="hi_shown:Q"), base.mark_point().encode(y=y), data=shown
         )
         .properties(width=540, height=90)
-        .facet(row=alt.Row("name:N", title=None, sort=list(found), header=heading))
+        .facet(row=alt.Row("name:N", title=None, sort=list(found), header=ABOVE))
         .properties(
             description="by how much the best setting with each lever is better than the best without, at equal cost"
         )

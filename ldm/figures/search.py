@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from ldm.figures.charts import INK, interval
+from ldm.figures.charts import ABOVE, INK, interval
 from ldm.metrics import Z
 from ldm.metrics.catalogue import short
 from ldm.statistics import comparisons
@@ -83,13 +83,12 @@ def chart(rows: pd.DataFrame, metrics: Sequence[str], influences: Callable[[pd.D
     shown = [alt.Tooltip("by:N", title="by"), *interval("better by", "+.1%")]
     base = alt.Chart().encode(x=x, color=colour, tooltip=shown)
     y = alt.Y("better:Q", title="better by", axis=alt.Axis(format="+%"))
-    heading = alt.Header(labelOrient="top", labelAnchor="start", labelFontSize=13)
     zero = alt.Chart().mark_rule(color=INK, strokeDash=[4, 4]).encode(y=alt.datum(0.0))
     layers = (base.mark_line(strokeOpacity=0.5), base.mark_rule().encode(y="lo:Q", y2="hi:Q"), base.mark_point())
     drawn = [layers[0].encode(y=y), layers[1], layers[2].encode(y=y)]
     return (
         alt.layer(zero, *drawn, data=data.assign(panel=[f"c = {c}" for c in data["c"]]))
         .properties(width=540, height=120)
-        .facet(row=alt.Row("panel:N", title=None, sort=[f"c = {c}" for c in sorted(set(data["c"]))], header=heading))
+        .facet(row=alt.Row("panel:N", title=None, sort=[f"c = {c}" for c in sorted(set(data["c"]))], header=ABOVE))
         .properties(description="what a search gains by each metric against the number of pictures to choose from")
     )

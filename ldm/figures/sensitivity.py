@@ -8,12 +8,10 @@ import altair as alt
 import pandas as pd
 
 from ldm.data.scenes.disturbances import DISTURBANCES
-from ldm.figures.charts import INK, curve, quality_lines
+from ldm.figures.charts import ABOVE, INK, curve, quality_lines
 from ldm.metrics.catalogue import short
 from ldm.metrics.protocol import single
 from ldm.statistics.sensitivity import label
-
-ABOVE = alt.Header(labelOrient="top", labelAnchor="start", labelFontSize=13)
 
 
 def in_gaps(moved: pd.DataFrame, metrics: Sequence[str]) -> alt.FacetChart:
