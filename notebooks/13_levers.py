@@ -133,11 +133,11 @@ display(*guides.contests(guided, metrics, store.influences))
 guides.verdicts(guided, metrics, store.influences)
 
 # %% [markdown] tags=["recorded"]
-# We expected guides to help small sizes most. They help all, and the largest soonest. A smaller model is surely better up
-# to 0.47 GFLOPs by FD (plain: 0.64), which is what two guided steps of c = 32 cost. The largest is surely better from
-# 0.83 GFLOPs on, four of its plain steps (plain: eight). From four steps on F3 fails by all three metrics, while without
-# guides it is undecided by two. The best of all in our grid is c = 32 guided by a shorter trained c = 16: FD 3.8 in 12
-# steps, where plain sampling reaches 7.3 in 16.
+# We expected guides to help small sizes most. They help all, and the largest soonest. A smaller model is surely better
+# up to 0.47 GFLOPs by FD (plain: 0.64), a little more than two guided steps of c = 32 cost. The largest is surely
+# better from 0.83 GFLOPs on, the cost of four of its plain steps (plain: of eight). From four steps on F3 fails by all
+# three metrics; without guides it is undecided by two. The best FD of our grid is that of c = 32 in 12 steps, guided by
+# a shorter trained c = 16: 3.8. Plain sampling reaches 7.3 in 16 steps.
 
 # %% [markdown]
 # ## Does a search please more than its verifier?

@@ -102,6 +102,19 @@ Markdown(speed.first_page(rows))
 Markdown(protocol.folded(rows[rows["task"] == "first page"], {}, "python -m benchmarks.first_page", counted="visits"))
 
 # %% [markdown]
+# ## Scoring pictures
+#
+# [Scoring a folder](../book/tool.md) beside torch-fidelity, which loads the same weights and reads the same files. The
+# number is the median of the rounds, the brackets hold the least and the most.
+
+# %% tags=["remove-input"]
+Markdown(speed.scoring(rows))
+
+# %% tags=["remove-input"]
+scored = rows[rows["task"].isin(["score", "score memory"])]
+Markdown(protocol.folded(scored, {}, "python -m benchmarks.scoring", counted="rounds"))
+
+# %% [markdown]
 # ## Waiting for data
 #
 # The same training step gets its data in several ways: from memory or from tar files (`ldm/data/shards.py`), as latents

@@ -43,7 +43,7 @@ from ldm.study.results import Store
 from ldm.study.run import run
 from ldm.tasks import models
 
-chosen = profiles.get(profile).downstream  # whose suspects have been measured
+chosen = profiles.get(profile)
 sizes, metrics = models.trained_sizes(chosen), metrics or list(findings.metrics_of(chosen))
 store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)
 
@@ -146,9 +146,6 @@ record("F3 without guidance", guided.iloc[0].to_dict())
 # On the shipped rows the lines of the Fréchet distance are steep. At the left end, where n is infinite, every model is
 # better than it looks. The lines are nearly parallel, so from some hundreds of pictures on the order at equal n stays
 # the same. Comparing two models at different n gives wrong results. KID moves only within its intervals.
-
-# %% [markdown] tags=["recorded"]
-# The models of this chapter are those of the first edition: they predict $v$, and their captions say everything.
 
 # %% [markdown]
 # ## Limits

@@ -56,7 +56,7 @@ show = lambda frame: words(tables.table(frame))
 shape = dict(size=chosen.latent_shape[0], tokens=chosen.tokens, context=chosen.context)
 grid = findings.whole_grid(store, chosen)
 by_ddim = grid[grid["sampler"] == "ddim"]
-KID = findings.metrics_of(chosen)[1] if chosen.decoded else "kid_effnet"
+FD, KID = findings.metrics_of(chosen)[:2] if chosen.decoded else ("fd_effnet", "kid_effnet")
 kid = by_ddim[by_ddim["metric"] == KID]
 here = sorted({int(c) for c in kid["c"]})  # sizes that are trained
 
@@ -555,25 +555,20 @@ words(
 # %% tags=["hide-cell"]
 counted = store.rows(
     study="sampling",
-    profile=before.name,
-    images_seen=before.length,
+    profile=chosen.name,
+    images_seen=chosen.length,
     seed=0,
     sampler="ddim",
     steps=8,
-    guidance=1.5,
-    metric=["fd_effnet", "kid_effnet"],
-    c=[24, 32],
-    n=[256, 4096],
+    guidance=2.0,
+    level="some",
+    metric=[FD, KID],
+    c=[16, 32],
+    n=[256, 1024, 4096],
 )
-by_n = counted.pivot_table(index=["metric", "c"], columns="n", values="value")
+by_n = counted[counted["n"] != 1024].pivot_table(index=["metric", "c"], columns="n", values="value")
 show(by_n)
-bias = confounders.limits(
-    store.rows(
-        study="sampling", profile=before.name, images_seen=before.length, seed=0, sampler="ddim", steps=8, guidance=1.5
-    ),
-    "fd_effnet",
-    least=256,
-).set_index("c")
+bias = confounders.limits(counted, FD, least=256).set_index("c")
 words(
     f"By FD the second largest: {by_n.loc[('fd_effnet', 24), 4096]:.1f} against {by_n.loc[('fd_effnet', 32), 256]:.1f}."
     " At equal n it is the largest, at both counts. FD of n pictures is too large by about b / n, with b ="
@@ -590,23 +585,24 @@ words(
 # %% tags=["hide-cell"]
 at_length = store.rows(
     study="sampling",
-    profile=before.name,
-    n=before.n,
+    profile=chosen.name,
+    n=chosen.n,
     seed=0,
     sampler="ddim",
+    level="some",
     guidance=list(confounders.SWEPT),
     steps=list(confounders.FEW_AND_MANY),
 )
 found = []
 for small, large in ((8, 16), (16, 32)):
-    for images in (before.length, before.length // 4):
+    for images in (chosen.length, chosen.length // 4):
         part = at_length[
-            ((at_length["c"] == small) & (at_length["images_seen"] == before.length))
+            ((at_length["c"] == small) & (at_length["images_seen"] == chosen.length))
             | ((at_length["c"] == large) & (at_length["images_seen"] == images))
         ]
-        compute = unit[large] * images / (unit[small] * before.length)
+        compute = unit[large] * images / (unit[small] * chosen.length)
         line = {"c": f"{small}, {large}", "images of the larger": images, "its compute": f"x {compute:.2f}"}
-        for name in ("kid_effnet", "kid_scene", "alignment", "subject"):
+        for name in findings.metrics_of(chosen):
             v = verdicts.f3(part, name, store.influences(part, name))
             line[name] = f"{v.answer} {v.effect.value:+.3g}"
         found.append(line)

@@ -168,6 +168,24 @@ def trainings(rows: pd.DataFrame) -> pd.DataFrame:
     return table.loc[:, (table != "").any()] if lines else table
 
 
+def scoring(rows: pd.DataFrame) -> str:
+    """Return how fast pictures are scored, and in how much memory (`benchmarks.scoring`), in sentences."""
+    timed = latest(rows[rows["task"].isin(["score", "score memory"])])
+    if timed.empty:
+        return "`python -m benchmarks.scoring` measures it."
+    timed = timed.assign(who=timed["protocol"].str.split("; ").str[0])
+    rates = timed[timed["task"] == "score"].set_index("who")
+    told = [
+        f"{'`python -m ldm score`' if who == OURS else who} takes {row['value']:.1f} [{row['lo']:.1f}, {row['hi']:.1f}]"
+        for who, row in rates.iterrows()
+    ]
+    said = " and ".join(told) + f" pictures a second with the same Inception network, on {rates['machine'].iloc[0]}."
+    if len(memory := timed[timed["task"] == "score memory"].sort_values("value")):
+        each = ", ".join(f"{row.value:.2f} GB for {row.who}" for row in memory.itertuples())
+        said += f" With the network that ships, its memory is at most {each}."
+    return said
+
+
 def first_page(rows: pd.DataFrame) -> str:
     """Return how soon the book's first page is there (`benchmarks.first_page`), in a sentence."""
     timed = latest(rows[rows["task"] == "first page"]).sort_values("value")
