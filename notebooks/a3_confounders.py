@@ -139,9 +139,9 @@ Markdown(protocol.folded(behind, evaluator.metrics.protocols, f"make notebook N=
 record("F3 without guidance", guided.iloc[0].to_dict())
 
 # %% [markdown] tags=["recorded"]
-# On the shipped rows all three metrics put the sizes in one order at 256, 1,024 and 4,096 pictures. The Fréchet distance
-# falls by 8 for c = 8 and by 2 for the others from the fewest to the most, which is less than the sizes differ by. Two
-# models that differ by less, compared at different n, could change places. KID moves only within its intervals.
+# On the shipped rows all three metrics put the sizes in one order at 256, 1,024 and 4,096 pictures. The Fréchet
+# distance falls by 8 for c = 8 and by 2 for the others from the fewest to the most, which is less than the sizes differ
+# by. Two models that differ by less, compared at different n, could change places. KID moves only within its intervals.
 
 # %% [markdown]
 # ## Limits
