@@ -79,7 +79,7 @@ def chart(rows: pd.DataFrame, metrics: Sequence[str], influences: Callable[[pd.D
         axis=alt.Axis(values=sorted(set(data["candidates"]))),
         title="pictures to choose from",
     )
-    colour = alt.Color("by:N", title=None, scale=alt.Scale(domain=names), legend=alt.Legend(columns=2, labelLimit=260))
+    colour = alt.Color("by:N", title=None, scale=alt.Scale(domain=names), legend=alt.Legend(columns=1, labelLimit=280))
     shown = [alt.Tooltip("by:N", title="by"), *interval("better by", "+.1%")]
     base = alt.Chart().encode(x=x, color=colour, tooltip=shown)
     y = alt.Y("better:Q", title="better by", axis=alt.Axis(format="+%"))
