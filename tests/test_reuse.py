@@ -80,7 +80,6 @@ def test_an_image_with_kept_features_is_the_same_in_every_batch():
 def test_passes_with_kept_features_are_counted_apart():
     found = passes(ddim(SD, 10), 2.0, null=True, every=3)
     assert (found.whole, found.shallow, found.nfe) == ((8,), 12, 20)
-
     assert passes(ddim(SD, 10), 2.0, null=True, every=1).shallow == 0
 
 

@@ -7,7 +7,7 @@ which a lever has to beat, has five values and eight step counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -76,15 +76,8 @@ def lever_grid(
     profile: Profile, sizes: Sequence[int] = SIZES, *, level: Level | None = None, seed: int = 0
 ) -> list[LeverEvaluation]:
     """Return every lever at these of SIZES and at every step count; nothing for a profile that has not all of SIZES."""
-    if not set(SIZES) <= set(profile.family):
-        return []
-    return [
-        cell
-        for c in SIZES
-        if c in sizes
-        for s in STEPS
-        for cell in _cells_of(profile, c, s, settings(profile, c, s), level, seed)
-    ]
+    at = [(c, steps) for c in SIZES for steps in STEPS]
+    return _cells_at(at, settings, profile, sizes, level, seed)
 
 
 def guided_grid(
@@ -92,28 +85,24 @@ def guided_grid(
 ) -> list[LeverEvaluation]:
     """Return every guide at these of SIZES and at the profile's step counts, MOST of the largest at most.
 
-    Sizes are compared by it, so each needs the step counts that cost what few steps of the largest do.
+    Sizes are compared by it, so each needs the step counts that cost what few steps of the largest do. Nothing for a
+    profile that has not all of SIZES.
     """
-    if not set(SIZES) <= set(profile.family):
-        return []
-    return [
-        cell
-        for c in SIZES
-        if c in sizes
-        for s in profile.steps
-        if c != SIZES[-1] or s <= MOST
-        for cell in _cells_of(profile, c, s, guides(profile, c, s), level, seed)
-    ]
+    at = [(c, steps) for c in SIZES for steps in profile.steps if c != SIZES[-1] or steps <= MOST]
+    return _cells_at(at, guides, profile, sizes, level, seed)
 
 
-def _cells_of(
+def _cells_at(
+    at: Sequence[tuple[int, int]],
+    asked: Callable[[Profile, int, int], Iterator[tuple[Lever, tuple[float, ...]]]],
     profile: Profile,
-    c: int,
-    steps: int,
-    asked: Iterator[tuple[Lever, tuple[float, ...]]],
+    sizes: Sequence[int],
     level: Level | None,
     seed: int,
 ) -> list[LeverEvaluation]:
+    """Return what is asked at each size and step count, of these sizes alone."""
+    if not set(SIZES) <= set(profile.family):
+        return []
     return [
         LeverEvaluation(
             study="levers",
@@ -127,7 +116,9 @@ def _cells_of(
             level=level or profile.level,
             lever=lever,
         )
-        for lever, values in asked
+        for c, steps in at
+        if c in sizes
+        for lever, values in asked(profile, c, steps)
         for guidance in values
     ]
 
