@@ -14,7 +14,6 @@ from benchmarks import measure
 from ldm.data.degrade import degrade, sharpened
 from ldm.data.scenes.dataset import Scenes
 from ldm.profiles import LAPTOP
-from ldm.study.results import Row, Store, key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,19 +35,8 @@ def main(case: Case = Case()) -> None:  # noqa: B008
         degrade(sharpened(images), seed, range(case.crops))
         rates.append(case.crops / (time.process_time() - begin))
     rate = statistics.median(rates)
-    row = Row(
-        study="benchmark",
-        profile="laptop",
-        task="degrade",
-        metric="images per second",
-        n=len(rates),
-        protocol=f"{case.side} px crops, one core; {measure.machine()}",
-        machine=measure.machine(),
-        value=rate,
-        lo=min(rates),
-        hi=max(rates),
-    )
-    Store(measure.ROOT).write(key(case, machine=measure.machine()), [row])
+    row = measure.row(rates, f"{case.side} px crops, one core", task="degrade", metric="images per second")
+    measure.keep(case, [row])
     print(
         f"degradation: {rate:.0f} crops of {case.side} px a second and core [{min(rates):.0f}, {max(rates):.0f}]",
         flush=True,

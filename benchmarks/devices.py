@@ -23,7 +23,6 @@ from ldm.diffusion.losses import diffusion_loss
 from ldm.diffusion.schedule import Schedule
 from ldm.networks.layers import KeySource, Params, split
 from ldm.profiles import LAPTOP
-from ldm.study.results import Row, Store, key
 from ldm.tasks import pairs as twins
 from ldm.tasks import pretrain, superres, superres_recipe
 from ldm.tasks.distillation import student
@@ -89,23 +88,17 @@ def main() -> None:
             off = apart(train(layout=layout(2, fsdp)).params, alone) / apart(alone, start)
             print(f"{task}, {name}: the weights end {off:.1e} of the way apart", flush=True)
             rows.append(
-                Row(
-                    study="benchmark",
-                    profile="laptop",
+                measure.row(
+                    [off],
+                    f"{task}; {name}; float32",
                     task="devices",
                     c=C,
                     train_steps=STEPS,
-                    n=1,
                     metric="weights apart",
-                    value=off,
-                    lo=off,
-                    hi=off,
-                    protocol=f"{task}; {name}; float32; {measure.machine()}",
-                    machine=measure.machine(),
                     dtype="float32",
                 )
             )
-        Store(measure.ROOT).write(key(Case(task=task), machine=measure.machine()), rows)
+        measure.keep(Case(task=task), rows)
 
 
 if __name__ == "__main__":

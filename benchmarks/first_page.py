@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ldm.study.results import Row, Store, key
-from ldm.training.chips import machine
+from benchmarks import measure
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "book"))
@@ -97,20 +96,9 @@ def main() -> None:
         for what, times in zip(("first text", "explorer drawn", "counting to 200 million"), visits, strict=True):
             print(f"{what:24} {statistics.median(times):5.2f} s  ({min(times):.2f} to {max(times):.2f})")
             rows.append(
-                Row(
-                    study="benchmark",
-                    profile="laptop",
-                    task="first page",
-                    metric=f"seconds: {what}",
-                    value=statistics.median(times),
-                    lo=min(times),
-                    hi=max(times),
-                    n=VISITS,
-                    protocol=f"headless Chromium, 10 Mbit/s, 40 ms; {machine()}",
-                    machine=machine(),
-                )
+                measure.row(times, "headless Chromium, 10 Mbit/s, 40 ms", task="first page", metric=f"seconds: {what}")
             )
-    Store(ROOT).write(key(Case(), machine=machine()), rows)
+    measure.keep(Case(), rows)
     server.shutdown()
 
 

@@ -22,7 +22,6 @@ from ldm.data.scenes.dataset import Scenes
 from ldm.diffusion.losses import diffusion_loss
 from ldm.diffusion.schedule import Schedule
 from ldm.profiles import LAPTOP
-from ldm.study.results import Row, Store, key
 from ldm.tasks import pretrain
 from ldm.training.loop import fit
 
@@ -90,22 +89,10 @@ def main(sizes: tuple[int, ...] = (8, 32)) -> None:
                     flush=True,
                 )
                 rows += [
-                    Row(
-                        study="benchmark",
-                        profile="laptop",
-                        task="input",
-                        c=case.c,
-                        metric=metric,
-                        n=len(values),
-                        protocol=f"{name}; batch {case.batch}; {measure.machine()}",
-                        machine=measure.machine(),
-                        value=statistics.median(values),
-                        lo=min(values),
-                        hi=max(values),
-                    )
+                    measure.row(values, f"{name}; batch {case.batch}", task="input", c=case.c, metric=metric)
                     for metric, values in ((METRIC, shares), ("seconds a step", seconds))
                 ]
-            Store(measure.ROOT).write(key(case, machine=measure.machine()), rows)
+            measure.keep(case, rows)
 
 
 if __name__ == "__main__":

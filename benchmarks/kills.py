@@ -15,8 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ldm.study.results import Row, Store, key
-from ldm.training.chips import machine
+from benchmarks import measure
 
 ROOT = Path(__file__).resolve().parents[1]
 KILLS, STEPS, SAVED_EVERY = 20, 600, 5
@@ -100,20 +99,14 @@ def main() -> None:
     same = end == undisturbed
     print(f"killed {len(fell)} times, at steps {', '.join(map(str, fell))} of {STEPS}")
     print(f"end state {end}, undisturbed {undisturbed}: {'the same to the bit' if same else 'DIFFERENT'}")
-    row = Row(
-        study="benchmark",
-        profile="laptop",
+    row = measure.row(
+        [float(same)] * len(fell),
+        f"kill -9 at steps {', '.join(map(str, fell))}",
         task="kills",
         metric="killed, ends the same to the bit",
-        value=float(same),
-        lo=float(same),
-        hi=float(same),
-        n=len(fell),
         train_steps=STEPS,
-        protocol=f"kill -9 at steps {', '.join(map(str, fell))}; {machine()}",
-        machine=machine(),
     )
-    Store(ROOT).write(key(Case(), machine=machine()), [row])
+    measure.keep(Case(), [row])
     sys.exit(not same)
 
 

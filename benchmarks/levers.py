@@ -19,7 +19,6 @@ from ldm.diffusion.sampler import Reuse, image_keys, sample
 from ldm.networks.quantization import quantized
 from ldm.profiles import DEFAULT
 from ldm.study.levers import ALONE, DECODED, LOOK, WHOLE, LeverEvaluator
-from ldm.study.results import Row, Store, key
 from ldm.tasks import models, pretrain
 from ldm.training.gradients import half
 
@@ -86,21 +85,16 @@ def main() -> None:
         middle = statistics.median(values)
         print(f"c = {c:2}  {kind:10}{1000 * middle:8.3f} ms  [{1000 * min(values):.3f}, {1000 * max(values):.3f}]")
         case = measure.Case(task=f"pass, {kind}", **{**measure.CASES[0], "c": c})  # of the profile's batch
-        row = Row(
-            study="benchmark",
+        row = measure.row(
+            values,
+            f"one picture of a batch of {profile.batch}",
             profile=profile.name,
             task="pass",
             c=c,
             lever=kind,
             metric="seconds a pass",
-            protocol=f"one picture of a batch of {profile.batch}; {measure.machine()}",
-            machine=measure.machine(),
-            value=middle,
-            lo=min(values),
-            hi=max(values),
-            n=len(values),
         )
-        Store(measure.ROOT).write(key(case, machine=measure.machine()), [row])
+        measure.keep(case, [row])
 
 
 if __name__ == "__main__":

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -83,6 +84,28 @@ def race(contenders: dict[str, Callable[[], object]], images: int) -> dict[str, 
     return rates
 
 
+def row(values: Sequence[float], what: str, **columns: Any) -> Row:
+    """The row of a measurement: the median of its rounds, between the least and the greatest.
+
+    what: was measured; it and the machine are the row's protocol.
+    """
+    return Row(
+        study="benchmark",
+        protocol=f"{what}; {machine()}",
+        machine=machine(),
+        value=statistics.median(values),
+        lo=min(values),
+        hi=max(values),
+        n=len(values),
+        **{"profile": "laptop", **columns},
+    )
+
+
+def keep(case: object, rows: Iterable[Row], **more: object) -> None:
+    """Write a case's rows, under a key of this machine and of whatever `more` the case depends on."""
+    Store(ROOT).write(key(case, machine=machine(), **more), rows)
+
+
 def report(case: Case, rates: dict[str, list[float]], matmul: float) -> pd.DataFrame:
     """The table of a case; its rows go to the store, under a key of this machine."""
     middle = {name: statistics.median(values) for name, values in rates.items()}
@@ -102,9 +125,9 @@ def report(case: Case, rates: dict[str, list[float]], matmul: float) -> pd.DataF
         ]
     )
     rows = [
-        Row(
-            study="benchmark",
-            profile="laptop",
+        row(
+            values,
+            f"{name}; {case.size}x{case.size}x4 latents, batch {case.batch}",
             task=case.task,
             c=case.c,
             params=unet_params(case.c, case.context),
@@ -113,30 +136,11 @@ def report(case: Case, rates: dict[str, list[float]], matmul: float) -> pd.DataF
             steps=case.steps or None,
             metric="images per second",
             nfe=case.evaluations,
-            protocol=f"{name}; {case.size}x{case.size}x4 latents, batch {case.batch}; {machine()}",
-            machine=machine(),
-            value=middle[name],
-            lo=min(values),
-            hi=max(values),
-            n=len(values),
         )
         for name, values in rates.items()
     ]
-    rate = Row(
-        study="benchmark",
-        profile="laptop",
-        task=case.task,
-        c=case.c,
-        metric="matmul gflops",
-        protocol=f"float32, 2048 x 2048; {machine()}",
-        machine=machine(),
-        dtype="float32",
-        value=matmul,
-        lo=matmul,
-        hi=matmul,
-        n=1,
-    )
-    Store(ROOT).write(key(case, machine=machine()), [*rows, rate])
+    rate = row([matmul], "float32, 2048 x 2048", task=case.task, c=case.c, metric="matmul gflops", dtype="float32")
+    keep(case, [*rows, rate])
     return table
 
 

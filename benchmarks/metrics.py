@@ -20,7 +20,6 @@ import scipy.linalg
 from benchmarks import measure
 from ldm import metrics
 from ldm.metrics import Gaussian
-from ldm.study.results import Row, Store, key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,42 +58,15 @@ def main(case: Case = Case()) -> None:  # noqa: B008
     seconds = {name: [1 / rate for rate in rates] for name, rates in measure.race(contenders, 1).items()}
     # Round by round, so that a machine that is busy for a while is busy for both.
     ratios = [a / b for a, b in zip(seconds[INTERVAL], seconds[VALUE], strict=True)]
-    common = dict(study="benchmark", profile="laptop", task="metrics")
     threads = os.environ.get("OPENBLAS_NUM_THREADS", os.cpu_count())
-    what = (
-        f"Frechet distance, 2 x {case.n} images, {case.d}-d features cached; {measure.machine()}, {threads} BLAS"
-        " threads"
-    )
-    rows = (
-        [
-            Row(
-                metric="seconds",
-                protocol=f"{name}; {what}",
-                value=statistics.median(times),
-                lo=min(times),
-                hi=max(times),
-                n=len(times),
-                **common,
-            )
-            for name, times in seconds.items()
-        ]
-        + [
-            Row(metric="relative error", protocol=f"{name}; {what}", value=e, lo=e, hi=e, n=1, **common)
-            for name, e in errors.items()
-        ]
-        + [
-            Row(
-                metric="times the value alone",
-                protocol=f"{INTERVAL}; {what}",
-                value=statistics.median(ratios),
-                lo=min(ratios),
-                hi=max(ratios),
-                n=len(ratios),
-                **common,
-            )
-        ]
-    )
-    Store(measure.ROOT).write(key(case, machine=measure.machine(), threads=threads), rows)
+    what = f"Frechet distance, 2 x {case.n} images, {case.d}-d features cached; {threads} BLAS threads"
+    measured = [
+        *(("seconds", name, times) for name, times in seconds.items()),
+        *(("relative error", name, [error]) for name, error in errors.items()),
+        ("times the value alone", INTERVAL, ratios),
+    ]
+    rows = [measure.row(values, f"{name}; {what}", task="metrics", metric=metric) for metric, name, values in measured]
+    measure.keep(case, rows, threads=threads)
     table = pd.DataFrame(
         {
             "seconds": {name: statistics.median(times) for name, times in seconds.items()},

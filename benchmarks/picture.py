@@ -12,7 +12,6 @@ import statistics
 from benchmarks import measure
 from ldm.diffusion.solvers import plan
 from ldm.profiles import LAPTOP
-from ldm.study.results import Row, Store, key
 from ldm.tasks import pretrain
 from ldm.tasks.generate import Generator
 
@@ -45,22 +44,16 @@ def main() -> None:
                 f"c = {c:2}  {metric:22}{1000 * middle:8.3f} ms  [{1000 * min(values):.3f}, {1000 * max(values):.3f}]"
             )
             rows.append(
-                Row(
-                    study="benchmark",
-                    profile="laptop",
+                measure.row(
+                    values,
+                    f"one picture of a batch of {batch}",
                     task=case.task,
                     c=c,
                     gflops=case.gflops,
                     metric=metric,
-                    protocol=f"one picture of a batch of {batch}; {measure.machine()}",
-                    machine=measure.machine(),
-                    value=middle,
-                    lo=min(values),
-                    hi=max(values),
-                    n=len(values),
                 )
             )
-        Store(measure.ROOT).write(key(case, machine=measure.machine()), rows)
+        measure.keep(case, rows)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ from ldm.data.sources import open_source
 from ldm.metrics.looked import look
 from ldm.metrics.perceptual.judges import judge
 from ldm.metrics.scoring import Settings, scores
-from ldm.study.results import Row, Store, key
 
 SIDE, DIFFERENT = 64, 1_000  # pixels; pictures, of which larger folders hold each several times
 PICTURES, ROUNDS = 128, 3  # a round
@@ -115,19 +114,8 @@ def peak(n: int) -> tuple[float, float]:
 
 
 def keep(task: str, metric: str, who: str, values: list[float]) -> None:
-    row = Row(
-        study="benchmark",
-        profile="laptop",
-        task=task,
-        metric=metric,
-        protocol=f"{who}; {measure.machine()}",
-        machine=measure.machine(),
-        value=statistics.median(values),
-        lo=min(values),
-        hi=max(values),
-        n=len(values),
-    )
-    Store(measure.ROOT).write(key(measure.Case(task=f"{task}, {who}", **measure.CASES[0]), machine=row.machine), [row])
+    case = measure.Case(task=f"{task}, {who}", **measure.CASES[0])
+    measure.keep(case, [measure.row(values, who, task=task, metric=metric)])
 
 
 def main() -> None:

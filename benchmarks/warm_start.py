@@ -40,7 +40,6 @@ def start() -> dict[str, float]:
 def main() -> None:
     """Run it in fresh processes, the first of which fills the cache; print the middle of the others; keep rows."""
     from benchmarks import measure
-    from ldm.study.results import Row, Store, key
 
     child = [sys.executable, "-c", "import json; from benchmarks.warm_start import start; print(json.dumps(start()))"]
     from ldm.profiles import LAPTOP
@@ -62,21 +61,15 @@ def main() -> None:
         values = [run[part] for run in runs[1:]]
         print(f"{part:15}{statistics.median(values):6.2f} s")
         rows.append(
-            Row(
-                study="benchmark",
-                profile="laptop",
+            measure.row(
+                values,
+                "new process, warm compilation cache",
                 task=case.task,
                 c=case.c,
                 metric=f"seconds: {part}",
-                protocol=f"new process, warm compilation cache; {measure.machine()}",
-                machine=measure.machine(),
-                value=statistics.median(values),
-                lo=min(values),
-                hi=max(values),
-                n=RUNS,
             )
         )
-    Store(measure.ROOT).write(key(case, machine=measure.machine()), rows)
+    measure.keep(case, rows)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ A room imports only from the rooms below it::
     data/         data sets, latents, shards, degradations; scenes/: the emoji scenes
     diffusion/    schedule, solvers, denoiser and guidance, sampler, what they cost, loss
     networks/     UNet, transformer, autoencoder, text towers; what they cost, and their weights on disk
-    paths.py  files.py  hashing.py  checks.py
+    paths.py  files.py  hashing.py  checks.py  heap.py
 
 The method itself is `networks/`, `diffusion/` and `metrics/`. One subject has one name in three rooms:
 `tasks/superres.py` trains it, `study/superres.py` measures it.

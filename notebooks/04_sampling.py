@@ -156,6 +156,8 @@ samples.at_equal_cost(store, optimum.within(rows, metric, budgets), budgets)
 
 # %% [markdown]
 # ## The winner at each budget
+#
+# Drag the budget. For each size the line shows its best setting that costs no more, and the pictures are drawn with it.
 
 # %% tags=["remove-input"]
 explorer.budget_explorer(

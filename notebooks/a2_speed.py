@@ -67,7 +67,7 @@ Markdown(protocol.folded(rows[rows["metric"] == "images per second"], {}, "make 
 #   (`ldm.networks.layers.attend`).
 # - *Fresh memory.* Working memory beyond 32 MB goes back to the system after each call, and returns page by page,
 #   filled with zeros. Pages of 2 MB (`GLIBC_TUNABLES=glibc.malloc.hugetlb=1`, which the Makefile sets for every
-#   contender) save a sixth to a third of a training step.
+#   contender) save a sixth to a third of a training step. A program that scores pictures keeps the memory (`ldm.heap`).
 # - *Convolutions on maps of 2 x 2 and 1 x 1.* Most of their nine taps see only padding. Gathered and multiplied as one
 #   matrix, they are 20 times faster (`ldm.networks.layers.conv2d`).
 # - *Gradients of x W on four-dimensional arrays* are up to ten times slower than on matrices

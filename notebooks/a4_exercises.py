@@ -879,14 +879,15 @@ words(
 # %% [markdown]
 # ## [The first hour](a5_first_hour.ipynb)
 #
-# **49** ● What does DDIM do in one step? Read it off the solver's table.
+# **49** ● DDIM draws in two steps. How much noise is there after the first? Read it off the solver's table.
 
 # %% tags=["hide-cell"]
-table = ddim(Schedule.sd(), 1)
-print(f"x <- {table.x[0]:.0f} x + {table.x0[0]:.0f} x0")
+table = ddim(Schedule.sd(), 2)
+left = float(table.x[0]) * float(Schedule.sd().sigma[int(table.t[0])])
+print(f"x <- {table.x[0]:.2f} x + {table.x0[0]:.2f} x0; of the noise, {left:.2f} is left")
 words(
-    "It forgets the noise and gives the denoiser's estimate: the mean of all that could be under so much noise, which"
-    " is nearly the mean of the data."
+    "What multiplies x multiplies the noise in it. The next step asks the network at t ="
+    f" {int(table.t[1])}, where sigma is {float(Schedule.sd().sigma[int(table.t[1])]):.2f}: the same number."
 )
 
 # %% [markdown]

@@ -193,4 +193,4 @@ alt.Chart(shown).mark_circle(size=12, opacity=0.8).encode(
 # cross, points fall between them. `-p guidance 6` makes the lines thinner than they should be.
 #
 # **Exercise.** What does DDIM draw in a single step, and why is it no picture of anything?
-# Answers, and two more: [49 to 51](a4_exercises.ipynb).
+# Answer: [18](a4_exercises.ipynb). More: [49 to 51](a4_exercises.ipynb).

@@ -2,7 +2,8 @@
 
     nice -n 19 .venv/bin/python -m tools.train_family    # go on where it stopped; --plan: only list what is left
 
-Each line is one `python -m ldm pretrain`, which saves checkpoints and resumes. What is there is not trained again.
+Each line is one `python -m ldm pretrain`, which saves checkpoints and resumes. What is here, or was drawn with
+elsewhere and recorded, is not trained again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from ldm.paths import ROOT
 from ldm.profiles import PROFILES
+from ldm.study.results import Store
 from ldm.tasks import models
 
 FIRST, OTHER = "laptop-eps", "laptop-v"  # the two settings, the paper's own first
@@ -26,13 +29,19 @@ STAGES = [
 
 
 def left() -> list[list[str]]:
-    """Return the commands of the models that are not there yet."""
+    """Return the commands of the models that are neither here nor have recorded pictures."""
+    store = Store(ROOT)
+
+    def done(name: str, c: int, images: int, seed: int) -> bool:
+        drawn = store.rows(study="sampling", profile=name, c=c, images_seen=images, seed=seed)
+        return len(drawn) > 0 or models.file_of(PROFILES[name], c, images, seed) is not None
+
     return [
         [*f"pretrain --profile {name} --c {c} --seed {seed} --images {images} --snapshots {SNAPSHOTS}".split()]
         for name, sizes, seeds, images in STAGES
         for seed in seeds
         for c in sizes
-        if not models.there(PROFILES[name], c, images, seed)
+        if not done(name, c, images, seed)
     ]
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from ldm import heap
 from ldm.data.pictures import whole
 from ldm.data.sources import Source
 from ldm.files import hold
@@ -53,6 +54,7 @@ def look(source: Source, judge: Judge, root: Path, *, progress: bool = True) -> 
 
     Raises: ValueError, one sentence with its name, for a picture that cannot be read; what was done before is kept.
     """
+    heap.keep_freed()
     folder = root / hashlib.blake2b(f"{source.key} {judge.protocol}".encode(), digest_size=8).hexdigest()
 
     def one(content: bytes) -> tuple[np.ndarray, bytes]:
