@@ -69,7 +69,8 @@ samples.at_one_budget(store, optimum.within(usual, metric, [few * step]), seen)
 
 # %% [markdown]
 # Or let them race in your browser. Each size draws the same caption from the same noise, with the steps and guidance
-# that were best for it within the budget, on captions that say as much; a small size may need less than all of it.
+# that scored best for it within the budget, on captions that leave as much open. The best setting of a small size may
+# cost less than the budget.
 
 # %% tags=["remove-input"]
 race.race(
@@ -113,9 +114,8 @@ Markdown(
 #
 # How much worse is the picture of whoever follows the rule than the best that was measured within the same budget?
 # Budgets run from the fewest steps of the largest model to its most. Below them the rule was not measured, and it can
-# be far off. The number of steps was chosen on every second budget; the cost is the mean over the budgets between. The
-# last column is the mean cost of other numbers on the budgets that chose, so small differences from the other columns
-# mean nothing.
+# be far off. Every second budget chose the number of steps; the budgets between tell what the rule costs, in the
+# mean. The last column shows other numbers, on the budgets that chose, so compare it with the others only roughly.
 
 # %% tags=["remove-input"]
 advice.regrets(rules)

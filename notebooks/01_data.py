@@ -116,8 +116,8 @@ record("psnr", round(psnr, 1))
 #
 # ## Limits
 #
-# Emoji are not photographs ([what that changes](../book/scaled-down.md)). No validation scene was trained on. Some
-# validation captions do occur in training, with other pictures ([exercise](a4_exercises.ipynb) 5).
+# Emoji are not photographs ([what that changes](../book/scaled-down.md)). No validation scene was trained on. Most
+# validation captions also occur in training, with other pictures ([exercise](a4_exercises.ipynb) 5).
 #
 # ## Try it
 #

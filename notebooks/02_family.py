@@ -88,11 +88,11 @@ Markdown(
 # %% [markdown]
 # ## What a picture costs
 #
-# The cost of a size is nearly quadratic in $c$: twice the filters are about four times the work, a little less where
-# $c$ is small. The paper measures the cost of a picture as *normalised cost x steps*, where *normalised* means relative
-# to c = 320. [Guidance](a0_primer.ipynb) doubles the number of network evaluations (NFE) for every model alike, and the
-# paper does not count it. We record the evaluations beside the cost in every row. FLOPs are not seconds: see [how
-# fast](a2_speed.ipynb).
+# The cost grows a little slower than $c^2$: twice the filters are about three times the work where $c$ is small, and
+# three and a half times where it is large. The paper measures the cost of a picture as *normalised cost x steps*,
+# where *normalised* means relative to c = 320. [Guidance](a0_primer.ipynb) doubles the number of network evaluations
+# (NFE) for every model alike, and the paper does not count it. We record the evaluations beside the cost in every row.
+# FLOPs are not seconds: see [how fast](a2_speed.ipynb).
 #
 # ## Try it
 #

@@ -29,7 +29,7 @@ samplers = [
     "dpm++",
 ]  # names in ldm.diffusion.solvers.Sampler; the first is what the others are compared with
 sizes = []  # base filter counts c; none: those of the profile's family that are trained
-steps = []  # none: the profile's, from 4 to 20
+steps = []  # none: those of the paper that the profile has, up to 20
 guidance = []  # none: the profile's
 n = 0  # pictures a point; 0: the profile's number
 level = ""  # how much captions say: all | some | subject | nothing; none: the profile's

@@ -17,8 +17,8 @@
 # pictures and gives no number.
 #
 # **What we run.** Pairs of validation captions with one object each, and the same noise for all pictures of a pair. We
-# use the paper's setting, and the guidance that suits the mini family. Besides the straight line (*lerp*) we follow the
-# great circle (*slerp*), which keeps the length of the embeddings. Four numbers, defined below, describe the way.
+# use the paper's setting, and the guidance that suits our small models. Besides the straight line (*lerp*) we follow
+# the great circle (*slerp*), which keeps the length of the embeddings. Four numbers, defined below, describe the way.
 
 # %% tags=["parameters"]
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py

@@ -20,7 +20,7 @@
 # to the byte what a chip would hold and send. The times are bounds from the chips' data sheet, not measurements.
 
 # %% tags=["parameters"]
-profile = "laptop-eps"  # for form's sake: these sizes are those of Table 1
+profile = "laptop-eps"  # not used: these sizes are those of Table 1
 sizes = []  # of Table 1, for instance 866M; none: all that have been compiled
 topologies = ["v5e:16x16", "v5p:4x4x4", "v6e:8x8"]
 batch = 2048

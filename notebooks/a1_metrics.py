@@ -20,7 +20,8 @@
 #
 # **What we run.** We disturb real scenes by known amounts, and give them to every metric as if a model had drawn them.
 # The networks are those of this book: EfficientNet-Lite0, trained on ImageNet, and the scene detector. The published
-# weights of Inception and CLIP do not ship. So our distances are *like* FID and CMMD, on other features.
+# weights of Inception and CLIP do not ship. So our distances are *like* FID and CMMD, on other features. The scenes,
+# the detector and the model of this chapter are those of the book's first edition.
 
 # %% tags=["parameters"]
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py
@@ -109,8 +110,9 @@ Markdown(tables.table(sensitivity.fewest(moved, metrics).rename_axis("disturbanc
 
 # %% [markdown]
 # No number of pictures shows that a model learnt them by heart, because training scenes *are* real pictures. Only
-# captions that were never trained on can distinguish a perfect model from a perfect memory. Most captions that this
-# book draws are of that kind ([exercise](a4_exercises.ipynb) 5).
+# captions that were never trained on can distinguish a perfect model from a perfect memory. In the first edition nearly
+# all captions were of that kind. In the second, whose world is smaller, most captions that are drawn also occur in
+# training, with other pictures ([exercise](a4_exercises.ipynb) 5).
 #
 # ## Where rankings part
 #

@@ -15,7 +15,7 @@
 # seconds.)
 
 # %% tags=["parameters"]
-profile = "laptop-eps"  # for form's sake: rows of a benchmark are of a machine, and the one measured last is shown
+profile = "laptop-eps"  # not used: rows of a benchmark are of a machine, and the one measured last is shown
 
 # %% tags=["remove-cell"]
 from IPython.display import Markdown
@@ -154,7 +154,8 @@ Markdown(tables.table(speed.trainings(went), what="Trainings") if len(went) else
 
 # %% tags=["remove-input"]
 made = (
-    "pretrain --c 8 --seed 9 --images 12800` (16, 24, 32), `superres --c 32 --images 4000` and `distill codi --c 32"
+    "pretrain --profile laptop --c 8 --seed 9 --images 12800` (16, 24, 32),"
+    " `superres --c 32 --images 4000` and `distill codi --c 32"
     " --images 6000"
 )
 Markdown(protocol.folded(went, {}, f"python -m ldm {made}", counted="laps"))

@@ -59,9 +59,9 @@ trained = confounders.f3_in(
 Markdown(tables.table(trained))
 
 # %% [markdown] tags=["recorded"]
-# That is a part of what the shipped rows show: the lead of the smaller ones fades as training
-# goes on. By KID it is 26 % after 40,000 images, and F3 holds; after 640,000 the smaller ones are 10 % behind, and it
-# is undecided. By FD it holds until 160,000 images. The largest needs the longest training before its steps are better.
+# By KID that is what the shipped rows show: the lead of the smaller ones is 26 % after 40,000 images, and F3 holds; it
+# is 5 % after 160,000, and after 640,000 they are 10 % behind. By FD the lead does not fade so clearly: 35, 23 and
+# 27 %. By alignment smaller ones are behind by 16 and 24 %, and ahead by 6 % at the end.
 # From four steps on F3 holds at no length by any metric.
 
 # %% [markdown]
@@ -77,8 +77,10 @@ Markdown(tables.table(guided))
 # Without guidance only the number of steps is chosen, so the result is about size and steps alone.
 
 # %% [markdown] tags=["recorded"]
-# On the shipped rows that matters by FD alone: with all steps F3 holds without guidance and with 2 for all, and is
-# undecided with 4 for all and with the best of each. From four steps on it holds by no metric, whatever the guidance.
+# On the shipped rows that matters by two metrics, with all steps. By FD F3 holds without guidance and with 2 for all,
+# and is undecided with 4 for all and with the best of each. By alignment it fails with any one value for all, and is
+# undecided with the best of each. By KID it is undecided throughout. From four steps on it holds by no metric, whatever
+# the guidance.
 
 # %% [markdown]
 # ## Where the steps lie
@@ -152,7 +154,8 @@ record("F3 without guidance", guided.iloc[0].to_dict())
 #
 # `make notebook N=a3_confounders ARGS="-p lengths 160000,640000 -p spaced 2,3,4,8"`: only what is new is run.
 #
-# **Exercise.** Sample with leading steps from one of the models at 2, 4 and 8 steps (`-p spaced`), and look at the
-# pictures of the cells. What does the missing start do to a background of one colour, and why to that most of all?
+# **Exercise.** Compare leading with trailing steps of one of the models at 2, 4 and 8 steps (`-p spaced 2,4,8`), and
+# look at the pictures of the cells. What does the missing start do to a background of one colour, and why to that most
+# of all?
 #
 # Others, with answers: [31 to 33](a4_exercises.ipynb).

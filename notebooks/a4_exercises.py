@@ -12,8 +12,8 @@
 # Every chapter has three or more exercises here, from easy (●) to hard (●●●), and one more at its end. You can answer
 # all of them from this book, its recorded rows and `ldm/`. The [glossary](../book/glossary.md) explains words and
 # letters. The solutions are folded beneath. They are code that runs whenever the book is built, so their numbers are
-# those of the rows. Try first. The exercises on super-resolution, DreamBooth, distillation, interpolation, confounders,
-# metrics and speed ask rows of the book's first edition (four sizes that predict $v$, captions that say everything), as
+# those of the rows. Try first. The exercises on super-resolution, DreamBooth, distillation, interpolation, metrics
+# and speed ask rows of the book's first edition (four sizes that predict $v$, captions that say everything), as
 # their chapters do.
 
 # %% tags=["parameters"]
@@ -111,10 +111,10 @@ captions = pd.Series([val.caption(i) for i in range(len(val))])
 words(f"{captions.duplicated(keep=False).sum()} of {len(captions)}; {captions.nunique()} different ones.")
 
 # %% [markdown]
-# **5** ●● How many of these captions also occur among the first 10,000 of training? What, then, is held out?
+# **5** ●● How many of these captions also occur in training? What, then, is held out?
 
 # %% tags=["hide-cell"]
-train = Scenes(chosen.scenes, "train", 10_000)
+train = Scenes(chosen.scenes, "train", chosen.data)
 seen = {train.caption(i) for i in range(len(train))}
 words(
     f"{captions.isin(seen).mean():.1%}. Not the captions, but pictures (a caption has many), and combinations of"

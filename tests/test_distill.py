@@ -175,7 +175,7 @@ def test_the_losses_are_zero_where_there_is_nothing_to_learn():
 
 
 def test_a_prediction_that_breaks_the_boundary_is_refused():
-    with pytest.raises(ValueError, match="predict = 'x0': expected v or eps"):
+    with pytest.raises(ValueError, match="predict = 'x0': expected v, eps or flow"):
         level_grid(SD, "x0")
     with pytest.raises(ValueError, match="method = 'turbo': expected one of codi, lcm, guided, continued"):
         methods.kinds("turbo")

@@ -52,6 +52,7 @@ def test_a_contact_sheet_holds_every_picture_in_rows():
         ("export out", "give c, for a model of the study, or folder"),
         ("export out --c 12", "There is no trained model of c = 12"),
         ("export out --c 8 --kind guided", "takes guidance as an input"),
+        ("export out --c 8 --kind codi", "takes guidance as an input"),
         ("export out --c 8 --unet a.safetensors", "unet and lora belong to folder"),
     ],
 )

@@ -122,3 +122,19 @@ def test_a_pretraining_keeps_snapshots_and_a_model_is_made_of_them(tmp_path):
     assert path.name == "average0.1-c8-3k-s0.safetensors"
     for name, array in ema.weights.load(path, half_to_float32=True).items():
         np.testing.assert_allclose(array, end.ema[name], atol=5e-3)  # in half precision, and 0.1 is nearly its width
+
+
+def test_a_pretraining_keeps_its_end_and_goes_by_one_seed(tmp_path):
+    profile, draw = profiles.get("laptop"), np.random.default_rng(0).standard_normal
+    small = lambda profile, c, seed, remat: split(Mixer(context=profile.context, keys=KeySource(jax.random.key(seed))))
+    data = LatentSet(draw((64, 2, 2, 4), np.float32), draw((64, profile.tokens, profile.context), np.float32))
+    common = dict(data=data, null=np.zeros(data.context[0].shape, np.float32), checkpoints=False, build=small)
+    short = replace(CONFIG, images=1_000)
+    with jax.numpy_dtype_promotion("standard"):
+        one = pretrain.pretrain(profile, 8, config=short, seed=3, root=tmp_path, **common)
+        two = pretrain.pretrain(profile, 8, config=replace(short, seed=3), seed=3, root=tmp_path, lengths=(), **common)
+    jax.tree.map(np.testing.assert_array_equal, one.params, two.params)
+    kept = [path.name for path in (tmp_path / profile.weights).glob("*.safetensors")]
+    assert kept == ["unet-c8-1k-s3.safetensors"], "the end is kept, though it is no length of the profile"
+    with pytest.raises(ValueError, match="images = 1500: expected a multiple of 1,000, .* take 2000"):
+        pretrain.pretrain(profile, 8, config=replace(short, images=1_500), root=tmp_path, **common)

@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 from scipy import stats
 
-from ldm.diffusion.losses import denoising_errors, diffusion_loss, image_keys
+from ldm.diffusion.losses import denoising_errors, diffusion_loss, keys_of_batch
 from ldm.diffusion.schedule import Schedule, target
 from ldm.networks.layers import split
 
@@ -95,7 +95,7 @@ def test_draws_belong_to_the_key_and_to_the_images_place():
         np.testing.assert_array_equal(first[name], again[name])
         np.testing.assert_array_equal(first[name][:5], few[name])
     assert (first["t"] != other["t"]).mean() > 0.9
-    assert len(np.unique(jax.random.key_data(image_keys(KEY, 64)), axis=0)) == 64
+    assert len(np.unique(jax.random.key_data(keys_of_batch(KEY, 64)), axis=0)) == 64
 
 
 def test_what_cannot_be_learnt_is_refused():
@@ -112,7 +112,7 @@ def test_errors_by_noise_level_are_in_one_unit_whatever_is_predicted(predict):
     structure, params = split(Affine(0.7, 0.0))
     times = np.array([20, 500, 980])
     alphas, sigmas = SD.alpha[times], SD.sigma[times]
-    keys = image_keys(jax.random.key(3), 50)
+    keys = keys_of_batch(jax.random.key(3), 50)
     levels = (jnp.float32(alphas), jnp.float32(sigmas), jnp.int32(times))
     found = denoising_errors(structure, params, *levels, LATENTS[:50], CONTEXT[:50], keys, predict=predict)
     eps = np.stack([jax.random.normal(key, SHAPE) for key in keys]).astype(np.float64)
@@ -125,7 +125,7 @@ def test_errors_by_noise_level_are_in_one_unit_whatever_is_predicted(predict):
 def test_an_image_meets_the_same_noise_whatever_the_batch():
     structure, params = split(Affine(0.3, 0.1))
     levels = (jnp.float32(SD.alpha[[500]]), jnp.float32(SD.sigma[[500]]), jnp.int32([500]))
-    keys = image_keys(jax.random.key(3), 8)
+    keys = keys_of_batch(jax.random.key(3), 8)
     whole = denoising_errors(structure, params, *levels, LATENTS[:8], CONTEXT[:8], keys, predict="v")
     part = denoising_errors(structure, params, *levels, LATENTS[5:8], CONTEXT[5:8], keys[5:8], predict="v")
     np.testing.assert_allclose(whole[5:8], part, rtol=1e-6)

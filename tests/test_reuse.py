@@ -135,3 +135,15 @@ def test_impossible_reuse_is_refused_in_one_sentence():
     for wrong in (Reuse(0), Reuse(2, 0), Reuse(2, 12)):
         with pytest.raises(ValueError, match="reuse = .*: expected every of at least 1 and depth from 1 to 11"):
             draw(ddim(SD, 4), wrong)
+
+
+def test_features_of_another_network_are_refused():
+    class Other(nnx.Module):
+        def __init__(self):
+            self.a = nnx.Param(jnp.float32(0.6))
+
+        def __call__(self, x, t, context):
+            return self.a[...] * x
+
+    with pytest.raises(ValueError, match="reuse is given for a Other; only a UNet's features are kept"):
+        sample(*split(Other()), ddim(SD, 4), CONTEXT, NULL, 2.0, KEYS, predict="v", shape=SHAPE, reuse=Reuse(2))

@@ -242,10 +242,8 @@ def test_a_folder_of_photographs_gives_pairs_and_a_model_that_its_file_alone_tel
     assert pairs.high(range(4)).shape == (4, 64, 64, 3) and pairs.low(range(4)).shape == (4, 16, 16, 3)
     assert not np.array_equal(pairs.high([1])[0], pairs.data.item(1)[0])  # sharpened
     assert twins.folder_of(pairs, folder).name == f"photographs-{pairs.key[:6]}"
-    assert (
-        superres_recipe.lengths_of(3_000) == (1_000, 3_000)
-        and superres_recipe.lengths_of(32_000) == superres_recipe.LENGTHS
-    )
+    assert models_tasks.lengths_until(3_000, superres_recipe.LENGTHS) == (1_000, 3_000)
+    assert models_tasks.lengths_until(32_000, superres_recipe.LENGTHS) == superres_recipe.LENGTHS
 
     path = models_tasks.model_path(SMOKE, 8, 1_000, 0, tmp_path, "superres-scratch")
     models_tasks.save(path, superres.widened(pretrained, 4), SMOKE, 8, 1_000, 0)

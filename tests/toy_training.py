@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from ldm.diffusion.losses import image_keys
+from ldm.diffusion.losses import keys_of_batch
 from ldm.networks.layers import Conv, GroupNorm, KeySource, Linear, merge, split
 from ldm.networks.time_embedding import timestep_embedding
 from ldm.training.loop import TrainConfig
@@ -34,7 +34,7 @@ STRUCTURE, PARAMS = split(Mixer(keys=KeySource(jax.random.key(0))))
 
 def loss(params, batch, key):
     """Noise is to be told from what it is added to: `diffusion_loss` with few draws, which XLA compiles slowly."""
-    noise = jax.vmap(lambda k: jax.random.normal(k, (2, 2, 4)))(image_keys(key, len(batch["latents"])))
+    noise = jax.vmap(lambda k: jax.random.normal(k, (2, 2, 4)))(keys_of_batch(key, len(batch["latents"])))
     answer = merge(STRUCTURE, params)(batch["latents"] + noise, jnp.zeros(len(noise)), batch["context"])
     error = answer.astype(jnp.float32) - noise
     return jnp.square(error).mean(), {"error": jnp.abs(error).mean()}

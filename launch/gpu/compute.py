@@ -98,8 +98,9 @@ class UntrainedSampling(Untrained, SamplingEvaluator):
 def grid(study: str, name: str, c: int, n: int) -> None:
     """Compile what a grid runs, by running the least of it."""
     profile = profiles.get(name)
-    least = dict(steps=(2,), guidance=(1.0, 2.0), lengths=(profile.length,), kinds=(), sampler="ddim", n=n)
-    cells, _ = grids.cells_of(study, profile, (c,), **least)
+    least = dict(steps=(2,), guidance=(1.0, 2.0), lengths=(profile.length,))
+    chosen = {name: value for name, value in least.items() if name in grids.SETTINGS[study]}
+    cells, _ = grids.cells_of(study, profile, (c,), n=n, **chosen)
     evaluator = {"denoising": UntrainedDenoising, "sampling": UntrainedSampling}[study](profile)
     for cell in cells:
         evaluator.evaluate(cell)

@@ -43,6 +43,7 @@ def pretrain(
     from ldm.commands.checks import check_network, check_numbers
     from ldm.paths import ROOT
     from ldm.study import training_rows
+    from ldm.tasks import models
     from ldm.tasks import pretrain as task
     from ldm.training import parallel
 
@@ -57,6 +58,7 @@ def pretrain(
         bf16=bf16 or chosen.train.bf16,
         accumulate=accumulate,
     )
+    lengths = models.lengths_until(config.images, chosen.lengths)
     _, text = task.frozen_networks(chosen)
     source, root = task.shard_set(chosen, data) if data else (task.training_set(chosen), paths.RUNS)
     laps: list[dict] = []
@@ -66,6 +68,7 @@ def pretrain(
         data=source,
         null=text.null(1)[0],
         config=config,
+        lengths=lengths,
         seed=seed,
         root=root,
         layout=layout,
@@ -184,7 +187,7 @@ def superres(
     chosen = profiles.get(profile)
     known = superres_recipe.check_kind(kind)
     config = superres_recipe.config_of(chosen, images)
-    lengths = superres_recipe.lengths_of(config.images)
+    lengths = models.lengths_until(config.images, superres_recipe.LENGTHS)
     layout = parallel.chosen(devices, fsdp)
     check_network(chosen, c, config.batch, layout)
     if kind != "superres-scratch":
@@ -232,6 +235,7 @@ def distill(
     from ldm.commands.checks import check_network, check_numbers, check_pretrained
     from ldm.paths import ROOT
     from ldm.study import training_rows
+    from ldm.tasks import models
     from ldm.tasks import pretrain as task
     from ldm.tasks.distillation import methods, student
     from ldm.training import parallel
@@ -239,6 +243,7 @@ def distill(
     check_numbers(seed=seed, images=images, devices=devices)
     chosen = profiles.get(profile)
     images = images or methods.images_of(chosen, method)
+    models.lengths_until(images, ())  # before the scenes are encoded
     config = student.training(chosen, c, images, seed)
     layout = parallel.chosen(devices, fsdp)
     check_network(chosen, c, config.batch, layout)

@@ -19,7 +19,7 @@ Batch = Mapping[str, AnyArray]  # what training is given for a step; the first a
 DeviceBatch = Mapping[str, Array]  # the same within the compiled step
 
 
-def image_keys(key: Array, count: int) -> Array:
+def keys_of_batch(key: Array, count: int) -> Array:
     """Return one key an image, the index folded in: image i draws the same whatever the batch it stands in.
 
     Keys that are one an image already, (count,), are given back: so a part of a batch draws what the whole one would.
@@ -68,7 +68,7 @@ def diffusion_loss(
 
     def loss(params: Params, batch: DeviceBatch, key: Array) -> tuple[Array, dict[str, Array]]:
         x0, context = batch["latents"], batch["context"]
-        t, eps, dropped = jax.vmap(lambda k: draw(k, x0.shape[1:]))(image_keys(key, len(x0)))
+        t, eps, dropped = jax.vmap(lambda k: draw(k, x0.shape[1:]))(keys_of_batch(key, len(x0)))
         context = jnp.where(dropped[:, None, None], null, context)
         alpha, sigma = (a[t][:, None, None, None] for a in (alphas, sigmas))
         net = merge(structure, params)
@@ -122,7 +122,7 @@ def denoising_errors(
     """Return each picture's error in estimating its noise at k noise levels, the mean square over its latents.
 
     The unit is the same whatever the network predicts: the mean square of eps_hat - eps, with eps_hat from x0_hat where
-    the network predicts v or x0. Image i meets the same noise at every level, in every model: its key's.
+    the network predicts v, x0 or flow. Image i meets the same noise at every level, in every model: its key's.
     """
     net = merge(structure, params)
     eps = jax.vmap(lambda key: jax.random.normal(key, latents.shape[1:]))(keys)

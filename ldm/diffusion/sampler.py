@@ -104,7 +104,7 @@ def sample(
 
     Raises: ValueError for an unknown prediction, eps on a schedule without signal at its end, impossible guidance
     (`guidance.as_guidance`) or, without null and guide, a scale that is not 1, null for a network that takes guidance
-    as an input, or reuse together with an interval or of an impossible depth.
+    as an input, or reuse together with an interval, of an impossible depth, or of another network than the UNet.
     """
     check_predict(predict, plan.alpha)
     guidance = as_guidance(guidance)
@@ -116,7 +116,7 @@ def sample(
             f"guidance = {guidance.scale}: expected 1 where null is None; give the empty caption's context to guide."
         )
     if reuse is not None:
-        check_reuse(reuse, guidance)
+        check_reuse(reuse, guidance, merge(structure, params))
     plan = replace(plan, t=plan.t.astype(np.float32))  # on some grids t has fractions; one type is one compilation
     c_skip, c_out = preconditioning(predict, plan.alpha, plan.sigma)
     applies = inside(plan, guidance) if is_guided and guidance.interval is not None else None
@@ -126,8 +126,10 @@ def sample(
     return loop(structure, params, plan, c_skip, c_out, context, null, *how, shape=shape, depth=depth)
 
 
-def check_reuse(reuse: Reuse, guidance: Guidance) -> None:
-    """Raise ValueError, in one sentence, for a reuse that is impossible."""
+def check_reuse(reuse: Reuse, guidance: Guidance, net: Net) -> None:
+    """Raise ValueError, in one sentence, for an impossible reuse, or a network whose features are not kept."""
+    if not hasattr(net, "whole"):
+        raise ValueError(f"reuse is given for a {type(net).__name__}; only a UNet's features are kept: leave it out.")
     if guidance.interval is not None:
         raise ValueError(
             f"interval = {guidance.interval}: expected None with reuse, whose features are those of a batch that is "

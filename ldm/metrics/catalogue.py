@@ -59,10 +59,10 @@ METRICS: dict[str, Metric] = {
     "class_drift": Metric("change of the class's pictures", "lower"),
     # those below are measured in the chapter about metrics alone (`ldm.study.probes`)
     "mmd_effnet": Metric("Gaussian-kernel MMD, EfficientNet-Lite0 (x1000)", "lower"),
-    "cmmd_effnet": Metric("MMD as CMMD has it, EfficientNet-Lite0", "lower"),
+    "cmmd_effnet": Metric("MMD as CMMD has it, EfficientNet-Lite0 (x1000)", "lower"),
     "fdinf_effnet": Metric("FD at infinite n, EfficientNet-Lite0", "lower"),
     "mmd_scene": Metric("Gaussian-kernel MMD, scene network (x1000)", "lower"),
-    "cmmd_scene": Metric("MMD as CMMD has it, scene network", "lower"),
+    "cmmd_scene": Metric("MMD as CMMD has it, scene network (x1000)", "lower"),
     "fdinf_scene": Metric("FD at infinite n, scene network", "lower"),
     "precision": Metric("precision, EfficientNet-Lite0", "higher", biased=True),
     "recall": Metric("recall, EfficientNet-Lite0", "higher", biased=True),

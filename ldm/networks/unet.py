@@ -52,7 +52,7 @@ def attention(width: int, c: int, context: int, heads: int, keys: KeySource) -> 
 
 
 class UNet(nnx.Module):
-    """The network: noisy latents, times, text -> prediction of the latents' shape (eps, v or x0).
+    """The network: noisy latents, times, text -> prediction of the latents' shape (eps, v, x0 or flow).
 
     Args:
         c: base filter count, a multiple of 8.

@@ -12,29 +12,45 @@ from ldm.study.evaluator import Evaluator
 
 Name = Literal["pretraining", "denoising", "sampling", "superres", "distillation"]
 
+SETTINGS: dict[Name, tuple[str, ...]] = {
+    "sampling": ("steps", "guidance", "lengths", "sampler", "seed", "level"),
+    "pretraining": ("steps", "guidance", "lengths", "seed", "level"),
+    "denoising": ("lengths", "seed", "level"),
+    "superres": ("steps", "lengths"),
+    "distillation": ("steps", "guidance"),
+}  # of each study, besides sizes, kinds and the number of pictures
+
 
 def cells_of(
     name: Name,
     profile: Profile,
     sizes: Sequence[int],
     *,
-    steps: Sequence[int],
-    guidance: Sequence[float],
-    lengths: Sequence[int],
-    kinds: Sequence[str],
-    sampler: str,
-    n: int | None,
+    steps: Sequence[int] = (),
+    guidance: Sequence[float] = (),
+    lengths: Sequence[int] = (),
+    kinds: Sequence[str] = (),
+    sampler: str = "ddim",
+    n: int | None = None,
     seed: int = 0,
     level: Level | None = None,
 ) -> tuple[list[Any], Evaluator[Any]]:
     """Return cells and their evaluator. What is empty is the profile's own, and so is the study's n for None.
 
     Of superres: with lengths, every size at these; with steps, every size at these; with neither, the baselines.
-    Raises: ValueError, one sentence, for a setting that no cell can have, or a seed of a study that has one alone.
+    Raises: ValueError, one sentence, for a setting that no cell can have, or that the study does not have.
     """
-    if seed and name not in ("sampling", "pretraining", "denoising"):
+    given = dict(steps=steps, guidance=guidance, lengths=lengths, level=level, seed=seed)
+    given["sampler"] = sampler if sampler != "ddim" else ""
+    for setting, value in given.items():
+        if value and setting not in SETTINGS[name]:
+            raise ValueError(
+                f"{setting} = {value}: the study {name} has none to choose; leave it out, or choose of "
+                f"{', '.join(SETTINGS[name])}."
+            )
+    if name == "pretraining" and len(steps) > 1:
         raise ValueError(
-            f"seed = {seed}: expected 0 for the study {name}, whose models are trained by one seed; leave it out."
+            f"steps = {tuple(steps)}: expected one number for the study pretraining; give the others apart."
         )
     if name == "sampling":
         return [

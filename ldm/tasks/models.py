@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -45,6 +45,19 @@ def model_path(
         / profile.weights
         / f"{name_of(profile, kind)}-c{c}-{images // 1000}k-s{seed}.safetensors"
     )
+
+
+def lengths_until(images: int, usual: Sequence[int]) -> tuple[int, ...]:
+    """Return the numbers of images at which a training of so many keeps a model: the usual ones, and its end.
+
+    Raises: ValueError, one sentence, for an unusual end that is no multiple of a thousand, by which files are named.
+    """
+    if images not in usual and (images < 1_000 or images % 1_000):
+        raise ValueError(
+            f"images = {images}: expected a multiple of 1,000, at least that, by which the model's file is named; "
+            f"take {max(1_000, round(images, -3))}."
+        )
+    return (*(length for length in usual if length < images), images)
 
 
 def name_of(profile: Profile, kind: str) -> str:

@@ -30,7 +30,7 @@ from ldm.networks.layers import KeySource, Params, abstract, split
 from ldm.networks.text import TextEncoder
 from ldm.networks.unet import UNet
 from ldm.profiles import Profile
-from ldm.tasks.models import average_kind, file_of, frozen_files, missing, model_path, name_of, save
+from ldm.tasks.models import average_kind, file_of, frozen_files, lengths_until, missing, model_path, name_of, save
 from ldm.training import ema
 from ldm.training.loop import TrainConfig, TrainState, fit
 from ldm.training.parallel import Layout, host
@@ -141,12 +141,15 @@ def pretrain(
 
     Args:
         data: the training pictures, encoded (`training_set`, or `feed.Feed`); null: the empty caption's context (m, d).
-        config: the profile's for this width, unless given. start: parameters to continue from, else fresh ones.
+        config: the profile's for this width, unless given; `seed` takes the place of its own. lengths: the profile's
+            before the end, and the end, unless given. start: parameters to continue from, else fresh ones.
         layout: the devices to train on, else the first one. remat: less memory for more arithmetic (`UNet`).
         snapshots: of two averages of the weights, so many evenly over the run, for `averaged`.
         build: another network in the place of the profile's, by the same arguments (`network`).
     """
-    config, root = config or profile.training(c), root or paths.RUNS
+    config, root = replace(config or profile.training(c), seed=seed), root or paths.RUNS
+    if lengths is None:
+        lengths = lengths_until(config.images, profile.lengths)
     if snapshots:
         config = replace(config, averages=(ema.SECOND,))
     structure, params = build(profile, c, seed, remat)
@@ -166,7 +169,7 @@ def pretrain(
         layout=layout,
         gflops=PASSES * sizes.gflops(profile.network, c, profile.latent_shape[0], *null.shape),
         folder=root / profile.weights / f"{name_of(profile, 'train')}-c{c}-s{seed}" if checkpoints else None,
-        lengths=profile.lengths if lengths is None else lengths,
+        lengths=lengths,
         on_length=keep,
         on_log=on_log,
         log_steps=log_steps,

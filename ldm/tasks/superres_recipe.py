@@ -25,13 +25,3 @@ def config_of(profile: Profile, images: int = 0) -> TrainConfig:
     """Return how a profile's networks are finetuned: no faster than they were trained, and in the same arithmetic."""
     rate = min(CONFIG.learning_rate, profile.train.learning_rate)
     return replace(CONFIG, images=images or CONFIG.images, learning_rate=rate, bf16=profile.train.bf16)
-
-
-def lengths_of(images: int) -> tuple[int, ...]:
-    """Return the numbers of images at which a finetuning of so many keeps a model, its end included.
-
-    Raises: ValueError, one sentence, for no multiple of a thousand: files are named by thousands.
-    """
-    if images < 1_000 or images % 1_000:
-        raise ValueError(f"images = {images}: expected a multiple of 1,000, at least that; 32,000 is the study's.")
-    return (*(length for length in LENGTHS if length < images), images)

@@ -171,10 +171,10 @@ def pretrain(
     """Train them, and keep a model of each at every length, under `root` (runs/); one that is there stays as it is.
 
     Args:
-        lengths: the profiles' up to the task's, unless given.
+        lengths: the profiles', unless given, before the end; the end is always one.
     """
     profile, root = task.runs[0].profile, root or paths.RUNS
-    lengths = [n for n in (profile.lengths if lengths is None else lengths) if n <= task.config.images]
+    lengths = models.lengths_until(task.config.images, profile.lengths if lengths is None else lengths)
 
     def keep(images: int, which: int, average: Params) -> None:
         run = task.runs[which]

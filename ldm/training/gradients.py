@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from ldm.diffusion.losses import DeviceBatch, image_keys
+from ldm.diffusion.losses import DeviceBatch, keys_of_batch
 from ldm.networks.layers import Params
 
 # What stays float32: statistics, what the loss sees, and the times of a handover between networks.
@@ -46,8 +46,8 @@ def gradient(
         seen: how the loss sees them all: rounded (`half`), gathered from devices, or by name (`training.flat`).
         micro_batches: the batch is seen in so many pieces, one after another, and the mean is taken. For losses that
             are means over images this is the whole batch's gradient, within rounding, at a fraction of its memory: the
-            loss is given one key an image in place of one key, which `losses.image_keys` hands on (other draws refuse
-            it).
+            loss is given one key an image in place of one key, which `losses.keys_of_batch` hands on (other draws
+            refuse it).
     """
 
     def run(batch: DeviceBatch, key: Array) -> Any:
@@ -56,7 +56,7 @@ def gradient(
 
     if micro_batches == 1:
         return run(batch, key)
-    pieces = divided(batch, micro_batches), divided({"key": image_keys(key, size_of(batch))}, micro_batches)["key"]
+    pieces = divided(batch, micro_batches), divided({"key": keys_of_batch(key, size_of(batch))}, micro_batches)["key"]
     shapes = jax.eval_shape(run, *jax.tree.map(lambda x: x[0], pieces))
     total, _ = lax.scan(
         lambda total, piece: (jax.tree.map(jnp.add, total, run(*piece)), None),

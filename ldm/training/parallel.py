@@ -3,8 +3,8 @@
 The batch is spread over all devices. The state (parameters, averaged weights, optimiser) is spread over the axis
 "fsdp" and repeated along "data": 1 x n devices is fully sharded, n x 1 plain data parallel (Rajbhandari et al. 2020,
 ZeRO stage 3). The program is the one for a single device; XLA's partitioner puts the communication in (Xu et al. 2021,
-GSPMD). Draws belong to an image's place in the batch (`losses.image_keys`), so the losses are those of one device but
-for the order of sums.
+GSPMD). Draws belong to an image's place in the batch (`losses.keys_of_batch`), so the losses are those of one device
+but for the order of sums.
 """
 
 from __future__ import annotations

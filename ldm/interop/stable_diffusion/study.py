@@ -20,6 +20,7 @@ from ldm.interop.stable_diffusion.scheduler import NoiseConfig, write_noise
 from ldm.networks import weights
 from ldm.networks.torch_layout import arrange
 from ldm.profiles import Profile
+from ldm.tasks.distillation import methods
 from ldm.tasks.models import frozen_files
 from ldm.tasks.pretrain import frozen_networks, load_unet
 
@@ -65,7 +66,8 @@ def write_model(folder: Path, profile: Profile, c: int, images: int, seed: int =
     """
     if profile.network != "unet":
         raise ValueError(f"profile = {profile.name!r} has no network of Stable Diffusion's shape; export another's.")
-    if kind.startswith("guided"):
+    students = {student for method in methods.METHODS for student in methods.kinds(method)}
+    if kind in students and methods.takes_guidance(kind):
         raise ValueError(f"kind = {kind!r} takes guidance as an input, which diffusers' UNet does not; export another.")
     _, params = load_unet(profile, c, images, seed, kind)
     side, _, latents = profile.latent_shape

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ldm.diffusion.denoiser import denoiser, guided
-from ldm.diffusion.losses import image_keys
+from ldm.diffusion.losses import keys_of_batch
 from ldm.diffusion.schedule import Predict, Schedule, check_predict, preconditioning
 from ldm.networks.layers import AnyArray, Params, Structure, merge
 
@@ -35,7 +35,7 @@ def level_grid(schedule: Schedule, predict: Predict) -> Callable[[Int[Array, " b
 
     Places 0 ... n - 1 are the n times of the grid, from noise on; place n is clean.
 
-    There alpha = 1 and sigma = 0, so that a network that predicts v or eps gives x itself: the boundary condition
+    There alpha = 1 and sigma = 0, so that a network that predicts v, eps or flow gives x itself: the boundary condition
     of consistency models (Song et al. 2023, section 3) holds whatever its weights. n may be traced, so that one
     compilation serves every number of steps.
 
@@ -43,7 +43,9 @@ def level_grid(schedule: Schedule, predict: Predict) -> Callable[[Int[Array, " b
     """
     check_predict(predict, schedule.alpha)
     if predict == "x0":
-        raise ValueError("predict = 'x0': expected v or eps, which keep a clean x as it is; distill another network.")
+        raise ValueError(
+            "predict = 'x0': expected v, eps or flow, which keep a clean x as it is; distill another network."
+        )
     alpha, sigma = np.append(schedule.alpha, 1.0), np.append(schedule.sigma, 0.0)  # the clean end is time -1
     table = [jnp.asarray(c, jnp.float32) for c in (alpha, sigma, *preconditioning(predict, alpha, sigma))]
 
@@ -89,7 +91,7 @@ def draw(key: Array, latents: Array, n: Int[Array, ""] | int, scales: tuple[floa
             jax.random.uniform(w, (), jnp.float32, *scales),
         )
 
-    return jax.vmap(one)(image_keys(key, len(latents)))
+    return jax.vmap(one)(keys_of_batch(key, len(latents)))
 
 
 def spread(x0: Array, latents: Array) -> Array:

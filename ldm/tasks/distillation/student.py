@@ -100,9 +100,10 @@ def distill(
         data: the encoded training scenes; null: the empty caption's context (m, d).
         on_log: as of `fit`, told the kind, too.
 
-    Raises: ValueError for an unknown method or a missing teacher. `Diverged` when a loss is not finite or a student
-    has collapsed; its last good checkpoint stays beside its file's place.
+    Raises: ValueError for an unknown method, a missing teacher, or images that are no thousands. `Diverged` when a
+    loss is not finite or a student has collapsed; its last good checkpoint stays beside its file's place.
     """
+    models.lengths_until(images, ())
     _, teacher = pretrain.load_unet(profile, c, profile.length, seed)
     config, written = training(profile, c, images, seed), []
     params: Params = teacher
