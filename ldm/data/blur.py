@@ -92,8 +92,6 @@ def draw_sinc(rng: np.random.Generator, size: int | None = None, widest: float =
 def blurred(planes: Planes, kernel: Kernel) -> Planes:
     """Filter each plane; outside, the picture is mirrored about its border pixels. Not clipped: a sinc overshoots.
 
-    Kernels stay as they are when turned by half a circle, so that convolution and correlation are one.
-
     Kernels are the same turned by half a circle, so that convolution and correlation are one.
     """
     reach = len(kernel) // 2

@@ -1,4 +1,4 @@
-"""The scores of pictures by name: which need a reference, and what each is called.
+"""The scores of pictures by name: what each is called, which need a reference, which move with the number of pictures.
 
 It also holds from how many pictures on a score says something.
 
@@ -12,8 +12,9 @@ knows which arguments go with which, and says with every number what it was meas
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -29,12 +30,41 @@ from ldm.metrics.scores import clip_score, inception_score
 from ldm.metrics.sliced import sliced_wasserstein
 from ldm.metrics.stored import Features
 
-AGAINST = ("fid", "fd-inf", "kid", "cmmd", "mind", *Manifold._fields)  # need a reference
-ALONE = ("is", "clip-score")
-NAMES = (*AGAINST, *ALONE)
-LOWER = ("fid", "fd-inf", "kid", "cmmd", "mind")  # is better
 Measure = Callable[[], Measured]
-BIASED = ("fid", "mind", *Manifold._fields, "is")  # move with n
+
+
+class Known(NamedTuple):
+    """What there is to know of a score before it is computed."""
+
+    title: str  # on any network
+    better: Literal["lower", "higher"]
+    own: tuple[str, str] = ("", "")  # a network, and what the score is called on its features
+    against: bool = True  # needs a reference
+    biased: bool = False  # moves with n
+    how: str = ""  # what was done with the features, of `Settings`
+
+
+NEIGHBOURS = Known("{name}, {network}", "higher", biased=True, how="k {k}, at most {most}")
+KNOWN = {
+    "fid": Known("FD, {network}", "lower", ("inception", "FID"), biased=True),
+    "fd-inf": Known(
+        "FD at infinite n, {network}", "lower", ("inception", "FID at infinite n"), how="parts 1, 2, 4, seed {seed}"
+    ),
+    "kid": Known("KID, {network} (x1000)", "lower", ("inception", "KID (x1000)")),
+    "cmmd": Known("MMD as CMMD has it, {network} (x1000)", "lower", ("clip-l14-336", "CMMD (x1000)")),
+    "mind": Known("sliced Wasserstein, {network}", "lower", biased=True, how="directions {directions}, seed {seed}"),
+    **dict.fromkeys(Manifold._fields, NEIGHBOURS),
+    "is": Known(
+        "Inception Score's formula, {network}",
+        "higher",
+        ("inception", "IS"),
+        against=False,
+        biased=True,
+        how="splits {splits}, order {shuffle}",
+    ),
+    "clip-score": Known("CLIP score, {network}", "higher", against=False),
+}
+NAMES = tuple(KNOWN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +115,7 @@ class Score:
     @property
     def better(self) -> str:
         """Which end of it is good."""
-        return "lower" if self.metric in LOWER else "higher"
+        return KNOWN[self.metric].better
 
 
 def check(names: tuple[str, ...], judge: Judge, reference: bool) -> None:
@@ -93,8 +123,9 @@ def check(names: tuple[str, ...], judge: Judge, reference: bool) -> None:
     for name in names:
         if name not in NAMES:
             raise ValueError(f"metric {name!r} is not known; known: {', '.join(NAMES)}.")
-        if name in AGAINST and not reference:
-            raise ValueError(f"{name} compares with real pictures: give a REFERENCE, or ask for {' or '.join(ALONE)}.")
+        if KNOWN[name].against and not reference:
+            alone = " or ".join(name for name, known in KNOWN.items() if not known.against)
+            raise ValueError(f"{name} compares with real pictures: give a REFERENCE, or ask for {alone}.")
         if name == "is" and judge.logits is None:
             raise ValueError(f"is needs a network with classes, which {judge.name} is not; take inception.")
         if name == "clip-score" and judge.text is None:
@@ -112,13 +143,13 @@ def scores(
         measure |= _against(pictures, reference, settings)
     found = []
     for name in names:
-        value = measure[name]()
+        value, known = measure[name](), KNOWN[name]
         card = Card(
             network=judge.protocol,
-            reference=reference.images if reference and name in AGAINST else "",
-            references=reference.n if reference and name in AGAINST else 0,
-            n=value.n if name in BIASED else 0,
-            how=_how(name, settings),
+            reference=reference.images if reference and known.against else "",
+            references=reference.n if reference and known.against else 0,
+            n=value.n if known.biased else 0,
+            how=f"{name} {known.how.format(**asdict(settings))}".strip(),
         )
         note = too_few(name, len(pictures), reference.n if reference else 0, judge.dimension, settings)
         found.append(Score(metric=name, title=title(name, judge), found=value, card=card, note=note))
@@ -158,16 +189,8 @@ def _against(pictures: Looked, reference: Reference, settings: Settings) -> dict
 
 def title(name: str, judge: Judge) -> str:
     """Return what a score is called: FID, KID and IS are Inception's alone, CMMD is CLIP ViT-L/14's at 336 pixels."""
-    own = judge.name == "inception"
-    return {
-        "fid": "FID" if own else f"FD, {judge.title}",
-        "fd-inf": "FID at infinite n" if own else f"FD at infinite n, {judge.title}",
-        "kid": "KID (x1000)" if own else f"KID, {judge.title} (x1000)",
-        "cmmd": "CMMD (x1000)" if judge.name == "clip-l14-336" else f"MMD as CMMD has it, {judge.title} (x1000)",
-        "mind": f"sliced Wasserstein, {judge.title}",
-        "is": "IS" if own else f"Inception Score's formula, {judge.title}",
-        "clip-score": f"CLIP score, {judge.title}",
-    }.get(name, f"{name}, {judge.title}")
+    network, own = KNOWN[name].own
+    return own if judge.name == network else KNOWN[name].title.format(name=name, network=judge.title)
 
 
 def too_few(name: str, n: int, references: int, d: int, settings: Settings) -> str:
@@ -192,16 +215,6 @@ def too_few(name: str, n: int, references: int, d: int, settings: Settings) -> s
     if n < 100:
         return "An interval from so few pictures is a rough one."
     return ""
-
-
-def _how(name: str, settings: Settings) -> str:
-    parts = {
-        "is": f"splits {settings.splits}, order {settings.shuffle}",
-        "mind": f"directions {settings.directions}, seed {settings.seed}",
-        "fd-inf": f"parts 1, 2, 4, seed {settings.seed}",
-    }
-    neighbours = f"k {settings.k}, at most {settings.most}"
-    return f"{name} {parts.get(name, neighbours if name in Manifold._fields else '')}".strip()
 
 
 def _order(pictures: Looked, settings: Settings) -> np.ndarray:

@@ -21,13 +21,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from ldm import paths
 from ldm.networks import weights
 from ldm.networks.batched import in_batches
 from ldm.networks.layers import Attention, KeySource, LayerNorm, Linear, Params, abstract, merge, split
 from ldm.networks.tokenizer import FIRST_WORD, PAD, Tokenizer, Tokenizes
-
-TRAINED = paths.WEIGHTS / "mini" / "text.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +130,7 @@ def build(words: Sequence[str], *, length: int = 24, seed: int = 0, **shape: int
     return TextEncoder(structure=structure, params=params, tokenizer=tokenizer, width=config.out)
 
 
-def load_text_encoder(path: str | Path = TRAINED) -> TextEncoder:
+def load_text_encoder(path: str | Path) -> TextEncoder:
     """Return the trained encoder, in float32.
 
     The file describes itself: "tower" holds the arguments of `described`, "accuracy" what the tower

@@ -105,8 +105,8 @@ def dreambooth_grid(
 class DreamBoothEvaluator(SamplingEvaluator):
     """Teaches a subject to a model, asks it for pictures, and measures what they show.
 
-    Cells that differ in `tuned` alone share one training, if the longest comes first (`grid`); `lengths` are those
-    that a training keeps. `layout`: the devices to train on (`finetune`).
+    Cells that differ in `tuned` alone share one training, if the longest comes first (`dreambooth_grid`); `lengths` are
+    those that a training keeps. `layout`: the devices to train on (`finetune`).
     """
 
     def __init__(

@@ -35,7 +35,7 @@ STRIP = 8  # pictures of each cell that are kept to look at
 class Evaluation:
     """One point: a model at one training length, sampled in one way, scored on n captions."""
 
-    study: str  # one of ldm.study.results.STUDIES
+    study: str  # one of ldm.study.rows.STUDIES
     profile: str
     c: int
     images: int  # training length, images seen

@@ -18,7 +18,6 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, UInt8
 
-from ldm import paths
 from ldm.metrics.perceptual.detections import DIMENSION, Detections, Labels, described, protocol
 from ldm.networks import weights
 from ldm.networks.autoencoder import fold, to_pixels
@@ -36,8 +35,6 @@ from ldm.networks.layers import (
     merge,
     split,
 )
-
-TRAINED = paths.WEIGHTS / "mini" / "detector.safetensors"
 
 
 class Detector(nnx.Module):
@@ -152,7 +149,7 @@ def build(labels: Labels, *, side: int = 32, width: int = 32, seed: int = 0) -> 
     return SceneNetwork(structure=structure, params=params, labels=labels, side=side)
 
 
-def load_detector(path: str | Path = TRAINED) -> SceneNetwork:
+def load_detector(path: str | Path) -> SceneNetwork:
     """Return the trained detector, in float32.
 
     The file describes itself: "detector" holds what it names and its side, "accuracy" how often it
@@ -166,6 +163,6 @@ def load_detector(path: str | Path = TRAINED) -> SceneNetwork:
     return SceneNetwork(structure=structure, params=placed, labels=labels, side=side)
 
 
-def accuracy(path: str | Path = TRAINED) -> dict[str, float]:
+def accuracy(path: str | Path) -> dict[str, float]:
     """Return how often the shipped detector is right about real scenes: a ceiling for generated ones."""
     return weights.metadata(path)["accuracy"]
