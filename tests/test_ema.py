@@ -109,13 +109,19 @@ def test_an_earlier_end_uses_what_was_there_by_then_and_others_are_refused(run, 
         ema.average(tmp_path, 0.1)
 
 
-def test_a_pretraining_keeps_snapshots_and_a_model_is_made_of_them(tmp_path):
-    profile, draw = profiles.get("laptop"), np.random.default_rng(0).standard_normal
-    small = lambda profile, c, seed, remat: split(Mixer(context=profile.context, keys=KeySource(jax.random.key(seed))))
+def toy_pretraining(profile) -> dict:
+    """What a pretraining of a tiny network on drawn latents takes, besides its length and where it goes."""
+    draw = np.random.default_rng(0).standard_normal
     data = LatentSet(draw((64, 2, 2, 4), np.float32), draw((64, profile.tokens, profile.context), np.float32))
-    common = dict(null=np.zeros(data.context[0].shape, np.float32), config=CONFIG, lengths=(), root=tmp_path)
+    small = lambda profile, c, seed, remat: split(Mixer(context=profile.context, keys=KeySource(jax.random.key(seed))))
+    return dict(data=data, null=np.zeros(data.context[0].shape, np.float32), checkpoints=False, build=small)
+
+
+def test_a_pretraining_keeps_snapshots_and_a_model_is_made_of_them(tmp_path):
+    profile = profiles.get("laptop")
+    common = dict(config=CONFIG, lengths=(), root=tmp_path, **toy_pretraining(profile))
     with jax.numpy_dtype_promotion("standard"):
-        end = pretrain.pretrain(profile, 8, data=data, snapshots=4, checkpoints=False, build=small, **common)
+        end = pretrain.pretrain(profile, 8, snapshots=4, **common)
     at = {ema.weights.metadata(path)["images"] for path in pretrain.snapshots_of(profile, 8, root=tmp_path).iterdir()}
     assert at == {960, 1920, 2880, 3840}
     path = pretrain.averaged(profile, 8, 0.1, root=tmp_path)
@@ -125,11 +131,8 @@ def test_a_pretraining_keeps_snapshots_and_a_model_is_made_of_them(tmp_path):
 
 
 def test_a_pretraining_keeps_its_end_and_goes_by_one_seed(tmp_path):
-    profile, draw = profiles.get("laptop"), np.random.default_rng(0).standard_normal
-    small = lambda profile, c, seed, remat: split(Mixer(context=profile.context, keys=KeySource(jax.random.key(seed))))
-    data = LatentSet(draw((64, 2, 2, 4), np.float32), draw((64, profile.tokens, profile.context), np.float32))
-    common = dict(data=data, null=np.zeros(data.context[0].shape, np.float32), checkpoints=False, build=small)
-    short = replace(CONFIG, images=1_000)
+    profile = profiles.get("laptop")
+    common, short = toy_pretraining(profile), replace(CONFIG, images=1_000)
     with jax.numpy_dtype_promotion("standard"):
         one = pretrain.pretrain(profile, 8, config=short, seed=3, root=tmp_path, **common)
         two = pretrain.pretrain(profile, 8, config=replace(short, seed=3), seed=3, root=tmp_path, lengths=(), **common)

@@ -23,7 +23,13 @@ from ldm.files import write_atomic
 VOLUME = 15 * 2**20  # bytes of one file
 MOST = 4 * VOLUME  # bytes of a call: with the log less than the 64 MiB that a call may bring
 SPARED = 8 * 2**20  # of these, that models leave to rows which are still to come
-WANTED = ("runs/rows/*.parquet", "runs/files/*/[!.]*", "runs/*/models.json", "runs/*/repeated.json", "weights/*/reference.*")
+WANTED = (
+    "runs/rows/*.parquet",
+    "runs/files/*/[!.]*",
+    "runs/*/models.json",
+    "runs/*/repeated.json",
+    "weights/*/reference.*",
+)
 MODELS = "runs/open/unet-[ev]*.safetensors"  # the laptop's own family: of larger ones the rows are enough
 NAMED = re.compile(r"-c(\d+)-(\d+)k-s(\d+)\.safetensors$")
 BLOCK = tarfile.BLOCKSIZE

@@ -9,9 +9,7 @@ tools/convert_torch_weights.py. Only numbers made with those weights may be call
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -23,7 +21,8 @@ from jaxtyping import Array, Float
 
 from ldm.metrics.perceptual.network import Network, View, read
 from ldm.metrics.perceptual.resize import CLEAN, TENSORFLOW, TORCH
-from ldm.networks.layers import KeySource, Linear, matmul, uniform
+from ldm.metrics.perceptual.windows import convolve, max_pool, mean_pool
+from ldm.networks.layers import KeySource, Linear, uniform
 
 SIDE = 299
 Protocol = Literal["clean-fid", "torch-fidelity", "pytorch-fid"]
@@ -120,47 +119,6 @@ def block_e() -> list[Branch]:
         Branch((Spec("branch3x3dbl_1", 448), Spec("branch3x3dbl_2", 384, (3, 3))), fork("branch3x3dbl_3")),
         Branch((Spec("branch_pool", 192),)),
     ]
-
-
-def pool(
-    x: Float[Array, "n h w c"], stride: int, padding: str, combine: Callable[[Array, Array], Array], empty: float
-) -> Array:
-    """Combine 3 x 3 values, rows first and then columns; padded by `empty`.
-
-    Two passes over shifted maps: a tenth of the whole network faster than XLA's `reduce_window` on a CPU.
-    """
-    if padding == "SAME":
-        x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=empty)
-    for axis in (1, 2):
-        last = (x.shape[axis] - 3) // stride * stride
-        x = reduce(combine, (lax.slice_in_dim(x, i, i + last + 1, stride, axis) for i in range(3)))
-    return x
-
-
-def max_pool(x: Float[Array, "n h w c"], stride: int, padding: str) -> Array:
-    return pool(x, stride, padding, jnp.maximum, -jnp.inf)
-
-
-def mean_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-    """Return 3 x 3 means, at the borders over the pixels that there are."""
-    total = lambda y: pool(y, 1, "SAME", jnp.add, 0.0)
-    return total(x) / total(jnp.ones((1, *x.shape[1:3], 1)))
-
-
-def convolve(x: Float[Array, "n h w i"], kernel: Float[Array, "kh kw i o"], stride: int, padding: str) -> Array:
-    """Convolve: one tap, or many outputs, as a product of matrices over the gathered taps.
-
-    XLA's CPU convolution is slower than its matrix product. Only where several taps meet few outputs does gathering
-    them cost more than it gains. On two cores (AMD EPYC) the whole network is a sixth faster so.
-    """
-    kh, kw, _, outputs = kernel.shape
-    if kh * kw > 1 and outputs <= 128:
-        return lax.conv_general_dilated(x, kernel, (stride,) * 2, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
-    if padding == "SAME":
-        x = jnp.pad(x, ((0, 0), (kh // 2, kh // 2), (kw // 2, kw // 2), (0, 0)))
-    down, right = (x.shape[1] - kh) // stride * stride + 1, (x.shape[2] - kw) // stride * stride + 1
-    taps = [x[:, i : i + down : stride, j : j + right : stride] for i in range(kh) for j in range(kw)]
-    return matmul(jnp.concatenate(taps, -1), kernel.reshape(-1, outputs))
 
 
 class Kernel(nnx.Module):

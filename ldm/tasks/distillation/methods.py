@@ -49,5 +49,5 @@ def passes(kind: str) -> int:
 
 
 def takes_guidance(kind: str) -> bool:
-    """Return whether a kind takes the guidance scale as an input."""
-    return kind != "continued"
+    """Return whether a kind, as `kinds` names it, takes the guidance scale as an input."""
+    return kind != "continued" and any(kind in kinds(method) for method in METHODS)

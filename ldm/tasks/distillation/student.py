@@ -103,7 +103,7 @@ def distill(
     Raises: ValueError for an unknown method, a missing teacher, or images that are no thousands. `Diverged` when a
     loss is not finite or a student has collapsed; its last good checkpoint stays beside its file's place.
     """
-    models.lengths_until(images, ())
+    lengths = models.lengths_until(images, ())
     _, teacher = pretrain.load_unet(profile, c, profile.length, seed)
     config, written = training(profile, c, images, seed), []
     params: Params = teacher
@@ -126,7 +126,7 @@ def distill(
                 layout=layout,
                 teacher=None if kind == "continued" else params,
                 folder=path.with_name(f"train-{path.stem}") if checkpoints else None,
-                lengths=(images,),
+                lengths=lengths,
                 on_length=lambda images, ema, path=path: models.save(path, ema, profile, c, images, seed),
                 on_log=watched(kind, on_log),
                 gflops=passes(kind) * sizes.gflops(profile.network, c, profile.latent_shape[0], *null.shape),
