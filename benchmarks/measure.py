@@ -87,17 +87,16 @@ def race(contenders: dict[str, Callable[[], object]], images: int) -> dict[str, 
 def row(values: Sequence[float], what: str, **columns: Any) -> Row:
     """The row of a measurement: the median of its rounds, between the least and the greatest.
 
-    what: was measured; it and the machine are the row's protocol.
+    what: was measured; it and the machine are the row's protocol, unless the columns hold another.
     """
     return Row(
         study="benchmark",
-        protocol=f"{what}; {machine()}",
         machine=machine(),
         value=statistics.median(values),
         lo=min(values),
         hi=max(values),
         n=len(values),
-        **{"profile": "laptop", **columns},
+        **{"profile": "laptop", "protocol": f"{what}; {machine()}", **columns},
     )
 
 

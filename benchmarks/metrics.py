@@ -59,13 +59,19 @@ def main(case: Case = Case()) -> None:  # noqa: B008
     # Round by round, so that a machine that is busy for a while is busy for both.
     ratios = [a / b for a, b in zip(seconds[INTERVAL], seconds[VALUE], strict=True)]
     threads = os.environ.get("OPENBLAS_NUM_THREADS", os.cpu_count())
-    what = f"Frechet distance, 2 x {case.n} images, {case.d}-d features cached; {threads} BLAS threads"
+    what = (
+        f"Frechet distance, 2 x {case.n} images, {case.d}-d features cached; {measure.machine()}, {threads} BLAS"
+        " threads"
+    )
     measured = [
         *(("seconds", name, times) for name, times in seconds.items()),
         *(("relative error", name, [error]) for name, error in errors.items()),
         ("times the value alone", INTERVAL, ratios),
     ]
-    rows = [measure.row(values, f"{name}; {what}", task="metrics", metric=metric) for metric, name, values in measured]
+    rows = [
+        measure.row(values, what, task="metrics", metric=metric, protocol=f"{name}; {what}")
+        for metric, name, values in measured
+    ]
     measure.keep(case, rows, threads=threads)
     table = pd.DataFrame(
         {

@@ -31,7 +31,7 @@ def test_where_nothing_is_said_there_is_no_guidance(stages):
 
 
 def test_the_plan_counts_what_is_left_and_runs_nothing(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["evaluate_family", "8", "--plan", "--backwards"])
+    monkeypatch.setattr("sys.argv", ["evaluate_family", "16", "--plan", "--backwards"])
     monkeypatch.setattr(tool, "run", lambda *_, **__: pytest.fail("a plan runs nothing"))
     tool.main()
     said = capsys.readouterr().out.splitlines()

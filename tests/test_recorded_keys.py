@@ -174,8 +174,9 @@ def tpu_plan(_: Profile, row: Record) -> str:
 
 
 def training(profile: Profile, row: Record) -> str:
-    parts, size, number, twice, data, devices, shared, machine = re.fullmatch(
-        r"(\d+) x (\d+) images a step; (\w+)(; blocks computed twice)?(?:; from (.+))?; "
+    parts, size, number, twice, data, together, devices, shared, machine = re.fullmatch(
+        r"(\d+) x (\d+) images a step; (\w+)(; blocks computed twice)?(?:; from (.+?))?"
+        r"(?:; (\d+) trainings side by side)?; "
         r"devices: (\d+), sharing a state: (\d+); (.+)",
         row.protocol,
     ).groups()
@@ -195,6 +196,7 @@ def training(profile: Profile, row: Record) -> str:
             bf16=number == "bfloat16",
             remat=twice is not None,
             data=data or "",
+            together=int(together or 1),
         )
     )
 
