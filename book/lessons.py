@@ -42,7 +42,7 @@ SHELL = """<!doctype html>
 """
 
 
-def parts(profile: str = PROFILE, root: Path | None = None) -> dict[str, Any]:
+def parts() -> dict[str, Any]:
     """Return everything that a template may name, by `kind:name`: texts, charts, HTML, votes and questions.
 
     Raises: ValueError where the profile's rows cannot be taught from.
@@ -55,7 +55,7 @@ def parts(profile: str = PROFILE, root: Path | None = None) -> dict[str, Any]:
     from ldm.study.questions import first_lesson, letters, second_lesson
     from ldm.study.results import Store
 
-    of = Lessons(profiles.get(profile), Store(root or ROOT))
+    of = Lessons(profiles.get(PROFILE), Store(ROOT))
     steps = {c: of.affordable(c, of.small_budget) for c in of.sizes}
     buys = [f"{n} step{'s' if n != 1 else ''} of c = {c}" for c, n in steps.items() if n]
     row = of.pair.rows.iloc[0]
@@ -182,11 +182,11 @@ def shell(kind: str, text: str, body: str) -> str:
     return SHELL.format(kind=kind, title=html.escape(title), style=style, paper=PAPER[kind], script=script, body=body)
 
 
-def put(root: Path, source: Path, profile: str = PROFILE) -> None:
+def put(root: Path, source: Path) -> None:
     """Write the lessons of a repository into the source of its book."""
     from build import copy
 
-    known = parts(profile)
+    known = parts()
     for path in sorted((root / "book/lessons").glob("*.md")):
         text, name = path.read_text("utf-8"), path.name.removesuffix(".md")
         if name.endswith(".slides"):

@@ -22,6 +22,7 @@ from ldm.tasks.frozen import autoencoder as frozen
 from ldm.tasks.frozen import reconstruction
 from ldm.tasks.frozen.reconstruction import Critic, autoencoder_loss, decoder_loss, edges, fidelity
 from ldm.tasks.frozen.reconstruction import players as players_of
+from ldm.tasks.models import part_file
 
 SMALL = AutoencoderConfig(channels=(16,), blocks=1, patch=4, groups=8)
 IMAGES = Scenes(LAPTOP.scenes, "train", 4).images(range(4))
@@ -110,13 +111,14 @@ def workshop(tmp_path, monkeypatch):
     monkeypatch.setattr(frozen, "KEEP", 32)
     small = replace(LAPTOP, autoencoder=SMALL, data=64)
     _, params = split(AutoencoderKL(SMALL, keys=KeySource(jax.random.key(0))))
-    save_codec(frozen.autoencoder_path(small), params, SMALL, 0.7, psnr=1.0, images=5)
+    save_codec(part_file(small, "autoencoder"), params, SMALL, 0.7, psnr=1.0, images=5)
     return small
 
 
 @pytest.mark.slow
 def test_the_finish_keeps_the_encoder_and_the_scale_to_the_bit_and_resumes(workshop, capsys):
-    before, shape = load_codec(frozen.autoencoder_path(workshop)), frozen.autoencoder_path(workshop)
+    shape = part_file(workshop, "autoencoder")
+    before = load_codec(shape)
     frozen.finish_decoder(workshop, 32)
     frozen.finish_decoder(workshop, 64)  # goes on
     after, described = load_codec(shape), weights.metadata(shape)

@@ -13,7 +13,7 @@ from ldm.tasks import models
 
 def test_the_shipped_clip_prefers_a_pictures_own_caption_to_another_and_to_a_changed_one():
     profile = profiles.get("laptop-eps")
-    clip = load_clip(models.clip_file(profile), models.frozen_files(profile)[1])
+    clip = load_clip(models.part_file(profile, "clip"), models.frozen_files(profile)[1])
     scenes = Scenes(profile.scenes, "val", 64, level="some")
     images, captions = scenes.images(range(64)), scenes.captions(range(64))
     own = clip(images, captions)
@@ -31,7 +31,7 @@ def test_a_clip_of_other_files_is_refused():
     autoencoder, tower = models.frozen_files(profiles.get("laptop-eps"))
     with pytest.raises(ValueError, match="does not describe a clip"):
         load_clip(autoencoder, tower)
-    ours = models.clip_file(profiles.get("laptop-eps"))
+    ours = models.part_file(profiles.get("laptop-eps"), "clip")
     with pytest.raises(ValueError, match="does not describe a tower"):
         load_clip(ours, autoencoder)
     with pytest.raises(ValueError, match="was trained beside another text tower than"):

@@ -106,11 +106,11 @@ def queue(
     ]
 
 
-def reference(name: str = "laptop-eps") -> Command:
+def reference() -> Command:
     """The statistics of real scenes that distances are measured from."""
-    profile = profiles.get(name)
+    profile = profiles.get("laptop-eps")
     return Command(
-        text=f"part reference --profile {name}",
+        text=f"part reference --profile {profile.name}",
         why="what distances are measured from",
         minutes=1,
         made=lambda: _readable(profile),

@@ -12,7 +12,6 @@ import importlib.metadata
 import platform
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ldm.paths import ROOT
@@ -66,9 +65,9 @@ def without_recorded(notebook: dict[str, Any]) -> dict[str, Any]:
     return {**notebook, "cells": kept}
 
 
-def versions(requirements: Path = ROOT / "requirements.txt") -> dict[str, str]:
-    """Return the version of Python and of each package that a list of requirements pins, as installed here."""
-    names = re.findall(r"^([\w.-]+)==", requirements.read_text("utf-8"), re.M)
+def versions() -> dict[str, str]:
+    """Return the version of Python and of each package that requirements.txt pins, as installed here."""
+    names = re.findall(r"^([\w.-]+)==", (ROOT / "requirements.txt").read_text("utf-8"), re.M)
     found = {"python": platform.python_version()}
     for name in names:
         try:

@@ -95,9 +95,9 @@ def texts(path: str | Path) -> dict[str, str]:
         return dict(getattr(file, "text", {}))
 
 
-def sheet(images: Sequence[UInt8[np.ndarray, "h w 3"]], side: int = 256, gap: int = 4) -> UInt8[np.ndarray, "H W 3"]:
+def sheet(images: Sequence[UInt8[np.ndarray, "h w 3"]], side: int = 256) -> UInt8[np.ndarray, "H W 3"]:
     """Lay pictures side by side in a square of rows, on white; each within `side` pixels, none enlarged."""
-    small = [Image.fromarray(image) for image in images]
+    small, gap = [Image.fromarray(image) for image in images], 4
     for image in small:
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
     columns = int(np.ceil(np.sqrt(len(small))))

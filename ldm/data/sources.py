@@ -33,6 +33,7 @@ ENDINGS = (*PICTURES, ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".gif")
 WORDS = ("text", "caption", "prompt")  # columns that hold captions
 METADATA = ("metadata.jsonl", "metadata.csv")
 ROWS = 64  # of a Parquet file that are read at once
+AHEAD = 64  # pictures that are read while another is looked at
 T = TypeVar("T")
 Read = Callable[[], bytes]
 
@@ -58,7 +59,7 @@ class Source:
         """Hex digits that name these pictures as far as names and sizes tell."""
         return hashlib.blake2b(repr((self.place, self.names, self.sizes)).encode(), digest_size=8).hexdigest()
 
-    def each(self, look: Callable[[bytes], T], first: int = 0, threads: int = CORES, ahead: int = 64) -> Iterator[T]:
+    def each(self, look: Callable[[bytes], T], first: int = 0) -> Iterator[T]:
         """Yield `look` of each picture's bytes from `first` on, in order, by several threads and some pictures ahead.
 
         Raises: ValueError, one sentence with the picture's name, where `look` does.
@@ -73,11 +74,11 @@ class Source:
                     f"{self.place}: {name}: not a readable picture ({error}); replace it, or take it out."
                 ) from error
 
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(CORES) as pool:
             waiting: deque = deque()
             steps = zip(self.walk(first), self.names[first:], strict=True)
             while True:
-                waiting.extend(pool.submit(one, *step) for step in islice(steps, ahead - len(waiting)))
+                waiting.extend(pool.submit(one, *step) for step in islice(steps, AHEAD - len(waiting)))
                 if not waiting:
                     return
                 try:

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 WIDTH, LINE = 372, 19  # of the drawing, and from one line of text to the next, in its own units: pixels on a phone
 PAD, GAP = 9, 22  # inside a box, and between two
+LETTER = 6.4  # how wide one is, on average
+HOME = "../"  # from a page to the root of the book
 STYLE = """
 .ldm-diagram { display: block; width: 100%; max-width: 30rem; margin: 1rem auto 1.5rem; }
 .ldm-diagram text { font-size: 13px; fill: currentColor; }
@@ -68,19 +70,15 @@ TRAINED = (
 BOXES = (*ASKED, TEXT, LOOP, *STEP, *DRAWN, *TRAINED)
 
 
-def method(home: str = "../") -> str:
-    """Draw the diagram as one `<svg>` element.
-
-    Args:
-        home: the way from the page to the root of the book.
-    """
+def method() -> str:
+    """Draw the diagram as one `<svg>` element."""
     half = (WIDTH - GAP) // 2
     parts, y = [], 2
     height = _height(ASKED[0], half)
     for i, box in enumerate(ASKED):
-        parts.append(_box(box, i * (half + GAP), y, half, home))
+        parts.append(_box(box, i * (half + GAP), y, half))
     noise, y = y + height, y + height + GAP
-    parts += [_arrow(half // 2, noise, y), _box(TEXT, 0, y, half, home)]
+    parts += [_arrow(half // 2, noise, y), _box(TEXT, 0, y, half)]
     text, y = y + _height(TEXT, half), y + _height(TEXT, half) + GAP
     parts += [_arrow(half // 2, text, y), _arrow(half + GAP + half // 2, noise, y)]
 
@@ -88,23 +86,23 @@ def method(home: str = "../") -> str:
     top, y = y, y + _height(LOOP, WIDTH) + 2
     inside = []
     for box in STEP:
-        inside.append(_box(box, PAD, y, inner, home))
+        inside.append(_box(box, PAD, y, inner))
         y += _height(box, inner) + (0 if box is STEP[-1] else GAP)
         if box is not STEP[-1]:
             inside.append(_arrow(PAD + inner // 2, y - GAP, y))
     first, last, x = top + _height(LOOP, WIDTH) + 2 + LINE, y - LINE, PAD + inner  # back to the first, beside the three
     inside.append(f'<path class="ldm-arrow" d="M{x} {last} h{PAD + 4} V{first} h-{PAD}" marker-end="url(#ldm-tip)"/>')
     y += PAD
-    parts += [_box(LOOP, 0, top, WIDTH, home, height=y - top), *inside]
+    parts += [_box(LOOP, 0, top, WIDTH, height=y - top), *inside]
     for box in DRAWN:
-        parts += [_arrow(WIDTH // 2, y, y + GAP), _box(box, 0, y + GAP, WIDTH, home)]
+        parts += [_arrow(WIDTH // 2, y, y + GAP), _box(box, 0, y + GAP, WIDTH)]
         y += GAP + _height(box, WIDTH)
 
     y += GAP + LINE
     parts.append(f'<text class="ldm-head" x="0" y="{y}">What is trained, and by which loss</text>')
     y += PAD
     for box in TRAINED:
-        parts.append(_box(box, 0, y, WIDTH, home))
+        parts.append(_box(box, 0, y, WIDTH))
         y += _height(box, WIDTH) + 6
     return (
         f'<svg class="ldm-diagram" viewBox="-2 0 {WIDTH + 4} {y}" role="group" '
@@ -132,12 +130,12 @@ def _chapter(box: Box) -> str:
     return f"{page}.html" + (f"#{where}" if where else "")
 
 
-def _lines(text: str, width: float, size: float = 6.4) -> Sequence[str]:
-    """Break a text into lines of at most this width, words whole; `size`: of a letter on average."""
+def _lines(text: str, width: float) -> Sequence[str]:
+    """Break a text into lines of at most this width, words whole."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and len(longer) * size > width:
+        if lines[-1] and len(longer) * LETTER > width:
             lines.append(word)
         else:
             lines[-1] = longer
@@ -149,7 +147,7 @@ def _height(box: Box, width: float) -> int:
     return 2 * PAD + LINE * ((1 if beside else 2) + len(_lines(box.about, width - 2 * PAD))) - 4
 
 
-def _box(box: Box, x: float, y: float, width: float, home: str, height: int = 0) -> str:
+def _box(box: Box, x: float, y: float, width: float, height: int = 0) -> str:
     beside = width > WIDTH / 2
     name = box.code.split(":")[1]
     right = x + width - PAD if beside else x + PAD
@@ -160,11 +158,11 @@ def _box(box: Box, x: float, y: float, width: float, home: str, height: int = 0)
         for i, line in enumerate(_lines(box.about, width - 2 * PAD))
     )
     return (
-        f'<a href="{home}{_chapter(box)}"><rect x="{x}" y="{y}" width="{width}" '
+        f'<a href="{HOME}{_chapter(box)}"><rect x="{x}" y="{y}" width="{width}" '
         f'height="{height or _height(box, width)}" rx="7"/>'
         f'<text class="ldm-title" x="{x + PAD}" y="{first}">{html.escape(box.title)}</text>'
         f'<text class="ldm-about">{lines}</text></a>'
-        f'<a href="{home}{place(box)}"><text class="ldm-code" x="{right}" y="{first + (0 if beside else LINE)}"'
+        f'<a href="{HOME}{place(box)}"><text class="ldm-code" x="{right}" y="{first + (0 if beside else LINE)}"'
         f' text-anchor="{anchor}">{html.escape(name)}</text></a>'
     )
 

@@ -85,11 +85,14 @@ def by_size(table: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
     return alt.vconcat(*panels, spacing=16).properties(description=f"{titles(metrics)} after DreamBooth, by model size")
 
 
-def by_steps(table: pd.DataFrame, metrics: Sequence[str], variant: str = "prior") -> alt.VConcatChart:
-    """Plot each measure against the steps of finetuning, a colour a size; 0 is the model as pretrained."""
+def by_steps(table: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
+    """Plot each measure against the steps of finetuning with the class kept in mind, a colour a size.
+
+    0 is the model as pretrained.
+    """
     panels = []
     for metric in metrics:
-        data = pick(table[table["task"].isin(["before", variant])], metric)
+        data = pick(table[table["task"].isin(["before", "prior"])], metric)
         x = alt.X("train_steps:Q", title="steps of finetuning", scale=alt.Scale(type="symlog", constant=10))
         panels.append(_points(data, x, color(data), metric))
     return alt.vconcat(*panels, spacing=16).properties(description=f"{titles(metrics)} by steps of DreamBooth")

@@ -16,11 +16,10 @@ from ldm import profiles
 from ldm.figures import samples, tables
 from ldm.figures.charts import ABOVE, best, color, columns, cost_axis, curve, panel_axis, pick, tooltip
 from ldm.figures.contest import advantages, in_steps, shares
-from ldm.figures.samples import SHOWN
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics import optimum
 from ldm.statistics.bootstrap import Influences
-from ldm.statistics.contest import PAPER, contest
+from ldm.statistics.contest import contest
 from ldm.statistics.evidence import Evidence
 from ldm.study.results import Store
 
@@ -53,13 +52,32 @@ def setting(name: str) -> str:
     return f"Predicting {profile.predict}, drawn on {profile.spacing} times"
 
 
+def shared(found: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Return each setting's rows of the sizes, levels and step counts that all settings with rows have.
+
+    Who wins depends on who is there, and on how many step counts one may choose from. Empty where there are not two
+    settings with two sizes in common.
+    """
+    known = {name: rows for name, rows in found.items() if rows["c"].nunique() > 1}
+    places = {name: pd.MultiIndex.from_frame(rows[["c", "level", "steps"]]) for name, rows in known.items()}
+    common = set.intersection(*map(set, places.values())) if len(known) > 1 else set()
+    if len({c for c, *_ in common}) < 2:
+        return {}
+    return {name: rows[places[name].isin(common)] for name, rows in known.items()}
+
+
 def recorded(rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> dict[str, pd.DataFrame]:
     """Return the rows of each level that has two sizes or more by this metric, in the order of the levels.
 
-    They are those of the step counts that all these levels have: a level with more of them would have more tries.
+    They are those of the step counts that all these levels have: a level with more of them would have more tries. A
+    size with a single step count, as where a grid is being drawn, says nothing of steps and is left out.
     """
-    found = {level: rows[(rows["level"] == level) & (rows["metric"] == metric)] for level in levels}
-    found = {level: part for level, part in found.items() if part["c"].nunique() > 1}
+    found = {}
+    for level in levels:
+        part = rows[(rows["level"] == level) & (rows["metric"] == metric)]
+        part = part[part.groupby("c")["steps"].transform("nunique") > 1]
+        if part["c"].nunique() > 1:
+            found[level] = part
     common = set.intersection(*(set(part["steps"]) for part in found.values())) if found else set()
     return {level: part[part["steps"].isin(common)] for level, part in found.items()}
 
@@ -72,7 +90,7 @@ def evidence_of(
     return {level: Evidence.of(part, metric, influences(part, metric)) for level, part in parts.items()}
 
 
-def pictures(store: Store, rows: pd.DataFrame, metric: str, levels: Sequence[str], shown: Sequence[int] = SHOWN) -> Any:
+def pictures(store: Store, rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> Any:
     """Show the largest model's pictures of the same scenes and noise: a line a level, a column a step count.
 
     Each at its best guidance; grey where a setting has not been run.
@@ -82,7 +100,7 @@ def pictures(store: Store, rows: pd.DataFrame, metric: str, levels: Sequence[str
         return Markdown(MISSING)
     largest = {level: pick(part[part["c"] == part["c"].max()], metric) for level, part in parts.items()}
     found = pd.concat([best(part, ["steps"]).assign(said=SAYS[level]) for level, part in largest.items()])
-    return samples.of_rows(store, found, "said", "steps", shown=shown)
+    return samples.of_rows(store, found, "said", "steps")
 
 
 def curves(rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> Any:
@@ -110,8 +128,6 @@ def contests(
     metric: str,
     levels: Sequence[str],
     influences: Callable[[pd.DataFrame, str], Influences],
-    *,
-    unit: str = PAPER,
 ) -> tuple[Any, ...]:
     """Compare smaller against largest at every budget, a panel a level; all trainings are pooled.
 
@@ -120,7 +136,7 @@ def contests(
     evidence = evidence_of(rows, metric, levels, influences)
     if not evidence:
         return (Markdown(MISSING),)
-    found = {title(level): contest(one, unit=unit) for level, one in evidence.items()}
+    found = {title(level): contest(one) for level, one in evidence.items()}
     trainings = "; ".join(
         f"{SAYS[level]}: {one.trainings}" + f" ({one.spread})" * bool(one.spread) for level, one in evidence.items()
     )

@@ -80,10 +80,9 @@ PARTS = {
 }
 
 
-def shown(name: str, store: Store, metric: str, profile: Profile | None = None) -> list:
+def shown(name: str, store: Store, metric: str) -> list:
     """Return what a chapter displays: a heading, which sizes are measured, chart and verdict; nothing where none is."""
-    profile = profile or profiles.get("gpu")
-    part = PARTS[name]
+    profile, part = profiles.get("gpu"), PARTS[name]
     rows = part.rows(store, profile)
     if rows.empty:
         return []

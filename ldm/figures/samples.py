@@ -80,14 +80,14 @@ def sample_table(
     )
 
 
-def of_rows(store: Store, rows: pd.DataFrame, down: str, across: str, *, shown: Sequence[int] = SHOWN) -> Any:
+def of_rows(store: Store, rows: pd.DataFrame, down: str, across: str) -> Any:
     """Show pictures of rows' cells by two of their columns, in the order of their coming; grey where there is none."""
     found = {(row[down], row[across]): row for row in rows.to_dict("records")}
     lines, columns = list(dict.fromkeys(rows[down])), sorted(set(rows[across]))
-    blank = np.full_like(stacked(store, rows["key"].iloc[0], shown), 128)
+    blank = np.full_like(stacked(store, rows["key"].iloc[0]), 128)
     at = [[found.get((line, column)) for column in columns] for line in lines]
     return picture_grid(
-        np.stack([[stacked(store, row["key"], shown) if row else blank for row in line] for line in at]),
+        np.stack([[stacked(store, row["key"]) if row else blank for row in line] for line in at]),
         lines,
         [label(across, column) for column in columns],
         width=112,

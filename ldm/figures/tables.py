@@ -90,9 +90,9 @@ def table(frame: pd.DataFrame, *, what: str = "", digits: int = 3) -> str:
     return folded(text, f"{what or 'The table'}, {len(frame)} rows") if len(frame) > LONG else text
 
 
-def folded(text: str, summary: str, *, opened: bool = False) -> str:
-    """Return Markdown that a reader unfolds, or with `opened` folds away, beneath its summary."""
-    return f"<details{' open' if opened else ''}>\n<summary>{html.escape(summary)}</summary>\n\n{text}\n\n</details>"
+def folded(text: str, summary: str) -> str:
+    """Return Markdown that a reader unfolds beneath its summary."""
+    return f"<details>\n<summary>{html.escape(summary)}</summary>\n\n{text}\n\n</details>"
 
 
 def side_by_side(gaps: pd.DataFrame) -> str:

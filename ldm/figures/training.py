@@ -16,6 +16,8 @@ import pandas as pd
 from ldm.figures.charts import interactive
 from ldm.profiles import Profile
 
+EVERY = 2.0  # seconds at least between two drawings of a loss that goes on
+
 
 def no_losses(profile: Profile) -> str:
     """Say in Markdown what is missing where a profile's held-out losses are, and what makes them."""
@@ -67,18 +69,17 @@ class LiveLoss:
     """The loss chart of a training that is still going on.
 
     Call it with one record a step, as `fit(..., on_log=lambda record: chart(**record))` would; it redraws in place at
-    most every `every` seconds, and `close()` (or leaving the `with`) draws the end. Outside IPython
+    most every two seconds, and `close()` (or leaving the `with`) draws the end. Outside IPython
     it only collects `history`. Under papermill, which keeps the last drawing alone, it draws once.
     """
 
-    def __init__(self, *, every: float = 2.0, live: bool | None = None) -> None:
+    def __init__(self) -> None:
         self.history: list[dict[str, Any]] = []
-        self._every, self._last, self._handle = every, time.monotonic(), None
-        self._live = interactive() if live is None else live
+        self._live, self._last, self._handle = interactive(), time.monotonic(), None
 
     def __call__(self, **record: Any) -> None:
         self.history.append(record)
-        if self._live and time.monotonic() - self._last > self._every:
+        if self._live and time.monotonic() - self._last > EVERY:
             self._draw()
 
     def __enter__(self) -> LiveLoss:

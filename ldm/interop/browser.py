@@ -79,7 +79,7 @@ def write(folder: Path = FOLDER, sizes: Sequence[int] = (), profile: Profile = O
 def digest(profile: Profile, sizes: Sequence[int]) -> str:
     """Names the weights and the code that the files are made of."""
     models = [path for c in sizes if (path := models_tasks.file_of(profile, c, profile.length))]
-    parts = [paths.WEIGHTS / profile.weights / f"{part}.safetensors" for part in ("autoencoder", "text")]
+    parts = models_tasks.frozen_files(profile)
     content = b"".join(Path(path).read_bytes() for path in [*models, *parts, *CODE, __file__])
     return hashlib.blake2b(content + str(tuple(sizes)).encode(), digest_size=8).hexdigest()
 

@@ -101,13 +101,13 @@ def mmd(fake: Features, real: Sample, *, bandwidth: float) -> Measured:
     return _distance(checked(fake), real, Rbf(bandwidth))
 
 
-def median_bandwidth(real: Sample, *, among: int = 1000) -> float:
-    """Return the median distance between two of the first `among` reference images.
+def median_bandwidth(real: Sample) -> float:
+    """Return the median distance between two of the first thousand reference images.
 
     Of the *reference*, so that it is the same for every generator: a bandwidth taken from both samples, as
     in two-sample tests (Gretton et al. 2012, section 8), would measure each generator with its own ruler.
     """
-    sigma = float(np.median(scipy.spatial.distance.pdist(real.checked[:among])))
+    sigma = float(np.median(scipy.spatial.distance.pdist(real.checked[:1000])))
     if sigma == 0:
         raise ValueError("half of the reference's pairs of images have equal features, so there is no bandwidth.")
     return sigma

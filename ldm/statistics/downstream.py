@@ -114,16 +114,16 @@ def fig6(
     tuned: pd.DataFrame,
     metric: str,
     influences: Influences | None = None,
-    *,
-    quality: str = "alignment",
 ) -> Verdict:
     """Fig. 6: once a subject is learnt, quality depends on size as it did after pretraining (section 3.2).
 
-    pretraining: one row of `quality` a size. tuned: one row of `metric` a size, over subjects, whose influences are
+    pretraining: one row of `alignment` a size. tuned: one row of `metric` a size, over subjects, whose influences are
     the subjects'. The effect is Kendall's rank correlation of the two over sizes. Holds where its interval lies above
     1/2, fails where it lies below. Raises: ValueError for fewer than two sizes, or for two rows of one size.
     """
-    a, b = (lower_is_better(rows, name).sort_values("size") for rows, name in ((pretraining, quality), (tuned, metric)))
+    a, b = (
+        lower_is_better(rows, name).sort_values("size") for rows, name in ((pretraining, "alignment"), (tuned, metric))
+    )
     sizes = sorted(set(a["size"]) & set(b["size"]))
     a, b = (rows[rows["size"].isin(sizes)] for rows in (a, b))
     if len(sizes) < 2 or not len(a) == len(b) == len(sizes):
@@ -137,6 +137,6 @@ def fig6(
         answer=answered(effect, 0.5),
         metric=metric,
         effect=effect,
-        meaning=f"rank correlation over sizes with {quality} as pretrained",
+        meaning="rank correlation over sizes with alignment as pretrained",
         asked=f"c = {', '.join(map(str, sizes))}",
     )

@@ -24,8 +24,6 @@ def frontier(
     rows: pd.DataFrame,
     budgets: Sequence[float] | np.ndarray | None = None,
     influences: Influences | None = None,
-    *,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Return the best setting within each budget, and the chance that its size is truly the best one.
 
@@ -41,7 +39,7 @@ def frontier(
         raise ValueError(
             f"budget {grid[0]:g} buys nothing, the cheapest setting costs {rows['cost'].min():g}; raise the budget."
         )
-    sizes, best = _best_within(rows, grid, replicates(rows, influences, seed=seed))
+    sizes, best = _best_within(rows, grid, replicates(rows, influences))
     winners = best.argmin(0)  # (budgets, replicates)
     found = []
     for budget, winner in zip(grid, winners, strict=True):
@@ -68,9 +66,7 @@ class Crossover(NamedTuple):
     chance: float
 
 
-def crossover(
-    rows: pd.DataFrame, small: Hashable, large: Hashable, influences: Influences | None = None, *, seed: int = 0
-) -> Crossover:
+def crossover(rows: pd.DataFrame, small: Hashable, large: Hashable, influences: Influences | None = None) -> Crossover:
     """Find where, on the costs of `rows` (as in `frontier`), `large` overtakes `small` for good."""
     rows = _checked(rows)
     for size in (small, large):
@@ -84,7 +80,7 @@ def crossover(
         for_good = np.logical_and.accumulate(ahead[::-1], axis=0)[::-1]
         return np.where(for_good.any(0), budgets[for_good.argmax(0)], np.inf)
 
-    sizes, best = _best_within(rows, budgets, replicates(rows, influences, seed=seed))
+    sizes, best = _best_within(rows, budgets, replicates(rows, influences))
     drawn = overtaken(best, sizes)
     measured = overtaken(_best_within(rows, budgets, rows["value"].to_numpy(float)[:, None])[1], sizes)[0]
     lo, hi = np.quantile(drawn, [0.025, 0.975], method="nearest")

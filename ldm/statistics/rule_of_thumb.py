@@ -34,21 +34,19 @@ class Rule:
     table: pd.DataFrame  # a line a budget: `budget`, `size`, `steps`, `guidance`, `regret`
 
 
-def budgets_between(evidence: Evidence, count: int = 24, *, unit: str = PAPER) -> Float[np.ndarray, " count"]:
+def budgets_between(evidence: Evidence, count: int = 24) -> Float[np.ndarray, " count"]:
     """Return budgets, evenly in logarithms, from one step of the largest size to its most."""
-    cost = counted(evidence.rows, unit)[(evidence.rows["size"] == evidence.sizes[-1]).to_numpy()]
+    cost = counted(evidence.rows, PAPER)[(evidence.rows["size"] == evidence.sizes[-1]).to_numpy()]
     return np.geomspace(cost.min(), cost.max(), count)
 
 
-def settings(
-    evidence: Evidence, steps: int, budgets: Sequence[float] | np.ndarray, *, unit: str = PAPER
-) -> pd.DataFrame:
+def settings(evidence: Evidence, steps: int, budgets: Sequence[float] | np.ndarray) -> pd.DataFrame:
     """Return what the rule takes within each budget: columns `budget`, `size`, `steps`, `guidance`.
 
     The largest size that affords `steps` steps, with as many steps as it affords, at the best guidance for them; where
     no size affords them, the smallest size.
     """
-    rows, cost = evidence.rows, counted(evidence.rows, unit)
+    rows, cost = evidence.rows, counted(evidence.rows, PAPER)
     found = []
     for budget in budgets:
         within = rows[affordable(cost, budget)]
@@ -62,9 +60,9 @@ def settings(
     return pd.DataFrame(found)
 
 
-def best_settings(evidence: Evidence, budgets: Sequence[float] | np.ndarray, *, unit: str = PAPER) -> pd.DataFrame:
+def best_settings(evidence: Evidence, budgets: Sequence[float] | np.ndarray) -> pd.DataFrame:
     """Return the best measured setting within each budget: columns as of `settings`."""
-    at = evidence.best_within(counted(evidence.rows, unit), budgets)
+    at = evidence.best_within(counted(evidence.rows, PAPER), budgets)
     return evidence.rows.iloc[at][SETTING].assign(budget=list(budgets)).reset_index(drop=True)
 
 
@@ -96,24 +94,22 @@ def rule(
     chosen_by: Evidence,
     measured_on: Evidence,
     candidates: Sequence[int] = (),
-    *,
-    unit: str = PAPER,
 ) -> Rule:
     """Choose the number of steps on every second budget of one evidence, and measure its regret on the rest of another.
 
     The two should be of other pictures or of trainings by other seeds: on the same ones the regret is too large.
     candidates: numbers of steps to choose from; none: all that the rows have.
     """
-    grid, known = budgets_between(chosen_by, unit=unit), sorted({int(steps) for steps in chosen_by.rows["steps"]})
+    grid, known = budgets_between(chosen_by), sorted({int(steps) for steps in chosen_by.rows["steps"]})
     tried = [n for n in candidates or known if n in known]
     if not tried:
         raise ValueError(f"candidates = {tuple(candidates)}: expected step counts that the rows have.")
     some, others = grid[::2], grid[1::2]
-    best = best_settings(chosen_by, some, unit=unit)
-    costs = [float(regrets(chosen_by, settings(chosen_by, n, some, unit=unit), best)[:, 0].mean()) for n in tried]
+    best = best_settings(chosen_by, some)
+    costs = [float(regrets(chosen_by, settings(chosen_by, n, some), best)[:, 0].mean()) for n in tried]
     steps = tried[int(np.argmin(costs))]
-    taken = settings(chosen_by, steps, others, unit=unit)
-    spent = regrets(measured_on, taken, best_settings(chosen_by, others, unit=unit))
+    taken = settings(chosen_by, steps, others)
+    spent = regrets(measured_on, taken, best_settings(chosen_by, others))
     return Rule(
         steps=steps,
         chosen=np.array(costs),

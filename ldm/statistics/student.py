@@ -30,7 +30,6 @@ def f6(
     method: str = "codi",
     steps: int = 4,
     allowance: float = 1.0,
-    margin: float = MARGIN,
 ) -> Verdict:
     """F6: at the cost of the largest model, distilled, a smaller undistilled one is as good (section 3.6, Fig. 13).
 
@@ -53,7 +52,7 @@ def f6(
             f"F6 needs a smaller undistilled model at a cost of at most {budget:.3g}: run cells with fewer steps."
         )
     scatter = training_scatter(rows)
-    margin = max(margin, scatter.sd if scatter else 0.0)
+    margin = max(MARGIN, scatter.sd if scatter else 0.0)
     compared = rows[distilled | smaller].reset_index(drop=True)
     ours = (compared["task"] == TEACHER).to_numpy()
     value, drawn = _gain(compared["value"].to_numpy(float), ours, replicates(compared, influences))

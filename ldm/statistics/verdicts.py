@@ -22,6 +22,7 @@ from ldm.statistics.ranks import somers_lead
 
 SMALL = 2  # doublings of the budget from the largest model's least on that count as small ones
 FEWEST = 4  # the paper's least number of steps
+FEW = 20  # steps up to which samplers are put in order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,16 +86,14 @@ def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     )
 
 
-def small_budgets(
-    evidence: Evidence, *, fewest: int = 1, unit: str = PAPER, margin: float = MARGIN, doublings: float = SMALL
-) -> Contest:
+def small_budgets(evidence: Evidence, *, fewest: int = 1, unit: str = PAPER, margin: float = MARGIN) -> Contest:
     """Compare sizes over the small budgets: from the largest model's `fewest` steps on, for two doublings."""
     rows = evidence.rows
     largest = rows[(rows["size"] == evidence.sizes[-1]) & (rows["steps"] >= fewest)]
     if largest.empty:
         raise ValueError(f"No row of c = {evidence.sizes[-1]} has {fewest} or more steps; run more step counts.")
     start, most = _least(largest, unit), float(counted(largest, unit).max())
-    end = min(start * 2**doublings, most)
+    end = min(start * 2**SMALL, most)
     return contest(evidence, start=start, end=end, fewest=fewest, unit=unit, margin=margin)
 
 
@@ -149,9 +148,6 @@ def f4(
     influences: Influences | None = None,
     *,
     usual: str = "ddim",
-    fewest: int = FEWEST,
-    unit: str = PAPER,
-    margin: float = MARGIN,
 ) -> Verdict:
     """F4: another sampler gives the same verdict about sizes and steps (section 3.4, Fig. 11).
 
@@ -169,8 +165,8 @@ def f4(
         raise ValueError(
             f"F4 needs two sizes and two step counts by both {usual} and {sampler}; run more cells of either."
         )
-    start = max(_least(part.rows[part.rows["size"] == part.sizes[-1]], unit) for part in parts)
-    found = [contest(part, start=start, fewest=fewest, unit=unit, margin=margin) for part in parts]
+    start = max(_least(part.rows[part.rows["size"] == part.sizes[-1]], PAPER) for part in parts)
+    found = [contest(part, start=start, fewest=FEWEST) for part in parts]
     shares = agreement(*found)
     value = found[1].mean.value - found[0].mean.value
     error = float(np.hypot(found[0].mean.se, found[1].mean.se))
@@ -192,26 +188,23 @@ def order_of_samplers(
     better: str,
     worse: str,
     influences: Influences | None = None,
-    *,
-    most: int = 20,
-    margin: float = MARGIN,
 ) -> Verdict:
     """Section 3.4: at few steps one sampler is better than another (DPM-Solver++ than DDIM, DDIM than DDPM; Fig. 11).
 
     The effect is by how much `worse` is worse than `better`, as a share of the value, on average over all sizes and
-    step counts from 4 to `most` that both have, each at its best guidance. Holds where its interval lies above 0, fails
+    step counts from 4 to 20 that both have, each at its best guidance. Holds where its interval lies above 0, fails
     where it lies below the margin: the two are alike, or the other way round.
     """
     evidence = Evidence.of(rows, metric, influences)
     table, values = evidence.rows, evidence.values
-    keep = table["steps"].between(FEWEST, most)
+    keep = table["steps"].between(FEWEST, FEW)
     best = {
         key: list(part.index)
         for key, part in table[keep & table["sampler"].isin([better, worse])].groupby(["sampler", "size", "steps"])
     }
     pairs = [(best[better, *k], best[worse, *k]) for s, *k in best if s == better and (worse, *k) in best]
     if not pairs:
-        raise ValueError(f"No size and step count up to {most} has rows by both {better} and {worse}; run such cells.")
+        raise ValueError(f"No size and step count up to {FEW} has rows by both {better} and {worse}; run such cells.")
 
     drawn = evidence.replicates
     share = [max(abs(values[a].min()), Z * drawn[a].min(0).std()) for a, _ in pairs]
@@ -222,11 +215,11 @@ def order_of_samplers(
     effect = evidence.estimate(float(gap(values)), gap(drawn))
     return Verdict(
         finding="F4, order",
-        answer="holds" if effect.lo > 0 else "fails" if effect.hi < margin else "undecided",
+        answer="holds" if effect.lo > 0 else "fails" if effect.hi < MARGIN else "undecided",
         metric=metric,
         effect=effect,
         meaning=f"excess of {worse} over {better}, as a share of the value:",
-        asked=f"{len(pairs)} pairs of size and steps, {FEWEST} to {most}; {evidence.trainings}",
+        asked=f"{len(pairs)} pairs of size and steps, {FEWEST} to {FEW}; {evidence.trainings}",
         detail=evidence.spread,
     )
 

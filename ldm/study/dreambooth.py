@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from ldm.networks.layers import Params, Structure
     from ldm.tasks.generate import Generator
     from ldm.training.loop import Loss
-    from ldm.training.parallel import Layout
 
 Variant = Literal["truth", "before", "no prior", "prior", "prior and text"]
 TUNED: tuple[Variant, ...] = ("prior", "no prior", "prior and text")
@@ -106,14 +105,11 @@ class DreamBoothEvaluator(SamplingEvaluator):
     """Teaches a subject to a model, asks it for pictures, and measures what they show.
 
     Cells that differ in `tuned` alone share one training, if the longest comes first (`dreambooth_grid`); `lengths` are
-    those that a training keeps. `layout`: the devices to train on (`finetune`).
+    those that a training keeps.
     """
 
-    def __init__(
-        self, profile: Profile, lengths: Sequence[int] = (), recipe: Recipe | None = None, layout: Layout | None = None
-    ):
+    def __init__(self, profile: Profile, lengths: Sequence[int] = (), recipe: Recipe | None = None):
         super().__init__(profile)
-        self.layout = layout
         self.lengths, self.recipe = tuple(lengths), recipe or Recipe()
         self.subject = cache(lambda name: self._readable(subject(profile, name)))
         self._loss = lru_cache(maxsize=1)(self._loss)
@@ -169,7 +165,7 @@ class DreamBoothEvaluator(SamplingEvaluator):
         tower = {TEXT + name: p for name, p in self.text.params.items()} if text else {}
         params = {**model.params, **tower}
         lengths = sorted({cell.tuned, *(length for length in self.lengths if length < cell.tuned)})
-        return finetune(self._loss(model.structure, text), params, batch, self.recipe, lengths, self.layout)
+        return finetune(self._loss(model.structure, text), params, batch, self.recipe, lengths)
 
     def _generator(self, cell: DreamBooth) -> Generator:
         from ldm.tasks.dreambooth import TEXT

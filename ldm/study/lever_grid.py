@@ -202,7 +202,7 @@ def _cells(evaluator: LeverEvaluator, level: Level) -> dict[str, dict[str, Pulle
     """Return lever -> key -> setting, of all that is asked at a level and whose models are known."""
     profile, plain, found = evaluator.profile, SamplingEvaluator(evaluator.profile), {}
     for cell in lever_grid(profile, level=level):
-        searched = isinstance(cell.lever, Search) and not models.clip_file(profile).is_file()  # by no verifier
+        searched = isinstance(cell.lever, Search) and not models.part_file(profile, "clip").is_file()  # by no verifier
         if not searched and all(models.there(profile, *model) for model in evaluator.models_of(cell)):
             setting = Pulled(cell.lever.name, cell.lever.dose, evaluator.asked(cell))
             found.setdefault(cell.lever.name, {})[evaluator.key(cell)] = setting

@@ -100,7 +100,7 @@ class LeverEvaluator(SamplingEvaluator):
         if cell.other is not None:
             asked["other"] = self._digest(*cell.other)
         if isinstance(cell.lever, Search):
-            asked["verifier"] = models.digest_of(models.clip_file(self.profile))
+            asked["verifier"] = models.digest_of(models.part_file(self.profile, "clip"))
         return key(cell, **self.versions, **asked, data=self.data_of(cell))
 
     @cached_property
@@ -108,7 +108,7 @@ class LeverEvaluator(SamplingEvaluator):
         """What a search asks: the small CLIP whose text tower the models are told captions by."""
         from ldm.networks.scene_clip import load_clip
 
-        return load_clip(models.clip_file(self.profile), models.frozen_files(self.profile)[1])
+        return load_clip(models.part_file(self.profile, "clip"), models.frozen_files(self.profile)[1])
 
     def evaluate(self, cell: LeverEvaluation) -> tuple[Score, np.ndarray, float]:
         self._fits = []

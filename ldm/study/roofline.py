@@ -61,8 +61,8 @@ def roofline(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def whole_paper(share: tuple[float, float] = (0.2, 0.6), kind: str = "v5e") -> tuple[float, tuple[float, float]]:
-    """Return FLOPs of the paper's eleven trainings, and the chip-days that they take between these shares of the peak.
+def whole_paper(share: tuple[float, float] = (0.2, 0.6)) -> tuple[float, tuple[float, float]]:
+    """Return FLOPs of the paper's eleven trainings, and the v5e chip-days that they take between these shares of peak.
 
     Counted, a backward pass as two forward ones; the autoencoder, the text tower, finetuning and sampling are not in
     it.
@@ -71,5 +71,5 @@ def whole_paper(share: tuple[float, float] = (0.2, 0.6), kind: str = "v5e") -> t
     if not 0 < share[0] <= share[1] <= 1:
         raise ValueError(f"share = {list(share)}: expected two numbers between 0 and 1, the smaller first.")
     flops = sum(cost.PASSES * cost.unet_gflops(c, SIDE, TOKENS, CONTEXT) * 1e9 for c in SIZES.values()) * STEPS * BATCH
-    most, least = (flops / (part * sheet_of(kind).tflops * 1e12) / 86_400 for part in share)
+    most, least = (flops / (part * sheet_of("v5e").tflops * 1e12) / 86_400 for part in share)
     return flops, (least, most)

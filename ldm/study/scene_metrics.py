@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from ldm import paths
 from ldm.data.scenes.captions import PARTS
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import Scene
@@ -97,7 +96,7 @@ class Metrics:
     def scene(self) -> SceneNetwork:
         from ldm.metrics.perceptual import detector
 
-        return detector.load_detector(detector_of(self.profile))
+        return detector.load_detector(models.part_file(self.profile, "detector"))
 
     @property
     def networks(self) -> dict[str, EfficientNet | SceneNetwork]:
@@ -182,7 +181,7 @@ class Metrics:
 
 
 def references_path(profile: Profile) -> Path:
-    return paths.WEIGHTS / profile.weights / "reference.safetensors"
+    return models.part_file(profile, "reference")
 
 
 def cards_of(path: Path) -> Path:
@@ -190,14 +189,9 @@ def cards_of(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def detector_of(profile: Profile) -> Path:
-    """Return where the profile's scene detector lies."""
-    return paths.WEIGHTS / profile.weights / "detector.safetensors"
-
-
 def _protocols(profile: Profile) -> dict[str, Protocol]:
     """Return what the profile's references are to be made from, for each network: told by the networks' files alone."""
-    detector, data = detector_of(profile), Scenes(profile.scenes, "test", profile.reference)
+    detector, data = models.part_file(profile, "detector"), Scenes(profile.scenes, "test", profile.reference)
     _, side = detections.described(detector)
     networks = {
         "effnet": (efficientnet_card.protocol(), efficientnet_card.TRAINED),

@@ -20,7 +20,6 @@ from ldm.diffusion.losses import Batch, DeviceBatch
 from ldm.networks.layers import Params, Structure, merge
 from ldm.tasks.dreambooth_recipe import Recipe
 from ldm.training.loop import Loss, TrainConfig, fit
-from ldm.training.parallel import Layout
 
 TEXT = "text/"  # before the names of the text tower's parameters, where it learns too
 
@@ -61,12 +60,8 @@ def finetune(
     batch: Callable[[int], Batch],
     recipe: Recipe,
     lengths: Sequence[int],
-    layout: Layout | None = None,
 ) -> dict[int, Params]:
-    """Return the averaged weights after each of these numbers of steps, by the one training loop; the rate is constant.
-
-    `layout`: the devices of this process to train on, else the first one.
-    """
+    """Return the averaged weights after each of these numbers of steps, by the one training loop at a constant rate."""
     size, kept = len(batch(0)["latents"]), {}
     config = TrainConfig(
         images=max(lengths) * size,
@@ -81,7 +76,5 @@ def finetune(
 
     start = {name: np.array(p) for name, p in params.items()}
     lengths = [length * size for length in lengths]
-    if layout:
-        layout.rows(size)  # refuses a batch that cannot be spread
-    fit(loss, start, batch, config, layout=layout, lengths=lengths, on_length=keep, title="dreambooth")
+    fit(loss, start, batch, config, lengths=lengths, on_length=keep, title="dreambooth")
     return kept

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -22,15 +22,22 @@ if TYPE_CHECKING:
     from ldm.networks.layers import Params
 
 
+def part_file(profile: Profile, part: Literal["autoencoder", "text", "clip", "detector", "reference"]) -> Path:
+    """Return where a part lies that the profile's models and metrics stand on, below weights/.
+
+    "clip" is what the small CLIP has beside its text tower, "text".
+    """
+    return paths.WEIGHTS / profile.weights / f"{part}.safetensors"
+
+
 def frozen_files(profile: Profile) -> tuple[Path, Path]:
     """Return where the autoencoder and the text tower lie that the profile's models stand on."""
-    folder = paths.WEIGHTS / profile.weights
-    return folder / "autoencoder.safetensors", folder / "text.safetensors"
+    return part_file(profile, "autoencoder"), part_file(profile, "text")
 
 
-def clip_file(profile: Profile) -> Path:
-    """Return where the rest of the small CLIP lies, whose text tower is one of the frozen networks."""
-    return paths.WEIGHTS / profile.weights / "clip.safetensors"
+def run_folder(profile: Profile, name: str, root: Path | None = None) -> Path:
+    """Return the folder in which a training of this name keeps what it goes on from, below runs/."""
+    return (root or paths.RUNS) / profile.weights / name
 
 
 def model_path(

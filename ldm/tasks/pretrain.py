@@ -30,7 +30,17 @@ from ldm.networks.layers import KeySource, Params, abstract, split
 from ldm.networks.text import TextEncoder
 from ldm.networks.unet import UNet
 from ldm.profiles import Profile
-from ldm.tasks.models import average_kind, file_of, frozen_files, lengths_until, missing, model_path, name_of, save
+from ldm.tasks.models import (
+    average_kind,
+    file_of,
+    frozen_files,
+    lengths_until,
+    missing,
+    model_path,
+    name_of,
+    run_folder,
+    save,
+)
 from ldm.training import ema
 from ldm.training.loop import TrainConfig, TrainState, fit
 from ldm.training.parallel import Layout, host
@@ -168,7 +178,7 @@ def pretrain(
         config,
         layout=layout,
         gflops=PASSES * sizes.gflops(profile.network, c, profile.latent_shape[0], *null.shape),
-        folder=root / profile.weights / f"{name_of(profile, 'train')}-c{c}-s{seed}" if checkpoints else None,
+        folder=run_folder(profile, f"{name_of(profile, 'train')}-c{c}-s{seed}", root) if checkpoints else None,
         lengths=lengths,
         on_length=keep,
         on_log=on_log,
@@ -181,7 +191,7 @@ def pretrain(
 
 def snapshots_of(profile: Profile, c: int, seed: int = 0, root: Path | None = None) -> Path:
     """Return the folder of a training's snapshots."""
-    return (root or paths.RUNS) / profile.weights / f"{name_of(profile, 'averages')}-c{c}-s{seed}"
+    return run_folder(profile, f"{name_of(profile, 'averages')}-c{c}-s{seed}", root)
 
 
 def averaged(

@@ -66,9 +66,9 @@ class LatentPairs:
         }
 
 
-def latent_pairs(pairs: Pairs, codec: Codec, folder: Path = paths.RUNS / "cache") -> LatentPairs:
+def latent_pairs(pairs: Pairs, codec: Codec) -> LatentPairs:
     """Encode all pairs, or open what an earlier run encoded."""
-    n, name = len(pairs), f"{len(pairs)}-{pairs.key}-{digest(codec.params)}"
+    n, folder, name = len(pairs), paths.RUNS / "cache", f"{len(pairs)}-{pairs.key}-{digest(codec.params)}"
     return LatentPairs(
         half_precision(folder, f"latents-{name}", map(codec.encode, drawn(pairs.high, n)), n),
         half_precision(folder, f"condition-{name}", map(codec.encode, drawn(pairs.seen, n)), n),
@@ -120,7 +120,7 @@ def finetune(
         params = widened(start, profile.autoencoder.latents)
     schedule, predict = aim(profile, kind)
     rows = layout.rows(config.batch) if layout else slice(None)
-    folder = root / profile.weights / f"train-{models.name_of(profile, kind)}-c{c}-s{config.seed}"
+    folder = models.run_folder(profile, f"train-{models.name_of(profile, kind)}-c{c}-s{config.seed}", root)
 
     def keep(images: int, ema: Params) -> None:
         path = models.model_path(profile, c, images, config.seed, root, kind)

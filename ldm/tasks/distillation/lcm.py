@@ -10,6 +10,8 @@ from ldm.diffusion.schedule import Predict, Schedule
 from ldm.networks.layers import Params, Structure
 from ldm.tasks.distillation.flow import consistency, spread
 
+HUBER = 0.001  # differences far below it count squared, those far above it as they are
+
 
 def lcm_loss(
     student: Structure,
@@ -20,9 +22,8 @@ def lcm_loss(
     null: Float[Array, "m d"],
     scales: tuple[float, float],
     segments: int,
-    huber: float = 0.001,
 ):
-    """Consistency in x0 by the pseudo-Huber distance, sqrt(d^2 + huber^2) - huber of each number.
+    """Consistency in x0 by the pseudo-Huber distance, sqrt(d^2 + HUBER^2) - HUBER of each number.
 
     The guided teacher skips from place to place by DDIM (section 4.3), and the student takes guidance as an input
     (4.2). The published c_skip and c_out are 0 and 1 to five digits wherever the network is asked, and the clean end
@@ -34,7 +35,7 @@ def lcm_loss(
 
     def loss(params: Params, batch: DeviceBatch, key: Array, taught: Params, averaged: Params):
         _, x0, target = pair(params, batch, key, taught, averaged)
-        value = jnp.mean(jnp.sqrt(jnp.square(x0 - target) + huber**2) - huber)
+        value = jnp.mean(jnp.sqrt(jnp.square(x0 - target) + HUBER**2) - HUBER)
         return value, {"spread": spread(x0, batch["latents"])}
 
     return loss

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import jax
 from flax import nnx
 
@@ -22,23 +20,22 @@ from ldm.networks.autoencoder import AutoencoderKL, Codec, encode, load_codec, s
 from ldm.networks.layers import KeySource, Params, split
 from ldm.profiles import Profile
 from ldm.tasks.frozen.reconstruction import Critic, autoencoder_loss, decoder_loss, players
+from ldm.tasks.models import part_file, run_folder
 from ldm.training.loop import TrainConfig, fit
 
 KEEP = 20_000  # images between two files of weights, so that a run may be ended early
 
 
-def autoencoder_path(profile: Profile) -> Path:
-    return paths.WEIGHTS / profile.weights / "autoencoder.safetensors"
-
-
 def seen(profile: Profile) -> int:
     """Return how many images the profile's autoencoder was trained on; 0 where there is none."""
-    return weights.metadata(autoencoder_path(profile))["images"] if autoencoder_path(profile).is_file() else 0
+    path = part_file(profile, "autoencoder")
+    return weights.metadata(path)["images"] if path.is_file() else 0
 
 
 def finished(profile: Profile) -> bool:
     """Return whether the profile's autoencoder is there, and its decoder finished."""
-    return autoencoder_path(profile).is_file() and "decoder_images" in weights.metadata(autoencoder_path(profile))
+    path = part_file(profile, "autoencoder")
+    return path.is_file() and "decoder_images" in weights.metadata(path)
 
 
 class CodecWriter:
@@ -54,7 +51,8 @@ class CodecWriter:
         decibels = float(psnr(self.images, codec.decode(latents)).mean())
         print(f"{described}: PSNR {decibels:.2f} dB on {len(self.images)} held-out scenes", flush=True)
         scale = described.pop("scale", 1 / float(latents.std()))
-        save_codec(autoencoder_path(self.profile), params, self.profile.autoencoder, scale, psnr=decibels, **described)
+        path = part_file(self.profile, "autoencoder")
+        save_codec(path, params, self.profile.autoencoder, scale, psnr=decibels, **described)
 
 
 def train_autoencoder(profile: Profile, images: int = 0) -> None:
@@ -74,7 +72,7 @@ def train_autoencoder(profile: Profile, images: int = 0) -> None:
         params,
         lambda step: {"images": pictures[batch_indices(config.seed, step, config.batch, len(pictures))]},
         config,
-        folder=paths.RUNS / profile.weights / "train-autoencoder",
+        folder=run_folder(profile, "train-autoencoder"),
         lengths=range(KEEP, config.images + 1, KEEP),
         on_length=lambda seen, ema: keep(ema, images=seen),
         title="autoencoder",
@@ -90,17 +88,18 @@ def finish_decoder(profile: Profile, images: int = 0) -> None:
     config = TrainConfig(
         images=images or 120_000, batch=16, learning_rate=5e-4, warmup_images=4_000, decay_images=20_000
     )
-    given = load_codec(autoencoder_path(profile)).params
+    path = part_file(profile, "autoencoder")
+    given = load_codec(path).params
     encoder = digest({name: p for name, p in given.items() if name.startswith("encoder.")})
-    folder = paths.RUNS / profile.weights / f"train-decoder-{encoder}"
+    folder = run_folder(profile, f"train-decoder-{encoder}")
     start = folder / "start.safetensors"  # what the run began with, for those who resume it
     if not start.is_file():
         if finished(profile):
             raise ValueError(
-                f"{autoencoder_path(profile)} holds a decoder that is finished: expected one as `part autoencoder` "
+                f"{path} holds a decoder that is finished: expected one as `part autoencoder` "
                 "leaves it; train the autoencoder anew, or keep this one."
             )
-        write_atomic(start, autoencoder_path(profile).read_bytes())
+        write_atomic(start, path.read_bytes())
     codec, described = load_codec(start), weights.metadata(start)
     pictures = Scenes(profile.scenes, "train", profile.frozen_data).cached(paths.RUNS / "cache")
     critic, criticising = split(Critic(profile.scenes.size, keys=KeySource(jax.random.key(config.seed))))

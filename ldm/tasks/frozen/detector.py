@@ -28,6 +28,7 @@ from ldm.metrics.perceptual.detector import Labels, SceneNetwork, build, load_de
 from ldm.networks import weights
 from ldm.networks.layers import Params, merge
 from ldm.profiles import Profile
+from ldm.tasks.models import part_file, run_folder
 from ldm.training.loop import Loss, TrainConfig, fit
 
 TRAINING = TrainConfig(
@@ -160,12 +161,12 @@ def train_detector(profile: Profile, images: int = 0) -> SceneNetwork:
         untrained.params,
         lambda step: data.batch(step, config.batch, config.seed),
         config,
-        folder=paths.RUNS / profile.weights / "train-detector",
+        folder=run_folder(profile, "train-detector"),
         title="detector",
     )
     network = replace(untrained, params=state.ema)
     accuracy = {part: examine_detector(network, replace(scenes, split=part, n=2000)) for part in ("val", "heldout")}
-    path = paths.WEIGHTS / profile.weights / "detector.safetensors"
+    path = part_file(profile, "detector")
     save_detector(path, network, accuracy)
     return load_detector(path)
 

@@ -38,6 +38,7 @@ from ldm.networks.scene_clip import SIDE, WIDTH, SceneClip, save_clip, seen
 from ldm.networks.text import TextConfig, TextEncoder, load_text_encoder
 from ldm.networks.tokenizer import Tokenizer
 from ldm.profiles import Profile
+from ldm.tasks.models import part_file, run_folder
 from ldm.training.loop import Loss, TrainConfig, fit
 
 TRAINING = TrainConfig(
@@ -170,16 +171,16 @@ def train_text(profile: Profile, images: int = 0) -> TextEncoder:
         params,
         lambda step: data.batch(step, config.batch, config.seed),
         config,
-        folder=paths.RUNS / profile.weights / "train-text",
+        folder=run_folder(profile, "train-text"),
         title="text tower",
     )
     accuracy = examine_text(structure, state.ema, tokenizer, replace(scenes, split="val", n=1000, level="all"))
     if profile.level != "all":
         there = examine_text(structure, state.ema, tokenizer, replace(scenes, split="val", n=1000))
         accuracy |= {f"{name}, where {profile.level} is said": value for name, value in there.items()}
-    path = paths.WEIGHTS / profile.weights / "text.safetensors"
+    path = part_file(profile, "text")
     save_text(path, state.ema, tokenizer, accuracy, context=text.out)
-    save_clip(path.with_name("clip.safetensors"), state.ema, path)
+    save_clip(part_file(profile, "clip"), state.ema, path)
     return load_text_encoder(path)
 
 
