@@ -292,6 +292,23 @@ def test_levels_stand_side_by_side_and_one_without_rows_is_left_out():
     assert "some of it" in table and "everything" not in table
 
 
+def test_a_level_that_is_being_drawn_does_not_shrink_the_others():
+    begun = by_level().query("level == 'all' or steps == 4")
+    assert list(levels.recorded(begun, KID, ["all", "some"])) == ["all"]
+    assert set(levels.recorded(begun, KID, ["all"])["all"]["steps"]) == set(by_level().query("level == 'all'")["steps"])
+
+
+def test_settings_are_compared_by_the_sizes_levels_and_step_counts_that_both_have():
+    rows = by_level()
+    fewer = rows[rows["steps"] != rows["steps"].max()]
+    shared = levels.shared({"laptop-eps": rows, "laptop-v": fewer, "gpu-v": rows[:0]})
+    assert list(shared) == ["laptop-eps", "laptop-v"] and len(shared["laptop-eps"]) == len(fewer)
+    assert not levels.shared({"laptop-eps": rows})
+    small, large = rows["c"].min(), rows["c"].max()
+    parted = rows[(rows["c"] == small) & (rows["level"] == "all") | (rows["c"] == large) & (rows["level"] == "some")]
+    assert not levels.shared({"laptop-eps": rows, "laptop-v": parted}), "no level has two sizes"
+
+
 def test_levels_without_rows_get_a_sentence():
     none = by_level().query("level == 'nothing'")
     said = [levels.curves(none, KID, ["all"]), *levels.contests(none, KID, ["all"], lambda rows, metric: {})]

@@ -61,7 +61,7 @@ def shared(found: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     known = {name: rows for name, rows in found.items() if rows["c"].nunique() > 1}
     places = {name: pd.MultiIndex.from_frame(rows[["c", "level", "steps"]]) for name, rows in known.items()}
     common = set.intersection(*map(set, places.values())) if len(known) > 1 else set()
-    if len({c for c, *_ in common}) < 2:
+    if all(len({c for c, level, _ in common if level == one}) < 2 for one in {level for _, level, _ in common}):
         return {}
     return {name: rows[places[name].isin(common)] for name, rows in known.items()}
 
@@ -72,14 +72,20 @@ def recorded(rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> dict[str
     They are those of the step counts that all these levels have: a level with more of them would have more tries. A
     size with a single step count, as where a grid is being drawn, says nothing of steps and is left out.
     """
-    found = {}
-    for level in levels:
-        part = rows[(rows["level"] == level) & (rows["metric"] == metric)]
-        part = part[part.groupby("c")["steps"].transform("nunique") > 1]
-        if part["c"].nunique() > 1:
-            found[level] = part
+    found = {level: rows[(rows["level"] == level) & (rows["metric"] == metric)] for level in levels}
+    found = {level: several for level, part in found.items() if len(several := _of_several_steps(part))}
     common = set.intersection(*(set(part["steps"]) for part in found.values())) if found else set()
-    return {level: part[part["steps"].isin(common)] for level, part in found.items()}
+    return {
+        level: several
+        for level, part in found.items()
+        if len(several := _of_several_steps(part[part["steps"].isin(common)]))
+    }
+
+
+def _of_several_steps(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the sizes that have two step counts or more; none where these are fewer than two sizes."""
+    kept = rows[rows.groupby("c")["steps"].transform("nunique") > 1]
+    return kept if kept["c"].nunique() > 1 else kept[:0]
 
 
 def evidence_of(

@@ -38,7 +38,10 @@ def kept(store: Store, key: str) -> np.ndarray:
     """Return the first pictures of a cell, uint8 (n, h, w, 3). Raises: ValueError when they are not here."""
     path = store.file(key, "strip.webp")
     if path is None:
-        raise ValueError(f"The pictures of cell {key} are missing: run the cell, or restore results/files.")
+        raise ValueError(
+            f"The pictures of cell {key} are missing: run the cell, or restore results/files. Of the first edition's"
+            " sampling only those that a chapter shows are kept since 2026-11-28; an older checkout has all."
+        )
     strip = np.asarray(Image.open(io.BytesIO(path.read_bytes())).convert("RGB"))
     return np.stack(np.split(strip, strip.shape[1] // strip.shape[0], axis=1))
 
