@@ -131,12 +131,16 @@ record("rows", {name: len(rows) for name, rows in found.items()})
 # it, decide who wins? The same question is asked of the sizes, levels and step counts that both settings have.
 
 # %% tags=["remove-input"]
-both = charts.shared(found)
-both_asked = charts.by_setting(both, lambda rows: [charts.answer(rows, m, levels, store.influences) for m in asked])
-display(*(both_asked if both else [Markdown("This needs two settings with rows of two sizes in common.")]))
-
-# %% tags=["remove-input"]
-display(*(charts.by_setting(both, lambda rows: [charts.curves(rows, metric, levels)]) if both else []))
+display(
+    *charts.by_setting(
+        charts.shared(found),
+        lambda rows: [
+            *(charts.answer(rows, m, levels, store.influences) for m in asked),
+            charts.curves(rows, metric, levels),
+        ],
+        missing="This needs two settings with rows of two sizes in common.",
+    )
+)
 
 # %% [markdown] tags=["recorded"]
 # On the shipped rows, the second setting takes the smaller model's budgets away. Where the caption says some, c = 8

@@ -23,6 +23,7 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp")  # endings of files that are looke
 GREY16 = ("I;16", "I;16L", "I;16B", "I;16N")
 DETOUR = {"LAB": "RGB", "La": "LA"}  # modes from which Pillow has no right way straight to RGBA
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", *DETOUR, *GREY16)
+GAP = 4  # pixels between the pictures of a sheet
 BITS, WHITE_OR_BLACK = 258, 262  # tags of a TIFF: bits a number, and whether 0 is white (0) or black (1)
 
 
@@ -97,14 +98,14 @@ def texts(path: str | Path) -> dict[str, str]:
 
 def sheet(images: Sequence[UInt8[np.ndarray, "h w 3"]], side: int = 256) -> UInt8[np.ndarray, "H W 3"]:
     """Lay pictures side by side in a square of rows, on white; each within `side` pixels, none enlarged."""
-    small, gap = [Image.fromarray(image) for image in images], 4
+    small = [Image.fromarray(image) for image in images]
     for image in small:
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
     columns = int(np.ceil(np.sqrt(len(small))))
-    width, height = (max(image.size[axis] for image in small) + gap for axis in (0, 1))
-    page = Image.new("RGB", (columns * width + gap, -(-len(small) // columns) * height + gap), "white")
+    width, height = (max(image.size[axis] for image in small) + GAP for axis in (0, 1))
+    page = Image.new("RGB", (columns * width + GAP, -(-len(small) // columns) * height + GAP), "white")
     for place, image in enumerate(small):
-        page.paste(image, (gap + place % columns * width, gap + place // columns * height))
+        page.paste(image, (GAP + place % columns * width, GAP + place // columns * height))
     return np.asarray(page)
 
 

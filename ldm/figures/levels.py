@@ -32,18 +32,21 @@ def title(level: str) -> str:
     return f"the caption says {SAYS[level]}"
 
 
-def by_setting(found: Mapping[str, pd.DataFrame], draw: Callable[[pd.DataFrame], Sequence[Any]]) -> list[Any]:
+def by_setting(
+    found: Mapping[str, pd.DataFrame], draw: Callable[[pd.DataFrame], Sequence[Any]], missing: str = MISSING
+) -> list[Any]:
     """Return what is drawn of each profile's rows; of those without rows, nothing.
 
     Each stands under the name of its setting where there are several.
 
-    found: profile -> rows of its grid, as `ldm.study.findings.by_level` gives them.
+    found: profile -> rows of its grid, as `ldm.study.findings.by_level` gives them. missing: what is said where none
+    has two sizes.
     """
     known = {name: rows for name, rows in found.items() if rows["c"].nunique() > 1}
     shown = []
     for name, rows in known.items():
         shown += [*([Markdown(f"### {setting(name)}")] if len(known) > 1 else []), *draw(rows)]
-    return shown or [Markdown(MISSING)]
+    return shown or [Markdown(missing)]
 
 
 def setting(name: str) -> str:
@@ -55,15 +58,16 @@ def setting(name: str) -> str:
 def shared(found: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Return each setting's rows of the sizes, levels and step counts that all settings with rows have.
 
-    Who wins depends on who is there, and on how many step counts one may choose from. Empty where there are not two
-    settings with two sizes in common.
+    Who wins depends on who is there, and on how many step counts one may choose from. Empty where no level has two
+    sizes in two settings.
     """
     known = {name: rows for name, rows in found.items() if rows["c"].nunique() > 1}
-    places = {name: pd.MultiIndex.from_frame(rows[["c", "level", "steps"]]) for name, rows in known.items()}
-    common = set.intersection(*map(set, places.values())) if len(known) > 1 else set()
-    if all(len({c for c, level, _ in common if level == one}) < 2 for one in {level for _, level, _ in common}):
+    if len(known) < 2:
         return {}
-    return {name: rows[places[name].isin(common)] for name, rows in known.items()}
+    places = {name: pd.MultiIndex.from_frame(rows[["c", "level", "steps"]]) for name, rows in known.items()}
+    common = set.intersection(*map(set, places.values()))
+    sizes = pd.DataFrame(common, columns=["c", "level", "steps"]).groupby("level")["c"].nunique()
+    return {name: rows[places[name].isin(common)] for name, rows in known.items()} if (sizes > 1).any() else {}
 
 
 def recorded(rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> dict[str, pd.DataFrame]:
@@ -72,20 +76,15 @@ def recorded(rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> dict[str
     They are those of the step counts that all these levels have: a level with more of them would have more tries. A
     size with a single step count, as where a grid is being drawn, says nothing of steps and is left out.
     """
-    found = {level: rows[(rows["level"] == level) & (rows["metric"] == metric)] for level in levels}
-    found = {level: several for level, part in found.items() if len(several := _of_several_steps(part))}
+    found = _comparable({level: rows[(rows["level"] == level) & (rows["metric"] == metric)] for level in levels})
     common = set.intersection(*(set(part["steps"]) for part in found.values())) if found else set()
-    return {
-        level: several
-        for level, part in found.items()
-        if len(several := _of_several_steps(part[part["steps"].isin(common)]))
-    }
+    return _comparable({level: part[part["steps"].isin(common)] for level, part in found.items()})
 
 
-def _of_several_steps(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the sizes that have two step counts or more; none where these are fewer than two sizes."""
-    kept = rows[rows.groupby("c")["steps"].transform("nunique") > 1]
-    return kept if kept["c"].nunique() > 1 else kept[:0]
+def _comparable(parts: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Return the parts that have two sizes of two step counts or more, without their other sizes."""
+    kept = {level: part[part.groupby("c")["steps"].transform("nunique") > 1] for level, part in parts.items()}
+    return {level: part for level, part in kept.items() if part["c"].nunique() > 1}
 
 
 def evidence_of(
