@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import measure
-from ldm.data import shards
+from ldm.data import shard_writer, shards
 from ldm.data.feed import Feed
 from ldm.data.latents import Encoded, LatentSet
 from ldm.data.scenes.dataset import Scenes
@@ -44,8 +44,9 @@ def sources(folder: Path) -> dict[str, Encoded]:
     frozen = pretrain.frozen_networks(LAPTOP)
     data = Scenes(LAPTOP.scenes, "train", SCENES)
     opened = {}
-    for kind, encode in {"latents": shards.latents(data, *frozen), "pictures": shards.pictures(data)}.items():
-        opened[kind] = shards.open_shards(shards.write(str(folder / kind), SCENES, *encode), folder)
+    kinds = {"latents": shard_writer.latents(data, *frozen), "pictures": shard_writer.pictures(data)}
+    for kind, encode in kinds.items():
+        opened[kind] = shards.open_shards(shard_writer.write(str(folder / kind), SCENES, *encode), folder)
     made = {
         name: lambda kind, n=n: Feed(opened[kind], *frozen, LAPTOP.scenes.size, LAPTOP.latent_shape, threads=n)
         for name, n in {"when asked for": 0, "ahead": 4}.items()

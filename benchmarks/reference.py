@@ -10,7 +10,7 @@ from diffusers import UNet2DConditionModel
 from jaxtyping import Array
 
 from ldm.networks.cost import MULTIPLIERS, groups, heads
-from ldm.networks.layers import Params
+from ldm.networks.structure import Params
 
 
 def twin(c: int, context: int, size: int, params: Params | None = None, **options: int) -> UNet2DConditionModel:

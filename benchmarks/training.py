@@ -17,7 +17,8 @@ from benchmarks import measure
 from benchmarks.reference import twin
 from ldm.diffusion.losses import diffusion_loss
 from ldm.diffusion.schedule import Schedule
-from ldm.networks.layers import KeySource, split
+from ldm.networks.layers import KeySource
+from ldm.networks.structure import split
 from ldm.networks.unet import UNet
 from ldm.training.flat import Flat
 from ldm.training.loop import TrainConfig, init_state, make_train_step

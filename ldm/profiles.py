@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ldm.data.scenes.captions import Level
-from ldm.data.scenes.record import EASY, FULL, SceneConfig
+from ldm.data.scenes.config import EASY, FULL, SceneConfig
+from ldm.diffusion.plan import Plan
 from ldm.diffusion.schedule import Noise, Predict, Schedule, Spacing, Times
-from ldm.diffusion.solvers import Plan, plan
+from ldm.diffusion.solvers import plan
 from ldm.networks.autoencoder_config import SD, AutoencoderConfig
 from ldm.networks.family import table1
 from ldm.networks.sizes import Network, check_network

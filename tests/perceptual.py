@@ -13,7 +13,8 @@ from PIL import Image
 
 from ldm.metrics.perceptual.network import View
 from ldm.networks import weights
-from ldm.networks.layers import KeySource, abstract, merge
+from ldm.networks.layers import KeySource
+from ldm.networks.structure import abstract, merge
 from tests.random_weights import draw, shapes_of
 
 GOLDEN = Path(__file__).parent / "golden" / "perceptual.safetensors"

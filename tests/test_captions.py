@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from ldm.data.scenes import truth
 from ldm.data.scenes.captions import PARTS, caption, said, tokens
+from ldm.data.scenes.config import EASY, FULL
 from ldm.data.scenes.dataset import Scenes
-from ldm.data.scenes.record import EASY, FULL, scene
+from ldm.data.scenes.record import scene
 
 N = 2_000
 OPEN = Scenes(EASY, "train", N, level="some")

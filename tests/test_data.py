@@ -11,8 +11,8 @@ from PIL import Image
 from ldm.data.batches import batch_indices
 from ldm.data.datasets import Crops, Folder
 from ldm.data.pictures import check_out, save, upright, whole
+from ldm.data.scenes.config import EASY
 from ldm.data.scenes.dataset import Scenes
-from ldm.data.scenes.record import EASY
 
 
 def picture(path, size=(40, 20), colour=(200, 30, 30)):

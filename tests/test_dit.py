@@ -17,7 +17,8 @@ from ldm.networks.cost import unet_gflops
 from ldm.networks.dit_config import DiTConfig, pixart, published, small
 from ldm.networks.dit_cost import dit_gflops, dit_gigaflops, dit_parameters, dit_params, multiply_adds
 from ldm.networks.family import transformer_table
-from ldm.networks.layers import KeySource, abstract, merge, split
+from ldm.networks.layers import KeySource
+from ldm.networks.structure import abstract, merge, split
 from ldm.tasks import models, pretrain, superres
 from ldm.tasks.distillation import student
 from ldm.training.gradients import half

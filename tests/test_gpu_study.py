@@ -24,7 +24,7 @@ from launch.gpu.worker import Worker
 from ldm import __main__ as cli
 from ldm import paths, profiles
 from ldm.networks import weights
-from ldm.networks.layers import abstract
+from ldm.networks.structure import abstract
 from ldm.paths import ROOT
 from ldm.study import grids
 from ldm.study.results import Row, Store

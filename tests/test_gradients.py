@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ldm.networks.layers import abstract, merge
+from ldm.networks.structure import abstract, merge
 from ldm.networks.unet import UNet
 from ldm.training.gradients import divided, gradient, half
 from ldm.training.loop import TrainConfig, fit

@@ -12,10 +12,11 @@ from flax import nnx
 
 from ldm.diffusion.counting import passes
 from ldm.diffusion.guidance import Guidance, Projection, as_guidance, combine, pair
+from ldm.diffusion.plan import Plan
 from ldm.diffusion.sampler import initial_noise, loop, sample
 from ldm.diffusion.schedule import to_eps, to_x0
-from ldm.diffusion.solvers import Plan, ddim, ddpm, dpmpp_2m, heun, unipc
-from ldm.networks.layers import split
+from ldm.diffusion.solvers import ddim, ddpm, dpmpp_2m, heun, unipc
+from ldm.networks.structure import split
 from tests.toy import SD
 
 SHAPE, B = (2, 2, 3), 5

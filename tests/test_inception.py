@@ -9,7 +9,7 @@ import pytest
 
 from ldm.metrics.perceptual import inception, network
 from ldm.networks import weights
-from ldm.networks.layers import abstract
+from ldm.networks.structure import abstract
 from tests.perceptual import GOLDEN, relative, write
 
 

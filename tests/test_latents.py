@@ -8,8 +8,8 @@ import numpy as np
 
 from ldm.data.latents import device_set, latent_set
 from ldm.data.scenes.captions import words
+from ldm.data.scenes.config import EASY
 from ldm.data.scenes.dataset import Scenes
-from ldm.data.scenes.record import EASY
 from ldm.networks import text
 
 

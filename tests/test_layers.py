@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ldm.networks import layers
-from ldm.networks.layers import KeySource, merge, split
+from ldm.networks.layers import KeySource
+from ldm.networks.structure import merge, split
 
 
 def draw(seed: int, *shape: int) -> np.ndarray:

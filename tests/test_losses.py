@@ -11,7 +11,7 @@ from scipy import stats
 
 from ldm.diffusion.losses import denoising_errors, diffusion_loss, keys_of_batch
 from ldm.diffusion.schedule import Schedule, target
-from ldm.networks.layers import split
+from ldm.networks.structure import split
 
 SD = Schedule.sd()
 COUNT, SHAPE = 2000, (2, 2, 4)

@@ -16,7 +16,7 @@ from ldm.diffusion.sampler import image_keys, initial_noise, sample
 from ldm.diffusion.schedule import Schedule
 from ldm.diffusion.solvers import ddim
 from ldm.figures import primer
-from ldm.networks.layers import split
+from ldm.networks.structure import split
 
 SD = Schedule.sd()
 

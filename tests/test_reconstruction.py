@@ -14,7 +14,8 @@ from ldm.data.scenes.dataset import Scenes
 from ldm.networks import weights
 from ldm.networks.autoencoder import AutoencoderKL, load_codec, save_codec
 from ldm.networks.autoencoder_config import AutoencoderConfig
-from ldm.networks.layers import KeySource, split
+from ldm.networks.layers import KeySource
+from ldm.networks.structure import split
 from ldm.profiles import LAPTOP
 from ldm.study import scene_metrics
 from ldm.tasks import pretrain
@@ -92,7 +93,7 @@ def test_the_prior_is_that_of_a_gaussian():
     structure, params = split(AutoencoderKL(SMALL, keys=KeySource(jax.random.key(0))))
     _, seen = autoencoder_loss(structure)(params, {"images": IMAGES}, jax.random.key(1))
     from ldm.networks.autoencoder import to_pixels
-    from ldm.networks.layers import merge
+    from ldm.networks.structure import merge
 
     mean, logvar = merge(structure, params).encode(to_pixels(IMAGES))
     z, w = np.polynomial.hermite_e.hermegauss(20)  # expectation under N(0, 1)

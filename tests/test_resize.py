@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from ldm.data.resample import cubic, smooth
+from ldm.data.scenes.config import SceneConfig
 from ldm.data.scenes.dataset import Scenes
-from ldm.data.scenes.record import SceneConfig
 from ldm.metrics.perceptual import resize
 from ldm.metrics.perceptual.efficientnet import resize as approximate
 from ldm.networks import weights

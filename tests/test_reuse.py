@@ -14,7 +14,7 @@ from ldm.diffusion.sampler import Reuse, loop, sample
 from ldm.diffusion.schedule import to_x0
 from ldm.diffusion.solvers import ddim, ddpm, heun, unipc
 from ldm.networks import cost
-from ldm.networks.layers import abstract, merge, split
+from ldm.networks.structure import abstract, merge, split
 from ldm.networks.unet import UNet
 from tests.test_guidance import CONTEXT, KEYS, NULL, SHAPE, walked
 from tests.toy import SD

@@ -15,19 +15,11 @@ from scipy import stats
 
 from ldm import profiles
 from ldm.diffusion.guidance import Guidance
+from ldm.diffusion.plan import Plan
 from ldm.diffusion.sampler import initial_noise, loop, sample
-from ldm.diffusion.solvers import Plan, ddim, ddpm, heun
-from ldm.networks.layers import (
-    Conv,
-    KeySource,
-    Linear,
-    Params,
-    ResBlock,
-    SpatialTransformer,
-    Structure,
-    merge,
-    split,
-)
+from ldm.diffusion.solvers import ddim, ddpm, heun
+from ldm.networks.layers import Conv, KeySource, Linear, ResBlock, SpatialTransformer
+from ldm.networks.structure import Params, Structure, merge, split
 from ldm.tasks import pretrain
 from tests.test_solvers import SOLVERS
 from tests.toy import SD, walk

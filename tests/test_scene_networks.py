@@ -13,12 +13,14 @@ from ldm import paths
 from ldm.data.scenes import truth
 from ldm.data.scenes import truth as truth_scenes
 from ldm.data.scenes.captions import caption, said, tokens, words
+from ldm.data.scenes.config import EASY
 from ldm.data.scenes.dataset import Scenes
-from ldm.data.scenes.record import EASY, SIZES
+from ldm.data.scenes.record import SIZES
 from ldm.metrics.perceptual import detector as judge
 from ldm.metrics.perceptual.alignment import alignment
 from ldm.networks import text, weights
-from ldm.networks.layers import KeySource, split
+from ldm.networks.layers import KeySource
+from ldm.networks.structure import split
 from ldm.tasks.frozen import detector
 from ldm.tasks.frozen import text as scene_clip
 from ldm.training.loop import TrainConfig, init_state, make_train_step

@@ -12,9 +12,10 @@ import pytest
 from ldm.data.batches import in_order
 from ldm.data.scenes import dataset
 from ldm.data.scenes.captions import IDENTIFIERS, caption, max_words, tokens, words
+from ldm.data.scenes.config import EASY, FULL, KINDS, SceneConfig
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.emoji import COLOURS, STYLES, emojis
-from ldm.data.scenes.record import EASY, FULL, KINDS, SPLITS, SceneConfig, held_out, scene
+from ldm.data.scenes.record import SPLITS, held_out, scene
 from ldm.data.scenes.render import pattern, render
 
 CONFIGS = pytest.mark.parametrize("config", [EASY, FULL], ids=["easy", "full"])

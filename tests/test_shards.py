@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ldm.data import shard_writer
 from ldm.data import shards as tars
 from ldm.data.batches import batch_indices
 from ldm.data.datasets import Folder
 from ldm.data.feed import Ahead, Feed, open_feed
 from ldm.data.latents import latent_set
+from ldm.data.scenes.config import EASY
 from ldm.data.scenes.dataset import Scenes
-from ldm.data.scenes.record import EASY
 from ldm.data.shards import open_shards
 from ldm.networks.tokenizer import Tokenizer
 
@@ -50,9 +51,8 @@ CODEC, TEXT = Means(), Ids()
 
 
 def write(url, pictures: bool = False) -> str:
-    return tars.write(
-        str(url), N, *(tars.pictures(DATA) if pictures else tars.latents(DATA, CODEC, TEXT)), length=LENGTH
-    )
+    made = shard_writer.pictures(DATA) if pictures else shard_writer.latents(DATA, CODEC, TEXT)
+    return shard_writer.write(str(url), N, *made, length=LENGTH)
 
 
 def feed(url, cache, **options) -> Feed:
@@ -168,7 +168,7 @@ def test_a_caption_that_is_refused_leaves_nothing_behind(tmp_path):
         ]
         (tmp_path / "mine/metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
         data = Folder(tmp_path / "mine", SIDE)
-        tars.write(str(tmp_path / "out"), len(data), *tars.latents(data, CODEC, TEXT), length=LENGTH)
+        shard_writer.write(str(tmp_path / "out"), len(data), *shard_writer.latents(data, CODEC, TEXT), length=LENGTH)
 
     with pytest.raises(ValueError, match="Picture 17 of 17: The word 'zeppelin' of the caption 'a zeppelin'"):
         put("a zeppelin")

@@ -11,10 +11,9 @@ import pytest
 from safetensors import safe_open
 from scipy import optimize, stats
 
+from ldm.diffusion.plan import ROWS, Plan
 from ldm.diffusion.schedule import Schedule
 from ldm.diffusion.solvers import (
-    ROWS,
-    Plan,
     consistency,
     ddim,
     ddpm,

@@ -10,7 +10,7 @@ import pytest
 
 from ldm.interop.stable_diffusion.tokenizer import ClipTokenizer, read_tokenizer
 from ldm.networks.clip_text import ClipText, ClipTextConfig
-from ldm.networks.layers import abstract, merge
+from ldm.networks.structure import abstract, merge
 from tests.vocabulary import vocabulary, write_vocabulary
 
 

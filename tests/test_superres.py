@@ -14,7 +14,7 @@ from ldm import profiles
 from ldm.diffusion.solvers import ddim, plan
 from ldm.figures import superres as figures
 from ldm.networks import sizes, weights
-from ldm.networks.layers import abstract, merge
+from ldm.networks.structure import abstract, merge
 from ldm.statistics import comparisons, downstream
 from ldm.study import findings
 from ldm.study import photographs as gallery

@@ -7,8 +7,8 @@ import pytest
 
 from ldm import paths
 from ldm.data.scenes.captions import max_words, words
+from ldm.data.scenes.config import EASY
 from ldm.data.scenes.dataset import Scenes
-from ldm.data.scenes.record import EASY
 from ldm.networks import text, weights
 
 SHIPPED = paths.WEIGHTS / "mini" / "text.safetensors"

@@ -13,7 +13,8 @@ import pytest
 from ldm.networks import cost
 from ldm.networks.cost import groups, heads
 from ldm.networks.family import TABLE1
-from ldm.networks.layers import KeySource, Params, Structure, abstract, merge, split
+from ldm.networks.layers import KeySource
+from ldm.networks.structure import Params, Structure, abstract, merge, split
 from ldm.networks.unet import UNet
 
 PAPER = pd.read_csv(TABLE1)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from ldm.diffusion.plan import Plan
 from ldm.diffusion.schedule import Schedule, to_x0
-from ldm.diffusion.solvers import Plan
 
 SD = Schedule.sd()
 Network = Callable[[np.ndarray, int], np.ndarray]  # (x, t) -> what it predicts

@@ -21,7 +21,7 @@ import numpy as np
 from ldm import profiles
 from ldm.__main__ import call
 from ldm.data.batches import CORES
-from ldm.networks.layers import abstract
+from ldm.networks.structure import abstract
 from ldm.study import grids
 from ldm.study.denoising import DenoisingEvaluator
 from ldm.study.sampling import SamplingEvaluator

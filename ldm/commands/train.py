@@ -143,7 +143,7 @@ def shards(
     """
     from ldm import profiles
     from ldm.commands.checks import check_numbers
-    from ldm.data import shards as tars
+    from ldm.data import shard_writer
     from ldm.data.datasets import Folder
     from ldm.data.scenes.dataset import Scenes
     from ldm.tasks import pretrain as task
@@ -155,8 +155,8 @@ def shards(
         if folder
         else Scenes(chosen.scenes, "train", n or chosen.data, level=chosen.level)
     )
-    encode = tars.pictures(data) if pictures else tars.latents(data, *task.frozen_networks(chosen))
-    print(tars.write(out, len(data), *encode))
+    encode = shard_writer.pictures(data) if pictures else shard_writer.latents(data, *task.frozen_networks(chosen))
+    print(shard_writer.write(out, len(data), *encode))
 
 
 def superres(

@@ -19,7 +19,8 @@ from jaxtyping import Float
 
 from ldm.data.batches import batch_indices
 from ldm.data.pictures import square
-from ldm.data.shards import CONTEXT, Shards, made_by, open_shards
+from ldm.data.shard_writer import made_by
+from ldm.data.shards import CONTEXT, Shards, open_shards
 from ldm.networks.autoencoder import Codec
 from ldm.networks.text import TextEncoder
 

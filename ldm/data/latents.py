@@ -22,7 +22,7 @@ from ldm.data.datasets import Captioned
 from ldm.diffusion.losses import Batch, DeviceBatch
 from ldm.hashing import digest
 from ldm.networks.autoencoder import Codec
-from ldm.networks.layers import Params, Structure, merge
+from ldm.networks.structure import Params, Structure, merge
 from ldm.networks.text import TextEncoder
 
 CHUNK = 1024  # pictures held at once

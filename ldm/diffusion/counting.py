@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ldm.diffusion.guidance import Guidance, inside
-from ldm.diffusion.solvers import Plan
+from ldm.diffusion.plan import Plan
 from ldm.diffusion.stitching import owners
 
 

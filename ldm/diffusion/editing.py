@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from ldm.diffusion.solvers import Plan
+from ldm.diffusion.plan import Plan
 
 
 def beginning(plan: Plan, row: int) -> Plan:

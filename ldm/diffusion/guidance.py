@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from ldm.diffusion.solvers import Plan
+from ldm.diffusion.plan import Plan
 from ldm.networks.layers import AnyArray
 
 Ask = Callable[..., Array]  # a denoiser (`ldm.diffusion.denoiser.Denoiser`)

@@ -13,7 +13,8 @@ from jaxtyping import Array, Float, Int, Key
 
 from ldm.diffusion.denoiser import conditioned
 from ldm.diffusion.schedule import Predict, Schedule, Times, check_predict, target, to_eps, to_x0
-from ldm.networks.layers import AnyArray, Params, Structure, merge
+from ldm.networks.layers import AnyArray
+from ldm.networks.structure import Params, Structure, merge
 
 Batch = Mapping[str, AnyArray]  # what training is given for a step; the first axis is that of its pictures
 DeviceBatch = Mapping[str, Array]  # the same within the compiled step
@@ -41,7 +42,7 @@ def diffusion_loss(
     """Return the denoising loss: mean square error of the network's prediction at a drawn time.
 
     Args:
-        structure: of the UNet (`layers.split`).
+        structure: of the UNet (`structure.split`).
         predict: what the network predicts; of several, the one whose place is batch["predicts"].
         null: the text embedding of the empty caption, (m, d); it replaces each caption's with
             probability `drop`, so that the network can be guided (Ho and Salimans 2022).

@@ -21,9 +21,10 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from ldm.checks import check_seed
 from ldm.diffusion.denoiser import Denoiser, Net, conditioned, denoiser, with_guidance
 from ldm.diffusion.guidance import Guidance, as_guidance, guided_step, inside, pair
+from ldm.diffusion.plan import Plan
 from ldm.diffusion.schedule import Predict, check_predict, preconditioning
-from ldm.diffusion.solvers import Plan
-from ldm.networks.layers import AnyArray, Params, Structure, merge
+from ldm.networks.layers import AnyArray
+from ldm.networks.structure import Params, Structure, merge
 from ldm.networks.unet import UNet
 
 # A plan's columns are data to a compiled loop; the solvers themselves are NumPy and know nothing of JAX.

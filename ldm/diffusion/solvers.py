@@ -20,54 +20,13 @@ is still to be had, being linear in the prediction and in x0_prev.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Float, Int
 
+from ldm.diffusion.plan import Plan, tabulated
 from ldm.diffusion.schedule import Noise, Schedule, Spacing
-
-ROWS = 1000  # of every table of up to so many, so that all have one shape; the loop ends after row n
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """Where the network is asked, and the coefficients of each step. Rows >= n are empty.
-
-    `ldm.diffusion.sampler` makes JAX know it, so that a plan is data to a compiled loop.
-    """
-
-    t: Int[np.ndarray, " s"] | Float[np.ndarray, " s"]  # training time, 999 ... 0; fractions on some grids
-    alpha: Float[np.ndarray, " s"]  # signal and noise at t
-    sigma: Float[np.ndarray, " s"]
-    x: Float[np.ndarray, " s"]  # coefficients of x, of x0, of the two x0 before, and of fresh noise
-    x0: Float[np.ndarray, " s"]
-    x0_prev: Float[np.ndarray, " s"]
-    x0_prev2: Float[np.ndarray, " s"]
-    z: Float[np.ndarray, " s"]
-    n: np.int32  # rows, which is evaluations of the network (each of two passes when guided)
-
-
-def _plan(
-    schedule: Schedule, times: np.ndarray, *, k: np.ndarray | float = 0.0, k2: np.ndarray | float = 0.0, **columns
-) -> Plan:
-    """Return the padded table; k and k2 are the coefficients of x0 - x0_prev and x0_prev - x0_prev2.
-
-    Empty rows are clean: alpha = 1, sigma = 0.
-    """
-    n, zeros = len(times), np.zeros(len(times))
-    empty = -n % ROWS
-    alpha, sigma = schedule.levels(times)
-    columns = {"alpha": alpha, "sigma": sigma, "z": zeros} | columns
-    columns |= {"x0": columns["x0"] + k, "x0_prev": zeros - k + k2, "x0_prev2": zeros - k2}
-    padded = {
-        name: np.pad(column, (0, empty), constant_values=name == "alpha").astype(np.float32)
-        for name, column in columns.items()
-    }
-    whole = np.int32 if np.issubdtype(times.dtype, np.integer) else np.float32
-    return Plan(t=np.pad(times, (0, empty)).astype(whole), n=np.int32(n), **padded)
 
 
 def _levels(schedule: Schedule, times: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -93,7 +52,7 @@ def ddim(schedule: Schedule, steps: int, *, eta: float = 0.0, spacing: Spacing =
     a, s, a2, s2 = _levels(schedule, times)
     noise = eta * s2 / s * np.sqrt(np.maximum(1 - a**2 / a2**2, 0))
     direction = np.sqrt(np.maximum(s2**2 - noise**2, 0))
-    return _plan(schedule, times, x=direction / s, x0=a2 - a * direction / s, z=noise)
+    return tabulated(schedule, times, x=direction / s, x0=a2 - a * direction / s, z=noise)
 
 
 def ddpm(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
@@ -102,7 +61,7 @@ def ddpm(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Pl
     a, s, a2, s2 = _levels(schedule, times)
     ratio = (a / a2) ** 2  # alpha of the respaced chain
     beta = 1 - ratio
-    return _plan(
+    return tabulated(
         schedule,
         times,
         x=np.sqrt(ratio) * s2**2 / s**2,
@@ -118,7 +77,7 @@ def consistency(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing"
     """
     times = schedule.times(steps, spacing)
     _, _, a2, s2 = _levels(schedule, times)
-    return _plan(schedule, times, x=np.zeros(steps), x0=a2, z=s2)
+    return tabulated(schedule, times, x=np.zeros(steps), x0=a2, z=s2)
 
 
 def euler(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
@@ -130,7 +89,7 @@ def euler(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> P
     """
     times = schedule.times(steps, spacing)
     a, s, a2, s2 = _levels(schedule, times)
-    return _plan(schedule, times, x=s2 / s, x0=a2 - a * s2 / s)
+    return tabulated(schedule, times, x=s2 / s, x0=a2 - a * s2 / s)
 
 
 def heun(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
@@ -150,7 +109,7 @@ def heun(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Pl
     unit, unit2 = (1.0, 1.0) if schedule.is_straight else (a, a2)  # of y and n, x = unit y
     with np.errstate(divide="ignore"):
         k = unit2 * (s * unit2 / (unit * s2) - 1) / 2
-    return _plan(
+    return tabulated(
         schedule,
         times.repeat(2)[1:],
         x=np.where(corrects, 1, s2 / s),
@@ -167,7 +126,7 @@ def dpmpp_1(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") ->
     times = schedule.times(steps, spacing)
     a, s, a2, s2 = _levels(schedule, times)
     h = _log_snr(a2, s2) - _log_snr(a, s)  # the last one is infinite: x becomes x0
-    return _plan(schedule, times, x=s2 / s, x0=a2 * (1 - np.exp(-h)))
+    return tabulated(schedule, times, x=s2 / s, x0=a2 * (1 - np.exp(-h)))
 
 
 def dpmpp_2m(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
@@ -176,7 +135,7 @@ def dpmpp_2m(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -
     a, s, a2, s2 = _levels(schedule, times)
     h = _log_snr(a2, s2) - _log_snr(a, s)
     c = a2 * (1 - np.exp(-h))
-    return _plan(schedule, times, x=s2 / s, x0=c, k=_second_order(c, h))
+    return tabulated(schedule, times, x=s2 / s, x0=c, k=_second_order(c, h))
 
 
 def _second_order(c: np.ndarray, h: np.ndarray) -> np.ndarray:
@@ -196,7 +155,7 @@ def dpmpp_2m_sde(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing
     h = _log_snr(a2, s2) - _log_snr(a, s)
     c = a2 * (1 - np.exp(-2 * h))
     noise = s2 * np.sqrt(1 - np.exp(-2 * h))
-    return _plan(schedule, times, x=s2 / s * np.exp(-h), x0=c, k=_second_order(c, h), z=noise)
+    return tabulated(schedule, times, x=s2 / s * np.exp(-h), x0=c, k=_second_order(c, h), z=noise)
 
 
 def dpmpp_3m(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing", exact: bool = False) -> Plan:
@@ -221,7 +180,7 @@ def dpmpp_3m(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing", e
         share = np.where(np.isinf(r_prev), 0, (slope * r - bend) / (r + r_prev))
     k[third] = (slope + share) / r
     k2[third] = -share / r_prev
-    return _plan(schedule, times, x=s2 / s, x0=c, k=k, k2=k2)
+    return tabulated(schedule, times, x=s2 / s, x0=c, k=k, k2=k2)
 
 
 def unipc(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
@@ -247,7 +206,7 @@ def unipc(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> P
     corrects, corrects2 = np.zeros(steps), np.zeros(steps)  # at each row, the step before
     corrects[1:] = ratio[1:] * (c * q)[:-1]
     corrects2[1:] = ratio[1:] * (c * p / r - k)[:-1]
-    return _plan(schedule, times, x=ratio, x0=c, k=k + corrects, k2=corrects2)
+    return tabulated(schedule, times, x=ratio, x0=c, k=k + corrects, k2=corrects2)
 
 
 def dpmpp_2s(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
@@ -268,7 +227,7 @@ def dpmpp_2s(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -
         r = (lam[mid] - lam[begin]) / (lam[mid + 1] - lam[begin])
     k = np.zeros(steps)
     k[mid] = np.where(a[begin] > 0, whole / (2 * r) - c[mid], 0)
-    return _plan(schedule, times, x=s2 / s, x0=c, k=k)
+    return tabulated(schedule, times, x=s2 / s, x0=c, k=k)
 
 
 Sampler = Literal[

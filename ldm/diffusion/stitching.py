@@ -15,8 +15,8 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from ldm.diffusion.solvers import Plan
-from ldm.networks.layers import Params, Structure, merge, split
+from ldm.diffusion.plan import Plan
+from ldm.networks.structure import Params, Structure, merge, split
 
 
 class Stitched(nnx.Module):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ldm.data.scenes.config import SceneConfig
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.emoji import emojis
-from ldm.data.scenes.record import SceneConfig, held_out
+from ldm.data.scenes.record import held_out
 from ldm.metrics.catalogue import metric_of
 from ldm.study.scene_metrics import Score
 

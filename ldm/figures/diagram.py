@@ -48,7 +48,7 @@ STEP = (
     Box("denoiser", "networks.unet:UNet", "guesses the clean picture, with the caption and without",
         "notebooks/02_family"),
     Box("guidance", "diffusion.guidance:combine", "pushes the guess towards the caption", "notebooks/04_sampling"),
-    Box("step", "diffusion.solvers:Plan", "moves from the noise towards the guess", "notebooks/05_samplers"),
+    Box("step", "diffusion.plan:Plan", "moves from the noise towards the guess", "notebooks/05_samplers"),
 )  # fmt: skip
 DRAWN = (
     Box("decoder", "networks.autoencoder:Codec", "latents become pixels",

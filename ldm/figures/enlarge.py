@@ -17,7 +17,7 @@ from ldm import paths
 from ldm.data import pictures
 from ldm.data.degrade import degrade
 from ldm.data.scenes.dataset import Scenes
-from ldm.diffusion.solvers import Plan
+from ldm.diffusion.plan import Plan
 from ldm.figures.divider import divider
 from ldm.profiles import Profile
 from ldm.tasks import pairs, upscale

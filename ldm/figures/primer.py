@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, UInt8
 
+from ldm.diffusion.plan import Plan
 from ldm.diffusion.schedule import Schedule
-from ldm.diffusion.solvers import Plan, ddim
+from ldm.diffusion.solvers import ddim
 from ldm.figures.charts import INK
 from ldm.figures.scrubber import film
 
@@ -136,7 +137,7 @@ def guidance_in_two_dimensions(steps: int = 50) -> alt.LayerChart:
     from ldm.diffusion.denoiser import denoiser, guided
     from ldm.diffusion.mixture import MEANS, SPREAD, Mixture
     from ldm.diffusion.sampler import image_keys, sample
-    from ldm.networks.layers import split
+    from ldm.networks.structure import split
 
     schedule = Schedule.sd()
     structure, params = split(Mixture(schedule))

@@ -31,7 +31,7 @@ from ldm.files import write_atomic
 from ldm.interop.onnx import graph
 from ldm.networks import cost
 from ldm.networks.autoencoder import Codec, to_images
-from ldm.networks.layers import merge
+from ldm.networks.structure import merge
 from ldm.networks.text import TextEncoder
 from ldm.networks.tokenizer import END, PAD
 from ldm.profiles import OPEN_EPS, Profile

@@ -20,7 +20,7 @@ from ldm.interop.stable_diffusion.files import STEMS, check_config, naming, read
 from ldm.networks import weights
 from ldm.networks.dit import DiT
 from ldm.networks.dit_config import DiTConfig
-from ldm.networks.layers import Params, abstract
+from ldm.networks.structure import Params, abstract
 from ldm.networks.torch_layout import from_torch, to_torch
 
 LAYERS = "transformer_blocks."

@@ -22,19 +22,8 @@ from jaxtyping import Array, Bool, Float, UInt8
 from ldm.networks import weights
 from ldm.networks.autoencoder_config import AutoencoderConfig
 from ldm.networks.batched import in_batches
-from ldm.networks.layers import (
-    AnyArray,
-    Attention,
-    Conv,
-    Downsample,
-    GroupNorm,
-    KeySource,
-    Params,
-    ResBlock,
-    Upsample,
-    abstract,
-    merge,
-)
+from ldm.networks.layers import AnyArray, Attention, Conv, Downsample, GroupNorm, KeySource, ResBlock, Upsample
+from ldm.networks.structure import Params, abstract, merge
 
 
 def fold(x: Float[AnyArray, "b h w c"], patch: int) -> Float[AnyArray, "b h2 w2 c2"]:

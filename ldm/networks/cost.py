@@ -207,7 +207,7 @@ def sampling_cost(norm_cost: float, steps: int) -> float:
 def nfe(evaluations: int, *, guided: bool) -> int:
     """Return the network evaluations behind an image; guidance doubles them, which `sampling_cost` ignores.
 
-    `evaluations` is the sampler's own count, the rows of its plan (`ldm.diffusion.solvers.Plan.n`): as many as steps,
+    `evaluations` is the sampler's own count, the rows of its plan (`ldm.diffusion.plan.Plan.n`): as many as steps,
     but for Heun.
     """
     return evaluations * (2 if guided else 1)

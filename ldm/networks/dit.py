@@ -19,7 +19,8 @@ from jaxtyping import Array, Float, Int, Real
 
 from ldm.networks.dit_config import DiTConfig
 from ldm.networks.dit_cost import SINUSOIDS
-from ldm.networks.layers import Attention, KeySource, Linear, Params, merge, split
+from ldm.networks.layers import Attention, KeySource, Linear
+from ldm.networks.structure import Params, merge, split
 from ldm.networks.time_embedding import TimeEmbedding
 from ldm.networks.transformer import Embedding, Patches
 

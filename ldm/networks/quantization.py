@@ -1,8 +1,8 @@
 """Weights in eight bits: one scale for each output channel, and the layers compute in the scale's type.
 
 A network's dict of parameters stays a dict of arrays: a weight becomes int8, and its scale stands beside it under its
-name with SCALE. `layers.merge` puts the two together again, so a file, and what is sent to a device, has a quarter of
-float32's bytes; the arithmetic is that of the scale's type, and no faster.
+name with SCALE. `structure.merge` puts the two together again, so a file, and what is sent to a device, has a quarter
+of float32's bytes; the arithmetic is that of the scale's type, and no faster.
 """
 
 from __future__ import annotations

@@ -23,7 +23,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ldm.networks import weights
 from ldm.networks.batched import in_batches
-from ldm.networks.layers import Attention, KeySource, LayerNorm, Linear, Params, abstract, merge, split
+from ldm.networks.layers import Attention, KeySource, LayerNorm, Linear
+from ldm.networks.structure import Params, abstract, merge, split
 from ldm.networks.tokenizer import FIRST_WORD, PAD, Tokenizer, Tokenizes
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ldm.networks import weights
-from ldm.networks.layers import Params
+from ldm.networks.structure import Params
 
 
 def to_torch(name: str, array: np.ndarray, linear: bool = False) -> np.ndarray:

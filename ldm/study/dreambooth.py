@@ -25,7 +25,7 @@ from ldm.tasks.dreambooth_recipe import Recipe
 from ldm.tasks.subjects import KIN, Subject, lineup, of_class, own, requests, subject
 
 if TYPE_CHECKING:
-    from ldm.networks.layers import Params, Structure
+    from ldm.networks.structure import Params, Structure
     from ldm.tasks.generate import Generator
     from ldm.training.loop import Loss
 

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from ldm.data.scenes.captions import caption
+from ldm.data.scenes.config import SceneConfig
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.disturbances import DISTURBANCES, SPLIT, check, draw_disturbed
-from ldm.data.scenes.record import Scene, SceneConfig
+from ldm.data.scenes.record import Scene
 from ldm.metrics import cmmd, frechet_inf, manifold, median_bandwidth, mmd
 from ldm.metrics.protocol import Protocol
 from ldm.networks import sizes

@@ -22,7 +22,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from ldm.diffusion.losses import diffusion_loss
 from ldm.diffusion.schedule import Schedule
 from ldm.networks import cost
-from ldm.networks.layers import abstract
+from ldm.networks.structure import abstract
 from ldm.networks.unet import UNet
 from ldm.study.results import Row
 from ldm.study.tpu_plan import COLLECTIVES, CONTEXT, LATENTS, SIDE, STEPS, TOKENS, Plan

@@ -17,7 +17,7 @@ import numpy as np
 
 from ldm.data.batches import batch_indices
 from ldm.diffusion.losses import Batch, DeviceBatch
-from ldm.networks.layers import Params, Structure, merge
+from ldm.networks.structure import Params, Structure, merge
 from ldm.tasks.dreambooth_recipe import Recipe
 from ldm.training.loop import Loss, TrainConfig, fit
 

@@ -17,11 +17,11 @@ from flax import nnx
 from jaxtyping import Float, UInt8
 
 from ldm.diffusion.guidance import Guidance, as_guidance
+from ldm.diffusion.plan import Plan
 from ldm.diffusion.sampler import Reuse, image_keys, sample
-from ldm.diffusion.solvers import Plan
 from ldm.networks.autoencoder import Codec
 from ldm.networks.batched import full_batches
-from ldm.networks.layers import Params
+from ldm.networks.structure import Params
 from ldm.networks.text import TextEncoder
 from ldm.profiles import Profile
 from ldm.training.gradients import half

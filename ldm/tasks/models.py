@@ -19,7 +19,7 @@ from ldm.paths import ROOT
 from ldm.profiles import Profile
 
 if TYPE_CHECKING:
-    from ldm.networks.layers import Params
+    from ldm.networks.structure import Params
 
 
 def part_file(profile: Profile, part: Literal["autoencoder", "text", "clip", "detector", "reference"]) -> Path:

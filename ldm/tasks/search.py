@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from ldm.diffusion.guidance import Guidance
-from ldm.diffusion.solvers import Plan
+from ldm.diffusion.plan import Plan
 from ldm.networks.autoencoder import Codec, decode
 from ldm.networks.scene_clip import Similarity, fit
 from ldm.tasks.generate import Generator

@@ -15,9 +15,10 @@ from jaxtyping import UInt8
 
 from ldm.data.datasets import Folder
 from ldm.data.scenes.captions import IDENTIFIERS, caption, tokens
+from ldm.data.scenes.config import SceneConfig
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.emoji import Emoji, emojis
-from ldm.data.scenes.record import Scene, SceneConfig, held_out
+from ldm.data.scenes.record import Scene, held_out
 from ldm.data.scenes.render import render
 from ldm.profiles import Profile
 

@@ -26,16 +26,18 @@ from ldm import paths
 from ldm.data.batches import batch_indices
 from ldm.data.latents import drawn, half_precision
 from ldm.diffusion.losses import diffusion_loss
+from ldm.diffusion.plan import Plan
 from ldm.diffusion.sampler import image_keys, sample
 from ldm.diffusion.schedule import Predict, Schedule
-from ldm.diffusion.solvers import Plan, ddim
+from ldm.diffusion.solvers import ddim
 from ldm.hashing import digest
 from ldm.networks import sizes, weights
 from ldm.networks.autoencoder import Codec
 from ldm.networks.batched import full_batches
 from ldm.networks.cost import PASSES
 from ldm.networks.dit import DiT
-from ldm.networks.layers import KeySource, Params, abstract, split
+from ldm.networks.layers import KeySource
+from ldm.networks.structure import Params, abstract, split
 from ldm.networks.unet import UNet
 from ldm.profiles import Profile
 from ldm.tasks import models, pretrain

@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 
 from ldm.data.degrade import FACTOR
 from ldm.data.pictures import opened, upright
-from ldm.diffusion.solvers import Plan
+from ldm.diffusion.plan import Plan
 from ldm.files import check_file
 
 LARGEST = 1024 * 1024  # pixels of a picture that is taken; the result, in memory, has sixteen times as many

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from ldm.networks import weights
 
 if TYPE_CHECKING:  # the arithmetic of averages is NumPy
-    from ldm.networks.layers import Params
+    from ldm.networks.structure import Params
 
 SECOND = 16.97  # gamma of the average that is kept beside `TrainConfig.ema`, 6.94: EDM2's pair
 NARROWEST, WIDEST = 0.01, 0.25  # relative widths that make sense; EDM2 looks at 0.01 to 0.20

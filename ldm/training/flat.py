@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ldm.networks.layers import Params
+from ldm.networks.structure import Params
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from jax import lax
 from jaxtyping import Array
 
 from ldm.diffusion.losses import DeviceBatch, keys_of_batch
-from ldm.networks.layers import Params
+from ldm.networks.structure import Params
 
 # What stays float32: statistics, what the loss sees, and the times of a handover between networks.
 KEPT = re.compile(r"norm|conv_out\.|^(networks\.\d+\.)?proj_out|until$")

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from ldm.diffusion.losses import Batch, DeviceBatch
 from ldm.files import hold
-from ldm.networks.layers import Params
+from ldm.networks.structure import Params
 from ldm.training.checkpoint import TrainCheckpoints
 from ldm.training.config import TrainConfig
 from ldm.training.flat import Flat

@@ -20,7 +20,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from ldm.diffusion.losses import DeviceBatch
-from ldm.networks.layers import Params
+from ldm.networks.structure import Params
 from ldm.training.config import TrainConfig
 from ldm.training.flat import Flat
 from ldm.training.gradients import half

@@ -32,8 +32,8 @@ from cleanfid.resize import build_resizer, make_resizer  # noqa: E402
 from random_weights import draw  # noqa: E402  (`tests` is a package that torch-fidelity installs)
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x  # noqa: E402
 
+from ldm.data.scenes.config import SceneConfig  # noqa: E402
 from ldm.data.scenes.dataset import Scenes  # noqa: E402
-from ldm.data.scenes.record import SceneConfig  # noqa: E402
 from ldm.networks import weights  # noqa: E402
 
 SIZES = (37, 80)  # one below and one above the pictures' own

@@ -8,7 +8,8 @@ import torch
 from diffusers import AutoencoderKL as Reference
 
 from ldm.networks.autoencoder import AutoencoderConfig, AutoencoderKL
-from ldm.networks.layers import KeySource, merge, split
+from ldm.networks.layers import KeySource
+from ldm.networks.structure import merge, split
 
 
 def test_the_network_is_diffusers_autoencoder():

@@ -13,8 +13,8 @@ from PIL import Image
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
 from transformers.utils import logging
 
+from ldm.data.scenes.config import SceneConfig
 from ldm.data.scenes.dataset import Scenes
-from ldm.data.scenes.record import SceneConfig
 from ldm.metrics.perceptual import clip
 from ldm.networks import weights
 from ldm.networks.clip_text import ClipTextConfig

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from benchmarks.reference import nchw, nhwc, to_torch
 from ldm.networks import layers, time_embedding
-from ldm.networks.layers import merge, split
+from ldm.networks.structure import merge, split
 from tests.test_layers import close, draw, keys
 
 torch.set_num_threads(1)

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from ldm.diffusion.denoiser import denoiser, guided
+from ldm.diffusion.plan import Plan
 from ldm.diffusion.sampler import initial_noise
-from ldm.diffusion.solvers import Plan, ddim, dpmpp_2m, heun
-from ldm.networks.layers import merge
+from ldm.diffusion.solvers import ddim, dpmpp_2m, heun
+from ldm.networks.structure import merge
 from tests.test_sampler import KEYS, LATENT, SD, TOKENS, drawn_by, noise, trained
 
 

@@ -11,7 +11,8 @@ import torch
 from diffusers import LatentConsistencyModelPipeline
 
 from benchmarks.reference import nchw, nhwc, to_torch, twin
-from ldm.networks.layers import KeySource, merge, split
+from ldm.networks.layers import KeySource
+from ldm.networks.structure import merge, split
 from ldm.networks.time_embedding import guidance_embedding
 from ldm.networks.unet import UNet
 from tests.test_unet import draw, forward, inputs, network, shapes

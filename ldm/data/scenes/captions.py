@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Literal, get_args
 
+from ldm.data.scenes.config import SceneConfig, need
 from ldm.data.scenes.emoji import Emoji, emojis
-from ldm.data.scenes.record import SPLITS, Draws, Scene, SceneConfig, Thing, need
+from ldm.data.scenes.record import SPLITS, Draws, Scene, Thing
 
 Level = Literal["all", "some", "subject", "nothing"]
 

@@ -18,8 +18,9 @@ import numpy as np
 from ldm.data.batches import CORES, in_order
 from ldm.data.cache import cached
 from ldm.data.scenes.captions import Level, caption, said
+from ldm.data.scenes.config import SceneConfig, need
 from ldm.data.scenes.emoji import art_digest
-from ldm.data.scenes.record import SPLITS, Scene, SceneConfig, need, scene
+from ldm.data.scenes.record import SPLITS, Scene, scene
 from ldm.data.scenes.render import render
 
 CHUNK = 256  # pictures that a process draws before it hands them on

@@ -16,8 +16,9 @@ import numpy as np
 import scipy
 from PIL import Image
 
+from ldm.data.scenes.config import SceneConfig
 from ldm.data.scenes.emoji import emojis
-from ldm.data.scenes.record import Scene, SceneConfig, held_out, scene
+from ldm.data.scenes.record import Scene, held_out, scene
 from ldm.data.scenes.render import render
 
 SPLIT = "val"  # whose scenes are disturbed: the metrics' references are of "test"

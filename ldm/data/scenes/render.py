@@ -10,8 +10,9 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageFilter
 
+from ldm.data.scenes.config import KINDS, SceneConfig
 from ldm.data.scenes.emoji import COLOURS, sprite
-from ldm.data.scenes.record import KINDS, Draws, Scene, SceneConfig, Thing
+from ldm.data.scenes.record import Draws, Scene, Thing
 
 
 def render(config: SceneConfig, scene: Scene) -> np.ndarray:

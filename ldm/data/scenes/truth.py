@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ldm.data.scenes.captions import PARTS, caption, tokens
+from ldm.data.scenes.config import SceneConfig
 from ldm.data.scenes.emoji import emojis
-from ldm.data.scenes.record import Scene, SceneConfig
+from ldm.data.scenes.record import Scene
 
 CHANGES = ("relation", "object", "style", "kind", "colour", "place", "size")
 

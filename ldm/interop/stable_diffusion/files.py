@@ -18,7 +18,7 @@ import numpy as np
 
 from ldm.files import write_atomic
 from ldm.networks import weights
-from ldm.networks.layers import Params
+from ldm.networks.structure import Params
 from ldm.networks.torch_layout import arrange, to_torch
 
 STEMS = ("diffusion_pytorch_model", "model")  # of diffusers' networks and of transformers'

@@ -19,7 +19,7 @@ import numpy as np
 
 from ldm.interop.stable_diffusion.pipeline import Pipeline
 from ldm.networks import weights
-from ldm.networks.layers import Params
+from ldm.networks.structure import Params
 from ldm.networks.torch_layout import from_torch, to_torch
 
 KINDS = {  # what a key ends in -> which part of a change it is

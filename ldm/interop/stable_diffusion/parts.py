@@ -25,7 +25,7 @@ from ldm.interop.stable_diffusion.files import (
 from ldm.networks.autoencoder import AutoencoderConfig, AutoencoderKL
 from ldm.networks.clip_text import ClipText, ClipTextConfig
 from ldm.networks.cost import BLOCKS, MULTIPLIERS, groups, heads
-from ldm.networks.layers import Params, Structure, abstract
+from ldm.networks.structure import Params, Structure, abstract
 from ldm.networks.unet import UNet
 
 ATTEND = len(MULTIPLIERS) - 1  # levels with attention

@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from ldm.diffusion.editing import beginning
+from ldm.diffusion.plan import Plan
 from ldm.diffusion.sampler import image_keys, sample
-from ldm.diffusion.solvers import Plan
 from ldm.interop.stable_diffusion.files import read_config, write_config
 from ldm.interop.stable_diffusion.parts import (
     UNetConfig,
@@ -33,7 +33,7 @@ from ldm.interop.stable_diffusion.tokenizer import ClipTokenizer, read_tokenizer
 from ldm.networks.autoencoder import AutoencoderConfig, AutoencoderKL, Codec
 from ldm.networks.clip_text import ClipText, ClipTextConfig
 from ldm.networks.cost import MULTIPLIERS
-from ldm.networks.layers import Params, abstract
+from ldm.networks.structure import Params, abstract
 from ldm.networks.text import TextEncoder
 
 PARTS = {

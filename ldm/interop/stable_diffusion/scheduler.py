@@ -16,6 +16,7 @@ from typing import Any, Literal, cast, get_args
 import numpy as np
 
 from ldm.diffusion import solvers
+from ldm.diffusion.plan import Plan
 from ldm.diffusion.sampler import Clip
 from ldm.diffusion.schedule import Predict, Schedule, Spacing
 from ldm.interop.stable_diffusion.files import naming, quoted, read_config, write_config
@@ -32,7 +33,7 @@ DDIM = "DDIMScheduler"
 class Stepping:
     """How a scheduler of `diffusers` steps, and what it takes for granted where its file is silent."""
 
-    table: Callable[..., solvers.Plan]
+    table: Callable[..., Plan]
     spacing: Spacing = "leading"
     end: str | None = None  # the field that says whether the last step goes all the way to x0; all do without one
     clips: bool | None = None  # whether estimates of x0 are held in a range; None where no field may ask for it
@@ -127,7 +128,7 @@ class NoiseConfig:
         reason = _no_table(self.scheduler, self.file)
         return reason and f"The folder names {self.scheduler}, {reason}; DDIM is used instead."
 
-    def plan(self, steps: int) -> solvers.Plan:
+    def plan(self, steps: int) -> Plan:
         """Return the table of the folder's scheduler, or that of DDIM where there is none.
 
         Raises: ValueError as it does.

@@ -22,19 +22,8 @@ from ldm.metrics.perceptual.detections import DIMENSION, Detections, Labels, des
 from ldm.networks import weights
 from ldm.networks.autoencoder import fold, to_pixels
 from ldm.networks.batched import in_batches
-from ldm.networks.layers import (
-    AnyArray,
-    Conv,
-    Downsample,
-    GroupNorm,
-    KeySource,
-    Linear,
-    Params,
-    ResBlock,
-    abstract,
-    merge,
-    split,
-)
+from ldm.networks.layers import AnyArray, Conv, Downsample, GroupNorm, KeySource, Linear, ResBlock
+from ldm.networks.structure import Params, abstract, merge, split
 
 
 class Detector(nnx.Module):

@@ -23,7 +23,8 @@ from jaxtyping import Array, Float, UInt8
 
 from ldm.hashing import digest
 from ldm.metrics.perceptual.network import check, in_batches, read
-from ldm.networks.layers import KeySource, Params, Structure, merge, uniform
+from ldm.networks.layers import KeySource, uniform
+from ldm.networks.structure import Params, Structure, merge
 
 Net = Literal["alex", "vgg"]
 SMALLEST = 32  # pixels a side that every layer needs

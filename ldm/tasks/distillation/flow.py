@@ -13,7 +13,8 @@ from jaxtyping import Array, Float, Int
 from ldm.diffusion.denoiser import denoiser, guided
 from ldm.diffusion.losses import keys_of_batch
 from ldm.diffusion.schedule import Predict, Schedule, check_predict, preconditioning
-from ldm.networks.layers import AnyArray, Params, Structure, merge
+from ldm.networks.layers import AnyArray
+from ldm.networks.structure import Params, Structure, merge
 
 
 class Level(NamedTuple):

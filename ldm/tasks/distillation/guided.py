@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from ldm.diffusion.losses import DeviceBatch
 from ldm.diffusion.schedule import Predict, Schedule
-from ldm.networks.layers import Params, Structure
+from ldm.networks.structure import Params, Structure
 from ldm.tasks.distillation.flow import draw, guided_x0, level_grid, spread, step, student_x0
 
 

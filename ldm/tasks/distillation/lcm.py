@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from ldm.diffusion.losses import DeviceBatch
 from ldm.diffusion.schedule import Predict, Schedule
-from ldm.networks.layers import Params, Structure
+from ldm.networks.structure import Params, Structure
 from ldm.tasks.distillation.flow import consistency, spread
 
 HUBER = 0.001  # differences far below it count squared, those far above it as they are

@@ -20,7 +20,7 @@ from ldm import paths
 from ldm.data.latents import Encoded
 from ldm.diffusion.losses import Batch, diffusion_loss
 from ldm.networks import sizes, weights
-from ldm.networks.layers import Params, Structure, abstract
+from ldm.networks.structure import Params, Structure, abstract
 from ldm.profiles import Profile
 from ldm.tasks import models, pretrain
 from ldm.tasks.distillation.codi import codi_loss

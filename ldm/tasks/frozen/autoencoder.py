@@ -17,7 +17,8 @@ from ldm.hashing import digest
 from ldm.metrics.pairs import psnr
 from ldm.networks import weights
 from ldm.networks.autoencoder import AutoencoderKL, Codec, encode, load_codec, save_codec
-from ldm.networks.layers import KeySource, Params, split
+from ldm.networks.layers import KeySource
+from ldm.networks.structure import Params, split
 from ldm.profiles import Profile
 from ldm.tasks.frozen.reconstruction import Critic, autoencoder_loss, decoder_loss, players
 from ldm.tasks.models import part_file, run_folder

@@ -19,14 +19,14 @@ from PIL import Image, ImageFilter
 
 from ldm import paths
 from ldm.data.batches import batch_indices
+from ldm.data.scenes.config import SceneConfig
 from ldm.data.scenes.dataset import Scenes
-from ldm.data.scenes.record import SceneConfig
 from ldm.data.scenes.truth import cover, vocabulary
 from ldm.diffusion.losses import Batch, DeviceBatch
 from ldm.metrics.perceptual.alignment import alignment
 from ldm.metrics.perceptual.detector import Labels, SceneNetwork, build, load_detector, to_side
 from ldm.networks import weights
-from ldm.networks.layers import Params, merge
+from ldm.networks.structure import Params, merge
 from ldm.profiles import Profile
 from ldm.tasks.models import part_file, run_folder
 from ldm.training.loop import Loss, TrainConfig, fit

@@ -20,7 +20,8 @@ from jaxtyping import Array, Float
 
 from ldm.diffusion.losses import DeviceBatch
 from ldm.networks.autoencoder import fold, to_pixels
-from ldm.networks.layers import AnyArray, Conv, KeySource, Params, Structure, merge
+from ldm.networks.layers import AnyArray, Conv, KeySource
+from ldm.networks.structure import Params, Structure, merge
 from ldm.training.loop import Loss
 
 KL = 1e-6  # weight of the prior, as in LDM: keeps the latents' scale from drifting, no more

@@ -28,13 +28,14 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from ldm import paths
 from ldm.data.scenes.captions import caption, tokens, words
+from ldm.data.scenes.config import SceneConfig
 from ldm.data.scenes.dataset import Scenes
-from ldm.data.scenes.record import SceneConfig
 from ldm.data.scenes.truth import CHANGES, GRID, answered, cells, one_changed, questions, untrue
 from ldm.diffusion.losses import Batch, DeviceBatch
 from ldm.networks import weights
-from ldm.networks.layers import KeySource, Linear, Params, merge, split
+from ldm.networks.layers import KeySource, Linear
 from ldm.networks.scene_clip import SIDE, WIDTH, SceneClip, save_clip, seen
+from ldm.networks.structure import Params, merge, split
 from ldm.networks.text import TextConfig, TextEncoder, load_text_encoder
 from ldm.networks.tokenizer import Tokenizer
 from ldm.profiles import Profile

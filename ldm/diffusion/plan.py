@@ -1,0 +1,50 @@
+"""A plan: the table that `ldm.diffusion.solvers` makes of a sampler, padded to one shape for all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ldm.diffusion.schedule import Schedule
+
+ROWS = 1000  # of every table of up to so many, so that all have one shape; the loop ends after row n
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Where the network is asked, and the coefficients of each step. Rows >= n are empty.
+
+    `ldm.diffusion.sampler` makes JAX know it, so that a plan is data to a compiled loop.
+    """
+
+    t: Int[np.ndarray, " s"] | Float[np.ndarray, " s"]  # training time, 999 ... 0; fractions on some grids
+    alpha: Float[np.ndarray, " s"]  # signal and noise at t
+    sigma: Float[np.ndarray, " s"]
+    x: Float[np.ndarray, " s"]  # coefficients of x, of x0, of the two x0 before, and of fresh noise
+    x0: Float[np.ndarray, " s"]
+    x0_prev: Float[np.ndarray, " s"]
+    x0_prev2: Float[np.ndarray, " s"]
+    z: Float[np.ndarray, " s"]
+    n: np.int32  # rows, which is evaluations of the network (each of two passes when guided)
+
+
+def tabulated(
+    schedule: Schedule, times: np.ndarray, *, k: np.ndarray | float = 0.0, k2: np.ndarray | float = 0.0, **columns
+) -> Plan:
+    """Return the padded table; k and k2 are the coefficients of x0 - x0_prev and x0_prev - x0_prev2.
+
+    Empty rows are clean: alpha = 1, sigma = 0.
+    """
+    n, zeros = len(times), np.zeros(len(times))
+    empty = -n % ROWS
+    alpha, sigma = schedule.levels(times)
+    columns = {"alpha": alpha, "sigma": sigma, "z": zeros} | columns
+    columns |= {"x0": columns["x0"] + k, "x0_prev": zeros - k + k2, "x0_prev2": zeros - k2}
+    padded = {
+        name: np.pad(column, (0, empty), constant_values=name == "alpha").astype(np.float32)
+        for name, column in columns.items()
+    }
+    whole = np.int32 if np.issubdtype(times.dtype, np.integer) else np.float32
+    return Plan(t=np.pad(times, (0, empty)).astype(whole), n=np.int32(n), **padded)
