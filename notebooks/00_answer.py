@@ -34,7 +34,7 @@ from ldm.figures.record import record
 from ldm.metrics.catalogue import short
 from ldm.paths import ROOT
 from ldm.statistics import optimum
-from ldm.study import findings
+from ldm.study import findings, recorded
 from ldm.study.results import Store
 from ldm.study.sampling import SamplingEvaluator
 
@@ -43,10 +43,10 @@ evaluator, counted = SamplingEvaluator(chosen), findings.metrics_of(chosen)
 metric = metric or counted[0]
 shown = list(dict.fromkeys([metric, *counted, "subject"]))
 answers = findings.ask(chosen, store=store, evaluator=evaluator)
-grid = findings.whole_grid(store, chosen)
-said = findings.by_level(store, chosen, levels, chosen.n)
+grid = recorded.whole_grid(store, chosen)
+said = recorded.by_level(store, chosen, levels, chosen.n)
 said = said[(said["seed"] == 0) & ~said["key"].isin(grid["key"])]
-larger = [findings.whole_grid(store, profiles.get(name)) for name in ("gpu-eps", "tpu") if name != chosen.name]
+larger = [recorded.whole_grid(store, profiles.get(name)) for name in ("gpu-eps", "tpu") if name != chosen.name]
 every = pd.concat([grid, said, *larger])  # of larger profiles there may be rows: one can choose them in the explorer
 every = every[every["sampler"] == "ddim"]
 asked = every[every["profile"] == chosen.name]
@@ -133,7 +133,8 @@ record("rule", {f"{level}, {by}": one.steps for (level, by), one in rules.items(
 # That is the paper's claim. By each of the metrics that we count, for captions as the models were trained on:
 
 # %% tags=["remove-input"]
-contest.answer(usual, counted, lambda name: store.influences(usual, name))
+trained = recorded.with_trainings(store, usual)
+contest.answer(trained, counted, lambda name: store.influences(trained, name))
 
 # %% [markdown]
 # [How much is left open](14_left_open.ipynb) asks the same where captions say more, or less.

@@ -40,7 +40,7 @@ from ldm.figures import charts, contest, explorer, laws, paper_sizes, plots, pro
 from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
 from ldm.statistics import comparisons, optimum, verdicts
-from ldm.study import findings, sampling
+from ldm.study import findings, recorded, sampling
 from ldm.study.recompute import agreement
 from ldm.study.results import Store
 from ldm.study.run import run
@@ -56,6 +56,7 @@ store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)
 
 # %% tags=["remove-cell"]
 rows = run(cells, store=store, evaluator=evaluator, title="sampling")
+trained = recorded.with_trainings(store, rows)  # verdicts pool the trainings of a size; charts show the first
 influences = store.influences(rows, metric)
 contested = list(dict.fromkeys([metric, *counted]))
 
@@ -65,7 +66,7 @@ contested = list(dict.fromkeys([metric, *counted]))
 # Each size at the best setting that the budget affords. Budgets are counted in steps of the largest model:
 
 # %% tags=["remove-input"]
-contest.answer(rows, contested, lambda name: store.influences(rows, name))
+contest.answer(trained, contested, lambda name: store.influences(trained, name))
 
 # %% [markdown]
 # Each size is shown at its best guidance. The cost is the paper's, normalised cost times steps; it counts a guided step
@@ -177,13 +178,13 @@ explorer.budget_explorer(
 # contest, which proves nothing.
 
 # %% tags=["remove-input"]
-display(*contest.shown(rows, contested, lambda name: store.influences(rows, name)))
+display(*contest.shown(trained, contested, lambda name: store.influences(trained, name)))
 
 # %% [markdown]
 # The next chart counts every evaluation: a guided step asks the network twice, a step without guidance once.
 
 # %% tags=["remove-input"]
-display(*contest.shown(rows, contested, lambda name: store.influences(rows, name), unit="evaluated"))
+display(*contest.shown(trained, contested, lambda name: store.influences(trained, name), unit="evaluated"))
 
 # %% [markdown]
 # From which budget on is the next larger size the better one, for good? The table gives that budget with its 95 %
@@ -203,7 +204,7 @@ Markdown(agreement(cells, recompute, store=store, evaluator=evaluator))
 # ## Verdict
 
 # %% tags=["remove-input"]
-found, text = findings.asked(verdicts.f3, rows, store, counted)
+found, text = findings.asked(verdicts.f3, trained, store, counted)
 Markdown(text)
 
 # %% tags=["remove-cell"]
@@ -220,7 +221,7 @@ record_best(rows, metric)
 # The paper's step counts begin at four. With those alone, the small budgets buy 4 to 16 steps of the largest model:
 
 # %% tags=["remove-input"]
-from_four, text = findings.asked(verdicts.f3, rows, store, counted, fewest=findings.FEWEST)
+from_four, text = findings.asked(verdicts.f3, trained, store, counted, fewest=findings.FEWEST)
 Markdown(text)
 
 # %% tags=["remove-cell"]

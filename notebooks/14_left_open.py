@@ -39,11 +39,11 @@ from ldm.figures import levels as charts
 from ldm.figures import protocol
 from ldm.figures.record import record
 from ldm.paths import ROOT
-from ldm.study import findings
+from ldm.study import recorded
 from ldm.study.results import Store
 
 store = Store(ROOT)
-found = {name: findings.by_level(store, profiles.get(name), levels) for name in settings}
+found = {name: recorded.by_level(store, profiles.get(name), levels) for name in settings}
 
 # %% [markdown]
 # ## The answer

@@ -42,7 +42,7 @@ from ldm.networks import cost, family
 from ldm.paths import ROOT
 from ldm.statistics import bootstrap, comparisons, optimum, verdicts
 from ldm.statistics.sensitivity import changes
-from ldm.study import confounders, findings
+from ldm.study import confounders, findings, recorded
 from ldm.study.results import Store
 from ldm.tasks.interpolation import lerp, pairs, slerp
 from ldm.tasks.pretrain import frozen_networks
@@ -54,7 +54,7 @@ AS_WRITTEN = "laptop-eps"  # the profile whose rows the answers in words were wr
 words = lambda text: display(Markdown(text if asked_of == AS_WRITTEN else "*Say it in words.*"))  # folds its lines
 show = lambda frame: words(tables.table(frame))
 shape = dict(size=chosen.latent_shape[0], tokens=chosen.tokens, context=chosen.context)
-grid = findings.whole_grid(store, chosen)
+grid = recorded.whole_grid(store, chosen)
 by_ddim = grid[grid["sampler"] == "ddim"]
 FD, KID = findings.metrics_of(chosen)[:2] if chosen.decoded else ("fd_effnet", "kid_effnet")
 kid = by_ddim[by_ddim["metric"] == KID]
@@ -164,7 +164,7 @@ words(family.erratum())
 # **10** ● After how many training images is the largest model as good, by KID, as the second size ever becomes here?
 
 # %% tags=["hide-cell"]
-trained = findings.pretrained(store, chosen)
+trained = recorded.pretrained(store, chosen)
 trained = trained[trained["metric"] == KID]
 curves = trained.pivot_table(index="images_seen", columns="c", values="value")
 show(curves)
@@ -422,7 +422,7 @@ words(
 # network for a picture in four steps under guidance?
 
 # %% tags=["hide-cell"]
-told = findings.whole_grid(store, before), store.rows(study="distillation", profile=before.name, n=before.n)
+told = recorded.whole_grid(store, before), store.rows(study="distillation", profile=before.name, n=before.n)
 told = pd.concat(told)
 asked = told[(told["steps"] == 4) & (told["guidance"] == 2) & told["sampler"].isin(["ddim", "consistency"])]
 show(asked.groupby("task")["nfe"].first().reset_index())
@@ -561,7 +561,7 @@ counted = store.rows(
     sampler="ddim",
     steps=8,
     guidance=2.0,
-    level=findings.recorded_levels([chosen.level]),
+    level=recorded.of_levels([chosen.level]),
     metric=[FD, KID],
     c=[16, 32],
     n=[256, 1024, 4096],
@@ -589,7 +589,7 @@ at_length = store.rows(
     n=chosen.n,
     seed=0,
     sampler="ddim",
-    level=findings.recorded_levels([chosen.level]),
+    level=recorded.of_levels([chosen.level]),
     guidance=list(confounders.SWEPT),
     steps=list(confounders.FEW_AND_MANY),
 )
@@ -931,7 +931,7 @@ words(
 # best guidance? Does it fall more if the caption says less?
 
 # %% tags=["hide-cell"]
-opened = findings.by_level(store, chosen, ["all", "some", "subject", "nothing"])
+opened = recorded.by_level(store, chosen, ["all", "some", "subject", "nothing"])
 opened = opened[(opened["metric"] == "fd_scene_decoded") & (opened["seed"] == 0)]
 lowest = opened.groupby(["level", "c", "steps"], sort=False)["value"].min().unstack()
 show((lowest[4] / lowest[16]).unstack())

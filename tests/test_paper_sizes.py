@@ -8,7 +8,8 @@ from ldm import profiles
 from ldm.figures import paper_sizes
 from ldm.networks import cost
 from ldm.study import superres as restoration
-from ldm.study.findings import COUNTED, RESTORED, SAMPLERS
+from ldm.study.findings import COUNTED, RESTORED
+from ldm.study.recorded import SAMPLERS
 from ldm.study.results import Row, Store
 from ldm.study.superres import STEPS
 from ldm.tasks import superres_recipe

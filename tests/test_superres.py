@@ -16,7 +16,7 @@ from ldm.figures import superres as figures
 from ldm.networks import sizes, weights
 from ldm.networks.structure import abstract, merge
 from ldm.statistics import comparisons, downstream
-from ldm.study import findings
+from ldm.study import findings, recorded
 from ldm.study import photographs as gallery
 from ldm.study import superres as restoration
 from ldm.study.results import Store
@@ -181,14 +181,14 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(evaluator, tmp
         table[name].str.startswith("**+").all() for name in ("ssim", "lpips_effnet")
     )
 
-    there = findings.restored_by_steps(Store(tmp_path), SMOKE)
+    there = recorded.restored_by_steps(Store(tmp_path), SMOKE)
     assert (
         there.empty
         and "no row holds" in findings.asked(downstream.f5, there, Store(tmp_path), findings.RESTORED, few=True)[1]
     )
     long = replace(model, images=superres_recipe.LENGTHS[-1])
     run([long, replace(long, sampler="ddpm")], store=Store(tmp_path), evaluator=evaluator)
-    assert set(findings.restored_by_steps(Store(tmp_path), SMOKE)["key"]) == {evaluator.key(long)}
+    assert set(recorded.restored_by_steps(Store(tmp_path), SMOKE)["key"]) == {evaluator.key(long)}
 
 
 def test_cells_are_at_hand_where_they_are_recorded_or_their_model_is_here(evaluator, tmp_path, monkeypatch):

@@ -39,7 +39,7 @@ def by_setting(
 
     Each stands under the name of its setting where there are several.
 
-    found: profile -> rows of its grid, as `ldm.study.findings.by_level` gives them. missing: what is said where none
+    found: profile -> rows of its grid, as `ldm.study.recorded.by_level` gives them. missing: what is said where none
     has two sizes.
     """
     known = {name: rows for name, rows in found.items() if rows["c"].nunique() > 1}

@@ -13,7 +13,7 @@ from ldm import profiles
 from ldm.figures import plots, protocol
 from ldm.profiles import Profile
 from ldm.statistics import downstream, student, verdicts
-from ldm.study import distillation, findings
+from ldm.study import distillation, findings, recorded
 from ldm.study.findings import FEWEST, RESTORED
 from ldm.study.results import Store
 
@@ -28,20 +28,20 @@ class Part(NamedTuple):
 
 def by_sampler(store: Store, profile: Profile) -> pd.DataFrame:
     """Return settings that every sampler was asked: one with more of them would have more tries."""
-    rows = findings.whole_grid(store, profile)
+    rows = recorded.whole_grid(store, profile)
     setting = ["c", "steps", "guidance"]
     samplers = rows.groupby(setting)["sampler"].transform("nunique")
-    return rows[samplers == len(findings.SAMPLERS)]
+    return rows[samplers == len(recorded.SAMPLERS)]
 
 
 def by_ddim(store: Store, profile: Profile) -> pd.DataFrame:
-    rows = findings.whole_grid(store, profile)
+    rows = recorded.whole_grid(store, profile)
     return rows[rows["sampler"] == "ddim"]
 
 
 def with_students(store: Store, profile: Profile) -> pd.DataFrame:
     """Return students, and teachers of sizes that have some."""
-    rows = distillation.named(findings.distilled(store, profile))
+    rows = distillation.named(recorded.distilled(store, profile))
     return rows[rows["c"].isin(rows.loc[rows["task"] == "codi", "c"])]
 
 
@@ -55,8 +55,8 @@ def asked(
 
 
 PARTS = {
-    "F1": Part(findings.pretrained, plots.quality_vs_compute, {"": asked(verdicts.f1)}),
-    "F2": Part(findings.restored_by_length, plots.quality_vs_compute, {"": asked(downstream.f2, RESTORED)}),
+    "F1": Part(recorded.pretrained, plots.quality_vs_compute, {"": asked(verdicts.f1)}),
+    "F2": Part(recorded.restored_by_length, plots.quality_vs_compute, {"": asked(downstream.f2, RESTORED)}),
     "F3": Part(
         by_ddim,
         plots.quality_vs_cost,
@@ -65,10 +65,10 @@ PARTS = {
     "F4": Part(
         by_sampler,
         plots.quality_by_sampler,
-        {f"{name}: ": asked(verdicts.f4, sampler=name) for name in findings.SAMPLERS[1:]},
+        {f"{name}: ": asked(verdicts.f4, sampler=name) for name in recorded.SAMPLERS[1:]},
     ),
     "F5": Part(
-        findings.restored_by_steps,
+        recorded.restored_by_steps,
         plots.quality_vs_cost,
         {name: asked(downstream.f5, RESTORED, few=few) for name, few in (("Few steps: ", True), ("Many: ", False))},
     ),

@@ -8,16 +8,15 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ldm.data.scenes.captions import Level
 from ldm.profiles import Profile
 from ldm.statistics import downstream, student, verdicts
 from ldm.statistics.verdicts import FEWEST, Verdict
+from ldm.study import recorded
 from ldm.study import sampling as study
-from ldm.study import superres as restoration
 from ldm.study.results import Store
 from ldm.study.run import at_hand, run
 from ldm.study.sampling import SamplingEvaluator
-from ldm.tasks import models, superres_recipe
+from ldm.tasks import models
 
 ASKED = ("kid_effnet", "kid_scene", "alignment", "subject")  # of the first edition
 COUNTED = ("fd_scene_decoded", "kid_effnet_decoded", "alignment")  # where there are decoded real scenes to compare with
@@ -27,9 +26,7 @@ RESTORED = (
     "lpips_effnet",
     "psnr",
 )  # of restored pictures: two of how they look, two of how near they are
-STEPS, GUIDANCE = 50, 2.0  # how every training length is sampled
 PAPER_STEPS = (4, 5, 8, 10, 16, 20, 32, 50)
-SAMPLERS = ("ddim", "ddpm", "dpm++")
 ORDER = (("dpm++", "ddim"), ("ddim", "ddpm"))  # (better, worse) at few steps, as the paper has it
 ALLOWANCES = 1.0, 7 / 4  # of a student's cost to an undistilled model: equal, and as in the paper's own comparison
 
@@ -89,117 +86,14 @@ def samplers_grid(profile: Profile, sizes: Sequence[int]) -> list[study.Evaluati
     """Return every sampler at every size, step count and guidance."""
     return [
         cell
-        for name in SAMPLERS
+        for name in recorded.SAMPLERS
         for cell in study.sampling_grid(profile, sizes, few_steps(profile), profile.guidance, sampler=name)
     ]
 
 
 def lengths_grid(profile: Profile, sizes: Sequence[int]) -> list[study.Evaluation]:
     """Return every size at every length of training, sampled in the paper's one way."""
-    return study.pretraining_grid(profile, sizes, (), steps=STEPS, guidance=[GUIDANCE])
-
-
-def pretrained(store: Store, profile: Profile) -> pd.DataFrame:
-    """Return what the store holds of every size at every length of training, in the paper's one way; nothing is run."""
-    rows = store.rows(
-        study="pretraining",
-        profile=profile.name,
-        task="pretrain",
-        c=list(profile.family),
-        steps=STEPS,
-        guidance=GUIDANCE,
-        level=recorded_levels([profile.level]),
-        seed=0,
-    )
-    return of_pictures(rows, profile.n)
-
-
-def whole_grid(store: Store, profile: Profile) -> pd.DataFrame:
-    """Return what the store holds of the profile's grid by any of the samplers; nothing is run.
-
-    Settings outside the grid, and other seeds, are left out: a size with more of them would have more tries.
-    """
-    rows = store.rows(
-        study="sampling",
-        profile=profile.name,
-        images_seen=profile.length,
-        seed=0,
-        sampler=list(SAMPLERS),
-        level=recorded_levels([profile.level]),
-        steps=list(profile.steps),
-        guidance=list(profile.guidance),
-    )
-    return of_pictures(rows, profile.n)
-
-
-def by_level(store: Store, profile: Profile, levels: Sequence[Level], n: int = 1024) -> pd.DataFrame:
-    """Return what the store holds of the grid by DDIM at these levels of caption, of all trainings; nothing is run.
-
-    Cells of n pictures count. A row's own n can be less: where captions leave things out, not every picture is asked
-    for everything.
-    """
-    rows = store.rows(
-        study="sampling",
-        profile=profile.name,
-        images_seen=profile.length,
-        sampler="ddim",
-        level=recorded_levels(levels),
-        steps=list(profile.steps),
-        guidance=list(profile.guidance),
-    )
-    return of_pictures(rows, n)
-
-
-def of_pictures(rows: pd.DataFrame, n: int) -> pd.DataFrame:
-    """Return the rows of cells of n pictures."""
-    return rows[rows.groupby("key")["n"].transform("max") == n].reset_index(drop=True)
-
-
-def recorded_levels(levels: Sequence[Level]) -> list[Level | None]:
-    """Return what rows hold of these levels: those from before there were levels hold none, and said all."""
-    return [*levels, None] if "all" in levels else list(levels)
-
-
-def restored(store: Store, profile: Profile, **where: Any) -> pd.DataFrame:
-    """Return what the store holds of finetuned models that restored pictures in the paper's one way; nothing is run."""
-    return store.rows(
-        study="superres",
-        profile=profile.name,
-        task="superres",
-        sampler="ddim",
-        n=restoration.pictures(profile),
-        c=list(profile.family),
-        **where,
-    )
-
-
-def restored_by_length(store: Store, profile: Profile) -> pd.DataFrame:
-    """Return every size at every length of finetuning: what F2 is asked of."""
-    return restored(store, profile, images_seen=list(superres_recipe.LENGTHS), steps=restoration.USUAL)
-
-
-def restored_by_steps(store: Store, profile: Profile) -> pd.DataFrame:
-    """Return every size at every step count, after the longest finetuning: what F5 is asked of."""
-    return restored(store, profile, images_seen=superres_recipe.LENGTHS[-1], steps=list(restoration.STEPS))
-
-
-def distilled(store: Store, profile: Profile) -> pd.DataFrame:
-    """Return consistent students, and teachers by DDIM at the guidance that students know.
-
-    This is what F6 is asked of; nothing is run.
-    """
-    common: dict[str, Any] = dict(
-        profile=profile.name,
-        n=profile.n,
-        c=list(profile.family),
-        guidance=profile.distilled_guidance,
-        level=recorded_levels([profile.level]),
-        seed=0,
-    )
-    teachers = store.rows(
-        study="sampling", images_seen=profile.length, sampler="ddim", steps=list(profile.steps), **common
-    )
-    return pd.concat([teachers, store.rows(study="distillation", sampler="consistency", **common)], ignore_index=True)
+    return study.pretraining_grid(profile, sizes, (), steps=recorded.STEPS, guidance=[recorded.GUIDANCE])
 
 
 def asked(
@@ -233,18 +127,19 @@ def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict
     pretraining, sampling, samplers = (
         run(at_hand(cells, store=store, evaluator=evaluator), store=store, evaluator=evaluator) for cells in grids
     )
-    by_steps, students = restored_by_steps(store, tasks), distilled(store, tasks)
+    pooled = recorded.with_trainings(store, sampling)
+    by_steps, students = recorded.restored_by_steps(store, tasks), recorded.distilled(store, tasks)
     found = {
         "F1": asked(verdicts.f1, pretraining, store, metrics)[0],
-        "F2": asked(downstream.f2, restored_by_length(store, tasks), store, RESTORED)[0],
+        "F2": asked(downstream.f2, recorded.restored_by_length(store, tasks), store, RESTORED)[0],
         "F3": [
             in_turn("F3", turn, verdict)
             for turn, fewest in enumerate((1, FEWEST))
-            for verdict in asked(verdicts.f3, sampling, store, metrics, fewest=fewest)[0]
+            for verdict in asked(verdicts.f3, pooled, store, metrics, fewest=fewest)[0]
         ],
         "F4": [
             in_turn("F4", turn, verdict)
-            for turn, other in enumerate(SAMPLERS[1:])
+            for turn, other in enumerate(recorded.SAMPLERS[1:])
             for verdict in asked(verdicts.f4, samplers, store, metrics, sampler=other)[0]
         ],
         "F5": [
@@ -270,14 +165,14 @@ def in_turn(finding: str, turn: int, verdict: Verdict) -> Verdict:
 
 def evidence_of(store: Store, profile: Profile) -> dict[str, pd.DataFrame]:
     """Return finding -> the rows that `ask` asks, by the metrics that it asks; nothing is run."""
-    grid, tasks = whole_grid(store, profile), profile.downstream
+    grid, tasks = recorded.whole_grid(store, profile), profile.downstream
     found = {
-        "F1": (pretrained(store, profile), metrics_of(profile)),
-        "F2": (restored_by_length(store, tasks), RESTORED),
-        "F3": (grid[grid["sampler"] == "ddim"], metrics_of(profile)),
+        "F1": (recorded.pretrained(store, profile), metrics_of(profile)),
+        "F2": (recorded.restored_by_length(store, tasks), RESTORED),
+        "F3": (recorded.with_trainings(store, grid[grid["sampler"] == "ddim"]), metrics_of(profile)),
         "F4": (grid[grid["steps"].isin(few_steps(profile))], metrics_of(profile)),
-        "F5": (restored_by_steps(store, tasks), RESTORED),
-        "F6": (distilled(store, tasks), metrics_of(tasks)),
+        "F5": (recorded.restored_by_steps(store, tasks), RESTORED),
+        "F6": (recorded.distilled(store, tasks), metrics_of(tasks)),
     }
     return {name: rows[rows["metric"].isin(metrics)] for name, (rows, metrics) in found.items()}
 

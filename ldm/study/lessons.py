@@ -18,7 +18,7 @@ from ldm.statistics import optimum, verdicts
 from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
 from ldm.statistics.budget import affordable, steps_within
 from ldm.statistics.frontier import frontier
-from ldm.study import findings
+from ldm.study import findings, recorded
 from ldm.study.results import Store
 
 FEW = 4  # the paper's least number of steps
@@ -49,7 +49,7 @@ class Lessons:
     def rows(self) -> pd.DataFrame:
         """The grid by DDIM of one training a size. Raises: ValueError where it has fewer than two sizes."""
         profile = self.profile
-        rows = findings.by_level(self.store, profile, [profile.level], profile.n)
+        rows = recorded.by_level(self.store, profile, [profile.level], profile.n)
         chosen = (rows["seed"] == 0) & rows["c"].isin(profile.family) & rows["metric"].isin(self.metrics)
         rows = rows[chosen].reset_index(drop=True)
         if rows["c"].nunique() < 2:
@@ -166,7 +166,7 @@ class Lessons:
                     images_seen=profile.length,
                     sampler="ddim",
                     seed=[0, 1],
-                    level=findings.recorded_levels([profile.level]),
+                    level=recorded.of_levels([profile.level]),
                     metric=list(self.metrics),
                 )
                 for study in ("pretraining", "sampling")

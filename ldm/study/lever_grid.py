@@ -16,9 +16,9 @@ import pandas as pd
 from ldm.data.scenes.captions import Level
 from ldm.profiles import Profile
 from ldm.statistics.worth import PLAIN
-from ldm.study.findings import by_level
 from ldm.study.lever_cells import Guide, Handover, Interval, Kept, Lever, Projected, Renoised, Rescaled, Search, Stored
 from ldm.study.levers import ALONE, WHOLE, LeverEvaluation, LeverEvaluator
+from ldm.study.recorded import by_level
 from ldm.study.results import Store
 from ldm.study.sampling import Evaluation, SamplingEvaluator, sampling_grid
 from ldm.tasks import models

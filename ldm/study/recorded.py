@@ -1,0 +1,154 @@
+"""What the store holds of the study's grids: rows as chapters and verdicts ask for them; nothing is run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from ldm.data.scenes.captions import Level
+from ldm.profiles import Profile
+from ldm.study import superres as restoration
+from ldm.study.results import Store
+from ldm.tasks import superres_recipe
+
+SAMPLERS = ("ddim", "ddpm", "dpm++")
+STEPS, GUIDANCE = 50, 2.0  # how every training length is sampled
+MODEL, SETTING = (
+    ("study", "profile", "task", "c", "images_seen"),
+    ("sampler", "steps", "guidance", "level"),
+)  # columns of a row: what was trained, apart from the seed, and how it is asked
+
+
+def pretrained(store: Store, profile: Profile) -> pd.DataFrame:
+    """Return what the store holds of every size at every length of training, in the paper's one way."""
+    rows = store.rows(
+        study="pretraining",
+        profile=profile.name,
+        task="pretrain",
+        c=list(profile.family),
+        steps=STEPS,
+        guidance=GUIDANCE,
+        level=of_levels([profile.level]),
+        seed=0,
+    )
+    return of_pictures(rows, profile.n)
+
+
+def whole_grid(store: Store, profile: Profile) -> pd.DataFrame:
+    """Return what the store holds of the profile's grid by any of the samplers.
+
+    Settings outside the grid, and other seeds, are left out: a size with more of them would have more tries.
+    """
+    rows = store.rows(
+        study="sampling",
+        profile=profile.name,
+        images_seen=profile.length,
+        seed=0,
+        sampler=list(SAMPLERS),
+        level=of_levels([profile.level]),
+        steps=list(profile.steps),
+        guidance=list(profile.guidance),
+    )
+    return of_pictures(rows, profile.n)
+
+
+def by_level(store: Store, profile: Profile, levels: Sequence[Level], n: int = 1024) -> pd.DataFrame:
+    """Return what the store holds of the grid by DDIM at these levels of caption, of all trainings.
+
+    Cells of n pictures count. A row's own n can be less: where captions leave things out, not every picture is asked
+    for everything. At each level a training counts if it is whole (`whole_trainings`).
+    """
+    rows = store.rows(
+        study="sampling",
+        profile=profile.name,
+        images_seen=profile.length,
+        sampler="ddim",
+        level=of_levels(levels),
+        steps=list(profile.steps),
+        guidance=list(profile.guidance),
+    )
+    parts = [whole_trainings(part) for _, part in of_pictures(rows, n).groupby("level", dropna=False)]
+    return pd.concat([rows[:0], *parts]).sort_index(ignore_index=True)
+
+
+def with_trainings(store: Store, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of first trainings, and what the store holds of the same settings by others that are whole.
+
+    Verdicts pool them (`ldm.statistics.evidence`); charts show the first training. Nothing is run.
+    """
+    if not len(rows):
+        return rows
+    same = {name: [None if pd.isna(value) else value for value in rows[name].unique()] for name in (*MODEL, *SETTING)}
+    others = of_pictures(store.rows(**same), int(rows["n"].max()))
+    return whole_trainings(pd.concat([rows, others[~others["seed"].isin(rows["seed"])]], ignore_index=True))
+
+
+def whole_trainings(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows without trainings that lack a setting of their model's first one, and without settings beyond.
+
+    Pooled, such a training would take the setting from all others of its model.
+    """
+    kept = []
+    for _, model in rows.groupby(list(MODEL), dropna=False, sort=False):
+        parts = [part for _, part in model.groupby("seed")]  # the first training first
+        settings = [pd.MultiIndex.from_frame(part[[*SETTING, "metric"]]) for part in parts]
+        kept += [
+            part[has.isin(settings[0])]
+            for part, has in zip(parts, settings, strict=True)
+            if settings[0].isin(has).all()
+        ]
+    return pd.concat([rows[:0], *kept]).sort_index()
+
+
+def of_pictures(rows: pd.DataFrame, n: int) -> pd.DataFrame:
+    """Return the rows of cells of n pictures."""
+    return rows[rows.groupby("key")["n"].transform("max") == n].reset_index(drop=True)
+
+
+def of_levels(levels: Sequence[Level]) -> list[Level | None]:
+    """Return what rows hold of these levels: those from before there were levels hold none, and said all."""
+    return [*levels, None] if "all" in levels else list(levels)
+
+
+def restored(store: Store, profile: Profile, **where: Any) -> pd.DataFrame:
+    """Return what the store holds of finetuned models that restored pictures in the paper's one way."""
+    return store.rows(
+        study="superres",
+        profile=profile.name,
+        task="superres",
+        sampler="ddim",
+        n=restoration.pictures(profile),
+        c=list(profile.family),
+        **where,
+    )
+
+
+def restored_by_length(store: Store, profile: Profile) -> pd.DataFrame:
+    """Return every size at every length of finetuning: what F2 is asked of."""
+    return restored(store, profile, images_seen=list(superres_recipe.LENGTHS), steps=restoration.USUAL)
+
+
+def restored_by_steps(store: Store, profile: Profile) -> pd.DataFrame:
+    """Return every size at every step count, after the longest finetuning: what F5 is asked of."""
+    return restored(store, profile, images_seen=superres_recipe.LENGTHS[-1], steps=list(restoration.STEPS))
+
+
+def distilled(store: Store, profile: Profile) -> pd.DataFrame:
+    """Return consistent students, and teachers by DDIM at the guidance that students know.
+
+    This is what F6 is asked of.
+    """
+    common: dict[str, Any] = dict(
+        profile=profile.name,
+        n=profile.n,
+        c=list(profile.family),
+        guidance=profile.distilled_guidance,
+        level=of_levels([profile.level]),
+        seed=0,
+    )
+    teachers = store.rows(
+        study="sampling", images_seen=profile.length, sampler="ddim", steps=list(profile.steps), **common
+    )
+    return pd.concat([teachers, store.rows(study="distillation", sampler="consistency", **common)], ignore_index=True)
