@@ -229,7 +229,15 @@ PROFILES: dict[str, Profile] = {
     "laptop-v": OPEN,
     # The transformers at the UNets' costs, and their rectified flow (`ldm.networks.dit_config.small`). Everything but
     # the network is as in the study of the book, so that the two families can be compared.
-    "laptop-dit": replace(OPEN_EPS, name="laptop-dit", tasks="", network="dit", family=TRANSFORMERS),
+    "laptop-dit": replace(
+        OPEN_EPS,
+        name="laptop-dit",
+        tasks="",
+        network="dit",
+        family=TRANSFORMERS,
+        train=replace(OPEN.train, learning_rate=4e-3),  # swept at two widths (`tools.learning_rates`)
+        rate_width=48,
+    ),
     "laptop-flow": replace(
         OPEN,
         name="laptop-flow",
@@ -237,6 +245,8 @@ PROFILES: dict[str, Profile] = {
         setting="flow",
         network="dit",
         family=TRANSFORMERS,
+        train=replace(OPEN.train, learning_rate=4e-3),
+        rate_width=48,
         predict="flow",
         noise="straight",
         times="logit-normal",
