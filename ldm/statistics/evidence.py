@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -116,11 +116,12 @@ def training_scatter(rows: pd.DataFrame) -> Spread | None:
     little about their own scatter, those of all sizes together say enough. It holds each training's own luck with the
     pictures too, so that it errs towards doubt.
     """
-    models, total, dof = ["size", *_present(rows, "task", "images_seen")], 0.0, 0
+    sizes, total, dof = _present(rows, "profile", "size"), 0.0, 0
+    models = [*sizes, *_present(rows, "task", "images_seen")]
     by = [*models, *_present(rows, "sampler", "steps", "guidance", "level", "strength")]
     if "seed" not in rows:
         return None
-    trainings: dict[int, tuple[float, int]] = {}
+    trainings: dict[tuple[Any, ...], tuple[float, int]] = {}
     for _, model in rows.groupby(models, dropna=False):
         seeds = model["seed"].nunique()
         groups = [
@@ -129,13 +130,14 @@ def training_scatter(rows: pd.DataFrame) -> Spread | None:
         if seeds > 1 and groups:
             squares = sum(g.mean() ** 2 for g in groups)  # weighed by them: near 0 a share of the value says nothing
             variance = float(sum(g.var(ddof=1) for g in groups) / max(squares, 1e-12))
-            size = int(model["size"].iloc[0])
+            size = tuple(model[sizes].iloc[0])
             before, count = trainings.get(size, (0.0, 0))
             trainings[size] = before + variance * (seeds - 1), count + seeds - 1
     if not trainings:
         return None
+    most_of = rows.groupby(sizes)["seed"].nunique()
     for size, (weighted, count) in trainings.items():  # lengths of a training are no trainings of their own
-        most = int(rows.loc[rows["size"] == size, "seed"].nunique()) - 1
+        most = int(most_of[size if len(size) > 1 else size[0]]) - 1
         total, dof = total + weighted / count * most, dof + most
     return Spread(float(np.sqrt(total / dof)), dof)
 
@@ -149,8 +151,10 @@ def _pooled(rows: pd.DataFrame, influences: Influences) -> tuple[pd.DataFrame, d
     if "seed" not in rows or rows["seed"].nunique() < 2:
         return rows.assign(seeds=1), dict(influences)
     found, together = [], {}
-    model = rows.groupby(["size", *_present(rows, "task", "images_seen")], dropna=False)["seed"].transform("nunique")
-    for _, group in rows.assign(expected=model).groupby(_present(rows, *SETTING), dropna=False, sort=False):
+    model = rows.groupby(_present(rows, "profile", "size", "task", "images_seen"), dropna=False)["seed"]
+    for _, group in rows.assign(expected=model.transform("nunique")).groupby(
+        _present(rows, *SETTING), dropna=False, sort=False
+    ):
         if group["seed"].nunique() < group["expected"].iloc[0]:
             continue
         if group["seed"].duplicated().any():
@@ -179,7 +183,7 @@ def _replicates(rows: pd.DataFrame, influences: Influences, scatter: Spread | No
     student = np.sqrt(
         scatter.dof / rng.chisquare(scatter.dof, REPLICATES)
     )  # the scatter is known from few trainings only
-    models = rows[["size", *_present(rows, "task")]].astype(str).agg("-".join, axis=1)
+    models = rows[_present(rows, "profile", "size", "task")].astype(str).agg("-".join, axis=1)
     lucky = {name: rng.standard_normal(REPLICATES) * student for name in sorted(set(models))}
     share = scatter.sd * np.stack([lucky[name] for name in models]) / np.sqrt(rows["seeds"].to_numpy(float))[:, None]
     return drawn + np.abs(rows["value"].to_numpy(float))[:, None] * share

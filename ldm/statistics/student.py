@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from ldm.metrics import Estimate, Z
+from ldm.statistics.bands import MARGIN
 from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
 from ldm.statistics.budget import affordable
 from ldm.statistics.comparisons import accelerated
-from ldm.statistics.contest import MARGIN
 from ldm.statistics.evidence import training_scatter
 from ldm.statistics.verdicts import Verdict, answered, listed
 

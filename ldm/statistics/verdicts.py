@@ -15,8 +15,9 @@ import pandas as pd
 
 from ldm.metrics import Estimate, Z
 from ldm.metrics.catalogue import short
+from ldm.statistics.bands import MARGIN
 from ldm.statistics.bootstrap import Influences
-from ldm.statistics.contest import MARGIN, PAPER, Contest, agreement, contest, counted
+from ldm.statistics.contest import PAPER, Contest, agreement, contest, counted
 from ldm.statistics.evidence import Evidence
 from ldm.statistics.ranks import somers_lead
 

@@ -17,8 +17,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from ldm.metrics import Estimate
+from ldm.statistics.bands import MARGIN
 from ldm.statistics.budget import affordable, lowest
-from ldm.statistics.contest import MARGIN
 from ldm.statistics.evidence import Evidence
 from ldm.statistics.sides import lead
 

@@ -1,0 +1,52 @@
+"""Two families of networks at every budget: which one draws better, each at the best setting that it can afford.
+
+The rule is in `book/protocol.md`: sizes count that have a partner of like cost in the other family, and budgets are
+those that both families can use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from ldm.statistics.bands import SAME, Bands, bands
+from ldm.statistics.contest import PAPER, counted
+from ldm.statistics.evidence import Evidence
+
+NEITHER = "undecided"
+
+
+def partners(rows: pd.DataFrame, families: tuple[Sequence[int], Sequence[int]]) -> pd.DataFrame:
+    """Return the rows of sizes whose partner has rows, too.
+
+    rows: of both families, with a column `family`, 0 or 1. families: their sizes, small to large, partners at the same
+    place.
+    """
+    known = [set(rows.loc[rows["family"] == i, "c"].astype(int)) for i in (0, 1)]
+    pairs = [pair for pair in zip(*families, strict=False) if pair[0] in known[0] and pair[1] in known[1]]
+    kept = [(i, pair[i]) for pair in pairs for i in (0, 1)]
+    return rows[pd.MultiIndex.from_frame(rows[["family", "c"]].astype(int)).isin(kept)]
+
+
+def between(evidence: Evidence, names: tuple[str, str], *, unit: str = PAPER) -> Bands:
+    """Compare the first family with the second, at every budget that both can use.
+
+    evidence: of rows with a column `family`, 0 or 1. names: of the families, in that order.
+    Raises: ValueError where one of them has no rows, or no budget in common with the other.
+    """
+    cost = counted(evidence.rows, unit)
+    first = (evidence.rows["family"] == 0).to_numpy(bool)
+    if first.all() or not first.any():
+        raise ValueError(f"Two families are compared, and the rows are of one: run the grid for {' and '.join(names)}.")
+    start = max(cost[first].min(), cost[~first].min())
+    end = min(cost[first].max(), cost[~first].max())
+    return bands(evidence, cost, first, names, float(start), float(end))
+
+
+def better(found: Bands) -> str:
+    """Return the family that is surely better over more than half of the doublings, "same", or "undecided"."""
+    for way in (*found.sides, SAME):
+        if found.shares[way] > 0.5 + 1e-9:  # sums of doublings round
+            return way
+    return NEITHER
