@@ -50,7 +50,7 @@ larger = [recorded.whole_grid(store, profiles.get(name)) for name in ("gpu-eps",
 every = pd.concat([grid, said, *larger])  # of larger profiles there may be rows: one can choose them in the explorer
 every = every[every["sampler"] == "ddim"]
 asked = every[every["profile"] == chosen.name]
-rules = advice.rules(asked, counted, lambda name: store.influences(asked, name))
+rules = advice.rules(asked, counted, store.influences)
 usual = asked[asked["key"].isin(grid["key"])]
 step = (usual["cost"] / usual["steps"])[usual["c"] == usual["c"].max()].min()  # of the largest model
 seconds = speed.seconds_of(store, chosen)
@@ -88,7 +88,7 @@ race.race(
 explorer.budget_explorer(
     every[every["level"] != "nothing"],  # of captions that say nothing nothing can be right
     shown,
-    lambda name: store.influences(every[every["metric"] == name], name),
+    store.influences,
     pictures=lambda key: samples.thumbnail(store, key),
     seconds=seconds,
 )
@@ -134,7 +134,7 @@ record("rule", {f"{level}, {by}": one.steps for (level, by), one in rules.items(
 
 # %% tags=["remove-input"]
 trained = recorded.with_trainings(store, usual)
-contest.answer(trained, counted, lambda name: store.influences(trained, name))
+contest.answer(trained, counted, store.influences)
 
 # %% [markdown]
 # [How much is left open](14_left_open.ipynb) asks the same where captions say more, or less.

@@ -66,7 +66,7 @@ contested = list(dict.fromkeys([metric, *counted]))
 # Each size at the best setting that the budget affords. Budgets are counted in steps of the largest model:
 
 # %% tags=["remove-input"]
-contest.answer(trained, contested, lambda name: store.influences(trained, name))
+contest.answer(trained, contested, store.influences)
 
 # %% [markdown]
 # Each size is shown at its best guidance. The cost is the paper's, normalised cost times steps; it counts a guided step
@@ -164,7 +164,7 @@ samples.at_equal_cost(store, optimum.within(rows, metric, budgets), budgets)
 explorer.budget_explorer(
     rows,
     list(dict.fromkeys([*contested, "subject"])),
-    lambda name: store.influences(rows, name),
+    store.influences,
     pictures=lambda key: samples.thumbnail(store, key),
     seconds=speed.seconds_of(store, chosen),
 )
@@ -178,13 +178,13 @@ explorer.budget_explorer(
 # contest, which proves nothing.
 
 # %% tags=["remove-input"]
-display(*contest.shown(trained, contested, lambda name: store.influences(trained, name)))
+display(*contest.shown(trained, contested, store.influences))
 
 # %% [markdown]
 # The next chart counts every evaluation: a guided step asks the network twice, a step without guidance once.
 
 # %% tags=["remove-input"]
-display(*contest.shown(trained, contested, lambda name: store.influences(trained, name), unit="evaluated"))
+display(*contest.shown(trained, contested, store.influences, unit="evaluated"))
 
 # %% [markdown]
 # From which budget on is the next larger size the better one, for good? The table gives that budget with its 95 %

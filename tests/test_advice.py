@@ -25,7 +25,7 @@ def told():
     """Captions that say some need six steps; rows from before there were levels need four."""
     parts = [rows_of(6, "some"), rows_of(4, None)]
     influences = {key: value for _, known in parts for key, value in known.items()}
-    return advice.rules(pd.concat([rows for rows, _ in parts], ignore_index=True), [KID], lambda _: influences)
+    return advice.rules(pd.concat([rows for rows, _ in parts], ignore_index=True), [KID], lambda rows, _: influences)
 
 
 def test_the_price_of_a_step_is_that_of_two_passes_in_flops_and_in_milliseconds_where_they_are_known():
@@ -50,7 +50,7 @@ def test_the_table_says_what_other_numbers_would_cost(told):
 
 def test_one_size_gives_no_rule():
     rows, influences = rows_of(4, "all")
-    found = advice.rules(rows[rows["c"] == 8], [KID], lambda _: influences)
+    found = advice.rules(rows[rows["c"] == 8], [KID], lambda rows, _: influences)
     assert found == {} and "one size" in advice.in_words(found, KID) and advice.regrets(found).data == ""
 
 
@@ -58,5 +58,5 @@ def test_a_level_that_is_measured_in_part_gives_no_rule():
     whole, influences = rows_of(6, "some")
     part, more = rows_of(4, "all")
     part = part[(part["c"] == 8) | (part["steps"] <= 4)]
-    found = advice.rules(pd.concat([whole, part], ignore_index=True), [KID], lambda _: influences | more)
+    found = advice.rules(pd.concat([whole, part], ignore_index=True), [KID], lambda rows, _: influences | more)
     assert [level for level, _ in found] == ["some"]

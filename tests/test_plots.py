@@ -60,7 +60,7 @@ FIGURES = {
     "in_gaps": lambda: sensitivity_charts.in_gaps(sensitivity.changes(DISTURBED), (KID, "coverage", "alignment")),
     "by_count": lambda: sensitivity_charts.by_count(DISTURBED, [("noise", 3)], (KID, "fd_effnet")),
     "speed": lambda: speed.chart(speed.races(Store(ROOT).rows(study="benchmark", only="recorded"))),
-    "advantages": lambda: contest.shown(synthetic.sampling_rows(), [KID, "alignment"], lambda name: {})[0],
+    "advantages": lambda: contest.shown(synthetic.sampling_rows(), [KID, "alignment"], lambda rows, name: {})[0],
 }
 ROWS = {
     plots.quality_vs_compute: synthetic.pretraining_rows,
@@ -201,9 +201,9 @@ def test_the_explorer_has_a_choice_of_levels_and_each_has_its_own_best():
 
 def test_the_contest_is_told_in_steps_of_the_largest():
     rows = synthetic.sampling_rows()
-    said = contest.answer(rows, [KID], lambda _: {}).data
+    said = contest.answer(rows, [KID], lambda rows, _: {}).data
     assert said.startswith("- By KID") and "where the budget buys" in said
-    assert "not asked" in contest.answer(rows[rows["c"] == 8], [KID], lambda _: {}).data
+    assert "not asked" in contest.answer(rows[rows["c"] == 8], [KID], lambda rows, _: {}).data
 
 
 def test_every_cost_of_the_explorer_is_a_cost_of_the_setting():
@@ -272,14 +272,14 @@ def test_a_strip_refuses_what_it_cannot_show(images, message):
 
 def test_rows_that_cannot_be_compared_get_a_sentence_in_place_of_a_chart():
     one = synthetic.sampling_rows().query("c == 8")
-    (said,) = contest.shown(one, [KID], lambda name: {})
+    (said,) = contest.shown(one, [KID], lambda rows, name: {})
     assert "Not asked of these rows: Sizes are compared" in said.data
     (said,) = isoflop.shown(synthetic.pretraining_rows().query("c < 20"), KID)
     assert "needs 3 sizes at two training lengths or more, not 2" in said.data
 
 
 def test_the_shares_of_a_contest_are_told_in_doublings_and_words():
-    _, table = contest.shown(synthetic.sampling_rows(), [KID], lambda name: {})
+    _, table = contest.shown(synthetic.sampling_rows(), [KID], lambda rows, name: {})
     assert "a smaller model is surely better" in table.data and "doublings" in table.data
 
 

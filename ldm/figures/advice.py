@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 from IPython.display import Markdown
 
 from ldm.figures.levels import SAYS
 from ldm.metrics.catalogue import short
-from ldm.statistics.bootstrap import Influences
+from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.evidence import Evidence
 from ldm.statistics.rule_of_thumb import Rule, rule
 
 
-def rules(
-    rows: pd.DataFrame, metrics: Sequence[str], influences: Callable[[str], Influences]
-) -> dict[tuple[str, str], Rule]:
+def rules(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) -> dict[tuple[str, str], Rule]:
     """Return (level, metric) -> the rule, for levels at which every size of the first level was measured alike.
 
     Chosen on every second budget and measured on those between, of the same pictures: its regret comes out too large
@@ -29,7 +27,7 @@ def rules(
             part = said[said["metric"] == metric]
             settings = part.groupby("c").apply(lambda one: frozenset(zip(one["steps"], one["guidance"], strict=True)))
             if len(settings) == sizes > 1 and settings.nunique() == 1:  # with more of them a size would have more tries
-                evidence = Evidence.of(part, metric, influences(metric))
+                evidence = Evidence.of(part, metric, influences(part, metric))
                 found[str(level), metric] = rule(evidence, evidence)
     return found
 
@@ -73,7 +71,7 @@ def regrets(found: dict[tuple[str, str], Rule]) -> Markdown:
             "the caption says": SAYS[level],
             "by": short(metric),
             "steps": one.steps,
-            "worse than the best choice by": f"{one.regret.value:.1%} [{one.regret.lo:.1%}, {one.regret.hi:.1%}]",
+            "worse than the best choice by": f"{one.regret:.1%}",
             "at worst": f"{one.worst:.1%}",
             "with other numbers of steps": "; ".join(
                 f"{steps}: {cost:.0%}"

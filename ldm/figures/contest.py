@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -11,7 +11,7 @@ from IPython.display import Markdown
 
 from ldm.figures.charts import ABOVE, COST, INK, cost_axis
 from ldm.metrics.catalogue import short
-from ldm.statistics.bootstrap import Influences
+from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.contest import COUNTED, DONE, PAPER, WINNERS, Contest, contest, stretches
 from ldm.statistics.evidence import Evidence
 
@@ -80,7 +80,7 @@ def advantages(contests: Mapping[str, Contest]) -> alt.FacetChart:
 def shown(
     rows: pd.DataFrame,
     metrics: Sequence[str],
-    influences: Callable[[str], Influences],
+    influences: InfluencesOf,
     *,
     unit: str = PAPER,
 ) -> tuple[Any, ...]:
@@ -89,7 +89,7 @@ def shown(
     Where there is no contest, it says why not.
     """
     try:
-        found = {short(m): contest(Evidence.of(rows, m, influences(m)), unit=unit) for m in metrics}
+        found = {short(m): contest(Evidence.of(rows, m, influences(rows, m)), unit=unit) for m in metrics}
     except ValueError as error:
         return (Markdown(f"Not asked of these rows: {error}"),)
     return advantages(found), Markdown(shares(found).to_markdown(index=False))
@@ -104,12 +104,12 @@ def in_steps(evidence: Evidence) -> str:
     return "; ".join(told)
 
 
-def answer(rows: pd.DataFrame, metrics: Sequence[str], influences: Callable[[str], Influences]) -> Markdown:
+def answer(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) -> Markdown:
     """Say who wins at which budgets: a line a metric. Where there is no contest, it says why not."""
     lines = []
     for metric in metrics:
         try:
-            told = f"{in_steps(Evidence.of(rows, metric, influences(metric)))}."
+            told = f"{in_steps(Evidence.of(rows, metric, influences(rows, metric)))}."
         except ValueError as error:
             told = f"not asked of these rows: {error}"
         lines.append(f"- By {short(metric)}, {told}")

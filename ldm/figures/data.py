@@ -24,8 +24,7 @@ def ceiling_table(real: Score, rebuilt: Score) -> pd.DataFrame:
     """Return the metrics on real scenes and on the same scenes through the autoencoder, with intervals."""
 
     def cell(score: Score, name: str) -> str:
-        e = score.estimates[name][0]
-        return f"{e.value:.3g} [{e.lo:.3g}, {e.hi:.3g}]"
+        return f"{score.estimates[name][0]:.3g}"
 
     return pd.DataFrame(
         [

@@ -128,7 +128,7 @@ def side_by_side(
         found.append(
             {
                 "": metric_of(metric).title,
-                f"{one}, minus {other}": f"{gap.value:+.3f} [{gap.lo:+.3f}, {gap.hi:+.3f}]{star}",
+                f"{one}, minus {other}": f"{gap:+.3f}{star}",
             }
         )
     return pd.DataFrame(found)

@@ -12,7 +12,7 @@ from ldm.figures.charts import INK, best, color, columns, curve, models, pick, q
 from ldm.figures.levels import SAYS
 from ldm.figures.pictures import data_url
 from ldm.metrics.catalogue import short
-from ldm.statistics.bootstrap import Influences
+from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.frontier import frontier
 
 COSTS = {  # a column of the points -> what it is called
@@ -28,7 +28,7 @@ WITHIN = "datum.spent <= budget * 1.0001"  # a budget of exactly a setting's cos
 def budget_explorer(
     rows: pd.DataFrame,
     metrics: Sequence[str],
-    influences: Callable[[str], Influences] | None = None,
+    influences: InfluencesOf | None = None,
     *,
     pictures: Callable[[str], bytes] | None = None,
     seconds: Mapping[tuple[str, int], tuple[float, float]] | None = None,
@@ -45,7 +45,7 @@ def budget_explorer(
     Args:
         rows: of one or several profiles, levels of caption and samplers, the first of which are shown at first.
         metrics: those to choose from, the first is shown.
-        influences: of a metric, by key of its cells: the chances are paired then.
+        influences: of rows by a metric (`ldm.study.results.Store.influences`): the chances are paired then.
         pictures: of a cell by its key, as WebP, twice as high as wide.
         seconds: (profile, c) -> seconds of one network evaluation and of all else, a picture; adds them as a cost.
             Rows that say it themselves, in a column `clock`, need none.
@@ -211,13 +211,11 @@ def _looks(affordable: alt.Chart, points: pd.DataFrame, pictures: Callable[[str]
     )
 
 
-def _chances(
-    points: pd.DataFrame, costs: Sequence[str], influences: Callable[[str], Influences] | None = None
-) -> pd.DataFrame:
+def _chances(points: pd.DataFrame, costs: Sequence[str], influences: InfluencesOf | None = None) -> pd.DataFrame:
     """Return the chance of each model to be the best, for each stretch of budgets without a change."""
     found = []
     for (profile, level, metric, sampler), part in points.groupby(list(CHOICES), sort=False):
-        known = influences(metric) if influences else None
+        known = influences(part, metric) if influences else None
         losses = part.assign(size=part["model"], value=part["loss"], lo=part["loss_lo"], hi=part["loss_hi"])
         for axis in costs:
             priced = losses.assign(cost=part[axis]).dropna(subset=["cost"])

@@ -9,7 +9,6 @@ from itertools import groupby
 import pandas as pd
 
 from ldm.metrics.catalogue import short
-from ldm.statistics import verdicts
 from ldm.statistics.verdicts import Verdict
 from ldm.study.findings import FINDINGS
 
@@ -77,8 +76,5 @@ def by_metric(found: Sequence[Verdict]) -> str:
     """Return the answers to one question as a table in Markdown, a metric a row."""
     detailed = any(v.detail for v in found)
     heads = ["metric", "answer", "effect [95 % interval]", *(["in detail"] if detailed else [])]
-    lines = [
-        [short(v.metric), f"**{v.answer}**", verdicts.effect_in_words(v), *([v.detail] if detailed else [])]
-        for v in found
-    ]
+    lines = [[short(v.metric), f"**{v.answer}**", f"{v.effect:.3g}", *([v.detail] if detailed else [])] for v in found]
     return pd.DataFrame(lines, columns=heads).to_markdown(index=False, disable_numparse=True)

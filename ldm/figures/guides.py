@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -13,7 +13,7 @@ from ldm.figures.charts import color, columns, cost_axis, curve, pick, quality_a
 from ldm.figures.contest import UNITS, advantages, shares
 from ldm.figures.tables import table
 from ldm.metrics.catalogue import metric_of, short
-from ldm.statistics.bootstrap import Influences
+from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.contest import DONE, contest
 from ldm.statistics.evidence import Evidence
 from ldm.statistics.verdicts import FEWEST, f3
@@ -61,9 +61,7 @@ def curves(rows: pd.DataFrame, metric: str) -> Any:
     )
 
 
-def contests(
-    rows: pd.DataFrame, metrics: Sequence[str], influences: Callable[[pd.DataFrame, str], Influences]
-) -> tuple[Any, ...]:
+def contests(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) -> tuple[Any, ...]:
     """Compare the best smaller model with the largest at every budget, by each metric: without guides, then with.
 
     Budgets end where the largest affords its dearest guided setting, since more of its steps were not guided.
@@ -81,9 +79,7 @@ def contests(
     return advantages(found), Markdown(shares(found).to_markdown(index=False))
 
 
-def verdicts(
-    rows: pd.DataFrame, metrics: Sequence[str], influences: Callable[[pd.DataFrame, str], Influences]
-) -> Markdown:
+def verdicts(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) -> Markdown:
     """Ask F3 both ways, of all step counts and of four and more: a table with a column a metric."""
     if rows.empty:
         return Markdown(MISSING)
@@ -91,9 +87,6 @@ def verdicts(
     for way, part in ways(rows).items():
         for fewest, steps in ((1, "all"), (FEWEST, f"{FEWEST} and more")):
             found = {m: f3(part, m, influences(part, m), fewest=fewest, unit=DONE) for m in metrics}
-            told = {
-                m: f"**{v.answer}** {v.effect.value:+.0%} [{v.effect.lo:+.0%}, {v.effect.hi:+.0%}]"
-                for m, v in found.items()
-            }
+            told = {m: f"**{v.answer}** {v.effect:+.0%}" for m, v in found.items()}
             lines.append({"way": way, "steps": steps} | told)
     return Markdown(table(pd.DataFrame(lines)))

@@ -58,7 +58,7 @@ def in_words(found: IsoFlop) -> str:
     if e := found.exponent:
         law = (
             "The lowest point of a parabola through the best size and its neighbours lies between sizes; its number of"
-            f" parameters grows as the budget to the power {e.value:.2f} [{e.lo:.2f}, {e.hi:.2f}]."
+            f" parameters grows as the budget to the power {e:.2f}."
         )
     return f"The best size is {said}. {law}"
 

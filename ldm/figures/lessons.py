@@ -131,10 +131,7 @@ def ranking(of: Lessons) -> str:
 def answers(of: Lessons) -> str:
     """Return F3 by each metric as a table in Markdown."""
     lines = ["| metric | answer | advantage of the best smaller model |", "|---|---|---:|"]
-    lines += [
-        f"| {short(v.metric)} | {v.answer} | {v.effect.value:+.0%} [{v.effect.lo:+.0%}, {v.effect.hi:+.0%}] |"
-        for v in of.f3
-    ]
+    lines += [f"| {short(v.metric)} | {v.answer} | {v.effect:+.0%} |" for v in of.f3]
     return "\n".join(lines)
 
 

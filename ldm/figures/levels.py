@@ -18,7 +18,7 @@ from ldm.figures.charts import ABOVE, best, color, columns, cost_axis, curve, pa
 from ldm.figures.contest import advantages, in_steps, shares
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics import optimum
-from ldm.statistics.bootstrap import Influences
+from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.contest import contest
 from ldm.statistics.evidence import Evidence
 from ldm.study.results import Store
@@ -88,7 +88,7 @@ def _comparable(parts: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
 
 
 def evidence_of(
-    rows: pd.DataFrame, metric: str, levels: Sequence[str], influences: Callable[[pd.DataFrame, str], Influences]
+    rows: pd.DataFrame, metric: str, levels: Sequence[str], influences: InfluencesOf
 ) -> dict[str, Evidence]:
     """Return what is known of each level by this metric, all trainings pooled, in the order of the levels."""
     parts = recorded(rows, metric, levels)
@@ -132,7 +132,7 @@ def contests(
     rows: pd.DataFrame,
     metric: str,
     levels: Sequence[str],
-    influences: Callable[[pd.DataFrame, str], Influences],
+    influences: InfluencesOf,
 ) -> tuple[Any, ...]:
     """Compare smaller against largest at every budget, a panel a level; all trainings are pooled.
 
@@ -150,18 +150,14 @@ def contests(
     )
 
 
-def answer(
-    rows: pd.DataFrame, metric: str, levels: Sequence[str], influences: Callable[[pd.DataFrame, str], Influences]
-) -> Markdown:
+def answer(rows: pd.DataFrame, metric: str, levels: Sequence[str], influences: InfluencesOf) -> Markdown:
     """Say who wins at which budgets, counted in steps that the largest model affords: a line a level."""
     evidence = evidence_of(rows, metric, levels, influences)
     lines = [f"- If {title(level)}, {in_steps(one)}." for level, one in evidence.items()]
     return Markdown(f"By {metric_of(metric).title}:\n\n" + "\n".join(lines) if lines else MISSING)
 
 
-def enough(
-    rows: pd.DataFrame, metric: str, levels: Sequence[str], influences: Callable[[pd.DataFrame, str], Influences]
-) -> Markdown:
+def enough(rows: pd.DataFrame, metric: str, levels: Sequence[str], influences: InfluencesOf) -> Markdown:
     """Return as a table how many steps are enough for each size at each level.
 
     Enough is said by `ldm.statistics.optimum.enough_steps`.

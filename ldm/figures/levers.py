@@ -17,7 +17,7 @@ from ldm.figures.pictures import picture_grid
 from ldm.figures.samples import kept, label
 from ldm.metrics.catalogue import metric_of, short
 from ldm.statistics import comparisons
-from ldm.statistics.bootstrap import Influences
+from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.budget import affordable
 from ldm.statistics.contest import DONE
 from ldm.statistics.evidence import Evidence
@@ -43,7 +43,7 @@ def evidence(
     rows: pd.DataFrame,
     levels: Sequence[str],
     metrics: Sequence[str],
-    influences: Callable[[pd.DataFrame, str], Influences],
+    influences: InfluencesOf,
 ) -> Found:
     """Return what is known at each level of caption, by each metric.
 
@@ -107,7 +107,7 @@ def _told(one: Worth) -> str:
     """Return a mean gain with its interval, and at how many costs that is sure."""
     gain, counts = one.mean, one.counts
     sure = [f"{name} at {counts[name]}" for name in ("better", "worse") if counts[name]]
-    return f"{gain.value:+.0%} [{gain.lo:+.0%}, {gain.hi:+.0%}]; " + (
+    return f"{gain:+.0%}; " + (
         f"{' and '.join(sure)} of {len(one.budgets)}" if sure else f"sure at none of {len(one.budgets)}"
     )
 
@@ -162,7 +162,7 @@ def likely(evidence: Evidence) -> Markdown:
         lines.append(
             {"lever": lever or NONE, "settings": int((evidence.rows["lever"] == lever).sum())}
             | {f"{budget:.2g}": f"{share:.0%}" for budget, share in zip(grid, chance, strict=True)}
-            | {"falls short by": f"{lost.value:.1%} [{lost.lo:.1%}, {lost.hi:.1%}]"}
+            | {"falls short by": f"{lost:.1%}"}
         )
     return Markdown(tables.table(pd.DataFrame(lines)))
 
@@ -175,8 +175,7 @@ def flips(evidence: Evidence) -> Markdown:
     for lever in by_flops:
         a, b = by_flops[lever].mean, by_clock[lever].mean
         if (a.lo > 0) != (b.lo > 0) or (a.hi < 0) != (b.hi < 0):
-            told = lambda gain: f"{gain.value:+.1%} [{gain.lo:+.1%}, {gain.hi:+.1%}]"
-            lines.append(f"- **{lever[0].upper()}{lever[1:]}**: {told(a)} by FLOPs, {told(b)} by the clock.")
+            lines.append(f"- **{lever[0].upper()}{lever[1:]}**: {a:+.1%} by FLOPs, {b:+.1%} by the clock.")
     return Markdown("\n".join(lines) or "No lever's mean gain changes sides between FLOPs and seconds.")
 
 
@@ -188,7 +187,7 @@ def explore(rows: pd.DataFrame, metrics: Sequence[str], store: Store) -> Any:
     return explorer.budget_explorer(
         shown.assign(sampler=shown["lever"].replace(PLAIN, NONE)),
         metrics,
-        lambda metric: store.influences(shown[shown["metric"] == metric], metric),
+        store.influences,
         axes=("flops", "seconds"),
         called={**explorer.LABELS, "sampler": "lever"},
     )
@@ -213,7 +212,7 @@ def in_fewer_bits(
     rows: pd.DataFrame,
     levels: Sequence[str],
     metrics: Sequence[str],
-    influences: Callable[[pd.DataFrame, str], Influences],
+    influences: InfluencesOf,
 ) -> list[Any]:
     """Say as a table by how much pictures by weights in fewer bits are worse, in the same settings."""
     lines = []

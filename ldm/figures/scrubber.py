@@ -144,6 +144,6 @@ def larger_against_smaller(rows: pd.DataFrame, metrics: Sequence[str], store: St
             gains = sign * (by_pair[1] - by_pair[0])
             e = mean(gains)
             answer = "better" if e.lo > 0 else "worse" if e.hi < 0 else "undecided"
-            line[metric] = f"**{answer}** {e.value:+.3g} [{e.lo:+.3g}, {e.hi:+.3g}]"
+            line[metric] = f"**{answer}** {e:+.3g}"
         found.append(line)
     return pd.DataFrame(found)

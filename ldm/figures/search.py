@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -14,7 +14,7 @@ from ldm.figures.charts import ABOVE, INK, interval
 from ldm.metrics import Z
 from ldm.metrics.catalogue import short
 from ldm.statistics import comparisons
-from ldm.statistics.bootstrap import Influences, lower_is_better
+from ldm.statistics.bootstrap import InfluencesOf, lower_is_better
 from ldm.statistics.worth import PLAIN
 from ldm.study.lever_cells import Search
 
@@ -22,9 +22,7 @@ MISSING = "No search is recorded yet: `python -m tools.evaluate_family` runs the
 CHOSE = "the verifier itself"
 
 
-def gains(
-    rows: pd.DataFrame, metrics: Sequence[str], influences: Callable[[pd.DataFrame, str], Influences]
-) -> pd.DataFrame:
+def gains(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) -> pd.DataFrame:
     """Return by how much the best of several pictures is better than one, in the fewest steps, as a share of its value.
 
     Columns `c`, `steps`, `candidates`, `by` (a metric in words, or CHOSE), `better`, `lo`, `hi`, `n`. Without a search
@@ -48,7 +46,7 @@ def gains(
     return data.assign(candidates=data["dose"].str.removeprefix("best of ").astype(int)).drop(columns="dose")
 
 
-def _by_the_verifier(searched: pd.DataFrame, influences: Callable[[pd.DataFrame, str], Influences]) -> pd.DataFrame:
+def _by_the_verifier(searched: pd.DataFrame, influences: InfluencesOf) -> pd.DataFrame:
     """Return what its own score gains, picture by picture; without a known influence of each there is no interval."""
     kept, first = (searched[searched["metric"] == name].set_index("key") for name in ("similarity", "similarity_first"))
     known = influences(kept.reset_index(), "similarity"), influences(first.reset_index(), "similarity_first")
@@ -65,7 +63,7 @@ def _by_the_verifier(searched: pd.DataFrame, influences: Callable[[pd.DataFrame,
     return pd.DataFrame(lines)
 
 
-def chart(rows: pd.DataFrame, metrics: Sequence[str], influences: Callable[[pd.DataFrame, str], Influences]) -> Any:
+def chart(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) -> Any:
     """Plot what a search gains against the number of candidates, a panel a size."""
     data = gains(rows, metrics, influences)
     if data.empty:

@@ -17,6 +17,10 @@ class Estimate(NamedTuple):
     hi: float
     n: int
 
+    def __format__(self, form: str) -> str:
+        """Return `value [lo, hi]`, each in this form: f"{estimate:+.1%}" is `+5.0% [+2.0%, +8.0%]`."""
+        return f"{self.value:{form}} [{self.lo:{form}}, {self.hi:{form}}]"
+
     @property
     def se(self) -> float:
         """Standard error: half the interval's width over 1.96."""

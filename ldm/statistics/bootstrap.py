@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from ldm.metrics.catalogue import comparable, metric_of
 
 REPLICATES = 4000  # chances to about .01
 Influences = Mapping[str, np.ndarray]  # a row's key -> each picture's influence on its value (n,)
+InfluencesOf = Callable[[pd.DataFrame, str], Influences]  # of rows by a metric (`ldm.study.results.Store.influences`)
 
 
 def lower_is_better(rows: pd.DataFrame, metric: str) -> pd.DataFrame:

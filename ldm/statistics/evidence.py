@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -116,12 +116,12 @@ def training_scatter(rows: pd.DataFrame) -> Spread | None:
     little about their own scatter, those of all sizes together say enough. It holds each training's own luck with the
     pictures too, so that it errs towards doubt.
     """
-    sizes, total, dof = _present(rows, "profile", "size"), 0.0, 0
-    models = [*sizes, *_present(rows, "task", "images_seen")]
-    by = [*models, *_present(rows, "sampler", "steps", "guidance", "level", "strength")]
     if "seed" not in rows:
         return None
-    trainings: dict[tuple[Any, ...], tuple[float, int]] = {}
+    rows, total, dof = rows.assign(network=_network(rows)), 0.0, 0
+    models = ["network", *_present(rows, "task", "images_seen")]
+    by = [*models, *_present(rows, "sampler", "steps", "guidance", "level", "strength")]
+    trainings: dict[str, tuple[float, int]] = {}
     for _, model in rows.groupby(models, dropna=False):
         seeds = model["seed"].nunique()
         groups = [
@@ -130,16 +130,20 @@ def training_scatter(rows: pd.DataFrame) -> Spread | None:
         if seeds > 1 and groups:
             squares = sum(g.mean() ** 2 for g in groups)  # weighed by them: near 0 a share of the value says nothing
             variance = float(sum(g.var(ddof=1) for g in groups) / max(squares, 1e-12))
-            size = tuple(model[sizes].iloc[0])
-            before, count = trainings.get(size, (0.0, 0))
-            trainings[size] = before + variance * (seeds - 1), count + seeds - 1
+            network = model["network"].iloc[0]
+            before, count = trainings.get(network, (0.0, 0))
+            trainings[network] = before + variance * (seeds - 1), count + seeds - 1
     if not trainings:
         return None
-    most_of = rows.groupby(sizes)["seed"].nunique()
-    for size, (weighted, count) in trainings.items():  # lengths of a training are no trainings of their own
-        most = int(most_of[size if len(size) > 1 else size[0]]) - 1
+    for network, (weighted, count) in trainings.items():  # lengths of a training are no trainings of their own
+        most = int(rows.loc[rows["network"] == network, "seed"].nunique()) - 1
         total, dof = total + weighted / count * most, dof + most
     return Spread(float(np.sqrt(total / dof)), dof)
+
+
+def _network(rows: pd.DataFrame) -> pd.Series:
+    """Name what was trained, apart from its length and seed: two profiles may have networks of one size."""
+    return rows[_present(rows, "profile", "size")].astype(str).agg("-".join, axis=1)
 
 
 def _present(rows: pd.DataFrame, *columns: str) -> list[str]:

@@ -72,7 +72,7 @@ def enough_steps(rows: pd.DataFrame, metric: str, influences: Influences | None 
                 metric: sign * few["value"],
                 "best steps": many["steps"],
                 f"{metric} there": sign * many["value"],
-                "loss": f"{gap.value:.3g} [{gap.lo:.3g}, {gap.hi:.3g}]",
+                "loss": f"{gap:.3g}",
             }
         )
     return pd.DataFrame(found)

@@ -40,11 +40,10 @@ class Verdict:
     detail: str = ""  # what else this metric's rows say, for whoever reads closely
 
     def __str__(self) -> str:
-        e = self.effect
         more = f" In detail: {self.detail}." if self.detail else ""
         return (
-            f"**{self.finding} {self.answer}** by {short(self.metric)}. Effect: {self.meaning} {e.value:.3g}"
-            f" [{e.lo:.3g}, {e.hi:.3g}].{more} Asked of {self.asked}."
+            f"**{self.finding} {self.answer}** by {short(self.metric)}. Effect: {self.meaning} {self.effect:.3g}."
+            f"{more} Asked of {self.asked}."
         )
 
 
@@ -225,11 +224,6 @@ def order_of_samplers(
     )
 
 
-def effect_in_words(v: Verdict) -> str:
-    """Return value and interval."""
-    return f"{v.effect.value:.3g} [{v.effect.lo:.3g}, {v.effect.hi:.3g}]"
-
-
 def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
     """Set verdicts side by side, one a metric: do the metrics agree?"""
     return pd.DataFrame(
@@ -238,7 +232,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> pd.DataFrame:
                 "finding": v.finding,
                 "metric": short(v.metric),
                 "answer": v.answer,
-                "effect [95 % interval]": effect_in_words(v),
+                "effect [95 % interval]": f"{v.effect:.3g}",
                 "pictures a point": v.effect.n,
             }
             for v in verdicts

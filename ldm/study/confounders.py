@@ -91,10 +91,7 @@ def f3_in(
             if part["c"].nunique() < 2:
                 continue  # nothing to compare
             answers = {m: verdicts.f3(part, m, store.influences(part, m), fewest=fewest) for m in metrics}
-            texts = {
-                m: f"**{v.answer}** {v.effect.value:.3g} [{v.effect.lo:.3g}, {v.effect.hi:.3g}]"
-                for m, v in answers.items()
-            }
+            texts = {m: f"**{v.answer}** {v.effect:.3g}" for m, v in answers.items()}
             found.append({"condition": name, "fewest steps": int(fewest)} | texts)
     return pd.DataFrame(found)
 
