@@ -221,7 +221,7 @@ record_best(rows, metric)
 # The paper's step counts begin at four. With those alone, the small budgets buy 4 to 16 steps of the largest model:
 
 # %% tags=["remove-input"]
-from_four, text = findings.asked(verdicts.f3, trained, store, counted, fewest=findings.FEWEST)
+from_four, text = findings.asked(verdicts.f3, trained, store, counted, fewest=verdicts.FEWEST)
 Markdown(text)
 
 # %% tags=["remove-cell"]

@@ -154,7 +154,7 @@ record_best(usual, metric)
 # %% tags=["remove-input"]
 Markdown(
     "\n\n".join(
-        f"### {name}\n\n{findings.asked(verdicts.f3, part, store, counted, fewest=findings.FEWEST)[1]}"
+        f"### {name}\n\n{findings.asked(verdicts.f3, part, store, counted, fewest=verdicts.FEWEST)[1]}"
         for name, part in rows.groupby("sampler", sort=False)
     )
 )

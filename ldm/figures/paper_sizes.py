@@ -13,8 +13,9 @@ from ldm import profiles
 from ldm.figures import plots, protocol
 from ldm.profiles import Profile
 from ldm.statistics import downstream, student, verdicts
+from ldm.statistics.verdicts import FEWEST
 from ldm.study import distillation, findings, recorded
-from ldm.study.findings import FEWEST, RESTORED
+from ldm.study.findings import RESTORED
 from ldm.study.results import Store
 
 

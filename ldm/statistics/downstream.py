@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ldm.metrics import Estimate
-from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
+from ldm.statistics.bootstrap import Influences, basic, lower_is_better, replicates
 from ldm.statistics.budget import affordable, lowest
 from ldm.statistics.ranks import rank_correlation, somers_lead
 from ldm.statistics.verdicts import Verdict, answered, listed
@@ -69,13 +69,11 @@ def _advantage(rows: pd.DataFrame, budgets: Sequence[float], influences: Influen
         return (lowest(values[big], cost[big], budgets) - lowest(values[~big], cost[~big], budgets)).mean(0)
 
     value = float(advantage(rows["value"].to_numpy(float)))
-    draws = advantage(replicates(rows, influences))
-    lo, hi = 2 * value - np.quantile(draws, [0.975, 0.025])
-    return Estimate(value, float(lo), float(hi), int(rows["n"].min()))
+    return basic(value, advantage(replicates(rows, influences)), int(rows["n"].min()))
 
 
-FEW = (4, 20)  # the paper's two ranges of steps in super-resolution; the second begins after the first
-MANY = (20, 250)
+FEW_STEPS = (4, 20)  # the paper's two ranges of steps in super-resolution; the second begins after the first
+MANY_STEPS = (20, 250)
 
 
 def f5(rows: pd.DataFrame, metric: str, influences: Influences | None = None, *, few: bool = True) -> Verdict:
@@ -88,8 +86,8 @@ def f5(rows: pd.DataFrame, metric: str, influences: Influences | None = None, *,
     both may use any number of steps from the paper's least on. Intervals as in `f3`.
     """
     rows = lower_is_better(rows, metric)
-    lo, hi = FEW if few else MANY
-    rows = rows[rows["steps"] >= FEW[0]]
+    lo, hi = FEW_STEPS if few else MANY_STEPS
+    rows = rows[rows["steps"] >= FEW_STEPS[0]]
     largest = _largest(rows, "F5")
     within = (rows["size"] == largest) & rows["steps"].between(lo, hi, inclusive="both" if few else "right")
     if not within.any():

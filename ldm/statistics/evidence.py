@@ -18,7 +18,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from ldm.metrics import Estimate
-from ldm.statistics.bootstrap import REPLICATES, Influences, lower_is_better, of_all, replicates
+from ldm.statistics.bootstrap import REPLICATES, Influences, basic, lower_is_better, of_all, replicates
 from ldm.statistics.budget import affordable
 
 SETTING = (
@@ -99,12 +99,8 @@ class Evidence:
         return replace(self, rows=self.rows[keep].reset_index(drop=True), replicates=self.replicates[keep])
 
     def estimate(self, value: float, drawn: Float[np.ndarray, " replicates"]) -> Estimate:
-        """Return a number computed from the values, with a basic bootstrap's interval.
-
-        `drawn` is what the same computation gives from the replicates.
-        """
-        lo, hi = 2 * value - np.quantile(drawn, [0.975, 0.025])
-        return Estimate(float(value), float(lo), float(hi), self.n)
+        """Return a number computed from the values with its interval (`ldm.statistics.bootstrap.basic`)."""
+        return basic(value, drawn, self.n)
 
 
 def training_scatter(rows: pd.DataFrame) -> Spread | None:

@@ -66,7 +66,7 @@ def best_settings(evidence: Evidence, budgets: Sequence[float] | np.ndarray) -> 
     return evidence.rows.iloc[at][SETTING].assign(budget=list(budgets)).reset_index(drop=True)
 
 
-def regrets(evidence: Evidence, taken: pd.DataFrame, best: pd.DataFrame) -> Float[np.ndarray, "budgets worlds"]:
+def regrets(evidence: Evidence, taken: pd.DataFrame, best: pd.DataFrame) -> Float[np.ndarray, "budgets replicates"]:
     """Say by how much each taken setting is worse than its budget's best one, as a share: measured, then replicates.
 
     Where `best` was found on other pictures or trainings than this evidence, the mean is without bias, and may lie

@@ -65,8 +65,8 @@ class Best(NamedTuple):
     """The best setting of one side within each budget: its value, and what replicates say of it."""
 
     value: Float[np.ndarray, " m"]
-    drawn: Float[np.ndarray, "m worlds"]  # the lowest of each replicate
-    tied: Float[np.ndarray, "m worlds"]  # the same if all that cannot be told from the best were truly as good
+    drawn: Float[np.ndarray, "m replicates"]  # the lowest of each replicate
+    tied: Float[np.ndarray, "m replicates"]  # the same if all that cannot be told from the best were truly as good
 
 
 def best(evidence: Evidence, cost: np.ndarray, side: np.ndarray, budgets: np.ndarray) -> Best:

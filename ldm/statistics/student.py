@@ -12,7 +12,7 @@ import pandas as pd
 
 from ldm.metrics import Estimate, Z
 from ldm.statistics.bands import MARGIN
-from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
+from ldm.statistics.bootstrap import Influences, basic, lower_is_better, replicates
 from ldm.statistics.budget import affordable
 from ldm.statistics.comparisons import accelerated
 from ldm.statistics.evidence import training_scatter
@@ -56,8 +56,7 @@ def f6(
     compared = rows[distilled | smaller].reset_index(drop=True)
     ours = (compared["task"] == TEACHER).to_numpy()
     value, drawn = _gain(compared["value"].to_numpy(float), ours, replicates(compared, influences))
-    lo, hi = 2 * value - np.quantile(drawn, [0.975, 0.025])
-    effect = Estimate(value, float(lo), float(hi), int(compared["n"].min()))
+    effect = basic(value, drawn, int(compared["n"].min()))
     return Verdict(
         finding="F6",
         answer=answered(effect, -margin),

@@ -21,9 +21,9 @@ from ldm.statistics.contest import PAPER, Contest, agreement, contest, counted
 from ldm.statistics.evidence import Evidence
 from ldm.statistics.ranks import somers_lead
 
-SMALL = 2  # doublings of the budget from the largest model's least on that count as small ones
+SMALL_DOUBLINGS = 2  # doublings of the budget from the largest model's least on that count as small ones
 FEWEST = 4  # the paper's least number of steps
-FEW = 20  # steps up to which samplers are put in order
+MOST_OF_FEW = 20  # steps up to which samplers are put in order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ def small_budgets(evidence: Evidence, *, fewest: int = 1, unit: str = PAPER, mar
     if largest.empty:
         raise ValueError(f"No row of c = {evidence.sizes[-1]} has {fewest} or more steps; run more step counts.")
     start, most = _least(largest, unit), float(counted(largest, unit).max())
-    end = min(start * 2**SMALL, most)
+    end = min(start * 2**SMALL_DOUBLINGS, most)
     return contest(evidence, start=start, end=end, fewest=fewest, unit=unit, margin=margin)
 
 
@@ -129,7 +129,7 @@ def f3(
         metric=metric,
         effect=found.mean,
         meaning=f"advantage of the best smaller model over c = {found.largest}, as a share of its value:",
-        asked=f"budgets of {least} to {min(least * 2**SMALL, mine.max())} steps of c = {found.largest},"
+        asked=f"budgets of {least} to {min(least * 2**SMALL_DOUBLINGS, mine.max())} steps of c = {found.largest},"
         f" sizes {listed(evidence.sizes)}; {evidence.trainings}",
         detail=f"surely better over {shares['smaller']:.0%} of the doublings, surely not over"
         f" {shares['same'] + shares['largest']:.0%}" + f"; {evidence.spread}" * bool(evidence.spread),
@@ -197,14 +197,16 @@ def order_of_samplers(
     """
     evidence = Evidence.of(rows, metric, influences)
     table, values = evidence.rows, evidence.values
-    keep = table["steps"].between(FEWEST, FEW)
+    keep = table["steps"].between(FEWEST, MOST_OF_FEW)
     best = {
         key: list(part.index)
         for key, part in table[keep & table["sampler"].isin([better, worse])].groupby(["sampler", "size", "steps"])
     }
     pairs = [(best[better, *k], best[worse, *k]) for s, *k in best if s == better and (worse, *k) in best]
     if not pairs:
-        raise ValueError(f"No size and step count up to {FEW} has rows by both {better} and {worse}; run such cells.")
+        raise ValueError(
+            f"No size and step count up to {MOST_OF_FEW} has rows by both {better} and {worse}; run such cells."
+        )
 
     drawn = evidence.replicates
     share = [max(abs(values[a].min()), Z * drawn[a].min(0).std()) for a, _ in pairs]
@@ -219,7 +221,7 @@ def order_of_samplers(
         metric=metric,
         effect=effect,
         meaning=f"excess of {worse} over {better}, as a share of the value:",
-        asked=f"{len(pairs)} pairs of size and steps, {FEWEST} to {FEW}; {evidence.trainings}",
+        asked=f"{len(pairs)} pairs of size and steps, {FEWEST} to {MOST_OF_FEW}; {evidence.trainings}",
         detail=evidence.spread,
     )
 

@@ -14,7 +14,7 @@ from ldm.metrics import Estimate, Z
 from ldm.metrics.catalogue import metric_of
 from ldm.profiles import Profile
 from ldm.statistics import verdicts
-from ldm.study.findings import FEWEST
+from ldm.statistics.verdicts import FEWEST
 from ldm.study.results import Store
 from ldm.study.run import run
 from ldm.study.sampling import Evaluation, SamplingEvaluator, sampling_grid

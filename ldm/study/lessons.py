@@ -21,8 +21,7 @@ from ldm.statistics.frontier import frontier
 from ldm.study import findings, recorded
 from ldm.study.results import Store
 
-FEW = 4  # the paper's least number of steps
-SMALL = 2  # steps of the largest model that a small budget of the lesson buys
+SMALL_BUDGET = 2  # steps of the largest model that a small budget of the lesson buys
 
 
 class Pair(NamedTuple):
@@ -80,11 +79,11 @@ class Lessons:
         by_size = self.rows.groupby("c")["steps"].agg(lambda steps: set(map(int, steps)))
         if not (shared := set.intersection(*by_size)):
             raise ValueError(f"The sizes of {self.profile.name} share no step count; run more cells of the grid.")
-        return min(shared, key=lambda steps: (abs(steps - FEW), steps))
+        return min(shared, key=lambda steps: (abs(steps - verdicts.FEWEST), steps))
 
     @property
     def small_budget(self) -> float:
-        return SMALL * self.steps_cost[self.sizes[-1]]
+        return SMALL_BUDGET * self.steps_cost[self.sizes[-1]]
 
     def affordable(self, c: int, budget: float) -> int:
         """Return the most steps of a size within a budget, whether the grid has that count or not."""
