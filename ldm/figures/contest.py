@@ -11,19 +11,20 @@ from IPython.display import Markdown
 
 from ldm.figures.charts import ABOVE, COST, INK, cost_axis
 from ldm.metrics.catalogue import short
+from ldm.statistics.bands import FORFEIT, OPEN, SAME, Bands
 from ldm.statistics.bootstrap import InfluencesOf
-from ldm.statistics.contest import COUNTED, DONE, PAPER, WINNERS, Contest, contest, stretches
+from ldm.statistics.contest import COUNTED, DONE, PAPER, SIDES, Contest, contest, stretches
 from ldm.statistics.evidence import Evidence
 
-WORDS = {
-    "smaller": "a smaller model is surely better",
-    "same": "alike within the margin",
-    "largest": "the largest is surely better",
-    "open": "not told apart",
-    "forfeit": "the largest affords no step",
+WORDS = {  # how a comparison can end, in the order of the legend
+    SIDES[0]: "a smaller model is surely better",
+    SAME: "alike within the margin",
+    SIDES[1]: "the largest is surely better",
+    OPEN: "not told apart",
+    FORFEIT: "the largest affords no step",
 }
 UNITS = {COUNTED: "GFLOPs a picture, all evaluations", DONE: "GFLOPs a picture, truly done", PAPER: COST}
-COLOURS = {"smaller": "#e07b39", "same": "#8fa3ad", "largest": "#3b6fb6", "open": "#c9c9c9", "forfeit": "#f0d9a8"}
+COLOURS = ("#e07b39", "#8fa3ad", "#3b6fb6", "#c9c9c9", "#f0d9a8")  # of WORDS, in their order
 
 
 def advantages(contests: Mapping[str, Contest]) -> alt.FacetChart:
@@ -31,13 +32,23 @@ def advantages(contests: Mapping[str, Contest]) -> alt.FacetChart:
 
     Above zero a smaller model is better. The strip at the foot names who surely wins; a forfeit is named as one.
     """
-    some = next(iter(contests.values()))
-    data = pd.concat([c.table().assign(panel=name) for name, c in contests.items()], ignore_index=True)
-    data["word"] = data["winner"].map(WORDS)
+    unit = UNITS[next(iter(contests.values())).unit]
+    return along_the_budget(contests, WORDS, unit, "advantage of smaller").properties(
+        description="advantage of the best smaller model over the largest at every sampling budget, with its band"
+    )
+
+
+def along_the_budget(panels: Mapping[str, Bands], words: Mapping[str, str], unit: str, title: str) -> alt.FacetChart:
+    """Plot the advantage of one side over the other along the budget, with its band, a panel a comparison.
+
+    words: of each way in which it can end, in the order of the legend. unit, title: of the axes.
+    """
+    data = pd.concat([c.table().assign(panel=name) for name, c in panels.items()], ignore_index=True)
+    data["word"] = data["winner"].map(words)
     clipped = data.assign(**{name: data[name].clip(-1, 1) for name in ("lo", "hi", "advantage")})
-    fair = clipped[clipped["winner"] != "forfeit"]
-    x, x2 = cost_axis("from", UNITS[some.unit]), "to:Q"
-    y = alt.Y("lo:Q", title="advantage of smaller", axis=alt.Axis(format="+%"))
+    fair = clipped[clipped["winner"] != FORFEIT]
+    x, x2 = cost_axis("from", unit), "to:Q"
+    y = alt.Y("lo:Q", title=title, axis=alt.Axis(format="+%"))
     shown = [
         alt.Tooltip("from:Q", title="budget from", format=".3~g"),
         alt.Tooltip("to:Q", title="to", format=".3~g"),
@@ -47,7 +58,7 @@ def advantages(contests: Mapping[str, Contest]) -> alt.FacetChart:
         alt.Tooltip("word:N", title="who wins"),
         alt.Tooltip("best:Q", title="best size, c"),
     ]
-    scale = alt.Scale(domain=[WORDS[w] for w in WINNERS], range=[COLOURS[w] for w in WINNERS])
+    scale = alt.Scale(domain=list(words.values()), range=list(COLOURS[: len(words)]))
     legend = alt.Legend(columns=1, labelLimit=260, symbolType="square", symbolOpacity=1)
     wins = alt.Color("word:N", title=None, scale=scale, legend=legend)
     base = alt.Chart().encode(x=x, x2=x2)
@@ -67,12 +78,9 @@ def advantages(contests: Mapping[str, Contest]) -> alt.FacetChart:
             row=alt.Row(
                 "panel:N",
                 title=None,
-                sort=list(contests),
+                sort=list(panels),
                 header=ABOVE,
             )
-        )
-        .properties(
-            description="advantage of the best smaller model over the largest at every sampling budget, with its band"
         )
     )
 
@@ -116,11 +124,10 @@ def answer(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf)
     return Markdown("\n".join(lines))
 
 
-def shares(contests: Mapping[str, Contest]) -> pd.DataFrame:
-    """Return how the range of budgets divides, in doublings: a line a contest, columns in words."""
-    lines = []
-    for name, c in contests.items():
-        parts = c.shares
-        line = {"": name, "doublings": round(float(c.doublings.sum()), 1)}
-        lines.append(line | {WORDS[w]: f"{parts[w]:.0%}" for w in WINNERS})
-    return pd.DataFrame(lines)
+def shares(panels: Mapping[str, Bands], words: Mapping[str, str] = WORDS) -> pd.DataFrame:
+    """Return how the range of budgets divides, in doublings: a line a comparison, columns in these words."""
+    return pd.DataFrame(
+        {"": name, "doublings": round(float(one.doublings.sum()), 1)}
+        | {words[way]: f"{share:.0%}" for way, share in one.shares.items() if way in words}
+        for name, one in panels.items()
+    )

@@ -150,13 +150,15 @@ def _distance(x: Features, real: Sample, kernel: Kernel) -> Measured:
 
 
 def _mean_with_others(kernel: Kernel, x: Features) -> np.ndarray:
-    sums = np.zeros(len(x))
-    for rows in _blocks(x):
-        for columns in _blocks(x):
+    """Return the mean kernel of each with all others, (n,); a kernel is symmetric, so each pair is asked once."""
+    sums, blocks = np.zeros(len(x)), _blocks(x)
+    for i, rows in enumerate(blocks):
+        block = kernel(x[rows], x[rows])
+        sums[rows] += block.sum(1) - block.diagonal()
+        for columns in blocks[i + 1 :]:
             block = kernel(x[rows], x[columns])
             sums[rows] += block.sum(1)
-            if rows == columns:
-                sums[rows] -= block.diagonal()
+            sums[columns] += block.sum(0)
     return sums / (len(x) - 1)
 
 

@@ -12,12 +12,11 @@ from itertools import groupby
 import numpy as np
 import pandas as pd
 
-from ldm.statistics.bands import FORFEIT, MARGIN, OPEN, SAME, Bands, bands
+from ldm.statistics.bands import FORFEIT, MARGIN, OPEN, Bands, bands
 from ldm.statistics.budget import steps_within
 from ldm.statistics.evidence import Evidence
 
 SIDES = ("smaller", "largest")
-WINNERS = (SIDES[0], SAME, SIDES[1], OPEN, FORFEIT)  # how a comparison can end
 PAPER = "cost"  # ways to count a picture: the paper's cost,
 COUNTED = "evaluated"  # GFLOPs of all evaluations, guidance's included,
 DONE = "done"  # and GFLOPs truly done, where other networks or parts of one are asked, too

@@ -1,0 +1,174 @@
+"""Two families of networks beside each other: what they cost, what they draw within a budget, and which is better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+
+from ldm import profiles
+from ldm.data.scenes.dataset import Scenes
+from ldm.figures.charts import ABOVE, COST, best, columns, cost_axis, curve, panel_axis, pick, tooltip
+from ldm.figures.contest import along_the_budget, shares
+from ldm.figures.levels import recorded, title
+from ldm.figures.pictures import picture_grid
+from ldm.figures.samples import kept, label
+from ldm.figures.tables import table
+from ldm.metrics.catalogue import metric_of, short
+from ldm.networks import sizes
+from ldm.profiles import Profile
+from ldm.statistics import families
+from ldm.statistics.bands import OPEN, SAME, Bands
+from ldm.statistics.bootstrap import InfluencesOf
+from ldm.statistics.evidence import Evidence
+from ldm.statistics.optimum import within
+from ldm.study.results import Store
+
+NAMES = {"unet": "UNets", "unet-short": "UNets", "dit": "transformers"}  # by what a profile trains
+SHOWN = 4  # pictures of each network
+MISSING = "No two partners of the families have rows at these levels yet."
+
+
+def names(pair: Sequence[Profile]) -> tuple[str, str]:
+    """Return what the families of two profiles are called."""
+    first, second = (NAMES[profile.network] for profile in pair)
+    return first, second
+
+
+def together(found: Mapping[str, pd.DataFrame], levels: Sequence[str], metric: str) -> dict[str, pd.DataFrame]:
+    """Return level -> the rows of both families by one metric, of partners at the step counts that both have.
+
+    found: profile -> rows of its grid (`ldm.study.recorded.by_level`), of two profiles. A column `family` is 0 or 1.
+    """
+    first, second = (profiles.get(name).family for name in found)
+    shown = {}
+    for level in levels:
+        parts = [part for rows in found.values() for part in recorded(rows, metric, [level]).values()]
+        if len(parts) == 2:
+            common = set(parts[0]["steps"]) & set(parts[1]["steps"])
+            both = pd.concat([part[part["steps"].isin(common)].assign(family=i) for i, part in enumerate(parts)])
+            if len(both := families.partners(both, (first, second))):
+                shown[level] = both.reset_index(drop=True)
+    return shown
+
+
+def costs(pair: Sequence[Profile], rows: Mapping[str, pd.DataFrame]) -> Markdown:
+    """Return as a table what the partners with rows cost: their parameters, and the GFLOPs of one pass."""
+    known = {int(c) for part in rows.values() for c in part["c"]}
+    lines = []
+    for two in zip(*(profile.family for profile in pair), strict=False):
+        if set(two) <= known:
+            line: dict[str, Any] = {}
+            for name, profile, c in zip(names(pair), pair, two, strict=True):
+                shape = (profile.latent_shape[0], profile.tokens, profile.context)
+                line |= {
+                    f"{name}: size": c,
+                    f"{name}: parameters": f"{sizes.params(profile.network, c, profile.context):,}",
+                    f"{name}: GFLOPs a pass": sizes.gflops(profile.network, c, *shape),
+                }
+            lines.append(line)
+    return Markdown(table(pd.DataFrame(lines)))
+
+
+def compared(
+    rows: Mapping[str, pd.DataFrame], pair: Sequence[Profile], metric: str, influences: InfluencesOf
+) -> dict[str, Bands]:
+    """Return level -> the comparison of the first family with the second. rows: of `together`."""
+    return {
+        level: families.between(Evidence.of(part, metric, influences(part, metric)), names(pair))
+        for level, part in rows.items()
+    }
+
+
+def words(pair: Sequence[Profile]) -> dict[str, str]:
+    """Return how a comparison of two families can end, in words, in the order of a legend."""
+    first, second = names(pair)
+    return {
+        first: f"the {first} are surely better",
+        SAME: "alike within the margin",
+        second: f"the {second} are surely better",
+        OPEN: "not told apart",
+    }
+
+
+def answer(found: Mapping[str, Mapping[str, Bands]], pair: Sequence[Profile]) -> Markdown:
+    """Say which family is better altogether, a line a metric and level. found: metric -> `compared`."""
+    said = {**words(pair), families.NEITHER: "it is undecided which family is better"}
+    lines = [
+        f"- By {short(metric)}, if {title(level)}, **{said[families.better(one)]}** (mean advantage of the"
+        f" {one.sides[0]}: {one.mean:+.0%})."
+        for metric, by_level in found.items()
+        for level, one in by_level.items()
+    ]
+    return Markdown("\n".join(lines) or MISSING)
+
+
+def along(found: Mapping[str, Bands], pair: Sequence[Profile]) -> tuple[Any, ...]:
+    """Plot the advantage of the first family at every budget, a panel a level, and say how the range divides."""
+    if not found:
+        return (Markdown(MISSING),)
+    panels, ends = {title(level): one for level, one in found.items()}, words(pair)
+    chart = along_the_budget(panels, ends, COST, f"advantage of {names(pair)[0]}")
+    described = f"advantage of the {names(pair)[0]} over the {names(pair)[1]} at every sampling budget, with its band"
+    return chart.properties(description=described), Markdown(shares(panels, ends).to_markdown(index=False))
+
+
+def curves(rows: Mapping[str, pd.DataFrame], pair: Sequence[Profile], metric: str) -> Any:
+    """Plot quality at the best guidance against sampling cost, a panel a level: a colour a pair, dashed the second."""
+    if not rows:
+        return Markdown(MISSING)
+    of_pair = {
+        (i, c): f"{two[0]} and {two[1]}"
+        for two in zip(*(profile.family for profile in pair), strict=False)
+        for i, c in enumerate(two)
+    }
+    parts = []
+    for level, part in rows.items():
+        drawn = best(pick(part[part["seed"] == 0], metric), ["family", "c", "steps"])
+        who = [of_pair[int(i), int(c)] for i, c in zip(drawn["family"], drawn["c"], strict=True)]
+        parts.append(drawn.assign(panel=title(level), who=who, kind=drawn["family"].map(dict(enumerate(names(pair))))))
+    found = pd.concat(parts).sort_values("cost")
+    least = found["value"].min() / 4  # a logarithmic axis has no nought, which an interval may reach
+    data = columns(found).assign(
+        panel=found["panel"], who=found["who"], kind=found["kind"], lo=found["lo"].clip(lower=least)
+    )
+    dash = alt.StrokeDash("kind:N", title=None, scale=alt.Scale(domain=list(names(pair)), range=[[1, 0], [5, 4]]))
+    hue = alt.Color("who:O", title="c and width", scale=alt.Scale(domain=list(dict.fromkeys(of_pair.values()))))
+    base = alt.Chart().encode(
+        x=cost_axis(),
+        color=hue,
+        strokeDash=dash,
+        detail="kind:N",
+        tooltip=[alt.Tooltip("kind:N"), *tooltip(data, metric)],
+    )
+    y = panel_axis(metric, type="log", nice=False, padding=10)
+    return (
+        alt.layer(*curve(base, y), data=data)
+        .properties(width=540, height=240)
+        .facet(row=alt.Row("panel:N", title=None, sort=[title(level) for level in rows], header=ABOVE))
+        .resolve_scale(y="independent")
+        .properties(description=f"{metric_of(metric).title} against sampling cost, both families, a panel a level")
+    )
+
+
+def pictures(store: Store, rows: Mapping[str, pd.DataFrame], pair: Sequence[Profile], metric: str, few: int) -> Any:
+    """Show what each network draws best for the cost of a few steps of the dearest one, partners below each other.
+
+    They are the first captions of the first level. rows: of `together`.
+    """
+    if not rows:
+        return Markdown(MISSING)
+    level, part = next(iter(rows.items()))
+    part, budget = part[part["seed"] == 0], few * float((part["cost"] / part["steps"]).max())
+    captions = Scenes(pair[0].scenes, "val", pair[0].n, level=level).captions(range(SHOWN))
+    points = pd.concat(
+        within(part[part["family"] == i], metric, [budget]).sort_values("c").assign(kind=kind).rename_axis("place")
+        for i, kind in enumerate(names(pair))
+    ).sort_index(kind="stable")
+    drawn = np.stack([kept(store, key)[: len(captions)] for key in points["key"]])
+    lines = [f"{row.kind[:-1]} {row.c}: {label('steps', row.steps)}" for row in points.itertuples()]
+    return picture_grid(drawn, lines, captions, width=88)

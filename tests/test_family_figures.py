@@ -1,0 +1,75 @@
+"""The chapter about two families: what it draws and says, on made-up rows of both profiles."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from ldm import profiles
+from ldm.figures import families
+from ldm.networks import sizes
+from tests.synthetic import sampling
+
+PAIR = [profiles.get(name) for name in ("laptop-eps", "laptop-dit")]
+KID = "kid_effnet_decoded"
+PARTNERS = {8: 48, 16: 72, 32: 120}
+
+
+def rows(level: str = "some", *, worse: float = 1.4, steps=(2, 4, 8)) -> dict[str, pd.DataFrame]:
+    """Rows of both families, the transformers worse by a factor."""
+    found = {}
+    for profile, factor, turned in ((PAIR[0], 1.0, {c: c for c in PARTNERS}), (PAIR[1], worse, PARTNERS)):
+        part, _ = sampling(
+            lambda c, steps, guidance, f=factor: f * (10 + 60 / steps + 200 / c), metric=KID, se=0.2, steps=steps
+        )
+        c = part["c"].map(turned)
+        found[profile.name] = part.assign(
+            c=c,
+            profile=profile.name,
+            key=profile.name + part["key"],
+            level=level,
+            seed=0,
+            params=[sizes.params(profile.network, width, profile.context) for width in c],
+        )
+    return found
+
+
+def compared(found):
+    together = families.together(found, ["all", "some"], KID)
+    return together, families.compared(together, PAIR, KID, lambda rows, metric: {})
+
+
+def test_the_answer_names_the_family_that_is_better_and_levels_without_rows_are_left_out():
+    _, by_level = compared(rows())
+    said = families.answer({KID: by_level}, PAIR).data
+    assert said.count("\n") == 0 and "**the UNets are surely better**" in said and "says some of it" in said
+    _, turned = compared(rows(worse=0.6))
+    assert "**the transformers are surely better**" in families.answer({KID: turned}, PAIR).data
+
+
+def test_partners_are_compared_at_the_step_counts_that_both_have():
+    found = rows()
+    found["laptop-dit"] = found["laptop-dit"].query("c != 120 and steps > 2")
+    together, _ = compared(found)
+    assert sorted(together["some"]["c"].unique()) == [8, 16, 48, 72] and set(together["some"]["steps"]) == {4, 8}
+    table = families.costs(PAIR, together).data
+    assert "616,476" in table and "140,116" in table and "120" not in table.split("\n")[2]
+
+
+def test_the_charts_have_a_panel_a_level_and_a_dash_a_family():
+    together, by_level = compared(rows())
+    chart = families.curves(together, PAIR, KID).to_dict()
+    data = next(iter(chart["datasets"].values()))
+    assert {row["kind"] for row in data} == {"UNets", "transformers"} and len({row["who"] for row in data}) == 3
+    drawn, table = families.along(by_level, PAIR)
+    assert "advantage of the UNets over the transformers" in drawn.to_dict()["description"]
+    assert "the UNets are surely better" in table.data
+
+
+@pytest.mark.parametrize("lacks", ["laptop-eps", "laptop-dit"])
+def test_where_one_family_has_no_rows_the_page_says_so(lacks):
+    found = rows()
+    found[lacks] = found[lacks][:0]
+    together, by_level = compared(found)
+    assert not together and families.along(by_level, PAIR)[0].data == families.MISSING
+    assert families.answer({KID: by_level}, PAIR).data == families.MISSING
