@@ -16,7 +16,8 @@ A room imports only from the rooms below it::
     networks/     UNet, transformer, autoencoder, text towers; what they cost, and their weights on disk
     paths.py  files.py  hashing.py  checks.py  heap.py
 
-The method itself is `networks/`, `diffusion/` and `metrics/`. One subject has one name in three rooms:
+The method itself is `networks/`, `diffusion/` and `metrics/`. Two ways in: `tasks/pretrain.py` trains one size, and
+`study/sampling.py` evaluates one cell. One subject has one name in three rooms:
 `tasks/superres.py` trains it, `study/superres.py` measures it.
 
 The one flow::
