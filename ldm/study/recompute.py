@@ -1,4 +1,4 @@
-"""What the notebooks do while one looks on: train a small model, check the record."""
+"""Recorded cells that are run again on this machine: the notebooks check the record while one looks on."""
 
 from __future__ import annotations
 
