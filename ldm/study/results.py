@@ -101,7 +101,10 @@ class Store:
         return next((path for path in places if path.is_file()), None)
 
     def influences(self, rows: pd.DataFrame, metric: str) -> dict[str, np.ndarray]:
-        """Return cell -> each picture's influence on the metric (n,), for the rows' cells that have kept it."""
+        """Return cell -> each picture's influence on the metric (n,), for the rows' cells that have kept it.
+
+        They are as the cell's evaluator gave them, up to a constant: who uses them subtracts their mean.
+        """
         found = {}
         for cell in rows["key"].unique():
             if (path := self.file(cell, "parts.safetensors")) and metric in (stored := weights.load(path)):

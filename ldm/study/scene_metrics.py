@@ -40,7 +40,10 @@ DECODED = "_decoded"  # ends the name of what is compared with scenes that went 
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """Estimates by metric name, each with its protocol, and each picture's influence on them (n,)."""
+    """Estimates by metric name, each with its protocol, and each picture's influence on them (n,).
+
+    Influences are meant up to a constant: a score that is a mean over pictures may give the pictures' own values.
+    """
 
     estimates: Mapping[str, tuple[Estimate, str]]
     influences: Mapping[str, np.ndarray] = field(default_factory=dict)
