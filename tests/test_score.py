@@ -16,7 +16,7 @@ from PIL import Image
 from ldm import metrics
 from ldm.__main__ import call
 from ldm.data.sources import open_source
-from ldm.metrics import Gaussian, Sample, looked, paired, reference, scoring, stored
+from ldm.metrics import Gaussian, Sample, looked, matching, reference, scoring, stored
 from ldm.metrics.perceptual import judges
 from ldm.metrics.perceptual.judges import Judge
 from ldm.metrics.perceptual.resize import CLEAN
@@ -197,25 +197,25 @@ def test_the_influences_of_a_sliced_distance_are_its_change_as_an_image_gains_we
 
 
 def test_pairs_go_by_names_or_captions_and_keep_the_order_of_both():
-    which = paired.pairs(["x.png", "y.png", "z.png"], ["z.jpg", "w.jpg", "x.jpg"], "names")
+    which = matching.match(["x.png", "y.png", "z.png"], ["z.jpg", "w.jpg", "x.jpg"], "names")
     assert which.a.tolist() == [0, 2] and which.b.tolist() == [2, 0]
-    twice = paired.pairs(["a  cat", "a dog", "a cat"], ["a cat", "a cat", "a dog"], "captions")
+    twice = matching.match(["a  cat", "a dog", "a cat"], ["a cat", "a cat", "a dog"], "captions")
     assert twice.b.tolist() == [0, 2, 1]
     score = metrics.mean(np.array([5.0, 1.0]))  # of rows 0 and 2 of the other, ascending
     assert (which.aligned(score).influences[0] + score.value).tolist() == [1.0, 5.0]
     with pytest.raises(ValueError, match="0 of 1 and 1 pictures have equal names"):
-        paired.pairs(["a.png"], ["b.png"], "names")
+        matching.match(["a.png"], ["b.png"], "names")
 
 
 def test_the_pairs_that_it_takes_tell_the_difference_four_times_in_five():
     rng = np.random.default_rng(0)
     values = rng.normal(size=4000)
     values = 0.2 + (values - values.mean()) / values.std()
-    n = paired.needed(metrics.mean(values))
+    n = matching.needed(metrics.mean(values))
     told = [metrics.mean(rng.normal(0.2, 1, n)).lo > 0 for _ in range(2000)]
     assert 0.75 < np.mean(told) < 0.85
     vague = metrics.Measured.by(0.01, values - values.mean(), rng.normal(size=50))
-    assert paired.needed(vague) is None  # the reference alone leaves more doubt
+    assert matching.needed(vague) is None  # the reference alone leaves more doubt
 
 
 def test_the_commands_print_a_table_and_write_json_and_csv(tmp_path, monkeypatch, capsys, folders):

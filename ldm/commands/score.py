@@ -121,7 +121,7 @@ def compare(
     By: names, pictures of the same file name (whatever its ending), or captions. All else as of score.
     """
     from ldm.data.sources import open_source
-    from ldm.metrics import paired, scoring
+    from ldm.metrics import matching, scoring
 
     if by not in ("names", "captions"):
         raise ValueError(f"by = {by!r}: expected names or captions; choose one of them.")
@@ -130,7 +130,7 @@ def compare(
     tables.check(out)
     tokens = _tokens(names, tokenizer, weights)
     words = [open_source(place).names if by == "names" else open_source(place).captions() for place in (a, b)]
-    which = paired.pairs(words[0], words[1], by)
+    which = matching.match(words[0], words[1], by)
     both = [_look(place, judge, work, tokens) for place in (a, b)]
     chosen = [both[0].only(which.a), both[1].only(which.ascending)]
     real = _reference(reference, judge, work) if reference else None
@@ -139,8 +139,8 @@ def compare(
     for one, other in zip(ones, others, strict=True):
         if len(one.found.influences[0]) != len(which.a):
             raise ValueError(f"{one.metric} looks at {settings.most:,} pictures: give --most {len(which.a)} or more.")
-        gap = paired.paired(one.found, other.found, which)
-        many = paired.needed(gap)
+        gap = matching.matched_difference(one.found, other.found, which)
+        many = matching.needed(gap)
         told = gap.lo > 0 or gap.hi < 0
         better = "A" if (gap.value < 0) == (one.better == "lower") else "B"
         rows.append(
@@ -172,7 +172,7 @@ def compare(
     print(_notes(ones))
     if any(one.metric == "fid" for one in ones):
         print("fid: both are biased upwards, not always by as much; where kid disagrees, believe kid.")
-    print(f"\nPairs to tell: with a chance of {paired.CHANCE:.0%}, were the true difference the one seen here.")
+    print(f"\nPairs to tell: with a chance of {matching.CHANCE:.0%}, were the true difference the one seen here.")
     print("\n" + _card(judge, both, real))
     tables.write(out, records, _about(judge, both, real, settings) | {"by": by, "pairs": len(which.a)})
 

@@ -19,7 +19,7 @@ from ldm.metrics.perceptual.detections import Detections
 from ldm.profiles import Profile
 from ldm.study.sampling import Evaluation, SamplingEvaluator
 from ldm.study.scene_metrics import Score
-from ldm.tasks.interpolation import lerp, pairs, slerp
+from ldm.tasks.interpolation import lerp, scene_pairs, slerp
 
 if TYPE_CHECKING:
     from ldm.tasks.generate import Generator
@@ -124,7 +124,7 @@ class InterpolationEvaluator(SamplingEvaluator):
     def evaluate(self, cell: Interpolation) -> tuple[Score, np.ndarray, float]:
         began = time.monotonic()
         generator = self._model(*self.model_of(cell))
-        asked = pairs(Scenes(self.profile.scenes, cell.split, 16 * cell.n), cell.n)
+        asked = scene_pairs(Scenes(self.profile.scenes, cell.split, 16 * cell.n), cell.n)
         pictures = walk(generator, [(caption(a), caption(b)) for a, b in asked], cell)
         looks = [self.metrics.scene.look(frame) for frame in pictures]
         influences = coherence(np.stack([features for features, _ in looks]), [seen for _, seen in looks], asked)

@@ -35,7 +35,7 @@ class PhotographEvaluator(restoration.SuperResolutionEvaluator):
         self.folder, self.model = folder, model
         super().__init__(profile)
 
-    def pairs(self, split: str, n: int) -> pairs.Pairs:
+    def pairs(self, split: str, n: int) -> pairs.DegradedPairs:
         """The splits are other crops of the same pictures: distances ask how crops look, not which they are."""
         return pairs.photographs(self.profile, self.folder, n, seed={"val": 1, "test": 2}[split])
 

@@ -160,7 +160,7 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
 
         return efficientnet.load_efficientnet()
 
-    def pairs(self, split: str, n: int) -> pairs.Pairs:
+    def pairs(self, split: str, n: int) -> pairs.DegradedPairs:
         """Return n pictures of a split, with their degraded twins."""
         return pairs.scenes(self.profile, split, n)
 
