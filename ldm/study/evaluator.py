@@ -16,7 +16,7 @@ from ldm.profiles import Profile
 from ldm.study import scene_metrics
 from ldm.study.cells import Cell, Pictures
 from ldm.study.results import Row
-from ldm.study.scene_metrics import Metrics, Score
+from ldm.study.scene_metrics import Measurement, Metrics
 from ldm.tasks import models
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class Evaluator(ABC, Generic[AnyCell]):
         """Return what names the captions or pictures that the cell is asked for."""
 
     @abstractmethod
-    def evaluate(self, cell: AnyCell) -> tuple[Score, Pictures, float]:
-        """Score, the pictures to keep, and the seconds that making and scoring them took."""
+    def evaluate(self, cell: AnyCell) -> tuple[Measurement, Pictures, float]:
+        """Return what was measured, the pictures to keep, and the seconds that making and scoring them took."""
 
     @abstractmethod
     def columns(self, cell: AnyCell) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class Evaluator(ABC, Generic[AnyCell]):
             cell, **self.versions, model="none" if model is None else self._digest(*model), data=self.data_of(cell)
         )
 
-    def rows(self, cell: AnyCell, score: Score, seconds: float) -> list[Row]:
+    def rows(self, cell: AnyCell, found: Measurement, seconds: float) -> list[Row]:
         """Return one tidy row a metric."""
         columns, setting = self.columns(cell), self.setting(cell)
         return [
@@ -133,5 +133,5 @@ class Evaluator(ABC, Generic[AnyCell]):
                 seconds=seconds,
                 **columns,
             )
-            for name, (e, protocol) in score.estimates.items()
+            for name, (e, protocol) in found.estimates.items()
         ]

@@ -63,14 +63,14 @@ def run(
         with store.lock(keys[cell]):
             if store.has(keys[cell]):
                 continue
-            score, strip, seconds = evaluator.evaluate(cell)
+            found, strip, seconds = evaluator.evaluate(cell)
             files = {}
             if len(strip):
                 files["strip.webp"] = to_webp(np.concatenate(list(strip), 1))
-            if score.influences:
+            if found.influences:
                 files["parts.safetensors"] = to_bytes(
-                    {k: np.asarray(v, np.float16) for k, v in score.influences.items()}
+                    {k: np.asarray(v, np.float16) for k, v in found.influences.items()}
                 )
-            store.write(keys[cell], evaluator.rows(cell, score, seconds), files)
+            store.write(keys[cell], evaluator.rows(cell, found, seconds), files)
             ASKED[keys[cell]] = True
     return store.rows(key=list(keys.values()))

@@ -24,7 +24,7 @@ from ldm.networks import cost, sizes
 from ldm.profiles import Profile
 from ldm.study.cells import check_length, check_pictures, check_size
 from ldm.study.evaluator import Evaluator
-from ldm.study.scene_metrics import Score
+from ldm.study.scene_metrics import Measurement
 from ldm.tasks import models
 
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
@@ -156,8 +156,8 @@ class SamplingEvaluator(Evaluator[Evaluation]):
         """Return the scenes whose captions are drawn."""
         return Scenes(self.profile.scenes, cell.split, cell.n, level=cell.level)
 
-    def evaluate(self, cell: Evaluation) -> tuple[Score, np.ndarray, float]:
-        """Score, the first pictures, and the seconds that making and scoring them took."""
+    def evaluate(self, cell: Evaluation) -> tuple[Measurement, np.ndarray, float]:
+        """Return what was measured, the first pictures, and the seconds that making and scoring them took."""
         began = time.monotonic()
         data = self.scenes_of(cell)
         strip: list[np.ndarray] = []

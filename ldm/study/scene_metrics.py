@@ -39,7 +39,7 @@ DECODED = "_decoded"  # ends the name of what is compared with scenes that went 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
+class Measurement:
     """Estimates by metric name, each with its protocol, and each picture's influence on them (n,).
 
     Influences are meant up to a constant: a score that is a mean over pictures may give the pictures' own values.
@@ -50,7 +50,7 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Look:
+class Seen:
     """What the networks saw in n pictures: features (n, d) by network, and answers (n,) about their captions."""
 
     features: dict[str, np.ndarray]
@@ -60,9 +60,9 @@ class Look:
     def __len__(self) -> int:
         return len(next(iter(self.answers.values())))
 
-    def first(self, n: int) -> Look:
+    def first(self, n: int) -> Seen:
         """Return the first n pictures alone."""
-        return Look(
+        return Seen(
             features={name: x[:n] for name, x in self.features.items()},
             answers={name: x[:n] for name, x in self.answers.items()},
             asked={name: x[:n] for name, x in self.asked.items()},
@@ -70,7 +70,7 @@ class Look:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Reference:
+class SceneReference:
     """Real scenes as one network sees them."""
 
     protocol: Protocol
@@ -87,7 +87,7 @@ class Metrics:
     """
 
     profile: Profile
-    references: dict[str, Reference]
+    references: dict[str, SceneReference]
 
     @cached_property
     def effnet(self) -> EfficientNet:
@@ -125,7 +125,7 @@ class Metrics:
 
     def score(
         self, batches: Iterable[np.ndarray], scenes: Sequence[Scene], said: Sequence[Collection[str]] | None = None
-    ) -> Score:
+    ) -> Measurement:
         """Score pictures uint8 (b, H, W, 3), batch by batch as they are made, of these scenes.
 
         `said`: what of each scene its caption says (`captions.PARTS`); None: everything.
@@ -134,7 +134,7 @@ class Metrics:
 
     def look(
         self, batches: Iterable[np.ndarray], scenes: Sequence[Scene], said: Sequence[Collection[str]] | None = None
-    ) -> Look:
+    ) -> Seen:
         """Return what the networks see in pictures of these scenes; `score` is `look`, then `measure`."""
         said = [PARTS] * len(scenes) if said is None else said
         effnet, features, answers, done = [], [], [], 0
@@ -149,20 +149,20 @@ class Metrics:
         answered["alignment"] = answered.pop("all")
         asked = {name: np.array([need in spoken for spoken in said[:done]]) for name, need in ASKED.items()}
         asked["alignment"] = np.array([bool(spoken) for spoken in said[:done]])
-        return Look(
+        return Seen(
             features={"effnet": np.concatenate(effnet), "scene": np.concatenate(features)},
             answers=answered,
             asked={name: which for name, which in asked.items() if not which.all()},
         )
 
-    def measure(self, look: Look) -> Score:
+    def measure(self, seen: Seen) -> Measurement:
         """Measure distances and shares, each with its protocol and its interval.
 
         A share is of the pictures whose captions ask for it; one that no caption asks for is none.
         """
         influences, found = {}, {}
-        for name, values in look.answers.items():
-            which = look.asked.get(name, np.ones(len(values), bool))
+        for name, values in seen.answers.items():
+            which = seen.asked.get(name, np.ones(len(values), bool))
             if which.any():
                 share = mean(values[which])
                 found[name] = share, self.references["scene"].protocol.network
@@ -170,7 +170,7 @@ class Metrics:
                     values if which.all() else share.value + which * (values - share.value) / which.mean()
                 )
         for name, reference in self.references.items():
-            x = look.features[name.removesuffix(DECODED)]
+            x = seen.features[name.removesuffix(DECODED)]
             distances = {
                 "kid": kid(x, reference.sample).times(1000),
                 "fd": frechet(x @ reference.basis, reference.gaussian),
@@ -180,7 +180,7 @@ class Metrics:
                 found[f"{kind}_{name}"] = distance, self.protocols[f"{kind}_{name}"].line
         if self.profile.decoded:  # of every metric they would outgrow the rows
             influences = {name: influences[name] for name in PAIRED if name in influences}
-        return Score(estimates=found, influences=influences)
+        return Measurement(estimates=found, influences=influences)
 
 
 def references_path(profile: Profile) -> Path:
@@ -216,7 +216,7 @@ def _protocols(profile: Profile) -> dict[str, Protocol]:
     }
 
 
-def make_references(profile: Profile) -> dict[str, Reference]:
+def make_references(profile: Profile) -> dict[str, SceneReference]:
     """Look at the profile's number of real scenes and keep their statistics under weights/."""
     from ldm.data.latents import drawn
     from ldm.tasks import pretrain
@@ -238,7 +238,7 @@ def make_references(profile: Profile) -> dict[str, Reference]:
         x = np.concatenate(parts).astype(np.float64)
         basis = Gaussian.of(x).principal(COMPONENTS)
         gaussian, sample = Gaussian.of(x @ basis), Sample(features=x[:SAMPLE])
-        references[name] = Reference(protocol=protocols[name], gaussian=gaussian, basis=basis, sample=sample)
+        references[name] = SceneReference(protocol=protocols[name], gaussian=gaussian, basis=basis, sample=sample)
         tensors |= {
             f"{name}.mean": gaussian.mean,
             f"{name}.covariance": gaussian.covariance,
@@ -264,7 +264,7 @@ def load_metrics(profile: Profile) -> Metrics:
     references = {}
     for name, protocol in _protocols(profile).items():
         protocol.require(made.get(name), f"{path}: {name}")
-        references[name] = Reference(
+        references[name] = SceneReference(
             protocol=protocol,
             gaussian=Gaussian(n=protocol.n, mean=tensors[f"{name}.mean"], covariance=tensors[f"{name}.covariance"]),
             basis=tensors[f"{name}.basis"].astype(np.float64),

@@ -23,7 +23,7 @@ from ldm.networks import cost, sizes
 from ldm.profiles import Profile
 from ldm.study.cells import check_pictures, check_size
 from ldm.study.evaluator import Evaluator
-from ldm.study.scene_metrics import COMPONENTS, Score
+from ldm.study.scene_metrics import COMPONENTS, Measurement
 from ldm.tasks import pairs, superres_recipe
 
 if TYPE_CHECKING:
@@ -195,13 +195,13 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         table = None if cell.kind in BASELINES else self.profile.plan(cell.sampler, cell.steps)
         return np.concatenate(list(self._model(*model).images(low, table, seed=cell.noise)))
 
-    def evaluate(self, cell: Restoration) -> tuple[Score, np.ndarray, float]:
-        """Score, the first pictures, and the seconds that making and scoring them took."""
+    def evaluate(self, cell: Restoration) -> tuple[Measurement, np.ndarray, float]:
+        """Return what was measured, the first pictures, and the seconds that making and scoring them took."""
         began = time.monotonic()
         true, images = self._pictures(cell.n)[0], self.restored(cell)
         return self.score(images, true), images[:STRIP], time.monotonic() - began
 
-    def score(self, images: np.ndarray, true: np.ndarray) -> Score:
+    def score(self, images: np.ndarray, true: np.ndarray) -> Measurement:
         """Score restored pictures beside the true ones, uint8 (n, H, W, 3) both."""
         gaussian, basis, sample = self.reference
         features = self.effnet(images)
@@ -232,7 +232,7 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         influences = {
             name: pictures[name] if name in pictures else e.influences[0] for name, (e, _) in measured.items()
         }
-        return Score(estimates=measured, influences=influences)
+        return Measurement(estimates=measured, influences=influences)
 
     def columns(self, cell: Restoration) -> dict[str, Any]:
         """The task is the cell's kind."""
