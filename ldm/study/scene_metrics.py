@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from tqdm import tqdm
@@ -20,7 +20,7 @@ from ldm.data.scenes.captions import PARTS
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import Scene
 from ldm.files import write_atomic
-from ldm.metrics import Estimate, Gaussian, Sample, frechet, kid, mean
+from ldm.metrics import Estimate, Gaussian, Measured, Sample, frechet, kid, mean
 from ldm.metrics.perceptual import detections, efficientnet_card
 from ldm.metrics.perceptual.alignment import ASKED, alignment
 from ldm.metrics.protocol import Protocol
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from ldm.metrics.perceptual.efficientnet import EfficientNet
 
 COMPONENTS = 64  # principal directions of the real features that the Frechet distances live in
+FD_HOW = f"first {COMPONENTS} principal directions"  # as protocols say it: rows of one metric compare by the letter
+KID_HOW = "unbiased, cubic kernel, x1000"
 SAMPLE = 2_000  # real pictures behind a kernel distance
 PAIRED = ("fd_scene_decoded", "kid_effnet_decoded", "alignment", "subject")  # whose influences are kept, of many cells
 DECODED = "_decoded"  # ends the name of what is compared with scenes that went through the autoencoder
@@ -70,13 +72,29 @@ class Seen:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class SceneReference:
-    """Real scenes as one network sees them."""
+class RealFeatures:
+    """What distances of distributions ask of real pictures, as one network sees them."""
+
+    gaussian: Gaussian  # of all of the pictures, within the first principal directions
+    basis: np.ndarray  # (d, COMPONENTS)
+    sample: Sample  # the first SAMPLE of the pictures
+
+    @classmethod
+    def of(cls, x: np.ndarray, **more: Any) -> Self:
+        """Take them of features float64 (m, d); `more`: what else the class holds."""
+        basis = Gaussian.of(x).principal(COMPONENTS)
+        return cls(gaussian=Gaussian.of(x @ basis), basis=basis, sample=Sample(features=x[:SAMPLE]), **more)
+
+    def distances(self, x: np.ndarray) -> dict[str, Measured]:
+        """Return the distances of other pictures' features (n, d) to these, by kind: KID times 1000, and FD."""
+        return {"kid": kid(x, self.sample).times(1000), "fd": frechet(x @ self.basis, self.gaussian)}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SceneReference(RealFeatures):
+    """The profile's real scenes as one network sees them, and what they were made from."""
 
     protocol: Protocol
-    gaussian: Gaussian  # of `reference` pictures, within the first principal directions
-    basis: np.ndarray  # (d, COMPONENTS)
-    sample: Sample  # SAMPLE of the pictures
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -119,8 +137,8 @@ class Metrics:
         """Of each distance, by metric name; `ldm.figures.protocol.protocol_table` prints them."""
         cards = {}
         for name, reference in self.references.items():  # "effnet", and "effnet_decoded" where there is one
-            cards[f"kid_{name}"] = replace(reference.protocol, how="unbiased, cubic kernel, x1000", n=SAMPLE)
-            cards[f"fd_{name}"] = replace(reference.protocol, how=f"first {COMPONENTS} principal directions")
+            cards[f"kid_{name}"] = replace(reference.protocol, how=KID_HOW, n=SAMPLE)
+            cards[f"fd_{name}"] = replace(reference.protocol, how=FD_HOW)
         return cards
 
     def score(
@@ -170,12 +188,7 @@ class Metrics:
                     values if which.all() else share.value + which * (values - share.value) / which.mean()
                 )
         for name, reference in self.references.items():
-            x = seen.features[name.removesuffix(DECODED)]
-            distances = {
-                "kid": kid(x, reference.sample).times(1000),
-                "fd": frechet(x @ reference.basis, reference.gaussian),
-            }
-            for kind, distance in distances.items():
+            for kind, distance in reference.distances(seen.features[name.removesuffix(DECODED)]).items():
                 influences[f"{kind}_{name}"] = distance.influences[0]
                 found[f"{kind}_{name}"] = distance, self.protocols[f"{kind}_{name}"].line
         if self.profile.decoded:  # of every metric they would outgrow the rows
@@ -236,13 +249,11 @@ def make_references(profile: Profile) -> dict[str, SceneReference]:
     tensors, references = {}, {}
     for name, parts in looks.items():
         x = np.concatenate(parts).astype(np.float64)
-        basis = Gaussian.of(x).principal(COMPONENTS)
-        gaussian, sample = Gaussian.of(x @ basis), Sample(features=x[:SAMPLE])
-        references[name] = SceneReference(protocol=protocols[name], gaussian=gaussian, basis=basis, sample=sample)
+        made = references[name] = SceneReference.of(x, protocol=protocols[name])
         tensors |= {
-            f"{name}.mean": gaussian.mean,
-            f"{name}.covariance": gaussian.covariance,
-            f"{name}.basis": basis.astype(np.float32),
+            f"{name}.mean": made.gaussian.mean,
+            f"{name}.covariance": made.gaussian.covariance,
+            f"{name}.basis": made.basis.astype(np.float32),
             f"{name}.sample": x[:SAMPLE].astype(np.float16),
         }
     path = references_path(profile)

@@ -17,13 +17,13 @@ import numpy as np
 
 from ldm import paths, profiles
 from ldm.hashing import digest
-from ldm.metrics import Gaussian, Sample, frechet, inception_score, kid, mean, psnr, ssim
+from ldm.metrics import inception_score, mean, psnr, ssim
 from ldm.metrics.perceptual import efficientnet_card
 from ldm.networks import cost, sizes
 from ldm.profiles import Profile
 from ldm.study.cells import check_pictures, check_size
 from ldm.study.evaluator import Evaluator
-from ldm.study.scene_metrics import COMPONENTS, Measurement
+from ldm.study.scene_metrics import FD_HOW, KID_HOW, SAMPLE, Measurement, RealFeatures
 from ldm.tasks import pairs, superres_recipe
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ldm.tasks.superres import Restorer
 
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
-REFERENCE = 2_000  # true held-out pictures behind the distances of distributions
+REFERENCE = SAMPLE  # true held-out pictures behind the distances of distributions
 STEPS = (4, 8, 16, 20, 50, 100, 250)  # the paper's two ranges, 4 to 20 and 20 to 250 (section 3.5)
 USUAL = 50  # steps of DDIM at which models are compared (section 3.2)
 CONTROL = 16  # width of the two controls
@@ -165,19 +165,14 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         return pairs.scenes(self.profile, split, n)
 
     @cached_property
-    def reference(self) -> tuple[Gaussian, np.ndarray, Sample]:
-        """Return what true held-out pictures are compared by: a Gaussian, directions, and features.
-
-        The Gaussian lies within the first principal directions of the features, which come next, then the features
-        themselves.
-        """
+    def reference(self) -> RealFeatures:
+        """The true held-out pictures, as distances of distributions ask of them."""
         from ldm.data.latents import drawn, half_precision
 
         name = f"effnet-{digest(self.effnet.weights)}-{self.effnet.side}-{len(self.truth)}-{self.truth.key}"
         looks = map(self.effnet, drawn(self.truth.high, len(self.truth)))
-        x = np.asarray(half_precision(paths.RUNS / "cache", name, looks, len(self.truth)), np.float64)
-        basis = Gaussian.of(x).principal(COMPONENTS)
-        return Gaussian.of(x @ basis), basis, Sample(features=x)
+        x = half_precision(paths.RUNS / "cache", name, looks, len(self.truth))
+        return RealFeatures.of(np.asarray(x, np.float64))
 
     def _pictures_of(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         """Return true and degraded pictures."""
@@ -203,8 +198,8 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
 
     def score(self, images: np.ndarray, true: np.ndarray) -> Measurement:
         """Score restored pictures beside the true ones, uint8 (n, H, W, 3) both."""
-        gaussian, basis, sample = self.reference
         features = self.effnet(images)
+        distances = self.reference.distances(features)
         side = f"{self.effnet.protocol}, of {images.shape[1]} px"
         real = f"{len(self.truth)} real scenes"
         pictures = {
@@ -213,11 +208,8 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
             "ssim": ssim(images, true),
         }
         measured = {
-            "fd_effnet": (
-                frechet(features @ basis, gaussian),
-                f"{side}; first {COMPONENTS} principal directions, {real}",
-            ),
-            "kid_effnet": (kid(features, sample).times(1000), f"{side}; unbiased, cubic kernel, x1000, {real}"),
+            "fd_effnet": (distances["fd"], f"{side}; {FD_HOW}, {real}"),
+            "kid_effnet": (distances["kid"], f"{side}; {KID_HOW}, {real}"),
             "is_effnet": (
                 inception_score(self.effnet.logits(features), splits=1),
                 f"{side}; ImageNet's classes, 1 split",
