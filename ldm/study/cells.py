@@ -77,6 +77,10 @@ class Evaluates(Protocol[AnyCell]):
         """Return where a model's weights lie on this machine; None where they do not."""
         ...
 
+    def is_here(self, cell: AnyCell) -> bool:
+        """Return whether every model that the cell asks lies on this machine."""
+        ...
+
     def evaluate(self, cell: AnyCell) -> tuple[Measurement, Pictures, float]:
         """Return what was measured, the pictures to keep, and the seconds that making and scoring them took."""
         ...

@@ -21,7 +21,6 @@ from ldm.data.scenes.captions import Level
 from ldm.data.scenes.dataset import Scenes
 from ldm.hashing import later
 from ldm.metrics import mean
-from ldm.networks import sizes
 from ldm.profiles import Profile
 from ldm.study.cells import check_length, check_pictures, check_size
 from ldm.study.evaluator import Evaluator
@@ -144,22 +143,13 @@ class DenoisingEvaluator(Evaluator[Denoising]):
         return Measurement(estimates=estimates, influences={OVER_TIMES: overall}), (), time.monotonic() - began
 
     def columns(self, cell: Denoising) -> dict[str, Any]:
-        shape = dict(size=self.profile.latent_shape[0], tokens=self.profile.tokens, context=self.profile.context)
-        network = self.profile.network
-        params = sizes.params(network, cell.c, self.profile.context)
         return dict(
             study="denoising",
             profile=cell.profile,
             task="average" if cell.share else "denoise",
-            size=f"{params / 1e6:.3g}M",
-            c=cell.c,
-            params=params,
-            gflops=sizes.gflops(network, cell.c, **shape),
-            seed=cell.seed,
-            train_steps=-(-cell.images // self.profile.train.batch),
-            images_seen=cell.images,
+            **self.network_columns(cell.c, cell.images, cell.seed, self.profile.train.batch),
             level=cell.level,
-            cost=sizes.norm_cost(network, cell.c, **shape),
+            cost=self.norm_cost(cell.c),
             nfe=1,
             steps=1,
             strength=cell.share or None,

@@ -215,10 +215,9 @@ class LeverEvaluator(SamplingEvaluator):
         """Return the GFLOPs of one pass, or of what a search adds to passes; fewer bits save none."""
         if kind in (LOOK, DECODED):
             return self.search_gflops[kind]
-        shape = dict(size=self.profile.latent_shape[0], tokens=self.profile.tokens, context=self.profile.context)
         if kind.startswith("shallow"):
-            return cost.shallow_gflops(c, int(kind.split()[1]), **shape)
-        return sizes.gflops(self.profile.network, c, **shape)
+            return cost.shallow_gflops(c, int(kind.split()[1]), **self.network_shape)
+        return sizes.gflops(self.profile.network, c, **self.network_shape)
 
     @cached_property
     def search_gflops(self) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -27,8 +27,8 @@ def at_hand(cells: Sequence[AnyCell], *, store: Store, evaluator: Evaluates[AnyC
     Raises: ValueError, of the first model that is missing, where none of those that need one is left.
     """
 
-    def here(cell: AnyCell, asked: list[tuple[Any, ...]]) -> bool:
-        if all(evaluator.file(*model) for model in asked):
+    def here(cell: AnyCell) -> bool:
+        if evaluator.is_here(cell):
             return True
         try:
             return store.has(evaluator.key(cell))
@@ -36,7 +36,7 @@ def at_hand(cells: Sequence[AnyCell], *, store: Store, evaluator: Evaluates[AnyC
             return False
 
     drawn_by = {cell: asked for cell in cells if (asked := evaluator.models_of(cell))}
-    found = {cell for cell, asked in drawn_by.items() if here(cell, asked)}
+    found = {cell for cell in drawn_by if here(cell)}
     if drawn_by and not found:
         lacking = [model for model in next(iter(drawn_by.values())) if not evaluator.file(*model)]
         raise models.missing(evaluator.profile, *lacking[0])

@@ -19,7 +19,7 @@ from ldm import paths, profiles
 from ldm.hashing import digest
 from ldm.metrics import inception_score, mean, psnr, ssim
 from ldm.metrics.perceptual import efficientnet_card
-from ldm.networks import cost, sizes
+from ldm.networks import cost
 from ldm.profiles import Profile
 from ldm.study.cells import check_pictures, check_size
 from ldm.study.evaluator import Evaluator
@@ -153,6 +153,11 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
             profile=self.profile, structure=structure, params=params, codec=codec, null=text.null(1)[0], kind=known
         )
 
+    @property
+    def network_shape(self) -> dict[str, int]:
+        """The latents are of larger pictures than those of the other studies."""
+        return super().network_shape | {"size": pairs.latent_side(self.profile)}
+
     @cached_property
     def effnet(self) -> EfficientNet:
         """What compares pictures, loaded when it first does."""
@@ -230,23 +235,14 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         """The task is the cell's kind."""
         common = dict(study="superres", profile=cell.profile, task=cell.kind)
         if cell.kind != "bicubic":
-            side = pairs.latent_side(self.profile)
-            shape = dict(size=side, tokens=self.profile.tokens, context=self.profile.context)
             evaluations = 1 if cell.kind in BASELINES else int(self.profile.plan(cell.sampler, cell.steps).n)
-            params = sizes.params(self.profile.network, cell.c, self.profile.context)
             common |= dict(
-                size=f"{params / 1e6:.3g}M",
-                c=cell.c,
-                params=params,
-                gflops=sizes.gflops(self.profile.network, cell.c, **shape),
-                seed=cell.seed,
-                train_steps=-(-cell.images // superres_recipe.CONFIG.batch),
-                images_seen=cell.images,
+                **self.network_columns(cell.c, cell.images, cell.seed, superres_recipe.CONFIG.batch),
                 steps=evaluations,
                 guidance=1.0,
                 sampler=None if cell.kind in BASELINES else cell.sampler,
                 nfe=cost.nfe(evaluations, guided=False),
-                cost=cost.sampling_cost(sizes.norm_cost(self.profile.network, cell.c, **shape), evaluations),
+                cost=cost.sampling_cost(self.norm_cost(cell.c), evaluations),
             )
         return common
 
