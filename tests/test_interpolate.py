@@ -16,7 +16,8 @@ from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
 from ldm.figures import samples, scrubber
 from ldm.study import interpolation as interpolation_study
-from ldm.study.results import Row, Store
+from ldm.study.results import Store
+from ldm.study.rows import Row
 from ldm.study.run import run
 from ldm.tasks import interpolation
 

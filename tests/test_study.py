@@ -16,7 +16,8 @@ from ldm.figures import samples
 from ldm.metrics import Estimate
 from ldm.study import recompute, sampling
 from ldm.study.evaluator import Evaluator
-from ldm.study.results import Row, Store
+from ldm.study.results import Store
+from ldm.study.rows import Row
 from ldm.study.run import at_hand, run
 from ldm.study.scene_metrics import Measurement
 from tests.environment import one_device

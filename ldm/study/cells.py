@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from ldm.profiles import Profile
-from ldm.study.results import Row
+from ldm.study.rows import Row
 from ldm.study.scene_metrics import Measurement
 
 

@@ -24,7 +24,7 @@ from ldm.metrics import mean
 from ldm.profiles import Profile
 from ldm.study.cells import check_length, check_pictures, check_size
 from ldm.study.evaluator import Evaluator
-from ldm.study.results import Row
+from ldm.study.rows import Row
 from ldm.study.scene_metrics import Measurement
 from ldm.tasks import models
 from ldm.training import ema

@@ -16,7 +16,7 @@ from ldm.networks import sizes
 from ldm.profiles import Profile
 from ldm.study import scene_metrics
 from ldm.study.cells import Cell, Pictures
-from ldm.study.results import Row
+from ldm.study.rows import Row
 from ldm.study.scene_metrics import Measurement, Metrics
 from ldm.tasks import models
 
@@ -59,7 +59,7 @@ class Evaluator(ABC, Generic[AnyCell]):
 
     @abstractmethod
     def columns(self, cell: AnyCell) -> dict[str, Any]:
-        """Return what the cell's rows say besides the metric's value (`ldm.study.results.Row`)."""
+        """Return what the cell's rows say besides the metric's value (`ldm.study.rows.Row`)."""
 
     @abstractmethod
     def setting(self, cell: AnyCell) -> str:

@@ -23,6 +23,7 @@ from ldm.metrics import cmmd, frechet_inf, manifold, median_bandwidth, mmd
 from ldm.metrics.protocol import Protocol
 from ldm.networks import sizes
 from ldm.profiles import Profile
+from ldm.study.cells import check_pictures
 from ldm.study.evaluator import Evaluator
 from ldm.study.scene_metrics import DECODED, Measurement, Seen
 
@@ -44,8 +45,7 @@ class Probe:
             check(self.task, self.strength)
         elif self.strength != 0:
             raise ValueError(f"strength = {self.strength}: expected 0 of {self.task} pictures, as they are.")
-        if not 16 <= self.n <= 100_000:
-            raise ValueError(f"n = {self.n}: expected 16 to 100000 pictures; an interval needs some.")
+        check_pictures(self.n)
 
 
 def counts(profile: Profile) -> list[int]:

@@ -1,7 +1,7 @@
 """The store that keeps rows of results: one Parquet part a cell, whole or absent.
 
 A *cell* (one training run, one evaluation) is named by the hash of everything that determines its
-result (`key`), and leaves a few `ldm.study.rows.Row`s and files. Two places hold rows: `results/*.parquet`,
+result (`ldm.hashing.key`), and leaves a few `ldm.study.rows.Row`s and files. Two places hold rows: `results/*.parquet`,
 committed with the repository, and `runs/rows/<key>.parquet`, what this machine computed.
 """
 
@@ -22,11 +22,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ldm.files import hold, write_atomic
-from ldm.hashing import key
 from ldm.networks import weights
-from ldm.study.rows import COLUMNS, SCHEMA, STUDIES, Row, installed_versions, now
-
-__all__ = ["COLUMNS", "STUDIES", "Row", "Store", "installed_versions", "key", "now"]
+from ldm.study.rows import COLUMNS, SCHEMA, Row
 
 IDENTITY = ["key", "metric", "protocol"]  # one row each, however often it was written
 ORDER = [  # `created` before `key`: a key can be a hash of the machine's name, which tells a reader nothing
