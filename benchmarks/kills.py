@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import measure
+from ldm.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 KILLS, STEPS, SAVED_EVERY = 20, 600, 5
 MOMENT = 0.03  # seconds, at most, from the step that is drawn to the kill
 

@@ -7,18 +7,19 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import pandas as pd
 
+from ldm.hashing import key
 from ldm.networks.cost import unet_gflops, unet_params
-from ldm.study.results import Row, Store, key
+from ldm.paths import ROOT
+from ldm.study.results import Store
+from ldm.study.rows import Row
 from ldm.training.chips import machine
 
-ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 5
 ROUND_SECONDS = 2
 

@@ -23,7 +23,7 @@ from PIL import Image
 
 from benchmarks import measure
 from ldm.data.sources import open_source
-from ldm.metrics.looked import look
+from ldm.metrics.extraction import extract
 from ldm.metrics.perceptual.judges import judge
 from ldm.metrics.scoring import Settings, scores
 
@@ -80,8 +80,8 @@ def rates(python: str) -> dict[str, list[float]]:
             def ours(turn: int) -> float:
                 begin = time.perf_counter()
                 inception = judge("inception", file.with_suffix(".safetensors"), "torch-fidelity")
-                looked = look(open_source(folder), inception, Path(place) / f"{turn}", progress=False)
-                scores(("is",), inception, looked, None, Settings(splits=2))
+                extracted = extract(open_source(folder), inception, Path(place) / f"{turn}", progress=False)
+                scores(("is",), inception, extracted, None, Settings(splits=2))
                 return time.perf_counter() - begin
 
             def theirs(_: int) -> float:

@@ -18,10 +18,10 @@ from pathlib import Path
 import pandas as pd
 
 from ldm import profiles
+from ldm.paths import ROOT
 from ldm.study.results import Store
 from ldm.study.sampling import sampling_grid
 
-ROOT = Path(__file__).resolve().parents[1]
 KILLS = 10
 MOMENTS = 1.0, 12.0  # seconds from the start to the kill
 CELLS = sampling_grid(profiles.get("smoke"), (8,), (2, 4), (1.5, 4.0), n=16)

@@ -42,19 +42,18 @@ def main() -> None:
     from benchmarks import measure
 
     child = [sys.executable, "-c", "import json; from benchmarks.warm_start import start; print(json.dumps(start()))"]
+    from ldm.paths import ROOT
     from ldm.profiles import LAPTOP
 
     case = measure.Case(task="warm start", **{**measure.CASES[0], "c": LAPTOP.family[-1]})
     cache = {
-        "JAX_COMPILATION_CACHE_DIR": str(measure.ROOT / ".jax_cache"),
+        "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".jax_cache"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
     }
     runs = []
     for _ in range(RUNS + 1):
         begin = time.perf_counter()
-        done = subprocess.run(
-            child, capture_output=True, text=True, check=True, cwd=measure.ROOT, env=cache | os.environ
-        )
+        done = subprocess.run(child, capture_output=True, text=True, check=True, cwd=ROOT, env=cache | os.environ)
         runs.append(json.loads(done.stdout) | {"whole process": time.perf_counter() - begin})
     rows = []
     for part in runs[0]:

@@ -66,7 +66,7 @@ measures = ["readable", "entropy", "detour", "largest_step"]
 straight = {cell.c: cell for cell in cells if cell.path == "lerp" and cell.guidance == shown}
 params = rows.drop_duplicates("c").set_index("c")["params"]
 kept = {c: samples.kept(store, evaluator.key(cell)) for c, cell in straight.items()}
-asked = interpolation.pairs(Scenes(chosen.scenes, "val", 16 * n), interpolation_study.KEPT)
+asked = interpolation.scene_pairs(Scenes(chosen.scenes, "val", 16 * n), interpolation_study.KEPT)
 scrubber.scrubber(
     {model_label(c, params[c]): np.stack(np.split(pictures, len(pictures) // frames)) for c, pictures in kept.items()},
     [(caption(a), caption(b)) for a, b in asked],

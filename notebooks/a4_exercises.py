@@ -44,7 +44,7 @@ from ldm.statistics import bootstrap, comparisons, optimum, verdicts
 from ldm.statistics.sensitivity import changes
 from ldm.study import confounders, findings, recorded
 from ldm.study.results import Store
-from ldm.tasks.interpolation import lerp, pairs, slerp
+from ldm.tasks.interpolation import lerp, scene_pairs, slerp
 from ldm.tasks.pretrain import frozen_networks
 from ldm.training import chips
 
@@ -510,7 +510,7 @@ for a in (0, 0.25, 0.5):
     straight, circle = np.array([1 - a, a]), np.sin(np.array([1 - a, a]) * np.pi / 2)
     spreads = [np.tensordot(way, pair_of_noises, 1).std() for way in (straight, circle)]
     print(f"noise, a = {a:4g}: spread {spreads[0]:.2f} on the line, {spreads[1]:.2f} on the circle")
-scenes = pairs(Scenes(before.scenes, "val", 1024), 64)
+scenes = scene_pairs(Scenes(before.scenes, "val", 1024), 64)
 first, second = (text.encode([caption(pair[i]) for pair in scenes]) for i in (0, 1))
 length = lambda vectors: np.linalg.norm(vectors, axis=-1)
 words(

@@ -5,7 +5,8 @@ import pytest
 
 from ldm.paths import ROOT
 from ldm.study.conditions import CONDITIONS, told_by, with_conditions
-from ldm.study.results import Row, Store
+from ldm.study.results import Store
+from ldm.study.rows import Row
 
 PLAN = "libtpu 0.0.24 at EFFORT_MIN; bfloat16; data x fsdp = 64x4; blocks computed twice; 2 parts"
 TRAINING = "2 x 32 images a step; float32; from tars; devices: 4, sharing a state: 2; a CPU, 2 cores"

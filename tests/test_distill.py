@@ -18,7 +18,7 @@ from ldm.networks.layers import KeySource
 from ldm.networks.structure import abstract, split
 from ldm.networks.unet import TimeEmbedding
 from ldm.study import distillation
-from ldm.study.scene_metrics import Score
+from ldm.study.scene_metrics import Measurement
 from ldm.tasks import pretrain
 from ldm.tasks.distillation import methods, student
 from ldm.tasks.distillation.codi import codi_loss
@@ -315,7 +315,7 @@ def test_a_student_of_stage_2_makes_its_own_steps_and_the_others_the_grids():
 
 def test_a_students_rows_say_what_its_distillation_saw_and_that_it_is_asked_once_a_step():
     evaluator = distillation.DistillationEvaluator(profiles.get("smoke"))
-    score = Score(estimates={"subject": (Estimate(0.5, 0.4, 0.6, 16), "synthetic")})
+    score = Measurement(estimates={"subject": (Estimate(0.5, 0.4, 0.6, 16), "synthetic")})
     rows = {
         kind: evaluator.rows(distillation.Distilled(**CELL | {"kind": kind}), score, 1.0)[0]
         for kind in ("guided-8", "lcm", "continued")

@@ -15,7 +15,7 @@ from ldm import profiles
 from ldm.networks import dit, sizes
 from ldm.networks.cost import unet_gflops
 from ldm.networks.dit_config import DiTConfig, pixart, published, small
-from ldm.networks.dit_cost import dit_gflops, dit_gigaflops, dit_parameters, dit_params, multiply_adds
+from ldm.networks.dit_cost import dit_gflops, dit_params, gflops_of, multiply_adds, params_of
 from ldm.networks.family import transformer_table
 from ldm.networks.layers import KeySource
 from ldm.networks.structure import abstract, merge, split
@@ -72,22 +72,22 @@ def trained():
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_sizes_have_their_parameters_to_the_last_and_their_multiply_adds(name):
     config, (parameters, gigaflops) = published(name), PUBLISHED[name]
-    assert dit_parameters(config) + config.tokens(32) * config.width == parameters
+    assert params_of(config) + config.tokens(32) * config.width == parameters
     assert multiply_adds(config, 32) / 1e9 == pytest.approx(gigaflops, rel=3e-4, abs=0.01)
 
 
 def test_published_xl_at_512_pixels_and_pixart_have_theirs():
     xl = published("XL/2")
-    assert dit_parameters(xl) + xl.tokens(64) * xl.width == 676_014_368
+    assert params_of(xl) + xl.tokens(64) * xl.width == 676_014_368
     assert multiply_adds(xl, 64) / 1e9 == pytest.approx(524.60, rel=3e-4)
-    assert dit_parameters(pixart()) == 610_856_096
+    assert params_of(pixart()) == 610_856_096
     assert multiply_adds(pixart(), 32, 120) / 1e9 == pytest.approx(149.05, abs=0.01)
 
 
 @pytest.mark.parametrize("config", [published("S/8"), pixart(), small(72, guidance=8)], ids=["DiT", "PixArt", "small"])
 def test_the_network_has_the_parameters_that_are_counted(config):
     _, params = abstract(lambda keys: dit.DiT(config, keys=keys))
-    assert sum(p.size for p in params.values()) == dit_parameters(config)
+    assert sum(p.size for p in params.values()) == params_of(config)
 
 
 @pytest.mark.parametrize("config, side", [(published("S/4"), 32), (small(96), 8)], ids=["S/4", "small"])
@@ -96,12 +96,12 @@ def test_flops_are_those_that_xla_counts(config, side):
     about = ((1,), np.int32) if config.classes else ((1, 24, config.context), np.float32)
     given = [jax.ShapeDtypeStruct(*shape) for shape in (((1, side, side, 4), np.float32), ((1,), np.float32), about)]
     count = forward.lower(structure, params, *given).cost_analysis()["flops"] / 1e9
-    assert dit_gigaflops(config, side, 24) == pytest.approx(count, rel=0.02)
+    assert gflops_of(config, side, 24) == pytest.approx(count, rel=0.02)
 
 
 def test_flops_are_twice_the_multiply_adds_and_a_little():
     for config in (published("B/4"), small(144), small(48, patch=2)):
-        assert 1 < dit_gigaflops(config, 8, 24) / (2e-9 * multiply_adds(config, 8, 24)) < 1.15
+        assert 1 < gflops_of(config, 8, 24) / (2e-9 * multiply_adds(config, 8, 24)) < 1.15
 
 
 def test_the_family_costs_what_the_unets_cost():

@@ -27,7 +27,8 @@ from ldm.networks import weights
 from ldm.networks.structure import abstract
 from ldm.paths import ROOT
 from ldm.study import grids
-from ldm.study.results import Row, Store
+from ldm.study.results import Store
+from ldm.study.rows import Row
 from ldm.tasks import memory, pretrain
 from ldm.tasks import together as task
 from tests.environment import one_device
@@ -393,7 +394,8 @@ from pathlib import Path
 import numpy as np
 from launch.gpu.worker import serve
 from ldm.networks import weights
-from ldm.study.results import Row, Store
+from ldm.study.results import Store
+from ldm.study.rows import Row
 root = Path(sys.argv[1])
 store = Store(root)
 assert "jax" not in sys.modules

@@ -9,7 +9,8 @@ from ldm import profiles
 from ldm.figures import guides
 from ldm.study import lever_grid
 from ldm.study.levers import LeverEvaluator
-from ldm.study.results import Row, Store
+from ldm.study.results import Store
+from ldm.study.rows import Row
 from ldm.study.sampling import SamplingEvaluator, sampling_grid
 
 OPEN, METRIC = profiles.get("laptop-eps"), "fd_scene_decoded"

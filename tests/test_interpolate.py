@@ -16,7 +16,8 @@ from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
 from ldm.figures import samples, scrubber
 from ldm.study import interpolation as interpolation_study
-from ldm.study.results import Row, Store
+from ldm.study.results import Store
+from ldm.study.rows import Row
 from ldm.study.run import run
 from ldm.tasks import interpolation
 
@@ -44,12 +45,12 @@ def test_the_circle_keeps_lengths_and_turns_evenly(ends, a):
 
 
 def test_pairs_are_of_one_object_each_and_the_same_whatever_their_number():
-    found = interpolation.pairs(Scenes(SMOKE.scenes, "val", 200), 20)
+    found = interpolation.scene_pairs(Scenes(SMOKE.scenes, "val", 200), 20)
     assert all(len(scene.objects) == 1 for pair in found for scene in pair)
     assert all(a.objects[0].name != b.objects[0].name for a, b in found)
-    assert interpolation.pairs(Scenes(SMOKE.scenes, "val", 100), 5) == found[:5]
+    assert interpolation.scene_pairs(Scenes(SMOKE.scenes, "val", 100), 5) == found[:5]
     with pytest.raises(ValueError, match="n = 60: there are only .* pairs among 100 scenes"):
-        interpolation.pairs(Scenes(SMOKE.scenes, "val", 100), 60)
+        interpolation.scene_pairs(Scenes(SMOKE.scenes, "val", 100), 60)
 
 
 def detections(belief: np.ndarray) -> SimpleNamespace:
@@ -81,7 +82,7 @@ def test_a_cell_leaves_four_measures_and_the_ways_of_its_first_pairs(tmp_path):
     assert set(rows["task"]) == {"lerp", "slerp"} and set(rows["n"]) == {16}
     assert set(rows["metric"]) == {"readable", "entropy", "detour", "largest_step"}
     assert (rows.loc[rows["metric"] == "detour", "value"] >= 1).all()
-    asked = interpolation.pairs(Scenes(SMOKE.scenes, "val", 256), 16)
+    asked = interpolation.scene_pairs(Scenes(SMOKE.scenes, "val", 256), 16)
     pictures = np.stack(np.split(samples.kept(store, evaluator.key(cells[0])), interpolation_study.KEPT))
     assert pictures.shape == (interpolation_study.KEPT, 3, 32, 32, 3)
     chart = scrubber.scrubber(

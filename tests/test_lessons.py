@@ -19,7 +19,8 @@ from ldm.networks import family, weights
 from ldm.paths import ROOT
 from ldm.study.lessons import Lessons
 from ldm.study.questions import Question, first_lesson, letters, number, second_lesson
-from ldm.study.results import Row, Store
+from ldm.study.results import Store
+from ldm.study.rows import Row
 from tests.pages import open_page, served
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "book"))

@@ -11,7 +11,8 @@ from ldm.figures import levers as figures
 from ldm.study import lever_grid
 from ldm.study.lever_cells import Interval, Kept, Stored
 from ldm.study.levers import LeverEvaluator
-from ldm.study.results import Row, Store
+from ldm.study.results import Store
+from ldm.study.rows import Row
 from ldm.study.sampling import SamplingEvaluator, sampling_grid
 
 OPEN, METRIC = profiles.get("laptop-eps"), "fd_scene_decoded"

@@ -17,7 +17,7 @@ from ldm.study import lever_grid, levers
 from ldm.study.lever_cells import Guide, Handover, Interval, Kept, Projected, Renoised, Rescaled, Search, Stored
 from ldm.study.levers import LeverEvaluation, LeverEvaluator
 from ldm.study.sampling import Evaluation, SamplingEvaluator
-from ldm.study.scene_metrics import Score
+from ldm.study.scene_metrics import Measurement
 from ldm.tasks.generate import Generator
 from ldm.training.gradients import half
 from tests.test_guidance import STRONG, WEAK
@@ -110,7 +110,8 @@ def test_a_search_keeps_the_picture_that_the_verifier_likes_best_and_its_rows_sa
     kept, plain = toys.drawn(cell), toys.drawn(pulled(Rescaled(share=1e-9), n=16))
     assert (brightness(kept, []) >= brightness(plain, [])).all() and not np.array_equal(kept, plain)
     monkeypatch.setattr(toys, "_fits", [])
-    monkeypatch.setattr(SamplingEvaluator, "evaluate", lambda self, cell: (Score(estimates={}), self.drawn(cell), 0.0))
+    nothing = Measurement(estimates={})
+    monkeypatch.setattr(SamplingEvaluator, "evaluate", lambda self, cell: (nothing, self.drawn(cell), 0.0))
     told = {name: estimate.value for name, (estimate, _) in toys.evaluate(cell)[0].estimates.items()}
     assert told["similarity"] == pytest.approx(brightness(kept, []).mean(), rel=1e-6)
     assert told["similarity_first"] == pytest.approx(brightness(plain, []).mean(), abs=1)

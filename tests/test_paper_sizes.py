@@ -10,7 +10,8 @@ from ldm.networks import cost
 from ldm.study import superres as restoration
 from ldm.study.findings import COUNTED, RESTORED
 from ldm.study.recorded import SAMPLERS
-from ldm.study.results import Row, Store
+from ldm.study.results import Store
+from ldm.study.rows import Row
 from ldm.study.superres import STEPS
 from ldm.tasks import superres_recipe
 

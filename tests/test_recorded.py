@@ -7,7 +7,8 @@ import pytest
 from ldm import profiles
 from ldm.statistics.evidence import Evidence
 from ldm.study import recorded
-from ldm.study.results import Row, Store
+from ldm.study.results import Store
+from ldm.study.rows import Row
 
 PROFILE = profiles.get("laptop-eps")
 STEPS, METRICS = (4, 8), ("fd_scene_decoded", "alignment")

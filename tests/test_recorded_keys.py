@@ -20,6 +20,7 @@ import pytest
 
 from launch.gpu.queue import Command
 from ldm import paths, profiles
+from ldm.hashing import key
 from ldm.paths import ROOT
 from ldm.profiles import LAPTOP, Profile
 from ldm.study import (
@@ -43,7 +44,7 @@ from ldm.study import (
 from ldm.study import (
     tpu_plan as plan,
 )
-from ldm.study.results import Store, key
+from ldm.study.results import Store
 from ldm.study.training_rows import Training
 from ldm.tasks import pairs
 

@@ -21,8 +21,9 @@ import pytest
 from hypothesis import given
 
 from ldm import files
-from ldm.hashing import later
-from ldm.study.results import COLUMNS, Row, Store, key
+from ldm.hashing import key, later
+from ldm.study.results import Store
+from ldm.study.rows import COLUMNS, Row
 
 ROOT = Path(__file__).parent.parent
 

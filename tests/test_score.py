@@ -16,7 +16,7 @@ from PIL import Image
 from ldm import metrics
 from ldm.__main__ import call
 from ldm.data.sources import open_source
-from ldm.metrics import Gaussian, Sample, looked, paired, reference, scoring, stored
+from ldm.metrics import Gaussian, Sample, extraction, matching, reference, scoring, stored
 from ldm.metrics.perceptual import judges
 from ldm.metrics.perceptual.judges import Judge
 from ldm.metrics.perceptual.resize import CLEAN
@@ -84,16 +84,16 @@ def test_what_holds_no_picture_is_refused_by_name(tmp_path, files, sentence):
     for file in files:
         (tmp_path / file).write_bytes(b"no picture")
     with pytest.raises(ValueError, match=sentence):
-        looked.look(open_source(tmp_path), toy(), tmp_path / "work", progress=False)
+        extraction.extract(open_source(tmp_path), toy(), tmp_path / "work", progress=False)
 
 
 def test_every_score_of_stored_features_is_that_of_the_array(tmp_path, monkeypatch, folders):
     monkeypatch.setattr(stored, "PART", 16)
-    monkeypatch.setattr(looked, "PART", 16)
+    monkeypatch.setattr(extraction, "PART", 16)
     monkeypatch.setattr("ldm.metrics.features.BLOCK", 7)
     judge = toy()
     x, y = (array(folder) for folder in (folders[0], folders[2]))
-    one, real = (looked.look(open_source(f), judge, tmp_path, progress=False) for f in (folders[0], folders[2]))
+    one, real = (extraction.extract(open_source(f), judge, tmp_path, progress=False) for f in (folders[0], folders[2]))
     np.testing.assert_allclose(one.features[:], x, rtol=1e-5, atol=1e-5)  # sums in another order
     settings = scoring.Settings(splits=2, k=3, directions=8)
     names = tuple(name for name in scoring.NAMES if name != "clip-score")
@@ -128,9 +128,9 @@ def test_an_inception_score_is_torch_fidelitys_shuffled_parts():
 
 def test_a_walk_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch, folders):
     monkeypatch.setattr(stored, "PART", 16)
-    monkeypatch.setattr(looked, "PART", 16)
+    monkeypatch.setattr(extraction, "PART", 16)
     source, judge = open_source(folders[0]), toy()
-    whole = looked.look(source, judge, tmp_path / "whole", progress=False)
+    whole = extraction.extract(source, judge, tmp_path / "whole", progress=False)
 
     def stops(levels):
         if sum(judge.look.asked) >= 40 + 32:
@@ -138,9 +138,9 @@ def test_a_walk_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch, fol
         return judge.look(levels)
 
     with pytest.raises(KeyboardInterrupt):
-        looked.look(source, toy(look=stops), tmp_path / "half", progress=False)
+        extraction.extract(source, toy(look=stops), tmp_path / "half", progress=False)
     rest = toy()
-    again = looked.look(source, rest, tmp_path / "half", progress=False)
+    again = extraction.extract(source, rest, tmp_path / "half", progress=False)
     assert sum(rest.look.asked) == 8  # two parts of 16 were kept
     np.testing.assert_array_equal(again.features[:], whole.features[:])
     assert again.images == whole.images
@@ -150,13 +150,13 @@ def test_the_frechet_distance_is_the_textbooks_formula_on_the_pictures_features(
     x, y = (array(folder) for folder in (folders[0], folders[2]))
     root = scipy.linalg.sqrtm(np.cov(x.T) @ np.cov(y.T)).real
     expected = np.square(x.mean(0) - y.mean(0)).sum() + np.trace(np.cov(x.T) + np.cov(y.T) - 2 * root)
-    one, real = (looked.look(open_source(f), toy(), tmp_path, progress=False) for f in (folders[0], folders[2]))
+    one, real = (extraction.extract(open_source(f), toy(), tmp_path, progress=False) for f in (folders[0], folders[2]))
     found = scoring.scores(("fid",), toy(), one, reference.Reference.of(real), scoring.Settings())
     assert found[0].found.value == pytest.approx(expected, rel=1e-5)
 
 
 def test_statistics_are_saved_and_read_and_refused_from_another_network(tmp_path, folders):
-    one, real = (looked.look(open_source(f), toy(), tmp_path, progress=False) for f in (folders[0], folders[2]))
+    one, real = (extraction.extract(open_source(f), toy(), tmp_path, progress=False) for f in (folders[0], folders[2]))
     whole = reference.Reference.of(real)
     whole.save(tmp_path / "real.safetensors", "toy")
     again = reference.read(tmp_path / "real.safetensors", "toy")
@@ -197,25 +197,25 @@ def test_the_influences_of_a_sliced_distance_are_its_change_as_an_image_gains_we
 
 
 def test_pairs_go_by_names_or_captions_and_keep_the_order_of_both():
-    which = paired.pairs(["x.png", "y.png", "z.png"], ["z.jpg", "w.jpg", "x.jpg"], "names")
+    which = matching.match(["x.png", "y.png", "z.png"], ["z.jpg", "w.jpg", "x.jpg"], "names")
     assert which.a.tolist() == [0, 2] and which.b.tolist() == [2, 0]
-    twice = paired.pairs(["a  cat", "a dog", "a cat"], ["a cat", "a cat", "a dog"], "captions")
+    twice = matching.match(["a  cat", "a dog", "a cat"], ["a cat", "a cat", "a dog"], "captions")
     assert twice.b.tolist() == [0, 2, 1]
     score = metrics.mean(np.array([5.0, 1.0]))  # of rows 0 and 2 of the other, ascending
     assert (which.aligned(score).influences[0] + score.value).tolist() == [1.0, 5.0]
     with pytest.raises(ValueError, match="0 of 1 and 1 pictures have equal names"):
-        paired.pairs(["a.png"], ["b.png"], "names")
+        matching.match(["a.png"], ["b.png"], "names")
 
 
 def test_the_pairs_that_it_takes_tell_the_difference_four_times_in_five():
     rng = np.random.default_rng(0)
     values = rng.normal(size=4000)
     values = 0.2 + (values - values.mean()) / values.std()
-    n = paired.needed(metrics.mean(values))
+    n = matching.needed(metrics.mean(values))
     told = [metrics.mean(rng.normal(0.2, 1, n)).lo > 0 for _ in range(2000)]
     assert 0.75 < np.mean(told) < 0.85
     vague = metrics.Measured.by(0.01, values - values.mean(), rng.normal(size=50))
-    assert paired.needed(vague) is None  # the reference alone leaves more doubt
+    assert matching.needed(vague) is None  # the reference alone leaves more doubt
 
 
 def test_the_commands_print_a_table_and_write_json_and_csv(tmp_path, monkeypatch, capsys, folders):
@@ -278,7 +278,7 @@ def test_one_stored_block_is_read_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(stored, "PART", 16)
     for number in range(4):
         stored.write_part(tmp_path, "x", number, x[16 * number : 16 * number + 16])
-    whole = stored.Stored(folder=tmp_path, name="x", n=50, d=4)
+    whole = stored.StoredFeatures(folder=tmp_path, name="x", n=50, d=4)
     np.testing.assert_array_equal(whole[10:40], x[10:40].astype(np.float64))
     rows = np.array([3, 17, 49])
     np.testing.assert_array_equal(whole[rows][:], x[rows])

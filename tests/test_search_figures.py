@@ -11,7 +11,8 @@ from ldm.metrics.catalogue import short
 from ldm.study import lever_grid, levers
 from ldm.study.lever_cells import Search
 from ldm.study.levers import LeverEvaluator
-from ldm.study.results import Row, Store
+from ldm.study.results import Store
+from ldm.study.rows import Row
 from ldm.study.sampling import SamplingEvaluator, sampling_grid
 
 OPEN = profiles.get("laptop-eps")

@@ -16,9 +16,10 @@ from ldm.figures import samples
 from ldm.metrics import Estimate
 from ldm.study import recompute, sampling
 from ldm.study.evaluator import Evaluator
-from ldm.study.results import Row, Store
+from ldm.study.results import Store
+from ldm.study.rows import Row
 from ldm.study.run import at_hand, run
-from ldm.study.scene_metrics import Score
+from ldm.study.scene_metrics import Measurement
 from tests.environment import one_device
 
 SMOKE = profiles.get("smoke")
@@ -99,8 +100,8 @@ class TossEvaluator(Evaluator[Toss]):
     def data_of(self, cell: Toss) -> str:
         return "coin"
 
-    def evaluate(self, cell: Toss) -> tuple[Score, list, float]:
-        return Score(estimates={"heads": (Estimate.of(cell.heads, 1.0, 16), "counted")}), [], 0.5
+    def evaluate(self, cell: Toss) -> tuple[Measurement, list, float]:
+        return Measurement(estimates={"heads": (Estimate.of(cell.heads, 1.0, 16), "counted")}), [], 0.5
 
     def columns(self, cell: Toss) -> dict:
         return dict(study="sampling", profile=cell.profile, task="toss")

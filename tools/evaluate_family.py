@@ -104,7 +104,7 @@ def run_those_here(
     planned: bool,
 ) -> None:
     """Run those of the cells whose models are here; planned: only say how many are not recorded."""
-    here = [cell for cell in cells if all(evaluator.file(*model) for model in evaluator.models_of(cell))]
+    here = [cell for cell in cells if evaluator.is_here(cell)]
     if planned:
         left = sum(not store.has(evaluator.key(cell)) for cell in here)
         print(f"{title}: {left} of {len(here)} cells whose models are here are left")

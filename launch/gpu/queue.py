@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ldm import profiles
+from ldm.hashing import key
 from ldm.networks import cost
 from ldm.study import scene_metrics
-from ldm.study.results import key
 from ldm.tasks import models, superres_recipe
 
 SETUP = 0.6  # minutes until the first step: a process, the scenes drawn by all cores and encoded

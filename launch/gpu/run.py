@@ -20,7 +20,8 @@ import pandas as pd
 
 from launch.gpu.pack import Pack
 from launch.gpu.queue import COMPILE, LANES, SETUP, Command
-from ldm.study.results import Row, Store
+from ldm.study.results import Store
+from ldm.study.rows import Row
 
 EVERY = 10.0  # seconds between two packings: what a kill can cost
 ENDING = 15.0  # seconds before the end that the worker is killed, and the last packing begins

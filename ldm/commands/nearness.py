@@ -26,7 +26,7 @@ def nearness(
     """
     from ldm.data.sources import open_source
     from ldm.metrics import nearness as task
-    from ldm.metrics import pairs
+    from ldm.metrics import pixels
     from ldm.metrics.perceptual import efficientnet, lpips
 
     names = [name.strip() for name in metrics.split(",") if name.strip()]
@@ -36,8 +36,8 @@ def nearness(
             "take lpips-effnet, whose weights ship."
         )
     known = {
-        "psnr": lambda: ("higher", pairs.psnr, "PSNR, dB"),
-        "ssim": lambda: ("higher", pairs.ssim, "SSIM of the luma"),
+        "psnr": lambda: ("higher", pixels.psnr, "PSNR, dB"),
+        "ssim": lambda: ("higher", pixels.ssim, "SSIM of the luma"),
         "lpips-effnet": lambda: (
             "lower",
             efficientnet.load_efficientnet().distance,

@@ -13,7 +13,7 @@ from ldm.commands import tables
 from ldm.files import check_out
 
 if TYPE_CHECKING:
-    from ldm.metrics.looked import Looked
+    from ldm.metrics.extraction import Extracted
     from ldm.metrics.perceptual.judges import Judge
     from ldm.metrics.reference import Reference
     from ldm.metrics.scoring import Score, Settings
@@ -56,14 +56,14 @@ def score(
     tables.check(out)
     if save_statistics:
         check_out(save_statistics, [".safetensors"])
-    looked = _look(pictures, judge, work, _tokens(names, tokenizer, weights))
+    extracted = _extract(pictures, judge, work, _tokens(names, tokenizer, weights))
     if save_statistics:
         from ldm.metrics.reference import Reference
 
-        Reference.of(looked).save(save_statistics, judge.protocol)
+        Reference.of(extracted).save(save_statistics, judge.protocol)
         print(save_statistics)
     real = _reference(reference, judge, work) if reference else None
-    found = scoring.scores(names, judge, looked, real, settings)
+    found = scoring.scores(names, judge, extracted, real, settings)
     if not found:
         return
     rows = [
@@ -79,7 +79,7 @@ def score(
     ]
     print(tables.printed(rows))
     print(_notes(found))
-    print("\n" + _card(judge, [looked], real))
+    print("\n" + _card(judge, [extracted], real))
     records = [
         {
             "metric": one.metric,
@@ -89,11 +89,11 @@ def score(
             "note": one.note,
             "card": one.card.fingerprint,
             **asdict(one.card),
-            "pictures": looked.images,
+            "pictures": extracted.images,
         }
         for one in found
     ]
-    tables.write(out, records, _about(judge, [looked], real, settings))
+    tables.write(out, records, _about(judge, [extracted], real, settings))
 
 
 def compare(
@@ -121,7 +121,7 @@ def compare(
     By: names, pictures of the same file name (whatever its ending), or captions. All else as of score.
     """
     from ldm.data.sources import open_source
-    from ldm.metrics import paired, scoring
+    from ldm.metrics import matching, scoring
 
     if by not in ("names", "captions"):
         raise ValueError(f"by = {by!r}: expected names or captions; choose one of them.")
@@ -130,17 +130,17 @@ def compare(
     tables.check(out)
     tokens = _tokens(names, tokenizer, weights)
     words = [open_source(place).names if by == "names" else open_source(place).captions() for place in (a, b)]
-    which = paired.pairs(words[0], words[1], by)
-    both = [_look(place, judge, work, tokens) for place in (a, b)]
+    which = matching.match(words[0], words[1], by)
+    both = [_extract(place, judge, work, tokens) for place in (a, b)]
     chosen = [both[0].only(which.a), both[1].only(which.ascending)]
     real = _reference(reference, judge, work) if reference else None
-    ones, others = (scoring.scores(names, judge, looked, real, settings) for looked in chosen)
+    ones, others = (scoring.scores(names, judge, extracted, real, settings) for extracted in chosen)
     rows, records = [], []
     for one, other in zip(ones, others, strict=True):
         if len(one.found.influences[0]) != len(which.a):
             raise ValueError(f"{one.metric} looks at {settings.most:,} pictures: give --most {len(which.a)} or more.")
-        gap = paired.paired(one.found, other.found, which)
-        many = paired.needed(gap)
+        gap = matching.matched_difference(one.found, other.found, which)
+        many = matching.needed(gap)
         told = gap.lo > 0 or gap.hi < 0
         better = "A" if (gap.value < 0) == (one.better == "lower") else "B"
         rows.append(
@@ -172,7 +172,7 @@ def compare(
     print(_notes(ones))
     if any(one.metric == "fid" for one in ones):
         print("fid: both are biased upwards, not always by as much; where kid disagrees, believe kid.")
-    print(f"\nPairs to tell: with a chance of {paired.CHANCE:.0%}, were the true difference the one seen here.")
+    print(f"\nPairs to tell: with a chance of {matching.CHANCE:.0%}, were the true difference the one seen here.")
     print("\n" + _card(judge, both, real))
     tables.write(out, records, _about(judge, both, real, settings) | {"by": by, "pairs": len(which.a)})
 
@@ -203,14 +203,14 @@ def _tokens(names: Sequence[str], tokenizer: Path | None, weights: Path | None) 
     return read_tokenizer(tokenizer)
 
 
-def _look(place: str, judge: Judge, work: Path | None, tokens: Any) -> Looked:
+def _extract(place: str, judge: Judge, work: Path | None, tokens: Any) -> Extracted:
     from ldm import paths
     from ldm.data.sources import open_source
-    from ldm.metrics.looked import look, read_captions
+    from ldm.metrics.extraction import extract, read_captions
 
     source = open_source(place)
-    looked = look(source, judge, work or paths.RUNS / "scores")
-    return read_captions(looked, source.captions(), judge, tokens) if tokens else looked
+    extracted = extract(source, judge, work or paths.RUNS / "scores")
+    return read_captions(extracted, source.captions(), judge, tokens) if tokens else extracted
 
 
 def _reference(place: str, judge: Judge, work: Path | None) -> Reference:
@@ -218,7 +218,7 @@ def _reference(place: str, judge: Judge, work: Path | None) -> Reference:
 
     if reference.is_statistics(place):
         return reference.read(Path(place), judge.protocol)
-    return reference.Reference.of(_look(place, judge, work, None))
+    return reference.Reference.of(_extract(place, judge, work, None))
 
 
 def _notes(found: Sequence[Score]) -> str:
@@ -227,10 +227,10 @@ def _notes(found: Sequence[Score]) -> str:
     return "\n".join(f"{', '.join(one.metric for one in found if one.note == note)}: {note}" for note in notes)
 
 
-def _card(judge: Judge, looked: Sequence[Looked], real: Reference | None) -> str:
+def _card(judge: Judge, extracted: Sequence[Extracted], real: Reference | None) -> str:
     """Return the protocol card, for people."""
     lines = [("network", judge.protocol)]
-    lines += [("pictures", f"{one.place}: {len(one):,} ({one.images})") for one in looked]
+    lines += [("pictures", f"{one.place}: {len(one):,} ({one.images})") for one in extracted]
     if real:
         known = f"{real.n:,} ({real.images})" if real.n else "statistics of unknown pictures, network and resizer"
         lines.append(("reference", f"{real.place}: {known}"))
@@ -238,12 +238,12 @@ def _card(judge: Judge, looked: Sequence[Looked], real: Reference | None) -> str
     return "\n".join(f"{name:10} {text}" for name, text in lines)
 
 
-def _about(judge: Judge, looked: Sequence[Looked], real: Reference | None, settings: Settings) -> dict[str, Any]:
+def _about(judge: Judge, extracted: Sequence[Extracted], real: Reference | None, settings: Settings) -> dict[str, Any]:
     from importlib.metadata import version
 
     return {
         "network": judge.protocol,
-        "pictures": [{"place": one.place, "n": len(one), "images": one.images} for one in looked],
+        "pictures": [{"place": one.place, "n": len(one), "images": one.images} for one in extracted],
         "reference": real and {"place": real.place, "n": real.n, "images": real.images},
         "settings": asdict(settings),
         "versions": {name: version(name) for name in ("jax", "numpy", "pillow")},

@@ -9,7 +9,7 @@ from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.emoji import emojis
 from ldm.data.scenes.record import held_out
 from ldm.metrics.catalogue import metric_of
-from ldm.study.scene_metrics import Score
+from ldm.study.scene_metrics import Measurement
 
 
 def of(config: SceneConfig, n: int) -> dict[str, float]:
@@ -20,11 +20,11 @@ def of(config: SceneConfig, n: int) -> dict[str, float]:
     return {"pairs": pairs, "held_out_styles": sum(combinations) / len(combinations)}
 
 
-def ceiling_table(real: Score, rebuilt: Score) -> pd.DataFrame:
+def ceiling_table(real: Measurement, rebuilt: Measurement) -> pd.DataFrame:
     """Return the metrics on real scenes and on the same scenes through the autoencoder, with intervals."""
 
-    def cell(score: Score, name: str) -> str:
-        return f"{score.estimates[name][0]:.3g}"
+    def cell(found: Measurement, name: str) -> str:
+        return f"{found.estimates[name][0]:.3g}"
 
     return pd.DataFrame(
         [

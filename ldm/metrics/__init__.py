@@ -26,7 +26,7 @@ from ldm.metrics.features import features_of
 from ldm.metrics.frechet import Gaussian, frechet, frechet_between, frechet_inf
 from ldm.metrics.kernel import Sample, cmmd, kid, kid_subsets, median_bandwidth, mmd
 from ldm.metrics.manifold import Manifold, manifold
-from ldm.metrics.pairs import psnr, ssim
+from ldm.metrics.pixels import psnr, ssim
 from ldm.metrics.scores import clip_score, inception_score, mean, mean_difference, subject_similarity
 from ldm.metrics.sliced import sliced_wasserstein
 

@@ -7,7 +7,7 @@ from typing import overload
 
 import numpy as np
 
-from ldm.metrics.stored import BLOCK, Features, Stored
+from ldm.metrics.stored import BLOCK, Features, StoredFeatures
 
 
 def features_of(
@@ -34,13 +34,13 @@ def features_of(
 @overload
 def checked(features: np.ndarray, *, least: int = 2) -> np.ndarray: ...
 @overload
-def checked(features: Stored, *, least: int = 2) -> Stored: ...
+def checked(features: StoredFeatures, *, least: int = 2) -> StoredFeatures: ...
 def checked(features: Features, *, least: int = 2) -> Features:
     """Return features (n, d) in float64, or those on a disk as they are: they were looked at when they were written.
 
     Raises: ValueError, one sentence, for what no score can be computed from.
     """
-    x = features if isinstance(features, Stored) else _numbers(features, "features")
+    x = features if isinstance(features, StoredFeatures) else _numbers(features, "features")
     if len(x.shape) != 2 or len(x) < least or not x.shape[1]:
         raise ValueError(f"features have shape {x.shape}, expected (n, d) with n of {least} or more.")
     if isinstance(x, np.ndarray) and not np.isfinite(x).all():
@@ -71,17 +71,17 @@ def same_width(x: Features, width: int) -> None:
 
 def blocks(x: Features) -> list[slice]:
     """Return the rows to look at together: all of an array, a block at a time of what lies on a disk."""
-    step = BLOCK if isinstance(x, Stored) else max(len(x), 1)
+    step = BLOCK if isinstance(x, StoredFeatures) else max(len(x), 1)
     return [slice(begin, begin + step) for begin in range(0, len(x), step)]
 
 
 @overload
 def unit(x: np.ndarray) -> np.ndarray: ...
 @overload
-def unit(x: Stored) -> Stored: ...
+def unit(x: StoredFeatures) -> StoredFeatures: ...
 def unit(x: Features) -> Features:
     """Return checked features scaled to length 1, so that inner products are cosines."""
-    if isinstance(x, Stored):
+    if isinstance(x, StoredFeatures):
         return x.through(unit)
     lengths = np.sqrt(np.square(x).sum(1, keepdims=True))
     if not lengths.all():

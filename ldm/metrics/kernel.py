@@ -163,4 +163,5 @@ def _mean_with_others(kernel: Kernel, x: Features) -> np.ndarray:
 
 
 def _blocks(x: Features) -> list[slice]:
+    """Return the rows to look at together: of an array, too (`features.blocks` takes it whole), for memory's sake."""
     return [slice(begin, begin + BLOCK) for begin in range(0, len(x), BLOCK)]

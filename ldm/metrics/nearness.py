@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ldm.data.pictures import whole
 from ldm.data.sources import Source
 from ldm.metrics.estimate import Measured
-from ldm.metrics.paired import pairs
+from ldm.metrics.matching import match
 from ldm.metrics.scores import mean
 
 TOGETHER = 64  # pairs of one shape that are compared at once
@@ -27,7 +27,7 @@ def nearness(a: Source, b: Source, measures: Mapping[str, Compare], *, progress:
     Pairs of one shape that follow each other are compared together, so memory holds some pictures at a time.
     Raises: ValueError, one sentence, where fewer than two names are equal, or a pair has two shapes.
     """
-    which = pairs(a.names, b.names, "names")
+    which = match(a.names, b.names, "names")
     if (np.diff(which.b) < 0).any():
         raise ValueError(f"{a.place} and {b.place} hold their pictures in different orders; name the files alike.")
     together = zip(_only(a, which.a), _only(b, which.b), strict=True)

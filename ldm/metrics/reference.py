@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ldm.metrics.extraction import Extracted
 from ldm.metrics.features import blocks
 from ldm.metrics.frechet import Gaussian
 from ldm.metrics.kernel import Sample
-from ldm.metrics.looked import Looked
 from ldm.metrics.stored import Features
 from ldm.networks import weights
 
@@ -35,9 +35,9 @@ class Reference:
     features: Features | None = None  # of all of them, or of some
 
     @classmethod
-    def of(cls, looked: Looked) -> Reference:
+    def of(cls, extracted: Extracted) -> Reference:
         """Return the reference of pictures that were looked at."""
-        return cls(place=looked.place, images=looked.images, n=len(looked), features=looked.features)
+        return cls(place=extracted.place, images=extracted.images, n=len(extracted), features=extracted.features)
 
     @cached_property
     def gaussian(self) -> Gaussian:

@@ -20,9 +20,9 @@ import numpy as np
 
 from ldm.hashing import key
 from ldm.metrics.estimate import Measured
+from ldm.metrics.extraction import Extracted
 from ldm.metrics.frechet import frechet, frechet_inf
 from ldm.metrics.kernel import cmmd, kid
-from ldm.metrics.looked import Looked
 from ldm.metrics.manifold import Manifold, manifold
 from ldm.metrics.perceptual.judges import Judge
 from ldm.metrics.reference import Reference
@@ -135,7 +135,7 @@ def check(names: tuple[str, ...], judge: Judge, reference: bool) -> None:
 
 
 def scores(
-    names: tuple[str, ...], judge: Judge, pictures: Looked, reference: Reference | None, settings: Settings
+    names: tuple[str, ...], judge: Judge, pictures: Extracted, reference: Reference | None, settings: Settings
 ) -> list[Score]:
     """Return the scores of these names, in their order. Raises: ValueError, one sentence, for too few pictures."""
     measure = _alone(judge, pictures, settings)
@@ -156,7 +156,7 @@ def scores(
     return found
 
 
-def _alone(judge: Judge, pictures: Looked, settings: Settings) -> dict[str, Measure]:
+def _alone(judge: Judge, pictures: Extracted, settings: Settings) -> dict[str, Measure]:
     """Return how scores without a reference are computed: those that this network and these pictures allow."""
     measure: dict[str, Measure] = {}
     if judge.logits is not None:
@@ -167,7 +167,7 @@ def _alone(judge: Judge, pictures: Looked, settings: Settings) -> dict[str, Meas
     return measure
 
 
-def _against(pictures: Looked, reference: Reference, settings: Settings) -> dict[str, Measure]:
+def _against(pictures: Extracted, reference: Reference, settings: Settings) -> dict[str, Measure]:
     """Return how scores against a reference are computed; four of them share their neighbours."""
 
     @cache
@@ -217,7 +217,7 @@ def too_few(name: str, n: int, references: int, d: int, settings: Settings) -> s
     return ""
 
 
-def _order(pictures: Looked, settings: Settings) -> np.ndarray:
+def _order(pictures: Extracted, settings: Settings) -> np.ndarray:
     return np.random.RandomState(settings.shuffle).permutation(len(pictures))
 
 

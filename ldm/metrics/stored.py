@@ -22,7 +22,7 @@ BLOCK = 2048  # rows that are read at once
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Stored:
+class StoredFeatures:
     """Rows (n, d) of the files `NAME-000000.npy`, ... of a folder; `x[begin:end]` is float64, `x[rows]` others.
 
     Args:
@@ -47,8 +47,8 @@ class Stored:
     @overload
     def __getitem__(self, rows: slice) -> np.ndarray: ...
     @overload
-    def __getitem__(self, rows: np.ndarray) -> Stored: ...
-    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray | Stored:
+    def __getitem__(self, rows: np.ndarray) -> StoredFeatures: ...
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray | StoredFeatures:
         if not isinstance(rows, slice):
             return replace(self, rows=np.asarray(rows) if self.rows is None else self.rows[rows])
         begin, end, _ = rows.indices(len(self))
@@ -62,12 +62,12 @@ class Stored:
             block = step(block)
         return block
 
-    def through(self, step: Callable[[np.ndarray], np.ndarray], d: int | None = None) -> Stored:
+    def through(self, step: Callable[[np.ndarray], np.ndarray], d: int | None = None) -> StoredFeatures:
         """Return these rows with each block put through this step; `d`: their width then, where it is another."""
         return replace(self, then=(*self.then, step), d=d or self.d)
 
 
-Features: TypeAlias = np.ndarray | Stored  # (n, d)
+Features: TypeAlias = np.ndarray | StoredFeatures  # (n, d)
 
 
 def part_of(folder: Path, name: str, number: int) -> Path:

@@ -79,7 +79,7 @@ def unet_stages(
     lowest = len(widths) - 1
     sizes = [math.ceil(size / 2**level) for level in range(len(widths))]
 
-    yield [_dense("time", 1, c, 4 * c), _dense("time", 1, 4 * c, 4 * c)]
+    yield [dense("time", 1, c, 4 * c), dense("time", 1, 4 * c, 4 * c)]
     yield [_conv("in", size, 3, LATENTS, c)]
     skips, width = [c], c
 
@@ -120,7 +120,8 @@ def _conv(place: str, size: int, k: int, inputs: int, outputs: int, *, came_from
     return Layer(place, "conv", params, (2 * taps**2 * inputs + size**2) * outputs)
 
 
-def _dense(place: str, rows: int, inputs: int, outputs: int, *, bias: bool = True) -> Layer:
+def dense(place: str, rows: int, inputs: int, outputs: int, *, bias: bool = True) -> Layer:
+    """Return what a linear layer costs on `rows` vectors."""
     params = inputs * outputs + bias * outputs
     return Layer(place, "dense", params, rows * outputs * (2 * inputs + bias))
 
@@ -135,7 +136,7 @@ def _res_block(place: str, size: int, inputs: int, outputs: int, embedding: int)
     pixels = size * size
     yield _norm(place, pixels, inputs)
     yield _conv(place, size, 3, inputs, outputs)
-    yield _dense(place, 1, embedding, outputs)
+    yield dense(place, 1, embedding, outputs)
     yield _norm(place, pixels, outputs)
     yield _conv(place, size, 3, outputs, outputs)
     if inputs != outputs:
@@ -148,24 +149,24 @@ def _transformer(place: str, size: int, width: int, c: int, tokens: int, context
     pixels = size * size
     yield _norm(place, pixels, width)
     yield _conv(place, size, 1, width, width)
-    yield from _attention(place, pixels, width, heads(c), pixels, width)
-    yield from _attention(place, pixels, width, heads(c), tokens, context)
+    yield from _attention(place, pixels, pixels, width, heads(c), width)
+    yield from _attention(place, pixels, tokens, width, heads(c), context)
     yield _norm(place, pixels, width)
-    yield _dense(place, pixels, width, 8 * width)
+    yield dense(place, pixels, width, 8 * width)
     yield Layer(place, "other", 0, 4 * width * pixels * 8)  # GELU and product
-    yield _dense(place, pixels, 4 * width, width)
+    yield dense(place, pixels, 4 * width, width)
     yield _conv(place, size, 1, width, width)
 
 
-def _attention(place: str, rows: int, width: int, heads: int, keys: int, key_width: int) -> Iterator[Layer]:
-    """LayerNorm, then `rows` queries over `keys` keys."""
+def _attention(place: str, rows: int, keys: int, width: int, heads: int, key_width: int) -> Iterator[Layer]:
+    """LayerNorm, then `rows` queries over `keys` keys, which are made of vectors of `key_width`."""
     yield _norm(place, rows, width)
-    yield _dense(place, rows, width, width, bias=False)
-    yield _dense(place, keys, key_width, width, bias=False)
-    yield _dense(place, keys, key_width, width, bias=False)
+    yield dense(place, rows, width, width, bias=False)
+    yield dense(place, keys, key_width, width, bias=False)
+    yield dense(place, keys, key_width, width, bias=False)
     yield Layer(place, "attention", 0, 2 * 2 * rows * keys * width)
     yield Layer(place, "softmax", 0, 6 * heads * rows * keys)  # scale, max, -, exp, sum, /
-    yield _dense(place, rows, width, width)
+    yield dense(place, rows, width, width)
 
 
 @functools.cache

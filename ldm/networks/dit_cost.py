@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 
-from ldm.networks.cost import Layer
+from ldm.networks.cost import Layer, dense
 from ldm.networks.dit_config import DiTConfig, small
 
 SINUSOIDS = 256  # of the time, and as many numbers
@@ -25,27 +25,27 @@ def dit_layers(config: DiTConfig, size: int, tokens: int = 0) -> Iterator[Layer]
     """
     d, n, squares = config.width, config.tokens(size), config.patch**2
 
-    yield _dense("time", 1, SINUSOIDS, d)
-    yield _dense("time", 1, d, d)
+    yield dense("time", 1, SINUSOIDS, d)
+    yield dense("time", 1, d, d)
     if config.guidance:
-        yield _dense("time", 1, config.guidance, SINUSOIDS, bias=False)
+        yield dense("time", 1, config.guidance, SINUSOIDS, bias=False)
     if config.classes:
         yield Layer("label", "embedding", (config.classes + 1) * d, d)
     else:
         yield from _mlp("caption", tokens, config.context, d, d)
     if config.context and not config.single:
         yield from _mlp("pooled", 1, config.context, d, d)
-    yield _dense("patch", n, config.channels_in * squares, d)
+    yield dense("patch", n, config.channels_in * squares, d)
     yield Layer("patch", "positions", 0, n * d)
     if config.single:
-        yield _dense("modulation", 1, d, 6 * d)
+        yield dense("modulation", 1, d, 6 * d)
 
     for layer in range(config.depth):
         place = f"layer{layer}"
         if config.single:
             yield Layer(f"{place}/modulation", "table", 6 * d, 6 * d)
         else:
-            yield _dense(f"{place}/modulation", 1, d, 6 * d)
+            yield dense(f"{place}/modulation", 1, d, 6 * d)
         yield from _attention(f"{place}/self", n, n, d, config.heads, gated=True)
         if config.context:
             yield from _attention(f"{place}/cross", n, tokens, d, config.heads, gated=False)
@@ -53,13 +53,9 @@ def dit_layers(config: DiTConfig, size: int, tokens: int = 0) -> Iterator[Layer]
         yield from _mlp(f"{place}/mlp", n, d, 4 * d, d)
         yield Layer(f"{place}/mlp", "other", 0, 2 * n * d)  # gate and sum
 
-    yield Layer("out", "table", 2 * d, 2 * d) if config.single else _dense("out", 1, d, 2 * d)
+    yield Layer("out", "table", 2 * d, 2 * d) if config.single else dense("out", 1, d, 2 * d)
     yield _norm("out", n, d)
-    yield _dense("out", n, d, squares * config.channels_out)
-
-
-def _dense(place: str, rows: int, inputs: int, outputs: int, *, bias: bool = True) -> Layer:
-    return Layer(place, "dense", inputs * outputs + bias * outputs, rows * outputs * (2 * inputs + bias))
+    yield dense("out", n, d, squares * config.channels_out)
 
 
 def _norm(place: str, rows: int, width: int) -> Layer:
@@ -68,31 +64,31 @@ def _norm(place: str, rows: int, width: int) -> Layer:
 
 
 def _mlp(place: str, rows: int, inputs: int, hidden: int, outputs: int) -> Iterator[Layer]:
-    yield _dense(place, rows, inputs, hidden)
+    yield dense(place, rows, inputs, hidden)
     yield Layer(place, "other", 0, 8 * rows * hidden)  # GELU by tanh
-    yield _dense(place, rows, hidden, outputs)
+    yield dense(place, rows, hidden, outputs)
 
 
 def _attention(place: str, rows: int, keys: int, width: int, heads: int, *, gated: bool) -> Iterator[Layer]:
     """`rows` queries over `keys` keys; gated: on a normalised input, and added through a gate."""
     if gated:
         yield _norm(place, rows, width)
-    yield _dense(place, rows, width, width)
-    yield _dense(place, keys, width, width)
-    yield _dense(place, keys, width, width)
+    yield dense(place, rows, width, width)
+    yield dense(place, keys, width, width)
+    yield dense(place, keys, width, width)
     yield Layer(place, "attention", 0, 2 * 2 * rows * keys * width)
     yield Layer(place, "softmax", 0, 6 * heads * rows * keys)
-    yield _dense(place, rows, width, width)
+    yield dense(place, rows, width, width)
     yield Layer(place, "other", 0, (2 if gated else 1) * rows * width)
 
 
-def dit_parameters(config: DiTConfig) -> int:
-    """Count the parameters that are trained; the positions are none."""
+def params_of(config: DiTConfig) -> int:
+    """Count the parameters of this transformer that are trained; the positions are none."""
     return sum(layer.params for layer in dit_layers(config, config.patch))
 
 
-def dit_gigaflops(config: DiTConfig, size: int, tokens: int = 0) -> float:
-    """Return GFLOPs (1e9, a multiply-add is two) of one forward pass on one image."""
+def gflops_of(config: DiTConfig, size: int, tokens: int = 0) -> float:
+    """Return GFLOPs (1e9, a multiply-add is two) of one forward pass of this transformer on one image."""
     return sum(layer.flops for layer in dit_layers(config, size, tokens)) / 1e9
 
 
@@ -119,10 +115,10 @@ def multiply_adds(config: DiTConfig, size: int, tokens: int = 0) -> int:
 @functools.cache
 def dit_params(width: int, context: int = 128, patch: int = 1) -> int:
     """Count the parameters of the study's own transformer of a width (`dit_config.small`)."""
-    return dit_parameters(small(width, context, patch))
+    return params_of(small(width, context, patch))
 
 
 @functools.cache
 def dit_gflops(width: int, size: int = 8, tokens: int = 24, context: int = 128, patch: int = 1) -> float:
     """Return the GFLOPs of one forward pass of the study's own transformer of a width on one image."""
-    return dit_gigaflops(small(width, context, patch), size, tokens)
+    return gflops_of(small(width, context, patch), size, tokens)

@@ -52,22 +52,36 @@ def conv2d(
     are not computed at all. `gathered`: so on larger maps, too.
     """
     k, pad = kernel.shape[0], kernel.shape[0] // 2
-    h, w = x.shape[1:3]
     x, kernel = jnp.asarray(x, kernel.dtype), jnp.asarray(kernel)
-    if k > 1 and h * w > 4 and not gathered:
+    if k > 1 and x.shape[1] * x.shape[2] > 4 and not gathered:
         return lax.conv_general_dilated(
             x, kernel, (stride, stride), [(pad, pad)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
     if k == 1 and stride == 1:
         return matmul(x, kernel[0, 0])
-    rows, cols = (-(-h // stride), -(-w // stride))
-    ys = [i for i in range(k) if any(0 <= r * stride + i - pad < h for r in range(rows))]
-    xs = [j for j in range(k) if any(0 <= c * stride + j - pad < w for c in range(cols))]
-    padded = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    return gathered_conv2d(x, kernel, stride=stride, padding=(pad, pad))
+
+
+def gathered_conv2d(
+    x: Float[AnyArray, "b h w i"], kernel: Float[AnyArray, "kh kw i o"], *, stride: int, padding: tuple[int, int]
+) -> Array:
+    """Apply a kh x kw convolution as one product of matrices, over the taps gathered from the whole map.
+
+    Taps that see only padding are not computed.
+
+    Args:
+        padding: zeros above and below, and left and right.
+    """
+    sizes, sides = x.shape[1:3], kernel.shape[:2]
+    rows, cols = ((n + 2 * pad - k) // stride + 1 for n, k, pad in zip(sizes, sides, padding, strict=True))
+    ys, xs = (
+        [tap for tap in range(k) if any(0 <= at * stride + tap - pad < n for at in range(count))]
+        for n, k, pad, count in zip(sizes, sides, padding, (rows, cols), strict=True)
+    )
+    if any(padding):
+        x = jnp.pad(x, ((0, 0), *((pad, pad) for pad in padding), (0, 0)))
     taps = [
-        padded[:, i : i + (rows - 1) * stride + 1 : stride, j : j + (cols - 1) * stride + 1 : stride]
-        for i in ys
-        for j in xs
+        x[:, i : i + (rows - 1) * stride + 1 : stride, j : j + (cols - 1) * stride + 1 : stride] for i in ys for j in xs
     ]
     matrix = kernel[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1].reshape(-1, kernel.shape[-1])
     return matmul(jnp.concatenate(taps, -1), matrix)

@@ -12,7 +12,8 @@ from ldm.metrics import Estimate, Z
 from ldm.metrics.catalogue import comparable, metric_of
 
 REPLICATES = 4000  # chances to about .01
-Influences = Mapping[str, np.ndarray]  # a row's key -> each picture's influence on its value (n,)
+# A row's key -> each picture's influence on its value (n,), up to a constant: their mean is of no account.
+Influences = Mapping[str, np.ndarray]
 InfluencesOf = Callable[[pd.DataFrame, str], Influences]  # of rows by a metric (`ldm.study.results.Store.influences`)
 
 

@@ -39,7 +39,7 @@ class Evidence:
     """Rows of one metric, one a setting, lower is better, with what their values might have been.
 
     `rows` has `value` (mean over training seeds), `size` (c), `seeds` (how many trainings the mean is of) and the
-    columns of `ldm.study.results.Row`; `replicates` (rows, REPLICATES) has a line a row.
+    columns of `ldm.study.rows.Row`; `replicates` (rows, REPLICATES) has a line a row.
     """
 
     metric: str

@@ -9,8 +9,8 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import numpy as np
 
 from ldm.profiles import Profile
-from ldm.study.results import Row
-from ldm.study.scene_metrics import Score
+from ldm.study.rows import Row
+from ldm.study.scene_metrics import Measurement
 
 
 def check_size(profile: Profile, c: int) -> None:
@@ -77,10 +77,14 @@ class Evaluates(Protocol[AnyCell]):
         """Return where a model's weights lie on this machine; None where they do not."""
         ...
 
-    def evaluate(self, cell: AnyCell) -> tuple[Score, Pictures, float]:
-        """Score, the pictures to keep, and the seconds that making and scoring them took."""
+    def is_here(self, cell: AnyCell) -> bool:
+        """Return whether every model that the cell asks lies on this machine."""
         ...
 
-    def rows(self, cell: AnyCell, score: Score, seconds: float) -> list[Row]:
+    def evaluate(self, cell: AnyCell) -> tuple[Measurement, Pictures, float]:
+        """Return what was measured, the pictures to keep, and the seconds that making and scoring them took."""
+        ...
+
+    def rows(self, cell: AnyCell, found: Measurement, seconds: float) -> list[Row]:
         """Return one row a metric."""
         ...

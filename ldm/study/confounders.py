@@ -81,7 +81,7 @@ def f3_in(
 ) -> pd.DataFrame:
     """F3 in each condition by each metric, with all step counts and with the paper's alone; missing cells are run.
 
-    Columns `condition`, `fewest` (steps), then one a metric: answer, effect and interval in one text.
+    Columns `condition`, `fewest steps`, then one a metric: answer, effect and interval in one text.
     """
     found = []
     for name, cells in conditions.items():

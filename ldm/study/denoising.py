@@ -21,12 +21,11 @@ from ldm.data.scenes.captions import Level
 from ldm.data.scenes.dataset import Scenes
 from ldm.hashing import later
 from ldm.metrics import mean
-from ldm.networks import sizes
 from ldm.profiles import Profile
 from ldm.study.cells import check_length, check_pictures, check_size
 from ldm.study.evaluator import Evaluator
-from ldm.study.results import Row
-from ldm.study.scene_metrics import Score
+from ldm.study.rows import Row
+from ldm.study.scene_metrics import Measurement
 from ldm.tasks import models
 from ldm.training import ema
 
@@ -110,7 +109,7 @@ class DenoisingEvaluator(Evaluator[Denoising]):
         latents, context = self.codec.encode(data.images(rows)), self.text.encode(data.captions(rows))
         return np.asarray(latents, np.float32), np.asarray(context, np.float32)
 
-    def evaluate(self, cell: Denoising) -> tuple[Score, Sequence[np.ndarray], float]:
+    def evaluate(self, cell: Denoising) -> tuple[Measurement, Sequence[np.ndarray], float]:
         """Return the mean error over times and that at each, and nothing to look at."""
         import jax.numpy as jnp
 
@@ -141,25 +140,16 @@ class DenoisingEvaluator(Evaluator[Denoising]):
         how = "mean square error of the noise"
         estimates = {OVER_TIMES: (mean(overall), f"{how} over times {TIMES[0]} to {TIMES[-1]}")}
         estimates |= {f"{AT_TIME}_{t}": (mean(errors[:, i]), f"{how} at time {t}") for i, t in enumerate(TIMES)}
-        return Score(estimates=estimates, influences={OVER_TIMES: overall}), (), time.monotonic() - began
+        return Measurement(estimates=estimates, influences={OVER_TIMES: overall}), (), time.monotonic() - began
 
     def columns(self, cell: Denoising) -> dict[str, Any]:
-        shape = dict(size=self.profile.latent_shape[0], tokens=self.profile.tokens, context=self.profile.context)
-        network = self.profile.network
-        params = sizes.params(network, cell.c, self.profile.context)
         return dict(
             study="denoising",
             profile=cell.profile,
             task="average" if cell.share else "denoise",
-            size=f"{params / 1e6:.3g}M",
-            c=cell.c,
-            params=params,
-            gflops=sizes.gflops(network, cell.c, **shape),
-            seed=cell.seed,
-            train_steps=-(-cell.images // self.profile.train.batch),
-            images_seen=cell.images,
+            **self.network_columns(cell.c, cell.images, cell.seed, self.profile.train.batch),
             level=cell.level,
-            cost=sizes.norm_cost(network, cell.c, **shape),
+            cost=self.norm_cost(cell.c),
             nfe=1,
             steps=1,
             strength=cell.share or None,
@@ -168,12 +158,12 @@ class DenoisingEvaluator(Evaluator[Denoising]):
     def setting(self, cell: Denoising) -> str:
         return f"{cell.split} captions that say {cell.level}"
 
-    def rows(self, cell: Denoising, score: Score, seconds: float) -> list[Row]:
+    def rows(self, cell: Denoising, found: Measurement, seconds: float) -> list[Row]:
         """Return one row for the mean over times, and one a time: metric `denoising_at`, the time as `strength`.
 
         Of weights that were averaged after the fact there is the mean alone, the share as its `strength`.
         """
-        rows = super().rows(cell, score, seconds)
+        rows = super().rows(cell, found, seconds)
         mean = [row for row in rows if row.metric == OVER_TIMES]
         times = [(row, float(row.metric.removeprefix(f"{AT_TIME}_"))) for row in rows if row.metric != OVER_TIMES]
         return mean if cell.share else mean + [replace(row, metric=AT_TIME, strength=at) for row, at in times]

@@ -19,7 +19,7 @@ from ldm.networks import tokenizer
 from ldm.profiles import Profile
 from ldm.study import likeness
 from ldm.study.sampling import Evaluation, SamplingEvaluator
-from ldm.study.scene_metrics import Score
+from ldm.study.scene_metrics import Measurement
 from ldm.tasks import models
 from ldm.tasks.dreambooth_recipe import Recipe
 from ldm.tasks.subjects import KIN, Subject, lineup, of_class, own, requests, subject
@@ -203,7 +203,7 @@ class DreamBoothEvaluator(SamplingEvaluator):
         networks = self.metrics.networks
         return names, seen, {name: np.stack([look(pictures) for pictures in seen]) for name, look in networks.items()}
 
-    def evaluate(self, cell: DreamBooth) -> tuple[Score, np.ndarray, float]:
+    def evaluate(self, cell: DreamBooth) -> tuple[Measurement, np.ndarray, float]:
         """Return all measures of `ldm.study.likeness`; of the class, those whose names begin so; and diversity."""
         began = time.monotonic()
         who, n, scenes = self.subject(cell.subject), cell.n, self.scenes(cell)
@@ -237,7 +237,7 @@ class DreamBoothEvaluator(SamplingEvaluator):
             for name, values in influences.items()
         }
         kept = np.concatenate([pictures[: KEPT[0]], pictures[n : n + KEPT[1]]])
-        return Score(estimates=estimates, influences=influences), kept, time.monotonic() - began
+        return Measurement(estimates=estimates, influences=influences), kept, time.monotonic() - began
 
     def columns(self, cell: DreamBooth) -> dict[str, Any]:
         """`task` is the variant, `train_steps` the steps of finetuning."""

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ldm.hashing import key
+from ldm.networks import sizes
 from ldm.profiles import Profile
 from ldm.study import scene_metrics
 from ldm.study.cells import Cell, Pictures
-from ldm.study.results import Row
-from ldm.study.scene_metrics import Metrics, Score
+from ldm.study.rows import Row
+from ldm.study.scene_metrics import Measurement, Metrics
 from ldm.tasks import models
 
 if TYPE_CHECKING:
@@ -53,12 +54,12 @@ class Evaluator(ABC, Generic[AnyCell]):
         """Return what names the captions or pictures that the cell is asked for."""
 
     @abstractmethod
-    def evaluate(self, cell: AnyCell) -> tuple[Score, Pictures, float]:
-        """Score, the pictures to keep, and the seconds that making and scoring them took."""
+    def evaluate(self, cell: AnyCell) -> tuple[Measurement, Pictures, float]:
+        """Return what was measured, the pictures to keep, and the seconds that making and scoring them took."""
 
     @abstractmethod
     def columns(self, cell: AnyCell) -> dict[str, Any]:
-        """Return what the cell's rows say besides the metric's value (`ldm.study.results.Row`)."""
+        """Return what the cell's rows say besides the metric's value (`ldm.study.rows.Row`)."""
 
     @abstractmethod
     def setting(self, cell: AnyCell) -> str:
@@ -68,6 +69,11 @@ class Evaluator(ABC, Generic[AnyCell]):
         """Return what names every model that the cell asks."""
         model = self.model_of(cell)
         return [] if model is None else [model]
+
+    @property
+    def network_shape(self) -> dict[str, int]:
+        """What networks are asked with, as `ldm.networks.sizes` takes it: side of the latents, words, their width."""
+        return dict(size=self.profile.latent_shape[0], tokens=self.profile.tokens, context=self.profile.context)
 
     # --- what all share ---
 
@@ -104,6 +110,10 @@ class Evaluator(ABC, Generic[AnyCell]):
         """Return where a model's weights lie on this machine; None where they do not."""
         return models.file_of(self.profile, *model)
 
+    def is_here(self, cell: AnyCell) -> bool:
+        """Return whether every model that the cell asks lies on this machine; of a cell that asks none it is true."""
+        return all(self.file(*model) for model in self.models_of(cell))
+
     def load(self, *model: Any) -> Any:
         """Return a pretrained model with its frozen networks, ready to draw (`ldm.tasks.generate.Generator`)."""
         from ldm.tasks import pretrain
@@ -119,7 +129,24 @@ class Evaluator(ABC, Generic[AnyCell]):
             cell, **self.versions, model="none" if model is None else self._digest(*model), data=self.data_of(cell)
         )
 
-    def rows(self, cell: AnyCell, score: Score, seconds: float) -> list[Row]:
+    def norm_cost(self, c: int) -> float:
+        """Return what one evaluation of the profile's network of size c costs on one picture, in the paper's unit."""
+        return sizes.norm_cost(self.profile.network, c, **self.network_shape)
+
+    def network_columns(self, c: int, images: int, seed: int, batch: int) -> dict[str, Any]:
+        """Return the columns that name a network of size c, and its training on so many images in such batches."""
+        params = sizes.params(self.profile.network, c, self.profile.context)
+        return dict(
+            size=f"{params / 1e6:.3g}M",
+            c=c,
+            params=params,
+            gflops=sizes.gflops(self.profile.network, c, **self.network_shape),
+            seed=seed,
+            train_steps=-(-images // batch),
+            images_seen=images,
+        )
+
+    def rows(self, cell: AnyCell, found: Measurement, seconds: float) -> list[Row]:
         """Return one tidy row a metric."""
         columns, setting = self.columns(cell), self.setting(cell)
         return [
@@ -133,5 +160,5 @@ class Evaluator(ABC, Generic[AnyCell]):
                 seconds=seconds,
                 **columns,
             )
-            for name, (e, protocol) in score.estimates.items()
+            for name, (e, protocol) in found.estimates.items()
         ]

@@ -18,8 +18,8 @@ from ldm.metrics.perceptual.alignment import shows
 from ldm.metrics.perceptual.detections import Detections
 from ldm.profiles import Profile
 from ldm.study.sampling import Evaluation, SamplingEvaluator
-from ldm.study.scene_metrics import Score
-from ldm.tasks.interpolation import lerp, pairs, slerp
+from ldm.study.scene_metrics import Measurement
+from ldm.tasks.interpolation import lerp, scene_pairs, slerp
 
 if TYPE_CHECKING:
     from ldm.tasks.generate import Generator
@@ -121,16 +121,16 @@ def coherence(
 class InterpolationEvaluator(SamplingEvaluator):
     """Draws the ways between n pairs of held-out captions, and measures them by the scene detector."""
 
-    def evaluate(self, cell: Interpolation) -> tuple[Score, np.ndarray, float]:
+    def evaluate(self, cell: Interpolation) -> tuple[Measurement, np.ndarray, float]:
         began = time.monotonic()
         generator = self._model(*self.model_of(cell))
-        asked = pairs(Scenes(self.profile.scenes, cell.split, 16 * cell.n), cell.n)
+        asked = scene_pairs(Scenes(self.profile.scenes, cell.split, 16 * cell.n), cell.n)
         pictures = walk(generator, [(caption(a), caption(b)) for a, b in asked], cell)
         looks = [self.metrics.scene.look(frame) for frame in pictures]
         influences = coherence(np.stack([features for features, _ in looks]), [seen for _, seen in looks], asked)
         estimates = {name: (mean(values), self.metrics.scene.protocol) for name, values in influences.items()}
         kept = np.concatenate([pictures[:, i] for i in range(min(KEPT, cell.n))])
-        return Score(estimates=estimates, influences=influences), kept, time.monotonic() - began
+        return Measurement(estimates=estimates, influences=influences), kept, time.monotonic() - began
 
     def columns(self, cell: Interpolation) -> dict[str, Any]:
         """`task` is the way; n counts pairs."""

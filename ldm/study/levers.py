@@ -25,7 +25,7 @@ from ldm.profiles import Profile
 from ldm.study.cells import check_length, check_size
 from ldm.study.lever_cells import Guide, Handover, Interval, Kept, Lever, Projected, Renoised, Rescaled, Search, Stored
 from ldm.study.sampling import Evaluation, SamplingEvaluator
-from ldm.study.scene_metrics import Score
+from ldm.study.scene_metrics import Measurement
 from ldm.tasks import models
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class LeverEvaluator(SamplingEvaluator):
 
         return load_clip(models.part_file(self.profile, "clip"), models.frozen_files(self.profile)[1])
 
-    def evaluate(self, cell: LeverEvaluation) -> tuple[Score, np.ndarray, float]:
+    def evaluate(self, cell: LeverEvaluation) -> tuple[Measurement, np.ndarray, float]:
         self._fits = []
         score, strip, seconds = super().evaluate(cell)
         if self._fits:  # what the verifier thinks of the pictures that it kept, and of those without a search
@@ -118,7 +118,7 @@ class LeverEvaluator(SamplingEvaluator):
             told = {"similarity": fits.max(1), "similarity_first": fits[:, 0]}
             more = {name: (mean(values), "cosine by the small CLIP of scenes") for name, values in told.items()}
             parts = {name: values - values.mean() for name, values in told.items()}
-            score = Score(estimates={**score.estimates, **more}, influences={**score.influences, **parts})
+            score = Measurement(estimates={**score.estimates, **more}, influences={**score.influences, **parts})
         return score, strip, seconds
 
     def guidance(self, cell: LeverEvaluation) -> Guidance:
@@ -215,10 +215,9 @@ class LeverEvaluator(SamplingEvaluator):
         """Return the GFLOPs of one pass, or of what a search adds to passes; fewer bits save none."""
         if kind in (LOOK, DECODED):
             return self.search_gflops[kind]
-        shape = dict(size=self.profile.latent_shape[0], tokens=self.profile.tokens, context=self.profile.context)
         if kind.startswith("shallow"):
-            return cost.shallow_gflops(c, int(kind.split()[1]), **shape)
-        return sizes.gflops(self.profile.network, c, **shape)
+            return cost.shallow_gflops(c, int(kind.split()[1]), **self.network_shape)
+        return sizes.gflops(self.profile.network, c, **self.network_shape)
 
     @cached_property
     def search_gflops(self) -> dict[str, float]:

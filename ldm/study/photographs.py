@@ -35,7 +35,7 @@ class PhotographEvaluator(restoration.SuperResolutionEvaluator):
         self.folder, self.model = folder, model
         super().__init__(profile)
 
-    def pairs(self, split: str, n: int) -> pairs.Pairs:
+    def pairs(self, split: str, n: int) -> pairs.DegradedPairs:
         """The splits are other crops of the same pictures: distances ask how crops look, not which they are."""
         return pairs.photographs(self.profile, self.folder, n, seed={"val": 1, "test": 2}[split])
 
@@ -62,8 +62,8 @@ def measure_photographs(
 ) -> pd.DataFrame:
     """Say by how much a model enlarges the crops better than bicubic interpolation, metric by metric, with intervals.
 
-    The rows go to a store of their own, `runs/gallery`. Columns `metric`, `better`, `lo`, `hi`, `n`, and `value` of
-    both.
+    The rows go to a store of their own, `runs/gallery`. Columns `metric`, its values `bicubic` and `restored`,
+    `better by` (positive where the model is better, in the metric's unit), its interval `lo` to `hi`, and `n` crops.
     Raises: ValueError, one sentence, for a folder or a model that will not do.
     """
     common: dict[str, Any] = dict(profile=profile.name, n=n)

@@ -23,8 +23,9 @@ from ldm.metrics import cmmd, frechet_inf, manifold, median_bandwidth, mmd
 from ldm.metrics.protocol import Protocol
 from ldm.networks import sizes
 from ldm.profiles import Profile
+from ldm.study.cells import check_pictures
 from ldm.study.evaluator import Evaluator
-from ldm.study.scene_metrics import DECODED, Look, Score
+from ldm.study.scene_metrics import DECODED, Measurement, Seen
 
 VERSION = 1  # raise it when what is done to the pictures or measured on them changes
 STEPS, GUIDANCE = 8, 2.0  # how the model draws, by DDIM: not told from its best in the sampling chapter
@@ -44,8 +45,7 @@ class Probe:
             check(self.task, self.strength)
         elif self.strength != 0:
             raise ValueError(f"strength = {self.strength}: expected 0 of {self.task} pictures, as they are.")
-        if not 16 <= self.n <= 100_000:
-            raise ValueError(f"n = {self.n}: expected 16 to 100000 pictures; an interval needs some.")
+        check_pictures(self.n)
 
 
 def counts(profile: Profile) -> list[int]:
@@ -69,7 +69,7 @@ class ProbeEvaluator(Evaluator[Probe]):
 
     def __init__(self, profile: Profile):
         super().__init__(profile)
-        self._seen: tuple[str, float, Look] | None = None
+        self._seen: tuple[str, float, Seen] | None = None
 
     @cached_property
     def versions(self) -> dict[str, str | int]:
@@ -82,8 +82,8 @@ class ProbeEvaluator(Evaluator[Probe]):
     def data_of(self, cell: Probe) -> str:
         return Scenes(self.profile.scenes, SPLIT, cell.n).key
 
-    def evaluate(self, cell: Probe) -> tuple[Score, list[np.ndarray], float]:
-        """Score, no pictures (they are drawn again in no time), and the seconds it took."""
+    def evaluate(self, cell: Probe) -> tuple[Measurement, list[np.ndarray], float]:
+        """Return what was measured, no pictures (they are drawn again in no time), and the seconds it took."""
         began = time.monotonic()
         if self._seen is None or self._seen[:2] != (cell.task, cell.strength) or len(self._seen[2]) < cell.n:
             self._seen = (cell.task, cell.strength, self.metrics.look(*self.pictures(cell)))
@@ -119,18 +119,19 @@ class ProbeEvaluator(Evaluator[Probe]):
             cards[name] = replace(cards["kid_effnet"], how="5 nearest neighbours")
         return cards
 
-    def measure(self, look: Look) -> Score:
+    def measure(self, seen: Seen) -> Measurement:
         """Compute every metric of the other chapters, and those of this chapter."""
-        found = dict(self.metrics.measure(look).estimates)
-        for name, x in look.features.items():
+        found = dict(self.metrics.measure(seen).estimates)
+        for name, x in seen.features.items():
             reference = self.metrics.references[name]
             found[f"mmd_{name}"] = mmd(x, reference.sample, bandwidth=self.bandwidths[name]).times(1000), ""
             found[f"cmmd_{name}"] = cmmd(x, reference.sample), ""
             found[f"fdinf_{name}"] = frechet_inf(x @ reference.basis, reference.gaussian), ""
-        shapes = manifold(look.features["effnet"], self.metrics.references["effnet"].sample.features)
+        shapes = manifold(seen.features["effnet"], self.metrics.references["effnet"].sample.features)
         found |= {name: (estimate, "") for name, estimate in shapes._asdict().items()}
         lines = {name: card.line for name, card in self.protocols.items()}
-        return Score(estimates={name: (estimate, lines.get(name, line)) for name, (estimate, line) in found.items()})
+        estimates = {name: (estimate, lines.get(name, line)) for name, (estimate, line) in found.items()}
+        return Measurement(estimates=estimates)
 
     def columns(self, cell: Probe) -> dict[str, Any]:
         common = dict(study="metrics", profile=self.profile.name, task=cell.task)

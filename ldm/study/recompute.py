@@ -1,4 +1,4 @@
-"""What the notebooks do while one looks on: train a small model, check the record."""
+"""Recorded cells that are run again on this machine: the notebooks check the record while one looks on."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ def drawn_by_lot(
 ) -> list[Evaluation]:
     """Return `share` of the cells that have a record and whose models are on this machine; always the same ones."""
     recorded = set(store.rows(only="recorded")["key"])
-    here = [cell for cell in cells if all(evaluator.file(*model) for model in evaluator.models_of(cell))]
-    able = [cell for cell in here if evaluator.key(cell) in recorded]
+    able = [cell for cell in cells if evaluator.is_here(cell) and evaluator.key(cell) in recorded]
     return [able[i] for i in sorted(np.random.default_rng(0).permutation(len(able))[:share])]
 
 

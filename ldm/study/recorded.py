@@ -80,9 +80,8 @@ def with_trainings(store: Store, rows: pd.DataFrame) -> pd.DataFrame:
     """
     if not len(rows):
         return rows
-    same: dict[str, Any] = {
-        name: [None if pd.isna(value) else value for value in rows[name].unique()] for name in (*MODEL, *SETTING)
-    }
+    known = lambda values: [None if pd.isna(value) else value for value in values]
+    same: dict[str, Any] = {name: known(rows[name].unique()) for name in (*MODEL, *SETTING)}
     others = of_pictures(store.rows(**same), int(rows["n"].max()))
     return whole_trainings(pd.concat([rows, others[~others["seed"].isin(rows["seed"])]], ignore_index=True))
 

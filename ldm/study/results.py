@@ -1,7 +1,7 @@
 """The store that keeps rows of results: one Parquet part a cell, whole or absent.
 
 A *cell* (one training run, one evaluation) is named by the hash of everything that determines its
-result (`key`), and leaves a few `ldm.study.rows.Row`s and files. Two places hold rows: `results/*.parquet`,
+result (`ldm.hashing.key`), and leaves a few `ldm.study.rows.Row`s and files. Two places hold rows: `results/*.parquet`,
 committed with the repository, and `runs/rows/<key>.parquet`, what this machine computed.
 """
 
@@ -22,11 +22,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ldm.files import hold, write_atomic
-from ldm.hashing import key
 from ldm.networks import weights
-from ldm.study.rows import COLUMNS, SCHEMA, STUDIES, Row, installed_versions, now
-
-__all__ = ["COLUMNS", "STUDIES", "Row", "Store", "installed_versions", "key", "now"]
+from ldm.study.rows import COLUMNS, SCHEMA, Row
 
 IDENTITY = ["key", "metric", "protocol"]  # one row each, however often it was written
 ORDER = [  # `created` before `key`: a key can be a hash of the machine's name, which tells a reader nothing
@@ -101,7 +98,10 @@ class Store:
         return next((path for path in places if path.is_file()), None)
 
     def influences(self, rows: pd.DataFrame, metric: str) -> dict[str, np.ndarray]:
-        """Return cell -> each picture's influence on the metric (n,), for the rows' cells that have kept it."""
+        """Return cell -> each picture's influence on the metric (n,), for the rows' cells that have kept it.
+
+        They are as the cell's evaluator gave them, up to a constant: who uses them subtracts their mean.
+        """
         found = {}
         for cell in rows["key"].unique():
             if (path := self.file(cell, "parts.safetensors")) and metric in (stored := weights.load(path)):

@@ -17,7 +17,6 @@ STUDIES = (
     "pretraining",
     "denoising",
     "sampling",
-    "samplers",
     "levers",
     "superres",
     "dreambooth",

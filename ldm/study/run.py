@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -27,8 +27,8 @@ def at_hand(cells: Sequence[AnyCell], *, store: Store, evaluator: Evaluates[AnyC
     Raises: ValueError, of the first model that is missing, where none of those that need one is left.
     """
 
-    def here(cell: AnyCell, asked: list[tuple[Any, ...]]) -> bool:
-        if all(evaluator.file(*model) for model in asked):
+    def here(cell: AnyCell) -> bool:
+        if evaluator.is_here(cell):
             return True
         try:
             return store.has(evaluator.key(cell))
@@ -36,7 +36,7 @@ def at_hand(cells: Sequence[AnyCell], *, store: Store, evaluator: Evaluates[AnyC
             return False
 
     drawn_by = {cell: asked for cell in cells if (asked := evaluator.models_of(cell))}
-    found = {cell for cell, asked in drawn_by.items() if here(cell, asked)}
+    found = {cell for cell in drawn_by if here(cell)}
     if drawn_by and not found:
         lacking = [model for model in next(iter(drawn_by.values())) if not evaluator.file(*model)]
         raise models.missing(evaluator.profile, *lacking[0])
@@ -63,14 +63,14 @@ def run(
         with store.lock(keys[cell]):
             if store.has(keys[cell]):
                 continue
-            score, strip, seconds = evaluator.evaluate(cell)
+            found, strip, seconds = evaluator.evaluate(cell)
             files = {}
             if len(strip):
                 files["strip.webp"] = to_webp(np.concatenate(list(strip), 1))
-            if score.influences:
+            if found.influences:
                 files["parts.safetensors"] = to_bytes(
-                    {k: np.asarray(v, np.float16) for k, v in score.influences.items()}
+                    {k: np.asarray(v, np.float16) for k, v in found.influences.items()}
                 )
-            store.write(keys[cell], evaluator.rows(cell, score, seconds), files)
+            store.write(keys[cell], evaluator.rows(cell, found, seconds), files)
             ASKED[keys[cell]] = True
     return store.rows(key=list(keys.values()))

@@ -20,11 +20,11 @@ from ldm.data.scenes.captions import Level
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import Scene
 from ldm.hashing import later
-from ldm.networks import cost, sizes
+from ldm.networks import cost
 from ldm.profiles import Profile
 from ldm.study.cells import check_length, check_pictures, check_size
 from ldm.study.evaluator import Evaluator
-from ldm.study.scene_metrics import Score
+from ldm.study.scene_metrics import Measurement
 from ldm.tasks import models
 
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
@@ -156,8 +156,8 @@ class SamplingEvaluator(Evaluator[Evaluation]):
         """Return the scenes whose captions are drawn."""
         return Scenes(self.profile.scenes, cell.split, cell.n, level=cell.level)
 
-    def evaluate(self, cell: Evaluation) -> tuple[Score, np.ndarray, float]:
-        """Score, the first pictures, and the seconds that making and scoring them took."""
+    def evaluate(self, cell: Evaluation) -> tuple[Measurement, np.ndarray, float]:
+        """Return what was measured, the first pictures, and the seconds that making and scoring them took."""
         began = time.monotonic()
         data = self.scenes_of(cell)
         strip: list[np.ndarray] = []
@@ -176,27 +176,18 @@ class SamplingEvaluator(Evaluator[Evaluation]):
         return generator.images(data.captions(range(cell.n)), plan, cell.guidance, seed=cell.noise)
 
     def columns(self, cell: Evaluation) -> dict[str, Any]:
-        shape = dict(size=self.profile.latent_shape[0], tokens=self.profile.tokens, context=self.profile.context)
-        relative = sizes.norm_cost(self.profile.network, cell.c, **shape)
-        params = sizes.params(self.profile.network, cell.c, self.profile.context)
         evaluations = int(self.profile.plan(cell.sampler, cell.steps).n)  # Heun asks twice a step
         return dict(
             study=cell.study,
             profile=cell.profile,
             task="pretrain",
-            size=f"{params / 1e6:.3g}M",
-            c=cell.c,
-            params=params,
-            gflops=sizes.gflops(self.profile.network, cell.c, **shape),
-            seed=cell.seed,
-            train_steps=-(-cell.images // self.profile.train.batch),
-            images_seen=cell.images,
+            **self.network_columns(cell.c, cell.images, cell.seed, self.profile.train.batch),
             sampler=cell.sampler,
             steps=cell.steps,
             guidance=cell.guidance,
             level=None if {self.profile.level, cell.level} == {"all"} else cell.level,
             nfe=cost.nfe(evaluations, guided=cell.guidance != 1),
-            cost=cost.sampling_cost(relative, evaluations),
+            cost=cost.sampling_cost(self.norm_cost(cell.c), evaluations),
         )
 
     def setting(self, cell: Evaluation) -> str:

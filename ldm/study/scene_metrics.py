@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from tqdm import tqdm
@@ -20,7 +20,7 @@ from ldm.data.scenes.captions import PARTS
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import Scene
 from ldm.files import write_atomic
-from ldm.metrics import Estimate, Gaussian, Sample, frechet, kid, mean
+from ldm.metrics import Estimate, Gaussian, Measured, Sample, frechet, kid, mean
 from ldm.metrics.perceptual import detections, efficientnet_card
 from ldm.metrics.perceptual.alignment import ASKED, alignment
 from ldm.metrics.protocol import Protocol
@@ -33,21 +33,26 @@ if TYPE_CHECKING:
     from ldm.metrics.perceptual.efficientnet import EfficientNet
 
 COMPONENTS = 64  # principal directions of the real features that the Frechet distances live in
+FD_HOW = f"first {COMPONENTS} principal directions"  # as protocols say it: rows of one metric compare by the letter
+KID_HOW = "unbiased, cubic kernel, x1000"
 SAMPLE = 2_000  # real pictures behind a kernel distance
 PAIRED = ("fd_scene_decoded", "kid_effnet_decoded", "alignment", "subject")  # whose influences are kept, of many cells
 DECODED = "_decoded"  # ends the name of what is compared with scenes that went through the autoencoder
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
-    """Estimates by metric name, each with its protocol, and each picture's influence on them (n,)."""
+class Measurement:
+    """Estimates by metric name, each with its protocol, and each picture's influence on them (n,).
+
+    Influences are meant up to a constant: a score that is a mean over pictures may give the pictures' own values.
+    """
 
     estimates: Mapping[str, tuple[Estimate, str]]
     influences: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Look:
+class Seen:
     """What the networks saw in n pictures: features (n, d) by network, and answers (n,) about their captions."""
 
     features: dict[str, np.ndarray]
@@ -57,9 +62,9 @@ class Look:
     def __len__(self) -> int:
         return len(next(iter(self.answers.values())))
 
-    def first(self, n: int) -> Look:
+    def first(self, n: int) -> Seen:
         """Return the first n pictures alone."""
-        return Look(
+        return Seen(
             features={name: x[:n] for name, x in self.features.items()},
             answers={name: x[:n] for name, x in self.answers.items()},
             asked={name: x[:n] for name, x in self.asked.items()},
@@ -67,13 +72,29 @@ class Look:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Reference:
-    """Real scenes as one network sees them."""
+class RealFeatures:
+    """What distances of distributions ask of real pictures, as one network sees them."""
+
+    gaussian: Gaussian  # of all of the pictures, within the first principal directions
+    basis: np.ndarray  # (d, COMPONENTS)
+    sample: Sample  # the first SAMPLE of the pictures
+
+    @classmethod
+    def of(cls, x: np.ndarray, **more: Any) -> Self:
+        """Take them of features float64 (m, d); `more`: what else the class holds."""
+        basis = Gaussian.of(x).principal(COMPONENTS)
+        return cls(gaussian=Gaussian.of(x @ basis), basis=basis, sample=Sample(features=x[:SAMPLE]), **more)
+
+    def distances(self, x: np.ndarray) -> dict[str, Measured]:
+        """Return the distances of other pictures' features (n, d) to these, by kind: KID times 1000, and FD."""
+        return {"kid": kid(x, self.sample).times(1000), "fd": frechet(x @ self.basis, self.gaussian)}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SceneReference(RealFeatures):
+    """The profile's real scenes as one network sees them, and what they were made from."""
 
     protocol: Protocol
-    gaussian: Gaussian  # of `reference` pictures, within the first principal directions
-    basis: np.ndarray  # (d, COMPONENTS)
-    sample: Sample  # SAMPLE of the pictures
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,7 +105,7 @@ class Metrics:
     """
 
     profile: Profile
-    references: dict[str, Reference]
+    references: dict[str, SceneReference]
 
     @cached_property
     def effnet(self) -> EfficientNet:
@@ -116,13 +137,13 @@ class Metrics:
         """Of each distance, by metric name; `ldm.figures.protocol.protocol_table` prints them."""
         cards = {}
         for name, reference in self.references.items():  # "effnet", and "effnet_decoded" where there is one
-            cards[f"kid_{name}"] = replace(reference.protocol, how="unbiased, cubic kernel, x1000", n=SAMPLE)
-            cards[f"fd_{name}"] = replace(reference.protocol, how=f"first {COMPONENTS} principal directions")
+            cards[f"kid_{name}"] = replace(reference.protocol, how=KID_HOW, n=SAMPLE)
+            cards[f"fd_{name}"] = replace(reference.protocol, how=FD_HOW)
         return cards
 
     def score(
         self, batches: Iterable[np.ndarray], scenes: Sequence[Scene], said: Sequence[Collection[str]] | None = None
-    ) -> Score:
+    ) -> Measurement:
         """Score pictures uint8 (b, H, W, 3), batch by batch as they are made, of these scenes.
 
         `said`: what of each scene its caption says (`captions.PARTS`); None: everything.
@@ -131,7 +152,7 @@ class Metrics:
 
     def look(
         self, batches: Iterable[np.ndarray], scenes: Sequence[Scene], said: Sequence[Collection[str]] | None = None
-    ) -> Look:
+    ) -> Seen:
         """Return what the networks see in pictures of these scenes; `score` is `look`, then `measure`."""
         said = [PARTS] * len(scenes) if said is None else said
         effnet, features, answers, done = [], [], [], 0
@@ -146,20 +167,20 @@ class Metrics:
         answered["alignment"] = answered.pop("all")
         asked = {name: np.array([need in spoken for spoken in said[:done]]) for name, need in ASKED.items()}
         asked["alignment"] = np.array([bool(spoken) for spoken in said[:done]])
-        return Look(
+        return Seen(
             features={"effnet": np.concatenate(effnet), "scene": np.concatenate(features)},
             answers=answered,
             asked={name: which for name, which in asked.items() if not which.all()},
         )
 
-    def measure(self, look: Look) -> Score:
+    def measure(self, seen: Seen) -> Measurement:
         """Measure distances and shares, each with its protocol and its interval.
 
         A share is of the pictures whose captions ask for it; one that no caption asks for is none.
         """
         influences, found = {}, {}
-        for name, values in look.answers.items():
-            which = look.asked.get(name, np.ones(len(values), bool))
+        for name, values in seen.answers.items():
+            which = seen.asked.get(name, np.ones(len(values), bool))
             if which.any():
                 share = mean(values[which])
                 found[name] = share, self.references["scene"].protocol.network
@@ -167,17 +188,12 @@ class Metrics:
                     values if which.all() else share.value + which * (values - share.value) / which.mean()
                 )
         for name, reference in self.references.items():
-            x = look.features[name.removesuffix(DECODED)]
-            distances = {
-                "kid": kid(x, reference.sample).times(1000),
-                "fd": frechet(x @ reference.basis, reference.gaussian),
-            }
-            for kind, distance in distances.items():
+            for kind, distance in reference.distances(seen.features[name.removesuffix(DECODED)]).items():
                 influences[f"{kind}_{name}"] = distance.influences[0]
                 found[f"{kind}_{name}"] = distance, self.protocols[f"{kind}_{name}"].line
         if self.profile.decoded:  # of every metric they would outgrow the rows
             influences = {name: influences[name] for name in PAIRED if name in influences}
-        return Score(estimates=found, influences=influences)
+        return Measurement(estimates=found, influences=influences)
 
 
 def references_path(profile: Profile) -> Path:
@@ -213,7 +229,7 @@ def _protocols(profile: Profile) -> dict[str, Protocol]:
     }
 
 
-def make_references(profile: Profile) -> dict[str, Reference]:
+def make_references(profile: Profile) -> dict[str, SceneReference]:
     """Look at the profile's number of real scenes and keep their statistics under weights/."""
     from ldm.data.latents import drawn
     from ldm.tasks import pretrain
@@ -233,13 +249,11 @@ def make_references(profile: Profile) -> dict[str, Reference]:
     tensors, references = {}, {}
     for name, parts in looks.items():
         x = np.concatenate(parts).astype(np.float64)
-        basis = Gaussian.of(x).principal(COMPONENTS)
-        gaussian, sample = Gaussian.of(x @ basis), Sample(features=x[:SAMPLE])
-        references[name] = Reference(protocol=protocols[name], gaussian=gaussian, basis=basis, sample=sample)
+        made = references[name] = SceneReference.of(x, protocol=protocols[name])
         tensors |= {
-            f"{name}.mean": gaussian.mean,
-            f"{name}.covariance": gaussian.covariance,
-            f"{name}.basis": basis.astype(np.float32),
+            f"{name}.mean": made.gaussian.mean,
+            f"{name}.covariance": made.gaussian.covariance,
+            f"{name}.basis": made.basis.astype(np.float32),
             f"{name}.sample": x[:SAMPLE].astype(np.float16),
         }
     path = references_path(profile)
@@ -261,7 +275,7 @@ def load_metrics(profile: Profile) -> Metrics:
     references = {}
     for name, protocol in _protocols(profile).items():
         protocol.require(made.get(name), f"{path}: {name}")
-        references[name] = Reference(
+        references[name] = SceneReference(
             protocol=protocol,
             gaussian=Gaussian(n=protocol.n, mean=tensors[f"{name}.mean"], covariance=tensors[f"{name}.covariance"]),
             basis=tensors[f"{name}.basis"].astype(np.float64),

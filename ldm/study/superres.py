@@ -17,13 +17,13 @@ import numpy as np
 
 from ldm import paths, profiles
 from ldm.hashing import digest
-from ldm.metrics import Gaussian, Sample, frechet, inception_score, kid, mean, psnr, ssim
+from ldm.metrics import inception_score, mean, psnr, ssim
 from ldm.metrics.perceptual import efficientnet_card
-from ldm.networks import cost, sizes
+from ldm.networks import cost
 from ldm.profiles import Profile
 from ldm.study.cells import check_pictures, check_size
 from ldm.study.evaluator import Evaluator
-from ldm.study.scene_metrics import COMPONENTS, Score
+from ldm.study.scene_metrics import FD_HOW, KID_HOW, SAMPLE, Measurement, RealFeatures
 from ldm.tasks import pairs, superres_recipe
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ldm.tasks.superres import Restorer
 
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
-REFERENCE = 2_000  # true held-out pictures behind the distances of distributions
+REFERENCE = SAMPLE  # true held-out pictures behind the distances of distributions
 STEPS = (4, 8, 16, 20, 50, 100, 250)  # the paper's two ranges, 4 to 20 and 20 to 250 (section 3.5)
 USUAL = 50  # steps of DDIM at which models are compared (section 3.2)
 CONTROL = 16  # width of the two controls
@@ -153,6 +153,11 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
             profile=self.profile, structure=structure, params=params, codec=codec, null=text.null(1)[0], kind=known
         )
 
+    @property
+    def network_shape(self) -> dict[str, int]:
+        """The latents are of larger pictures than those of the other studies."""
+        return super().network_shape | {"size": pairs.latent_side(self.profile)}
+
     @cached_property
     def effnet(self) -> EfficientNet:
         """What compares pictures, loaded when it first does."""
@@ -160,24 +165,19 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
 
         return efficientnet.load_efficientnet()
 
-    def pairs(self, split: str, n: int) -> pairs.Pairs:
+    def pairs(self, split: str, n: int) -> pairs.DegradedPairs:
         """Return n pictures of a split, with their degraded twins."""
         return pairs.scenes(self.profile, split, n)
 
     @cached_property
-    def reference(self) -> tuple[Gaussian, np.ndarray, Sample]:
-        """Return what true held-out pictures are compared by: a Gaussian, directions, and features.
-
-        The Gaussian lies within the first principal directions of the features, which come next, then the features
-        themselves.
-        """
+    def reference(self) -> RealFeatures:
+        """The true held-out pictures, as distances of distributions ask of them."""
         from ldm.data.latents import drawn, half_precision
 
         name = f"effnet-{digest(self.effnet.weights)}-{self.effnet.side}-{len(self.truth)}-{self.truth.key}"
         looks = map(self.effnet, drawn(self.truth.high, len(self.truth)))
-        x = np.asarray(half_precision(paths.RUNS / "cache", name, looks, len(self.truth)), np.float64)
-        basis = Gaussian.of(x).principal(COMPONENTS)
-        return Gaussian.of(x @ basis), basis, Sample(features=x)
+        x = half_precision(paths.RUNS / "cache", name, looks, len(self.truth))
+        return RealFeatures.of(np.asarray(x, np.float64))
 
     def _pictures_of(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         """Return true and degraded pictures."""
@@ -195,16 +195,16 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         table = None if cell.kind in BASELINES else self.profile.plan(cell.sampler, cell.steps)
         return np.concatenate(list(self._model(*model).images(low, table, seed=cell.noise)))
 
-    def evaluate(self, cell: Restoration) -> tuple[Score, np.ndarray, float]:
-        """Score, the first pictures, and the seconds that making and scoring them took."""
+    def evaluate(self, cell: Restoration) -> tuple[Measurement, np.ndarray, float]:
+        """Return what was measured, the first pictures, and the seconds that making and scoring them took."""
         began = time.monotonic()
         true, images = self._pictures(cell.n)[0], self.restored(cell)
         return self.score(images, true), images[:STRIP], time.monotonic() - began
 
-    def score(self, images: np.ndarray, true: np.ndarray) -> Score:
+    def score(self, images: np.ndarray, true: np.ndarray) -> Measurement:
         """Score restored pictures beside the true ones, uint8 (n, H, W, 3) both."""
-        gaussian, basis, sample = self.reference
         features = self.effnet(images)
+        distances = self.reference.distances(features)
         side = f"{self.effnet.protocol}, of {images.shape[1]} px"
         real = f"{len(self.truth)} real scenes"
         pictures = {
@@ -213,11 +213,8 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
             "ssim": ssim(images, true),
         }
         measured = {
-            "fd_effnet": (
-                frechet(features @ basis, gaussian),
-                f"{side}; first {COMPONENTS} principal directions, {real}",
-            ),
-            "kid_effnet": (kid(features, sample).times(1000), f"{side}; unbiased, cubic kernel, x1000, {real}"),
+            "fd_effnet": (distances["fd"], f"{side}; {FD_HOW}, {real}"),
+            "kid_effnet": (distances["kid"], f"{side}; {KID_HOW}, {real}"),
             "is_effnet": (
                 inception_score(self.effnet.logits(features), splits=1),
                 f"{side}; ImageNet's classes, 1 split",
@@ -232,29 +229,20 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         influences = {
             name: pictures[name] if name in pictures else e.influences[0] for name, (e, _) in measured.items()
         }
-        return Score(estimates=measured, influences=influences)
+        return Measurement(estimates=measured, influences=influences)
 
     def columns(self, cell: Restoration) -> dict[str, Any]:
         """The task is the cell's kind."""
         common = dict(study="superres", profile=cell.profile, task=cell.kind)
         if cell.kind != "bicubic":
-            side = pairs.latent_side(self.profile)
-            shape = dict(size=side, tokens=self.profile.tokens, context=self.profile.context)
             evaluations = 1 if cell.kind in BASELINES else int(self.profile.plan(cell.sampler, cell.steps).n)
-            params = sizes.params(self.profile.network, cell.c, self.profile.context)
             common |= dict(
-                size=f"{params / 1e6:.3g}M",
-                c=cell.c,
-                params=params,
-                gflops=sizes.gflops(self.profile.network, cell.c, **shape),
-                seed=cell.seed,
-                train_steps=-(-cell.images // superres_recipe.CONFIG.batch),
-                images_seen=cell.images,
+                **self.network_columns(cell.c, cell.images, cell.seed, superres_recipe.CONFIG.batch),
                 steps=evaluations,
                 guidance=1.0,
                 sampler=None if cell.kind in BASELINES else cell.sampler,
                 nfe=cost.nfe(evaluations, guided=False),
-                cost=cost.sampling_cost(sizes.norm_cost(self.profile.network, cell.c, **shape), evaluations),
+                cost=cost.sampling_cost(self.norm_cost(cell.c), evaluations),
             )
         return common
 

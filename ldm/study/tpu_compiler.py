@@ -24,7 +24,7 @@ from ldm.diffusion.schedule import Schedule
 from ldm.networks import cost
 from ldm.networks.structure import abstract
 from ldm.networks.unet import UNet
-from ldm.study.results import Row
+from ldm.study.rows import Row
 from ldm.study.tpu_plan import COLLECTIVES, CONTEXT, LATENTS, SIDE, STEPS, TOKENS, Plan
 from ldm.training.config import TrainConfig
 from ldm.training.loop import init_state, make_train_step

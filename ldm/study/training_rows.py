@@ -13,10 +13,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from ldm.hashing import later
+from ldm.hashing import key, later
 from ldm.networks import sizes
 from ldm.profiles import Profile
-from ldm.study.results import Row, Store, key
+from ldm.study.results import Store
+from ldm.study.rows import Row
 from ldm.training.chips import machine
 from ldm.training.loop import TrainConfig
 from ldm.training.parallel import FSDP, Layout

@@ -64,7 +64,6 @@ class Generator:
         plan: Plan,
         guidance: Guidance | float,
         *,
-        negative: str = "",
         guide: tuple[nnx.GraphDef, Params] | None = None,
         told: bool = True,
         reuse: Reuse | None = None,
@@ -78,16 +77,15 @@ class Generator:
         asks the network without the empty caption, at half the price).
 
         Args:
-            negative: what guidance leads away from, in place of the empty caption.
             guide: a weaker network that guides in place of the empty caption (`ldm.diffusion.guidance.pair`).
-            told: whether the guide is told the caption; if not, it sees the empty one, or `negative`.
+            told: whether the guide is told the caption; if not, it sees the empty one.
             reuse: whether deep features are kept between rows (`ldm.diffusion.sampler.Reuse`).
             candidate: which of an image's starts (`candidate_keys`); the others are for a search among them.
         """
         guidance = as_guidance(guidance)
         plain = np.all(np.asarray(guidance.scale) == 1) and guidance.renoise == 0
-        alone = self.takes_guidance or (told and not negative if guide is not None else plain)
-        size, null = self.profile.batch, (self.text.encode([negative]) if negative else self.text.null(1))[0]
+        alone = self.takes_guidance or (told if guide is not None else plain)
+        size, null = self.profile.batch, self.text.null(1)[0]
         for start, count, (full,) in full_batches(size, context):
             rows = np.arange(start, start + size) + first
             empty = None if alone else np.broadcast_to(null, full.shape)

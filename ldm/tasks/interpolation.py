@@ -39,7 +39,7 @@ def slerp(
     return (weights[0] * u + weights[1] * v) * lerp(a, *lengths)
 
 
-def pairs(data: Scenes, n: int) -> list[tuple[Scene, Scene]]:
+def scene_pairs(data: Scenes, n: int) -> list[tuple[Scene, Scene]]:
     """Return the first n pairs of neighbouring scenes with one object each, and not the same.
 
     Raises: ValueError where the data hold fewer.

@@ -20,7 +20,7 @@ DATA = 8_000  # different pictures to finetune on; then they repeat
 
 
 @dataclass(frozen=True)
-class Pairs:
+class DegradedPairs:
     """Pictures with their degraded twins; `sharpen` photographs first, as published: scenes are drawn sharp."""
 
     data: Captioned
@@ -47,23 +47,23 @@ class Pairs:
         return enlarged(self.low(rows))
 
 
-def scenes(profile: Profile, split: str, n: int) -> Pairs:
+def scenes(profile: Profile, split: str, n: int) -> DegradedPairs:
     """Return scenes of twice the side that the family was pretrained on."""
     data = Scenes(replace(profile.scenes, size=2 * profile.scenes.size), split, n)
-    return Pairs(data, version=profile.degradation)
+    return DegradedPairs(data, version=profile.degradation)
 
 
-def photographs(profile: Profile, folder: str | Path, n: int = DATA, seed: int = 0) -> Pairs:
+def photographs(profile: Profile, folder: str | Path, n: int = DATA, seed: int = 0) -> DegradedPairs:
     """Return n random crops of the pictures in a folder, as large as the scenes.
 
     They are sharpened before they are degraded, as published.
 
     Raises: ValueError, one sentence, for a folder without pictures, or with unreadable or too small ones.
     """
-    return Pairs(Crops(folder, 2 * profile.scenes.size, n, seed), sharpen=True, version=profile.degradation)
+    return DegradedPairs(Crops(folder, 2 * profile.scenes.size, n, seed), sharpen=True, version=profile.degradation)
 
 
-def folder_of(pairs: Pairs, folder: str | Path) -> Path:
+def folder_of(pairs: DegradedPairs, folder: str | Path) -> Path:
     """Return where models of a folder's pictures go, apart from those of scenes.
 
     The place is named by the folder and its very crops.

@@ -42,7 +42,7 @@ from ldm.networks.unet import UNet
 from ldm.profiles import Profile
 from ldm.tasks import models, pretrain
 from ldm.tasks.generate import drawing
-from ldm.tasks.pairs import Pairs, enlarged, latent_side
+from ldm.tasks.pairs import DegradedPairs, enlarged, latent_side
 from ldm.tasks.superres_recipe import CONFIG, KINDS, LENGTHS, Kind, check_kind
 from ldm.training.loop import TrainConfig, TrainState, fit
 from ldm.training.parallel import Layout, host
@@ -68,7 +68,7 @@ class LatentPairs:
         }
 
 
-def latent_pairs(pairs: Pairs, codec: Codec) -> LatentPairs:
+def latent_pairs(pairs: DegradedPairs, codec: Codec) -> LatentPairs:
     """Encode all pairs, or open what an earlier run encoded."""
     n, folder, name = len(pairs), paths.RUNS / "cache", f"{len(pairs)}-{pairs.key}-{digest(codec.params)}"
     return LatentPairs(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from ldm.networks.layers import matmul
+from ldm.networks.layers import gathered_conv2d
 
 
 def pool(
@@ -46,8 +46,4 @@ def convolve(x: Float[Array, "n h w i"], kernel: Float[Array, "kh kw i o"], stri
     kh, kw, _, outputs = kernel.shape
     if kh * kw > 1 and outputs <= 128:
         return lax.conv_general_dilated(x, kernel, (stride,) * 2, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
-    if padding == "SAME":
-        x = jnp.pad(x, ((0, 0), (kh // 2, kh // 2), (kw // 2, kw // 2), (0, 0)))
-    down, right = (x.shape[1] - kh) // stride * stride + 1, (x.shape[2] - kw) // stride * stride + 1
-    taps = [x[:, i : i + down : stride, j : j + right : stride] for i in range(kh) for j in range(kw)]
-    return matmul(jnp.concatenate(taps, -1), kernel.reshape(-1, outputs))
+    return gathered_conv2d(x, kernel, stride=stride, padding=(kh // 2, kw // 2) if padding == "SAME" else (0, 0))

@@ -14,7 +14,7 @@ from ldm.data.scenes.dataset import Scenes
 from ldm.diffusion.losses import Batch
 from ldm.files import write_atomic
 from ldm.hashing import digest
-from ldm.metrics.pairs import psnr
+from ldm.metrics.pixels import psnr
 from ldm.networks import weights
 from ldm.networks.autoencoder import AutoencoderKL, Codec, encode, load_codec, save_codec
 from ldm.networks.layers import KeySource

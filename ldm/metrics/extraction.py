@@ -20,26 +20,26 @@ from ldm.data.pictures import whole
 from ldm.data.sources import Source
 from ldm.files import hold
 from ldm.metrics.perceptual.judges import Judge
-from ldm.metrics.stored import PART, Stored, part_of, write_part
+from ldm.metrics.stored import PART, StoredFeatures, part_of, write_part
 
 FEATURES, DIGESTS, TEXTS = "features", "digests", "texts"
 TOGETHER = 32  # pictures that the network is given at once
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Looked:
+class Extracted:
     """n pictures as a network saw them; row i of everything is the picture of that name."""
 
     place: str
     names: list[str]
-    features: Stored
+    features: StoredFeatures
     images: str  # hex digits that name the pictures by what their files hold
-    texts: Stored | None = None  # features of the captions
+    texts: StoredFeatures | None = None  # features of the captions
 
     def __len__(self) -> int:
         return len(self.features)
 
-    def only(self, rows: np.ndarray) -> Looked:
+    def only(self, rows: np.ndarray) -> Extracted:
         """Return these rows of it, ascending."""
         return replace(
             self,
@@ -49,7 +49,7 @@ class Looked:
         )
 
 
-def look(source: Source, judge: Judge, root: Path, *, progress: bool = True) -> Looked:
+def extract(source: Source, judge: Judge, root: Path, *, progress: bool = True) -> Extracted:
     """Return features of all pictures of a source, below `root` in a folder of their own, which is found again.
 
     Raises: ValueError, one sentence with its name, for a picture that cannot be read; what was done before is kept.
@@ -79,30 +79,30 @@ def look(source: Source, judge: Judge, root: Path, *, progress: bool = True) -> 
                 done = end
     digests = [np.load(part_of(folder, DIGESTS, number)) for number in range(-(-done // PART))]
     images = hashlib.blake2b(np.concatenate(digests).tobytes(), digest_size=8).hexdigest()
-    features = Stored(folder=folder, name=FEATURES, n=done, d=judge.dimension)
-    return Looked(place=source.place, names=source.names, features=features, images=images)
+    features = StoredFeatures(folder=folder, name=FEATURES, n=done, d=judge.dimension)
+    return Extracted(place=source.place, names=source.names, features=features, images=images)
 
 
 def read_captions(
-    looked: Looked, captions: list[str], judge: Judge, tokens: Callable[[list[str]], np.ndarray]
-) -> Looked:
-    """Return the pictures of `look` with features of their captions.
+    extracted: Extracted, captions: list[str], judge: Judge, tokens: Callable[[list[str]], np.ndarray]
+) -> Extracted:
+    """Return what a network saw of the pictures, with features of their captions.
 
     Raises: ValueError where there are not as many captions as pictures.
     """
     if judge.text is None:
         raise ValueError(f"{judge.name} reads no captions; take --network clip-l14.")
-    if len(captions) != len(looked):
+    if len(captions) != len(extracted):
         raise ValueError(
-            f"{looked.place}: {len(captions)} captions for {len(looked)} pictures; a CLIP score needs one a picture: "
-            "in metadata.jsonl, in .txt files beside them, or in a column named text."
+            f"{extracted.place}: {len(captions)} captions for {len(extracted)} pictures; a CLIP score needs one a "
+            "picture: in metadata.jsonl, in .txt files beside them, or in a column named text."
         )
-    folder, told = looked.features.folder, hashlib.blake2b(repr(captions).encode(), digest_size=4).hexdigest()
+    folder, told = extracted.features.folder, hashlib.blake2b(repr(captions).encode(), digest_size=4).hexdigest()
     name = f"{TEXTS}-{told}"
     for start in range(_done(folder, name, len(captions)), len(captions), PART):
         write_part(folder, name, start // PART, judge.text(tokens(captions[start : start + PART])))
-    texts = Stored(folder=folder, name=name, n=len(captions), d=judge.dimension)
-    return replace(looked, texts=texts)
+    texts = StoredFeatures(folder=folder, name=name, n=len(captions), d=judge.dimension)
+    return replace(extracted, texts=texts)
 
 
 def _done(folder: Path, name: str, n: int) -> int:

@@ -9,7 +9,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 
 from ldm.diffusion.schedule import Schedule, to_x0
 from ldm.diffusion.solvers import euler
-from tests.test_flow import walk
+from tests.test_rectified_flow import walk
 
 
 def velocity(x: np.ndarray, sigma: float) -> np.ndarray:

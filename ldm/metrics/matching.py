@@ -21,7 +21,7 @@ from ldm.metrics.estimate import Measured, Z, difference
 CHANCE = 0.8  # of telling a difference of the size that was seen
 
 
-class Pairs(NamedTuple):
+class Matching(NamedTuple):
     """Pair i is row a[i] of the one and row b[i] of the other; a ascends."""
 
     a: np.ndarray
@@ -39,7 +39,7 @@ class Pairs(NamedTuple):
         return moved
 
 
-def pairs(a: Sequence[str], b: Sequence[str], what: str) -> Pairs:
+def match(a: Sequence[str], b: Sequence[str], what: str) -> Matching:
     """Return which rows go together: those of equal words, the first of several with the first.
 
     what: "names", of which the endings (.png, .jpg) do not count, or "captions".
@@ -57,7 +57,7 @@ def pairs(a: Sequence[str], b: Sequence[str], what: str) -> Pairs:
             f"{len(rows)} of {len(a):,} and {len(b):,} pictures have equal {what}; a difference of pairs needs two:"
             f" name the files alike, or pair by {'captions' if what == 'names' else 'names'}."
         )
-    return Pairs(*(np.array(side) for side in zip(*rows, strict=True)))
+    return Matching(*(np.array(side) for side in zip(*rows, strict=True)))
 
 
 def needed(found: Measured, chance: float = CHANCE) -> int | None:
@@ -72,6 +72,6 @@ def needed(found: Measured, chance: float = CHANCE) -> int | None:
     return max(2, math.ceil(own.var(ddof=1) / room)) if room > 0 else None
 
 
-def paired(a: Measured, b: Measured, which: Pairs) -> Measured:
+def matched_difference(a: Measured, b: Measured, which: Matching) -> Measured:
     """Return a minus b. `a`: of the rows `which.a`; `b`: of the rows `which.ascending`."""
     return difference(a, which.aligned(b))

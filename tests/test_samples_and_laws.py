@@ -12,7 +12,8 @@ from ldm.data.scenes.dataset import Scenes
 from ldm.figures import laws, samples
 from ldm.statistics import optimum
 from ldm.study import sampling
-from ldm.study.results import Row, Store
+from ldm.study.results import Store
+from ldm.study.rows import Row
 from tests import synthetic
 
 SMOKE = profiles.get("smoke")
