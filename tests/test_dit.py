@@ -16,7 +16,6 @@ from ldm.networks import dit, sizes
 from ldm.networks.cost import unet_gflops
 from ldm.networks.dit_config import DiTConfig, pixart, published, small
 from ldm.networks.dit_cost import dit_gflops, dit_params, gflops_of, multiply_adds, params_of
-from ldm.networks.family import transformer_table
 from ldm.networks.layers import KeySource
 from ldm.networks.structure import abstract, merge, split
 from ldm.tasks import models, pretrain, superres
@@ -109,9 +108,9 @@ def test_the_family_costs_what_the_unets_cost():
     for width, c in zip(widths, (8, 16, 24, 32, 48, 64), strict=True):
         assert dit_gflops(width) == pytest.approx(unet_gflops(c, 8, 24, 128), rel=0.2)
     assert dit_params(96) == 710_596 and dit_gflops(96, patch=2) < dit_gflops(96) / 3
-    table = transformer_table(widths)
-    assert list(table["unet"]) == [8, 16, 24, 32, 48, 64]
-    assert list(table["layers"]) == [2, 3, 3, 4, 5, 6] and list(table["heads"]) == [2, 3, 4, 5, 6, 7]
+    assert [(small(width).depth, small(width).heads) for width in widths] == [
+        *((2, 2), (3, 3), (3, 4), (4, 5), (5, 6), (6, 7))
+    ]
 
 
 # --- what it computes ---

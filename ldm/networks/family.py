@@ -8,9 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ldm.networks import sizes
-from ldm.networks.cost import REFERENCE, groups, heads, norm_cost, unet_gflops, unet_params
-from ldm.networks.dit_config import small
-from ldm.networks.dit_cost import dit_gflops, dit_params
+from ldm.networks.cost import groups, heads, norm_cost, unet_gflops, unet_params
 from ldm.networks.sizes import Network
 
 TABLE1 = Path(__file__).with_name("table1.csv")
@@ -83,32 +81,4 @@ def family_table(
         }
         for c in widths
     ]
-    return Table(rows)
-
-
-def transformer_table(
-    widths: Iterable[int], size: int = 8, tokens: int = 24, context: int = 128, patch: int = 1
-) -> Table:
-    """Return what the study's transformers of these widths cost on one's own latents (`dit_config.small`).
-
-    Columns: `c` (the width), `layers`, `heads`, `params`, `gflops` (of one pass on one image), `norm_cost` (relative to
-    the UNet of c = 320 on the same latents, so that both families share one axis), and `unet`, the base filter count, a
-    multiple of 8, of the UNet whose GFLOPs are nearest by ratio.
-    """
-    shape = dict(size=size, tokens=tokens, context=context)
-    unets = {c: unet_gflops(c, **shape) for c in range(8, 328, 8)}
-    rows = []
-    for width in widths:
-        config, gflops = small(width, context, patch), dit_gflops(width, patch=patch, **shape)
-        rows.append(
-            {
-                "c": width,
-                "layers": config.depth,
-                "heads": config.heads,
-                "params": dit_params(width, context, patch),
-                "gflops": round(gflops, 4),
-                "norm_cost": round(gflops / unet_gflops(REFERENCE, **shape), 5),
-                "unet": min(unets, key=lambda c: max(unets[c] / gflops, gflops / unets[c])),
-            }
-        )
     return Table(rows)
