@@ -75,8 +75,8 @@ class DetectorSet:
         }
         return DetectorSet(**both)
 
-    def batch(self, step: int, size: int, seed: int) -> Batch:
-        """Return the batch of a step: it is a function of the step."""
+    def batch(self, seed: int, step: int, size: int) -> Batch:
+        """Return the batch of a step, by (seed, step) alone."""
         i = batch_indices(seed, step, size, len(self.images))
         names = ("images", "cells", "shares", "style", "kind", "colours")
         return {name: np.asarray(getattr(self, name)[i]) for name in names}
@@ -159,7 +159,7 @@ def train_detector(profile: Profile, images: int = 0) -> SceneNetwork:
     state = fit(
         detector_loss(untrained.structure),
         untrained.params,
-        lambda step: data.batch(step, config.batch, config.seed),
+        lambda step: data.batch(config.seed, step, config.batch),
         config,
         folder=run_folder(profile, "train-detector"),
         title="detector",

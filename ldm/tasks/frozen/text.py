@@ -92,8 +92,8 @@ class TextSet:
             cells=cells(config, records),
         )
 
-    def batch(self, step: int, size: int, seed: int) -> Batch:
-        """Return the batch of a step, a function of it: different scenes, each with one of its wrong captions."""
+    def batch(self, seed: int, step: int, size: int) -> Batch:
+        """Return the batch of a step, by (seed, step) alone: different scenes, each with one of its wrong captions."""
         rng = np.random.default_rng([seed, step])
         i = np.sort(rng.choice(len(self.images), size, replace=False))
         names = ("images", "ids", "answers", "nouns", "places", "cells")
@@ -170,7 +170,7 @@ def train_text(profile: Profile, images: int = 0) -> TextEncoder:
     state = fit(
         text_loss(structure, scenes.config),
         params,
-        lambda step: data.batch(step, config.batch, config.seed),
+        lambda step: data.batch(config.seed, step, config.batch),
         config,
         folder=run_folder(profile, "train-text"),
         title="text tower",
