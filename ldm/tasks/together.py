@@ -185,7 +185,7 @@ def pretrain(
 
     lap, first = begun(task).result()
     flat = Flat.of(first[0])
-    together.fit(
+    together.fit_together(
         lap,
         together.begin(task.config, first, flat),
         task.data.source,

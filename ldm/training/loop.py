@@ -1,4 +1,7 @@
-"""The only training loop: state, step, fit. Tasks bring a loss and batches that are functions of the step.
+"""The training loop of one network: state, step, fit. Tasks bring a loss and batches that are functions of the step.
+
+Several small networks side by side have a loop of their own, which takes the same step (`advance`) of each and keeps no
+checkpoints (`ldm.training.together`).
 
 Training is horizon-free, after Karras et al. 2024 (EDM2): the learning rate falls as 1 / sqrt(t) after
 `decay_images`, and the average of the weights is taken with a power of time, so that it spans the same
