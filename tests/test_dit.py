@@ -186,9 +186,9 @@ def test_in_bfloat16_it_answers_nearly_the_same(trained):
 def test_a_profile_of_transformers_trains_finetunes_and_distills_them():
     profile = profiles.get("laptop-dit")
     for c in profile.family:
-        _, params = abstract(lambda keys, c=c: pretrain.fresh(profile, c, keys))
+        _, params = abstract(lambda keys, c=c: pretrain.build_network(profile, c, keys))
         assert sum(p.size for p in params.values()) == sizes.params("dit", c, profile.context)
-    teacher = abstract(lambda keys: pretrain.fresh(profile, 48, keys))[1]
+    teacher = abstract(lambda keys: pretrain.build_network(profile, 48, keys))[1]
     _, like = student.network(profile, "lcm", 48)
     assert {name: p.shape for name, p in like.items() if name in teacher} == {n: p.shape for n, p in teacher.items()}
     assert set(like) - set(teacher) == {"time_embedding.cond_proj.weight"}

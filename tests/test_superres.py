@@ -67,7 +67,7 @@ def test_pairs_are_a_function_of_the_index_and_named_by_all_that_makes_them():
 
 @pytest.mark.slow
 def test_before_finetuning_the_network_is_the_pretrained_one_whatever_it_sees(pretrained):
-    structure, _ = abstract(lambda keys: pretrain.fresh(SMOKE, 8, keys))
+    structure, _ = abstract(lambda keys: pretrain.build_network(SMOKE, 8, keys))
     wide, like = abstract(lambda keys: superres.unet(SMOKE, 8, keys))
     params = superres.widened(pretrained, SMOKE.autoencoder.latents)
     assert {name: p.shape for name, p in params.items()} == {name: p.shape for name, p in like.items()}

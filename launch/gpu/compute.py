@@ -82,7 +82,7 @@ class Untrained:
     """An evaluator whose models have not been trained: every weight is 0."""
 
     def load(self, c: int, *_: object) -> Generator:
-        structure, like = abstract(lambda keys: pretrain.fresh(self.profile, c, keys))
+        structure, like = abstract(lambda keys: pretrain.build_network(self.profile, c, keys))
         zeros = {name: np.broadcast_to(np.zeros((), p.dtype), p.shape) for name, p in like.items()}
         return Generator(profile=self.profile, structure=structure, params=zeros, codec=self.codec, text=self.text)
 

@@ -47,7 +47,7 @@ from ldm.training.loop import TrainConfig, TrainState, fit
 from ldm.training.parallel import Layout, host
 
 
-def fresh(
+def build_network(
     profile: Profile,
     c: int,
     keys: KeySource,
@@ -72,9 +72,9 @@ def fresh(
 
 
 def network(profile: Profile, c: int, seed: int = 0, remat: bool = False) -> tuple[nnx.GraphDef, Params]:
-    """Return what `fresh` returns, split: the structure and its initial parameters."""
+    """Return what `build_network` returns, split: the structure and its initial parameters."""
     with host():
-        return split(fresh(profile, c, KeySource(jax.random.key(seed)), remat, unrolled=not remat))
+        return split(build_network(profile, c, KeySource(jax.random.key(seed)), remat, unrolled=not remat))
 
 
 def frozen_networks(profile: Profile) -> tuple[Codec, TextEncoder]:
@@ -215,7 +215,7 @@ def load_unet(profile: Profile, c: int, images: int, seed: int = 0, kind: str = 
 
     Raises: ValueError, in one sentence, when there is none or its file is broken.
     """
-    structure, like = abstract(lambda keys: fresh(profile, c, keys))
+    structure, like = abstract(lambda keys: build_network(profile, c, keys))
     path = file_of(profile, c, images, seed, kind)
     if path is None:
         raise missing(profile, c, images, seed, kind)

@@ -79,7 +79,7 @@ def latent_pairs(pairs: Pairs, codec: Codec) -> LatentPairs:
 
 def unet(profile: Profile, c: int, keys: KeySource) -> UNet | DiT:
     """Return the profile's network of size c that sees a picture's latents beside the noisy ones."""
-    return pretrain.fresh(profile, c, keys, inputs=2 * profile.autoencoder.latents)
+    return pretrain.build_network(profile, c, keys, inputs=2 * profile.autoencoder.latents)
 
 
 def widened(params: Params, channels: int) -> Params:

@@ -69,8 +69,8 @@ class TrainState(NamedTuple):
         return {name: value for name, value in self._asdict().items() if name != "averages" or value}
 
 
-def fresh(config: TrainConfig, params: Any) -> TrainState:
-    """Return the state at step 0."""
+def new_state(params: Any, config: TrainConfig) -> TrainState:
+    """Return the state at step 0, which shares no memory with `params`."""
     copies = (jax.tree.map(jnp.copy, params) for _ in range(2 + len(config.averages)))
     ours, ema, *more = copies  # the step donates them; the caller keeps its own
     return TrainState(jnp.zeros((), jnp.int32), ours, ema, optimizer(config).init(ours), tuple(more))
@@ -80,9 +80,9 @@ def init_state(params: Any, config: TrainConfig, layout: Layout | None = None) -
     """Return the state at step 0, on the layout's devices if there is one."""
 
     if layout:
-        return layout.make(partial(fresh, config), params)
+        return layout.make(partial(new_state, config=config), params)
     with host():
-        state = fresh(config, params)
+        state = new_state(params, config)
     return jax.device_put(state, jax.local_devices()[0])
 
 

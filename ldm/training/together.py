@@ -11,6 +11,7 @@ The state is one vector a training, in which all parameters lie end to end (`ldm
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -25,7 +26,7 @@ from ldm.training.config import TrainConfig
 from ldm.training.flat import Flat
 from ldm.training.gradients import half
 from ldm.training.guards import WATCHED, Diverged, not_finite
-from ldm.training.loop import Loss, TrainState, advance, fresh
+from ldm.training.loop import Loss, TrainState, advance, new_state
 from ldm.training.meter import Meter
 
 LAP = 50  # steps that the host waits for at most
@@ -60,7 +61,7 @@ def lap_of(loss: Loss, config: TrainConfig, gather: Gather, flat: Flat) -> jax.s
 def begin(config: TrainConfig, params: Sequence[Params], flat: Flat) -> TrainState:
     """Return the states at step 0 of trainings from these parameters, end to end and stacked, on the first device."""
     stacked = np.stack([flat.join(one) for one in params])
-    return jax.jit(jax.vmap(lambda vector: fresh(config, vector)))(jax.device_put(stacked))
+    return jax.jit(jax.vmap(partial(new_state, config=config)))(jax.device_put(stacked))
 
 
 def fit_together(

@@ -38,7 +38,7 @@ SPREAD = 0.1, 10.0  # a student outside has collapsed, or blown up
 def network(profile: Profile, kind: str, c: int) -> tuple[Structure, dict[str, jax.ShapeDtypeStruct]]:
     """Return structure and shapes of what a kind trains: the teacher's, with an input for guidance if it takes it."""
     guidance = WIDTH if takes_guidance(kind) else 0
-    return abstract(lambda keys: pretrain.fresh(profile, c, keys, guidance=guidance))
+    return abstract(lambda keys: pretrain.build_network(profile, c, keys, guidance=guidance))
 
 
 def begun(teacher: Params, like: Mapping[str, weights.Shaped]) -> Params:
