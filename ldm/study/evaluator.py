@@ -109,7 +109,7 @@ class Evaluator(ABC, Generic[AnyCell]):
         from ldm.tasks import pretrain
         from ldm.tasks.generate import Generator
 
-        structure, params = pretrain.load_unet(self.profile, *model)
+        structure, params = pretrain.load_pretrained(self.profile, *model)
         return Generator(profile=self.profile, structure=structure, params=params, codec=self.codec, text=self.text)
 
     def key(self, cell: AnyCell) -> str:

@@ -47,7 +47,8 @@ class PhotographEvaluator(restoration.SuperResolutionEvaluator):
         """Return the file's model, where there is one, whatever the cell's length of finetuning."""
         from ldm.tasks import superres
 
-        return superres.restorer(self.profile, c, images, superres_recipe.check_kind(kind), seed, file=self.model)
+        known = superres_recipe.check_kind(kind)
+        return superres.restorer(self.profile, c, images, seed, known, file=self.model, frozen=self.frozen)
 
 
 def measure_photographs(

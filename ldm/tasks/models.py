@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -223,6 +223,21 @@ def missing(profile: Profile, c: int, images: int, seed: int, kind: str = "unet"
 def trained_lengths(profile: Profile, c: int, seed: int = 0) -> tuple[int, ...]:
     """Return the profile's training lengths at which a model of width c is here or has recorded rows."""
     return tuple(images for images in profile.lengths if there(profile, c, images, seed))
+
+
+def load(
+    like: Mapping[str, weights.Shaped], profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet"
+) -> dict[str, np.ndarray]:
+    """Return a model's parameters, float32: one's own under runs/ before the shipped one.
+
+    Args:
+        like: their names, shapes and dtypes.
+    Raises: ValueError, in one sentence, when there is none or its file is broken or of another network.
+    """
+    path = file_of(profile, c, images, seed, kind)
+    if path is None:
+        raise missing(profile, c, images, seed, kind)
+    return weights.load(path, like, half_to_float32=True)
 
 
 def save(path: Path, params: Params, profile: Profile, c: int, images: int, seed: int) -> None:
