@@ -218,5 +218,4 @@ def load_codec(path: str | Path) -> Codec:
 
 def save_codec(path: str | Path, params: Params, config: AutoencoderConfig, scale: float, **measured: float) -> None:
     """Write the averaged weights in half precision, with what is needed to use them and what was measured."""
-    half = {name: np.asarray(array, np.float16) for name, array in params.items()}
-    weights.save(path, half, {"config": asdict(config), "scale": scale, **measured})
+    weights.save_half(path, params, {"config": asdict(config), "scale": scale, **measured})

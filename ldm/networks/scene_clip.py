@@ -125,8 +125,8 @@ class Similarity:
 
 def save_clip(path: Path, params: Params, text: Path) -> None:
     """Write what a small CLIP has besides its text tower, in half precision; the tower's file is there already."""
-    own = {name: np.asarray(array, np.float16) for name, array in params.items() if name.startswith(OWN)}
-    weights.save(path, own, {"clip": {"tower": digest(weights.load(text))}})
+    own = {name: array for name, array in params.items() if name.startswith(OWN)}
+    weights.save_half(path, own, {"clip": {"tower": digest(weights.load(text))}})
 
 
 def load_clip(path: Path, text: Path) -> Similarity:

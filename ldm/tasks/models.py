@@ -242,12 +242,9 @@ def load(
 
 def save(path: Path, params: Params, profile: Profile, c: int, images: int, seed: int) -> None:
     """Write a model's file: half precision, with what was trained."""
-    half = {
-        name: np.asarray(array.astype(np.float16)) for name, array in params.items()
-    }  # where it lies: of what lies on a device half has to travel
-    weights.save(
+    weights.save_half(
         path,
-        half,
+        params,
         {
             "profile": profile.name,
             "c": c,

@@ -174,8 +174,7 @@ def train_detector(profile: Profile, images: int = 0) -> SceneNetwork:
 def save_detector(path: Path, network: SceneNetwork, accuracy: dict[str, dict[str, float]]) -> None:
     """Write in half precision, with what `ldm.metrics.perceptual.detector.load_detector` needs to know."""
     described = {"labels": asdict(network.labels), "side": network.side}
-    half = {name: np.asarray(array, np.float16) for name, array in network.params.items()}
-    weights.save(path, half, {"detector": described, "accuracy": accuracy})
+    weights.save_half(path, network.params, {"detector": described, "accuracy": accuracy})
 
 
 def examine_detector(network: SceneNetwork, scenes: Scenes) -> dict[str, float]:

@@ -187,13 +187,9 @@ def train_text(profile: Profile, images: int = 0) -> TextEncoder:
 
 def save_text(path: Path, params: Params, tokenizer: Tokenizer, accuracy: dict[str, float], **shape: int) -> None:
     """Write the text tower alone, in half precision, with what `ldm.networks.text.load_text_encoder` needs to know."""
-    tower = {
-        name.removeprefix("text."): np.asarray(array, np.float16)
-        for name, array in params.items()
-        if name.startswith("text.")
-    }
+    tower = {name.removeprefix("text."): array for name, array in params.items() if name.startswith("text.")}
     arguments = {"words": tokenizer.words, "length": tokenizer.length, **shape}
-    weights.save(path, tower, {"tower": arguments, "accuracy": accuracy})
+    weights.save_half(path, tower, {"tower": arguments, "accuracy": accuracy})
 
 
 def examine_text(structure: nnx.GraphDef, params: Params, tokenizer: Tokenizer, scenes: Scenes) -> dict[str, float]:
