@@ -24,8 +24,9 @@ from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.truth import cover, vocabulary
 from ldm.diffusion.losses import Batch, DeviceBatch
 from ldm.metrics.perceptual.alignment import alignment
-from ldm.metrics.perceptual.detector import Labels, SceneNetwork, build, load_detector, to_side
+from ldm.metrics.perceptual.detector import Labels, SceneNetwork, build, load_detector
 from ldm.networks import weights
+from ldm.networks.autoencoder import to_side
 from ldm.networks.structure import Params, merge
 from ldm.profiles import Profile
 from ldm.tasks.models import part_file, run_folder

@@ -33,8 +33,9 @@ from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.truth import CHANGES, GRID, answered, cells, one_changed, questions, untrue
 from ldm.diffusion.losses import Batch, DeviceBatch
 from ldm.networks import weights
+from ldm.networks.autoencoder import to_side
 from ldm.networks.layers import KeySource, Linear
-from ldm.networks.scene_clip import SIDE, WIDTH, SceneClip, save_clip, seen
+from ldm.networks.scene_clip import SIDE, WIDTH, SceneClip, save_clip
 from ldm.networks.structure import Params, merge, split
 from ldm.networks.text import TextConfig, TextEncoder, load_text_encoder
 from ldm.networks.tokenizer import Tokenizer
@@ -123,7 +124,7 @@ def text_loss(structure: nnx.GraphDef, config: SceneConfig) -> Loss:
         net = merge(structure, params)
         b = batch["ids"].shape[0]
         context, pooled, texts = net.captions(jnp.concatenate([batch["ids"], batch["wrong"]]))
-        features, images = net.pictures(seen(batch["images"]))
+        features, images = net.pictures(to_side(batch["images"], SIDE))
         scale = jnp.exp(jnp.minimum(net.logit_scale[...], math.log(100)))
         scores = scale * images @ texts.T  # (b, 2b): the second half are the wrong captions
         truth = jnp.arange(b)
@@ -199,7 +200,7 @@ def examine_text(structure: nnx.GraphDef, params: Params, tokenizer: Tokenizer, 
     one with this thing changed (chance .5). For each question, the pooled caption's right answers, where it is told.
     """
     net = merge(structure, params)
-    pictures = jax.jit(lambda p, x: merge(structure, p).pictures(seen(x))[1])
+    pictures = jax.jit(lambda p, x: merge(structure, p).pictures(to_side(x, SIDE))[1])
     captions = jax.jit(lambda p, x: merge(structure, p).captions(x)[1:])
 
     def embed(function: Callable[[Params, Any], Any], x: np.ndarray) -> Any:
