@@ -29,7 +29,7 @@ from ldm.networks.cost import PASSES
 from ldm.networks.layers import KeySource, gather_taps
 from ldm.networks.structure import Params, Structure, abstract
 from ldm.profiles import Profile
-from ldm.tasks import memory, models
+from ldm.tasks import memory, models, register
 from ldm.tasks.pretrain import build_network, network
 from ldm.training import together
 from ldm.training.config import TrainConfig
@@ -75,7 +75,7 @@ def pending(
     *,
     data: DeviceSet,
     images: int = 0,
-    made: Callable[[Profile, int, int, int], Any] = models.there,
+    made: Callable[[Profile, int, int, int], Any] = register.is_known,
 ) -> Task | None:
     """Return the trainings whose last model is not there yet, None if there is none left.
 
