@@ -47,7 +47,7 @@ class DetectorSet:
     """What the detector learns from: pictures and their records as integers."""
 
     images: UInt8[np.ndarray, "n S S 3"]
-    cells: Int[np.ndarray, "n g g"]  # the object, as `scene_truth.cover` gives it
+    cells: Int[np.ndarray, "n g g"]  # the object, as `ldm.data.scenes.truth.cover` gives it
     shares: Float[np.ndarray, "n g g"]
     style: Int[np.ndarray, " n"]
     kind: Int[np.ndarray, " n"]
