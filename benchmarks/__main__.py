@@ -1,4 +1,8 @@
-"""`make bench`: every benchmark, one after the other; the Makefile sets the compilation cache and pages of 2 MB."""
+"""`make bench`: how fast training, sampling, metrics, degradation, a picture, input and a warm start are, in turn.
+
+Each of the other benchmarks is run by its own name, as `python -m benchmarks.plan`. The Makefile sets the compilation
+cache and pages of 2 MB.
+"""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def trainings() -> dict[str, tuple[Params, Train]]:
     of_pairs = lambda step: pairs.batch(0, step, superres_recipe.CONFIG.batch, null)
 
     structure, fresh = pretrain.network(LAPTOP, C)
-    teacher = pretrain.load_unet(LAPTOP, C, LAPTOP.length)[1]
+    teacher = pretrain.load_pretrained(LAPTOP, C, LAPTOP.length)[1]
     told = student.begun(teacher, student.network(LAPTOP, "codi", C)[1])
     seeing, _ = split(superres.unet(LAPTOP, C, KeySource(jax.random.key(0))))
     wide = superres.widened(teacher, LAPTOP.autoencoder.latents)

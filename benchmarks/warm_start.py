@@ -28,7 +28,7 @@ def start() -> dict[str, float]:
 
     times.append(time.perf_counter())
     codec, text = pretrain.frozen_networks(OPEN_EPS)
-    structure, params = pretrain.load_unet(OPEN_EPS, LAPTOP.family[-1], OPEN_EPS.length)
+    structure, params = pretrain.load_pretrained(OPEN_EPS, LAPTOP.family[-1], OPEN_EPS.length)
     times.append(time.perf_counter())
     generator = Generator(profile=OPEN_EPS, structure=structure, params=params, codec=codec, text=text)
     context = text.encode([CAPTION] * OPEN_EPS.batch)

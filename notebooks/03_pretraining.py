@@ -47,10 +47,10 @@ from ldm.study import findings, sampling
 from ldm.study.recompute import agreement
 from ldm.study.results import Store
 from ldm.study.run import at_hand, run
-from ldm.tasks import models
+from ldm.tasks import register
 
 chosen, store = profiles.get(profile), Store(ROOT)
-sizes, n = sizes or list(models.trained_sizes(chosen)), n or chosen.n
+sizes, n = sizes or list(register.trained_sizes(chosen)), n or chosen.n
 level, counted = level or chosen.level, findings.metrics_of(chosen)
 metric = metric or counted[0]
 evaluator = sampling.SamplingEvaluator(chosen)

@@ -44,10 +44,10 @@ from ldm.study import findings, recorded, sampling
 from ldm.study.recompute import agreement
 from ldm.study.results import Store
 from ldm.study.run import run
-from ldm.tasks import models
+from ldm.tasks import register
 
 chosen = profiles.get(profile)
-sizes, steps = sizes or list(models.trained_sizes(chosen)), steps or list(chosen.steps)
+sizes, steps = sizes or list(register.trained_sizes(chosen)), steps or list(chosen.steps)
 guidance, n = guidance or list(chosen.guidance), n or chosen.n
 level, counted = level or chosen.level, findings.metrics_of(chosen)
 metric = metric or counted[0]

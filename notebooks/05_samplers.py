@@ -49,10 +49,10 @@ from ldm.study import findings, sampling
 from ldm.study.recompute import agreement
 from ldm.study.results import Store
 from ldm.study.run import run
-from ldm.tasks import models
+from ldm.tasks import register
 
 chosen = profiles.get(profile)
-sizes, guidance, n = sizes or list(models.trained_sizes(chosen)), guidance or list(chosen.guidance), n or chosen.n
+sizes, guidance, n = sizes or list(register.trained_sizes(chosen)), guidance or list(chosen.guidance), n or chosen.n
 steps, level, counted = steps or findings.few_steps(chosen), level or chosen.level, findings.metrics_of(chosen)
 metric = metric or counted[0]
 cells = [

@@ -36,7 +36,7 @@ from ldm.tasks.generate import Generator
 
 chosen = profiles.get(profile)
 c, schedule = c or chosen.family[1], Schedule.sd()
-structure, params = pretrain.load_unet(chosen, c, chosen.length)
+structure, params = pretrain.load_pretrained(chosen, c, chosen.length)
 codec, text = pretrain.frozen_networks(chosen)
 generator = Generator(profile=chosen, structure=structure, params=params, codec=codec, text=text)
 data = Scenes(chosen.scenes, "val", max(shown) + 1)

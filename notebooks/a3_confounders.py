@@ -41,10 +41,10 @@ from ldm.paths import ROOT
 from ldm.study import confounders, findings, sampling
 from ldm.study.results import Store
 from ldm.study.run import run
-from ldm.tasks import models
+from ldm.tasks import register
 
 chosen = profiles.get(profile)
-sizes, metrics = models.trained_sizes(chosen), metrics or list(findings.metrics_of(chosen))
+sizes, metrics = register.trained_sizes(chosen), metrics or list(findings.metrics_of(chosen))
 store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)
 
 # %% [markdown]

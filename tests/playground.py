@@ -55,7 +55,7 @@ def parts():
 def drawn(sampler: str) -> tuple[np.ndarray, np.ndarray]:
     """Python's latents and picture."""
     codec, text = parts()
-    structure, params = pretrain.load_unet(OPEN_EPS, 8, OPEN_EPS.length)
+    structure, params = pretrain.load_pretrained(OPEN_EPS, 8, OPEN_EPS.length)
     latents = sample(
         structure,
         params,

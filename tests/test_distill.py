@@ -212,7 +212,7 @@ def small(monkeypatch):
     """The task with a small network in the UNet's place, and its arguments."""
     build = lambda kind: partial(Small, 0 if kind == "continued" else student.WIDTH)
     monkeypatch.setattr(student, "network", lambda profile, kind, c: abstract(build(kind)))
-    monkeypatch.setattr(pretrain, "load_unet", lambda *_: split(build("continued")(KeySource(jax.random.key(0)))))
+    monkeypatch.setattr(pretrain, "load_pretrained", lambda *_: split(build("continued")(KeySource(jax.random.key(0)))))
     rng = np.random.default_rng(0)
     data = LatentSet(rng.standard_normal((80, 2, 2, 4), np.float32), rng.standard_normal((80, 3, 2), np.float32))
     return profiles.get("laptop"), {"images": 1000, "data": data, "null": np.zeros((3, 2), np.float32)}
@@ -226,10 +226,10 @@ def test_all_kinds_of_a_method_are_trained_kept_and_not_trained_twice(small, tmp
     monkeypatch.setattr(student, "fit", lambda *_, **__: pytest.fail("a finished student was trained again"))
     student.distill(profile, "guided", 8, root=tmp_path, **task)
     monkeypatch.setattr(paths, "RUNS", tmp_path)
-    params = student.load_student(profile, "guided-1", 8, 1000)[1]
+    params = student.load_student(profile, 8, 1000, 0, "guided-1")[1]
     assert np.abs(params["time_embedding.cond_proj.weight"]).max() > 0
     with pytest.raises(ValueError, match="codi-c8-1k-s0.safetensors; train it with `python -m ldm distill codi"):
-        student.load_student(profile, "codi", 8, 1000)
+        student.load_student(profile, 8, 1000, 0, "codi")
 
 
 def test_on_two_devices_a_student_learns_the_same(small, tmp_path, monkeypatch):

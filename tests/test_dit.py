@@ -185,9 +185,9 @@ def test_in_bfloat16_it_answers_nearly_the_same(trained):
 def test_a_profile_of_transformers_trains_finetunes_and_distills_them():
     profile = profiles.get("laptop-dit")
     for c in profile.family:
-        _, params = abstract(lambda keys, c=c: pretrain.fresh(profile, c, keys))
+        _, params = abstract(lambda keys, c=c: pretrain.build_network(profile, c, keys))
         assert sum(p.size for p in params.values()) == sizes.params("dit", c, profile.context)
-    teacher = abstract(lambda keys: pretrain.fresh(profile, 48, keys))[1]
+    teacher = abstract(lambda keys: pretrain.build_network(profile, 48, keys))[1]
     _, like = student.network(profile, "lcm", 48)
     assert {name: p.shape for name, p in like.items() if name in teacher} == {n: p.shape for n, p in teacher.items()}
     assert set(like) - set(teacher) == {"time_embedding.cond_proj.weight"}
@@ -206,7 +206,7 @@ def test_models_of_transformers_are_not_taken_for_unets():
     assert len(names) == 6
     assert {f"{name}-c48-640k-s0.safetensors" for name in ("unet-v", "dit-eps", "codi-dit-flow")} <= names
     with pytest.raises(ValueError, match="python -m ldm pretrain --profile laptop-dit --c 48"):
-        pretrain.load_unet(profiles.get("laptop-dit"), 48, 640_000)
+        pretrain.load_pretrained(profiles.get("laptop-dit"), 48, 640_000)
 
 
 @pytest.mark.usefixtures("any_types")

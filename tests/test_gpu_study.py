@@ -179,7 +179,7 @@ def test_every_command_of_the_queue_is_one_that_the_command_line_knows(monkeypat
 def test_the_largest_width_has_the_bytes_that_are_reckoned_for_it():
     """Nothing of it is computed: 843.5M parameters, four float32 states and a gradient, and what 256 pictures leave."""
     profile = profiles.get("gpu-eps")
-    structure, params = abstract(lambda keys: pretrain.fresh(profile, 320, keys))
+    structure, params = abstract(lambda keys: pretrain.build_network(profile, 320, keys))
     count = sum(p.size for p in params.values())
     assert count == 843_546_564
     held = memory.state_bytes(params, profile.training(320))

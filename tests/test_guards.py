@@ -14,7 +14,7 @@ import pytest
 from ldm.hashing import digest
 from ldm.training import meter
 from ldm.training.chips import chip
-from ldm.training.guards import ENOUGH, Diverged, Preempted, Watch
+from ldm.training.guards import ENOUGH, Diverged, Preempted, Watch, not_finite
 from ldm.training.loop import fit
 from ldm.training.meter import Meter
 from tests.toy_training import BATCH, CONFIG, batches, line
@@ -44,6 +44,14 @@ def test_a_gradient_that_is_not_finite_stops_the_run_though_the_loss_is():
 
     with pytest.raises(Diverged, match="the gradient's norm is (nan|inf) at step 1; the last finite one was at step 0"):
         fit(edge, START, batches, CONFIG)
+
+
+def test_the_first_number_that_is_not_finite_is_found_in_one_step_or_in_those_of_several_trainings():
+    logs = {"loss": np.zeros((3, 2), np.float32), "grad_norm": np.ones((3, 2), np.float32), "spread": np.nan}
+    assert not_finite(logs) is None
+    logs["grad_norm"][1, 1], logs["loss"][2, 0] = np.inf, np.nan
+    assert not_finite(logs) == ((1, 1), "the gradient's norm is inf")
+    assert not_finite({"loss": np.float32("nan"), "grad_norm": np.float32("nan")}) == ((), "the loss is nan")
 
 
 def test_a_jump_of_the_loss_is_told_once_with_its_batch():

@@ -176,7 +176,7 @@ TOKENS = jax.random.normal(jax.random.key(2), (2, 64, 24, 128))
 @cache
 def trained() -> tuple[Structure, Params]:
     """The smallest shipped model, trained least: the blunter it is, the less rounding grows from step to step."""
-    return pretrain.load_unet(profiles.get("smoke"), 8, 10_000)
+    return pretrain.load_pretrained(profiles.get("smoke"), 8, 10_000)
 
 
 def drawn_by(plan: Plan, context: jax.Array, null: jax.Array, keys: jax.Array, predict: str = "v") -> jax.Array:

@@ -19,6 +19,7 @@ from ldm.data.scenes.record import SIZES
 from ldm.metrics.perceptual import detector as judge
 from ldm.metrics.perceptual.alignment import alignment
 from ldm.networks import text, weights
+from ldm.networks.autoencoder import to_side
 from ldm.networks.layers import KeySource
 from ldm.networks.structure import split
 from ldm.tasks.frozen import detector
@@ -135,7 +136,7 @@ def test_noun_positions_point_at_the_objects_last_words(scenes, records, images)
 
 def test_batches_are_functions_of_the_step(scenes, images):
     data = detector.DetectorSet.of(scenes, images)
-    a, b, other = data.batch(3, 8, 1), data.batch(3, 8, 1), data.batch(4, 8, 1)
+    a, b, other = data.batch(1, 3, 8), data.batch(1, 3, 8), data.batch(1, 4, 8)
     assert all((a[name] == b[name]).all() for name in a)
     assert (a["images"] != other["images"]).any()
     np.testing.assert_allclose(data.colours.sum(1), 1)
@@ -146,7 +147,7 @@ def test_batches_are_functions_of_the_step(scenes, images):
 def losses_of(step, state, data):
     losses = []
     for k in range(25):
-        state, logs = step(state, data.batch(k, 16, 0))
+        state, logs = step(state, data.batch(0, k, 16))
         losses.append(float(logs["loss"]))
     return losses
 
@@ -175,7 +176,7 @@ def test_the_detector_learns_a_few_scenes_by_heart(scenes, images):
 
 
 def test_a_third_of_the_training_pictures_stay_clean(images):
-    pixels = judge.to_side(images[:9], 32)
+    pixels = to_side(images[:9], 32)
     worse = detector.worsen(pixels, jax.random.key(0))
     changed = np.abs(np.asarray(worse - pixels)).max((1, 2, 3))
     assert (changed[:3] == 0).all() and (changed[3:] > 0).all()
@@ -294,7 +295,8 @@ def test_features_are_the_same_in_any_batch_and_other_sizes_work(shipped, images
     np.testing.assert_allclose(shipped(images[40:41]), features[40:41], atol=1e-5)
     large = replace(scenes, config=replace(EASY, size=64)).images(range(4))
     assert shipped.detect(large).cells.shape == (4, 8, 8, 33)
-    with pytest.raises(ValueError, match="expected uint8 images"):
+    assert shipped.features(images[:0]).shape == (0, shipped.dimension) and not len(shipped.detect(images[:0]).cells)
+    with pytest.raises(ValueError, match="The detector got float32.*give it uint8 images"):
         shipped.features(images.astype(np.float32))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ldm import profiles
+from ldm import paths, profiles
 from ldm.diffusion.solvers import ddim, plan
 from ldm.figures import superres as figures
 from ldm.networks import sizes, weights
@@ -44,7 +44,7 @@ class Halves:
 
 @pytest.fixture(scope="module")
 def pretrained():
-    return pretrain.load_unet(SMOKE, 8, SMOKE.length)[1]
+    return pretrain.load_pretrained(SMOKE, 8, SMOKE.length)[1]
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_pairs_are_a_function_of_the_index_and_named_by_all_that_makes_them():
 
 @pytest.mark.slow
 def test_before_finetuning_the_network_is_the_pretrained_one_whatever_it_sees(pretrained):
-    structure, _ = abstract(lambda keys: pretrain.fresh(SMOKE, 8, keys))
+    structure, _ = abstract(lambda keys: pretrain.build_network(SMOKE, 8, keys))
     wide, like = abstract(lambda keys: superres.unet(SMOKE, 8, keys))
     params = superres.widened(pretrained, SMOKE.autoencoder.latents)
     assert {name: p.shape for name, p in params.items()} == {name: p.shape for name, p in like.items()}
@@ -232,6 +232,20 @@ def test_a_wrong_cell_is_refused_before_anything_runs(change, sentence):
 def test_a_model_that_is_not_there_is_named_with_the_command_that_makes_it():
     with pytest.raises(ValueError, match="superres-unet-short-smoke-c8-1k-s9.*python -m ldm superres"):
         superres.load_finetuned(SMOKE, 8, 1000, seed=9)
+
+
+def test_a_finetuned_model_is_loaded_by_seed_and_kind_with_the_networks_that_the_evaluator_holds(
+    evaluator, pretrained, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(paths, "RUNS", tmp_path)
+    frozen = evaluator.frozen
+    monkeypatch.setattr(pretrain, "frozen_networks", lambda profile: pytest.fail("they were loaded again"))
+    path = models_tasks.model_path(SMOKE, 8, 1_000, 3, tmp_path, "superres-scratch")
+    models_tasks.save(path, superres.widened(pretrained, 4), SMOKE, 8, 1_000, 3)
+    loaded = evaluator.load(8, 1_000, 3, "superres-scratch")
+    assert loaded.kind == "superres-scratch" and loaded.codec is frozen[0]
+    expected = weights.load(path, half_to_float32=True)
+    np.testing.assert_array_equal(loaded.params["conv_in.weight"], expected["conv_in.weight"])
 
 
 def test_a_folder_of_photographs_gives_pairs_and_a_model_that_its_file_alone_tells(tmp_path, pretrained):

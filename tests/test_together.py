@@ -45,7 +45,7 @@ def gather(source, chosen):
 def side_by_side(source, config=CONFIG, seeds=SEEDS, asked=loss, **more):
     kept, logs = {}, []
     lap = together.lap_of(asked, config, gather, FLAT)
-    states = together.fit(
+    states = together.fit_together(
         lap,
         together.begin(config, [PARAMS] * len(seeds), FLAT),
         source,

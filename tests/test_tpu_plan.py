@@ -15,6 +15,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from ldm.figures.roofline import collectives, roofline_table
 from ldm.networks import cost, family
 from ldm.study import tpu_compiler, tpu_plan
+from ldm.study.results import Store
 from ldm.study.roofline import roofline, whole_paper
 from ldm.study.tpu_plan import COLLECTIVES, Plan
 
@@ -74,6 +75,18 @@ def test_collectives_of_a_real_program_are_counted_in_bytes():
         .as_text()
     )
     assert tpu_compiler.moved(reduce) == dict.fromkeys(COLLECTIVES, 0) | {"all-reduce": 16 * 4}
+
+
+def test_a_plan_that_another_process_has_compiled_meanwhile_is_not_compiled_again(tmp_path, monkeypatch):
+    asked: list[str] = []
+
+    class Overtaken(Store):
+        def has(self, key: str) -> bool:
+            asked.append(key)
+            return len(asked) > 1  # it is written while this process waits for the lock
+
+    monkeypatch.setattr(tpu_compiler, "measure", lambda plan: pytest.fail("compiled twice"))
+    assert tpu_plan.run([Plan(size="39M", topology="v5e:16x16")], Overtaken(tmp_path)).empty and len(asked) == 2
 
 
 def rows(size: str, topology: str, **values: float) -> pd.DataFrame:

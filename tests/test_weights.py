@@ -78,6 +78,16 @@ def test_the_description_is_any_json_and_equal_content_gives_equal_bytes(tmp_pat
     assert weights.metadata(weights.save(tmp_path / "3", TENSORS)) == {}
 
 
+def test_weights_in_half_precision_are_the_same_file_from_the_host_and_from_a_device(tmp_path):
+    rng = np.random.default_rng(0)
+    x = (rng.uniform(-6, 6, 4096) * 10 ** rng.uniform(-9, 4, 4096)).astype(
+        np.float32
+    )  # some below 6e-5, with fewer digits
+    by_hand = weights.save(tmp_path / "0", {"w": np.asarray(x, np.float16)}, {"c": 8}).read_bytes()
+    for array in (x, jnp.asarray(x)):
+        assert weights.save_half(tmp_path / "1", {"w": array}, {"c": 8}).read_bytes() == by_hand
+
+
 @pytest.mark.parametrize("half", [np.float16, ml_dtypes.bfloat16])
 def test_half_precision_is_widened_on_request_only(tmp_path, half):
     stored = {"w": np.array([0.1, 65504.0, -0.0], half), "n": np.array([3], np.int32)}

@@ -10,7 +10,7 @@ from ldm.networks import tokenizer
 from ldm.paths import ROOT
 from ldm.profiles import LAPTOP
 from ldm.study import scene_metrics
-from ldm.tasks import models, pretrain
+from ldm.tasks import models, pretrain, register
 
 LOADED = "print(sorted({'jax', 'jaxlib', 'flax'} & {name.partition('.')[0] for name in sys.modules}))"
 
@@ -69,7 +69,7 @@ for kind, grid in cells.items():
 def test_what_files_say_of_networks_is_what_the_loaded_networks_say():
     codec, text = pretrain.frozen_networks(LAPTOP)
     files = models.frozen_files(LAPTOP)
-    assert [models.digest_of(file) for file in files] == [digest(codec.params), digest(text.params)]
+    assert [register.digest_of(file) for file in files] == [digest(codec.params), digest(text.params)]
     assert tokenizer.load_tokenizer(files[1]) == text.tokenizer
     panel = scene_metrics.load_metrics(LAPTOP)
     told = {name: (card.network, card.weights) for name, card in panel.protocols.items()}

@@ -21,7 +21,7 @@ from ldm.profiles import Profile
 from ldm.study import confounders, denoising, findings, lever_grid, levers, sampling
 from ldm.study.results import Store
 from ldm.study.run import run
-from ldm.tasks import models, pretrain
+from ldm.tasks import models, pretrain, register
 
 SETTINGS = ("laptop-eps", "laptop-v")  # profiles: as the paper's base, and as today
 SEEDS = (0, 1, 2)
@@ -30,11 +30,11 @@ SHARES = (0.03, 0.05, 0.075, 0.1, 0.15, 0.2)  # of a training, that its weights 
 
 def losses(chosen: Profile, sizes: Sequence[int], seed: int) -> list[denoising.Denoising]:
     """The held-out losses of every model that is here, and of averages of the longest trainings with snapshots."""
-    sizes = [c for c in sizes if models.trained_lengths(chosen, c, seed)]
+    sizes = [c for c in sizes if register.trained_lengths(chosen, c, seed)]
     kept = [
         c
         for c in sizes
-        if pretrain.snapshots_of(chosen, c, seed).is_dir() and models.there(chosen, c, chosen.length, seed)
+        if pretrain.snapshots_of(chosen, c, seed).is_dir() and register.is_known(chosen, c, chosen.length, seed)
     ]
     for c in kept:
         for share in SHARES:

@@ -11,14 +11,14 @@ from ldm.figures import samples
 from ldm.paths import ROOT
 from ldm.study import findings, sampling
 from ldm.study.results import Store
-from ldm.tasks import models
+from ldm.tasks import register
 
 SHOWN = range(8)  # the first held-out captions, none chosen
 SIDE = 96  # pixels of one picture on the page
 
 profile = profiles.get(profiles.DEFAULT)
 store, evaluator = Store(ROOT), sampling.SamplingEvaluator(profile)
-cells = findings.lengths_grid(profile, models.trained_sizes(profile))
+cells = findings.lengths_grid(profile, register.trained_sizes(profile))
 cells = [cell for cell in cells if cell.images == profile.length]
 rows = [Scenes(profile.scenes, "val", profile.n).images(SHOWN)]
 rows += [samples.kept(store, evaluator.key(cell))[list(SHOWN)] for cell in cells]

@@ -25,7 +25,7 @@ from ldm.networks.structure import abstract
 from ldm.study import grids
 from ldm.study.denoising import DenoisingEvaluator
 from ldm.study.sampling import SamplingEvaluator
-from ldm.tasks import models, pretrain, together
+from ldm.tasks import pretrain, register, together
 from ldm.tasks.generate import Generator
 
 DRAWN = 1024  # pictures that a card draws at once, where a CPU draws a few
@@ -42,7 +42,7 @@ def do(text: str, programs: Sequence[Sequence], ahead: Sequence[Sequence] = ()) 
         pretrain.on_device(profiles.get("laptop-eps"))  # which takes a while, too
     wait(mine)  # what is wrong with them, the command will say
     for name in ("laptop-eps", "gpu-eps"):  # whose registers are those of the other settings, too
-        models.note_models(profiles.get(name))  # before anything is drawn with them
+        register.note_models(profiles.get(name))  # before anything is drawn with them
     gc.collect()  # evaluators refer to themselves, and hold a model on the device
     call(shlex.split(text))
 
@@ -82,7 +82,7 @@ class Untrained:
     """An evaluator whose models have not been trained: every weight is 0."""
 
     def load(self, c: int, *_: object) -> Generator:
-        structure, like = abstract(lambda keys: pretrain.fresh(self.profile, c, keys))
+        structure, like = abstract(lambda keys: pretrain.build_network(self.profile, c, keys))
         zeros = {name: np.broadcast_to(np.zeros((), p.dtype), p.shape) for name, p in like.items()}
         return Generator(profile=self.profile, structure=structure, params=zeros, codec=self.codec, text=self.text)
 

@@ -12,7 +12,7 @@ from ldm import profiles
 from ldm.hashing import key
 from ldm.networks import cost
 from ldm.study import scene_metrics
-from ldm.tasks import models, superres_recipe
+from ldm.tasks import models, register, superres_recipe
 
 SETUP = 0.6  # minutes until the first step: a process, the scenes drawn by all cores and encoded
 COMPILE, LANES = 40 / 60, 2  # minutes of compiling a program, and how many are compiled at once
@@ -42,7 +42,7 @@ class Training:
 
     def made(self) -> bool:
         """Whether its models are there: of the laptop's family, here or registered; of others, on this machine."""
-        there = models.there if self.names[0].startswith("laptop") else models.file_of
+        there = register.is_known if self.names[0].startswith("laptop") else models.file_of
         return all(
             there(profile, self.c, profile.train.images, seed)
             for profile in map(profiles.get, self.names)

@@ -165,7 +165,7 @@ def compact() -> None:
     from ldm.paths import ROOT
     from ldm.profiles import PROFILES
     from ldm.study.results import Store
-    from ldm.tasks.models import record_models
+    from ldm.tasks.register import record_models
 
     for profile in {profile.weights: profile for profile in PROFILES.values()}.values():
         if (paths.RUNS / profile.weights).is_dir():

@@ -52,7 +52,7 @@ def diffusion_loss(
         loss(params, batch, key): batch has "latents" (b, h, w, 4) float32 and "context" (b, m, d). It may have a
         "condition" (b, h, w, k) that the network sees (`denoiser.conditioned`), and "weight" (b,), by which each
         picture's error counts (its mean is then no mean of errors, but their sum over b).
-        Parts: "loss_low", "loss_high", the means over the less and the more noisy half of the times.
+        Terms: "loss_low", "loss_high", the means over the less and the more noisy half of the times.
 
     Raises: ValueError for an unknown prediction or draw of times, and for eps on a schedule without signal at its end.
     """

@@ -97,7 +97,7 @@ def of(*shape: int, dtype: type = jnp.float32) -> jax.ShapeDtypeStruct:
 
 def unet_graph(profile: Profile, c: int) -> onnx.ModelProto:
     """Return the guided denoiser of one picture. Raises: ValueError where there is no trained model of width c."""
-    structure, params = pretrain.load_unet(profile, c, profile.length)
+    structure, params = pretrain.load_pretrained(profile, c, profile.length)
 
     def denoise(x, t, c_skip, c_out, contexts, scale):
         net = denoiser(merge(structure, params))

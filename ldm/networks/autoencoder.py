@@ -153,6 +153,14 @@ def to_pixels(images: UInt8[AnyArray, "b h w 3"]) -> Float[AnyArray, "b h w 3"]:
     return images.astype(jnp.float32) / 127.5 - 1
 
 
+def to_side(images: UInt8[AnyArray, "b h w 3"], side: int) -> Float[Array, "b side side 3"]:
+    """Return pixels in [-1, 1], resampled to side x side (triangle filter, antialiased) where needed."""
+    pixels = jnp.asarray(to_pixels(images))
+    if pixels.shape[1:3] == (side, side):
+        return pixels
+    return jax.image.resize(pixels, (pixels.shape[0], side, side, 3), "linear")
+
+
 def to_images(pixels: Float[AnyArray, "b h w 3"]) -> UInt8[Array, "b h w 3"]:
     """Map float [-1, 1] to uint8, rounded and clipped."""
     return jnp.clip(jnp.round((pixels + 1) * 127.5), 0, 255).astype(jnp.uint8)
@@ -218,5 +226,4 @@ def load_codec(path: str | Path) -> Codec:
 
 def save_codec(path: str | Path, params: Params, config: AutoencoderConfig, scale: float, **measured: float) -> None:
     """Write the averaged weights in half precision, with what is needed to use them and what was measured."""
-    half = {name: np.asarray(array, np.float16) for name, array in params.items()}
-    weights.save(path, half, {"config": asdict(config), "scale": scale, **measured})
+    weights.save_half(path, params, {"config": asdict(config), "scale": scale, **measured})

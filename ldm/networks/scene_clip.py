@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from ldm.hashing import digest
 from ldm.networks import weights
-from ldm.networks.autoencoder import fold, to_pixels
+from ldm.networks.autoencoder import fold, to_side
 from ldm.networks.batched import in_batches
 from ldm.networks.layers import AnyArray, Conv, GroupNorm, KeySource, Linear, ResBlock
 from ldm.networks.structure import Params, abstract, merge
@@ -89,21 +89,13 @@ def normalised(x: Float[Array, "b d"]) -> Float[Array, "b d"]:
     return x * jax.lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + 1e-8)
 
 
-def seen(images: UInt8[AnyArray, "b h w 3"]) -> Float[Array, "b 64 64 3"]:
-    """Return pixels in [-1, 1], enlarged or reduced to SIDE x SIDE (triangle filter, antialiased)."""
-    pixels = jnp.asarray(to_pixels(images))
-    if pixels.shape[1:3] == (SIDE, SIDE):
-        return pixels
-    return jax.image.resize(pixels, (pixels.shape[0], SIDE, SIDE, 3), "linear")
-
-
 @partial(jax.jit, static_argnums=0)
-def fit(
+def similarities(
     structure: nnx.GraphDef, params: Params, images: UInt8[Array, "b h w 3"], ids: Int[Array, "b n"]
 ) -> Float[Array, " b"]:
     """Return the cosine of each picture's embedding and its caption's."""
     net = merge(structure, params)
-    return (net.pictures(seen(images))[1] * net.captions(ids)[2]).sum(-1)
+    return (net.pictures(to_side(images, SIDE))[1] * net.captions(ids)[2]).sum(-1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,13 +112,13 @@ class Similarity:
         if len(images) != len(captions):
             raise ValueError(f"{len(captions)} captions of {len(images)} pictures: expected one each; give as many.")
         ids = self.tokenizer(captions)
-        return in_batches(partial(fit, self.structure, self.params), np.asarray(images), ids, batch=self.batch)
+        return in_batches(partial(similarities, self.structure, self.params), np.asarray(images), ids, batch=self.batch)
 
 
 def save_clip(path: Path, params: Params, text: Path) -> None:
     """Write what a small CLIP has besides its text tower, in half precision; the tower's file is there already."""
-    own = {name: np.asarray(array, np.float16) for name, array in params.items() if name.startswith(OWN)}
-    weights.save(path, own, {"clip": {"tower": digest(weights.load(text))}})
+    own = {name: array for name, array in params.items() if name.startswith(OWN)}
+    weights.save_half(path, own, {"clip": {"tower": digest(weights.load(text))}})
 
 
 def load_clip(path: Path, text: Path) -> Similarity:

@@ -26,7 +26,7 @@ from ldm.study.cells import check_length, check_pictures, check_size
 from ldm.study.evaluator import Evaluator
 from ldm.study.rows import Row
 from ldm.study.scene_metrics import Measurement
-from ldm.tasks import models
+from ldm.tasks import models, register
 from ldm.training import ema
 
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
@@ -77,7 +77,7 @@ def denoising_grid(
     return [
         Denoising(c=c, images=images, share=share, **common)
         for c in sizes
-        for images in lengths or models.trained_lengths(profile, c, seed)
+        for images in lengths or register.trained_lengths(profile, c, seed)
         for share in shares
     ]
 

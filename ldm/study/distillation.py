@@ -123,7 +123,7 @@ class DistillationEvaluator(sampling.SamplingEvaluator):
         from ldm.tasks.distillation import student
         from ldm.tasks.generate import Generator
 
-        structure, params = student.load_student(self.profile, kind, c, seen, seed)
+        structure, params = student.load_student(self.profile, c, seen, seed, kind)
         return Generator(
             profile=self.profile,
             structure=structure,

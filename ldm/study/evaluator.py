@@ -18,7 +18,7 @@ from ldm.study import scene_metrics
 from ldm.study.cells import Cell, Pictures
 from ldm.study.rows import Row
 from ldm.study.scene_metrics import Measurement, Metrics
-from ldm.tasks import models
+from ldm.tasks import models, register
 
 if TYPE_CHECKING:
     from ldm.networks.autoencoder import Codec
@@ -99,12 +99,12 @@ class Evaluator(ABC, Generic[AnyCell]):
 
     def frozen_versions(self) -> dict[str, str]:
         """Return what names the frozen networks, and the arithmetic that pictures are drawn in."""
-        codec, text = map(models.digest_of, models.frozen_files(self.profile))
+        codec, text = map(register.digest_of, models.frozen_files(self.profile))
         return {"codec": codec, "text": text} | models.arithmetic(self.profile)
 
     def digest(self, *model: Any) -> str:
         """Return the digest of a model's weights. Raises: ValueError when it does not exist."""
-        return models.model_digest(self.profile, *model)
+        return register.model_digest(self.profile, *model)
 
     def file(self, *model: Any) -> Path | None:
         """Return where a model's weights lie on this machine; None where they do not."""
@@ -119,7 +119,7 @@ class Evaluator(ABC, Generic[AnyCell]):
         from ldm.tasks import pretrain
         from ldm.tasks.generate import Generator
 
-        structure, params = pretrain.load_unet(self.profile, *model)
+        structure, params = pretrain.load_pretrained(self.profile, *model)
         return Generator(profile=self.profile, structure=structure, params=params, codec=self.codec, text=self.text)
 
     def key(self, cell: AnyCell) -> str:

@@ -16,7 +16,7 @@ from ldm.study import sampling as study
 from ldm.study.results import Store
 from ldm.study.run import at_hand, run
 from ldm.study.sampling import SamplingEvaluator
-from ldm.tasks import models
+from ldm.tasks import register
 
 ASKED = ("kid_effnet", "kid_scene", "alignment", "subject")  # of the first edition
 COUNTED = ("fd_scene_decoded", "kid_effnet_decoded", "alignment")  # where there are decoded real scenes to compare with
@@ -118,7 +118,7 @@ def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict
     But not those whose models this machine lacks. F2, F5 and F6 are asked of what is recorded of the profile that
     super-resolution and distillation start from. A finding that the rows do not answer is left out.
     """
-    sizes, metrics, tasks = models.trained_sizes(profile), metrics_of(profile), profile.downstream
+    sizes, metrics, tasks = register.trained_sizes(profile), metrics_of(profile), profile.downstream
     grids = (
         lengths_grid(profile, sizes),
         study.sampling_grid(profile, sizes, profile.steps, profile.guidance),

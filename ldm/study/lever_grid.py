@@ -21,7 +21,7 @@ from ldm.study.levers import ALONE, WHOLE, LeverEvaluation, LeverEvaluator
 from ldm.study.recorded import by_level
 from ldm.study.results import Store
 from ldm.study.sampling import Evaluation, SamplingEvaluator, sampling_grid
-from ldm.tasks import models
+from ldm.tasks import models, register
 
 SIZES = (8, 16, 32)  # that are compared, and that guide each other or take over; others of the family change nothing
 STEPS = (4, 8, 16)
@@ -176,7 +176,7 @@ def with_guides(store: Store, evaluator: LeverEvaluator, level: Level) -> pd.Dat
     Columns as of `recorded`. It has no rows where one of the settings is missing.
     """
     plain, cells = _plain(store, evaluator.profile, level), guided_grid(evaluator.profile, level=level)
-    there = all(models.there(evaluator.profile, *model) for cell in cells for model in evaluator.models_of(cell))
+    there = all(register.is_known(evaluator.profile, *model) for cell in cells for model in evaluator.models_of(cell))
     keys = [evaluator.key(cell) for cell in cells] if cells and there and not plain.empty else []
     whole = bool(keys) and all(store.has(key) for key in keys)
     rows = _with_costs(store.rows(key=[*plain["key"].unique(), *keys])) if whole else plain[:0]
@@ -203,13 +203,13 @@ def _cells(evaluator: LeverEvaluator, level: Level) -> dict[str, dict[str, Pulle
     profile, plain, found = evaluator.profile, SamplingEvaluator(evaluator.profile), {}
     for cell in lever_grid(profile, level=level):
         searched = isinstance(cell.lever, Search) and not models.part_file(profile, "clip").is_file()  # by no verifier
-        if not searched and all(models.there(profile, *model) for model in evaluator.models_of(cell)):
+        if not searched and all(register.is_known(profile, *model) for model in evaluator.models_of(cell)):
             setting = Pulled(cell.lever.name, cell.lever.dose, evaluator.asked(cell))
             found.setdefault(cell.lever.name, {})[evaluator.key(cell)] = setting
         else:
             found.setdefault(cell.lever.name, {})[""] = Pulled(cell.lever.name, "", [])  # which the store has not
     for cell in solver_grid(profile, level=level):
-        if models.there(profile, *plain.model_of(cell)):
+        if register.is_known(profile, *plain.model_of(cell)):
             twice = 2 * int(profile.plan(cell.sampler, cell.steps).n)
             found.setdefault(SOLVED, {})[plain.key(cell)] = Pulled(SOLVED, cell.sampler, [(cell.c, WHOLE, twice)])
     return found

@@ -26,7 +26,7 @@ from ldm.study.cells import check_length, check_size
 from ldm.study.lever_cells import Guide, Handover, Interval, Kept, Lever, Projected, Renoised, Rescaled, Search, Stored
 from ldm.study.sampling import Evaluation, SamplingEvaluator
 from ldm.study.scene_metrics import Measurement
-from ldm.tasks import models
+from ldm.tasks import models, register
 
 if TYPE_CHECKING:
     from ldm.networks.scene_clip import Similarity
@@ -100,7 +100,7 @@ class LeverEvaluator(SamplingEvaluator):
         if cell.other is not None:
             asked["other"] = self._digest(*cell.other)
         if isinstance(cell.lever, Search):
-            asked["verifier"] = models.digest_of(models.part_file(self.profile, "clip"))
+            asked["verifier"] = register.digest_of(models.part_file(self.profile, "clip"))
         return key(cell, **self.versions, **asked, data=self.data_of(cell))
 
     @cached_property

@@ -17,7 +17,7 @@ from ldm.statistics import comparisons
 from ldm.study import superres as restoration
 from ldm.study.results import Store
 from ldm.study.run import run
-from ldm.tasks import models, pairs, superres_recipe
+from ldm.tasks import pairs, register, superres_recipe
 
 if TYPE_CHECKING:
     from ldm.tasks.superres import Restorer
@@ -41,13 +41,14 @@ class PhotographEvaluator(restoration.SuperResolutionEvaluator):
 
     def digest(self, *model: Any) -> str:
         """Return the digest of the file's weights, where there is one."""
-        return super().digest(*model) if self.model is None else models.digest_of(self.model)
+        return super().digest(*model) if self.model is None else register.digest_of(self.model)
 
     def load(self, c: int, images: int, seed: int, kind: str) -> Restorer:
         """Return the file's model, where there is one, whatever the cell's length of finetuning."""
         from ldm.tasks import superres
 
-        return superres.restorer(self.profile, c, images, superres_recipe.check_kind(kind), seed, file=self.model)
+        known = superres_recipe.check_kind(kind)
+        return superres.restorer(self.profile, c, images, seed, known, file=self.model, frozen=self.frozen)
 
 
 def measure_photographs(

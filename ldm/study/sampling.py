@@ -25,7 +25,7 @@ from ldm.profiles import Profile
 from ldm.study.cells import check_length, check_pictures, check_size
 from ldm.study.evaluator import Evaluator
 from ldm.study.scene_metrics import Measurement
-from ldm.tasks import models
+from ldm.tasks import register
 
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
 STRIP = 8  # pictures of each cell that are kept to look at
@@ -128,7 +128,7 @@ def pretraining_grid(
             level=level or profile.level,
         )
         for c in sizes
-        for images in lengths or models.trained_lengths(profile, c, seed)
+        for images in lengths or register.trained_lengths(profile, c, seed)
         for g in guidance
     ]
 

@@ -26,7 +26,7 @@ from ldm.metrics.perceptual.alignment import ASKED, alignment
 from ldm.metrics.protocol import Protocol
 from ldm.networks import weights
 from ldm.profiles import Profile
-from ldm.tasks import models
+from ldm.tasks import models, register
 
 if TYPE_CHECKING:
     from ldm.metrics.perceptual.detector import SceneNetwork
@@ -215,11 +215,11 @@ def _protocols(profile: Profile) -> dict[str, Protocol]:
     }
     sources = {"": data.key}
     if profile.decoded:  # what any model on these latents could at best show
-        sources[DECODED] = f"{data.key} through autoencoder {models.digest_of(models.frozen_files(profile)[0])}"
+        sources[DECODED] = f"{data.key} through autoencoder {register.digest_of(models.frozen_files(profile)[0])}"
     return {
         name + ending: Protocol(
             network=network,
-            weights=models.digest_of(file),
+            weights=register.digest_of(file),
             images=images,
             n=len(data),
             side=profile.scenes.size,

@@ -147,11 +147,7 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         from ldm.tasks import superres
 
         known = superres_recipe.check_kind(kind)
-        structure, params = superres.load_finetuned(self.profile, c, images, known, seed)
-        codec, text = self.frozen
-        return superres.Restorer(
-            profile=self.profile, structure=structure, params=params, codec=codec, null=text.null(1)[0], kind=known
-        )
+        return superres.restorer(self.profile, c, images, seed, known, frozen=self.frozen)
 
     @property
     def network_shape(self) -> dict[str, int]:

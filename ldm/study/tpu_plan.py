@@ -107,7 +107,8 @@ def run(plans: Sequence[Plan], store: Store | None = None) -> pd.DataFrame:
     missing = [plan for plan in plans if not store.has(key(plan))]
     for plan in tqdm(missing, desc="compiled for TPUs", unit="plan", disable=not missing):
         with store.lock(key(plan)):
-            store.write(key(plan), measure(plan))
+            if not store.has(key(plan)):  # another process may have compiled it meanwhile
+                store.write(key(plan), measure(plan))
     return store.rows(study="tpu_plan", key=[key(plan) for plan in plans])
 
 

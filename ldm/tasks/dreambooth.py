@@ -61,7 +61,7 @@ def finetune(
     recipe: Recipe,
     lengths: Sequence[int],
 ) -> dict[int, Params]:
-    """Return the averaged weights after each of these numbers of steps, by the one training loop at a constant rate."""
+    """Return the averaged weights after each of these numbers of steps, by the training loop at a constant rate."""
     size, kept = len(batch(0)["latents"]), {}
     config = TrainConfig(
         images=max(lengths) * size,

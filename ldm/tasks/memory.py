@@ -10,7 +10,7 @@ import jax
 
 from ldm.training.config import TrainConfig
 from ldm.training.gradients import half
-from ldm.training.loop import fresh
+from ldm.training.loop import new_state
 
 USED = 0.8  # share of a device's memory that is reckoned with: what is freed leaves gaps
 
@@ -24,7 +24,7 @@ def state_bytes(params: Mapping[str, Any], config: TrainConfig) -> int:
 
     params: arrays or shapes. A rounded copy of the weights is among what the loss keeps (`kept_bytes`).
     """
-    return bytes_of(jax.eval_shape(partial(fresh, config), dict(params))) + 2 * bytes_of(params)
+    return bytes_of(jax.eval_shape(partial(new_state, config=config), dict(params))) + 2 * bytes_of(params)
 
 
 def kept_bytes(loss: Callable, params: Mapping[str, Any], config: TrainConfig, batch: Mapping[str, Any]) -> int:

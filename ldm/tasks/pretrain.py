@@ -21,7 +21,7 @@ from ldm import paths
 from ldm.data.latents import DeviceSet, Encoded, device_set, latent_set
 from ldm.data.scenes.dataset import Scenes
 from ldm.diffusion.losses import diffusion_loss
-from ldm.networks import sizes, text, weights
+from ldm.networks import sizes, text
 from ldm.networks.autoencoder import Codec, load_codec
 from ldm.networks.cost import PASSES
 from ldm.networks.dit import DiT
@@ -33,10 +33,9 @@ from ldm.networks.unet import UNet
 from ldm.profiles import Profile
 from ldm.tasks.models import (
     average_kind,
-    file_of,
     frozen_files,
     lengths_until,
-    missing,
+    load,
     model_path,
     name_of,
     run_folder,
@@ -47,7 +46,7 @@ from ldm.training.loop import TrainConfig, TrainState, fit
 from ldm.training.parallel import Layout, host
 
 
-def fresh(
+def build_network(
     profile: Profile,
     c: int,
     keys: KeySource,
@@ -72,9 +71,9 @@ def fresh(
 
 
 def network(profile: Profile, c: int, seed: int = 0, remat: bool = False) -> tuple[nnx.GraphDef, Params]:
-    """Return what `fresh` returns, split: the structure and its initial parameters."""
+    """Return what `build_network` returns, split: the structure and its initial parameters."""
     with host():
-        return split(fresh(profile, c, KeySource(jax.random.key(seed)), remat, unrolled=not remat))
+        return split(build_network(profile, c, KeySource(jax.random.key(seed)), remat, unrolled=not remat))
 
 
 def frozen_networks(profile: Profile) -> tuple[Codec, TextEncoder]:
@@ -210,13 +209,12 @@ def averaged(
     return path
 
 
-def load_unet(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> tuple[nnx.GraphDef, Params]:
-    """Return a trained model, float32: one's own under runs/ before the shipped one.
+def load_pretrained(
+    profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet"
+) -> tuple[nnx.GraphDef, Params]:
+    """Return a pretrained model, UNet or transformer, float32: one's own under runs/ before the shipped one.
 
     Raises: ValueError, in one sentence, when there is none or its file is broken.
     """
-    structure, like = abstract(lambda keys: fresh(profile, c, keys))
-    path = file_of(profile, c, images, seed, kind)
-    if path is None:
-        raise missing(profile, c, images, seed, kind)
-    return structure, weights.load(path, like, half_to_float32=True)
+    structure, like = abstract(lambda keys: build_network(profile, c, keys))
+    return structure, load(like, profile, c, images, seed, kind)

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int, UInt8
 from ldm.diffusion.guidance import Guidance
 from ldm.diffusion.plan import Plan
 from ldm.networks.autoencoder import Codec, decode
-from ldm.networks.scene_clip import Similarity, fit
+from ldm.networks.scene_clip import Similarity, similarities
 from ldm.tasks.generate import Generator
 
 Verifier = Callable[[np.ndarray, Sequence[str]], np.ndarray]  # (b, H, W, 3) uint8, captions -> (b,), larger is better
@@ -79,7 +79,7 @@ def look_gflops(clip: Similarity, side: int) -> float:
     """Return the GFLOPs of one look of the small CLIP at a picture of side x side pixels and its caption."""
     image = jax.ShapeDtypeStruct((1, side, side, 3), np.uint8)
     ids = jax.ShapeDtypeStruct((1, clip.tokenizer.length), np.int32)
-    return gflops_of(partial(fit, clip.structure), clip.params, image, ids)
+    return gflops_of(partial(similarities, clip.structure), clip.params, image, ids)
 
 
 def decoding_gflops(codec: Codec, latents: tuple[int, int, int]) -> float:

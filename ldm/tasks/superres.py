@@ -38,6 +38,7 @@ from ldm.networks.cost import PASSES
 from ldm.networks.dit import DiT
 from ldm.networks.layers import KeySource
 from ldm.networks.structure import Params, abstract, split
+from ldm.networks.text import TextEncoder
 from ldm.networks.unet import UNet
 from ldm.profiles import Profile
 from ldm.tasks import models, pretrain
@@ -79,7 +80,7 @@ def latent_pairs(pairs: DegradedPairs, codec: Codec) -> LatentPairs:
 
 def unet(profile: Profile, c: int, keys: KeySource) -> UNet | DiT:
     """Return the profile's network of size c that sees a picture's latents beside the noisy ones."""
-    return pretrain.fresh(profile, c, keys, inputs=2 * profile.autoencoder.latents)
+    return pretrain.build_network(profile, c, keys, inputs=2 * profile.autoencoder.latents)
 
 
 def widened(params: Params, channels: int) -> Params:
@@ -118,7 +119,7 @@ def finetune(
     with host():
         structure, params = split(unet(profile, c, KeySource(jax.random.key(config.seed))))
     if kind != "superres-scratch":
-        start = pretrain.load_unet(profile, c, profile.length)[1] if start is None else start
+        start = pretrain.load_pretrained(profile, c, profile.length)[1] if start is None else start
         params = widened(start, profile.autoencoder.latents)
     schedule, predict = aim(profile, kind)
     rows = layout.rows(config.batch) if layout else slice(None)
@@ -149,17 +150,14 @@ def aim(profile: Profile, kind: Kind) -> tuple[Schedule, Predict]:
 
 
 def load_finetuned(
-    profile: Profile, c: int, images: int, kind: Kind = "superres", seed: int = 0
+    profile: Profile, c: int, images: int, seed: int = 0, kind: Kind = "superres"
 ) -> tuple[nnx.GraphDef, Params]:
     """Return a finetuned model, float32.
 
     Raises: ValueError, in one sentence, when there is none or its file is broken.
     """
     structure, like = abstract(lambda keys: unet(profile, c, keys))
-    path = models.file_of(profile, c, images, seed, kind)
-    if path is None:
-        raise models.missing(profile, c, images, seed, kind)
-    return structure, weights.load(path, like, half_to_float32=True)
+    return structure, models.load(like, profile, c, images, seed, kind)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -212,10 +210,20 @@ class Restorer:
 
 
 def restorer(
-    profile: Profile, c: int, images: int, kind: Kind = "superres", seed: int = 0, *, file: str | Path | None = None
+    profile: Profile,
+    c: int,
+    images: int,
+    seed: int = 0,
+    kind: Kind = "superres",
+    *,
+    file: str | Path | None = None,
+    frozen: tuple[Codec, TextEncoder] | None = None,
 ) -> Restorer:
-    """Return a finetuned model, ready; `file`: one that lies elsewhere, whose width and kind it says itself.
+    """Return a finetuned model, ready.
 
+    Args:
+        file: a model that lies elsewhere, whose width and kind it says itself.
+        frozen: the networks that the profile's models stand on (`pretrain.frozen_networks`), loaded unless given.
     Raises: ValueError, in one sentence, when there is none or its file is broken or of another task.
     """
     if file:
@@ -223,8 +231,8 @@ def restorer(
         structure, like = abstract(lambda keys: unet(profile, c, keys))
         params = weights.load(file, like, half_to_float32=True)
     else:
-        structure, params = load_finetuned(profile, c, images, kind, seed)
-    codec, text = pretrain.frozen_networks(profile)
+        structure, params = load_finetuned(profile, c, images, seed, kind)
+    codec, text = frozen or pretrain.frozen_networks(profile)
     return Restorer(profile=profile, structure=structure, params=params, codec=codec, null=text.null(1)[0], kind=kind)
 
 

@@ -29,11 +29,12 @@ from ldm.networks.cost import PASSES
 from ldm.networks.layers import KeySource, gather_taps
 from ldm.networks.structure import Params, Structure, abstract
 from ldm.profiles import Profile
-from ldm.tasks import memory, models
-from ldm.tasks.pretrain import fresh, network
+from ldm.tasks import memory, models, register
+from ldm.tasks.pretrain import build_network, network
 from ldm.training import together
 from ldm.training.config import TrainConfig
 from ldm.training.flat import Flat
+from ldm.training.loop import new_state
 
 COMPILERS = ThreadPoolExecutor(2, "compile")
 
@@ -74,7 +75,7 @@ def pending(
     *,
     data: DeviceSet,
     images: int = 0,
-    made: Callable[[Profile, int, int, int], Any] = models.there,
+    made: Callable[[Profile, int, int, int], Any] = register.is_known,
 ) -> Task | None:
     """Return the trainings whose last model is not there yet, None if there is none left.
 
@@ -121,7 +122,7 @@ def bytes_of(profile: Profile, c: int, several: bool) -> tuple[int, int]:
 
 def _shapes(profile: Profile, c: int, several: bool) -> tuple[Structure, dict[str, jax.ShapeDtypeStruct]]:
     def build(keys: KeySource) -> Any:
-        net = fresh(profile, c, keys)
+        net = build_network(profile, c, keys)
         return gather_taps(net) if several else net
 
     return abstract(build)
@@ -139,7 +140,7 @@ def compiled(task: Task) -> Callable[..., Any]:
     lap = together.lap_of(loss, task.config, partial(gather, task.data.text.structure), flat)
     shape = jax.ShapeDtypeStruct
     length = sum(p.size for p in params.values())
-    states = jax.eval_shape(jax.vmap(partial(together.fresh, task.config)), shape((count, length), jnp.float32))
+    states = jax.eval_shape(jax.vmap(partial(new_state, config=task.config)), shape((count, length), jnp.float32))
     rows = shape((together.LAP, count, task.config.batch), jnp.int32)
     more = jax.tree.map(lambda x: shape(x.shape, x.dtype), task.more)
     return lap.lower(states, task.data.source, rows, more, shape((count,), jnp.uint32), shape((), jnp.int32)).compile()
@@ -185,7 +186,7 @@ def pretrain(
 
     lap, first = begun(task).result()
     flat = Flat.of(first[0])
-    together.fit(
+    together.fit_together(
         lap,
         together.begin(task.config, first, flat),
         task.data.source,

@@ -1,1 +1,4 @@
-"""One training loop, and what it stands on: gradients, averages of weights, checkpoints, devices."""
+"""The training loop, one for several networks side by side, and what both stand on.
+
+That is gradients, averages of weights, checkpoints, guards and devices.
+"""

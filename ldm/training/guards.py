@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import threading
 from collections import deque
@@ -15,6 +14,7 @@ from jax.experimental import multihost_utils
 
 from ldm.hashing import digest
 
+WATCHED = {"loss": "loss", "grad_norm": "gradient's norm"}  # what has to be finite, by its name in the logs, in words
 RECENT, ENOUGH, FAR = 200, 50, 8  # a jump: above the median of so many losses, once so many, by so many MADs
 
 
@@ -27,6 +27,20 @@ class Preempted(SystemExit):
 
     def __init__(self) -> None:
         super().__init__(128 + signal.SIGTERM)
+
+
+def not_finite(logs: Mapping[str, Any]) -> tuple[tuple[int, ...], str] | None:
+    """Return where the loss or its gradient first is not finite, and a clause on it, "the loss is nan"; else None.
+
+    logs: numbers by name, those of `WATCHED` among them and these of one shape: () of one step, whose place is (), or
+    (steps, k) of k trainings, whose place is (step, training).
+    """
+    values = np.stack([np.asarray(logs[name]) for name in WATCHED], -1)
+    bad = np.argwhere(~np.isfinite(values))
+    if not len(bad):
+        return None
+    *place, which = bad[0].tolist()
+    return tuple(place), f"the {list(WATCHED.values())[which]} is {values[*place, which]}"
 
 
 class Watch:
@@ -54,13 +68,11 @@ class Watch:
         """
         seen, self._unseen = jax.device_get(self._unseen), []
         for step, logs in seen:
-            for name in ("loss", "grad_norm"):
-                if not math.isfinite(logs[name]):
-                    what = {"loss": "loss", "grad_norm": "gradient's norm"}[name]
-                    raise Diverged(
-                        f"{self._title}: the {what} is {logs[name]} at step {step}; the last finite one was at step "
-                        f"{self.good}. The batch of this step is {self._named(step)}. {advice}".strip()
-                    )
+            if bad := not_finite(logs):
+                raise Diverged(
+                    f"{self._title}: {bad[1]} at step {step}; the last finite one was at step {self.good}. "
+                    f"The batch of this step is {self._named(step)}. {advice}".strip()
+                )
             self.good = step
             self._jump(step, float(logs["loss"]))
         return {name: float(value) for name, value in seen[-1][1].items()}

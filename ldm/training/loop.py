@@ -1,4 +1,7 @@
-"""The only training loop: state, step, fit. Tasks bring a loss and batches that are functions of the step.
+"""The training loop of one network: state, step, fit. Tasks bring a loss and batches that are functions of the step.
+
+Several small networks side by side have a loop of their own, which takes the same step (`advance`) of each and keeps no
+checkpoints (`ldm.training.together`).
 
 Training is horizon-free, after Karras et al. 2024 (EDM2): the learning rate falls as 1 / sqrt(t) after
 `decay_images`, and the average of the weights is taken with a power of time, so that it spans the same
@@ -66,8 +69,8 @@ class TrainState(NamedTuple):
         return {name: value for name, value in self._asdict().items() if name != "averages" or value}
 
 
-def fresh(config: TrainConfig, params: Any) -> TrainState:
-    """Return the state at step 0."""
+def new_state(params: Any, config: TrainConfig) -> TrainState:
+    """Return the state at step 0, which shares no memory with `params`."""
     copies = (jax.tree.map(jnp.copy, params) for _ in range(2 + len(config.averages)))
     ours, ema, *more = copies  # the step donates them; the caller keeps its own
     return TrainState(jnp.zeros((), jnp.int32), ours, ema, optimizer(config).init(ours), tuple(more))
@@ -77,9 +80,9 @@ def init_state(params: Any, config: TrainConfig, layout: Layout | None = None) -
     """Return the state at step 0, on the layout's devices if there is one."""
 
     if layout:
-        return layout.make(partial(fresh, config), params)
+        return layout.make(partial(new_state, config=config), params)
     with host():
-        state = fresh(config, params)
+        state = new_state(params, config)
     return jax.device_put(state, jax.local_devices()[0])
 
 

@@ -11,6 +11,7 @@ The state is one vector a training, in which all parameters lie end to end (`ldm
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -24,12 +25,11 @@ from ldm.networks.structure import Params
 from ldm.training.config import TrainConfig
 from ldm.training.flat import Flat
 from ldm.training.gradients import half
-from ldm.training.guards import Diverged
-from ldm.training.loop import Loss, TrainState, advance, fresh
+from ldm.training.guards import WATCHED, Diverged, not_finite
+from ldm.training.loop import Loss, TrainState, advance, new_state
 from ldm.training.meter import Meter
 
 LAP = 50  # steps that the host waits for at most
-LOGGED = ("loss", "grad_norm")
 Gather = Callable[[Any, Int[Array, "k b"]], DeviceBatch]  # (what lies on the device, rows) -> batches of k trainings
 
 
@@ -51,9 +51,9 @@ def lap_of(loss: Loss, config: TrainConfig, gather: Gather, flat: Flat) -> jax.s
         def step(i: Array, carried: tuple) -> tuple:
             states, logs = carried
             states, told = jax.vmap(one)(states, {**gather(source, rows[i]), **more}, seeds)
-            return states, {name: logs[name].at[i].set(told[name]) for name in LOGGED}
+            return states, {name: logs[name].at[i].set(told[name]) for name in WATCHED}
 
-        return lax.fori_loop(0, count, step, (states, {name: jnp.zeros(rows.shape[:2]) for name in LOGGED}))
+        return lax.fori_loop(0, count, step, (states, {name: jnp.zeros(rows.shape[:2]) for name in WATCHED}))
 
     return jax.jit(lap, donate_argnums=0)
 
@@ -61,10 +61,10 @@ def lap_of(loss: Loss, config: TrainConfig, gather: Gather, flat: Flat) -> jax.s
 def begin(config: TrainConfig, params: Sequence[Params], flat: Flat) -> TrainState:
     """Return the states at step 0 of trainings from these parameters, end to end and stacked, on the first device."""
     stacked = np.stack([flat.join(one) for one in params])
-    return jax.jit(jax.vmap(lambda vector: fresh(config, vector)))(jax.device_put(stacked))
+    return jax.jit(jax.vmap(partial(new_state, config=config)))(jax.device_put(stacked))
 
 
-def fit(
+def fit_together(
     lap: Callable[..., tuple[TrainState, dict[str, Array]]],
     states: TrainState,
     source: Any,
@@ -120,10 +120,6 @@ def fit(
 
 def check(told: Mapping[str, Float[np.ndarray, "steps k"]], first: int, names: Sequence[str]) -> None:
     """Raise Diverged, naming the first step and training whose loss or gradient is not finite."""
-    bad = np.argwhere(~np.isfinite(np.stack([told[name] for name in LOGGED], -1)))
-    if len(bad):
-        step, which, what = bad[0]
-        raise Diverged(
-            f"{names[which]}: the {LOGGED[what]} is {told[LOGGED[what]][step, which]} at step {first + step + 1}; lower"
-            " the learning rate and start again."
-        )
+    if bad := not_finite(told):
+        (step, which), clause = bad
+        raise Diverged(f"{names[which]}: {clause} at step {first + step + 1}; lower the learning rate and start again.")

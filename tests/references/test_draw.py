@@ -193,7 +193,7 @@ def test_an_exported_model_of_the_study_draws_the_same_latents_in_diffusers(tmp_
     scheduler = DDIMScheduler.from_pretrained(tmp_path / "out", subfolder="scheduler")
     scheduler.set_timesteps(STEPS)
     context = np.random.default_rng(0).normal(size=(1, 24, 128)).astype(np.float32)
-    structure, params = pretrain.load_unet(profile, 8, profile.length)
+    structure, params = pretrain.load_pretrained(profile, 8, profile.length)
     keys, shape = image_keys(0, [0]), profile.latent_shape
     table = planned("ddim", STEPS, profile.spacing)
     mine = sample(structure, params, table, context, None, 1.0, keys, predict=profile.predict, shape=shape)

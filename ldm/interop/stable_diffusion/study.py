@@ -22,7 +22,7 @@ from ldm.networks.torch_layout import arrange
 from ldm.profiles import Profile
 from ldm.tasks.distillation import methods
 from ldm.tasks.models import frozen_files
-from ldm.tasks.pretrain import frozen_networks, load_unet
+from ldm.tasks.pretrain import frozen_networks, load_pretrained
 
 LEADING = 1  # the offset of our leading times, as of Stable Diffusion's
 
@@ -68,7 +68,7 @@ def write_model(folder: Path, profile: Profile, c: int, images: int, seed: int =
         raise ValueError(f"profile = {profile.name!r} has no network of Stable Diffusion's shape; export another's.")
     if methods.takes_guidance(kind):
         raise ValueError(f"kind = {kind!r} takes guidance as an input, which diffusers' UNet does not; export another.")
-    _, params = load_unet(profile, c, images, seed, kind)
+    _, params = load_pretrained(profile, c, images, seed, kind)
     side, _, latents = profile.latent_shape
     unet = UNetConfig(c=c, context=profile.context, latents=latents, size=side)
     write_unet(folder / "unet", unet, params)

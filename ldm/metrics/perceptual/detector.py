@@ -19,10 +19,11 @@ from flax import nnx
 from jaxtyping import Array, Float, UInt8
 
 from ldm.metrics.perceptual.detections import DIMENSION, Detections, Labels, described, protocol
+from ldm.metrics.perceptual.network import check
 from ldm.networks import weights
-from ldm.networks.autoencoder import fold, to_pixels
+from ldm.networks.autoencoder import fold, to_side
 from ldm.networks.batched import in_batches
-from ldm.networks.layers import AnyArray, Conv, Downsample, GroupNorm, KeySource, Linear, ResBlock
+from ldm.networks.layers import Conv, Downsample, GroupNorm, KeySource, Linear, ResBlock
 from ldm.networks.structure import Params, abstract, merge, split
 
 
@@ -73,14 +74,6 @@ class Detector(nnx.Module):
         }
 
 
-def to_side(images: UInt8[AnyArray, "b h w 3"], side: int) -> Float[Array, "b side side 3"]:
-    """Return pixels in [-1, 1], resampled to side x side (triangle filter, antialiased) where needed."""
-    pixels = jnp.asarray(to_pixels(images))
-    if pixels.shape[1:3] == (side, side):
-        return pixels
-    return jax.image.resize(pixels, (pixels.shape[0], side, side, 3), "linear")
-
-
 @partial(jax.jit, static_argnums=0)
 def _look(structure: nnx.GraphDef, params: Params, images: Array) -> tuple[Array, dict[str, Array]]:
     net = merge(structure, params)
@@ -111,12 +104,7 @@ class SceneNetwork:
 
     def look(self, images: UInt8[np.ndarray, "n h w 3"]) -> tuple[Float[np.ndarray, "n 512"], Detections]:
         """Return features and detections at one go. Raises: ValueError if these are no uint8 images."""
-        images = np.asarray(images)
-        if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8 or not len(images):
-            raise ValueError(
-                f"The detector got {images.dtype} of shape {images.shape}: expected uint8 images "
-                "of shape (n, height, width, 3), at least one."
-            )
+        images = check(images, "The detector")
         features, told = in_batches(partial(_look, self.structure, self.params), images, batch=self.batch)
         return features, Detections(labels=self.labels, **told)
 

@@ -48,7 +48,7 @@ def codi_loss(
 
     Returns:
         loss(params, batch, key, teacher params, averaged params): "latents" (b, h, w, 4), "context" (b, m, d).
-        Parts: "consistency", "data", and "spread" (`flow.spread`).
+        Terms: "consistency", "data", and "spread" (`flow.spread`).
 
     Raises: ValueError as `flow.level_grid`.
     """

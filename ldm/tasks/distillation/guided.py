@@ -55,7 +55,7 @@ def halving_loss(
     SNR + 1 (Salimans and Ho 2022, section 3 and algorithm 2).
 
     Arguments, result and errors are otherwise those of `codi.codi_loss`, and the batch says in "steps", an int32, how
-    many steps the student is to make: all halvings share one compilation. Parts: "spread".
+    many steps the student is to make: all halvings share one compilation. Terms: "spread".
     """
     level = level_grid(schedule, predict)
 

@@ -38,7 +38,7 @@ SPREAD = 0.1, 10.0  # a student outside has collapsed, or blown up
 def network(profile: Profile, kind: str, c: int) -> tuple[Structure, dict[str, jax.ShapeDtypeStruct]]:
     """Return structure and shapes of what a kind trains: the teacher's, with an input for guidance if it takes it."""
     guidance = WIDTH if takes_guidance(kind) else 0
-    return abstract(lambda keys: pretrain.fresh(profile, c, keys, guidance=guidance))
+    return abstract(lambda keys: pretrain.build_network(profile, c, keys, guidance=guidance))
 
 
 def begun(teacher: Params, like: Mapping[str, weights.Shaped]) -> Params:
@@ -46,16 +46,13 @@ def begun(teacher: Params, like: Mapping[str, weights.Shaped]) -> Params:
     return {name: teacher[name] if name in teacher else jnp.zeros(a.shape, a.dtype) for name, a in like.items()}
 
 
-def load_student(profile: Profile, kind: str, c: int, images: int, seed: int = 0) -> tuple[Structure, Params]:
+def load_student(profile: Profile, c: int, images: int, seed: int, kind: str) -> tuple[Structure, Params]:
     """Return a trained student, float32; `images`: what each kind of its method saw.
 
     Raises: ValueError, in one sentence, when there is none or its file is broken.
     """
-    path = models.file_of(profile, c, images, seed, kind)
-    if path is None:
-        raise models.missing(profile, c, images, seed, kind)
     structure, like = network(profile, kind, c)
-    return structure, weights.load(path, like, half_to_float32=True)
+    return structure, models.load(like, profile, c, images, seed, kind)
 
 
 def training(profile: Profile, c: int, images: int, seed: int = 0) -> TrainConfig:
@@ -104,7 +101,7 @@ def distill(
     loss is not finite or a student has collapsed; its last good checkpoint stays beside its file's place.
     """
     lengths = models.lengths_until(images, ())
-    _, teacher = pretrain.load_unet(profile, c, profile.length, seed)
+    _, teacher = pretrain.load_pretrained(profile, c, profile.length, seed)
     config, written = training(profile, c, images, seed), []
     params: Params = teacher
     root = root or paths.RUNS

@@ -1,6 +1,7 @@
 """Trains the frozen network of the diffusion model that sees pixels: the autoencoder, then its decoder once more.
 
-(The text tower, the other frozen network, is trained by `scene_clip.py`; the judge by `scene_detector.py`.)
+The text tower, the other frozen network, is trained by `ldm.tasks.frozen.text`; the detector, which judges, by
+`ldm.tasks.frozen.detector`.
 """
 
 from __future__ import annotations

@@ -24,8 +24,9 @@ from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.truth import cover, vocabulary
 from ldm.diffusion.losses import Batch, DeviceBatch
 from ldm.metrics.perceptual.alignment import alignment
-from ldm.metrics.perceptual.detector import Labels, SceneNetwork, build, load_detector, to_side
+from ldm.metrics.perceptual.detector import Labels, SceneNetwork, build, load_detector
 from ldm.networks import weights
+from ldm.networks.autoencoder import to_side
 from ldm.networks.structure import Params, merge
 from ldm.profiles import Profile
 from ldm.tasks.models import part_file, run_folder
@@ -46,7 +47,7 @@ class DetectorSet:
     """What the detector learns from: pictures and their records as integers."""
 
     images: UInt8[np.ndarray, "n S S 3"]
-    cells: Int[np.ndarray, "n g g"]  # the object, as `scene_truth.cover` gives it
+    cells: Int[np.ndarray, "n g g"]  # the object, as `ldm.data.scenes.truth.cover` gives it
     shares: Float[np.ndarray, "n g g"]
     style: Int[np.ndarray, " n"]
     kind: Int[np.ndarray, " n"]
@@ -75,8 +76,8 @@ class DetectorSet:
         }
         return DetectorSet(**both)
 
-    def batch(self, step: int, size: int, seed: int) -> Batch:
-        """Return the batch of a step: it is a function of the step."""
+    def batch(self, seed: int, step: int, size: int) -> Batch:
+        """Return the batch of a step, by (seed, step) alone."""
         i = batch_indices(seed, step, size, len(self.images))
         names = ("images", "cells", "shares", "style", "kind", "colours")
         return {name: np.asarray(getattr(self, name)[i]) for name in names}
@@ -159,7 +160,7 @@ def train_detector(profile: Profile, images: int = 0) -> SceneNetwork:
     state = fit(
         detector_loss(untrained.structure),
         untrained.params,
-        lambda step: data.batch(step, config.batch, config.seed),
+        lambda step: data.batch(config.seed, step, config.batch),
         config,
         folder=run_folder(profile, "train-detector"),
         title="detector",
@@ -174,8 +175,7 @@ def train_detector(profile: Profile, images: int = 0) -> SceneNetwork:
 def save_detector(path: Path, network: SceneNetwork, accuracy: dict[str, dict[str, float]]) -> None:
     """Write in half precision, with what `ldm.metrics.perceptual.detector.load_detector` needs to know."""
     described = {"labels": asdict(network.labels), "side": network.side}
-    half = {name: np.asarray(array, np.float16) for name, array in network.params.items()}
-    weights.save(path, half, {"detector": described, "accuracy": accuracy})
+    weights.save_half(path, network.params, {"detector": described, "accuracy": accuracy})
 
 
 def examine_detector(network: SceneNetwork, scenes: Scenes) -> dict[str, float]:

@@ -33,8 +33,9 @@ from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.truth import CHANGES, GRID, answered, cells, one_changed, questions, untrue
 from ldm.diffusion.losses import Batch, DeviceBatch
 from ldm.networks import weights
+from ldm.networks.autoencoder import to_side
 from ldm.networks.layers import KeySource, Linear
-from ldm.networks.scene_clip import SIDE, WIDTH, SceneClip, save_clip, seen
+from ldm.networks.scene_clip import SIDE, WIDTH, SceneClip, save_clip
 from ldm.networks.structure import Params, merge, split
 from ldm.networks.text import TextConfig, TextEncoder, load_text_encoder
 from ldm.networks.tokenizer import Tokenizer
@@ -92,8 +93,8 @@ class TextSet:
             cells=cells(config, records),
         )
 
-    def batch(self, step: int, size: int, seed: int) -> Batch:
-        """Return the batch of a step, a function of it: different scenes, each with one of its wrong captions."""
+    def batch(self, seed: int, step: int, size: int) -> Batch:
+        """Return the batch of a step, by (seed, step) alone: different scenes, each with one of its wrong captions."""
         rng = np.random.default_rng([seed, step])
         i = np.sort(rng.choice(len(self.images), size, replace=False))
         names = ("images", "ids", "answers", "nouns", "places", "cells")
@@ -123,7 +124,7 @@ def text_loss(structure: nnx.GraphDef, config: SceneConfig) -> Loss:
         net = merge(structure, params)
         b = batch["ids"].shape[0]
         context, pooled, texts = net.captions(jnp.concatenate([batch["ids"], batch["wrong"]]))
-        features, images = net.pictures(seen(batch["images"]))
+        features, images = net.pictures(to_side(batch["images"], SIDE))
         scale = jnp.exp(jnp.minimum(net.logit_scale[...], math.log(100)))
         scores = scale * images @ texts.T  # (b, 2b): the second half are the wrong captions
         truth = jnp.arange(b)
@@ -170,7 +171,7 @@ def train_text(profile: Profile, images: int = 0) -> TextEncoder:
     state = fit(
         text_loss(structure, scenes.config),
         params,
-        lambda step: data.batch(step, config.batch, config.seed),
+        lambda step: data.batch(config.seed, step, config.batch),
         config,
         folder=run_folder(profile, "train-text"),
         title="text tower",
@@ -187,13 +188,9 @@ def train_text(profile: Profile, images: int = 0) -> TextEncoder:
 
 def save_text(path: Path, params: Params, tokenizer: Tokenizer, accuracy: dict[str, float], **shape: int) -> None:
     """Write the text tower alone, in half precision, with what `ldm.networks.text.load_text_encoder` needs to know."""
-    tower = {
-        name.removeprefix("text."): np.asarray(array, np.float16)
-        for name, array in params.items()
-        if name.startswith("text.")
-    }
+    tower = {name.removeprefix("text."): array for name, array in params.items() if name.startswith("text.")}
     arguments = {"words": tokenizer.words, "length": tokenizer.length, **shape}
-    weights.save(path, tower, {"tower": arguments, "accuracy": accuracy})
+    weights.save_half(path, tower, {"tower": arguments, "accuracy": accuracy})
 
 
 def examine_text(structure: nnx.GraphDef, params: Params, tokenizer: Tokenizer, scenes: Scenes) -> dict[str, float]:
@@ -203,7 +200,7 @@ def examine_text(structure: nnx.GraphDef, params: Params, tokenizer: Tokenizer, 
     one with this thing changed (chance .5). For each question, the pooled caption's right answers, where it is told.
     """
     net = merge(structure, params)
-    pictures = jax.jit(lambda p, x: merge(structure, p).pictures(seen(x))[1])
+    pictures = jax.jit(lambda p, x: merge(structure, p).pictures(to_side(x, SIDE))[1])
     captions = jax.jit(lambda p, x: merge(structure, p).captions(x)[1:])
 
     def embed(function: Callable[[Params, Any], Any], x: np.ndarray) -> Any:
