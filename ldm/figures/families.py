@@ -11,6 +11,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from ldm import profiles
+from ldm.data.scenes.captions import Level
 from ldm.data.scenes.dataset import Scenes
 from ldm.figures.charts import ABOVE, COST, best, columns, cost_axis, curve, panel_axis, pick, tooltip
 from ldm.figures.contest import along_the_budget, shares
@@ -39,13 +40,13 @@ def names(pair: Sequence[Profile]) -> tuple[str, str]:
     return first, second
 
 
-def together(found: Mapping[str, pd.DataFrame], levels: Sequence[str], metric: str) -> dict[str, pd.DataFrame]:
+def together(found: Mapping[str, pd.DataFrame], levels: Sequence[Level], metric: str) -> dict[Level, pd.DataFrame]:
     """Return level -> the rows of both families by one metric, of partners at the step counts that both have.
 
     found: profile -> rows of its grid (`ldm.study.recorded.by_level`), of two profiles. A column `family` is 0 or 1.
     """
     first, second = (profiles.get(name).family for name in found)
-    shown = {}
+    shown: dict[Level, pd.DataFrame] = {}
     for level in levels:
         parts = [part for rows in found.values() for part in recorded(rows, metric, [level]).values()]
         if len(parts) == 2:
@@ -155,7 +156,7 @@ def curves(rows: Mapping[str, pd.DataFrame], pair: Sequence[Profile], metric: st
     )
 
 
-def pictures(store: Store, rows: Mapping[str, pd.DataFrame], pair: Sequence[Profile], metric: str, few: int) -> Any:
+def pictures(store: Store, rows: Mapping[Level, pd.DataFrame], pair: Sequence[Profile], metric: str, few: int) -> Any:
     """Show what each network draws best for the cost of a few steps of the dearest one, partners below each other.
 
     They are the first captions of the first level. rows: of `together`.
