@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from ldm.paths import ROOT
-from ldm.study.conditions import CONDITIONS, told_by, with_conditions
+from ldm.study.conditions import CONDITIONS, of_protocol, with_conditions
 from ldm.study.results import Store
 from ldm.study.rows import Row
 
@@ -26,7 +26,7 @@ TRAINING = "2 x 32 images a step; float32; from tars; devices: 4, sharing a stat
     ],
 )
 def test_what_older_rows_say_of_their_conditions(study, protocol, told):
-    assert told_by(study, protocol) == told
+    assert of_protocol(study, protocol) == told
 
 
 def test_columns_that_are_given_stand_and_those_that_are_not_are_read_from_the_protocol():

@@ -8,7 +8,7 @@ import jupytext
 import pytest
 
 from ldm.commands import notebook, variants
-from ldm.commands.told import told
+from ldm.commands.summary import summary
 from ldm.figures.record import BEST, CELLS, RESULTS, VERDICTS
 
 KNOWN = {"profile": "laptop", "sizes": [], "steps": [], "guidance": 2.0, "recompute": -1}
@@ -93,7 +93,7 @@ def test_what_a_notebook_found_is_told(tmp_path):
             {"cells": cells, "metadata": {"ldm": {"changed": {"sizes": [16, 32]}}}, "nbformat": 4, "nbformat_minor": 5}
         )
     )
-    lines = told(path).splitlines()
+    lines = summary(path).splitlines()
     assert lines[0] == "04_sampling (sizes 16, 32)"
     assert "  F3 fails by kid_effnet: advantage -0.1 [-0.2, -0.05]; asked of sizes 16, 32." in lines
     assert "  c = 16: 4 steps, guidance 2: 12.3 [11, 14], n = 256" in lines and "  psnr: 24.1" in lines

@@ -30,10 +30,10 @@ def notebook(
     a file beside the chapter; recorded cells are run again only with -p recompute.
     """
     from ldm.commands.notebook import execute, pairs
-    from ldm.commands.told import told
+    from ldm.commands.summary import summary
     from ldm.paths import ROOT
 
-    print(told(execute(name, out or ROOT / "build" / profile / "notebooks", pairs(p), profile)))
+    print(summary(execute(name, out or ROOT / "build" / profile / "notebooks", pairs(p), profile)))
 
 
 def grid(

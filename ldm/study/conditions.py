@@ -12,30 +12,30 @@ CONDITIONS = ("machine", "dtype", "micro_batches", "remat", "mesh")
 def with_conditions(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with all columns of `CONDITIONS`, read from `protocol` in rows that are older than the columns.
 
-    Rows of the studies benchmark, training and tpu_plan told their conditions in the sentence of their protocol alone
+    Rows of the studies benchmark, training and tpu_plan gave their conditions in the sentence of their protocol alone
     until it had columns beside it; what neither says is None. Other studies' rows are left as they are.
     """
     rows = rows.copy()
     for name in CONDITIONS:
         given = rows[name].astype(object) if name in rows else pd.Series(None, index=rows.index, dtype=object)
-        told = [told_by(*row).get(name) for row in zip(rows["study"], rows["protocol"], strict=True)]
-        rows[name] = given.where(given.notna(), pd.Series(told, index=rows.index, dtype=object))
+        said = [of_protocol(*row).get(name) for row in zip(rows["study"], rows["protocol"], strict=True)]
+        rows[name] = given.where(given.notna(), pd.Series(said, index=rows.index, dtype=object))
     return rows
 
 
-def told_by(study: str, protocol: str) -> dict[str, str | int | bool]:
+def of_protocol(study: str, protocol: str) -> dict[str, str | int | bool]:
     """Return what the protocol of an older row says of its conditions, by column."""
-    words, told = protocol.split("; "), {}
+    words, said = protocol.split("; "), {}
     if study in ("benchmark", "training"):
-        told["machine"] = words[-1]
+        said["machine"] = words[-1]
     arithmetic = [word for word in words if word in ("float32", "bfloat16")]
     if study in ("benchmark", "training", "tpu_plan") and arithmetic:
-        told["dtype"] = arithmetic[0]
+        said["dtype"] = arithmetic[0]
     if study in ("training", "tpu_plan"):
-        told["remat"] = "blocks computed twice" in words
+        said["remat"] = "blocks computed twice" in words
     if study == "tpu_plan" and (found := re.search(r"data x fsdp = (\w+); .*; (\d+) parts?$", protocol)):
-        told |= {"mesh": found[1], "micro_batches": int(found[2])}
+        said |= {"mesh": found[1], "micro_batches": int(found[2])}
     if study == "training" and (found := re.search(r"^(\d+) x .*; devices: (\d+), sharing a state: (\d+); ", protocol)):
         micro_batches, devices, fsdp = map(int, found.groups())
-        told |= {"mesh": f"{devices // fsdp}x{fsdp}", "micro_batches": micro_batches}
-    return told
+        said |= {"mesh": f"{devices // fsdp}x{fsdp}", "micro_batches": micro_batches}
+    return said

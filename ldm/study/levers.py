@@ -147,7 +147,7 @@ class LeverEvaluator(SamplingEvaluator):
             case Guide(captioned=captioned) if cell.other:
                 guide = self._model(*cell.other)
                 options["guide"] = guide.structure, guide.drawing
-                options["told"] = captioned
+                options["captioned"] = captioned
             case Handover(after=after) if cell.other:
                 pair = [(one.structure, one.params) for one in (generator, self._model(*cell.other))]
                 structure, params = stitch(pair, handover(plan, [after]))

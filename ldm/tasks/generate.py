@@ -65,7 +65,7 @@ class Generator:
         guidance: Guidance | float,
         *,
         guide: tuple[nnx.GraphDef, Params] | None = None,
-        told: bool = True,
+        captioned: bool = True,
         reuse: Reuse | None = None,
         seed: int = 0,
         first: int = 0,
@@ -78,13 +78,13 @@ class Generator:
 
         Args:
             guide: a weaker network that guides in place of the empty caption (`ldm.diffusion.guidance.pair`).
-            told: whether the guide is told the caption; if not, it sees the empty one.
+            captioned: whether the guide sees the caption; if not, it sees the empty one.
             reuse: whether deep features are kept between rows (`ldm.diffusion.sampler.Reuse`).
             candidate: which of an image's starts (`candidate_keys`); the others are for a search among them.
         """
         guidance = as_guidance(guidance)
         plain = np.all(np.asarray(guidance.scale) == 1) and guidance.renoise == 0
-        alone = self.takes_guidance or (told if guide is not None else plain)
+        alone = self.takes_guidance or (captioned if guide is not None else plain)
         size, null = self.profile.batch, self.text.null(1)[0]
         for start, count, (full,) in full_batches(size, context):
             rows = np.arange(start, start + size) + first

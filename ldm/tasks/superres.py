@@ -227,7 +227,7 @@ def restorer(
     Raises: ValueError, in one sentence, when there is none or its file is broken or of another task.
     """
     if file:
-        kind, c = _told(Path(file))
+        kind, c = _described(Path(file))
         structure, like = abstract(lambda keys: unet(profile, c, keys))
         params = weights.load(file, like, half_to_float32=True)
     else:
@@ -236,7 +236,7 @@ def restorer(
     return Restorer(profile=profile, structure=structure, params=params, codec=codec, null=text.null(1)[0], kind=kind)
 
 
-def _told(file: Path) -> tuple[Kind, int]:
+def _described(file: Path) -> tuple[Kind, int]:
     """Return kind and width of the model in a file.
 
     `models.model_path` names it by its kind first, and it holds its width.

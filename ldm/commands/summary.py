@@ -16,7 +16,7 @@ WIDTH = 110
 SPECIAL = (VERDICTS, BEST, CELLS)
 
 
-def told(notebook: Path) -> str:
+def summary(notebook: Path) -> str:
     """Return what an executed notebook recorded of itself, for whoever has just run it.
 
     Numbers that no verdict and no best setting says stand by the names under which the chapter records them. A value
