@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -73,7 +74,8 @@ def report() -> Iterator[None]:
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
     except KeyboardInterrupt:
-        sys.exit("Interrupted; run the same command again to go on from here.")
+        print("Interrupted; run the same command again to go on from what was kept.", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
 
 
 def main() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from ldm.__main__ import call
+from ldm.commands import draw
 from ldm.data import pictures
 from ldm.diffusion.editing import beginning
 from ldm.diffusion.solvers import plan
@@ -31,6 +34,18 @@ def test_a_png_keeps_texts_in_any_language_and_other_pictures_none(tmp_path):
         pictures.save(tmp_path / name, image, about)
         assert pictures.texts(tmp_path / name) == told
     np.testing.assert_array_equal(pictures.whole(tmp_path / "a.png"), image)
+
+
+def test_nothing_that_was_drawn_is_written_over(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert draw._free("picture", ".png") == Path("picture.png")
+    about = {"caption": "a cat", "steps": "4"}
+    for name in ("picture.png", "picture-2.png"):
+        pictures.save(Path(name), np.zeros((4, 4, 3), np.uint8), about)
+    assert draw._free("picture", ".png") == Path("picture-3.png")
+    assert draw._drawn(Path("picture.png"), about) and not draw._drawn(Path("picture-3.png"), about)
+    with pytest.raises(ValueError, match="picture.png is there already, of steps '4' and not '8'; give another --out"):
+        draw._drawn(Path("picture.png"), about | {"steps": "8"})
 
 
 def test_a_contact_sheet_holds_every_picture_in_rows():

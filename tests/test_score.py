@@ -230,6 +230,7 @@ def test_the_commands_print_a_table_and_write_json_and_csv(tmp_path, monkeypatch
     assert [one["metric"] for one in told["scores"]] == table.metric.tolist() == ["fid", "kid", "is"]
     assert told["network"] == "toy" and told["reference"]["n"] == 50
     assert (table.lo < table.value).all() and (table.value < table.hi).all()
+    assert set(table.n) == {40} and list(table["card n"]) == [40, 0, 40]  # kid's card holds for any n
 
     call(["compare", a, b, "--reference", real, "--metrics", "kid", "--out", out[0], *work])
     said = capsys.readouterr().out
@@ -271,6 +272,52 @@ def test_a_wrong_request_gets_one_sentence(words, sentence):
     with pytest.raises(ValueError) as refused:
         call(["score", *words.split()])
     assert sentence in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [
+        ("--metrics kid", "kid cannot be had of 1 picture, expected 2 or more"),
+        ("--metrics fid,fd-inf", "fid cannot be had of 1 picture"),
+        ("--metrics is --splits 30", "is cannot be had of 1 picture, expected 30 or more: each of --splits 30 parts"),
+        ("--metrics recall --k 9", "recall cannot be had of 1 picture, expected 10 or more: --k 9 neighbours"),
+    ],
+)
+def test_too_few_pictures_are_refused_before_one_is_looked_at(tmp_path, monkeypatch, folders, words, sentence):
+    judge = toy()
+    monkeypatch.setattr(judges, "judge", lambda *_: judge)
+    one = write(tmp_path / "one", 1, 0)
+    with pytest.raises(ValueError) as refused:
+        call(["score", str(one), str(folders[2]), *words.split(), "--work", str(tmp_path / "work")])
+    assert sentence in str(refused.value) and not judge.look.asked and not (tmp_path / "work").exists()
+
+
+def test_shares_end_at_one_and_equal_sets_are_said_to_be_equal(tmp_path, monkeypatch, capsys, folders):
+    monkeypatch.setattr(judges, "judge", lambda *_: toy())
+    monkeypatch.chdir(tmp_path)  # features are kept in the current folder
+    a = str(folders[0])
+    call(["score", a, a, "--metrics", "precision,coverage", "--out", "s.json"])
+    told = json.loads((tmp_path / "s.json").read_text())["scores"]
+    assert all(one["value"] == 1 and one["hi"] == 1 for one in told) and (tmp_path / "runs/scores").is_dir()
+    assert "Pictures and reference are the same files" in capsys.readouterr().out
+    call(["compare", a, a, "--reference", str(folders[2])])
+    assert "no number: they are equal" in capsys.readouterr().out
+
+
+def test_pictures_without_a_partner_are_counted(tmp_path, monkeypatch, capsys, folders):
+    monkeypatch.setattr(judges, "judge", lambda *_: toy())
+    few = write(tmp_path / "few", 9, 3)
+    call(["compare", str(folders[0]), str(few), "--reference", str(folders[2]), "--work", str(tmp_path / "work")])
+    assert "9 pairs by names" in (said := capsys.readouterr().out)
+    assert "left out as without a partner: 31 of A, 0 of B" in said
+    with pytest.raises(ValueError, match="one has 'x/1', the other 'y/1'"):
+        matching.match(["x/1.png"], ["y/1.png"], "names")
+
+
+def test_arrays_of_real_features_serve_as_a_reference():
+    x, y = features(30, 4, 0), features(40, 4, 1)
+    assert metrics.kid(x, y).value == metrics.kid(x, Sample(features=y)).value
+    assert metrics.frechet(x, y).value == metrics.frechet(x, Gaussian.of(y)).value
 
 
 def test_one_stored_block_is_read_at_a_time(tmp_path, monkeypatch):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,8 @@ def draw(
     Captions: a file, one a line; each is drawn n times. Sampler: ddim, ddpm, euler, heun, dpm++ or dpm++2s in place of
     the folder's scheduler. Size: height and width of the latents, an eighth of the picture's. Image, strength: a
     picture to begin from, and the share of the steps that are taken. Lora: files that are added, lora-weight times.
-    Out: a picture (picture.png), or of several the folder (pictures/), with metadata.jsonl and a contact sheet.
+    Out: a picture (picture.png, or picture-2.png and so on), or of several the folder (pictures/), with metadata.jsonl
+    and a contact sheet. A picture that was drawn otherwise is not written over.
     """
     from tqdm import tqdm
 
@@ -48,7 +50,7 @@ def draw(
 
     words = _captions(caption, captions)
     jobs = [(text, number) for number, text in enumerate(text for text in words for _ in range(max(n, 1)))]
-    out = out or Path("picture.png" if len(jobs) == 1 else "pictures")
+    out = out or (_free("picture", ".png") if len(jobs) == 1 else Path("pictures"))
     check_request(out, n, lora, lora_weight, single=len(jobs) == 1)
     check_guidance(guidance)
     model = read_model(folder, lora, lora_weight, sampler)
@@ -63,15 +65,38 @@ def draw(
         content = hashlib.blake2b(image.read_bytes(), digest_size=8).hexdigest()
         settings |= {"image": f"{image.name} {content}", "strength": f"{strength:g}"}
     files = [out if len(jobs) == 1 else out / f"{number:05d}.png" for _, number in jobs]
-    for (text, number), file in zip(tqdm(jobs, unit="picture", disable=len(jobs) == 1), files, strict=True):
-        about = {"caption": text, "number": str(number)} | settings
-        if len(jobs) > 1 and file.is_file() and pictures.texts(file) == about:
+    about = [{"caption": text, "number": str(number)} | settings for text, number in jobs]
+    drawn = [_drawn(file, texts) for file, texts in zip(files, about, strict=True)]
+    for i, (text, number) in enumerate(tqdm(jobs, unit="picture", disable=len(jobs) == 1)):
+        if drawn[i]:
             continue
         picture = model.images([text], plan, guidance, seed=seed, size=size or None, first=number, start=start)[0]
-        pictures.save(file, picture, about)
+        pictures.save(files[i], picture, about[i])
     if len(jobs) > 1:
         _finish(out, files, [text for text, _ in jobs])
     print(out)
+
+
+def _free(name: str, ending: str) -> Path:
+    """Return name.png, or name-2.png and so on where that is there: nothing that was drawn is lost."""
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(path for path in (Path(name + ending) for name in names) if not path.exists())
+
+
+def _drawn(file: Path, about: Mapping[str, str]) -> bool:
+    """Return whether a picture is there that was drawn so. Raises: ValueError for one that was drawn otherwise."""
+    from ldm.data import pictures
+
+    if not file.is_file():
+        return False
+    there = pictures.texts(file)
+    for name, value in about.items():
+        if there.get(name) != value:
+            raise ValueError(
+                f"{file} is there already, of {name} {there.get(name, 'unknown')!r} and not {value!r}; give another"
+                " --out, or take it away."
+            )
+    return True
 
 
 def _captions(caption: str, file: Path | None) -> list[str]:

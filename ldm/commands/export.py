@@ -35,6 +35,27 @@ def export(
     check_out(out / "model_index.json", [".json"], make=True)
     if any(out.iterdir()):
         raise ValueError(f"{out} is not empty; choose a new folder to write to.")
+    try:
+        _write(out, c, profile, images, seed, kind, folder, unet, lora, lora_weight)
+    except ValueError:
+        if not any(out.iterdir()):  # nothing half-made is left
+            out.rmdir()
+        raise
+    print(out)
+
+
+def _write(
+    out: Path,
+    c: int,
+    profile: str,
+    images: int,
+    seed: int,
+    kind: str,
+    folder: Path | None,
+    unet: Path | None,
+    lora: tuple[Path, ...],
+    lora_weight: tuple[float, ...],
+) -> None:
     if c:
         if unet or lora:
             raise ValueError("unet and lora belong to folder; leave them out, or give folder in place of c.")
@@ -51,4 +72,3 @@ def export(
         check_request(out, 1, lora, lora_weight, single=False)
         model = read_model(folder, lora, lora_weight, "")
         write_pipeline(out, with_unet(model, unet) if unet else model)
-    print(out)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ldm.metrics.reference import Reference
     from ldm.metrics.scoring import Score, Settings
 
+MORE, EQUAL = "no number: more reference pictures", "no number: they are equal"
 USUAL = {"inception": "fid,kid", "clip-l14-336": "cmmd", "clip-l14": "cmmd", "clip-b32": "cmmd"}
 
 
@@ -44,18 +45,20 @@ def score(
     reference also statistics that save-statistics wrote, or those of pytorch-fid and clean-fid (.npz).
     Network: efficientnet (which ships), inception, clip-b32, clip-l14, clip-l14-336, dino or dinov2, with weights: the
     published safetensors. Resize: clean-fid, torch-fidelity, pytorch-fid or pil, of inception and efficientnet.
-    Metrics: of fid, fd-inf, kid, cmmd, mind, precision, recall, density, coverage, is, clip-score, with commas between.
+    Metrics: of fid, fd-inf, kid, cmmd, mind, precision, recall, density, coverage, is, clip-score, with commas between;
+    usually fid,kid (CLIP's networks: cmmd).
     Tokenizer: a folder with CLIP's vocab.json and merges.txt, for clip-score.
     K, most: neighbours of precision to coverage, and how many pictures these look at. Out: .json and .csv files.
-    Work: a folder for features, which a second run finds again.
+    Work: a folder for features, which a second run finds again; runs/scores of the current folder, if left out.
     """
     from ldm.metrics import scoring
 
     settings = scoring.Settings(k=k, most=most, splits=splits, directions=directions)
-    judge, names = _judge(network, weights, resize, metrics, bool(reference), bool(save_statistics))
+    judge, names = _judge(network, weights, resize, metrics, reference, bool(save_statistics))
     tables.check(out)
     if save_statistics:
         check_out(save_statistics, [".safetensors"])
+    scoring.check_counts(names, _count(pictures), _count(reference), settings)
     extracted = _extract(pictures, judge, work, _tokens(names, tokenizer, weights))
     if save_statistics:
         from ldm.metrics.reference import Reference
@@ -79,6 +82,8 @@ def score(
     ]
     print(tables.printed(rows))
     print(_notes(found))
+    if real and real.images == extracted.images:
+        print("Pictures and reference are the same files: nothing is measured but how few they are.")
     print("\n" + _card(judge, [extracted], real))
     records = [
         {
@@ -87,8 +92,7 @@ def score(
             **one.found._asdict(),
             "better": one.better,
             "note": one.note,
-            "card": one.card.fingerprint,
-            **asdict(one.card),
+            **_of_card(one),
             "pictures": extracted.images,
         }
         for one in found
@@ -118,7 +122,7 @@ def compare(
 
     It also says how many pictures it takes to tell them apart.
 
-    By: names, pictures of the same file name (whatever its ending), or captions. All else as of score.
+    By: names, pictures of the same path within their set (whatever its ending), or captions. All else as of score.
     """
     from ldm.data.sources import open_source
     from ldm.metrics import matching, scoring
@@ -126,11 +130,12 @@ def compare(
     if by not in ("names", "captions"):
         raise ValueError(f"by = {by!r}: expected names or captions; choose one of them.")
     settings = scoring.Settings(k=k, most=most, splits=splits, directions=directions)
-    judge, names = _judge(network, weights, resize, metrics, bool(reference), False)
+    judge, names = _judge(network, weights, resize, metrics, reference, False)
     tables.check(out)
     tokens = _tokens(names, tokenizer, weights)
     words = [open_source(place).names if by == "names" else open_source(place).captions() for place in (a, b)]
     which = matching.match(words[0], words[1], by)
+    scoring.check_counts(names, len(which.a), _count(reference), settings)
     both = [_extract(place, judge, work, tokens) for place in (a, b)]
     chosen = [both[0].only(which.a), both[1].only(which.ascending)]
     real = _reference(reference, judge, work) if reference else None
@@ -151,7 +156,7 @@ def compare(
                 "A - B": gap.value,
                 "95 % interval": f"{gap.lo:.4g} to {gap.hi:.4g}",
                 "better": better if told else "not told apart",
-                "pairs to tell": f"{many:,}" if many else "no number: more reference pictures",
+                "pairs to tell": f"{many:,}" if many else MORE if gap.value else EQUAL,
             }
         )
         records.append(
@@ -163,11 +168,12 @@ def compare(
                 **gap._asdict(),
                 "better": better if told else "",
                 "needed": many,
-                "card": one.card.fingerprint,
-                **asdict(one.card),
+                **_of_card(one),
             }
         )
-    print(f"{len(which.a):,} pairs by {by}; A = {a}, B = {b}\n")
+    alone = [len(one) - len(which.a) for one in both]
+    left = f"; left out as without a partner: {alone[0]:,} of A, {alone[1]:,} of B" if any(alone) else ""
+    print(f"{len(which.a):,} pairs by {by}; A = {a}, B = {b}{left}\n")
     print(tables.printed(rows))
     print(_notes(ones))
     if any(one.metric == "fid" for one in ones):
@@ -178,16 +184,31 @@ def compare(
 
 
 def _judge(
-    network: str, weights: Path | None, resize: str, metrics: str, reference: bool, saves: bool
+    network: str, weights: Path | None, resize: str, metrics: str, reference: str, saves: bool
 ) -> tuple[Judge, tuple[str, ...]]:
     from ldm.metrics import scoring
     from ldm.metrics.perceptual.judges import judge
 
     usual = USUAL.get(network, "fid,kid") if reference or not saves else ""
+    if Path(reference).suffix == ".npz":  # a mean and a covariance alone
+        usual = "fid"
     names = tuple(name.strip() for name in (metrics or usual).split(",") if name.strip())
     found = judge(network, weights, resize)
-    scoring.check(names, found, reference)
+    scoring.check(names, found, bool(reference))
     return found, names
+
+
+def _count(place: str) -> int | None:
+    """Return how many pictures a place holds; None where it is none, or statistics."""
+    from ldm.data.sources import open_source
+    from ldm.metrics.reference import is_statistics
+
+    return len(open_source(place)) if place and not is_statistics(place) else None
+
+
+def _of_card(one: Score) -> dict[str, Any]:
+    """Return what a row of a table says of a score's card; its numbers of pictures are not those of the row."""
+    return {"card": one.card.fingerprint} | {f"card {name}": value for name, value in asdict(one.card).items()}
 
 
 def _tokens(names: Sequence[str], tokenizer: Path | None, weights: Path | None) -> Any:
@@ -204,12 +225,11 @@ def _tokens(names: Sequence[str], tokenizer: Path | None, weights: Path | None) 
 
 
 def _extract(place: str, judge: Judge, work: Path | None, tokens: Any) -> Extracted:
-    from ldm import paths
     from ldm.data.sources import open_source
     from ldm.metrics.extraction import extract, read_captions
 
     source = open_source(place)
-    extracted = extract(source, judge, work or paths.RUNS / "scores")
+    extracted = extract(source, judge, work or Path("runs/scores"))
     return read_captions(extracted, source.captions(), judge, tokens) if tokens else extracted
 
 
@@ -246,5 +266,14 @@ def _about(judge: Judge, extracted: Sequence[Extracted], real: Reference | None,
         "pictures": [{"place": one.place, "n": len(one), "images": one.images} for one in extracted],
         "reference": real and {"place": real.place, "n": real.n, "images": real.images},
         "settings": asdict(settings),
-        "versions": {name: version(name) for name in ("jax", "numpy", "pillow")},
+        "versions": {"ldm": _own_version()} | {name: version(name) for name in ("jax", "numpy", "pillow")},
     }
+
+
+def _own_version() -> str:
+    """Return this package's version, whether it is installed or run from its folder."""
+    import tomllib
+
+    from ldm.paths import ROOT
+
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]

@@ -77,8 +77,10 @@ class Gaussian:
         return Gaussian(n=self.n, mean=self.mean @ basis, covariance=basis.T @ self.covariance @ basis)
 
 
-def frechet(fake: Features, real: Gaussian, *, components: int | None = None) -> Measured:
+def frechet(fake: Features, real: Gaussian | Features, *, components: int | None = None) -> Measured:
     """Return the Frechet distance of features (n, d) to the reference; not below 0, and 0 only for equal Gaussians.
+
+    real: the Gaussian of the reference's features (`Gaussian.of`), or these features (m, d).
 
     Biased upwards by about 1/n, and the bias depends on the generator: compare at equal n, and where n is
     not several times the dimension d (it is 1280 for EfficientNet) prefer `components`, the distance within
@@ -86,7 +88,7 @@ def frechet(fake: Features, real: Gaussian, *, components: int | None = None) ->
     exact. The interval holds what n images give on average; where the generator *is* the reference its
     influences vanish as a kernel distance's do, and it is wider than need be.
     """
-    x, real = _projected(fake, real, components)
+    x, real = _projected(fake, real if isinstance(real, Gaussian) else Gaussian.of(real), components)
     value, influence = _frechet(x, real)
     return Measured.by(max(value, 0.0), influence)
 

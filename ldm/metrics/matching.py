@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -54,10 +54,15 @@ def match(a: Sequence[str], b: Sequence[str], what: str) -> Matching:
     rows = [pair for pair in found if pair[1] is not None]
     if len(rows) < 2:
         raise ValueError(
-            f"{len(rows)} of {len(a):,} and {len(b):,} pictures have equal {what}; a difference of pairs needs two:"
-            f" name the files alike, or pair by {'captions' if what == 'names' else 'names'}."
+            f"{len(rows)} of {len(a):,} and {len(b):,} pictures have equal {what} (one has {_first(a, alike)}, the"
+            f" other {_first(b, alike)}); a difference of pairs needs two: name the files alike, or pair by"
+            f" {'captions' if what == 'names' else 'names'}."
         )
     return Matching(*(np.array(side) for side in zip(*rows, strict=True)))
+
+
+def _first(words: Sequence[str], alike: Callable[[str], str]) -> str:
+    return repr(alike(words[0])) if words else "none"
 
 
 def needed(found: Measured, chance: float = CHANCE) -> int | None:

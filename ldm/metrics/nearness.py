@@ -6,6 +6,7 @@ from the true one pixel by pixel (Blau & Michaeli 2018).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
@@ -18,6 +19,7 @@ from ldm.metrics.matching import match
 from ldm.metrics.scores import mean
 
 TOGETHER = 64  # pairs of one shape that are compared at once
+SIZES = 4  # from which on it is said that each costs a compilation
 Compare = Callable[[np.ndarray, np.ndarray], np.ndarray]  # two times uint8 (n, h, w, 3) -> (n,)
 
 
@@ -40,12 +42,21 @@ def nearness(a: Source, b: Source, measures: Mapping[str, Compare], *, progress:
             found[name].append(measure(x, y))
         waiting.clear()
 
+    shapes: set[tuple[int, ...]] = set()
     for row, (x, y) in enumerate(tqdm(together, total=len(which.a), unit="pair", disable=not progress)):
         if x.shape != y.shape:
             raise ValueError(
                 f"{a.names[which.a[row]]} is {x.shape[1]} x {x.shape[0]} pixels in {a.place} and {y.shape[1]} x "
                 f"{y.shape[0]} in {b.place}; give pairs of one size."
             )
+        if x.shape not in shapes:
+            shapes.add(x.shape)
+            if len(shapes) == SIZES:
+                warnings.warn(
+                    f"The pictures have {SIZES} sizes and more. A network (of LPIPS) is compiled for each, some seconds"
+                    " a size; psnr and ssim alone need none.",
+                    stacklevel=2,
+                )
         if waiting and (len(waiting) == TOGETHER or waiting[0][0].shape != x.shape):
             compare()
         waiting.append((x, y))

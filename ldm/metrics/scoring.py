@@ -11,7 +11,7 @@ knows which arguments go with which, and says with every number what it was meas
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Literal, NamedTuple
@@ -65,6 +65,7 @@ KNOWN = {
     "clip-score": Known("CLIP score, {network}", "higher", against=False),
 }
 NAMES = tuple(KNOWN)
+SHARES = ("precision", "recall", "coverage")  # of pictures: between 0 and 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +135,29 @@ def check(names: tuple[str, ...], judge: Judge, reference: bool) -> None:
             )
 
 
+def check_counts(names: Sequence[str], n: int, references: int | None, settings: Settings) -> None:
+    """Raise ValueError, one sentence, before any work, where n pictures are too few for a score to exist.
+
+    references: how many real ones; None where there are none, or nobody knows.
+    """
+    few = n if references is None else min(n, references)
+    least = {
+        "fd-inf": (n, 4 * 2, "its line needs parts of 1, 2 and 4"),
+        "is": (n, settings.splits, f"each of --splits {settings.splits} parts needs one"),
+        **dict.fromkeys(
+            Manifold._fields,
+            (min(few, settings.most), settings.k + 1, f"--k {settings.k} neighbours (of --most {settings.most:,})"),
+        ),
+    }
+    for name in names:
+        there, needed, why = least.get(name, (few if KNOWN[name].against else n, 2, "its interval needs two"))
+        if there < needed:
+            raise ValueError(
+                f"{name} cannot be had of {there:,} picture{'s' * (there != 1)}, expected {needed:,} or more: {why};"
+                " leave it out, or give more."
+            )
+
+
 def scores(
     names: tuple[str, ...], judge: Judge, pictures: Extracted, reference: Reference | None, settings: Settings
 ) -> list[Score]:
@@ -143,7 +167,7 @@ def scores(
         measure |= _against(pictures, reference, settings)
     found = []
     for name in names:
-        value, known = measure[name](), KNOWN[name]
+        value, known = _possible(name, measure[name]()), KNOWN[name]
         card = Card(
             network=judge.protocol,
             reference=reference.images if reference and known.against else "",
@@ -203,18 +227,26 @@ def too_few(name: str, n: int, references: int, d: int, settings: Settings) -> s
     if name == "fid" and n < 10_000:
         return "Below 10,000 pictures the bias is large: compare with values at this very n alone."
     if name == "fd-inf" and n < 8 * d:
-        return f"Its line needs parts of several times {d:,} pictures: take {8 * d:,} or more, or read kid."
+        return f"Parts of several times {d:,} pictures are needed: take {8 * d:,} or more, or read kid."
     if name == "is" and n < 500 * settings.splits:
         return f"{n // settings.splits:,} pictures a part leave classes out: compare at this n and splits alone."
     if name in Manifold._fields and max(n, references) > settings.most:
         return f"Of {settings.most:,} pictures of either side at most, evenly taken; --most changes that."
     if name in Manifold._fields and min(n, references) < 1000:
-        return "It moves with n and k, below a thousand pictures much: compare at equal both alone."
+        return "Below a thousand pictures the value depends much on n and k: compare only at equal n and k."
     if name == "mind" and n < 1000:
         return "Biased upwards by about 1 / n: compare at this very n alone."
     if n < 100:
         return "An interval from so few pictures is a rough one."
     return ""
+
+
+def _possible(name: str, found: Measured) -> Measured:
+    """Return a score whose interval ends where its values do: shares of pictures are at most 1."""
+    if name not in SHARES:
+        return found
+    ends = found._replace(lo=max(found.lo, 0.0), hi=min(found.hi, 1.0))
+    return Measured(*ends).remembering(found.influences)
 
 
 def _order(pictures: Extracted, settings: Settings) -> np.ndarray:

@@ -141,7 +141,7 @@ def test_a_lora_file_adds_its_product_to_the_weights_in_every_layout(tmp_path, t
         ({"lora_unet_input_blocks_1_0.lora_down.weight": (2, 8), "lora_unet_input_blocks_1_0.lora_up.weight": (8, 2)},
          "1 of its 1 layers are not in this folder, the first is 'unet: input_blocks_1_0'"),
         ({f"{CONV}.dora_scale": (8,)}, "is no matrix of a LoRA"),
-        ({f"{CONV}.lora_A.weight": (2, 8)}, "lacks its down or up matrix"),
+        ({f"{CONV}.lora_A.weight": (2, 8)}, "lacks a down or an up matrix"),
         ({f"{CONV}.lora_A.weight": (2, 8), f"{CONV}.lora_B.weight": (8, 2)},
          "has shape (8, 8) where the folder's weight has"),
     ],
@@ -184,10 +184,19 @@ def test_the_command_draws_a_file_of_captions_with_a_sheet_and_texts_and_goes_on
     call(["draw", *asked, "--out", str(tmp_path / "drawn")])
     again = [file.stat().st_mtime_ns for file in files]
     assert [a == b for a, b in zip(times, again, strict=True)] == [True, False, True, True]
+    with pytest.raises(ValueError, match="is there already, of steps '2' and not '3'"):
+        call(["draw", *(word if word != "2" or asked[i - 1] != "--steps" else "3" for i, word in enumerate(asked)),
+              "--out", str(tmp_path / "drawn")])  # fmt: skip
+    assert [file.stat().st_mtime_ns for file in files] == again
 
 
 def test_an_exported_model_of_the_study_draws_the_same_latents_in_diffusers(tmp_path):
+    with pytest.raises(ValueError, match="c = 17|c is 17|17"):
+        call(["export", str(tmp_path / "none"), "--c", "17"])
+    assert not (tmp_path / "none").exists(), "nothing half-made is left"
     call(["export", str(tmp_path / "out"), "--c", "8"])
+    with pytest.raises(ValueError, match="holds a UNet and no whole pipeline"):
+        read_pipeline(tmp_path / "out")
     profile = profiles.get(profiles.DEFAULT)
     network = UNet2DConditionModel.from_pretrained(tmp_path / "out", subfolder="unet")
     scheduler = DDIMScheduler.from_pretrained(tmp_path / "out", subfolder="scheduler")

@@ -104,9 +104,13 @@ def read(path: Path) -> dict[tuple[str, str], Change]:
         parts.setdefault((part, layer), {})[kind] = tensor
     alphas = _alphas(path)
     changes = {}
+    whole = lambda found: {"down", "up"} <= found.keys() and len(found["down"]) == found["up"].shape[1]
+    if broken := [f"{part}: {layer}" for (part, layer), found in parts.items() if not whole(found)]:
+        raise ValueError(
+            f"{path}: {' and '.join(broken[:2])} lack{'s' * (len(broken) == 1)} a down or an up matrix, or the two do"
+            " not fit (one misspelt key does that to two layers); copy the file again."
+        )
     for (part, layer), found in parts.items():
-        if not {"down", "up"} <= found.keys() or len(found["down"]) != found["up"].shape[1]:
-            raise ValueError(f"{path}: {part}: {layer} lacks its down or up matrix, or they do not fit; copy it again.")
         alpha = float(found["alpha"]) if "alpha" in found else alphas.get(part)
         changes[part, layer] = Change(found["down"].astype(np.float64), found["up"].astype(np.float64), alpha)
     if not changes:

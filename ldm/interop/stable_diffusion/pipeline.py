@@ -170,6 +170,11 @@ def read_pipeline(folder: str | Path, *, penultimate: bool = False) -> Pipeline:
             f"{folder} is a single file; expected a folder that diffusers' save_pretrained wrote, which makes one of "
             f"the file by StableDiffusionPipeline.from_single_file({folder.name!r}).save_pretrained('folder')."
         )
+    if not (folder / "model_index.json").exists() and (folder / "README.md").is_file() and (folder / "unet").is_dir():
+        raise ValueError(
+            f"{folder} holds a UNet and no whole pipeline, as `python -m ldm export --c` writes: its README.md says how"
+            " to draw with it."
+        )
     index = read_config(folder / "model_index.json")
     if index.get("_class_name") != "StableDiffusionPipeline":
         raise ValueError(f"{folder} is a {index.get('_class_name')!r}; expected 'StableDiffusionPipeline'.")

@@ -67,6 +67,10 @@ def judge(name: str, weights: Path | None = None, resize: str = "") -> Judge:
         raise ValueError(f"resize = {resize!r}: expected one of {', '.join(RESIZERS)}; leave it out for the usual one.")
     if resize and name not in ("inception", "efficientnet"):
         raise ValueError(f"resize = {resize!r}: {name} is only published with its own resizer; leave it out.")
+    if weights is not None and not weights.exists():
+        raise ValueError(
+            f"weights = {weights} does not exist; give the network's file, or leave it out for the shipped one."
+        )
     if name == "efficientnet":
         return _efficientnet(weights, RESIZERS[resize or "clean-fid"])
     if weights is None:
