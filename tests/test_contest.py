@@ -173,3 +173,16 @@ def test_one_lucky_training_does_not_make_a_finding():
     alone = [verdicts.f3(rows[rows["seed"] == 0], metric, i, margin=0) for rows, metric, i in made]
     assert np.mean([verdict.answer != "undecided" for verdict in alone]) > 0.5
     assert "so the interval does not cover training again" in alone[0].asked
+
+
+def test_a_scatter_known_from_two_trainings_widens_the_band_and_leaves_the_advantage():
+    """Student's tails of one degree of freedom have no variance: it would be in the advantage's unit."""
+    rows, influences = trained(crossing, 2, 0.05, steps=STEPS, guidance=(1.0,))
+    twice = rows[(rows["seed"] == 0) | (rows["c"] == 8)]
+    evidence = Evidence.of(twice, "kid_effnet", influences)
+    assert evidence.scatter.dof == 1
+    found = contest(evidence)
+    within = evidence.rows[evidence.rows["cost"] <= found.budgets[-1]]
+    small, big = (within.loc[(within["size"] == 32) == largest, "value"].min() for largest in (False, True))
+    assert found.advantage[-1] == pytest.approx((big - small) / big)
+    assert found.hi[-1] - found.lo[-1] > 0.5, "12.7 standard errors in place of two"

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from ldm.metrics import Estimate
+from ldm.metrics import Estimate, Z
 from ldm.statistics.bootstrap import REPLICATES, Influences, basic, lower_is_better, of_all, replicates
 from ldm.statistics.budget import affordable
 
@@ -88,6 +88,17 @@ class Evidence:
     def spread(self) -> str:
         """How far trainings scatter that differ in their seed alone, in words; empty where that is not known."""
         return f"trainings scatter by {self.scatter.sd:.1%} of the value" if self.scatter else ""
+
+    def sd(self, drawn: Float[np.ndarray, "*m replicates"]) -> Float[np.ndarray, " *m"]:
+        """Return the standard deviation of each line of replicates.
+
+        Where the scatter of trainings is part of them, it is read off their middle 95 %: known from two or three
+        trainings, it has Student's tails, of which no variance exists.
+        """
+        if self.scatter is None:
+            return drawn.std(-1)
+        lo, hi = np.quantile(drawn, [0.025, 0.975], axis=-1)
+        return (hi - lo) / (2 * Z)
 
     def best_within(self, cost: Float[np.ndarray, " rows"], budgets: Sequence[float] | np.ndarray) -> list[int]:
         """Return the place of the row with the lowest value among those that each budget affords."""

@@ -41,7 +41,7 @@ def lead(
     their, our = (best(evidence, cost, side, budgets) for side in (theirs, ours))
     contested = np.isfinite(their.value) & np.isfinite(our.value)
     share = np.ones(len(budgets))  # of what the advantage is one; a value that may be 0 is no measure of anything
-    share[contested] = np.maximum(np.abs(their.value[contested]), Z * their.drawn[contested].std(1))
+    share[contested] = np.maximum(np.abs(their.value[contested]), Z * evidence.sd(their.drawn[contested]))
     share[share == 0] = 1  # where all is exactly 0, as a small share of few pictures can be
     with np.errstate(invalid="ignore"):
         advantage = (their.value - our.value) / share
@@ -88,7 +88,7 @@ def best(evidence: Evidence, cost: np.ndarray, side: np.ndarray, budgets: np.nda
         if len(at) not in found:  # what is affordable only grows
             first = at[values[at].argmin()]
             apart = values[at] - values[first]
-            close = apart <= 2 * (noise[at] - noise[first]).std(1)
+            close = apart <= 2 * evidence.sd(noise[at] - noise[first])
             tied = np.where(close, values[first], values[at])[:, None] + noise[at]
             found[len(at)] = float(values[first]), (values[at][:, None] + noise[at]).min(0), tied.min(0)
         lines.append(found[len(at)])
@@ -103,5 +103,5 @@ def _end(advantage: np.ndarray, drawn: np.ndarray, sign: int, evidence: Evidence
     few = evidence.scatter is not None and evidence.scatter.dof < 3  # then replicates have no mean that settles
     middle = np.median(drawn, 1) if few else drawn.mean(1)
     errors = drawn - middle[:, None]
-    spread = np.maximum(errors.std(1), 1e-12)
+    spread = np.maximum(evidence.sd(errors), 1e-12)
     return 2 * advantage - middle + sign * np.quantile(np.abs(errors / spread[:, None]).max(0), 0.95) * spread

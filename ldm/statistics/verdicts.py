@@ -209,7 +209,7 @@ def order_of_samplers(
         )
 
     drawn = evidence.replicates
-    share = [max(abs(values[a].min()), Z * drawn[a].min(0).std()) for a, _ in pairs]
+    share = [max(abs(values[a].min()), Z * float(evidence.sd(drawn[a].min(0)))) for a, _ in pairs]
 
     def gap(x: np.ndarray) -> np.ndarray:
         return np.mean([(x[b].min(0) - x[a].min(0)) / s for (a, b), s in zip(pairs, share, strict=True)], axis=0)
