@@ -238,8 +238,10 @@ display(*paper_sizes.shown("F3", store, metric))
 # %% [markdown]
 # ## Limits
 #
-# Each size was trained once, so the intervals are over pictures and not over trainings. The cost counts the UNet alone,
-# as in the paper. Text encoder and decoder cost the same for every size, so they weigh more for a small UNet.
+# Charts show the first training of each size, with intervals over pictures. The comparisons of the smaller with the
+# largest, and the verdict, pool all trainings that are recorded; of most sizes there is one. What the trainings of one
+# size differ by is then part of the intervals, for all sizes. The cost counts the UNet alone, as in the paper. Text
+# encoder and decoder cost the same for every size, so they weigh more for a small UNet.
 #
 # ## Try it
 #

@@ -53,10 +53,11 @@ record("findings", findings_index.index(answers, store=store, profile=chosen))
 # %% [markdown]
 # ## How to read it
 #
-# Brackets hold the 95 % interval of an effect over pictures, not over training seeds. It is paired, because all models
-# draw the same captions from the same noise. *Undecided* means for F1, F2, F5 and F6 that the interval reaches from one
-# answer to the other. For F3 and F4 we count budgets: neither answer is sure at more than half of them, even if the
-# mean effect looks clear.
+# Brackets hold the 95 % interval of an effect over pictures. Where a size was trained several times, as for F3, the
+# trainings are pooled, and what they differ by is part of the interval. It is paired, because all models draw the same
+# captions from the same noise. *Undecided* means for F1, F2, F5 and F6 that the interval reaches from one answer to
+# the other. For F3 and F4 we count budgets: neither answer is sure at more than half of them, even if the mean effect
+# looks clear.
 # Each chapter shows the curves behind its verdict: [pretraining](03_pretraining.ipynb), [sampling](04_sampling.ipynb),
 # [samplers](05_samplers.ipynb), [super-resolution](06_super_resolution.ipynb), [distillation](08_distillation.ipynb).
 # By the distance to the true picture and by PSNR, F2 fails in the paper, too. About [DreamBooth](07_dreambooth.ipynb)
@@ -64,7 +65,7 @@ record("findings", findings_index.index(answers, store=store, profile=chosen))
 #
 # ## Limits
 #
-# Each size was trained once. Each interval errs one time in twenty, and there are many of them
+# Most sizes were trained once. Each interval errs one time in twenty, and there are many of them
 # ([exercise](a4_exercises.ipynb) 37).
 #
 # ## Try it

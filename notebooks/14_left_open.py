@@ -63,7 +63,8 @@ display(*charts.by_setting(found, lambda rows: [charts.answer(rows, m, levels, s
 # useful steps depends on the level more than the winner does: eight are enough for the largest model where the
 # caption says everything, 16 to 32 where it says some, and 32, the end of the grid, where it says nothing. With v
 # only c = 8 and 16 have rows, of captions that say some or nothing, and c = 8 hardly ever wins; the last part of this
-# page compares the settings. Each size was trained once.
+# page compares the settings. The comparisons pool the trainings of a size, of which c = 8 with the noise
+# has three for captions that say some; all else was trained once.
 
 # %% [markdown]
 # ## One caption, said more and less
@@ -108,8 +109,8 @@ display(*charts.by_setting(found, lambda rows: [charts.enough(rows, also, levels
 # ## Smaller or largest, at every budget
 #
 # The charts compare the best smaller model with the largest, each at the best setting that it can afford. The band
-# holds at all budgets together with 95 % certainty. If each size was trained once, it covers the luck of the pictures,
-# but not that of the training.
+# holds at all budgets together with 95 % certainty. It covers the luck of the pictures, and that of the training where
+# a size was trained several times.
 
 # %% tags=["remove-input"]
 display(*charts.by_setting(found, lambda rows: charts.contests(rows, metric, levels, store.influences)))

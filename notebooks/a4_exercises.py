@@ -679,8 +679,9 @@ words(
 )
 
 # %% [markdown]
-# **39** ●●● Each size was trained once. How far would trainings by other seeds have to scatter, as a share of the
-# value, for the difference between two neighbouring sizes to be luck?
+# **39** ●●● Most sizes were trained once. How far would trainings by other seeds have to scatter, as a share of the
+# value, for the difference between two neighbouring sizes to be luck? Compare with what [the
+# verdicts](12_verdicts.ipynb) say of the scatter.
 
 # %% tags=["hide-cell"]
 once = trained[trained["images_seen"] == chosen.length].set_index("c")["value"].sort_index()
@@ -695,7 +696,8 @@ show(luck)
 words(
     "The last column is a standard deviation of trainings, as a share of the value, at which 1.96 standard errors of"
     " the difference are the difference itself. Where it is small, the pair needs several trainings of each size, and"
-    " their spread beside the difference. One training a size cannot say how large the scatter is."
+    " their spread beside the difference. One training a size cannot say how large the scatter is; where a size has"
+    " several, the verdict about F3 names it."
 )
 
 # %% [markdown]
