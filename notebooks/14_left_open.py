@@ -145,12 +145,12 @@ display(
 
 # %% [markdown] tags=["recorded"]
 # On the shipped rows, the second setting takes the smaller model's budgets away. Where the caption says some, c = 8
-# wins by KID at two to three steps of c = 16 with the noise, and nowhere with v; by FD c = 16 wins everywhere with v,
-# and with the noise two to three steps are open. Where the caption says nothing, c = 8 wins at fewer budgets by FD
+# surely wins by KID at three steps of c = 16 with the noise (two are open), and nowhere with v; by FD c = 16 wins
+# everywhere with v, and with the noise two to three steps are open. Where the caption says nothing, c = 8 wins at fewer budgets by FD
 # with v, and at none by KID. One likely reason: with v fewer steps are needed, so the larger model loses less at its
 # fewest. What the times do alone is asked in [confounders](a3_confounders.ipynb). After many steps the metrics
 # disagree about the setting. By FD, v is better for c = 8 and as good for c = 16, where the caption says some; by
-# KID, noise is better for c = 16. Each size was trained once in each setting.
+# KID, noise is better for c = 16. With v each size was trained once.
 
 # %% [markdown]
 # ## Limits
