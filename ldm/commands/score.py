@@ -51,6 +51,7 @@ def score(
     K, most: neighbours of precision to coverage, and how many pictures these look at. Out: .json and .csv files.
     Work: a folder for features, which a second run finds again; runs/scores of the current folder, if left out.
     """
+    from ldm.data.sources import open_source
     from ldm.metrics import scoring
 
     settings = scoring.Settings(k=k, most=most, splits=splits, directions=directions)
@@ -58,7 +59,7 @@ def score(
     tables.check(out)
     if save_statistics:
         check_out(save_statistics, [".safetensors"])
-    scoring.check_counts(names, _count(pictures), _count(reference), settings)
+    scoring.check_counts(names, len(open_source(pictures)), _count(reference), settings)
     extracted = _extract(pictures, judge, work, _tokens(names, tokenizer, weights))
     if save_statistics:
         from ldm.metrics.reference import Reference

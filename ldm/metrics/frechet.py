@@ -77,7 +77,7 @@ class Gaussian:
         return Gaussian(n=self.n, mean=self.mean @ basis, covariance=basis.T @ self.covariance @ basis)
 
 
-def frechet(fake: Features, real: Gaussian | Features, *, components: int | None = None) -> Measured:
+def frechet(fake: Features, real: Gaussian | np.ndarray, *, components: int | None = None) -> Measured:
     """Return the Frechet distance of features (n, d) to the reference; not below 0, and 0 only for equal Gaussians.
 
     real: the Gaussian of the reference's features (`Gaussian.of`), or these features (m, d).
