@@ -228,14 +228,14 @@ PROFILES: dict[str, Profile] = {
     "laptop-eps": OPEN_EPS,
     "laptop-v": OPEN,
     # The transformers at the UNets' costs, and their rectified flow (`ldm.networks.dit_config.small`). Everything but
-    # the network is as in the study of the book, so that the two families can be compared.
+    # the network and its learning rate is as in the study of the book, so that the two families can be compared.
     "laptop-dit": replace(
         OPEN_EPS,
         name="laptop-dit",
         tasks="",
         network="dit",
         family=TRANSFORMERS,
-        train=replace(OPEN.train, learning_rate=4e-3),  # swept at two widths (`tools.learning_rates`)
+        train=replace(OPEN_EPS.train, learning_rate=4e-3),  # swept at two widths (`tools.learning_rates`)
         rate_width=48,
     ),
     "laptop-flow": replace(

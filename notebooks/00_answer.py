@@ -146,8 +146,8 @@ Markdown(findings_figures.summary(answers))
 
 # %% [markdown]
 # Each finding is asked by several metrics, because metrics can disagree. F2, F5 and F6 were asked of the first
-# edition's models (four sizes that predict *v*, captions that say everything), by other metrics. Each size was trained
-# once. F3 is the question of this page. [The verdicts](12_verdicts.ipynb) give every effect with its interval.
+# edition's models (four sizes that predict *v*, captions that say everything), by other metrics. F3 is the question of
+# this page. [The verdicts](12_verdicts.ipynb) give every effect with its interval.
 #
 # ## Four ways on
 #

@@ -107,8 +107,8 @@ Markdown(
 
 # %% [markdown]
 # Each point is one model at one length. The bars are 95 % intervals over pictures. They do not cover training seeds:
-# each size was trained once, so a difference between neighbouring sizes also holds the luck of a seed. If compute alone
-# decided, all sizes would lie on one curve.
+# one training a size is shown, so a difference between neighbouring sizes also holds the luck of a seed. If compute
+# alone decided, all sizes would lie on one curve.
 #
 # The next chart fits one power law in the compute to all sizes. The lower panel shows how far each model lies from it:
 
@@ -220,7 +220,7 @@ display(*paper_sizes.shown("F1", store, metric))
 # %% [markdown]
 # ## Limits
 #
-# Each size was trained once, on few kinds of object, and the models are far smaller than the paper's. [What is scaled
+# One training a size, on few kinds of object, and the models are far smaller than the paper's. [What is scaled
 # down](../book/scaled-down.md) lists the rest.
 
 # %% [markdown]

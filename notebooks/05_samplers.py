@@ -179,7 +179,7 @@ Markdown(agreement(cells, recompute, store=store, evaluator=evaluator))
 # %% [markdown]
 # ## Limits
 #
-# Each size was trained once. At some budgets both samplers leave the question open; such budgets count for neither
+# One training a size is asked. At some budgets both samplers leave the question open; such budgets count for neither
 # answer.
 #
 # ## Try it

@@ -95,8 +95,8 @@ display(*charts.answer(found))
 # %% [markdown]
 # ## What each lever is worth
 #
-# Above zero a lever gains. The bands hold at all costs of a lever together. Each model was trained once, so they do not
-# cover training again.
+# Above zero a lever gains. The bands hold at all costs of a lever together. One training a size is asked, so they do
+# not cover training again.
 
 # %% tags=["remove-input"]
 display(*charts.by_level(found, charts.chart, metrics[:1]))
@@ -202,9 +202,9 @@ record("levers", {level: len(rows[rows["level"] == level]) for level in levels})
 # %% [markdown]
 # ## Limits
 #
-# Three sizes, trained once, a hundred times smaller than the paper's, on latents of 8 x 8 pixels. Each lever has a
-# handful of settings from its paper, which were found for other models; somebody who tunes it may find more. A lever
-# that did nothing here can still be worth something at 512 x 512.
+# Three sizes, one training of each, a hundred times smaller than the paper's, on latents of 8 x 8 pixels. Each lever
+# has a handful of settings from its paper, which were found for other models; somebody who tunes it may find more. A
+# lever that did nothing here can still be worth something at 512 x 512.
 #
 # ## Try it
 #

@@ -150,13 +150,15 @@ display(
 # fewer budgets by FD with v, and at none by KID. One likely reason: with v fewer steps are needed, so the larger model
 # loses less at its fewest. What the times do alone is asked in [confounders](a3_confounders.ipynb). After many steps
 # the metrics disagree about the setting. By FD, v is better for c = 8 and as good for c = 16, where the caption says
-# some; by KID, noise is better for c = 16. With v each size was trained once.
+# some; by KID, noise is better for c = 16. With v each size was trained once, so its intervals leave out what
+# trainings differ by, and "everywhere" says less than it would of the noise.
 
 # %% [markdown]
 # ## Limits
 #
-# Twelve kinds of object in two styles, and networks a hundred times smaller than the paper's. How much a level leaves
-# open is a property of these captions. In other people's captions "some" may be more or less.
+# Pictures, curves and the numbers of useful steps are of the first training of each size. Twelve kinds of object in
+# two styles, and networks a hundred times smaller than the paper's. How much a level leaves open is a property of
+# these captions. In other people's captions "some" may be more or less.
 #
 # ## Try it
 #

@@ -148,7 +148,7 @@ record("F3 without guidance", guided.iloc[0].to_dict())
 # %% [markdown]
 # ## Limits
 #
-# Each size was trained once. We change one thing at a time, and do not ask what two of them do together.
+# One training a size is asked. We change one thing at a time, and do not ask what two of them do together.
 #
 # ## Try it
 #

@@ -94,8 +94,9 @@ words(
 
 # %% tags=["hide-cell"]
 words(
-    "It covers other captions and other noise. It does not cover (1) another training run, since each size was trained"
-    " once; (2) another metric, which may name another winner: choose one and see; (3) settings that were not tried. A"
+    "It covers other captions and other noise. It does not cover (1) another training run, since the chart shows the"
+    " first of each size; (2) another metric, which may name another winner: choose one and see; (3) settings that were"
+    " not tried. A"
     " size with more settings would have more luck, so all sizes have the same grid. It does not cover other real"
     " pictures either, an error that all settings share."
 )

@@ -44,8 +44,24 @@ def test_nothing_that_was_drawn_is_written_over(tmp_path, monkeypatch):
         pictures.save(Path(name), np.zeros((4, 4, 3), np.uint8), about)
     assert draw._free("picture", ".png") == Path("picture-3.png")
     assert draw._drawn(Path("picture.png"), about) and not draw._drawn(Path("picture-3.png"), about)
-    with pytest.raises(ValueError, match="picture.png is there already, of steps '4' and not '8'; give another --out"):
+    with pytest.raises(
+        ValueError, match="picture.png is there already, of steps '4' and not steps '8'; give another --out"
+    ):
         draw._drawn(Path("picture.png"), about | {"steps": "8"})
+    pictures.save(Path("from.png"), np.zeros((4, 4, 3), np.uint8), about | {"image": "photo.jpg", "jax": "0.1"})
+    assert draw._drawn(Path("from.png"), about | {"image": "photo.jpg", "jax": "0.2"}), "whatever the version"
+    with pytest.raises(ValueError, match="of image 'photo.jpg' and not no image; give another"):
+        draw._drawn(Path("from.png"), about)
+    Path("broken.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="broken.png is there already and cannot be read"):
+        draw._drawn(Path("broken.png"), about)
+
+
+def test_a_folder_of_other_pictures_is_not_drawn_into(tmp_path):
+    draw._check_folder(tmp_path, [])
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "00000.png", "text": ""}\n{"file_name": "owl.png"}\n')
+    with pytest.raises(ValueError, match="names 1 pictures that are not asked for, such as owl.png"):
+        draw._check_folder(tmp_path, [tmp_path / "00000.png"])
 
 
 def test_a_contact_sheet_holds_every_picture_in_rows():

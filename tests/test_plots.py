@@ -287,7 +287,7 @@ def test_levels_stand_side_by_side_and_one_without_rows_is_left_out():
     chart, table = levels.contests(by_level(), KID, ["all", "some", "nothing"], lambda rows, metric: {})
     panels = {part["panel"] for part in chart.to_dict()["datasets"].popitem()[1]}
     assert panels == {"the caption says everything", "the caption says some of it"}
-    assert "everything: each size trained once" in table.data
+    assert "everything: one training a size" in table.data
     table = levels.enough(by_level(), KID, ["some"], lambda rows, metric: {}).data
     assert "some of it" in table and "everything" not in table
 

@@ -279,8 +279,8 @@ def test_a_wrong_request_gets_one_sentence(words, sentence):
     [
         ("--metrics kid", "kid cannot be had of 1 picture, expected 2 or more"),
         ("--metrics fid,fd-inf", "fid cannot be had of 1 picture"),
-        ("--metrics is --splits 30", "is cannot be had of 1 picture, expected 30 or more: each of --splits 30 parts"),
-        ("--metrics recall --k 9", "recall cannot be had of 1 picture, expected 10 or more: --k 9 neighbours"),
+        ("--metrics is --splits 30", "is cannot be had of 1 picture, expected 60 or more (two for each of --splits)"),
+        ("--metrics recall --k 9", "recall cannot be had of 1 picture, expected 11 or more (more than --k)"),
     ],
 )
 def test_too_few_pictures_are_refused_before_one_is_looked_at(tmp_path, monkeypatch, folders, words, sentence):
@@ -290,6 +290,25 @@ def test_too_few_pictures_are_refused_before_one_is_looked_at(tmp_path, monkeypa
     with pytest.raises(ValueError) as refused:
         call(["score", str(one), str(folders[2]), *words.split(), "--work", str(tmp_path / "work")])
     assert sentence in str(refused.value) and not judge.look.asked and not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize(
+    "name, n, references",
+    [("kid", 2, 2), ("fid", 2, 2), ("fd-inf", 8, 2), ("is", 4, None), ("precision", 7, 6), ("density", 7, 6)],
+)
+def test_what_is_not_refused_can_be_had_and_one_picture_less_cannot(tmp_path, name, n, references):
+    """The counts are those that the scores themselves ask for."""
+    settings, judge = scoring.Settings(splits=2), toy()
+    sets = [write(tmp_path / f"{i}", count, i) for i, count in enumerate((n, references)) if count]
+    extracted = [extraction.extract(open_source(str(one)), judge, tmp_path / "work", progress=False) for one in sets]
+    real = reference.Reference.of(extracted[1]) if references else None
+    scoring.check_counts((name,), n, references, settings)
+    assert scoring.scores((name,), judge, extracted[0], real, settings)
+    with pytest.raises(ValueError, match=f"{name} cannot be had of {n - 1} picture"):
+        scoring.check_counts((name,), n - 1, references, settings)
+    if references:
+        with pytest.raises(ValueError, match=f"{name} cannot be had of {references - 1} real picture"):
+            scoring.check_counts((name,), n, references - 1, settings)
 
 
 def test_shares_end_at_one_and_equal_sets_are_said_to_be_equal(tmp_path, monkeypatch, capsys, folders):

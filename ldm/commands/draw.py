@@ -66,6 +66,8 @@ def draw(
         settings |= {"image": f"{image.name} {content}", "strength": f"{strength:g}"}
     files = [out if len(jobs) == 1 else out / f"{number:05d}.png" for _, number in jobs]
     about = [{"caption": text, "number": str(number)} | settings for text, number in jobs]
+    if len(jobs) > 1:
+        _check_folder(out, files)
     drawn = [_drawn(file, texts) for file, texts in zip(files, about, strict=True)]
     for i, (text, number) in enumerate(tqdm(jobs, unit="picture", disable=len(jobs) == 1)):
         if drawn[i]:
@@ -84,19 +86,35 @@ def _free(name: str, ending: str) -> Path:
 
 
 def _drawn(file: Path, about: Mapping[str, str]) -> bool:
-    """Return whether a picture is there that was drawn so. Raises: ValueError for one that was drawn otherwise."""
+    """Return whether a picture is there that was drawn so; by which version of JAX does not matter.
+
+    Raises: ValueError, one sentence, for one that was drawn otherwise, and for one that does not say how.
+    """
     from ldm.data import pictures
 
     if not file.is_file():
         return False
-    there = pictures.texts(file)
-    for name, value in about.items():
-        if there.get(name) != value:
-            raise ValueError(
-                f"{file} is there already, of {name} {there.get(name, 'unknown')!r} and not {value!r}; give another"
-                " --out, or take it away."
-            )
+    try:
+        there = pictures.texts(file)
+    except ValueError as error:
+        raise ValueError(f"{file} is there already and cannot be read ({error}); take it away.") from error
+    for name in sorted((there.keys() | about.keys()) - {"jax"}):
+        if there.get(name) != about.get(name):
+            old, new = (f"{name} {texts[name]!r}" if name in texts else f"no {name}" for texts in (there, about))
+            raise ValueError(f"{file} is there already, of {old} and not {new}; give another --out, or take it away.")
     return True
+
+
+def _check_folder(out: Path, files: Sequence[Path]) -> None:
+    """Raise ValueError, one sentence, for a folder whose metadata names pictures that are not asked for."""
+    if not (out / "metadata.jsonl").is_file():
+        return
+    named = {json.loads(line)["file_name"] for line in (out / "metadata.jsonl").read_text("utf-8").splitlines()}
+    if others := sorted(named - {file.name for file in files}):
+        raise ValueError(
+            f"out = {out}: its metadata.jsonl names {len(others)} pictures that are not asked for, such as {others[0]};"
+            " choose another folder."
+        )
 
 
 def _captions(caption: str, file: Path | None) -> list[str]:

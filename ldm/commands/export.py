@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from tyro.conf import Positional
@@ -32,14 +33,15 @@ def export(
 
     if bool(c) == bool(folder):
         raise ValueError("give c, for a model of the study, or folder, for one that diffusers wrote.")
+    new = not out.exists()
     check_out(out / "model_index.json", [".json"], make=True)
     if any(out.iterdir()):
         raise ValueError(f"{out} is not empty; choose a new folder to write to.")
     try:
         _write(out, c, profile, images, seed, kind, folder, unet, lora, lora_weight)
-    except ValueError:
-        if not any(out.iterdir()):  # nothing half-made is left
-            out.rmdir()
+    except BaseException:
+        if new:  # nothing half-made is left
+            shutil.rmtree(out)
         raise
     print(out)
 

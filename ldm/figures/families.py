@@ -167,9 +167,11 @@ def pictures(store: Store, rows: Mapping[Level, pd.DataFrame], pair: Sequence[Pr
     part, budget = part[part["seed"] == 0], few * float((part["cost"] / part["steps"]).max())
     captions = Scenes(pair[0].scenes, "val", pair[0].n, level=level).captions(range(SHOWN))
     points = pd.concat(
-        within(part[part["family"] == i], metric, [budget]).sort_values("c").assign(kind=kind).rename_axis("place")
+        within(part[part["family"] == i], metric, [budget]).assign(
+            kind=kind, place=lambda found, i=i: found["c"].map(pair[i].family.index)
+        )
         for i, kind in enumerate(names(pair))
-    ).sort_index(kind="stable")
+    ).sort_values("place", kind="stable")
     drawn = np.stack([kept(store, key)[: len(captions)] for key in points["key"]])
     lines = [f"{row.kind[:-1]} {row.c}: {label('steps', row.steps)}" for row in points.itertuples()]
     return picture_grid(drawn, lines, captions, width=88)

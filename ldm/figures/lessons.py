@@ -47,7 +47,8 @@ def curves(of: Lessons) -> alt.LayerChart:
 
 def advantage(of: Lessons, metrics: Sequence[str]) -> alt.FacetChart:
     """Plot smaller against largest at every budget, a panel a metric."""
-    found = {short(m): compare(Evidence.of(of.rows, m, of.influences[m]), unit=PAPER) for m in metrics}
+    influences = of.store.influences
+    found = {short(m): compare(Evidence.of(of.trained, m, influences(of.trained, m)), unit=PAPER) for m in metrics}
     return contest.advantages(found)
 
 

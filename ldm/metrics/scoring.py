@@ -140,22 +140,22 @@ def check_counts(names: Sequence[str], n: int, references: int | None, settings:
 
     references: how many real ones; None where there are none, or nobody knows.
     """
-    few = n if references is None else min(n, references)
-    least = {
-        "fd-inf": (n, 4 * 2, "its line needs parts of 1, 2 and 4"),
-        "is": (n, settings.splits, f"each of --splits {settings.splits} parts needs one"),
-        **dict.fromkeys(
-            Manifold._fields,
-            (min(few, settings.most), settings.k + 1, f"--k {settings.k} neighbours (of --most {settings.most:,})"),
-        ),
-    }
+    own = {"fd-inf": (8, "its line needs parts of 1, 2 and 4"), "is": (2 * settings.splits, "two for each of --splits")}
+    real = {}
+    for name in Manifold._fields:
+        own[name], real[name] = (settings.k + 2, "more than --k"), (settings.k + 1, "more than --k")
+    usual = (2, "an interval needs two")
     for name in names:
-        there, needed, why = least.get(name, (few if KNOWN[name].against else n, 2, "its interval needs two"))
-        if there < needed:
-            raise ValueError(
-                f"{name} cannot be had of {there:,} picture{'s' * (there != 1)}, expected {needed:,} or more: {why};"
-                " leave it out, or give more."
-            )
+        sides = [("", n, own.get(name, usual))]
+        if references is not None and KNOWN[name].against:
+            sides.append(("real ", references, real.get(name, usual)))
+        for kind, there, (least, why) in sides:
+            there = min(there, settings.most) if name in Manifold._fields else there
+            if there < least:
+                raise ValueError(
+                    f"{name} cannot be had of {there:,} {kind}picture{'s' * (there != 1)}, expected {least:,} or more"
+                    f" ({why}): leave it out, or give more."
+                )
 
 
 def scores(

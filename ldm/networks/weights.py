@@ -49,7 +49,7 @@ def save(path: str | Path, tensors: Mapping[str, Any], metadata: Mapping[str, An
 def save_half(path: str | Path, params: Mapping[str, Any], metadata: Mapping[str, Any] | None = None) -> Path:
     """Write arrays (NumPy or JAX) in half precision, float16, and JSON values, as `save` does.
 
-    They are rounded where they lie: of what lies on a device half has to travel.
+    They are rounded where they lie, so that only half the bytes are copied from a device.
 
     Raises: OSError, in one sentence where the disk is full.
     """

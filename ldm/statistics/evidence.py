@@ -3,7 +3,8 @@
 A value moves for two reasons: other captions and noise might have been drawn, and the same model might have been
 trained from another seed. Replicates hold both. The first comes from the pictures' influences, which all settings share
 (`ldm.statistics.bootstrap`). The second is one number for each model and replicate, shared by all settings of a model,
-since a lucky training is lucky at every step count.
+as if a lucky training were lucky at every step count. That is a simplification (`book/protocol.md`): it is right for
+comparisons of models, and says nothing of comparisons of settings within one.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Evidence:
         seeds = sorted(set(self.rows["seeds"]))
         many = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}"
         return (
-            "each size trained once, so the interval does not cover training again"
+            "one training a size, so the interval does not cover training again"
             if many == "1"
             else f"{many} trainings a size"
         )
@@ -120,8 +121,8 @@ def training_scatter(rows: pd.DataFrame) -> Spread | None:
     None where none has a twin.
 
     The variance between seeds is averaged over a model's settings, then pooled over models: two or three seeds say
-    little about their own scatter, those of all sizes together say enough. It holds each training's own luck with the
-    pictures too, so that it errs towards doubt.
+    little about their own scatter. It holds each training's own luck with the pictures too. It is taken for models
+    without a twin as well, which is an extrapolation.
     """
     if "seed" not in rows:
         return None

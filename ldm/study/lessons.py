@@ -108,9 +108,14 @@ class Lessons:
         return rows.loc[rows.groupby("size")["value"].idxmin()].sort_values("size", ignore_index=True)
 
     @cached_property
+    def trained(self) -> pd.DataFrame:
+        """The grid with all trainings that are whole, which the comparisons of sizes pool as their chapter does."""
+        return recorded.with_trainings(self.store, self.rows)
+
+    @cached_property
     def f3(self) -> list[verdicts.Verdict]:
         """F3 by each metric, with all step counts."""
-        return [verdicts.f3(self.rows, name, self.influences[name]) for name in self.metrics]
+        return [verdicts.f3(self.trained, name, self.store.influences(self.trained, name)) for name in self.metrics]
 
     @cached_property
     def enough(self) -> pd.DataFrame:
@@ -179,7 +184,8 @@ class Lessons:
         least = rows.groupby(["c", "study", "n"])["steps"].max().index[0]
         rows = rows[(rows["c"] == least[0]) & (rows["study"] == least[1]) & (rows["n"] == least[2])]
         rows = rows[(rows["steps"] == rows["steps"].max())]
-        rows, found = rows[rows["guidance"] == rows["guidance"].min()], []
+        first = lower_is_better(rows[rows["seed"] == 0], self.metrics[0])
+        rows, found = rows[rows["guidance"] == first.loc[first["value"].idxmin(), "guidance"]], []
         for metric in self.metrics:
             two = rows[rows["metric"] == metric].sort_values("seed").drop_duplicates("seed")
             drawn = replicates(two, self.store.influences(two, metric))

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from ldm.metrics.catalogue import short
-from ldm.networks import sizes
 from ldm.study.results import Store
 from ldm.study.run import run
 from ldm.study.sampling import Evaluation, SamplingEvaluator
@@ -26,8 +25,8 @@ def drawn_by_lot(
     """
     recorded = set(store.rows(only="recorded")["key"])
     able = [cell for cell in cells if evaluator.is_here(cell) and evaluator.key(cell) in recorded]
-    pass_of = lambda c: sizes.gflops(evaluator.profile.network, c, **evaluator.network_shape)
-    by_price = sorted(range(len(able)), key=lambda i: pass_of(able[i].c) * able[i].steps)
+    spent = [evaluator.columns(cell) for cell in able]
+    by_price = sorted(range(len(able)), key=lambda i: spent[i]["gflops"] * spent[i]["nfe"] * able[i].n)
     half = sorted(by_price[: max(share, -(-len(able) // 2))])
     return [able[half[i]] for i in sorted(np.random.default_rng(0).permutation(len(half))[:share])]
 
@@ -71,8 +70,8 @@ def agreement(cells: Sequence[Evaluation], share: int, *, store: Store, evaluato
     shown = table[(table["metric"] == "kid_effnet") | ~table["agrees"]].drop(columns="off")
     shown = shown.assign(metric=shown["metric"].map(short)).rename(columns={"c": "size c", "n": "pictures"})
     return (
-        f"{len(chosen)} of the {len(cells)} cells were drawn by lot, from the half that is cheaper to compute, with"
-        f" {len(table)} values."
+        f"{len(chosen)} of the {len(cells)} cells were drawn by lot, with {len(table)} values; the dearer half takes no"
+        " part where there are many."
         f" **{hits} of {len(table)}** lie within the recorded interval. The largest change is"
         f" {table['off'].max():.1%} of its interval's half width. The table shows one metric of each cell, and every"
         " value that does not"

@@ -184,14 +184,14 @@ def test_the_command_draws_a_file_of_captions_with_a_sheet_and_texts_and_goes_on
     call(["draw", *asked, "--out", str(tmp_path / "drawn")])
     again = [file.stat().st_mtime_ns for file in files]
     assert [a == b for a, b in zip(times, again, strict=True)] == [True, False, True, True]
-    with pytest.raises(ValueError, match="is there already, of steps '2' and not '3'"):
+    with pytest.raises(ValueError, match="is there already, of steps '2' and not steps '3'"):
         call(["draw", *(word if word != "2" or asked[i - 1] != "--steps" else "3" for i, word in enumerate(asked)),
               "--out", str(tmp_path / "drawn")])  # fmt: skip
     assert [file.stat().st_mtime_ns for file in files] == again
 
 
 def test_an_exported_model_of_the_study_draws_the_same_latents_in_diffusers(tmp_path):
-    with pytest.raises(ValueError, match="c = 17|c is 17|17"):
+    with pytest.raises(ValueError, match="no trained model of c = 17"):
         call(["export", str(tmp_path / "none"), "--c", "17"])
     assert not (tmp_path / "none").exists(), "nothing half-made is left"
     call(["export", str(tmp_path / "out"), "--c", "8"])
