@@ -13,6 +13,7 @@ from ldm.commands import tables
 from ldm.files import check_out
 
 if TYPE_CHECKING:
+    from ldm.data.sources import Source
     from ldm.metrics.extraction import Extracted
     from ldm.metrics.perceptual.judges import Judge
     from ldm.metrics.reference import Reference
@@ -59,14 +60,15 @@ def score(
     tables.check(out)
     if save_statistics:
         check_out(save_statistics, [".safetensors"])
-    scoring.check_counts(names, len(open_source(pictures)), _count(reference), settings)
-    extracted = _extract(pictures, judge, work, _tokens(names, tokenizer, weights))
+    source, true = open_source(pictures), _opened(reference)
+    scoring.check_counts(names, len(source), None if true is None else len(true), settings)
+    extracted = _extract(source, judge, work, _tokens(names, tokenizer, weights))
     if save_statistics:
         from ldm.metrics.reference import Reference
 
         Reference.of(extracted).save(save_statistics, judge.protocol)
         print(save_statistics)
-    real = _reference(reference, judge, work) if reference else None
+    real = _reference(reference, true, judge, work)
     found = scoring.scores(names, judge, extracted, real, settings)
     if not found:
         return
@@ -127,6 +129,7 @@ def compare(
     """
     from ldm.data.sources import open_source
     from ldm.metrics import matching, scoring
+    from ldm.metrics.manifold import Manifold
 
     if by not in ("names", "captions"):
         raise ValueError(f"by = {by!r}: expected names or captions; choose one of them.")
@@ -134,17 +137,19 @@ def compare(
     judge, names = _judge(network, weights, resize, metrics, reference, False)
     tables.check(out)
     tokens = _tokens(names, tokenizer, weights)
-    words = [open_source(place).names if by == "names" else open_source(place).captions() for place in (a, b)]
+    sources, true = [open_source(place) for place in (a, b)], _opened(reference)
+    words = [source.names if by == "names" else source.captions() for source in sources]
     which = matching.match(words[0], words[1], by)
-    scoring.check_counts(names, len(which.a), _count(reference), settings)
-    both = [_extract(place, judge, work, tokens) for place in (a, b)]
+    scoring.check_counts(names, len(which.a), None if true is None else len(true), settings)
+    for name in names:
+        if name in Manifold._fields and settings.most < len(which.a):
+            raise ValueError(f"{name} looks at {settings.most:,} pictures: give --most {len(which.a)} or more.")
+    both = [_extract(source, judge, work, tokens) for source in sources]
     chosen = [both[0].only(which.a), both[1].only(which.ascending)]
-    real = _reference(reference, judge, work) if reference else None
+    real = _reference(reference, true, judge, work)
     ones, others = (scoring.scores(names, judge, extracted, real, settings) for extracted in chosen)
     rows, records = [], []
     for one, other in zip(ones, others, strict=True):
-        if len(one.found.influences[0]) != len(which.a):
-            raise ValueError(f"{one.metric} looks at {settings.most:,} pictures: give --most {len(which.a)} or more.")
         gap = matching.matched_difference(one.found, other.found, which)
         many = matching.needed(gap)
         told = gap.lo > 0 or gap.hi < 0
@@ -199,12 +204,12 @@ def _judge(
     return found, names
 
 
-def _count(place: str) -> int | None:
-    """Return how many pictures a place holds; None where it is none, or statistics."""
+def _opened(reference: str) -> Source | None:
+    """Return the real pictures; None where there are none, or statistics in their place."""
     from ldm.data.sources import open_source
     from ldm.metrics.reference import is_statistics
 
-    return len(open_source(place)) if place and not is_statistics(place) else None
+    return open_source(reference) if reference and not is_statistics(reference) else None
 
 
 def _of_card(one: Score) -> dict[str, Any]:
@@ -225,21 +230,20 @@ def _tokens(names: Sequence[str], tokenizer: Path | None, weights: Path | None) 
     return read_tokenizer(tokenizer)
 
 
-def _extract(place: str, judge: Judge, work: Path | None, tokens: Any) -> Extracted:
-    from ldm.data.sources import open_source
+def _extract(source: Source, judge: Judge, work: Path | None, tokens: Any) -> Extracted:
     from ldm.metrics.extraction import extract, read_captions
 
-    source = open_source(place)
     extracted = extract(source, judge, work or Path("runs/scores"))
     return read_captions(extracted, source.captions(), judge, tokens) if tokens else extracted
 
 
-def _reference(place: str, judge: Judge, work: Path | None) -> Reference:
+def _reference(place: str, source: Source | None, judge: Judge, work: Path | None) -> Reference | None:
+    """Return the reference: of a source, or of the statistics that a place holds; None where no place is given."""
     from ldm.metrics import reference
 
-    if reference.is_statistics(place):
-        return reference.read(Path(place), judge.protocol)
-    return reference.Reference.of(_extract(place, judge, work, None))
+    if source is not None:
+        return reference.Reference.of(_extract(source, judge, work, None))
+    return reference.read(Path(place), judge.protocol) if place else None
 
 
 def _notes(found: Sequence[Score]) -> str:
