@@ -163,8 +163,7 @@ def enough(rows: pd.DataFrame, metric: str, levels: Sequence[str], influences: I
     Enough is said by `ldm.statistics.optimum.enough_steps`.
     """
     parts = recorded(rows[rows["seed"] == 0], metric, levels)
-    found = [
-        optimum.enough_steps(part, metric, influences(part, metric)).assign(said=SAYS[level])
-        for level, part in parts.items()
-    ]
+    found = [optimum.enough_steps(part, metric, influences(part, metric)) for part in parts.values()]
+    for level, part in zip(parts, found, strict=True):
+        part.insert(0, "the caption says", SAYS[level])
     return Markdown(tables.table(pd.concat(found)) if found else MISSING)
