@@ -63,9 +63,9 @@ def test_budgets_are_those_that_both_families_can_use():
 def test_a_size_counts_where_its_partner_has_rows():
     rows, _ = two(usual, usual)
     rows = rows[rows["c"] != 120]
-    kept = families.partners(rows, ((8, 16, 24, 32), (48, 72, 96, 120)))
+    kept = families.with_partners(rows, ((8, 48), (16, 72), (24, 96), (32, 120)))
     assert sorted(kept["c"].unique()) == [8, 16, 48, 72]
-    assert families.partners(rows[rows["family"] == 0], ((8,), (48,))).empty
+    assert families.with_partners(rows[rows["family"] == 0], [(8, 48)]).empty
 
 
 def test_a_width_that_both_families_have_is_two_models():

@@ -68,12 +68,13 @@ def draw(
     about = [{"caption": text, "number": str(number)} | settings for text, number in jobs]
     if len(jobs) > 1:
         _check_folder(out, files)
-    drawn = [_drawn(file, texts) for file, texts in zip(files, about, strict=True)]
-    for i, (text, number) in enumerate(tqdm(jobs, unit="picture", disable=len(jobs) == 1)):
-        if drawn[i]:
+    drawn = [_drawn(file, texts) for file, texts in zip(files, about, strict=True)]  # all are asked before any work
+    bar = tqdm(zip(jobs, files, about, drawn, strict=True), total=len(jobs), unit="picture", disable=len(jobs) == 1)
+    for (text, number), file, texts, there in bar:
+        if there:
             continue
         picture = model.images([text], plan, guidance, seed=seed, size=size or None, first=number, start=start)[0]
-        pictures.save(files[i], picture, about[i])
+        pictures.save(file, picture, texts)
     if len(jobs) > 1:
         _finish(out, files, [text for text, _ in jobs])
     print(out)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from tyro.conf import Positional
@@ -33,44 +35,36 @@ def export(
 
     if bool(c) == bool(folder):
         raise ValueError("give c, for a model of the study, or folder, for one that diffusers wrote.")
-    new = not out.exists()
-    check_out(out / "model_index.json", [".json"], make=True)
-    if any(out.iterdir()):
-        raise ValueError(f"{out} is not empty; choose a new folder to write to.")
-    try:
-        _write(out, c, profile, images, seed, kind, folder, unet, lora, lora_weight)
-    except BaseException:
-        if new:  # nothing half-made is left
-            shutil.rmtree(out)
-        raise
+    with _whole_or_nothing(out):
+        check_out(out / "model_index.json", [".json"], make=True)
+        if any(out.iterdir()):
+            raise ValueError(f"{out} is not empty; choose a new folder to write to.")
+        if c:
+            if unet or lora:
+                raise ValueError("unet and lora belong to folder; leave them out, or give folder in place of c.")
+            from ldm import profiles
+            from ldm.interop.stable_diffusion.study import write_model
+
+            chosen = profiles.get(profile)
+            write_model(out, chosen, c, images or chosen.length, seed, kind)
+        elif folder:
+            from ldm.commands.draw import check_request, read_model
+            from ldm.interop.stable_diffusion.pipeline import write_pipeline
+            from ldm.interop.stable_diffusion.study import with_unet
+
+            check_request(out, 1, lora, lora_weight, single=False)
+            model = read_model(folder, lora, lora_weight, "")
+            write_pipeline(out, with_unet(model, unet) if unet else model)
     print(out)
 
 
-def _write(
-    out: Path,
-    c: int,
-    profile: str,
-    images: int,
-    seed: int,
-    kind: str,
-    folder: Path | None,
-    unet: Path | None,
-    lora: tuple[Path, ...],
-    lora_weight: tuple[float, ...],
-) -> None:
-    if c:
-        if unet or lora:
-            raise ValueError("unet and lora belong to folder; leave them out, or give folder in place of c.")
-        from ldm import profiles
-        from ldm.interop.stable_diffusion.study import write_model
-
-        chosen = profiles.get(profile)
-        write_model(out, chosen, c, images or chosen.length, seed, kind)
-    elif folder:
-        from ldm.commands.draw import check_request, read_model
-        from ldm.interop.stable_diffusion.pipeline import write_pipeline
-        from ldm.interop.stable_diffusion.study import with_unet
-
-        check_request(out, 1, lora, lora_weight, single=False)
-        model = read_model(folder, lora, lora_weight, "")
-        write_pipeline(out, with_unet(model, unet) if unet else model)
+@contextlib.contextmanager
+def _whole_or_nothing(out: Path) -> Iterator[None]:
+    """Take away, where what is done within fails, the folder that it made."""
+    new = not out.exists()
+    try:
+        yield
+    except BaseException:
+        if new:
+            shutil.rmtree(out, ignore_errors=True)
+        raise

@@ -276,7 +276,7 @@ def _about(judge: Judge, extracted: Sequence[Extracted], real: Reference | None,
 
 
 def _own_version() -> str:
-    """Return this package's version, whether it is installed or run from its folder."""
+    """Return the version of the repository that this runs from: it need not be installed as a package."""
     import tomllib
 
     from ldm.paths import ROOT

@@ -167,6 +167,34 @@ def curve(
     return drawn if line is None else [base.mark_line(strokeOpacity=line).encode(y=y), *drawn]
 
 
+def quality_panels(
+    found: pd.DataFrame,
+    metric: str,
+    panels: Sequence[str],
+    *,
+    keep: Sequence[str] = (),
+    told: Sequence[alt.Tooltip] = (),
+    **encoding: Any,
+) -> alt.FacetChart:
+    """Plot quality against sampling cost on one logarithmic axis of cost, a panel a value of the column `panel`.
+
+    Args:
+        found: rows that `pick` gave, with `panel`; panels: its values, from above. keep: other columns that are drawn.
+        told: what a tooltip begins with; encoding: of the curves, such as their colour.
+    """
+    found = found.sort_values("cost")
+    least = found["value"].min() / 4  # a logarithmic axis has no nought, which an interval may reach
+    data = columns(found).assign(lo=found["lo"].clip(lower=least), **{name: found[name] for name in ("panel", *keep)})
+    base = alt.Chart().encode(x=cost_axis(), tooltip=[*told, *tooltip(data, metric)], **encoding)
+    y = panel_axis(metric, type="log", nice=False, padding=10)
+    return (
+        alt.layer(*curve(base, y), data=data)
+        .properties(width=540, height=240)
+        .facet(row=alt.Row("panel:N", title=None, sort=list(panels), header=ABOVE))
+        .resolve_scale(y="independent")
+    )
+
+
 def interactive() -> bool:
     """Return whether somebody looks at a notebook while its cells run (papermill's reader comes later)."""
     from IPython import get_ipython

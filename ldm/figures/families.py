@@ -6,18 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
-import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
 from ldm import profiles
 from ldm.data.scenes.captions import Level
 from ldm.data.scenes.dataset import Scenes
-from ldm.figures.charts import ABOVE, COST, best, columns, cost_axis, curve, panel_axis, pick, tooltip
+from ldm.figures.charts import COST, best, pick, quality_panels
 from ldm.figures.contest import along_the_budget, shares
 from ldm.figures.levels import recorded, title
-from ldm.figures.pictures import picture_grid
-from ldm.figures.samples import kept, label
+from ldm.figures.samples import label, of_captions
 from ldm.figures.tables import table
 from ldm.metrics.catalogue import metric_of, short
 from ldm.networks import sizes
@@ -40,19 +38,24 @@ def names(pair: Sequence[Profile]) -> tuple[str, str]:
     return first, second
 
 
+def partners(pair: Sequence[Profile]) -> list[tuple[int, ...]]:
+    """Return the sizes of two profiles that cost alike: those at the same place of their families."""
+    return list(zip(*(profile.family for profile in pair), strict=False))
+
+
 def together(found: Mapping[str, pd.DataFrame], levels: Sequence[Level], metric: str) -> dict[Level, pd.DataFrame]:
     """Return level -> the rows of both families by one metric, of partners at the step counts that both have.
 
     found: profile -> rows of its grid (`ldm.study.recorded.by_level`), of two profiles. A column `family` is 0 or 1.
     """
-    first, second = (profiles.get(name).family for name in found)
+    pairs = partners([profiles.get(name) for name in found])
     shown: dict[Level, pd.DataFrame] = {}
     for level in levels:
         parts = [part for rows in found.values() for part in recorded(rows, metric, [level]).values()]
         if len(parts) == 2:
             common = set(parts[0]["steps"]) & set(parts[1]["steps"])
             both = pd.concat([part[part["steps"].isin(common)].assign(family=i) for i, part in enumerate(parts)])
-            if len(both := families.partners(both, (first, second))):
+            if len(both := families.with_partners(both, pairs)):
                 shown[level] = both.reset_index(drop=True)
     return shown
 
@@ -61,7 +64,7 @@ def costs(pair: Sequence[Profile], rows: Mapping[str, pd.DataFrame]) -> Markdown
     """Return as a table what the partners with rows cost: their parameters, and the GFLOPs of one pass."""
     known = {int(c) for part in rows.values() for c in part["c"]}
     lines = []
-    for two in zip(*(profile.family for profile in pair), strict=False):
+    for two in partners(pair):
         if set(two) <= known:
             line: dict[str, Any] = {}
             for name, profile, c in zip(names(pair), pair, two, strict=True):
@@ -122,38 +125,26 @@ def curves(rows: Mapping[str, pd.DataFrame], pair: Sequence[Profile], metric: st
     """Plot quality at the best guidance against sampling cost, a panel a level: a colour a pair, dashed the second."""
     if not rows:
         return Markdown(MISSING)
-    of_pair = {
-        (i, c): f"{two[0]} and {two[1]}"
-        for two in zip(*(profile.family for profile in pair), strict=False)
-        for i, c in enumerate(two)
-    }
+    of_pair = {(i, c): f"{two[0]} and {two[1]}" for two in partners(pair) for i, c in enumerate(two)}
     parts = []
     for level, part in rows.items():
         drawn = best(pick(part[part["seed"] == 0], metric), ["family", "c", "steps"])
         who = [of_pair[int(i), int(c)] for i, c in zip(drawn["family"], drawn["c"], strict=True)]
         parts.append(drawn.assign(panel=title(level), who=who, kind=drawn["family"].map(dict(enumerate(names(pair))))))
-    found = pd.concat(parts).sort_values("cost")
-    least = found["value"].min() / 4  # a logarithmic axis has no nought, which an interval may reach
-    data = columns(found).assign(
-        panel=found["panel"], who=found["who"], kind=found["kind"], lo=found["lo"].clip(lower=least)
-    )
     dash = alt.StrokeDash("kind:N", title=None, scale=alt.Scale(domain=list(names(pair)), range=[[1, 0], [5, 4]]))
     hue = alt.Color("who:O", title="c and width", scale=alt.Scale(domain=list(dict.fromkeys(of_pair.values()))))
-    base = alt.Chart().encode(
-        x=cost_axis(),
+    chart = quality_panels(
+        pd.concat(parts),
+        metric,
+        [title(level) for level in rows],
+        keep=("who", "kind"),
+        told=[alt.Tooltip("kind:N", title="family")],
         color=hue,
         strokeDash=dash,
         detail="kind:N",
-        tooltip=[alt.Tooltip("kind:N"), *tooltip(data, metric)],
     )
-    y = panel_axis(metric, type="log", nice=False, padding=10)
-    return (
-        alt.layer(*curve(base, y), data=data)
-        .properties(width=540, height=240)
-        .facet(row=alt.Row("panel:N", title=None, sort=[title(level) for level in rows], header=ABOVE))
-        .resolve_scale(y="independent")
-        .properties(description=f"{metric_of(metric).title} against sampling cost, both families, a panel a level")
-    )
+    described = f"{metric_of(metric).title} against sampling cost, both families, a panel a level"
+    return chart.properties(description=described)
 
 
 def pictures(store: Store, rows: Mapping[Level, pd.DataFrame], pair: Sequence[Profile], metric: str, few: int) -> Any:
@@ -172,6 +163,5 @@ def pictures(store: Store, rows: Mapping[Level, pd.DataFrame], pair: Sequence[Pr
         )
         for i, kind in enumerate(names(pair))
     ).sort_values("place", kind="stable")
-    drawn = np.stack([kept(store, key)[: len(captions)] for key in points["key"]])
     lines = [f"{row.kind[:-1]} {row.c}: {label('steps', row.steps)}" for row in points.itertuples()]
-    return picture_grid(drawn, lines, captions, width=88)
+    return of_captions(store, points["key"], lines, captions)

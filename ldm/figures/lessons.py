@@ -47,8 +47,7 @@ def curves(of: Lessons) -> alt.LayerChart:
 
 def advantage(of: Lessons, metrics: Sequence[str]) -> alt.FacetChart:
     """Plot smaller against largest at every budget, a panel a metric."""
-    influences = of.store.influences
-    found = {short(m): compare(Evidence.of(of.trained, m, influences(of.trained, m)), unit=PAPER) for m in metrics}
+    found = {short(m): compare(Evidence.of(of.trained, m, of.influences[m]), unit=PAPER) for m in metrics}
     return contest.advantages(found)
 
 

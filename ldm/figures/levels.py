@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import altair as alt
 import pandas as pd
 from IPython.display import Markdown
 
 from ldm import profiles
 from ldm.figures import samples, tables
-from ldm.figures.charts import ABOVE, best, color, columns, cost_axis, curve, panel_axis, pick, tooltip
+from ldm.figures.charts import best, color, pick, quality_panels
 from ldm.figures.contest import advantages, in_steps, shares
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics import optimum
@@ -114,18 +113,10 @@ def curves(rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> Any:
     if not parts:
         return Markdown(MISSING)
     picked = [best(pick(part, metric), ["c", "steps"]).assign(panel=title(level)) for level, part in parts.items()]
-    found = pd.concat(picked).sort_values("cost")
-    least = found["value"].min() / 4  # a logarithmic axis has no nought, which an interval may reach
-    data = columns(found).assign(panel=found["panel"], lo=found["lo"].clip(lower=least))
-    base = alt.Chart().encode(x=cost_axis(), color=color(data), tooltip=tooltip(data, metric))
-    y = panel_axis(metric, type="log", nice=False, padding=10)
-    return (
-        alt.layer(*curve(base, y), data=data)
-        .properties(width=540, height=240)
-        .facet(row=alt.Row("panel:N", title=None, sort=[title(level) for level in parts], header=ABOVE))
-        .resolve_scale(y="independent")
-        .properties(description=f"{metric_of(metric).title} against sampling cost, a panel a level of caption")
-    )
+    found = pd.concat(picked)
+    described = f"{metric_of(metric).title} against sampling cost, a panel a level of caption"
+    chart = quality_panels(found, metric, [title(level) for level in parts], color=color(found))
+    return chart.properties(description=described)
 
 
 def contests(

@@ -13,25 +13,24 @@ from IPython.display import Markdown
 from ldm.figures import contest, explorer, tables
 from ldm.figures.charts import ABOVE, INK, cost_axis
 from ldm.figures.levels import SAYS, title
-from ldm.figures.pictures import picture_grid
-from ldm.figures.samples import kept, label
+from ldm.figures.samples import label, of_captions
 from ldm.metrics.catalogue import metric_of, short
 from ldm.statistics import comparisons
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.budget import affordable
 from ldm.statistics.contest import DONE
 from ldm.statistics.evidence import Evidence
-from ldm.statistics.worth import OUTCOMES, PLAIN, Outcome, Worth, chances, regret, with_steps_between, worth
+from ldm.statistics.worth import OUTCOMES, PLAIN, Worth, chances, regret, with_steps_between, worth
 from ldm.study.lever_cells import Stored
 from ldm.study.results import Store
 
-WORDS: dict[Outcome, str] = {
+WORDS: dict[str, str] = {
     "better": "surely better than without",
     "same": "alike within the margin",
     "worse": "surely worse",
     "open": "not told apart",
 }
-COLOURS: dict[Outcome, str] = {"better": "#3b8f5a", "same": "#8fa3ad", "worse": "#c0504d", "open": "#c9c9c9"}
+COLOURS: dict[str, str] = {"better": "#3b8f5a", "same": "#8fa3ad", "worse": "#c0504d", "open": "#c9c9c9"}
 UNITS = {DONE: contest.UNITS[DONE], "clock": "seconds a picture, in the networks"}
 Found = Mapping[str, Mapping[str, Evidence]]  # level of caption -> metric -> what is known
 MOST = 0.6  # of a gain or a loss that a chart has room for; tooltips say all of it
@@ -203,9 +202,8 @@ def pictures(store: Store, found: Found, budget: float, captions: Sequence[str])
     rows = next(iter(next(iter(found.values())).values())).rows
     within = rows[affordable(rows["done"], budget)]
     best = within.loc[within.groupby("lever")["value"].idxmin()].sort_values("value")
-    drawn = np.stack([kept(store, key)[: len(captions)] for key in best["key"]])
     lines = [f"{row['lever'] or NONE}: {setting(row)}" for row in best.to_dict("records")]
-    return picture_grid(drawn, lines, captions, width=88)
+    return of_captions(store, best["key"], lines, captions)
 
 
 def in_fewer_bits(

@@ -6,7 +6,7 @@ A cell keeps its first pictures; which of them are shown is fixed here, not chos
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -120,6 +120,10 @@ def at_equal_cost(store: Store, points: pd.DataFrame, budgets: Sequence[float]) 
 def at_one_budget(store: Store, points: pd.DataFrame, captions: Sequence[str]) -> Any:
     """Show what each size draws best of the first captions within one budget: a line a size."""
     points = points.sort_values("c")
-    drawn = np.stack([kept(store, key)[: len(captions)] for key in points["key"]])
     lines = [f"c = {row.c}: {label('steps', row.steps)}" for row in points.itertuples()]
-    return picture_grid(drawn, lines, captions, width=88)
+    return of_captions(store, points["key"], lines, captions)
+
+
+def of_captions(store: Store, keys: Iterable[str], lines: Sequence[str], captions: Sequence[str]) -> Any:
+    """Show what cells drew of the first captions: a line a cell, under these names."""
+    return picture_grid(np.stack([kept(store, key)[: len(captions)] for key in keys]), lines, captions, width=88)

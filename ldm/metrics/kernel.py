@@ -80,25 +80,25 @@ def kid(fake: Features, real: Sample | Features) -> Measured:
 
     Times 1000 by custom, but not here: `kid(...).times(1000)`.
     """
-    return _distance(checked(fake), real if isinstance(real, Sample) else Sample(features=real), cubic)
+    return _distance(checked(fake), _sample(real), cubic)
 
 
-def cmmd(fake: Features, real: Sample) -> Measured:
+def cmmd(fake: Features, real: Sample | Features) -> Measured:
     """Return CMMD of CLIP image features (n, d), times 1000 (Jayasumana et al. 2024, section 4).
 
     Features are scaled to length 1, sigma is 10. The authors' program keeps the pairs i = j, which adds
     about 1000 (1 - mean kernel) (1 / n + 1 / m); here they are left out, as in their eq. 4. "CMMD" is CLIP
     ViT-L/14 at 336 pixels; with another network name that.
     """
-    return _distance(unit(checked(fake)), real.unit, Rbf(10.0)).times(1000)
+    return _distance(unit(checked(fake)), _sample(real).unit, Rbf(10.0)).times(1000)
 
 
-def mmd(fake: Features, real: Sample, *, bandwidth: float) -> Measured:
+def mmd(fake: Features, real: Sample | Features, *, bandwidth: float) -> Measured:
     """Return the squared MMD of features (n, d) under a Gaussian kernel; name the bandwidth in the protocol.
 
     Small bandwidths see fine differences and need many images; `median_bandwidth` is a usual choice.
     """
-    return _distance(checked(fake), real, Rbf(bandwidth))
+    return _distance(checked(fake), _sample(real), Rbf(bandwidth))
 
 
 def median_bandwidth(real: Sample) -> float:
@@ -131,6 +131,10 @@ def kid_subsets(fake: np.ndarray, real: Sample, *, subsets: int = 100, size: int
         a, b = (s[rng.choice(len(s), size, replace=False)] for s in (x, y))
         values.append(kid(a, Sample(features=b)).value)
     return Estimate.of(float(np.mean(values)), float(np.std(values, ddof=1)), size)
+
+
+def _sample(real: Sample | Features) -> Sample:
+    return real if isinstance(real, Sample) else Sample(features=real)
 
 
 def _distance(x: Features, real: Sample, kernel: Kernel) -> Measured:

@@ -76,6 +76,13 @@ class Bands:
         )
 
 
+def outcome(lo: float, hi: float, sides: tuple[str, str], margin: float = MARGIN) -> str:
+    """Return how a comparison with this band ends: SAME, the side that is surely better, or OPEN."""
+    if lo > -margin and hi < margin:
+        return SAME
+    return sides[0] if lo > 0 else sides[1] if hi < 0 else OPEN
+
+
 def bands(
     evidence: Evidence,
     cost: Float[np.ndarray, " rows"],
@@ -95,10 +102,9 @@ def bands(
     budgets = np.concatenate([[start], costs[(costs > start * (1 + 1e-9)) & (costs < end * (1 - 1e-9))]])
     wide = np.log2(np.append(budgets[1:], end) / budgets)
     found = lead(evidence, cost, first, ~first, budgets, wide)
-    alike = (found.lo > -margin) & (found.hi < margin)
     winners = [
-        FORFEIT if not fair else SAME if same else sides[0] if lo > 0 else sides[1] if hi < 0 else OPEN
-        for fair, same, lo, hi in zip(found.contested, alike, found.lo, found.hi, strict=True)
+        outcome(lo, hi, sides, margin) if fair else FORFEIT
+        for fair, lo, hi in zip(found.contested, found.lo, found.hi, strict=True)
     ]
     size = evidence.rows["size"].to_numpy()
     return Bands(

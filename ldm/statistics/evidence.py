@@ -22,8 +22,10 @@ from ldm.metrics import Estimate, Z
 from ldm.statistics.bootstrap import REPLICATES, Influences, basic, lower_is_better, of_all, replicates
 from ldm.statistics.budget import affordable
 
+MODEL = ("study", "profile", "task", "c", "images_seen")  # columns of a row: what was trained, apart from the seed,
+DRAWN = ("sampler", "steps", "guidance", "level")  # and how it was drawn with
 SETTING = (
-    *("study", "profile", "task", "c", "images_seen", "sampler", "steps", "guidance", "level", "strength"),
+    *(*MODEL, *DRAWN, "strength"),
     *("cost", "nfe", "gflops", "params", "protocol", "metric", "size"),
 )
 

@@ -17,15 +17,13 @@ from ldm.statistics.evidence import Evidence
 NEITHER = "undecided"
 
 
-def partners(rows: pd.DataFrame, families: tuple[Sequence[int], Sequence[int]]) -> pd.DataFrame:
+def with_partners(rows: pd.DataFrame, pairs: Sequence[Sequence[int]]) -> pd.DataFrame:
     """Return the rows of sizes whose partner has rows, too.
 
-    rows: of both families, with a column `family`, 0 or 1. families: their sizes, small to large, partners at the same
-    place.
+    rows: of both families, with a column `family`, 0 or 1. pairs: a size of each family, which are partners.
     """
     known = [set(rows.loc[rows["family"] == i, "c"].astype(int)) for i in (0, 1)]
-    pairs = [pair for pair in zip(*families, strict=False) if pair[0] in known[0] and pair[1] in known[1]]
-    kept = [(i, pair[i]) for pair in pairs for i in (0, 1)]
+    kept = [(i, pair[i]) for pair in pairs if pair[0] in known[0] and pair[1] in known[1] for i in (0, 1)]
     return rows[pd.MultiIndex.from_frame(rows[["family", "c"]].astype(int)).isin(kept)]
 
 

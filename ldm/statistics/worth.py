@@ -10,20 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
 from ldm.metrics import Estimate
-from ldm.statistics.bands import MARGIN
+from ldm.statistics.bands import MARGIN, OPEN, SAME, outcome
 from ldm.statistics.budget import affordable, lowest
 from ldm.statistics.evidence import Evidence
 from ldm.statistics.sides import lead
 
-Outcome = Literal["better", "same", "worse", "open"]
-OUTCOMES: tuple[Outcome, ...] = ("better", "same", "worse", "open")
+SIDES = ("better", "worse")  # with the lever than without
+OUTCOMES = (SIDES[0], SAME, SIDES[1], OPEN)
 PLAIN = ""  # the lever of settings without any
 
 
@@ -41,7 +41,7 @@ class Worth:
     gain: Float[np.ndarray, " m"]
     lo: Float[np.ndarray, " m"]
     hi: Float[np.ndarray, " m"]
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[str, ...]
     best: pd.DataFrame  # the row of the best setting with the lever at each budget
     mean: Estimate  # of the gain, each budget alike
 
@@ -55,7 +55,7 @@ class Worth:
         )
 
     @property
-    def counts(self) -> dict[Outcome, int]:
+    def counts(self) -> dict[str, int]:
         """At how many of the budgets it ends each way."""
         return {name: self.outcomes.count(name) for name in OUTCOMES}
 
@@ -113,10 +113,7 @@ def worth(priced: Priced, lever: str, *, margin: float = MARGIN) -> Worth:
     if not len(budgets):
         raise ValueError(f"lever = {lever!r}: none of its settings costs what some without a lever do.")
     found = lead(evidence, cost, pulled, plain, budgets, np.ones(len(budgets)))
-    outcomes: list[Outcome] = [
-        "same" if lo > -margin and hi < margin else "better" if lo > 0 else "worse" if hi < 0 else "open"
-        for lo, hi in zip(found.lo, found.hi, strict=True)
-    ]
+    ends = zip(found.lo, found.hi, strict=True)
     at = evidence.where(pulled).best_within(cost[pulled], budgets)
     return Worth(
         lever=lever,
@@ -125,7 +122,7 @@ def worth(priced: Priced, lever: str, *, margin: float = MARGIN) -> Worth:
         gain=found.advantage,
         lo=found.lo,
         hi=found.hi,
-        outcomes=tuple(outcomes),
+        outcomes=tuple(outcome(lo, hi, SIDES, margin) for lo, hi in ends),
         best=evidence.where(pulled).rows.iloc[at].reset_index(drop=True),
         mean=found.mean,
     )

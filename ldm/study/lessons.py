@@ -60,8 +60,9 @@ class Lessons:
 
     @cached_property
     def influences(self) -> dict[str, Influences]:
-        """The influences of each metric's rows."""
-        return {name: self.store.influences(self.rows[self.rows["metric"] == name], name) for name in self.metrics}
+        """The influences of each metric's rows, of all trainings."""
+        rows = self.trained
+        return {name: self.store.influences(rows[rows["metric"] == name], name) for name in self.metrics}
 
     @property
     def sizes(self) -> list[int]:
@@ -115,7 +116,7 @@ class Lessons:
     @cached_property
     def f3(self) -> list[verdicts.Verdict]:
         """F3 by each metric, with all step counts."""
-        return [verdicts.f3(self.trained, name, self.store.influences(self.trained, name)) for name in self.metrics]
+        return [verdicts.f3(self.trained, name, self.influences[name]) for name in self.metrics]
 
     @cached_property
     def enough(self) -> pd.DataFrame:

@@ -9,16 +9,13 @@ import pandas as pd
 
 from ldm.data.scenes.captions import Level
 from ldm.profiles import Profile
+from ldm.statistics.evidence import DRAWN, MODEL
 from ldm.study import superres as restoration
 from ldm.study.results import Store
 from ldm.tasks import superres_recipe
 
 SAMPLERS = ("ddim", "ddpm", "dpm++")
 STEPS, GUIDANCE = 50, 2.0  # how every training length is sampled
-MODEL, SETTING = (
-    ("study", "profile", "task", "c", "images_seen"),
-    ("sampler", "steps", "guidance", "level"),
-)  # columns of a row: what was trained, apart from the seed, and how it is asked
 
 
 def pretrained(store: Store, profile: Profile) -> pd.DataFrame:
@@ -81,7 +78,7 @@ def with_trainings(store: Store, rows: pd.DataFrame) -> pd.DataFrame:
     if not len(rows):
         return rows
     known = lambda values: [None if pd.isna(value) else value for value in values]
-    same: dict[str, Any] = {name: known(rows[name].unique()) for name in (*MODEL, *SETTING)}
+    same: dict[str, Any] = {name: known(rows[name].unique()) for name in (*MODEL, *DRAWN)}
     others = of_pictures(store.rows(**same), int(rows["n"].max()))
     return whole_trainings(pd.concat([rows, others[~others["seed"].isin(rows["seed"])]], ignore_index=True))
 
@@ -94,7 +91,7 @@ def whole_trainings(rows: pd.DataFrame) -> pd.DataFrame:
     kept = []
     for _, model in rows.groupby(list(MODEL), dropna=False, sort=False):
         parts = [part for _, part in model.groupby("seed")]  # the first training first
-        settings = [pd.MultiIndex.from_frame(part[[*SETTING, "metric"]]) for part in parts]
+        settings = [pd.MultiIndex.from_frame(part[[*DRAWN, "metric"]]) for part in parts]
         kept += [
             part[has.isin(settings[0])]
             for part, has in zip(parts, settings, strict=True)
