@@ -2,10 +2,11 @@
 
     nice -n 19 .venv/bin/python -m tools.evaluate_family    # go on where it stopped; --plan: only list what is left
     nice -n 19 .venv/bin/python -m tools.evaluate_family 8 16    # of these sizes alone, beside another for the rest
+    nice -n 19 .venv/bin/python -m tools.evaluate_family --settings laptop-dit    # of the transformers alone
 
 Held-out losses first, of each training and of its averages. Then what the chapters ask, 1,024 pictures a point: every
 size, step count and guidance; every length of training; other samplers; the suspects of the chapter about confounders;
-other levels of caption; newer solvers and other levers; then the other setting, and the other trainings of each size.
+other levels of caption; newer solvers and other levers; then the other settings, and the other trainings of each size.
 What is recorded is not run again, and a model that is not trained yet is left for later.
 """
 
@@ -23,7 +24,8 @@ from ldm.study.results import Store
 from ldm.study.run import run
 from ldm.tasks import models, pretrain, register
 
-SETTINGS = ("laptop-eps", "laptop-v")  # profiles: as the paper's base, and as today
+SETTINGS = ("laptop-eps", "laptop-v", "laptop-dit")  # profiles: as the paper's base, as today, and transformers
+LEVERS = SETTINGS[0]  # the setting of which levers are asked
 SEEDS = (0, 1, 2)
 SHARES = (0.03, 0.05, 0.075, 0.1, 0.15, 0.2)  # of a training, that its weights are averaged over
 
@@ -66,29 +68,31 @@ def stages(chosen: Profile, sizes: Sequence[int]) -> Iterator[tuple[str, list[sa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sizes", nargs="*", type=int, help="base filter counts; none: the family's")
+    parser.add_argument("sizes", nargs="*", type=int, help="of the families' sizes, these alone; none: all")
+    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=SETTINGS, help="profiles; default: all")
     parser.add_argument("--backwards", action="store_true", help="last things first: beside another, of the same sizes")
     parser.add_argument("--plan", action="store_true", help="only list what is left")
     told, store = parser.parse_args(), Store(ROOT)
-    settings = [profiles.get(name) for name in SETTINGS]
-    sizes = told.sizes or settings[0].family
-    for chosen in [] if told.plan else settings:
+    family = {  # profile -> sizes
+        profile: [c for c in profile.family if c in told.sizes or not told.sizes]
+        for profile in map(profiles.get, told.settings)
+    }
+    for chosen, sizes in {} if told.plan else family.items():
         evaluator = denoising.DenoisingEvaluator(chosen)
         for seed in SEEDS:
             if cells := losses(chosen, sizes, seed):
                 run(cells, evaluator=evaluator, store=store, title=f"{chosen.name} denoising, seed {seed}")
-    evaluators = {
-        chosen.name: sampling.SamplingEvaluator(chosen) for chosen in settings
-    }  # each loads its networks once
-    for chosen in settings:
+    evaluators = {chosen.name: sampling.SamplingEvaluator(chosen) for chosen in family}  # each loads its networks once
+    for chosen, sizes in family.items():
         for title, cells in list(stages(chosen, sizes))[:: -1 if told.backwards else 1]:
             cells = cells[::-1] if told.backwards else cells
             run_those_here(f"{chosen.name}, {title}", cells, evaluators[chosen.name], store, planned=told.plan)
-    grids = (lever_grid.lever_grid, lever_grid.guided_grid)
-    pulled = list(dict.fromkeys(cell for grid in grids for cell in grid(settings[0], sizes)))
-    run_those_here("levers", pulled, levers.LeverEvaluator(settings[0]), store, planned=told.plan)
+    for chosen in [profile for profile in family if profile.name == LEVERS]:
+        grids = (lever_grid.lever_grid, lever_grid.guided_grid)
+        pulled = list(dict.fromkeys(cell for grid in grids for cell in grid(chosen, family[chosen])))
+        run_those_here("levers", pulled, levers.LeverEvaluator(chosen), store, planned=told.plan)
     for seed in SEEDS[1:]:
-        for chosen in settings:
+        for chosen, sizes in family.items():
             for level in ("some", "all"):
                 cells = at_level(chosen, sizes, level, seed)
                 title = f"{chosen.name}, captions that say {level}, seed {seed}"

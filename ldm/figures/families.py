@@ -20,7 +20,7 @@ from ldm.figures.tables import table
 from ldm.metrics.catalogue import metric_of, short
 from ldm.networks import sizes
 from ldm.profiles import Profile
-from ldm.statistics import families
+from ldm.statistics import families, verdicts
 from ldm.statistics.bands import OPEN, SAME, Bands
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.evidence import Evidence
@@ -119,6 +119,38 @@ def along(found: Mapping[str, Bands], pair: Sequence[Profile]) -> tuple[Any, ...
     chart = along_the_budget(panels, ends, COST, f"advantage of {names(pair)[0]}")
     described = f"advantage of the {names(pair)[0]} over the {names(pair)[1]} at every sampling budget, with its band"
     return chart.properties(description=described), Markdown(shares(panels, ends).to_markdown(index=False))
+
+
+def finding(
+    rows: Mapping[str, Mapping[Level, pd.DataFrame]], pair: Sequence[Profile], influences: InfluencesOf
+) -> Markdown:
+    """Return as a table whether F3 holds in each family, and whether both answer alike at the budgets that they share.
+
+    rows: metric -> level -> rows of `together`; levels at which a family has rows of one size alone are left out.
+    """
+    lines, kinds = [], names(pair)
+    for metric, by_level in rows.items():
+        for level, part in by_level.items():
+            evidence = [_evidence(part, metric, influences, i) for i in (0, 1)]
+            if all(len(one.sizes) > 1 for one in evidence):
+                alone = [verdicts.f3(part[part["family"] == i], metric, influences(part, metric)) for i in (0, 1)]
+                both = verdicts.same_for_both(*evidence, kinds)
+                lines.append(
+                    {"by": short(metric), "the caption says": level}
+                    | {f"F3 of the {kind}": _told(one) for kind, one in zip(kinds, alone, strict=True)}
+                    | {"the same for both": _told(both)}
+                )
+    return Markdown(table(pd.DataFrame(lines)) if lines else MISSING)
+
+
+def _evidence(rows: pd.DataFrame, metric: str, influences: InfluencesOf, family: int) -> Evidence:
+    """Return the evidence of one family's rows."""
+    part = rows[rows["family"] == family]
+    return Evidence.of(part, metric, influences(part, metric))
+
+
+def _told(verdict: verdicts.Verdict) -> str:
+    return f"{verdict.answer} ({verdict.effect:+.0%})"
 
 
 def curves(rows: Mapping[str, pd.DataFrame], pair: Sequence[Profile], metric: str) -> Any:
