@@ -29,6 +29,7 @@ AFTER = {
     "08_distillation": ["05_samplers"],
     "09_interpolation": ["04_sampling"],
     "10_tpu": [],
+    "11_transformers": [],
     "13_levers": [],
     "14_left_open": [],
     "12_verdicts": ["05_samplers", "06_super_resolution", "08_distillation"],
@@ -40,7 +41,7 @@ AFTER = {
     "a1_metrics": [],
     "a2_speed": [],
 }
-LIGHT = ("01_data", "02_family", "10_tpu", "a0_primer", "a1_metrics", "a2_speed", "13_levers", "14_left_open", "a4_exercises", "a5_first_hour")  # one core is enough
+LIGHT = ("01_data", "02_family", "10_tpu", "11_transformers", "a0_primer", "a1_metrics", "a2_speed", "13_levers", "14_left_open", "a4_exercises", "a5_first_hour")  # one core is enough
 
 alone = contextlib.ExitStack()
 

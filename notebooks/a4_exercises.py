@@ -38,7 +38,8 @@ from ldm.figures import laws, speed, tables
 from ldm.figures.dreambooth import over_subjects
 from ldm.figures.record import record
 from ldm.metrics.catalogue import short
-from ldm.networks import cost, family
+from ldm.networks import cost, dit_config, family, sizes
+from ldm.networks.dit_cost import multiply_adds
 from ldm.paths import ROOT
 from ldm.statistics import bootstrap, comparisons, optimum, verdicts
 from ldm.statistics.sensitivity import changes
@@ -634,9 +635,9 @@ words(
 # a ring. Compared with the arithmetic, for which size do the messages matter most?
 
 # %% tags=["hide-cell"]
-sizes = family.table1().set_index("name")
-arithmetic = 4 * sizes["gflops"] * 1e9 * 2048 / 256 / (chips.V5E.tflops * 1e12)
-messages = 2 * 4 * sizes["params"] / (chips.V5E.links / 2 * 1e9)
+printed = family.table1().set_index("name")
+arithmetic = 4 * printed["gflops"] * 1e9 * 2048 / 256 / (chips.V5E.tflops * 1e12)
+messages = 2 * 4 * printed["params"] / (chips.V5E.links / 2 * 1e9)
 show(pd.DataFrame({"arithmetic, s": arithmetic, "messages, s": messages, "ratio": messages / arithmetic}))
 words(
     "For the largest; but both grow nearly alike with the size, and the batch a chip, eight pictures, decides more"
@@ -1024,6 +1025,67 @@ show(pd.DataFrame({"read": ["one by one", "as a band"], "useless levers of 100":
 words(
     "About 20 and about 2 or 3. The costs of one lever share their pictures and often their setting, so in truth they"
     " are not independent, and the first number is smaller. The band takes that into account."
+)
+
+# %% [markdown]
+# ## [Transformers](11_transformers.ipynb)
+#
+# **58** ● In how many multiply-adds does the average parameter take part, in one pass of each network? Why does the
+# transformer that costs as much as a UNet have so few parameters?
+
+# %% tags=["hide-cell"]
+pair = [profiles.get(name) for name in ("laptop-eps", "laptop-dit")]
+counts = [
+    {"network": kind, "size": c, "parameters": sizes.params(one.network, c, one.context)}
+    | {"GFLOPs": sizes.gflops(one.network, c, one.latent_shape[0], one.tokens, one.context)}
+    for kind, one in zip(("UNet", "transformer"), pair, strict=True)
+    for c in one.family[:2]
+]
+per_pass = pd.DataFrame(counts)
+per_pass["multiply-adds a parameter"] = per_pass["GFLOPs"] * 1e9 / 2 / per_pass["parameters"]
+show(per_pass.drop(columns="GFLOPs"))
+words(
+    "A weight of a transformer's layer multiplies each of the 64 tokens once. A weight of a UNet multiplies each place"
+    " of its map: 64 on the largest, one on the smallest, and most weights lie where the maps are small. So a UNet"
+    " holds more weights for the same FLOPs. It can know more; the transformer thinks longer about what it knows."
+)
+
+# %% [markdown]
+# **59** ●● Our transformers make each of the 64 latents a token. Which share of the cost would be left with patches of
+# 2 x 2 and 4 x 4, for widths 48 and 1152? Which part of the cost does not shrink with the number of tokens?
+
+# %% tags=["hide-cell"]
+cut = {
+    width: {
+        f"patch {p}": multiply_adds(dit_config.small(width, 128, p), 8, 24)
+        / multiply_adds(dit_config.small(width, 128), 8, 24)
+        for p in (2, 4)
+    }
+    for width in (48, 1152)
+}
+show(pd.DataFrame(cut).T.rename_axis("width").reset_index())
+words(
+    "Not quite a quarter and a sixteenth are left: the keys and values of the caption's 24 words and the modulation by"
+    " time cost the same however many tokens there are."
+)
+
+# %% [markdown]
+# **60** ●●● Both families draw from the same noise and captions. By how much is the interval of their difference
+# narrower for it, at eight steps?
+
+# %% tags=["hide-cell"]
+eighth = [
+    recorded.by_level(store, one, ["some"])
+    .query("metric == 'fd_scene_decoded' and steps == 8 and seed == 0 and c == @one.family[0]")
+    .nsmallest(1, "value")
+    for one in pair
+]
+known = bootstrap.of_all(pd.concat(eighth), store.influences(pd.concat(eighth), "fd_scene_decoded"))
+apart, together = np.hypot(*known.std(axis=1)), np.std(known[0] - known[1])
+words(
+    f"It has {together / apart:.0%} of the width that it would have if each family had drawn other pictures. What one"
+    f" picture moves in the one distance and in the other is correlated by {np.corrcoef(known)[0, 1]:.2f}: a caption"
+    " that is hard for one network is hard for the other, too."
 )
 
 # %% tags=["remove-cell"]

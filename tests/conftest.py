@@ -14,6 +14,8 @@ from tests.environment import QUICK, one_device
 
 ROOT = Path(__file__).parents[1]
 os.environ["JAX_PLATFORMS"] = "cpu"
+for library in ("OPENBLAS", "OMP"):  # for the workers of -n: of two threads, the one that waits burns a whole core
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8 {QUICK}"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".jax_cache"))  # a second run compiles nothing
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")

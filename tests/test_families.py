@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from ldm.statistics import families
+from ldm.statistics import families, verdicts
 from ldm.statistics.evidence import Evidence
 from tests.synthetic import STEP_COST, sampling
 
@@ -82,3 +82,21 @@ def test_one_family_is_no_comparison():
     rows, influences = two(usual, usual)
     with pytest.raises(ValueError, match="the rows are of one: run the grid for UNets and transformers"):
         families.between(Evidence.of(rows[rows["family"] == 0], "kid_effnet", influences), NAMES)
+
+
+def alike(first, second, **how):
+    rows, influences = two(first, second, **how)
+    one, other = (Evidence.of(rows[rows["family"] == i], "kid_effnet", influences) for i in (0, 1))
+    return verdicts.same_for_both(one, other, NAMES)
+
+
+def test_both_families_answer_alike_where_size_pays_in_both_and_not_where_it_pays_in_one():
+    larger = lambda c, steps, guidance: 10 + 2 / steps + 400 / c + guidance  # steps hardly matter, size does
+    steps = lambda c, steps, guidance: 10 + 400 / steps + 2 / c + guidance  # and the other way
+    scaled = lambda *setting: 2 * larger(*setting)  # another family may draw worse and answer alike
+    found = alike(larger, scaled)
+    assert found.answer == "holds" and abs(found.effect.value) < 0.02
+    found = alike(larger, steps)
+    assert found.answer == "fails" and found.effect.value > 0.3
+    assert "advantage of the best smaller one of the transformers" in found.meaning
+    assert alike(larger, steps, se=50).answer == "undecided"

@@ -53,7 +53,7 @@ def test_partners_are_compared_at_the_step_counts_that_both_have():
     together, _ = compared(found)
     assert sorted(together["some"]["c"].unique()) == [8, 16, 48, 72] and set(together["some"]["steps"]) == {4, 8}
     table = families.costs(PAIR, together).data
-    assert "616,476" in table and "140,116" in table and "120" not in table.split("\n")[2]
+    assert "616,476" in table and "140,116" in table and "transformer 120" not in table
 
 
 def test_the_charts_have_a_panel_a_level_and_a_dash_a_family():
@@ -64,6 +64,23 @@ def test_the_charts_have_a_panel_a_level_and_a_dash_a_family():
     drawn, table = families.along(by_level, PAIR)
     assert "advantage of the UNets over the transformers" in drawn.to_dict()["description"]
     assert "the UNets are surely better" in table.data
+
+
+def test_the_finding_is_asked_of_each_family_and_of_both():
+    together, _ = compared(rows())
+    table = families.finding({KID: together}, PAIR, lambda rows, metric: {}).data
+    heading, line = table.split("\n")[0], table.split("\n")[2]
+    assert "F3 of the UNets" in heading and "F3 of the transformers" in heading
+    assert "| some" in line and line.rstrip(" |").split("|")[-1].strip().startswith(("holds", "fails", "undecided"))
+    drawn, shares = families.smaller_or_largest(together, PAIR, KID, lambda rows, metric: {})
+    panels = {row["panel"] for row in next(iter(drawn.to_dict()["datasets"].values()))}
+    assert panels == {"UNets: the caption says some of it", "transformers: the caption says some of it"}
+    assert shares.data.count("the caption says") == 2
+    alone = rows()
+    alone["laptop-dit"] = alone["laptop-dit"].query("c == 48")
+    together, _ = compared(alone)
+    assert families.finding({KID: together}, PAIR, lambda rows, metric: {}).data == families.MISSING
+    assert families.smaller_or_largest(together, PAIR, KID, lambda rows, metric: {})[0].data == families.MISSING
 
 
 @pytest.mark.parametrize("lacks", ["laptop-eps", "laptop-dit"])

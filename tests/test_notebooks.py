@@ -26,6 +26,7 @@ CHAPTERS = (
     "08_distillation",
     "09_interpolation",
     "10_tpu",
+    "11_transformers",
     "12_verdicts",
     "13_levers",
     "14_left_open",

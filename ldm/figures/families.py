@@ -13,8 +13,8 @@ from ldm import profiles
 from ldm.data.scenes.captions import Level
 from ldm.data.scenes.dataset import Scenes
 from ldm.figures.charts import COST, best, pick, quality_panels
-from ldm.figures.contest import along_the_budget, shares
-from ldm.figures.levels import recorded, title
+from ldm.figures.contest import advantages, along_the_budget, shares
+from ldm.figures.levels import SAYS, recorded, title
 from ldm.figures.samples import label, of_captions
 from ldm.figures.tables import table
 from ldm.metrics.catalogue import metric_of, short
@@ -23,6 +23,7 @@ from ldm.profiles import Profile
 from ldm.statistics import families, verdicts
 from ldm.statistics.bands import OPEN, SAME, Bands
 from ldm.statistics.bootstrap import InfluencesOf
+from ldm.statistics.contest import contest
 from ldm.statistics.evidence import Evidence
 from ldm.statistics.optimum import within
 from ldm.study.results import Store
@@ -61,20 +62,19 @@ def together(found: Mapping[str, pd.DataFrame], levels: Sequence[Level], metric:
 
 
 def costs(pair: Sequence[Profile], rows: Mapping[str, pd.DataFrame]) -> Markdown:
-    """Return as a table what the partners with rows cost: their parameters, and the GFLOPs of one pass."""
+    """Return as a table what the partners with rows cost, below each other: parameters, and the GFLOPs of one pass."""
     known = {int(c) for part in rows.values() for c in part["c"]}
     lines = []
     for two in partners(pair):
-        if set(two) <= known:
-            line: dict[str, Any] = {}
-            for name, profile, c in zip(names(pair), pair, two, strict=True):
+        for kind, profile, c in zip(names(pair), pair, two, strict=True):
+            if set(two) <= known:
                 shape = (profile.latent_shape[0], profile.tokens, profile.context)
-                line |= {
-                    f"{name}: size": c,
-                    f"{name}: parameters": f"{sizes.params(profile.network, c, profile.context):,}",
-                    f"{name}: GFLOPs a pass": sizes.gflops(profile.network, c, *shape),
+                line: dict[str, Any] = {
+                    "network": f"{kind[:-1]} {c}",
+                    "parameters": sizes.params(profile.network, c, profile.context),
+                    "GFLOPs a pass": sizes.gflops(profile.network, c, *shape),
                 }
-            lines.append(line)
+                lines.append(line)
     return Markdown(table(pd.DataFrame(lines)))
 
 
@@ -134,23 +134,34 @@ def finding(
             evidence = [_evidence(part, metric, influences, i) for i in (0, 1)]
             if all(len(one.sizes) > 1 for one in evidence):
                 alone = [verdicts.f3(part[part["family"] == i], metric, influences(part, metric)) for i in (0, 1)]
-                both = verdicts.same_for_both(*evidence, kinds)
-                lines.append(
-                    {"by": short(metric), "the caption says": level}
-                    | {f"F3 of the {kind}": _told(one) for kind, one in zip(kinds, alone, strict=True)}
-                    | {"the same for both": _told(both)}
-                )
+                told = {
+                    f"F3 of the {kind}": f"{one.answer}, {one.effect:+.0%}"
+                    for kind, one in zip(kinds, alone, strict=True)
+                }
+                both = verdicts.same_for_both(*evidence, kinds).answer
+                lines.append({"by": short(metric), "the caption says": SAYS[level]} | told | {"the same in both": both})
     return Markdown(table(pd.DataFrame(lines)) if lines else MISSING)
+
+
+def smaller_or_largest(
+    rows: Mapping[Level, pd.DataFrame], pair: Sequence[Profile], metric: str, influences: InfluencesOf
+) -> tuple[Any, ...]:
+    """Plot the best smaller network against the largest along the budget, a panel a level and family."""
+    found = {}
+    for level, part in rows.items():
+        for i, kind in enumerate(names(pair)):
+            evidence = _evidence(part, metric, influences, i)
+            if len(evidence.sizes) > 1:
+                found[f"{kind}: {title(level)}"] = contest(evidence)
+    if not found:
+        return (Markdown(MISSING),)
+    return advantages(found), Markdown(shares(found).to_markdown(index=False))
 
 
 def _evidence(rows: pd.DataFrame, metric: str, influences: InfluencesOf, family: int) -> Evidence:
     """Return the evidence of one family's rows."""
     part = rows[rows["family"] == family]
     return Evidence.of(part, metric, influences(part, metric))
-
-
-def _told(verdict: verdicts.Verdict) -> str:
-    return f"{verdict.answer} ({verdict.effect:+.0%})"
 
 
 def curves(rows: Mapping[str, pd.DataFrame], pair: Sequence[Profile], metric: str) -> Any:
@@ -164,9 +175,11 @@ def curves(rows: Mapping[str, pd.DataFrame], pair: Sequence[Profile], metric: st
         who = [of_pair[int(i), int(c)] for i, c in zip(drawn["family"], drawn["c"], strict=True)]
         parts.append(drawn.assign(panel=title(level), who=who, kind=drawn["family"].map(dict(enumerate(names(pair))))))
     dash = alt.StrokeDash("kind:N", title=None, scale=alt.Scale(domain=list(names(pair)), range=[[1, 0], [5, 4]]))
-    hue = alt.Color("who:O", title="c and width", scale=alt.Scale(domain=list(dict.fromkeys(of_pair.values()))))
+    data = pd.concat(parts)
+    shown = [who for who in dict.fromkeys(of_pair.values()) if who in set(data["who"])]
+    hue = alt.Color("who:O", title="c and width", scale=alt.Scale(domain=shown))
     chart = quality_panels(
-        pd.concat(parts),
+        data,
         metric,
         [title(level) for level in rows],
         keep=("who", "kind"),

@@ -191,7 +191,7 @@ def same_for_both(one: Evidence, other: Evidence, names: tuple[str, str]) -> Ver
         effect=_more(*found, one.n),
         meaning=f"advantage of the best smaller one of the {names[1]}, minus that of the {names[0]}:",
         asked=f"{names[0]} of sizes {listed(one.sizes)} and {names[1]} of sizes {listed(other.sizes)}; {one.trainings}",
-        detail=f"the answers surely agree over {shares['agree']:.0%} of the doublings, surely differ over"
+        detail=f"they surely agree over {shares['agree']:.0%} of the doublings, surely differ over"
         f" {shares['differ']:.0%}",
     )
 
