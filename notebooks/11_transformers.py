@@ -116,6 +116,15 @@ charts.finding(rows, pair, store.influences)
 # %% tags=["remove-input"]
 display(*charts.smaller_or_largest(rows[metric], pair, metric, store.influences))
 
+# %% [markdown]
+# ## Every setting
+#
+# Choose the networks and drag the budget: the best setting of each size, and which one wins then. Points are of the
+# first training of each size.
+
+# %% tags=["remove-input"]
+charts.explore(rows, store)
+
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
 record("families", {name: {level: one.shares for level, one in by.items()} for name, by in compared.items()})

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import numpy as np
 import pandas as pd
 import pytest
 
 from ldm import profiles
+from ldm.data.pictures import to_webp
 from ldm.figures import families
 from ldm.networks import sizes
 from tests.synthetic import sampling
@@ -28,6 +32,9 @@ def rows(level: str = "some", *, worse: float = 1.4, steps=(2, 4, 8)) -> dict[st
             profile=profile.name,
             key=profile.name + part["key"],
             level=level,
+            sampler="ddim",
+            nfe=2 * part["steps"],
+            gflops=1.0,
             seed=0,
             params=[sizes.params(profile.network, width, profile.context) for width in c],
         )
@@ -81,6 +88,16 @@ def test_the_finding_is_asked_of_each_family_and_of_both():
     together, _ = compared(alone)
     assert families.finding({KID: together}, PAIR, lambda rows, metric: {}).data == families.MISSING
     assert families.smaller_or_largest(together, PAIR, KID, lambda rows, metric: {})[0].data == families.MISSING
+
+
+def test_the_explorer_switches_between_the_families(monkeypatch):
+    monkeypatch.setattr(families, "thumbnail", lambda store, key: to_webp(np.zeros((4, 2, 3), np.uint8)))
+    together, _ = compared(rows())
+    store = SimpleNamespace(influences=lambda rows, metric: {})
+    drawn = families.explore({KID: together}, store).to_dict()
+    [choice] = [param for param in drawn["params"] if param["name"] == "profile"]
+    assert choice["bind"]["labels"] == ["UNets (laptop-eps)", "transformers (laptop-dit)"]
+    assert families.explore({KID: {}}, store).data == families.MISSING
 
 
 @pytest.mark.parametrize("lacks", ["laptop-eps", "laptop-dit"])

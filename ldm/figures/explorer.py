@@ -8,8 +8,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from ldm import profiles
 from ldm.figures.charts import INK, best, color, columns, curve, models, pick, quality_lines, tooltip
-from ldm.figures.levels import SAYS
+from ldm.figures.levels import NETWORKS, SAYS
 from ldm.figures.pictures import data_url
 from ldm.metrics.catalogue import short
 from ldm.statistics.bootstrap import InfluencesOf
@@ -21,7 +22,7 @@ COSTS = {  # a column of the points -> what it is called
     "seconds": "seconds a picture, in batches of 64",
 }
 CHOICES = ("profile", "level", "metric", "sampler")  # columns of the points that the reader chooses from
-LABELS = {"level": "the caption says"}  # of choices whose column's name is no word for readers
+LABELS = {"profile": "networks", "level": "the caption says"}  # of choices whose column's name is no word for readers
 WITHIN = "datum.spent <= budget * 1.0001"  # a budget of exactly a setting's cost buys it
 
 
@@ -56,7 +57,7 @@ def budget_explorer(
     costs = [name for name in axes if name in points and points[name].notna().any()]
     shown = {name: list(dict.fromkeys(points[name])) for name in CHOICES}
     titles = {metric: list(quality_lines(metric)) for metric in metrics}
-    named = {"metric": short, "level": SAYS.__getitem__}
+    named = {"metric": short, "level": SAYS.__getitem__, "profile": _networks}
     selects = [
         _select(name, values, [named.get(name, str)(value) for value in values], called.get(name, ""))
         for name, values in shown.items()
@@ -143,6 +144,11 @@ def _points(
         known = [seconds.get(model, (np.nan, np.nan)) for model in zip(found["profile"], found["c"], strict=True)]
         points["seconds"] = [each * nfe + rest for (each, rest), nfe in zip(known, found["nfe"], strict=True)]
     return points
+
+
+def _networks(profile: str) -> str:
+    """Say what a profile trains, and which one it is."""
+    return f"{NETWORKS[profiles.get(profile).network]} ({profile})"
 
 
 def _curves(data: alt.Chart, points: pd.DataFrame, metrics: Sequence[str]) -> alt.LayerChart:

@@ -14,8 +14,9 @@ from ldm.data.scenes.captions import Level
 from ldm.data.scenes.dataset import Scenes
 from ldm.figures.charts import COST, best, pick, quality_panels
 from ldm.figures.contest import advantages, along_the_budget, shares
-from ldm.figures.levels import SAYS, recorded, title
-from ldm.figures.samples import label, of_captions
+from ldm.figures.explorer import budget_explorer
+from ldm.figures.levels import NETWORKS, SAYS, recorded, title
+from ldm.figures.samples import label, of_captions, thumbnail
 from ldm.figures.tables import table
 from ldm.metrics.catalogue import metric_of, short
 from ldm.networks import sizes
@@ -28,14 +29,13 @@ from ldm.statistics.evidence import Evidence
 from ldm.statistics.optimum import within
 from ldm.study.results import Store
 
-NAMES = {"unet": "UNets", "unet-short": "UNets", "dit": "transformers"}  # by what a profile trains
 SHOWN = 4  # pictures of each network
 MISSING = "No two partners of the families have rows at these levels yet."
 
 
 def names(pair: Sequence[Profile]) -> tuple[str, str]:
     """Return what the families of two profiles are called."""
-    first, second = (NAMES[profile.network] for profile in pair)
+    first, second = (NETWORKS[profile.network] for profile in pair)
     return first, second
 
 
@@ -162,6 +162,24 @@ def _evidence(rows: pd.DataFrame, metric: str, influences: InfluencesOf, family:
     """Return the evidence of one family's rows."""
     part = rows[rows["family"] == family]
     return Evidence.of(part, metric, influences(part, metric))
+
+
+def explore(rows: Mapping[str, Mapping[Level, pd.DataFrame]], store: Store) -> Any:
+    """Return the budget explorer over the first training of both families, which the reader switches between.
+
+    rows: metric -> level -> rows of `together`. Captions that say nothing are left out: nothing can be right of them.
+    """
+    parts = [part for by_level in rows.values() for level, part in by_level.items() if level != "nothing"]
+    if not parts:
+        return Markdown(MISSING)
+    both = pd.concat(parts, ignore_index=True)
+    return budget_explorer(
+        both[both["seed"] == 0],
+        list(rows),
+        store.influences,
+        pictures=lambda key: thumbnail(store, key),
+        axes=("cost", "flops"),
+    )
 
 
 def curves(rows: Mapping[str, pd.DataFrame], pair: Sequence[Profile], metric: str) -> Any:

@@ -23,6 +23,7 @@ from ldm.statistics.evidence import Evidence
 from ldm.study.results import Store
 
 SAYS = {"all": "everything", "some": "some of it", "subject": "the subject", "nothing": "nothing"}  # of captions
+NETWORKS = {"unet": "UNets", "unet-short": "UNets", "dit": "transformers"}  # what a profile trains, in words
 MISSING = "No rows of these settings are recorded yet."
 
 
