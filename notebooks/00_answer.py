@@ -137,7 +137,8 @@ trained = recorded.with_trainings(store, usual)
 contest.answer(trained, counted, store.influences)
 
 # %% [markdown]
-# [How much is left open](14_left_open.ipynb) asks the same where captions say more, or less.
+# [How much is left open](14_left_open.ipynb) asks the same where captions say more, or less, and
+# [Transformers](11_transformers.ipynb) ask it of another kind of network.
 #
 # ## Six findings, six verdicts
 

@@ -1042,12 +1042,13 @@ counts = [
     for c in one.family[:2]
 ]
 per_pass = pd.DataFrame(counts)
-per_pass["multiply-adds a parameter"] = per_pass["GFLOPs"] * 1e9 / 2 / per_pass["parameters"]
+per_pass["multiply-adds of a pass, per parameter"] = per_pass["GFLOPs"] * 1e9 / 2 / per_pass["parameters"]
 show(per_pass.drop(columns="GFLOPs"))
 words(
-    "A weight of a transformer's layer multiplies each of the 64 tokens once. A weight of a UNet multiplies each place"
-    " of its map: 64 on the largest, one on the smallest, and most weights lie where the maps are small. So a UNet"
-    " holds more weights for the same FLOPs. It can know more; the transformer thinks longer about what it knows."
+    "Most weights of a transformer's layer multiply each of the 64 tokens once (those of the modulation by time one"
+    " vector, the caption's keys and values 24 words), and attention multiplies much without any weight. A weight of a"
+    " UNet multiplies each place of its map: 64 on the largest, one on the smallest, and most weights lie where the"
+    " maps are small. So a UNet holds more weights for the same FLOPs."
 )
 
 # %% [markdown]
@@ -1065,13 +1066,13 @@ cut = {
 }
 show(pd.DataFrame(cut).T.rename_axis("width").reset_index())
 words(
-    "Not quite a quarter and a sixteenth are left: the keys and values of the caption's 24 words and the modulation by"
-    " time cost the same however many tokens there are."
+    "More than a quarter and about twice a sixteenth are left: the keys and values of the caption's 24 words and the"
+    " modulation by time cost the same however many tokens there are."
 )
 
 # %% [markdown]
-# **60** ●●● Both families draw from the same noise and captions. By how much is the interval of their difference
-# narrower for it, at eight steps?
+# **60** ●●● Both families draw from the same noise and captions. By how much is the interval of their difference by FD
+# narrower for it, for c = 8 and width 48 in eight steps, each at its best guidance?
 
 # %% tags=["hide-cell"]
 eighth = [
@@ -1084,8 +1085,8 @@ known = bootstrap.of_all(pd.concat(eighth), store.influences(pd.concat(eighth), 
 apart, together = np.hypot(*known.std(axis=1)), np.std(known[0] - known[1])
 words(
     f"It has {together / apart:.0%} of the width that it would have if each family had drawn other pictures. What one"
-    f" picture moves in the one distance and in the other is correlated by {np.corrcoef(known)[0, 1]:.2f}: a caption"
-    " that is hard for one network is hard for the other, too."
+    f" picture moves in the one distance and in the other is correlated by {np.corrcoef(known)[0, 1]:.2f}: the same"
+    " captions and the same noise move both."
 )
 
 # %% tags=["remove-cell"]

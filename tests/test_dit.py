@@ -205,8 +205,8 @@ def test_models_of_transformers_are_not_taken_for_unets():
     }
     assert len(names) == 6
     assert {f"{name}-c48-640k-s0.safetensors" for name in ("unet-v", "dit-eps", "codi-dit-flow")} <= names
-    with pytest.raises(ValueError, match="python -m ldm pretrain --profile laptop-dit --c 48"):
-        pretrain.load_pretrained(profiles.get("laptop-dit"), 48, 640_000)
+    with pytest.raises(ValueError, match="python -m ldm pretrain --profile laptop-flow --c 48"):
+        pretrain.load_pretrained(profiles.get("laptop-flow"), 48, 640_000)
 
 
 @pytest.mark.usefixtures("any_types")

@@ -26,6 +26,14 @@ def test_the_stages_hold_what_the_verdicts_ask(stages):
     assert {cell.profile for cell in every} == {OPEN.name} and {cell.c for cell in every} == {8, 16}
 
 
+def test_settings_choose_the_families_and_sizes_are_those_of_their_own(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["evaluate_family", "72", "--plan", "--settings", "laptop-dit"])
+    tool.main()
+    said = capsys.readouterr().out.splitlines()
+    assert all(line.startswith("laptop-dit, ") for line in said)  # and no levers, which are asked of UNets
+    assert any("captions that say some: 0 of 40 cells" in line for line in said)
+
+
 def test_where_nothing_is_said_there_is_no_guidance(stages):
     assert {cell.guidance for cell in stages["captions that say nothing"]} == {1.0}
 

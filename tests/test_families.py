@@ -84,19 +84,28 @@ def test_one_family_is_no_comparison():
         families.between(Evidence.of(rows[rows["family"] == 0], "kid_effnet", influences), NAMES)
 
 
-def alike(first, second, **how):
+def agreeing(first, second, **how) -> tuple:
     rows, influences = two(first, second, **how)
-    one, other = (Evidence.of(rows[rows["family"] == i], "kid_effnet", influences) for i in (0, 1))
-    return verdicts.same_for_both(one, other, NAMES)
+    parts = (Evidence.of(rows[rows["family"] == i], "kid_effnet", influences) for i in (0, 1))
+    return verdicts.side_by_side(*parts)
 
 
 def test_both_families_answer_alike_where_size_pays_in_both_and_not_where_it_pays_in_one():
-    larger = lambda c, steps, guidance: 10 + 2 / steps + 400 / c + guidance  # steps hardly matter, size does
+    size = lambda c, steps, guidance: 10 + 2 / steps + 400 / c + guidance  # steps hardly matter, size does
     steps = lambda c, steps, guidance: 10 + 400 / steps + 2 / c + guidance  # and the other way
-    scaled = lambda *setting: 2 * larger(*setting)  # another family may draw worse and answer alike
-    found = alike(larger, scaled)
-    assert found.answer == "holds" and abs(found.effect.value) < 0.02
-    found = alike(larger, steps)
-    assert found.answer == "fails" and found.effect.value > 0.3
-    assert "advantage of the best smaller one of the transformers" in found.meaning
-    assert alike(larger, steps, se=50).answer == "undecided"
+    scaled = lambda *setting: 2 * size(*setting)  # another family may draw worse and answer alike
+    (one, other), shares = agreeing(size, scaled)
+    assert shares["agree"] == pytest.approx(1) and one.mean.value == pytest.approx(other.mean.value, abs=0.02)
+    (one, other), shares = agreeing(size, steps)
+    assert shares["differ"] > 0.5 and other.mean.value > one.mean.value + 0.3
+    assert agreeing(size, steps, se=50)[1]["open"] > 0.5
+
+
+def test_two_families_are_set_side_by_side_at_budgets_that_both_largest_can_use():
+    rows, influences = two(usual, usual)
+    dearer = rows["family"] == 1
+    rows.loc[dearer, "cost"] = 1.5 * rows.loc[dearer, "cost"]
+    parts = (Evidence.of(rows[rows["family"] == i], "kid_effnet", influences) for i in (0, 1))
+    (one, other), _ = verdicts.side_by_side(*parts)
+    assert one.budgets[0] == other.budgets[0] == 1.5 * min(STEPS) * STEP_COST[32]
+    assert one.end == other.end == max(STEPS) * STEP_COST[32]

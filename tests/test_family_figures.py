@@ -73,21 +73,47 @@ def test_the_charts_have_a_panel_a_level_and_a_dash_a_family():
     assert "the UNets are surely better" in table.data
 
 
+def without(rows, metric):
+    """No influences of pictures."""
+    return {}
+
+
 def test_the_finding_is_asked_of_each_family_and_of_both():
     together, _ = compared(rows())
-    table = families.finding({KID: together}, PAIR, lambda rows, metric: {}).data
-    heading, line = table.split("\n")[0], table.split("\n")[2]
-    assert "F3 of the UNets" in heading and "F3 of the transformers" in heading
-    assert "| some" in line and line.rstrip(" |").split("|")[-1].strip().startswith(("holds", "fails", "undecided"))
-    drawn, shares = families.smaller_or_largest(together, PAIR, KID, lambda rows, metric: {})
+    heading, _, unets, transformers = families.finding({KID: together}, PAIR, without).data.split("\n")
+    assert "UNets 8, 16, 32" in unets and "transformers 48, 72, 120" in transformers
+    assert "| holds |" in unets and "| holds |" in transformers  # at small budgets the truth gains more by steps
+    assert "| they agree |" in families.alike({KID: together}, PAIR, without).data
+    drawn, shares = families.smaller_or_largest(together, PAIR, KID, without)
     panels = {row["panel"] for row in next(iter(drawn.to_dict()["datasets"].values()))}
     assert panels == {"UNets: the caption says some of it", "transformers: the caption says some of it"}
     assert shares.data.count("the caption says") == 2
-    alone = rows()
-    alone["laptop-dit"] = alone["laptop-dit"].query("c == 48")
-    together, _ = compared(alone)
-    assert families.finding({KID: together}, PAIR, lambda rows, metric: {}).data == families.MISSING
-    assert families.smaller_or_largest(together, PAIR, KID, lambda rows, metric: {})[0].data == families.MISSING
+
+
+def test_of_one_pair_of_partners_no_sizes_are_compared():
+    found = rows()
+    found["laptop-eps"] = found["laptop-eps"].query("c != 32")
+    found["laptop-dit"] = found["laptop-dit"].query("c != 72")
+    together, _ = compared(found)
+    assert set(together["some"]["c"]) == {8, 48}
+    for shown in (families.finding, families.alike):
+        assert shown({KID: together}, PAIR, without).data == families.MISSING
+    assert families.smaller_or_largest(together, PAIR, KID, without)[0].data == families.MISSING
+
+
+def test_the_page_says_whose_trainings_tell_the_scatter():
+    found = rows()
+    again = found["laptop-dit"].query("c == 48")
+    again = again.assign(seed=1, key=again["key"] + "again", value=1.1 * again["value"])
+    assert "trained once" in families.luck(compared(found)[0], PAIR, KID).data
+    found["laptop-dit"] = pd.concat([found["laptop-dit"], again], ignore_index=True)
+    said = families.luck(compared(found)[0], PAIR, KID).data
+    assert "transformer 48 (2 trainings) scatter by 6.7%" in said and "(1 degrees of freedom)" in said
+
+
+def test_two_families_are_of_two_kinds():
+    with pytest.raises(ValueError, match=r"laptop-eps \(UNets\), laptop-eps \(UNets\); expected two profiles"):
+        families.names([PAIR[0], PAIR[0]])
 
 
 def test_the_explorer_switches_between_the_families(monkeypatch):

@@ -2,7 +2,7 @@
 
     nice -n 19 .venv/bin/python -m tools.evaluate_family    # go on where it stopped; --plan: only list what is left
     nice -n 19 .venv/bin/python -m tools.evaluate_family 8 16    # of these sizes alone, beside another for the rest
-    nice -n 19 .venv/bin/python -m tools.evaluate_family --settings laptop-dit    # of the transformers alone
+    nice -n 19 .venv/bin/python -m tools.evaluate_family --settings laptop-dit    # of the transformers alone, by width
 
 Held-out losses first, of each training and of its averages. Then what the chapters ask, 1,024 pictures a point: every
 size, step count and guidance; every length of training; other samplers; the suspects of the chapter about confounders;

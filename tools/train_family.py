@@ -17,6 +17,7 @@ from ldm.study.results import Store
 from ldm.tasks import models
 
 FIRST, OTHER = "laptop-eps", "laptop-v"  # the two settings, the paper's own first
+TRANSFORMERS = "laptop-dit"
 SNAPSHOTS = 16  # of two averages of the weights, so that the length of the average can be chosen afterwards
 STAGES = [
     (FIRST, (8, 16, 32), (0,), 640_000),
@@ -25,6 +26,8 @@ STAGES = [
     (FIRST, (8, 16, 32), (1, 2), 640_000),
     (FIRST, (24, 48), (0,), 640_000),
     (OTHER, (8, 16, 32), (1, 2), 640_000),
+    (TRANSFORMERS, (48, 72, 120), (0,), 640_000),
+    (TRANSFORMERS, (48, 72), (1, 2), 640_000),
 ]
 
 

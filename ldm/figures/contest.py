@@ -56,7 +56,7 @@ def along_the_budget(panels: Mapping[str, Bands], words: Mapping[str, str], unit
         alt.Tooltip("lo:Q", title="from", format="+.1%"),
         alt.Tooltip("hi:Q", title="to (95 %, all budgets at once)", format="+.1%"),
         alt.Tooltip("word:N", title="who wins"),
-        alt.Tooltip("best:Q", title="best size, c"),
+        alt.Tooltip("best:Q", title="best size"),
     ]
     scale = alt.Scale(domain=list(words.values()), range=list(COLOURS[: len(words)]))
     legend = alt.Legend(columns=1, labelLimit=260, symbolType="square", symbolOpacity=1)

@@ -23,9 +23,9 @@ from ldm.networks import sizes
 from ldm.profiles import Profile
 from ldm.statistics import families, verdicts
 from ldm.statistics.bands import OPEN, SAME, Bands
-from ldm.statistics.bootstrap import InfluencesOf
+from ldm.statistics.bootstrap import InfluencesOf, lower_is_better
 from ldm.statistics.contest import contest
-from ldm.statistics.evidence import Evidence
+from ldm.statistics.evidence import Evidence, training_scatter
 from ldm.statistics.optimum import within
 from ldm.study.results import Store
 
@@ -34,9 +34,12 @@ MISSING = "No two partners of the families have rows at these levels yet."
 
 
 def names(pair: Sequence[Profile]) -> tuple[str, str]:
-    """Return what the families of two profiles are called."""
-    first, second = (NETWORKS[profile.network] for profile in pair)
-    return first, second
+    """Return what the families of two profiles are called. Raises: ValueError unless they are of two kinds."""
+    found = [NETWORKS[profile.network] for profile in pair]
+    if len(set(found)) != 2 or len(pair) != 2:
+        told = ", ".join(f"{profile.name} ({kind})" for profile, kind in zip(pair, found, strict=True))
+        raise ValueError(f"families: {told}; expected two profiles, one of UNets and one of transformers.")
+    return found[0], found[1]
 
 
 def partners(pair: Sequence[Profile]) -> list[tuple[int, ...]]:
@@ -75,7 +78,7 @@ def costs(pair: Sequence[Profile], rows: Mapping[str, pd.DataFrame]) -> Markdown
                     "GFLOPs a pass": sizes.gflops(profile.network, c, *shape),
                 }
                 lines.append(line)
-    return Markdown(table(pd.DataFrame(lines)))
+    return Markdown(table(pd.DataFrame(lines)) if lines else MISSING)
 
 
 def compared(
@@ -121,25 +124,60 @@ def along(found: Mapping[str, Bands], pair: Sequence[Profile]) -> tuple[Any, ...
     return chart.properties(description=described), Markdown(shares(panels, ends).to_markdown(index=False))
 
 
+def luck(rows: Mapping[Level, pd.DataFrame], pair: Sequence[Profile], metric: str) -> Markdown:
+    """Say which networks were trained several times, and how far such trainings scatter: a line a level."""
+    lines = []
+    for level, part in rows.items():
+        seeds = part.groupby(["family", "c"])["seed"].nunique()
+        several = [f"{names(pair)[i][:-1]} {c} ({n} trainings)" for (i, c), n in seeds.items() if n > 1]
+        scatter = training_scatter(lower_is_better(part, metric))
+        told = (
+            f"{' and '.join(several)} scatter by {scatter.sd:.1%} of the value ({scatter.dof} degrees of freedom)"
+            if scatter
+            else "each network was trained once, so intervals do not cover training again"
+        )
+        lines.append(f"- If {title(level)}: {told}.")
+    return Markdown("\n".join(lines) or MISSING)
+
+
 def finding(
     rows: Mapping[str, Mapping[Level, pd.DataFrame]], pair: Sequence[Profile], influences: InfluencesOf
 ) -> Markdown:
-    """Return as a table whether F3 holds in each family, and whether both answer alike at the budgets that they share.
+    """Return as a table whether F3 holds in each family: a line a metric, level and family.
 
-    rows: metric -> level -> rows of `together`; levels at which a family has rows of one size alone are left out.
+    rows: metric -> level -> rows of `together`. A family of which a level has one size alone is left out.
     """
-    lines, kinds = [], names(pair)
+    lines = []
     for metric, by_level in rows.items():
         for level, part in by_level.items():
-            evidence = [_evidence(part, metric, influences, i) for i in (0, 1)]
-            if all(len(one.sizes) > 1 for one in evidence):
-                alone = [verdicts.f3(part[part["family"] == i], metric, influences(part, metric)) for i in (0, 1)]
-                told = {
-                    f"F3 of the {kind}": f"{one.answer}, {one.effect:+.0%}"
-                    for kind, one in zip(kinds, alone, strict=True)
-                }
-                both = verdicts.same_for_both(*evidence, kinds).answer
-                lines.append({"by": short(metric), "the caption says": SAYS[level]} | told | {"the same in both": both})
+            for evidence, kind in zip(_alone(part, metric, influences), names(pair), strict=True):
+                if len(evidence.sizes) > 1:
+                    found = verdicts.small_budgets(evidence)
+                    yes, no = found.shares["smaller"], found.shares["same"] + found.shares["largest"]
+                    line: dict[str, Any] = {"by": short(metric), "the caption says": SAYS[level]}
+                    line |= {"of": f"{kind} {verdicts.listed(evidence.sizes)}", "F3": verdicts.majority(yes, no)}
+                    line |= {"smaller surely better": f"{yes:.0%}", "surely not": f"{no:.0%}"}
+                    lines.append(line | {"mean advantage of smaller": f"{found.mean:+.0%}"})
+    return Markdown(table(pd.DataFrame(lines)) if lines else MISSING)
+
+
+def alike(
+    rows: Mapping[str, Mapping[Level, pd.DataFrame]], pair: Sequence[Profile], influences: InfluencesOf
+) -> Markdown:
+    """Return as a table whether a smaller network wins at the same budgets in both families: a line a metric and level.
+
+    rows: metric -> level -> rows of `together`. Levels at which a family has one size alone are left out.
+    """
+    words = {"holds": "they agree", "fails": "they differ", "undecided": "it is open"}
+    lines = []
+    for metric, by_level in rows.items():
+        for level, part in by_level.items():
+            one, other = _alone(part, metric, influences)
+            if min(len(one.sizes), len(other.sizes)) > 1:
+                _, shares = verdicts.side_by_side(one, other)
+                answer = words[verdicts.majority(shares["agree"], shares["differ"])]
+                line = {"by": short(metric), "the caption says": SAYS[level], "answer": answer}
+                lines.append(line | {f"surely {way}": f"{shares[way]:.0%}" for way in ("agree", "differ")})
     return Markdown(table(pd.DataFrame(lines)) if lines else MISSING)
 
 
@@ -147,21 +185,21 @@ def smaller_or_largest(
     rows: Mapping[Level, pd.DataFrame], pair: Sequence[Profile], metric: str, influences: InfluencesOf
 ) -> tuple[Any, ...]:
     """Plot the best smaller network against the largest along the budget, a panel a level and family."""
-    found = {}
-    for level, part in rows.items():
-        for i, kind in enumerate(names(pair)):
-            evidence = _evidence(part, metric, influences, i)
-            if len(evidence.sizes) > 1:
-                found[f"{kind}: {title(level)}"] = contest(evidence)
+    found = {
+        f"{kind}: {title(level)}": contest(evidence)
+        for level, part in rows.items()
+        for evidence, kind in zip(_alone(part, metric, influences), names(pair), strict=True)
+        if len(evidence.sizes) > 1
+    }
     if not found:
         return (Markdown(MISSING),)
     return advantages(found), Markdown(shares(found).to_markdown(index=False))
 
 
-def _evidence(rows: pd.DataFrame, metric: str, influences: InfluencesOf, family: int) -> Evidence:
-    """Return the evidence of one family's rows."""
-    part = rows[rows["family"] == family]
-    return Evidence.of(part, metric, influences(part, metric))
+def _alone(rows: pd.DataFrame, metric: str, influences: InfluencesOf) -> list[Evidence]:
+    """Return the evidence of each family by itself."""
+    parts = [rows[rows["family"] == i] for i in (0, 1)]
+    return [Evidence.of(part, metric, influences(part, metric)) for part in parts]
 
 
 def explore(rows: Mapping[str, Mapping[Level, pd.DataFrame]], store: Store) -> Any:

@@ -27,13 +27,13 @@ def with_partners(rows: pd.DataFrame, pairs: Sequence[Sequence[int]]) -> pd.Data
     return rows[pd.MultiIndex.from_frame(rows[["family", "c"]].astype(int)).isin(kept)]
 
 
-def between(evidence: Evidence, names: tuple[str, str], *, unit: str = PAPER) -> Bands:
+def between(evidence: Evidence, names: tuple[str, str]) -> Bands:
     """Compare the first family with the second, at every budget that both can use.
 
     evidence: of rows with a column `family`, 0 or 1. names: of the families, in that order.
     Raises: ValueError where one of them has no rows, or no budget in common with the other.
     """
-    cost = counted(evidence.rows, unit)
+    cost = counted(evidence.rows, PAPER)
     first = (evidence.rows["family"] == 0).to_numpy(bool)
     if first.all() or not first.any():
         raise ValueError(f"Two families are compared, and the rows are of one: run the grid for {' and '.join(names)}.")

@@ -125,7 +125,7 @@ def f3(
     least = mine[mine >= fewest].min()
     return Verdict(
         finding="F3",
-        answer=_majority(shares["smaller"], shares["same"] + shares["largest"]),
+        answer=majority(shares["smaller"], shares["same"] + shares["largest"]),
         metric=metric,
         effect=found.mean,
         meaning=f"advantage of the best smaller model over c = {found.largest}, as a share of its value:",
@@ -136,7 +136,8 @@ def f3(
     )
 
 
-def _majority(yes: float, no: float) -> str:
+def majority(yes: float, no: float) -> str:
+    """Say holds or fails where either share of the doublings is more than half, and else undecided."""
     half = 0.5 + 1e-9  # sums of doublings round
     return "holds" if yes > half else "fails" if no > half else "undecided"
 
@@ -166,33 +167,17 @@ def f4(
             f"F4 needs two sizes and two step counts by both {usual} and {sampler}; run more cells of either."
         )
     found, shares = side_by_side(*parts)
+    value = found[1].mean.value - found[0].mean.value
+    error = float(np.hypot(found[0].mean.se, found[1].mean.se))
     return Verdict(
         finding="F4",
-        answer=_majority(shares["agree"], shares["differ"]),
+        answer=majority(shares["agree"], shares["differ"]),
         metric=metric,
-        effect=_more(*found, evidence.n),
+        effect=Estimate.of(value, error, evidence.n),
         meaning=f"advantage of the best smaller model by {sampler}, minus its advantage by {usual}:",
         asked=f"{usual} and {sampler}, sizes {listed(evidence.sizes)}; {evidence.trainings}",
         detail=f"the answers surely agree over {shares['agree']:.0%} of the doublings, surely differ over"
         f" {shares['differ']:.0%}" + f"; {evidence.spread}" * bool(evidence.spread),
-    )
-
-
-def same_for_both(one: Evidence, other: Evidence, names: tuple[str, str]) -> Verdict:
-    """Two families of networks: does a smaller one beat the largest at the same budgets? Judged as F4 is.
-
-    names: of the families. The finding is theirs in common where it holds, and the family's where it fails.
-    """
-    found, shares = side_by_side(one, other)
-    return Verdict(
-        finding="The finding of both",
-        answer=_majority(shares["agree"], shares["differ"]),
-        metric=one.metric,
-        effect=_more(*found, one.n),
-        meaning=f"advantage of the best smaller one of the {names[1]}, minus that of the {names[0]}:",
-        asked=f"{names[0]} of sizes {listed(one.sizes)} and {names[1]} of sizes {listed(other.sizes)}; {one.trainings}",
-        detail=f"they surely agree over {shares['agree']:.0%} of the doublings, surely differ over"
-        f" {shares['differ']:.0%}",
     )
 
 
@@ -201,14 +186,10 @@ def side_by_side(one: Evidence, other: Evidence) -> tuple[tuple[Contest, Contest
 
     Settings of fewer steps than the paper's least are left out.
     """
-    start = max(_least(part.rows[part.rows["size"] == part.sizes[-1]], PAPER) for part in (one, other))
-    first, second = (contest(part, start=start, fewest=FEWEST) for part in (one, other))
+    large = [counted(part.rows[part.rows["size"] == part.sizes[-1]], PAPER) for part in (one, other)]
+    start, end = max(cost.min() for cost in large), min(cost.max() for cost in large)
+    first, second = (contest(part, start=start, end=end, fewest=FEWEST) for part in (one, other))
     return (first, second), agreement(first, second)
-
-
-def _more(one: Contest, other: Contest, n: int) -> Estimate:
-    """Return by how much the mean advantage of the other contest is larger. n: pictures a point."""
-    return Estimate.of(other.mean.value - one.mean.value, float(np.hypot(one.mean.se, other.mean.se)), n)
 
 
 def order_of_samplers(
