@@ -1071,8 +1071,8 @@ words(
 )
 
 # %% [markdown]
-# **60** ●●● Both families draw from the same noise and captions. By how much is the interval of their difference by FD
-# narrower for it, for c = 8 and width 48 in eight steps, each at its best guidance?
+# **60** ●●● Both families draw from the same noise and captions. Which share of its width is left to the interval of
+# their difference by FD, for c = 8 and width 48 in eight steps, each at its best guidance?
 
 # %% tags=["hide-cell"]
 eighth = [
