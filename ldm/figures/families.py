@@ -230,7 +230,12 @@ def curves(rows: Mapping[str, pd.DataFrame], pair: Sequence[Profile], metric: st
         drawn = best(pick(part[part["seed"] == 0], metric), ["family", "c", "steps"])
         who = [of_pair[int(i), int(c)] for i, c in zip(drawn["family"], drawn["c"], strict=True)]
         parts.append(drawn.assign(panel=title(level), who=who, kind=drawn["family"].map(dict(enumerate(names(pair))))))
-    dash = alt.StrokeDash("kind:N", title=None, scale=alt.Scale(domain=list(names(pair)), range=[[1, 0], [5, 4]]))
+    dash = alt.StrokeDash(
+        "kind:N",
+        title=None,
+        scale=alt.Scale(domain=list(names(pair)), range=[[1, 0], [5, 4]]),
+        legend=alt.Legend(orient="bottom"),  # beside the other it would be too wide for a phone
+    )
     data = pd.concat(parts)
     shown = [who for who in dict.fromkeys(of_pair.values()) if who in set(data["who"])]
     hue = alt.Color("who:O", title="c and width", scale=alt.Scale(domain=shown))
