@@ -46,6 +46,7 @@ found = {name: recorded.by_level(store, profiles.get(name), levels) for name in 
 metrics = list(dict.fromkeys([metric, *also]))
 rows = {name: charts.together(found, levels, name) for name in metrics}
 compared = {name: charts.compared(rows[name], pair, name, store.influences) for name in metrics}
+alone = {name: charts.alone(rows[name], name, store.influences) for name in metrics}
 
 # %% [markdown]
 # ## The answer
@@ -136,20 +137,20 @@ display(*(part for name in also for part in charts.along(compared[name], pair)))
 # once, as the UNets where captions say nothing, has intervals that do not cover training again.
 
 # %% tags=["remove-input"]
-charts.finding(rows, pair, store.influences)
+charts.finding(alone, pair)
 
 # %% [markdown]
 # And at the budgets that buy four steps of the largest or more, do both families answer alike? They agree (or differ)
 # if they surely do over more than half of the doublings ([the rules](../book/protocol.md)).
 
 # %% tags=["remove-input"]
-charts.alike(rows, pair, store.influences)
+charts.alike(alone)
 
 # %% [markdown]
 # At every budget, by the first metric:
 
 # %% tags=["remove-input"]
-display(*charts.smaller_or_largest(rows[metric], pair, metric, store.influences))
+display(*charts.smaller_or_largest(alone[metric], pair))
 
 # %% [markdown]
 # ## Every setting

@@ -80,11 +80,12 @@ def without(rows, metric):
 
 def test_the_finding_is_asked_of_each_family_and_of_both():
     together, _ = compared(rows())
-    heading, _, unets, transformers = families.finding({KID: together}, PAIR, without).data.split("\n")
+    alone = families.alone(together, KID, without)
+    _, _, unets, transformers = families.finding({KID: alone}, PAIR).data.split("\n")
     assert "UNets 8, 16, 32" in unets and "transformers 48, 72, 120" in transformers
     assert "| holds |" in unets and "| holds |" in transformers  # at small budgets the truth gains more by steps
-    assert "| they agree |" in families.alike({KID: together}, PAIR, without).data
-    drawn, shares = families.smaller_or_largest(together, PAIR, KID, without)
+    assert "| they agree |" in families.alike({KID: alone}).data
+    drawn, shares = families.smaller_or_largest(alone, PAIR)
     panels = {row["panel"] for row in next(iter(drawn.to_dict()["datasets"].values()))}
     assert panels == {"UNets: the caption says some of it", "transformers: the caption says some of it"}
     assert shares.data.count("the caption says") == 2
@@ -96,9 +97,9 @@ def test_of_one_pair_of_partners_no_sizes_are_compared():
     found["laptop-dit"] = found["laptop-dit"].query("c != 72")
     together, _ = compared(found)
     assert set(together["some"]["c"]) == {8, 48}
-    for shown in (families.finding, families.alike):
-        assert shown({KID: together}, PAIR, without).data == families.MISSING
-    assert families.smaller_or_largest(together, PAIR, KID, without)[0].data == families.MISSING
+    alone = families.alone(together, KID, without)
+    assert families.finding({KID: alone}, PAIR).data == families.alike({KID: alone}).data == families.MISSING
+    assert families.smaller_or_largest(alone, PAIR)[0].data == families.MISSING
 
 
 def test_the_page_says_whose_trainings_tell_the_scatter():

@@ -73,10 +73,11 @@ def main() -> None:
     parser.add_argument("--backwards", action="store_true", help="last things first: beside another, of the same sizes")
     parser.add_argument("--plan", action="store_true", help="only list what is left")
     told, store = parser.parse_args(), Store(ROOT)
-    family = {  # profile -> sizes
+    asked = {  # profile -> sizes
         profile: [c for c in profile.family if c in told.sizes or not told.sizes]
         for profile in map(profiles.get, told.settings)
     }
+    family = {profile: sizes for profile, sizes in asked.items() if sizes}
     for chosen, sizes in {} if told.plan else family.items():
         evaluator = denoising.DenoisingEvaluator(chosen)
         for seed in SEEDS:
@@ -87,10 +88,10 @@ def main() -> None:
         for title, cells in list(stages(chosen, sizes))[:: -1 if told.backwards else 1]:
             cells = cells[::-1] if told.backwards else cells
             run_those_here(f"{chosen.name}, {title}", cells, evaluators[chosen.name], store, planned=told.plan)
-    for chosen in [profile for profile in family if profile.name == LEVERS]:
-        grids = (lever_grid.lever_grid, lever_grid.guided_grid)
-        pulled = list(dict.fromkeys(cell for grid in grids for cell in grid(chosen, family[chosen])))
-        run_those_here("levers", pulled, levers.LeverEvaluator(chosen), store, planned=told.plan)
+        if chosen.name == LEVERS:
+            grids = (lever_grid.lever_grid, lever_grid.guided_grid)
+            pulled = list(dict.fromkeys(cell for grid in grids for cell in grid(chosen, sizes)))
+            run_those_here("levers", pulled, levers.LeverEvaluator(chosen), store, planned=told.plan)
     for seed in SEEDS[1:]:
         for chosen, sizes in family.items():
             for level in ("some", "all"):

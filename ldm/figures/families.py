@@ -140,66 +140,66 @@ def luck(rows: Mapping[Level, pd.DataFrame], pair: Sequence[Profile], metric: st
     return Markdown("\n".join(lines) or MISSING)
 
 
-def finding(
-    rows: Mapping[str, Mapping[Level, pd.DataFrame]], pair: Sequence[Profile], influences: InfluencesOf
-) -> Markdown:
+Alone = Mapping[Level, Sequence[Evidence]]  # of one metric: the evidence of each family by itself
+
+
+def alone(rows: Mapping[Level, pd.DataFrame], metric: str, influences: InfluencesOf) -> dict[Level, list[Evidence]]:
+    """Return level -> the evidence of each family by itself, at levels that have two sizes of both.
+
+    rows: of `together`.
+    """
+    found = {}
+    for level, part in rows.items():
+        parts = [part[part["family"] == i] for i in (0, 1)]
+        if all(one["c"].nunique() > 1 for one in parts):
+            found[level] = [Evidence.of(one, metric, influences(one, metric)) for one in parts]
+    return found
+
+
+def finding(found: Mapping[str, Alone], pair: Sequence[Profile]) -> Markdown:
     """Return as a table whether F3 holds in each family: a line a metric, level and family.
 
-    rows: metric -> level -> rows of `together`. A family of which a level has one size alone is left out.
+    found: metric -> `alone`.
     """
     lines = []
-    for metric, by_level in rows.items():
-        for level, part in by_level.items():
-            for evidence, kind in zip(_alone(part, metric, influences), names(pair), strict=True):
-                if len(evidence.sizes) > 1:
-                    found = verdicts.small_budgets(evidence)
-                    yes, no = found.shares["smaller"], found.shares["same"] + found.shares["largest"]
-                    line: dict[str, Any] = {"by": short(metric), "the caption says": SAYS[level]}
-                    line |= {"of": f"{kind} {verdicts.listed(evidence.sizes)}", "F3": verdicts.majority(yes, no)}
-                    line |= {"smaller surely better": f"{yes:.0%}", "surely not": f"{no:.0%}"}
-                    lines.append(line | {"mean advantage of smaller": f"{found.mean:+.0%}"})
+    for metric, by_level in found.items():
+        for level, both in by_level.items():
+            for evidence, kind in zip(both, names(pair), strict=True):
+                budgets = verdicts.small_budgets(evidence)
+                yes, no = verdicts.sure(budgets)
+                line: dict[str, Any] = {"by": short(metric), "the caption says": SAYS[level]}
+                line |= {"of": f"{kind} {verdicts.listed(evidence.sizes)}", "F3": verdicts.majority(yes, no)}
+                line |= {"smaller surely better": f"{yes:.0%}", "surely not": f"{no:.0%}"}
+                lines.append(line | {"mean advantage of smaller": f"{budgets.mean:+.0%}"})
     return Markdown(table(pd.DataFrame(lines)) if lines else MISSING)
 
 
-def alike(
-    rows: Mapping[str, Mapping[Level, pd.DataFrame]], pair: Sequence[Profile], influences: InfluencesOf
-) -> Markdown:
+def alike(found: Mapping[str, Alone]) -> Markdown:
     """Return as a table whether a smaller network wins at the same budgets in both families: a line a metric and level.
 
-    rows: metric -> level -> rows of `together`. Levels at which a family has one size alone are left out.
+    found: metric -> `alone`.
     """
     words = {"holds": "they agree", "fails": "they differ", "undecided": "it is open"}
     lines = []
-    for metric, by_level in rows.items():
-        for level, part in by_level.items():
-            one, other = _alone(part, metric, influences)
-            if min(len(one.sizes), len(other.sizes)) > 1:
-                _, shares = verdicts.side_by_side(one, other)
-                answer = words[verdicts.majority(shares["agree"], shares["differ"])]
-                line = {"by": short(metric), "the caption says": SAYS[level], "answer": answer}
-                lines.append(line | {f"surely {way}": f"{shares[way]:.0%}" for way in ("agree", "differ")})
+    for metric, by_level in found.items():
+        for level, both in by_level.items():
+            _, ends = verdicts.side_by_side(*both)
+            answer = words[verdicts.majority(ends["agree"], ends["differ"])]
+            line = {"by": short(metric), "the caption says": SAYS[level], "answer": answer}
+            lines.append(line | {f"surely {way}": f"{ends[way]:.0%}" for way in ("agree", "differ")})
     return Markdown(table(pd.DataFrame(lines)) if lines else MISSING)
 
 
-def smaller_or_largest(
-    rows: Mapping[Level, pd.DataFrame], pair: Sequence[Profile], metric: str, influences: InfluencesOf
-) -> tuple[Any, ...]:
+def smaller_or_largest(found: Alone, pair: Sequence[Profile]) -> tuple[Any, ...]:
     """Plot the best smaller network against the largest along the budget, a panel a level and family."""
-    found = {
+    panels = {
         f"{kind}: {title(level)}": contest(evidence)
-        for level, part in rows.items()
-        for evidence, kind in zip(_alone(part, metric, influences), names(pair), strict=True)
-        if len(evidence.sizes) > 1
+        for level, both in found.items()
+        for evidence, kind in zip(both, names(pair), strict=True)
     }
-    if not found:
+    if not panels:
         return (Markdown(MISSING),)
-    return advantages(found), Markdown(shares(found).to_markdown(index=False))
-
-
-def _alone(rows: pd.DataFrame, metric: str, influences: InfluencesOf) -> list[Evidence]:
-    """Return the evidence of each family by itself."""
-    parts = [rows[rows["family"] == i] for i in (0, 1)]
-    return [Evidence.of(part, metric, influences(part, metric)) for part in parts]
+    return advantages(panels), Markdown(shares(panels).to_markdown(index=False))
 
 
 def explore(rows: Mapping[str, Mapping[Level, pd.DataFrame]], store: Store) -> Any:

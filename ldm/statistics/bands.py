@@ -18,6 +18,7 @@ from ldm.statistics.evidence import Evidence
 from ldm.statistics.sides import lead
 
 MARGIN = 0.05  # a difference below this share of the other side's value counts as none
+HALF = 0.5 + 1e-9  # a share above it is more than half; sums of doublings round
 SAME, OPEN, FORFEIT = "same", "open", "forfeit"  # how a comparison ends without a winner; forfeit: one side has nothing
 
 

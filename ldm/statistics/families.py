@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ldm.statistics.bands import SAME, Bands, bands
+from ldm.statistics.bands import HALF, SAME, Bands, bands
 from ldm.statistics.contest import PAPER, counted
 from ldm.statistics.evidence import Evidence
 
@@ -45,6 +45,6 @@ def between(evidence: Evidence, names: tuple[str, str]) -> Bands:
 def better(found: Bands) -> str:
     """Return the family that is surely better over more than half of the doublings, "same", or "undecided"."""
     for way in (*found.sides, SAME):
-        if found.shares[way] > 0.5 + 1e-9:  # sums of doublings round
+        if found.shares[way] > HALF:
             return way
     return NEITHER

@@ -15,7 +15,7 @@ import pandas as pd
 
 from ldm.metrics import Estimate, Z
 from ldm.metrics.catalogue import short
-from ldm.statistics.bands import MARGIN
+from ldm.statistics.bands import HALF, MARGIN
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.contest import PAPER, Contest, agreement, contest, counted
 from ldm.statistics.evidence import Evidence
@@ -92,14 +92,10 @@ def small_budgets(evidence: Evidence, *, fewest: int = 1, unit: str = PAPER, mar
     largest = rows[(rows["size"] == evidence.sizes[-1]) & (rows["steps"] >= fewest)]
     if largest.empty:
         raise ValueError(f"No row of c = {evidence.sizes[-1]} has {fewest} or more steps; run more step counts.")
-    start, most = _least(largest, unit), float(counted(largest, unit).max())
+    cost = counted(largest, unit)
+    start, most = float(cost.min()), float(cost.max())
     end = min(start * 2**SMALL_DOUBLINGS, most)
     return contest(evidence, start=start, end=end, fewest=fewest, unit=unit, margin=margin)
-
-
-def _least(rows: pd.DataFrame, unit: str) -> float:
-    """Return what the cheapest of the rows costs."""
-    return float(counted(rows, unit).min())
 
 
 def f3(
@@ -121,25 +117,29 @@ def f3(
     """
     evidence = Evidence.of(rows, metric, influences)
     found = small_budgets(evidence, fewest=fewest, unit=unit, margin=margin)
-    shares, mine = found.shares, evidence.rows.loc[evidence.rows["size"] == found.largest, "steps"].astype(int)
+    (yes, no), mine = sure(found), evidence.rows.loc[evidence.rows["size"] == found.largest, "steps"].astype(int)
     least = mine[mine >= fewest].min()
     return Verdict(
         finding="F3",
-        answer=majority(shares["smaller"], shares["same"] + shares["largest"]),
+        answer=majority(yes, no),
         metric=metric,
         effect=found.mean,
         meaning=f"advantage of the best smaller model over c = {found.largest}, as a share of its value:",
         asked=f"budgets of {least} to {min(least * 2**SMALL_DOUBLINGS, mine.max())} steps of c = {found.largest},"
         f" sizes {listed(evidence.sizes)}; {evidence.trainings}",
-        detail=f"surely better over {shares['smaller']:.0%} of the doublings, surely not over"
-        f" {shares['same'] + shares['largest']:.0%}" + f"; {evidence.spread}" * bool(evidence.spread),
+        detail=f"surely better over {yes:.0%} of the doublings, surely not over {no:.0%}"
+        + f"; {evidence.spread}" * bool(evidence.spread),
     )
+
+
+def sure(found: Contest) -> tuple[float, float]:
+    """Return over which shares of the doublings a smaller model is surely better, and surely not."""
+    return found.shares["smaller"], found.shares["same"] + found.shares["largest"]
 
 
 def majority(yes: float, no: float) -> str:
     """Say holds or fails where either share of the doublings is more than half, and else undecided."""
-    half = 0.5 + 1e-9  # sums of doublings round
-    return "holds" if yes > half else "fails" if no > half else "undecided"
+    return "holds" if yes > HALF else "fails" if no > HALF else "undecided"
 
 
 def f4(
