@@ -21,7 +21,7 @@ import optax
 from benchmarks import measure
 from ldm.diffusion.losses import diffusion_loss
 from ldm.diffusion.schedule import Schedule
-from ldm.networks.layers import KeySource
+from ldm.networks.initial import KeySource
 from ldm.networks.structure import Params, split
 from ldm.profiles import LAPTOP
 from ldm.tasks import pairs as twins

@@ -14,7 +14,7 @@ from benchmarks.reference import twin
 from ldm.diffusion.sampler import sample
 from ldm.diffusion.schedule import Schedule
 from ldm.diffusion.solvers import ddim
-from ldm.networks.layers import KeySource
+from ldm.networks.initial import KeySource
 from ldm.networks.structure import split
 from ldm.networks.unet import UNet
 

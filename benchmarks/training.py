@@ -17,7 +17,7 @@ from benchmarks import measure
 from benchmarks.reference import twin
 from ldm.diffusion.losses import diffusion_loss
 from ldm.diffusion.schedule import Schedule
-from ldm.networks.layers import KeySource
+from ldm.networks.initial import KeySource
 from ldm.networks.structure import split
 from ldm.networks.unet import UNet
 from ldm.training.flat import Flat

@@ -34,7 +34,8 @@ from ldm.diffusion.sampler import image_keys, initial_noise, sample
 from ldm.diffusion.schedule import Schedule, preconditioning, target
 from ldm.diffusion.solvers import ddim
 from ldm.figures import charts  # noqa: F401  (the theme)
-from ldm.networks.layers import KeySource, Linear
+from ldm.networks.initial import KeySource
+from ldm.networks.layers import Linear
 from ldm.networks.structure import merge, split
 
 # %% [markdown]

@@ -8,6 +8,8 @@ import os
 # run for twice as long: the study at smoke took longer, on the whole.
 QUICK = "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true"
 
+AT_ONCE = {"xla_backend_optimization_level": 0}  # for a large program that runs once: `jax.jit(compiler_options=...)`
+
 
 def one_device() -> dict[str, str]:
     """The environment for another process: one device, so that the smoke study's compiled programs fit."""

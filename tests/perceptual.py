@@ -13,7 +13,7 @@ from PIL import Image
 
 from ldm.metrics.perceptual.network import View
 from ldm.networks import weights
-from ldm.networks.layers import KeySource
+from ldm.networks.initial import KeySource
 from ldm.networks.structure import abstract, merge
 from tests.random_weights import draw, shapes_of
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from flax import nnx
 
-from ldm.networks.layers import KeySource
+from ldm.networks.initial import KeySource
 from ldm.networks.structure import abstract
 from ldm.networks.torch_layout import to_torch
 

@@ -22,7 +22,7 @@ from ldm.networks.autoencoder import (
     unfold,
 )
 from ldm.networks.autoencoder_config import AutoencoderConfig
-from ldm.networks.layers import KeySource
+from ldm.networks.initial import KeySource
 from ldm.networks.structure import split
 
 SMALL = AutoencoderConfig(channels=(16,), blocks=1, patch=4, groups=8)

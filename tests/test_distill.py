@@ -14,7 +14,7 @@ from ldm import paths, profiles
 from ldm.data.latents import LatentSet
 from ldm.diffusion.solvers import ddim
 from ldm.metrics import Estimate
-from ldm.networks.layers import KeySource
+from ldm.networks.initial import KeySource
 from ldm.networks.structure import abstract, split
 from ldm.networks.unet import TimeEmbedding
 from ldm.study import distillation

@@ -16,7 +16,7 @@ from ldm.networks import dit, sizes
 from ldm.networks.cost import unet_gflops
 from ldm.networks.dit_config import DiTConfig, pixart, published, small
 from ldm.networks.dit_cost import dit_gflops, dit_params, gflops_of, multiply_adds, params_of
-from ldm.networks.layers import KeySource
+from ldm.networks.initial import KeySource
 from ldm.networks.structure import abstract, merge, split
 from ldm.tasks import models, pretrain, superres
 from ldm.tasks.distillation import student

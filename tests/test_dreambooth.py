@@ -16,7 +16,7 @@ from scipy.stats import ttest_1samp
 from ldm import profiles
 from ldm.data.scenes.captions import caption, words
 from ldm.figures import dreambooth as portraits
-from ldm.networks.layers import KeySource
+from ldm.networks.initial import KeySource
 from ldm.networks.structure import split
 from ldm.study import dreambooth as dreambooth_study
 from ldm.study import likeness

@@ -12,7 +12,7 @@ from scipy.integrate import quad
 
 from ldm import profiles
 from ldm.data.latents import LatentSet
-from ldm.networks.layers import KeySource
+from ldm.networks.initial import KeySource
 from ldm.networks.structure import split
 from ldm.tasks import pretrain
 from ldm.training import ema

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ldm.networks import layers
-from ldm.networks.layers import KeySource
+from ldm.networks.initial import KeySource
 from ldm.networks.structure import merge, split
 
 

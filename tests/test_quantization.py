@@ -11,7 +11,8 @@ from flax import nnx
 from ldm.diffusion.sampler import sample
 from ldm.diffusion.solvers import ddim
 from ldm.networks import weights
-from ldm.networks.layers import Conv, KeySource, Linear
+from ldm.networks.initial import KeySource
+from ldm.networks.layers import Conv, Linear
 from ldm.networks.quantization import SCALE, dequantized, nbytes, quantized
 from ldm.networks.structure import merge, split
 from tests.test_guidance import CONTEXT, KEYS, NULL

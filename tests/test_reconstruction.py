@@ -14,7 +14,7 @@ from ldm.data.scenes.dataset import Scenes
 from ldm.networks import weights
 from ldm.networks.autoencoder import AutoencoderKL, load_codec, save_codec
 from ldm.networks.autoencoder_config import AutoencoderConfig
-from ldm.networks.layers import KeySource
+from ldm.networks.initial import KeySource
 from ldm.networks.structure import split
 from ldm.profiles import LAPTOP
 from ldm.study import scene_metrics

@@ -18,7 +18,8 @@ from ldm.diffusion.guidance import Guidance
 from ldm.diffusion.plan import Plan
 from ldm.diffusion.sampler import initial_noise, loop, sample
 from ldm.diffusion.solvers import ddim, ddpm, heun
-from ldm.networks.layers import Conv, KeySource, Linear, ResBlock, SpatialTransformer
+from ldm.networks.initial import KeySource
+from ldm.networks.layers import Conv, Linear, ResBlock, SpatialTransformer
 from ldm.networks.structure import Params, Structure, merge, split
 from ldm.tasks import pretrain
 from tests.test_solvers import SOLVERS

@@ -20,7 +20,7 @@ from ldm.metrics.perceptual import detector as judge
 from ldm.metrics.perceptual.alignment import alignment
 from ldm.networks import text, weights
 from ldm.networks.autoencoder import to_side
-from ldm.networks.layers import KeySource
+from ldm.networks.initial import KeySource
 from ldm.networks.structure import split
 from ldm.tasks.frozen import detector
 from ldm.tasks.frozen import text as scene_clip

@@ -14,7 +14,8 @@ from ldm import profiles
 from ldm.data.batches import batch_indices
 from ldm.diffusion.losses import diffusion_loss
 from ldm.diffusion.schedule import Schedule
-from ldm.networks.layers import Conv, Downsample, KeySource, gather_taps
+from ldm.networks.initial import KeySource
+from ldm.networks.layers import Conv, Downsample, gather_taps
 from ldm.tasks import together as task
 from ldm.training import loop, together
 from ldm.training.flat import Flat

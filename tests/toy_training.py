@@ -8,7 +8,8 @@ import numpy as np
 from flax import nnx
 
 from ldm.diffusion.losses import keys_of_batch
-from ldm.networks.layers import Conv, GroupNorm, KeySource, Linear
+from ldm.networks.initial import KeySource
+from ldm.networks.layers import Conv, GroupNorm, Linear
 from ldm.networks.structure import merge, split
 from ldm.networks.time_embedding import timestep_embedding
 from ldm.training.loop import TrainConfig

@@ -22,7 +22,8 @@ from jaxtyping import Array, Bool, Float, UInt8
 from ldm.networks import weights
 from ldm.networks.autoencoder_config import AutoencoderConfig
 from ldm.networks.batched import in_batches
-from ldm.networks.layers import AnyArray, Attention, Conv, Downsample, GroupNorm, KeySource, ResBlock, Upsample
+from ldm.networks.initial import KeySource
+from ldm.networks.layers import AnyArray, Attention, Conv, Downsample, GroupNorm, ResBlock, Upsample
 from ldm.networks.structure import Params, abstract, merge
 
 

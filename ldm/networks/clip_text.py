@@ -14,7 +14,8 @@ from typing import get_args
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from ldm.networks.layers import KeySource, LayerNorm
+from ldm.networks.initial import KeySource
+from ldm.networks.layers import LayerNorm
 from ldm.networks.transformer import Activation, Embedding, Encoder
 
 

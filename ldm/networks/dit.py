@@ -19,7 +19,8 @@ from jaxtyping import Array, Float, Int, Real
 
 from ldm.networks.dit_config import DiTConfig
 from ldm.networks.dit_cost import SINUSOIDS
-from ldm.networks.layers import Attention, KeySource, Linear
+from ldm.networks.initial import KeySource, normal, uniform
+from ldm.networks.layers import Attention, Linear
 from ldm.networks.structure import Params, merge, split
 from ldm.networks.time_embedding import TimeEmbedding
 from ldm.networks.transformer import Embedding, Patches
@@ -195,12 +196,11 @@ def initialize(net: DiT, keys: KeySource) -> None:
         if ZERO.search(name):
             return jnp.zeros(shape)
         if NORMAL.search(name) or TABLE.search(name):
-            return (shape[-1] ** -0.5 if TABLE.search(name) else 0.02) * jax.random.normal(keys(), shape)
+            return normal(keys(), shape, shape[-1] ** -0.5 if TABLE.search(name) else 0.02)
         # a kernel is the matrix of its patch; queries, keys and values of DiT are one matrix
         inputs = int(np.prod(shape[:-1] if name == "patches.weight" else shape[-2:-1]))
         outputs = shape[-1] * (3 if re.search(r"attn1\.to_[qkv]", name) else 1)
-        bound = (6 / (inputs + outputs)) ** 0.5
-        return jax.random.uniform(keys(), shape, jnp.float32, -bound, bound)
+        return uniform(keys(), shape, (6 / (inputs + outputs)) ** 0.5)
 
     for path, param in nnx.to_flat_state(nnx.state(net, nnx.Param)):
         name = ".".join(map(str, path))

@@ -24,7 +24,8 @@ from ldm.hashing import digest
 from ldm.networks import weights
 from ldm.networks.autoencoder import fold, to_side
 from ldm.networks.batched import in_batches
-from ldm.networks.layers import AnyArray, Conv, GroupNorm, KeySource, Linear, ResBlock
+from ldm.networks.initial import KeySource
+from ldm.networks.layers import AnyArray, Conv, GroupNorm, Linear, ResBlock
 from ldm.networks.structure import Params, abstract, merge
 from ldm.networks.text import SceneTextTower, TextConfig, described
 from ldm.networks.tokenizer import Tokenizer

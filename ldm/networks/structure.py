@@ -9,7 +9,8 @@ import jax
 from flax import nnx
 from jaxtyping import Array
 
-from ldm.networks.layers import AnyArray, KeySource
+from ldm.networks.initial import KeySource
+from ldm.networks.layers import AnyArray
 from ldm.networks.quantization import dequantized
 
 Params = Mapping[str, AnyArray]

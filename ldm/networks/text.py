@@ -23,7 +23,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ldm.networks import weights
 from ldm.networks.batched import in_batches
-from ldm.networks.layers import Attention, KeySource, LayerNorm, Linear
+from ldm.networks.initial import KeySource, normal
+from ldm.networks.layers import Attention, LayerNorm, Linear
 from ldm.networks.structure import Params, abstract, merge, split
 from ldm.networks.tokenizer import FIRST_WORD, PAD, Tokenizer, Tokenizes
 
@@ -78,8 +79,8 @@ class SceneTextTower(nnx.Module):
 
     def __init__(self, config: TextConfig, *, keys: KeySource):
         rows = FIRST_WORD + config.words
-        self.token_embedding = nnx.Param(0.5 * jax.random.normal(keys(), (rows, config.width)))
-        self.position_embedding = nnx.Param(0.1 * jax.random.normal(keys(), (config.length, config.width)))
+        self.token_embedding = nnx.Param(normal(keys(), (rows, config.width), 0.5))
+        self.position_embedding = nnx.Param(normal(keys(), (config.length, config.width), 0.1))
         self.layers = nnx.List([TextLayer(config.width, config.heads, keys=keys) for _ in range(config.layers)])
         self.project = Linear(config.width, config.out, keys=keys) if config.out != config.width else None
         self.final_layer_norm = LayerNorm(config.out)

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from ldm.networks.layers import KeySource, Linear
+from ldm.networks.initial import KeySource
+from ldm.networks.layers import Linear
 
 
 def timestep_embedding(t: Array, width: int) -> Float[Array, "b width"]:

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from ldm.networks.layers import KeySource, LayerNorm, Linear, attend, matmul, uniform
+from ldm.networks.initial import KeySource, normal, torch_default
+from ldm.networks.layers import LayerNorm, Linear, attend, matmul
 
 Activation = Literal["quick_gelu", "gelu"]
 
@@ -22,14 +23,14 @@ class Embedding(nnx.Module):
     """One row a token, or a position."""
 
     def __init__(self, rows: int, width: int, *, keys: KeySource):
-        self.weight = nnx.Param(0.02 * jax.random.normal(keys(), (rows, width)))
+        self.weight = nnx.Param(normal(keys(), (rows, width), 0.02))
 
 
 class Patches(nnx.Module):
     """A picture as a sequence: its squares of patch x patch pixels, row by row, each through one matrix."""
 
     def __init__(self, patch: int, width: int, *, bias: bool, channels: int = 3, keys: KeySource):
-        self.weight = nnx.Param(uniform(keys(), (patch, patch, channels, width), channels * patch**2))
+        self.weight = nnx.Param(torch_default(keys(), (patch, patch, channels, width), channels * patch**2))
         if bias:
             self.bias = nnx.Param(jnp.zeros(width))
 

@@ -11,7 +11,8 @@ from jaxtyping import Array, Float, Real
 
 from ldm.networks import cost
 from ldm.networks.cost import FULL, Shape, groups
-from ldm.networks.layers import Conv, Downsample, GroupNorm, KeySource, ResBlock, SpatialTransformer, Upsample
+from ldm.networks.initial import KeySource
+from ldm.networks.layers import Conv, Downsample, GroupNorm, ResBlock, SpatialTransformer, Upsample
 from ldm.networks.time_embedding import TimeEmbedding
 
 Stage = Callable[[Array, Array, Array], Array]  # (x, emb, context) -> x

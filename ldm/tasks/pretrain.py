@@ -26,7 +26,7 @@ from ldm.networks.autoencoder import Codec, load_codec
 from ldm.networks.cost import PASSES
 from ldm.networks.dit import DiT
 from ldm.networks.dit_config import small
-from ldm.networks.layers import KeySource
+from ldm.networks.initial import KeySource
 from ldm.networks.structure import Params, abstract, split
 from ldm.networks.text import TextEncoder
 from ldm.networks.unet import UNet

@@ -36,7 +36,7 @@ from ldm.networks.autoencoder import Codec
 from ldm.networks.batched import full_batches
 from ldm.networks.cost import PASSES
 from ldm.networks.dit import DiT
-from ldm.networks.layers import KeySource
+from ldm.networks.initial import KeySource
 from ldm.networks.structure import Params, abstract, split
 from ldm.networks.text import TextEncoder
 from ldm.networks.unet import UNet

@@ -26,7 +26,8 @@ from ldm.diffusion.losses import diffusion_loss
 from ldm.diffusion.schedule import Predict
 from ldm.networks import sizes
 from ldm.networks.cost import PASSES
-from ldm.networks.layers import KeySource, gather_taps
+from ldm.networks.initial import KeySource
+from ldm.networks.layers import gather_taps
 from ldm.networks.structure import Params, Structure, abstract
 from ldm.profiles import Profile
 from ldm.tasks import memory, models, register

@@ -8,7 +8,7 @@ import torch
 from diffusers import AutoencoderKL as Reference
 
 from ldm.networks.autoencoder import AutoencoderConfig, AutoencoderKL
-from ldm.networks.layers import KeySource
+from ldm.networks.initial import KeySource
 from ldm.networks.structure import merge, split
 
 

@@ -18,7 +18,7 @@ from transformers.utils import logging
 from ldm.metrics.perceptual import dino
 from ldm.metrics.perceptual.network import Network
 from ldm.networks import weights
-from ldm.networks.layers import KeySource
+from ldm.networks.initial import KeySource
 from ldm.networks.structure import abstract
 from tests.perceptual import GOLDEN, answers, by_pil, relative
 from tests.random_weights import draw

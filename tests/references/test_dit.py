@@ -21,7 +21,7 @@ from ldm.interop.diffusion_transformers import (
 )
 from ldm.networks.dit import DiT
 from ldm.networks.dit_config import DiTConfig, pixart, small
-from ldm.networks.layers import KeySource
+from ldm.networks.initial import KeySource
 from ldm.networks.structure import abstract, merge, split
 from tests.test_dit import draw
 

@@ -20,7 +20,8 @@ from jaxtyping import Array, Float, Int
 from ldm.metrics.perceptual.network import Network, View, exactly, in_batches, per_level, read
 from ldm.metrics.perceptual.resize import CLIP
 from ldm.networks.clip_text import ClipText, ClipTextConfig
-from ldm.networks.layers import KeySource, LayerNorm, Linear
+from ldm.networks.initial import KeySource
+from ldm.networks.layers import LayerNorm, Linear
 from ldm.networks.transformer import Embedding, Encoder, Patches
 
 MEAN, STD = per_level((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))

@@ -23,7 +23,8 @@ from ldm.metrics.perceptual.network import check
 from ldm.networks import weights
 from ldm.networks.autoencoder import fold, to_side
 from ldm.networks.batched import in_batches
-from ldm.networks.layers import Conv, Downsample, GroupNorm, KeySource, Linear, ResBlock
+from ldm.networks.initial import KeySource
+from ldm.networks.layers import Conv, Downsample, GroupNorm, Linear, ResBlock
 from ldm.networks.structure import Params, abstract, merge, split
 
 

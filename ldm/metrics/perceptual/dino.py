@@ -19,7 +19,8 @@ from jaxtyping import Array, Float
 from ldm.data.resample import cubic, pick
 from ldm.metrics.perceptual.network import Network, View, per_level, read
 from ldm.metrics.perceptual.resize import DINO, SQUARE, Resizer
-from ldm.networks.layers import KeySource, LayerNorm
+from ldm.networks.initial import KeySource
+from ldm.networks.layers import LayerNorm
 from ldm.networks.transformer import Encoder, Patches
 
 MEAN, STD = per_level((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # ImageNet's

@@ -22,7 +22,8 @@ from jaxtyping import Array, Float
 from ldm.metrics.perceptual.network import Network, View, read
 from ldm.metrics.perceptual.resize import CLEAN, TENSORFLOW, TORCH
 from ldm.metrics.perceptual.windows import convolve, max_pool, mean_pool
-from ldm.networks.layers import KeySource, Linear, uniform
+from ldm.networks.initial import KeySource, torch_default
+from ldm.networks.layers import Linear
 
 SIDE = 299
 Protocol = Literal["clean-fid", "torch-fidelity", "pytorch-fid"]
@@ -124,7 +125,7 @@ def block_e() -> list[Branch]:
 class Kernel(nnx.Module):
     def __init__(self, inputs: int, spec: Spec, *, keys: KeySource):
         h, w = spec.kernel
-        self.weight = nnx.Param(uniform(keys(), (h, w, inputs, spec.width), h * w * inputs))
+        self.weight = nnx.Param(torch_default(keys(), (h, w, inputs, spec.width), h * w * inputs))
 
 
 class BatchNorm(nnx.Module):

@@ -23,7 +23,7 @@ from jaxtyping import Array, Float, UInt8
 
 from ldm.hashing import digest
 from ldm.metrics.perceptual.network import check, in_batches, read
-from ldm.networks.layers import KeySource, uniform
+from ldm.networks.initial import KeySource, torch_default
 from ldm.networks.structure import Params, Structure, merge
 
 Net = Literal["alex", "vgg"]
@@ -76,7 +76,7 @@ class Convolution(nnx.Module):
     def __init__(self, inputs: int, layer: Layer, *, keys: KeySource):
         fan_in = inputs * layer.kernel**2
         self.layer = layer
-        self.weight = nnx.Param(uniform(keys(), (layer.kernel, layer.kernel, inputs, layer.width), fan_in))
+        self.weight = nnx.Param(torch_default(keys(), (layer.kernel, layer.kernel, inputs, layer.width), fan_in))
         self.bias = nnx.Param(jnp.zeros(layer.width))
 
     def __call__(self, x: Float[Array, "n h w i"]) -> Float[Array, "n h2 w2 o"]:
@@ -115,7 +115,7 @@ class Heads(nnx.Module):
 
     def __init__(self, net: Net, *, keys: KeySource):
         widths = [layer.width for layer in TRUNKS[net] if layer.compared]
-        self.lin = nnx.List([nnx.Param(uniform(keys(), (1, 1, width, 1), width)) for width in widths])
+        self.lin = nnx.List([nnx.Param(torch_default(keys(), (1, 1, width, 1), width)) for width in widths])
 
 
 def pixels(images: UInt8[Array, "n h w 3"]) -> Float[Array, "n h w 3"]:

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Num, UInt8
 from ldm.hashing import digest
 from ldm.metrics.perceptual.resize import Resizer
 from ldm.networks import batched, weights
-from ldm.networks.layers import KeySource
+from ldm.networks.initial import KeySource
 from ldm.networks.structure import Params, Structure, abstract, merge
 from ldm.networks.torch_layout import arrange
 

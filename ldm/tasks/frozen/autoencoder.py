@@ -18,7 +18,7 @@ from ldm.hashing import digest
 from ldm.metrics.pixels import psnr
 from ldm.networks import weights
 from ldm.networks.autoencoder import AutoencoderKL, Codec, encode, load_codec, save_codec
-from ldm.networks.layers import KeySource
+from ldm.networks.initial import KeySource
 from ldm.networks.structure import Params, split
 from ldm.profiles import Profile
 from ldm.tasks.frozen.reconstruction import Critic, autoencoder_loss, decoder_loss, players

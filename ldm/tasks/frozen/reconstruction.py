@@ -20,7 +20,8 @@ from jaxtyping import Array, Float
 
 from ldm.diffusion.losses import DeviceBatch
 from ldm.networks.autoencoder import fold, to_pixels
-from ldm.networks.layers import AnyArray, Conv, KeySource
+from ldm.networks.initial import KeySource
+from ldm.networks.layers import AnyArray, Conv
 from ldm.networks.structure import Params, Structure, merge
 from ldm.training.loop import Loss
 

@@ -34,7 +34,8 @@ from ldm.data.scenes.truth import CHANGES, GRID, answered, cells, one_changed, q
 from ldm.diffusion.losses import Batch, DeviceBatch
 from ldm.networks import weights
 from ldm.networks.autoencoder import to_side
-from ldm.networks.layers import KeySource, Linear
+from ldm.networks.initial import KeySource
+from ldm.networks.layers import Linear
 from ldm.networks.scene_clip import SIDE, WIDTH, SceneClip, save_clip
 from ldm.networks.structure import Params, merge, split
 from ldm.networks.text import TextConfig, TextEncoder, load_text_encoder
