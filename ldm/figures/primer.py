@@ -81,8 +81,14 @@ def noised(
 
     latents = generator.codec.encode(images)
     noise = np.asarray(initial_noise(image_keys(0, np.arange(len(images))), latents.shape[1:]))
-    at = [generator.codec.decode(schedule.alpha[t] * latents + schedule.sigma[t] * noise) for t in times]
-    return np.stack(at, 1)
+    at = np.stack([schedule.alpha[t] * latents + schedule.sigma[t] * noise for t in times], 1)
+    return decoded(generator, at)
+
+
+def decoded(generator: Generator, latents: Float[np.ndarray, "n k h w z"]) -> UInt8[np.ndarray, "n k H W 3"]:
+    """Decode the k stages of n pictures, all at once: the decoder's batches are full."""
+    images = generator.codec.decode(latents.reshape(-1, *latents.shape[2:]))
+    return images.reshape(*latents.shape[:2], *images.shape[1:])
 
 
 def guesses(
@@ -114,11 +120,11 @@ def trajectory(generator: Generator, captions: Sequence[str], steps: int, guidan
     x = [np.asarray(initial_noise(image_keys(0, np.arange(len(captions))), x0.shape[2:]))]
     for k in range(steps - 1):
         x.append(float(plan.x[k]) * x[-1] + float(plan.x0[k]) * x0[:, k])
-    decoded = [
-        np.stack([generator.codec.decode(latents[:, k]) for k in range(steps)], 1) for latents in (np.stack(x, 1), x0)
-    ]
     return film(
-        {"the noisy picture x": decoded[0], "the denoiser's guess x0": decoded[1]},
+        {
+            "the noisy picture x": decoded(generator, np.stack(x, 1)),
+            "the denoiser's guess x0": decoded(generator, x0),
+        },
         [(caption,) for caption in captions],
         drag="step",
         start=steps // 2,
@@ -134,6 +140,8 @@ def guidance_in_two_dimensions(steps: int = 50) -> alt.LayerChart:
 
     The vector sum at one point is drawn, too.
     """
+    import jax
+
     from ldm.diffusion.denoiser import denoiser, guided
     from ldm.diffusion.mixture import MEANS, SPREAD, Mixture
     from ldm.diffusion.sampler import image_keys, sample
@@ -150,7 +158,7 @@ def guidance_in_two_dimensions(steps: int = 50) -> alt.LayerChart:
     where, t = LOOK
     x, at = np.array(where, np.float32)[None, None, None], np.full(1, t)
     answer = lambda net, context: np.asarray(net(x, at, 0.0, 1.0, context))[0, 0, 0]
-    net = denoiser(Mixture(schedule))
+    net = jax.jit(denoiser(Mixture(schedule)))
     plain, told = (answer(net, context) for context in (none[:1], words[:1]))
     pushed = {s: answer(guided(net, none[:1], s), words[:1]) for s in SCALES}
     names = {"without the caption": lambda s: plain, "with it": lambda s: told, "guided": lambda s: pushed[s]}

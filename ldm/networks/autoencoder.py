@@ -212,8 +212,8 @@ class Codec:
         return images
 
 
-def load_codec(path: str | Path) -> Codec:
-    """Load a trained codec. Its description holds the `AutoencoderConfig` and the scale.
+def load_codec(path: str | Path, batch: int = 64) -> Codec:
+    """Load a trained codec, for `batch` pictures at once. Its description holds the `AutoencoderConfig` and the scale.
 
     Raises: ValueError, in one sentence, for a missing or broken file.
     """
@@ -222,7 +222,7 @@ def load_codec(path: str | Path) -> Codec:
     config = AutoencoderConfig(**{**fields, "channels": tuple(fields["channels"])})
     structure, like = abstract(lambda keys: AutoencoderKL(config, keys=keys))
     params = jax.device_put(weights.load(path, like, half_to_float32=True))  # once, not with every batch
-    return Codec(structure, params, described["scale"], config.factor)
+    return Codec(structure, params, described["scale"], config.factor, batch)
 
 
 def save_codec(path: str | Path, params: Params, config: AutoencoderConfig, scale: float, **measured: float) -> None:

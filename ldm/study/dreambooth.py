@@ -199,9 +199,9 @@ class DreamBoothEvaluator(SamplingEvaluator):
         """Names, pictures and features of all things in the subject's place, as the autoencoder shows them."""
         who = self.subject(name)
         names, true = lineup(self.profile.scenes, requests(self.profile, who, n), who.noun)
-        seen = np.stack([self.codec.decode(self.codec.encode(pictures)) for pictures in true])
-        networks = self.metrics.networks
-        return names, seen, {name: np.stack([look(pictures) for pictures in seen]) for name, look in networks.items()}
+        flat = self.codec.decode(self.codec.encode(np.concatenate(true)))  # all at once: batches are full
+        things = lambda values: values.reshape(len(names), n, *values.shape[1:])
+        return names, things(flat), {name: things(look(flat)) for name, look in self.metrics.networks.items()}
 
     def evaluate(self, cell: DreamBooth) -> tuple[Measurement, np.ndarray, float]:
         """Return all measures of `ldm.study.likeness`; of the class, those whose names begin so; and diversity."""

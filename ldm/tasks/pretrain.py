@@ -79,7 +79,7 @@ def network(profile: Profile, c: int, seed: int = 0, remat: bool = False) -> tup
 def frozen_networks(profile: Profile) -> tuple[Codec, TextEncoder]:
     """Return the autoencoder and the text tower that the profile's models stand on."""
     autoencoder, tower = frozen_files(profile)
-    return load_codec(autoencoder), text.load_text_encoder(tower)
+    return load_codec(autoencoder, min(64, profile.batch)), text.load_text_encoder(tower)
 
 
 def training_set(profile: Profile, n: int | None = None) -> Encoded:
