@@ -1,4 +1,4 @@
-"""`make bench`: how fast training, sampling, metrics, degradation, a picture, input and a warm start are, in turn.
+"""`make bench`: training, sampling, metrics, degradation, a picture, input, and what one waits for first, in turn.
 
 Each of the other benchmarks is run by its own name, as `python -m benchmarks.plan`. The Makefile sets the compilation
 cache and pages of 2 MB.
@@ -6,12 +6,13 @@ cache and pages of 2 MB.
 
 from __future__ import annotations
 
-from benchmarks import degradation, input, measure, metrics, picture, sampling, training, warm_start
+from benchmarks import degradation, first, input, measure, metrics, picture, sampling, training
+from benchmarks.cases import STEPS
 
-measure.main(training.ours, training.theirs, "train")
-measure.main(sampling.ours, sampling.theirs, "sample", steps=sampling.STEPS)
+measure.main(training.ours, "train")
+measure.main(sampling.ours, "sample", steps=STEPS)
 metrics.main()
 degradation.main()
 picture.main()
 input.main()
-warm_start.main()
+first.main()

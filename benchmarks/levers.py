@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from benchmarks import measure
+from benchmarks.cases import CASES, Case
 from ldm import profiles
 from ldm.diffusion.sampler import Reuse, image_keys, sample
 from ldm.networks.quantization import quantized
@@ -84,7 +85,7 @@ def main() -> None:
         values = [each[c, kind] / passes for each in rounds]
         middle = statistics.median(values)
         print(f"c = {c:2}  {kind:10}{1000 * middle:8.3f} ms  [{1000 * min(values):.3f}, {1000 * max(values):.3f}]")
-        case = measure.Case(task=f"pass, {kind}", **{**measure.CASES[0], "c": c})  # of the profile's batch
+        case = Case(task=f"pass, {kind}", **{**CASES[0], "c": c})  # of the profile's batch
         row = measure.row(
             values,
             f"one picture of a batch of {profile.batch}",

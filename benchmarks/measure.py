@@ -6,15 +6,18 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import pandas as pd
 
+from benchmarks.cases import Case, cases
 from ldm.hashing import key
-from ldm.networks.cost import unet_gflops, unet_params
+from ldm.networks.dit import DiT
+from ldm.networks.initial import KeySource
+from ldm.networks.structure import Params, Structure, split
+from ldm.networks.unet import UNet
 from ldm.paths import ROOT
 from ldm.study.results import Store
 from ldm.study.rows import Row
@@ -24,33 +27,12 @@ ROUNDS = 5
 ROUND_SECONDS = 2
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """What is timed: a task of a UNet of width c on size x size x 4 latents."""
-
-    task: str  # "train" or "sample"
-    c: int
-    size: int
-    batch: int
-    tokens: int
-    context: int
-    steps: int = 0  # of the sampler
-
-    @property
-    def evaluations(self) -> int:
-        """Forward passes an image: guidance doubles a step's, a backward pass counts as two."""
-        return 3 if self.task == "train" else 2 * self.steps
-
-    @property
-    def gflops(self) -> float:
-        """Of one forward pass on one image."""
-        return unet_gflops(self.c, self.size, self.tokens, self.context)
-
-
-CASES = (
-    {"c": 32, "size": 8, "tokens": 24, "context": 128, "batch": 64},
-    {"c": 64, "size": 16, "tokens": 77, "context": 768, "batch": 4},
-)
+def initial(case: Case) -> tuple[Structure, Params]:
+    """Our network of a case, with initial weights; a transformer's layers as it is trained and drawn with."""
+    keys = KeySource(jax.random.key(0))
+    if case.transformer:
+        return split(DiT(case.transformer, scan=False, keys=keys))
+    return split(UNet(case.c, case.context, keys=keys))
 
 
 def matmul_gflops(n: int = 2048) -> float:
@@ -114,7 +96,7 @@ def report(case: Case, rates: dict[str, list[float]], matmul: float) -> pd.DataF
             {
                 "task": case.task,
                 "c": case.c,
-                "latents": f"{case.size}x{case.size}x4",
+                "latents": case.latents,
                 "batch": case.batch,
                 "who": name,
                 "images/s": round(middle[name], 2),
@@ -127,10 +109,10 @@ def report(case: Case, rates: dict[str, list[float]], matmul: float) -> pd.DataF
     rows = [
         row(
             values,
-            f"{name}; {case.size}x{case.size}x4 latents, batch {case.batch}",
+            f"{name}; {case.latents}, batch {case.batch}",
             task=case.task,
             c=case.c,
-            params=unet_params(case.c, case.context),
+            params=case.params,
             gflops=case.gflops,
             sampler="ddim" if case.steps else None,
             steps=case.steps or None,
@@ -144,23 +126,17 @@ def report(case: Case, rates: dict[str, list[float]], matmul: float) -> pd.DataF
     return table
 
 
-Contender = Callable[[Case], Callable[[], object]]
-
-
-def cases(task: str, **more: int) -> list[Case]:
-    return [Case(task=task, **{**values, **more}) for values in CASES]
-
-
-def main(ours: Contender, theirs: Callable[..., Callable[[], object]], task: str, **more: int) -> None:
+def main(ours: Callable[[Case], Callable[[], object]], task: str, **more: int) -> None:
     """Race ours against diffusers' network, as it is and compiled, on every case; print a table of each."""
-    from benchmarks.reference import compiled  # torch, which those who only name a case do without
+    from benchmarks import reference  # torch, which those who only name a case do without
 
+    theirs = {"train": reference.training, "sample": reference.sampling}[task]
     matmul = matmul_gflops()
     print(f"matrix-multiply rate: {matmul:.0f} GFLOP/s in float32")
     for case in cases(task, **more):
         contenders = {
             "ldm": ours(case),
             "diffusers": theirs(case),
-            "diffusers, torch.compile": theirs(case, compiled),
+            "diffusers, torch.compile": theirs(case, reference.compiled),
         }
         print(report(case, race(contenders, case.batch), matmul).to_string(index=False), flush=True)

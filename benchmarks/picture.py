@@ -10,6 +10,7 @@ from __future__ import annotations
 import statistics
 
 from benchmarks import measure
+from benchmarks.cases import CASES, Case
 from ldm.diffusion.solvers import plan
 from ldm.profiles import LAPTOP
 from ldm.tasks import pretrain
@@ -36,7 +37,7 @@ def main() -> None:
     for c in models:
         evaluations = [(many - few) / (2 * (MANY - FEW) * batch) for few, many in (r[c] for r in rounds)]
         rest = [r[c][0] / batch - 2 * FEW * each for r, each in zip(rounds, evaluations, strict=True)]
-        case = measure.Case(task="picture", **{**measure.CASES[0], "c": c, "batch": batch})
+        case = Case(task="picture", **{**CASES[0], "c": c, "batch": batch})
         rows = []
         for metric, values in (("seconds an evaluation", evaluations), ("seconds besides", rest)):
             middle = statistics.median(values)

@@ -33,7 +33,21 @@ best = others.loc[others.groupby("race")["value"].idxmax()].set_index("race")
 ratio = (ours["value"] / best["value"])[ours.index]
 
 # %% [markdown]
-# ## Beside torch
+# ## What one waits for first
+#
+# A picture: 20 guided DDIM steps of a Stable Diffusion folder in small (c = 32, 16 x 16 latents), which `python -m ldm
+# draw` and diffusers both open. A training step: the first one of the UNet of c = 32 below. Each is what a new process
+# needs, from its start, *cold* if nothing has been compiled before, *warm* if what was compiled lies on the disk.
+
+# %% tags=["remove-input"]
+waits = speed.first_waits(rows)
+Markdown("`python -m benchmarks.first` measures it." if waits.empty else tables.table(waits, what="First waits"))
+
+# %% tags=["remove-input"]
+Markdown(protocol.folded(rows[rows["task"] == "first"], {}, "python -m benchmarks.first", counted="processes"))
+
+# %% [markdown]
+# ## Once it runs, beside torch
 
 # %% tags=["remove-input"]
 speed.chart(races)
@@ -76,23 +90,6 @@ Markdown(protocol.folded(rows[rows["metric"] == "images per second"], {}, "make 
 # XLA's convolution on 16 x 16 maps is still half as fast as torch's. The lead over torch also depends on the processor:
 # on another one, training c = 32 was [as fast as with `torch.compile`](../book/log.md).
 #
-# ## A warm start
-
-# %% tags=["remove-input"]
-start = rows[(rows["task"] == "warm start") & (speed.machine(rows) == races["machine"].iloc[0])].set_index("metric")
-parts = {name: start.loc[f"seconds: {name}"] for name in ("imports", "weights", "sampler")}
-Markdown(
-    "A new process whose programs were compiled before is ready to draw with the largest model of the family "
-    f"(c = {start['c'].iloc[0]}) after "
-    + " + ".join(f"{part['value']:.1f} s [{part['lo']:.1f}, {part['hi']:.1f}] ({name})" for name, part in parts.items())
-    + f". These are the median, and in brackets the least and the most, of {parts['sampler']['n']} starts. Without the"
-    " cache every size has to be compiled once, which takes longer."
-)
-
-# %% tags=["remove-input"]
-Markdown(protocol.folded(start.reset_index(), {}, "make bench", counted="starts"))
-
-# %% [markdown]
 # ## The first page
 
 # %% tags=["remove-input"]

@@ -10,13 +10,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.environment import QUICK, one_device
+from tests.environment import AT_ONCE, one_device
 
 ROOT = Path(__file__).parents[1]
 os.environ["JAX_PLATFORMS"] = "cpu"
 for library in ("OPENBLAS", "OMP"):  # for the workers of -n: of two threads, the one that waits burns a whole core
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8 {QUICK}"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8 {AT_ONCE}"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".jax_cache"))  # a second run compiles nothing
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
@@ -76,14 +76,6 @@ def strict_types(request):
     kind = "standard" if request.path.name in STANDARD else "strict"
     with jax.numpy_dtype_promotion(kind):
         yield
-
-
-@pytest.fixture(scope="module")
-def quick_compilation():
-    """Half the time to compile, the same arithmetic."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture

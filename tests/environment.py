@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-# As the Snakefile has it for `smoke`. Without optimising at all (level 0) programs compile in a fifth of the time and
-# run for twice as long: the study at smoke took longer, on the whole.
-QUICK = "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true"
-
-AT_ONCE = {"xla_backend_optimization_level": 0}  # for a large program that runs once: `jax.jit(compiler_options=...)`
+HASTY = "--xla_llvm_disable_expensive_passes=true"
+# The tests' own programs run once or twice: without optimising at all they compile in a fifth of the time.
+AT_ONCE = f"--xla_backend_optimization_level=0 {HASTY}"
+# Those of the study at smoke, as the Snakefile has it, run for longer: so twice as slow, it took longer on the whole.
+QUICK = f"--xla_backend_optimization_level=1 {HASTY}"
 
 
 def one_device() -> dict[str, str]:

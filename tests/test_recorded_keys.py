@@ -213,15 +213,18 @@ def benchmark(_: Profile, row: Record) -> str:
 
 def case_of(row: Record, what: str) -> Any:
     """What a benchmark measured."""
-    measure = benchmarked("measure")
+    cases = benchmarked("cases")
+    small = cases.CASES[0]
     if row.task in ("train", "sample"):
-        return only(measure.cases(row.task, steps=row.steps or 0), c=row.c)
-    if row.task in ("picture", "warm start"):
-        return measure.Case(task=row.task, **{**measure.CASES[0], "c": row.c})
+        return only(cases.cases(row.task, steps=row.steps or 0), c=row.c)
+    if row.task == "picture":
+        return cases.Case(task=row.task, **{**small, "c": row.c})
     if row.task in ("score", "score memory"):
-        return measure.Case(task=f"{row.task}, {what}", **measure.CASES[0])
+        return cases.Case(task=f"{row.task}, {what}", **small)
     if row.task == "pass":
-        return measure.Case(task=f"pass, {row.lever}", **{**measure.CASES[0], "c": row.c})
+        return cases.Case(task=f"pass, {row.lever}", **{**small, "c": row.c})
+    if row.task == "first":
+        return cases.Case(task=f"first, {row.metric.removeprefix('seconds to ')}", **small)
     if row.task == "devices":
         return benchmarked("devices").Case(task=what, c=row.c, steps=row.train_steps)
     if row.task == "input":

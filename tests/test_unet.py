@@ -16,7 +16,6 @@ from ldm.networks.family import TABLE1
 from ldm.networks.initial import KeySource
 from ldm.networks.structure import Params, Structure, abstract, merge, split
 from ldm.networks.unet import UNet
-from tests.environment import AT_ONCE
 
 PAPER = pd.read_csv(TABLE1)
 
@@ -42,7 +41,7 @@ def inputs(batch: int, size: int, tokens: int, context: int):
     return draw(1, batch, size, size, 4), t, draw(2, batch, tokens, context)
 
 
-@partial(jax.jit, static_argnums=0, compiler_options=AT_ONCE)
+@partial(jax.jit, static_argnums=0)
 def forward(structure, params, x, t, context, w=None):
     return merge(structure, params)(x, t, context, w)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from ldm.figures.charts import INK
@@ -29,7 +30,8 @@ def races(rows: pd.DataFrame) -> pd.DataFrame:
     timed = latest(timed)
     parts = timed["protocol"].str.split("; ", expand=True)
     timed["who"], timed["shape"], timed["machine"] = parts[0], parts[1], machine(timed)
-    timed["race"] = timed["task"] + ", c = " + timed["c"].astype(str) + ", " + timed["shape"]
+    width = np.where(timed["protocol"].str.contains("patch"), ", transformer of width ", ", c = ")
+    timed["race"] = timed["task"] + width + timed["c"].astype(str) + ", " + timed["shape"]
     middle = timed[timed["who"] == RIVAL].set_index("key")["value"]
     rate = rows[rows["metric"] == "matmul gflops"].set_index("key")["value"]
     for column, relative in (("value", "relative"), ("lo", "relative_lo"), ("hi", "relative_hi")):
@@ -166,6 +168,22 @@ def trainings(rows: pd.DataFrame) -> pd.DataFrame:
         )
     table = pd.DataFrame(lines)
     return table.loc[:, (table != "").any()] if lines else table
+
+
+def first_waits(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the seconds until a new process has what one waits for (`benchmarks.first`), to print.
+
+    Cold: nothing was compiled before; warm: what was compiled lies on the disk. The middle of the rounds, and the least
+    and most; of the machine measured last. No rows, no lines.
+    """
+    timed = latest(rows[rows["task"] == "first"])
+    if timed.empty:
+        return pd.DataFrame(columns=["until", "who", "cold", "warm"])
+    parts = timed["protocol"].str.split("; ", expand=True)
+    timed = timed.assign(until=parts[1], who=parts[0], state=parts[2])
+    timed["told"] = ["{value:.1f} s [{lo:.1f}, {hi:.1f}]".format(**row) for row in timed.to_dict("records")]
+    table = timed.pivot_table(index=["until", "who"], columns="state", values="told", aggfunc="first", sort=False)
+    return table.sort_index(key=lambda x: x.str.replace(OURS, "")).rename_axis(columns=None)
 
 
 def scoring(rows: pd.DataFrame) -> str:

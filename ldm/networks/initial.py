@@ -8,6 +8,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array
 
 SHORTEST = 2**14  # numbers drawn at least: a few too many are drawn sooner than another length is compiled
@@ -46,7 +47,7 @@ def _cut(draw: Callable[[tuple[int, ...]], Array], key: Array, shape: tuple[int,
     compilation: fifty for the shapes of a UNet, six for their lengths so rounded. Where a program is traced, nothing is
     cut: it is compiled as a whole.
     """
-    if isinstance(key, jax.core.Tracer):
+    if isinstance(key, Tracer):
         return draw(shape)
     size = math.prod(shape)
     drawn = draw((max(SHORTEST, 1 << (size - 1).bit_length()),))

@@ -12,7 +12,7 @@ import pytest
 import torch
 from diffusers import DiTTransformer2DModel, PixArtTransformer2DModel
 
-from benchmarks.reference import nchw, nhwc
+from benchmarks.reference import nchw, nhwc, transformer_twin
 from ldm.interop.diffusion_transformers import (
     from_diffusers,
     read_transformer,
@@ -37,6 +37,8 @@ CONFIGS = {
 
 def twin(config: DiTConfig, size: int = SIDE):
     """diffusers' of the same shape, without weights of ours; its DiT told the time at DiT's own frequencies."""
+    if config.single:
+        return transformer_twin(config, size)
     shape = dict(
         num_attention_heads=config.heads,
         attention_head_dim=config.width // config.heads,
@@ -47,9 +49,6 @@ def twin(config: DiTConfig, size: int = SIDE):
         patch_size=config.patch,
         norm_eps=1e-6,
     )
-    if config.single:
-        text = dict(caption_channels=config.context, cross_attention_dim=config.width, use_additional_conditions=False)
-        return PixArtTransformer2DModel(**shape, **text).eval()
     net = DiTTransformer2DModel(**shape, num_embeds_ada_norm=config.classes).eval()
     return at_frequencies_of_dit(net)
 

@@ -32,7 +32,6 @@ from ldm.networks.torch_layout import to_torch
 from ldm.tasks import pretrain
 from tests.references.stable_diffusion import draw, pipeline
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 STEPS, GUIDANCE, CAPTION = 4, 3.0, "a photo of a cat!"
 SCHEDULERS = {"ddim": DDIMScheduler, "euler": EulerDiscreteScheduler}
 

@@ -36,7 +36,6 @@ from ldm.networks.torch_layout import from_torch, to_torch
 from ldm.profiles import TABLE1
 from tests.references.stable_diffusion import autoencoder, draw, pipeline, text_tower, unet
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 CAPTIONS = ["a photo of a cat!", "two models, the LICENSE of one"]
 STEPS, GUIDANCE = 4, 3.0
 

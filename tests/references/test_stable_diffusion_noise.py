@@ -19,10 +19,7 @@ from ldm.interop.stable_diffusion.pipeline import read_pipeline, write_pipeline
 from ldm.interop.stable_diffusion.scheduler import read_noise, write_noise
 from tests.references.stable_diffusion import draw, pipeline, scheduler
 
-pytestmark = [
-    pytest.mark.usefixtures("quick_compilation"),
-    pytest.mark.filterwarnings("ignore:__array__ implementation"),  # of torch inside diffusers
-]
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # of torch inside diffusers
 STEPS, GUIDANCE = 6, 3.0
 SD = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
 

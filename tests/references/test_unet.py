@@ -15,13 +15,12 @@ from ldm.networks.initial import KeySource
 from ldm.networks.structure import merge, split
 from ldm.networks.time_embedding import guidance_embedding
 from ldm.networks.unet import UNet
-from tests.environment import AT_ONCE
 from tests.test_unet import draw, forward, inputs, network, shapes
 
 torch.set_num_threads(1)
 
 
-@partial(jax.jit, static_argnums=0, compiler_options=AT_ONCE)
+@partial(jax.jit, static_argnums=0)
 def forward_and_gradients(structure, params, x, t, context, direction):
     """The output, and the gradients of its inner product with a direction by weights and x."""
     y, pull = jax.vjp(lambda params, x: merge(structure, params)(x, t, context), params, x)
