@@ -10,8 +10,6 @@ BUILD := build/$(PROFILE)
 # Compiled programs are kept, so that a second run does not compile again.
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.jax_cache
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS ?= 0.1
-# JAX does not write them atomically: where another process has only half written one, JAX warns and compiles it.
-export PYTHONWARNINGS ?= ignore:Error reading persistent compilation cache entry:UserWarning
 export PYTHONUNBUFFERED = 1
 # Where this is set, as in many containers, every process would compile the sources of all that it imports anew: three
 # seconds for JAX alone.

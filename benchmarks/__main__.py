@@ -1,12 +1,12 @@
-"""`make bench`: training, sampling, metrics, degradation, a picture, input, and what one waits for first, in turn.
+"""`make bench`: training, sampling, metrics, degradation, a picture, input, in turn.
 
-Each of the other benchmarks is run by its own name, as `python -m benchmarks.plan`. The Makefile sets the compilation
+Each of the other benchmarks is run by its own name, as `python -m benchmarks.first`. The Makefile sets the compilation
 cache and pages of 2 MB.
 """
 
 from __future__ import annotations
 
-from benchmarks import degradation, first, input, measure, metrics, picture, sampling, training
+from benchmarks import degradation, input, measure, metrics, picture, sampling, training
 from benchmarks.cases import STEPS
 
 measure.main(training.ours, "train")
@@ -15,4 +15,3 @@ metrics.main()
 degradation.main()
 picture.main()
 input.main()
-first.main()

@@ -14,10 +14,6 @@ import pandas as pd
 
 from benchmarks.cases import Case, cases
 from ldm.hashing import key
-from ldm.networks.dit import DiT
-from ldm.networks.initial import KeySource
-from ldm.networks.structure import Params, Structure, split
-from ldm.networks.unet import UNet
 from ldm.paths import ROOT
 from ldm.study.results import Store
 from ldm.study.rows import Row
@@ -25,14 +21,6 @@ from ldm.training.chips import machine
 
 ROUNDS = 5
 ROUND_SECONDS = 2
-
-
-def initial(case: Case) -> tuple[Structure, Params]:
-    """Our network of a case, with initial weights; a transformer's layers as it is trained and drawn with."""
-    keys = KeySource(jax.random.key(0))
-    if case.transformer:
-        return split(DiT(case.transformer, scan=False, keys=keys))
-    return split(UNet(case.c, case.context, keys=keys))
 
 
 def matmul_gflops(n: int = 2048) -> float:

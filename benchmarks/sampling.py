@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.cases import SCALE, STEPS, Case
-from benchmarks.measure import initial, main
+from benchmarks.training import initial
 from ldm.diffusion.sampler import sample
 from ldm.diffusion.schedule import Schedule
 from ldm.diffusion.solvers import ddim
@@ -37,4 +37,6 @@ def ours(case: Case) -> Callable[[], object]:
 
 
 if __name__ == "__main__":
+    from benchmarks.measure import main
+
     main(ours, "sample", steps=STEPS)

@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import measure
+from benchmarks.cases import CASES, Case
 from ldm.data.sources import open_source
 from ldm.metrics.extraction import extract
 from ldm.metrics.perceptual.judges import judge
@@ -114,7 +115,7 @@ def peak(n: int) -> tuple[float, float]:
 
 
 def keep(task: str, metric: str, who: str, values: list[float]) -> None:
-    case = measure.Case(task=f"{task}, {who}", **measure.CASES[0])
+    case = Case(task=f"{task}, {who}", **CASES[0])
     measure.keep(case, [measure.row(values, who, task=task, metric=metric)])
 
 

@@ -11,11 +11,22 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.cases import Case
-from benchmarks.measure import initial, main
 from ldm.diffusion.losses import diffusion_loss
 from ldm.diffusion.schedule import Schedule
+from ldm.networks.dit import DiT
+from ldm.networks.initial import KeySource
+from ldm.networks.structure import Params, Structure, split
+from ldm.networks.unet import UNet
 from ldm.training.flat import Flat
 from ldm.training.loop import TrainConfig, init_state, make_train_step
+
+
+def initial(case: Case) -> tuple[Structure, Params]:
+    """Our network of a case, with initial weights; a transformer's layers as it is trained and drawn with."""
+    keys = KeySource(jax.random.key(0))
+    if case.transformer:
+        return split(DiT(case.transformer, scan=False, keys=keys))
+    return split(UNet(case.c, case.context, keys=keys))
 
 
 def ours(case: Case) -> Callable[[], None]:
@@ -38,4 +49,6 @@ def ours(case: Case) -> Callable[[], None]:
 
 
 if __name__ == "__main__":
+    from benchmarks.measure import main
+
     main(ours, "train")

@@ -113,10 +113,10 @@ captions = pd.Series([val.caption(i) for i in range(len(val))])
 words(f"{captions.duplicated(keep=False).sum()} of {len(captions)}; {captions.nunique()} different ones.")
 
 # %% [markdown]
-# **5** ●● How many of these captions also occur among the first 20,000 scenes of training? What, then, is held out?
+# **5** ●● How many of these captions also occur in training? What, then, is held out?
 
 # %% tags=["hide-cell"]
-train = Scenes(chosen.scenes, "train", 20_000)
+train = Scenes(chosen.scenes, "train", 20_000 if profile == "smoke" else chosen.data)
 seen = {train.caption(i) for i in range(len(train))}
 words(
     f"{captions.isin(seen).mean():.1%}. Not the captions, but pictures (a caption has many), and combinations of"

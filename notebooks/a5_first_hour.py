@@ -17,8 +17,8 @@
 # %% tags=["parameters"]
 steps = 20  # of DDIM
 guidance = 1.5  # 1: none
-trained = 0  # training steps; 0: 3,000, and 300 in the smoke profile
-profile = "laptop-eps"  # otherwise the same at every profile
+trained = 0  # training steps; 0: 3,000
+profile = "laptop-eps"  # the same at every profile, but that smoke trains for a tenth
 
 # %%
 import altair as alt

@@ -7,7 +7,8 @@ import os
 HASTY = "--xla_llvm_disable_expensive_passes=true"
 # The tests' own programs run once or twice: without optimising at all they compile in a fifth of the time.
 AT_ONCE = f"--xla_backend_optimization_level=0 {HASTY}"
-# Those of the study at smoke, as the Snakefile has it, run for longer: so twice as slow, it took longer on the whole.
+# Those of the study at smoke run for longer: without optimising, for twice as long, which cost more than compiling
+# saved. The Snakefile has the same flags.
 QUICK = f"--xla_backend_optimization_level=1 {HASTY}"
 
 

@@ -1,8 +1,9 @@
-"""Compiled programs that several processes keep in one folder: a damaged one costs its time, nothing else."""
+"""Compiled programs that several processes keep in one folder: a damaged one costs its time and a warning."""
 
 from __future__ import annotations
 
 import jax
+import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 
@@ -18,7 +19,10 @@ def test_a_compiled_program_that_another_process_has_half_written_is_compiled_ag
         for file in written:
             file.write_bytes(file.read_bytes()[:-20])
         jax.clear_caches()
-        assert jax.jit(lambda x: 3 * x + 1)(2.0) == 7
+        with pytest.warns(UserWarning, match="Error reading persistent compilation cache entry"):
+            assert jax.jit(lambda x: 3 * x + 1)(2.0) == 7
+        jax.clear_caches()
+        assert jax.jit(lambda x: 3 * x + 1)(2.0) == 7  # the tests let this warning pass, though all others are errors
     finally:
         jax.config.update("jax_compilation_cache_dir", kept[0])
         jax.config.update("jax_persistent_cache_min_compile_time_secs", kept[1])

@@ -101,3 +101,15 @@ def test_of_waiting_and_of_devices_the_machine_measured_last_counts():
         {"training": "codi", "on": "two devices", "c": 8, "steps": 20, "weights apart": "2.0e-05"}
     ]
     assert speed.devices(rows[:0]).empty and speed.waiting(rows[:0]).empty
+    waits = pd.concat(
+        rows[:1].assign(
+            task="first", n=n, protocol=f"{who}; a picture; {state}; new", value=value, lo=value, hi=value + 1
+        )
+        for who, n in (("diffusers", 1), ("ldm", 3))
+        for state, value in (("cold", 9.0), ("warm", 2.0))
+    )
+    assert speed.first_waits(waits).to_dict("index") == {
+        ("a picture", "ldm"): {"cold": "9.0 s [9.0, 10.0]", "warm": "2.0 s [2.0, 3.0]"},
+        ("a picture", "diffusers"): {"cold": "9.0 s, once", "warm": "2.0 s, once"},
+    }
+    assert speed.first_waits(rows).empty

@@ -181,7 +181,8 @@ def first_waits(rows: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(columns=["until", "who", "cold", "warm"])
     parts = timed["protocol"].str.split("; ", expand=True)
     timed = timed.assign(until=parts[1], who=parts[0], state=parts[2])
-    timed["told"] = ["{value:.1f} s [{lo:.1f}, {hi:.1f}]".format(**row) for row in timed.to_dict("records")]
+    rounds = lambda row: " [{lo:.1f}, {hi:.1f}]".format(**row) if row["n"] > 1 else ", once"
+    timed["told"] = [f"{row['value']:.1f} s{rounds(row)}" for row in timed.to_dict("records")]
     table = timed.pivot_table(index=["until", "who"], columns="state", values="told", aggfunc="first", sort=False)
     return table.sort_index(key=lambda x: x.str.replace(OURS, "")).rename_axis(columns=None)
 

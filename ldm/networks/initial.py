@@ -32,7 +32,7 @@ def uniform(key: Array, shape: tuple[int, ...], bound: float) -> Array:
 
 def normal(key: Array, shape: tuple[int, ...], deviation: float) -> Array:
     """Draw from N(0, deviation^2), in float32."""
-    return deviation * _cut(lambda shape: jax.random.normal(key, shape), key, shape)
+    return _cut(lambda shape: deviation * jax.random.normal(key, shape), key, shape)
 
 
 def torch_default(key: Array, shape: tuple[int, ...], fan_in: int) -> Array:
@@ -44,11 +44,11 @@ def _cut(draw: Callable[[tuple[int, ...]], Array], key: Array, shape: tuple[int,
     """Return draw(shape), cut from a longer draw whose length is a power of two.
 
     Number i of a draw depends on the key and on i alone (threefry, partitionable), and each length costs a
-    compilation: fifty for the shapes of a UNet, six for their lengths so rounded. Where a program is traced, nothing is
-    cut: it is compiled as a whole.
+    compilation: fifty for the shapes of a UNet, two to a dozen for their lengths so rounded. Where a program is traced,
+    nothing is cut: it is compiled as a whole.
     """
-    if isinstance(key, Tracer):
+    if isinstance(key, Tracer) or not jax.config.jax_threefry_partitionable:
         return draw(shape)
     size = math.prod(shape)
-    drawn = draw((max(SHORTEST, 1 << (size - 1).bit_length()),))
-    return jnp.asarray(np.asarray(drawn)[:size].reshape(shape))
+    drawn = np.asarray(draw((max(SHORTEST, 1 << (size - 1).bit_length()),)))
+    return jax.device_put(drawn[:size].reshape(shape).copy())  # the array would keep all of what it is a part of

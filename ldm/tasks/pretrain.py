@@ -79,6 +79,7 @@ def network(profile: Profile, c: int, seed: int = 0, remat: bool = False) -> tup
 def frozen_networks(profile: Profile) -> tuple[Codec, TextEncoder]:
     """Return the autoencoder and the text tower that the profile's models stand on."""
     autoencoder, tower = frozen_files(profile)
+    # A batch is filled up: with 64 at once, smoke's 16 pictures would cost four times as much.
     return load_codec(autoencoder, min(64, profile.batch)), text.load_text_encoder(tower)
 
 
