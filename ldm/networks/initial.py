@@ -47,7 +47,8 @@ def _cut(draw: Callable[[tuple[int, ...]], Array], key: Array, shape: tuple[int,
     compilation: fifty for the shapes of a UNet, two to a dozen for their lengths so rounded. Where a program is traced,
     nothing is cut: it is compiled as a whole.
     """
-    if isinstance(key, Tracer) or not jax.config.jax_threefry_partitionable:
+    partitionable = jax.config.jax_threefry_partitionable  # pyright: ignore[reportAttributeAccessIssue]
+    if isinstance(key, Tracer) or not partitionable:
         return draw(shape)
     size = math.prod(shape)
     drawn = np.asarray(draw((max(SHORTEST, 1 << (size - 1).bit_length()),)))
