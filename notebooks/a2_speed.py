@@ -38,7 +38,7 @@ ratio = (ours["value"] / best["value"])[ours.index]
 # A picture: 20 guided DDIM steps of a Stable Diffusion folder in small (c = 32, 16 x 16 latents), which `python -m ldm
 # draw` and diffusers both open. A training step: the first one of the UNet of c = 32 below. Each is what a new process
 # needs, from its start, *cold* if nothing has been compiled before, *warm* if what was compiled lies on the disk (where
-# `JAX_COMPILATION_CACHE_DIR` names a folder, as the Makefile does). Our network trains and draws faster than it starts.
+# `JAX_COMPILATION_CACHE_DIR` names a folder, as the Makefile does).
 
 # %% tags=["remove-input"]
 waits = speed.first_waits(rows)
