@@ -2,7 +2,7 @@
 
 Cold: nothing has been compiled before. Warm: what was compiled lies on the disk (XLA's cache, torch's). A picture is
 one of a Stable Diffusion folder in small, which `python -m ldm draw` and diffusers both open; a training step is the
-first one of `benchmarks.training`'s smaller UNet. Every wait is that of a new process, all contenders in turns.
+first one of `benchmarks.training`'s smaller UNet. Every wait is that of a new process, ours and theirs in turns.
 """
 
 from __future__ import annotations

@@ -48,9 +48,9 @@ def twin(c: int, context: int, size: int, params: Params | None = None, **option
     return net.eval()
 
 
-def transformer_twin(config: DiTConfig, size: int) -> PixArtTransformer2DModel:
-    """diffusers' transformer of a shape whose layers share one modulation, for size x size latents."""
-    return PixArtTransformer2DModel(
+def transformer_shape(config: DiTConfig, size: int) -> dict[str, float]:
+    """What both of diffusers' transformers, DiT's and PixArt's, are told of a shape, for size x size latents."""
+    return dict(
         num_attention_heads=config.heads,
         attention_head_dim=config.width // config.heads,
         in_channels=config.channels_in,
@@ -59,6 +59,13 @@ def transformer_twin(config: DiTConfig, size: int) -> PixArtTransformer2DModel:
         sample_size=size,
         patch_size=config.patch,
         norm_eps=1e-6,
+    )
+
+
+def transformer_twin(config: DiTConfig, size: int) -> PixArtTransformer2DModel:
+    """diffusers' transformer of a shape whose layers share one modulation, for size x size latents."""
+    return PixArtTransformer2DModel(
+        **transformer_shape(config, size),
         caption_channels=config.context,
         cross_attention_dim=config.width,
         use_additional_conditions=False,

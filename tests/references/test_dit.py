@@ -12,7 +12,7 @@ import pytest
 import torch
 from diffusers import DiTTransformer2DModel, PixArtTransformer2DModel
 
-from benchmarks.reference import nchw, nhwc, transformer_twin
+from benchmarks.reference import nchw, nhwc, transformer_shape, transformer_twin
 from ldm.interop.diffusion_transformers import (
     from_diffusers,
     read_transformer,
@@ -39,17 +39,7 @@ def twin(config: DiTConfig, size: int = SIDE):
     """diffusers' of the same shape, without weights of ours; its DiT told the time at DiT's own frequencies."""
     if config.single:
         return transformer_twin(config, size)
-    shape = dict(
-        num_attention_heads=config.heads,
-        attention_head_dim=config.width // config.heads,
-        in_channels=config.channels_in,
-        out_channels=config.channels_out,
-        num_layers=config.depth,
-        sample_size=size,
-        patch_size=config.patch,
-        norm_eps=1e-6,
-    )
-    net = DiTTransformer2DModel(**shape, num_embeds_ada_norm=config.classes).eval()
+    net = DiTTransformer2DModel(**transformer_shape(config, size), num_embeds_ada_norm=config.classes).eval()
     return at_frequencies_of_dit(net)
 
 
