@@ -1,4 +1,4 @@
-"""The playground with its smallest network, and what Python draws of its caption: shared by its tests."""
+"""The playground with the smallest network of each family, and what Python draws of its caption: shared by its tests."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from ldm.tasks import pretrain
 
 STATIC = Path(__file__).parents[1] / "book/_static/playground"
 STEPS, GUIDANCE, SEED = 4, 3.0, 7
+NETWORKS = "unet-c8", "dit-c48"
 CAPTION = "a large cat left of an owl, flat style, on a blue and yellow background"  # says no kind of background
 
 
 def put(folder: Path) -> Path:
-    """The playground alone, with its smallest network; the pages that show it and the race lie above it."""
+    """The playground alone, with the smallest networks; the pages that show it and the race lie above it."""
     folder = folder / "playground"
     shutil.copytree(STATIC, folder)
-    task.write(folder, (8,))
+    task.write(folder, NETWORKS)
     (folder.parent / "index.html").write_text(
         '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><link rel="stylesheet"'
         ' href="playground/page.css"><div id="playground"></div><script src="playground/shared.js"></script>'
@@ -52,10 +53,11 @@ def parts():
 
 
 @functools.cache
-def drawn(sampler: str) -> tuple[np.ndarray, np.ndarray]:
+def drawn(sampler: str, network: str = NETWORKS[0]) -> tuple[np.ndarray, np.ndarray]:
     """Python's latents and picture."""
     codec, text = parts()
-    structure, params = pretrain.load_pretrained(OPEN_EPS, 8, OPEN_EPS.length)
+    profile, size = task.offered()[network]
+    structure, params = pretrain.load_pretrained(profile, size, profile.length)
     latents = sample(
         structure,
         params,

@@ -26,7 +26,7 @@ from ldm.networks import cost
 from ldm.profiles import OPEN_EPS
 from ldm.tasks import models
 from tests.pages import QuietHandler, open_page, served
-from tests.playground import CAPTION, SEED, STEPS, drawn, parts, put
+from tests.playground import CAPTION, NETWORKS, SEED, STEPS, drawn, parts, put
 from tests.synthetic import sampling
 
 
@@ -37,8 +37,8 @@ def folder(tmp_path_factory):
 
 def test_weights_are_stored_in_half_precision_and_what_is_never_read_is_left_out(folder):
     options = json.loads((folder / "browser.json").read_text())
-    size = options["sizes"][0]
-    assert size["bytes"] == (folder / size["file"]).stat().st_size < 2 * size["params"]
+    for network in options["networks"]:
+        assert network["bytes"] == (folder / network["file"]).stat().st_size < 2.5 * network["params"]
 
 
 def test_the_sizes_on_offer_are_those_of_the_family_whose_models_ship():
@@ -47,6 +47,12 @@ def test_the_sizes_on_offer_are_those_of_the_family_whose_models_ship():
     assert all(models.model_path(OPEN_EPS, c, OPEN_EPS.length).is_file() == (c in shipped) for c in OPEN_EPS.family)
     with pytest.raises(ValueError, match="There is no trained model of c = 8"):
         models.shipped_sizes(replace(OPEN_EPS, setting="untrained"))
+
+
+def test_a_network_whose_model_does_not_ship_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="network = 'unet-c9': expected some of unet-c8, .*dit-c48"):
+        task.write(tmp_path, ["dit-c48", "unet-c9"])
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_words_of_every_caption_have_a_number():
@@ -63,7 +69,7 @@ def test_an_operation_that_is_not_known_is_named():
 
 def test_a_second_writing_changes_nothing(folder):
     before = (folder / "unet-c8.onnx").stat().st_mtime_ns
-    task.write(folder, (8,))
+    task.write(folder, NETWORKS)
     assert (folder / "unet-c8.onnx").stat().st_mtime_ns == before
 
 
@@ -149,7 +155,8 @@ def test_a_part_that_is_left_open_stands_in_the_address_and_what_cannot_be_said_
         opened.context.close()
 
 
-def test_the_browser_draws_by_keyboard_the_latents_of_the_sampler_and_adds_up_the_cost(address, browser):
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_browser_draws_by_keyboard_the_latents_of_the_sampler_and_adds_up_the_cost(address, browser, network):
     page, wrong = open_page(browser, address + "index.html", "light")
     page.wait_for_selector("button[name=draw]")
     chosen = {
@@ -162,7 +169,7 @@ def test_the_browser_draws_by_keyboard_the_latents_of_the_sampler_and_adds_up_th
         "kind": "",
         "colour": "blue",
         "colour2": "yellow",
-        "c": "8",
+        "network": network,
         "sampler": "ddpm",
         "steps": str(STEPS),
         "guidance": "3",
@@ -183,7 +190,7 @@ def test_the_browser_draws_by_keyboard_the_latents_of_the_sampler_and_adds_up_th
     assert page.evaluate("document.activeElement.name") == "draw"
     page.keyboard.press("Enter")
     found = page.evaluate("window.drawn")
-    latents, picture = drawn("ddpm")
+    latents, picture = drawn("ddpm", network)
     assert found["caption"] == CAPTION
     np.testing.assert_allclose(np.reshape(found["latents"], latents.shape), latents, atol=1e-3)
     assert np.abs(np.reshape(found["pixels"], picture.shape) - picture.astype(int)).max() <= 1

@@ -124,10 +124,10 @@ def dreambooth(
     run(cells, evaluator=dreambooth_study.DreamBoothEvaluator(chosen, tuned), title="dreambooth")
 
 
-def browser(out: Path | None = None, sizes: tuple[int, ...] = ()) -> None:
+def browser(out: Path | None = None, networks: tuple[str, ...] = ()) -> None:
     """Write the shipped models as ONNX with the sampler's tables, for the book's playground.
 
-    They are written only where they changed.
+    They are written only where they changed. networks: by name, such as unet-c8 or dit-c48; all, unless given.
     """
     from ldm.files import check_folder
     from ldm.interop import browser as task
@@ -135,7 +135,7 @@ def browser(out: Path | None = None, sizes: tuple[int, ...] = ()) -> None:
     out = out or task.FOLDER
     if out.exists():
         check_folder(out, "one to write the models to")
-    print(task.write(out, sizes))
+    print(task.write(out, networks))
 
 
 def plan(

@@ -1,9 +1,10 @@
 """What a reader's browser needs to sample by itself: the networks as ONNX, the sampler's tables and the words, as JSON.
 
     text.onnx       ids (2, 24), those of a caption and of the empty one -> contexts (2, 24, 128)
-    unet-c8.onnx    x, t, c_skip, c_out, contexts, scale -> x0, the guided denoiser of one picture; so each size
+    unet-c8.onnx    x, t, c_skip, c_out, contexts, scale -> x0, the guided denoiser of one picture; so each network
+    dit-c48.onnx    the same, of the transformer of width 48
     decoder.onnx    x0 -> picture, uint8 (1, 32, 32, 3)
-    browser.json    widths with their cost, tables, words; book/_static/playground runs it all
+    browser.json    networks with their cost, tables, words; book/_static/playground runs it all
 
 Everything comes from the code that the study runs: graphs by tracing it, tables by calling it.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -29,59 +30,79 @@ from ldm.diffusion.denoiser import denoiser, guided
 from ldm.diffusion.schedule import preconditioning
 from ldm.files import write_atomic
 from ldm.interop.onnx import graph
-from ldm.networks import cost
+from ldm.networks import sizes
 from ldm.networks.autoencoder import Codec, to_images
 from ldm.networks.structure import merge
 from ldm.networks.text import TextEncoder
 from ldm.networks.tokenizer import END, PAD
-from ldm.profiles import OPEN_EPS, Profile
+from ldm.profiles import OPEN_EPS, PROFILES, Profile
 from ldm.tasks import models as models_tasks
 from ldm.tasks import pretrain
 
+FAMILIES = (OPEN_EPS, PROFILES["laptop-dit"])  # of one world, one prediction, one text tower and one decoder
 SAMPLERS = ("ddim", "dpm++", "ddpm")
 STEPS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 32, 50)  # that the page offers
 FOLDER = paths.RUNS / "cache" / "browser"
 CODE = sorted(module.__file__ for name, module in sys.modules.items() if name.startswith("ldm.") and module.__file__)
 
 
-def write(folder: Path = FOLDER, sizes: Sequence[int] = (), profile: Profile = OPEN_EPS) -> Path:
+def offered() -> dict[str, tuple[Profile, int]]:
+    """Name every network whose model ships, family by family, small to large: "unet-c8" -> its profile and its size."""
+    return {f"{of.network}-c{c}": (of, c) for of in FAMILIES for c in models_tasks.shipped_sizes(of)}
+
+
+def write(folder: Path = FOLDER, names: Sequence[str] = ()) -> Path:
     """Make all files, or keep those that were made by the same code of the same weights; returns browser.json.
 
-    sizes: of the networks; those that ship, unless given.
-    Raises: ValueError, in one sentence, for a size that has no trained model, or where none ships.
+    names: of networks, as `offered` has them; all, unless given.
+    Raises: ValueError, in one sentence, for a network whose model does not ship, or where none does.
     """
-    sizes = tuple(sizes) or models_tasks.shipped_sizes(profile)
-    folder, made_of = Path(folder), digest(profile, sizes)
+    known = offered()
+    if unknown := sorted(set(names) - set(known)):
+        raise ValueError(
+            f"network = {unknown[0]!r}: expected some of {', '.join(known)}, whose models ship; choose among them."
+        )
+    networks = {name: known[name] for name in known if name in names or not names}
+    folder, made_of = Path(folder), digest(networks)
     index = folder / "browser.json"
     if index.is_file() and json.loads(index.read_text())["made_of"] == made_of:
         return index
-    codec, text = pretrain.frozen_networks(profile)
-    shape = dict(size=profile.latent_shape[0], tokens=profile.tokens, context=profile.context)
-    widths = [
-        {"c": c, "params": cost.unet_params(c, profile.context), "cost": cost.norm_cost(c, **shape)}
-        | keep(folder / f"unet-c{c}.onnx", unet_graph(profile, c))
-        for c in sizes
-    ]
+    base = FAMILIES[0]  # the families share what follows
+    codec, text = pretrain.frozen_networks(base)
     content = {
         "made_of": made_of,
-        "latents": profile.latent_shape,
-        "picture": profile.scenes.size,
-        "sizes": widths,
-        "text": keep(folder / "text.onnx", text_graph(profile, text)),
-        "decoder": keep(folder / "decoder.onnx", decoder_graph(profile, codec)),
-        "guidance": profile.guidance,
-        "samplers": {name: tables(profile, name) for name in SAMPLERS},
-        "words": vocabulary(profile, text),
+        "latents": base.latent_shape,
+        "picture": base.scenes.size,
+        "networks": [
+            told(name, *of) | keep(folder / f"{name}.onnx", network_graph(*of)) for name, of in networks.items()
+        ],
+        "text": keep(folder / "text.onnx", text_graph(base, text)),
+        "decoder": keep(folder / "decoder.onnx", decoder_graph(base, codec)),
+        "guidance": base.guidance,
+        "samplers": {name: tables(base, name) for name in SAMPLERS},
+        "words": vocabulary(base, text),
     }
     return write_atomic(index, json.dumps(content, separators=(",", ":")).encode())  # last: it vouches for the others
 
 
-def digest(profile: Profile, sizes: Sequence[int]) -> str:
+def told(name: str, profile: Profile, c: int) -> dict[str, str | int | float]:
+    """Return what the page says of a network: its name, its family, its size, what it holds and what a pass costs."""
+    kind, shape = profile.network, (profile.latent_shape[0], profile.tokens, profile.context)
+    return {
+        "name": name,
+        "family": "transformers" if kind == "dit" else "UNets",
+        "title": f"width {c}" if kind == "dit" else f"c = {c}",
+        "params": sizes.params(kind, c, profile.context),
+        "cost": sizes.norm_cost(kind, c, *shape),
+    }
+
+
+def digest(networks: Mapping[str, tuple[Profile, int]]) -> str:
     """Names the weights and the code that the files are made of."""
-    models = [path for c in sizes if (path := models_tasks.file_of(profile, c, profile.length))]
-    parts = models_tasks.frozen_files(profile)
+    models = [path for of, c in networks.values() if (path := models_tasks.file_of(of, c, of.length))]
+    parts = models_tasks.frozen_files(FAMILIES[0])
     content = b"".join(Path(path).read_bytes() for path in [*models, *parts, *CODE, __file__])
-    return hashlib.blake2b(content + str(tuple(sizes)).encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(content + str(list(networks)).encode(), digest_size=8).hexdigest()
 
 
 def keep(path: Path, model: onnx.ModelProto) -> dict[str, str | int]:
@@ -95,9 +116,9 @@ def of(*shape: int, dtype: type = jnp.float32) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, dtype)
 
 
-def unet_graph(profile: Profile, c: int) -> onnx.ModelProto:
-    """Return the guided denoiser of one picture. Raises: ValueError where there is no trained model of width c."""
-    structure, params = pretrain.load_pretrained(profile, c, profile.length)
+def network_graph(profile: Profile, c: int) -> onnx.ModelProto:
+    """Return the guided denoiser of one picture. Raises: ValueError where there is no trained model of size c."""
+    structure, params = pretrain.load_pretrained(profile, c, profile.length, unrolled=True)  # a graph has no loops
 
     def denoise(x, t, c_skip, c_out, contexts, scale):
         net = denoiser(merge(structure, params))

@@ -211,11 +211,12 @@ def averaged(
 
 
 def load_pretrained(
-    profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet"
+    profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet", *, unrolled: bool = False
 ) -> tuple[nnx.GraphDef, Params]:
     """Return a pretrained model, UNet or transformer, float32: one's own under runs/ before the shipped one.
 
+    unrolled: as of `build_network`.
     Raises: ValueError, in one sentence, when there is none or its file is broken.
     """
-    structure, like = abstract(lambda keys: build_network(profile, c, keys))
+    structure, like = abstract(lambda keys: build_network(profile, c, keys, unrolled=unrolled))
     return structure, load(like, profile, c, images, seed, kind)

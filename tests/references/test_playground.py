@@ -13,7 +13,7 @@ import pytest
 from ldm.diffusion.sampler import image_keys, initial_noise
 from ldm.interop import browser as task
 from ldm.profiles import OPEN_EPS
-from tests.playground import CAPTION, GUIDANCE, SEED, STEPS, drawn, parts, put
+from tests.playground import CAPTION, GUIDANCE, NETWORKS, SEED, STEPS, drawn, parts, put
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +26,10 @@ def session(tmp_path_factory):
     )
 
 
-@pytest.mark.parametrize("sampler", task.SAMPLERS)
-def test_graphs_and_tables_give_the_latents_of_the_sampler(session, sampler):
+@pytest.mark.parametrize(
+    ("sampler", "network"), [*((name, NETWORKS[0]) for name in task.SAMPLERS), ("ddim", NETWORKS[1])]
+)
+def test_graphs_and_tables_give_the_latents_of_the_sampler(session, sampler, network):
     tables, graph = session
     contexts = graph("text").run(None, {"ids": parts()[1].tokenizer([CAPTION, ""])})[0]
     keys = image_keys(SEED, [0])
@@ -42,10 +44,10 @@ def test_graphs_and_tables_give_the_latents_of_the_sampler(session, sampler):
             "contexts": contexts,
             "scale": np.float32(GUIDANCE),
         }
-        x0 = graph("unet-c8").run(None, {name: np.asarray(value) for name, value in inputs.items()})[0]
+        x0 = graph(network).run(None, {name: np.asarray(value) for name, value in inputs.items()})[0]
         z = jax.random.normal(jax.random.fold_in(keys[0], i + 1), OPEN_EPS.latent_shape)
         x, previous = a * x + b * x0 + c * previous + d * np.asarray(z), x0
-    latents, picture = drawn(sampler)
+    latents, picture = drawn(sampler, network)
     np.testing.assert_allclose(x[0], latents, atol=1e-4)
     shown = graph("decoder").run(None, {"x0": x})[0][0]
     assert shown.dtype == np.uint8 and np.abs(shown.astype(int) - picture).max() <= 1

@@ -3,17 +3,12 @@
 // has to be said. Needs shared.js before it. Fires "drawn" on #playground with the latents, for tests.
 (() => {
   "use strict";
-  const { folder, make, shown, megabytes, numbers, missing, paint, opened } = window.ldmDraw;  // shared.js
+  const { folder, make, menu, shown, megabytes, numbers, missing, paint, opened } = window.ldmDraw;  // shared.js
 
   const RUNTIME = 2_940_000;                            // bytes of ONNX Runtime in this folder
   const EMPTY = "the empty caption";
 
-  const select = (name, label, choices, chosen) => {
-    const input = make("select", { name });
-    for (const [value, text] of choices) input.append(make("option", { value, textContent: text }));
-    if (chosen !== undefined) input.value = chosen;
-    return make("label", { className: "field" }, make("span", { textContent: label }), input);
-  };
+  const select = (name, label, choices, chosen) => menu(name, label, [["", choices]], chosen);
   const same = (values) => values.map((value) => [value, value]);
   const open = (values) => [["", "left open"], ...same(values)];
   const join = (parts, between) => parts.filter(Boolean).join(between);
@@ -32,8 +27,9 @@
   function form(options) {
     const { words } = options, names = Object.keys(words.subjects);
     const sizes = open(["small", "large"]);
-    const networks = options.sizes.map((s) =>
-      [s.c, `c = ${s.c}: ${numbers(s.params / 1e6, 2)} M parameters, ${megabytes(s.bytes)}`]);
+    const families = [...new Set(options.networks.map(({ family }) => family))].map((family) =>
+      [family, options.networks.filter((n) => n.family === family).map((n) =>
+        [n.name, `${n.title}: ${numbers(n.params / 1e6, 2)} M parameters, ${megabytes(n.bytes)}`])]);
     return make("form", {},
       make("fieldset", {}, make("legend", { textContent: "The caption" }),
         select("size", "size", sizes), select("subject", "subject", open(names), "owl"),
@@ -43,7 +39,7 @@
         select("colour", "colour", open(words.colours)), select("colour2", "second colour", open(words.colours)),
         make("output", { name: "caption" })),
       make("fieldset", {}, make("legend", { textContent: "The sampling" }),
-        select("c", "network", networks, networks[Math.min(1, networks.length - 1)][0]),
+        menu("network", "network", families, options.networks[Math.min(1, options.networks.length - 1)].name),
         select("sampler", "sampler", same(Object.keys(options.samplers))),
         select("steps", "steps", same(Object.keys(options.samplers.ddim)), "10"),
         select("guidance", "guidance", same(options.guidance), "3"),
@@ -72,7 +68,7 @@
     const { words, picture: side } = options;
     const fields = form(options), { elements } = fields;
     const get = (name) => elements[name].value;
-    const size = () => options.sizes.find((s) => s.c === Number(get("c")));
+    const network = () => options.networks.find(({ name }) => name === get("network"));
     const loaded = new Set();
 
     const large = Object.assign(shown("the picture as it is drawn"), { className: "large", width: side, height: side });
@@ -107,9 +103,9 @@
         (value) => value ? value !== said("colour") : !said("kind"));
       elements.caption.value = sentence(said, words) || EMPTY;
       const rows = options.samplers[get("sampler")][get("steps")].length;
-      const load = [options.text, options.decoder, size()].reduce((sum, g) => sum + (loaded.has(g.file) ? 0 : g.bytes), 0)
+      const load = [options.text, options.decoder, network()].reduce((sum, g) => sum + (loaded.has(g.file) ? 0 : g.bytes), 0)
         + (loaded.size ? 0 : RUNTIME);
-      elements.price.value = `${rows} × ${numbers(size().cost)} = cost ${numbers(rows * size().cost)}` +
+      elements.price.value = `${rows} × ${numbers(network().cost)} = cost ${numbers(rows * network().cost)}` +
         (load ? `; loads ${megabytes(load)} first` : "");
     }
     // The settings stand in the address, so that one can send them to somebody; what no field offers is passed over.
@@ -169,13 +165,13 @@
         status.textContent = "Drawing";
         return;
       }
-      for (const g of [options.text, options.decoder, options.sizes.find((s) => s.c === run.c)]) loaded.add(g.file);
+      for (const g of [options.text, options.decoder, run.drawer]) loaded.add(g.file);
       paint(large, run.pixels, side);
       const title = run.caption || EMPTY, done = run.seconds.length, spent = numbers(done * run.cost);
       const small = paint(shown(title), run.pixels, side), often = `${done} ${done === 1 ? "step" : "steps"}`;
       large.setAttribute("aria-label", title);
       earlier.prepend(make("figure", { title }, small, make("figcaption", {},
-        make("b", { textContent: `c = ${run.c}` }), `${often} of ${run.sampler}`, make("br"),
+        make("b", { textContent: run.drawer.title }), `${often} of ${run.sampler}`, make("br"),
         `guidance ${run.guidance}, seed ${run.seed}`, make("br"), `cost ${spent}`)));
       finish(data.stopped ? `Stopped after ${often} of ${run.rows}, at cost ${spent}.`
         : `Drawn in ${often}, at cost ${spent}: ${title}.`);
@@ -186,13 +182,13 @@
     fields.addEventListener("submit", (event) => {
       event.preventDefault();
       run = {
-        caption: sentence(said, words), c: Number(get("c")), sampler: get("sampler"), steps: Number(get("steps")),
-        guidance: Number(get("guidance")), seed: Number(get("seed")), cost: size().cost, seconds: [],
+        caption: sentence(said, words), drawer: network(), sampler: get("sampler"), steps: Number(get("steps")),
+        guidance: Number(get("guidance")), seed: Number(get("seed")), cost: network().cost, seconds: [],
         rows: options.samplers[get("sampler")][get("steps")].length,
       };
       if (!(worker ??= opened(answer))) return;
-      const { caption, c, sampler, steps: many, guidance, seed } = run;
-      worker.postMessage({ folder, options, caption, c, sampler, steps: many, guidance, seed });
+      const { caption, drawer, sampler, steps: many, guidance, seed } = run;
+      worker.postMessage({ folder, options, caption, network: drawer.name, sampler, steps: many, guidance, seed });
       elements.draw.disabled = true;
       elements.stop.disabled = false;
       status.classList.remove("wrong");

@@ -4,17 +4,7 @@
 // pictures, for tests.
 (() => {
   "use strict";
-  const { folder, make, shown, megabytes, missing, paint, opened } = window.ldmDraw;
-
-  const menu = (name, label, groups) => {
-    const input = make("select", { name });
-    for (const [title, choices] of groups) {
-      const into = title ? make("optgroup", { label: title }) : input;
-      for (const [value, text] of choices) into.append(make("option", { value, textContent: text }));
-      if (title) input.append(into);
-    }
-    return make("label", { className: "field" }, make("span", { textContent: label }), input);
-  };
+  const { folder, make, menu, shown, megabytes, missing, paint, opened } = window.ldmDraw;
 
   function start() {
     const box = document.getElementById("race");
@@ -65,13 +55,13 @@
     const still = matchMedia("(prefers-reduced-motion: reduce)");
     let options, worker;
 
-    function lane({ c, steps, guidance, cost }) {
+    function lane({ c, network, steps, guidance, cost }) {
       const picture = shown(`the picture of c = ${c}`), meter = make("progress", { max: running.budget, value: 0 });
       meter.setAttribute("aria-label", `budget spent by c = ${c}`);
       const told = make("figcaption", {}, make("b", { textContent: `c = ${c}` }),
         `${steps} ${steps === 1 ? "step" : "steps"}, guidance ${guidance}`);
       lanes.append(make("figure", {}, picture, meter, told));
-      return { picture, meter, steps, cost, c };
+      return { picture, meter, steps, cost, c, network };
     }
 
     function answer({ data }) {
@@ -92,11 +82,11 @@
         box.dispatchEvent(new CustomEvent("raced", { detail: last }));
         return;
       }
-      const mine = running.lanes.find(({ c }) => c === data.c);
+      const mine = running.lanes.find(({ network }) => network === data.network);
       loading.textContent = "";
       say("Drawing");
       mine.meter.value = data.spent;
-      running.last[data.c] = { step: data.step, spent: data.spent, pixels: [...data.picture] };
+      running.last[mine.c] = { step: data.step, spent: data.spent, pixels: [...data.picture] };
       if (!still.matches || data.step === mine.steps) paint(mine.picture, data.picture, options.picture);
     }
 
@@ -115,8 +105,8 @@
       }
       const group = given.groups.find(({ captions }) => captions.includes(elements.caption.value));
       const { cost, runs } = group.budgets[elements.budget.value];
-      const priced = runs.filter(({ c }) => options.sizes.some((size) => size.c === c))
-        .map((run) => ({ ...run, cost: options.sizes.find((size) => size.c === run.c).cost }));
+      const of = ({ c }) => options.networks.find(({ name }) => name === `unet-c${c}`);
+      const priced = runs.filter(of).map((run) => ({ ...run, network: of(run).name, cost: of(run).cost }));
       Object.assign(running, { budget: cost, last: {} });
       lanes.replaceChildren();
       running.lanes = priced.map(lane);

@@ -9,6 +9,16 @@ window.ldmDraw = (() => {
     element.append(...children);
     return element;
   };
+  const menu = (name, label, groups, chosen) => {       // groups: [title, [value, text] each], "" for no title
+    const input = make("select", { name });
+    for (const [title, choices] of groups) {
+      const into = title ? make("optgroup", { label: title }) : input;
+      for (const [value, text] of choices) into.append(make("option", { value, textContent: text }));
+      if (title) input.append(into);
+    }
+    if (chosen !== undefined) input.value = chosen;
+    return make("label", { className: "field" }, make("span", { textContent: label }), input);
+  };
   const shown = (label) => {                            // a canvas is a picture, and says of what
     const canvas = make("canvas");
     canvas.setAttribute("role", "img");
@@ -58,5 +68,5 @@ window.ldmDraw = (() => {
     return worker;
   }
 
-  return { folder, make, shown, megabytes, numbers, missing, paint, opened };
+  return { folder, make, menu, shown, megabytes, numbers, missing, paint, opened };
 })();

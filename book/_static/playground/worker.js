@@ -2,9 +2,9 @@
 //
 //     x <- a x + b x0 + c x0_prev + d z        a row of the table is a step; x0 is the guided denoiser's estimate
 //
-// It is asked {folder, options, caption, c, sampler, steps, guidance, seed} or "stop"; it answers {loading}, a {step} with
-// its picture, and {latents} at the end, or {error}. Asked for several {runs}, each with {c, steps, guidance, cost}, it
-// answers steps with the size c of each, and {finished} at the end.
+// It is asked {folder, options, caption, network, sampler, steps, guidance, seed} or "stop", the network by its name; it
+// answers {loading}, a {step} with its picture, and {latents} at the end, or {error}. Asked for several {runs}, each with
+// {network, steps, guidance, cost}, it answers steps with the network of each, and {finished} at the end.
 import * as ort from "./ort.wasm.min.js";              // its name ended in .mjs, which some servers send as text
 import { foldIn, key, normal } from "./noise.js";
 
@@ -67,11 +67,11 @@ function ids(caption, { ids, length, pad, end }) {
 }
 
 // One picture, step by step: gives {step, t, seconds, picture, latents}
-async function* drawing({ folder, options, caption, c, sampler, steps, guidance, seed }) {
-  const size = options.sizes.find((size) => size.c === c);
+async function* drawing({ folder, options, caption, network, sampler, steps, guidance, seed }) {
+  const { file, title } = options.networks.find(({ name }) => name === network);
   const text = await graph(folder, options.text.file, "the text tower");
   const decoder = await graph(folder, options.decoder.file, "the decoder");
-  const unet = await graph(folder, size.file, `the network of c = ${c}`);
+  const denoiser = await graph(folder, file, `the network of ${title}`);
   const { contexts } = await text.run({ ids: ids(caption, options.words) });
 
   const n = options.latents.reduce((a, b) => a * b);
@@ -80,7 +80,7 @@ async function* drawing({ folder, options, caption, c, sampler, steps, guidance,
   yield { step: 0 };                                                    // everything is there
   for (const [i, [t, skip, out, a, b, c, d]] of options.samplers[sampler][steps].entries()) {
     const began = performance.now();
-    const { x0 } = await unet.run({
+    const { x0 } = await denoiser.run({
       x: float(x, 1, ...options.latents), t: float([t], 1), c_skip: float([skip]), c_out: float([out]),
       contexts, scale: float([guidance]),
     });
@@ -104,7 +104,7 @@ async function draw(asked) {
   postMessage({ latents: last, stopped });
 }
 
-// Several sizes side by side: the next step is always of the one that has spent least once it is done
+// Several networks side by side: the next step is always of the one that has spent least once it is done
 async function race({ runs, ...asked }) {
   const lanes = runs.map((run) => ({ ...run, spent: 0, steps_of: drawing({ ...asked, ...run }) }));
   for (const lane of lanes) await lane.steps_of.next();                 // all load before one begins
@@ -113,7 +113,7 @@ async function race({ runs, ...asked }) {
     const { value, done } = await next.steps_of.next();
     if (done) { left = left.filter((lane) => lane !== next); continue; }
     next.spent += next.cost;
-    postMessage({ c: next.c, spent: next.spent, ...value });
+    postMessage({ network: next.network, spent: next.spent, ...value });
     await pause();
   }
   postMessage({ finished: true, stopped });
