@@ -1,4 +1,4 @@
-"""The playground with the smallest network of each family, and what Python draws of its caption: shared by its tests."""
+"""The playground with the smallest network of each family, and what Python draws of its caption: for its tests."""
 
 from __future__ import annotations
 
