@@ -28,6 +28,7 @@ from ldm.networks.structure import split
 SMALL = AutoencoderConfig(channels=(16,), blocks=1, patch=4, groups=8)
 
 
+@pytest.mark.slow
 @given(patch=st.sampled_from([1, 2, 4]), h=st.integers(1, 3), w=st.integers(1, 3), c=st.integers(1, 3))
 @settings(max_examples=20, deadline=None)
 def test_unfold_undoes_fold(patch, h, w, c):

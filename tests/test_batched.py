@@ -12,6 +12,7 @@ from ldm.networks.batched import full_batches, in_batches
 ROWS = np.random.default_rng(0).standard_normal((23, 3)).astype(np.float32)
 
 
+@pytest.mark.slow
 @given(n=st.integers(0, 23), batch=st.integers(1, 30))
 def test_in_batches_is_all_at_once_and_every_call_has_one_shape(n, batch):
     seen = []

@@ -38,6 +38,7 @@ def test_where_generator_and_reference_are_the_same_the_intervals_err_towards_do
     assert others["covered"].between(0.91, 0.99).all(), table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
 def test_intervals_of_nearest_neighbours_hold_their_mean(world):
     table = coverage(world, World.manifolds, repeats=300).set_index("score")

@@ -7,6 +7,7 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 
+@pytest.mark.slow
 def test_a_compiled_program_that_another_process_has_half_written_is_compiled_again(tmp_path):
     kept = jax.config.jax_compilation_cache_dir, jax.config.jax_persistent_cache_min_compile_time_secs
     try:

@@ -164,6 +164,7 @@ def test_a_setting_that_one_training_lacks_is_left_out():
     assert ((evidence.rows["size"] == 16) & (evidence.rows["steps"] == 2)).any()
 
 
+@pytest.mark.slow
 def test_one_lucky_training_does_not_make_a_finding():
     """Sizes tie and trainings scatter by a tenth: of verdicts from three trainings a size hardly any is sure."""
     tie = lambda c, steps, guidance: 100.0

@@ -120,6 +120,7 @@ def test_the_grid_is_the_samplers_and_ends_clean(n):
     np.testing.assert_array_equal(level.x0(x, 7 * x)[-1], x[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["codi", "lcm"])
 def test_a_consistent_student_ends_where_its_teachers_steps_end(method):
     """And these end the nearer to the flow's end the more they are (DDIM is of order 1)."""
@@ -130,6 +131,7 @@ def test_a_consistent_student_ends_where_its_teachers_steps_end(method):
     assert off(ends[12], by_flow()) < 0.5 * off(ends[4], by_flow()) < 0.25 * alone
 
 
+@pytest.mark.slow
 def test_codis_second_term_pulls_towards_the_mean_as_far_as_calculated():
     """Without guidance each place's optimum weighs the next place's answer, by 1 / sigma^2, with the mean of the
     data.
@@ -152,6 +154,7 @@ def test_codis_second_term_pulls_towards_the_mean_as_far_as_calculated():
     assert (found < 0.7 * optimum(0.0)).all() and (found > 1.3 * k[0]).all()
 
 
+@pytest.mark.slow
 def test_halving_twice_makes_one_step_of_four():
     """The first stage's answer is `TEACHER` told the scale: that its loss is least there is the next test."""
     params, loss = TEACHER, halving_loss(STRUCTURE, SD, "v", scales=SCALES)
@@ -161,6 +164,7 @@ def test_halving_twice_makes_one_step_of_four():
     assert off(x0_at(params, 999, *start()), by_steps(4)) < 0.03 * alone
 
 
+@pytest.mark.slow
 def test_the_losses_are_zero_where_there_is_nothing_to_learn():
     """One step of the grid: its end is the teacher's own estimate, whatever the averaged student would say of it."""
     args = (TEACHER, batches(0), jax.random.key(0), TEACHER, jax.tree.map(lambda p: 7 * p, TEACHER))
@@ -218,6 +222,7 @@ def small(monkeypatch):
     return profiles.get("laptop"), {"images": 1000, "data": data, "null": np.zeros((3, 2), np.float32)}
 
 
+@pytest.mark.slow
 def test_all_kinds_of_a_method_are_trained_kept_and_not_trained_twice(small, tmp_path, monkeypatch):
     profile, task = small
     monkeypatch.setattr(methods, "HALVINGS", (2, 1))

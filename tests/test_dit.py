@@ -124,6 +124,7 @@ def test_it_begins_with_layers_that_change_nothing_and_the_answer_zero():
     np.testing.assert_array_equal(merge(structure, params).run(tokens, emb, text), tokens)
 
 
+@pytest.mark.slow
 def test_a_loop_over_the_layers_is_the_layers_one_after_another(trained):
     _, params = trained
     given = inputs(3)
@@ -155,6 +156,7 @@ def test_the_order_of_the_text_does_not_matter_and_the_text_does(trained):
     assert np.abs(forward(*trained, x, t, 2 * context) - answer).max() > 0.01
 
 
+@pytest.mark.slow
 def test_only_its_positions_tell_one_patch_from_another(trained, monkeypatch):
     x, t, context = map(jnp.asarray, inputs(3))
     turned = jnp.roll(x, (2, 2), (1, 2))  # by one patch

@@ -71,6 +71,7 @@ def test_the_resizer_is_pils_bicubic_on_floats_channel_by_channel(size):
         np.testing.assert_allclose(mine[..., channel], theirs, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_an_images_features_do_not_depend_on_its_neighbours_or_the_batch(network, images):
     together = network(images)
     one_by_one = np.concatenate([network(image[None]) for image in images])
@@ -108,6 +109,7 @@ def test_missing_or_truncated_weights_say_how_to_restore_them(tmp_path):
         efficientnet.load_efficientnet(side=8)
 
 
+@pytest.mark.slow
 def test_the_distance_is_nought_for_equal_pictures_and_grows_as_they_part(network, images):
     noise = np.random.default_rng(1).normal(size=images.shape)
     moved = [np.clip(images + sigma * noise, 0, 255).astype(np.uint8) for sigma in (0, 5, 40)]

@@ -118,6 +118,7 @@ def toy_pretraining(profile) -> dict:
     return dict(data=data, null=np.zeros(data.context[0].shape, np.float32), checkpoints=False, build=small)
 
 
+@pytest.mark.slow
 def test_a_pretraining_keeps_snapshots_and_a_model_is_made_of_them(tmp_path):
     profile = profiles.get("laptop")
     common = dict(config=CONFIG, lengths=(), root=tmp_path, **toy_pretraining(profile))
@@ -131,6 +132,7 @@ def test_a_pretraining_keeps_snapshots_and_a_model_is_made_of_them(tmp_path):
         np.testing.assert_allclose(array, end.ema[name], atol=5e-3)  # in half precision, and 0.1 is nearly its width
 
 
+@pytest.mark.slow
 def test_a_pretraining_keeps_its_end_and_goes_by_one_seed(tmp_path):
     profile = profiles.get("laptop")
     common, short = toy_pretraining(profile), replace(CONFIG, images=1_000)

@@ -176,6 +176,7 @@ def test_every_command_of_the_queue_is_one_that_the_command_line_knows(monkeypat
             assert grids.cells_of(given.pop("study", "sampling"), profile, sizes, **given)[0]
 
 
+@pytest.mark.slow
 def test_the_largest_width_has_the_bytes_that_are_reckoned_for_it():
     """Nothing of it is computed: 843.5M parameters, four float32 states and a gradient, and what 256 pictures leave."""
     profile = profiles.get("gpu-eps")

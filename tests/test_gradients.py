@@ -60,6 +60,7 @@ def test_in_bfloat16_the_gradient_is_float32_and_near():
         assert float(jnp.linalg.norm(found[name] - array)) < 0.03 * float(jnp.linalg.norm(array)), name
 
 
+@pytest.mark.slow
 def test_in_bfloat16_the_weights_stay_float32_and_it_learns_alike():
     ends = []
     for bf16 in (False, True):

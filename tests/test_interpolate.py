@@ -25,6 +25,7 @@ SMOKE = profiles.get("smoke")
 vectors = some.arrays(np.float64, (2, 3, 8), elements=st.floats(-4, 4).filter(lambda x: abs(x) > 0.01))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [interpolation.lerp, interpolation.slerp])
 @given(vectors)
 def test_a_way_ends_where_it_should(way, ends):

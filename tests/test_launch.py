@@ -79,6 +79,7 @@ def test_snakemake_plans_the_whole_study_with_each_profile(path, tmp_path):
     assert "book" in made.stdout
 
 
+@pytest.mark.slow
 def test_a_folder_whose_name_holds_a_space_is_no_hindrance(tmp_path):
     environment = tmp_path / "a b" / "ö"
     environment.parent.mkdir()

@@ -57,6 +57,7 @@ class Toys(LeverEvaluator):
         return np.concatenate(list(self.draw(cell, Data())))
 
 
+@pytest.mark.slow
 def test_a_lever_that_does_nothing_draws_what_is_drawn_without_it():
     toys = Toys(OPEN)
     plain = np.concatenate(list(SamplingEvaluator.draw(toys, Evaluation(**PLAIN | dict(n=16), c=16), Data())))

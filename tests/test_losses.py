@@ -55,6 +55,7 @@ def asked(**options) -> dict[str, np.ndarray]:
     return seen | {"alpha": alpha, "sigma": sigma, "eps": (seen["x"] - alpha * np.asarray(LATENTS)[rows]) / sigma}
 
 
+@pytest.mark.slow
 def test_times_are_uniform_and_noise_is_standard_normal():
     seen = asked()
     assert stats.kstest(seen["t"] / 1000, "uniform").pvalue > 0.01

@@ -58,6 +58,7 @@ def same(losses: np.ndarray, ema: dict) -> None:
         np.testing.assert_allclose(ema[name], array, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("devices", "fsdp"), [(1, 1), (2, 1), (8, 2), (8, 8)])
 def test_the_losses_are_those_of_one_device(devices, fsdp):
     losses, state = train(devices, fsdp)
@@ -68,6 +69,7 @@ def test_the_losses_are_those_of_one_device(devices, fsdp):
         assert share == 1 / fsdp and tree["norm.weight"].is_fully_replicated
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2), (0, 8), (2, 0)])
 def test_a_run_goes_on_with_another_number_of_devices(tmp_path, before, after):
     half = STEPS // 2

@@ -35,6 +35,7 @@ def folder(tmp_path_factory):
     return put(tmp_path_factory.mktemp("site"))
 
 
+@pytest.mark.slow
 def test_weights_are_stored_in_half_precision_and_what_is_never_read_is_left_out(folder):
     options = json.loads((folder / "browser.json").read_text())
     for network in options["networks"]:

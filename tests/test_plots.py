@@ -88,6 +88,7 @@ def test_a_figure_draws_under_both_vega_lites(name, version):
     assert spec["description"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_is_the_same_each_time(name):
     bundle = FIGURES[name]()._repr_mimebundle_()

@@ -71,6 +71,7 @@ def few(tmp_path, monkeypatch):
     return profile, scene_metrics.make_references(profile)
 
 
+@pytest.mark.slow
 def test_references_come_back_as_they_were_made_and_others_are_refused(few):
     profile, made = few
     loaded = scene_metrics.load_metrics(profile).references

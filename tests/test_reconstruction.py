@@ -73,6 +73,7 @@ def test_neither_player_feels_the_others_aim(monkeypatch):
     assert same(critic, critic_now) and not same(decoder, decoder_now)
 
 
+@pytest.mark.slow
 def test_the_critic_learns_to_tell_noise_from_scenes():
     structure, params = split(Critic(32, 8, keys=KeySource(jax.random.key(1))))
     autoencoder, frozen = split(AutoencoderKL(SMALL, keys=KeySource(jax.random.key(0))))

@@ -312,6 +312,7 @@ def _work(folder: str, i: int) -> None:
                 Path(folder, f"ran-{name}-{i}").touch()
 
 
+@pytest.mark.slow
 def test_four_processes_run_each_cell_once(tmp_path):
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=_work, args=(str(tmp_path), i)) for i in range(4)]

@@ -57,6 +57,7 @@ def test_regret_is_the_excess_over_the_best_within_the_budget():
         rule(made, made, [7])
 
 
+@pytest.mark.slow
 def test_where_all_settings_tie_the_regret_measured_on_others_is_none():
     tie = lambda c, steps, guidance: 50.0
     found = [rule(evidence(tie, 1.0, 2 * i), evidence(tie, 1.0, 2 * i + 1)).regret for i in range(10)]

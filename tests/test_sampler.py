@@ -66,6 +66,7 @@ def noise(row: int, count: int, shape: tuple[int, ...] = SHAPE) -> np.ndarray:
 # --- one compilation ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_sweep_compiles_once(compiles_once):
     """8 guidance values x 10 step counts, the solver, spacing, prediction and rescale another each time."""
     compiles_once.reset(loop)

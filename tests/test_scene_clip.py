@@ -11,6 +11,7 @@ from ldm.networks.scene_clip import load_clip
 from ldm.tasks import models
 
 
+@pytest.mark.slow
 def test_the_shipped_clip_prefers_a_pictures_own_caption_to_another_and_to_a_changed_one():
     profile = profiles.get("laptop-eps")
     clip = load_clip(models.part_file(profile, "clip"), models.frozen_files(profile)[1])

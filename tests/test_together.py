@@ -63,6 +63,7 @@ def side_by_side(source, config=CONFIG, seeds=SEEDS, asked=loss, **more):
     return states, kept, logs
 
 
+@pytest.mark.slow
 def test_a_training_among_others_ends_where_it_ends_alone(source, monkeypatch):
     monkeypatch.setattr(together, "LAP", 7)  # which no length is a multiple of
     states, kept, logs = side_by_side(source)
@@ -131,6 +132,7 @@ def test_every_convolution_of_a_module_is_reached():
     assert gather_taps(Downsample(8, keys=KeySource(jax.random.key(0)))).conv.gathered
 
 
+@pytest.mark.slow
 def test_of_several_predictions_a_batch_says_which_is_asked(source):
     """So both settings of a family train as one program."""
     null = np.zeros((2, 64), np.float32)

@@ -54,6 +54,7 @@ def test_no_two_settings_share_a_name_however_long_or_odd():
     assert len(set(names)) == len(names) and max(map(len, names)) <= variants.LONGEST
 
 
+@pytest.mark.slow
 def test_a_folder_holds_the_chapter_and_what_was_run_again_and_only_the_first_shows_the_recorded_prose(tmp_path):
     (tmp_path / "small.py").write_text(SMALL)
     runs = [notebook.execute("small", tmp_path / "out", given, folder=tmp_path) for given in ({}, {"sizes": "8,16"})]
