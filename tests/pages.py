@@ -39,10 +39,18 @@ def served(folder: Path) -> Iterator[str]:
     server.server_close()
 
 
-def open_page(browser, address: str, theme: str):
-    """A loaded page, and the list of everything that goes wrong on it from now on."""
+def visitor(browser, theme: str):
+    """Somebody with a browser's memory of their own, who prefers a theme."""
     context = browser.new_context(color_scheme=theme, viewport={"width": 1200, "height": 900})
     context.set_default_timeout(300_000)  # a busy machine is slow, not wrong
+    return context
+
+
+def open_page(browser, address: str, theme: str, context=None):
+    """A loaded page, and the list of everything that goes wrong on it from now on. context: a `visitor` who has seen
+    others; a new one, unless given.
+    """
+    context = context or visitor(browser, theme)
     page, wrong = context.new_page(), []
     own = ("data:", "blob:", address.split("/")[0] + "//" + address.split("/")[2] + "/")
     page.on("request", lambda r: r.url.startswith(own) or wrong.append(f"off the host: {r.url}"))

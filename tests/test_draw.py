@@ -79,6 +79,7 @@ def test_a_contact_sheet_holds_every_picture_in_rows():
         ("draw nowhere --captions captions.txt", "captions.txt does not exist; give the path of a text file"),
         ("draw nowhere cat --n 0", "n = 0: expected at least 1 picture"),
         ("draw nowhere cat --n 2 --out a.png", "out = a.png: several pictures need a folder"),
+        ("draw nowhere cat --negative dog --guidance 1", "negative = 'dog' without guidance"),
         ("draw nowhere cat --lora a.safetensors --lora-weight 1 2", "lora-weight has 2 numbers for 1 files"),
         ("export out", "give c, for a model of the study, or folder"),
         ("export out --c 12", "There is no trained model of c = 12"),

@@ -9,12 +9,25 @@ import numpy as np
 import pytest
 
 from ldm import profiles
+from ldm.data.scenes.dataset import Scenes
+from ldm.data.scenes.unwanted import unwanted
 from ldm.diffusion.stitching import handover, owners
 from ldm.hashing import key
 from ldm.networks import cost
 from ldm.paths import ROOT
 from ldm.study import lever_grid, levers
-from ldm.study.lever_cells import Guide, Handover, Interval, Kept, Projected, Renoised, Rescaled, Search, Stored
+from ldm.study.lever_cells import (
+    Guide,
+    Handover,
+    Interval,
+    Kept,
+    Negative,
+    Projected,
+    Renoised,
+    Rescaled,
+    Search,
+    Stored,
+)
 from ldm.study.levers import LeverEvaluation, LeverEvaluator
 from ldm.study.sampling import Evaluation, SamplingEvaluator
 from ldm.study.scene_metrics import Measurement
@@ -43,6 +56,9 @@ class Data:
 
     def captions(self, rows):
         return [f"caption {i}" for i in rows]
+
+
+SCENES = Scenes(OPEN.scenes, "val", 64, level="some")
 
 
 class Toys(LeverEvaluator):
@@ -86,6 +102,7 @@ def test_a_lever_that_does_nothing_draws_what_is_drawn_without_it():
         (Kept(every=4, depth=1), 4 * ONE[16] + 12 * cost.shallow_gflops(16, 1, **SHAPE)),
         (Rescaled(share=0.7), 16 * ONE[16]),
         (Projected(norm=2), 16 * ONE[16]),
+        (Negative(unwanted="another scene"), 16 * ONE[16]),
         (Stored(kind="int8"), 16 * ONE[16]),
         (Search(candidates=3), 3 * 16 * ONE[16] + 3 * 0.5 + 2 * 0.25),
     ],
@@ -101,6 +118,7 @@ def test_the_flops_truly_done_are_those_of_all_passes(evaluator, lever, gflops, 
 def test_the_papers_cost_is_told_where_its_unit_says_anything(evaluator):
     plain = SamplingEvaluator(OPEN).columns(Evaluation(**PLAIN, c=16))["cost"]
     assert evaluator.columns(pulled(Interval(low=0.3, high=5)))["cost"] == plain
+    assert evaluator.columns(pulled(Negative(unwanted="another scene")))["cost"] == plain
     assert evaluator.columns(pulled(Kept(every=2)))["cost"] is None
 
 
@@ -117,6 +135,22 @@ def test_a_search_keeps_the_picture_that_the_verifier_likes_best_and_its_rows_sa
     assert told["similarity"] == pytest.approx(brightness(kept, []).mean(), rel=1e-6)
     assert told["similarity_first"] == pytest.approx(brightness(plain, []).mean(), abs=1)
     assert not toys.evaluate(pulled(Interval(low=0.3, high=5), n=16))[0].estimates
+
+
+def test_a_negative_prompt_is_what_guidance_leads_away_from():
+    """As in the equation, by hand: the network's two answers, and the estimate beyond the wanted one."""
+    toys = Toys(OPEN)
+    generator, plan = toys.load(16), OPEN.plan("ddim", 1)
+    captions, others = SCENES.captions(range(16)), unwanted(SCENES, range(16), "one thing changed")
+    images = lambda guidance, **options: np.concatenate(list(generator.latents(wanted, plan, guidance, **options)))
+    wanted, away = generator.text.encode(captions), generator.text.encode(others)
+    led = images(3.0, negative=away)
+    with_caption = images(1.0)
+    with_other = np.concatenate(list(generator.latents(away, plan, 1.0)))
+    np.testing.assert_allclose(led, with_other + 3 * (with_caption - with_other), atol=1e-4)
+    cell = pulled(Negative(unwanted="one thing changed"), n=16, level="some")
+    drawn = np.concatenate(list(generator.images(captions, OPEN.plan("ddim", 8), 3.0, negative=others)))
+    np.testing.assert_array_equal(np.concatenate(list(toys.draw(cell, SCENES))), drawn)
 
 
 def test_every_kind_of_pass_is_timed(evaluator):
@@ -163,6 +197,7 @@ def test_a_key_holds_the_lever_its_setting_and_the_second_model(evaluator, monke
         (dict(lever=Guide(c=8, images=7, captioned=True)), "images"),
         (dict(lever=Renoised(), guidance=2.0), "CFG"),
         (dict(lever=Rescaled(share=0.7), guidance=0.5), "guidance"),
+        (dict(lever=Negative(unwanted="another scene"), guidance=1.0), "guidance = 1"),
     ],
 )
 def test_what_cannot_be_is_refused_when_the_cell_is_made(changed, word):
@@ -182,6 +217,7 @@ def test_what_cannot_be_is_refused_when_the_cell_is_made(changed, word):
         lambda: Rescaled(share=0),
         lambda: Renoised(share=2),
         lambda: Projected(norm=-1),
+        lambda: Negative(unwanted="blurry"),
         lambda: Search(candidates=1),
     ],
 )
@@ -194,7 +230,7 @@ def test_a_lever_that_cannot_be_is_refused_in_one_sentence(make):
 def test_the_grid_asks_every_lever_at_every_size_and_step_count():
     cells = lever_grid.lever_grid(OPEN)
     assert len(set(cells)) == len(cells) == len({key(cell) for cell in cells})
-    for kind in (Interval, Handover, Kept, Rescaled, Projected, Renoised):
+    for kind in (Interval, Handover, Kept, Rescaled, Projected, Renoised, Negative):
         asked = {(cell.c, cell.steps) for cell in cells if isinstance(cell.lever, kind)}
         assert asked == {(c, steps) for c in (8, 16, 32) for steps in lever_grid.STEPS}
     guides = {(cell.c, cell.lever.c, cell.lever.captioned) for cell in cells if isinstance(cell.lever, Guide)}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages import EXPLORER, open_page, served
+from tests.pages import EXPLORER, open_page, served, visitor
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "book"))
 import pdf  # noqa: E402
@@ -104,8 +104,9 @@ def test_every_page_is_self_contained_and_accessible_and_draws_every_chart_light
         kinds.setdefault(Path(name).parent, []).append(name)
     some = {name for kind in kinds.values() for name in kind[::4]}  # pages of a kind share their colours in the light
     coloured = some | {name for name in pages if not name.startswith("book/code/")}
+    reader = visitor(browser, "light")  # who keeps the scripts that all pages have
     for name in pages:
-        page, wrong = open_page(browser, address + name, "light")
+        page, wrong = open_page(browser, address + name, "light", reader)
         for theme, width in (("light", 1200), ("dark", 390)):
             page.set_viewport_size({"width": width, "height": 900})
             page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
@@ -134,7 +135,8 @@ def test_every_page_is_self_contained_and_accessible_and_draws_every_chart_light
         wrong += barriers(page, "dark", rules={CONTRAST: {"enabled": name in coloured}})
         wrong += barriers(page, "light", runOnly=[CONTRAST]) if name in some else []  # nothing else may differ
         wrong_pages += [f"{name}: {what}" for what in wrong]
-        page.context.close()
+        page.close()
+    reader.close()
     assert not wrong_pages, "\n".join(wrong_pages)
     assert drawn > 0
 

@@ -27,6 +27,7 @@ def draw(
     sampler: str = "",
     steps: int = 50,
     guidance: float = 7.5,
+    negative: str = "",
     seed: int = 0,
     size: int = 0,
     image: Path | None = None,
@@ -38,10 +39,11 @@ def draw(
     """Draw captions with a Stable Diffusion folder as diffusers saves it; stopped, it goes on where it was.
 
     Captions: a file, one a line; each is drawn n times. Sampler: ddim, ddpm, euler, heun, dpm++ or dpm++2s in place of
-    the folder's scheduler. Size: height and width of the latents, an eighth of the picture's. Image, strength: a
-    picture to begin from, and the share of the steps that are taken. Lora: files that are added, lora-weight times.
-    Out: a picture (picture.png, or picture-2.png and so on), or of several the folder (pictures/), with metadata.jsonl
-    and a contact sheet. A picture that was drawn otherwise is not written over.
+    the folder's scheduler. Negative: what no picture should show, which guidance leads away from. Size: height and
+    width of the latents, an eighth of the picture's. Image, strength: a picture to begin from, and the share of the
+    steps that are taken. Lora: files that are added, lora-weight times. Out: a picture (picture.png, or picture-2.png
+    and so on), or of several the folder (pictures/), with metadata.jsonl and a contact sheet. A picture that was drawn
+    otherwise is not written over.
     """
     from tqdm import tqdm
 
@@ -53,6 +55,8 @@ def draw(
     out = out or (_free("picture", ".png") if len(jobs) == 1 else Path("pictures"))
     check_request(out, n, lora, lora_weight, single=len(jobs) == 1)
     check_guidance(guidance)
+    if negative and guidance == 1:
+        raise ValueError(f"negative = {negative!r} without guidance: it would not be asked; give --guidance above 1.")
     model = read_model(folder, lora, lora_weight, sampler)
     plan, start = model.plan(steps), None
     if image:
@@ -61,6 +65,8 @@ def draw(
     settings = _settings(model, folder, steps, guidance, seed, size or model.unet.size)
     if lora:
         settings["lora"] = ", ".join(f"{file.name} x {weight:g}" for file, weight in _weighted(lora, lora_weight))
+    if negative:
+        settings["negative"] = negative
     if image:
         content = hashlib.blake2b(image.read_bytes(), digest_size=8).hexdigest()
         settings |= {"image": f"{image.name} {content}", "strength": f"{strength:g}"}
@@ -73,7 +79,9 @@ def draw(
     for (text, number), file, texts, there in bar:
         if there:
             continue
-        picture = model.images([text], plan, guidance, seed=seed, size=size or None, first=number, start=start)[0]
+        (picture,) = model.images(
+            [text], plan, guidance, negative=negative, seed=seed, size=size or None, first=number, start=start
+        )
         pictures.save(file, picture, texts)
     if len(jobs) > 1:
         _finish(out, files, [text for text, _ in jobs])

@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from ldm.data.scenes.unwanted import Unwanted
+
 Precision = Literal["bfloat16", "int8"]
 
 
@@ -141,6 +143,29 @@ class Renoised:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Negative:
+    """A negative prompt: guidance leads away from a caption that says something else, not from the empty one.
+
+    Liu et al. (2022, section 4) compose captions so; it costs what guidance costs. Which caption is unwanted is ours:
+    the picture's own with one thing changed, the nearest to an opposite that our captions have, or another scene's.
+    """
+
+    unwanted: Unwanted
+
+    name = "negative prompts"
+
+    def __post_init__(self) -> None:
+        if self.unwanted not in get_args(Unwanted):
+            raise ValueError(
+                f"unwanted = {self.unwanted!r}: expected one of {', '.join(get_args(Unwanted))}; choose one."
+            )
+
+    @property
+    def dose(self) -> str:
+        return f"unwanted: {self.unwanted}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stored:
     """Weights in fewer bits: half precision, or one byte with a scale for each output channel."""
 
@@ -179,4 +204,4 @@ def _check_share(share: float) -> None:
         raise ValueError(f"share = {share}: expected a number above 0, which is no lever, up to 1.")
 
 
-Lever = Interval | Guide | Handover | Kept | Rescaled | Projected | Renoised | Stored | Search
+Lever = Interval | Guide | Handover | Kept | Rescaled | Projected | Renoised | Negative | Stored | Search

@@ -8,15 +8,28 @@ which a lever has to beat, has five values and eight step counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
 
 from ldm.data.scenes.captions import Level
+from ldm.data.scenes.unwanted import Unwanted
 from ldm.profiles import Profile
 from ldm.statistics.worth import PLAIN
-from ldm.study.lever_cells import Guide, Handover, Interval, Kept, Lever, Projected, Renoised, Rescaled, Search, Stored
+from ldm.study.lever_cells import (
+    Guide,
+    Handover,
+    Interval,
+    Kept,
+    Lever,
+    Negative,
+    Projected,
+    Renoised,
+    Rescaled,
+    Search,
+    Stored,
+)
 from ldm.study.levers import ALONE, WHOLE, LeverEvaluation, LeverEvaluator
 from ldm.study.recorded import by_level
 from ldm.study.results import Store
@@ -56,6 +69,8 @@ def settings(profile: Profile, c: int, steps: int) -> Iterator[tuple[Lever, tupl
     yield Projected(norm=NORM), (3.0, 6.0)
     yield Renoised(), (0.5, 1.0)
     yield Rescaled(share=0.7), (3.0, 6.0)
+    for what in get_args(Unwanted):
+        yield Negative(unwanted=what), (1.5, around[0])
     for candidates in (2, 4, 8) if steps == STEPS[0] else (2, 4) if steps == STEPS[1] else ():
         yield Search(candidates=candidates), around
     for kind in ("bfloat16", "int8") if steps == BITS else ():

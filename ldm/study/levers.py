@@ -15,6 +15,7 @@ import numpy as np
 
 from ldm import profiles
 from ldm.data.scenes.dataset import Scenes
+from ldm.data.scenes.unwanted import unwanted
 from ldm.diffusion.counting import Passes, passes
 from ldm.diffusion.guidance import Guidance, Projection
 from ldm.diffusion.stitching import handover
@@ -23,7 +24,19 @@ from ldm.metrics.scores import mean
 from ldm.networks import cost, sizes
 from ldm.profiles import Profile
 from ldm.study.cells import check_length, check_size
-from ldm.study.lever_cells import Guide, Handover, Interval, Kept, Lever, Projected, Renoised, Rescaled, Search, Stored
+from ldm.study.lever_cells import (
+    Guide,
+    Handover,
+    Interval,
+    Kept,
+    Lever,
+    Negative,
+    Projected,
+    Renoised,
+    Rescaled,
+    Search,
+    Stored,
+)
 from ldm.study.sampling import Evaluation, SamplingEvaluator
 from ldm.study.scene_metrics import Measurement
 from ldm.tasks import models, register
@@ -63,6 +76,8 @@ class LeverEvaluation(Evaluation):
             raise ValueError(f"sampler = {self.sampler!r}: expected one that asks once a step here; choose ddim.")
 
     def check_guidance(self) -> None:
+        if isinstance(self.lever, Negative) and self.guidance == 1:
+            raise ValueError("guidance = 1: expected more, since without guidance a negative prompt is not asked.")
         if not isinstance(self.lever, Renoised):
             super().check_guidance()
         elif not 0 <= self.guidance <= 1:
@@ -154,6 +169,8 @@ class LeverEvaluator(SamplingEvaluator):
                 generator = replace(generator, structure=structure, params=params)
             case Kept(every=every, depth=depth):
                 options["reuse"] = Reuse(every, depth)
+            case Negative(unwanted=what):
+                options["negative"] = unwanted(data, range(cell.n), what)
             case Stored(kind="bfloat16"):
                 generator = replace(generator, params=half(generator.params))
             case Stored(kind="int8"):
@@ -228,7 +245,8 @@ class LeverEvaluator(SamplingEvaluator):
         return {LOOK: look_gflops(self.verifier, self.profile.scenes.size), DECODED: decoding}
 
     def columns(self, cell: LeverEvaluation) -> dict[str, Any]:
-        paper = {} if isinstance(cell.lever, Interval | Rescaled | Projected | Renoised | Stored) else {"cost": None}
+        counted = Interval | Rescaled | Projected | Renoised | Negative | Stored  # what the paper's unit can tell
+        paper = {} if isinstance(cell.lever, counted) else {"cost": None}
         return (
             super().columns(cell)
             | paper

@@ -66,6 +66,7 @@ class Generator:
         *,
         guide: tuple[nnx.GraphDef, Params] | None = None,
         captioned: bool = True,
+        negative: Float[np.ndarray, "n m d"] | None = None,
         reuse: Reuse | None = None,
         seed: int = 0,
         first: int = 0,
@@ -79,16 +80,18 @@ class Generator:
         Args:
             guide: a weaker network that guides in place of the empty caption (`ldm.diffusion.guidance.pair`).
             captioned: whether the guide sees the caption; if not, it sees the empty one.
+            negative: contexts that guidance leads away from, one a picture, in place of the empty caption's.
             reuse: whether deep features are kept between rows (`ldm.diffusion.sampler.Reuse`).
             candidate: which of an image's starts (`candidate_keys`); the others are for a search among them.
         """
         guidance = as_guidance(guidance)
         plain = np.all(np.asarray(guidance.scale) == 1) and guidance.renoise == 0
         alone = self.takes_guidance or (captioned if guide is not None else plain)
-        size, null = self.profile.batch, self.text.null(1)[0]
-        for start, count, (full,) in full_batches(size, context):
+        size = self.profile.batch
+        away = np.broadcast_to(self.text.null(1)[0], context.shape) if negative is None else negative
+        for start, count, (full, null) in full_batches(size, context, away):
             rows = np.arange(start, start + size) + first
-            empty = None if alone else np.broadcast_to(null, full.shape)
+            empty = None if alone else null
             latents = sample(
                 self.structure,
                 self.drawing,
@@ -110,12 +113,15 @@ class Generator:
         captions: Sequence[str],
         plan: Plan,
         guidance: Guidance | float,
+        *,
+        negative: Sequence[str] | None = None,
         **options: Any,
     ) -> Iterator[UInt8[np.ndarray, "b H W 3"]]:
         """Yield images of the captions, in batches as they are made.
 
-        Image k has index first + k. Options as `latents`.
+        Image k has index first + k. negative: captions that guidance leads away from, one a picture, in place of the
+        empty one. Other options as `latents`.
         """
-        context = self.text.encode(captions)
-        for latents in self.latents(context, plan, guidance, **options):
+        context, away = self.text.encode(captions), None if negative is None else self.text.encode(negative)
+        for latents in self.latents(context, plan, guidance, negative=away, **options):
             yield self.codec.decode(latents)

@@ -75,6 +75,29 @@ def test_a_picture_to_begin_from_is_noised_and_drawn_on_as_by_diffusers(monkeypa
     assert np.abs(mine / 255 - expected).mean() < 1 / 255
 
 
+def test_what_is_not_wanted_is_led_away_from_as_by_diffusers(theirs):
+    folder, made = theirs
+    ours, unwanted = read_pipeline(folder), "blurred, and a dog"
+    ours = type(ours)(**vars(ours) | {"noise": ours.noise.by("ddim")})
+    mine, plain = (
+        ours.images([CAPTION] * 2, ours.plan(STEPS), GUIDANCE, seed=3, size=16, **options)
+        for options in ({"negative": unwanted}, {})
+    )
+    parts = dict(made.components)
+    parts["scheduler"] = DDIMScheduler.from_config(DDIMScheduler.load_config(folder / "scheduler"))
+    other = StableDiffusionPipeline(**parts, requires_safety_checker=False)
+    other.set_progress_bar_config(disable=True)
+    expected = other(
+        [CAPTION] * 2,
+        negative_prompt=[unwanted] * 2,
+        latents=torch.from_numpy(noise_of(3, 2).transpose(0, 3, 1, 2).copy()),
+        num_inference_steps=STEPS,
+        guidance_scale=GUIDANCE,
+        output_type="np",
+    ).images
+    assert np.abs(mine / 255 - expected).mean() < 1 / 255 < np.abs(plain / 255 - expected).mean()
+
+
 def layers(made):
     modules = dict(made.unet.named_modules())
     block = "down_blocks.0.attentions.0."

@@ -102,6 +102,7 @@ class Pipeline:
         plan: Plan,
         guidance: float,
         *,
+        negative: str = "",
         seed: int = 0,
         size: int | None = None,
         first: int = 0,
@@ -109,6 +110,7 @@ class Pipeline:
     ) -> UInt8[np.ndarray, "n H W 3"]:
         """Draw the captions, as one batch; image first + i depends on the seed and its number, not on the others.
 
+        negative: what guidance leads away from, the empty caption unless given.
         size: height and width of the latents, the UNet's own unless given; a multiple of 8.
         start: latents of a picture to begin from, noised to the plan's first level (`begin` makes both).
         Raises: ValueError for no captions, an impossible size or an impossible seed.
@@ -124,7 +126,7 @@ class Pipeline:
             self.unet_params,
             plan,
             self.encoder.encode(captions),
-            self.encoder.null(len(captions)),
+            self.encoder.encode([negative] * len(captions)),
             guidance,
             keys,
             predict=self.noise.predict,
