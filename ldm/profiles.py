@@ -251,6 +251,14 @@ PROFILES: dict[str, Profile] = {
         noise="straight",
         times="logit-normal",
     ),
+    "gpu-dit": replace(
+        GPU_EPS,
+        name="gpu-dit",
+        network="dit",
+        family=(168, 240, 288, 384, 432, 504),  # at the costs of the UNets; 384 has the width and layers of DiT-S
+        train=replace(GPU_EPS.train, learning_rate=4e-3),
+        rate_width=48,
+    ),
     "gpu-eps": GPU_EPS,
     "gpu-v": replace(OPEN, name="gpu-v", setting="gpu-v", **GPU),
     "gpu": GPU_EPS,  # the paper's own setting, where one alone is asked for

@@ -129,8 +129,13 @@ def test_the_order_is_the_laptops_models_and_their_losses_then_their_pictures_th
     commands = queue()
     assert len({one.text for one in commands}) == len(commands)
     trainings = [one.training for one in commands if one.training]
-    assert [one.c for one in trainings] == [8, 16, 24, 32, 48, 64, 128, 320, 64, 192, 96, 256]
+    unets, transformers = ([one for one in trainings if ("laptop-dit" in one.names) is kind] for kind in (False, True))
+    wide = [one.c for one in unets if one.names == ("gpu-dit",)]
+    assert [one.c for one in unets] == [8, 16, 24, 32, 48, 64, 128, 320, 64, 192, 96, 256, *wide]
     assert all(one.seeds == (0, 1, 2) and one.names == ("laptop-eps", "laptop-v") for one in trainings[:6])
+    assert trainings[6:12] == transformers and [one.c for one in transformers] == [48, 72, 120, 96, 144, 168]
+    assert all(one.seeds == (0, 1, 2) for one in transformers)
+    assert set(wide) == set(profiles.get("gpu-dit").family)
     assert commands[0].made and [one.why for one in commands[1:9]] == ["the laptop's models"] + [
         "held-out loss"
     ] * 6 + ["the laptop's models"]
@@ -146,6 +151,11 @@ def test_the_order_is_the_laptops_models_and_their_losses_then_their_pictures_th
         assert one.minutes < 9, "one call, and the machine may have gone before"
         if one.text.startswith("grid"):
             assert one.needs
+
+
+def test_the_wide_transformers_cost_what_the_papers_widths_do():
+    for unet, transformer in zip(profiles.get("gpu-eps").family, profiles.get("gpu-dit").family, strict=True):
+        assert gpu_queue.gflops("gpu-dit", transformer) == pytest.approx(gpu_queue.gflops("gpu-eps", unet), rel=0.2)
 
 
 @pytest.mark.slow

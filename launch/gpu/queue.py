@@ -1,6 +1,7 @@
 """What there is for a GPU to do: commands in the order of what they add, each with the minutes reckoned for it.
 
-First the trainings of the laptop's own family, whose models come home; then the paper's widths on the same pictures.
+First the trainings of the laptop's own families, UNets and transformers, whose models come home; then their pictures;
+then the paper's widths on the same scenes, and transformers that cost as much.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 
 from ldm import profiles
 from ldm.hashing import key
-from ldm.networks import cost
+from ldm.networks import sizes
+from ldm.networks.cost import PASSES
 from ldm.study import scene_metrics
 from ldm.tasks import models, register, superres_recipe
 
@@ -20,10 +22,9 @@ FIRST = 0.05  # minutes that a command takes besides: reading and writing models
 STEP = 8e-3  # seconds that a step of training takes at least, however small the network
 CELL = 0.7  # seconds of judging a cell's pictures
 FULL, HALF = 20.0, 120.0  # TFLOP/s that are counted on, in float32 and in bfloat16
-SMALL, LARGE = (8, 16, 24, 32, 48, 64), (128, 320, 64, 192, 96, 256)  # widths, in order
+SMALL, LARGE = (8, 16, 24, 32, 48, 64), (128, 320, 64, 192, 96, 256)  # of UNets, in order
+TRANSFORMERS, WIDE = (48, 72, 120, 96, 144, 168), (288, 384, 168, 504, 240, 432)  # of transformers
 BOTH = 128  # up to this width both settings train at once: beyond, one alone fills a card
-STEPS, GUIDANCE = (2, 4, 8, 16, 32, 50), (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
-PICTURES = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +75,17 @@ class _Named:
 
 
 def queue(
-    small: Sequence[int] = SMALL, large: Sequence[int] = LARGE, seeds: Sequence[int] = (0, 1, 2)
+    small: Sequence[int] = SMALL,
+    large: Sequence[int] = LARGE,
+    seeds: Sequence[int] = (0, 1, 2),
+    transformers: Sequence[int] = TRANSFORMERS,
+    wide: Sequence[int] = WIDE,
 ) -> list[Command]:
     """All commands, the one that adds most first."""
     both, first = ("laptop-eps", "laptop-v"), [c for c in large if c <= 128 and c != 96]
     own = {c: trained("the laptop's models", c, both, tuple(seeds)) for c in small}
+    tokens = {c: trained("the laptop's transformers", c, ("laptop-dit",), tuple(seeds)) for c in transformers}
+    costly = {c: trained("transformers of the paper's costs", c, ("gpu-dit",)) for c in wide}
     paper = {}
     for c in large:
         names = ("gpu-eps", "gpu-v") if c <= BOTH else ("gpu-eps",)
@@ -90,11 +97,22 @@ def queue(
             for c in small
             for command in (own[c], *(held_out(own[c], name, c, seed) for seed in seeds for name in both))
         ),
+        *(
+            command
+            for c in transformers
+            for command in (tokens[c], *(held_out(tokens[c], "laptop-dit", c, seed) for seed in seeds))
+        ),
         *(command for seed in seeds for c in small for name in both for command in pictures(own[c], name, c, seed)),
+        *(command for seed in seeds for c in transformers for command in pictures(tokens[c], "laptop-dit", c, seed)),
         *(
             command
             for c in large
             for command in (paper[c], held_out(paper[c], "gpu-eps", c), *pictures(paper[c], "gpu-eps", c))
+        ),
+        *(
+            command
+            for c in wide
+            for command in (costly[c], held_out(costly[c], "gpu-dit", c), *pictures(costly[c], "gpu-dit", c))
         ),
         *(command for c in first for command in (held_out(paper[c], "gpu-v", c), *pictures(paper[c], "gpu-v", c))),
         *(
@@ -128,7 +146,7 @@ def _readable(profile: profiles.Profile) -> bool:
 def gflops(name: str, c: int) -> float:
     """Of one evaluation on one picture."""
     profile = profiles.get(name)
-    return cost.unet_gflops(c, profile.latent_shape[0], profile.tokens, profile.context)
+    return sizes.gflops(profile.network, c, profile.latent_shape[0], profile.tokens, profile.context)
 
 
 def minutes(name: str, work: float, seconds: float = 0.0) -> float:
@@ -143,7 +161,7 @@ def trained(
     train = profiles.get(names[0]).train
     lengths = tuple(n for n in lengths if n in profiles.get(names[0]).lengths)
     training = Training(c=c, names=names, seeds=seeds, lengths=lengths)
-    step = max(STEP, len(names) * len(seeds) * train.batch * cost.PASSES * gflops(names[0], c) / _rate(train) / 1e3)
+    step = max(STEP, len(names) * len(seeds) * train.batch * PASSES * gflops(names[0], c) / _rate(train) / 1e3)
     return Command(
         text=training.text,
         why=why,
@@ -173,19 +191,25 @@ def held_out(needs: Command, name: str, c: int, seed: int = 0) -> Command:
 
 
 def pictures(needs: Command, name: str, c: int, seed: int = 0) -> list[Command]:
-    """The grid of steps and guidance at two levels of captions, and between them quality along the training."""
-    kept = [n for n in needs.training.lengths or profiles.get(name).lengths if n <= profiles.get(name).length]
-    some, all_ = (drawn(needs, f"steps and guidance, {level}", name, c, seed, level=level) for level in ("some", "all"))
+    """The profile's grid of steps and guidance at three levels of captions, and quality along the training.
+
+    The grid is the profile's own, since a training that lacks a setting of the others is not pooled with them
+    (`ldm.study.recorded.whole_trainings`). Where captions say nothing there is nothing to be guided towards.
+    """
+    profile = profiles.get(name)
+    kept = [n for n in needs.training.lengths or profile.lengths if n <= profile.length]
+    grid = lambda level, **chosen: drawn(needs, f"steps and guidance, {level}", name, c, seed, level=level, **chosen)
+    some, all_, nothing = grid("some"), grid("all"), grid("nothing", guidance=(1.0,))
     along = Command(
         text=f"grid --study pretraining --profile {name} --sizes {c} --seed {seed} --lengths {words(kept)}"
-        f" --n {PICTURES}",
+        f" --n {profile.n}",
         why="quality by compute",
         c=c,
-        minutes=minutes(name, len(kept) * PICTURES * 100 * gflops(name, c), CELL * len(kept)),
+        minutes=minutes(name, len(kept) * profile.n * 100 * gflops(name, c), CELL * len(kept)),
         programs=some.programs,
         needs=needs,
     )
-    return [some, along, all_]
+    return [some, along, all_, nothing]
 
 
 def drawn(
@@ -198,17 +222,19 @@ def drawn(
     level: str,
     more: str = "",
     steps: Sequence[int] = (),
+    guidance: Sequence[float] = (),
 ) -> Command:
-    """A grid of steps and guidance."""
-    steps = steps or STEPS
-    work = PICTURES * sum(steps) * sum(1 + (g != 1) for g in GUIDANCE) * gflops(name, c)
+    """A grid of steps and guidance, the profile's own unless given."""
+    profile = profiles.get(name)
+    steps, guidance = steps or profile.steps, guidance or profile.guidance
+    work = profile.n * sum(steps) * sum(1 + (g != 1) for g in guidance) * gflops(name, c)
     return Command(
         text=f"grid --profile {name} --sizes {c} --seed {seed} --level {level} --steps {words(steps)}"
-        f" --guidance {words(GUIDANCE)} --n {PICTURES}{more}",
+        f" --guidance {words(guidance)} --n {profile.n}{more}",
         why=why,
         c=c,
-        minutes=minutes(name, work, CELL * len(steps) * len(GUIDANCE)),
-        programs=(("grid", "sampling", name, c, PICTURES),),
+        minutes=minutes(name, work, CELL * len(steps) * len(guidance)),
+        programs=(("grid", "sampling", name, c, profile.n),),
         needs=needs,
     )
 

@@ -19,13 +19,14 @@ from ldm.paths import ROOT, WEIGHTS
 CARRIED = ("efficientnet_lite0.safetensors", "open/autoencoder.safetensors", "open/text.safetensors")
 CARRIED += ("open/detector.safetensors",)
 TINY = dict(
-    family=(8,),
     lengths=(32, 64),
     length=64,
     data=96,
     n=16,
     batch=16,
     reference=96,
+    steps=(2, 4),
+    guidance=(1.0, 2.0),
 )
 QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"  # programs run for seconds
 LEFT_OUT = ("super-resolution", "students", "samplers")  # the same commands, at full length
@@ -55,10 +56,11 @@ def rehearse(folder: Path, minutes: float, out: Path | None = None) -> None:
 
 def shrink() -> None:
     """Put tiny profiles in the place of those that the queue asks for."""
-    for name in ("laptop-eps", "laptop-v", "gpu-eps", "gpu-v"):
+    for name in ("laptop-eps", "laptop-v", "laptop-dit", "gpu-eps", "gpu-v"):
         one = profiles.PROFILES[name]
         train = replace(one.train, images=64, batch=16, warmup_images=32)
-        profiles.PROFILES[name] = replace(one, train=train, **TINY)
+        family = (24,) if one.network == "dit" else (8,)
+        profiles.PROFILES[name] = replace(one, train=train, family=family, **TINY)
 
 
 def main() -> None:
@@ -67,8 +69,7 @@ def main() -> None:
 
     minutes, out = sys.argv[1:]
     shrink()
-    queue.STEPS, queue.GUIDANCE, queue.PICTURES = (2, 4), (1.0, 2.0), 16
-    commands = [one for one in queue.queue((8,), (8,), (0, 1)) if one.why not in LEFT_OUT]
+    commands = [one for one in queue.queue((8,), (8,), (0, 1), (24,), ()) if one.why not in LEFT_OUT]
     do([replace(one, minutes=0.05) for one in commands], float(minutes), False, Path(out), "rehearsal")
 
 
