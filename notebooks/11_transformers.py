@@ -35,6 +35,7 @@ from IPython.display import Markdown, display
 
 from ldm import profiles
 from ldm.figures import families as charts
+from ldm.figures import family_training as training
 from ldm.figures import protocol
 from ldm.figures.record import record
 from ldm.paths import ROOT
@@ -47,6 +48,8 @@ metrics = list(dict.fromkeys([metric, *also]))
 rows = {name: charts.together(found, levels, name) for name in metrics}
 compared = {name: charts.compared(rows[name], pair, name, store.influences) for name in metrics}
 alone = {name: charts.alone(rows[name], name, store.influences) for name in metrics}
+losses = training.together({one.name: recorded.held_out(store, one) for one in pair}, pair)
+by_training = training.compared(losses, pair, store.influences)
 
 # %% [markdown]
 # ## The answer
@@ -100,7 +103,7 @@ charts.costs(pair, rows[metric])
 charts.curves(rows[metric], pair, metric)
 
 # %% tags=["remove-input"]
-parts = [part for by in rows.values() for part in by.values()]
+parts = [part for by in rows.values() for part in by.values()] + [losses] * bool(len(losses))
 made = "python -m tools.evaluate_family --settings laptop-eps laptop-dit"
 Markdown(protocol.folded(pd.concat(parts), {}, made) if parts else charts.MISSING)
 
@@ -126,6 +129,25 @@ charts.luck(rows[metric], pair, metric)
 
 # %% tags=["remove-input"]
 display(*(part for name in also for part in charts.along(compared[name], pair)))
+
+# %% [markdown]
+# ## At equal training compute
+#
+# Which family learns more from the same training FLOPs? Asked by the held-out loss, with which no sampler and no
+# autoencoder interferes: how well a network predicts the noise in pictures that it has not seen. Lines are first
+# trainings at six lengths.
+
+# %% tags=["remove-input"]
+training.curves(losses, pair)
+
+# %% tags=["remove-input"]
+training.answer(by_training, pair)
+
+# %% [markdown]
+# At every budget each family uses the best model that it buys ([the rule](../book/protocol.md)):
+
+# %% tags=["remove-input"]
+display(*training.along(by_training, pair))
 
 # %% [markdown]
 # ## Does a smaller one win in both families?

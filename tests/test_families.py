@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from ldm.networks.cost import PASSES
 from ldm.statistics import families, verdicts
+from ldm.statistics.bands import Bands
 from ldm.statistics.evidence import Evidence
+from ldm.statistics.isoflop import at_budgets
 from tests.synthetic import STEP_COST, sampling
 
 NAMES = ("UNets", "transformers")
 WIDTHS = {8: 48, 16: 72, 32: 120}  # partners of equal cost
 STEPS = (2, 4, 8, 16)
+ROW = {"key": "a", "profile": "p", "metric": "denoising", "protocol": "synthetic", "c": 8, "gflops": 1.0} | dict(
+    params=1e6, value=1.0, lo=0.9, hi=1.1, n=64
+)
 
 
 def two(first, second, *, se: float = 0.05) -> tuple[pd.DataFrame, dict]:
@@ -109,3 +116,62 @@ def test_two_families_are_set_side_by_side_at_budgets_that_both_largest_can_use(
     (one, other), _ = verdicts.side_by_side(*parts)
     assert one.budgets[0] == other.budgets[0] == 1.5 * min(STEPS) * STEP_COST[32]
     assert one.end == other.end == max(STEPS) * STEP_COST[32]
+
+
+LENGTHS = tuple(20_000 * 2**i for i in range(6))
+
+
+def trained(first, second, *, dearer: float = 1.0, se: float = 1e-4) -> Bands:
+    """The comparison by training: losses first(FLOPs) and second(FLOPs) of three sizes each, at six lengths."""
+    rng, rows = np.random.default_rng(0), []
+    for family, (loss, factor) in enumerate([(first, 1.0), (second, dearer)]):
+        for unet, width in WIDTHS.items():
+            for images in LENGTHS:
+                gflops = factor * unet**2 * 1e-4
+                value = loss(gflops * 1e9 * PASSES * images) * (1 + 0.02 * (unet == 8)) + se * rng.standard_normal()
+                rows.append(
+                    {
+                        "key": f"{family}-{unet}-{images}",
+                        "profile": NAMES[family],
+                        "family": family,
+                        "metric": "denoising",
+                        "protocol": "synthetic",
+                        "c": (unet, width)[family],
+                        "gflops": gflops,
+                        "params": 1e6,
+                        "images_seen": images,
+                        "value": value,
+                        "lo": value - 1.96 * se,
+                        "hi": value + 1.96 * se,
+                        "n": 1024,
+                    }
+                )
+    return families.by_training(Evidence.of(pd.DataFrame(rows), "denoising"), NAMES)
+
+
+def law(flops):
+    return 0.05 + 3 * flops**-0.12
+
+
+def test_at_equal_training_compute_the_better_family_is_found_in_either_order_and_a_crossing_seen():
+    worse = lambda flops: 1.2 * law(flops)
+    one, other = trained(law, worse), trained(worse, law)
+    assert families.better(one) == "UNets" and families.better(other) == "transformers"
+    assert one.advantage == pytest.approx(1 - 1 / 1.2, abs=0.01)
+    steep = lambda flops: law(flops) * (flops / 3e13) ** -0.2
+    crossing = trained(law, steep)
+    assert crossing.winners[0] == "UNets" and crossing.winners[-1] == "transformers"
+
+
+@pytest.mark.parametrize("dearer", [1.0, 1.15, 0.8])
+def test_families_of_one_law_are_alike_at_every_training_budget_whatever_a_length_costs(dearer):
+    found = trained(law, law, dearer=dearer)
+    assert found.shares["same"] == pytest.approx(1)
+    cheapest, dearest = (c**2 * 1e5 * PASSES * images for c, images in ((8, LENGTHS[0]), (32, LENGTHS[-1])))
+    assert found.budgets[0] == pytest.approx(max(1, dearer) * cheapest)
+    assert found.end == pytest.approx(min(1, dearer) * dearest)
+
+
+def test_a_training_budget_that_no_curve_holds_is_refused():
+    with pytest.raises(ValueError, match="two training lengths with one of these budgets between them"):
+        at_budgets(Evidence.of(pd.DataFrame([{**ROW, "images_seen": 20_000}]), "denoising"), np.array([1e9]))

@@ -10,7 +10,7 @@ import pytest
 
 from ldm import profiles
 from ldm.data.pictures import to_webp
-from ldm.figures import families
+from ldm.figures import families, family_training
 from ldm.networks import sizes
 from tests.synthetic import sampling
 
@@ -134,3 +134,57 @@ def test_where_one_family_has_no_rows_the_page_says_so(lacks):
     together, by_level = compared(found)
     assert not together and families.along(by_level, PAIR)[0].data == families.MISSING
     assert families.answer({KID: by_level}, PAIR).data == families.MISSING
+
+
+def losses(worse: float = 1.1, widths=(48, 72, 120)) -> pd.DataFrame:
+    """Held-out losses of both families as `family_training.together` gives them."""
+    found = {}
+    for profile, factor in zip(PAIR, (1.0, worse), strict=True):
+        lines = [
+            dict(
+                key=f"{profile.name}-{c}-{images}",
+                profile=profile.name,
+                metric="denoising",
+                protocol="synthetic",
+                task="denoise",
+                c=c,
+                params=1e6,
+                gflops=sizes.gflops(profile.network, c, 8, 24, 128),
+                images_seen=images,
+                seed=0,
+                value=(value := factor * (0.1 + 100 / images / c)),
+                lo=value - 1e-5,
+                hi=value + 1e-5,
+                n=1024,
+            )
+            for c in profile.family
+            for images in profile.lengths
+            if profile.network == "unet" or c in widths
+        ]
+        found[profile.name] = pd.DataFrame(lines)
+    return family_training.together(found, PAIR)
+
+
+def test_at_equal_training_compute_partners_are_compared_and_the_answer_is_told():
+    known = losses(widths=(48, 72))
+    assert sorted(known["c"].unique()) == [8, 16, 48, 72]
+    found = family_training.compared(known, PAIR, without)
+    assert "**the UNets are surely better**" in family_training.answer(found, PAIR).data
+    drawn, table = family_training.along(found, PAIR)
+    assert "at every training budget" in drawn.to_dict()["description"] and "the UNets" in table.data
+    chart = family_training.curves(known, PAIR).to_dict()
+    data = next(iter(chart["datasets"].values()))
+    assert {row["who"] for row in data} == {"8 and 48", "16 and 72"} and len({row["kind"] for row in data}) == 2
+    turned = family_training.compared(losses(worse=0.9), PAIR, without)
+    assert "**the transformers are surely better**" in family_training.answer(turned, PAIR).data
+
+
+def test_without_losses_of_both_families_the_page_says_so():
+    none = losses(widths=())
+    assert none.empty and family_training.compared(none, PAIR, without) is None
+    said = (
+        family_training.answer(None, PAIR),
+        family_training.along(None, PAIR)[0],
+        family_training.curves(none, PAIR),
+    )
+    assert {one.data for one in said} == {families.MISSING}

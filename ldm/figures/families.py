@@ -224,33 +224,45 @@ def curves(rows: Mapping[str, pd.DataFrame], pair: Sequence[Profile], metric: st
     """Plot quality at the best guidance against sampling cost, a panel a level: a colour a pair, dashed the second."""
     if not rows:
         return Markdown(MISSING)
-    of_pair = {(i, c): f"{two[0]} and {two[1]}" for two in partners(pair) for i, c in enumerate(two)}
     parts = []
     for level, part in rows.items():
         drawn = best(pick(part[part["seed"] == 0], metric), ["family", "c", "steps"])
-        who = [of_pair[int(i), int(c)] for i, c in zip(drawn["family"], drawn["c"], strict=True)]
-        parts.append(drawn.assign(panel=title(level), who=who, kind=drawn["family"].map(dict(enumerate(names(pair))))))
-    dash = alt.StrokeDash(
-        "kind:N",
-        title=None,
-        scale=alt.Scale(domain=list(names(pair)), range=[[1, 0], [5, 4]]),
-        legend=alt.Legend(orient="bottom"),  # beside the other it would be too wide for a phone
-    )
+        parts.append(told_apart(drawn.assign(panel=title(level)), pair))
     data = pd.concat(parts)
-    shown = [who for who in dict.fromkeys(of_pair.values()) if who in set(data["who"])]
-    hue = alt.Color("who:O", title="c and width", scale=alt.Scale(domain=shown))
     chart = quality_panels(
         data,
         metric,
         [title(level) for level in rows],
         keep=("who", "kind"),
         told=[alt.Tooltip("kind:N", title="family")],
-        color=hue,
-        strokeDash=dash,
-        detail="kind:N",
+        **encoding(data, pair),
     )
     described = f"{metric_of(metric).title} against sampling cost, both families, a panel a level"
     return chart.properties(description=described)
+
+
+def told_apart(rows: pd.DataFrame, pair: Sequence[Profile]) -> pd.DataFrame:
+    """Return rows with what `encoding` tells them apart by: `who`, the partners, and `kind`, the family."""
+    of_pair = {(i, c): _named(two) for two in partners(pair) for i, c in enumerate(two)}
+    who = [of_pair[int(i), int(c)] for i, c in zip(rows["family"], rows["c"], strict=True)]
+    return rows.assign(who=who, kind=rows["family"].map(dict(enumerate(names(pair)))))
+
+
+def encoding(data: pd.DataFrame, pair: Sequence[Profile]) -> dict[str, Any]:
+    """Return how curves of `told_apart` rows are drawn: a colour for two partners, dashed the second family."""
+    shown = [who for who in map(_named, partners(pair)) if who in set(data["who"])]
+    dash = alt.StrokeDash(
+        "kind:N",
+        title=None,
+        scale=alt.Scale(domain=list(names(pair)), range=[[1, 0], [5, 4]]),
+        legend=alt.Legend(orient="bottom"),  # beside the other it would be too wide for a phone
+    )
+    hue = alt.Color("who:O", title="c and width", scale=alt.Scale(domain=shown))
+    return {"color": hue, "strokeDash": dash, "detail": "kind:N"}
+
+
+def _named(two: Sequence[int]) -> str:
+    return f"{two[0]} and {two[1]}"
 
 
 def pictures(store: Store, rows: Mapping[Level, pd.DataFrame], pair: Sequence[Profile], metric: str, few: int) -> Any:

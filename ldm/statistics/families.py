@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from ldm.statistics.bands import HALF, SAME, Bands, bands
 from ldm.statistics.contest import PAPER, counted
 from ldm.statistics.evidence import Evidence
+from ldm.statistics.isoflop import at_budgets, training_flops
 
 NEITHER = "undecided"
+PER_DOUBLING = 4  # training budgets that are asked
 
 
 def with_partners(rows: pd.DataFrame, pairs: Sequence[Sequence[int]]) -> pd.DataFrame:
@@ -34,12 +37,31 @@ def between(evidence: Evidence, names: tuple[str, str]) -> Bands:
     Raises: ValueError where one of them has no rows, or no budget in common with the other.
     """
     cost = counted(evidence.rows, PAPER)
+    first, start, end = _common(evidence, cost, names)
+    return bands(evidence, cost, first, names, start, end)
+
+
+def by_training(evidence: Evidence, names: tuple[str, str]) -> Bands:
+    """Compare the first family with the second at equal training FLOPs, each by the best model that they buy.
+
+    Between two lengths at which a network was kept it is read off its curve (`isoflop.at_budgets`), so that a family
+    does not lose a stretch of budgets because its next length costs a little more.
+    evidence: a row for each network and length, with a column `family`, 0 or 1. Raises: ValueError as `between`.
+    """
+    _, start, end = _common(evidence, training_flops(evidence.rows), names)
+    budgets = np.geomspace(start, end, 1 + int(np.ceil(PER_DOUBLING * np.log2(end / start))))
+    read, flops = at_budgets(evidence, budgets)
+    return bands(read, flops, (read.rows["family"] == 0).to_numpy(bool), names, start, end)
+
+
+def _common(evidence: Evidence, cost: np.ndarray, names: tuple[str, str]) -> tuple[np.ndarray, float, float]:
+    """Return which rows are of the first family, and the least and the most that both can use."""
     first = (evidence.rows["family"] == 0).to_numpy(bool)
     if first.all() or not first.any():
         raise ValueError(f"Two families are compared, and the rows are of one: run the grid for {' and '.join(names)}.")
     start = max(cost[first].min(), cost[~first].min())
     end = min(cost[first].max(), cost[~first].max())
-    return bands(evidence, cost, first, names, float(start), float(end))
+    return first, float(start), float(end)
 
 
 def better(found: Bands) -> str:

@@ -8,7 +8,7 @@ are left out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -75,6 +75,28 @@ def isoflop(evidence: Evidence, budgets: int = 7) -> IsoFlop:
         best=pd.DataFrame(best, columns=["budget", "size", "chance", "params", "lo", "hi"]),
         exponent=_exponent(np.log(grid), np.stack(vertices), evidence.n),
     )
+
+
+def at_budgets(evidence: Evidence, budgets: Float[np.ndarray, " m"]) -> tuple[Evidence, Float[np.ndarray, " rows"]]:
+    """Return a row for each network and each of these training budgets that lies on its curve, and each row's budget.
+
+    evidence: one row for each network (profile and size) and training length. Values and replicates are read off the
+    curve as `isoflop` reads them.
+    """
+    flops = training_flops(evidence.rows)
+    kept, values, drawn, at = [], [], [], []
+    for line in evidence.rows.groupby(["profile", "size"], sort=False).indices.values():
+        line = line[np.argsort(flops[line])]
+        for budget in budgets:
+            if len(line) > 1 and flops[line[0]] * (1 - 1e-9) <= budget <= flops[line[-1]] * (1 + 1e-9):
+                kept.append(line[0])
+                values.append(_read(budget, flops[line], evidence.values[line]))
+                drawn.append(_read(budget, flops[line], evidence.replicates[line]))
+                at.append(budget)
+    if not kept:
+        raise ValueError("No network has two training lengths with one of these budgets between them; train for more.")
+    rows = evidence.rows.iloc[kept].assign(value=values).reset_index(drop=True)
+    return replace(evidence, rows=rows, replicates=np.stack(drawn)), np.array(at)
 
 
 def _read(budget: float, flops: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -70,6 +70,13 @@ def by_level(store: Store, profile: Profile, levels: Sequence[Level], n: int = 1
     return pd.concat([rows[:0], *parts]).sort_index(ignore_index=True)
 
 
+def held_out(store: Store, profile: Profile) -> pd.DataFrame:
+    """Return the held-out losses that the store holds of every size at every length of training, of all seeds."""
+    return store.rows(
+        study="denoising", profile=profile.name, task="denoise", metric="denoising", images_seen=list(profile.lengths)
+    )
+
+
 def with_trainings(store: Store, rows: pd.DataFrame) -> pd.DataFrame:
     """Return rows of first trainings, and what the store holds of the same settings by others that are whole.
 

@@ -1,0 +1,81 @@
+"""Two families of networks at equal training compute: how well each predicts the noise of held-out pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+from IPython.display import Markdown
+
+from ldm.figures.charts import curve, interval, quality_axis
+from ldm.figures.contest import along_the_budget, shares
+from ldm.figures.families import MISSING, encoding, names, partners, told_apart, words
+from ldm.metrics.catalogue import metric_of
+from ldm.profiles import Profile
+from ldm.statistics import families
+from ldm.statistics.bands import Bands
+from ldm.statistics.bootstrap import InfluencesOf
+from ldm.statistics.evidence import Evidence
+from ldm.statistics.isoflop import training_flops
+
+LOSS = "denoising"
+FLOPS = "training FLOPs"
+
+
+def together(found: Mapping[str, pd.DataFrame], pair: Sequence[Profile]) -> pd.DataFrame:
+    """Return the held-out losses of partners of both families, with a column `family`, 0 or 1.
+
+    found: profile -> its rows (`ldm.study.recorded.held_out`), in the order of the pair.
+    """
+    both = pd.concat([rows.assign(family=i) for i, rows in enumerate(found.values())], ignore_index=True)
+    return families.with_partners(both, partners(pair)).reset_index(drop=True) if len(both) else both
+
+
+def curves(rows: pd.DataFrame, pair: Sequence[Profile]) -> Any:
+    """Plot the held-out loss of first trainings against training FLOPs: a colour a pair, dashed the second family."""
+    if not len(rows):
+        return Markdown(MISSING)
+    first = told_apart(rows[rows["seed"] == 0], pair)
+    data = first[["who", "kind", "c", "images_seen", "value", "lo", "hi", "n"]].assign(flops=training_flops(first))
+    x = alt.X("flops:Q", title=FLOPS, scale=alt.Scale(type="log", padding=14), axis=alt.Axis(format=".0e", tickCount=5))
+    tips = [
+        alt.Tooltip("kind:N", title="family"),
+        alt.Tooltip("c:Q", title="c or width"),
+        alt.Tooltip("images_seen:Q", title="images seen in training", format=",d"),
+        alt.Tooltip("flops:Q", title=FLOPS, format=".2e"),
+        *interval(metric_of(LOSS).title),
+    ]
+    base = alt.Chart(data).encode(x=x, tooltip=tips, **encoding(data, pair))
+    return alt.layer(*curve(base, quality_axis(LOSS, type="log", nice=False, padding=10))).properties(
+        width="container", height=320, description="held-out denoising loss against training FLOPs, both families"
+    )
+
+
+def compared(rows: pd.DataFrame, pair: Sequence[Profile], influences: InfluencesOf) -> Bands | None:
+    """Return the comparison of the first family with the second at every training budget; None without rows of both."""
+    if not len(rows):
+        return None
+    return families.by_training(Evidence.of(rows, LOSS, influences(rows, LOSS)), names(pair))
+
+
+def along(found: Bands | None, pair: Sequence[Profile]) -> tuple[Any, ...]:
+    """Plot the advantage of the first family along the training budget, and say how the range divides."""
+    if found is None:
+        return (Markdown(MISSING),)
+    panels, ends = {metric_of(LOSS).title: found}, words(pair)
+    chart = along_the_budget(panels, ends, FLOPS, f"advantage of {names(pair)[0]}")
+    described = f"advantage of the {names(pair)[0]} over the {names(pair)[1]} at every training budget, with its band"
+    return chart.properties(description=described), Markdown(shares(panels, ends).to_markdown(index=False))
+
+
+def answer(found: Bands | None, pair: Sequence[Profile]) -> Markdown:
+    """Say which family is better at equal training compute, in a sentence."""
+    if found is None:
+        return Markdown(MISSING)
+    said = {**words(pair), families.NEITHER: "it is undecided which family is better"}
+    return Markdown(
+        f"At equal training FLOPs, by {metric_of(LOSS).title}, **{said[families.better(found)]}** (mean advantage of"
+        f" the {found.sides[0]}: {found.mean:+.1%})."
+    )
