@@ -15,6 +15,11 @@
 # eleven sizes of Stable Diffusion's network, from 39 million to 5 billion parameters, and found
 # that the small ones often win. This book runs their study again, on a family small enough for
 # your own machine, with an interval on every point and every verdict.
+#
+# Our networks draw [little scenes](01_data.ipynb). Their width is *c*: those of c = 8, 16 and 32 have 0.6, 2.3 and 8.8
+# million parameters. A caption can say everything about a scene (subject, style, place, background, colours), some of
+# it, or nothing. *FD-scene* is a distance from real scenes, as a network sees them that has learnt to read scenes;
+# lower is better.
 
 # %% tags=["parameters", "remove-cell"]
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py: whose rows are drawn
@@ -59,7 +64,8 @@ seen = Scenes(chosen.scenes, "val", chosen.n, level=chosen.level).captions(range
 # %% tags=["remove-input"]
 Markdown(
     f"**What to do with a budget, by {short(metric)}** (the table below has other metrics):\n\n"
-    f"{advice.in_words(rules, metric)}\n\n{advice.prices(usual, seconds)}\n\n"
+    f"{advice.in_words(rules, metric)}\n\n{advice.prices(usual, seconds)}"
+    f" {advice.example(rules, metric, usual, 0.5)}\n\n"
     f"The first {len(seen)} captions, none chosen, from the same noise, each size at its best within what **{few}"
     " steps of the largest model** cost:"
 )
@@ -97,9 +103,10 @@ explorer.budget_explorer(
 # The upper chart shows every size (*c*, its base filter count) at its best guidance, with few steps on the left and
 # many on the right. The first quality is a distance of drawn pictures from real ones that went through the same
 # autoencoder; lower is better. The lower chart shows the best that each size can do within the budget. *Best: 87%* is
-# the chance that a size is truly the best one, given the intervals. A tap or the mouse on a point shows its interval,
-# its setting and its number of pictures. The pictures at the bottom are drawn with these settings, from the same
-# captions and the same noise. See [how each number is made](../book/protocol.md) and [the
+# the chance that a size is the best one if nothing but the luck of the pictures is counted. With the luck of training,
+# neighbouring sizes are often not told apart ([below](#does-a-smaller-network-win-at-small-budgets)). A tap or the
+# mouse on a point shows its interval, its setting and its number of pictures. The pictures at the bottom are drawn with
+# these settings, from the same captions and the same noise. See [how each number is made](../book/protocol.md) and [the
 # glossary](../book/glossary.md).
 
 # %% tags=["remove-input"]
@@ -108,6 +115,18 @@ Markdown(
         every[every["metric"].isin(shown)], evaluator.metrics.protocols, f"make notebook N=00_answer PROFILE={profile}"
     )
 )
+
+# %% [markdown] tags=["recorded"]
+# ## What else helps
+#
+# - **Guidance** matters at every step count, and c = 8 wants more of it than the others ([sampling](04_sampling.ipynb)
+#   has the best value for each size and step count).
+# - **A weaker model as the guide**, in place of the empty caption, halves FD-scene at equal cost, but captions are
+#   followed less, by 13 % ([levers](13_levers.ipynb)).
+# - **Another sampler**, DPM-Solver++, is better than DDIM in few steps by FD-scene and worse by the other two metrics
+#   ([samplers](05_samplers.ipynb)).
+# - **A distilled student** is better than its teacher in one or two steps, and not from four on
+#   ([distillation](08_distillation.ipynb), of the first edition's models).
 
 # %% [markdown]
 # ## What the rule loses
@@ -125,8 +144,8 @@ record("rule", {f"{level}, {by}": one.steps for (level, by), one in rules.items(
 
 # %% [markdown]
 # A budget counts in the paper's unit: the cost of one pass through the network, as a share of one pass of the 866M
-# model, times the number of steps. The brackets hold the 95 % interval over pictures. The models and the pictures are
-# those that the rule was chosen by.
+# model on latents of the same size, times the number of steps. The brackets hold the 95 % interval over pictures. The
+# models and the pictures are those that the rule was chosen by.
 #
 # ## Does a smaller network win at small budgets?
 #
@@ -146,7 +165,9 @@ contest.answer(trained, counted, store.influences)
 Markdown(findings_figures.summary(answers))
 
 # %% [markdown]
-# Each finding is asked by several metrics, because metrics can disagree. F2, F5 and F6 were asked of the first
+# Each finding is asked by several metrics, because metrics can disagree. By two of those of F2, which ask how near a
+# restored picture comes to the true one, F2 fails in the paper, too. F6 is asked of students by CoDi; by LCM it holds
+# by more metrics ([distillation](08_distillation.ipynb)). F2, F5 and F6 were asked of the first
 # edition's models (four sizes that predict *v*, captions that say everything), by other metrics. F3 is the question of
 # this page. [The verdicts](12_verdicts.ipynb) give every effect with its interval.
 #

@@ -60,6 +60,10 @@ record("table1_params", counted)
 
 # %% [markdown]
 # ## Our own family
+#
+# The same networks on our latents of 8 x 8 x 4, with 24 words of width 128. So c = 64 has other numbers than above. The
+# unit of cost is c = 320 on such latents. The [glossary](../book/glossary.md) says which of these sizes are trained so
+# far.
 
 # %% tags=["remove-input"]
 family = family_networks.family_table(

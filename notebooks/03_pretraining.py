@@ -170,7 +170,7 @@ averages.by_size(by_share, "denoising", share_influences) if len(by_share) else 
 Markdown(averages.best_shares(by_share, "denoising", share_influences) if len(by_share) else "")
 
 # %% [markdown] tags=["recorded"]
-# On the shipped rows a shorter average would be better for every size, by less than a hundredth of its loss.
+# In the results of this book a shorter average would be better for every size, by less than a hundredth of its loss.
 # Neighbouring sizes differ by more than a quarter. So all models of this book span a tenth.
 
 # %% [markdown]

@@ -18,8 +18,9 @@
 #
 # **What we run.** The family in the paper's own setting: networks that predict the noise, DDIM on Stable Diffusion's
 # own times, captions that say some of the picture and leave the rest open. Guidance scales $w$ go from 1 (no guidance)
-# to 6. Quality is a [distance to real scenes](../book/metrics.md) that went through the same autoencoder, so 0 is
-# within reach. Every point has the same noise and captions.
+# to 6. Quality is a [distance to real scenes](../book/metrics.md) that went through the same autoencoder. A perfect
+# model would have a KID near 0, and an FD near 1.3, which is what real scenes get with 1,024 pictures ([the
+# data](01_data.ipynb)). Every point has the same noise and captions.
 
 # %% tags=["parameters"]
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py
@@ -159,6 +160,8 @@ samples.at_equal_cost(store, optimum.within(rows, metric, budgets), budgets)
 # ## The winner at each budget
 #
 # Drag the budget. For each size the line shows its best setting that costs no more, and the pictures are drawn with it.
+# The chance that a size is best counts the luck of the pictures alone, for one training of each size. [The
+# answer](#the-answer) counts the luck of training, too, and is therefore less sure.
 
 # %% tags=["remove-input"]
 explorer.budget_explorer(

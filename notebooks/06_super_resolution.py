@@ -212,9 +212,9 @@ f2, text = findings.asked(downstream.f2, finetuned, store, measured)
 Markdown(text)
 
 # %% [markdown] tags=["recorded"]
-# Read this with the curves above. Our longest finetuning is a twentieth of the pretraining. On the shipped rows the
-# curves of KID still fall at their end, for every size, so compute decides before size can. The paper does not say how
-# long it finetuned. Perhaps its models were finetuned for much longer.
+# Read this with the curves above. Our longest finetuning is a twentieth of the pretraining. In the results of this book
+# the curves of KID still fall at their end, for every size, so compute decides before size can. The paper does not say
+# how long it finetuned. Perhaps its models were finetuned for much longer.
 
 # %% [markdown]
 # F5 makes two claims. The first: with 4 to 20 steps a smaller model is better at equal cost.

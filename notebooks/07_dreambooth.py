@@ -152,9 +152,10 @@ Markdown(
 )
 
 # %% [markdown] tags=["recorded"]
-# On the shipped rows each variant has its own cost. Without prior preservation the class turns into the subject. With
-# it the class stays, but fewer subjects are recognised. A likely reason is that the frozen text tower reads *a sks
-# panda* almost as *a panda*. A text tower that learns can tell the two apart, but it forgets some of its other words.
+# In the results of this book each variant has its own cost. Without prior preservation the class turns into the
+# subject. With it the class stays, but fewer subjects are recognised. A likely reason is that the frozen text tower
+# reads *a sks panda* almost as *a panda*. A text tower that learns can tell the two apart, but it forgets some of its
+# other words.
 
 # %% [markdown]
 # ## Verdict
@@ -183,9 +184,9 @@ record("Fig. 6", {f"{variant}, {name}": v.answer for (variant, name), v in found
 record_verdicts(found.values())
 
 # %% [markdown] tags=["recorded"]
-# On the shipped rows, without prior preservation, the subjects of larger models are recognised more often, as the
-# paper's pictures suggest. With prior preservation size hardly matters. Then the text tower may be the limit, and it is
-# the same for all sizes.
+# In the results of this book, without prior preservation, the subjects of larger models are recognised more often, as
+# the paper's pictures suggest. With prior preservation size hardly matters. Then the text tower may be the limit, and
+# it is the same for all sizes.
 
 # %% [markdown] tags=["recorded"]
 # The models of this chapter are those of the first edition: they predict $v$, and their captions say everything.

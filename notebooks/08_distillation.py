@@ -89,6 +89,14 @@ closer = pd.concat(
 rows = distillation.named(pd.concat([teachers, students], ignore_index=True))
 influences = store.influences(rows, metric)
 
+# %% [markdown] tags=["recorded"]
+# ## The answer
+#
+# In one and in two steps, students by CoDi draw better than their teachers, at every size. In four steps, where the
+# paper has its gain, they do not, because on these scenes a teacher hardly gains from four steps on. So a student
+# changes which size is best in one or two steps alone. Whether a small undistilled model is as good as the large
+# distilled one (F6) depends on the metric and on the way to distil.
+
 # %% [markdown]
 # ## Look at them
 #
@@ -166,7 +174,7 @@ Markdown(
 )
 
 # %% [markdown] tags=["recorded"]
-# What the shipped rows say:
+# What the results of this book say:
 #
 # - *CoDi.* With one step and with two, its students draw better pictures than their teachers, at every size. With four
 #   steps, where the paper has its gain, they do not. At their best guidance student and teacher are about equal, and at

@@ -114,7 +114,7 @@ record("larger is", {f"{row.way} {row.guidance:g}": row.readable.split("**")[1] 
 # ends of the way.
 
 # %% [markdown] tags=["recorded"]
-# On the shipped rows the largest model is surely ahead in both, as the paper's pictures suggest.
+# In the results of this book the largest model is surely ahead in both, as the paper's pictures suggest.
 #
 # The two measures of the path itself disagree. At the paper's guidance the largest model takes the more direct way. But
 # everywhere its largest step is a larger part of the way. The value alone does not prove a jump: of ten steps of random

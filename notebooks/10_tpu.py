@@ -29,8 +29,6 @@ share = [0.2, 0.6]  # of a chip's peak that a training reaches, from and to
 # %% tags=["remove-cell"]
 from IPython.display import Markdown
 
-from launch.gpu import queue as gpu_queue
-from launch.gpu import run as gpu_study
 from ldm.figures import laws, protocol, speed, tables
 from ldm.figures import roofline as roofline_figures
 from ldm.figures.record import record
@@ -71,7 +69,7 @@ Markdown(tables.table(roofline_figures.roofline_table(found), what="Compiled tra
 roofline_figures.chart(found)
 
 # %% tags=["remove-input"]
-made = f"python -m ldm plan --topology {topologies[0]}` and the like (`--size`, `--accumulate"
+made = f"python -m ldm plan --topology {topologies[0]} --size ... --accumulate ..."
 Markdown(protocol.folded(rows, {}, made, counted="programs"))
 
 # %% [markdown]
@@ -108,13 +106,7 @@ Markdown(
 # the text tower and the judges of the laptop's second edition. Only the width goes on, from c = 64 to Table 1's 320, in
 # bfloat16 and in larger batches. A queue orders the tasks for a machine that is lent for minutes: the task that adds
 # most comes first, and rows and models are packed along the way.
-
-# %% tags=["remove-input"]
-state = gpu_study.progress(gpu_queue.queue(), Store(ROOT))
-done = state[state["done"] > 0].drop(columns="tasks")
-Markdown("" if done.empty else f"What has been done so far:\n\n{tables.table(done, what='Tasks for a GPU')}")
-
-# %% [markdown]
+#
 # `make gpu-study ARGS="--plan --minutes 9"` measures the card and lists what fits into nine minutes. Without `--plan`
 # it does these tasks, and packs their results into `runs/home`. Unpack these in a checkout (`tar xf`); `make compact`
 # then makes them part of the study.

@@ -58,8 +58,8 @@ asked = (metric, also)
 display(*charts.by_setting(found, lambda rows: [charts.answer(rows, m, levels, store.influences) for m in asked]))
 
 # %% [markdown] tags=["recorded"]
-# On the shipped rows, where the noise is predicted, at two steps of the largest model a smaller one wins at every
-# level. At four steps it still wins where the caption says nothing, but only by the scene network. The number of
+# In the results of this book, where the noise is predicted, at two steps of the largest model a smaller one wins at
+# every level. At four steps it still wins where the caption says nothing, but only by the scene network. The number of
 # useful steps depends on the level more than the winner does: eight are enough for the largest model where the caption
 # says everything, 16 to 32 where it says some, and 32, the end of the grid, where it says nothing. With v only c = 8
 # and 16 have rows, of captions that say some or nothing, and c = 8 hardly ever wins; the last part of this page
@@ -144,14 +144,14 @@ display(
 )
 
 # %% [markdown] tags=["recorded"]
-# On the shipped rows, the second setting takes the smaller model's budgets away. Where the caption says some, c = 8
-# surely wins by KID at three steps of c = 16 with the noise (two are open), and nowhere with v; by FD c = 16 wins
-# everywhere with v, and with the noise two to three steps are open. Where the caption says nothing, c = 8 wins at
-# fewer budgets by FD with v, and at none by KID. One likely reason: with v fewer steps are needed, so the larger model
-# loses less at its fewest. What the times do alone is asked in [confounders](a3_confounders.ipynb). After many steps
-# the metrics disagree about the setting. By FD, v is better for c = 8 and as good for c = 16, where the caption says
-# some; by KID, noise is better for c = 16. With v each size was trained once, so its intervals leave out what
-# trainings differ by, and "everywhere" says less than it would of the noise.
+# In the results of this book, the second setting takes the smaller model's budgets away. Where the caption says some, c
+# = 8 surely wins by KID at three steps of c = 16 with the noise (two are open), and nowhere with v; by FD c = 16 wins
+# everywhere with v, and with the noise two to three steps are open. Where the caption says nothing, c = 8 wins at fewer
+# budgets by FD with v, and at none by KID. One likely reason: with v fewer steps are needed, so the larger model loses
+# less at its fewest. What the times do alone is asked in [confounders](a3_confounders.ipynb). After many steps the
+# metrics disagree about the setting. By FD, v is better for c = 8 and as good for c = 16, where the caption says some;
+# by KID, noise is better for c = 16. With v each size was trained once, so its intervals leave out what trainings
+# differ by, and "everywhere" says less than it would of the noise.
 
 # %% [markdown]
 # ## Limits

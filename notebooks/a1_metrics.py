@@ -199,7 +199,8 @@ record("fewest", sensitivity.fewest(moved, metrics).to_dict())
 # `make notebook N=a1_metrics ARGS="-p metrics kid_effnet,mmd_scene,recall -p picture 5"` shows other metrics. The rows
 # hold all distances of both networks, and the shares of the detector.
 #
-# **Exercise.** Your model draws perfect owls, and nothing else. Which line of the table finds that out with the fewest
-# pictures? Which metric would somebody show you who wants to sell that model?
+# **Exercise.** Captions ask for all subjects, and your model draws perfect owls. Which two lines of the table describe
+# that, and which column finds it out with the fewest pictures? Which metric would somebody show you who wants to sell
+# that model?
 #
 # Others, with answers: [43 to 45](a4_exercises.ipynb).

@@ -71,6 +71,18 @@ Markdown(protocol.folded(rows[rows["metric"] == "images per second"], {}, "make 
 # arithmetic of the forward passes: a training step is three of them, and guidance doubles a sampling step. Everything
 # that is not a multiplication, from normalisation to the optimiser, lowers it.
 #
+# ## One pass
+#
+# How long one pass takes a picture where 64 are drawn at once, and all that comes besides: the text tower, the decoder
+# and the sampler's own arithmetic. A guided step is two passes. The table is of the machine that was timed last:
+
+# %% tags=["remove-input"]
+Markdown(tables.table(speed.passes(rows)))
+
+# %% tags=["remove-input"]
+Markdown(protocol.folded(rows[rows["task"] == "picture"], {}, "python -m benchmarks.picture", counted="rounds"))
+
+# %% [markdown]
 # ## Where the time goes on a CPU
 #
 # Four things cost more than arithmetic. The list begins with the one that gained most when we mended it. XLA is the
@@ -128,10 +140,10 @@ Markdown("`python -m benchmarks.input` measures it." if waits.empty else tables.
 Markdown(protocol.folded(rows[rows["task"] == "input"], {}, "python -m benchmarks.input", counted="laps"))
 
 # %% [markdown] tags=["recorded"]
-# On the shipped rows, batches that are made ahead are ready when they are needed, in almost all laps. Whether reading
-# latents slows the step down in another way, these laps cannot tell, because they differ by more. Encoding pictures
-# does slow it down where the autoencoder shares the cores with the step, as here. So write latents (`python -m ldm
-# shards`). Write pictures only if each one is to be cut anew each time, or if cores are idle beside an accelerator.
+# In the results of this book, batches that are made ahead are ready when they are needed, in almost all laps. Whether
+# reading latents slows the step down in another way, these laps cannot tell, because they differ by more. Encoding
+# pictures does slow it down where the autoencoder shares the cores with the step, as here. So write latents (`python -m
+# ldm shards`). Write pictures only if each one is to be cut anew each time, or if cores are idle beside an accelerator.
 
 # %% [markdown]
 # ## Trainings as they went
@@ -164,6 +176,7 @@ Markdown(protocol.folded(went, {}, f"python -m ldm {made}", counted="laps"))
 # `make bench` times your own machine, in a quarter of an hour to half an hour, and `make notebook N=a2_speed` draws
 # what it found.
 #
-# **Exercise.** Guidance asks the network twice. Which share of the matrix-multiply rate would sampling reach if
-# the two questions were free to share all but their cross-attention?
+# **Exercise.** Guidance asks the network twice. Suppose that the second question cost no time: which share of the
+# matrix-multiply rate would sampling seem to reach, if both were still counted?
+#
 # Others, with answers: [46 to 48](a4_exercises.ipynb).

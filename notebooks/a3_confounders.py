@@ -50,7 +50,9 @@ store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)
 # %% [markdown]
 # ## Undertraining
 #
-# If F3 came from large models that are not trained yet, it would fade as training goes on.
+# If F3 came from large models that are not trained yet, it would fade as training goes on. In the tables of this page
+# the answer counts budgets, and the number is the mean over them: a large lead at few budgets can give a positive mean
+# and still fail ([the rule](../book/protocol.md)). Each table has step counts of its own; compare only its own lines.
 
 # %% tags=["remove-input"]
 trained = confounders.f3_in(
@@ -59,10 +61,10 @@ trained = confounders.f3_in(
 Markdown(tables.table(trained))
 
 # %% [markdown] tags=["recorded"]
-# By KID that is what the shipped rows show: the lead of the smaller ones is 26 % after 40,000 images, and F3 holds; it
-# is 5 % after 160,000, and after 640,000 they are 10 % behind. By FD the lead does not fade so clearly: 35, 23 and
-# 27 %. By alignment smaller ones are behind by 16 and 24 %, and ahead by 6 % at the end.
-# From four steps on F3 holds at no length by any metric.
+# By KID that is what the results of this book show: the lead of the smaller ones is 26 % after 40,000 images, and F3
+# holds; it is 5 % after 160,000, and after 640,000 they are 10 % behind. By FD the lead does not fade so clearly: 35,
+# 23 and 27 %. By alignment smaller ones are behind by 16 and 24 %, and ahead by 6 % at the end. From four steps on F3
+# holds at no length by any metric.
 
 # %% [markdown]
 # ## Guidance
@@ -77,27 +79,27 @@ Markdown(tables.table(guided))
 # Without guidance only the number of steps is chosen, so the result is about size and steps alone.
 
 # %% [markdown] tags=["recorded"]
-# On the shipped rows that matters by two metrics, with all steps. By FD F3 holds without guidance and with 2 for all,
-# and is undecided with 4 for all and with the best of each. By alignment it fails with any one value for all, and is
-# undecided with the best of each. By KID it is undecided throughout. From four steps on it holds by no metric, whatever
-# the guidance.
+# In the results of this book that matters by two metrics, with all steps. By FD F3 holds without guidance and with 2
+# for all, and is undecided with 4 for all and with the best of each. By alignment it fails with any one value for all,
+# and is undecided with the best of each. By KID it is undecided throughout. From four steps on it holds by no metric,
+# whatever the guidance.
 
 # %% [markdown]
 # ## Where the steps lie
 #
-# *Trailing* steps start at the last time, where only noise is left. *Leading* steps, with which Stable Diffusion was
-# released, leave out the end: with four steps the first is at time 751, although the sample that goes in is pure noise.
-# This mistake is larger the fewer the steps (Lin et al. 2024). It makes small step counts worse than necessary, for
-# every size.
+# *Trailing* steps start at the last time, where hardly anything but noise is left. *Leading* steps, with which Stable
+# Diffusion was released, leave out the end: with four steps the first is at time 751, although the sample that goes in
+# is pure noise. This mistake is larger the fewer the steps (Lin et al. 2024). It makes small step counts worse than
+# necessary, for every size.
 
 # %% tags=["remove-input"]
 spacing = confounders.f3_in(confounders.spacings(chosen, sizes, spaced), metrics, store=store, evaluator=evaluator)
 Markdown(tables.table(spacing))
 
 # %% [markdown] tags=["recorded"]
-# On the shipped rows leading times favour the smaller models by all three metrics, with the same weights and the same
-# noise. With all steps their advantage goes from 27 to 35 % by FD, from -16 to 6 % by KID, and from -4 to 18 % by
-# alignment. No answer changes: with all steps F3 is undecided on both, with four and more it holds on neither.
+# In the results of this book leading times favour the smaller models by all three metrics, with the same weights and
+# the same noise. With all steps their advantage goes from 27 to 35 % by FD, from -16 to 6 % by KID, and from -4 to 18 %
+# by alignment. No answer changes: with all steps F3 is undecided on both, with four and more it holds on neither.
 
 # %% [markdown]
 # The paper does not state its spacing. If its spacing was leading, its results with few steps carry this penalty. Then
@@ -141,7 +143,7 @@ Markdown(protocol.folded(behind, evaluator.metrics.protocols, f"make notebook N=
 record("F3 without guidance", guided.iloc[0].to_dict())
 
 # %% [markdown] tags=["recorded"]
-# On the shipped rows all three metrics put the sizes in one order at 256, 1,024 and 4,096 pictures. The Fréchet
+# In the results of this book all three metrics put the sizes in one order at 256, 1,024 and 4,096 pictures. The Fréchet
 # distance falls by 8 for c = 8 and by 2 for the others from the fewest to the most, which is less than the sizes differ
 # by. Two models that differ by less, compared at different n, could change places. KID moves only within its intervals.
 

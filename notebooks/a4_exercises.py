@@ -9,10 +9,10 @@
 # %% [markdown]
 # # Exercises
 #
-# Every chapter has three or more exercises here, from easy (●) to hard (●●●), and one more at its end. You can answer
-# all of them from this book, its recorded rows and `ldm/`. The [glossary](../book/glossary.md) explains words and
-# letters. The solutions are folded beneath. They are code that runs whenever the book is built, so their numbers are
-# those of the rows. Try first. The exercises on super-resolution, DreamBooth, distillation, interpolation, metrics
+# Every chapter has three or more exercises here, from easy (●) to hard (●●●); most ask one more at their end. You can
+# answer all of them from this book, its recorded rows and `ldm/`. The [glossary](../book/glossary.md) explains words
+# and letters. The solutions are folded beneath. They are code that runs whenever the book is built, so their numbers
+# are those of the rows. Try first. The exercises on super-resolution, DreamBooth, distillation, interpolation, metrics
 # and speed ask rows of the book's first edition (four sizes that predict $v$, captions that say everything), as
 # their chapters do.
 
@@ -110,7 +110,8 @@ words(
 # %% tags=["hide-cell"]
 val = Scenes(chosen.scenes, "val", 1_000)
 captions = pd.Series([val.caption(i) for i in range(len(val))])
-words(f"{captions.duplicated(keep=False).sum()} of {len(captions)}; {captions.nunique()} different ones.")
+often = captions.value_counts()
+words(f"{(often > 1).sum()} captions, on {often[often > 1].sum()} of the {len(captions):,} pictures.")
 
 # %% [markdown]
 # **5** ●● How many of these captions also occur in training? What, then, is held out?
@@ -189,8 +190,9 @@ for i, c in enumerate(spent["c"]):
         gap, se = spent["value"].iloc[i] - spent["value"].iloc[1], (drawn[i] - drawn[1]).std()
         print(f"c = {c} minus c = 16: {gap:+.1f} [{gap - 1.96 * se:+.1f}, {gap + 1.96 * se:+.1f}]")
 words(
-    "Below zero the larger size is the better choice, above zero the worse one. If the interval contains zero, these"
-    " pictures cannot tell them apart. A size between the two, which is not trained here, may be better than either."
+    "The line above is the answer for these rows. Below zero the larger size is the better choice, above zero the worse"
+    " one. If the interval contains zero, these pictures cannot tell them apart. A size between the two, which is not"
+    " trained here, may be better than either."
 )
 
 # %% [markdown]
@@ -253,8 +255,10 @@ gap, se = abs(pair["value"].diff().iloc[1]), (drawn[1] - drawn[0]).std()
 needed = int(chosen.n * (1.96 * se / gap) ** 2) + 1
 words(
     f"The gap is {gap:.2f}, and its standard error {se:.2f} with {chosen.n} pictures. Errors fall as 1 / sqrt(n), so it"
-    f" takes n = {needed:,}, {'fewer' if needed < chosen.n else 'more'} than were drawn. Without pairs, from the two"
-    f" intervals alone, it would take {int(chosen.n * (np.hypot(*(pair['hi'] - pair['lo'])) / 2 / gap) ** 2) + 1:,}."
+    f" takes n = {needed:,}, {'fewer' if needed < chosen.n else 'more'} than were drawn, for an even chance: at that n"
+    " the gap is 1.96 standard errors, and half of all repetitions lie below. For four times in five it takes"
+    f" {int(needed * ((1.96 + norm.ppf(0.8)) / 1.96) ** 2):,}. Without pairs, from the two intervals alone, it would"
+    f" take {int(chosen.n * (np.hypot(*(pair['hi'] - pair['lo'])) / 2 / gap) ** 2) + 1:,}."
 )
 
 # %% [markdown]
@@ -477,8 +481,8 @@ words(
 
 # %% [markdown]
 # **29** ●● Eleven pictures are ten steps. On an even way the largest of them is a tenth of the length, and the
-# chapter's are more than twice that. Does that show that models jump? What would it be on a way without any jump, whose
-# steps are of chance lengths?
+# chapter's are about twice that or more. Does that show that models jump? What would it be on a way without any jump,
+# whose steps are of chance lengths?
 
 # %% tags=["hide-cell"]
 steps_of = {
@@ -626,13 +630,15 @@ words(
 size = family.table1().set_index("name").loc["866M"]
 state = 4 * 4 * size["params"] / 1e9
 words(
-    f"{state:.1f} GB of {chips.V5E.memory}: it fits, and leaves {chips.V5E.memory - state:.1f} GB for everything that"
-    " is computed."
+    f"{state:.1f} GB of {chips.V5E.memory}: they fit, and leave {chips.V5E.memory - state:.1f} GB. But the gradients"
+    f" take another {4 * size['params'] / 1e9:.1f} GB in float32, half of that in bfloat16, and activations come on"
+    " top: training needs the state spread over several chips."
 )
 
 # %% [markdown]
-# **35** ●● 256 chips share a batch of 2,048. Each has the whole state and sends its gradients, in float32, once around
-# a ring. Compared with the arithmetic, for which size do the messages matter most?
+# **35** ●● 256 chips share a batch of 2,048. Each has the whole state, and they add up their gradients, here in
+# float32: in a ring each chip sends about twice their bytes, over all its links. (The chapter's program sends
+# bfloat16.) Compared with the arithmetic, for which size do the messages matter most?
 
 # %% tags=["hide-cell"]
 printed = family.table1().set_index("name")
@@ -658,12 +664,12 @@ words(
 # %% [markdown]
 # ## [The verdicts](12_verdicts.ipynb)
 #
-# **37** ● Of twenty verdicts, each by a 95 % interval, how many would be wrong by chance? How wide would the intervals
-# have to be for only one *page* of twenty verdicts in twenty to hold an error?
+# **37** ● Of twenty verdicts, each by a 95 % interval, how many would be wrong by chance, at most? Somebody publishes
+# many pages of twenty verdicts each: how wide must the intervals be if at most one page in twenty may hold an error?
 
 # %% tags=["hide-cell"]
 verdicts_on_a_page = 20
-print(f"{verdicts_on_a_page * 0.05:.0f} of {verdicts_on_a_page}.")
+print(f"About {verdicts_on_a_page * 0.05:.0f} of {verdicts_on_a_page}, if all effects are near zero; else fewer.")
 print(
     f"By Bonferroni {norm.ppf(1 - 0.025 / verdicts_on_a_page):.2f} standard errors either way, where the book takes"
     " 1.96."
@@ -671,7 +677,7 @@ print(
 
 # %% [markdown]
 # **38** ●● An effect of h / 2 is undecided at n pictures, its interval reaching h to either side. About how many
-# pictures decide it? Why may more training seeds do more?
+# pictures decide it, in half of all cases? Why may more training seeds do more?
 
 # %% tags=["hide-cell"]
 words(
@@ -790,8 +796,9 @@ for name, values in same.items():
     print(f"{name} of 200 such pairs: mean {mean:+.3f} with an error of {error:.3f}, below zero {below:.0%}")
 words(
     "The true distance is not negative, its estimate may be: KID is built to be right on average, and where the truth"
-    " is zero some estimates must lie below it. FD cannot go below zero, so its average lies above the truth: that is"
-    " its bias. A KID below zero says: no difference to be seen at this n."
+    " is zero some estimates must lie below it. FD is the distance of two Gaussians, and those are never nearer than"
+    " zero. So where the truth is zero its average lies above it, and elsewhere it is too large as well, by about as"
+    " much as one over n. That is its bias. A KID below zero says: no difference to be seen at this n."
 )
 
 # %% [markdown]
@@ -873,7 +880,7 @@ ours, rivals = ours.set_index("race"), others.groupby("race")[["value", "hi"]].m
 table = pd.DataFrame(
     {"middle": ours["value"] / rivals["value"], "at the least": ours["lo"] / rivals["hi"], "bound": 1 / ours["share"]}
 )
-show(table)
+show(table.map("{:.3f}".format))
 words(
     f"In {(table['at the least'] > 1).sum()} of {len(table)}. Rounds of one machine are no sample of machines, so this"
     " is a range and no interval. The bound is the rate of one large matrix product over what the network's products"
@@ -977,7 +984,7 @@ counts = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 50, 100)
 print({q: next((n for n in counts if near(n, q) >= 0.95), "more than 100") for q in (0.5, 0.9, 0.99, 0.999)})
 words(
     "The odds of the two points are the odds by the caption times the odds by what is seen. So the caption adds half of"
-    " its log odds inside the tanh. The surer the caption, the fewer steps are needed. At q = 0.99 one step gives the"
+    " its log odds inside the tanh. From 0.5 to 0.9 that changes nothing here. At q = 0.99 one step gives the"
     " mean, which lies close to the likely point. The other point is then never drawn, though it should be drawn once"
     " in a hundred times; many distances hardly notice that."
 )
@@ -1006,7 +1013,7 @@ shares = pd.DataFrame(
         for depth in (3, 1)
     }
 )
-show(shares.rename(columns="{} skip connections".format).rename_axis("c").reset_index())
+show(shares.rename(columns={3: "three skip connections", 1: "one skip connection"}).rename_axis("c").reset_index())
 left = (1 + 2 * shares.loc[320]) / 3
 words(
     "The shares hardly depend on the size, because all levels grow alike. One whole step and two shallow ones cost"

@@ -30,9 +30,22 @@ def told():
 
 def test_the_price_of_a_step_is_that_of_two_passes_in_flops_and_in_milliseconds_where_they_are_known():
     rows = pd.DataFrame({"c": [16, 8, 8], "profile": "p", "gflops": [0.03, 0.01, 0.01]})
-    assert advice.prices(rows, {}) == "One guided step, which is two passes, of c = 8, 16 costs 0.02, 0.06 GFLOPs."
+    assert advice.prices(rows, {}).startswith(
+        "One guided step, which is two passes, of c = 8, 16 costs 0.02, 0.06 GFLOPs. Where the caption says nothing"
+    )
     told = advice.prices(rows, {("p", 8): (0.0005, 1.0), ("p", 16): (0.0015, 1.0)})
-    assert "0.02, 0.06 GFLOPs, and 1, 3 ms on [one machine]" in told
+    assert "0.02, 0.06 GFLOPs, and 1, 3 ms a picture where many are drawn at once on [one machine]" in told
+
+
+def test_the_example_takes_the_largest_size_whose_steps_are_paid_and_one_pass_a_step_where_nothing_is_said(told):
+    rule = told["some", KID]
+    found = {("some", KID): rule, ("nothing", KID): rule}  # six steps each
+    rows = pd.DataFrame({"c": [8, 16, 32], "gflops": [0.01, 0.03, 0.1]})
+    said = advice.example(found, KID, rows, 0.5)
+    assert said == "For 0.5 GFLOPs a picture that is c = 16 where the caption says some of it or nothing."
+    assert "c = 32 where the caption says nothing" in advice.example(found, KID, rows, 0.6)
+    assert "c = 8" in advice.example(found, KID, rows, 0.001), "the smallest, where nothing is paid"
+    assert advice.example({}, KID, rows, 0.5) == ""
 
 
 def test_each_level_has_its_own_number_and_rows_without_a_level_said_everything(told):

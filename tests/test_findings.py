@@ -19,15 +19,15 @@ def verdicts(name: str, *answers: str, turn: str = "") -> list[Verdict]:
 def test_the_turns_of_a_finding_are_counted_apart_and_what_has_no_rows_is_said():
     answers = {
         "F1": verdicts("F1", *["holds"] * 4),
-        "F3": verdicts("F3", *["holds"] * 3, "fails", turn="all steps: ")
-        + verdicts("F3", *["undecided"] * 3, "fails", turn="four and more: "),
+        "F3": verdicts("F3", *["holds"] * 3, "fails", turn="from the fewest steps of the largest: ")
+        + verdicts("F3", *["undecided"] * 3, "fails", turn="from four of its steps: "),
     }
     lines = {line.split("|")[1].strip(): line.split("|")[3].strip() for line in summary(answers).splitlines()}
     assert set(FINDINGS) <= set(lines) and len(ASKED) == 4
     assert lines["F1"] == "**holds** by all 4 metrics"
     assert lines["F3"].split("<br>") == [
-        "all steps: **holds** by 3 of 4 metrics, fails by 1",
-        "four and more: **undecided** by 3 of 4 metrics, fails by 1",
+        "from the fewest steps of the largest: **holds** by 3 of 4 metrics, fails by 1",
+        "from four of its steps: **undecided** by 3 of 4 metrics, fails by 1",
     ]
     assert lines["F6"] == "not asked yet"
 
@@ -58,11 +58,16 @@ def test_the_evidence_is_each_row_once_of_every_study_that_is_asked():
 
 
 def test_the_page_of_verdicts_has_a_part_for_each_finding_and_a_row_for_each_metric():
-    common = dict(effect=Estimate(0.5, 0.25, 0.75, 9), meaning="gain:", asked="two sizes", turn="all steps: ")
+    common = dict(
+        effect=Estimate(0.5, 0.25, 0.75, 9),
+        meaning="gain:",
+        asked="two sizes",
+        turn="from the fewest steps of the largest: ",
+    )
     found = [Verdict(finding="F3", answer="holds", metric=m, **common) for m in ("kid_effnet", "alignment")]
     parts = page({"F3": found}).split("\n\n")
     assert [part for part in parts if part.startswith("### ")] == [f"### {name}" for name in FINDINGS]
-    assert "**All steps.** *Effect:* gain. *Asked of:* two sizes." in parts
+    assert "**From the fewest steps of the largest.** *Effect:* gain. *Asked of:* two sizes." in parts
     table = next(part for part in parts if part.startswith("| metric"))
     assert "KID-EfficientNet" in table and table.count("**holds**") == 2 and "0.5 [0.25, 0.75]" in table
     assert parts.count("Not asked yet.") == len(FINDINGS) - 1

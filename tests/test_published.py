@@ -156,7 +156,7 @@ def test_the_index_of_findings_keeps_its_schema_and_says_what_the_verdicts_say()
     content = machines.findings(json.dumps({"cells": [{"outputs": outputs}]}), "A study")
     jsonschema.validate(content, machines.SCHEMA)
     first, second = content["findings"]
-    assert (first["question"], second["question"]) == ("all steps", "four and more")
+    assert (first["question"], second["question"]) == ("from the fewest steps of the largest", "from four of its steps")
     assert first["claim"] == FINDINGS["F3"].claim and first["chapter"] == "notebooks/04_sampling.html#verdict"
     kid = first["answers"][0]
     assert (kid["metric"], kid["verdict"], kid["value"], kid["interval"]) == (

@@ -95,14 +95,6 @@ def timetable_text(planned: pd.DataFrame) -> str:
     return "\n".join([lines.to_string(na_rep=""), "", said, *typed])
 
 
-def progress(commands: Sequence[Command], store: Store) -> pd.DataFrame:
-    """How far the queue has come: a row a reason, with the sizes, the commands done and their number."""
-    found = pd.DataFrame([(one.why, one.c, there(one, store)) for one in commands], columns=["why", "c", "done"])
-    groups = found.groupby("why", sort=False)
-    sizes = groups["c"].agg(lambda c: ", ".join(f"{size:g}" for size in sorted(set(c.dropna()))) or "-")
-    return pd.DataFrame({"c": sizes, "tasks": groups["done"].size(), "done": groups["done"].sum()}).reset_index()
-
-
 def ahead(commands: Sequence[Command], now: Command, store: Store) -> list[tuple]:
     """The programs that the commands after this one want first."""
     later = commands[commands.index(now) + 1 :] if now in commands else commands

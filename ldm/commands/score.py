@@ -49,8 +49,9 @@ def score(
     Metrics: of fid, fd-inf, kid, cmmd, mind, precision, recall, density, coverage, is, clip-score, with commas between;
     usually fid,kid (CLIP's networks: cmmd).
     Tokenizer: a folder with CLIP's vocab.json and merges.txt, for clip-score.
-    K, most: neighbours of precision to coverage, and how many pictures these look at. Out: .json and .csv files.
-    Work: a folder for features, which a second run finds again; runs/scores of the current folder, if left out.
+    K, most: neighbours of precision to coverage, and how many pictures these look at. Splits: of is. Directions: of
+    mind. Out: .json and .csv files. Work: a folder for features, which a second run finds again; runs/scores of the
+    current folder, if left out.
     """
     from ldm.data.sources import open_source
     from ldm.metrics import scoring

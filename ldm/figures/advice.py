@@ -56,8 +56,24 @@ def prices(rows: pd.DataFrame, seconds: Mapping[tuple[str, int], tuple[float, fl
     told = f"One guided step, which is two passes, of c = {sizes} costs " + _listed(2 * each["gflops"], "GFLOPs")
     keys = [(profile, int(c)) for c, profile in each["profile"].items()]
     if all(key in seconds for key in keys):
-        told += f", and {_listed([2000 * seconds[key][0] for key in keys], 'ms')} on [one machine](a2_speed.ipynb)"
-    return told + "."
+        told += (
+            f", and {_listed([2000 * seconds[key][0] for key in keys], 'ms')} a picture where many are drawn at once on"
+            " [one machine](a2_speed.ipynb#one-pass)"
+        )
+    return told + ". Where the caption says nothing, there is nothing to guide by: a step is one pass, half of that."
+
+
+def example(found: Mapping[tuple[str, str], Rule], metric: str, rows: pd.DataFrame, gflops: float) -> str:
+    """Say which size the rule by one metric takes for so many GFLOPs a picture, at each level of caption."""
+    price = rows.groupby("c")["gflops"].first().sort_index()
+    taken: dict[int, list[str]] = {}
+    for (level, by), one in found.items():
+        if by == metric:
+            passes = one.steps * (1 if level == "nothing" else 2)
+            size = int(max(price.index[passes * price <= gflops], default=price.index[0]))
+            taken.setdefault(size, []).append(SAYS[level])
+    said = [f"c = {size} where the caption says {' or '.join(levels)}" for size, levels in taken.items()]
+    return f"For {gflops:g} GFLOPs a picture that is {', and '.join(said)}." if said else ""
 
 
 def _listed(values: Iterable[float], unit: str) -> str:

@@ -66,7 +66,7 @@ def page(answers: dict[str, list[Verdict]]) -> str:
         for turn, group in groupby(answers.get(name, []), lambda v: v.turn):
             found = list(group)
             first = found[0]
-            asked = f"**{turn.rstrip(': ').capitalize()}.** " if turn else ""
+            asked = f"**{turn[0].upper()}{turn[1:].rstrip(': ')}.** " if turn else ""
             asked += f"*Effect:* {first.meaning.rstrip(':')}. *Asked of:* {first.asked}."
             parts += [asked, by_metric(found)]
     return "\n\n".join(parts)

@@ -78,6 +78,18 @@ def seconds_a_picture(rows: pd.DataFrame) -> dict[tuple[str, int], tuple[float, 
     }
 
 
+def passes(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return how long one pass of each network takes a picture, and all else, in milliseconds, to print.
+
+    Of the profiles and the machine that were timed (`seconds_a_picture`); no rows, no lines.
+    """
+    lines = [
+        {"of the profile": name, "c": c, "a pass, ms": 1000 * each, "all else, ms": 1000 * besides}
+        for (name, c), (each, besides) in seconds_a_picture(rows).items()
+    ]
+    return pd.DataFrame(lines, columns=["of the profile", "c", "a pass, ms", "all else, ms"])
+
+
 def megabytes_in_a_browser(profile: Profile) -> float:
     """Return about how much a browser loads to draw with all sizes that ship: half-precision weights, and the runtime.
 

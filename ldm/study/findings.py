@@ -55,7 +55,7 @@ FINDINGS = {
     "F3": Finding(
         "At a small sampling budget a smaller model beats the largest.",
         "04_sampling",
-        ("all steps: ", "four and more: "),
+        ("from the fewest steps of the largest: ", "from four of its steps: "),
     ),
     "F4": Finding("The sampler does not change that trend.", "05_samplers", ("DDPM: ", "DPM-Solver++: ")),
     "F5": Finding(

@@ -122,6 +122,13 @@ class Lessons:
     def enough(self) -> pd.DataFrame:
         return optimum.enough_steps(self.rows, self.metrics[0], self.influences[self.metrics[0]])
 
+    @property
+    def settled(self) -> pd.Series:
+        """The line of `enough` of the largest size that needs fewer steps than were measured; else of the largest."""
+        table = self.enough[["c", "enough steps", "best steps"]].astype(int).sort_values("c")
+        settled = table[table["enough steps"] < self.best["steps"].max()]
+        return (settled if len(settled) else table).iloc[-1]
+
     @cached_property
     def pair(self) -> Pair:
         """Two neighbouring step counts of one size and guidance: intervals overlap, the paired difference is sure.

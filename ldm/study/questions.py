@@ -51,13 +51,13 @@ def first_lesson(of: Lessons) -> dict[str, Question]:
     """Return the questions of the lesson about steps and size."""
     small, large = of.sizes[0], of.sizes[-1]
     unit, metric = of.steps_cost, of.metrics[0]
-    title, sign = short(metric), 1 if metric_of(metric).better == "lower" else -1
+    title, sign = plain(metric), 1 if metric_of(metric).better == "lower" else -1
     few = of.best[(of.best["size"] == large) & (of.best["steps"] == of.few)].iloc[0]
     spread = float(of.best["value"].max() - of.best["value"].min())
     names = tuple(f"c = {c}" for c in of.sizes)
-    enough = of.enough.set_index("c")
-    most, counts = enough.loc[large, "enough steps"], sorted(set(of.best["steps"].astype(int)))
-    around = counts[max(0, counts.index(int(most)) - 1) : counts.index(int(most)) + 2]
+    settled, counts = of.settled, sorted(set(of.best["steps"].astype(int)))
+    most = int(settled["enough steps"])
+    around = counts[max(0, counts.index(most) - 1) : counts.index(most) + 2]
     winner, verdict = of.winner, of.f3[0]
     return {
         "steps": number(
@@ -72,7 +72,8 @@ def first_lesson(of: Lessons) -> dict[str, Question]:
             answer=sign * float(few["value"]),
             right=0.03 * spread,
             near=0.1 * spread,
-            why=f"It is {sign * few['value']:.3g}, at guidance {few['guidance']:g}. (Hover over the point.)",
+            why=f"It is {sign * few['value']:.3g}, at guidance {few['guidance']:g}. ({of.few} steps of c = {large} cost"
+            f" {of.few * unit[large]:.2g}.)",
         ),
         "winner": Question(
             ask=f"With a budget of {of.small_budget:.2g}, which size has the best {title}?",
@@ -82,11 +83,13 @@ def first_lesson(of: Lessons) -> dict[str, Question]:
             f" is {winner['chance']:.0%}.",
         ),
         "enough": Question(
-            ask=f"How few steps are enough for c = {large}, as far as these pictures can tell?",
+            ask=f"How few steps are enough for c = {settled['c']}, as far as these pictures can tell?",
             answer=float(most),
             right=0.0,
             near=float(max(abs(count - most) for count in around)),
-            why=f"{int(most)} steps may be as good as its best count, {int(enough.loc[large, 'best steps'])} steps.",
+            why=f"{most} steps may be as good as its best count, {settled['best steps']} steps."
+            if most < counts[-1]
+            else f"All {most}: no count below the largest one that was measured may be as good.",
         ),
         "verdict": Question(
             ask=f"Small budgets begin with the fewest steps of c = {large} and span two doublings. Is a smaller model"
@@ -131,7 +134,9 @@ def second_lesson(of: Lessons) -> dict[str, Question]:
         "needed": number(
             "How few pictures would have been enough for a paired interval that just leaves out zero?",
             needed,
-            f"Intervals shrink with the root of n: {paired.n} x ({narrow:.3g} / {abs(paired.value):.3g})² = {needed}.",
+            f"Intervals shrink with the root of n: {paired.n} x ({narrow:.3g} / {abs(paired.value):.3g})² = {needed}."
+            " That is for an even chance; for four times in five it takes twice as many. (A distance in many"
+            " directions, as FD, cannot be measured with fewer pictures than those are.)",
             right=0.1,
             near=0.4,
         ),
@@ -148,7 +153,7 @@ def second_lesson(of: Lessons) -> dict[str, Question]:
             answer=float(agree),
             near=1.0,
             why="; ".join(
-                f"{short(name)}: {', '.join(map(str, order))}" for name, order in of.ranks.itertuples(index=False)
+                f"{plain(name)}: {', '.join(map(str, order))}" for name, order in of.ranks.itertuples(index=False)
             )
             + " (best first).",
         ),
@@ -182,8 +187,13 @@ def second_lesson(of: Lessons) -> dict[str, Question]:
     return found
 
 
+def plain(metric: str) -> str:
+    """Return a metric's name without what it is measured against, which is the same in a whole lesson."""
+    return short(metric).split(", ")[0]
+
+
 def _gap(row) -> str:
-    return f"{short(row.metric)} {row.gap:+.3g}, interval {row.lo:+.3g} to {row.hi:+.3g}"
+    return f"{plain(row.metric)} {row.gap:+.3g}, interval {row.lo:+.3g} to {row.hi:+.3g}"
 
 
 def letters(sizes: Sequence[int]) -> dict[str, int]:
