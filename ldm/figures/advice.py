@@ -10,6 +10,7 @@ from IPython.display import Markdown
 from ldm.figures.levels import SAYS
 from ldm.metrics.catalogue import short
 from ldm.statistics.bootstrap import InfluencesOf
+from ldm.statistics.budget import affordable
 from ldm.statistics.evidence import Evidence
 from ldm.statistics.rule_of_thumb import Rule, rule
 
@@ -70,7 +71,7 @@ def example(found: Mapping[tuple[str, str], Rule], metric: str, rows: pd.DataFra
     for (level, by), one in found.items():
         if by == metric:
             passes = one.steps * (1 if level == "nothing" else 2)
-            size = int(max(price.index[passes * price <= gflops], default=price.index[0]))
+            size = int(max(price.index[affordable(passes * price, gflops)], default=price.index[0]))
             taken.setdefault(size, []).append(SAYS[level])
     said = [f"c = {size} where the caption says {' or '.join(levels)}" for size, levels in taken.items()]
     return f"For {gflops:g} GFLOPs a picture that is {', and '.join(said)}." if said else ""
