@@ -177,8 +177,8 @@ explorer.budget_explorer(
 #
 # This chart compares the best smaller model with the largest at every budget, each at the best setting that it can
 # afford. The advantage is a share of the largest model's value. The band holds at all budgets together with 95 %
-# certainty. At the lowest budgets the largest model cannot afford its fewest steps; a smaller one then wins without a
-# contest, which proves nothing.
+# certainty; the chart is cut at 100 %. At the lowest budgets the largest model cannot afford its fewest steps; a
+# smaller one then wins without a contest, which proves nothing.
 
 # %% tags=["remove-input"]
 display(*contest.shown(trained, contested, store.influences))

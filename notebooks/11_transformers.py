@@ -38,6 +38,7 @@ from ldm.figures import families as charts
 from ldm.figures import family_training as training
 from ldm.figures import protocol
 from ldm.figures.record import record
+from ldm.metrics.catalogue import short
 from ldm.paths import ROOT
 from ldm.study import recorded
 from ldm.study.results import Store
@@ -124,11 +125,8 @@ display(*charts.along(compared[metric], pair))
 # %% tags=["remove-input"]
 charts.luck(rows[metric], pair, metric)
 
-# %% [markdown]
-# By the other metrics:
-
 # %% tags=["remove-input"]
-display(*(part for name in also for part in charts.along(compared[name], pair)))
+display(*(part for name in also for part in (Markdown(f"By {short(name)}:"), *charts.along(compared[name], pair))))
 
 # %% [markdown]
 # ## At equal training compute

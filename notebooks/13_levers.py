@@ -123,7 +123,7 @@ guided = lever_grid.with_guides(store, evaluator, chosen.level)
 guides.curves(guided, metrics[0])
 
 # %% [markdown]
-# At every budget the best smaller model is compared with the largest, without guides and with them:
+# At every budget the best smaller model is compared with the largest, without guides and with them (cut at 100 %):
 
 # %% tags=["remove-input"]
 display(*guides.contests(guided, metrics, store.influences))

@@ -38,6 +38,7 @@ from ldm import profiles
 from ldm.figures import levels as charts
 from ldm.figures import protocol
 from ldm.figures.record import record
+from ldm.metrics.catalogue import short
 from ldm.paths import ROOT
 from ldm.study import recorded
 from ldm.study.results import Store
@@ -113,13 +114,12 @@ display(*charts.by_setting(found, lambda rows: [charts.enough(rows, also, levels
 # a size was trained several times.
 
 # %% tags=["remove-input"]
-display(*charts.by_setting(found, lambda rows: charts.contests(rows, metric, levels, store.influences)))
-
-# %% [markdown]
-# By the other distance:
+named = Markdown(f"By {short(metric)}; the charts are cut at 100 %:")
+display(named, *charts.by_setting(found, lambda rows: charts.contests(rows, metric, levels, store.influences)))
 
 # %% tags=["remove-input"]
-display(*charts.by_setting(found, lambda rows: charts.contests(rows, also, levels, store.influences)))
+named = Markdown(f"By {short(also)}:")
+display(named, *charts.by_setting(found, lambda rows: charts.contests(rows, also, levels, store.influences)))
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
@@ -10,6 +11,8 @@ import pandas as pd
 
 from ldm.metrics.catalogue import METRICS, short
 from ldm.metrics.protocol import Protocol
+
+CAPTIONS = re.compile(r"\b(val captions|test captions)(?! that say)")  # a protocol names the level unless it is "all"
 
 
 def protocol_table(cards: Mapping[str, Protocol]) -> pd.DataFrame:
@@ -37,12 +40,13 @@ def folded(rows: pd.DataFrame, cards: Mapping[str, Protocol], command: str = "",
                 f" {card.n} real pictures of {card.side} x {card.side} pixels, `{card.images}`; card"
                 f" `{card.fingerprint}`"
             )
+        protocol = CAPTIONS.sub(r"\1 captions that say everything", protocol)
         items.setdefault(
             (f"{counts} {counted if most > 1 else counted.removesuffix('s')} a value", protocol), []
         ).append(metric)
     shared: dict[tuple[str, str], list[str]] = {}  # (metrics, how often) -> how
     for (often, how), metrics in items.items():
-        named = [short(name) if name in METRICS else name.replace("_", " ") for name in metrics]
+        named = dict.fromkeys(short(name) if name in METRICS else name.replace("_", " ") for name in metrics)
         shared.setdefault((", ".join(named), often), []).append(how)
     lines = [f"- **{metrics}**, {often}: {how}" for (metrics, often), those in shared.items() for how in alike(those)]
     made = [f"- **made by** `{command}`"] if command else []

@@ -63,17 +63,16 @@ def agreement(cells: Sequence[Evaluation], share: int, *, store: Store, evaluato
     chosen = drawn_by_lot(cells, evaluator.profile.recompute if share < 0 else share, store=store, evaluator=evaluator)
     if not chosen:
         return (
-            "Nothing was recomputed: no cell was asked for, or none of these has a record and a model on this machine."
+            "Nothing was recomputed: no setting was asked for, or none of these has a record and a model on this"
+            " machine."
         )
     table = recompute(chosen, store=store, evaluator=evaluator)
     hits = int(table["agrees"].sum())
     shown = table[(table["metric"] == "kid_effnet") | ~table["agrees"]].drop(columns="off")
     shown = shown.assign(metric=shown["metric"].map(short)).rename(columns={"c": "size c", "n": "pictures"})
     return (
-        f"{len(chosen)} of the {len(cells)} cells were drawn by lot, with {len(table)} values; the dearer half takes no"
-        " part where there are many."
-        f" **{hits} of {len(table)}** lie within the recorded interval. The largest change is"
-        f" {table['off'].max():.1%} of its interval's half width. The table shows one metric of each cell, and every"
-        " value that does not"
-        f" agree.\n\n{shown.to_markdown(index=False)}"
+        f"{len(chosen)} of the {len(cells)} settings were run again, chosen by lot (where there are many, from the"
+        f" cheaper half), and {len(table)} values compared. **{hits} of {len(table)}** lie within the recorded"
+        f" interval. The largest change is {table['off'].max():.1%} of its interval's half width. The table shows one"
+        f" metric of each setting, and every value that does not agree.\n\n{shown.to_markdown(index=False)}"
     )
