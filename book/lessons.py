@@ -49,9 +49,10 @@ def parts() -> dict[str, Any]:
     """
     from ldm import profiles
     from ldm.figures import lessons as figures
+    from ldm.metrics.catalogue import brief
     from ldm.paths import ROOT
     from ldm.study.lessons import Lessons
-    from ldm.study.questions import first_lesson, letters, plain, second_lesson
+    from ldm.study.questions import first_lesson, letters, second_lesson
     from ldm.study.results import Store
 
     of = Lessons(profiles.get(PROFILE), Store(ROOT))
@@ -61,7 +62,7 @@ def parts() -> dict[str, Any]:
     asked = f"With a budget of {of.small_budget:.2g}, which size draws the best pictures?"
     said = (
         f"c = {row['c']} at guidance {row['guidance']:g}, {of.pair.rows['steps'].iloc[0]} steps against"
-        f" {of.pair.rows['steps'].iloc[1]}, by {plain(of.metrics[0])} on {of.pair.paired.n} pictures each. The bars are"
+        f" {of.pair.rows['steps'].iloc[1]}, by {brief(of.metrics[0])} on {of.pair.paired.n} pictures each. The bars are"
         " 95 % intervals."
     )
     found = {

@@ -36,7 +36,7 @@ from ldm.data.scenes.dataset import Scenes
 from ldm.figures import advice, contest, explorer, protocol, race, samples, speed
 from ldm.figures import findings as findings_figures
 from ldm.figures.record import record
-from ldm.metrics.catalogue import short
+from ldm.metrics.catalogue import brief
 from ldm.paths import ROOT
 from ldm.statistics import optimum
 from ldm.study import findings, recorded
@@ -63,7 +63,7 @@ seen = Scenes(chosen.scenes, "val", chosen.n, level=chosen.level).captions(range
 
 # %% tags=["remove-input"]
 Markdown(
-    f"**What to do with a budget, by {short(metric)}** (the table below has other metrics):\n\n"
+    f"**What to do with a budget, by {brief(metric)}** (the table below has other metrics):\n\n"
     f"{advice.in_words(rules, metric)}\n\n{advice.prices(usual, seconds)}"
     f" {advice.example(rules, metric, usual, 0.5)}\n\n"
     f"The first {len(seen)} captions, none chosen, from the same noise, each size at its best within what **{few}"

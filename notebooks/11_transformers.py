@@ -38,7 +38,7 @@ from ldm.figures import families as charts
 from ldm.figures import family_training as training
 from ldm.figures import protocol
 from ldm.figures.record import record
-from ldm.metrics.catalogue import short
+from ldm.metrics.catalogue import brief
 from ldm.paths import ROOT
 from ldm.study import recorded
 from ldm.study.results import Store
@@ -126,7 +126,7 @@ display(*charts.along(compared[metric], pair))
 charts.luck(rows[metric], pair, metric)
 
 # %% tags=["remove-input"]
-display(*(part for name in also for part in (Markdown(f"By {short(name)}:"), *charts.along(compared[name], pair))))
+display(*(part for name in also for part in (Markdown(f"By {brief(name)}:"), *charts.along(compared[name], pair))))
 
 # %% [markdown]
 # ## At equal training compute

@@ -38,7 +38,7 @@ from ldm import profiles
 from ldm.figures import levels as charts
 from ldm.figures import protocol
 from ldm.figures.record import record
-from ldm.metrics.catalogue import short
+from ldm.metrics.catalogue import brief
 from ldm.paths import ROOT
 from ldm.study import recorded
 from ldm.study.results import Store
@@ -114,11 +114,11 @@ display(*charts.by_setting(found, lambda rows: [charts.enough(rows, also, levels
 # a size was trained several times.
 
 # %% tags=["remove-input"]
-named = Markdown(f"By {short(metric)}; the charts are cut at 100 %:")
+named = Markdown(f"By {brief(metric)}; the charts are cut at 100 %:")
 display(named, *charts.by_setting(found, lambda rows: charts.contests(rows, metric, levels, store.influences)))
 
 # %% tags=["remove-input"]
-named = Markdown(f"By {short(also)}:")
+named = Markdown(f"By {brief(also)}:")
 display(named, *charts.by_setting(found, lambda rows: charts.contests(rows, also, levels, store.influences)))
 
 # %% tags=["remove-cell"]

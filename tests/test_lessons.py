@@ -81,7 +81,7 @@ def test_the_answers_are_those_of_the_rows_of_another_edition(second):
     first, other = first_lesson(second), second_lesson(second)
     assert first["steps"].answer == int(5 * 0.006 / 0.001)
     assert first["read"].answer == pytest.approx(value("fd_scene_decoded", 24, 4, 2.0))
-    assert first["winner"].answer == "c = 16" and "FD-scene, against decoded scenes" in first["read"].ask
+    assert first["winner"].answer == "c = 16" and "the best FD-scene of c = 24" in first["read"].ask
     assert other["metrics"].answer == 3 and other["luck"].answer == pytest.approx(0.05 * 12)
     assert all(q.judge(q.answer) == "right" for q in (first | other).values())
 

@@ -10,7 +10,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from ldm.figures.charts import ABOVE, COST, INK, cost_axis
-from ldm.metrics.catalogue import short
+from ldm.metrics.catalogue import brief
 from ldm.statistics.bands import FORFEIT, OPEN, SAME, Bands
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.contest import COUNTED, DONE, PAPER, SIDES, Contest, contest, stretches
@@ -97,7 +97,7 @@ def shown(
     Where there is no contest, it says why not.
     """
     try:
-        found = {short(m): contest(Evidence.of(rows, m, influences(rows, m)), unit=unit) for m in metrics}
+        found = {brief(m): contest(Evidence.of(rows, m, influences(rows, m)), unit=unit) for m in metrics}
     except ValueError as error:
         return (Markdown(f"Not asked of these rows: {error}"),)
     return advantages(found), Markdown(shares(found).to_markdown(index=False))
@@ -120,7 +120,7 @@ def answer(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf)
             told = f"{in_steps(Evidence.of(rows, metric, influences(rows, metric)))}."
         except ValueError as error:
             told = f"not asked of these rows: {error}"
-        lines.append(f"- By {short(metric)}, {told}")
+        lines.append(f"- By {brief(metric)}, {told}")
     return Markdown("\n".join(lines))
 
 

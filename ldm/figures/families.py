@@ -18,7 +18,7 @@ from ldm.figures.explorer import budget_explorer
 from ldm.figures.levels import NETWORKS, SAYS, recorded, title
 from ldm.figures.samples import label, of_captions, thumbnail
 from ldm.figures.tables import table
-from ldm.metrics.catalogue import metric_of, short
+from ldm.metrics.catalogue import brief, metric_of
 from ldm.networks import sizes
 from ldm.profiles import Profile
 from ldm.statistics import families, verdicts
@@ -106,7 +106,7 @@ def answer(found: Mapping[str, Mapping[str, Bands]], pair: Sequence[Profile]) ->
     """Say which family is better altogether, a line a metric and level. found: metric -> `compared`."""
     said = {**words(pair), families.NEITHER: "it is undecided which family is better"}
     lines = [
-        f"- By {short(metric)}, if {title(level)}, **{said[families.better(one)]}** (mean advantage of the"
+        f"- By {brief(metric)}, if {title(level)}, **{said[families.better(one)]}** (mean advantage of the"
         f" {one.sides[0]}: {one.mean:+.0%})."
         for metric, by_level in found.items()
         for level, one in by_level.items()
@@ -167,7 +167,7 @@ def finding(found: Mapping[str, Alone], pair: Sequence[Profile]) -> Markdown:
             for evidence, kind in zip(both, names(pair), strict=True):
                 budgets = verdicts.small_budgets(evidence)
                 yes, no = verdicts.sure(budgets)
-                line: dict[str, Any] = {"by": short(metric), "the caption says": SAYS[level]}
+                line: dict[str, Any] = {"by": brief(metric), "the caption says": SAYS[level]}
                 line |= {"of": f"{kind} {verdicts.listed(evidence.sizes)}", "F3": verdicts.majority(yes, no)}
                 line |= {"smaller surely better": f"{yes:.0%}", "surely not": f"{no:.0%}"}
                 lines.append(line | {"mean advantage of smaller": f"{budgets.mean:+.0%}"})
@@ -185,7 +185,7 @@ def alike(found: Mapping[str, Alone]) -> Markdown:
         for level, both in by_level.items():
             _, ends = verdicts.side_by_side(*both)
             answer = words[verdicts.majority(ends["agree"], ends["differ"])]
-            line = {"by": short(metric), "the caption says": SAYS[level], "answer": answer}
+            line = {"by": brief(metric), "the caption says": SAYS[level], "answer": answer}
             lines.append(line | {f"surely {way}": f"{ends[way]:.0%}" for way in ("agree", "differ")})
     return Markdown(table(pd.DataFrame(lines)) if lines else MISSING)
 

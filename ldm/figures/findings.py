@@ -8,7 +8,7 @@ from itertools import groupby
 
 import pandas as pd
 
-from ldm.metrics.catalogue import short
+from ldm.metrics.catalogue import brief, short
 from ldm.statistics.verdicts import Verdict
 from ldm.study.findings import FINDINGS
 
@@ -46,7 +46,7 @@ def answer(found: Sequence[Verdict]) -> str:
         return "These rows do not answer it."
     by_answer: dict[str, list[str]] = {}
     for verdict in found:
-        by_answer.setdefault(verdict.answer, []).append(short(verdict.metric))
+        by_answer.setdefault(verdict.answer, []).append(brief(verdict.metric))
     words = {"undecided": "is undecided"}
     told = [
         f"**{words.get(given, given)}** by {' and '.join([', '.join(names[:-1]), names[-1]] if names[1:] else names)}"

@@ -14,7 +14,7 @@ from ldm.figures import contest, plots
 from ldm.figures.charts import INK
 from ldm.figures.pictures import picture_grid
 from ldm.figures.samples import kept
-from ldm.metrics.catalogue import short
+from ldm.metrics.catalogue import brief
 from ldm.networks.family import table1
 from ldm.statistics.contest import PAPER
 from ldm.statistics.contest import contest as compare
@@ -47,7 +47,7 @@ def curves(of: Lessons) -> alt.LayerChart:
 
 def advantage(of: Lessons, metrics: Sequence[str]) -> alt.FacetChart:
     """Plot smaller against largest at every budget, a panel a metric."""
-    found = {short(m): compare(Evidence.of(of.trained, m, of.influences[m]), unit=PAPER) for m in metrics}
+    found = {brief(m): compare(Evidence.of(of.trained, m, of.influences[m]), unit=PAPER) for m in metrics}
     return contest.advantages(found)
 
 
@@ -78,7 +78,7 @@ def pair(of: Lessons) -> alt.LayerChart:
             **{name: rows[name].to_numpy(float) for name in ("value", "lo", "hi")},
         }
     )
-    return _intervals(data, "setting", short(of.metrics[0]), "two settings whose intervals overlap")
+    return _intervals(data, "setting", brief(of.metrics[0]), "two settings whose intervals overlap")
 
 
 def differences(of: Lessons) -> alt.LayerChart:
@@ -90,7 +90,7 @@ def differences(of: Lessons) -> alt.LayerChart:
             for how, e in (("other captions", found.unpaired), ("the same captions", found.paired))
         ]
     )
-    chart = _intervals(data, "how", f"difference in {short(of.metrics[0])}", "one difference, known in two ways")
+    chart = _intervals(data, "how", f"difference in {brief(of.metrics[0])}", "one difference, known in two ways")
     return alt.layer(alt.Chart().mark_rule(color=INK, strokeDash=[4, 4]).encode(x=alt.datum(0.0)), chart).properties(
         width="container", height=90, description="one difference with its unpaired and its paired interval"
     )
@@ -115,7 +115,7 @@ def trainings(of: Lessons) -> str:
         return "Every size of these rows was trained once, so nothing can be said about trainings."
     lines = ["| metric | first training | second | difference [95 % interval] |", "|---|---:|---:|---:|"]
     lines += [
-        f"| {short(r.metric)} | {r.first:.3g} | {r.second:.3g} | {r.gap:+.3g} [{r.lo:+.3g}, {r.hi:+.3g}] |"
+        f"| {brief(r.metric)} | {r.first:.3g} | {r.second:.3g} | {r.gap:+.3g} [{r.lo:+.3g}, {r.hi:+.3g}] |"
         for r in found.itertuples()
     ]
     return "\n".join(lines)
@@ -124,14 +124,14 @@ def trainings(of: Lessons) -> str:
 def ranking(of: Lessons) -> str:
     """Return how each metric ranks the sizes with few steps, as a table in Markdown."""
     lines = ["| metric | sizes, best first |", "|---|---|"]
-    lines += [f"| {short(name)} | {', '.join(f'c = {c}' for c in order)} |" for name, order in of.ranks.values]
+    lines += [f"| {brief(name)} | {', '.join(f'c = {c}' for c in order)} |" for name, order in of.ranks.values]
     return "\n".join(lines)
 
 
 def answers(of: Lessons) -> str:
     """Return F3 by each metric as a table in Markdown."""
     lines = ["| metric | answer | advantage of the best smaller model |", "|---|---|---:|"]
-    lines += [f"| {short(v.metric)} | {v.answer} | {v.effect:+.0%} |" for v in of.f3]
+    lines += [f"| {brief(v.metric)} | {v.answer} | {v.effect:+.0%} |" for v in of.f3]
     return "\n".join(lines)
 
 

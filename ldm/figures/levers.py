@@ -14,7 +14,7 @@ from ldm.figures import contest, explorer, tables
 from ldm.figures.charts import ABOVE, INK, cost_axis
 from ldm.figures.levels import SAYS, title
 from ldm.figures.samples import label, of_captions
-from ldm.metrics.catalogue import metric_of, short
+from ldm.metrics.catalogue import brief, metric_of
 from ldm.statistics import comparisons
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.budget import affordable
@@ -95,7 +95,7 @@ def answer(found: Found) -> list[Any]:
     for level, by in found.items():
         gains = {metric: worths(one) for metric, one in by.items()}
         lines = [
-            {"lever": lever} | {short(metric): _told(of[lever]) for metric, of in gains.items()}
+            {"lever": lever} | {brief(metric): _told(of[lever]) for metric, of in gains.items()}
             for lever in next(iter(gains.values()))
         ]
         shown += [*_heading(found, level), Markdown(pd.DataFrame(lines).to_markdown(index=False))]
@@ -226,7 +226,7 @@ def in_fewer_bits(
                     "weights": gap.dose,
                     "c": gap.c,
                     "the caption says": SAYS[level],
-                    "by": short(metric),
+                    "by": brief(metric),
                     "worse by": told,
                 }
                 for gap, told in zip(gaps.itertuples(), comparisons.in_words(gaps), strict=True)

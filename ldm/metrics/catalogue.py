@@ -91,6 +91,11 @@ def short(name: str) -> str:
     return re.sub(r"^(KID|FD), (EfficientNet|scene)(-Lite0| network)", r"\1-\2", title)
 
 
+def brief(name: str) -> str:
+    """Return the name of a metric as a page uses it that says once what distances are measured from: `FD-scene`."""
+    return short(name).removesuffix(", against decoded scenes")
+
+
 def comparable(rows: pd.DataFrame, metric: str) -> None:
     """Raise ValueError if rows of one metric were not all measured in the same way, or of a biased one at one n."""
     single(rows, ("protocol", "n") if metric_of(metric).biased else ("protocol",))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ldm.metrics.catalogue import metric_of, short
+from ldm.metrics.catalogue import brief, metric_of
 from ldm.networks.family import table1
 from ldm.statistics.budget import steps_within
 from ldm.study.lessons import Lessons
@@ -51,7 +51,7 @@ def first_lesson(of: Lessons) -> dict[str, Question]:
     """Return the questions of the lesson about steps and size."""
     small, large = of.sizes[0], of.sizes[-1]
     unit, metric = of.steps_cost, of.metrics[0]
-    title, sign = plain(metric), 1 if metric_of(metric).better == "lower" else -1
+    title, sign = brief(metric), 1 if metric_of(metric).better == "lower" else -1
     few = of.best[(of.best["size"] == large) & (of.best["steps"] == of.few)].iloc[0]
     spread = float(of.best["value"].max() - of.best["value"].min())
     names = tuple(f"c = {c}" for c in of.sizes)
@@ -153,7 +153,7 @@ def second_lesson(of: Lessons) -> dict[str, Question]:
             answer=float(agree),
             near=1.0,
             why="; ".join(
-                f"{plain(name)}: {', '.join(map(str, order))}" for name, order in of.ranks.itertuples(index=False)
+                f"{brief(name)}: {', '.join(map(str, order))}" for name, order in of.ranks.itertuples(index=False)
             )
             + " (best first).",
         ),
@@ -187,13 +187,8 @@ def second_lesson(of: Lessons) -> dict[str, Question]:
     return found
 
 
-def plain(metric: str) -> str:
-    """Return a metric's name without what it is measured against, which is the same in a whole lesson."""
-    return short(metric).split(", ")[0]
-
-
 def _gap(row) -> str:
-    return f"{plain(row.metric)} {row.gap:+.3g}, interval {row.lo:+.3g} to {row.hi:+.3g}"
+    return f"{brief(row.metric)} {row.gap:+.3g}, interval {row.lo:+.3g} to {row.hi:+.3g}"
 
 
 def letters(sizes: Sequence[int]) -> dict[str, int]:
