@@ -88,7 +88,8 @@ race.race(
 )
 
 # %% [markdown]
-# Drag the budget to see which size wins, how sure that is, and what it draws.
+# Drag the budget, which begins at that of the pictures above, to see which size wins, how sure that is, and what it
+# draws. (Captions that say nothing are left out: nothing can be right of them.)
 
 # %% tags=["remove-input"]
 explorer.budget_explorer(
@@ -97,6 +98,7 @@ explorer.budget_explorer(
     store.influences,
     pictures=lambda key: samples.thumbnail(store, key),
     seconds=seconds,
+    start=few * step,
 )
 
 # %% [markdown]

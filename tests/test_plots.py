@@ -330,3 +330,14 @@ def test_the_answer_counts_budgets_in_steps_of_the_largest():
     text = levels.answer(by_level(), KID, ["some"], lambda rows, metric: {}).data
     assert text.count("- If the caption says some of it, ") == 1 and "the budget buys" in text
     assert levels.answer(by_level(), KID, ["nothing"], lambda rows, metric: {}).data == levels.MISSING
+
+
+def test_the_explorer_begins_at_a_budget_that_affords_what_is_asked():
+    rows = synthetic.sampling_rows()
+    drawn = explorer.budget_explorer(rows, [KID], start=2 * rows["cost"].min()).to_dict()
+    params = {param["name"]: param.get("value") for param in drawn["params"]}
+    low, high = params["ends"]["cost"]
+    budget = np.exp(low + params["share"] * (high - low))
+    assert 2 * rows["cost"].min() <= budget * 1.0001 <= 2.1 * rows["cost"].min()
+    beyond = explorer.budget_explorer(rows, [KID], start=1e9).to_dict()
+    assert next(param["value"] for param in beyond["params"] if param["name"] == "share") == 1

@@ -35,12 +35,13 @@ def budget_explorer(
     seconds: Mapping[tuple[str, int], tuple[float, float]] | None = None,
     axes: Sequence[str] = tuple(COSTS),
     called: Mapping[str, str] = LABELS,
+    start: float | None = None,
 ) -> alt.VConcatChart:
     """Drag a sampling budget: who wins within it, by which setting, and how surely.
 
     Above, every size at its best guidance against cost, settings beyond the budget faded. Below, the best
     affordable setting of each size with its interval: the winner filled, others marked where their interval
-    overlaps the winner's; at the right the chance that a size is truly the best one within the budget
+    overlaps the winner's; at the right the chance that a size is the best one within the budget
     (`ldm.statistics.frontier`), so that nobody reads noise as a verdict. Then the pictures that these settings drew.
 
     Args:
@@ -52,6 +53,7 @@ def budget_explorer(
             Rows that say it themselves, in a column `clock`, need none.
         axes: which of COSTS the reader may choose, the first is shown.
         called: what choices are called whose column's name is no word for readers.
+        start: the budget that is shown at first, in the first of the axes; None: the middle.
     """
     points = pd.concat([_points(rows, metric, seconds) for metric in metrics], ignore_index=True)
     costs = [name for name in axes if name in points and points[name].notna().any()]
@@ -65,10 +67,13 @@ def budget_explorer(
     ]
     selects.append(_select("axis", costs, [COSTS[name] for name in costs], label="cost"))
     fixed = [alt.param(name=name, value=values[0]) for name, values in shown.items() if len(values) == 1]
-    slider = alt.param(
-        name="share", value=0.5, bind=alt.binding_range(min=0, max=1, step=0.005, name="sampling budget ")
-    )
     logs = {name: np.log(points[name].agg(["min", "max"])).tolist() for name in costs}
+    low, high = logs[costs[0]]
+    share = 0.5 if start is None else np.clip((np.log(start) - low) / (high - low), 0, 1)
+    share = float(np.ceil(share * 200) / 200)  # a stop of the slider that affords it
+    slider = alt.param(
+        name="share", value=share, bind=alt.binding_range(min=0, max=1, step=0.005, name="sampling budget ")
+    )
     ends = alt.param(name="ends", value=logs)  # by which ldm-charts.js finds the place of an address's budget
     budget = alt.param(name="budget", expr="exp(ends[axis][0] * (1 - share) + ends[axis][1] * share)")
 
