@@ -321,7 +321,7 @@ def test_each_setting_that_has_rows_stands_under_its_own_name_where_there_are_se
     rows = by_level()
     assert levels.by_setting({"laptop-eps": rows, "laptop-v": rows[:0]}, lambda part: [len(part)]) == [len(rows)]
     named, drawn, other, _ = levels.by_setting({"laptop-eps": rows, "laptop-v": rows}, lambda part: [len(part)])
-    assert named.data == "### Predicting eps, drawn on leading times" and drawn == len(rows)
+    assert named.data == "### Predicting the noise, drawn on leading times" and drawn == len(rows)
     assert other.data == "### Predicting v, drawn on trailing times"
     assert [one.data for one in levels.by_setting({"laptop-v": rows[:0]}, lambda part: [part])] == [levels.MISSING]
 

@@ -24,6 +24,7 @@ from ldm.study.results import Store
 
 SAYS = {"all": "everything", "some": "some of it", "subject": "the subject", "nothing": "nothing"}  # of captions
 NETWORKS = {"unet": "UNets", "unet-short": "UNets", "dit": "transformers"}  # what a profile trains, in words
+PREDICTED = {"eps": "the noise", "x0": "the picture"}  # in words, where a profile's word is none
 MISSING = "No rows of these settings are recorded yet."
 
 
@@ -52,7 +53,7 @@ def by_setting(
 def setting(name: str) -> str:
     """Return how a profile's networks predict, and which times its samplers visit, in words."""
     profile = profiles.get(name)
-    return f"Predicting {profile.predict}, drawn on {profile.spacing} times"
+    return f"Predicting {PREDICTED.get(profile.predict, profile.predict)}, drawn on {profile.spacing} times"
 
 
 def shared(found: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

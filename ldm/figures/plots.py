@@ -111,7 +111,7 @@ def optimum_guidance(rows: pd.DataFrame, metric: str, influences: Influences | N
     tied = best_guidance(rows, metric, influences).set_index(["c", "steps"])["tied"]
     winner = best(rows, ["c", "steps"])
     sets = [tied[c, steps] for c, steps in zip(winner["c"], winner["steps"], strict=True)]
-    winner["tied"] = [f"{min(s):g} to {max(s):g}" if len(s) > 1 else "alone" for s in sets]
+    winner["tied"] = [f"{min(s):g} to {max(s):g}" if len(s) > 1 else "no other" for s in sets]
     data = columns(winner)
     two_lines = alt.Axis(
         labelAngle=0, orient="top", labelPadding=18, labelExpr="split(datum.label, ' · ')"
@@ -121,20 +121,20 @@ def optimum_guidance(rows: pd.DataFrame, metric: str, influences: Influences | N
         y=alt.Y("steps:O", title="sampling steps"),
         tooltip=[*tooltip(data, metric), alt.Tooltip("tied:N", title="may be the best")],
     )
+    least, most = float(rows["guidance"].min()), float(rows["guidance"].max())
+    dark = f"datum.guidance > {least + 0.6 * (most - least)}"  # tiles on which dark letters are hard to read
+    letters = alt.condition(dark, alt.value("#ffffff"), alt.value("#10222b"))
     tiles = base.mark_rect(cornerRadius=4, stroke=INK, strokeOpacity=0.25).encode(
         color=alt.Color(
             "guidance:Q",
             title="best guidance",
-            scale=alt.Scale(
-                scheme="tealblues",
-                domain=[float(rows["guidance"].min()), float(rows["guidance"].max())],
-            ),
+            scale=alt.Scale(scheme="tealblues", domain=[least, most]),
         )
     )
-    text = base.mark_text(fontSize=13, fontWeight="bold", color="#10222b", dy=-6).encode(
-        text=alt.Text("guidance:Q", format="~g")
+    text = base.mark_text(fontSize=13, fontWeight="bold", dy=-6).encode(
+        text=alt.Text("guidance:Q", format="~g"), color=letters
     )
-    tied = base.mark_text(fontSize=10, color="#10222b", dy=9).encode(text="tied:N")
+    tied = base.mark_text(fontSize=10, dy=9).encode(text="tied:N", color=letters)
     return alt.layer(tiles, text, tied).properties(
         width="container",
         height={"step": 38},

@@ -24,7 +24,7 @@ NAMES = {
     "continued": "teacher, trained on",
     "codi": "CoDi",
     "lcm": "LCM",
-    "guided": "guidance told",
+    "guided": "guidance told",  # the first of guided distillation's students, which makes all steps
 }
 
 
@@ -148,11 +148,11 @@ class DistillationEvaluator(sampling.SamplingEvaluator):
 def named(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with a column `drawn by`.
 
-    It holds the teacher, by which sampler, or whose student, the halved ones under one name.
+    It holds the teacher, by which sampler, or whose student, those of guided distillation under one name.
     """
     names = [
         (
-            "halved"
+            "guided distillation"
             if taught.steps_of(task)
             else NAMES[task] + (f" by {sampler}" if task == "pretrain" and sampler != "ddim" else "")
         )
