@@ -150,11 +150,12 @@ display(*training.along(by_training, pair))
 # %% [markdown]
 # ## Does a smaller one win in both families?
 #
-# F3, the question of the paper: is a smaller network better than the largest one here, at budgets from two steps of
-# the largest up to four times that? F3 holds where it surely is over more than half of these doublings, and fails
-# where it surely is not over more than half. The advantage is a share of the largest one's value, on average over
-# these budgets. Its interval is linear, so that its end may pass 100 %. A family of which each network was trained
-# once, as the UNets where captions say nothing, has intervals that do not cover training again.
+# F3, the question of the paper: is a smaller network better than the largest one here, at budgets from two steps of the
+# largest up to four times that? F3 holds where it surely is over more than half of these doublings, and fails where it
+# surely is not over more than half; both shares stand beside the answer. Then follows the mean advantage of the smaller
+# ones, as a share of the largest one's value. Its interval is linear, so that its end may pass 100 %. A family of which
+# each network was trained once, as the UNets where captions say nothing, has intervals that do not cover training
+# again.
 
 # %% tags=["remove-input"]
 charts.finding(alone, pair)

@@ -157,21 +157,23 @@ def alone(rows: Mapping[Level, pd.DataFrame], metric: str, influences: Influence
 
 
 def finding(found: Mapping[str, Alone], pair: Sequence[Profile]) -> Markdown:
-    """Return as a table whether F3 holds in each family: a line a metric, level and family.
+    """Return as a table whether F3 holds in each family: a line a metric and level, a column a family.
 
-    found: metric -> `alone`.
+    Beside each answer stands over which shares of the budgets a smaller one is surely better, and surely not, and the
+    mean advantage. found: metric -> `alone`.
     """
     lines = []
     for metric, by_level in found.items():
         for level, both in by_level.items():
+            line = {"by": brief(metric), "the caption says": SAYS[level]}
             for evidence, kind in zip(both, names(pair), strict=True):
                 budgets = verdicts.small_budgets(evidence)
                 yes, no = verdicts.sure(budgets)
-                line: dict[str, Any] = {"by": brief(metric), "the caption says": SAYS[level]}
-                line |= {"of": f"{kind} {verdicts.listed(evidence.sizes)}", "F3": verdicts.majority(yes, no)}
-                line |= {"smaller surely better": f"{yes:.0%}", "surely not": f"{no:.0%}"}
-                lines.append(line | {"mean advantage of smaller": f"{budgets.mean:+.0%}"})
-    return Markdown(table(pd.DataFrame(lines)) if lines else MISSING)
+                line[f"{kind} {verdicts.listed(evidence.sizes)}"] = (
+                    f"**{verdicts.majority(yes, no)}**: {yes:.0%} better, {no:.0%} not; {budgets.mean:+.0%}"
+                )
+            lines.append(line)
+    return Markdown(table(pd.DataFrame(lines).fillna("")) if lines else MISSING)
 
 
 def alike(found: Mapping[str, Alone]) -> Markdown:
