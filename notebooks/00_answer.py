@@ -168,10 +168,10 @@ Markdown(findings_figures.summary(answers))
 
 # %% [markdown]
 # Each finding is asked by several metrics, because metrics can disagree. By two of those of F2, which ask how near a
-# restored picture comes to the true one, F2 fails in the paper, too. F6 is asked of students by CoDi; by LCM it holds
-# by more metrics ([distillation](08_distillation.ipynb)). F2, F5 and F6 were asked of the first
-# edition's models (four sizes that predict *v*, captions that say everything), by other metrics. F3 is the question of
-# this page. [The verdicts](12_verdicts.ipynb) give every effect with its interval.
+# restored picture comes to the true one, F2 fails in the paper, too. F6 is asked of students by CoDi; [the
+# chapter](08_distillation.ipynb) asks it of others, too. F2, F5 and F6 were asked of the first edition's models (four
+# sizes that predict *v*, captions that say everything), by other metrics. F3 is the question of this page. [The
+# verdicts](12_verdicts.ipynb) give every effect with its interval.
 #
 # ## Four ways on
 #

@@ -19,7 +19,7 @@
 # **What we run.** The family in the paper's own setting: networks that predict the noise, DDIM on Stable Diffusion's
 # own times, captions that say some of the picture and leave the rest open. Guidance scales $w$ go from 1 (no guidance)
 # to 6. Quality is a [distance to real scenes](../book/metrics.md) that went through the same autoencoder. A perfect
-# model would have a KID near 0, and an FD near 1.3, which is what real scenes get with 1,024 pictures ([the
+# model would have a KID near 0, and an FD a little above it, which is what real scenes get with so many pictures ([the
 # data](01_data.ipynb)). Every point has the same noise and captions.
 
 # %% tags=["parameters"]
