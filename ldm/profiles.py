@@ -2,7 +2,8 @@
 
 `laptop-eps` and `laptop-v` are the study for two CPU cores, in two settings; `smoke` runs every line of it in minutes,
 with a UNet of fewer levels. `gpu-eps` and `gpu-v` go on from them, on the same pictures, to the widths of the paper's
-Table 1; `tpu` is the paper's own scale. `laptop` is the first edition, of which the tasks downstream still ask.
+Table 1; `laptop-dit` and `gpu-dit` are transformers of those costs. `tpu` is the paper's own scale, and `laptop` the
+first edition, of which the tasks downstream still ask.
 """
 
 from __future__ import annotations

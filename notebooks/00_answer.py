@@ -16,10 +16,10 @@
 # that the small ones often win. This book runs their study again, on a family small enough for
 # your own machine, with an interval on every point and every verdict.
 #
-# Our networks draw [little scenes](01_data.ipynb). Their width is *c*: those of c = 8, 16 and 32 have 0.6, 2.3 and 8.8
-# million parameters. A caption can say everything about a scene (subject, style, place, background, colours), some of
-# it, or nothing. *FD-scene* is a distance from real scenes, as a network sees them that has learnt to read scenes;
-# lower is better.
+# Our networks draw [little scenes](01_data.ipynb). Their width is *c*, and [the family](02_family.ipynb) says how many
+# parameters each has. A caption can say everything about a scene (subject, style, place, background, colours), some of
+# it, or nothing. *FD-scene* is a distance from real scenes, measured by a network that has learnt to read scenes; lower
+# is better.
 
 # %% tags=["parameters", "remove-cell"]
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py: whose rows are drawn
@@ -127,7 +127,7 @@ Markdown(
 #   followed less, by 13 % ([levers](13_levers.ipynb)).
 # - **Another sampler**, DPM-Solver++, is better than DDIM in few steps by FD-scene and worse by the other two metrics
 #   ([samplers](05_samplers.ipynb)).
-# - **A distilled student** is better than its teacher in one or two steps, and not from four on
+# - **A student distilled by CoDi** is better than its teacher in one or two steps, and not from four on
 #   ([distillation](08_distillation.ipynb), of the first edition's models).
 
 # %% [markdown]

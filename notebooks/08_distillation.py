@@ -37,7 +37,7 @@
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py
 methods = ["codi", "lcm", "guided", "continued"]  # names in ldm.tasks.distillation.methods.METHODS
 sizes = []  # base filter counts c; none: the profile's family
-steps = [1, 2, 4, 8]  # of consistent students, and of the teacher trained on; a halved one makes its own
+steps = [1, 2, 4, 8]  # of consistent students, and of the teacher trained on; guided distillation makes its own
 few = 4  # steps at which students and teachers are compared
 guidance = []  # none: the profile's, as far as students know it
 n = 0  # pictures a point; 0: the profile's number
@@ -181,7 +181,7 @@ Markdown(
 #   c = 16 the student is a little worse.
 # - *Why.* On these scenes a teacher's quality by DDIM hardly changes from four steps on. The paper's models gain up to
 #   fifty. So there is little that a student could learn to do in four steps.
-# - *Guided distillation (halved).* A little behind CoDi: much better than the teachers with one step, about equal with
+# - *Guided distillation.* A little behind CoDi: much better than the teachers with one step, about equal with
 #   two, and rather worse with four.
 # - *LCM.* Its students match CoDi's with one step, except the smallest. With more steps they fall behind, most of all
 #   the small ones. With four steps they are worse than their teachers at every size.
@@ -205,7 +205,7 @@ Markdown(
 saved = comparisons.accelerations(
     rows[(rows["sampler"] != "dpm++") & (rows["task"] != "continued")], metric, influences
 )
-saved = saved.replace({"task": distillation.NAMES})
+saved["task"] = [distillation.name_of(task) for task in saved["task"]]
 Markdown(
     tables.table(saved[saved["steps"] == few], what=f"Students in {few} steps")
     + "\n\n"
@@ -217,16 +217,16 @@ Markdown(
 # are as good as their teachers with three. By the values of 256 pictures, the students of the two largest sizes are
 # better than their teachers with any number of steps; on 1,024 neither can be told from its teacher in four steps. All
 # intervals except one have no upper end. So "about 5" is neither found here nor excluded, except for c = 16, where the
-# factor is at most 1.25. With one step a student by CoDi does what its teacher needs two or three for. A halved student
-# with one step does what its teacher needs two for.
+# factor is at most 1.25. With one step a student by CoDi does what its teacher needs two or three for, and one by
+# guided distillation what its teacher needs two for.
 
 # %% [markdown]
 # ## What a student costs
 #
 # The table counts forward passes (a backward pass is two), as a share of what the teacher's training took. *Continued*
 # is the teacher that was trained on. It saw twice as many pictures as the students of CoDi and LCM, which costs the
-# same. If it gains as much as they do, the training was the reason. The chain of halved students took up to three times
-# as much.
+# same. If it gains as much as they do, the training was the reason. The chain of guided distillation took up to three
+# times as much.
 
 # %% tags=["remove-input"]
 effort = distillation.effort(students, chosen)

@@ -104,8 +104,9 @@ Markdown(
 #
 # Between the laptop and a pod lies one large GPU. The profiles `gpu-eps` and `gpu-v` use the scenes, the autoencoder,
 # the text tower and the judges of the laptop's second edition. Only the width goes on, from c = 64 to Table 1's 320, in
-# bfloat16 and in larger batches. A queue orders the tasks for a machine that is lent for minutes: the task that adds
-# most comes first, and rows and models are packed along the way.
+# bfloat16 and in larger batches; `gpu-dit` has transformers of those costs, at a rate that was swept on the laptop. A
+# queue orders the tasks for a machine that is lent for minutes: the task that adds most comes first, and rows and
+# models are packed along the way.
 #
 # `make gpu-study ARGS="--plan --minutes 9"` measures the card and lists what fits into nine minutes. Without `--plan`
 # it does these tasks, and packs their results into `runs/home`. Unpack these in a checkout (`tar xf`); `make compact`

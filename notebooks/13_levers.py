@@ -29,6 +29,7 @@
 # | solvers of higher order | DPM-Solver++(2M), its stochastic form, UniPC | Lu et al. 2022, Zhao et al. 2023 |
 # | rescaled guidance | the guided estimate keeps its spread | Lin et al. 2024 |
 # | CFG++ | noise is added back from the unguided estimate | Chung et al. 2024 |
+# | negative prompts | guides away from a caption that does not hold | after Liu et al. 2022; which caption is ours |
 # | projected guidance | the push of guidance is shortened and turned | Sadat et al. 2024 |
 # | search among noises | draws several pictures, and a small CLIP keeps one | Ma et al. 2025 |
 # | weights in fewer bits | half precision, or one byte a weight | common practice |
@@ -130,9 +131,9 @@ display(*guides.contests(guided, metrics, store.influences))
 
 # %% [markdown]
 # The paper's finding F3, that a smaller model wins at small budgets, asked both ways
-# ([the rule](../book/protocol.md)), of all steps and of four and more. The chapter about sampling answers otherwise,
-# since the paper's unit counts a guided step once. Here it counts as the two passes that it is, so small budgets buy
-# the largest size fewer steps; and one training a size is asked:
+# ([the rule](../book/protocol.md)), from the fewest steps of the largest and from four of its steps. A guided step
+# counts as the two passes that it is, and one training a size is asked, so the answers may differ from those of [the
+# chapter about sampling](04_sampling.ipynb):
 
 # %% tags=["remove-input"]
 guides.verdicts(guided, metrics, store.influences)

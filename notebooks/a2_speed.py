@@ -73,8 +73,9 @@ Markdown(protocol.folded(rows[rows["metric"] == "images per second"], {}, "make 
 #
 # ## One pass
 #
-# How long one pass takes a picture where 64 are drawn at once, and all that comes besides: the text tower, the decoder
-# and the sampler's own arithmetic. A guided step is two passes. The table is of the machine that was timed last:
+# The time of one pass for each picture, where 64 are drawn at once, and that of all that comes besides: the text tower,
+# the decoder and the sampler's own arithmetic. A guided step is two passes. The table is of the machine that was timed
+# last:
 
 # %% tags=["remove-input"]
 Markdown(tables.table(speed.passes(rows)))

@@ -175,3 +175,10 @@ def test_families_of_one_law_are_alike_at_every_training_budget_whatever_a_lengt
 def test_a_training_budget_that_no_curve_holds_is_refused():
     with pytest.raises(ValueError, match="two training lengths with one of these budgets between them"):
         at_budgets(Evidence.of(pd.DataFrame([{**ROW, "images_seen": 20_000}]), "denoising"), np.array([1e9]))
+
+
+def test_families_without_a_budget_in_common_are_no_comparison():
+    rows, influences = two(usual, usual)
+    rows.loc[rows["family"] == 1, "cost"] += 1e6
+    with pytest.raises(ValueError, match="The UNets and the transformers have no range of budgets in common"):
+        families.between(Evidence.of(rows, "kid_effnet", influences), NAMES)

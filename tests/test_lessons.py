@@ -86,6 +86,23 @@ def test_the_answers_are_those_of_the_rows_of_another_edition(second):
     assert all(q.judge(q.answer) == "right" for q in (first | other).values())
 
 
+@pytest.mark.parametrize(
+    ("enough", "asked", "said"),
+    [
+        ((2, 4, 8), 16, "4 steps may be as good as its best count, 8 steps."),
+        ((8, 8, 8), 24, "All 8: no count below the largest one that was measured may be as good."),
+        ((1, 2, 4), 24, "4 steps may be as good"),
+    ],
+)
+def test_how_many_steps_are_enough_is_asked_of_the_largest_size_that_needs_fewer_than_were_measured(
+    second, enough, asked, said
+):
+    of = Lessons(SECOND, second.store)
+    of.__dict__["enough"] = pd.DataFrame({"c": list(UNIT), "enough steps": enough, "best steps": 8, "loss": "0"})
+    question = first_lesson(of)["enough"]
+    assert f"c = {asked}," in question.ask and question.why.startswith(said)
+
+
 def test_the_pair_overlaps_and_is_told_apart_by_its_pairs(second):
     rows, paired, unpaired = second.pair
     assert rows["lo"].max() < rows["hi"].min(), "the two intervals overlap"

@@ -153,6 +153,14 @@ def test_a_negative_prompt_is_what_guidance_leads_away_from():
     np.testing.assert_array_equal(np.concatenate(list(toys.draw(cell, SCENES))), drawn)
 
 
+def test_negative_prompts_that_would_not_be_asked_are_refused():
+    generator, plan = Toys(OPEN).load(16), OPEN.plan("ddim", 2)
+    captions = SCENES.captions(range(4))
+    for guidance, others in ((1.0, captions), (3.0, captions[:3])):
+        with pytest.raises(ValueError, match=f"{len(others)} negative prompts for 4 pictures at guidance"):
+            next(generator.images(captions, plan, guidance, negative=others))
+
+
 def test_every_kind_of_pass_is_timed(evaluator):
     timed = importlib.import_module("benchmarks.levers")
     asked = {kind for cell in lever_grid.lever_grid(OPEN) for _, kind, count in evaluator.asked(cell) if count}

@@ -39,7 +39,8 @@ def folder(tmp_path_factory):
 def test_weights_are_stored_in_half_precision_and_what_is_never_read_is_left_out(folder):
     options = json.loads((folder / "browser.json").read_text())
     for network in options["networks"]:
-        assert network["bytes"] == (folder / network["file"]).stat().st_size < 2.5 * network["params"]
+        bound = 2 if network["name"].startswith("unet") else 2.5  # of so small a one the graph itself is a fifth
+        assert network["bytes"] == (folder / network["file"]).stat().st_size < bound * network["params"]
 
 
 def test_the_sizes_on_offer_are_those_of_the_family_whose_models_ship():
@@ -48,6 +49,14 @@ def test_the_sizes_on_offer_are_those_of_the_family_whose_models_ship():
     assert all(models.model_path(OPEN_EPS, c, OPEN_EPS.length).is_file() == (c in shipped) for c in OPEN_EPS.family)
     with pytest.raises(ValueError, match="There is no trained model of c = 8"):
         models.shipped_sizes(replace(OPEN_EPS, setting="untrained"))
+
+
+def test_the_families_share_all_that_the_page_has_once():
+    one, *others = task.FAMILIES
+    for other in others:
+        for shared in ("predict", "spacing", "noise", "latent_shape", "scenes", "tokens", "guidance"):
+            assert getattr(one, shared) == getattr(other, shared), shared
+        assert models.frozen_files(one) == models.frozen_files(other)
 
 
 def test_a_network_whose_model_does_not_ship_is_refused(tmp_path):

@@ -6,12 +6,13 @@ import json
 from dataclasses import asdict, replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ldm.data.scenes.dataset import Scenes
 from ldm.figures import charts, protocol
 from ldm.figures.protocol import alike
-from ldm.metrics.catalogue import METRICS
+from ldm.metrics.catalogue import METRICS, told_apart
 from ldm.metrics.protocol import Protocol
 from ldm.paths import ROOT
 from ldm.profiles import LAPTOP
@@ -47,6 +48,20 @@ def test_any_other_field_is_another_protocol_and_refused_with_both_fingerprints(
     with pytest.raises(ValueError, match=f"^the file .*{field} is {OTHERS[field]!r}, not") as error:
         CARD.require(asdict(other), "the file")
     assert CARD.fingerprint in str(error.value) and other.fingerprint in str(error.value)
+
+
+def test_captions_of_all_levels_are_told_in_words():
+    rows = pd.DataFrame(
+        {"metric": "mystery", "n": 64, "protocol": ["a; val captions", "a; val captions that say some"]}
+    )
+    told = protocol.folded(rows, {})
+    assert "a; val captions that say everything or val captions that say some" in told
+
+
+def test_metrics_whose_brief_names_are_one_are_told_apart():
+    both = ("fd_scene", "fd_scene_decoded", "alignment")
+    assert list(told_apart(both).values()) == ["FD-scene", "FD-scene, against decoded scenes", "scene alignment"]
+    assert list(told_apart(both[1:]).values()) == ["FD-scene", "scene alignment"]
 
 
 @pytest.mark.parametrize("found", [None, {}, {"network": "a"}, asdict(CARD) | {"more": 1}])

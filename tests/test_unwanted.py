@@ -41,3 +41,12 @@ def test_it_is_the_same_whichever_pictures_are_asked_for(what):
 @pytest.mark.parametrize("what", get_args(Unwanted))
 def test_where_nothing_is_said_it_says_nothing(what):
     assert unwanted(Scenes(OPEN_EPS.scenes, "val", 4, level="nothing"), range(4), what) == [""] * 4
+
+
+def test_one_thing_changed_is_one_part_of_the_caption():
+    """Of scenes of one object, of which all is said: what, style or background."""
+    data = Scenes(OPEN_EPS.scenes, "val", 200)
+    single = [i for i in range(200) if len(data.scene(i).objects) == 1]
+    for i, text in zip(single, unwanted(data, single, "one thing changed"), strict=True):
+        own, other = data.caption(i).split(", "), text.split(", ")
+        assert sum(a != b for a, b in zip(own, other, strict=True)) == 1, (own, other)

@@ -116,7 +116,7 @@ def prepare() -> Callable[..., None]:
 
         shrink()
     elif jax.default_backend() != "cpu":
-        for name in ("laptop-eps", "laptop-v"):
+        for name in ("laptop-eps", "laptop-v", "laptop-dit"):
             profiles.PROFILES[name] = replace(profiles.PROFILES[name], batch=DRAWN)
     jax.config.update("jax_default_matmul_precision", "highest")  # a GPU would round float32 to 10 bits, a CPU does not
     print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}", flush=True)

@@ -65,14 +65,14 @@ def prices(rows: pd.DataFrame, seconds: Mapping[tuple[str, int], tuple[float, fl
 
 
 def example(found: Mapping[tuple[str, str], Rule], metric: str, rows: pd.DataFrame, gflops: float) -> str:
-    """Say which size the rule by one metric takes for so many GFLOPs a picture, at each level of caption."""
+    """Say which size the rule by one metric takes for so many GFLOPs a picture, at each level that buys its steps."""
     price = rows.groupby("c")["gflops"].first().sort_index()
     taken: dict[int, list[str]] = {}
     for (level, by), one in found.items():
         if by == metric:
             passes = one.steps * (1 if level == "nothing" else 2)
-            size = int(max(price.index[affordable(passes * price, gflops)], default=price.index[0]))
-            taken.setdefault(size, []).append(SAYS[level])
+            if bought := list(price.index[affordable(passes * price, gflops)]):
+                taken.setdefault(int(max(bought)), []).append(SAYS[level])
     said = [f"c = {size} where the caption says {' or '.join(levels)}" for size, levels in taken.items()]
     return f"For {gflops:g} GFLOPs a picture that is {', and '.join(said)}." if said else ""
 

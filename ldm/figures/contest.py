@@ -10,7 +10,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from ldm.figures.charts import ABOVE, COST, INK, cost_axis
-from ldm.metrics.catalogue import brief
+from ldm.metrics.catalogue import brief, told_apart
 from ldm.statistics.bands import FORFEIT, OPEN, SAME, Bands
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.contest import COUNTED, DONE, PAPER, SIDES, Contest, contest, stretches
@@ -97,7 +97,8 @@ def shown(
     Where there is no contest, it says why not.
     """
     try:
-        found = {brief(m): contest(Evidence.of(rows, m, influences(rows, m)), unit=unit) for m in metrics}
+        named = told_apart(metrics).items()
+        found = {name: contest(Evidence.of(rows, m, influences(rows, m)), unit=unit) for m, name in named}
     except ValueError as error:
         return (Markdown(f"Not asked of these rows: {error}"),)
     return advantages(found), Markdown(shares(found).to_markdown(index=False))

@@ -69,7 +69,7 @@ def budget_explorer(
     fixed = [alt.param(name=name, value=values[0]) for name, values in shown.items() if len(values) == 1]
     logs = {name: np.log(points[name].agg(["min", "max"])).tolist() for name in costs}
     low, high = logs[costs[0]]
-    share = 0.5 if start is None else np.clip((np.log(start) - low) / (high - low), 0, 1)
+    share = 0.5 if start is None or low == high else np.clip((np.log(start) - low) / (high - low), 0, 1)
     share = float(np.ceil(share * 200) / 200)  # a stop of the slider that affords it
     slider = alt.param(
         name="share", value=share, bind=alt.binding_range(min=0, max=1, step=0.005, name="sampling budget ")

@@ -159,8 +159,8 @@ def alone(rows: Mapping[Level, pd.DataFrame], metric: str, influences: Influence
 def finding(found: Mapping[str, Alone], pair: Sequence[Profile]) -> Markdown:
     """Return as a table whether F3 holds in each family: a line a metric and level, a column a family.
 
-    Beside each answer stands over which shares of the budgets a smaller one is surely better, and surely not, and the
-    mean advantage. found: metric -> `alone`.
+    With each answer stand the sizes, over which shares of the budgets a smaller one is surely better, and surely not,
+    and the mean advantage. found: metric -> `alone`.
     """
     lines = []
     for metric, by_level in found.items():
@@ -169,11 +169,12 @@ def finding(found: Mapping[str, Alone], pair: Sequence[Profile]) -> Markdown:
             for evidence, kind in zip(both, names(pair), strict=True):
                 budgets = verdicts.small_budgets(evidence)
                 yes, no = verdicts.sure(budgets)
-                line[f"{kind} {verdicts.listed(evidence.sizes)}"] = (
-                    f"**{verdicts.majority(yes, no)}**: {yes:.0%} better, {no:.0%} not; {budgets.mean:+.0%}"
+                line[kind] = (
+                    f"{verdicts.listed(evidence.sizes)}: **{verdicts.majority(yes, no)}**, {yes:.0%} better, {no:.0%}"
+                    f" not; {budgets.mean:+.0%}"
                 )
             lines.append(line)
-    return Markdown(table(pd.DataFrame(lines).fillna("")) if lines else MISSING)
+    return Markdown(table(pd.DataFrame(lines)) if lines else MISSING)
 
 
 def alike(found: Mapping[str, Alone]) -> Markdown:

@@ -54,10 +54,17 @@ def curves(rows: pd.DataFrame, pair: Sequence[Profile]) -> Any:
 
 
 def compared(rows: pd.DataFrame, pair: Sequence[Profile], influences: InfluencesOf) -> Bands | None:
-    """Return the comparison of the first family with the second at every training budget; None without rows of both."""
+    """Return the comparison of the first family with the second at every training budget.
+
+    None without rows of both, or where the lengths of their trainings have no range of budgets in common.
+    """
     if not len(rows):
         return None
-    return families.by_training(Evidence.of(rows, LOSS, influences(rows, LOSS)), names(pair))
+    evidence = Evidence.of(rows, LOSS, influences(rows, LOSS))
+    try:
+        return families.by_training(evidence, names(pair))
+    except ValueError:
+        return None
 
 
 def along(found: Bands | None, pair: Sequence[Profile]) -> tuple[Any, ...]:

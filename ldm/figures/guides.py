@@ -12,7 +12,7 @@ from IPython.display import Markdown
 from ldm.figures.charts import color, columns, cost_axis, curve, pick, quality_axis, tooltip, unbeaten
 from ldm.figures.contest import UNITS, advantages, shares
 from ldm.figures.tables import table
-from ldm.metrics.catalogue import brief, metric_of
+from ldm.metrics.catalogue import metric_of, told_apart
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.contest import DONE, contest
 from ldm.statistics.evidence import Evidence
@@ -70,10 +70,8 @@ def contests(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesO
         return (Markdown(MISSING),)
     dearest = rows.loc[(rows["lever"] != PLAIN) & (rows["c"] == rows["c"].max()), DONE].max()
     found = {
-        f"{brief(metric)}, {way}": contest(
-            Evidence.of(part, metric, influences(part, metric)), unit=DONE, end=float(dearest)
-        )
-        for metric in metrics
+        f"{name}, {way}": contest(Evidence.of(part, metric, influences(part, metric)), unit=DONE, end=float(dearest))
+        for metric, name in told_apart(metrics).items()
         for way, part in ways(rows).items()
     }
     return advantages(found), Markdown(shares(found).to_markdown(index=False))

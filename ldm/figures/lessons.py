@@ -14,7 +14,7 @@ from ldm.figures import contest, plots
 from ldm.figures.charts import INK
 from ldm.figures.pictures import picture_grid
 from ldm.figures.samples import kept
-from ldm.metrics.catalogue import brief
+from ldm.metrics.catalogue import brief, told_apart
 from ldm.networks.family import table1
 from ldm.statistics.contest import PAPER
 from ldm.statistics.contest import contest as compare
@@ -47,7 +47,8 @@ def curves(of: Lessons) -> alt.LayerChart:
 
 def advantage(of: Lessons, metrics: Sequence[str]) -> alt.FacetChart:
     """Plot smaller against largest at every budget, a panel a metric."""
-    found = {brief(m): compare(Evidence.of(of.trained, m, of.influences[m]), unit=PAPER) for m in metrics}
+    named = told_apart(metrics).items()
+    found = {name: compare(Evidence.of(of.trained, m, of.influences[m]), unit=PAPER) for m, name in named}
     return contest.advantages(found)
 
 

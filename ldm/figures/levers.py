@@ -14,7 +14,7 @@ from ldm.figures import contest, explorer, tables
 from ldm.figures.charts import ABOVE, INK, cost_axis
 from ldm.figures.levels import SAYS, title
 from ldm.figures.samples import label, of_captions
-from ldm.metrics.catalogue import brief, metric_of
+from ldm.metrics.catalogue import brief, metric_of, told_apart
 from ldm.statistics import comparisons
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.budget import affordable
@@ -93,9 +93,9 @@ def answer(found: Found) -> list[Any]:
     """
     shown = []
     for level, by in found.items():
-        gains = {metric: worths(one) for metric, one in by.items()}
+        gains = {name: worths(by[metric]) for metric, name in told_apart(by).items()}
         lines = [
-            {"lever": lever} | {brief(metric): _told(of[lever]) for metric, of in gains.items()}
+            {"lever": lever} | {name: _told(of[lever]) for name, of in gains.items()}
             for lever in next(iter(gains.values()))
         ]
         shown += [*_heading(found, level), Markdown(pd.DataFrame(lines).to_markdown(index=False))]

@@ -40,7 +40,7 @@ def folded(rows: pd.DataFrame, cards: Mapping[str, Protocol], command: str = "",
                 f" {card.n} real pictures of {card.side} x {card.side} pixels, `{card.images}`; card"
                 f" `{card.fingerprint}`"
             )
-        protocol = CAPTIONS.sub(r"\1 captions that say everything", protocol)
+        protocol = CAPTIONS.sub(r"\1 that say everything", protocol)
         items.setdefault(
             (f"{counts} {counted if most > 1 else counted.removesuffix('s')} a value", protocol), []
         ).append(metric)

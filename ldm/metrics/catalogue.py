@@ -7,6 +7,7 @@ the command `score`, whose network is the user's choice, stand in `ldm.metrics.s
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import pandas as pd
@@ -94,6 +95,12 @@ def short(name: str) -> str:
 def brief(name: str) -> str:
     """Return the name of a metric as a page uses it that says once what distances are measured from: `FD-scene`."""
     return short(name).removesuffix(", against decoded scenes")
+
+
+def told_apart(names: Iterable[str]) -> dict[str, str]:
+    """Return each metric's brief name, or the long one of all where two brief ones are the same."""
+    found = {name: brief(name) for name in names}
+    return found if len(set(found.values())) == len(found) else {name: short(name) for name in found}
 
 
 def comparable(rows: pd.DataFrame, metric: str) -> None:

@@ -48,9 +48,11 @@ def by_training(evidence: Evidence, names: tuple[str, str]) -> Bands:
     does not lose a stretch of budgets because its next length costs a little more.
     evidence: a row for each network and length, with a column `family`, 0 or 1. Raises: ValueError as `between`.
     """
-    _, start, end = _common(evidence, training_flops(evidence.rows), names)
-    budgets = np.geomspace(start, end, 1 + int(np.ceil(PER_DOUBLING * np.log2(end / start))))
-    read, flops = at_budgets(evidence, budgets)
+    spent = training_flops(evidence.rows)
+    _, start, end = _common(evidence, spent, names)
+    grid = np.geomspace(start, end, 1 + int(np.ceil(PER_DOUBLING * np.log2(end / start))))
+    kept = spent[(start < spent) & (spent < end)]  # at which a network was kept
+    read, flops = at_budgets(evidence, np.union1d(grid, kept))
     return bands(read, flops, (read.rows["family"] == 0).to_numpy(bool), names, start, end)
 
 
@@ -59,9 +61,14 @@ def _common(evidence: Evidence, cost: np.ndarray, names: tuple[str, str]) -> tup
     first = (evidence.rows["family"] == 0).to_numpy(bool)
     if first.all() or not first.any():
         raise ValueError(f"Two families are compared, and the rows are of one: run the grid for {' and '.join(names)}.")
-    start = max(cost[first].min(), cost[~first].min())
-    end = min(cost[first].max(), cost[~first].max())
-    return first, float(start), float(end)
+    start = float(max(cost[first].min(), cost[~first].min()))
+    end = float(min(cost[first].max(), cost[~first].max()))
+    if not start < end:
+        raise ValueError(
+            f"The {names[0]} and the {names[1]} have no range of budgets in common (from {start:.3g} to {end:.3g});"
+            " run settings that cost alike."
+        )
+    return first, start, end
 
 
 def better(found: Bands) -> str:

@@ -202,8 +202,8 @@ def order_of_samplers(
     """Section 3.4: at few steps one sampler is better than another (DPM-Solver++ than DDIM, DDIM than DDPM; Fig. 11).
 
     The effect is by how much `worse` is worse than `better`, as a share of the value, on average over all sizes and
-    step counts from 4 to 20 that both have, each at its best guidance. Holds where its interval lies above 0, fails
-    where it lies below the margin: the two are alike, or the other way round.
+    step counts from 4 to 20 that both have, each at its best guidance. Holds where its interval lies above 0; else
+    fails where it lies below the margin: the two are alike, or the other way round.
     """
     evidence = Evidence.of(rows, metric, influences)
     table, values = evidence.rows, evidence.values

@@ -145,17 +145,18 @@ class DistillationEvaluator(sampling.SamplingEvaluator):
         return super().columns(cell) | changed
 
 
+def name_of(task: str) -> str:
+    """Return what was trained in words, all students of guided distillation under one name."""
+    return "guided distillation" if taught.steps_of(task) else NAMES[task]
+
+
 def named(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with a column `drawn by`.
 
     It holds the teacher, by which sampler, or whose student, those of guided distillation under one name.
     """
     names = [
-        (
-            "guided distillation"
-            if taught.steps_of(task)
-            else NAMES[task] + (f" by {sampler}" if task == "pretrain" and sampler != "ddim" else "")
-        )
+        name_of(task) + (f" by {sampler}" if task == "pretrain" and sampler != "ddim" else "")
         for task, sampler in zip(rows["task"], rows["sampler"], strict=True)
     ]
     return rows.assign(**{"drawn by": names})

@@ -135,8 +135,8 @@ def second_lesson(of: Lessons) -> dict[str, Question]:
             "How few pictures would have been enough for a paired interval that just leaves out zero?",
             needed,
             f"Intervals shrink with the root of n: {paired.n} x ({narrow:.3g} / {abs(paired.value):.3g})² = {needed}."
-            " That is for an even chance; for four times in five it takes twice as many. (A distance in many"
-            " directions, as FD, cannot be measured with fewer pictures than those are.)",
+            " That is for an even chance; for four times in five it takes twice as many. (FD needs more pictures"
+            " than it has directions, of which there are dozens.)",
             right=0.1,
             near=0.4,
         ),

@@ -79,14 +79,20 @@ class Generator:
 
         Args:
             guide: a weaker network that guides in place of the empty caption (`ldm.diffusion.guidance.pair`).
-            captioned: whether the guide sees the caption; if not, it sees the empty one.
+            captioned: whether the guide sees the caption; if not, it sees the empty one, or the negative prompt.
             negative: contexts that guidance leads away from, one a picture, in place of the empty caption's.
             reuse: whether deep features are kept between rows (`ldm.diffusion.sampler.Reuse`).
             candidate: which of an image's starts (`candidate_keys`); the others are for a search among them.
+        Raises: ValueError for negative prompts that are not asked, or not one a picture.
         """
         guidance = as_guidance(guidance)
         plain = np.all(np.asarray(guidance.scale) == 1) and guidance.renoise == 0
         alone = self.takes_guidance or (captioned if guide is not None else plain)
+        if negative is not None and (alone or len(negative) != len(context)):
+            raise ValueError(
+                f"{len(negative)} negative prompts for {len(context)} pictures at guidance {guidance.scale}: expected"
+                " one a picture, and guidance that asks for them; leave them out, or guide by more than 1."
+            )
         size = self.profile.batch
         away = np.broadcast_to(self.text.null(1)[0], context.shape) if negative is None else negative
         for start, count, (full, null) in full_batches(size, context, away):

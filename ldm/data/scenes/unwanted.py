@@ -1,6 +1,6 @@
 """Negative prompts for scenes: of each picture a caption that guidance may lead away from.
 
-It says the same parts of a scene as the picture's own caption, and something else of them.
+It says the same parts of a scene as the picture's own caption, as far as there are such, and not the same of all.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def unwanted(data: Scenes, indices: Sequence[int], what: Unwanted) -> list[str]:
     """Return the negative prompt of each picture; the empty caption has the empty one.
 
     "one thing changed": the picture's own caption, changed so that it no longer holds (`ldm.data.scenes.truth.untrue`).
-    "another scene": that of the next scene of the split of which the same parts are something else.
+    "another scene": the same parts of the next scene of the split, as far as it has them, that read otherwise.
     """
 
     def changed(i: int, parts: Collection[str]) -> str:
