@@ -16,10 +16,10 @@
 # and Xie (2023) report that more steps of a small one do not make up for its size; Pan et al. (2025) let a small one
 # draw the first two fifths of a large one's steps without loss ([what others found](../book/since.md)).
 #
-# **What we run.** Transformers in which each of the 64 latents is a token, with the caption in cross-attention: width
-# 48 (two layers, trained three times) and 72 (three layers, trained once). A pass costs 10 and 13 % more than one of
-# the UNets c = 8 and c = 16. Latents, captions, prediction, times and images seen (640,000) are the UNets'; the
-# transformers have a learning rate of their own ([the log](../book/log.md)). A point is 1,024 pictures.
+# **What we run.** Transformers in which each of the 64 latents is a token, with the caption in cross-attention. Widths
+# 48, 72 and 120 (two, three and four layers) are partners of the UNets c = 8, 16 and 32: a pass costs 10 to 18 % more.
+# Latents, captions, prediction, times and images seen are the UNets'; the transformers have a learning rate of their
+# own ([the log](../book/log.md)). A point is 1,024 pictures.
 
 # %% tags=["parameters"]
 profile = "laptop-eps"  # not used: this page compares `families`
@@ -133,7 +133,7 @@ display(*(part for name in also for part in (Markdown(f"By {brief(name)}:"), *ch
 #
 # Which family learns more from the same training FLOPs? Asked by the held-out loss, with which no sampler and no
 # autoencoder interferes: how well a network predicts the noise in pictures that it has not seen. Lines are first
-# trainings at six lengths.
+# trainings, a point a length.
 
 # %% tags=["remove-input"]
 training.curves(losses, pair)
@@ -154,8 +154,7 @@ display(*training.along(by_training, pair))
 # largest up to four times that? F3 holds where it surely is over more than half of these doublings, and fails where it
 # surely is not over more than half; both shares stand beside the answer. Then follows the mean advantage of the smaller
 # ones, as a share of the largest one's value. Its interval is linear, so that its end may pass 100 %. A family of which
-# each network was trained once, as the UNets where captions say nothing, has intervals that do not cover training
-# again.
+# each network was trained once has intervals that do not cover training again.
 
 # %% tags=["remove-input"]
 charts.finding(alone, pair)
@@ -189,11 +188,11 @@ record("families", {name: {level: one.shares for level, one in by.items()} for n
 # %% [markdown]
 # ## Limits
 #
-# Two sizes of each, on simple pictures of 8 x 8 latents; who wins at 64 x 64 latents, where a transformer looks at
-# 4,096 tokens, may be another. The transformers' learning rate was swept over 24,000 images, the UNets' over 40,000
-# to 160,000. At both widths the highest rate tried was the best, and the rate used is a little lower, so the
-# transformers may be worse trained than the UNets. For c = 8 in few steps the best guidance is the largest tried, 6;
-# a larger one might narrow its gap to width 48 by FD and alignment.
+# Few sizes of each, on simple pictures of 8 x 8 latents; who wins at 64 x 64 latents, where a transformer looks at
+# 4,096 tokens, may be another. The transformers' learning rate was swept at widths 48 and 72 over 24,000 images, the
+# UNets' over 40,000 to 160,000. At both widths the highest rate tried was the best, and the rate used is a little
+# lower, so the transformers may be worse trained than the UNets. For c = 8 in few steps the best guidance is the
+# largest tried, 6; a larger one might narrow its gap to width 48 by FD and alignment.
 #
 # A transformer's pass costs a little more than its partner's. So between the cost of some steps of the UNet and of as
 # many of the transformer, the UNet has taken its step and the transformer has not. These stretches are each under a
