@@ -29,7 +29,6 @@
 # | solvers of higher order | DPM-Solver++(2M), its stochastic form, UniPC | Lu et al. 2022, Zhao et al. 2023 |
 # | rescaled guidance | the guided estimate keeps its spread | Lin et al. 2024 |
 # | CFG++ | noise is added back from the unguided estimate | Chung et al. 2024 |
-# | negative prompts | guides away from a caption that does not hold | after Liu et al. 2022; which caption is ours |
 # | projected guidance | the push of guidance is shortened and turned | Sadat et al. 2024 |
 # | search among noises | draws several pictures, and a small CLIP keeps one | Ma et al. 2025 |
 # | weights in fewer bits | half precision, or one byte a weight | common practice |
