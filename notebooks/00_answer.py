@@ -106,7 +106,7 @@ explorer.budget_explorer(
 # many on the right. The first quality is a distance of drawn pictures from real ones that went through the same
 # autoencoder; lower is better. The lower chart shows the best that each size can do within the budget. *Best: 87%* is
 # the chance that a size is the best one if nothing but the luck of the pictures is counted. With the luck of training,
-# neighbouring sizes are often not told apart ([below](#does-a-smaller-network-win-at-small-budgets)). A tap or the
+# neighbouring sizes are often not told apart (below). A tap or the
 # mouse on a point shows its interval, its setting and its number of pictures. The pictures at the bottom are drawn with
 # these settings, from the same captions and the same noise. See [how each number is made](../book/protocol.md) and [the
 # glossary](../book/glossary.md).

@@ -160,8 +160,8 @@ samples.at_equal_cost(store, optimum.within(rows, metric, budgets), budgets)
 # ## The winner at each budget
 #
 # Drag the budget. For each size the line shows its best setting that costs no more, and the pictures are drawn with it.
-# The chance that a size is best counts the luck of the pictures alone, for one training of each size. [The
-# answer](#the-answer) counts the luck of training, too, and is therefore less sure.
+# The chance that a size is best counts the luck of the pictures alone, for one training of each size. The
+# answer at the top counts the luck of training, too, and is therefore less sure.
 
 # %% tags=["remove-input"]
 explorer.budget_explorer(

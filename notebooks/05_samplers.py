@@ -82,7 +82,7 @@ Markdown("\n".join(f"- By {other}: {words}" for other, words in told.items()))
 # %% [markdown] tags=["recorded"]
 # Which sampler draws better is another question. From 4 to 16 steps DPM-Solver++ is better than DDIM by 13 % by FD, and
 # worse by 17 % by KID and by 12 % by alignment. DDIM and DDPM cannot be told apart by FD
-# ([below](#verdict)).
+# (below).
 
 # %% [markdown]
 # ## Quality against sampling cost, by sampler
