@@ -153,7 +153,7 @@ def test_cells_drawn_by_lot_are_run_again_and_never_compared_with_themselves(und
     assert (table.loc[table["metric"] != "kid_effnet", "off"] < 0.01).all()
     assert (again["off"] > 0).all()
     text = recompute.agreement(CELLS, 2, store=store, evaluator=evaluator)
-    assert f"2 of the {len(CELLS)} cells" in text and f"of {len(table)}**" in text
+    assert f"2 of the {len(CELLS)} settings" in text and f"of {len(table)}**" in text
 
 
 def test_influences_are_kept_for_every_metric_and_give_the_intervals_back(undisturbed):
