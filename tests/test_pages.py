@@ -315,15 +315,20 @@ def test_a_command_is_copied_and_a_figure_s_code_names_where_the_book_lies(brows
 def test_the_playground_keeps_its_settings_in_the_address(browser, small_book):
     with served(small_book) as address:
         page, wrong = open_page(browser, address + "book/playground.html", "light")
-        page.wait_for_selector("#playground select[name=c]")
-        page.select_option("#playground select[name=c]", index=1)
+        page.wait_for_selector("#playground select[name=network]")
+        page.select_option("#playground select[name=network]", index=1)
         page.fill("#playground input[name=seed]", "7")
-        c = page.eval_on_selector("#playground select[name=c]", "menu => menu.value")
+        network = page.eval_on_selector("#playground select[name=network]", "menu => menu.value")
         link = page.evaluate("location.href").replace("steps=10", "steps=4").replace("kind=hilly", "kind=nothing")
         other, _ = open_page(browser, link, "light")
-        other.wait_for_selector("#playground select[name=c]")
+        other.wait_for_selector("#playground select[name=network]")
         value = lambda name: other.eval_on_selector(f"#playground [name={name}]", "field => field.value")
-        assert [value(name) for name in ("c", "seed", "steps", "kind")] == [c, "7", "4", "hilly"] and not wrong
+        assert [value(name) for name in ("network", "seed", "steps", "kind")] == [
+            network,
+            "7",
+            "4",
+            "hilly",
+        ] and not wrong
         page.context.close()
         other.context.close()
 
