@@ -104,17 +104,9 @@ def queue(
         ),
         *(command for seed in seeds for c in small for name in both for command in pictures(own[c], name, c, seed)),
         *(command for seed in seeds for c in transformers for command in pictures(tokens[c], "laptop-dit", c, seed)),
-        *(
-            command
-            for c in large
-            for command in (paper[c], held_out(paper[c], "gpu-eps", c), *pictures(paper[c], "gpu-eps", c))
-        ),
-        *(
-            command
-            for c in wide
-            for command in (costly[c], held_out(costly[c], "gpu-dit", c), *pictures(costly[c], "gpu-dit", c))
-        ),
-        *(command for c in first for command in (held_out(paper[c], "gpu-v", c), *pictures(paper[c], "gpu-v", c))),
+        *(command for c in large for command in (paper[c], *measured(paper[c], "gpu-eps", c))),
+        *(command for c in wide for command in (costly[c], *measured(costly[c], "gpu-dit", c))),
+        *(command for c in first for command in measured(paper[c], "gpu-v", c)),
         *(
             drawn(paper[c], "samplers", "gpu-eps", c, level="some", more=f" --sampler {sampler}", steps=(4, 8, 16))
             for c in first
@@ -188,6 +180,11 @@ def held_out(needs: Command, name: str, c: int, seed: int = 0) -> Command:
         programs=(("grid", "denoising", name, c, 0),),
         needs=needs,
     )
+
+
+def measured(needs: Command, name: str, c: int) -> list[Command]:
+    """What is asked of a training: its held-out loss, and its pictures."""
+    return [held_out(needs, name, c), *pictures(needs, name, c)]
 
 
 def pictures(needs: Command, name: str, c: int, seed: int = 0) -> list[Command]:

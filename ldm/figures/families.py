@@ -102,11 +102,15 @@ def words(pair: Sequence[Profile]) -> dict[str, str]:
     }
 
 
+def verdict(found: Bands, pair: Sequence[Profile]) -> str:
+    """Say which family is better altogether, in a clause."""
+    return {**words(pair), families.NEITHER: "it is undecided which family is better"}[families.better(found)]
+
+
 def answer(found: Mapping[str, Mapping[str, Bands]], pair: Sequence[Profile]) -> Markdown:
     """Say which family is better altogether, a line a metric and level. found: metric -> `compared`."""
-    said = {**words(pair), families.NEITHER: "it is undecided which family is better"}
     lines = [
-        f"- By {brief(metric)}, if {title(level)}, **{said[families.better(one)]}** (mean advantage of the"
+        f"- By {brief(metric)}, if {title(level)}, **{verdict(one, pair)}** (mean advantage of the"
         f" {one.sides[0]}: {one.mean:+.0%})."
         for metric, by_level in found.items()
         for level, one in by_level.items()
@@ -118,9 +122,14 @@ def along(found: Mapping[str, Bands], pair: Sequence[Profile]) -> tuple[Any, ...
     """Plot the advantage of the first family at every budget, a panel a level, and say how the range divides."""
     if not found:
         return (Markdown(MISSING),)
-    panels, ends = {title(level): one for level, one in found.items()}, words(pair)
-    chart = along_the_budget(panels, ends, COST, f"advantage of {names(pair)[0]}")
-    described = f"advantage of the {names(pair)[0]} over the {names(pair)[1]} at every sampling budget, with its band"
+    return advantage({title(level): one for level, one in found.items()}, pair, COST, "sampling")
+
+
+def advantage(panels: Mapping[str, Bands], pair: Sequence[Profile], unit: str, kind: str) -> tuple[Any, ...]:
+    """Plot the advantage of the first family at every budget of a kind, and say how the range divides."""
+    ends, (first, second) = words(pair), names(pair)
+    chart = along_the_budget(panels, ends, unit, f"advantage of {first}")
+    described = f"advantage of the {first} over the {second} at every {kind} budget, with its band"
     return chart.properties(description=described), Markdown(shares(panels, ends).to_markdown(index=False))
 
 
@@ -230,7 +239,7 @@ def curves(rows: Mapping[str, pd.DataFrame], pair: Sequence[Profile], metric: st
     parts = []
     for level, part in rows.items():
         drawn = best(pick(part[part["seed"] == 0], metric), ["family", "c", "steps"])
-        parts.append(told_apart(drawn.assign(panel=title(level)), pair))
+        parts.append(by_partners(drawn.assign(panel=title(level)), pair))
     data = pd.concat(parts)
     chart = quality_panels(
         data,
@@ -244,7 +253,7 @@ def curves(rows: Mapping[str, pd.DataFrame], pair: Sequence[Profile], metric: st
     return chart.properties(description=described)
 
 
-def told_apart(rows: pd.DataFrame, pair: Sequence[Profile]) -> pd.DataFrame:
+def by_partners(rows: pd.DataFrame, pair: Sequence[Profile]) -> pd.DataFrame:
     """Return rows with what `encoding` tells them apart by: `who`, the partners, and `kind`, the family."""
     of_pair = {(i, c): _named(two) for two in partners(pair) for i, c in enumerate(two)}
     who = [of_pair[int(i), int(c)] for i, c in zip(rows["family"], rows["c"], strict=True)]
@@ -252,7 +261,7 @@ def told_apart(rows: pd.DataFrame, pair: Sequence[Profile]) -> pd.DataFrame:
 
 
 def encoding(data: pd.DataFrame, pair: Sequence[Profile]) -> dict[str, Any]:
-    """Return how curves of `told_apart` rows are drawn: a colour for two partners, dashed the second family."""
+    """Return how curves of `by_partners` rows are drawn: a colour for two partners, dashed the second family."""
     shown = [who for who in map(_named, partners(pair)) if who in set(data["who"])]
     dash = alt.StrokeDash(
         "kind:N",

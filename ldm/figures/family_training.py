@@ -10,8 +10,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from ldm.figures.charts import curve, interval, quality_axis
-from ldm.figures.contest import along_the_budget, shares
-from ldm.figures.families import MISSING, encoding, names, partners, told_apart, words
+from ldm.figures.families import MISSING, advantage, by_partners, encoding, names, partners, verdict
 from ldm.metrics.catalogue import metric_of
 from ldm.profiles import Profile
 from ldm.statistics import families
@@ -37,7 +36,7 @@ def curves(rows: pd.DataFrame, pair: Sequence[Profile]) -> Any:
     """Plot the held-out loss of first trainings against training FLOPs: a colour a pair, dashed the second family."""
     if not len(rows):
         return Markdown(MISSING)
-    first = told_apart(rows[rows["seed"] == 0], pair)
+    first = by_partners(rows[rows["seed"] == 0], pair)
     data = first[["who", "kind", "c", "images_seen", "value", "lo", "hi", "n"]].assign(flops=training_flops(first))
     x = alt.X("flops:Q", title=FLOPS, scale=alt.Scale(type="log", padding=14), axis=alt.Axis(format=".0e", tickCount=5))
     tips = [
@@ -71,18 +70,14 @@ def along(found: Bands | None, pair: Sequence[Profile]) -> tuple[Any, ...]:
     """Plot the advantage of the first family along the training budget, and say how the range divides."""
     if found is None:
         return (Markdown(MISSING),)
-    panels, ends = {metric_of(LOSS).title: found}, words(pair)
-    chart = along_the_budget(panels, ends, FLOPS, f"advantage of {names(pair)[0]}")
-    described = f"advantage of the {names(pair)[0]} over the {names(pair)[1]} at every training budget, with its band"
-    return chart.properties(description=described), Markdown(shares(panels, ends).to_markdown(index=False))
+    return advantage({metric_of(LOSS).title: found}, pair, FLOPS, "training")
 
 
 def answer(found: Bands | None, pair: Sequence[Profile]) -> Markdown:
     """Say which family is better at equal training compute, in a sentence."""
     if found is None:
         return Markdown(MISSING)
-    said = {**words(pair), families.NEITHER: "it is undecided which family is better"}
     return Markdown(
-        f"At equal training FLOPs, by {metric_of(LOSS).title}, **{said[families.better(found)]}** (mean advantage of"
+        f"At equal training FLOPs, by {metric_of(LOSS).title}, **{verdict(found, pair)}** (mean advantage of"
         f" the {found.sides[0]}: {found.mean:+.1%})."
     )

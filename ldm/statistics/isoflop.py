@@ -56,7 +56,7 @@ def isoflop(evidence: Evidence, budgets: int = 7) -> IsoFlop:
     grid = np.geomspace(least, most, budgets)
     found, best, vertices = [], [], []
     for budget in grid:
-        inside = [c for c, at in lines.items() if flops[at[0]] * (1 - 1e-9) <= budget <= flops[at[-1]] * (1 + 1e-9)]
+        inside = [c for c, at in lines.items() if _holds(flops[at], budget)]
         values = np.array([_read(budget, flops[lines[c]], evidence.values[lines[c]]) for c in inside])
         drawn = np.stack([_read(budget, flops[lines[c]], evidence.replicates[lines[c]]) for c in inside])
         params = np.array([float(rows["params"].iloc[lines[c][0]]) for c in inside])
@@ -88,7 +88,7 @@ def at_budgets(evidence: Evidence, budgets: Float[np.ndarray, " m"]) -> tuple[Ev
     for line in evidence.rows.groupby(["profile", "size"], sort=False).indices.values():
         line = line[np.argsort(flops[line])]
         for budget in budgets:
-            if len(line) > 1 and flops[line[0]] * (1 - 1e-9) <= budget <= flops[line[-1]] * (1 + 1e-9):
+            if len(line) > 1 and _holds(flops[line], budget):
                 kept.append(line[0])
                 values.append(_read(budget, flops[line], evidence.values[line]))
                 drawn.append(_read(budget, flops[line], evidence.replicates[line]))
@@ -97,6 +97,11 @@ def at_budgets(evidence: Evidence, budgets: Float[np.ndarray, " m"]) -> tuple[Ev
         raise ValueError("No network has two training lengths with one of these budgets between them; train for more.")
     rows = evidence.rows.iloc[kept].assign(value=values).reset_index(drop=True)
     return replace(evidence, rows=rows, replicates=np.stack(drawn)), np.array(at)
+
+
+def _holds(flops: np.ndarray, budget: float) -> bool:
+    """Return whether a curve at these FLOPs, in growing order, reaches a budget on both sides."""
+    return bool(flops[0] * (1 - 1e-9) <= budget <= flops[-1] * (1 + 1e-9))
 
 
 def _read(budget: float, flops: np.ndarray, values: np.ndarray) -> np.ndarray:
