@@ -128,27 +128,26 @@ def training_scatter(rows: pd.DataFrame) -> Spread | None:
     """
     if "seed" not in rows:
         return None
-    rows, total, dof = rows.assign(network=_network(rows)), 0.0, 0
     models = ["network", *_present(rows, "task", "images_seen")]
-    by = [*models, *_present(rows, "sampler", "steps", "guidance", "level", "strength")]
-    trainings: dict[str, tuple[float, int]] = {}
-    for _, model in rows.groupby(models, dropna=False):
-        seeds = model["seed"].nunique()
-        groups = [
-            g["value"].to_numpy(float) for _, g in model.groupby(by, dropna=False) if g["seed"].nunique() == seeds
-        ]
-        if seeds > 1 and groups:
-            squares = sum(g.mean() ** 2 for g in groups)  # weighed by them: near 0 a share of the value says nothing
-            variance = float(sum(g.var(ddof=1) for g in groups) / max(squares, 1e-12))
-            network = model["network"].iloc[0]
-            before, count = trainings.get(network, (0.0, 0))
-            trainings[network] = before + variance * (seeds - 1), count + seeds - 1
-    if not trainings:
+    settings = [*models, *_present(rows, "sampler", "steps", "guidance", "level", "strength")]
+    rows = rows.assign(network=_network(rows))
+    rows["expected"] = rows.groupby(models, dropna=False)["seed"].transform("nunique")
+    drawn = rows.groupby(settings, dropna=False).agg(
+        mean=("value", "mean"), variance=("value", "var"), seeds=("seed", "nunique"), expected=("expected", "first")
+    )
+    drawn = drawn[(drawn["seeds"] == drawn["expected"]) & (drawn["seeds"] > 1)]
+    if drawn.empty:
         return None
-    for network, (weighted, count) in trainings.items():  # lengths of a training are no trainings of their own
-        most = int(rows.loc[rows["network"] == network, "seed"].nunique()) - 1
-        total, dof = total + weighted / count * most, dof + most
-    return Spread(float(np.sqrt(total / dof)), dof)
+    drawn["square"] = drawn["mean"] ** 2  # what they are weighed by: near 0 a share of the value says nothing
+    model = drawn.groupby(level=models, dropna=False).agg(
+        variance=("variance", "sum"), square=("square", "sum"), dof=("seeds", "first")
+    )
+    model["dof"] -= 1
+    model["weighted"] = model["variance"] / model["square"].clip(lower=1e-12) * model["dof"]
+    network = model.groupby(level="network").agg(weighted=("weighted", "sum"), count=("dof", "sum"))
+    most = rows.groupby("network")["seed"].nunique()[network.index] - 1  # a training's lengths are no trainings
+    total = float((network["weighted"] / network["count"] * most).sum())
+    return Spread(float(np.sqrt(total / most.sum())), int(most.sum()))
 
 
 def _network(rows: pd.DataFrame) -> pd.Series:
@@ -164,29 +163,31 @@ def _pooled(rows: pd.DataFrame, influences: Influences) -> tuple[pd.DataFrame, d
     """Return one row a setting, and the mean influence of each picture on it where every training's are known."""
     if "seed" not in rows or rows["seed"].nunique() < 2:
         return rows.assign(seeds=1), dict(influences)
-    found, together = [], {}
-    model = rows.groupby(_present(rows, "profile", "size", "task", "images_seen"), dropna=False)["seed"]
-    for _, group in rows.assign(expected=model.transform("nunique")).groupby(
-        _present(rows, *SETTING), dropna=False, sort=False
-    ):
-        if group["seed"].nunique() < group["expected"].iloc[0]:
-            continue
-        if group["seed"].duplicated().any():
-            raise ValueError(
-                f"Two rows are of one setting and training (n = {sorted(set(group['n']))});"
-                " pass the rows of one n alone."
-            )
-        row = group.iloc[0].to_dict() | {"value": float(group["value"].mean()), "seeds": len(group)}
-        half = float((group["hi"] - group["lo"]).mean()) / 2  # as if the trainings shared all their luck with pictures
-        row |= {"lo": row["value"] - half, "hi": row["value"] + half, "n": int(group["n"].min())}
-        if (known := of_all(group, influences)) is not None:
-            together[row["key"]] = known.mean(0)
-        found.append(row)
-    if not found:
+    of_model = rows.groupby(_present(rows, "profile", "size", "task", "images_seen"), dropna=False)["seed"]
+    expected = of_model.transform("nunique")
+    setting = rows.groupby(_present(rows, *SETTING), dropna=False, sort=False)
+    rows = rows.assign(place=setting.ngroup())[setting["seed"].transform("nunique") >= expected]
+    if rows.empty:
         raise ValueError(
             "No setting was evaluated for every training seed of its size; evaluate the seeds at the same settings."
         )
-    return pd.DataFrame(found).drop(columns="expected"), together
+    twice = rows.duplicated(["place", "seed"])
+    if twice.any():
+        same = rows[rows["place"] == rows.loc[twice, "place"].iloc[0]]
+        raise ValueError(
+            f"Two rows are of one setting and training (n = {sorted(set(same['n']))}); pass the rows of one n alone."
+        )
+    group = rows.assign(half=(rows["hi"] - rows["lo"]) / 2).groupby("place")
+    pooled = rows.drop_duplicates("place").drop(columns="place").reset_index(drop=True)
+    value, half = (group[name].mean().to_numpy(float) for name in ("value", "half"))
+    pooled["value"], pooled["seeds"], pooled["n"] = value, group.size().to_numpy(), group["n"].min().to_numpy()
+    pooled["lo"], pooled["hi"] = value - half, value + half  # as if the trainings shared all their luck with pictures
+    together = {}
+    if influences:
+        for key, (_, same) in zip(pooled["key"], group, strict=True):
+            if (known := of_all(same, influences)) is not None:
+                together[key] = known.mean(0)
+    return pooled, together
 
 
 def _replicates(rows: pd.DataFrame, influences: Influences, scatter: Spread | None) -> np.ndarray:
