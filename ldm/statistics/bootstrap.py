@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -33,12 +34,20 @@ def lower_is_better(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 def replicates(rows: pd.DataFrame, influences: Influences | None = None, *, seed: int = 0) -> np.ndarray:
     """Return (rows, REPLICATES): the values that rows with `value`, `lo`, `hi` (and `key`) might have had."""
-    value, rng = rows["value"].to_numpy(float)[:, None], np.random.default_rng(seed)
+    value = rows["value"].to_numpy(float)[:, None]
     if influences and (known := of_all(rows, influences)) is not None:
         moved, n = known - known.mean(1, keepdims=True), known.shape[1]
-        return value + moved @ rng.standard_normal((n, REPLICATES)) / n
+        return value + moved @ _luck(n, seed) / n
     se = (rows["hi"] - rows["lo"]).to_numpy(float)[:, None] / (2 * Z)
-    return value + se * rng.standard_normal((len(rows), REPLICATES))
+    return value + se * _luck(len(rows), seed)
+
+
+@lru_cache(maxsize=2)  # a chapter asks some dozens of times for that of its pictures
+def _luck(count: int, seed: int) -> np.ndarray:
+    """Return (count, REPLICATES) standard normal, read-only."""
+    drawn = np.random.default_rng(seed).standard_normal((count, REPLICATES))
+    drawn.setflags(write=False)
+    return drawn
 
 
 def basic(value: float, drawn: Float[np.ndarray, " replicates"], n: int) -> Estimate:
