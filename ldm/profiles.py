@@ -3,7 +3,7 @@
 `laptop-eps` and `laptop-v` are the study for two CPU cores, in two settings; `smoke` runs every line of it in minutes,
 with a UNet of fewer levels. `gpu-eps` and `gpu-v` go on from them, on the same pictures, to the widths of the paper's
 Table 1; `laptop-dit` and `gpu-dit` are transformers of those costs. `tpu` is the paper's own scale, and `laptop` the
-first edition, of which the tasks downstream still ask.
+first edition, of which super-resolution and DreamBooth still ask.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Profile:
     tokens: int = 24  # length of a caption, in words
     context: int = 128  # width of the text embedding
     scales: tuple[float, float] = (1.0, 3.0)  # of guidance, that students are distilled for
+    told: float = 1000.0  # radians by which the guidance scale's fastest sinusoid turns in a unit: LCM's
     distilled: int = 32_000  # images that a student sees
     segments: int = 8  # steps of the teacher from noise to picture that consistency distillation goes by
     tasks: str = ""  # the profile whose models the downstream tasks start from; empty: this one
@@ -95,7 +96,7 @@ class Profile:
 
     @property
     def downstream(self) -> Profile:
-        """The profile whose models are finetuned, personalised and distilled (chapters 06 to 09)."""
+        """The profile whose models are finetuned and personalised (chapters 06 and 07), and whose judges are probed."""
         return get(self.tasks) if self.tasks else self
 
     @property
@@ -149,6 +150,8 @@ OPEN = replace(
     n=1024,
     steps=(2, 3, 4, 6, 8, 12, 16, 32),
     guidance=(1.0, 2.0, 3.0, 4.0, 6.0),
+    scales=(1.0, 4.0),  # at which teachers are best
+    told=10.0,
     level="some",
     tasks="laptop",
     data=160_000,
@@ -195,6 +198,8 @@ PROFILES: dict[str, Profile] = {
         n=16,
         steps=(4, 8),
         guidance=(1.5, 4.0),
+        scales=(1.0, 3.0),
+        told=1000.0,
         batch=16,
         tasks="",
         live=640,

@@ -127,8 +127,9 @@ Markdown(
 #   followed less, by 13 % ([levers](13_levers.ipynb)).
 # - **Another sampler**, DPM-Solver++, is better than DDIM in few steps by FD-scene and worse by the other two metrics
 #   ([samplers](05_samplers.ipynb)).
-# - **A student distilled by CoDi** is better than its teacher in one or two steps, and not from four on
-#   ([distillation](08_distillation.ipynb), of the first edition's models).
+# - **A student**, distilled for a tenth of its teacher's training, draws in one step what its teacher needs two or
+#   three for, and gains little from four steps on ([distillation](08_distillation.ipynb)). At small budgets nothing
+#   else gains as much ([levers](13_levers.ipynb)).
 
 # %% [markdown]
 # ## What the rule loses
@@ -169,7 +170,7 @@ Markdown(findings_figures.summary(answers))
 # %% [markdown]
 # Each finding is asked by several metrics, because metrics can disagree. By two of those of F2, which ask how near a
 # restored picture comes to the true one, F2 fails in the paper, too. F6 is asked of students by CoDi; [the
-# chapter](08_distillation.ipynb) asks it of others, too. F2, F5 and F6 were asked of the first edition's models (four
+# chapter](08_distillation.ipynb) asks it of others, too. F2 and F5 were asked of the first edition's models (four
 # sizes that predict *v*, captions that say everything), by other metrics. F3 is the question of this page. [The
 # verdicts](12_verdicts.ipynb) give every effect with its interval.
 #

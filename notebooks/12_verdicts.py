@@ -12,8 +12,8 @@
 # This page lists what the paper claims, and whether it holds here: *holds*, *fails* or *undecided*, by each of several
 # metrics. The metrics need not agree. A verdict is computed from recorded rows (`verdicts.py` and `downstream.py` in
 # `ldm/statistics/`) by [a rule](../book/protocol.md); nothing was decided by eye. The family is small and its pictures
-# are simple. What fails here need not fail at the paper's scale. F2, F5 and F6 are about models that are trained
-# further; those of this book come from its first edition's family ([the log](../book/log.md)).
+# are simple. What fails here need not fail at the paper's scale. F2 and F5 are about super-resolution, which in this
+# book comes from its first edition's family ([the log](../book/log.md)).
 
 # %% tags=["parameters"]
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py: whose rows are asked

@@ -12,9 +12,8 @@
 # Every chapter has three or more exercises here, from easy (●) to hard (●●●); most ask one more at their end. You can
 # answer all of them from this book, its recorded rows and `ldm/`. The [glossary](../book/glossary.md) explains words
 # and letters. The solutions are folded beneath. They are code that runs whenever the book is built, so their numbers
-# are those of the rows. Try first. The exercises on super-resolution, DreamBooth, distillation, interpolation, metrics
-# and speed ask rows of the book's first edition (four sizes that predict $v$, captions that say everything), as
-# their chapters do.
+# are those of the rows. Try first. The exercises on super-resolution, DreamBooth, metrics and speed ask rows of the
+# book's first edition (four sizes that predict $v$, captions that say everything), as their chapters do.
 
 # %% tags=["parameters"]
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py
@@ -50,7 +49,7 @@ from ldm.tasks.pretrain import frozen_networks
 from ldm.training import chips
 
 chosen, store = profiles.get(asked_of), Store(ROOT)
-before = chosen.downstream  # whose models are finetuned and distilled: those of the first edition
+before = chosen.downstream  # whose models are finetuned: those of the first edition
 AS_WRITTEN = "laptop-eps"  # the profile whose rows the answers in words were written to
 words = lambda text: display(Markdown(text if asked_of == AS_WRITTEN else "*Say it in words.*"))  # folds its lines
 show = lambda frame: words(tables.table(frame))
@@ -428,16 +427,19 @@ words(
 # network for a picture in four steps under guidance?
 
 # %% tags=["hide-cell"]
-told = recorded.whole_grid(store, before), store.rows(study="distillation", profile=before.name, n=before.n)
+told = recorded.whole_grid(store, chosen), store.rows(study="distillation", profile=chosen.name, n=chosen.n)
 told = pd.concat(told)
 asked = told[(told["steps"] == 4) & (told["guidance"] == 2) & told["sampler"].isin(["ddim", "consistency"])]
 show(asked.groupby("task")["nfe"].first().reset_index())
 words("A student takes the guidance scale as an input; its teacher is asked with and without the caption.")
 
 # %% [markdown]
-# **26** ●● A student was trained on top of its teacher's training. Is it better for that reason? Which rows say so?
+# **26** ●● A student was trained on top of its teacher's training. Is it better for that reason? Which rows of the
+# first edition (the profile `laptop`) say so?
 
 # %% tags=["hide-cell"]
+told = recorded.whole_grid(store, before), store.rows(study="distillation", profile=before.name, n=before.n)
+told = pd.concat(told)
 few = told[(told["metric"] == "kid_effnet") & (told["steps"] <= 4) & told["sampler"].isin(["ddim", "consistency"])]
 few = few[few["task"].isin(["pretrain", "continued", "codi"])]
 show(few.pivot_table(index=["c", "steps"], columns="task", values="value", aggfunc="min").dropna())
@@ -455,8 +457,9 @@ words(
 first = Schedule.sd()
 print(f"alpha = {float(first.alpha[0]):.4f}, sigma = {float(first.sigma[0]):.4f} at t = 0")
 print(
-    "They predict v, and x0 = alpha x - sigma v: alpha is the skip, sigma what multiplies the network. At t = 0 the"
-    " answer is the picture up to sigma times what the network says: as exact as this schedule's first time is clean."
+    "They predict the noise, and x0 = (x - sigma eps) / alpha: 1 / alpha is the skip, sigma / alpha what multiplies the"
+    " network. At t = 0 the answer is the picture up to sigma times what the network says: as exact as this schedule's"
+    " first time is clean. In training the grid ends at alpha = 1 and sigma = 0, where the picture is kept as it is."
 )
 
 # %% [markdown]
@@ -465,7 +468,8 @@ print(
 # **28** ● Is the detour longer on the straight line between two captions than on the great circle?
 
 # %% tags=["hide-cell"]
-ways = store.rows(study="interpolation", profile=before.name)
+ways = store.rows(study="interpolation", profile=chosen.name, level=recorded.of_levels(["all"]))
+ways = ways[ways["strength"].isna()]
 found = []
 for guidance, part in ways[ways["metric"] == "detour"].groupby("guidance"):
     gaps = comparisons.beside(part, "detour", "slerp", store.influences(part, "detour"), by="task")
@@ -501,8 +505,9 @@ show(measured)
 words(
     "The largest of ten is large because it was chosen. Lengths between zero and some end, all as likely, give"
     f" {chance['uniform']:.2f}, exponential ones {chance['exponential']:.2f}, and the models {measured.min().min():.2f}"
-    f" to {measured.max().max():.2f}. So hardly any shows a jump. That larger sizes have a larger one on the same"
-    " captions and noise is a difference, and stands."
+    f" to {measured.max().max():.2f}. Above both, and so more of a jump than chance makes, lie"
+    f" {', '.join(f'c = {c}' for c in measured.index[(measured > chance['exponential']).all(axis=1)]) or 'none'}. That"
+    " larger sizes have a larger one on the same captions and noise is a difference, and stands."
 )
 
 # %% [markdown]
@@ -516,8 +521,9 @@ for a in (0, 0.25, 0.5):
     straight, circle = np.array([1 - a, a]), np.sin(np.array([1 - a, a]) * np.pi / 2)
     spreads = [np.tensordot(way, pair_of_noises, 1).std() for way in (straight, circle)]
     print(f"noise, a = {a:4g}: spread {spreads[0]:.2f} on the line, {spreads[1]:.2f} on the circle")
-scenes = scene_pairs(Scenes(before.scenes, "val", 1024), 64)
-first, second = (text.encode([caption(pair[i]) for pair in scenes]) for i in (0, 1))
+scenes = scene_pairs(Scenes(chosen.scenes, "val", 1024), 64)
+tower = frozen_networks(chosen)[1]
+first, second = (tower.encode([caption(pair[i]) for pair in scenes]) for i in (0, 1))
 length = lambda vectors: np.linalg.norm(vectors, axis=-1)
 words(
     f"Captions: vectors of length {length(first).min():.1f} to {length(first).max():.1f}; halfway "

@@ -46,7 +46,10 @@ def answer(monkeypatch, *words: str) -> str:
         ("grid --n 2 --sizes 8", "n = 2: expected 16"),
         ("grid --study denoising --sizes 8 --steps 4", "steps = (4,): the study denoising has none to choose"),
         ("grid --study superres --level all --sizes 8", "level = all: the study superres has none to choose"),
-        ("grid --study distillation --seed 1 --sizes 8", "seed = 1: the study distillation has none to choose"),
+        (
+            "grid --study distillation --sampler heun --sizes 8",
+            "sampler = heun: the study distillation has none to choose",
+        ),
         ("grid --study pretraining --steps 10 50 --sizes 8", "steps = (10, 50): expected one number"),
         ("grid --study pretraining --sizes 8 --lengths 7", "images = 7: expected a training length"),
         ("grid --study superres --sizes 12 --steps 4", "c = 12: expected a size of profile laptop"),

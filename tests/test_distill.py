@@ -16,7 +16,7 @@ from ldm.diffusion.solvers import ddim
 from ldm.metrics import Estimate
 from ldm.networks.initial import KeySource
 from ldm.networks.structure import abstract, split
-from ldm.networks.unet import TimeEmbedding
+from ldm.networks.time_embedding import LCM, TimeEmbedding, guidance_embedding
 from ldm.study import distillation
 from ldm.study.scene_metrics import Measurement
 from ldm.tasks import pretrain
@@ -120,6 +120,18 @@ def test_the_grid_is_the_samplers_and_ends_clean(n):
     np.testing.assert_array_equal(level.x0(x, 7 * x)[-1], x[-1])
 
 
+@pytest.mark.parametrize("name", ["laptop-eps", "laptop-v", "laptop-flow"])
+@pytest.mark.parametrize("kind", ["codi", "lcm", "guided-4"])
+def test_students_are_drawn_at_the_times_that_they_were_taught_whatever_their_teachers_are(name, kind):
+    """Stable Diffusion's own times begin below the last one, which a student has to start from."""
+    profile = profiles.get(name)
+    taught = level_grid(profile.schedule, profile.predict)(jnp.arange(4), 4).t
+    [cell] = distillation.distillation_grid(profile, [kind], [profile.family[0]], [4], [2.0])
+    np.testing.assert_array_equal(profile.plan(cell.sampler, cell.steps).t[: cell.steps], taught)
+    [on] = distillation.distillation_grid(profile, ["continued"], [profile.family[0]], [4], [2.0])
+    assert on.sampler == "ddim"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["codi", "lcm"])
 def test_a_consistent_student_ends_where_its_teachers_steps_end(method):
@@ -199,6 +211,17 @@ def test_a_student_starts_as_its_teacher_whatever_it_is_told():
     np.testing.assert_array_equal(told(t, w), told(t))
     told.cond_proj.weight = nnx.Param(jnp.ones((16, 8)))
     assert np.abs(told(t, w) - told(t)).max() > 0.1
+
+
+def test_scales_that_are_near_are_told_nearly_alike():
+    """By LCM's published sinusoids a twentieth of a unit is four fifths as far as the next whole number."""
+
+    def apart(a: float, b: float, told: float) -> float:
+        one, other = guidance_embedding(jnp.array([a, b]), student.WIDTH, told)
+        return float(jnp.linalg.norm(one - other))
+
+    near = {told: apart(3.0, 3.05, told) / apart(3.0, 2.0, told) for told in (LCM, profiles.get("laptop-eps").told)}
+    assert near.pop(LCM) > 0.7 and near.popitem()[1] < 0.2
 
 
 class Small(nnx.Module):
@@ -315,7 +338,7 @@ def test_a_student_of_stage_2_makes_its_own_steps_and_the_others_the_grids():
         ("guided-8", 8, 8),
         ("guided-8", 16, 8),
     ]
-    assert [cell.sampler for cell in cells[-2:]] == ["ddim"] * 2 and cells[0].sampler == "consistency"
+    assert [cell.sampler for cell in cells[-2:]] == ["ddim-trailing"] * 2 and cells[0].sampler == "consistency"
 
 
 def test_a_students_rows_say_what_its_distillation_saw_and_that_it_is_asked_once_a_step():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import hypothesis.extra.numpy as some
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,14 +77,38 @@ def test_coherence_of_ways_that_are_straight_and_that_jump():
     assert interpolation_study.coherence(back, seen, pair)["detour"][0] > 100
 
 
+def test_captions_of_a_way_say_as_much_as_is_asked_and_always_the_object():
+    pairs = interpolation.scene_pairs(Scenes(SMOKE.scenes, "val", 100), 5)
+    whole, subjects = (interpolation_study.captions(pairs, level) for level in ("all", "subject"))
+    assert whole == [(caption(a), caption(b)) for a, b in pairs]
+    for pair, texts in zip(pairs, subjects, strict=True):
+        for scene, text in zip(pair, texts, strict=True):
+            assert scene.objects[0].name in text and len(text.split()) <= 3
+
+
+def test_measures_are_told_apart_by_guidance_rescaled_or_not():
+    common = dict(study="interpolation", profile="smoke", task="lerp", c=8, guidance=7.5, protocol="-", n=64)
+    rows = pd.DataFrame(
+        [
+            dataclasses.asdict(Row(metric="detour", value=value, lo=value, hi=value, strength=share, **common))
+            for value, share in ((2.0, None), (3.0, 0.7))
+        ]
+    )
+    assert list(scrubber.guided(rows)) == ["7.5", "7.5, rescaled"]
+
+
 @pytest.mark.slow
 def test_a_cell_leaves_four_measures_and_the_ways_of_its_first_pairs(tmp_path):
     cells = interpolation_study.interpolation_grid(SMOKE, [8], [1.5], steps=2, n=16, frames=3)
+    rescaled = interpolation_study.interpolation_grid(SMOKE, [8], [4.0], steps=2, n=16, frames=3, rescale=0.7)
     store, evaluator = Store(tmp_path), interpolation_study.InterpolationEvaluator(SMOKE)
     rows = run(cells, store=store, evaluator=evaluator)
     assert set(rows["task"]) == {"lerp", "slerp"} and set(rows["n"]) == {16}
     assert set(rows["metric"]) == {"readable", "entropy", "detour", "largest_step"}
     assert (rows.loc[rows["metric"] == "detour", "value"] >= 1).all()
+    plain = interpolation_study.interpolation_grid(SMOKE, [8], [4.0], steps=2, n=16, frames=3)
+    both = run([plain[0], rescaled[0]], store=store, evaluator=evaluator)
+    assert list(both["strength"].dropna().unique()) == [0.7] and both.groupby("metric")["value"].nunique().min() == 2
     asked = interpolation.scene_pairs(Scenes(SMOKE.scenes, "val", 256), 16)
     pictures = np.stack(np.split(samples.kept(store, evaluator.key(cells[0])), interpolation_study.KEPT))
     assert pictures.shape == (interpolation_study.KEPT, 3, 32, 32, 3)
@@ -111,7 +137,13 @@ def test_the_larger_size_is_called_better_where_it_is(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "field, value, says", [("path", "straight", "expected lerp or slerp"), ("frames", 2, "expected 3 to 101")]
+    "field, value, says",
+    [
+        ("path", "straight", "expected lerp or slerp"),
+        ("frames", 2, "expected 3 to 101"),
+        ("rescale", 2.0, "expected 0 .guidance as it is. to 1"),
+        ("level", "nothing", "expected one that says the object"),
+    ],
 )
 def test_a_wrong_way_is_refused(field, value, says):
     with pytest.raises(ValueError, match=says):

@@ -8,9 +8,9 @@ import pytest
 
 from ldm import profiles
 from ldm.figures import levers as figures
-from ldm.study import lever_grid
+from ldm.study import distillation, lever_grid
 from ldm.study.lever_cells import Interval, Kept, Stored
-from ldm.study.levers import LeverEvaluator
+from ldm.study.levers import ALONE, LeverEvaluator
 from ldm.study.results import Store
 from ldm.study.rows import Row
 from ldm.study.sampling import SamplingEvaluator, sampling_grid
@@ -67,6 +67,20 @@ def test_a_lever_of_which_a_cell_is_missing_does_not_count_nor_a_level_without_a
     )
     rows, settings = lever_grid.recorded(store, evaluator, ["some"])
     assert rows.empty and not settings
+
+
+def test_students_are_a_lever_asked_once_a_step(tmp_path, evaluator):
+    store, plain, taught = Store(tmp_path), SamplingEvaluator(OPEN), distillation.DistillationEvaluator(OPEN)
+    asked = [(plain, cell) for cell in sampling_grid(OPEN, lever_grid.SIZES, (4, 8, 16), OPEN.guidance)]
+    students = [(taught, cell) for cell in lever_grid.student_grid(OPEN)]
+    for by, cell in asked + students:
+        told = dict(metric=METRIC, protocol="made up", value=cell.steps, lo=0.0, hi=99.0, n=OPEN.n)
+        store.write(by.key(cell), [Row(**by.columns(cell), **told)])
+    rows, settings = lever_grid.recorded(store, evaluator, ["some"])
+    own = rows[rows["lever"] == lever_grid.STUDENTS]
+    assert set(own["dose"]) == {"CoDi", "LCM"} and len(own) == len(students)
+    assert np.allclose(own["done"], own["gflops"].astype(float) * own["steps"].astype(float))
+    assert all(settings[row.key].asked == [(row.c, ALONE, row.steps)] for row in own.itertuples())
 
 
 def test_the_chapter_says_what_each_lever_is_worth(rows):

@@ -153,13 +153,22 @@ def booth(profile: Profile, row: Record) -> str:
 def interpolation(profile: Profile, row: Record) -> str:
     frames = int(told(row, r"(\d+) pictures a way"))
     cells = interpolation_study.interpolation_grid(
-        profile, [row.c], [row.guidance], steps=row.steps, n=row.n, frames=frames
+        profile,
+        [row.c],
+        [row.guidance],
+        steps=row.steps,
+        n=row.n,
+        frames=frames,
+        level=row.level or "all",
+        rescale=row.strength or 0.0,
     )
     return Evaluators(interpolation_study.InterpolationEvaluator, profile.name).key(only(cells, path=row.task))
 
 
 def students(profile: Profile, row: Record) -> str:
-    cells = distillation.distillation_grid(profile, [row.task], [row.c], [row.steps], [row.guidance], n=row.n)
+    cells = distillation.distillation_grid(
+        profile, [row.task], [row.c], [row.steps], [row.guidance], n=row.n, seed=row.seed, level=row.level or "all"
+    )
     return Evaluators(distillation.DistillationEvaluator, profile.name).key(only(cells))
 
 

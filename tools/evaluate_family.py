@@ -6,7 +6,8 @@
 
 Held-out losses first, of each training and of its averages. Then what the chapters ask, 1,024 pictures a point: every
 size, step count and guidance; every length of training; other samplers; the suspects of the chapter about confounders;
-other levels of caption; newer solvers and other levers; then the other settings, and the other trainings of each size.
+other levels of caption; newer solvers and other levers; students; then the other settings, and the other trainings of
+each size.
 What is recorded is not run again, and a model that is not trained yet is left for later.
 """
 
@@ -19,10 +20,11 @@ from ldm import profiles
 from ldm.data.scenes.captions import Level
 from ldm.paths import ROOT
 from ldm.profiles import Profile
-from ldm.study import confounders, denoising, findings, lever_grid, levers, sampling
+from ldm.study import confounders, denoising, distillation, findings, lever_grid, levers, sampling
 from ldm.study.results import Store
 from ldm.study.run import run
 from ldm.tasks import models, pretrain, register
+from ldm.tasks.distillation.methods import METHODS
 
 SETTINGS = ("laptop-eps", "laptop-v", "laptop-dit")  # profiles: as the paper's base, as today, and transformers
 LEVERS = SETTINGS[0]  # the setting of which levers are asked
@@ -92,6 +94,9 @@ def main() -> None:
             grids = (lever_grid.lever_grid, lever_grid.guided_grid)
             pulled = list(dict.fromkeys(cell for grid in grids for cell in grid(chosen, sizes)))
             run_those_here("levers", pulled, levers.LeverEvaluator(chosen), store, planned=told.plan)
+        taught = distillation.students_grid(chosen, METHODS, sizes, distillation.STEPS, chosen.distilled_guidance)
+        by = distillation.DistillationEvaluator(chosen)
+        run_those_here(f"{chosen.name}, students", taught, by, store, planned=told.plan)
     for seed in SEEDS[1:]:
         for chosen, sizes in family.items():
             for level in ("some", "all"):

@@ -2,8 +2,8 @@
 
     nice -n 19 .venv/bin/python -m tools.train_family    # go on where it stopped; --plan: only list what is left
 
-Each line is one `python -m ldm pretrain`, which saves checkpoints and resumes. What is here, or was drawn with
-elsewhere and recorded, is not trained again.
+Each line is one `python -m ldm pretrain` or `distill`, which saves checkpoints and resumes. What is here, or was drawn
+with elsewhere and recorded, is not trained again.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ldm.paths import ROOT
 from ldm.profiles import PROFILES
 from ldm.study.results import Store
 from ldm.tasks import models
+from ldm.tasks.distillation import methods
 
 FIRST, OTHER = "laptop-eps", "laptop-v"  # the two settings, the paper's own first
 TRANSFORMERS = "laptop-dit"
@@ -29,6 +30,10 @@ STAGES = [
     (TRANSFORMERS, (48, 72, 120), (0,), 640_000),
     (TRANSFORMERS, (48, 72), (1, 2), 640_000),
 ]
+STUDENTS = [  # of the first training of each size
+    (FIRST, (8, 16, 32), ("codi", "lcm", "continued", "guided")),
+    (TRANSFORMERS, (48, 72, 120), ("codi",)),
+]
 
 
 def left() -> list[list[str]]:
@@ -39,12 +44,24 @@ def left() -> list[list[str]]:
         drawn = store.rows(study="sampling", profile=name, c=c, images_seen=images, seed=seed)
         return len(drawn) > 0 or models.file_of(PROFILES[name], c, images, seed) is not None
 
+    def distilled(name: str, c: int, method: str) -> bool:
+        last, profile = methods.kinds(method)[-1], PROFILES[name]
+        drawn = store.rows(study="distillation", profile=name, c=c, task=last)
+        there = models.file_of(profile, c, methods.images_of(profile, last), kind=last)
+        return len(drawn) > 0 or there is not None
+
     return [
         [*f"pretrain --profile {name} --c {c} --seed {seed} --images {images} --snapshots {SNAPSHOTS}".split()]
         for name, sizes, seeds, images in STAGES
         for seed in seeds
         for c in sizes
         if not done(name, c, images, seed)
+    ] + [
+        f"distill {method} --profile {name} --c {c}".split()
+        for name, sizes, asked in STUDENTS
+        for method in asked
+        for c in sizes
+        if not distilled(name, c, method)
     ]
 
 

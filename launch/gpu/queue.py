@@ -266,8 +266,8 @@ def taught(needs: Command, name: str, c: int) -> list[Command]:
         needs=needs,
         made=lambda: models.file_of(profile, c, profile.distilled, kind="codi") is not None,
     )
-    text = f"grid --study distillation --profile {name} --kinds codi --sizes {c} --steps 1 2 4 8 --guidance 2 3"
-    return [Command(text=text, why="students", c=c, minutes=1.5, needs=student)]
+    text = f"grid --study distillation --profile {name} --kinds codi --sizes {c}"
+    return [Command(text=text, why="students", c=c, minutes=3, needs=student)]
 
 
 def words(values: Sequence[object]) -> str:

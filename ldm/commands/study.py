@@ -58,7 +58,7 @@ def grid(
     from ldm.study.run import run
 
     chosen = profiles.get(profile)
-    chosen = chosen.downstream if study in ("superres", "distillation") else chosen
+    chosen = chosen.downstream if study == "superres" else chosen
     sizes = sizes or chosen.family
     cells, evaluator = grids.cells_of(
         study,

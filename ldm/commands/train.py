@@ -220,7 +220,7 @@ def distill(
     method: Positional[Literal["codi", "lcm", "guided", "continued"]],
     /,
     c: int,
-    profile: str = "laptop",
+    profile: str = "laptop-eps",
     images: int = 0,
     seed: int = 0,
     devices: int = 1,

@@ -252,7 +252,8 @@ def plan(sampler: str, steps: int, spacing: Spacing = "trailing", noise: Noise =
     """Return the table of a sampler by its name.
 
     "dpm++" is 2M. "ddim-leading" and "ddim-trailing" are DDIM on these times, whatever the spacing: on those that SD
-    was released with, and on those that begin at the last one.
+    was released with, and on those that begin at the last one. "consistency" takes the latter whatever the spacing:
+    students are taught on them (`ldm.tasks.distillation.flow`).
 
     noise, shift: the schedule (`Schedule.named`).
     Raises: ValueError for an unknown name, step count or spacing, or a shift that is not positive.
@@ -270,7 +271,7 @@ def plan(sampler: str, steps: int, spacing: Spacing = "trailing", noise: Noise =
         "heun": heun,
         "ddim-leading": lambda schedule, steps, spacing: ddim(schedule, steps, spacing="leading"),
         "ddim-trailing": lambda schedule, steps, spacing: ddim(schedule, steps, spacing="trailing"),
-        "consistency": consistency,
+        "consistency": lambda schedule, steps, spacing: consistency(schedule, steps),
     }
     if sampler not in tables:
         raise ValueError(f"sampler = {sampler!r}: expected one of {', '.join(get_args(Sampler))}; choose one of them.")

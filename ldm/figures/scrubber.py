@@ -80,10 +80,12 @@ def film(
     )
 
 
-def scrubber(ways: Mapping[str, UInt8[np.ndarray, "p k h w 3"]], captions: Sequence[tuple[str, str]]) -> alt.LayerChart:
+def scrubber(
+    ways: Mapping[str, UInt8[np.ndarray, "p k h w 3"]], captions: Sequence[tuple[str, str]], *, param: str = "frame"
+) -> alt.LayerChart:
     """Drag a: the pictures of p pairs, one row each, by every model, one column each.
 
-    ways: model -> its pictures, k from B (a = 0) to A (a = 1). captions: A and B of each pair.
+    ways: model -> its pictures, k from B (a = 0) to A (a = 1). captions: A and B of each pair. param: as of `film`.
     """
     return film(
         ways,
@@ -91,15 +93,22 @@ def scrubber(ways: Mapping[str, UInt8[np.ndarray, "p k h w 3"]], captions: Seque
         drag="from B to A",
         start=next(iter(ways.values())).shape[1] // 2,
         description="drag from caption B to caption A: the pictures of every model size, from the same noise",
+        param=param,
     )
 
 
+def guided(rows: pd.DataFrame) -> pd.Series:
+    """Return each row's guidance in words: "7.5", or "7.5, rescaled"."""
+    rescaled = np.where(rows["strength"].notna(), ", rescaled", "")
+    return rows["guidance"].map("{:g}".format) + rescaled
+
+
 def measures(rows: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
-    """Plot each measure by way and guidance ("lerp, 1.5"), a colour a size."""
+    """Plot each measure by way and guidance ("lerp, 2"), a colour a size."""
     panels = []
     for metric in metrics:
         found = pick(rows, metric)
-        data = columns(found).assign(shown=found["task"] + ", " + found["guidance"].map("{:g}".format))
+        data = columns(found).assign(shown=found["task"] + ", " + guided(found))
         title, better, _ = metric_of(metric)
         x = alt.X(
             "value:Q",
@@ -134,7 +143,8 @@ def larger_against_smaller(rows: pd.DataFrame, metrics: Sequence[str], store: St
     """Say by how much the largest size is better than the smallest, pair by pair: is it the more coherent one?"""
     small, large = rows["c"].min(), rows["c"].max()
     found = []
-    for (way, guidance), part in rows[rows["c"].isin([small, large])].groupby(["task", "guidance"]):
+    ends = rows[rows["c"].isin([small, large])]
+    for (way, guidance), part in ends.groupby([ends["task"], guided(ends).rename("guidance")]):
         line = {"way": way, "guidance": guidance}
         for metric in metrics:
             of = part[part["metric"] == metric].set_index("c")

@@ -20,10 +20,17 @@ def timestep_embedding(t: Array, width: int) -> Float[Array, "b width"]:
     return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], -1)
 
 
-def guidance_embedding(w: Array, width: int) -> Float[Array, "b width"]:
-    """Return the sinusoids of 1000 w, sines first, frequencies 10000^(-i / (width/2 - 1)) (Luo et al. 2023, LCM)."""
+LCM = 1000.0  # radians of the fastest sinusoid for one unit of guidance, as published
+
+
+def guidance_embedding(w: Array, width: int, told: float = LCM) -> Float[Array, "b width"]:
+    """Return the sinusoids of told w, sines first, frequencies 10000^(-i / (width/2 - 1)) (Luo et al. 2023, LCM).
+
+    told: radians of the fastest for one unit of guidance. Where it is LCM's, nearly half of them turn more than twice
+    between one whole number and the next, and to a short training they are noise (the book's log has the numbers).
+    """
     steps = jnp.arange(width // 2, dtype=jnp.float32)
-    angles = 1000 * w.astype(jnp.float32)[:, None] * jnp.exp(-math.log(10000) * steps / (width // 2 - 1))[None]
+    angles = told * w.astype(jnp.float32)[:, None] * jnp.exp(-math.log(10000) * steps / (width // 2 - 1))[None]
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], -1)
 
 
@@ -31,11 +38,12 @@ class TimeEmbedding(nnx.Module):
     """Sinusoids, linear, SiLU, linear.
 
     `guidance`: width of a second embedding, of the guidance scale w of a distilled network, that is added to the
-    sinusoids; its projection starts at 0, so that the network starts as the one without.
+    sinusoids; its projection starts at 0, so that the network starts as the one without. `told`: as of
+    `guidance_embedding`.
     """
 
-    def __init__(self, width: int, outputs: int, guidance: int = 0, *, keys: KeySource):
-        self.width, self.guidance = width, guidance
+    def __init__(self, width: int, outputs: int, guidance: int = 0, told: float = LCM, *, keys: KeySource):
+        self.width, self.guidance, self.told = width, guidance, told
         if guidance:
             self.cond_proj = Linear(guidance, width, bias=False, keys=keys)
             self.cond_proj.weight = nnx.Param(jnp.zeros((guidance, width)))
@@ -45,5 +53,5 @@ class TimeEmbedding(nnx.Module):
     def __call__(self, t: Array, w: Array | None = None) -> Float[Array, "b outputs"]:
         emb = timestep_embedding(t, self.width)
         if w is not None:
-            emb = emb + self.cond_proj(guidance_embedding(w, self.guidance))
+            emb = emb + self.cond_proj(guidance_embedding(w, self.guidance, self.told))
         return self.linear_2(nnx.silu(self.linear_1(emb)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ldm import profiles
+from ldm.data.scenes.captions import Level
 from ldm.networks import cost
 from ldm.profiles import Profile
 from ldm.statistics import optimum
@@ -26,6 +27,10 @@ NAMES = {
     "lcm": "LCM",
     "guided": "guidance told",  # the first of guided distillation's students, which makes all steps
 }
+
+
+CONSISTENT = ("codi", "lcm")  # whose students draw in any number of steps
+STEPS = (1, 2, 4, 8)  # in which they are asked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +53,17 @@ class Distilled(sampling.Evaluation):
             )
 
 
+def sampler_of(profile: Profile, kind: str) -> str:
+    """Return the sampler that a kind is drawn by.
+
+    Students are taught on trailing times (`ldm.tasks.distillation.flow`), and keep to them where their teacher, or one
+    that is trained on, is drawn by others.
+    """
+    if kind in CONSISTENT:
+        return "consistency"
+    return "ddim-trailing" if taught.steps_of(kind) and profile.spacing != "trailing" else "ddim"
+
+
 def distillation_grid(
     profile: Profile,
     kinds: Sequence[str],
@@ -56,10 +72,12 @@ def distillation_grid(
     guidance: Sequence[float],
     *,
     n: int | None = None,
+    seed: int = 0,
+    level: Level | None = None,
 ) -> list[Distilled]:
     """Return every kind x size x step count x guidance, each kind by the sampler that it was made for.
 
-    A student of stage 2 makes the steps that it has learnt, and no others.
+    A student of stage 2 makes the steps that it has learnt, and no others. No level: the profile's.
     """
     return [
         Distilled(
@@ -70,10 +88,11 @@ def distillation_grid(
             steps=s,
             guidance=float(g),
             n=n or profile.n,
-            sampler="consistency" if kind in ("codi", "lcm") else "ddim",
+            sampler=sampler_of(profile, kind),
+            seed=seed,
             kind=kind,
             seen=taught.images_of(profile, kind),
-            level=profile.level,
+            level=level or profile.level,
         )
         for kind in kinds
         for c in sizes
@@ -104,9 +123,10 @@ def teachers_grid(
 ) -> list[sampling.Evaluation]:
     """Return the grid of the teachers, by DDIM and by DPM-Solver++.
 
-    By DDIM at every step count of the profile, and by DPM-Solver++ at those where it may replace a student.
+    By DDIM at every step count of the profile, and by DPM-Solver++ at those where it may replace a student: of second
+    order, it is DDIM in one step or two.
     """
-    few = [steps for steps in profile.steps if 4 <= steps <= 8]
+    few = [steps for steps in STEPS if steps >= 4 and steps in profile.steps]
     return [
         *sampling.sampling_grid(profile, sizes, profile.steps, guidance, n=n),
         *sampling.sampling_grid(profile, sizes, few, guidance, n=n, sampler="dpm++"),

@@ -115,8 +115,8 @@ def asked(
 def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict[str, list[Verdict]]:
     """Judge every finding by each metric; cells that nobody has run are run.
 
-    But not those whose models this machine lacks. F2, F5 and F6 are asked of what is recorded of the profile that
-    super-resolution and distillation start from. A finding that the rows do not answer is left out.
+    But not those whose models this machine lacks. F6 is asked of what is recorded of students, F2 and F5 of what is
+    recorded of the profile that super-resolution starts from. A finding that the rows do not answer is left out.
     """
     sizes, metrics, tasks = register.trained_sizes(profile), metrics_of(profile), profile.downstream
     grids = (
@@ -128,7 +128,7 @@ def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict
         run(at_hand(cells, store=store, evaluator=evaluator), store=store, evaluator=evaluator) for cells in grids
     )
     pooled = recorded.with_trainings(store, sampling)
-    by_steps, students = recorded.restored_by_steps(store, tasks), recorded.distilled(store, tasks)
+    by_steps, students = recorded.restored_by_steps(store, tasks), recorded.distilled(store, profile)
     found = {
         "F1": asked(verdicts.f1, pretraining, store, metrics)[0],
         "F2": asked(downstream.f2, recorded.restored_by_length(store, tasks), store, RESTORED)[0],
@@ -150,7 +150,7 @@ def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict
         "F6": [
             in_turn("F6", turn, verdict)
             for turn, allowance in enumerate(ALLOWANCES)
-            for verdict in asked(student.f6, students, store, metrics_of(tasks), method="codi", allowance=allowance)[0]
+            for verdict in asked(student.f6, students, store, metrics, method="codi", allowance=allowance)[0]
         ],
     }
     return {
@@ -172,7 +172,7 @@ def evidence_of(store: Store, profile: Profile) -> dict[str, pd.DataFrame]:
         "F3": (recorded.with_trainings(store, grid[grid["sampler"] == "ddim"]), metrics_of(profile)),
         "F4": (grid[grid["steps"].isin(few_steps(profile))], metrics_of(profile)),
         "F5": (recorded.restored_by_steps(store, tasks), RESTORED),
-        "F6": (recorded.distilled(store, tasks), metrics_of(tasks)),
+        "F6": (recorded.distilled(store, profile), metrics_of(profile)),
     }
     return {name: rows[rows["metric"].isin(metrics)] for name, (rows, metrics) in found.items()}
 

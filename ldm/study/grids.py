@@ -17,7 +17,7 @@ SETTINGS: dict[Name, tuple[str, ...]] = {
     "pretraining": ("steps", "guidance", "lengths", "seed", "level"),
     "denoising": ("lengths", "seed", "level"),
     "superres": ("steps", "lengths"),
-    "distillation": ("steps", "guidance"),
+    "distillation": ("steps", "guidance", "seed", "level"),
 }  # of each study, besides sizes, kinds and the number of pictures
 
 
@@ -85,7 +85,14 @@ def cells_of(
         return cells, sampling.SamplingEvaluator(profile)
     if name == "distillation":
         cells = distillation.distillation_grid(
-            profile, kinds, sizes, steps or (1, 2, 4, 8), guidance or (1.0, 1.5, 2.0, 3.0), n=n
+            profile,
+            kinds,
+            sizes,
+            steps or distillation.STEPS,
+            guidance or profile.distilled_guidance,
+            n=n,
+            seed=seed,
+            level=level,
         )
         return cells, distillation.DistillationEvaluator(profile)
     cells = superres.finetuning_grid(profile, sizes, lengths, n=n) + superres.steps_grid(profile, sizes, steps, n=n)

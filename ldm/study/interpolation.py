@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from ldm.data.scenes.captions import caption
+from ldm.data.scenes.captions import Level, caption, said
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import Scene
+from ldm.hashing import later
 from ldm.metrics import mean
 from ldm.metrics.perceptual.alignment import shows
 from ldm.metrics.perceptual.detections import Detections
@@ -29,10 +30,14 @@ KEPT = 3  # pairs of each cell whose pictures are kept to look at
 
 @dataclass(frozen=True, kw_only=True)
 class Interpolation(Evaluation):
-    """One point: a model, asked for `frames` pictures on the way between the captions of each of n pairs."""
+    """One point: a model, asked for `frames` pictures on the way between the captions of each of n pairs.
+
+    `rescale` is the share of rescaled guidance (Lin et al. 2024), which keeps strong guidance from oversaturating.
+    """
 
     path: Literal["lerp", "slerp"] = "lerp"
     frames: int = 11
+    rescale: float = later(0.0)
 
     def __post_init__(self):
         super().__post_init__()
@@ -40,10 +45,24 @@ class Interpolation(Evaluation):
             raise ValueError(f"path = {self.path!r}: expected lerp or slerp; choose one of them.")
         if not 3 <= self.frames <= 101:
             raise ValueError(f"frames = {self.frames}: expected 3 to 101 pictures on the way, both ends included.")
+        if not 0 <= self.rescale <= 1:
+            raise ValueError(f"rescale = {self.rescale}: expected 0 (guidance as it is) to 1; choose in between.")
+        if self.level == "nothing":
+            raise ValueError(
+                "level = 'nothing': expected one that says the object that a way leads to; choose another."
+            )
 
 
 def interpolation_grid(
-    profile: Profile, sizes: Sequence[int], guidance: Sequence[float], *, steps: int, n: int, frames: int
+    profile: Profile,
+    sizes: Sequence[int],
+    guidance: Sequence[float],
+    *,
+    steps: int,
+    n: int,
+    frames: int,
+    level: Level = "all",
+    rescale: float = 0.0,
 ) -> list[Interpolation]:
     """Return every size x guidance x way, at the training length where sizes are compared."""
     return [
@@ -55,8 +74,10 @@ def interpolation_grid(
             steps=steps,
             guidance=float(g),
             n=n,
+            level=level,
             path=path,
             frames=frames,
+            rescale=rescale,
         )
         for c in sizes
         for g in guidance
@@ -64,23 +85,30 @@ def interpolation_grid(
     ]
 
 
-def walk(
-    generator: Generator, captions: Sequence[tuple[str, str]], cell: Interpolation
-) -> UInt8[np.ndarray, "k n h w 3"]:
+def captions(pairs: Sequence[tuple[Scene, Scene]], level: Level) -> list[tuple[str, str]]:
+    """Return the captions of pairs of scenes, at a level of caption."""
+    first, second = ([caption(scene, said(scene, level)) for scene in scenes] for scenes in zip(*pairs, strict=True))
+    return list(zip(first, second, strict=True))
+
+
+def walk(generator: Generator, asked: Sequence[tuple[str, str]], cell: Interpolation) -> UInt8[np.ndarray, "k n h w 3"]:
     """Draw k pictures for each of n pairs of captions, from the second (a = 0) to the first (a = 1).
 
     Pair i starts from the noise of image i in all its pictures.
     """
-    first, second = (generator.text.encode([pair[i] for pair in captions]) for i in (0, 1))
+    from ldm.diffusion.guidance import Guidance
+
+    first, second = (generator.text.encode([pair[i] for pair in asked]) for i in (0, 1))
     mix = {"lerp": lerp, "slerp": slerp}[cell.path]
     table = generator.profile.plan(cell.sampler, cell.steps)
+    guidance = Guidance(scale=cell.guidance, rescale=cell.rescale) if cell.rescale else cell.guidance
     return np.stack(
         [
             np.concatenate(
                 [
                     generator.codec.decode(latents)
                     for latents in generator.latents(
-                        mix(a, first, second).astype(np.float32), table, cell.guidance, seed=cell.noise
+                        mix(a, first, second).astype(np.float32), table, guidance, seed=cell.noise
                     )
                 ]
             )
@@ -125,7 +153,7 @@ class InterpolationEvaluator(SamplingEvaluator):
         began = time.monotonic()
         generator = self._model(*self.model_of(cell))
         asked = scene_pairs(Scenes(self.profile.scenes, cell.split, 16 * cell.n), cell.n)
-        pictures = walk(generator, [(caption(a), caption(b)) for a, b in asked], cell)
+        pictures = walk(generator, captions(asked, cell.level), cell)
         looks = [self.metrics.scene.look(frame) for frame in pictures]
         influences = coherence(np.stack([features for features, _ in looks]), [seen for _, seen in looks], asked)
         estimates = {name: (mean(values), self.metrics.scene.protocol) for name, values in influences.items()}
@@ -133,8 +161,9 @@ class InterpolationEvaluator(SamplingEvaluator):
         return Measurement(estimates=estimates, influences=influences), kept, time.monotonic() - began
 
     def columns(self, cell: Interpolation) -> dict[str, Any]:
-        """`task` is the way; n counts pairs."""
-        return super().columns(cell) | dict(task=cell.path)
+        """`task` is the way, `strength` the share of rescaled guidance; n counts pairs."""
+        return super().columns(cell) | dict(task=cell.path, strength=cell.rescale or None)
 
     def setting(self, cell: Interpolation) -> str:
-        return f"{super().setting(cell)}; {cell.frames} pictures a way"
+        told = f"{super().setting(cell)}; {cell.frames} pictures a way"
+        return told + (f"; rescaled guidance, phi {cell.rescale:g}" if cell.rescale else "")

@@ -17,6 +17,7 @@ from ldm.data.scenes.captions import Level
 from ldm.data.scenes.unwanted import Unwanted
 from ldm.profiles import Profile
 from ldm.statistics.worth import PLAIN
+from ldm.study import distillation
 from ldm.study.lever_cells import (
     Guide,
     Handover,
@@ -47,6 +48,7 @@ NOISE = (  # noise levels that are guided
 )
 SOLVED = "solvers of higher order"  # their lever's name: they are settings of the sampling study
 SOLVERS = ("dpm++", "dpm++sde", "unipc")
+STUDENTS = "students"  # and these, settings of the study of distillation
 NORM = 1.0  # of a push: 15 on latents of 128 x 128 x 4 (Sadat et al. 2024), by the root of their number
 
 
@@ -150,6 +152,20 @@ def solver_grid(profile: Profile, sizes: Sequence[int] = SIZES, *, level: Level 
     ]
 
 
+def student_grid(
+    profile: Profile, sizes: Sequence[int] = SIZES, *, level: Level | None = None
+) -> list[distillation.Distilled]:
+    """Return the consistent students of the same sizes, at all guidance that they know: cells of their own study."""
+    return distillation.distillation_grid(
+        profile,
+        distillation.CONSISTENT,
+        [c for c in SIZES if c in sizes and c in profile.family],
+        distillation.STEPS,
+        profile.distilled_guidance,
+        level=level,
+    )
+
+
 class Pulled(NamedTuple):
     """A recorded setting: its lever and dose, and which passes one picture takes, as `LeverEvaluator.asked`."""
 
@@ -227,6 +243,11 @@ def _cells(evaluator: LeverEvaluator, level: Level) -> dict[str, dict[str, Pulle
         if register.is_known(profile, *plain.model_of(cell)):
             twice = 2 * int(profile.plan(cell.sampler, cell.steps).n)
             found.setdefault(SOLVED, {})[plain.key(cell)] = Pulled(SOLVED, cell.sampler, [(cell.c, WHOLE, twice)])
+    students = distillation.DistillationEvaluator(profile)
+    for cell in student_grid(profile, level=level):
+        if register.is_known(profile, *students.model_of(cell)):
+            setting = Pulled(STUDENTS, distillation.NAMES[cell.kind], [(cell.c, ALONE, cell.steps)])
+            found.setdefault(STUDENTS, {})[students.key(cell)] = setting
     return found
 
 

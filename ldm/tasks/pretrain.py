@@ -64,10 +64,20 @@ def build_network(
     """
     latents = profile.autoencoder.latents
     if profile.network == "dit":
-        config = small(c, profile.context, latents=latents, inputs=inputs, guidance=guidance)
+        config = small(c, profile.context, latents=latents, inputs=inputs, guidance=guidance, told=profile.told)
         return DiT(config, remat=remat, scan=not unrolled, keys=keys)
     shape = sizes.UNETS[profile.network]
-    return UNet(c, profile.context, latents, inputs or latents, shape=shape, guidance=guidance, remat=remat, keys=keys)
+    return UNet(
+        c,
+        profile.context,
+        latents,
+        inputs or latents,
+        shape=shape,
+        guidance=guidance,
+        told=profile.told,
+        remat=remat,
+        keys=keys,
+    )
 
 
 def network(profile: Profile, c: int, seed: int = 0, remat: bool = False) -> tuple[nnx.GraphDef, Params]:
