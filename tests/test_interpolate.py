@@ -95,6 +95,10 @@ def test_measures_are_told_apart_by_guidance_rescaled_or_not():
         ]
     )
     assert list(scrubber.guided(rows)) == ["7.5", "7.5, rescaled"]
+    rows["protocol"] = ["plain", "rescaled"]  # a row says how its pictures were guided
+    chart = scrubber.measures(rows.assign(params=1000, steps=20, cost=1.0, gflops=1.0), ["detour"]).to_dict()
+    shown = {point["shown"] for data in chart["datasets"].values() for point in data}
+    assert shown == {"lerp, 7.5", "lerp, 7.5, rescaled"}
 
 
 @pytest.mark.slow

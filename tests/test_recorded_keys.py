@@ -167,7 +167,14 @@ def interpolation(profile: Profile, row: Record) -> str:
 
 def students(profile: Profile, row: Record) -> str:
     cells = distillation.distillation_grid(
-        profile, [row.task], [row.c], [row.steps], [row.guidance], n=row.n, seed=row.seed, level=row.level or "all"
+        profile,
+        [row.task],
+        [row.c],
+        [row.steps],
+        [row.guidance],
+        n=row.pictures,
+        seed=row.seed,
+        level=row.level or "all",
     )
     return Evaluators(distillation.DistillationEvaluator, profile.name).key(only(cells))
 

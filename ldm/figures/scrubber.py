@@ -107,7 +107,8 @@ def measures(rows: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
     """Plot each measure by way and guidance ("lerp, 2"), a colour a size."""
     panels = []
     for metric in metrics:
-        found = pick(rows, metric)
+        each = [pick(part, metric) for _, part in rows.groupby(rows["strength"].isna(), sort=False)]
+        found = pd.concat(each, ignore_index=True)  # plain and rescaled stand beside each other, and say so
         data = columns(found).assign(shown=found["task"] + ", " + guided(found))
         title, better, _ = metric_of(metric)
         x = alt.X(
