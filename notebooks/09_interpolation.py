@@ -18,7 +18,7 @@
 #
 # **What we run.** Pairs of validation captions with one object each, and the same noise for all pictures of a pair.
 # Captions say everything, or the subject alone. We use the paper's guidance, the one that suits our small models, and
-# the paper's rescaled (Lin et al. 2024), which keeps strong guidance from bleaching and burning colours. Besides the
+# the paper's rescaled (Lin et al. 2024), which is made against colours that strong guidance burns. Besides the
 # straight line (*lerp*) we follow the great circle (*slerp*), which keeps the length of the embeddings. Four numbers,
 # defined below, describe the way.
 
@@ -150,7 +150,8 @@ record(
 # A possible explanation: a better model keeps to objects that exist, and changes from one to the other quickly. A small
 # model blends through shapes that are neither. Which of the two is more coherent? The paper does not define the word.
 #
-# Rescaled guidance calms the colours and hardly changes the four numbers.
+# Rescaled guidance changes little, in the pictures as in the four numbers: on these scenes the paper's guidance burns
+# no colours that it would have to calm.
 
 # %% [markdown]
 # ## Limits
