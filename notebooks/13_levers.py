@@ -32,7 +32,7 @@
 # | CFG++ | noise is added back from the unguided estimate | Chung et al. 2024 |
 # | projected guidance | the push of guidance is shortened and turned | Sadat et al. 2024 |
 # | search among noises | draws several pictures, and a small CLIP keeps one | Ma et al. 2025 |
-# | students | [distilled](08_distillation.ipynb) by CoDi or LCM, asked once a step | Mei et al. 2023, Luo et al. 2023 |
+# | students | [distilled](08_distillation.ipynb) by CoDi or LCM, asked once a step | Mei et al. 2024, Luo et al. 2023 |
 # | weights in fewer bits | half precision, or one byte a weight | common practice |
 #
 # The rule stood before any lever was compared with plain sampling; what was added after a first part of the rows is

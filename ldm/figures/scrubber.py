@@ -20,6 +20,7 @@ from ldm.study.results import Store
 SIDE = 96  # pixels of a picture on the page, at most
 LINE = 15  # pixels of a line of text
 LETTERS = 48  # of a line that fits a phone
+TWO_LINES = "split(replace(datum.label, ', rescaled', '|rescaled'), '|')"  # of a label of an axis, for a phone
 
 
 def film(
@@ -118,7 +119,7 @@ def measures(rows: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
             axis=alt.Axis(tickCount=5),
         )
         base = alt.Chart(data).encode(
-            y=alt.Y("shown:N", title=None),
+            y=alt.Y("shown:N", title=None, axis=alt.Axis(labelExpr=TWO_LINES)),
             yOffset=alt.YOffset("model:O", sort="descending"),
             color=color(data),
             tooltip=[
