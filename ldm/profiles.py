@@ -46,7 +46,9 @@ class Profile:
     tokens: int = 24  # length of a caption, in words
     context: int = 128  # width of the text embedding
     scales: tuple[float, float] = (1.0, 3.0)  # of guidance, that students are distilled for
-    told: float = 1000.0  # radians by which the guidance scale's fastest sinusoid turns in a unit: LCM's
+    guidance_frequency: float = (
+        1000.0  # radians by which the guidance scale's fastest sinusoid turns in a unit; 1000: LCM
+    )
     distilled: int = 32_000  # images that a student sees
     segments: int = 8  # steps of the teacher from noise to picture that consistency distillation goes by
     tasks: str = ""  # the profile whose models the downstream tasks start from; empty: this one
@@ -151,7 +153,7 @@ OPEN = replace(
     steps=(2, 3, 4, 6, 8, 12, 16, 32),
     guidance=(1.0, 2.0, 3.0, 4.0, 6.0),
     scales=(1.0, 4.0),  # at which teachers are best
-    told=10.0,
+    guidance_frequency=10.0,
     level="some",
     tasks="laptop",
     data=160_000,
@@ -199,7 +201,7 @@ PROFILES: dict[str, Profile] = {
         steps=(4, 8),
         guidance=(1.5, 4.0),
         scales=(1.0, 3.0),
-        told=1000.0,
+        guidance_frequency=1000.0,
         batch=16,
         tasks="",
         live=640,

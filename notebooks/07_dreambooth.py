@@ -37,7 +37,7 @@ import numpy as np
 from IPython.display import Markdown
 
 from ldm import profiles
-from ldm.figures import dreambooth as portraits
+from ldm.figures import dreambooth as charts
 from ldm.figures import protocol, samples, tables
 from ldm.figures.pictures import picture_grid, picture_strip
 from ldm.figures.record import record, record_verdicts
@@ -60,7 +60,7 @@ subject_of = {evaluator.key(cell): cell.subject for cell in cells}
 
 # %% tags=["remove-cell"]
 rows = run(cells, store=store, evaluator=evaluator, title="dreambooth")
-table, influences = portraits.over_subjects(rows, subject_of)
+table, influences = charts.over_subjects(rows, subject_of)
 
 # %% [markdown]
 # ## The subject
@@ -97,14 +97,14 @@ picture_grid(
 
 # %% tags=["remove-input"]
 fidelity = ["recognised_scene", "true_effnet"] if not folder else ["similar_scene", "similar_effnet"]
-portraits.by_size(table, fidelity)
+charts.by_size(table, fidelity)
 
 # %% [markdown]
 # The next table gives floor and ceiling: the models as pretrained, and the true pictures as the autoencoder shows them.
 
 # %% tags=["remove-input"]
 measured = ["recognised_scene", "true_effnet", "wrong_effnet", "similar_effnet", "prompt", "style", "class_kept"]
-Markdown(tables.table(portraits.limits(table, [name for name in measured if name in set(table["metric"])])))
+Markdown(tables.table(charts.limits(table, [name for name in measured if name in set(table["metric"])])))
 
 # %% tags=["remove-input"]
 Markdown(
@@ -121,7 +121,7 @@ Markdown(
 # reads it from objects that it knows, and errs on true pictures of others, as the table above shows.
 
 # %% tags=["remove-input"]
-portraits.by_steps(table, [fidelity[0], "prompt", "diversity"])
+charts.by_steps(table, [fidelity[0], "prompt", "diversity"])
 
 # %% [markdown]
 # ## What has become of the class?
@@ -130,7 +130,7 @@ portraits.by_steps(table, [fidelity[0], "prompt", "diversity"])
 # On how many pictures has the subject taken its place?
 
 # %% tags=["remove-input"]
-portraits.by_size(table, ["class_drift", "class_kept", *(["class_leak"] if not folder else [])])
+charts.by_size(table, ["class_drift", "class_kept", *(["class_leak"] if not folder else [])])
 
 # %% [markdown]
 # ## What is prior preservation worth, and what does it cost?
@@ -146,7 +146,7 @@ told = [
 ]
 pairs = [pair for pair in (("prior", "no prior"), ("prior and text", "prior")) if set(pair) <= set(variants)]
 Markdown(
-    "\n\n".join(tables.table(portraits.side_by_side(rows, subject_of, told, *pair)) for pair in pairs)
+    "\n\n".join(tables.table(charts.side_by_side(rows, subject_of, told, *pair)) for pair in pairs)
     if len(subjects) > 1
     else "One subject alone gives no interval."
 )

@@ -15,7 +15,7 @@ from scipy.stats import ttest_1samp
 
 from ldm import profiles
 from ldm.data.scenes.captions import caption, words
-from ldm.figures import dreambooth as portraits
+from ldm.figures import dreambooth as charts
 from ldm.networks.initial import KeySource
 from ldm.networks.structure import split
 from ldm.study import dreambooth as dreambooth_study
@@ -128,10 +128,10 @@ def made_up(gap):
 
 @pytest.mark.parametrize("gap, sign", [(-0.3, -1), (0.3, 1)])
 def test_variants_are_compared_subject_by_subject(gap, sign):
-    found = portraits.paired(*made_up(gap), "class_drift", "prior", "no prior")
+    found = charts.paired(*made_up(gap), "class_drift", "prior", "no prior")
     assert found.lo * sign > 0 and found.hi * sign > 0 and found.n == 8
     rows, names = made_up(gap)
-    table, influences = portraits.over_subjects(rows, names)
+    table, influences = charts.over_subjects(rows, names)
     assert len(table) == 4 and set(table["n"]) == {8} and set(influences) == {"class_drift"}
     first = rows[(rows["task"] == "prior") & (rows["c"] == 8)]["value"]
     interval = ttest_1samp(first, 0).confidence_interval()
@@ -162,10 +162,10 @@ def test_a_small_run_leaves_rows_before_and_after_and_one_training_serves_all_le
     assert value["before", 0, "recognised_scene"] < 0.5 < value["truth", 0, "prompt"]
     assert value["prior", 2, "class_drift"] > value["prior", 1, "class_drift"] > 0
     assert value["prior", 2, "class_drift"] != value["no prior", 2, "class_drift"]
-    table, _ = portraits.over_subjects(rows, {evaluator.key(cell): cell.subject for cell in cells})
-    assert portraits.by_size(table, ["recognised_scene", "class_drift"]).to_dict()["vconcat"]
-    assert portraits.by_steps(table, ["true_scene"]).to_dict()["vconcat"]
-    assert len(portraits.limits(table, ["true_scene"])) == 2
+    table, _ = charts.over_subjects(rows, {evaluator.key(cell): cell.subject for cell in cells})
+    assert charts.by_size(table, ["recognised_scene", "class_drift"]).to_dict()["vconcat"]
+    assert charts.by_steps(table, ["true_scene"]).to_dict()["vconcat"]
+    assert len(charts.limits(table, ["true_scene"])) == 2
 
 
 @pytest.mark.parametrize(

@@ -190,8 +190,16 @@ def test_f6_holds_where_a_small_teacher_keeps_up_with_the_largest_student_and_fa
     assert "budget of 32" in twice.asked and twice.effect.value >= verdict.effect.value
     rows, influences = distilled(size_matters, better(size_matters, 5), metric=metric)
     assert student.f6(rows, metric, influences, steps=4).answer == "fails"
-    with pytest.raises(ValueError, match="F6 needs lcm at c = 32 and 4 steps"):
+    with pytest.raises(ValueError, match="F6 needs lcm in 4 steps"):
         student.f6(rows, metric, method="lcm")
+
+
+def test_f6_takes_the_largest_size_that_has_a_student():
+    """A larger teacher without one changes nothing."""
+    rows, influences = distilled(lambda c, steps, w: 400 / c + 10 / steps, lambda c, steps, w: 300 / c)
+    trio = rows[(rows["c"] < 32) | (rows["task"] == "pretrain")]
+    found, without = (student.f6(some, "kid_effnet", influences) for some in (trio, trio[trio["c"] < 32]))
+    assert found == without and "c = 16 by codi" in found.meaning
 
 
 @pytest.mark.parametrize(("by", "answer"), [(-0.2, "holds"), (0.0, "holds"), (0.03, "holds"), (0.2, "fails")])

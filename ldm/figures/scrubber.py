@@ -99,16 +99,17 @@ def scrubber(
 
 
 def guided(rows: pd.DataFrame) -> pd.Series:
-    """Return each row's guidance in words: "7.5", or "7.5, rescaled"."""
-    rescaled = np.where(rows["strength"].notna(), ", rescaled", "")
-    return rows["guidance"].map("{:g}".format) + rescaled
+    """Return each row's guidance in words: "7.5", or "7.5, rescaled", by how much where that differs."""
+    strengths = rows["strength"].astype(float)
+    by = ", rescaled" if strengths.nunique() < 2 else ", rescaled {:g}"
+    return rows["guidance"].map("{:g}".format) + strengths.map(by.format, na_action="ignore").fillna("")
 
 
 def measures(rows: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
     """Plot each measure by way and guidance ("lerp, 2"), a colour a size."""
     panels = []
     for metric in metrics:
-        each = [pick(part, metric) for _, part in rows.groupby(rows["strength"].isna(), sort=False)]
+        each = [pick(part, metric) for _, part in rows.groupby(rows["strength"].astype(float).fillna(0), sort=False)]
         found = pd.concat(each, ignore_index=True)  # plain and rescaled stand beside each other, and say so
         data = columns(found).assign(shown=found["task"] + ", " + guided(found))
         title, better, _ = metric_of(metric)
@@ -144,18 +145,38 @@ def measures(rows: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
 def larger_against_smaller(rows: pd.DataFrame, metrics: Sequence[str], store: Store) -> pd.DataFrame:
     """Say by how much the largest size is better than the smallest, pair by pair: is it the more coherent one?"""
     small, large = rows["c"].min(), rows["c"].max()
+    return pd.DataFrame(
+        {"way": way, "guidance": guidance, **_gains(part[part["c"] == small], part[part["c"] == large], metrics, store)}
+        for (way, guidance), part in rows.groupby([rows["task"], guided(rows).rename("guidance")])
+    )
+
+
+def rescaled_against_plain(rows: pd.DataFrame, metrics: Sequence[str], store: Store) -> pd.DataFrame:
+    """Say by how much rescaled guidance is better than plain guidance of the same strength, pair by pair.
+
+    One row a size, way and guidance; none where nothing is rescaled.
+    """
+    plain, rescaled = rows[rows["strength"].isna()], rows[rows["strength"].notna()]
     found = []
-    ends = rows[rows["c"].isin([small, large])]
-    for (way, guidance), part in ends.groupby([ends["task"], guided(ends).rename("guidance")]):
-        line = {"way": way, "guidance": guidance}
-        for metric in metrics:
-            of = part[part["metric"] == metric].set_index("c")
-            influences = store.influences(of, metric)
-            by_pair = [influences[of.loc[c, "key"]].astype(float) for c in (small, large)]
-            sign = 1 if metric_of(metric).better == "higher" else -1
-            gains = sign * (by_pair[1] - by_pair[0])
-            e = mean(gains)
-            answer = "better" if e.lo > 0 else "worse" if e.hi < 0 else "undecided"
-            line[metric] = f"**{answer}** {e:+.3g}"
-        found.append(line)
+    for (c, way, words), part in rescaled.groupby(["c", "task", guided(rescaled).rename("guidance")]):
+        as_strong = plain["guidance"] == part["guidance"].iloc[0]
+        before = plain[as_strong & (plain["c"] == c) & (plain["task"] == way)]
+        if len(before):
+            found.append({"c": int(c), "way": way, "guidance": words, **_gains(before, part, metrics, store)})
     return pd.DataFrame(found)
+
+
+def _gains(one: pd.DataFrame, other: pd.DataFrame, metrics: Sequence[str], store: Store) -> dict[str, str]:
+    """Return metric -> by how much the other is better than the one, in the mean over pairs, and whether it surely is.
+
+    Both are the rows of one cell.
+    """
+    line = {}
+    for metric in metrics:
+        keys = [str(rows.loc[rows["metric"] == metric, "key"].item()) for rows in (one, other)]
+        influences = store.influences(pd.concat([one, other]), metric)
+        before, after = (influences[key].astype(float) for key in keys)
+        e = mean((1 if metric_of(metric).better == "higher" else -1) * (after - before))
+        answer = "better" if e.lo > 0 else "worse" if e.hi < 0 else "undecided"
+        line[metric] = f"**{answer}** {e:+.3g}"
+    return line

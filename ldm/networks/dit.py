@@ -118,7 +118,7 @@ class DiT(nnx.Module):
         self.remat, self.scan, self.patch, self.depth = remat, scan, config.patch, config.depth
         width = config.width
         self.patches = Patches(config.patch, width, bias=True, channels=config.channels_in, keys=keys)
-        self.time_embedding = TimeEmbedding(SINUSOIDS, width, config.guidance, config.told, keys=keys)
+        self.time_embedding = TimeEmbedding(SINUSOIDS, width, config.guidance, config.guidance_frequency, keys=keys)
         if config.classes:
             self.label_embedding = Embedding(config.classes + 1, width, keys=keys)  # the last: no label
         else:

@@ -31,7 +31,7 @@ class DiTConfig:
     classes: int = 0  # kinds of labels; one more row stands for none, which guidance needs
     single: bool = False  # whether the layers share one modulation, as PixArt-alpha's
     guidance: int = 0  # width of the embedding of the guidance scale, which distilled networks take as an input
-    told: float = 1000.0  # how fast its sinusoids turn (`ldm.networks.time_embedding.guidance_embedding`)
+    guidance_frequency: float = 1000.0  # how fast its sinusoids turn (`ldm.networks.time_embedding.guidance_embedding`)
 
     def __post_init__(self):
         for name in ("width", "depth", "heads", "latents"):

@@ -20,17 +20,18 @@ def timestep_embedding(t: Array, width: int) -> Float[Array, "b width"]:
     return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], -1)
 
 
-LCM = 1000.0  # radians of the fastest sinusoid for one unit of guidance, as published
+LCM_FREQUENCY = 1000.0  # radians of the fastest sinusoid for one unit of guidance, as published
 
 
-def guidance_embedding(w: Array, width: int, told: float = LCM) -> Float[Array, "b width"]:
-    """Return the sinusoids of told w, sines first, frequencies 10000^(-i / (width/2 - 1)) (Luo et al. 2023, LCM).
+def guidance_embedding(w: Array, width: int, frequency: float = LCM_FREQUENCY) -> Float[Array, "b width"]:
+    """Return the sinusoids of w, sines first, frequencies f 10000^(-i / (width/2 - 1)) (Luo et al. 2023, LCM).
 
-    told: radians of the fastest for one unit of guidance. Where it is LCM's, nearly half of them turn more than twice
-    between one whole number and the next, and to a short training they are noise (the book's log has the numbers).
+    frequency: f, radians of the fastest for one unit of guidance. Where it is LCM's, nearly half of them turn more than
+    twice between one whole number and the next, and to a short training they are noise (the book's log has the
+    numbers).
     """
     steps = jnp.arange(width // 2, dtype=jnp.float32)
-    angles = told * w.astype(jnp.float32)[:, None] * jnp.exp(-math.log(10000) * steps / (width // 2 - 1))[None]
+    angles = frequency * w.astype(jnp.float32)[:, None] * jnp.exp(-math.log(10000) * steps / (width // 2 - 1))[None]
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], -1)
 
 
@@ -38,12 +39,14 @@ class TimeEmbedding(nnx.Module):
     """Sinusoids, linear, SiLU, linear.
 
     `guidance`: width of a second embedding, of the guidance scale w of a distilled network, that is added to the
-    sinusoids; its projection starts at 0, so that the network starts as the one without. `told`: as of
+    sinusoids; its projection starts at 0, so that the network starts as the one without. `frequency`: as of
     `guidance_embedding`.
     """
 
-    def __init__(self, width: int, outputs: int, guidance: int = 0, told: float = LCM, *, keys: KeySource):
-        self.width, self.guidance, self.told = width, guidance, told
+    def __init__(
+        self, width: int, outputs: int, guidance: int = 0, frequency: float = LCM_FREQUENCY, *, keys: KeySource
+    ):
+        self.width, self.guidance, self.frequency = width, guidance, frequency
         if guidance:
             self.cond_proj = Linear(guidance, width, bias=False, keys=keys)
             self.cond_proj.weight = nnx.Param(jnp.zeros((guidance, width)))
@@ -53,5 +56,5 @@ class TimeEmbedding(nnx.Module):
     def __call__(self, t: Array, w: Array | None = None) -> Float[Array, "b outputs"]:
         emb = timestep_embedding(t, self.width)
         if w is not None:
-            emb = emb + self.cond_proj(guidance_embedding(w, self.guidance, self.told))
+            emb = emb + self.cond_proj(guidance_embedding(w, self.guidance, self.frequency))
         return self.linear_2(nnx.silu(self.linear_1(emb)))

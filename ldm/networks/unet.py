@@ -13,7 +13,7 @@ from ldm.networks import cost
 from ldm.networks.cost import FULL, Shape, groups
 from ldm.networks.initial import KeySource
 from ldm.networks.layers import Conv, Downsample, GroupNorm, ResBlock, SpatialTransformer, Upsample
-from ldm.networks.time_embedding import LCM, TimeEmbedding
+from ldm.networks.time_embedding import LCM_FREQUENCY, TimeEmbedding
 
 Stage = Callable[[Array, Array, Array], Array]  # (x, emb, context) -> x
 
@@ -62,8 +62,8 @@ class UNet(nnx.Module):
         heads: attention heads of each level, for Stable Diffusion 2, which has more the wider the level; the
             last is the middle's. Without it, Stable Diffusion 1's eight everywhere (fewer below c = 64).
         shape: its levels and their blocks, if not Stable Diffusion's four of two blocks (three on the way up).
-        guidance: width of the embedding of the guidance scale, which distilled networks take as an input w; `told`: how
-            fast its sinusoids turn (`guidance_embedding`).
+        guidance: width of the embedding of the guidance scale, which distilled networks take as an input w;
+            `guidance_frequency`: how fast its sinusoids turn (`guidance_embedding`).
         remat: whether training keeps only what goes in and out of each block, and computes its inside again on the way
             back: about a third more arithmetic, for a fraction of the memory (Chen et al. 2016).
     """
@@ -78,7 +78,7 @@ class UNet(nnx.Module):
         shape: Shape = FULL,
         heads: tuple[int, ...] = (),
         guidance: int = 0,
-        told: float = LCM,
+        guidance_frequency: float = LCM_FREQUENCY,
         remat: bool = False,
         keys: KeySource,
     ):
@@ -87,7 +87,7 @@ class UNet(nnx.Module):
         levels = len(widths)
         heads = heads or (cost.heads(c),) * levels
         self.conv_in = Conv(inputs or latents, c, keys=keys)
-        self.time_embedding = TimeEmbedding(c, 4 * c, guidance, told, keys=keys)
+        self.time_embedding = TimeEmbedding(c, 4 * c, guidance, guidance_frequency, keys=keys)
 
         downs, skips, width = [], [c], c
         for level, outputs in enumerate(widths):

@@ -33,18 +33,20 @@ def f6(
 ) -> Verdict:
     """F6: at the cost of the largest model, distilled, a smaller undistilled one is as good (section 3.6, Fig. 13).
 
-    The budget is what the largest size costs at the student's `steps`, times `allowance`: the paper's own comparison
-    allows 7/4 of it (Fig. 13) or 2 (its text). The effect is how much better the best smaller undistilled model within
-    it is, as a share of the student's value. "As good" is no worse than by the margin, or by the scatter of trainings
-    where that is known and larger: it holds where the effect's interval lies above that, fails where it lies below.
-    Guidance is chosen on either side, and is not counted in the paper's cost; a student needs no second evaluation for
-    it. Raises: ValueError where the student or the smaller models have no rows.
+    The largest is the largest with such a student; smaller ones need none. The budget is what it costs at the student's
+    `steps`, times `allowance`: the paper's own comparison allows 7/4 of it (Fig. 13) or 2 (its text). The effect is how
+    much better the best smaller undistilled model within it is, as a share of the student's value. "As good" is no
+    worse than by the margin, or by the scatter of trainings where that is known and larger: it holds where the effect's
+    interval lies above that, fails where it lies below. Guidance is chosen on either side, and is not counted in the
+    paper's cost; a student needs no second evaluation for it. Raises: ValueError where the student or the smaller
+    models have no rows.
     """
     rows = lower_is_better(rows, metric)
-    largest = rows["size"].max()
-    distilled = (rows["task"] == method) & (rows["size"] == largest) & (rows["steps"] == steps)
+    distilled = (rows["task"] == method) & (rows["steps"] == steps)
     if not distilled.any():
-        raise ValueError(f"F6 needs {method} at c = {largest} and {steps} steps: run its cells.")
+        raise ValueError(f"F6 needs {method} in {steps} steps: run its cells.")
+    largest = rows.loc[distilled, "size"].max()
+    distilled &= rows["size"] == largest
     budget = allowance * rows.loc[distilled, "cost"].min()
     smaller = (rows["task"] == TEACHER) & (rows["size"] < largest) & affordable(rows["cost"], budget)
     if not smaller.any():

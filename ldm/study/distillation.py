@@ -182,8 +182,18 @@ def named(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(**{"drawn by": names})
 
 
-def portraits(rows: pd.DataFrame, metric: str, c: int, steps: Sequence[int]) -> pd.DataFrame:
-    """Return of `named` rows those to look at: one size, each at its best guidance for each of these step counts."""
+def largest(students: pd.DataFrame) -> tuple[int, list[str]]:
+    """Return the largest size with a student that draws in any number of steps, and which kinds of such it has.
+
+    Where there is no such student: the largest size of all, and no kind.
+    """
+    consistent = students[students["task"].isin(CONSISTENT)]
+    c = int((students if consistent.empty else consistent)["c"].max())
+    return c, [kind for kind in CONSISTENT if kind in set(consistent.loc[consistent["c"] == c, "task"])]
+
+
+def at_best_guidance(rows: pd.DataFrame, metric: str, c: int, steps: Sequence[int]) -> pd.DataFrame:
+    """Return of `named` rows those of one size at these step counts, each at its best guidance."""
     rows = lower_is_better(rows[(rows["c"] == c) & rows["steps"].isin(steps)], metric)
     return rows.loc[rows.groupby(["drawn by", "steps"], sort=False)["value"].idxmin()]
 

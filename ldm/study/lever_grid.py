@@ -8,7 +8,7 @@ which a lever has to beat, has five values and eight step counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from ldm.data.scenes.unwanted import Unwanted
 from ldm.profiles import Profile
 from ldm.statistics.worth import PLAIN
 from ldm.study import distillation
+from ldm.study.evaluator import Evaluator
 from ldm.study.lever_cells import (
     Guide,
     Handover,
@@ -230,24 +231,25 @@ def _plain(store: Store, profile: Profile, level: Level) -> pd.DataFrame:
 
 
 def _cells(evaluator: LeverEvaluator, level: Level) -> dict[str, dict[str, Pulled]]:
-    """Return lever -> key -> setting, of all that is asked at a level and whose models are known."""
-    profile, plain, found = evaluator.profile, SamplingEvaluator(evaluator.profile), {}
+    """Return lever -> key -> setting, of all that is asked at a level.
+
+    The key of a cell with a model that is not known is empty, which the store has not.
+    """
+    profile, found = evaluator.profile, {}
+    plain, students = SamplingEvaluator(profile), distillation.DistillationEvaluator(profile)
+
+    def keep(asked: Evaluator[Any], cell: Any, setting: Pulled, verified: bool = True) -> None:
+        known = verified and all(register.is_known(profile, *model) for model in asked.models_of(cell))
+        found.setdefault(setting.lever, {})[asked.key(cell) if known else ""] = setting
+
     for cell in lever_grid(profile, level=level):
-        searched = isinstance(cell.lever, Search) and not models.part_file(profile, "clip").is_file()  # by no verifier
-        if not searched and all(register.is_known(profile, *model) for model in evaluator.models_of(cell)):
-            setting = Pulled(cell.lever.name, cell.lever.dose, evaluator.asked(cell))
-            found.setdefault(cell.lever.name, {})[evaluator.key(cell)] = setting
-        else:
-            found.setdefault(cell.lever.name, {})[""] = Pulled(cell.lever.name, "", [])  # which the store has not
+        verified = not isinstance(cell.lever, Search) or models.part_file(profile, "clip").is_file()
+        keep(evaluator, cell, Pulled(cell.lever.name, cell.lever.dose, evaluator.asked(cell)), verified)
     for cell in solver_grid(profile, level=level):
-        if register.is_known(profile, *plain.model_of(cell)):
-            twice = 2 * int(profile.plan(cell.sampler, cell.steps).n)
-            found.setdefault(SOLVED, {})[plain.key(cell)] = Pulled(SOLVED, cell.sampler, [(cell.c, WHOLE, twice)])
-    students = distillation.DistillationEvaluator(profile)
+        twice = 2 * int(profile.plan(cell.sampler, cell.steps).n)
+        keep(plain, cell, Pulled(SOLVED, cell.sampler, [(cell.c, WHOLE, twice)]))
     for cell in student_grid(profile, level=level):
-        if register.is_known(profile, *students.model_of(cell)):
-            setting = Pulled(STUDENTS, distillation.NAMES[cell.kind], [(cell.c, ALONE, cell.steps)])
-            found.setdefault(STUDENTS, {})[students.key(cell)] = setting
+        keep(students, cell, Pulled(STUDENTS, distillation.NAMES[cell.kind], [(cell.c, ALONE, cell.steps)]))
     return found
 
 

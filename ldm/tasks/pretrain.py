@@ -64,7 +64,14 @@ def build_network(
     """
     latents = profile.autoencoder.latents
     if profile.network == "dit":
-        config = small(c, profile.context, latents=latents, inputs=inputs, guidance=guidance, told=profile.told)
+        config = small(
+            c,
+            profile.context,
+            latents=latents,
+            inputs=inputs,
+            guidance=guidance,
+            guidance_frequency=profile.guidance_frequency,
+        )
         return DiT(config, remat=remat, scan=not unrolled, keys=keys)
     shape = sizes.UNETS[profile.network]
     return UNet(
@@ -74,7 +81,7 @@ def build_network(
         inputs or latents,
         shape=shape,
         guidance=guidance,
-        told=profile.told,
+        guidance_frequency=profile.guidance_frequency,
         remat=remat,
         keys=keys,
     )
