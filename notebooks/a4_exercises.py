@@ -30,7 +30,7 @@ from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
 from ldm.diffusion import mixture
 from ldm.diffusion.counting import passes
-from ldm.diffusion.guidance import Guidance
+from ldm.diffusion.guidance_settings import Guidance
 from ldm.diffusion.schedule import Schedule
 from ldm.diffusion.solvers import ddim, dpmpp_2m, heun
 from ldm.figures import laws, speed, tables

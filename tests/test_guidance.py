@@ -11,7 +11,8 @@ import pytest
 from flax import nnx
 
 from ldm.diffusion.counting import passes
-from ldm.diffusion.guidance import Guidance, Projection, as_guidance, combine, pair
+from ldm.diffusion.guidance import combine, pair
+from ldm.diffusion.guidance_settings import Guidance, Projection, as_guidance
 from ldm.diffusion.plan import Plan
 from ldm.diffusion.sampler import initial_noise, loop, sample
 from ldm.diffusion.schedule import to_eps, to_x0

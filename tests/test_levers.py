@@ -11,7 +11,7 @@ import pytest
 from ldm import profiles
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.unwanted import unwanted
-from ldm.diffusion.stitching import handover, owners
+from ldm.diffusion.plan import handover, owners
 from ldm.hashing import key
 from ldm.networks import cost
 from ldm.paths import ROOT

@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from ldm.diffusion.counting import passes
-from ldm.diffusion.guidance import Guidance
+from ldm.diffusion.guidance_settings import Guidance
 from ldm.diffusion.sampler import Reuse, loop, sample
 from ldm.diffusion.schedule import to_x0
 from ldm.diffusion.solvers import ddim, ddpm, heun, unipc

@@ -14,7 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from scipy import stats
 
 from ldm import profiles
-from ldm.diffusion.guidance import Guidance
+from ldm.diffusion.guidance_settings import Guidance
 from ldm.diffusion.plan import Plan
 from ldm.diffusion.sampler import initial_noise, loop, sample
 from ldm.diffusion.solvers import ddim, ddpm, heun

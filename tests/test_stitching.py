@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from ldm.diffusion.counting import passes
-from ldm.diffusion.guidance import Guidance
+from ldm.diffusion.guidance_settings import Guidance
+from ldm.diffusion.plan import handover, owners
 from ldm.diffusion.sampler import loop, sample
 from ldm.diffusion.solvers import ddim, dpmpp_2m, heun
-from ldm.diffusion.stitching import handover, owners, stitch
+from ldm.diffusion.stitching import stitch
 from tests.test_guidance import CONTEXT, KEYS, NULL, SHAPE, STRONG, WEAK, estimate, walked
 from tests.toy import SD
 

@@ -66,6 +66,19 @@ for kind, grid in cells.items():
     assert loaded_by(program) == "[]"
 
 
+def test_the_chapter_about_levers_reads_its_rows_without_jax():
+    program = """
+from ldm import profiles
+from ldm.figures import guides, levers as charts, search
+from ldm.paths import ROOT
+from ldm.study import findings, lever_grid, levers
+from ldm.study.results import Store
+evaluator = levers.LeverEvaluator(profiles.get("laptop-eps"))
+rows, settings = lever_grid.recorded(Store(ROOT), evaluator, ["some"])
+assert set(settings) == set(rows["key"]) and set(rows["lever"]) > {"students", "autoguidance"}"""
+    assert loaded_by(program) == "[]"
+
+
 def test_what_files_say_of_networks_is_what_the_loaded_networks_say():
     codec, text = pretrain.frozen_networks(LAPTOP)
     files = models.frozen_files(LAPTOP)

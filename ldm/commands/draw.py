@@ -48,7 +48,7 @@ def draw(
     from tqdm import tqdm
 
     from ldm.data import pictures
-    from ldm.diffusion.guidance import check_guidance
+    from ldm.diffusion.guidance_settings import check_guidance
 
     words = _captions(caption, captions)
     jobs = [(text, number) for number, text in enumerate(text for text in words for _ in range(max(n, 1)))]

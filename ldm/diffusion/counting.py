@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from ldm.diffusion.guidance import Guidance, inside
-from ldm.diffusion.plan import Plan
-from ldm.diffusion.stitching import owners
+from ldm.diffusion.guidance_settings import Guidance, inside
+from ldm.diffusion.plan import Plan, owners
 
 
 @dataclass(frozen=True, kw_only=True)

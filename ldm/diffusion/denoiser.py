@@ -12,7 +12,8 @@ from typing import Protocol, runtime_checkable
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ldm.diffusion.guidance import Guidance, combine, pair
+from ldm.diffusion.guidance import combine, pair
+from ldm.diffusion.guidance_settings import Guidance
 from ldm.networks.layers import AnyArray
 
 Net = Callable[[Array, Array, Array], Array]  # (x, t, context) -> eps, v or x0, of x's shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,3 +49,23 @@ def tabulated(
     }
     whole = np.int32 if np.issubdtype(times.dtype, np.integer) else np.float32
     return Plan(t=np.pad(times, (0, empty)).astype(whole), n=np.int32(n), **padded)
+
+
+def handover(plan: Plan, rows: Sequence[int]) -> Float[np.ndarray, " k"]:
+    """Return the times at which networks take over.
+
+    They are those of networks that share a picture (`ldm.diffusion.stitching`). Each but the last has had its share
+    once so many rows are done, 0 for none, plan.n for all. A solver that asks twice at one time does so with one
+    network.
+
+    Raises: ValueError for rows that fall or lie outside the plan.
+    """
+    n = int(plan.n)
+    if any(not 0 <= row <= n for row in rows) or list(rows) != sorted(rows):
+        raise ValueError(f"rows = {list(rows)}: expected numbers that do not fall, from 0 to {n}, the plan's rows.")
+    return np.array([np.inf if row == 0 else plan.t[row - 1] if row < n else -1.0 for row in rows], np.float32)
+
+
+def owners(plan: Plan, until: Float[np.ndarray, " k"]) -> Int[np.ndarray, " n"]:
+    """Return which network each row of a plan asks."""
+    return (np.asarray(plan.t[: int(plan.n)])[:, None] < until).sum(1)

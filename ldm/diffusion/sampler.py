@@ -20,7 +20,8 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from ldm.checks import check_seed
 from ldm.diffusion.denoiser import Denoiser, Net, conditioned, denoiser, with_guidance
-from ldm.diffusion.guidance import Guidance, as_guidance, guided_step, inside, pair
+from ldm.diffusion.guidance import guided_step, pair
+from ldm.diffusion.guidance_settings import Guidance, as_guidance, inside
 from ldm.diffusion.plan import Plan
 from ldm.diffusion.schedule import Predict, check_predict, preconditioning
 from ldm.networks.layers import AnyArray

@@ -13,9 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from ldm.diffusion.plan import Plan
 from ldm.networks.structure import Params, Structure, merge, split
 
 
@@ -38,8 +37,9 @@ class Stitched(nnx.Module):
 
 
 def stitch(networks: Sequence[tuple[Structure, Params]], until: Float[np.ndarray, " k"]) -> tuple[Structure, Params]:
-    """Join several networks as one, split as each of them is; `until`: falling times, one fewer (`handover`).
+    """Join several networks as one, split as each of them is.
 
+    until: falling times, one fewer (`ldm.diffusion.plan.handover`).
     Raises: ValueError where their number does not fit, or they rise.
     """
     if len(until) != len(networks) - 1 or np.any(until[1:] > until[:-1]):
@@ -48,22 +48,3 @@ def stitch(networks: Sequence[tuple[Structure, Params]], until: Float[np.ndarray
             "networks, those below which the next one takes over; make them with `handover`."
         )
     return split(Stitched([merge(*network) for network in networks], until))
-
-
-def handover(plan: Plan, rows: Sequence[int]) -> Float[np.ndarray, " k"]:
-    """Return the times at which networks take over.
-
-    Each but the last has had its share once so many rows are done, 0 for none, plan.n for all. A solver that asks twice
-    at one time does so with one network.
-
-    Raises: ValueError for rows that fall or lie outside the plan.
-    """
-    n = int(plan.n)
-    if any(not 0 <= row <= n for row in rows) or list(rows) != sorted(rows):
-        raise ValueError(f"rows = {list(rows)}: expected numbers that do not fall, from 0 to {n}, the plan's rows.")
-    return np.array([np.inf if row == 0 else plan.t[row - 1] if row < n else -1.0 for row in rows], np.float32)
-
-
-def owners(plan: Plan, until: Float[np.ndarray, " k"]) -> Int[np.ndarray, " n"]:
-    """Return which network each row of a plan asks."""
-    return (np.asarray(plan.t[: int(plan.n)])[:, None] < until).sum(1)

@@ -96,7 +96,7 @@ def walk(generator: Generator, asked: Sequence[tuple[str, str]], cell: Interpola
 
     Pair i starts from the noise of image i in all its pictures.
     """
-    from ldm.diffusion.guidance import Guidance
+    from ldm.diffusion.guidance_settings import Guidance
 
     first, second = (generator.text.encode([pair[i] for pair in asked]) for i in (0, 1))
     mix = {"lerp": lerp, "slerp": slerp}[cell.path]

@@ -17,8 +17,8 @@ from ldm import profiles
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.unwanted import unwanted
 from ldm.diffusion.counting import Passes, passes
-from ldm.diffusion.guidance import Guidance, Projection
-from ldm.diffusion.stitching import handover
+from ldm.diffusion.guidance_settings import Guidance, Projection
+from ldm.diffusion.plan import handover
 from ldm.hashing import key
 from ldm.metrics.scores import mean
 from ldm.networks import cost, sizes

@@ -16,7 +16,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float, UInt8
 
-from ldm.diffusion.guidance import Guidance, as_guidance
+from ldm.diffusion.guidance_settings import Guidance, as_guidance
 from ldm.diffusion.plan import Plan
 from ldm.diffusion.sampler import Reuse, image_keys, sample
 from ldm.networks.autoencoder import Codec

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from ldm.diffusion.guidance import Guidance
+from ldm.diffusion.guidance_settings import Guidance
 from ldm.diffusion.plan import Plan
 from ldm.networks.autoencoder import Codec, decode
 from ldm.networks.scene_clip import Similarity, similarities

@@ -8,7 +8,8 @@ import pytest
 import torch
 from diffusers.guiders.adaptive_projected_guidance import MomentumBuffer, normalized_guidance
 
-from ldm.diffusion.guidance import Guidance, Projection, combine
+from ldm.diffusion.guidance import combine
+from ldm.diffusion.guidance_settings import Guidance, Projection
 from ldm.networks.quantization import SCALE, dequantized, quantized
 
 
