@@ -23,8 +23,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]  # for `ldm`, of which a script in this folder knows nothing
 
+import exercises  # noqa: E402
 import machines  # noqa: E402
 import published  # noqa: E402
+import social  # noqa: E402
 from pages import copy, for_readers  # noqa: E402
 
 from ldm.commands.variants import changed_in, chapter_of, in_words  # noqa: E402
@@ -61,6 +63,7 @@ def build(
 def typeset(source: Path, out: Path, builder: str) -> Path:
     """Let Jupyter Book make pages of a folder that `stage` has laid out."""
     import pdf
+    import yaml
 
     # Sphinx keeps its millions of objects to the end: to look for garbage among them takes two fifths of the time
     jupyter_book = "import gc; gc.disable(); from jupyter_book.cli.main import main; main()"
@@ -81,9 +84,13 @@ def typeset(source: Path, out: Path, builder: str) -> Path:
         shutil.rmtree(out / "_build/.doctrees", ignore_errors=True)
         raise RuntimeError("the book has warnings or errors (above): mend them and build again.")
     site = out / "_build/html"
+    config = yaml.safe_load((source / "_config.yml").read_text("utf-8"))
     for page in site.rglob("*.html"):
-        if "_static" not in page.relative_to(site).parts:
-            copy(light(page.read_text("utf-8"), len(page.relative_to(site).parts) - 1).encode(), page)
+        within = page.relative_to(site)
+        if "_static" not in within.parts:
+            text = social.described(page.read_text("utf-8"), within.as_posix(), config["html"].get("baseurl") or "")
+            text = (exercises.anchored if page.stem == exercises.PAGE else exercises.pointed)(text)
+            copy(light(text, len(within.parts) - 1).encode(), page)
     for path in (out / BESIDE).rglob("*"):
         if path.is_file():
             copy(path.read_bytes(), site / path.relative_to(out / BESIDE))
@@ -279,6 +286,7 @@ def vendor(static: Path) -> None:
         raise RuntimeError("the playground's models could not be exported (above).")
     for path in Path(models.stdout.strip()).parent.iterdir():
         copy(path.read_bytes(), static / "playground" / path.name)
+    copy(social.card(ROOT / "book/_static/family.webp"), static / social.CARD)
     if not (static / "vega.js").is_file():
         import vl_convert
 
