@@ -97,6 +97,7 @@ explorer.budget_explorer(
     shown,
     store.influences,
     pictures=lambda key: samples.thumbnail(store, key),
+    captions=samples.captions(chosen, levels),
     seconds=seconds,
     start=few * step,
 )

@@ -169,6 +169,7 @@ explorer.budget_explorer(
     list(dict.fromkeys([*contested, "subject"])),
     store.influences,
     pictures=lambda key: samples.thumbnail(store, key),
+    captions=samples.captions(chosen, [chosen.level]),
     seconds=speed.seconds_of(store, chosen),
 )
 

@@ -36,7 +36,7 @@ from IPython.display import Markdown, display
 from ldm import profiles
 from ldm.figures import families as charts
 from ldm.figures import family_training as training
-from ldm.figures import protocol
+from ldm.figures import protocol, samples
 from ldm.figures.record import record
 from ldm.metrics.catalogue import brief
 from ldm.paths import ROOT
@@ -182,7 +182,7 @@ display(*charts.smaller_or_largest(alone[metric], pair))
 # trainings. Captions that say nothing are left out: they have no alignment.
 
 # %% tags=["remove-input"]
-charts.explore(rows, store)
+charts.explore(rows, store, samples.captions(pair[0], levels))
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT

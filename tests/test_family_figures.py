@@ -122,10 +122,10 @@ def test_the_explorer_switches_between_the_families(monkeypatch):
     monkeypatch.setattr(families, "thumbnail", lambda store, key: to_webp(np.zeros((4, 2, 3), np.uint8)))
     together, _ = compared(rows())
     store = SimpleNamespace(influences=lambda rows, metric: {})
-    drawn = families.explore({KID: together}, store).to_dict()
+    drawn = families.explore({KID: together}, store, {}).to_dict()
     [choice] = [param for param in drawn["params"] if param["name"] == "profile"]
     assert choice["bind"]["labels"] == ["UNets (laptop-eps)", "transformers (laptop-dit)"]
-    assert families.explore({KID: {}}, store).data == families.MISSING
+    assert families.explore({KID: {}}, store, {}).data == families.MISSING
 
 
 @pytest.mark.parametrize("lacks", ["laptop-eps", "laptop-dit"])

@@ -332,6 +332,23 @@ def test_the_answer_counts_budgets_in_steps_of_the_largest():
     assert levels.answer(by_level(), KID, ["nothing"], lambda rows, metric: {}).data == levels.MISSING
 
 
+def test_the_explorer_names_its_cost_its_captions_and_who_affords_nothing():
+    rows = synthetic.sampling_rows()
+    drawn = explorer.budget_explorer(
+        rows, [KID], seconds=SECONDS, pictures=square, captions={"all": ["a fox", "a red hat left of a kite " * 3]}
+    ).to_dict()
+    curves, winners, looks = drawn["vconcat"]
+    assert "GFLOPs of all network evaluations" in curves["title"]["text"]["expr"]
+    assert "above: a fox" in looks["title"]["text"]["expr"]
+    texts = [layer["encoding"].get("text") for layer in winners["layer"]]
+    assert {"value": "costs more, even in its fewest steps"} in texts
+    # the axis holds all that is measured, whatever the budget affords
+    assert any(
+        layer["mark"].get("opacity") == 0 and not any("budget" in str(t) for t in layer["transform"])
+        for layer in winners["layer"]
+    )
+
+
 def test_the_explorer_begins_at_a_budget_that_affords_what_is_asked():
     rows = synthetic.sampling_rows()
     drawn = explorer.budget_explorer(rows, [KID], start=2 * rows["cost"].min()).to_dict()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
 import altair as alt
@@ -21,6 +22,7 @@ COSTS = {  # a column of the points -> what it is called
     "flops": "GFLOPs of all network evaluations",
     "seconds": "seconds a picture, in batches of 64",
 }
+UNITS = {"cost": "", "flops": " GFLOPs a picture", "seconds": " s a picture"}  # after a number of each
 CHOICES = ("profile", "level", "metric", "sampler")  # columns of the points that the reader chooses from
 LABELS = {"profile": "networks", "level": "the caption says"}  # of choices whose column's name is no word for readers
 WITHIN = "datum.spent <= budget * 1.0001"  # a budget of exactly a setting's cost buys it
@@ -32,6 +34,7 @@ def budget_explorer(
     influences: InfluencesOf | None = None,
     *,
     pictures: Callable[[str], bytes] | None = None,
+    captions: Mapping[str, Sequence[str]] | None = None,
     seconds: Mapping[tuple[str, int], tuple[float, float]] | None = None,
     axes: Sequence[str] = tuple(COSTS),
     called: Mapping[str, str] = LABELS,
@@ -39,16 +42,18 @@ def budget_explorer(
 ) -> alt.VConcatChart:
     """Drag a sampling budget: who wins within it, by which setting, and how surely.
 
-    Above, every size at its best guidance against cost, settings beyond the budget faded. Below, the best
-    affordable setting of each size with its interval: the winner filled, others marked where their interval
-    overlaps the winner's; at the right the chance that a size is the best one within the budget
-    (`ldm.statistics.frontier`), so that nobody reads noise as a verdict. Then the pictures that these settings drew.
+    Above, every size at its best guidance against cost, settings beyond the budget faded. Below, the best affordable
+    setting of each size with its interval, on an axis that stays where it is while one drags: the winner filled, others
+    marked where their interval overlaps the winner's or where even their fewest steps cost more; at the right the
+    chance that a size is the best one within the budget (`ldm.statistics.frontier`), so that nobody reads noise as a
+    verdict. Then the pictures that these settings drew.
 
     Args:
         rows: of one or several profiles, levels of caption and samplers, the first of which are shown at first.
         metrics: those to choose from, the first is shown.
         influences: of rows by a metric (`ldm.study.results.Store.influences`): the chances are paired then.
-        pictures: of a cell by its key, as WebP, twice as high as wide.
+        pictures: of a cell by its key, as WebP, twice as high as wide; captions: theirs, the upper one first, at each
+            level.
         seconds: (profile, c) -> seconds of one network evaluation and of all else, a picture; adds them as a cost.
             Rows that say it themselves, in a column `clock`, need none.
         axes: which of COSTS the reader may choose, the first is shown.
@@ -100,9 +105,9 @@ def budget_explorer(
     chances = alt.Chart(_chances(points, costs, influences)).transform_filter(
         f"{chosen} && datum.axis == axis && datum.from <= budget * 1.0001 && budget * 1.0001 < datum.to"
     )
-    views = [_curves(data, points, metrics), _winners(affordable, chances, points, metrics)]
+    views = [_curves(data, points, metrics, costs), _winners(data, affordable, chances, points, metrics)]
     if pictures:
-        views.append(_looks(affordable, points, pictures))
+        views.append(_looks(affordable, points, pictures, captions or {}))
     heading = alt.TitleParams(text=alt.ExprRef(f"{titles}[metric]"), fontSize=12.5, fontWeight="normal", offset=8)
     return (
         alt.vconcat(*views, spacing=18)
@@ -156,9 +161,10 @@ def _networks(profile: str) -> str:
     return f"{NETWORKS[profiles.get(profile).network]} ({profile})"
 
 
-def _curves(data: alt.Chart, points: pd.DataFrame, metrics: Sequence[str]) -> alt.LayerChart:
+def _curves(data: alt.Chart, points: pd.DataFrame, metrics: Sequence[str], costs: Sequence[str]) -> alt.LayerChart:
+    """Plot quality against the chosen cost, whose name stands below: an axis's own title cannot change."""
     scale = alt.Scale(type="log", nice=False, padding=14)
-    x = alt.X("spent:Q", scale=scale, title="sampling cost", axis=alt.Axis(format="~g", tickCount=6))
+    x = alt.X("spent:Q", scale=scale, title=None, axis=alt.Axis(format="~g", tickCount=6))
     y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False))
     base = data.encode(x=x, color=color(points), opacity=alt.condition(WITHIN, alt.value(1), alt.value(0.13)))
     line = data.mark_line(strokeOpacity=0.35).encode(x=x, y=y, color=color(points))
@@ -167,22 +173,38 @@ def _curves(data: alt.Chart, points: pd.DataFrame, metrics: Sequence[str]) -> al
     bars, dots = curve(base, y, line=None, tooltip=tips)
     rule = alt.Chart(pd.DataFrame({"at": [1]})).transform_calculate(spent="budget").encode(x="spent:Q")
     note = (
-        rule.transform_calculate(label="'budget ' + format(budget, '.3~g')")
+        rule.transform_calculate(label=f"'budget ' + format(budget, '.3~g') + {UNITS}[axis]")
         .mark_text(align="left", dx=6, y=4, baseline="top", color=INK, fontSize=12)
         .encode(text=alt.Text("label:N"))
     )
-    return alt.layer(line, bars, dots, rule.mark_rule(color=INK, strokeDash=[4, 4]), note).properties(
-        width=560, height=260
+    ends = (  # which size a line is of, where it ends
+        data.transform_joinaggregate(most="max(spent)", groupby=["model"])
+        .transform_filter("datum.spent == datum.most")
+        .transform_calculate(size="split(datum.model, ' · ')[0]")
+        .mark_text(align="right", dy=-9, fontSize=11)
+        .encode(x=x, y=y, color=color(points), text="size:N")
+    )
+    named = _below(f"'sampling cost: ' + { ({name: COSTS[name] for name in costs}) }[axis]")
+    return alt.layer(line, bars, dots, ends, rule.mark_rule(color=INK, strokeDash=[4, 4]), note).properties(
+        width=560, height=260, title=named
     )
 
 
-def _winners(affordable: alt.Chart, chances: alt.Chart, points: pd.DataFrame, metrics: Sequence[str]) -> alt.LayerChart:
+def _winners(
+    data: alt.Chart, affordable: alt.Chart, chances: alt.Chart, points: pd.DataFrame, metrics: Sequence[str]
+) -> alt.LayerChart:
+    """Plot the best that each size affords, on the axis of all that is measured of the chosen metric."""
     order = models(points)
-    base = affordable.encode(
-        y=alt.Y("model:O", title=None, scale=alt.Scale(domain=order[::-1])),
-        color=alt.Color("model:O", title=None, scale=alt.Scale(domain=order)),
+    y = alt.Y("model:O", title=None, scale=alt.Scale(domain=order[::-1]))
+    base = affordable.encode(y=y, color=alt.Color("model:O", title=None, scale=alt.Scale(domain=order)))
+    values = alt.X("value:Q", title="quality within the budget", scale=alt.Scale(type="symlog", zero=False, nice=False))
+    still = data.mark_point(opacity=0).encode(x=values, y=y, tooltip=alt.value(None))  # which holds the axis
+    poor = (
+        data.transform_aggregate(least="min(spent)", groupby=["model"])
+        .transform_filter("datum.least > budget * 1.0001")
+        .mark_text(align="left", dy=-14, fontSize=11.5)
+        .encode(x=alt.value(6), y=y, text=alt.value("costs more, even in its fewest steps"), color=alt.value(INK))
     )
-    values = alt.X("value:Q", title=None, scale=alt.Scale(zero=False))
     spans = base.mark_rule(strokeWidth=3, strokeOpacity=0.7).encode(x="lo:Q", x2="hi:Q")
     tops = base.mark_point(size=110).encode(
         x=values, fillOpacity=alt.condition("datum.wins", alt.value(1), alt.value(0.25))
@@ -200,11 +222,16 @@ def _winners(affordable: alt.Chart, chances: alt.Chart, points: pd.DataFrame, me
         .mark_text(align="right", dy=-14, fontSize=11.5)
         .encode(x=alt.value("width"), y=alt.Y("model:O"), color=alt.value(INK), text="label:N")
     )
-    return alt.layer(spans, tops, words, sure).properties(width=560, height={"step": 44})
+    return alt.layer(still, spans, tops, words, sure, poor).properties(width=560, height={"step": 44})
 
 
-def _looks(affordable: alt.Chart, points: pd.DataFrame, pictures: Callable[[str], bytes]) -> alt.LayerChart:
-    """Show what the best affordable setting of each size drew: the same captions, the same noise."""
+def _looks(
+    affordable: alt.Chart,
+    points: pd.DataFrame,
+    pictures: Callable[[str], bytes],
+    captions: Mapping[str, Sequence[str]],
+) -> alt.Chart:
+    """Show what the best affordable setting of each size drew: the same captions, which stand below, the same noise."""
     order = models(points)
     urls = pd.DataFrame([(key, data_url(pictures(key))) for key in points["key"].unique()], columns=["key", "url"])
     x = alt.X(
@@ -214,11 +241,26 @@ def _looks(affordable: alt.Chart, points: pd.DataFrame, pictures: Callable[[str]
         axis=alt.Axis(labelAngle=0, orient="top", domain=False, ticks=False),
     )
     side = f"max(1, min(104, width / {len(order)} - 6))"
+    lines = {level: _lines(said) for level, said in captions.items()}
+    title = {"title": _below(f"{lines}[level] || ''")} if lines else {}
     return (
         affordable.transform_lookup(lookup="key", from_=alt.LookupData(urls, "key", ["url"]))
         .mark_image(width=alt.ExprRef(side), height=alt.ExprRef(f"2 * {side}"), aspect=False)
         .encode(x=x, y=alt.value(104), url="url:N", tooltip=[alt.Tooltip("model:N"), alt.Tooltip("setting:N")])
-        .properties(width=560, height=208)
+        .properties(width=560, height=208, **title)
+    )
+
+
+def _lines(captions: Sequence[str]) -> list[str]:
+    """Return the captions of the upper and the lower picture in lines that fit a phone."""
+    pairs = zip(("above: ", "below: "), captions, strict=False)
+    return [line for name, said in pairs for line in textwrap.wrap(name + said, 52, subsequent_indent="    ")]
+
+
+def _below(expression: str) -> alt.TitleParams:
+    """Return small text under a view, as an expression of Vega gives it."""
+    return alt.TitleParams(
+        text=alt.ExprRef(expression), orient="bottom", anchor="start", fontSize=11, fontWeight="normal", offset=4
     )
 
 

@@ -214,10 +214,13 @@ def smaller_or_largest(found: Alone, pair: Sequence[Profile]) -> tuple[Any, ...]
     return advantages(panels), Markdown(shares(panels).to_markdown(index=False))
 
 
-def explore(rows: Mapping[str, Mapping[Level, pd.DataFrame]], store: Store) -> Any:
+def explore(
+    rows: Mapping[str, Mapping[Level, pd.DataFrame]], store: Store, captions: Mapping[Level, Sequence[str]]
+) -> Any:
     """Return the budget explorer over the first training of both families, which the reader switches between.
 
     rows: metric -> level -> rows of `together`. Captions that say nothing are left out: nothing can be right of them.
+    captions: of its pictures, at each level.
     """
     parts = [part for by_level in rows.values() for level, part in by_level.items() if level != "nothing"]
     if not parts:
@@ -228,6 +231,7 @@ def explore(rows: Mapping[str, Mapping[Level, pd.DataFrame]], store: Store) -> A
         list(rows),
         store.influences,
         pictures=lambda key: thumbnail(store, key),
+        captions=captions,
         axes=("cost", "flops"),
     )
 

@@ -14,7 +14,10 @@ import pandas as pd
 from PIL import Image
 
 from ldm.data.pictures import to_webp
+from ldm.data.scenes.captions import Level
+from ldm.data.scenes.dataset import Scenes
 from ldm.figures.pictures import picture_grid, picture_strip
+from ldm.profiles import Profile
 from ldm.study.cells import Evaluates
 from ldm.study.results import Store
 from ldm.study.sampling import Evaluation, SamplingEvaluator
@@ -54,6 +57,14 @@ def stacked(store: Store, key: str, shown: Sequence[int] = SHOWN) -> np.ndarray:
 def thumbnail(store: Store, key: str) -> bytes:
     """Return the pictures that `stacked` takes of a cell, one above the other, as WebP."""
     return to_webp(stacked(store, key))
+
+
+def captions(profile: Profile, levels: Sequence[Level], shown: Sequence[int] = SHOWN) -> dict[Level, list[str]]:
+    """Return the captions of a cell's pictures by their index, at each level of how much is said."""
+    told = {
+        level: Scenes(profile.scenes, "val", profile.n, level=level).captions(range(max(shown) + 1)) for level in levels
+    }
+    return {level: [every[i] for i in shown] for level, every in told.items()}
 
 
 def strip(store: Store, evaluator: SamplingEvaluator, cell: Evaluation) -> Any:
