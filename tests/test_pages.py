@@ -229,6 +229,22 @@ def test_the_budget_slider_changes_the_winner_by_keyboard_and_survives_a_change_
     page.context.close()
 
 
+def test_on_a_phone_the_slider_stays_in_view_while_one_looks_at_what_it_changes(browser, small_book):
+    page = browser.new_page(viewport={"width": 390, "height": 500})
+    page.set_default_timeout(300_000)
+    page.goto(f"file://{small_book}/notebooks/tour.html", wait_until="load")
+    charts(page, "light", scroll=True)
+    box = page.query_selector(".ldm-chart")
+    slider, drawn = box.query_selector("input[type=range]"), box.query_selector("svg.marks")
+    drawn.evaluate("svg => scrollTo(0, scrollY + svg.getBoundingClientRect().bottom - innerHeight + 20)")
+    page.wait_for_timeout(200)
+    top, below = slider.bounding_box()["y"], drawn.bounding_box()
+    assert 0 <= top < 150 and below["y"] < 0 < below["y"] + below["height"] <= 500
+    at_it = "slider => document.elementFromPoint(195, slider.getBoundingClientRect().top + 8) === slider"
+    assert slider.evaluate(at_it), "something lies above the slider"
+    page.close()
+
+
 def test_the_pictures_between_two_captions_are_walked_through_by_keyboard(browser, small_book):
     page, wrong = open_page(browser, f"file://{small_book}/notebooks/tour.html", "light")
     charts(page, "light")
