@@ -60,11 +60,9 @@ compact: $(ENV)  ## merge the rows of runs/ into results/, the files to commit
 bench: $(DEV)  ## images a second, beside the same network in torch
 	@$(PY) -m benchmarks
 
-# The quick tests see neither the references nor a browser, even where they are installed; the networks' annotations are
-# checked on the way.
+# The quick tests see neither the references nor a browser, even where they are installed.
 check: $(DEV) lint  ## run the tests that are quick and need no torch, no browser and no study
 	@$(PY) -m pytest -n 2 --dist worksteal -p tests.without --ignore tests/references \
-		--jaxtyping-packages=ldm.networks,beartype.beartype \
 		-m "not (references or browser or study or slow)" $(ARGS)
 
 test: $(DEV) lint  ## run every test

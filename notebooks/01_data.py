@@ -32,6 +32,7 @@ from ldm.data.scenes.dataset import Scenes
 from ldm.figures import data, tables
 from ldm.figures.pictures import picture_strip
 from ldm.figures.record import record
+from ldm.metrics import pixels
 from ldm.study import scene_metrics
 from ldm.tasks import pretrain
 
@@ -95,8 +96,7 @@ picture_strip(
 panel = scene_metrics.load_metrics(chosen)
 records = [fresh.scene(i) for i in range(chosen.n)]
 real, rebuilt = panel.score([originals], records), panel.score([decoded], records)
-mse = np.square(decoded.astype(float) - originals).mean((1, 2, 3))
-psnr = float(np.mean(10 * np.log10(255**2 / mse)))
+psnr = float(pixels.psnr(decoded, originals).mean())
 ceiling = data.ceiling_table(real, rebuilt)
 Markdown(
     f"The autoencoder turns {codec.factor} x {codec.factor} pixels into one latent pixel with four channels: "

@@ -81,8 +81,8 @@ charts.answer(compared, pair)
 
 # %% [markdown]
 # The first captions, none chosen, from the same noise. Each network draws at its best setting by FD that costs no
-# more than a few steps of the dearest network here. A network that takes fewer steps than it affords is better by FD
-# in fewer:
+# more than a few steps of the most expensive network here. A network that takes fewer steps than it affords is better
+# by FD in fewer:
 
 # %% tags=["remove-input"]
 charts.pictures(store, rows[metric], pair, metric, few)

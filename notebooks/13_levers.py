@@ -31,7 +31,7 @@
 # | rescaled guidance | the guided estimate keeps its spread | Lin et al. 2024 |
 # | CFG++ | noise is added back from the unguided estimate | Chung et al. 2024 |
 # | projected guidance | the push of guidance is shortened and turned | Sadat et al. 2024 |
-# | negative prompts | guides away from another caption, not from the empty one | after Liu et al. 2022, captions are ours |
+# | negative prompts | guides away from another caption, not from the empty one | after Liu et al. 2022 |
 # | search among noises | draws several pictures, and a small CLIP keeps one | Ma et al. 2025 |
 # | students | [distilled](08_distillation.ipynb) by CoDi or LCM, asked once a step | Mei et al. 2024, Luo et al. 2023 |
 # | weights in fewer bits | half precision, or one byte a weight | common practice |

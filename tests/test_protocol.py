@@ -33,12 +33,9 @@ CARD = Protocol(
 OTHERS = dict(network="another", weights="ffffffff", images="0", n=1999, side=64, dtype="float16", how="its square")
 
 
-def test_a_card_is_a_line_a_fingerprint_and_a_column():
+def test_a_card_is_a_line_and_a_fingerprint():
     assert CARD.line == "a network, 8-d, 32 px; cubic kernel, 2000 real scenes"
     assert CARD.fingerprint == replace(CARD).fingerprint and len(CARD.fingerprint) == 16
-    table = protocol.protocol_table({"kid": CARD, "fd": replace(CARD, how="principal directions")})
-    assert list(table.columns) == ["kid", "fd"]
-    assert table.loc["n", "kid"] == "2000" and table.loc["fingerprint", "kid"] == CARD.fingerprint
 
 
 @pytest.mark.parametrize("field", OTHERS)

@@ -282,7 +282,7 @@ def _named(two: Sequence[int]) -> str:
 
 
 def pictures(store: Store, rows: Mapping[Level, pd.DataFrame], pair: Sequence[Profile], metric: str, few: int) -> Any:
-    """Show what each network draws best for the cost of a few steps of the dearest one, partners below each other.
+    """Show what each network draws best for what a few steps of the most expensive one cost, partners below each other.
 
     They are the first captions of the first level. rows: of `together`.
     """

@@ -64,13 +64,13 @@ def curves(rows: pd.DataFrame, metric: str) -> Any:
 def contests(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) -> tuple[Any, ...]:
     """Compare the best smaller model with the largest at every budget, by each metric: without guides, then with.
 
-    Budgets end where the largest affords its dearest guided setting, since more of its steps were not guided.
+    Budgets end where the largest affords its most expensive guided setting, since more of its steps were not guided.
     """
     if rows.empty:
         return (Markdown(MISSING),)
-    dearest = rows.loc[(rows["lever"] != PLAIN) & (rows["c"] == rows["c"].max()), DONE].max()
+    most = rows.loc[(rows["lever"] != PLAIN) & (rows["c"] == rows["c"].max()), DONE].max()
     found = {
-        f"{name}, {way}": contest(Evidence.of(part, metric, influences(part, metric)), unit=DONE, end=float(dearest))
+        f"{name}, {way}": contest(Evidence.of(part, metric, influences(part, metric)), unit=DONE, end=float(most))
         for metric, name in told_apart(metrics).items()
         for way, part in ways(rows).items()
     }

@@ -148,8 +148,8 @@ def chart(evidence: Evidence, unit: str = "done") -> Any:
 def likely(evidence: Evidence) -> Markdown:
     """Say as a table how likely each lever has the best setting within each budget, and what it costs to pull no other.
 
-    The budgets are five, in GFLOPs a picture, up to the dearest setting of the levers. The last column is a mean over
-    them.
+    The budgets are five, in GFLOPs a picture, up to the most expensive setting of the levers. The last column is a mean
+    over them.
     """
     cost, pulled = evidence.rows["done"].to_numpy(float), (evidence.rows["lever"] != PLAIN).to_numpy()
     grid = np.geomspace(cost[pulled].min(), cost[pulled].max(), 6)[1:]

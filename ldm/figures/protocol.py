@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 
 import pandas as pd
 
@@ -13,14 +12,6 @@ from ldm.metrics.catalogue import METRICS, short
 from ldm.metrics.protocol import Protocol
 
 CAPTIONS = re.compile(r"\b(val captions|test captions)(?! that say)")  # a protocol names the level unless it is "all"
-
-
-def protocol_table(cards: Mapping[str, Protocol]) -> pd.DataFrame:
-    """Set cards side by side, one column each: what the book prints beside its numbers."""
-    names = [field.name for field in fields(Protocol)]
-    rows = {name: [str(getattr(card, name)) for card in cards.values()] for name in names}
-    rows["fingerprint"] = [card.fingerprint for card in cards.values()]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=list(cards))
 
 
 def folded(rows: pd.DataFrame, cards: Mapping[str, Protocol], command: str = "", *, counted: str = "pictures") -> str:

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from ldm.data.pictures import to_webp
 from ldm.figures.charts import INK, color, columns, pick
 from ldm.figures.pictures import data_url
-from ldm.metrics import mean
+from ldm.metrics import mean_difference
 from ldm.metrics.catalogue import metric_of
 from ldm.study.results import Store
 
@@ -175,8 +175,8 @@ def _gains(one: pd.DataFrame, other: pd.DataFrame, metrics: Sequence[str], store
     for metric in metrics:
         keys = [str(rows.loc[rows["metric"] == metric, "key"].item()) for rows in (one, other)]
         influences = store.influences(pd.concat([one, other]), metric)
-        before, after = (influences[key].astype(float) for key in keys)
-        e = mean((1 if metric_of(metric).better == "higher" else -1) * (after - before))
+        pair = [influences[key].astype(float) for key in keys]
+        e = mean_difference(*(pair[::-1] if metric_of(metric).better == "higher" else pair))
         answer = "better" if e.lo > 0 else "worse" if e.hi < 0 else "undecided"
         line[metric] = f"**{answer}** {e:+.3g}"
     return line

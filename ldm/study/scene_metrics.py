@@ -134,7 +134,7 @@ class Metrics:
 
     @property
     def protocols(self) -> dict[str, Protocol]:
-        """Of each distance, by metric name; `ldm.figures.protocol.protocol_table` prints them."""
+        """How each distance is measured, by metric name."""
         cards = {}
         for name, reference in self.references.items():  # "effnet", and "effnet_decoded" where there is one
             cards[f"kid_{name}"] = replace(reference.protocol, how=KID_HOW, n=SAMPLE)

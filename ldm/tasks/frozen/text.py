@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from ldm.data.scenes.truth import CHANGES, GRID, answered, cells, one_changed, q
 from ldm.diffusion.losses import Batch, DeviceBatch
 from ldm.networks import weights
 from ldm.networks.autoencoder import to_side
+from ldm.networks.batched import in_batches
 from ldm.networks.initial import KeySource
 from ldm.networks.layers import Linear
 from ldm.networks.scene_clip import SIDE, WIDTH, SceneClip, save_clip
@@ -205,10 +207,7 @@ def examine_text(structure: nnx.GraphDef, params: Params, tokenizer: Tokenizer, 
     captions = jax.jit(lambda p, x: merge(structure, p).captions(x)[1:])
 
     def embed(function: Callable[[Params, Any], Any], x: np.ndarray) -> Any:
-        return jax.tree.map(
-            lambda *parts: np.concatenate(parts),
-            *(jax.device_get(function(params, x[i : i + 100])) for i in range(0, len(x), 100)),
-        )
+        return in_batches(partial(function, params), x, batch=100)
 
     n = len(scenes) // 100 * 100
     records, parts = [scenes.scene(i) for i in range(n)], [scenes.said(i) for i in range(n)]
