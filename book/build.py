@@ -23,6 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]  # for `ldm`, of which a script in this folder knows nothing
 
+import comments  # noqa: E402
 import exercises  # noqa: E402
 import machines  # noqa: E402
 import published  # noqa: E402
@@ -85,12 +86,14 @@ def typeset(source: Path, out: Path, builder: str) -> Path:
         raise RuntimeError("the book has warnings or errors (above): mend them and build again.")
     site = out / "_build/html"
     config = yaml.safe_load((source / "_config.yml").read_text("utf-8"))
+    asked = comments.service(config)
     for page in site.rglob("*.html"):
         within = page.relative_to(site)
         if "_static" not in within.parts:
             text = social.described(page.read_text("utf-8"), within.as_posix(), config["html"].get("baseurl") or "")
             text = (exercises.anchored if page.stem == exercises.PAGE else exercises.pointed)(text)
-            copy(light(text, len(within.parts) - 1).encode(), page)
+            depth = len(within.parts) - 1
+            copy(comments.offered(light(text, depth), asked, depth).encode(), page)
     for path in (out / BESIDE).rglob("*"):
         if path.is_file():
             copy(path.read_bytes(), site / path.relative_to(out / BESIDE))
@@ -137,6 +140,7 @@ def stage(root: Path, source: Path, notebooks: Path) -> Path:
         if path.is_file() and path.suffix != ".pyc" and path.parent.name != "lessons":  # those are templates
             copy(path.read_bytes(), source / path.relative_to(root))
     config = yaml.safe_load((root / "_config.yml").read_text("utf-8"))
+    comments.service(config)  # one that is unknown is refused before the pages are made
     where, static = published.repository(config), source / "book/_static"
     if where:  # a link to the sources in the head of every page
         button = {"use_repository_button": True, "repository_url": where["url"], "repository_branch": where["branch"]}

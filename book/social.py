@@ -36,6 +36,7 @@ def described(page: str, address: str, site: str = "") -> str:
     address: of the page within the site, `notebooks/04_sampling.html`; site: where that is, or nothing.
     """
     page = re.sub(r"<title>(.+?) &#8212; \1</title>", r"<title>\1</title>", page)
+    page = re.sub(r"<meta (?:property=.og:|name=.(?:description|twitter:card)).*?/>", "", page)  # of a build before
     title = re.search(r"<title>(.*?)</title>", page, re.S)
     said = first_sentences(page)
     base = site.rstrip("/") + "/" if site else "../" * address.count("/")

@@ -24,6 +24,7 @@ def test_a_page_says_its_title_its_first_sentences_and_a_picture():
     assert page.count('content="The question. Size &amp; steps. More?"') == 2
     assert 'content="https://example.org/book/_static/card.png"' in page
     assert 'content="https://example.org/book/notebooks/13.html"' in page
+    assert social.described(page, "notebooks/13.html", "https://example.org/book") == page  # built again
     alone = social.described(PAGE, "notebooks/13.html")
     assert 'content="../_static/card.png"' in alone and "og:url" not in alone
 
