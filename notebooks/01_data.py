@@ -9,6 +9,9 @@
 # %% [markdown]
 # # The data: scenes whose captions can be checked
 #
+# **In short.** Scenes are composed of open emoji art by a rule that also writes their captions. So the truth about each
+# picture is known, and what a model draws can be checked against its caption.
+#
 # **The question.** Which pictures are worth drawing, small enough for two cores, and have captions that can be
 # *verified*?
 #

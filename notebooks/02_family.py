@@ -9,6 +9,9 @@
 # %% [markdown]
 # # The family: one number sets the size
 #
+# **In short.** One number, the base filter count *c*, sets a network's size. Twice *c* makes nearly four times the
+# parameters, and three to four times the arithmetic of an evaluation.
+#
 # **The question.** What is a size, and what does it cost?
 #
 # **What the paper has.** Stable Diffusion's UNet, eleven times; only the base filter count $c$ changes. Channels are

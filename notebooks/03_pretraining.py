@@ -8,7 +8,12 @@
 
 # %% [markdown]
 # # Pretraining: does quality follow compute?
-#
+
+# %% [markdown] tags=["recorded"]
+# **In short.** Quality follows training compute. By FD-scene and alignment compute explains surely more than the number
+# of images does (F1 holds), and by KID that is undecided.
+
+# %% [markdown]
 # **The question.** Train every size on the same data with the same recipe. Does a picture's quality depend on the
 # *compute* spent in training, whatever the size?
 #

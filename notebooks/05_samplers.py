@@ -8,7 +8,12 @@
 
 # %% [markdown]
 # # Samplers: does another one change the trend?
-#
+
+# %% [markdown] tags=["recorded"]
+# **In short.** Mostly the sampler changes nothing about sizes. By KID, DDPM and DPM-Solver++ surely give DDIM's answer
+# at more than half of the budgets (F4 holds). By alignment DDPM does so alone, and by FD-scene it is undecided.
+
+# %% [markdown]
 # **The question.** [The chapter before](04_sampling.ipynb) drew every picture with DDIM. Would another sampler name
 # another size as the best at a budget? We ask DDPM, which adds new noise in each step, and DPM-Solver++, which is of
 # second order.

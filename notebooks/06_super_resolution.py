@@ -8,7 +8,12 @@
 
 # %% [markdown]
 # # Super-resolution: size, finetuning or steps?
-#
+
+# %% [markdown] tags=["recorded"]
+# **In short.** Four steps are enough for every size, so at equal cost the largest size that affords four is best. More
+# finetuning still helps every size, so compute decides before size can.
+
+# %% [markdown]
 # **The question.** A pretrained model is finetuned to restore small, blurred, noisy pictures at four times their
 # size. Can more finetuning make up for a smaller size? And when steps are few, is a smaller model the better one here,
 # too, where the picture to draw is all but given?

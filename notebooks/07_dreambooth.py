@@ -8,7 +8,12 @@
 
 # %% [markdown]
 # # DreamBooth: who learns a subject best?
-#
+
+# %% [markdown] tags=["recorded"]
+# **In short.** A larger model learns a subject better only where nothing protects its class, and then the class turns
+# into the subject. With prior preservation the class stays, fewer subjects are recognised, and size hardly matters.
+
+# %% [markdown]
 # **The question.** Show a pretrained model five pictures of something that it has never seen, under a name that it has
 # never heard. Does a larger model learn it better, and what does it forget?
 #

@@ -8,7 +8,12 @@
 
 # %% [markdown]
 # # Prompt interpolation: does a larger model walk more coherently?
-#
+
+# %% [markdown] tags=["recorded"]
+# **In short.** Between two captions the largest model's pictures can be read more often than the smallest one's, and
+# its way is the less even one.
+
+# %% [markdown]
 # **The question.** Between two captions there is a straight line of text embeddings. What does a model draw along it,
 # and does that depend on its size?
 #

@@ -8,7 +8,12 @@
 
 # %% [markdown]
 # # The paper's own sizes, on TPUs
-#
+
+# %% [markdown] tags=["recorded"]
+# **In short.** Every size of Table 1 can be trained in the paper's batch on 256 chips of v5e, the largest if the batch
+# goes through it in parts. That is what the compiler says; nobody has run it on a TPU.
+
+# %% [markdown]
 # **The question.** The paper trained [eleven models](../book/errata.md) on TPUs, Google's accelerators, for 500,000
 # steps at a batch of 2,048. What would it take to do that again with this code?
 #

@@ -8,7 +8,12 @@
 
 # %% [markdown]
 # # Transformers: is it the UNet's finding?
-#
+
+# %% [markdown] tags=["recorded"]
+# **In short.** At equal sampling cost no metric finds the transformers better at most budgets, and KID prefers the
+# UNets. Nothing says that a smaller model wins in the one kind and not in the other.
+
+# %% [markdown]
 # **The question.** The paper asks everything of one kind of network, Stable Diffusion's UNet. Does a smaller
 # *transformer* beat a larger one at a small budget, too? And at equal budget, which kind draws better?
 #

@@ -8,7 +8,13 @@
 
 # %% [markdown]
 # # Levers: what else a budget can buy
-#
+
+# %% [markdown] tags=["recorded"]
+# **In short.** At small budgets students gain most, and beyond them a worse member of the family as the guide, at the
+# cost of alignment. Rules that tame strong guidance, negative prompts and a search among noises gain nothing in the
+# mean.
+
+# %% [markdown]
 # **The question.** Size, steps and guidance are not all that one can choose. Beside these, other ways to spend or to
 # save evaluations are in use. Which of them is worth something at equal cost, on one family of models, and
 # how does that compare with the choice of a size?

@@ -8,7 +8,13 @@
 
 # %% [markdown]
 # # How much is left open
-#
+
+# %% [markdown] tags=["recorded"]
+# **In short.** The less a caption says, the more steps pay. Eight are enough for the largest model where it says
+# everything, and 32 are not too many where it says nothing. At two steps of the largest a smaller one wins at every
+# level.
+
+# %% [markdown]
 # **The question.** A caption fixes a part of a picture and leaves the rest to the model. How much it leaves open may
 # decide how many steps are useful. Does it also decide which size wins at a small budget?
 #

@@ -8,7 +8,12 @@
 
 # %% [markdown]
 # # Why should I believe this number?
-#
+
+# %% [markdown] tags=["recorded"]
+# **In short.** Trust a finding most where the distance on EfficientNet and the one on the scene network agree. Each is
+# blind to much of what the other sees, and neither sees wrong captions.
+
+# %% [markdown]
 # **The question.** Every verdict of this book rests on a few numbers about sets of pictures. What do these numbers see,
 # what do they miss, and how many pictures do they need?
 #

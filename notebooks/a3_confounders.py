@@ -8,7 +8,12 @@
 
 # %% [markdown]
 # # Confounders: is it the size, or something else?
-#
+
+# %% [markdown] tags=["recorded"]
+# **In short.** Size is not all of it. Leading times favour smaller models by every metric, and by KID their lead fades
+# with training. The number of pictures does not change the order of the sizes.
+
+# %% [markdown]
 # **The question.** At a small sampling budget a smaller model can beat the largest (F3, [sampling](04_sampling.ipynb)).
 # Is this about *size*? Four other explanations are possible: models that were not trained long enough, guidance, the
 # place of the steps in time, and the number of pictures behind a distance.
