@@ -9,17 +9,8 @@
 # %% [markdown]
 # # Bigger is not always better
 #
-# A text-to-image model draws a picture in steps, and each step costs one pass through a network.
-# Given a budget for a picture, is it better spent on **few steps of a large network** or on
-# **many steps of a small one**? [Mei et al. (2024)](https://arxiv.org/abs/2404.01367) trained
-# eleven sizes of Stable Diffusion's network, from 39 million to 5 billion parameters, and found
-# that the small ones often win. This book runs their study again, on a family small enough for
-# your own machine, with an interval on every point and every verdict.
-#
-# Our networks draw [little scenes](01_data.ipynb). Their width is *c*, and [the family](02_family.ipynb) says how many
-# parameters each has. A caption can say everything about a scene (subject, style, place, background, colours), some of
-# it, or nothing. *FD-scene* is a distance from real scenes, measured by a network that has learnt to read scenes; lower
-# is better.
+# Given a budget for a picture, is it better spent on **few steps of a large network** or on **many steps of a small
+# one**?
 
 # %% tags=["parameters", "remove-cell"]
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py: whose rows are drawn
@@ -63,11 +54,8 @@ seen = Scenes(chosen.scenes, "val", chosen.n, level=chosen.level).captions(range
 
 # %% tags=["remove-input"]
 Markdown(
-    f"**What to do with a budget, by {brief(metric)}** (the table below has other metrics):\n\n"
-    f"{advice.in_words(rules, metric)}\n\n{advice.prices(usual, seconds)}"
-    f" {advice.example(rules, metric, usual, 0.5)}\n\n"
-    f"The first {len(seen)} captions, none chosen, from the same noise, each size at its best within what **{few}"
-    " steps of the largest model** cost:"
+    f"{advice.in_words(rules, metric)}\n\nThat is the answer by {brief(metric)}. Here are the first {len(seen)}"
+    f" captions, none chosen, each size at its best within what **{few} steps of the largest network** cost:"
 )
 
 # %% tags=["remove-input"]
@@ -85,6 +73,25 @@ race.race(
     (2, 3, 4, 6, 8, 12, 16),
     {level: Scenes(chosen.scenes, "val", chosen.n, level=level).captions(range(6)) for level in levels},
     speed.megabytes_in_a_browser(chosen),
+)
+
+# %% [markdown]
+# A text-to-image model draws a picture in steps, and each step costs one pass through a network.
+# [Mei et al. (2024)](https://arxiv.org/abs/2404.01367) trained eleven sizes of Stable Diffusion's network, from 39
+# million to 5 billion parameters, and found that the small ones often win. This book runs their study again, on a
+# family small enough for your own machine, with an interval on every point and every verdict.
+#
+# Our networks draw [little scenes](01_data.ipynb). Their width is *c*, and [the family](02_family.ipynb) says how many
+# parameters each has. A caption can say everything about a scene (subject, style, place, background, colours), some of
+# it, or nothing. *FD-scene* is a distance from real scenes, measured by a network that has learnt to read scenes; lower
+# is better.
+#
+# ## What to do with a budget
+
+# %% tags=["remove-input"]
+Markdown(
+    f"The rule at the top is by {brief(metric)}; the table below has other metrics. {advice.prices(usual, seconds)}"
+    f" {advice.example(rules, metric, usual, 0.5)}"
 )
 
 # %% [markdown]
