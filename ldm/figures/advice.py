@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 from IPython.display import Markdown
 
+from ldm.figures import tables
 from ldm.figures.levels import SAYS
 from ldm.metrics.catalogue import short
 from ldm.statistics.bootstrap import InfluencesOf
@@ -98,4 +99,4 @@ def regrets(found: dict[tuple[str, str], Rule]) -> Markdown:
         }
         for (level, metric), one in found.items()
     ]
-    return Markdown(pd.DataFrame(lines).to_markdown(index=False) if lines else "")
+    return Markdown(tables.table(pd.DataFrame(lines), what="What the rule loses") if lines else "")

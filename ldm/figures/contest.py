@@ -9,6 +9,7 @@ import altair as alt
 import pandas as pd
 from IPython.display import Markdown
 
+from ldm.figures import tables
 from ldm.figures.charts import ABOVE, COST, INK, cost_axis
 from ldm.metrics.catalogue import brief, told_apart
 from ldm.statistics.bands import FORFEIT, OPEN, SAME, Bands
@@ -101,7 +102,7 @@ def shown(
         found = {name: contest(Evidence.of(rows, m, influences(rows, m)), unit=unit) for m, name in named}
     except ValueError as error:
         return (Markdown(f"Not asked of these rows: {error}"),)
-    return advantages(found), Markdown(shares(found).to_markdown(index=False))
+    return advantages(found), Markdown(tables.table(shares(found), what="Shares of the budgets"))
 
 
 def in_steps(evidence: Evidence) -> str:

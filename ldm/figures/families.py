@@ -130,7 +130,7 @@ def advantage(panels: Mapping[str, Bands], pair: Sequence[Profile], unit: str, k
     ends, (first, second) = words(pair), names(pair)
     chart = along_the_budget(panels, ends, unit, f"advantage of {first}")
     described = f"advantage of the {first} over the {second} at every {kind} budget, with its band"
-    return chart.properties(description=described), Markdown(shares(panels, ends).to_markdown(index=False))
+    return chart.properties(description=described), Markdown(table(shares(panels, ends), what="Shares of the budgets"))
 
 
 def luck(rows: Mapping[Level, pd.DataFrame], pair: Sequence[Profile], metric: str) -> Markdown:
@@ -211,7 +211,7 @@ def smaller_or_largest(found: Alone, pair: Sequence[Profile]) -> tuple[Any, ...]
     }
     if not panels:
         return (Markdown(MISSING),)
-    return advantages(panels), Markdown(shares(panels).to_markdown(index=False))
+    return advantages(panels), Markdown(table(shares(panels), what="Shares of the budgets"))
 
 
 def explore(

@@ -74,7 +74,7 @@ def contests(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesO
         for metric, name in told_apart(metrics).items()
         for way, part in ways(rows).items()
     }
-    return advantages(found), Markdown(shares(found).to_markdown(index=False))
+    return advantages(found), Markdown(table(shares(found), what="Shares of the budgets"))
 
 
 def verdicts(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) -> Markdown:

@@ -139,7 +139,7 @@ def contests(
         f"{SAYS[level]}: {one.trainings}" + f" ({one.spread})" * bool(one.spread) for level, one in evidence.items()
     )
     return advantages(found), Markdown(
-        f"{shares(found).to_markdown(index=False)}\n\nBy what the caption says: {trainings}."
+        f"{tables.table(shares(found), what='Shares of the budgets')}\n\nBy what the caption says: {trainings}."
     )
 
 
