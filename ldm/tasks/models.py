@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -123,12 +123,25 @@ def load(
 
     Args:
         like: their names, shapes and dtypes.
-    Raises: ValueError, in one sentence, when there is none or its file is broken or of another network.
+    Raises: ValueError, in one sentence, when there is none or its file is broken, of another network, or says that
+        its training meant something else by its numbers (`meanings`).
     """
     path = file_of(profile, c, images, seed, kind)
     if path is None:
         raise missing(profile, c, images, seed, kind)
-    return weights.load(path, like, half_to_float32=True)
+    params, described = weights.load(path, like, half_to_float32=True), weights.metadata(path)
+    for name, meant in meanings(profile).items():
+        if described.get(name, meant) != meant:
+            raise ValueError(
+                f"{path.name} was trained with {name} = {described[name]!r}, and profile {profile.name} has {meant!r}: "
+                "expected the same; train it again, or take the profile that it was trained by."
+            )
+    return params
+
+
+def meanings(profile: Profile) -> dict[str, Any]:
+    """Return what a model's numbers mean and no shape tells: what it predicts, how it is told the guidance scale."""
+    return {"predict": profile.predict, "guidance_frequency": profile.guidance_frequency}
 
 
 def save(path: Path, params: Params, profile: Profile, c: int, images: int, seed: int) -> None:
@@ -141,6 +154,6 @@ def save(path: Path, params: Params, profile: Profile, c: int, images: int, seed
             "c": c,
             "images": images,
             "seed": seed,
-            "predict": profile.predict,
+            **meanings(profile),
         },
     )
