@@ -18,6 +18,7 @@ from ldm.data.scenes.captions import caption, words
 from ldm.figures import dreambooth as charts
 from ldm.networks.initial import KeySource
 from ldm.networks.structure import split
+from ldm.statistics import downstream
 from ldm.study import dreambooth as dreambooth_study
 from ldm.study import likeness
 from ldm.study.results import Store
@@ -128,7 +129,7 @@ def made_up(gap):
 
 @pytest.mark.parametrize("gap, sign", [(-0.3, -1), (0.3, 1)])
 def test_variants_are_compared_subject_by_subject(gap, sign):
-    found = charts.paired(*made_up(gap), "class_drift", "prior", "no prior")
+    found = downstream.subject_by_subject(*made_up(gap), "class_drift", "prior", "no prior")
     assert found.lo * sign > 0 and found.hi * sign > 0 and found.n == 8
     rows, names = made_up(gap)
     table, influences = charts.over_subjects(rows, names)

@@ -8,6 +8,7 @@ import pytest
 from ldm import profiles
 from ldm.figures import search
 from ldm.metrics.catalogue import short
+from ldm.statistics.search import CHOSE, gains
 from ldm.study import lever_grid, levers
 from ldm.study.lever_cells import Search
 from ldm.study.levers import LeverEvaluator
@@ -48,14 +49,14 @@ def rows(tmp_path_factory) -> pd.DataFrame:
 
 
 def test_a_search_is_compared_with_one_picture_at_the_best_guidance_of_each(rows):
-    found = search.gains(rows, METRICS, lambda *_: {}).set_index(["by", "c", "candidates"])
+    found = gains(rows, Search.name, METRICS, lambda *_: {}).set_index(["by", "c", "candidates"])
     assert {candidates for *_, candidates in found.index} == {2, 4, 8} and set(found["steps"]) == {4}
     for candidates in (2, 4, 8):
         gained = found.loc[(short("alignment"), 16, candidates)]
         assert gained["better"] == pytest.approx((1 + 0.1 * candidates) / 1.1 - 1, rel=0.01)
         assert gained["lo"] < gained["better"] < gained["hi"]
         assert found.loc[(short("fd_scene_decoded"), 16, candidates)]["better"] == pytest.approx(0)
-        assert found.loc[(search.CHOSE, 16, candidates)]["better"] == pytest.approx(0.2 * candidates)
+        assert found.loc[(CHOSE, 16, candidates)]["better"] == pytest.approx(0.2 * candidates)
 
 
 def test_the_chart_begins_with_one_picture_and_without_rows_says_so(rows):

@@ -12,6 +12,7 @@ import scipy
 from ldm.figures.charts import color, curve, pick, quality_axis, quality_lines
 from ldm.metrics import Estimate, Z
 from ldm.metrics.catalogue import metric_of
+from ldm.statistics.downstream import subject_by_subject
 
 SETTING = ["task", "c", "train_steps", "metric"]
 VARIANTS = ["before", "no prior", "prior", "prior and text"]  # in the order of their colours
@@ -98,32 +99,16 @@ def by_steps(table: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
     return alt.vconcat(*panels, spacing=16).properties(description=f"{titles(metrics)} by steps of DreamBooth")
 
 
-def paired(rows: pd.DataFrame, subjects: Mapping[str, str], metric: str, one: str, other: str) -> Estimate:
-    """Return how much larger `metric` is by variant `one` than by `other`, subject by subject, averaged over sizes.
-
-    After the longest finetuning; Student's interval over subjects. Raises: ValueError for fewer than two subjects.
-    """
-    last = rows[(rows["metric"] == metric) & (rows["train_steps"] == rows["train_steps"].max())]
-    values = last.assign(subject=last["key"].map(subjects)).pivot_table(
-        index="subject", columns=["task", "c"], values="value"
-    )
-    gaps = (values[one] - values[other]).mean(axis=1).dropna().to_numpy(float)
-    if len(gaps) < 2:
-        raise ValueError(f"{len(gaps)} subjects have been learnt with {one!r} and with {other!r}: expected 2 or more.")
-    half = scipy.special.stdtrit(len(gaps) - 1, 0.975) * gaps.std(ddof=1) / np.sqrt(len(gaps))
-    return Estimate(float(gaps.mean()), float(gaps.mean() - half), float(gaps.mean() + half), len(gaps))
-
-
 def side_by_side(
     rows: pd.DataFrame, subjects: Mapping[str, str], metrics: Sequence[str], one: str, other: str
 ) -> pd.DataFrame:
-    """Set `paired` side by side for several measures: by how much larger each is by variant `one`.
+    """Set `subject_by_subject` side by side for several measures: by how much larger each is by variant `one`.
 
     A star stands where the interval excludes 0.
     """
     found = []
     for metric in metrics:
-        gap = paired(rows, subjects, metric, one, other)
+        gap = subject_by_subject(rows, subjects, metric, one, other)
         star = " *" if gap.lo > 0 or gap.hi < 0 else ""
         found.append(
             {

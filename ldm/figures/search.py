@@ -1,4 +1,4 @@
-"""What a search among noises gains, and by whose eyes: the verifier's that chose, and those that did not."""
+"""What a search among noises gains, as a chart (`ldm.statistics.search`)."""
 
 from __future__ import annotations
 
@@ -6,66 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
-import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
 from ldm.figures.charts import ABOVE, INK, interval
-from ldm.metrics import Z
-from ldm.metrics.catalogue import short
-from ldm.statistics import comparisons
-from ldm.statistics.bootstrap import InfluencesOf, lower_is_better
-from ldm.statistics.worth import PLAIN
+from ldm.statistics.bootstrap import InfluencesOf
+from ldm.statistics.search import gains
 from ldm.study.lever_cells import Search
 
 MISSING = "No search is recorded yet: `python -m tools.evaluate_family` runs them."
-CHOSE = "the verifier itself"
-
-
-def gains(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) -> pd.DataFrame:
-    """Return by how much the best of several pictures is better than one, in the fewest steps, as a share of its value.
-
-    Columns `c`, `steps`, `candidates`, `by` (a metric in words, or CHOSE), `better`, `lo`, `hi`, `n`. Without a search
-    and with one, each at its best guidance; what the verifier itself gains is at the guidance that is best for it. It
-    is empty where no search is recorded.
-    """
-    searched = rows[rows["lever"] == Search.name]
-    if searched.empty:
-        return pd.DataFrame()
-    searched = searched[searched["steps"] == searched["steps"].min()]
-    plain = rows[(rows["lever"] == PLAIN) & rows["steps"].isin(searched["steps"]) & rows["c"].isin(searched["c"])]
-    both, found = pd.concat([plain, searched], ignore_index=True), []
-    for metric in metrics:
-        usual = lower_is_better(plain, metric).groupby("c")["value"].min().abs()
-        told = comparisons.beside(both, metric, "", influences(both, metric), by="dose")
-        value = told["c"].map(usual)
-        share = {"better": -told["worse"] / value, "lo": -told["hi"] / value, "hi": -told["lo"] / value}
-        found.append(told[["c", "steps", "dose", "n"]].assign(by=short(metric), **share))
-    found.append(_by_the_verifier(searched, influences))
-    data = pd.concat(found, ignore_index=True)
-    return data.assign(candidates=data["dose"].str.removeprefix("best of ").astype(int)).drop(columns="dose")
-
-
-def _by_the_verifier(searched: pd.DataFrame, influences: InfluencesOf) -> pd.DataFrame:
-    """Return what its own score gains, picture by picture; without a known influence of each there is no interval."""
-    kept, first = (searched[searched["metric"] == name].set_index("key") for name in ("similarity", "similarity_first"))
-    known = influences(kept.reset_index(), "similarity"), influences(first.reset_index(), "similarity_first")
-    lines = []
-    for key, row in kept.sort_values("value").groupby(["c", "dose"]).tail(1).iterrows():
-        base, half = first.loc[key, "value"], np.nan
-        if key in known[0] and key in known[1]:
-            half = Z * np.std(known[0][key] - known[1][key], ddof=1) / np.sqrt(row["n"])
-        better = row["value"] - base
-        lines.append(
-            {name: row[name] for name in ("c", "steps", "dose", "n")}
-            | {"by": CHOSE, "better": better / base, "lo": (better - half) / base, "hi": (better + half) / base}
-        )
-    return pd.DataFrame(lines)
 
 
 def chart(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) -> Any:
     """Plot what a search gains against the number of candidates, a panel a size."""
-    data = gains(rows, metrics, influences)
+    data = gains(rows, Search.name, metrics, influences)
     if data.empty:
         return Markdown(MISSING)
     one = data.drop_duplicates(["c", "by"]).assign(candidates=1, better=0.0, lo=0.0, hi=0.0)

@@ -6,10 +6,11 @@ fails or undecided, with its effect and its interval.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+import scipy.special
 
 from ldm.metrics import Estimate
 from ldm.statistics.bootstrap import Influences, basic, lower_is_better, replicates
@@ -138,3 +139,19 @@ def fig6(
         meaning="rank correlation over sizes with alignment as pretrained",
         asked=f"c = {', '.join(map(str, sizes))}",
     )
+
+
+def subject_by_subject(rows: pd.DataFrame, subjects: Mapping[str, str], metric: str, one: str, other: str) -> Estimate:
+    """Return how much larger `metric` is by variant `one` than by `other`, subject by subject, averaged over sizes.
+
+    After the longest finetuning; Student's interval over subjects. Raises: ValueError for fewer than two subjects.
+    """
+    last = rows[(rows["metric"] == metric) & (rows["train_steps"] == rows["train_steps"].max())]
+    values = last.assign(subject=last["key"].map(subjects)).pivot_table(
+        index="subject", columns=["task", "c"], values="value"
+    )
+    gaps = (values[one] - values[other]).mean(axis=1).dropna().to_numpy(float)
+    if len(gaps) < 2:
+        raise ValueError(f"{len(gaps)} subjects have been learnt with {one!r} and with {other!r}: expected 2 or more.")
+    half = scipy.special.stdtrit(len(gaps) - 1, 0.975) * gaps.std(ddof=1) / np.sqrt(len(gaps))
+    return Estimate(float(gaps.mean()), float(gaps.mean() - half), float(gaps.mean() + half), len(gaps))
