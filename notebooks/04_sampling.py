@@ -236,9 +236,6 @@ record_verdicts([*found, *from_four])
 # [Confounders](a3_confounders.ipynb) asks whether something other than size is behind it.
 
 # %% tags=["remove-input"]
-ask.cell("F3", trained, contested, store.influences)
-
-# %% tags=["remove-input"]
 display(*paper_sizes.shown("F3", store, metric))
 
 # %% [markdown]
@@ -250,7 +247,11 @@ display(*paper_sizes.shown("F3", store, metric))
 # encoder and decoder cost the same for every size, so they weigh more for a small UNet.
 #
 # ## Try it
-#
+
+# %% tags=["remove-input"]
+ask.cell("F3", trained, contested, store.influences)
+
+# %% [markdown]
 # `make notebook N=04_sampling ARGS="-p sizes 16,32 -p steps 5,10 -p guidance 2,4"`: only what is new is run, here all
 # eight settings.
 #

@@ -173,9 +173,6 @@ orders = [
 Markdown("\n\n".join(orders) or "The samplers whose order the paper gives were not all run.")
 
 # %% tags=["remove-input"]
-ask.cell("F4", rows, [metric, *counted], store.influences)
-
-# %% tags=["remove-input"]
 display(*paper_sizes.shown("F4", store, metric))
 
 # %% [markdown]
@@ -191,7 +188,11 @@ Markdown(agreement(cells, recompute, store=store, evaluator=evaluator))
 # answer.
 #
 # ## Try it
-#
+
+# %% tags=["remove-input"]
+ask.cell("F4", rows, [metric, *counted], store.influences)
+
+# %% [markdown]
 # `make notebook N=05_samplers ARGS="-p samplers ddim,heun,euler -p sizes 16,32 -p steps 4,8,16"`. Heun asks the
 # network twice a step, and its cost counts that.
 #

@@ -25,6 +25,7 @@ from tests.synthetic import sampling_rows
 sys.path.insert(0, str(ROOT / "book"))
 import interpreter  # noqa: E402
 import pages  # noqa: E402
+import published  # noqa: E402
 
 import build  # noqa: E402
 
@@ -164,6 +165,7 @@ def test_without_the_package_the_book_has_no_such_cells_and_says_so(tmp_path, mo
     output = {"output_type": "display_data", "data": {"text/html": cell}, "metadata": {}}
     notebook = {"cells": [{"cell_type": "code", "source": "", "metadata": {}, "outputs": [output]}], "metadata": {}}
     assert "ldm-ask" not in pages.for_readers(json.dumps(notebook), tmp_path)
+    assert "ldm-ask" not in published.download(json.dumps(notebook), "04_sampling", {})
     page = pages.for_readers(json.dumps(notebook), tmp_path, interpreter=1_000_000)
     (file,) = (tmp_path / "asked").iterdir()
     assert f'data-rows=\\"../_static/asked/{file.name}\\"' in page and "base64" not in page

@@ -9,6 +9,7 @@ runs there is `ldm.figures.asked`; what the reader sees is `book/_static/ask`.
 from __future__ import annotations
 
 import base64
+import html
 import io
 import json
 from collections.abc import Sequence
@@ -20,16 +21,15 @@ import pandas as pd
 from ldm.metrics.catalogue import short
 from ldm.statistics.bootstrap import Influences, InfluencesOf
 
-STATIC = "../_static"
+STATIC, HELP = "../_static", "../book/playground.html#the-rows-of-a-chapter"
 PAGE = """<link rel="stylesheet" href="{static}/ask/ask.css">
-<div class="ldm-ask" data-rows="data:application/zip;base64,{rows}"><script type="application/json">{given}</script>
-<p>The rows can be asked in the built book, in a browser with JavaScript.</p></div>
+<div class="ldm-ask" data-rows="data:application/zip;base64,{rows}">
+<h3>Ask the rows yourself</h3>
+<p>These are the rows of this chapter, and the lines that gave its answer. Change a number, and run them again: they run
+in your browser, with the statistics of this book (<a href="{help}">what is at hand</a>).</p>
+<pre>{code}</pre>
+<p class="elsewhere">They run in the pages of the built book, in a browser with JavaScript.</p></div>
 <script src="{static}/playground/shared.js"></script><script src="{static}/ask/ask.js"></script>"""
-TITLE = "Ask the rows yourself"
-ABOUT = (
-    "These are the rows of this chapter, and the code that gave its answer. Change a number, and run it again. It runs"
-    " in your browser, with this book's own statistics. Every line that gives a value is shown."
-)
 METRIC = 'metric = "{metric}"{others}'
 FIRST = 'rows[rows["seed"] == {seed}]'  # charts show the first training of each size
 QUESTIONS = {  # finding -> the code that a reader begins with
@@ -79,9 +79,9 @@ def cell(finding: str, rows: pd.DataFrame, metrics: Sequence[str], influences: I
     metrics = [metric for metric in dict.fromkeys(metrics) if (rows["metric"] == metric).any()]
     if not metrics:
         return HTML("")
-    given = {"title": TITLE, "about": ABOUT, "code": question(finding, rows, metrics)}
     data = base64.b64encode(packed(rows, metrics, influences)).decode()
-    return HTML(PAGE.format(static=STATIC, rows=data, given=json.dumps(given).replace("</", "<\\/")))
+    code = html.escape(question(finding, rows, metrics))
+    return HTML(PAGE.format(static=STATIC, help=HELP, rows=data, code=code))
 
 
 def question(finding: str, rows: pd.DataFrame, metrics: Sequence[str]) -> str:

@@ -22,7 +22,7 @@
   }
 
   function show(box) {
-    const { title, about, code } = JSON.parse(box.querySelector("script").textContent);
+    const code = box.querySelector("pre").textContent;
     const number = shared.cells.length, name = number ? `ask-${number + 1}` : "ask";
     const size = Number(box.dataset.bytes), load = size ? ` (loads ${Math.round(size / 1e6)} MB)` : "";
     const editor = make("textarea", {
@@ -38,7 +38,8 @@
       make("label", {}, make("span", { textContent: "Python" }), editor), make("div", { className: "buttons" }, run, stop, again, keys));
     const answers = make("div", { className: "answers" });
     box.id ||= name;
-    box.replaceChildren(make("h3", { textContent: title }), make("p", { textContent: about }), form, loading, status, answers);
+    box.querySelector(".elsewhere").remove();
+    box.querySelector("pre").replaceWith(form, loading, status, answers);
     let began;
 
     const cell = {

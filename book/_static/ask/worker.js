@@ -7,7 +7,7 @@ import { allowed, bytes, unpacked } from "../playground/loading.js";
 import { ConsoleStdout, Directory, File, OpenFile, PreopenDirectory, WASI } from "./wasi/index.js";
 
 const here = (file) => new URL(file, import.meta.url).href;
-const SETTINGS = ["TMPDIR=/tmp", "HOME=/tmp", "PYTHONTZPATH=", "NO_COLOR=1"];
+const SETTINGS = ["TMPDIR=/tmp", "NO_COLOR=1"];
 
 let asking, python;
 const files = new Map();                                                // of /rows: name -> packed rows
@@ -26,7 +26,10 @@ async function start() {
       ["usr", folder(["local", folder(["lib", folder([library, new File(modules)])])])]]),
   ], { debug: false });
   // `host.call` is the wheel's own door to whoever runs it, and nobody stands behind it here
-  const { instance } = await WebAssembly.instantiate(runtime,
+  const compiled = await WebAssembly.compile(runtime).catch(({ message }) => {
+    throw new Error(`your browser cannot compile Python (${message}); expected one of mid-2025 or later.`);
+  });
+  const instance = await WebAssembly.instantiate(compiled,
     { wasi_snapshot_preview1: wasi.wasiImport, host: { call: () => -1 } });
   wasi.inst = instance;
   instance.exports._initialize?.();
