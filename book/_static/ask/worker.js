@@ -7,7 +7,7 @@ import { allowed, bytes, unpacked } from "../playground/loading.js";
 import { ConsoleStdout, Directory, File, OpenFile, PreopenDirectory, WASI } from "./wasi/index.js";
 
 const here = (file) => new URL(file, import.meta.url).href;
-const SETTINGS = ["TMPDIR=/tmp", "NO_COLOR=1"];
+const SETTINGS = ["TMPDIR=/tmp", "HOME=/tmp", "NO_COLOR=1"];            // Altair asks where the home is
 
 let asking, python;
 const files = new Map();                                                // of /rows: name -> packed rows
