@@ -249,7 +249,7 @@ display(*paper_sizes.shown("F3", store, metric))
 # ## Try it
 
 # %% tags=["remove-input"]
-ask.cell("F3", trained, contested, store.influences)
+ask.cell("F3", trained, [*contested, "subject"], store.influences)
 
 # %% [markdown]
 # `make notebook N=04_sampling ARGS="-p sizes 16,32 -p steps 5,10 -p guidance 2,4"`: only what is new is run, here all

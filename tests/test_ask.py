@@ -19,7 +19,7 @@ from ldm.paths import ROOT
 from ldm.statistics import verdicts
 from ldm.study import findings, recorded
 from ldm.study.results import Store
-from tests.pages import open_page, served
+from tests.pages import CONTRAST, barriers, open_page, served
 from tests.synthetic import sampling_rows
 
 sys.path.insert(0, str(ROOT / "book"))
@@ -194,7 +194,10 @@ def site(rows, tmp_path_factory):
         ' content="width=device-width, initial-scale=1"><link rel="icon" href="data:,"><link rel="stylesheet"'
         ' href="../_static/ldm.css"><style>html { --pst-color-primary: #176de8; --pst-color-background: #fff;'
         " --pst-color-surface: #f5f5f5; --pst-color-border: #c9c9c9; --pst-color-text-base: #222832;"
-        " --pst-color-text-muted: #48566b; --pst-color-warning: #ee9040 }</style>"
+        " --pst-color-text-muted: #48566b; --pst-color-warning: #ee9040 }"
+        " html[data-theme=dark] { --pst-color-primary: #528fe4; --pst-color-background: #121212;"
+        " --pst-color-surface: #29313d; --pst-color-text-base: #ced6dd; --pst-color-text-muted: #9ca4af;"
+        " background: #121212; color: #ced6dd } a { color: var(--pst-color-primary) }</style>"
         f'<main><h1>A chapter</h1><h2>Verdict</h2>{element}{element}</main><script src="../_static/ldm-charts.js">'
         "</script></html>"
     )
@@ -242,6 +245,13 @@ def test_a_browser_asks_the_rows_as_python_does_and_asks_no_other_host(rows, sit
         assert not [name for name in loaded[before:] if "python" in name]
         assert "ValueError: Sizes are compared" in ask_page(page, "verdicts.f3(rows[rows['c'] == 8], metric)")
         assert page.inner_text(".ldm-ask .status") == "Python stopped at an error."
+
+        # for whoever reads with other means than eyes, on a phone as well
+        page.set_viewport_size({"width": 390, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        bare = "(boxes) => boxes.forEach((box) => { box.view = null; box.querySelector('svg')?.remove(); })"
+        page.eval_on_selector_all(".ldm-chart", bare)  # the marks of charts are Vega's business
+        assert not [*barriers(page, "dark"), *barriers(page, "light", runOnly=[CONTRAST])]
 
         # a line without an end is stopped
         page.locator(".ldm-ask textarea").first.fill("while True:\n    pass")

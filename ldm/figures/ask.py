@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ldm.metrics.catalogue import short
 from ldm.statistics.bootstrap import Influences, InfluencesOf
 
 STATIC, HELP = "../_static", "../book/playground.html#the-rows-of-a-chapter"
@@ -90,7 +89,7 @@ def question(finding: str, rows: pd.DataFrame, metrics: Sequence[str]) -> str:
     samplers = list(rows["sampler"].dropna().unique())
     return QUESTIONS[finding].format(
         metric=metrics[0],
-        others=f"  # {short(metrics[0])}; or {others}" if others else "",
+        others=f"  # or {others}" if others else "",
         largest=rows["c"].max(),
         least=rows["images_seen"].min(),
         fewest=rows["steps"].min(),
