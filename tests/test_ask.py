@@ -101,6 +101,7 @@ def test_the_code_that_a_reader_begins_with_gives_the_chapters_verdict_and_chart
 
 def test_a_cell_of_no_rows_is_empty_and_an_unknown_finding_is_refused(rows):
     assert ask.cell("F3", rows[:0], METRICS, STORE.influences).data == ""
+    assert ask.cell("F4", rows, METRICS, STORE.influences).data == ""  # rows of one sampler
     with pytest.raises(ValueError, match="finding = 'F2': expected one of F1, F3, F4"):
         ask.cell("F2", rows, METRICS, STORE.influences)
 
@@ -122,6 +123,13 @@ def test_values_are_shown_for_people_and_errors_end_where_they_were_made(rows, t
         asked.run(str(path), code)
         wrong = lines(capsys.readouterr().out)[-1]["error"]
         assert where in wrong and what in wrong.splitlines()[-1]
+
+
+def test_the_lines_that_the_playgrounds_page_suggests_run(rows, tmp_path, capsys):
+    part = (ROOT / "book/playground.md").read_text().partition("## The rows of a chapter")[2]
+    (tmp_path / "rows.npz").write_bytes(ask.packed(rows, METRICS, STORE.influences))
+    asked.run(str(tmp_path / "rows.npz"), re.search("(?s)```python\n(.*?)```", part)[1])
+    assert [list(answer) for answer in lines(capsys.readouterr().out)] == [["html"], ["html"], ["chart"]]
 
 
 def test_it_all_loads_without_jax_and_whatever_else_the_browser_lacks():

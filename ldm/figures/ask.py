@@ -67,7 +67,9 @@ class Packed(NamedTuple):
 
 
 def cell(finding: str, rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) -> Any:
-    """Return a cell in which a reader asks a finding of these rows anew, as HTML; nothing where there are no rows.
+    """Return a cell in which a reader asks a finding of these rows anew, as HTML.
+
+    Nothing where there are no rows, or rows of one sampler alone for F4, which compares two.
 
     rows: all that the finding was asked of. metrics: those that are offered, the chapter's own first.
     """
@@ -76,7 +78,7 @@ def cell(finding: str, rows: pd.DataFrame, metrics: Sequence[str], influences: I
     if finding not in QUESTIONS:
         raise ValueError(f"finding = {finding!r}: expected one of {', '.join(QUESTIONS)}.")
     metrics = [metric for metric in dict.fromkeys(metrics) if (rows["metric"] == metric).any()]
-    if not metrics:
+    if not metrics or (finding == "F4" and rows["sampler"].nunique() < 2):
         return HTML("")
     data = base64.b64encode(packed(rows, metrics, influences)).decode()
     code = html.escape(question(finding, rows, metrics))

@@ -8,6 +8,7 @@
   const shared = window.ldmAsk ??= { cells: [], worker: undefined };      // every cell of a page brings this script
 
   const finish = (sentence, wrong) => {                                   // of all that wait: the interpreter is gone
+    if (shared.worker) shared.worker.onmessage = null;                      // what it has still sent comes too late
     shared.worker?.terminate();
     shared.worker = undefined;
     for (const cell of shared.cells) cell.waits && cell.rest(sentence, wrong);
@@ -74,7 +75,7 @@
       event.preventDefault();
       if (cell.waits) return;
       if (missing()) return cell.rest(missing("Python"), true);
-      Object.assign(cell, { waits: true });
+      cell.waits = true;
       answers.replaceChildren();
       run.setAttribute("aria-disabled", "true");
       stop.disabled = false;
