@@ -25,6 +25,7 @@ sys.path[:0] = [str(ROOT)]  # for `ldm`, of which a script in this folder knows 
 
 import comments  # noqa: E402
 import exercises  # noqa: E402
+import interpreter  # noqa: E402
 import machines  # noqa: E402
 import published  # noqa: E402
 import social  # noqa: E402
@@ -41,6 +42,7 @@ NAMED = {  # elements of the theme, and what they lack
 }
 SPACE = '</span> <span class="pre">'
 COMMAND = rf"(?:make{SPACE}[a-z]|(?:\.venv/bin/)?python3?{SPACE}-m)"  # how what one may type at a terminal begins
+INTERPRETER = ROOT / "build/interpreter"  # kept for all builds: it takes ten seconds
 BESIDE = "beside"  # of a build: what lies in the site beside its pages, at the same paths
 
 
@@ -146,10 +148,11 @@ def stage(root: Path, source: Path, notebooks: Path) -> Path:
         button = {"use_repository_button": True, "repository_url": where["url"], "repository_branch": where["branch"]}
         config["sphinx"]["config"]["html_theme_options"] |= button
     copy(yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode(), source / "_config.yml")
-    again = run_again(notebooks, executed)
+    again, runtime = run_again(notebooks, executed), interpreter.put(root, INTERPRETER, static / "ask")
     for page, path in {**executed, **again}.items():
         text, cache = path.read_text("utf-8"), source.with_name("heights.json")
-        shown = for_readers(text, static, path.stem, foot=page == pages[0], where=where, cache=cache)
+        foot = page == pages[0]
+        shown = for_readers(text, static, path.stem, foot=foot, where=where, cache=cache, interpreter=runtime)
         copy(shown.encode(), source / f"{page}.ipynb")
         copy(published.download(text, path.stem, where).encode(), source.with_name(BESIDE) / f"{page}.ipynb")
     if "book/code" in pages:

@@ -30,13 +30,15 @@ def for_readers(
     foot: bool = False,
     where: dict[str, str] | None = None,
     cache: Path | None = None,
+    interpreter: int = 0,
 ) -> str:
     """An executed notebook with its charts as HTML and without what only machines read.
 
     `static`: the folder for pictures of charts and for figures' own pages, so that a page loads those that are seen;
     None leaves them inside. `name`: of the notebook's file; if given, the command that made the page stands beneath
     its title, or with `foot` beneath its last words: the first page of the book begins with what it is about. `where`:
-    the repository (`published.repository`). `cache`: a file that remembers the heights of charts.
+    the repository (`published.repository`). `cache`: a file that remembers the heights of charts. `interpreter`: bytes
+    of what runs the cells that readers ask (`ldm.figures.ask`); without it they are left out.
     """
     content = published.parameters_as_run(json.loads(notebook))
     if name:
@@ -54,6 +56,10 @@ def for_readers(
             if spec:
                 output["data"] = data = {"text/html": chart(spec, static and static / "pictures", cache=cache)}
             element = "".join(data.get("text/html", ""))
+            if published.ASKED in element:
+                if not (interpreter and static):
+                    continue
+                data["text/html"] = asked(element, static / "asked", interpreter)
             if name and static and figures.is_figure(element):
                 place = figures.place(under, seen)
                 data["text/html"] = figures.framed(element, place, name)
@@ -133,10 +139,20 @@ def chart(spec: dict[str, Any], pictures: Path | None = None, *, cache: Path | N
     )
 
 
-def put(picture: str, folder: Path) -> str:
+def asked(element: str, folder: Path, interpreter: int) -> str:
+    """A cell that readers ask, with its rows in a file of the folder, and with the bytes that its first run loads."""
+    found = re.search(r'data-rows="data:application/zip;base64,([\w+/=]+)"', element)
+    if found is None:
+        raise ValueError("A cell that readers ask has no rows; run its notebook again.")
+    name = put(found[1], folder, ".npz")
+    size = interpreter + (folder / name).stat().st_size
+    return element.replace(found[0], f'data-rows="../_static/{folder.name}/{name}" data-bytes="{size}"')
+
+
+def put(picture: str, folder: Path, ending: str = ".webp") -> str:
     """Write a picture, given as base64, and return the file's name, which its content determines."""
     data = base64.b64decode(picture)
-    name = hashlib.sha256(data).hexdigest()[:16] + ".webp"
+    name = hashlib.sha256(data).hexdigest()[:16] + ending
     copy(data, folder / name)
     return name
 

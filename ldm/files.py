@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -99,6 +98,8 @@ def hold(path: str | Path, *, wait: bool = True) -> Iterator[None]:
 
     The kernel frees the lock when its holder dies, however. Raises: RuntimeError, in one sentence.
     """
+    import fcntl  # not where a reader's browser runs this file
+
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w") as file:

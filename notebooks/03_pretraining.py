@@ -43,7 +43,7 @@ recompute = -1  # recorded cells to run again and compare; -1: the profile's num
 from IPython.display import Markdown, display
 
 from ldm import profiles
-from ldm.figures import averages, isoflop, laws, paper_sizes, plots, protocol, samples, training
+from ldm.figures import ask, averages, isoflop, laws, paper_sizes, plots, protocol, samples, training
 from ldm.figures import findings as findings_figures
 from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
@@ -230,7 +230,11 @@ display(*paper_sizes.shown("F1", store, metric))
 
 # %% [markdown]
 # ## Try it
-#
+
+# %% tags=["remove-input"]
+ask.cell("F1", rows, [metric, *counted], store.influences)
+
+# %% [markdown]
 # `make notebook N=03_pretraining ARGS="-p sizes 16,32 -p guidance 4"` evaluates at another guidance; only cells
 # that nobody has run are run. `python -m ldm pretrain --c 16` trains a size anew.
 #

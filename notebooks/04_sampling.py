@@ -43,7 +43,7 @@ import numpy as np
 from IPython.display import Markdown, display
 
 from ldm import profiles
-from ldm.figures import charts, contest, explorer, laws, paper_sizes, plots, protocol, samples, speed, tables
+from ldm.figures import ask, charts, contest, explorer, laws, paper_sizes, plots, protocol, samples, speed, tables
 from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
 from ldm.statistics import comparisons, optimum, verdicts
@@ -254,7 +254,11 @@ display(*paper_sizes.shown("F3", store, metric))
 # encoder and decoder cost the same for every size, so they weigh more for a small UNet.
 #
 # ## Try it
-#
+
+# %% tags=["remove-input"]
+ask.cell("F3", trained, [*contested, "subject"], store.influences)
+
+# %% [markdown]
 # `make notebook N=04_sampling ARGS="-p sizes 16,32 -p steps 5,10 -p guidance 2,4"`: only what is new is run, here all
 # eight settings.
 #

@@ -45,7 +45,7 @@ recompute = -1  # recorded cells to run again and compare; -1: the profile's num
 from IPython.display import Markdown, display
 
 from ldm import profiles
-from ldm.figures import charts, paper_sizes, plots, protocol, samples, tables
+from ldm.figures import ask, charts, paper_sizes, plots, protocol, samples, tables
 from ldm.figures import findings as findings_figures
 from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
@@ -193,7 +193,11 @@ Markdown(agreement(cells, recompute, store=store, evaluator=evaluator))
 # answer.
 #
 # ## Try it
-#
+
+# %% tags=["remove-input"]
+ask.cell("F4", rows, [metric, *counted], store.influences)
+
+# %% [markdown]
 # `make notebook N=05_samplers ARGS="-p samplers ddim,heun,euler -p sizes 16,32 -p steps 4,8,16"`. Heun asks the
 # network twice a step, and its cost counts that.
 #

@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 EXPLORER = 200_000  # bytes of the first page that are left for its explorer
+CONTRAST = "color-contrast"  # half of axe's time
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -60,3 +63,18 @@ def open_page(browser, address: str, theme: str, context=None):
     page.on("console", lambda m: m.type == "error" and wrong.append(f"console: {m.text}"))
     page.goto(address, wait_until="load")
     return page, wrong
+
+
+def barriers(page, theme: str, **options) -> list[str]:
+    """What axe-core finds serious or critical on a page: the rule, what it asks, and the first elements that break
+    it. The options are axe's.
+    """
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+    options = {"resultTypes": ["violations"], "preload": False, **options}
+    found = axe.run(page, options=options).response["violations"]
+    return [
+        f"{theme}: {v['id']}: {v['help']}: " + "; ".join(node["html"][:160] for node in v["nodes"][:3])
+        for v in found
+        if v["impact"] in ("serious", "critical")
+    ]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages import EXPLORER, open_page, served, visitor
+from tests.pages import CONTRAST, EXPLORER, barriers, open_page, served, visitor
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "book"))
 import pdf  # noqa: E402
@@ -75,24 +75,6 @@ def charts(page, theme: str, *, scroll: bool = False) -> list[dict]:
               - box.getBoundingClientRect().right}))""",
         boxes,
     )
-
-
-CONTRAST = "color-contrast"  # half of axe's time
-
-
-def barriers(page, theme: str, **options) -> list[str]:
-    """What axe-core finds serious or critical on a page: the rule, what it asks, and the first elements that break
-    it. The options are axe's.
-    """
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
-    options = {"resultTypes": ["violations"], "preload": False, **options}
-    found = axe.run(page, options=options).response["violations"]
-    return [
-        f"{theme}: {v['id']}: {v['help']}: " + "; ".join(node["html"][:160] for node in v["nodes"][:3])
-        for v in found
-        if v["impact"] in ("serious", "critical")
-    ]
 
 
 def test_every_page_is_self_contained_and_accessible_and_draws_every_chart_light_dark_and_narrow(site, browser):

@@ -149,18 +149,25 @@
     })();
   }
 
+  // Charts of the page, and those that come later: `window.ldmCharts.add` (ask/ask.js)
+  let charts = [];
+  const near = new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries)
+      if (isIntersecting && !target.view) redraw(target);
+  }, { rootMargin: "600px" });
+  const resized = new ResizeObserver((entries) => {
+    for (const { target } of entries)
+      if (target.view && target.clientWidth && Math.abs(target.clientWidth - target.drawnWidth) > 8) redraw(target);
+  });
+  function add(box) {
+    charts = [...charts.filter(({ isConnected }) => isConnected), box];
+    near.observe(box);
+    resized.observe(box);
+  }
+  window.ldmCharts = { add };
+
   function start() {
-    const charts = [...document.querySelectorAll(".ldm-chart")];
-    if (!charts.length) return;
-    const near = new IntersectionObserver((entries) => {
-      for (const { isIntersecting, target } of entries)
-        if (isIntersecting && !target.view) redraw(target);
-    }, { rootMargin: "600px" });
-    const resized = new ResizeObserver((entries) => {
-      for (const { target } of entries)
-        if (target.view && target.clientWidth && Math.abs(target.clientWidth - target.drawnWidth) > 8) redraw(target);
-    });
-    for (const box of charts) { near.observe(box); resized.observe(box); }
+    document.querySelectorAll(".ldm-chart").forEach(add);
     new MutationObserver(() => charts.forEach((box) => { if (box.view) redraw(box); }))
       .observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
     addEventListener("hashchange", () => charts.forEach((box) => {

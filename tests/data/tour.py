@@ -27,7 +27,7 @@ if fail:
     raise ValueError("guidance is -1; it must not be negative, so choose 1 or more.")
 import synthetic
 
-from ldm.figures import charts, explorer, pictures, plots, scrubber, training  # noqa: F401
+from ldm.figures import ask, charts, explorer, pictures, plots, scrubber, training  # noqa: F401
 from ldm.figures.record import record
 
 sampling = synthetic.sampling_rows()
@@ -43,6 +43,9 @@ plots.optimum_guidance(sampling, "kid_effnet")
 
 # %%
 plots.quality_vs_cost(sampling, "alignment")
+
+# %%
+ask.cell("F3", sampling, ["kid_effnet", "alignment"], lambda rows, metric: {})
 
 # %%
 plots.quality_vs_compute(synthetic.pretraining_rows(), "kid_effnet")

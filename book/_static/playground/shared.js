@@ -1,4 +1,4 @@
-// What the playground (page.js) and the race (race.js) share: elements, numbers, pictures, and the worker that draws.
+// What the playground (page.js), the race (race.js) and the cells (../ask) share: elements, numbers, pictures, workers.
 // A classic script, since a browser refuses modules to a page opened from the disk, and that has to be said.
 window.ldmDraw = (() => {
   "use strict";
@@ -28,9 +28,9 @@ window.ldmDraw = (() => {
   const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
   const numbers = (value, digits = 3) => Number(value.toPrecision(digits)).toString();
 
-  function missing() {
+  function missing(what = "the models") {
     if (location.protocol === "file:")
-      return "Your browser does not let a page that was opened from the disk load the models. Serve the book instead: " +
+      return `Your browser does not let a page that was opened from the disk load ${what}. Serve the book instead: ` +
         "run “python3 -m http.server” in the folder that holds its index.html, and open http://localhost:8000.";
     const absent = ["WebAssembly", "Worker", "DecompressionStream"].filter((name) => !(name in window));
     return absent.length ? `Your browser has no ${absent.join(", no ")}; expected one of 2023 or later.` : "";
@@ -47,15 +47,15 @@ window.ldmDraw = (() => {
     return canvas;
   }
 
-  // A worker that draws, each of its answers given to `answer`; undefined where the browser does not start one, which is
-  // answered as an error.
-  function opened(answer) {
-    const unstarted = "the sampler did not start, since the server does not send worker.js as JavaScript, or its policy " +
+  // A worker that draws or reckons, each of its answers given to `answer`; undefined where the browser does not start
+  // one, which is answered as an error.
+  function opened(answer, address = `${folder}worker.js`, what = "the sampler") {
+    const unstarted = `${what} did not start, since the server does not send worker.js as JavaScript, or its policy ` +
       "does not let a page start it. Serve the book yourself, by “python3 -m http.server” in the folder that holds " +
       "its index.html.";
     let worker;
     try {
-      worker = new Worker(`${folder}worker.js`, { type: "module" });
+      worker = new Worker(address, { type: "module" });
     } catch {
       answer({ data: { error: unstarted } });
       return undefined;

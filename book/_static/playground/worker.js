@@ -6,6 +6,7 @@
 // answers {loading}, a {step} with its picture, and {latents} at the end, or {error}. Asked for several {runs}, each with
 // {network, steps, guidance, cost}, it answers steps with the network of each, and {finished} at the end.
 import * as ort from "./ort.wasm.min.js";              // its name ended in .mjs, which some servers send as text
+import { allowed, bytes, unpacked } from "./loading.js";
 import { foldIn, key, normal } from "./noise.js";
 
 const here = (file) => new URL(file, import.meta.url).href;
@@ -16,34 +17,9 @@ let stopped = false;
 let runtime;
 const graphs = new Map();
 
-async function bytes(url, what) {
-  const answer = await fetch(url);
-  if (!answer.ok) throw new Error(`${url} did not load (${answer.status} ${answer.statusText}).`);
-  const total = Number(answer.headers.get("content-length"));
-  const parts = [];
-  let seen = 0;
-  for (const reader = answer.body.getReader(); ;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    parts.push(value);
-    seen += value.length;
-    postMessage({ loading: what, seen, total });
-  }
-  return new Uint8Array(await new Blob(parts).arrayBuffer());
-}
-
-function allowed() {                                                    // of the smallest module there is
-  try { new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0)); return true; } catch { return false; }
-}
-
 async function start() {
-  if (!allowed())
-    throw new Error("the policy of this server does not let a page run WebAssembly. Whoever runs it can add " +
-      "'wasm-unsafe-eval' to script-src of its Content-Security-Policy; or serve the book yourself, by " +
-      "“python3 -m http.server” in the folder that holds its index.html.");
-  let wasm = await bytes(here("ort-wasm-simd-threaded.wasm.gz"), "the runtime");
-  if (wasm[0] === 0x1f && wasm[1] === 0x8b)                             // some servers unpack it on the way
-    wasm = await new Response(new Blob([wasm]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
+  allowed();
+  const wasm = await unpacked(await bytes(here("ort-wasm-simd-threaded.wasm.gz"), "the runtime"));
   ort.env.wasm.wasmBinary = wasm;
   ort.env.wasm.wasmPaths = { mjs: here("ort-wasm-simd-threaded.js") };
   ort.env.wasm.numThreads = 1;                                          // more ask for headers that few servers send
