@@ -215,7 +215,7 @@ def smaller_or_largest(found: Alone, pair: Sequence[Profile]) -> tuple[Any, ...]
 
 
 def explore(
-    rows: Mapping[str, Mapping[Level, pd.DataFrame]], store: Store, captions: Mapping[Level, Sequence[str]]
+    rows: Mapping[str, Mapping[Level, pd.DataFrame]], store: Store, captions: Mapping[str, Sequence[str]]
 ) -> Any:
     """Return the budget explorer over the first training of both families, which the reader switches between.
 

@@ -59,7 +59,7 @@ def thumbnail(store: Store, key: str) -> bytes:
     return to_webp(stacked(store, key))
 
 
-def captions(profile: Profile, levels: Sequence[Level], shown: Sequence[int] = SHOWN) -> dict[Level, list[str]]:
+def captions(profile: Profile, levels: Sequence[Level], shown: Sequence[int] = SHOWN) -> dict[str, list[str]]:
     """Return the captions of a cell's pictures by their index, at each level of how much is said."""
     told = {
         level: Scenes(profile.scenes, "val", profile.n, level=level).captions(range(max(shown) + 1)) for level in levels
