@@ -145,7 +145,7 @@ class AutoencoderKL(nnx.Module):
         mean, logvar = jnp.split(self.quant_conv(self.encoder(fold(pixels, self.patch))), 2, -1)
         return mean, jnp.clip(logvar, -30.0, 20.0)
 
-    def decode(self, z: Float[Array, "b h w z"]) -> Float[Array, "b H W 3"]:
+    def decode(self, z: Float[AnyArray, "b h w z"]) -> Float[Array, "b H W 3"]:
         return unfold(self.decoder(self.post_quant_conv(z)), self.patch)
 
 
@@ -198,10 +198,10 @@ class Codec:
         """Map in batches of one shape, so that there is one compilation."""
         return in_batches(partial(function, self.structure, self.params), x, batch=self.batch)
 
-    def encode(self, images: UInt8[np.ndarray, "n H W 3"]) -> Float[np.ndarray, "n h w z"]:
+    def encode(self, images: UInt8[AnyArray, "n H W 3"]) -> Float[np.ndarray, "n h w z"]:
         return self._map(encode, images) * np.float32(self.scale)
 
-    def decode(self, latents: Float[np.ndarray, "n h w z"]) -> UInt8[np.ndarray, "n H W 3"]:
+    def decode(self, latents: Float[AnyArray, "n h w z"]) -> UInt8[np.ndarray, "n H W 3"]:
         """Decode latents. Raises: ValueError, one sentence, for pictures that are not made of finite numbers."""
         images, finite = self._map(decode, np.asarray(latents, np.float32) / np.float32(self.scale))
         if not finite.all():
@@ -225,6 +225,8 @@ def load_codec(path: str | Path, batch: int = 64) -> Codec:
     return Codec(structure, params, described["scale"], config.factor, batch)
 
 
-def save_codec(path: str | Path, params: Params, config: AutoencoderConfig, scale: float, **measured: float) -> None:
+def save_codec(
+    path: str | Path, params: Params, config: AutoencoderConfig, scale: float, **measured: float | int
+) -> None:
     """Write the averaged weights in half precision, with what is needed to use them and what was measured."""
     weights.save_half(path, params, {"config": asdict(config), "scale": scale, **measured})

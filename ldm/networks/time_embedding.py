@@ -9,10 +9,10 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from ldm.networks.initial import KeySource
-from ldm.networks.layers import Linear
+from ldm.networks.layers import AnyArray, Linear
 
 
-def timestep_embedding(t: Array, width: int) -> Float[Array, "b width"]:
+def timestep_embedding(t: AnyArray, width: int) -> Float[Array, "b width"]:
     """Return the sinusoids of the training time t in 0..999: cosines first, frequencies 10000^(-i / (width/2)) (SD)."""
     steps = jnp.arange(width // 2, dtype=jnp.float32)
     frequencies = jnp.exp(-math.log(10000) * steps / (width // 2))
@@ -23,7 +23,7 @@ def timestep_embedding(t: Array, width: int) -> Float[Array, "b width"]:
 LCM_FREQUENCY = 1000.0  # radians of the fastest sinusoid for one unit of guidance, as published
 
 
-def guidance_embedding(w: Array, width: int, frequency: float = LCM_FREQUENCY) -> Float[Array, "b width"]:
+def guidance_embedding(w: AnyArray, width: int, frequency: float = LCM_FREQUENCY) -> Float[Array, "b width"]:
     """Return the sinusoids of w, sines first, frequencies f 10000^(-i / (width/2 - 1)) (Luo et al. 2023, LCM).
 
     frequency: f, radians of the fastest for one unit of guidance. Where it is LCM's, nearly half of them turn more than
@@ -53,7 +53,7 @@ class TimeEmbedding(nnx.Module):
         self.linear_1 = Linear(width, outputs, keys=keys)
         self.linear_2 = Linear(outputs, outputs, keys=keys)
 
-    def __call__(self, t: Array, w: Array | None = None) -> Float[Array, "b outputs"]:
+    def __call__(self, t: AnyArray, w: AnyArray | None = None) -> Float[Array, "b outputs"]:
         emb = timestep_embedding(t, self.width)
         if w is not None:
             emb = emb + self.cond_proj(guidance_embedding(w, self.guidance, self.frequency))

@@ -9,6 +9,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # nothing here may look for a file elsewhere
 from dataclasses import replace
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import torch
@@ -100,7 +101,7 @@ def test_features_depend_neither_on_the_neighbours_nor_on_the_padding_of_the_las
 @pytest.mark.parametrize("offset", [0.0, 0.1])
 def test_positions_are_resized_as_torch_does_by_the_size_or_by_the_authors_factor(offset):
     config = replace(dino.VIT_L_14, width=8, offset=offset)
-    module = dino.Embeddings(config, keys=KeySource(np.array([0, 0], np.uint32)))
+    module = dino.Embeddings(config, keys=KeySource(jax.random.key(0)))
     learnt = np.random.default_rng(0).standard_normal((1, 37**2 + 1, 8)).astype(np.float32)
     module.position_embeddings[...] = learnt
     square = torch.from_numpy(learnt[:, 1:].reshape(1, 37, 37, 8)).permute(0, 3, 1, 2)

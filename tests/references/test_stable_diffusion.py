@@ -254,6 +254,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.usefixtures("any_types")  # what is wrong is found by the library itself
 @pytest.mark.parametrize("harm", BROKEN)
 def test_a_broken_folder_is_refused_in_one_sentence(tmp_path, folders, harm):
     folder = shutil.copytree(folders("sd1", 8)[0], tmp_path / "x")
