@@ -72,7 +72,7 @@ def test_before_finetuning_the_network_is_the_pretrained_one_whatever_it_sees(pr
     params = superres.widened(pretrained, SMOKE.autoencoder.latents)
     assert {name: p.shape for name, p in params.items()} == {name: p.shape for name, p in like.items()}
     x, seen = np.random.default_rng(0).normal(size=(2, 2, 8, 8, 4)).astype(np.float32)
-    rest = (np.array([10, 900]), np.ones((2, *NULL.shape), np.float32))
+    rest = (jnp.array([10, 900]), jnp.ones((2, *NULL.shape), jnp.float32))
     answer = jax.jit(lambda s, p, x: merge(s, p)(x, *rest), static_argnums=0)
     was, now = answer(structure, pretrained, x), answer(wide, params, np.concatenate([x, 100 * seen], -1))
     assert np.allclose(was, now, atol=1e-5) and np.abs(was).max() > 0.1

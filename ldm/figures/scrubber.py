@@ -102,7 +102,8 @@ def guided(rows: pd.DataFrame) -> pd.Series:
     """Return each row's guidance in words: "7.5", or "7.5, rescaled", by how much where that differs."""
     strengths = rows["strength"].astype(float)
     by = ", rescaled" if strengths.nunique() < 2 else ", rescaled {:g}"
-    return rows["guidance"].map("{:g}".format) + strengths.map(by.format, na_action="ignore").fillna("")
+    words = ["" if np.isnan(strength) else by.format(strength) for strength in strengths]
+    return rows["guidance"].map("{:g}".format) + pd.Series(words, rows.index, str)
 
 
 def measures(rows: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int, Real
 from ldm.networks.dit_config import DiTConfig
 from ldm.networks.dit_cost import SINUSOIDS
 from ldm.networks.initial import KeySource, normal, uniform
-from ldm.networks.layers import AnyArray, Attention, Linear
+from ldm.networks.layers import Attention, Linear
 from ldm.networks.structure import Params, merge, split
 from ldm.networks.time_embedding import TimeEmbedding
 from ldm.networks.transformer import Embedding, Patches
@@ -137,10 +137,10 @@ class DiT(nnx.Module):
 
     def __call__(
         self,
-        x: Float[AnyArray, "b h w i"],
-        t: Real[AnyArray, " b"],
-        context: Float[AnyArray, "b m e"] | Int[AnyArray, " b"],
-        w: Float[AnyArray, " b"] | None = None,
+        x: Float[Array, "b h w i"],
+        t: Real[Array, " b"],
+        context: Float[Array, "b m e"] | Int[Array, " b"],
+        w: Float[Array, " b"] | None = None,
     ) -> Float[Array, "b h w o"]:
         emb = self.time_embedding(t, w)  # (b, d)
         text = None

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Real
 from ldm.networks import cost
 from ldm.networks.cost import FULL, Shape, groups
 from ldm.networks.initial import KeySource
-from ldm.networks.layers import AnyArray, Conv, Downsample, GroupNorm, ResBlock, SpatialTransformer, Upsample
+from ldm.networks.layers import Conv, Downsample, GroupNorm, ResBlock, SpatialTransformer, Upsample
 from ldm.networks.time_embedding import LCM_FREQUENCY, TimeEmbedding
 
 Stage = Callable[[Array, Array, Array], Array]  # (x, emb, context) -> x
@@ -115,19 +115,19 @@ class UNet(nnx.Module):
 
     def __call__(
         self,
-        x: Float[AnyArray, "b h w i"],
-        t: Real[AnyArray, " b"],
-        context: Float[AnyArray, "b m d"],
-        w: Float[AnyArray, " b"] | None = None,
+        x: Float[Array, "b h w i"],
+        t: Real[Array, " b"],
+        context: Float[Array, "b m d"],
+        w: Float[Array, " b"] | None = None,
     ) -> Float[Array, "b h w o"]:
         return self.whole(x, t, context, w, depth=1)[0]
 
     def whole(
         self,
-        x: Float[AnyArray, "b h w i"],
-        t: Real[AnyArray, " b"],
-        context: Float[AnyArray, "b m d"],
-        w: Float[AnyArray, " b"] | None = None,
+        x: Float[Array, "b h w i"],
+        t: Real[Array, " b"],
+        context: Float[Array, "b m d"],
+        w: Float[Array, " b"] | None = None,
         *,
         depth: int,
     ) -> tuple[Float[Array, "b h w o"], Float[Array, "b h2 w2 e"]]:
@@ -152,10 +152,10 @@ class UNet(nnx.Module):
 
     def shallow(
         self,
-        x: Float[AnyArray, "b h w i"],
-        t: Real[AnyArray, " b"],
-        context: Float[AnyArray, "b m d"],
-        w: Float[AnyArray, " b"] | None = None,
+        x: Float[Array, "b h w i"],
+        t: Real[Array, " b"],
+        context: Float[Array, "b m d"],
+        w: Float[Array, " b"] | None = None,
         *,
         deep: Float[Array, "b h2 w2 e"],
         depth: int,
