@@ -199,7 +199,7 @@ class Codec:
         return in_batches(partial(function, self.structure, self.params), x, batch=self.batch)
 
     def encode(self, images: UInt8[AnyArray, "n H W 3"]) -> Float[np.ndarray, "n h w z"]:
-        return self._map(encode, images) * np.float32(self.scale)
+        return self._map(encode, np.asarray(images)) * np.float32(self.scale)
 
     def decode(self, latents: Float[AnyArray, "n h w z"]) -> UInt8[np.ndarray, "n H W 3"]:
         """Decode latents. Raises: ValueError, one sentence, for pictures that are not made of finite numbers."""
