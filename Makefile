@@ -60,9 +60,11 @@ compact: $(ENV)  ## merge the rows of runs/ into results/, the files to commit
 bench: $(DEV)  ## images a second, beside the same network in torch
 	@$(PY) -m benchmarks
 
-# The quick tests see neither the references nor a browser, even where they are installed.
+# The quick tests see neither the references nor a browser, even where they are installed; that what the networks take and
+# give has the shapes that they say is checked on the way, which takes a fifth longer.
 check: $(DEV) lint  ## run the tests that are quick and need no torch, no browser and no study
 	@$(PY) -m pytest -n 2 --dist worksteal -p tests.without --ignore tests/references \
+		--jaxtyping-packages=ldm.networks,beartype.beartype \
 		-m "not (references or browser or study or slow)" $(ARGS)
 
 test: $(DEV) lint  ## run every test
