@@ -23,7 +23,6 @@ import pandas as pd
 from IPython.display import Markdown
 
 from ldm import profiles
-from ldm.data.scenes.dataset import Scenes
 from ldm.figures import advice, contest, explorer, protocol, race, samples, speed
 from ldm.figures import findings as findings_figures
 from ldm.figures.record import record
@@ -50,7 +49,7 @@ rules = advice.rules(asked, counted, store.influences)
 usual = asked[asked["key"].isin(grid["key"])]
 step = (usual["cost"] / usual["steps"])[usual["c"] == usual["c"].max()].min()  # of the largest model
 seconds = speed.seconds_of(store, chosen)
-seen = Scenes(chosen.scenes, "val", chosen.n, level=chosen.level).captions(range(4))
+seen = samples.captions(chosen, [chosen.level], range(4))[chosen.level]
 
 # %% tags=["remove-input"]
 Markdown(
@@ -71,7 +70,7 @@ race.race(
     asked if chosen.name == profiles.DEFAULT else asked[:0],  # browsers draw with the models of that profile
     metric,
     (2, 3, 4, 6, 8, 12, 16),
-    {level: Scenes(chosen.scenes, "val", chosen.n, level=level).captions(range(6)) for level in levels},
+    samples.captions(chosen, levels, range(6)),
     speed.megabytes_in_a_browser(chosen),
 )
 

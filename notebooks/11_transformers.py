@@ -40,8 +40,8 @@ from IPython.display import Markdown, display
 
 from ldm import profiles
 from ldm.figures import families as charts
+from ldm.figures import family_pictures, protocol, samples
 from ldm.figures import family_training as training
-from ldm.figures import protocol, samples
 from ldm.figures.record import record
 from ldm.metrics.catalogue import brief
 from ldm.paths import ROOT
@@ -90,7 +90,7 @@ charts.answer(compared, pair)
 # by FD in fewer:
 
 # %% tags=["remove-input"]
-charts.pictures(store, rows[metric], pair, metric, few)
+family_pictures.pictures(store, rows[metric], pair, metric, few)
 
 # %% [markdown]
 # ## The partners

@@ -86,7 +86,4 @@ def table(frame: pd.DataFrame) -> str:
         for line in frame.head(MOST).itertuples(index=False)
     )
     rest = f"<p>The first {MOST} of {len(frame):,} rows.</p>" if len(frame) > MOST else ""
-    return (
-        '<div class="ldm-table" tabindex="0" role="group" aria-label="table"><table>'
-        f"<thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table></div>{rest}"
-    )
+    return tables.element(f"<tr>{heads}</tr>", lines) + rest

@@ -11,12 +11,11 @@ from IPython.display import Markdown
 
 from ldm import profiles
 from ldm.data.scenes.captions import Level
-from ldm.data.scenes.dataset import Scenes
 from ldm.figures.charts import COST, best, pick, quality_panels
 from ldm.figures.contest import advantages, along_the_budget, shares
 from ldm.figures.explorer import budget_explorer
 from ldm.figures.levels import NETWORKS, SAYS, recorded, title
-from ldm.figures.samples import label, of_captions, thumbnail
+from ldm.figures.samples import thumbnail
 from ldm.figures.tables import table
 from ldm.metrics.catalogue import brief, metric_of
 from ldm.networks import sizes
@@ -26,10 +25,8 @@ from ldm.statistics.bands import OPEN, SAME, Bands
 from ldm.statistics.bootstrap import InfluencesOf, lower_is_better
 from ldm.statistics.contest import contest
 from ldm.statistics.evidence import Evidence, training_scatter
-from ldm.statistics.optimum import within
 from ldm.study.results import Store
 
-SHOWN = 4  # pictures of each network
 MISSING = "No two partners of the families have rows at these levels yet."
 
 
@@ -279,23 +276,3 @@ def encoding(data: pd.DataFrame, pair: Sequence[Profile]) -> dict[str, Any]:
 
 def _named(two: Sequence[int]) -> str:
     return f"{two[0]} and {two[1]}"
-
-
-def pictures(store: Store, rows: Mapping[Level, pd.DataFrame], pair: Sequence[Profile], metric: str, few: int) -> Any:
-    """Show what each network draws best for what a few steps of the most expensive one cost, partners below each other.
-
-    They are the first captions of the first level. rows: of `together`.
-    """
-    if not rows:
-        return Markdown(MISSING)
-    level, part = next(iter(rows.items()))
-    part, budget = part[part["seed"] == 0], few * float((part["cost"] / part["steps"]).max())
-    captions = Scenes(pair[0].scenes, "val", pair[0].n, level=level).captions(range(SHOWN))
-    points = pd.concat(
-        within(part[part["family"] == i], metric, [budget]).assign(
-            kind=kind, place=lambda found, i=i: found["c"].map(pair[i].family.index)
-        )
-        for i, kind in enumerate(names(pair))
-    ).sort_values("place", kind="stable")
-    lines = [f"{row.kind[:-1]} {row.c}: {label('steps', row.steps)}" for row in points.itertuples()]
-    return of_captions(store, points["key"], lines, captions)

@@ -132,9 +132,14 @@ def grouped(heads: Sequence[tuple[str, Sequence[str]]], lines: Sequence[Sequence
         + "</tr>"
         for first, *rest in lines
     )
+    return element(f"<tr>{top}</tr><tr>{under}</tr>", body)
+
+
+def element(head: str, body: str) -> str:
+    """Return an HTML table of these rows, which a keyboard can scroll."""
     return (
         '<div class="ldm-table" tabindex="0" role="group" aria-label="table"><table>'
-        f"<thead><tr>{top}</tr><tr>{under}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"<thead>{head}</thead><tbody>{body}</tbody></table></div>"
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from ldm.metrics import Z
+from ldm.metrics import Z, mean_difference
 from ldm.metrics.catalogue import short
 from ldm.statistics import comparisons
 from ldm.statistics.bootstrap import InfluencesOf, lower_is_better
@@ -50,7 +50,7 @@ def _by_the_verifier(searched: pd.DataFrame, influences: InfluencesOf) -> pd.Dat
     for key, row in kept.sort_values("value").groupby(["c", "dose"]).tail(1).iterrows():
         base, half = first.loc[key, "value"], np.nan
         if key in known[0] and key in known[1]:
-            half = Z * np.std(known[0][key] - known[1][key], ddof=1) / np.sqrt(row["n"])
+            half = Z * mean_difference(*(of[key].astype(float) for of in known)).se
         better = row["value"] - base
         lines.append(
             {name: row[name] for name in ("c", "steps", "dose", "n")}
