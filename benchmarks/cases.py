@@ -34,6 +34,11 @@ class Case:
         return replace(small(self.c, self.context, self.patch), single=True) if self.patch else None
 
     @property
+    def network(self) -> str:
+        """Which one it is, in words."""
+        return f"transformer of width {self.c}" if self.patch else f"c = {self.c}"
+
+    @property
     def latents(self) -> str:
         """Their shape, in words."""
         patches = f" in patches of {self.patch}" if self.patch else ""

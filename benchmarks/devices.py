@@ -91,7 +91,8 @@ def main() -> None:
             rows.append(
                 measure.row(
                     [off],
-                    f"{task}; {name}; float32",
+                    task,
+                    name,
                     task="devices",
                     c=C,
                     train_steps=STEPS,

@@ -112,7 +112,7 @@ def keep(waits: dict[tuple[str, str, str], list[float]], what: str) -> None:
     from benchmarks import measure
 
     rows = [
-        measure.row(values, f"{who}; {what}; {state}", task="first", c=TRAINING.c, metric=f"seconds to {what}")
+        measure.row(values, who, state, task="first", c=TRAINING.c, metric=f"seconds to {what}")
         for (of, who, state), values in waits.items()
         if of == what
     ]

@@ -90,7 +90,7 @@ def main(sizes: tuple[int, ...] = (8, 32)) -> None:
                     flush=True,
                 )
                 rows += [
-                    measure.row(values, f"{name}; batch {case.batch}", task="input", c=case.c, metric=metric)
+                    measure.row(values, name, f"batch {case.batch}", task="input", c=case.c, metric=metric)
                     for metric, values in ((METRIC, shares), ("seconds a step", seconds))
                 ]
             measure.keep(case, rows)

@@ -55,11 +55,13 @@ def race(contenders: dict[str, Callable[[], object]], images: int) -> dict[str, 
     return rates
 
 
-def row(values: Sequence[float], what: str, **columns: Any) -> Row:
+def row(values: Sequence[float], contender: str, setting: str | None = None, **columns: Any) -> Row:
     """The row of a measurement: the median of its rounds, between the least and the greatest.
 
-    what: was measured; it and the machine are the row's protocol, unless the columns hold another.
+    contender: who was timed, or what; setting: in which one. They and the machine are the row's protocol, unless the
+    columns hold another.
     """
+    protocol = "; ".join(said for said in (contender, setting, machine()) if said)
     return Row(
         study="benchmark",
         machine=machine(),
@@ -67,7 +69,9 @@ def row(values: Sequence[float], what: str, **columns: Any) -> Row:
         lo=min(values),
         hi=max(values),
         n=len(values),
-        **{"profile": "laptop", "protocol": f"{what}; {machine()}", **columns},
+        contender=contender,
+        setting=setting,
+        **{"profile": "laptop", "protocol": protocol, **columns},
     )
 
 
@@ -97,7 +101,9 @@ def report(case: Case, rates: dict[str, list[float]], matmul: float) -> pd.DataF
     rows = [
         row(
             values,
-            f"{name}; {case.latents}, batch {case.batch}",
+            name,
+            f"{case.latents}, batch {case.batch}",
+            size=case.network,
             task=case.task,
             c=case.c,
             params=case.params,
@@ -109,7 +115,7 @@ def report(case: Case, rates: dict[str, list[float]], matmul: float) -> pd.DataF
         )
         for name, values in rates.items()
     ]
-    rate = row([matmul], "float32, 2048 x 2048", task=case.task, c=case.c, metric="matmul gflops", dtype="float32")
+    rate = row([matmul], "float32", "2048 x 2048", task=case.task, c=case.c, metric="matmul gflops", dtype="float32")
     keep(case, [*rows, rate])
     return table
 

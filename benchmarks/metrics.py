@@ -69,7 +69,7 @@ def main(case: Case = Case()) -> None:  # noqa: B008
         ("times the value alone", INTERVAL, ratios),
     ]
     rows = [
-        measure.row(values, what, task="metrics", metric=metric, protocol=f"{name}; {what}")
+        measure.row(values, name, task="metrics", metric=metric, protocol=f"{name}; {what}")
         for metric, name, values in measured
     ]
     measure.keep(case, rows, threads=threads)

@@ -21,7 +21,22 @@ TRAINING = "2 x 32 images a step; float32; from tars; devices: 4, sharing a stat
             TRAINING,
             dict(machine="a CPU, 2 cores", dtype="float32", micro_batches=2, remat=False, mesh="2x2"),
         ),
-        ("benchmark", "ours; 8x8x4 latents, batch 4; a CPU", {"machine": "a CPU"}),
+        (
+            "benchmark",
+            "ours; 8x8x4 latents, batch 4; a CPU",
+            {"machine": "a CPU", "contender": "ours", "setting": "8x8x4 latents, batch 4"},
+        ),
+        (
+            "benchmark",
+            "diffusers, torch.compile; a picture on disk; cold; a CPU",
+            {"machine": "a CPU", "contender": "diffusers, torch.compile", "setting": "cold"},
+        ),
+        (
+            "benchmark",
+            "codi; two devices; float32; a CPU",
+            {"machine": "a CPU", "dtype": "float32", "contender": "codi", "setting": "two devices"},
+        ),
+        ("benchmark", "torch-fidelity; a CPU", {"machine": "a CPU", "contender": "torch-fidelity"}),
         ("sampling", "efficientnet-lite0; float32", {}),
     ],
 )
@@ -54,5 +69,9 @@ def test_conditions_are_kept_by_the_store(tmp_path):
 @pytest.mark.parametrize("study", ["tpu_plan", "training", "benchmark"])
 def test_every_recorded_row_says_its_conditions(study):
     rows = with_conditions(Store(ROOT).rows(only="recorded", study=study))
-    named = {"tpu_plan": CONDITIONS[1:], "training": CONDITIONS, "benchmark": CONDITIONS[:1]}[study]
+    named = {
+        "tpu_plan": CONDITIONS[1:5],
+        "training": CONDITIONS[:5],
+        "benchmark": ("machine", "contender"),
+    }[study]
     assert len(rows) and rows[list(named)].notna().all(axis=None)

@@ -103,7 +103,13 @@ def test_of_waiting_and_of_devices_the_machine_measured_last_counts():
     assert speed.devices(rows[:0]).empty and speed.waiting(rows[:0]).empty
     waits = pd.concat(
         rows[:1].assign(
-            task="first", n=n, protocol=f"{who}; a picture; {state}; new", value=value, lo=value, hi=value + 1
+            task="first",
+            n=n,
+            metric="seconds to a picture",
+            protocol=f"{who}; a picture; {state}; new",
+            value=value,
+            lo=value,
+            hi=value + 1,
         )
         for who, n in (("diffusers", 1), ("ldm", 3))
         for state, value in (("cold", 9.0), ("warm", 2.0))

@@ -63,7 +63,7 @@ def test_columns_are_those_of_the_design():
         == (
             "study profile task size c params gflops seed train_steps images_seen sampler steps "
             "guidance level nfe cost strength lever dose done metric protocol value lo hi n seconds "
-            "machine dtype micro_batches remat mesh key created versions"
+            "machine dtype micro_batches remat mesh contender setting key created versions"
         ).split()
     )
 

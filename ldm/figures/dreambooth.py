@@ -38,6 +38,7 @@ def over_subjects(
             se = np.sqrt(np.square(moved).sum()) / n
             row |= Estimate.of(values.mean(), se, n)._asdict()
             row["protocol"] = f"{row['protocol'].split(' pictures of ')[0]} pictures of each of {n} subjects"
+            row["counted"] = "subjects"
             influences.setdefault(row["metric"], {})[row["key"]] = moved
         found.append(row)
     table = pd.DataFrame(found)
@@ -45,7 +46,7 @@ def over_subjects(
 
 
 def _points(data: pd.DataFrame, x: alt.X, shade: alt.Color, metric: str) -> alt.LayerChart:
-    what = "subjects" if data["protocol"].str.endswith("subjects").all() else "pictures"
+    what = "subjects" if "counted" in data and data["counted"].notna().all() else "pictures"
     base = alt.Chart(data[["model", "params", "task", "train_steps", "value", "lo", "hi", "n"]]).encode(
         x=x,
         color=shade,

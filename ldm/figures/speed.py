@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import altair as alt
-import numpy as np
 import pandas as pd
 
 from ldm.figures.charts import INK
@@ -27,11 +26,9 @@ def races(rows: pd.DataFrame) -> pd.DataFrame:
     timed = rows[rows["metric"] == "images per second"].copy()
     if timed.empty:
         raise ValueError("There are no rows of a benchmark; `make bench` measures this machine.")
-    timed = latest(timed)
-    parts = timed["protocol"].str.split("; ", expand=True)
-    timed["who"], timed["shape"], timed["machine"] = parts[0], parts[1], machine(timed)
-    width = np.where(timed["protocol"].str.contains("patch"), ", transformer of width ", ", c = ")
-    timed["race"] = timed["task"] + width + timed["c"].astype(str) + ", " + timed["shape"]
+    timed = with_conditions(latest(timed)).rename(columns={"contender": "who"})
+    network = timed["size"].fillna("c = " + timed["c"].astype(str))  # older rows, all of UNets, do not name it
+    timed["race"] = timed["task"] + ", " + network + ", " + timed["setting"]
     middle = timed[timed["who"] == RIVAL].set_index("key")["value"]
     rate = rows[rows["metric"] == "matmul gflops"].set_index("key")["value"]
     for column, relative in (("value", "relative"), ("lo", "relative_lo"), ("hi", "relative_hi")):
@@ -130,8 +127,8 @@ def waiting(rows: pd.DataFrame) -> pd.DataFrame:
     timed = latest(rows[rows["task"] == "input"])
     if timed.empty:
         return pd.DataFrame(columns=["c", "batches from", "getting batches", "seconds a step", "times memory"])
-    timed = timed.assign(source=timed["protocol"].str.split("; ").str[0], share=timed["metric"].str.startswith("share"))
-    memory = timed[(timed["source"] == "memory") & ~timed["share"]].set_index("c")["value"]
+    timed = with_conditions(timed).assign(share=timed["metric"].str.startswith("share"))
+    memory = timed[(timed["contender"] == "memory") & ~timed["share"]].set_index("c")["value"]
     lines = [
         {
             "c": c,
@@ -140,7 +137,7 @@ def waiting(rows: pd.DataFrame) -> pd.DataFrame:
             "seconds a step": "{value:.3g} [{lo:.3g}, {hi:.3g}]".format(**(step := part[~part["share"]].iloc[0])),
             "times memory": f"{step['value'] / memory[c]:.2f}",
         }
-        for (c, source), part in timed.groupby(["c", "source"], sort=False)
+        for (c, source), part in timed.groupby(["c", "contender"], sort=False)
     ]
     return pd.DataFrame(lines)
 
@@ -191,8 +188,8 @@ def first_waits(rows: pd.DataFrame) -> pd.DataFrame:
     timed = latest(rows[rows["task"] == "first"])
     if timed.empty:
         return pd.DataFrame(columns=["until", "who", "cold", "warm"])
-    parts = timed["protocol"].str.split("; ", expand=True)
-    timed = timed.assign(until=parts[1], who=parts[0], state=parts[2])
+    timed = with_conditions(timed).rename(columns={"contender": "who", "setting": "state"})
+    timed["until"] = timed["metric"].str.removeprefix("seconds to ")
     rounds = lambda row: " [{lo:.1f}, {hi:.1f}]".format(**row) if row["n"] > 1 else ", once"
     timed["told"] = [f"{row['value']:.1f} s{rounds(row)}" for row in timed.to_dict("records")]
     table = timed.pivot_table(index=["until", "who"], columns="state", values="told", aggfunc="first", sort=False)
@@ -204,7 +201,7 @@ def scoring(rows: pd.DataFrame) -> str:
     timed = latest(rows[rows["task"].isin(["score", "score memory"])])
     if timed.empty:
         return "`python -m benchmarks.scoring` measures it."
-    timed = timed.assign(who=timed["protocol"].str.split("; ").str[0])
+    timed = with_conditions(timed).rename(columns={"contender": "who"})
     rates = timed[timed["task"] == "score"].set_index("who")
     told = [
         f"{'`python -m ldm score`' if who == OURS else who} takes {row['value']:.1f} [{row['lo']:.1f}, {row['hi']:.1f}]"
@@ -226,7 +223,7 @@ def first_page(rows: pd.DataFrame) -> str:
         row["metric"].removeprefix("seconds: "): "{value:.1f} s [{lo:.1f}, {hi:.1f}]".format(**row)
         for _, row in timed.iterrows()
     }
-    where, *_, there = timed["protocol"].iloc[0].split("; ")
+    where, there = with_conditions(timed)[["contender", "machine"]].iloc[0]
     return (
         "A browser that opens the first page of this book for the first time has the "
         + ", the ".join(f"{what} after {seconds}" for what, seconds in said.items() if "counting" not in what)
@@ -252,12 +249,11 @@ def devices(rows: pd.DataFrame) -> pd.DataFrame:
 
     The rows are of the machine measured last.
     """
-    rows = latest(rows)
-    parts = rows["protocol"].str.split("; ", expand=True).reindex(columns=range(2))
+    rows = with_conditions(latest(rows))
     return pd.DataFrame(
         {
-            "training": parts[0],
-            "on": parts[1],
+            "training": rows["contender"],
+            "on": rows["setting"],
             "c": rows["c"],
             "steps": rows["train_steps"],
             "weights apart": rows["value"].map("{:.1e}".format),

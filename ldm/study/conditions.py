@@ -1,4 +1,7 @@
-"""Under which conditions a row was computed: machine, arithmetic, micro-batches, recomputed blocks and mesh."""
+"""Under which conditions a row was computed: machine, arithmetic, micro-batches, recomputed blocks and mesh.
+
+And of a benchmark: who was timed, and in which setting.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import re
 
 import pandas as pd
 
-CONDITIONS = ("machine", "dtype", "micro_batches", "remat", "mesh")
+CONDITIONS = ("machine", "dtype", "micro_batches", "remat", "mesh", "contender", "setting")
 
 
 def with_conditions(rows: pd.DataFrame) -> pd.DataFrame:
@@ -31,6 +34,9 @@ def of_protocol(study: str, protocol: str) -> dict[str, str | int | bool]:
     arithmetic = [word for word in words if word in ("float32", "bfloat16")]
     if study in ("benchmark", "training", "tpu_plan") and arithmetic:
         said["dtype"] = arithmetic[0]
+    if study == "benchmark" and len(words) > 1:
+        contender, *settings = [word for word in words[:-1] if word not in arithmetic]
+        said |= {"contender": contender, **({"setting": settings[-1]} if settings else {})}
     if study in ("training", "tpu_plan"):
         said["remat"] = "blocks computed twice" in words
     if study == "tpu_plan" and (found := re.search(r"data x fsdp = (\w+); .*; (\d+) parts?$", protocol)):

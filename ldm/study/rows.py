@@ -53,6 +53,7 @@ class Row:
     on one image, `strength` is how much of `task` was done to the pictures, in the unit of that task. `lever` is what
     else was pulled besides size, steps and guidance, `dose` its setting, and `done` the GFLOPs truly done for one
     picture (`ldm.study.levers`).
+    `contender` is who was timed by a benchmark, or what, and `setting` in which setting.
     `machine`, `dtype`, `micro_batches` of a step, `remat` (blocks computed twice) and `mesh` (data x fsdp) are what
     programs read of the conditions (`ldm.study.conditions`, also for older rows); `protocol` says them to people.
     Raises: ValueError for an unknown study, a value that is not finite, an interval upside down.
@@ -90,6 +91,8 @@ class Row:
     micro_batches: int | None = None
     remat: bool | None = None
     mesh: str | None = None
+    contender: str | None = None
+    setting: str | None = None
     key: str = ""  # filled in by Store.write
     created: str = dataclasses.field(default_factory=now)
     versions: str = dataclasses.field(default_factory=installed_versions)
