@@ -15,7 +15,7 @@ from PIL import Image
 from ldm.data.pictures import whole
 from ldm.data.scenes.dataset import Scenes
 from ldm.metrics import Gaussian, Sample, frechet, kid
-from ldm.metrics.perceptual.judges import judge
+from ldm.metrics.perceptual.extractors import load_extractor
 from ldm.profiles import LAPTOP
 from ldm.tasks.pretrain import frozen_networks
 
@@ -35,18 +35,18 @@ def main(n: int = N, m: int = REAL) -> pd.DataFrame:
     scenes, real = Scenes(LAPTOP.scenes, "val", n), Scenes(LAPTOP.scenes, "test", m)
     fake = codec.decode(codec.encode(scenes.images(range(n))))
     true = real.images(range(m))
-    judges = {name: judge("efficientnet", resize=name) for name in RESIZERS}
-    references = {name: one.features(true) for name, one in judges.items()}
-    usual = judges["clean-fid"].features(fake)
+    extractors = {name: load_extractor("efficientnet", resize=name) for name in RESIZERS}
+    references = {name: one.features(true) for name, one in extractors.items()}
+    usual = extractors["clean-fid"].features(fake)
     cases = {f"as usual: n = {n}, PNG, clean-fid's resize": (usual, "clean-fid")}
     cases |= {f"n = {k}": (usual[:k], "clean-fid") for k in (n // 2, n // 4)}
     for quality in (95, 75):
         cases[f"saved as JPEG, quality {quality}"] = (
-            judges["clean-fid"].features([jpeg(image, quality) for image in fake]),
+            extractors["clean-fid"].features([jpeg(image, quality) for image in fake]),
             "clean-fid",
         )
-    cases |= {f"resize {name}, of both": (judges[name].features(fake), name) for name in RESIZERS[1:]}
-    cases["resize pytorch-fid, of the generated alone"] = (judges["pytorch-fid"].features(fake), "clean-fid")
+    cases |= {f"resize {name}, of both": (extractors[name].features(fake), name) for name in RESIZERS[1:]}
+    cases["resize pytorch-fid, of the generated alone"] = (extractors["pytorch-fid"].features(fake), "clean-fid")
     rows = []
     for what, (x, name) in cases.items():
         far, near = frechet(x, Gaussian.of(references[name])), kid(x, Sample(features=references[name])).times(1000)

@@ -25,7 +25,7 @@ from benchmarks import measure
 from benchmarks.cases import CASES, Case
 from ldm.data.sources import open_source
 from ldm.metrics.extraction import extract
-from ldm.metrics.perceptual.judges import judge
+from ldm.metrics.perceptual.extractors import load_extractor
 from ldm.metrics.scoring import Settings, scores
 
 SIDE, DIFFERENT = 64, 1_000  # pixels; pictures, of which larger folders hold each several times
@@ -80,7 +80,7 @@ def rates(python: str) -> dict[str, list[float]]:
 
             def ours(turn: int) -> float:
                 begin = time.perf_counter()
-                inception = judge("inception", file.with_suffix(".safetensors"), "torch-fidelity")
+                inception = load_extractor("inception", file.with_suffix(".safetensors"), "torch-fidelity")
                 extracted = extract(open_source(folder), inception, Path(place) / f"{turn}", progress=False)
                 scores(("is",), inception, extracted, None, Settings(splits=2))
                 return time.perf_counter() - begin

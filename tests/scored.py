@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from ldm.metrics.perceptual.judges import Judge
+from ldm.metrics.perceptual.extractors import Extractor
 from ldm.metrics.perceptual.resize import CLEAN
 
 PROJECTION = np.random.default_rng(0).normal(size=(4 * 4 * 3, 8)).astype(np.float32) / 255
 
 
-def toy(**fields) -> Judge:
+def toy(**fields) -> Extractor:
     """A network that compiles nothing: a random projection of 4 x 4 pixels."""
     asked = []
 
@@ -20,7 +20,7 @@ def toy(**fields) -> Judge:
         return levels.reshape(len(levels), -1) @ PROJECTION
 
     named = dict(name="toy", title="Toy", protocol="toy", resizer=CLEAN, side=4, dimension=8, look=look)
-    made = Judge(**named | dict(logits=lambda x: x[:, :5], classes=5) | fields)
+    made = Extractor(**named | dict(logits=lambda x: x[:, :5], classes=5) | fields)
     made.look.asked = asked
     return made
 

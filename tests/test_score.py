@@ -55,13 +55,15 @@ def test_every_score_of_stored_features_is_that_of_the_array(tmp_path, monkeypat
     monkeypatch.setattr(stored, "PART", 16)
     monkeypatch.setattr(extraction, "PART", 16)
     monkeypatch.setattr("ldm.metrics.features.BLOCK", 7)
-    judge = toy()
+    extractor = toy()
     x, y = (array(folder) for folder in (folders[0], folders[2]))
-    one, real = (extraction.extract(open_source(f), judge, tmp_path, progress=False) for f in (folders[0], folders[2]))
+    one, real = (
+        extraction.extract(open_source(f), extractor, tmp_path, progress=False) for f in (folders[0], folders[2])
+    )
     np.testing.assert_allclose(one.features[:], x, rtol=1e-5, atol=1e-5)  # sums in another order
     settings = scoring.Settings(splits=2, k=3, directions=8)
     names = tuple(name for name in scoring.NAMES if name != "clip-score")
-    found = scoring.scores(names, judge, one, reference.Reference.of(real), settings)
+    found = scoring.scores(names, extractor, one, reference.Reference.of(real), settings)
     order = np.random.RandomState(2020).permutation(40)
     near = metrics.manifold(x, y, k=3)
     expected = {
@@ -93,13 +95,13 @@ def test_an_inception_score_is_torch_fidelitys_shuffled_parts():
 def test_a_walk_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch, folders):
     monkeypatch.setattr(stored, "PART", 16)
     monkeypatch.setattr(extraction, "PART", 16)
-    source, judge = open_source(folders[0]), toy()
-    whole = extraction.extract(source, judge, tmp_path / "whole", progress=False)
+    source, extractor = open_source(folders[0]), toy()
+    whole = extraction.extract(source, extractor, tmp_path / "whole", progress=False)
 
     def stops(levels):
-        if sum(judge.look.asked) >= 40 + 32:
+        if sum(extractor.look.asked) >= 40 + 32:
             raise KeyboardInterrupt
-        return judge.look(levels)
+        return extractor.look(levels)
 
     with pytest.raises(KeyboardInterrupt):
         extraction.extract(source, toy(look=stops), tmp_path / "half", progress=False)
@@ -188,12 +190,14 @@ def test_the_pairs_that_it_takes_tell_the_difference_four_times_in_five():
 )
 def test_what_is_not_refused_can_be_had_and_one_picture_less_cannot(tmp_path, name, n, references):
     """The counts are those that the scores themselves ask for."""
-    settings, judge = scoring.Settings(splits=2), toy()
+    settings, extractor = scoring.Settings(splits=2), toy()
     sets = [write(tmp_path / f"{i}", count, i) for i, count in enumerate((n, references)) if count]
-    extracted = [extraction.extract(open_source(str(one)), judge, tmp_path / "work", progress=False) for one in sets]
+    extracted = [
+        extraction.extract(open_source(str(one)), extractor, tmp_path / "work", progress=False) for one in sets
+    ]
     real = reference.Reference.of(extracted[1]) if references else None
     scoring.check_counts((name,), n, references, settings)
-    assert scoring.scores((name,), judge, extracted[0], real, settings)
+    assert scoring.scores((name,), extractor, extracted[0], real, settings)
     with pytest.raises(ValueError, match=f"{name} cannot be had of {n - 1} picture"):
         scoring.check_counts((name,), n - 1, references, settings)
     if references:

@@ -12,7 +12,7 @@ from PIL import Image
 from ldm import metrics
 from ldm.__main__ import call
 from ldm.metrics import matching
-from ldm.metrics.perceptual import judges
+from ldm.metrics.perceptual import extractors
 from tests.scored import array, toy, write
 
 
@@ -24,7 +24,7 @@ def folders(tmp_path_factory):
 
 
 def test_the_commands_print_a_table_and_write_json_and_csv(tmp_path, monkeypatch, capsys, folders):
-    monkeypatch.setattr(judges, "judge", lambda *_: toy())
+    monkeypatch.setattr(extractors, "load_extractor", lambda *_: toy())
     a, b, real = map(str, folders)
     out = [str(tmp_path / name) for name in ("scores.json", "scores.csv")]
     work = ["--work", str(tmp_path / "work")]
@@ -47,7 +47,7 @@ def test_the_commands_print_a_table_and_write_json_and_csv(tmp_path, monkeypatch
 def test_a_clip_score_reads_the_captions_beside_the_pictures(tmp_path, monkeypatch, capsys, folders):
     tokens = lambda captions: np.array([[int(caption.split()[1])] for caption in captions])
     text = lambda ids: np.eye(8, dtype=np.float32)[ids[:, 0]]
-    monkeypatch.setattr(judges, "judge", lambda *_: toy(text=text))
+    monkeypatch.setattr(extractors, "load_extractor", lambda *_: toy(text=text))
     monkeypatch.setattr("ldm.commands.score._tokens", lambda *_: tokens)
     call(["score", str(folders[0]), "--metrics", "clip-score", "--work", str(tmp_path), "--out", f"{tmp_path}/o.json"])
     found = json.loads((tmp_path / "o.json").read_text())["scores"][0]
@@ -89,16 +89,16 @@ def test_a_wrong_request_gets_one_sentence(words, sentence):
     ],
 )
 def test_too_few_pictures_are_refused_before_one_is_looked_at(tmp_path, monkeypatch, folders, words, sentence):
-    judge = toy()
-    monkeypatch.setattr(judges, "judge", lambda *_: judge)
+    extractor = toy()
+    monkeypatch.setattr(extractors, "load_extractor", lambda *_: extractor)
     one = write(tmp_path / "one", 1, 0)
     with pytest.raises(ValueError) as refused:
         call(["score", str(one), str(folders[2]), *words.split(), "--work", str(tmp_path / "work")])
-    assert sentence in str(refused.value) and not judge.look.asked and not (tmp_path / "work").exists()
+    assert sentence in str(refused.value) and not extractor.look.asked and not (tmp_path / "work").exists()
 
 
 def test_shares_end_at_one_and_equal_sets_are_said_to_be_equal(tmp_path, monkeypatch, capsys, folders):
-    monkeypatch.setattr(judges, "judge", lambda *_: toy())
+    monkeypatch.setattr(extractors, "load_extractor", lambda *_: toy())
     monkeypatch.chdir(tmp_path)  # features are kept in the current folder
     a = str(folders[0])
     call(["score", a, a, "--metrics", "precision,coverage", "--out", "s.json"])
@@ -110,7 +110,7 @@ def test_shares_end_at_one_and_equal_sets_are_said_to_be_equal(tmp_path, monkeyp
 
 
 def test_pictures_without_a_partner_are_counted(tmp_path, monkeypatch, capsys, folders):
-    monkeypatch.setattr(judges, "judge", lambda *_: toy())
+    monkeypatch.setattr(extractors, "load_extractor", lambda *_: toy())
     few = write(tmp_path / "few", 9, 3)
     call(["compare", str(folders[0]), str(few), "--reference", str(folders[2]), "--work", str(tmp_path / "work")])
     assert "9 pairs by names" in (said := capsys.readouterr().out)

@@ -15,7 +15,7 @@ from ldm.files import check_out
 if TYPE_CHECKING:
     from ldm.data.sources import Source
     from ldm.metrics.extraction import Extracted
-    from ldm.metrics.perceptual.judges import Judge
+    from ldm.metrics.perceptual.extractors import Extractor
     from ldm.metrics.reference import Reference
     from ldm.metrics.scoring import Score, Settings
 
@@ -57,20 +57,20 @@ def score(
     from ldm.metrics import scoring
 
     settings = scoring.Settings(k=k, most=most, splits=splits, directions=directions)
-    judge, names = _judge(network, weights, resize, metrics, reference, bool(save_statistics))
+    extractor, names = _checked(network, weights, resize, metrics, reference, bool(save_statistics))
     tables.check(out)
     if save_statistics:
         check_out(save_statistics, [".safetensors"])
     source, true = open_source(pictures), _opened(reference)
     scoring.check_counts(names, len(source), None if true is None else len(true), settings)
-    extracted = _extract(source, judge, work, _tokens(names, tokenizer, weights))
+    extracted = _extract(source, extractor, work, _tokens(names, tokenizer, weights))
     if save_statistics:
         from ldm.metrics.reference import Reference
 
-        Reference.of(extracted).save(save_statistics, judge.protocol)
+        Reference.of(extracted).save(save_statistics, extractor.protocol)
         print(save_statistics)
-    real = _reference(reference, true, judge, work)
-    found = scoring.scores(names, judge, extracted, real, settings)
+    real = _reference(reference, true, extractor, work)
+    found = scoring.scores(names, extractor, extracted, real, settings)
     if not found:
         return
     rows = [
@@ -88,7 +88,7 @@ def score(
     print(_notes(found))
     if real and real.images == extracted.images:
         print("Pictures and reference are the same files: nothing is measured but how few they are.")
-    print("\n" + _card(judge, [extracted], real))
+    print("\n" + _card(extractor, [extracted], real))
     records = [
         {
             "metric": one.metric,
@@ -101,7 +101,7 @@ def score(
         }
         for one in found
     ]
-    tables.write(out, records, _about(judge, [extracted], real, settings))
+    tables.write(out, records, _about(extractor, [extracted], real, settings))
 
 
 def compare(
@@ -135,7 +135,7 @@ def compare(
     if by not in ("names", "captions"):
         raise ValueError(f"by = {by!r}: expected names or captions; choose one of them.")
     settings = scoring.Settings(k=k, most=most, splits=splits, directions=directions)
-    judge, names = _judge(network, weights, resize, metrics, reference, False)
+    extractor, names = _checked(network, weights, resize, metrics, reference, False)
     tables.check(out)
     tokens = _tokens(names, tokenizer, weights)
     sources, true = [open_source(place) for place in (a, b)], _opened(reference)
@@ -145,10 +145,10 @@ def compare(
     for name in names:
         if name in Manifold._fields and settings.most < len(which.a):
             raise ValueError(f"{name} looks at {settings.most:,} pictures: give --most {len(which.a)} or more.")
-    both = [_extract(source, judge, work, tokens) for source in sources]
+    both = [_extract(source, extractor, work, tokens) for source in sources]
     chosen = [both[0].only(which.a), both[1].only(which.ascending)]
-    real = _reference(reference, true, judge, work)
-    ones, others = (scoring.scores(names, judge, extracted, real, settings) for extracted in chosen)
+    real = _reference(reference, true, extractor, work)
+    ones, others = (scoring.scores(names, extractor, extracted, real, settings) for extracted in chosen)
     rows, records = [], []
     for one, other in zip(ones, others, strict=True):
         gap = matching.matched_difference(one.found, other.found, which)
@@ -186,21 +186,21 @@ def compare(
     if any(one.metric == "fid" for one in ones):
         print("fid: both are biased upwards, not always by as much; where kid disagrees, believe kid.")
     print(f"\nPairs to tell: with a chance of {matching.CHANCE:.0%}, were the true difference the one seen here.")
-    print("\n" + _card(judge, both, real))
-    tables.write(out, records, _about(judge, both, real, settings) | {"by": by, "pairs": len(which.a)})
+    print("\n" + _card(extractor, both, real))
+    tables.write(out, records, _about(extractor, both, real, settings) | {"by": by, "pairs": len(which.a)})
 
 
-def _judge(
+def _checked(
     network: str, weights: Path | None, resize: str, metrics: str, reference: str, saves: bool
-) -> tuple[Judge, tuple[str, ...]]:
+) -> tuple[Extractor, tuple[str, ...]]:
     from ldm.metrics import scoring
-    from ldm.metrics.perceptual.judges import judge
+    from ldm.metrics.perceptual.extractors import load_extractor
 
     usual = USUAL.get(network, "fid,kid") if reference or not saves else ""
     if Path(reference).suffix == ".npz":  # a mean and a covariance alone
         usual = "fid"
     names = tuple(name.strip() for name in (metrics or usual).split(",") if name.strip())
-    found = judge(network, weights, resize)
+    found = load_extractor(network, weights, resize)
     scoring.check(names, found, bool(reference))
     return found, names
 
@@ -231,20 +231,20 @@ def _tokens(names: Sequence[str], tokenizer: Path | None, weights: Path | None) 
     return read_tokenizer(tokenizer)
 
 
-def _extract(source: Source, judge: Judge, work: Path | None, tokens: Any) -> Extracted:
+def _extract(source: Source, extractor: Extractor, work: Path | None, tokens: Any) -> Extracted:
     from ldm.metrics.extraction import extract, read_captions
 
-    extracted = extract(source, judge, work or Path("runs/scores"))
-    return read_captions(extracted, source.captions(), judge, tokens) if tokens else extracted
+    extracted = extract(source, extractor, work or Path("runs/scores"))
+    return read_captions(extracted, source.captions(), extractor, tokens) if tokens else extracted
 
 
-def _reference(place: str, source: Source | None, judge: Judge, work: Path | None) -> Reference | None:
+def _reference(place: str, source: Source | None, extractor: Extractor, work: Path | None) -> Reference | None:
     """Return the reference: of a source, or of the statistics that a place holds; None where no place is given."""
     from ldm.metrics import reference
 
     if source is not None:
-        return reference.Reference.of(_extract(source, judge, work, None))
-    return reference.read(Path(place), judge.protocol) if place else None
+        return reference.Reference.of(_extract(source, extractor, work, None))
+    return reference.read(Path(place), extractor.protocol) if place else None
 
 
 def _notes(found: Sequence[Score]) -> str:
@@ -253,9 +253,9 @@ def _notes(found: Sequence[Score]) -> str:
     return "\n".join(f"{', '.join(one.metric for one in found if one.note == note)}: {note}" for note in notes)
 
 
-def _card(judge: Judge, extracted: Sequence[Extracted], real: Reference | None) -> str:
+def _card(extractor: Extractor, extracted: Sequence[Extracted], real: Reference | None) -> str:
     """Return the protocol card, for people."""
-    lines = [("network", judge.protocol)]
+    lines = [("network", extractor.protocol)]
     lines += [("pictures", f"{one.place}: {len(one):,} ({one.images})") for one in extracted]
     if real:
         known = f"{real.n:,} ({real.images})" if real.n else "statistics of unknown pictures, network and resizer"
@@ -264,11 +264,13 @@ def _card(judge: Judge, extracted: Sequence[Extracted], real: Reference | None) 
     return "\n".join(f"{name:10} {text}" for name, text in lines)
 
 
-def _about(judge: Judge, extracted: Sequence[Extracted], real: Reference | None, settings: Settings) -> dict[str, Any]:
+def _about(
+    extractor: Extractor, extracted: Sequence[Extracted], real: Reference | None, settings: Settings
+) -> dict[str, Any]:
     from importlib.metadata import version
 
     return {
-        "network": judge.protocol,
+        "network": extractor.protocol,
         "pictures": [{"place": one.place, "n": len(one), "images": one.images} for one in extracted],
         "reference": real and {"place": real.place, "n": real.n, "images": real.images},
         "settings": asdict(settings),

@@ -19,7 +19,7 @@ from ldm import heap
 from ldm.data.pictures import whole
 from ldm.data.sources import Source
 from ldm.files import hold
-from ldm.metrics.perceptual.judges import Judge
+from ldm.metrics.perceptual.extractors import Extractor
 from ldm.metrics.stored import PART, StoredFeatures, part_of, write_part
 
 FEATURES, DIGESTS, TEXTS = "features", "digests", "texts"
@@ -49,16 +49,16 @@ class Extracted:
         )
 
 
-def extract(source: Source, judge: Judge, root: Path, *, progress: bool = True) -> Extracted:
+def extract(source: Source, extractor: Extractor, root: Path, *, progress: bool = True) -> Extracted:
     """Return features of all pictures of a source, below `root` in a folder of their own, which is found again.
 
     Raises: ValueError, one sentence with its name, for a picture that cannot be read; what was done before is kept.
     """
     heap.keep_freed()
-    folder = root / hashlib.blake2b(f"{source.key} {judge.protocol}".encode(), digest_size=8).hexdigest()
+    folder = root / hashlib.blake2b(f"{source.key} {extractor.protocol}".encode(), digest_size=8).hexdigest()
 
     def one(content: bytes) -> tuple[np.ndarray, bytes]:
-        return judge.seen(whole(content)), hashlib.blake2b(content, digest_size=8).digest()
+        return extractor.seen(whole(content)), hashlib.blake2b(content, digest_size=8).digest()
 
     with hold(folder / "lock", wait=False):
         done = _done(folder, FEATURES, len(source))
@@ -71,7 +71,7 @@ def extract(source: Source, judge: Judge, root: Path, *, progress: bool = True) 
                 while done + len(digests) < end:
                     some = islice(pictures, min(TOGETHER, end - done - len(digests)))
                     levels, named = zip(*some, strict=True)
-                    features.append(judge.look(np.stack(levels)))
+                    features.append(extractor.look(np.stack(levels)))
                     digests += named
                     bar.update(len(levels))
                 write_part(folder, DIGESTS, done // PART, np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 8))
@@ -79,19 +79,19 @@ def extract(source: Source, judge: Judge, root: Path, *, progress: bool = True) 
                 done = end
     digests = [np.load(part_of(folder, DIGESTS, number)) for number in range(-(-done // PART))]
     images = hashlib.blake2b(np.concatenate(digests).tobytes(), digest_size=8).hexdigest()
-    features = StoredFeatures(folder=folder, name=FEATURES, n=done, d=judge.dimension)
+    features = StoredFeatures(folder=folder, name=FEATURES, n=done, d=extractor.dimension)
     return Extracted(place=source.place, names=source.names, features=features, images=images)
 
 
 def read_captions(
-    extracted: Extracted, captions: list[str], judge: Judge, tokens: Callable[[list[str]], np.ndarray]
+    extracted: Extracted, captions: list[str], extractor: Extractor, tokens: Callable[[list[str]], np.ndarray]
 ) -> Extracted:
     """Return what a network saw of the pictures, with features of their captions.
 
     Raises: ValueError where there are not as many captions as pictures.
     """
-    if judge.text is None:
-        raise ValueError(f"{judge.name} reads no captions; take --network clip-l14.")
+    if extractor.text is None:
+        raise ValueError(f"{extractor.name} reads no captions; take --network clip-l14.")
     if len(captions) != len(extracted):
         raise ValueError(
             f"{extracted.place}: {len(captions)} captions for {len(extracted)} pictures; a CLIP score needs one a "
@@ -100,8 +100,8 @@ def read_captions(
     folder, told = extracted.features.folder, hashlib.blake2b(repr(captions).encode(), digest_size=4).hexdigest()
     name = f"{TEXTS}-{told}"
     for start in range(_done(folder, name, len(captions)), len(captions), PART):
-        write_part(folder, name, start // PART, judge.text(tokens(captions[start : start + PART])))
-    texts = StoredFeatures(folder=folder, name=name, n=len(captions), d=judge.dimension)
+        write_part(folder, name, start // PART, extractor.text(tokens(captions[start : start + PART])))
+    texts = StoredFeatures(folder=folder, name=name, n=len(captions), d=extractor.dimension)
     return replace(extracted, texts=texts)
 
 

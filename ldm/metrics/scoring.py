@@ -24,7 +24,7 @@ from ldm.metrics.extraction import Extracted
 from ldm.metrics.frechet import frechet, frechet_inf
 from ldm.metrics.kernel import cmmd, kid
 from ldm.metrics.manifold import Manifold, manifold
-from ldm.metrics.perceptual.judges import Judge
+from ldm.metrics.perceptual.extractors import Extractor
 from ldm.metrics.reference import Reference
 from ldm.metrics.scores import clip_score, inception_score
 from ldm.metrics.sliced import sliced_wasserstein
@@ -119,7 +119,7 @@ class Score:
         return KNOWN[self.metric].better
 
 
-def check(names: tuple[str, ...], judge: Judge, reference: bool) -> None:
+def check(names: tuple[str, ...], extractor: Extractor, reference: bool) -> None:
     """Raise ValueError, one sentence, before any work, for a score that is unknown or cannot be had so."""
     for name in names:
         if name not in NAMES:
@@ -127,11 +127,11 @@ def check(names: tuple[str, ...], judge: Judge, reference: bool) -> None:
         if KNOWN[name].against and not reference:
             alone = " or ".join(name for name, known in KNOWN.items() if not known.against)
             raise ValueError(f"{name} compares with real pictures: give a REFERENCE, or ask for {alone}.")
-        if name == "is" and judge.logits is None:
-            raise ValueError(f"is needs a network with classes, which {judge.name} is not; take inception.")
-        if name == "clip-score" and judge.text is None:
+        if name == "is" and extractor.logits is None:
+            raise ValueError(f"is needs a network with classes, which {extractor.name} is not; take inception.")
+        if name == "clip-score" and extractor.text is None:
             raise ValueError(
-                f"clip-score needs a network that reads captions; take --network clip-l14, not {judge.name}."
+                f"clip-score needs a network that reads captions; take --network clip-l14, not {extractor.name}."
             )
 
 
@@ -159,32 +159,32 @@ def check_counts(names: Sequence[str], n: int, references: int | None, settings:
 
 
 def scores(
-    names: tuple[str, ...], judge: Judge, pictures: Extracted, reference: Reference | None, settings: Settings
+    names: tuple[str, ...], extractor: Extractor, pictures: Extracted, reference: Reference | None, settings: Settings
 ) -> list[Score]:
     """Return the scores of these names, in their order. Raises: ValueError, one sentence, for too few pictures."""
-    measure = _alone(judge, pictures, settings)
+    measure = _alone(extractor, pictures, settings)
     if reference is not None:
         measure |= _against(pictures, reference, settings)
     found = []
     for name in names:
         value, known = _possible(name, measure[name]()), KNOWN[name]
         card = Card(
-            network=judge.protocol,
+            network=extractor.protocol,
             reference=reference.images if reference and known.against else "",
             references=reference.n if reference and known.against else 0,
             n=value.n if known.biased else 0,
             how=f"{name} {known.how.format(**asdict(settings))}".strip(),
         )
-        note = too_few(name, len(pictures), reference.n if reference else 0, judge.dimension, settings)
-        found.append(Score(metric=name, title=title(name, judge), found=value, card=card, note=note))
+        note = too_few(name, len(pictures), reference.n if reference else 0, extractor.dimension, settings)
+        found.append(Score(metric=name, title=title(name, extractor), found=value, card=card, note=note))
     return found
 
 
-def _alone(judge: Judge, pictures: Extracted, settings: Settings) -> dict[str, Measure]:
+def _alone(extractor: Extractor, pictures: Extracted, settings: Settings) -> dict[str, Measure]:
     """Return how scores without a reference are computed: those that this network and these pictures allow."""
     measure: dict[str, Measure] = {}
-    if judge.logits is not None:
-        logits = pictures.features.through(judge.logits, judge.classes)
+    if extractor.logits is not None:
+        logits = pictures.features.through(extractor.logits, extractor.classes)
         measure["is"] = lambda: inception_score(logits, splits=settings.splits, order=_order(pictures, settings))
     if (texts := pictures.texts) is not None:
         measure["clip-score"] = lambda: clip_score(pictures.features, texts)
@@ -211,10 +211,10 @@ def _against(pictures: Extracted, reference: Reference, settings: Settings) -> d
     }
 
 
-def title(name: str, judge: Judge) -> str:
+def title(name: str, extractor: Extractor) -> str:
     """Return what a score is called: FID, KID and IS are Inception's alone, CMMD is CLIP ViT-L/14's at 336 pixels."""
     network, own = KNOWN[name].own
-    return own if judge.name == network else KNOWN[name].title.format(name=name, network=judge.title)
+    return own if extractor.name == network else KNOWN[name].title.format(name=name, network=extractor.title)
 
 
 def too_few(name: str, n: int, references: int, d: int, settings: Settings) -> str:

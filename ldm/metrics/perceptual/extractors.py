@@ -1,4 +1,4 @@
-"""The networks that judge pictures, by name: which file of weights each reads, how it resizes, and what it can score.
+"""Networks that extract features of pictures, by name: the weights each reads, how it resizes, what it can score.
 
 Only EfficientNet-Lite0 ships. The others read the published weights as safetensors; where these are published as
 pickles, `tools/convert_torch_weights.py` converts them in an environment of its own, and says where they are.
@@ -25,8 +25,8 @@ NETWORKS = ("efficientnet", "inception", *CLIPS, *DINOS)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Judge:
-    """A network that looks at resized pictures.
+class Extractor:
+    """A network that gives features of resized pictures.
 
     Args:
         title: as in "FD, <title>". protocol: all that its features depend on.
@@ -55,8 +55,8 @@ class Judge:
         return self.look(np.stack([self.seen(image) for image in images]))
 
 
-def judge(name: str, weights: Path | None = None, resize: str = "") -> Judge:
-    """Return a judge by its name, with weights from a file, or from a folder that holds model.safetensors.
+def load_extractor(name: str, weights: Path | None = None, resize: str = "") -> Extractor:
+    """Return an extractor by its name, with weights from a file, or from a folder that holds model.safetensors.
 
     resize: one of RESIZERS, of Inception (clean-fid unless given) and EfficientNet; of the others their own.
     Raises: ValueError, one sentence, for an unknown name or resizer, and for weights that are missing or another's.
@@ -82,9 +82,9 @@ def judge(name: str, weights: Path | None = None, resize: str = "") -> Judge:
     return _inception(file, resize or "clean-fid") if name == "inception" else _published(name, file)
 
 
-def _efficientnet(weights: Path | None, resizer: Resizer) -> Judge:
+def _efficientnet(weights: Path | None, resizer: Resizer) -> Extractor:
     loaded = efficientnet.load_efficientnet(weights) if weights else efficientnet.load_efficientnet()
-    return Judge(
+    return Extractor(
         name="efficientnet",
         title="EfficientNet-Lite0",
         protocol=f"EfficientNet-Lite0 ImageNet, mean-pooled {DIMENSION}-d, {SIDE} px {resizer.name}, float32, "
@@ -98,12 +98,12 @@ def _efficientnet(weights: Path | None, resizer: Resizer) -> Judge:
     )
 
 
-def _inception(file: Path, resize: str) -> Judge:
+def _inception(file: Path, resize: str) -> Extractor:
     loaded = inception.load_inception(file, protocol=resize if resize in inception.VIEWS else "clean-fid")
     view = loaded.view._replace(resizer=RESIZERS[resize])
     name = loaded.name if resize in inception.VIEWS else f"Inception-v3 pool3, {view.resizer.name}"
     loaded = replace(loaded, view=view, name=name)
-    return Judge(
+    return Extractor(
         name="inception",
         title="Inception-v3 pool3",
         protocol=loaded.protocol,
@@ -116,14 +116,14 @@ def _inception(file: Path, resize: str) -> Judge:
     )
 
 
-def _published(name: str, file: Path) -> Judge:
+def _published(name: str, file: Path) -> Extractor:
     text = None
     if name in CLIPS:
         loaded = clip.load_clip(file, CLIPS[name])
         text = loaded.text
     else:
         loaded = dino.load_dino(file, DINOS[name])
-    return Judge(
+    return Extractor(
         name=name,
         title=loaded.name.removesuffix(" class token"),
         protocol=loaded.protocol,
