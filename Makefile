@@ -60,15 +60,20 @@ compact: $(ENV)  ## merge the rows of runs/ into results/, the files to commit
 bench: $(DEV)  ## images a second, beside the same network in torch
 	@$(PY) -m benchmarks
 
+# Style and types are checked beside the tests: pyright takes one core for half a minute.
+tested = $(MAKE) -s lint & lint=$$!; $(PY) -m pytest -n 2 --dist worksteal $(1) $(ARGS); tests=$$?; \
+	wait $$lint && exit $$tests
+
 # The quick tests see neither the references nor a browser, even where they are installed; that what the networks take and
 # give has the shapes that they say is checked on the way, which takes a fifth longer.
-check: $(DEV) lint  ## run the tests that are quick and need no torch, no browser and no study
-	@$(PY) -m pytest -n 2 --dist worksteal -p tests.without --ignore tests/references \
-		--jaxtyping-packages=ldm.networks,beartype.beartype \
-		-m "not (references or browser or study or slow)" $(ARGS)
+QUICK := -p tests.without --ignore tests/references --jaxtyping-packages=ldm.networks,beartype.beartype \
+	-m "not (references or browser or study or slow)"
 
-test: $(DEV) lint  ## run every test
-	@$(PY) -m pytest -n 2 --dist worksteal $(ARGS)
+check: $(DEV)  ## run the tests that are quick and need no torch, no browser and no study
+	@$(call tested,$(QUICK))
+
+test: $(DEV)  ## run every test
+	@$(call tested)
 
 lint: $(DEV) types  ## style, the order of imports, spelling, types
 	@$(PY) -m ruff check .

@@ -111,7 +111,7 @@ def in_one_step(method: str, segments: int) -> np.ndarray:
     return x0_at(train(loss), 999, *start())
 
 
-@pytest.mark.parametrize("n", [1, 3, 4, 7, 20, 32, 40, 1000])
+@pytest.mark.parametrize("n", [1, 4, 7, 40, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 20, 32, 1000))])
 def test_the_grid_is_the_samplers_and_ends_clean(n):
     level = level_grid(SD, "v")(jnp.arange(n + 1), n)
     np.testing.assert_array_equal(level.t[:-1], SD.times(n))

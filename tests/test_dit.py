@@ -173,6 +173,7 @@ def test_positions_are_of_the_column_first_and_transposed_with_the_map():
     np.testing.assert_array_equal(dit.positions(5, 3, 8).reshape(5, 3, 8).swapaxes(0, 1), np.roll(table, 4, -1))
 
 
+@pytest.mark.slow
 def test_in_bfloat16_it_answers_nearly_the_same(trained):
     structure, params = trained
     given = inputs(3)

@@ -44,6 +44,7 @@ def test_a_loss_that_draws_by_no_image_is_refused_in_parts():
         TrainConfig(images=1, accumulate=3)
 
 
+@pytest.mark.slow
 def test_in_bfloat16_the_gradient_is_float32_and_near():
     rounded = half(PARAMS)
     assert {n for n, p in rounded.items() if p.dtype == jnp.float32} == {

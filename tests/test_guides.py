@@ -50,6 +50,7 @@ def test_where_guides_cure_small_sizes_alone_a_smaller_one_wins_with_a_guide_and
 
 
 @pytest.mark.parametrize("gain", [dict.fromkeys(lever_grid.SIZES, 0.0), dict.fromkeys(lever_grid.SIZES, 0.5)])
+@pytest.mark.slow
 def test_a_guide_that_does_nothing_or_as_much_for_all_sizes_changes_no_answer(tmp_path, gain):
     assert answers(world(tmp_path, gain)) == {"plain sampling": ["fails"] * 2, "a guide allowed": ["fails"] * 2}
 

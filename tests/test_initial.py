@@ -10,7 +10,15 @@ import pytest
 from ldm.networks.initial import SHORTEST, KeySource, normal, torch_default
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (3, 3, 8, 16), (128, 40), (SHORTEST,), (SHORTEST + 1,), (5, 7, 1001)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (),
+        (3, 3, 8, 16),
+        *(pytest.param(shape, marks=pytest.mark.slow) for shape in ((1,), (128, 40), (SHORTEST,), (SHORTEST + 1,))),
+        (5, 7, 1001),
+    ],
+)
 def test_eager_and_traced_draws_are_jaxs_own(shape):
     key = jax.random.key(7)
     expected = jax.random.uniform(key, shape, jnp.float32, -0.5, 0.5)

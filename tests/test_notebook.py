@@ -118,7 +118,7 @@ print(steps)
 """
 
 
-@pytest.mark.parametrize("home", ["one's own", "none"])
+@pytest.mark.parametrize("home", [pytest.param("one's own", marks=pytest.mark.slow), "none"])
 def test_what_lies_at_home_is_neither_read_nor_needed(tmp_path, monkeypatch, capfd, home):
     (tmp_path / "small.py").write_text(SMALL)
     (tmp_path / "start.py").write_text("print('good morning')")

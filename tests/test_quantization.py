@@ -58,6 +58,7 @@ def test_a_channel_of_zeros_stays_zero():
     np.testing.assert_array_equal(dequantized(quantized(nothing))["a.weight"], 0)
 
 
+@pytest.mark.slow
 def test_a_network_with_eight_bits_is_sampled_and_kept_in_a_file(tmp_path):
     draw = lambda params: sample(STRUCTURE, params, ddim(SD, 4), CONTEXT, NULL, 2.0, KEYS, predict="v", shape=(2, 2, 3))
     expected = np.asarray(draw(dequantized(SMALL)))

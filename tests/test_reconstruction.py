@@ -89,6 +89,7 @@ def test_the_critic_learns_to_tell_noise_from_scenes():
     assert float(seen["above"]) > 0.1
 
 
+@pytest.mark.slow
 def test_the_prior_is_that_of_a_gaussian():
     """KL(N(m, s) || N(0, 1)) summed over a picture's latents, against jax.scipy's densities by quadrature."""
     structure, params = split(AutoencoderKL(SMALL, keys=KeySource(jax.random.key(0))))

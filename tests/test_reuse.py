@@ -102,7 +102,15 @@ def test_a_unet_with_its_own_deep_features_answers_as_the_whole_one():
         assert (unet.shallow(*INPUTS, deep=0 * deep, depth=depth) != answer).any()
 
 
-@pytest.mark.parametrize("depth", [1, 3, 6, 11])
+@pytest.mark.parametrize(
+    "depth",
+    [
+        pytest.param(1, marks=pytest.mark.slow),
+        pytest.param(3, marks=pytest.mark.slow),
+        6,
+        pytest.param(11, marks=pytest.mark.slow),
+    ],
+)
 def test_the_flops_of_a_shallow_pass_are_xlas(depth):
     """At c = 64 on 32x32 latents: within 2 % of cost_analysis(), as the whole pass is."""
     structure, like = abstract(lambda keys: UNet(64, 128, keys=keys))

@@ -153,7 +153,9 @@ def spread(devices: int, *arrays: jax.Array) -> list[jax.Array]:
     return jax.device_put(list(arrays), NamedSharding(Mesh(jax.devices()[:devices], "b"), PartitionSpec("b")))
 
 
-@pytest.mark.parametrize("devices", [1, 2, 8])
+@pytest.mark.parametrize(
+    "devices", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(8, marks=pytest.mark.slow)]
+)
 def test_an_image_is_the_same_on_any_number_of_devices(devices):
     plan = ddpm(SD, 4)
     context, null, keys = spread(devices, CONTEXT, NULL, KEYS)

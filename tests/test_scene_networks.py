@@ -175,6 +175,7 @@ def test_the_detector_learns_a_few_scenes_by_heart(scenes, images):
     assert np.mean(losses[-3:]) < 0.8 * losses[0]
 
 
+@pytest.mark.slow
 def test_a_third_of_the_training_pictures_stay_clean(images):
     pixels = to_side(images[:9], 32)
     worse = detector.worsen(pixels, jax.random.key(0))
