@@ -15,7 +15,8 @@ from ldm.profiles import DEFAULT
 
 PROFILE = config.get("profile", DEFAULT)
 if PROFILE == "smoke":  # it runs a few steps of everything, and compiling them well would take longer than they do
-    os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true")
+    hasty = "--xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false"
+    os.environ.setdefault("XLA_FLAGS", f"--xla_backend_optimization_level=1 {hasty}")
 BUILD = f"build/{PROFILE}"
 # notebook -> those whose cells it builds on; the others do not wait for each other
 AFTER = {
