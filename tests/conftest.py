@@ -42,6 +42,7 @@ STANDARD = (
     "test_gradients.py",
     "test_guards.py",
     "test_together.py",
+    "test_hurried.py",
 )
 
 # A test that asks for one of these, or lies in this folder, is marked so; `slow` alone is written by hand.
