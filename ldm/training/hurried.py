@@ -43,17 +43,20 @@ class Hurried:
         return program(*arguments)
 
     def _compiled(self, arguments: tuple, *, soon: bool) -> Program:
-        if soon and self._first is None:
-            lowered = self.step.lower(*arguments)
-            self._first = lowered.compile(compiler_options=OPTIONS)
-            if self.last > FIRST:
-                self._rest = _in_another_thread(lowered.compile)
         if soon:
+            self._first = self._first or self._begin(arguments)
             return self._first
         if self._rest is None:
             self._rest = Future()
             self._rest.set_result(self.step.lower(*arguments).compile())
         return self._rest.result()
+
+    def _begin(self, arguments: tuple) -> Program:
+        lowered = self.step.lower(*arguments)
+        first = lowered.compile(compiler_options=OPTIONS)
+        if self.last > FIRST:
+            self._rest = _in_another_thread(lowered.compile)
+        return first
 
 
 def hurried(step: Any, last: int) -> Program:
