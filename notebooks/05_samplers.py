@@ -10,8 +10,8 @@
 # # Samplers: does another one change the trend?
 
 # %% [markdown] tags=["recorded"]
-# **In short.** Mostly the sampler changes nothing about sizes. By KID, DDPM and DPM-Solver++ surely give DDIM's answer
-# at more than half of the budgets (F4 holds). By alignment DDPM does so alone, and by FD-scene it is undecided.
+# **In short.** Nothing says that the sampler changes who wins, and often it surely does not: DPM-Solver++ by KID and DDPM
+# by alignment give DDIM's answer at more than half of the budgets (F4 holds). All else is undecided.
 
 # %% [markdown]
 # **The question.** [The chapter before](04_sampling.ipynb) drew every picture with DDIM. Would another sampler name
@@ -86,7 +86,7 @@ Markdown("\n".join(f"- By {other}: {words}" for other, words in told.items()))
 
 # %% [markdown] tags=["recorded"]
 # Which sampler draws better is another question. From 4 to 16 steps DPM-Solver++ is better than DDIM by 13 % by FD, and
-# worse by 17 % by KID and by 12 % by alignment. DDIM and DDPM cannot be told apart by FD
+# worse by 19 % by KID and by 12 % by alignment. DDIM and DDPM cannot be told apart by FD
 # (below).
 
 # %% [markdown]

@@ -293,7 +293,7 @@ Markdown(agreement(cells, recompute, store=store, evaluator=evaluator))
 # at the clean end may not reach the noisy end in a short training. Students know guidance from 1 to 4, and teachers are
 # compared within it. No teacher was trained on for as much compute as a student takes; in the first edition that gained
 # no more than its interval, each at its best guidance ([exercise 26](a4_exercises.ipynb)). The paper's Fig. 19 shows
-# guided distillation, which is not asked of these models. CoDi's students of c = 8 and 16 ship; `python -m ldm distill
+# guided distillation, which is not asked of these models. CoDi's student of c = 8 ships; `python -m ldm distill
 # codi --c 32` and the like make the others, and `guided` in place of `codi` makes those of guided distillation.
 
 # %% [markdown] tags=["recorded"]
