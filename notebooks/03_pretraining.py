@@ -175,8 +175,8 @@ averages.by_size(by_share, "denoising", share_influences) if len(by_share) else 
 Markdown(averages.best_shares(by_share, "denoising", share_influences) if len(by_share) else "")
 
 # %% [markdown] tags=["recorded"]
-# In the results of this book a shorter average would be better for every size, by 0.4 to 1.4 % of its loss. Neighbouring
-# sizes differ by a sixth or more. So all models of this book span a tenth.
+# In the results of this book a shorter average would be better for every size, by 0.4 to 1.4 % of its loss.
+# Neighbouring sizes differ by 16 to 28 %. So all models of this book span a tenth.
 
 # %% [markdown]
 # ## Look at them

@@ -11,7 +11,8 @@
 
 # %% [markdown] tags=["recorded"]
 # **In short.** In two steps students of c = 16 and 32 draw far better than their teachers, in four hardly or not. Where
-# every size is distilled by CoDi, small ones still win at small budgets by the distances, and not by alignment.
+# all three sizes that have students are distilled by CoDi, small ones still win at small budgets by the distances, and
+# not by alignment.
 
 # %% [markdown]
 # **The question.** A distilled model draws in a few steps what its teacher needs many for. If large models can be
@@ -22,7 +23,7 @@
 # to 8 the *undistilled* 83M model is about as good as the *distilled* 866M. Guided distillation helps one of two sizes
 # more than the other.
 #
-# **What we run.** Two ways to make a student, for every size ([what was chosen](../book/unsaid.md)):
+# **What we run.** Two ways to make a student of c = 8, 16 and 32 ([what was chosen](../book/unsaid.md)):
 #
 # - *CoDi*, conditional consistency distillation. The student's answers must agree all along the teacher's way from
 #   noise to picture, and must also agree with the pictures themselves.
@@ -86,9 +87,9 @@ influences = store.influences(rows, metric)
 # In two steps students of c = 16 and 32 draw far better than their teachers. In four steps they are hardly better by
 # KID and surely worse by alignment, and CoDi's by FD as well; the paper's students still need a fifth of their
 # teachers' steps there. The smallest student is worse than its teacher from two steps on, by FD and alignment. The
-# advantage of small models does not go away by distances. Where every size is distilled by CoDi, a smaller student is
+# advantage of small models does not go away by distances. Where all three are distilled by CoDi, a smaller student is
 # surely better over 72 % (FD) and 86 % (KID) of the budgets' doublings, from one to four steps of the largest, so F3
-# holds. By alignment it fails. Asked of their teachers, one training a size, it is undecided by all three.
+# holds. By alignment it fails. Asked of their three teachers, one training each, it is undecided by all three metrics.
 
 # %% [markdown]
 # ## Look at them
@@ -207,7 +208,7 @@ Markdown(tables.table(effort.rename(columns=shares), what="What students cost"))
 # %% [markdown]
 # ## Which student?
 #
-# Where every size is distilled, does a smaller one win at small budgets? This is F3's question, asked of students: at
+# Of the sizes that are distilled, does a smaller one win at small budgets? This is F3's question, asked of students: at
 # each budget each of them draws in as many steps as it affords, from one step of the largest on.
 
 # %% tags=["remove-input"]
@@ -274,8 +275,8 @@ record_best(students, metric)
 # %% [markdown] tags=["recorded"]
 # For less than what four steps of the distilled c = 32 cost, the undistilled c = 24 draws in six. Its FD is 9.3, where
 # the student by CoDi has 18.6, and its captions are followed a little better, so F6 holds by both. Its KID is 23, where
-# the student has 24, too near to tell. Without c = 24, of which no student was made, c = 16 would stand in its place, in
-# eight steps: ahead by FD (12.8), and far behind by KID (41).
+# the student has 24, too near to tell. Without c = 24, of which no student was made, c = 16 would stand in its place,
+# in eight steps: ahead by FD (12.8), and far behind by KID (43).
 
 # %% tags=["remove-input"]
 display(*paper_sizes.shown("F6", store, metric))

@@ -175,7 +175,7 @@ words(f"Between {int(curves.index[curves.index < ahead].max()):,} and {int(ahead
 
 # %% [markdown]
 # **11** ●● You may spend the training compute of the second size at full length. Is it better spent on that size, or on
-# a shorter training of the largest?
+# a shorter training of a larger one?
 
 # %% tags=["hide-cell"]
 compute = (trained["cost"] / trained["steps"] * trained["images_seen"]).astype(float)
@@ -189,9 +189,9 @@ for i, c in enumerate(spent["c"]):
         gap, se = spent["value"].iloc[i] - spent["value"].iloc[1], (drawn[i] - drawn[1]).std()
         print(f"c = {c} minus c = 16: {gap:+.1f} [{gap - 1.96 * se:+.1f}, {gap + 1.96 * se:+.1f}]")
 words(
-    "The line above is the answer for these rows. Below zero the larger size is the better choice, above zero the worse"
-    " one. If the interval contains zero, these pictures cannot tell them apart. A size between the two, which is not"
-    " trained here, may be better than either."
+    "The lines above are the answer for these rows. Below zero a larger size is the better choice, above zero the worse"
+    " one. If an interval contains zero, these pictures cannot tell the two apart. Only lengths that were drawn are"
+    " compared: a longer training that still fits may be better."
 )
 
 # %% [markdown]
@@ -575,18 +575,19 @@ counted = store.rows(
     guidance=2.0,
     level=recorded.of_levels([chosen.level]),
     metric=[FD, KID],
-    c=[16, 32],
+    c=[24, 32],
     n=[256, 1024, 4096],
 )
 by_n = counted[counted["n"] != 1024].pivot_table(index=["metric", "c"], columns="n", values="value")
 show(by_n)
 bias = confounders.limits(counted, FD, least=256).set_index("c")
 words(
-    f"Still the largest: {by_n.loc[(FD, 32), 256]:.1f} against {by_n.loc[(FD, 16), 4096]:.1f}, as at equal n. FD"
-    f" of n pictures is too large by about b / n, with b = {bias.loc[32, 'slope']:,.0f} for the largest:"
-    f" {bias.loc[32, 'slope'] / 256:.1f} at 256. The two sizes differ by more; models that differ by less would change"
-    f" places. KID has no such bias: it gives the largest {by_n.loc[(KID, 32), 256]:.1f} by 256 pictures and"
-    f" {by_n.loc[(KID, 32), 4096]:.1f} by 4,096, within its interval."
+    f"The second largest: {by_n.loc[(FD, 24), 4096]:.1f} against {by_n.loc[(FD, 32), 256]:.1f}. At equal n it is the"
+    f" largest: {by_n.loc[(FD, 32), 4096]:.1f} against {by_n.loc[(FD, 24), 4096]:.1f} with 4,096. FD of n pictures is"
+    f" too large by about b / n, with b = {bias.loc[32, 'slope']:,.0f} for the largest:"
+    f" {bias.loc[32, 'slope'] / 256:.1f} at 256, more than the two differ by. KID has no such bias: it gives the"
+    f" largest {by_n.loc[(KID, 32), 256]:.1f} by 256 pictures and {by_n.loc[(KID, 32), 4096]:.1f} by 4,096, and the"
+    f" second largest {by_n.loc[(KID, 24), 4096]:.1f}."
 )
 
 # %% [markdown]

@@ -84,8 +84,8 @@ def test_a_second_writing_changes_nothing(folder):
 
 
 def test_the_settings_that_the_page_offers_beside_each_other_are_of_one_cost():
-    """book/playground.md offers these three."""
-    for c, steps in ((8, 50), (16, 16), (32, 5)):
+    """book/playground.md offers these four."""
+    for c, steps in ((8, 50), (16, 16), (24, 8), (32, 5)):
         price = cost.sampling_cost(cost.norm_cost(c, size=8, tokens=OPEN_EPS.tokens, context=OPEN_EPS.context), steps)
         assert c in models.shipped_sizes(OPEN_EPS)
         assert round(price, 2) == 0.06
