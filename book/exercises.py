@@ -18,8 +18,9 @@ LINK = re.compile(
 
 
 def anchored(page: str) -> str:
-    """Return the page of exercises with a place for each: `exercise-29`."""
-    return NUMBER.sub(r'<strong id="exercise-\1">\1</strong>', page)
+    """Return the page of exercises with a place for each, `exercise-29`, whose number is a link to it."""
+    link = r'<a class="ldm-exercise" href="#exercise-\1" title="A link to this exercise">\1</a>'
+    return NUMBER.sub(rf'<strong id="exercise-\1">{link}</strong>', page)
 
 
 def pointed(page: str) -> str:

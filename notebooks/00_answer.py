@@ -53,7 +53,8 @@ seen = samples.captions(chosen, [chosen.level], range(4))[chosen.level]
 
 # %% tags=["remove-input"]
 Markdown(
-    f"{advice.in_words(rules, metric)}\n\nThat is the answer by {brief(metric)}. Here are the first {len(seen)}"
+    f"{advice.in_words(rules, metric)}\n\nSo with a small budget take a small network. That is by {brief(metric)}, a"
+    " distance from [real scenes](../book/metrics.md), and how sure it is stands below. Here are the first {len(seen)}"
     f" captions, none chosen, each size at its best within what **{few} steps of the largest network** cost:"
 )
 
@@ -61,9 +62,9 @@ Markdown(
 samples.at_one_budget(store, optimum.within(usual, metric, [few * step]), seen)
 
 # %% [markdown]
-# Or let them race in your browser. Each size draws the same caption from the same noise, with the steps and guidance
-# that scored best for it within the budget, on captions that leave as much open. The best setting of a small size may
-# cost less than the budget.
+# Or let them race in your browser. Each size draws the same caption from the same noise. Its steps and guidance are
+# those that scored best for it within the budget, on captions that say about as much. A small size may not use up the
+# budget.
 
 # %% tags=["remove-input"]
 race.race(
@@ -83,7 +84,8 @@ race.race(
 # Our networks draw [little scenes](01_data.ipynb). Their width is *c*, and [the family](02_family.ipynb) says how many
 # parameters each has. A caption can say everything about a scene (subject, style, place, background, colours), some of
 # it, or nothing. *FD-scene* is a distance from real scenes, measured by a network that has learnt to read scenes; lower
-# is better.
+# is better. *KID-EfficientNet* is a second one, by a network that has never seen a scene. Each is blind to some faults,
+# so trust most where both agree ([why](a1_metrics.ipynb)).
 #
 # ## What to do with a budget
 
@@ -130,13 +132,13 @@ Markdown(
 #
 # - **Guidance** matters at every step count, and c = 8 wants more of it than the others ([sampling](04_sampling.ipynb)
 #   has the best value for each size and step count).
-# - **A weaker model as the guide**, in place of the empty caption, halves FD-scene at equal cost, but captions are
-#   followed less, by 13 % ([levers](13_levers.ipynb)).
+# - **A weaker model as the guide**, in place of the empty caption, halves FD-scene at equal cost where the caption says
+#   some of the picture, but captions are followed less, by 13 % ([levers](13_levers.ipynb)).
 # - **Another sampler**, DPM-Solver++, is better than DDIM in few steps by FD-scene and worse by the other two metrics
 #   ([samplers](05_samplers.ipynb)).
 # - **A student**, distilled for a tenth of its teacher's training, is far ahead of it in two steps at c = 16 and 32,
-#   and loses by FD-scene and alignment from four steps on ([distillation](08_distillation.ipynb)). At small budgets
-#   nothing else gains as much ([levers](13_levers.ipynb)).
+#   and loses by FD-scene and alignment where both draw in four or more ([distillation](08_distillation.ipynb)). But its
+#   step costs half, and at small budgets nothing else gains as much ([levers](13_levers.ipynb)).
 
 # %% [markdown]
 # ## What the rule loses
@@ -166,6 +168,8 @@ trained = recorded.with_trainings(store, usual)
 contest.answer(trained, counted, store.influences)
 
 # %% [markdown]
+# The finding F3 asks it of all small budgets at once, and holds where a smaller model is surely better over more than
+# half of them; so it can be undecided although one is surely better at some.
 # [How much is left open](14_left_open.ipynb) asks the same where captions say more, or less, and
 # [Transformers](11_transformers.ipynb) ask it of another kind of network.
 #
@@ -188,7 +192,7 @@ Markdown(findings_figures.summary(answers))
 #   and what is scaled down](../book/scaled-down.md).
 # - **Run.** One command from a fresh clone, `make study`, makes this book on two cores. Then
 #   change a number: `make notebook N=04_sampling ARGS="-p steps 5,10 -p guidance 2,4"`. It draws what is
-#   new, and `make book` adds a page with it.
+#   new, and `make book` adds a page with it. `make pdf` prints all pages to one file.
 # - **Try.** [Draw pictures in your browser](../book/playground.md), with the models of this book.
 # - **Learn.** [One pass through the code](../book/how-it-works.md), and
 #   [exercises](a4_exercises.ipynb) with folded answers that run.

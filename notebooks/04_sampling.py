@@ -260,7 +260,7 @@ ask.cell("F3", trained, [*contested, "subject"], store.influences)
 
 # %% [markdown]
 # `make notebook N=04_sampling ARGS="-p sizes 16,32 -p steps 5,10 -p guidance 2,4"`: only what is new is run, here all
-# eight settings.
+# eight settings, and `make book` adds a page with the result.
 #
 # **Exercise.** In the chart of quality against cost, read off the best setting at a budget of 0.1. Would you answer
 # differently if you cared about subjects and not about the distance?

@@ -8,7 +8,12 @@
 
 # %% [markdown]
 # # Six findings, six verdicts
-#
+
+# %% [markdown] tags=["recorded"]
+# **In short.** F1 and F6 hold by two of three metrics, and F2 fails. F3 is undecided, and F4 mostly. F5 fails or is
+# undecided for few steps, and holds or is undecided for many.
+
+# %% [markdown]
 # This page lists what the paper claims, and whether it holds here: *holds*, *fails* or *undecided*, by each of several
 # metrics. The metrics need not agree. A verdict is computed from recorded rows (`verdicts.py` and `downstream.py` in
 # `ldm/statistics/`) by [a rule](../book/protocol.md); nothing was decided by eye. The family is small and its pictures
@@ -53,6 +58,7 @@ record("findings", findings_index.index(answers, store=store, profile=chosen))
 # %% [markdown]
 # ## How to read it
 #
+# *Somers' D* says how well one order foretells another, from -1 to 1 ([glossary](../book/glossary.md)).
 # Brackets hold the 95 % interval of an effect over pictures. Where a size was trained several times, as for F3, the
 # trainings are pooled, and what they differ by is part of the interval. It is paired, because all models draw the same
 # captions from the same noise. *Undecided* means for F1, F2, F5 and F6 that the interval reaches from one answer to

@@ -12,7 +12,8 @@
 # %% [markdown] tags=["recorded"]
 # **In short.** The less a caption says, the more steps pay. Eight are enough for the largest model where it says
 # everything, and 32 are not too many where it says nothing. At two steps of the largest a smaller one wins at every
-# level, by all but one of six comparisons.
+# level, by all but one of six comparisons. These numbers of steps are without a budget: within one, fewer steps of a
+# larger size are better ([the rule](00_answer.ipynb)).
 
 # %% [markdown]
 # **The question.** A caption fixes a part of a picture and leaves the rest to the model. How much it leaves open may

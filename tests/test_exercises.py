@@ -14,7 +14,8 @@ LINK = '<a class="reference internal" href="../notebooks/a4_exercises.html"><spa
 
 def test_each_exercise_has_a_place_on_its_page():
     page = "<p><strong>29</strong> ●● Eleven pictures</p> <p><strong>7</strong> of them</p>"
-    assert exercises.anchored(page) == page.replace("<strong>29<", '<strong id="exercise-29">29<')
+    link = '<a class="ldm-exercise" href="#exercise-29" title="A link to this exercise">29</a>'
+    assert exercises.anchored(page) == page.replace(">29<", f' id="exercise-29">{link}<')
 
 
 def test_a_link_that_names_an_exercise_leads_to_it():

@@ -60,7 +60,8 @@ def prices(rows: pd.DataFrame, seconds: Mapping[tuple[str, int], tuple[float, fl
     if all(key in seconds for key in keys):
         told += (
             f", and {_listed([2000 * seconds[key][0] for key in keys], 'ms')} a picture where many are drawn at once on"
-            " [one machine](a2_speed.ipynb#one-pass)"
+            " [one machine](a2_speed.ipynb#one-pass), beside"
+            f" {_listed([1000 * max(seconds[key][1] for key in keys)], 'ms')} for all that comes before and after"
         )
     return told + ". Where the caption says nothing, there is nothing to guide by: a step is one pass, half of that."
 
@@ -75,6 +76,8 @@ def example(found: Mapping[tuple[str, str], Rule], metric: str, rows: pd.DataFra
             if bought := list(price.index[affordable(passes * price, gflops)]):
                 taken.setdefault(int(max(bought)), []).append(SAYS[level])
     said = [f"c = {size} where the caption says {' or '.join(levels)}" for size, levels in taken.items()]
+    if len(taken) == 1 < len(next(iter(taken.values()))):
+        said = [f"c = {next(iter(taken))}, whatever the caption says"]
     return f"For {gflops:g} GFLOPs a picture that is {', and '.join(said)}." if said else ""
 
 

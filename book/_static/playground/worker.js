@@ -45,7 +45,7 @@ function ids(caption, { ids, length, pad, end }) {
 // One picture, step by step: gives {step, t, seconds, picture, latents}
 async function* drawing({ folder, options, caption, network, sampler, steps, guidance, seed }) {
   const { file, title } = options.networks.find(({ name }) => name === network);
-  const text = await graph(folder, options.text.file, "the text tower");
+  const text = await graph(folder, options.text.file, "the network that reads the caption");
   const decoder = await graph(folder, options.decoder.file, "the decoder");
   const denoiser = await graph(folder, file, `the network of ${title}`);
   const { contexts } = await text.run({ ids: ids(caption, options.words) });
