@@ -54,7 +54,7 @@ seen = samples.captions(chosen, [chosen.level], range(4))[chosen.level]
 # %% tags=["remove-input"]
 Markdown(
     f"{advice.in_words(rules, metric)}\n\nSo with a small budget take a small network. That is by {brief(metric)}, a"
-    " distance from [real scenes](../book/metrics.md), and how sure it is stands below. Here are the first {len(seen)}"
+    f" distance from [real scenes](../book/metrics.md), and how sure it is stands below. Here are the first {len(seen)}"
     f" captions, none chosen, each size at its best within what **{few} steps of the largest network** cost:"
 )
 
