@@ -30,12 +30,12 @@ def by_size(rows: pd.DataFrame, metric: str, influences: Influences) -> alt.Laye
         hi=gaps["hi"] / level,
     ).sort_values(["c", "share"])
     base = alt.Chart(data[["model", "c", "share", "value", "lo", "hi", "n"]]).encode(
-        x=alt.X("share:Q", title="share of the training that the average spans (σ_rel)", axis=alt.Axis(format="~g")),
+        x=alt.X("share:Q", title="share of the training averaged (σ_rel)", axis=alt.Axis(format="~g")),
         color=color(data),
     )
     y = alt.Y(
         "value:Q",
-        title=f"excess of the {metric_of(metric).title} over a share of {USUAL:g}",
+        title=f"loss, beyond that of a share of {USUAL:g}",
         axis=alt.Axis(format="+.1%"),
     )
     told = [alt.Tooltip("model:N"), alt.Tooltip("share:Q", title="share averaged"), *interval("worse by", "+.2%")]

@@ -220,7 +220,7 @@ def theme() -> alt.theme.ThemeConfig:
             },
             "legend": {"orient": "top", "labelFontSize": 12, "symbolStrokeWidth": 2, "columns": 4},
             "title": {"anchor": "start", "fontSize": 14, "fontWeight": 600, "subtitleFontSize": 12},
-            "range": {"ordinal": {"scheme": "plasma", "extent": [0.05, 0.72]}},
+            "range": {"ordinal": {"scheme": "plasma", "extent": [-0.2, 0.92]}},
             "line": {"strokeWidth": 2},
             "point": {"filled": True, "size": 55},
             "rule": {"strokeWidth": 1.5},

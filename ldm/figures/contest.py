@@ -25,7 +25,7 @@ WORDS = {  # how a comparison can end, in the order of the legend
     FORFEIT: "the largest affords no step",
 }
 UNITS = {COUNTED: "GFLOPs a picture, all evaluations", DONE: "GFLOPs a picture, truly done", PAPER: COST}
-COLOURS = ("#e07b39", "#8fa3ad", "#3b6fb6", "#c9c9c9", "#f0d9a8")  # of WORDS, in their order
+COLOURS = ("#e07b39", "#3fa796", "#3b6fb6", "#c9c9c9", "#f0d9a8")  # of WORDS, in their order
 
 
 def advantages(contests: Mapping[str, Contest]) -> alt.FacetChart:

@@ -22,7 +22,6 @@ COSTS = {  # a column of the points -> what it is called
     "flops": "GFLOPs of all network evaluations",
     "seconds": "seconds a picture, in batches of 64",
 }
-UNITS = {"cost": "", "flops": " GFLOPs a picture", "seconds": " s a picture"}  # after a number of each
 CHOICES = ("profile", "level", "metric", "sampler")  # columns of the points that the reader chooses from
 LABELS = {"profile": "networks", "level": "the caption says"}  # of choices whose column's name is no word for readers
 WITHIN = "datum.spent <= budget * 1.0001"  # a budget of exactly a setting's cost buys it
@@ -173,7 +172,7 @@ def _curves(data: alt.Chart, points: pd.DataFrame, metrics: Sequence[str], costs
     bars, dots = curve(base, y, line=None, tooltip=tips)
     rule = alt.Chart(pd.DataFrame({"at": [1]})).transform_calculate(spent="budget").encode(x="spent:Q")
     note = (
-        rule.transform_calculate(label=f"'budget ' + format(budget, '.3~g') + {UNITS}[axis]")
+        rule.transform_calculate(label="'budget ' + format(budget, '.3~g')")  # its unit stands below the axis
         .mark_text(align="left", dx=6, y=4, baseline="top", color=INK, fontSize=12)
         .encode(text=alt.Text("label:N"))
     )

@@ -30,7 +30,9 @@ def profiles(found: IsoFlop, metric: str) -> alt.LayerChart:
     data = found.profiles.assign(budget_text=[f"{b:.2g}" for b in found.profiles["budget"]])
     winners = data.merge(found.best[["budget", "size"]], on=["budget", "size"])
     order = list(dict.fromkeys(data["budget_text"]))
-    x = alt.X("params:Q", title="parameters", scale=alt.Scale(type="log", padding=20), axis=alt.Axis(format="~s"))
+    x = alt.X(
+        "params:Q", title="parameters", scale=alt.Scale(type="log", nice=False, padding=20), axis=alt.Axis(format="~s")
+    )
     y = alt.Y("value:Q", title=metric_of(metric).title, scale=alt.Scale(type="log", zero=False, nice=False, padding=10))
     shades = alt.Color("budget_text:O", title="training FLOPs", sort=order, scale=alt.Scale(scheme="viridis"))
     tips = [
@@ -77,7 +79,7 @@ def by_time(rows: pd.DataFrame) -> alt.LayerChart:
         }
     ).sort_values(["c", "time"])
     tips = [alt.Tooltip("model:N"), alt.Tooltip("time:Q", title="time"), *interval("loss")]
-    x = alt.X("time:Q", title="time of the schedule: 0 almost clean, 1000 almost noise", scale=alt.Scale(nice=False))
+    x = alt.X("time:Q", title="time: 0 almost clean, 1000 almost noise", scale=alt.Scale(nice=False))
     y = alt.Y("value:Q", title="mean squared error of the noise", scale=alt.Scale(type="log", nice=False, padding=10))
     base = alt.Chart(data).encode(x=x, color=color(data), tooltip=tips)
     return alt.layer(*curve(base, y)).properties(

@@ -134,7 +134,7 @@ def optimum_guidance(rows: pd.DataFrame, metric: str, influences: Influences | N
     text = base.mark_text(fontSize=13, fontWeight="bold", dy=-6).encode(
         text=alt.Text("guidance:Q", format="~g"), color=letters
     )
-    tied = base.mark_text(fontSize=10, dy=9).encode(text="tied:N", color=letters)
+    tied = base.mark_text(fontSize=11, dy=9).encode(text="tied:N", color=letters)
     return alt.layer(tiles, text, tied).properties(
         width="container",
         height={"step": 38},

@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import UInt8
 
 from ldm.data.pictures import to_webp
-from ldm.figures.charts import INK, color, columns, pick
+from ldm.figures.charts import INK, color, columns, models, pick
 from ldm.figures.pictures import data_url
 from ldm.metrics import mean_difference
 from ldm.metrics.catalogue import metric_of
@@ -122,7 +122,7 @@ def measures(rows: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
         )
         base = alt.Chart(data).encode(
             y=alt.Y("shown:N", title=None, axis=alt.Axis(labelExpr=TWO_LINES)),
-            yOffset=alt.YOffset("model:O", sort="descending"),
+            yOffset=alt.YOffset("model:O", sort=models(data), scale=alt.Scale(paddingOuter=0.6)),
             color=color(data),
             tooltip=[
                 alt.Tooltip("model:N"),
@@ -135,7 +135,7 @@ def measures(rows: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
         )
         panels.append(
             alt.layer(base.mark_rule().encode(x="lo:Q", x2="hi:Q"), base.mark_point().encode(x=x)).properties(
-                width=480, height=40 * data["shown"].nunique()
+                width=480, height=56 * data["shown"].nunique()
             )
         )
     return alt.vconcat(*panels, spacing=12).properties(
