@@ -60,7 +60,7 @@ def prices(rows: pd.DataFrame, seconds: Mapping[tuple[str, int], tuple[float, fl
     if all(key in seconds for key in keys):
         told += (
             f", and {_listed([2000 * seconds[key][0] for key in keys], 'ms')} a picture where many are drawn at once on"
-            " [one machine](a2_speed.ipynb#one-pass), beside"
+            " [one machine](a2_speed.ipynb#one-pass), beside up to"
             f" {_listed([1000 * max(seconds[key][1] for key in keys)], 'ms')} for all that comes before and after"
         )
     return told + ". Where the caption says nothing, there is nothing to guide by: a step is one pass, half of that."
