@@ -60,9 +60,9 @@ compact: $(ENV)  ## merge the rows of runs/ into results/, the files to commit
 bench: $(DEV)  ## images a second, beside the same network in torch
 	@$(PY) -m benchmarks
 
-# Style and types are checked beside the tests: pyright takes one core for half a minute.
-tested = $(MAKE) -s lint & lint=$$!; $(PY) -m pytest -n 2 --dist worksteal $(1) $(ARGS); tests=$$?; \
-	wait $$lint && exit $$tests
+# Style and types are checked beside the tests: pyright takes one core for half a minute. What they find is said last.
+tested = found=$$(mktemp); trap 'kill $$! 2>/dev/null; rm -f $$found' EXIT INT TERM; $(MAKE) -s lint >$$found 2>&1 & \
+	$(PY) -m pytest -n 2 --dist worksteal $(1) $(ARGS); tests=$$?; wait $$! || { cat $$found; exit 1; }; exit $$tests
 
 # The quick tests see neither the references nor a browser, even where they are installed; that what the networks take and
 # give has the shapes that they say is checked on the way, which takes a fifth longer.

@@ -115,7 +115,15 @@ def report(case: Case, rates: dict[str, list[float]], matmul: float) -> pd.DataF
         )
         for name, values in rates.items()
     ]
-    rate = row([matmul], "float32", "2048 x 2048", task=case.task, c=case.c, metric="matmul gflops", dtype="float32")
+    rate = row(
+        [matmul],
+        "a matrix product",
+        "float32, 2048 x 2048",
+        task=case.task,
+        c=case.c,
+        metric="matmul gflops",
+        dtype="float32",
+    )
     keep(case, [*rows, rate])
     return table
 

@@ -9,7 +9,7 @@ A room imports only from the rooms below it::
     tasks/        what is trained: pretraining, super-resolution, DreamBooth, distillation; and what draws with it
     statistics/   from rows to numbers: bootstrap, frontier, power laws, verdicts
     profiles.py   the scales of the study
-    metrics/      distances and scores with intervals; perceptual/: the networks that look at pictures
+    metrics/      distances and scores with intervals; perceptual/: networks that extract features of pictures
     training/     the loop, gradients, averages, checkpoints, devices
     data/         data sets, latents, shards, degradations; scenes/: the emoji scenes
     diffusion/    schedule, solvers, denoiser and guidance, sampler, what they cost, loss
@@ -25,4 +25,13 @@ The one flow::
     art, folders, shards -> data: pictures and captions -> latents and contexts, by the frozen networks
       -> training of a network -> denoiser -> sampler -> latents -> pictures
       -> metrics: features, distances with intervals -> study: rows -> statistics -> figures -> the book
+
+Words::
+
+    plan          a sampler's steps as a table of coefficients (`diffusion/plan.py`), which one loop runs
+    extractor     a network whose features distances compare (`metrics/perceptual/extractors.py`)
+    cell          one setting that is evaluated (`study/cells.py`); its key is a hash of all that it depends on
+    row           one metric of one cell, with its interval (`study/rows.py`)
+    lever         what a budget can buy besides size and steps (`study/lever_cells.py`); its dose is the setting
+    recorded      of rows: kept in the repository, under results/
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pandas as pd
 import pytest
 
@@ -42,7 +44,12 @@ def test_the_example_takes_the_largest_size_whose_steps_are_paid_and_one_pass_a_
     found = {("some", KID): rule, ("nothing", KID): rule}  # six steps each
     rows = pd.DataFrame({"c": [8, 16, 32], "gflops": [0.01, 0.03, 0.1]})
     said = advice.example(found, KID, rows, 0.5)
-    assert said == "For 0.5 GFLOPs a picture that is c = 16, whatever the caption says."
+    assert said == "For 0.5 GFLOPs a picture that is c = 16 where the caption says some of it or nothing."
+    assert advice.example(found | {("all", KID): rule}, KID, rows, 0.5).endswith(
+        "is c = 16, whatever the caption says."
+    )
+    dear = found | {("all", KID): dataclasses.replace(rule, steps=60)}
+    assert "whatever" not in advice.example(dear, KID, rows, 0.5), "where everything is said nothing is affordable"
     assert "c = 32 where the caption says nothing" in advice.example(found, KID, rows, 0.6)
     assert advice.example(found, KID, rows, 0.07).endswith("c = 8 where the caption says nothing.")
     assert advice.example(found, KID, rows, 0.001) == "", "where no size affords its steps nothing is advised"

@@ -63,6 +63,21 @@ def test_a_training_of_few_steps_is_compiled_once_and_begins_as_a_longer_one(com
     same(*begun)
 
 
+def test_after_a_compilation_that_failed_the_same_training_can_be_tried_again(compiled, monkeypatch):
+    usual = jax.stages.Lowered.compile
+
+    def fails(lowered, compiler_options=None):
+        if compiler_options is None:
+            raise RuntimeError("no memory for the compiler")
+        return usual(lowered, compiler_options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jax.stages.Lowered, "compile", fails)
+        with pytest.raises(RuntimeError, match="no memory for the compiler"):
+            fit(loss, START, batches, CONFIG)
+    assert int(fit(loss, START, batches, CONFIG).step) == STEPS
+
+
 def test_where_somebody_has_said_how_to_compile_the_step_is_taken_as_it_is(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=1")
     taken = hurried.hurried(lambda *arguments: arguments, 100)

@@ -57,7 +57,7 @@ def score(
     from ldm.metrics import scoring
 
     settings = scoring.Settings(k=k, most=most, splits=splits, directions=directions)
-    extractor, names = _checked(network, weights, resize, metrics, reference, bool(save_statistics))
+    extractor, names = _extractor_and_metrics(network, weights, resize, metrics, reference, bool(save_statistics))
     tables.check(out)
     if save_statistics:
         check_out(save_statistics, [".safetensors"])
@@ -135,7 +135,7 @@ def compare(
     if by not in ("names", "captions"):
         raise ValueError(f"by = {by!r}: expected names or captions; choose one of them.")
     settings = scoring.Settings(k=k, most=most, splits=splits, directions=directions)
-    extractor, names = _checked(network, weights, resize, metrics, reference, False)
+    extractor, names = _extractor_and_metrics(network, weights, resize, metrics, reference, False)
     tables.check(out)
     tokens = _tokens(names, tokenizer, weights)
     sources, true = [open_source(place) for place in (a, b)], _opened(reference)
@@ -190,9 +190,13 @@ def compare(
     tables.write(out, records, _about(extractor, both, real, settings) | {"by": by, "pairs": len(which.a)})
 
 
-def _checked(
+def _extractor_and_metrics(
     network: str, weights: Path | None, resize: str, metrics: str, reference: str, saves: bool
 ) -> tuple[Extractor, tuple[str, ...]]:
+    """Return the network, loaded, and the names of the metrics, which it can measure.
+
+    Raises: ValueError, in one sentence, for what it cannot.
+    """
     from ldm.metrics import scoring
     from ldm.metrics.perceptual.extractors import load_extractor
 

@@ -76,7 +76,8 @@ def example(found: Mapping[tuple[str, str], Rule], metric: str, rows: pd.DataFra
             if bought := list(price.index[affordable(passes * price, gflops)]):
                 taken.setdefault(int(max(bought)), []).append(SAYS[level])
     said = [f"c = {size} where the caption says {' or '.join(levels)}" for size, levels in taken.items()]
-    if len(taken) == 1 < len(next(iter(taken.values()))):
+    ends = {"nothing", "some", "all"}  # of how much captions say, and the usual
+    if len(taken) == 1 and {SAYS[level] for level in ends} <= set(*taken.values()):
         said = [f"c = {next(iter(taken))}, whatever the caption says"]
     return f"For {gflops:g} GFLOPs a picture that is {', and '.join(said)}." if said else ""
 

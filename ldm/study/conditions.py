@@ -1,6 +1,6 @@
 """Under which conditions a row was computed: machine, arithmetic, micro-batches, recomputed blocks and mesh.
 
-And of a benchmark: who was timed, and in which setting.
+Of a benchmark they also say who was timed, and in which setting.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ def with_conditions(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with all columns of `CONDITIONS`, read from `protocol` in rows that are older than the columns.
 
     Rows of the studies benchmark, training and tpu_plan gave their conditions in the sentence of their protocol alone
-    until it had columns beside it; what neither says is None. Other studies' rows are left as they are.
+    until it had columns beside it, those of the first also who was timed, and in which setting. What neither says is
+    None. Other studies' rows are left as they are.
     """
     rows = rows.copy()
     for name in CONDITIONS:
@@ -35,8 +36,9 @@ def of_protocol(study: str, protocol: str) -> dict[str, str | int | bool]:
     if study in ("benchmark", "training", "tpu_plan") and arithmetic:
         said["dtype"] = arithmetic[0]
     if study == "benchmark" and len(words) > 1:
-        contender, *settings = [word for word in words[:-1] if word not in arithmetic]
-        said |= {"contender": contender, **({"setting": settings[-1]} if settings else {})}
+        timed = [word for word in words[:-1] if word not in arithmetic]
+        said |= {"contender": timed[0]} if timed else {}
+        said |= {"setting": timed[-1]} if len(timed) > 1 else {}
     if study in ("training", "tpu_plan"):
         said["remat"] = "blocks computed twice" in words
     if study == "tpu_plan" and (found := re.search(r"data x fsdp = (\w+); .*; (\d+) parts?$", protocol)):

@@ -53,7 +53,8 @@ class Row:
     on one image, `strength` is how much of `task` was done to the pictures, in the unit of that task. `lever` is what
     else was pulled besides size, steps and guidance, `dose` its setting, and `done` the GFLOPs truly done for one
     picture (`ldm.study.levers`).
-    `contender` is who was timed by a benchmark, or what, and `setting` in which setting.
+    `contender` is who was timed by a benchmark, or what; `setting` is the rest of what it was timed with, such as a
+    batch, or *cold*.
     `machine`, `dtype`, `micro_batches` of a step, `remat` (blocks computed twice) and `mesh` (data x fsdp) are what
     programs read of the conditions (`ldm.study.conditions`, also for older rows); `protocol` says them to people.
     Raises: ValueError for an unknown study, a value that is not finite, an interval upside down.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ldm.networks import sizes
 from ldm.profiles import Profile
 from ldm.study.results import Store
 from ldm.study.rows import Row
+from ldm.training import hurried
 from ldm.training.chips import machine
 from ldm.training.loop import TrainConfig
 from ldm.training.parallel import FSDP, Layout
@@ -87,9 +89,12 @@ def rows(training: Training, profile: Profile, laps: Sequence[Mapping[str, Any]]
 
     The middle of its laps, and between what 95 % of them lie; of the loss, the last one.
 
-    The first lap, in which the step is compiled, is left out: a training of one lap has no rows.
+    Laps in which the step is compiled are left out, the first one and, where a training begins in a hurry
+    (`ldm.training.hurried`), those that begin before its other program is there. A training of no other laps has no
+    rows.
     """
-    after, t = laps[1:], training
+    t, least = training, hurried.FIRST * training.batch if training.devices == 1 and hurried.hurries() else 0
+    after = [lap for before, lap in pairwise(laps) if not least or before["images_seen"] > least]
     common: dict[str, Any] = dict(
         study="training",
         profile=t.profile,

@@ -1,9 +1,12 @@
-"""The first steps of a training are compiled in a hurry, so that it begins soon.
+"""The first steps of a training on a CPU are compiled in a hurry, so that it begins soon.
 
 XLA takes a minute to compile the training step of a UNet well on two cores, and a third of that to compile it badly. So
 the step is compiled twice: the first `FIRST` steps of a training are taken by the program that is there soon, while a
 second thread compiles the one that takes all others. Which of the two takes a step follows from its number alone, so a
-training that is stopped and goes on still ends the same to the bit.
+training that is stopped and goes on still ends the same to the bit, under the same `FIRST` and `XLA_FLAGS`.
+
+It has a price where all cores are busy: after a hundred steps such a training is about half a minute behind. A process
+that ends while the second program is compiled waits for the compiler, as one does that compiles a single program.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import Any
 
 import jax
 
-FIRST = 32  # steps: a badly compiled one takes up to three times as long, so more of them would cost what they save
+FIRST = 32  # steps, each up to three times as long as a well compiled one: about what the second program needs
 OPTIONS = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
@@ -39,35 +42,42 @@ class Hurried:
         self._rest: Future[Program] | None = None
 
     def __call__(self, number: int, *arguments: Any) -> Any:
-        program = self._compiled(arguments, soon=number < FIRST)
-        return program(*arguments)
+        if number >= FIRST:
+            return self._well_compiled(arguments)(*arguments)
+        if self._first is not None:
+            return self._first(*arguments)
+        lowered = self.step.lower(*arguments)
+        self._first = first = lowered.compile(compiler_options=OPTIONS)
+        result = jax.block_until_ready(first(*arguments))  # the compiler would take half of its cores
+        if self.last > FIRST and self._rest is None:
+            self._rest = _in_another_thread(lowered.compile)
+        return result
 
-    def _compiled(self, arguments: tuple, *, soon: bool) -> Program:
-        if soon:
-            self._first = self._first or self._begin(arguments)
-            return self._first
+    def _well_compiled(self, arguments: tuple) -> Program:
         if self._rest is None:
             self._rest = Future()
             self._rest.set_result(self.step.lower(*arguments).compile())
-        return self._rest.result()
+        try:
+            return self._rest.result()
+        except Exception:
+            self._rest = None  # so that whoever tries again compiles again
+            raise
 
-    def _begin(self, arguments: tuple) -> Program:
-        lowered = self.step.lower(*arguments)
-        first = lowered.compile(compiler_options=OPTIONS)
-        if self.last > FIRST:
-            self._rest = _in_another_thread(lowered.compile)
-        return first
+
+def hurries() -> bool:
+    """Return whether trainings on one device begin in a hurry: on a CPU, where nobody has said how to compile."""
+    said = "xla_backend_optimization_level" in os.environ.get("XLA_FLAGS", "")
+    return not said and jax.default_backend() == "cpu"
 
 
 def hurried(step: Any, last: int) -> Program:
-    """Return the step as `Hurried`, if this is a CPU on which nobody has said how to compile; else as it is.
+    """Return a jitted step as a function of its number and arguments: as `Hurried` where one hurries, else as it is."""
+    return _kept(step, last) if hurries() else as_it_is(step)
 
-    The first argument, the number of the step, is then not looked at.
-    """
-    said = "xla_backend_optimization_level" in os.environ.get("XLA_FLAGS", "")
-    if said or jax.default_backend() != "cpu":
-        return lambda number, *arguments: step(*arguments)
-    return _kept(step, last)
+
+def as_it_is(step: Program) -> Program:
+    """Return a step as a function of its number, which is not looked at, and its arguments."""
+    return lambda number, *arguments: step(*arguments)
 
 
 @lru_cache(maxsize=1)  # many short trainings of one loss compile once, as `loop.make_train_step` has it

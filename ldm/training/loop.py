@@ -34,7 +34,7 @@ from ldm.training.config import TrainConfig
 from ldm.training.flat import Flat
 from ldm.training.gradients import gradient, half
 from ldm.training.guards import Preempted, StopSignal, Watch
-from ldm.training.hurried import hurried
+from ldm.training.hurried import as_it_is, hurried
 from ldm.training.meter import Meter
 from ldm.training.parallel import Layout, agreed, host
 
@@ -197,7 +197,7 @@ def fit(
             state = jax.device_put(flat.join_all(state), jax.local_devices()[0]) if flat else state
         start = saved_step = int(state.step)
         train_step = make_train_step(loss, config, layout, flat)
-        take_step = hurried(train_step, config.steps) if layout is None else lambda number, *given: train_step(*given)
+        take_step = as_it_is(train_step) if layout else hurried(train_step, config.steps)
         if teacher is not None:  # once, not at every step
             teacher = layout.make(lambda tree: tree, teacher) if layout else jax.device_put(teacher)
         length_steps, snapshot_steps = (

@@ -34,7 +34,7 @@ class Meter:
     def lap(self, done: int) -> dict[str, float]:
         """Return what the steps since the last lap took, the device having been waited for.
 
-        The first holds the compilation.
+        The first holds the compilation, and on a CPU those up to step `ldm.training.hurried.FIRST`.
 
         step_seconds, images_a_second; input_share, of the time that the host spent on getting batches, made on the
         spot or ahead: at most this share the device has waited for them, since it works on one step in the meantime;
