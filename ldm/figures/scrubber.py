@@ -116,7 +116,7 @@ def measures(rows: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
         title, better, _ = metric_of(metric)
         x = alt.X(
             "value:Q",
-            title=f"{title} ({better} is better)",
+            title=[title, f"({better} is better)"],  # a phone cuts what is longer
             scale=alt.Scale(zero=False, padding=12),
             axis=alt.Axis(tickCount=5),
         )
