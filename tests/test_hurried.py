@@ -75,7 +75,11 @@ def test_after_a_compilation_that_failed_the_same_training_can_be_tried_again(co
         patch.setattr(jax.stages.Lowered, "compile", fails)
         with pytest.raises(RuntimeError, match="no memory for the compiler"):
             fit(loss, START, batches, CONFIG)
+        resumed = hurried.Hurried(jax.jit(lambda x: -x), last=100)
+        with pytest.raises(RuntimeError, match="no memory for the compiler"):
+            resumed(50, 1.0)
     assert int(fit(loss, START, batches, CONFIG).step) == STEPS
+    assert resumed(50, 1.0) == -1
 
 
 def test_where_somebody_has_said_how_to_compile_the_step_is_taken_as_it_is(monkeypatch):

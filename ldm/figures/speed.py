@@ -26,7 +26,7 @@ def races(rows: pd.DataFrame) -> pd.DataFrame:
     timed = rows[rows["metric"] == "images per second"].copy()
     if timed.empty:
         raise ValueError("There are no rows of a benchmark; `make bench` measures this machine.")
-    timed = with_conditions(latest(timed)).rename(columns={"contender": "who"})
+    timed = latest(timed).rename(columns={"contender": "who"})
     network = timed["size"].fillna("c = " + timed["c"].astype(str))  # older rows, all of UNets, do not name it
     timed["race"] = timed["task"] + ", " + network + ", " + timed["setting"]
     middle = timed[timed["who"] == RIVAL].set_index("key")["value"]
@@ -38,14 +38,10 @@ def races(rows: pd.DataFrame) -> pd.DataFrame:
     return timed.sort_values(["task", "c", "who"], key=lambda x: x.replace(OURS, ""))[columns].reset_index(drop=True)
 
 
-def machine(rows: pd.DataFrame) -> pd.Series:
-    """Return what ran each row."""
-    return with_conditions(rows)["machine"]
-
-
 def latest(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the machine measured last, if there are any."""
-    return rows[machine(rows) == machine(rows)[rows["created"].idxmax()]] if len(rows) else rows
+    """Return the rows of the machine measured last, if there are any, with their conditions in columns."""
+    rows = with_conditions(rows)
+    return rows[rows["machine"] == rows.loc[rows["created"].idxmax(), "machine"]] if len(rows) else rows
 
 
 def seconds_of(store: Store, profile: Profile) -> dict[tuple[str, int], tuple[float, float]]:
@@ -127,7 +123,7 @@ def waiting(rows: pd.DataFrame) -> pd.DataFrame:
     timed = latest(rows[rows["task"] == "input"])
     if timed.empty:
         return pd.DataFrame(columns=["c", "batches from", "getting batches", "seconds a step", "times memory"])
-    timed = with_conditions(timed).assign(share=timed["metric"].str.startswith("share"))
+    timed = timed.assign(share=timed["metric"].str.startswith("share"))
     memory = timed[(timed["contender"] == "memory") & ~timed["share"]].set_index("c")["value"]
     lines = [
         {
@@ -188,7 +184,7 @@ def first_waits(rows: pd.DataFrame) -> pd.DataFrame:
     timed = latest(rows[rows["task"] == "first"])
     if timed.empty:
         return pd.DataFrame(columns=["until", "who", "cold", "warm"])
-    timed = with_conditions(timed).rename(columns={"contender": "who", "setting": "state"})
+    timed = timed.rename(columns={"contender": "who", "setting": "state"})
     timed["until"] = timed["metric"].str.removeprefix("seconds to ")
     rounds = lambda row: " [{lo:.1f}, {hi:.1f}]".format(**row) if row["n"] > 1 else ", once"
     timed["told"] = [f"{row['value']:.1f} s{rounds(row)}" for row in timed.to_dict("records")]
@@ -201,7 +197,7 @@ def scoring(rows: pd.DataFrame) -> str:
     timed = latest(rows[rows["task"].isin(["score", "score memory"])])
     if timed.empty:
         return "`python -m benchmarks.scoring` measures it."
-    timed = with_conditions(timed).rename(columns={"contender": "who"})
+    timed = timed.rename(columns={"contender": "who"})
     rates = timed[timed["task"] == "score"].set_index("who")
     told = [
         f"{'`python -m ldm score`' if who == OURS else who} takes {row['value']:.1f} [{row['lo']:.1f}, {row['hi']:.1f}]"
@@ -223,7 +219,7 @@ def first_page(rows: pd.DataFrame) -> str:
         row["metric"].removeprefix("seconds: "): "{value:.1f} s [{lo:.1f}, {hi:.1f}]".format(**row)
         for _, row in timed.iterrows()
     }
-    where, there = with_conditions(timed)[["contender", "machine"]].iloc[0]
+    where, there = timed[["contender", "machine"]].iloc[0]
     return (
         "A browser that opens the first page of this book for the first time has the "
         + ", the ".join(f"{what} after {seconds}" for what, seconds in said.items() if "counting" not in what)
@@ -249,7 +245,7 @@ def devices(rows: pd.DataFrame) -> pd.DataFrame:
 
     The rows are of the machine measured last.
     """
-    rows = with_conditions(latest(rows))
+    rows = latest(rows)
     return pd.DataFrame(
         {
             "training": rows["contender"],

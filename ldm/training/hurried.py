@@ -39,7 +39,8 @@ class Hurried:
     def __init__(self, step: Any, last: int):
         self.step, self.last = step, last
         self._first: Program | None = None
-        self._rest: Future[Program] | None = None
+        self._rest: Program | None = None
+        self._coming: Future[Program] | None = None  # the second program, from the other thread
 
     def __call__(self, number: int, *arguments: Any) -> Any:
         if number >= FIRST:
@@ -50,18 +51,18 @@ class Hurried:
         self._first = first = lowered.compile(compiler_options=OPTIONS)
         result = jax.block_until_ready(first(*arguments))  # the compiler would take half of its cores
         if self.last > FIRST and self._rest is None:
-            self._rest = _in_another_thread(lowered.compile)
+            self._coming = _in_another_thread(lowered.compile)
         return result
 
     def _well_compiled(self, arguments: tuple) -> Program:
-        if self._rest is None:
-            self._rest = Future()
-            self._rest.set_result(self.step.lower(*arguments).compile())
-        try:
-            return self._rest.result()
-        except Exception:
-            self._rest = None  # so that whoever tries again compiles again
-            raise
+        rest, coming = self._rest, self._coming
+        if rest is None:
+            if coming is None or (coming.done() and coming.exception()):  # nobody has compiled it, or in vain
+                rest = self.step.lower(*arguments).compile()
+            else:
+                rest = coming.result()
+            self._rest = rest
+        return rest
 
 
 def hurries() -> bool:
