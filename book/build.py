@@ -29,7 +29,7 @@ import interpreter  # noqa: E402
 import machines  # noqa: E402
 import published  # noqa: E402
 import social  # noqa: E402
-from pages import copy, for_readers  # noqa: E402
+from pages import copy, for_readers, ran  # noqa: E402
 
 from ldm.commands.variants import changed_in, chapter_of, in_words  # noqa: E402
 
@@ -151,8 +151,12 @@ def stage(root: Path, source: Path, notebooks: Path) -> Path:
     again, runtime = run_again(notebooks, executed), interpreter.put(root, INTERPRETER, static / "ask")
     for page, path in {**executed, **again}.items():
         text, cache = path.read_text("utf-8"), source.with_name("heights.json")
-        foot = page == pages[0]
-        shown = for_readers(text, static, path.stem, foot=foot, where=where, cache=cache, interpreter=runtime)
+        foot, since = page == pages[0], ""
+        if page in again:
+            since = ran(json.loads(executed[f"notebooks/{chapter_of(path.stem)}"].read_text("utf-8")))
+        shown = for_readers(
+            text, static, path.stem, foot=foot, where=where, cache=cache, interpreter=runtime, since=since
+        )
         copy(shown.encode(), source / f"{page}.ipynb")
         copy(published.download(text, path.stem, where).encode(), source.with_name(BESIDE) / f"{page}.ipynb")
     if "book/code" in pages:

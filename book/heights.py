@@ -45,10 +45,18 @@ def laid_out(spec: dict[str, Any], width: int) -> float:
     for view in views:
         if view is not spec or view.get("width") == "container":
             view["width"] = max(120, width - (70 if view is spec else 110))
+            if isinstance(mark := view.get("mark"), dict) and mark["type"] == "image":
+                view["height"] = min(view["height"], 2 * (view["width"] / _most(spec) - 6))
     legend = spec.setdefault("config", {}).setdefault("legend", {})
     legend["columns"] = max(2, width // 120)
     picture = vl_convert.vegalite_to_svg(spec)
     return float(re.search(r'<svg[^>]*? height="([\d.]+)"', picture)[1])
+
+
+def _most(spec: dict[str, Any]) -> int:
+    """Return how many sizes the explorer shows pictures of, beside each other."""
+    sizes = [param["value"] for param in spec.get("params", []) if param["name"] == "sizes"]
+    return max((len(of) for families in sizes for of in families.values()), default=1)
 
 
 def controls(spec: dict[str, Any], width: int) -> int:

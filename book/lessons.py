@@ -20,7 +20,9 @@ from typing import Any
 from ldm.profiles import DEFAULT
 
 PROFILE = DEFAULT  # whose rows the lessons teach from
-WIDE = {"slides": 720, "sheet": 560}  # pixels of a chart that cannot grow
+WIDE = {"slides": 720, "sheet": 640}  # pixels of a chart that cannot grow
+LOW = 210  # pixels of a chart on a sheet, at most, whose page has to hold all
+HALF = 230  # pixels across of a chart in half a sheet
 PAPER = {"slides": "size: 297mm 167mm; margin: 0", "sheet": "size: A4; margin: 13mm 15mm"}
 SHELL = """<!doctype html>
 <html lang="en" class="ldm-{kind}">
@@ -76,6 +78,7 @@ def parts() -> dict[str, Any]:
         "text:printed_table1": figures.printed_table1(),
         "html:unnamed": figures.unnamed(of),
         "chart:step_costs": figures.step_costs(of),
+        "chart:step_costs_on_half": figures.step_costs(of, HALF),
         "chart:curves": figures.curves(of),
         "chart:advantage": figures.advantage(of, of.metrics),
         "chart:advantage_first": figures.advantage(of, of.metrics[:1]),
@@ -131,21 +134,26 @@ def on_sheet(name: str, value: Any) -> str:
     """A part of a sheet: charts as pictures, a question with a line to write on and without its answer."""
     kind, _, key = name.partition(":")
     if kind == "chart":
-        return picture(value, WIDE["sheet"])
+        return picture(value, WIDE["sheet"], LOW)
     if kind == "ask":
         choices = f" ({' / '.join(value.choices)})" if value.choices else ""
         return f'<p class="ask">{html.escape(value.ask + choices)} <span class="line"></span></p>'
     return on_slide(name, value)
 
 
-def picture(chart: Any, width: int) -> str:
-    """A chart as a picture inside the page, which needs no JavaScript to be seen or printed."""
+def picture(chart: Any, width: int, height: int = 1000) -> str:
+    """A chart as a picture inside the page, which needs no JavaScript to be seen or printed.
+
+    height: of each of its views, at most.
+    """
     import vl_convert
 
     spec = chart.to_dict()
     for view in (spec, spec.get("spec", {}), *spec.get("vconcat", ())):
         if view.get("width") in ("container", 540):
             view["width"] = width - 90
+        if isinstance(view.get("height"), int | float):
+            view["height"] = min(view["height"], height)
     spec = json.loads(json.dumps(spec).replace('"#888"', '"#3b4350"'))
     svg = vl_convert.vegalite_to_svg(spec | {"background": "white"}, vl_version="6.4")
     data = base64.b64encode(svg.encode()).decode()

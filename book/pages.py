@@ -31,6 +31,7 @@ def for_readers(
     where: dict[str, str] | None = None,
     cache: Path | None = None,
     interpreter: int = 0,
+    since: str = "",
 ) -> str:
     """An executed notebook with its charts as HTML and without what only machines read.
 
@@ -38,11 +39,12 @@ def for_readers(
     None leaves them inside. `name`: of the notebook's file; if given, the command that made the page stands beneath
     its title, or with `foot` beneath its last words: the first page of the book begins with what it is about. `where`:
     the repository (`published.repository`). `cache`: a file that remembers the heights of charts. `interpreter`: bytes
-    of what runs the cells that readers ask (`ldm.figures.ask`); without it they are left out.
+    of what runs the cells that readers ask (`ldm.figures.ask`); without it they are left out. `since`: when the chapter
+    was run (`ran`) that this is with other parameters.
     """
     content = published.parameters_as_run(json.loads(notebook))
     if name:
-        introduce(content, name, where or {}, foot=foot)
+        introduce(content, name, where or {}, foot=foot, since=since)
     under, seen = "", Counter()
     for cell in content["cells"]:
         if cell.get("cell_type") == "markdown":
@@ -82,8 +84,16 @@ def title_of(content: dict[str, Any]) -> str:
     return "".join(content["cells"][0]["source"]).split("\n")[0].lstrip("# ")
 
 
-def introduce(content: dict[str, Any], name: str, where: dict[str, str], *, foot: bool) -> None:
-    """Say on the page how it was made, where its notebook lies, and, of one run with other parameters, with which."""
+def ran(content: dict[str, Any]) -> str:
+    """When a notebook was executed, such as 2026-11-29T16:13:48+00:00; empty where it does not say."""
+    return content["metadata"].get("papermill", {}).get("end_time", "")
+
+
+def introduce(content: dict[str, Any], name: str, where: dict[str, str], *, foot: bool, since: str = "") -> None:
+    """Say on the page how it was made, where its notebook lies, and, of one run with other parameters, with which.
+
+    Of that one it also says when, and whether the chapter was run after it (`since`).
+    """
     source, other = chapter_of(name), changed_in(content)
     given = content["metadata"].get("papermill", {}).get("parameters", {})
     if other:
@@ -95,9 +105,11 @@ def introduce(content: dict[str, Any], name: str, where: dict[str, str], *, foot
     title, *rest = "".join(content["cells"][0]["source"]).split("\n")
     if other:
         title += f" ({in_words(other)})"
+        day = f" on {ran(content)[:10]}" if ran(content) else ""
+        newer = " **The chapter was run after this page, so it may show newer rows.**" if ran(content) < since else ""
         again = (
-            f"**[The chapter]({source}.ipynb), run again with {in_words(other)}.** What is said of the recorded numbers"
-            f" alone has been left out; all parameters stand below.\n\n{again}"
+            f"**[The chapter]({source}.ipynb), run again{day} with {in_words(other)}.** What is said of the recorded"
+            f" numbers alone has been left out; all parameters stand below.{newer}\n\n{again}"
         )
     if foot:
         last = [cell for cell in content["cells"] if cell["cell_type"] == "markdown"][-1]

@@ -158,6 +158,7 @@ def known(second) -> dict:
     plain = ("step_costs", "curves", "pair", "differences")
     charts = {f"chart:{name}": getattr(figures, name)(second) for name in plain}
     charts |= {f"chart:{n}": figures.advantage(second, second.metrics[:1]) for n in ("advantage", "advantage_first")}
+    charts["chart:step_costs_on_half"] = figures.step_costs(second, lessons.HALF)
     charts["html:unnamed"] = picture_grid(
         np.zeros((6, 4, 32, 32, 3), np.uint8), list("ABCDEF"), list("1234"), width=88
     ).data
@@ -238,6 +239,20 @@ def test_answers_are_told_in_the_page_guesses_counted_and_results_hidden_until_a
         page, _ = open_page(browser, f"{address}s.html", "light")
         assert page.locator(".ldm-reveal[hidden]").count() == 0 == page.locator(".ldm-show").count()
         page.context.close()
+
+
+def test_a_class_sees_neither_the_sections_for_the_teacher_nor_links_to_them(browser, tmp_path):
+    script = (Path(lessons.__file__).parent / "_static/lessons.js").read_text()
+    (tmp_path / "page.html").write_text(
+        '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><ul><li><a href="#plan">Plan</a></li>'
+        '<li><a href="#guess">Guess</a></li></ul><section id="plan"><h2>Plan</h2><p class="ldm-teacher">For you.</p>'
+        f'</section><section id="guess"><h2>Guess</h2></section><script>{script}</script>'
+    )
+    with served(tmp_path) as address:
+        for query, shown in {"": 2, "?lesson": 1}.items():
+            page, wrong = open_page(browser, f"{address}page.html{query}", "light")
+            assert page.locator("section:visible").count() == page.locator("li").count() == shown and not wrong
+            page.context.close()
 
 
 def test_a_page_of_a_lesson_holds_live_charts_and_forms(known):

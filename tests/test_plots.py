@@ -209,7 +209,7 @@ def test_the_contest_is_told_in_steps_of_the_largest():
 
 def test_every_cost_of_the_explorer_is_a_cost_of_the_setting():
     points = explorer._points(synthetic.sampling_rows().assign(nfe=8), KID, SECONDS)
-    np.testing.assert_allclose(points["seconds"], 8 * 0.001 * points["c"] + 0.002)
+    np.testing.assert_allclose(points["ms"], 8 * points["c"] + 2)
     np.testing.assert_allclose(points["flops"], 8 * 787.72 * points["cost"] / points["steps"])
 
 

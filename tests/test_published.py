@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT / "book"))
 import figures  # noqa: E402
 import heights  # noqa: E402
 import machines  # noqa: E402
+import neighbours  # noqa: E402
 import pages  # noqa: E402
 import published  # noqa: E402
 
@@ -214,3 +215,27 @@ def test_the_book_is_built_by_the_version_that_reads_its_configuration():
     assert re.findall(r"(?m)^jupyter-book==(\d+)\.", requirements) == ["1"]
     assert yaml.safe_load((ROOT / "_config.yml").read_text())["sphinx"]["config"]["extensions"]
     assert "jupyter-book 1" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("chapter_ran, newer", [("2026-11-28T10:00:00", False), ("2026-11-30T10:00:00", True)])
+def test_a_page_run_again_says_when_and_whether_the_chapter_was_run_after_it(chapter_ran, newer):
+    notebook = json.loads(executed(sizes=[16]))
+    notebook["metadata"]["papermill"]["end_time"] = "2026-11-29T12:00:00"
+    page = pages.for_readers(json.dumps(notebook), None, "04_sampling--sizes-16", since=chapter_ran)
+    first = "".join(json.loads(page)["cells"][0]["source"])
+    assert "run again on 2026-11-29 with sizes 16.**" in first
+    assert ("run after this page" in first) == newer
+
+
+def test_previous_and_next_lead_past_what_was_run_again_which_leads_back_to_its_chapter():
+    chain = ["a", "b", "b--n-4", "b--n-8", "c"]
+    before, after = [None, *chain[:-1]], [*chain[1:], None]
+    relations = {page: (None, *around) for page, *around in zip(chain, before, after, strict=True)}
+    found = {page: tuple(neighbours.neighbour(page, relations, end) for end in ("prev", "next")) for page in chain}
+    assert found == {
+        "a": (None, "b"),
+        "b": ("a", "c"),
+        "b--n-4": ("b", "c"),
+        "b--n-8": ("b", "c"),
+        "c": ("b", None),
+    }

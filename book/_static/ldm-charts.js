@@ -45,9 +45,15 @@
   async function fitted(embed, target, spec, options, width) {
     const views = spec.vconcat ?? (spec.facet && [spec.spec]);
     if (!views) return embed(target, spec, options);
+    const most = Math.max(1, ...Object.values(param(spec, "sizes")?.value ?? {}).map((sizes) => sizes.length));
+    const tall = views.map((view) => view.height);
     let frame = 110;
     for (let attempt = 0; ; attempt++) {
-      for (const view of views) view.width = Math.max(120, width - frame);
+      views.forEach((view, i) => {
+        view.width = Math.max(120, width - frame);
+        // the explorer's pictures, twice as high as wide, one a size: no empty space around small ones
+        if (view.mark?.type === "image") view.height = Math.min(tall[i], 2 * (view.width / most - 6));
+      });
       const result = await embed(target, spec, options);
       const over = target.querySelector("svg").getBoundingClientRect().width - width;
       if (attempt === 4 || (over <= 0 && over >= -3)) return result;
@@ -67,7 +73,8 @@
   // the budget itself (the signal), which is the same whatever rows there are.
   const place = (box) => box.closest("[id]")?.id ?? "";
   const ends = (view) => view.signal("ends")[view.signal("axis")];
-  const has = (spec, name) => (spec.params ?? []).some((p) => p.name === name);
+  const param = (spec, name) => (spec.params ?? []).find((p) => p.name === name);
+  const has = (spec, name) => param(spec, name) !== undefined;
 
   function addressed(box, spec) {
     const given = new URLSearchParams(location.hash.slice(1)), found = {};
@@ -108,6 +115,19 @@
       box.view.addSignalListener(name, () => { clearTimeout(soon); soon = setTimeout(write, 300); });
   }
 
+  // Beside the explorer's slider, since on a phone the words under the chart may be out of view.
+  function sayBudget(box, spec) {
+    const slider = has(spec, "ends") && box.querySelector('input[name="share"]');
+    if (!slider) return;
+    const said = document.createElement("output");
+    const say = () => {
+      said.textContent = Number(box.view.signal("budget").toPrecision(3)) + (box.view.signal("units")[box.view.signal("axis")] ?? "");
+    };
+    slider.parentElement.append(said);
+    for (const name of ["budget", "axis"]) box.view.addSignalListener(name, say);
+    say();
+  }
+
   async function draw(box) {
     const embed = await embedder();
     const ink = document.documentElement.dataset.theme === "dark" ? DARK.ink : LIGHT.ink;
@@ -133,6 +153,7 @@
     box.view = result.view;
     box.drawnWidth = width;
     await setTo(box.view, kept);
+    sayBudget(box, spec);
     if (place(box)) keepInAddress(box, spec);
     box.dataset.drawn = document.documentElement.dataset.theme ?? "light";
   }

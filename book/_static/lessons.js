@@ -1,5 +1,6 @@
 // Lessons: votes are counted, answers judged and results revealed, all in the page; nothing is sent or kept.
-// With ?lesson in the address every .ldm-reveal stays hidden until somebody asks for it. On slides arrow keys turn.
+// With ?lesson in the address every .ldm-reveal stays hidden until somebody asks for it, and sections that are for the
+// teacher are not shown at all. On slides arrow keys turn.
 (() => {
   "use strict";
   const asLesson = new URLSearchParams(location.search).has("lesson");
@@ -28,6 +29,11 @@
       const count = button.querySelector("b");
       count.textContent = Number(count.textContent) + 1;
     });
+    if (asLesson) for (const mark of document.querySelectorAll("section > .ldm-teacher")) {
+      const section = mark.parentElement;
+      section.hidden = true;
+      for (const link of document.querySelectorAll(`a[href="#${section.id}"]`)) link.closest("li")?.remove();
+    }
     if (asLesson) for (const part of document.querySelectorAll(".ldm-reveal")) {
       const button = document.createElement("button");
       button.type = "button";

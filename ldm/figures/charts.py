@@ -25,6 +25,7 @@ ABOVE = alt.Header(  # of a panel: its name above it, parted at commas, since a 
     labelOrient="top", labelAnchor="start", labelFontSize=13, labelExpr="split(datum.label, ', ')"
 )
 INK = "#888"  # readable on white and on near-black
+FAMILY = (8, 16, 24, 32)  # widths that most charts show, each in its own colour, also where a chart has fewer
 
 
 def pick(rows: pd.DataFrame, metric: str, one: Iterable[str] = ()) -> pd.DataFrame:
@@ -88,7 +89,16 @@ def models(rows: pd.DataFrame) -> list[str]:
 
 def color(rows: pd.DataFrame) -> alt.Color:
     """Return model size as an ordered colour; the theme holds the palette, light and dark."""
-    return alt.Color("model:O", title=None, scale=alt.Scale(domain=models(rows)))
+    scale = alt.Scale(domain=coloured(rows))
+    return alt.Color("model:O", title=None, scale=scale, legend=alt.Legend(values=models(rows)))
+
+
+def coloured(rows: pd.DataFrame) -> list[str]:
+    """Return the labels that share out the palette: of FAMILY where all models are of it, else of these models."""
+    shown = {int(c): model for c, model in zip(rows["c"], rows["model"], strict=True)}
+    if rows["model"].nunique() != len(shown) or not set(shown) <= set(FAMILY):
+        return models(rows)
+    return [shown.get(c, f"c {c}") for c in FAMILY]
 
 
 def tooltip(rows: pd.DataFrame, metric: str) -> list[alt.Tooltip]:
@@ -141,8 +151,8 @@ def quality_lines(metric: str) -> tuple[str, str]:
 
 
 def quality_axis(metric: str, **scale: Any) -> alt.Y:
-    """Return the y axis of a metric."""
-    return alt.Y("value:Q", title=" ".join(quality_lines(metric)), scale=alt.Scale(zero=False, **scale))
+    """Return the y axis of a metric, its title in two lines: one would be longer than a phone's plot is high."""
+    return alt.Y("value:Q", title=list(quality_lines(metric)), scale=alt.Scale(zero=False, **scale))
 
 
 def panel_axis(metric: str, **scale: Any) -> alt.Y:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from ldm.figures.charts import color, columns, curve, pick, quality_axis, tooltip
+from ldm.figures.charts import color, columns, curve, panel_axis, pick, tooltip
 from ldm.metrics.catalogue import metric_of
 from ldm.study.confounders import limits
 
@@ -19,8 +19,8 @@ def n_chart(rows: pd.DataFrame, metric: str, *, least: int) -> alt.LayerChart:
     x = alt.X("inverse:Q", title="1 / pictures (0: infinitely many)", axis=alt.Axis(format="~g", tickCount=5))
     base = alt.Chart(data).encode(x=x, color=color(data), tooltip=tooltip(data, metric))
     return alt.layer(
-        alt.Chart(ends).mark_line(strokeDash=[4, 4]).encode(x=x, y=quality_axis(metric), color=color(data)),
-        *curve(base, quality_axis(metric), line=None),
+        alt.Chart(ends).mark_line(strokeDash=[4, 4]).encode(x=x, y=panel_axis(metric), color=color(data)),
+        *curve(base, panel_axis(metric), line=None),
     ).properties(
         width="container",
         height=260,

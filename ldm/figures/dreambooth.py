@@ -11,7 +11,7 @@ import scipy
 
 from ldm.figures.charts import color, curve, pick, quality_axis, quality_lines
 from ldm.metrics import Estimate, Z
-from ldm.metrics.catalogue import metric_of
+from ldm.metrics.catalogue import metric_of, short
 from ldm.statistics.downstream import subject_by_subject
 
 SETTING = ["task", "c", "train_steps", "metric"]
@@ -121,13 +121,13 @@ def side_by_side(
 
 
 def limits(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
-    """Return the floor and ceiling of each measure.
+    """Return the floor and ceiling of each measure, a line each.
 
     Every size as pretrained, and the true pictures through the autoencoder.
     """
-    found = []
+    found = pd.DataFrame({"": [short(metric) for metric in metrics]})
     for task, part in table[table["task"].isin(["before", "truth"])].groupby(["task", "c"], sort=False):
         name = "the true pictures" if task[0] == "truth" else f"c = {task[1]}, before"
         said = {row.metric: f"{row.value:.2f} [{row.lo:.2f}, {row.hi:.2f}]" for row in part.itertuples()}
-        found.append({"": name} | {metric: said.get(metric, "") for metric in metrics})
-    return pd.DataFrame(found)
+        found[name] = [said.get(metric, "") for metric in metrics]
+    return found

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ldm import profiles
-from ldm.figures.charts import INK, best, color, columns, curve, models, pick, quality_lines, tooltip
+from ldm.figures.charts import INK, best, coloured, columns, curve, models, pick, quality_lines, tooltip
 from ldm.figures.levels import NETWORKS, SAYS
 from ldm.figures.pictures import data_url
 from ldm.metrics.catalogue import short
@@ -20,10 +20,13 @@ from ldm.statistics.frontier import frontier
 COSTS = {  # a column of the points -> what it is called
     "cost": "normalised cost x steps (the paper's)",
     "flops": "GFLOPs of all network evaluations",
-    "seconds": "seconds a picture, in batches of 64",
+    "ms": "milliseconds a picture, in batches of 64",
 }
+NAME = "sizes[profile][datum.value]"  # of a rank, on axes
+UNITS = {"cost": "", "flops": " GFLOPs", "ms": " ms"}  # what a budget of each is followed by
 CHOICES = ("profile", "level", "metric", "sampler")  # columns of the points that the reader chooses from
 LABELS = {"profile": "networks", "level": "the caption says"}  # of choices whose column's name is no word for readers
+SIDE = 104  # pixels of a picture, where there is room
 WITHIN = "datum.spent <= budget * 1.0001"  # a budget of exactly a setting's cost buys it
 
 
@@ -79,6 +82,12 @@ def budget_explorer(
         name="share", value=share, bind=alt.binding_range(min=0, max=1, step=0.005, name="sampling budget ")
     )
     ends = alt.param(name="ends", value=logs)  # by which ldm-charts.js finds the place of an address's budget
+    units = alt.param(name="units", value={name: UNITS[name] for name in costs})  # which it writes beside the slider
+    sizes = {str(profile): coloured(part) for profile, part in points.groupby("profile", sort=False)}
+    ranks = {(profile, size): rank for profile, of in sizes.items() for rank, size in enumerate(of)}
+    points = _ranked(points, ranks)
+    among = alt.param(name="sizes", value=sizes)
+    colour = _colour(points, sizes)
     budget = alt.param(name="budget", expr="exp(ends[axis][0] * (1 - share) + ends[axis][1] * share)")
 
     chosen = " && ".join(f"datum.{name} == {name}" for name in CHOICES)
@@ -101,16 +110,16 @@ def budget_explorer(
             ),
         )
     )
-    chances = alt.Chart(_chances(points, costs, influences)).transform_filter(
+    chances = alt.Chart(_ranked(_chances(points, costs, influences), ranks)).transform_filter(
         f"{chosen} && datum.axis == axis && datum.from <= budget * 1.0001 && budget * 1.0001 < datum.to"
     )
-    views = [_curves(data, points, metrics, costs), _winners(data, affordable, chances, points, metrics)]
+    views = [_curves(data, colour, points, metrics, costs), _winners(data, affordable, chances, colour)]
     if pictures:
         views.append(_looks(affordable, points, pictures, captions or {}))
     heading = alt.TitleParams(text=alt.ExprRef(f"{titles}[metric]"), fontSize=12.5, fontWeight="normal", offset=8)
     return (
         alt.vconcat(*views, spacing=18)
-        .add_params(*selects, *fixed, slider, ends, budget)
+        .add_params(*selects, *fixed, among, units, slider, ends, budget)
         .properties(
             title=heading, description="drag the sampling budget: quality of every model size at its best setting"
         )
@@ -148,11 +157,16 @@ def _points(
         )
     )
     if "clock" in found:
-        points["seconds"] = found["clock"]
+        points["ms"] = 1000 * found["clock"]
     elif seconds:
         known = [seconds.get(model, (np.nan, np.nan)) for model in zip(found["profile"], found["c"], strict=True)]
-        points["seconds"] = [each * nfe + rest for (each, rest), nfe in zip(known, found["nfe"], strict=True)]
+        points["ms"] = [1000 * (each * nfe + rest) for (each, rest), nfe in zip(known, found["nfe"], strict=True)]
     return points
+
+
+def _ranked(rows: pd.DataFrame, ranks: Mapping[tuple[str, str], int]) -> pd.DataFrame:
+    """Return rows with the place of each model among the sizes of its networks, in `rank`."""
+    return rows.assign(rank=[ranks[model] for model in zip(rows["profile"], rows["model"], strict=True)])
 
 
 def _networks(profile: str) -> str:
@@ -160,46 +174,53 @@ def _networks(profile: str) -> str:
     return f"{NETWORKS[profiles.get(profile).network]} ({profile})"
 
 
-def _curves(data: alt.Chart, points: pd.DataFrame, metrics: Sequence[str], costs: Sequence[str]) -> alt.LayerChart:
+def _colour(points: pd.DataFrame, sizes: Mapping[str, Sequence[str]]) -> alt.Color:
+    """Return the colour of a size, the one that it has in other charts.
+
+    Sizes are told by their `rank`, which the axes turn into names: an axis of names would hold those of all networks,
+    not of the chosen ones alone.
+    """
+    there = {str(profile): sorted(map(int, part["rank"].unique())) for profile, part in points.groupby("profile")}
+    legend = alt.Legend(labelExpr=NAME, values=alt.ExprRef(f"{there}[profile]"))
+    scale = alt.Scale(domain=list(range(max(map(len, sizes.values())))))
+    return alt.Color("rank:O", title=None, scale=scale, legend=legend)
+
+
+def _curves(
+    data: alt.Chart, colour: alt.Color, points: pd.DataFrame, metrics: Sequence[str], costs: Sequence[str]
+) -> alt.LayerChart:
     """Plot quality against the chosen cost, whose name stands below: an axis's own title cannot change."""
     scale = alt.Scale(type="log", nice=False, padding=14)
     x = alt.X("spent:Q", scale=scale, title=None, axis=alt.Axis(format="~g", tickCount=6))
     y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False))
-    base = data.encode(x=x, color=color(points), opacity=alt.condition(WITHIN, alt.value(1), alt.value(0.13)))
-    line = data.mark_line(strokeOpacity=0.35).encode(x=x, y=y, color=color(points))
+    base = data.encode(x=x, color=colour, opacity=alt.condition(WITHIN, alt.value(1), alt.value(0.13)))
+    line = data.mark_line(strokeOpacity=0.35).encode(x=x, y=y, color=colour)
     tips = tooltip(points, metrics[0])
     tips = [tip for tip in tips if tip.shorthand != "value:Q"] + [alt.Tooltip("value:Q", title="value", format=".4~g")]
     bars, dots = curve(base, y, line=None, tooltip=tips)
     rule = alt.Chart(pd.DataFrame({"at": [1]})).transform_calculate(spent="budget").encode(x="spent:Q")
-    note = (
-        rule.transform_calculate(label="'budget ' + format(budget, '.3~g')")  # its unit stands below the axis
-        .mark_text(align="left", dx=6, y=4, baseline="top", color=INK, fontSize=12)
-        .encode(text=alt.Text("label:N"))
-    )
     ends = (  # which size a line is of, where it ends
         data.transform_joinaggregate(most="max(spent)", groupby=["model"])
         .transform_filter("datum.spent == datum.most")
         .transform_calculate(size="split(datum.model, ' · ')[0]")
         .mark_text(align="right", dy=-9, fontSize=11)
-        .encode(x=x, y=y, color=color(points), text="size:N")
+        .encode(x=x, y=y, color=colour, text="size:N")
     )
-    named = _below(f"'sampling cost: ' + { ({name: COSTS[name] for name in costs}) }[axis]")
-    return alt.layer(line, bars, dots, ends, rule.mark_rule(color=INK, strokeDash=[4, 4]), note).properties(
+    spent = f"{ ({name: COSTS[name] for name in costs}) }[axis]"
+    named = _below(f"['sampling cost: ' + {spent}, 'dashed: the budget, ' + format(budget, '.3~g')]")
+    return alt.layer(line, bars, dots, ends, rule.mark_rule(color=INK, strokeDash=[4, 4])).properties(
         width=560, height=260, title=named
     )
 
 
-def _winners(
-    data: alt.Chart, affordable: alt.Chart, chances: alt.Chart, points: pd.DataFrame, metrics: Sequence[str]
-) -> alt.LayerChart:
+def _winners(data: alt.Chart, affordable: alt.Chart, chances: alt.Chart, colour: alt.Color) -> alt.LayerChart:
     """Plot the best that each size affords, on the axis of all that is measured of the chosen metric."""
-    order = models(points)
-    y = alt.Y("model:O", title=None, scale=alt.Scale(domain=order[::-1]))
-    base = affordable.encode(y=y, color=alt.Color("model:O", title=None, scale=alt.Scale(domain=order)))
+    y = alt.Y("rank:O", title=None, sort="descending", axis=alt.Axis(labelExpr=NAME))
+    base = affordable.encode(y=y, color=colour)
     values = alt.X("value:Q", title="quality within the budget", scale=alt.Scale(type="symlog", zero=False, nice=False))
     still = data.mark_point(opacity=0).encode(x=values, y=y, tooltip=alt.value(None))  # which holds the axis
     poor = (
-        data.transform_aggregate(least="min(spent)", groupby=["model"])
+        data.transform_aggregate(least="min(spent)", groupby=["model", "rank"])
         .transform_filter("datum.least > budget * 1.0001")
         .mark_text(align="left", dy=-14, fontSize=11.5)
         .encode(x=alt.value(6), y=y, text=alt.value("costs more, even in its fewest steps"), color=alt.value(INK))
@@ -219,7 +240,7 @@ def _winners(
             )
         )
         .mark_text(align="right", dy=-14, fontSize=11.5)
-        .encode(x=alt.value("width"), y=alt.Y("model:O"), color=alt.value(INK), text="label:N")
+        .encode(x=alt.value("width"), y=y, color=alt.value(INK), text="label:N")
     )
     return alt.layer(still, spans, tops, words, sure, poor).properties(width=560, height={"step": 44})
 
@@ -231,22 +252,25 @@ def _looks(
     captions: Mapping[str, Sequence[str]],
 ) -> alt.Chart:
     """Show what the best affordable setting of each size drew: the same captions, which stand below, the same noise."""
-    order = models(points)
     urls = pd.DataFrame([(key, data_url(pictures(key))) for key in points["key"].unique()], columns=["key", "url"])
     x = alt.X(
-        "model:O",
+        "rank:O",
         title=None,
-        scale=alt.Scale(domain=order),
-        axis=alt.Axis(labelAngle=0, orient="top", domain=False, ticks=False),
+        axis=alt.Axis(labelAngle=0, orient="top", domain=False, ticks=False, labelExpr=NAME),
     )
-    side = f"max(1, min(104, width / {len(order)} - 6))"
+    side = "max(1, min(height / 2, width / length(sizes[profile]) - 6))"
     lines = {level: _lines(said) for level, said in captions.items()}
     title = {"title": _below(f"{lines}[level] || ''")} if lines else {}
     return (
         affordable.transform_lookup(lookup="key", from_=alt.LookupData(urls, "key", ["url"]))
         .mark_image(width=alt.ExprRef(side), height=alt.ExprRef(f"2 * {side}"), aspect=False)
-        .encode(x=x, y=alt.value(104), url="url:N", tooltip=[alt.Tooltip("model:N"), alt.Tooltip("setting:N")])
-        .properties(width=560, height=208, **title)
+        .encode(
+            x=x,
+            y=alt.value(alt.ExprRef("height / 2")),
+            url="url:N",
+            tooltip=[alt.Tooltip("model:N"), alt.Tooltip("setting:N")],
+        )
+        .properties(width=560, height=2 * SIDE, **title)  # on a phone less: ldm-charts.js
     )
 
 

@@ -15,7 +15,7 @@ from IPython.display import Markdown
 
 from ldm.figures.charts import INK, best, color, models, pick, unbeaten
 from ldm.metrics import Estimate
-from ldm.metrics.catalogue import metric_of
+from ldm.metrics.catalogue import metric_of, short
 from ldm.statistics.power_law import PowerLaw, power_law
 
 
@@ -88,10 +88,10 @@ def scientific(number: float) -> str:
     return f"{digits} x 10<sup>{int(power)}</sup>"
 
 
-def _named(metric: str) -> str:
-    """Return the name of a metric's distance from perfect."""
+def _named(metric: str, name: str = "") -> str:
+    """Return the name of a metric's distance from perfect; name: of the metric, its title if empty."""
     title, better, _ = metric_of(metric)
-    return title if better == "lower" else f"1 - {title}"
+    return name or title if better == "lower" else f"1 - {name or title}"
 
 
 def law_chart(points: pd.DataFrame, law: PowerLaw, metric: str, x_title: str) -> alt.VConcatChart:
@@ -99,7 +99,7 @@ def law_chart(points: pd.DataFrame, law: PowerLaw, metric: str, x_title: str) ->
 
     How far is told in per cent.
     """
-    label = f"{_named(metric)} ↓ lower is better"
+    label, axis = f"{_named(metric)} ↓ lower is better", f"{_named(metric, short(metric))} ↓"  # no longer than the plot
     shown = points[["model", "c", "setting", "x", "value", "lo", "hi", "n"]].reset_index(drop=True)
     shown["off"] = np.expm1(law.residuals)
     for end in ("lo", "hi"):
@@ -121,7 +121,7 @@ def law_chart(points: pd.DataFrame, law: PowerLaw, metric: str, x_title: str) ->
     ]
     y = alt.Y(
         "value:Q",
-        title=label,
+        title=axis,
         scale=alt.Scale(type="log", nice=False, padding=10),
         axis=alt.Axis(tickCount=5, format="~g"),
     )
@@ -130,9 +130,9 @@ def law_chart(points: pd.DataFrame, law: PowerLaw, metric: str, x_title: str) ->
         alt.Chart(shown).encode(x=x(None), color=color(shown), tooltip=tips),
     )
     upper = alt.layer(
-        of_law.mark_area(opacity=0.15, color=INK).encode(y=alt.Y("lo:Q", title=label), y2="hi:Q"),
+        of_law.mark_area(opacity=0.15, color=INK).encode(y=alt.Y("lo:Q", title=axis), y2="hi:Q"),
         of_law.mark_line(color=INK, strokeDash=[4, 4], strokeWidth=1.5).encode(y=y),
-        base.mark_rule().encode(y=alt.Y("lo:Q", title=label), y2="hi:Q"),
+        base.mark_rule().encode(y=alt.Y("lo:Q", title=axis), y2="hi:Q"),
         base.mark_point().encode(y=y),
     ).properties(width=540, height=260)
     off = alt.Y("off:Q", title="off the law", axis=alt.Axis(format="+.0%", tickCount=5))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Sequence
+from typing import Literal
 
 import altair as alt
 import numpy as np
@@ -26,8 +27,8 @@ BLUE, RED = "#3b7dd8", "#d1495b"
 SEEN = 4  # pictures of each size in the guessing game
 
 
-def step_costs(of: Lessons) -> alt.LayerChart:
-    """Plot what one step costs, a bar a size: all that a class needs for its guess."""
+def step_costs(of: Lessons, width: int | Literal["container"] = "container") -> alt.LayerChart:
+    """Plot what one step costs, a bar a size: all that a class needs for its guess. width: in pixels."""
     data = pd.DataFrame([{"size": f"c = {c}", "cost": unit} for c, unit in of.steps_cost.items()])
     data["times"] = [f"{unit / data['cost'].min():.1f} x" for unit in data["cost"]]
     base = alt.Chart(data).encode(y=alt.Y("size:N", title=None, sort=None))
@@ -36,7 +37,7 @@ def step_costs(of: Lessons) -> alt.LayerChart:
     )
     words = base.mark_text(align="left", dx=6, color=INK, fontSize=12).encode(x="cost:Q", text="times:N")
     return alt.layer(bars, words).properties(
-        width="container", height={"step": 30}, description="the cost of one step of every size"
+        width=width, height={"step": 30}, description="the cost of one step of every size"
     )
 
 

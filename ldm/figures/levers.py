@@ -187,7 +187,7 @@ def explore(rows: pd.DataFrame, metrics: Sequence[str], store: Store) -> Any:
         shown.assign(sampler=shown["lever"].replace(PLAIN, NONE)),
         metrics,
         store.influences,
-        axes=("flops", "seconds"),
+        axes=("flops", "ms"),
         called={**explorer.LABELS, "sampler": "lever"},
     )
 
