@@ -3,22 +3,26 @@
     build/laptop-eps/_build/html -> build/laptop-eps/_build/html/book.pdf, and a link to it at the foot of each page;
                                 the slides and sheets of the lessons beside their HTML, and links to them
 
-Charts are vectors, folds are open, and links between pages lead to the page in the PDF. The pages about the code, a
-hundred of them, stay on the site. Needs a Chromium: named by the variable CHROMIUM, on the path, or playwright's own.
+Charts are vectors, folds are open, controls say what they are set to, and links lead to their place in the PDF
+(`binding.py`). The playground and the pages about the code, a hundred of them, stay on the site. Needs a Chromium:
+named by the variable CHROMIUM, on the path, or playwright's own.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
-from build import ROOT, chapters
+from binding import Printed, bound, entries
+
+from build import ROOT
 
 SIZE = {
     "format": "A4",
@@ -26,14 +30,8 @@ SIZE = {
     "print_background": True,
 }
 ACROSS = 680  # CSS pixels between these margins
-FOOT = '<p style="font-size:8px;width:100%;text-align:center">{} · <span class="pageNumber"></span></p>'
-READY = """async () => {
-  document.documentElement.dataset.theme = "light";
-  for (const fold of document.querySelectorAll("details")) fold.open = true;
-  dispatchEvent(new Event("beforeprint"));
-  await window.MathJax?.startup?.promise;
-  await Promise.all([...document.images].map((image) => image.decode().catch(() => {})));
-}"""
+SCREEN_ONLY = ("book/playground",)  # pages that are a machine to play with
+SCRIPT = Path(__file__).with_name("paper.js")
 HANDOUT = re.compile(r'<a href="((?:\.\./)*_static/lessons/([\w.-]+))\.html')
 DRAWN = """() => [...document.querySelectorAll(".ldm-chart")].every((box) => box.dataset.failed || !box.clientWidth ||
   box.view && !box.drawing && box.dataset.drawn === "light" && Math.abs(box.clientWidth - box.drawnWidth) <= 8)"""
@@ -44,14 +42,26 @@ def chromium() -> str | None:
     return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-def printed(folder: Path, pages: list[str]) -> dict[str, tuple[str, bytes]]:
-    """Title and PDF of each page of a built book.
+def places_named(folder: Path, pages: list[str]) -> dict[str, set[str]]:
+    """Page -> the places on it that other pages lead to."""
+    found: dict[str, set[str]] = {name: set() for name in pages}
+    for name in pages:
+        path = folder / f"{name}.html"
+        for address, place in re.findall(r'href="([^"#:]+)\.html#([^"]+)"', path.read_text("utf-8")):
+            target = os.path.relpath((path.parent / address).resolve(), folder.resolve())
+            if target in found:
+                found[target].add(unquote(place))
+    return found
+
+
+def printed(folder: Path, pages: list[str]) -> dict[str, Printed]:
+    """Each page of a built book on paper.
 
     Raises: RuntimeError where a chart is not drawn: a PDF with a blank in it helps nobody.
     """
     from playwright.sync_api import sync_playwright
 
-    found = {}
+    found, wanted = {}, places_named(folder, pages)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(
@@ -61,19 +71,16 @@ def printed(folder: Path, pages: list[str]) -> dict[str, tuple[str, bytes]]:
         page.emulate_media(media="print")
         for name in pages:
             page.goto((folder / f"{name}.html").as_uri(), wait_until="load")
-            page.evaluate(READY)
+            page.add_script_tag(content=SCRIPT.read_text("utf-8"))
+            page.evaluate("places => ldmPaper.opened(places)", sorted(wanted[name]))
             page.wait_for_function(DRAWN)
             if failed := page.eval_on_selector_all(
                 ".ldm-chart[data-failed]", "all => all.map((b) => b.dataset.failed)"
             ):
                 raise RuntimeError(f"{name}: {len(failed)} charts are not drawn: {failed[0]}.")
+            page.evaluate("ldmPaper.stilled()")
             title = page.locator("h1").first.inner_text().rstrip("#").strip()
-            found[name] = (
-                title,
-                page.pdf(
-                    **SIZE, display_header_footer=True, header_template="<p></p>", footer_template=FOOT.format(title)
-                ),
-            )
+            found[name] = Printed(title, page.pdf(**SIZE))
         browser.close()
     return found
 
@@ -94,27 +101,18 @@ def handouts(folder: Path) -> list[Path]:
     return [path.with_suffix(".pdf") for path in pages]
 
 
-def bound(folder: Path, pages: dict[str, tuple[str, bytes]]) -> Any:
-    """One PDF (`pypdf.PdfWriter`) of them all, with an outline."""
-    from pypdf import PdfReader, PdfWriter
-    from pypdf.annotations import Link
-    from pypdf.generic import Fit
+def on_paper(text: str, margin: Mapping[str, Any]) -> bytes:
+    """HTML as a PDF of A4."""
+    from playwright.sync_api import sync_playwright
 
-    book, first = PdfWriter(), {}
-    for name, (title, data) in pages.items():
-        first[(folder / f"{name}.html").as_uri()] = len(book.pages)
-        book.append(PdfReader(io.BytesIO(data)), outline_item=title)
-    for number, page in enumerate(book.pages):
-        links = page.get("/Annots", [])
-        for link in [each.get_object() for each in links]:
-            address = link.get("/A", {}).get("/URI", "").split("#")[0]
-            if address in first:
-                links.remove(link.indirect_reference)
-                book.add_annotation(
-                    number, Link(rect=link["/Rect"], target_page_index=first[address], fit=Fit.fit_horizontally())
-                )
-    book.add_metadata({"/Title": "Bigger is not always better"})
-    return book
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(color_scheme="light")
+        page.set_default_timeout(300_000)
+        page.set_content(text)
+        data = page.pdf(format="A4", margin=dict(margin), print_background=True)
+        browser.close()
+    return data
 
 
 def offer(folder: Path) -> None:
@@ -146,8 +144,13 @@ def main() -> int:
     if not (folder / "index.html").is_file():
         print(f"There is no book in {out}: build it first, by `make study` or `make book`.", file=sys.stderr)
         return 1
+    import yaml
+
+    toc = entries(yaml.safe_load((ROOT / "book/_toc.yml").read_text("utf-8")))
+    home = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["html"].get("baseurl") or ""
     try:
-        book = bound(folder, printed(folder, chapters(ROOT / "book/_toc.yml")))
+        pages = printed(folder, [entry.page for entry in toc if entry.page not in SCREEN_ONLY])
+        book = bound(folder, pages, toc, on_paper, home)
         sheets = handouts(folder)
     except RuntimeError as error:
         print(error, file=sys.stderr)

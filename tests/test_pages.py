@@ -16,6 +16,7 @@ import pytest
 from tests.pages import CONTRAST, EXPLORER, barriers, open_page, served, visitor
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "book"))
+import binding  # noqa: E402
 import pdf  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
@@ -148,22 +149,42 @@ def test_nothing_moves_for_those_who_ask_for_it(browser, small_book):
     assert counts["no-preference"] > 0 == counts["reduce"]
 
 
-def test_on_paper_every_chart_is_drawn_and_links_between_pages_lead_to_the_page(tmp_path, chromium, small_book):
+def test_on_paper_every_chart_is_drawn_links_lead_to_their_place_and_pages_are_numbered(tmp_path, chromium, small_book):
     reader = pytest.importorskip("pypdf")
-    names = ["notebooks/tour", "book/provenance", "book/protocol"]
+    toc = binding.entries(
+        {
+            "root": "notebooks/tour",
+            "parts": [{"caption": "Back", "chapters": [{"file": f"book/{n}"} for n in ("protocol", "references")]}],
+        }
+    )
+    names = [entry.page for entry in toc]
     with ThreadPoolExecutor() as other:  # in this thread the fixture's playwright runs
         pages = other.submit(pdf.printed, small_book, names).result()
-    bound = pdf.bound(small_book, pages)
+        bound = other.submit(binding.bound, small_book, pages, toc, pdf.on_paper).result()
     bound.write(tmp_path / "book.pdf")
     book = reader.PdfReader(tmp_path / "book.pdf")
-    assert [entry.title for entry in book.outline] == [title for title, _ in pages.values()]
-    first = [book.get_destination_page_number(entry) for entry in book.outline]
-    assert "sampling cost" in "".join(
-        page.extract_text() for page in book.pages[: first[1]]
-    )  # an axis: charts are vectors
-    found = [link.get_object() for page in book.pages[first[1] : first[2]] for link in page.get("/Annots", [])]
-    led = [book.get_page_number(link["/Dest"][0].get_object()) for link in found if isinstance(link.get("/Dest"), list)]
-    assert first[2] in led and not any("protocol.html" in str(link.get("/A")) for link in found)
+    tour, part, (protocol, references) = book.outline
+    assert [each.title for each in (tour, protocol, references)] == [pages[name].title for name in names]
+    assert part.title == "Back"
+    first = [book.get_destination_page_number(each) for each in (tour, protocol, references)]
+    text = [page.extract_text() for page in book.pages]
+    assert first[0] == 1 and all(f"{one + 1}" in text[0] for one in first), "the contents say on which page each begins"
+    assert all(text[k].rstrip().endswith(f" · {k + 1}") or f" · {k + 1}\n" in text[k] for k in range(1, len(text)))
+    assert "sampling cost" in "".join(text[: first[1]])  # an axis: charts are vectors
+    assert "sampling budget: " in "".join(text[: first[1]]), "what one chooses by is said in words"
+    links = [[link.get_object() for link in page.get("/Annots", [])] for page in book.pages]
+    assert not any(str(link.get("/A", {}).get("/URI", "")).startswith("file:") for page in links for link in page)
+    led = [[book.get_page_number(link["/Dest"][0].get_object()) for link in page if "/Dest" in link] for page in links]
+    assert first[2] in [to for page in led[first[1] : first[2]] for to in page]
+    works = [
+        link["/Dest"]
+        for page in links[first[1] : first[2]]
+        for link in page
+        if "/Dest" in link and book.get_page_number(link["/Dest"][0].get_object()) >= first[2]
+    ]
+    assert len({float(place[3]) for place in works}) > 5, (
+        "each link to a work leads to it, not to the list's first page"
+    )
 
 
 def test_the_first_page_is_light(site, browser):

@@ -40,22 +40,29 @@
     };
   }
 
+  const SHEET = 860;  // pixels that a chart may be high on paper
+
   // Vega-Lite measures the container for a single view only; stacked ones and panels are fitted here: drawn
   // once with a guess for axes and padding, then again with what they turned out to need.
   async function fitted(embed, target, spec, options, width) {
     const views = spec.vconcat ?? (spec.facet && [spec.spec]);
     if (!views) return embed(target, spec, options);
     const most = Math.max(1, ...Object.values(param(spec, "sizes")?.value ?? {}).map((sizes) => sizes.length));
-    const tall = views.map((view) => view.height);
-    let frame = 110;
+    const tall = views.map((view) => view.height), paper = matchMedia("print").matches;
+    let frame = 110, across = 1;
     for (let attempt = 0; ; attempt++) {
       views.forEach((view, i) => {
-        view.width = Math.max(120, width - frame);
+        view.width = Math.max(120, width / across - frame);
         // the explorer's pictures, twice as high as wide, one a size: no empty space around small ones
         if (view.mark?.type === "image") view.height = Math.min(tall[i], 2 * (view.width / most - 6));
       });
       const result = await embed(target, spec, options);
-      const over = target.querySelector("svg").getBoundingClientRect().width - width;
+      const { width: wide, height } = target.querySelector("svg").getBoundingClientRect(), over = (wide - width) / across;
+      if (paper && spec.facet?.row && height > SHEET) {  // panels that no page has room for go beside each other
+        [spec.facet, spec.columns, across, frame] = [spec.facet.row, 2, 2, 90];
+        result.view.finalize();
+        continue;
+      }
       if (attempt === 4 || (over <= 0 && over >= -3)) return result;
       frame += over;
       result.view.finalize();
