@@ -29,7 +29,7 @@ import interpreter  # noqa: E402
 import machines  # noqa: E402
 import published  # noqa: E402
 import social  # noqa: E402
-from pages import copy, for_readers, ran  # noqa: E402
+from pages import copy, for_readers, ran, title_of  # noqa: E402
 
 from ldm.commands.variants import changed_in, chapter_of, in_words  # noqa: E402
 
@@ -210,9 +210,9 @@ def list_under_chapters(toc: Path, again: dict[str, Path]) -> None:
     lists = [part["chapters"] for part in [content, *content.get("parts", [])] if "chapters" in part]
     listed = {entry["file"]: entry for chapters in lists for entry in chapters}
     for page, path in again.items():
-        name = chapter_of(path.stem)
-        title = f"{name} ({in_words(changed_in(json.loads(path.read_text('utf-8'))))})"
-        chapter = listed.get(f"notebooks/{name}")
+        other = json.loads(path.read_text("utf-8"))
+        title = f"{title_of(other).split(':')[0]} ({in_words(changed_in(other))})"
+        chapter = listed.get(f"notebooks/{chapter_of(path.stem)}")
         (chapter.setdefault("sections", []) if chapter else lists[0]).append({"file": page, "title": title})
     if again:
         copy(yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode(), toc)

@@ -21,7 +21,7 @@ from ldm.profiles import DEFAULT
 
 PROFILE = DEFAULT  # whose rows the lessons teach from
 WIDE = {"slides": 720, "sheet": 640}  # pixels of a chart that cannot grow
-LOW = 210  # pixels of a chart on a sheet, at most, whose page has to hold all
+LOW = {"slides": 250, "sheet": 170}  # pixels that a view of it may be high: a slide is low, and a sheet has to hold all
 HALF = 230  # pixels across of a chart in half a sheet
 PAPER = {"slides": "size: 297mm 167mm; margin: 0", "sheet": "size: A4; margin: 13mm 15mm"}
 SHELL = """<!doctype html>
@@ -126,7 +126,7 @@ def on_slide(name: str, value: Any) -> str:
     """A part of a slide: charts as pictures, questions as forms."""
     kind, _, key = name.partition(":")
     if kind == "chart":
-        return picture(value, WIDE["slides"])
+        return picture(value, WIDE["slides"], LOW["slides"])
     return re.sub(r"^```.*\n?", "", on_page(name, value), flags=re.M)
 
 
@@ -134,7 +134,7 @@ def on_sheet(name: str, value: Any) -> str:
     """A part of a sheet: charts as pictures, a question with a line to write on and without its answer."""
     kind, _, key = name.partition(":")
     if kind == "chart":
-        return picture(value, WIDE["sheet"], LOW)
+        return picture(value, WIDE["sheet"], LOW["sheet"])
     if kind == "ask":
         choices = f" ({' / '.join(value.choices)})" if value.choices else ""
         return f'<p class="ask">{html.escape(value.ask + choices)} <span class="line"></span></p>'

@@ -54,8 +54,9 @@ seen = samples.captions(chosen, [chosen.level], range(4))[chosen.level]
 # %% tags=["remove-input"]
 Markdown(
     f"{advice.in_words(rules, metric)}\n\nSo with a small budget take a small network. That is by {brief(metric)}, a"
-    f" distance from [real scenes](../book/metrics.md), and how sure it is stands below. Here are the first {len(seen)}"
-    f" captions, none chosen, each size at its best within what **{few} steps of the largest network** cost:"
+    f" distance from [real scenes](../book/metrics.md); how sure it is, see below. Here are the first {len(seen)}"
+    " captions of our list, which say some; none is chosen. Each size has the same budget, what"
+    f" **{few} steps of the largest network** cost, and its best setting within it:"
 )
 
 # %% tags=["remove-input"]
@@ -63,8 +64,8 @@ samples.at_one_budget(store, optimum.within(usual, metric, [few * step]), seen)
 
 # %% [markdown]
 # Or let them race in your browser. Each size draws the same caption from the same noise. Its steps and guidance are
-# those that scored best for it within the budget, on captions that say about as much. A small size may not use up the
-# budget.
+# those that scored best for it within the budget, on captions with about as much detail. A small size may not use up
+# the budget.
 
 # %% tags=["remove-input"]
 race.race(
@@ -97,7 +98,7 @@ Markdown(
 
 # %% [markdown]
 # Drag the budget, which begins at that of the pictures above, to see which size wins, how sure that is, and what it
-# draws. (Captions that say nothing are left out: nothing can be right of them.)
+# draws. (The empty caption is left out: no picture can be right or wrong for it.)
 
 # %% tags=["remove-input"]
 explorer.budget_explorer(
@@ -107,18 +108,19 @@ explorer.budget_explorer(
     pictures=lambda key: samples.thumbnail(store, key),
     captions=samples.captions(chosen, levels),
     seconds=seconds,
-    start=few * step,
+    axes=("flops", "cost", "ms"),
+    start=few * 2 * usual.loc[usual["c"] == usual["c"].max(), "gflops"].max(),
 )
 
 # %% [markdown]
 # The upper chart shows every size (*c*, its base filter count) at its best guidance, with few steps on the left and
 # many on the right. The first quality is a distance of drawn pictures from real ones that went through the same
 # autoencoder; lower is better. The lower chart shows the best that each size can do within the budget. *Best: 87%* is
-# the chance that a size is the best one if nothing but the luck of the pictures is counted. With the luck of training,
-# neighbouring sizes are often not told apart (below). A tap or the
-# mouse on a point shows its interval, its setting and its number of pictures. The pictures at the bottom are drawn with
-# these settings, from the same captions and the same noise. See [how each number is made](../book/protocol.md) and [the
-# glossary](../book/glossary.md).
+# the chance that a size wins if only the pictures could have come out differently. With the luck of training,
+# neighbouring sizes are often not told apart (below). Two intervals may overlap and one size still win: all draw the
+# same captions from the same noise, so a difference is known better than each value. A tap or the mouse on a point
+# shows its interval, its setting and its number of pictures. The pictures at the bottom are drawn with these settings.
+# See [how each number is made](../book/protocol.md) and [the glossary](../book/glossary.md).
 
 # %% tags=["remove-input"]
 Markdown(
@@ -143,13 +145,16 @@ Markdown(
 # %% [markdown]
 # ## What the rule loses
 #
-# How much worse is the picture of whoever follows the rule than the best that was measured within the same budget?
+# How much worse are the pictures of those who follow the rule than the best that was measured within the same budget?
 # Budgets run from the fewest steps of the largest model to its most. Below them the rule was not measured, and it can
-# be far off. Every second budget chose the number of steps; the budgets between tell what the rule costs, in the
-# mean. The last column shows other numbers, on the budgets that chose, so compare it with the others only roughly.
+# be far off. We chose the number of steps on every second budget and tested it on the others; the table gives the mean
+# there. The last column shows other numbers, on the budgets that chose, so compare it with the others only roughly.
 
 # %% tags=["remove-input"]
 advice.regrets(rules)
+
+# %% tags=["remove-input"]
+Markdown(advice.by_the_clock(asked, rules, metric, store.influences, seconds))
 
 # %% tags=["remove-cell"]
 record("rule", {f"{level}, {by}": one.steps for (level, by), one in rules.items()})
@@ -180,9 +185,9 @@ Markdown(findings_figures.summary(answers))
 
 # %% [markdown]
 # Each finding is asked by several metrics, because metrics can disagree. By two of those of F2, which ask how near a
-# restored picture comes to the true one, F2 fails in the paper, too. F6 is asked of students by CoDi; [the
-# chapter](08_distillation.ipynb) asks it of others, too. F2 and F5 were asked of the first edition's models (four
-# sizes that predict *v*, captions that say everything), by other metrics. F3 is the question of this page. [The
+# restored picture comes to the true one, F2 fails in the paper, too. F6 is tested on students distilled by CoDi; [the
+# chapter](08_distillation.ipynb) tests others, too. F2 and F5 were asked of the first edition's models (four sizes that
+# predict *v*, captions that say everything), by other metrics. F3 is the question of this page. [The
 # verdicts](12_verdicts.ipynb) give every effect with its interval.
 #
 # ## Four ways on

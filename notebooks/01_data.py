@@ -33,7 +33,7 @@ from ldm import profiles
 from ldm.data.scenes.captions import max_words, words
 from ldm.data.scenes.dataset import Scenes
 from ldm.figures import data, tables
-from ldm.figures.pictures import picture_strip
+from ldm.figures.pictures import picture_grid, picture_strip
 from ldm.figures.record import record
 from ldm.metrics import pixels
 from ldm.study import scene_metrics
@@ -89,11 +89,7 @@ fresh = Scenes(config, "val", chosen.n)
 originals = fresh.images(range(chosen.n))
 latents = codec.encode(originals)
 decoded = codec.decode(latents)
-picture_strip(
-    np.stack([originals[:8], decoded[:8]], 1).reshape(16, *originals.shape[1:]),
-    [label for caption in fresh.captions(range(8)) for label in (caption, f"decoded: {caption}")],
-    width=96,
-)
+picture_grid(np.stack([originals[:6], decoded[:6]]), ["scene", "decoded"], fresh.captions(range(6)))
 
 # %% tags=["remove-input"]
 panel = scene_metrics.load_metrics(chosen)

@@ -59,8 +59,22 @@ def test_the_example_takes_the_largest_size_whose_steps_are_paid_and_one_pass_a_
 def test_each_level_has_its_own_number_and_rows_without_a_level_said_everything(told):
     assert {level: rule.steps for (level, _), rule in told.items()} == {"some": 6, "all": 4}
     some, everything = advice.in_words(told, KID).splitlines()
-    assert "says **some of it**" in some and "budget buys **6 steps**" in some
-    assert "says **everything**" in everything and "budget buys **4 steps**" in everything
+    assert "says **some of the scene**" in some and "can run **6 steps** within" in some
+    assert "says **everything**" in everything and "can run **4 steps** within" in everything
+
+
+def test_by_the_clock_the_rule_is_asked_of_budgets_in_seconds_and_of_guided_steps():
+    rows, influences = rows_of(6, "some")
+    rows = rows.assign(nfe=rows["steps"] * rows["guidance"].gt(1).add(1), profile="p")
+    found = advice.rules(rows, [KID], lambda rows, _: influences)
+    asked = lambda seconds: advice.by_the_clock(rows, found, KID, lambda rows, _: influences, seconds)
+    profile = "p"
+    as_flops = {
+        (profile, c): (0.001 * cost, 0.0)
+        for c, cost in (rows["cost"] / rows["steps"]).groupby(rows["c"]).first().items()
+    }
+    assert f"loses {found['some', KID].regret.value:.0%} where" in asked(as_flops), "seconds as FLOPs: the same regret"
+    assert asked({(profile, 8): (0.001, 0.0)}) == "", "a size was not timed"
 
 
 def test_the_table_says_what_other_numbers_would_cost(told):

@@ -284,4 +284,4 @@ def test_slides_are_printed_beside_their_page_and_offered_beside_each_link_once(
     assert made == folder / "a.slides.pdf" and len(reader.PdfReader(made).pages) == 2
     for _ in range(2):
         pdf.offer(tmp_path)
-    assert page.read_text().count('(<a href="../../_static/lessons/a.slides.pdf">PDF</a>)') == 1
+    assert page.read_text().count('(<a href="../../_static/lessons/a.slides.pdf">PDF, with answers</a>)') == 1

@@ -109,7 +109,7 @@ def test_what_was_run_again_stands_below_its_chapter_and_goes_when_its_notebook_
     toc.write_text(text)
     build.list_under_chapters(toc, again)
     chapter, other = yaml.safe_load(toc.read_text())["parts"][0]["chapters"]
-    title = "04_sampling (sizes 16, 32)"
+    title = "A title (sizes 16, 32)"
     assert chapter["sections"] == [{"file": "notebooks/04_sampling--sizes-16-32", "title": title}]
     assert other["file"] == "notebooks/00_answer--n-4"
     old = tmp_path / "_build/html/notebooks/04_sampling--steps-4.html"

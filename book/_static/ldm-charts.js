@@ -29,7 +29,7 @@
     const c = document.documentElement.dataset.theme === "dark" ? DARK : LIGHT;
     const font = getComputedStyle(document.body).fontFamily;
     return {
-      font, background: "transparent",
+      font, background: "transparent", padding: { left: 5, top: 5, bottom: 5, right: 14 },  // half of the last tick's label
       axis: { labelColor: c.ink, titleColor: c.ink, gridColor: c.faint, tickColor: c.faint, labelFont: font, titleFont: font,
         labelOverlap: "greedy", labelSeparation: 6 },
       axisX: { titleLimit: Math.max(120, width - 80) },
@@ -63,8 +63,8 @@
         result.view.finalize();
         continue;
       }
-      if (attempt === 4 || (over <= 0 && over >= -3)) return result;
-      frame += over;
+      if (attempt === 4 || (wide && over <= 0 && over >= -3)) return result;
+      frame = Math.min(Math.max(frame + (wide ? over : 0), 20), width / across / 2);
       result.view.finalize();
     }
   }
@@ -128,7 +128,9 @@
     if (!slider) return;
     const said = document.createElement("output");
     const say = () => {
-      said.textContent = Number(box.view.signal("budget").toPrecision(3)) + (box.view.signal("units")[box.view.signal("axis")] ?? "");
+      const told = Number(box.view.signal("budget").toPrecision(3)) + (box.view.signal("units")[box.view.signal("axis")] ?? "");
+      said.textContent = told;
+      slider.setAttribute("aria-valuetext", told);
     };
     slider.parentElement.append(said);
     for (const name of ["budget", "axis"]) box.view.addSignalListener(name, say);
@@ -159,6 +161,8 @@
     target.querySelector("summary")?.setAttribute("aria-label", "save the chart, or see what it is made of");
     box.view = result.view;
     box.drawnWidth = width;
+    const wide = target.querySelector("svg")?.getBoundingClientRect().width ?? 0;  // measured while the page was laid out
+    if (wide > 1.2 * width && (box.again = (box.again ?? 0) + 1) < 3) box.wanted++;
     await setTo(box.view, kept);
     sayBudget(box, spec);
     if (place(box)) keepInAddress(box, spec);

@@ -1,6 +1,6 @@
 // Lessons: votes are counted, answers judged and results revealed, all in the page; nothing is sent or kept.
-// With ?lesson in the address every .ldm-reveal stays hidden until somebody asks for it, and sections that are for the
-// teacher are not shown at all. On slides arrow keys turn.
+// With ?lesson in the address every .ldm-reveal stays hidden until somebody asks for it, how an answer is found until
+// one was given, and what is for the teacher is not shown at all. On slides arrow keys turn.
 (() => {
   "use strict";
   const asLesson = new URLSearchParams(location.search).has("lesson");
@@ -23,12 +23,14 @@
       const wanted = typeof judged.answer === "string" ? "Choose one." : "Type a number.";
       const verdict = given && !(typeof judged.answer === "number" && Number.isNaN(number(given))) ? judge(judged, given) : "";
       form.dataset.told = verdict;
+      if (verdict) form.querySelector("details")?.removeAttribute("hidden");
       told.textContent = SAID[verdict] ?? wanted;
     });
     for (const button of document.querySelectorAll(".ldm-guess button")) button.addEventListener("click", () => {
       const count = button.querySelector("b");
       count.textContent = Number(count.textContent) + 1;
     });
+    if (asLesson) for (const part of document.querySelectorAll(".ldm-ask details, .ldm-links")) part.hidden = true;
     if (asLesson) for (const mark of document.querySelectorAll("section > .ldm-teacher")) {
       const section = mark.parentElement;
       section.hidden = true;
@@ -60,7 +62,10 @@
       foot.querySelector("span").textContent = `${now + 1} of ${all.length}`;
       history.replaceState(null, "", `${location.pathname}${location.search}#${now + 1}`);
     };
-    const reveal = () => all[now].querySelector(".ldm-show")?.click();
+    const reveal = () => {
+      const button = all[now].querySelector(".ldm-show");
+      button ? button.click() : all[now].querySelectorAll("details[hidden]").forEach((part) => { part.hidden = false; });
+    };
     back.addEventListener("click", () => show(now - 1));
     next.addEventListener("click", () => show(now + 1));
     addEventListener("hashchange", () => show(parseInt(location.hash.slice(1)) - 1 || 0));

@@ -39,10 +39,11 @@ def in_words(found: dict[tuple[str, str], Rule], metric: str) -> str:
     by_steps: dict[int, list[str]] = {}
     for (level, by), one in found.items():
         if by == metric:
-            by_steps.setdefault(one.steps, []).append(f"**{SAYS[level]}**")
+            said = SAYS[level].replace("some of it", "some of the scene")
+            by_steps.setdefault(one.steps, []).append(f"**{said}**")
     lines = [
-        f"- Where the caption says {' or '.join(levels)}, take the largest size of which the budget buys **{steps}"
-        " steps**."
+        f"- Where the caption says {' or '.join(levels)}, take the largest network that can run **{steps} steps**"
+        " within the budget."
         for steps, levels in by_steps.items()
     ]
     return "\n".join(lines) or "No rule: these rows are of one size."
@@ -64,6 +65,38 @@ def prices(rows: pd.DataFrame, seconds: Mapping[tuple[str, int], tuple[float, fl
             f" {_listed([1000 * max(seconds[key][1] for key in keys)], 'ms')} for all that comes before and after"
         )
     return told + ". Where the caption says nothing, there is nothing to guide by: a step is one pass, half of that."
+
+
+def by_the_clock(
+    rows: pd.DataFrame,
+    found: Mapping[tuple[str, str], Rule],
+    metric: str,
+    influences: InfluencesOf,
+    seconds: Mapping[tuple[str, int], tuple[float, float]],
+) -> str:
+    """Say what the same rule by one metric loses where budgets are seconds, in which small networks are not so cheap.
+
+    rows: those of `rules`. seconds: as `ldm.figures.speed.seconds_of`; where a size was not timed, nothing is said.
+    """
+    keys = list(zip(rows["profile"], rows["c"].astype(int), strict=True))
+    if not all(key in seconds for key in keys):
+        return ""
+    rows, told = rows.assign(level=rows["level"].fillna("all")), []
+    passes = rows.groupby(["level", "steps"])["nfe"].transform("max").astype(float)  # a step is guided, as in the rule
+    rows["cost"] = [seconds[key][0] * nfe + seconds[key][1] for key, nfe in zip(keys, passes, strict=True)]
+    for (level, by), one in found.items():
+        if by == metric:
+            part = rows[(rows["level"] == level) & (rows["metric"] == metric)]
+            evidence = Evidence.of(part, metric, influences(part, metric))
+            followed = rule(evidence, evidence, [one.steps])
+            told.append(
+                f"{followed.regret.value:.0%} where the caption says {SAYS[level]} (at worst {followed.worst:.0%};"
+                f" {rule(evidence, evidence).steps} steps would be the number to choose)"
+            )
+    return (
+        "The rule counts FLOPs. By the clock of that machine small networks are slower than their FLOPs say, and some"
+        f" of each picture's time is no network's. With budgets in milliseconds the rule loses {'; '.join(told)}."
+    )
 
 
 def example(found: Mapping[tuple[str, str], Rule], metric: str, rows: pd.DataFrame, gflops: float) -> str:

@@ -25,7 +25,7 @@ WORDS = {  # how a comparison can end, in the order of the legend
     FORFEIT: "the largest affords no step",
 }
 UNITS = {COUNTED: "GFLOPs a picture, all evaluations", DONE: "GFLOPs a picture, truly done", PAPER: COST}
-COLOURS = ("#e07b39", "#3fa796", "#3b6fb6", "#c9c9c9", "#f0d9a8")  # of WORDS, in their order
+COLOURS = ("#e07b39", "#3fa796", "#3b6fb6", "#8f8f8f", "#f0d9a8")  # of WORDS, in their order
 
 
 def advantages(contests: Mapping[str, Contest]) -> alt.FacetChart:
@@ -60,7 +60,8 @@ def along_the_budget(panels: Mapping[str, Bands], words: Mapping[str, str], unit
         alt.Tooltip("best:Q", title="best size"),
     ]
     scale = alt.Scale(domain=list(words.values()), range=list(COLOURS[: len(words)]))
-    legend = alt.Legend(columns=1, labelLimit=260, symbolType="square", symbolOpacity=1)
+    ends = [word for word in words.values() if word in set(data["word"])]  # a legend of what happened
+    legend = alt.Legend(columns=1, labelLimit=260, symbolType="square", symbolOpacity=1, values=ends)
     wins = alt.Color("word:N", title=None, scale=scale, legend=legend)
     base = alt.Chart().encode(x=x, x2=x2)
     zero = alt.Chart().mark_rule(color=INK, strokeDash=[4, 4]).encode(y=alt.datum(0.0))

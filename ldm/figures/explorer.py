@@ -20,7 +20,7 @@ from ldm.statistics.frontier import frontier
 COSTS = {  # a column of the points -> what it is called
     "cost": "normalised cost x steps (the paper's)",
     "flops": "GFLOPs of all network evaluations",
-    "ms": "milliseconds a picture, in batches of 64",
+    "ms": "ms a picture, text and decoding included",
 }
 NAME = "sizes[profile][datum.value]"  # of a rank, on axes
 UNITS = {"cost": "", "flops": " GFLOPs", "ms": " ms"}  # what a budget of each is followed by
@@ -46,7 +46,7 @@ def budget_explorer(
 
     Above, every size at its best guidance against cost, settings beyond the budget faded. Below, the best affordable
     setting of each size with its interval, on an axis that stays where it is while one drags: the winner filled, others
-    marked where their interval overlaps the winner's or where even their fewest steps cost more; at the right the
+    marked where even their fewest steps cost more; at the right the
     chance that a size is the best one within the budget (`ldm.statistics.frontier`), so that nobody reads noise as a
     verdict. Then the pictures that these settings drew.
 
@@ -104,16 +104,13 @@ def budget_explorer(
         .transform_joinaggregate([alt.JoinAggregateFieldDef(op="argmin", field="loss", **{"as": "win"})])
         .transform_calculate(
             wins="datum.loss == datum.win.loss",
-            what=(
-                "datum.setting + (datum.loss == datum.win.loss ? '  ◀ best'"
-                " : datum.loss_lo <= datum.win.loss_hi ? '  ≈ overlaps' : '')"
-            ),
+            what=("datum.setting + (datum.loss == datum.win.loss ? '  ◀ best' : '')"),
         )
     )
     chances = alt.Chart(_ranked(_chances(points, costs, influences), ranks)).transform_filter(
         f"{chosen} && datum.axis == axis && datum.from <= budget * 1.0001 && budget * 1.0001 < datum.to"
     )
-    views = [_curves(data, colour, points, metrics, costs), _winners(data, affordable, chances, colour)]
+    views = [_curves(data, colour, points, metrics, costs), _winners(data, affordable, chances, colour, metrics)]
     if pictures:
         views.append(_looks(affordable, points, pictures, captions or {}))
     heading = alt.TitleParams(text=alt.ExprRef(f"{titles}[metric]"), fontSize=12.5, fontWeight="normal", offset=8)
@@ -207,17 +204,19 @@ def _curves(
         .encode(x=x, y=y, color=colour, text="size:N")
     )
     spent = f"{ ({name: COSTS[name] for name in costs}) }[axis]"
-    named = _below(f"['sampling cost: ' + {spent}, 'dashed: the budget, ' + format(budget, '.3~g')]")
+    named = _below(f"['sampling cost: ' + {spent}, 'dashed: the budget, ' + format(budget, '.3~g') + units[axis]]")
     return alt.layer(line, bars, dots, ends, rule.mark_rule(color=INK, strokeDash=[4, 4])).properties(
         width=560, height=260, title=named
     )
 
 
-def _winners(data: alt.Chart, affordable: alt.Chart, chances: alt.Chart, colour: alt.Color) -> alt.LayerChart:
+def _winners(
+    data: alt.Chart, affordable: alt.Chart, chances: alt.Chart, colour: alt.Color, metrics: Sequence[str]
+) -> alt.LayerChart:
     """Plot the best that each size affords, on the axis of all that is measured of the chosen metric."""
-    y = alt.Y("rank:O", title=None, sort="descending", axis=alt.Axis(labelExpr=NAME))
+    y = alt.Y("rank:O", title=None, axis=alt.Axis(labelExpr=NAME))
     base = affordable.encode(y=y, color=colour)
-    values = alt.X("value:Q", title="quality within the budget", scale=alt.Scale(type="symlog", zero=False, nice=False))
+    values = alt.X("value:Q", title=None, scale=alt.Scale(type="symlog", zero=False, nice=False, padding=8))
     still = data.mark_point(opacity=0).encode(x=values, y=y, tooltip=alt.value(None))  # which holds the axis
     poor = (
         data.transform_aggregate(least="min(spent)", groupby=["model", "rank"])
@@ -242,7 +241,10 @@ def _winners(data: alt.Chart, affordable: alt.Chart, chances: alt.Chart, colour:
         .mark_text(align="right", dy=-14, fontSize=11.5)
         .encode(x=alt.value("width"), y=y, color=alt.value(INK), text="label:N")
     )
-    return alt.layer(still, spans, tops, words, sure, poor).properties(width=560, height={"step": 44})
+    names = {metric: ", ".join([short(metric), quality_lines(metric)[1][2:]]) for metric in metrics}
+    return alt.layer(still, spans, tops, words, sure, poor).properties(
+        width=560, height={"step": 44}, title=_below(f"'best within the budget: ' + {names}[metric]")
+    )
 
 
 def _looks(
@@ -260,6 +262,8 @@ def _looks(
     )
     side = "max(1, min(height / 2, width / length(sizes[profile]) - 6))"
     lines = {level: _lines(said) for level, said in captions.items()}
+    most = max(map(len, lines.values()), default=0)  # the chart has room for what it shows at first
+    lines = {level: [*said, *[""] * (most - len(said))] for level, said in lines.items()}
     title = {"title": _below(f"{lines}[level] || ''")} if lines else {}
     return (
         affordable.transform_lookup(lookup="key", from_=alt.LookupData(urls, "key", ["url"]))

@@ -48,7 +48,7 @@ def curves(rows: pd.DataFrame, metric: str) -> Any:
         "way:N",
         title=None,
         scale=alt.Scale(domain=list(WAYS), range=[[5, 4], [1, 0]]),
-        legend=alt.Legend(symbolType="stroke"),
+        legend=alt.Legend(symbolType="stroke", orient="bottom"),  # beside the other it would be too wide for a phone
     )
     base = alt.Chart(data).encode(
         x=cost_axis("cost", UNITS[DONE]), color=color(data), tooltip=shown, detail="way:N", strokeDash=dash

@@ -30,7 +30,7 @@ WORDS: dict[str, str] = {
     "worse": "surely worse",
     "open": "not told apart",
 }
-COLOURS: dict[str, str] = {"better": "#3b8f5a", "same": "#8fa3ad", "worse": "#c0504d", "open": "#c9c9c9"}
+COLOURS: dict[str, str] = {"better": "#3b8f5a", "same": "#5b8db8", "worse": "#c0504d", "open": "#8f8f8f"}
 UNITS = {DONE: contest.UNITS[DONE], "clock": "seconds a picture, in the networks"}
 Found = Mapping[str, Mapping[str, Evidence]]  # level of caption -> metric -> what is known
 MOST = 0.6  # of a gain or a loss that a chart has room for; tooltips say all of it
@@ -121,7 +121,8 @@ def chart(evidence: Evidence, unit: str = "done") -> Any:
     data = data[["name", "budget", "gain", "lo", "hi", "word", "setting", "value", "n"]]
     shown = data.assign(**{f"{name}_shown": data[name].clip(-MOST, MOST) for name in ("gain", "lo", "hi")})
     scale = alt.Scale(domain=[WORDS[name] for name in OUTCOMES], range=[COLOURS[name] for name in OUTCOMES])
-    wins = alt.Color("word:N", title=None, scale=scale, legend=alt.Legend(columns=1, labelLimit=240))
+    ends = [WORDS[name] for name in OUTCOMES if WORDS[name] in set(data["word"])]
+    wins = alt.Color("word:N", title=None, scale=scale, legend=alt.Legend(columns=1, labelLimit=240, values=ends))
     tooltip = [
         alt.Tooltip("setting:N", title="best setting"),
         alt.Tooltip("budget:Q", title=UNITS[unit], format=".3~g"),

@@ -102,7 +102,9 @@ def picture_grid(
             f'<tr><th scope="rowgroup" colspan="{len(columns)}" style="{label}left;font-weight:400;white-space:normal">'
             f'<span style="{stays}">{html.escape(row)}</span></th></tr><tr>'
             if above
-            else f'<tr><th scope="row" style="{label}left;white-space:nowrap">{html.escape(row)}</th>'
+            else f'<tr><th scope="row" style="{label}left;white-space:nowrap">'
+            + html.escape(row).replace(" = ", "&nbsp;=&nbsp;")  # where a phone's narrow column folds lines
+            + "</th>"
         )
         + "".join(
             f'<td style="padding:2px">{_tag(image, f"{row}, {column}", width)}'

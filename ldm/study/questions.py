@@ -93,7 +93,7 @@ def first_lesson(of: Lessons) -> dict[str, Question]:
         ),
         "verdict": Question(
             ask=f"Small budgets begin with the fewest steps of c = {large} and span two doublings. Is a smaller model"
-            " better there?",
+            " better there? (Surely means: over more than half of that range.)",
             answer={"holds": "yes, surely", "fails": "no, surely not", "undecided": "one cannot tell"}[verdict.answer],
             choices=("yes, surely", "no, surely not", "one cannot tell"),
             why=f"By {title} the advantage of the best smaller model is {verdict.effect.value:.1%} of the value, with a"
