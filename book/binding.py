@@ -94,11 +94,11 @@ def bound(folder: Path, pages: Mapping[str, Printed], toc: Sequence[Entry], pape
 def _front(
     folder: Path, pages: Mapping[str, Printed], toc: Sequence[Entry], read: Mapping[str, Any], paper: Printer
 ) -> Any:
-    """Return the contents on paper. Their own length moves all numbers, so they are printed twice."""
+    """Return the contents on paper. Their own length moves all numbers, so they are printed until it is right."""
     from pypdf import PdfReader
 
-    length, found = 1, None
-    for _ in range(2):
+    margin, length = {"top": "22mm", "bottom": "20mm", "left": "25mm", "right": "25mm"}, 1
+    while True:
         number, part, lines = length + 1, "", []
         for entry in toc:
             if entry.part != part:
@@ -108,10 +108,10 @@ def _front(
             link = (folder / f"{entry.page}.html").as_uri()
             lines.append(f'<a{within} href="{link}">{html.escape(pages[entry.page].title)}<b>{number}</b></a>')
             number += len(read[entry.page].pages)
-        margin = {"top": "22mm", "bottom": "20mm", "left": "25mm", "right": "25mm"}
         found = PdfReader(io.BytesIO(paper(FRONT.format(title=TITLE, parts="\n".join(lines)), margin)))
+        if len(found.pages) <= length:
+            return found
         length = len(found.pages)
-    return found
 
 
 def _places(reader: Any) -> dict[str, tuple[int, float]]:

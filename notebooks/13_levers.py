@@ -10,9 +10,9 @@
 # # Levers: what else a budget can buy
 
 # %% [markdown] tags=["recorded"]
-# **In short.** At small budgets students gain most, and beyond them a worse member of the family as the guide, at the
-# cost of alignment. Rules that tame strong guidance, negative prompts and a search among noises gain nothing in the
-# mean.
+# **In short.** At small budgets students gain most. Beyond them a guide from the family does: a smaller size, or one
+# that was trained less, which captions pay for. Rules that tame strong guidance, negative prompts and a search among
+# noises gain nothing in the mean.
 
 # %% [markdown]
 # **The question.** Size, steps and guidance are not all that one can choose. Beside these, other ways to spend or to
@@ -22,10 +22,11 @@
 # **Why we ask.** Each of them was shown by its authors on one or two large models, mostly at one step count. Here all
 # are on one axis with size and steps, each compared with the best that plain sampling gives for the same cost.
 #
-# **What we run.** The levers, each at c = 8, 16 and 32 in 4, 8 and 16 steps, 1,024 pictures a setting, from the same
-# noise (a search in 4 and 8 steps, fewer bits in 8, students in 1, 2, 4 and 8, a smaller guide not for c = 8, and
-# guides also in 2, 3, 6, 12 and 32 steps). Captions say some; where they say everything, an interval and a smaller
-# guide were asked:
+# **What we run.** The levers, each at c = 8, 16, 24 and 32 in 4, 8 and 16 steps, 1,024 pictures a setting, from the
+# same noise (a search in 4 and 8 steps, fewer bits in 8, students in 1, 2, 4 and 8, a smaller guide not for c = 8, and
+# guides of c = 8, 16 and 32 also in 2, 3, 6, 12 and 32 steps). c = 24 has neither a student nor autoguidance, guides
+# nobody and takes over from nobody. Captions say some; where they say everything, an interval and a smaller guide were
+# asked:
 #
 # | lever | what it does | from |
 # |---|---|---|
@@ -87,31 +88,34 @@ display(*charts.answer(found))
 # What the results of this book say, of captions that say some, in the mean over a lever's costs:
 #
 # - **Students** gain most at small budgets: they are asked once a step, and need few. By FD they are surely better up
-#   to 0.13 GFLOPs, by 47 to 84 %, and not told apart from 0.26 on; in the mean it falls by 43 % [37, 49]. By KID they
-#   are surely better at all eight costs, by 33 to 57 %. Alignment gains most where plain sampling affords no guidance,
-#   19 % at 0.21 GFLOPs and 6 % at 0.43. They have to be trained first, for a tenth of what their teachers took.
-# - **A worse member of the family as the guide** gains most beyond. Autoguidance is surely better than plain sampling
-#   by both distances at every cost; it lowers FD by 51 % [39, 63] and KID by 42 % [36, 50]. Plain sampling by c = 32 in
-#   eight steps has an FD of 8.7. Guided by a shorter trained c = 8, c = 16 has 8.1 in four steps, for a tenth of the
-#   FLOPs. By KID it is far from that.
-# - **The caption pays for it.** Alignment is surely worse at six of seven costs, by 13 %. A smaller guide that is not
-#   told the caption lies between: FD falls by 51 %, KID by 29 %, and alignment is better at two costs and worse at
-#   three.
-# - **An interval** gains a little by all three (9, 13 and 3 %) and never surely loses. **Kept features** gain by KID
-#   and alignment, and not by FD.
-# - **A size for each noise level** gains in alignment alone. If c = 16 draws the first two of eight steps of c = 32, FD
-#   is 9.8 in place of 8.7; if c = 8 draws them, 14.5.
-# - **Solvers of higher order** gain by FD and lose by the others. **Rescaled guidance, CFG++ and projected guidance**
-#   gain by none. They are made against strong guidance, which plain sampling need not use.
-# - **Negative prompts** lose by all three: 11 % by FD [0, 19], 18 % by KID and 27 % by alignment. A caption with one
-#   thing changed has most in common with the right one, and leading away from it does more harm than leading away from
-#   another scene's, by FD and alignment at every setting.
+#   to 0.13 GFLOPs, by 47 to 84 %, not told apart at 0.26, and surely worse at 0.85; in the mean it falls by 39 %
+#   [32, 45]. By KID they are surely better at all eight costs, by 30 to 57 %. Alignment gains most at the smallest
+#   budgets, where plain sampling cannot afford guidance; at 0.21 GFLOPs it still gains 19 %, at 0.43 6 %. Students have
+#   to be trained first, for a tenth of what their teachers took.
+# - **Another member of the family as the guide** gains most beyond. By both distances it is surely better than plain
+#   sampling at every cost: a smaller guide that is not told the caption lowers FD by 52 % [41, 62] and KID by 36 %
+#   [29, 45]; autoguidance, by a guide that is told it and was trained less, lowers FD by 46 % [33, 59] and KID by 39 %
+#   [33, 47]. Plain sampling by c = 24 in eight steps has an FD of 8.5. Guided by a shorter trained c = 8, c = 16 has
+#   8.1 in four steps, for a sixth of the FLOPs. By KID it is far from that.
+# - **The caption pays for autoguidance.** Alignment is surely worse at six of seven costs, in the mean by 14 %. With a
+#   smaller guide it gains 5 % in the mean, most of it at the smallest cost; at the two largest it is surely worse.
+# - **An interval** gains by all three (11, 16 and 4 %) and never surely loses. **Kept features** gain by all three in
+#   the mean (5, 9 and 11 %), and by FD are surely worse at three of eight costs.
+# - **A size for each noise level** gains by KID and alignment (9 and 6 %), and by FD at two of 17 costs alone. If c =
+#   24 draws the first two of eight steps of c = 32, FD is 7.5 in place of 8.7, which is not sure; if c = 16 does, 9.8;
+#   if c = 8 does, 14.5.
+# - **Solvers of higher order** gain by FD, not surely in the mean (11 % [-1, 21]), and lose by the others. **Rescaled
+#   guidance, CFG++ and projected guidance** gain by none. They are made against strong guidance, which plain sampling
+#   need not use.
+# - **Negative prompts** lose by KID and alignment, 21 and 26 %; by FD the loss is not sure (7 % [-3, 14]). A caption
+#   with one thing changed has most in common with the right one, and leading away from it does more harm than leading
+#   away from another scene's, by FD and alignment at every setting.
 # - **A search among noises** loses by all three in the mean. A look at one more picture, decoded, costs as much as
-#   nearly three passes of c = 32. At its largest budget alone it is surely better, by alignment (4 %).
+#   nearly three passes of c = 32. At its last cost alone it is surely better by alignment (4 %).
 #
-# Where captions say everything, **an interval** gains by all three metrics (17, 17 and 15 %), more than where they say
-# some; at one of eight costs it is surely worse by KID. **A smaller guide** gains 25 % by FD [16, 33] and 35 % by KID
-# [28, 43]; alignment is surely better at two of five costs and surely worse at two.
+# Where captions say everything, **an interval** gains by all three metrics (18, 17 and 13 %), more than where they say
+# some; at one cost it is surely worse by FD, and at one by KID. **A smaller guide** gains 33 % by FD [25, 42], 36 % by
+# KID [29, 43] and 42 % by alignment [37, 50], which is surely better at two of five costs and surely worse at one.
 
 # %% [markdown]
 # ## What each lever is worth
@@ -135,9 +139,9 @@ display(*charts.by_level(found, charts.likely, metrics[:1]))
 # %% [markdown]
 # ## Does a smaller model win, with a guide?
 #
-# Sizes are compared again, as in [the chapter about sampling](04_sampling.ipynb), where every size may be guided by a
-# member of the family. Solid lines join the settings that no cheaper one of the same size beats. Dashed lines are
-# plain sampling.
+# The sizes that have all guides are compared again, as in [the chapter about sampling](04_sampling.ipynb), where every
+# size may be guided by a member of the family. Solid lines join the settings that no cheaper one of the same size
+# beats. Dashed lines are plain sampling.
 
 # %% tags=["remove-input"]
 guided = lever_grid.with_guides(store, evaluator, chosen.level)
@@ -152,8 +156,8 @@ display(*guides.contests(guided, metrics, store.influences))
 # %% [markdown]
 # The paper's finding F3, that a smaller model wins at small budgets, asked both ways
 # ([the rule](../book/protocol.md)), from the fewest steps of the largest and from four of its steps. A guided step
-# counts as the two passes that it is, one training a size is asked, and c = 24 is not, so the answers may differ from
-# those of [the chapter about sampling](04_sampling.ipynb):
+# counts as the two passes that it is, one training a size is asked, and c = 24, which has not all guides, is not. So
+# the answers may differ from those of [the chapter about sampling](04_sampling.ipynb):
 
 # %% tags=["remove-input"]
 guides.verdicts(guided, metrics, store.influences)
@@ -188,6 +192,11 @@ search.chart(rows[rows["level"] == chosen.level], metrics, store.influences)
 
 # %% tags=["remove-input"]
 display(*charts.by_level(found, charts.flips))
+
+# %% [markdown] tags=["recorded"]
+# A smaller guide is cheaper in FLOPs than in seconds: two networks are asked one after the other, and a network that is
+# asked alone takes longer for a picture than one that is asked for two at once. By the clock its gain in alignment goes
+# away, and where captions say everything its gain by KID as well. By FD it stays.
 
 # %% [markdown]
 # ## Every setting
@@ -225,10 +234,11 @@ record("levers", {level: len(rows[rows["level"] == level]) for level in levels})
 # %% [markdown]
 # ## Limits
 #
-# Three sizes, one training of each, a hundred times smaller than the paper's, on latents of 8 x 8 pixels. c = 24 was
-# trained later and is not asked; where its plain sampling is better than theirs, a lever gains less than it seems. Each
-# lever has a handful of settings from its paper, which were found for other models; somebody who tunes it may find
-# more. A lever that did nothing here can still be worth something at 512 x 512.
+# Four sizes, one training of each, a hundred times smaller than the paper's, on latents of 8 x 8 pixels. The fourth, c
+# = 24, came last, and its plain sampling is good for its cost: students and autoguidance, which it has not, are
+# compared with it all the same, and may gain less than if it had them. Each lever has a handful of settings from its
+# paper, which were found for other models; somebody who tunes it may find more. A lever that did nothing here can still
+# be worth something at 512 x 512.
 #
 # ## Try it
 #

@@ -25,7 +25,7 @@ from ldm.paths import ROOT
 from ldm.study.results import Store
 
 store = Store(ROOT)
-rows = store.rows(study="benchmark", profile="laptop")
+rows = speed.newest(store.rows(study="benchmark", profile="laptop"))
 races = speed.races(rows)
 ours = races[races["who"] == speed.OURS].set_index("race")
 others = races[races["who"] != speed.OURS]
@@ -87,7 +87,7 @@ Markdown(protocol.folded(rows[rows["task"] == "picture"], {}, "python -m benchma
 # ## Where the time goes on a CPU
 #
 # Four things cost more than arithmetic. The list begins with the one that gained most when we mended it. XLA is the
-# compiler of JAX. These factors were [noted](../book/log.md) once, on the machine named above.
+# compiler of JAX. These factors were [noted](../book/log.md) once, on an AMD EPYC of 2021.
 #
 # - *Attention over 256 positions.* Written as softmax(QK')V, XLA's CPU code spends twenty times as long on the softmax
 #   as on both products. It does not if the heads come first and the division by the sum comes *after* the second

@@ -45,7 +45,9 @@ def rows(made, evaluator) -> pd.DataFrame:
 
 
 def evidence(rows: pd.DataFrame) -> figures.Found:
-    return figures.evidence(rows.assign(clock=rows["done"] ** 0.7), ["some", "all"], [METRIC], lambda *_: {})
+    """By the clock a lever takes ten times as long as its FLOPs say, in place of a plain setting's one."""
+    clock = rows["done"] * np.where(rows["lever"] == "", 1, 10)
+    return figures.evidence(rows.assign(clock=clock), ["some", "all"], [METRIC], lambda *_: {})
 
 
 def test_what_is_recorded_whole_counts_with_what_it_truly_costs(rows):

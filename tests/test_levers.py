@@ -240,20 +240,25 @@ def test_the_grid_asks_every_lever_at_every_size_and_step_count():
     assert len(set(cells)) == len(cells) == len({key(cell) for cell in cells})
     for kind in (Interval, Handover, Kept, Rescaled, Projected, Renoised, Negative):
         asked = {(cell.c, cell.steps) for cell in cells if isinstance(cell.lever, kind)}
-        assert asked == {(c, steps) for c in (8, 16, 32) for steps in lever_grid.STEPS}
+        assert asked == {(c, steps) for c in (8, 16, 24, 32) for steps in lever_grid.STEPS}
     guides = {(cell.c, cell.lever.c, cell.lever.captioned) for cell in cells if isinstance(cell.lever, Guide)}
     assert guides == {
         *((8, 8, True), (16, 16, True), (32, 32, True), (16, 8, True), (32, 16, True)),
-        *((16, 8, False), (32, 8, False), (32, 16, False)),
+        *((16, 8, False), (24, 8, False), (24, 16, False), (32, 8, False), (32, 16, False)),
     }
+    assert {cell.lever.c for cell in cells if isinstance(cell.lever, Handover)} == set(lever_grid.PARTNERS)
+    assert {cell.c for cell in lever_grid.student_grid(OPEN)} == set(lever_grid.PARTNERS)
 
 
 def test_guides_are_asked_at_every_step_count_but_for_many_of_the_largest():
     cells = lever_grid.guided_grid(OPEN)
     assert {cell.steps for cell in cells if cell.c == 8} == set(OPEN.steps)
     assert {cell.steps for cell in cells if cell.c == 32} == {s for s in OPEN.steps if s <= lever_grid.MOST}
-    both = {cell for cell in lever_grid.lever_grid(OPEN) if isinstance(cell.lever, Guide)}
-    assert both == {cell for cell in cells if cell.steps in lever_grid.STEPS}
+    asked = lever_grid.lever_grid(OPEN, lever_grid.PARTNERS)
+    assert {cell.c for cell in cells} == set(lever_grid.PARTNERS)
+    assert {cell for cell in asked if isinstance(cell.lever, Guide)} == {
+        cell for cell in cells if cell.steps in lever_grid.STEPS
+    }
     assert lever_grid.guided_grid(profiles.get("smoke")) == []
 
 

@@ -61,5 +61,7 @@ def test_a_search_is_compared_with_one_picture_at_the_best_guidance_of_each(rows
 
 def test_the_chart_begins_with_one_picture_and_without_rows_says_so(rows):
     chart = search.chart(rows, METRICS, lambda *_: {})
-    assert set(chart.data["candidates"]) == {1, 2, 4, 8} and set(chart.data["panel"]) == {"c = 8", "c = 16", "c = 32"}
+    assert set(chart.data["candidates"]) == {1, 2, 4, 8} and set(chart.data["panel"]) == {
+        f"c = {c}" for c in lever_grid.SIZES
+    }
     assert search.chart(rows[rows["lever"] == ""], METRICS, lambda *_: {}).data == search.MISSING

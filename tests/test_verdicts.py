@@ -165,7 +165,7 @@ def test_a_sampler_beside_another_is_starred_where_it_differs():
     )
     text = tables.side_by_side(gaps)
     assert text.count("] *") == (gaps["lo"] > 0).sum() + (gaps["hi"] < 0).sum()
-    assert f"ddpm: surely worse in {(gaps['lo'] > 0).sum()} of 12 settings" in text
+    assert f"DDPM: surely worse in {(gaps['lo'] > 0).sum()} of 12 settings" in text
 
 
 def distilled(teacher, student, seed: int = 0, **options):
@@ -199,7 +199,7 @@ def test_f6_takes_the_largest_size_that_has_a_student():
     rows, influences = distilled(lambda c, steps, w: 400 / c + 10 / steps, lambda c, steps, w: 300 / c)
     trio = rows[(rows["c"] < 32) | (rows["task"] == "pretrain")]
     found, without = (student.f6(some, "kid_effnet", influences) for some in (trio, trio[trio["c"] < 32]))
-    assert found == without and "c = 16 by codi" in found.meaning
+    assert found == without and "c = 16 by CoDi" in found.meaning
 
 
 @pytest.mark.parametrize(("by", "answer"), [(-0.2, "holds"), (0.0, "holds"), (0.03, "holds"), (0.2, "fails")])

@@ -14,6 +14,7 @@ from ldm.figures.charts import INK, best, coloured, columns, curve, models, pick
 from ldm.figures.levels import NETWORKS, SAYS
 from ldm.figures.pictures import data_url
 from ldm.metrics.catalogue import short
+from ldm.statistics import verdicts
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.frontier import frontier
 
@@ -67,6 +68,8 @@ def budget_explorer(
     shown = {name: list(dict.fromkeys(points[name])) for name in CHOICES}
     titles = {metric: list(quality_lines(metric)) for metric in metrics}
     named = {"metric": short, "level": SAYS.__getitem__, "profile": _networks}
+    if "sampler" not in called:
+        named["sampler"] = verdicts.called
     selects = [
         _select(name, values, [named.get(name, str)(value) for value in values], called.get(name, ""))
         for name, values in shown.items()

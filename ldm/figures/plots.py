@@ -26,6 +26,7 @@ from ldm.figures.charts import (
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.optimum import best_guidance
+from ldm.statistics.verdicts import called
 
 __all__ = [
     "guidance_curves",
@@ -176,7 +177,7 @@ def quality_vs_cost(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
 def quality_by_sampler(rows: pd.DataFrame, metric: str) -> alt.FacetChart:
     """Plot quality at the best guidance against sampling cost, a panel a sampler on common axes (paper, Fig. 11)."""
     rows = best(pick(rows, metric), ["sampler", "c", "steps"]).sort_values("cost")
-    data = columns(rows).assign(sampler=rows["sampler"])
+    data = columns(rows).assign(sampler=rows["sampler"].map(called))
     x = cost_axis()
     base = alt.Chart().encode(x=x, color=color(data), tooltip=tooltip(data, metric))
     return (

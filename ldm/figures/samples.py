@@ -18,6 +18,7 @@ from ldm.data.scenes.captions import Level
 from ldm.data.scenes.dataset import Scenes
 from ldm.figures.pictures import picture_grid, picture_strip
 from ldm.profiles import Profile
+from ldm.statistics.verdicts import called
 from ldm.study.cells import Evaluates
 from ldm.study.results import Store
 from ldm.study.sampling import Evaluation, SamplingEvaluator
@@ -34,6 +35,8 @@ LABELS = {
 
 def label(field: str, value: Any) -> str:
     """Return a cell's field and its value in words: `8 steps`."""
+    if field == "sampler":
+        return called(value)
     return "1 step" if (field, value) == ("steps", 1) else LABELS[field].format(value)
 
 

@@ -44,6 +44,12 @@ def latest(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["machine"] == rows.loc[rows["created"].idxmax(), "machine"]] if len(rows) else rows
 
 
+def newest(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of each metric from the machine that measured it last: no page mixes two."""
+    machine = rows.sort_values("created").groupby("metric")["machine"].last()
+    return rows[rows["machine"] == rows["metric"].map(machine)]
+
+
 def seconds_of(store: Store, profile: Profile) -> dict[tuple[str, int], tuple[float, float]]:
     """Return `seconds_a_picture` of a profile.
 

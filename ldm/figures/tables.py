@@ -11,6 +11,7 @@ import pandas as pd
 
 from ldm.metrics.catalogue import METRICS, short
 from ldm.statistics import comparisons
+from ldm.statistics.verdicts import called
 
 LONG = 8  # rows from which on a table is folded
 WORDS = {  # columns of frames -> what a reader calls them
@@ -101,6 +102,7 @@ def side_by_side(gaps: pd.DataFrame) -> str:
     A star stands where the interval excludes 0; how often it does is said, too.
     """
     by = gaps.columns[0]
+    gaps = gaps.assign(sampler=gaps["sampler"].map(called)) if by == "sampler" else gaps
     table = gaps.assign(steps=gaps["steps"].astype(str) + " steps", text=comparisons.in_words(gaps)).pivot_table(
         index=[by, "c"], columns="steps", values="text", aggfunc="first", sort=False
     )

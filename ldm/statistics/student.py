@@ -16,7 +16,7 @@ from ldm.statistics.bootstrap import Influences, basic, lower_is_better, replica
 from ldm.statistics.budget import affordable
 from ldm.statistics.comparisons import accelerated
 from ldm.statistics.evidence import training_scatter
-from ldm.statistics.verdicts import Verdict, answered, listed
+from ldm.statistics.verdicts import Verdict, answered, called, listed
 
 TEACHER = "pretrain"
 ALIKE = 1.5  # factors of steps saved whose ratio is below this count as the same
@@ -64,8 +64,8 @@ def f6(
         answer=answered(effect, -margin),
         metric=metric,
         effect=effect,
-        meaning=f"advantage of the best smaller undistilled model over c = {largest} by {method} in {steps} steps, as a"
-        f" share of the latter's value; {margin:.0%} worse counts as alike:",
+        meaning=f"advantage of the best smaller undistilled model over c = {largest} by {called(method)} in {steps}"
+        f" steps, as a share of the latter's value; {margin:.0%} worse counts as alike:",
         asked=f"a budget of {budget:.3g}, sizes {listed(compared['size'])}",
     )
 
@@ -114,7 +114,8 @@ def every_size_gains(
         answer=answered(effect, 0),
         metric=metric,
         effect=effect,
-        meaning=f"least gain of any size by {method} in {steps} steps over its teacher, as a share of the value:",
+        meaning=f"least gain of any size by {called(method)} in {steps} steps over its teacher, as a share of the"
+        " value:",
         asked=f"c = {listed(sizes)}",
     )
 
@@ -150,6 +151,6 @@ def same_factor(
         answer="holds" if effect.hi < ALIKE else "fails" if effect.lo > ALIKE else "undecided",
         metric=metric,
         effect=effect,
-        meaning=f"largest factor of steps saved by {method} in {steps} steps over the smallest, of all sizes:",
+        meaning=f"largest factor of steps saved by {called(method)} in {steps} steps over the smallest, of all sizes:",
         asked=f"c = {listed(sizes)}",
     )

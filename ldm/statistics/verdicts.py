@@ -52,6 +52,11 @@ def listed(values: Iterable) -> str:
     return ", ".join(map(str, sorted(set(values))))
 
 
+def called(name: str) -> str:
+    """Return a sampler's or a student's name as sentences have it: DDIM, DPM++, CoDi."""
+    return {"codi": "CoDi", "unipc": "UniPC"}.get(name, name.upper())
+
+
 def answered(effect: Estimate, level: float) -> str:
     """Say whether the effect's interval lies above the level (holds), below it (fails), or holds it (undecided)."""
     return "holds" if effect.lo > level else "fails" if effect.hi < level else "undecided"
@@ -174,8 +179,8 @@ def f4(
         answer=majority(shares["agree"], shares["differ"]),
         metric=metric,
         effect=Estimate.of(value, error, evidence.n),
-        meaning=f"advantage of the best smaller model by {sampler}, minus its advantage by {usual}:",
-        asked=f"{usual} and {sampler}, sizes {listed(evidence.sizes)}; {evidence.trainings}",
+        meaning=f"advantage of the best smaller model by {called(sampler)}, minus its advantage by {called(usual)}:",
+        asked=f"{called(usual)} and {called(sampler)}, sizes {listed(evidence.sizes)}; {evidence.trainings}",
         detail=f"the answers surely agree over {shares['agree']:.0%} of the doublings, surely differ over"
         f" {shares['differ']:.0%}" + f"; {evidence.spread}" * bool(evidence.spread),
     )
@@ -230,7 +235,7 @@ def order_of_samplers(
         answer="holds" if effect.lo > 0 else "fails" if effect.hi < MARGIN else "undecided",
         metric=metric,
         effect=effect,
-        meaning=f"excess of {worse} over {better}, as a share of the value:",
+        meaning=f"excess of {called(worse)} over {called(better)}, as a share of the value:",
         asked=f"{len(pairs)} pairs of size and steps, {FEWEST} to {MOST_OF_FEW}; {evidence.trainings}",
         detail=evidence.spread,
     )

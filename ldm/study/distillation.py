@@ -14,6 +14,7 @@ from ldm.networks import cost
 from ldm.profiles import Profile
 from ldm.statistics import optimum
 from ldm.statistics.bootstrap import lower_is_better
+from ldm.statistics.verdicts import called
 from ldm.study import sampling
 from ldm.tasks.distillation import methods as taught
 
@@ -176,7 +177,7 @@ def named(rows: pd.DataFrame) -> pd.DataFrame:
     It holds the teacher, by which sampler, or whose student, those of guided distillation under one name.
     """
     names = [
-        name_of(task) + (f" by {sampler}" if task == "pretrain" and sampler != "ddim" else "")
+        name_of(task) + (f" by {called(sampler)}" if task == "pretrain" and sampler != "ddim" else "")
         for task, sampler in zip(rows["task"], rows["sampler"], strict=True)
     ]
     return rows.assign(**{"drawn by": names})
@@ -218,5 +219,6 @@ def effort(rows: pd.DataFrame, profile: Profile) -> pd.DataFrame:
     for (kind, c), part in rows[rows["task"] != "pretrain"].groupby(["task", "c"], sort=False):
         seen, per_step = int(part["images_seen"].iloc[0]), float((part["cost"] / part["steps"]).iloc[0])
         compute = cost.training_compute(per_step, seen) * taught.passes(kind) / taught.passes("continued")
-        found.append((kind, c, seen, compute, compute / cost.training_compute(per_step, profile.length)))
+        share = compute / cost.training_compute(per_step, profile.length)
+        found.append((NAMES.get(kind, kind), c, seen, compute, share))
     return pd.DataFrame(found, columns=["kind", "c", "images", "compute", "share"])

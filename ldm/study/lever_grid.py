@@ -1,6 +1,6 @@
 """Which settings of each lever are asked, and what is recorded of them beside plain sampling.
 
-The grid is small: three sizes, 4, 8 and 16 steps (guides at more), and of each lever's own numbers what its paper says,
+The grid is small: four sizes, 4, 8 and 16 steps (guides at more), and of each lever's own numbers what its paper says,
 or what is said here to be ours. Guidance is at one or two values near the best ones without a lever. Plain sampling,
 which a lever has to beat, has five values and eight step counts.
 """
@@ -16,6 +16,7 @@ import pandas as pd
 from ldm.data.scenes.captions import Level
 from ldm.data.scenes.unwanted import Unwanted
 from ldm.profiles import Profile
+from ldm.statistics.verdicts import called
 from ldm.statistics.worth import PLAIN
 from ldm.study import distillation
 from ldm.study.evaluator import Evaluator
@@ -38,7 +39,8 @@ from ldm.study.results import Store
 from ldm.study.sampling import Evaluation, SamplingEvaluator, sampling_grid
 from ldm.tasks import models, register
 
-SIZES = (8, 16, 32)  # that are compared, and that guide each other or take over; others of the family change nothing
+SIZES = (8, 16, 24, 32)  # that are compared; others of the family change nothing
+PARTNERS = (8, 16, 32)  # of these: that guide, also after a shorter training, take over from others and have students
 STEPS = (4, 8, 16)
 MOST = 16  # steps of the largest size, where guides are compared at every step count
 BITS = 8  # steps at which weights in fewer bits are asked: they save bytes, and no FLOPs
@@ -66,7 +68,7 @@ def settings(profile: Profile, c: int, steps: int) -> Iterator[tuple[Lever, tupl
     for every, depth in ((2, 3), (3, 1)):
         yield Kept(every=every, depth=depth), around
     yield from guides(profile, c, steps)
-    for other in SIZES:
+    for other in PARTNERS:
         for after in sorted({max(1, round(steps * share)) for share in (0.25, 0.5, 0.75)}) if other != c else ():
             yield Handover(c=other, after=after), (3.0,)
     yield Projected(norm=NORM), (3.0, 6.0)
@@ -81,12 +83,16 @@ def settings(profile: Profile, c: int, steps: int) -> Iterator[tuple[Lever, tupl
 
 
 def guides(profile: Profile, c: int, steps: int) -> Iterator[tuple[Guide, tuple[float, ...]]]:
-    """Yield each member of the family that guides a size, with the values of guidance."""
-    smaller = [size for size in SIZES if size < c]
+    """Yield each member of the family that guides a size, with the values of guidance.
+
+    No shorter training guides a size that is none of PARTNERS: of c = 24 none was kept.
+    """
+    smaller = [size for size in PARTNERS if size < c]
     short, middle = profile.lengths[1], profile.lengths[len(profile.lengths) // 2]
     for guide in smaller[:1] + smaller[1:][-1:]:  # the smallest, and the next smaller one
         yield Guide(c=guide, images=profile.length, captioned=False), usual(c, steps)
-    for guide, images in [(c, short)] + [(size, middle) for size in smaller[-1:]]:
+    worse = [(c, short)] + [(size, middle) for size in smaller[-1:]]
+    for guide, images in worse if c in PARTNERS else ():
         yield Guide(c=guide, images=images, captioned=True), (2.0, 3.0)
 
 
@@ -99,14 +105,14 @@ def lever_grid(
 
 
 def guided_grid(
-    profile: Profile, sizes: Sequence[int] = SIZES, *, level: Level | None = None, seed: int = 0
+    profile: Profile, sizes: Sequence[int] = PARTNERS, *, level: Level | None = None, seed: int = 0
 ) -> list[LeverEvaluation]:
-    """Return every guide at these of SIZES and at the profile's step counts, MOST of the largest at most.
+    """Return every guide at these of PARTNERS and at the profile's step counts, MOST of the largest at most.
 
-    Sizes are compared by it, so each needs the step counts that cost what few steps of the largest do. Nothing for a
-    profile that has not all of SIZES.
+    Sizes are compared by it, so each needs the step counts that cost what few steps of the largest do, and all guides.
+    Nothing for a profile that has not all of SIZES.
     """
-    at = [(c, steps) for c in SIZES for steps in profile.steps if c != SIZES[-1] or steps <= MOST]
+    at = [(c, steps) for c in PARTNERS for steps in profile.steps if c != PARTNERS[-1] or steps <= MOST]
     return _cells_at(at, guides, profile, sizes, level, seed)
 
 
@@ -154,13 +160,13 @@ def solver_grid(profile: Profile, sizes: Sequence[int] = SIZES, *, level: Level 
 
 
 def student_grid(
-    profile: Profile, sizes: Sequence[int] = SIZES, *, level: Level | None = None
+    profile: Profile, sizes: Sequence[int] = PARTNERS, *, level: Level | None = None
 ) -> list[distillation.Distilled]:
-    """Return the consistent students of the same sizes, at all guidance that they know: cells of their own study."""
+    """Return the consistent students of PARTNERS, at all guidance that they know: cells of their own study."""
     return distillation.distillation_grid(
         profile,
         distillation.CONSISTENT,
-        [c for c in SIZES if c in sizes and c in profile.family],
+        [c for c in PARTNERS if c in sizes and c in profile.family],
         distillation.STEPS,
         profile.distilled_guidance,
         level=level,
@@ -207,7 +213,7 @@ def with_guides(store: Store, evaluator: LeverEvaluator, level: Level) -> pd.Dat
 
     Columns as of `recorded`. It has no rows where one of the settings is missing.
     """
-    plain, cells = _plain(store, evaluator.profile, level), guided_grid(evaluator.profile, level=level)
+    plain, cells = _plain(store, evaluator.profile, level, PARTNERS), guided_grid(evaluator.profile, level=level)
     there = all(register.is_known(evaluator.profile, *model) for cell in cells for model in evaluator.models_of(cell))
     keys = [evaluator.key(cell) for cell in cells] if cells and there and not plain.empty else []
     whole = bool(keys) and all(store.has(key) for key in keys)
@@ -221,12 +227,12 @@ def _with_costs(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(level=rows["level"].fillna("all"), done=rows["done"].astype(float).fillna(spent))
 
 
-def _plain(store: Store, profile: Profile, level: Level) -> pd.DataFrame:
+def _plain(store: Store, profile: Profile, level: Level, sizes: Sequence[int] = SIZES) -> pd.DataFrame:
     """Return the rows of plain sampling at a level, nothing where a setting is missing."""
     rows = by_level(store, profile, [level], profile.n)
-    rows = rows[(rows["seed"] == 0) & rows["c"].isin(SIZES)]
+    rows = rows[(rows["seed"] == 0) & rows["c"].isin(sizes)]
     steps, guidance = set(rows["steps"]), set(rows["guidance"])
-    whole = rows["key"].nunique() == len(SIZES) * len(steps) * len(guidance)
+    whole = rows["key"].nunique() == len(sizes) * len(steps) * len(guidance)
     return rows if whole and set(STEPS) <= steps and guidance == set(profile.guidance) else rows[:0]
 
 
@@ -247,7 +253,7 @@ def _cells(evaluator: LeverEvaluator, level: Level) -> dict[str, dict[str, Pulle
         keep(evaluator, cell, Pulled(cell.lever.name, cell.lever.dose, evaluator.asked(cell)), verified)
     for cell in solver_grid(profile, level=level):
         twice = 2 * int(profile.plan(cell.sampler, cell.steps).n)
-        keep(plain, cell, Pulled(SOLVED, cell.sampler, [(cell.c, WHOLE, twice)]))
+        keep(plain, cell, Pulled(SOLVED, called(cell.sampler), [(cell.c, WHOLE, twice)]))
     for cell in student_grid(profile, level=level):
         keep(students, cell, Pulled(STUDENTS, distillation.NAMES[cell.kind], [(cell.c, ALONE, cell.steps)]))
     return found
