@@ -11,8 +11,8 @@
 
 # %% [markdown] tags=["recorded"]
 # **In short.** At the cost of two steps of the largest model a smaller one is surely better by FD-scene and KID. At
-# three and more nothing is sure by any metric. Step for step FD-scene hardly tells c = 24 from c = 32, which costs 1.7
-# times as much; by KID and alignment c = 24 is behind. Trainings of one size differ, too.
+# three and more nothing is sure by any metric. At equal steps c = 24 and c = 32 score almost alike by FD-scene,
+# although c = 32 costs 1.7 times as much; by KID and alignment c = 24 is behind. Trainings of one size differ, too.
 
 # %% [markdown]
 # **The question.** A budget for one picture is given. Is it better spent on a few steps of a large model or on

@@ -129,9 +129,9 @@ display(*charts.by_level(found, charts.chart, metrics[:1]))
 # %% [markdown]
 # ## Which lever has the best setting?
 #
-# The chance that the best setting within a budget (in GFLOPs) uses this lever, given the intervals; the more settings a
-# lever has, the likelier. The last column is the mean loss, over these budgets, of someone who may use only this lever
-# and plain sampling.
+# The chance that the best setting within a budget (in GFLOPs) uses this lever, given the intervals; a lever with more
+# settings has more tries, and so a higher chance. The last column is the mean loss, over these budgets, of someone who
+# may use only this lever and plain sampling.
 
 # %% tags=["remove-input"]
 display(*charts.by_level(found, charts.likely, metrics[:1]))
@@ -173,7 +173,8 @@ guides.verdicts(guided, metrics, store.influences)
 # ## Does a search please more than its verifier?
 #
 # A search keeps what its verifier likes. Whether the pictures are better, others have to say: the detector, which
-# judges alignment, and the distances. In the fewest steps, against one picture in as many steps, whatever it costs:
+# judges alignment, and the distances. The chart sets the best of several pictures beside a single one in
+# the same four steps, whatever the search costs:
 
 # %% tags=["remove-input"]
 search.chart(rows[rows["level"] == chosen.level], metrics, store.influences)
@@ -209,7 +210,8 @@ charts.explore(rows, metrics, store)
 # %% [markdown]
 # ## Pictures at one budget
 #
-# The first four captions, none chosen, from the same noise. Each lever at its best setting within the budget:
+# The first four captions, none chosen, from the same noise. Each lever at its best setting within the budget, with what
+# that setting scores:
 
 # %% tags=["remove-input"]
 display(charts.pictures(store, found, budget, captions))

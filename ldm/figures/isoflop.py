@@ -25,9 +25,15 @@ def shown(rows: pd.DataFrame, metric: str, influences: Influences | None = None)
     return profiles(found, metric), Markdown(in_words(found))
 
 
+def power_of_ten(number: float) -> str:
+    """Return a large number as charts have it: 3.8 x 10¹²."""
+    digits, power = f"{number:.1e}".split("e+")
+    return f"{digits} x 10" + str(int(power)).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
 def profiles(found: IsoFlop, metric: str) -> alt.LayerChart:
     """Plot quality against size at equal training FLOPs, a line a budget, the best size of each marked."""
-    data = found.profiles.assign(budget_text=[f"{b:.2g}" for b in found.profiles["budget"]])
+    data = found.profiles.assign(budget_text=[power_of_ten(b) for b in found.profiles["budget"]])
     winners = data.merge(found.best[["budget", "size"]], on=["budget", "size"])
     order = list(dict.fromkeys(data["budget_text"]))
     x = alt.X(

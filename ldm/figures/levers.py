@@ -196,14 +196,21 @@ def explore(rows: pd.DataFrame, metrics: Sequence[str], store: Store) -> Any:
 def pictures(store: Store, found: Found, budget: float, captions: Sequence[str]) -> Any:
     """Show what each lever draws best of the first captions within one budget, in GFLOPs: a line each, the best first.
 
-    They are of the first level, and best by its first metric.
+    They are of the first level, and best by its first metric; each line says what its setting scores by every metric.
     """
     if not found:
         return Markdown(MISSING)
-    rows = next(iter(next(iter(found.values())).values())).rows
+    by = next(iter(found.values()))
+    rows, names = next(iter(by.values())).rows, told_apart(by)
+    scores = {metric: one.rows.set_index("key")["value"] for metric, one in by.items()}
     within = rows[affordable(rows["done"], budget)]
     best = within.loc[within.groupby("lever")["value"].idxmin()].sort_values("value")
-    lines = [f"{row['lever'] or NONE}: {setting(row)}" for row in best.to_dict("records")]
+    lines = [
+        f"{row['lever'] or NONE}: {setting(row)} ("
+        + ", ".join(f"{name} {abs(scores[metric][row['key']]):.2g}" for metric, name in names.items())
+        + ")"
+        for row in best.to_dict("records")
+    ]
     return of_captions(store, best["key"], lines, captions)
 
 

@@ -70,7 +70,7 @@ def chart(found: pd.DataFrame) -> alt.Chart:
         id_vars=["size", "c", "topology"], value_vars=list(BOUNDS), var_name="of", value_name="seconds"
     )
     base = alt.Chart(long, width=460, height=170).encode(
-        x=alt.X("size:N", sort=list(SIZES), title="model"),
+        x=alt.X("size:N", sort=list(SIZES), title="model", axis=alt.Axis(labelAngle=0)),
         y=alt.Y("seconds:Q", scale=alt.Scale(type="log"), title="seconds a step"),
         color=alt.Color("of:N", title=None, sort=list(BOUNDS), scale=alt.Scale(scheme="category10")),
         tooltip=["size:N", "topology:N", "of:N", alt.Tooltip("seconds:Q", format=".3~g")],
