@@ -29,9 +29,10 @@ import interpreter  # noqa: E402
 import machines  # noqa: E402
 import published  # noqa: E402
 import social  # noqa: E402
-from pages import copy, for_readers, ran, title_of  # noqa: E402
+from again import forget, list_under_chapters, run_again  # noqa: E402
+from pages import copy, for_readers, ran  # noqa: E402
 
-from ldm.commands.variants import changed_in, chapter_of, in_words  # noqa: E402
+from ldm.commands.variants import chapter_of  # noqa: E402
 
 ROWS = "(the table of rows)"  # what the build replaces in book/provenance.md
 DIAGRAM = "(the diagram of the method)"  # and in book/how-it-works.md
@@ -166,7 +167,7 @@ def stage(root: Path, source: Path, notebooks: Path) -> Path:
 
         lessons.put(root, source)
     list_under_chapters(source / "book/_toc.yml", again)
-    forget(source.parent, again)
+    forget([source, source.with_name(BESIDE), source.with_name("_build") / "html"], again)
     rows = rows_for_download(root, static / "rows")
     for name, place, text in (("provenance", ROWS, rows), ("how-it-works", DIAGRAM, raw(diagram.method()))):
         page = source / f"book/{name}.md"
@@ -179,43 +180,6 @@ def stage(root: Path, source: Path, notebooks: Path) -> Path:
         copy(text.encode(), source.with_name(BESIDE) / name)
     vendor(static)
     return source
-
-
-def run_again(notebooks: Path, executed: dict[str, Path]) -> dict[str, Path]:
-    """Pages of the chapters that were run again with other parameters: page -> executed notebook, by name."""
-    found = {}
-    for path in sorted(notebooks.glob("*--*.ipynb")):
-        page = f"notebooks/{path.stem}"
-        if f"notebooks/{chapter_of(path.stem)}" in executed and changed_in(json.loads(path.read_text("utf-8"))):
-            found[page] = path
-    return found
-
-
-def forget(out: Path, again: dict[str, Path]) -> None:
-    """Remove from a build what it made of notebooks that have been deleted since."""
-    for folder in (out / "source", out / BESIDE, out / "_build/html"):
-        for path in (folder / "notebooks").glob("*--*"):
-            if f"notebooks/{path.stem}" not in again:
-                path.unlink()
-
-
-def list_under_chapters(toc: Path, again: dict[str, Path]) -> None:
-    """Put what was run again beneath its chapter in the table of contents, named by what was changed.
-
-    Beneath the first page none can stand: what was run again of it opens the first list of chapters.
-    """
-    import yaml
-
-    content = yaml.safe_load(toc.read_text("utf-8"))
-    lists = [part["chapters"] for part in [content, *content.get("parts", [])] if "chapters" in part]
-    listed = {entry["file"]: entry for chapters in lists for entry in chapters}
-    for page, path in again.items():
-        other = json.loads(path.read_text("utf-8"))
-        title = f"{title_of(other).split(':')[0]} ({in_words(changed_in(other))})"
-        chapter = listed.get(f"notebooks/{chapter_of(path.stem)}")
-        (chapter.setdefault("sections", []) if chapter else lists[0]).append({"file": page, "title": title})
-    if again:
-        copy(yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode(), toc)
 
 
 def markdown_of(source: Path, page: str) -> str:

@@ -13,7 +13,19 @@ import vl_convert
 from PIL import Image
 
 from ldm.data.pictures import to_webp
-from ldm.figures import charts, contest, explorer, isoflop, laws, levels, pictures, plots, speed, training
+from ldm.figures import (
+    charts,
+    contest,
+    explorer,
+    explorer_data,
+    isoflop,
+    laws,
+    levels,
+    pictures,
+    plots,
+    speed,
+    training,
+)
 from ldm.figures import sensitivity as sensitivity_charts
 from ldm.networks import family
 from ldm.paths import ROOT
@@ -155,8 +167,8 @@ def test_the_frontier_never_gets_worse_with_more_budget():
 
 @pytest.mark.parametrize("metric", [KID, "alignment"])
 def test_chances_sum_to_one_and_favour_the_winner(metric):
-    points = explorer._points(synthetic.sampling_rows(), metric, None)
-    chances = explorer._chances(points, ["cost"])
+    points = explorer_data.points_of(synthetic.sampling_rows(), metric, None)
+    chances = explorer_data.chances_of(points, ["cost"])
     assert (chances["from"] < chances["to"]).all() and set(chances["axis"]) == {"cost"}
     for budget in points["cost"]:
         inside = chances[(chances["from"] <= budget) & (budget < chances["to"])]
@@ -192,7 +204,7 @@ def test_the_explorer_has_a_choice_of_levels_and_each_has_its_own_best():
         level="some", key=rows["key"] + "s", **{name: 1.5 * rows[name] for name in ("value", "lo", "hi")}
     )
     both = pd.concat([worse, rows.assign(level=None)], ignore_index=True)
-    points = explorer._points(both, KID, None).set_index(["level", "c", "steps"])["value"]
+    points = explorer_data.points_of(both, KID, None).set_index(["level", "c", "steps"])["value"]
     assert points["some", 8, 4] == pytest.approx(1.5 * points["all", 8, 4])
     drawn = explorer.budget_explorer(both, [KID]).to_dict()
     [choice] = [param for param in drawn["params"] if param["name"] == "level"]
@@ -208,7 +220,7 @@ def test_the_contest_is_told_in_steps_of_the_largest():
 
 
 def test_every_cost_of_the_explorer_is_a_cost_of_the_setting():
-    points = explorer._points(synthetic.sampling_rows().assign(nfe=8), KID, SECONDS)
+    points = explorer_data.points_of(synthetic.sampling_rows().assign(nfe=8), KID, SECONDS)
     np.testing.assert_allclose(points["ms"], 8 * points["c"] + 2)
     np.testing.assert_allclose(points["flops"], 8 * 787.72 * points["cost"] / points["steps"])
 

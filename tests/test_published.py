@@ -21,14 +21,12 @@ from ldm.study.findings_index import index
 from ldm.study.results import Store
 
 sys.path.insert(0, str(ROOT / "book"))
+import again  # noqa: E402
 import figures  # noqa: E402
 import heights  # noqa: E402
 import machines  # noqa: E402
-import neighbours  # noqa: E402
 import pages  # noqa: E402
 import published  # noqa: E402
-
-import build  # noqa: E402
 
 WHERE = {"url": "https://github.com/someone/somewhere", "branch": "main"}
 CHART = {"mark": "point", "data": {"values": [{"a": 1}]}, "encoding": {"x": {"field": "a"}}, "height": 200}
@@ -102,12 +100,12 @@ def test_what_was_run_again_stands_below_its_chapter_and_goes_when_its_notebook_
     for name in ("04_sampling--sizes-16-32", "00_answer--n-4", "99_gone--n-4"):
         (tmp_path / f"{name}.ipynb").write_text(executed(sizes=[16, 32]))
     (tmp_path / "04_sampling--as-it-was.ipynb").write_text(executed())
-    again = build.run_again(tmp_path, chapters)
-    assert list(again) == ["notebooks/00_answer--n-4", "notebooks/04_sampling--sizes-16-32"]
+    found = again.run_again(tmp_path, chapters)
+    assert list(found) == ["notebooks/00_answer--n-4", "notebooks/04_sampling--sizes-16-32"]
     text = "root: notebooks/00_answer\nparts:\n- caption: A\n  chapters:\n  - file: notebooks/04_sampling\n"
     toc.parent.mkdir()
     toc.write_text(text)
-    build.list_under_chapters(toc, again)
+    again.list_under_chapters(toc, found)
     chapter, other = yaml.safe_load(toc.read_text())["parts"][0]["chapters"]
     title = "A title (sizes 16, 32)"
     assert chapter["sections"] == [{"file": "notebooks/04_sampling--sizes-16-32", "title": title}]
@@ -115,7 +113,7 @@ def test_what_was_run_again_stands_below_its_chapter_and_goes_when_its_notebook_
     old = tmp_path / "_build/html/notebooks/04_sampling--steps-4.html"
     old.parent.mkdir(parents=True)
     old.touch()
-    build.forget(tmp_path, again)
+    again.forget([tmp_path / "_build/html"], found)
     assert not old.exists()
 
 
@@ -231,7 +229,7 @@ def test_previous_and_next_lead_past_what_was_run_again_which_leads_back_to_its_
     chain = ["a", "b", "b--n-4", "b--n-8", "c"]
     before, after = [None, *chain[:-1]], [*chain[1:], None]
     relations = {page: (None, *around) for page, *around in zip(chain, before, after, strict=True)}
-    found = {page: tuple(neighbours.neighbour(page, relations, end) for end in ("prev", "next")) for page in chain}
+    found = {page: tuple(again.neighbour(page, relations, end) for end in ("prev", "next")) for page in chain}
     assert found == {
         "a": (None, "b"),
         "b": ("a", "c"),

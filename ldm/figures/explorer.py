@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from ldm import profiles
-from ldm.figures.charts import INK, best, coloured, columns, curve, models, pick, quality_lines, tooltip
+from ldm.figures.charts import INK, coloured, curve, quality_lines, tooltip
+from ldm.figures.explorer_data import CHOICES, chances_of, points_of, ranked
 from ldm.figures.levels import NETWORKS, SAYS
 from ldm.figures.pictures import data_url
 from ldm.metrics.catalogue import short
 from ldm.statistics import verdicts
 from ldm.statistics.bootstrap import InfluencesOf
-from ldm.statistics.frontier import frontier
 
 COSTS = {  # a column of the points -> what it is called
     "cost": "normalised cost x steps (the paper's)",
@@ -25,7 +25,6 @@ COSTS = {  # a column of the points -> what it is called
 }
 NAME = "sizes[profile][datum.value]"  # of a rank, on axes
 UNITS = {"cost": "", "flops": " GFLOPs", "ms": " ms"}  # what a budget of each is followed by
-CHOICES = ("profile", "level", "metric", "sampler")  # columns of the points that the reader chooses from
 LABELS = {"profile": "networks", "level": "the caption says"}  # of choices whose column's name is no word for readers
 SIDE = 104  # pixels of a picture, where there is room
 WITHIN = "datum.spent <= budget * 1.0001"  # a budget of exactly a setting's cost buys it
@@ -63,7 +62,7 @@ def budget_explorer(
         called: what choices are called whose column's name is no word for readers.
         start: the budget that is shown at first, in the first of the axes; None: the middle.
     """
-    points = pd.concat([_points(rows, metric, seconds) for metric in metrics], ignore_index=True)
+    points = pd.concat([points_of(rows, metric, seconds) for metric in metrics], ignore_index=True)
     costs = [name for name in axes if name in points and points[name].notna().any()]
     shown = {name: list(dict.fromkeys(points[name])) for name in CHOICES}
     titles = {metric: list(quality_lines(metric)) for metric in metrics}
@@ -88,7 +87,7 @@ def budget_explorer(
     units = alt.param(name="units", value={name: UNITS[name] for name in costs})  # which it writes beside the slider
     sizes = {str(profile): coloured(part) for profile, part in points.groupby("profile", sort=False)}
     ranks = {(profile, size): rank for profile, of in sizes.items() for rank, size in enumerate(of)}
-    points = _ranked(points, ranks)
+    points = ranked(points, ranks)
     among = alt.param(name="sizes", value=sizes)
     colour = _colour(points, sizes)
     budget = alt.param(name="budget", expr="exp(ends[axis][0] * (1 - share) + ends[axis][1] * share)")
@@ -110,7 +109,7 @@ def budget_explorer(
             what=("datum.setting + (datum.loss == datum.win.loss ? '  ◀ best' : '')"),
         )
     )
-    chances = alt.Chart(_ranked(_chances(points, costs, influences), ranks)).transform_filter(
+    chances = alt.Chart(ranked(chances_of(points, costs, influences), ranks)).transform_filter(
         f"{chosen} && datum.axis == axis && datum.from <= budget * 1.0001 && budget * 1.0001 < datum.to"
     )
     views = [_curves(data, colour, points, metrics, costs), _winners(data, affordable, chances, colour, metrics)]
@@ -129,44 +128,6 @@ def budget_explorer(
 def _select(name: str, values: Sequence[str], labels: Sequence[str] | None = None, label: str = "") -> alt.Parameter:
     bind = alt.binding_select(options=list(values), labels=list(labels or values), name=f"{label or name} ")
     return alt.param(name=name, value=values[0], bind=bind)
-
-
-def _points(
-    rows: pd.DataFrame, metric: str, seconds: Mapping[tuple[str, int], tuple[float, float]] | None
-) -> pd.DataFrame:
-    """Return the best guidance of each profile, level, sampler, size and step count, with every cost of it."""
-    rows = rows.assign(level=rows["level"].fillna("all") if "level" in rows else "all")  # those from before said all
-    told = rows.groupby(["profile", "level"], sort=False)
-    parts = [pick(part, metric) for _, part in told if (part["metric"] == metric).any()] or [pick(rows, metric)]
-    found = pd.concat([best(part, ["sampler", "c", "steps"]).sort_values("cost") for part in parts])
-    ends = np.sort(np.stack([found["lo"], found["hi"]]) * np.where(found["loss"] == found["value"], 1, -1), axis=0)
-    points = (
-        columns(found)
-        .drop(columns=["gflops", "norm_cost", "images_seen", "seed", "params"], errors="ignore")
-        .assign(
-            key=found["key"],
-            metric=metric,
-            profile=found["profile"],
-            level=found["level"],
-            sampler=found["sampler"],
-            loss_lo=ends[0],
-            loss_hi=ends[1],
-            flops=found["done"]
-            if "done" in found and found["done"].notna().all()
-            else found["nfe"].astype(float) * found["gflops"].astype(float),
-        )
-    )
-    if "clock" in found:
-        points["ms"] = 1000 * found["clock"]
-    elif seconds:
-        known = [seconds.get(model, (np.nan, np.nan)) for model in zip(found["profile"], found["c"], strict=True)]
-        points["ms"] = [1000 * (each * nfe + rest) for (each, rest), nfe in zip(known, found["nfe"], strict=True)]
-    return points
-
-
-def _ranked(rows: pd.DataFrame, ranks: Mapping[tuple[str, str], int]) -> pd.DataFrame:
-    """Return rows with the place of each model among the sizes of its networks, in `rank`."""
-    return rows.assign(rank=[ranks[model] for model in zip(rows["profile"], rows["model"], strict=True)])
 
 
 def _networks(profile: str) -> str:
@@ -292,29 +253,3 @@ def _below(expression: str) -> alt.TitleParams:
     return alt.TitleParams(
         text=alt.ExprRef(expression), orient="bottom", anchor="start", fontSize=11, fontWeight="normal", offset=4
     )
-
-
-def _chances(points: pd.DataFrame, costs: Sequence[str], influences: InfluencesOf | None = None) -> pd.DataFrame:
-    """Return the chance of each model to be the best, for each stretch of budgets without a change."""
-    found = []
-    for (profile, level, metric, sampler), part in points.groupby(list(CHOICES), sort=False):
-        known = influences(part, metric) if influences else None
-        losses = part.assign(size=part["model"], value=part["loss"], lo=part["loss_lo"], hi=part["loss_hi"])
-        for axis in costs:
-            priced = losses.assign(cost=part[axis]).dropna(subset=["cost"])
-            if priced.empty:
-                continue
-            best = frontier(priced, influences=known)
-            for model in models(part):
-                chances = [
-                    (row.budget, round(row.chances[model], 2)) for row in best.itertuples() if model in row.chances
-                ]
-                changes = [
-                    now for before, now in zip([(0, None), *chances], chances, strict=False) if now[1] != before[1]
-                ]
-                ends = [budget for budget, _ in changes[1:]] + [float(10 * best["budget"].max())]
-                found += [
-                    (profile, level, metric, sampler, axis, model, start, end, chance)
-                    for (start, chance), end in zip(changes, ends, strict=True)
-                ]
-    return pd.DataFrame(found, columns=[*CHOICES, "axis", "model", "from", "to", "chance"])
