@@ -205,9 +205,9 @@ def _winners(
         .mark_text(align="right", dy=-14, fontSize=11.5)
         .encode(x=alt.value("width"), y=y, color=alt.value(INK), text="label:N")
     )
-    names = {metric: ", ".join([short(metric), quality_lines(metric)[1][2:]]) for metric in metrics}
+    names = {metric: [f"best within the budget: {quality_lines(metric)[1][2:]}", short(metric)] for metric in metrics}
     return alt.layer(still, spans, tops, words, sure, poor).properties(
-        width=560, height={"step": 44}, title=_below(f"'best within the budget: ' + {names}[metric]")
+        width=560, height={"step": 44}, title=_below(f"{names}[metric]")
     )
 
 
