@@ -216,18 +216,21 @@ def test_the_budget_slider_changes_the_winner_by_keyboard_and_survives_a_change_
         return [text for text in every if start in text]
 
     def move(key: str) -> list[str]:
-        before = texts("budget ")
+        before = box.query_selector("output").inner_text()
         box.query_selector("input[type=range]").press(key)
-        while texts("budget ") == before:
-            page.wait_for_timeout(20)
+        page.wait_for_function(
+            "([box, before]) => box.querySelector('output').textContent !== before", arg=[box, before]
+        )
+        [said] = texts("dashed: the budget, ")
+        assert said.endswith(f" {box.query_selector('output').inner_text()}"), "beside the slider and under the chart"
         return texts("◀ best")
 
     cheapest, dearest = move("Home"), move("End")
     assert len(cheapest) == len(dearest) == 1 and cheapest != dearest
-    budget = texts("budget ")
+    budget = texts("dashed: ")
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
     page.wait_for_function("box => box.dataset.drawn === 'dark'", arg=box)
-    assert texts("budget ") == budget
+    assert texts("dashed: ") == budget and len(budget) == 1
     assert not wrong
     page.context.close()
 
