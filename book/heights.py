@@ -16,11 +16,8 @@ from typing import Any
 
 WIDTHS = (688, 358)  # pixels of a page's column in a window of 1280, and of 390
 LINE = {"range": 32, "select": 25, "radio": 24, "checkbox": 24}  # pixels of one line of each, as ldm.css has it
-LETTER, BOX, SLIDER = (
-    8.5,
-    42,
-    240,
-)  # pixels across: a letter, a radio button or menu without its text, a slider at least
+# Pixels across: a letter of a name and of a choice, a radio button or menu without its text, a slider at least
+LETTER, SMALL, BOX, SLIDER = 8.5, 6.2, 42, 240
 AROUND = 12  # of the space above and below them
 
 
@@ -67,7 +64,7 @@ def controls(spec: dict[str, Any], width: int) -> int:
 
 def lines(bind: dict[str, Any], width: int) -> int:
     """Return how many lines a control takes in a column of this width."""
-    texts = [LETTER * len(str(text)) + BOX for text in bind.get("labels") or bind.get("options") or []]
+    texts = [SMALL * len(str(text)) + BOX for text in bind.get("labels") or bind.get("options") or []]
     kind = bind["input"]
     across = SLIDER if kind == "range" else sum(texts) if kind == "radio" else max(texts, default=BOX)
     named = LETTER * len(bind.get("name", "")) + 29  # its margin and the gap, of 0.9 rem each
