@@ -16,8 +16,8 @@ from typing import Any
 
 WIDTHS = (688, 358)  # pixels of a page's column in a window of 1280, and of 390
 LINE = {"range": 32, "select": 25, "radio": 24, "checkbox": 24}  # pixels of one line of each, as ldm.css has it
-# Pixels across: a letter of a name and of a choice, a radio button or menu without its text, a slider at least
-LETTER, SMALL, BOX, SLIDER = 8.5, 6.2, 42, 240
+# Pixels across: a letter of a name and of a choice, a radio button and a menu without their text, a slider at least
+LETTER, SMALL, DOT, BOX, SLIDER = 8.5, 6, 28, 42, 240
 AROUND = 12  # of the space above and below them
 
 
@@ -64,8 +64,9 @@ def controls(spec: dict[str, Any], width: int) -> int:
 
 def lines(bind: dict[str, Any], width: int) -> int:
     """Return how many lines a control takes in a column of this width."""
-    texts = [SMALL * len(str(text)) + BOX for text in bind.get("labels") or bind.get("options") or []]
     kind = bind["input"]
+    around = DOT if kind == "radio" else BOX
+    texts = [SMALL * len(str(text)) + around for text in bind.get("labels") or bind.get("options") or []]
     across = SLIDER if kind == "range" else sum(texts) if kind == "radio" else max(texts, default=BOX)
     named = LETTER * len(bind.get("name", "")) + 29  # its margin and the gap, of 0.9 rem each
     return 1 if named + across <= width else 1 + math.ceil(across / width)
