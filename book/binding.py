@@ -47,12 +47,15 @@ def entries(toc: Mapping[str, Any]) -> list[Entry]:
 
     def below(chapters: Sequence[Mapping[str, Any]], part: str, depth: int) -> list[Entry]:
         found = []
-        for entry in chapters:
-            found += [Entry(entry["file"], part, depth), *below(entry.get("sections", []), part, depth + 1)]
+        for entry in chapters:  # of links to elsewhere there is nothing to print
+            own = [Entry(entry["file"], part, depth)] if "file" in entry else []
+            found += own + below(entry.get("sections", []), part, depth + 1)
         return found
 
     parts = toc.get("parts", [{"caption": "", "chapters": toc.get("chapters", [])}])
-    return [Entry(toc["root"], "")] + [e for part in parts for e in below(part["chapters"], part.get("caption", ""), 0)]
+    return [Entry(toc["root"], "")] + [
+        e for part in parts for e in below(part.get("chapters", []), part.get("caption", ""), 0)
+    ]
 
 
 def bound(folder: Path, pages: Mapping[str, Printed], toc: Sequence[Entry], paper: Printer, home: str = "") -> Any:
@@ -120,7 +123,7 @@ def _places(reader: Any) -> dict[str, tuple[int, float]]:
     for name, place in reader.named_destinations.items():
         number = reader.get_destination_page_number(place)
         if number is not None and number >= 0:
-            found[name.lstrip("/")] = (number, float(place.top or 0))
+            found[name.lstrip("/")] = (number, float(place.top) if isinstance(place.top, int | float) else 0.0)
     return found
 
 
@@ -148,7 +151,7 @@ def _lead(
             within = address.split("#")[0].removeprefix(site)
             name, place = unquote(within).removesuffix(".html"), unquote(path.fragment)
             if name not in first:
-                if not home:
+                if not home or not address.startswith(site):
                     continue
                 link["/A"][NameObject("/URI")] = TextStringObject(f"{home.rstrip('/')}/{address.removeprefix(site)}")
                 kept.append(each)

@@ -17,7 +17,7 @@ from typing import Any
 WIDTHS = (688, 358)  # pixels of a page's column in a window of 1280, and of 390
 LINE = {"range": 32, "select": 25, "radio": 24, "checkbox": 24}  # pixels of one line of each, as ldm.css has it
 # Pixels across: a letter of a name and of a choice, a radio button and a menu without their text, a slider at least
-LETTER, SMALL, DOT, BOX, SLIDER = 8.5, 6, 28, 42, 240
+LETTER, SMALL, DOT, BOX, SLIDER = 8, 6, 28, 42, 224
 AROUND = 12  # of the space above and below them
 
 

@@ -19,7 +19,7 @@ window.ldmPaper = {
   stilled() {
     for (const control of document.querySelectorAll(".vega-bind")) {
       const menu = control.querySelector("select"), dot = control.querySelector("input:checked");
-      const told = control.querySelector("output, input + span");
+      const told = control.querySelector("output") ?? control.querySelector("input + span");
       const value = menu?.selectedOptions[0]?.textContent ?? dot?.parentElement.textContent ?? told?.textContent ?? "";
       control.textContent = `${control.querySelector(".vega-bind-name")?.textContent.trim()}: ${value.trim()}`;
     }

@@ -135,8 +135,8 @@ Markdown(
 # - **Guidance** matters at every step count, and c = 8 wants more of it than the others ([sampling](04_sampling.ipynb)
 #   has the best value for each size and step count).
 # - **A smaller model as the guide**, in place of the empty caption, halves FD-scene at equal cost where the caption
-#   says some of the picture. So nearly does one that was trained less, but with it captions are followed less, by 14 %
-#   ([levers](13_levers.ipynb)).
+#   says some of the picture. One that was trained less does nearly as well by FD, but captions are followed less, by
+#   14 % ([levers](13_levers.ipynb)).
 # - **Another sampler**, DPM-Solver++, is better than DDIM in few steps by FD-scene and worse by the other two metrics
 #   ([samplers](05_samplers.ipynb)).
 # - **A student**, distilled for a tenth of its teacher's training, is far ahead of it in two steps at c = 16 and 32,

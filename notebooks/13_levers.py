@@ -10,9 +10,9 @@
 # # Levers: what else a budget can buy
 
 # %% [markdown] tags=["recorded"]
-# **In short.** At small budgets students gain most. Beyond them a guide from the family does: a smaller size, or one
-# that was trained less, which captions pay for. Rules that tame strong guidance, negative prompts and a search among
-# noises gain nothing in the mean.
+# **In short.** At small budgets students gain most. Beyond them a guide from the family does: a smaller size, or a
+# model that was trained less, with which captions are followed less. Rules that tame strong guidance, negative prompts
+# and a search among noises gain nothing in the mean.
 
 # %% [markdown]
 # **The question.** Size, steps and guidance are not all that one can choose. Beside these, other ways to spend or to

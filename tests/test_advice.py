@@ -44,7 +44,7 @@ def test_the_example_takes_the_largest_size_whose_steps_are_paid_and_one_pass_a_
     found = {("some", KID): rule, ("nothing", KID): rule}  # six steps each
     rows = pd.DataFrame({"c": [8, 16, 32], "gflops": [0.01, 0.03, 0.1]})
     said = advice.example(found, KID, rows, 0.5)
-    assert said == "For 0.5 GFLOPs a picture that is c = 16 where the caption says some of it or nothing."
+    assert said == "For 0.5 GFLOPs a picture that is c = 16 where the caption says some of the scene or nothing."
     assert advice.example(found | {("all", KID): rule}, KID, rows, 0.5).endswith(
         "is c = 16, whatever the caption says."
     )
@@ -75,6 +75,7 @@ def test_by_the_clock_the_rule_is_asked_of_budgets_in_seconds_and_of_guided_step
     }
     assert f"loses {found['some', KID].regret.value:.0%} where" in asked(as_flops), "seconds as FLOPs: the same regret"
     assert asked({(profile, 8): (0.001, 0.0)}) == "", "a size was not timed"
+    assert advice.by_the_clock(rows, {}, KID, lambda rows, _: influences, as_flops) == "", "there is no rule"
 
 
 def test_the_table_says_what_other_numbers_would_cost(told):

@@ -116,7 +116,7 @@ def test_the_explorer_has_a_choice_of_levers_and_counts_what_is_truly_done(made,
     drawn = figures.explore(rows.assign(clock=1.0), [METRIC], made[0]).to_dict()
     menus = {param["name"]: param["bind"] for param in drawn["params"] if "options" in param.get("bind", {})}
     assert menus["sampler"]["options"] == ["no lever", Interval.name] and menus["sampler"]["name"] == "lever "
-    assert menus["axis"]["options"] == ["flops", "ms"]
+    assert menus["axis"]["options"] == ["flops", "passes"]
     points = [point for data in drawn["datasets"].values() for point in data if "setting" in point]
     pulled = [point for point in points if point.get("sampler") == Interval.name]
     assert pulled and {point["flops"] for point in pulled} <= set(rows["done"])

@@ -171,7 +171,9 @@ def test_on_paper_every_chart_is_drawn_links_lead_to_their_place_and_pages_are_n
     assert first[0] == 1 and all(f"{one + 1}" in text[0] for one in first), "the contents say on which page each begins"
     assert all(text[k].rstrip().endswith(f" · {k + 1}") or f" · {k + 1}\n" in text[k] for k in range(1, len(text)))
     assert "sampling cost" in "".join(text[: first[1]])  # an axis: charts are vectors
-    assert "sampling budget: " in "".join(text[: first[1]]), "what one chooses by is said in words"
+    words = " ".join("".join(text[: first[1]]).split())
+    said, under = (words.split(each)[1].split()[0] for each in ("sampling budget: ", "dashed: the budget, "))
+    assert said == under, "what one chooses by is said in words: the budget, not the slider's place"
     links = [[link.get_object() for link in page.get("/Annots", [])] for page in book.pages]
     assert not any(str(link.get("/A", {}).get("/URI", "")).startswith("file:") for page in links for link in page)
     led = [[book.get_page_number(link["/Dest"][0].get_object()) for link in page if "/Dest" in link] for page in links]

@@ -63,7 +63,7 @@
         result.view.finalize();
         continue;
       }
-      if (attempt === 4 || (wide && over <= 0 && over >= -3)) return result;
+      if (attempt >= 4 || (wide && over <= 0 && over >= -3)) return result;
       frame = Math.min(Math.max(frame + (wide ? over : 0), 20), Math.max(20, width / across - 120));
       result.view.finalize();
     }

@@ -39,8 +39,7 @@ def in_words(found: dict[tuple[str, str], Rule], metric: str) -> str:
     by_steps: dict[int, list[str]] = {}
     for (level, by), one in found.items():
         if by == metric:
-            said = SAYS[level].replace("some of it", "some of the scene")
-            by_steps.setdefault(one.steps, []).append(f"**{said}**")
+            by_steps.setdefault(one.steps, []).append(f"**{_said(level)}**")
     lines = [
         f"- Where the caption says {' or '.join(levels)}, take the largest network that can run **{steps} steps**"
         " within the budget."
@@ -89,13 +88,15 @@ def by_the_clock(
             part = rows[(rows["level"] == level) & (rows["metric"] == metric)]
             evidence = Evidence.of(part, metric, influences(part, metric))
             followed = rule(evidence, evidence, [one.steps])
-            told.append(
-                f"{followed.regret.value:.0%} where the caption says {SAYS[level]} (at worst {followed.worst:.0%};"
-                f" {rule(evidence, evidence).steps} steps would be the number to choose)"
-            )
+            said = f"{followed.regret.value:.0%} where the caption says {_said(level)} (at worst {followed.worst:.0%}"
+            better = rule(evidence, evidence).steps
+            told.append(f"{said}; {better} steps would be the number to choose)" if better != one.steps else f"{said})")
+    if not told:
+        return ""
     return (
-        "The rule counts FLOPs. By the clock of that machine small networks are slower than their FLOPs say, and some"
-        f" of each picture's time is no network's. With budgets in milliseconds the rule loses {'; '.join(told)}."
+        "The rule counts FLOPs. By the clock of [one machine](a2_speed.ipynb#one-pass) small networks are slower than"
+        " their FLOPs say, and some of each picture's time is no network's. With budgets in milliseconds the rule loses"
+        f" {'; '.join(told)}."
     )
 
 
@@ -107,12 +108,17 @@ def example(found: Mapping[tuple[str, str], Rule], metric: str, rows: pd.DataFra
         if by == metric:
             passes = one.steps * (1 if level == "nothing" else 2)
             if bought := list(price.index[affordable(passes * price, gflops)]):
-                taken.setdefault(int(max(bought)), []).append(SAYS[level])
+                taken.setdefault(int(max(bought)), []).append(_said(level))
     said = [f"c = {size} where the caption says {' or '.join(levels)}" for size, levels in taken.items()]
     ends = {"nothing", "some", "all"}  # of how much captions say, and the usual
-    if len(taken) == 1 and {SAYS[level] for level in ends} <= set(*taken.values()):
+    if len(taken) == 1 and {_said(level) for level in ends} <= set(*taken.values()):
         said = [f"c = {next(iter(taken))}, whatever the caption says"]
     return f"For {gflops:g} GFLOPs a picture that is {', and '.join(said)}." if said else ""
+
+
+def _said(level: str) -> str:
+    """Say how much a caption says, where no scene was named before."""
+    return "some of the scene" if level == "some" else SAYS[level]
 
 
 def _listed(values: Iterable[float], unit: str) -> str:

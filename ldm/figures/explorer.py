@@ -22,9 +22,10 @@ COSTS = {  # a column of the points -> what it is called
     "cost": "normalised cost x steps (the paper's)",
     "flops": "GFLOPs of all network evaluations",
     "ms": "ms a picture, text and decoding included",
+    "passes": "ms a picture, in the networks",
 }
 NAME = "sizes[profile][datum.value]"  # of a rank, on axes
-UNITS = {"cost": "", "flops": " GFLOPs", "ms": " ms"}  # what a budget of each is followed by
+UNITS = {"cost": "", "flops": " GFLOPs", "ms": " ms", "passes": " ms"}  # what a budget of each is followed by
 LABELS = {"profile": "networks", "level": "the caption says"}  # of choices whose column's name is no word for readers
 SIDE = 104  # pixels of a picture, where there is room
 WITHIN = "datum.spent <= budget * 1.0001"  # a budget of exactly a setting's cost buys it

@@ -40,7 +40,7 @@ def points_of(
         )
     )
     if "clock" in found:
-        points["ms"] = 1000 * found["clock"]
+        points["passes"] = 1000 * found["clock"]
     elif seconds:
         known = [seconds.get(model, (np.nan, np.nan)) for model in zip(found["profile"], found["c"], strict=True)]
         points["ms"] = [1000 * (each * nfe + rest) for (each, rest), nfe in zip(known, found["nfe"], strict=True)]

@@ -188,7 +188,7 @@ def explore(rows: pd.DataFrame, metrics: Sequence[str], store: Store) -> Any:
         shown.assign(sampler=shown["lever"].replace(PLAIN, NONE)),
         metrics,
         store.influences,
-        axes=("flops", "ms"),
+        axes=("flops", "passes"),
         called={**explorer.LABELS, "sampler": "lever"},
     )
 

@@ -29,7 +29,6 @@ LABELS = {
     "steps": "{} steps",
     "guidance": "guidance {:g}",
     "images": "{:,} images",
-    "sampler": "{}",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from ldm.figures.charts import INK
+from ldm.figures.charts import ABOVE, INK
 from ldm.profiles import Profile
 from ldm.study.conditions import with_conditions
 from ldm.study.results import Store
@@ -45,9 +45,9 @@ def latest(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def newest(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of each metric from the machine that measured it last: no page mixes two."""
-    machine = rows.sort_values("created").groupby("metric")["machine"].last()
-    return rows[rows["machine"] == rows["metric"].map(machine)]
+    """Return the rows of each task and metric from the machine that measured it last: no comparison mixes two."""
+    machine = rows.sort_values("created").groupby(["task", "metric"], dropna=False)["machine"].transform("last")
+    return rows[rows["machine"] == machine.reindex(rows.index)]
 
 
 def seconds_of(store: Store, profile: Profile) -> dict[tuple[str, int], tuple[float, float]]:
@@ -287,6 +287,6 @@ def chart(found: pd.DataFrame) -> alt.FacetChart:
     return (
         alt.layer(level, rounds, points)
         .properties(width=420, height={"step": 26})
-        .facet(row=alt.Row("panel:N", title=None, sort=None, header=alt.Header(labelOrient="top", labelAnchor="start")))
+        .facet(row=alt.Row("panel:N", title=None, sort=None, header=ABOVE))
         .properties(description="images a second of training and sampling, ours beside diffusers in torch")
     )
