@@ -15,14 +15,13 @@ from pages import copy, title_of
 
 from ldm.commands.variants import changed_in, chapter_of, in_words
 
-AGAIN = "--"  # in the name of a page that was made of a chapter with other parameters (`ldm.commands.variants`)
 ENDS = {"prev": 1, "next": 2}  # where a page's neighbours stand in what Sphinx knows: parent, previous, next
 
 
 def run_again(notebooks: Path, executed: dict[str, Path]) -> dict[str, Path]:
     """Pages of the chapters that were run again with other parameters: page -> executed notebook, by name."""
     found = {}
-    for path in sorted(notebooks.glob(f"*{AGAIN}*.ipynb")):
+    for path in sorted(notebooks.glob("*--*.ipynb")):
         page = f"notebooks/{path.stem}"
         if f"notebooks/{chapter_of(path.stem)}" in executed and changed_in(json.loads(path.read_text("utf-8"))):
             found[page] = path
@@ -32,7 +31,7 @@ def run_again(notebooks: Path, executed: dict[str, Path]) -> dict[str, Path]:
 def forget(folders: Sequence[Path], again: Mapping[str, Path]) -> None:
     """Remove from a build's folders what it made of notebooks that have been deleted since."""
     for folder in folders:
-        for path in (folder / "notebooks").glob(f"*{AGAIN}*"):
+        for path in (folder / "notebooks").glob("*--*"):
             if f"notebooks/{path.stem}" not in again:
                 path.unlink()
 
@@ -58,11 +57,11 @@ def list_under_chapters(toc: Path, again: dict[str, Path]) -> None:
 
 def neighbour(page: str, relations: Mapping[str, Sequence[str | None]], end: str) -> str | None:
     """Return the page before or after one, `prev` or `next`, None where there is none."""
-    chapter, again, _ = page.partition(AGAIN)
-    if again and end == "prev" and chapter in relations:
+    chapter = chapter_of(page)
+    if page != chapter and end == "prev" and chapter in relations:
         return chapter
     found = relations[page][ENDS[end]]
-    while found and AGAIN in found:
+    while found and found != chapter_of(found):
         found = relations[found][ENDS[end]]
     return found
 

@@ -18,7 +18,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]  # for `ldm`, of which a script in this folder knows nothing
@@ -30,6 +29,7 @@ import machines  # noqa: E402
 import published  # noqa: E402
 import social  # noqa: E402
 from again import forget, list_under_chapters, run_again  # noqa: E402
+from binding import entries  # noqa: E402
 from pages import copy, for_readers, ran  # noqa: E402
 
 from ldm.commands.variants import chapter_of  # noqa: E402
@@ -238,15 +238,7 @@ def chapters(toc: Path) -> list[str]:
     """Every page that a table of contents names, its root first."""
     import yaml
 
-    def files(entry: Any) -> list[str]:
-        if isinstance(entry, list):
-            return [name for item in entry for name in files(item)]
-        if not isinstance(entry, dict):
-            return []
-        own = [entry[key] for key in ("root", "file") if key in entry]
-        return own + [name for value in entry.values() for name in files(value)]
-
-    return files(yaml.safe_load(toc.read_text("utf-8")))
+    return [entry.page for entry in entries(yaml.safe_load(toc.read_text("utf-8")))]
 
 
 def vendor(static: Path) -> None:

@@ -15,7 +15,8 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -42,6 +43,19 @@ def chromium() -> str | None:
     return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 
+@contextmanager
+def tab(**view: Any) -> Iterator[Any]:
+    """A page of a browser (`playwright`), in light and without motion. view: what else it is opened with."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(color_scheme="light", reduced_motion="reduce", **view)
+        page.set_default_timeout(300_000)
+        yield page
+        browser.close()
+
+
 def places_named(folder: Path, pages: list[str]) -> dict[str, set[str]]:
     """Page -> the places on it that other pages lead to."""
     found: dict[str, set[str]] = {name: set() for name in pages}
@@ -59,15 +73,8 @@ def printed(folder: Path, pages: list[str]) -> dict[str, Printed]:
 
     Raises: RuntimeError where a chart is not drawn: a PDF with a blank in it helps nobody.
     """
-    from playwright.sync_api import sync_playwright
-
     found, wanted = {}, places_named(folder, pages)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(
-            viewport={"width": ACROSS, "height": 1000}, color_scheme="light", reduced_motion="reduce"
-        )
-        page.set_default_timeout(300_000)
+    with tab(viewport={"width": ACROSS, "height": 1000}) as page:
         page.emulate_media(media="print")
         for name in pages:
             page.goto((folder / f"{name}.html").as_uri(), wait_until="load")
@@ -81,38 +88,24 @@ def printed(folder: Path, pages: list[str]) -> dict[str, Printed]:
             page.evaluate("ldmPaper.stilled()")
             title = page.locator("h1").first.inner_text().rstrip("#").strip()
             found[name] = Printed(title, page.pdf(**SIZE))
-        browser.close()
     return found
 
 
 def handouts(folder: Path) -> list[Path]:
     """Print the slides and sheets of the lessons, each beside its HTML; returns the PDFs."""
-    from playwright.sync_api import sync_playwright
-
     pages = sorted((folder / "_static/lessons").glob("*.html"))
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(color_scheme="light", reduced_motion="reduce")
-        page.set_default_timeout(300_000)
+    with tab() as page:
         for path in pages:
             page.goto(path.as_uri(), wait_until="load")
             page.pdf(path=path.with_suffix(".pdf"), prefer_css_page_size=True, print_background=True)
-        browser.close()
     return [path.with_suffix(".pdf") for path in pages]
 
 
 def on_paper(text: str, margin: Mapping[str, Any]) -> bytes:
     """HTML as a PDF of A4."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(color_scheme="light")
-        page.set_default_timeout(300_000)
+    with tab() as page:
         page.set_content(text)
-        data = page.pdf(format="A4", margin=dict(margin), print_background=True)
-        browser.close()
-    return data
+        return page.pdf(format="A4", margin=dict(margin), print_background=True)
 
 
 def offer(folder: Path) -> None:

@@ -9,7 +9,7 @@ Text and rule colours are left to whoever draws, since only they know whether th
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -96,9 +96,12 @@ def color(rows: pd.DataFrame) -> alt.Color:
 def coloured(rows: pd.DataFrame) -> list[str]:
     """Return the labels that share out the palette: of FAMILY where all models are of it, else of these models."""
     shown = {int(c): model for c, model in zip(rows["c"], rows["model"], strict=True)}
-    if rows["model"].nunique() != len(shown) or not set(shown) <= set(FAMILY):
-        return models(rows)
-    return [shown.get(c, f"c {c}") for c in FAMILY]
+    return palette(shown) if rows["model"].nunique() == len(shown) else models(rows)
+
+
+def palette(shown: Mapping[int, str]) -> list[str]:
+    """Return width -> label with a place for each of FAMILY, where all are of it; else these alone, by width."""
+    return [shown.get(c, f"c {c}") for c in (FAMILY if set(shown) <= set(FAMILY) else sorted(shown))]
 
 
 def tooltip(rows: pd.DataFrame, metric: str) -> list[alt.Tooltip]:

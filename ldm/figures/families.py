@@ -11,7 +11,7 @@ from IPython.display import Markdown
 
 from ldm import profiles
 from ldm.data.scenes.captions import Level
-from ldm.figures.charts import COST, FAMILY, best, pick, quality_panels
+from ldm.figures.charts import COST, best, palette, pick, quality_panels
 from ldm.figures.contest import advantages, along_the_budget, shares
 from ldm.figures.explorer import budget_explorer
 from ldm.figures.levels import NETWORKS, SAYS, recorded, title
@@ -271,8 +271,8 @@ def encoding(data: pd.DataFrame, pair: Sequence[Profile]) -> dict[str, Any]:
         legend=alt.Legend(orient="bottom"),  # beside the other it would be too wide for a phone
     )
     by_size = {two[0]: who for two in partners(pair) if (who := _named(two)) in shown}
-    palette = [by_size.get(c, f"c {c}") for c in FAMILY] if set(by_size) <= set(FAMILY) else shown  # as in other charts
-    hue = alt.Color("who:O", title="c and width", scale=alt.Scale(domain=palette), legend=alt.Legend(values=shown))
+    scale = alt.Scale(domain=palette(by_size))  # as in other charts
+    hue = alt.Color("who:O", title="c and width", scale=scale, legend=alt.Legend(values=shown))
     return {"color": hue, "strokeDash": dash, "detail": "kind:N"}
 
 
