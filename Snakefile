@@ -42,7 +42,10 @@ AFTER = {
     "a1_metrics": [],
     "a2_speed": [],
 }
-LIGHT = ("01_data", "02_family", "10_tpu", "11_transformers", "a0_primer", "a1_metrics", "a2_speed", "13_levers", "14_left_open", "a4_exercises", "a5_first_hour")  # one core is enough
+LIGHT = (  # one core is enough
+    "01_data", "02_family", "10_tpu", "11_transformers", "13_levers", "14_left_open",
+    "a0_primer", "a1_metrics", "a2_speed", "a4_exercises", "a5_first_hour",
+)
 
 alone = contextlib.ExitStack()
 
@@ -72,6 +75,7 @@ rule notebook:
         glob("results/*.parquet"),
     output:
         BUILD + "/notebooks/{name}.ipynb",
-    threads: lambda wildcards: 1 if wildcards.name in LIGHT or PROFILE == "smoke" else workflow.cores  # smoke mostly compiles
+    threads:  # smoke mostly compiles
+        lambda wildcards: 1 if wildcards.name in LIGHT or PROFILE == "smoke" else workflow.cores
     shell:
         "{sys.executable:q} -m ldm notebook {wildcards.name} --profile {PROFILE:q} --out {output:q}"

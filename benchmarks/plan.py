@@ -8,9 +8,9 @@ from __future__ import annotations
 from ldm.paths import ROOT
 from ldm.study.results import Store
 from ldm.study.tpu_compiler import measure
-from ldm.study.tpu_plan import Plan, recorded
+from ldm.study.tpu_plan import TpuTraining, recorded
 
-SMALLEST = Plan(size="39M", topology="v5e:16x16")
+SMALLEST = TpuTraining(size="39M", topology="v5e:16x16")
 
 
 def main() -> None:

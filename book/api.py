@@ -1,5 +1,6 @@
-"""The part "The code": a page for each room of ldm/, made from docstrings by Sphinx's autodoc, files in reading
-order.
+"""The part "The code": a page for each room of ldm/, made from docstrings by Sphinx's autodoc.
+
+Files are in the reading order that the docstring of each room gives.
 """
 
 from __future__ import annotations
@@ -7,8 +8,6 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
-from collections.abc import Sequence
-from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -30,22 +29,23 @@ def rooms(root: Path) -> dict[str, list[Path]]:
             {path.parent for path in (root / "ldm" / name).rglob("*.py")}, key=lambda path: (-len(path.parts), path)
         )
         for folder in folders:
-            found[".".join(folder.relative_to(root / "ldm").parts)] = in_order(root, sorted(folder.glob("*.py")))
+            found[".".join(folder.relative_to(root / "ldm").parts)] = in_order(folder)
     return found
 
 
-def in_order(root: Path, paths: Sequence[Path]) -> list[Path]:
-    """Return files so that each comes after those of them that it imports; the folder's own first."""
-    names = {module(root, path): path for path in paths}
-    needs = TopologicalSorter()
-    for name, path in names.items():
-        words = set(re.findall(r"^from (ldm[\w.]*) import (.+)$", path.read_text("utf-8"), re.MULTILINE))
-        asked = {source for source, _ in words} | {
-            f"{source}.{one.split()[0]}" for source, some in words for one in some.split(", ")
-        }
-        needs.add(name, *sorted(asked & names.keys() - {name}))
-    ordered = [names[name] for name in needs.static_order()]
-    return sorted(ordered, key=lambda path: path.name != "__init__.py")
+def in_order(folder: Path) -> list[Path]:
+    """Return the files of a folder as its docstring lists them, its own first.
+
+    Raises: ValueError where the list has not every file once.
+    """
+    first = folder / "__init__.py"
+    listed = re.search(r"^In reading order: ([\w,\s]+)\.$", first.read_text("utf-8"), re.MULTILINE)
+    names = re.findall(r"\w+", listed[1]) if listed else []
+    files = {path.stem for path in folder.glob("*.py")} - {first.stem}
+    if sorted(names) != sorted(files):
+        wrong = sorted(files ^ set(names)) or "a file twice"
+        raise ValueError(f'{first}: "In reading order: ..." in its docstring has to list each file once; see {wrong}.')
+    return [first, *(folder / f"{name}.py" for name in names)]
 
 
 def module(root: Path, path: Path) -> str:

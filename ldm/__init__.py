@@ -12,19 +12,28 @@ A room imports only from the rooms below it::
     metrics/      distances and scores with intervals; perceptual/: networks that extract features of pictures
     training/     the loop, gradients, averages, checkpoints, devices
     data/         data sets, latents, shards, degradations; scenes/: the emoji scenes
-    diffusion/    schedule, solvers, denoiser and guidance, sampler, what they cost, loss
+    diffusion/    schedule, loss, denoiser and guidance, solvers, sampler, what they cost
     networks/     UNet, transformer, autoencoder, text towers; what they cost, and their weights on disk
     paths.py  files.py  hashing.py  checks.py  heap.py
 
 The method itself is `networks/`, `diffusion/` and `metrics/`. Two ways in: `tasks/pretrain.py` trains one size, and
-`study/sampling.py` evaluates one cell. One subject has one name in three rooms:
-`tasks/superres.py` trains it, `study/superres.py` measures it.
+`study/sampling.py` evaluates one cell. One subject has one name in three rooms: `tasks/superres.py` trains it,
+`study/superres.py` measures it, `figures/superres.py` draws it. The docstring of a room lists its files in reading order.
 
 The one flow::
 
     art, folders, shards -> data: pictures and captions -> latents and contexts, by the frozen networks
       -> training of a network -> denoiser -> sampler -> latents -> pictures
       -> metrics: features, distances with intervals -> study: rows -> statistics -> figures -> the book
+
+Where is it::
+
+    guidance      `diffusion/guidance.py`: `combine` makes one estimate of two
+    a sampler     `diffusion/solvers.py`: a function that fills a plan; `diffusion/sampler.py` is the loop of all
+    a metric      a function of features in `metrics/`; its name in `metrics/catalogue.py`; `study/scene_metrics.py` asks it
+    a chart       a file in `figures/` of numbers that `statistics/` made; a notebook in notebooks/ shows it
+    a number      `study/run.py` computes a cell and writes its rows; `python -m ldm compact` gathers them in results/; a
+                  notebook reads them there (CONTRIBUTING.md says what to change where)
 
 Words::
 

@@ -15,7 +15,9 @@ def key(cell: Any, **versions: str | int) -> str:
     """Return the name of a cell: 16 hex digits that hash its type, its fields and the versions given.
 
     It is equal on every machine, Python and field order; 4 and 4.0 are the same number, a tuple and a list the same
-    sequence. Raises: TypeError for what has no canonical form (a path, a set, an array).
+    sequence. A class that was renamed keeps the name that keys know as its attribute KEY.
+
+    Raises: TypeError for what has no canonical form (a path, a set, an array).
     """
     if not dataclasses.is_dataclass(cell) or isinstance(cell, type):
         raise TypeError(f"key() takes a dataclass instance, not {cell!r}.")
@@ -45,7 +47,7 @@ def _canonical(value: Any) -> Any:
             if not (f.metadata.get("later") and getattr(value, f.name) == f.default)
         ]
         fields = {f.name: _canonical(getattr(value, f.name)) for f in known}
-        return {"type": type(value).__name__, "fields": fields}
+        return {"type": getattr(value, "KEY", type(value).__name__), "fields": fields}
     if isinstance(value, Mapping):
         return {str(name): _canonical(item) for name, item in value.items()}
     if isinstance(value, list | tuple):

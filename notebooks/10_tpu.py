@@ -41,13 +41,13 @@ from ldm.paths import ROOT
 from ldm.study import roofline, tpu_plan
 from ldm.study.results import Store
 
-plans = [
-    tpu_plan.Plan(size=s, topology=t, batch=batch, accumulate=micro_batches)
+trainings = [
+    tpu_plan.TpuTraining(size=s, topology=t, batch=batch, accumulate=micro_batches)
     for t in topologies
     for s in sizes or tpu_plan.SIZES
     for micro_batches in ((1,) if sizes else (1, 2, 4))
 ]
-rows = tpu_plan.run(plans) if sizes else tpu_plan.recorded(plans, Store(ROOT))
+rows = tpu_plan.run(trainings) if sizes else tpu_plan.recorded(trainings, Store(ROOT))
 found = roofline.roofline(rows)
 
 # %% [markdown]

@@ -187,7 +187,7 @@ def metrics(profile: Profile, row: Record) -> str:
 
 def tpu_plan(_: Profile, row: Record) -> str:
     parts = int(told(row, r"(\d+) parts?$"))
-    return key(plan.Plan(size=row.size, topology=row.task, batch=row.images_seen, accumulate=parts))
+    return key(plan.TpuTraining(size=row.size, topology=row.task, batch=row.images_seen, accumulate=parts))
 
 
 def training(profile: Profile, row: Record) -> str:
@@ -304,7 +304,7 @@ GOLDEN: dict[str, Callable[[], str]] = {
         restoration.SuperResolutionEvaluator,
         restoration.baselines_grid(LAPTOP),  # bicubic
     ),
-    "42ad34a05011c211": lambda: key(plan.Plan(size="39M", topology="v5e:16x16")),
+    "42ad34a05011c211": lambda: key(plan.TpuTraining(size="39M", topology="v5e:16x16")),
     "3a17a2f8e26a2d51": a_training,
     "2e3020dbc96e04aa": lambda: key(benchmarked("input").Case(c=8), machine=MACHINE),
 }

@@ -102,6 +102,12 @@ def test_a_field_that_came_later_changes_no_key_at_its_default():
     assert key(grown(level="some"), data=1) != key(Cell(), data=1)
 
 
+def test_a_renamed_class_keeps_its_keys():
+    old = dataclasses.make_dataclass("Old", [("steps", int)])
+    renamed = dataclasses.make_dataclass("Renamed", [("steps", int)], namespace={"KEY": "Old"})
+    assert key(renamed(4)) == key(old(4)) != key(dataclasses.make_dataclass("Renamed", [("steps", int)])(4))
+
+
 def test_key_does_not_care_how_a_number_or_a_sequence_is_spelled():
     same = [Cell(), Cell(guidance=2), Cell(c=np.int64(8)), Cell(steps=[4, 8])]
     assert len({key(cell) for cell in same}) == 1

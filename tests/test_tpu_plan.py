@@ -17,7 +17,7 @@ from ldm.networks import cost, family
 from ldm.study import tpu_compiler, tpu_plan
 from ldm.study.results import Store
 from ldm.study.roofline import roofline, whole_paper
-from ldm.study.tpu_plan import COLLECTIVES, Plan
+from ldm.study.tpu_plan import COLLECTIVES, TpuTraining
 
 
 @pytest.mark.parametrize(
@@ -34,12 +34,12 @@ from ldm.study.tpu_plan import COLLECTIVES, Plan
 )
 def test_a_plan_that_cannot_be_is_refused_in_a_sentence(wrong, words):
     with pytest.raises(ValueError, match=words):
-        Plan(**dict(size="39M", topology="v5e:16x16") | wrong)
+        TpuTraining(**dict(size="39M", topology="v5e:16x16") | wrong)
 
 
 def test_a_state_is_shared_until_it_takes_a_tenth_of_a_chip():
     for size in tpu_plan.SIZES:
-        one = Plan(size=size, topology="v5e:16x16")
+        one = TpuTraining(size=size, topology="v5e:16x16")
         share = one.shared()
         state = 16 * cost.unet_params(one.c)
         assert state / share <= 1.6e9 or share == 256
@@ -86,7 +86,7 @@ def test_a_plan_that_another_process_has_compiled_meanwhile_is_not_compiled_agai
             return len(asked) > 1  # it is written while this process waits for the lock
 
     monkeypatch.setattr(tpu_compiler, "measure", lambda plan: pytest.fail("compiled twice"))
-    assert tpu_plan.run([Plan(size="39M", topology="v5e:16x16")], Overtaken(tmp_path)).empty and len(asked) == 2
+    assert tpu_plan.run([TpuTraining(size="39M", topology="v5e:16x16")], Overtaken(tmp_path)).empty and len(asked) == 2
 
 
 def rows(size: str, topology: str, **values: float) -> pd.DataFrame:

@@ -149,14 +149,12 @@ def plan(
 ) -> None:
     """Compile the paper's training of sizes of Table 1 (866M; none: all) for a slice of TPUs that need not be there."""
     from ldm.figures.roofline import roofline_table
-    from ldm.study import tpu_plan as task
+    from ldm.study import tpu_plan
     from ldm.study.roofline import roofline
 
-    plans = [
-        task.Plan(size=name, topology=topology, batch=batch, fsdp=fsdp, accumulate=accumulate, remat=remat, level=level)
-        for name in size or task.SIZES
-    ]
-    print(roofline_table(roofline(task.run(plans))).to_string(index=False))
+    asked = dict(topology=topology, batch=batch, fsdp=fsdp, accumulate=accumulate, remat=remat, level=level)
+    trainings = [tpu_plan.TpuTraining(size=name, **asked) for name in size or tpu_plan.SIZES]
+    print(roofline_table(roofline(tpu_plan.run(trainings))).to_string(index=False))
 
 
 def compact() -> None:

@@ -1,1 +1,7 @@
-"""Every chart, table and widget of the book: from rows and pictures to something to look at."""
+"""Every chart, table and widget of the book: from rows and pictures to something to look at.
+
+In reading order: charts, tables, pictures, record, diagram, primer, data, training, laws, isoflop, averages, plots,
+levels, samples, contest, advice, explorer_data, explorer, race, findings, families, family_training, family_pictures,
+levers, guides, search, divider, superres, enlarge, dreambooth, scrubber, sensitivity, confounders, lessons, asked,
+ask, protocol, speed, roofline, paper_sizes.
+"""

@@ -17,6 +17,9 @@ Frechet distance, its bias: compare Frechet distances only at equal n. Kernel di
 have no such bias, or less. How often the intervals hold the truth is simulated in `benchmarks.calibration`.
 
 The numbers are called FD-<network> and KID-<network>: "FID" is Inception's pool3 and nothing else.
+
+In reading order: estimate, features, frechet, kernel, manifold, sliced, scores, pixels, matching, catalogue,
+protocol, reference, stored, extraction, scoring, nearness.
 """
 
 from __future__ import annotations

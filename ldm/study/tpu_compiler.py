@@ -1,4 +1,4 @@
-"""What the real compiler for TPUs says of a plan (`ldm.study.tpu_plan`), on a machine that has none.
+"""What the real compiler for TPUs says of a training (`ldm.study.tpu_plan`), on a machine that has none.
 
 libtpu compiles for a topology that is only described (`jax.experimental.topologies`). The program is the study's own
 step (`training.loop.make_train_step`) with the layout of `training.parallel`.
@@ -25,7 +25,7 @@ from ldm.networks import cost
 from ldm.networks.structure import abstract
 from ldm.networks.unet import UNet
 from ldm.study.rows import Row
-from ldm.study.tpu_plan import COLLECTIVES, CONTEXT, LATENTS, SIDE, STEPS, TOKENS, Plan
+from ldm.study.tpu_plan import COLLECTIVES, CONTEXT, LATENTS, SIDE, STEPS, TOKENS, TpuTraining
 from ldm.training.config import TrainConfig
 from ldm.training.loop import init_state, make_train_step
 from ldm.training.parallel import AXES, Layout
@@ -51,16 +51,16 @@ def described(topology: str) -> list[jax.Device]:
         ) from error
 
 
-def lowered(plan: Plan, devices: list[jax.Device]) -> tuple[Any, Layout]:
-    """Return the plan's training step, ready to be compiled for these devices, and how it lies on them."""
-    layout = Layout(Mesh(np.array(devices).reshape(-1, plan.shared()), AXES, axis_types=(AxisType.Auto,) * 2))
-    structure, params = abstract(lambda keys: UNet(plan.c, CONTEXT, LATENTS, remat=plan.remat, keys=keys))
+def lowered(training: TpuTraining, devices: list[jax.Device]) -> tuple[Any, Layout]:
+    """Return the training's step, ready to be compiled for these devices, and how it lies on them."""
+    layout = Layout(Mesh(np.array(devices).reshape(-1, training.shared()), AXES, axis_types=(AxisType.Auto,) * 2))
+    structure, params = abstract(lambda keys: UNet(training.c, CONTEXT, LATENTS, remat=training.remat, keys=keys))
     loss = diffusion_loss(structure, Schedule.sd(), "eps", null=np.zeros((TOKENS, CONTEXT), np.float32))
     config = TrainConfig(
-        images=STEPS * plan.batch, batch=plan.batch, learning_rate=1e-4, bf16=True, accumulate=plan.accumulate
+        images=STEPS * training.batch, batch=training.batch, learning_rate=1e-4, bf16=True, accumulate=training.accumulate
     )
     state = jax.eval_shape(partial(init_state, config=config), params)
-    batch = {"latents": (plan.batch, SIDE, SIDE, LATENTS), "context": (plan.batch, TOKENS, CONTEXT)}
+    batch = {"latents": (training.batch, SIDE, SIDE, LATENTS), "context": (training.batch, TOKENS, CONTEXT)}
 
     def at(a: jax.ShapeDtypeStruct, where: NamedSharding) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=where)
@@ -74,18 +74,18 @@ def lowered(plan: Plan, devices: list[jax.Device]) -> tuple[Any, Layout]:
     )
 
 
-def measure(plan: Plan) -> list[Row]:
-    """Compile a plan, which takes minutes, and say what of it in rows, a metric each.
+def measure(training: TpuTraining) -> list[Row]:
+    """Compile a training's step, which takes minutes, and say what of it in rows, a metric each.
 
     memory (bytes of a device that the program needs, state included) and room (what the compiler grants it); where it
     fits besides: flops, traffic (of memory) and one row a collective, bytes a device and step.
 
     Raises: as `described`; what the compiler raises for another reason than memory.
     """
-    devices = described(plan.topology)
-    program, layout = lowered(plan, devices)
+    devices = described(training.topology)
+    program, layout = lowered(training, devices)
     began = time.monotonic()
-    jax.config.update("jax_optimization_level", plan.level)
+    jax.config.update("jax_optimization_level", training.level)
     try:
         compiled = program.compile()
         found = {"memory": held(compiled.memory_analysis()), "flops": (costs := compiled.cost_analysis())["flops"]}
@@ -94,25 +94,25 @@ def measure(plan: Plan) -> list[Row]:
         found = dict(zip(("memory", "room"), exhausted(str(error)), strict=True))
     shape = "x".join(map(str, layout.mesh.devices.shape))
     protocol = (
-        f"libtpu {importlib.metadata.version('libtpu')} at {plan.level}; bfloat16; data x fsdp = {shape}; "
-        f"{'blocks computed twice' if plan.remat else 'all kept'}; {plan.accumulate} part{'s' * (plan.accumulate > 1)}"
+        f"libtpu {importlib.metadata.version('libtpu')} at {training.level}; bfloat16; data x fsdp = {shape}; "
+        f"{'blocks computed twice' if training.remat else 'all kept'}; {training.accumulate} part{'s' * (training.accumulate > 1)}"
     )
     row = partial(
         Row,
         study="tpu_plan",
         profile="tpu",
-        task=plan.topology,
-        size=plan.size,
-        c=plan.c,
+        task=training.topology,
+        size=training.size,
+        c=training.c,
         seed=0,
-        params=cost.unet_params(plan.c, CONTEXT),
-        gflops=cost.unet_gflops(plan.c, SIDE, TOKENS, CONTEXT),
-        images_seen=plan.batch,
+        params=cost.unet_params(training.c, CONTEXT),
+        gflops=cost.unet_gflops(training.c, SIDE, TOKENS, CONTEXT),
+        images_seen=training.batch,
         train_steps=1,
         protocol=protocol,
         dtype="bfloat16",
-        micro_batches=plan.accumulate,
-        remat=plan.remat,
+        micro_batches=training.accumulate,
+        remat=training.remat,
         mesh=shape,
         n=1,
         seconds=time.monotonic() - began,

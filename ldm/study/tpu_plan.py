@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -30,8 +31,10 @@ COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "coll
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class TpuTraining:
     """One training: a size of Table 1 on a slice of TPUs, by name as XLA writes it, `v5e:16x16`."""
+
+    KEY: ClassVar[str] = "Plan"  # its name when its first rows were recorded (`ldm.hashing.key`)
 
     size: str
     topology: str
@@ -94,8 +97,8 @@ def sheet_of(topology: str) -> Chip:
     return found
 
 
-def run(plans: Sequence[Plan], store: Store | None = None) -> pd.DataFrame:
-    """Return the rows of all plans, compiling now those that are not recorded.
+def run(trainings: Sequence[TpuTraining], store: Store | None = None) -> pd.DataFrame:
+    """Return the rows of all trainings, compiling now those that are not recorded.
 
     Each is compiled in a process of its own, one at a time (libtpu's rule).
 
@@ -104,23 +107,23 @@ def run(plans: Sequence[Plan], store: Store | None = None) -> pd.DataFrame:
     from ldm.study.tpu_compiler import measure
 
     store = store or Store(ROOT)
-    missing = [plan for plan in plans if not store.has(key(plan))]
-    for plan in tqdm(missing, desc="compiled for TPUs", unit="plan", disable=not missing):
-        with store.lock(key(plan)):
-            if not store.has(key(plan)):  # another process may have compiled it meanwhile
-                store.write(key(plan), measure(plan))
-    return store.rows(study="tpu_plan", key=[key(plan) for plan in plans])
+    missing = [training for training in trainings if not store.has(key(training))]
+    for training in tqdm(missing, desc="compiled for TPUs", unit="training", disable=not missing):
+        with store.lock(key(training)):
+            if not store.has(key(training)):  # another process may have compiled it meanwhile
+                store.write(key(training), measure(training))
+    return store.rows(study="tpu_plan", key=[key(training) for training in trainings])
 
 
-def recorded(plans: Sequence[Plan], store: Store) -> pd.DataFrame:
-    """Return the rows of those plans that have some.
+def recorded(trainings: Sequence[TpuTraining], store: Store) -> pd.DataFrame:
+    """Return the rows of those trainings that have some.
 
     Raises: ValueError, naming the command that makes them, where none has.
     """
-    rows = store.rows(study="tpu_plan", key=[key(plan) for plan in plans])
+    rows = store.rows(study="tpu_plan", key=[key(training) for training in trainings])
     if rows.empty:
         raise ValueError(
-            f"None of these plans has been compiled; compile one: python -m ldm plan --size {plans[0].size} "
-            f"--topology {plans[0].topology} --batch {plans[0].batch}"
+            f"None of these trainings has been compiled; compile one: python -m ldm plan --size {trainings[0].size} "
+            f"--topology {trainings[0].topology} --batch {trainings[0].batch}"
         )
     return rows

@@ -1,1 +1,4 @@
-"""The emoji scenes: pictures with captions, drawn from a seed, about which everything is known."""
+"""The emoji scenes: pictures with captions, drawn from a seed, about which everything is known.
+
+In reading order: emoji, config, record, captions, render, dataset, truth, unwanted, disturbances.
+"""

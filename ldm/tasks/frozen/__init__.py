@@ -1,1 +1,4 @@
-"""The networks that are trained first and then frozen: autoencoder, text tower, detector."""
+"""The networks that are trained first and then frozen: autoencoder, text tower, detector.
+
+In reading order: autoencoder, reconstruction, text, detector.
+"""
