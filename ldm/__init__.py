@@ -18,7 +18,7 @@ A room imports only from the rooms below it::
 
 The method itself is `networks/`, `diffusion/` and `metrics/`. Two ways in: `tasks/pretrain.py` trains one size, and
 `study/sampling.py` evaluates one cell. One subject has one name in three rooms: `tasks/superres.py` trains it,
-`study/superres.py` measures it, `figures/superres.py` draws it. The docstring of a room lists its files in reading order.
+`study/superres.py` measures it, `figures/superres.py` draws it. A room's docstring lists its files in reading order.
 
 The one flow::
 
@@ -30,10 +30,10 @@ Where is it::
 
     guidance      `diffusion/guidance.py`: `combine` makes one estimate of two
     a sampler     `diffusion/solvers.py`: a function that fills a plan; `diffusion/sampler.py` is the loop of all
-    a metric      a function of features in `metrics/`; its name in `metrics/catalogue.py`; `study/scene_metrics.py` asks it
+    a metric      a function of features in `metrics/`; `metrics/catalogue.py` names it, `study/scene_metrics.py` asks it
     a chart       a file in `figures/` of numbers that `statistics/` made; a notebook in notebooks/ shows it
-    a number      `study/run.py` computes a cell and writes its rows; `python -m ldm compact` gathers them in results/; a
-                  notebook reads them there (CONTRIBUTING.md says what to change where)
+    a number      `study/run.py` computes a cell and writes its rows, `python -m ldm compact` gathers them in results/,
+                  and a notebook reads them there (CONTRIBUTING.md says what to change where)
 
 Words::
 

@@ -106,14 +106,14 @@ def palette(shown: Mapping[int, str]) -> list[str]:
 
 def tooltip(rows: pd.DataFrame, metric: str) -> list[alt.Tooltip]:
     """Return model, setting, value, interval, sample count: on every quality point of the book."""
-    told = [alt.Tooltip("model:N", title="model"), alt.Tooltip("setting:N", title="setting")]
-    told.append(alt.Tooltip("cost:Q", title="sampling cost", format=".3~g"))
+    tips = [alt.Tooltip("model:N", title="model"), alt.Tooltip("setting:N", title="setting")]
+    tips.append(alt.Tooltip("cost:Q", title="sampling cost", format=".3~g"))
     if "images_seen" in rows and rows["images_seen"].notna().all():
-        told.append(alt.Tooltip("images_seen:Q", title="images seen in training", format=",d"))
-    told += interval(metric_of(metric).title)
+        tips.append(alt.Tooltip("images_seen:Q", title="images seen in training", format=",d"))
+    tips += interval(metric_of(metric).title)
     if "seed" in rows and rows["seed"].nunique() > 1:
-        told.append(alt.Tooltip("seed:O", title="seed"))
-    return told
+        tips.append(alt.Tooltip("seed:O", title="seed"))
+    return tips
 
 
 def interval(title: str, form: str = ".4~g") -> list[alt.Tooltip]:
@@ -165,19 +165,28 @@ def panel_axis(metric: str, **scale: Any) -> alt.Y:
 
 
 def curve(
-    base: alt.Chart, y: alt.Y, *, line: float | None = 0.5, tooltip: Sequence[alt.Tooltip] | None = None
+    base: alt.Chart,
+    value: alt.X | alt.Y,
+    *,
+    line: float | None = 0.5,
+    ends: tuple[str, str] = ("lo", "hi"),
+    tooltip: Sequence[alt.Tooltip] | None = None,
 ) -> list[alt.Chart]:
-    """Return the layers of values with their intervals: a line, a rule from `lo` to `hi`, and a point, in that order.
+    """Return the layers of values with their intervals: a line, a rule from end to end, and a point, in that order.
 
     Args:
-        base: has the x axis and the colour; its data have `lo` and `hi` beside what `y` shows.
+        base: has the other axis and the colour.
+        value: the axis of the values, along which the intervals lie.
         line: its opacity; None leaves it out.
+        ends: the columns of an interval's ends.
         tooltip: of the points, where `base` has none.
     """
-    drawn = [base.mark_rule().encode(y="lo:Q", y2="hi:Q"), base.mark_point().encode(y=y)]
+    axis = "x" if isinstance(value, alt.X) else "y"
+    lo, hi = ends
+    drawn = [base.mark_rule().encode(**{axis: f"{lo}:Q", f"{axis}2": f"{hi}:Q"}), base.mark_point().encode(value)]
     if tooltip is not None:
         drawn[1] = drawn[1].encode(tooltip=list(tooltip))
-    return drawn if line is None else [base.mark_line(strokeOpacity=line).encode(y=y), *drawn]
+    return drawn if line is None else [base.mark_line(strokeOpacity=line).encode(value), *drawn]
 
 
 def quality_panels(
@@ -186,19 +195,19 @@ def quality_panels(
     panels: Sequence[str],
     *,
     keep: Sequence[str] = (),
-    told: Sequence[alt.Tooltip] = (),
+    tips: Sequence[alt.Tooltip] = (),
     **encoding: Any,
 ) -> alt.FacetChart:
     """Plot quality against sampling cost on one logarithmic axis of cost, a panel a value of the column `panel`.
 
     Args:
         found: rows that `pick` gave, with `panel`; panels: its values, from above. keep: other columns that are drawn.
-        told: what a tooltip begins with; encoding: of the curves, such as their colour.
+        tips: what a tooltip begins with; encoding: of the curves, such as their colour.
     """
     found = found.sort_values("cost")
     least = found["value"].min() / 4  # a logarithmic axis has no nought, which an interval may reach
     data = columns(found).assign(lo=found["lo"].clip(lower=least), **{name: found[name] for name in ("panel", *keep)})
-    base = alt.Chart().encode(x=cost_axis(), tooltip=[*told, *tooltip(data, metric)], **encoding)
+    base = alt.Chart().encode(x=cost_axis(), tooltip=[*tips, *tooltip(data, metric)], **encoding)
     y = panel_axis(metric, type="log", nice=False, padding=10)
     return (
         alt.layer(*curve(base, y), data=data)

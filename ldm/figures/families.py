@@ -247,7 +247,7 @@ def curves(rows: Mapping[str, pd.DataFrame], pair: Sequence[Profile], metric: st
         metric,
         [title(level) for level in rows],
         keep=("who", "kind"),
-        told=[alt.Tooltip("kind:N", title="family")],
+        tips=[alt.Tooltip("kind:N", title="family")],
         **encoding(data, pair),
     )
     described = f"{metric_of(metric).title} against sampling cost, both families, a panel a level"

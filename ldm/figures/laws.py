@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from ldm.figures.charts import INK, best, color, models, pick, unbeaten
+from ldm.figures.charts import INK, best, color, curve, models, pick, unbeaten
 from ldm.metrics import Estimate
 from ldm.metrics.catalogue import metric_of, short
 from ldm.statistics.power_law import PowerLaw, power_law
@@ -105,7 +105,7 @@ def law_chart(points: pd.DataFrame, law: PowerLaw, metric: str, x_title: str) ->
     for end in ("lo", "hi"):
         shown[f"off_{end}"] = (1 + shown["off"]) * shown[end] / shown["value"] - 1
     grid = np.geomspace(shown["x"].min(), shown["x"].max(), 60)
-    curve = pd.DataFrame([{"x": x, **law(x)._asdict()} for x in grid])
+    of_x = pd.DataFrame([{"x": x, **law(x)._asdict()} for x in grid])
     x = lambda axis: alt.X(
         "x:Q", scale=alt.Scale(type="log", nice=False, padding=14), title=axis, axis=alt.Axis(format="~g", tickCount=6)
     )
@@ -126,21 +126,19 @@ def law_chart(points: pd.DataFrame, law: PowerLaw, metric: str, x_title: str) ->
         axis=alt.Axis(tickCount=5, format="~g"),
     )
     of_law, base = (
-        alt.Chart(curve).encode(x=x(None)),
+        alt.Chart(of_x).encode(x=x(None)),
         alt.Chart(shown).encode(x=x(None), color=color(shown), tooltip=tips),
     )
     upper = alt.layer(
         of_law.mark_area(opacity=0.15, color=INK).encode(y=alt.Y("lo:Q", title=axis), y2="hi:Q"),
         of_law.mark_line(color=INK, strokeDash=[4, 4], strokeWidth=1.5).encode(y=y),
-        base.mark_rule().encode(y=alt.Y("lo:Q", title=axis), y2="hi:Q"),
-        base.mark_point().encode(y=y),
+        *curve(base, y, line=None),
     ).properties(width=540, height=260)
     off = alt.Y("off:Q", title="off the law", axis=alt.Axis(format="+.0%", tickCount=5))
     base = alt.Chart(shown).encode(x=x(x_title), color=color(shown), tooltip=tips)
     lower = alt.layer(
         alt.Chart(pd.DataFrame({"off": [0]})).mark_rule(color=INK).encode(y=off),
-        base.mark_rule().encode(y=alt.Y("off_lo:Q", title="off the law"), y2="off_hi:Q"),
-        base.mark_point().encode(y=off),
+        *curve(base, off, line=None, ends=("off_lo", "off_hi")),
     ).properties(width=540, height=110)
     return alt.vconcat(upper, lower, spacing=8).properties(
         description=(

@@ -11,7 +11,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from ldm.figures import contest, explorer, tables
-from ldm.figures.charts import ABOVE, INK, cost_axis
+from ldm.figures.charts import ABOVE, INK, cost_axis, curve
 from ldm.figures.levels import SAYS, title
 from ldm.figures.samples import label, of_captions
 from ldm.metrics.catalogue import brief, metric_of, told_apart
@@ -82,8 +82,8 @@ def worths(evidence: Evidence, unit: str = "done") -> dict[str, Worth]:
 
 def setting(row: Any) -> str:
     """Return a setting in words: `c = 16, 8 steps, guidance 3, c = 32 after 2 steps`."""
-    told = [f"c = {int(row['c'])}", label("steps", int(row["steps"])), f"guidance {row['guidance']:g}", row["dose"]]
-    return ", ".join(filter(None, told))
+    parts = [f"c = {int(row['c'])}", label("steps", int(row["steps"])), f"guidance {row['guidance']:g}", row["dose"]]
+    return ", ".join(filter(None, parts))
 
 
 def answer(found: Found) -> list[Any]:
@@ -95,14 +95,14 @@ def answer(found: Found) -> list[Any]:
     for level, by in found.items():
         gains = {name: worths(by[metric]) for metric, name in told_apart(by).items()}
         lines = [
-            {"lever": lever} | {name: _told(of[lever]) for name, of in gains.items()}
+            {"lever": lever} | {name: _gain_in_words(of[lever]) for name, of in gains.items()}
             for lever in next(iter(gains.values()))
         ]
         shown += [*_heading(found, level), Markdown(pd.DataFrame(lines).to_markdown(index=False))]
     return shown or [Markdown(MISSING)]
 
 
-def _told(one: Worth) -> str:
+def _gain_in_words(one: Worth) -> str:
     """Return a mean gain with its interval, and at how many costs that is sure."""
     gain, counts = one.mean, one.counts
     sure = [f"{name} at {counts[name]}" for name in ("better", "worse") if counts[name]]
@@ -135,9 +135,7 @@ def chart(evidence: Evidence, unit: str = "done") -> Any:
     y = alt.Y("gain_shown:Q", title="better by", axis=alt.Axis(format="+%", tickCount=4), scale=alt.Scale(nice=False))
     zero = alt.Chart().mark_rule(color=INK, strokeDash=[4, 4]).encode(y=alt.datum(0.0))
     return (
-        alt.layer(
-            zero, base.mark_rule().encode(y="lo_shown:Q", y2="hi_shown:Q"), base.mark_point().encode(y=y), data=shown
-        )
+        alt.layer(zero, *curve(base, y, line=None, ends=("lo_shown", "hi_shown")), data=shown)
         .properties(width=540, height=90)
         .facet(row=alt.Row("name:N", title=None, sort=list(found), header=ABOVE))
         .properties(
@@ -235,8 +233,8 @@ def in_fewer_bits(
                     "c": gap.c,
                     "the caption says": SAYS[level],
                     "by": brief(metric),
-                    "worse by": told,
+                    "worse by": words,
                 }
-                for gap, told in zip(gaps.itertuples(), comparisons.in_words(gaps), strict=True)
+                for gap, words in zip(gaps.itertuples(), comparisons.in_words(gaps), strict=True)
             ]
     return [Markdown(tables.table(pd.DataFrame(lines)) if lines else MISSING)]

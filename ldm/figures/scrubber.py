@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import UInt8
 
 from ldm.data.pictures import to_webp
-from ldm.figures.charts import INK, color, columns, models, pick
+from ldm.figures.charts import INK, color, columns, curve, models, pick
 from ldm.figures.pictures import data_url
 from ldm.metrics import mean_difference
 from ldm.metrics.catalogue import metric_of
@@ -133,11 +133,7 @@ def measures(rows: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
                 alt.Tooltip("n:Q", title="pairs"),
             ],
         )
-        panels.append(
-            alt.layer(base.mark_rule().encode(x="lo:Q", x2="hi:Q"), base.mark_point().encode(x=x)).properties(
-                width=480, height=56 * data["shown"].nunique()
-            )
-        )
+        panels.append(alt.layer(*curve(base, x, line=None)).properties(width=480, height=56 * data["shown"].nunique()))
     return alt.vconcat(*panels, spacing=12).properties(
         description="measures of how coherent the way between two captions is, by model size, way and guidance"
     )

@@ -9,7 +9,7 @@ import altair as alt
 import pandas as pd
 from IPython.display import Markdown
 
-from ldm.figures.charts import ABOVE, INK, interval
+from ldm.figures.charts import ABOVE, INK, curve, interval
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.search import gains
 from ldm.study.lever_cells import Search
@@ -36,10 +36,8 @@ def chart(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) 
     base = alt.Chart().encode(x=x, color=colour, tooltip=shown)
     y = alt.Y("better:Q", title="better by", axis=alt.Axis(format="+%"))
     zero = alt.Chart().mark_rule(color=INK, strokeDash=[4, 4]).encode(y=alt.datum(0.0))
-    layers = (base.mark_line(strokeOpacity=0.5), base.mark_rule().encode(y="lo:Q", y2="hi:Q"), base.mark_point())
-    drawn = [layers[0].encode(y=y), layers[1], layers[2].encode(y=y)]
     return (
-        alt.layer(zero, *drawn, data=data.assign(panel=[f"c = {c}" for c in data["c"]]))
+        alt.layer(zero, *curve(base, y), data=data.assign(panel=[f"c = {c}" for c in data["c"]]))
         .properties(width=540, height=120)
         .facet(row=alt.Row("panel:N", title=None, sort=[f"c = {c}" for c in sorted(set(data["c"]))], header=ABOVE))
         .properties(description="what a search gains by each metric against the number of pictures to choose from")

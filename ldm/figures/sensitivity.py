@@ -53,10 +53,9 @@ def in_gaps(moved: pd.DataFrame, metrics: Sequence[str]) -> alt.FacetChart:
         for level, dash in ((0, [1, 0]), (1, [4, 4]))
     ]
     line = base.mark_line(strokeWidth=1.5).encode(y=y)
-    bars = base.mark_rule().encode(y="gaps_lo:Q", y2="gaps_hi:Q")
-    dots = base.mark_point().encode(y=y).add_params(focus)
+    bars, dots = curve(base, y, line=None, ends=("gaps_lo", "gaps_hi"))
     return (
-        alt.layer(*levels, line, bars, dots, data=data)
+        alt.layer(*levels, line, bars, dots.add_params(focus), data=data)
         .properties(width=540, height=120)
         .facet(row=alt.Row("panel:N", title=None, sort=list(dict.fromkeys(_panels())), header=ABOVE), spacing=14)
         .resolve_scale(x="independent")

@@ -57,7 +57,11 @@ def lowered(training: TpuTraining, devices: list[jax.Device]) -> tuple[Any, Layo
     structure, params = abstract(lambda keys: UNet(training.c, CONTEXT, LATENTS, remat=training.remat, keys=keys))
     loss = diffusion_loss(structure, Schedule.sd(), "eps", null=np.zeros((TOKENS, CONTEXT), np.float32))
     config = TrainConfig(
-        images=STEPS * training.batch, batch=training.batch, learning_rate=1e-4, bf16=True, accumulate=training.accumulate
+        images=STEPS * training.batch,
+        batch=training.batch,
+        learning_rate=1e-4,
+        bf16=True,
+        accumulate=training.accumulate,
     )
     state = jax.eval_shape(partial(init_state, config=config), params)
     batch = {"latents": (training.batch, SIDE, SIDE, LATENTS), "context": (training.batch, TOKENS, CONTEXT)}
@@ -93,9 +97,10 @@ def measure(training: TpuTraining) -> list[Row]:
     except jax.errors.JaxRuntimeError as error:
         found = dict(zip(("memory", "room"), exhausted(str(error)), strict=True))
     shape = "x".join(map(str, layout.mesh.devices.shape))
+    count = training.accumulate
     protocol = (
         f"libtpu {importlib.metadata.version('libtpu')} at {training.level}; bfloat16; data x fsdp = {shape}; "
-        f"{'blocks computed twice' if training.remat else 'all kept'}; {training.accumulate} part{'s' * (training.accumulate > 1)}"
+        f"{'blocks computed twice' if training.remat else 'all kept'}; {count} part{'s' * (count > 1)}"
     )
     row = partial(
         Row,
