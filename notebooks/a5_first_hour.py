@@ -21,19 +21,17 @@ trained = 0  # training steps; 0: 3,000
 profile = "laptop-eps"  # the same at every profile, but that smoke trains for a tenth
 
 # %%
-import altair as alt
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import pandas as pd
 from flax import nnx
 
 from ldm.diffusion.denoiser import denoiser, guided
 from ldm.diffusion.sampler import image_keys, initial_noise, sample
 from ldm.diffusion.schedule import Schedule, preconditioning, target
 from ldm.diffusion.solvers import ddim
-from ldm.figures import charts  # noqa: F401  (the theme)
+from ldm.figures import primer
 from ldm.networks.initial import KeySource
 from ldm.networks.layers import Linear
 from ldm.networks.structure import merge, split
@@ -165,21 +163,8 @@ nulls = np.repeat(null, n, 0)
 again = sample(structure, params, plan, contexts(kind), nulls, guidance, keys, predict="eps", shape=(1, 1, 2))
 assert np.allclose(x, again, atol=1e-3)
 
-
 # %% tags=["remove-input"]
-def table(x, kind, what):
-    x = np.asarray(x).reshape(-1, 2)
-    return pd.DataFrame({"x": x[:, 0], "y": x[:, 1], "shape": np.take(NAMES, kind), "points": what})
-
-
-shown = pd.concat([table(*points(n, seed=10**6), "real"), table(x, kind, f"drawn in {steps} steps")])
-alt.Chart(shown).mark_circle(size=12, opacity=0.8).encode(
-    alt.X("x:Q", title="first coordinate", scale=alt.Scale(domain=[-2, 2], clamp=True)),
-    alt.Y("y:Q", title="second coordinate", scale=alt.Scale(domain=[-2, 2], clamp=True)),
-    color=alt.Color("shape:N", scale=alt.Scale(domain=list(NAMES)), title=None),
-    row=alt.Row("points:N", title=None, sort="descending", header=alt.Header(labelOrient="top")),
-    tooltip=["shape:N"],
-).properties(width=270, height=270, description="points of three shapes, real ones beside drawn ones")
+primer.drawn_points({"real": points(n, seed=10**6), f"drawn in {steps} steps": (x, kind)}, NAMES)
 
 # %% [markdown]
 # ## From here to pictures

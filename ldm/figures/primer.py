@@ -6,19 +6,19 @@ sampler are the book's own. JAX is loaded by the figures that compute something.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from ldm.diffusion.plan import Plan
 from ldm.diffusion.schedule import Schedule
 from ldm.diffusion.solvers import ddim
-from ldm.figures.charts import INK
+from ldm.figures.charts import ABOVE, INK
 from ldm.figures.scrubber import film
 
 if TYPE_CHECKING:
@@ -159,9 +159,9 @@ def guidance_in_two_dimensions(steps: int = 50) -> alt.LayerChart:
     x, at = np.array(where, np.float32)[None, None, None], np.full(1, t)
     answer = lambda net, context: np.asarray(net(x, at, 0.0, 1.0, context))[0, 0, 0]
     net = jax.jit(denoiser(Mixture(schedule)))  # one program in place of one for each operation
-    plain, told = (answer(net, context) for context in (none[:1], words[:1]))
+    plain, captioned = (answer(net, context) for context in (none[:1], words[:1]))
     pushed = {s: answer(guided(net, none[:1], s), words[:1]) for s in SCALES}
-    names = {"without the caption": lambda s: plain, "with it": lambda s: told, "guided": lambda s: pushed[s]}
+    names = {"without the caption": lambda s: plain, "with it": lambda s: captioned, "guided": lambda s: pushed[s]}
     arrows = pd.DataFrame(
         [
             {"scale": s, "arrow": name, "x": where[0], "y": where[1], "x2": float(of(s)[0]), "y2": float(of(s)[1])}
@@ -197,4 +197,31 @@ def guidance_in_two_dimensions(steps: int = 50) -> alt.LayerChart:
             height=360,
             description="points that guided sampling ends at, over the data, and the guided estimate as a vector sum",
         )
+    )
+
+
+def drawn_points(
+    sets: Mapping[str, tuple[Float[Any, "n 1 1 2"], Int[np.ndarray, " n"]]], names: Sequence[str]
+) -> alt.FacetChart:
+    """Plot points of the plane, a panel a set, in the colours of their kinds (`notebooks/a5_first_hour.py`).
+
+    Args:
+        sets: what a panel says above it -> points, and the number of each one's kind in `names`.
+    """
+    shown = [
+        pd.DataFrame(np.reshape(points, (-1, 2)), columns=["x", "y"]).assign(kind=np.take(names, kinds), points=what)
+        for what, (points, kinds) in sets.items()
+    ]
+    axis = {"scale": alt.Scale(domain=[-2, 2], clamp=True)}
+    return (
+        alt.Chart(pd.concat(shown))
+        .mark_circle(size=12, opacity=0.8)
+        .encode(
+            alt.X("x:Q", title="first coordinate", **axis),
+            alt.Y("y:Q", title="second coordinate", **axis),
+            color=alt.Color("kind:N", title=None, scale=alt.Scale(domain=list(names))),
+            row=alt.Row("points:N", title=None, sort=list(sets), header=ABOVE),
+            tooltip=[alt.Tooltip("kind:N")],
+        )
+        .properties(width=270, height=270, description=f"points of {len(names)} kinds: {', '.join(sets)}")
     )
