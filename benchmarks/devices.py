@@ -59,7 +59,7 @@ def trainings() -> dict[str, tuple[Params, Train]]:
 
     structure, fresh = pretrain.network(LAPTOP, C)
     teacher = pretrain.load_pretrained(LAPTOP, C, LAPTOP.length)[1]
-    told = student.begun(teacher, student.network(LAPTOP, "codi", C)[1])
+    begun = student.begun(teacher, student.network(LAPTOP, "codi", C)[1])
     seeing, _ = split(superres.unet(LAPTOP, C, KeySource(jax.random.key(0))))
     wide = superres.widened(teacher, LAPTOP.autoencoder.latents)
     denoising = partial(diffusion_loss, schedule=Schedule.sd(), predict=LAPTOP.predict, null=null)
@@ -70,8 +70,8 @@ def trainings() -> dict[str, tuple[Params, Train]]:
             partial(fit, denoising(structure, drop=LAPTOP.dropped), fresh, of_scenes, short(LAPTOP.train)),
         ),
         "codi": (
-            told,
-            partial(fit, student.student_loss(LAPTOP, "codi", C, null), told, of_scenes, distilling, teacher=teacher),
+            begun,
+            partial(fit, student.student_loss(LAPTOP, "codi", C, null), begun, of_scenes, distilling, teacher=teacher),
         ),
         "superres": (wide, partial(fit, denoising(seeing, drop=0.0), wide, of_pairs, short(superres_recipe.CONFIG))),
     }

@@ -39,9 +39,9 @@ def loss(params, batch, key):
     answer = jnp.tanh(batch["x"] @ params["a"]) @ params["b"]
     return jnp.square(answer - batch["x"] - jax.random.normal(key, answer.shape)).mean(), {{}}
 
-def train(told, folder=None):
+def train(report, folder=None):
     def batches(step):
-        told(step)
+        report(step)
         return {{"x": np.random.default_rng(step).standard_normal((32, 64), np.float32)}}
 
     state = ldm.training.loop.fit(loss, params, batches, config, folder=folder, log_steps={every})

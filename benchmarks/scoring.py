@@ -107,11 +107,11 @@ def peak(n: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as place:
         folders = [str(write_pictures(Path(place) / name, many)) for name, many in (("all", n), ("real", DIFFERENT))]
         begin = time.perf_counter()
-        told = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", code, *folders, f"{place}/work"], stdout=subprocess.PIPE, text=True, check=True
         )
         took = time.perf_counter() - begin
-    return 1024 * float(told.stdout.split("peak ")[1]) / 1e9, took
+    return 1024 * float(process.stdout.split("peak ")[1]) / 1e9, took
 
 
 def keep(task: str, metric: str, who: str, values: list[float]) -> None:
@@ -123,14 +123,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", default="", help="the interpreter of an environment with torch-fidelity")
     parser.add_argument("--most", type=int, default=0, help="pictures of the largest folder, for memory")
-    told = parser.parse_args()
-    if not told.python and told.most < 1_000:
+    options = parser.parse_args()
+    if not options.python and options.most < 1_000:
         parser.error("give --python, for the race, or --most of 1,000 or more, for memory")
-    if told.python:
-        for who, values in rates(told.python).items():
+    if options.python:
+        for who, values in rates(options.python).items():
             print(f"{who:16}{statistics.median(values):8.1f} pictures a second  {min(values):.1f} to {max(values):.1f}")
             keep("score", "pictures per second", who, values)
-    for n in [n for n in (1_000, 10_000, 100_000) if n <= told.most]:
+    for n in [n for n in (1_000, 10_000, 100_000) if n <= options.most]:
         gigabytes, took = peak(n)
         print(f"{n:7,} pictures: {gigabytes:.2f} GB at most, {took:.0f} s")
         keep("score memory", "gigabytes at most", f"{n:,} pictures", [gigabytes])

@@ -55,13 +55,13 @@ def put(root: Path, kept: Path, static: Path) -> int:
         print(f"The book has no cells that readers run: not installed are {', '.join(absent)} (requirements.txt).")
         return 0
     index = pack(root, kept)
-    told = json.loads(index.read_text())
-    for name in (told["wasm"], told["library"], index.name):
+    facts = json.loads(index.read_text())
+    for name in (facts["wasm"], facts["library"], index.name):
         copy((kept / name).read_bytes(), static / name)
     copy(
         (importlib.metadata.distribution(SOURCE).read_text("licenses/LICENSE") or "").encode(), static / "LICENSES.txt"
     )
-    return told["bytes"]
+    return facts["bytes"]
 
 
 def pack(root: Path, folder: Path) -> Path:
@@ -83,9 +83,9 @@ def pack(root: Path, folder: Path) -> Path:
         if not wasm.is_file():
             write_atomic(wasm, compressed(nameless((made / "python.wasm").read_bytes())))
         write_atomic(library, zipped(made / "python-stdlib.zip", own))
-        told = {"made_of": made_of, "wasm": wasm.name, "library": library.name}
-        told["bytes"] = wasm.stat().st_size + library.stat().st_size
-        return write_atomic(index, json.dumps(told).encode())  # last: it vouches for the others
+        facts = {"made_of": made_of, "wasm": wasm.name, "library": library.name}
+        facts["bytes"] = wasm.stat().st_size + library.stat().st_size
+        return write_atomic(index, json.dumps(facts).encode())  # last: it vouches for the others
 
 
 def version(made: Path) -> str:

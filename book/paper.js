@@ -19,8 +19,8 @@ window.ldmPaper = {
   stilled() {
     for (const control of document.querySelectorAll(".vega-bind")) {
       const menu = control.querySelector("select"), dot = control.querySelector("input:checked");
-      const told = control.querySelector("output") ?? control.querySelector("input + span");
-      const value = menu?.selectedOptions[0]?.textContent ?? dot?.parentElement.textContent ?? told?.textContent ?? "";
+      const shown = control.querySelector("output") ?? control.querySelector("input + span");
+      const value = menu?.selectedOptions[0]?.textContent ?? dot?.parentElement.textContent ?? shown?.textContent ?? "";
       control.textContent = `${control.querySelector(".vega-bind-name")?.textContent.trim()}: ${value.trim()}`;
     }
     for (const divider of document.querySelectorAll(".ldm-divider")) {

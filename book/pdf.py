@@ -117,8 +117,8 @@ def offer(folder: Path) -> None:
         before = text = path.read_text("utf-8")
         for address, name in set(HANDOUT.findall(text)):
             if (folder / f"_static/lessons/{name}.pdf").is_file() and f'{address}.pdf"' not in text:
-                told = "PDF, with answers" if name.endswith(".slides") else "PDF"  # on paper nothing is hidden
-                link = f'(<a href="{address}.pdf">{told}</a>)'
+                label = "PDF, with answers" if name.endswith(".slides") else "PDF"  # on paper nothing is hidden
+                link = f'(<a href="{address}.pdf">{label}</a>)'
                 text = re.sub(rf'(<a href="{re.escape(address)}\.html[^>]*>[^<]*</a>)', rf"\1 {link}", text)
         if text != before:
             path.write_text(text, "utf-8")

@@ -40,7 +40,7 @@ def described(page: str, address: str, site: str = "") -> str:
     title = re.search(r"<title>(.*?)</title>", page, re.S)
     said = first_sentences(page)
     base = site.rstrip("/") + "/" if site else "../" * address.count("/")
-    told = {
+    properties = {
         "og:title": html.unescape(title[1]).partition(" — ")[0] if title else "",
         "og:description": said,
         "og:type": "article",
@@ -48,7 +48,7 @@ def described(page: str, address: str, site: str = "") -> str:
         "og:image": f"{base}_static/{CARD}",
         "og:image:alt": "one caption, drawn by small and large models in few and many steps",
     }
-    lines = [f'<meta property="{name}" content="{html.escape(text)}"/>' for name, text in told.items() if text]
+    lines = [f'<meta property="{name}" content="{html.escape(text)}"/>' for name, text in properties.items() if text]
     lines += [f'<meta name="description" content="{html.escape(said)}"/>'] if said else []
     lines += ['<meta name="twitter:card" content="summary_large_image"/>']
     return page.replace("</title>", "</title>" + "".join(lines), 1)

@@ -79,6 +79,7 @@ def report() -> Iterator[None]:
 
 
 def main() -> None:
+    """Do what was typed, and exit with a sentence where it cannot be done."""
     with report():
         call()
 

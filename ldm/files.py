@@ -23,8 +23,8 @@ def refused(path: Path, error: Exception) -> OSError | None:
 
     Libraries wrap an error of the system in others, and leave of it what it says.
     """
-    told = lambda code: getattr(error, "errno", None) == code or os.strerror(code) in str(error)
-    code = next(filter(told, CAUSES), None)
+    caused_by = lambda code: getattr(error, "errno", None) == code or os.strerror(code) in str(error)
+    code = next(filter(caused_by, CAUSES), None)
     return None if code is None else _refusal(path, code)
 
 
@@ -86,8 +86,8 @@ def write_atomic(path: str | Path, data: bytes) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_and_rename(path, data)
     except OSError as error:
-        if told := refused(path, error):
-            raise told from error
+        if refusal := refused(path, error):
+            raise refusal from error
         raise
     return path
 

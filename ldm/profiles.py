@@ -112,6 +112,7 @@ class Profile:
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the latents."""
         side = self.scenes.size // self.autoencoder.factor
         return side, side, self.autoencoder.latents
 

@@ -82,8 +82,8 @@ found = {
 
 # %% tags=["remove-input"]
 names = {"ddim": "DDIM", "ddpm": "DDPM", "dpm++": "DPM-Solver++"}
-told = {names.get(other, other): findings_figures.answer(answers) for other, (answers, _) in found.items()}
-Markdown("\n".join(f"- By {other}: {words}" for other, words in told.items()))
+found_by = {names.get(other, other): findings_figures.answer(answers) for other, (answers, _) in found.items()}
+Markdown("\n".join(f"- By {other}: {words}" for other, words in found_by.items()))
 
 # %% [markdown] tags=["recorded"]
 # Which sampler draws better is another question. From 4 to 16 steps DPM-Solver++ is better than DDIM by 13 % by FD, and

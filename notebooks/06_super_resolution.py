@@ -56,7 +56,7 @@ from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
 from ldm.statistics import comparisons, downstream, optimum
 from ldm.study import findings
-from ldm.study import superres as restoration
+from ldm.study import superres as superres_study
 from ldm.study.recompute import agreement
 from ldm.study.results import Store
 from ldm.study.run import at_hand, run
@@ -65,18 +65,18 @@ from ldm.tasks import pairs, superres, superres_recipe
 chosen = profiles.get(profile).downstream
 smoke = chosen.name == "smoke"
 small, table = enlarge.picture(image and ROOT / image, chosen), plan("ddim", upscale_steps, chosen.spacing)
-control = restoration.CONTROL if restoration.CONTROL in chosen.family else chosen.family[0]
+control = superres_study.CONTROL if superres_study.CONTROL in chosen.family else chosen.family[0]
 by = upscale_c or (chosen.family[0] if smoke else control)
 restorer = superres.restorer(chosen, by, superres_recipe.LENGTHS[-1], file=upscale_model and ROOT / upscale_model)
-sizes, n = sizes or list(chosen.family), n or restoration.pictures(chosen)
+sizes, n = sizes or list(chosen.family), n or superres_study.pictures(chosen)
 lengths = lengths or list(superres_recipe.LENGTHS[-1:] if smoke else superres_recipe.LENGTHS)
-steps = steps or list((*chosen.steps, restoration.USUAL) if smoke else restoration.STEPS)
+steps = steps or list((*chosen.steps, superres_study.USUAL) if smoke else superres_study.STEPS)
 last = max(lengths)
-store, evaluator = Store(ROOT), restoration.SuperResolutionEvaluator(chosen)
+store, evaluator = Store(ROOT), superres_study.SuperResolutionEvaluator(chosen)
 grids = (
-    restoration.baselines_grid(chosen, control, n=n)[: 1 if smoke else None],
-    restoration.finetuning_grid(chosen, sizes, lengths, n=n),
-    restoration.steps_grid(chosen, sizes, steps, images=last, n=n),
+    superres_study.baselines_grid(chosen, control, n=n)[: 1 if smoke else None],
+    superres_study.finetuning_grid(chosen, sizes, lengths, n=n),
+    superres_study.steps_grid(chosen, sizes, steps, images=last, n=n),
 )
 here = set(at_hand([cell for grid in grids for cell in grid], store=store, evaluator=evaluator))
 controls, by_length, by_steps = ([cell for cell in grid if cell in here] for grid in grids)
@@ -103,7 +103,7 @@ finetuned, sampled, compared = (
 # each side.
 
 # %% tags=["remove-input"]
-scenes = pairs.scenes(chosen, "val", restoration.STRIP)
+scenes = pairs.scenes(chosen, "val", superres_study.STRIP)
 true, low = scenes.high(range(len(scenes))), scenes.low(range(len(scenes)))
 ways = {
     "degraded": low.repeat(4, 1).repeat(4, 2),

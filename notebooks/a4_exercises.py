@@ -427,9 +427,9 @@ words(
 # network for a picture in four steps under guidance?
 
 # %% tags=["hide-cell"]
-told = recorded.whole_grid(store, chosen), store.rows(study="distillation", profile=chosen.name, n=chosen.n)
-told = pd.concat(told)
-asked = told[(told["steps"] == 4) & (told["guidance"] == 2) & told["sampler"].isin(["ddim", "consistency"])]
+both = recorded.whole_grid(store, chosen), store.rows(study="distillation", profile=chosen.name, n=chosen.n)
+both = pd.concat(both)
+asked = both[(both["steps"] == 4) & (both["guidance"] == 2) & both["sampler"].isin(["ddim", "consistency"])]
 show(asked.groupby("task")["nfe"].first().reset_index())
 words("A student takes the guidance scale as an input; its teacher is asked with and without the caption.")
 
@@ -438,9 +438,9 @@ words("A student takes the guidance scale as an input; its teacher is asked with
 # first edition (the profile `laptop`) say so?
 
 # %% tags=["hide-cell"]
-told = recorded.whole_grid(store, before), store.rows(study="distillation", profile=before.name, n=before.n)
-told = pd.concat(told)
-few = told[(told["metric"] == "kid_effnet") & (told["steps"] <= 4) & told["sampler"].isin(["ddim", "consistency"])]
+both = recorded.whole_grid(store, before), store.rows(study="distillation", profile=before.name, n=before.n)
+both = pd.concat(both)
+few = both[(both["metric"] == "kid_effnet") & (both["steps"] <= 4) & both["sampler"].isin(["ddim", "consistency"])]
 few = few[few["task"].isin(["pretrain", "continued", "codi"])]
 show(few.pivot_table(index=["c", "steps"], columns="task", values="value", aggfunc="min").dropna())
 words(
@@ -982,8 +982,8 @@ words(
 
 
 def near(steps, q):
-    told = np.log(q / (1 - q)) / 2
-    drawn = walked(lambda x, a, s: np.tanh(a * x / s**2 + told), steps)
+    tilt = np.log(q / (1 - q)) / 2
+    drawn = walked(lambda x, a, s: np.tanh(a * x / s**2 + tilt), steps)
     return np.mean(np.abs(np.abs(drawn) - 1) < 0.1)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ldm.diffusion.sampler import image_keys, sample
 from ldm.figures.race import PAGE
-from ldm.interop import browser as task
+from ldm.interop import browser as browser_files
 from ldm.profiles import OPEN_EPS
 from ldm.tasks import pretrain
 
@@ -26,7 +26,7 @@ def put(folder: Path) -> Path:
     """The playground alone, with the smallest networks; the pages that show it and the race lie above it."""
     folder = folder / "playground"
     shutil.copytree(STATIC, folder)
-    task.write(folder, NETWORKS)
+    browser_files.write(folder, NETWORKS)
     (folder.parent / "index.html").write_text(
         '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><link rel="stylesheet"'
         ' href="playground/page.css"><div id="playground"></div><script src="playground/shared.js"></script>'
@@ -56,7 +56,7 @@ def parts():
 def drawn(sampler: str, network: str = NETWORKS[0]) -> tuple[np.ndarray, np.ndarray]:
     """Python's latents and picture."""
     codec, text = parts()
-    profile, size = task.offered()[network]
+    profile, size = browser_files.offered()[network]
     structure, params = pretrain.load_pretrained(profile, size, profile.length)
     latents = sample(
         structure,

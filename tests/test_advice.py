@@ -23,7 +23,7 @@ def rows_of(enough: int, level: str | None) -> tuple[pd.DataFrame, dict]:
 
 
 @pytest.fixture
-def told():
+def rules():
     """Captions that say some need six steps; rows from before there were levels need four."""
     parts = [rows_of(6, "some"), rows_of(4, None)]
     influences = {key: value for _, known in parts for key, value in known.items()}
@@ -35,12 +35,12 @@ def test_the_price_of_a_step_is_that_of_two_passes_in_flops_and_in_milliseconds_
     assert advice.prices(rows, {}).startswith(
         "One guided step, which is two passes, of c = 8, 16 costs 0.02, 0.06 GFLOPs. Where the caption says nothing"
     )
-    told = advice.prices(rows, {("p", 8): (0.0005, 1.0), ("p", 16): (0.0015, 1.0)})
-    assert "0.02, 0.06 GFLOPs, and 1, 3 ms a picture where many are drawn at once on [one machine]" in told
+    sentence = advice.prices(rows, {("p", 8): (0.0005, 1.0), ("p", 16): (0.0015, 1.0)})
+    assert "0.02, 0.06 GFLOPs, and 1, 3 ms a picture where many are drawn at once on [one machine]" in sentence
 
 
-def test_the_example_takes_the_largest_size_whose_steps_are_paid_and_one_pass_a_step_where_nothing_is_said(told):
-    rule = told["some", KID]
+def test_the_example_takes_the_largest_size_whose_steps_are_paid_and_one_pass_a_step_where_nothing_is_said(rules):
+    rule = rules["some", KID]
     found = {("some", KID): rule, ("nothing", KID): rule}  # six steps each
     rows = pd.DataFrame({"c": [8, 16, 32], "gflops": [0.01, 0.03, 0.1]})
     said = advice.example(found, KID, rows, 0.5)
@@ -56,9 +56,9 @@ def test_the_example_takes_the_largest_size_whose_steps_are_paid_and_one_pass_a_
     assert advice.example({}, KID, rows, 0.5) == ""
 
 
-def test_each_level_has_its_own_number_and_rows_without_a_level_said_everything(told):
-    assert {level: rule.steps for (level, _), rule in told.items()} == {"some": 6, "all": 4}
-    some, everything = advice.in_words(told, KID).splitlines()
+def test_each_level_has_its_own_number_and_rows_without_a_level_said_everything(rules):
+    assert {level: rule.steps for (level, _), rule in rules.items()} == {"some": 6, "all": 4}
+    some, everything = advice.in_words(rules, KID).splitlines()
     assert "says **some of the scene**" in some and "can run **6 steps** within" in some
     assert "says **everything**" in everything and "can run **4 steps** within" in everything
 
@@ -78,8 +78,8 @@ def test_by_the_clock_the_rule_is_asked_of_budgets_in_seconds_and_of_guided_step
     assert advice.by_the_clock(rows, {}, KID, lambda rows, _: influences, as_flops) == "", "there is no rule"
 
 
-def test_the_table_says_what_other_numbers_would_cost(told):
-    line = next(line for line in advice.regrets(told).data.splitlines() if "some of it" in line)
+def test_the_table_says_what_other_numbers_would_cost(rules):
+    line = next(line for line in advice.regrets(rules).data.splitlines() if "some of it" in line)
     assert line.split("|")[3].strip() == "6"
     assert all(f"{steps}: " in line for steps in STEPS if steps != 6) and "6: 0%" not in line
 

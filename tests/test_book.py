@@ -144,9 +144,9 @@ def test_the_errata_prove_themselves():
     """The page's code prints what the page says it prints."""
     page = (ROOT / "book/errata.md").read_text()
     code = "\n".join(re.findall(r"```pycon\n(.*?)```", page, re.S))
-    found, told = doctest.DocTestParser().get_doctest(code, {}, "errata", "book/errata.md", 0), []
+    found, failures = doctest.DocTestParser().get_doctest(code, {}, "errata", "book/errata.md", 0), []
     assert len(found.examples) > 10
-    assert not doctest.DocTestRunner().run(found, out=told.append).failed, "".join(told)
+    assert not doctest.DocTestRunner().run(found, out=failures.append).failed, "".join(failures)
 
 
 def test_every_work_that_a_page_names_with_its_year_is_in_the_references():

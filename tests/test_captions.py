@@ -73,11 +73,11 @@ def test_a_relation_is_not_said_without_the_object_that_it_is_to():
 def test_what_follows_from_a_caption_is_true_and_no_more_than_it_says():
     for i in range(200):
         record, parts = OPEN.scene(i), OPEN.said(i)
-        told = truth.answered(EASY, record, parts)
+        answers = truth.answered(EASY, record, parts)
         whole = dict.fromkeys(truth.questions(EASY), "") | truth.answers(record)
-        assert told.items() <= whole.items() and told["object 1"] == record.objects[0].name
-        assert ("style" in told) == ("style" in parts) and ("where" in told) == ("where" in parts)
-        assert ("object 2" in told) == ("other" in parts or (len(record.objects) == 1 and "where" in parts))
+        assert answers.items() <= whole.items() and answers["object 1"] == record.objects[0].name
+        assert ("style" in answers) == ("style" in parts) and ("where" in answers) == ("where" in parts)
+        assert ("object 2" in answers) == ("other" in parts or (len(record.objects) == 1 and "where" in parts))
         everything = truth.answered(EASY, record, said(record, "all"))
         assert everything == {name: answer for name, answer in whole.items()}
 

@@ -208,14 +208,14 @@ def test_a_writer_killed_while_saving_leaves_a_whole_checkpoint(tmp_path):
     code = WRITER.format(root=str(ROOT), tests=str(ROOT / "tests"), folder=str(tmp_path))
     writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     for _ in range(2):
-        told = int(writer.stdout.readline())
+        saved = int(writer.stdout.readline())
     # kill once the next save is under way
-    while not list(tmp_path.glob(f"*{told + 1}*")):
+    while not list(tmp_path.glob(f"*{saved + 1}*")):
         time.sleep(0.001)
     os.kill(writer.pid, signal.SIGKILL)
-    told = int((writer.communicate()[0].split() or [told])[-1])
+    saved = int((writer.communicate()[0].split() or [saved])[-1])
     checkpoints = TrainCheckpoints(tmp_path)
     step, back = checkpoints.restore(state(0))  # a warning would be an error here
-    assert step >= told and same(back, state(step))
+    assert step >= saved and same(back, state(step))
     save(checkpoints, step + 1)
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([str(step), str(step + 1)])

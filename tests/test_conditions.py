@@ -13,7 +13,7 @@ TRAINING = "2 x 32 images a step; float32; from tars; devices: 4, sharing a stat
 
 
 @pytest.mark.parametrize(
-    "study, protocol, told",
+    "study, protocol, conditions",
     [
         ("tpu_plan", PLAN, {"dtype": "bfloat16", "micro_batches": 2, "remat": True, "mesh": "64x4"}),
         (
@@ -40,8 +40,8 @@ TRAINING = "2 x 32 images a step; float32; from tars; devices: 4, sharing a stat
         ("sampling", "efficientnet-lite0; float32", {}),
     ],
 )
-def test_what_older_rows_say_of_their_conditions(study, protocol, told):
-    assert of_protocol(study, protocol) == told
+def test_what_older_rows_say_of_their_conditions(study, protocol, conditions):
+    assert of_protocol(study, protocol) == conditions
 
 
 def test_columns_that_are_given_stand_and_those_that_are_not_are_read_from_the_protocol():

@@ -51,10 +51,10 @@ def test_stretches_are_counted_in_steps_that_the_largest_affords():
     """Equal price by the truth: 8 steps of c = 8 cost two of c = 32; c = 32 in eight steps is better than all."""
     rows, influences = sampling(crossing, se=0.01, steps=STEPS, guidance=(1.0,))
     found = contest(Evidence.of(rows[rows["c"] != 16], "kid_effnet", influences), start=2.0, end=128.0)
-    told = stretches(found, STEP_COST[32])
-    assert told[0][:2] == ("smaller", 1) and told[-1] == ("largest", told[-1][1], 32)
-    assert [one[1] for one in told[1:]] == [one[2] + 1 for one in told[:-1]], "without a gap"
-    assert all(winner == found.at(STEP_COST[32] * (first + 0.5)) for winner, first, _ in told[:-1])
+    counted = stretches(found, STEP_COST[32])
+    assert counted[0][:2] == ("smaller", 1) and counted[-1] == ("largest", counted[-1][1], 32)
+    assert [one[1] for one in counted[1:]] == [one[2] + 1 for one in counted[:-1]], "without a gap"
+    assert all(winner == found.at(STEP_COST[32] * (first + 0.5)) for winner, first, _ in counted[:-1])
 
 
 def test_budgets_begin_at_four_steps_of_the_smallest_and_end_at_the_largest_ones_most():

@@ -206,11 +206,11 @@ def test_a_student_starts_as_its_teacher_whatever_it_is_told():
     smoke = profiles.get("smoke")
     extra = set(student.network(smoke, "lcm", 8)[1]) - set(student.network(smoke, "continued", 8)[1])
     assert extra == {"time_embedding.cond_proj.weight"}
-    told = TimeEmbedding(8, 32, 16, keys=KeySource(jax.random.key(0)))
+    embedding = TimeEmbedding(8, 32, 16, keys=KeySource(jax.random.key(0)))
     t, w = jnp.arange(5) * 200.0, jnp.linspace(1, 3, 5)
-    np.testing.assert_array_equal(told(t, w), told(t))
-    told.cond_proj.weight = nnx.Param(jnp.ones((16, 8)))
-    assert np.abs(told(t, w) - told(t)).max() > 0.1
+    np.testing.assert_array_equal(embedding(t, w), embedding(t))
+    embedding.cond_proj.weight = nnx.Param(jnp.ones((16, 8)))
+    assert np.abs(embedding(t, w) - embedding(t)).max() > 0.1
 
 
 def test_scales_that_are_near_are_told_nearly_alike():

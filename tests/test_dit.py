@@ -14,7 +14,7 @@ import pytest
 from ldm import profiles
 from ldm.networks import dit, sizes
 from ldm.networks.cost import unet_gflops
-from ldm.networks.dit_config import DiTConfig, pixart, published, small
+from ldm.networks.dit_config import DiTConfig, published, small
 from ldm.networks.dit_cost import dit_gflops, dit_params, gflops_of, multiply_adds, params_of
 from ldm.networks.initial import KeySource
 from ldm.networks.structure import abstract, merge, split
@@ -38,6 +38,7 @@ PUBLISHED = {
     "XL/8": (675_683_072, 7.39),
 }
 TINY = DiTConfig(width=16, depth=2, heads=2, patch=2, context=8)
+PIXART = DiTConfig(width=1152, depth=28, heads=16, outputs=8, context=4096, single=True)  # -alpha's XL/2, Chen 2023
 SIDE, WORDS = 4, 5
 
 
@@ -79,11 +80,11 @@ def test_published_xl_at_512_pixels_and_pixart_have_theirs():
     xl = published("XL/2")
     assert params_of(xl) + xl.tokens(64) * xl.width == 676_014_368
     assert multiply_adds(xl, 64) / 1e9 == pytest.approx(524.60, rel=3e-4)
-    assert params_of(pixart()) == 610_856_096
-    assert multiply_adds(pixart(), 32, 120) / 1e9 == pytest.approx(149.05, abs=0.01)
+    assert params_of(PIXART) == 610_856_096
+    assert multiply_adds(PIXART, 32, 120) / 1e9 == pytest.approx(149.05, abs=0.01)
 
 
-@pytest.mark.parametrize("config", [published("S/8"), pixart(), small(72, guidance=8)], ids=["DiT", "PixArt", "small"])
+@pytest.mark.parametrize("config", [published("S/8"), PIXART, small(72, guidance=8)], ids=["DiT", "PixArt", "small"])
 def test_the_network_has_the_parameters_that_are_counted(config):
     _, params = abstract(lambda keys: dit.DiT(config, keys=keys))
     assert sum(p.size for p in params.values()) == params_of(config)

@@ -30,9 +30,9 @@ def test_a_plan_that_begins_later_has_the_same_rows_and_looks_back_at_none(sampl
 def test_a_png_keeps_texts_in_any_language_and_other_pictures_none(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     about = {"caption": "ein roter Stuhl, 猫", "seed": "7"}
-    for name, told in (("a.png", about), ("a.webp", {})):
+    for name, kept in (("a.png", about), ("a.webp", {})):
         pictures.save(tmp_path / name, image, about)
-        assert pictures.texts(tmp_path / name) == told
+        assert pictures.texts(tmp_path / name) == kept
     np.testing.assert_array_equal(pictures.whole(tmp_path / "a.png"), image)
 
 

@@ -29,8 +29,7 @@ from ldm.paths import ROOT
 from ldm.study import grids
 from ldm.study.results import Store
 from ldm.study.rows import Row
-from ldm.tasks import memory, pretrain
-from ldm.tasks import together as task
+from ldm.tasks import memory, pretrain, together
 from tests.environment import one_device
 from tests.test_without_jax import loaded_by
 
@@ -197,7 +196,7 @@ def test_the_largest_width_has_the_bytes_that_are_reckoned_for_it():
     assert held == pytest.approx((4 + 2) * 4 * count, rel=1e-6)
     two = replace(profile.training(320), averages=(16.97,))
     assert memory.state_bytes(params, two) == pytest.approx(7 * 4 * count, rel=1e-6)
-    known, kept = task.bytes_of(profile, 320, False)
+    known, kept = together.bytes_of(profile, 320, False)
     assert known == held and 8e9 < kept < 14e9
     of = lambda gigabytes: memory.micro_batches(held, kept, 256, int(gigabytes * 1e9))
     assert of(80 * 0.9) == 1 and of(33) == 2
@@ -513,17 +512,17 @@ def do(text):
 serve(lambda: do)"""
     worker = Worker([sys.executable, "-c", program], tmp_path / "log", {"PYTHONPATH": str(ROOT)}, {"RISKY": "1"})
 
-    def told(text: str) -> str:
+    def failure(text: str) -> str:
         worker.ask({"text": text})
         deadline = time.monotonic() + 300
         while (answer := worker.answer(0.05)) is None:
             assert time.monotonic() < deadline
         return answer
 
-    assert told("good") == "" and "once more, without {'RISKY': '1'}" in (tmp_path / "log").read_text()
-    assert told("bad") == "ValueError: no" and "Traceback" in (tmp_path / "log").read_text()
-    assert told("gone") == "the process that computes ended with status -6"
-    assert told("good") == "", "it is started again"
+    assert failure("good") == "" and "once more, without {'RISKY': '1'}" in (tmp_path / "log").read_text()
+    assert failure("bad") == "ValueError: no" and "Traceback" in (tmp_path / "log").read_text()
+    assert failure("gone") == "the process that computes ended with status -6"
+    assert failure("good") == "", "it is started again"
     worker.end()
     children = [line.split()[1] for line in (tmp_path / "log").read_text().splitlines() if line.startswith("child")]
     assert len(children) == 2

@@ -69,14 +69,14 @@ def test_a_jump_of_the_loss_is_told_once_with_its_batch():
 def test_sigterm_saves_and_the_same_call_goes_on_to_the_same_end(tmp_path, capsys):
     undisturbed = fit(line, START, batches, CONFIG)
 
-    def told(step):
+    def ending(step):
         if step == 7:
             os.kill(os.getpid(), signal.SIGTERM)
         return batches(step)
 
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Preempted) as caught:
-        fit(line, START, told, CONFIG, folder=tmp_path)
+        fit(line, START, ending, CONFIG, folder=tmp_path)
     assert caught.value.code == 143 and signal.getsignal(signal.SIGTERM) == before
     assert "stopped by SIGTERM after step 8; run the same command again" in capsys.readouterr().err
     seen = []

@@ -24,8 +24,8 @@ def world(folder, gain: dict[int, float]) -> pd.DataFrame:
         pulled = hasattr(cell, "lever")
         by = evaluator if pulled else plain
         value = (100 / cell.c + 1 / cell.steps) * (1 - gain[cell.c] if pulled else 1)
-        told = dict(metric=METRIC, protocol="made up", value=value, lo=value * 0.99, hi=value * 1.01, n=OPEN.n)
-        store.write(by.key(cell), [Row(**by.columns(cell), **told)])
+        numbers = dict(metric=METRIC, protocol="made up", value=value, lo=value * 0.99, hi=value * 1.01, n=OPEN.n)
+        store.write(by.key(cell), [Row(**by.columns(cell), **numbers)])
     return lever_grid.with_guides(store, evaluator, "some")
 
 

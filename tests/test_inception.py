@@ -82,11 +82,13 @@ def test_the_protocol_names_resizer_side_precision_and_weights(loaded):
 @pytest.mark.parametrize(
     "bad", [np.zeros((2, 8, 8, 3)), np.zeros((8, 8, 3), np.uint8), np.zeros((2, 3, 8, 8), np.uint8)]
 )
+@pytest.mark.usefixtures("any_types")
 def test_anything_but_a_batch_of_uint8_nhwc_is_refused(loaded, bad):
     with pytest.raises(ValueError, match="Inception-v3.*uint8 images of shape"):
         loaded(bad)
 
 
+@pytest.mark.usefixtures("any_types")
 def test_missing_truncated_and_pickled_files_are_refused(tmp_path, path):
     with pytest.raises(ValueError, match="does not exist"):
         inception.load_inception(tmp_path / "none.safetensors")

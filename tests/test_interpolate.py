@@ -59,7 +59,7 @@ def test_pairs_are_of_one_object_each_and_the_same_whatever_their_number():
 def detections(belief: np.ndarray) -> SimpleNamespace:
     """Of one picture whose 64 cells all hold these shares of three objects."""
     return SimpleNamespace(
-        labels=SimpleNamespace(objects=("x", "y", "z")), shares=np.broadcast_to(belief, (1, 8, 8, 3))
+        labels=SimpleNamespace(objects=("x", "y", "z")), shares=np.broadcast_to(np.array(belief, float), (1, 8, 8, 3))
     )
 
 

@@ -82,6 +82,7 @@ def test_kid_of_subsets_agrees_with_kid_of_all_pairs():
     assert metrics.kid_subsets(x, real, subsets=2, size=300).value == pytest.approx(metrics.kid(x, real).value)
 
 
+@pytest.mark.usefixtures("any_types")
 def test_the_bandwidth_is_the_references_median_distance():
     real = Sample(features=np.array([[0.0], [1.0], [3.0]]))
     assert metrics.median_bandwidth(real) == 2.0

@@ -135,5 +135,5 @@ def test_compiled_programs_are_kept_for_the_same_processor_and_versions_alone(pa
             for name in (cache["key"], *cache.get("restore-keys", "").splitlines()):
                 assert "steps.processor.outputs.flags" in name and "'constraints.txt'" in name
     (run,) = [step["run"] for step in steps if step.get("id") == "processor"] or ["true"]
-    told = subprocess.run(["bash", "-ec", run], env={"PATH": "/usr/bin:/bin", "GITHUB_OUTPUT": "/dev/stdout"})
-    assert told.returncode == 0
+    process = subprocess.run(["bash", "-ec", run], env={"PATH": "/usr/bin:/bin", "GITHUB_OUTPUT": "/dev/stdout"})
+    assert process.returncode == 0

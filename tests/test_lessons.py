@@ -227,12 +227,12 @@ def test_answers_are_told_in_the_page_guesses_counted_and_results_hidden_until_a
         assert hidden.is_visible()
         page.keyboard.press("ArrowRight")
         form = page.locator("section.now form.ldm-ask")
-        told = {}
+        verdicts = {}
         for given in ("30", "30.5", "33,0", "1,024", "words", ""):
             form.locator("input").fill(given)
             form.locator("button").click()
-            told[given] = form.get_attribute("data-told")
-        assert told == {"30": "right", "30.5": "right", "33,0": "nearly", "1,024": "not", "words": "", "": ""}
+            verdicts[given] = form.get_attribute("data-verdict")
+        assert verdicts == {"30": "right", "30.5": "right", "33,0": "nearly", "1,024": "not", "words": "", "": ""}
         assert form.locator("output").inner_text() == "Type a number."
         assert not wrong and not asked
         page.context.close()

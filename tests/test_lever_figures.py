@@ -32,8 +32,8 @@ def made(tmp_path_factory, evaluator) -> tuple[Store, dict[type, list[str]]]:
         pulled = hasattr(cell, "lever")
         by = evaluator if pulled else plain
         value = 100 / cell.steps + 100 / cell.c + cell.guidance - (5 if pulled else 0)
-        told = dict(metric=METRIC, protocol="made up", value=value, lo=value - 1, hi=value + 1, n=OPEN.n)
-        store.write(by.key(cell), [Row(**by.columns(cell), **told)])
+        numbers = dict(metric=METRIC, protocol="made up", value=value, lo=value - 1, hi=value + 1, n=OPEN.n)
+        store.write(by.key(cell), [Row(**by.columns(cell), **numbers)])
         if pulled:
             keys.setdefault(type(cell.lever), []).append(by.key(cell))
     return store, keys
@@ -76,8 +76,8 @@ def test_students_are_a_lever_asked_once_a_step(tmp_path, evaluator):
     asked = [(plain, cell) for cell in sampling_grid(OPEN, lever_grid.SIZES, (4, 8, 16), OPEN.guidance)]
     students = [(taught, cell) for cell in lever_grid.student_grid(OPEN)]
     for by, cell in asked + students:
-        told = dict(metric=METRIC, protocol="made up", value=cell.steps, lo=0.0, hi=99.0, n=OPEN.n)
-        store.write(by.key(cell), [Row(**by.columns(cell), **told)])
+        numbers = dict(metric=METRIC, protocol="made up", value=cell.steps, lo=0.0, hi=99.0, n=OPEN.n)
+        store.write(by.key(cell), [Row(**by.columns(cell), **numbers)])
     rows, settings = lever_grid.recorded(store, evaluator, ["some"])
     own = rows[rows["lever"] == lever_grid.STUDENTS]
     assert set(own["dose"]) == {"CoDi", "LCM"} and len(own) == len(students)

@@ -131,9 +131,9 @@ def test_a_search_keeps_the_picture_that_the_verifier_likes_best_and_its_rows_sa
     monkeypatch.setattr(toys, "_fits", [])
     nothing = Measurement(estimates={})
     monkeypatch.setattr(SamplingEvaluator, "evaluate", lambda self, cell: (nothing, self.drawn(cell), 0.0))
-    told = {name: estimate.value for name, (estimate, _) in toys.evaluate(cell)[0].estimates.items()}
-    assert told["similarity"] == pytest.approx(brightness(kept, []).mean(), rel=1e-6)
-    assert told["similarity_first"] == pytest.approx(brightness(plain, []).mean(), abs=1)
+    measured = {name: estimate.value for name, (estimate, _) in toys.evaluate(cell)[0].estimates.items()}
+    assert measured["similarity"] == pytest.approx(brightness(kept, []).mean(), rel=1e-6)
+    assert measured["similarity_first"] == pytest.approx(brightness(plain, []).mean(), abs=1)
     assert not toys.evaluate(pulled(Interval(low=0.3, high=5), n=16))[0].estimates
 
 

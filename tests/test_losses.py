@@ -99,6 +99,7 @@ def test_draws_belong_to_the_key_and_to_the_images_place():
     assert len(np.unique(jax.random.key_data(keys_of_batch(KEY, 64)), axis=0)) == 64
 
 
+@pytest.mark.usefixtures("any_types")
 def test_what_cannot_be_learnt_is_refused():
     with pytest.raises(ValueError, match="predict = 'eps': expected v, x0 or flow"):
         evaluate(Affine(1, 0), "eps", schedule=SD.zero_terminal_snr())

@@ -67,6 +67,7 @@ def test_the_protocol_names_the_trunk_and_both_digests(distance):
         (np.zeros((1, 31, 64, 3), np.uint8), np.zeros((1, 31, 64, 3), np.uint8), "31 x 64 pixels.*at least 32"),
     ],
 )
+@pytest.mark.usefixtures("any_types")
 def test_what_is_no_pair_of_uint8_pictures_is_refused(distance, a, b, sentence):
     with pytest.raises(ValueError, match=sentence):
         distance(a, b)
@@ -103,6 +104,7 @@ def test_weights_of_another_network_are_refused_by_the_tensors_name(tmp_path, ha
         lpips.load_lpips(trunk, weights.save(tmp_path / "heads.safetensors", tensors))
 
 
+@pytest.mark.usefixtures("any_types")
 def test_an_unknown_network_is_refused(tmp_path):
     with pytest.raises(ValueError, match="net = 'squeeze': expected one of alex, vgg"):
         lpips.load_lpips(tmp_path / "trunk", tmp_path / "heads", net="squeeze")

@@ -209,6 +209,7 @@ def test_what_is_no_sample_is_refused_in_one_sentence(name, bad):
 
 
 @pytest.mark.parametrize("values", [np.empty(0), np.ones(1), X, [1, np.nan], [1, np.inf], np.array(["a", "b"])])
+@pytest.mark.usefixtures("any_types")
 def test_what_is_no_list_of_scores_is_refused(values):
     for call in (metrics.mean, lambda v: metrics.mean_difference(v, v)):
         with pytest.raises(ValueError, match="scores (have shape|are <U1)"):

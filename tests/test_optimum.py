@@ -9,8 +9,8 @@ import pytest
 from ldm import profiles
 from ldm.statistics import optimum
 from ldm.study import racing
-from ldm.study import sampling as study
 from ldm.study.results import Store
+from ldm.study.sampling import SamplingEvaluator, sampling_grid
 from tests.test_verdicts import sampling
 
 SMOKE = profiles.get("smoke")
@@ -58,8 +58,8 @@ def test_the_best_guidance_comes_with_all_that_may_be_the_best(metric, sign):
 
 @pytest.mark.slow
 def test_a_race_leaves_losers_early_and_counts_what_it_drew(tmp_path):
-    contenders = study.sampling_grid(SMOKE, [8], [2], [1.5, 3.0, 30.0], n=16)
-    store, evaluator = Store(tmp_path), study.SamplingEvaluator(SMOKE)
+    contenders = sampling_grid(SMOKE, [8], [2], [1.5, 3.0, 30.0], n=16)
+    store, evaluator = Store(tmp_path), SamplingEvaluator(SMOKE)
     ran = racing.race(contenders, "kid_effnet", store=store, evaluator=evaluator, stages=(16, 32)).set_index("guidance")
     assert set(ran.index) == {1.5, 3.0, 30.0} and ran["left"].any()
     assert ran["n"].min() == 16 and ran.loc[ran["left"], "n"].eq(32).all()  # some left after the first stage

@@ -7,7 +7,7 @@ import pytest
 from ldm import profiles
 from ldm.figures import paper_sizes
 from ldm.networks import cost
-from ldm.study import superres as restoration
+from ldm.study import superres as superres_study
 from ldm.study.findings import COUNTED, RESTORED
 from ldm.study.recorded import SAMPLERS
 from ldm.study.results import Store
@@ -67,9 +67,10 @@ def measured(tmp_path_factory) -> Store:
                     guidance=g,
                     sampler="consistency",
                 )
-        finetuned = dict(metrics=RESTORED, task="superres", n=restoration.pictures(GPU), sampler="ddim", guidance=1.0)
+        n = superres_study.pictures(GPU)
+        finetuned = dict(metrics=RESTORED, task="superres", n=n, sampler="ddim", guidance=1.0)
         for images in superres_recipe.LENGTHS[1:]:
-            write(store, "superres", c, images_seen=images, steps=restoration.USUAL, **finetuned)
+            write(store, "superres", c, images_seen=images, steps=superres_study.USUAL, **finetuned)
         for steps in STEPS[:3]:
             write(store, "superres", c, images_seen=superres_recipe.LENGTHS[-1], steps=steps, **finetuned)
     return store

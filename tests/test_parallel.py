@@ -147,10 +147,10 @@ def slow(step):
 fit(
     loss, PARAMS, slow, CONFIG, layout=lay, folder={folder!r}, log_steps=1,
     lengths=(CONFIG.images,), on_length=lambda images, ema: kept.update(ema),
-    on_log=lambda record: print("told", json.dumps([len(rows), record["images_seen"] // BATCH, record["loss"]]),
+    on_log=lambda record: print("record", json.dumps([len(rows), record["images_seen"] // BATCH, record["loss"]]),
     flush=True),
 )
-print("told", json.dumps({{name: x.tolist() for name, x in kept.items()}}))
+print("record", json.dumps({{name: x.tolist() for name, x in kept.items()}}))
 """
 
 
@@ -168,26 +168,26 @@ def two_processes(folder: Path, pause: float = 0.0) -> list[subprocess.Popen]:
     return [subprocess.Popen([sys.executable, "-c", code, str(i)], env=environment, **pipes) for i in range(2)]
 
 
-def told(lines: Iterable[str]) -> Iterator[Any]:
+def records(lines: Iterable[str]) -> Iterator[Any]:
     """What a process says among what others print in it."""
-    return (json.loads(line.removeprefix("told")) for line in lines if line.startswith("told"))
+    return (json.loads(line.removeprefix("record")) for line in lines if line.startswith("record"))
 
 
 @pytest.mark.slow
 def test_two_processes_of_four_devices_stop_when_one_is_told_to_and_go_on_as_one(tmp_path):
     first, second = two_processes(tmp_path / "run", pause=0.5)
-    before = list(itertools.islice(told(first.stdout), 3))
+    before = list(itertools.islice(records(first.stdout), 3))
     second.send_signal(signal.SIGTERM)
     rest, warned = first.communicate()
     second.communicate()
     assert (first.returncode, second.returncode) == (143, 143), warned
-    before += told(rest.splitlines())
+    before += records(rest.splitlines())
     assert f"stopped by SIGTERM after step {len(before)}; run the same command again" in warned and len(before) < STEPS
 
     started = two_processes(tmp_path / "run")
     ended = [process.communicate() for process in started]
     assert not any(process.returncode for process in started), ended
-    (*logs, kept), (*others, nothing) = (list(told(out.splitlines())) for out, _ in ended)
+    (*logs, kept), (*others, nothing) = (list(records(out.splitlines())) for out, _ in ended)
     assert logs == others and nothing == {}, "only the first process keeps a model"
     assert [(n, step) for n, step, _ in before + logs] == [(8, step) for step in range(1, STEPS + 1)]
     same(np.array([value for *_, value in before + logs]), kept)

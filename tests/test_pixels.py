@@ -48,6 +48,7 @@ def test_ssim_of_flat_pictures_is_that_of_their_light():
     assert ssim(a, b) == pytest.approx((2 * 200 * 50 + 6.5025) / (200**2 + 50**2 + 6.5025))
 
 
+@pytest.mark.usefixtures("any_types")
 def test_pictures_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="give two times uint8"):
         psnr(images(0), images(0)[:1])

@@ -20,7 +20,7 @@ from ldm.data.scenes import captions
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import Scene
 from ldm.figures import race
-from ldm.interop import browser as task
+from ldm.interop import browser as browser_files
 from ldm.interop.onnx import graph
 from ldm.networks import cost
 from ldm.profiles import OPEN_EPS
@@ -52,7 +52,7 @@ def test_the_sizes_on_offer_are_those_of_the_family_whose_models_ship():
 
 
 def test_the_families_share_all_that_the_page_has_once():
-    one, *others = task.FAMILIES
+    one, *others = browser_files.FAMILIES
     for other in others:
         for shared in ("predict", "spacing", "noise", "latent_shape", "scenes", "tokens", "guidance"):
             assert getattr(one, shared) == getattr(other, shared), shared
@@ -61,12 +61,12 @@ def test_the_families_share_all_that_the_page_has_once():
 
 def test_a_network_whose_model_does_not_ship_is_refused(tmp_path):
     with pytest.raises(ValueError, match="network = 'unet-c9': expected some of unet-c8, .*dit-c48"):
-        task.write(tmp_path, ["dit-c48", "unet-c9"])
+        browser_files.write(tmp_path, ["dit-c48", "unet-c9"])
     assert not list(tmp_path.iterdir())
 
 
 def test_the_words_of_every_caption_have_a_number():
-    known = task.vocabulary(OPEN_EPS, parts()[1])["ids"]
+    known = browser_files.vocabulary(OPEN_EPS, parts()[1])["ids"]
     scenes = Scenes(OPEN_EPS.scenes, "test", 64)
     for scene in map(scenes.scene, range(64)):
         assert set(captions.tokens(captions.caption(scene))) <= set(known)
@@ -79,7 +79,7 @@ def test_an_operation_that_is_not_known_is_named():
 
 def test_a_second_writing_changes_nothing(folder):
     before = (folder / "unet-c8.onnx").stat().st_mtime_ns
-    task.write(folder, NETWORKS)
+    browser_files.write(folder, NETWORKS)
     assert (folder / "unet-c8.onnx").stat().st_mtime_ns == before
 
 

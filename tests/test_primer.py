@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,17 +32,18 @@ def test_the_ratio_of_signal_to_noise_falls_and_their_powers_add_up_to_one():
     np.testing.assert_allclose((curves["value"] ** 2).groupby(curves["t"]).sum(), 1, atol=1e-6)
 
 
-@pytest.mark.parametrize("told", [0.0, 1.0])
+@pytest.mark.parametrize("captioned", [0.0, 1.0])
 @pytest.mark.parametrize("t", [50, 500, 950])
-def test_the_denoiser_of_the_two_dimensional_world_is_the_mean_of_what_the_point_may_have_been(told, t):
+def test_the_denoiser_of_the_two_dimensional_world_is_the_mean_of_what_the_point_may_have_been(captioned, t):
     """By summing over a grid of x0, with the weights that their densities and the noise's give them."""
     axis, x, (alpha, sigma) = np.linspace(-5, 5, 801), np.float32([0.1, 0.9]), (SD.alpha[t], SD.sigma[t])
     grid = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
-    means = mixture.MEANS[:1] if told else mixture.MEANS
+    means = mixture.MEANS[:1] if captioned else mixture.MEANS
     prior = sum(np.exp(-np.square(grid - mean).sum(-1) / (2 * mixture.SPREAD**2)) for mean in means)
     weight = prior * np.exp(-np.square(x - alpha * grid).sum(-1) / (2 * sigma**2))
     net = denoiser(mixture.Mixture(SD))
-    answer = net(x[None, None, None], np.full(1, t), 0.0, 1.0, np.full((1, 1, 1), told, np.float32))
+    context = jnp.full((1, 1, 1), captioned, jnp.float32)
+    answer = net(jnp.asarray(x[None, None, None]), jnp.full(1, t), 0.0, 1.0, context)
     np.testing.assert_allclose(np.asarray(answer)[0, 0, 0], weight @ grid / weight.sum(), atol=2e-3)
 
 
@@ -64,6 +66,6 @@ def test_the_last_guess_is_the_picture_that_sampling_ends_with():
 def test_guidance_is_a_vector_sum_and_none_at_one():
     arrows = next(d for d in data(primer.guidance_in_two_dimensions(steps=4)) if "arrow" in d)
     ends = {name: part.set_index("scale")[["x2", "y2"]] for name, part in arrows.groupby("arrow")}
-    plain, told, guided = (ends[name] for name in ("without the caption", "with it", "guided"))
-    np.testing.assert_allclose(guided, plain + (told - plain).mul(told.index, axis=0), atol=1e-5)
-    np.testing.assert_allclose(guided.loc[1.0], told.loc[1.0], atol=1e-6)
+    plain, captioned, guided = (ends[name] for name in ("without the caption", "with it", "guided"))
+    np.testing.assert_allclose(guided, plain + (captioned - plain).mul(captioned.index, axis=0), atol=1e-5)
+    np.testing.assert_allclose(guided.loc[1.0], captioned.loc[1.0], atol=1e-6)

@@ -51,8 +51,8 @@ def test_captions_of_all_levels_are_told_in_words():
     rows = pd.DataFrame(
         {"metric": "mystery", "n": 64, "protocol": ["a; val captions", "a; val captions that say some"]}
     )
-    told = protocol.folded(rows, {})
-    assert "a; val captions that say everything or val captions that say some" in told
+    prose = protocol.folded(rows, {})
+    assert "a; val captions that say everything or val captions that say some" in prose
 
 
 def test_metrics_whose_brief_names_are_one_are_told_apart():

@@ -36,10 +36,10 @@ from ldm.study import (
     interpolation as interpolation_study,
 )
 from ldm.study import (
-    sampling as study,
+    sampling as sampling_study,
 )
 from ldm.study import (
-    superres as restoration,
+    superres as superres_study,
 )
 from ldm.study import (
     tpu_plan as plan,
@@ -80,19 +80,19 @@ def only(cells: list[Any], **fields: Any) -> Any:
     return cell
 
 
-def told(row: Record, pattern: str) -> str:
+def in_protocol(row: Record, pattern: str) -> str:
     """What the row's protocol says there."""
     return re.search(pattern, row.protocol)[1]
 
 
 def pretraining(profile: Profile, row: Record) -> str:
     common = dict(steps=row.steps, n=row.pictures, seed=row.seed)
-    cells = study.pretraining_grid(profile, [row.c], [row.images_seen], guidance=[row.guidance], **common)
-    return Evaluators(study.SamplingEvaluator, profile.name).key(only(cells))
+    cells = sampling_study.pretraining_grid(profile, [row.c], [row.images_seen], guidance=[row.guidance], **common)
+    return Evaluators(sampling_study.SamplingEvaluator, profile.name).key(only(cells))
 
 
 def sampling(profile: Profile, row: Record) -> str:
-    cells = study.sampling_grid(
+    cells = sampling_study.sampling_grid(
         profile,
         [row.c],
         [row.steps],
@@ -103,7 +103,7 @@ def sampling(profile: Profile, row: Record) -> str:
         seed=row.seed,
         level=row.level or "all",
     )
-    return Evaluators(study.SamplingEvaluator, profile.name).key(only(cells))
+    return Evaluators(sampling_study.SamplingEvaluator, profile.name).key(only(cells))
 
 
 def pulled(profile: Profile, row: Record) -> str:
@@ -128,15 +128,15 @@ def held_out(profile: Profile, row: Record) -> str:
 
 def super_resolution(profile: Profile, row: Record) -> str:
     if row.task == "superres":
-        cells = restoration.steps_grid(profile, [row.c], [row.steps], images=row.images_seen, n=row.n)
+        cells = superres_study.steps_grid(profile, [row.c], [row.steps], images=row.images_seen, n=row.n)
     else:
-        cells = restoration.baselines_grid(profile, row.c or profile.family[0], n=row.n)
-    return Evaluators(restoration.SuperResolutionEvaluator, profile.name).key(only(cells, kind=row.task))
+        cells = superres_study.baselines_grid(profile, row.c or profile.family[0], n=row.n)
+    return Evaluators(superres_study.SuperResolutionEvaluator, profile.name).key(only(cells, kind=row.task))
 
 
 def booth(profile: Profile, row: Record) -> str:
     """The rows' own n counts pictures of the subject or of its class, or pairs of them."""
-    subject, n = told(row, "pictures of (.+) as sks"), 2 * int(told(row, r"(\d+) captions, twice each"))
+    subject, n = in_protocol(row, "pictures of (.+) as sks"), 2 * int(in_protocol(row, r"(\d+) captions, twice each"))
     cells = dreambooth.dreambooth_grid(
         profile,
         [row.c],
@@ -151,7 +151,7 @@ def booth(profile: Profile, row: Record) -> str:
 
 
 def interpolation(profile: Profile, row: Record) -> str:
-    frames = int(told(row, r"(\d+) pictures a way"))
+    frames = int(in_protocol(row, r"(\d+) pictures a way"))
     cells = interpolation_study.interpolation_grid(
         profile,
         [row.c],
@@ -186,8 +186,8 @@ def metrics(profile: Profile, row: Record) -> str:
 
 
 def tpu_plan(_: Profile, row: Record) -> str:
-    parts = int(told(row, r"(\d+) parts?$"))
-    return key(plan.TpuTraining(size=row.size, topology=row.task, batch=row.images_seen, accumulate=parts))
+    micro_batches = int(in_protocol(row, r"(\d+) parts?$"))
+    return key(plan.TpuTraining(size=row.size, topology=row.task, batch=row.images_seen, accumulate=micro_batches))
 
 
 def training(profile: Profile, row: Record) -> str:
@@ -299,10 +299,12 @@ def first(kind: type, cells: list[Any]) -> str:
 
 
 GOLDEN: dict[str, Callable[[], str]] = {
-    "5d1666f5df3372fa": lambda: first(study.SamplingEvaluator, study.sampling_grid(LAPTOP, [8], [4], [2.0])),
+    "5d1666f5df3372fa": lambda: first(
+        sampling_study.SamplingEvaluator, sampling_study.sampling_grid(LAPTOP, [8], [4], [2.0])
+    ),
     "92c1645f8ac01a02": lambda: first(
-        restoration.SuperResolutionEvaluator,
-        restoration.baselines_grid(LAPTOP),  # bicubic
+        superres_study.SuperResolutionEvaluator,
+        superres_study.baselines_grid(LAPTOP),  # bicubic
     ),
     "42ad34a05011c211": lambda: key(plan.TpuTraining(size="39M", topology="v5e:16x16")),
     "3a17a2f8e26a2d51": a_training,

@@ -22,7 +22,7 @@ def walk(table, schedule: Schedule, denoise, x: np.ndarray) -> np.ndarray:
     previous = np.zeros_like(x)
     for i in range(int(table.n)):
         t = table.t[i]
-        x0 = denoise(x, *schedule.levels(np.asarray(t)))
+        x0 = denoise(x, *schedule.levels(t[None]))
         x = table.x[i] * x + table.x0[i] * x0 + table.x0_prev[i] * previous
         previous = x0
     return x
@@ -128,6 +128,7 @@ def test_students_begin_where_the_path_is_clean():
     np.testing.assert_allclose([np.ravel(level.c_skip), np.ravel(level.c_out)], [[1, 1], [-1, 0]], atol=1e-7)
 
 
+@pytest.mark.usefixtures("any_types")
 def test_plans_are_named_and_wrong_paths_refused_in_one_sentence():
     np.testing.assert_array_equal(plan("heun", 5, "trailing", "straight", 3.0).x, heun(Schedule.straight(3.0), 5).x)
     for noise, shift, says in (("bent", 1.0, "noise = 'bent'"), ("straight", -1.0, "shift = -1.0")):

@@ -203,6 +203,7 @@ def test_a_unets_image_is_the_same_in_every_batch_order_and_number_of_devices():
 # --- refusals -----------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("any_types")
 def test_what_cannot_be_sampled_is_refused_in_one_sentence():
     with pytest.raises(ValueError, match="predict = 'score': expected one of eps, v, x0"):
         run(ddim(SD, 4), slice(1), predict="score")

@@ -95,9 +95,9 @@ def test_cells_shares_add_up_to_the_boxes(records):
 def test_every_question_has_the_answer_of_every_record(records):
     asked = truth.questions(EASY)
     for record in records:
-        told = truth.answers(record)
-        assert told.keys() <= asked.keys()
-        assert all(told.get(name, "") in options for name, options in asked.items())
+        answers = truth.answers(record)
+        assert answers.keys() <= asked.keys()
+        assert all(answers.get(name, "") in options for name, options in asked.items())
 
 
 @pytest.mark.parametrize("change", truth.CHANGES)
@@ -283,10 +283,10 @@ def test_the_shipped_detector_names_what_real_scenes_show(shipped, images, recor
 
 
 def test_the_shipped_detectors_accuracy_is_on_record():
-    told = judge.accuracy(SHIPPED)
+    accuracy = judge.accuracy(SHIPPED)
     for part in ("val", "heldout"):  # the judge, unlike the generators, has met both
-        assert told[part]["subject"] > 0.95
-        assert told[part]["all"] > 0.9
+        assert accuracy[part]["subject"] > 0.95
+        assert accuracy[part]["all"] > 0.9
     assert SHIPPED.stat().st_size < 4_000_000
 
 
@@ -297,6 +297,10 @@ def test_features_are_the_same_in_any_batch_and_other_sizes_work(shipped, images
     large = replace(scenes, config=replace(EASY, size=64)).images(range(4))
     assert shipped.detect(large).cells.shape == (4, 8, 8, 33)
     assert shipped.features(images[:0]).shape == (0, shipped.dimension) and not len(shipped.detect(images[:0]).cells)
+
+
+@pytest.mark.usefixtures("any_types")
+def test_pictures_that_are_not_uint8_are_refused(shipped, images):
     with pytest.raises(ValueError, match="The detector got float32.*give it uint8 images"):
         shipped.features(images.astype(np.float32))
 

@@ -65,6 +65,7 @@ def test_times_fall_and_never_repeat(spacing, n):
         (8, "cosine", "trailing, leading, linspace, karras, exponential"),
     ],
 )
+@pytest.mark.usefixtures("any_types")
 def test_impossible_grids_are_refused_in_one_sentence(n, spacing, what):
     with pytest.raises(ValueError, match=what):
         SD.times(n, spacing)
@@ -103,6 +104,7 @@ def test_a_shift_spends_more_steps_on_noisy_times_and_keeps_the_last_time(spacin
         assert shifted[0] == pytest.approx(999)
 
 
+@pytest.mark.usefixtures("any_types")
 def test_grids_between_the_times_of_a_schedule_without_signal_at_its_end_are_refused():
     for schedule, spacing in ((SD, "karras"), (SD, "exponential"), (replace(SD, shift=2.0), "trailing")):
         dark = schedule.zero_terminal_snr()
@@ -113,6 +115,7 @@ def test_grids_between_the_times_of_a_schedule_without_signal_at_its_end_are_ref
             replace(SD, shift=shift)
 
 
+@pytest.mark.usefixtures("any_types")
 def test_levels_of_different_lengths_are_refused():
     with pytest.raises(ValueError, match="two vectors of one length"):
         Schedule(alpha=np.ones(3), sigma=np.ones(4))
@@ -141,6 +144,7 @@ def test_two_numbers_say_what_a_network_predicts(predict):
 
 
 @pytest.mark.parametrize("convert", [target, to_x0])
+@pytest.mark.usefixtures("any_types")
 def test_an_unknown_prediction_is_refused_in_one_sentence(convert):
     with pytest.raises(ValueError, match="predict = 'noise': expected one of eps, v, x0"):
         convert("noise", 1.0, 1.0, 1.0, 0.0)

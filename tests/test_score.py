@@ -178,8 +178,8 @@ def test_the_pairs_that_it_takes_tell_the_difference_four_times_in_five():
     values = rng.normal(size=4000)
     values = 0.2 + (values - values.mean()) / values.std()
     n = matching.needed(metrics.mean(values))
-    told = [metrics.mean(rng.normal(0.2, 1, n)).lo > 0 for _ in range(2000)]
-    assert 0.75 < np.mean(told) < 0.85
+    found = [metrics.mean(rng.normal(0.2, 1, n)).lo > 0 for _ in range(2000)]
+    assert 0.75 < np.mean(found) < 0.85
     vague = metrics.Measured.by(0.01, values - values.mean(), rng.normal(size=50))
     assert matching.needed(vague) is None  # the reference alone leaves more doubt
 

@@ -31,9 +31,9 @@ def test_the_commands_print_a_table_and_write_json_and_csv(tmp_path, monkeypatch
     call(["score", a, real, "--metrics", "fid,kid,is", "--splits", "2", "--out", *out, *work])
     said = capsys.readouterr().out
     assert "KID, Toy (x1000)" in said and "95 % interval" in said and "reference" in said
-    told, table = json.loads((tmp_path / "scores.json").read_text()), pd.read_csv(tmp_path / "scores.csv")
-    assert [one["metric"] for one in told["scores"]] == table.metric.tolist() == ["fid", "kid", "is"]
-    assert told["network"] == "toy" and told["reference"]["n"] == 50
+    written, table = json.loads((tmp_path / "scores.json").read_text()), pd.read_csv(tmp_path / "scores.csv")
+    assert [one["metric"] for one in written["scores"]] == table.metric.tolist() == ["fid", "kid", "is"]
+    assert written["network"] == "toy" and written["reference"]["n"] == 50
     assert (table.lo < table.value).all() and (table.value < table.hi).all()
     assert set(table.n) == {40} and list(table["card n"]) == [40, 0, 40]  # kid's card holds for any n
 
@@ -102,8 +102,8 @@ def test_shares_end_at_one_and_equal_sets_are_said_to_be_equal(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)  # features are kept in the current folder
     a = str(folders[0])
     call(["score", a, a, "--metrics", "precision,coverage", "--out", "s.json"])
-    told = json.loads((tmp_path / "s.json").read_text())["scores"]
-    assert all(one["value"] == 1 and one["hi"] == 1 for one in told) and (tmp_path / "runs/scores").is_dir()
+    scores = json.loads((tmp_path / "s.json").read_text())["scores"]
+    assert all(one["value"] == 1 and one["hi"] == 1 for one in scores) and (tmp_path / "runs/scores").is_dir()
     assert "Pictures and reference are the same files" in capsys.readouterr().out
     call(["compare", a, a, "--reference", str(folders[2])])
     assert "no number: they are equal" in capsys.readouterr().out
@@ -131,8 +131,8 @@ def test_nearness_is_the_mean_over_pictures_of_one_name_whatever_their_shapes(tm
         ["nearness", *(str(tmp_path / name) for name in "ab"), "--metrics", "psnr,ssim", "--out", f"{tmp_path}/o.json"]
     )
     images = [[np.asarray(Image.open(p))[None] for p in sorted((tmp_path / name).iterdir())] for name in "ab"]
-    told = json.loads((tmp_path / "o.json").read_text())["scores"]
-    for one, measure in zip(told, (metrics.psnr, metrics.ssim), strict=True):
+    scores = json.loads((tmp_path / "o.json").read_text())["scores"]
+    for one, measure in zip(scores, (metrics.psnr, metrics.ssim), strict=True):
         values = np.concatenate([measure(a, b) for a, b in zip(*images, strict=True)])
         assert one["value"] == pytest.approx(values.mean()) and one["n"] == 7
     assert "SSIM of the luma" in capsys.readouterr().out

@@ -32,7 +32,7 @@ def rows(tmp_path_factory) -> pd.DataFrame:
         worse = 1 + abs(cell.guidance - 3) / 10
         values = {"fd_scene_decoded": 10 * worse, "alignment": 0.5 * (1 + 0.1 * n) / worse}
         values |= {"similarity": 0.5 + 0.1 * n, "similarity_first": 0.5, "style": 0.9} if n > 1 else {}
-        told = [
+        measured = [
             Row(
                 **by.columns(cell),
                 metric=metric,
@@ -44,7 +44,7 @@ def rows(tmp_path_factory) -> pd.DataFrame:
             )
             for metric, v in values.items()
         ]
-        store.write(by.key(cell), told)
+        store.write(by.key(cell), measured)
     return lever_grid.recorded(store, evaluator, ["some"])[0]
 
 

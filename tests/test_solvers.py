@@ -267,6 +267,7 @@ def test_eta_outside_its_range_is_refused():
 
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("steps", [0, -1, 1001, 2.5])
+@pytest.mark.usefixtures("any_types")
 def test_impossible_step_counts_are_refused_before_any_work(solver, steps):
     with pytest.raises(ValueError, match=f"steps = {steps}: expected an integer from 1 to 1000"):
         solver(SD, steps)

@@ -204,8 +204,8 @@ def test_a_level_has_its_own_captions_rows_and_names_and_only_what_is_said_is_ju
     first = sampling.SamplingEvaluator(profiles.get("laptop"))  # where every caption says all, rows need not say so
     assert first.columns(sampling.sampling_grid(first.profile, (8,), (2,), (1.5,))[0])["level"] is None
     shown = samples.strip(store, evaluator, cells["subject"])._repr_html_()
-    told = evaluator.scenes_of(cells["subject"]).captions(range(8))
-    assert all(caption in shown for caption in told) and "background" not in shown
+    captions = evaluator.scenes_of(cells["subject"]).captions(range(8))
+    assert all(caption in shown for caption in captions) and "background" not in shown
     protocols = {level: found["protocol"].iloc[0].rpartition("; ")[2] for level, found in of.items()}
     assert protocols == {
         "all": "val captions", "some": "val captions that say some", "subject": "val captions that say subject",

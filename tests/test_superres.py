@@ -19,7 +19,7 @@ from ldm.networks.structure import abstract, merge
 from ldm.statistics import comparisons, downstream
 from ldm.study import findings, recorded
 from ldm.study import photographs as gallery
-from ldm.study import superres as restoration
+from ldm.study import superres as superres_study
 from ldm.study.results import Store
 from ldm.study.run import at_hand, run
 from ldm.tasks import models as models_tasks
@@ -102,6 +102,7 @@ def test_finetuning_starts_there_learns_to_look_and_leaves_a_model_a_length(pret
     assert np.isfinite(logs[-1]["loss"])
 
 
+@pytest.mark.usefixtures("any_types")  # there is no network
 def test_on_several_devices_a_process_brings_its_rows_of_the_same_batch(latents, monkeypatch):
     asked = {}
     monkeypatch.setattr(superres, "unet", lambda *_: None)
@@ -120,11 +121,11 @@ def test_on_several_devices_a_process_brings_its_rows_of_the_same_batch(latents,
 
 
 def test_a_regression_is_asked_once_and_whatever_the_noise():
-    schedule, predict = superres.aim(SMOKE, "superres-regression")
+    schedule, predict = superres.objective(SMOKE, "superres-regression")
     table = ddim(schedule, 1)
     assert (predict, int(table.n)) == ("x0", 1)
     assert [float(column[0]) for column in (table.t, table.x, table.x0, table.z)] == [0, 0, 1, 0]
-    assert superres.aim(SMOKE, "superres")[1] == superres.aim(SMOKE, "superres-scratch")[1] == SMOKE.predict
+    assert superres.objective(SMOKE, "superres")[1] == superres.objective(SMOKE, "superres-scratch")[1] == SMOKE.predict
 
 
 @pytest.mark.slow
@@ -146,13 +147,13 @@ def test_a_restored_picture_depends_on_what_is_seen_and_not_on_its_batch(pretrai
 @pytest.fixture(scope="module")
 def evaluator():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(restoration, "REFERENCE", 96)
-        yield restoration.SuperResolutionEvaluator(SMOKE)
+        patch.setattr(superres_study, "REFERENCE", 96)
+        yield superres_study.SuperResolutionEvaluator(SMOKE)
 
 
 @pytest.mark.slow
 def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(evaluator, tmp_path, monkeypatch):
-    bicubic = restoration.Restoration(profile="smoke", kind="bicubic", n=16)
+    bicubic = superres_study.Restoration(profile="smoke", kind="bicubic", n=16)
     rows = run([bicubic], store=Store(tmp_path), evaluator=evaluator).set_index("metric")
     assert set(rows["task"]) == {"bicubic"} and rows["c"].isna().all() and set(rows["n"]) == {16}
     true, low = evaluator._pictures(16)
@@ -166,7 +167,7 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(evaluator, tmp
         assert perfect[name][0].value > rows.loc[name, "hi"]
     assert set(Store(tmp_path).influences(rows.reset_index(), "ssim")) == set(rows["key"])
 
-    model = restoration.Restoration(profile="smoke", c=8, images=1000, steps=4, n=16)
+    model = superres_study.Restoration(profile="smoke", c=8, images=1000, steps=4, n=16)
     monkeypatch.setattr(evaluator, "_digest", lambda *model: "made up")
     monkeypatch.setattr(evaluator, "restored", lambda cell: true)
     both = run([bicubic, model], store=Store(tmp_path), evaluator=evaluator)
@@ -193,7 +194,7 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(evaluator, tmp
 
 
 def test_cells_are_at_hand_where_they_are_recorded_or_their_model_is_here(evaluator, tmp_path, monkeypatch):
-    bicubic, *models = restoration.baselines_grid(SMOKE, 8)[:1] + restoration.steps_grid(SMOKE, (8, 16), (4,))
+    bicubic, *models = superres_study.baselines_grid(SMOKE, 8)[:1] + superres_study.steps_grid(SMOKE, (8, 16), (4,))
     monkeypatch.setattr(evaluator, "file", lambda *model: None)
     monkeypatch.setattr(evaluator, "_digest", lambda c, *model: f"in the register {c}")
     with pytest.raises(ValueError, match="There is no trained model of c = 8 after 32,000"):
@@ -207,10 +208,10 @@ def test_cells_are_at_hand_where_they_are_recorded_or_their_model_is_here(evalua
 
 
 def test_grids_hold_the_papers_settings():
-    cells = restoration.steps_grid(SMOKE, (8, 16))
-    assert len(cells) == 2 * len(restoration.STEPS) and {cell.n for cell in cells} == {16}
-    assert {cell.steps for cell in restoration.finetuning_grid(SMOKE, (8,), superres_recipe.LENGTHS)} == {50}
-    kinds = [cell.kind for cell in restoration.baselines_grid(SMOKE, 8)]
+    cells = superres_study.steps_grid(SMOKE, (8, 16))
+    assert len(cells) == 2 * len(superres_study.STEPS) and {cell.n for cell in cells} == {16}
+    assert {cell.steps for cell in superres_study.finetuning_grid(SMOKE, (8,), superres_recipe.LENGTHS)} == {50}
+    kinds = [cell.kind for cell in superres_study.baselines_grid(SMOKE, 8)]
     assert kinds == ["bicubic", "superres-regression", "superres-scratch", "superres"]
 
 
@@ -227,7 +228,7 @@ def test_grids_hold_the_papers_settings():
 )
 def test_a_wrong_cell_is_refused_before_anything_runs(change, sentence):
     with pytest.raises(ValueError, match=sentence):
-        restoration.Restoration(**({"profile": "smoke", "c": 8, "images": 1000, "steps": 4, "n": 16} | change))
+        superres_study.Restoration(**({"profile": "smoke", "c": 8, "images": 1000, "steps": 4, "n": 16} | change))
 
 
 def test_a_model_that_is_not_there_is_named_with_the_command_that_makes_it():
@@ -262,8 +263,8 @@ def test_a_folder_of_photographs_gives_pairs_and_a_model_that_its_file_alone_tel
 
     path = models_tasks.model_path(SMOKE, 8, 1_000, 0, tmp_path, "superres-scratch")
     models_tasks.save(path, superres.widened(pretrained, 4), SMOKE, 8, 1_000, 0)
-    told = superres.restorer(SMOKE, 16, 32_000, file=path)
-    assert told.kind == "superres-scratch" and told.params["conv_in.weight"].shape == (3, 3, 8, 8)
+    restorer = superres.restorer(SMOKE, 16, 32_000, file=path)
+    assert restorer.kind == "superres-scratch" and restorer.params["conv_in.weight"].shape == (3, 3, 8, 8)
 
 
 @pytest.mark.slow
@@ -272,12 +273,12 @@ def test_photographs_are_judged_as_scenes_are(tmp_path, monkeypatch):
     for i in range(3):
         small = Image.fromarray(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8))
         small.resize((120, 90), Image.Resampling.BICUBIC).save(tmp_path / f"{i}.png")
-    monkeypatch.setattr(restoration, "REFERENCE", 96)
+    monkeypatch.setattr(superres_study, "REFERENCE", 96)
     bicubic = gallery.PhotographEvaluator.restored
     true = lambda evaluator, cell: evaluator._pictures(cell.n)[0]
     restored = lambda evaluator, cell: (bicubic if cell.kind == "bicubic" else true)(evaluator, cell)
     monkeypatch.setattr(gallery.PhotographEvaluator, "restored", restored)
-    monkeypatch.setattr(restoration.SuperResolutionEvaluator, "key", lambda evaluator, cell: f"{cell.kind}-key")
+    monkeypatch.setattr(superres_study.SuperResolutionEvaluator, "key", lambda evaluator, cell: f"{cell.kind}-key")
     table = gallery.measure_photographs(SMOKE, tmp_path, 8, n=16, store=Store(tmp_path)).set_index("metric")
     assert set(table.index) == set(gallery.JUDGED) and set(table["n"]) == {16}
     assert table.loc["lpips_effnet", "restored"] == pytest.approx(0, abs=1e-6) and table.loc["ssim", "lo"] > 0

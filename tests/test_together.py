@@ -16,7 +16,7 @@ from ldm.diffusion.losses import diffusion_loss
 from ldm.diffusion.schedule import Schedule
 from ldm.networks.initial import KeySource
 from ldm.networks.layers import Conv, Downsample, gather_taps
-from ldm.tasks import together as task
+from ldm.tasks.together import pending
 from ldm.training import loop, together
 from ldm.training.flat import Flat
 from ldm.training.gradients import half
@@ -149,10 +149,10 @@ def test_only_what_is_missing_is_trained_and_profiles_differ_in_their_setting_al
     data = SimpleNamespace(text=SimpleNamespace(null=lambda n: np.zeros((n, 24, 128), np.float32)))
     settings = [profiles.get("laptop-eps"), profiles.get("laptop-v")]
     there = {("laptop-eps", 0), ("laptop-v", 2)}
-    planned = task.pending(settings, 8, (0, 2), data=data, made=lambda one, c, images, seed: (one.name, seed) in there)
+    planned = pending(settings, 8, (0, 2), data=data, made=lambda one, c, images, seed: (one.name, seed) in there)
     assert [(run.profile.name, run.seed) for run in planned.runs] == [("laptop-v", 0), ("laptop-eps", 2)]
     assert planned.predicts == ("v", "eps") and list(planned.more["predicts"]) == [0, 1]
     assert planned.config.images == 640_000
-    assert task.pending(settings, 8, (0,), data=data, made=lambda *_: True) is None
+    assert pending(settings, 8, (0,), data=data, made=lambda *_: True) is None
     with pytest.raises(ValueError, match="profiles = laptop-eps, gpu-eps: expected one, or several that differ"):
-        task.pending([profiles.get("laptop-eps"), profiles.get("gpu-eps")], 8, (0,), data=data)
+        pending([profiles.get("laptop-eps"), profiles.get("gpu-eps")], 8, (0,), data=data)

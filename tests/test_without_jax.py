@@ -85,6 +85,6 @@ def test_what_files_say_of_networks_is_what_the_loaded_networks_say():
     assert [register.digest_of(file) for file in files] == [digest(codec.params), digest(text.params)]
     assert tokenizer.load_tokenizer(files[1]) == text.tokenizer
     panel = scene_metrics.load_metrics(LAPTOP)
-    told = {name: (card.network, card.weights) for name, card in panel.protocols.items()}
-    assert told["kid_effnet"] == (panel.effnet.protocol, digest(panel.effnet.weights))
-    assert told["kid_scene"] == (panel.scene.protocol, digest(panel.scene.params))
+    networks = {name: (card.network, card.weights) for name, card in panel.protocols.items()}
+    assert networks["kid_effnet"] == (panel.effnet.protocol, digest(panel.effnet.weights))
+    assert networks["kid_scene"] == (panel.scene.protocol, digest(panel.scene.params))

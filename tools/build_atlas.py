@@ -40,6 +40,8 @@ HIDES_SHARE = 0.42  # and the share of the drawing, in any style, that makes it 
 
 
 class Style:
+    """One style of emoji, as an npm package has its drawings."""
+
     def __init__(self, modules: Path, style: str):
         folder = modules / "@iconify-json" / PACKAGES[style]
         self.icons = json.loads((folder / "icons.json").read_text())
@@ -49,6 +51,7 @@ class Style:
         self.names = {_plain(code): name for code, name in chars.items()}
 
     def svg(self, codepoint: str) -> str:
+        """Return the drawing of a code point as SVG."""
         name = self.names[_plain(codepoint)]
         name = self.icons.get("aliases", {}).get(name, {}).get("parent", name)
         icon = self.icons["icons"][name]
@@ -66,7 +69,7 @@ def _plain(codepoint: str) -> str:
 
 
 def draw(svg: str) -> Image.Image:
-    """A drawing as RGBA, cropped to what is visible and fitted to a square cell."""
+    """Return a drawing as RGBA, cropped to what is visible and fitted to a square cell."""
     png = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=DRAWN_AT, height=DRAWN_AT))
     image = Image.open(io.BytesIO(png)).convert("RGBA")
     box = image.getchannel("A").point(lambda a: 255 * (a > 8)).getbbox()
@@ -80,13 +83,14 @@ def draw(svg: str) -> Image.Image:
 
 
 def hidden_share(cell: Image.Image, colour: tuple[int, int, int]) -> float:
-    """The share of a drawing that is close to one colour."""
+    """Return the share of a drawing that is close to one colour."""
     pixels = np.asarray(cell).reshape(-1, 4).astype(float)
     pixels = pixels[pixels[:, 3] > 128, :3]
     return float((np.linalg.norm(pixels - colour, axis=1) < HIDES_WITHIN).mean())
 
 
 def main(modules: Path) -> None:
+    """Draw every emoji of the list in every style, and write the atlas."""
     rows = []
     with open(ROOT / "tools" / "emoji.txt", encoding="utf-8") as lines:
         for line in lines:

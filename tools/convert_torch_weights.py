@@ -25,7 +25,7 @@ from safetensors.torch import save_file
 
 
 def convert(source: Path, target: Path) -> int:
-    """Writes the tensors of `source`; how many. Raises: ValueError where it holds anything but tensors."""
+    """Write the tensors of `source`, and return how many. Raises: ValueError where it holds anything but tensors."""
     state = torch.load(source, map_location="cpu", weights_only=True)
     strangers = [name for name, value in state.items() if not isinstance(value, torch.Tensor)]
     if strangers:

@@ -33,7 +33,7 @@ SHARES = (0.03, 0.05, 0.075, 0.1, 0.15, 0.2)  # of a training, that its weights 
 
 
 def losses(chosen: Profile, sizes: Sequence[int], seed: int) -> list[denoising.Denoising]:
-    """The held-out losses of every model that is here, and of averages of the longest trainings with snapshots."""
+    """Return the cells of held-out losses: of every model that is here, and of averages of the longest trainings."""
     sizes = [c for c in sizes if register.trained_lengths(chosen, c, seed)]
     kept = [
         c
@@ -49,13 +49,13 @@ def losses(chosen: Profile, sizes: Sequence[int], seed: int) -> list[denoising.D
 
 
 def at_level(chosen: Profile, sizes: Sequence[int], level: Level, seed: int) -> list[sampling.Evaluation]:
-    """The grid by DDIM at one level of caption. Where nothing is said there is nothing to be guided towards."""
+    """Return the grid by DDIM at one level of caption. Where nothing is said there is nothing to be guided towards."""
     guidance = (1.0,) if level == "nothing" else chosen.guidance
     return sampling.sampling_grid(chosen, sizes, chosen.steps, guidance, level=level, seed=seed)
 
 
 def stages(chosen: Profile, sizes: Sequence[int]) -> Iterator[tuple[str, list[sampling.Evaluation]]]:
-    """What the chapters ask of one training of each size, the first things first: (title, cells)."""
+    """Yield what the chapters ask of one training of each size, the first things first: (title, cells)."""
     yield "captions that say some", at_level(chosen, sizes, "some", 0)
     yield "lengths of training", findings.lengths_grid(chosen, sizes)
     yield "samplers", findings.samplers_grid(chosen, sizes)
@@ -69,40 +69,41 @@ def stages(chosen: Profile, sizes: Sequence[int]) -> Iterator[tuple[str, list[sa
 
 
 def main() -> None:
+    """Measure what is left of the asked settings and sizes, first things first."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sizes", nargs="*", type=int, help="of the families' sizes, these alone; none: all")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=SETTINGS, help="profiles; default: all")
     parser.add_argument("--backwards", action="store_true", help="last things first: beside another, of the same sizes")
     parser.add_argument("--plan", action="store_true", help="only list what is left")
-    told, store = parser.parse_args(), Store(ROOT)
+    options, store = parser.parse_args(), Store(ROOT)
     asked = {  # profile -> sizes
-        profile: [c for c in profile.family if c in told.sizes or not told.sizes]
-        for profile in map(profiles.get, told.settings)
+        profile: [c for c in profile.family if c in options.sizes or not options.sizes]
+        for profile in map(profiles.get, options.settings)
     }
     family = {profile: sizes for profile, sizes in asked.items() if sizes}
-    for chosen, sizes in {} if told.plan else family.items():
+    for chosen, sizes in {} if options.plan else family.items():
         evaluator = denoising.DenoisingEvaluator(chosen)
         for seed in SEEDS:
             if cells := losses(chosen, sizes, seed):
                 run(cells, evaluator=evaluator, store=store, title=f"{chosen.name} denoising, seed {seed}")
     evaluators = {chosen.name: sampling.SamplingEvaluator(chosen) for chosen in family}  # each loads its networks once
     for chosen, sizes in family.items():
-        for title, cells in list(stages(chosen, sizes))[:: -1 if told.backwards else 1]:
-            cells = cells[::-1] if told.backwards else cells
-            run_those_here(f"{chosen.name}, {title}", cells, evaluators[chosen.name], store, planned=told.plan)
+        for title, cells in list(stages(chosen, sizes))[:: -1 if options.backwards else 1]:
+            cells = cells[::-1] if options.backwards else cells
+            run_those_here(f"{chosen.name}, {title}", cells, evaluators[chosen.name], store, planned=options.plan)
         if chosen.name == LEVERS:
             grids = (lever_grid.lever_grid, lever_grid.guided_grid)
             pulled = list(dict.fromkeys(cell for grid in grids for cell in grid(chosen, sizes)))
-            run_those_here("levers", pulled, levers.LeverEvaluator(chosen), store, planned=told.plan)
+            run_those_here("levers", pulled, levers.LeverEvaluator(chosen), store, planned=options.plan)
         taught = distillation.students_grid(chosen, METHODS, sizes, distillation.STEPS, chosen.distilled_guidance)
         by = distillation.DistillationEvaluator(chosen)
-        run_those_here(f"{chosen.name}, students", taught, by, store, planned=told.plan)
+        run_those_here(f"{chosen.name}, students", taught, by, store, planned=options.plan)
     for seed in SEEDS[1:]:
         for chosen, sizes in family.items():
             for level in ("some", "all"):
                 cells = at_level(chosen, sizes, level, seed)
                 title = f"{chosen.name}, captions that say {level}, seed {seed}"
-                run_those_here(title, cells, evaluators[chosen.name], store, planned=told.plan)
+                run_those_here(title, cells, evaluators[chosen.name], store, planned=options.plan)
 
 
 def run_those_here(

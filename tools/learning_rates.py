@@ -39,6 +39,7 @@ def losses(name: str, c: int, images: int, rate: float) -> np.ndarray:
 
 
 def main() -> None:
+    """Print the mean loss of the last quarter of a training at each rate, with its standard error."""
     name, c, images, *rates = sys.argv[1:]
     for rate in map(float, rates):
         found = losses(name, int(c), int(images), rate)

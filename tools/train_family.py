@@ -66,6 +66,7 @@ def left() -> list[list[str]]:
 
 
 def main() -> None:
+    """Print and run the commands that are left to do."""
     for words in left():
         print("python -m ldm", *words, flush=True)
         if "--plan" not in sys.argv:

@@ -128,9 +128,9 @@
     if (!slider) return;
     const said = document.createElement("output");
     const say = () => {
-      const told = Number(box.view.signal("budget").toPrecision(3)) + (box.view.signal("units")[box.view.signal("axis")] ?? "");
-      said.textContent = told;
-      slider.setAttribute("aria-valuetext", told);
+      const text = Number(box.view.signal("budget").toPrecision(3)) + (box.view.signal("units")[box.view.signal("axis")] ?? "");
+      said.textContent = text;
+      slider.setAttribute("aria-valuetext", text);
     };
     slider.parentElement.append(said);
     for (const name of ["budget", "axis"]) box.view.addSignalListener(name, say);

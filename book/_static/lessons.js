@@ -19,12 +19,12 @@
     for (const form of document.querySelectorAll("form.ldm-ask")) form.addEventListener("submit", (event) => {
       event.preventDefault();
       const given = String([...new FormData(form).values()][0] ?? "").trim();
-      const judged = JSON.parse(form.dataset.judge), told = form.querySelector("output");
+      const judged = JSON.parse(form.dataset.judge), output = form.querySelector("output");
       const wanted = typeof judged.answer === "string" ? "Choose one." : "Type a number.";
       const verdict = given && !(typeof judged.answer === "number" && Number.isNaN(number(given))) ? judge(judged, given) : "";
-      form.dataset.told = verdict;
+      form.dataset.verdict = verdict;
       if (verdict) form.querySelector("details")?.removeAttribute("hidden");
-      told.textContent = SAID[verdict] ?? wanted;
+      output.textContent = SAID[verdict] ?? wanted;
     });
     for (const button of document.querySelectorAll(".ldm-guess button")) button.addEventListener("click", () => {
       const count = button.querySelector("b");

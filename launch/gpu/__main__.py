@@ -28,7 +28,7 @@ def main(
     home: Path | None = None,
     rehearse: Path | None = None,
 ) -> None:
-    """Do of the queue for a GPU what fits into the minutes, packing what has to come home into OUT (runs/home).
+    """Do what fits of the queue for a GPU into the minutes, and pack what has to come home into OUT (runs/home).
 
     Plan: only list it. Home: unpack what came home in this folder. Rehearse: in a small copy of this checkout that is
     made in this folder, with tiny networks.
@@ -60,13 +60,13 @@ MEMORY = "0.9"
 
 def do(commands: list, minutes: float, plan: bool, out: Path, *asked: str) -> None:
     """List what fits, then have a worker do it, asked with these words. Raises: RuntimeError, naming what failed."""
-    from launch.gpu import run as task
+    from launch.gpu.run import run, timetable, timetable_text
     from launch.gpu.worker import Worker
     from ldm.paths import ROOT, RUNS
     from ldm.study.results import Store
 
     store = Store(ROOT)
-    print(task.timetable_text(task.timetable(commands, store, minutes)), flush=True)
+    print(timetable_text(timetable(commands, store, minutes)), flush=True)
     if plan:
         return
     worker = Worker(
@@ -80,7 +80,7 @@ def do(commands: list, minutes: float, plan: bool, out: Path, *asked: str) -> No
         },
         {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {QUICK}".strip()},
     )
-    if failed := task.run(commands, worker, minutes=minutes, out=out, store=store):
+    if failed := run(commands, worker, minutes=minutes, out=out, store=store):
         raise RuntimeError(f"{len(failed)} of the commands failed: " + " | ".join(failed))
 
 

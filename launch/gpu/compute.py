@@ -32,7 +32,7 @@ DRAWN = 1024  # pictures that a card draws at once, where a CPU draws a few
 
 
 def do(text: str, programs: Sequence[Sequence], ahead: Sequence[Sequence] = ()) -> None:
-    """Do a command as typed after `python -m ldm`, when its programs are there; those that lie ahead are begun."""
+    """Do a command as typed after `python -m ldm`, once its programs are there, and begin those that lie ahead."""
     mine = [begun(*program) for program in programs]
     if CORES < 4:  # which the ones ahead would keep from the one that is waited for
         wait(mine)
@@ -82,17 +82,18 @@ class Untrained:
     """An evaluator whose models have not been trained: every weight is 0."""
 
     def load(self, c: int, *_: object) -> Generator:
+        """Return a generator whose weights are all 0."""
         structure, like = abstract(lambda keys: pretrain.build_network(self.profile, c, keys))
         zeros = {name: np.broadcast_to(np.zeros((), p.dtype), p.shape) for name, p in like.items()}
         return Generator(profile=self.profile, structure=structure, params=zeros, codec=self.codec, text=self.text)
 
 
 class UntrainedDenoising(Untrained, DenoisingEvaluator):
-    pass
+    """The evaluator of the held-out loss, with untrained models."""
 
 
 class UntrainedSampling(Untrained, SamplingEvaluator):
-    pass
+    """The evaluator of drawn pictures, with untrained models."""
 
 
 def grid(study: str, name: str, c: int, n: int) -> None:

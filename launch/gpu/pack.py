@@ -42,8 +42,8 @@ class Pack:
         self.root, self.out, self.most, self.volume = root, out, most, volume
         self.since = start_of_machine(root)
         self.ledger = root / "runs" / "home.json"
-        told = json.loads(self.ledger.read_text()) if self.ledger.is_file() else {"calls": 0, "brought": {}}
-        self.call, self.brought = told["calls"], told["brought"]
+        ledger = json.loads(self.ledger.read_text()) if self.ledger.is_file() else {"calls": 0, "brought": {}}
+        self.call, self.brought = ledger["calls"], ledger["brought"]
         self.full, self.open = 0, b""  # volumes that are full; what is in the one that is not
 
     def bring(self, *, last: bool = False) -> None:
@@ -62,20 +62,21 @@ class Pack:
 
     @property
     def size(self) -> int:
+        """The bytes that are packed so far."""
         return self.full * self.volume + len(self.open)
 
     def rows(self) -> list[Path]:
-        """New rows, strips and registers, oldest first."""
+        """Return the new rows, strips and registers, oldest first."""
         return sorted(
             (path for pattern in WANTED for path in self._new(pattern)), key=lambda path: path.stat().st_mtime_ns
         )
 
     def models(self) -> list[Path]:
-        """New models of the laptop's family: those of full length, the first seeds and small ones first."""
+        """Return new models of the laptop's family: those of full length, the first seeds and small ones first."""
         return sorted(self._new(MODELS), key=rank)
 
     def without(self) -> str:
-        """What is new and has not come along, in words."""
+        """Return what is new and has not come along, in words."""
         return ", ".join(path.name for path in [*self.rows(), *self.models()]) or "nothing"
 
     def _new(self, pattern: str) -> Iterator[Path]:
@@ -102,13 +103,13 @@ class Pack:
 
 
 def rank(path: Path) -> tuple[bool, int, int]:
-    """The place of a model in the row: (whether it is of less than full length, seed, bytes)."""
+    """Return the place of a model in the row: (whether it is of less than full length, seed, bytes)."""
     _, length, seed = map(int, NAMED.search(path.name).groups())
     return length < profiles.get("laptop-eps").train.images // 1000, seed, path.stat().st_size
 
 
 def start_of_machine(root: Path) -> int:
-    """When this was asked first on this machine, in ns; noted in a file under runs/, which does not travel."""
+    """Return when this was asked first on this machine, in ns: a file under runs/ says so, which does not travel."""
     mark = root / "runs" / "began"
     if not mark.is_file():
         write_atomic(mark, b"")

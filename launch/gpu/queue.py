@@ -38,11 +38,12 @@ class Training:
 
     @property
     def text(self) -> str:
+        """The command that trains it, as typed after `python -m ldm`."""
         lengths = f" --lengths {words(self.lengths)}" * bool(self.lengths)
         return f"together --c {self.c} --profiles {words(self.names)} --seeds {words(self.seeds)}{lengths}"
 
     def made(self) -> bool:
-        """Whether its models are there: of the laptop's family, here or registered; of others, on this machine."""
+        """Return whether its models are there: the laptop's here or registered, others on this machine."""
         there = register.is_known if self.names[0].startswith("laptop") else models.file_of
         return all(
             there(profile, self.c, profile.train.images, seed)
@@ -66,6 +67,7 @@ class Command:
 
     @property
     def key(self) -> str:
+        """The key of the row that says the command is done."""
         return key(_Named(self.text))
 
 
@@ -81,7 +83,7 @@ def queue(
     transformers: Sequence[int] = TRANSFORMERS,
     wide: Sequence[int] = WIDE,
 ) -> list[Command]:
-    """All commands, the one that adds most first."""
+    """Return all commands, the one that adds most first."""
     both, first = ("laptop-eps", "laptop-v"), [c for c in large if c <= 128 and c != 96]
     own = {c: trained("the laptop's models", c, both, tuple(seeds)) for c in small}
     tokens = {c: trained("the laptop's transformers", c, ("laptop-dit",), tuple(seeds)) for c in transformers}
@@ -117,7 +119,7 @@ def queue(
 
 
 def reference() -> Command:
-    """The statistics of real scenes that distances are measured from."""
+    """Return the command that makes the statistics of real scenes, from which distances are measured."""
     profile = profiles.get("laptop-eps")
     return Command(
         text=f"part reference --profile {profile.name}",
@@ -136,20 +138,20 @@ def _readable(profile: profiles.Profile) -> bool:
 
 
 def gflops(name: str, c: int) -> float:
-    """Of one evaluation on one picture."""
+    """Return the GFLOPs of one evaluation on one picture."""
     profile = profiles.get(name)
     return sizes.gflops(profile.network, c, profile.latent_shape[0], profile.tokens, profile.context)
 
 
 def minutes(name: str, work: float, seconds: float = 0.0) -> float:
-    """Minutes of so many GFLOPs in the profile's arithmetic, and of the seconds that pass besides."""
+    """Return the minutes that so many GFLOPs take in the profile's arithmetic, with the seconds that pass besides."""
     return round(FIRST + (work / _rate(profiles.get(name).train) / 1e3 + seconds) / 60, 2)
 
 
 def trained(
     why: str, c: int, names: tuple[str, ...], seeds: tuple[int, ...] = (0,), lengths: tuple[int, ...] = ()
 ) -> Command:
-    """Trainings of one width; those of several seeds and settings side by side."""
+    """Return the command of trainings of one width; those of several seeds and settings side by side."""
     train = profiles.get(names[0]).train
     lengths = tuple(n for n in lengths if n in profiles.get(names[0]).lengths)
     training = Training(c=c, names=names, seeds=seeds, lengths=lengths)
@@ -170,7 +172,7 @@ def _rate(train: profiles.TrainConfig) -> float:
 
 
 def held_out(needs: Command, name: str, c: int, seed: int = 0) -> Command:
-    """The held-out loss of a training's models."""
+    """Return the command that measures the held-out loss of a training's models."""
     lengths = words(needs.training.lengths or profiles.get(name).lengths)
     return Command(
         text=f"grid --study denoising --profile {name} --sizes {c} --seed {seed} --lengths {lengths}",
@@ -183,12 +185,12 @@ def held_out(needs: Command, name: str, c: int, seed: int = 0) -> Command:
 
 
 def measured(needs: Command, name: str, c: int) -> list[Command]:
-    """What is asked of a training: its held-out loss, and its pictures."""
+    """Return what is asked of a training: its held-out loss, and its pictures."""
     return [held_out(needs, name, c), *pictures(needs, name, c)]
 
 
 def pictures(needs: Command, name: str, c: int, seed: int = 0) -> list[Command]:
-    """The profile's grid of steps and guidance at three levels of captions, and quality along the training.
+    """Return the profile's grid of steps and guidance at three levels of captions, and quality along the training.
 
     The grid is the profile's own, since a training that lacks a setting of the others is not pooled with them
     (`ldm.study.recorded.whole_trainings`). Where captions say nothing there is nothing to be guided towards.
@@ -221,7 +223,7 @@ def drawn(
     steps: Sequence[int] = (),
     guidance: Sequence[float] = (),
 ) -> Command:
-    """A grid of steps and guidance, the profile's own unless given."""
+    """Return a grid of steps and guidance, the profile's own unless given."""
     profile = profiles.get(name)
     steps, guidance = steps or profile.steps, guidance or profile.guidance
     work = profile.n * sum(steps) * sum(1 + (g != 1) for g in guidance) * gflops(name, c)
@@ -237,7 +239,7 @@ def drawn(
 
 
 def restored(needs: Command, name: str, c: int) -> list[Command]:
-    """Finetuned for super-resolution, and judged along the way and by steps."""
+    """Return the commands that finetune for super-resolution, and judge along the way and by steps."""
     profile, common = profiles.get(name), f"--study superres --profile {name} --sizes {c}"
     longest = superres_recipe.LENGTHS[-1]
     finetuned = Command(
@@ -256,7 +258,7 @@ def restored(needs: Command, name: str, c: int) -> list[Command]:
 
 
 def taught(needs: Command, name: str, c: int) -> list[Command]:
-    """A consistent student, in few steps."""
+    """Return the commands that make a consistency student, and judge it in few steps."""
     profile = profiles.get(name)
     student = Command(
         text=f"distill codi --profile {name} --c {c} --no-checkpoints",
@@ -271,4 +273,5 @@ def taught(needs: Command, name: str, c: int) -> list[Command]:
 
 
 def words(values: Sequence[object]) -> str:
+    """Return values as they are typed, with spaces between."""
     return " ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)

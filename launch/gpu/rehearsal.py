@@ -76,6 +76,7 @@ def commands() -> list[Command]:
 
 
 def main() -> None:
+    """Run the queue of the rehearsal in a small copy of the checkout."""
     from launch.gpu.__main__ import do
 
     minutes, out = sys.argv[1:]

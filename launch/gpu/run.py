@@ -36,26 +36,29 @@ class Over(Exception):
 class Works(Protocol):
     """What does the commands: `launch.gpu.worker.Worker`."""
 
-    def ask(self, question: dict[str, object]) -> None: ...
+    def ask(self, question: dict[str, object]) -> None:
+        """Have a command done."""
 
-    def answer(self, seconds: float) -> str | None: ...
+    def answer(self, seconds: float) -> str | None:
+        """Return what failed, empty if nothing did; None where it is not done within these seconds."""
 
-    def end(self) -> None: ...
+    def end(self) -> None:
+        """End the worker."""
 
 
 def there(command: Command, store: Store) -> bool:
-    """Whether there is nothing left to do of it."""
+    """Return whether nothing of a command is left to do."""
     return command.made() if command.made else store.has(command.key)
 
 
 def chain(command: Command, store: Store) -> list[Command]:
-    """The command after all that it needs and that is not there."""
+    """Return the command, after all that it needs and that is not there."""
     before = chain(command.needs, store) if command.needs and not there(command.needs, store) else []
     return [*before, command]
 
 
 def timetable(commands: Sequence[Command], store: Store, minutes: float) -> pd.DataFrame:
-    """The commands in order, one row each.
+    """Return the commands in order, one row each.
 
     Columns `why`, `c`, `minutes` (reckoned, with what it needs and is neither there nor done by an earlier one, and the
     wait for programs that could not be compiled meanwhile), `until` (minutes since the beginning), `done`, `fits` (into
@@ -81,7 +84,7 @@ def timetable(commands: Sequence[Command], store: Store, minutes: float) -> pd.D
 
 
 def timetable_text(planned: pd.DataFrame) -> str:
-    """A plan to read: every command in a line, then what fits, as typed."""
+    """Return a plan to read: every command in a line, then what fits, as typed."""
     words = planned["done"].map({True: "done", False: "not reached"}).where(~planned["fits"], "now")
     until = planned["until"].map("{:.1f}".format).where(planned["fits"], "")
     numbers = {"minutes": planned["minutes"].map("{:.1f}".format), "until": until, "": words}
@@ -96,7 +99,7 @@ def timetable_text(planned: pd.DataFrame) -> str:
 
 
 def ahead(commands: Sequence[Command], now: Command, store: Store) -> list[tuple]:
-    """The programs that the commands after this one want first."""
+    """Return the programs that the commands after this one want first."""
     later = commands[commands.index(now) + 1 :] if now in commands else commands
     wanted = (
         program
@@ -120,7 +123,7 @@ def run(
 ) -> list[str]:
     """Do what fits into the minutes, in order; then what does not, until it is cut: its finished cells count.
 
-    A command that fails is told of and left, as are those that need it; the next ones go on.
+    A command that fails is logged and left, as are those that need it; the next ones go on.
 
     Args:
         out: the folder that comes home, with log.txt.
@@ -129,28 +132,28 @@ def run(
     began, failed = clock(), []
     broken: set[str] = set()
     left = lambda: minutes - (clock() - began) / 60
-    pack, log = Pack(store.root, out), out / "log.txt"
+    pack, log_file = Pack(store.root, out), out / "log.txt"
 
     def do(command: Command) -> str:
         """Have it done, packing meanwhile; return what failed."""
-        say(f"begun, {left():.1f} minutes left: {command.text}", log)
+        log(f"begun, {left():.1f} minutes left: {command.text}", log_file)
         start = packed = clock()
         worker.ask(dict(text=command.text, programs=command.programs, ahead=ahead(commands, command, store)))
         while (problem := worker.answer(TICK)) is None:
-            if told or 60 * left() <= ENDING:
+            if received or 60 * left() <= ENDING:
                 raise Over
             if clock() - packed > EVERY:
-                bring(pack, log)
+                bring(pack, log_file)
                 packed = clock()
         if not problem:
             note(command, (clock() - start) / 60, store)
-            say(f"{command.text}: {(clock() - start) / 60:.1f} minutes, {command.minutes:.1f} reckoned", log)
+            log(f"{command.text}: {(clock() - start) / 60:.1f} minutes, {command.minutes:.1f} reckoned", log_file)
         return problem
 
     out.mkdir(parents=True, exist_ok=True)
-    with signals() as told:
+    with signals() as received:
         try:
-            say(f"{minutes:g} minutes for {len(commands)} commands", log)
+            log(f"{minutes:g} minutes for {len(commands)} commands", log_file)
             for whole in (True, False):
                 for command in commands:
                     if there(command, store):
@@ -163,17 +166,18 @@ def run(
                         if problem := do(one):
                             failed.append(f"{one.text}: {problem}")
                             broken.add(one.text)
-                            say(f"failed: {failed[-1]}", log)
+                            log(f"failed: {failed[-1]}", log_file)
                             break
-            say("all that there is has been done", log)
+            log("all that there is has been done", log_file)
         except Over:
-            say("cut, since the minutes are over" if not told else f"cut by {signal.Signals(told[0]).name}", log)
+            cause = f" by {signal.Signals(received[0]).name}" if received else ", since the minutes are over"
+            log(f"cut{cause}", log_file)
         finally:
             worker.end()
-            bring(pack, log, last=True)
-            say(f"the end, {left():.1f} minutes left; {len(failed)} failed; no room for: {pack.without()}", log)
-    if told:
-        raise SystemExit(128 + told[0])
+            bring(pack, log_file, last=True)
+            log(f"the end, {left():.1f} minutes left; {len(failed)} failed; no room for: {pack.without()}", log_file)
+    if received:
+        raise SystemExit(128 + received[0])
     return failed
 
 
@@ -183,31 +187,31 @@ def note(command: Command, took: float, store: Store) -> None:
     store.write(command.key, [Row(metric="minutes", value=took, lo=took, hi=took, n=1, seconds=60 * took, **common)])
 
 
-def bring(pack: Pack, log: Path, *, last: bool = False) -> None:
+def bring(pack: Pack, log_file: Path, *, last: bool = False) -> None:
     """Pack what is new; where that fails (a file that vanished, a full disk), the next time tries again."""
     try:
         pack.bring(last=last)
     except OSError as error:
-        say(f"packing: {error}", log)
+        log(f"packing: {error}", log_file)
 
 
-def say(line: str, log: Path) -> None:
-    """Print a line with the time before it, and into the log."""
+def log(line: str, log_file: Path) -> None:
+    """Print a line with the time before it, and write it into the log."""
     line = f"{datetime.now(UTC):%H:%M:%S} {line}"
     with contextlib.suppress(OSError):  # a terminal that is gone ends nothing
         print(line, flush=True)
-    with contextlib.suppress(OSError), log.open("a") as file:
+    with contextlib.suppress(OSError), log_file.open("a") as file:
         file.write(line + "\n")
 
 
 @contextlib.contextmanager
 def signals() -> Iterator[list[int]]:
-    """Meanwhile, SIGTERM and SIGINT are noted in the list and end nothing by themselves."""
-    told: list[int] = []
-    note_it = lambda number, _: told.append(number)
+    """Note SIGTERM and SIGINT in the list meanwhile; they end nothing by themselves."""
+    received: list[int] = []
+    note_it = lambda number, _: received.append(number)
     before = {number: signal.signal(number, note_it) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield told
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -92,7 +92,7 @@ class Worker:
 
 
 def serve(prepare: Callable[[], Callable[..., None]]) -> None:
-    """In the worker: do what is asked, one after another, until the one that asks is gone.
+    """Do in the worker what is asked, one after another, until the one that asks is gone.
 
     prepare: is called once, and returns what is then called with each question's items.
     """

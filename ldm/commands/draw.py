@@ -163,9 +163,10 @@ def _weighted(lora: Sequence[Path], weights: Sequence[float]) -> list[tuple[Path
 
 
 def read_model(folder: Path, lora: Sequence[Path], weights: Sequence[float], sampler: str) -> Pipeline:
+    """Return the pipeline of a folder, with its sampler chosen and LoRA files applied by their weights."""
     from dataclasses import replace
 
-    from ldm.interop.stable_diffusion import lora as task
+    from ldm.interop.stable_diffusion.lora import apply
     from ldm.interop.stable_diffusion.pipeline import read_pipeline
 
     model = read_pipeline(folder)
@@ -174,7 +175,7 @@ def read_model(folder: Path, lora: Sequence[Path], weights: Sequence[float], sam
     if model.noise.instead:
         print(model.noise.instead, file=sys.stderr)
     for file, weight in _weighted(lora, weights):
-        model = task.apply(model, file, weight)
+        model = apply(model, file, weight)
     return model
 
 

@@ -25,8 +25,8 @@ def nearness(
     Net, weights: of lpips, two safetensors: torchvision's AlexNet or VGG16, and the heads of the package lpips.
     """
     from ldm.data.sources import open_source
-    from ldm.metrics import nearness as task
     from ldm.metrics import pixels
+    from ldm.metrics.nearness import nearness as measure_nearness
     from ldm.metrics.perceptual import efficientnet, lpips
 
     names = [name.strip() for name in metrics.split(",") if name.strip()]
@@ -50,12 +50,12 @@ def nearness(
             raise ValueError(f"metric {name!r} is not known; known: {', '.join(known)}.")
     tables.check(out)
     chosen = {name: known[name]() for name in names}
-    found = task.nearness(
+    found = measure_nearness(
         open_source(pictures), open_source(true), {name: compare for name, (_, compare, _) in chosen.items()}
     )
     rows = [
-        {"score": told, "better": better, **found[name]._asdict(), "metric": name}
-        for name, (better, _, told) in chosen.items()
+        {"score": title, "better": better, **found[name]._asdict(), "metric": name}
+        for name, (better, _, title) in chosen.items()
     ]
     print(tables.printed([{name: row[name] for name in ("score", "value", "lo", "hi", "n", "better")} for row in rows]))
     tables.write(out, rows, {"pictures": pictures, "true": true})

@@ -184,7 +184,7 @@ def _read(text: str, like: Any) -> Any:
 
 
 def pairs(given: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Names and values as a dict. Raises: ValueError for a name that is given twice, of which one would be lost."""
+    """Return names and values as a dict. Raises: ValueError for a name that is given twice: one value would be lost."""
     found: dict[str, str] = {}
     for name, value in given:
         if name in found:

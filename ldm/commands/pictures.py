@@ -21,13 +21,13 @@ def upscale(
     from ldm import profiles
     from ldm.data import pictures
     from ldm.data.degrade import FACTOR
-    from ldm.tasks import superres as task
+    from ldm.tasks import superres
     from ldm.tasks import upscale as tiles
 
     chosen, small = profiles.get(profile), tiles.read(picture)
     pictures.check_out(out, FACTOR * small.shape[1], FACTOR * small.shape[0])
     table = chosen.plan("ddim", steps)
-    restorer = task.restorer(chosen, c, task.LENGTHS[-1], file=model)
+    restorer = superres.restorer(chosen, c, superres.LENGTHS[-1], file=model)
     pictures.save(out, tiles.upscale(small, restorer, table, seed=seed))
     print(out)
 

@@ -153,7 +153,7 @@ def compare(
     for one, other in zip(ones, others, strict=True):
         gap = matching.matched_difference(one.found, other.found, which)
         many = matching.needed(gap)
-        told = gap.lo > 0 or gap.hi < 0
+        sure = gap.lo > 0 or gap.hi < 0
         better = "A" if (gap.value < 0) == (one.better == "lower") else "B"
         rows.append(
             {
@@ -162,7 +162,7 @@ def compare(
                 "B": other.found.value,
                 "A - B": gap.value,
                 "95 % interval": f"{gap.lo:.4g} to {gap.hi:.4g}",
-                "better": better if told else "not told apart",
+                "better": better if sure else "not told apart",
                 "pairs to tell": f"{many:,}" if many else MORE if gap.value else EQUAL,
             }
         )
@@ -173,7 +173,7 @@ def compare(
                 "a": one.found.value,
                 "b": other.found.value,
                 **gap._asdict(),
-                "better": better if told else "",
+                "better": better if sure else "",
                 "needed": many,
                 **_of_card(one),
             }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import tyro
 
@@ -130,12 +130,12 @@ def browser(out: Path | None = None, networks: tuple[str, ...] = ()) -> None:
     They are written only where they changed. networks: by name, such as unet-c8 or dit-c48; all, unless given.
     """
     from ldm.files import check_folder
-    from ldm.interop import browser as task
+    from ldm.interop.browser import FOLDER, write
 
-    out = out or task.FOLDER
+    out = out or FOLDER
     if out.exists():
         check_folder(out, "one to write the models to")
-    print(task.write(out, networks))
+    print(write(out, networks))
 
 
 def plan(
@@ -152,7 +152,9 @@ def plan(
     from ldm.study import tpu_plan
     from ldm.study.roofline import roofline
 
-    asked = dict(topology=topology, batch=batch, fsdp=fsdp, accumulate=accumulate, remat=remat, level=level)
+    asked: dict[str, Any] = dict(
+        topology=topology, batch=batch, fsdp=fsdp, accumulate=accumulate, remat=remat, level=level
+    )
     trainings = [tpu_plan.TpuTraining(size=name, **asked) for name in size or tpu_plan.SIZES]
     print(roofline_table(roofline(tpu_plan.run(trainings))).to_string(index=False))
 

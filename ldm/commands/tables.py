@@ -17,14 +17,14 @@ def check(out: Sequence[Path]) -> None:
         check_out(path, [".json", ".csv"])
 
 
-def printed(rows: list[dict]) -> str:
+def printed(rows: list[dict[str, Any]]) -> str:
     """Return a table for people."""
     import pandas as pd
 
     return pd.DataFrame(rows).to_string(index=False, float_format="{:.4g}".format)
 
 
-def write(out: Sequence[Path], records: list[dict], about: dict[str, Any]) -> None:
+def write(out: Sequence[Path], records: list[dict[str, Any]], about: dict[str, Any]) -> None:
     """Write records as CSV, and as JSON with what they are about."""
     import pandas as pd
 

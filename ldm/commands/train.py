@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tyro.conf import Positional
 
@@ -44,7 +44,7 @@ def pretrain(
     from ldm.paths import ROOT
     from ldm.study import training_rows
     from ldm.tasks import models
-    from ldm.tasks import pretrain as task
+    from ldm.tasks import pretrain as pretraining
     from ldm.training import parallel
 
     check_numbers(seed=seed, images=images, devices=devices, snapshots=snapshots)
@@ -59,10 +59,10 @@ def pretrain(
         accumulate=accumulate,
     )
     lengths = models.lengths_until(config.images, chosen.lengths)
-    _, text = task.frozen_networks(chosen)
-    source, root = task.shard_set(chosen, data) if data else (task.training_set(chosen), paths.RUNS)
-    laps: list[dict] = []
-    task.pretrain(
+    _, text = pretraining.frozen_networks(chosen)
+    source, root = pretraining.shard_set(chosen, data) if data else (pretraining.training_set(chosen), paths.RUNS)
+    laps: list[dict[str, Any]] = []
+    pretraining.pretrain(
         chosen,
         c,
         data=source,
@@ -98,18 +98,18 @@ def together(
     from ldm.commands.checks import check_network, check_numbers
     from ldm.paths import ROOT
     from ldm.study import training_rows
-    from ldm.tasks import pretrain as pretraining
-    from ldm.tasks import together as task
+    from ldm.tasks.pretrain import on_device
+    from ldm.tasks.together import pending, pretrain
 
     check_numbers(images=images)
     settings = [known.get(name) for name in profiles]
     check_network(settings[0], c, settings[0].train.batch, None)
-    trainings = task.pending(settings, c, seeds, data=pretraining.on_device(settings[0]), images=images)
+    trainings = pending(settings, c, seeds, data=on_device(settings[0]), images=images)
     if trainings is None:
         print(f"c = {c}: every model is there.")
         return
-    laps: list[dict] = []
-    task.pretrain(trainings, lengths=lengths or None, on_log=laps.append)
+    laps: list[dict[str, Any]] = []
+    pretrain(trainings, lengths=lengths or None, on_log=laps.append)
     for which, run in enumerate(trainings.runs):
         training_rows.write(
             training_rows.Training.here(
@@ -127,9 +127,9 @@ def average(c: int, sigma: float = 0.1, images: int = 0, profile: str = "laptop-
     The training has to have kept snapshots (pretrain --snapshots).
     """
     from ldm import profiles
-    from ldm.tasks import pretrain as task
+    from ldm.tasks.pretrain import averaged
 
-    print(task.averaged(profiles.get(profile), c, sigma, images, seed))
+    print(averaged(profiles.get(profile), c, sigma, images, seed))
 
 
 def shards(
@@ -146,7 +146,7 @@ def shards(
     from ldm.data import shard_writer
     from ldm.data.datasets import Folder
     from ldm.data.scenes.dataset import Scenes
-    from ldm.tasks import pretrain as task
+    from ldm.tasks.pretrain import frozen_networks
 
     check_numbers(n=n)
     chosen = profiles.get(profile)
@@ -155,7 +155,7 @@ def shards(
         if folder
         else Scenes(chosen.scenes, "train", n or chosen.data, level=chosen.level)
     )
-    encode = shard_writer.pictures(data) if pictures else shard_writer.latents(data, *task.frozen_networks(chosen))
+    encode = shard_writer.pictures(data) if pictures else shard_writer.latents(data, *frozen_networks(chosen))
     print(shard_writer.write(out, len(data), *encode))
 
 
@@ -179,8 +179,8 @@ def superres(
     from ldm.paths import ROOT
     from ldm.study import training_rows
     from ldm.tasks import models, pairs, superres_recipe
-    from ldm.tasks import pretrain as pretraining
-    from ldm.tasks import superres as task
+    from ldm.tasks.pretrain import frozen_networks
+    from ldm.tasks.superres import finetune, latent_pairs
     from ldm.training import parallel
 
     check_numbers(images=images, devices=devices)
@@ -194,12 +194,12 @@ def superres(
         check_pretrained(chosen, c)
     data = pairs.photographs(chosen, folder) if folder else pairs.scenes(chosen, "train", pairs.DATA)
     root = pairs.folder_of(data, folder) if folder else paths.RUNS
-    codec, text = pretraining.frozen_networks(chosen)
-    laps: list[dict] = []
-    task.finetune(
+    codec, text = frozen_networks(chosen)
+    laps: list[dict[str, Any]] = []
+    finetune(
         chosen,
         c,
-        data=task.latent_pairs(data, codec),
+        data=latent_pairs(data, codec),
         null=text.null(1)[0],
         kind=known,
         config=config,
@@ -236,8 +236,8 @@ def distill(
     from ldm.paths import ROOT
     from ldm.study import training_rows
     from ldm.tasks import models
-    from ldm.tasks import pretrain as task
     from ldm.tasks.distillation import methods, student
+    from ldm.tasks.pretrain import frozen_networks, training_set
     from ldm.training import parallel
 
     check_numbers(seed=seed, images=images, devices=devices)
@@ -248,14 +248,14 @@ def distill(
     layout = parallel.chosen(devices, fsdp)
     check_network(chosen, c, config.batch, layout)
     check_pretrained(chosen, c, seed)
-    _, text = task.frozen_networks(chosen)
-    laps: list[dict] = []
+    _, text = frozen_networks(chosen)
+    laps: list[dict[str, Any]] = []
     written = student.distill(
         chosen,
         method,
         c,
         images=images,
-        data=task.training_set(chosen),
+        data=training_set(chosen),
         null=text.null(1)[0],
         seed=seed,
         layout=layout,

@@ -48,6 +48,7 @@ class Bell(NamedTuple):
     beta: float = 1.0
 
     def kernel(self) -> Kernel:
+        """Return the kernel, which sums to 1."""
         x, y = _grid(self.size)
         along = x * np.cos(self.angle) + y * np.sin(self.angle)
         across = y * np.cos(self.angle) - x * np.sin(self.angle)
@@ -63,6 +64,7 @@ class Sinc(NamedTuple):
     cutoff: float
 
     def kernel(self) -> Kernel:
+        """Return the kernel, which sums to 1."""
         r = np.hypot(*_grid(self.size))
         r[self.size // 2, self.size // 2] = 1  # any number: the limit stands there
         disc = self.cutoff * scipy.special.j1(self.cutoff * r) / (2 * np.pi * r)

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePath
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -40,7 +40,9 @@ class Captioned(Protocol):
         """Return the pictures of these indices: uint8 (len(indices), S, S, 3)."""
         ...
 
-    def captions(self, indices: Sequence[int] | np.ndarray) -> list[str]: ...
+    def captions(self, indices: Sequence[int] | np.ndarray) -> list[str]:
+        """Return the captions of these indices."""
+        ...
 
 
 class Folder:
@@ -75,16 +77,19 @@ class Folder:
         return len(self._rows)
 
     def item(self, i: int) -> tuple[np.ndarray, str]:
+        """Return picture i, uint8 (size, size, 3), and its caption."""
         name, text = self._rows[i]
         return square((self.path / name).read_bytes(), self.size), text
 
     def images(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return the pictures of these indices: uint8 (len(indices), size, size, 3)."""
         out = np.empty((len(indices), self.size, self.size, 3), np.uint8)
         for k, i in enumerate(indices):
             out[k] = self.item(int(i))[0]
         return out
 
     def captions(self, indices: Sequence[int] | np.ndarray) -> list[str]:
+        """Return the captions of these indices."""
         return [self._rows[int(i)][1] for i in indices]
 
 
@@ -126,18 +131,21 @@ class Crops:
         return self.n
 
     def item(self, i: int) -> tuple[np.ndarray, str]:
+        """Return crop i, uint8 (size, size, 3), and an empty caption."""
         picture = _kept(self._files[i % len(self._files)])
         rng = np.random.default_rng([self.seed, i])
         top, left = (int(rng.integers(side - self.size, endpoint=True)) for side in picture.shape[:2])
         return picture[top : top + self.size, left : left + self.size], ""
 
     def images(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return the crops of these indices: uint8 (len(indices), size, size, 3)."""
         out = np.empty((len(indices), self.size, self.size, 3), np.uint8)
         for k in sorted(range(len(indices)), key=lambda k: indices[k] % len(self._files)):  # each file is decoded once
             out[k] = self.item(int(indices[k]))[0]
         return out
 
     def captions(self, indices: Sequence[int] | np.ndarray) -> list[str]:
+        """Return an empty caption for each index."""
         return [""] * len(indices)
 
 
@@ -197,7 +205,7 @@ def _writable(text: str) -> bool:
     return True
 
 
-def _json_lines(file: Path) -> Iterator[tuple[str, dict]]:
+def _json_lines(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for number, line in enumerate(_text(file).split("\n"), 1):  # `splitlines` also splits within strings of JSON
         if not line.strip():
             continue
@@ -211,7 +219,7 @@ def _json_lines(file: Path) -> Iterator[tuple[str, dict]]:
         yield where, row
 
 
-def _csv_lines(file: Path) -> Iterator[tuple[str, dict]]:
+def _csv_lines(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     table = csv.DictReader(io.StringIO(_text(file), newline=""), strict=True)
     begin = 1  # of the row that is read, which quotes may make several lines long
     try:

@@ -12,6 +12,7 @@ import io
 from collections.abc import Callable
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import grain
 import numpy as np
@@ -35,14 +36,14 @@ class Ahead:
     Whoever asks for one step after another, from wherever on, finds them ready; any other step is made when asked for.
     """
 
-    def __init__(self, make: Callable[[int], dict], threads: int, ahead: int):
+    def __init__(self, make: Callable[[int], dict[str, Any]], threads: int, ahead: int):
         self._make = make
         options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)
         steps = grain.MapDataset.range(LONGEST).map(lambda step: make(int(step)))
         self._ready = iter(steps.to_iter_dataset(options))
         self._next, self._last = 0, -1
 
-    def __call__(self, step: int) -> dict:
+    def __call__(self, step: int) -> dict[str, Any]:
         follows, self._last = step == self._last + 1, step
         if step != self._next:
             if not follows:  # somebody looks at a batch again
@@ -79,9 +80,9 @@ class Feed:
         self._threads, self._ahead = threads, ahead
         self._steps = lru_cache(maxsize=1)(self._steps)
         for part, name in made_by(codec, text).items():
-            if (told := shards.manifest.get("made of", {}).get(part, name)) != name:
+            if (recorded := shards.manifest.get("made of", {}).get(part, name)) != name:
                 raise ValueError(
-                    f"{shards.paths[0]}: made with the {part} weights {told}, not with this profile's ({name}); "
+                    f"{shards.paths[0]}: made with the {part} weights {recorded}, not with this profile's ({name}); "
                     "write the shards anew, or choose the profile that they belong to."
                 )
 
@@ -93,10 +94,11 @@ class Feed:
         return self._steps(seed, size, tuple(np.arange(size)[part].tolist()))(step)
 
     def _steps(self, seed: int, size: int, part: tuple[int, ...]) -> Callable[[int], dict[str, np.ndarray]]:
-        make = partial(self._make, seed, size, np.array(part))
+        make = partial(self.make, seed, size, np.array(part))
         return Ahead(make, self._threads, self._ahead) if self._threads else make
 
-    def _make(self, seed: int, size: int, part: np.ndarray, step: int) -> dict[str, np.ndarray]:
+    def make(self, seed: int, size: int, part: np.ndarray, step: int) -> dict[str, np.ndarray]:
+        """Return these parts of a step's batch of so many pictures, latents and context."""
         rows = batch_indices(seed, step, size, len(self.shards))[part]
         contents, words = zip(*self.shards.read(rows), strict=True)
         if self.shards.encoded:
@@ -155,5 +157,5 @@ def open_feed(url: str, cache: Path, codec: Codec, text: TextEncoder, side: int,
     Raises: as `open_shards`, `Feed` and `Feed.batch`.
     """
     feed = Feed(open_shards(url, cache), codec, text, side, shape)
-    feed._make(0, 1, np.zeros(1, np.int64), 0)
+    feed.make(0, 1, np.zeros(1, np.int64), 0)
     return feed

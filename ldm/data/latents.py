@@ -47,6 +47,7 @@ class LatentSet:
     context: Float[np.ndarray, "n m d"]  # float16
 
     def batch(self, seed: int, step: int, size: int, part: slice | np.ndarray = slice(None)) -> dict[str, np.ndarray]:
+        """Return the latents and contexts of a step, float32; `part` picks rows of the batch."""
         rows = batch_indices(seed, step, size, len(self.latents))[part]
         return {"latents": self.latents[rows].astype(np.float32), "context": self.context[rows].astype(np.float32)}
 
@@ -63,6 +64,7 @@ class DeviceSet:
     text: TextEncoder
 
     def batch(self, seed: int, step: int, size: int, part: slice | np.ndarray = slice(None)) -> Batch:
+        """Return the batch of a step, gathered on the device; `part` picks rows of it."""
         rows = jnp.asarray(batch_indices(seed, step, size, len(self.latents))[part], jnp.int32)
         return _gather(self.text.structure, self.source, rows)
 

@@ -60,12 +60,12 @@ def latents(data: Captioned, codec: Codec, text: TextEncoder) -> tuple[dict[str,
 
 
 def made_by(codec: Codec, text: TextEncoder) -> dict[str, str]:
-    """Names of the weights behind latents and contexts."""
+    """Return the names of the weights behind latents and contexts."""
     encoder = {name: p for name, p in codec.params.items() if name.startswith(("encoder.", "quant_conv."))}
     return {"autoencoder": digest(encoder), "text": digest(text.params)}
 
 
-def _bytes(save: Callable, *args: Any) -> bytes:
+def _bytes(save: Callable[..., Any], *args: Any) -> bytes:
     with io.BytesIO() as file:
         save(file, *args)
         return file.getvalue()

@@ -113,7 +113,7 @@ def open_shards(url: str, cache: Path) -> Shards:
     return Shards(fs, paths, encoded, words, index["shard"], index["spans"], _hash(sizes), manifest)
 
 
-def listing(url: str) -> tuple[fsspec.AbstractFileSystem, str, dict[str, dict]]:
+def listing(url: str) -> tuple[fsspec.AbstractFileSystem, str, dict[str, dict[str, Any]]]:
     """Return the file system, the folder, and path -> facts of what lies there."""
     try:
         fs, path = fsspec.url_to_fs(url)

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow
 import pyarrow.parquet
@@ -75,7 +75,7 @@ class Source:
                 ) from error
 
         with ThreadPoolExecutor(CORES) as pool:
-            waiting: deque = deque()
+            waiting: deque[Any] = deque()
             steps = zip(self.walk(first), self.names[first:], strict=True)
             while True:
                 waiting.extend(pool.submit(one, *step) for step in islice(steps, AHEAD - len(waiting)))
@@ -227,6 +227,6 @@ def _encoded(kind: pyarrow.DataType) -> bool:
     return binary(kind) or (pyarrow.types.is_struct(kind) and any(f.name == "bytes" and binary(f.type) for f in kind))
 
 
-def _bytes(value: bytes | dict | None) -> bytes:
+def _bytes(value: bytes | dict[str, Any] | None) -> bytes:
     content = value.get("bytes") if isinstance(value, dict) else value
     return content or b""  # nothing is no picture, which is said with its name

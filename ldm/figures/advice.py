@@ -55,15 +55,16 @@ def prices(rows: pd.DataFrame, seconds: Mapping[tuple[str, int], tuple[float, fl
     """
     each = rows.groupby("c")[["profile", "gflops"]].first().sort_index()
     sizes = ", ".join(f"{c}" for c in each.index)
-    told = f"One guided step, which is two passes, of c = {sizes} costs " + _listed(2 * each["gflops"], "GFLOPs")
+    sentence = f"One guided step, which is two passes, of c = {sizes} costs " + _listed(2 * each["gflops"], "GFLOPs")
     keys = [(profile, int(c)) for c, profile in each["profile"].items()]
     if all(key in seconds for key in keys):
-        told += (
+        sentence += (
             f", and {_listed([2000 * seconds[key][0] for key in keys], 'ms')} a picture where many are drawn at once on"
             " [one machine](a2_speed.ipynb#one-pass), beside up to"
             f" {_listed([1000 * max(seconds[key][1] for key in keys)], 'ms')} for all that comes before and after"
         )
-    return told + ". Where the caption says nothing, there is nothing to guide by: a step is one pass, half of that."
+    nothing = "Where the caption says nothing, there is nothing to guide by: a step is one pass, half of that."
+    return f"{sentence}. {nothing}"
 
 
 def by_the_clock(
@@ -80,7 +81,7 @@ def by_the_clock(
     keys = list(zip(rows["profile"], rows["c"].astype(int), strict=True))
     if not all(key in seconds for key in keys):
         return ""
-    rows, told = rows.assign(level=rows["level"].fillna("all")), []
+    rows, clauses = rows.assign(level=rows["level"].fillna("all")), []
     passes = rows.groupby(["level", "steps"])["nfe"].transform("max").astype(float)  # a step is guided, as in the rule
     rows["cost"] = [seconds[key][0] * nfe + seconds[key][1] for key, nfe in zip(keys, passes, strict=True)]
     for (level, by), one in found.items():
@@ -90,13 +91,14 @@ def by_the_clock(
             followed = rule(evidence, evidence, [one.steps])
             said = f"{followed.regret.value:.0%} where the caption says {_said(level)} (at worst {followed.worst:.0%}"
             better = rule(evidence, evidence).steps
-            told.append(f"{said}; {better} steps would be the number to choose)" if better != one.steps else f"{said})")
-    if not told:
+            choose = f"; {better} steps would be the number to choose" if better != one.steps else ""
+            clauses.append(f"{said}{choose})")
+    if not clauses:
         return ""
     return (
         "The rule counts FLOPs. By the clock of [one machine](a2_speed.ipynb#one-pass) small networks are slower than"
         " their FLOPs say, and some of each picture's time is no network's. With budgets in milliseconds the rule loses"
-        f" {'; '.join(told)}."
+        f" {'; '.join(clauses)}."
     )
 
 

@@ -110,7 +110,7 @@ def packed(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf)
     """
     rows = rows[rows["metric"].isin(metrics)].drop(columns="versions", errors="ignore")  # long, and the same in all
     known = {metric: influences(rows[rows["metric"] == metric], metric) for metric in metrics}
-    told = {
+    metadata = {
         "metrics": list(metrics),
         "dtypes": {name: str(kind) for name, kind in rows.dtypes.items()},
         "columns": {name: [None if pd.isna(value) else value for value in rows[name].tolist()] for name in rows},
@@ -118,7 +118,8 @@ def packed(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf)
     }
     arrays = {metric: np.concatenate(list(of.values())) for metric, of in known.items() if of}
     file = io.BytesIO()
-    np.savez_compressed(file, allow_pickle=False, told=np.frombuffer(json.dumps(told).encode(), np.uint8), **arrays)
+    as_bytes = np.frombuffer(json.dumps(metadata).encode(), np.uint8)
+    np.savez_compressed(file, allow_pickle=False, metadata=as_bytes, **arrays)
     return file.getvalue()
 
 
@@ -126,12 +127,12 @@ def unpacked(data: bytes) -> Packed:
     """Return what `packed` was given. Raises: ValueError for bytes that are none of its archives."""
     try:
         with np.load(io.BytesIO(data)) as file:
-            told, arrays = json.loads(file["told"].tobytes()), {name: file[name] for name in file.files}
+            metadata, arrays = json.loads(file["metadata"].tobytes()), {name: file[name] for name in file.files}
     except (OSError, KeyError, ValueError) as error:
         raise ValueError(f"these {len(data)} bytes are no packed rows ({error}); build the book again.") from error
-    columns = {name: pd.Series(told["columns"][name], dtype=kind) for name, kind in told["dtypes"].items()}
+    columns = {name: pd.Series(metadata["columns"][name], dtype=kind) for name, kind in metadata["dtypes"].items()}
     known = {}
-    for metric, lengths in told["pictures"].items():
+    for metric, lengths in metadata["pictures"].items():
         ends = np.cumsum(list(lengths.values()))
         known[metric] = dict(zip(lengths, np.split(arrays[metric], ends[:-1]), strict=True)) if lengths else {}
-    return Packed(pd.DataFrame(columns), told["metrics"], known)
+    return Packed(pd.DataFrame(columns), metadata["metrics"], known)

@@ -43,7 +43,7 @@ def run(path: str, code: str) -> None:
         lines = ast.Interactive(ast.parse(code, CELL).body)  # of which every line that has a value shows it
         exec(compile(lines, CELL, "single"), names)
     except (Exception, SystemExit) as error:
-        told("error", last_lines(error))
+        answer("error", last_lines(error))
     finally:
         sys.displayhook = before
 
@@ -62,16 +62,16 @@ def show(*values: Any) -> None:
         if value is None:
             continue
         if isinstance(value, alt.TopLevelMixin):
-            told("chart", value.to_dict())
+            answer("chart", value.to_dict())
         elif isinstance(value, pd.DataFrame | pd.Series):
-            told("html", table(value.to_frame() if isinstance(value, pd.Series) else value))
+            answer("html", table(value.to_frame() if isinstance(value, pd.Series) else value))
         elif isinstance(value, verdicts.Verdict):
-            told("html", "<p>" + re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", html.escape(str(value))) + "</p>")
+            answer("html", "<p>" + re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", html.escape(str(value))) + "</p>")
         else:
-            told("text", value if isinstance(value, str) else repr(value))
+            answer("text", value if isinstance(value, str) else repr(value))
 
 
-def told(kind: str, content: Any) -> None:
+def answer(kind: str, content: Any) -> None:
     """Print a line that the worker takes for an answer of this kind."""
     print("\0" + json.dumps({kind: content}), flush=True)
 

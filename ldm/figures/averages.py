@@ -38,8 +38,8 @@ def by_size(rows: pd.DataFrame, metric: str, influences: Influences) -> alt.Laye
         title=f"loss, beyond that of a share of {USUAL:g}",
         axis=alt.Axis(format="+.1%"),
     )
-    told = [alt.Tooltip("model:N"), alt.Tooltip("share:Q", title="share averaged"), *interval("worse by", "+.2%")]
-    return alt.layer(*curve(base, y, tooltip=told)).properties(
+    tooltip = [alt.Tooltip("model:N"), alt.Tooltip("share:Q", title="share averaged"), *interval("worse by", "+.2%")]
+    return alt.layer(*curve(base, y, tooltip=tooltip)).properties(
         width="container",
         height=260,
         description=f"{metric_of(metric).title} by the length of the average, a line a size",
@@ -48,17 +48,17 @@ def by_size(rows: pd.DataFrame, metric: str, influences: Influences) -> alt.Laye
 
 def best_shares(rows: pd.DataFrame, metric: str, influences: Influences) -> str:
     """Say which share is best for each size, and by how much the usual one is worse, in a sentence."""
-    told = []
+    clauses = []
     for c, part in rows.groupby("c"):
         best = part.loc[part["value"].idxmin()]
         if best["strength"] == USUAL:
-            told.append(f"for c = {c:.0f} the usual {USUAL:g} is the best of them")
+            clauses.append(f"for c = {c:.0f} the usual {USUAL:g} is the best of them")
             continue
         [gap] = comparisons.beside(
             part[part["strength"].isin([USUAL, best["strength"]])], metric, best["strength"], influences, by="strength"
         ).to_dict("records")
         worse, lo, hi = (gap[name] / best["value"] for name in ("worse", "lo", "hi"))
-        told.append(
+        clauses.append(
             f"for c = {c:.0f} it is {best['strength']:g}, and {USUAL:g} is worse by {worse:.1%} [{lo:.1%}, {hi:.1%}]"
         )
-    return f"The best of these shares: {'; '.join(told)}."
+    return f"The best of these shares: {'; '.join(clauses)}."

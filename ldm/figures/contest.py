@@ -108,11 +108,11 @@ def shown(
 
 def in_steps(evidence: Evidence) -> str:
     """Say who wins at which budgets, counted in steps that the largest model affords."""
-    largest, told = evidence.rows[evidence.rows["size"] == evidence.sizes[-1]], []
+    largest, clauses = evidence.rows[evidence.rows["size"] == evidence.sizes[-1]], []
     for winner, first, last in stretches(contest(evidence), float((largest["cost"] / largest["steps"]).min())):
         steps = f"{first} to {last} steps" if last > first else f"{first} step{'s' * (first > 1)}"
-        told.append(f"{WORDS[winner]} where the budget buys {steps} of c = {evidence.sizes[-1]}")
-    return "; ".join(told)
+        clauses.append(f"{WORDS[winner]} where the budget buys {steps} of c = {evidence.sizes[-1]}")
+    return "; ".join(clauses)
 
 
 def answer(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) -> Markdown:
@@ -120,10 +120,10 @@ def answer(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf)
     lines = []
     for metric in metrics:
         try:
-            told = f"{in_steps(Evidence.of(rows, metric, influences(rows, metric)))}."
+            clause = f"{in_steps(Evidence.of(rows, metric, influences(rows, metric)))}."
         except ValueError as error:
-            told = f"not asked of these rows: {error}"
-        lines.append(f"- By {brief(metric)}, {told}")
+            clause = f"not asked of these rows: {error}"
+        lines.append(f"- By {brief(metric)}, {clause}")
     return Markdown("\n".join(lines))
 
 

@@ -67,7 +67,6 @@ TRAINED = (
     Box("judge of scenes", "tasks.frozen.detector:detector_loss", "name what a scene shows, and where",
         "book/metrics"),
 )  # fmt: skip
-BOXES = (*ASKED, TEXT, LOOP, *STEP, *DRAWN, *TRAINED)
 
 
 def method() -> str:

@@ -19,8 +19,8 @@ def points_of(
 ) -> pd.DataFrame:
     """Return the best guidance of each profile, level, sampler, size and step count, with every cost of it."""
     rows = rows.assign(level=rows["level"].fillna("all") if "level" in rows else "all")  # those from before said all
-    told = rows.groupby(["profile", "level"], sort=False)
-    parts = [pick(part, metric) for _, part in told if (part["metric"] == metric).any()] or [pick(rows, metric)]
+    levels = rows.groupby(["profile", "level"], sort=False)
+    parts = [pick(part, metric) for _, part in levels if (part["metric"] == metric).any()] or [pick(rows, metric)]
     found = pd.concat([best(part, ["sampler", "c", "steps"]).sort_values("cost") for part in parts])
     ends = np.sort(np.stack([found["lo"], found["hi"]]) * np.where(found["loss"] == found["value"], 1, -1), axis=0)
     points = (

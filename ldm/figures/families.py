@@ -34,8 +34,8 @@ def names(pair: Sequence[Profile]) -> tuple[str, str]:
     """Return what the families of two profiles are called. Raises: ValueError unless they are of two kinds."""
     found = [NETWORKS[profile.network] for profile in pair]
     if len(set(found)) != 2 or len(pair) != 2:
-        told = ", ".join(f"{profile.name} ({kind})" for profile, kind in zip(pair, found, strict=True))
-        raise ValueError(f"families: {told}; expected two profiles, one of UNets and one of transformers.")
+        given = ", ".join(f"{profile.name} ({kind})" for profile, kind in zip(pair, found, strict=True))
+        raise ValueError(f"families: {given}; expected two profiles, one of UNets and one of transformers.")
     return found[0], found[1]
 
 
@@ -137,12 +137,12 @@ def luck(rows: Mapping[Level, pd.DataFrame], pair: Sequence[Profile], metric: st
         seeds = part.groupby(["family", "c"])["seed"].nunique()
         several = [f"{names(pair)[i][:-1]} {c} ({n} trainings)" for (i, c), n in seeds.items() if n > 1]
         scatter = training_scatter(lower_is_better(part, metric))
-        told = (
+        clause = (
             f"{' and '.join(several)} scatter by {scatter.sd:.1%} of the value ({scatter.dof} degrees of freedom)"
             if scatter
             else "each network was trained once, so intervals do not cover training again"
         )
-        lines.append(f"- If {title(level)}: {told}.")
+        lines.append(f"- If {title(level)}: {clause}.")
     return Markdown("\n".join(lines) or MISSING)
 
 

@@ -48,11 +48,11 @@ def answer(found: Sequence[Verdict]) -> str:
     for verdict in found:
         by_answer.setdefault(verdict.answer, []).append(brief(verdict.metric))
     words = {"undecided": "is undecided"}
-    told = [
+    clauses = [
         f"**{words.get(given, given)}** by {' and '.join([', '.join(names[:-1]), names[-1]] if names[1:] else names)}"
         for given, names in by_answer.items()
     ]
-    return f"{found[0].finding} {'; it '.join(told)}."
+    return f"{found[0].finding} {'; it '.join(clauses)}."
 
 
 def page(answers: dict[str, list[Verdict]]) -> str:

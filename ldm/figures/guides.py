@@ -85,6 +85,6 @@ def verdicts(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesO
     for way, part in ways(rows).items():
         for fewest, steps in ((1, "all"), (FEWEST, f"{FEWEST} and more")):
             found = {m: f3(part, m, influences(part, m), fewest=fewest, unit=DONE) for m in metrics}
-            told = {m: f"**{v.answer}** {v.effect:+.0%}" for m, v in found.items()}
-            lines.append({"way": way, "steps": steps} | told)
+            cells = {m: f"**{v.answer}** {v.effect:+.0%}" for m, v in found.items()}
+            lines.append({"way": way, "steps": steps} | cells)
     return Markdown(table(pd.DataFrame(lines)))

@@ -24,7 +24,7 @@ class Part(NamedTuple):
 
     rows: Callable[[Store, Profile], pd.DataFrame]
     chart: Callable[[pd.DataFrame, str], Any]
-    turns: dict[str, Callable[[pd.DataFrame, Store, Profile], tuple[list, str]]]
+    turns: dict[str, Callable[[pd.DataFrame, Store, Profile], tuple[list[Any], str]]]
 
 
 def by_sampler(store: Store, profile: Profile) -> pd.DataFrame:
@@ -36,6 +36,7 @@ def by_sampler(store: Store, profile: Profile) -> pd.DataFrame:
 
 
 def by_ddim(store: Store, profile: Profile) -> pd.DataFrame:
+    """Return the rows of the whole grid that were drawn by DDIM."""
     rows = recorded.whole_grid(store, profile)
     return rows[rows["sampler"] == "ddim"]
 
@@ -47,8 +48,8 @@ def with_students(store: Store, profile: Profile) -> pd.DataFrame:
 
 
 def asked(
-    ask: Callable, metrics: Sequence[str] = (), **more: Any
-) -> Callable[[pd.DataFrame, Store, Profile], tuple[list, str]]:
+    ask: Callable[..., Any], metrics: Sequence[str] = (), **more: Any
+) -> Callable[[pd.DataFrame, Store, Profile], tuple[list[Any], str]]:
     """Return what asks a finding by these metrics; none: those that the profile's verdicts count."""
     return lambda rows, store, profile: findings.asked(
         ask, rows, store, metrics or findings.metrics_of(profile), **more
@@ -81,7 +82,7 @@ PARTS = {
 }
 
 
-def shown(name: str, store: Store, metric: str) -> list:
+def shown(name: str, store: Store, metric: str) -> list[Any]:
     """Return what a chapter displays: a heading, which sizes are measured, chart and verdict; nothing where none is."""
     profile, part = profiles.get("gpu"), PARTS[name]
     rows = part.rows(store, profile)
@@ -103,4 +104,5 @@ def state(rows: pd.DataFrame, profile: Profile) -> str:
 
 
 def listed(sizes: set[int]) -> str:
+    """Return the sizes in words, rising."""
     return ", ".join(map(str, sorted(sizes)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -52,7 +53,7 @@ def alike(protocols: Iterable[str]) -> list[str]:
     """
     found = [tuple(protocol.split("; ")) for protocol in protocols]
     for place in range(max(map(len, found), default=0)):
-        groups: dict[tuple, dict[str, None]] = {}
+        groups: dict[tuple[Any, ...], dict[str, None]] = {}
         for parts in found:
             kinds = parts[place : place + 1]  # none, of a shorter one
             groups.setdefault((parts[:place], len(kinds), parts[place + 1 :]), {}).update(dict.fromkeys(kinds))

@@ -63,10 +63,10 @@ def thumbnail(store: Store, key: str) -> bytes:
 
 def captions(profile: Profile, levels: Sequence[Level], shown: Sequence[int] = SHOWN) -> dict[str, list[str]]:
     """Return the captions of a cell's pictures by their index, at each level of how much is said."""
-    told = {
+    captions_at = {
         level: Scenes(profile.scenes, "val", profile.n, level=level).captions(range(max(shown) + 1)) for level in levels
     }
-    return {level: [every[i] for i in shown] for level, every in told.items()}
+    return {level: [every[i] for i in shown] for level, every in captions_at.items()}
 
 
 def strip(store: Store, evaluator: SamplingEvaluator, cell: Evaluation) -> Any:
@@ -77,7 +77,7 @@ def strip(store: Store, evaluator: SamplingEvaluator, cell: Evaluation) -> Any:
 
 def sample_table(
     store: Store,
-    evaluator: Evaluates,
+    evaluator: Evaluates[Any],
     cells: Sequence[Evaluation],
     rows: str,
     columns: str,

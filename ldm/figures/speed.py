@@ -46,6 +46,7 @@ def latest(rows: pd.DataFrame) -> pd.DataFrame:
 
 def newest(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of each task and metric from the machine that measured it last: no comparison mixes two."""
+    rows = with_conditions(rows)  # older rows name their machine in the protocol alone
     machine = rows.sort_values("created").groupby(["task", "metric"], dropna=False)["machine"].transform("last")
     return rows[rows["machine"] == machine.reindex(rows.index)]
 
@@ -193,8 +194,8 @@ def first_waits(rows: pd.DataFrame) -> pd.DataFrame:
     timed = timed.rename(columns={"contender": "who", "setting": "state"})
     timed["until"] = timed["metric"].str.removeprefix("seconds to ")
     rounds = lambda row: " [{lo:.1f}, {hi:.1f}]".format(**row) if row["n"] > 1 else ", once"
-    timed["told"] = [f"{row['value']:.1f} s{rounds(row)}" for row in timed.to_dict("records")]
-    table = timed.pivot_table(index=["until", "who"], columns="state", values="told", aggfunc="first", sort=False)
+    timed["seconds"] = [f"{row['value']:.1f} s{rounds(row)}" for row in timed.to_dict("records")]
+    table = timed.pivot_table(index=["until", "who"], columns="state", values="seconds", aggfunc="first", sort=False)
     return table.sort_index(key=lambda x: x.str.replace(OURS, "")).rename_axis(columns=None)
 
 
@@ -205,11 +206,11 @@ def scoring(rows: pd.DataFrame) -> str:
         return "`python -m benchmarks.scoring` measures it."
     timed = timed.rename(columns={"contender": "who"})
     rates = timed[timed["task"] == "score"].set_index("who")
-    told = [
+    clauses = [
         f"{'`python -m ldm score`' if who == OURS else who} takes {row['value']:.1f} [{row['lo']:.1f}, {row['hi']:.1f}]"
         for who, row in rates.iterrows()
     ]
-    said = " and ".join(told) + f" pictures a second with the same Inception network, on {rates['machine'].iloc[0]}."
+    said = " and ".join(clauses) + f" pictures a second with the same Inception network, on {rates['machine'].iloc[0]}."
     if len(memory := timed[timed["task"] == "score memory"].sort_values("value")):
         each = ", ".join(f"{row.value:.2f} GB for {row.who}" for row in memory.itertuples())
         said += f" With the network that ships, its memory is at most {each}."

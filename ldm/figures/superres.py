@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from ldm.statistics import comparisons
-from ldm.study import superres as restoration
 from ldm.study.results import Store
+from ldm.study.superres import HALF
 
 
 def gains_table(rows: pd.DataFrame, metrics: Sequence[str], store: Store, *, over: str) -> pd.DataFrame:
@@ -37,5 +37,5 @@ def way(task: str, c: int, images: int) -> str:
     The controls all see half of the images.
     """
     control = task.removeprefix("superres").removeprefix("-")
-    half = "half as long" if task == "superres" and images == restoration.HALF else ""
+    half = "half as long" if task == "superres" and images == HALF else ""
     return ", ".join(part for part in (control, f"c = {int(c)}" if c else "", half) if part)

@@ -50,8 +50,8 @@ def words(label: object) -> str:
 def _spread(label: Any, names: Sequence[Any]) -> str:
     """Return the label of a pivoted column, whose levels have these names: `c = 8`, `signal · 4 steps`."""
     parts = label if isinstance(label, tuple) else (label,)
-    told = [SPREAD[name].format(part) if name in SPREAD else part for part, name in zip(parts, names, strict=True)]
-    return " · ".join(map(str, told))
+    labels = [SPREAD[name].format(part) if name in SPREAD else part for part, name in zip(parts, names, strict=True)]
+    return " · ".join(map(str, labels))
 
 
 def cell(value: Any, digits: int = 3) -> str:

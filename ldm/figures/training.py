@@ -108,19 +108,19 @@ class LiveLoss:
 
 def pretrain(profile: Profile, c: int, images: int, scenes: int = 2_048) -> None:
     """Train width c from scratch on a few scenes, drawing its loss; nothing is kept. 0 images: nothing."""
-    from ldm.tasks import pretrain as task
+    from ldm.tasks import pretrain as pretraining
 
     if not images:
         return
-    _, text = task.frozen_networks(profile)
+    _, text = pretraining.frozen_networks(profile)
     config = replace(
         profile.training(c), images=images, warmup_images=min(profile.train.warmup_images, max(1, images // 4))
     )
     with tempfile.TemporaryDirectory() as folder, LiveLoss() as chart:
-        task.pretrain(
+        pretraining.pretrain(
             profile,
             c,
-            data=task.training_set(profile, scenes),
+            data=pretraining.training_set(profile, scenes),
             null=text.null(1)[0],
             config=config,
             lengths=(),

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import onnx
+from jaxtyping import Array
 
 from ldm import paths
 from ldm.data.scenes.captions import noun, words
@@ -74,7 +75,7 @@ def write(folder: Path = FOLDER, names: Sequence[str] = ()) -> Path:
         "latents": base.latent_shape,
         "picture": base.scenes.size,
         "networks": [
-            told(name, *of) | keep(folder / f"{name}.onnx", network_graph(*of)) for name, of in networks.items()
+            described(name, *of) | keep(folder / f"{name}.onnx", network_graph(*of)) for name, of in networks.items()
         ],
         "text": keep(folder / "text.onnx", text_graph(base, text)),
         "decoder": keep(folder / "decoder.onnx", decoder_graph(base, codec)),
@@ -85,7 +86,7 @@ def write(folder: Path = FOLDER, names: Sequence[str] = ()) -> Path:
     return write_atomic(index, json.dumps(content, separators=(",", ":")).encode())  # last: it vouches for the others
 
 
-def told(name: str, profile: Profile, c: int) -> dict[str, str | int | float]:
+def described(name: str, profile: Profile, c: int) -> dict[str, str | int | float]:
     """Return what the page says of a network: its name, its family, its size, what it holds and what a pass costs."""
     kind, shape = profile.network, (profile.latent_shape[0], profile.tokens, profile.context)
     return {
@@ -98,7 +99,7 @@ def told(name: str, profile: Profile, c: int) -> dict[str, str | int | float]:
 
 
 def digest(networks: Mapping[str, tuple[Profile, int]]) -> str:
-    """Names the weights and the code that the files are made of."""
+    """Return a hash of the weights and the code that the files are made of."""
     models = [path for of, c in networks.values() if (path := models_tasks.file_of(of, c, of.length))]
     parts = models_tasks.frozen_files(FAMILIES[0])
     content = b"".join(Path(path).read_bytes() for path in [*models, *parts, *CODE, __file__])
@@ -106,13 +107,14 @@ def digest(networks: Mapping[str, tuple[Profile, int]]) -> str:
 
 
 def keep(path: Path, model: onnx.ModelProto) -> dict[str, str | int]:
-    """Write a graph; its name and its size, which a reader is told before loading it."""
+    """Write a graph, and return its name and its size, which a reader sees before loading it."""
     data = model.SerializeToString()
     write_atomic(path, data)
     return {"file": path.name, "bytes": len(data)}
 
 
 def of(*shape: int, dtype: type = jnp.float32) -> jax.ShapeDtypeStruct:
+    """Return the shape of an input of a graph."""
     return jax.ShapeDtypeStruct(shape, dtype)
 
 
@@ -120,7 +122,7 @@ def network_graph(profile: Profile, c: int) -> onnx.ModelProto:
     """Return the guided denoiser of one picture. Raises: ValueError where there is no trained model of size c."""
     structure, params = pretrain.load_pretrained(profile, c, profile.length, unrolled=True)  # a graph has no loops
 
-    def denoise(x, t, c_skip, c_out, contexts, scale):
+    def denoise(x: Array, t: Array, c_skip: Array, c_out: Array, contexts: Array, scale: Array) -> Array:
         net = denoiser(merge(structure, params))
         return guided(net, contexts[1:], scale)(x, t, c_skip, c_out, contexts[:1])
 
@@ -144,7 +146,7 @@ def text_graph(profile: Profile, text: TextEncoder) -> onnx.ModelProto:
 def decoder_graph(profile: Profile, codec: Codec) -> onnx.ModelProto:
     """Return the graph from latents to a picture."""
 
-    def decode(x0):
+    def decode(x0: Array) -> Array:
         return to_images(merge(codec.structure, codec.params).decode(x0 / np.float32(codec.scale)))
 
     return graph(decode, {"x0": of(1, *profile.latent_shape)}, "picture")

@@ -27,5 +27,5 @@ def lowest(
     cost: Float[np.ndarray, " rows"],
     budgets: Sequence[float] | Float[np.ndarray, " m"],
 ) -> Float[np.ndarray, "m ..."]:
-    """Return the lowest value within each budget, in each world (a replicate); infinite where nothing is affordable."""
+    """Return the lowest value within each budget, in each replicate; infinite where nothing is affordable."""
     return np.stack([values[affordable(cost, budget)].min(0, initial=np.inf) for budget in budgets])

@@ -20,7 +20,7 @@ from ldm.statistics.verdicts import Verdict, answered, listed
 
 
 def f2(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> Verdict:
-    """F2: finetuned for super-resolution, quality follows the size more than the compute of finetuning.
+    """Judge F2: finetuned for super-resolution, quality follows the size more than the compute of finetuning.
 
     The claim is of section 3.2, Fig. 4.
 
@@ -78,7 +78,7 @@ MANY_STEPS = (20, 250)
 
 
 def f5(rows: pd.DataFrame, metric: str, influences: Influences | None = None, *, few: bool = True) -> Verdict:
-    """F5: in super-resolution smaller models win at equal cost with 4 to 20 steps, larger ones beyond.
+    """Judge F5: in super-resolution smaller models win at equal cost with 4 to 20 steps, larger ones beyond.
 
     The claim is of section 3.5, Fig. 12.
 
@@ -114,7 +114,7 @@ def fig6(
     metric: str,
     influences: Influences | None = None,
 ) -> Verdict:
-    """Fig. 6: once a subject is learnt, quality depends on size as it did after pretraining (section 3.2).
+    """Judge Fig. 6: once a subject is learnt, quality depends on size as it did after pretraining (section 3.2).
 
     pretraining: one row of `alignment` a size. tuned: one row of `metric` a size, over subjects, whose influences are
     the subjects'. The effect is Kendall's rank correlation of the two over sizes. Holds where its interval lies above

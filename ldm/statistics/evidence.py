@@ -64,6 +64,7 @@ class Evidence:
 
     @cached_property
     def values(self) -> Float[np.ndarray, " rows"]:
+        """The value of each row."""
         return self.rows["value"].to_numpy(float)
 
     @property

@@ -11,7 +11,7 @@ towards doubt. Lower is better throughout.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -75,7 +75,7 @@ def crossover(rows: pd.DataFrame, small: Hashable, large: Hashable, influences: 
     rows = rows[rows["size"].isin([small, large])]
     budgets = np.unique(rows["cost"])
 
-    def overtaken(best: np.ndarray, sizes: list) -> np.ndarray:
+    def overtaken(best: np.ndarray, sizes: list[Any]) -> np.ndarray:
         ahead = best[sizes.index(large)] <= best[sizes.index(small)]  # (budgets, replicates)
         for_good = np.logical_and.accumulate(ahead[::-1], axis=0)[::-1]
         return np.where(for_good.any(0), budgets[for_good.argmax(0)], np.inf)
@@ -88,7 +88,7 @@ def crossover(rows: pd.DataFrame, small: Hashable, large: Hashable, influences: 
     return Crossover(small, large, float(measured), float(lo), float(hi), chance)
 
 
-def _best_within(rows: pd.DataFrame, budgets: np.ndarray, values: np.ndarray) -> tuple[list, np.ndarray]:
+def _best_within(rows: pd.DataFrame, budgets: np.ndarray, values: np.ndarray) -> tuple[list[Any], np.ndarray]:
     """Return sizes, and (size, budget, replicate) the lowest affordable of the values (rows, replicates)."""
     sizes, cost = list(dict.fromkeys(rows["size"])), rows["cost"].to_numpy(float)
     of = [(rows["size"] == size).to_numpy() for size in sizes]

@@ -33,10 +33,10 @@ def gains(rows: pd.DataFrame, lever: str, metrics: Sequence[str], influences: In
     both, found = pd.concat([plain, searched], ignore_index=True), []
     for metric in metrics:
         usual = lower_is_better(plain, metric).groupby("c")["value"].min().abs()
-        told = comparisons.beside(both, metric, "", influences(both, metric), by="dose")
-        value = told["c"].map(usual)
-        share = {"better": -told["worse"] / value, "lo": -told["hi"] / value, "hi": -told["lo"] / value}
-        found.append(told[["c", "steps", "dose", "n"]].assign(by=short(metric), **share))
+        gaps = comparisons.beside(both, metric, "", influences(both, metric), by="dose")
+        value = gaps["c"].map(usual)
+        share = {"better": -gaps["worse"] / value, "lo": -gaps["hi"] / value, "hi": -gaps["lo"] / value}
+        found.append(gaps[["c", "steps", "dose", "n"]].assign(by=short(metric), **share))
     found.append(_by_the_verifier(searched, influences))
     data = pd.concat(found, ignore_index=True)
     return data.assign(candidates=data["dose"].str.removeprefix("best of ").astype(int)).drop(columns="dose")

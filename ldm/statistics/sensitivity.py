@@ -79,14 +79,14 @@ def fewest(moved: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
             f"metrics: {unknown[0]!r} is not in these rows; choose among {', '.join(sorted(set(moved['metric'])))}."
         )
 
-    def told(group: pd.DataFrame) -> str:
+    def fewest_of(group: pd.DataFrame) -> str:
         group = group.sort_values("n", ascending=False)
         counts = group["n"][(group["lo"] > 0).cummin()]
         return str(counts.min()) if len(counts) else "-"
 
     table: dict[str, dict[str, str]] = {}
     for (task, metric), group in moved[moved["metric"].isin(metrics)].groupby(["task", "metric"], sort=False):
-        counts = [told(part) for _, part in group.groupby("strength", dropna=False)]
+        counts = [fewest_of(part) for _, part in group.groupby("strength", dropna=False)]
         name = "the model" if task == "model" else DISTURBANCES[task].title
         table.setdefault(name, {})[metric] = " · ".join(counts) if set(counts) != {"-"} else "never"
     return pd.DataFrame.from_dict(table, orient="index")[list(metrics)]

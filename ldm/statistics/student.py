@@ -31,7 +31,7 @@ def f6(
     steps: int = 4,
     allowance: float = 1.0,
 ) -> Verdict:
-    """F6: at the cost of the largest model, distilled, a smaller undistilled one is as good (section 3.6, Fig. 13).
+    """Judge F6: at the cost of the largest model, distilled, a smaller undistilled one is as good (section 3.6).
 
     The largest is the largest with such a student; smaller ones need none. The budget is what it costs at the student's
     `steps`, times `allowance`: the paper's own comparison allows 7/4 of it (Fig. 13) or 2 (its text). The effect is how
@@ -87,7 +87,7 @@ def _too_few(method: str, steps: int) -> ValueError:
 def every_size_gains(
     rows: pd.DataFrame, metric: str, influences: Influences | None = None, *, method: str = "codi", steps: int = 4
 ) -> Verdict:
-    """Fig. 13's first half: in four steps a student is better than its teacher in as many, at every size.
+    """Judge the first half of Fig. 13: in four steps a student is better than its teacher in as many, at every size.
 
     The effect is the least gain of any size, as a share of the teacher's value, each at its best guidance. Its interval
     is from a band that holds for all sizes together: it holds where every size surely gains, and fails where one surely
@@ -123,7 +123,7 @@ def every_size_gains(
 def same_factor(
     rows: pd.DataFrame, metric: str, influences: Influences | None = None, *, method: str = "codi", steps: int = 4
 ) -> Verdict:
-    """Fig. 13's second half: a student saves its teacher as many steps at every size (the paper: about five times).
+    """Judge the second half of Fig. 13: a student saves its teacher as many steps at every size (about five times).
 
     The effect is the ratio of the largest factor of any size to the smallest (`comparisons.accelerations`). It holds
     where it surely lies below ALIKE, and fails where it surely lies above. Where a teacher is as good at none of its

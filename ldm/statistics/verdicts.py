@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,7 +48,7 @@ class Verdict:
         )
 
 
-def listed(values: Iterable) -> str:
+def listed(values: Iterable[Any]) -> str:
     """Return the different values, in order, as text."""
     return ", ".join(map(str, sorted(set(values))))
 
@@ -63,7 +64,7 @@ def answered(effect: Estimate, level: float) -> str:
 
 
 def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> Verdict:
-    """F1: pretraining quality follows training compute, beyond the number of images (section 3.1, Fig. 3).
+    """Judge F1: pretraining quality follows training compute, beyond the number of images (section 3.1, Fig. 3).
 
     The effect is Somers' D of quality on compute (normalised cost x images seen), less that on images seen alone: a
     larger model spends more compute on the same images. Holds where its interval lies above 0, fails where it lies
@@ -112,7 +113,7 @@ def f3(
     unit: str = PAPER,
     margin: float = MARGIN,
 ) -> Verdict:
-    """F3: at small sampling budgets a smaller model beats the largest (section 3.3, Fig. 9).
+    """Judge F3: at small sampling budgets a smaller model beats the largest (section 3.3, Fig. 9).
 
     Small budgets reach from the least that the largest model can use, of `fewest` steps or more (the paper: 4), over
     two doublings. The finding holds where a smaller model is surely better over more than half of the doublings, fails
@@ -155,7 +156,7 @@ def f4(
     *,
     usual: str = "ddim",
 ) -> Verdict:
-    """F4: another sampler gives the same verdict about sizes and steps (section 3.4, Fig. 11).
+    """Judge F4: another sampler gives the same verdict about sizes and steps (section 3.4, Fig. 11).
 
     Under each sampler the best smaller model is compared with the largest over the budgets that both have. The finding
     holds where the two comparisons surely end alike over more than half of the doublings, fails where they surely end
@@ -204,7 +205,9 @@ def order_of_samplers(
     worse: str,
     influences: Influences | None = None,
 ) -> Verdict:
-    """Section 3.4: at few steps one sampler is better than another (DPM-Solver++ than DDIM, DDIM than DDPM; Fig. 11).
+    """Judge whether one sampler is better than another at few steps, as section 3.4 says (Fig. 11).
+
+    There DPM-Solver++ is better than DDIM, and DDIM than DDPM.
 
     The effect is by how much `worse` is worse than `better`, as a share of the value, on average over all sizes and
     step counts from 4 to 20 that both have, each at its best guidance. Holds where its interval lies above 0; else

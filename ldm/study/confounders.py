@@ -6,6 +6,7 @@ Each suspect is a set of conditions; a condition is a grid of cells that differs
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -72,14 +73,14 @@ def counts(profile: Profile, sizes: Sequence[int], ns: Sequence[int] = (), steps
     return [cell for n in ns for cell in sampling_grid(profile, sizes, [steps], [weak], n=n)]
 
 
-def _known(wanted: Sequence[float], there: Sequence[float]) -> list:
+def _known(wanted: Sequence[float], there: Sequence[float]) -> list[Any]:
     return [value for value in wanted if value in there]
 
 
 def f3_in(
     conditions: Conditions, metrics: Sequence[str], *, store: Store, evaluator: SamplingEvaluator
 ) -> pd.DataFrame:
-    """F3 in each condition by each metric, with all step counts and with the paper's alone; missing cells are run.
+    """Judge F3 in each condition by each metric, with all step counts and with the paper's; missing cells are run.
 
     Columns `condition`, `fewest steps`, then one a metric: answer, effect and interval in one text.
     """

@@ -93,7 +93,7 @@ class DenoisingEvaluator(Evaluator[Denoising]):
     def versions(self) -> dict[str, str | int]:
         return {"study": VERSION} | self.frozen_versions()
 
-    def model_of(self, cell: Denoising) -> tuple:
+    def model_of(self, cell: Denoising) -> tuple[Any, ...]:
         named = cell.c, cell.images, cell.seed
         return (*named, models.average_kind(cell.share)) if cell.share else named
 
@@ -101,6 +101,7 @@ class DenoisingEvaluator(Evaluator[Denoising]):
         return self.scenes_of(cell).key
 
     def scenes_of(self, cell: Denoising) -> Scenes:
+        """Return the scenes on which the loss is measured."""
         return Scenes(self.profile.scenes, cell.split, cell.n, level=cell.level)
 
     def held_out(self, data: Scenes) -> tuple[Float[np.ndarray, "n h w z"], Float[np.ndarray, "n m d"]]:

@@ -137,7 +137,7 @@ def teachers_grid(
 class DistillationEvaluator(sampling.SamplingEvaluator):
     """A `SamplingEvaluator` for students."""
 
-    def model_of(self, cell: Distilled) -> tuple:
+    def model_of(self, cell: Distilled) -> tuple[Any, ...]:
         return cell.c, cell.seen, cell.seed, cell.kind
 
     def load(self, c: int, seen: int, seed: int, kind: str) -> Generator:

@@ -240,10 +240,10 @@ class DreamBoothEvaluator(SamplingEvaluator):
         return Measurement(estimates=estimates, influences=influences), kept, time.monotonic() - began
 
     def columns(self, cell: DreamBooth) -> dict[str, Any]:
-        """`task` is the variant, `train_steps` the steps of finetuning."""
+        """Return the row's columns: `task` is the variant, `train_steps` the steps of finetuning."""
         return super().columns(cell) | dict(task=cell.variant, train_steps=cell.tuned)
 
     def setting(self, cell: DreamBooth) -> str:
         who = self.subject(cell.subject)
-        told = f"{len(who.pictures)} pictures of {cell.subject} as sks {who.noun}"
-        return f"{super().setting(cell)}; {cell.n // 2} captions, twice each; {told}"
+        pictures = f"{len(who.pictures)} pictures of {cell.subject} as sks {who.noun}"
+        return f"{super().setting(cell)}; {cell.n // 2} captions, twice each; {pictures}"

@@ -86,10 +86,12 @@ class Evaluator(ABC, Generic[AnyCell]):
 
     @property
     def codec(self) -> Codec:
+        """The frozen autoencoder."""
         return self.frozen[0]
 
     @property
     def text(self) -> TextEncoder:
+        """The frozen text encoder."""
         return self.frozen[1]
 
     @cached_property

@@ -12,10 +12,9 @@ from ldm.profiles import Profile
 from ldm.statistics import downstream, student, verdicts
 from ldm.statistics.verdicts import FEWEST, Verdict
 from ldm.study import recorded
-from ldm.study import sampling as study
 from ldm.study.results import Store
 from ldm.study.run import at_hand, run
-from ldm.study.sampling import SamplingEvaluator
+from ldm.study.sampling import Evaluation, SamplingEvaluator, pretraining_grid, sampling_grid
 from ldm.tasks import register
 
 ASKED = ("kid_effnet", "kid_scene", "alignment", "subject")  # of the first edition
@@ -82,18 +81,18 @@ def few_steps(profile: Profile) -> list[int]:
     return [steps for steps in profile.steps if steps in PAPER_STEPS and steps <= 20]
 
 
-def samplers_grid(profile: Profile, sizes: Sequence[int]) -> list[study.Evaluation]:
+def samplers_grid(profile: Profile, sizes: Sequence[int]) -> list[Evaluation]:
     """Return every sampler at every size, step count and guidance."""
     return [
         cell
         for name in recorded.SAMPLERS
-        for cell in study.sampling_grid(profile, sizes, few_steps(profile), profile.guidance, sampler=name)
+        for cell in sampling_grid(profile, sizes, few_steps(profile), profile.guidance, sampler=name)
     ]
 
 
-def lengths_grid(profile: Profile, sizes: Sequence[int]) -> list[study.Evaluation]:
+def lengths_grid(profile: Profile, sizes: Sequence[int]) -> list[Evaluation]:
     """Return every size at every length of training, sampled in the paper's one way."""
-    return study.pretraining_grid(profile, sizes, (), steps=recorded.STEPS, guidance=[recorded.GUIDANCE])
+    return pretraining_grid(profile, sizes, (), steps=recorded.STEPS, guidance=[recorded.GUIDANCE])
 
 
 def asked(
@@ -121,7 +120,7 @@ def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict
     sizes, metrics, tasks = register.trained_sizes(profile), metrics_of(profile), profile.downstream
     grids = (
         lengths_grid(profile, sizes),
-        study.sampling_grid(profile, sizes, profile.steps, profile.guidance),
+        sampling_grid(profile, sizes, profile.steps, profile.guidance),
         samplers_grid(profile, sizes),
     )
     pretraining, sampling, samplers = (

@@ -161,9 +161,9 @@ class InterpolationEvaluator(SamplingEvaluator):
         return Measurement(estimates=estimates, influences=influences), kept, time.monotonic() - began
 
     def columns(self, cell: Interpolation) -> dict[str, Any]:
-        """`task` is the way, `strength` the share of rescaled guidance; n counts pairs."""
+        """Return the row's columns: `task` is the way, `strength` the share of rescaled guidance; n counts pairs."""
         return super().columns(cell) | dict(task=cell.path, strength=cell.rescale or None)
 
     def setting(self, cell: Interpolation) -> str:
-        told = f"{super().setting(cell)}; {cell.frames} pictures a way"
-        return told + (f"; rescaled guidance, phi {cell.rescale:g}" if cell.rescale else "")
+        sentence = f"{super().setting(cell)}; {cell.frames} pictures a way"
+        return sentence + (f"; rescaled guidance, phi {cell.rescale:g}" if cell.rescale else "")

@@ -66,6 +66,7 @@ class Lessons:
 
     @property
     def sizes(self) -> list[int]:
+        """The sizes of the grid, smallest first."""
         return sorted(int(c) for c in self.rows["c"].unique())
 
     @cached_property
@@ -84,6 +85,7 @@ class Lessons:
 
     @property
     def small_budget(self) -> float:
+        """A small sampling budget: what few steps of the largest size cost."""
         return SMALL_BUDGET * self.steps_cost[self.sizes[-1]]
 
     def affordable(self, c: int, budget: float) -> int:
@@ -120,6 +122,7 @@ class Lessons:
 
     @cached_property
     def enough(self) -> pd.DataFrame:
+        """The fewest steps of each size that cannot be told from its best, by the first metric."""
         return optimum.enough_steps(self.rows, self.metrics[0], self.influences[self.metrics[0]])
 
     @property

@@ -32,6 +32,7 @@ class Interval:
 
     @property
     def dose(self) -> str:
+        """The noise levels, in words."""
         return f"noise levels {self.low:g} to {self.high:g}"
 
 
@@ -49,10 +50,12 @@ class Guide:
 
     @property
     def name(self) -> str:
+        """What the lever is called in the book."""
         return "autoguidance" if self.captioned else "a smaller guide"
 
     @property
     def dose(self) -> str:
+        """The guide, in words."""
         return f"guided by c = {self.c} after {self.images:,} images"
 
 
@@ -67,6 +70,7 @@ class Handover:
 
     @property
     def dose(self) -> str:
+        """The second network and when it takes over, in words."""
         return f"c = {self.c} after {self.after} steps"
 
 
@@ -88,6 +92,7 @@ class Kept:
 
     @property
     def dose(self) -> str:
+        """How much is computed at which steps, in words."""
         return f"whole at one step of {self.every}, else {self.depth} of 12 skip connections"
 
 
@@ -104,6 +109,7 @@ class Rescaled:
 
     @property
     def dose(self) -> str:
+        """The share, in words."""
         return f"phi {self.share:g}"
 
 
@@ -123,6 +129,7 @@ class Projected:
 
     @property
     def dose(self) -> str:
+        """The norm, in words."""
         return f"norm {self.norm:g}"
 
 
@@ -139,6 +146,7 @@ class Renoised:
 
     @property
     def dose(self) -> str:
+        """The share, in words; empty for all."""
         return "" if self.share == 1 else f"share {self.share:g}"
 
 
@@ -162,6 +170,7 @@ class Negative:
 
     @property
     def dose(self) -> str:
+        """What is not wanted, in words."""
         return f"unwanted: {self.unwanted}"
 
 
@@ -179,6 +188,7 @@ class Stored:
 
     @property
     def dose(self) -> str:
+        """The kind of numbers that weights are stored in."""
         return self.kind
 
 
@@ -196,6 +206,7 @@ class Search:
 
     @property
     def dose(self) -> str:
+        """The number of candidates, in words."""
         return f"best of {self.candidates}"
 
 

@@ -130,10 +130,10 @@ class LeverEvaluator(SamplingEvaluator):
         score, strip, seconds = super().evaluate(cell)
         if self._fits:  # what the verifier thinks of the pictures that it kept, and of those without a search
             fits = np.concatenate(self._fits)
-            told = {"similarity": fits.max(1), "similarity_first": fits[:, 0]}
-            more = {name: (mean(values), "cosine by the small CLIP of scenes") for name, values in told.items()}
-            parts = {name: values - values.mean() for name, values in told.items()}
-            score = Measurement(estimates={**score.estimates, **more}, influences={**score.influences, **parts})
+            measured = {"similarity": fits.max(1), "similarity_first": fits[:, 0]}
+            more = {name: (mean(values), "cosine by the small CLIP of scenes") for name, values in measured.items()}
+            influences = {name: values - values.mean() for name, values in measured.items()}
+            score = Measurement(estimates={**score.estimates, **more}, influences={**score.influences, **influences})
         return score, strip, seconds
 
     def guidance(self, cell: LeverEvaluation) -> Guidance:

@@ -14,9 +14,9 @@ import pandas as pd
 from ldm import paths
 from ldm.profiles import Profile
 from ldm.statistics import comparisons
-from ldm.study import superres as restoration
 from ldm.study.results import Store
 from ldm.study.run import run
+from ldm.study.superres import USUAL, Restoration, SuperResolutionEvaluator
 from ldm.tasks import pairs, register, superres_recipe
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ CROPS = 3_000  # the paper's
 JUDGED = ("kid_effnet", "fd_effnet", "is_effnet", "lpips_effnet", "psnr", "ssim")
 
 
-class PhotographEvaluator(restoration.SuperResolutionEvaluator):
+class PhotographEvaluator(SuperResolutionEvaluator):
     """That of super-resolution, with crops of a folder in place of scenes and, if given, a model of one's own."""
 
     motifs = "crops of photographs"
@@ -36,7 +36,7 @@ class PhotographEvaluator(restoration.SuperResolutionEvaluator):
         super().__init__(profile)
 
     def pairs(self, split: str, n: int) -> pairs.DegradedPairs:
-        """The splits are other crops of the same pictures: distances ask how crops look, not which they are."""
+        """Return crops of the pictures, others in each split: distances ask how crops look, not which they are."""
         return pairs.photographs(self.profile, self.folder, n, seed={"val": 1, "test": 2}[split])
 
     def digest(self, *model: Any) -> str:
@@ -57,7 +57,7 @@ def measure_photographs(
     c: int,
     *,
     model: Path | None = None,
-    steps: int = restoration.USUAL,
+    steps: int = USUAL,
     n: int = CROPS,
     store: Store | None = None,
 ) -> pd.DataFrame:
@@ -69,8 +69,8 @@ def measure_photographs(
     """
     common: dict[str, Any] = dict(profile=profile.name, n=n)
     cells = [
-        restoration.Restoration(kind="bicubic", **common),
-        restoration.Restoration(c=c, images=superres_recipe.LENGTHS[-1], steps=steps, **common),
+        Restoration(kind="bicubic", **common),
+        Restoration(c=c, images=superres_recipe.LENGTHS[-1], steps=steps, **common),
     ]
     store = store or Store(paths.RUNS / "gallery")
     rows = run(cells, store=store, evaluator=PhotographEvaluator(profile, folder, model), title="gallery")

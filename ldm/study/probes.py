@@ -75,7 +75,7 @@ class ProbeEvaluator(Evaluator[Probe]):
     def versions(self) -> dict[str, str | int]:
         return {"sensitivity": VERSION} | self.metrics.versions
 
-    def model_of(self, _: Probe) -> tuple:
+    def model_of(self, _: Probe) -> tuple[Any, ...]:
         """Return the profile's largest: that of `model`, and the unit in which all disturbances are told."""
         return self.profile.family[-1], self.profile.length, 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -187,7 +188,7 @@ def second_lesson(of: Lessons) -> dict[str, Question]:
     return found
 
 
-def _gap(row) -> str:
+def _gap(row: Any) -> str:
     return f"{brief(row.metric)} {row.gap:+.3g}, interval {row.lo:+.3g} to {row.hi:+.3g}"
 
 

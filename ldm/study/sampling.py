@@ -146,7 +146,7 @@ class SamplingEvaluator(Evaluator[Evaluation]):
     def versions(self) -> dict[str, str | int]:
         return {"study": VERSION} | self.frozen_versions() | self.metrics.versions
 
-    def model_of(self, cell: Evaluation) -> tuple:
+    def model_of(self, cell: Evaluation) -> tuple[Any, ...]:
         return cell.c, cell.images, cell.seed
 
     def data_of(self, cell: Evaluation) -> str:

@@ -109,12 +109,14 @@ class Metrics:
 
     @cached_property
     def effnet(self) -> EfficientNet:
+        """The EfficientNet whose features and distance metrics are made of."""
         from ldm.metrics.perceptual import efficientnet
 
         return efficientnet.load_efficientnet()
 
     @cached_property
     def scene(self) -> SceneNetwork:
+        """The detector of scenes."""
         from ldm.metrics.perceptual import detector
 
         return detector.load_detector(models.part_file(self.profile, "detector"))
@@ -197,6 +199,7 @@ class Metrics:
 
 
 def references_path(profile: Profile) -> Path:
+    """Return the file of the profile's reference statistics."""
     return models.part_file(profile, "reference")
 
 

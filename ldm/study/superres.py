@@ -135,8 +135,8 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         compared = {"effnet": efficientnet_card.protocol(), "truth": self.truth.key}
         return {"restoration": VERSION} | self.frozen_versions() | compared
 
-    def model_of(self, cell: Restoration) -> tuple | None:
-        """Bicubic interpolation has none."""
+    def model_of(self, cell: Restoration) -> tuple[Any, ...] | None:
+        """Return the model that a cell asks; bicubic interpolation has none."""
         return None if cell.kind == "bicubic" else (cell.c, cell.images, cell.seed, cell.kind)
 
     def data_of(self, cell: Restoration) -> str:
@@ -228,7 +228,7 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         return Measurement(estimates=measured, influences=influences)
 
     def columns(self, cell: Restoration) -> dict[str, Any]:
-        """The task is the cell's kind."""
+        """Return the row's columns; the task is the cell's kind."""
         common = dict(study="superres", profile=cell.profile, task=cell.kind)
         if cell.kind != "bicubic":
             evaluations = 1 if cell.kind in BASELINES else int(self.profile.plan(cell.sampler, cell.steps).n)

@@ -13,7 +13,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax import nnx
 from jaxtyping import Float, UInt8
 
 from ldm.diffusion.guidance_settings import Guidance, as_guidance
@@ -21,7 +20,7 @@ from ldm.diffusion.plan import Plan
 from ldm.diffusion.sampler import Reuse, image_keys, sample
 from ldm.networks.autoencoder import Codec
 from ldm.networks.batched import full_batches
-from ldm.networks.structure import Params
+from ldm.networks.structure import Params, Structure
 from ldm.networks.text import TextEncoder
 from ldm.profiles import Profile
 from ldm.training.gradients import half
@@ -47,7 +46,7 @@ class Generator:
     """A trained model with its frozen networks."""
 
     profile: Profile
-    structure: nnx.GraphDef
+    structure: Structure
     params: Params
     codec: Codec
     text: TextEncoder
@@ -64,7 +63,7 @@ class Generator:
         plan: Plan,
         guidance: Guidance | float,
         *,
-        guide: tuple[nnx.GraphDef, Params] | None = None,
+        guide: tuple[Structure, Params] | None = None,
         captioned: bool = True,
         negative: Float[np.ndarray, "n m d"] | None = None,
         reuse: Reuse | None = None,
@@ -87,8 +86,8 @@ class Generator:
         """
         guidance = as_guidance(guidance)
         plain = np.all(np.asarray(guidance.scale) == 1) and guidance.renoise == 0
-        alone = self.takes_guidance or (captioned if guide is not None else plain)
-        if negative is not None and (alone or len(negative) != len(context)):
+        one_pass = self.takes_guidance or (captioned if guide is not None else plain)
+        if negative is not None and (one_pass or len(negative) != len(context)):
             raise ValueError(
                 f"{len(negative)} negative prompts for {len(context)} pictures at guidance {guidance.scale}: expected"
                 " one a picture, and guidance that asks for them; leave them out, or guide by more than 1."
@@ -97,7 +96,7 @@ class Generator:
         away = np.broadcast_to(self.text.null(1)[0], context.shape) if negative is None else negative
         for start, count, (full, null) in full_batches(size, context, away):
             rows = np.arange(start, start + size) + first
-            empty = None if alone else null
+            empty = None if one_pass else null
             latents = sample(
                 self.structure,
                 self.drawing,

@@ -16,6 +16,7 @@ USED = 0.8  # share of a device's memory that is reckoned with: what is freed le
 
 
 def bytes_of(tree: Any) -> int:
+    """Return the bytes of all arrays (or shapes) of a tree."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
@@ -27,7 +28,9 @@ def state_bytes(params: Mapping[str, Any], config: TrainConfig) -> int:
     return bytes_of(jax.eval_shape(partial(new_state, config=config), dict(params))) + 2 * bytes_of(params)
 
 
-def kept_bytes(loss: Callable, params: Mapping[str, Any], config: TrainConfig, batch: Mapping[str, Any]) -> int:
+def kept_bytes(
+    loss: Callable[..., Any], params: Mapping[str, Any], config: TrainConfig, batch: Mapping[str, Any]
+) -> int:
     """Return what a loss keeps of a batch for its gradient, before a compiler finds what it can do without."""
 
     def back(params: Any, batch: Any, key: Any) -> Any:
@@ -38,16 +41,16 @@ def kept_bytes(loss: Callable, params: Mapping[str, Any], config: TrainConfig, b
 
 
 def micro_batches(held: int, kept: int, batch: int, limit: int) -> int:
-    """Return the fewest parts of a batch, a power of two, of which one at a time fits into `limit` bytes.
+    """Return the fewest micro-batches of a batch, a power of two, of which one fits into `limit` bytes at a time.
 
     Args: held, kept: bytes of all trainings, and of their whole batches (`state_bytes`, `kept_bytes`).
     Raises: ValueError where a single picture does not.
     """
-    room, parts = USED * limit - held, 1
-    while parts <= batch and batch % parts == 0:
-        if kept / parts <= room:
-            return parts
-        parts *= 2
+    room, count = USED * limit - held, 1
+    while count <= batch and batch % count == 0:
+        if kept / count <= room:
+            return count
+        count *= 2
     raise ValueError(
         f"The states ask {held / 1e9:.1f} GB and a batch of {batch} {kept / 1e9:.1f} GB: expected at most"
         f" {USED:.0%} of the device's {limit / 1e9:.1f} GB; train fewer side by side, or a smaller width."

@@ -105,6 +105,7 @@ def arithmetic(profile: Profile) -> dict[str, str]:
 
 
 def missing(profile: Profile, c: int, images: int, seed: int, kind: str = "unet") -> ValueError:
+    """Return the error that says which model is missing, and by which command it is made."""
     path = model_path(profile, c, images, seed, kind=kind).relative_to(ROOT)
     command = kind.split("-")[0]  # a control's name begins with its task's
     task = "pretrain" if kind == "unet" else command if command == "superres" else f"distill {command}"

@@ -33,13 +33,16 @@ class DegradedPairs:
 
     @property
     def key(self) -> str:
+        """The name of the pairs: of their pictures and of how they are degraded."""
         return f"{self.data.key}-d{self.version}-{self.seed}-{int(self.sharpen)}"
 
     def high(self, rows: range | np.ndarray) -> UInt8[np.ndarray, "b H W 3"]:
+        """Return the pictures of these rows at full size, uint8."""
         images = self.data.images(rows)
         return degrade.sharpened(images) if self.sharpen else images
 
     def low(self, rows: range | np.ndarray) -> UInt8[np.ndarray, "b h w 3"]:
+        """Return the degraded pictures of these rows, uint8."""
         return degrade.degrade(self.high(rows), self.seed, rows, self.version)
 
     def seen(self, rows: range | np.ndarray) -> UInt8[np.ndarray, "b H W 3"]:

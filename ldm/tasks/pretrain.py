@@ -15,7 +15,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from ldm import paths
 from ldm.data.latents import DeviceSet, Encoded, device_set, latent_set
@@ -27,7 +26,7 @@ from ldm.networks.cost import PASSES
 from ldm.networks.dit import DiT
 from ldm.networks.dit_config import small
 from ldm.networks.initial import KeySource
-from ldm.networks.structure import Params, abstract, split
+from ldm.networks.structure import Params, Structure, abstract, split
 from ldm.networks.text import TextEncoder
 from ldm.networks.unet import UNet
 from ldm.profiles import Profile
@@ -87,7 +86,7 @@ def build_network(
     )
 
 
-def network(profile: Profile, c: int, seed: int = 0, remat: bool = False) -> tuple[nnx.GraphDef, Params]:
+def network(profile: Profile, c: int, seed: int = 0, remat: bool = False) -> tuple[Structure, Params]:
     """Return what `build_network` returns, split: the structure and its initial parameters."""
     with host():
         return split(build_network(profile, c, KeySource(jax.random.key(seed)), remat, unrolled=not remat))
@@ -161,7 +160,7 @@ def pretrain(
     remat: bool = False,
     snapshots: int = 0,
     checkpoints: bool = True,
-    build: Callable[[Profile, int, int, bool], tuple[nnx.GraphDef, Params]] = network,
+    build: Callable[[Profile, int, int, bool], tuple[Structure, Params]] = network,
 ) -> TrainState:
     """Train size c and keep a model at each length, all under `root` (runs/).
 
@@ -229,7 +228,7 @@ def averaged(
 
 def load_pretrained(
     profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet", *, unrolled: bool = False
-) -> tuple[nnx.GraphDef, Params]:
+) -> tuple[Structure, Params]:
     """Return a pretrained model, UNet or transformer, float32: one's own under runs/ before the shipped one.
 
     unrolled: as of `build_network`.

@@ -130,7 +130,7 @@ def of_class(scene: Scene, noun: str) -> Scene:
 
 
 def own(scene: Scene, noun: str) -> str:
-    """The caption of the scene with the subject in it: "a large sks cat at the top, ..." """
+    """Return the caption of the scene with the subject in it: "a large sks cat at the top, ..." """
     return caption(_showing(scene, _called(noun), f"{TOKEN} {noun}"))
 
 

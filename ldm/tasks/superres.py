@@ -19,7 +19,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jaxtyping import Float, UInt8
 
 from ldm import paths
@@ -37,7 +36,7 @@ from ldm.networks.batched import full_batches
 from ldm.networks.cost import PASSES
 from ldm.networks.dit import DiT
 from ldm.networks.initial import KeySource
-from ldm.networks.structure import Params, abstract, split
+from ldm.networks.structure import Params, Structure, abstract, split
 from ldm.networks.text import TextEncoder
 from ldm.networks.unet import UNet
 from ldm.profiles import Profile
@@ -121,7 +120,7 @@ def finetune(
     if kind != "superres-scratch":
         start = pretrain.load_pretrained(profile, c, profile.length)[1] if start is None else start
         params = widened(start, profile.autoencoder.latents)
-    schedule, predict = aim(profile, kind)
+    schedule, predict = objective(profile, kind)
     rows = layout.rows(config.batch) if layout else slice(None)
     folder = models.run_folder(profile, f"train-{models.name_of(profile, kind)}-c{c}-s{config.seed}", root)
 
@@ -144,14 +143,14 @@ def finetune(
     )
 
 
-def aim(profile: Profile, kind: Kind) -> tuple[Schedule, Predict]:
+def objective(profile: Profile, kind: Kind) -> tuple[Schedule, Predict]:
     """Return which noise the network is trained at, and what it predicts."""
     return (ONE_STEP, "x0") if kind == "superres-regression" else (profile.schedule, profile.predict)
 
 
 def load_finetuned(
     profile: Profile, c: int, images: int, seed: int = 0, kind: Kind = "superres"
-) -> tuple[nnx.GraphDef, Params]:
+) -> tuple[Structure, Params]:
     """Return a finetuned model, float32.
 
     Raises: ValueError, in one sentence, when there is none or its file is broken.
@@ -165,7 +164,7 @@ class Restorer:
     """A finetuned model with its frozen networks."""
 
     profile: Profile
-    structure: nnx.GraphDef
+    structure: Structure
     params: Params
     codec: Codec
     null: Float[np.ndarray, "m d"]  # the empty caption's context
@@ -184,7 +183,7 @@ class Restorer:
         A regression has its own plan of one step; give it None.
         """
         size = self.profile.batch
-        schedule, predict = aim(self.profile, self.kind)
+        schedule, predict = objective(self.profile, self.kind)
         if self.kind == "superres-regression":
             plan = ddim(schedule, 1)
         if plan is None:

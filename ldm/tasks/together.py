@@ -153,10 +153,10 @@ def prepared(task: Task) -> tuple[Callable[..., Any], list[Params]]:
     return compiled(task), [first[run.seed] for run in task.runs]
 
 
-_BEGUN: dict[tuple, Future] = {}
+_BEGUN: dict[tuple[Any, ...], Future[Any]] = {}
 
 
-def begun(task: Task) -> Future:
+def begun(task: Task) -> Future[Any]:
     """Return the preparation of the task (`prepared`), begun in the background the first time."""
     key = (task.c, task.runs, replace(task.config, images=1), task.data.latents.shape)
     if key not in _BEGUN:

@@ -28,7 +28,9 @@ class Restores(Protocol):
 
     def images(
         self, low: UInt8[np.ndarray, "n h w 3"], plan: Plan | None, *, seed: int, first: int
-    ) -> Iterator[UInt8[np.ndarray, "b H W 3"]]: ...
+    ) -> Iterator[UInt8[np.ndarray, "b H W 3"]]:
+        """Yield the pictures four times as large, in batches; picture k has noise of index first + k."""
+        ...
 
 
 def upscale(

@@ -79,8 +79,8 @@ class TrainCheckpoints:
         try:
             yield
         except Exception as error:
-            if told := refused(self.folder / str(step), error):
-                raise told from error
+            if refusal := refused(self.folder / str(step), error):
+                raise refusal from error
             raise
 
     def restore(self, like: State) -> tuple[int, State] | None:

@@ -58,8 +58,8 @@ def processor() -> str:
 
     Family and model are there since makers give several generations one name.
     """
-    told = Path("/proc/cpuinfo")
-    lines = (line.partition(":") for line in told.read_text().split("\n\n")[0].splitlines()) if told.is_file() else ()
+    file = Path("/proc/cpuinfo")
+    lines = (line.partition(":") for line in file.read_text().split("\n\n")[0].splitlines()) if file.is_file() else ()
     known = {name.strip(): value.strip() for name, _, value in lines}
     if "model name" not in known:
         return platform.machine()

@@ -39,4 +39,5 @@ class TrainConfig:
 
     @property
     def steps(self) -> int:
+        """The number of steps: images over batch, rounded up."""
         return -(-self.images // self.batch)

@@ -73,6 +73,7 @@ def coefficients(
 
 
 def snapshot_path(folder: Path, images: int, gamma: float) -> Path:
+    """Return the file of a snapshot after so many images."""
     return folder / f"{images:012d}-{gamma:g}.safetensors"
 
 
@@ -99,14 +100,14 @@ def average(folder: Path, sigma_rel: float, images: int = 0) -> tuple[int, Param
     """
     gamma, files = exponent(sigma_rel), sorted(folder.glob("*-*.safetensors"))
     facts = [(weights.metadata(file), file) for file in files]
-    times = sorted({told["images"] for told, _ in facts})
+    times = sorted({snapshot["images"] for snapshot, _ in facts})
     if not times:
         raise ValueError(f"{folder}: no snapshots; keep some with `python -m ldm pretrain --snapshots 32`.")
     images = images or times[-1]
     if images not in times:
         raise ValueError(f"images = {images}: expected one of the snapshots' times, {', '.join(map(str, times))}.")
-    used = [(told["images"], told["gamma"], file) for told, file in facts if told["images"] <= images]
-    earlier, gammas = (np.array([told[i] for told in used], float) for i in (0, 1))
+    used = [(snapshot["images"], snapshot["gamma"], file) for snapshot, file in facts if snapshot["images"] <= images]
+    earlier, gammas = (np.array([snapshot[i] for snapshot in used], float) for i in (0, 1))
     shares = coefficients(earlier, gammas, images, gamma)
     total: dict[str, np.ndarray] = {}
     for share, (_, _, file) in zip(shares, used, strict=True):

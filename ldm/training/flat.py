@@ -49,5 +49,5 @@ class Flat:
     def join_all(self, tree: Any) -> Any:
         """Return a tree that `split_all` gave with its vectors whole again, on the host."""
         names = {name for name, _ in self.shapes}
-        whole = lambda leaf: isinstance(leaf, Mapping) and leaf.keys() == names
+        whole = lambda leaf: isinstance(leaf, Mapping) and set(leaf) == names
         return jax.tree.map(lambda leaf: self.join(leaf) if whole(leaf) else leaf, tree, is_leaf=whole)

@@ -30,11 +30,11 @@ def half(params: Params) -> Params:
 
 
 def gradient(
-    loss: Callable,
+    loss: Callable[..., Any],
     params: Any,
     batch: DeviceBatch,
     key: Array,
-    others: tuple = (),
+    others: tuple[Any, ...] = (),
     *,
     seen: Callable[[Any], Params] = lambda params: params,
     micro_batches: int = 1,

@@ -53,10 +53,10 @@ class Watch:
 
     def __init__(self, batches: Callable[[int], Mapping[str, Any]], good: int, title: str, log: Callable[[str], None]):
         self._batches, self.good, self._title, self._log = batches, good, title, log
-        self._unseen: list[tuple[int, dict]] = []
+        self._unseen: list[tuple[int, dict[str, Any]]] = []
         self._losses: deque[float] = deque(maxlen=RECENT)
 
-    def add(self, step: int, logs: dict) -> None:
+    def add(self, step: int, logs: dict[str, Any]) -> None:
         """Take the logs of the step that makes it `step` steps done; nothing is waited for."""
         self._unseen.append((step, logs))
 

@@ -54,7 +54,7 @@ class Hurried:
             self._coming = _in_another_thread(lowered.compile)
         return result
 
-    def _well_compiled(self, arguments: tuple) -> Program:
+    def _well_compiled(self, arguments: tuple[Any, ...]) -> Program:
         rest, coming = self._rest, self._coming
         if rest is None:
             if coming is None or (coming.done() and coming.exception()):  # nobody has compiled it, or in vain

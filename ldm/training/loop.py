@@ -93,7 +93,7 @@ def advance(
     state: TrainState,
     batch: DeviceBatch,
     key: Array,
-    others: tuple = (),
+    others: tuple[Any, ...] = (),
     *,
     seen: Callable[[Any], Params] = lambda params: params,
     constrain: Callable[[Any], Any] = lambda tree: tree,
@@ -122,8 +122,8 @@ def advance(
 @lru_cache(maxsize=1)  # many short trainings of one loss compile once
 def make_train_step(
     loss: Loss, config: TrainConfig, layout: Layout | None = None, flat: Flat | None = None
-) -> Callable[..., tuple[TrainState, dict]]:
-    """One step (state, batch[, teacher]), jitted, its state donated. The key of step k is fold_in(key(seed), k).
+) -> jax.stages.Wrapped:
+    """Return one step (state, batch[, teacher]), jitted, its state donated; the key of step k is fold_in(key(seed), k).
 
     With a teacher, the loss is asked with its weights and with the averaged ones, which are then the target network.
     With a layout, state and batch lie as it says (`Layout.make`, `Layout.place`); so do the gradient and the new state.
@@ -136,7 +136,9 @@ def make_train_step(
         rounded = half(named) if config.bf16 else named
         return layout.gather(rounded) if layout else rounded
 
-    def train_step(state: TrainState, batch: DeviceBatch, teacher: Params | None = None) -> tuple[TrainState, dict]:
+    def train_step(
+        state: TrainState, batch: DeviceBatch, teacher: Params | None = None
+    ) -> tuple[TrainState, dict[str, Any]]:
         key = jax.random.fold_in(jax.random.key(config.seed), state.step)
         others = () if teacher is None else (teacher, state.ema)
         return constrain(advance(loss, config, state, batch, key, others, seen=seen, constrain=constrain))

@@ -26,7 +26,7 @@ class Meter:
 
     @contextlib.contextmanager
     def making(self) -> Iterator[None]:
-        """Around the getting of a batch: it is made there, or waited for if it is made ahead (`feed.Ahead`)."""
+        """Count the time within as the getting of a batch, which is made there or waited for (`feed.Ahead`)."""
         began = time.perf_counter()
         yield
         self._making += time.perf_counter() - began

@@ -74,21 +74,24 @@ class Layout:
 
     @property
     def devices(self) -> list[jax.Device]:
+        """The devices of the mesh."""
         return list(self.mesh.devices.flat)
 
     @property
     def images(self) -> NamedSharding:
+        """The sharding of a batch: over all devices."""
         return NamedSharding(self.mesh, PartitionSpec(AXES))
 
     @property
     def repeated(self) -> NamedSharding:
+        """The sharding of what every device holds whole."""
         return NamedSharding(self.mesh, PartitionSpec())
 
     def of(self, tree: Any) -> Any:
         """Return a sharding for each array (or shape) of a state, by `RULES`."""
         devices = self.mesh.shape[FSDP]
 
-        def one(path: tuple, leaf: Any) -> NamedSharding:
+        def one(path: tuple[Any, ...], leaf: Any) -> NamedSharding:
             return NamedSharding(
                 self.mesh, spec(jax.tree_util.keystr(path, simple=True, separator="/"), leaf.shape, devices)
             )
@@ -96,11 +99,11 @@ class Layout:
         return jax.tree_util.tree_map_with_path(one, tree)
 
     def constrain(self, tree: Any) -> Any:
-        """Inside jit: what is computed is to lie so."""
+        """Have what is computed lie as `of` says; to be called inside jit."""
         return jax.lax.with_sharding_constraint(tree, self.of(tree))
 
     def gather(self, params: Any) -> Any:
-        """Inside jit: parameters to compute with, whole on every device, while the images stay where they lie.
+        """Return parameters whole on every device, while the images stay where they lie; to be called inside jit.
 
         Left to itself, the partitioner sends pictures to the weights' shares, which is several times as much.
         """
@@ -173,8 +176,8 @@ def chosen(
     return layout(devices, fsdp) if devices != 1 or fsdp != 1 else None
 
 
-def host() -> contextlib.AbstractContextManager:
-    """Inside, arrays are made by the CPU, unless JAX_PLATFORMS leaves it out.
+def host() -> contextlib.AbstractContextManager[Any]:
+    """Have the CPU make the arrays within, unless JAX_PLATFORMS leaves it out.
 
     An accelerator would compile a program for every shape.
     """

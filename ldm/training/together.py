@@ -47,11 +47,13 @@ def lap_of(loss: Loss, config: TrainConfig, gather: Gather, flat: Flat) -> jax.s
     def one(state: TrainState, batch: DeviceBatch, seed: Array) -> tuple[TrainState, dict[str, Array]]:
         return advance(loss, config, state, batch, jax.random.fold_in(jax.random.key(seed), state.step), seen=seen)
 
-    def lap(states: TrainState, source: Any, rows: Array, more: DeviceBatch, seeds: Array, count: Array) -> tuple:
-        def step(i: Array, carried: tuple) -> tuple:
+    def lap(
+        states: TrainState, source: Any, rows: Array, more: DeviceBatch, seeds: Array, count: Array
+    ) -> tuple[Any, ...]:
+        def step(i: Array, carried: tuple[Any, ...]) -> tuple[Any, ...]:
             states, logs = carried
-            states, told = jax.vmap(one)(states, {**gather(source, rows[i]), **more}, seeds)
-            return states, {name: logs[name].at[i].set(told[name]) for name in WATCHED}
+            states, step_logs = jax.vmap(one)(states, {**gather(source, rows[i]), **more}, seeds)
+            return states, {name: logs[name].at[i].set(step_logs[name]) for name in WATCHED}
 
         return lax.fori_loop(0, count, step, (states, {name: jnp.zeros(rows.shape[:2]) for name in WATCHED}))
 
@@ -109,17 +111,17 @@ def fit_together(
         states, logs = lap(states, source, wanted, *fixed, np.int32(last - first))
         with meter.making():  # while the device works
             wanted = taken(*later) if later else None
-        told = {name: values[: last - first] for name, values in jax.device_get(logs).items()}
-        check(told, first, names)
-        on_log({"images_seen": last * config.batch, "loss": told["loss"][-1], **meter.lap(last)})
+        watched = {name: values[: last - first] for name, values in jax.device_get(logs).items()}
+        check(watched, first, names)
+        on_log({"images_seen": last * config.batch, "loss": watched["loss"][-1], **meter.lap(last)})
         if last in at:
             for which, average in enumerate(jax.device_get(states.ema)):
                 on_length(at[last], which, flat.split(average))
     return states
 
 
-def check(told: Mapping[str, Float[np.ndarray, "steps k"]], first: int, names: Sequence[str]) -> None:
+def check(watched: Mapping[str, Float[np.ndarray, "steps k"]], first: int, names: Sequence[str]) -> None:
     """Raise Diverged, naming the first step and training whose loss or gradient is not finite."""
-    if bad := not_finite(told):
+    if bad := not_finite(watched):
         (step, which), clause = bad
         raise Diverged(f"{names[which]}: {clause} at step {first + step + 1}; lower the learning rate and start again.")

@@ -20,10 +20,10 @@ from ldm.interop.diffusion_transformers import (
     write_transformer,
 )
 from ldm.networks.dit import DiT
-from ldm.networks.dit_config import DiTConfig, pixart, small
+from ldm.networks.dit_config import DiTConfig, small
 from ldm.networks.initial import KeySource
 from ldm.networks.structure import abstract, merge, split
-from tests.test_dit import draw
+from tests.test_dit import PIXART, draw
 
 torch.set_num_threads(1)
 
@@ -124,7 +124,7 @@ def test_layers_whose_embeddings_differ_and_networks_that_diffusers_lacks_are_re
 
 
 def test_pixart_has_the_weights_of_diffusers():
-    config = pixart()
+    config = PIXART
     with torch.device("meta"):
         theirs = {name: tuple(p.shape) for name, p in twin(config, 32).state_dict().items()}
     like = abstract(lambda keys: DiT(config, keys=keys))[1]

@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 from ldm.diffusion.sampler import image_keys, initial_noise
-from ldm.interop import browser as task
+from ldm.interop import browser as browser_files
 from ldm.profiles import OPEN_EPS
 from tests.playground import CAPTION, GUIDANCE, NETWORKS, SEED, STEPS, drawn, parts, put
 
@@ -27,7 +27,7 @@ def session(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("sampler", "network"), [*((name, NETWORKS[0]) for name in task.SAMPLERS), ("ddim", NETWORKS[1])]
+    ("sampler", "network"), [*((name, NETWORKS[0]) for name in browser_files.SAMPLERS), ("ddim", NETWORKS[1])]
 )
 def test_graphs_and_tables_give_the_latents_of_the_sampler(session, sampler, network):
     tables, graph = session

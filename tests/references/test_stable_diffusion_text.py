@@ -11,12 +11,15 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from ldm.interop.stable_diffusion.parts import TEXT, read_text
 from ldm.interop.stable_diffusion.tokenizer import read_tokenizer, write_tokenizer
-from ldm.networks.clip_text import VIT_H, VIT_L, ClipText, ClipTextConfig
+from ldm.networks.clip_text import ClipText, ClipTextConfig
 from ldm.networks.structure import abstract
 from ldm.networks.torch_layout import from_torch, to_torch
 from tests.references.stable_diffusion import text_tower
 from tests.test_stable_diffusion_text import forward
 from tests.vocabulary import END, ROOT, START, vocabulary, write_vocabulary
+
+VIT_L = ClipTextConfig()
+VIT_H = ClipTextConfig(width=1024, hidden=4096, layers=23, heads=16, activation="gelu")
 
 
 def compare(config: ClipTextConfig, params, theirs: CLIPTextModel) -> None:

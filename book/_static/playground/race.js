@@ -58,9 +58,9 @@
     function lane({ c, network, steps, guidance, cost }) {
       const picture = shown(`the picture of c = ${c}`), meter = make("progress", { max: running.budget, value: 0 });
       meter.setAttribute("aria-label", `budget spent by c = ${c}`);
-      const told = make("figcaption", {}, make("b", { textContent: `c = ${c}` }),
+      const caption = make("figcaption", {}, make("b", { textContent: `c = ${c}` }),
         `${steps} ${steps === 1 ? "step" : "steps"}, guidance ${guidance}`);
-      lanes.append(make("figure", {}, picture, meter, told));
+      lanes.append(make("figure", {}, picture, meter, caption));
       return { picture, meter, steps, cost, c, network };
     }
 

@@ -71,9 +71,9 @@ async function* drawing({ folder, options, caption, network, sampler, steps, gui
 
 async function draw(asked) {
   let last;
-  for await (const { latents, ...told } of drawing(asked)) {
+  for await (const { latents, ...progress } of drawing(asked)) {
     last = latents;
-    if (told.step) postMessage(told);
+    if (progress.step) postMessage(progress);
     await pause();
     if (stopped) break;
   }

@@ -66,6 +66,7 @@ class SceneConfig:
 
 
 def need(condition: object, sentence: str) -> None:
+    """Raise ValueError with this sentence unless the condition holds."""
     if not condition:
         raise ValueError(sentence)
 

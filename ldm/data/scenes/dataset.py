@@ -49,6 +49,7 @@ class Scenes:
         return self.n
 
     def scene(self, i: int) -> Scene:
+        """Return the record of scene i. Raises: IndexError outside 0 ... n - 1."""
         if not 0 <= i < self.n:
             raise IndexError(f"scene {i}: the data set has {self.n}.")
         return scene(self.config, self.split, int(i), self.seed)
@@ -58,10 +59,12 @@ class Scenes:
         return said(self.scene(i), self.level, self.seed)
 
     def caption(self, i: int) -> str:
+        """Return the caption of scene i."""
         record = self.scene(i)
         return caption(record, said(record, self.level, self.seed))
 
     def item(self, i: int) -> tuple[np.ndarray, str]:
+        """Return the picture of scene i, uint8 (S, S, 3), and its caption."""
         return render(self.config, self.scene(i)), self.caption(i)
 
     def images(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -73,6 +76,7 @@ class Scenes:
         return out
 
     def captions(self, indices: Sequence[int] | np.ndarray) -> list[str]:
+        """Return the captions of these indices."""
         return [self.caption(int(i)) for i in indices]
 
     @property

@@ -128,7 +128,7 @@ def _real(config: SceneConfig, n: int, _: float = 0) -> Records:
 
 
 def wrong_subject(config: SceneConfig, n: int, share: float) -> Records:
-    """The first object is another one than the caption says, in a share of the pictures; all else stays."""
+    """Replace the first object by another than the caption says in a share of the pictures; all else stays."""
     _, asked = _real(config, n)
     shown = [_recast(config, s) if other else s for s, other in zip(asked, chosen(n, share), strict=True)]
     return shown, asked
@@ -148,27 +148,27 @@ def _recast(config: SceneConfig, record: Scene) -> Scene:
 
 
 def wrong_caption(config: SceneConfig, n: int, share: float) -> Records:
-    """A share of the pictures is held against the caption of another scene; no picture changes."""
+    """Hold a share of the pictures against the caption of another scene; no picture changes."""
     shown, _ = _real(config, n)
     stray = chosen(n, share)
     return shown, [scene(config, SPLIT, STRANGER + i) if stray[i] else s for i, s in enumerate(shown)]
 
 
 def memorised(config: SceneConfig, n: int, share: float) -> Records:
-    """A share of the pictures are training scenes, with their captions, as of a model that learnt them by heart."""
+    """Replace a share of the pictures by training scenes with their captions, as if a model knew them by heart."""
     learnt = chosen(n, share)
     scenes = [scene(config, "train" if learnt[i] else SPLIT, i) for i in range(n)]
     return scenes, scenes
 
 
 def repeated(config: SceneConfig, n: int, share: float) -> Records:
-    """A share of the pictures has been shown just before, caption and all."""
+    """Show a share of the pictures twice in a row, caption and all."""
     scenes = [scene(config, SPLIT, int(i)) for i in np.floor(np.arange(n) * (1 - share) + 1e-9)]
     return scenes, scenes
 
 
 def dropped(config: SceneConfig, n: int, share: float) -> Records:
-    """A share of the vocabulary never appears."""
+    """Leave out all pictures with an object of a share of the vocabulary."""
     kept = max(1, round(config.vocabulary * (1 - share)))
     stream = (scene(config, SPLIT, i) for i in count())
     scenes = list(islice((s for s in stream if all(thing.index < kept for thing in s.objects)), n))

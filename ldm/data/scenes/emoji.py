@@ -36,6 +36,8 @@ COLOURS = {
 
 @dataclass(frozen=True)
 class Emoji:
+    """An object of the vocabulary."""
+
     index: int
     name: str  # in the Unicode charts
     codepoint: str

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -55,6 +56,7 @@ class Thing:
 
     @property
     def centre(self) -> tuple[float, float]:
+        """The middle of the box, (x, y)."""
         return (self.box[0] + self.box[2]) / 2, (self.box[1] + self.box[3]) / 2
 
 
@@ -100,12 +102,15 @@ class Draws:
         return (self._words.pop() >> 32) * n >> 32
 
     def between(self, low: int, high: int) -> int:
+        """Return a whole number from low to high, both included, each as likely."""
         return low + self.below(high - low + 1)
 
-    def pick(self, options: Sequence):
+    def pick(self, options: Sequence[Any]):
+        """Return one of the options, each as likely."""
         return options[self.below(len(options))]
 
     def weighted(self, weights: Sequence[float]) -> int:
+        """Return an index, drawn by these weights, which sum to 1."""
         left = self.below(1 << 32) / (1 << 32)
         for i, weight in enumerate(weights):
             left -= weight

@@ -45,7 +45,7 @@ def _drawn(style: str, thing: Thing) -> tuple[Image.Image, int, int]:
     if thing.angle:
         image = image.rotate(thing.angle, Image.Resampling.BICUBIC, expand=True)
     box = image.getbbox() or (0, 0, *image.size)
-    x0, y0, x1, y1 = thing.box
+    x0, y0, x1, _ = thing.box
     side, wide, high = x1 - x0, box[2] - box[0], box[3] - box[1]
     longest = max(wide, high)
     wide, high = ((2 * side * n + longest) // (2 * longest) for n in (wide, high))  # rounded
@@ -98,12 +98,12 @@ def pattern(kind: str, variation: int, size: int) -> np.ndarray:
     elif kind == "hilly":
         share = v > 0.6 - 0.04 * (more % 2) + 0.1 * _sine(u * zoom + phase + turn / 4)
     else:
-        share = _random_pattern(kind, variation, size, fine)
+        share = _random_pattern(kind, variation, fine)
     share = np.asarray(share, float).reshape(size, 4, size, 4).mean((1, 3))
     return np.floor(share * 255 + 0.5).astype(np.uint8)
 
 
-def _random_pattern(kind: str, variation: int, size: int, fine: int) -> np.ndarray:
+def _random_pattern(kind: str, variation: int, fine: int) -> np.ndarray:
     draws = Draws(KINDS.index(kind), variation)
     if kind == "starry":
         share = np.zeros((fine, fine))

@@ -21,7 +21,7 @@ CHANGES = ("relation", "object", "style", "kind", "colour", "place", "size")
 
 
 def vocabulary(config: SceneConfig) -> tuple[str, ...]:
-    """Names of the objects, in the order of their labels."""
+    """Return the names of the objects, in the order of their labels."""
     return tuple(emoji.caption for emoji in emojis()[: config.vocabulary])
 
 

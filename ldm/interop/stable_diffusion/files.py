@@ -71,7 +71,7 @@ def check_config(path: Path, config: Mapping[str, Any], read: set[str], only: Ma
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """What goes wrong while a file's fields are read is said with the file's name, in one sentence."""
+    """Raise what goes wrong while a file's fields are read as ValueError with the file's name, in one sentence."""
     try:
         yield
     except KeyError as error:
@@ -81,6 +81,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def write_config(path: Path, config: Mapping[str, Any]) -> None:
+    """Write a config as JSON, its fields in order."""
     write_atomic(path, (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
 
 

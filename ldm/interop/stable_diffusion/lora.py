@@ -123,11 +123,11 @@ def _alphas(path: Path) -> dict[str, float]:
 
     Raises: ValueError for what we do not do.
     """
-    told = json.loads(weights.metadata(path).get("lora_adapter_metadata", "{}"))
+    metadata = json.loads(weights.metadata(path).get("lora_adapter_metadata", "{}"))
     for name in ("use_dora", "use_rslora", "alpha_pattern"):
-        if wrong := [key for key, value in told.items() if key.endswith(f".{name}") and value]:
-            raise ValueError(f"{path}: {wrong[0]} = {told[wrong[0]]!r} is not supported; give a plain LoRA file.")
-    return {key.removesuffix(".lora_alpha"): float(told[key]) for key in told if key.endswith(".lora_alpha")}
+        if wrong := [key for key, value in metadata.items() if key.endswith(f".{name}") and value]:
+            raise ValueError(f"{path}: {wrong[0]} = {metadata[wrong[0]]!r} is not supported; give a plain LoRA file.")
+    return {key.removesuffix(".lora_alpha"): float(metadata[key]) for key in metadata if key.endswith(".lora_alpha")}
 
 
 def _plain(name: str) -> str:

@@ -82,6 +82,7 @@ class Pipeline:
 
     @cached_property
     def encoder(self) -> TextEncoder:
+        """The text encoder."""
         structure, _ = abstract(lambda keys: ClipText(self.text, keys=keys))
         return TextEncoder(
             structure=structure, params=self.text_params, tokenizer=self.tokenizer, width=self.text.width, batch=4
@@ -89,6 +90,7 @@ class Pipeline:
 
     @cached_property
     def codec(self) -> Codec:
+        """The autoencoder."""
         structure, _ = abstract(lambda keys: AutoencoderKL(self.autoencoder, keys=keys))
         return Codec(structure, self.autoencoder_params, self.scale, self.autoencoder.factor, batch=1)
 

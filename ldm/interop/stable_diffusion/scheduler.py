@@ -117,6 +117,7 @@ class NoiseConfig:
 
     @cached_property
     def schedule(self) -> Schedule:
+        """The noise schedule that the config describes."""
         root = 1 if self.betas == "linear" else 2
         betas = np.linspace(self.start ** (1 / root), self.end ** (1 / root), self.length) ** root
         schedule = Schedule.from_betas(betas)

@@ -142,19 +142,19 @@ def read_tokenizer(folder: str | Path, length: int = 77) -> ClipTokenizer:
     return ClipTokenizer(vocabulary=vocabulary, merges=pairs, pad=roles["pad_token"].content, length=most, added=added)
 
 
-def _special(token: str | Mapping) -> AddedToken:
+def _special(token: str | Mapping[str, Any]) -> AddedToken:
     """Return a special token as the files write it: its text alone, or with how it is looked for."""
     if isinstance(token, str):
         return AddedToken(token, special=True, normalized=False)
-    told: dict[str, Any] = {name: value for name, value in token.items() if name in FLAGS} | {"special": True}
-    return AddedToken(**told)
+    fields: dict[str, Any] = {name: value for name, value in token.items() if name in FLAGS} | {"special": True}
+    return AddedToken(**fields)
 
 
 def _added(
-    named: Mapping,
+    named: Mapping[str, Any],
     roles: Mapping[str, AddedToken],
     older: Mapping[str, int],
-    newer: Sequence[Mapping],
+    newer: Sequence[Mapping[str, Any]],
     vocabulary: Mapping[str, int],
 ) -> dict[int, AddedToken]:
     """Return the added tokens by their ids, as transformers finds them in the files of all its versions.
@@ -214,5 +214,5 @@ def _check_merges(
         )
 
 
-def _json(path: Path) -> dict:
+def _json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text("utf-8")) if path.is_file() else {}

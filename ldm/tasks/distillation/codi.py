@@ -39,7 +39,7 @@ def codi_loss(
     segments: int,
     data: float = 0.1,
 ):
-    """Consistency in v, and `data` times the squared distance of the estimate of x0 from the latents themselves.
+    """Return the loss of consistency in v, plus `data` times the squared distance of the estimated x0 from the latents.
 
     Args:
         student, teacher: structures; the student takes the guidance scale as an input.

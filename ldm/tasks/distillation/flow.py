@@ -76,6 +76,8 @@ def student_x0(structure: Structure, params: Params, x: Array, at: Level, contex
 
 
 class Drawn(NamedTuple):
+    """What a step of distillation draws for each image."""
+
     place: Int[Array, " b"]  # 0 ... n - 1, uniform
     noise: Array  # standard normal, of the latents' shape
     w: Float[Array, " b"]  # guidance scale, uniform

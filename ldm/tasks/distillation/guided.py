@@ -24,7 +24,7 @@ def guidance_loss(
     null: Float[Array, "m d"],
     scales: tuple[float, float],
 ):
-    """Stage 1: one network, which takes guidance as an input, answers what the guided teacher answers (eq. 4).
+    """Return the loss of stage 1: one network that takes guidance as an input answers as the guided teacher (eq. 4).
 
     Arguments, result and errors are those of `codi.codi_loss`; terms: "spread".
     """
@@ -49,7 +49,9 @@ def halving_loss(
     *,
     scales: tuple[float, float],
 ):
-    """Stage 2: one DDIM step of the student goes as far as two of its teacher, which takes guidance, too.
+    """Return the loss of stage 2: one DDIM step of the student goes as far as two of its teacher.
+
+    The teacher takes guidance as an input, too.
 
     The target is the x0 with which one step leads where the two have led; distances are in v, which is the weight
     SNR + 1 (Salimans and Ho 2022, section 3 and algorithm 2).

@@ -23,7 +23,7 @@ def lcm_loss(
     scales: tuple[float, float],
     segments: int,
 ):
-    """Consistency in x0 by the pseudo-Huber distance, sqrt(d^2 + HUBER^2) - HUBER of each number.
+    """Return the loss of consistency in x0 by the pseudo-Huber distance, sqrt(d^2 + HUBER^2) - HUBER of each number.
 
     The guided teacher skips from place to place by DDIM (section 4.3), and the student takes guidance as an input
     (4.2). The published c_skip and c_out are 0 and 1 to five digits wherever the network is asked, and the clean end

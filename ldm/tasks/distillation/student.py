@@ -113,7 +113,7 @@ def distill(
 
     for kind in kinds(method):
         path = models.model_path(profile, c, images, seed, root, kind)
-        structure, like = network(profile, kind, c)
+        _, like = network(profile, kind, c)
         if not path.is_file():
             fit(
                 student_loss(profile, kind, c, null),

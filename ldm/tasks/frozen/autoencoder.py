@@ -7,7 +7,6 @@ The text tower, the other frozen network, is trained by `ldm.tasks.frozen.text`;
 from __future__ import annotations
 
 import jax
-from flax import nnx
 
 from ldm import paths
 from ldm.data.batches import batch_indices
@@ -19,7 +18,7 @@ from ldm.metrics.pixels import psnr
 from ldm.networks import weights
 from ldm.networks.autoencoder import AutoencoderKL, Codec, encode, load_codec, save_codec
 from ldm.networks.initial import KeySource
-from ldm.networks.structure import Params, split
+from ldm.networks.structure import Params, Structure, split
 from ldm.profiles import Profile
 from ldm.tasks.frozen.reconstruction import Critic, autoencoder_loss, decoder_loss, players
 from ldm.tasks.models import part_file, run_folder
@@ -43,7 +42,7 @@ def finished(profile: Profile) -> bool:
 class CodecWriter:
     """Writes a codec's weights along the way, with the PSNR on held-out scenes in their description."""
 
-    def __init__(self, profile: Profile, structure: nnx.GraphDef):
+    def __init__(self, profile: Profile, structure: Structure):
         self.profile, self.structure = profile, structure
         self.images = Scenes(profile.scenes, "val", 512).images(range(512))
 

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import nnx
 from jaxtyping import Array, Float, Int, UInt8
 from PIL import Image, ImageFilter
 
@@ -27,7 +26,7 @@ from ldm.metrics.perceptual.alignment import alignment
 from ldm.metrics.perceptual.detector import Labels, SceneNetwork, build, load_detector
 from ldm.networks import weights
 from ldm.networks.autoencoder import to_side
-from ldm.networks.structure import Params, merge
+from ldm.networks.structure import Params, Structure, merge
 from ldm.profiles import Profile
 from ldm.tasks.models import part_file, run_folder
 from ldm.training.loop import Loss, TrainConfig, fit
@@ -39,6 +38,7 @@ HELD_OUT_SHARE = 6  # one scene with a held-out combination to so many without
 
 
 def labels_of(config: SceneConfig) -> Labels:
+    """Return the labels that a detector of these scenes tells apart."""
     return Labels(objects=vocabulary(config), styles=config.styles, kinds=config.kinds, colours=config.colours)
 
 
@@ -115,7 +115,7 @@ def worsen(pixels: Float[Array, "b h w 3"], key: Array) -> Float[Array, "b h w 3
     return jnp.where(kept, pixels, x)
 
 
-def detector_loss(structure: nnx.GraphDef) -> Loss:
+def detector_loss(structure: Structure) -> Loss:
     """Return the cross-entropy of every answer; the cells, which are the hardest, count four times.
 
     A cell should name its object with the probability of the share that the object covers.
@@ -124,17 +124,17 @@ def detector_loss(structure: nnx.GraphDef) -> Loss:
 
     def loss(params: Params, batch: DeviceBatch, key: Array) -> tuple[Array, dict[str, Array]]:
         net = merge(structure, params)
-        told = net.answers(net.features(worsen(to_side(batch["images"], 32 * net.patch), key)))
+        answers = net.answers(net.features(worsen(to_side(batch["images"], 32 * net.patch), key)))
         shares, empty = batch["shares"], jnp.zeros_like(batch["cells"])
-        cells = shares * cross_entropy(told["cells"], batch["cells"])
-        cells = cells + (1 - shares) * cross_entropy(told["cells"], empty)
+        cells = shares * cross_entropy(answers["cells"], batch["cells"])
+        cells = cells + (1 - shares) * cross_entropy(answers["cells"], empty)
         within = (shares > 0.9).astype(jnp.float32)
-        right = (told["cells"].argmax(-1) == batch["cells"]).astype(jnp.float32)
+        right = (answers["cells"].argmax(-1) == batch["cells"]).astype(jnp.float32)
         terms = {
             "cells": cells.mean(),
-            "style": cross_entropy(told["style"], batch["style"]).mean(),
-            "kind": cross_entropy(told["kind"], batch["kind"]).mean(),
-            "colours": optax.softmax_cross_entropy(told["colours"], batch["colours"]).mean(),
+            "style": cross_entropy(answers["style"], batch["style"]).mean(),
+            "kind": cross_entropy(answers["kind"], batch["kind"]).mean(),
+            "colours": optax.softmax_cross_entropy(answers["colours"], batch["colours"]).mean(),
             "named": (right * within).sum() / within.sum(),
         }
         return 4 * terms["cells"] + terms["style"] + terms["kind"] + terms["colours"], terms

@@ -43,6 +43,7 @@ def fidelity(fake: Float[Array, "b h w 3"], real: Float[AnyArray, "b h w 3"]) ->
     l1 = jnp.abs(error).mean()
     down, across = edges(error)
     gradient = jnp.abs(down).mean() + jnp.abs(across).mean()
+    # the batch's, for the log of the training; a picture's own is `ldm.metrics.pixels.psnr`
     return l1 + EDGES * gradient, {"l1": l1, "psnr": 10 * jnp.log10(4 / jnp.square(error).mean())}
 
 

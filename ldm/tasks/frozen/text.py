@@ -24,7 +24,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import nnx
 from jaxtyping import Array, Float, Int, UInt8
 
 from ldm import paths
@@ -39,7 +38,7 @@ from ldm.networks.batched import in_batches
 from ldm.networks.initial import KeySource
 from ldm.networks.layers import Linear
 from ldm.networks.scene_clip import SIDE, WIDTH, SceneClip, save_clip
-from ldm.networks.structure import Params, merge, split
+from ldm.networks.structure import Params, Structure, merge, split
 from ldm.networks.text import TextConfig, TextEncoder, load_text_encoder
 from ldm.networks.tokenizer import Tokenizer
 from ldm.profiles import Profile
@@ -65,6 +64,7 @@ class TextSet:
 
     @classmethod
     def of(cls, scenes: Scenes, images: np.ndarray, tokenizer: Tokenizer, changes: int = 3) -> TextSet:
+        """Return the set of these scenes' pictures, captions, wrong captions and answers."""
         config, rng = scenes.config, np.random.default_rng(scenes.seed)
         records = [scenes.scene(i) for i in range(len(images))]
         quiz = questions(config)
@@ -75,8 +75,8 @@ class TextSet:
         known, wrong = np.full((len(records), len(quiz)), -1, np.int32), []
         for i, record in enumerate(records):
             parts = scenes.said(i)
-            told = answered(config, record, parts)
-            known[i] = [number[name][told[name]] if name in told else -1 for name in quiz]
+            answers = answered(config, record, parts)
+            known[i] = [number[name][answers[name]] if name in answers else -1 for name in quiz]
             start, words = 0, tokens(caption(record, parts))
             for j, thing in enumerate(record.objects if "other" in parts else record.objects[:1]):
                 name = tokens(thing.name)
@@ -116,10 +116,11 @@ class DualEncoder(SceneClip):
 
 
 def cross_entropy(logits: Float[Array, "... c"], labels: Int[Array, " ..."]) -> Array:
+    """Return the cross-entropy of logits (..., c) with whole-number labels."""
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
 
 
-def text_loss(structure: nnx.GraphDef, config: SceneConfig) -> Loss:
+def text_loss(structure: Structure, config: SceneConfig) -> Loss:
     """Return the contrastive loss with hard negatives, and that of the questions to both towers."""
     sizes = [len(options) for options in questions(config).values()]
 
@@ -196,7 +197,7 @@ def save_text(path: Path, params: Params, tokenizer: Tokenizer, accuracy: dict[s
     weights.save_half(path, tower, {"tower": arguments, "accuracy": accuracy})
 
 
-def examine_text(structure: nnx.GraphDef, params: Params, tokenizer: Tokenizer, scenes: Scenes) -> dict[str, float]:
+def examine_text(structure: Structure, params: Params, tokenizer: Tokenizer, scenes: Scenes) -> dict[str, float]:
     """Return what the dual encoder knows about scenes it has not seen; shares of 1.
 
     retrieval: the right caption of 100, or one of the same words. For each change, the true caption preferred to the
@@ -233,6 +234,6 @@ def examine_text(structure: nnx.GraphDef, params: Params, tokenizer: Tokenizer, 
     ends = np.cumsum([len(options) for options in quiz.values()])[:-1]
     logits = np.split(np.asarray(net.answer(jax.device_put(pooled))), ends, -1)
     for (name, options), scores in zip(quiz.items(), logits, strict=True):
-        right = [options[k] == told[name] for k, told in zip(scores.argmax(-1), known, strict=True) if name in told]
+        right = [options[k] == facts[name] for k, facts in zip(scores.argmax(-1), known, strict=True) if name in facts]
         out[name] = float(np.mean(right))
     return {name: round(value, 4) for name, value in out.items()}
