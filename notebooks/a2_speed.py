@@ -20,7 +20,7 @@ profile = "laptop-eps"  # not used: rows of a benchmark are of a machine, and th
 # %% tags=["remove-cell"]
 from IPython.display import Markdown
 
-from ldm.figures import protocol, speed, tables
+from ldm.figures import growth, protocol, speed, tables
 from ldm.paths import ROOT
 from ldm.study.results import Store
 

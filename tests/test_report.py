@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pandas as pd
+import pytest
 
 from ldm import profiles
-from ldm.figures import speed
+from ldm.figures import growth, speed
 from ldm.study import training_rows
 from ldm.study.results import Store
 from ldm.study.training_rows import Training
@@ -119,3 +120,48 @@ def test_of_waiting_and_of_devices_the_machine_measured_last_counts():
         ("a picture", "diffusers"): {"cold": "9.0 s, once", "warm": "2.0 s, once"},
     }
     assert speed.first_waits(rows).empty
+
+
+def timed(task: str, metric: str, value: float, **columns) -> dict:
+    made = {
+        "study": "benchmark",
+        "profile": "laptop",
+        "lo": value,
+        "hi": value,
+        "n": 3,
+        "created": "2026-01-02T00:00:00Z",
+    }
+    return {**made, "task": task, "metric": metric, "value": value, "contender": None, "machine": None, **columns}
+
+
+def test_the_newest_machine_of_each_metric_counts_also_where_only_the_protocol_names_it():
+    rows = pd.DataFrame(
+        [
+            timed("input", "seconds a step", 1.0, protocol="memory; batch 64; an old one"),
+            timed("first", "seconds", 3.0, protocol="ldm; cold; an old one", created="2026-01-01T00:00:00Z"),
+            timed("first", "seconds", 2.0, protocol="ldm; cold; a new one", machine="a new one"),
+        ]
+    )
+    assert speed.newest(rows)[["task", "machine", "value"]].to_numpy().tolist() == [
+        ["input", "an old one", 1.0],
+        ["first", "a new one", 2.0],
+    ]
+    assert speed.newest(rows[:0]).empty
+
+
+def test_growth_is_the_power_between_the_largest_amounts():
+    rows = pd.DataFrame(
+        [
+            timed("growth", metric, value, contender="pairs", strength=amount, protocol=f"pairs; {amount}; here")
+            for amount in (10.0, 100.0, 1e3, 1e4)
+            for metric, value in (("seconds", 1e-6 * amount**2), ("gigabytes at most", 2.0))
+        ]
+    )
+    found = growth.measured(rows)
+    assert growth.exponent(found["amount"][::2].tolist(), found["value"][::2].tolist()) == pytest.approx(2)
+    line = growth.table(found).iloc[0]
+    assert (line["from, to"], line["time of the most"]) == ("10, 10,000", "100 s")
+    assert (line["power of time"], line["power of memory"]) == ("2.00", "0.00")
+    assert growth.measured(rows[:0]).empty and growth.table(growth.measured(rows[:0])).empty
+    shown = growth.chart(found).to_dict()
+    assert shown["facet"]["row"]["field"] == "kind" and len(shown["spec"]["layer"]) == 3

@@ -3,5 +3,5 @@
 In reading order: charts, tables, pictures, record, diagram, primer, data, training, laws, isoflop, averages, plots,
 levels, samples, contest, advice, explorer_data, explorer, race, findings, families, family_training, family_pictures,
 levers, guides, search, divider, superres, enlarge, dreambooth, scrubber, sensitivity, confounders, lessons, asked,
-ask, protocol, speed, roofline, paper_sizes.
+ask, protocol, speed, growth, roofline, paper_sizes.
 """
