@@ -84,6 +84,25 @@ Markdown(tables.table(speed.passes(rows)))
 Markdown(protocol.folded(rows[rows["task"] == "picture"], {}, "python -m benchmarks.picture", counted="rounds"))
 
 # %% [markdown]
+# ## As work grows
+#
+# Seconds and memory of ever more of one thing, each amount in a process of its own. Drawing takes four guided steps of
+# c = 16, 16 pictures at once, on 8 x 8 latents, unless that is what grows (two pictures where positions grow). A power
+# of 1 means that twice the work takes twice as long. Three kinds may grow faster: arithmetic with the square of the
+# width; attention with the square of the positions, where they are many; KID compares all pairs of pictures. FD and KID
+# are of 1,280 features with their intervals, against 10,000 real pictures. From a store we read the rows of one size.
+
+# %% tags=["remove-input"]
+grown = growth.measured(rows)
+growth.chart(grown) if len(grown) else Markdown("`python -m benchmarks.growth` measures it.")
+
+# %% tags=["remove-input"]
+Markdown(tables.table(growth.table(grown), what="Powers of the amount") if len(grown) else "")
+
+# %% tags=["remove-input"]
+Markdown(protocol.folded(rows[rows["task"] == "growth"], {}, "python -m benchmarks.growth", counted="rounds"))
+
+# %% [markdown]
 # ## Where the time goes on a CPU
 #
 # Four things cost more than arithmetic. The list begins with the one that gained most when we mended it. XLA is the

@@ -142,9 +142,9 @@ def test_variants_are_compared_subject_by_subject(gap, sign):
 class Small(dreambooth_study.DreamBoothEvaluator):
     """With a small network in the UNet's place, which compiles in a second; the smoke study has the UNet."""
 
-    def load(self, *model):
+    def load(self, model):
         structure, params = split(Mixer(context=self.profile.context, keys=KeySource(jax.random.key(0))))
-        return replace(super().load(*model), structure=structure, params=params)
+        return replace(super().load(model), structure=structure, params=params)
 
 
 @pytest.mark.slow

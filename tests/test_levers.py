@@ -32,6 +32,7 @@ from ldm.study.levers import LeverEvaluation, LeverEvaluator
 from ldm.study.sampling import Evaluation, SamplingEvaluator
 from ldm.study.scene_metrics import Measurement
 from ldm.tasks.generate import Generator
+from ldm.tasks.models import Model
 from ldm.training.gradients import half
 from tests.test_guidance import STRONG, WEAK
 from tests.test_search import Codec, Text
@@ -64,8 +65,8 @@ SCENES = Scenes(OPEN.scenes, "val", 64, level="some")
 class Toys(LeverEvaluator):
     """Draws with toy networks in place of trained ones: c = 16 is the strong one, all others the weak one."""
 
-    def load(self, *model) -> Generator:
-        structure, params = STRONG if model[0] == 16 else WEAK
+    def load(self, model) -> Generator:
+        structure, params = STRONG if model.c == 16 else WEAK
         profile = replace(OPEN, batch=4)
         return Generator(profile=profile, structure=structure, params=params, codec=Codec(), text=Text())
 
@@ -140,7 +141,7 @@ def test_a_search_keeps_the_picture_that_the_verifier_likes_best_and_its_rows_sa
 def test_a_negative_prompt_is_what_guidance_leads_away_from():
     """As in the equation, by hand: the network's two answers, and the estimate beyond the wanted one."""
     toys = Toys(OPEN)
-    generator, plan = toys.load(16), OPEN.plan("ddim", 1)
+    generator, plan = toys.load(Model(16, OPEN.length)), OPEN.plan("ddim", 1)
     captions, others = SCENES.captions(range(16)), unwanted(SCENES, range(16), "one thing changed")
     images = lambda guidance, **options: np.concatenate(list(generator.latents(wanted, plan, guidance, **options)))
     wanted, away = generator.text.encode(captions), generator.text.encode(others)
@@ -154,7 +155,7 @@ def test_a_negative_prompt_is_what_guidance_leads_away_from():
 
 
 def test_negative_prompts_that_would_not_be_asked_are_refused():
-    generator, plan = Toys(OPEN).load(16), OPEN.plan("ddim", 2)
+    generator, plan = Toys(OPEN).load(Model(16, OPEN.length)), OPEN.plan("ddim", 2)
     captions = SCENES.captions(range(4))
     for guidance, others in ((1.0, captions), (3.0, captions[:3])):
         with pytest.raises(ValueError, match=f"{len(others)} negative prompts for 4 pictures at guidance"):
@@ -174,7 +175,7 @@ def test_a_search_is_charged_what_the_protocol_says(evaluator):
 
 
 def test_a_key_holds_the_lever_its_setting_and_the_second_model(evaluator, monkeypatch):
-    monkeypatch.setattr(evaluator, "_digest", lambda *model: str(model))
+    monkeypatch.setattr(evaluator, "_digest", lambda model: str(tuple(model)))
     cells = [
         pulled(lever)
         for lever in (
@@ -191,7 +192,7 @@ def test_a_key_holds_the_lever_its_setting_and_the_second_model(evaluator, monke
     ]
     assert len({evaluator.key(cell) for cell in cells}) == len(cells)
     before = evaluator.key(cells[2])
-    monkeypatch.setattr(evaluator, "_digest", lambda *model: "other" if model[0] == 8 else str(model))
+    monkeypatch.setattr(evaluator, "_digest", lambda model: "other" if model.c == 8 else str(model))
     assert evaluator.key(cells[2]) != before
 
 
@@ -287,7 +288,7 @@ class Recorder:
 
 def test_each_lever_reaches_the_sampler_with_its_numbers(evaluator, monkeypatch):
     generator = Recorder()
-    monkeypatch.setattr(evaluator, "_model", lambda *model: generator)
+    monkeypatch.setattr(evaluator, "_model", lambda model: generator)
     monkeypatch.setattr(levers, "replace", lambda one, **changed: one.__dict__.update(changed) or one)
 
     def asked(lever, **changed):

@@ -20,6 +20,7 @@ from ldm.study.results import Store
 from ldm.study.rows import Row
 from ldm.study.run import at_hand, run
 from ldm.study.scene_metrics import Measurement
+from ldm.tasks.models import Model
 from tests.environment import one_device
 
 SMOKE = profiles.get("smoke")
@@ -94,8 +95,8 @@ class Toss:
 class TossEvaluator(Evaluator[Toss]):
     versions = {"toss": 1}
 
-    def model_of(self, cell: Toss) -> tuple | None:
-        return None if cell.fair else (8, 123, cell.heads)
+    def model_of(self, cell: Toss) -> Model | None:
+        return None if cell.fair else Model(8, 123, cell.heads)
 
     def data_of(self, cell: Toss) -> str:
         return "coin"

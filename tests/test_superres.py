@@ -25,6 +25,7 @@ from ldm.study.run import at_hand, run
 from ldm.tasks import models as models_tasks
 from ldm.tasks import pairs as twins
 from ldm.tasks import pretrain, superres, superres_recipe
+from ldm.tasks.models import Model
 from ldm.training.loop import TrainConfig
 
 SMOKE = profiles.get("smoke")
@@ -168,7 +169,7 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(evaluator, tmp
     assert set(Store(tmp_path).influences(rows.reset_index(), "ssim")) == set(rows["key"])
 
     model = superres_study.Restoration(profile="smoke", c=8, images=1000, steps=4, n=16)
-    monkeypatch.setattr(evaluator, "_digest", lambda *model: "made up")
+    monkeypatch.setattr(evaluator, "_digest", lambda model: "made up")
     monkeypatch.setattr(evaluator, "restored", lambda cell: true)
     both = run([bicubic, model], store=Store(tmp_path), evaluator=evaluator)
     made = both[both["task"] == "superres"].iloc[0]
@@ -195,12 +196,12 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(evaluator, tmp
 
 def test_cells_are_at_hand_where_they_are_recorded_or_their_model_is_here(evaluator, tmp_path, monkeypatch):
     bicubic, *models = superres_study.baselines_grid(SMOKE, 8)[:1] + superres_study.steps_grid(SMOKE, (8, 16), (4,))
-    monkeypatch.setattr(evaluator, "file", lambda *model: None)
-    monkeypatch.setattr(evaluator, "_digest", lambda c, *model: f"in the register {c}")
+    monkeypatch.setattr(evaluator, "file", lambda model: None)
+    monkeypatch.setattr(evaluator, "_digest", lambda model: f"in the register {model.c}")
     with pytest.raises(ValueError, match="There is no trained model of c = 8 after 32,000"):
         at_hand([bicubic, *models], store=Store(tmp_path), evaluator=evaluator)
     assert at_hand([bicubic], store=Store(tmp_path), evaluator=evaluator) == [bicubic]
-    monkeypatch.setattr(evaluator, "file", lambda c, *model: tmp_path if c == 16 else None)
+    monkeypatch.setattr(evaluator, "file", lambda model: tmp_path if model.c == 16 else None)
     assert at_hand([bicubic, *models], store=Store(tmp_path), evaluator=evaluator) == [bicubic, models[1]]
     monkeypatch.setattr(evaluator, "restored", lambda cell: evaluator._pictures(16)[0])
     run(models[:1], store=Store(tmp_path), evaluator=evaluator)
@@ -244,7 +245,7 @@ def test_a_finetuned_model_is_loaded_by_seed_and_kind_with_the_networks_that_the
     monkeypatch.setattr(pretrain, "frozen_networks", lambda profile: pytest.fail("they were loaded again"))
     path = models_tasks.model_path(SMOKE, 8, 1_000, 3, tmp_path, "superres-scratch")
     models_tasks.save(path, superres.widened(pretrained, 4), SMOKE, 8, 1_000, 3)
-    loaded = evaluator.load(8, 1_000, 3, "superres-scratch")
+    loaded = evaluator.load(Model(8, 1_000, 3, "superres-scratch"))
     assert loaded.kind == "superres-scratch" and loaded.codec is frozen[0]
     expected = weights.load(path, half_to_float32=True)
     np.testing.assert_array_equal(loaded.params["conv_in.weight"], expected["conv_in.weight"])

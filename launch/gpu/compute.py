@@ -27,6 +27,7 @@ from ldm.study.denoising import DenoisingEvaluator
 from ldm.study.sampling import SamplingEvaluator
 from ldm.tasks import pretrain, register, together
 from ldm.tasks.generate import Generator
+from ldm.tasks.models import Model
 
 DRAWN = 1024  # pictures that a card draws at once, where a CPU draws a few
 
@@ -81,9 +82,9 @@ def training(c: int, names: tuple[str, ...], seeds: tuple[int, ...]) -> None:
 class Untrained:
     """An evaluator whose models have not been trained: every weight is 0."""
 
-    def load(self, c: int, *_: object) -> Generator:
+    def load(self, model: Model) -> Generator:
         """Return a generator whose weights are all 0."""
-        structure, like = abstract(lambda keys: pretrain.build_network(self.profile, c, keys))
+        structure, like = abstract(lambda keys: pretrain.build_network(self.profile, model.c, keys))
         zeros = {name: np.broadcast_to(np.zeros((), p.dtype), p.shape) for name, p in like.items()}
         return Generator(profile=self.profile, structure=structure, params=zeros, codec=self.codec, text=self.text)
 

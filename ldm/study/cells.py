@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from ldm.profiles import Profile
 from ldm.study.rows import Row
 from ldm.study.scene_metrics import Measurement
+from ldm.tasks.models import Model
 
 
 def check_size(profile: Profile, c: int) -> None:
@@ -65,15 +66,15 @@ class Evaluates(Protocol[AnyCell]):
         """Return the cell's name. Raises: ValueError when its model does not exist."""
         ...
 
-    def model_of(self, cell: AnyCell) -> tuple[Any, ...] | None:
-        """Return what names the cell's model (`ldm.tasks.models.file_of`); None where it needs none."""
+    def model_of(self, cell: AnyCell) -> Model | None:
+        """Return the cell's model; None where it needs none."""
         ...
 
-    def models_of(self, cell: AnyCell) -> list[tuple[Any, ...]]:
-        """Return what names every model that the cell asks: this one, and the other of a pair."""
+    def models_of(self, cell: AnyCell) -> list[Model]:
+        """Return every model that the cell asks: this one, and the other of a pair."""
         ...
 
-    def file(self, *model: Any) -> Path | None:
+    def file(self, model: Model) -> Path | None:
         """Return where a model's weights lie on this machine; None where they do not."""
         ...
 

@@ -27,6 +27,7 @@ from ldm.study.evaluator import Evaluator
 from ldm.study.rows import Row
 from ldm.study.scene_metrics import Measurement
 from ldm.tasks import models, register
+from ldm.tasks.models import Model
 from ldm.training import ema
 
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
@@ -93,9 +94,9 @@ class DenoisingEvaluator(Evaluator[Denoising]):
     def versions(self) -> dict[str, str | int]:
         return {"study": VERSION} | self.frozen_versions()
 
-    def model_of(self, cell: Denoising) -> tuple[Any, ...]:
-        named = cell.c, cell.images, cell.seed
-        return (*named, models.average_kind(cell.share)) if cell.share else named
+    def model_of(self, cell: Denoising) -> Model:
+        kind = models.average_kind(cell.share) if cell.share else "unet"
+        return Model(cell.c, cell.images, cell.seed, kind)
 
     def data_of(self, cell: Denoising) -> str:
         return self.scenes_of(cell).key
@@ -119,7 +120,7 @@ class DenoisingEvaluator(Evaluator[Denoising]):
         from ldm.networks.batched import in_batches
 
         began = time.monotonic()
-        model, schedule = self._model(*self.model_of(cell)), self.profile.schedule
+        model, schedule = self._model(self.model_of(cell)), self.profile.schedule
         latents, context = self._held_out(self.scenes_of(cell))
         alphas, sigmas = (jnp.asarray(x[list(TIMES)], jnp.float32) for x in (schedule.alpha, schedule.sigma))
 

@@ -17,6 +17,7 @@ from ldm.statistics.bootstrap import lower_is_better
 from ldm.statistics.verdicts import called
 from ldm.study import sampling
 from ldm.tasks.distillation import methods as taught
+from ldm.tasks.models import Model
 
 if TYPE_CHECKING:
     from ldm.tasks.generate import Generator
@@ -137,21 +138,21 @@ def teachers_grid(
 class DistillationEvaluator(sampling.SamplingEvaluator):
     """A `SamplingEvaluator` for students."""
 
-    def model_of(self, cell: Distilled) -> tuple[Any, ...]:
-        return cell.c, cell.seen, cell.seed, cell.kind
+    def model_of(self, cell: Distilled) -> Model:
+        return Model(cell.c, cell.seen, cell.seed, cell.kind)
 
-    def load(self, c: int, seen: int, seed: int, kind: str) -> Generator:
+    def load(self, model: Model) -> Generator:
         from ldm.tasks.distillation import student
         from ldm.tasks.generate import Generator
 
-        structure, params = student.load_student(self.profile, c, seen, seed, kind)
+        structure, params = student.load_student(self.profile, *model)
         return Generator(
             profile=self.profile,
             structure=structure,
             params=params,
             codec=self.codec,
             text=self.text,
-            takes_guidance=taught.takes_guidance(kind),
+            takes_guidance=taught.takes_guidance(model.kind),
         )
 
     def columns(self, cell: Distilled) -> dict[str, Any]:

@@ -152,7 +152,7 @@ class DreamBoothEvaluator(SamplingEvaluator):
         from ldm.tasks.dreambooth import TEXT, batches, finetune
 
         who, text = self.subject(cell.subject), cell.variant == "prior and text"
-        model = self._model(*self.model_of(cell))
+        model = self._model(self.model_of(cell))
         words = lambda captions: (
             {"ids": self.text.tokenizer(captions)} if text else {"context": self.text.encode(captions)}
         )
@@ -170,7 +170,7 @@ class DreamBoothEvaluator(SamplingEvaluator):
     def _generator(self, cell: DreamBooth) -> Generator:
         from ldm.tasks.dreambooth import TEXT
 
-        model = self._model(*self.model_of(cell))
+        model = self._model(self.model_of(cell))
         if cell.variant not in TUNED:
             return model
         longest = max([cell.tuned, *self.lengths])

@@ -19,6 +19,7 @@ from ldm.study.cells import Cell, Pictures
 from ldm.study.rows import Row
 from ldm.study.scene_metrics import Measurement, Metrics
 from ldm.tasks import models, register
+from ldm.tasks.models import Model
 
 if TYPE_CHECKING:
     from ldm.networks.autoencoder import Codec
@@ -43,11 +44,8 @@ class Evaluator(ABC, Generic[AnyCell]):
         """What a cell's key holds besides its fields, its model and its data."""
 
     @abstractmethod
-    def model_of(self, cell: AnyCell) -> tuple[Any, ...] | None:
-        """Return what names the cell's model: the arguments of `digest`, `file` and `load`.
-
-        None where it needs none.
-        """
+    def model_of(self, cell: AnyCell) -> Model | None:
+        """Return the cell's model; None where it needs none."""
 
     @abstractmethod
     def data_of(self, cell: AnyCell) -> str:
@@ -65,8 +63,8 @@ class Evaluator(ABC, Generic[AnyCell]):
     def setting(self, cell: AnyCell) -> str:
         """Return what the protocol of the cell's rows says besides how each metric is measured."""
 
-    def models_of(self, cell: AnyCell) -> list[tuple[Any, ...]]:
-        """Return what names every model that the cell asks."""
+    def models_of(self, cell: AnyCell) -> list[Model]:
+        """Return every model that the cell asks."""
         model = self.model_of(cell)
         return [] if model is None else [model]
 
@@ -104,19 +102,19 @@ class Evaluator(ABC, Generic[AnyCell]):
         codec, text = map(register.digest_of, models.frozen_files(self.profile))
         return {"codec": codec, "text": text} | models.arithmetic(self.profile)
 
-    def digest(self, *model: Any) -> str:
+    def digest(self, model: Model) -> str:
         """Return the digest of a model's weights. Raises: ValueError when it does not exist."""
         return register.model_digest(self.profile, *model)
 
-    def file(self, *model: Any) -> Path | None:
+    def file(self, model: Model) -> Path | None:
         """Return where a model's weights lie on this machine; None where they do not."""
         return models.file_of(self.profile, *model)
 
     def is_here(self, cell: AnyCell) -> bool:
         """Return whether every model that the cell asks lies on this machine; of a cell that asks none it is true."""
-        return all(self.file(*model) for model in self.models_of(cell))
+        return all(self.file(model) for model in self.models_of(cell))
 
-    def load(self, *model: Any) -> Any:
+    def load(self, model: Model) -> Any:
         """Return a pretrained model with its frozen networks, ready to draw (`ldm.tasks.generate.Generator`)."""
         from ldm.tasks import pretrain
         from ldm.tasks.generate import Generator
@@ -128,7 +126,7 @@ class Evaluator(ABC, Generic[AnyCell]):
         """Return the cell's name. Raises: ValueError when its model does not exist."""
         model = self.model_of(cell)
         return key(
-            cell, **self.versions, model="none" if model is None else self._digest(*model), data=self.data_of(cell)
+            cell, **self.versions, model="none" if model is None else self._digest(model), data=self.data_of(cell)
         )
 
     def norm_cost(self, c: int) -> float:

@@ -151,7 +151,7 @@ class InterpolationEvaluator(SamplingEvaluator):
 
     def evaluate(self, cell: Interpolation) -> tuple[Measurement, np.ndarray, float]:
         began = time.monotonic()
-        generator = self._model(*self.model_of(cell))
+        generator = self._model(self.model_of(cell))
         asked = scene_pairs(Scenes(self.profile.scenes, cell.split, 16 * cell.n), cell.n)
         pictures = walk(generator, captions(asked, cell.level), cell)
         looks = [self.metrics.scene.look(frame) for frame in pictures]

@@ -40,6 +40,7 @@ from ldm.study.lever_cells import (
 from ldm.study.sampling import Evaluation, SamplingEvaluator
 from ldm.study.scene_metrics import Measurement
 from ldm.tasks import models, register
+from ldm.tasks.models import Model
 
 if TYPE_CHECKING:
     from ldm.networks.scene_clip import Similarity
@@ -84,13 +85,13 @@ class LeverEvaluation(Evaluation):
             raise ValueError(f"guidance = {self.guidance}: expected 0 to 1, which is the scale's range for CFG++.")
 
     @property
-    def other(self) -> tuple[int, int, int] | None:
+    def other(self) -> Model | None:
         """The second model that the lever asks: its size, training length and seed; None where it asks none."""
         match self.lever:
             case Guide(c=c, images=images):
-                return c, images, self.seed
+                return Model(c, images, self.seed)
             case Handover(c=c):
-                return c, self.images, self.seed
+                return Model(c, self.images, self.seed)
         return None
 
 
@@ -106,14 +107,14 @@ class LeverEvaluator(SamplingEvaluator):
     def versions(self) -> dict[str, str | int]:
         return super().versions | {"levers": VERSION}
 
-    def models_of(self, cell: LeverEvaluation) -> list[tuple[Any, ...]]:
+    def models_of(self, cell: LeverEvaluation) -> list[Model]:
         return [*super().models_of(cell), *([] if cell.other is None else [cell.other])]
 
     def key(self, cell: LeverEvaluation) -> str:
         """Return the cell's name. Raises: ValueError when one of its models does not exist."""
-        asked = {"model": self._digest(*self.model_of(cell))}
+        asked = {"model": self._digest(self.model_of(cell))}
         if cell.other is not None:
-            asked["other"] = self._digest(*cell.other)
+            asked["other"] = self._digest(cell.other)
         if isinstance(cell.lever, Search):
             asked["verifier"] = register.digest_of(models.part_file(self.profile, "clip"))
         return key(cell, **self.versions, **asked, data=self.data_of(cell))
@@ -156,15 +157,15 @@ class LeverEvaluator(SamplingEvaluator):
         from ldm.networks.quantization import quantized
         from ldm.training.gradients import half
 
-        generator, plan = self._model(*self.model_of(cell)), self.profile.plan(cell.sampler, cell.steps)
+        generator, plan = self._model(self.model_of(cell)), self.profile.plan(cell.sampler, cell.steps)
         options: dict[str, Any] = {}
         match cell.lever:
             case Guide(captioned=captioned) if cell.other:
-                guide = self._model(*cell.other)
+                guide = self._model(cell.other)
                 options["guide"] = guide.structure, guide.drawing
                 options["captioned"] = captioned
             case Handover(after=after) if cell.other:
-                pair = [(one.structure, one.params) for one in (generator, self._model(*cell.other))]
+                pair = [(one.structure, one.params) for one in (generator, self._model(cell.other))]
                 structure, params = stitch(pair, handover(plan, [after]))
                 generator = replace(generator, structure=structure, params=params)
             case Kept(every=every, depth=depth):

@@ -18,6 +18,7 @@ from ldm.study.results import Store
 from ldm.study.run import run
 from ldm.study.superres import USUAL, Restoration, SuperResolutionEvaluator
 from ldm.tasks import pairs, register, superres_recipe
+from ldm.tasks.models import Model
 
 if TYPE_CHECKING:
     from ldm.tasks.superres import Restorer
@@ -39,16 +40,16 @@ class PhotographEvaluator(SuperResolutionEvaluator):
         """Return crops of the pictures, others in each split: distances ask how crops look, not which they are."""
         return pairs.photographs(self.profile, self.folder, n, seed={"val": 1, "test": 2}[split])
 
-    def digest(self, *model: Any) -> str:
+    def digest(self, model: Model) -> str:
         """Return the digest of the file's weights, where there is one."""
-        return super().digest(*model) if self.model is None else register.digest_of(self.model)
+        return super().digest(model) if self.model is None else register.digest_of(self.model)
 
-    def load(self, c: int, images: int, seed: int, kind: str) -> Restorer:
+    def load(self, model: Model) -> Restorer:
         """Return the file's model, where there is one, whatever the cell's length of finetuning."""
         from ldm.tasks import superres
 
-        known = superres_recipe.check_kind(kind)
-        return superres.restorer(self.profile, c, images, seed, known, file=self.model, frozen=self.frozen)
+        known = superres_recipe.check_kind(model.kind)
+        return superres.restorer(self.profile, *model[:3], known, file=self.model, frozen=self.frozen)
 
 
 def measure_photographs(

@@ -26,6 +26,7 @@ from ldm.profiles import Profile
 from ldm.study.cells import check_pictures
 from ldm.study.evaluator import Evaluator
 from ldm.study.scene_metrics import DECODED, Measurement, Seen
+from ldm.tasks.models import Model
 
 VERSION = 1  # raise it when what is done to the pictures or measured on them changes
 STEPS, GUIDANCE = 8, 2.0  # how the model draws, by DDIM: not told from its best in the sampling chapter
@@ -75,9 +76,9 @@ class ProbeEvaluator(Evaluator[Probe]):
     def versions(self) -> dict[str, str | int]:
         return {"sensitivity": VERSION} | self.metrics.versions
 
-    def model_of(self, _: Probe) -> tuple[Any, ...]:
+    def model_of(self, _: Probe) -> Model:
         """Return the profile's largest: that of `model`, and the unit in which all disturbances are told."""
-        return self.profile.family[-1], self.profile.length, 0
+        return Model(self.profile.family[-1], self.profile.length)
 
     def data_of(self, cell: Probe) -> str:
         return Scenes(self.profile.scenes, SPLIT, cell.n).key
@@ -95,7 +96,7 @@ class ProbeEvaluator(Evaluator[Probe]):
         if cell.task != "model":
             name = next(iter(DISTURBANCES)) if cell.task == "real" else cell.task
             return draw_disturbed(self.profile.scenes, name, cell.strength, cell.n)
-        generator = self._model(*self.model_of(cell))
+        generator = self._model(self.model_of(cell))
         data = Scenes(self.profile.scenes, SPLIT, cell.n)
         scenes = [data.scene(i) for i in range(cell.n)]
         return generator.images([caption(s) for s in scenes], self.profile.plan("ddim", STEPS), GUIDANCE), scenes
@@ -137,7 +138,7 @@ class ProbeEvaluator(Evaluator[Probe]):
         common = dict(study="metrics", profile=self.profile.name, task=cell.task)
         if cell.task != "model":
             return common | dict(strength=cell.strength)
-        c, images, seed = self.model_of(cell)
+        c, images, seed, _ = self.model_of(cell)
         return common | dict(
             c=c,
             params=sizes.params(self.profile.network, c, self.profile.context),

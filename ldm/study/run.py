@@ -38,7 +38,7 @@ def at_hand(cells: Sequence[AnyCell], *, store: Store, evaluator: Evaluates[AnyC
     drawn_by = {cell: asked for cell in cells if (asked := evaluator.models_of(cell))}
     found = {cell for cell in drawn_by if here(cell)}
     if drawn_by and not found:
-        lacking = [model for model in next(iter(drawn_by.values())) if not evaluator.file(*model)]
+        lacking = [model for model in next(iter(drawn_by.values())) if not evaluator.file(model)]
         raise models.missing(evaluator.profile, *lacking[0])
     return [cell for cell in cells if cell in found or cell not in drawn_by]
 

@@ -26,6 +26,7 @@ from ldm.study.cells import check_length, check_pictures, check_size
 from ldm.study.evaluator import Evaluator
 from ldm.study.scene_metrics import Measurement
 from ldm.tasks import register
+from ldm.tasks.models import Model
 
 VERSION = 1  # raise it when the arithmetic between a cell's fields and its rows changes
 STRIP = 8  # pictures of each cell that are kept to look at
@@ -146,8 +147,8 @@ class SamplingEvaluator(Evaluator[Evaluation]):
     def versions(self) -> dict[str, str | int]:
         return {"study": VERSION} | self.frozen_versions() | self.metrics.versions
 
-    def model_of(self, cell: Evaluation) -> tuple[Any, ...]:
-        return cell.c, cell.images, cell.seed
+    def model_of(self, cell: Evaluation) -> Model:
+        return Model(cell.c, cell.images, cell.seed)
 
     def data_of(self, cell: Evaluation) -> str:
         return self.scenes_of(cell).key
@@ -172,7 +173,7 @@ class SamplingEvaluator(Evaluator[Evaluation]):
 
     def draw(self, cell: Evaluation, data: Scenes) -> Iterator[np.ndarray]:
         """Yield a picture of each caption, uint8 (b, H, W, 3), batch by batch."""
-        generator, plan = self._model(*self.model_of(cell)), self.profile.plan(cell.sampler, cell.steps)
+        generator, plan = self._model(self.model_of(cell)), self.profile.plan(cell.sampler, cell.steps)
         return generator.images(data.captions(range(cell.n)), plan, cell.guidance, seed=cell.noise)
 
     def columns(self, cell: Evaluation) -> dict[str, Any]:

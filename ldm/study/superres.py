@@ -25,6 +25,7 @@ from ldm.study.cells import check_pictures, check_size
 from ldm.study.evaluator import Evaluator
 from ldm.study.scene_metrics import FD_HOW, KID_HOW, SAMPLE, Measurement, RealFeatures
 from ldm.tasks import pairs, superres_recipe
+from ldm.tasks.models import Model
 
 if TYPE_CHECKING:
     from ldm.metrics.perceptual.efficientnet import EfficientNet
@@ -135,19 +136,19 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         compared = {"effnet": efficientnet_card.protocol(), "truth": self.truth.key}
         return {"restoration": VERSION} | self.frozen_versions() | compared
 
-    def model_of(self, cell: Restoration) -> tuple[Any, ...] | None:
+    def model_of(self, cell: Restoration) -> Model | None:
         """Return the model that a cell asks; bicubic interpolation has none."""
-        return None if cell.kind == "bicubic" else (cell.c, cell.images, cell.seed, cell.kind)
+        return None if cell.kind == "bicubic" else Model(cell.c, cell.images, cell.seed, cell.kind)
 
     def data_of(self, cell: Restoration) -> str:
         return self.pairs("val", cell.n).key
 
-    def load(self, c: int, images: int, seed: int, kind: str) -> Restorer:
+    def load(self, model: Model) -> Restorer:
         """Return a finetuned model with its frozen networks, ready to restore."""
         from ldm.tasks import superres
 
-        known = superres_recipe.check_kind(kind)
-        return superres.restorer(self.profile, c, images, seed, known, frozen=self.frozen)
+        known = superres_recipe.check_kind(model.kind)
+        return superres.restorer(self.profile, *model[:3], known, frozen=self.frozen)
 
     @property
     def network_shape(self) -> dict[str, int]:
@@ -189,7 +190,7 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         if model is None:
             return pairs.enlarged(low)
         table = None if cell.kind in BASELINES else self.profile.plan(cell.sampler, cell.steps)
-        return np.concatenate(list(self._model(*model).images(low, table, seed=cell.noise)))
+        return np.concatenate(list(self._model(model).images(low, table, seed=cell.noise)))
 
     def evaluate(self, cell: Restoration) -> tuple[Measurement, np.ndarray, float]:
         """Return what was measured, the first pictures, and the seconds that making and scoring them took."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -72,6 +72,15 @@ def name_of(profile: Profile, kind: str) -> str:
 def average_kind(sigma_rel: float) -> str:
     """Return what a model is called whose weights are averaged over this share of its run."""
     return f"average{sigma_rel:g}"
+
+
+class Model(NamedTuple):
+    """Which model of a profile: its size, the images it has seen, its seed, and its kind (`model_path`)."""
+
+    c: int
+    images: int
+    seed: int = 0
+    kind: str = "unet"
 
 
 def file_of(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "unet") -> Path | None:
