@@ -58,15 +58,18 @@ compact: $(ENV)  ## merge the rows of runs/ into results/, the files to commit
 	@$(PY) -m ldm compact
 
 bench: $(DEV)  ## images a second, beside the same network in torch
-	@$(PY) -m benchmarks
+	@$(PY) -m benchmarks $(ARGS)
 
 # Style and types are checked beside the tests: pyright takes one core for half a minute. What they find is said last.
 tested = found=$$(mktemp); trap 'kill $$! 2>/dev/null; rm -f $$found' EXIT INT TERM; $(MAKE) -s lint >$$found 2>&1 & \
 	$(PY) -m pytest -n 2 --dist worksteal $(1) $(ARGS); tests=$$?; wait $$! || { cat $$found; exit 1; }; exit $$tests
 
-# The quick tests see neither the references nor a browser, even where they are installed; that what the networks take and
-# give has the shapes that they say is checked on the way, which takes a fifth longer.
-QUICK := -p tests.without --ignore tests/references --jaxtyping-packages=ldm.networks,beartype.beartype \
+# The quick tests see neither the references nor a browser, even where they are installed. On the way it is checked that
+# what networks, diffusion and the judges of pictures take and give has the shapes that they say. On the tests of these
+# rooms that costs a tenth more than without (85 s of CPU for 76). The rest of ldm.metrics, whose arrays have no shapes to
+# check and whose functions are called most, would cost as much again; in `make test` networks alone cost a fifth.
+SHAPES := ldm.networks,ldm.diffusion,ldm.metrics.perceptual
+QUICK := -p tests.without --ignore tests/references --jaxtyping-packages=$(SHAPES),beartype.beartype \
 	-m "not (references or browser or study or slow)"
 
 check: $(DEV)  ## run the tests that are quick and need no torch, no browser and no study

@@ -118,7 +118,7 @@ def report(case: Case, rates: dict[str, list[float]], matmul: float) -> pd.DataF
     rate = row(
         [matmul],
         "a matrix product",
-        "float32, 2048 x 2048",
+        f"float32, 2048 x 2048, beside batch {case.batch}",
         task=case.task,
         c=case.c,
         metric="matmul gflops",

@@ -267,7 +267,8 @@ def devices(rows: pd.DataFrame) -> pd.DataFrame:
 def chart(found: pd.DataFrame) -> alt.FacetChart:
     """Plot images a second as a multiple of diffusers', slowest to fastest round as a rule, one panel a race."""
     # A phone is narrow: in the panel's name what tells it from the others, and torch's ways by their last word.
-    found = found.assign(panel=found["race"].str.split(", batch").str[0], way=found["who"].str.split(", ").str[-1])
+    panel = found["race"].str.replace(r", batch (?!1$)\d+", "", regex=True)
+    found = found.assign(panel=panel, way=found["who"].str.split(", ").str[-1])
     base = alt.Chart(found).encode(
         y=alt.Y("way:N", title=None, sort=None),
         color=alt.condition(f"datum.who == '{OURS}'", alt.value("#3b7dd8"), alt.value(INK)),
