@@ -66,8 +66,8 @@ tested = found=$$(mktemp); trap 'kill $$! 2>/dev/null; rm -f $$found' EXIT INT T
 
 # The quick tests see neither the references nor a browser, even where they are installed. On the way it is checked that
 # what networks, diffusion and the judges of pictures take and give has the shapes that they say. On the tests of these
-# rooms that costs a tenth more than without (85 s of CPU for 76). The rest of ldm.metrics, whose arrays have no shapes to
-# check and whose functions are called most, would cost as much again; in `make test` networks alone cost a fifth.
+# rooms that costs a tenth more than without (85 s of CPU for 76). The rest of ldm.metrics, which says few shapes and
+# is called most, would cost half as much again; to `make test` networks alone added a fifth.
 SHAPES := ldm.networks,ldm.diffusion,ldm.metrics.perceptual
 QUICK := -p tests.without --ignore tests/references --jaxtyping-packages=$(SHAPES),beartype.beartype \
 	-m "not (references or browser or study or slow)"

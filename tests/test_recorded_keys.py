@@ -233,9 +233,7 @@ def case_of(row: Record, what: str) -> Any:
     small = cases.CASES[0]
     if row.task in ("train", "sample"):
         raced = [case for case in cases.cases(row.task, steps=row.steps or 0) if case.c == row.c]
-        said = re.search(
-            r"batch (\d+)", row.protocol
-        )  # older rates do not say it: one batch a network
+        said = re.search(r"batch (\d+)", row.protocol)  # older rates do not say it: one batch a network
         return only(raced, batch=int(said[1])) if said else raced[0]
     if row.task == "picture":
         return cases.Case(task=row.task, **{**small, "c": row.c})

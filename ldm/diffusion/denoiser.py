@@ -21,6 +21,8 @@ Net = Callable[[Array, Array, Array], Array]  # (x, t, context) -> eps, v or x0,
 
 @runtime_checkable
 class Denoiser(Protocol):
+    """Whatever gives an estimate of x0, guided or not."""
+
     def __call__(
         self,
         x: Float[Array, "b h w c"],
@@ -66,7 +68,9 @@ def guided(
     guidance: Float[Array, ...] | float,
     rescale: Float[Array, ""] | float = 0.0,
 ) -> Denoiser:
-    """Classifier-free guidance (Ho and Salimans 2022; `guidance.combine`): one call on the doubled batch.
+    """Return a denoiser with classifier-free guidance (Ho and Salimans 2022; `guidance.combine`).
+
+    It asks the one that is given once, on the doubled batch.
 
     Guidance 1 is the model without guidance, at twice its price; guidance is data, so a sweep compiles once.
     """

@@ -56,7 +56,7 @@ def pair(denoise: Ask, null: Float[AnyArray, "b m d"] | None, guide: Ask | None 
     empty caption or a negative prompt, in one call on the doubled batch.
     """
 
-    def both(x: Array, t: Array, c_skip: Array, c_out: Array, context: Array) -> tuple[Array, Array]:
+    def both(x: Array, t: Array, c_skip: Array | float, c_out: Array | float, context: Array) -> tuple[Array, Array]:
         if guide is not None:
             weak = guide(x, t, c_skip, c_out, context if null is None else null)
             return weak, denoise(x, t, c_skip, c_out, context)

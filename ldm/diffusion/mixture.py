@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.nn import softmax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
 from ldm.diffusion.schedule import Schedule
 
@@ -23,7 +23,7 @@ class Mixture(nnx.Module):
     def __init__(self, schedule: Schedule):
         self.alpha, self.sigma = (nnx.Param(jnp.asarray(a, jnp.float32)) for a in (schedule.alpha, schedule.sigma))
 
-    def __call__(self, x: Float[Array, "b 1 1 2"], t: Float[Array, " b"], context: Float[Array, "b 1 1"]) -> Array:
+    def __call__(self, x: Float[Array, "b 1 1 2"], t: Real[Array, " b"], context: Float[Array, "b 1 1"]) -> Array:
         alpha, sigma = (a[...][t.astype(jnp.int32)][:, None, None] for a in (self.alpha, self.sigma))
         point, means = x[:, 0], jnp.asarray(MEANS, jnp.float32)  # (b, 1, 2), (3, 2)
         variance = (alpha * SPREAD) ** 2 + sigma**2

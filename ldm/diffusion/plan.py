@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -13,6 +14,7 @@ from ldm.diffusion.schedule import Schedule
 ROWS = 1000  # of every table of up to so many, so that all have one shape; the loop ends after row n
 
 
+@no_type_check  # of what it is made of: in a compiled loop its columns are JAX's, and single numbers in a row
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """Where the network is asked, and the coefficients of each step. Rows >= n are empty.
@@ -32,7 +34,12 @@ class Plan:
 
 
 def tabulated(
-    schedule: Schedule, times: np.ndarray, *, k: np.ndarray | float = 0.0, k2: np.ndarray | float = 0.0, **columns
+    schedule: Schedule,
+    times: np.ndarray,
+    *,
+    k: np.ndarray | float = 0.0,
+    k2: np.ndarray | float = 0.0,
+    **columns: np.ndarray,
 ) -> Plan:
     """Return the padded table; k and k2 are the coefficients of x0 - x0_prev and x0_prev - x0_prev2.
 

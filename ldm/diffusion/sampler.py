@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,6 @@ from ldm.diffusion.plan import Plan
 from ldm.diffusion.schedule import Predict, check_predict, preconditioning
 from ldm.networks.layers import AnyArray
 from ldm.networks.structure import Params, Structure, merge
-from ldm.networks.unet import UNet
 
 # A plan's columns are data to a compiled loop; the solvers themselves are NumPy and know nothing of JAX.
 jax.tree_util.register_dataclass(Plan, [field.name for field in fields(Plan)], [])
@@ -51,13 +50,26 @@ class Reuse(NamedTuple):
     depth: int = 3  # skip connections that are computed at every row, 1 to 11 (`UNet.whole`); 3: the top level's
 
 
+@runtime_checkable
+class Layered(Protocol):
+    """A network whose deep features can be kept, as `ldm.networks.unet.UNet`'s."""
+
+    def whole(self, x: Array, t: Array, context: Array, *w: Array, depth: int) -> tuple[Array, Array]:
+        """Return the output, and the deep features."""
+        ...
+
+    def shallow(self, x: Array, t: Array, context: Array, *w: Array, deep: Array, depth: int) -> Array:
+        """Return the output, with deep features from another row."""
+        ...
+
+
 class Keeping:
     """A UNet for one row: whole where `fresh`, else with the deep features of the row before.
 
     It is asked once, and `deep` is then what the next row may use. Without features from before it is whole.
     """
 
-    def __init__(self, unet: UNet, depth: int, fresh: Array, deep: Array | None):
+    def __init__(self, unet: Layered, depth: int, fresh: Array, deep: Array | None):
         self.unet, self.depth, self.fresh, self.deep = unet, depth, fresh, deep
 
     def __call__(self, x: Array, t: Array, context: Array, *w: Array) -> Array:
@@ -192,7 +204,7 @@ def loop(
             x0 = denoise(*ask)
         return x0, x, pushed, None if keeping is None else keeping.deep
 
-    def step(i: Array, carry: tuple) -> tuple:
+    def step(i: Array, carry: tuple[Any, ...]) -> tuple[Any, ...]:
         x, previous, before, *memory = carry
         row = jax.tree.map(lambda column: column[i] if column.ndim else column, plan)
         x0, x, *memory = estimate(i, x, *memory)

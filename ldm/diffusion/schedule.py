@@ -7,19 +7,21 @@ Everything here is float64 NumPy or plain arithmetic that works on NumPy and JAX
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import numpy as np
 from jaxtyping import Float, Int
 
-if TYPE_CHECKING:  # only arrays of JAX need it
+if TYPE_CHECKING:
     from jaxtyping import Array
+else:
+    Array = Any  # JAX's, which is not loaded for it
 
 Predict = Literal["eps", "v", "x0", "flow"]
 Spacing = Literal["trailing", "leading", "linspace", "karras", "exponential"]
 Noise = Literal["sd", "straight"]  # `Schedule.named`
 Times = Literal["uniform", "logit-normal"]  # how training draws them (`ldm.diffusion.losses.drawn_time`)
-SomeArray = TypeVar("SomeArray", np.ndarray, "Array")  # NumPy's or JAX's: what comes out is what went in
+SomeArray = TypeVar("SomeArray", np.ndarray, Array)  # NumPy's or JAX's: what comes out is what went in
 RHO = 7.0  # of the spacing "karras"
 
 
@@ -175,6 +177,7 @@ def check_predict(predict: Predict, alpha: Float[np.ndarray, " s"]) -> None:
 
 
 def unknown(predict: object) -> ValueError:
+    """Return the error that refuses an unknown prediction, naming the known ones."""
     return ValueError(f"predict = {predict!r}: expected one of {', '.join(get_args(Predict))}; choose one of them.")
 
 

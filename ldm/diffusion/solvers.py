@@ -42,7 +42,7 @@ def _log_snr(alpha: np.ndarray, sigma: np.ndarray) -> np.ndarray:
 
 
 def ddim(schedule: Schedule, steps: int, *, eta: float = 0.0, spacing: Spacing = "trailing") -> Plan:
-    """DDIM (Song et al. 2020, eqs. 12 and 16); eta 0 is deterministic, eta 1 is DDPM's noise.
+    """Return DDIM (Song et al. 2020, eqs. 12 and 16); eta 0 is deterministic, eta 1 is DDPM's noise.
 
     Raises: ValueError for an impossible number of steps or spacing, or eta outside [0, 1].
     """
@@ -56,7 +56,7 @@ def ddim(schedule: Schedule, steps: int, *, eta: float = 0.0, spacing: Spacing =
 
 
 def ddpm(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
-    """DDPM's posterior on the respaced times (Ho et al. 2020, eq. 7; Nichol and Dhariwal 2021)."""
+    """Return DDPM's posterior on the respaced times (Ho et al. 2020, eq. 7; Nichol and Dhariwal 2021)."""
     times = schedule.times(steps, spacing)
     a, s, a2, s2 = _levels(schedule, times)
     ratio = (a / a2) ** 2  # alpha of the respaced chain
@@ -71,7 +71,9 @@ def ddpm(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Pl
 
 
 def consistency(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
-    """Multistep consistency sampling, for distilled networks (Song et al. 2023, algorithm 1; Luo et al. 2023).
+    """Return multistep consistency sampling, for distilled networks.
+
+    It is that of Song et al. (2023, algorithm 1) and Luo et al. (2023).
 
     Each estimate of x0 is taken for the end of the flow; fresh noise brings it to the next level. One step has none.
     """
@@ -81,7 +83,7 @@ def consistency(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing"
 
 
 def euler(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
-    """Euler's method on the probability flow, in k-diffusion's coordinates (Karras et al. 2022, eqs. 1 and 3).
+    """Return Euler's method on the probability flow, in k-diffusion's coordinates (Karras et al. 2022, eqs. 1, 3).
 
     With y = x / alpha and noise n = sigma / alpha the flow is dy/dn = (y - x0) / n. A step to n2,
     y + (n2 - n)(y - x0) / n, times alpha2, is the step of order 1 above: DDIM with eta 0, found in another way. On the
@@ -93,7 +95,7 @@ def euler(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> P
 
 
 def heun(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
-    """Heun's method on the flow that `euler` follows (Karras et al. 2022, algorithm 1): 2 steps - 1 evaluations.
+    """Return Heun's method on the flow that `euler` follows (Karras et al. 2022, algorithm 1): 2 steps - 1 evaluations.
 
     Rows alternate: Euler's prediction y' at n2, then its correction, asked at n2. The correction is
     y + (n2 - n)/2 [(y - x0_prev)/n + (y' - x0)/n2], and as y is (n y' - (n - n2) x0_prev) / n2 it
@@ -119,7 +121,7 @@ def heun(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Pl
 
 
 def dpmpp_1(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
-    """DPM-Solver++ of order 1 (Lu et al. 2022): exact where x0 is constant over a step h of lambda.
+    """Return DPM-Solver++ of order 1 (Lu et al. 2022): exact where x0 is constant over a step h of lambda.
 
     As 1 - e^-h = 1 - alpha sigma2 / (alpha2 sigma), this too is DDIM with eta 0.
     """
@@ -130,7 +132,7 @@ def dpmpp_1(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") ->
 
 
 def dpmpp_2m(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
-    """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2), with first and last step of order 1."""
+    """Return DPM-Solver++(2M) (Lu et al. 2022, algorithm 2), with first and last step of order 1."""
     times = schedule.times(steps, spacing)
     a, s, a2, s2 = _levels(schedule, times)
     h = _log_snr(a2, s2) - _log_snr(a, s)
@@ -146,7 +148,7 @@ def _second_order(c: np.ndarray, h: np.ndarray) -> np.ndarray:
 
 
 def dpmpp_2m_sde(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
-    """SDE-DPM-Solver++(2M): 2M on the diffusion that adds fresh noise at every step.
+    """Return SDE-DPM-Solver++(2M): 2M on the diffusion that adds fresh noise at every step.
 
     Its first and last step are of order 1 (Lu et al. 2022, app. D; k-diffusion's "dpmpp_2m_sde", midpoint, eta 1).
     """
@@ -159,7 +161,9 @@ def dpmpp_2m_sde(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing
 
 
 def dpmpp_3m(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing", exact: bool = False) -> Plan:
-    """DPM-Solver++(3M) (Lu et al. 2022, section 4): x0 as a parabola in lambda through the last three estimates.
+    """Return DPM-Solver++(3M) (Lu et al. 2022, section 4).
+
+    It takes x0 for a parabola in lambda through the last three estimates.
 
     e^lambda is integrated against the parabola. Its coefficients come from Newton's differences in units of h,
     d = (x0 - x0_prev) / r and d_prev = (x0_prev - x0_prev2) / r_prev. The authors' code, diffusers and k-diffusion
@@ -184,7 +188,7 @@ def dpmpp_3m(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing", e
 
 
 def unipc(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
-    """UniPC of order 2 with B(h) = e^h - 1 (Zhao et al. 2023, algorithms 1 and 2, "bh2").
+    """Return UniPC of order 2 with B(h) = e^h - 1 (Zhao et al. 2023, algorithms 1 and 2, "bh2").
 
     Its predictor is 2M. Its corrector goes back to where a step began once the network has been asked at the step's
     end: with d = x0 - x0_prev and d_prev = x0_prev - x0_prev2 the step's k d_prev becomes c (p d_prev / r + q d). Both
@@ -210,7 +214,7 @@ def unipc(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> P
 
 
 def dpmpp_2s(schedule: Schedule, steps: int, *, spacing: Spacing = "trailing") -> Plan:
-    """DPM-Solver++(2S) (Lu et al. 2022, algorithm 1): `steps` evaluations, two to each step of order 2.
+    """Return DPM-Solver++(2S) (Lu et al. 2022, algorithm 1): `steps` evaluations, two to each step of order 2.
 
     The grid's times are taken two by two: a step goes from time i - 1 to i + 1 and asks again on the way,
     at time i. In its second row x starts from the prediction there; with x = (x_i - c_{i-1} x0_prev)

@@ -156,8 +156,8 @@ def guidance_in_two_dimensions(steps: int = 50) -> alt.LayerChart:
         for s in SCALES
     }
     where, t = LOOK
-    x, at = np.array(where, np.float32)[None, None, None], np.full(1, t)
-    answer = lambda net, context: np.asarray(net(x, at, 0.0, 1.0, context))[0, 0, 0]
+    x, at = jax.device_put((np.array(where, np.float32)[None, None, None], np.full(1, t)))
+    answer = lambda net, context: np.asarray(net(x, at, 0.0, 1.0, jax.device_put(context)))[0, 0, 0]
     net = jax.jit(denoiser(Mixture(schedule)))  # one program in place of one for each operation
     plain, captioned = (answer(net, context) for context in (none[:1], words[:1]))
     pushed = {s: answer(guided(net, none[:1], s), words[:1]) for s in SCALES}

@@ -50,6 +50,7 @@ class Measured(Estimate):
         return cls.of(value, se, len(influences[0])).remembering(influences)
 
     def remembering(self, influences: tuple[np.ndarray, ...]) -> Measured:
+        """Return the estimate itself, with these influences kept in it."""
         self.influences = influences
         return self
 

@@ -97,8 +97,8 @@ def read_captions(
             f"{extracted.place}: {len(captions)} captions for {len(extracted)} pictures; a CLIP score needs one a "
             "picture: in metadata.jsonl, in .txt files beside them, or in a column named text."
         )
-    folder, told = extracted.features.folder, hashlib.blake2b(repr(captions).encode(), digest_size=4).hexdigest()
-    name = f"{TEXTS}-{told}"
+    folder, digest = extracted.features.folder, hashlib.blake2b(repr(captions).encode(), digest_size=4).hexdigest()
+    name = f"{TEXTS}-{digest}"
     for start in range(_done(folder, name, len(captions)), len(captions), PART):
         write_part(folder, name, start // PART, extractor.text(tokens(captions[start : start + PART])))
     texts = StoredFeatures(folder=folder, name=name, n=len(captions), d=extractor.dimension)

@@ -69,9 +69,12 @@ def same_width(x: Features, width: int) -> None:
         )
 
 
-def blocks(x: Features) -> list[slice]:
-    """Return the rows to look at together: all of an array, a block at a time of what lies on a disk."""
-    step = BLOCK if isinstance(x, StoredFeatures) else max(len(x), 1)
+def blocks(x: Features, most: int | None = None) -> list[slice]:
+    """Return the rows to look at together: all of an array, a block at a time of what lies on a disk.
+
+    most: rows of a block, of an array too; None: as above.
+    """
+    step = most or (BLOCK if isinstance(x, StoredFeatures) else max(len(x), 1))
     return [slice(begin, begin + step) for begin in range(0, len(x), step)]
 
 

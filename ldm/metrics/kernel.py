@@ -24,7 +24,7 @@ import numpy as np
 import scipy
 
 from ldm.metrics.estimate import Estimate, Measured
-from ldm.metrics.features import checked, same_width, unit
+from ldm.metrics.features import blocks, checked, same_width, unit
 from ldm.metrics.stored import Features
 
 BLOCK = 2048  # rows and columns of the kernel matrix held at once: 32 MB
@@ -141,8 +141,8 @@ def _distance(x: Features, real: Sample, kernel: Kernel) -> Measured:
     y = real.checked
     same_width(x, y.shape[1])
     of_x, of_y, total = np.zeros(len(x)), np.zeros(len(y)), 0.0
-    for rows in _blocks(x):
-        for columns in _blocks(y):
+    for rows in blocks(x, BLOCK):
+        for columns in blocks(y, BLOCK):
             block = kernel(x[rows], y[columns])
             of_x[rows] += block.sum(1)
             of_y[columns] += block.sum(0)
@@ -155,17 +155,12 @@ def _distance(x: Features, real: Sample, kernel: Kernel) -> Measured:
 
 def _mean_with_others(kernel: Kernel, x: Features) -> np.ndarray:
     """Return the mean kernel of each with all others, (n,); a kernel is symmetric, so each pair is asked once."""
-    sums, blocks = np.zeros(len(x)), _blocks(x)
-    for i, rows in enumerate(blocks):
+    sums, parts = np.zeros(len(x)), blocks(x, BLOCK)
+    for i, rows in enumerate(parts):
         block = kernel(x[rows], x[rows])
         sums[rows] += block.sum(1) - block.diagonal()
-        for columns in blocks[i + 1 :]:
+        for columns in parts[i + 1 :]:
             block = kernel(x[rows], x[columns])
             sums[rows] += block.sum(1)
             sums[columns] += block.sum(0)
     return sums / (len(x) - 1)
-
-
-def _blocks(x: Features) -> list[slice]:
-    """Return the rows to look at together: of an array, too (`features.blocks` takes it whole), for memory's sake."""
-    return [slice(begin, begin + BLOCK) for begin in range(0, len(x), BLOCK)]

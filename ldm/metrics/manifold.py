@@ -86,7 +86,7 @@ def manifold(fake: Features, real: Features, *, k: int = 5) -> Manifold:
 
 
 def _jackknife(value: float, loss: np.ndarray) -> Measured:
-    """`loss` (n,): how much the value falls without each image (Tukey 1958)."""
+    """Return the value with its jackknife; `loss` (n,): how much it falls without each image (Tukey 1958)."""
     return Measured.by(value, (len(loss) - 1) * (loss - loss.mean()))
 
 

@@ -47,7 +47,7 @@ def _windows(x: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, "n h2 w2"]:
 
 
 def _checked(a: Images, b: Images) -> tuple[Float[np.ndarray, "n h w 3"], Float[np.ndarray, "n h w 3"]]:
-    """Raises: ValueError, one sentence."""
+    """Return both in float32. Raises: ValueError, one sentence, for what is no two times uint8 of one shape."""
     if a.shape != b.shape or a.ndim != 4 or a.shape[3] != 3 or a.dtype != np.uint8 or b.dtype != np.uint8:
         raise ValueError(
             f"got {a.dtype} of shape {a.shape} and {b.dtype} of shape {b.shape}; give two times uint8 (n, h, w, 3)."

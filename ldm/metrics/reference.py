@@ -81,16 +81,17 @@ def read(path: Path, protocol: str) -> Reference:
     if path.suffix == ".npz":
         return _of_others(path)
     arrays = weights.load(path)
-    told = weights.metadata(path).get("statistics")
-    if not told or not {"mean", "covariance", "features"} <= arrays.keys():
+    facts = weights.metadata(path).get("statistics")
+    if not facts or not {"mean", "covariance", "features"} <= arrays.keys():
         raise ValueError(f"{path} holds no statistics of pictures; give a file that --save-statistics wrote.")
-    if told["network"] != protocol:
+    if facts["network"] != protocol:
         raise ValueError(
-            f"{path} was made by {told['network']}, and not by {protocol}: their distances are not comparable; make it "
-            "again with this network, or choose the other."
+            f"{path} was made by {facts['network']}, and not by {protocol}: their distances are not comparable; make "
+            "it again with this network, or choose the other."
         )
-    given = Gaussian(n=told["n"], mean=arrays["mean"], covariance=arrays["covariance"])
-    return Reference(place=told["place"], images=told["images"], n=told["n"], given=given, features=arrays["features"])
+    given = Gaussian(n=facts["n"], mean=arrays["mean"], covariance=arrays["covariance"])
+    known = {name: facts[name] for name in ("place", "images", "n")}
+    return Reference(**known, given=given, features=arrays["features"])
 
 
 def _of_others(path: Path) -> Reference:

@@ -31,9 +31,9 @@ def mean_difference(values_a: np.ndarray, values_b: np.ndarray) -> Estimate:
     a, b = checked_scores(values_a), checked_scores(values_b)
     if len(a) != len(b):
         raise ValueError(f"got {len(a)} and {len(b)} scores; a paired difference needs as many.")
-    n, value = len(a), float((a - b).mean())
     if np.asarray(values_a).dtype != bool or np.asarray(values_b).dtype != bool:
-        return Measured.by(value, a - b - value)
+        return mean(a - b)
+    n, value = len(a), float((a - b).mean())
     wins, losses = (np.sum(a > b) + 1) / (n + 2), (np.sum(a < b) + 1) / (n + 2)
     half = Z * np.sqrt((wins + losses - (wins - losses) ** 2) / (n + 2))
     middle = wins - losses

@@ -70,7 +70,7 @@ class StoredFeatures:
 Features: TypeAlias = np.ndarray | StoredFeatures  # (n, d)
 
 
-def part_of(folder: Path, name: str, number: int) -> Path:
+def part_of(folder: Path, name: str, number: int | np.integer) -> Path:
     """Return the file of a part."""
     return folder / f"{name}-{number:06d}.npy"
 

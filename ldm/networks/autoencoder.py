@@ -24,7 +24,7 @@ from ldm.networks.autoencoder_config import AutoencoderConfig
 from ldm.networks.batched import in_batches
 from ldm.networks.initial import KeySource
 from ldm.networks.layers import AnyArray, Attention, Conv, Downsample, GroupNorm, ResBlock, Upsample
-from ldm.networks.structure import Params, abstract, merge
+from ldm.networks.structure import Params, Structure, abstract, merge
 
 
 def fold(x: Float[AnyArray, "b h w c"], patch: int) -> Float[AnyArray, "b h2 w2 c2"]:
@@ -54,6 +54,8 @@ class MidAttention(Attention):
 
 
 class Middle(nnx.Module):
+    """Two residual blocks, with self-attention between them where the shape says so."""
+
     def __init__(self, width: int, config: AutoencoderConfig, *, keys: KeySource):
         self.resnets = nnx.List([ResBlock(width, width, 0, config.groups, 1e-6, keys=keys) for _ in range(2)])
         if config.attention:
@@ -88,6 +90,8 @@ class Level(nnx.Module):
 
 
 class Encoder(nnx.Module):
+    """Folded pixels -> mean and log-variance of the latents, one after the other in the channels."""
+
     def __init__(self, config: AutoencoderConfig, *, keys: KeySource):
         channels, last = config.channels, len(config.channels) - 1
         self.conv_in = Conv(3 * config.patch**2, channels[0], keys=keys)
@@ -109,6 +113,8 @@ class Encoder(nnx.Module):
 
 
 class Decoder(nnx.Module):
+    """Latents -> folded pixels."""
+
     def __init__(self, config: AutoencoderConfig, *, keys: KeySource):
         channels = config.channels[::-1]
         last = len(channels) - 1
@@ -146,6 +152,7 @@ class AutoencoderKL(nnx.Module):
         return mean, jnp.clip(logvar, -30.0, 20.0)
 
     def decode(self, z: Float[AnyArray, "b h w z"]) -> Float[Array, "b H W 3"]:
+        """Return the pixels that latents stand for, in [-1, 1] but for what the network misses."""
         return unfold(self.decoder(self.post_quant_conv(z)), self.patch)
 
 
@@ -168,13 +175,13 @@ def to_images(pixels: Float[AnyArray, "b h w 3"]) -> UInt8[Array, "b h w 3"]:
 
 
 @partial(jax.jit, static_argnums=0)
-def encode(structure: nnx.GraphDef, params: Params, images: UInt8[Array, "b H W 3"]) -> Float[Array, "b h w z"]:
+def encode(structure: Structure, params: Params, images: UInt8[Array, "b H W 3"]) -> Float[Array, "b h w z"]:
     """Return the raw latents, not scaled."""
     return merge(structure, params).encode(to_pixels(images))[0]
 
 
 @partial(jax.jit, static_argnums=0)
-def decode(structure: nnx.GraphDef, params: Params, z: Array) -> tuple[UInt8[Array, "b H W 3"], Bool[Array, " b"]]:
+def decode(structure: Structure, params: Params, z: Array) -> tuple[UInt8[Array, "b H W 3"], Bool[Array, " b"]]:
     """Return pictures, and whether each is made of finite numbers: uint8 has no others, and shows them as black."""
     pixels = merge(structure, params).decode(z)
     return to_images(pixels), jnp.isfinite(pixels).all((1, 2, 3))
@@ -188,7 +195,7 @@ class Codec:
     samples; the difference is invisible). `scale` is SD's scaling factor, 1 / std of the raw latents.
     """
 
-    structure: nnx.GraphDef
+    structure: Structure
     params: Params
     scale: float
     factor: int
@@ -199,6 +206,7 @@ class Codec:
         return in_batches(partial(function, self.structure, self.params), x, batch=self.batch)
 
     def encode(self, images: UInt8[AnyArray, "n H W 3"]) -> Float[np.ndarray, "n h w z"]:
+        """Return the latents of pictures, float32, of about zero mean and unit variance."""
         return self._map(encode, np.asarray(images)) * np.float32(self.scale)
 
     def decode(self, latents: Float[AnyArray, "n h w z"]) -> UInt8[np.ndarray, "n H W 3"]:

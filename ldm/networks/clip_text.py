@@ -46,10 +46,6 @@ class ClipTextConfig:
             )
 
 
-VIT_L = ClipTextConfig()
-VIT_H = ClipTextConfig(width=1024, hidden=4096, layers=23, heads=16, activation="gelu")
-
-
 class Embeddings(nnx.Module):
     """Token plus position."""
 

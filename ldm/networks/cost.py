@@ -113,7 +113,7 @@ def unet_stages(
 
 
 def _conv(place: str, size: int, k: int, inputs: int, outputs: int, *, came_from: int | None = None) -> Layer:
-    """A k x k convolution onto a size x size map; from a larger one (`came_from`) by stride 2."""
+    """Return a k x k convolution onto a size x size map; from a larger one (`came_from`) by stride 2."""
     stride, source = (1, size) if came_from is None else (2, came_from)
     taps = sum(0 <= stride * position + tap - k // 2 < source for position in range(size) for tap in range(k))
     params = k * k * inputs * outputs + outputs
@@ -127,12 +127,12 @@ def dense(place: str, rows: int, inputs: int, outputs: int, *, bias: bool = True
 
 
 def _norm(place: str, rows: int, width: int) -> Layer:
-    """GroupNorm or LayerNorm with scale and shift: mean, variance, scaling: about 8 FLOPs each."""
+    """Return a GroupNorm or LayerNorm with scale and shift: mean, variance, scaling: about 8 FLOPs each."""
     return Layer(place, "norm", 2 * width, 8 * rows * width)
 
 
 def _res_block(place: str, size: int, inputs: int, outputs: int, embedding: int) -> Iterator[Layer]:
-    """norm, conv, + time, norm, conv, + input (by a 1 x 1 convolution where the width changes)."""
+    """Yield norm, conv, + time, norm, conv, + input (by a 1 x 1 convolution where the width changes)."""
     pixels = size * size
     yield _norm(place, pixels, inputs)
     yield _conv(place, size, 3, inputs, outputs)
@@ -145,7 +145,7 @@ def _res_block(place: str, size: int, inputs: int, outputs: int, embedding: int)
 
 
 def _transformer(place: str, size: int, width: int, c: int, tokens: int, context: int) -> Iterator[Layer]:
-    """norm, in, self-attention, cross-attention, gated feed-forward (GEGLU, 4x), out."""
+    """Yield norm, in, self-attention, cross-attention, gated feed-forward (GEGLU, 4x), out."""
     pixels = size * size
     yield _norm(place, pixels, width)
     yield _conv(place, size, 1, width, width)
@@ -159,7 +159,7 @@ def _transformer(place: str, size: int, width: int, c: int, tokens: int, context
 
 
 def _attention(place: str, rows: int, keys: int, width: int, heads: int, key_width: int) -> Iterator[Layer]:
-    """LayerNorm, then `rows` queries over `keys` keys, which are made of vectors of `key_width`."""
+    """Yield a LayerNorm, then `rows` queries over `keys` keys, which are made of vectors of `key_width`."""
     yield _norm(place, rows, width)
     yield dense(place, rows, width, width, bias=False)
     yield dense(place, keys, key_width, width, bias=False)

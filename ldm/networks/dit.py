@@ -108,7 +108,7 @@ class DiT(nnx.Module):
     Called as `ldm.networks.unet.UNet` is, so samplers, losses and trainings take either.
 
     Args:
-        config: its shape (`dit_config.small`, `published`, `pixart`).
+        config: its shape (`dit_config.small`, `published`).
         remat: whether training keeps only what goes in and out of each layer (as of `UNet`).
         scan: whether the layers run as one loop over their stacked parameters, which XLA compiles once, or one after
             another.

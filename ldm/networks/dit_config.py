@@ -82,12 +82,6 @@ def published(name: str) -> DiTConfig:
     return DiTConfig(width=width, depth=depth, heads=heads, patch=int(patch), outputs=8, classes=1000)
 
 
-def pixart(context: int = 4096) -> DiTConfig:
-    """Return PixArt-alpha's XL/2 (Chen et al. 2023)."""
-    width, depth, heads = PUBLISHED["XL"]
-    return DiTConfig(width=width, depth=depth, heads=heads, outputs=8, context=context, single=True)
-
-
 def small(width: int, context: int = 128, patch: int = 1, **fields: Any) -> DiTConfig:
     """Return the study's own of a width: heads of 24 channels, and a layer for each 32 channels or part of them.
 

@@ -59,7 +59,7 @@ def dit_layers(config: DiTConfig, size: int, tokens: int = 0) -> Iterator[Layer]
 
 
 def _norm(place: str, rows: int, width: int) -> Layer:
-    """LayerNorm without parameters, and the modulation: mean, variance, scaling, about 8 FLOPs an element, and 3."""
+    """Return a LayerNorm without parameters and its modulation: 8 FLOPs an element (mean, variance, scaling) and 3."""
     return Layer(place, "norm", 0, 11 * rows * width)
 
 
@@ -70,7 +70,7 @@ def _mlp(place: str, rows: int, inputs: int, hidden: int, outputs: int) -> Itera
 
 
 def _attention(place: str, rows: int, keys: int, width: int, heads: int, *, gated: bool) -> Iterator[Layer]:
-    """`rows` queries over `keys` keys; gated: on a normalised input, and added through a gate."""
+    """Yield `rows` queries over `keys` keys; gated: on a normalised input, and added through a gate."""
     if gated:
         yield _norm(place, rows, width)
     yield dense(place, rows, width, width)

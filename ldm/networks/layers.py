@@ -160,7 +160,9 @@ class ResBlock(nnx.Module):
 def attend(
     q: Float[Array, "b n d"], k: Float[Array, "b m d"], v: Float[Array, "b m d"], heads: int, mask: Array | None = None
 ) -> Float[Array, "b n d"]:
-    """softmax(q k' / sqrt(d / heads)) v in each head (Vaswani et al. 2017, eq. 1); no weight where `mask` is False.
+    """Return softmax(q k' / sqrt(d / heads)) v in each head (Vaswani et al. 2017, eq. 1).
+
+    There is no weight where `mask` is False.
 
     The softmax divides last, n x d numbers rather than n x m: XLA's CPU code for the plain formula is up to
     20 times slower on the 256 x 256 scores of 16x16 latents.

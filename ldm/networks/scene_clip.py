@@ -26,7 +26,7 @@ from ldm.networks.autoencoder import fold, to_side
 from ldm.networks.batched import in_batches
 from ldm.networks.initial import KeySource
 from ldm.networks.layers import AnyArray, Conv, GroupNorm, Linear, ResBlock
-from ldm.networks.structure import Params, abstract, merge
+from ldm.networks.structure import Params, Structure, abstract, merge
 from ldm.networks.text import SceneTextTower, TextConfig, described
 from ldm.networks.tokenizer import Tokenizer
 
@@ -87,12 +87,13 @@ class SceneClip(nnx.Module):
 
 
 def normalised(x: Float[Array, "b d"]) -> Float[Array, "b d"]:
+    """Return vectors of length 1 in the same directions."""
     return x * jax.lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + 1e-8)
 
 
 @partial(jax.jit, static_argnums=0)
 def similarities(
-    structure: nnx.GraphDef, params: Params, images: UInt8[Array, "b h w 3"], ids: Int[Array, "b n"]
+    structure: Structure, params: Params, images: UInt8[Array, "b h w 3"], ids: Int[Array, "b n"]
 ) -> Float[Array, " b"]:
     """Return the cosine of each picture's embedding and its caption's."""
     net = merge(structure, params)
@@ -103,7 +104,7 @@ def similarities(
 class Similarity:
     """Pictures and their captions -> how well each fits its own: cosines, (b,), larger is better."""
 
-    structure: nnx.GraphDef
+    structure: Structure
     params: Params
     tokenizer: Tokenizer
     batch: int = 64  # pictures at once: one compilation, whatever their number
@@ -127,14 +128,14 @@ def load_clip(path: Path, text: Path) -> Similarity:
 
     Raises: ValueError, in one sentence, for a file that is missing or broken.
     """
-    told: dict[str, Any] = {}
+    about: dict[str, Any] = {}
     for file, what in ((text, "tower"), (path, "clip")):
         if not (found := weights.metadata(file).get(what)):
             raise ValueError(f"{file} does not describe a {what}; restore it with `git checkout weights`.")
-        told[what] = found
-    if told["clip"]["tower"] != digest(weights.load(text)):
+        about[what] = found
+    if about["clip"]["tower"] != digest(weights.load(text)):
         raise ValueError(f"{path} was trained beside another text tower than {text}; restore both files.")
-    tokenizer, config = described(**told["tower"])
+    tokenizer, config = described(**about["tower"])
     structure, shapes = abstract(lambda keys: SceneClip(config, keys=keys))
     own = weights.load(
         path, {name: like for name, like in shapes.items() if name.startswith(OWN)}, half_to_float32=True

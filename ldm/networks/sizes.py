@@ -31,7 +31,7 @@ def gflops(network: Network, c: int, size: int, tokens: int, context: int) -> fl
 
 
 def norm_cost(network: Network, c: int, size: int, tokens: int, context: int) -> float:
-    """GFLOPs in the paper's unit, the UNet of c = 320 on the same latents, so that all networks share one axis."""
+    """Return GFLOPs in the paper's unit, the UNet of c = 320 on the same latents: all networks share one axis."""
     return gflops(network, c, size, tokens, context) / cost.unet_gflops(cost.REFERENCE, size, tokens, context)
 
 

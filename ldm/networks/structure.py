@@ -39,7 +39,7 @@ def abstract(build: Callable[[KeySource], nnx.Module]) -> tuple[Structure, dict[
 def merge(structure: Structure, params: Params) -> Any:
     """Return the module again; in jit this is free at run time, but for 8-bit weights (`ldm.networks.quantization`)."""
 
-    def steps(path: str) -> tuple:
+    def steps(path: str) -> tuple[Any, ...]:
         return tuple(int(part) if part.isdigit() else part for part in path.split("."))
 
     arrays = dequantized(params)

@@ -25,7 +25,7 @@ from ldm.networks import weights
 from ldm.networks.batched import in_batches
 from ldm.networks.initial import KeySource, normal
 from ldm.networks.layers import Attention, LayerNorm, Linear
-from ldm.networks.structure import Params, abstract, merge, split
+from ldm.networks.structure import Params, Structure, abstract, merge, split
 from ldm.networks.tokenizer import FIRST_WORD, PAD, Tokenizer, Tokenizes
 
 
@@ -94,7 +94,7 @@ class SceneTextTower(nnx.Module):
 
 
 @partial(jax.jit, static_argnums=0)
-def _encode(structure: nnx.GraphDef, params: Params, ids: Int[Array, "b n"]) -> Float[Array, "b n d"]:
+def _encode(structure: Structure, params: Params, ids: Int[Array, "b n"]) -> Float[Array, "b n d"]:
     return merge(structure, params)(ids)
 
 
@@ -102,7 +102,7 @@ def _encode(structure: nnx.GraphDef, params: Params, ids: Int[Array, "b n"]) -> 
 class TextEncoder:
     """Captions -> context, float32 (n, length, width), of about unit variance."""
 
-    structure: nnx.GraphDef
+    structure: Structure
     params: Params
     tokenizer: Tokenizes
     width: int

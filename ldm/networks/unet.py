@@ -49,6 +49,7 @@ class Middle(nnx.Module):
 
 
 def attention(width: int, c: int, context: int, heads: int, keys: KeySource) -> SpatialTransformer:
+    """Return the attention of a level of this width, in a UNet of base filter count c."""
     return SpatialTransformer(width, context, heads, groups(c), keys=keys)
 
 

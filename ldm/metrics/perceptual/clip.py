@@ -87,6 +87,7 @@ class Vision(nnx.Module):
 
 
 def unit(x: Float[Array, "b d"]) -> Float[Array, "b d"]:
+    """Return vectors of length 1 in the same directions."""
     return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
 
 

@@ -28,7 +28,7 @@ class Detections:
     """What the detector says of n pictures: logits, of `labels`' entries in their order."""
 
     labels: Labels
-    cells: Float[np.ndarray, "n 8 8 1+objects"]  # the first is for background
+    cells: Float[np.ndarray, "n 8 8 answers"]  # the first is for background, then one an object
     style: Float[np.ndarray, "n styles"]
     kind: Float[np.ndarray, "n kinds"]
     colours: Float[np.ndarray, "n colours"]  # of the background, one or two, in no order
@@ -45,10 +45,10 @@ def described(path: str | Path) -> tuple[Labels, int]:
 
     Raises: ValueError, in one sentence, for a file that is missing, broken or no detector's.
     """
-    told = weights.metadata(path).get("detector")
-    if not told:
+    facts = weights.metadata(path).get("detector")
+    if not facts:
         raise ValueError(f"{path} does not describe a detector; restore it with `git checkout weights`.")
-    return Labels(**{name: tuple(known) for name, known in told["labels"].items()}), told["side"]
+    return Labels(**{name: tuple(known) for name, known in facts["labels"].items()}), facts["side"]
 
 
 def protocol(side: int) -> str:

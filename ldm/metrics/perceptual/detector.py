@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +26,7 @@ from ldm.networks.autoencoder import fold, to_side
 from ldm.networks.batched import in_batches
 from ldm.networks.initial import KeySource
 from ldm.networks.layers import Conv, Downsample, GroupNorm, Linear, ResBlock
-from ldm.networks.structure import Params, abstract, merge, split
+from ldm.networks.structure import Params, Structure, abstract, merge, split
 
 
 class Detector(nnx.Module):
@@ -56,16 +57,18 @@ class Detector(nnx.Module):
         self.colour = Linear(16 * width, len(labels.colours), keys=keys)
 
     def features(self, pixels: Float[Array, "b side side 3"]) -> Float[Array, "b 8 8 f"]:
+        """Return what the last layer sees in each of the 8 x 8 cells of pixels in [-1, 1]."""
         x = self.conv_in(fold(pixels, self.patch))
         for block in self.blocks:
             x = block(x)
         return nnx.silu(self.conv_out(nnx.silu(self.norm(x))))
 
-    def pooled(self, features: Float[Array, "b 8 8 f"]) -> Float[Array, "b 2f"]:
+    def pooled(self, features: Float[Array, "b 8 8 f"]) -> Float[Array, "b 2*f"]:
         """Return the mean and spread over the cells: what there is, and how unevenly."""
         return jnp.concatenate([features.mean((1, 2)), jnp.sqrt(features.var((1, 2)) + 1e-4)], -1)
 
     def answers(self, features: Float[Array, "b 8 8 f"]) -> dict[str, Array]:
+        """Return logits, as `Detections` has them, of what each cell and the whole picture show."""
         pooled = self.pooled(features)
         return {
             "cells": self.cell(features),
@@ -76,7 +79,7 @@ class Detector(nnx.Module):
 
 
 @partial(jax.jit, static_argnums=0)
-def _look(structure: nnx.GraphDef, params: Params, images: Array) -> tuple[Array, dict[str, Array]]:
+def _look(structure: Structure, params: Params, images: Array) -> tuple[Array, dict[str, Array]]:
     net = merge(structure, params)
     with jax.default_matmul_precision("highest"):  # as `network.exactly`
         features = net.features(to_side(images, net.patch * 32))
@@ -90,7 +93,7 @@ class SceneNetwork:
     `network(images)` and `network.features(images)` are the features of FD-scene and KID-scene.
     """
 
-    structure: nnx.GraphDef
+    structure: Structure
     params: Params
     labels: Labels
     side: int
@@ -106,8 +109,8 @@ class SceneNetwork:
     def look(self, images: UInt8[np.ndarray, "n h w 3"]) -> tuple[Float[np.ndarray, "n 512"], Detections]:
         """Return features and detections at one go. Raises: ValueError if these are no uint8 images."""
         images = check(images, "The detector")
-        features, told = in_batches(partial(_look, self.structure, self.params), images, batch=self.batch)
-        return features, Detections(labels=self.labels, **told)
+        features, answers = in_batches(partial(_look, self.structure, self.params), images, batch=self.batch)
+        return features, Detections(labels=self.labels, **answers)
 
     def features(self, images: UInt8[np.ndarray, "n h w 3"]) -> Float[np.ndarray, "n 512"]:
         """Return the mean and spread of the last layer. Raises: ValueError if these are no uint8 images."""
@@ -141,6 +144,6 @@ def load_detector(path: str | Path) -> SceneNetwork:
     return SceneNetwork(structure=structure, params=placed, labels=labels, side=side)
 
 
-def accuracy(path: str | Path) -> dict[str, float]:
-    """Return how often the shipped detector is right about real scenes: a ceiling for generated ones."""
+def accuracy(path: str | Path) -> dict[str, Any]:
+    """Return how often the shipped detector is right about real scenes, by split: a ceiling for generated ones."""
     return weights.metadata(path)["accuracy"]

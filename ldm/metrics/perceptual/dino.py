@@ -60,6 +60,8 @@ VIT_L_14 = DinoConfig(
 
 
 class Projection(nnx.Module):
+    """The patches' projection, a level deeper for the published names' sake."""
+
     def __init__(self, config: DinoConfig, *, keys: KeySource):
         self.projection = Patches(config.patch, config.width, bias=True, keys=keys)
 

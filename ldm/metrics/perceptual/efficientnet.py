@@ -20,10 +20,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
-from safetensors.numpy import load_file
 
 from ldm.metrics.perceptual.efficientnet_card import DIMENSION, SIDE, TRAINED, protocol
 from ldm.metrics.perceptual.network import check, in_batches
+from ldm.networks.weights import load
 
 STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)  # one for each of the 16 blocks
 
@@ -155,20 +155,14 @@ class EfficientNet:
 
 
 def load_efficientnet(path: str | Path = TRAINED, *, side: int = SIDE) -> EfficientNet:
-    """Return the network with its shipped weights, in float32; `side` is the resolution it looks at."""
+    """Return the network with its shipped weights, in float32; `side` is the resolution it looks at.
+
+    Raises: ValueError, one sentence, for a file that is missing or broken, and for a side below 32.
+    """
     if side < 32:
         raise ValueError(f"side is {side}, expected at least 32 pixels; 160 is the study's.")
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(
-            f"{path} does not exist; weights/efficientnet_lite0.safetensors ships "
-            "with the repository, so restore it with `git checkout weights`."
-        )
     try:
-        flat = load_file(path)
-    except Exception as error:
-        raise ValueError(
-            f"{path} is not a complete safetensors file ({error}); restore it with `git checkout weights`."
-        ) from error
-    weights = {name: jax.device_put(array.astype(np.float32)) for name, array in flat.items()}
-    return EfficientNet(weights=weights, side=side)
+        arrays = load(path, half_to_float32=True)
+    except ValueError as error:
+        raise ValueError(f"{str(error)[:-1]}, or restore the shipped one with `git checkout weights`.") from error
+    return EfficientNet(weights=jax.device_put(arrays), side=side)

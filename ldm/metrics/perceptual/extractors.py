@@ -50,7 +50,7 @@ class Extractor:
         """Return a picture as the network is shown it."""
         return self.resizer.on_host(image, self.side)
 
-    def features(self, images: Sequence[UInt8[np.ndarray, "h w 3"]]) -> Float[np.ndarray, "n d"]:
+    def features(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> Float[np.ndarray, "n d"]:
         """Return features of pictures of any shapes."""
         return self.look(np.stack([self.seen(image) for image in images]))
 

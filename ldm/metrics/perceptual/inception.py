@@ -55,7 +55,7 @@ WIDE, TALL = (1, 7), (7, 1)
 
 
 def block_a(pool: int) -> list[Branch]:
-    """35 x 35: 1x1, 5x5, two 3x3, and the pool's projection to `pool` channels."""
+    """Return the branches at 35 x 35: 1x1, 5x5, two 3x3, and the pool's projection to `pool` channels."""
     return [
         Branch((Spec("branch1x1", 64),)),
         Branch((Spec("branch5x5_1", 48), Spec("branch5x5_2", 64, (5, 5)))),
@@ -65,7 +65,7 @@ def block_a(pool: int) -> list[Branch]:
 
 
 def block_b() -> list[Branch]:
-    """35 x 35 to 17 x 17."""
+    """Return the branches from 35 x 35 to 17 x 17."""
     return [
         Branch((Spec("branch3x3", 384, (3, 3), 2, True),)),
         Branch(
@@ -79,7 +79,7 @@ def block_b() -> list[Branch]:
 
 
 def block_c(width: int) -> list[Branch]:
-    """17 x 17: 7x7 as 1x7 and 7x1, once and twice."""
+    """Return the branches at 17 x 17: 7x7 as 1x7 and 7x1, once and twice."""
     return [
         Branch((Spec("branch1x1", 192),)),
         Branch((Spec("branch7x7_1", width), Spec("branch7x7_2", width, WIDE), Spec("branch7x7_3", 192, TALL))),
@@ -97,7 +97,7 @@ def block_c(width: int) -> list[Branch]:
 
 
 def block_d() -> list[Branch]:
-    """17 x 17 to 8 x 8."""
+    """Return the branches from 17 x 17 to 8 x 8."""
     return [
         Branch((Spec("branch3x3_1", 192), Spec("branch3x3_2", 320, (3, 3), 2, True))),
         Branch(
@@ -112,7 +112,7 @@ def block_d() -> list[Branch]:
 
 
 def block_e() -> list[Branch]:
-    """8 x 8: 3x3 as 1x3 beside 3x1."""
+    """Return the branches at 8 x 8: 3x3 as 1x3 beside 3x1."""
     fork = lambda name: (Spec(f"{name}a", 384, (1, 3)), Spec(f"{name}b", 384, (3, 1)))
     return [
         Branch((Spec("branch1x1", 320),)),
@@ -123,6 +123,8 @@ def block_e() -> list[Branch]:
 
 
 class Kernel(nnx.Module):
+    """The weights of a convolution, a level deeper for the published names' sake."""
+
     def __init__(self, inputs: int, spec: Spec, *, keys: KeySource):
         h, w = spec.kernel
         self.weight = nnx.Param(torch_default(keys(), (h, w, inputs, spec.width), h * w * inputs))

@@ -73,6 +73,8 @@ TRUNKS = {
 
 
 class Convolution(nnx.Module):
+    """A layer of the trunk: maximum pooling where there is any, convolution, ReLU."""
+
     def __init__(self, inputs: int, layer: Layer, *, keys: KeySource):
         fan_in = inputs * layer.kernel**2
         self.layer = layer
@@ -119,6 +121,7 @@ class Heads(nnx.Module):
 
 
 def pixels(images: UInt8[Array, "n h w 3"]) -> Float[Array, "n h w 3"]:
+    """Return pictures as the trunk is shown them, normalised."""
     return (images.astype(jnp.float32) / 127.5 - 1 - jnp.array(MEAN)) / jnp.array(STD)
 
 

@@ -21,11 +21,13 @@ from jaxtyping import Array, Float, UInt8
 from ldm.data.resample import Matrix, cubic, pick, smooth, triangle
 
 COLUMNS, ROWS = "nhwc,vw->nhvc", "nhwc,uh->nuwc"
-Matrices = tuple[Matrix, Matrix]  # for the rows of a picture, and for its columns
+Rows = Float[np.ndarray, "side h"]
+Columns = Float[np.ndarray, "side w"]
+Matrices = tuple[Rows, Columns]  # for the rows of a picture, and for its columns
 BITS = 22  # behind the point of PIL's integer weights
 
 
-def resample(images: UInt8[Array, "n h w 3"], rows: Matrix, columns: Matrix) -> Float[Array, "n h2 w2 3"]:
+def resample(images: UInt8[Array, "n h w 3"], rows: Rows, columns: Columns) -> Float[Array, "n side side 3"]:
     """Return rows x image x columns^T in float32, first along the width, clipped to [0, 255]."""
     x = images.astype(jnp.float32)
     for axis, matrix in ((COLUMNS, columns), (ROWS, rows)):
@@ -33,7 +35,7 @@ def resample(images: UInt8[Array, "n h w 3"], rows: Matrix, columns: Matrix) -> 
     return x.clip(0, 255)
 
 
-def resample_levels(images: UInt8[Array, "n h w 3"], rows: Matrix, columns: Matrix) -> Float[Array, "n h2 w2 3"]:
+def resample_levels(images: UInt8[Array, "n h w 3"], rows: Rows, columns: Columns) -> Float[Array, "n side side 3"]:
     """Resample 8-bit pictures as PIL does: in integers, and to whole levels after each of the two products.
 
     Pillow 13 begins with the height where that shrinks much more than the width, which moves such pictures

@@ -28,6 +28,7 @@ def pool(
 
 
 def max_pool(x: Float[Array, "n h w c"], stride: int, padding: str) -> Array:
+    """Return the largest of 3 x 3 values."""
     return pool(x, stride, padding, jnp.maximum, -jnp.inf)
 
 
