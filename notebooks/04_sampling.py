@@ -10,9 +10,11 @@
 # # Sampling: which size, how many steps, which guidance?
 
 # %% [markdown] tags=["recorded"]
-# **In short.** At the cost of two steps of the largest model a smaller one is surely better by FD-scene and KID. At
-# three and more nothing is sure by any metric. At equal steps c = 24 and c = 32 score almost alike by FD-scene,
-# although c = 32 costs 1.7 times as much; by KID and alignment c = 24 is behind. Trainings of one size differ, too.
+# **In short.** At the cost of two steps of the largest model a smaller one is surely better by all three metrics. At
+# three and more nothing is sure by FD-scene and alignment; by KID the largest surely wins at nearly all budgets of
+# eight steps and more. At equal steps c = 24 and c = 32 score almost alike by FD-scene, although c = 32 costs 1.7 times
+# as much; by KID and alignment c = 24 is behind. Trainings of one size differ, too: those of c = 16 by a fifth, by
+# FD-scene from eight steps on.
 
 # %% [markdown]
 # **The question.** A budget for one picture is given. Is it better spent on a few steps of a large model or on

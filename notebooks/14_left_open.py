@@ -12,7 +12,7 @@
 # %% [markdown] tags=["recorded"]
 # **In short.** The less a caption says, the more steps pay. Eight are enough for the largest model where it says
 # everything, and 32 are not too many where it says nothing. At two steps of the largest a smaller one wins at every
-# level, by all but one of six comparisons. These numbers of steps are without a budget: within one, fewer steps of a
+# level, by both distances. These numbers of steps are without a budget: within one, fewer steps of a
 # larger size are better ([the rule](00_answer.ipynb)).
 
 # %% [markdown]
@@ -66,20 +66,19 @@ asked = (metric, also)
 display(*charts.by_setting(found, lambda rows: [charts.answer(rows, m, levels, store.influences) for m in asked]))
 
 # %% [markdown] tags=["recorded"]
-# In the results of this book, where the noise is predicted, at two steps of the largest model a smaller one wins by all
-# comparisons but one: by FD, where the caption says some, it is open here, and sure in [the chapter on
-# sampling](04_sampling.ipynb), where sizes have more step counts. At four steps it still wins by FD where the caption
-# says nothing; by KID the largest does there, and where everything is said. Between two and four steps, and between
-# four and eight, the largest leaves a part of the budget unspent on this page, since no step count between is asked,
-# and c = 24 may spend it: so smaller ones win at three at every level, and at five to seven where everything is said.
-# Drawn in three steps, where the caption says some, c = 32 is not told apart from them. From four on nothing is sure
-# there.
+# In the results of this book, where the noise is predicted, at two steps of the largest model a smaller one wins by both
+# distances at every level. At four steps it still wins by FD where the caption says nothing; by KID the largest does
+# there, and where everything is said. Between two and four steps, and between four and eight, the largest leaves a part
+# of the budget unspent on this page, since no step count between is asked, and c = 24 may spend it: so smaller ones win
+# at three at every level, and at five to seven where everything is said. Drawn in three steps, where the caption says
+# some, c = 32 is not told apart from them ([sampling](04_sampling.ipynb), where sizes have more step counts). From four
+# on nothing is sure there by FD, and by KID the largest wins at most budgets of eight and more.
 #
 # The number of useful steps depends on the level more than the winner does: eight are enough for the largest model
 # where the caption says everything, 16 to 32 where it says some, and 32, the end of the grid, where it says nothing.
 # With v only c = 8 and 16 have rows, of captions that say some or nothing, and c = 8 hardly ever wins; the last part of
-# this page compares the settings. The comparisons pool the trainings of a size, of which c = 8 with the noise has three
-# for captions that say some; all else was trained once.
+# this page compares the settings. The comparisons pool the trainings of a size, of which c = 8 and 16 with the noise
+# have three for captions that say some; all else was trained once.
 
 # %% [markdown]
 # ## One caption, said more and less
@@ -159,7 +158,7 @@ display(
 
 # %% [markdown] tags=["recorded"]
 # In the results of this book, the second setting takes the smaller model's budgets away. Where the caption says some, c
-# = 8 surely wins by KID at three steps of c = 16 with the noise (two are open), and nowhere with v; by FD c = 16 wins
+# = 8 surely wins by KID at two and three steps of c = 16 with the noise, and nowhere with v; by FD c = 16 wins
 # everywhere with v, and with the noise two to three steps are open. Where the caption says nothing, c = 8 wins at fewer
 # budgets by FD with v, and at none by KID. One likely reason: with v fewer steps are needed, so the larger model loses
 # less at its fewest. What the times do alone is asked in [confounders](a3_confounders.ipynb). After many steps the
