@@ -66,13 +66,13 @@ asked = (metric, also)
 display(*charts.by_setting(found, lambda rows: [charts.answer(rows, m, levels, store.influences) for m in asked]))
 
 # %% [markdown] tags=["recorded"]
-# In the results of this book, where the noise is predicted, at two steps of the largest model a smaller one wins by both
-# distances at every level. At four steps it still wins by FD where the caption says nothing; by KID the largest does
-# there, and where everything is said. Between two and four steps, and between four and eight, the largest leaves a part
-# of the budget unspent on this page, since no step count between is asked, and c = 24 may spend it: so smaller ones win
-# at three at every level, and at five to seven where everything is said. Drawn in three steps, where the caption says
-# some, c = 32 is not told apart from them ([sampling](04_sampling.ipynb), where sizes have more step counts). From four
-# on nothing is sure there by FD, and by KID the largest wins at most budgets of eight and more.
+# In the results of this book, where the noise is predicted, at two steps of the largest model a smaller one wins by
+# both distances at every level. At four steps it still wins by FD where the caption says nothing; by KID the largest
+# does there, and where everything is said. Between two and four steps, and between four and eight, the largest leaves a
+# part of the budget unspent on this page, since no step count between is asked, and c = 24 may spend it: so smaller
+# ones win at three at every level, and at five to seven where everything is said. Drawn in three steps, where the
+# caption says some, c = 32 is not told apart from them ([sampling](04_sampling.ipynb), where sizes have more step
+# counts). From four on nothing is sure there by FD, and by KID the largest wins at most budgets of eight and more.
 #
 # The number of useful steps depends on the level more than the winner does: eight are enough for the largest model
 # where the caption says everything, 16 to 32 where it says some, and 32, the end of the grid, where it says nothing.
