@@ -44,7 +44,7 @@ def kept(store: Store, key: str) -> np.ndarray:
     path = store.file(key, "strip.webp")
     if path is None:
         raise ValueError(
-            f"The pictures of cell {key} are missing: run the cell again, or restore results/files. The repository keeps"
+            f"The pictures of cell {key} are missing: run the cell, or restore results/files. The repository keeps"
             " those alone that a chapter shows; of the first edition, a checkout before 2026-11-28 has all."
         )
     strip = np.asarray(Image.open(io.BytesIO(path.read_bytes())).convert("RGB"))
