@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from ldm.statistics import verdicts
+from ldm.statistics.bootstrap import lower_is_better
 from ldm.statistics.contest import COUNTED, agreement, contest, stretches
-from ldm.statistics.evidence import Evidence, training_scatter
+from ldm.statistics.evidence import Evidence, scatter_by_steps, training_scatter
 from tests.synthetic import STEP_COST, sampling
 
 STEPS = (1, 2, 4, 8, 16, 32)
@@ -188,3 +189,29 @@ def test_a_scatter_known_from_two_trainings_widens_the_band_and_leaves_the_advan
     assert found.advantage[-1] == pytest.approx((big - small) / big)
     once = contest(Evidence.of(twice[twice["seed"] == 0], "kid_effnet", influences))
     assert found.hi[-1] - found.lo[-1] > 3 * (once.hi[-1] - once.lo[-1])
+
+
+def test_scatter_by_steps_is_that_of_the_best_settings_and_widens_where_trainings_differ():
+    """Trainings differ by nothing in one step and by a tenth from two on; with guidance values are large and alike."""
+    value = lambda c, steps, guidance: 100.0 if guidance == 1 else 1000.0
+    rows, influences = trained(value, 3, 0.0, se=1e-6, steps=STEPS, guidance=(1.0, 2.0))
+    off = {seed: 1 + 0.1 * (seed - 1) for seed in range(3)}
+    moved = rows["seed"].map(off).where((rows["steps"] > 1) & (rows["guidance"] == 1), 1.0)
+    for name in ("value", "lo", "hi"):
+        rows[name] = rows[name] * moved
+    known = scatter_by_steps(lower_is_better(rows, "kid_effnet"))
+    assert known[1] == pytest.approx(0, abs=1e-6)
+    assert [known[steps] for steps in STEPS[1:]] == pytest.approx([0.1] * 5, rel=1e-3)
+    rule, steps, none = (Evidence.of(rows, "kid_effnet", influences, luck=luck) for luck in ("one", "steps", "none"))
+    assert rule.scatter.sd < 0.02 and "0.0% to 10.0%" in steps.spread and none.scatter is None
+    width = lambda evidence, steps: float(np.mean(evidence.sd(evidence.replicates)[evidence.rows["steps"] == steps]))
+    assert width(steps, 8) > 3 * width(rule, 8) > width(none, 8) and width(steps, 1) < 0.01
+    assert verdicts.f3(rows, "kid_effnet", influences, luck="none").effect.n == rows["n"].min()
+
+
+def test_scatter_by_steps_leaves_out_sizes_with_one_training():
+    rows, _ = trained(crossing, 2, 0.2, steps=STEPS, guidance=(1.0,))
+    rows = lower_is_better(rows, "kid_effnet")
+    twice, eight = rows[(rows["seed"] == 0) | (rows["size"] == 8)], rows[rows["size"] == 8]
+    assert scatter_by_steps(twice) == scatter_by_steps(eight)
+    assert scatter_by_steps(rows[rows["seed"] == 0]) == {}

@@ -4,15 +4,16 @@ A value moves for two reasons: other captions and noise might have been drawn, a
 trained from another seed. Replicates hold both. The first comes from the pictures' influences, which all settings share
 (`ldm.statistics.bootstrap`). The second is one number for each model and replicate, shared by all settings of a model,
 as if a lucky training were lucky at every step count. That is a simplification (`book/protocol.md`): it is right for
-comparisons of models, and says nothing of comparisons of settings within one.
+comparisons of models, and says nothing of comparisons of settings within one. How large it is at each step count can be
+asked instead (`LUCK`), to see what an answer owes to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,11 +31,23 @@ SETTING = (
 )
 
 
+# How the luck of training is counted: by one share of the value for all settings, which is the rule; by what the best
+# settings scatter by at each step count; or not at all.
+Luck = Literal["one", "steps", "none"]
+
+
 class Spread(NamedTuple):
     """Standard deviation between training seeds, and its degrees of freedom."""
 
     sd: float
     dof: int
+    by_steps: Mapping[int, float] = {}  # step count -> standard deviation there, where that is told apart
+
+    def at(self, rows: pd.DataFrame) -> Float[np.ndarray, " rows"]:
+        """Return the standard deviation of each row, as a share of its value."""
+        if not self.by_steps:
+            return np.full(len(rows), self.sd)
+        return rows["steps"].map(lambda steps: self.by_steps.get(int(steps), self.sd)).to_numpy(float)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,15 +64,19 @@ class Evidence:
     scatter: Spread | None  # of trainings that differ in their seed alone, as a share of the value; None: not known
 
     @classmethod
-    def of(cls, rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> Evidence:
-        """Pool the rows of a metric over seeds, and draw the replicates.
+    def of(
+        cls, rows: pd.DataFrame, metric: str, influences: Influences | None = None, *, luck: Luck = "one"
+    ) -> Evidence:
+        """Pool the rows of a metric over seeds, and draw the replicates; luck: how that of training is counted.
 
         A setting that one of its model's seeds lacks is left out: a setting with fewer trainings would win by luck.
         Raises: ValueError for a metric without rows, and for rows that may not be compared.
         """
         rows = lower_is_better(rows, metric)
         pooled, together = _pooled(rows, influences or {})
-        scatter = training_scatter(rows)
+        scatter = None if luck == "none" else training_scatter(rows)
+        if scatter and luck == "steps":
+            scatter = scatter._replace(by_steps=scatter_by_steps(rows))
         return cls(metric=metric, rows=pooled, replicates=_replicates(pooled, together, scatter), scatter=scatter)
 
     @cached_property
@@ -91,7 +108,11 @@ class Evidence:
     @property
     def spread(self) -> str:
         """How far trainings scatter that differ in their seed alone, in words; empty where that is not known."""
-        return f"trainings scatter by {self.scatter.sd:.1%} of the value" if self.scatter else ""
+        if not self.scatter:
+            return ""
+        known = self.scatter.by_steps.values() or [self.scatter.sd]
+        share = " to ".join(dict.fromkeys(f"{sd:.1%}" for sd in (min(known), max(known))))
+        return f"trainings scatter by {share} of the value"
 
     def sd(self, drawn: Float[np.ndarray, "*m replicates"]) -> Float[np.ndarray, " *m"]:
         """Return the standard deviation of each line of replicates.
@@ -151,6 +172,23 @@ def training_scatter(rows: pd.DataFrame) -> Spread | None:
     return Spread(float(np.sqrt(total / most.sum())), int(most.sum()))
 
 
+def scatter_by_steps(rows: pd.DataFrame) -> dict[int, float]:
+    """Return step count -> how far trainings that differ in their seed alone differ there, as a share of the value.
+
+    Of each model's settings with so many steps the one with the best mean is asked, which a budget would choose: others
+    are many, and may be large and alike. The squares are pooled over models by their degrees of freedom.
+    """
+    models = ["network", *_present(rows, "task", "images_seen")]
+    rows = rows.assign(network=_network(rows))
+    drawn = rows.groupby([*models, *_present(rows, "sampler", "steps", "guidance", "level", "strength")], dropna=False)
+    drawn = drawn.agg(mean=("value", "mean"), variance=("value", "var"), seeds=("seed", "nunique")).reset_index()
+    drawn = drawn[drawn["seeds"] == drawn.groupby(models, dropna=False)["seeds"].transform("max")]
+    best = drawn.loc[drawn[drawn["seeds"] > 1].groupby([*models, "steps"], dropna=False)["mean"].idxmin()]
+    square, dof = best["variance"] / best["mean"] ** 2, best["seeds"] - 1
+    pooled = (square * dof).groupby(best["steps"]).sum() / dof.groupby(best["steps"]).sum()
+    return {int(steps): float(np.sqrt(share)) for steps, share in pooled.items()}
+
+
 def _network(rows: pd.DataFrame) -> pd.Series:
     """Name what was trained, apart from its length and seed: two profiles may have networks of one size."""
     return rows[_present(rows, "profile", "size")].astype(str).agg("-".join, axis=1)
@@ -201,5 +239,5 @@ def _replicates(rows: pd.DataFrame, influences: Influences, scatter: Spread | No
     )  # the scatter is known from few trainings only
     models = rows[_present(rows, "profile", "size", "task")].astype(str).agg("-".join, axis=1)
     lucky = {name: rng.standard_normal(REPLICATES) * student for name in sorted(set(models))}
-    share = scatter.sd * np.stack([lucky[name] for name in models]) / np.sqrt(rows["seeds"].to_numpy(float))[:, None]
-    return drawn + np.abs(rows["value"].to_numpy(float))[:, None] * share
+    luck = np.stack([lucky[name] for name in models]) / np.sqrt(rows["seeds"].to_numpy(float))[:, None]
+    return drawn + (np.abs(rows["value"].to_numpy(float)) * scatter.at(rows))[:, None] * luck

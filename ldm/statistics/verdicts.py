@@ -19,7 +19,7 @@ from ldm.metrics.catalogue import short
 from ldm.statistics.bands import HALF, MARGIN
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.contest import PAPER, Contest, agreement, contest, counted
-from ldm.statistics.evidence import Evidence
+from ldm.statistics.evidence import Evidence, Luck
 from ldm.statistics.ranks import somers_lead
 
 SMALL_DOUBLINGS = 2  # doublings of the budget from the largest model's least on that count as small ones
@@ -112,6 +112,7 @@ def f3(
     fewest: int = 1,
     unit: str = PAPER,
     margin: float = MARGIN,
+    luck: Luck = "one",
 ) -> Verdict:
     """Judge F3: at small sampling budgets a smaller model beats the largest (section 3.3, Fig. 9).
 
@@ -119,9 +120,9 @@ def f3(
     two doublings. The finding holds where a smaller model is surely better over more than half of the doublings, fails
     where it is surely not better (the largest is, or they are alike within the margin) over more than half, and is
     undecided otherwise. The effect is the mean advantage of the best smaller model, as a share of the value of the
-    largest.
+    largest. luck: how that of training is counted (`ldm.statistics.evidence`).
     """
-    evidence = Evidence.of(rows, metric, influences)
+    evidence = Evidence.of(rows, metric, influences, luck=luck)
     found = small_budgets(evidence, fewest=fewest, unit=unit, margin=margin)
     (yes, no), mine = sure(found), evidence.rows.loc[evidence.rows["size"] == found.largest, "steps"].astype(int)
     least = mine[mine >= fewest].min()

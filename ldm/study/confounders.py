@@ -5,7 +5,7 @@ Each suspect is a set of conditions; a condition is a grid of cells that differs
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from ldm.metrics import Estimate, Z
 from ldm.metrics.catalogue import metric_of
 from ldm.profiles import Profile
 from ldm.statistics import verdicts
+from ldm.statistics.bootstrap import Influences, lower_is_better
+from ldm.statistics.evidence import Luck, scatter_by_steps
 from ldm.statistics.verdicts import FEWEST
 from ldm.study.results import Store
 from ldm.study.run import run
@@ -23,6 +25,11 @@ from ldm.study.sampling import Evaluation, SamplingEvaluator, sampling_grid
 Conditions = Mapping[str, Sequence[Evaluation]]
 SWEPT = (1.0, 1.5, 2.0, 3.0)  # guidance values that some size may prefer
 FEW_AND_MANY = (1, 2, 3, 4, 8, 16, 50)
+LUCK: dict[Luck, str] = {
+    "none": "not counted",
+    "one": "one share for all settings (the rule)",
+    "steps": "a share for each number of steps",
+}
 
 
 def trainings(
@@ -94,6 +101,35 @@ def f3_in(
             answers = {m: verdicts.f3(part, m, store.influences(part, m), fewest=fewest) for m in metrics}
             texts = {m: f"**{v.answer}** {v.effect:.3g}" for m, v in answers.items()}
             found.append({"condition": name, "fewest steps": int(fewest)} | texts)
+    return pd.DataFrame(found)
+
+
+def f3_by_luck(rows: pd.DataFrame, metrics: Sequence[str], influences: Callable[..., Influences]) -> pd.DataFrame:
+    """Judge F3 by each metric with the luck of training counted in each way (`ldm.statistics.evidence.Luck`).
+
+    The question is the verdict's: `fewest steps` are those of the largest size. Columns `the luck of training`,
+    `fewest steps`, then one a metric: answer, effect and interval in one text.
+    """
+    found = []
+    for luck, name in LUCK.items():
+        for fewest in sorted({int(min(rows["steps"])), max(int(min(rows["steps"])), FEWEST)}):
+            answers = {m: verdicts.f3(rows, m, influences(rows, m), fewest=fewest, luck=luck) for m in metrics}
+            texts = {m: f"**{v.answer}** {v.effect:.3g}" for m, v in answers.items()}
+            found.append({"the luck of training": name, "fewest steps": fewest} | texts)
+    return pd.DataFrame(found)
+
+
+def scatter(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return how far trainings differ in their best settings, a line a metric and size, a column a step count.
+
+    Sizes with one training have no line.
+    """
+    found = []
+    for metric in metrics:
+        for c, part in lower_is_better(rows, metric).groupby("c"):
+            if part["seed"].nunique() > 1:
+                shares = scatter_by_steps(part)
+                found.append({"metric": metric, "c": c} | {f"{s} steps": f"{share:.1%}" for s, share in shares.items()})
     return pd.DataFrame(found)
 
 
