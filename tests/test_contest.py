@@ -10,6 +10,7 @@ from ldm.statistics import verdicts
 from ldm.statistics.bootstrap import lower_is_better
 from ldm.statistics.contest import COUNTED, agreement, contest, stretches
 from ldm.statistics.evidence import Evidence, scatter_by_steps, training_scatter
+from ldm.study import confounders
 from tests.synthetic import STEP_COST, sampling
 
 STEPS = (1, 2, 4, 8, 16, 32)
@@ -215,3 +216,16 @@ def test_scatter_by_steps_leaves_out_sizes_with_one_training():
     twice, eight = rows[(rows["seed"] == 0) | (rows["size"] == 8)], rows[rows["size"] == 8]
     assert scatter_by_steps(twice) == scatter_by_steps(eight)
     assert scatter_by_steps(rows[rows["seed"] == 0]) == {}
+
+
+def test_f3_is_asked_with_the_luck_of_training_counted_in_three_ways():
+    rows, influences = trained(crossing, 3, 0.1, steps=STEPS, guidance=(1.0,))
+    table = confounders.f3_by_luck(rows, ["kid_effnet"], lambda part, metric: influences)
+    assert table["fewest steps"].tolist() == [1, 4] * 3 and table["the luck of training"].nunique() == 3
+    verdict = verdicts.f3(rows, "kid_effnet", influences)
+    assert table["kid_effnet"][2] == f"**{verdict.answer}** {verdict.effect:.3g}", "the rule's is the verdict's"
+    apart = [float(str(text).split("[")[1].split(",")[0]) for text in table["kid_effnet"][[0, 2, 4]]]
+    assert apart[0] > max(apart[1:]), "without luck it is surer"
+    lines = confounders.scatter(rows, ["kid_effnet"])
+    assert lines["c"].tolist() == [8, 16, 32] and list(lines.columns[2:]) == [f"{steps} steps" for steps in STEPS]
+    assert confounders.scatter(rows[rows["seed"] == 0], ["kid_effnet"]).empty
