@@ -19,23 +19,30 @@ import numpy as np
 
 from benchmarks import measure
 from benchmarks.cases import CASES, Case
+from ldm.hashing import later
 from ldm.paths import ROOT
 
 ROUNDS = 3
-STEPS = 4  # guided, of a drawing in which something else grows
-FEATURES = 1280  # of EfficientNet
+WIDTH, SIZE, BATCH, STEPS = 16, 8, 16, 4  # of a drawing, guided, but for what grows
+FEATURES, REAL = 1280, 10_000  # of EfficientNet; pictures that distances are to
 Call = Callable[[], object]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Growth:
-    """So much of one kind of work."""
+    """So much of one kind of work, and what does not grow."""
 
     kind: str
     amount: int
+    c: int = later(WIDTH)
+    size: int = later(SIZE)
+    batch: int = later(BATCH)
+    steps: int = later(STEPS)
+    features: int = later(FEATURES)
+    real: int = later(REAL)
 
 
-def drawing(*, c: int = 16, size: int = 8, batch: int = 16, steps: int = STEPS) -> Call:
+def drawing(*, c: int = WIDTH, size: int = SIZE, batch: int = BATCH, steps: int = STEPS) -> Call:
     """Return a call that draws a batch of latents, guided."""
     from benchmarks import sampling
 
@@ -43,18 +50,18 @@ def drawing(*, c: int = 16, size: int = 8, batch: int = 16, steps: int = STEPS) 
 
 
 def training(*, batch: int) -> Call:
-    """Return a call that takes one training step of c = 16."""
+    """Return a call that takes one training step of WIDTH."""
     from benchmarks import training
 
-    return training.ours(Case(task="train", **{**CASES[0], "c": 16, "batch": batch}))
+    return training.ours(Case(task="train", **{**CASES[0], "c": WIDTH, "batch": batch}))
 
 
 def distance(name: str, n: int) -> Call:
-    """Return a call that computes a distance, with its interval, of n pictures to 10,000, from their features."""
+    """Return a call that computes a distance, with its interval, of n pictures to REAL ones, from their features."""
     from ldm import metrics
 
     rng = np.random.default_rng(0)
-    fake, real = (rng.gamma(k, 0.3, (m, FEATURES)).astype(np.float32) for k, m in ((0.5, n), (0.6, 10_000)))
+    fake, real = (rng.gamma(k, 0.3, (m, FEATURES)).astype(np.float32) for k, m in ((0.5, n), (0.6, REAL)))
     ready = metrics.Gaussian.of(real) if name == "frechet" else metrics.Sample(features=real)
     return lambda: getattr(metrics, name)(fake, ready)
 

@@ -30,8 +30,8 @@ Where is it::
 
     guidance      `diffusion/guidance.py`: `combine` makes one estimate of two
     a sampler     `diffusion/solvers.py`: a function that fills a plan; `diffusion/sampler.py` is the loop of all
-    a metric      a function of features in `metrics/`; `metrics/catalogue.py` names it, `study/scene_metrics.py` asks
-    a chart       a file in `figures/` of numbers that `statistics/` made; a notebook in notebooks/ shows it
+    a metric      a function in `metrics/`, named in `metrics/catalogue.py`; `study/scene_metrics.py` applies it to pictures
+    a chart       a file in `figures/` that draws numbers from `statistics/`; a notebook shows it
     a number      `study/run.py` computes a cell and writes its rows, `python -m ldm compact` gathers them in results/,
                   and a notebook reads them there (CONTRIBUTING.md says what to change where)
 

@@ -47,7 +47,7 @@ def _canonical(value: Any) -> Any:
             if not (f.metadata.get("later") and getattr(value, f.name) == f.default)
         ]
         fields = {f.name: _canonical(getattr(value, f.name)) for f in known}
-        return {"type": getattr(value, "KEY", type(value).__name__), "fields": fields}
+        return {"type": vars(type(value)).get("KEY", type(value).__name__), "fields": fields}
     if isinstance(value, Mapping):
         return {str(name): _canonical(item) for name, item in value.items()}
     if isinstance(value, list | tuple):

@@ -11,10 +11,10 @@
 
 # %% [markdown] tags=["recorded"]
 # **In short.** At the cost of two steps of the largest model a smaller one is surely better by all three metrics. At
-# three and more nothing is sure by FD-scene and alignment; by KID the largest surely wins at nearly all budgets of
+# three and more nothing is sure by FD-scene or alignment; by KID the largest surely wins at nearly all budgets of
 # eight steps and more. At equal steps c = 24 and c = 32 score almost alike by FD-scene, although c = 32 costs 1.7 times
-# as much; by KID and alignment c = 24 is behind. Trainings of one size differ, too: those of c = 16 by a fifth, by
-# FD-scene from eight steps on.
+# as much; by KID and alignment c = 24 is behind. Trainings of one size differ, too: by FD-scene those of c = 16 by
+# a fifth from eight steps on.
 
 # %% [markdown]
 # **The question.** A budget for one picture is given. Is it better spent on a few steps of a large model or on
@@ -251,7 +251,7 @@ display(*paper_sizes.shown("F3", store, metric))
 # ## Limits
 #
 # Charts show the first training of each size, with intervals over pictures. The comparisons of the smaller with the
-# largest, and the verdict, pool all trainings that are recorded; of most sizes there is one. What the trainings of one
+# largest, and the verdict, pool all trainings that are recorded; of some sizes there is one. What the trainings of one
 # size differ by is then part of the intervals, for all sizes. The cost counts the UNet alone, as in the paper. Text
 # encoder and decoder cost the same for every size, so they weigh more for a small UNet.
 #

@@ -144,14 +144,14 @@ charts.by_size(table, ["class_drift", "class_kept", *(["class_leak"] if not fold
 # differences subject by subject, as a mean over all sizes. A star marks an interval over subjects that leaves out zero.
 
 # %% tags=["remove-input"]
-shown = [
+compared = [
     name
     for name in (*fidelity, "prompt", "diversity", "class_drift", "class_kept", "class_leak")
     if name in set(rows["metric"])
 ]
 pairs = [pair for pair in (("prior", "no prior"), ("prior and text", "prior")) if set(pair) <= set(variants)]
 Markdown(
-    "\n\n".join(tables.table(charts.side_by_side(rows, subject_of, shown, *pair)) for pair in pairs)
+    "\n\n".join(tables.table(charts.side_by_side(rows, subject_of, compared, *pair)) for pair in pairs)
     if len(subjects) > 1
     else "One subject alone gives no interval."
 )

@@ -11,7 +11,8 @@
 
 # %% [markdown] tags=["recorded"]
 # **In short.** At equal sampling cost no metric finds the transformers better at most budgets, and KID prefers the
-# UNets. At equal training compute the UNets surely predict the noise of new pictures better, at half of the budgets.
+# UNets. At equal training compute the UNets surely predict the noise of new pictures better, at more than half of
+# the budgets.
 # Nothing says that a smaller model wins in the one kind and not in the other.
 
 # %% [markdown]
@@ -75,11 +76,11 @@ charts.answer(compared, pair)
 # FD and alignment leave it undecided. Over a part of the small budgets, where captions say some, both surely prefer the
 # smallest transformer, which has a quarter of the parameters: in 32 steps its FD is 15 to 24, that of c = 8 is 45 to
 # 49. The larger ones end near each other: 7.7 to 11.5 and 10.8 (c = 16 and width 72), 6.7 and 8.6 (c = 32 and width
-# 120). One training of width 48 has an FD worse than the other two by half, one of c = 16 an FD better than its two by
-# a third, and with so much luck in training FD decides little.
+#     120). One training of width 48 has an FD worse than the other two by half, one of c = 16 an FD better than the
+#     other two by a third, and with so much luck in training FD decides little.
 #
-# **At equal training compute** the transformers learn faster at first, and the UNets lead in the end, surely so at half
-# of the budgets: after 640,000 pictures the held-out loss is .064 for c = 32 and .083 for width 120.
+# **At equal training compute** the transformers learn faster at first, and the UNets lead in the end, surely so at more
+# than half of the budgets: after 640,000 pictures the held-out loss is .064 for c = 32 and .083 for width 120.
 #
 # **Does a smaller one win in both?** Where captions say nothing, F3 holds by FD in both families: in two steps of the
 # largest its FD is 181 for width 120, and smaller ones have far less for that cost. By KID it is undecided in both, and

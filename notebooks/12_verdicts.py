@@ -71,7 +71,7 @@ record("findings", findings_index.index(answers, store=store, profile=chosen))
 #
 # ## Limits
 #
-# c = 24 and 32 were trained once. Each interval errs one time in twenty, and there are many of them
+# Some sizes were trained once. Each interval errs one time in twenty, and there are many of them
 # ([exercise](a4_exercises.ipynb) 37).
 #
 # ## Try it

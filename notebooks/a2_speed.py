@@ -87,11 +87,11 @@ Markdown(protocol.folded(rows[rows["task"] == "picture"], {}, "python -m benchma
 # ## As work grows
 #
 # Seconds and memory of ever more of one thing, each amount in a process of its own. Drawing takes four guided steps of
-# c = 16, 16 pictures at once, on 8 x 8 latents, unless that is what grows (two pictures where positions grow). A power
-# of 1 means that twice the work takes twice as long; it is fitted to the three largest amounts. Three kinds may grow
-# faster: arithmetic with the square of the width; attention with the square of the positions, where they are many; KID
-# compares all pairs of pictures. FD and KID are of 1,280 features with their intervals, against 10,000 real pictures.
-# From a store we read the rows of one size. Memory is all that the process holds.
+# c = 16, 16 pictures at once, on 8 x 8 latents, unless that is what grows (two pictures where positions grow); training
+# takes one step of c = 16. A power of 1 means that twice the work takes twice as long; it is fitted to the three
+# largest amounts. Three may grow faster: the width, since arithmetic grows with its square; positions, where attention
+# compares all pairs; KID, which compares all pairs of pictures. FD and KID are of 1,280 features with their intervals,
+# against 10,000 real pictures. From a store we read the rows of one size. Memory is all that the process holds.
 
 # %% tags=["remove-input"]
 grown = growth.measured(rows)

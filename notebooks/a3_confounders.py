@@ -11,8 +11,8 @@
 
 # %% [markdown] tags=["recorded"]
 # **In short.** Size is not all of it. Leading times favour smaller models at the fewest steps, and from four steps on
-# their lead by KID turns round with training. The luck of training is what leaves F3 open: without it F3 would hold at
-# the fewest steps. The number of pictures does not change the order of the sizes.
+# their lead by KID turns round with training. The luck of training is what leaves F3 open: without it F3 would hold
+# there by both distances. The number of pictures does not change the order of the sizes.
 
 # %% [markdown]
 # **The question.** At a small sampling budget a smaller model can beat the largest (F3, [sampling](04_sampling.ipynb)).
@@ -127,7 +127,8 @@ scattered = confounders.scatter(pooled, metrics)
 Markdown(tables.table(scattered) if len(scattered) else "No size of these rows was trained twice.")
 
 # %% [markdown]
-# F3 with that luck counted in three ways. (The last was added after the rows had been seen; it is no verdict.)
+# F3 with that luck counted in three ways. (Only the second is the verdict's rule; the other two were added after the
+# rows had been seen.)
 
 # %% tags=["remove-input"]
 lucky = confounders.f3_by_luck(pooled, metrics, store.influences) if len(scattered) else scattered
@@ -136,7 +137,7 @@ Markdown(tables.table(lucky) if len(lucky) else "")
 # %% [markdown] tags=["recorded"]
 # In the results of this book this luck is what keeps F3 open. If it were not counted, F3 would hold by both distances
 # from two steps of the largest on, and from four on fail by KID and alignment. Counted in either way, it is undecided.
-# By FD the three trainings of c = 16 differ by a fifth from eight steps on, those of c = 8 by a tenth at few steps: a
+# By FD the three trainings of c = 16 differ by a fifth from eight steps on, those of c = 8 by an eighth at few steps: a
 # share for each number of steps makes FD less sure than the rule does, and the other two as sure or surer.
 
 # %% [markdown]
@@ -185,8 +186,8 @@ record("F3 without guidance", guided.iloc[0].to_dict())
 # %% [markdown]
 # ## Limits
 #
-# But for the luck of training, one training a size is asked, and that luck is known from two sizes. We change one thing
-# at a time, and do not ask what two of them do together.
+# But for the luck of training, one training a size is asked, and that luck is known from the sizes that were trained
+# more than once. We change one thing at a time, and do not ask what two of them do together.
 #
 # ## Try it
 #

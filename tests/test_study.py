@@ -174,7 +174,7 @@ def test_influences_are_kept_for_every_metric_and_give_the_intervals_back(undist
 def test_a_profile_that_trains_in_bfloat16_draws_in_it_the_same_pictures_under_another_name():
     half = replace(SMOKE, train=replace(SMOKE.train, bf16=True))
     whole = sampling.SamplingEvaluator(SMOKE)
-    full, rounded = (replace(whole.load(8, SMOKE.length, 0), profile=profile) for profile in (SMOKE, half))
+    full, rounded = (replace(whole.load(Model(8, SMOKE.length)), profile=profile) for profile in (SMOKE, half))
     assert {p.dtype.name for p in rounded.drawing.values()} == {"float32", "bfloat16"}
     assert full.drawing is full.drawing, "the parameters travel to the device once, not at every batch"
     a, b = (next(g.images(["a large crab at the left"] * 4, plan("ddim", 4), 2.0)).astype(int) for g in (full, rounded))

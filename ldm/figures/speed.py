@@ -35,7 +35,8 @@ def races(rows: pd.DataFrame) -> pd.DataFrame:
         timed[relative] = timed[column] / timed["key"].map(middle)
     timed["share"] = timed["value"] * timed["nfe"].astype(float) * timed["gflops"] / timed["key"].map(rate)
     columns = ["race", "who", "value", "lo", "hi", "n", "relative", "relative_lo", "relative_hi", "share", "machine"]
-    return timed.sort_values(["task", "c", "who"], key=lambda x: x.replace(OURS, ""))[columns].reset_index(drop=True)
+    order = ["task", "c", "race", "who"]
+    return timed.sort_values(order, key=lambda x: x.replace(OURS, ""))[columns].reset_index(drop=True)
 
 
 def latest(rows: pd.DataFrame) -> pd.DataFrame:

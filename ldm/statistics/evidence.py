@@ -5,7 +5,7 @@ trained from another seed. Replicates hold both. The first comes from the pictur
 (`ldm.statistics.bootstrap`). The second is one number for each model and replicate, shared by all settings of a model,
 as if a lucky training were lucky at every step count. That is a simplification (`book/protocol.md`): it is right for
 comparisons of models, and says nothing of comparisons of settings within one. How large it is at each step count can be
-asked instead (`LUCK`), to see what an answer owes to it.
+asked instead (`Luck`), to see what an answer owes to it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -41,7 +42,7 @@ class Spread(NamedTuple):
 
     sd: float
     dof: int
-    by_steps: Mapping[int, float] = {}  # step count -> standard deviation there, where that is told apart
+    by_steps: Mapping[int, float] = MappingProxyType({})  # step count -> that of it, where it is asked of each
 
     def at(self, rows: pd.DataFrame) -> Float[np.ndarray, " rows"]:
         """Return the standard deviation of each row, as a share of its value."""
@@ -67,7 +68,7 @@ class Evidence:
     def of(
         cls, rows: pd.DataFrame, metric: str, influences: Influences | None = None, *, luck: Luck = "one"
     ) -> Evidence:
-        """Pool the rows of a metric over seeds, and draw the replicates; luck: how that of training is counted.
+        """Pool the rows of a metric over seeds, and draw the replicates; luck: how the luck of training is counted.
 
         A setting that one of its model's seeds lacks is left out: a setting with fewer trainings would win by luck.
         Raises: ValueError for a metric without rows, and for rows that may not be compared.
@@ -150,16 +151,10 @@ def training_scatter(rows: pd.DataFrame) -> Spread | None:
     """
     if "seed" not in rows:
         return None
-    models = ["network", *_present(rows, "task", "images_seen")]
-    settings = [*models, *_present(rows, "sampler", "steps", "guidance", "level", "strength")]
-    rows = rows.assign(network=_network(rows))
-    rows["expected"] = rows.groupby(models, dropna=False)["seed"].transform("nunique")
-    drawn = rows.groupby(settings, dropna=False).agg(
-        mean=("value", "mean"), variance=("value", "var"), seeds=("seed", "nunique"), expected=("expected", "first")
-    )
-    drawn = drawn[(drawn["seeds"] == drawn["expected"]) & (drawn["seeds"] > 1)]
+    models, drawn = _twins(rows)
     if drawn.empty:
         return None
+    rows = rows.assign(network=_network(rows))
     drawn["square"] = drawn["mean"] ** 2  # what they are weighed by: near 0 a share of the value says nothing
     model = drawn.groupby(level=models, dropna=False).agg(
         variance=("variance", "sum"), square=("square", "sum"), dof=("seeds", "first")
@@ -178,15 +173,27 @@ def scatter_by_steps(rows: pd.DataFrame) -> dict[int, float]:
     Of each model's settings with so many steps the one with the best mean is asked, which a budget would choose: others
     are many, and may be large and alike. The squares are pooled over models by their degrees of freedom.
     """
-    models = ["network", *_present(rows, "task", "images_seen")]
-    rows = rows.assign(network=_network(rows))
-    drawn = rows.groupby([*models, *_present(rows, "sampler", "steps", "guidance", "level", "strength")], dropna=False)
-    drawn = drawn.agg(mean=("value", "mean"), variance=("value", "var"), seeds=("seed", "nunique")).reset_index()
-    drawn = drawn[drawn["seeds"] == drawn.groupby(models, dropna=False)["seeds"].transform("max")]
-    best = drawn.loc[drawn[drawn["seeds"] > 1].groupby([*models, "steps"], dropna=False)["mean"].idxmin()]
+    models, drawn = _twins(rows)
+    drawn = drawn.reset_index()
+    best = drawn.loc[drawn.groupby([*models, "steps"], dropna=False)["mean"].idxmin()]
     square, dof = best["variance"] / best["mean"] ** 2, best["seeds"] - 1
     pooled = (square * dof).groupby(best["steps"]).sum() / dof.groupby(best["steps"]).sum()
     return {int(steps): float(np.sqrt(share)) for steps, share in pooled.items()}
+
+
+def _twins(rows: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
+    """Return the columns that name a model, and mean, variance and number of its trainings in each setting.
+
+    Settings that one of a model's trainings lacks are left out, as are models that were trained once.
+    """
+    models = ["network", *_present(rows, "task", "images_seen")]
+    settings = [*models, *_present(rows, "sampler", "steps", "guidance", "level", "strength")]
+    rows = rows.assign(network=_network(rows))
+    rows["expected"] = rows.groupby(models, dropna=False)["seed"].transform("nunique")
+    drawn = rows.groupby(settings, dropna=False).agg(
+        mean=("value", "mean"), variance=("value", "var"), seeds=("seed", "nunique"), expected=("expected", "first")
+    )
+    return models, drawn[(drawn["seeds"] == drawn["expected"]) & (drawn["seeds"] > 1)]
 
 
 def _network(rows: pd.DataFrame) -> pd.Series:

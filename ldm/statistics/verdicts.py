@@ -120,7 +120,7 @@ def f3(
     two doublings. The finding holds where a smaller model is surely better over more than half of the doublings, fails
     where it is surely not better (the largest is, or they are alike within the margin) over more than half, and is
     undecided otherwise. The effect is the mean advantage of the best smaller model, as a share of the value of the
-    largest. luck: how that of training is counted (`ldm.statistics.evidence`).
+    largest. luck: how the luck of training is counted (`ldm.statistics.evidence`).
     """
     evidence = Evidence.of(rows, metric, influences, luck=luck)
     found = small_budgets(evidence, fewest=fewest, unit=unit, margin=margin)

@@ -5,7 +5,7 @@ Each suspect is a set of conditions; a condition is a grid of cells that differs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from ldm.metrics import Estimate, Z
 from ldm.metrics.catalogue import metric_of
 from ldm.profiles import Profile
 from ldm.statistics import verdicts
-from ldm.statistics.bootstrap import Influences, lower_is_better
+from ldm.statistics.bootstrap import InfluencesOf, lower_is_better
 from ldm.statistics.evidence import Luck, scatter_by_steps
 from ldm.statistics.verdicts import FEWEST
 from ldm.study.results import Store
@@ -98,13 +98,12 @@ def f3_in(
             part = rows[rows["steps"] >= fewest]
             if part["c"].nunique() < 2:
                 continue  # nothing to compare
-            answers = {m: verdicts.f3(part, m, store.influences(part, m), fewest=fewest) for m in metrics}
-            texts = {m: f"**{v.answer}** {v.effect:.3g}" for m, v in answers.items()}
-            found.append({"condition": name, "fewest steps": int(fewest)} | texts)
+            answers = _answers(part, metrics, store.influences, int(fewest))
+            found.append({"condition": name, "fewest steps": int(fewest)} | answers)
     return pd.DataFrame(found)
 
 
-def f3_by_luck(rows: pd.DataFrame, metrics: Sequence[str], influences: Callable[..., Influences]) -> pd.DataFrame:
+def f3_by_luck(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) -> pd.DataFrame:
     """Judge F3 by each metric with the luck of training counted in each way (`ldm.statistics.evidence.Luck`).
 
     The question is the verdict's: `fewest steps` are those of the largest size. Columns `the luck of training`,
@@ -113,10 +112,17 @@ def f3_by_luck(rows: pd.DataFrame, metrics: Sequence[str], influences: Callable[
     found = []
     for luck, name in LUCK.items():
         for fewest in sorted({int(min(rows["steps"])), max(int(min(rows["steps"])), FEWEST)}):
-            answers = {m: verdicts.f3(rows, m, influences(rows, m), fewest=fewest, luck=luck) for m in metrics}
-            texts = {m: f"**{v.answer}** {v.effect:.3g}" for m, v in answers.items()}
-            found.append({"the luck of training": name, "fewest steps": fewest} | texts)
+            answers = _answers(rows, metrics, influences, fewest, luck)
+            found.append({"the luck of training": name, "fewest steps": fewest} | answers)
     return pd.DataFrame(found)
+
+
+def _answers(
+    rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf, fewest: int, luck: Luck = "one"
+) -> dict[str, str]:
+    """Return metric -> F3's answer, with effect and interval."""
+    found = {m: verdicts.f3(rows, m, influences(rows, m), fewest=fewest, luck=luck) for m in metrics}
+    return {m: f"**{verdict.answer}** {verdict.effect:.3g}" for m, verdict in found.items()}
 
 
 def scatter(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
