@@ -30,7 +30,7 @@ Where is it::
 
     guidance      `diffusion/guidance.py`: `combine` makes one estimate of two
     a sampler     `diffusion/solvers.py`: a function that fills a plan; `diffusion/sampler.py` is the loop of all
-    a metric      a function in `metrics/`, named in `metrics/catalogue.py`; `study/scene_metrics.py` applies it to pictures
+    a metric      a function in `metrics/`, named in `metrics/catalogue.py`; `study/scene_metrics.py` applies it
     a chart       a file in `figures/` that draws numbers from `statistics/`; a notebook shows it
     a number      `study/run.py` computes a cell and writes its rows, `python -m ldm compact` gathers them in results/,
                   and a notebook reads them there (CONTRIBUTING.md says what to change where)
