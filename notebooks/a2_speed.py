@@ -84,6 +84,18 @@ Markdown(tables.table(speed.passes(rows)))
 Markdown(protocol.folded(rows[rows["task"] == "picture"], {}, "python -m benchmarks.picture", counted="rounds"))
 
 # %% [markdown]
+# ## Once the study has run
+#
+# What has been computed is not computed again. These commands find the study done:
+
+# %% tags=["remove-input"]
+waits = growth.again(rows)
+Markdown("`python -m benchmarks.again` measures it." if waits.empty else tables.table(waits, what="Commands"))
+
+# %% tags=["remove-input"]
+Markdown(protocol.folded(rows[rows["task"] == "again"], {}, "python -m benchmarks.again", counted="rounds"))
+
+# %% [markdown]
 # ## As work grows
 #
 # Seconds and memory of ever more of one thing, each amount in a process of its own. Drawing takes four guided steps of

@@ -247,6 +247,8 @@ def case_of(row: Record, what: str) -> Any:
         return benchmarked("devices").Case(task=what, c=row.c, steps=row.train_steps)
     if row.task == "growth":
         return benchmarked("growth").Growth(kind=what, amount=int(row.strength))
+    if row.task == "again":
+        return benchmarked("again").Case(what=what)
     if row.task == "input":
         return benchmarked("input").Case(c=row.c)
     return benchmarked({"kills": "kills", "first page": "first_page", "degrade": "degradation"}[row.task]).Case()

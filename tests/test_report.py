@@ -162,6 +162,11 @@ def test_growth_is_the_power_between_the_largest_amounts():
     line = growth.table(found).iloc[0]
     assert (line["from, to"], line["time of the most"]) == ("10, 10,000", "100 s")
     assert (line["power of time"], line["power of memory"]) == ("2.00", "0.00")
+    assert growth.again(rows).empty
+    done = growth.again(
+        pd.DataFrame([timed("again", "seconds", 3.0, contender="make book", protocol="make book; here")])
+    )
+    assert done.to_numpy().tolist() == [["make book", "3.0 s [3.0, 3.0]"]]
     assert growth.measured(rows[:0]).empty and growth.table(growth.measured(rows[:0])).empty
     shown = growth.chart(found).to_dict()
     assert shown["facet"]["row"]["field"] == "kind" and len(shown["spec"]["layer"]) == 3

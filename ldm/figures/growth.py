@@ -1,4 +1,4 @@
-"""How seconds and memory grow as work grows: rows of `python -m benchmarks.growth` as a chart and a table."""
+"""How seconds and memory grow as work grows (`benchmarks.growth`), and how little is left of work that is done."""
 
 from __future__ import annotations
 
@@ -23,6 +23,13 @@ def measured(rows: pd.DataFrame) -> pd.DataFrame:
     timed = latest(rows[rows["task"] == "growth"]).sort_values("created", kind="stable")
     timed = timed.rename(columns={"contender": "kind", "strength": "amount"})
     return timed[["kind", "amount", "metric", "value", "lo", "hi", "n"]].reset_index(drop=True)
+
+
+def again(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the seconds of commands that find the study done (`benchmarks.again`), to print; of the newest machine."""
+    timed = latest(rows[rows["task"] == "again"])
+    seconds = [f"{row.value:.1f} s [{row.lo:.1f}, {row.hi:.1f}]" for row in timed.itertuples()]
+    return pd.DataFrame({"the command": timed["contender"].tolist(), "takes": seconds}) if seconds else pd.DataFrame()
 
 
 def exponent(amounts: Sequence[float], values: Sequence[float]) -> float:
