@@ -46,7 +46,8 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
         for metric, name, unit in (("seconds", "time", "s"), ("gigabytes at most", "memory", "GB")):
             of = part[part["metric"] == metric].sort_values("amount")
             line[f"{name} of the most"] = f"{of['value'].iloc[-1]:.3g} {unit}"
-            line[f"power of {name}"] = f"{exponent(of['amount'].tolist(), of['value'].tolist()):.2f}"
+            power = round(exponent(of["amount"].tolist(), of["value"].tolist()), 2) + 0.0  # no minus before a nought
+            line[f"power of {name}"] = f"{power:.2f}"
         lines.append(line)
     return pd.DataFrame(lines)
 
