@@ -25,8 +25,8 @@
 # **What we run.** The levers, each at c = 8, 16, 24 and 32 in 4, 8 and 16 steps, 1,024 pictures a setting, from the
 # same noise (a search in 4 and 8 steps, fewer bits in 8, students in 1, 2, 4 and 8, a smaller guide not for c = 8, and
 # guides of c = 8, 16 and 32 also in 2, 3, 6, 12 and 32 steps). c = 24 has neither a student nor autoguidance, guides
-# nobody and takes over from nobody. Captions say some; where they say everything, an interval and a smaller guide were
-# asked:
+# nobody and takes over from nobody. Captions say some; where they say everything, all levers but students,
+# autoguidance, negative prompts and a search were asked, too:
 #
 # | lever | what it does | from |
 # |---|---|---|
@@ -113,9 +113,13 @@ display(*charts.answer(found))
 # - **A search among noises** loses by all three in the mean. A look at one more picture, decoded, costs as much as
 #   nearly three passes of c = 32. At its last cost alone it is surely better by alignment (4 %).
 #
-# Where captions say everything, **an interval** gains by all three metrics (18, 17 and 13 %), more than where they say
-# some; at one cost it is surely worse by FD, and at one by KID. **A smaller guide** gains 33 % by FD [25, 42], 36 % by
-# KID [29, 43] and 42 % by alignment [37, 50], which is surely better at two of five costs and surely worse at one.
+# Where captions say everything, the order is much the same. **A smaller guide** gains 33 % by FD [25, 42], 36 % by KID
+# [29, 43] and 42 % by alignment [37, 50], which is surely better at two of five costs and surely worse at one. **Kept
+# features** (16, 18 and 48 %) and **an interval** (18, 17 and 13 %) gain more than where captions say some; each is
+# surely worse by FD at one cost, and by KID at one. **A size for each noise level**, which had hardly gained by FD,
+# gains by all three (17, 14 and 23 %), and is surely better at half of its costs. **Solvers of higher order** lose by
+# all three in the mean (FD 32 % [20, 41]), where they had gained by FD, and have the best settings by FD at the largest
+# budgets all the same. **CFG++ and projected guidance** lose by all three, and rescaled guidance by KID and alignment.
 
 # %% [markdown]
 # ## What each lever is worth
