@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ldm.metrics import Estimate, Z
-from ldm.metrics.catalogue import metric_of
+from ldm.metrics.catalogue import brief, metric_of
 from ldm.profiles import Profile
 from ldm.statistics import verdicts
 from ldm.statistics.bootstrap import InfluencesOf, lower_is_better
@@ -135,7 +135,7 @@ def scatter(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
         for c, part in lower_is_better(rows, metric).groupby("c"):
             if part["seed"].nunique() > 1:
                 shares = scatter_by_steps(part)
-                found.append({"metric": metric, "c": c} | {f"{s} steps": f"{share:.1%}" for s, share in shares.items()})
+                found.append({"by": brief(metric), "c": c} | {f"{s} steps": f"{share:.1%}" for s, share in shares.items()})
     return pd.DataFrame(found)
 
 
