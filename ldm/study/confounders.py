@@ -135,7 +135,9 @@ def scatter(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
         for c, part in lower_is_better(rows, metric).groupby("c"):
             if part["seed"].nunique() > 1:
                 shares = scatter_by_steps(part)
-                found.append({"by": brief(metric), "c": c} | {f"{s} steps": f"{share:.1%}" for s, share in shares.items()})
+                found.append(
+                    {"by": brief(metric), "c": c} | {f"{s} steps": f"{share:.1%}" for s, share in shares.items()}
+                )
     return pd.DataFrame(found)
 
 
