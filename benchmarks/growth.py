@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -123,7 +124,10 @@ def main() -> None:
                     check=True,
                 )
             found = json.loads(done.stdout.splitlines()[-1])
-            print(f"{kind:28}{amount:10,}  {min(found['seconds']):9.4f} s  {found['gigabytes']:6.2f} GB", flush=True)
+            print(
+                f"{kind:28}{amount:10,}  {statistics.median(found['seconds']):9.4f} s  {found['gigabytes']:6.2f} GB",
+                flush=True,
+            )
             rows = [
                 measure.row(values, kind, f"{amount:,}", task="growth", strength=float(amount), metric=metric)
                 for metric, values in (

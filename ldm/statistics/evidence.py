@@ -154,7 +154,6 @@ def training_scatter(rows: pd.DataFrame) -> Spread | None:
     models, drawn = _twins(rows)
     if drawn.empty:
         return None
-    rows = rows.assign(network=_network(rows))
     drawn["square"] = drawn["mean"] ** 2  # what they are weighed by: near 0 a share of the value says nothing
     model = drawn.groupby(level=models, dropna=False).agg(
         variance=("variance", "sum"), square=("square", "sum"), dof=("seeds", "first")
@@ -162,7 +161,7 @@ def training_scatter(rows: pd.DataFrame) -> Spread | None:
     model["dof"] -= 1
     model["weighted"] = model["variance"] / model["square"].clip(lower=1e-12) * model["dof"]
     network = model.groupby(level="network").agg(weighted=("weighted", "sum"), count=("dof", "sum"))
-    most = rows.groupby("network")["seed"].nunique()[network.index] - 1  # a training's lengths are no trainings
+    most = rows.groupby(_network(rows))["seed"].nunique()[network.index] - 1  # a training's lengths are no trainings
     total = float((network["weighted"] / network["count"] * most).sum())
     return Spread(float(np.sqrt(total / most.sum())), int(most.sum()))
 

@@ -94,12 +94,12 @@ def f3_in(
     found = []
     for name, cells in conditions.items():
         rows = run(cells, store=store, evaluator=evaluator, title=name)
-        for fewest in sorted({min(rows["steps"]), max(min(rows["steps"]), FEWEST)}):
+        for fewest in _fewest(rows):
             part = rows[rows["steps"] >= fewest]
             if part["c"].nunique() < 2:
                 continue  # nothing to compare
-            answers = _answers(part, metrics, store.influences, int(fewest))
-            found.append({"condition": name, "fewest steps": int(fewest)} | answers)
+            answers = _answers(part, metrics, store.influences, fewest)
+            found.append({"condition": name, "fewest steps": fewest} | answers)
     return pd.DataFrame(found)
 
 
@@ -111,10 +111,16 @@ def f3_by_luck(rows: pd.DataFrame, metrics: Sequence[str], influences: Influence
     """
     found = []
     for luck, name in LUCK.items():
-        for fewest in sorted({int(min(rows["steps"])), max(int(min(rows["steps"])), FEWEST)}):
+        for fewest in _fewest(rows):
             answers = _answers(rows, metrics, influences, fewest, luck)
             found.append({"the luck of training": name, "fewest steps": fewest} | answers)
     return pd.DataFrame(found)
+
+
+def _fewest(rows: pd.DataFrame) -> list[int]:
+    """Return from how many steps on F3 is asked: from the fewest that there are, and from the paper's."""
+    least = int(rows["steps"].min())
+    return sorted({least, max(least, FEWEST)})
 
 
 def _answers(
