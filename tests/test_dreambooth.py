@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +17,7 @@ from scipy.stats import ttest_1samp
 from ldm import profiles
 from ldm.data.scenes.captions import caption, words
 from ldm.figures import dreambooth as charts
+from ldm.networks import low_rank
 from ldm.networks.initial import KeySource
 from ldm.networks.structure import split
 from ldm.statistics import downstream
@@ -24,25 +26,29 @@ from ldm.study import likeness
 from ldm.study.results import Store
 from ldm.study.run import run
 from ldm.tasks import dreambooth, subjects
+from ldm.tasks.dreambooth_recipe import WAYS
 from tests.toy_training import Mixer
 
-SMOKE, LAPTOP = profiles.get("smoke"), profiles.get("laptop")
+SMOKE, LAPTOP, OPEN = (profiles.get(name) for name in ("smoke", "laptop", "laptop-eps"))
 
 
-@pytest.mark.parametrize("name", subjects.SUBJECTS)
-def test_a_subject_is_called_by_the_rare_token_and_a_noun_that_the_models_know(name):
-    who = subjects.subject(LAPTOP, name)
-    assert (
-        who.pictures.shape == (subjects.SHOTS, 32, 32, 3) and len({p.tobytes() for p in who.pictures}) == subjects.SHOTS
-    )
-    assert all(f"sks {who.noun}" in text and name not in text for text in who.captions)
-    scenes = subjects.requests(LAPTOP, who, 8)
-    asked_for = {subjects.own(scene, who.noun) for scene in scenes}
-    assert not asked_for & set(who.captions) and {scene.style for scene in scenes} == {"cartoon"}
-    for text in asked_for | {caption(subjects.of_class(scene, who.noun)) for scene in scenes}:
-        assert set(text.replace(",", "").split()) <= set(words(LAPTOP.scenes))
-    names, pictures = subjects.lineup(LAPTOP.scenes, scenes[:2], who.noun)
-    assert pictures.shape == (17, 2, 32, 32, 3) and len({p.tobytes() for p in pictures}) == 17 and names[-1] == who.noun
+@pytest.mark.parametrize("profile", [LAPTOP, OPEN], ids=lambda profile: profile.name)
+def test_subjects_are_called_by_the_rare_token_and_a_noun_that_the_models_know(profile):
+    asked = subjects.asked(profile)
+    assert len(asked) == 8 and asked[:3] == ("teddy bear", "fox", "dinosaur")
+    for name in asked:
+        who = subjects.subject(profile, name)
+        assert who.pictures.shape == (subjects.SHOTS, 32, 32, 3)
+        assert len({p.tobytes() for p in who.pictures}) == subjects.SHOTS
+        assert all(f"sks {who.noun}" in text and name not in text for text in who.captions)
+        scenes = subjects.requests(profile, who, 8)
+        wanted = {subjects.own(scene, who.noun) for scene in scenes}
+        assert not wanted & set(who.captions) and {scene.style for scene in scenes} == {profile.scenes.styles[0]}
+        for text in wanted | {caption(subjects.of_class(scene, who.noun)) for scene in scenes}:
+            assert set(text.replace(",", "").split()) <= set(words(profile.scenes))
+        names, pictures = subjects.lineup(profile.scenes, scenes[:2], who.noun)
+        assert pictures.shape == (17, 2, 32, 32, 3) and names[-1] == who.noun
+        assert len({p.tobytes() for p in pictures}) == 17
 
 
 @pytest.fixture
@@ -79,11 +85,77 @@ def test_a_batch_holds_both_losses_and_its_mean_is_half_of_their_weighted_sum():
     assert (batch["weight"] * batch["latents"][:, 0, 0, 0]).mean() == pytest.approx((1 + 0.5 * 7) / 2)
 
 
-@pytest.mark.parametrize("field", ["learning_rate", "weight"])
+@pytest.mark.parametrize("field", ["learning_rate", "weight", "word_rate", "low_rank_rate"])
 @pytest.mark.parametrize("number", [np.nan, np.inf, -1.0])
 def test_a_recipe_of_numbers_that_are_not_finite_is_refused(field, number):
     with pytest.raises(ValueError, match=f"{field} = {number}: expected a finite number, not below 0"):
         dreambooth.Recipe(**{field: number})
+
+
+def model():
+    """A denoiser with attention and a text tower, both small, as names and arrays."""
+    unet = {
+        "mid.attn1.to_q.weight": jnp.eye(6),
+        "mid.attn2.to_k.weight": jnp.ones((4, 6)),
+        "mid.attn1.to_out.0.weight": jnp.ones((6, 6)),
+        "mid.attn1.to_out.0.bias": jnp.zeros(6),
+        "conv.weight": jnp.ones((3, 3, 6, 6)),
+    }
+    return unet, {"token_embedding": jnp.arange(12.0).reshape(3, 4), "layers.0.weight": jnp.eye(4)}
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_before_it_learns_a_model_is_what_it_was_and_nothing_else_than_said_can_learn(name):
+    unet, text = model()
+    taught = dreambooth.Taught(way=WAYS[name], recipe=dreambooth.Recipe(rank=2), row=1)
+    learnt, frozen = taught.begin(unet, text)
+    now, words = taught.whole(learnt, frozen)
+    assert now.keys() == unet.keys() and all((now[n] == unet[n]).all() for n in unet)
+    assert all((words[n] == text[n]).all() for n in words) and bool(words) == (taught.way.text != "nothing")
+    moved, said = taught.whole({n: p + 1.0 for n, p in learnt.items()}, frozen)
+    changed = {n for n in unet if (moved[n] != unet[n]).any()}
+    matrices = {n for n in unet if "weight" in n and "attn" in n}
+    assert changed == {"all": set(unet), "low rank": matrices, "nothing": set()}[taught.way.unet]
+    rows = {i for i in range(3) if words and (said["token_embedding"][i] != text["token_embedding"][i]).any()}
+    assert rows == {"nothing": set(), "word": {1}, "tower": {0, 1, 2}}[taught.way.text]
+    if words:
+        assert (said["layers.0.weight"] != text["layers.0.weight"]).any() == (taught.way.text == "tower")
+
+
+def test_the_word_learns_at_its_own_rate_whatever_that_of_the_rest():
+    """All that learns is given one rate, so a step of it has to move the word by the word's own."""
+    unet, text = model()
+    recipe = dreambooth.Recipe(word_rate=0.5, learning_rate=0.01, low_rank_rate=0.1)
+    for way in (way for way in WAYS.values() if way.text == "word"):
+        taught = dreambooth.Taught(way=way, recipe=recipe, row=1)
+        learnt, frozen = taught.begin(unet, text)
+        step = {n: p + recipe.rate(way) for n, p in learnt.items()}
+        moved = taught.whole(step, frozen)[1]["token_embedding"] - text["token_embedding"]
+        assert moved == pytest.approx(0.5 * np.eye(3)[1][:, None] * np.ones(4))
+
+
+def test_a_number_that_a_way_does_not_use_does_not_rename_what_it_learnt():
+    usual, other = dreambooth.Recipe(), dreambooth.Recipe(rank=8, word_rate=0.1)
+    assert usual.numbers(WAYS["prior"]) == other.numbers(WAYS["prior"])
+    assert usual.numbers(WAYS["word"]) != other.numbers(WAYS["word"])
+
+
+def test_low_rank_updates_are_of_their_rank_and_of_attention_alone():
+    keys = KeySource(jax.random.key(1))
+    unet = {"a.to_v.weight": keys_normal((12, 9)), "b.weight": keys_normal((12, 9))}
+    learnt = low_rank.updates(unet, 3, keys)
+    assert {n: p.shape for n, p in learnt.items()} == {"a.to_v.weight.down": (12, 3), "a.to_v.weight.up": (3, 9)}
+    moved = low_rank.updated(unet, {n: p + 1 for n, p in learnt.items()})
+    assert np.linalg.matrix_rank(moved["a.to_v.weight"] - unet["a.to_v.weight"], tol=1e-4) <= 3
+    assert moved["b.weight"] is unet["b.weight"]
+    with pytest.raises(ValueError, match="rank = 0: expected 1 or more"):
+        low_rank.updates(unet, 0, keys)
+    with pytest.raises(ValueError, match="no attention that could be adapted"):
+        low_rank.updates({"b.weight": unet["b.weight"]}, 3, keys)
+
+
+def keys_normal(shape):
+    return jax.random.normal(jax.random.key(sum(shape)), shape)
 
 
 def test_similarities_are_those_of_scipy_and_the_subject_is_recognised_among_all():

@@ -10,7 +10,7 @@ import tyro
 from ldm.data.scenes.captions import Level
 
 if TYPE_CHECKING:
-    from ldm.study.dreambooth import Variant
+    from ldm.tasks.dreambooth_recipe import Variant
 
 Positional = tyro.conf.Positional
 
@@ -101,25 +101,35 @@ def race(
 
 
 def dreambooth(
-    profile: str = "laptop",
+    profile: str = "laptop-eps",
     sizes: tuple[int, ...] = (),
     subjects: tuple[str, ...] = (),
-    variants: tuple[str, ...] = ("prior", "no prior"),
-    tuned: tuple[int, ...] = (50, 150),
-    steps: int = 10,
+    variants: tuple[str, ...] = ("prior", "no prior", "prior and word"),
+    tuned: tuple[int, ...] = (100, 400),
+    steps: int = 16,
     guidance: float = 2.0,
     n: int = 0,
+    seed: int = 0,
 ) -> None:
     """Teach every size the subjects (emoji, or folders of your own pictures) and judge what it draws of them."""
     from ldm import profiles
     from ldm.study import dreambooth as dreambooth_study
     from ldm.study.run import run
-    from ldm.tasks.subjects import SUBJECTS
+    from ldm.tasks import register
+    from ldm.tasks.subjects import asked
 
     chosen = profiles.get(profile)
-    n, sizes, subjects = n or dreambooth_study.pictures(chosen), sizes or chosen.family, subjects or SUBJECTS
+    sizes, subjects = sizes or register.trained_sizes(chosen, seed), subjects or asked(chosen)
     cells = dreambooth_study.dreambooth_grid(
-        chosen, sizes, subjects, cast("tuple[Variant, ...]", variants), tuned, steps=steps, guidance=guidance, n=n
+        chosen,
+        sizes,
+        subjects,
+        cast("tuple[Variant, ...]", variants),
+        tuned,
+        steps=steps,
+        guidance=guidance,
+        n=n or dreambooth_study.pictures(chosen),
+        seed=seed,
     )
     run(cells, evaluator=dreambooth_study.DreamBoothEvaluator(chosen, tuned), title="dreambooth")
 

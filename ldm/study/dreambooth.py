@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -21,16 +21,16 @@ from ldm.study import likeness
 from ldm.study.sampling import Evaluation, SamplingEvaluator
 from ldm.study.scene_metrics import Measurement
 from ldm.tasks import models
-from ldm.tasks.dreambooth_recipe import Recipe
-from ldm.tasks.subjects import KIN, Subject, lineup, of_class, own, requests, subject
+from ldm.tasks.dreambooth_recipe import WAYS, Recipe, Variant, Way
+from ldm.tasks.subjects import KIN, TOKEN, Subject, lineup, of_class, own, requests, subject
 
 if TYPE_CHECKING:
     from ldm.networks.structure import Params, Structure
+    from ldm.tasks.dreambooth import Taught
     from ldm.tasks.generate import Generator
     from ldm.training.loop import Loss
 
-Variant = Literal["truth", "before", "no prior", "prior", "prior and text"]
-TUNED: tuple[Variant, ...] = ("prior", "no prior", "prior and text")
+TUNED = tuple(WAYS)
 KEPT = (4, 2)  # pictures of each cell to look at: of the subject, and of its class
 
 
@@ -77,15 +77,22 @@ def dreambooth_grid(
     steps: int,
     guidance: float,
     n: int,
+    seed: int = 0,
 ) -> list[DreamBooth]:
     """Return every size x variant x subject x finetuning length, and before any finetuning.
 
-    The truth of emoji stands under the smallest size.
+    The truth of emoji stands under the smallest size. seed: of the pretrained model and of what it learns then.
 
     The longest finetuning comes first: the shorter ones are taken from it.
     """
     common = dict(
-        study="dreambooth", profile=profile.name, images=profile.length, steps=steps, guidance=float(guidance), n=n
+        study="dreambooth",
+        profile=profile.name,
+        images=profile.length,
+        seed=seed,
+        steps=steps,
+        guidance=float(guidance),
+        n=n,
     )
     cell = lambda c, name, **of: DreamBooth(c=c, subject=name, **common, **of)
     return [
@@ -124,19 +131,26 @@ class DreamBoothEvaluator(SamplingEvaluator):
 
     def key(self, cell: DreamBooth) -> str:
         """Return the cell's name: its fields, the model, the subject's pictures, the recipe."""
-        of = self.subject(cell.subject)
-        return key(cell, model=super().key(cell), subject=of.key, noun=of.noun, recipe=str(asdict(self.recipe)))
+        of, way = self.subject(cell.subject), WAYS.get(cell.variant, Way())
+        recipe = str(self.recipe.numbers(way))
+        return key(cell, model=super().key(cell), subject=of.key, noun=of.noun, recipe=recipe)
 
     # --- learning ---
 
-    def _loss(self, structure: Structure, text: bool) -> Loss:
+    def _taught(self, cell: DreamBooth) -> Taught:
+        from ldm.tasks.dreambooth import Taught
+
+        row = int(self.text.tokenizer([TOKEN])[0, 0])
+        return Taught(way=WAYS[cell.variant], recipe=self.recipe, row=row)
+
+    def _loss(self, structure: Structure, taught: Taught) -> Loss:
         from ldm.diffusion.losses import diffusion_loss
-        from ldm.tasks.dreambooth import with_text
+        from ldm.tasks.dreambooth import subject_loss
 
         loss = diffusion_loss(
             structure, self.profile.schedule, self.profile.predict, null=self.text.null(1)[0], drop=0.0
         )
-        return with_text(loss, self.text.structure) if text else loss
+        return subject_loss(loss, self.text.structure, taught)
 
     def _class_latents(self, cell: DreamBooth) -> tuple[list[str], Float[np.ndarray, "k h w z"]]:
         """Return what the pretrained model draws of the class, in all styles, with its captions."""
@@ -149,35 +163,38 @@ class DreamBoothEvaluator(SamplingEvaluator):
 
     def _learnt(self, cell: DreamBooth) -> dict[int, Params]:
         """Return the parameters at all lengths up to the cell's, of one training."""
-        from ldm.tasks.dreambooth import TEXT, batches, finetune
+        from ldm.tasks.dreambooth import batches, finetune
 
-        who, text = self.subject(cell.subject), cell.variant == "prior and text"
-        model = self._model(self.model_of(cell))
+        who, taught = self.subject(cell.subject), self._taught(cell)
         words = lambda captions: (
-            {"ids": self.text.tokenizer(captions)} if text else {"context": self.text.encode(captions)}
+            {"context": self.text.encode(captions)}
+            if taught.way.text == "nothing"
+            else {"ids": self.text.tokenizer(captions)}
         )
         of_subject = {"latents": self.codec.encode(who.pictures), **words(who.captions)}
         captions, latents = self._class_latents(replace(cell, variant="before", tuned=0))
+        weight = self.recipe.weight if taught.way.prior else 0.0
         of_class = {"latents": latents, **words(captions)}
-        batch = batches(
-            of_subject, of_class, self.recipe.pictures, 0.0 if cell.variant == "no prior" else self.recipe.weight
-        )
-        tower = {TEXT + name: p for name, p in self.text.params.items()} if text else {}
-        params = {**model.params, **tower}
+        batch = batches(of_subject, of_class, self.recipe.pictures, weight, cell.seed)
+        learnt, frozen = self._begun(cell)
         lengths = sorted({cell.tuned, *(length for length in self.lengths if length < cell.tuned)})
-        return finetune(self._loss(model.structure, text), params, batch, self.recipe, lengths)
+        loss = self._loss(self._model(self.model_of(cell)).structure, taught)
+        rate = self.recipe.rate(taught.way)
+        return finetune(loss, learnt, frozen, batch, rate=rate, lengths=lengths, seed=cell.seed)
+
+    def _begun(self, cell: DreamBooth) -> tuple[Params, Params]:
+        """Return what learns and what stays frozen, as pretrained."""
+        unet = self._model(self.model_of(cell)).params
+        return self._taught(cell).begin(unet, self.text.params, cell.seed)
 
     def _generator(self, cell: DreamBooth) -> Generator:
-        from ldm.tasks.dreambooth import TEXT
-
         model = self._model(self.model_of(cell))
         if cell.variant not in TUNED:
             return model
         longest = max([cell.tuned, *self.lengths])
-        params = self._learnt(replace(cell, tuned=longest))[cell.tuned]
-        tower = {name.removeprefix(TEXT): p for name, p in params.items() if name.startswith(TEXT)}
-        text = replace(self.text, params=tower) if tower else self.text
-        return replace(model, params={name: p for name, p in params.items() if not name.startswith(TEXT)}, text=text)
+        learnt = self._learnt(replace(cell, tuned=longest))[cell.tuned]
+        unet, tower = self._taught(cell).whole(learnt, self._begun(cell)[1])
+        return replace(model, params=unet, text=replace(self.text, params=tower) if tower else self.text)
 
     # --- judging ---
 

@@ -11,31 +11,76 @@ much they differ among each other, and what has become of the class.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from ldm.data.batches import batch_indices
 from ldm.diffusion.losses import Batch, DeviceBatch
+from ldm.networks.initial import KeySource
+from ldm.networks.low_rank import DOWN, UP, updated, updates
 from ldm.networks.structure import Params, Structure, merge
-from ldm.tasks.dreambooth_recipe import Recipe
+from ldm.tasks.dreambooth_recipe import Recipe, Way
 from ldm.training.loop import Loss, TrainConfig, fit
 
-TEXT = "text/"  # before the names of the text tower's parameters, where it learns too
+TEXT = "text/"  # before the names of the text tower's parameters
+TABLE, WORD = TEXT + "token_embedding", TEXT + "word"  # its words' embeddings; what the rare word's has learnt
 
 
-def with_text(loss: Loss, tower: Structure) -> Loss:
-    """Return the loss of UNet and text tower together: the batch has "ids" (b, m) in place of contexts."""
+@dataclass(frozen=True, kw_only=True)
+class Taught:
+    """What of a model learns a subject, and what stays: both are flat dicts, the text tower's names after `TEXT`."""
 
-    def joint(params: Params, batch: DeviceBatch, key: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
-        text = {name.removeprefix(TEXT): p for name, p in params.items() if name.startswith(TEXT)}
-        unet = {name: p for name, p in params.items() if not name.startswith(TEXT)}
-        return loss(unet, {**batch, "context": merge(tower, text)(batch["ids"])}, key)
+    way: Way
+    recipe: Recipe
+    row: int  # of the rare word in the table of embeddings
+
+    def begin(self, unet: Params, text: Params, seed: int = 0) -> tuple[Params, Params]:
+        """Return (what learns, what stays frozen) of a pretrained model."""
+        learnt, frozen = dict[str, Any](), dict[str, Any]()
+        tower = {TEXT + name: p for name, p in text.items()}
+        (learnt if self.way.unet == "all" else frozen).update(unet)
+        if self.way.unet == "low rank":
+            learnt |= updates(unet, self.recipe.rank, KeySource(jax.random.key(seed)))
+        if self.way.text == "tower":
+            learnt |= tower
+        if self.way.text == "word":
+            frozen |= tower
+            learnt[WORD] = jnp.zeros(tower[TABLE].shape[1])
+        return learnt, frozen
+
+    def whole(self, learnt: Params, frozen: Params) -> tuple[Params, Params]:
+        """Return the parameters of UNet and text tower with what was learnt; the tower's are empty if it is frozen."""
+        params = updated({**frozen, **learnt}, learnt)
+        if WORD in learnt:
+            rows = params[TABLE]
+            reach = self.recipe.word_rate / self.recipe.rate(self.way)  # all that learns is given one rate
+            moved = rows[self.row] + reach * learnt[WORD]
+            params = {**params, TABLE: jnp.asarray(rows).at[self.row].set(moved)}
+        text = {name.removeprefix(TEXT): p for name, p in params.items() if name.startswith(TEXT) and name != WORD}
+        unet = {name: p for name, p in params.items() if not name.startswith(TEXT) and not name.endswith((DOWN, UP))}
+        return unet, text
+
+
+def subject_loss(loss: Loss, tower: Structure, taught: Taught) -> Loss:
+    """Return the loss of what learns: (learnt, batch, key, frozen, averaged), as of a distillation from `frozen`.
+
+    Where the text side learns, the batch has "ids" (b, m) in place of contexts.
+    """
+
+    def joint(learnt: Params, batch: DeviceBatch, key: Array, frozen: Params, averaged: Params):
+        unet, text = taught.whole(learnt, frozen)
+        context = merge(tower, text)(batch["ids"]) if text else batch["context"]
+        return loss(unet, {**batch, "context": context}, key)
 
     return joint
 
 
-def batches(of_subject: Batch, of_class: Batch, pictures: int, weight: float) -> Callable[[int], Batch]:
+def batches(of_subject: Batch, of_class: Batch, pictures: int, weight: float, seed: int = 0) -> Callable[[int], Batch]:
     """Return step -> a batch of so many pictures of the subject and as many of the class, these weighted.
 
     The mean over such a batch is half of L_subject + lambda L_class (Ruiz et al. 2023, eq. 2). Of weight 0 the class
@@ -45,7 +90,7 @@ def batches(of_subject: Batch, of_class: Batch, pictures: int, weight: float) ->
     def batch(step: int) -> Batch:
         parts = []
         for data, factor in ((of_subject, 1.0), (of_class, weight)):
-            rows = batch_indices(0, step, pictures, len(data["latents"]))
+            rows = batch_indices(seed, step, pictures, len(data["latents"]))
             parts.append(
                 {name: x[rows] for name, x in data.items()} | {"weight": np.full(pictures, factor, np.float32)}
             )
@@ -56,25 +101,29 @@ def batches(of_subject: Batch, of_class: Batch, pictures: int, weight: float) ->
 
 def finetune(
     loss: Loss,
-    params: Params,
+    learnt: Params,
+    frozen: Params,
     batch: Callable[[int], Batch],
-    recipe: Recipe,
+    *,
+    rate: float,
     lengths: Sequence[int],
+    seed: int = 0,
 ) -> dict[int, Params]:
-    """Return the averaged weights after each of these numbers of steps, by the training loop at a constant rate."""
+    """Return the average of what was learnt after each of these numbers of steps, at a constant rate."""
     size, kept = len(batch(0)["latents"]), {}
     config = TrainConfig(
         images=max(lengths) * size,
         batch=size,
-        learning_rate=recipe.learning_rate,
+        learning_rate=rate,
         warmup_images=10 * size,
         decay_images=max(lengths) * size,
+        seed=seed,
     )
 
     def keep(images: int, ema: Params) -> None:
         kept[images // size] = {name: np.array(p) for name, p in ema.items()}  # a copy: the step gives its memory away
 
-    start = {name: np.array(p) for name, p in params.items()}
+    start = {name: np.array(p) for name, p in learnt.items()}
     lengths = [length * size for length in lengths]
-    fit(loss, start, batch, config, lengths=lengths, on_length=keep, title="dreambooth")
+    fit(loss, start, batch, config, teacher=frozen, lengths=lengths, on_length=keep, title="dreambooth")
     return kept

@@ -1,9 +1,32 @@
-"""How a subject is learnt by DreamBooth, in numbers: part of the name of every cell of that study."""
+"""How a subject is learnt by DreamBooth: what learns, and in numbers. Part of the name of every cell of that study."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Literal, NamedTuple
+
+Variant = Literal[
+    "truth", "before", "no prior", "prior", "prior and text", "prior and word", "low rank and word", "word"
+]
+
+
+class Way(NamedTuple):
+    """What learns when a model is taught a subject."""
+
+    prior: bool = True  # the class is kept in mind (prior preservation)
+    text: Literal["nothing", "word", "tower"] = "nothing"  # of the text side: the rare word's embedding, or all of it
+    unet: Literal["all", "low rank", "nothing"] = "all"  # its weights, or updates of its attention (LoRA)
+
+
+WAYS: dict[Variant, Way] = {
+    "no prior": Way(prior=False),
+    "prior": Way(),
+    "prior and text": Way(text="tower"),
+    "prior and word": Way(text="word"),
+    "low rank and word": Way(text="word", unet="low rank"),
+    "word": Way(prior=False, text="word", unet="nothing"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,8 +37,21 @@ class Recipe:
     pictures: int = 4  # of the subject in a batch, and as many of its class
     weight: float = 1.0  # of the class's loss: lambda of Ruiz et al. 2023, eq. 2
     drawn: int = 64  # pictures of the class, drawn beforehand
+    word_rate: float = 0.05  # at which the rare word's embedding learns, whose numbers are of the order of 0.5
+    low_rank_rate: float = 5e-3  # at which low-rank updates learn, that begin at zero
+    rank: int = 4  # of these
 
     def __post_init__(self):
-        for name in ("learning_rate", "weight"):
+        for name in ("learning_rate", "weight", "word_rate", "low_rank_rate"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} = {getattr(self, name)}: expected a finite number, not below 0; change it.")
+
+    def rate(self, way: Way) -> float:
+        """Return the learning rate of what learns of the UNet; where that is nothing, the word's."""
+        return {"all": self.learning_rate, "low rank": self.low_rank_rate, "nothing": self.word_rate}[way.unet]
+
+    def numbers(self, way: Way) -> dict[str, float]:
+        """Return the numbers that this way of learning uses, by name."""
+        unused = set() if way.text == "word" else {"word_rate"}
+        unused |= set() if way.unet == "low rank" else {"low_rank_rate", "rank"}
+        return {name: number for name, number in asdict(self).items() if name not in unused}

@@ -38,12 +38,12 @@ def is_known(profile: Profile, c: int, images: int, seed: int = 0, kind: str = "
     return known or file_of(profile, c, images, seed, kind) is not None
 
 
-def trained_sizes(profile: Profile) -> tuple[int, ...]:
+def trained_sizes(profile: Profile, seed: int = 0) -> tuple[int, ...]:
     """Return the sizes of the family that are trained for the usual length, and here or recorded, small to large.
 
     Raises: ValueError, in one sentence, where there is none.
     """
-    return sizes_where(profile, lambda c: is_known(profile, c, profile.length))
+    return sizes_where(profile, lambda c: is_known(profile, c, profile.length, seed))
 
 
 def trained_lengths(profile: Profile, c: int, seed: int = 0) -> tuple[int, ...]:

@@ -26,22 +26,23 @@ TOKEN = IDENTIFIERS[0]
 SHOTS = 5  # pictures of an emoji (DreamBooth: 3 to 5)
 FEWEST, MOST = 3, 30  # pictures in a folder
 
-# The class of each subject, nearest in kind first: the first that the profile's vocabulary knows is taken. The mini
-# family knows 32 nouns, so some kinships are wide: a dinosaur is a reptile, a pumpkin a gourd like the watermelon, a
-# snail wears its shell outside like the crab. Teapots and sunglasses have no kin there and are left out.
+# The class of each subject, nearest in kind first: the first that the profile's vocabulary knows is taken. That is
+# 32 or 12 nouns, so some kinships are wide: a dinosaur is a reptile and near a frog, a pumpkin is a gourd like the
+# watermelon or round and orange like the sunflower, a cupcake has a mushroom's shape, a snail wears its shell outside
+# like the crab. Teapots and sunglasses have no kin there and are left out.
 KIN = {
     "teddy bear": ("bear", "panda"),
     "fox": ("wolf", "cat"),
-    "dinosaur": ("t-rex", "turtle"),
+    "dinosaur": ("t-rex", "turtle", "frog"),
     "flamingo": ("parrot", "owl"),
     "snail": ("crab",),
-    "cupcake": ("birthday cake",),
-    "jack-o-lantern": ("watermelon",),
+    "cupcake": ("birthday cake", "mushroom"),
+    "jack-o-lantern": ("watermelon", "sunflower"),
     "tractor": ("bus",),
     "flying saucer": ("rocket",),
     "unicorn": ("horse", "cat"),
 }
-SUBJECTS = tuple(KIN)[:8]  # those that the study asks for
+ASKED = 8  # subjects that the study asks for
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,6 +55,12 @@ class Subject:
     captions: tuple[str, ...]
     key: str  # names exactly these pictures and captions
     emoji: Emoji | None = None  # None for a folder, whose true pictures nobody can draw
+
+
+def asked(profile: Profile) -> tuple[str, ...]:
+    """Return the emoji that the study asks for: the first eight whose class the profile's vocabulary knows."""
+    vocabulary = {emoji.caption for emoji in emojis()[: profile.scenes.vocabulary]}
+    return tuple(name for name, kin in KIN.items() if vocabulary & set(kin))[:ASKED]
 
 
 @cache
