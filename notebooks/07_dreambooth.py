@@ -126,7 +126,7 @@ Markdown(
 # reads it from objects that it knows, and errs on true pictures of others, as the table above shows.
 
 # %% tags=["remove-input"]
-charts.by_steps(table, [fidelity[0], "prompt", "diversity"])
+charts.by_steps(table, [fidelity[0], "prompt", "diversity"], "prior")
 
 # %% [markdown]
 # ## What has become of the class?

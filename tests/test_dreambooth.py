@@ -17,6 +17,7 @@ from scipy.stats import ttest_1samp
 from ldm import profiles
 from ldm.data.scenes.captions import caption, words
 from ldm.figures import dreambooth as charts
+from ldm.metrics import Estimate
 from ldm.networks import low_rank
 from ldm.networks.initial import KeySource
 from ldm.networks.structure import split
@@ -211,6 +212,47 @@ def test_variants_are_compared_subject_by_subject(gap, sign):
     assert table[["lo", "hi"]].iloc[0].tolist() == pytest.approx(list(interval))
 
 
+@pytest.mark.parametrize(
+    "seen, leak, answer",
+    [
+        ((0.7, 0.6, 0.8), (0.05, 0.0, 0.09), "yes"),
+        ((0.7, 0.4, 1.0), (0.05, 0.0, 0.09), "open"),
+        ((0.7, 0.6, 0.8), (0.05, 0.0, 0.2), "open"),
+        ((0.3, 0.2, 0.4), (0.05, 0.0, 0.09), "no"),
+        ((0.9, 0.8, 1.0), (0.5, 0.4, 0.6), "no"),
+    ],
+)
+def test_both_are_had_where_the_subject_is_learnt_and_its_class_kept(seen, leak, answer):
+    assert downstream.both(Estimate(*seen, 8), Estimate(*leak, 8)) == answer
+
+
+def learnt(shares):
+    """Rows of eight subjects, three trainings each: (way, c) -> (share recognised, share of the class that leaks)."""
+    rng, rows, names = np.random.default_rng(0), [], {}
+    for (task, c), share in shares.items():
+        for subject in "abcdefgh":
+            for seed in range(3):
+                key = f"{subject}{task}{c}{seed}"
+                names[key] = subject
+                common = dict(key=key, task=task, c=c, seed=seed, params=c**2, train_steps=9, steps=4, n=32)
+                common |= dict(protocol=f"x; 5 pictures of {subject}")
+                for metric, value in zip(("recognised_scene", "class_leak"), share, strict=True):
+                    value += 0.02 * rng.normal()
+                    rows.append(common | dict(metric=metric, value=value, lo=value - 0.1, hi=value + 0.1))
+    return pd.DataFrame(rows), names
+
+
+def test_who_learns_is_asked_of_each_way_and_size_and_trainings_of_a_subject_count_as_their_mean():
+    shares = {("prior", 8): (0.1, 0.05), ("no prior", 8): (0.8, 0.8), ("prior and word", 16): (0.7, 0.03)}
+    table, influences = charts.over_subjects(*learnt(shares))
+    assert set(table["n"]) == {8} and len(influences["class_leak"]["prior-8-9"]) == 8
+    found = charts.who_learns(table)
+    assert found["learnt with"].tolist() == ["no prior", "prior", "prior and word"]
+    assert found["both"].tolist() == ["no", "no", "yes"]
+    drawn = charts.frontier(table).to_dict()
+    assert drawn["facet"]["sort"] == ["c = 8", "c = 16"] and len(drawn["spec"]["layer"]) == 5
+
+
 class Small(dreambooth_study.DreamBoothEvaluator):
     """With a small network in the UNet's place, which compiles in a second; the smoke study has the UNet."""
 
@@ -237,7 +279,7 @@ def test_a_small_run_leaves_rows_before_and_after_and_one_training_serves_all_le
     assert value["prior", 2, "class_drift"] != value["no prior", 2, "class_drift"]
     table, _ = charts.over_subjects(rows, {evaluator.key(cell): cell.subject for cell in cells})
     assert charts.by_size(table, ["recognised_scene", "class_drift"]).to_dict()["vconcat"]
-    assert charts.by_steps(table, ["true_scene"]).to_dict()["vconcat"]
+    assert charts.by_steps(table, ["true_scene"], "prior").to_dict()["vconcat"]
     floor = charts.limits(table, ["true_scene"])
     assert len(floor) == 1 and len(floor.columns) == 3  # a size before finetuning, and the true pictures
 

@@ -12,10 +12,11 @@ import scipy
 from ldm.figures.charts import color, curve, pick, quality_axis, quality_lines
 from ldm.metrics import Estimate, Z
 from ldm.metrics.catalogue import metric_of, short
-from ldm.statistics.downstream import subject_by_subject
+from ldm.statistics.downstream import LEAKED, RECOGNISED, both, subject_by_subject
 
 SETTING = ["task", "c", "train_steps", "metric"]
-VARIANTS = ["before", "no prior", "prior", "prior and text"]  # in the order of their colours
+# In the order of their colours.
+VARIANTS = ["before", "no prior", "prior", "prior and text", "prior and word", "low rank and word", "word"]
 
 
 def over_subjects(
@@ -23,14 +24,15 @@ def over_subjects(
 ) -> tuple[pd.DataFrame, dict[str, dict[str, np.ndarray]]]:
     """Return one row a setting and metric: the mean over subjects, with Student's interval, n counting subjects.
 
-    subjects: a cell's key -> its subject. Also metric -> the rows' keys -> each subject's influence (n,), in the order
-    of their names, widened as Student's interval is, so that replicates (`ldm.statistics.frontier`) are as wide.
-    A single subject, such as a folder, keeps the interval and the n of its pictures.
+    subjects: a cell's key -> its subject; several trainings of a subject count as their mean. Also metric -> the rows'
+    keys -> each subject's influence (n,), in the order of their names, widened as Student's interval is, so that
+    replicates (`ldm.statistics.frontier`) are as wide. A single subject, such as a folder, keeps the interval and the n
+    of its pictures.
     """
     found, influences = [], {}
     for setting, part in rows.assign(subject=rows["key"].map(subjects)).groupby(SETTING, sort=False):
-        part = part.sort_values("subject")
-        row, values, n = part.iloc[0].drop("subject").to_dict(), part["value"].to_numpy(float), len(part)
+        row, by_subject = part.iloc[0].drop("subject").to_dict(), part.groupby("subject")["value"].mean()
+        values, n = by_subject.to_numpy(float), len(by_subject)
         row["key"] = "-".join(map(str, setting[:3]))
         if n > 1:
             widening = scipy.special.stdtrit(n - 1, 0.975) / Z * np.sqrt(n / (n - 1))
@@ -87,14 +89,74 @@ def by_size(table: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
     return alt.vconcat(*panels, spacing=16).properties(description=f"{titles(metrics)} after DreamBooth, by model size")
 
 
-def by_steps(table: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
-    """Plot each measure against the steps of finetuning with the class kept in mind, a colour a size.
+def frontier(table: pd.DataFrame) -> alt.FacetChart:
+    """Plot how often subjects are recognised against how often their class shows them, a panel a size.
 
-    0 is the model as pretrained.
+    A colour a way to learn, its lengths of finetuning joined by a line. The grey corner is where both are had.
     """
+    wide = _learnt(table)
+    wide["size"] = "c = " + wide["c"].astype(str)
+    sizes = [f"c = {c}" for c in sorted(set(wide["c"]))]
+    corner = alt.Chart(wide).mark_rect(color="#888888", opacity=0.012)
+    corner = corner.encode(x=alt.datum(0.0), x2=alt.datum(LEAKED), y=alt.datum(RECOGNISED), y2=alt.datum(1.0))
+    there = [name for name in VARIANTS if name in set(wide["task"])]
+    share = lambda title: dict(title=title, scale=alt.Scale(domain=[0, 1], clamp=True))
+    base = alt.Chart(wide).encode(
+        color=alt.Color("task:N", title=None, scale=alt.Scale(domain=there, scheme="category10")),
+        tooltip=[
+            alt.Tooltip("size:N"),
+            alt.Tooltip("task:N", title="learnt with"),
+            alt.Tooltip("train_steps:Q", title="steps"),
+            *(
+                alt.Tooltip(f"{name}_{end}:Q", title=title, format=".2f")
+                for name, what in (("recognised", "recognised"), ("leaked", "class shows the subject"))
+                for end, title in (("value", what), ("lo", "from"), ("hi", "to (95 % interval)"))
+            ),
+        ],
+    )
+    x = alt.X("leaked_value:Q", **share("pictures of the class that show the subject"))
+    y = alt.Y("recognised_value:Q", **share("subjects recognised"))
+    across = curve(base.encode(y), x, line=None, ends=("leaked_lo", "leaked_hi"))[:1]
+    up = curve(base.encode(x, order="train_steps:Q"), y, ends=("recognised_lo", "recognised_hi"))
+    return (
+        alt.layer(corner, *across, *up)
+        .properties(width=215, height=170)
+        .facet(facet=alt.Facet("size:N", title=None, sort=sizes), columns=2)
+        .properties(description="subjects recognised against their class lost, a panel a size, a colour a way to learn")
+    )
+
+
+def _learnt(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a setting: value, lo and hi of how often subjects are recognised, and of how often they leak."""
+    names = {"recognised_scene": "recognised", "class_leak": "leaked"}
+    found = table[table["metric"].isin(names) & (table["task"] != "truth")]
+    wide = found.pivot_table(index=["task", "c", "train_steps"], columns="metric", values=["value", "lo", "hi"])
+    wide.columns = [f"{names[metric]}_{end}" for end, metric in wide.columns]
+    return wide.reset_index()
+
+
+def who_learns(table: pd.DataFrame) -> pd.DataFrame:
+    """Say of each way and size whether subjects are learnt and their class is kept (`downstream.both`).
+
+    After the longest finetuning, with how often subjects are recognised, and how often their class shows them.
+    """
+    wide = _learnt(table)
+    wide = wide[wide["train_steps"] == wide["train_steps"].max()]
+    wide["way"] = pd.Categorical(wide["task"], VARIANTS)
+    found = []
+    for row in wide.sort_values(["way", "c"]).itertuples():
+        seen = Estimate(row.recognised_value, row.recognised_lo, row.recognised_hi, 0)
+        leak = Estimate(row.leaked_value, row.leaked_lo, row.leaked_hi, 0)
+        shares = {"recognised": f"{seen:.2f}", "the class shows the subject": f"{leak:.2f}"}
+        found.append({"learnt with": row.task, "c": row.c, **shares, "both": both(seen, leak)})
+    return pd.DataFrame(found)
+
+
+def by_steps(table: pd.DataFrame, metrics: Sequence[str], way: str) -> alt.VConcatChart:
+    """Plot each measure against the steps of finetuning in one way, a colour a size; 0 is the model as pretrained."""
     panels = []
     for metric in metrics:
-        data = pick(table[table["task"].isin(["before", "prior"])], metric)
+        data = pick(table[table["task"].isin(["before", way])], metric)
         x = alt.X("train_steps:Q", title="steps of finetuning", scale=alt.Scale(type="symlog", constant=10))
         panels.append(_points(data, x, color(data), metric))
     return alt.vconcat(*panels, spacing=16).properties(description=f"{titles(metrics)} by steps of DreamBooth")

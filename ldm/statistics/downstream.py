@@ -1,5 +1,7 @@
 """The paper's findings downstream as questions to rows: F2 and F5 (super-resolution), Fig. 6 (DreamBooth).
 
+Of DreamBooth it is also asked who learns a subject without losing its class.
+
 Those about distilled models are in `ldm.statistics.student`. As in `ldm.statistics.verdicts`, each verdict is holds,
 fails or undecided, with its effect and its interval.
 """
@@ -139,6 +141,20 @@ def fig6(
         meaning="rank correlation over sizes with alignment as pretrained",
         asked=f"c = {', '.join(map(str, sizes))}",
     )
+
+
+RECOGNISED, LEAKED = 0.5, 0.1  # a subject is learnt above the first, and its class kept below the second
+
+
+def both(recognised: Estimate, leaked: Estimate) -> str:
+    """Say whether subjects are learnt and their class is kept: "yes", "no" or "open".
+
+    Yes where at least half of the pictures surely show the subject, and at most a tenth of those of its class do; no
+    where either is surely otherwise.
+    """
+    if recognised.lo >= RECOGNISED and leaked.hi <= LEAKED:
+        return "yes"
+    return "no" if recognised.hi < RECOGNISED or leaked.lo > LEAKED else "open"
 
 
 def subject_by_subject(rows: pd.DataFrame, subjects: Mapping[str, str], metric: str, one: str, other: str) -> Estimate:
