@@ -117,8 +117,8 @@ Markdown(tables.table(spacing))
 # ## The luck of training
 #
 # The tables above are of one training a size. [The verdict](12_verdicts.ipynb) pools what trainings there are, and its
-# intervals hold how far they scatter: by one share of the value, in which settings count by the square of their value.
-# How far do trainings of a size differ in their best settings at each number of steps?
+# intervals hold how far they scatter, as a share of the value for each number of steps. How far do trainings of a size
+# differ in their best settings there?
 
 # %% tags=["remove-input"]
 grid = recorded.whole_grid(store, chosen)
@@ -127,8 +127,8 @@ scattered = confounders.scatter(pooled, metrics)
 Markdown(tables.table(scattered) if len(scattered) else "No size of these rows was trained twice.")
 
 # %% [markdown]
-# F3 with that luck counted in three ways. (Only the second is the verdict's rule; the other two were added after the
-# rows had been seen.)
+# F3 with that luck counted in three ways. The last is the verdict's rule. The second was the rule until c = 24 was
+# trained again; in it settings count by the square of their value.
 
 # %% tags=["remove-input"]
 lucky = confounders.f3_by_luck(pooled, metrics, store.influences) if len(scattered) else scattered

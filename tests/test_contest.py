@@ -9,7 +9,7 @@ import pytest
 from ldm.statistics import verdicts
 from ldm.statistics.bootstrap import lower_is_better
 from ldm.statistics.contest import COUNTED, agreement, contest, stretches
-from ldm.statistics.evidence import Evidence, scatter_by_steps, training_scatter
+from ldm.statistics.evidence import Evidence, scatter_by_steps, scatter_of, training_scatter
 from ldm.study import confounders
 from tests.synthetic import STEP_COST, sampling
 
@@ -203,10 +203,10 @@ def test_scatter_by_steps_is_that_of_the_best_settings_and_widens_where_training
     known = scatter_by_steps(lower_is_better(rows, "kid_effnet"))
     assert known[1] == pytest.approx(0, abs=1e-6)
     assert [known[steps] for steps in STEPS[1:]] == pytest.approx([0.1] * 5, rel=1e-3)
-    rule, steps, none = (Evidence.of(rows, "kid_effnet", influences, luck=luck) for luck in ("one", "steps", "none"))
-    assert rule.scatter.sd < 0.02 and "0.0% to 10.0%" in steps.spread and none.scatter is None
+    one, steps, none = (Evidence.of(rows, "kid_effnet", influences, luck=luck) for luck in ("one", "steps", "none"))
+    assert one.scatter.sd < 0.02 and "0.0% to 10.0%" in steps.spread and none.scatter is None
     width = lambda evidence, steps: float(np.mean(evidence.sd(evidence.replicates)[evidence.rows["steps"] == steps]))
-    assert width(steps, 8) > 3 * width(rule, 8) > width(none, 8) and width(steps, 1) < 0.01
+    assert width(steps, 8) > 3 * width(one, 8) > width(none, 8) and width(steps, 1) < 0.01
     assert verdicts.f3(rows, "kid_effnet", influences, luck="none").effect.n == rows["n"].min()
 
 
@@ -218,12 +218,21 @@ def test_scatter_by_steps_leaves_out_sizes_with_one_training():
     assert scatter_by_steps(rows[rows["seed"] == 0]) == {}
 
 
+def test_values_that_are_not_drawn_in_steps_scatter_by_one_share():
+    """Held-out losses have no steps: their trainings differ by one share, which every row takes."""
+    rows, _ = trained(crossing, 3, 0.1, steps=(8,), guidance=(1.0,))
+    losses = lower_is_better(rows, "kid_effnet")
+    for without in (losses.assign(steps=np.nan), losses.drop(columns="steps")):
+        known = scatter_of(without)
+        assert known == training_scatter(without) and (known.at(without) == known.sd).all()
+
+
 def test_f3_is_asked_with_the_luck_of_training_counted_in_three_ways():
     rows, influences = trained(crossing, 3, 0.1, steps=STEPS, guidance=(1.0,))
     table = confounders.f3_by_luck(rows, ["kid_effnet"], lambda part, metric: influences)
     assert table["fewest steps"].tolist() == [1, 4] * 3 and table["the luck of training"].nunique() == 3
     verdict = verdicts.f3(rows, "kid_effnet", influences)
-    assert table["kid_effnet"][2] == f"**{verdict.answer}** {verdict.effect:.3g}", "the rule's is the verdict's"
+    assert table["kid_effnet"][4] == f"**{verdict.answer}** {verdict.effect:.3g}", "the rule's is the verdict's"
     apart = [float(str(text).split("[")[1].split(",")[0]) for text in table["kid_effnet"][[0, 2, 4]]]
     assert apart[0] > max(apart[1:]), "without luck it is surer"
     lines = confounders.scatter(rows, ["kid_effnet"])

@@ -24,7 +24,7 @@ from ldm.statistics import families, verdicts
 from ldm.statistics.bands import OPEN, SAME, Bands
 from ldm.statistics.bootstrap import InfluencesOf, lower_is_better
 from ldm.statistics.contest import contest
-from ldm.statistics.evidence import Evidence, training_scatter
+from ldm.statistics.evidence import Evidence, scatter_of
 from ldm.study.results import Store
 
 MISSING = "No two partners of the families have rows at these levels yet."
@@ -136,9 +136,9 @@ def luck(rows: Mapping[Level, pd.DataFrame], pair: Sequence[Profile], metric: st
     for level, part in rows.items():
         seeds = part.groupby(["family", "c"])["seed"].nunique()
         several = [f"{names(pair)[i][:-1]} {c} ({n} trainings)" for (i, c), n in seeds.items() if n > 1]
-        scatter = training_scatter(lower_is_better(part, metric))
+        scatter = scatter_of(lower_is_better(part, metric))
         clause = (
-            f"{' and '.join(several)} scatter by {scatter.sd:.1%} of the value ({scatter.dof} degrees of freedom)"
+            f"{' and '.join(several)} scatter by {scatter.shares} of the value ({scatter.dof} degrees of freedom)"
             if scatter
             else "each network was trained once, so intervals do not cover training again"
         )

@@ -3,9 +3,9 @@
 A value moves for two reasons: other captions and noise might have been drawn, and the same model might have been
 trained from another seed. Replicates hold both. The first comes from the pictures' influences, which all settings share
 (`ldm.statistics.bootstrap`). The second is one number for each model and replicate, shared by all settings of a model,
-as if a lucky training were lucky at every step count. That is a simplification (`book/protocol.md`): it is right for
-comparisons of models, and says nothing of comparisons of settings within one. How large it is at each step count can be
-asked instead (`Luck`), to see what an answer owes to it.
+as if a lucky training were lucky at every step count; how much it then moves the value is known for each step count.
+That is a simplification (`book/protocol.md`): it is right for comparisons of models, and says nothing of comparisons of
+settings within one. The luck of training can be counted in other ways (`Luck`), to see what an answer owes to it.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ SETTING = (
 )
 
 
-# How the luck of training is counted: by one share of the value for all settings, which is the rule; by what the best
-# settings scatter by at each step count; or not at all.
-Luck = Literal["one", "steps", "none"]
+# How the luck of training is counted: by what the best settings scatter by at each step count, which is the rule; by one
+# share of the value for all settings; or not at all.
+Luck = Literal["steps", "one", "none"]
 
 
 class Spread(NamedTuple):
@@ -43,6 +43,12 @@ class Spread(NamedTuple):
     sd: float
     dof: int
     by_steps: Mapping[int, float] = MappingProxyType({})  # step count -> that of it, where it is asked of each
+
+    @property
+    def shares(self) -> str:
+        """The standard deviation as a share of the value, in words: a range where it is known of each step count."""
+        known = self.by_steps.values() or [self.sd]
+        return " to ".join(dict.fromkeys(f"{sd:.1%}" for sd in (min(known), max(known))))
 
     def at(self, rows: pd.DataFrame) -> Float[np.ndarray, " rows"]:
         """Return the standard deviation of each row, as a share of its value."""
@@ -66,7 +72,7 @@ class Evidence:
 
     @classmethod
     def of(
-        cls, rows: pd.DataFrame, metric: str, influences: Influences | None = None, *, luck: Luck = "one"
+        cls, rows: pd.DataFrame, metric: str, influences: Influences | None = None, *, luck: Luck = "steps"
     ) -> Evidence:
         """Pool the rows of a metric over seeds, and draw the replicates; luck: how the luck of training is counted.
 
@@ -75,9 +81,7 @@ class Evidence:
         """
         rows = lower_is_better(rows, metric)
         pooled, together = _pooled(rows, influences or {})
-        scatter = None if luck == "none" else training_scatter(rows)
-        if scatter and luck == "steps":
-            scatter = scatter._replace(by_steps=scatter_by_steps(rows))
+        scatter = scatter_of(rows, luck)
         return cls(metric=metric, rows=pooled, replicates=_replicates(pooled, together, scatter), scatter=scatter)
 
     @cached_property
@@ -109,11 +113,7 @@ class Evidence:
     @property
     def spread(self) -> str:
         """How far trainings scatter that differ in their seed alone, in words; empty where that is not known."""
-        if not self.scatter:
-            return ""
-        known = self.scatter.by_steps.values() or [self.scatter.sd]
-        share = " to ".join(dict.fromkeys(f"{sd:.1%}" for sd in (min(known), max(known))))
-        return f"trainings scatter by {share} of the value"
+        return f"trainings scatter by {self.scatter.shares} of the value" if self.scatter else ""
 
     def sd(self, drawn: Float[np.ndarray, "*m replicates"]) -> Float[np.ndarray, " *m"]:
         """Return the standard deviation of each line of replicates.
@@ -140,8 +140,17 @@ class Evidence:
         return basic(value, drawn, self.n)
 
 
+def scatter_of(rows: pd.DataFrame, luck: Luck = "steps") -> Spread | None:
+    """Return how far trainings scatter that differ in their seed alone, in one way of counting it.
+
+    None where it is not counted, or where none has a twin.
+    """
+    found = None if luck == "none" else training_scatter(rows)
+    return found._replace(by_steps=scatter_by_steps(rows)) if found and luck == "steps" else found
+
+
 def training_scatter(rows: pd.DataFrame) -> Spread | None:
-    """Return how far trainings differ that differ in their seed alone, as a share of the value.
+    """Return how far trainings differ that differ in their seed alone, as one share of the value for all settings.
 
     None where none has a twin.
 
@@ -170,8 +179,11 @@ def scatter_by_steps(rows: pd.DataFrame) -> dict[int, float]:
     """Return step count -> how far trainings that differ in their seed alone differ there, as a share of the value.
 
     Of each model's settings with so many steps the one with the best mean is asked, which a budget would choose: others
-    are many, and may be large and alike. The squares are pooled over models by their degrees of freedom.
+    are many, and may be large and alike. The squares are pooled over models by their degrees of freedom. Empty where
+    nothing was drawn in steps, as held-out losses are not.
     """
+    if "steps" not in rows:
+        return {}
     models, drawn = _twins(rows)
     drawn = drawn.reset_index()
     best = drawn.loc[drawn.groupby([*models, "steps"], dropna=False)["mean"].idxmin()]

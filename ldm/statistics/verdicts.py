@@ -112,7 +112,7 @@ def f3(
     fewest: int = 1,
     unit: str = PAPER,
     margin: float = MARGIN,
-    luck: Luck = "one",
+    luck: Luck = "steps",
 ) -> Verdict:
     """Judge F3: at small sampling budgets a smaller model beats the largest (section 3.3, Fig. 9).
 

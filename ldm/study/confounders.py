@@ -27,8 +27,8 @@ SWEPT = (1.0, 1.5, 2.0, 3.0)  # guidance values that some size may prefer
 FEW_AND_MANY = (1, 2, 3, 4, 8, 16, 50)
 LUCK: dict[Luck, str] = {
     "none": "not counted",
-    "one": "one share for all settings (the rule)",
-    "steps": "a share for each number of steps",
+    "one": "one share for all settings",
+    "steps": "a share for each number of steps (the rule)",
 }
 
 
@@ -124,7 +124,7 @@ def _fewest(rows: pd.DataFrame) -> list[int]:
 
 
 def _answers(
-    rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf, fewest: int, luck: Luck = "one"
+    rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf, fewest: int, luck: Luck = "steps"
 ) -> dict[str, str]:
     """Return metric -> F3's answer, with effect and interval."""
     found = {m: verdicts.f3(rows, m, influences(rows, m), fewest=fewest, luck=luck) for m in metrics}
