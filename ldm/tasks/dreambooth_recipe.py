@@ -21,11 +21,11 @@ class Way(NamedTuple):
 
 WAYS: dict[Variant, Way] = {
     "no prior": Way(prior=False),
-    "prior": Way(),
-    "prior and text": Way(text="tower"),
-    "prior and word": Way(text="word"),
+    "prior": Way(),  # Ruiz et al. 2023, eq. 2
+    "prior and text": Way(text="tower"),  # as many do with Stable Diffusion, whose tower is small enough
+    "prior and word": Way(text="word"),  # the word as in Kumari et al. 2023 (arXiv:2212.04488), 3.2
     "low rank and word": Way(text="word", unet="low rank"),
-    "word": Way(prior=False, text="word", unet="nothing"),
+    "word": Way(prior=False, text="word", unet="nothing"),  # textual inversion (Gal et al. 2022, arXiv:2208.01618)
 }
 
 
