@@ -156,6 +156,8 @@ def test_values_near_zero_do_not_blow_up_the_scatter_of_trainings():
     near_zero = lambda c, steps, guidance: {1: 90.0, 2: 10.0, 4: 1.0, 8: 0.5}[steps]
     found = [trained(near_zero, 3, 0.05, se=1.0, luck=luck, steps=(1, 2, 4, 8))[0] for luck in range(20)]
     assert max(training_scatter(rows.assign(size=rows["c"])).sd for rows in found) < 0.15
+    at_zero = found[0].assign(size=found[0]["c"], value=0.0)
+    assert np.isfinite(list(scatter_by_steps(at_zero).values())).all()
 
 
 def test_a_setting_that_one_training_lacks_is_left_out():

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+from flax import nnx
 from PIL import Image
 from scipy.spatial.distance import cdist
 from scipy.stats import ttest_1samp
@@ -89,8 +90,14 @@ def test_a_batch_holds_both_losses_and_its_mean_is_half_of_their_weighted_sum():
 @pytest.mark.parametrize("field", ["learning_rate", "weight", "word_rate", "low_rank_rate"])
 @pytest.mark.parametrize("number", [np.nan, np.inf, -1.0])
 def test_a_recipe_of_numbers_that_are_not_finite_is_refused(field, number):
-    with pytest.raises(ValueError, match=f"{field} = {number}: expected a finite number, not below 0"):
+    with pytest.raises(ValueError, match=f"{field} = {number}: expected a finite number"):
         dreambooth.Recipe(**{field: number})
+
+
+@pytest.mark.parametrize("field", ["learning_rate", "word_rate", "rank", "pictures", "drawn"])
+def test_a_recipe_of_nothing_is_refused(field):
+    with pytest.raises(ValueError, match=f"{field} = 0: expected"):
+        dreambooth.Recipe(**{field: 0})
 
 
 def model():
@@ -135,10 +142,63 @@ def test_the_word_learns_at_its_own_rate_whatever_that_of_the_rest():
         assert moved == pytest.approx(0.5 * np.eye(3)[1][:, None] * np.ones(4))
 
 
+def test_the_gradient_of_the_word_does_not_follow_its_rate():
+    """The loop limits the norm of all gradients together: a word's that is scaled would take the others' share."""
+    unet, text = model()
+    square = lambda learnt, taught, frozen: jnp.square(taught.whole(learnt, frozen)[1]["token_embedding"]).sum()
+    found = []
+    for rate in (0.01, 1.0):
+        taught = dreambooth.Taught(way=WAYS["word"], recipe=dreambooth.Recipe(word_rate=rate), row=1)
+        learnt, frozen = taught.begin(unet, text)
+        found.append(jax.grad(square)(learnt, taught, frozen)[dreambooth.WORD])
+    assert found[0] == pytest.approx(found[1]) and found[0] == pytest.approx(2 * text["token_embedding"][1])
+
+
+def test_a_subject_is_learnt_by_what_may_learn_and_by_nothing_else():
+    """A denoiser that sums what its attention's matrix makes of the words, and a tower that looks words up."""
+
+    class Lookup(nnx.Module):
+        def __init__(self):
+            self.token_embedding = nnx.Param(jnp.zeros((3, 4)))
+
+        def __call__(self, ids):
+            return self.token_embedding[...][ids]
+
+    unet = {"a.to_k.weight": keys_normal((4, 6)), "b.weight": jnp.ones(6)}
+    text = {"token_embedding": keys_normal((3, 4))}
+    fitted = lambda params, batch, key: (
+        jnp.square(batch["context"] @ params["a.to_k.weight"] @ params["b.weight"]).sum(),
+        {},
+    )
+    taught = dreambooth.Taught(way=WAYS["low rank and word"], recipe=dreambooth.Recipe(rank=2), row=1)
+    learnt, frozen = taught.begin(unet, text)
+    loss = dreambooth.subject_loss(fitted, split(Lookup())[0], taught)
+    batch = {"ids": jnp.array([[1, 2]])}
+    value, grads = jax.value_and_grad(lambda p: loss(p, batch, jax.random.key(0), frozen, p)[0])(learnt)
+    assert value == pytest.approx(fitted(unet, {"context": text["token_embedding"][batch["ids"]]}, None)[0])
+    assert set(grads) == {"a.to_k.weight.down", "a.to_k.weight.up", dreambooth.WORD}
+    moved = {name: bool(jnp.abs(g).max() > 0) for name, g in grads.items()}
+    assert moved == {"a.to_k.weight.down": False, "a.to_k.weight.up": True, dreambooth.WORD: True}
+
+
 def test_a_number_that_a_way_does_not_use_does_not_rename_what_it_learnt():
-    usual, other = dreambooth.Recipe(), dreambooth.Recipe(rank=8, word_rate=0.1)
-    assert usual.numbers(WAYS["prior"]) == other.numbers(WAYS["prior"])
-    assert usual.numbers(WAYS["word"]) != other.numbers(WAYS["word"])
+    always = {"pictures", "weight", "drawn"}
+    used = {name: set(dreambooth.Recipe().numbers(way)) - always for name, way in WAYS.items()}
+    full = {"learning_rate"}
+    assert used == {
+        "no prior": full,
+        "prior": full,
+        "prior and text": full,
+        "prior and word": full | {"word_rate"},
+        "low rank and word": {"low_rank_rate", "rank", "word_rate"},
+        "word": {"word_rate"},
+    }
+
+
+def test_batches_of_another_seed_hold_other_pictures():
+    data = [{"latents": np.arange(20.0, dtype=np.float32).reshape(20, 1, 1, 1)}] * 2
+    one, other = (dreambooth.batches(*data, 4, 1.0, seed)(0)["latents"] for seed in (0, 1))
+    assert (one != other).any()
 
 
 def test_low_rank_updates_are_of_their_rank_and_of_attention_alone():
@@ -146,8 +206,8 @@ def test_low_rank_updates_are_of_their_rank_and_of_attention_alone():
     unet = {"a.to_v.weight": keys_normal((12, 9)), "b.weight": keys_normal((12, 9))}
     learnt = low_rank.updates(unet, 3, keys)
     assert {n: p.shape for n, p in learnt.items()} == {"a.to_v.weight.down": (12, 3), "a.to_v.weight.up": (3, 9)}
-    moved = low_rank.updated(unet, {n: p + 1 for n, p in learnt.items()})
-    assert np.linalg.matrix_rank(moved["a.to_v.weight"] - unet["a.to_v.weight"], tol=1e-4) <= 3
+    moved = low_rank.updated(unet, {n: keys_normal(p.shape) for n, p in learnt.items()})
+    assert np.linalg.matrix_rank(moved["a.to_v.weight"] - unet["a.to_v.weight"], tol=1e-4) == 3
     assert moved["b.weight"] is unet["b.weight"]
     with pytest.raises(ValueError, match="rank = 0: expected 1 or more"):
         low_rank.updates(unet, 0, keys)
@@ -216,14 +276,14 @@ def test_variants_are_compared_subject_by_subject(gap, sign):
     "seen, leak, answer",
     [
         ((0.7, 0.6, 0.8), (0.05, 0.0, 0.09), "yes"),
-        ((0.7, 0.4, 1.0), (0.05, 0.0, 0.09), "open"),
-        ((0.7, 0.6, 0.8), (0.05, 0.0, 0.2), "open"),
+        ((0.7, 0.4, 1.0), (0.05, 0.0, 0.09), "undecided"),
+        ((0.7, 0.6, 0.8), (0.05, 0.0, 0.2), "undecided"),
         ((0.3, 0.2, 0.4), (0.05, 0.0, 0.09), "no"),
         ((0.9, 0.8, 1.0), (0.5, 0.4, 0.6), "no"),
     ],
 )
-def test_both_are_had_where_the_subject_is_learnt_and_its_class_kept(seen, leak, answer):
-    assert downstream.both(Estimate(*seen, 8), Estimate(*leak, 8)) == answer
+def test_a_subject_is_learnt_and_its_class_kept_where_both_are_sure(seen, leak, answer):
+    assert downstream.learnt_and_kept(Estimate(*seen, 8), Estimate(*leak, 8)) == answer
 
 
 def learnt(shares):
@@ -238,7 +298,9 @@ def learnt(shares):
                 common |= dict(protocol=f"x; 5 pictures of {subject}")
                 for metric, value in zip(("recognised_scene", "class_leak"), share, strict=True):
                     value += 0.02 * rng.normal()
-                    rows.append(common | dict(metric=metric, value=value, lo=value - 0.1, hi=value + 0.1))
+                    row = common | dict(metric=metric, value=value, lo=value - 0.1, hi=value + 0.1)
+                    rows += [row, row | dict(train_steps=5, value=0.2, key=f"{key}5")]
+                    names[f"{key}5"] = subject
     return pd.DataFrame(rows), names
 
 
@@ -246,9 +308,13 @@ def test_who_learns_is_asked_of_each_way_and_size_and_trainings_of_a_subject_cou
     shares = {("prior", 8): (0.1, 0.05), ("no prior", 8): (0.8, 0.8), ("prior and word", 16): (0.7, 0.03)}
     table, influences = charts.over_subjects(*learnt(shares))
     assert set(table["n"]) == {8} and len(influences["class_leak"]["prior-8-9"]) == 8
+    assert table["protocol"].str.endswith("8 subjects, 3 trainings each").all()
     found = charts.who_learns(table)
     assert found["learnt with"].tolist() == ["no prior", "prior", "prior and word"]
-    assert found["both"].tolist() == ["no", "no", "yes"]
+    assert found["learnt and kept"].tolist() == ["no", "no", "yes"], "of the longest finetuning"
+    rows, names = learnt(shares)
+    with pytest.raises(ValueError, match="pass as many trainings of each"):
+        charts.over_subjects(rows[rows["key"] != "aprior80"], names)
     drawn = charts.frontier(table).to_dict()
     assert drawn["facet"]["sort"] == ["c = 8", "c = 16"] and len(drawn["spec"]["layer"]) == 5
 
@@ -267,16 +333,21 @@ def test_a_small_run_leaves_rows_before_and_after_and_one_training_serves_all_le
     fit = dreambooth.fit
     monkeypatch.setattr(dreambooth, "fit", lambda *a, **k: trainings.append(k["lengths"]) or fit(*a, **k))
     cells = dreambooth_study.dreambooth_grid(
-        SMOKE, [8], ["fox"], ["prior", "no prior"], [1, 2], steps=2, guidance=2, n=16
+        SMOKE, [8], ["fox"], ["prior", "no prior", "prior and word"], [1, 2], steps=2, guidance=2, n=16
     )
     store, evaluator = Store(tmp_path), Small(SMOKE, (1, 2), dreambooth.Recipe(learning_rate=0.03, drawn=16))
     rows = run(cells, store=store, evaluator=evaluator)
-    assert trainings == [[8, 16]] * 2
+    assert trainings == [[8, 16]] * 3
     value = rows.set_index(["task", "train_steps", "metric"])["value"]
     assert value["truth", 0, "recognised_scene"] == 1 and value["truth", 0, "true_scene"] == pytest.approx(1)
     assert value["before", 0, "recognised_scene"] < 0.5 < value["truth", 0, "prompt"]
     assert value["prior", 2, "class_drift"] > value["prior", 1, "class_drift"] > 0
     assert value["prior", 2, "class_drift"] != value["no prior", 2, "class_drift"]
+    asked = [next(cell for cell in cells if cell.variant == name) for name in ("before", "prior and word")]
+    before, after = (evaluator._generator(cell).text for cell in asked)
+    named, others = ["a sks cat, flat style"], ["a cat, flat style", ""]
+    assert (before.encode(named) != after.encode(named)).any()
+    assert (before.encode(others) == after.encode(others)).all(), "no other word has learnt"
     table, _ = charts.over_subjects(rows, {evaluator.key(cell): cell.subject for cell in cells})
     assert charts.by_size(table, ["recognised_scene", "class_drift"]).to_dict()["vconcat"]
     assert charts.by_steps(table, ["true_scene"], "prior").to_dict()["vconcat"]

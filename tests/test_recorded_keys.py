@@ -146,6 +146,7 @@ def booth(profile: Profile, row: Record) -> str:
         steps=row.steps,
         guidance=row.guidance,
         n=n,
+        seed=row.seed,
     )
     return Evaluators(dreambooth.DreamBoothEvaluator, profile.name).key(only(cells, variant=row.task))
 

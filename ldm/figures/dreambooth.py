@@ -12,11 +12,11 @@ import scipy
 from ldm.figures.charts import color, curve, pick, quality_axis, quality_lines
 from ldm.metrics import Estimate, Z
 from ldm.metrics.catalogue import metric_of, short
-from ldm.statistics.downstream import LEAKED, RECOGNISED, both, subject_by_subject
+from ldm.statistics.downstream import LEAKED, RECOGNISED, learnt_and_kept, subject_by_subject
+from ldm.tasks.dreambooth_recipe import WAYS
 
 SETTING = ["task", "c", "train_steps", "metric"]
-# In the order of their colours.
-VARIANTS = ["before", "no prior", "prior", "prior and text", "prior and word", "low rank and word", "word"]
+VARIANTS = ["before", *WAYS]  # in the order of their colours
 
 
 def over_subjects(
@@ -33,6 +33,9 @@ def over_subjects(
     for setting, part in rows.assign(subject=rows["key"].map(subjects)).groupby(SETTING, sort=False):
         row, by_subject = part.iloc[0].drop("subject").to_dict(), part.groupby("subject")["value"].mean()
         values, n = by_subject.to_numpy(float), len(by_subject)
+        trainings = len(part) // n
+        if len(part) != trainings * n or (n == 1 and trainings > 1):
+            raise ValueError(f"{setting}: {len(part)} rows of {n} subjects; pass as many trainings of each, of one alone one.")
         row["key"] = "-".join(map(str, setting[:3]))
         if n > 1:
             widening = scipy.special.stdtrit(n - 1, 0.975) / Z * np.sqrt(n / (n - 1))
@@ -40,6 +43,7 @@ def over_subjects(
             se = np.sqrt(np.square(moved).sum()) / n
             row |= Estimate.of(values.mean(), se, n)._asdict()
             row["protocol"] = f"{row['protocol'].split(' pictures of ')[0]} pictures of each of {n} subjects"
+            row["protocol"] += f", {trainings} trainings each" * (trainings > 1)
             row["counted"] = "subjects"
             influences.setdefault(row["metric"], {})[row["key"]] = moved
         found.append(row)
@@ -68,6 +72,12 @@ def _points(data: pd.DataFrame, x: alt.X, shade: alt.Color, metric: str) -> alt.
     )
 
 
+def _way(table: pd.DataFrame) -> alt.Color:
+    """Return the colour of a way to learn, of those that the table has."""
+    there = [name for name in VARIANTS if name in set(table["task"])]
+    return alt.Color("task:N", title=None, scale=alt.Scale(domain=there, scheme="category10"))
+
+
 def titles(metrics: Sequence[str]) -> str:
     """Return what they are called, side by side."""
     return "; ".join(metric_of(metric).title for metric in metrics)
@@ -79,13 +89,11 @@ def by_size(table: pd.DataFrame, metrics: Sequence[str]) -> alt.VConcatChart:
     The pretrained model stands beside.
     """
     longest, panels = table["train_steps"].max(), []
-    there = [name for name in VARIANTS if name in set(table["task"])]
     for metric in metrics:
         data = pick(table[table["train_steps"].isin([0, longest]) & (table["task"] != "truth")], metric)
         scale = alt.Scale(type="log", nice=False, padding=20)
         x = alt.X("params:Q", title="parameters", scale=scale, axis=alt.Axis(format="~s", tickCount=4))
-        shade = alt.Color("task:N", title=None, scale=alt.Scale(domain=there, scheme="category10"))
-        panels.append(_points(data, x, shade, metric))
+        panels.append(_points(data, x, _way(table), metric))
     return alt.vconcat(*panels, spacing=16).properties(description=f"{titles(metrics)} after DreamBooth, by model size")
 
 
@@ -97,12 +105,11 @@ def frontier(table: pd.DataFrame) -> alt.FacetChart:
     wide = _learnt(table)
     wide["size"] = "c = " + wide["c"].astype(str)
     sizes = [f"c = {c}" for c in sorted(set(wide["c"]))]
-    corner = alt.Chart(wide).mark_rect(color="#888888", opacity=0.012)
+    corner = alt.Chart(wide).transform_aggregate(groupby=["size"]).mark_rect(color="#888888", opacity=0.15)
     corner = corner.encode(x=alt.datum(0.0), x2=alt.datum(LEAKED), y=alt.datum(RECOGNISED), y2=alt.datum(1.0))
-    there = [name for name in VARIANTS if name in set(wide["task"])]
     share = lambda title: dict(title=title, scale=alt.Scale(domain=[0, 1], clamp=True))
     base = alt.Chart(wide).encode(
-        color=alt.Color("task:N", title=None, scale=alt.Scale(domain=there, scheme="category10")),
+        color=_way(wide),
         tooltip=[
             alt.Tooltip("size:N"),
             alt.Tooltip("task:N", title="learnt with"),
@@ -136,19 +143,20 @@ def _learnt(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def who_learns(table: pd.DataFrame) -> pd.DataFrame:
-    """Say of each way and size whether subjects are learnt and their class is kept (`downstream.both`).
+    """Say of each way and size whether subjects are learnt and their class is kept (`downstream.learnt_and_kept`).
 
-    After the longest finetuning, with how often subjects are recognised, and how often their class shows them.
+    After the longest finetuning, and before any, with how often subjects are recognised, and how often their class
+    shows them.
     """
     wide = _learnt(table)
-    wide = wide[wide["train_steps"] == wide["train_steps"].max()]
+    wide = wide[wide["train_steps"].isin([0, wide["train_steps"].max()])]
     wide["way"] = pd.Categorical(wide["task"], VARIANTS)
     found = []
     for row in wide.sort_values(["way", "c"]).itertuples():
         seen = Estimate(row.recognised_value, row.recognised_lo, row.recognised_hi, 0)
         leak = Estimate(row.leaked_value, row.leaked_lo, row.leaked_hi, 0)
         shares = {"recognised": f"{seen:.2f}", "the class shows the subject": f"{leak:.2f}"}
-        found.append({"learnt with": row.task, "c": row.c, **shares, "both": both(seen, leak)})
+        found.append({"learnt with": row.task, "c": row.c, **shares, "learnt and kept": learnt_and_kept(seen, leak)})
     return pd.DataFrame(found)
 
 

@@ -19,6 +19,8 @@ DOWN, UP = ".down", ".up"  # after a matrix's name
 def updates(params: Params, rank: int, keys: KeySource) -> Params:
     """Return first updates of a network's attention matrices, two small matrices each, by name.
 
+    `down` is drawn from N(0, 1 / rank^2), as in diffusers; there is no further factor (alpha = rank).
+
     Raises: ValueError for a rank below 1, or for a network without attention.
     """
     if rank < 1:
@@ -34,6 +36,6 @@ def updates(params: Params, rank: int, keys: KeySource) -> Params:
 
 
 def updated(params: Params, learnt: Params) -> Params:
-    """Return a network's parameters with its updates added; `learnt` may hold other names, which are left out."""
+    """Return `params` with those of the updates in `learnt` added that belong to its names."""
     sums = {name: params[name] + learnt[name + DOWN] @ learnt[name + UP] for name in params if name + DOWN in learnt}
     return {**params, **sums}

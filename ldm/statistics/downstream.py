@@ -143,18 +143,18 @@ def fig6(
     )
 
 
-RECOGNISED, LEAKED = 0.5, 0.1  # a subject is learnt above the first, and its class kept below the second
+RECOGNISED, LEAKED = 0.5, 0.1  # shares of pictures: at least so many of the subject, at most so many of its class
 
 
-def both(recognised: Estimate, leaked: Estimate) -> str:
-    """Say whether subjects are learnt and their class is kept: "yes", "no" or "open".
+def learnt_and_kept(recognised: Estimate, leaked: Estimate) -> str:
+    """Say whether subjects are learnt and their class is kept: "yes", "no" or "undecided".
 
-    Yes where at least half of the pictures surely show the subject, and at most a tenth of those of its class do; no
-    where either is surely otherwise.
+    Yes where at least half of the pictures of the subject surely show it, and at most a tenth of those of its class do;
+    no where either is surely otherwise. The intervals are over subjects, so "surely" is said of these trainings.
     """
     if recognised.lo >= RECOGNISED and leaked.hi <= LEAKED:
         return "yes"
-    return "no" if recognised.hi < RECOGNISED or leaked.lo > LEAKED else "open"
+    return "no" if recognised.hi < RECOGNISED or leaked.lo > LEAKED else "undecided"
 
 
 def subject_by_subject(rows: pd.DataFrame, subjects: Mapping[str, str], metric: str, one: str, other: str) -> Estimate:

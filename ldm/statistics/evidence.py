@@ -187,7 +187,7 @@ def scatter_by_steps(rows: pd.DataFrame) -> dict[int, float]:
     models, drawn = _twins(rows)
     drawn = drawn.reset_index()
     best = drawn.loc[drawn.groupby([*models, "steps"], dropna=False)["mean"].idxmin()]
-    square, dof = best["variance"] / best["mean"] ** 2, best["seeds"] - 1
+    square, dof = best["variance"] / (best["mean"] ** 2).clip(lower=1e-12), best["seeds"] - 1
     pooled = (square * dof).groupby(best["steps"]).sum() / dof.groupby(best["steps"]).sum()
     return {int(steps): float(np.sqrt(share)) for steps, share in pooled.items()}
 

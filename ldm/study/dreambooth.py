@@ -38,8 +38,8 @@ KEPT = (4, 2)  # pictures of each cell to look at: of the subject, and of its cl
 class DreamBooth(Evaluation):
     """One point: a model that has learnt a subject for `tuned` steps, asked for n pictures of it and n of its class.
 
-    variant: "prior" learns with prior preservation, "no prior" without, "prior and text" with the text tower as well;
-    "before" is the model as pretrained, "truth" real pictures, seen through the autoencoder.
+    variant: a way to learn (`ldm.tasks.dreambooth_recipe.WAYS`); "before" is the model as pretrained, "truth" real
+    pictures, seen through the autoencoder.
     """
 
     subject: str  # a held-out emoji, or a folder (`ldm.tasks.subjects.subject`)

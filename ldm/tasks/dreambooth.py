@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array
 
 from ldm.data.batches import batch_indices
@@ -40,7 +41,7 @@ class Taught:
     row: int  # of the rare word in the table of embeddings
 
     def begin(self, unet: Params, text: Params, seed: int = 0) -> tuple[Params, Params]:
-        """Return (what learns, what stays frozen) of a pretrained model."""
+        """Return (what learns, what stays frozen) of a pretrained model; seed: of low-rank updates."""
         learnt, frozen = dict[str, Any](), dict[str, Any]()
         tower = {TEXT + name: p for name, p in text.items()}
         (learnt if self.way.unet == "all" else frozen).update(unet)
@@ -57,22 +58,32 @@ class Taught:
         """Return the parameters of UNet and text tower with what was learnt; the tower's are empty if it is frozen."""
         params = updated({**frozen, **learnt}, learnt)
         if WORD in learnt:
-            rows = params[TABLE]
-            reach = self.recipe.word_rate / self.recipe.rate(self.way)  # all that learns is given one rate
-            moved = rows[self.row] + reach * learnt[WORD]
-            params = {**params, TABLE: jnp.asarray(rows).at[self.row].set(moved)}
+            rows, moved = jnp.asarray(params[TABLE]), self._reach(jnp.asarray(learnt[WORD]))
+            params = {**params, TABLE: rows.at[self.row].add(moved)}
         text = {name.removeprefix(TEXT): p for name, p in params.items() if name.startswith(TEXT) and name != WORD}
         unet = {name: p for name, p in params.items() if not name.startswith(TEXT) and not name.endswith((DOWN, UP))}
         return unet, text
 
+    def _reach(self, learnt: Array) -> Array:
+        """Return by how much the word has moved. All that learns is given one rate, so a step of it is scaled here.
+
+        The gradient is not: it would dwarf that of the rest, whose common norm the training loop limits.
+        """
+        still = lax.stop_gradient(learnt)
+        return self.recipe.word_rate / self.recipe.rate(self.way) * still + (learnt - still)
+
 
 def subject_loss(loss: Loss, tower: Structure, taught: Taught) -> Loss:
-    """Return the loss of what learns: (learnt, batch, key, frozen, averaged), as of a distillation from `frozen`.
+    """Return a denoising loss, asked of what learns.
 
-    Where the text side learns, the batch has "ids" (b, m) in place of contexts.
+    It is called as that of a distillation, (learnt, batch, key, teacher, averaged): what stays frozen travels as the
+    teacher's weights, and the averaged ones are not used. Where the text side learns, the batch has "ids" (b, m) in
+    place of contexts.
     """
 
-    def joint(learnt: Params, batch: DeviceBatch, key: Array, frozen: Params, averaged: Params):
+    def joint(
+        learnt: Params, batch: DeviceBatch, key: Array, frozen: Params, averaged: Params
+    ) -> tuple[Array, dict[str, Array]]:
         unet, text = taught.whole(learnt, frozen)
         context = merge(tower, text)(batch["ids"]) if text else batch["context"]
         return loss(unet, {**batch, "context": context}, key)

@@ -42,16 +42,26 @@ class Recipe:
     rank: int = 4  # of these
 
     def __post_init__(self):
-        for name in ("learning_rate", "weight", "word_rate", "low_rank_rate"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} = {getattr(self, name)}: expected a finite number, not below 0; change it.")
+        if not 0 <= self.weight < math.inf:
+            raise ValueError(f"weight = {self.weight}: expected a finite number, not below 0; change it.")
+        for name in ("learning_rate", "word_rate", "low_rank_rate"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} = {getattr(self, name)}: expected a finite number above 0; change it.")
+        for name in ("pictures", "drawn", "rank"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: expected 1 or more; change it.")
 
     def rate(self, way: Way) -> float:
         """Return the learning rate of what learns of the UNet; where that is nothing, the word's."""
         return {"all": self.learning_rate, "low rank": self.low_rank_rate, "nothing": self.word_rate}[way.unet]
 
     def numbers(self, way: Way) -> dict[str, float]:
-        """Return the numbers that this way of learning uses, by name."""
-        unused = set() if way.text == "word" else {"word_rate"}
-        unused |= set() if way.unet == "low rank" else {"low_rank_rate", "rank"}
-        return {name: number for name, number in asdict(self).items() if name not in unused}
+        """Return the numbers that this way of learning uses, by name: others may change, and its results stand.
+
+        The class's are used in every way: where it is not learnt, its pictures stand in the batch with weight 0.
+        """
+        used = {"pictures", "weight", "drawn"} | {"all": {"learning_rate"}, "low rank": {"low_rank_rate", "rank"}}.get(
+            way.unet, set()
+        )
+        used |= {"word_rate"} if way.text == "word" else set()
+        return {name: number for name, number in asdict(self).items() if name in used}

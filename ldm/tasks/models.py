@@ -97,14 +97,14 @@ def shipped_sizes(profile: Profile) -> tuple[int, ...]:
     return sizes_where(profile, lambda c: model_path(profile, c, profile.length).is_file())
 
 
-def sizes_where(profile: Profile, known: Callable[[int], bool]) -> tuple[int, ...]:
-    """Return the sizes of the family of which this is so, small to large.
+def sizes_where(profile: Profile, known: Callable[[int], bool], seed: int = 0) -> tuple[int, ...]:
+    """Return the sizes of the family of which this is so, small to large; seed: of the training that is asked for.
 
     Raises: ValueError, in one sentence that says how to train the first, where there is none.
     """
     found = tuple(filter(known, profile.family))
     if not found:
-        raise missing(profile, profile.family[0], profile.length, 0)
+        raise missing(profile, profile.family[0], profile.length, seed)
     return found
 
 

@@ -43,7 +43,7 @@ def trained_sizes(profile: Profile, seed: int = 0) -> tuple[int, ...]:
 
     Raises: ValueError, in one sentence, where there is none.
     """
-    return sizes_where(profile, lambda c: is_known(profile, c, profile.length, seed))
+    return sizes_where(profile, lambda c: is_known(profile, c, profile.length, seed), seed)
 
 
 def trained_lengths(profile: Profile, c: int, seed: int = 0) -> tuple[int, ...]:

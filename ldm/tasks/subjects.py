@@ -58,9 +58,14 @@ class Subject:
 
 
 def asked(profile: Profile) -> tuple[str, ...]:
-    """Return the emoji that the study asks for: the first eight whose class the profile's vocabulary knows."""
+    """Return the names of the emoji that the study asks for: the first eight whose class the profile's models know."""
+    return tuple(name for name in KIN if _class_of(name, profile))[:ASKED]
+
+
+def _class_of(name: str, profile: Profile) -> str | None:
+    """Return the noun of an emoji's class, if the profile's vocabulary has one."""
     vocabulary = {emoji.caption for emoji in emojis()[: profile.scenes.vocabulary]}
-    return tuple(name for name, kin in KIN.items() if vocabulary & set(kin))[:ASKED]
+    return next((noun for noun in KIN[name] if noun in vocabulary), None)
 
 
 @cache
@@ -76,9 +81,8 @@ def subject(profile: Profile, name: str) -> Subject:
     Raises: ValueError, in one sentence, for neither; for an emoji without kin in the vocabulary; for a folder with
     fewer than 3 or more than 30 pictures, or with a caption that does not say "sks" and a noun that the models know.
     """
-    vocabulary = [emoji.caption for emoji in emojis()[: profile.scenes.vocabulary]]
     if name in KIN:
-        noun = next((noun for noun in KIN[name] if noun in vocabulary), None)
+        noun = _class_of(name, profile)
         if noun is None:
             raise ValueError(
                 f"subject = {name!r}: the vocabulary of profile {profile.name} has none of its classes {KIN[name]}."
@@ -103,6 +107,7 @@ def subject(profile: Profile, name: str) -> Subject:
     if not FEWEST <= len(folder) <= MOST:
         raise ValueError(f"{name} holds {len(folder)} pictures: expected {FEWEST} to {MOST} of one subject.")
     captions = tuple(folder.captions(range(len(folder))))
+    vocabulary = [emoji.caption for emoji in emojis()[: profile.scenes.vocabulary]]
     nouns = sorted({_noun(text, vocabulary, name) for text in captions})
     if len(nouns) > 1:
         raise ValueError(

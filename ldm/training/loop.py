@@ -172,7 +172,8 @@ def fit(
     Args:
         batches: step -> batch, a pure function, so that a resumed run is the undisturbed one. In a run of several
             processes each makes its own rows of it (`Layout.rows`).
-        teacher: frozen weights that a distillation learns from (`make_train_step`).
+        teacher: frozen weights that the loss asks besides, such as those that a distillation learns from
+            (`make_train_step`).
         layout: the devices to train on (`ldm.training.parallel`); without it, the first one.
         lengths: at these numbers of images seen `on_length(images, averaged weights)` is called, in the first process.
         snapshots: at these, `on_snapshot(images, gamma -> averaged weights)`, of all averages that the run keeps.
