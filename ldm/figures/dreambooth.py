@@ -35,7 +35,9 @@ def over_subjects(
         values, n = by_subject.to_numpy(float), len(by_subject)
         trainings = len(part) // n
         if len(part) != trainings * n or (n == 1 and trainings > 1):
-            raise ValueError(f"{setting}: {len(part)} rows of {n} subjects; pass as many trainings of each, of one alone one.")
+            raise ValueError(
+                f"{setting}: {len(part)} rows of {n} subjects; pass as many trainings of each, of one alone one."
+            )
         row["key"] = "-".join(map(str, setting[:3]))
         if n > 1:
             widening = scipy.special.stdtrit(n - 1, 0.975) / Z * np.sqrt(n / (n - 1))

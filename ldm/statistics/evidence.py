@@ -32,8 +32,8 @@ SETTING = (
 )
 
 
-# How the luck of training is counted: by what the best settings scatter by at each step count, which is the rule; by one
-# share of the value for all settings; or not at all.
+# How the luck of training is counted: by what the best settings scatter by at each step count, which is the rule; by
+# one share of the value for all settings; or not at all.
 Luck = Literal["steps", "one", "none"]
 
 
