@@ -37,7 +37,7 @@ class Recipe:
     pictures: int = 4  # of the subject in a batch, and as many of its class
     weight: float = 1.0  # of the class's loss: lambda of Ruiz et al. 2023, eq. 2
     drawn: int = 64  # pictures of the class, drawn beforehand
-    word_rate: float = 0.05  # at which the rare word's embedding learns, whose numbers are of the order of 0.5
+    word_rate: float = 0.15  # at which the rare word's embedding learns, whose numbers are of the order of 0.5
     low_rank_rate: float = 5e-3  # at which low-rank updates learn, that begin at zero
     rank: int = 4  # of these
 
