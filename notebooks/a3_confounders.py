@@ -137,8 +137,9 @@ Markdown(tables.table(lucky) if len(lucky) else "")
 # %% [markdown] tags=["recorded"]
 # In the results of this book this luck is what keeps F3 open. If it were not counted, F3 would hold by both distances
 # from two steps of the largest on, and from four on fail by KID and alignment. Counted in either way, it is undecided.
-# By FD the three trainings of c = 16 differ by a fifth from eight steps on, those of c = 8 by an eighth at few steps: a
-# share for each number of steps makes FD less sure than the rule does, and the other two as sure or surer.
+# By FD the three trainings of c = 16 differ by a fifth from eight steps on, those of c = 8 by an eighth at few steps,
+# and those of c = 24 by a twentieth. So FD is less sure by a share for each number of steps than it was by one for all,
+# KID about as sure, and alignment surer.
 
 # %% [markdown]
 # ## The number of pictures
