@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ldm.training.loop import Loss
 
 TUNED = tuple(WAYS)
+SOME_SIZES = (16, 32)  # of which ways to learn are asked that not all sizes are asked of
 KEPT = (4, 2)  # pictures of each cell to look at: of the subject, and of its class
 
 
@@ -106,6 +107,22 @@ def dreambooth_grid(
             for length in sorted(tuned, reverse=True)
         ),
     ]
+
+
+def study_grid(
+    profile: Profile,
+    sizes: Sequence[int],
+    subjects: Sequence[str],
+    ways: Sequence[Variant],
+    more: Sequence[Variant],
+    tuned: Sequence[int],
+    **how: Any,
+) -> list[DreamBooth]:
+    """Return the grid of `ways` at all sizes, and of the ways `more` at `SOME_SIZES` alone; how: as of the grid."""
+    few = [c for c in sizes if c in SOME_SIZES]
+    beyond = dreambooth_grid(profile, few, subjects, more, tuned, **how) if few and more else []
+    cells = dreambooth_grid(profile, sizes, subjects, ways, tuned, **how)
+    return cells + [cell for cell in beyond if cell.variant in more]
 
 
 class DreamBoothEvaluator(SamplingEvaluator):
