@@ -353,7 +353,7 @@ words(
 # nothing?
 
 # %% tags=["hide-cell"]
-tuned = store.rows(study="dreambooth", profile=before.name)
+tuned = store.rows(study="dreambooth", profile=chosen.name)
 longest = tuned[tuned["train_steps"].isin([0, tuned["train_steps"].max()]) & (tuned["task"] != "truth")]
 means = longest[longest["metric"].isin(["class_leak", "class_kept"])].pivot_table(
     index=["task", "c"], columns="metric", values="value", sort=False
@@ -387,13 +387,13 @@ words(
 )
 
 # %% [markdown]
-# **24** ●●● The chapter guesses that with prior preservation fewer subjects are recognised since the frozen text tower
-# reads *a sks panda* almost as *a panda*. How could you test that guess without training anything? Mind that a word
-# more moves all those behind it by one place.
+# **24** ●●● With prior preservation alone few subjects are recognised. The chapter says that this is since the frozen
+# text tower reads *a sks panda* almost as *a panda*. How could you have guessed it without training anything? Mind that
+# a word more moves all those behind it by one place.
 
 # %% tags=["hide-cell"]
-text = frozen_networks(before)[1]
-nouns = ["cat", "panda", "turtle", "crab", "bus", "owl"]
+text = frozen_networks(chosen)[1]
+nouns = ["cat", "panda", "frog", "crab", "rose", "owl"]
 say = lambda word, noun: text.encode(
     [" ".join(f"a {word} {noun} in the centre, flat style, on a plain blue background".split())]
 )[0]
@@ -416,8 +416,8 @@ words(
     "Lay the two captions' vectors side by side, the token's own left out. It moves the others"
     f" {share['sks in front']:.0%} as far as another noun would, a word that the tower knows"
     f" {share['large in front']:.0%}. So the two captions are near, though not one, and the network can tell them by"
-    " the token's own vector. That nearness is what holds the learning back is not shown by this; that the tower which"
-    " learns is recognised more often (*prior and text*) speaks for it."
+    " the token's own vector. That nearness is what holds the learning back is not shown by this. It is by letting the"
+    " word alone learn as well (*prior and word*), which leaves all other words as they are."
 )
 
 # %% [markdown]
