@@ -82,10 +82,10 @@ charts.answer(compared, pair)
 # **At equal training compute** the transformers learn faster at first, and the UNets lead in the end, surely so at more
 # than half of the budgets: after 640,000 pictures the held-out loss is .064 for c = 32 and .083 for width 120.
 #
-# **Does a smaller one win in both?** Where captions say nothing, F3 holds by FD in both families: in two steps of the
-# largest its FD is 181 for width 120, and smaller ones have far less for that cost. By KID it is undecided in both, and
-# both surely answer alike over more than half of the budgets from four steps on. Where captions say some, F3 is
-# undecided by every metric, in both. So nothing says that it is the UNet's finding alone.
+# **Does a smaller one win in both?** F3 is undecided by every metric and at both levels, in both families. Where
+# captions say nothing, a smaller one is surely better by FD over half of the small budgets in both: in two steps the FD
+# of width 120 is 181, and smaller ones have far less for that cost. By KID both surely answer alike there over more
+# than half of the budgets from four steps on. So nothing says that it is the UNet's finding alone.
 
 # %% [markdown]
 # The first captions, none chosen, from the same noise. Each network draws at its best setting by FD that costs no

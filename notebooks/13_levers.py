@@ -113,13 +113,14 @@ display(*charts.answer(found))
 # - **A search among noises** loses by all three in the mean. A look at one more picture, decoded, costs as much as
 #   nearly three passes of c = 32. At its last cost alone it is surely better by alignment (4 %).
 #
-# Where captions say everything, the order is much the same. **A smaller guide** gains 33 % by FD [25, 42], 36 % by KID
-# [29, 43] and 42 % by alignment [37, 50], which is surely better at two of five costs and surely worse at one. **Kept
-# features** (16, 18 and 48 %) and **an interval** (18, 17 and 13 %) gain more than where captions say some; each is
-# surely worse by FD at one cost, and by KID at one. **A size for each noise level**, which had hardly gained by FD,
-# gains by all three (17, 14 and 23 %), and is surely better at half of its costs. **Solvers of higher order** lose by
-# all three in the mean (FD 32 % [20, 41]), where they had gained by FD, and have the best settings by FD at the largest
-# budgets all the same. **CFG++ and projected guidance** lose by all three, and rescaled guidance by KID and alignment.
+# Where captions say everything, the order is much the same. **A smaller guide** gains 32 % by FD [24, 42], 35 % by KID
+# [28, 42] and 42 % by alignment [36, 49], which is surely better at two of five costs and surely worse at one. **Kept
+# features** (15, 16 and 47 %) gain more than where captions say some, and **an interval** about as much (11, 13 and 9
+# %); each is surely worse at one cost by FD and at one by KID. **A size for each noise level**, which had hardly gained
+# by FD, gains by all three (14, 11 and 22 %), and is surely better at half of its costs, and worse at one or two.
+# **Solvers of higher order** lose by all three in the mean (FD 32 % [20, 42]), where they had gained by FD, and have
+# the best settings by FD at the largest budgets all the same. **CFG++ and projected guidance** lose by all three, and
+# rescaled guidance by KID and alignment.
 
 # %% [markdown]
 # ## What each lever is worth
