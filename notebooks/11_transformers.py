@@ -69,9 +69,10 @@ charts.answer(compared, pair)
 
 # %% [markdown] tags=["recorded"]
 # **Between the families.** No metric finds the transformers better at more than half of the budgets. KID prefers the
-# UNets: where captions say some, from two steps of c = 16 on, by about half of the transformers' value and more. In 32
-# steps it is 13 for c = 32 and 48 for width 120, 39 to 42 for c = 16 and 83 for width 72. Of the two smallest it finds
-# neither surely better where captions say some, and prefers c = 8 where they say nothing (181 against 233 to 246).
+# UNets: where captions say some, from three steps of c = 16 on by a third of the transformers' value, and from four on
+# by about half and more. In 32 steps it is 13 for c = 32 and 48 for width 120, 39 to 42 for c = 16 and 83 for width 72.
+# Of the two smallest it finds neither surely better at nearly all budgets where captions say some, and prefers c = 8
+# where they say nothing (181 against 233 to 246).
 #
 # FD and alignment leave it undecided. Over a part of the small budgets, where captions say some, both surely prefer the
 # smallest transformer, which has a quarter of the parameters: in 32 steps its FD is 15 to 24, that of c = 8 is 45 to
