@@ -81,9 +81,8 @@ def dreambooth_grid(
 ) -> list[DreamBooth]:
     """Return every size x variant x subject x finetuning length, and before any finetuning.
 
-    The truth of emoji stands under the smallest size and the first seed. seed: of the pretrained model and of what it learns then.
-
-    The longest finetuning comes first: the shorter ones are taken from it.
+    The truth of emoji stands under the smallest size and the first seed. The longest finetuning comes first: the
+    shorter ones are taken from it. seed: of the pretrained model, and of what it learns then.
     """
     common = dict(
         study="dreambooth",
