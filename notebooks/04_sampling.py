@@ -11,10 +11,10 @@
 
 # %% [markdown] tags=["recorded"]
 # **In short.** At the cost of two steps of the largest model a smaller one is surely better by all three metrics. At
-# three and more nothing is sure by FD-scene or alignment; by KID the largest surely wins at nearly all budgets of
-# eight steps and more. At equal steps c = 24 and c = 32 score almost alike by FD-scene, although c = 32 costs 1.7 times
-# as much; by KID and alignment c = 24 is behind. Trainings of one size differ, too: by FD-scene those of c = 16 by
-# a fifth from eight steps on, and those of c = 24 by a twentieth.
+# three and more nothing is sure by FD-scene or alignment; by KID the largest surely wins at nearly all budgets of eight
+# steps and more. At equal steps from four on c = 24, in the mean of its trainings, is at most 6 % behind c = 32 by
+# FD-scene, although c = 32 costs 1.7 times as much; by KID and alignment it is further behind. Trainings of one size
+# differ, too: by FD-scene those of c = 16 by a fifth from eight steps on, and those of c = 24 by a twentieth.
 
 # %% [markdown]
 # **The question.** A budget for one picture is given. Is it better spent on a few steps of a large model or on

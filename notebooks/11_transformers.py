@@ -69,23 +69,24 @@ charts.answer(compared, pair)
 
 # %% [markdown] tags=["recorded"]
 # **Between the families.** No metric finds the transformers better at more than half of the budgets. KID prefers the
-# UNets: where captions say some, from two steps of c = 16 on, by about half of the transformers' value and more. In 32
-# steps it is 13 for c = 32 and 48 for width 120, 39 to 42 for c = 16 and 83 for width 72. Of the two smallest it finds
-# neither surely better where captions say some, and prefers c = 8 where they say nothing (181 against 233 to 246).
+# UNets: where captions say some, from three steps of c = 16 on by a third of the transformers' value, and from four on
+# by about half and more. In 32 steps it is 13 for c = 32 and 48 for width 120, 39 to 42 for c = 16 and 83 for width 72.
+# Of the two smallest it finds neither surely better at nearly all budgets where captions say some, and prefers c = 8
+# where they say nothing (181 against 233 to 246).
 #
 # FD and alignment leave it undecided. Over a part of the small budgets, where captions say some, both surely prefer the
 # smallest transformer, which has a quarter of the parameters: in 32 steps its FD is 15 to 24, that of c = 8 is 45 to
-# 49. The larger ones end near each other: 7.7 to 11.5 and 10.8 (c = 16 and width 72), 6.7 and 8.6 (c = 32 and width
-#     120). One training of width 48 has an FD worse than the other two by half, one of c = 16 an FD better than the
-#     other two by a third, and with so much luck in training FD decides little.
+# 49. The larger ones end near each other: 7.7 to 11.5 and 10.8 (c = 16 and width 72), 6.7 and 8.6 (c = 32 and its
+# partner). One training of width 48 has an FD worse than the other two by half, one of c = 16 an FD better than the
+# other two by a third, and with so much luck in training FD decides little.
 #
 # **At equal training compute** the transformers learn faster at first, and the UNets lead in the end, surely so at more
 # than half of the budgets: after 640,000 pictures the held-out loss is .064 for c = 32 and .083 for width 120.
 #
-# **Does a smaller one win in both?** Where captions say nothing, F3 holds by FD in both families: in two steps of the
-# largest its FD is 181 for width 120, and smaller ones have far less for that cost. By KID it is undecided in both, and
-# both surely answer alike over more than half of the budgets from four steps on. Where captions say some, F3 is
-# undecided by every metric, in both. So nothing says that it is the UNet's finding alone.
+# **Does a smaller one win in both?** F3 is undecided by every metric and at both levels, in both families. Where
+# captions say nothing, a smaller one is surely better by FD over half of the small budgets in both: in two steps the FD
+# of width 120 is 181, and smaller ones have far less for that cost. By KID both surely answer alike there over more
+# than half of the budgets from four steps on. So nothing says that it is the UNet's finding alone.
 
 # %% [markdown]
 # The first captions, none chosen, from the same noise. Each network draws at its best setting by FD that costs no

@@ -24,9 +24,9 @@
 #
 # **What we run.** The levers, each at c = 8, 16, 24 and 32 in 4, 8 and 16 steps, 1,024 pictures a setting, from the
 # same noise (a search in 4 and 8 steps, fewer bits in 8, students in 1, 2, 4 and 8, a smaller guide not for c = 8, and
-# guides of c = 8, 16 and 32 also in 2, 3, 6, 12 and 32 steps). c = 24 has neither a student nor autoguidance, guides
-# nobody and takes over from nobody. Captions say some; where they say everything, all levers but students,
-# autoguidance, negative prompts and a search were asked, too:
+# guides of c = 8, 16 and 32 also in 2, 3, 6, 12 and, but for c = 32, 32 steps). c = 24 has neither a student nor
+# autoguidance, guides nobody and takes over from nobody. Captions say some; where they say everything, all levers but
+# students, autoguidance, negative prompts and a search were asked, too:
 #
 # | lever | what it does | from |
 # |---|---|---|
@@ -113,13 +113,14 @@ display(*charts.answer(found))
 # - **A search among noises** loses by all three in the mean. A look at one more picture, decoded, costs as much as
 #   nearly three passes of c = 32. At its last cost alone it is surely better by alignment (4 %).
 #
-# Where captions say everything, the order is much the same. **A smaller guide** gains 33 % by FD [25, 42], 36 % by KID
-# [29, 43] and 42 % by alignment [37, 50], which is surely better at two of five costs and surely worse at one. **Kept
-# features** (16, 18 and 48 %) and **an interval** (18, 17 and 13 %) gain more than where captions say some; each is
-# surely worse by FD at one cost, and by KID at one. **A size for each noise level**, which had hardly gained by FD,
-# gains by all three (17, 14 and 23 %), and is surely better at half of its costs. **Solvers of higher order** lose by
-# all three in the mean (FD 32 % [20, 41]), where they had gained by FD, and have the best settings by FD at the largest
-# budgets all the same. **CFG++ and projected guidance** lose by all three, and rescaled guidance by KID and alignment.
+# Where captions say everything, **a smaller guide** gains 32 % by FD [24, 42], 35 % by KID [28, 42] and 42 % by
+# alignment [36, 49], which is surely better at two of five costs and surely worse at one. **Kept features** (15, 16 and
+# 47 %) gain more than where captions say some, and **an interval** about as much (11, 13 and 9 %); each is surely worse
+# at one cost by FD and at one by KID, and kept features at two by alignment. **A size for each noise level**, which had
+# hardly gained by FD, gains by all three (14, 11 and 22 %), and is surely better at half of its costs, and worse at one
+# or two. **Solvers of higher order** lose by all three in the mean (FD 32 % [20, 42]), where they had gained by FD, and
+# have the best settings by FD at the largest budget all the same. **CFG++ and projected guidance** lose by all three,
+# and rescaled guidance by KID and alignment.
 
 # %% [markdown]
 # ## What each lever is worth
@@ -169,9 +170,10 @@ guides.verdicts(guided, metrics, store.influences)
 # %% [markdown] tags=["recorded"]
 # We expected guides to help small sizes most. Guides help every size, and the largest already at small budgets. A
 # smaller model is surely better up to 0.47 GFLOPs by FD (plain: 0.64); two steps of c = 32 with plain guidance cost
-# 0.43. The largest is surely better from 0.83 GFLOPs on, just under four such steps (plain: from eight). From four
-# steps on F3 fails by all three metrics; without guides it is undecided by two. The best FD of our grid is that
-# of c = 32 in 12 steps, guided by a shorter trained c = 16: 3.8. Plain sampling reaches 7.3 in 16 steps and 6.7 in 32.
+# 0.43. The largest is surely better from 0.83 GFLOPs on, just under four such steps (plain: at eight, and from twelve
+# on). From four steps on F3 fails by all three metrics; without guides it is undecided by two. The best FD of our grid
+# is that of c = 32 in 12 steps, guided by a shorter trained c = 16: 3.8. Plain sampling reaches 7.3 in 16 steps and 6.7
+# in 32.
 
 # %% [markdown]
 # ## Does a search please more than its verifier?

@@ -10,10 +10,10 @@
 # # How much is left open
 
 # %% [markdown] tags=["recorded"]
-# **In short.** The less a caption says, the more steps pay. Eight are enough for the largest model where it says
-# everything, and 32 are not too many where it says nothing. At two steps of the largest a smaller one wins at every
-# level, by both distances. These numbers of steps are without a budget: within one, fewer steps of a
-# larger size are better ([the rule](00_answer.ipynb)).
+# **In short.** The less a caption says, the more steps pay. Twelve are enough for the largest model where it says
+# everything, and 32 are not too many where it says nothing. At two steps of the largest a smaller one surely wins at
+# every level, by both distances, and where the caption says nothing, by FD up to five. Twelve and 32 are without a
+# budget: within one, fewer steps of a larger size are better ([the rule](00_answer.ipynb)).
 
 # %% [markdown]
 # **The question.** A caption fixes a part of a picture and leaves the rest to the model. How much it leaves open may
@@ -57,28 +57,29 @@ found = {name: recorded.by_level(store, profiles.get(name), levels) for name in 
 # ## The answer
 #
 # Each size at the best setting that the budget affords, in steps of the largest model. Levels are compared at the
-# step counts that all of them were drawn in: with the noise 2, 4, 8, 16 and 32, with v 3, 6 and 12 as well. Between
-# two of these a model stays at the lower one, so "2 to 3 steps" may be 2 steps. ([Sampling](04_sampling.ipynb) has 3,
-# 6 and 12 steps with the noise, for captions that say some.)
+# step counts that all of them were drawn in: 2, 3, 4, 6, 8, 12, 16 and 32. Between two of these a model stays at the
+# lower one, so a budget of five steps may be spent on four.
 
 # %% tags=["remove-input"]
 asked = (metric, also)
 display(*charts.by_setting(found, lambda rows: [charts.answer(rows, m, levels, store.influences) for m in asked]))
 
 # %% [markdown] tags=["recorded"]
-# In the results of this book, where the noise is predicted, at two steps of the largest model a smaller one wins by
-# both distances at every level. At four steps it still wins by FD where the caption says nothing; by KID the largest
-# does there, and where everything is said. Between two and four steps, and between four and eight, the largest leaves a
-# part of the budget unspent on this page, since no step count between is asked, and c = 24 may spend it: so smaller
-# ones win at three at every level, and at five to seven where everything is said. Drawn in three steps, where the
-# caption says some, c = 32 is not told apart from them ([sampling](04_sampling.ipynb), where sizes have more step
-# counts). From four on nothing is sure there by FD, and by KID the largest wins at most budgets of eight and more.
+# In the results of this book, where the noise is predicted, at two steps of the largest model a smaller one surely wins
+# by both distances at every level. Beyond, the level decides how far that reaches. Where the caption says nothing, a
+# smaller one surely wins by FD up to five steps; where it says everything, by KID at three, too, and at five, where the
+# largest leaves a step of the budget unspent; where it says some, at two alone. By KID the largest surely wins at most
+# budgets of eight steps and more where the caption says some or nothing, and nowhere where it says everything. By FD it
+# surely wins nowhere, at no level. With v only c = 8 and 16 have rows, of captions that say some or nothing, and c = 8
+# hardly ever wins; the last part of this page compares the settings.
 #
-# The number of useful steps depends on the level more than the winner does: eight are enough for the largest model
-# where the caption says everything, 16 to 32 where it says some, and 32, the end of the grid, where it says nothing.
-# With v only c = 8 and 16 have rows, of captions that say some or nothing, and c = 8 hardly ever wins; the last part of
-# this page compares the settings. The comparisons pool the trainings of a size, of which c = 8 and 16 with the noise
-# have three for captions that say some; all else was trained once.
+# The number of useful steps depends on the level more than the winner does: 12 are enough for the largest model where
+# the caption says everything, 12 (by KID) to 32 (by FD) where it says some, and 32, the end of the grid, where it says
+# nothing.
+#
+# The comparisons pool the trainings of a size: with the noise c = 16 and 24 have three, and c = 8 has three where the
+# caption says some; all else was trained once. By one training a size much more had seemed sure where it says
+# everything or nothing.
 
 # %% [markdown]
 # ## One caption, said more and less
@@ -157,14 +158,15 @@ display(
 )
 
 # %% [markdown] tags=["recorded"]
-# In the results of this book, the second setting takes the smaller model's budgets away. Where the caption says some, c
-# = 8 surely wins by KID at two and three steps of c = 16 with the noise, and nowhere with v; by FD c = 16 wins
-# everywhere with v, and with the noise two to three steps are open. Where the caption says nothing, c = 8 wins at fewer
-# budgets by FD with v, and at none by KID. One likely reason: with v fewer steps are needed, so the larger model loses
-# less at its fewest. What the times do alone is asked in [confounders](a3_confounders.ipynb). After many steps the
-# metrics disagree about the setting. By FD, v is better for c = 8 and as good for c = 16, where the caption says some;
-# by KID, noise is better for c = 16. With v each size was trained once, so its intervals leave out what trainings
-# differ by, and "everywhere" says less than it would of the noise.
+# In the results of this book, the second setting takes most of the smaller model's budgets away. Where the caption says
+# some, c = 8 surely wins by KID at two steps of c = 16 with the noise, and nowhere with v; by FD c = 16 wins everywhere
+# with v, and with the noise two steps are open. Where the caption says nothing, c = 8 surely wins by KID at two steps
+# with the noise, and nowhere with v; by FD it wins at two and three in both. One likely reason: with v the larger model
+# loses less in few steps (two of c = 16 have 2.4 times the FD of its best where the caption says some, with the noise
+# 3.9 times). What the times do alone is asked in [confounders](a3_confounders.ipynb). After many steps the metrics
+# disagree about the setting. By FD, v is better for c = 8 and as good for c = 16, where the caption says some; by KID,
+# noise is better for c = 16. With v each size was trained once, so its intervals leave out what trainings differ by,
+# and "everywhere" says less than it would of the noise.
 
 # %% [markdown]
 # ## Limits

@@ -45,4 +45,4 @@ def test_the_plan_counts_what_is_left_and_runs_nothing(monkeypatch, capsys):
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("laptop-eps, solvers: ")  # the last of its stages
     assert any(line.startswith("levers: ") for line in said)
-    assert any(line.startswith("laptop-v, captions that say some: 0 of 40 cells") for line in said)
+    assert any(line.startswith("laptop-eps, captions that say some: 0 of 40 cells") for line in said)

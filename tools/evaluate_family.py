@@ -100,7 +100,7 @@ def main() -> None:
         run_those_here(f"{chosen.name}, students", taught, by, store, planned=options.plan)
     for seed in SEEDS[1:]:
         for chosen, sizes in family.items():
-            for level in ("some", "all"):
+            for level in ("some", "all", "nothing"):
                 cells = at_level(chosen, sizes, level, seed)
                 title = f"{chosen.name}, captions that say {level}, seed {seed}"
                 run_those_here(title, cells, evaluators[chosen.name], store, planned=options.plan)

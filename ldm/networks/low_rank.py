@@ -36,6 +36,7 @@ def updates(params: Params, rank: int, keys: KeySource) -> Params:
 
 
 def updated(params: Params, learnt: Params) -> Params:
-    """Return `params` with those of the updates in `learnt` added that belong to its names."""
-    sums = {name: params[name] + learnt[name + DOWN] @ learnt[name + UP] for name in params if name + DOWN in learnt}
-    return {**params, **sums}
+    """Return a network's parameters with the updates in `learnt` added; updates among `params` are left out."""
+    plain = {name: p for name, p in params.items() if not name.endswith((DOWN, UP))}
+    sums = {name: p + learnt[name + DOWN] @ learnt[name + UP] for name, p in plain.items() if name + DOWN in learnt}
+    return {**plain, **sums}

@@ -82,9 +82,8 @@ def dreambooth_grid(
 ) -> list[DreamBooth]:
     """Return every size x variant x subject x finetuning length, and before any finetuning.
 
-    The truth of emoji stands under the smallest size. seed: of the pretrained model and of what it learns then.
-
-    The longest finetuning comes first: the shorter ones are taken from it.
+    The truth of emoji stands under the smallest size and the first seed. The longest finetuning comes first: the
+    shorter ones are taken from it. seed: of the pretrained model, and of what it learns then.
     """
     common = dict(
         study="dreambooth",
@@ -97,7 +96,7 @@ def dreambooth_grid(
     )
     cell = lambda c, name, **of: DreamBooth(c=c, subject=name, **common, **of)
     return [
-        *(cell(min(sizes), name, variant="truth") for name in subjects if name in KIN),
+        *(cell(min(sizes), name, variant="truth") for name in subjects if name in KIN and seed == 0),
         *(cell(c, name, variant="before") for c in sizes for name in subjects),
         *(
             cell(c, name, variant=variant, tuned=length)
@@ -193,16 +192,15 @@ class DreamBoothEvaluator(SamplingEvaluator):
         weight = self.recipe.weight if taught.way.prior else 0.0
         of_class = {"latents": latents, **words(captions)}
         batch = batches(of_subject, of_class, self.recipe.pictures, weight, cell.seed)
-        learnt, frozen = self._begun(cell)
+        learnt, frozen = taught.begin(*self._pretrained(cell), cell.seed)
         lengths = sorted({cell.tuned, *(length for length in self.lengths if length < cell.tuned)})
         loss = self._loss(self._model(self.model_of(cell)).structure, taught)
         rate = self.recipe.rate(taught.way)
         return finetune(loss, learnt, frozen, batch, rate=rate, lengths=lengths, seed=cell.seed)
 
-    def _begun(self, cell: DreamBooth) -> tuple[Params, Params]:
-        """Return what learns and what stays frozen, as pretrained."""
-        unet = self._model(self.model_of(cell)).params
-        return self._taught(cell).begin(unet, self.text.params, cell.seed)
+    def _pretrained(self, cell: DreamBooth) -> tuple[Params, Params]:
+        """Return the parameters of UNet and text tower before anything is learnt."""
+        return self._model(self.model_of(cell)).params, self.text.params
 
     def _generator(self, cell: DreamBooth) -> Generator:
         model = self._model(self.model_of(cell))
@@ -210,7 +208,8 @@ class DreamBoothEvaluator(SamplingEvaluator):
             return model
         longest = max([cell.tuned, *self.lengths])
         learnt = self._learnt(replace(cell, tuned=longest))[cell.tuned]
-        unet, tower = self._taught(cell).whole(learnt, self._begun(cell)[1])
+        taught = self._taught(cell)
+        unet, tower = taught.whole(learnt, taught.frozen(*self._pretrained(cell)))
         return replace(model, params=unet, text=replace(self.text, params=tower) if tower else self.text)
 
     # --- judging ---

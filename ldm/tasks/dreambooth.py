@@ -23,7 +23,7 @@ from jaxtyping import Array
 from ldm.data.batches import batch_indices
 from ldm.diffusion.losses import Batch, DeviceBatch
 from ldm.networks.initial import KeySource
-from ldm.networks.low_rank import DOWN, UP, updated, updates
+from ldm.networks.low_rank import updated, updates
 from ldm.networks.structure import Params, Structure, merge
 from ldm.tasks.dreambooth_recipe import Recipe, Way
 from ldm.training.loop import Loss, TrainConfig, fit
@@ -42,17 +42,18 @@ class Taught:
 
     def begin(self, unet: Params, text: Params, seed: int = 0) -> tuple[Params, Params]:
         """Return (what learns, what stays frozen) of a pretrained model; seed: of low-rank updates."""
-        learnt, frozen = dict[str, Any](), dict[str, Any]()
-        tower = {TEXT + name: p for name, p in text.items()}
-        (learnt if self.way.unet == "all" else frozen).update(unet)
+        learnt: dict[str, Any] = dict(unet) if self.way.unet == "all" else {}
         if self.way.unet == "low rank":
             learnt |= updates(unet, self.recipe.rank, KeySource(jax.random.key(seed)))
         if self.way.text == "tower":
-            learnt |= tower
+            learnt |= _prefixed(text)
         if self.way.text == "word":
-            frozen |= tower
-            learnt[WORD] = jnp.zeros(tower[TABLE].shape[1])
-        return learnt, frozen
+            learnt[WORD] = jnp.zeros(_prefixed(text)[TABLE].shape[1])
+        return learnt, self.frozen(unet, text)
+
+    def frozen(self, unet: Params, text: Params) -> Params:
+        """Return what stays as it is of a pretrained model, and is needed beside what was learnt."""
+        return ({} if self.way.unet == "all" else dict(unet)) | (_prefixed(text) if self.way.text == "word" else {})
 
     def whole(self, learnt: Params, frozen: Params) -> tuple[Params, Params]:
         """Return the parameters of UNet and text tower with what was learnt; the tower's are empty if it is frozen."""
@@ -61,7 +62,7 @@ class Taught:
             rows, moved = jnp.asarray(params[TABLE]), self._reach(jnp.asarray(learnt[WORD]))
             params = {**params, TABLE: rows.at[self.row].add(moved)}
         text = {name.removeprefix(TEXT): p for name, p in params.items() if name.startswith(TEXT) and name != WORD}
-        unet = {name: p for name, p in params.items() if not name.startswith(TEXT) and not name.endswith((DOWN, UP))}
+        unet = {name: p for name, p in params.items() if not name.startswith(TEXT)}
         return unet, text
 
     def _reach(self, learnt: Array) -> Array:
@@ -71,6 +72,10 @@ class Taught:
         """
         still = lax.stop_gradient(learnt)
         return self.recipe.word_rate / self.recipe.rate(self.way) * still + (learnt - still)
+
+
+def _prefixed(text: Params) -> dict[str, Any]:
+    return {TEXT + name: p for name, p in text.items()}
 
 
 def subject_loss(loss: Loss, tower: Structure, taught: Taught) -> Loss:
