@@ -327,6 +327,16 @@ class Small(dreambooth_study.DreamBoothEvaluator):
         return replace(super().load(model), structure=structure, params=params)
 
 
+def test_some_ways_are_asked_of_some_sizes_alone():
+    how = dict(steps=4, guidance=2.0, n=16)
+    cells = dreambooth_study.study_grid(OPEN, [8, 16, 32], ["fox"], ["prior"], ["word"], [4], **how)
+    asked = {(cell.variant, cell.c) for cell in cells}
+    truth = {("truth", 8)}
+    assert asked == truth | {(way, c) for way in ("before", "prior") for c in (8, 16, 32)} | {("word", 16), ("word", 32)}
+    assert len(cells) == len(set(cells)), "each cell once"
+    assert not [cell for cell in dreambooth_study.study_grid(OPEN, [8], ["fox"], [], ["word"], [4], **how) if cell.tuned]
+
+
 @pytest.mark.slow
 def test_a_small_run_leaves_rows_before_and_after_and_one_training_serves_all_lengths(tmp_path, monkeypatch):
     trainings = []
