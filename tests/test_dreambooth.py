@@ -332,9 +332,14 @@ def test_some_ways_are_asked_of_some_sizes_alone():
     cells = dreambooth_study.study_grid(OPEN, [8, 16, 32], ["fox"], ["prior"], ["word"], [4], **how)
     asked = {(cell.variant, cell.c) for cell in cells}
     truth = {("truth", 8)}
-    assert asked == truth | {(way, c) for way in ("before", "prior") for c in (8, 16, 32)} | {("word", 16), ("word", 32)}
+    assert asked == truth | {(way, c) for way in ("before", "prior") for c in (8, 16, 32)} | {
+        ("word", 16),
+        ("word", 32),
+    }
     assert len(cells) == len(set(cells)), "each cell once"
-    assert not [cell for cell in dreambooth_study.study_grid(OPEN, [8], ["fox"], [], ["word"], [4], **how) if cell.tuned]
+    assert not [
+        cell for cell in dreambooth_study.study_grid(OPEN, [8], ["fox"], [], ["word"], [4], **how) if cell.tuned
+    ]
 
 
 @pytest.mark.slow
