@@ -32,9 +32,10 @@ SETTING = (
 )
 
 
-# How the luck of training is counted: by what the best settings scatter by at each step count, which is the rule; by
-# one share of the value for all settings; or not at all.
+# How the luck of training is counted: by what the best settings scatter by at each step count; by one share of the
+# value for all settings; or not at all.
 Luck = Literal["steps", "one", "none"]
+RULE: Luck = "steps"  # of the verdicts (`book/protocol.md`)
 
 
 class Spread(NamedTuple):
@@ -72,7 +73,7 @@ class Evidence:
 
     @classmethod
     def of(
-        cls, rows: pd.DataFrame, metric: str, influences: Influences | None = None, *, luck: Luck = "steps"
+        cls, rows: pd.DataFrame, metric: str, influences: Influences | None = None, *, luck: Luck = RULE
     ) -> Evidence:
         """Pool the rows of a metric over seeds, and draw the replicates; luck: how the luck of training is counted.
 
@@ -140,7 +141,7 @@ class Evidence:
         return basic(value, drawn, self.n)
 
 
-def scatter_of(rows: pd.DataFrame, luck: Luck = "steps") -> Spread | None:
+def scatter_of(rows: pd.DataFrame, luck: Luck = RULE) -> Spread | None:
     """Return how far trainings scatter that differ in their seed alone, in one way of counting it.
 
     None where it is not counted, or where none has a twin.

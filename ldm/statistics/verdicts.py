@@ -19,7 +19,7 @@ from ldm.metrics.catalogue import short
 from ldm.statistics.bands import HALF, MARGIN
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.contest import PAPER, Contest, agreement, contest, counted
-from ldm.statistics.evidence import Evidence, Luck
+from ldm.statistics.evidence import RULE, Evidence, Luck
 from ldm.statistics.ranks import somers_lead
 
 SMALL_DOUBLINGS = 2  # doublings of the budget from the largest model's least on that count as small ones
@@ -112,7 +112,7 @@ def f3(
     fewest: int = 1,
     unit: str = PAPER,
     margin: float = MARGIN,
-    luck: Luck = "steps",
+    luck: Luck = RULE,
 ) -> Verdict:
     """Judge F3: at small sampling budgets a smaller model beats the largest (section 3.3, Fig. 9).
 

@@ -16,7 +16,7 @@ from ldm.metrics.catalogue import brief, metric_of
 from ldm.profiles import Profile
 from ldm.statistics import verdicts
 from ldm.statistics.bootstrap import InfluencesOf, lower_is_better
-from ldm.statistics.evidence import Luck, scatter_by_steps
+from ldm.statistics.evidence import RULE, Luck, scatter_by_steps
 from ldm.statistics.verdicts import FEWEST
 from ldm.study.results import Store
 from ldm.study.run import run
@@ -124,7 +124,7 @@ def _fewest(rows: pd.DataFrame) -> list[int]:
 
 
 def _answers(
-    rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf, fewest: int, luck: Luck = "steps"
+    rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf, fewest: int, luck: Luck = RULE
 ) -> dict[str, str]:
     """Return metric -> F3's answer, with effect and interval."""
     found = {m: verdicts.f3(rows, m, influences(rows, m), fewest=fewest, luck=luck) for m in metrics}

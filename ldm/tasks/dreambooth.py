@@ -48,7 +48,7 @@ class Taught:
         if self.way.text == "tower":
             learnt |= _prefixed(text)
         if self.way.text == "word":
-            learnt[WORD] = jnp.zeros(_prefixed(text)[TABLE].shape[1])
+            learnt[WORD] = jnp.zeros(text[TABLE.removeprefix(TEXT)].shape[1])
         return learnt, self.frozen(unet, text)
 
     def frozen(self, unet: Params, text: Params) -> Params:

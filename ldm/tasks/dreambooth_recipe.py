@@ -60,8 +60,5 @@ class Recipe:
 
         The class's are used in every way: where it is not learnt, its pictures stand in the batch with weight 0.
         """
-        used = {"pictures", "weight", "drawn"} | {"all": {"learning_rate"}, "low rank": {"low_rank_rate", "rank"}}.get(
-            way.unet, set()
-        )
-        used |= {"word_rate"} if way.text == "word" else set()
-        return {name: number for name, number in asdict(self).items() if name in used}
+        needs = {"learning_rate": "all", "low_rank_rate": "low rank", "rank": "low rank", "word_rate": "word"}
+        return {name: number for name, number in asdict(self).items() if needs.get(name) in (None, way.unet, way.text)}

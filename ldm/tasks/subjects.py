@@ -64,8 +64,12 @@ def asked(profile: Profile) -> tuple[str, ...]:
 
 def _class_of(name: str, profile: Profile) -> str | None:
     """Return the noun of an emoji's class, if the profile's vocabulary has one."""
-    vocabulary = {emoji.caption for emoji in emojis()[: profile.scenes.vocabulary]}
-    return next((noun for noun in KIN[name] if noun in vocabulary), None)
+    return next((noun for noun in KIN[name] if noun in _vocabulary(profile)), None)
+
+
+def _vocabulary(profile: Profile) -> list[str]:
+    """Return the nouns that the profile's models know."""
+    return [emoji.caption for emoji in emojis()[: profile.scenes.vocabulary]]
 
 
 @cache
@@ -107,7 +111,7 @@ def subject(profile: Profile, name: str) -> Subject:
     if not FEWEST <= len(folder) <= MOST:
         raise ValueError(f"{name} holds {len(folder)} pictures: expected {FEWEST} to {MOST} of one subject.")
     captions = tuple(folder.captions(range(len(folder))))
-    vocabulary = [emoji.caption for emoji in emojis()[: profile.scenes.vocabulary]]
+    vocabulary = _vocabulary(profile)
     nouns = sorted({_noun(text, vocabulary, name) for text in captions})
     if len(nouns) > 1:
         raise ValueError(
