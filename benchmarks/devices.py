@@ -55,7 +55,7 @@ def trainings() -> dict[str, tuple[Params, Train]]:
     null, scenes = text.null(1)[0], pretrain.training_set(LAPTOP, SCENES)
     pairs = superres.latent_pairs(twins.scenes(LAPTOP, "train", SCENES), codec)
     of_scenes = lambda step: scenes.batch(0, step, LAPTOP.train.batch)
-    of_pairs = lambda step: pairs.batch(0, step, superres_recipe.CONFIG.batch, null)
+    of_pairs = lambda step: pairs.batch(0, step, superres_recipe.BATCH, null)
 
     structure, fresh = pretrain.network(LAPTOP, C)
     teacher = pretrain.load_pretrained(LAPTOP, C, LAPTOP.length)[1]
@@ -73,7 +73,7 @@ def trainings() -> dict[str, tuple[Params, Train]]:
             begun,
             partial(fit, student.student_loss(LAPTOP, "codi", C, null), begun, of_scenes, distilling, teacher=teacher),
         ),
-        "superres": (wide, partial(fit, denoising(seeing, drop=0.0), wide, of_pairs, short(superres_recipe.CONFIG))),
+        "superres": (wide, partial(fit, denoising(seeing, drop=0.0), wide, of_pairs, short(superres_recipe.config_of(LAPTOP, C)))),
     }
 
 

@@ -1,9 +1,10 @@
 """The profiles: one study at several scales. A profile only sets numbers; code and notebooks are the same.
 
 `laptop-eps` and `laptop-v` are the study for two CPU cores, in two settings; `smoke` runs every line of it in minutes,
-with a UNet of fewer levels. `gpu-eps` and `gpu-v` go on from them, on the same pictures, to the widths of the paper's
-Table 1; `laptop-dit` and `gpu-dit` are transformers of those costs. `tpu` is the paper's own scale, and `laptop` the
-first edition, of which super-resolution and DreamBooth still ask.
+with a UNet of fewer levels. `laptop-64` trains the first on, on scenes twice as large, and super-resolution starts from
+there. `gpu-eps` and `gpu-v` go on from the two, on the same pictures, to the widths of the paper's Table 1;
+`laptop-dit` and `gpu-dit` are transformers of those costs. `tpu` is the paper's own scale, and `laptop` the first
+edition.
 """
 
 from __future__ import annotations
@@ -51,7 +52,11 @@ class Profile:
     )
     distilled: int = 32_000  # images that a student sees
     segments: int = 8  # steps of the teacher from noise to picture that consistency distillation goes by
-    tasks: str = ""  # the profile whose models the downstream tasks start from; empty: this one
+    start: str = ""  # the profile from whose autoencoder and models, size by size, trainings go on; empty: from none
+    codec: str = "autoencoder"  # what its autoencoder's file is called among the parts of its folder
+    tasks: str = ""  # the profile whose models are finetuned for super-resolution; empty: this one
+    restored: int = 64  # side of the pictures that super-resolution restores, pixels
+    finetuned: int = 128_000  # images of finetuning for super-resolution
     setting: str = ""  # of two that a family is trained in: part of the names of its models' files
     network: Network = "unet"  # what is trained; sizes of a "dit" are its widths
     predict: Predict = "v"
@@ -98,7 +103,7 @@ class Profile:
 
     @property
     def downstream(self) -> Profile:
-        """The profile whose models are finetuned and personalised (chapters 06 and 07), and whose judges are probed."""
+        """The profile whose models are finetuned for super-resolution (chapter 06)."""
         return get(self.tasks) if self.tasks else self
 
     @property
@@ -156,7 +161,7 @@ OPEN = replace(
     scales=(1.0, 4.0),  # at which teachers are best, but c = 8 in few steps, at 6
     guidance_frequency=10.0,
     level="some",
-    tasks="laptop",
+    tasks="laptop-64",
     data=160_000,
     scenes=SceneConfig(
         size=32,
@@ -170,6 +175,21 @@ OPEN = replace(
 
 # As Stable Diffusion v1.5.
 OPEN_EPS = replace(OPEN, name="laptop-eps", setting="eps", predict="eps", spacing="leading")
+
+# On scenes of twice the side, for what restores them: sizes of the family are trained on, at half their rate.
+LARGE = replace(
+    OPEN_EPS,
+    name="laptop-64",
+    setting="eps-64",
+    start="laptop-eps",
+    codec="autoencoder-64",
+    tasks="",
+    scenes=replace(OPEN.scenes, size=64),
+    family=(8, 16, 24, 32),
+    train=replace(OPEN.train, learning_rate=4e-3, images=160_000, warmup_images=10_000, decay_images=40_000),
+    lengths=(160_000,),
+    length=160_000,
+)
 
 # The same pictures, latents, words and judges on a GPU: only the width goes on, at the laptop's own rates. Were noise
 # what limits it, a batch four times as large would bear twice the rate (Malladi et al. 2022); but c = 32 diverges at
@@ -199,6 +219,7 @@ PROFILES: dict[str, Profile] = {
         length=40_000,
         data=20_000,
         n=16,
+        finetuned=32_000,
         steps=(4, 8),
         guidance=(1.5, 4.0),
         scales=(1.0, 3.0),
@@ -212,6 +233,7 @@ PROFILES: dict[str, Profile] = {
         LAPTOP,
         name="tpu",
         scenes=replace(FULL, size=512),
+        restored=512,
         autoencoder=SD,
         weights="tpu",
         family=TABLE1,
@@ -236,6 +258,7 @@ PROFILES: dict[str, Profile] = {
     ),
     "laptop-eps": OPEN_EPS,
     "laptop-v": OPEN,
+    "laptop-64": LARGE,
     # The transformers at the UNets' costs, and their rectified flow (`ldm.networks.dit_config.small`). Everything but
     # the network and its learning rate is as in the study of the book, so that the two families can be compared.
     "laptop-dit": replace(

@@ -241,7 +241,7 @@ def drawn(
 def restored(needs: Command, name: str, c: int) -> list[Command]:
     """Return the commands that finetune for super-resolution, and judge along the way and by steps."""
     profile, common = profiles.get(name), f"--study superres --profile {name} --sizes {c}"
-    longest = superres_recipe.LENGTHS[-1]
+    longest = profile.finetuned
     finetuned = Command(
         text=f"superres --profile {name} --c {c} --images {longest} --no-checkpoints",
         why="super-resolution",
@@ -250,7 +250,7 @@ def restored(needs: Command, name: str, c: int) -> list[Command]:
         needs=needs,
         made=lambda: models.file_of(profile, c, longest, kind="superres") is not None,
     )
-    grids = (f"--lengths {words(superres_recipe.LENGTHS[1:])}", "--steps 4 8 16")
+    grids = (f"--lengths {words(superres_recipe.lengths(profile)[1:])}", "--steps 4 8 16")
     return [
         Command(text=f"grid {common} {asked}", why="super-resolution", c=c, minutes=2, needs=finetuned)
         for asked in grids

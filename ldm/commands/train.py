@@ -161,7 +161,7 @@ def shards(
 
 def superres(
     c: int,
-    profile: str = "laptop",
+    profile: str = "laptop-64",
     kind: str = "superres",
     images: int = 0,
     folder: Path | None = None,
@@ -186,13 +186,13 @@ def superres(
     check_numbers(images=images, devices=devices)
     chosen = profiles.get(profile)
     known = superres_recipe.check_kind(kind)
-    config = superres_recipe.config_of(chosen, images)
-    lengths = models.lengths_until(config.images, superres_recipe.LENGTHS)
+    config = superres_recipe.config_of(chosen, c, images)
+    lengths = models.lengths_until(config.images, superres_recipe.lengths(chosen))
     layout = parallel.chosen(devices, fsdp)
     check_network(chosen, c, config.batch, layout)
     if kind != "superres-scratch":
         check_pretrained(chosen, c)
-    data = pairs.photographs(chosen, folder) if folder else pairs.scenes(chosen, "train", pairs.DATA)
+    data = pairs.photographs(chosen, folder) if folder else pairs.scenes(chosen, "train", pairs.DATA, "both")
     root = pairs.folder_of(data, folder) if folder else paths.RUNS
     codec, text = frozen_networks(chosen)
     laps: list[dict[str, Any]] = []

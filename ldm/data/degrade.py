@@ -6,6 +6,8 @@ or after the last JPEG. The ranges are those published for the 4x model. The rec
 
 A real camera's low-resolution picture has no high-resolution twin, so super-resolution learns from pairs made
 like this. As published, the degraded picture is made from the sharpened one, and that is the target, too.
+
+Beside it stands a mild degradation, that of classical benchmarks: the picture is made smaller, and that is all.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal, get_args
 
 import numpy as np
 import scipy
@@ -26,6 +29,8 @@ from ldm.data.resample import cubic, pick, triangle
 # Raise the last one when a picture comes out otherwise: caches and rows are keyed by it. In version 1 the first resize
 # goes by the ratio of the rounded sides; in version 2 by the drawn scale, as published (a quarter of a level apart).
 VERSIONS = (1, 2)
+Strength = Literal["published", "mild"]  # how much is lost: `degrade`, or `reduced` alone
+STRENGTHS: tuple[Strength, ...] = get_args(Strength)
 FACTOR = 4  # height and width of the sharp picture over those of the degraded one
 MODES = ("area", "bilinear", "bicubic")
 GREY = np.array([0.2989, 0.587, 0.114], np.float32)  # luma of red, green, blue
@@ -155,6 +160,12 @@ def degrade(
         rng = generator(seed, int(i))
         out[k] = applied(images[k], recipe(rng), rng, version)
     return out
+
+
+def reduced(images: UInt8[np.ndarray, "n H W 3"]) -> UInt8[np.ndarray, "n h w 3"]:
+    """Return sharp pictures at a quarter of their size, averaged by bicubic weights, and not degraded otherwise."""
+    size = (images.shape[2] // FACTOR, images.shape[1] // FACTOR)
+    return np.stack([np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)) for image in images])
 
 
 def applied(

@@ -22,7 +22,8 @@ def part_file(profile: Profile, part: Literal["autoencoder", "text", "clip", "de
 
     "clip" is what the small CLIP has beside its text tower, "text".
     """
-    return paths.WEIGHTS / profile.weights / f"{part}.safetensors"
+    name = profile.codec if part == "autoencoder" else part
+    return paths.WEIGHTS / profile.weights / f"{name}.safetensors"
 
 
 def frozen_files(profile: Profile) -> tuple[Path, Path]:
