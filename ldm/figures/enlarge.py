@@ -22,7 +22,7 @@ from ldm.figures.divider import divider
 from ldm.profiles import Profile
 from ldm.tasks import pairs, upscale
 
-EXAMPLE = 4  # times the side of the scenes that models are finetuned on
+EXAMPLE = 4  # times the side of the pictures that models were finetuned to restore
 WHOLE, DETAIL = 768, 384  # pixels of the longer side, on the page
 
 
@@ -33,7 +33,7 @@ def picture(path: str | Path, profile: Profile) -> UInt8[np.ndarray, "h w 3"]:
     """
     if path:
         return upscale.read(path)
-    large = replace(profile.scenes, size=EXAMPLE * 2 * profile.scenes.size)
+    large = replace(profile.scenes, size=EXAMPLE * profile.restored)
     return degrade(Scenes(large, "val", 1).images([0]), 0, [0])[0]
 
 

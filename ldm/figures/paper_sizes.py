@@ -58,7 +58,14 @@ def asked(
 
 PARTS = {
     "F1": Part(recorded.pretrained, plots.quality_vs_compute, {"": asked(verdicts.f1)}),
-    "F2": Part(recorded.restored_by_length, plots.quality_vs_compute, {"": asked(downstream.f2, RESTORED)}),
+    "F2": Part(
+        recorded.restored_by_length,
+        plots.quality_vs_compute,
+        {
+            "At equal compute: ": asked(downstream.f2, RESTORED),
+            "At the end: ": asked(downstream.f2, RESTORED, at_end=True),
+        },
+    ),
     "F3": Part(
         by_ddim,
         plots.quality_vs_cost,
@@ -69,11 +76,7 @@ PARTS = {
         plots.quality_by_sampler,
         {f"{name}: ": asked(verdicts.f4, sampler=name) for name in recorded.SAMPLERS[1:]},
     ),
-    "F5": Part(
-        recorded.restored_by_steps,
-        plots.quality_vs_cost,
-        {name: asked(downstream.f5, RESTORED, few=few) for name, few in (("Few steps: ", True), ("Many: ", False))},
-    ),
+    "F5": Part(recorded.restored_by_steps, plots.quality_vs_cost, {"": asked(downstream.f5, RESTORED)}),
     "F6": Part(
         with_students,
         partial(plots.quality_vs_steps, by="drawn by"),

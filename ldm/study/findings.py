@@ -49,7 +49,8 @@ FINDINGS = {
     "F2": Finding(
         "Finetuned for super-resolution, quality follows the size more than the compute of finetuning.",
         "06_super_resolution",
-        place="verdicts",
+        ("at equal compute: ", "at the end: "),
+        "verdicts",
     ),
     "F3": Finding(
         "At a small sampling budget a smaller model beats the largest.",
@@ -60,8 +61,7 @@ FINDINGS = {
     "F5": Finding(
         "In super-resolution, too, smaller models win at few steps, and the largest at many.",
         "06_super_resolution",
-        ("few steps: ", "many steps: "),
-        "verdicts",
+        place="verdicts",
     ),
     "F6": Finding(
         "Distilled, the largest model is no better than a smaller undistilled one of equal cost.",
@@ -127,10 +127,14 @@ def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict
         run(at_hand(cells, store=store, evaluator=evaluator), store=store, evaluator=evaluator) for cells in grids
     )
     pooled = recorded.with_trainings(store, sampling)
-    by_steps, students = recorded.restored_by_steps(store, tasks), recorded.distilled(store, profile)
+    by_length, students = recorded.restored_by_length(store, tasks), recorded.distilled(store, profile)
     found = {
         "F1": asked(verdicts.f1, pretraining, store, metrics)[0],
-        "F2": asked(downstream.f2, recorded.restored_by_length(store, tasks), store, RESTORED)[0],
+        "F2": [
+            in_turn("F2", turn, verdict)
+            for turn, at_end in enumerate((False, True))
+            for verdict in asked(downstream.f2, by_length, store, RESTORED, at_end=at_end)[0]
+        ],
         "F3": [
             in_turn("F3", turn, verdict)
             for turn, fewest in enumerate((1, FEWEST))
@@ -141,11 +145,7 @@ def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict
             for turn, other in enumerate(recorded.SAMPLERS[1:])
             for verdict in asked(verdicts.f4, samplers, store, metrics, sampler=other)[0]
         ],
-        "F5": [
-            in_turn("F5", turn, verdict)
-            for turn, few in enumerate((True, False))
-            for verdict in asked(downstream.f5, by_steps, store, RESTORED, few=few)[0]
-        ],
+        "F5": asked(downstream.f5, recorded.restored_by_steps(store, tasks), store, RESTORED)[0],
         "F6": [
             in_turn("F6", turn, verdict)
             for turn, allowance in enumerate(ALLOWANCES)

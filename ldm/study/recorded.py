@@ -118,7 +118,10 @@ def of_levels(levels: Sequence[Level]) -> list[Level | None]:
 
 
 def restored(store: Store, profile: Profile, **where: Any) -> pd.DataFrame:
-    """Return what the store holds of finetuned models that restored pictures in the paper's one way."""
+    """Return what the store holds of finetuned models that restored pictures in the paper's one way.
+
+    The pictures are degraded as published, unless another level is asked.
+    """
     return store.rows(
         study="superres",
         profile=profile.name,
@@ -126,7 +129,7 @@ def restored(store: Store, profile: Profile, **where: Any) -> pd.DataFrame:
         sampler="ddim",
         n=superres_grid.pictures(profile),
         c=list(profile.family),
-        **where,
+        **{"level": "published"} | where,
     )
 
 
