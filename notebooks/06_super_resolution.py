@@ -23,7 +23,7 @@
 # the distance of each picture from the true one, follows the compute instead. At equal sampling cost smaller models win
 # with 4 to 20 steps, and larger ones with more (Fig. 12). The paper uses no guidance here.
 #
-# **What we run.** Every size is first trained on at 64 pixels, with captions, since the study's models know only 32. Then
+# **What we run.** Every size is first trained on at 64 pixels, with captions, since the study knows only 32. Then
 # it is finetuned to restore scenes of 64 pixels from 16. Every other picture is *degraded as published*, by the blur,
 # resizing, noise and JPEG of Real-ESRGAN, each applied twice {cite}`wang2021realesrgan`; the others are *made smaller*,
 # and that is all. One model restores both, so how much is lost is an axis of the charts and costs no training. The
