@@ -112,7 +112,7 @@ def test_the_winner_at_each_budget_is_said_of_each_strength():
     assert "- Degraded as published, a smaller model is surely better where" in said.data
     assert "- Made smaller, no more, the largest is surely better where" in said.data
     steps = figures.enough_steps(rows[rows["level"] == "mild"], "kid_effnet", influences)
-    assert set(steps["enough"]) == {4}
+    assert set(steps["enough steps"]) == {4}
 
 
 def test_a_gain_over_what_is_not_there_is_refused():
