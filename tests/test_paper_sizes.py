@@ -7,12 +7,11 @@ import pytest
 from ldm import profiles
 from ldm.figures import paper_sizes
 from ldm.networks import cost
-from ldm.study import superres as superres_study
+from ldm.study import superres_grid
 from ldm.study.findings import COUNTED, RESTORED
 from ldm.study.recorded import SAMPLERS
 from ldm.study.results import Store
 from ldm.study.rows import Row
-from ldm.study.superres import STEPS
 from ldm.tasks import superres_recipe
 
 GPU = profiles.get("gpu")
@@ -31,12 +30,11 @@ def write(store: Store, study: str, c: int, metrics=COUNTED, *, task="pretrain",
         size=f"{c}",
         params=cost.unet_params(c, GPU.context),
         seed=0,
-        level=GPU.level,
         n=n,
         gflops=cost.unet_gflops(c, GPU.latent_shape[0], GPU.tokens, GPU.context),
         cost=c * fields["steps"],
         nfe=fields["steps"],
-        **fields,
+        **{"level": GPU.level} | fields,
     )
     value = 1 + 1 / c + 1 / fields["steps"] + 1e4 / fields["images_seen"] + 0.01 * fields["guidance"]
     key = "-".join(map(str, (study, task, c, *fields.values())))
@@ -67,12 +65,12 @@ def measured(tmp_path_factory) -> Store:
                     guidance=g,
                     sampler="consistency",
                 )
-        n = superres_study.pictures(GPU)
-        finetuned = dict(metrics=RESTORED, task="superres", n=n, sampler="ddim", guidance=1.0)
-        for images in superres_recipe.LENGTHS[1:]:
-            write(store, "superres", c, images_seen=images, steps=superres_study.USUAL, **finetuned)
-        for steps in STEPS[:3]:
-            write(store, "superres", c, images_seen=superres_recipe.LENGTHS[-1], steps=steps, **finetuned)
+        n = superres_grid.pictures(GPU)
+        finetuned = dict(metrics=RESTORED, task="superres", n=n, sampler="ddim", guidance=1.0, level="published")
+        for images in superres_recipe.lengths(GPU)[1:]:
+            write(store, "superres", c, images_seen=images, steps=superres_grid.USUAL, **finetuned)
+        for steps in (4, 8, 16, 50):
+            write(store, "superres", c, images_seen=GPU.finetuned, steps=steps, **finetuned)
     return store
 
 

@@ -30,6 +30,7 @@ from ldm.study import (
     lever_grid,
     levers,
     probes,
+    superres_grid,
     training_rows,
 )
 from ldm.study import (
@@ -128,10 +129,11 @@ def held_out(profile: Profile, row: Record) -> str:
 
 def super_resolution(profile: Profile, row: Record) -> str:
     if row.task == "superres":
-        cells = superres_study.steps_grid(profile, [row.c], [row.steps], images=row.images_seen, n=row.n)
+        cells = superres_grid.steps_grid(profile, [row.c], [row.steps], images=row.images_seen, n=row.n)
     else:
-        cells = superres_study.baselines_grid(profile, row.c or profile.family[0], n=row.n)
-    return Evaluators(superres_study.SuperResolutionEvaluator, profile.name).key(only(cells, kind=row.task))
+        cells = superres_grid.baselines_grid(profile, row.c or profile.family[0], n=row.n)
+    asked = {"kind": row.task} | ({"strength": row.level} if row.level else {})
+    return Evaluators(superres_study.SuperResolutionEvaluator, profile.name).key(only(cells, **asked))
 
 
 def booth(profile: Profile, row: Record) -> str:
@@ -311,7 +313,7 @@ GOLDEN: dict[str, Callable[[], str]] = {
     ),
     "92c1645f8ac01a02": lambda: first(
         superres_study.SuperResolutionEvaluator,
-        superres_study.baselines_grid(LAPTOP),  # bicubic
+        superres_grid.baselines_grid(LAPTOP),  # bicubic
     ),
     "42ad34a05011c211": lambda: key(plan.TpuTraining(size="39M", topology="v5e:16x16")),
     "3a17a2f8e26a2d51": a_training,

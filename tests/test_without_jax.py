@@ -46,7 +46,7 @@ assert jax.jit(lambda plan: plan.x.sum() + plan.n)(plan('ddim', 4)) > 4"""
 def test_cells_are_named_without_jax_so_a_chapter_of_recorded_rows_needs_none():
     program = """
 from ldm import profiles
-from ldm.study import distillation, dreambooth, interpolation, probes, sampling, superres
+from ldm.study import distillation, dreambooth, interpolation, probes, sampling, superres, superres_grid
 profile = profiles.get("smoke")
 cells = {
     sampling.SamplingEvaluator: sampling.sampling_grid(profile, (8,), (4,), (1.5,)),
@@ -58,7 +58,7 @@ cells = {
         profile, (8,), (1.5,), steps=4, n=16, frames=3
     ),
     probes.ProbeEvaluator: probes.probes_grid(profile),
-    superres.SuperResolutionEvaluator: superres.baselines_grid(profile, 8)[:1],
+    superres.SuperResolutionEvaluator: superres_grid.baselines_grid(profile, 8)[:1],
 }
 for kind, grid in cells.items():
     evaluator = kind(profile)
