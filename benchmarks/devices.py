@@ -63,6 +63,7 @@ def trainings() -> dict[str, tuple[Params, Train]]:
     seeing, _ = split(superres.unet(LAPTOP, C, KeySource(jax.random.key(0))))
     wide = superres.widened(teacher, LAPTOP.autoencoder.latents)
     denoising = partial(diffusion_loss, schedule=Schedule.sd(), predict=LAPTOP.predict, null=null)
+    finetuning = short(superres_recipe.config_of(LAPTOP, C))
     distilling = student.training(LAPTOP, C, STEPS * LAPTOP.train.batch)
     return {
         "pretrain": (
@@ -73,7 +74,7 @@ def trainings() -> dict[str, tuple[Params, Train]]:
             begun,
             partial(fit, student.student_loss(LAPTOP, "codi", C, null), begun, of_scenes, distilling, teacher=teacher),
         ),
-        "superres": (wide, partial(fit, denoising(seeing, drop=0.0), wide, of_pairs, short(superres_recipe.config_of(LAPTOP, C)))),
+        "superres": (wide, partial(fit, denoising(seeing, drop=0.0), wide, of_pairs, finetuning)),
     }
 
 

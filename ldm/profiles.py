@@ -204,7 +204,7 @@ GPU = dict(
     steps=(2, 4, 8, 16, 32, 50),
     guidance=(1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0),
 )
-GPU_EPS = replace(OPEN_EPS, name="gpu-eps", setting="gpu-eps", **GPU)
+GPU_EPS = replace(OPEN_EPS, name="gpu-eps", setting="gpu-eps", **GPU | {"tasks": "gpu-64"})
 
 DEFAULT = "laptop-eps"  # the study of the book
 PROFILES: dict[str, Profile] = {
@@ -292,6 +292,15 @@ PROFILES: dict[str, Profile] = {
         rate_width=48,
     ),
     "gpu-eps": GPU_EPS,
+    "gpu-64": replace(
+        LARGE,
+        name="gpu-64",
+        setting="gpu-64",
+        start="gpu-eps",
+        family=GPU_EPS.family,
+        train=replace(LARGE.train, batch=256, bf16=True),
+        batch=512,
+    ),
     "gpu-v": replace(OPEN, name="gpu-v", setting="gpu-v", **GPU),
     "gpu": GPU_EPS,  # the paper's own setting, where one alone is asked for
 }

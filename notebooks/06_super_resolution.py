@@ -128,8 +128,8 @@ picture_grid(
 # ## Does a picture still show its subject?
 #
 # The detector looks at every picture. In how many does it name what the scene shows? *True* are the scenes themselves,
-# and *autoencoder* what it shows of them, which no latent model can surpass. Beside it stands how far each set of
-# pictures is from real scenes (KID), and how far each picture from the true one (LPIPS, but on the features of
+# and *autoencoder* what it shows of them, which hardly any latent model can surpass. Beside it stands how far each set
+# of pictures is from real scenes (KID), and how far each picture from the true one (LPIPS, but on the features of
 # EfficientNet: [metrics](../book/metrics.md)).
 
 # %% tags=["remove-input"]

@@ -108,6 +108,8 @@ def settled(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf
         cells = {}
         for c, one in part.groupby("c"):
             both = one[one["images_seen"].isin([longest, longest // 2])]
+            if len(both) < 2:
+                continue
             named = both.assign(task=np.where(both["images_seen"] == longest, "longest", "half"))
             gain = comparisons.gains(named, metric, influences(both, metric), over="half").iloc[0]
             bold = "**" if gain["lo"] > 0 or gain["hi"] < 0 else ""
@@ -119,6 +121,8 @@ def settled(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf
 def contests(rows: pd.DataFrame, metric: str, influences: InfluencesOf) -> tuple[Any, ...]:
     """Compare the best smaller size with the largest at every sampling budget, a panel a strength."""
     evidence = _evidence(rows, metric, influences)
+    if not evidence or rows["steps"].nunique() < 2:
+        return (Markdown("Sizes are compared at every budget where there are several of both sizes and step counts."),)
     found = {DEGRADED[level]: contest(one) for level, one in evidence.items()}
     lines = [f"- {DEGRADED[level].capitalize()}, {in_steps(one)}." for level, one in evidence.items()]
     table = tables.table(shares(found), what="Shares of the budgets")
@@ -147,5 +151,5 @@ def way(task: str, c: float, images: float, longest: float) -> str:
     images.
     """
     control = task.removeprefix("superres").removeprefix("-")
-    half = "half as long" if task == "superres" and images < longest else ""
-    return ", ".join(part for part in (control, f"c = {int(c)}" if c and not pd.isna(c) else "", half) if part)
+    half = "half as long" if task == "superres" and not pd.isna(images) and images < longest else ""
+    return ", ".join(part for part in (control, f"c = {int(c)}" if not pd.isna(c) and c else "", half) if part)

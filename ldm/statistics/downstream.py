@@ -15,10 +15,11 @@ import pandas as pd
 import scipy.special
 
 from ldm.metrics import Estimate
-from ldm.statistics.bands import SAME
+from ldm.statistics.bands import SAME, Bands
 from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
-from ldm.statistics.contest import SIDES, Contest, contest
+from ldm.statistics.contest import SIDES, contest
 from ldm.statistics.evidence import Evidence
+from ldm.statistics.families import by_training
 from ldm.statistics.ranks import rank_correlation
 from ldm.statistics.verdicts import Verdict, answered, listed, majority
 
@@ -29,33 +30,31 @@ def f2(rows: pd.DataFrame, metric: str, influences: Influences | None = None, *,
     """Judge F2: finetuned for super-resolution, quality follows the size more than the compute of finetuning.
 
     The claim is of section 3.2, Fig. 4. It is asked in two turns, each of the largest size against the best smaller
-    one: at equal compute of finetuning = normalised cost x images, over the budgets of the largest once it has settled;
-    and `at_end`, each size after its longest finetuning. Holds where the largest is surely better over more than half
-    of the doublings, fails where it is surely not (a smaller one is, or they are alike within the margin) over more
-    than half. The effect is its mean advantage, as a share of its value.
-    Raises: ValueError for rows of one size, and where the largest has settled at one length alone.
+    one: within equal compute of finetuning, from where the largest has settled to where no smaller one was finetuned
+    for longer, each read off its curve over the lengths; and `at_end`, each size after its longest finetuning. Holds
+    where the largest is surely better over more than half of the doublings, fails where it is surely not (a smaller one
+    is, or they are alike within the margin) over more than half. The effect is its mean advantage, as a share of its
+    value.
+    Raises: ValueError for rows of one size, and where the two have no such budgets in common.
     """
     rows = _of_several(rows, metric, "F2")
-    longest = rows.groupby("c")["images_seen"].transform("max")
+    large, longest = rows["c"] == rows["c"].max(), rows.groupby("c")["images_seen"].transform("max")
     if at_end:
-        rows = rows[rows["images_seen"] == longest].assign(cost=1.0)
-        start, end, when = 1.0, 2.0, "after their longest finetuning"  # one budget, that all afford
+        evidence = Evidence.of(rows[rows["images_seen"] == longest].assign(cost=1.0), metric, influences)
+        found = contest(evidence, start=1.0, end=2.0)  # one budget, that all afford
+        when = f"after {listed(evidence.rows['images_seen'])} images"
     else:
-        rows = rows.assign(cost=rows["cost"] / rows["steps"] * rows["images_seen"])
-        mine = rows[(rows["c"] == rows["c"].max()) & (rows["images_seen"] * SETTLED >= longest)]
-        start, end = mine["cost"].min(), mine["cost"].max()
-        when = f"at the compute of the largest after {listed(mine['images_seen'])} images"
-    if start == end:
-        raise ValueError("F2 needs the largest size at two lengths of finetuning or more; finetune it at others, too.")
-    evidence = Evidence.of(rows, metric, influences)
-    found = contest(evidence, start=start, end=end)
+        kept = rows[~large | (rows["images_seen"] * SETTLED >= longest)].assign(family=large.astype(int))
+        evidence = Evidence.of(kept, metric, influences)
+        found = by_training(evidence, SIDES)
+        when = f"within the compute of the largest after {longest[large].max() // SETTLED:,} images and more"
     yes, no = _sure(found, "largest")
     return Verdict(
         finding="F2",
         answer=majority(yes, no),
         metric=metric,
         effect=_turned(found.mean),
-        meaning=f"advantage of c = {found.largest} over the best smaller size, as a share of its own value:",
+        meaning=f"advantage of c = {evidence.sizes[-1]} over the best smaller size, as a share of its own value:",
         asked=f"sizes {listed(evidence.sizes)} {when}; {evidence.trainings}",
         detail="" if at_end else f"surely better over {yes:.0%} of the doublings, surely not over {no:.0%}",
     )
@@ -71,8 +70,10 @@ def f5(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     The claim is of section 3.5, Fig. 12. Budgets are those of 4 to 250 steps of the largest size. The finding holds
     where a smaller one is surely better over more than half of the doublings up to 20 steps, and the largest over more
     than half of those beyond. It fails where either is surely otherwise (the other side is better, or they are alike
-    within the margin) over more than half. The effect is the mean advantage of the best smaller size up to 20 steps,
-    less that beyond, as a share of the largest one's value.
+    within the margin) over more than half. A budget buys the best of the step counts that it affords, so the last
+    stretch begins where the largest affords its last but one. The effect is the mean advantage of the best smaller size
+    up to 20 steps, less that beyond, as a share of the largest one's value; its interval counts both as if they were
+    apart, though they are of the same pictures.
     """
     evidence = Evidence.of(_of_several(rows, metric, "F5"), metric, influences)
     mine = evidence.rows[evidence.rows["size"] == evidence.sizes[-1]].set_index("steps")["cost"].sort_index()
@@ -110,7 +111,7 @@ def _of_several(rows: pd.DataFrame, metric: str, finding: str) -> pd.DataFrame:
     return rows
 
 
-def _sure(found: Contest, side: str) -> tuple[float, float]:
+def _sure(found: Bands, side: str) -> tuple[float, float]:
     """Return over which shares of the doublings this side is surely better, and surely not."""
     return found.shares[side], sum(found.shares[other] for other in (*SIDES, SAME) if other != side)
 

@@ -19,12 +19,7 @@ from ldm.tasks import register
 
 ASKED = ("kid_effnet", "kid_scene", "alignment", "subject")  # of the first edition
 COUNTED = ("fd_scene_decoded", "kid_effnet_decoded", "alignment")  # where there are decoded real scenes to compare with
-RESTORED = (
-    "kid_effnet",
-    "is_effnet",
-    "lpips_effnet",
-    "psnr",
-)  # of restored pictures: two of how they look, two of how near they are
+RESTORED = ("kid_effnet_decoded", "is_effnet", "lpips_effnet")  # of restored pictures: how they look, how near they are
 PAPER_STEPS = (4, 5, 8, 10, 16, 20, 32, 50)
 ORDER = (("dpm++", "ddim"), ("ddim", "ddpm"))  # (better, worse) at few steps, as the paper has it
 ALLOWANCES = 1.0, 7 / 4  # of a student's cost to an undistilled model: equal, and as in the paper's own comparison

@@ -8,6 +8,8 @@ looks right from what is only near; and the detector of scenes tells whether a r
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,7 @@ from ldm.metrics.perceptual.alignment import alignment
 from ldm.networks import cost
 from ldm.profiles import Profile
 from ldm.study.evaluator import Evaluator
-from ldm.study.scene_metrics import FD_HOW, KID_HOW, SAMPLE, Measurement, RealFeatures
+from ldm.study.scene_metrics import DECODED, FD_HOW, KID_HOW, SAMPLE, Measurement, RealFeatures
 from ldm.study.superres_grid import BASELINES, FLOORS, GIVEN, Restoration, pictures
 from ldm.tasks import models, pairs, register, superres_recipe
 from ldm.tasks.models import Model
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 VERSION = 2  # raise it when the arithmetic between a cell's fields and its rows changes
 REFERENCE = SAMPLE  # true held-out pictures behind the distances of distributions
+HOW = {"fd": FD_HOW, "kid": KID_HOW}
 STRIP = 6  # pictures of each cell that are kept to look at
 
 
@@ -95,12 +98,17 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         return pairs.scenes(self.profile, split, n, strength)
 
     @cached_property
-    def reference(self) -> RealFeatures:
-        """The true held-out pictures, as distances of distributions ask of them."""
+    def references(self) -> dict[str, RealFeatures]:
+        """The true held-out pictures as distances of distributions ask of them, and as the autoencoder shows them."""
+        shown = lambda images: self.codec.decode(self.codec.encode(images))
+        codec = register.digest_of(models.part_file(self.profile, "autoencoder"))
+        return {"": self._looked_at("", lambda images: images), DECODED: self._looked_at(f"-{codec}", shown)}
+
+    def _looked_at(self, name: str, shown: Callable[[np.ndarray], np.ndarray]) -> RealFeatures:
         from ldm.data.latents import drawn, half_precision
 
-        name = f"effnet-{digest(self.effnet.weights)}-{self.effnet.side}-{len(self.truth)}-{self.truth.key}"
-        looks = map(self.effnet, drawn(self.truth.high, len(self.truth)))
+        name = f"effnet-{digest(self.effnet.weights)}-{self.effnet.side}-{len(self.truth)}-{self.truth.key}{name}"
+        looks = (self.effnet(shown(images)) for images in drawn(self.truth.high, len(self.truth)))
         x = half_precision(paths.RUNS / "cache", name, looks, len(self.truth))
         return RealFeatures.of(np.asarray(x, np.float64))
 
@@ -130,18 +138,19 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
     def score(self, images: np.ndarray, true: np.ndarray) -> Measurement:
         """Score restored pictures beside the true ones of the same places, uint8 (n, H, W, 3) both."""
         features = self.effnet(images)
-        distances = self.reference.distances(features)
         side = f"{self.effnet.protocol}, of {images.shape[1]} px"
-        real = f"{len(self.truth)} real scenes"
+        measured = {}
+        for name, reference in self.references.items():
+            real = f"{len(self.truth)} real scenes" + " through the autoencoder" * bool(name)
+            for kind, distance in reference.distances(features).items():
+                measured[f"{kind}_effnet{name}"] = distance, f"{side}; {HOW[kind]}, {real}"
         pictures = {
             "lpips_effnet": self.effnet.distance(images, true),
             "psnr": psnr(images, true),
             "ssim": ssim(images, true),
             **self.named(images),
         }
-        measured = {
-            "fd_effnet": (distances["fd"], f"{side}; {FD_HOW}, {real}"),
-            "kid_effnet": (distances["kid"], f"{side}; {KID_HOW}, {real}"),
+        measured |= {
             "is_effnet": (
                 inception_score(self.effnet.logits(features), splits=1),
                 f"{side}; ImageNet's classes, 1 split",
@@ -162,9 +171,9 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
 
     def named(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Return whether the detector names the subjects of the first validation scenes in these pictures."""
-        data = self.pairs("val", len(images), "published").data
-        if not isinstance(data, Scenes):
+        if not isinstance(self.truth.data, Scenes):
             return {}
+        data = replace(self.truth.data, split="val", n=len(images))
         seen = self.detector.detect(images)
         return {"subject": alignment(seen, [data.scene(i) for i in range(len(images))])["subject"].astype(float)}
 

@@ -61,11 +61,6 @@ def pictures(profile: Profile) -> int:
     return max(16, profile.n // 2)
 
 
-def half(profile: Profile) -> int:
-    """Return the images that a control sees: half of a finetuning."""
-    return profile.finetuned // 2
-
-
 def finetuning_grid(
     profile: Profile,
     sizes: Sequence[int],
@@ -122,7 +117,7 @@ def baselines_grid(
                     kind=kind,
                     strength=strength,
                     c=c,
-                    images=half(profile),
+                    images=superres_recipe.half(profile),
                     steps=0 if kind in BASELINES else USUAL,
                     **common,
                 )

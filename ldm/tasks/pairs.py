@@ -15,6 +15,7 @@ from ldm.data import degrade
 from ldm.data.datasets import Captioned, Crops
 from ldm.data.degrade import FACTOR, Strength
 from ldm.data.scenes.dataset import Scenes
+from ldm.data.scenes.record import SPLITS
 from ldm.profiles import Profile
 
 Degraded = Strength | Literal["both"]
@@ -64,7 +65,7 @@ class DegradedPairs:
 def scenes(profile: Profile, split: str, n: int, strength: Degraded = "published") -> DegradedPairs:
     """Return n scenes of a split, of the side that the profile's super-resolution restores."""
     data = Scenes(replace(profile.scenes, size=profile.restored), split, n)
-    return DegradedPairs(data, version=profile.degradation, strength=strength)
+    return DegradedPairs(data, seed=SPLITS.index(split), version=profile.degradation, strength=strength)
 
 
 def photographs(
@@ -77,7 +78,7 @@ def photographs(
     Raises: ValueError, one sentence, for a folder without pictures, or with unreadable or too small ones.
     """
     crops = Crops(folder, profile.restored, n, seed)
-    return DegradedPairs(crops, sharpen=True, version=profile.degradation, strength=strength)
+    return DegradedPairs(crops, seed=seed, sharpen=True, version=profile.degradation, strength=strength)
 
 
 def folder_of(pairs: DegradedPairs, folder: str | Path) -> Path:

@@ -115,7 +115,7 @@ def finetune(
     Raises: ValueError for an unknown kind, and where the pretrained model is missing.
     """
     check_kind(kind)
-    config, root = config or config_of(profile, c), root or paths.RUNS
+    config, root = config or config_of(profile, c, kind=kind), root or paths.RUNS
     lengths = superres_recipe.lengths(profile) if lengths is None else lengths
     with host():
         structure, params = split(unet(profile, c, KeySource(jax.random.key(config.seed))))

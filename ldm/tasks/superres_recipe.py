@@ -13,7 +13,7 @@ Kind = Literal["superres", "superres-scratch", "superres-regression"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 SHORTEST = 8_000  # images of finetuning at which the first model is kept; then at each doubling
 BATCH = 32
-RATE = 0.5  # of the learning rate that the size was pretrained at
+RATE = 0.5  # of the learning rate that the profile's models were trained at
 
 
 def check_kind(kind: str) -> Kind:
@@ -29,12 +29,17 @@ def lengths(profile: Profile) -> tuple[int, ...]:
     return (*doubled, profile.finetuned)
 
 
-def config_of(profile: Profile, c: int, images: int = 0) -> TrainConfig:
-    """Return how a profile's network of size c is finetuned: for so many images, or as long as the profile says."""
+def half(profile: Profile) -> int:
+    """Return the images that a control sees: half of a finetuning."""
+    return profile.finetuned // 2
+
+
+def config_of(profile: Profile, c: int, images: int = 0, kind: Kind = "superres") -> TrainConfig:
+    """Return how a profile's network of size c is finetuned: for so many images, or as long as the study asks."""
     trained = profile.training(c)
     return replace(
         trained,
-        images=images or profile.finetuned,
+        images=images or (profile.finetuned if kind == "superres" else half(profile)),
         batch=BATCH,
         learning_rate=RATE * trained.learning_rate,
         warmup_images=SHORTEST // 4,
