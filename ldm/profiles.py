@@ -3,7 +3,7 @@
 `laptop-eps` and `laptop-v` are the study for two CPU cores, in two settings; `smoke` runs every line of it in minutes,
 with a UNet of fewer levels. `gpu-eps` and `gpu-v` go on from them, on the same pictures, to the widths of the paper's
 Table 1; `laptop-dit` and `gpu-dit` are transformers of those costs. `tpu` is the paper's own scale, and `laptop` the
-first edition, of which super-resolution and DreamBooth still ask.
+first edition, of which super-resolution still asks.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Profile:
     )
     distilled: int = 32_000  # images that a student sees
     segments: int = 8  # steps of the teacher from noise to picture that consistency distillation goes by
-    tasks: str = ""  # the profile whose models the downstream tasks start from; empty: this one
+    tasks: str = ""  # the profile whose models are finetuned for super-resolution; empty: this one
     setting: str = ""  # of two that a family is trained in: part of the names of its models' files
     network: Network = "unet"  # what is trained; sizes of a "dit" are its widths
     predict: Predict = "v"
@@ -98,7 +98,7 @@ class Profile:
 
     @property
     def downstream(self) -> Profile:
-        """The profile whose models are finetuned and personalised (chapters 06 and 07), and whose judges are probed."""
+        """The profile whose models are finetuned for super-resolution (chapter 06)."""
         return get(self.tasks) if self.tasks else self
 
     @property
