@@ -22,6 +22,7 @@ from ldm.networks.sizes import Network, check_network
 from ldm.training.config import TrainConfig
 
 TABLE1 = tuple(int(c) for c in table1()["c"])
+PAPER = 500_000 * 2048  # images of the paper's trainings
 GUIDANCE = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)  # the paper's grid (section 3.3)
 
 
@@ -47,9 +48,7 @@ class Profile:
     tokens: int = 24  # length of a caption, in words
     context: int = 128  # width of the text embedding
     scales: tuple[float, float] = (1.0, 3.0)  # of guidance, that students are distilled for
-    guidance_frequency: float = (
-        1000.0  # radians by which the guidance scale's fastest sinusoid turns in a unit; 1000: LCM
-    )
+    guidance_frequency: float = 1000.0  # radians a unit of the guidance scale's fastest sinusoid; 1000: LCM
     distilled: int = 32_000  # images that a student sees
     segments: int = 8  # steps of the teacher from noise to picture that consistency distillation goes by
     start: str = ""  # the profile from whose autoencoder and models, size by size, trainings go on; empty: from none
@@ -176,6 +175,20 @@ OPEN = replace(
 # As Stable Diffusion v1.5.
 OPEN_EPS = replace(OPEN, name="laptop-eps", setting="eps", predict="eps", spacing="leading")
 
+# Transformers at the UNets' costs (`ldm.networks.dit_config.small`). Everything but the network and its learning rate
+# is as in the study of the book, so that the two families can be compared.
+DIT = replace(
+    OPEN_EPS,
+    name="laptop-dit",
+    tasks="",
+    network="dit",
+    family=TRANSFORMERS,
+    train=replace(OPEN_EPS.train, learning_rate=4e-3),  # swept at two widths (`tools.learning_rates`)
+    rate_width=48,
+)
+
+STRAIGHT = dict(predict="flow", noise="straight", times="logit-normal", spacing="trailing")  # rectified flow
+
 # On scenes of twice the side, for what restores them: sizes of the family are trained on, at half their rate.
 LARGE = replace(
     OPEN_EPS,
@@ -242,15 +255,10 @@ PROFILES: dict[str, Profile] = {
         scales=(GUIDANCE[0], GUIDANCE[-1]),
         segments=50,
         train=TrainConfig(
-            images=500_000 * 2048,
-            batch=2048,
-            learning_rate=1e-4,
-            warmup_images=20_000_000,
-            decay_images=500_000 * 2048,
-            bf16=True,
+            images=PAPER, batch=2048, learning_rate=1e-4, warmup_images=20_000_000, decay_images=PAPER, bf16=True
         ),
-        lengths=(500_000 * 2048,),
-        length=500_000 * 2048,
+        lengths=(PAPER,),
+        length=PAPER,
         data=4_000_000,
         n=30_000,
         steps=(4, 5, 8, 10, 16, 20, 32, 50),
@@ -259,33 +267,12 @@ PROFILES: dict[str, Profile] = {
     "laptop-eps": OPEN_EPS,
     "laptop-v": OPEN,
     "laptop-64": LARGE,
-    # The transformers at the UNets' costs, and their rectified flow (`ldm.networks.dit_config.small`). Everything but
-    # the network and its learning rate is as in the study of the book, so that the two families can be compared.
-    "laptop-dit": replace(
-        OPEN_EPS,
-        name="laptop-dit",
-        tasks="",
-        network="dit",
-        family=TRANSFORMERS,
-        train=replace(OPEN_EPS.train, learning_rate=4e-3),  # swept at two widths (`tools.learning_rates`)
-        rate_width=48,
-    ),
-    "laptop-flow": replace(
-        OPEN,
-        name="laptop-flow",
-        tasks="",
-        setting="flow",
-        network="dit",
-        family=TRANSFORMERS,
-        train=replace(OPEN.train, learning_rate=4e-3),
-        rate_width=48,
-        predict="flow",
-        noise="straight",
-        times="logit-normal",
-    ),
+    "laptop-dit": DIT,
+    "laptop-flow": replace(DIT, name="laptop-flow", setting="flow", **STRAIGHT),
     "gpu-dit": replace(
         GPU_EPS,
         name="gpu-dit",
+        tasks="",
         network="dit",
         family=(168, 240, 288, 384, 432, 504),  # at the costs of the UNets; 384 has the width and layers of DiT-S
         train=replace(GPU_EPS.train, learning_rate=4e-3),

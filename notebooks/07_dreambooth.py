@@ -10,8 +10,10 @@
 # # DreamBooth: who learns a subject best?
 
 # %% [markdown] tags=["recorded"]
-# **In short.** A larger model learns a subject better only where nothing protects its class, and then the class turns
-# into the subject. With prior preservation the class stays, fewer subjects are recognised, and size hardly matters.
+# **In short.** Let the rare word's embedding learn along with the denoiser, and a subject is learnt while its class is
+# kept: c = 16 and 24 show it in 68 and 74 of 100 pictures, and hardly ever in those of the class. As published, with
+# the text side frozen, no size learns a subject; without prior preservation the class turns into it. The smallest size
+# learns none, and from c = 16 on size does not decide.
 
 # %% [markdown]
 # **The question.** Show a pretrained model five pictures of something that it has never seen, under a name that it has
@@ -185,10 +187,12 @@ Markdown(
 )
 
 # %% [markdown] tags=["recorded"]
-# In the results of this book each variant has its own cost. Without prior preservation the class turns into the
-# subject. With it the class stays, but fewer subjects are recognised. A likely reason is that the frozen text tower
-# reads *a sks panda* almost as *a panda*. A text tower that learns can tell the two apart, but it forgets some of its
-# other words.
+# In the results of this book prior preservation costs the subject as long as only the denoiser learns. The frozen text
+# tower reads *a sks panda* almost as *a panda*: the rare word moves what the tower sums a caption up by a fifth as much
+# as another noun does. The batch then asks for two pictures of nearly one caption, and the class, which the model
+# knows, wins. With an embedding that may move, the two captions part, and prior preservation costs nothing any more:
+# subjects are recognised as often as without it, the class is kept, and the rest of the caption is followed nearly as
+# before.
 
 # %% [markdown]
 # ## Verdict
@@ -217,9 +221,9 @@ record("Fig. 6", {f"{variant}, {name}": v.answer for (variant, name), v in found
 record_verdicts(found.values())
 
 # %% [markdown] tags=["recorded"]
-# In the results of this book, without prior preservation, the subjects of larger models are recognised more often, as
-# the paper's pictures suggest. With prior preservation size hardly matters. Then the text tower may be the limit, and
-# it is the same for all sizes.
+# In the results of this book the rank of sizes is that of pretraining where the class is lost, as the paper's pictures
+# suggest. Where it is kept, c = 8 learns nothing, since it draws too vaguely, and the other three are not told apart:
+# all learn at one rate, which was chosen at c = 16, and c = 32 has the widest interval.
 
 # %% [markdown]
 # ## Limits

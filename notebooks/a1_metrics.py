@@ -50,7 +50,7 @@ from ldm.study import probes
 from ldm.study.results import Store
 from ldm.study.run import run
 
-chosen = profiles.get(profile).downstream  # whose judges have been probed
+chosen = profiles.get(profile)
 cells = probes.probes_grid(chosen, disturbances, counts)
 evaluator = probes.ProbeEvaluator(chosen)
 

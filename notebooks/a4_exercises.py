@@ -12,8 +12,8 @@
 # Every chapter has three or more exercises here, from easy (●) to hard (●●●); most ask one more at their end. You can
 # answer all of them from this book, its recorded rows and `ldm/`. The [glossary](../book/glossary.md) explains words
 # and letters. The solutions are folded beneath. They are code that runs whenever the book is built, so their numbers
-# are those of the rows. Try first. The exercises on super-resolution, DreamBooth, metrics and speed ask rows of the
-# book's first edition (four sizes that predict $v$, captions that say everything), as their chapters do.
+# are those of the rows. Try first. The exercises on super-resolution and speed, and one on distillation, ask rows of
+# the book's first edition (four sizes that predict $v$, captions that say everything), as the chapters of the two do.
 
 # %% tags=["parameters"]
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py
@@ -42,14 +42,15 @@ from ldm.networks.dit_cost import multiply_adds
 from ldm.paths import ROOT
 from ldm.statistics import bootstrap, comparisons, optimum, verdicts
 from ldm.statistics.sensitivity import changes
-from ldm.study import confounders, findings, recorded
+from ldm.study import confounders, findings, probes, recorded
 from ldm.study.results import Store
 from ldm.tasks.interpolation import lerp, scene_pairs, slerp
 from ldm.tasks.pretrain import frozen_networks
 from ldm.training import chips
 
 chosen, store = profiles.get(asked_of), Store(ROOT)
-before = chosen.downstream  # whose models are finetuned: those of the first edition
+before = chosen.downstream  # whose models are finetuned for super-resolution
+FIRST = profiles.get("laptop")  # the first edition
 AS_WRITTEN = "laptop-eps"  # the profile whose rows the answers in words were written to
 words = lambda text: display(Markdown(text if asked_of == AS_WRITTEN else "*Say it in words.*"))  # folds its lines
 show = lambda frame: words(tables.table(frame))
@@ -438,7 +439,7 @@ words("A student takes the guidance scale as an input; its teacher is asked with
 # first edition (the profile `laptop`) say so?
 
 # %% tags=["hide-cell"]
-both = recorded.whole_grid(store, before), store.rows(study="distillation", profile=before.name, n=before.n)
+both = recorded.whole_grid(store, FIRST), store.rows(study="distillation", profile=FIRST.name, n=FIRST.n)
 both = pd.concat(both)
 few = both[(both["metric"] == "kid_effnet") & (both["steps"] <= 4) & both["sampler"].isin(["ddim", "consistency"])]
 few = few[few["task"].isin(["pretrain", "continued", "codi"])]
@@ -771,11 +772,12 @@ words(
 # %% [markdown]
 # ## [Metrics](a1_metrics.ipynb)
 #
-# **43** ● From which blur on does each of these metrics notice anything, with 64 pictures?
+# **43** ● From which blur on does each of these metrics notice anything, with the fewest pictures that were asked?
 
 # %% tags=["hide-cell"]
 names = ["kid_effnet", "kid_scene", "subject", "fd_effnet"]
-spoilt = store.rows(study="metrics", profile=before.name, task=["real", "blur"], metric=names, n=64)
+fewest = min(probes.counts(chosen))
+spoilt = store.rows(study="metrics", profile=chosen.name, task=["real", "blur"], metric=names, n=fewest)
 moved = changes(spoilt)
 moved["worse"] = [f"{r.value:.3g} [{r.lo:.3g}, {r.hi:.3g}]" for r in moved.itertuples()]
 show(moved.pivot(index="strength", columns="metric", values="worse"))
@@ -791,7 +793,7 @@ words(
 # is FD never?
 
 # %% tags=["hide-cell"]
-real = store.rows(study="metrics", profile=before.name, task="real", metric=["kid_effnet", "fd_effnet"])
+real = store.rows(study="metrics", profile=chosen.name, task="real", metric=["kid_effnet", "fd_effnet"])
 show(real.pivot_table(index="n", columns="metric", values="value"))
 rng, same = np.random.default_rng(0), {"kid": [], "fd": []}
 for _ in range(200):  # two samples of one distribution
@@ -842,7 +844,7 @@ words(
 # Which share of them is not the network's?
 
 # %% tags=["hide-cell"]
-seconds = speed.seconds_a_picture(store.rows(study="benchmark", profile=before.name))
+seconds = speed.seconds_a_picture(store.rows(study="benchmark", profile=FIRST.name))
 table = pd.DataFrame(
     [
         {
@@ -867,7 +869,7 @@ words(
 # share of FLOPs says?
 
 # %% tags=["hide-cell"]
-each = pd.Series({c: seconds[before.name, c][0] for c in before.family})
+each = pd.Series({c: seconds[FIRST.name, c][0] for c in FIRST.family})
 ratio = (each / each[32]) / pd.Series({c: unit[c] / unit[32] for c in each.index})
 show(ratio.rename("times").rename_axis("c").reset_index())
 words(
@@ -881,7 +883,7 @@ words(
 # the fastest of torch? And by how much could any code still be faster on this machine, at most?
 
 # %% tags=["hide-cell"]
-races = speed.races(store.rows(study="benchmark", profile=before.name))
+races = speed.races(store.rows(study="benchmark", profile=FIRST.name))
 ours, others = (races[(races["who"] == speed.OURS) == mine] for mine in (True, False))
 ours, rivals = ours.set_index("race"), others.groupby("race")[["value", "hi"]].max()
 table = pd.DataFrame(

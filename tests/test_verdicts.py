@@ -104,7 +104,7 @@ def by_size_and_compute(value):
     "value, equal, at_end",
     [
         (lambda c, compute: 100 / c, "holds", "holds"),  # size decides
-        (lambda c, compute: 1e4 / compute, "fails", "holds"),  # compute decides: the largest has spent most at its end
+        (lambda c, compute: 1e6 / compute, "fails", "holds"),  # compute decides: the largest has spent most at its end
         (lambda c, compute: 3.0 * c, "fails", "fails"),  # the smallest is best
         (lambda c, compute: 50.0, "fails", "fails"),  # neither does: alike within the margin
     ],

@@ -3,8 +3,6 @@
 // one was given, and what is for the teacher is not shown at all. On slides arrow keys turn.
 (() => {
   "use strict";
-  const asLesson = new URLSearchParams(location.search).has("lesson");
-
   // "1,024" is a thousand and more, "2,5" two and a half
   const number = (text) => Number(/^-?\d{1,3}(,\d{3})+(\.\d+)?$/.test(text) ? text.replaceAll(",", "") : text.replace(",", "."));
 
@@ -30,13 +28,18 @@
       const count = button.querySelector("b");
       count.textContent = Number(count.textContent) + 1;
     });
-    if (asLesson) for (const part of document.querySelectorAll(".ldm-ask details, .ldm-links")) part.hidden = true;
-    if (asLesson) for (const mark of document.querySelectorAll("section > .ldm-teacher")) {
+    if (new URLSearchParams(location.search).has("lesson")) asLesson();
+    if (document.documentElement.classList.contains("ldm-slides")) turning();
+  }
+
+  function asLesson() {
+    for (const part of document.querySelectorAll(".ldm-ask details, .ldm-links")) part.hidden = true;
+    for (const mark of document.querySelectorAll("section > .ldm-teacher")) {
       const section = mark.parentElement;
       section.hidden = true;
       for (const link of document.querySelectorAll(`a[href="#${section.id}"]`)) link.closest("li")?.remove();
     }
-    if (asLesson) for (const part of document.querySelectorAll(".ldm-reveal")) {
+    for (const part of document.querySelectorAll(".ldm-reveal")) {
       const button = document.createElement("button");
       button.type = "button";
       button.className = "ldm-show";
@@ -45,7 +48,6 @@
       part.hidden = true;
       part.before(button);
     }
-    if (document.documentElement.classList.contains("ldm-slides")) turning();
   }
 
   function turning() {

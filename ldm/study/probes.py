@@ -26,6 +26,7 @@ from ldm.profiles import Profile
 from ldm.study.cells import check_pictures
 from ldm.study.evaluator import Evaluator
 from ldm.study.scene_metrics import DECODED, Measurement, Seen
+from ldm.tasks import register
 from ldm.tasks.models import Model
 
 VERSION = 1  # raise it when what is done to the pictures or measured on them changes
@@ -77,8 +78,8 @@ class ProbeEvaluator(Evaluator[Probe]):
         return {"sensitivity": VERSION} | self.metrics.versions
 
     def model_of(self, _: Probe) -> Model:
-        """Return the profile's largest: that of `model`, and the unit in which all disturbances are told."""
-        return Model(self.profile.family[-1], self.profile.length)
+        """Return the largest that is trained: that of `model`, and the unit in which all disturbances are told."""
+        return Model(register.trained_sizes(self.profile)[-1], self.profile.length)
 
     def data_of(self, cell: Probe) -> str:
         return Scenes(self.profile.scenes, SPLIT, cell.n).key
