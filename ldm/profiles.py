@@ -1,10 +1,10 @@
 """The profiles: one study at several scales. A profile only sets numbers; code and notebooks are the same.
 
 `laptop-eps` and `laptop-v` are the study for two CPU cores, in two settings; `smoke` runs every line of it in minutes,
-with a UNet of fewer levels. `laptop-64` trains the first on, on scenes twice as large, and super-resolution starts from
-there. `gpu-eps` and `gpu-v` go on from the two, on the same pictures, to the widths of the paper's Table 1;
-`laptop-dit` and `gpu-dit` are transformers of those costs. `tpu` is the paper's own scale, and `laptop` the first
-edition.
+with a UNet of fewer levels. `gpu-eps` and `gpu-v` go on to the widths of the paper's Table 1, on the same pictures;
+`laptop-dit` and `gpu-dit` are transformers of those costs. In `laptop-64` and `gpu-64` the models of `laptop-eps` and
+`gpu-eps` learn scenes of twice the side, from which super-resolution starts. `tpu` is the paper's own scale, and
+`laptop` the first edition.
 """
 
 from __future__ import annotations

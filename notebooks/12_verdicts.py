@@ -17,8 +17,7 @@
 # This page lists what the paper claims, and whether it holds here: *holds*, *fails* or *undecided*, by each of several
 # metrics. The metrics need not agree. A verdict is computed from recorded rows (`verdicts.py` and `downstream.py` in
 # `ldm/statistics/`) by [a rule](../book/protocol.md); nothing was decided by eye. The family is small and its pictures
-# are simple. What fails here need not fail at the paper's scale. F2 and F5 are about super-resolution, which in this
-# book comes from its first edition's family ([the log](../book/log.md)).
+# are simple. What fails here need not fail at the paper's scale.
 
 # %% tags=["parameters"]
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py: whose rows are asked
@@ -66,7 +65,7 @@ record("findings", findings_index.index(answers, store=store, profile=chosen))
 # looks clear.
 # Each chapter shows the curves behind its verdict: [pretraining](03_pretraining.ipynb), [sampling](04_sampling.ipynb),
 # [samplers](05_samplers.ipynb), [super-resolution](06_super_resolution.ipynb), [distillation](08_distillation.ipynb).
-# By the distance to the true picture and by PSNR, F2 fails in the paper, too. About [DreamBooth](07_dreambooth.ipynb)
+# By the distance to the true picture, F2 fails in the paper, too. About [DreamBooth](07_dreambooth.ipynb)
 # and [interpolation](09_interpolation.ipynb) the paper shows pictures and no numbers.
 #
 # ## Limits

@@ -49,8 +49,8 @@ class Row:
 
     `value` lies in the metric's own unit, `lo` and `hi` bound its interval, `n` counts the images
     (or runs) behind it. `cost` is the paper's normalised cost x steps, `nfe` counts network
-    evaluations, `level` is how much of a scene its captions say, `gflops` are those of one evaluation
-    on one image, `strength` is how much of `task` was done to the pictures, in the unit of that task. `lever` is what
+    evaluations, `level` is how much of a scene its captions say, or how strongly pictures to restore
+    are degraded, `gflops` are those of one evaluation on one image, `strength` is how much of `task` was done to the pictures, in the unit of that task. `lever` is what
     else was pulled besides size, steps and guidance, `dose` its setting, and `done` the GFLOPs truly done for one
     picture (`ldm.study.levers`).
     `contender` is who was timed by a benchmark, or what; `setting` is the rest of what it was timed with, such as a
