@@ -175,8 +175,7 @@ OPEN = replace(
 # As Stable Diffusion v1.5.
 OPEN_EPS = replace(OPEN, name="laptop-eps", setting="eps", predict="eps", spacing="leading")
 
-# Transformers at the UNets' costs (`ldm.networks.dit_config.small`). Everything but the network and its learning rate
-# is as in the study of the book, so that the two families can be compared.
+# Transformers at the UNets' costs (`ldm.networks.dit_config.small`): all but network and learning rate is as in the study.
 DIT = replace(
     OPEN_EPS,
     name="laptop-dit",
@@ -189,11 +188,12 @@ DIT = replace(
 
 STRAIGHT = dict(predict="flow", noise="straight", times="logit-normal", spacing="trailing")  # rectified flow
 
-# On scenes of twice the side, for what restores them: sizes of the family are trained on, at half their rate.
+# On scenes of twice the side, for what restores them: sizes of the family are trained on, at half their rate. They learn
+# to predict v, since by eps colours drift from those of the picture that is to be restored (the book's log).
 LARGE = replace(
-    OPEN_EPS,
+    OPEN,
     name="laptop-64",
-    setting="eps-64",
+    setting="v-64",
     start="laptop-eps",
     codec="autoencoder-64",
     tasks="",

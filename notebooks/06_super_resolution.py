@@ -23,14 +23,15 @@
 # the distance of each picture from the true one, follows the compute instead. At equal sampling cost smaller models win
 # with 4 to 20 steps, and larger ones with more (Fig. 12). The paper uses no guidance here.
 #
-# **What we run.** Every size is first trained on at 64 pixels, with captions, since the study knows only 32. Then
-# it is finetuned to restore scenes of 64 pixels from 16. Every other picture is *degraded as published*, by the blur,
-# resizing, noise and JPEG of Real-ESRGAN, each applied twice {cite}`wang2021realesrgan`; the others are *made smaller*,
-# and that is all. One model restores both, so how much is lost is an axis of the charts and costs no training. The
-# network sees the noisy latents, and beside them the latents of the degraded picture, enlarged by bicubic
-# interpolation. The caption is empty. Every size restores the same pictures from the same noise. We add two controls,
-# for one size and half of the finetuning. *Scratch* is the same training from fresh parameters. The *regression* is the
-# same network asked once, for the mean of all answers.
+# **What we run.** Every size is first trained on at 64 pixels, with captions, since the study knows only 32, and learns
+# to predict *v* there (by *eps*, colours drift: [the log](../book/log.md)). Then it is finetuned to restore scenes of
+# 64 pixels from 16. Every other picture is *degraded as published*, by the blur, resizing, noise and JPEG of Real-
+# ESRGAN, each applied twice {cite}`wang2021realesrgan`; the others are *made smaller*, and that is all. One model
+# restores both, so how much is lost is an axis of the charts and costs no training. The network sees the noisy latents,
+# and beside them the latents of the degraded picture, enlarged by bicubic interpolation. The caption is empty. Every
+# size restores the same pictures from the same noise. We add two controls, for one size and half of the finetuning.
+# *Scratch* is the same training from fresh parameters. The *regression* is the same network asked once, for the mean of
+# all answers.
 
 # %% tags=["parameters"]
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py
@@ -320,7 +321,7 @@ Markdown(
 #
 # ```sh
 # python -m ldm superres --c 16 --folder my/pictures     # says where the model lies
-# python -m ldm upscale my/picture.jpg --model runs/pictures-.../open/superres-eps-64-c16-128k-s0.safetensors
+# python -m ldm upscale my/picture.jpg --model runs/pictures-.../open/superres-v-64-c16-128k-s0.safetensors
 # ```
 #
 # **Exercise.** The regression asks c = 16 once. How many steps of c = 8 does that pay for
