@@ -175,7 +175,7 @@ OPEN = replace(
 # As Stable Diffusion v1.5.
 OPEN_EPS = replace(OPEN, name="laptop-eps", setting="eps", predict="eps", spacing="leading")
 
-# Transformers at the UNets' costs (`ldm.networks.dit_config.small`): all but network and learning rate is as in the study.
+# Transformers at the UNets' costs (`ldm.networks.dit_config.small`): all but network and rate is as in the study.
 DIT = replace(
     OPEN_EPS,
     name="laptop-dit",
@@ -188,8 +188,8 @@ DIT = replace(
 
 STRAIGHT = dict(predict="flow", noise="straight", times="logit-normal", spacing="trailing")  # rectified flow
 
-# On scenes of twice the side, for what restores them: sizes of the family are trained on, at half their rate. They learn
-# to predict v, since by eps colours drift from those of the picture that is to be restored (the book's log).
+# On scenes of twice the side, for what restores them: sizes of the family are trained on, at half their rate. They
+# learn to predict v, since by eps colours drift from those of the picture that is to be restored (the book's log).
 LARGE = replace(
     OPEN,
     name="laptop-64",
