@@ -95,8 +95,11 @@ def answer(monkeypatch, *words: str) -> str:
         ("pretrain --c 8 --images -1", "images = -1: expected 0 or more"),
         ("pretrain --c 8 --accumulate 7", "accumulate = 7: expected a divisor of batch = 64"),
         ("pretrain --c 8 --devices 3", "batch = 64 on 3 devices: expected a multiple"),
-        ("superres --c 8 --devices 3", "batch = 16 on 3 devices: expected a multiple"),
-        ("superres --c 12", "There is no trained model of c = 12 after 640,000 images"),
+        ("superres --c 8 --devices 3", "batch = 32 on 3 devices: expected a multiple"),
+        ("superres --c 12", "There is no trained model of c = 12 after 160,000 images"),
+        ("pretrain --c 12 --profile laptop-64", "There is no trained model of c = 12 after 640,000 images"),
+        ("part text --profile laptop-64", "profile = 'laptop-64' shares its text with laptop-eps"),
+        ("together --c 8 --profiles laptop-64", "profile = laptop-64: goes on from other models"),
         ("superres --c 12 --kind superres-regression", "There is no trained model of c = 12"),
         ("superres --c 7 --kind superres-scratch", "c is 7; the base filter count must be even"),
         ("distill codi --c 12", "There is no trained model of c = 12 after 640,000 images (seed 0)"),
@@ -132,6 +135,7 @@ def test_a_model_of_a_folder_lies_apart_from_those_of_scenes(monkeypatch, tmp_pa
     monkeypatch.setattr(sys, "argv", ["ldm", "superres", "--c", "8", "--folder", str(tmp_path), "--images", "3000"])
     main()
     assert asked["data"].sharpen and asked["data"].data.path == tmp_path
-    assert asked["lengths"] == (1_000, 3_000) and asked["config"].images == 3_000
+    assert asked["lengths"] == (3_000,) and asked["config"].images == 3_000
+    assert asked["data"].strength == "both"
     assert asked["root"].parent == RUNS and asked["root"].name.startswith(tmp_path.name)
-    assert capsys.readouterr().out.strip() == str(asked["root"] / "mini/superres-c8-3k-s0.safetensors")
+    assert capsys.readouterr().out.strip() == str(asked["root"] / "open/superres-v-64-c8-3k-s0.safetensors")

@@ -63,11 +63,11 @@ def test_the_chapters_run_and_record_their_numbers(executed):
     assert set(numbers["04_sampling"]["F3"].values()) <= {"holds", "fails", "undecided"}
     assert set(numbers["05_samplers"]["F4"].values()) <= {"holds", "fails", "undecided"}
     restored = numbers["06_super_resolution"]["super-resolution"]
-    assert set(restored) == {"F2", "F5, few steps", "F5, many steps"}
-    assert set(restored["F5, few steps"].values()) <= {"holds", "fails", "undecided"}
+    assert set(restored) == {"F2, equal compute", "F2, at the end", "F5"}
+    assert set(restored["F5"].values()) <= {"holds", "fails", "undecided"}
+    assert restored["F2, equal compute"] == {}, "smoke has one length of finetuning"
     assert set(numbers["12_verdicts"]["verdicts"]) == {"F1", "F3", "F4", "F5", "F6"}
-    halves = [restored[f"F5, {half} steps"][metric] for half in ("few", "many") for metric in RESTORED]
-    assert numbers["12_verdicts"]["verdicts"]["F5"] == halves
+    assert numbers["12_verdicts"]["verdicts"]["F5"] == [restored["F5"][metric] for metric in RESTORED]
     asked, counted = numbers["04_sampling"]["F3"], metrics_of(profiles.get("smoke"))
     assert numbers["12_verdicts"]["verdicts"]["F3"][: len(counted)] == [asked[metric] for metric in counted]
 

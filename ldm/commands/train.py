@@ -40,7 +40,7 @@ def pretrain(
     Snapshots: so many over the run, from which the command average makes models. Without checkpoints, it cannot resume.
     """
     from ldm import paths, profiles
-    from ldm.commands.checks import check_network, check_numbers
+    from ldm.commands.checks import check_network, check_numbers, check_pretrained
     from ldm.paths import ROOT
     from ldm.study import training_rows
     from ldm.tasks import models
@@ -51,6 +51,8 @@ def pretrain(
     layout = parallel.chosen(devices, fsdp, coordinator, processes, process)
     chosen = profiles.get(profile)
     check_network(chosen, c, chosen.train.batch, layout)
+    if chosen.start:
+        check_pretrained(profiles.get(chosen.start), c, seed)
     config = replace(
         chosen.training(c),
         images=images or chosen.train.images,
@@ -104,6 +106,8 @@ def together(
     check_numbers(images=images)
     settings = [known.get(name) for name in profiles]
     check_network(settings[0], c, settings[0].train.batch, None)
+    if settings[0].start:
+        raise ValueError(f"profile = {settings[0].name}: goes on from other models; train it by the command pretrain.")
     trainings = pending(settings, c, seeds, data=on_device(settings[0]), images=images)
     if trainings is None:
         print(f"c = {c}: every model is there.")

@@ -89,8 +89,6 @@ def pending(
     if len(alike) != 1:
         names = ", ".join(one.name for one in profiles)
         raise ValueError(f"profiles = {names}: expected one, or several that differ in their setting alone.")
-    if profiles[0].start:
-        raise ValueError(f"profile = {profiles[0].name}: goes on from other models; train it by the command pretrain.")
     config = replace(profiles[0].training(c), images=images or profiles[0].train.images)
     runs = tuple(
         Run(profile=profile, seed=seed)
