@@ -89,9 +89,8 @@ def finish_decoder(profile: Profile, images: int = 0) -> None:
     The encoder and the scale are kept to the bit: latents and UNets stay valid.
     Raises: ValueError for an autoencoder whose decoder is finished already.
     """
-    config = TrainConfig(
-        images=images or 120_000, batch=16, learning_rate=5e-4, warmup_images=4_000, decay_images=20_000
-    )
+    images = images or (60_000 if profile.start else 120_000)
+    config = TrainConfig(images=images, batch=16, learning_rate=5e-4, warmup_images=4_000, decay_images=20_000)
     path = part_file(profile, "autoencoder")
     given = load_codec(path).params
     encoder = digest({name: p for name, p in given.items() if name.startswith("encoder.")})
