@@ -81,7 +81,7 @@ def test_every_strength_has_a_panel_with_a_line_at_bicubic_and_at_the_autoencode
         rows = next(iter(spec["datasets"].values()))
         assert {(row["panel"], row["bicubic"], row["autoencoder"]) for row in rows} == {
             ("degraded as published", 200.0, 5.0),
-            ("made smaller, no more", 40.0, 5.0),
+            ("only made smaller", 40.0, 5.0),
         }
         assert [mark for mark in spec["spec"]["layer"] if mark["mark"]["type"] == "text"], "the lines are named"
 
@@ -102,7 +102,7 @@ def test_tables_name_each_way_and_say_what_the_last_doubling_brought(given):
     assert list(settled["size"]) == ["c = 8", "c = 16", "c = 32"]
     assert settled["kid_effnet"].str.startswith("**+20**").all()
     shown = figures.at_each_strength(restored(), lambda part: figures.settled(part, ["kid_effnet"], influences)).data
-    assert shown.index("*Degraded as published:*") < shown.index("*Made smaller, no more:*")
+    assert shown.index("*Degraded as published:*") < shown.index("*Only made smaller:*")
 
 
 def test_the_winner_at_each_budget_is_said_of_each_strength():
@@ -110,7 +110,7 @@ def test_the_winner_at_each_budget_is_said_of_each_strength():
     chart, said = figures.contests(rows, "kid_effnet", influences)
     assert len(chart.to_dict()["spec"]["layer"]) > 3
     assert "- Degraded as published, a smaller model is surely better where" in said.data
-    assert "- Made smaller, no more, the largest is surely better where" in said.data
+    assert "- Only made smaller, the largest is surely better where" in said.data
     steps = figures.enough_steps(rows[rows["level"] == "mild"], "kid_effnet", influences)
     assert set(steps["enough steps"]) == {4}
 

@@ -20,7 +20,7 @@ from ldm.statistics.contest import contest
 from ldm.statistics.evidence import Evidence
 from ldm.study.superres_grid import FLOORS
 
-DEGRADED = {"published": "degraded as published", "mild": "made smaller, no more"}  # in words, worst first
+DEGRADED = {"published": "degraded as published", "mild": "only made smaller"}  # in words, worst first
 MARKS = ("bicubic", "autoencoder")  # ways without a model that charts draw a line at
 SPENT = "compute of finetuning (cost x images)"
 
