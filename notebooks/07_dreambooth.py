@@ -109,9 +109,9 @@ picture_grid(
 # %% [markdown]
 # ## Both at once?
 #
-# A subject is to be learnt, and its class to be kept. Up means that the subject is recognised more often, and right
-# that pictures of the class show it, too. In the grey corner, at least half of the pictures show the subject, and at
-# most a tenth of those of the class do. A line leads from fewer steps of finetuning to more.
+# A subject is to be learnt, and its class to be kept. Up means that the subject is recognised more often in pictures of
+# it, and right that it is recognised in pictures of its class, too. In the grey corner, at least half of the first show
+# it, and at most a tenth of the second. A line leads from fewer steps of finetuning to more.
 
 # %% tags=["remove-input"]
 charts.frontier(table) if not folder else Markdown("A folder has no true pictures to tell leaks by.")
