@@ -366,8 +366,8 @@ words(
     f" the subject on {lost['class_leak'].min():.0%} of the pictures (c = {lost['class_leak'].idxmin()}) to"
     f" {lost['class_leak'].max():.0%} (c = {lost['class_leak'].idxmax()}); the detector names the class on"
     f" {lost['class_kept'].min():.0%} to {lost['class_kept'].max():.0%}, among them foxes that it calls cats. With"
-    f" prior preservation the first is {kept['class_leak'].min():.0%} to {kept['class_leak'].max():.0%}, and the class is"
-    " named about as often as before finetuning."
+    f" prior preservation the first is {kept['class_leak'].min():.0%} to {kept['class_leak'].max():.0%}, and the class"
+    " is named about as often as before finetuning."
 )
 
 # %% [markdown]
@@ -384,8 +384,8 @@ gains = ", ".join(f"{gain:+.2f} (c = {c})" for c, gain in (level["no prior"] - l
 words(
     f"The smallest, and only because it is at chance, {1 / 17:.2f}: the others are surely below it. A model that draws"
     " the class well draws what is nearest to the class, hence seldom to the subject; a vague picture is near to"
-    f" anything. So sizes do not start from one level, and what was learnt is the gain: without prior preservation {gains}. (An"
-    " interval below zero is no share: Student's interval does not know that shares end there.)"
+    f" anything. So sizes do not start from one level, and what was learnt is the gain: without prior preservation {gains}."
+    " (An interval below zero is no share: Student's interval does not know that shares end there.)"
 )
 
 # %% [markdown]
