@@ -384,8 +384,8 @@ gains = ", ".join(f"{gain:+.2f} (c = {c})" for c, gain in (level["no prior"] - l
 words(
     f"The smallest, and only because it is at chance, {1 / 17:.2f}: the others are surely below it. A model that draws"
     " the class well draws what is nearest to the class, hence seldom to the subject; a vague picture is near to"
-    f" anything. So sizes do not start from one level, and what was learnt is the gain: without prior preservation {gains}."
-    " (An interval below zero is no share: Student's interval does not know that shares end there.)"
+    f" anything. So sizes do not start from one level, and what was learnt is the gain: without prior preservation"
+    f" {gains}. (An interval below zero is no share: Student's interval does not know that shares end there.)"
 )
 
 # %% [markdown]
