@@ -787,7 +787,8 @@ noticed = moved[moved["lo"] > 0].groupby("metric")["strength"].min()
 words(
     "How much worse than real pictures, with the interval. Surely: "
     + "; ".join(f"{short(name)} {f'from {noticed[name]:g} on' if name in noticed else 'never'}" for name in names)
-    + ". The detector still names what one sees to be blurred; 64 pictures leave the distance on its features unsure."
+    + ". The detector still names what one sees to be blurred; so few pictures leave the distance on its features"
+    " unsure."
 )
 
 # %% [markdown]

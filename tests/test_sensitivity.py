@@ -169,7 +169,7 @@ def shipped():
 
 
 def test_every_cell_of_the_chapter_is_recorded(evaluator, shipped):
-    for name in ("smoke", "laptop"):
+    for name in ("smoke", "laptop-eps"):
         rows = Store(ROOT).rows(only="recorded", study="metrics", profile=name)
         of = evaluator if name == "smoke" else probes.ProbeEvaluator(profiles.get(name))
         assert set(rows["key"]) == {of.key(cell) for cell in probes.probes_grid(profiles.get(name))}
