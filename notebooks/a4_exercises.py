@@ -362,11 +362,12 @@ means = longest[longest["metric"].isin(["class_leak", "class_kept"])].pivot_tabl
 show(means)
 lost, kept = means.loc["no prior"], means.loc["prior"]
 words(
-    "Into the subject, and more so the larger the model: asked for the class alone, it draws something nearest to the"
-    f" subject on {lost['class_leak'].min():.0%} of the pictures (c = {lost['class_leak'].idxmin()}) to"
+    "Into the subject, from c = 16 on in most pictures: asked for the class alone, a model draws something nearest to"
+    f" the subject on {lost['class_leak'].min():.0%} of the pictures (c = {lost['class_leak'].idxmin()}) to"
     f" {lost['class_leak'].max():.0%} (c = {lost['class_leak'].idxmax()}); the detector names the class on"
-    f" {lost['class_kept'].min():.0%} to {lost['class_kept'].max():.0%}. With prior preservation the first is"
-    f" {kept['class_leak'].min():.0%} to {kept['class_leak'].max():.0%}, and a larger model keeps more of its class."
+    f" {lost['class_kept'].min():.0%} to {lost['class_kept'].max():.0%}, among them foxes that it calls cats. With"
+    f" prior preservation the first is {kept['class_leak'].min():.0%} to {kept['class_leak'].max():.0%}, and the class"
+    " is named about as often as before finetuning."
 )
 
 # %% [markdown]
@@ -381,10 +382,10 @@ show(over.pivot(index="c", columns="task", values="share")[["before", "prior", "
 level = over.pivot(index="c", columns="task", values="value").astype(float)
 gains = ", ".join(f"{gain:+.2f} (c = {c})" for c, gain in (level["no prior"] - level["before"]).items())
 words(
-    f"The smallest, though eight subjects do not say so surely: chance is {1 / 17:.2f}. A model that draws the class"
-    " well draws what is nearest to the class, hence seldom to the subject; a vague picture is near to anything. So"
-    f" sizes do not start from one level, and what was learnt is the gain: without prior preservation {gains}. (An"
-    " interval below zero is no share: Student's interval does not know that shares end there.)"
+    f"The smallest, and only because it is at chance, {1 / 17:.2f}: the others are surely below it. A model that draws"
+    " the class well draws what is nearest to the class, hence seldom to the subject; a vague picture is near to"
+    f" anything. So sizes do not start from one level, and what was learnt is the gain: without prior preservation"
+    f" {gains}. (An interval below zero is no share: Student's interval does not know that shares end there.)"
 )
 
 # %% [markdown]
@@ -414,11 +415,12 @@ far = {
 share = {name: value / far["another noun"] for name, value in far.items()}
 print({name: f"{value:.1f}" for name, value in far.items()})
 words(
-    "Lay the two captions' vectors side by side, the token's own left out. It moves the others"
-    f" {share['sks in front']:.0%} as far as another noun would, a word that the tower knows"
-    f" {share['large in front']:.0%}. So the two captions are near, though not one, and the network can tell them by"
-    " the token's own vector. That nearness is what holds the learning back is not shown by this. It is by letting the"
-    " word alone learn as well (*prior and word*), which leaves all other words as they are."
+    f"Lay the two captions' vectors side by side, without the new word's own. *sks* moves the others"
+    f" {share['sks in front']:.0%} as far as another noun would; *large*, which the tower knows, moves them"
+    f" {share['large in front']:.0%} as far. (The chapter's fifth is of the places behind the last word alone.) So the"
+    " captions are near, but not the same, and the network can still use the rare word's own vector. This does not show"
+    " that nearness holds the learning back. That it helps to let the word's embedding learn beside the denoiser"
+    " (*prior and word*), which leaves all other words as they are, is better evidence."
 )
 
 # %% [markdown]
@@ -785,7 +787,8 @@ noticed = moved[moved["lo"] > 0].groupby("metric")["strength"].min()
 words(
     "How much worse than real pictures, with the interval. Surely: "
     + "; ".join(f"{short(name)} {f'from {noticed[name]:g} on' if name in noticed else 'never'}" for name in names)
-    + ". The detector still names what one sees to be blurred; 64 pictures leave the distance on its features unsure."
+    + ". The detector still names what one sees to be blurred; so few pictures leave the distance on its features"
+    " unsure."
 )
 
 # %% [markdown]

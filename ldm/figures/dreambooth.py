@@ -123,8 +123,8 @@ def frontier(table: pd.DataFrame) -> alt.FacetChart:
             ),
         ],
     )
-    x = alt.X("leaked_value:Q", **share("pictures of the class that show the subject"))
-    y = alt.Y("recognised_value:Q", **share("subjects recognised"))
+    x = alt.X("leaked_value:Q", **share("in its class's pictures"))
+    y = alt.Y("recognised_value:Q", **share("subject recognised"))
     across = curve(base.encode(y), x, line=None, ends=("leaked_lo", "leaked_hi"))[:1]
     up = curve(base.encode(x, order="train_steps:Q"), y, ends=("recognised_lo", "recognised_hi"))
     return (

@@ -30,7 +30,7 @@ from ldm.tasks import register
 from ldm.tasks.models import Model
 
 VERSION = 1  # raise it when what is done to the pictures or measured on them changes
-STEPS, GUIDANCE = 8, 2.0  # how the model draws, by DDIM: not told from its best in the sampling chapter
+STEPS, GUIDANCE = 8, 2.0  # how the model draws, by DDIM, where captions say everything
 
 
 @dataclass(frozen=True, kw_only=True)

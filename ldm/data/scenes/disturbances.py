@@ -135,16 +135,21 @@ def wrong_subject(config: SceneConfig, n: int, share: float) -> Records:
 
 
 def _recast(config: SceneConfig, record: Scene) -> Scene:
-    """Recast with the next object of the vocabulary that belongs to the split and can be seen on this background."""
+    """Recast with the next object of the vocabulary that can be seen on this background.
+
+    It belongs to the split, unless none of a small vocabulary does.
+    """
     first, *rest = record.objects
-    vocabulary = emojis()[: config.vocabulary]
-    for step in range(1, len(vocabulary)):
-        other = vocabulary[(first.index + step) % len(vocabulary)]
-        strange = held_out(other.name, record.style) or any(held_out(other.name, emojis()[t.index].name) for t in rest)
-        if not strange and not other.hidden_on & set(record.colours) and other.index not in {t.index for t in rest}:
-            thing = replace(first, name=other.caption, index=other.index)
-            return replace(record, objects=(thing, *rest))
-    raise ValueError(f"no other object of {len(vocabulary)} fits scene {record.index}; use a larger vocabulary.")
+    vocabulary, taken = emojis()[: config.vocabulary], {thing.index for thing in rest}
+    others = [vocabulary[(first.index + step) % len(vocabulary)] for step in range(1, len(vocabulary))]
+    seen = [other for other in others if not other.hidden_on & set(record.colours) and other.index not in taken]
+    names = [record.style, *(emojis()[index].name for index in taken)]
+    usual = [other for other in seen if not any(held_out(other.name, name) for name in names)]
+    if not seen:
+        raise ValueError(f"no other object of {len(vocabulary)} fits scene {record.index}; use a larger vocabulary.")
+    other = (usual or seen)[0]
+    thing = replace(first, name=other.caption, index=other.index)
+    return replace(record, objects=(thing, *rest))
 
 
 def wrong_caption(config: SceneConfig, n: int, share: float) -> Records:
