@@ -55,8 +55,8 @@ seen = samples.captions(chosen, [chosen.level], range(4))[chosen.level]
 Markdown(
     f"{advice.in_words(rules, metric)}\n\nSo with a small budget take a small network. That is by {brief(metric)}, a"
     f" distance from [real scenes](../book/metrics.md); how sure it is, see below. Here are the first {len(seen)}"
-    " captions of our list, which say some; none is chosen. Each size has the same budget, what"
-    f" **{few} steps of the largest network** cost, and its best setting within it:"
+    " captions of our list, none chosen, which say some of what is in the picture. Each size gets the same budget, the"
+    f" cost of **{few} steps of the largest network**, and uses its best setting within it:"
 )
 
 # %% tags=["remove-input"]
@@ -139,9 +139,10 @@ Markdown(
 #   14 % ([levers](13_levers.ipynb)).
 # - **Another sampler**, DPM-Solver++, is better than DDIM by FD-scene at eight steps and more, and worse by the other
 #   two metrics ([samplers](05_samplers.ipynb)).
-# - **A student**, distilled for a tenth of its teacher's training, is far ahead of it in two steps at c = 16 and 32,
-#   and loses by FD-scene and alignment where both draw in four or more ([distillation](08_distillation.ipynb)). But its
-#   step costs half, and at small budgets nothing else gains as much ([levers](13_levers.ipynb)).
+# - **A student**, [distilled](08_distillation.ipynb) with a tenth of the passes of its teacher's training, is far
+#   ahead of it in two steps at c = 16 and 32, and loses by FD-scene and alignment where both draw in four or more
+#   ([distillation](08_distillation.ipynb)). But its step costs half, and at small budgets nothing else gains as much
+#   ([levers](13_levers.ipynb)).
 
 # %% [markdown]
 # ## What the rule loses

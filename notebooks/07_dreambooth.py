@@ -10,10 +10,11 @@
 # # DreamBooth: who learns a subject best?
 
 # %% [markdown] tags=["recorded"]
-# **In short.** If the rare word's embedding learns beside the denoiser, c = 16 and 24 learn a subject and keep its
-# class: 68 and 74 of 100 pictures show it, and hardly any of its class do. c = 32 has 60, which leaves it undecided; by
-# low-rank updates it has 72. With the text side frozen and prior preservation no size gets beyond chance. Without prior
-# preservation the class of all but the smallest size turns into the subject.
+# **In short.** A model learns a new subject by a few pictures and a rare word. If that word's embedding learns beside
+# the network, c = 16 and 24 learn a subject and keep its class: 68 and 74 of 100 pictures show it, and hardly any of
+# its class do. c = 32 has 60, which leaves it undecided; by low-rank updates it has 72. With the text side frozen and
+# prior preservation no size gets beyond chance. Without prior preservation the subject takes the place of its class in
+# six of ten pictures, for all but the smallest size.
 
 # %% [markdown]
 # **The question.** Show a pretrained model five pictures of something that it has never seen, under a name that it has
@@ -216,7 +217,8 @@ Markdown(
 # for two different pictures under nearly one caption. If the word's embedding learns, too, subjects are recognised as
 # often as without prior preservation, in the mean over sizes (+.04 [-.01, +.09]). The class is kept, and the rest of
 # the caption is followed as well as with prior preservation alone (-.01 [-.05, +.02]); by c = 32 less than before
-# finetuning (.79, was .88). The word did not learn without prior preservation, so the two effects are not told apart.
+# finetuning (.79, was .88). We did not let denoiser and word learn together without prior preservation, so the two
+# effects are not told apart.
 
 # %% [markdown]
 # ## Verdict
@@ -252,7 +254,7 @@ record_verdicts(found.values())
 # similarity, but sizes rank so before they learn anything: with *prior* it holds although nothing is learnt. By how
 # often subjects are recognised it is undecided: with the word c = 8 stays far behind, and c = 16, 24 and 32 are not
 # told apart. Rates were chosen at c = 16 and may not suit c = 32. With low-rank updates c = 32 has .72 in place of .60,
-# which is not sure (+.12 [-.03, +.27]); c = 16 has less, .52 in place of .68.
+# which is not sure (+.12 [-.03, +.27]); c = 16 has .52 in place of .68, which is barely sure (-.16 [-.31, -.00]).
 
 # %% [markdown]
 # ## Limits

@@ -245,9 +245,9 @@ def test_fewest_is_the_least_count_from_which_on_it_is_told():
         made_up(kid_effnet=[1.0, 2.0, 5.0], kid_scene=[1.0, 1.0, 2.0], fd_scene=[1.0, 1.0, 1.0])
     )
     table = sensitivity.fewest(moved, ["kid_effnet", "kid_scene", "fd_scene"])
-    assert table["kid_effnet"].to_dict() == {"noise": "- · 400 · 100", "the model": "100"}
-    assert table["kid_scene"].to_dict() == {"noise": "- · - · 400", "the model": "100"}
-    assert table["fd_scene"].to_dict() == {"noise": "never", "the model": "100"}
+    assert table["kid_effnet"].to_dict() == {"noise 1 · 3 · 8": "- · 400 · 100", "the model": "100"}
+    assert table["kid_scene"].to_dict() == {"noise 1 · 3 · 8": "- · - · 400", "the model": "100"}
+    assert table["fd_scene"].to_dict() == {"noise 1 · 3 · 8": "never", "the model": "100"}
 
 
 def test_rankings_part_where_both_are_sure_and_a_fall_is_found():

@@ -22,9 +22,9 @@ DISTANCES = ("kid_effnet", "fd_effnet", "mmd_effnet", "cmmd_effnet", "kid_scene"
 
 
 def label(task: str, strength: float) -> str:
-    """Return a label: `blur 0.5`, `wrong subject 25%`."""
+    """Return a label: `blur 0.5`, `JPEG quality 95`, `wrong subject 25%`."""
     how = DISTURBANCES[task]
-    return f"{how.title} " + (f"{strength:g}" if how.most > 1 else f"{100 * strength:g}%")
+    return f"{how.title} {how.said(strength)}"
 
 
 def changes(rows: pd.DataFrame) -> pd.DataFrame:
@@ -70,7 +70,8 @@ def changes(rows: pd.DataFrame) -> pd.DataFrame:
 def fewest(moved: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """Return the fewest of the counts from which on each metric tells each strength from real pictures; "-" for none.
 
-    One line a disturbance, its strengths from weak to strong in each cell, "never" where all are "-". `moved`: what
+    One line a disturbance, its strengths from weak to strong in its name and in each cell, "never" where all are "-".
+    `moved`: what
     `changes` returns. A metric tells a strength where the interval of its change lies above 0, at this n and at every
     larger one. Raises: ValueError for a metric that the rows do not hold.
     """
@@ -87,7 +88,12 @@ def fewest(moved: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     table: dict[str, dict[str, str]] = {}
     for (task, metric), group in moved[moved["metric"].isin(metrics)].groupby(["task", "metric"], sort=False):
         counts = [fewest_of(part) for _, part in group.groupby("strength", dropna=False)]
-        name = "the model" if task == "model" else DISTURBANCES[task].title
+        strengths = sorted(set(group["strength"].dropna()))
+        name = (
+            "the model"
+            if task == "model"
+            else f"{DISTURBANCES[task].title} " + " · ".join(map(DISTURBANCES[task].said, strengths))
+        )
         table.setdefault(name, {})[metric] = " · ".join(counts) if set(counts) != {"-"} else "never"
     return pd.DataFrame.from_dict(table, orient="index")[list(metrics)]
 
@@ -121,7 +127,8 @@ def falls(moved: pd.DataFrame, metrics: Sequence[str]) -> str:
             steps = [0.0, *group["strength"]]
             total += len(steps) - 1
             for i in np.flatnonzero(np.diff(value) < -Z * np.hypot(error[1:], error[:-1])):
-                found.append(f"{short(name)} under {DISTURBANCES[task].title}, {steps[i]:g} to {steps[i + 1]:g}")
+                how = DISTURBANCES[task]
+                found.append(f"{short(name)} under {how.title}, {how.said(steps[i])} to {how.said(steps[i + 1])}")
     if not found:
         return f"In {total} steps from one strength to the next, no distance surely falls."
     return f"In {total} steps from one strength to the next, {len(found)} distances surely fall: {'; '.join(found)}."

@@ -37,8 +37,13 @@ class Disturbance:
     unit: str  # of the strength
     strengths: tuple[float, ...]  # what the chapter asks for, weak to strong
     most: float  # the strongest that there is
+    top: float = 0  # what labels count a strength down from: of JPEG they say the quality
     records: Callable[[SceneConfig, int, float], Records] | None = None
     pixels: Callable[[np.ndarray, float, np.ndarray], np.ndarray] | None = None
+
+    def said(self, strength: float) -> str:
+        """Return a strength as labels say it: `0.5`, `25%`."""
+        return f"{abs(self.top - strength):g}" if self.most > 1 else f"{100 * strength:g}%"
 
 
 def draw_disturbed(config: SceneConfig, name: str, strength: float, n: int) -> tuple[Iterator[np.ndarray], list[Scene]]:
@@ -183,7 +188,9 @@ def dropped(config: SceneConfig, n: int, share: float) -> Records:
 DISTURBANCES: dict[str, Disturbance] = {
     "blur": Disturbance(title="blur", unit="pixels (sigma)", strengths=(0.3, 0.5, 0.8, 1.5), most=16, pixels=blur),
     "noise": Disturbance(title="noise", unit="levels of 255 (sd)", strengths=(1, 3, 8, 20), most=255, pixels=noise),
-    "jpeg": Disturbance(title="JPEG", unit="100 - quality", strengths=(5, 20, 50, 80), most=99, pixels=jpeg),
+    "jpeg": Disturbance(
+        title="JPEG quality", unit="100 - quality", strengths=(5, 20, 50, 80), most=99, top=100, pixels=jpeg
+    ),
     "hue": Disturbance(title="colours turned", unit="degrees", strengths=(5, 15, 45, 120), most=360, pixels=hue),
     "subject": Disturbance(
         title="wrong subject",
