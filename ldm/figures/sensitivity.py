@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from ldm.data.scenes.disturbances import DISTURBANCES
+from ldm.data.scenes.disturbances import DISTURBANCES, Disturbance
 from ldm.figures.charts import ABOVE, INK, curve, quality_lines
 from ldm.metrics.catalogue import short
 from ldm.metrics.protocol import single
@@ -23,18 +23,24 @@ def in_gaps(moved: pd.DataFrame, metrics: Sequence[str]) -> alt.FacetChart:
     data = moved[(moved["n"] == moved["n"].max()) & moved["metric"].isin(metrics) & (moved["task"] != "model")]
     data, names = data.dropna(subset="gaps"), [short(metric) for metric in metrics]
     data = data.assign(
-        panel=[f"{DISTURBANCES[task].title}: {DISTURBANCES[task].unit}" for task in data["task"]],
+        panel=[_panel(DISTURBANCES[task]) for task in data["task"]],
+        said=[DISTURBANCES[task].said(strength) for task, strength in zip(data["task"], data["strength"], strict=True)],
         metric=pd.Categorical(data["metric"].map(short), names),
     ).sort_values(["metric", "strength"])
     focus = alt.selection_point(fields=["metric"], bind="legend", on="pointerover", name="focus")
     base = alt.Chart().encode(
-        x=alt.X("strength:O", title=None, axis=alt.Axis(labelAngle=0, labelPadding=4)),
+        x=alt.X(
+            "said:O",
+            title=None,
+            sort=alt.EncodingSortField("strength", op="min"),
+            axis=alt.Axis(labelAngle=0, labelPadding=4),
+        ),
         color=alt.Color("metric:N", title=None, sort=names, legend=alt.Legend(labelLimit=260, columns=1)),
         opacity=alt.when(focus).then(alt.value(1.0)).otherwise(alt.value(0.12)),
         tooltip=[
             alt.Tooltip("metric:N"),
             alt.Tooltip("panel:N", title="disturbance"),
-            alt.Tooltip("strength:Q"),
+            alt.Tooltip("said:N", title="strength"),
             alt.Tooltip("gaps:Q", title="times the model's distance", format=".2f"),
             alt.Tooltip("gaps_lo:Q", title="from", format=".2f"),
             alt.Tooltip("gaps_hi:Q", title="to (95 % interval)", format=".2f"),
@@ -57,7 +63,10 @@ def in_gaps(moved: pd.DataFrame, metrics: Sequence[str]) -> alt.FacetChart:
     return (
         alt.layer(*levels, line, bars, dots.add_params(focus), data=data)
         .properties(width=540, height=120)
-        .facet(row=alt.Row("panel:N", title=None, sort=list(dict.fromkeys(_panels())), header=ABOVE), spacing=14)
+        .facet(
+            row=alt.Row("panel:N", title=None, sort=[_panel(how) for how in DISTURBANCES.values()], header=ABOVE),
+            spacing=14,
+        )
         .resolve_scale(x="independent")
         .properties(
             description="change of each metric against the strength of a disturbance, the model's distance is 1"
@@ -65,8 +74,9 @@ def in_gaps(moved: pd.DataFrame, metrics: Sequence[str]) -> alt.FacetChart:
     )
 
 
-def _panels() -> list[str]:
-    return [f"{how.title}: {how.unit}" for how in DISTURBANCES.values()]
+def _panel(how: Disturbance) -> str:
+    """Return a disturbance's title with the unit of its strengths; shares and JPEG's quality need none."""
+    return how.title if how.top or how.most <= 1 else f"{how.title}: {how.unit}"
 
 
 def by_count(rows: pd.DataFrame, settings: Sequence[tuple[str, float]], metrics: Sequence[str]) -> alt.FacetChart:
