@@ -119,6 +119,17 @@ def test_f2_holds_where_the_largest_is_best_and_fails_where_it_is_not(value, equ
     assert "surely better over" in str(found[0]) and "after 27000 images" in str(found[1])
 
 
+def test_f2_within_equal_compute_asks_sizes_that_ended_early_as_they_ended():
+    """The smallest is by far the best, and its longest finetuning costs less than what the largest has settled at."""
+    rows = by_size_and_compute(lambda c, compute: 1.0 if c == 8 else 100 / c)
+    compute = rows["gflops"] * rows["images_seen"]
+    longest = rows.groupby("c")["images_seen"].transform("max")
+    settled = compute[(rows["c"] == 32) & (rows["images_seen"] * downstream.SETTLED >= longest)].min()
+    assert compute[rows["c"] == 8].max() < settled
+    assert downstream.f2(rows, "kid_effnet").answer == "fails"
+    assert downstream.f2(rows[rows["c"] != 8], "kid_effnet").answer == "holds"
+
+
 def test_f2_turns_a_score_over():
     rows = by_size_and_compute(lambda c, compute: c / 100).assign(metric="ssim")
     assert downstream.f2(rows, "ssim").answer == downstream.f2(rows, "ssim", at_end=True).answer == "holds"

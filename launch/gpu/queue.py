@@ -258,7 +258,7 @@ def restored(needs: Command, name: str, c: int) -> list[Command]:
         needs=large,
         made=lambda: models.file_of(profile, c, longest, kind="superres") is not None,
     )
-    grids = (f"--lengths {words(superres_recipe.lengths(profile)[1:])}", "--steps 4 8 16")
+    grids = (f"--lengths {words(superres_recipe.lengths(profile)[1:])}", "--steps 4 8 16 20")
     return [
         Command(text=f"grid {common} {asked}", why="super-resolution", c=c, minutes=2, needs=finetuned)
         for asked in grids

@@ -24,7 +24,7 @@ def superres(
         as of pretrain.
     """
     from ldm import paths, profiles
-    from ldm.commands.checks import check_network, check_numbers, check_pretrained
+    from ldm.commands.checks import check_autoencoder, check_network, check_numbers, check_pretrained
     from ldm.paths import ROOT
     from ldm.study import training_rows
     from ldm.tasks import models, pairs, superres_recipe
@@ -39,6 +39,7 @@ def superres(
     lengths = models.lengths_until(config.images, superres_recipe.lengths(chosen))
     layout = parallel.chosen(devices, fsdp)
     check_network(chosen, c, config.batch, layout)
+    check_autoencoder(chosen)
     if kind != "superres-scratch":
         check_pretrained(chosen, c)
     data = (

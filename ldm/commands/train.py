@@ -40,7 +40,7 @@ def pretrain(
     Snapshots: so many over the run, from which the command average makes models. Without checkpoints, it cannot resume.
     """
     from ldm import paths, profiles
-    from ldm.commands.checks import check_network, check_numbers, check_pretrained
+    from ldm.commands.checks import check_autoencoder, check_network, check_numbers, check_pretrained
     from ldm.paths import ROOT
     from ldm.study import training_rows
     from ldm.tasks import models
@@ -51,6 +51,7 @@ def pretrain(
     layout = parallel.chosen(devices, fsdp, coordinator, processes, process)
     chosen = profiles.get(profile)
     check_network(chosen, c, chosen.train.batch, layout)
+    check_autoencoder(chosen)
     if chosen.start:
         check_pretrained(profiles.get(chosen.start), c, seed)
     config = replace(

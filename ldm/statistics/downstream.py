@@ -20,6 +20,7 @@ from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
 from ldm.statistics.contest import SIDES, contest
 from ldm.statistics.evidence import Evidence
 from ldm.statistics.families import by_training
+from ldm.statistics.isoflop import training_flops
 from ldm.statistics.ranks import rank_correlation
 from ldm.statistics.verdicts import Verdict, answered, listed, majority
 
@@ -31,7 +32,8 @@ def f2(rows: pd.DataFrame, metric: str, influences: Influences | None = None, *,
 
     The claim is of section 3.2, Fig. 4. It is asked in two turns, each of the largest size against the best smaller
     one: within equal compute of finetuning, from where the largest has settled to where no smaller one was finetuned
-    for longer, each read off its curve over the lengths; and `at_end`, each size after its longest finetuning. Holds
+    for longer, each read off its curve over the lengths (a size that ended before stays as it ended); and `at_end`,
+    each size after its longest finetuning. Holds
     where the largest is surely better over more than half of the doublings, fails where it is surely not (a smaller one
     is, or they are alike within the margin) over more than half. The effect is its mean advantage, as a share of its
     value.
@@ -45,7 +47,7 @@ def f2(rows: pd.DataFrame, metric: str, influences: Influences | None = None, *,
         when = f"after {listed(evidence.rows['images_seen'])} images"
     else:
         kept = rows[~large | (rows["images_seen"] * SETTLED >= longest)].assign(family=large.astype(int))
-        evidence = Evidence.of(kept, metric, influences)
+        evidence = Evidence.of(_carried_on(kept), metric, influences)
         found = by_training(evidence, SIDES)
         when = f"within the compute of the largest after {longest[large].max() // SETTLED:,} images and more"
     yes, no = _sure(found, "largest")
@@ -101,6 +103,19 @@ def f5(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
         f" not over {not_small:.0%}; beyond, {largest} is surely better over {large:.0%}, surely not over"
         f" {not_large:.0%}",
     )
+
+
+def _carried_on(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with one more of each smaller size that ended before the largest settled: as it ended, there.
+
+    A budget affords it, and it has no use for more.
+    """
+    flops = pd.Series(training_flops(rows), rows.index)
+    start = flops[rows["family"] == 1].min()
+    last = rows.loc[flops.groupby(rows["c"]).idxmax()]
+    early = last[flops[last.index] < start]
+    further = np.ceil(early["images_seen"].astype(float) * start / flops[early.index]).astype(int)
+    return pd.concat([rows, early.assign(images_seen=further)], ignore_index=True)
 
 
 def _of_several(rows: pd.DataFrame, metric: str, finding: str) -> pd.DataFrame:
