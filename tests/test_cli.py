@@ -7,13 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from ldm import profiles
 from ldm.__main__ import main
+from ldm.commands.checks import check_autoencoder
 from ldm.data import latents
+from ldm.networks import weights
 from ldm.paths import ROOT, RUNS
-from ldm.tasks import superres
+from ldm.tasks import models, superres
+from ldm.tasks.frozen import autoencoder
 
 
 def answer(monkeypatch, *words: str) -> str:
@@ -139,3 +144,15 @@ def test_a_model_of_a_folder_lies_apart_from_those_of_scenes(monkeypatch, tmp_pa
     assert asked["data"].strength == "both"
     assert asked["root"].parent == RUNS and asked["root"].name.startswith(tmp_path.name)
     assert capsys.readouterr().out.strip() == str(asked["root"] / "open/superres-v-64-c8-3k-s0.safetensors")
+
+
+def test_no_model_is_trained_on_an_autoencoder_that_is_still_trained_itself(monkeypatch, tmp_path):
+    path = tmp_path / "autoencoder.safetensors"
+    monkeypatch.setattr(models, "part_file", lambda profile, part: path)
+    monkeypatch.setattr(autoencoder, "part_file", lambda profile, part: path)
+    check_autoencoder(profiles.get("smoke"))  # one that is missing is missed elsewhere, by its name
+    weights.save(path, {"x": np.zeros(1, np.float32)}, {"images": 20_000})
+    with pytest.raises(ValueError, match="The autoencoder of profile smoke is not finished"):
+        check_autoencoder(profiles.get("smoke"))
+    weights.save(path, {"x": np.zeros(1, np.float32)}, {"images": 60_000, "decoder_images": 60_000})
+    check_autoencoder(profiles.get("smoke"))
