@@ -386,7 +386,7 @@ gains = ", ".join(f"{gain:+.2f} (c = {c})" for c, gain in (level["no prior"] - l
 words(
     f"The smallest, and only because it is at chance, {1 / 17:.2f}: the others are surely below it. A model that draws"
     " the class well draws what is nearest to the class, hence seldom to the subject; a vague picture is near to"
-    f" anything. So sizes do not start from one level, and what was learnt is the gain: without prior preservation"
+    " anything. So sizes do not start from one level, and what was learnt is the gain: without prior preservation"
     f" {gains}. (An interval below zero is no share: Student's interval does not know that shares end there.)"
 )
 
@@ -417,7 +417,7 @@ far = {
 share = {name: value / far["another noun"] for name, value in far.items()}
 print({name: f"{value:.1f}" for name, value in far.items()})
 words(
-    f"Lay the two captions' vectors side by side, without the new word's own. *sks* moves the others"
+    "Lay the two captions' vectors side by side, without the new word's own. *sks* moves the others"
     f" {share['sks in front']:.0%} as far as another noun would; *large*, which the tower knows, moves them"
     f" {share['large in front']:.0%} as far. (The chapter's fifth is of the places behind the last word alone.) So the"
     " captions are near, but not the same, and the network can still use the rare word's own vector. This does not show"

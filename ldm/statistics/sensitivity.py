@@ -88,12 +88,8 @@ def fewest(moved: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     table: dict[str, dict[str, str]] = {}
     for (task, metric), group in moved[moved["metric"].isin(metrics)].groupby(["task", "metric"], sort=False):
         counts = [fewest_of(part) for _, part in group.groupby("strength", dropna=False)]
-        strengths = sorted(set(group["strength"].dropna()))
-        name = (
-            "the model"
-            if task == "model"
-            else f"{DISTURBANCES[task].title} " + " · ".join(map(DISTURBANCES[task].said, strengths))
-        )
+        told = " · ".join(DISTURBANCES[task].said(s) for s in sorted(set(group["strength"]))) if task != "model" else ""
+        name = f"{DISTURBANCES[task].title} {told}" if told else "the model"
         table.setdefault(name, {})[metric] = " · ".join(counts) if set(counts) != {"-"} else "never"
     return pd.DataFrame.from_dict(table, orient="index")[list(metrics)]
 

@@ -77,9 +77,13 @@ class ProbeEvaluator(Evaluator[Probe]):
     def versions(self) -> dict[str, str | int]:
         return {"sensitivity": VERSION} | self.metrics.versions
 
-    def model_of(self, _: Probe) -> Model:
-        """Return the largest that is trained: that of `model`, and the unit in which all disturbances are told."""
+    @cached_property
+    def largest(self) -> Model:
+        """The largest model that is trained: that of `model`, and the unit in which all disturbances are told."""
         return Model(register.trained_sizes(self.profile)[-1], self.profile.length)
+
+    def model_of(self, _: Probe) -> Model:
+        return self.largest
 
     def data_of(self, cell: Probe) -> str:
         return Scenes(self.profile.scenes, SPLIT, cell.n).key
