@@ -3,8 +3,7 @@
 `laptop-eps` and `laptop-v` are the study for two CPU cores, in two settings; `smoke` runs every line of it in minutes,
 with a UNet of fewer levels. `gpu-eps` and `gpu-v` go on to the widths of the paper's Table 1, on the same pictures;
 `laptop-dit` and `gpu-dit` are transformers of those costs. In `laptop-64` and `gpu-64` the models of `laptop-eps` and
-`gpu-eps` learn scenes of twice the side, from which super-resolution starts. `tpu` is the paper's own scale, and
-`laptop` the first edition.
+`gpu-eps` learn scenes of twice the side, from which super-resolution starts. `tpu` is the paper's own scale.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ldm.data.scenes.captions import Level
-from ldm.data.scenes.config import EASY, FULL, SceneConfig
+from ldm.data.scenes.config import FULL, SceneConfig
 from ldm.diffusion.plan import Plan
 from ldm.diffusion.schedule import Noise, Predict, Schedule, Spacing, Times
 from ldm.diffusion.solvers import plan
@@ -63,8 +62,6 @@ class Profile:
     shift: float = 1.0  # of the times that samplers visit on the straight path
     times: Times = "uniform"  # how training draws them
     spacing: Spacing = "trailing"
-    decoded: bool = False  # whether distances are measured against real scenes that the autoencoder has decoded, too
-    degradation: int = 1  # version of the degradation that super-resolution undoes (`ldm.data.degrade.VERSIONS`)
     dropped: float = 0.1  # share of captions emptied in training, for guidance
     batch: int = 64  # images generated at once: one compilation a size
     live: int = 0  # images of training that the pretraining notebook adds while one looks on
@@ -123,45 +120,13 @@ class Profile:
 
 MINI = AutoencoderConfig(channels=(128,), blocks=1, patch=4)  # f4: 32 px scenes on 8x8 latents
 
-LAPTOP = Profile(
-    name="laptop",
-    scenes=replace(EASY, size=32),
-    autoencoder=MINI,
-    weights="mini",
-    family=(8, 16, 24, 32),
-    train=TrainConfig(images=640_000, batch=64, learning_rate=1e-3, warmup_images=20_000, decay_images=100_000),
-    lengths=(20_000, 40_000, 80_000, 160_000, 320_000, 640_000),
-    length=640_000,
-    data=60_000,
-    n=256,
-    reference=20_000,
-    steps=(1, 2, 3, 4, 5, 8, 10, 16, 20, 32, 50),
-    guidance=(1.0, *GUIDANCE),
-    live=6_400,
-)
-
 TRANSFORMERS = (48, 72, 96, 120, 144, 168)  # widths that cost what UNets of c = 8, 16, 24, 32, 48 and 64 do
 
-# The second edition's world: few subjects in two plain styles, which small networks can draw so that one can name them.
-OPEN = replace(
-    LAPTOP,
+# The study's world: few subjects in two plain styles, which small networks can draw so that one can name them.
+OPEN = Profile(
     name="laptop-v",
-    decoded=True,
-    recompute=2,
-    degradation=2,
     setting="v",
     weights="open",
-    family=(8, 16, 24, 32, 48, 64),
-    train=replace(LAPTOP.train, learning_rate=8e-3),
-    rate_width=8,
-    n=1024,
-    steps=(2, 3, 4, 6, 8, 12, 16, 32),
-    guidance=(1.0, 2.0, 3.0, 4.0, 6.0),
-    scales=(1.0, 4.0),  # at which teachers are best, but c = 8 in few steps, at 6
-    guidance_frequency=10.0,
-    level="some",
-    tasks="laptop-64",
-    data=160_000,
     scenes=SceneConfig(
         size=32,
         vocabulary=12,
@@ -170,6 +135,23 @@ OPEN = replace(
         small=0.1,
         kinds=("plain", "gradient", "striped", "checkered", "dotted", "hilly"),
     ),
+    level="some",
+    data=160_000,
+    reference=20_000,
+    autoencoder=AutoencoderConfig(channels=(128,), blocks=1, patch=4),  # f4: 32 px scenes on 8x8 latents
+    family=(8, 16, 24, 32, 48, 64),
+    train=TrainConfig(images=640_000, batch=64, learning_rate=8e-3, warmup_images=20_000, decay_images=100_000),
+    rate_width=8,
+    lengths=(20_000, 40_000, 80_000, 160_000, 320_000, 640_000),
+    length=640_000,
+    tasks="laptop-64",
+    n=1024,
+    steps=(2, 3, 4, 6, 8, 12, 16, 32),
+    guidance=(1.0, 2.0, 3.0, 4.0, 6.0),
+    scales=(1.0, 4.0),  # at which teachers are best, but c = 8 in few steps, at 6
+    guidance_frequency=10.0,
+    live=6_400,
+    recompute=2,
 )
 
 # As Stable Diffusion v1.5.
@@ -241,9 +223,7 @@ PROFILES: dict[str, Profile] = {
         tasks="",
         live=640,
     ),
-    "laptop": LAPTOP,
-    "tpu": replace(
-        LAPTOP,
+    "tpu": Profile(
         name="tpu",
         scenes=replace(FULL, size=512),
         restored=512,
@@ -260,9 +240,10 @@ PROFILES: dict[str, Profile] = {
         lengths=(PAPER,),
         length=PAPER,
         data=4_000_000,
+        reference=20_000,
+        live=6_400,
         n=30_000,
         steps=(4, 5, 8, 10, 16, 20, 32, 50),
-        guidance=GUIDANCE,
     ),
     "laptop-eps": OPEN_EPS,
     "laptop-v": OPEN,

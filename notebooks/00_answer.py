@@ -34,7 +34,7 @@ from ldm.study.results import Store
 from ldm.study.sampling import SamplingEvaluator
 
 chosen, store = profiles.get(profile), Store(ROOT)
-evaluator, counted = SamplingEvaluator(chosen), findings.metrics_of(chosen)
+evaluator, counted = SamplingEvaluator(chosen), findings.COUNTED
 metric = metric or counted[0]
 shown = list(dict.fromkeys([metric, *counted, "subject"]))
 answers = findings.ask(chosen, store=store, evaluator=evaluator)

@@ -67,7 +67,7 @@ from ldm.tasks import register
 chosen = profiles.get(profile)
 sizes, n = sizes or list(register.trained_sizes(chosen)), n or chosen.n
 guidance = guidance or chosen.distilled_guidance
-counted = findings.metrics_of(chosen)
+counted = findings.COUNTED
 metric = metric or counted[0]
 store, evaluator = Store(ROOT), distillation.DistillationEvaluator(chosen)
 cells = distillation.students_grid(chosen, methods, sizes, steps, guidance, n=n)

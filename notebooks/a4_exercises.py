@@ -57,7 +57,7 @@ show = lambda frame: words(tables.table(frame))
 shape = dict(size=chosen.latent_shape[0], tokens=chosen.tokens, context=chosen.context)
 grid = recorded.whole_grid(store, chosen)
 by_ddim = grid[grid["sampler"] == "ddim"]
-FD, KID = findings.metrics_of(chosen)[:2] if chosen.decoded else ("fd_effnet", "kid_effnet")
+FD, KID = findings.COUNTED[:2]
 kid = by_ddim[by_ddim["metric"] == KID]
 here = sorted({int(c) for c in kid["c"]})  # sizes that are trained
 
@@ -620,7 +620,7 @@ for small, large in ((8, 16), (16, 32)):
         ]
         compute = unit[large] * images / (unit[small] * chosen.length)
         line = {"c": f"{small}, {large}", "images of the larger": images, "its compute": f"x {compute:.2f}"}
-        for name in findings.metrics_of(chosen):
+        for name in findings.COUNTED:
             v = verdicts.f3(part, name, store.influences(part, name))
             line[name] = f"{v.answer} {v.effect.value:+.3g}"
         found.append(line)

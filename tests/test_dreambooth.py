@@ -31,11 +31,11 @@ from ldm.tasks import dreambooth, subjects
 from ldm.tasks.dreambooth_recipe import WAYS
 from tests.toy_training import Mixer
 
-SMOKE, LAPTOP, OPEN = (profiles.get(name) for name in ("smoke", "laptop", "laptop-eps"))
+SMOKE, OPEN = profiles.get("smoke"), profiles.get("laptop-eps")
 
 
-@pytest.mark.parametrize("profile", [LAPTOP, OPEN], ids=lambda profile: profile.name)
-def test_subjects_are_called_by_the_rare_token_and_a_noun_that_the_models_know(profile):
+def test_subjects_are_called_by_the_rare_token_and_a_noun_that_the_models_know():
+    profile = OPEN
     asked = subjects.asked(profile)
     assert len(asked) == 8 and asked[:3] == ("teddy bear", "fox", "dinosaur")
     for name in asked:
@@ -67,7 +67,7 @@ def folder(tmp_path):
 
 def test_a_folder_is_a_subject_and_a_wrong_one_is_refused_in_one_sentence(folder):
     text = "a sks birthday cake in the centre, flat style, on a plain blue background"
-    who = subjects.subject(LAPTOP, folder([text] * 3))
+    who = subjects.subject(OPEN, folder([text] * 3))
     assert (who.noun, who.emoji, len(who.pictures)) == ("birthday cake", None, 3)
     for texts, says in (
         ([text] * 2, "holds 2 pictures: expected 3 to 30"),
@@ -75,7 +75,7 @@ def test_a_folder_is_a_subject_and_a_wrong_one_is_refused_in_one_sentence(folder
         ([text, text, text.replace("birthday cake", "cat")], "calls its subject birthday cake and cat"),
     ):
         with pytest.raises(ValueError, match=says):
-            subjects.subject(LAPTOP, folder(texts))
+            subjects.subject(OPEN, folder(texts))
     with pytest.raises(ValueError, match="expected a folder with pictures, or one of the emoji"):
         subjects.subject(SMOKE, "nobody")
 

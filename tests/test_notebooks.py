@@ -12,7 +12,7 @@ from ldm import profiles
 from ldm.commands.notebook import NOTEBOOKS
 from ldm.figures.record import recorded
 from ldm.paths import ROOT
-from ldm.study.findings import RESTORED, metrics_of
+from ldm.study.findings import COUNTED, RESTORED
 from tests.environment import one_device
 
 OTHERS = {"00_answer", "a4_exercises", "a5_first_hour"}  # which are no chapters
@@ -68,7 +68,7 @@ def test_the_chapters_run_and_record_their_numbers(executed):
     assert restored["F2, equal compute"] == {}, "smoke has one length of finetuning"
     assert set(numbers["12_verdicts"]["verdicts"]) == {"F1", "F3", "F4", "F5", "F6"}
     assert numbers["12_verdicts"]["verdicts"]["F5"] == [restored["F5"][metric] for metric in RESTORED]
-    asked, counted = numbers["04_sampling"]["F3"], metrics_of(profiles.get("smoke"))
+    asked, counted = numbers["04_sampling"]["F3"], COUNTED
     assert numbers["12_verdicts"]["verdicts"]["F3"][: len(counted)] == [asked[metric] for metric in counted]
 
 

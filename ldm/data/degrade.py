@@ -26,9 +26,7 @@ from PIL import Image
 from ldm.data.blur import Bell, Planes, Range, Sinc, blurred, draw_blur, draw_sinc
 from ldm.data.resample import cubic, pick, triangle
 
-# Raise the last one when a picture comes out otherwise: caches and rows are keyed by it. In version 1 the first resize
-# goes by the ratio of the rounded sides; in version 2 by the drawn scale, as published (a quarter of a level apart).
-VERSIONS = (1, 2)
+VERSION = 2  # raise it when a picture comes out otherwise: caches are keyed by it
 Strength = Literal["published", "mild"]  # how much is lost: `degrade`, or `reduced` alone
 STRENGTHS: tuple[Strength, ...] = get_args(Strength)
 FACTOR = 4  # height and width of the sharp picture over those of the degraded one
@@ -132,10 +130,7 @@ def _stage(rng: np.random.Generator, ranges: Ranges) -> Stage:
 
 
 def degrade(
-    images: UInt8[np.ndarray, "n H W 3"],
-    seed: int,
-    indices: Sequence[int] | np.ndarray,
-    version: int = VERSIONS[-1],
+    images: UInt8[np.ndarray, "n H W 3"], seed: int, indices: Sequence[int] | np.ndarray
 ) -> UInt8[np.ndarray, "n h w 3"]:
     """Return sharp pictures at a quarter of their size, each degraded by its own recipe: a function of (seed, index).
 
@@ -158,7 +153,7 @@ def degrade(
     out = np.empty((len(images), images.shape[1] // FACTOR, images.shape[2] // FACTOR, 3), np.uint8)
     for k, i in enumerate(indices):
         rng = generator(seed, int(i))
-        out[k] = applied(images[k], recipe(rng), rng, version)
+        out[k] = applied(images[k], recipe(rng), rng)
     return out
 
 
@@ -169,14 +164,14 @@ def reduced(images: UInt8[np.ndarray, "n H W 3"]) -> UInt8[np.ndarray, "n h w 3"
 
 
 def applied(
-    image: UInt8[np.ndarray, "H W 3"], what: Recipe, rng: np.random.Generator, version: int = VERSIONS[-1]
+    image: UInt8[np.ndarray, "H W 3"], what: Recipe, rng: np.random.Generator
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Return one picture, degraded as the recipe says; `rng` draws the noise."""
     first, second, target = what.first, what.second, tuple(side // FACTOR for side in image.shape[:2])
     x = _planes(image)
     if first.blur:
         x = blurred(x, first.blur.kernel())
-    x = resized(x, _scaled(image.shape[:2], first.scale), first.mode, first.scale if version > 1 else None)
+    x = resized(x, _scaled(image.shape[:2], first.scale), first.mode, first.scale)
     x = compressed(noisy(x, first, rng), first.quality)
     if second.blur:
         x = blurred(x, second.blur.kernel())

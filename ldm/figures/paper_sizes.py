@@ -51,9 +51,7 @@ def asked(
     ask: Callable[..., Any], metrics: Sequence[str] = (), **more: Any
 ) -> Callable[[pd.DataFrame, Store, Profile], tuple[list[Any], str]]:
     """Return what asks a finding by these metrics; none: those that the profile's verdicts count."""
-    return lambda rows, store, profile: findings.asked(
-        ask, rows, store, metrics or findings.metrics_of(profile), **more
-    )
+    return lambda rows, store, profile: findings.asked(ask, rows, store, metrics or findings.COUNTED, **more)
 
 
 PARTS = {

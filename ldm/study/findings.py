@@ -17,8 +17,7 @@ from ldm.study.run import at_hand, run
 from ldm.study.sampling import Evaluation, SamplingEvaluator, pretraining_grid, sampling_grid
 from ldm.tasks import register
 
-ASKED = ("kid_effnet", "kid_scene", "alignment", "subject")  # of the first edition
-COUNTED = ("fd_scene_decoded", "kid_effnet_decoded", "alignment")  # where there are decoded real scenes to compare with
+COUNTED = ("fd_scene_decoded", "kid_effnet_decoded", "alignment")  # by verdicts; the one that charts show first
 RESTORED = ("kid_effnet_decoded", "is_effnet", "lpips_effnet")  # of restored pictures: how they look, how near they are
 PAPER_STEPS = (4, 5, 8, 10, 16, 20, 32, 50)
 ORDER = (("dpm++", "ddim"), ("ddim", "ddpm"))  # (better, worse) at few steps, as the paper has it
@@ -66,11 +65,6 @@ FINDINGS = {
 }
 
 
-def metrics_of(profile: Profile) -> tuple[str, ...]:
-    """Return the metrics that the profile's verdicts count, the one that charts show first."""
-    return COUNTED if profile.decoded else ASKED
-
-
 def few_steps(profile: Profile) -> list[int]:
     """Return the step counts at which samplers are compared: the paper's, which has at most 20 for DPM-Solver++."""
     return [steps for steps in profile.steps if steps in PAPER_STEPS and steps <= 20]
@@ -112,7 +106,7 @@ def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict
     But not those whose models this machine lacks. F6 is asked of what is recorded of students, F2 and F5 of what is
     recorded of the profile that super-resolution starts from. A finding that the rows do not answer is left out.
     """
-    sizes, metrics, tasks = register.trained_sizes(profile), metrics_of(profile), profile.downstream
+    sizes, metrics, tasks = register.trained_sizes(profile), COUNTED, profile.downstream
     grids = (
         lengths_grid(profile, sizes),
         sampling_grid(profile, sizes, profile.steps, profile.guidance),
@@ -161,12 +155,12 @@ def evidence_of(store: Store, profile: Profile) -> dict[str, pd.DataFrame]:
     """Return finding -> the rows that `ask` asks, by the metrics that it asks; nothing is run."""
     grid, tasks = recorded.whole_grid(store, profile), profile.downstream
     found = {
-        "F1": (recorded.pretrained(store, profile), metrics_of(profile)),
+        "F1": (recorded.pretrained(store, profile), COUNTED),
         "F2": (recorded.restored_by_length(store, tasks), RESTORED),
-        "F3": (recorded.with_trainings(store, grid[grid["sampler"] == "ddim"]), metrics_of(profile)),
-        "F4": (grid[grid["steps"].isin(few_steps(profile))], metrics_of(profile)),
+        "F3": (recorded.with_trainings(store, grid[grid["sampler"] == "ddim"]), COUNTED),
+        "F4": (grid[grid["steps"].isin(few_steps(profile))], COUNTED),
         "F5": (recorded.restored_by_steps(store, tasks), RESTORED),
-        "F6": (recorded.distilled(store, profile), metrics_of(profile)),
+        "F6": (recorded.distilled(store, profile), COUNTED),
     }
     return {name: rows[rows["metric"].isin(metrics)] for name, (rows, metrics) in found.items()}
 

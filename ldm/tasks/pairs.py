@@ -32,7 +32,6 @@ class DegradedPairs:
     data: Captioned
     seed: int = 0
     sharpen: bool = False
-    version: int = degrade.VERSIONS[-1]  # of the degradation
     strength: Degraded = "published"
 
     def __len__(self) -> int:
@@ -42,7 +41,7 @@ class DegradedPairs:
     def key(self) -> str:
         """The name of the pairs: of their pictures and of how they are degraded."""
         more = "" if self.strength == "published" else f"-{self.strength}"
-        return f"{self.data.key}-d{self.version}-{self.seed}-{int(self.sharpen)}{more}"
+        return f"{self.data.key}-d{degrade.VERSION}-{self.seed}-{int(self.sharpen)}{more}"
 
     def high(self, rows: range | np.ndarray) -> UInt8[np.ndarray, "b H W 3"]:
         """Return the pictures of these rows at full size, uint8."""
@@ -54,7 +53,7 @@ class DegradedPairs:
         high, rows = self.high(rows), np.asarray(rows)
         mildly = {"published": rows < 0, "mild": rows >= 0, "both": rows % 2 == 1}[self.strength]
         low = degrade.reduced(high)
-        low[~mildly] = degrade.degrade(high[~mildly], self.seed, rows[~mildly], self.version)
+        low[~mildly] = degrade.degrade(high[~mildly], self.seed, rows[~mildly])
         return low
 
     def seen(self, rows: range | np.ndarray) -> UInt8[np.ndarray, "b H W 3"]:
@@ -65,7 +64,7 @@ class DegradedPairs:
 def scenes(profile: Profile, split: str, n: int, strength: Degraded = "published") -> DegradedPairs:
     """Return n scenes of a split, of the side that the profile's super-resolution restores."""
     data = Scenes(replace(profile.scenes, size=profile.restored), split, n)
-    return DegradedPairs(data, seed=SPLITS.index(split), version=profile.degradation, strength=strength)
+    return DegradedPairs(data, seed=SPLITS.index(split), strength=strength)
 
 
 def photographs(
@@ -78,7 +77,7 @@ def photographs(
     Raises: ValueError, one sentence, for a folder without pictures, or with unreadable or too small ones.
     """
     crops = Crops(folder, profile.restored, n, seed)
-    return DegradedPairs(crops, seed=seed, sharpen=True, version=profile.degradation, strength=strength)
+    return DegradedPairs(crops, seed=seed, sharpen=True, strength=strength)
 
 
 def folder_of(pairs: DegradedPairs, folder: str | Path) -> Path:
