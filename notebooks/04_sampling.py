@@ -10,11 +10,12 @@
 # # Sampling: which size, how many steps, which guidance?
 
 # %% [markdown] tags=["recorded"]
-# **In short.** At the cost of two steps of the largest model a smaller one is surely better by all three metrics. At
-# three and more nothing is sure by FD-scene or alignment; by KID the largest surely wins at nearly all budgets of eight
-# steps and more. At equal steps from four on c = 24, in the mean of its trainings, is at most 6 % behind c = 32 by
-# FD-scene, although c = 32 costs 1.7 times as much; by KID and alignment it is further behind. Trainings of one size
-# differ, too: by FD-scene those of c = 16 by a fifth from eight steps on, and those of c = 24 by a twentieth.
+# **In short.** At the cost of two steps of the largest model a smaller one is surely better by all three metrics, and
+# by KID at three, too. Beyond, nothing is sure by FD-scene or alignment; by KID the largest surely wins from eight
+# steps on. At equal steps c = 24, in the mean of its trainings, is as good as c = 32 by FD-scene (0 to 4 % better),
+# although c = 32 costs 1.7 times as much; by KID and alignment it is clearly behind. Trainings of one size differ, too:
+# by FD-scene those of c = 16 by a fifth from eight steps on, those of c = 24 by a twentieth, and the two of c = 32 by
+# up to a fifth.
 
 # %% [markdown]
 # **The question.** A budget for one picture is given. Is it better spent on a few steps of a large model or on
@@ -251,7 +252,7 @@ display(*paper_sizes.shown("F3", store, metric))
 # ## Limits
 #
 # Charts show the first training of each size, with intervals over pictures. The comparisons of the smaller with the
-# largest, and the verdict, pool all trainings that are recorded; of some sizes there is one. What the trainings of one
+# largest, and the verdict, pool all trainings that are recorded. What the trainings of one
 # size differ by is then part of the intervals, for all sizes. The cost counts the UNet alone, as in the paper. Text
 # encoder and decoder cost the same for every size, so they weigh more for a small UNet.
 #

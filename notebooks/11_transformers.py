@@ -76,8 +76,8 @@ charts.answer(compared, pair)
 #
 # FD and alignment leave it undecided. Over a part of the small budgets, where captions say some, both surely prefer the
 # smallest transformer, which has a quarter of the parameters: in 32 steps its FD is 15 to 24, that of c = 8 is 45 to
-# 49. The larger ones end near each other: 7.7 to 11.5 and 10.8 (c = 16 and width 72), 6.7 and 8.6 (c = 32 and its
-# partner). One training of width 48 has an FD worse than the other two by half, one of c = 16 an FD better than the
+# 49. The larger ones end near each other: 7.7 to 11.5 and 10.8 (c = 16 and width 72), 6.7 to 7.5 and 8.6 (c = 32 and
+# its partner). One training of width 48 has an FD worse than the other two by half, one of c = 16 an FD better than the
 # other two by a third, and with so much luck in training FD decides little.
 #
 # **At equal training compute** the transformers learn faster at first, and the UNets lead in the end, surely so at more
