@@ -185,8 +185,7 @@ Markdown(protocol.folded(rows[rows["task"] == "input"], {}, "python -m benchmark
 # `python -m ldm pretrain`, `superres` and `distill` record their speed.
 
 # %% [markdown] tags=["recorded"]
-# The shipped rows are short runs of each size of the first edition, a finetuning for super-resolution, whose latents
-# have twice the side, and a distillation, which also asks its teacher; then whole trainings of the second edition.
+# The shipped rows are whole trainings of the study, and of teachers that were trained on.
 
 # %% [markdown]
 # A lap is 20 steps, or fewer before a model is kept. The first lap, in which the step is compiled, does not count. The
@@ -197,12 +196,7 @@ went = store.rows(study="training")
 Markdown(tables.table(speed.trainings(went), what="Trainings") if len(went) else "None has been kept.")
 
 # %% tags=["remove-input"]
-made = (
-    "pretrain --profile laptop --c 8 --seed 9 --images 12800` (16, 24, 32),"
-    " `superres --c 32 --images 4000` and `distill codi --c 32"
-    " --images 6000`, and `python -m tools.train_family"
-)
-Markdown(protocol.folded(went, {}, f"python -m ldm {made}", counted="laps"))
+Markdown(protocol.folded(went, {}, "python -m tools.train_family", counted="laps"))
 
 # %% [markdown]
 # ## Try it

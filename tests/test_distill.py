@@ -295,8 +295,8 @@ def test_a_student_that_collapses_is_stopped_and_its_last_good_checkpoint_stays(
     monkeypatch.setattr("ldm.training.loop.SAVE_SECONDS", 0)
     with pytest.raises(Diverged, match="lcm: the estimates' spread is 0.00989 of the data's after 2,560 images"):
         student.distill(profile, "lcm", 8, root=tmp_path, **task | {"images": 4000, "data": Fading()})
-    assert TrainCheckpoints(tmp_path / profile.weights / "train-lcm-c8-4k-s0").latest_step == 20
-    assert not list(tmp_path.rglob("lcm-c8-4k-s0.safetensors"))
+    assert TrainCheckpoints(tmp_path / profile.weights / "train-lcm-v-c8-4k-s0").latest_step == 20
+    assert not list(tmp_path.rglob("lcm-v-c8-4k-s0.safetensors"))
 
 
 # --- the study ----------------------------------------------------------------------------------

@@ -66,13 +66,13 @@ def folder(tmp_path):
 
 
 def test_a_folder_is_a_subject_and_a_wrong_one_is_refused_in_one_sentence(folder):
-    text = "a sks birthday cake in the centre, flat style, on a plain blue background"
+    text = "a sks cactus in the centre, flat style, on a plain blue background"
     who = subjects.subject(OPEN, folder([text] * 3))
-    assert (who.noun, who.emoji, len(who.pictures)) == ("birthday cake", None, 3)
+    assert (who.noun, who.emoji, len(who.pictures)) == ("cactus", None, 3)
     for texts, says in (
         ([text] * 2, "holds 2 pictures: expected 3 to 30"),
         ([text.replace("sks ", "")] * 3, "does not say 'sks'"),
-        ([text, text, text.replace("birthday cake", "cat")], "calls its subject birthday cake and cat"),
+        ([text, text, text.replace("cactus", "cat")], "calls its subject cactus and cat"),
     ):
         with pytest.raises(ValueError, match=says):
             subjects.subject(OPEN, folder(texts))

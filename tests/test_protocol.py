@@ -71,8 +71,9 @@ def test_the_recorded_rows_are_of_the_judges_own_protocols():
     rows = Store(ROOT).rows(only="recorded", profile="laptop-eps", study="sampling")
     cards = scene_metrics.load_metrics(OPEN_EPS).protocols
     for name, card in cards.items():
-        assert set(rows[rows["metric"] == name]["protocol"]) == {f"{card.line}; val captions"}
-    assert len({card.fingerprint for card in cards.values()}) == 4
+        of_it = set(rows[rows["metric"] == name]["protocol"].str.partition("; val captions")[0])
+        assert of_it <= {card.line} and (of_it or name.startswith("is_")), name
+    assert len({card.fingerprint for card in cards.values()}) == len(cards)
 
 
 @pytest.fixture

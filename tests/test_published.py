@@ -164,7 +164,7 @@ def test_the_index_of_findings_keeps_its_schema_and_says_what_the_verdicts_say()
         0.1,
         [-0.2, 0.4],
     )
-    assert kid["seeds"] == [0] and len(kid["protocols"]) == 1 and kid["n"] == 256
+    assert kid["seeds"] == [0, 1, 2] and len(kid["protocols"]) == 1 and kid["n"] == 256
     assert first["rows"] == ["_static/rows/sampling-laptop-eps.csv"]
     with pytest.raises(ValueError, match="recorded no findings; run it again: make notebook N=12_verdicts"):
         machines.findings(json.dumps({"cells": []}), "A study")

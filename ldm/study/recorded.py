@@ -117,10 +117,10 @@ def of_levels(levels: Sequence[Level]) -> list[Level | None]:
     return [*levels, None] if "all" in levels else list(levels)
 
 
-def restored(store: Store, profile: Profile, **where: Any) -> pd.DataFrame:
+def restored(store: Store, profile: Profile, level: str = "published", **where: Any) -> pd.DataFrame:
     """Return what the store holds of finetuned models that restored pictures in the paper's one way.
 
-    The pictures are degraded as published, unless another level is asked.
+    level: how pictures were degraded.
     """
     return store.rows(
         study="superres",
@@ -129,7 +129,8 @@ def restored(store: Store, profile: Profile, **where: Any) -> pd.DataFrame:
         sampler="ddim",
         n=superres_grid.pictures(profile),
         c=list(profile.family),
-        **{"level": "published"} | where,
+        level=level,
+        **where,
     )
 
 
