@@ -254,7 +254,12 @@ def test_a_larger_scatter_of_trainings_widens_f6s_margin():
     one, influences = distilled(same, taught, se=0.2)
     assert student.f6(one, "kid_effnet", influences).answer == "fails"
     twin = one.assign(seed=1, value=one["value"] * 1.4, key="twin" + one["key"])
-    assert "24% worse" in student.f6(pd.concat([one.assign(seed=0), twin]), "kid_effnet").meaning
+    both = pd.concat([one.assign(seed=0), twin])
+    assert "23.6% worse" in student.f6(both, "kid_effnet").detail
+    elsewhere = student.f6(one, "kid_effnet", influences, trainings=both)
+    assert "23.6% worse" in elsewhere.detail and elsewhere.answer == "holds"
+    in_as_many = both.assign(value=both["value"].where((both["steps"] == 4) | (both["seed"] == 0), both["value"] / 1.4))
+    assert "23.6% worse" in student.f6(one, "kid_effnet", influences, trainings=in_as_many).detail
 
 
 def test_every_size_gains_where_all_students_are_better_and_does_not_where_one_is_worse():

@@ -15,7 +15,7 @@ from ldm.statistics.bands import MARGIN
 from ldm.statistics.bootstrap import Influences, basic, lower_is_better, replicates
 from ldm.statistics.budget import affordable
 from ldm.statistics.comparisons import accelerated
-from ldm.statistics.evidence import training_scatter
+from ldm.statistics.evidence import scatter_of
 from ldm.statistics.verdicts import Verdict, answered, called, listed
 
 TEACHER = "pretrain"
@@ -30,14 +30,16 @@ def f6(
     method: str = "codi",
     steps: int = 4,
     allowance: float = 1.0,
+    trainings: pd.DataFrame | None = None,
 ) -> Verdict:
     """Judge F6: at the cost of the largest model, distilled, a smaller undistilled one is as good (section 3.6).
 
     The largest is the largest with such a student; smaller ones need none. The budget is what it costs at the student's
     `steps`, times `allowance`: the paper's own comparison allows 7/4 of it (Fig. 13) or 2 (its text). The effect is how
     much better the best smaller undistilled model within it is, as a share of the student's value. "As good" is no
-    worse than by the margin, or by the scatter of trainings where that is known and larger: it holds where the effect's
-    interval lies above that, fails where it lies below. Guidance is chosen on either side, and is not counted in the
+    worse than by the margin, or by the scatter of trainings in as many steps where that is known and larger: it holds
+    where the effect's interval lies above that, fails where it lies below. `trainings`: rows that know it, of models
+    that were trained several times; none: the same rows. Guidance is chosen on either side, and is not counted in the
     paper's cost; a student needs no second evaluation for it. Raises: ValueError where the student or the smaller
     models have no rows.
     """
@@ -53,8 +55,8 @@ def f6(
         raise ValueError(
             f"F6 needs a smaller undistilled model at a cost of at most {budget:.3g}: run cells with fewer steps."
         )
-    scatter = training_scatter(rows)
-    margin = max(MARGIN, scatter.sd if scatter else 0.0)
+    scatter = scatter_of(rows if trainings is None else lower_is_better(trainings, metric))
+    margin = max(MARGIN, scatter.by_steps.get(steps, scatter.sd) if scatter else 0.0)
     compared = rows[distilled | smaller].reset_index(drop=True)
     ours = (compared["task"] == TEACHER).to_numpy()
     value, drawn = _gain(compared["value"].to_numpy(float), ours, replicates(compared, influences))
@@ -65,8 +67,9 @@ def f6(
         metric=metric,
         effect=effect,
         meaning=f"advantage of the best smaller undistilled model over c = {largest} by {called(method)} in {steps}"
-        f" steps, as a share of the latter's value; {margin:.0%} worse counts as alike:",
+        f" steps, as a share of the latter's value:",
         asked=f"a budget of {budget:.3g}, sizes {listed(compared['size'])}",
+        detail=f"{margin:.1%} worse counts as alike",
     )
 
 

@@ -117,6 +117,7 @@ def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict
     )
     pooled = recorded.with_trainings(store, sampling)
     by_length, students = recorded.restored_by_length(store, tasks), recorded.distilled(store, profile)
+    taught = recorded.with_trainings(store, students[students["task"] == student.TEACHER])
     found = {
         "F1": asked(verdicts.f1, pretraining, store, metrics)[0],
         "F2": [
@@ -138,7 +139,9 @@ def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict
         "F6": [
             in_turn("F6", turn, verdict)
             for turn, allowance in enumerate(ALLOWANCES)
-            for verdict in asked(student.f6, students, store, metrics, method="codi", allowance=allowance)[0]
+            for verdict in asked(
+                student.f6, students, store, metrics, method="codi", allowance=allowance, trainings=taught
+            )[0]
         ],
     }
     return {
