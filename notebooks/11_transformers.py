@@ -83,10 +83,11 @@ charts.answer(compared, pair)
 # **At equal training compute** the transformers learn faster at first, and the UNets lead in the end, surely so at more
 # than half of the budgets: after 640,000 pictures the held-out loss is .064 for c = 32 and .083 for width 120.
 #
-# **Does a smaller one win in both?** F3 is undecided by every metric and at both levels, in both families. Where
-# captions say nothing, a smaller one is surely better by FD over half of the small budgets in both: in two steps the FD
-# of width 120 is 181, and smaller ones have far less for that cost. By KID both surely answer alike there over more
-# than half of the budgets from four steps on. So nothing says that it is the UNet's finding alone.
+# **Does a smaller one win in both?** F3 is undecided by every metric and at both levels, in both families, but for one:
+# where captions say nothing it holds by FD for the UNets. A smaller one is surely better there at four fifths of the
+# small budgets, and with the transformers at half of them: in two steps the FD of width 120 is 181, and smaller ones
+# have far less for that cost. By KID both surely answer alike there over more than half of the budgets from four steps
+# on. So nothing says that it is the UNet's finding alone.
 
 # %% [markdown]
 # The first captions, none chosen, from the same noise. Each network draws at its best setting by FD that costs no

@@ -67,16 +67,17 @@ display(*charts.by_setting(found, lambda rows: [charts.answer(rows, m, levels, s
 # %% [markdown] tags=["recorded"]
 # In the results of this book, where the noise is predicted, at two steps of the largest model a smaller one surely wins
 # by both distances at every level. Beyond, the level decides how far that reaches. Where the caption says nothing, a
-# smaller one surely wins by FD up to five steps; where it says some or everything, by KID at three, too. By KID the
-# largest surely wins from eight steps on where the caption says some, from twelve on where it says everything, and
-# hardly anywhere where it says nothing. By FD it surely wins nowhere, at no level. With v only c = 8 and 16 have rows,
-# of captions that say some or nothing, and c = 8 hardly ever wins; the last part of this page compares the settings.
+# smaller one surely wins by FD up to five steps; at three steps, too, it wins by KID where it says some or everything,
+# and by FD where it says everything. By KID the largest surely wins from six steps on where the caption says some, from
+# eight on where it says everything, and from twelve on where it says nothing. By FD it surely wins nowhere, at no
+# level. With v only c = 8 and 16 have rows, of captions that say some or nothing, and c = 8 hardly ever wins; the last
+# part of this page compares the settings.
 #
 # The number of useful steps depends on the level more than the winner does: 12 are enough for the largest model where
 # the caption says everything, 12 (by KID) to 32 (by FD) where it says some, and 32, the end of the grid, where it says
 # nothing.
 #
-# The comparisons pool the trainings of a size: with the noise c = 16 and 24 have three, c = 32 has two, and c = 8 has
+# The comparisons pool the trainings of a size: with the noise c = 16, 24 and 32 have three, and c = 8 has
 # three where the caption says some; all else was trained once. By one training a size much more had seemed sure where
 # it says everything or nothing.
 

@@ -11,9 +11,9 @@
 
 # %% [markdown] tags=["recorded"]
 # **In short.** Size is not all of it. Leading times favour smaller models at the fewest steps, and from four steps on
-# their lead by KID turns round with training. The luck of training leaves F3 open: without it F3 would hold by both
-# distances from two steps of the largest on, and from four on hold by FD and fail by KID. The number of pictures does
-# not change the order of the sizes.
+# their lead by KID turns round with training. From four steps of the largest on F3 fails by KID. Otherwise the luck of
+# training leaves it open: without it F3 would hold by both distances from two steps on, and by FD from four. The number
+# of pictures does not change the order of the sizes.
 
 # %% [markdown]
 # **The question.** At a small sampling budget a smaller model can beat the largest (F3, [sampling](04_sampling.ipynb)).
@@ -136,12 +136,13 @@ lucky = confounders.f3_by_luck(pooled, metrics, store.influences) if len(scatter
 Markdown(tables.table(lucky) if len(lucky) else "")
 
 # %% [markdown] tags=["recorded"]
-# In the results of this book this luck keeps F3 open. If it were not counted, F3 would hold by both distances from two
-# steps of the largest on; from four on it would hold by FD, and fail by KID and alignment. Counted as one share for all
-# settings, it holds by FD from two steps on and fails by KID from four. By the rule every metric leaves it undecided.
-# By FD the three trainings of c = 16 differ by a fifth from eight steps on, those of c = 8 by an eighth at few steps,
-# those of c = 24 by a twentieth, and the two of c = 32 by a fifth at three steps and a tenth or less beyond. So FD is
-# less sure by a share for each number of steps than it was by one for all, KID about as sure, and alignment surer.
+# In the results of this book this luck keeps F3 open, but by KID from four steps of the largest on, where it fails. If
+# it were not counted, F3 would hold by both distances from two steps of the largest on; from four on it would hold by
+# FD, and fail by KID and alignment. Counted as one share for all settings, it holds by both distances from two steps on
+# and fails by KID from four. By FD the three trainings of c = 16 differ by a fifth from eight steps on, those of c = 8
+# by an eighth at few steps, those of c = 24 by a twentieth, and those of c = 32 by a seventh at three steps and a
+# twelfth or less beyond. So FD is less sure by a share for each number of steps than it was by one for all, KID about
+# as sure, and alignment surer.
 
 # %% [markdown]
 # ## The number of pictures

@@ -56,7 +56,7 @@ def f6(
             f"F6 needs a smaller undistilled model at a cost of at most {budget:.3g}: run cells with fewer steps."
         )
     scatter = scatter_of(rows if trainings is None else lower_is_better(trainings, metric))
-    margin = max(MARGIN, scatter.by_steps.get(steps, scatter.sd) if scatter else 0.0)
+    margin = max(MARGIN, float(scatter.at(rows[distilled]).max()) if scatter else 0.0)
     compared = rows[distilled | smaller].reset_index(drop=True)
     ours = (compared["task"] == TEACHER).to_numpy()
     value, drawn = _gain(compared["value"].to_numpy(float), ours, replicates(compared, influences))
@@ -67,7 +67,7 @@ def f6(
         metric=metric,
         effect=effect,
         meaning=f"advantage of the best smaller undistilled model over c = {largest} by {called(method)} in {steps}"
-        f" steps, as a share of the latter's value:",
+        " steps, as a share of the latter's value:",
         asked=f"a budget of {budget:.3g}, sizes {listed(compared['size'])}",
         detail=f"{margin:.1%} worse counts as alike",
     )
