@@ -65,15 +65,13 @@ def trainings() -> dict[str, tuple[Params, Train]]:
     denoising = partial(diffusion_loss, schedule=Schedule.sd(), predict=OPEN_EPS.predict, null=null)
     finetuning = short(superres_recipe.config_of(OPEN_EPS, C))
     distilling = student.training(OPEN_EPS, C, STEPS * OPEN_EPS.train.batch)
+    learning = student.student_loss(OPEN_EPS, "codi", C, null)
     return {
         "pretrain": (
             fresh,
             partial(fit, denoising(structure, drop=OPEN_EPS.dropped), fresh, of_scenes, short(OPEN_EPS.training(C))),
         ),
-        "codi": (
-            begun,
-            partial(fit, student.student_loss(OPEN_EPS, "codi", C, null), begun, of_scenes, distilling, teacher=teacher),
-        ),
+        "codi": (begun, partial(fit, learning, begun, of_scenes, distilling, teacher=teacher)),
         "superres": (wide, partial(fit, denoising(seeing, drop=0.0), wide, of_pairs, finetuning)),
     }
 

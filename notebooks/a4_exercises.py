@@ -19,6 +19,8 @@ profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/
 asked_of = "laptop-eps"  # whose rows the exercises ask about
 
 # %%
+from functools import partial
+
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown, display
@@ -444,10 +446,10 @@ few = both[(both["metric"] == KID) & both["steps"].isin([2, 4]) & both["sampler"
 few = few[few["task"].isin(["pretrain", "continued", "codi"])]
 show(few.pivot_table(index=["c", "steps"], columns="task", values="value", aggfunc="min").dropna())
 words(
-    "*continued* is the teacher, trained on for as many passes of a network as its student took and sampled as ever. In"
-    " two steps it stays near *pretrain*, and *codi* is far ahead: that was the distillation. In four steps it is even a"
-    " little worse than *pretrain* for c = 16 and 32. One likely reason: weights are averaged over a tenth of a run, and"
-    " this run is ten times shorter, so they keep more of the noise of training."
+    "*continued* is the teacher, trained on for as many passes of a network as its student took and sampled as ever."
+    " In two steps it stays near *pretrain*, and *codi* is far ahead: that was the distillation. In four steps it is"
+    " even a little worse than *pretrain* for c = 16 and 32. One likely reason: weights are averaged over a tenth of a"
+    " run, and this run is ten times shorter, so they keep more of the noise of training."
 )
 
 # %% [markdown]
@@ -916,16 +918,8 @@ words(
 # **50** ●● All data are one point, 0.7. What is the best denoiser, and how many steps does DDIM need with it?
 
 # %% tags=["hide-cell"]
-
-
-def walked(denoise, steps, n=2_000):
-    table, x = ddim(Schedule.sd(), steps), np.random.default_rng(0).standard_normal(n)
-    for row in range(steps):
-        x = table.x[row] * x + table.x0[row] * denoise(x, table.alpha[row], table.sigma[row])
-    return x
-
-
-print({steps: float(np.abs(walked(lambda x, alpha, sigma: 0.7, steps) - 0.7).max().round(6)) for steps in (1, 4, 20)})
+always = lambda x, alpha, sigma: 0.7
+print({steps: float(np.abs(mixture.drawn(always, steps) - 0.7).max().round(6)) for steps in (1, 4, 20)})
 words(
     "It answers 0.7, whatever it sees. One step is enough: where nothing is left open, more steps have nothing to do."
 )
@@ -935,11 +929,8 @@ words(
 # Which share of what DDIM draws lies within 0.1 of a point, in 1, 2, 4, 8 and 50 steps?
 
 # %% tags=["hide-cell"]
-share = {
-    steps: float(np.mean(np.abs(np.abs(walked(lambda x, a, s: np.tanh(a * x / s**2), steps)) - 1) < 0.1))
-    for steps in (1, 2, 4, 8, 50)
-}
-print(share)
+ends = {steps: np.abs(mixture.drawn(mixture.two_points, steps)) for steps in (1, 2, 4, 8, 50)}
+print({steps: float(np.mean(np.abs(end - 1) < 0.1)) for steps, end in ends.items()})
 words(
     "By Bayes' rule the two points are in the odds of exp(2 alpha x / sigma^2), and their mean is a tanh. In one step"
     " everything lies near 0, the mean of both, where no data are. Each step decides a little more. That is why steps"
@@ -983,16 +974,12 @@ words(
 # steps does it take until 95 % of what DDIM draws lies within 0.1 of a point, for q = 0.5, 0.9, 0.99 and 0.999?
 
 # %% tags=["hide-cell"]
-
-
-def near(steps, q):
-    tilt = np.log(q / (1 - q)) / 2
-    drawn = walked(lambda x, a, s: np.tanh(a * x / s**2 + tilt), steps)
-    return np.mean(np.abs(np.abs(drawn) - 1) < 0.1)
-
-
-counts = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 50, 100)
-print({q: next((n for n in counts if near(n, q) >= 0.95), "more than 100") for q in (0.5, 0.9, 0.99, 0.999)})
+counts, enough = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 50, 100), {}
+for q in (0.5, 0.9, 0.99, 0.999):
+    told = partial(mixture.two_points, upper=q)
+    near = (steps for steps in counts if np.mean(np.abs(np.abs(mixture.drawn(told, steps)) - 1) < 0.1) >= 0.95)
+    enough[q] = next(near, "more than 100")
+print(enough)
 words(
     "The odds of the two points are the odds by the caption times the odds by what is seen. So the caption adds half of"
     " its log odds inside the tanh. From 0.5 to 0.9 that changes nothing here. At q = 0.99 one step gives the"

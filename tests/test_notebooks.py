@@ -8,7 +8,6 @@ import sys
 
 import pytest
 
-from ldm import profiles
 from ldm.commands.notebook import NOTEBOOKS
 from ldm.figures.record import recorded
 from ldm.paths import ROOT

@@ -163,9 +163,7 @@ def reduced(images: UInt8[np.ndarray, "n H W 3"]) -> UInt8[np.ndarray, "n h w 3"
     return np.stack([np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)) for image in images])
 
 
-def applied(
-    image: UInt8[np.ndarray, "H W 3"], what: Recipe, rng: np.random.Generator
-) -> UInt8[np.ndarray, "h w 3"]:
+def applied(image: UInt8[np.ndarray, "H W 3"], what: Recipe, rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
     """Return one picture, degraded as the recipe says; `rng` draws the noise."""
     first, second, target = what.first, what.second, tuple(side // FACTOR for side in image.shape[:2])
     x = _planes(image)
