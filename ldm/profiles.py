@@ -55,7 +55,7 @@ class Profile:
     tasks: str = ""  # the profile whose models are finetuned for super-resolution; empty: this one
     restored: int = 64  # side of the pictures that super-resolution restores, pixels
     finetuned: int = 128_000  # images of finetuning for super-resolution
-    setting: str = ""  # of two that a family is trained in: part of the names of its models' files
+    setting: str = ""  # what a family is trained in: part of the names of its models' files
     network: Network = "unet"  # what is trained; sizes of a "dit" are its widths
     predict: Predict = "v"
     noise: Noise = "sd"  # or the straight path of rectified flow
@@ -117,8 +117,6 @@ class Profile:
         side = self.scenes.size // self.autoencoder.factor
         return side, side, self.autoencoder.latents
 
-
-MINI = AutoencoderConfig(channels=(128,), blocks=1, patch=4)  # f4: 32 px scenes on 8x8 latents
 
 TRANSFORMERS = (48, 72, 96, 120, 144, 168)  # widths that cost what UNets of c = 8, 16, 24, 32, 48 and 64 do
 

@@ -25,8 +25,8 @@
 #
 # **What we run.** Every size is first trained on at 64 pixels, with captions, since the study knows only 32, and learns
 # to predict *v* there (by *eps*, colours drift: [the log](../book/log.md)). Then it is finetuned to restore scenes of
-# 64 pixels from 16. Every other picture is *degraded as published*, by the blur, resizing, noise and JPEG of Real-
-# ESRGAN, each applied twice {cite}`wang2021realesrgan`; the others are *made smaller*, and that is all. One model
+# 64 pixels from 16. Every other picture is *degraded as published*, by the blur, resizing, noise and JPEG of
+# Real-ESRGAN, each applied twice {cite}`wang2021realesrgan`; the others are *made smaller*, and that is all. One model
 # restores both, so how much is lost is an axis of the charts and costs no training. The network sees the noisy latents,
 # and beside them the latents of the degraded picture, enlarged by bicubic interpolation. The caption is empty. Every
 # size restores the same pictures from the same noise. We add two controls, for one size and half of the finetuning.
@@ -103,7 +103,7 @@ published = [rows[rows["level"] == "published"] for rows in (finetuned, sampled)
 # choose what lies on each side.
 
 # %% tags=["remove-input"]
-worst = strengths[0]
+worst = next(s for s in superres_grid.STRENGTHS if s in strengths)
 shown = [cell for cell in usual if cell.kind in superres_grid.FLOORS or cell.strength == worst]
 low = pairs.scenes(chosen, "val", superres_study.STRIP, worst).low(range(superres_study.STRIP))
 ways = {
@@ -288,9 +288,9 @@ Markdown(agreement(cheap, recompute, store=store, evaluator=evaluator))
 # %% [markdown]
 # ## A photograph
 #
-# What does a model make of a photograph that has seen scenes alone? It was made smaller and no more, and is enlarged in
-# overlapping tiles of the size that the network learnt (`ldm/tasks/upscale.py`). Its edges become sharp, as those of
-# drawings are. Fur, wood and faces it does not know: it draws flat patches in their place.
+# What does a model that has seen scenes alone make of a photograph? The photograph was made smaller and no more, and is
+# enlarged in overlapping tiles of the size that the network learnt (`ldm/tasks/upscale.py`). Its edges become sharp, as
+# those of drawings are. Fur, wood and faces it does not know: it draws flat patches in their place.
 # `make notebook N=06_super_resolution ARGS="-p image my/picture.jpg"` enlarges your own picture of at most a million
 # pixels (or `python -m ldm upscale my/picture.jpg`). For photographs, finetune on a folder of yours (below).
 
@@ -311,8 +311,8 @@ Markdown(
 #
 # These are scenes of 64 pixels, not photographs. Their edges are sharp and their surfaces flat, which is easier to
 # guess than fur. Each size was trained once, and intervals are over pictures, so they leave out what other trainings
-# would have done. No restored picture can be better than the autoencoder's copy of the true one. What the autoencoder
-# loses of the degraded picture, the network never sees.
+# would have done. Hardly any restored picture can be better than the autoencoder's copy of the true one. What the
+# autoencoder loses of the degraded picture, the network never sees.
 #
 # ## Try it
 #
@@ -320,8 +320,8 @@ Markdown(
 # your own, as DIV2K is published (a folder of PNG or JPEG files):
 #
 # ```sh
-# python -m ldm superres --c 16 --folder my/pictures     # says where the model lies
-# python -m ldm upscale my/picture.jpg --model runs/pictures-.../open/superres-v-64-c16-128k-s0.safetensors
+# python -m ldm superres --c 8 --folder my/pictures     # says where the model lies
+# python -m ldm upscale my/picture.jpg --model runs/pictures-.../open/superres-v-64-c8-128k-s0.safetensors
 # ```
 #
 # **Exercise.** The regression asks c = 16 once. How many steps of c = 8 does that pay for

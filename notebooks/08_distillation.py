@@ -300,8 +300,9 @@ Markdown(agreement(cells, recompute, store=store, evaluator=evaluator))
 # makes those of guided distillation.
 
 # %% [markdown] tags=["recorded"]
-# Teachers that were trained on for as many passes of the network as a student takes gain nothing in few steps: in four,
-# c = 8 stays level by FD, and c = 16 and 32 lose 3 to 4 ([exercise 26](a4_exercises.ipynb) says why).
+# Teachers that were trained on for as many passes of the network as a student takes gain next to nothing: in two steps
+# and in four c = 8 stays level by FD and gains 3 to 4 % by KID, and c = 16 and 32 lose 3 to 6 of FD
+# ([exercise 26](a4_exercises.ipynb) says why they may).
 #
 # The teacher of c = 8 draws better at guidance 6 than at 4 (in four steps its FD is 42, and 48 at 4). So the smallest
 # students fall behind it by more than the tables say.

@@ -35,20 +35,19 @@ SMOKE, OPEN = profiles.get("smoke"), profiles.get("laptop-eps")
 
 
 def test_subjects_are_called_by_the_rare_token_and_a_noun_that_the_models_know():
-    profile = OPEN
-    asked = subjects.asked(profile)
+    asked = subjects.asked(OPEN)
     assert len(asked) == 8 and asked[:3] == ("teddy bear", "fox", "dinosaur")
     for name in asked:
-        who = subjects.subject(profile, name)
+        who = subjects.subject(OPEN, name)
         assert who.pictures.shape == (subjects.SHOTS, 32, 32, 3)
         assert len({p.tobytes() for p in who.pictures}) == subjects.SHOTS
         assert all(f"sks {who.noun}" in text and name not in text for text in who.captions)
-        scenes = subjects.requests(profile, who, 8)
+        scenes = subjects.requests(OPEN, who, 8)
         wanted = {subjects.own(scene, who.noun) for scene in scenes}
-        assert not wanted & set(who.captions) and {scene.style for scene in scenes} == {profile.scenes.styles[0]}
+        assert not wanted & set(who.captions) and {scene.style for scene in scenes} == {OPEN.scenes.styles[0]}
         for text in wanted | {caption(subjects.of_class(scene, who.noun)) for scene in scenes}:
-            assert set(text.replace(",", "").split()) <= set(words(profile.scenes))
-        names, pictures = subjects.lineup(profile.scenes, scenes[:2], who.noun)
+            assert set(text.replace(",", "").split()) <= set(words(OPEN.scenes))
+        names, pictures = subjects.lineup(OPEN.scenes, scenes[:2], who.noun)
         assert pictures.shape == (17, 2, 32, 32, 3) and names[-1] == who.noun
         assert len({p.tobytes() for p in pictures}) == 17
 

@@ -15,16 +15,17 @@ from ldm.study.rows import Row
 from ldm.tasks import superres_recipe
 
 GPU = profiles.get("gpu")
+LARGE = GPU.downstream
 SIZES = (64, 128)
 
 
-def write(store: Store, study: str, c: int, metrics=COUNTED, *, task="pretrain", n=GPU.n, **fields) -> None:
+def write(store: Store, study: str, c: int, metrics=COUNTED, *, task="pretrain", n=GPU.n, of=GPU, **fields) -> None:
     """The rows of a cell: quality grows with size, steps and length, so that rank correlations have something to
     say.
     """
     common = dict(
         study=study,
-        profile=GPU.name,
+        profile=of.name,
         task=task,
         c=c,
         size=f"{c}",
@@ -65,12 +66,14 @@ def measured(tmp_path_factory) -> Store:
                     guidance=g,
                     sampler="consistency",
                 )
-        n = superres_grid.pictures(GPU)
-        finetuned = dict(metrics=RESTORED, task="superres", n=n, sampler="ddim", guidance=1.0, level="published")
-        for images in superres_recipe.lengths(GPU)[1:]:
+        n = superres_grid.pictures(LARGE)
+        finetuned = dict(
+            of=LARGE, metrics=RESTORED, task="superres", n=n, sampler="ddim", guidance=1.0, level="published"
+        )
+        for images in superres_recipe.lengths(LARGE)[1:]:
             write(store, "superres", c, images_seen=images, steps=superres_grid.USUAL, **finetuned)
         for steps in (4, 8, 16, 50):
-            write(store, "superres", c, images_seen=GPU.finetuned, steps=steps, **finetuned)
+            write(store, "superres", c, images_seen=LARGE.finetuned, steps=steps, **finetuned)
     return store
 
 

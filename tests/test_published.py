@@ -157,14 +157,14 @@ def test_the_index_of_findings_keeps_its_schema_and_says_what_the_verdicts_say()
     first, second = content["findings"]
     assert (first["question"], second["question"]) == ("from the fewest steps of the largest", "from four of its steps")
     assert first["claim"] == FINDINGS["F3"].claim and first["chapter"] == "notebooks/04_sampling.html#verdict"
-    kid = first["answers"][0]
-    assert (kid["metric"], kid["verdict"], kid["value"], kid["interval"]) == (
+    answer = first["answers"][0]
+    assert (answer["metric"], answer["verdict"], answer["value"], answer["interval"]) == (
         "fd_scene_decoded",
         "undecided",
         0.1,
         [-0.2, 0.4],
     )
-    assert kid["seeds"] == [0, 1, 2] and len(kid["protocols"]) == 1 and kid["n"] == 256
+    assert answer["seeds"] == [0, 1, 2] and len(answer["protocols"]) == 1 and answer["n"] == 256
     assert first["rows"] == ["_static/rows/sampling-laptop-eps.csv"]
     with pytest.raises(ValueError, match="recorded no findings; run it again: make notebook N=12_verdicts"):
         machines.findings(json.dumps({"cells": []}), "A study")

@@ -15,6 +15,8 @@ from ldm.tasks import upscale
 class Pixels:
     """Restores by repeating pixels, so that neighbouring tiles agree; adds a level a tile where they should not."""
 
+    side = 16
+
     def __init__(self, step: int = 0):
         self.step, self.seen = step, []
 

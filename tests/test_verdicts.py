@@ -116,7 +116,7 @@ def test_f2_holds_where_the_largest_is_best_and_fails_where_it_is_not(value, equ
     assert all(one.effect.lo <= one.effect.value <= one.effect.hi for one in found)
     noisy = rows.assign(lo=rows["value"] - 500, hi=rows["value"] + 500)
     assert {downstream.f2(noisy, "kid_effnet", at_end=end).answer for end in (False, True)} == {"undecided"}
-    assert "surely better over" in str(found[0]) and "after 27000 images" in str(found[1])
+    assert "surely better over" in str(found[0]) and "after 27,000 images" in str(found[1])
 
 
 def test_f2_within_equal_compute_asks_sizes_that_ended_early_as_they_ended():
@@ -128,6 +128,15 @@ def test_f2_within_equal_compute_asks_sizes_that_ended_early_as_they_ended():
     assert compute[rows["c"] == 8].max() < settled
     assert downstream.f2(rows, "kid_effnet").answer == "fails"
     assert downstream.f2(rows[rows["c"] != 8], "kid_effnet").answer == "holds"
+    with pytest.raises(ValueError, match="finetune for longer"):
+        downstream.f2(rows[rows["c"] != 16], "kid_effnet")
+
+
+def test_f2_within_equal_compute_pools_the_trainings_of_a_size_that_ended_early():
+    """One training of the smallest is by far the best, and the other by far the worst: their mean is what counts."""
+    one = by_size_and_compute(lambda c, compute: 1.0 if c == 8 else 100 / c).assign(seed=0)
+    other = by_size_and_compute(lambda c, compute: 99.0 if c == 8 else 100 / c).assign(seed=1)
+    assert downstream.f2(pd.concat([one, other.assign(key="b" + other["key"])]), "kid_effnet").answer != "fails"
 
 
 def test_f2_turns_a_score_over():
@@ -333,7 +342,7 @@ def test_verdicts_want_the_rows_they_are_about():
         verdicts.f3(rows[rows["c"] == 8], "kid_effnet")
     with pytest.raises(ValueError, match="F5 needs c = 32 with 4, 20 and more steps"):
         downstream.f5(rows[rows["steps"] < 20], "kid_effnet")
-    with pytest.raises(ValueError, match="no range of budgets in common"):
+    with pytest.raises(ValueError, match="F2 within equal compute needs a smaller size"):
         downstream.f2(by_size_and_compute(lambda c, compute: 1.0).query("images_seen == 9_000"), "kid_effnet")
     with pytest.raises(ValueError, match="F2 compares sizes"):
         downstream.f2(training(lambda compute, images: 1.0).query("c == 8"), "kid_effnet")

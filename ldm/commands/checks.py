@@ -32,7 +32,8 @@ def check_autoencoder(profile: Profile) -> None:
     if models.part_file(profile, "autoencoder").is_file() and not autoencoder.finished(profile):
         raise ValueError(
             f"The autoencoder of profile {profile.name} is not finished, and its latents may change: train it to its"
-            f" end (`python -m ldm part autoencoder`, then `part decoder`, --profile {profile.name})."
+            f" end (`python -m ldm part autoencoder --profile {profile.name}`, then `python -m ldm part decoder"
+            f" --profile {profile.name}`)."
         )
 
 

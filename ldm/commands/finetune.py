@@ -86,7 +86,7 @@ def distill(
     Devices, checkpoints: as of pretrain.
     """
     from ldm import profiles
-    from ldm.commands.checks import check_network, check_numbers, check_pretrained
+    from ldm.commands.checks import check_autoencoder, check_network, check_numbers, check_pretrained
     from ldm.paths import ROOT
     from ldm.study import training_rows
     from ldm.tasks import models
@@ -101,6 +101,7 @@ def distill(
     config = student.training(chosen, c, images, seed)
     layout = parallel.chosen(devices, fsdp)
     check_network(chosen, c, config.batch, layout)
+    check_autoencoder(chosen)
     check_pretrained(chosen, c, seed)
     _, text = frozen_networks(chosen)
     laps: list[dict[str, Any]] = []

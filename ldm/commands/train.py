@@ -98,7 +98,7 @@ def together(
     Without checkpoints: what is stopped begins anew, but for models that are there.
     """
     from ldm import profiles as known
-    from ldm.commands.checks import check_network, check_numbers
+    from ldm.commands.checks import check_autoencoder, check_network, check_numbers
     from ldm.paths import ROOT
     from ldm.study import training_rows
     from ldm.tasks.pretrain import on_device
@@ -107,6 +107,7 @@ def together(
     check_numbers(images=images)
     settings = [known.get(name) for name in profiles]
     check_network(settings[0], c, settings[0].train.batch, None)
+    check_autoencoder(settings[0])
     if settings[0].start:
         raise ValueError(f"profile = {settings[0].name}: goes on from other models; train it by the command pretrain.")
     trainings = pending(settings, c, seeds, data=on_device(settings[0]), images=images)
@@ -147,7 +148,7 @@ def shards(
     The profile's scenes, n of them, or the captioned pictures of a folder (with metadata.jsonl or metadata.csv).
     """
     from ldm import profiles
-    from ldm.commands.checks import check_numbers
+    from ldm.commands.checks import check_autoencoder, check_numbers
     from ldm.data import shard_writer
     from ldm.data.datasets import Folder
     from ldm.data.scenes.dataset import Scenes
@@ -155,6 +156,8 @@ def shards(
 
     check_numbers(n=n)
     chosen = profiles.get(profile)
+    if not pictures:
+        check_autoencoder(chosen)
     data = (
         Folder(folder, chosen.scenes.size)
         if folder

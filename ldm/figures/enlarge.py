@@ -1,4 +1,4 @@
-"""A picture of one's own in a notebook: read before anything long begins, enlarged, saved whole, shown beside bicubic.
+"""Photographs in a notebook, the book's and one's own: enlarged, saved whole, shown beside bicubic enlargement.
 
 The page holds a reduced picture and, of a large one, its middle pixel by pixel: the whole would be megabytes.
 """

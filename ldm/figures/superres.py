@@ -35,8 +35,8 @@ def by_cost(rows: pd.DataFrame, given: pd.DataFrame, metric: str) -> alt.FacetCh
 
 def by_compute(rows: pd.DataFrame, given: pd.DataFrame, metric: str) -> alt.FacetChart:
     """Plot quality against the compute of finetuning, a panel a strength, a curve a size (paper, Figs. 4 and 5)."""
-    spent = rows.assign(cost=rows["cost"] / rows["steps"] * rows["images_seen"])
-    axis = cost_axis(title=SPENT).axis(format="~s", tickCount=6)
+    spent = rows.assign(compute=rows["cost"] / rows["steps"] * rows["images_seen"])
+    axis = cost_axis("compute", SPENT).axis(format="~s", tickCount=6)
     return _panels(spent, given, metric, axis, "the compute of finetuning")
 
 
@@ -88,6 +88,7 @@ def gains_table(rows: pd.DataFrame, metrics: Sequence[str], influences: Influenc
 def values_table(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """Return every way's own values with their intervals, those that know the true picture first."""
     longest, columns = rows["images_seen"].max(), {}
+    rows = rows.sort_values("task", key=lambda task: ~task.isin(FLOORS), kind="stable")
     for metric in metrics:
         part = rows[rows["metric"] == metric]
         ways = [way(*of, longest) for of in zip(part["task"], part["c"], part["images_seen"], strict=True)]
@@ -122,11 +123,12 @@ def contests(rows: pd.DataFrame, metric: str, influences: InfluencesOf) -> tuple
     """Compare the best smaller size with the largest at every sampling budget, a panel a strength."""
     evidence = _evidence(rows, metric, influences)
     if not evidence or rows["steps"].nunique() < 2:
-        return (Markdown("Sizes are compared at every budget where there are several of both sizes and step counts."),)
-    found = {DEGRADED[level]: contest(one) for level, one in evidence.items()}
-    lines = [f"- {DEGRADED[level].capitalize()}, {in_steps(one)}." for level, one in evidence.items()]
-    table = tables.table(shares(found), what="Shares of the budgets")
-    return advantages(found), Markdown(f"{table}\n\nBy {metric_of(metric).title}:\n\n" + "\n".join(lines))
+        return (Markdown("No two sizes with two step counts each: nothing is compared at equal cost."),)
+    found = {level: contest(one) for level, one in evidence.items()}
+    lines = [f"- {DEGRADED[level].capitalize()}, {in_steps(one, found[level])}." for level, one in evidence.items()]
+    panels = {DEGRADED[level]: one for level, one in found.items()}
+    table = tables.table(shares(panels), what="Shares of the budgets")
+    return advantages(panels), Markdown(f"{table}\n\nBy {metric_of(metric).title}:\n\n" + "\n".join(lines))
 
 
 def enough_steps(rows: pd.DataFrame, metric: str, influences: InfluencesOf) -> pd.DataFrame:

@@ -15,14 +15,14 @@ import pandas as pd
 import scipy.special
 
 from ldm.metrics import Estimate
-from ldm.statistics.bands import SAME, Bands
+from ldm.statistics.bands import bands
 from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
 from ldm.statistics.contest import SIDES, contest
 from ldm.statistics.evidence import Evidence
 from ldm.statistics.families import by_training
 from ldm.statistics.isoflop import training_flops
 from ldm.statistics.ranks import rank_correlation
-from ldm.statistics.verdicts import Verdict, answered, listed, majority
+from ldm.statistics.verdicts import Verdict, answered, listed, majority, sure
 
 SETTLED = 4  # a finetuning of the largest size counts from its longest one divided by this on
 
@@ -33,24 +33,25 @@ def f2(rows: pd.DataFrame, metric: str, influences: Influences | None = None, *,
     The claim is of section 3.2, Fig. 4. It is asked in two turns, each of the largest size against the best smaller
     one: within equal compute of finetuning, from where the largest has settled to where no smaller one was finetuned
     for longer, each read off its curve over the lengths (a size that ended before stays as it ended); and `at_end`,
-    each size after its longest finetuning. Holds
-    where the largest is surely better over more than half of the doublings, fails where it is surely not (a smaller one
-    is, or they are alike within the margin) over more than half. The effect is its mean advantage, as a share of its
-    value.
+    each size after its longest finetuning. Holds where the largest is surely better over more than half of the
+    doublings, fails where it is surely not (a smaller one is, or they are alike within the margin) over more than half.
+    The effect is its mean advantage, as a share of its value.
     Raises: ValueError for rows of one size, and where the two have no such budgets in common.
     """
     rows = _of_several(rows, metric, "F2")
     large, longest = rows["c"] == rows["c"].max(), rows.groupby("c")["images_seen"].transform("max")
     if at_end:
-        evidence = Evidence.of(rows[rows["images_seen"] == longest].assign(cost=1.0), metric, influences)
-        found = contest(evidence, start=1.0, end=2.0)  # one budget, that all afford
-        when = f"after {listed(evidence.rows['images_seen'])} images"
+        evidence = Evidence.of(rows[rows["images_seen"] == longest], metric, influences)
+        smaller = (evidence.rows["size"] != evidence.sizes[-1]).to_numpy(bool)
+        found = bands(evidence, np.ones(len(smaller)), smaller, SIDES, 1, 2)  # one budget, which all afford
+        lengths = sorted({int(images) for images in evidence.rows["images_seen"]})
+        when = f"after {', '.join(f'{images:,}' for images in lengths)} images"
     else:
         kept = rows[~large | (rows["images_seen"] * SETTLED >= longest)].assign(family=large.astype(int))
         evidence = Evidence.of(_carried_on(kept), metric, influences)
         found = by_training(evidence, SIDES)
         when = f"within the compute of the largest after {longest[large].max() // SETTLED:,} images and more"
-    yes, no = _sure(found, "largest")
+    yes, no = sure(found, "largest")
     return Verdict(
         finding="F2",
         answer=majority(yes, no),
@@ -72,8 +73,8 @@ def f5(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     The claim is of section 3.5, Fig. 12. Budgets are those of 4 to 250 steps of the largest size. The finding holds
     where a smaller one is surely better over more than half of the doublings up to 20 steps, and the largest over more
     than half of those beyond. It fails where either is surely otherwise (the other side is better, or they are alike
-    within the margin) over more than half. A budget buys the best of the step counts that it affords, so the last
-    stretch begins where the largest affords its last but one. The effect is the mean advantage of the best smaller size
+    within the margin) over more than half. A budget buys the best of the step counts that it affords; the largest
+    one's 250 steps are where budgets end, and none buys them. The effect is the mean advantage of the best smaller size
     up to 20 steps, less that beyond, as a share of the largest one's value; its interval counts both as if they were
     apart, though they are of the same pictures.
     """
@@ -87,7 +88,7 @@ def f5(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     few, many = (
         contest(evidence, start=start, end=end, fewest=FEW_STEPS[0]) for start, end in ((least, turn), (turn, most))
     )
-    (small, not_small), (large, not_large) = _sure(few, "smaller"), _sure(many, "largest")
+    (small, not_small), (large, not_large) = sure(few, "smaller"), sure(many, "largest")
     largest = f"c = {few.largest}"
     error = float(np.hypot(few.mean.se, many.mean.se))
     return Verdict(
@@ -106,13 +107,19 @@ def f5(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
 
 
 def _carried_on(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with one more of each smaller size that ended before the largest settled: as it ended, there.
+    """Return the rows with one more of each training of a size that ended before the largest settled: as it ended.
 
     A budget affords it, and it has no use for more.
+    Raises: ValueError where all smaller sizes ended before.
     """
     flops = pd.Series(training_flops(rows), rows.index)
     start = flops[rows["family"] == 1].min()
-    last = rows.loc[flops.groupby(rows["c"]).idxmax()]
+    if flops[rows["family"] == 0].max() <= start:
+        raise ValueError(
+            "F2 within equal compute needs a smaller size that was finetuned for more than the largest was when it"
+            " settled; finetune for longer, or compare sizes that are nearer to each other."
+        )
+    last = rows[rows["images_seen"] == rows.groupby("c")["images_seen"].transform("max")]
     early = last[flops[last.index] < start]
     further = np.ceil(early["images_seen"].astype(float) * start / flops[early.index]).astype(int)
     return pd.concat([rows, early.assign(images_seen=further)], ignore_index=True)
@@ -124,11 +131,6 @@ def _of_several(rows: pd.DataFrame, metric: str, finding: str) -> pd.DataFrame:
     if rows["c"].nunique() == 1:
         raise ValueError(f"{finding} compares sizes: run the grid for two of them at least.")
     return rows
-
-
-def _sure(found: Bands, side: str) -> tuple[float, float]:
-    """Return over which shares of the doublings this side is surely better, and surely not."""
-    return found.shares[side], sum(found.shares[other] for other in (*SIDES, SAME) if other != side)
 
 
 def _turned(effect: Estimate) -> Estimate:

@@ -17,7 +17,7 @@ from ldm.study.run import at_hand, run
 from ldm.study.sampling import Evaluation, SamplingEvaluator, pretraining_grid, sampling_grid
 from ldm.tasks import register
 
-COUNTED = ("fd_scene_decoded", "kid_effnet_decoded", "alignment")  # by verdicts; the one that charts show first
+COUNTED = ("fd_scene_decoded", "kid_effnet_decoded", "alignment")  # what verdicts count; charts show the first
 RESTORED = ("kid_effnet_decoded", "is_effnet", "lpips_effnet")  # of restored pictures: how they look, how near they are
 PAPER_STEPS = (4, 5, 8, 10, 16, 20, 32, 50)
 ORDER = (("dpm++", "ddim"), ("ddim", "ddpm"))  # (better, worse) at few steps, as the paper has it

@@ -33,6 +33,7 @@ class PhotographEvaluator(SuperResolutionEvaluator):
     """That of super-resolution, with crops of a folder in place of scenes and, if given, a model of one's own."""
 
     motifs = "crops of photographs"
+    compared_with = ("",)
 
     def __init__(self, profile: Profile, folder: Path, model: Path | None = None):
         self.folder, self.model = folder, model

@@ -45,10 +45,12 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
     """Restores degraded pictures, and compares them with the true ones."""
 
     motifs = "scenes"  # what the pictures are of
+    compared_with = ("", DECODED)  # real pictures, and as the autoencoder shows them
 
     def __init__(self, profile: Profile):
         super().__init__(profile)
-        self.truth = self.pairs("test", min(REFERENCE, 16 * pictures(profile)), "published")  # what is true of it
+        known = min(REFERENCE, 16 * pictures(profile))
+        self.truth = self.pairs("test", known, "published")  # of which the true pictures alone are asked
         self._pictures = lru_cache(maxsize=1)(self._pictures_of)
 
     @cached_property
@@ -102,7 +104,8 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         """The true held-out pictures as distances of distributions ask of them, and as the autoencoder shows them."""
         shown = lambda images: self.codec.decode(self.codec.encode(images))
         codec = register.digest_of(models.part_file(self.profile, "autoencoder"))
-        return {"": self._looked_at("", lambda images: images), DECODED: self._looked_at(f"-{codec}", shown)}
+        ways = {"": ("", lambda images: images), DECODED: (f"-{codec}", shown)}
+        return {name: self._looked_at(*ways[name]) for name in self.compared_with}
 
     def _looked_at(self, name: str, shown: Callable[[np.ndarray], np.ndarray]) -> RealFeatures:
         from ldm.data.latents import drawn, half_precision
@@ -195,4 +198,4 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         return common
 
     def setting(self, cell: Restoration) -> str:
-        return f"val {self.motifs}, degraded"
+        return f"val {self.motifs}" + ", degraded" * (cell.kind not in FLOORS)

@@ -23,6 +23,7 @@ from jaxtyping import Float, UInt8
 
 from ldm import paths
 from ldm.data.batches import batch_indices
+from ldm.data.degrade import FACTOR
 from ldm.data.latents import drawn, half_precision
 from ldm.diffusion.losses import diffusion_loss
 from ldm.diffusion.plan import Plan
@@ -171,6 +172,11 @@ class Restorer:
     codec: Codec
     null: Float[np.ndarray, "m d"]  # the empty caption's context
     kind: Kind = "superres"
+
+    @property
+    def side(self) -> int:
+        """The side of the pictures that it takes, in pixels."""
+        return self.profile.restored // FACTOR
 
     @cached_property
     def drawing(self) -> Params:

@@ -24,9 +24,9 @@ def check_kind(kind: str) -> Kind:
 
 
 def lengths(profile: Profile) -> tuple[int, ...]:
-    """Return the images of finetuning at which a model is kept: doubled from SHORTEST on, and the profile's own."""
+    """Return the images of finetuning at which a model is kept: doubled from SHORTEST on, `half`, and the profile's."""
     doubled = takewhile(lambda images: images < profile.finetuned, (SHORTEST << k for k in count()))
-    return (*doubled, profile.finetuned)
+    return tuple(sorted({*doubled, half(profile), profile.finetuned}))
 
 
 def half(profile: Profile) -> int:

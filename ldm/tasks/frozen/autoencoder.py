@@ -27,12 +27,6 @@ from ldm.training.loop import TrainConfig, fit
 KEEP = 20_000  # images between two files of weights, so that a run may be ended early
 
 
-def seen(profile: Profile) -> int:
-    """Return how many images the profile's autoencoder was trained on; 0 where there is none."""
-    path = part_file(profile, "autoencoder")
-    return weights.metadata(path)["images"] if path.is_file() else 0
-
-
 def finished(profile: Profile) -> bool:
     """Return whether the profile's autoencoder is there, and its decoder finished."""
     path = part_file(profile, "autoencoder")
