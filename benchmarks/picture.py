@@ -16,7 +16,7 @@ from ldm.profiles import OPEN_EPS
 from ldm.tasks import pretrain, register
 from ldm.tasks.generate import Generator
 
-CAPTION = "a small soccer ball at the bottom, papercut style, on a checkered purple and red background"
+CAPTION = "a small rose at the bottom, papercut style, on a checkered purple and red background"
 FEW, MANY = 2, 12  # steps, of two evaluations each
 
 

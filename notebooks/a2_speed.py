@@ -25,7 +25,7 @@ from ldm.paths import ROOT
 from ldm.study.results import Store
 
 store = Store(ROOT)
-rows = speed.newest(store.rows(study="benchmark", profile="laptop-eps"))
+rows = speed.newest(store.rows(study="benchmark"))
 races = speed.races(rows)
 ours = races[races["who"] == speed.OURS].set_index("race")
 others = races[races["who"] != speed.OURS]

@@ -887,7 +887,7 @@ words(
 # the fastest of torch? And by how much could any code still be faster on this machine, at most?
 
 # %% tags=["hide-cell"]
-races = speed.races(store.rows(study="benchmark", profile=chosen.name))
+races = speed.races(store.rows(study="benchmark"))
 ours, others = (races[(races["who"] == speed.OURS) == mine] for mine in (True, False))
 ours, rivals = ours.set_index("race"), others.groupby("race")[["value", "hi"]].max()
 table = pd.DataFrame(

@@ -307,12 +307,12 @@ GOLDEN: dict[str, Callable[[], str]] = {
     "24aa3de024122552": lambda: Evaluators(sampling_study.SamplingEvaluator, "laptop-eps").key(
         *sampling_study.sampling_grid(OPEN_EPS, [8], [4], [2.0])
     ),
-    "TO COME": lambda: Evaluators(superres_study.SuperResolutionEvaluator, "laptop-64").key(
+    "502d942e41b34e26": lambda: Evaluators(superres_study.SuperResolutionEvaluator, "laptop-64").key(
         superres_grid.baselines_grid(profiles.get("laptop-64"))[0]
     ),
     "42ad34a05011c211": lambda: key(plan.TpuTraining(size="39M", topology="v5e:16x16")),
     "3e685c996d9935a7": a_training,
-    "2e3020dbc96e04aa": lambda: key(benchmarked("input").Case(c=8), machine=MACHINE),
+    "e82f7ca949658ffb": lambda: key(benchmarked("input").Case(c=8), machine=MACHINE),
 }
 
 
