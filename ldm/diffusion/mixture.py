@@ -52,5 +52,5 @@ def drawn(
     """Return n numbers (n,), drawn by DDIM from noise in so many steps; `denoise(x, alpha, sigma)` guesses x0."""
     table, x = ddim(Schedule.sd(), steps), np.random.default_rng(seed).standard_normal(n)
     for row in range(steps):
-        x = table.x[row] * x + table.x0[row] * denoise(x, table.alpha[row], table.sigma[row])
+        x = table.x[row] * x + table.x0[row] * denoise(x, float(table.alpha[row]), float(table.sigma[row]))
     return x
