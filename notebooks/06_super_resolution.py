@@ -10,7 +10,12 @@
 # # Super-resolution: size, finetuning or steps?
 
 # %% [markdown] tags=["recorded"]
-# **In short.** TO COME.
+# **In short.** Two sizes are finetuned so far, c = 8 and 16. The larger is better after any compute of finetuning and
+# at any sampling cost: F2 holds by two of three metrics, and F5 fails by the same two. Pictures degraded as published
+# it restores as well as the regression does by KID and by the distance to the true picture, and both far better than
+# bicubic enlargement. Yet their subjects are hardly named more often (65 % and 69 % of them, 63 % in bicubic pictures).
+# Where pictures were only made smaller, the regression is better by everything. Four steps are enough. More steps make
+# pictures *worse*, at both sizes and strengths: they commit to details, and these networks guess details badly.
 
 # %% [markdown]
 # **The question.** A pretrained model is finetuned to restore small pictures at four times their size. Can more
