@@ -10,9 +10,10 @@
 # # Six findings, six verdicts
 
 # %% [markdown] tags=["recorded"]
-# **In short.** F1 holds by two of three metrics, F6 by two or three, and so does F2, of which two sizes tell so far. F3
-# fails by KID from four steps of the largest on and is undecided otherwise, F4 mostly. F5 fails by two of three
-# metrics: the larger size wins with few steps, too.
+# **In short.** F1 holds by two of three metrics, and so does F2, asked of two sizes so far. F6 holds by two at equal
+# cost, and by three at 7/4 of it. F3 fails by KID from four steps of the largest on, and is undecided otherwise. F4 is
+# undecided in four of six answers, and holds in two. F5 fails by two of three metrics: the larger size wins with few
+# steps, too.
 
 # %% [markdown]
 # This page lists what the paper claims, and whether it holds here: *holds*, *fails* or *undecided*, by each of several

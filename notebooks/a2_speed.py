@@ -119,13 +119,12 @@ Markdown(protocol.folded(timed.assign(protocol=timed["machine"]), {}, "python -m
 # %% [markdown]
 # ## Where the time goes on a CPU
 #
-# Four things cost more than arithmetic. The list begins with the one that gained most when we mended it. XLA is the
-# compiler of JAX. These factors were [noted](../book/log.md) once, on an AMD EPYC of 2021.
+# Four things cost more than arithmetic. XLA is the compiler of JAX. These factors were measured once, on an AMD EPYC of
+# 2021, and are of single operations, not of a whole step.
 #
-# - *Attention over 256 positions.* Written as softmax(QK')V, XLA's CPU code spends twenty times as long on the softmax
-#   as on both products. It does not if the heads come first and the division by the sum comes *after* the second
-#   product
-#   (`ldm.networks.layers.attend`).
+# - *Attention over 256 positions.* Written as softmax(QK')V, XLA's CPU code spends up to twenty times as long on the
+#   softmax as on both products. It does not if the heads come first and the division by the sum comes *after* the
+#   second product (`ldm.networks.layers.attend`).
 # - *Fresh memory.* Working memory beyond 32 MB goes back to the system after each call, and returns page by page,
 #   filled with zeros. Pages of 2 MB (`GLIBC_TUNABLES=glibc.malloc.hugetlb=1`, which the Makefile sets for every
 #   contender) save a sixth to a third of a training step. A program that scores pictures keeps the memory (`ldm.heap`).
@@ -134,8 +133,9 @@ Markdown(protocol.folded(timed.assign(protocol=timed["machine"]), {}, "python -m
 # - *Gradients of x W on four-dimensional arrays* are up to ten times slower than on matrices
 #   (`ldm.networks.layers.matmul`).
 #
-# XLA's convolution on 16 x 16 maps is still half as fast as torch's. The lead over torch also depends on the processor:
-# on another one, training c = 32 was [as fast as with `torch.compile`](../book/log.md).
+# XLA's convolution alone, on 16 x 16 maps, was half as fast as torch's when it was last measured. The lead over torch
+# also depends on the processor: on an older one, training c = 32 was
+# [as fast as with `torch.compile`](../book/log.md), and sampling a fifth slower.
 #
 # ## The first page
 
