@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from benchmarks import measure
 from ldm.data.degrade import degrade, sharpened
 from ldm.data.scenes.dataset import Scenes
-from ldm.profiles import LAPTOP
+from ldm.profiles import OPEN_EPS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Case:
 
 def main(case: Case = Case()) -> None:  # noqa: B008
     """Time the rounds in seconds of the processor, which other processes do not lengthen; print and keep the rate."""
-    images = Scenes(replace(LAPTOP.scenes, size=case.side), "val", case.crops).images(range(case.crops))
+    images = Scenes(replace(OPEN_EPS.scenes, size=case.side), "val", case.crops).images(range(case.crops))
     degrade(sharpened(images[:8]), 0, range(8))  # imports and caches
     rates = []
     for seed in range(case.rounds):

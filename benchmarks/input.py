@@ -21,7 +21,7 @@ from ldm.data.latents import Encoded, LatentSet
 from ldm.data.scenes.dataset import Scenes
 from ldm.diffusion.losses import diffusion_loss
 from ldm.diffusion.schedule import Schedule
-from ldm.profiles import LAPTOP
+from ldm.profiles import OPEN_EPS
 from ldm.tasks import pretrain
 from ldm.training import hurried
 from ldm.training.loop import fit
@@ -42,14 +42,14 @@ class Case:
 
 def sources(folder: Path) -> dict[str, Encoded]:
     """Name -> where batches come from, all of the same scenes."""
-    frozen = pretrain.frozen_networks(LAPTOP)
-    data = Scenes(LAPTOP.scenes, "train", SCENES)
+    frozen = pretrain.frozen_networks(OPEN_EPS)
+    data = Scenes(OPEN_EPS.scenes, "train", SCENES)
     opened = {}
     kinds = {"latents": shard_writer.latents(data, *frozen), "pictures": shard_writer.pictures(data)}
     for kind, encode in kinds.items():
         opened[kind] = shards.open_shards(shard_writer.write(str(folder / kind), SCENES, *encode), folder)
     made = {
-        name: lambda kind, n=n: Feed(opened[kind], *frozen, LAPTOP.scenes.size, LAPTOP.latent_shape, threads=n)
+        name: lambda kind, n=n: Feed(opened[kind], *frozen, OPEN_EPS.scenes.size, OPEN_EPS.latent_shape, threads=n)
         for name, n in {"when asked for": 0, "ahead": 4}.items()
     }
     whole = made["when asked for"]("latents").batch(0, 0, SCENES)
@@ -67,11 +67,11 @@ def main(sizes: tuple[int, ...] = (8, 32)) -> None:
     hurried.FIRST = 0  # every step by the well compiled program
     with tempfile.TemporaryDirectory() as folder:
         feeds = sources(Path(folder))
-        null = pretrain.frozen_networks(LAPTOP)[1].null(1)[0]
+        null = pretrain.frozen_networks(OPEN_EPS)[1].null(1)[0]
         for case in (Case(c=c) for c in sizes):
-            structure, params = pretrain.network(LAPTOP, case.c)
-            loss = diffusion_loss(structure, Schedule.sd(), LAPTOP.predict, null=null, drop=LAPTOP.dropped)
-            config = replace(LAPTOP.train, images=case.batch * case.steps * (case.laps + 1), batch=case.batch)
+            structure, params = pretrain.network(OPEN_EPS, case.c)
+            loss = diffusion_loss(structure, Schedule.sd(), OPEN_EPS.predict, null=null, drop=OPEN_EPS.dropped)
+            config = replace(OPEN_EPS.train, images=case.batch * case.steps * (case.laps + 1), batch=case.batch)
             rows = []
             for name, source in feeds.items():
                 laps: list[dict] = []

@@ -71,7 +71,7 @@ def row(values: Sequence[float], contender: str, setting: str | None = None, **c
         n=len(values),
         contender=contender,
         setting=setting,
-        **{"profile": "laptop", "protocol": protocol, **columns},
+        **{"profile": "laptop-eps", "protocol": protocol, **columns},
     )
 
 

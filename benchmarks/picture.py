@@ -12,23 +12,24 @@ import statistics
 from benchmarks import measure
 from benchmarks.cases import CASES, Case
 from ldm.diffusion.solvers import plan
-from ldm.profiles import LAPTOP
-from ldm.tasks import pretrain
+from ldm.profiles import OPEN_EPS
+from ldm.tasks import pretrain, register
 from ldm.tasks.generate import Generator
 
-CAPTION = "a small soccer ball at the bottom, papercut style, on a checkered purple and red background"
+CAPTION = "a small rose at the bottom, papercut style, on a checkered purple and red background"
 FEW, MANY = 2, 12  # steps, of two evaluations each
 
 
 def main() -> None:
     """Time every size in turns, so that all see the same machine; print the middle of the rounds; keep rows."""
-    codec, text = pretrain.frozen_networks(LAPTOP)
-    batch = LAPTOP.batch
-    models = {c: pretrain.network(LAPTOP, c) for c in LAPTOP.family}
+    codec, text = pretrain.frozen_networks(OPEN_EPS)
+    batch = OPEN_EPS.batch
+    sizes = register.trained_sizes(OPEN_EPS)
+    models = {c: pretrain.network(OPEN_EPS, c) for c in sizes}
 
     def draw(c: int, steps: int) -> float:
         structure, params = models[c]
-        generator = Generator(profile=LAPTOP, structure=structure, params=params, codec=codec, text=text)
+        generator = Generator(profile=OPEN_EPS, structure=structure, params=params, codec=codec, text=text)
         return measure.seconds(lambda: list(generator.images([CAPTION] * batch, plan("ddim", steps), 2.0)))
 
     for c in models:

@@ -7,7 +7,6 @@ process of torch's own waits for torch alone (`benchmarks.first`).
 from __future__ import annotations
 
 import copy
-import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -162,4 +161,10 @@ def nhwc(x: torch.Tensor) -> np.ndarray:
     return x.detach().numpy().transpose(0, 2, 3, 1)
 
 
-compiled = functools.partial(torch.compile, dynamic=False)  # shapes do not change, and symbolic ones break it
+def compiled(net: torch.nn.Module) -> Callable[..., torch.Tensor]:
+    """Compile for the shapes that are met, which do not change (symbolic ones break it).
+
+    What was compiled before is forgotten: beyond eight shapes of one class torch runs the next ones uncompiled.
+    """
+    torch.compiler.reset()
+    return torch.compile(net, dynamic=False)

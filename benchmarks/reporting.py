@@ -16,7 +16,7 @@ from ldm.data.pictures import whole
 from ldm.data.scenes.dataset import Scenes
 from ldm.metrics import Gaussian, Sample, frechet, kid
 from ldm.metrics.perceptual.extractors import load_extractor
-from ldm.profiles import LAPTOP
+from ldm.profiles import OPEN_EPS
 from ldm.tasks.pretrain import frozen_networks
 
 N, REAL = 600, 1200
@@ -31,8 +31,8 @@ def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
 
 def main(n: int = N, m: int = REAL) -> pd.DataFrame:
     """Score, print a table in Markdown, and give it back."""
-    codec, _ = frozen_networks(LAPTOP)
-    scenes, real = Scenes(LAPTOP.scenes, "val", n), Scenes(LAPTOP.scenes, "test", m)
+    codec, _ = frozen_networks(OPEN_EPS)
+    scenes, real = Scenes(OPEN_EPS.scenes, "val", n), Scenes(OPEN_EPS.scenes, "test", m)
     fake = codec.decode(codec.encode(scenes.images(range(n))))
     true = real.images(range(m))
     extractors = {name: load_extractor("efficientnet", resize=name) for name in RESIZERS}

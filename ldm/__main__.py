@@ -12,11 +12,12 @@ import tyro
 
 from ldm.commands.draw import draw
 from ldm.commands.export import export
+from ldm.commands.finetune import distill, superres
 from ldm.commands.nearness import nearness
 from ldm.commands.pictures import gallery, upscale
 from ldm.commands.score import compare, score
 from ldm.commands.study import browser, compact, dreambooth, grid, notebook, plan, race
-from ldm.commands.train import average, distill, part, pretrain, shards, superres, together
+from ldm.commands.train import average, part, pretrain, shards, together
 
 COMMANDS = (
     notebook,

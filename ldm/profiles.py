@@ -1,9 +1,9 @@
 """The profiles: one study at several scales. A profile only sets numbers; code and notebooks are the same.
 
 `laptop-eps` and `laptop-v` are the study for two CPU cores, in two settings; `smoke` runs every line of it in minutes,
-with a UNet of fewer levels. `gpu-eps` and `gpu-v` go on from them, on the same pictures, to the widths of the paper's
-Table 1; `laptop-dit` and `gpu-dit` are transformers of those costs. `tpu` is the paper's own scale, and `laptop` the
-first edition, of which super-resolution still asks.
+with a UNet of fewer levels. `gpu-eps` and `gpu-v` go on to the widths of the paper's Table 1, on the same pictures;
+`laptop-dit` and `gpu-dit` are transformers of those costs. In `laptop-64` and `gpu-64` the models of `laptop-eps` and
+`gpu-eps` learn scenes of twice the side, from which super-resolution starts. `tpu` is the paper's own scale.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ldm.data.scenes.captions import Level
-from ldm.data.scenes.config import EASY, FULL, SceneConfig
+from ldm.data.scenes.config import FULL, SceneConfig
 from ldm.diffusion.plan import Plan
 from ldm.diffusion.schedule import Noise, Predict, Schedule, Spacing, Times
 from ldm.diffusion.solvers import plan
@@ -21,6 +21,7 @@ from ldm.networks.sizes import Network, check_network
 from ldm.training.config import TrainConfig
 
 TABLE1 = tuple(int(c) for c in table1()["c"])
+PAPER = 500_000 * 2048  # images of the paper's trainings
 GUIDANCE = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)  # the paper's grid (section 3.3)
 
 
@@ -46,21 +47,21 @@ class Profile:
     tokens: int = 24  # length of a caption, in words
     context: int = 128  # width of the text embedding
     scales: tuple[float, float] = (1.0, 3.0)  # of guidance, that students are distilled for
-    guidance_frequency: float = (
-        1000.0  # radians by which the guidance scale's fastest sinusoid turns in a unit; 1000: LCM
-    )
+    guidance_frequency: float = 1000.0  # radians a unit of the guidance scale's fastest sinusoid; 1000: LCM
     distilled: int = 32_000  # images that a student sees
     segments: int = 8  # steps of the teacher from noise to picture that consistency distillation goes by
+    start: str = ""  # the profile from whose autoencoder and models, size by size, trainings go on; empty: from none
+    codec: str = "autoencoder"  # what its autoencoder's file is called among the parts of its folder
     tasks: str = ""  # the profile whose models are finetuned for super-resolution; empty: this one
-    setting: str = ""  # of two that a family is trained in: part of the names of its models' files
+    restored: int = 64  # side of the pictures that super-resolution restores, pixels
+    finetuned: int = 128_000  # images of finetuning for super-resolution
+    setting: str = ""  # what a family is trained in: part of the names of its models' files
     network: Network = "unet"  # what is trained; sizes of a "dit" are its widths
     predict: Predict = "v"
     noise: Noise = "sd"  # or the straight path of rectified flow
     shift: float = 1.0  # of the times that samplers visit on the straight path
     times: Times = "uniform"  # how training draws them
     spacing: Spacing = "trailing"
-    decoded: bool = False  # whether distances are measured against real scenes that the autoencoder has decoded, too
-    degradation: int = 1  # version of the degradation that super-resolution undoes (`ldm.data.degrade.VERSIONS`)
     dropped: float = 0.1  # share of captions emptied in training, for guidance
     batch: int = 64  # images generated at once: one compilation a size
     live: int = 0  # images of training that the pretraining notebook adds while one looks on
@@ -117,47 +118,13 @@ class Profile:
         return side, side, self.autoencoder.latents
 
 
-MINI = AutoencoderConfig(channels=(128,), blocks=1, patch=4)  # f4: 32 px scenes on 8x8 latents
-
-LAPTOP = Profile(
-    name="laptop",
-    scenes=replace(EASY, size=32),
-    autoencoder=MINI,
-    weights="mini",
-    family=(8, 16, 24, 32),
-    train=TrainConfig(images=640_000, batch=64, learning_rate=1e-3, warmup_images=20_000, decay_images=100_000),
-    lengths=(20_000, 40_000, 80_000, 160_000, 320_000, 640_000),
-    length=640_000,
-    data=60_000,
-    n=256,
-    reference=20_000,
-    steps=(1, 2, 3, 4, 5, 8, 10, 16, 20, 32, 50),
-    guidance=(1.0, *GUIDANCE),
-    live=6_400,
-)
-
 TRANSFORMERS = (48, 72, 96, 120, 144, 168)  # widths that cost what UNets of c = 8, 16, 24, 32, 48 and 64 do
 
-# The second edition's world: few subjects in two plain styles, which small networks can draw so that one can name them.
-OPEN = replace(
-    LAPTOP,
+# The study's world: few subjects in two plain styles, which small networks can draw so that one can name them.
+OPEN = Profile(
     name="laptop-v",
-    decoded=True,
-    recompute=2,
-    degradation=2,
     setting="v",
     weights="open",
-    family=(8, 16, 24, 32, 48, 64),
-    train=replace(LAPTOP.train, learning_rate=8e-3),
-    rate_width=8,
-    n=1024,
-    steps=(2, 3, 4, 6, 8, 12, 16, 32),
-    guidance=(1.0, 2.0, 3.0, 4.0, 6.0),
-    scales=(1.0, 4.0),  # at which teachers are best, but c = 8 in few steps, at 6
-    guidance_frequency=10.0,
-    level="some",
-    tasks="laptop",
-    data=160_000,
     scenes=SceneConfig(
         size=32,
         vocabulary=12,
@@ -166,10 +133,56 @@ OPEN = replace(
         small=0.1,
         kinds=("plain", "gradient", "striped", "checkered", "dotted", "hilly"),
     ),
+    level="some",
+    data=160_000,
+    reference=20_000,
+    autoencoder=AutoencoderConfig(channels=(128,), blocks=1, patch=4),  # f4: 32 px scenes on 8x8 latents
+    family=(8, 16, 24, 32, 48, 64),
+    train=TrainConfig(images=640_000, batch=64, learning_rate=8e-3, warmup_images=20_000, decay_images=100_000),
+    rate_width=8,
+    lengths=(20_000, 40_000, 80_000, 160_000, 320_000, 640_000),
+    length=640_000,
+    tasks="laptop-64",
+    n=1024,
+    steps=(2, 3, 4, 6, 8, 12, 16, 32),
+    guidance=(1.0, 2.0, 3.0, 4.0, 6.0),
+    scales=(1.0, 4.0),  # at which teachers are best, but c = 8 in few steps, at 6
+    guidance_frequency=10.0,
+    live=6_400,
+    recompute=2,
 )
 
 # As Stable Diffusion v1.5.
 OPEN_EPS = replace(OPEN, name="laptop-eps", setting="eps", predict="eps", spacing="leading")
+
+# Transformers at the UNets' costs (`ldm.networks.dit_config.small`): all but network and rate is as in the study.
+DIT = replace(
+    OPEN_EPS,
+    name="laptop-dit",
+    tasks="",
+    network="dit",
+    family=TRANSFORMERS,
+    train=replace(OPEN_EPS.train, learning_rate=4e-3),  # swept at two widths (`tools.learning_rates`)
+    rate_width=48,
+)
+
+STRAIGHT = dict(predict="flow", noise="straight", times="logit-normal", spacing="trailing")  # rectified flow
+
+# On scenes of twice the side, for what restores them: sizes of the family are trained on, at half their rate. They
+# learn to predict v, since by eps colours drift from those of the picture that is to be restored (the book's log).
+LARGE = replace(
+    OPEN,
+    name="laptop-64",
+    setting="v-64",
+    start="laptop-eps",
+    codec="autoencoder-64",
+    tasks="",
+    scenes=replace(OPEN.scenes, size=64),
+    family=(8, 16, 24, 32),
+    train=replace(OPEN.train, learning_rate=4e-3, images=160_000, warmup_images=10_000, decay_images=40_000),
+    lengths=(160_000,),
+    length=160_000,
+)
 
 # The same pictures, latents, words and judges on a GPU: only the width goes on, at the laptop's own rates. Were noise
 # what limits it, a batch four times as large would bear twice the rate (Malladi et al. 2022); but c = 32 diverges at
@@ -184,7 +197,7 @@ GPU = dict(
     steps=(2, 4, 8, 16, 32, 50),
     guidance=(1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0),
 )
-GPU_EPS = replace(OPEN_EPS, name="gpu-eps", setting="gpu-eps", **GPU)
+GPU_EPS = replace(OPEN_EPS, name="gpu-eps", setting="gpu-eps", **GPU | {"tasks": "gpu-64"})
 
 DEFAULT = "laptop-eps"  # the study of the book
 PROFILES: dict[str, Profile] = {
@@ -199,6 +212,7 @@ PROFILES: dict[str, Profile] = {
         length=40_000,
         data=20_000,
         n=16,
+        finetuned=32_000,
         steps=(4, 8),
         guidance=(1.5, 4.0),
         scales=(1.0, 3.0),
@@ -207,11 +221,10 @@ PROFILES: dict[str, Profile] = {
         tasks="",
         live=640,
     ),
-    "laptop": LAPTOP,
-    "tpu": replace(
-        LAPTOP,
+    "tpu": Profile(
         name="tpu",
         scenes=replace(FULL, size=512),
+        restored=512,
         autoencoder=SD,
         weights="tpu",
         family=TABLE1,
@@ -220,55 +233,40 @@ PROFILES: dict[str, Profile] = {
         scales=(GUIDANCE[0], GUIDANCE[-1]),
         segments=50,
         train=TrainConfig(
-            images=500_000 * 2048,
-            batch=2048,
-            learning_rate=1e-4,
-            warmup_images=20_000_000,
-            decay_images=500_000 * 2048,
-            bf16=True,
+            images=PAPER, batch=2048, learning_rate=1e-4, warmup_images=20_000_000, decay_images=PAPER, bf16=True
         ),
-        lengths=(500_000 * 2048,),
-        length=500_000 * 2048,
+        lengths=(PAPER,),
+        length=PAPER,
         data=4_000_000,
+        reference=20_000,
+        live=6_400,
         n=30_000,
         steps=(4, 5, 8, 10, 16, 20, 32, 50),
-        guidance=GUIDANCE,
     ),
     "laptop-eps": OPEN_EPS,
     "laptop-v": OPEN,
-    # The transformers at the UNets' costs, and their rectified flow (`ldm.networks.dit_config.small`). Everything but
-    # the network and its learning rate is as in the study of the book, so that the two families can be compared.
-    "laptop-dit": replace(
-        OPEN_EPS,
-        name="laptop-dit",
-        tasks="",
-        network="dit",
-        family=TRANSFORMERS,
-        train=replace(OPEN_EPS.train, learning_rate=4e-3),  # swept at two widths (`tools.learning_rates`)
-        rate_width=48,
-    ),
-    "laptop-flow": replace(
-        OPEN,
-        name="laptop-flow",
-        tasks="",
-        setting="flow",
-        network="dit",
-        family=TRANSFORMERS,
-        train=replace(OPEN.train, learning_rate=4e-3),
-        rate_width=48,
-        predict="flow",
-        noise="straight",
-        times="logit-normal",
-    ),
+    "laptop-64": LARGE,
+    "laptop-dit": DIT,
+    "laptop-flow": replace(DIT, name="laptop-flow", setting="flow", **STRAIGHT),
     "gpu-dit": replace(
         GPU_EPS,
         name="gpu-dit",
+        tasks="",
         network="dit",
         family=(168, 240, 288, 384, 432, 504),  # at the costs of the UNets; 384 has the width and layers of DiT-S
         train=replace(GPU_EPS.train, learning_rate=4e-3),
         rate_width=48,
     ),
     "gpu-eps": GPU_EPS,
+    "gpu-64": replace(
+        LARGE,
+        name="gpu-64",
+        setting="gpu-64",
+        start="gpu-eps",
+        family=GPU_EPS.family,
+        train=replace(LARGE.train, batch=256, bf16=True),
+        batch=512,
+    ),
     "gpu-v": replace(OPEN, name="gpu-v", setting="gpu-v", **GPU),
     "gpu": GPU_EPS,  # the paper's own setting, where one alone is asked for
 }

@@ -34,7 +34,7 @@ from ldm.study.results import Store
 from ldm.study.sampling import SamplingEvaluator
 
 chosen, store = profiles.get(profile), Store(ROOT)
-evaluator, counted = SamplingEvaluator(chosen), findings.metrics_of(chosen)
+evaluator, counted = SamplingEvaluator(chosen), findings.COUNTED
 metric = metric or counted[0]
 shown = list(dict.fromkeys([metric, *counted, "subject"]))
 answers = findings.ask(chosen, store=store, evaluator=evaluator)
@@ -186,11 +186,11 @@ contest.answer(trained, counted, store.influences)
 Markdown(findings_figures.summary(answers))
 
 # %% [markdown]
-# Each finding is asked by several metrics, because metrics can disagree. By two of those of F2, which ask how near a
+# Each finding is asked by several metrics, because metrics can disagree. By one of those of F2, which asks how near a
 # restored picture comes to the true one, F2 fails in the paper, too. F6 is tested on students distilled by CoDi; [the
-# chapter](08_distillation.ipynb) tests others, too. F2 and F5 were asked of the first edition's models (four sizes that
-# predict *v*, captions that say everything), by other metrics. F3 is the question of this page. [The
-# verdicts](12_verdicts.ipynb) give every effect with its interval.
+# chapter](08_distillation.ipynb) tests others, too. F2 and F5 are asked of models that were trained on at twice the
+# side, to predict *v*, and by other metrics. F3 is the question of this page. [The verdicts](12_verdicts.ipynb) give
+# every effect with its interval.
 #
 # ## Four ways on
 #

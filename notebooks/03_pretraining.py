@@ -56,7 +56,7 @@ from ldm.tasks import register
 
 chosen, store = profiles.get(profile), Store(ROOT)
 sizes, n = sizes or list(register.trained_sizes(chosen)), n or chosen.n
-level, counted = level or chosen.level, findings.metrics_of(chosen)
+level, counted = level or chosen.level, findings.COUNTED
 metric = metric or counted[0]
 evaluator = sampling.SamplingEvaluator(chosen)
 cells = sampling.pretraining_grid(chosen, sizes, lengths, steps=steps, guidance=[guidance], n=n, level=level)

@@ -58,7 +58,7 @@ from ldm.tasks import register
 chosen = profiles.get(profile)
 sizes, steps = sizes or list(register.trained_sizes(chosen)), steps or list(chosen.steps)
 guidance, n = guidance or list(chosen.guidance), n or chosen.n
-level, counted = level or chosen.level, findings.metrics_of(chosen)
+level, counted = level or chosen.level, findings.COUNTED
 metric = metric or counted[0]
 cells = sampling.sampling_grid(chosen, sizes, steps, guidance, n=n, level=level)
 store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)

@@ -59,7 +59,7 @@ from ldm.tasks import register
 
 chosen = profiles.get(profile)
 sizes, guidance, n = sizes or list(register.trained_sizes(chosen)), guidance or list(chosen.guidance), n or chosen.n
-steps, level, counted = steps or findings.few_steps(chosen), level or chosen.level, findings.metrics_of(chosen)
+steps, level, counted = steps or findings.few_steps(chosen), level or chosen.level, findings.COUNTED
 metric = metric or counted[0]
 cells = [
     cell

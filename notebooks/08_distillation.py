@@ -67,7 +67,7 @@ from ldm.tasks import register
 chosen = profiles.get(profile)
 sizes, n = sizes or list(register.trained_sizes(chosen)), n or chosen.n
 guidance = guidance or chosen.distilled_guidance
-counted = findings.metrics_of(chosen)
+counted = findings.COUNTED
 metric = metric or counted[0]
 store, evaluator = Store(ROOT), distillation.DistillationEvaluator(chosen)
 cells = distillation.students_grid(chosen, methods, sizes, steps, guidance, n=n)
@@ -292,17 +292,20 @@ Markdown(agreement(cells, recompute, store=store, evaluator=evaluator))
 # %% [markdown]
 # ## Limits
 #
-# Each size has one teacher, which was distilled once, at one learning rate. A student sees a twentieth of the pictures
-# that its teacher saw, and may not have learnt all that it could. LCM's loss weighs all times alike, so what is learnt
-# at the clean end may not reach the noisy end in a short training. Students know guidance from 1 to 4, and teachers are
-# compared within it. No teacher was trained on for as much compute as a student takes; in the first edition that gained
-# no more than its interval, each at its best guidance ([exercise 26](a4_exercises.ipynb)). The paper's Fig. 19 shows
-# guided distillation, which is not asked of these models. CoDi's student of c = 8 ships; `python -m ldm distill
-# codi --c 32` and the like make the others, and `guided` in place of `codi` makes those of guided distillation.
+# c = 8, 16 and 32 each have one teacher, which was distilled once by each method, at one learning rate. A student sees
+# a twentieth of the pictures that its teacher saw, and may not have learnt all that it could. LCM's loss weighs all
+# noise levels alike, so what is learnt where there is little noise may not reach, in a short training, where there is
+# much. Students know guidance from 1 to 4, and teachers are compared within it. The paper's Fig. 19 shows guided
+# distillation, which is not asked of these models. CoDi's student of c = 8 ships; `python -m ldm distill codi --c 32`
+# and the like make the others, and `guided` in place of `codi` makes those of guided distillation.
 
 # %% [markdown] tags=["recorded"]
-# The teacher of c = 8 draws better at guidance 6 than at 4 (in four steps its FD is 42, and 48 at 4). So the smallest
-# students fall behind it by more than the tables say.
+# Teachers that were trained on for as many passes of the network as a student takes gain next to nothing: in two steps
+# and in four c = 8 stays level by FD and gains 3 to 4 % by KID, and c = 16 and 32 lose 3 to 6 of FD
+# ([exercise 26](a4_exercises.ipynb) says why they may).
+#
+# By FD the teacher of c = 8 draws better at guidance 6 than at 4, in four steps (42, and 48 at 4). So by FD the
+# smallest students fall behind it by more than the tables say; by KID they do not.
 
 # %% [markdown]
 # ## Try it

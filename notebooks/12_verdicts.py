@@ -10,16 +10,16 @@
 # # Six findings, six verdicts
 
 # %% [markdown] tags=["recorded"]
-# **In short.** F1 holds by two of three metrics, F6 by two or three, and F2 fails. F3 fails by KID from four steps of
-# the largest on and is undecided otherwise, F4 mostly. F5 fails or is undecided for few steps, and holds or is
-# undecided for many.
+# **In short.** F1 holds by two of three metrics, and so does F2, asked of two sizes so far. F6 holds by two at equal
+# cost, and by three at 7/4 of it. F3 fails by KID from four steps of the largest on, and is undecided otherwise. F4 is
+# undecided in four of six answers, and holds in two. F5 fails by two of three metrics: the larger size wins with few
+# steps, too.
 
 # %% [markdown]
 # This page lists what the paper claims, and whether it holds here: *holds*, *fails* or *undecided*, by each of several
 # metrics. The metrics need not agree. A verdict is computed from recorded rows (`verdicts.py` and `downstream.py` in
 # `ldm/statistics/`) by [a rule](../book/protocol.md); nothing was decided by eye. The family is small and its pictures
-# are simple. What fails here need not fail at the paper's scale. F2 and F5 are about super-resolution, which in this
-# book comes from its first edition's family ([the log](../book/log.md)).
+# are simple. What fails here need not fail at the paper's scale.
 
 # %% tags=["parameters"]
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py: whose rows are asked
@@ -59,16 +59,15 @@ record("findings", findings_index.index(answers, store=store, profile=chosen))
 # %% [markdown]
 # ## How to read it
 #
-# *Somers' D* says how well one order foretells another, from -1 to 1 ([glossary](../book/glossary.md)).
-# Brackets hold the 95 % interval of an effect over pictures. Where a size was trained several times, as for F3, the
-# trainings are pooled, and what they differ by is part of the interval. It is paired, because all models draw the same
-# captions from the same noise. *Undecided* means for F1, F2, F5 and F6 that the interval reaches from one answer to
-# the other. For F3 and F4 we count budgets: neither answer is sure at more than half of them, even if the mean effect
-# looks clear.
-# Each chapter shows the curves behind its verdict: [pretraining](03_pretraining.ipynb), [sampling](04_sampling.ipynb),
+# *Somers' D* says how well one order foretells another, from -1 to 1 ([glossary](../book/glossary.md)). Brackets hold
+# the 95 % interval of an effect over pictures. Where a size was trained several times, as for F3, the trainings are
+# pooled, and what they differ by is part of the interval. It is paired, because all models draw the same captions from
+# the same noise. *Undecided* means for F1 and F6 that the interval reaches from one answer to the other. For F2 to F5
+# we count budgets: neither answer is sure at more than half of them, even if the mean effect looks clear. Each chapter
+# shows the curves behind its verdict: [pretraining](03_pretraining.ipynb), [sampling](04_sampling.ipynb),
 # [samplers](05_samplers.ipynb), [super-resolution](06_super_resolution.ipynb), [distillation](08_distillation.ipynb).
-# By the distance to the true picture and by PSNR, F2 fails in the paper, too. About [DreamBooth](07_dreambooth.ipynb)
-# and [interpolation](09_interpolation.ipynb) the paper shows pictures and no numbers.
+# By the distance to the true picture, F2 fails in the paper, too. About [DreamBooth](07_dreambooth.ipynb) and
+# [interpolation](09_interpolation.ipynb) the paper shows pictures and no numbers.
 #
 # ## Limits
 #

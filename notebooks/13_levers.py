@@ -67,7 +67,7 @@ from ldm.study import findings, lever_grid, levers
 from ldm.study.results import Store
 
 chosen, store = profiles.get(profile), Store(ROOT)
-evaluator, metrics = levers.LeverEvaluator(chosen), metrics or list(findings.metrics_of(chosen))
+evaluator, metrics = levers.LeverEvaluator(chosen), metrics or list(findings.COUNTED)
 rows, settings = lever_grid.recorded(store, evaluator, levels)
 rows = rows.assign(clock=rows["key"].map(lever_grid.seconds(store, chosen, settings)))  # a picture, in the networks
 found = charts.evidence(rows, levels, metrics, store.influences)

@@ -25,7 +25,7 @@ from ldm.paths import ROOT
 from ldm.study.results import Store
 
 store = Store(ROOT)
-rows = speed.newest(store.rows(study="benchmark", profile="laptop"))
+rows = speed.newest(store.rows(study="benchmark"))
 races = speed.races(rows)
 ours = races[races["who"] == speed.OURS].set_index("race")
 others = races[races["who"] != speed.OURS]
@@ -119,13 +119,12 @@ Markdown(protocol.folded(timed.assign(protocol=timed["machine"]), {}, "python -m
 # %% [markdown]
 # ## Where the time goes on a CPU
 #
-# Four things cost more than arithmetic. The list begins with the one that gained most when we mended it. XLA is the
-# compiler of JAX. These factors were [noted](../book/log.md) once, on an AMD EPYC of 2021.
+# Four things cost more than arithmetic. XLA is the compiler of JAX. These factors were measured once, on an AMD EPYC of
+# 2021, and are of single operations, not of a whole step.
 #
-# - *Attention over 256 positions.* Written as softmax(QK')V, XLA's CPU code spends twenty times as long on the softmax
-#   as on both products. It does not if the heads come first and the division by the sum comes *after* the second
-#   product
-#   (`ldm.networks.layers.attend`).
+# - *Attention over 256 positions.* Written as softmax(QK')V, XLA's CPU code spends up to twenty times as long on the
+#   softmax as on both products. It does not if the heads come first and the division by the sum comes *after* the
+#   second product (`ldm.networks.layers.attend`).
 # - *Fresh memory.* Working memory beyond 32 MB goes back to the system after each call, and returns page by page,
 #   filled with zeros. Pages of 2 MB (`GLIBC_TUNABLES=glibc.malloc.hugetlb=1`, which the Makefile sets for every
 #   contender) save a sixth to a third of a training step. A program that scores pictures keeps the memory (`ldm.heap`).
@@ -134,8 +133,9 @@ Markdown(protocol.folded(timed.assign(protocol=timed["machine"]), {}, "python -m
 # - *Gradients of x W on four-dimensional arrays* are up to ten times slower than on matrices
 #   (`ldm.networks.layers.matmul`).
 #
-# XLA's convolution on 16 x 16 maps is still half as fast as torch's. The lead over torch also depends on the processor:
-# on another one, training c = 32 was [as fast as with `torch.compile`](../book/log.md).
+# XLA's convolution alone, on 16 x 16 maps, was half as fast as torch's when it was last measured. The lead over torch
+# also depends on the processor: on an older one, training c = 32 was
+# [as fast as with `torch.compile`](../book/log.md), and sampling a fifth slower.
 #
 # ## The first page
 
@@ -185,8 +185,7 @@ Markdown(protocol.folded(rows[rows["task"] == "input"], {}, "python -m benchmark
 # `python -m ldm pretrain`, `superres` and `distill` record their speed.
 
 # %% [markdown] tags=["recorded"]
-# The shipped rows are short runs of each size of the first edition, a finetuning for super-resolution, whose latents
-# have twice the side, and a distillation, which also asks its teacher; then whole trainings of the second edition.
+# The shipped rows are whole trainings of the study, and of teachers that were trained on.
 
 # %% [markdown]
 # A lap is 20 steps, or fewer before a model is kept. The first lap, in which the step is compiled, does not count. The
@@ -197,12 +196,7 @@ went = store.rows(study="training")
 Markdown(tables.table(speed.trainings(went), what="Trainings") if len(went) else "None has been kept.")
 
 # %% tags=["remove-input"]
-made = (
-    "pretrain --profile laptop --c 8 --seed 9 --images 12800` (16, 24, 32),"
-    " `superres --c 32 --images 4000` and `distill codi --c 32"
-    " --images 6000`, and `python -m tools.train_family"
-)
-Markdown(protocol.folded(went, {}, f"python -m ldm {made}", counted="laps"))
+Markdown(protocol.folded(went, {}, "python -m tools.train_family", counted="laps"))
 
 # %% [markdown]
 # ## Try it

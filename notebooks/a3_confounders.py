@@ -51,7 +51,7 @@ from ldm.study.run import run
 from ldm.tasks import register
 
 chosen = profiles.get(profile)
-sizes, metrics = register.trained_sizes(chosen), metrics or list(findings.metrics_of(chosen))
+sizes, metrics = register.trained_sizes(chosen), metrics or list(findings.COUNTED)
 store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)
 
 # %% [markdown]

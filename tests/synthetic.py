@@ -20,7 +20,7 @@ def _row(c: int, **columns: object) -> dict[str, object]:
     value = float(columns["value"])
     spread = 0.05 * abs(value) + 0.01
     return {
-        "profile": "laptop",
+        "profile": "laptop-eps",
         "task": "pretrain",
         "c": c,
         "size": f"c{c}",

@@ -31,7 +31,7 @@ import build  # noqa: E402
 
 STORE = Store(ROOT)
 PROFILE = profiles.get("laptop-eps")
-METRICS = findings.metrics_of(PROFILE)[:2]
+METRICS = findings.COUNTED[:2]
 
 
 @pytest.fixture(scope="module")

@@ -53,7 +53,7 @@ def test_the_explorer_of_the_published_rows_fits_into_the_room_left_for_it(tmp_p
     levels = ["some", "all", "subject"]  # those of notebooks/00_answer.py
     rows = recorded.by_level(store, profile, levels, profile.n)
     rows = rows[rows["seed"] == 0]  # as there
-    seconds, metrics = speed.seconds_of(store, profile), [*findings.metrics_of(profile), "subject"]
+    seconds, metrics = speed.seconds_of(store, profile), [*findings.COUNTED, "subject"]
     assert seconds and rows["c"].nunique() > 2
     chart = explorer.budget_explorer(rows, metrics, pictures=lambda key: samples.thumbnail(store, key), seconds=seconds)
     page = gzip.compress(pages.chart(chart.to_dict(), tmp_path).encode())

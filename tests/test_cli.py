@@ -7,13 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from ldm import profiles
 from ldm.__main__ import main
+from ldm.commands.checks import check_autoencoder
 from ldm.data import latents
+from ldm.networks import weights
 from ldm.paths import ROOT, RUNS
-from ldm.tasks import superres
+from ldm.tasks import models, superres
+from ldm.tasks.frozen import autoencoder
 
 
 def answer(monkeypatch, *words: str) -> str:
@@ -38,8 +43,8 @@ def answer(monkeypatch, *words: str) -> str:
         ("grid --sizes 8 --sizes 16", "--sizes is given twice; give it once"),
         ("grid --n=16 --n 32", "--n is given twice"),
         ("notebook 01_data -p shown 1.5", "parameter 'shown' is '1.5', expected a whole number"),
-        ("grid --profile huge", "profile = 'huge': expected one of smoke, laptop"),
-        ("grid --sizes 12", "c = 12: expected a size of profile laptop"),
+        ("grid --profile huge", "profile = 'huge': expected one of smoke, tpu, laptop-eps"),
+        ("grid --sizes 12", "c = 12: expected a size of profile laptop-eps"),
         ("grid --steps 0 --sizes 8", "steps = 0: expected an integer from 1"),
         ("grid --steps -3 --sizes 8", "steps = -3: expected an integer from 1"),
         ("grid --guidance 100 --sizes 8", "guidance = 100.0: expected 1"),
@@ -52,7 +57,7 @@ def answer(monkeypatch, *words: str) -> str:
         ),
         ("grid --study pretraining --steps 10 50 --sizes 8", "steps = (10, 50): expected one number"),
         ("grid --study pretraining --sizes 8 --lengths 7", "images = 7: expected a training length"),
-        ("grid --study superres --sizes 12 --steps 4", "c = 12: expected a size of profile laptop"),
+        ("grid --study superres --sizes 12 --steps 4", "c = 12: expected a size of profile laptop-64"),
         ("superres --c 8 --kind magic", "kind = 'magic': expected one of superres"),
         ("superres --c 8 --images 1500", "images = 1500: expected a multiple of 1,000"),
         ("superres --c 8 --folder nowhere", "nowhere: no such folder"),
@@ -60,7 +65,7 @@ def answer(monkeypatch, *words: str) -> str:
         ("upscale nowhere.png", "nowhere.png does not exist"),
         ("upscale book/_static/family.webp --model nowhere.safetensors", "nowhere.safetensors does not exist"),
         (
-            "upscale book/_static/family.webp --model weights/mini/unet-c8-640k-s0.safetensors",
+            "upscale book/_static/family.webp --model weights/open/unet-v-c8-640k-s0.safetensors",
             "is no model of super-resolution",
         ),
         ("grid --study distillation --sizes 8 --kinds turbo", "kind = 'turbo': expected one of codi, lcm"),
@@ -87,7 +92,7 @@ def answer(monkeypatch, *words: str) -> str:
         ("pretrain --c 8 --data README.md", "README.md: is a file, not a folder; give one of .tar shards"),
         ("superres --c 8 --folder README.md", "README.md: is a file, not a folder; give one of PNG"),
         ("pretrain --c 8 --data nowhere", "nowhere: no such folder; give one of .tar shards"),
-        ("shards weights/mini/models.json --n 1", "weights/mini/models.json"),
+        ("shards weights/open/models.json --n 1", "weights/open/models.json"),
         ("pretrain --c 7", "c is 7; the base filter count must be even"),
         ("pretrain --c 0", "c is 0; expected a whole number of at least 1"),
         ("pretrain --c 8 --seed -1", "seed = -1: expected 0 or more"),
@@ -95,8 +100,11 @@ def answer(monkeypatch, *words: str) -> str:
         ("pretrain --c 8 --images -1", "images = -1: expected 0 or more"),
         ("pretrain --c 8 --accumulate 7", "accumulate = 7: expected a divisor of batch = 64"),
         ("pretrain --c 8 --devices 3", "batch = 64 on 3 devices: expected a multiple"),
-        ("superres --c 8 --devices 3", "batch = 16 on 3 devices: expected a multiple"),
-        ("superres --c 12", "There is no trained model of c = 12 after 640,000 images"),
+        ("superres --c 8 --devices 3", "batch = 32 on 3 devices: expected a multiple"),
+        ("superres --c 12", "There is no trained model of c = 12 after 160,000 images"),
+        ("pretrain --c 12 --profile laptop-64", "There is no trained model of c = 12 after 640,000 images"),
+        ("part text --profile laptop-64", "profile = 'laptop-64' shares its text with laptop-eps"),
+        ("together --c 8 --profiles laptop-64", "profile = laptop-64: goes on from other models"),
         ("superres --c 12 --kind superres-regression", "There is no trained model of c = 12"),
         ("superres --c 7 --kind superres-scratch", "c is 7; the base filter count must be even"),
         ("distill codi --c 12", "There is no trained model of c = 12 after 640,000 images (seed 0)"),
@@ -132,6 +140,19 @@ def test_a_model_of_a_folder_lies_apart_from_those_of_scenes(monkeypatch, tmp_pa
     monkeypatch.setattr(sys, "argv", ["ldm", "superres", "--c", "8", "--folder", str(tmp_path), "--images", "3000"])
     main()
     assert asked["data"].sharpen and asked["data"].data.path == tmp_path
-    assert asked["lengths"] == (1_000, 3_000) and asked["config"].images == 3_000
+    assert asked["lengths"] == (3_000,) and asked["config"].images == 3_000
+    assert asked["data"].strength == "both"
     assert asked["root"].parent == RUNS and asked["root"].name.startswith(tmp_path.name)
-    assert capsys.readouterr().out.strip() == str(asked["root"] / "mini/superres-c8-3k-s0.safetensors")
+    assert capsys.readouterr().out.strip() == str(asked["root"] / "open/superres-v-64-c8-3k-s0.safetensors")
+
+
+def test_no_model_is_trained_on_an_autoencoder_that_is_still_trained_itself(monkeypatch, tmp_path):
+    path = tmp_path / "autoencoder.safetensors"
+    monkeypatch.setattr(models, "part_file", lambda profile, part: path)
+    monkeypatch.setattr(autoencoder, "part_file", lambda profile, part: path)
+    check_autoencoder(profiles.get("smoke"))  # one that is missing is missed elsewhere, by its name
+    weights.save(path, {"x": np.zeros(1, np.float32)}, {"images": 20_000})
+    with pytest.raises(ValueError, match="The autoencoder of profile smoke is not finished"):
+        check_autoencoder(profiles.get("smoke"))
+    weights.save(path, {"x": np.zeros(1, np.float32)}, {"images": 60_000, "decoder_images": 60_000})
+    check_autoencoder(profiles.get("smoke"))

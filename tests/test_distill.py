@@ -243,7 +243,7 @@ def small(monkeypatch):
     monkeypatch.setattr(pretrain, "load_pretrained", lambda *_: split(build("continued")(KeySource(jax.random.key(0)))))
     rng = np.random.default_rng(0)
     data = LatentSet(rng.standard_normal((80, 2, 2, 4), np.float32), rng.standard_normal((80, 3, 2), np.float32))
-    return profiles.get("laptop"), {"images": 1000, "data": data, "null": np.zeros((3, 2), np.float32)}
+    return profiles.get("laptop-v"), {"images": 1000, "data": data, "null": np.zeros((3, 2), np.float32)}
 
 
 @pytest.mark.slow
@@ -251,13 +251,13 @@ def test_all_kinds_of_a_method_are_trained_kept_and_not_trained_twice(small, tmp
     profile, task = small
     monkeypatch.setattr(methods, "HALVINGS", (2, 1))
     names = [path.name for path in student.distill(profile, "guided", 8, root=tmp_path, **task)]
-    assert names == [f"{kind}-c8-1k-s0.safetensors" for kind in ("guided", "guided-2", "guided-1")]
+    assert names == [f"{kind}-v-c8-1k-s0.safetensors" for kind in ("guided", "guided-2", "guided-1")]
     monkeypatch.setattr(student, "fit", lambda *_, **__: pytest.fail("a finished student was trained again"))
     student.distill(profile, "guided", 8, root=tmp_path, **task)
     monkeypatch.setattr(paths, "RUNS", tmp_path)
     params = student.load_student(profile, 8, 1000, 0, "guided-1")[1]
     assert np.abs(params["time_embedding.cond_proj.weight"]).max() > 0
-    with pytest.raises(ValueError, match="codi-c8-1k-s0.safetensors; train it with `python -m ldm distill codi"):
+    with pytest.raises(ValueError, match="codi-v-c8-1k-s0.safetensors; train it with `python -m ldm distill codi"):
         student.load_student(profile, 8, 1000, 0, "codi")
 
 
@@ -295,8 +295,8 @@ def test_a_student_that_collapses_is_stopped_and_its_last_good_checkpoint_stays(
     monkeypatch.setattr("ldm.training.loop.SAVE_SECONDS", 0)
     with pytest.raises(Diverged, match="lcm: the estimates' spread is 0.00989 of the data's after 2,560 images"):
         student.distill(profile, "lcm", 8, root=tmp_path, **task | {"images": 4000, "data": Fading()})
-    assert TrainCheckpoints(tmp_path / profile.weights / "train-lcm-c8-4k-s0").latest_step == 20
-    assert not list(tmp_path.rglob("lcm-c8-4k-s0.safetensors"))
+    assert TrainCheckpoints(tmp_path / profile.weights / "train-lcm-v-c8-4k-s0").latest_step == 20
+    assert not list(tmp_path.rglob("lcm-v-c8-4k-s0.safetensors"))
 
 
 # --- the study ----------------------------------------------------------------------------------

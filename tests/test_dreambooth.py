@@ -31,24 +31,23 @@ from ldm.tasks import dreambooth, subjects
 from ldm.tasks.dreambooth_recipe import WAYS
 from tests.toy_training import Mixer
 
-SMOKE, LAPTOP, OPEN = (profiles.get(name) for name in ("smoke", "laptop", "laptop-eps"))
+SMOKE, OPEN = profiles.get("smoke"), profiles.get("laptop-eps")
 
 
-@pytest.mark.parametrize("profile", [LAPTOP, OPEN], ids=lambda profile: profile.name)
-def test_subjects_are_called_by_the_rare_token_and_a_noun_that_the_models_know(profile):
-    asked = subjects.asked(profile)
+def test_subjects_are_called_by_the_rare_token_and_a_noun_that_the_models_know():
+    asked = subjects.asked(OPEN)
     assert len(asked) == 8 and asked[:3] == ("teddy bear", "fox", "dinosaur")
     for name in asked:
-        who = subjects.subject(profile, name)
+        who = subjects.subject(OPEN, name)
         assert who.pictures.shape == (subjects.SHOTS, 32, 32, 3)
         assert len({p.tobytes() for p in who.pictures}) == subjects.SHOTS
         assert all(f"sks {who.noun}" in text and name not in text for text in who.captions)
-        scenes = subjects.requests(profile, who, 8)
+        scenes = subjects.requests(OPEN, who, 8)
         wanted = {subjects.own(scene, who.noun) for scene in scenes}
-        assert not wanted & set(who.captions) and {scene.style for scene in scenes} == {profile.scenes.styles[0]}
+        assert not wanted & set(who.captions) and {scene.style for scene in scenes} == {OPEN.scenes.styles[0]}
         for text in wanted | {caption(subjects.of_class(scene, who.noun)) for scene in scenes}:
-            assert set(text.replace(",", "").split()) <= set(words(profile.scenes))
-        names, pictures = subjects.lineup(profile.scenes, scenes[:2], who.noun)
+            assert set(text.replace(",", "").split()) <= set(words(OPEN.scenes))
+        names, pictures = subjects.lineup(OPEN.scenes, scenes[:2], who.noun)
         assert pictures.shape == (17, 2, 32, 32, 3) and names[-1] == who.noun
         assert len({p.tobytes() for p in pictures}) == 17
 
@@ -66,16 +65,16 @@ def folder(tmp_path):
 
 
 def test_a_folder_is_a_subject_and_a_wrong_one_is_refused_in_one_sentence(folder):
-    text = "a sks birthday cake in the centre, flat style, on a plain blue background"
-    who = subjects.subject(LAPTOP, folder([text] * 3))
-    assert (who.noun, who.emoji, len(who.pictures)) == ("birthday cake", None, 3)
+    text = "a sks cactus in the centre, flat style, on a plain blue background"
+    who = subjects.subject(OPEN, folder([text] * 3))
+    assert (who.noun, who.emoji, len(who.pictures)) == ("cactus", None, 3)
     for texts, says in (
         ([text] * 2, "holds 2 pictures: expected 3 to 30"),
         ([text.replace("sks ", "")] * 3, "does not say 'sks'"),
-        ([text, text, text.replace("birthday cake", "cat")], "calls its subject birthday cake and cat"),
+        ([text, text, text.replace("cactus", "cat")], "calls its subject cactus and cat"),
     ):
         with pytest.raises(ValueError, match=says):
-            subjects.subject(LAPTOP, folder(texts))
+            subjects.subject(OPEN, folder(texts))
     with pytest.raises(ValueError, match="expected a folder with pictures, or one of the emoji"):
         subjects.subject(SMOKE, "nobody")
 

@@ -120,27 +120,27 @@ def toy_pretraining(profile) -> dict:
 
 @pytest.mark.slow
 def test_a_pretraining_keeps_snapshots_and_a_model_is_made_of_them(tmp_path):
-    profile = profiles.get("laptop")
+    profile = profiles.get("laptop-v")
     common = dict(config=CONFIG, lengths=(), root=tmp_path, **toy_pretraining(profile))
     with jax.numpy_dtype_promotion("standard"):
         end = pretrain.pretrain(profile, 8, snapshots=4, **common)
     at = {ema.weights.metadata(path)["images"] for path in pretrain.snapshots_of(profile, 8, root=tmp_path).iterdir()}
     assert at == {960, 1920, 2880, 3840}
     path = pretrain.averaged(profile, 8, 0.1, root=tmp_path)
-    assert path.name == "average0.1-c8-3k-s0.safetensors"
+    assert path.name == "average0.1-v-c8-3k-s0.safetensors"
     for name, array in ema.weights.load(path, half_to_float32=True).items():
         np.testing.assert_allclose(array, end.ema[name], atol=5e-3)  # in half precision, and 0.1 is nearly its width
 
 
 @pytest.mark.slow
 def test_a_pretraining_keeps_its_end_and_goes_by_one_seed(tmp_path):
-    profile = profiles.get("laptop")
+    profile = profiles.get("laptop-v")
     common, short = toy_pretraining(profile), replace(CONFIG, images=1_000)
     with jax.numpy_dtype_promotion("standard"):
         one = pretrain.pretrain(profile, 8, config=short, seed=3, root=tmp_path, **common)
         two = pretrain.pretrain(profile, 8, config=replace(short, seed=3), seed=3, root=tmp_path, lengths=(), **common)
     jax.tree.map(np.testing.assert_array_equal, one.params, two.params)
     kept = [path.name for path in (tmp_path / profile.weights).glob("*.safetensors")]
-    assert kept == ["unet-c8-1k-s3.safetensors"], "the end is kept, though it is no length of the profile"
+    assert kept == ["unet-v-c8-1k-s3.safetensors"], "the end is kept, though it is no length of the profile"
     with pytest.raises(ValueError, match="images = 1500: expected a multiple of 1,000, .* take 2000"):
         pretrain.pretrain(profile, 8, config=replace(short, images=1_500), root=tmp_path, **common)

@@ -161,7 +161,7 @@ def test_every_command_of_the_queue_is_one_that_the_command_line_knows(monkeypat
     typed = {one.text: None for each in queue() for one in gpu_study.chain(each, empty)}
     for text in typed:
         cli.call(text.split())
-    assert {name for name, _ in called} == {"together", "grid", "part", "superres", "distill"}
+    assert {name for name, _ in called} == {"together", "pretrain", "grid", "part", "superres", "distill"}
     monkeypatch.setattr(grids.distillation, "DistillationEvaluator", lambda profile: None)
     monkeypatch.setattr(grids.superres, "SuperResolutionEvaluator", lambda profile: None)
     for name, given in called:  # and the cells that are asked for may be asked for

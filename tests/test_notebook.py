@@ -29,7 +29,7 @@ KNOWN = {"profile": "smoke", "steps": [4, 8, 16], "guidance": 2.0, "seed": 0, "f
         ("3", 0.1, 3.0),
         ("true", False, True),
         ("no", True, False),
-        ("laptop", "smoke", "laptop"),
+        ("laptop-eps", "smoke", "laptop-eps"),
         ("none", None, None),
         ("12", "smoke", "12"),
     ],

@@ -8,11 +8,10 @@ import sys
 
 import pytest
 
-from ldm import profiles
 from ldm.commands.notebook import NOTEBOOKS
 from ldm.figures.record import recorded
 from ldm.paths import ROOT
-from ldm.study.findings import RESTORED, metrics_of
+from ldm.study.findings import COUNTED, RESTORED
 from tests.environment import one_device
 
 OTHERS = {"00_answer", "a4_exercises", "a5_first_hour"}  # which are no chapters
@@ -63,12 +62,12 @@ def test_the_chapters_run_and_record_their_numbers(executed):
     assert set(numbers["04_sampling"]["F3"].values()) <= {"holds", "fails", "undecided"}
     assert set(numbers["05_samplers"]["F4"].values()) <= {"holds", "fails", "undecided"}
     restored = numbers["06_super_resolution"]["super-resolution"]
-    assert set(restored) == {"F2", "F5, few steps", "F5, many steps"}
-    assert set(restored["F5, few steps"].values()) <= {"holds", "fails", "undecided"}
+    assert set(restored) == {"F2, equal compute", "F2, at the end", "F5"}
+    assert set(restored["F5"].values()) <= {"holds", "fails", "undecided"}
+    assert restored["F2, equal compute"] == {}, "smoke has one length of finetuning"
     assert set(numbers["12_verdicts"]["verdicts"]) == {"F1", "F3", "F4", "F5", "F6"}
-    halves = [restored[f"F5, {half} steps"][metric] for half in ("few", "many") for metric in RESTORED]
-    assert numbers["12_verdicts"]["verdicts"]["F5"] == halves
-    asked, counted = numbers["04_sampling"]["F3"], metrics_of(profiles.get("smoke"))
+    assert numbers["12_verdicts"]["verdicts"]["F5"] == [restored["F5"][metric] for metric in RESTORED]
+    asked, counted = numbers["04_sampling"]["F3"], COUNTED
     assert numbers["12_verdicts"]["verdicts"]["F3"][: len(counted)] == [asked[metric] for metric in counted]
 
 

@@ -7,36 +7,35 @@ import pytest
 from ldm import profiles
 from ldm.figures import paper_sizes
 from ldm.networks import cost
-from ldm.study import superres as superres_study
+from ldm.study import superres_grid
 from ldm.study.findings import COUNTED, RESTORED
 from ldm.study.recorded import SAMPLERS
 from ldm.study.results import Store
 from ldm.study.rows import Row
-from ldm.study.superres import STEPS
 from ldm.tasks import superres_recipe
 
 GPU = profiles.get("gpu")
+LARGE = GPU.downstream
 SIZES = (64, 128)
 
 
-def write(store: Store, study: str, c: int, metrics=COUNTED, *, task="pretrain", n=GPU.n, **fields) -> None:
+def write(store: Store, study: str, c: int, metrics=COUNTED, *, task="pretrain", n=GPU.n, of=GPU, **fields) -> None:
     """The rows of a cell: quality grows with size, steps and length, so that rank correlations have something to
     say.
     """
     common = dict(
         study=study,
-        profile=GPU.name,
+        profile=of.name,
         task=task,
         c=c,
         size=f"{c}",
         params=cost.unet_params(c, GPU.context),
         seed=0,
-        level=GPU.level,
         n=n,
         gflops=cost.unet_gflops(c, GPU.latent_shape[0], GPU.tokens, GPU.context),
         cost=c * fields["steps"],
         nfe=fields["steps"],
-        **fields,
+        **{"level": GPU.level} | fields,
     )
     value = 1 + 1 / c + 1 / fields["steps"] + 1e4 / fields["images_seen"] + 0.01 * fields["guidance"]
     key = "-".join(map(str, (study, task, c, *fields.values())))
@@ -67,12 +66,14 @@ def measured(tmp_path_factory) -> Store:
                     guidance=g,
                     sampler="consistency",
                 )
-        n = superres_study.pictures(GPU)
-        finetuned = dict(metrics=RESTORED, task="superres", n=n, sampler="ddim", guidance=1.0)
-        for images in superres_recipe.LENGTHS[1:]:
-            write(store, "superres", c, images_seen=images, steps=superres_study.USUAL, **finetuned)
-        for steps in STEPS[:3]:
-            write(store, "superres", c, images_seen=superres_recipe.LENGTHS[-1], steps=steps, **finetuned)
+        n = superres_grid.pictures(LARGE)
+        finetuned = dict(
+            of=LARGE, metrics=RESTORED, task="superres", n=n, sampler="ddim", guidance=1.0, level="published"
+        )
+        for images in superres_recipe.lengths(LARGE)[1:]:
+            write(store, "superres", c, images_seen=images, steps=superres_grid.USUAL, **finetuned)
+        for steps in (4, 8, 16, 50):
+            write(store, "superres", c, images_seen=LARGE.finetuned, steps=steps, **finetuned)
     return store
 
 

@@ -34,7 +34,7 @@ from ldm.study.results import Store
 from tests import synthetic
 
 KID = "kid_effnet"
-SECONDS = {("laptop", c): (0.001 * c, 0.002) for c in synthetic.WIDTHS}
+SECONDS = {("laptop-eps", c): (0.001 * c, 0.002) for c in synthetic.WIDTHS}
 DISTURBED = Store(ROOT).rows(study="metrics", profile="smoke", only="recorded")
 
 
@@ -180,7 +180,7 @@ def test_chances_sum_to_one_and_favour_the_winner(metric):
 def test_seconds_a_picture_are_those_of_the_machine_measured_last():
     row = {
         "study": "benchmark",
-        "profile": "laptop",
+        "profile": "laptop-eps",
         "c": 8,
         "protocol": "one; here",
         "created": "2026-01-02T00:00:00Z",
@@ -194,7 +194,7 @@ def test_seconds_a_picture_are_those_of_the_machine_measured_last():
             old | {"metric": "seconds besides", "value": 9.0},
         ]
     )
-    assert speed.seconds_a_picture(rows) == {("laptop", 8): (0.25, 0.5)}
+    assert speed.seconds_a_picture(rows) == {("laptop-eps", 8): (0.25, 0.5)}
     assert speed.seconds_a_picture(rows[:0]) == {}
 
 

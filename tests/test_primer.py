@@ -6,13 +6,10 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-import pytest
 
 from ldm.diffusion import mixture
-from ldm.diffusion.denoiser import denoiser
 from ldm.diffusion.sampler import image_keys, initial_noise, sample
 from ldm.diffusion.schedule import Schedule
 from ldm.diffusion.solvers import ddim
@@ -30,21 +27,6 @@ def test_the_ratio_of_signal_to_noise_falls_and_their_powers_add_up_to_one():
     curves, ratio = (next(d for d in data(primer.noise_levels(SD, [0, 999])) if name in d) for name in ("of", "snr"))
     assert (ratio["snr"].diff().dropna() < 0).all()
     np.testing.assert_allclose((curves["value"] ** 2).groupby(curves["t"]).sum(), 1, atol=1e-6)
-
-
-@pytest.mark.parametrize("captioned", [0.0, 1.0])
-@pytest.mark.parametrize("t", [50, 500, 950])
-def test_the_denoiser_of_the_two_dimensional_world_is_the_mean_of_what_the_point_may_have_been(captioned, t):
-    """By summing over a grid of x0, with the weights that their densities and the noise's give them."""
-    axis, x, (alpha, sigma) = np.linspace(-5, 5, 801), np.float32([0.1, 0.9]), (SD.alpha[t], SD.sigma[t])
-    grid = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
-    means = mixture.MEANS[:1] if captioned else mixture.MEANS
-    prior = sum(np.exp(-np.square(grid - mean).sum(-1) / (2 * mixture.SPREAD**2)) for mean in means)
-    weight = prior * np.exp(-np.square(x - alpha * grid).sum(-1) / (2 * sigma**2))
-    net = denoiser(mixture.Mixture(SD))
-    context = jnp.full((1, 1, 1), captioned, jnp.float32)
-    answer = net(jnp.asarray(x[None, None, None]), jnp.full(1, t), 0.0, 1.0, context)
-    np.testing.assert_allclose(np.asarray(answer)[0, 0, 0], weight @ grid / weight.sum(), atol=2e-3)
 
 
 def test_the_last_guess_is_the_picture_that_sampling_ends_with():

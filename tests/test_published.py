@@ -14,9 +14,9 @@ import yaml
 
 from ldm.metrics import Estimate
 from ldm.paths import ROOT
-from ldm.profiles import LAPTOP
+from ldm.profiles import OPEN_EPS
 from ldm.statistics.verdicts import Verdict
-from ldm.study.findings import ASKED, FINDINGS, in_turn
+from ldm.study.findings import COUNTED, FINDINGS, in_turn
 from ldm.study.findings_index import index
 from ldm.study.results import Store
 
@@ -36,7 +36,7 @@ def executed(**given) -> str:
     """A chapter as papermill leaves it: the parameters in a second cell."""
     cells = [
         ("markdown", "# A title\n\n**The question.** Is it so?", []),
-        ("code", 'profile = "laptop"  # which\nsizes = []  # none: all\nn = 0', ["parameters"]),
+        ("code", 'profile = "laptop-eps"  # which\nsizes = []  # none: all\nn = 0', ["parameters"]),
         ("code", "sizes = [16, 32]", ["injected-parameters"]),
         ("code", "print(sizes)", []),
     ]
@@ -148,24 +148,24 @@ def test_the_room_kept_for_a_chart_is_as_tall_as_its_drawing_and_its_controls(tm
 
 def test_the_index_of_findings_keeps_its_schema_and_says_what_the_verdicts_say():
     common = dict(metric="", effect=Estimate(0.1, -0.2, 0.4, 256), meaning="advantage:", asked="c = 8, 16")
-    asked = [Verdict(**common | {"metric": name}, finding="F3", answer="undecided") for name in ASKED]
+    asked = [Verdict(**common | {"metric": name}, finding="F3", answer="undecided") for name in COUNTED]
     answers = {"F3": [in_turn("F3", turn, verdict) for turn in (0, 1) for verdict in asked]}
-    found = index(answers, store=Store(ROOT), profile=LAPTOP)
+    found = index(answers, store=Store(ROOT), profile=OPEN_EPS)
     outputs = [{"data": {pages.RESULTS: {machines.FINDINGS: found}}}]
     content = machines.findings(json.dumps({"cells": [{"outputs": outputs}]}), "A study")
     jsonschema.validate(content, machines.SCHEMA)
     first, second = content["findings"]
     assert (first["question"], second["question"]) == ("from the fewest steps of the largest", "from four of its steps")
     assert first["claim"] == FINDINGS["F3"].claim and first["chapter"] == "notebooks/04_sampling.html#verdict"
-    kid = first["answers"][0]
-    assert (kid["metric"], kid["verdict"], kid["value"], kid["interval"]) == (
-        "kid_effnet",
+    answer = first["answers"][0]
+    assert (answer["metric"], answer["verdict"], answer["value"], answer["interval"]) == (
+        "fd_scene_decoded",
         "undecided",
         0.1,
         [-0.2, 0.4],
     )
-    assert kid["seeds"] == [0] and len(kid["protocols"]) == 1 and kid["n"] == 256
-    assert first["rows"] == ["_static/rows/sampling-laptop.csv"]
+    assert answer["seeds"] == [0, 1, 2] and len(answer["protocols"]) == 1 and answer["n"] == 256
+    assert first["rows"] == ["_static/rows/sampling-laptop-eps.csv"]
     with pytest.raises(ValueError, match="recorded no findings; run it again: make notebook N=12_verdicts"):
         machines.findings(json.dumps({"cells": []}), "A study")
 
@@ -181,9 +181,9 @@ def test_llms_txt_says_of_every_page_what_it_is_about():
         ("notebooks/00", "# The study\n\nA model draws.\n"),
         ("book/b", "# B\n\n**The question.** Why [so](x.md)? Yes."),
     ]
-    text = machines.llms("The study", texts, ["sampling-laptop.csv"])
+    text = machines.llms("The study", texts, ["sampling-laptop-eps.csv"])
     assert text.startswith("# The study\n\n> A model draws.\n")
-    assert "- [B](book/b.html): Why so? Yes.\n" in text and "(_static/rows/sampling-laptop.csv)" in text
+    assert "- [B](book/b.html): Why so? Yes.\n" in text and "(_static/rows/sampling-laptop-eps.csv)" in text
     assert "(findings.json)" in text
 
 

@@ -16,7 +16,7 @@ from ldm.networks.autoencoder import AutoencoderKL, load_codec, save_codec
 from ldm.networks.autoencoder_config import AutoencoderConfig
 from ldm.networks.initial import KeySource
 from ldm.networks.structure import split
-from ldm.profiles import LAPTOP
+from ldm.profiles import OPEN_EPS
 from ldm.study import scene_metrics
 from ldm.tasks import pretrain
 from ldm.tasks.frozen import autoencoder as frozen
@@ -26,7 +26,7 @@ from ldm.tasks.frozen.reconstruction import players as players_of
 from ldm.tasks.models import part_file
 
 SMALL = AutoencoderConfig(channels=(16,), blocks=1, patch=4, groups=8)
-IMAGES = Scenes(LAPTOP.scenes, "train", 4).images(range(4))
+IMAGES = Scenes(OPEN_EPS.scenes, "train", 4).images(range(4))
 
 
 def test_fidelity_is_nil_for_equal_pictures_and_known_for_a_shift():
@@ -112,7 +112,7 @@ def workshop(tmp_path, monkeypatch):
     for name in ("WEIGHTS", "RUNS"):
         monkeypatch.setattr(paths, name, tmp_path / name.lower())
     monkeypatch.setattr(frozen, "KEEP", 32)
-    small = replace(LAPTOP, autoencoder=SMALL, data=64)
+    small = replace(OPEN_EPS, autoencoder=SMALL, data=64)
     _, params = split(AutoencoderKL(SMALL, keys=KeySource(jax.random.key(0))))
     save_codec(part_file(small, "autoencoder"), params, SMALL, 0.7, psnr=1.0, images=5)
     return small
@@ -135,10 +135,10 @@ def test_the_finish_keeps_the_encoder_and_the_scale_to_the_bit_and_resumes(works
 
 @pytest.mark.slow
 def test_the_shipped_codec_keeps_what_the_captions_name():
-    codec, _ = pretrain.frozen_networks(LAPTOP)
-    data = Scenes(LAPTOP.scenes, "val", 256)
+    codec, _ = pretrain.frozen_networks(OPEN_EPS)
+    data = Scenes(OPEN_EPS.scenes, "val", 256)
     scenes = [data.scene(i) for i in range(256)]
     decoded = codec.decode(codec.encode(data.images(range(256))))
-    found = scene_metrics.load_metrics(LAPTOP).score([decoded], scenes).estimates
+    found = scene_metrics.load_metrics(OPEN_EPS).score([decoded], scenes).estimates
     assert found["subject"][0].value > 0.92
     assert found["alignment"][0].value > 0.82

@@ -22,7 +22,7 @@ from launch.gpu.queue import Command
 from ldm import paths, profiles
 from ldm.hashing import key
 from ldm.paths import ROOT
-from ldm.profiles import LAPTOP, Profile
+from ldm.profiles import OPEN_EPS, Profile
 from ldm.study import (
     denoising,
     distillation,
@@ -30,6 +30,7 @@ from ldm.study import (
     lever_grid,
     levers,
     probes,
+    superres_grid,
     training_rows,
 )
 from ldm.study import (
@@ -49,7 +50,7 @@ from ldm.study.training_rows import Training
 from ldm.tasks import pairs
 
 Record = SimpleNamespace  # one row of a cell, by its columns; None where there is nothing
-MACHINE = "AMD EPYC (x86_64, family 25, model 1), 2 cores, cpu"  # that of some records
+MACHINE = "AMD EPYC (x86_64, family 26, model 2), 2 cores, cpu"  # that of some records
 
 Evaluators = cache(lambda kind, name: kind(profiles.get(name)))
 
@@ -128,10 +129,11 @@ def held_out(profile: Profile, row: Record) -> str:
 
 def super_resolution(profile: Profile, row: Record) -> str:
     if row.task == "superres":
-        cells = superres_study.steps_grid(profile, [row.c], [row.steps], images=row.images_seen, n=row.n)
+        cells = superres_grid.steps_grid(profile, [row.c], [row.steps], images=row.images_seen, n=row.n)
     else:
-        cells = superres_study.baselines_grid(profile, row.c or profile.family[0], n=row.n)
-    return Evaluators(superres_study.SuperResolutionEvaluator, profile.name).key(only(cells, kind=row.task))
+        cells = superres_grid.baselines_grid(profile, row.c or profile.family[0], n=row.n)
+    asked = {"kind": row.task} | ({"strength": row.level} if row.level else {})
+    return Evaluators(superres_study.SuperResolutionEvaluator, profile.name).key(only(cells, **asked))
 
 
 def booth(profile: Profile, row: Record) -> str:
@@ -298,24 +300,19 @@ def test_the_key_of_every_recorded_row_is_that_of_the_cell_that_its_columns_name
 def a_training() -> str:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training_rows, "machine", lambda: MACHINE)
-        return key(Training.here(LAPTOP, 8, replace(LAPTOP.train, images=12_800, seed=9), None))
-
-
-def first(kind: type, cells: list[Any]) -> str:
-    return Evaluators(kind, "laptop").key(cells[0])
+        return key(Training.here(OPEN_EPS, 16, replace(OPEN_EPS.training(16), seed=1), None))
 
 
 GOLDEN: dict[str, Callable[[], str]] = {
-    "5d1666f5df3372fa": lambda: first(
-        sampling_study.SamplingEvaluator, sampling_study.sampling_grid(LAPTOP, [8], [4], [2.0])
+    "24aa3de024122552": lambda: Evaluators(sampling_study.SamplingEvaluator, "laptop-eps").key(
+        *sampling_study.sampling_grid(OPEN_EPS, [8], [4], [2.0])
     ),
-    "92c1645f8ac01a02": lambda: first(
-        superres_study.SuperResolutionEvaluator,
-        superres_study.baselines_grid(LAPTOP),  # bicubic
+    "502d942e41b34e26": lambda: Evaluators(superres_study.SuperResolutionEvaluator, "laptop-64").key(
+        superres_grid.baselines_grid(profiles.get("laptop-64"))[0]
     ),
     "42ad34a05011c211": lambda: key(plan.TpuTraining(size="39M", topology="v5e:16x16")),
-    "3a17a2f8e26a2d51": a_training,
-    "2e3020dbc96e04aa": lambda: key(benchmarked("input").Case(c=8), machine=MACHINE),
+    "3e685c996d9935a7": a_training,
+    "e82f7ca949658ffb": lambda: key(benchmarked("input").Case(c=8), machine=MACHINE),
 }
 
 

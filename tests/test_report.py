@@ -125,7 +125,7 @@ def test_of_waiting_and_of_devices_the_machine_measured_last_counts():
 def timed(task: str, metric: str, value: float, **columns) -> dict:
     made = {
         "study": "benchmark",
-        "profile": "laptop",
+        "profile": "laptop-eps",
         "lo": value,
         "hi": value,
         "n": 3,

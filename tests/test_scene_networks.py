@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from ldm import paths
+from ldm import paths, profiles
 from ldm.data.scenes import truth
 from ldm.data.scenes import truth as truth_scenes
 from ldm.data.scenes.captions import caption, said, tokens, words
@@ -26,17 +26,16 @@ from ldm.tasks.frozen import detector
 from ldm.tasks.frozen import text as scene_clip
 from ldm.training.loop import TrainConfig, init_state, make_train_step
 
-SHIPPED = paths.WEIGHTS / "mini" / "detector.safetensors"
+SHIPPED = paths.WEIGHTS / "open" / "detector.safetensors"
 
 N = 48
-
-
-LAPTOP = replace(EASY, size=32)
+SMALL = replace(EASY, size=32)
+STUDY = profiles.get("laptop-eps").scenes
 
 
 @pytest.fixture(scope="module")
 def scenes():
-    return Scenes(LAPTOP, "val", N)
+    return Scenes(SMALL, "val", N)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +60,7 @@ def as_told(records):
     def one_hot(names, known):
         return 9 * np.array([[k in n for k in known] for n in names], np.float32)
 
-    numbers, shares = truth.cover(LAPTOP, records)
+    numbers, shares = truth.cover(SMALL, records)
     names = np.eye(1 + len(labels.objects), dtype=np.float32)
     cells = shares[..., None] * names[numbers] + (1 - shares[..., None]) * names[0]
     return judge.Detections(
@@ -74,9 +73,9 @@ def as_told(records):
 
 
 def test_cells_hold_the_objects_of_the_record(records):
-    for grid, record in zip(truth.cells(LAPTOP, records), records, strict=True):
+    for grid, record in zip(truth.cells(SMALL, records), records, strict=True):
         for thing in record.objects:
-            x, y = (int(v * truth_scenes.GRID / LAPTOP.size) for v in thing.centre)
+            x, y = (int(v * truth_scenes.GRID / SMALL.size) for v in thing.centre)
             assert truth.vocabulary(EASY)[grid[y, x] - 1] == thing.name
         area = sum((t.box[2] - t.box[0]) ** 2 for t in record.objects) / 16
         assert abs((grid > 0).sum() - area) < 0.5 * area
@@ -84,11 +83,11 @@ def test_cells_hold_the_objects_of_the_record(records):
 
 def test_cells_shares_add_up_to_the_boxes(records):
     singles = [r for r in records if len(r.objects) == 1]
-    numbers, shares = truth.cover(LAPTOP, singles)
+    numbers, shares = truth.cover(SMALL, singles)
     for number, share, record in zip(numbers, shares, singles, strict=True):
         (thing,) = record.objects
         x0, y0, x1, y1 = thing.box
-        assert set(number[share > 0]) == {1 + truth.vocabulary(LAPTOP).index(thing.name)}
+        assert set(number[share > 0]) == {1 + truth.vocabulary(SMALL).index(thing.name)}
         np.testing.assert_allclose(share.sum() * 16, (x1 - x0) * (y1 - y0), rtol=1e-5)
 
 
@@ -231,7 +230,7 @@ def test_a_faint_object_does_not_count(records):
 
 
 def test_three_objects_stand_in_rows_columns_and_one_above_two():
-    config = replace(LAPTOP, counts=(0.0, 0.0, 1.0))
+    config = replace(SMALL, counts=(0.0, 0.0, 1.0))
     three = [Scenes(config, "train", 30).scene(i) for i in range(30)]
     assert {r.relation for r in three} == {"above", "from left to right", "from top to bottom"}
     assert alignment(as_told(three), three)["relation"].all()
@@ -274,7 +273,9 @@ def test_captions_beyond_the_detector_and_unequal_numbers_are_refused(records):
 # --- the shipped detector
 
 
-def test_the_shipped_detector_names_what_real_scenes_show(shipped, images, records):
+def test_the_shipped_detector_names_what_real_scenes_show(shipped):
+    scenes = Scenes(STUDY, "val", N)
+    images, records = scenes.images(range(N)), [scenes.scene(i) for i in range(N)]
     aligned = alignment(shipped.detect(images), records)
     assert aligned["subject"].mean() > 0.9 and aligned["style"].mean() > 0.9
     assert aligned["all"].mean() > 0.75
@@ -290,12 +291,12 @@ def test_the_shipped_detectors_accuracy_is_on_record():
     assert SHIPPED.stat().st_size < 4_000_000
 
 
-def test_features_are_the_same_in_any_batch_and_other_sizes_work(shipped, images, scenes):
+def test_features_are_the_same_in_any_batch_and_other_sizes_work(shipped, images):
     features = shipped.features(images)
     assert features.shape == (N, shipped.dimension) and features.dtype == np.float32
     np.testing.assert_allclose(shipped(images[40:41]), features[40:41], atol=1e-5)
-    large = replace(scenes, config=replace(EASY, size=64)).images(range(4))
-    assert shipped.detect(large).cells.shape == (4, 8, 8, 33)
+    large = Scenes(replace(STUDY, size=64), "val", 4).images(range(4))
+    assert shipped.detect(large).cells.shape == (4, 8, 8, 1 + STUDY.vocabulary)
     assert shipped.features(images[:0]).shape == (0, shipped.dimension) and not len(shipped.detect(images[:0]).cells)
 
 

@@ -202,8 +202,8 @@ def test_a_level_has_its_own_captions_rows_and_names_and_only_what_is_said_is_ju
         level: set(found["level"].astype(object).where(found["level"].notna(), None)) for level, found in of.items()
     }
     assert levels == {level: {level} for level in cells}
-    first = sampling.SamplingEvaluator(profiles.get("laptop"))  # where every caption says all, rows need not say so
-    assert first.columns(sampling.sampling_grid(first.profile, (8,), (2,), (1.5,))[0])["level"] is None
+    paper = sampling.SamplingEvaluator(profiles.get("tpu"))  # where every caption says all, rows need not say so
+    assert paper.columns(sampling.sampling_grid(paper.profile, (128,), (4,), (1.5,))[0])["level"] is None
     shown = samples.strip(store, evaluator, cells["subject"])._repr_html_()
     captions = evaluator.scenes_of(cells["subject"]).captions(range(8))
     assert all(caption in shown for caption in captions) and "background" not in shown

@@ -17,7 +17,7 @@ from ldm.figures import superres as figures
 from ldm.networks import sizes, weights
 from ldm.networks.structure import abstract, merge
 from ldm.statistics import comparisons, downstream
-from ldm.study import findings, recorded
+from ldm.study import findings, recorded, superres_grid
 from ldm.study import photographs as gallery
 from ldm.study import superres as superres_study
 from ldm.study.results import Store
@@ -61,8 +61,14 @@ def test_pairs_are_a_function_of_the_index_and_named_by_all_that_makes_them():
     assert high.shape == (4, 64, 64, 3) and low.shape == (4, 16, 16, 3)
     assert twins.enlarged(low).shape == high.shape
     assert np.array_equal(pairs.low([2]), low[2:3])
-    others = [replace(pairs, seed=1), replace(pairs, sharpen=True), twins.scenes(SMOKE, "val", 4)]
-    assert len({pairs.key, *(other.key for other in others)}) == 4
+    mild, both = (twins.scenes(SMOKE, "train", 4, strength) for strength in ("mild", "both"))
+    others = [replace(pairs, seed=1), replace(pairs, sharpen=True), twins.scenes(SMOKE, "val", 4), mild, both]
+    assert len({pairs.key, *(other.key for other in others)}) == 6
+    gently = mild.low(range(4))
+    assert np.array_equal(both.low(range(4))[::2], low[::2]) and np.array_equal(both.low([1, 3]), gently[1::2])
+    assert (
+        np.abs(twins.enlarged(gently).astype(int) - high).mean() < np.abs(twins.enlarged(low).astype(int) - high).mean()
+    )
     assert not np.array_equal(others[0].low(range(4)), low) and np.array_equal(others[0].high(range(4)), high)
     assert not np.array_equal(others[1].high(range(4)), high)
 
@@ -154,10 +160,10 @@ def evaluator():
 
 @pytest.mark.slow
 def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(evaluator, tmp_path, monkeypatch):
-    bicubic = superres_study.Restoration(profile="smoke", kind="bicubic", n=16)
+    bicubic = superres_grid.Restoration(profile="smoke", kind="bicubic", n=16)
     rows = run([bicubic], store=Store(tmp_path), evaluator=evaluator).set_index("metric")
     assert set(rows["task"]) == {"bicubic"} and rows["c"].isna().all() and set(rows["n"]) == {16}
-    true, low = evaluator._pictures(16)
+    true, low = evaluator._pictures(16, "published")
     perfect = evaluator.score(true, true).estimates
     assert perfect["lpips_effnet"][0].value == pytest.approx(0, abs=1e-6) and perfect["ssim"][0].value == pytest.approx(
         1
@@ -168,34 +174,32 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(evaluator, tmp
         assert perfect[name][0].value > rows.loc[name, "hi"]
     assert set(Store(tmp_path).influences(rows.reset_index(), "ssim")) == set(rows["key"])
 
-    model = superres_study.Restoration(profile="smoke", c=8, images=1000, steps=4, n=16)
+    model = superres_grid.Restoration(profile="smoke", c=8, images=8_000, steps=4, n=16)
     monkeypatch.setattr(evaluator, "_digest", lambda model: "made up")
     monkeypatch.setattr(evaluator, "restored", lambda cell: true)
     both = run([bicubic, model], store=Store(tmp_path), evaluator=evaluator)
     made = both[both["task"] == "superres"].iloc[0]
     per_step = sizes.norm_cost(SMOKE.network, 8, size=16, tokens=SMOKE.tokens, context=SMOKE.context)
-    assert made["cost"] == pytest.approx(4 * per_step) and made["nfe"] == 4 and made["train_steps"] == 63
+    assert made["cost"] == pytest.approx(4 * per_step) and made["nfe"] == 4 and made["train_steps"] == 250
     gain = comparisons.gains(both, "ssim", Store(tmp_path).influences(both, "ssim"), over="bicubic").iloc[0]
     assert gain["better"] == pytest.approx(1 - rows.loc["ssim", "value"]) and gain["lo"] > 0
     with pytest.raises(ValueError, match="0 rows are of task 'superres-scratch'"):
         comparisons.gains(both, "ssim", {}, over="superres-scratch")
-    table = figures.gains_table(both, ["ssim", "lpips_effnet"], Store(tmp_path), over="bicubic")
+    table = figures.gains_table(both, ["ssim", "lpips_effnet"], Store(tmp_path).influences, over="bicubic")
     assert list(table["way"]) == ["c = 8"] and all(
         table[name].str.startswith("**+").all() for name in ("ssim", "lpips_effnet")
     )
 
     there = recorded.restored_by_steps(Store(tmp_path), SMOKE)
-    assert (
-        there.empty
-        and "no row holds" in findings.asked(downstream.f5, there, Store(tmp_path), findings.RESTORED, few=True)[1]
-    )
-    long = replace(model, images=superres_recipe.LENGTHS[-1])
+    assert there.empty and "no row holds" in findings.asked(downstream.f5, there, Store(tmp_path), findings.RESTORED)[1]
+    long = replace(model, images=SMOKE.finetuned)
     run([long, replace(long, sampler="ddpm")], store=Store(tmp_path), evaluator=evaluator)
     assert set(recorded.restored_by_steps(Store(tmp_path), SMOKE)["key"]) == {evaluator.key(long)}
 
 
 def test_cells_are_at_hand_where_they_are_recorded_or_their_model_is_here(evaluator, tmp_path, monkeypatch):
-    bicubic, *models = superres_study.baselines_grid(SMOKE, 8)[:1] + superres_study.steps_grid(SMOKE, (8, 16), (4,))
+    bicubic = superres_grid.Restoration(profile="smoke", kind="bicubic", n=16)
+    models = superres_grid.steps_grid(SMOKE, (8, 16), (4,), ("published",))
     monkeypatch.setattr(evaluator, "file", lambda model: None)
     monkeypatch.setattr(evaluator, "_digest", lambda model: f"in the register {model.c}")
     with pytest.raises(ValueError, match="There is no trained model of c = 8 after 32,000"):
@@ -203,23 +207,25 @@ def test_cells_are_at_hand_where_they_are_recorded_or_their_model_is_here(evalua
     assert at_hand([bicubic], store=Store(tmp_path), evaluator=evaluator) == [bicubic]
     monkeypatch.setattr(evaluator, "file", lambda model: tmp_path if model.c == 16 else None)
     assert at_hand([bicubic, *models], store=Store(tmp_path), evaluator=evaluator) == [bicubic, models[1]]
-    monkeypatch.setattr(evaluator, "restored", lambda cell: evaluator._pictures(16)[0])
+    monkeypatch.setattr(evaluator, "restored", lambda cell: evaluator._pictures(16, "published")[0])
     run(models[:1], store=Store(tmp_path), evaluator=evaluator)
     assert at_hand([bicubic, *models], store=Store(tmp_path), evaluator=evaluator) == [bicubic, *models]
 
 
 def test_grids_hold_the_papers_settings():
-    cells = superres_study.steps_grid(SMOKE, (8, 16))
-    assert len(cells) == 2 * len(superres_study.STEPS) and {cell.n for cell in cells} == {16}
-    assert {cell.steps for cell in superres_study.finetuning_grid(SMOKE, (8,), superres_recipe.LENGTHS)} == {50}
-    kinds = [cell.kind for cell in superres_study.baselines_grid(SMOKE, 8)]
-    assert kinds == ["bicubic", "superres-regression", "superres-scratch", "superres"]
+    cells = superres_grid.steps_grid(SMOKE, (8, 16))
+    assert len(cells) == 2 * 2 * len(superres_grid.STEPS) and {cell.n for cell in cells} == {16}
+    assert {cell.steps for cell in superres_grid.finetuning_grid(SMOKE, (8,), superres_recipe.lengths(SMOKE))} == {50}
+    kinds = [cell.kind for cell in superres_grid.baselines_grid(SMOKE, 8)]
+    of_a_strength = ["bicubic", "superres-regression", "superres-scratch", "superres"]
+    assert kinds == ["true", "autoencoder", *of_a_strength, *of_a_strength]
 
 
 @pytest.mark.parametrize(
     "change, sentence",
     [
         ({"kind": "magic"}, "kind = 'magic': expected one of superres"),
+        ({"strength": "harsh"}, "strength = 'harsh': expected one of published, mild"),
         ({"c": 12}, "c = 12: expected a size of profile smoke"),
         ({"images": 5}, "images = 5: expected a length of finetuning"),
         ({"steps": 0}, "steps = 0: expected an integer from 1"),
@@ -229,7 +235,7 @@ def test_grids_hold_the_papers_settings():
 )
 def test_a_wrong_cell_is_refused_before_anything_runs(change, sentence):
     with pytest.raises(ValueError, match=sentence):
-        superres_study.Restoration(**({"profile": "smoke", "c": 8, "images": 1000, "steps": 4, "n": 16} | change))
+        superres_grid.Restoration(**({"profile": "smoke", "c": 8, "images": 8_000, "steps": 4, "n": 16} | change))
 
 
 def test_a_model_that_is_not_there_is_named_with_the_command_that_makes_it():
@@ -259,8 +265,8 @@ def test_a_folder_of_photographs_gives_pairs_and_a_model_that_its_file_alone_tel
     assert pairs.high(range(4)).shape == (4, 64, 64, 3) and pairs.low(range(4)).shape == (4, 16, 16, 3)
     assert not np.array_equal(pairs.high([1])[0], pairs.data.item(1)[0])  # sharpened
     assert twins.folder_of(pairs, folder).name == f"photographs-{pairs.key[:6]}"
-    assert models_tasks.lengths_until(3_000, superres_recipe.LENGTHS) == (1_000, 3_000)
-    assert models_tasks.lengths_until(32_000, superres_recipe.LENGTHS) == superres_recipe.LENGTHS
+    assert models_tasks.lengths_until(9_000, superres_recipe.lengths(SMOKE)) == (8_000, 9_000)
+    assert models_tasks.lengths_until(32_000, superres_recipe.lengths(SMOKE)) == superres_recipe.lengths(SMOKE)
 
     path = models_tasks.model_path(SMOKE, 8, 1_000, 0, tmp_path, "superres-scratch")
     models_tasks.save(path, superres.widened(pretrained, 4), SMOKE, 8, 1_000, 0)
@@ -276,7 +282,7 @@ def test_photographs_are_judged_as_scenes_are(tmp_path, monkeypatch):
         small.resize((120, 90), Image.Resampling.BICUBIC).save(tmp_path / f"{i}.png")
     monkeypatch.setattr(superres_study, "REFERENCE", 96)
     bicubic = gallery.PhotographEvaluator.restored
-    true = lambda evaluator, cell: evaluator._pictures(cell.n)[0]
+    true = lambda evaluator, cell: evaluator._pictures(cell.n, cell.strength)[0]
     restored = lambda evaluator, cell: (bicubic if cell.kind == "bicubic" else true)(evaluator, cell)
     monkeypatch.setattr(gallery.PhotographEvaluator, "restored", restored)
     monkeypatch.setattr(superres_study.SuperResolutionEvaluator, "key", lambda evaluator, cell: f"{cell.kind}-key")

@@ -103,11 +103,11 @@ def test_the_rate_warms_up_and_then_falls_as_one_over_the_root():
     np.testing.assert_allclose(rates, [0.05, 0.05, 0.025], rtol=1e-6)
 
 
-def test_the_rate_of_the_second_edition_falls_as_one_over_the_width():
-    open_eps, first = PROFILES["laptop-eps"], PROFILES["laptop"]
+def test_the_rate_falls_as_one_over_the_width_unless_one_is_for_all():
+    open_eps, paper = PROFILES["laptop-eps"], PROFILES["tpu"]
     assert [open_eps.training(c).learning_rate for c in (8, 32)] == pytest.approx([8e-3, 2e-3])
     assert replace(open_eps.training(64), learning_rate=8e-3) == open_eps.train
-    assert first.training(32) is first.train
+    assert paper.training(320) is paper.train
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_last_good_step(tmp_path):

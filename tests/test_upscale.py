@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ldm import profiles
 from ldm.figures import enlarge
 from ldm.tasks import upscale
 
 
 class Pixels:
     """Restores by repeating pixels, so that neighbouring tiles agree; adds a level a tile where they should not."""
+
+    side = 16
 
     def __init__(self, step: int = 0):
         self.step, self.seen = step, []
@@ -89,7 +90,10 @@ def test_ones_own_picture_is_saved_whole_and_shown_small(tmp_path):
     assert enlarge.enlarged(small[:, :40], Pixels(), None, name="b", folder=tmp_path)[0].data.count("<img") == 2
 
 
-def test_without_a_picture_there_is_a_scene_and_a_wrong_path_is_no_scene():
-    assert enlarge.picture("", profiles.get("smoke")).shape == (64, 64, 3)
-    with pytest.raises(ValueError, match="my.png does not exist"):
-        enlarge.picture("my.png", profiles.get("smoke"))
+def test_the_photographs_of_the_book_are_shown_beside_what_they_were(tmp_path):
+    assert len(enlarge.EXAMPLES) == 2 and (enlarge.EXAMPLES[0].parent / "LICENSE").is_file()
+    small, true = enlarge.example(enlarge.EXAMPLES[0])
+    assert small.shape == (64, 64, 3) and true.shape == (256, 256, 3)
+    assert np.abs(small.mean((0, 1)) - true.mean((0, 1))).max() < 2
+    shown, _ = enlarge.enlarged(small, Pixels(), None, name="cat", true=true, folder=tmp_path)
+    assert shown.data.count("<img") == 3

@@ -11,12 +11,12 @@ from ldm.commands import notebook, variants
 from ldm.commands.summary import summary
 from ldm.figures.record import BEST, CELLS, RESULTS, VERDICTS
 
-KNOWN = {"profile": "laptop", "sizes": [], "steps": [], "guidance": 2.0, "recompute": -1}
+KNOWN = {"profile": "laptop-eps", "sizes": [], "steps": [], "guidance": 2.0, "recompute": -1}
 SMALL = """# %% [markdown]
 # # A chapter
 
 # %% tags=["parameters"]
-profile = "laptop"
+profile = "laptop-eps"
 sizes = []
 recompute = -1
 
@@ -32,7 +32,7 @@ def test_what_differs_from_the_notebooks_own_parameters_is_what_was_changed():
     assert variants.changed({"steps": [4], "sizes": [16]}, KNOWN) == {"sizes": [16], "steps": [4]}, "in its order"
     assert variants.changed({"sizes": [], "guidance": 2.0}, KNOWN) == {}
     assert variants.changed({"profile": "smoke"}, KNOWN, "smoke") == {}, "each profile has a build of its own"
-    assert variants.changed({"profile": "smoke"}, KNOWN, "laptop") == {"profile": "smoke"}
+    assert variants.changed({"profile": "smoke"}, KNOWN, "laptop-eps") == {"profile": "smoke"}
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_what_a_notebook_found_is_told(tmp_path):
     cells = [
         {"cell_type": "code", "metadata": {}, "source": "", "execution_count": None, "outputs": outputs, "id": "a"}
     ]
-    path = tmp_path / "laptop/notebooks/04_sampling--sizes-16-32.ipynb"
+    path = tmp_path / "laptop-eps/notebooks/04_sampling--sizes-16-32.ipynb"
     path.parent.mkdir(parents=True)
     path.write_text(
         json.dumps(
@@ -99,4 +99,4 @@ def test_what_a_notebook_found_is_told(tmp_path):
     assert "  F3 fails by kid_effnet: advantage -0.1 [-0.2, -0.05]; asked of sizes 16, 32." in lines
     assert "  c = 16: 4 steps, guidance 2: 12.3 [11, 14], n = 256" in lines and "  psnr: 24.1" in lines
     assert "Cells: 3 new, 1,200 taken from recorded rows." in lines
-    assert lines[-1].endswith("laptop/_build/html/notebooks/04_sampling--sizes-16-32.html")
+    assert lines[-1].endswith("laptop-eps/_build/html/notebooks/04_sampling--sizes-16-32.html")

@@ -96,33 +96,72 @@ def by_size_and_compute(value):
     rows = training(lambda compute, images: 0.0)
     compute = rows["cost"] / rows["steps"] * rows["images_seen"]
     values = [value(c, spent) for c, spent in zip(rows["c"], compute, strict=True)]
-    return rows.assign(value=values, lo=np.array(values) - 0.01, hi=np.array(values) + 0.01)
+    made = dict(profile="made up", gflops=rows["cost"] / rows["steps"])
+    return rows.assign(value=values, lo=np.array(values) - 0.01, hi=np.array(values) + 0.01, **made)
 
 
-def test_f2_holds_where_size_orders_the_models_and_fails_where_compute_does():
-    by_size = downstream.f2(by_size_and_compute(lambda c, compute: 100 / c - 1e-5 * compute), "kid_effnet")
-    assert by_size.answer == "holds" and by_size.effect.value > 0.2
-    by_compute = downstream.f2(by_size_and_compute(lambda c, compute: -np.log(compute) + 1e-3 * c), "kid_effnet")
-    assert by_compute.answer == "fails" and by_compute.effect.lo <= by_compute.effect.value <= by_compute.effect.hi
-    noise = np.random.default_rng(0).normal(size=12)
-    nothing = training(lambda compute, images: 0.0).assign(value=noise, lo=noise - 2, hi=noise + 2)
-    assert downstream.f2(nothing, "kid_effnet").answer == "undecided"
+@pytest.mark.parametrize(
+    "value, equal, at_end",
+    [
+        (lambda c, compute: 100 / c, "holds", "holds"),  # size decides
+        (lambda c, compute: 1e6 / compute, "fails", "holds"),  # compute decides: the largest has spent most at its end
+        (lambda c, compute: 3.0 * c, "fails", "fails"),  # the smallest is best
+        (lambda c, compute: 50.0, "fails", "fails"),  # neither does: alike within the margin
+    ],
+)
+def test_f2_holds_where_the_largest_is_best_and_fails_where_it_is_not(value, equal, at_end):
+    rows = by_size_and_compute(value)
+    found = [downstream.f2(rows, "kid_effnet", at_end=end) for end in (False, True)]
+    assert [one.answer for one in found] == [equal, at_end]
+    assert all(one.effect.lo <= one.effect.value <= one.effect.hi for one in found)
+    noisy = rows.assign(lo=rows["value"] - 500, hi=rows["value"] + 500)
+    assert {downstream.f2(noisy, "kid_effnet", at_end=end).answer for end in (False, True)} == {"undecided"}
+    assert "surely better over" in str(found[0]) and "after 27,000 images" in str(found[1])
+
+
+def test_f2_within_equal_compute_asks_sizes_that_ended_early_as_they_ended():
+    """The smallest is by far the best, and its longest finetuning costs less than what the largest has settled at."""
+    rows = by_size_and_compute(lambda c, compute: 1.0 if c == 8 else 100 / c)
+    compute = rows["gflops"] * rows["images_seen"]
+    longest = rows.groupby("c")["images_seen"].transform("max")
+    settled = compute[(rows["c"] == 32) & (rows["images_seen"] * downstream.SETTLED >= longest)].min()
+    assert compute[rows["c"] == 8].max() < settled
+    assert downstream.f2(rows, "kid_effnet").answer == "fails"
+    assert downstream.f2(rows[rows["c"] != 8], "kid_effnet").answer == "holds"
+    with pytest.raises(ValueError, match="finetune for longer"):
+        downstream.f2(rows[rows["c"] != 16], "kid_effnet")
+
+
+def test_f2_within_equal_compute_pools_the_trainings_of_a_size_that_ended_early():
+    """One training of the smallest is by far the best, and the other by far the worst: their mean is what counts."""
+    one = by_size_and_compute(lambda c, compute: 1.0 if c == 8 else 100 / c).assign(seed=0)
+    other = by_size_and_compute(lambda c, compute: 99.0 if c == 8 else 100 / c).assign(seed=1)
+    assert downstream.f2(pd.concat([one, other.assign(key="b" + other["key"])]), "kid_effnet").answer != "fails"
+
+
+def test_f2_turns_a_score_over():
+    rows = by_size_and_compute(lambda c, compute: c / 100).assign(metric="ssim")
+    assert downstream.f2(rows, "ssim").answer == downstream.f2(rows, "ssim", at_end=True).answer == "holds"
 
 
 @pytest.mark.parametrize("metric, sign", [("lpips_effnet", 1), ("ssim", -1)])
-def test_f5_asks_each_range_of_steps_apart(metric, sign):
-    """Steps matter up to 20, sizes beyond: both halves hold; the other way round both fail."""
-    steps = (4, 8, 16, 50, 100, 200)
-    true = lambda c, steps: sign * (100 / steps if steps <= 20 else 100 / c)
-    turned = lambda c, steps: sign * (100 / c if steps <= 20 else 100 / steps)
-    for value, answer in ((true, "holds"), (turned, "fails")):
-        rows, influences = sampling(
-            lambda c, steps, guidance, value=value: value(c, steps), metric, se=0.2, steps=steps, guidance=(1.0,)
-        )
-        for few in (True, False):
-            verdict = downstream.f5(rows, metric, influences, few=few)
-            assert verdict.answer == answer
-            assert verdict.asked.endswith("steps 4, 8, 16" if few else "steps 50, 100, 200")
+@pytest.mark.parametrize(
+    "value, answer",
+    [
+        (lambda c, steps: 100 / steps if steps <= 20 else 100 / c, "holds"),  # steps up to 20, sizes beyond
+        (lambda c, steps: 100 / c if steps <= 20 else 100 / steps, "fails"),  # the other way round
+        (lambda c, steps: 100 / c, "fails"),  # size always
+        (lambda c, steps: 100 / steps, "fails"),  # steps always: beyond 20 the smaller ones are better still
+        (lambda c, steps: 10.0, "fails"),  # neither
+    ],
+)
+def test_f5_holds_where_few_steps_are_for_small_sizes_and_many_for_the_largest(metric, sign, value, answer):
+    rows, influences = sampling(
+        lambda c, steps, guidance: sign * value(c, steps), metric, se=0.02, steps=(4, 8, 16, 50, 200), guidance=(1.0,)
+    )
+    verdict = downstream.f5(rows, metric, influences)
+    assert verdict.answer == answer
+    assert "budgets of 4, 8, 16, 50, 200 steps of c = 32" in verdict.asked
 
 
 def by_two_samplers(first, second):
@@ -301,13 +340,12 @@ def test_verdicts_want_the_rows_they_are_about():
         verdicts.f3(rows, "subject")
     with pytest.raises(ValueError, match="Sizes are compared"):
         verdicts.f3(rows[rows["c"] == 8], "kid_effnet")
-    with pytest.raises(ValueError, match="F5 needs c = 32 with 20 to 250 steps"):
-        downstream.f5(rows, "kid_effnet", few=False)
-    dear = rows.assign(cost=rows["cost"].where(rows["c"] == 32, 1e9))
-    with pytest.raises(ValueError, match="affords no setting of a smaller size: run cells with fewer steps"):
-        downstream.f5(dear, "kid_effnet")
-    with pytest.raises(ValueError, match="F2 needs two sizes or more"):
-        downstream.f2(rows, "kid_effnet")
+    with pytest.raises(ValueError, match="F5 needs c = 32 with 4, 20 and more steps"):
+        downstream.f5(rows[rows["steps"] < 20], "kid_effnet")
+    with pytest.raises(ValueError, match="F2 within equal compute needs a smaller size"):
+        downstream.f2(by_size_and_compute(lambda c, compute: 1.0).query("images_seen == 9_000"), "kid_effnet")
+    with pytest.raises(ValueError, match="F2 compares sizes"):
+        downstream.f2(training(lambda compute, images: 1.0).query("c == 8"), "kid_effnet")
     with pytest.raises(ValueError, match="4 or more amounts of compute"):
         verdicts.f1(training(lambda compute, images: 1.0).iloc[:3], "kid_effnet")
 

@@ -8,7 +8,7 @@ import sys
 from ldm.hashing import digest
 from ldm.networks import tokenizer
 from ldm.paths import ROOT
-from ldm.profiles import LAPTOP
+from ldm.profiles import OPEN_EPS
 from ldm.study import scene_metrics
 from ldm.tasks import models, pretrain, register
 
@@ -46,7 +46,7 @@ assert jax.jit(lambda plan: plan.x.sum() + plan.n)(plan('ddim', 4)) > 4"""
 def test_cells_are_named_without_jax_so_a_chapter_of_recorded_rows_needs_none():
     program = """
 from ldm import profiles
-from ldm.study import distillation, dreambooth, interpolation, probes, sampling, superres
+from ldm.study import distillation, dreambooth, interpolation, probes, sampling, superres, superres_grid
 profile = profiles.get("smoke")
 cells = {
     sampling.SamplingEvaluator: sampling.sampling_grid(profile, (8,), (4,), (1.5,)),
@@ -58,7 +58,7 @@ cells = {
         profile, (8,), (1.5,), steps=4, n=16, frames=3
     ),
     probes.ProbeEvaluator: probes.probes_grid(profile),
-    superres.SuperResolutionEvaluator: superres.baselines_grid(profile, 8)[:1],
+    superres.SuperResolutionEvaluator: superres_grid.baselines_grid(profile, 8)[:1],
 }
 for kind, grid in cells.items():
     evaluator = kind(profile)
@@ -80,11 +80,11 @@ assert set(settings) == set(rows["key"]) and set(rows["lever"]) > {"students", "
 
 
 def test_what_files_say_of_networks_is_what_the_loaded_networks_say():
-    codec, text = pretrain.frozen_networks(LAPTOP)
-    files = models.frozen_files(LAPTOP)
+    codec, text = pretrain.frozen_networks(OPEN_EPS)
+    files = models.frozen_files(OPEN_EPS)
     assert [register.digest_of(file) for file in files] == [digest(codec.params), digest(text.params)]
     assert tokenizer.load_tokenizer(files[1]) == text.tokenizer
-    panel = scene_metrics.load_metrics(LAPTOP)
+    panel = scene_metrics.load_metrics(OPEN_EPS)
     networks = {name: (card.network, card.weights) for name, card in panel.protocols.items()}
     assert networks["kid_effnet"] == (panel.effnet.protocol, digest(panel.effnet.weights))
     assert networks["kid_scene"] == (panel.scene.protocol, digest(panel.scene.params))

@@ -2,8 +2,8 @@
 
     nice -n 19 .venv/bin/python -m tools.train_family    # go on where it stopped; --plan: only list what is left
 
-Each line is one `python -m ldm pretrain` or `distill`, which saves checkpoints and resumes. What is here, or was drawn
-with elsewhere and recorded, is not trained again.
+Each line is one `python -m ldm pretrain`, `distill` or `superres`, which saves checkpoints and resumes. What is here,
+or was drawn with elsewhere and recorded, is not trained again.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import sys
 
 from ldm.paths import ROOT
 from ldm.profiles import PROFILES
+from ldm.study import superres_grid
 from ldm.study.results import Store
-from ldm.tasks import models
+from ldm.tasks import models, superres_recipe
 from ldm.tasks.distillation import methods
 
 FIRST, OTHER = "laptop-eps", "laptop-v"  # the two settings, the paper's own first
@@ -34,6 +35,12 @@ STUDENTS = [  # of the first training of each size
     (FIRST, (8, 16, 32), ("codi", "lcm", "continued", "guided")),
     (TRANSFORMERS, (48, 72, 120), ("codi",)),
 ]
+LARGE = "laptop-64"  # trained on at twice the side, then finetuned to restore
+RESTORERS: dict[superres_recipe.Kind, tuple[int, ...]] = {
+    "superres": (8, 16, 24, 32),
+    "superres-regression": (superres_grid.CONTROL,),
+    "superres-scratch": (superres_grid.CONTROL,),
+}
 
 
 def left() -> list[list[str]]:
@@ -50,19 +57,33 @@ def left() -> list[list[str]]:
         there = models.file_of(profile, c, methods.images_of(profile, last), kind=last)
         return len(drawn) > 0 or there is not None
 
-    return [
-        [*f"pretrain --profile {name} --c {c} --seed {seed} --images {images} --snapshots {SNAPSHOTS}".split()]
-        for name, sizes, seeds, images in STAGES
-        for seed in seeds
-        for c in sizes
-        if not done(name, c, images, seed)
-    ] + [
-        f"distill {method} --profile {name} --c {c}".split()
-        for name, sizes, asked in STUDENTS
-        for method in asked
-        for c in sizes
-        if not distilled(name, c, method)
-    ]
+    def restores(c: int, kind: superres_recipe.Kind) -> bool:
+        images = superres_recipe.config_of(PROFILES[LARGE], c, kind=kind).images
+        drawn = store.rows(study="superres", profile=LARGE, c=c, task=kind, images_seen=images)
+        return len(drawn) > 0 or models.file_of(PROFILES[LARGE], c, images, kind=kind) is not None
+
+    restorers = [(c, kind) for kind, sizes in RESTORERS.items() for c in sizes if not restores(c, kind)]
+    begun = [c for c in dict.fromkeys(c for c, _ in restorers) if not models.file_of(PROFILES[LARGE], c, 160_000)]
+    return (
+        [
+            [*f"pretrain --profile {name} --c {c} --seed {seed} --images {images} --snapshots {SNAPSHOTS}".split()]
+            for name, sizes, seeds, images in STAGES
+            for seed in seeds
+            for c in sizes
+            if not done(name, c, images, seed)
+        ]
+        + [
+            f"distill {method} --profile {name} --c {c}".split()
+            for name, sizes, asked in STUDENTS
+            for method in asked
+            for c in sizes
+            if not distilled(name, c, method)
+        ]
+        + [
+            *(f"pretrain --profile {LARGE} --c {c}".split() for c in begun),
+            *(f"superres --profile {LARGE} --c {c} --kind {kind}".split() for c, kind in restorers),
+        ]
+    )
 
 
 def main() -> None:

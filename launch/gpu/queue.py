@@ -114,7 +114,7 @@ def queue(
             for c in first
             for sampler in ("ddpm", "dpm++")
         ),
-        *(command for c in first for command in (*restored(paper[c], "gpu-eps", c), *taught(paper[c], "gpu-eps", c))),
+        *(command for c in first for command in (*restored(paper[c], "gpu-64", c), *taught(paper[c], "gpu-eps", c))),
     ]
 
 
@@ -239,18 +239,26 @@ def drawn(
 
 
 def restored(needs: Command, name: str, c: int) -> list[Command]:
-    """Return the commands that finetune for super-resolution, and judge along the way and by steps."""
+    """Return the commands that train on at 64 px and finetune for super-resolution, and that judge what comes of it."""
     profile, common = profiles.get(name), f"--study superres --profile {name} --sizes {c}"
-    longest = superres_recipe.LENGTHS[-1]
+    longest = profile.finetuned
+    large = Command(
+        text=f"pretrain --profile {name} --c {c} --no-checkpoints",
+        why="the size of pictures that are restored",
+        c=c,
+        minutes=2,
+        needs=needs,
+        made=lambda: models.file_of(profile, c, profile.length) is not None,
+    )
     finetuned = Command(
         text=f"superres --profile {name} --c {c} --images {longest} --no-checkpoints",
         why="super-resolution",
         c=c,
-        minutes=2,
-        needs=needs,
+        minutes=3,
+        needs=large,
         made=lambda: models.file_of(profile, c, longest, kind="superres") is not None,
     )
-    grids = (f"--lengths {words(superres_recipe.LENGTHS[1:])}", "--steps 4 8 16")
+    grids = (f"--lengths {words(superres_recipe.lengths(profile)[1:])}", "--steps 4 8 16 20")
     return [
         Command(text=f"grid {common} {asked}", why="super-resolution", c=c, minutes=2, needs=finetuned)
         for asked in grids

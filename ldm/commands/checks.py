@@ -22,6 +22,21 @@ def check_network(profile: Profile, c: int, batch: int, layout: Layout | None) -
         layout.rows(batch)
 
 
+def check_autoencoder(profile: Profile) -> None:
+    """Raise ValueError where the autoencoder is not finished that models are about to be trained on.
+
+    It is written along its own training, and a model does not name the one that it was trained on.
+    """
+    from ldm.tasks.frozen import autoencoder
+
+    if models.part_file(profile, "autoencoder").is_file() and not autoencoder.finished(profile):
+        raise ValueError(
+            f"The autoencoder of profile {profile.name} is not finished, and its latents may change: train it to its"
+            f" end (`python -m ldm part autoencoder --profile {profile.name}`, then `python -m ldm part decoder"
+            f" --profile {profile.name}`)."
+        )
+
+
 def check_pretrained(profile: Profile, c: int, seed: int = 0) -> None:
     """Raise ValueError where the pretrained network is missing that a training begins with."""
     if models.file_of(profile, c, profile.length, seed) is None:

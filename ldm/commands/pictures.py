@@ -12,7 +12,7 @@ def upscale(
     /,
     c: int = 16,
     model: Path | None = None,
-    profile: str = "laptop",
+    profile: str = "laptop-64",
     steps: int = 50,
     seed: int = 0,
     out: Path = Path("upscaled.png"),
@@ -27,7 +27,7 @@ def upscale(
     chosen, small = profiles.get(profile), tiles.read(picture)
     pictures.check_out(out, FACTOR * small.shape[1], FACTOR * small.shape[0])
     table = chosen.plan("ddim", steps)
-    restorer = superres.restorer(chosen, c, superres.LENGTHS[-1], file=model)
+    restorer = superres.restorer(chosen, c, chosen.finetuned, file=model)
     pictures.save(out, tiles.upscale(small, restorer, table, seed=seed))
     print(out)
 
@@ -37,7 +37,7 @@ def gallery(
     /,
     c: int = 16,
     model: Path | None = None,
-    profile: str = "laptop",
+    profile: str = "laptop-64",
     steps: int = 50,
     n: int = 3_000,
 ) -> None:

@@ -1,6 +1,6 @@
 """Commands that train a model, a part that the study takes as given, or write data to train on.
 
-They train a size of the family, its averages, its finetuning and students, and the frozen networks.
+They train a size of the family, its averages, and the frozen networks.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def pretrain(
     Snapshots: so many over the run, from which the command average makes models. Without checkpoints, it cannot resume.
     """
     from ldm import paths, profiles
-    from ldm.commands.checks import check_network, check_numbers
+    from ldm.commands.checks import check_autoencoder, check_network, check_numbers, check_pretrained
     from ldm.paths import ROOT
     from ldm.study import training_rows
     from ldm.tasks import models
@@ -51,6 +51,9 @@ def pretrain(
     layout = parallel.chosen(devices, fsdp, coordinator, processes, process)
     chosen = profiles.get(profile)
     check_network(chosen, c, chosen.train.batch, layout)
+    check_autoencoder(chosen)
+    if chosen.start:
+        check_pretrained(profiles.get(chosen.start), c, seed)
     config = replace(
         chosen.training(c),
         images=images or chosen.train.images,
@@ -95,7 +98,7 @@ def together(
     Without checkpoints: what is stopped begins anew, but for models that are there.
     """
     from ldm import profiles as known
-    from ldm.commands.checks import check_network, check_numbers
+    from ldm.commands.checks import check_autoencoder, check_network, check_numbers
     from ldm.paths import ROOT
     from ldm.study import training_rows
     from ldm.tasks.pretrain import on_device
@@ -104,6 +107,9 @@ def together(
     check_numbers(images=images)
     settings = [known.get(name) for name in profiles]
     check_network(settings[0], c, settings[0].train.batch, None)
+    check_autoencoder(settings[0])
+    if settings[0].start:
+        raise ValueError(f"profile = {settings[0].name}: goes on from other models; train it by the command pretrain.")
     trainings = pending(settings, c, seeds, data=on_device(settings[0]), images=images)
     if trainings is None:
         print(f"c = {c}: every model is there.")
@@ -142,7 +148,7 @@ def shards(
     The profile's scenes, n of them, or the captioned pictures of a folder (with metadata.jsonl or metadata.csv).
     """
     from ldm import profiles
-    from ldm.commands.checks import check_numbers
+    from ldm.commands.checks import check_autoencoder, check_numbers
     from ldm.data import shard_writer
     from ldm.data.datasets import Folder
     from ldm.data.scenes.dataset import Scenes
@@ -150,6 +156,8 @@ def shards(
 
     check_numbers(n=n)
     chosen = profiles.get(profile)
+    if not pictures:
+        check_autoencoder(chosen)
     data = (
         Folder(folder, chosen.scenes.size)
         if folder
@@ -157,115 +165,6 @@ def shards(
     )
     encode = shard_writer.pictures(data) if pictures else shard_writer.latents(data, *frozen_networks(chosen))
     print(shard_writer.write(out, len(data), *encode))
-
-
-def superres(
-    c: int,
-    profile: str = "laptop",
-    kind: str = "superres",
-    images: int = 0,
-    folder: Path | None = None,
-    devices: int = 1,
-    fsdp: int = 1,
-    checkpoints: bool = True,
-) -> None:
-    """Finetune one size for super-resolution (or train a control: superres-scratch, superres-regression), resuming.
-
-    Folder: of PNG, JPEG or WebP pictures to learn from in place of scenes, cut at random places. Devices, checkpoints:
-        as of pretrain.
-    """
-    from ldm import paths, profiles
-    from ldm.commands.checks import check_network, check_numbers, check_pretrained
-    from ldm.paths import ROOT
-    from ldm.study import training_rows
-    from ldm.tasks import models, pairs, superres_recipe
-    from ldm.tasks.pretrain import frozen_networks
-    from ldm.tasks.superres import finetune, latent_pairs
-    from ldm.training import parallel
-
-    check_numbers(images=images, devices=devices)
-    chosen = profiles.get(profile)
-    known = superres_recipe.check_kind(kind)
-    config = superres_recipe.config_of(chosen, images)
-    lengths = models.lengths_until(config.images, superres_recipe.LENGTHS)
-    layout = parallel.chosen(devices, fsdp)
-    check_network(chosen, c, config.batch, layout)
-    if kind != "superres-scratch":
-        check_pretrained(chosen, c)
-    data = pairs.photographs(chosen, folder) if folder else pairs.scenes(chosen, "train", pairs.DATA)
-    root = pairs.folder_of(data, folder) if folder else paths.RUNS
-    codec, text = frozen_networks(chosen)
-    laps: list[dict[str, Any]] = []
-    finetune(
-        chosen,
-        c,
-        data=latent_pairs(data, codec),
-        null=text.null(1)[0],
-        kind=known,
-        config=config,
-        lengths=lengths,
-        root=root,
-        layout=layout,
-        on_log=laps.append,
-        checkpoints=checkpoints,
-    )
-    training = training_rows.Training.here(
-        chosen, c, config, layout, task=kind, side=pairs.latent_side(chosen), data=str(folder or "")
-    )
-    training_rows.write(training, chosen, laps, ROOT)
-    print(models.model_path(chosen, c, config.images, root=root, kind=kind))
-
-
-def distill(
-    method: Positional[Literal["codi", "lcm", "guided", "continued"]],
-    /,
-    c: int,
-    profile: str = "laptop-eps",
-    images: int = 0,
-    seed: int = 0,
-    devices: int = 1,
-    fsdp: int = 1,
-    checkpoints: bool = True,
-) -> None:
-    """Distill one size by a method (continued: train its teacher on instead), resuming where it stopped.
-
-    Devices, checkpoints: as of pretrain.
-    """
-    from ldm import profiles
-    from ldm.commands.checks import check_network, check_numbers, check_pretrained
-    from ldm.paths import ROOT
-    from ldm.study import training_rows
-    from ldm.tasks import models
-    from ldm.tasks.distillation import methods, student
-    from ldm.tasks.pretrain import frozen_networks, training_set
-    from ldm.training import parallel
-
-    check_numbers(seed=seed, images=images, devices=devices)
-    chosen = profiles.get(profile)
-    images = images or methods.images_of(chosen, method)
-    models.lengths_until(images, ())  # before the scenes are encoded
-    config = student.training(chosen, c, images, seed)
-    layout = parallel.chosen(devices, fsdp)
-    check_network(chosen, c, config.batch, layout)
-    check_pretrained(chosen, c, seed)
-    _, text = frozen_networks(chosen)
-    laps: list[dict[str, Any]] = []
-    written = student.distill(
-        chosen,
-        method,
-        c,
-        images=images,
-        data=training_set(chosen),
-        null=text.null(1)[0],
-        seed=seed,
-        layout=layout,
-        on_log=laps.append,
-        checkpoints=checkpoints,
-    )
-    for kind, path in zip(methods.kinds(method), written, strict=True):
-        training = training_rows.Training.here(chosen, c, config, layout, task=kind)
-        training_rows.write(training, chosen, [lap for lap in laps if lap["kind"] == kind], ROOT)
-        print(path)
 
 
 def part(name: Positional[Part], /, profile: str = "laptop-eps", images: int = 0) -> None:
@@ -279,6 +178,10 @@ def part(name: Positional[Part], /, profile: str = "laptop-eps", images: int = 0
     if chosen.frozen_data < owner.frozen_data:
         raise ValueError(
             f"profile = {profile!r} stands on the parts of {owner.name}; train them by --profile {owner.name}."
+        )
+    if chosen.start and name not in ("autoencoder", "decoder"):
+        raise ValueError(
+            f"profile = {profile!r} shares its {name} with {chosen.start}; train that by --profile {chosen.start}."
         )
     if name == "reference":
         from ldm.study.scene_metrics import make_references

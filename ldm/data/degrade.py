@@ -6,6 +6,8 @@ or after the last JPEG. The ranges are those published for the 4x model. The rec
 
 A real camera's low-resolution picture has no high-resolution twin, so super-resolution learns from pairs made
 like this. As published, the degraded picture is made from the sharpened one, and that is the target, too.
+
+Beside it stands a mild degradation, that of classical benchmarks: the picture is made smaller, and that is all.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal, get_args
 
 import numpy as np
 import scipy
@@ -23,9 +26,9 @@ from PIL import Image
 from ldm.data.blur import Bell, Planes, Range, Sinc, blurred, draw_blur, draw_sinc
 from ldm.data.resample import cubic, pick, triangle
 
-# Raise the last one when a picture comes out otherwise: caches and rows are keyed by it. In version 1 the first resize
-# goes by the ratio of the rounded sides; in version 2 by the drawn scale, as published (a quarter of a level apart).
-VERSIONS = (1, 2)
+VERSION = 2  # raise it when a picture comes out otherwise: caches are keyed by it
+Strength = Literal["published", "mild"]  # how much is lost: `degrade`, or `reduced` alone
+STRENGTHS: tuple[Strength, ...] = get_args(Strength)
 FACTOR = 4  # height and width of the sharp picture over those of the degraded one
 MODES = ("area", "bilinear", "bicubic")
 GREY = np.array([0.2989, 0.587, 0.114], np.float32)  # luma of red, green, blue
@@ -127,10 +130,7 @@ def _stage(rng: np.random.Generator, ranges: Ranges) -> Stage:
 
 
 def degrade(
-    images: UInt8[np.ndarray, "n H W 3"],
-    seed: int,
-    indices: Sequence[int] | np.ndarray,
-    version: int = VERSIONS[-1],
+    images: UInt8[np.ndarray, "n H W 3"], seed: int, indices: Sequence[int] | np.ndarray
 ) -> UInt8[np.ndarray, "n h w 3"]:
     """Return sharp pictures at a quarter of their size, each degraded by its own recipe: a function of (seed, index).
 
@@ -153,19 +153,23 @@ def degrade(
     out = np.empty((len(images), images.shape[1] // FACTOR, images.shape[2] // FACTOR, 3), np.uint8)
     for k, i in enumerate(indices):
         rng = generator(seed, int(i))
-        out[k] = applied(images[k], recipe(rng), rng, version)
+        out[k] = applied(images[k], recipe(rng), rng)
     return out
 
 
-def applied(
-    image: UInt8[np.ndarray, "H W 3"], what: Recipe, rng: np.random.Generator, version: int = VERSIONS[-1]
-) -> UInt8[np.ndarray, "h w 3"]:
+def reduced(images: UInt8[np.ndarray, "n H W 3"]) -> UInt8[np.ndarray, "n h w 3"]:
+    """Return sharp pictures at a quarter of their size, averaged by bicubic weights, and not degraded otherwise."""
+    size = (images.shape[2] // FACTOR, images.shape[1] // FACTOR)
+    return np.stack([np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)) for image in images])
+
+
+def applied(image: UInt8[np.ndarray, "H W 3"], what: Recipe, rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
     """Return one picture, degraded as the recipe says; `rng` draws the noise."""
     first, second, target = what.first, what.second, tuple(side // FACTOR for side in image.shape[:2])
     x = _planes(image)
     if first.blur:
         x = blurred(x, first.blur.kernel())
-    x = resized(x, _scaled(image.shape[:2], first.scale), first.mode, first.scale if version > 1 else None)
+    x = resized(x, _scaled(image.shape[:2], first.scale), first.mode, first.scale)
     x = compressed(noisy(x, first, rng), first.quality)
     if second.blur:
         x = blurred(x, second.blur.kernel())

@@ -1,9 +1,11 @@
-"""A world of two dimensions in which a denoiser needs no training.
+"""Two small worlds in which a denoiser needs no training: the mean of x0 given x is known in closed form.
 
-Data are a mixture of Gaussians, a caption names one of them, and the mean of x0 given x is known in closed form.
+In the plane, data are a mixture of Gaussians, and a caption names one of them. On the line, they are two points.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +14,7 @@ from jax.nn import softmax
 from jaxtyping import Array, Float, Real
 
 from ldm.diffusion.schedule import Schedule
+from ldm.diffusion.solvers import ddim
 
 MEANS = np.array([[1.5, 0.0], [-0.9, 1.2], [-0.9, -1.2]])  # of the three Gaussians; the first is the caption's
 SPREAD = 0.55  # their standard deviation
@@ -32,3 +35,22 @@ class Mixture(nnx.Module):
         share = softmax(jnp.where(context[:, 0] > 0, likely + only, likely), -1)[..., None]
         each = means + alpha * SPREAD**2 / variance * (point - alpha * means)
         return (share * each).sum(1)[:, None, None]
+
+
+def two_points(x: np.ndarray, alpha: float, sigma: float, upper: float = 0.5) -> np.ndarray:
+    """Return E[x0 | x] where x0 is 1 with probability `upper`, within (0, 1), and -1 otherwise.
+
+    By Bayes' rule the odds of the two, given x = alpha x0 + sigma noise, are exp(2 alpha x / sigma^2) times the odds
+    beforehand. The mean of -1 and 1 in these odds is a tanh. The answer has the shape of x.
+    """
+    return np.tanh(alpha * x / sigma**2 + np.log(upper / (1 - upper)) / 2)
+
+
+def drawn(
+    denoise: Callable[[np.ndarray, float, float], np.ndarray | float], steps: int, n: int = 2_000, seed: int = 0
+) -> np.ndarray:
+    """Return n numbers (n,), drawn by DDIM from noise in so many steps; `denoise(x, alpha, sigma)` guesses x0."""
+    table, x = ddim(Schedule.sd(), steps), np.random.default_rng(seed).standard_normal(n)
+    for row in range(steps):
+        x = table.x[row] * x + table.x0[row] * denoise(x, float(table.alpha[row]), float(table.sigma[row]))
+    return x

@@ -194,6 +194,8 @@ def quality_panels(
     metric: str,
     panels: Sequence[str],
     *,
+    x: alt.X | None = None,
+    lines: Sequence[str] = (),
     keep: Sequence[str] = (),
     tips: Sequence[alt.Tooltip] = (),
     **encoding: Any,
@@ -201,20 +203,32 @@ def quality_panels(
     """Plot quality against sampling cost on one logarithmic axis of cost, a panel a value of the column `panel`.
 
     Args:
-        found: rows that `pick` gave, with `panel`; panels: its values, from above. keep: other columns that are drawn.
-        tips: what a tooltip begins with; encoding: of the curves, such as their colour.
+        found: rows that `pick` gave, with `panel`; panels: its values, from above. x: another axis than the cost's.
+        lines: columns whose value in each panel is a dashed line across it, under its name. keep: others that are
+            drawn. tips: what a tooltip begins with; encoding: of the curves, such as their colour.
     """
     found = found.sort_values("cost")
     least = found["value"].min() / 4  # a logarithmic axis has no nought, which an interval may reach
-    data = columns(found).assign(lo=found["lo"].clip(lower=least), **{name: found[name] for name in ("panel", *keep)})
-    base = alt.Chart().encode(x=cost_axis(), tooltip=[*tips, *tooltip(data, metric)], **encoding)
+    more = {name: found[name] for name in ("panel", *lines, *keep)}
+    data = columns(found).assign(lo=found["lo"].clip(lower=least), **more)
+    base = alt.Chart().encode(x=x or cost_axis(), tooltip=[*tips, *tooltip(data, metric)], **encoding)
     y = panel_axis(metric, type="log", nice=False, padding=10)
+    across = [mark for name in lines for mark in _across(name)]
     return (
-        alt.layer(*curve(base, y), data=data)
+        alt.layer(*across, *curve(base, y), data=data)
         .properties(width=540, height=240)
         .facet(row=alt.Row("panel:N", title=None, sort=list(panels), header=ABOVE))
         .resolve_scale(y="independent")
     )
+
+
+def _across(name: str) -> list[alt.Chart]:
+    """Return a dashed line across a panel at the value of this column, and its name above the line's end."""
+    line = alt.Chart().mark_rule(color=INK, strokeDash=[4, 4]).encode(y=f"mean({name}):Q")
+    word = (
+        alt.Chart().mark_text(color=INK, align="right", dx=-2, dy=-7).encode(y=f"mean({name}):Q", x=alt.value("width"))
+    )
+    return [line, word.encode(text=alt.datum(name))]
 
 
 def interactive() -> bool:

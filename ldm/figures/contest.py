@@ -106,10 +106,10 @@ def shown(
     return advantages(found), Markdown(tables.table(shares(found), what="Shares of the budgets"))
 
 
-def in_steps(evidence: Evidence) -> str:
-    """Say who wins at which budgets, counted in steps that the largest model affords."""
+def in_steps(evidence: Evidence, found: Contest) -> str:
+    """Say who wins at which budgets of their contest, counted in steps that the largest model affords."""
     largest, clauses = evidence.rows[evidence.rows["size"] == evidence.sizes[-1]], []
-    for winner, first, last in stretches(contest(evidence), float((largest["cost"] / largest["steps"]).min())):
+    for winner, first, last in stretches(found, float((largest["cost"] / largest["steps"]).min())):
         steps = f"{first} to {last} steps" if last > first else f"{first} step{'s' * (first > 1)}"
         clauses.append(f"{WORDS[winner]} where the budget buys {steps} of c = {evidence.sizes[-1]}")
     return "; ".join(clauses)
@@ -120,7 +120,8 @@ def answer(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf)
     lines = []
     for metric in metrics:
         try:
-            clause = f"{in_steps(Evidence.of(rows, metric, influences(rows, metric)))}."
+            evidence = Evidence.of(rows, metric, influences(rows, metric))
+            clause = f"{in_steps(evidence, contest(evidence))}."
         except ValueError as error:
             clause = f"not asked of these rows: {error}"
         lines.append(f"- By {brief(metric)}, {clause}")

@@ -1,11 +1,10 @@
-"""A picture of one's own in a notebook: read before anything long begins, enlarged, saved whole, shown beside bicubic.
+"""Photographs in a notebook, the book's and one's own: enlarged, saved whole, shown beside bicubic enlargement.
 
 The page holds a reduced picture and, of a large one, its middle pixel by pixel: the whole would be megabytes.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +14,19 @@ from PIL import Image
 
 from ldm import paths
 from ldm.data import pictures
-from ldm.data.degrade import degrade
-from ldm.data.scenes.dataset import Scenes
+from ldm.data.degrade import reduced
 from ldm.diffusion.plan import Plan
 from ldm.figures.divider import divider
-from ldm.profiles import Profile
 from ldm.tasks import pairs, upscale
 
-EXAMPLE = 4  # times the side of the scenes that models are finetuned on
+EXAMPLES = tuple(sorted((paths.ROOT / "art" / "photographs").glob("*.jpg")))  # of 256 px, with their licence
 WHOLE, DETAIL = 768, 384  # pixels of the longer side, on the page
 
 
-def picture(path: str | Path, profile: Profile) -> UInt8[np.ndarray, "h w 3"]:
-    """Return the picture to enlarge; without a path, a large scene, degraded.
-
-    Raises: ValueError, one sentence, for a file that is missing, no picture, or too large.
-    """
-    if path:
-        return upscale.read(path)
-    large = replace(profile.scenes, size=EXAMPLE * 2 * profile.scenes.size)
-    return degrade(Scenes(large, "val", 1).images([0]), 0, [0])[0]
+def example(path: Path) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "H W 3"]]:
+    """Return a photograph at a quarter of its size, and as it was: sides are multiples of 4."""
+    whole = upscale.read(path)
+    return reduced(whole[None])[0], whole
 
 
 def enlarged(
@@ -43,13 +35,15 @@ def enlarged(
     plan: Plan | None,
     *,
     name: str,
+    true: UInt8[np.ndarray, "H W 3"] | None = None,
     folder: Path = paths.RUNS / "upscaled",
 ) -> tuple[Any, Path]:
-    """Show the picture four times as large under a divider against bicubic.
+    """Show the picture four times as large under a divider against bicubic, and the true one where it is known.
 
     The file that holds all of it is returned as well, named like `name`.
     """
     big = {"bicubic": pairs.enlarged(small[None])[0], "restored": upscale.upscale(small, restorer, plan)}
+    big |= {} if true is None else {"true": true}
     path = folder / f"{Path(name).stem}.png"
     pictures.save(path, big["restored"])
     parts = {

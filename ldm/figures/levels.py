@@ -146,7 +146,7 @@ def contests(
 def answer(rows: pd.DataFrame, metric: str, levels: Sequence[str], influences: InfluencesOf) -> Markdown:
     """Say who wins at which budgets, counted in steps that the largest model affords: a line a level."""
     evidence = evidence_of(rows, metric, levels, influences)
-    lines = [f"- If {title(level)}, {in_steps(one)}." for level, one in evidence.items()]
+    lines = [f"- If {title(level)}, {in_steps(one, contest(one))}." for level, one in evidence.items()]
     return Markdown(f"By {metric_of(metric).title}:\n\n" + "\n".join(lines) if lines else MISSING)
 
 

@@ -24,7 +24,8 @@ class Part(NamedTuple):
 
     rows: Callable[[Store, Profile], pd.DataFrame]
     chart: Callable[[pd.DataFrame, str], Any]
-    turns: dict[str, Callable[[pd.DataFrame, Store, Profile], tuple[list[Any], str]]]
+    turns: dict[str, Callable[[pd.DataFrame, Store], tuple[list[Any], str]]]
+    downstream: bool = False  # whether the models are those that are finetuned for super-resolution
 
 
 def by_sampler(store: Store, profile: Profile) -> pd.DataFrame:
@@ -48,17 +49,23 @@ def with_students(store: Store, profile: Profile) -> pd.DataFrame:
 
 
 def asked(
-    ask: Callable[..., Any], metrics: Sequence[str] = (), **more: Any
-) -> Callable[[pd.DataFrame, Store, Profile], tuple[list[Any], str]]:
-    """Return what asks a finding by these metrics; none: those that the profile's verdicts count."""
-    return lambda rows, store, profile: findings.asked(
-        ask, rows, store, metrics or findings.metrics_of(profile), **more
-    )
+    ask: Callable[..., Any], metrics: Sequence[str] = findings.COUNTED, **more: Any
+) -> Callable[[pd.DataFrame, Store], tuple[list[Any], str]]:
+    """Return what asks a finding by these metrics."""
+    return lambda rows, store: findings.asked(ask, rows, store, metrics, **more)
 
 
 PARTS = {
     "F1": Part(recorded.pretrained, plots.quality_vs_compute, {"": asked(verdicts.f1)}),
-    "F2": Part(recorded.restored_by_length, plots.quality_vs_compute, {"": asked(downstream.f2, RESTORED)}),
+    "F2": Part(
+        recorded.restored_by_length,
+        plots.quality_vs_compute,
+        {
+            "At equal compute: ": asked(downstream.f2, RESTORED),
+            "At the end: ": asked(downstream.f2, RESTORED, at_end=True),
+        },
+        downstream=True,
+    ),
     "F3": Part(
         by_ddim,
         plots.quality_vs_cost,
@@ -70,9 +77,7 @@ PARTS = {
         {f"{name}: ": asked(verdicts.f4, sampler=name) for name in recorded.SAMPLERS[1:]},
     ),
     "F5": Part(
-        recorded.restored_by_steps,
-        plots.quality_vs_cost,
-        {name: asked(downstream.f5, RESTORED, few=few) for name, few in (("Few steps: ", True), ("Many: ", False))},
+        recorded.restored_by_steps, plots.quality_vs_cost, {"": asked(downstream.f5, RESTORED)}, downstream=True
     ),
     "F6": Part(
         with_students,
@@ -85,11 +90,12 @@ PARTS = {
 def shown(name: str, store: Store, metric: str) -> list[Any]:
     """Return what a chapter displays: a heading, which sizes are measured, chart and verdict; nothing where none is."""
     profile, part = profiles.get("gpu"), PARTS[name]
+    profile = profile.downstream if part.downstream else profile
     rows = part.rows(store, profile)
     if rows.empty:
         return []
     said = Markdown(f"### {name} at the paper's own sizes\n\n{state(rows, profile)}")
-    answers = [Markdown(f"{turn}{ask(rows, store, profile)[1]}") for turn, ask in part.turns.items()]
+    answers = [Markdown(f"{turn}{ask(rows, store)[1]}") for turn, ask in part.turns.items()]
     fold = protocol.folded(rows[rows["metric"] == metric], {}, "make gpu-study")
     return [said, part.chart(rows, metric), Markdown(fold), *answers]
 

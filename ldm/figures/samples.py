@@ -45,7 +45,7 @@ def kept(store: Store, key: str) -> np.ndarray:
     if path is None:
         raise ValueError(
             f"The pictures of cell {key} are missing: run the cell, or restore results/files. The repository keeps"
-            " those alone that a chapter shows; of the first edition, a checkout before 2026-11-28 has all."
+            " those alone that a chapter shows."
         )
     strip = np.asarray(Image.open(io.BytesIO(path.read_bytes())).convert("RGB"))
     return np.stack(np.split(strip, strip.shape[1] // strip.shape[0], axis=1))

@@ -53,15 +53,8 @@ def newest(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def seconds_of(store: Store, profile: Profile) -> dict[tuple[str, int], tuple[float, float]]:
-    """Return `seconds_a_picture` of a profile.
-
-    Where it has not been timed itself, those of the profile that its tasks start from: networks, latents and captions
-    have the same shapes.
-    """
-    for name in dict.fromkeys((profile.name, profile.downstream.name)):
-        if found := seconds_a_picture(store.rows(study="benchmark", profile=name)):
-            return {(profile.name, c): each for (_, c), each in found.items()}
-    return {}
+    """Return `seconds_a_picture` of a profile."""
+    return seconds_a_picture(store.rows(study="benchmark", profile=profile.name))
 
 
 def seconds_a_picture(rows: pd.DataFrame) -> dict[tuple[str, int], tuple[float, float]]:

@@ -8,106 +8,134 @@ fails or undecided, with its effect and its interval.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 import scipy.special
 
 from ldm.metrics import Estimate
-from ldm.statistics.bootstrap import Influences, basic, lower_is_better, replicates
-from ldm.statistics.budget import affordable, lowest
-from ldm.statistics.ranks import rank_correlation, somers_lead
-from ldm.statistics.verdicts import Verdict, answered, listed
+from ldm.statistics.bands import bands
+from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
+from ldm.statistics.contest import SIDES, contest
+from ldm.statistics.evidence import Evidence
+from ldm.statistics.families import by_training
+from ldm.statistics.isoflop import training_flops
+from ldm.statistics.ranks import rank_correlation
+from ldm.statistics.verdicts import Verdict, answered, listed, majority, sure
+
+SETTLED = 4  # a finetuning of the largest size counts from its longest one divided by this on
 
 
-def f2(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> Verdict:
+def f2(rows: pd.DataFrame, metric: str, influences: Influences | None = None, *, at_end: bool = False) -> Verdict:
     """Judge F2: finetuned for super-resolution, quality follows the size more than the compute of finetuning.
 
-    The claim is of section 3.2, Fig. 4.
-
-    The effect is Somers' D of quality on size, less that on compute = normalised cost x images of finetuning. (D
-    leaves out the pairs that tie in what explains: lengths of one size do not count against size.) Holds where its
-    interval excludes 0 from above, fails from below.
+    The claim is of section 3.2, Fig. 4. It is asked in two turns, each of the largest size against the best smaller
+    one: within equal compute of finetuning, from where the largest has settled to where no smaller one was finetuned
+    for longer, each read off its curve over the lengths (a size that ended before stays as it ended); and `at_end`,
+    each size after its longest finetuning. Holds where the largest is surely better over more than half of the
+    doublings, fails where it is surely not (a smaller one is, or they are alike within the margin) over more than half.
+    The effect is its mean advantage, as a share of its value.
+    Raises: ValueError for rows of one size, and where the two have no such budgets in common.
     """
-    rows = lower_is_better(rows, metric)
-    lengths = rows.groupby("size")["images_seen"].nunique()
-    if len(lengths) < 2 or lengths.min() < 2:
-        raise ValueError(
-            "F2 needs two sizes or more, each at two lengths of finetuning or more; finetune and run more cells."
-        )
-    size = rows["size"].to_numpy(float)
-    compute = (rows["cost"] / rows["steps"] * rows["images_seen"]).to_numpy(float)
-    effect = somers_lead(
-        size, compute, rows["value"].to_numpy(float), replicates(rows, influences), int(rows["n"].min())
-    )
+    rows = _of_several(rows, metric, "F2")
+    large, longest = rows["c"] == rows["c"].max(), rows.groupby("c")["images_seen"].transform("max")
+    if at_end:
+        evidence = Evidence.of(rows[rows["images_seen"] == longest], metric, influences)
+        smaller = (evidence.rows["size"] != evidence.sizes[-1]).to_numpy(bool)
+        found = bands(evidence, np.ones(len(smaller)), smaller, SIDES, 1, 2)  # one budget, which all afford
+        lengths = sorted({int(images) for images in evidence.rows["images_seen"]})
+        when = f"after {', '.join(f'{images:,}' for images in lengths)} images"
+    else:
+        kept = rows[~large | (rows["images_seen"] * SETTLED >= longest)].assign(family=large.astype(int))
+        evidence = Evidence.of(_carried_on(kept), metric, influences)
+        found = by_training(evidence, SIDES)
+        when = f"within the compute of the largest after {longest[large].max() // SETTLED:,} images and more"
+    yes, no = sure(found, "largest")
     return Verdict(
         finding="F2",
-        answer=answered(effect, 0),
+        answer=majority(yes, no),
         metric=metric,
-        effect=effect,
-        meaning="Somers' D of quality on size, minus Somers' D on the compute of finetuning:",
-        asked=f"{len(rows)} models (c = {listed(rows['size'])})",
+        effect=_turned(found.mean),
+        meaning=f"advantage of c = {evidence.sizes[-1]} over the best smaller size, as a share of its own value:",
+        asked=f"sizes {listed(evidence.sizes)} {when}; {evidence.trainings}",
+        detail="" if at_end else f"surely better over {yes:.0%} of the doublings, surely not over {no:.0%}",
     )
 
 
-def _largest(rows: pd.DataFrame, finding: str) -> int:
-    if rows["size"].nunique() < 2:
-        raise ValueError(f"{finding} compares sizes: run the grid for two of them at least.")
-    return rows["size"].max()
-
-
-def _advantage(rows: pd.DataFrame, budgets: Sequence[float], influences: Influences | None) -> Estimate:
-    """Return how much better the best smaller model is than the largest, on average over budgets.
-
-    Each is at its best setting within a budget.
-    """
-    rows = rows[affordable(rows["cost"], max(budgets))]
-    big, cost = (rows["size"] == rows["size"].max()).to_numpy(), rows["cost"].to_numpy(float)
-    for side, who in ((big, "the largest size"), (~big, "a smaller size")):
-        if not affordable(cost[side], min(budgets)).any():
-            raise ValueError(f"A budget of {min(budgets):.3g} affords no setting of {who}: run cells with fewer steps.")
-
-    def advantage(values: np.ndarray) -> np.ndarray:
-        return (lowest(values[big], cost[big], budgets) - lowest(values[~big], cost[~big], budgets)).mean(0)
-
-    value = float(advantage(rows["value"].to_numpy(float)))
-    return basic(value, advantage(replicates(rows, influences)), int(rows["n"].min()))
-
-
-FEW_STEPS = (4, 20)  # the paper's two ranges of steps in super-resolution; the second begins after the first
+FEW_STEPS = (4, 20)  # the paper's two ranges of steps in super-resolution; the second begins where the first ends
 MANY_STEPS = (20, 250)
 
 
-def f5(rows: pd.DataFrame, metric: str, influences: Influences | None = None, *, few: bool = True) -> Verdict:
+def f5(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> Verdict:
     """Judge F5: in super-resolution smaller models win at equal cost with 4 to 20 steps, larger ones beyond.
 
-    The claim is of section 3.5, Fig. 12.
-
-    `few` picks the half of the finding. The effect is how much better the best smaller model is than the largest (with
-    many steps: how much worse), on average over all budgets that the largest uses within the range; within a budget
-    both may use any number of steps from the paper's least on. Intervals as in `f3`.
+    The claim is of section 3.5, Fig. 12. Budgets are those of 4 to 250 steps of the largest size. The finding holds
+    where a smaller one is surely better over more than half of the doublings up to 20 steps, and the largest over more
+    than half of those beyond. It fails where either is surely otherwise (the other side is better, or they are alike
+    within the margin) over more than half. A budget buys the best of the step counts that it affords; the largest
+    one's 250 steps are where budgets end, and none buys them. The effect is the mean advantage of the best smaller size
+    up to 20 steps, less that beyond, as a share of the largest one's value; its interval counts both as if they were
+    apart, though they are of the same pictures.
     """
-    rows = lower_is_better(rows, metric)
-    lo, hi = FEW_STEPS if few else MANY_STEPS
-    rows = rows[rows["steps"] >= FEW_STEPS[0]]
-    largest = _largest(rows, "F5")
-    within = (rows["size"] == largest) & rows["steps"].between(lo, hi, inclusive="both" if few else "right")
-    if not within.any():
-        raise ValueError(f"F5 needs c = {largest} with {lo} to {hi} steps; run such cells.")
-    budgets = sorted(rows.loc[within, "cost"])
-    effect = _advantage(rows, budgets, influences)
-    if not few:
-        effect = Estimate(-effect.value, -effect.hi, -effect.lo, effect.n)
-    smaller, who = "the best smaller model", f"c = {largest}"
+    evidence = Evidence.of(_of_several(rows, metric, "F5"), metric, influences)
+    mine = evidence.rows[evidence.rows["size"] == evidence.sizes[-1]].set_index("steps")["cost"].sort_index()
+    least, turn, most = (float(mine[mine.index <= steps].max()) for steps in (FEW_STEPS[0], *MANY_STEPS))
+    if not least < turn < most:
+        raise ValueError(
+            f"F5 needs c = {evidence.sizes[-1]} with {FEW_STEPS[0]}, {FEW_STEPS[1]} and more steps; run such cells."
+        )
+    few, many = (
+        contest(evidence, start=start, end=end, fewest=FEW_STEPS[0]) for start, end in ((least, turn), (turn, most))
+    )
+    (small, not_small), (large, not_large) = sure(few, "smaller"), sure(many, "largest")
+    largest = f"c = {few.largest}"
+    error = float(np.hypot(few.mean.se, many.mean.se))
     return Verdict(
         finding="F5",
-        answer=answered(effect, 0),
+        answer=majority(min(small, large), max(not_small, not_large)),
         metric=metric,
-        effect=effect,
-        meaning="advantage of {} over {} at equal cost:".format(*((smaller, who) if few else (who, smaller))),
-        asked=f"sizes {listed(rows['size'])}, budgets of c = {largest} at steps {listed(rows.loc[within, 'steps'])}",
+        effect=Estimate.of(few.mean.value - many.mean.value, error, evidence.n),
+        meaning=f"advantage of the best smaller size over {largest} up to {FEW_STEPS[1]} of its steps, less that"
+        " beyond, as a share of its value:",
+        asked=f"sizes {listed(evidence.sizes)}, budgets of {listed(mine.index.astype(int))} steps of {largest};"
+        f" {evidence.trainings}",
+        detail=f"up to {FEW_STEPS[1]} steps a smaller one is surely better over {small:.0%} of the doublings, surely"
+        f" not over {not_small:.0%}; beyond, {largest} is surely better over {large:.0%}, surely not over"
+        f" {not_large:.0%}",
     )
+
+
+def _carried_on(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with one more of each training of a size that ended before the largest settled: as it ended.
+
+    A budget affords it, and it has no use for more.
+    Raises: ValueError where all smaller sizes ended before.
+    """
+    flops = pd.Series(training_flops(rows), rows.index)
+    start = flops[rows["family"] == 1].min()
+    if flops[rows["family"] == 0].max() <= start:
+        raise ValueError(
+            "F2 within equal compute needs a smaller size that was finetuned for more than the largest was when it"
+            " settled; finetune for longer, or compare sizes that are nearer to each other."
+        )
+    last = rows[rows["images_seen"] == rows.groupby("c")["images_seen"].transform("max")]
+    early = last[flops[last.index] < start]
+    further = np.ceil(early["images_seen"].astype(float) * start / flops[early.index]).astype(int)
+    return pd.concat([rows, early.assign(images_seen=further)], ignore_index=True)
+
+
+def _of_several(rows: pd.DataFrame, metric: str, finding: str) -> pd.DataFrame:
+    """Return the rows of a metric, if they are of several sizes."""
+    rows = rows[rows["metric"] == metric].reset_index(drop=True)
+    if rows["c"].nunique() == 1:
+        raise ValueError(f"{finding} compares sizes: run the grid for two of them at least.")
+    return rows
+
+
+def _turned(effect: Estimate) -> Estimate:
+    """Return the effect as the other side sees it."""
+    return Estimate(-effect.value, -effect.hi, -effect.lo, effect.n)
 
 
 def fig6(

@@ -16,7 +16,7 @@ import pandas as pd
 
 from ldm.metrics import Estimate, Z
 from ldm.metrics.catalogue import short
-from ldm.statistics.bands import HALF, MARGIN
+from ldm.statistics.bands import HALF, MARGIN, SAME, Bands
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.contest import PAPER, Contest, agreement, contest, counted
 from ldm.statistics.evidence import RULE, Evidence, Luck
@@ -139,9 +139,9 @@ def f3(
     )
 
 
-def sure(found: Contest) -> tuple[float, float]:
-    """Return over which shares of the doublings a smaller model is surely better, and surely not."""
-    return found.shares["smaller"], found.shares["same"] + found.shares["largest"]
+def sure(found: Bands, side: str = "smaller") -> tuple[float, float]:
+    """Return over which shares of the doublings this side is surely better, and surely not."""
+    return found.shares[side], sum(found.shares[other] for other in (*found.sides, SAME) if other != side)
 
 
 def majority(yes: float, no: float) -> str:

@@ -17,14 +17,8 @@ from ldm.study.run import at_hand, run
 from ldm.study.sampling import Evaluation, SamplingEvaluator, pretraining_grid, sampling_grid
 from ldm.tasks import register
 
-ASKED = ("kid_effnet", "kid_scene", "alignment", "subject")  # of the first edition
-COUNTED = ("fd_scene_decoded", "kid_effnet_decoded", "alignment")  # where there are decoded real scenes to compare with
-RESTORED = (
-    "kid_effnet",
-    "is_effnet",
-    "lpips_effnet",
-    "psnr",
-)  # of restored pictures: two of how they look, two of how near they are
+COUNTED = ("fd_scene_decoded", "kid_effnet_decoded", "alignment")  # what verdicts count; charts show the first
+RESTORED = ("kid_effnet_decoded", "is_effnet", "lpips_effnet")  # of restored pictures: how they look, how near they are
 PAPER_STEPS = (4, 5, 8, 10, 16, 20, 32, 50)
 ORDER = (("dpm++", "ddim"), ("ddim", "ddpm"))  # (better, worse) at few steps, as the paper has it
 ALLOWANCES = 1.0, 7 / 4  # of a student's cost to an undistilled model: equal, and as in the paper's own comparison
@@ -49,7 +43,8 @@ FINDINGS = {
     "F2": Finding(
         "Finetuned for super-resolution, quality follows the size more than the compute of finetuning.",
         "06_super_resolution",
-        place="verdicts",
+        ("at equal compute: ", "at the end: "),
+        "verdicts",
     ),
     "F3": Finding(
         "At a small sampling budget a smaller model beats the largest.",
@@ -60,8 +55,7 @@ FINDINGS = {
     "F5": Finding(
         "In super-resolution, too, smaller models win at few steps, and the largest at many.",
         "06_super_resolution",
-        ("few steps: ", "many steps: "),
-        "verdicts",
+        place="verdicts",
     ),
     "F6": Finding(
         "Distilled, the largest model is no better than a smaller undistilled one of equal cost.",
@@ -69,11 +63,6 @@ FINDINGS = {
         ("equal cost: ", "7/4 of it: "),
     ),
 }
-
-
-def metrics_of(profile: Profile) -> tuple[str, ...]:
-    """Return the metrics that the profile's verdicts count, the one that charts show first."""
-    return COUNTED if profile.decoded else ASKED
 
 
 def few_steps(profile: Profile) -> list[int]:
@@ -117,7 +106,7 @@ def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict
     But not those whose models this machine lacks. F6 is asked of what is recorded of students, F2 and F5 of what is
     recorded of the profile that super-resolution starts from. A finding that the rows do not answer is left out.
     """
-    sizes, metrics, tasks = register.trained_sizes(profile), metrics_of(profile), profile.downstream
+    sizes, metrics, tasks = register.trained_sizes(profile), COUNTED, profile.downstream
     grids = (
         lengths_grid(profile, sizes),
         sampling_grid(profile, sizes, profile.steps, profile.guidance),
@@ -127,11 +116,15 @@ def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict
         run(at_hand(cells, store=store, evaluator=evaluator), store=store, evaluator=evaluator) for cells in grids
     )
     pooled = recorded.with_trainings(store, sampling)
-    by_steps, students = recorded.restored_by_steps(store, tasks), recorded.distilled(store, profile)
+    by_length, students = recorded.restored_by_length(store, tasks), recorded.distilled(store, profile)
     taught = recorded.with_trainings(store, students[students["task"] == student.TEACHER])
     found = {
         "F1": asked(verdicts.f1, pretraining, store, metrics)[0],
-        "F2": asked(downstream.f2, recorded.restored_by_length(store, tasks), store, RESTORED)[0],
+        "F2": [
+            in_turn("F2", turn, verdict)
+            for turn, at_end in enumerate((False, True))
+            for verdict in asked(downstream.f2, by_length, store, RESTORED, at_end=at_end)[0]
+        ],
         "F3": [
             in_turn("F3", turn, verdict)
             for turn, fewest in enumerate((1, FEWEST))
@@ -142,11 +135,7 @@ def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict
             for turn, other in enumerate(recorded.SAMPLERS[1:])
             for verdict in asked(verdicts.f4, samplers, store, metrics, sampler=other)[0]
         ],
-        "F5": [
-            in_turn("F5", turn, verdict)
-            for turn, few in enumerate((True, False))
-            for verdict in asked(downstream.f5, by_steps, store, RESTORED, few=few)[0]
-        ],
+        "F5": asked(downstream.f5, recorded.restored_by_steps(store, tasks), store, RESTORED)[0],
         "F6": [
             in_turn("F6", turn, verdict)
             for turn, allowance in enumerate(ALLOWANCES)
@@ -169,12 +158,12 @@ def evidence_of(store: Store, profile: Profile) -> dict[str, pd.DataFrame]:
     """Return finding -> the rows that `ask` asks, by the metrics that it asks; nothing is run."""
     grid, tasks = recorded.whole_grid(store, profile), profile.downstream
     found = {
-        "F1": (recorded.pretrained(store, profile), metrics_of(profile)),
+        "F1": (recorded.pretrained(store, profile), COUNTED),
         "F2": (recorded.restored_by_length(store, tasks), RESTORED),
-        "F3": (recorded.with_trainings(store, grid[grid["sampler"] == "ddim"]), metrics_of(profile)),
-        "F4": (grid[grid["steps"].isin(few_steps(profile))], metrics_of(profile)),
+        "F3": (recorded.with_trainings(store, grid[grid["sampler"] == "ddim"]), COUNTED),
+        "F4": (grid[grid["steps"].isin(few_steps(profile))], COUNTED),
         "F5": (recorded.restored_by_steps(store, tasks), RESTORED),
-        "F6": (recorded.distilled(store, profile), metrics_of(profile)),
+        "F6": (recorded.distilled(store, profile), COUNTED),
     }
     return {name: rows[rows["metric"].isin(metrics)] for name, (rows, metrics) in found.items()}
 

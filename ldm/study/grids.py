@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from ldm.data.scenes.captions import Level
 from ldm.profiles import Profile
-from ldm.study import denoising, distillation, sampling, superres
+from ldm.study import denoising, distillation, sampling, superres, superres_grid
 from ldm.study.evaluator import Evaluator
 
 Name = Literal["pretraining", "denoising", "sampling", "superres", "distillation"]
@@ -95,5 +95,6 @@ def cells_of(
             level=level,
         )
         return cells, distillation.DistillationEvaluator(profile)
-    cells = superres.finetuning_grid(profile, sizes, lengths, n=n) + superres.steps_grid(profile, sizes, steps, n=n)
-    return cells or superres.baselines_grid(profile, n=n), superres.SuperResolutionEvaluator(profile)
+    by_length = superres_grid.finetuning_grid(profile, sizes, lengths, n=n)
+    cells = by_length + superres_grid.steps_grid(profile, sizes, steps, n=n)
+    return cells or superres_grid.baselines_grid(profile, n=n), superres.SuperResolutionEvaluator(profile)

@@ -42,7 +42,7 @@ class Lessons:
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics of the lessons; the first is the one on the charts."""
-        return findings.metrics_of(self.profile)
+        return findings.COUNTED
 
     @cached_property
     def rows(self) -> pd.DataFrame:

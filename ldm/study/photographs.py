@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ldm import paths
+from ldm.data.degrade import Strength
 from ldm.profiles import Profile
 from ldm.statistics import comparisons
 from ldm.study.results import Store
 from ldm.study.run import run
-from ldm.study.superres import USUAL, Restoration, SuperResolutionEvaluator
+from ldm.study.superres import SuperResolutionEvaluator
+from ldm.study.superres_grid import USUAL, Restoration
 from ldm.tasks import pairs, register, superres_recipe
 from ldm.tasks.models import Model
 
@@ -31,14 +33,15 @@ class PhotographEvaluator(SuperResolutionEvaluator):
     """That of super-resolution, with crops of a folder in place of scenes and, if given, a model of one's own."""
 
     motifs = "crops of photographs"
+    compared_with = ("",)
 
     def __init__(self, profile: Profile, folder: Path, model: Path | None = None):
         self.folder, self.model = folder, model
         super().__init__(profile)
 
-    def pairs(self, split: str, n: int) -> pairs.DegradedPairs:
+    def pairs(self, split: str, n: int, strength: Strength) -> pairs.DegradedPairs:
         """Return crops of the pictures, others in each split: distances ask how crops look, not which they are."""
-        return pairs.photographs(self.profile, self.folder, n, seed={"val": 1, "test": 2}[split])
+        return pairs.photographs(self.profile, self.folder, n, {"val": 1, "test": 2}[split], strength)
 
     def digest(self, model: Model) -> str:
         """Return the digest of the file's weights, where there is one."""
@@ -71,7 +74,7 @@ def measure_photographs(
     common: dict[str, Any] = dict(profile=profile.name, n=n)
     cells = [
         Restoration(kind="bicubic", **common),
-        Restoration(c=c, images=superres_recipe.LENGTHS[-1], steps=steps, **common),
+        Restoration(c=c, images=profile.finetuned, steps=steps, **common),
     ]
     store = store or Store(paths.RUNS / "gallery")
     rows = run(cells, store=store, evaluator=PhotographEvaluator(profile, folder, model), title="gallery")

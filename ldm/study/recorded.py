@@ -10,7 +10,7 @@ import pandas as pd
 from ldm.data.scenes.captions import Level
 from ldm.profiles import Profile
 from ldm.statistics.evidence import DRAWN, MODEL
-from ldm.study import superres
+from ldm.study import superres_grid
 from ldm.study.results import Store
 from ldm.tasks import superres_recipe
 
@@ -117,27 +117,31 @@ def of_levels(levels: Sequence[Level]) -> list[Level | None]:
     return [*levels, None] if "all" in levels else list(levels)
 
 
-def restored(store: Store, profile: Profile, **where: Any) -> pd.DataFrame:
-    """Return what the store holds of finetuned models that restored pictures in the paper's one way."""
+def restored(store: Store, profile: Profile, level: str = "published", **where: Any) -> pd.DataFrame:
+    """Return what the store holds of finetuned models that restored pictures in the paper's one way.
+
+    level: how pictures were degraded.
+    """
     return store.rows(
         study="superres",
         profile=profile.name,
         task="superres",
         sampler="ddim",
-        n=superres.pictures(profile),
+        n=superres_grid.pictures(profile),
         c=list(profile.family),
+        level=level,
         **where,
     )
 
 
 def restored_by_length(store: Store, profile: Profile) -> pd.DataFrame:
     """Return every size at every length of finetuning: what F2 is asked of."""
-    return restored(store, profile, images_seen=list(superres_recipe.LENGTHS), steps=superres.USUAL)
+    return restored(store, profile, images_seen=list(superres_recipe.lengths(profile)), steps=superres_grid.USUAL)
 
 
 def restored_by_steps(store: Store, profile: Profile) -> pd.DataFrame:
     """Return every size at every step count, after the longest finetuning: what F5 is asked of."""
-    return restored(store, profile, images_seen=superres_recipe.LENGTHS[-1], steps=list(superres.STEPS))
+    return restored(store, profile, images_seen=profile.finetuned, steps=list(superres_grid.STEPS))
 
 
 def distilled(store: Store, profile: Profile) -> pd.DataFrame:

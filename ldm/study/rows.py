@@ -47,12 +47,12 @@ def now() -> str:
 class Row:
     """One metric value of one cell. A column that does not apply to the study is None, never 0.
 
-    `value` lies in the metric's own unit, `lo` and `hi` bound its interval, `n` counts the images
-    (or runs) behind it. `cost` is the paper's normalised cost x steps, `nfe` counts network
-    evaluations, `level` is how much of a scene its captions say, `gflops` are those of one evaluation
-    on one image, `strength` is how much of `task` was done to the pictures, in the unit of that task. `lever` is what
-    else was pulled besides size, steps and guidance, `dose` its setting, and `done` the GFLOPs truly done for one
-    picture (`ldm.study.levers`).
+    `value` lies in the metric's own unit, `lo` and `hi` bound its interval, `n` counts the images (or runs) behind
+    it. `cost` is the paper's normalised cost x steps, `nfe` counts network evaluations, `level` is how much of a
+    scene its captions say, or how strongly pictures to restore are degraded, `gflops` are those of one evaluation
+    on one image, `strength` is how much of `task` was done to the pictures, in the unit of that task. `lever` is
+    what else was pulled besides size, steps and guidance, `dose` its setting, and `done` the GFLOPs truly done for
+    one picture (`ldm.study.levers`).
     `contender` is who was timed by a benchmark, or what; `setting` is the rest of what it was timed with, such as a
     batch, or *cold*.
     `machine`, `dtype`, `micro_batches` of a step, `remat` (blocks computed twice) and `mesh` (data x fsdp) are what

@@ -193,9 +193,8 @@ class Metrics:
             for kind, distance in reference.distances(seen.features[name.removesuffix(DECODED)]).items():
                 influences[f"{kind}_{name}"] = distance.influences[0]
                 found[f"{kind}_{name}"] = distance, self.protocols[f"{kind}_{name}"].line
-        if self.profile.decoded:  # of every metric they would outgrow the rows
-            influences = {name: influences[name] for name in PAIRED if name in influences}
-        return Measurement(estimates=found, influences=influences)
+        paired = {name: influences[name] for name in PAIRED if name in influences}  # of all they would outgrow the rows
+        return Measurement(estimates=found, influences=paired)
 
 
 def references_path(profile: Profile) -> Path:
@@ -216,9 +215,9 @@ def _protocols(profile: Profile) -> dict[str, Protocol]:
         "effnet": (efficientnet_card.protocol(), efficientnet_card.TRAINED),
         "scene": (detections.protocol(side), detector),
     }
-    sources = {"": data.key}
-    if profile.decoded:  # what any model on these latents could at best show
-        sources[DECODED] = f"{data.key} through autoencoder {register.digest_of(models.frozen_files(profile)[0])}"
+    codec = register.digest_of(models.frozen_files(profile)[0])
+    # Beside scenes, what any model on these latents could at best show.
+    sources = {"": data.key, DECODED: f"{data.key} through autoencoder {codec}"}
     return {
         name + ending: Protocol(
             network=network,
@@ -240,11 +239,11 @@ def make_references(profile: Profile) -> dict[str, SceneReference]:
     networks = Metrics(profile=profile, references={}).networks
     protocols = _protocols(profile)
     data = Scenes(profile.scenes, "test", profile.reference)
-    codec = pretrain.frozen_networks(profile)[0] if profile.decoded else None
+    codec = pretrain.frozen_networks(profile)[0]
     looks: dict[str, list[np.ndarray]] = {name: [] for name in protocols}
     with tqdm(total=len(data), desc="reference", unit="img") as bar:
         for images in drawn(data.images, len(data)):
-            seen = {"": images} | ({DECODED: codec.decode(codec.encode(images))} if codec else {})
+            seen = {"": images, DECODED: codec.decode(codec.encode(images))}
             for ending, pictures in seen.items():
                 for name, network in networks.items():
                     looks[name + ending].append(network(pictures))

@@ -22,7 +22,8 @@ def part_file(profile: Profile, part: Literal["autoencoder", "text", "clip", "de
 
     "clip" is what the small CLIP has beside its text tower, "text".
     """
-    return paths.WEIGHTS / profile.weights / f"{part}.safetensors"
+    name = profile.codec if part == "autoencoder" else part
+    return paths.WEIGHTS / profile.weights / f"{name}.safetensors"
 
 
 def frozen_files(profile: Profile) -> tuple[Path, Path]:
@@ -117,7 +118,8 @@ def missing(profile: Profile, c: int, images: int, seed: int, kind: str = "unet"
     """Return the error that says which model is missing, and by which command it is made."""
     path = model_path(profile, c, images, seed, kind=kind).relative_to(ROOT)
     command = kind.split("-")[0]  # a control's name begins with its task's
-    task = "pretrain" if kind == "unet" else command if command == "superres" else f"distill {command}"
+    of_kind = "" if kind == command else f" --kind {kind}"
+    task = "pretrain" if kind == "unet" else f"superres{of_kind}" if command == "superres" else f"distill {command}"
     if kind.startswith("average"):
         task = f"average --sigma {kind.removeprefix('average')} --images {images} --seed {seed}"
     return ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
@@ -12,21 +13,26 @@ from PIL import Image
 from ldm import paths
 from ldm.data import degrade
 from ldm.data.datasets import Captioned, Crops
-from ldm.data.degrade import FACTOR
+from ldm.data.degrade import FACTOR, Strength
 from ldm.data.scenes.dataset import Scenes
+from ldm.data.scenes.record import SPLITS
 from ldm.profiles import Profile
 
-DATA = 8_000  # different pictures to finetune on; then they repeat
+Degraded = Strength | Literal["both"]
+DATA = 32_000  # different pictures to finetune on; then they repeat
 
 
 @dataclass(frozen=True)
 class DegradedPairs:
-    """Pictures with their degraded twins; `sharpen` photographs first, as published: scenes are drawn sharp."""
+    """Pictures with their degraded twins; `sharpen` photographs first, as published: scenes are drawn sharp.
+
+    Of strength "both", every other picture is degraded mildly: what a network learns from that is to restore either.
+    """
 
     data: Captioned
     seed: int = 0
     sharpen: bool = False
-    version: int = degrade.VERSIONS[-1]  # of the degradation
+    strength: Degraded = "published"
 
     def __len__(self) -> int:
         return len(self.data)
@@ -34,7 +40,8 @@ class DegradedPairs:
     @property
     def key(self) -> str:
         """The name of the pairs: of their pictures and of how they are degraded."""
-        return f"{self.data.key}-d{self.version}-{self.seed}-{int(self.sharpen)}"
+        more = "" if self.strength == "published" else f"-{self.strength}"
+        return f"{self.data.key}-d{degrade.VERSION}-{self.seed}-{int(self.sharpen)}{more}"
 
     def high(self, rows: range | np.ndarray) -> UInt8[np.ndarray, "b H W 3"]:
         """Return the pictures of these rows at full size, uint8."""
@@ -43,27 +50,34 @@ class DegradedPairs:
 
     def low(self, rows: range | np.ndarray) -> UInt8[np.ndarray, "b h w 3"]:
         """Return the degraded pictures of these rows, uint8."""
-        return degrade.degrade(self.high(rows), self.seed, rows, self.version)
+        high, rows = self.high(rows), np.asarray(rows)
+        mildly = {"published": rows < 0, "mild": rows >= 0, "both": rows % 2 == 1}[self.strength]
+        low = degrade.reduced(high)
+        low[~mildly] = degrade.degrade(high[~mildly], self.seed, rows[~mildly])
+        return low
 
     def seen(self, rows: range | np.ndarray) -> UInt8[np.ndarray, "b H W 3"]:
         """Return the degraded twin as the network sees it: `enlarged`."""
         return enlarged(self.low(rows))
 
 
-def scenes(profile: Profile, split: str, n: int) -> DegradedPairs:
-    """Return scenes of twice the side that the family was pretrained on."""
-    data = Scenes(replace(profile.scenes, size=2 * profile.scenes.size), split, n)
-    return DegradedPairs(data, version=profile.degradation)
+def scenes(profile: Profile, split: str, n: int, strength: Degraded = "published") -> DegradedPairs:
+    """Return n scenes of a split, of the side that the profile's super-resolution restores."""
+    data = Scenes(replace(profile.scenes, size=profile.restored), split, n)
+    return DegradedPairs(data, seed=SPLITS.index(split), strength=strength)
 
 
-def photographs(profile: Profile, folder: str | Path, n: int = DATA, seed: int = 0) -> DegradedPairs:
+def photographs(
+    profile: Profile, folder: str | Path, n: int = DATA, seed: int = 0, strength: Degraded = "published"
+) -> DegradedPairs:
     """Return n random crops of the pictures in a folder, as large as the scenes.
 
     They are sharpened before they are degraded, as published.
 
     Raises: ValueError, one sentence, for a folder without pictures, or with unreadable or too small ones.
     """
-    return DegradedPairs(Crops(folder, 2 * profile.scenes.size, n, seed), sharpen=True, version=profile.degradation)
+    crops = Crops(folder, profile.restored, n, seed)
+    return DegradedPairs(crops, seed=seed, sharpen=True, strength=strength)
 
 
 def folder_of(pairs: DegradedPairs, folder: str | Path) -> Path:
@@ -76,7 +90,7 @@ def folder_of(pairs: DegradedPairs, folder: str | Path) -> Path:
 
 def latent_side(profile: Profile) -> int:
     """Return the side of the latents of such a scene."""
-    return 2 * profile.latent_shape[0]
+    return profile.restored // profile.autoencoder.factor
 
 
 def enlarged(low: UInt8[np.ndarray, "n h w 3"]) -> UInt8[np.ndarray, "n H W 3"]:

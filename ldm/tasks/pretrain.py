@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ldm import paths
+from ldm import paths, profiles
 from ldm.data.latents import DeviceSet, Encoded, device_set, latent_set
 from ldm.data.scenes.dataset import Scenes
 from ldm.diffusion.losses import diffusion_loss
@@ -169,7 +169,8 @@ def pretrain(
     Args:
         data: the training pictures, encoded (`training_set`, or `feed.Feed`); null: the empty caption's context (m, d).
         config: the profile's for this width, unless given; `seed` takes the place of its own. lengths: the profile's
-            before the end, and the end, unless given. start: parameters to continue from, else fresh ones.
+            before the end, and the end, unless given. start: parameters to continue from, else those of the
+            profile that this one goes on from (`Profile.start`), or fresh ones.
         layout: the devices to train on, else the first one. remat: less memory for more arithmetic (`UNet`).
         snapshots: of two averages of the weights, so many evenly over the run, for `averaged`.
         build: another network in the place of the profile's, by the same arguments (`network`).
@@ -180,6 +181,9 @@ def pretrain(
     if snapshots:
         config = replace(config, averages=(ema.SECOND,))
     structure, params = build(profile, c, seed, remat)
+    if start is None and profile.start:
+        before = profiles.get(profile.start)
+        start = load_pretrained(before, c, before.length, seed)[1]
     rows = layout.rows(config.batch) if layout else slice(None)
     loss = diffusion_loss(
         structure, profile.schedule, profile.predict, null=null, drop=profile.dropped, times=profile.times
@@ -190,7 +194,7 @@ def pretrain(
 
     return fit(
         loss,
-        start or params,
+        params if start is None else start,
         lambda step: data.batch(seed, step, config.batch, rows),
         config,
         layout=layout,

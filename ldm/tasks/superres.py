@@ -23,6 +23,7 @@ from jaxtyping import Float, UInt8
 
 from ldm import paths
 from ldm.data.batches import batch_indices
+from ldm.data.degrade import FACTOR
 from ldm.data.latents import drawn, half_precision
 from ldm.diffusion.losses import diffusion_loss
 from ldm.diffusion.plan import Plan
@@ -40,10 +41,10 @@ from ldm.networks.structure import Params, Structure, abstract, split
 from ldm.networks.text import TextEncoder
 from ldm.networks.unet import UNet
 from ldm.profiles import Profile
-from ldm.tasks import models, pretrain
+from ldm.tasks import models, pretrain, superres_recipe
 from ldm.tasks.generate import drawing
 from ldm.tasks.pairs import DegradedPairs, enlarged, latent_side
-from ldm.tasks.superres_recipe import CONFIG, KINDS, LENGTHS, Kind, check_kind
+from ldm.tasks.superres_recipe import KINDS, Kind, check_kind, config_of
 from ldm.training.loop import TrainConfig, TrainState, fit
 from ldm.training.parallel import Layout, host
 
@@ -95,8 +96,8 @@ def finetune(
     data: LatentPairs,
     null: Float[np.ndarray, "m d"],
     kind: Kind = "superres",
-    config: TrainConfig = CONFIG,
-    lengths: tuple[int, ...] = LENGTHS,
+    config: TrainConfig | None = None,
+    lengths: tuple[int, ...] | None = None,
     root: Path | None = None,
     start: Params | None = None,
     on_log: Callable[[dict[str, Any]], None] = lambda record: None,
@@ -110,11 +111,13 @@ def finetune(
     Args:
         null: the empty caption's context. kind: "superres", or one of the two controls.
         start: parameters of the pretrained network, else those of the profile's file.
+        config: `superres_recipe.config_of`, unless given. lengths: `superres_recipe.lengths`, unless given.
         layout: the devices to train on, else the first one.
     Raises: ValueError for an unknown kind, and where the pretrained model is missing.
     """
     check_kind(kind)
-    root = root or paths.RUNS
+    config, root = config or config_of(profile, c, kind=kind), root or paths.RUNS
+    lengths = superres_recipe.lengths(profile) if lengths is None else lengths
     with host():
         structure, params = split(unet(profile, c, KeySource(jax.random.key(config.seed))))
     if kind != "superres-scratch":
@@ -169,6 +172,11 @@ class Restorer:
     codec: Codec
     null: Float[np.ndarray, "m d"]  # the empty caption's context
     kind: Kind = "superres"
+
+    @property
+    def side(self) -> int:
+        """The side of the pictures that it takes, in pixels."""
+        return self.profile.restored // FACTOR
 
     @cached_property
     def drawing(self) -> Params:

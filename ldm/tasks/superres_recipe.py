@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count, takewhile
 from typing import Literal, get_args
 
 from ldm.profiles import Profile
@@ -10,8 +11,9 @@ from ldm.training.config import TrainConfig
 
 Kind = Literal["superres", "superres-scratch", "superres-regression"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-LENGTHS = (1_000, 4_000, 16_000, 32_000)  # images of finetuning at which a model is kept
-CONFIG = TrainConfig(images=32_000, batch=16, learning_rate=5e-4, warmup_images=500, decay_images=8_000)
+SHORTEST = 8_000  # images of finetuning at which the first model is kept; then at each doubling
+BATCH = 32
+RATE = 0.5  # of the learning rate that the profile's models were trained at
 
 
 def check_kind(kind: str) -> Kind:
@@ -21,7 +23,25 @@ def check_kind(kind: str) -> Kind:
     return kind
 
 
-def config_of(profile: Profile, images: int = 0) -> TrainConfig:
-    """Return how a profile's networks are finetuned: no faster than they were trained, and in the same arithmetic."""
-    rate = min(CONFIG.learning_rate, profile.train.learning_rate)
-    return replace(CONFIG, images=images or CONFIG.images, learning_rate=rate, bf16=profile.train.bf16)
+def lengths(profile: Profile) -> tuple[int, ...]:
+    """Return the images of finetuning at which a model is kept: doubled from SHORTEST on, `half`, and the profile's."""
+    doubled = takewhile(lambda images: images < profile.finetuned, (SHORTEST << k for k in count()))
+    return tuple(sorted({*doubled, half(profile), profile.finetuned}))
+
+
+def half(profile: Profile) -> int:
+    """Return the images that a control sees: half of a finetuning."""
+    return profile.finetuned // 2
+
+
+def config_of(profile: Profile, c: int, images: int = 0, kind: Kind = "superres") -> TrainConfig:
+    """Return how a profile's network of size c is finetuned: for so many images, or as long as the study asks."""
+    trained = profile.training(c)
+    return replace(
+        trained,
+        images=images or (profile.finetuned if kind == "superres" else half(profile)),
+        batch=BATCH,
+        learning_rate=RATE * trained.learning_rate,
+        warmup_images=SHORTEST // 4,
+        decay_images=2 * SHORTEST,
+    )

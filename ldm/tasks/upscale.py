@@ -18,13 +18,17 @@ from ldm.diffusion.plan import Plan
 from ldm.files import check_file
 
 LARGEST = 1024 * 1024  # pixels of a picture that is taken; the result, in memory, has sixteen times as many
-TILE = 16  # side in pixels of what the network sees at once
 TILES = 256  # restored at once
 
 
 @runtime_checkable
 class Restores(Protocol):
     """`ldm.tasks.superres.Restorer`, or what acts like it."""
+
+    @property
+    def side(self) -> int:
+        """The side of the pictures that it takes, in pixels."""
+        ...
 
     def images(
         self, low: UInt8[np.ndarray, "n h w 3"], plan: Plan | None, *, seed: int, first: int
@@ -54,25 +58,27 @@ def upscale(
     height, width = image.shape[:2]
     if height * width > LARGEST:
         raise _too_large("the picture", width, height)
-    if not 0 <= 2 * overlap < TILE:
+    tile = restorer.side
+    if not 0 <= 2 * overlap < tile:
         raise ValueError(
-            f"overlap = {overlap}: expected 0 to less than half of the tile's {TILE} pixels; make it smaller."
+            f"overlap = {overlap}: expected 0 to less than half of the tile's {tile} pixels; make it smaller."
         )
-    room = [(0, max(0, TILE - side)) for side in (height, width)]
+    room = [(0, max(0, tile - side)) for side in (height, width)]
     wide = np.pad(image, [*room, (0, 0)], mode="symmetric")
-    corners = [(y, x) for y in _starts(wide.shape[0], overlap) for x in _starts(wide.shape[1], overlap)]
+    starts = [[*range(0, side - tile, tile - overlap), side - tile] for side in wide.shape[:2]]  # the last one is flush
+    corners = [(y, x) for y in starts[0] for x in starts[1]]
 
-    line = np.minimum(np.arange(FACTOR * TILE) + 0.5, FACTOR * max(overlap, 1))
+    line = np.minimum(np.arange(FACTOR * tile) + 0.5, FACTOR * max(overlap, 1))
     window = np.minimum(line, line[::-1])
     window = (window[:, None] * window)[..., None].astype(np.float32)
     total = np.zeros((FACTOR * wide.shape[0], FACTOR * wide.shape[1], 3), np.float32)
     weight = np.zeros((*total.shape[:2], 1), np.float32)
     for begin in range(0, len(corners), TILES):
         some = corners[begin : begin + TILES]
-        low = np.stack([wide[y : y + TILE, x : x + TILE] for y, x in some])
+        low = np.stack([wide[y : y + tile, x : x + tile] for y, x in some])
         restored = (big for batch in restorer.images(low, plan, seed=seed, first=begin) for big in batch)
         for (y, x), big in zip(some, restored, strict=True):
-            here = np.s_[FACTOR * y : FACTOR * (y + TILE), FACTOR * x : FACTOR * (x + TILE)]
+            here = np.s_[FACTOR * y : FACTOR * (y + tile), FACTOR * x : FACTOR * (x + tile)]
             total[here] += window * big
             weight[here] += window
     return np.rint(total / weight).astype(np.uint8)[: FACTOR * height, : FACTOR * width]
@@ -97,8 +103,3 @@ def read(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
 
 def _too_large(name: str, width: int, height: int) -> ValueError:
     return ValueError(f"{name} has {width} x {height} pixels; give at most {LARGEST:,}: crop it, or make it smaller.")
-
-
-def _starts(side: int, overlap: int) -> list[int]:
-    """Return where tiles begin: every TILE - overlap pixels, and the last one flush with the border."""
-    return [*range(0, side - TILE, TILE - overlap), side - TILE]

@@ -39,7 +39,7 @@ def test_output_is_that_of_diffusers_at_64_by_64_with_77_tokens():
     assert relative(forward(structure, params, x, t, context), nhwc(theirs)) < 1e-4
 
 
-# c = 64 is Stable Diffusion's layout; c = 8 on 8x8 latents has the mini family's 2x2 and 1x1 maps
+# c = 64 is Stable Diffusion's layout; c = 8 on 8x8 latents has the small family's 2x2 and 1x1 maps
 @pytest.mark.parametrize("c, context, size, tokens", [(64, 768, 16, 77), (8, 128, 8, 24)])
 def test_output_and_gradients_are_those_of_diffusers(c, context, size, tokens):
     structure, params = network(c, context)

@@ -1,7 +1,7 @@
 """The methods of distillation by name, and the kinds of student that each trains: how many steps, images and passes.
 
 What is trained in one go is called a *kind*: codi, lcm, guided (stage 1), guided-32 ... (stage 2, each from the one
-before), and continued: no student, but the teacher trained on for as many images, to see what those alone do.
+before), and continued: no student, but the teacher trained on for as many passes, to see what those alone do.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import jax
 
-from ldm import paths
+from ldm import paths, profiles
 from ldm.data.batches import batch_indices
 from ldm.data.scenes.dataset import Scenes
 from ldm.diffusion.losses import Batch
@@ -25,12 +25,6 @@ from ldm.tasks.models import part_file, run_folder
 from ldm.training.loop import TrainConfig, fit
 
 KEEP = 20_000  # images between two files of weights, so that a run may be ended early
-
-
-def seen(profile: Profile) -> int:
-    """Return how many images the profile's autoencoder was trained on; 0 where there is none."""
-    path = part_file(profile, "autoencoder")
-    return weights.metadata(path)["images"] if path.is_file() else 0
 
 
 def finished(profile: Profile) -> bool:
@@ -59,13 +53,16 @@ class CodecWriter:
 def train_autoencoder(profile: Profile, images: int = 0) -> None:
     """Train the profile's autoencoder, resuming where it stopped, and write its weights.
 
-    New latents: every UNet has to be trained anew, and the decoder to be finished (`finish_decoder`).
+    It goes on from that of another profile, where the profile does (`Profile.start`): for fewer images, at half the
+    rate. New latents: every UNet has to be trained anew, and the decoder to be finished (`finish_decoder`).
     """
-    config = TrainConfig(
-        images=images or 200_000, batch=8, learning_rate=2e-3, warmup_images=2_000, decay_images=20_000
-    )
+    start = profiles.get(profile.start) if profile.start else None
+    images, rate = (images or 60_000, 1e-3) if start else (images or 200_000, 2e-3)
+    config = TrainConfig(images=images, batch=8, learning_rate=rate, warmup_images=2_000, decay_images=20_000)
     pictures = Scenes(profile.scenes, "train", profile.frozen_data).cached(paths.RUNS / "cache")
     structure, params = split(AutoencoderKL(profile.autoencoder, keys=KeySource(jax.random.key(config.seed))))
+    if start:
+        params = load_codec(part_file(start, "autoencoder")).params
     keep = CodecWriter(profile, structure)
 
     fit(
@@ -73,7 +70,7 @@ def train_autoencoder(profile: Profile, images: int = 0) -> None:
         params,
         lambda step: {"images": pictures[batch_indices(config.seed, step, config.batch, len(pictures))]},
         config,
-        folder=run_folder(profile, "train-autoencoder"),
+        folder=run_folder(profile, f"train-{profile.codec}"),
         lengths=range(KEEP, config.images + 1, KEEP),
         on_length=lambda seen, ema: keep(ema, images=seen),
         title="autoencoder",
@@ -86,9 +83,8 @@ def finish_decoder(profile: Profile, images: int = 0) -> None:
     The encoder and the scale are kept to the bit: latents and UNets stay valid.
     Raises: ValueError for an autoencoder whose decoder is finished already.
     """
-    config = TrainConfig(
-        images=images or 120_000, batch=16, learning_rate=5e-4, warmup_images=4_000, decay_images=20_000
-    )
+    images = images or (60_000 if profile.start else 120_000)
+    config = TrainConfig(images=images, batch=16, learning_rate=5e-4, warmup_images=4_000, decay_images=20_000)
     path = part_file(profile, "autoencoder")
     given = load_codec(path).params
     encoder = digest({name: p for name, p in given.items() if name.startswith("encoder.")})
