@@ -123,11 +123,12 @@ divider.divider(ways, [f"scene {i}" for i in range(len(low))], left="bicubic", r
 # Three of them side by side, degraded as published and made smaller alone:
 
 # %% tags=["remove-input"]
-beside = [cell for cell in usual if cell.kind in ("bicubic", "superres") and cell.images in (0, last)]
-strips = {s: [samples.kept(store, evaluator.key(cell))[:3] for cell in beside if cell.strength == s] for s in strengths}
+beside = [cell for cell in usual if cell.kind in ("true", "bicubic", "superres") and cell.images in (0, last)]
+by_strength = {s: [cell for cell in beside if cell.kind == "true" or cell.strength == s] for s in strengths}
+strips = [np.stack([samples.kept(store, evaluator.key(cell))[:3] for cell in of]) for of in by_strength.values()]
 picture_grid(
-    np.concatenate([np.stack(strips[s]) for s in strengths], axis=1),
-    [restored.way(cell.kind, cell.c, cell.images, last) for cell in beside if cell.strength == worst],
+    np.concatenate(strips, axis=1),
+    [restored.way(cell.kind, cell.c, cell.images, last) for cell in by_strength[worst]],
     [f"{s}, scene {i}" for s in strengths for i in range(3)],
     width=88,
 )

@@ -91,7 +91,8 @@ def test_tables_name_each_way_and_say_what_the_last_doubling_brought(given):
     mild = pd.concat(
         [given[given["level"].isna()], given[given["level"] == "mild"], control, restored().query("level == 'mild'")]
     )
-    table = figures.values_table(mild, ["kid_effnet"]).set_index("way")["kid_effnet"]
+    table = figures.values_table(mild.sort_values("task"), ["kid_effnet"]).set_index("way")["kid_effnet"]
+    assert list(table.index[:2]) == ["true", "autoencoder"], "what knows the true picture stands first"
     assert table["true"] == "0 [-0.5, 0.5]" and table["bicubic"] == "40 [39.5, 40.5]"
     assert {"regression, c = 16", "c = 8", "c = 8, half as long"} <= set(table.index)
     gains = figures.gains_table(

@@ -88,7 +88,8 @@ def gains_table(rows: pd.DataFrame, metrics: Sequence[str], influences: Influenc
 def values_table(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """Return every way's own values with their intervals, those that know the true picture first."""
     longest, columns = rows["images_seen"].max(), {}
-    rows = rows.sort_values("task", key=lambda task: ~task.isin(FLOORS), kind="stable")
+    rank = {task: place for place, task in enumerate(FLOORS)}
+    rows = rows.sort_values("task", key=lambda task: task.map(rank).fillna(len(FLOORS)), kind="stable")
     for metric in metrics:
         part = rows[rows["metric"] == metric]
         ways = [way(*of, longest) for of in zip(part["task"], part["c"], part["images_seen"], strict=True)]
