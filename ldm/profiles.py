@@ -55,6 +55,7 @@ class Profile:
     tasks: str = ""  # the profile whose models are finetuned for super-resolution; empty: this one
     restored: int = 64  # side of the pictures that super-resolution restores, pixels
     finetuned: int = 128_000  # images of finetuning for super-resolution
+    finetuning_rate: float = 0.5  # of the learning rate that the profile's models were trained at, for the same
     setting: str = ""  # what a family is trained in: part of the names of its models' files
     network: Network = "unet"  # what is trained; sizes of a "dit" are its widths
     predict: Predict = "v"
@@ -182,6 +183,7 @@ LARGE = replace(
     train=replace(OPEN.train, learning_rate=4e-3, images=160_000, warmup_images=10_000, decay_images=40_000),
     lengths=(160_000,),
     length=160_000,
+    finetuning_rate=2.0,  # that of the first pretraining again: at a quarter of it finetuning did not come to its end
 )
 
 # The same pictures, latents, words and judges on a GPU: only the width goes on, at the laptop's own rates. Were noise

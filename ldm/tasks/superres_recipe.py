@@ -13,7 +13,6 @@ Kind = Literal["superres", "superres-scratch", "superres-regression"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 SHORTEST = 8_000  # images of finetuning at which the first model is kept; then at each doubling
 BATCH = 32
-RATE = 0.5  # of the learning rate that the profile's models were trained at
 
 
 def check_kind(kind: str) -> Kind:
@@ -41,7 +40,7 @@ def config_of(profile: Profile, c: int, images: int = 0, kind: Kind = "superres"
         trained,
         images=images or (profile.finetuned if kind == "superres" else half(profile)),
         batch=BATCH,
-        learning_rate=RATE * trained.learning_rate,
+        learning_rate=profile.finetuning_rate * trained.learning_rate,
         warmup_images=SHORTEST // 4,
         decay_images=2 * SHORTEST,
     )
