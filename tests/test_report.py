@@ -7,6 +7,7 @@ import pytest
 
 from ldm import profiles
 from ldm.figures import growth, speed
+from ldm.paths import ROOT
 from ldm.study import training_rows
 from ldm.study.results import Store
 from ldm.study.training_rows import Training
@@ -170,3 +171,11 @@ def test_growth_is_the_power_between_the_largest_amounts():
     assert growth.measured(rows[:0]).empty and growth.table(growth.measured(rows[:0])).empty
     shown = growth.chart(found).to_dict()
     assert shown["facet"]["row"]["field"] == "kind" and len(shown["spec"]["layer"]) == 3
+
+
+def test_a_rate_of_another_task_is_no_race():
+    recorded = Store(ROOT).rows(study="benchmark", only="recorded")
+    found = speed.races(recorded)
+    assert set(found["race"].str.split(",").str[0]) == {"train", "sample"}
+    assert set(found.groupby("race")["who"].nunique()) == {3} and found.notna().all(axis=None)
+    assert "degrade" in set(recorded["task"]), "whose unit is the same"

@@ -13,11 +13,11 @@ from IPython.display import Markdown
 from ldm.figures import tables
 from ldm.figures.charts import COST, color, cost_axis, pick, quality_panels
 from ldm.figures.contest import advantages, in_steps, shares
+from ldm.figures.levels import evidence_of
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics import comparisons, optimum
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.contest import contest
-from ldm.statistics.evidence import Evidence
 from ldm.study.superres_grid import FLOORS
 
 DEGRADED = {"published": "degraded as published", "mild": "only made smaller"}  # in words, worst first
@@ -74,14 +74,7 @@ def gains_table(rows: pd.DataFrame, metrics: Sequence[str], influences: Influenc
     for metric in metrics:
         found = comparisons.gains(rows, metric, influences(rows[rows["metric"] == metric], metric), over=over)
         ways = [way(*of, longest) for of in zip(found["task"], found["c"], found["images_seen"], strict=True)]
-        sure = np.where((found["lo"] > 0) | (found["hi"] < 0), "**", "")
-        columns[metric] = pd.Series(
-            [
-                f"{bold}{g.better:+.3g}{bold} [{g.lo:+.3g}, {g.hi:+.3g}]"
-                for bold, g in zip(sure, found.itertuples(), strict=True)
-            ],
-            ways,
-        )
+        columns[metric] = pd.Series([_gain(one) for _, one in found.iterrows()], ways)
     return pd.DataFrame(columns).rename_axis("way").reset_index()
 
 
@@ -113,17 +106,21 @@ def settled(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf
             if len(both) < 2:
                 continue
             named = both.assign(task=np.where(both["images_seen"] == longest, "longest", "half"))
-            gain = comparisons.gains(named, metric, influences(both, metric), over="half").iloc[0]
-            bold = "**" if gain["lo"] > 0 or gain["hi"] < 0 else ""
-            cells[f"c = {c}"] = f"{bold}{gain['better']:+.3g}{bold} [{gain['lo']:+.3g}, {gain['hi']:+.3g}]"
+            cells[f"c = {c}"] = _gain(comparisons.gains(named, metric, influences(both, metric), over="half").iloc[0])
         columns[metric] = pd.Series(cells)
     return pd.DataFrame(columns).rename_axis("size").reset_index()
 
 
+def _gain(one: pd.Series) -> str:
+    """Return a row of `comparisons.gains` in words, bold where its interval excludes 0."""
+    bold = "**" if one["lo"] > 0 or one["hi"] < 0 else ""
+    return f"{bold}{one['better']:+.3g}{bold} [{one['lo']:+.3g}, {one['hi']:+.3g}]"
+
+
 def contests(rows: pd.DataFrame, metric: str, influences: InfluencesOf) -> tuple[Any, ...]:
     """Compare the best smaller size with the largest at every sampling budget, a panel a strength."""
-    evidence = _evidence(rows, metric, influences)
-    if not evidence or rows["steps"].nunique() < 2:
+    evidence = evidence_of(rows, metric, list(DEGRADED), influences)
+    if not evidence:
         return (Markdown("No two sizes with two step counts each: nothing is compared at equal cost."),)
     found = {level: contest(one) for level, one in evidence.items()}
     lines = [f"- {DEGRADED[level].capitalize()}, {in_steps(one, found[level])}." for level, one in evidence.items()]
@@ -136,15 +133,6 @@ def enough_steps(rows: pd.DataFrame, metric: str, influences: InfluencesOf) -> p
     """Return how many steps are enough for each size (`optimum.enough_steps`); rows: of one strength."""
     part = rows[rows["metric"] == metric]
     return optimum.enough_steps(part, metric, influences(part, metric)).drop(columns="guidance")
-
-
-def _evidence(rows: pd.DataFrame, metric: str, influences: InfluencesOf) -> dict[str, Evidence]:
-    parts = {level: rows[(rows["level"] == level) & (rows["metric"] == metric)] for level in DEGRADED}
-    return {
-        level: Evidence.of(part, metric, influences(part, metric))
-        for level, part in parts.items()
-        if part["c"].nunique() > 1
-    }
 
 
 def way(task: str, c: float, images: float, longest: float) -> str:
