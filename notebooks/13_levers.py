@@ -256,7 +256,9 @@ guides.verdicts(guided, metrics, store.influences)
 
 # %% tags=["remove-input"]
 for level in found:
-    display(Markdown(f"### Where {title(level)}"), search.chart(rows[rows["level"] == level], metrics, store.influences))
+    display(
+        Markdown(f"### Where {title(level)}"), search.chart(rows[rows["level"] == level], metrics, store.influences)
+    )
 
 # %% [markdown] tags=["recorded"]
 # Up to eight pictures the verifier is not gamed: whoever did not choose agrees with it. In four steps of c = 32, the

@@ -85,6 +85,12 @@ def test_chances_are_of_the_best_of_all():
     assert sum(likely.values()) == pytest.approx(np.ones(5)) and likely["harms"].max() < 0.05
 
 
+def test_a_budget_that_buys_nothing_has_no_winner():
+    found = evidence({"helps": 0.85})
+    with pytest.raises(ValueError, match="buys nothing"):
+        chances(priced(found), np.array([1e-9]))
+
+
 def test_a_lever_without_rows_is_refused():
     found = evidence({"helps": 0.85})
     with pytest.raises(ValueError, match="run both"):

@@ -14,8 +14,6 @@ from ldm.figures import tables
 from ldm.figures.levels import SAYS
 from ldm.figures.levers import MISSING
 from ldm.metrics.catalogue import brief
-from ldm.networks.quantization import nbytes, quantized
-from ldm.networks.structure import abstract
 from ldm.profiles import Profile
 from ldm.statistics import comparisons
 from ldm.statistics.bootstrap import InfluencesOf
@@ -24,8 +22,6 @@ from ldm.study import lever_grid
 from ldm.study.lever_cells import Stored
 from ldm.study.levers import WHOLE
 from ldm.study.results import Store
-from ldm.tasks.pretrain import build_network
-from ldm.training.gradients import half
 
 FULL = "float32"
 
@@ -33,6 +29,11 @@ FULL = "float32"
 @lru_cache(maxsize=16)
 def bytes_of(profile: Profile, c: int) -> dict[str, int]:
     """Return kind of number -> the bytes of a network's weights. None of them is computed: zeros have the same size."""
+    from ldm.networks.quantization import nbytes, quantized
+    from ldm.networks.structure import abstract
+    from ldm.tasks.pretrain import build_network
+    from ldm.training.gradients import half
+
     _, shapes = abstract(lambda keys: build_network(profile, c, keys))
     zeros = {name: np.zeros(array.shape, array.dtype) for name, array in shapes.items()}
     return {FULL: nbytes(zeros), "bfloat16": nbytes(half(zeros)), "int8": nbytes(quantized(zeros))}

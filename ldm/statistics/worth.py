@@ -139,6 +139,8 @@ def chances(priced: Priced, budgets: Float[np.ndarray, " m"]) -> Mapping[str, Fl
     settings are more likely to hold the best one than few.
     """
     evidence, cost = priced
+    if not all(affordable(cost.min(), budget) for budget in budgets):
+        raise ValueError(f"budget {min(budgets):g} buys nothing, the cheapest setting costs {cost.min():g}; raise it.")
     levers = list(dict.fromkeys(evidence.rows["lever"]))
     of = [(evidence.rows["lever"] == lever).to_numpy() for lever in levers]
     best = np.stack([lowest(evidence.replicates[mine], cost[mine], budgets) for mine in of])

@@ -71,7 +71,7 @@ class Handover:
     @property
     def dose(self) -> str:
         """The second network and when it takes over, in words."""
-        return f"c = {self.c} after {self.after} step{'s' * (self.after > 1)}"
+        return f"c = {self.c} after {self.after} steps"
 
 
 @dataclass(frozen=True, kw_only=True)
