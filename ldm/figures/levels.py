@@ -155,6 +155,25 @@ def answer(rows: pd.DataFrame, metric: str, levels: Sequence[str], influences: I
     return Markdown(f"By {metric_of(metric).title}:\n\n" + "\n".join(lines) if lines else MISSING)
 
 
+def more_steps(
+    rows: pd.DataFrame, metric: str, levels: Sequence[str], influences: InfluencesOf, few: int = 4, many: int = 16
+) -> Markdown:
+    """Return as a table by how much each size is better in many steps than in few, at each level."""
+    sign = 1 if metric_of(metric).better == "lower" else -1
+    lines = [
+        {
+            "the caption says": SAYS[level],
+            "c": one.c,
+            f"{few} steps": f"{sign * one.few:.3g}",
+            f"{many} steps": f"{sign * one.many:.3g}",
+            "better by": f"{one.better:+.0%}",
+        }
+        for level, evidence in evidence_of(rows, metric, levels, influences).items()
+        for one in optimum.more_steps(evidence, few, many).itertuples()
+    ]
+    return Markdown(tables.table(pd.DataFrame(lines)) if lines else MISSING)
+
+
 def enough(rows: pd.DataFrame, metric: str, levels: Sequence[str], influences: InfluencesOf) -> Markdown:
     """Return as a table how many steps are enough for each size at each level.
 
