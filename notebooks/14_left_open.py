@@ -128,7 +128,9 @@ display(*charts.by_setting(found, lambda rows: [charts.enough(rows, also, levels
 # %% tags=["remove-input"]
 for name in asked:
     named = Markdown(f"By {brief(name)}:")
-    display(named, *charts.by_setting(found, lambda rows: [charts.more_steps(rows, name, levels, store.influences)]))
+    display(
+        named, *charts.by_setting(found, lambda rows, m=name: [charts.more_steps(rows, m, levels, store.influences)])
+    )
 
 # %% [markdown] tags=["recorded"]
 # In the results of this book steps pay at every size, with one exception: c = 8 that predicts the noise. There FD does
