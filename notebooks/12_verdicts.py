@@ -70,9 +70,15 @@ record("findings", findings_index.index(answers, store=store, profile=chosen))
 # [DreamBooth](07_dreambooth.ipynb) and [interpolation](09_interpolation.ipynb) the paper shows pictures and no numbers.
 #
 # ## Limits
+
+# %% tags=["remove-input"]
+Markdown(findings_figures.facts(answers))
+
+# %% [markdown]
+# They are not so many witnesses. FD-scene and the alignment are both read off the scene network, and all metrics of F2
+# and F5 off EfficientNet, so three metrics are two judges, or one.
 #
-# The intervals of F1, F2, F4 and F5 leave out what trainings of one size differ by. FD-scene and the alignment are read
-# off one network, so they are less independent than either is of KID-EfficientNet. Each interval errs one time in
+# The intervals of F1, F2, F4 and F5 leave out what trainings of one size differ by. Each interval errs one time in
 # twenty, and there are many of them ([exercise](a4_exercises.ipynb) 37).
 #
 # ## Try it
