@@ -34,7 +34,7 @@
 
 # %% tags=["parameters"]
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py
-disturbances = ["blur", "noise", "jpeg", "hue", "subject", "caption", "dropped", "repeated", "memorised"]
+disturbances = ["blur", "noise", "jpeg", "hue", "averaged", "subject", "caption", "dropped", "repeated", "memorised"]
 counts = []  # numbers of pictures, of 16 and more; none: a quarter of the profile's n to four times as many
 metrics = ["kid_effnet", "fd_effnet", "fd_scene", "coverage", "alignment"]  # of ldm.metrics.catalogue.METRICS
 picture = 3  # number of the scene that is shown
@@ -66,11 +66,12 @@ most = int(rows["n"].max())
 # %% [markdown]
 # ## What is done to the pictures
 #
-# Some disturbances change pixels: blur, noise, JPEG, and a turn of the colours. Strength 1 is faint, strength 4 ruins
-# the picture:
+# Some disturbances change pixels: blur, noise, JPEG, a turn of the colours, and a share of the average of many scenes
+# with the same subject, which is what a model draws that has not decided. Strength 1 is faint, strength 4 ruins the
+# picture:
 
 # %% tags=["remove-input"]
-pixels = [name for name in disturbances if DISTURBANCES[name].pixels] or ["blur"]
+pixels = [name for name in disturbances if DISTURBANCES[name].records is None] or ["blur"]
 picture_grid(
     probes.shown(chosen.scenes, pixels, picture),
     [DISTURBANCES[name].title for name in pixels],
