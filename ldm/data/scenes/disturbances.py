@@ -149,7 +149,7 @@ def _average(config: SceneConfig, subject: int) -> np.ndarray:
     """Return the mean of the next LIKE scenes, far down the split, that begin with this object."""
     stream = (scene(config, SPLIT, STRANGER + i) for i in count())
     like = islice((one for one in stream if one.objects[0].index == subject), LIKE)
-    return np.mean([render(config, one) for one in like], axis=0, dtype=np.float32)
+    return np.stack([render(config, one) for one in like]).mean(0, dtype=np.float32)
 
 
 # --- Scenes ------------------------------------------------------------------------------------------
