@@ -98,7 +98,8 @@ Markdown(
 # The cost grows a little slower than $c^2$: twice the filters are about three times the work where $c$ is small, and
 # three and a half times where it is large. The paper measures the cost of a picture as *normalised cost x steps*,
 # where *normalised* means relative to c = 320. [Guidance](a0_primer.ipynb) doubles the number of network evaluations
-# (NFE) for every model alike, and the paper does not count it. We record the evaluations beside the cost in every row.
+# (NFE) for every model alike, and the paper does not count it. We record the evaluations beside the cost in every row,
+# and [sampling](04_sampling.ipynb) asks what changes if they are counted.
 # FLOPs are not seconds: see [how fast](a2_speed.ipynb).
 #
 # ## Try it

@@ -48,7 +48,7 @@ from ldm.figures import findings as findings_figures
 from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
 from ldm.statistics import verdicts
-from ldm.study import findings, sampling
+from ldm.study import findings, recorded, sampling
 from ldm.study.recompute import agreement
 from ldm.study.results import Store
 from ldm.study.run import at_hand, run
@@ -69,7 +69,8 @@ by_share = store.rows(study="denoising", profile=chosen.name, task="average", c=
 # %% tags=["remove-cell"]
 rows = run(cells, store=store, evaluator=evaluator, title="pretraining")
 found, text = findings.asked(verdicts.f1, rows, store, counted)
-by_loss, text_by_loss = findings.asked(verdicts.f1, held_out, store, ["denoising"])
+every_training = recorded.with_trainings(store, held_out)
+by_loss, text_by_loss = findings.asked(verdicts.f1, every_training, store, ["denoising"])
 
 # %% [markdown]
 # ## The answer
@@ -225,7 +226,8 @@ display(*paper_sizes.shown("F1", store, metric))
 # %% [markdown]
 # ## Limits
 #
-# One training a size, on few kinds of object, and the models are far smaller than the paper's. [What is scaled
+# Charts and pictures show one training a size; the verdict by the held-out loss pools all that are recorded. There are
+# few kinds of object, and the models are far smaller than the paper's. [What is scaled
 # down](../book/scaled-down.md) lists the rest.
 
 # %% [markdown]

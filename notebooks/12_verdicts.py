@@ -60,19 +60,26 @@ record("findings", findings_index.index(answers, store=store, profile=chosen))
 # ## How to read it
 #
 # *Somers' D* says how well one order foretells another, from -1 to 1 ([glossary](../book/glossary.md)). Brackets hold
-# the 95 % interval of an effect over pictures. Where a size was trained several times, as for F3, the trainings are
-# pooled, and what they differ by is part of the interval. It is paired, because all models draw the same captions from
-# the same noise. *Undecided* means for F1 and F6 that the interval reaches from one answer to the other. For F2 to F5
-# we count budgets: neither answer is sure at more than half of them, even if the mean effect looks clear. Each chapter
-# shows the curves behind its verdict: [pretraining](03_pretraining.ipynb), [sampling](04_sampling.ipynb),
-# [samplers](05_samplers.ipynb), [super-resolution](06_super_resolution.ipynb), [distillation](08_distillation.ipynb).
-# By the distance to the true picture, F2 fails in the paper, too. About [DreamBooth](07_dreambooth.ipynb) and
-# [interpolation](09_interpolation.ipynb) the paper shows pictures and no numbers.
+# the 95 % interval of an effect over pictures. F3 pools the trainings of each size, and what they differ by is part of
+# its interval; F6 has it in its margin, and the others are asked of one training a size. An interval is paired, because
+# all models draw the same captions from the same noise. *Undecided* means for F1 and F6 that the interval reaches from
+# one answer to the other. For F2 to F5 we count budgets: neither answer is sure at more than half of them, even if the
+# mean effect looks clear. Each chapter shows the curves behind its verdict: [pretraining](03_pretraining.ipynb),
+# [sampling](04_sampling.ipynb), [samplers](05_samplers.ipynb), [super-resolution](06_super_resolution.ipynb),
+# [distillation](08_distillation.ipynb). By the distance to the true picture, F2 fails in the paper, too. About
+# [DreamBooth](07_dreambooth.ipynb) and [interpolation](09_interpolation.ipynb) the paper shows pictures and no numbers.
 #
 # ## Limits
+
+# %% tags=["remove-input"]
+Markdown(findings_figures.facts(answers))
+
+# %% [markdown]
+# They are not so many witnesses. FD-scene and the alignment are both read off the scene network, and all metrics of F2
+# and F5 off EfficientNet, so three metrics are two judges, or one.
 #
-# Some sizes were trained once. Each interval errs one time in twenty, and there are many of them
-# ([exercise](a4_exercises.ipynb) 37).
+# The intervals of F1, F2, F4 and F5 leave out what trainings of one size differ by. Each interval errs one time in
+# twenty, and there are many of them ([exercise](a4_exercises.ipynb) 37).
 #
 # ## Try it
 #

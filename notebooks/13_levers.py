@@ -11,8 +11,10 @@
 
 # %% [markdown] tags=["recorded"]
 # **In short.** At small budgets students gain most. Beyond them a guide from the family does: a smaller size, or a
-# model that was trained less, with which captions are followed less. Rules that tame strong guidance, negative prompts
-# and a search among noises gain nothing in the mean.
+# model that was trained less, with which captions are followed less. These two are enough to follow: where the caption
+# says some, a student at small budgets and such a guide from four steps on come within 10 % of the best of all by FD,
+# where plain sampling in place of the guide is twice as far from real scenes. Rules that tame strong guidance, negative
+# prompts and a search among noises gain nothing in the mean.
 
 # %% [markdown]
 # **The question.** Size, steps and guidance are not all that one can choose. Beside these, other ways to spend or to
@@ -59,11 +61,14 @@ from IPython.display import Markdown, display
 
 from ldm import profiles
 from ldm.data.scenes.dataset import Scenes
-from ldm.figures import guides, protocol, search
+from ldm.figures import guides, lever_bits, lever_frontier, protocol, search
 from ldm.figures import levers as charts
+from ldm.figures.levels import title
 from ldm.figures.record import record
+from ldm.metrics.catalogue import metric_of
 from ldm.paths import ROOT
 from ldm.study import findings, lever_grid, levers
+from ldm.study.lever_cells import Handover
 from ldm.study.results import Store
 
 chosen, store = profiles.get(profile), Store(ROOT)
@@ -71,7 +76,9 @@ evaluator, metrics = levers.LeverEvaluator(chosen), metrics or list(findings.COU
 rows, settings = lever_grid.recorded(store, evaluator, levels)
 rows = rows.assign(clock=rows["key"].map(lever_grid.seconds(store, chosen, settings)))  # a picture, in the networks
 found = charts.evidence(rows, levels, metrics, store.influences)
-captions = Scenes(chosen.scenes, "val", chosen.n, level=next(iter(found), levels[0])).captions(range(4))
+sizes = sorted(set(rows["c"].astype(int)))
+shown_level = next(iter(found), levels[0])
+captions = Scenes(chosen.scenes, "val", chosen.n, level=shown_level).captions(range(4))
 
 # %% [markdown]
 # ## The answer
@@ -118,12 +125,12 @@ display(*charts.answer(found))
 # 47 %) gain more than where captions say some, and **an interval** about as much (11, 13 and 9 %); each is surely worse
 # at one cost by FD and at one by KID, and kept features at two by alignment. **A size for each noise level**, which had
 # hardly gained by FD, gains by all three (14, 11 and 22 %), and is surely better at half of its costs, and worse at one
-# or two. **Solvers of higher order** lose by all three in the mean (FD 32 % [20, 42]), where they had gained by FD, and
-# have the best settings by FD at the largest budget all the same. **CFG++ and projected guidance** lose by all three,
-# and rescaled guidance by KID and alignment. **Negative prompts** lose by all three (39, 44 and 45 %), more than where
-# captions say some. **A search** loses in the mean by all three (62, 229 and 16 %), and gains at its larger costs: from
-# 2.5 GFLOPs on it is surely better by FD, by 23 to 29 %, and at its last two by alignment, by 5 and 9 %; by KID it
-# gains at none.
+# or two. **Solvers of higher order** lose by all three in the mean (FD 32 % [20, 42]), where they had gained by FD;
+# with budgets of 1 to 4 GFLOPs they have the best settings by FD all the same, and a search has it with 9. **CFG++ and
+# projected guidance** lose by all three, and rescaled guidance by KID and alignment. **Negative prompts** lose by all
+# three (39, 44 and 45 %), more than where captions say some. **A search** loses in the mean by all three (62, 229 and
+# 16 %), and gains at its larger costs: from 2.5 GFLOPs on it is surely better by FD, by 23 to 29 %, and at its last two
+# by alignment, by 5 and 9 %; by KID it gains at none.
 
 # %% [markdown]
 # ## What each lever is worth
@@ -135,14 +142,76 @@ display(*charts.answer(found))
 display(*charts.by_level(found, charts.chart, metrics[:1]))
 
 # %% [markdown]
-# ## Which lever has the best setting?
+# ## Which size draws which part?
 #
-# The chance that the best setting within a budget (in GFLOPs) uses this lever, given the intervals; a lever with more
-# settings has more tries, and so a higher chance. The last column is the mean loss, over these budgets, of someone who
-# may use only this lever and plain sampling.
+# One size draws the first steps, another one the rest. Which plan is best at each cost, beside plain sampling of the
+# same cost?
 
 # %% tags=["remove-input"]
-display(*charts.by_level(found, charts.likely, metrics[:1]))
+display(*charts.by_level(found, lambda one: charts.doses(one, Handover.name), metrics[:2]))
+
+# %% [markdown] tags=["recorded"]
+# When few steps are affordable, the larger of two sizes should draw the first ones. At 0.17 GFLOPs the best plan gives
+# two of four steps to c = 16 and the others to c = 8. It is surely better than plain sampling: by 37 % by FD and 15 %
+# by KID where the caption says some, by 63 and 29 % where it says everything. From 1.2 GFLOPs on the best plans are
+# mostly the other way round: c = 24 begins, and c = 32 draws the rest. Their gain is sure at few costs alone. So the
+# question of the size has an answer for each noise level: at a small budget a smaller network does no harm where the
+# picture is nearly there, and at a larger one where it has hardly begun.
+
+# %% [markdown]
+# ## One frontier
+#
+# What is the best that any of them draws within a budget? Each point is a setting that no cheaper one beats, in the
+# colour of its lever. The dashed line is plain sampling. A tooltip says the setting, and the chance that the best one
+# within its cost has the same lever, given the pictures; a lever with more settings has more tries, and so a higher
+# chance.
+
+# %% tags=["remove-input"]
+for name in metrics[:2]:
+    display(Markdown(f"By {metric_of(name).title}:"), lever_frontier.chart(found, name))
+
+# %% [markdown]
+# With each pass priced in seconds, as it was measured on [one machine](a2_speed.ipynb#one-pass), by the first of these:
+
+# %% tags=["remove-input"]
+lever_frontier.chart(found, metrics[0], "clock")
+
+# %% [markdown]
+# The same as tables, by every metric:
+
+# %% tags=["remove-input"]
+display(*(lever_frontier.table(found, name) for name in metrics))
+
+# %% [markdown]
+# The paper counts a guided step as one pass, so in its unit an interval of guidance or a student would save nothing,
+# and a plan of two sizes has no price. That is why levers are compared in FLOPs truly done.
+#
+# How likely is each lever to have the best setting within a budget (in GFLOPs)?
+
+# %% tags=["remove-input"]
+display(*charts.by_level(found, charts.likely))
+
+# %% [markdown]
+# ## A rule to follow
+#
+# The frontier is known only to those who have measured it. A rule names a lever and a number of steps: take the
+# largest size that affords so many steps with the lever, in as many as it affords. A second lever, students, may stand
+# in where no size does. We chose the numbers, and whether students stand in, on every second budget, and tested them
+# on the others, from where there is something to choose up to the most expensive setting. How much worse is the
+# picture than the best of all levers?
+
+# %% tags=["remove-input"]
+display(*charts.by_level(found, lever_frontier.rules))
+
+# %% [markdown] tags=["recorded"]
+# Where the caption says some, two levers are enough: whoever takes a student, and autoguidance as soon as c = 8 affords
+# four steps with it, falls short of the best of all by 10 % by FD [4, 12] and by 19 % by KID [16, 21]. A smaller guide
+# in place of autoguidance loses 21 and 25 %, and less at worst (48 and 59 %, in place of 76 and 154 %). With plain
+# sampling in its place the distance is twice the best one. By alignment students alone lose least, 4 %.
+#
+# Where it says everything, students and autoguidance were not asked, and no other rule is near: an interval of guidance
+# loses 41 % by FD and 43 % by KID, plain sampling 44 and 55 %. By alignment kept features lose 9 %, plain sampling
+# 18 %.
 
 # %% [markdown]
 # ## Does a smaller model win, with a guide?
@@ -186,13 +255,17 @@ guides.verdicts(guided, metrics, store.influences)
 # the same four steps, whatever the search costs:
 
 # %% tags=["remove-input"]
-search.chart(rows[rows["level"] == chosen.level], metrics, store.influences)
+for level in found:
+    display(
+        Markdown(f"### Where {title(level)}"), search.chart(rows[rows["level"] == level], metrics, store.influences)
+    )
 
 # %% [markdown] tags=["recorded"]
 # Up to eight pictures the verifier is not gamed: whoever did not choose agrees with it. In four steps of c = 32, the
 # best of eight is better than one by 37 % by FD [22, 52], by 18 % by KID [6, 31] and by 11 % by alignment [8, 13].
-# Small sizes, which draw more wrong pictures, gain most by alignment. But eight pictures cost more than eight times as
-# much, and as many steps are worth more.
+# Small sizes, which draw more wrong pictures, gain most by alignment. Where the caption says everything, the same
+# search gains 49, 27 and 26 %. But eight pictures cost more than eight times as much. Where the caption says some, as
+# many steps are worth more by the distances; where it says everything, they are not by FD and alignment.
 
 # %% [markdown]
 # ## By the clock
@@ -223,15 +296,28 @@ charts.explore(rows, metrics, store)
 # that setting scores:
 
 # %% tags=["remove-input"]
-display(charts.pictures(store, found, budget, captions))
+display(charts.pictures(store, found, shown_level, budget, captions))
 
 # %% [markdown]
 # ## Weights in fewer bits
 #
-# Half precision and one byte a weight save memory, and no FLOPs. In eight steps, beside the same setting in float32:
+# Half precision and one byte a weight save memory, and no FLOPs. A pass is timed on
+# [one machine](a2_speed.ipynb#one-pass):
 
 # %% tags=["remove-input"]
-display(*charts.in_fewer_bits(rows, levels, metrics, store.influences))
+lever_bits.prices(store, chosen, sizes)
+
+# %% [markdown]
+# In eight steps, beside the same setting in float32:
+
+# %% tags=["remove-input"]
+display(*lever_bits.in_fewer_bits(rows, levels, metrics, store.influences))
+
+# %% [markdown] tags=["recorded"]
+# One byte a weight takes a quarter of the memory (9 MB in place of 35 for c = 32), half precision a half. Neither is
+# quicker here: with half precision a pass takes 15 to 28 % longer, with one byte as long as before. What pictures lose
+# is hardly to be seen: of 48 differences six are sure, all with one byte and of a few per cent, and three of them are
+# gains.
 
 # %% tags=["remove-input"]
 shown = pd.concat([rows, guided], ignore_index=True).drop_duplicates(["key", "metric"])

@@ -700,8 +700,8 @@ words(
 )
 
 # %% [markdown]
-# **39** ●●● Some sizes were trained once. How far would trainings by other seeds have to scatter, as a share
-# of the value, for the difference between two neighbouring sizes to be luck? Compare with what [the
+# **39** ●●● Suppose that each size had been trained once. How far would trainings by other seeds have to scatter, as a
+# share of the value, for the difference between two neighbouring sizes to be luck? Compare with what [the
 # verdicts](12_verdicts.ipynb) say of the scatter.
 
 # %% tags=["hide-cell"]

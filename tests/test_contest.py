@@ -8,7 +8,7 @@ import pytest
 
 from ldm.statistics import verdicts
 from ldm.statistics.bootstrap import lower_is_better
-from ldm.statistics.contest import COUNTED, agreement, contest, stretches
+from ldm.statistics.contest import COUNTED, agreement, contest, stretches, up_to
 from ldm.statistics.evidence import Evidence, scatter_by_steps, scatter_of, training_scatter
 from ldm.study import confounders
 from tests.synthetic import STEP_COST, sampling
@@ -84,6 +84,28 @@ def test_evaluations_counted_charge_guidance_twice():
     assert found.budgets[0] == 4 * STEP_COST[8] and found.end == 2 * 32 * STEP_COST[32]
     with pytest.raises(ValueError, match="unit = 'seconds': expected 'cost'"):
         contest(Evidence.of(rows, "kid_effnet", influences), unit="seconds")
+
+
+def test_small_budgets_of_evaluations_begin_at_guided_steps_where_asked():
+    rows, influences = sampling(crossing, steps=STEPS, guidance=(1.0, 2.0))
+    rows = rows.assign(gflops=rows["cost"] / rows["steps"], nfe=rows["steps"] * rows["guidance"].astype(int))
+    evidence = Evidence.of(rows, "kid_effnet", influences)
+    any_step, guided = (
+        verdicts.small_budgets(evidence, fewest=4, unit=COUNTED, guided=which) for which in (False, True)
+    )
+    assert (any_step.budgets[0], guided.budgets[0]) == (4 * STEP_COST[32], 2 * 4 * STEP_COST[32])
+    alone = evidence.where(evidence.rows["guidance"] == 1)
+    with pytest.raises(ValueError, match="4 or more guided steps"):
+        verdicts.small_budgets(alone, fewest=4, unit=COUNTED, guided=True)
+
+
+def test_a_contest_up_to_four_steps_of_the_largest_ends_there():
+    rows, influences = sampling(crossing, steps=STEPS, guidance=(1.0,))
+    evidence = Evidence.of(rows, "kid_effnet", influences)
+    found = up_to(evidence, 4)
+    assert (found.budgets[0], found.end) == (4 * STEP_COST[8], 4 * STEP_COST[32])
+    with pytest.raises(ValueError, match="c = 32 was not drawn in so many"):
+        up_to(evidence, 5)
 
 
 def test_luck_among_many_tied_settings_makes_no_finding():

@@ -264,6 +264,10 @@ def test_variants_are_compared_subject_by_subject(gap, sign):
     found = downstream.subject_by_subject(*made_up(gap), "class_drift", "prior", "no prior")
     assert found.lo * sign > 0 and found.hi * sign > 0 and found.n == 8
     rows, names = made_up(gap)
+    one = rows[rows["key"] == rows["key"].iloc[0]].index  # a subject lacks a size
+    assert downstream.subject_by_subject(rows.drop(one), names, "class_drift", "prior", "no prior").n == 7
+    with pytest.raises(ValueError, match="variant 'nope': expected one of"):
+        downstream.subject_by_subject(rows, names, "class_drift", "nope", "no prior")
     table, influences = charts.over_subjects(rows, names)
     assert len(table) == 4 and set(table["n"]) == {8} and set(influences) == {"class_drift"}
     first = rows[(rows["task"] == "prior") & (rows["c"] == 8)]["value"]

@@ -30,7 +30,7 @@ def test_settings_choose_the_families_and_sizes_are_those_of_their_own(monkeypat
     monkeypatch.setattr("sys.argv", ["evaluate_family", "72", "--plan", "--settings", "laptop-dit"])
     tool.main()
     said = capsys.readouterr().out.splitlines()
-    assert all(line.startswith("laptop-dit, ") for line in said)  # and no levers, which are asked of UNets
+    assert all(line.startswith("laptop-dit") for line in said)  # and no levers, which are asked of UNets
     assert any("captions that say some: 0 of 40 cells" in line for line in said)
 
 
@@ -43,6 +43,14 @@ def test_the_plan_counts_what_is_left_and_runs_nothing(monkeypatch, capsys):
     monkeypatch.setattr(tool, "run", lambda *_, **__: pytest.fail("a plan runs nothing"))
     tool.main()
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("laptop-eps, solvers: ")  # the last of its stages
+    assert said[0].startswith("laptop-eps denoising, seed 0: 0 of ")
+    assert next(line for line in said if ", " in line and "denoising" not in line).startswith("laptop-eps, solvers: ")
     assert any(line.startswith("levers: ") for line in said)
     assert any(line.startswith("laptop-eps, captions that say some: 0 of 40 cells") for line in said)
+
+
+def test_a_size_of_no_family_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["evaluate_family", "17", "--plan"])
+    with pytest.raises(SystemExit):
+        tool.main()
+    assert "[17] are of none of these families" in capsys.readouterr().err

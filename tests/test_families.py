@@ -173,7 +173,13 @@ def test_families_of_one_law_are_alike_at_every_training_budget_whatever_a_lengt
 
 
 def test_a_training_budget_that_no_curve_holds_is_refused():
+    rows = pd.DataFrame([{**ROW, "images_seen": images, "key": f"{images}"} for images in (20_000, 40_000)])
     with pytest.raises(ValueError, match="two training lengths with one of these budgets between them"):
+        at_budgets(Evidence.of(rows, "denoising"), np.array([1e9]))
+
+
+def test_a_network_with_one_length_is_named_and_not_left_out_unsaid():
+    with pytest.raises(ValueError, match="was measured after one length of training alone"):
         at_budgets(Evidence.of(pd.DataFrame([{**ROW, "images_seen": 20_000}]), "denoising"), np.array([1e9]))
 
 

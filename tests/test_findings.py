@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ldm.figures.findings import answer, page, summary
+from ldm.figures.findings import answer, facts, page, summary
 from ldm.metrics import Estimate
 from ldm.paths import ROOT
 from ldm.profiles import OPEN_EPS
@@ -30,6 +30,7 @@ def test_the_turns_of_a_finding_are_counted_apart_and_what_has_no_rows_is_said()
         "from four of its steps: **undecided** by 3 of 4 metrics, fails by 1",
     ]
     assert lines["F6"] == "not asked yet"
+    assert facts(answers) == "There are 12 answers here to 3 questions."
 
 
 def test_an_answer_says_which_metrics_give_it():

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from ldm import profiles
+from ldm.figures import lever_bits, lever_frontier
 from ldm.figures import levers as figures
 from ldm.study import distillation, lever_grid
 from ldm.study.lever_cells import Interval, Kept, Stored
@@ -99,7 +100,7 @@ def test_the_chapter_says_what_each_lever_is_worth(rows):
     assert "by the clock" in figures.flips(found["some"][METRIC]).data
     unpriced = figures.evidence(rows.assign(clock=np.nan), ["some"], [METRIC], lambda *_: {})
     assert "No machine is timed yet" in figures.flips(unpriced["some"][METRIC]).data
-    bits = figures.in_fewer_bits(rows, ["some", "all"], [METRIC], lambda *_: {})[0].data
+    bits = lever_bits.in_fewer_bits(rows, ["some", "all"], [METRIC], lambda *_: {})[0].data
     assert bits.count("int8") == bits.count("bfloat16") == len(lever_grid.SIZES) and "-5 [" in bits.replace("−", "-")
 
 
@@ -129,9 +130,11 @@ def test_without_rows_it_says_so(tmp_path, evaluator):
     for shown in (
         figures.answer(found)[0],
         figures.by_level(found, figures.chart)[0],
-        figures.pictures(Store(tmp_path), found, 1.0, ["a cat"]),
+        figures.pictures(Store(tmp_path), found, "some", 1.0, ["a cat"]),
+        lever_frontier.chart(found, METRIC),
+        lever_frontier.table(found, METRIC),
         figures.explore(rows, [METRIC], Store(tmp_path)),
-        figures.in_fewer_bits(rows, ["some"], [METRIC], lambda *_: {})[0],
+        lever_bits.in_fewer_bits(rows, ["some"], [METRIC], lambda *_: {})[0],
     ):
         assert shown.data == figures.MISSING
 
@@ -172,3 +175,40 @@ def test_a_pass_with_kept_features_is_priced_by_its_depth(evaluator):
         "whole": evaluator.passes(cell).whole[0],
         f"shallow {cell.lever.depth}": evaluator.passes(cell).shallow,
     }
+
+
+def test_the_frontier_has_what_no_cheaper_setting_beats_and_a_rule_to_get_near_it(rows):
+    found = evidence(rows)
+    best = lever_frontier.settings(found["some"][METRIC])
+    assert best["budget"].is_monotonic_increasing and best["value"].is_monotonic_decreasing
+    assert set(best["name"]) <= {"no lever", Interval.name} and best["chance"].between(0, 1).all()
+    drawn = lever_frontier.chart(found, METRIC).to_dict()
+    points = next(iter(drawn["datasets"].values()))
+    assert {"plain", Interval.name} <= {point["name"] for point in points}
+    assert all(point["lo"] <= point["value"] <= point["hi"] and point["n"] for point in points)
+    unpriced = figures.evidence(rows.assign(clock=np.nan), ["some"], [METRIC], lambda *_: {})
+    assert "No machine is timed yet" in lever_frontier.chart(unpriced, METRIC, "clock").data
+    said = lever_frontier.table(found, METRIC, count=4).data
+    assert said.count("some of it") == 4 and "no lever" in said
+    assert "| guidance in an interval (16 steps or more) |" in lever_frontier.rules(found["some"][METRIC]).data
+
+
+def test_a_frontier_of_a_metric_of_which_more_is_better_has_its_own_sign(rows):
+    shares = rows.assign(metric="alignment", value=0.5 + rows["value"] / 1000)
+    shares = shares.assign(lo=shares["value"] - 0.01, hi=shares["value"] + 0.01)
+    found = figures.evidence(shares, ["some"], ["alignment"], lambda *_: {})
+    best = lever_frontier.settings(found["some"]["alignment"])
+    assert best["value"].is_monotonic_increasing and (best["lo"] < best["value"]).all() and (best["value"] > 0).all()
+
+
+def test_bytes_and_seconds_of_weights_in_fewer_bits(tmp_path):
+    full, half, one = lever_bits.bytes_of(OPEN, 8).values()
+    assert 0.49 < half / full < 0.52 and 0.25 < one / full < 0.3
+    said = lever_bits.prices(Store(tmp_path), OPEN, [8]).data  # no machine was timed
+    assert said.count("| 8 |") == 3 and "ms" not in said
+
+
+def test_doses_are_the_best_settings_of_one_lever(rows):
+    said = figures.doses(evidence(rows)["some"][METRIC], Interval.name).data
+    assert "noise levels" in said and "%" in said
+    assert figures.doses(evidence(rows)["some"][METRIC], "absent").data == figures.MISSING

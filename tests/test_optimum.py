@@ -8,6 +8,7 @@ import pytest
 
 from ldm import profiles
 from ldm.statistics import optimum
+from ldm.statistics.evidence import Evidence
 from ldm.study import racing
 from ldm.study.results import Store
 from ldm.study.sampling import SamplingEvaluator, sampling_grid
@@ -69,3 +70,16 @@ def test_a_race_leaves_losers_early_and_counts_what_it_drew(tmp_path):
     assert again["best"].item() in again["tied"].item()
     assert set(again["tied"].item()) == set(ran.index[ran["left"]])
     assert len(store.rows(metric="kid_effnet")) == 3 + (ran["n"] == 32).sum()
+
+
+@pytest.mark.parametrize("gain", [0.3, 0.0, -0.3], ids=["steps pay", "steps do nothing", "steps harm"])
+def test_more_steps_are_worth_what_they_truly_are_at_every_size(gain):
+    rows, influences = sampling(
+        lambda c, steps, guidance: (100 + 400 / c) * (1 if steps == 4 else 1 - gain), se=0.5, steps=(4, 16)
+    )
+    found = optimum.more_steps(Evidence.of(rows, "kid_effnet", influences), 4, 16)
+    assert list(found["c"]) == sorted(set(rows["c"])) and len(found) > 1
+    for better in found["better"]:
+        assert better.lo <= gain + 0.02 and gain - 0.02 <= better.hi and abs(better.value - gain) < 0.03
+        assert (better.lo > 0) == (gain > 0) and (better.hi < 0) == (gain < 0)
+    assert optimum.more_steps(Evidence.of(rows, "kid_effnet", influences), 4, 8).empty

@@ -296,11 +296,19 @@ def test_the_shares_of_a_contest_are_told_in_doublings_and_words():
     assert "a smaller model is surely better" in table.data and "doublings" in table.data
 
 
+def test_the_same_question_is_asked_with_each_way_of_counting_a_pictures_cost():
+    said = contest.by_count(synthetic.sampling_rows(), [KID], lambda rows, name: {}).data
+    assert all(said.count(f"| {way} |") == 2 for way in contest.COUNTS) and "**" in said
+    one = synthetic.sampling_rows().query("c == 8")
+    assert "Not asked of these rows" in contest.by_count(one, [KID], lambda rows, name: {}).data
+
+
 def test_levels_stand_side_by_side_and_one_without_rows_is_left_out():
     chart, table = levels.contests(by_level(), KID, ["all", "some", "nothing"], lambda rows, metric: {})
     panels = {part["panel"] for part in chart.to_dict()["datasets"].popitem()[1]}
     assert panels == {"the caption says everything", "the caption says some of it"}
     assert "everything: one training a size" in table.data
+    assert table.data.count("| the caption says everything |") == 2  # of all budgets, and up to four steps
     table = levels.enough(by_level(), KID, ["some"], lambda rows, metric: {}).data
     assert "some of it" in table and "everything" not in table
 

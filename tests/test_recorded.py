@@ -62,6 +62,21 @@ def test_a_training_that_lacks_a_setting_is_left_out_and_not_the_setting(store, 
     assert recorded.with_trainings(store, rows).equals(rows)
 
 
+def test_a_metric_of_which_not_every_picture_is_asked_keeps_its_trainings(store):
+    for seed in (0, 1):
+        for c in (8, 16):
+            write(store, c, seed)
+    rows = store.rows(study="sampling", level="some")
+    part = rows.assign(n=rows["n"].where(rows["metric"] != "alignment", 523))  # captions that leave things out
+    for key, of in part.groupby("key"):
+        records = of.astype(object).where(of.notna(), None).to_dict("records")
+        store.write(
+            str(key), [Row(**{k: v for k, v in one.items() if k in Row.__dataclass_fields__}) for one in records]
+        )
+    asked = first(store)
+    assert trainings(recorded.with_trainings(store, asked[asked["metric"] == "alignment"])) == {8: [0, 1], 16: [0, 1]}
+
+
 def test_each_level_has_the_trainings_that_are_whole_there(store):
     write(store, 8, 1, level="all")
     write(store, 8, 2, level="some", steps=(4,))

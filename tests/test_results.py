@@ -22,6 +22,7 @@ from hypothesis import given
 
 from ldm import files
 from ldm.hashing import key, later
+from ldm.study import results
 from ldm.study.results import Store
 from ldm.study.rows import COLUMNS, Row
 
@@ -200,6 +201,14 @@ def test_compacting_moves_nothing_loses_nothing_and_repeats_to_the_byte(tmp_path
     pd.testing.assert_frame_equal(clone.rows(), before)
     assert clone.has("a") and clone.has("b", only="recorded") and not clone.has("a", only="runs")
     assert clone.file("a", "strip.webp").read_bytes() == b"pixels"
+
+
+def test_no_row_is_recorded_before_the_files_of_its_cell(tmp_path, monkeypatch):
+    store, written = Store(tmp_path), []
+    store.write("a", [row()], {"parts.safetensors": b"influences"})
+    monkeypatch.setattr(results, "write_atomic", lambda path, data: written.append(path.suffix) or path)
+    store.compact()
+    assert written == [".safetensors", ".parquet"]
 
 
 def test_this_machines_row_counts_before_the_recorded_one(tmp_path):

@@ -68,6 +68,13 @@ def test_a_search_keeps_the_best_candidate_and_the_scores_of_all():
     np.testing.assert_array_equal(np.concatenate([f.chosen for f in found]), best)
 
 
+def test_a_search_leads_away_from_each_pictures_own_prompt_whatever_the_batch():
+    negative = [f"no {caption}" for caption in CAPTIONS]
+    found = np.concatenate([f.images for f in search(1, negative=negative)])
+    plain = np.concatenate(list(GENERATOR.images(CAPTIONS, PLAN, 2.0, negative=negative)))
+    np.testing.assert_array_equal(found, plain)
+
+
 def test_a_search_among_one_is_none_and_a_shorter_one_is_the_beginning_of_a_longer():
     plain = np.concatenate(list(GENERATOR.images(CAPTIONS, PLAN, 2.0)))
     np.testing.assert_array_equal(np.concatenate([f.images for f in search(1)]), plain)

@@ -257,6 +257,14 @@ def test_a_shift_of_the_schedule_reaches_a_named_plan():
     assert_equal_tables(plan("unipc", 8, "trailing", shift=1.0), plan("unipc", 8))
 
 
+@pytest.mark.parametrize("times", ["karras", "exponential"])
+def test_what_follows_a_dash_names_the_times_whatever_the_spacing(times):
+    assert_equal_tables(plan(f"dpm++-{times}", 8, "leading"), dpmpp_2m(SD, 8, spacing=times))
+    assert_equal_tables(plan("ddim-leading", 8, "trailing"), plan("ddim", 8, "leading"))
+    with pytest.raises(ValueError, match="'heun-karras': expected one of"):
+        plan("heun-karras", 8)
+
+
 # --- refusals -----------------------------------------------------------------------------------
 
 

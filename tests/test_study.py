@@ -131,7 +131,7 @@ def test_no_cells_are_a_mistake():
         run([], evaluator=sampling.SamplingEvaluator(SMOKE))
 
 
-def test_cells_drawn_by_lot_are_run_again_and_never_compared_with_themselves(undisturbed, tmp_path):
+def test_cells_drawn_by_lot_are_run_again_and_never_compared_with_themselves(undisturbed, tmp_path, monkeypatch):
     """A record that is not what the models give is found out, on this machine too."""
     store, evaluator = Store(tmp_path), sampling.SamplingEvaluator(SMOKE)
     rows = Store(undisturbed).rows()
@@ -153,6 +153,10 @@ def test_cells_drawn_by_lot_are_run_again_and_never_compared_with_themselves(und
     assert table.loc[table["metric"] != "kid_effnet", "agrees"].all()
     assert (table.loc[table["metric"] != "kid_effnet", "off"] < 0.01).all()
     assert (again["off"] > 0).all()
+    monkeypatch.setattr(evaluator, "evaluate", lambda cell: (_ for _ in ()).throw(RuntimeError("asked again")))
+    with pytest.raises(RuntimeError, match="asked again"):  # what an earlier call gave is no answer of this code
+        recompute.recompute(chosen, store=store, evaluator=evaluator)
+    monkeypatch.undo()
     text = recompute.agreement(CELLS, 2, store=store, evaluator=evaluator)
     assert f"2 of the {len(CELLS)} settings" in text and f"of {len(table)}**" in text
 

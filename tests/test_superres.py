@@ -118,9 +118,8 @@ def test_on_several_devices_a_process_brings_its_rows_of_the_same_batch(latents,
         superres, "fit", lambda loss, params, batches, config, **rest: asked.update(rest, batch=batches(3))
     )
     lay = SimpleNamespace(rows=lambda size: np.array([1, 5]))
-    superres.finetune(
-        SMOKE, 8, data=latents, null=NULL, kind="superres-scratch", config=TrainConfig(images=16, batch=8), layout=lay
-    )
+    config = TrainConfig(images=16, batch=8)
+    superres.finetune(SMOKE, 8, data=latents, null=NULL, kind="superres-scratch", config=config, lengths=(), layout=lay)
     whole = latents.batch(0, 3, 8, NULL)
     assert asked["layout"] is lay and whole["context"].shape == (8, *NULL.shape)
     for name, x in whole.items():
@@ -176,6 +175,7 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(evaluator, tmp
 
     model = superres_grid.Restoration(profile="smoke", c=8, images=8_000, steps=4, n=16)
     monkeypatch.setattr(evaluator, "_digest", lambda model: "made up")
+    monkeypatch.setattr(evaluator, "file", lambda model: tmp_path)
     monkeypatch.setattr(evaluator, "restored", lambda cell: true)
     both = run([bicubic, model], store=Store(tmp_path), evaluator=evaluator)
     made = both[both["task"] == "superres"].iloc[0]
@@ -208,7 +208,15 @@ def test_cells_are_at_hand_where_they_are_recorded_or_their_model_is_here(evalua
     monkeypatch.setattr(evaluator, "file", lambda model: tmp_path if model.c == 16 else None)
     assert at_hand([bicubic, *models], store=Store(tmp_path), evaluator=evaluator) == [bicubic, models[1]]
     monkeypatch.setattr(evaluator, "restored", lambda cell: evaluator._pictures(16, "published")[0])
+    monkeypatch.setattr(evaluator, "evaluate", lambda cell: pytest.fail("checked first"))
+    with pytest.raises(ValueError, match="There is no trained model of c = 8"):
+        run(models[::-1], store=Store(tmp_path), evaluator=evaluator)
+    monkeypatch.undo()
+    monkeypatch.setattr(evaluator, "_digest", lambda model: f"in the register {model.c}")
+    monkeypatch.setattr(evaluator, "restored", lambda cell: evaluator._pictures(16, "published")[0])
+    monkeypatch.setattr(evaluator, "file", lambda model: tmp_path)
     run(models[:1], store=Store(tmp_path), evaluator=evaluator)
+    monkeypatch.setattr(evaluator, "file", lambda model: tmp_path if model.c == 16 else None)
     assert at_hand([bicubic, *models], store=Store(tmp_path), evaluator=evaluator) == [bicubic, *models]
 
 
@@ -231,6 +239,10 @@ def test_grids_hold_the_papers_settings():
         ({"steps": 0}, "steps = 0: expected an integer from 1"),
         ({"sampler": "lms"}, "sampler = 'lms'"),
         ({"n": 3}, "n = 3: expected 16"),
+        ({"kind": "true"}, "kind = 'true': .* has no network"),
+        ({"kind": "bicubic", "c": 0, "images": 0}, "kind = 'bicubic': .* has no network"),
+        ({"kind": "true", "c": 0, "images": 0, "steps": 0, "strength": "mild"}, "nothing is degraded"),
+        ({"kind": "superres-regression"}, "steps = 4: superres-regression restores at once"),
     ],
 )
 def test_a_wrong_cell_is_refused_before_anything_runs(change, sentence):
@@ -286,9 +298,15 @@ def test_photographs_are_judged_as_scenes_are(tmp_path, monkeypatch):
     restored = lambda evaluator, cell: (bicubic if cell.kind == "bicubic" else true)(evaluator, cell)
     monkeypatch.setattr(gallery.PhotographEvaluator, "restored", restored)
     monkeypatch.setattr(superres_study.SuperResolutionEvaluator, "key", lambda evaluator, cell: f"{cell.kind}-key")
+    monkeypatch.setattr(superres_study.SuperResolutionEvaluator, "file", lambda evaluator, model: tmp_path)
     table = gallery.measure_photographs(SMOKE, tmp_path, 8, n=16, store=Store(tmp_path)).set_index("metric")
     assert set(table.index) == set(gallery.JUDGED) and set(table["n"]) == {16}
     assert table.loc["lpips_effnet", "restored"] == pytest.approx(0, abs=1e-6) and table.loc["ssim", "lo"] > 0
     assert Store(tmp_path).rows()["protocol"].str.contains("val crops of photographs").all()
+    own = tmp_path / "superres-regression-mine.safetensors"
+    monkeypatch.setattr(superres, "described", lambda file: ("superres-regression", 16))
+    gallery.measure_photographs(SMOKE, tmp_path, 8, model=own, n=16, store=Store(tmp_path))
+    row = Store(tmp_path).rows(task="superres-regression").iloc[0]
+    assert (row["c"], row["steps"]) == (16, 1)  # the file says its width and kind, and a regression has one step
     with pytest.raises(ValueError, match="no PNG, JPEG or WebP file"):
         gallery.measure_photographs(SMOKE, tmp_path / "runs", 8, n=16, store=Store(tmp_path))

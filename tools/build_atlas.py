@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from ldm.data.scenes.emoji import CELL, COLOURS, COLUMNS, STYLES  # noqa: E402
+from ldm.files import write_atomic  # noqa: E402
 
 PACKAGES = {
     "cartoon": "noto",
@@ -108,17 +109,18 @@ def main(modules: Path) -> None:
             for colour, rgb in COLOURS.items():
                 if hidden_share(cell, rgb) > HIDES_SHARE:
                     hidden[i].add(colour)
-        path = ROOT / "art" / style / "atlas.webp"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atlas.save(path, lossless=True, quality=100, method=6)
+        drawn = io.BytesIO()
+        atlas.save(drawn, "webp", lossless=True, quality=100, method=6)
+        path = write_atomic(ROOT / "art" / style / "atlas.webp", drawn.getvalue())
         print(path.relative_to(ROOT), f"{path.stat().st_size / 1e6:.1f} MB")
-    with open(ROOT / "art" / "emoji.csv", "w", newline="", encoding="utf-8") as out:
-        table = csv.writer(out, lineterminator="\n")
-        table.writerow(["order", "name", "codepoint", "caption", "plural", "heldout", "hidden_on"])
-        for i, (name, codepoint, caption, form) in enumerate(rows):
-            plural, heldout = int("p" in form), int("h" in form)
-            avoid = " ".join(colour for colour in COLOURS if colour in hidden[i])
-            table.writerow([i, name, codepoint, caption, plural, heldout, avoid])
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(["order", "name", "codepoint", "caption", "plural", "heldout", "hidden_on"])
+    for i, (name, codepoint, caption, form) in enumerate(rows):
+        plural, heldout = int("p" in form), int("h" in form)
+        avoid = " ".join(colour for colour in COLOURS if colour in hidden[i])
+        table.writerow([i, name, codepoint, caption, plural, heldout, avoid])
+    write_atomic(ROOT / "art" / "emoji.csv", out.getvalue().encode())
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ The same run writes tests/golden/efficientnet_lite0.safetensors: a few images, a
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,9 @@ def golden(net: EfficientNet) -> dict[str, np.ndarray]:
 if __name__ == "__main__":
     net = original()
     (ROOT / "tests/golden").mkdir(exist_ok=True)
-    save_file(convert(net), ROOT / "weights/efficientnet_lite0.safetensors", metadata=CREDIT)
-    save_file(golden(net), ROOT / "tests/golden/efficientnet_lite0.safetensors")
-    for path in (ROOT / "weights", ROOT / "tests/golden"):
-        (path / "efficientnet_lite0.safetensors").chmod(0o644)
+    for tensors, folder, metadata in ((convert(net), "weights", CREDIT), (golden(net), "tests/golden", None)):
+        path = ROOT / folder / "efficientnet_lite0.safetensors"
+        begun = path.with_suffix(".begun")
+        save_file(tensors, begun, metadata=metadata)
+        begun.chmod(0o644)
+        os.replace(begun, path)

@@ -21,8 +21,9 @@ from ldm.data.scenes.captions import Level
 from ldm.paths import ROOT
 from ldm.profiles import Profile
 from ldm.study import confounders, denoising, distillation, findings, lever_grid, levers, sampling
+from ldm.study.cells import Evaluates
 from ldm.study.results import Store
-from ldm.study.run import run
+from ldm.study.run import AnyCell, run
 from ldm.tasks import models, pretrain, register
 from ldm.tasks.distillation.methods import METHODS
 
@@ -32,15 +33,18 @@ SEEDS = (0, 1, 2)
 SHARES = (0.03, 0.05, 0.075, 0.1, 0.15, 0.2)  # of a training, that its weights are averaged over
 
 
-def losses(chosen: Profile, sizes: Sequence[int], seed: int) -> list[denoising.Denoising]:
-    """Return the cells of held-out losses: of every model that is here, and of averages of the longest trainings."""
+def losses(chosen: Profile, sizes: Sequence[int], seed: int, *, averaged: bool = True) -> list[denoising.Denoising]:
+    """Return the cells of held-out losses: of every model that is here, and of averages of the longest trainings.
+
+    averaged: whether averages that are not here yet are made first.
+    """
     sizes = [c for c in sizes if register.trained_lengths(chosen, c, seed)]
     kept = [
         c
         for c in sizes
         if pretrain.snapshots_of(chosen, c, seed).is_dir() and register.is_known(chosen, c, chosen.length, seed)
     ]
-    for c in kept:
+    for c in kept if averaged else ():
         for share in SHARES:
             if not models.file_of(chosen, c, chosen.length, seed, models.average_kind(share)):
                 pretrain.averaged(chosen, c, share, chosen.length, seed)
@@ -80,12 +84,15 @@ def main() -> None:
         profile: [c for c in profile.family if c in options.sizes or not options.sizes]
         for profile in map(profiles.get, options.settings)
     }
+    known = {c for profile in asked for c in profile.family}
+    if unknown := sorted(set(options.sizes) - known):
+        parser.error(f"sizes: {unknown} are of none of these families, which have {sorted(known)}; choose of them.")
     family = {profile: sizes for profile, sizes in asked.items() if sizes}
-    for chosen, sizes in {} if options.plan else family.items():
+    for chosen, sizes in family.items():
         evaluator = denoising.DenoisingEvaluator(chosen)
         for seed in SEEDS:
-            if cells := losses(chosen, sizes, seed):
-                run(cells, evaluator=evaluator, store=store, title=f"{chosen.name} denoising, seed {seed}")
+            cells = losses(chosen, sizes, seed, averaged=not options.plan)
+            run_those_here(f"{chosen.name} denoising, seed {seed}", cells, evaluator, store, planned=options.plan)
     evaluators = {chosen.name: sampling.SamplingEvaluator(chosen) for chosen in family}  # each loads its networks once
     for chosen, sizes in family.items():
         for title, cells in list(stages(chosen, sizes))[:: -1 if options.backwards else 1]:
@@ -108,8 +115,8 @@ def main() -> None:
 
 def run_those_here(
     title: str,
-    cells: Sequence[sampling.Evaluation],
-    evaluator: sampling.SamplingEvaluator,
+    cells: Sequence[AnyCell],
+    evaluator: Evaluates[AnyCell],
     store: Store,
     *,
     planned: bool,

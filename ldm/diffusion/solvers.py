@@ -240,6 +240,8 @@ Sampler = Literal[
     "ddim-trailing",
     "ddpm",
     "dpm++",
+    "dpm++-karras",
+    "dpm++-exponential",
     "dpm++1",
     "dpm++2s",
     "dpm++3m",
@@ -255,9 +257,10 @@ Sampler = Literal[
 def plan(sampler: str, steps: int, spacing: Spacing = "trailing", noise: Noise = "sd", shift: float = 1.0) -> Plan:
     """Return the table of a sampler by its name.
 
-    "dpm++" is 2M. "ddim-leading" and "ddim-trailing" are DDIM on these times, whatever the spacing: on those that SD
-    was released with, and on those that begin at the last one. "consistency" takes the latter whatever the spacing:
-    students are taught on them (`ldm.tasks.distillation.flow`).
+    "dpm++" is 2M. What follows a dash names the times, whatever the spacing: "ddim-leading" is DDIM on those that SD
+    was released with, "ddim-trailing" on those that begin at the last one, "dpm++-karras" and "dpm++-exponential" are
+    2M on times whose noise levels are spaced so (`Schedule.times`). "consistency" takes trailing ones whatever the
+    spacing: students are taught on them (`ldm.tasks.distillation.flow`).
 
     noise, shift: the schedule (`Schedule.named`).
     Raises: ValueError for an unknown name, step count or spacing, or a shift that is not positive.
@@ -273,10 +276,9 @@ def plan(sampler: str, steps: int, spacing: Spacing = "trailing", noise: Noise =
         "unipc": unipc,
         "euler": euler,
         "heun": heun,
-        "ddim-leading": lambda schedule, steps, spacing: ddim(schedule, steps, spacing="leading"),
-        "ddim-trailing": lambda schedule, steps, spacing: ddim(schedule, steps, spacing="trailing"),
         "consistency": lambda schedule, steps, spacing: consistency(schedule, steps),
     }
-    if sampler not in tables:
+    if sampler not in get_args(Sampler):
         raise ValueError(f"sampler = {sampler!r}: expected one of {', '.join(get_args(Sampler))}; choose one of them.")
-    return tables[sampler](Schedule.named(noise, shift), steps, spacing=spacing)
+    solver, _, times = sampler.partition("-")
+    return tables[solver](Schedule.named(noise, shift), steps, spacing=times or spacing)

@@ -2,6 +2,6 @@
 
 In reading order: charts, tables, pictures, record, diagram, primer, data, training, laws, isoflop, averages, plots,
 levels, samples, contest, advice, explorer_data, explorer, race, findings, families, family_training, family_pictures,
-levers, guides, search, divider, superres, enlarge, dreambooth, scrubber, sensitivity, confounders, lessons, asked,
-ask, protocol, speed, growth, roofline, paper_sizes.
+levers, lever_frontier, lever_bits, guides, search, divider, superres, enlarge, dreambooth, scrubber, sensitivity,
+confounders, lessons, asked, ask, protocol, speed, growth, roofline, paper_sizes.
 """

@@ -16,11 +16,16 @@ from ldm.statistics.evidence import Evidence
 from ldm.statistics.rule_of_thumb import Rule, rule
 
 
-def rules(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) -> dict[tuple[str, str], Rule]:
+def rules(
+    rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf, others: pd.DataFrame | None = None
+) -> dict[tuple[str, str], Rule]:
     """Return (level, metric) -> the rule, for levels at which every size of the first level was measured alike.
 
-    Chosen on every second budget and measured on those between, of the same pictures: its regret comes out too large
-    rather than too small (`ldm.statistics.rule_of_thumb`).
+    Chosen on every second budget, and measured on those between: on other trainings, where they have every setting of
+    these, else on the same pictures, by which its regret comes out too large rather than too small
+    (`ldm.statistics.rule_of_thumb`).
+
+    others: rows of other trainings.
     """
     rows, found = rows.assign(level=rows["level"].fillna("all")), {}
     sizes = rows.loc[rows["level"] == rows["level"].iloc[0], "c"].nunique()
@@ -30,8 +35,21 @@ def rules(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) 
             settings = part.groupby("c").apply(lambda one: frozenset(zip(one["steps"], one["guidance"], strict=True)))
             if len(settings) == sizes > 1 and settings.nunique() == 1:  # with more of them a size would have more tries
                 evidence = Evidence.of(part, metric, influences(part, metric))
-                found[str(level), metric] = rule(evidence, evidence)
+                again = _again(part, others)
+                measured = evidence if again is None else Evidence.of(again, metric, influences(again, metric))
+                found[str(level), metric] = rule(evidence, measured)
     return found
+
+
+def _again(part: pd.DataFrame, others: pd.DataFrame | None) -> pd.DataFrame | None:
+    """Return what other trainings drew in the settings of one level and metric; None where any setting is missing."""
+    if others is None:
+        return None
+    same = others.assign(level=others["level"].fillna("all")).merge(
+        part[["profile", "c", "steps", "guidance", "level", "metric"]].drop_duplicates()
+    )
+    whole = same.groupby("seed")["key"].transform("nunique") == len(part)
+    return same[whole] if whole.any() else None
 
 
 def in_words(found: dict[tuple[str, str], Rule], metric: str) -> str:
@@ -134,6 +152,7 @@ def regrets(found: dict[tuple[str, str], Rule]) -> Markdown:
             "the caption says": SAYS[level],
             "by": short(metric),
             "steps": one.steps,
+            "measured on": "other trainings" if one.elsewhere else "the same pictures",
             "worse than the best choice by": f"{one.regret:.1%}",
             "at worst": f"{one.worst:.1%}",
             "with other numbers of steps": "; ".join(

@@ -16,6 +16,7 @@ from ldm.statistics.bands import FORFEIT, OPEN, SAME, Bands
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.contest import COUNTED, DONE, PAPER, SIDES, Contest, contest, stretches
 from ldm.statistics.evidence import Evidence
+from ldm.statistics.verdicts import FEWEST, f3
 
 WORDS = {  # how a comparison can end, in the order of the legend
     SIDES[0]: "a smaller model is surely better",
@@ -25,6 +26,11 @@ WORDS = {  # how a comparison can end, in the order of the legend
     FORFEIT: "the largest affords no step",
 }
 UNITS = {COUNTED: "GFLOPs a picture, all evaluations", DONE: "GFLOPs a picture, truly done", PAPER: COST}
+COUNTS: Mapping[str, dict[str, Any]] = {  # ways to count a picture's cost, and where the range begins
+    "the paper's": {},
+    "all evaluations": {"unit": COUNTED},
+    "all evaluations, from guided steps on": {"unit": COUNTED, "guided": True},
+}
 COLOURS = ("#e07b39", "#3fa796", "#3b6fb6", "#8f8f8f", "#f0d9a8")  # of WORDS, in their order
 
 
@@ -126,6 +132,23 @@ def answer(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf)
             clause = f"not asked of these rows: {error}"
         lines.append(f"- By {brief(metric)}, {clause}")
     return Markdown("\n".join(lines))
+
+
+def by_count(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) -> Markdown:
+    """Ask F3 with a picture's cost counted in each way, from all step counts and from four: a table, a column a metric.
+
+    Where there is no contest, it says why not.
+    """
+    lines = []
+    for way, counting in COUNTS.items():
+        for fewest, steps in ((1, "all"), (FEWEST, f"{FEWEST} and more")):
+            try:
+                found = {m: f3(rows, m, influences(rows, m), fewest=fewest, **counting) for m in metrics}
+            except ValueError as error:
+                return Markdown(f"Not asked of these rows: {error}")
+            cells = {m: f"**{v.answer}** {v.effect:+.0%}" for m, v in found.items()}
+            lines.append({"what a picture costs": way, "steps": steps} | cells)
+    return Markdown(tables.table(pd.DataFrame(lines)))
 
 
 def shares(panels: Mapping[str, Bands], words: Mapping[str, str] = WORDS) -> pd.DataFrame:

@@ -31,6 +31,12 @@ def summary(answers: dict[str, list[Verdict]]) -> str:
     return pd.DataFrame(rows, columns=["finding", "what the paper says", "what we find"]).to_markdown(index=False)
 
 
+def facts(answers: dict[str, list[Verdict]]) -> str:
+    """Say how many answers there are, and to how many questions."""
+    asked = {(name, v.turn) for name, found in answers.items() for v in found}
+    return f"There are {sum(map(len, answers.values()))} answers here to {len(asked)} questions."
+
+
 def counted(answers: Sequence[str]) -> str:
     """Return in words how often each answer was given, the most frequent one first: "**holds** by 3 of 4 metrics"."""
     (first, most), *rest = Counter(answers).most_common() or [("", 0)]

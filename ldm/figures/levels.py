@@ -18,8 +18,9 @@ from ldm.figures.contest import advantages, in_steps, shares
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics import optimum
 from ldm.statistics.bootstrap import InfluencesOf
-from ldm.statistics.contest import contest
+from ldm.statistics.contest import contest, up_to
 from ldm.statistics.evidence import Evidence
+from ldm.statistics.verdicts import FEWEST
 from ldm.study.results import Store
 
 SAYS = {"all": "everything", "some": "some of it", "subject": "the subject", "nothing": "nothing"}  # of captions
@@ -129,17 +130,21 @@ def contests(
 ) -> tuple[Any, ...]:
     """Compare smaller against largest at every budget, a panel a level; all trainings are pooled.
 
-    It also says how the range divides.
+    It also says how the range divides, and how its part does that ends where the largest affords four steps.
     """
     evidence = evidence_of(rows, metric, levels, influences)
     if not evidence:
         return (Markdown(MISSING),)
     found = {title(level): contest(one) for level, one in evidence.items()}
+    drawn = {level: set(one.rows["steps"][one.rows["size"] == one.sizes[-1]]) for level, one in evidence.items()}
+    to_four = {title(level): up_to(one, FEWEST) for level, one in evidence.items() if FEWEST in drawn[level]}
     trainings = "; ".join(
         f"{SAYS[level]}: {one.trainings}" + f" ({one.spread})" * bool(one.spread) for level, one in evidence.items()
     )
     return advantages(found), Markdown(
-        f"{tables.table(shares(found), what='Shares of the budgets')}\n\nBy what the caption says: {trainings}."
+        f"{tables.table(shares(found), what='Shares of the budgets')}\n\n"
+        f"Up to {FEWEST} steps of the largest alone:\n\n{tables.table(shares(to_four))}\n\n"
+        f"By what the caption says: {trainings}."
     )
 
 
@@ -148,6 +153,25 @@ def answer(rows: pd.DataFrame, metric: str, levels: Sequence[str], influences: I
     evidence = evidence_of(rows, metric, levels, influences)
     lines = [f"- If {title(level)}, {in_steps(one, contest(one))}." for level, one in evidence.items()]
     return Markdown(f"By {metric_of(metric).title}:\n\n" + "\n".join(lines) if lines else MISSING)
+
+
+def more_steps(
+    rows: pd.DataFrame, metric: str, levels: Sequence[str], influences: InfluencesOf, few: int = 4, many: int = 16
+) -> Markdown:
+    """Return as a table by how much each size is better in many steps than in few, at each level."""
+    sign = 1 if metric_of(metric).better == "lower" else -1
+    lines = [
+        {
+            "the caption says": SAYS[level],
+            "c": one.c,
+            f"{few} steps": f"{sign * one.few:.3g}",
+            f"{many} steps": f"{sign * one.many:.3g}",
+            "better by": f"{one.better:+.0%}",
+        }
+        for level, evidence in evidence_of(rows, metric, levels, influences).items()
+        for one in optimum.more_steps(evidence, few, many).itertuples()
+    ]
+    return Markdown(tables.table(pd.DataFrame(lines)) if lines else MISSING)
 
 
 def enough(rows: pd.DataFrame, metric: str, levels: Sequence[str], influences: InfluencesOf) -> Markdown:

@@ -12,15 +12,14 @@ from IPython.display import Markdown
 
 from ldm.figures import contest, explorer, tables
 from ldm.figures.charts import ABOVE, INK, cost_axis, curve
-from ldm.figures.levels import SAYS, title
+from ldm.figures.levels import title
 from ldm.figures.samples import label, of_captions
-from ldm.metrics.catalogue import brief, metric_of, told_apart
-from ldm.statistics import comparisons
+from ldm.metrics.catalogue import metric_of, told_apart
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.budget import affordable
 from ldm.statistics.contest import DONE
 from ldm.statistics.evidence import Evidence
-from ldm.statistics.worth import OUTCOMES, PLAIN, Worth, chances, regret, with_steps_between, worth
+from ldm.statistics.worth import OUTCOMES, PLAIN, Worth, chances, with_steps_between, worth
 from ldm.study.lever_cells import Stored
 from ldm.study.results import Store
 
@@ -145,23 +144,18 @@ def chart(evidence: Evidence, unit: str = "done") -> Any:
 
 
 def likely(evidence: Evidence) -> Markdown:
-    """Say as a table how likely each lever has the best setting within each budget, and what it costs to pull no other.
+    """Say as a table how likely each lever has the best setting within each budget.
 
-    The budgets are five, in GFLOPs a picture, up to the most expensive setting of the levers. The last column is a mean
-    over them.
+    The budgets are five, in GFLOPs a picture, up to the most expensive setting of the levers.
     """
     cost, pulled = evidence.rows["done"].to_numpy(float), (evidence.rows["lever"] != PLAIN).to_numpy()
     grid = np.geomspace(cost[pulled].min(), cost[pulled].max(), 6)[1:]
-    priced = with_steps_between(evidence, cost)
-    found = chances(priced, grid)
-    lines = []
-    for lever, chance in sorted(found.items(), key=lambda item: -float(item[1].mean())):
-        lost = regret(priced, lever, grid)
-        lines.append(
-            {"lever": lever or NONE, "settings": int((evidence.rows["lever"] == lever).sum())}
-            | {f"{budget:.2g}": f"{share:.0%}" for budget, share in zip(grid, chance, strict=True)}
-            | {"falls short by": f"{lost:.1%}"}
-        )
+    found = chances(with_steps_between(evidence, cost), grid)
+    lines = [
+        {"lever": lever or NONE, "settings": int((evidence.rows["lever"] == lever).sum())}
+        | {f"{budget:.2g}": f"{share:.0%}" for budget, share in zip(grid, chance, strict=True)}
+        for lever, chance in sorted(found.items(), key=lambda item: -float(item[1].mean()))
+    ]
     return Markdown(tables.table(pd.DataFrame(lines)))
 
 
@@ -191,14 +185,29 @@ def explore(rows: pd.DataFrame, metrics: Sequence[str], store: Store) -> Any:
     )
 
 
-def pictures(store: Store, found: Found, budget: float, captions: Sequence[str]) -> Any:
+def doses(evidence: Evidence, lever: str) -> Markdown:
+    """Say as a table which setting of a lever is best at each cost at which it becomes another, and what it gains."""
+    if lever not in set(evidence.rows["lever"]):
+        return Markdown(MISSING)
+    lines = [
+        {
+            "GFLOPs": f"{row['budget']:.2g}",
+            "best setting": setting(row),
+            "better than plain sampling by": f"{row['gain']:+.0%} [{row['lo']:+.0%}, {row['hi']:+.0%}]",
+        }
+        for row in worths(evidence)[lever].table().to_dict("records")
+    ]
+    return Markdown(tables.table(pd.DataFrame(lines), what="The best settings"))
+
+
+def pictures(store: Store, found: Found, level: str, budget: float, captions: Sequence[str]) -> Any:
     """Show what each lever draws best of the first captions within one budget, in GFLOPs: a line each, the best first.
 
-    They are of the first level, and best by its first metric; each line says what its setting scores by every metric.
+    They are of one level, and best by its first metric; each line says what its setting scores by every metric.
     """
-    if not found:
+    if level not in found:
         return Markdown(MISSING)
-    by = next(iter(found.values()))
+    by = found[level]
     rows, names = next(iter(by.values())).rows, told_apart(by)
     scores = {metric: one.rows.set_index("key")["value"] for metric, one in by.items()}
     within = rows[affordable(rows["done"], budget)]
@@ -210,31 +219,3 @@ def pictures(store: Store, found: Found, budget: float, captions: Sequence[str])
         for row in best.to_dict("records")
     ]
     return of_captions(store, best["key"], lines, captions)
-
-
-def in_fewer_bits(
-    rows: pd.DataFrame,
-    levels: Sequence[str],
-    metrics: Sequence[str],
-    influences: InfluencesOf,
-) -> list[Any]:
-    """Say as a table by how much pictures by weights in fewer bits are worse, in the same settings."""
-    lines = []
-    for level in levels:
-        part = rows[rows["level"] == level]
-        stored = part[part["lever"] == Stored.name]
-        same = part[part["lever"] == PLAIN].merge(stored[["c", "steps", "guidance", "metric"]].drop_duplicates())
-        both = pd.concat([same, stored], ignore_index=True)
-        for metric in metrics if len(stored) else ():
-            gaps = comparisons.beside(both, metric, "", influences(both, metric), by="dose")
-            lines += [
-                {
-                    "weights": gap.dose,
-                    "c": gap.c,
-                    "the caption says": SAYS[level],
-                    "by": brief(metric),
-                    "worse by": words,
-                }
-                for gap, words in zip(gaps.itertuples(), comparisons.in_words(gaps), strict=True)
-            ]
-    return [Markdown(tables.table(pd.DataFrame(lines)) if lines else MISSING)]

@@ -60,8 +60,17 @@ def basic(value: float, drawn: Float[np.ndarray, " replicates"], n: int) -> Esti
 
 
 def of_all(rows: pd.DataFrame, influences: Influences) -> np.ndarray | None:
-    """Return every row's influences (rows, n), float64; None where some are not known or of other pictures."""
+    """Return every row's influences (rows, n), float64; None where none is known, or some are of other pictures.
+
+    Raises: ValueError where some are known and others are not: by intervals alone, all would be less sure, unsaid.
+    """
+    lacking = [key for key in rows["key"] if key not in influences]
+    if 0 < len(lacking) < len(rows):
+        raise ValueError(
+            f"{len(lacking)} of {len(rows)} cells, {lacking[0]} first, have no influences beside their rows: restore"
+            " results/files, or run them again."
+        )
     known = [influences[key] for key in rows["key"] if key in influences]
-    if len(known) < len(rows) or len({len(part) for part in known}) != 1:
+    if len({len(part) for part in known}) != 1:
         return None
     return np.stack(known).astype(float)

@@ -88,6 +88,18 @@ def contest(
     return Contest(unit=unit, largest=largest, **{field.name: getattr(found, field.name) for field in fields(found)})
 
 
+def up_to(evidence: Evidence, steps: int) -> Contest:
+    """Compare them from where the smallest size affords four steps to where the largest affords so many.
+
+    The steps cost what the cheapest of the largest with as many do. Raises: ValueError where it was not drawn in them.
+    """
+    rows = evidence.rows
+    cost = counted(rows[(rows["size"] == evidence.sizes[-1]) & (rows["steps"] == steps)], PAPER)
+    if not len(cost):
+        raise ValueError(f"steps = {steps}: c = {evidence.sizes[-1]} was not drawn in so many; run them.")
+    return contest(evidence, end=float(cost.min()))
+
+
 def agreement(one: Contest, other: Contest) -> Mapping[str, float]:
     """Return the share of doublings at which two contests surely agree, surely differ, or neither.
 

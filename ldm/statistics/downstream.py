@@ -188,13 +188,17 @@ def learnt_and_kept(recognised: Estimate, leaked: Estimate) -> str:
 def subject_by_subject(rows: pd.DataFrame, subjects: Mapping[str, str], metric: str, one: str, other: str) -> Estimate:
     """Return how much larger `metric` is by variant `one` than by `other`, subject by subject, averaged over sizes.
 
-    After the longest finetuning; Student's interval over subjects. Raises: ValueError for fewer than two subjects.
+    After the longest finetuning; Student's interval over subjects. Those that lack a size are left out: sizes differ,
+    and their mean would be of others. Raises: ValueError for fewer than two subjects, and for an unknown variant.
     """
     last = rows[(rows["metric"] == metric) & (rows["train_steps"] == rows["train_steps"].max())]
     values = last.assign(subject=last["key"].map(subjects)).pivot_table(
         index="subject", columns=["task", "c"], values="value"
     )
-    gaps = (values[one] - values[other]).mean(axis=1).dropna().to_numpy(float)
+    known = list(values.columns.get_level_values("task").unique())
+    if unknown := [name for name in (one, other) if name not in known]:
+        raise ValueError(f"variant {unknown[0]!r}: expected one of {', '.join(map(repr, known))}; finetune it first.")
+    gaps = (values[one] - values[other]).mean(axis=1, skipna=False).dropna().to_numpy(float)
     if len(gaps) < 2:
         raise ValueError(f"{len(gaps)} subjects have been learnt with {one!r} and with {other!r}: expected 2 or more.")
     half = scipy.special.stdtrit(len(gaps) - 1, 0.975) * gaps.std(ddof=1) / np.sqrt(len(gaps))

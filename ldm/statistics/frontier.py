@@ -35,7 +35,7 @@ def frontier(
     """
     rows = _checked(rows)
     grid = np.unique(rows["cost"]) if budgets is None else np.sort(budgets)
-    if grid[0] < rows["cost"].min():
+    if not affordable(rows["cost"].min(), grid[0]):
         raise ValueError(
             f"budget {grid[0]:g} buys nothing, the cheapest setting costs {rows['cost'].min():g}; raise the budget."
         )

@@ -81,14 +81,19 @@ def at_budgets(evidence: Evidence, budgets: Float[np.ndarray, " m"]) -> tuple[Ev
     """Return a row for each network and each of these training budgets that lies on its curve, and each row's budget.
 
     evidence: one row for each network (profile and size) and training length. Values and replicates are read off the
-    curve as `isoflop` reads them.
+    curve as `isoflop` reads them. Raises: ValueError for a network with one length, which has no curve, and where no
+    budget lies on any.
     """
     flops = training_flops(evidence.rows)
     kept, values, drawn, at = [], [], [], []
-    for line in evidence.rows.groupby(["profile", "size"], sort=False).indices.values():
+    for name, line in evidence.rows.groupby(["profile", "size"], sort=False).indices.items():
         line = line[np.argsort(flops[line])]
+        if len(line) < 2:
+            raise ValueError(
+                f"Network {name} was measured after one length of training alone; measure it after another, too."
+            )
         for budget in budgets:
-            if len(line) > 1 and _holds(flops[line], budget):
+            if _holds(flops[line], budget):
                 kept.append(line[0])
                 values.append(_read(budget, flops[line], evidence.values[line]))
                 drawn.append(_read(budget, flops[line], evidence.replicates[line]))

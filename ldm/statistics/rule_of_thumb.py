@@ -32,6 +32,7 @@ class Rule:
     regret: Estimate  # mean over budgets that did not choose it, as a share of the best value
     worst: float  # the largest of them
     table: pd.DataFrame  # a line a budget: `budget`, `size`, `steps`, `guidance`, `regret`
+    elsewhere: bool  # measured on other evidence than chose it
 
 
 def budgets_between(evidence: Evidence, count: int = 24) -> Float[np.ndarray, " count"]:
@@ -117,4 +118,5 @@ def rule(
         regret=measured_on.estimate(float(spent[:, 0].mean()), spent[:, 1:].mean(0)),
         worst=float(spent[:, 0].max()),
         table=taken.assign(regret=spent[:, 0]),
+        elsewhere=measured_on is not chosen_by,
     )

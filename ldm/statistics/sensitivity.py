@@ -155,7 +155,7 @@ def parted(moved: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
         }
         for i, j in permutations(range(len(names)), 2)
     ]
-    table = pd.DataFrame(found)
+    table = pd.DataFrame(found, columns=["kinds", f"worse by {a}", f"worse by {b}", "z"])
     table = table[table["z"] > Z].sort_values("z", ascending=False).drop_duplicates("kinds")
     return table.drop(columns="kinds").reset_index(drop=True)
 

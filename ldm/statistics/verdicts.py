@@ -92,12 +92,21 @@ def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     )
 
 
-def small_budgets(evidence: Evidence, *, fewest: int = 1, unit: str = PAPER, margin: float = MARGIN) -> Contest:
-    """Compare sizes over the small budgets: from the largest model's `fewest` steps on, for two doublings."""
+def small_budgets(
+    evidence: Evidence, *, fewest: int = 1, unit: str = PAPER, guided: bool = False, margin: float = MARGIN
+) -> Contest:
+    """Compare sizes over the small budgets: from the largest model's `fewest` steps on, for two doublings.
+
+    guided: whether these steps are guided, which tells where evaluations are counted.
+    """
     rows = evidence.rows
     largest = rows[(rows["size"] == evidence.sizes[-1]) & (rows["steps"] >= fewest)]
+    if guided:
+        largest = largest[largest["guidance"] > 1]
     if largest.empty:
-        raise ValueError(f"No row of c = {evidence.sizes[-1]} has {fewest} or more steps; run more step counts.")
+        raise ValueError(
+            f"No row of c = {evidence.sizes[-1]} has {fewest} or more {'guided ' * guided}steps; run more step counts."
+        )
     cost = counted(largest, unit)
     start, most = float(cost.min()), float(cost.max())
     end = min(start * 2**SMALL_DOUBLINGS, most)
@@ -111,6 +120,7 @@ def f3(
     *,
     fewest: int = 1,
     unit: str = PAPER,
+    guided: bool = False,
     margin: float = MARGIN,
     luck: Luck = RULE,
 ) -> Verdict:
@@ -120,10 +130,11 @@ def f3(
     two doublings. The finding holds where a smaller model is surely better over more than half of the doublings, fails
     where it is surely not better (the largest is, or they are alike within the margin) over more than half, and is
     undecided otherwise. The effect is the mean advantage of the best smaller model, as a share of the value of the
-    largest. luck: how the luck of training is counted (`ldm.statistics.evidence`).
+    largest. unit, guided: how a picture's cost is counted, and whether the range begins at guided steps. luck: how the
+    luck of training is counted (`ldm.statistics.evidence`).
     """
     evidence = Evidence.of(rows, metric, influences, luck=luck)
-    found = small_budgets(evidence, fewest=fewest, unit=unit, margin=margin)
+    found = small_budgets(evidence, fewest=fewest, unit=unit, guided=guided, margin=margin)
     (yes, no), mine = sure(found), evidence.rows.loc[evidence.rows["size"] == found.largest, "steps"].astype(int)
     least = mine[mine >= fewest].min()
     return Verdict(

@@ -139,23 +139,10 @@ def chances(priced: Priced, budgets: Float[np.ndarray, " m"]) -> Mapping[str, Fl
     settings are more likely to hold the best one than few.
     """
     evidence, cost = priced
+    if not all(affordable(cost.min(), budget) for budget in budgets):
+        raise ValueError(f"budget {min(budgets):g} buys nothing, the cheapest setting costs {cost.min():g}; raise it.")
     levers = list(dict.fromkeys(evidence.rows["lever"]))
     of = [(evidence.rows["lever"] == lever).to_numpy() for lever in levers]
     best = np.stack([lowest(evidence.replicates[mine], cost[mine], budgets) for mine in of])
     winner = best.argmin(0)
     return {lever: (winner == i).mean(1) for i, lever in enumerate(levers)}
-
-
-def regret(priced: Priced, lever: str, budgets: Float[np.ndarray, " m"]) -> Estimate:
-    """Return by how much whoever pulls this lever alone, or none, falls short of the best of all, as a mean share.
-
-    Where the lever's settings all cost more than a budget, plain sampling stands in. The best of many is low by luck,
-    so the regret comes out too large rather than too small.
-    """
-    evidence, cost = priced
-    every = evidence.rows["lever"]
-    own, all_of_them = every.isin([lever, PLAIN]).to_numpy(bool), np.ones(len(every), bool)
-    values = np.concatenate([evidence.values[:, None], evidence.replicates], axis=1)
-    mine, best = (lowest(values[side], cost[side], budgets) for side in (own, all_of_them))
-    shares = ((mine - best) / np.abs(best[:, :1])).mean(0)
-    return evidence.estimate(float(shares[0]), shares[1:])

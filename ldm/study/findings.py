@@ -91,10 +91,12 @@ def asked(
 
     It prints them in words by the first metric, and all as a table.
 
-    Rows that cannot answer (one size, too few settings) leave no verdicts, and the reason as the text.
+    Rows that cannot answer (one size, too few settings) leave no verdicts, and the reason as the text. Raises:
+    ValueError where a file of theirs is broken.
     """
+    influences = {name: store.influences(rows, name) for name in metrics}
     try:
-        found = [ask(rows, name, influences=store.influences(rows, name), **more) for name in metrics]
+        found = [ask(rows, name, influences=influences[name], **more) for name in metrics]
     except ValueError as error:
         return [], f"Not asked of these rows: {error}"
     return found, f"{found[0]}\n\n{verdicts.verdict_table(found).to_markdown(index=False)}"

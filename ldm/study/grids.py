@@ -48,6 +48,8 @@ def cells_of(
                 f"{setting} = {value}: the study {name} has none to choose; leave it out, or choose of "
                 f"{', '.join(SETTINGS[name])}."
             )
+    if name == "distillation" and not kinds:
+        raise ValueError("kinds is empty: expected at least one kind of student; name one.")
     if name == "pretraining" and len(steps) > 1:
         raise ValueError(
             f"steps = {tuple(steps)}: expected one number for the study pretraining; give the others apart."

@@ -259,17 +259,26 @@ def _cells(evaluator: LeverEvaluator, level: Level) -> dict[str, dict[str, Pulle
     return found
 
 
-def seconds(store: Store, profile: Profile, settings: dict[str, Pulled]) -> dict[str, float]:
-    """Return key -> the seconds that a picture costs the networks, on the machine that was measured last.
+def seconds_a_pass(store: Store, profile: Profile) -> dict[tuple[int, str], float]:
+    """Return (size, kind of pass) -> seconds for a picture, on the machine that was measured last.
 
-    They are those of all passes (`python -m benchmarks.levers`). The dict is empty where no machine was timed.
-    Raises: ValueError, in one sentence, for a kind of pass that was not timed there.
+    The dict is empty where no machine was timed (`python -m benchmarks.levers` does that).
     """
     timed = store.rows(study="benchmark", profile=profile.name, metric="seconds a pass")
     if timed.empty:
         return {}
     timed = timed[timed["machine"] == timed["machine"][timed["created"].idxmax()]]
-    one = {(int(c), kind): value for c, kind, value in timed[["c", "lever", "value"]].itertuples(index=False)}
+    return {(int(c), kind): value for c, kind, value in timed[["c", "lever", "value"]].itertuples(index=False)}
+
+
+def seconds(store: Store, profile: Profile, settings: dict[str, Pulled]) -> dict[str, float]:
+    """Return key -> the seconds that a picture costs the networks: those of all its passes (`seconds_a_pass`).
+
+    The dict is empty where no machine was timed. Raises: ValueError, in one sentence, for a kind of pass that was not
+    timed there.
+    """
+    if not (one := seconds_a_pass(store, profile)):
+        return {}
     wanted = {(c, kind) for setting in settings.values() for c, kind, count in setting.asked if count}
     if missing := sorted(wanted - set(one)):
         raise ValueError(f"Passes {missing} were not timed: run `python -m benchmarks.levers` again.")

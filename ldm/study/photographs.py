@@ -18,7 +18,7 @@ from ldm.statistics import comparisons
 from ldm.study.results import Store
 from ldm.study.run import run
 from ldm.study.superres import SuperResolutionEvaluator
-from ldm.study.superres_grid import USUAL, Restoration
+from ldm.study.superres_grid import BASELINES, USUAL, Restoration
 from ldm.tasks import pairs, register, superres_recipe
 from ldm.tasks.models import Model
 
@@ -42,6 +42,10 @@ class PhotographEvaluator(SuperResolutionEvaluator):
     def pairs(self, split: str, n: int, strength: Strength) -> pairs.DegradedPairs:
         """Return crops of the pictures, others in each split: distances ask how crops look, not which they are."""
         return pairs.photographs(self.profile, self.folder, n, {"val": 1, "test": 2}[split], strength)
+
+    def file(self, model: Model) -> Path | None:
+        """Return the model's file: the one that was given, if any."""
+        return super().file(model) if self.model is None else self.model
 
     def digest(self, model: Model) -> str:
         """Return the digest of the file's weights, where there is one."""
@@ -67,14 +71,19 @@ def measure_photographs(
 ) -> pd.DataFrame:
     """Say by how much a model enlarges the crops better than bicubic interpolation, metric by metric, with intervals.
 
-    The rows go to a store of their own, `runs/gallery`. Columns `metric`, its values `bicubic` and `restored`,
-    `better by` (positive where the model is better, in the metric's unit), its interval `lo` to `hi`, and `n` crops.
+    A model of one's own says its width and kind itself. The rows go to a store of their own, `runs/gallery`. Columns
+    `metric`, its values `bicubic` and `restored`, `better by` (positive where the model is better, in the metric's
+    unit), its interval `lo` to `hi`, and `n` crops.
     Raises: ValueError, one sentence, for a folder or a model that will not do.
     """
+    from ldm.tasks import superres
+
     common: dict[str, Any] = dict(profile=profile.name, n=n)
+    kind, c = ("superres", c) if model is None else superres.described(model)
+    steps = 0 if kind in BASELINES else steps
     cells = [
         Restoration(kind="bicubic", **common),
-        Restoration(c=c, images=profile.finetuned, steps=steps, **common),
+        Restoration(kind=kind, c=c, images=profile.finetuned, steps=steps, **common),
     ]
     store = store or Store(paths.RUNS / "gallery")
     rows = run(cells, store=store, evaluator=PhotographEvaluator(profile, folder, model), title="gallery")
@@ -83,5 +92,5 @@ def measure_photographs(
         part = rows[rows["metric"] == metric]
         gain = comparisons.gains(rows, metric, store.influences(part, metric), over="bicubic").iloc[0]
         values = part.set_index("task")["value"]
-        found.append((metric, values["bicubic"], values["superres"], gain["better"], gain["lo"], gain["hi"], gain["n"]))
+        found.append((metric, values["bicubic"], values[kind], gain["better"], gain["lo"], gain["hi"], gain["n"]))
     return pd.DataFrame(found, columns=["metric", "bicubic", "restored", "better by", "lo", "hi", "n"])

@@ -47,12 +47,12 @@ def race(
             run(cells.values(), store=store, evaluator=evaluator, title=f"race, {n} pictures each"), metric
         )
         left = confidence_set(rows, store.influences(rows, metric), level=level)
-        done.append(rows.assign(left=left))
+        done.append(rows.assign(left=left, pictures=n))
         racing = [cells[key] for key in rows["key"][left]]
         if len(racing) == 1:
             break
     ran = pd.concat(done, ignore_index=True)
-    ran["drawn"] = ran.groupby("guidance")["n"].transform("sum")
+    ran["drawn"] = ran.groupby("guidance")["pictures"].transform("sum")  # a metric may judge a part of them alone
     return ran.drop_duplicates("guidance", keep="last")
 
 
@@ -64,16 +64,18 @@ def races(
     Columns `sampler`, `c`, `steps`, `best` and `tied` (guidance values), `drawn` (pictures, those drawn again
     included) and `full` (pictures of the last stage for every contender).
     """
-    groups: dict[tuple[str, int, int], list[Evaluation]] = {}
+    groups: dict[Evaluation, list[Evaluation]] = {}  # by all but their guidance
     for cell in contenders:
-        groups.setdefault((cell.sampler, cell.c, cell.steps), []).append(cell)
+        groups.setdefault(replace(cell, guidance=1.0), []).append(cell)
     found = []
     for setting, cells in groups.items():
         ran = race(cells, metric, store=store, evaluator=evaluator, stages=stages)
         left = ran[ran["left"]]
         found.append(
             (
-                *setting,
+                setting.sampler,
+                setting.c,
+                setting.steps,
                 left.loc[left["value"].idxmin(), "guidance"],
                 sorted(left["guidance"]),
                 int(ran["drawn"].sum()),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -34,10 +36,12 @@ def drawn_by_lot(
 def recompute(cells: Sequence[Evaluation], *, store: Store, evaluator: SamplingEvaluator) -> pd.DataFrame:
     """Run recorded cells again on this machine and set the values side by side, one row a metric.
 
-    The new rows have a store of their own, `runs/again`: the record is never compared with itself.
+    The new rows have a store of their own, which is gone afterwards: the record is never compared with itself, nor
+    this code with what an earlier one gave.
     `agrees`: the new value lies within the recorded interval. `off`: by how many of its half widths it differs.
     """
-    new = run(cells, store=Store(store.runs / "again"), evaluator=evaluator, title="again")
+    with TemporaryDirectory() as folder:
+        new = run(cells, store=Store(Path(folder)), evaluator=evaluator, title="again")
     recorded = store.rows(key=[evaluator.key(cell) for cell in cells], only="recorded")
     both = recorded.merge(new, on=["key", "metric"], suffixes=("", "_again"))
     spans = zip(both["value"], both["lo"], both["hi"], strict=True)
@@ -53,7 +57,7 @@ def recompute(cells: Sequence[Evaluation], *, store: Store, evaluator: SamplingE
             "n": both["n"],
             "again": [f"{value:.4g}" for value in both["value_again"]],
             "agrees": both["value_again"].between(both["lo"] - ROUNDING, both["hi"] + ROUNDING),
-            "off": np.where(gap > 0, gap / half.where(half > 0, 1), 0.0),
+            "off": np.where(gap > ROUNDING, gap / half, 0.0),
         }
     )
 

@@ -86,7 +86,8 @@ def with_trainings(store: Store, rows: pd.DataFrame) -> pd.DataFrame:
         return rows
     known = lambda values: [None if pd.isna(value) else value for value in values]
     same: dict[str, Any] = {name: known(rows[name].unique()) for name in (*MODEL, *DRAWN)}
-    others = of_pictures(store.rows(**same), int(rows["n"].max()))
+    pictures = int(store.rows(key=list(rows["key"].unique()))["n"].max())  # a metric may judge a part of them alone
+    others = of_pictures(store.rows(**same), pictures)
     return whole_trainings(pd.concat([rows, others[~others["seed"].isin(rows["seed"])]], ignore_index=True))
 
 

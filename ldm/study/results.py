@@ -135,19 +135,19 @@ class Store:
         return frame.sort_values(["study", "profile", *ORDER], ignore_index=True)
 
     def compact(self) -> list[Path]:
-        """Merge all rows into `results/<study>-<profile>.parquet`, and copy the cells' files.
+        """Merge all rows into `results/<study>-<profile>.parquet`, after the cells' files are copied.
 
         The parts under `runs/` stay, so a kill in between loses nothing; running it again changes
-        nothing. Returns the paths of the Parquet files, the ones to commit.
+        nothing. No row is recorded before its files are. Returns the paths of the Parquet files, the ones to commit.
         """
         written = []
+        for part in sorted((self.runs / "rows").glob("*.parquet")):
+            for source in sorted((self.runs / "files" / part.stem).glob("[!.]*")):
+                write_atomic(self.recorded / "files" / part.stem / source.name, source.read_bytes())
         for (study, profile), group in self.rows().groupby(["study", "profile"]):
             table = pa.Table.from_pandas(group, SCHEMA, preserve_index=False, nthreads=1)
             path = self.recorded / f"{study}-{profile}.parquet"
             written.append(write_atomic(path, _parquet(table.replace_schema_metadata(None))))
-        for part in sorted((self.runs / "rows").glob("*.parquet")):
-            for source in sorted((self.runs / "files" / part.stem).glob("[!.]*")):
-                write_atomic(self.recorded / "files" / part.stem / source.name, source.read_bytes())
         return written
 
     def lock(self, key: str) -> contextlib.AbstractContextManager[None]:

@@ -49,7 +49,7 @@ def run(
     """Return the rows of all cells, after `evaluator` has computed those that have none.
 
     All cells are checked first, so that a mistake costs nothing. Pictures and influences that an evaluator does not
-    give are not kept.
+    give are not kept. Raises: ValueError where the model of a cell without rows is not on this machine.
     """
     cells = list(cells)
     if not cells:
@@ -57,6 +57,9 @@ def run(
     store = store or Store(ROOT)
     keys = {cell: evaluator.key(cell) for cell in cells}
     missing = [cell for cell in cells if not store.has(keys[cell])]
+    for model in dict.fromkeys(model for cell in missing for model in evaluator.models_of(cell)):
+        if not evaluator.file(model):  # its digest may be known, so that its cells have keys
+            raise models.missing(evaluator.profile, *model)
     for key in keys.values():
         ASKED.setdefault(key, False)
     for cell in tqdm(missing, desc=title, unit="cell", disable=not missing):

@@ -186,10 +186,11 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         if cell.kind not in FLOORS:
             common["level"] = cell.strength
         if cell.kind not in GIVEN:
+            steps = 1 if cell.kind in BASELINES else cell.steps
             evaluations = 1 if cell.kind in BASELINES else int(self.profile.plan(cell.sampler, cell.steps).n)
             common |= dict(
                 **self.network_columns(cell.c, cell.images, cell.seed, superres_recipe.BATCH),
-                steps=evaluations,
+                steps=steps,
                 guidance=1.0,
                 sampler=None if cell.kind in BASELINES else cell.sampler,
                 nfe=cost.nfe(evaluations, guided=False),

@@ -43,6 +43,13 @@ class Restoration:
                 f"strength = {self.strength!r}: expected one of {', '.join(STRENGTHS)}; choose one of them."
             )
         if self.kind in GIVEN:
+            if (self.c, self.images, self.steps) != (0, 0, 0) or (
+                self.kind in FLOORS and self.strength != STRENGTHS[0]
+            ):
+                raise ValueError(
+                    f"kind = {self.kind!r}: {self} has no network, and of {', '.join(FLOORS)} nothing is degraded;"
+                    " leave out c, images, steps, and there strength."
+                )
             return
         superres_recipe.check_kind(self.kind)
         check_size(profile, self.c)
@@ -51,6 +58,8 @@ class Restoration:
             raise ValueError(f"images = {self.images}: expected a length of finetuning, one of {known}.")
         if self.kind not in BASELINES:
             profile.plan(self.sampler, self.steps)  # refuses unknown samplers and impossible step counts
+        elif self.steps:
+            raise ValueError(f"steps = {self.steps}: {self.kind} restores at once; leave the steps out.")
 
 
 def pictures(profile: Profile) -> int:

@@ -120,6 +120,7 @@ def missing(profile: Profile, c: int, images: int, seed: int, kind: str = "unet"
     command = kind.split("-")[0]  # a control's name begins with its task's
     of_kind = "" if kind == command else f" --kind {kind}"
     task = "pretrain" if kind == "unet" else f"superres{of_kind}" if command == "superres" else f"distill {command}"
+    task += f" --seed {seed}" * (seed > 0 and command != "superres")  # which is finetuned by one seed
     if kind.startswith("average"):
         task = f"average --sigma {kind.removeprefix('average')} --images {images} --seed {seed}"
     return ValueError(

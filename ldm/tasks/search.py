@@ -59,9 +59,10 @@ def best_of(
     size = generator.profile.batch
     for start in range(0, len(captions), size):
         some = captions[start : start + size]
+        mine = {name: of[start : start + size] if name == "negative" else of for name, of in options.items()}
         kept, scores = np.empty(0), np.empty((len(some), 0))
         for candidate in range(candidates):
-            drawn = generator.images(some, plan, guidance, first=first + start, candidate=candidate, **options)
+            drawn = generator.images(some, plan, guidance, first=first + start, candidate=candidate, **mine)
             images = np.concatenate(list(drawn))
             score = np.asarray(verifier(images, some), np.float64)
             if score.shape != (len(some),) or not np.isfinite(score).all():

@@ -111,13 +111,15 @@ def finetune(
     Args:
         null: the empty caption's context. kind: "superres", or one of the two controls.
         start: parameters of the pretrained network, else those of the profile's file.
-        config: `superres_recipe.config_of`, unless given. lengths: `superres_recipe.lengths`, unless given.
+        config: `superres_recipe.config_of`, unless given. lengths: `superres_recipe.lengths` and the end, unless
+            given.
         layout: the devices to train on, else the first one.
     Raises: ValueError for an unknown kind, and where the pretrained model is missing.
     """
     check_kind(kind)
     config, root = config or config_of(profile, c, kind=kind), root or paths.RUNS
-    lengths = superres_recipe.lengths(profile) if lengths is None else lengths
+    if lengths is None:
+        lengths = models.lengths_until(config.images, superres_recipe.lengths(profile))
     with host():
         structure, params = split(unet(profile, c, KeySource(jax.random.key(config.seed))))
     if kind != "superres-scratch":
@@ -234,7 +236,7 @@ def restorer(
     Raises: ValueError, in one sentence, when there is none or its file is broken or of another task.
     """
     if file:
-        kind, c = _described(Path(file))
+        kind, c = described(Path(file))
         structure, like = abstract(lambda keys: unet(profile, c, keys))
         params = weights.load(file, like, half_to_float32=True)
     else:
@@ -243,7 +245,7 @@ def restorer(
     return Restorer(profile=profile, structure=structure, params=params, codec=codec, null=text.null(1)[0], kind=kind)
 
 
-def _described(file: Path) -> tuple[Kind, int]:
+def described(file: Path) -> tuple[Kind, int]:
     """Return kind and width of the model in a file.
 
     `models.model_path` names it by its kind first, and it holds its width.

@@ -157,9 +157,9 @@ _BEGUN: dict[tuple[Any, ...], Future[Any]] = {}
 
 
 def begun(task: Task) -> Future[Any]:
-    """Return the preparation of the task (`prepared`), begun in the background the first time."""
+    """Return the preparation of the task (`prepared`), begun in the background the first time, or after it failed."""
     key = (task.c, task.runs, replace(task.config, images=1), task.data.latents.shape)
-    if key not in _BEGUN:
+    if key not in _BEGUN or (_BEGUN[key].done() and _BEGUN[key].exception()):
         _BEGUN[key] = COMPILERS.submit(prepared, task)
     return _BEGUN[key]
 

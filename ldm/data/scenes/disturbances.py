@@ -8,8 +8,9 @@ scenes: `chosen` says which, so that the first pictures of many are the same as 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import count, islice
 
 import numpy as np
@@ -31,7 +32,10 @@ Records = tuple[list[Scene], list[Scene]]  # the scenes drawn, and those whose c
 
 @dataclass(frozen=True, kw_only=True)
 class Disturbance:
-    """`records(config, n, strength)`: which scenes. `pixels(images, strength, indices)`: what is done to them."""
+    """`records(config, n, strength)`: which scenes. `pixels(images, strength, indices)`: what is done to them.
+
+    `towards(config, scenes)`: pictures (n, S, S, 3), 0 to 255, that take a share of each picture.
+    """
 
     title: str
     unit: str  # of the strength
@@ -40,6 +44,7 @@ class Disturbance:
     top: float = 0  # what labels count a strength down from: of JPEG they say the quality
     records: Callable[[SceneConfig, int, float], Records] | None = None
     pixels: Callable[[np.ndarray, float, np.ndarray], np.ndarray] | None = None
+    towards: Callable[[SceneConfig, Sequence[Scene]], np.ndarray] | None = None
 
     def said(self, strength: float) -> str:
         """Return a strength as labels say it: `0.5`, `25%`."""
@@ -60,6 +65,8 @@ def draw_disturbed(config: SceneConfig, name: str, strength: float, n: int) -> t
             images = np.stack([render(config, record) for record in drawn[start : start + BATCH]])
             if how.pixels is not None and strength > 0:
                 images = how.pixels(images, strength, start + np.arange(len(images)))
+            if how.towards is not None and strength > 0:
+                images = _levels((1 - strength) * images + strength * how.towards(config, drawn[start : start + BATCH]))
             yield images
 
     return batches(), described
@@ -122,6 +129,27 @@ def hue(images: np.ndarray, degrees: float, _: np.ndarray) -> np.ndarray:
 
 def _levels(pixels: np.ndarray) -> np.ndarray:
     return np.rint(pixels).clip(0, 255).astype(np.uint8)
+
+
+# --- Averages: what a denoiser draws that has not decided ----------------------------------------------
+
+LIKE = 32  # scenes of a subject that are averaged
+
+
+def averages(config: SceneConfig, scenes: Sequence[Scene]) -> np.ndarray:
+    """Return the mean of other scenes with the same first object, for each scene: float32 (n, S, S, 3), 0 to 255.
+
+    All else differs in them, so it is what a caption that names the subject alone leaves to expect.
+    """
+    return np.stack([_average(config, one.objects[0].index) for one in scenes])
+
+
+@lru_cache(maxsize=64)
+def _average(config: SceneConfig, subject: int) -> np.ndarray:
+    """Return the mean of the next LIKE scenes, far down the split, that begin with this object."""
+    stream = (scene(config, SPLIT, STRANGER + i) for i in count())
+    like = islice((one for one in stream if one.objects[0].index == subject), LIKE)
+    return np.stack([render(config, one) for one in like]).mean(0, dtype=np.float32)
 
 
 # --- Scenes ------------------------------------------------------------------------------------------
@@ -192,6 +220,13 @@ DISTURBANCES: dict[str, Disturbance] = {
         title="JPEG quality", unit="100 - quality", strengths=(5, 20, 50, 80), most=99, top=100, pixels=jpeg
     ),
     "hue": Disturbance(title="colours turned", unit="degrees", strengths=(5, 15, 45, 120), most=360, pixels=hue),
+    "averaged": Disturbance(
+        title="averaged",
+        unit="share of the average",
+        strengths=(0.1, 0.25, 0.5, 1),
+        most=1,
+        towards=averages,
+    ),
     "subject": Disturbance(
         title="wrong subject",
         unit="share of the pictures",

@@ -21,7 +21,7 @@ from ldm.networks.initial import KeySource
 from ldm.networks.structure import Params, Structure, split
 from ldm.profiles import Profile
 from ldm.tasks.frozen.reconstruction import Critic, autoencoder_loss, decoder_loss, players
-from ldm.tasks.models import part_file, run_folder
+from ldm.tasks.models import lengths_until, part_file, run_folder
 from ldm.training.loop import TrainConfig, fit
 
 KEEP = 20_000  # images between two files of weights, so that a run may be ended early
@@ -71,7 +71,7 @@ def train_autoencoder(profile: Profile, images: int = 0) -> None:
         lambda step: {"images": pictures[batch_indices(config.seed, step, config.batch, len(pictures))]},
         config,
         folder=run_folder(profile, f"train-{profile.codec}"),
-        lengths=range(KEEP, config.images + 1, KEEP),
+        lengths=lengths_until(config.images, range(KEEP, config.images, KEEP)),
         on_length=lambda seen, ema: keep(ema, images=seen),
         title="autoencoder",
     )
