@@ -150,8 +150,9 @@ Markdown(
 # How much worse are the pictures of those who follow the rule than the best that was measured within the same budget?
 # Budgets run from the fewest steps of the largest model to its most. Below them the rule was not measured, and it can
 # be far off. We chose the number of steps on every second budget and tested it on the others; the table gives the mean
-# there. A mean below nothing can happen on other trainings, where another setting may be the best. The last column
-# shows other numbers, on the budgets that chose, so compare it with the others only roughly.
+# there. On other trainings the comparison is with the setting that was the best on the first ones; where another is
+# better there, a loss can be below zero. The last column shows other numbers, on the budgets and the training that
+# chose, so compare it with the others only roughly.
 
 # %% tags=["remove-input"]
 advice.regrets(rules)
@@ -165,8 +166,9 @@ record("rule", {f"{level}, {by}": one.steps for (level, by), one in rules.items(
 # %% [markdown]
 # A budget counts in the paper's unit: the cost of one pass through the network, as a share of one pass of the 866M
 # model on latents of the same size, times the number of steps. Where every size was trained again, the rule was
-# measured on those trainings, which had no part in choosing it, and the brackets hold what trainings differ by.
-# Elsewhere they hold the 95 % interval over pictures alone, and the models and pictures are those that chose the rule.
+# measured on those trainings, which had no part in choosing it, beside what was the best on the first ones, and the
+# brackets hold what trainings differ by. Elsewhere they hold the 95 % interval over pictures alone, and the models and
+# pictures are those that chose the rule.
 #
 # ## Does a smaller network win at small budgets?
 #

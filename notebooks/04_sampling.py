@@ -249,9 +249,10 @@ contest.by_count(trained, counted, store.influences)
 
 # %% [markdown] tags=["recorded"]
 # In the results of this book the answer turns on where small budgets begin. From two steps without guidance on, F3
-# holds by all three metrics: there the largest has to do without guidance, and a smaller one has not. From two guided
-# steps on, it is as undecided as at the paper's cost, and from four it fails by KID alone. We asked this
-# after the rows were there, so no verdict of the book counts it.
+# holds by all three metrics: there the largest cannot afford guidance, and a smaller one can. From two guided steps on,
+# it is as undecided as at the paper's cost, and from four guided steps it fails by KID alone. We asked this after the
+# rows were there, so the verdict does not count it. ([Levers](13_levers.ipynb) count passes, too, of one training and
+# without c = 24.)
 
 # %% [markdown]
 # The tables above differ in their budgets alone: the first begins at the fewest steps of the largest model. How the

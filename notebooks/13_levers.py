@@ -11,10 +11,10 @@
 
 # %% [markdown] tags=["recorded"]
 # **In short.** At small budgets students gain most. Beyond them a guide from the family does: a smaller size, or a
-# model that was trained less, with which captions are followed less. These two are enough to follow: where the caption
-# says some, a student at small budgets and such a guide from four steps on come within 10 % of the best of all by FD,
-# where plain sampling in place of the guide is twice as far from real scenes. Rules that tame strong guidance, negative
-# prompts and a search among noises gain nothing in the mean.
+# model that was trained less (autoguidance), with which captions are followed less. Where the caption says some, a
+# student at small budgets and autoguidance from four steps on lose 10 % in the mean to the best of all levers by FD,
+# and 19 % by KID; with plain sampling in place of the guide it is 103 and 97 %. Formulas that tame strong guidance,
+# negative prompts and a search among noises gain nothing in the mean.
 
 # %% [markdown]
 # **The question.** Size, steps and guidance are not all that one can choose. Beside these, other ways to spend or to
@@ -126,11 +126,11 @@ display(*charts.answer(found))
 # at one cost by FD and at one by KID, and kept features at two by alignment. **A size for each noise level**, which had
 # hardly gained by FD, gains by all three (14, 11 and 22 %), and is surely better at half of its costs, and worse at one
 # or two. **Solvers of higher order** lose by all three in the mean (FD 32 % [20, 42]), where they had gained by FD;
-# with budgets of 1 to 4 GFLOPs they have the best settings by FD all the same, and a search has it with 9. **CFG++ and
-# projected guidance** lose by all three, and rescaled guidance by KID and alignment. **Negative prompts** lose by all
-# three (39, 44 and 45 %), more than where captions say some. **A search** loses in the mean by all three (62, 229 and
-# 16 %), and gains at its larger costs: from 2.5 GFLOPs on it is surely better by FD, by 23 to 29 %, and at its last two
-# by alignment, by 5 and 9 %; by KID it gains at none.
+# with budgets of 1 to 4 GFLOPs they have the best settings by FD all the same, and at 9 GFLOPs a search has the best
+# one. **CFG++ and projected guidance** lose by all three, and rescaled guidance by KID and alignment. **Negative
+# prompts** lose by all three (39, 44 and 45 %), more than where captions say some. **A search** loses in the mean by
+# all three (62, 229 and 16 %), and gains at its larger costs: from 2.5 GFLOPs on it is surely better by FD, by 23 to 29
+# %, and at its last two by alignment, by 5 and 9 %; by KID it gains at none.
 
 # %% [markdown]
 # ## What each lever is worth
@@ -153,10 +153,12 @@ display(*charts.by_level(found, lambda one: charts.doses(one, Handover.name), me
 # %% [markdown] tags=["recorded"]
 # When few steps are affordable, the larger of two sizes should draw the first ones. At 0.17 GFLOPs the best plan gives
 # two of four steps to c = 16 and the others to c = 8. It is surely better than plain sampling: by 37 % by FD and 15 %
-# by KID where the caption says some, by 63 and 29 % where it says everything. From 1.2 GFLOPs on the best plans are
-# mostly the other way round: c = 24 begins, and c = 32 draws the rest. Their gain is sure at few costs alone. So the
-# question of the size has an answer for each noise level: at a small budget a smaller network does no harm where the
-# picture is nearly there, and at a larger one where it has hardly begun.
+# by KID where the caption says some, by 63 and 29 % where it says everything. From 1.2 GFLOPs on, by both distances,
+# the best plans begin with c = 24 and end with c = 32; the reverse was not asked, since c = 24 takes over from nobody.
+# Their gain is sure at few costs. Of the pairs that were asked in both orders, c = 8 and 16 are better with the larger
+# one first at every cost by FD; with c = 32 the metrics disagree from about 0.5 GFLOPs on: KID mostly favours a smaller
+# one as the first, FD often the larger one. So the question of the size has an answer for each noise level, which
+# depends on the budget and, at large ones, on the metric.
 
 # %% [markdown]
 # ## One frontier
@@ -183,8 +185,8 @@ lever_frontier.chart(found, metrics[0], "clock")
 display(*(lever_frontier.table(found, name) for name in metrics))
 
 # %% [markdown]
-# The paper counts a guided step as one pass, so in its unit an interval of guidance or a student would save nothing,
-# and a plan of two sizes has no price. That is why levers are compared in FLOPs truly done.
+# The paper counts a guided step as one pass. In its unit an interval of guidance would save nothing, a student's step
+# would cost as much as a guided one, and two sizes have no rule. That is why levers are compared in FLOPs truly done.
 #
 # How likely is each lever to have the best setting within a budget (in GFLOPs)?
 
@@ -195,23 +197,23 @@ display(*charts.by_level(found, charts.likely))
 # ## A rule to follow
 #
 # The frontier is known only to those who have measured it. A rule names a lever and a number of steps: take the
-# largest size that affords so many steps with the lever, in as many as it affords. A second lever, students, may stand
-# in where no size does. We chose the numbers, and whether students stand in, on every second budget, and tested them
-# on the others, from where there is something to choose up to the most expensive setting. How much worse is the
-# picture than the best of all levers?
+# largest size that affords so many steps with the lever, in as many as it affords; where no size does, take students
+# in the same way. We chose the numbers, and whether students stand in, on every second budget, and tested them on the
+# others, from the smallest budget that buys a setting with a lever and one without up to the most expensive setting.
+# How much worse is the picture than the best of all levers?
 
 # %% tags=["remove-input"]
 display(*charts.by_level(found, lever_frontier.rules))
 
 # %% [markdown] tags=["recorded"]
-# Where the caption says some, two levers are enough: whoever takes a student, and autoguidance as soon as c = 8 affords
-# four steps with it, falls short of the best of all by 10 % by FD [4, 12] and by 19 % by KID [16, 21]. A smaller guide
-# in place of autoguidance loses 21 and 25 %, and less at worst (48 and 59 %, in place of 76 and 154 %). With plain
-# sampling in its place the distance is twice the best one. By alignment students alone lose least, 4 %.
+# Where the caption says some, two levers are enough. Take the largest size that affords four steps with autoguidance,
+# and where none does, the largest that affords a student: that loses 10 % by FD [4, 12] and 19 % by KID [16, 21]. A
+# smaller guide in place of autoguidance loses 21 and 25 %, and less at worst (48 and 59 %, in place of 76 and 154 %).
+# With plain sampling in its place the distance is twice the best one. By alignment students alone lose least, 4 %.
 #
-# Where it says everything, students and autoguidance were not asked, and no other rule is near: an interval of guidance
-# loses 41 % by FD and 43 % by KID, plain sampling 44 and 55 %. By alignment kept features lose 9 %, plain sampling
-# 18 %.
+# Where it says everything, students and autoguidance were not asked, and no rule comes near the best. A smaller guide
+# loses least, 26 % by FD [15, 32] and 33 % by KID [28, 34], an interval of guidance 34 and 50 %, plain sampling 61 and
+# 62 %. By alignment kept features lose 9 %, plain sampling 21 %.
 
 # %% [markdown]
 # ## Does a smaller model win, with a guide?
@@ -265,7 +267,8 @@ for level in found:
 # best of eight is better than one by 37 % by FD [22, 52], by 18 % by KID [6, 31] and by 11 % by alignment [8, 13].
 # Small sizes, which draw more wrong pictures, gain most by alignment. Where the caption says everything, the same
 # search gains 49, 27 and 26 %. But eight pictures cost more than eight times as much. Where the caption says some, as
-# many steps are worth more by the distances; where it says everything, they are not by FD and alignment.
+# many steps are worth more up to 2 GFLOPs, and beyond nothing is sure by FD; where it says everything, the search is
+# worth more by FD from 2.5 GFLOPs on.
 
 # %% [markdown]
 # ## By the clock
@@ -315,7 +318,7 @@ display(*lever_bits.in_fewer_bits(rows, levels, metrics, store.influences))
 
 # %% [markdown] tags=["recorded"]
 # One byte a weight takes a quarter of the memory (9 MB in place of 35 for c = 32), half precision a half. Neither is
-# quicker here: with half precision a pass takes 15 to 28 % longer, with one byte as long as before. What pictures lose
+# quicker here: with half precision a pass takes 15 to 25 % longer, with one byte as long as before. What pictures lose
 # is hardly to be seen: of 48 differences six are sure, all with one byte and of a few per cent, and three of them are
 # gains.
 

@@ -122,8 +122,8 @@ display(*charts.by_setting(found, lambda rows: [charts.enough(rows, also, levels
 
 # %% [markdown]
 # ## Do steps pay at every size?
-#
-# In the paper every model is better in 16 steps than in four. Here, each at its best guidance, all trainings pooled:
+# In the paper every model is better in 16 steps than in four. Here, each at its best guidance, all trainings pooled;
+# the interval is the wider of that over pictures and that over trainings:
 
 # %% tags=["remove-input"]
 for name in asked:
@@ -133,11 +133,10 @@ for name in asked:
     )
 
 # %% [markdown] tags=["recorded"]
-# In the results of this book steps pay at every size, with one exception: c = 8 that predicts the noise. There FD does
-# not surely fall where the caption says some, and is surely worse in 16 steps than in four where it says everything, by
-# 13 %; by KID the gain of c = 8 is not sure there. The larger the model, and with the noise the less the caption says,
-# the more steps gain. The best guidance of c = 8 in few steps is the largest that was tried, so its gain may be told
-# too large where it has one.
+# In the results of this book steps pay at every size, with one exception: c = 8 that predicts the noise. By FD its
+# three trainings do not agree where the caption says some, and its one training where it says everything is worse in 16
+# steps than in four, by 13 %; by KID it gains little there. The larger the model and, by FD, the less the caption says,
+# the more steps gain.
 
 # %% [markdown]
 # ## Smaller or largest, at every budget
@@ -185,13 +184,14 @@ display(
 # best, with the noise 12.9 times; by FD it is 3.9 and 5.7 times. What the times do alone is asked in
 # [confounders](a3_confounders.ipynb).
 #
-# After many steps the metrics disagree about the setting. Where the caption says some, FD is lower with v at every
-# size, in 32 steps 22, 9.3 and 4.3 for c = 8, 16 and 32 (with the noise 46, 10.8 and 6.7), and KID with the noise, most
-# of all for c = 16 (41, with v 66). Where it says nothing, KID is lower with the noise at every size, FD for c = 32
-# alone.
+# After many steps the metrics disagree about the setting. In 32 steps, where the caption says some, FD is lower with v
+# at c = 8 and 32 (22 and 4.3; with the noise 44 to 49 and 6.7 to 8.2 by training) and open at c = 16 (9.3; 7.7 to
+# 11.9). KID is lower with the noise at c = 16 and 32, and alike at c = 8. From six steps of it on the largest with v
+# surely wins by FD, too, where with the noise it wins nowhere.
 #
 # With v each size was trained once, so its intervals leave out what trainings differ by, and "surely" says less than it
 # would of the noise.
+
 
 # %% [markdown]
 # Part of it is colour. A network that predicts the noise learns little about the picture where nearly all is noise
@@ -208,11 +208,12 @@ display(
 )
 
 # %% [markdown] tags=["recorded"]
-# In the results of this book, c = 8 that predicts the noise gets them right in half of its pictures at best, and in
-# fewer the more steps it takes (52 % in four, 41 % in 32), where with v it does in 90 %. Size cures it: c = 16, 24 and
-# 32 get them right in 96 to 100 % from eight steps on. So does training: in 50 steps at guidance 2, c = 16
-# gets 13 % right after 40,000 images, 52 % after 160,000 and 88 % after 640,000. So a small network that predicts the
-# noise pays twice at many steps: its colours drift, and FD sees that.
+# In the results of this book, where the caption says some, c = 8 that predicts the noise gets them right in a third to
+# a half of its pictures at best, and in fewer the more steps it takes: its three trainings have 52, 33 and 38 % in four
+# steps, and 41, 23 and 34 % in 32. With v it has 90 %. Size cures it: c = 16 and 32 get them right in 96 and 99 % and
+# more from eight steps on. So does training: in 50 steps at guidance 2, which is less than colours want, c = 16 gets 13
+# % right after 40,000 images, 52 % after 160,000 and 88 % after 640,000. So more steps cost a small network that
+# predicts the noise more, and make its colours worse.
 
 # %% [markdown]
 # ## Limits

@@ -90,7 +90,7 @@ def test_pairing_makes_the_better_size_certain():
 def test_rows_without_influences_or_of_other_pictures_are_drawn_alone():
     _, b, rows, influences = scores()
     alone = bootstrap.replicates(rows)
-    with pytest.raises(ValueError, match="1 of 2 cells, b first, have no influences"):  # all would be less sure, unsaid
+    with pytest.raises(ValueError, match="1 of 2 rows, b first, have no influences"):  # all would be less sure, unsaid
         bootstrap.replicates(rows, {"a": influences["a"]})
     np.testing.assert_array_equal(bootstrap.replicates(rows, {}), alone)
     np.testing.assert_array_equal(bootstrap.replicates(rows, {"a": influences["a"], "b": b[:200]}), alone)

@@ -135,6 +135,7 @@ def test_without_rows_it_says_so(tmp_path, evaluator):
         lever_frontier.table(found, METRIC),
         figures.explore(rows, [METRIC], Store(tmp_path)),
         lever_bits.in_fewer_bits(rows, ["some"], [METRIC], lambda *_: {})[0],
+        lever_bits.prices(Store(tmp_path), OPEN, []),
     ):
         assert shown.data == figures.MISSING
 

@@ -8,7 +8,6 @@ import pytest
 
 from ldm import profiles
 from ldm.statistics import optimum
-from ldm.statistics.evidence import Evidence
 from ldm.study import racing
 from ldm.study.results import Store
 from ldm.study.sampling import SamplingEvaluator, sampling_grid
@@ -77,9 +76,25 @@ def test_more_steps_are_worth_what_they_truly_are_at_every_size(gain):
     rows, influences = sampling(
         lambda c, steps, guidance: (100 + 400 / c) * (1 if steps == 4 else 1 - gain), se=0.5, steps=(4, 16)
     )
-    found = optimum.more_steps(Evidence.of(rows, "kid_effnet", influences), 4, 16)
+    rows = rows.assign(seed=0)
+    found = optimum.more_steps(rows, "kid_effnet", influences, 4, 16)
     assert list(found["c"]) == sorted(set(rows["c"])) and len(found) > 1
     for better in found["better"]:
         assert better.lo <= gain + 0.02 and gain - 0.02 <= better.hi and abs(better.value - gain) < 0.03
         assert (better.lo > 0) == (gain > 0) and (better.hi < 0) == (gain < 0)
-    assert optimum.more_steps(Evidence.of(rows, "kid_effnet", influences), 4, 8).empty
+    assert set(found["trainings"]) == {1} and optimum.more_steps(rows, "kid_effnet", influences, 4, 8).empty
+
+
+def test_what_more_steps_are_worth_is_as_unsure_as_trainings_differ_by_it():
+    """Steps pay in two trainings and harm in the third: pictures alone would be sure of the mean."""
+    parts, known = [], {}
+    for seed, gain in enumerate((0.2, 0.2, -0.2)):
+        rows, influences = sampling(
+            lambda c, steps, guidance, gain=gain: 100 * (1 if steps == 4 else 1 - gain), se=0.5, steps=(4, 16)
+        )
+        parts.append(rows.assign(seed=seed, key=rows["key"] + f"-{seed}"))
+        known |= {f"{key}-{seed}": value for key, value in influences.items()}
+    found = optimum.more_steps(pd.concat(parts, ignore_index=True), "kid_effnet", known, 4, 16)
+    assert set(found["trainings"]) == {3}
+    for better in found["better"]:
+        assert better.value == pytest.approx(0.2 / 3, abs=0.02) and better.lo < -0.2 < 0.2 < better.hi

@@ -297,10 +297,19 @@ def test_the_shares_of_a_contest_are_told_in_doublings_and_words():
 
 
 def test_the_same_question_is_asked_with_each_way_of_counting_a_pictures_cost():
-    said = contest.by_count(synthetic.sampling_rows(), [KID], lambda rows, name: {}).data
-    assert all(said.count(f"| {way} |") == 2 for way in contest.COUNTS) and "**" in said
+    rows = synthetic.sampling_rows()
+    plain = rows.assign(guidance=1.0, nfe=rows["steps"], value=1.5 * rows["value"], key=rows["key"] + "-plain")
+    plain = plain.drop_duplicates(["c", "steps", "metric"]).assign(
+        lo=lambda x: x["value"] - 1, hi=lambda x: x["value"] + 1
+    )
+    said = contest.by_count(pd.concat([rows, plain], ignore_index=True), [KID], lambda rows, name: {}).data
+    lines = {line.split("|")[1].strip(): line for line in said.splitlines() if "| all |" in line}
+    assert list(lines) == list(contest.COUNTS) and len(set(line.split("|")[3] for line in lines.values())) > 1
+    unguided = plain[plain["c"] == plain["c"].max()]
+    mixed = pd.concat([rows[rows["c"] < rows["c"].max()], unguided], ignore_index=True)
+    assert contest.by_count(mixed, [KID], lambda rows, name: {}).data.count("not asked of these rows: No row of c") == 2
     one = synthetic.sampling_rows().query("c == 8")
-    assert "Not asked of these rows" in contest.by_count(one, [KID], lambda rows, name: {}).data
+    assert "not asked of these rows" in contest.by_count(one, [KID], lambda rows, name: {}).data
 
 
 def test_levels_stand_side_by_side_and_one_without_rows_is_left_out():

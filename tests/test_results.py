@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
+from safetensors.numpy import save
 
 from ldm import files
 from ldm.hashing import key, later
@@ -338,3 +339,16 @@ def test_four_processes_run_each_cell_once(tmp_path):
         assert worker.exitcode == 0
     assert len(Store(tmp_path).rows()) == 3
     assert len(list(tmp_path.glob("ran-*"))) == 3
+
+
+def test_influences_are_those_of_all_cells_or_of_none_and_a_lost_file_is_named(tmp_path):
+    store = Store(tmp_path)
+    part = lambda *names: {"parts.safetensors": save({name: np.zeros(4, np.float16) for name in names})}
+    store.write("a", [row(c=8)], part("KID", "FD"))
+    store.write("b", [row(c=16)], part("FD"))
+    assert set(store.influences(store.rows(), "FD")) == {"a", "b"}
+    assert store.influences(store.rows(), "KID") == {} == store.influences(store.rows(), "other")
+    store.write("c", [row(c=24)])
+    with pytest.raises(ValueError, match="1 of 3 cells, c first, have no influences beside their rows"):
+        store.influences(store.rows(), "FD")
+    assert store.influences(store.rows(), "other") == {}

@@ -21,11 +21,11 @@ def rules(
 ) -> dict[tuple[str, str], Rule]:
     """Return (level, metric) -> the rule, for levels at which every size of the first level was measured alike.
 
-    Chosen on every second budget, and measured on those between: on other trainings, where they have every setting of
-    these, else on the same pictures, by which its regret comes out too large rather than too small
-    (`ldm.statistics.rule_of_thumb`).
+    Chosen on every second budget, and measured on those between: on other trainings, beside what was the best on the
+    first ones, where they have every setting of these; else on the same pictures, by which its regret comes out too
+    large rather than too small (`ldm.statistics.rule_of_thumb`).
 
-    others: rows of other trainings.
+    others: rows of other trainings; one that lacks a setting of a level and metric, or is among `rows`, is left out.
     """
     rows, found = rows.assign(level=rows["level"].fillna("all")), {}
     sizes = rows.loc[rows["level"] == rows["level"].iloc[0], "c"].nunique()
@@ -35,19 +35,19 @@ def rules(
             settings = part.groupby("c").apply(lambda one: frozenset(zip(one["steps"], one["guidance"], strict=True)))
             if len(settings) == sizes > 1 and settings.nunique() == 1:  # with more of them a size would have more tries
                 evidence = Evidence.of(part, metric, influences(part, metric))
-                again = _again(part, others)
-                measured = evidence if again is None else Evidence.of(again, metric, influences(again, metric))
-                found[str(level), metric] = rule(evidence, measured)
+                same = _same_settings(part, others)
+                elsewhere = evidence if same is None else Evidence.of(same, metric, influences(same, metric))
+                found[str(level), metric] = rule(evidence, elsewhere)
     return found
 
 
-def _again(part: pd.DataFrame, others: pd.DataFrame | None) -> pd.DataFrame | None:
-    """Return what other trainings drew in the settings of one level and metric; None where any setting is missing."""
+def _same_settings(part: pd.DataFrame, others: pd.DataFrame | None) -> pd.DataFrame | None:
+    """Return what other trainings drew in all settings of one level and metric; None where none has."""
     if others is None:
         return None
-    same = others.assign(level=others["level"].fillna("all")).merge(
-        part[["profile", "c", "steps", "guidance", "level", "metric"]].drop_duplicates()
-    )
+    settings = part[["profile", "c", "steps", "guidance", "level", "metric"]].drop_duplicates()
+    same = others.assign(level=others["level"].fillna("all")).merge(settings)
+    same = same[~same["key"].isin(part["key"])]
     whole = same.groupby("seed")["key"].transform("nunique") == len(part)
     return same[whole] if whole.any() else None
 

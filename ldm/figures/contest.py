@@ -13,7 +13,7 @@ from ldm.figures import tables
 from ldm.figures.charts import ABOVE, COST, INK, cost_axis
 from ldm.metrics.catalogue import brief, told_apart
 from ldm.statistics.bands import FORFEIT, OPEN, SAME, Bands
-from ldm.statistics.bootstrap import InfluencesOf
+from ldm.statistics.bootstrap import Influences, InfluencesOf
 from ldm.statistics.contest import COUNTED, DONE, PAPER, SIDES, Contest, contest, stretches
 from ldm.statistics.evidence import Evidence
 from ldm.statistics.verdicts import FEWEST, f3
@@ -137,18 +137,22 @@ def answer(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf)
 def by_count(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) -> Markdown:
     """Ask F3 with a picture's cost counted in each way, from all step counts and from four: a table, a column a metric.
 
-    Where there is no contest, it says why not.
+    Where there is no contest, its cell says why not.
     """
     lines = []
     for way, counting in COUNTS.items():
         for fewest, steps in ((1, "all"), (FEWEST, f"{FEWEST} and more")):
-            try:
-                found = {m: f3(rows, m, influences(rows, m), fewest=fewest, **counting) for m in metrics}
-            except ValueError as error:
-                return Markdown(f"Not asked of these rows: {error}")
-            cells = {m: f"**{v.answer}** {v.effect:+.0%}" for m, v in found.items()}
+            cells = {m: _asked(rows, m, influences(rows, m), fewest=fewest, **counting) for m in metrics}
             lines.append({"what a picture costs": way, "steps": steps} | cells)
     return Markdown(tables.table(pd.DataFrame(lines)))
+
+
+def _asked(rows: pd.DataFrame, metric: str, influences: Influences, **counting: Any) -> str:
+    try:
+        found = f3(rows, metric, influences, **counting)
+    except ValueError as error:
+        return f"not asked of these rows: {error}"
+    return f"**{found.answer}** {found.effect:+.0%}"
 
 
 def shares(panels: Mapping[str, Bands], words: Mapping[str, str] = WORDS) -> pd.DataFrame:

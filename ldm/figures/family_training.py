@@ -62,7 +62,7 @@ def compared(rows: pd.DataFrame, pair: Sequence[Profile], influences: Influences
     evidence = Evidence.of(rows, LOSS, influences(rows, LOSS))
     try:
         return families.by_training(evidence, names(pair))
-    except ValueError:
+    except families.Apart:
         return None
 
 

@@ -136,15 +136,13 @@ def contests(
     if not evidence:
         return (Markdown(MISSING),)
     found = {title(level): contest(one) for level, one in evidence.items()}
-    drawn = {level: set(one.rows["steps"][one.rows["size"] == one.sizes[-1]]) for level, one in evidence.items()}
-    to_four = {title(level): up_to(one, FEWEST) for level, one in evidence.items() if FEWEST in drawn[level]}
+    to_four = {title(level): small for level, one in evidence.items() if (small := up_to(one, FEWEST))}
     trainings = "; ".join(
         f"{SAYS[level]}: {one.trainings}" + f" ({one.spread})" * bool(one.spread) for level, one in evidence.items()
     )
+    small = f"Up to {FEWEST} steps of the largest alone:\n\n{tables.table(shares(to_four))}\n\n" if to_four else ""
     return advantages(found), Markdown(
-        f"{tables.table(shares(found), what='Shares of the budgets')}\n\n"
-        f"Up to {FEWEST} steps of the largest alone:\n\n{tables.table(shares(to_four))}\n\n"
-        f"By what the caption says: {trainings}."
+        f"{tables.table(shares(found), what='Shares of the budgets')}\n\n{small}By what the caption says: {trainings}."
     )
 
 
@@ -158,7 +156,7 @@ def answer(rows: pd.DataFrame, metric: str, levels: Sequence[str], influences: I
 def more_steps(
     rows: pd.DataFrame, metric: str, levels: Sequence[str], influences: InfluencesOf, few: int = 4, many: int = 16
 ) -> Markdown:
-    """Return as a table by how much each size is better in many steps than in few, at each level."""
+    """Return as a table by how much each size is better in many steps than in few, at each level, trainings pooled."""
     sign = 1 if metric_of(metric).better == "lower" else -1
     lines = [
         {
@@ -167,9 +165,10 @@ def more_steps(
             f"{few} steps": f"{sign * one.few:.3g}",
             f"{many} steps": f"{sign * one.many:.3g}",
             "better by": f"{one.better:+.0%}",
+            "trainings": one.trainings,
         }
-        for level, evidence in evidence_of(rows, metric, levels, influences).items()
-        for one in optimum.more_steps(evidence, few, many).itertuples()
+        for level, part in recorded(rows, metric, levels).items()
+        for one in optimum.more_steps(part, metric, influences(part, metric), few, many).itertuples()
     ]
     return Markdown(tables.table(pd.DataFrame(lines)) if lines else MISSING)
 

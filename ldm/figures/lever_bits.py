@@ -40,7 +40,7 @@ def bytes_of(profile: Profile, c: int) -> dict[str, int]:
 
 
 def prices(store: Store, profile: Profile, sizes: Sequence[int]) -> Markdown:
-    """Say as a table what the weights of each size take in memory, and a pass of two, for a picture, in time.
+    """Say as a table how many bytes the weights of each size take, and how long a pass of two takes for a picture.
 
     Times are of the machine that was measured last, and left out where none was.
     """
@@ -51,7 +51,7 @@ def prices(store: Store, profile: Profile, sizes: Sequence[int]) -> Markdown:
             asked = c, WHOLE if kind == FULL else kind
             line = {"c": c, "weights": kind, "MB": f"{count / 1e6:.2f}"}
             lines.append(line | ({"ms a pass": f"{1000 * timed[asked]:.2f}"} if asked in timed else {}))
-    return Markdown(tables.table(pd.DataFrame(lines), what="Bytes and seconds"))
+    return Markdown(tables.table(pd.DataFrame(lines), what="Bytes and seconds") if lines else MISSING)
 
 
 def in_fewer_bits(

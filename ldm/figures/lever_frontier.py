@@ -19,6 +19,7 @@ from ldm.statistics.policy import Policy, budgets_of, policy
 from ldm.statistics.worth import PLAIN, Priced, chances, with_steps_between
 from ldm.study.lever_grid import STUDENTS
 
+USUAL = "plain"  # the dashed line's name
 PALETTE = (  # of levers, in the order of their rows, so that a lever has one colour in all charts
     *("#b8860b", "#a4509f", "#d9822b", "#2aa3a3", "#e377c2", "#7a6a4f", "#98df8a"),
     *("#c0504d", "#3b8f5a", "#8c9ed9", "#2f6db3", "#17becf"),
@@ -61,12 +62,12 @@ def chart(found: Found, metric: str, unit: str = "done") -> Any:
         if evidence.rows[unit].isna().any():
             return Markdown("No machine is timed yet: `python -m benchmarks.levers` times this one.")
         plain = evidence.where(evidence.rows["lever"] == PLAIN)
-        parts += [settings(evidence, unit).assign(panel=panel), settings(plain, unit).assign(panel=panel, name="plain")]
+        parts += [settings(evidence, unit).assign(panel=panel), settings(plain, unit).assign(panel=panel, name=USUAL)]
     keep = ["panel", "budget", "name", "words", "chance", "value", "lo", "hi", "n"]
     every = pd.concat(parts, ignore_index=True)[keep]
     least = every["value"].min() / 4  # a logarithmic axis has no nought, which an interval may reach
     data = every.assign(lo=every["lo"].clip(lower=least))
-    shown = [name for name in dict.fromkeys(data["name"]) if name != "plain"]
+    shown = [name for name in dict.fromkeys(data["name"]) if name != USUAL]
     colour = alt.Color(
         "name:N", title=None, scale=_scale(found), legend=alt.Legend(columns=1, labelLimit=260, values=shown)
     )
@@ -77,7 +78,7 @@ def chart(found: Found, metric: str, unit: str = "done") -> Any:
         *interval(metric_of(metric).title),
     ]
     x, y = cost_axis("budget", UNITS[unit]), panel_axis(metric, type="log", nice=False, padding=10)
-    plain, pulled = (alt.Chart().transform_filter(f"datum.name {sign} 'plain'") for sign in ("==", "!="))
+    plain, pulled = (alt.Chart().transform_filter(f"datum.name {sign} '{USUAL}'") for sign in ("==", "!="))
     dashed = plain.mark_line(color=INK, strokeDash=[4, 4], interpolate="step-after").encode(x=x, y=y)
     stepped = pulled.mark_line(color=INK, strokeOpacity=0.5, interpolate="step-after").encode(x=x, y=y)
     chance = alt.Tooltip("chance:Q", title="chance that its lever is best", format=".0%")
@@ -92,7 +93,7 @@ def chart(found: Found, metric: str, unit: str = "done") -> Any:
 
 
 def _scale(found: Found) -> alt.Scale:
-    """Return the colours of all levers, with or without a point; grey where there is none."""
+    """Return the colours of all levers, with or without a point; plain sampling's is that of axes."""
     every = [lever for by in found.values() for lever in next(iter(by.values())).rows["lever"]]
     levers = [lever for lever in dict.fromkeys(every) if lever != PLAIN]
     colours = [PALETTE[place % len(PALETTE)] for place in range(len(levers))]

@@ -189,13 +189,14 @@ def doses(evidence: Evidence, lever: str) -> Markdown:
     """Say as a table which setting of a lever is best at each cost at which it becomes another, and what it gains."""
     if lever not in set(evidence.rows["lever"]):
         return Markdown(MISSING)
+    priced = with_steps_between(evidence, evidence.rows["done"].to_numpy(float))
     lines = [
         {
             "GFLOPs": f"{row['budget']:.2g}",
             "best setting": setting(row),
             "better than plain sampling by": f"{row['gain']:+.0%} [{row['lo']:+.0%}, {row['hi']:+.0%}]",
         }
-        for row in worths(evidence)[lever].table().to_dict("records")
+        for row in worth(priced, lever).table().to_dict("records")
     ]
     return Markdown(tables.table(pd.DataFrame(lines), what="The best settings"))
 

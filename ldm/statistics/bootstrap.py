@@ -67,8 +67,7 @@ def of_all(rows: pd.DataFrame, influences: Influences) -> np.ndarray | None:
     lacking = [key for key in rows["key"] if key not in influences]
     if 0 < len(lacking) < len(rows):
         raise ValueError(
-            f"{len(lacking)} of {len(rows)} cells, {lacking[0]} first, have no influences beside their rows: restore"
-            " results/files, or run them again."
+            f"{len(lacking)} of {len(rows)} rows, {lacking[0]} first, have no influences: give those of all, or none."
         )
     known = [influences[key] for key in rows["key"] if key in influences]
     if len({len(part) for part in known}) != 1:

@@ -88,16 +88,16 @@ def contest(
     return Contest(unit=unit, largest=largest, **{field.name: getattr(found, field.name) for field in fields(found)})
 
 
-def up_to(evidence: Evidence, steps: int) -> Contest:
+def up_to(evidence: Evidence, steps: int) -> Contest | None:
     """Compare them from where the smallest size affords four steps to where the largest affords so many.
 
-    The steps cost what the cheapest of the largest with as many do. Raises: ValueError where it was not drawn in them.
+    None where that is no range: the largest was not drawn in so many steps, or they cost no more than four of the
+    smallest that was drawn in four.
     """
-    rows = evidence.rows
-    cost = counted(rows[(rows["size"] == evidence.sizes[-1]) & (rows["steps"] == steps)], PAPER)
-    if not len(cost):
-        raise ValueError(f"steps = {steps}: c = {evidence.sizes[-1]} was not drawn in so many; run them.")
-    return contest(evidence, end=float(cost.min()))
+    rows, cost = evidence.rows, counted(evidence.rows, PAPER)
+    four = cost[(rows["size"] == evidence.sizes[0]) & (rows["steps"] >= 4)].min(initial=np.inf)
+    end = cost[(rows["size"] == evidence.sizes[-1]) & (rows["steps"] == steps)].min(initial=np.inf)
+    return contest(evidence, end=float(end)) if four < end < np.inf else None
 
 
 def agreement(one: Contest, other: Contest) -> Mapping[str, float]:

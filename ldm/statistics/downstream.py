@@ -198,7 +198,8 @@ def subject_by_subject(rows: pd.DataFrame, subjects: Mapping[str, str], metric: 
     known = list(values.columns.get_level_values("task").unique())
     if unknown := [name for name in (one, other) if name not in known]:
         raise ValueError(f"variant {unknown[0]!r}: expected one of {', '.join(map(repr, known))}; finetune it first.")
-    gaps = (values[one] - values[other]).mean(axis=1, skipna=False).dropna().to_numpy(float)
+    both = (values[one] - values[other]).dropna(axis=1, how="all")  # sizes that both were finetuned at
+    gaps = both.mean(axis=1, skipna=False).dropna().to_numpy(float)
     if len(gaps) < 2:
         raise ValueError(f"{len(gaps)} subjects have been learnt with {one!r} and with {other!r}: expected 2 or more.")
     half = scipy.special.stdtrit(len(gaps) - 1, 0.975) * gaps.std(ddof=1) / np.sqrt(len(gaps))

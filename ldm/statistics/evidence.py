@@ -218,7 +218,7 @@ def _present(rows: pd.DataFrame, *columns: str) -> list[str]:
 
 
 def _pooled(rows: pd.DataFrame, influences: Influences) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """Return one row a setting, and the mean influence of each picture on it where every training's are known."""
+    """Return one row a setting, and the mean influence of each picture on it where they are known."""
     if "seed" not in rows or rows["seed"].nunique() < 2:
         return rows.assign(seeds=1), dict(influences)
     of_model = rows.groupby(_present(rows, "profile", "size", "task", "images_seen"), dropna=False)["seed"]

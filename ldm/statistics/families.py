@@ -56,6 +56,10 @@ def by_training(evidence: Evidence, names: tuple[str, str]) -> Bands:
     return bands(read, flops, (read.rows["family"] == 0).to_numpy(bool), names, start, end)
 
 
+class Apart(ValueError):
+    """Two families have no range of budgets in common."""
+
+
 def _common(evidence: Evidence, cost: np.ndarray, names: tuple[str, str]) -> tuple[np.ndarray, float, float]:
     """Return which rows are of the first family, and the least and the most that both can use."""
     first = (evidence.rows["family"] == 0).to_numpy(bool)
@@ -64,7 +68,7 @@ def _common(evidence: Evidence, cost: np.ndarray, names: tuple[str, str]) -> tup
     start = float(max(cost[first].min(), cost[~first].min()))
     end = float(min(cost[first].max(), cost[~first].max()))
     if not start < end:
-        raise ValueError(
+        raise Apart(
             f"The {names[0]} and the {names[1]} have no range of budgets in common (from {start:.3g} to {end:.3g});"
             " run settings that cost alike."
         )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtrit
 
 from ldm.metrics import Estimate
 from ldm.metrics.catalogue import metric_of
@@ -79,23 +80,34 @@ def enough_steps(rows: pd.DataFrame, metric: str, influences: Influences | None 
     return pd.DataFrame(found)
 
 
-def more_steps(evidence: Evidence, few: int, many: int) -> pd.DataFrame:
+def more_steps(rows: pd.DataFrame, metric: str, influences: Influences | None, few: int, many: int) -> pd.DataFrame:
     """Say for each size by how much `many` steps are better than `few`, at their best guidance, all trainings pooled.
 
-    Columns `c`, `few` and `many` (values, lower is better) and `better`, an Estimate: the gain as a share of the value
-    in few steps. Sizes that lack either are left out. A model's luck in training is its own at all step counts
-    (`ldm.statistics.evidence`), so most of it cancels.
+    Columns `c`, `few` and `many` (mean values, lower is better), `trainings`, and `better`, an Estimate: the gain as a
+    share of the value in few steps. Its interval is the wider of two: over pictures, which all settings share, and,
+    where a size was trained several times, Student's over the trainings. Sizes that lack either count are left out.
     """
-    rows, values = evidence.rows, evidence.values
-    at = lambda size, steps: np.flatnonzero((rows["size"] == size) & (rows["steps"] == steps))
-    found = []
+    evidence = Evidence.of(rows, metric, influences, luck="none")
+    pooled, values, single, found = evidence.rows, evidence.values, lower_is_better(rows, metric), []
     for size in evidence.sizes:
-        some = [at(size, steps) for steps in (few, many)]
-        if all(map(len, some)):
-            a, b = (places[values[places].argmin()] for places in some)
-            gap = (evidence.replicates[a] - evidence.replicates[b]) / abs(values[a])
-            better = evidence.estimate(float((values[a] - values[b]) / abs(values[a])), gap)
-            found.append({"c": size, "few": values[a], "many": values[b], "better": better})
+        at = [np.flatnonzero((pooled["size"] == size) & (pooled["steps"] == steps)) for steps in (few, many)]
+        if not all(map(len, at)):
+            continue
+        a, b = (places[values[places].argmin()] for places in at)
+        first, last = float(values[a]), float(values[b])
+        share, drawn = abs(first), evidence.replicates
+        better = evidence.estimate((first - last) / share, (drawn[a] - drawn[b]) / share)
+        of = [
+            single[(single["size"] == size) & (single["steps"] == steps) & (single["guidance"] == guidance)]
+            for steps, guidance in pooled.loc[[a, b], ["steps", "guidance"]].itertuples(index=False)
+        ]
+        one, other = (part.set_index("seed")["value"].astype(float) for part in of)
+        gains = ((one - other) / share).dropna().to_numpy()
+        if len(gains) > 1:
+            half = stdtrit(len(gains) - 1, 0.975) * gains.std(ddof=1) / np.sqrt(len(gains))
+            half = max(half, (better.hi - better.lo) / 2)
+            better = Estimate(better.value, better.value - half, better.value + half, better.n)
+        found.append({"c": size, "few": first, "many": last, "trainings": len(gains), "better": better})
     return pd.DataFrame(found)
 
 

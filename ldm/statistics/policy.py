@@ -72,9 +72,11 @@ def follow(
         able = (within & usual & (lever == pull.lever) & (steps >= pull.steps) for pull in pulls)
         at = next((mine & (size == size[mine].max()) for mine in able if mine.any()), None)
         if at is None:
-            at = within & (lever == PLAIN)
-            if not at.any():
-                raise ValueError(f"budget {budget:g} buys nothing without a lever; the cheapest is {cost.min():g}.")
+            plain = within & (lever == PLAIN)
+            if not plain.any():
+                cheapest = cost[lever == PLAIN].min(initial=np.inf)
+                raise ValueError(f"budget {budget:g} buys nothing without a lever; the cheapest is {cheapest:g}.")
+            at = plain & usual if (plain & usual).any() else plain
             at = at & (size == size[at].min())
         at = at & (steps == steps[at].max())
         found.append(int(np.where(at, evidence.values, np.inf).argmin()))
@@ -88,8 +90,9 @@ def policy(evidence: Evidence, cost: Float[np.ndarray, " rows"], lever: str, sec
     for budgets in which no size affords the first. The pictures of both halves are the same, and the best of many is
     low by luck, so the regret comes out too large rather than too small. Raises: ValueError for a lever without rows.
     """
-    if lever not in set(evidence.rows["lever"]):
-        raise ValueError(f"lever = {lever!r}: expected one of {sorted(set(evidence.rows['lever']))}, '' for none.")
+    known = set(evidence.rows["lever"])
+    if unknown := [name for name in (lever, *seconds) if name not in known]:
+        raise ValueError(f"lever = {unknown[0]!r}: expected one of {sorted(known)}, '' for none.")
     grid = budgets_of(evidence, cost)
     values = np.concatenate([evidence.values[:, None], evidence.replicates], axis=1)
     best = lowest(values, cost, grid)
@@ -98,17 +101,23 @@ def policy(evidence: Evidence, cost: Float[np.ndarray, " rows"], lever: str, sec
         taken = values[follow(evidence, cost, pulls, grid[of])]
         return (taken - best[of]) / np.abs(best[of][:, :1])
 
-    tried = [(first,) for first in _pulls(evidence, lever)]
-    tried += [
-        (*first, then) for first, other in product(tried, seconds) if other != lever for then in _pulls(evidence, other)
-    ]
-    chosen = min(tried, key=lambda pulls: float(regrets(pulls, slice(0, None, 2))[:, 0].mean()))
+    chosen = min(
+        _candidates(evidence, lever, seconds),
+        key=lambda pulls: float(regrets(pulls, slice(0, None, 2))[:, 0].mean()),
+    )
     spent = regrets(chosen, slice(1, None, 2))
     return Policy(
         pulls=chosen,
         regret=evidence.estimate(float(spent[:, 0].mean()), spent[:, 1:].mean(0)),
         worst=float(spent[:, 0].max()),
     )
+
+
+def _candidates(evidence: Evidence, lever: str, seconds: Sequence[str]) -> list[tuple[Pull, ...]]:
+    """Return the lever alone, and with each of the others below its reach, in all their step counts."""
+    alone = _pulls(evidence, lever)
+    others = [pull for other in seconds if other != lever for pull in _pulls(evidence, other)]
+    return [(first,) for first in alone] + list(product(alone, others))
 
 
 def _pulls(evidence: Evidence, lever: str) -> list[Pull]:

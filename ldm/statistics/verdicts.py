@@ -135,15 +135,16 @@ def f3(
     """
     evidence = Evidence.of(rows, metric, influences, luck=luck)
     found = small_budgets(evidence, fewest=fewest, unit=unit, guided=guided, margin=margin)
-    (yes, no), mine = sure(found), evidence.rows.loc[evidence.rows["size"] == found.largest, "steps"].astype(int)
-    least = mine[mine >= fewest].min()
+    (yes, no), large = sure(found), evidence.rows[evidence.rows["size"] == found.largest]
+    mine = large.loc[large["guidance"] > 1 if guided else large["steps"] >= fewest, "steps"].astype(int)
+    least, kind = mine[mine >= fewest].min(), "guided " * guided + "steps"
     return Verdict(
         finding="F3",
         answer=majority(yes, no),
         metric=metric,
         effect=found.mean,
         meaning=f"advantage of the best smaller model over c = {found.largest}, as a share of its value:",
-        asked=f"budgets of {least} to {min(least * 2**SMALL_DOUBLINGS, mine.max())} steps of c = {found.largest},"
+        asked=f"budgets of {least} to {min(least * 2**SMALL_DOUBLINGS, mine.max())} {kind} of c = {found.largest},"
         f" sizes {listed(evidence.sizes)}; {evidence.trainings}",
         detail=f"surely better over {yes:.0%} of the doublings, surely not over {no:.0%}"
         + f"; {evidence.spread}" * bool(evidence.spread),

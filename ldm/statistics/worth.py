@@ -108,10 +108,10 @@ def worth(priced: Priced, lever: str, *, margin: float = MARGIN) -> Worth:
         raise ValueError(f"lever = {lever!r}: expected rows with it and rows without any lever; run both.")
     costs = np.unique(cost[pulled])
     costs = np.array([x for x in costs if affordable(cost[plain].min(), x) and affordable(x, cost[plain].max())])
-    reached = lowest(np.where(pulled, evidence.values, np.inf), cost, costs)
-    budgets = costs[np.append(True, np.diff(reached) < 0)] if len(costs) else costs
-    if not len(budgets):
+    if not len(costs):
         raise ValueError(f"lever = {lever!r}: none of its settings costs what some without a lever do.")
+    reached = lowest(np.where(pulled, evidence.values, np.inf), cost, costs)
+    budgets = costs[np.append(True, np.diff(reached) < 0)]
     found = lead(evidence, cost, pulled, plain, budgets, np.ones(len(budgets)))
     ends = zip(found.lo, found.hi, strict=True)
     at = evidence.where(pulled).best_within(cost[pulled], budgets)

@@ -98,15 +98,22 @@ class Store:
         return next((path for path in places if path.is_file()), None)
 
     def influences(self, rows: pd.DataFrame, metric: str) -> dict[str, np.ndarray]:
-        """Return cell -> each picture's influence on the metric (n,), for the rows' cells that have kept it.
+        """Return cell -> each picture's influence on the metric (n,), of all cells of the rows, or of none.
 
-        They are as the cell's evaluator gave them, up to a constant: who uses them subtracts their mean.
+        They are as the cell's evaluator gave them, up to a constant: who uses them subtracts their mean. Not every
+        metric's are kept; where a cell has kept others alone there are none, since a part of them pairs nothing.
+        Raises: ValueError where some cells have kept them and the file of another is missing.
         """
-        found = {}
-        for cell in rows["key"].unique():
-            if (path := self.file(cell, "parts.safetensors")) and metric in (stored := weights.load(path)):
-                found[cell] = stored[metric]
-        return found
+        paths = {cell: self.file(cell, "parts.safetensors") for cell in rows["key"].unique()}
+        stored = {cell: weights.load(path) for cell, path in paths.items() if path}
+        found = {cell: parts[metric] for cell, parts in stored.items() if metric in parts}
+        lacking = [cell for cell, path in paths.items() if not path]
+        if found and lacking:
+            raise ValueError(
+                f"{len(lacking)} of {len(paths)} cells, {lacking[0]} first, have no influences beside their rows:"
+                " restore results/files."
+            )
+        return found if len(found) == len(paths) else {}
 
     def rows(self, *, only: Literal["recorded", "runs"] | None = None, **where: Any) -> pd.DataFrame:
         """Return all rows, each once, as a table with the columns of `Row`, in a stable order.
@@ -140,11 +147,11 @@ class Store:
         The parts under `runs/` stay, so a kill in between loses nothing; running it again changes
         nothing. No row is recorded before its files are. Returns the paths of the Parquet files, the ones to commit.
         """
-        written = []
+        rows, written = self.rows(), []  # a cell that another process writes from here on is the next call's
         for part in sorted((self.runs / "rows").glob("*.parquet")):
             for source in sorted((self.runs / "files" / part.stem).glob("[!.]*")):
                 write_atomic(self.recorded / "files" / part.stem / source.name, source.read_bytes())
-        for (study, profile), group in self.rows().groupby(["study", "profile"]):
+        for (study, profile), group in rows.groupby(["study", "profile"]):
             table = pa.Table.from_pandas(group, SCHEMA, preserve_index=False, nthreads=1)
             path = self.recorded / f"{study}-{profile}.parquet"
             written.append(write_atomic(path, _parquet(table.replace_schema_metadata(None))))

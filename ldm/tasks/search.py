@@ -45,11 +45,13 @@ def best_of(
     candidates: int,
     *,
     first: int = 0,
+    negative: Sequence[str] | None = None,
     **options: Any,
 ) -> Iterator[Found]:
     """Draw so many candidates of each caption and keep the one that the verifier scores best, batch by batch.
 
-    verifier: (images uint8, their captions) -> scores (b,), larger is better. Options are those of `Generator.latents`.
+    verifier: (images uint8, their captions) -> scores (b,), larger is better. negative: what each picture is led
+    away from, one a caption. Options are those of `Generator.latents`.
     A picture depends on the seed, its index and the candidate alone; image k has index first + k.
 
     Raises: ValueError for fewer than one candidate, or scores that are not one finite number a picture.
@@ -59,10 +61,12 @@ def best_of(
     size = generator.profile.batch
     for start in range(0, len(captions), size):
         some = captions[start : start + size]
-        mine = {name: of[start : start + size] if name == "negative" else of for name, of in options.items()}
+        away = negative and negative[start : start + size]
         kept, scores = np.empty(0), np.empty((len(some), 0))
         for candidate in range(candidates):
-            drawn = generator.images(some, plan, guidance, first=first + start, candidate=candidate, **mine)
+            drawn = generator.images(
+                some, plan, guidance, first=first + start, candidate=candidate, negative=away, **options
+            )
             images = np.concatenate(list(drawn))
             score = np.asarray(verifier(images, some), np.float64)
             if score.shape != (len(some),) or not np.isfinite(score).all():

@@ -144,7 +144,7 @@ def averages(config: SceneConfig, scenes: Sequence[Scene]) -> np.ndarray:
     return np.stack([_average(config, one.objects[0].index) for one in scenes])
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)  # one for each subject of the largest vocabulary
 def _average(config: SceneConfig, subject: int) -> np.ndarray:
     """Return the mean of the next LIKE scenes, far down the split, that begin with this object."""
     stream = (scene(config, SPLIT, STRANGER + i) for i in count())
