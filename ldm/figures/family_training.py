@@ -57,7 +57,7 @@ def compared(rows: pd.DataFrame, pair: Sequence[Profile], influences: Influences
 
     None without rows of both, or where the lengths of their trainings have no range of budgets in common.
     """
-    if not len(rows):
+    if not len(rows) or rows.groupby(["profile", "c"])["images_seen"].nunique().max() < 2:  # no curves
         return None
     evidence = Evidence.of(rows, LOSS, influences(rows, LOSS))
     try:
