@@ -239,9 +239,9 @@ def test_grids_hold_the_papers_settings():
         ({"steps": 0}, "steps = 0: expected an integer from 1"),
         ({"sampler": "lms"}, "sampler = 'lms'"),
         ({"n": 3}, "n = 3: expected 16"),
-        ({"kind": "true"}, "kind = 'true': .* has no network"),
-        ({"kind": "bicubic", "c": 0, "images": 0}, "kind = 'bicubic': .* has no network"),
-        ({"kind": "true", "c": 0, "images": 0, "steps": 0, "strength": "mild"}, "nothing is degraded"),
+        ({"kind": "true"}, "c = 8, images = 8000, steps = 4: 'true' has no network"),
+        ({"kind": "bicubic", "c": 0, "images": 0}, "c = 0, images = 0, steps = 4: 'bicubic' has no network"),
+        ({"kind": "true", "c": 0, "images": 0, "steps": 0, "strength": "mild"}, "strength = 'mild': of 'true' nothing"),
         ({"kind": "superres-regression"}, "steps = 4: superres-regression restores at once"),
     ],
 )

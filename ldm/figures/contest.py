@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import altair as alt
@@ -26,10 +27,10 @@ WORDS = {  # how a comparison can end, in the order of the legend
     FORFEIT: "the largest affords no step",
 }
 UNITS = {COUNTED: "GFLOPs a picture, all evaluations", DONE: "GFLOPs a picture, truly done", PAPER: COST}
-COUNTS: Mapping[str, dict[str, Any]] = {  # ways to count a picture's cost, and where the range begins
-    "the paper's": {},
-    "all evaluations": {"unit": COUNTED},
-    "all evaluations, from guided steps on": {"unit": COUNTED, "guided": True},
+COUNTS = {  # ways to count a picture's cost: its unit, and whether the range begins at guided steps
+    "the paper's": (PAPER, False),
+    "all evaluations": (COUNTED, False),
+    "all evaluations, from guided steps on": (COUNTED, True),
 }
 COLOURS = ("#e07b39", "#3fa796", "#3b6fb6", "#8f8f8f", "#f0d9a8")  # of WORDS, in their order
 
@@ -140,14 +141,16 @@ def by_count(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesO
     Where there is no contest, its cell says why not.
     """
     lines = []
-    for way, counting in COUNTS.items():
+    for way, (unit, guided) in COUNTS.items():
         for fewest, steps in ((1, "all"), (FEWEST, f"{FEWEST} and more")):
-            cells = {m: _asked(rows, m, influences(rows, m), fewest=fewest, **counting) for m in metrics}
+            asked = partial(_asked, rows, fewest=fewest, unit=unit, guided=guided)
+            cells = {m: asked(m, influences(rows, m)) for m in metrics}
             lines.append({"what a picture costs": way, "steps": steps} | cells)
     return Markdown(tables.table(pd.DataFrame(lines)))
 
 
 def _asked(rows: pd.DataFrame, metric: str, influences: Influences, **counting: Any) -> str:
+    """Return F3's answer and effect, or why it cannot be asked."""
     try:
         found = f3(rows, metric, influences, **counting)
     except ValueError as error:

@@ -43,13 +43,11 @@ class Restoration:
                 f"strength = {self.strength!r}: expected one of {', '.join(STRENGTHS)}; choose one of them."
             )
         if self.kind in GIVEN:
-            if (self.c, self.images, self.steps) != (0, 0, 0) or (
-                self.kind in FLOORS and self.strength != STRENGTHS[0]
-            ):
-                raise ValueError(
-                    f"kind = {self.kind!r}: {self} has no network, and of {', '.join(FLOORS)} nothing is degraded;"
-                    " leave out c, images, steps, and there strength."
-                )
+            if (self.c, self.images, self.steps) != (0, 0, 0):
+                given = f"c = {self.c}, images = {self.images}, steps = {self.steps}"
+                raise ValueError(f"{given}: {self.kind!r} has no network and takes no steps; leave them out.")
+            if self.kind in FLOORS and self.strength != STRENGTHS[0]:
+                raise ValueError(f"strength = {self.strength!r}: of {self.kind!r} nothing is degraded; leave it out.")
             return
         superres_recipe.check_kind(self.kind)
         check_size(profile, self.c)
