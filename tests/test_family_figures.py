@@ -85,7 +85,8 @@ def test_the_finding_is_asked_of_each_family_and_of_both():
     assert "| UNets" in heads and "| transformers" in heads
     for widths in ("8, 16, 32", "48, 72, 120"):  # at small budgets the truth gains more by steps
         assert f"{widths}: **holds**, 100% better, 0% not; +" in line
-    assert "| they agree |" in families.alike({KID: alone}).data
+    said = families.alike({KID: alone}).data
+    assert "| they agree |" in said and "alone? **No**: of" in said
     drawn, shares = families.smaller_or_largest(alone, PAIR)
     panels = {row["panel"] for row in next(iter(drawn.to_dict()["datasets"].values()))}
     assert panels == {"UNets: the caption says some of it", "transformers: the caption says some of it"}

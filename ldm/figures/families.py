@@ -186,17 +186,26 @@ def finding(found: Mapping[str, Alone], pair: Sequence[Profile]) -> Markdown:
 def alike(found: Mapping[str, Alone]) -> Markdown:
     """Return as a table whether a smaller network wins at the same budgets in both families: a line a metric and level.
 
+    And, in a sentence, whether the finding is one family's alone: what more than half of the lines say.
     found: metric -> `alone`.
     """
     words = {"holds": "they agree", "fails": "they differ", "undecided": "it is open"}
-    lines = []
+    lines, answers = [], []
     for metric, by_level in found.items():
         for level, both in by_level.items():
             _, ends = verdicts.side_by_side(*both)
-            answer = words[verdicts.majority(ends["agree"], ends["differ"])]
-            line = {"by": brief(metric), "the caption says": SAYS[level], "answer": answer}
+            answers.append(verdicts.majority(ends["agree"], ends["differ"]))
+            line = {"by": brief(metric), "the caption says": SAYS[level], "answer": words[answers[-1]]}
             lines.append(line | {f"surely {way}": f"{ends[way]:.0%}" for way in ("agree", "differ")})
-    return Markdown(table(pd.DataFrame(lines)) if lines else MISSING)
+    if not lines:
+        return Markdown(MISSING)
+    counts = {name: answers.count(name) for name in words}
+    verdict = verdicts.majority(*(counts[name] / len(answers) for name in ("holds", "fails")))
+    said = {"holds": "no", "fails": "yes", "undecided": "undecided"}[verdict]
+    return Markdown(
+        f"{table(pd.DataFrame(lines))}\n\nIs who wins one family's finding alone? **{said[0].upper()}{said[1:]}**: of"
+        f" {len(answers)} comparisons they surely agree in {counts['holds']}, and surely differ in {counts['fails']}."
+    )
 
 
 def smaller_or_largest(found: Alone, pair: Sequence[Profile]) -> tuple[Any, ...]:
