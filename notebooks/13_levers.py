@@ -173,7 +173,7 @@ for name in metrics[:2]:
     display(Markdown(f"By {metric_of(name).title}:"), lever_frontier.chart(found, name))
 
 # %% [markdown]
-# With each pass priced in seconds, as it was measured on [one machine](a2_speed.ipynb#one-pass), by the first of these:
+# With each pass priced in seconds, as it was measured on [one machine](a2_speed.ipynb), by the first of these:
 
 # %% tags=["remove-input"]
 lever_frontier.chart(found, metrics[0], "clock")
@@ -305,7 +305,7 @@ display(charts.pictures(store, found, shown_level, budget, captions))
 # ## Weights in fewer bits
 #
 # Half precision and one byte a weight save memory, and no FLOPs. A pass is timed on
-# [one machine](a2_speed.ipynb#one-pass):
+# [one machine](a2_speed.ipynb):
 
 # %% tags=["remove-input"]
 lever_bits.prices(store, chosen, sizes)

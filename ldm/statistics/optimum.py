@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from ldm.metrics import Estimate
 from ldm.metrics.catalogue import metric_of
@@ -87,6 +86,8 @@ def more_steps(rows: pd.DataFrame, metric: str, influences: Influences | None, f
     share of the value in few steps. Its interval is the wider of two: over pictures, which all settings share, and,
     where a size was trained several times, Student's over the trainings. Sizes that lack either count are left out.
     """
+    from scipy.special import stdtrit  # a browser that asks the rows (`ldm.figures.ask`) has no scipy
+
     evidence = Evidence.of(rows, metric, influences, luck="none")
     pooled, values, single, found = evidence.rows, evidence.values, lower_is_better(rows, metric), []
     for size in evidence.sizes:
