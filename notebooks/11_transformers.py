@@ -75,7 +75,7 @@ charts.answer(compared, pair)
 # UNets: where captions say some, from three steps of c = 16 on by a third of the transformers' value, and from four on
 # by about half and more. In 32 steps it is 13 for c = 32 and 48 for width 120, 39 to 42 for c = 16 and 83 for width 72.
 # Of the two smallest it finds neither surely better at nearly all budgets where captions say some, and prefers c = 8
-# where they say nothing (181 against 233 to 246).
+# where they say nothing (181 to 200 against 233 to 246).
 #
 # FD and alignment leave it undecided. Over a part of the small budgets, where captions say some, both surely prefer the
 # smallest transformer, which has a quarter of the parameters: in 32 steps its FD is 15 to 24, that of c = 8 is 45 to
@@ -87,10 +87,10 @@ charts.answer(compared, pair)
 # than half of the budgets: after 640,000 pictures the held-out loss is .064 for c = 32 and .083 for width 120.
 #
 # **Does a smaller one win in both?** F3 is undecided by every metric and at both levels, in both families, but for one:
-# where captions say nothing it holds by FD for the UNets. A smaller one is surely better there at four fifths of the
-# small budgets, and with the transformers at half of them: in two steps the FD of width 120 is 181, and smaller ones
-# have far less for that cost. By KID both surely answer alike there over more than half of the budgets from four steps
-# on. So nothing says that it is the UNet's finding alone.
+# where captions say nothing it holds by FD for the UNets. A smaller one is surely better there at all small budgets,
+# and with the transformers at half of them: in two steps the FD of width 120 is 181, and smaller ones have far less for
+# that cost. By KID both surely answer alike there over more than half of the budgets from four steps on. So nothing
+# says that it is the UNet's finding alone.
 
 # %% [markdown]
 # The first captions, none chosen, from the same noise. Each network draws at its best setting by FD that costs no
