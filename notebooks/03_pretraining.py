@@ -68,7 +68,7 @@ by_share = store.rows(study="denoising", profile=chosen.name, task="average", c=
 
 # %% tags=["remove-cell"]
 rows = run(cells, store=store, evaluator=evaluator, title="pretraining")
-found, text = findings.asked(verdicts.f1, rows, store, counted)
+found, text = findings.asked(verdicts.f1, recorded.with_trainings(store, rows), store, counted)
 every_training = recorded.with_trainings(store, held_out)
 by_loss, text_by_loss = findings.asked(verdicts.f1, every_training, store, ["denoising"])
 

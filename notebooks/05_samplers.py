@@ -51,7 +51,7 @@ from ldm.figures import findings as findings_figures
 from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
 from ldm.statistics import comparisons, optimum, verdicts
-from ldm.study import findings, sampling
+from ldm.study import findings, recorded, sampling
 from ldm.study.recompute import agreement
 from ldm.study.results import Store
 from ldm.study.run import run
@@ -71,8 +71,10 @@ store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)
 # %% tags=["remove-cell"]
 rows = run(cells, store=store, evaluator=evaluator, title="samplers")
 influences = store.influences(rows, metric)
+trained = recorded.with_trainings(store, rows)
 found = {
-    other: findings.asked(verdicts.f4, rows, store, counted, sampler=other, usual=samplers[0]) for other in samplers[1:]
+    other: findings.asked(verdicts.f4, trained, store, counted, sampler=other, usual=samplers[0])
+    for other in samplers[1:]
 }
 
 # %% [markdown]
@@ -172,7 +174,7 @@ Markdown(
 
 # %% tags=["remove-input"]
 orders = [
-    findings.asked(verdicts.order_of_samplers, rows, store, counted, better=better, worse=worse)[1]
+    findings.asked(verdicts.order_of_samplers, trained, store, counted, better=better, worse=worse)[1]
     for better, worse in findings.ORDER
     if {better, worse} <= set(samplers)
 ]

@@ -117,6 +117,7 @@ def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict
     pretraining, sampling, samplers = (
         run(at_hand(cells, store=store, evaluator=evaluator), store=store, evaluator=evaluator) for cells in grids
     )
+    pretraining, samplers = (recorded.with_trainings(store, rows) for rows in (pretraining, samplers))
     pooled = recorded.with_trainings(store, sampling)
     by_length, students = recorded.restored_by_length(store, tasks), recorded.distilled(store, profile)
     taught = recorded.with_trainings(store, students[students["task"] == student.TEACHER])
