@@ -67,14 +67,14 @@ from ldm.figures.levels import title
 from ldm.figures.record import record
 from ldm.metrics.catalogue import metric_of
 from ldm.paths import ROOT
-from ldm.study import findings, lever_grid, levers
+from ldm.study import findings, lever_record, levers
 from ldm.study.lever_cells import Handover
 from ldm.study.results import Store
 
 chosen, store = profiles.get(profile), Store(ROOT)
 evaluator, metrics = levers.LeverEvaluator(chosen), metrics or list(findings.COUNTED)
-rows, settings = lever_grid.recorded(store, evaluator, levels)
-rows = rows.assign(clock=rows["key"].map(lever_grid.seconds(store, chosen, settings)))  # a picture, in the networks
+rows, settings = lever_record.recorded(store, evaluator, levels)
+rows = rows.assign(clock=rows["key"].map(lever_record.seconds(store, chosen, settings)))  # a picture, in the networks
 found = charts.evidence(rows, levels, metrics, store.influences)
 sizes = sorted(set(rows["c"].astype(int)))
 shown_level = next(iter(found), levels[0])
@@ -223,7 +223,7 @@ display(*charts.by_level(found, lever_frontier.rules))
 # beats. Dashed lines are plain sampling.
 
 # %% tags=["remove-input"]
-guided = lever_grid.with_guides(store, evaluator, chosen.level)
+guided = lever_record.with_guides(store, evaluator, chosen.level)
 guides.curves(guided, metrics[0])
 
 # %% [markdown]

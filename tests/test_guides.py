@@ -7,7 +7,7 @@ import pytest
 
 from ldm import profiles
 from ldm.figures import guides
-from ldm.study import lever_grid
+from ldm.study import lever_grid, lever_record
 from ldm.study.levers import LeverEvaluator
 from ldm.study.results import Store
 from ldm.study.rows import Row
@@ -26,7 +26,7 @@ def world(folder, gain: dict[int, float]) -> pd.DataFrame:
         value = (100 / cell.c + 1 / cell.steps) * (1 - gain[cell.c] if pulled else 1)
         numbers = dict(metric=METRIC, protocol="made up", value=value, lo=value * 0.99, hi=value * 1.01, n=OPEN.n)
         store.write(by.key(cell), [Row(**by.columns(cell), **numbers)])
-    return lever_grid.with_guides(store, evaluator, "some")
+    return lever_record.with_guides(store, evaluator, "some")
 
 
 def answers(rows: pd.DataFrame) -> dict[str, list[str]]:
@@ -60,7 +60,7 @@ def test_where_a_guide_is_missing_nothing_is_compared(tmp_path, monkeypatch):
     last = rows.loc[rows["lever"] != "", "key"].iloc[-1]
     has = Store.has
     monkeypatch.setattr(Store, "has", lambda self, key: key != last and has(self, key))
-    lacking = lever_grid.with_guides(Store(tmp_path), LeverEvaluator(OPEN), "some")
+    lacking = lever_record.with_guides(Store(tmp_path), LeverEvaluator(OPEN), "some")
     assert lacking.empty
     for said in (guides.curves(lacking, METRIC), guides.contests(lacking, [METRIC], dict)[0]):
         assert said.data == guides.MISSING

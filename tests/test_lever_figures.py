@@ -9,7 +9,7 @@ import pytest
 from ldm import profiles
 from ldm.figures import lever_bits, lever_frontier
 from ldm.figures import levers as figures
-from ldm.study import distillation, lever_grid
+from ldm.study import distillation, lever_grid, lever_record
 from ldm.study.lever_cells import Interval, Kept, Stored
 from ldm.study.levers import ALONE, LeverEvaluator
 from ldm.study.results import Store
@@ -42,7 +42,7 @@ def made(tmp_path_factory, evaluator) -> tuple[Store, dict[type, list[str]]]:
 
 @pytest.fixture
 def rows(made, evaluator) -> pd.DataFrame:
-    return lever_grid.recorded(made[0], evaluator, ["some", "all"])[0]
+    return lever_record.recorded(made[0], evaluator, ["some", "all"])[0]
 
 
 def evidence(rows: pd.DataFrame) -> figures.Found:
@@ -64,11 +64,11 @@ def test_a_lever_of_which_a_cell_is_missing_does_not_count_nor_a_level_without_a
     has = store.has
     lacking = lambda lost: lambda key: key != lost and has(key)
     monkeypatch.setattr(store, "has", lacking(keys[Interval][3]))
-    assert set(lever_grid.recorded(store, evaluator, ["some"])[0]["lever"]) == {"", Stored.name}
+    assert set(lever_record.recorded(store, evaluator, ["some"])[0]["lever"]) == {"", Stored.name}
     monkeypatch.setattr(
-        lever_grid, "by_level", lambda *asked: pd.DataFrame(columns=["seed", "c", "steps", "guidance", "key"])
+        lever_record, "by_level", lambda *asked: pd.DataFrame(columns=["seed", "c", "steps", "guidance", "key"])
     )
-    rows, settings = lever_grid.recorded(store, evaluator, ["some"])
+    rows, settings = lever_record.recorded(store, evaluator, ["some"])
     assert rows.empty and not settings
 
 
@@ -79,7 +79,7 @@ def test_students_are_a_lever_asked_once_a_step(tmp_path, evaluator):
     for by, cell in asked + students:
         numbers = dict(metric=METRIC, protocol="made up", value=cell.steps, lo=0.0, hi=99.0, n=OPEN.n)
         store.write(by.key(cell), [Row(**by.columns(cell), **numbers)])
-    rows, settings = lever_grid.recorded(store, evaluator, ["some"])
+    rows, settings = lever_record.recorded(store, evaluator, ["some"])
     own = rows[rows["lever"] == lever_grid.STUDENTS]
     assert set(own["dose"]) == {"CoDi", "LCM"} and len(own) == len(students)
     assert np.allclose(own["done"], own["gflops"].astype(float) * own["steps"].astype(float))
@@ -125,7 +125,7 @@ def test_the_explorer_has_a_choice_of_levers_and_counts_what_is_truly_done(made,
 
 
 def test_without_rows_it_says_so(tmp_path, evaluator):
-    rows, _ = lever_grid.recorded(Store(tmp_path), evaluator, ["some"])
+    rows, _ = lever_record.recorded(Store(tmp_path), evaluator, ["some"])
     found = figures.evidence(rows.assign(clock=0.0), ["some"], [METRIC], lambda *_: {})
     for shown in (
         figures.answer(found)[0],
@@ -142,8 +142,8 @@ def test_without_rows_it_says_so(tmp_path, evaluator):
 
 def test_seconds_are_those_of_all_passes(made, evaluator):
     store, _ = made
-    rows, settings = lever_grid.recorded(store, evaluator, ["some"])
-    assert lever_grid.seconds(store, OPEN, settings) == {}
+    rows, settings = lever_record.recorded(store, evaluator, ["some"])
+    assert lever_record.seconds(store, OPEN, settings) == {}
     price = {"whole": 1.0, "alone": 0.7, "bfloat16": 3.0, "int8": 2.0}
     timed = [(c, kind, value * c) for c in lever_grid.SIZES for kind, value in price.items()]
     for c, kind, value in timed[:-1]:
@@ -151,11 +151,11 @@ def test_seconds_are_those_of_all_passes(made, evaluator):
         row |= dict(metric="seconds a pass", protocol="made up", value=value, lo=value, hi=value, n=5)
         store.write(f"{c}{kind}".rjust(16, "0"), [Row(**row)])
     with pytest.raises(ValueError, match="int8"):
-        lever_grid.seconds(store, OPEN, settings)
+        lever_record.seconds(store, OPEN, settings)
     c, kind, value = timed[-1]
     row |= dict(c=c, lever=kind, value=value, lo=value, hi=value)
     store.write("last".rjust(16, "0"), [Row(**row)])
-    found = rows.assign(clock=rows["key"].map(lever_grid.seconds(store, OPEN, settings))).set_index("key")
+    found = rows.assign(clock=rows["key"].map(lever_record.seconds(store, OPEN, settings))).set_index("key")
     plain = found[(found["lever"] == "") & (found["guidance"] > 1)]
     assert np.allclose(plain["clock"], plain["nfe"].astype(float) * plain["c"].astype(float))
     for cell in lever_grid.lever_grid(OPEN, [16]):

@@ -9,7 +9,7 @@ from ldm import profiles
 from ldm.figures import search
 from ldm.metrics.catalogue import short
 from ldm.statistics.search import CHOSE, gains
-from ldm.study import lever_grid, levers
+from ldm.study import lever_grid, lever_record, levers
 from ldm.study.lever_cells import Search
 from ldm.study.levers import LeverEvaluator
 from ldm.study.results import Store
@@ -45,7 +45,7 @@ def rows(tmp_path_factory) -> pd.DataFrame:
             for metric, v in values.items()
         ]
         store.write(by.key(cell), measured)
-    return lever_grid.recorded(store, evaluator, ["some"])[0]
+    return lever_record.recorded(store, evaluator, ["some"])[0]
 
 
 def test_a_search_is_compared_with_one_picture_at_the_best_guidance_of_each(rows):

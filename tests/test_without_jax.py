@@ -71,10 +71,10 @@ def test_the_chapter_about_levers_reads_its_rows_without_jax():
 from ldm import profiles
 from ldm.figures import guides, levers as charts, search
 from ldm.paths import ROOT
-from ldm.study import findings, lever_grid, levers
+from ldm.study import findings, lever_record, levers
 from ldm.study.results import Store
 evaluator = levers.LeverEvaluator(profiles.get("laptop-eps"))
-rows, settings = lever_grid.recorded(Store(ROOT), evaluator, ["some"])
+rows, settings = lever_record.recorded(Store(ROOT), evaluator, ["some"])
 assert set(settings) == set(rows["key"]) and set(rows["lever"]) > {"students", "autoguidance"}"""
     assert loaded_by(program) == "[]"
 

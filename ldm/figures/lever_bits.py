@@ -18,7 +18,7 @@ from ldm.profiles import Profile
 from ldm.statistics import comparisons
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.worth import PLAIN
-from ldm.study import lever_grid
+from ldm.study import lever_record
 from ldm.study.lever_cells import Stored
 from ldm.study.levers import WHOLE
 from ldm.study.results import Store
@@ -44,7 +44,7 @@ def prices(store: Store, profile: Profile, sizes: Sequence[int]) -> Markdown:
 
     Times are of the machine that was measured last, and left out where none was.
     """
-    timed = lever_grid.seconds_a_pass(store, profile)
+    timed = lever_record.seconds_a_pass(store, profile)
     lines = []
     for c in sizes:
         for kind, count in bytes_of(profile, c).items():

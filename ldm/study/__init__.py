@@ -2,6 +2,6 @@
 
 In reading order: cells, rows, results, evaluator, run, grids, recorded, conditions, scene_metrics, sampling, racing,
 denoising, training_rows, superres_grid, superres, photographs, likeness, dreambooth, interpolation, distillation,
-lever_cells, lever_grid, levers, probes, confounders, findings, findings_index, recompute, questions, lessons, tpu_plan,
-tpu_compiler, roofline.
+lever_cells, levers, lever_grid, lever_record, probes, confounders, findings, findings_index, recompute, questions,
+lessons, tpu_plan, tpu_compiler, roofline.
 """
