@@ -37,7 +37,8 @@
 # | a smaller guide | the answer to the empty caption is a smaller size's | our own combination |
 # | a size for each noise level | one size draws the first steps, another one the rest | Pan et al. 2025 |
 # | features kept between steps | computes the UNet's deep levels at every second or third step | Ma et al. 2024 |
-# | solvers of higher order | DPM-Solver++(2M), its stochastic form, UniPC | Lu et al. 2022, Zhao et al. 2023 |
+# | solvers of higher order | DPM-Solver++(2M) and (3M), its stochastic form, UniPC | Lu et al. 2022, Zhao et al. 2023 |
+# | other noise levels | DPM-Solver++(2M) on Karras' noise levels, or on evenly parted ones | Karras et al. 2022 |
 # | rescaled guidance | the guided estimate keeps its spread | Lin et al. 2024 |
 # | CFG++ | noise is added back from the unguided estimate | Chung et al. 2024 |
 # | projected guidance | the push of guidance is shortened and turned | Sadat et al. 2024 |
@@ -111,9 +112,9 @@ display(*charts.answer(found))
 # - **A size for each noise level** gains by KID and alignment (9 and 6 %), and by FD at two of 17 costs alone. If c =
 #   24 draws the first two of eight steps of c = 32, FD is 7.5 in place of 8.7, which is not sure; if c = 16 does, 9.8;
 #   if c = 8 does, 14.5.
-# - **Solvers of higher order** gain by FD, not surely in the mean (11 % [-1, 21]), and lose by the others. **Rescaled
-#   guidance, CFG++ and projected guidance** gain by none. They are made against strong guidance, which plain sampling
-#   need not use.
+# - **Solvers of higher order** gain by FD, not surely in the mean (11 % [-1, 21]), and lose by the others. **Other
+#   noise levels** for their steps lose by all three, 21, 86 and 24 %. **Rescaled guidance, CFG++ and projected
+#   guidance** gain by none. They are made against strong guidance, which plain sampling need not use.
 # - **Negative prompts** lose by KID and alignment, 21 and 26 %; by FD the loss is not sure (7 % [-3, 14]). A caption
 #   with one thing changed has most in common with the right one, and leading away from it does more harm than leading
 #   away from another scene's, by FD and alignment at every setting.
@@ -127,10 +128,11 @@ display(*charts.answer(found))
 # hardly gained by FD, gains by all three (14, 11 and 22 %), and is surely better at half of its costs, and worse at one
 # or two. **Solvers of higher order** lose by all three in the mean (FD 32 % [20, 42]), where they had gained by FD;
 # with budgets of 1 to 4 GFLOPs they have the best settings by FD all the same, and at 9 GFLOPs a search has the best
-# one. **CFG++ and projected guidance** lose by all three, and rescaled guidance by KID and alignment. **Negative
-# prompts** lose by all three (39, 44 and 45 %), more than where captions say some. **A search** loses in the mean by
-# all three (62, 229 and 16 %), and gains at its larger costs: from 2.5 GFLOPs on it is surely better by FD, by 23 to 29
-# %, and at its last two by alignment, by 5 and 9 %; by KID it gains at none.
+# one. **Other noise levels** lose by all three (77, 82 and 42 %). **CFG++ and projected guidance** do, too, and
+# rescaled guidance by KID and alignment. **Negative prompts** lose by all three (39, 44 and 45 %), more than where
+# captions say some. **A search** loses in the mean by all three (62, 229 and 16 %), and gains at its larger costs: from
+# 2.5 GFLOPs on it is surely better by FD, by 23 to 29 %, and at its last two by alignment, by 5 and 9 %; by KID it
+# gains at none.
 
 # %% [markdown]
 # ## What each lever is worth

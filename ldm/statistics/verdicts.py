@@ -55,7 +55,9 @@ def listed(values: Iterable[Any]) -> str:
 
 def called(name: str) -> str:
     """Return a sampler's or a student's name as sentences have it: DDIM, DPM++, CoDi."""
-    return {"codi": "CoDi", "unipc": "UniPC"}.get(name, name.upper())
+    usual, _, times = name.partition("-")
+    said = {"codi": "CoDi", "unipc": "UniPC"}.get(usual, usual.upper())
+    return f"{said}, {times} times" if times else said
 
 
 def answered(effect: Estimate, level: float) -> str:

@@ -41,7 +41,9 @@ NOISE = (  # noise levels that are guided
     (1.0, 20.0),  # ours: leaves out low noise alone
 )
 SOLVED = "solvers of higher order"  # their lever's name: they are settings of the sampling study
-SOLVERS = ("dpm++", "dpm++sde", "unipc")
+SOLVERS = ("dpm++", "dpm++3m", "dpm++sde", "unipc")
+SPACED = "other noise levels"  # of the steps: the same, by a usual solver on other times
+SPACINGS = ("dpm++-karras", "dpm++-exponential")
 STUDENTS = "students"  # and these, settings of the study of distillation
 NORM = 1.0  # of a push: 15 on latents of 128 x 128 x 4 (Sadat et al. 2024), by the root of their number
 
@@ -138,11 +140,17 @@ def _cells_at(
     ]
 
 
-def solver_grid(profile: Profile, sizes: Sequence[int] = SIZES, *, level: Level | None = None) -> list[Evaluation]:
-    """Return solvers of higher order at the same sizes, step counts and guidance: plain cells of the sampling study."""
+def solver_grid(
+    profile: Profile,
+    sizes: Sequence[int] = SIZES,
+    *,
+    level: Level | None = None,
+    samplers: Sequence[str] = (*SOLVERS, *SPACINGS),
+) -> list[Evaluation]:
+    """Return other solvers at the same sizes, step counts and guidance: plain cells of the sampling study."""
     return [
         cell
-        for name in SOLVERS
+        for name in samplers
         for c in SIZES
         if c in sizes and c in profile.family
         for s in STEPS

@@ -23,6 +23,8 @@ from ldm.study.lever_grid import (
     PARTNERS,
     SIZES,
     SOLVED,
+    SPACED,
+    SPACINGS,
     STEPS,
     STUDENTS,
     guided_grid,
@@ -117,7 +119,8 @@ def _cells(evaluator: LeverEvaluator, level: Level) -> dict[str, dict[str, Pulle
         keep(evaluator, cell, Pulled(cell.lever.name, cell.lever.dose, evaluator.asked(cell)), verified)
     for cell in solver_grid(profile, level=level):
         twice = 2 * int(profile.plan(cell.sampler, cell.steps).n)
-        keep(plain, cell, Pulled(SOLVED, called(cell.sampler), [(cell.c, WHOLE, twice)]))
+        lever = SPACED if cell.sampler in SPACINGS else SOLVED
+        keep(plain, cell, Pulled(lever, called(cell.sampler), [(cell.c, WHOLE, twice)]))
     for cell in student_grid(profile, level=level):
         keep(students, cell, Pulled(STUDENTS, distillation.NAMES[cell.kind], [(cell.c, ALONE, cell.steps)]))
     return found
