@@ -1,4 +1,8 @@
-"""All levers on one frontier: the best that any setting draws within a budget, and a rule to get near it."""
+"""All levers on one frontier: the best that any setting draws within a budget, and a rule to get near it.
+
+The frontier is of settings that were measured. Rules may take step counts between those of plain sampling as well, as a
+lever's worth does (`ldm.statistics.worth`): somebody who follows one would.
+"""
 
 from __future__ import annotations
 
