@@ -140,17 +140,11 @@ def _cells_at(
     ]
 
 
-def solver_grid(
-    profile: Profile,
-    sizes: Sequence[int] = SIZES,
-    *,
-    level: Level | None = None,
-    samplers: Sequence[str] = (*SOLVERS, *SPACINGS),
-) -> list[Evaluation]:
+def solver_grid(profile: Profile, sizes: Sequence[int] = SIZES, *, level: Level | None = None) -> list[Evaluation]:
     """Return other solvers at the same sizes, step counts and guidance: plain cells of the sampling study."""
     return [
         cell
-        for name in samplers
+        for name in (*SOLVERS, *SPACINGS)
         for c in SIZES
         if c in sizes and c in profile.family
         for s in STEPS
