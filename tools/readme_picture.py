@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 from PIL import Image
 
 from ldm import profiles
+from ldm.data.pictures import to_webp
 from ldm.data.scenes.dataset import Scenes
 from ldm.figures import samples
 from ldm.files import write_atomic
@@ -27,7 +26,5 @@ rows = [Scenes(profile.scenes, "val", profile.n).images(SHOWN)]
 rows += [samples.kept(store, evaluator.key(cell))[list(SHOWN)] for cell in cells]
 sheet = np.concatenate([np.concatenate(list(row), 1) for row in rows])
 picture = Image.fromarray(sheet).resize((len(SHOWN) * SIDE, len(rows) * SIDE), Image.Resampling.BICUBIC)
-drawn = io.BytesIO()
-picture.save(drawn, "webp", quality=90)
-write_atomic(ROOT / "book/_static/family.webp", drawn.getvalue())
+write_atomic(ROOT / "book/_static/family.webp", to_webp(np.asarray(picture)))
 print(", ".join(f"c = {cell.c} after {cell.images:,}" for cell in cells))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import altair as alt
@@ -136,16 +135,28 @@ def answer(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf)
 
 
 def by_count(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) -> Markdown:
-    """Ask F3 with a picture's cost counted in each way, from all step counts and from four: a table, a column a metric.
+    """Ask F3 with a picture's cost counted in each way: the table of `f3_each_way`."""
+    ways = {way: (rows, dict(unit=unit, guided=guided)) for way, (unit, guided) in COUNTS.items()}
+    return f3_each_way("what a picture costs", ways, metrics, influences)
 
-    Where there is no contest, its cell says why not.
+
+def f3_each_way(
+    head: str,
+    ways: Mapping[str, tuple[pd.DataFrame, Mapping[str, Any]]],
+    metrics: Sequence[str],
+    influences: InfluencesOf,
+) -> Markdown:
+    """Ask F3 in each way, from all step counts and from four: a table, a column a metric.
+
+    Where there is no contest, its cell says why not. ways: each name, under `head` -> its rows, and how their cost is
+    counted (options of `ldm.statistics.verdicts.f3`).
     """
-    lines = []
-    for way, (unit, guided) in COUNTS.items():
-        for fewest, steps in ((1, "all"), (FEWEST, f"{FEWEST} and more")):
-            asked = partial(_asked, rows, fewest=fewest, unit=unit, guided=guided)
-            cells = {m: asked(m, influences(rows, m)) for m in metrics}
-            lines.append({"what a picture costs": way, "steps": steps} | cells)
+    lines = [
+        {head: way, "steps": "all" if fewest == 1 else f"{fewest} and more"}
+        | {m: _asked(rows, m, influences(rows, m), fewest=fewest, **counting) for m in metrics}
+        for way, (rows, counting) in ways.items()
+        for fewest in (1, FEWEST)
+    ]
     return Markdown(tables.table(pd.DataFrame(lines)))
 
 

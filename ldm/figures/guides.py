@@ -10,13 +10,12 @@ import pandas as pd
 from IPython.display import Markdown
 
 from ldm.figures.charts import color, columns, cost_axis, curve, pick, quality_axis, tooltip, unbeaten
-from ldm.figures.contest import UNITS, advantages, shares
+from ldm.figures.contest import UNITS, advantages, f3_each_way, shares
 from ldm.figures.tables import table
 from ldm.metrics.catalogue import metric_of, told_apart
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.contest import DONE, contest
 from ldm.statistics.evidence import Evidence
-from ldm.statistics.verdicts import FEWEST, f3
 from ldm.statistics.worth import PLAIN
 
 MISSING = "Not every guide is recorded yet: `python -m tools.evaluate_family` runs them."
@@ -81,10 +80,5 @@ def verdicts(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesO
     """Ask F3 both ways, of all step counts and of four and more: a table with a column a metric."""
     if rows.empty:
         return Markdown(MISSING)
-    lines = []
-    for way, part in ways(rows).items():
-        for fewest, steps in ((1, "all"), (FEWEST, f"{FEWEST} and more")):
-            found = {m: f3(part, m, influences(part, m), fewest=fewest, unit=DONE) for m in metrics}
-            cells = {m: f"**{v.answer}** {v.effect:+.0%}" for m, v in found.items()}
-            lines.append({"way": way, "steps": steps} | cells)
-    return Markdown(table(pd.DataFrame(lines)))
+    asked = {way: (part, {"unit": DONE}) for way, part in ways(rows).items()}
+    return f3_each_way("way", asked, metrics, influences)

@@ -18,6 +18,7 @@ from ldm.figures.charts import ABOVE, INK, cost_axis, curve, interval, panel_axi
 from ldm.figures.levels import SAYS, title
 from ldm.figures.levers import MISSING, NONE, UNITS, Found, setting
 from ldm.metrics.catalogue import brief, metric_of, short
+from ldm.statistics.budget import affordable
 from ldm.statistics.evidence import Evidence
 from ldm.statistics.policy import Policy, budgets_of, policy
 from ldm.statistics.worth import PLAIN, Priced, chances, with_steps_between
@@ -118,7 +119,7 @@ def table(found: Found, metric: str, count: int = 8) -> Markdown:
         best, plain = settings(evidence), settings(evidence.where(evidence.rows["lever"] == PLAIN))
         likely = chances(Priced(evidence, cost), grid)
         for place, budget in enumerate(grid):
-            top, usual = (rows[rows["budget"] <= budget * (1 + 1e-9)].iloc[-1] for rows in (best, plain))
+            top, usual = (rows[affordable(rows["budget"], budget)].iloc[-1] for rows in (best, plain))
             lines.append(
                 {
                     "the caption says": SAYS[level],

@@ -31,6 +31,14 @@ class Estimate(NamedTuple):
         """Return the value plus and minus 1.96 standard errors."""
         return cls(float(value), float(value - Z * se), float(value + Z * se), int(n))
 
+    @classmethod
+    def of_few(cls, values: np.ndarray) -> Self:
+        """Return the mean of two values or more with Student's interval, as of trainings or subjects."""
+        from scipy.special import stdtrit  # where a browser asks rows (`ldm.figures.ask`) there is no scipy
+
+        half = stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / np.sqrt(len(values))
+        return cls(float(values.mean()), float(values.mean() - half), float(values.mean() + half), len(values))
+
 
 class Measured(Estimate):
     """An estimate with the influences that its interval comes from, so that differences can be paired.

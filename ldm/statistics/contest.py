@@ -79,10 +79,8 @@ def contest(
     if len(evidence.sizes) < 2:
         raise ValueError(f"Sizes are compared, and the rows hold {evidence.sizes}: run the grid for two at least.")
     largest, cost = evidence.sizes[-1], counted(evidence.rows, unit)
-    size, steps = evidence.rows["size"].to_numpy(), evidence.rows["steps"].to_numpy(float)
-    big = size == largest
-    four = float(cost[(size == evidence.sizes[0]) & (steps >= 4)].min(initial=np.inf))
-    start = max(four if start is None else start, float(cost.min()))
+    big = (evidence.rows["size"] == largest).to_numpy()
+    start = max(_first(evidence, cost) if start is None else start, float(cost.min()))
     end = float(cost[big].max()) if end is None else end
     found = bands(evidence, cost, ~big, SIDES, start, end, margin)
     return Contest(unit=unit, largest=largest, **{field.name: getattr(found, field.name) for field in fields(found)})
@@ -95,9 +93,14 @@ def up_to(evidence: Evidence, steps: int) -> Contest | None:
     smallest that was drawn in four.
     """
     rows, cost = evidence.rows, counted(evidence.rows, PAPER)
-    four = cost[(rows["size"] == evidence.sizes[0]) & (rows["steps"] >= 4)].min(initial=np.inf)
     end = cost[(rows["size"] == evidence.sizes[-1]) & (rows["steps"] == steps)].min(initial=np.inf)
-    return contest(evidence, end=float(end)) if four < end < np.inf else None
+    return contest(evidence, end=float(end)) if _first(evidence, cost) < end < np.inf else None
+
+
+def _first(evidence: Evidence, cost: np.ndarray) -> float:
+    """Return the budget with which a contest begins: four steps of the smallest size; infinite where it has fewer."""
+    rows = evidence.rows
+    return float(cost[(rows["size"] == evidence.sizes[0]) & (rows["steps"] >= 4)].min(initial=np.inf))
 
 
 def agreement(one: Contest, other: Contest) -> Mapping[str, float]:

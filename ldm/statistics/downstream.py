@@ -12,7 +12,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import scipy.special
 
 from ldm.metrics import Estimate
 from ldm.statistics.bands import bands
@@ -202,5 +201,4 @@ def subject_by_subject(rows: pd.DataFrame, subjects: Mapping[str, str], metric: 
     gaps = both.mean(axis=1, skipna=False).dropna().to_numpy(float)
     if len(gaps) < 2:
         raise ValueError(f"{len(gaps)} subjects have been learnt with {one!r} and with {other!r}: expected 2 or more.")
-    half = scipy.special.stdtrit(len(gaps) - 1, 0.975) * gaps.std(ddof=1) / np.sqrt(len(gaps))
-    return Estimate(float(gaps.mean()), float(gaps.mean() - half), float(gaps.mean() + half), len(gaps))
+    return Estimate.of_few(gaps)

@@ -86,8 +86,6 @@ def more_steps(rows: pd.DataFrame, metric: str, influences: Influences | None, f
     share of the value in few steps. Its interval is the wider of two: over pictures, which all settings share, and,
     where a size was trained several times, Student's over the trainings. Sizes that lack either count are left out.
     """
-    from scipy.special import stdtrit  # a browser that asks the rows (`ldm.figures.ask`) has no scipy
-
     evidence = Evidence.of(rows, metric, influences, luck="none")
     pooled, values, single, found = evidence.rows, evidence.values, lower_is_better(rows, metric), []
     for size in evidence.sizes:
@@ -105,8 +103,7 @@ def more_steps(rows: pd.DataFrame, metric: str, influences: Influences | None, f
         one, other = (part.set_index("seed")["value"].astype(float) for part in of)
         gains = ((one - other) / share).dropna().to_numpy()
         if len(gains) > 1:
-            half = stdtrit(len(gains) - 1, 0.975) * gains.std(ddof=1) / np.sqrt(len(gains))
-            half = max(half, (better.hi - better.lo) / 2)
+            half = max(one.hi - one.lo for one in (Estimate.of_few(gains), better)) / 2
             better = Estimate(better.value, better.value - half, better.value + half, better.n)
         found.append({"c": size, "few": first, "many": last, "trainings": len(gains), "better": better})
     return pd.DataFrame(found)
