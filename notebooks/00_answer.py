@@ -77,7 +77,7 @@ race.race(
 )
 
 # %% [markdown]
-# A text-to-image model draws a picture in steps, and each step costs one pass through a network.
+# A text-to-image model draws a picture in steps, and each step costs one pass through a network, or two with guidance.
 # [Mei et al. (2024)](https://arxiv.org/abs/2404.01367) trained eleven sizes of Stable Diffusion's network, from 39
 # million to 5 billion parameters, and found that the small ones often win. This book runs their study again, on a
 # family small enough for your own machine, with an interval on every point and every verdict.
@@ -190,10 +190,10 @@ Markdown(findings_figures.summary(answers))
 
 # %% [markdown]
 # Each finding is asked by several metrics, because metrics can disagree. By one of those of F2, which asks how near a
-# restored picture comes to the true one, F2 fails in the paper, too. F6 is tested on students distilled by CoDi; [the
-# chapter](08_distillation.ipynb) tests others, too. F2 and F5 are asked of models that were trained on at twice the
-# side, to predict *v*, and by other metrics. F3 is the question of this page. [The verdicts](12_verdicts.ipynb) give
-# every effect with its interval.
+# restored picture comes to the true one, F2 fails in the paper and holds here. F6 is tested on students distilled by
+# CoDi; [the chapter](08_distillation.ipynb) tests others, too. F2 and F5 are asked of models that were trained on at
+# twice the side, to predict *v*, and by other metrics. F3 is the question of this page. [The
+# verdicts](12_verdicts.ipynb) give every effect with its interval.
 #
 # ## Four ways on
 #

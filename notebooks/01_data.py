@@ -36,7 +36,10 @@ from ldm.figures import data, tables
 from ldm.figures.pictures import picture_grid, picture_strip
 from ldm.figures.record import record
 from ldm.metrics import pixels
-from ldm.study import scene_metrics
+from ldm.paths import ROOT
+from ldm.study import real
+from ldm.study.results import Store
+from ldm.study.run import run
 from ldm.tasks import pretrain
 
 chosen = profiles.get(profile)
@@ -92,11 +95,10 @@ decoded = codec.decode(latents)
 picture_grid(np.stack([originals[:6], decoded[:6]]), ["scene", "decoded"], fresh.captions(range(6)))
 
 # %% tags=["remove-input"]
-panel = scene_metrics.load_metrics(chosen)
-records = [fresh.scene(i) for i in range(chosen.n)]
-real, rebuilt = panel.score([originals], records), panel.score([decoded], records)
+cells = [cell for cell in real.real_grid(chosen) if cell.level == "all"]
+rows = run(cells, store=Store(ROOT), evaluator=real.RealEvaluator(chosen), title="real scenes")
 psnr = float(pixels.psnr(decoded, originals).mean())
-ceiling = data.ceiling_table(real, rebuilt)
+ceiling = data.ceiling_table(rows)
 Markdown(
     f"The autoencoder turns {codec.factor} x {codec.factor} pixels into one latent pixel with four channels: "
     f"{originals[0].size / latents[0].size:.0f} numbers become one. The PSNR of {chosen.n} scenes that it has not seen "

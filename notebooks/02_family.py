@@ -10,7 +10,7 @@
 # # The family: one number sets the size
 #
 # **In short.** One number, the base filter count *c*, sets a network's size. Twice *c* makes nearly four times the
-# parameters, and three to four times the arithmetic of an evaluation.
+# parameters, and about three times the arithmetic of an evaluation.
 #
 # **The question.** What is a size, and what does it cost?
 #

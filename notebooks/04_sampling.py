@@ -64,7 +64,7 @@ cells = sampling.sampling_grid(chosen, sizes, steps, guidance, n=n, level=level)
 store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)
 
 # %% tags=["remove-cell"]
-rows = run(cells, store=store, evaluator=evaluator, title="sampling")
+rows = recorded.beside_real(store, run(cells, store=store, evaluator=evaluator, title="sampling"))
 trained = recorded.with_trainings(store, rows)  # verdicts pool the trainings of a size; charts show the first
 influences = store.influences(rows, metric)
 contested = list(dict.fromkeys([metric, *counted]))
@@ -79,8 +79,9 @@ contest.answer(trained, contested, store.influences)
 
 # %% [markdown]
 # Each size is shown at its best guidance. The cost is the paper's, normalised cost times steps; it counts a guided step
-# once, although guidance asks the network twice. The dashed line is the best that any size reaches within a budget.
-# Where the points on it change colour, another size takes over.
+# once, although guidance asks the network twice. The stepped line is the best that any size reaches within a budget.
+# Where the points on it change colour, another size takes over. The dotted line, here and in other charts, is what
+# [real scenes](01_data.ipynb) score after the autoencoder, the best that these models can be expected to draw.
 
 # %% tags=["remove-input"]
 plots.quality_vs_cost(rows, metric)

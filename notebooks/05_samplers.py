@@ -69,7 +69,7 @@ cells = [
 store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)
 
 # %% tags=["remove-cell"]
-rows = run(cells, store=store, evaluator=evaluator, title="samplers")
+rows = recorded.beside_real(store, run(cells, store=store, evaluator=evaluator, title="samplers"))
 influences = store.influences(rows, metric)
 trained = recorded.with_trainings(store, rows)
 found = {
@@ -88,8 +88,8 @@ found_by = {names.get(other, other): findings_figures.answer(answers) for other,
 Markdown("\n".join(f"- By {other}: {words}" for other, words in found_by.items()))
 
 # %% [markdown] tags=["recorded"]
-# Which sampler draws better is another question. In the mean from 4 to 16 steps DPM-Solver++ is better than DDIM by 13
-# % by FD, though at four steps for c = 8 alone; it is worse by 19 % by KID and by 12 % by alignment. DDIM and DDPM
+# Which sampler draws better is another question. In the mean from 4 to 16 steps DPM-Solver++ is better than DDIM by
+# 13 % by FD, though at four steps for c = 8 alone; it is worse by 19 % by KID and by 12 % by alignment. DDIM and DDPM
 # cannot be told apart by FD (below).
 
 # %% [markdown]

@@ -13,11 +13,11 @@
 # **In short.** Two sizes are finetuned so far, c = 8 and 16. By KID and by the distance to the true picture the larger
 # is better at equal compute, once it has had a quarter of its finetuning, and at every sampling cost that pays for four
 # of its steps: F2 holds by these two of three metrics, and F5 fails. Degraded as published, its pictures are far better
-# than bicubic enlargement by both. But a regression does as well or better by all but KID to decoded scenes,
-# and its subject is named in 73 % of the pictures, where c = 16 has 65 % and bicubic enlargement 63 %. Where pictures
-# were only made smaller, the regression is better by everything. Of 4 to 250 steps four are best, the fewest that we
-# drew: every further step makes pictures *worse*. Our guess is that steps commit to details, which networks that are
-# not yet fully finetuned guess badly.
+# than bicubic enlargement by both. Steps do not pay: of 4 to 250 four are best,
+# the fewest that we drew. And diffusion hardly pays. Where pictures were only made smaller, a regression with half the
+# finetuning, which takes one step, is better by everything. Degraded as published more of its pictures show their
+# subject (73 %; c = 16 in four steps 68 %, bicubic enlargement 63 %), and c = 16 in four steps is ahead of it by KID to
+# decoded scenes and by FD.
 
 # %% [markdown]
 # **The question.** A pretrained model is finetuned to restore small pictures at four times their size. Can more
@@ -95,9 +95,10 @@ controls, by_length, by_steps = ([cell for cell in grid if cell in here] for gri
 
 # %% tags=["remove-cell"]
 usual = [*controls, *(cell for cell in by_length if cell.images == last)]
+quick = [cell for cell in by_steps if cell.steps == min(steps)]  # which turned out the best
 rows = run(dict.fromkeys([*usual, *by_length, *by_steps]), store=store, evaluator=evaluator, title="super-resolution")
 finetuned, sampled, compared = (
-    rows[rows["key"].isin([evaluator.key(c) for c in cells])] for cells in (by_length, by_steps, usual)
+    rows[rows["key"].isin([evaluator.key(c) for c in cells])] for cells in (by_length, by_steps, [*usual, *quick])
 )
 given = rows[rows["task"].isin(superres_grid.GIVEN)]
 published = [rows[rows["level"] == "published"] for rows in (finetuned, sampled)]
@@ -138,9 +139,10 @@ picture_grid(
 # ## Does a picture still show its subject?
 #
 # The detector looks at every picture. In how many does it name what the scene shows? *True* are the scenes themselves,
-# and *autoencoder* what it shows of them, which hardly any latent model can surpass. Beside it stands how far each set
-# of pictures is from real scenes (KID), and how far each picture from the true one (LPIPS, but on the features of
-# EfficientNet: [metrics](../book/metrics.md)).
+# and *autoencoder* what it shows of them, which hardly any latent model can surpass. Models draw in 50 steps, as in the
+# paper, unless it says four, which turned out best (below). Beside it stands how far each set of pictures is from real
+# scenes (KID), and how far each picture from the true one (LPIPS, but on the features of EfficientNet:
+# [metrics](../book/metrics.md)).
 
 # %% tags=["remove-input"]
 restored.at_each_strength(compared, lambda part: restored.values_table(part, ["subject", "kid_effnet", "lpips_effnet"]))
@@ -173,9 +175,13 @@ regression = "superres-regression"
 )
 
 # %% [markdown] tags=["recorded"]
-# By PSNR it loses, as expected. By sets it wins by one distance alone: of pictures degraded as published, KID to
-# decoded scenes (in the verdicts) calls c = 16 better, and KID to real scenes (in these tables) the regression. Made
-# smaller alone, the regression is better by both.
+# By PSNR it loses, as expected. By sets it depends on the steps and on the distance. Of pictures degraded as published,
+# c = 16 in 50 steps is better by KID to decoded scenes (in the verdicts) alone. In four it is better by FD, too, by 9.8
+# [6.7, 12.8], level by KID to real scenes (+4.5 [-4.7, 13.7]) and hardly nearer to the true picture. Made smaller
+# alone, the regression is better by all of these.
+#
+# Why do more steps make pictures worse? Our guess is that steps commit to details, which networks that are not yet
+# fully finetuned guess badly.
 #
 # *Scratch* shows what pretraining was good for: where much was lost, KID is 318 without it, and 261 with it. Where
 # pictures were only made smaller, KID is 171 and 163, and the model from fresh parameters is nearer to the true

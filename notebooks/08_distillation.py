@@ -10,9 +10,10 @@
 # # Distillation: does a student change the answer?
 
 # %% [markdown] tags=["recorded"]
-# **In short.** In two steps students of c = 16 and 32 draw far better than their teachers, in four hardly or not. Where
-# all three sizes that have students are distilled by CoDi, small ones still win at small budgets by the distances, and
-# not by alignment.
+# **In short.** In two steps students of c = 16 and 32 draw far better than their teachers. In four they are about level
+# by KID, worse by alignment, and by FD all but one are worse. At equal cost a smaller teacher is as good as the largest
+# student by FD and alignment (F6 holds), and by KID that is undecided. If all sizes are distilled by CoDi, small ones
+# still win at small budgets by the distances, and not by alignment; by LCM that is undecided.
 
 # %% [markdown]
 # **The question.** A distilled model draws in a few steps what its teacher needs many for. If large models can be
@@ -77,7 +78,7 @@ undistilled = distillation.teachers_grid(chosen, sizes, guidance, n=n)
 # %% tags=["remove-cell"]
 students = run(cells, store=store, evaluator=evaluator, title="students")
 teachers = run(undistilled, store=store, evaluator=sampling.SamplingEvaluator(chosen), title="teachers")
-rows = distillation.named(pd.concat([teachers, students], ignore_index=True))
+rows = recorded.beside_real(store, distillation.named(pd.concat([teachers, students], ignore_index=True)))
 largest, consistent = distillation.largest(students)
 influences = store.influences(rows, metric)
 

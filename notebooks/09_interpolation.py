@@ -10,8 +10,9 @@
 # # Prompt interpolation: does a larger model walk more coherently?
 
 # %% [markdown] tags=["recorded"]
-# **In short.** Between two captions the largest model's pictures can be read more often than the smallest one's, and
-# its way is the less even one.
+# **In short.** It depends on what coherent means. At guidance 7.5, where captions say everything, 99 % of the largest
+# model's pictures between two captions show the subject of one, or of both, and 55 % of the smallest one's. But it
+# jumps: its largest step is the larger part of the way, in every setting.
 
 # %% [markdown]
 # **The question.** Between two captions there is a straight line of text embeddings. What does a model draw along it,

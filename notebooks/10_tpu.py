@@ -122,8 +122,8 @@ Markdown(
 # - *Tests show,* with a small network: one, two and eight devices give the same losses over twenty steps, and so do two
 #   processes of four devices. A run resumes on another number of devices. It survives SIGTERM, even if only one of two
 #   processes receives it, and `kill -9` at three random moments, and ends the same to the bit.
-# - *Benchmarks show,* in the tables below: a training survives being killed more often. And a training of the smallest
-#   UNet (c = 8) from fresh weights stays close on two devices to one on a single device.
+# - *Benchmarks show,* in the tables below: a training that was killed twenty times ended the same to the bit. And a
+#   training of the smallest UNet (c = 8) from fresh weights stays close on two devices to one on a single device.
 # - *This page shows:* the programs compile for these slices, and whether they fit.
 # - *Nothing shows* that the code runs on a TPU: nobody has run it on one. The times are computed. SkyPilot's and
 #   Snakemake's parsers have read the files in `launch/`, and that is all. Autoencoder and text tower of the profile

@@ -54,7 +54,7 @@ from ldm.study import findings, recorded
 from ldm.study.results import Store
 
 store, pair = Store(ROOT), [profiles.get(name) for name in families]
-found = {name: recorded.by_level(store, profiles.get(name), levels) for name in families}
+found = {name: recorded.beside_real(store, recorded.by_level(store, profiles.get(name), levels)) for name in families}
 metrics = list(dict.fromkeys([metric, *also]))
 rows = {name: charts.together(found, levels, name) for name in metrics}
 compared = {name: charts.compared(rows[name], pair, name, store.influences) for name in metrics}

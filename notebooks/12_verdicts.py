@@ -66,8 +66,9 @@ record("findings", findings_index.index(answers, store=store, profile=chosen))
 # one answer to the other. For F2 to F5 we count budgets: neither answer is sure at more than half of them, even if the
 # mean effect looks clear. Each chapter shows the curves behind its verdict: [pretraining](03_pretraining.ipynb),
 # [sampling](04_sampling.ipynb), [samplers](05_samplers.ipynb), [super-resolution](06_super_resolution.ipynb),
-# [distillation](08_distillation.ipynb). By the distance to the true picture, F2 fails in the paper, too. About
-# [DreamBooth](07_dreambooth.ipynb) and [interpolation](09_interpolation.ipynb) the paper shows pictures and no numbers.
+# [distillation](08_distillation.ipynb). By the distance to the true picture F2 holds here, where the paper has it fail:
+# there LPIPS follows the compute. About [DreamBooth](07_dreambooth.ipynb) and [interpolation](09_interpolation.ipynb)
+# the paper shows pictures and no numbers.
 #
 # ## Limits
 

@@ -12,9 +12,9 @@
 # %% [markdown] tags=["recorded"]
 # **In short.** At small budgets students gain most. Beyond them a guide from the family does: a smaller size, or a
 # model that was trained less (autoguidance), with which captions are followed less. Where the caption says some, a
-# student at small budgets and autoguidance from four steps on lose 10 % in the mean to the best of all levers by FD,
-# and 19 % by KID; with plain sampling in place of the guide it is 103 and 97 %. Formulas that tame strong guidance,
-# negative prompts and a search among noises gain nothing in the mean.
+# student at small budgets and autoguidance from four steps on lose 10 % [4, 12] in the mean to the best of all levers
+# by FD, and 19 % [16, 21] by KID; with plain sampling in place of the guide it is 103 and 97 %. Formulas that tame
+# strong guidance, negative prompts and a search among noises gain nothing in the mean.
 
 # %% [markdown]
 # **The question.** Size, steps and guidance are not all that one can choose. Beside these, other ways to spend or to
@@ -25,10 +25,9 @@
 # are on one axis with size and steps, each compared with the best that plain sampling gives for the same cost.
 #
 # **What we run.** The levers, each at c = 8, 16, 24 and 32 in 4, 8 and 16 steps, 1,024 pictures a setting, from the
-# same noise (a search in 4 and 8 steps, fewer bits in 8, students in 1, 2, 4 and 8, a smaller guide not for c = 8, and
-# guides of c = 8, 16 and 32 also in 2, 3, 6, 12 and, but for c = 32, 32 steps). c = 24 has neither a student nor
-# autoguidance, guides nobody and takes over from nobody. Captions say some; where they say everything, all levers but
-# students and autoguidance were asked, too:
+# same noise. A search takes 4 and 8 steps, students 1, 2, 4 and 8, and guides up to eight counts from 2 to 32. c = 24
+# came last: it has neither a student nor autoguidance, guides nobody and takes over from nobody. Captions say some;
+# where they say everything, all levers but students and autoguidance were asked, too. Each model was trained once:
 #
 # | lever | what it does | from |
 # |---|---|---|
@@ -119,20 +118,12 @@ display(*charts.answer(found))
 #   with one thing changed has most in common with the right one, and leading away from it does more harm than leading
 #   away from another scene's, by FD and alignment at every setting.
 # - **A search among noises** loses by all three in the mean. A look at one more picture, decoded, costs as much as
-#   nearly three passes of c = 32. At its last cost alone it is surely better by alignment (4 %).
-#
-# Where captions say everything, **a smaller guide** gains 32 % by FD [24, 42], 35 % by KID [28, 42] and 42 % by
-# alignment [36, 49], which is surely better at two of five costs and surely worse at one. **Kept features** (15, 16 and
-# 47 %) gain more than where captions say some, and **an interval** about as much (11, 13 and 9 %); each is surely worse
-# at one cost by FD and at one by KID, and kept features at two by alignment. **A size for each noise level**, which had
-# hardly gained by FD, gains by all three (14, 11 and 22 %), and is surely better at half of its costs, and worse at one
-# or two. **Solvers of higher order** lose by all three in the mean (FD 32 % [20, 42]), where they had gained by FD;
-# with budgets of 1 to 4 GFLOPs they have the best settings by FD all the same, and at 9 GFLOPs a search has the best
-# one. **Other noise levels** lose by all three (77, 82 and 42 %). **CFG++ and projected guidance** do, too, and
-# rescaled guidance by KID and alignment. **Negative prompts** lose by all three (39, 44 and 45 %), more than where
-# captions say some. **A search** loses in the mean by all three (62, 229 and 16 %), and gains at its larger costs: from
-# 2.5 GFLOPs on it is surely better by FD, by 23 to 29 %, and at its last two by alignment, by 5 and 9 %; by KID it
-# gains at none.
+#   nearly three passes of c = 32. At its last cost alone it is surely better by alignment (4 %). Where captions say
+#   everything, **a smaller guide** gains most, 32 % by FD [24, 42] and 35 % by KID [28, 42]. **Kept features**, **an
+#   interval** and **a size for each noise level** gain by all three in the mean, 9 to 47 %, though each is surely worse
+#   at some cost. All else loses in the mean by KID and alignment. There are two exceptions at some budgets: **solvers
+#   of higher order** have the best FD from 1 to 4 GFLOPs, and **a search** gains 23 to 29 % by FD from 2.5 GFLOPs on,
+#   and has the best FD at 9.
 
 # %% [markdown]
 # ## What each lever is worth

@@ -24,7 +24,7 @@
 # pictures that may be meant, and the model has to decide. The paper's captions, like most that people write, leave much
 # open.
 #
-# **What we run.** The family of the second edition, which predicts the noise and is drawn on leading times as the
+# **What we run.** The family of this book, which predicts the noise and is drawn on leading times as the
 # paper's base is, unless a heading says otherwise. In training each part of a caption was said or left out at random,
 # so one model answers captions of every *level*. A point is 1,024 pictures. The distance compares with real scenes that
 # went through the same autoencoder, which is the best that any of these models can draw ([the
@@ -51,7 +51,7 @@ from ldm.study import recorded
 from ldm.study.results import Store
 
 store = Store(ROOT)
-found = {name: recorded.by_level(store, profiles.get(name), levels) for name in settings}
+found = {name: recorded.beside_real(store, recorded.by_level(store, profiles.get(name), levels)) for name in settings}
 
 # %% [markdown]
 # ## The answer
@@ -209,8 +209,8 @@ display(
 # In the results of this book, where the caption says some, c = 8 that predicts the noise gets them right in a third to
 # a half of its pictures at best, and in fewer the more steps it takes: its three trainings have 52, 33 and 38 % in four
 # steps, and 41, 23 and 34 % in 32. With v it has 90 %. Size cures it: c = 16 and 32 get them right in 96 and 99 % and
-# more from eight steps on. So does training: in 50 steps at guidance 2, which is less than colours want, c = 16 gets 13
-# % right after 40,000 images, 52 % after 160,000 and 88 % after 640,000. So more steps cost a small network that
+# more from eight steps on. So does training: in 50 steps at guidance 2, which is less than colours want, c = 16 gets
+# 13 % right after 40,000 images, 52 % after 160,000 and 88 % after 640,000. So more steps cost a small network that
 # predicts the noise more, and make its colours worse.
 
 # %% [markdown]

@@ -29,7 +29,7 @@
 # what a picture shows (*the detector*). The published weights of Inception and CLIP do not ship. So our distances are
 # *like* FID and CMMD, on other features. The unit is the largest trained model, c = 32, drawn in eight steps at
 # guidance 2 from captions that say everything. Here the real scenes are those *before* the autoencoder, as usual
-# elsewhere. So most of the unit on EfficientNet is what the autoencoder loses: 63 of a KID of 76. The verdicts compare
+# elsewhere. So most of the unit on EfficientNet is what the autoencoder loses: 53 of a KID of 76. The verdicts compare
 # with decoded scenes, where this model's KID is 8.
 
 # %% tags=["parameters"]
@@ -176,7 +176,7 @@ record("fewest", sensitivity.fewest(moved, metrics).to_dict())
 #   agree.
 # - *Averages.* What a model draws that has not decided is soft, and alike for all pictures of a subject. In units of
 #   the model, averages move FD-scene five to sixteen times as much as the distances on EfficientNet. But most of that
-#   unit on EfficientNet is the autoencoder's (63 of KID's 76). Beside decoded scenes, as the verdicts compare, KID's
+#   unit on EfficientNet is the autoencoder's (53 of KID's 76). Beside decoded scenes, as the verdicts compare, KID's
 #   unit is nine times smaller and FD-scene's the same, and the two see averages about alike: a quarter of an average
 #   moves KID by 3.0 and FD-scene by 1.4 times the model's distance, a half both by 11.
 # - *Captions need a metric of their own.* Wrong captions cannot move a distance, since no picture changes. Wrong

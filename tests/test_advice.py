@@ -64,6 +64,14 @@ def test_each_level_has_its_own_number_and_rows_without_a_level_said_everything(
     assert "says **everything**" in everything and "can run **4 steps** within" in everything
 
 
+def test_metrics_that_choose_another_number_are_named_in_brackets(rules):
+    rule = rules["some", KID]
+    others = {("some", "fd_scene_decoded"): dataclasses.replace(rule, steps=8), ("some", "alignment"): rule}
+    assert advice.in_words(rules | others, KID).splitlines()[0].endswith("within the budget (8 by FD-scene).")
+    said = advice.in_words({key: rules[key] for key in rules} | others, "fd_scene_decoded")
+    assert said.endswith("**8 steps** within the budget (6 by KID-EfficientNet and scene alignment).")
+
+
 def test_by_the_clock_the_rule_is_asked_of_budgets_in_seconds_and_of_guided_steps():
     rows, influences = rows_of(6, "some")
     rows = rows.assign(nfe=rows["steps"] * rows["guidance"].gt(1).add(1), profile="p")

@@ -140,6 +140,13 @@ def test_every_page_of_the_book_is_in_its_table_of_contents():
     assert all((ROOT / f"{page}.py").is_file() for page in named if page.startswith("notebooks/"))
 
 
+def test_no_line_of_a_page_is_a_comment_by_accident():
+    """Markdown drops a line that begins with a per cent sign, and what a paragraph says with it."""
+    for path in [*ROOT.glob("notebooks/*.py"), *ROOT.glob("book/*.md")]:
+        text = re.sub(r"^# %%.*$", "", path.read_text(), flags=re.M)
+        assert not (found := re.findall(r"^(?:# )?%.*", text, re.M)), f"{path.name}: {found}"
+
+
 def test_the_errata_prove_themselves():
     """The page's code prints what the page says it prints."""
     page = (ROOT / "book/errata.md").read_text()

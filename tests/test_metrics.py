@@ -284,3 +284,9 @@ def test_fewer_images_than_dimensions_have_a_value_and_an_interval(name):
 def test_bad_input_is_told_in_one_sentence(call, says):
     with pytest.raises(ValueError, match=says):
         call()
+
+
+def test_what_rounding_leaves_of_nought_is_written_as_nought():
+    assert f"{Estimate(1.1e-16, -0.0824, 0.0824, 9):.3g}" == "0 [-0.0824, 0.0824]"
+    assert f"{Estimate(-8.7e-19, -0.1, 0.1, 9):+.0%}" == "+0% [-10%, +10%]"
+    assert f"{Estimate(1e-12, 1e-12, 1e-12, 9):.1e}" == "1.0e-12 [1.0e-12, 1.0e-12]", "a small value is not nought"

@@ -69,6 +69,9 @@ FIGURES = {
     "loss_curve": lambda: training.loss_curve(synthetic.history()),
     "table1_chart": lambda: plots.table1_chart(family.table1()),
     "quality_by_sampler": lambda: plots.quality_by_sampler(synthetic.samplers_rows(), KID),
+    "beside_real": lambda: plots.quality_vs_cost(synthetic.sampling_rows().assign(real=1.0), KID),
+    "samplers_beside_real": lambda: plots.quality_by_sampler(synthetic.samplers_rows().assign(real=1.0), KID),
+    "levels_beside_real": lambda: levels.curves(by_level().assign(real=1.0), KID, ["all", "some"]),
     "in_gaps": lambda: sensitivity_charts.in_gaps(sensitivity.changes(DISTURBED), (KID, "coverage", "alignment")),
     "by_count": lambda: sensitivity_charts.by_count(DISTURBED, [("noise", 3)], (KID, "fd_effnet")),
     "speed": lambda: speed.chart(speed.races(Store(ROOT).rows(study="benchmark", only="recorded"))),
@@ -98,6 +101,12 @@ def test_a_figure_draws_under_both_vega_lites(name, version):
     svg = vl_convert.vegalite_to_svg(spec, vl_version=version, allowed_base_urls=[])
     assert "mark-" in svg and "NaN" not in svg and "undefined" not in svg
     assert spec["description"]
+
+
+@pytest.mark.parametrize("known, drawn", [(1.0, True), (0.0, False), (np.nan, False)])
+def test_real_scenes_are_a_line_across_panels_where_they_are_known_and_a_logarithmic_axis_has_room(known, drawn):
+    svg = vl_convert.vegalite_to_svg(levels.curves(by_level().assign(real=known), KID, ["all", "some"]).to_dict())
+    assert svg.count("real scenes, decoded") == 2 * drawn
 
 
 @pytest.mark.slow

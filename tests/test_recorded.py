@@ -88,3 +88,18 @@ def test_each_level_has_the_trainings_that_are_whole_there(store):
 def test_where_nothing_is_recorded_nothing_is_pooled(tmp_path):
     nothing = recorded.by_level(Store(tmp_path), PROFILE, ["some"])
     assert nothing.empty and recorded.with_trainings(Store(tmp_path), nothing).empty
+
+
+def test_rows_stand_beside_as_many_real_scenes_by_the_same_metric_at_the_same_level(store):
+    common = dict(profile=PROFILE.name, study="real", metric=METRICS[0], protocol="p", lo=0.0, hi=2.0)
+    for task, level, n, value in (
+        ("true", "some", PROFILE.n, 0.3),
+        ("autoencoder", "some", PROFILE.n, 0.5),
+        ("autoencoder", "some", 16, 0.7),
+        ("autoencoder", "all", PROFILE.n, 0.9),
+    ):
+        store.write(f"{task}-{level}-{n}", [Row(task=task, level=level, n=n, value=value, **common)])
+    rows = recorded.beside_real(store, first(store))
+    assert len(rows) == len(first(store)) and list(rows["key"]) == list(first(store)["key"])
+    assert set(rows[rows["metric"] == METRICS[0]]["real"]) == {0.5}
+    assert rows[rows["metric"] == METRICS[1]]["real"].isna().all()

@@ -222,11 +222,11 @@ def test_f6_holds_where_a_small_teacher_keeps_up_with_the_largest_student_and_fa
     better = lambda value, by: lambda *setting: value(*setting) - sign * by
     rows, influences = distilled(few_steps_matter, better(few_steps_matter, 5), metric=metric)
     verdict = student.f6(rows, metric, influences, steps=4)
-    assert verdict.answer == "holds" and "budget of 16" in verdict.asked  # 4 steps of c = 32; 8 steps of c = 8 cost 8
+    assert verdict.answer == "holds" and "budget of 4 steps of c = 32 (a cost of 16)" in verdict.asked
     taught = 25 + 10 / 32 - 5
     assert verdict.effect.value == pytest.approx((taught - (12.5 + 10 / 16)) / taught, abs=0.1)
     twice = student.f6(rows, metric, influences, steps=4, allowance=2.0)
-    assert "budget of 32" in twice.asked and twice.effect.value >= verdict.effect.value
+    assert "budget of 8 steps of c = 32" in twice.asked and twice.effect.value >= verdict.effect.value
     rows, influences = distilled(size_matters, better(size_matters, 5), metric=metric)
     assert student.f6(rows, metric, influences, steps=4).answer == "fails"
     with pytest.raises(ValueError, match="F6 needs lcm in 4 steps"):
@@ -332,6 +332,8 @@ def test_a_larger_size_takes_over_at_the_budget_where_it_stays_ahead():
     rows, influences = sampling(lambda c, steps, guidance: 100 / steps + (50 if c == 8 else 0))
     found = comparisons.takeovers(rows, "kid_effnet", influences).iloc[0]
     assert (found["from c"], found["to c"], found["budget"]) == (8, 16, 4.0)
+    step = (rows["cost"] / rows["steps"])[rows["c"] == rows["c"].max()].min()
+    assert found[f"steps of c = {rows['c'].max()}"] == pytest.approx(4.0 / step)
 
 
 def test_verdicts_want_the_rows_they_are_about():

@@ -9,7 +9,7 @@ from IPython.display import Markdown
 
 from ldm.figures import tables
 from ldm.figures.levels import SAYS
-from ldm.metrics.catalogue import short
+from ldm.metrics.catalogue import brief, short
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.budget import affordable
 from ldm.statistics.evidence import Evidence
@@ -53,17 +53,30 @@ def _same_settings(part: pd.DataFrame, others: pd.DataFrame | None) -> pd.DataFr
 
 
 def in_words(found: dict[tuple[str, str], Rule], metric: str) -> str:
-    """Say the rule by one metric, a line a number of steps, with the levels that it is right for."""
-    by_steps: dict[int, list[str]] = {}
+    """Say the rule by one metric, a line a number of steps, with the levels that it is right for.
+
+    Other metrics that choose another number stand in brackets.
+    """
+    alike: dict[tuple[int, str], list[str]] = {}
     for (level, by), one in found.items():
         if by == metric:
-            by_steps.setdefault(one.steps, []).append(f"**{_said(level)}**")
+            alike.setdefault((one.steps, _otherwise(found, level, one.steps)), []).append(f"**{_said(level)}**")
     lines = [
         f"- Where the caption says {' or '.join(levels)}, take the largest network that can run **{steps} steps**"
-        " within the budget."
-        for steps, levels in by_steps.items()
+        f" within the budget{otherwise}."
+        for (steps, otherwise), levels in alike.items()
     ]
     return "\n".join(lines) or "No rule: these rows are of one size."
+
+
+def _otherwise(found: dict[tuple[str, str], Rule], level: str, steps: int) -> str:
+    """Say in brackets by which metrics other numbers of steps are chosen at a level: ` (4 by KID and alignment)`."""
+    chosen: dict[int, list[str]] = {}
+    for (said, by), one in found.items():
+        if said == level and one.steps != steps:
+            chosen.setdefault(one.steps, []).append(brief(by))
+    told = ", ".join(f"{n} by {' and '.join(names)}" for n, names in chosen.items())
+    return f" ({told})" if told else ""
 
 
 def prices(rows: pd.DataFrame, seconds: Mapping[tuple[str, int], tuple[float, float]]) -> str:

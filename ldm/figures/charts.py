@@ -130,7 +130,7 @@ def columns(rows: pd.DataFrame) -> pd.DataFrame:
     """Keep only what a chart reads: the rest would make the page heavy."""
     keep = ["model", "c", "params", "gflops", "norm_cost", "steps", "guidance", "cost", "setting"]
     keep += ["value", "lo", "hi", "n", "loss", "seed", "images_seen", "compute", "tied"]
-    keep += ["frontier"]
+    keep += ["frontier", "real"]
     return rows[[name for name in keep if name in rows]]
 
 
@@ -209,26 +209,37 @@ def quality_panels(
     """
     found = found.sort_values("cost")
     least = found["value"].min() / 4  # a logarithmic axis has no nought, which an interval may reach
+    if "real" in found and not (found["real"] > 0).all():
+        found = found.drop(columns="real")
     more = {name: found[name] for name in ("panel", *lines, *keep)}
     data = columns(found).assign(lo=found["lo"].clip(lower=least), **more)
     base = alt.Chart().encode(x=x or cost_axis(), tooltip=[*tips, *tooltip(data, metric)], **encoding)
     y = panel_axis(metric, type="log", nice=False, padding=10)
-    across = [mark for name in lines for mark in _across(name)]
+    across = [mark for name in lines for mark in _across(name, name)]
     return (
-        alt.layer(*across, *curve(base, y), data=data)
+        alt.layer(*across, *real_scenes(data), *curve(base, y), data=data)
         .properties(width=540, height=240)
         .facet(row=alt.Row("panel:N", title=None, sort=list(panels), header=ABOVE))
         .resolve_scale(y="independent")
     )
 
 
-def _across(name: str) -> list[alt.Chart]:
-    """Return a dashed line across a panel at the value of this column, and its name above the line's end."""
-    line = alt.Chart().mark_rule(color=INK, strokeDash=[4, 4]).encode(y=f"mean({name}):Q")
-    word = (
-        alt.Chart().mark_text(color=INK, align="right", dx=-2, dy=-7).encode(y=f"mean({name}):Q", x=alt.value("width"))
-    )
-    return [line, word.encode(text=alt.datum(name))]
+def real_scenes(data: pd.DataFrame) -> list[alt.Chart]:
+    """Return a dotted line at what real scenes score after the autoencoder, where all rows know it.
+
+    data: what the chart draws, with a column `real` (`ldm.study.recorded.beside_real`).
+    """
+    known = "real" in data and data["real"].notna().all()
+    return _across("real", "real scenes, decoded", dash=(1, 3), left=True) if known else []  # curves end on the right
+
+
+def _across(column: str, name: str, *, dash: Sequence[int] = (4, 4), left: bool = False) -> list[alt.Chart]:
+    """Return a broken line across a panel at the value of this column, and its name above one end."""
+    y = f"mean({column}):Q"
+    line = alt.Chart().mark_rule(color=INK, strokeDash=list(dash)).encode(y=y)
+    align, dx, end = ("left", 2, 0) if left else ("right", -2, "width")
+    word = alt.Chart().mark_text(color=INK, align=align, dx=dx, dy=-7)
+    return [line, word.encode(y=y, x=alt.value(end), text=alt.datum(name))]
 
 
 def interactive() -> bool:

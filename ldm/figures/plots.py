@@ -20,6 +20,7 @@ from ldm.figures.charts import (
     panel_axis,
     pick,
     quality_axis,
+    real_scenes,
     theme,
     tooltip,
 )
@@ -49,7 +50,8 @@ def _curves(rows: pd.DataFrame, metric: str, x: alt.X, *, points_only: bool = Fa
     base = alt.Chart(rows).encode(x=x, color=color(rows), opacity=faded)
     line = [] if points_only else [base.mark_line().encode(y=alt.Y("mean(value):Q"), detail="model:N")]
     points = curve(base, quality_axis(metric), line=None, tooltip=tooltip(rows, metric))
-    return alt.layer(*line, *points).add_params(focus).properties(width="container", height=330)
+    layers = alt.layer(*real_scenes(rows), *line, *points, data=rows)
+    return layers.add_params(focus).properties(width="container", height=330)
 
 
 def quality_vs_compute(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
@@ -166,7 +168,7 @@ def quality_vs_cost(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
         .mark_line(interpolate="step-after", strokeDash=[4, 4], color=INK, strokeWidth=1.5)
         .encode(x=x, y="frontier:Q")
     )
-    return alt.layer(frontier, line, bars, dots.add_params(brush)).properties(
+    return alt.layer(*real_scenes(data), frontier, line, bars, dots.add_params(brush), data=data).properties(
         width="container",
         height=350,
         description=f"{metric_of(metric).title} against sampling cost, one curve a model size; "
@@ -181,7 +183,7 @@ def quality_by_sampler(rows: pd.DataFrame, metric: str) -> alt.FacetChart:
     x = cost_axis()
     base = alt.Chart().encode(x=x, color=color(data), tooltip=tooltip(data, metric))
     return (
-        alt.layer(*curve(base, panel_axis(metric)), data=data)
+        alt.layer(*real_scenes(data), *curve(base, panel_axis(metric)), data=data)
         .properties(width=540, height=290)
         .facet(
             row=alt.Row("sampler:N", title=None, sort=None, header=alt.Header(labelOrient="top", labelAnchor="start"))
@@ -207,7 +209,7 @@ def quality_vs_steps(rows: pd.DataFrame, metric: str, by: str) -> alt.LayerChart
         tooltip=[alt.Tooltip(f"{by}:N", title="drawn by"), *tooltip(data, metric)],
     )
     return (
-        alt.layer(*curve(base, quality_axis(metric)))
+        alt.layer(*real_scenes(data), *curve(base, quality_axis(metric)), data=data)
         .transform_filter("datum.c == size_shown")
         .add_params(chosen, focus)
         .properties(

@@ -18,7 +18,7 @@ from ldm.metrics.catalogue import metric_of
 from ldm.statistics import comparisons, optimum
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.contest import contest
-from ldm.study.superres_grid import FLOORS
+from ldm.study.superres_grid import FLOORS, USUAL
 
 DEGRADED = {"published": "degraded as published", "mild": "only made smaller"}  # in words, worst first
 MARKS = ("bicubic", "autoencoder")  # ways without a model that charts draw a line at
@@ -60,7 +60,8 @@ def at_each_strength(rows: pd.DataFrame, draw: Callable[[pd.DataFrame], pd.DataF
     parts = []
     for level in (level for level in DEGRADED if level in set(rows["level"])):
         part = rows[(rows["level"] == level) | rows["level"].isna()]
-        parts.append(f"*{DEGRADED[level].capitalize()}:*\n\n{tables.table(draw(part), what=DEGRADED[level])}")
+        table = tables.table(draw(part), what=DEGRADED[level], unfolded=12)
+        parts.append(f"*{DEGRADED[level].capitalize()}:*\n\n{table}")
     return Markdown("\n\n".join(parts))
 
 
@@ -73,7 +74,7 @@ def gains_table(rows: pd.DataFrame, metrics: Sequence[str], influences: Influenc
     longest = rows["images_seen"].max()
     for metric in metrics:
         found = comparisons.gains(rows, metric, influences(rows[rows["metric"] == metric], metric), over=over)
-        ways = [way(*of, longest) for of in zip(found["task"], found["c"], found["images_seen"], strict=True)]
+        ways = _ways(found, longest)
         columns[metric] = pd.Series([_gain(one) for _, one in found.iterrows()], ways)
     return pd.DataFrame(columns).rename_axis("way").reset_index()
 
@@ -85,7 +86,7 @@ def values_table(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     rows = rows.sort_values("task", key=lambda task: task.map(rank).fillna(len(FLOORS)), kind="stable")
     for metric in metrics:
         part = rows[rows["metric"] == metric]
-        ways = [way(*of, longest) for of in zip(part["task"], part["c"], part["images_seen"], strict=True)]
+        ways = _ways(part, longest)
         columns[metric] = pd.Series(
             [f"{row.value:.3g} [{row.lo:.3g}, {row.hi:.3g}]" for row in part.itertuples()], ways
         )
@@ -135,12 +136,18 @@ def enough_steps(rows: pd.DataFrame, metric: str, influences: InfluencesOf) -> p
     return optimum.enough_steps(part, metric, influences(part, metric)).drop(columns="guidance")
 
 
-def way(task: str, c: float, images: float, longest: float) -> str:
+def _ways(rows: pd.DataFrame, longest: float) -> list[str]:
+    told = zip(rows["task"], rows["c"], rows["images_seen"], rows["steps"], strict=True)
+    return [way(task, c, images, longest, steps) for task, c, images, steps in told]
+
+
+def way(task: str, c: float, images: float, longest: float, steps: float = USUAL) -> str:
     """Return what a chapter calls a way to enlarge pictures.
 
-    `c = 16`, `c = 16, half as long`, `regression, c = 16`, `bicubic`, `autoencoder`. The controls all see half of the
-    images.
+    `c = 16`, `c = 16, half as long`, `c = 16, 4 steps`, `regression, c = 16`, `bicubic`, `autoencoder`. The controls
+    all see half of the images. Nothing is said of the usual number of steps.
     """
-    control = task.removeprefix("superres").removeprefix("-")
-    half = "half as long" if task == "superres" and not pd.isna(images) and images < longest else ""
-    return ", ".join(part for part in (control, f"c = {int(c)}" if not pd.isna(c) and c else "", half) if part)
+    control, model = task.removeprefix("superres").removeprefix("-"), task == "superres"
+    half = "half as long" if model and images < longest else ""
+    few = f"{int(steps)} steps" if model and steps != USUAL else ""
+    return ", ".join(part for part in (control, f"c = {int(c)}" if not pd.isna(c) and c else "", half, few) if part)

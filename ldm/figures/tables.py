@@ -69,8 +69,8 @@ def cell(value: Any, digits: int = 3) -> str:
     return f"{float(value):.{digits}g}" if abs(value) < 1000 else f"{float(value):,.0f}"
 
 
-def table(frame: pd.DataFrame, *, what: str = "", digits: int = 3) -> str:
-    """Return a frame as a table in Markdown, folded where it has more than eight rows.
+def table(frame: pd.DataFrame, *, what: str = "", digits: int = 3, unfolded: int = LONG) -> str:
+    """Return a frame as a table in Markdown, folded where it has more rows than `unfolded`.
 
     Args:
         frame: an index with a name becomes columns.
@@ -88,7 +88,7 @@ def table(frame: pd.DataFrame, *, what: str = "", digits: int = 3) -> str:
         frame = frame.assign(metric=[short(name) if name in METRICS else name for name in frame["metric"]])
     lines += [[cell(value, digits) for value in row] for row in frame.itertuples(index=False)]
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return folded(text, f"{what or 'The table'}, {len(frame)} rows") if len(frame) > LONG else text
+    return folded(text, f"{what or 'The table'}, {len(frame)} rows") if len(frame) > unfolded else text
 
 
 def folded(text: str, summary: str) -> str:

@@ -18,8 +18,13 @@ class Estimate(NamedTuple):
     n: int
 
     def __format__(self, form: str) -> str:
-        """Return `value [lo, hi]`, each in this form: f"{estimate:+.1%}" is `+5.0% [+2.0%, +8.0%]`."""
-        return f"{self.value:{form}} [{self.lo:{form}}, {self.hi:{form}}]"
+        """Return `value [lo, hi]`, each in this form: f"{estimate:+.1%}" is `+5.0% [+2.0%, +8.0%]`.
+
+        What rounding leaves of a nought, a billionth of the interval or less, is written as nought.
+        """
+        least = 1e-9 * (self.hi - self.lo)
+        value, lo, hi = (0.0 if abs(x) < least else x for x in (self.value, self.lo, self.hi))
+        return f"{value:{form}} [{lo:{form}}, {hi:{form}}]"
 
     @property
     def se(self) -> float:

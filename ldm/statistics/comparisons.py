@@ -105,11 +105,16 @@ def gains(rows: pd.DataFrame, metric: str, influences: Influences, *, over: str)
 
 
 def takeovers(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> pd.DataFrame:
-    """Return the budget at which each size is overtaken by the next larger one, with its interval and chance."""
+    """Return the budget at which each size is overtaken by the next larger one, with its interval and chance.
+
+    The last column counts the budget in steps of the largest size.
+    """
     rows = lower_is_better(rows, metric)
     sizes = sorted(set(rows["size"]))
+    step = (rows["cost"] / rows["steps"])[rows["size"] == sizes[-1]].min()
     found = []
     for small, large in zip(sizes, sizes[1:], strict=False):
         c = crossover(rows, small, large, influences)
-        found.append({"from c": small, "to c": large, "budget": c.budget, "lo": c.lo, "hi": c.hi, "chance": c.chance})
+        line = {"from c": small, "to c": large, "budget": c.budget, "lo": c.lo, "hi": c.hi, "chance": c.chance}
+        found.append(line | {f"steps of c = {sizes[-1]}": c.budget / step})
     return pd.DataFrame(found)

@@ -68,7 +68,8 @@ def f6(
         effect=effect,
         meaning=f"advantage of the best smaller undistilled model over c = {largest} by {called(method)} in {steps}"
         " steps, as a share of the latter's value:",
-        asked=f"a budget of {budget:.3g}, sizes {listed(compared['size'])}",
+        asked=f"a budget of {allowance * steps:g} steps of c = {largest} (a cost of {budget:.3g}),"
+        f" sizes {listed(compared['size'])}",
         detail=f"{margin:.1%} worse counts as alike",
     )
 

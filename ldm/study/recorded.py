@@ -10,7 +10,7 @@ import pandas as pd
 from ldm.data.scenes.captions import Level
 from ldm.profiles import Profile
 from ldm.statistics.evidence import DRAWN, MODEL
-from ldm.study import superres_grid
+from ldm.study import real, superres_grid
 from ldm.study.results import Store
 from ldm.tasks import superres_recipe
 
@@ -106,6 +106,17 @@ def whole_trainings(rows: pd.DataFrame) -> pd.DataFrame:
             if settings[0].isin(has).all()
         ]
     return pd.concat([rows[:0], *kept]).sort_index()
+
+
+def beside_real(store: Store, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with a column `real`: what as many real scenes score by a row's metric, after the autoencoder.
+
+    It is the best that a model on these latents can be expected to reach; NaN where it is not recorded.
+    """
+    alike = ["profile", "metric", "level", "n"]
+    known = store.rows(study="real", task=real.DECODED, profile=list(rows["profile"].unique()))
+    known = known.drop_duplicates(alike, keep="last").rename(columns={"value": "real"})
+    return rows.merge(known[[*alike, "real"]], on=alike, how="left")
 
 
 def of_pictures(rows: pd.DataFrame, n: int) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from typing import get_args, get_type_hints
 import pyarrow as pa
 
 STUDIES = (
+    "real",
     "pretraining",
     "denoising",
     "sampling",
