@@ -53,10 +53,11 @@ seen = samples.captions(chosen, [chosen.level], range(4))[chosen.level]
 
 # %% tags=["remove-input"]
 Markdown(
-    f"{advice.in_words(rules, metric)}\n\nSo with a small budget take a small network. That is by {brief(metric)}, a"
-    f" distance from [real scenes](../book/metrics.md); how sure it is, see below. Here are the first {len(seen)}"
-    " captions of our list, none chosen, which say some of what is in the picture. Each size gets the same budget, the"
-    f" cost of **{few} steps of the largest network**, and uses its best setting within it:"
+    f"{advice.in_words(rules)}\n\nThe ends of a range are what the least and the most demanding"
+    " [metric](../book/metrics.md) chooses. So with a small budget take a small network; how sure that is, see below."
+    f" Here are the first {len(seen)} captions of our list, none chosen, which say some of what is in the picture. Each"
+    f" size gets the same budget, the cost of **{few} steps of the largest network**, and uses its best setting within"
+    f" it, by {brief(metric)}:"
 )
 
 # %% tags=["remove-input"]
@@ -92,8 +93,8 @@ race.race(
 
 # %% tags=["remove-input"]
 Markdown(
-    f"The rule at the top is by {brief(metric)}; the table below has other metrics. {advice.prices(usual, seconds)}"
-    f" {advice.example(rules, metric, usual, 0.5)}"
+    f"{advice.prices(usual, seconds)} By {brief(metric)}: {advice.example(rules, metric, usual, 0.5)} A table below has"
+    " the number of steps by each metric."
 )
 
 # %% [markdown]

@@ -246,7 +246,7 @@ record_verdicts([*found, *from_four])
 # The same question, with the cost counted in three ways:
 
 # %% tags=["remove-input"]
-contest.by_count(trained, counted, store.influences)
+Markdown(tables.table(contest.by_count(trained, counted, store.influences)))
 
 # %% [markdown] tags=["recorded"]
 # In the results of this book the answer turns on where small budgets begin. From two steps without guidance on, F3

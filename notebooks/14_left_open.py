@@ -11,9 +11,9 @@
 
 # %% [markdown] tags=["recorded"]
 # **In short.** The less a caption says, the more steps pay. Twelve are enough for the largest model where it says
-# everything, and 32 are not too many where it says nothing. At two steps of the largest a smaller one surely wins at
-# every level, by both distances, and where the caption says nothing, by FD up to seven. Twelve and 32 are without a
-# budget: within one, fewer steps of a larger size are better ([the rule](00_answer.ipynb)).
+# everything, and 32 are not too many where it says its subject alone, or nothing. At two steps of the largest a smaller
+# one surely wins at every level, by both distances, and where the caption says nothing, by FD up to seven. Twelve and
+# 32 are without a budget: within one, fewer steps of a larger size are better ([the rule](00_answer.ipynb)).
 
 # %% [markdown]
 # **The question.** A caption fixes a part of a picture and leaves the rest to the model. How much it leaves open may
@@ -70,15 +70,18 @@ display(*charts.by_setting(found, lambda rows: [charts.answer(rows, m, levels, s
 # smaller one surely wins by FD up to seven steps; at three steps, too, it wins by KID where it says some or everything,
 # and by FD where it says everything. By KID the largest surely wins from six steps on where the caption says some, from
 # eight on where it says everything, and at eight, nine and from twelve on where it says nothing. By FD it surely wins
-# nowhere, at no level. With v there are rows of c = 8, 16 and 32, of captions that say some or nothing; the last part
-# of this page compares the settings.
+# nowhere at these levels. Where the caption says the subject alone, of which there is one training a size, a smaller
+# one surely wins at two, four and five steps by FD and at two, three and five by KID, and the largest from six on by
+# KID and at 16 to 19 by FD. With v there are rows of c = 8, 16 and 32, of captions that say some or nothing; the last
+# part of this page compares the settings.
 #
 # The number of useful steps depends on the level more than the winner does: 12 are enough for the largest model where
 # the caption says everything, 12 (by KID) to 32 (by FD) where it says some, and 32, the end of the grid, where it says
-# nothing.
+# the subject alone or nothing.
 #
-# The comparisons pool the trainings of a size: with the noise each has three, with v one. By one training a size much
-# more had seemed sure where the caption says everything or nothing.
+# The comparisons pool the trainings of a size: with the noise each has three at every level but the subject's, which
+# has one, as all have with v. By one training a size much more had seemed sure where the caption says everything or
+# nothing.
 
 # %% [markdown]
 # ## One caption, said more and less
@@ -133,9 +136,9 @@ for name in asked:
 
 # %% [markdown] tags=["recorded"]
 # In the results of this book steps pay at every size, with one exception: c = 8 that predicts the noise, unless the
-# caption says nothing. Its three trainings do not agree about it by FD, neither where the caption says some (2 %
-# [-24, 28]) nor where it says everything (-7 % [-21, 7]), and by KID its gain is hardly sure. The larger the model and,
-# by FD, the less the caption says, the more steps gain.
+# caption says its subject alone, or nothing. Its three trainings do not agree about it by FD, neither where the caption
+# says some (2 % [-24, 28]) nor where it says everything (-7 % [-21, 7]), and by KID its gain is hardly sure. The larger
+# the model and, by FD, the less the caption says, the more steps gain.
 
 # %% [markdown]
 # ## Smaller or largest, at every budget

@@ -41,7 +41,7 @@ from IPython.display import Markdown, display
 
 from ldm import profiles
 from ldm.figures import confounders as confounders_figures
-from ldm.figures import protocol, tables
+from ldm.figures import contest, protocol, tables
 from ldm.figures.record import record
 from ldm.metrics.catalogue import metric_of
 from ldm.paths import ROOT
@@ -62,10 +62,8 @@ store, evaluator = Store(ROOT), sampling.SamplingEvaluator(chosen)
 # and still fail ([the rule](../book/protocol.md)). Each table has step counts of its own; compare only its own lines.
 
 # %% tags=["remove-input"]
-trained = confounders.f3_in(
-    confounders.trainings(chosen, sizes, lengths, steps), metrics, store=store, evaluator=evaluator
-)
-Markdown(tables.table(trained))
+trained = confounders.ran(confounders.trainings(chosen, sizes, lengths, steps), store=store, evaluator=evaluator)
+Markdown(tables.table(contest.by_condition(trained, metrics, store.influences)))
 
 # %% [markdown] tags=["recorded"]
 # By KID that is what the results of this book show from four steps on: the lead of the smaller ones is 11 % after
@@ -80,8 +78,9 @@ Markdown(tables.table(trained))
 # Every size has its own best guidance. Does F3 depend on that choice?
 
 # %% tags=["remove-input"]
-guided = confounders.f3_in(confounders.guidances(chosen, sizes), metrics, store=store, evaluator=evaluator)
-Markdown(tables.table(guided))
+guided = confounders.ran(confounders.guidances(chosen, sizes), store=store, evaluator=evaluator)
+by_guidance = contest.by_condition(guided, metrics, store.influences)
+Markdown(tables.table(by_guidance))
 
 # %% [markdown]
 # Without guidance only the number of steps is chosen, so the result is about size and steps alone.
@@ -100,8 +99,8 @@ Markdown(tables.table(guided))
 # necessary, for every size.
 
 # %% tags=["remove-input"]
-spacing = confounders.f3_in(confounders.spacings(chosen, sizes, spaced), metrics, store=store, evaluator=evaluator)
-Markdown(tables.table(spacing))
+spacing = confounders.ran(confounders.spacings(chosen, sizes, spaced), store=store, evaluator=evaluator)
+Markdown(tables.table(contest.by_condition(spacing, metrics, store.influences)))
 
 # %% [markdown] tags=["recorded"]
 # In the results of this book leading times favour the smaller models with all steps, by KID and alignment more than by
@@ -132,8 +131,7 @@ Markdown(tables.table(scattered) if len(scattered) else "No size of these rows w
 # trained again; in it settings count by the square of their value.
 
 # %% tags=["remove-input"]
-lucky = confounders.f3_by_luck(pooled, metrics, store.influences) if len(scattered) else scattered
-Markdown(tables.table(lucky) if len(lucky) else "")
+Markdown(tables.table(contest.by_luck(pooled, metrics, store.influences)) if len(scattered) else "")
 
 # %% [markdown] tags=["recorded"]
 # In the results of this book this luck keeps F3 open, but by KID from four steps of the largest on, where it fails. If
@@ -163,23 +161,14 @@ display(*(confounders_figures.n_chart(rows, name, least=chosen.n) for name in di
 Markdown(tables.table(confounders.order_by_n(rows, metrics)))
 
 # %% tags=["remove-input"]
-suspects = (
-    confounders.trainings(chosen, sizes, lengths, steps),
-    confounders.guidances(chosen, sizes),
-    confounders.spacings(chosen, sizes, spaced),
-)
-asked = run(
-    dict.fromkeys(cell for grid in suspects for cells in grid.values() for cell in cells),
-    store=store,
-    evaluator=evaluator,
-)
-behind = pd.concat([asked, rows], ignore_index=True).drop_duplicates(["key", "metric"])
+asked = [*trained.values(), *guided.values(), *spacing.values(), rows]
+behind = pd.concat(asked, ignore_index=True).drop_duplicates(["key", "metric"])
 behind = behind[behind["metric"].isin(metrics)]
 Markdown(protocol.folded(behind, evaluator.metrics.protocols, f"make notebook N=a3_confounders PROFILE={profile}"))
 
 # %% tags=["remove-cell"]
 # NBVAL_CHECK_OUTPUT
-record("F3 without guidance", guided.iloc[0].to_dict())
+record("F3 without guidance", by_guidance.iloc[0].to_dict())
 
 # %% [markdown] tags=["recorded"]
 # In the results of this book all three metrics put the sizes in one order at 256, 1,024 and 4,096 pictures. The Fréchet

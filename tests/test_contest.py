@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ldm.figures import contest as figures
 from ldm.statistics import verdicts
 from ldm.statistics.bootstrap import lower_is_better
 from ldm.statistics.contest import COUNTED, agreement, contest, stretches, up_to
@@ -180,7 +181,7 @@ def test_values_near_zero_do_not_blow_up_the_scatter_of_trainings():
     found = [trained(near_zero, 3, 0.05, se=1.0, luck=luck, steps=(1, 2, 4, 8))[0] for luck in range(20)]
     assert max(training_scatter(rows.assign(size=rows["c"])).sd for rows in found) < 0.15
     at_zero = found[0].assign(size=found[0]["c"], value=0.0)
-    assert np.isfinite(list(scatter_by_steps(at_zero).values())).all()
+    assert np.isfinite([one.sd for one in scatter_by_steps(at_zero).values()]).all()
 
 
 def test_a_setting_that_one_training_lacks_is_left_out():
@@ -226,8 +227,8 @@ def test_scatter_by_steps_is_that_of_the_best_settings_and_widens_where_training
     for name in ("value", "lo", "hi"):
         rows[name] = rows[name] * moved
     known = scatter_by_steps(lower_is_better(rows, "kid_effnet"))
-    assert known[1] == pytest.approx(0, abs=1e-6)
-    assert [known[steps] for steps in STEPS[1:]] == pytest.approx([0.1] * 5, rel=1e-3)
+    assert known[1].sd == pytest.approx(0, abs=1e-6) and {one.dof for one in known.values()} == {6}
+    assert [known[steps].sd for steps in STEPS[1:]] == pytest.approx([0.1] * 5, rel=1e-3)
     one, steps, none = (Evidence.of(rows, "kid_effnet", influences, luck=luck) for luck in ("one", "steps", "none"))
     assert one.scatter.sd < 0.02 and "0.0% to 10.0%" in steps.spread and none.scatter is None
     width = lambda evidence, steps: float(np.mean(evidence.sd(evidence.replicates)[evidence.rows["steps"] == steps]))
@@ -254,12 +255,48 @@ def test_values_that_are_not_drawn_in_steps_scatter_by_one_share():
 
 def test_f3_is_asked_with_the_luck_of_training_counted_in_three_ways():
     rows, influences = trained(crossing, 3, 0.1, steps=STEPS, guidance=(1.0,))
-    table = confounders.f3_by_luck(rows, ["kid_effnet"], lambda part, metric: influences)
-    assert table["fewest steps"].tolist() == [1, 4] * 3 and table["the luck of training"].nunique() == 3
+    table = figures.by_luck(rows, ["kid_effnet"], lambda part, metric: influences)
+    assert table["steps"].tolist() == ["all", "4 and more"] * 3 and table["the luck of training"].nunique() == 3
     verdict = verdicts.f3(rows, "kid_effnet", influences)
-    assert table["kid_effnet"][4] == f"**{verdict.answer}** {verdict.effect:.3g}", "the rule's is the verdict's"
-    apart = [float(str(text).split("[")[1].split(",")[0]) for text in table["kid_effnet"][[0, 2, 4]]]
+    assert table["kid_effnet"][4] == f"**{verdict.answer}** {verdict.effect:+.0%}", "the rule's is the verdict's"
+    apart = [float(str(text).split("[")[1].split("%")[0]) for text in table["kid_effnet"][[0, 2, 4]]]
     assert apart[0] > max(apart[1:]), "without luck it is surer"
     lines = confounders.scatter(rows, ["kid_effnet"])
     assert lines["c"].tolist() == [8, 16, 32] and list(lines.columns[2:]) == [f"{steps} steps" for steps in STEPS]
     assert confounders.scatter(rows[rows["seed"] == 0], ["kid_effnet"]).empty
+
+
+def test_a_step_count_known_from_fewer_trainings_has_wider_tails():
+    """One size alone was drawn in two steps, by two trainings; three sizes in eight, by three trainings each."""
+    level = lambda c, steps, guidance: 100.0
+    rows, influences = trained(level, 3, 0.1, se=1e-3, steps=(2, 8), guidance=(1.0,))
+    few = rows[(rows["steps"] == 8) | ((rows["c"] == 8) & (rows["seed"] < 2))]
+    two, eight = (few[few["steps"] == steps] for steps in (2, 8))
+    known = scatter_by_steps(lower_is_better(pd.concat([two, eight[eight["c"] != 8]]), "kid_effnet"))
+    assert {steps: one.dof for steps, one in known.items()} == {2: 1, 8: 4}
+    evidence = Evidence.of(pd.concat([two, eight[eight["c"] != 8]]), "kid_effnet", influences)
+    noise = np.abs(evidence.replicates - evidence.values[:, None])
+    tail = np.quantile(noise, 0.995, axis=1) / np.quantile(noise, 0.5, axis=1)
+    assert tail[evidence.rows["steps"] == 2].min() > 2 * tail[evidence.rows["steps"] == 8].max()
+
+
+def test_lengths_of_one_training_are_no_trainings():
+    level = lambda c, steps, guidance: 100.0
+    rows, _ = trained(level, 3, 0.1, steps=(8,), guidance=(1.0,))
+    lengths = pd.concat([rows.assign(images_seen=images) for images in (1_000, 2_000, 4_000)])
+    [known] = scatter_by_steps(lower_is_better(lengths, "kid_effnet")).values()
+    assert known.dof == training_scatter(lower_is_better(lengths, "kid_effnet")).dof == 6
+
+
+def test_two_rows_of_one_setting_are_refused_with_one_training_too():
+    rows, influences = trained(lambda c, steps, guidance: 100.0, 1, 0.0)
+    with pytest.raises(ValueError, match="Two rows are of one setting and training"):
+        Evidence.of(pd.concat([rows, rows.assign(key="again")]), "kid_effnet", influences)
+
+
+def test_levers_are_settings():
+    rows, _ = trained(crossing, 2, 0.1, steps=(8,), guidance=(1.0,))
+    both = pd.concat([rows.assign(lever=lever, dose="") for lever in ("plain", "interval")], ignore_index=True)
+    both["key"] = both["key"] + both["lever"]
+    found = Evidence.of(both, "kid_effnet").rows
+    assert found.groupby("size")["lever"].nunique().eq(2).all() and set(found["seeds"]) == {2}

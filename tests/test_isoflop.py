@@ -73,3 +73,28 @@ def test_too_few_sizes_are_refused_in_a_sentence():
     evidence = family(loss)
     with pytest.raises(ValueError, match="needs 3 sizes at two training lengths or more, not 2"):
         isoflop(evidence.where(evidence.rows["size"] <= 16))
+
+
+def test_a_budget_that_fewer_than_three_curves_hold_is_left_out():
+    """Curves of two lengths are short: between budgets that three sizes share lie some of one or two."""
+    few = family(loss).where(family(loss).rows["images_seen"].isin(LENGTHS[-2:]))
+    flops = training_flops(few.rows)
+    ends = {c: (flops[few.rows["size"] == c].min(), flops[few.rows["size"] == c].max()) for c in SIZES}
+    try:
+        found = isoflop(few)
+    except ValueError as error:
+        assert "shared by three sizes" in str(error)
+        return
+    for budget, part in found.profiles.groupby("budget"):
+        held = [c for c, (least, most) in ends.items() if least * (1 - 1e-6) <= budget <= most * (1 + 1e-6)]
+        assert len(part) == len(held) >= 3
+
+
+def test_replicates_below_nought_do_not_bend_the_curve_of_the_others():
+    """A KID near 0 has replicates below it; the value lies on a power all the same, and they on it where they can."""
+    near = family(lambda params, images: 1e4 / images, se=0.1)
+    assert (near.replicates < 0).any() and (near.replicates > 0).any()
+    found = isoflop(near).profiles
+    budget = found["budget"].unique()[3]
+    for one in found[found["budget"] == budget].itertuples():
+        assert one.lo < one.value < one.hi and one.value == pytest.approx(1e4 / one.images, abs=0.4)

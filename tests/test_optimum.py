@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ldm import profiles
-from ldm.statistics import optimum
+from ldm.statistics import comparisons, optimum
 from ldm.study import racing
 from ldm.study.results import Store
 from ldm.study.sampling import SamplingEvaluator, sampling_grid
@@ -98,3 +98,12 @@ def test_what_more_steps_are_worth_is_as_unsure_as_trainings_differ_by_it():
     assert set(found["trainings"]) == {3}
     for better in found["better"]:
         assert better.value == pytest.approx(0.2 / 3, abs=0.02) and better.lo < -0.2 < 0.2 < better.hi
+
+
+@pytest.mark.parametrize("ask", [optimum.best_guidance, optimum.enough_steps, comparisons.takeovers])
+def test_the_luckiest_of_several_trainings_is_not_taken_for_the_best(ask):
+    rows, influences = sampling(lambda c, steps, guidance: 100 / steps + guidance)
+    both = pd.concat([rows.assign(seed=seed, profile="p", task="pretrain") for seed in (0, 1)], ignore_index=True)
+    assert len(ask(both[both["seed"] == 0], "kid_effnet", influences))
+    with pytest.raises(ValueError, match="several trainings of one model: keep those of one seed"):
+        ask(both, "kid_effnet", influences)

@@ -9,7 +9,7 @@ from IPython.display import Markdown
 
 from ldm.figures import tables
 from ldm.figures.levels import SAYS
-from ldm.metrics.catalogue import brief, short
+from ldm.metrics.catalogue import short
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.budget import affordable
 from ldm.statistics.evidence import Evidence
@@ -29,7 +29,7 @@ def rules(
     """
     rows, found = rows.assign(level=rows["level"].fillna("all")), {}
     sizes = rows.loc[rows["level"] == rows["level"].iloc[0], "c"].nunique()
-    for level, said in rows.groupby("level", sort=False):
+    for level, said in sorted(rows.groupby("level"), key=lambda one: list(SAYS).index(one[0])):
         for metric in metrics:
             part = said[said["metric"] == metric]
             settings = part.groupby("c").apply(lambda one: frozenset(zip(one["steps"], one["guidance"], strict=True)))
@@ -52,31 +52,21 @@ def _same_settings(part: pd.DataFrame, others: pd.DataFrame | None) -> pd.DataFr
     return same[whole] if whole.any() else None
 
 
-def in_words(found: dict[tuple[str, str], Rule], metric: str) -> str:
-    """Say the rule by one metric, a line a number of steps, with the levels that it is right for.
-
-    Other metrics that choose another number stand in brackets.
-    """
-    alike: dict[tuple[int, str], list[str]] = {}
-    for (level, by), one in found.items():
-        if by == metric:
-            alike.setdefault((one.steps, _otherwise(found, level, one.steps)), []).append(f"**{_said(level)}**")
+def in_words(found: dict[tuple[str, str], Rule]) -> str:
+    """Say the rule: a line for levels with the same numbers of steps, the least and the most that a metric chooses."""
+    chosen: dict[str, list[int]] = {}
+    for (level, _), one in found.items():
+        chosen.setdefault(level, []).append(one.steps)
+    alike: dict[str, list[str]] = {}
+    for level, steps in chosen.items():
+        ends = " to ".join(map(str, dict.fromkeys((min(steps), max(steps)))))
+        alike.setdefault(ends, []).append(f"**{_said(level)}**")
     lines = [
         f"- Where the caption says {' or '.join(levels)}, take the largest network that can run **{steps} steps**"
-        f" within the budget{otherwise}."
-        for (steps, otherwise), levels in alike.items()
+        " within the budget."
+        for steps, levels in alike.items()
     ]
     return "\n".join(lines) or "No rule: these rows are of one size."
-
-
-def _otherwise(found: dict[tuple[str, str], Rule], level: str, steps: int) -> str:
-    """Say in brackets by which metrics other numbers of steps are chosen at a level: ` (4 by KID and alignment)`."""
-    chosen: dict[int, list[str]] = {}
-    for (said, by), one in found.items():
-        if said == level and one.steps != steps:
-            chosen.setdefault(one.steps, []).append(brief(by))
-    told = ", ".join(f"{n} by {' and '.join(names)}" for n, names in chosen.items())
-    return f" ({told})" if told else ""
 
 
 def prices(rows: pd.DataFrame, seconds: Mapping[tuple[str, int], tuple[float, float]]) -> str:
@@ -146,7 +136,7 @@ def example(found: Mapping[tuple[str, str], Rule], metric: str, rows: pd.DataFra
     ends = {"nothing", "some", "all"}  # of how much captions say, and the usual
     if len(taken) == 1 and {_said(level) for level in ends} <= set(*taken.values()):
         said = [f"c = {next(iter(taken))}, whatever the caption says"]
-    return f"For {gflops:g} GFLOPs a picture that is {', and '.join(said)}." if said else ""
+    return f"for {gflops:g} GFLOPs a picture the rule takes {', and '.join(said)}." if said else ""
 
 
 def _said(level: str) -> str:

@@ -15,7 +15,7 @@ from ldm.metrics.catalogue import brief, told_apart
 from ldm.statistics.bands import FORFEIT, OPEN, SAME, Bands
 from ldm.statistics.bootstrap import Influences, InfluencesOf
 from ldm.statistics.contest import COUNTED, DONE, PAPER, SIDES, Contest, contest, stretches
-from ldm.statistics.evidence import Evidence
+from ldm.statistics.evidence import Evidence, Luck
 from ldm.statistics.verdicts import FEWEST, f3
 
 WORDS = {  # how a comparison can end, in the order of the legend
@@ -30,6 +30,11 @@ COUNTS = {  # ways to count a picture's cost: its unit, and whether the range be
     "the paper's": (PAPER, False),
     "all evaluations": (COUNTED, False),
     "all evaluations, from guided steps on": (COUNTED, True),
+}
+LUCK: dict[Luck, str] = {  # ways to count the luck of training
+    "none": "not counted",
+    "one": "one share for all settings",
+    "steps": "a share for each number of steps (the rule)",
 }
 COLOURS = ("#e07b39", "#3fa796", "#3b6fb6", "#8f8f8f", "#f0d9a8")  # of WORDS, in their order
 
@@ -134,10 +139,23 @@ def answer(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf)
     return Markdown("\n".join(lines))
 
 
-def by_count(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) -> Markdown:
-    """Ask F3 with a picture's cost counted in each way: the table of `f3_each_way`."""
+def by_count(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) -> pd.DataFrame:
+    """Ask F3 with a picture's cost counted in each way."""
     ways = {way: (rows, dict(unit=unit, guided=guided)) for way, (unit, guided) in COUNTS.items()}
     return f3_each_way("what a picture costs", ways, metrics, influences)
+
+
+def by_luck(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) -> pd.DataFrame:
+    """Ask F3 with the luck of training counted in each way (`ldm.statistics.evidence.Luck`)."""
+    ways = {name: (rows, dict(luck=luck)) for luck, name in LUCK.items()}
+    return f3_each_way("the luck of training", ways, metrics, influences)
+
+
+def by_condition(
+    conditions: Mapping[str, pd.DataFrame], metrics: Sequence[str], influences: InfluencesOf
+) -> pd.DataFrame:
+    """Ask F3 of the rows of each condition, such as of `ldm.study.confounders.ran`."""
+    return f3_each_way("condition", {name: (rows, {}) for name, rows in conditions.items()}, metrics, influences)
 
 
 def f3_each_way(
@@ -145,25 +163,24 @@ def f3_each_way(
     ways: Mapping[str, tuple[pd.DataFrame, Mapping[str, Any]]],
     metrics: Sequence[str],
     influences: InfluencesOf,
-) -> Markdown:
-    """Ask F3 in each way, from all step counts and from four: a table, a column a metric.
+) -> pd.DataFrame:
+    """Ask F3 in each way, from all step counts and from four: a line each, a column a metric.
 
-    Where there is no contest, its cell says why not. ways: each name, under `head` -> its rows, and how their cost is
-    counted (options of `ldm.statistics.verdicts.f3`).
+    Where there is no contest, its cell says why not. ways: each name, under `head` -> its rows, and how they are asked
+    (options of `ldm.statistics.verdicts.f3`).
     """
-    lines = [
+    return pd.DataFrame(
         {head: way, "steps": "all" if fewest == 1 else f"{fewest} and more"}
-        | {m: _asked(rows, m, influences(rows, m), fewest=fewest, **counting) for m in metrics}
-        for way, (rows, counting) in ways.items()
+        | {m: _asked(rows, m, influences(rows, m), fewest=fewest, **options) for m in metrics}
+        for way, (rows, options) in ways.items()
         for fewest in (1, FEWEST)
-    ]
-    return Markdown(tables.table(pd.DataFrame(lines)))
+    )
 
 
-def _asked(rows: pd.DataFrame, metric: str, influences: Influences, **counting: Any) -> str:
+def _asked(rows: pd.DataFrame, metric: str, influences: Influences, **options: Any) -> str:
     """Return F3's answer and effect, or why it cannot be asked."""
     try:
-        found = f3(rows, metric, influences, **counting)
+        found = f3(rows, metric, influences, **options)
     except ValueError as error:
         return f"not asked of these rows: {error}"
     return f"**{found.answer}** {found.effect:+.0%}"

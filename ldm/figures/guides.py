@@ -81,4 +81,4 @@ def verdicts(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesO
     if rows.empty:
         return Markdown(MISSING)
     asked = {way: (part, {"unit": DONE}) for way, part in ways(rows).items()}
-    return f3_each_way("way", asked, metrics, influences)
+    return Markdown(table(f3_each_way("way", asked, metrics, influences)))

@@ -32,6 +32,21 @@ def lower_is_better(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     return rows.assign(size=rows["c"].astype(int))
 
 
+def of_one_training(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return `lower_is_better` of rows among which the best of several is looked for.
+
+    Raises: ValueError where a model has rows of several trainings: the best would be the luckiest of them.
+    """
+    rows = lower_is_better(rows, metric)
+    if "seed" in rows:
+        models = rows.groupby(
+            [name for name in ("profile", "task", "size", "images_seen") if name in rows], dropna=False
+        )
+        if (models["seed"].nunique() > 1).any():
+            raise ValueError("These rows are of several trainings of one model: keep those of one seed.")
+    return rows
+
+
 def replicates(rows: pd.DataFrame, influences: Influences | None = None, *, seed: int = 0) -> np.ndarray:
     """Return (rows, REPLICATES): the values that rows with `value`, `lo`, `hi` (and `key`) might have had."""
     value = rows["value"].to_numpy(float)[:, None]

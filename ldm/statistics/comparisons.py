@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ldm.metrics import Estimate
-from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
+from ldm.statistics.bootstrap import Influences, lower_is_better, of_one_training, replicates
 from ldm.statistics.frontier import crossover
 
 
@@ -19,7 +19,7 @@ def paired(rows: pd.DataFrame, metric: str, one: str | float, other: str | float
 
     All rows of the one come first, then those of the other in that order.
     """
-    rows = lower_is_better(rows, metric)
+    rows = of_one_training(rows, metric)
     rows = rows.loc[rows.groupby([by, "size", "steps"])["value"].idxmin()]
     a, b = (rows[rows[by] == name].set_index(["size", "steps"]) for name in (one, other))
     shared = a.index.intersection(b.index)
@@ -58,7 +58,7 @@ def accelerations(rows: pd.DataFrame, metric: str, influences: Influences | None
     the teacher, at its best guidance for them, is as good, over the student's. Columns `task`, `c`, `steps`,
     `teacher steps`, `factor`, `lo`, `hi`, `n`; infinite where the teacher is as good at none.
     """
-    rows = lower_is_better(rows, metric)
+    rows = of_one_training(rows, metric)
     rows = rows.loc[rows.groupby(["task", "size", "steps"])["value"].idxmin()]
     found = []
     for (task, size, steps), one in rows[rows["task"] != "pretrain"].groupby(["task", "size", "steps"]):
@@ -109,7 +109,7 @@ def takeovers(rows: pd.DataFrame, metric: str, influences: Influences | None = N
 
     The last column counts the budget in steps of the largest size.
     """
-    rows = lower_is_better(rows, metric)
+    rows = of_one_training(rows, metric)
     sizes = sorted(set(rows["size"]))
     step = (rows["cost"] / rows["steps"])[rows["size"] == sizes[-1]].min()
     found = []

@@ -25,7 +25,7 @@ from ldm.statistics.bootstrap import REPLICATES, Influences, basic, lower_is_bet
 from ldm.statistics.budget import affordable
 
 MODEL = ("study", "profile", "task", "c", "images_seen")  # columns of a row: what was trained, apart from the seed,
-DRAWN = ("sampler", "steps", "guidance", "level")  # and how it was drawn with
+DRAWN = ("sampler", "steps", "guidance", "level", "lever", "dose")  # and how it was drawn with
 SETTING = (
     *(*MODEL, *DRAWN, "strength"),
     *("cost", "nfe", "gflops", "params", "protocol", "metric", "size"),
@@ -43,19 +43,21 @@ class Spread(NamedTuple):
 
     sd: float
     dof: int
-    by_steps: Mapping[int, float] = MappingProxyType({})  # step count -> that of it, where it is asked of each
+    by_steps: Mapping[int, Spread] = MappingProxyType({})  # step count -> that of it, where it is asked of each
 
     @property
     def shares(self) -> str:
         """The standard deviation as a share of the value, in words: a range where it is known of each step count."""
-        known = self.by_steps.values() or [self.sd]
+        known = [one.sd for one in self.by_steps.values()] or [self.sd]
         return " to ".join(dict.fromkeys(f"{sd:.1%}" for sd in (min(known), max(known))))
+
+    def each(self, rows: pd.DataFrame) -> list[Spread]:
+        """Return that of each row's step count; of all where it is not known of that one."""
+        return [self.by_steps.get(int(steps), self) for steps in rows["steps"]] if self.by_steps else [self] * len(rows)
 
     def at(self, rows: pd.DataFrame) -> Float[np.ndarray, " rows"]:
         """Return the standard deviation of each row, as a share of its value."""
-        if not self.by_steps:
-            return np.full(len(rows), self.sd)
-        return rows["steps"].map(lambda steps: self.by_steps.get(int(steps), self.sd)).to_numpy(float)
+        return np.array([one.sd for one in self.each(rows)])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -166,31 +168,36 @@ def training_scatter(rows: pd.DataFrame) -> Spread | None:
         return None
     drawn["square"] = drawn["mean"] ** 2  # what they are weighed by: near 0 a share of the value says nothing
     model = drawn.groupby(level=models, dropna=False).agg(
-        variance=("variance", "sum"), square=("square", "sum"), dof=("seeds", "first")
+        variance=("variance", "sum"), square=("square", "sum"), seeds=("seeds", "first")
     )
-    model["dof"] -= 1
-    model["weighted"] = model["variance"] / model["square"].clip(lower=1e-12) * model["dof"]
-    network = model.groupby(level="network").agg(weighted=("weighted", "sum"), count=("dof", "sum"))
-    most = rows.groupby(_network(rows))["seed"].nunique()[network.index] - 1  # a training's lengths are no trainings
-    total = float((network["weighted"] / network["count"] * most).sum())
-    return Spread(float(np.sqrt(total / most.sum())), int(most.sum()))
+    shares = model["variance"] / model["square"].clip(lower=1e-12)
+    return _pooled_spread(shares, model["seeds"] - 1)
 
 
-def scatter_by_steps(rows: pd.DataFrame) -> dict[int, float]:
+def _pooled_spread(shares: pd.Series, dof: pd.Series) -> Spread:
+    """Pool variances of models, as shares of their squared values, by their degrees of freedom: first in each network.
+
+    A network's lengths of training come from the same trainings, so they add none. Both have `network` in their index.
+    """
+    of_network = (shares * dof).groupby(level="network").sum() / dof.groupby(level="network").sum()
+    trainings = dof.groupby(level="network").max()
+    return Spread(float(np.sqrt((of_network * trainings).sum() / trainings.sum())), int(trainings.sum()))
+
+
+def scatter_by_steps(rows: pd.DataFrame) -> dict[int, Spread]:
     """Return step count -> how far trainings that differ in their seed alone differ there, as a share of the value.
 
     Of each model's settings with so many steps the one with the best mean is asked, which a budget would choose: others
-    are many, and may be large and alike. The squares are pooled over models by their degrees of freedom. Empty where
-    nothing was drawn in steps, as held-out losses are not.
+    are many, and may be large and alike. Empty where nothing was drawn in steps, as held-out losses are not.
     """
     if "steps" not in rows:
         return {}
     models, drawn = _twins(rows)
     drawn = drawn.reset_index()
     best = drawn.loc[drawn.groupby([*models, "steps"], dropna=False)["mean"].idxmin()]
-    square, dof = best["variance"] / (best["mean"] ** 2).clip(lower=1e-12), best["seeds"] - 1
-    pooled = (square * dof).groupby(best["steps"]).sum() / dof.groupby(best["steps"]).sum()
-    return {int(steps): float(np.sqrt(share)) for steps, share in pooled.items()}
+    best = best.assign(share=best["variance"] / (best["mean"] ** 2).clip(lower=1e-12), dof=best["seeds"] - 1)
+    by_steps = best.set_index("network").groupby("steps")
+    return {int(steps): _pooled_spread(part["share"], part["dof"]) for steps, part in by_steps}
 
 
 def _twins(rows: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
@@ -199,7 +206,7 @@ def _twins(rows: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
     Settings that one of a model's trainings lacks are left out, as are models that were trained once.
     """
     models = ["network", *_present(rows, "task", "images_seen")]
-    settings = [*models, *_present(rows, "sampler", "steps", "guidance", "level", "strength")]
+    settings = [*models, *_present(rows, *DRAWN, "strength")]
     rows = rows.assign(network=_network(rows))
     rows["expected"] = rows.groupby(models, dropna=False)["seed"].transform("nunique")
     drawn = rows.groupby(settings, dropna=False).agg(
@@ -219,21 +226,23 @@ def _present(rows: pd.DataFrame, *columns: str) -> list[str]:
 
 def _pooled(rows: pd.DataFrame, influences: Influences) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Return one row a setting, and the mean influence of each picture on it where they are known."""
-    if "seed" not in rows or rows["seed"].nunique() < 2:
+    if "seed" not in rows:
         return rows.assign(seeds=1), dict(influences)
-    of_model = rows.groupby(_present(rows, "profile", "size", "task", "images_seen"), dropna=False)["seed"]
-    expected = of_model.transform("nunique")
     setting = rows.groupby(_present(rows, *SETTING), dropna=False, sort=False)
-    rows = rows.assign(place=setting.ngroup())[setting["seed"].transform("nunique") >= expected]
-    if rows.empty:
-        raise ValueError(
-            "No setting was evaluated for every training seed of its size; evaluate the seeds at the same settings."
-        )
+    rows = rows.assign(place=setting.ngroup())
     twice = rows.duplicated(["place", "seed"])
     if twice.any():
         same = rows[rows["place"] == rows.loc[twice, "place"].iloc[0]]
         raise ValueError(
             f"Two rows are of one setting and training (n = {sorted(set(same['n']))}); pass the rows of one n alone."
+        )
+    if rows["seed"].nunique() < 2:
+        return rows.drop(columns="place").assign(seeds=1), dict(influences)
+    of_model = rows.groupby(_present(rows, "profile", "size", "task", "images_seen"), dropna=False)["seed"]
+    rows = rows[setting["seed"].transform("nunique") >= of_model.transform("nunique")]
+    if rows.empty:
+        raise ValueError(
+            "No setting was evaluated for every training seed of its size; evaluate the seeds at the same settings."
         )
     group = rows.assign(half=(rows["hi"] - rows["lo"]) / 2).groupby("place")
     pooled = rows.drop_duplicates("place").drop(columns="place").reset_index(drop=True)
@@ -252,11 +261,22 @@ def _replicates(rows: pd.DataFrame, influences: Influences, scatter: Spread | No
     drawn = replicates(rows, influences)
     if scatter is None:
         return drawn
-    rng = np.random.default_rng(1)  # apart from the pictures' luck
-    student = np.sqrt(
-        scatter.dof / rng.chisquare(scatter.dof, REPLICATES)
-    )  # the scatter is known from few trainings only
+    rng, each = np.random.default_rng(1), scatter.each(rows)  # apart from the pictures' luck
+    tails = _tails({one.dof for one in each}, rng)
     models = rows[_present(rows, "profile", "size", "task")].astype(str).agg("-".join, axis=1)
-    lucky = {name: rng.standard_normal(REPLICATES) * student for name in sorted(set(models))}
-    luck = np.stack([lucky[name] for name in models]) / np.sqrt(rows["seeds"].to_numpy(float))[:, None]
+    lucky = {name: rng.standard_normal(REPLICATES) for name in sorted(set(models))}
+    luck = np.stack([lucky[name] * tails[one.dof] for name, one in zip(models, each, strict=True)])
+    luck /= np.sqrt(rows["seeds"].to_numpy(float))[:, None]
     return drawn + (np.abs(rows["value"].to_numpy(float)) * scatter.at(rows))[:, None] * luck
+
+
+def _tails(dofs: set[int], rng: np.random.Generator) -> dict[int, np.ndarray]:
+    """Return degrees of freedom -> what makes normal replicates Student's (REPLICATES,): few trainings tell a scatter.
+
+    They are of one draw: a chi-square of more degrees is one of fewer and what comes on top.
+    """
+    found, square, known = {}, np.zeros(REPLICATES), 0
+    for dof in sorted(dofs):
+        square, known = square + rng.chisquare(dof - known, REPLICATES), dof
+        found[dof] = np.sqrt(dof / square)
+    return found

@@ -51,14 +51,14 @@ def isoflop(evidence: Evidence, budgets: int = 7) -> IsoFlop:
         )
     starts, ends = (np.sort([flops[at[i]] for at in lines.values()]) for i in (0, -1))
     least, most = starts[LEAST - 1], ends[-LEAST]
-    if not least < most:
+    grid = np.geomspace(least, most, budgets) if least < most else np.array([])
+    curves = [[c for c, at in lines.items() if _holds(flops[at], budget)] for budget in grid]  # that hold a budget
+    compared = [(budget, inside) for budget, inside in zip(grid, curves, strict=True) if len(inside) >= LEAST]
+    if not compared:
         raise ValueError("No training budget is shared by three sizes; train them for more lengths.")
-    grid = np.geomspace(least, most, budgets)
     found, best, vertices = [], [], []
-    for budget in grid:
-        inside = [c for c, at in lines.items() if _holds(flops[at], budget)]
-        values = np.array([_read(budget, flops[lines[c]], evidence.values[lines[c]]) for c in inside])
-        drawn = np.stack([_read(budget, flops[lines[c]], evidence.replicates[lines[c]]) for c in inside])
+    for budget, inside in compared:
+        values, drawn = map(np.stack, zip(*(_read(budget, flops, evidence, lines[c]) for c in inside), strict=True))
         params = np.array([float(rows["params"].iloc[lines[c][0]]) for c in inside])
         for c, value, replicate, size in zip(inside, values, drawn, params, strict=True):
             e = evidence.estimate(value, replicate)
@@ -73,7 +73,7 @@ def isoflop(evidence: Evidence, budgets: int = 7) -> IsoFlop:
     return IsoFlop(
         profiles=pd.DataFrame(found, columns=["budget", "size", "params", "images", "value", "lo", "hi", "n"]),
         best=pd.DataFrame(best, columns=["budget", "size", "chance", "params", "lo", "hi"]),
-        exponent=_exponent(np.log(grid), np.stack(vertices), evidence.n),
+        exponent=_exponent(np.log([budget for budget, _ in compared]), np.stack(vertices), evidence.n),
     )
 
 
@@ -94,9 +94,10 @@ def at_budgets(evidence: Evidence, budgets: Float[np.ndarray, " m"]) -> tuple[Ev
             )
         for budget in budgets:
             if _holds(flops[line], budget):
+                value, replicates = _read(budget, flops, evidence, line)
                 kept.append(line[0])
-                values.append(_read(budget, flops[line], evidence.values[line]))
-                drawn.append(_read(budget, flops[line], evidence.replicates[line]))
+                values.append(value)
+                drawn.append(replicates)
                 at.append(budget)
     if not kept:
         raise ValueError("No network has two training lengths with one of these budgets between them; train for more.")
@@ -109,14 +110,23 @@ def _holds(flops: np.ndarray, budget: float) -> bool:
     return bool(flops[0] * (1 - 1e-9) <= budget <= flops[-1] * (1 + 1e-9))
 
 
-def _read(budget: float, flops: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return the value (or replicates) at a budget within a size's curve, straight over the logarithm of FLOPs."""
-    x = np.log(flops)
+def _read(budget: float, flops: np.ndarray, evidence: Evidence, line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the value and the replicates (k,) at a budget within a size's curve, straight over the logarithm of FLOPs.
+
+    flops: of all rows. line: the places of the curve's rows, by FLOPs.
+    """
+    x = np.log(flops[line])
     i = int(np.clip(np.searchsorted(x, np.log(budget)) - 1, 0, len(x) - 2))
     share = np.clip((np.log(budget) - x[i]) / (x[i + 1] - x[i]), 0, 1)
-    if np.all(values[i] > 0) and np.all(values[i + 1] > 0):  # such curves fall as a power, and a chord lies above them
-        return values[i] ** (1 - share) * values[i + 1] ** share
-    return values[i] * (1 - share) + values[i + 1] * share
+    ends = line[i : i + 2]
+    falls = (evidence.values[ends] > 0).all()  # as a power, so that a chord would lie above the curve
+
+    def between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        chord = a * (1 - share) + b * share
+        power = falls & (a > 0) & (b > 0)  # a replicate of a small value may be below 0
+        return np.where(power, np.where(power, a, 1) ** (1 - share) * np.where(power, b, 1) ** share, chord)
+
+    return between(*evidence.values[ends]), between(*evidence.replicates[ends])
 
 
 def _vertex(x: Float[np.ndarray, " sizes"], values: Float[np.ndarray, "sizes k"]) -> Float[np.ndarray, " k"]:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ldm.metrics import Estimate
 from ldm.metrics.catalogue import metric_of
-from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
+from ldm.statistics.bootstrap import Influences, lower_is_better, of_one_training, replicates
 from ldm.statistics.budget import affordable
 from ldm.statistics.evidence import Evidence
 
@@ -44,7 +44,7 @@ def best_guidance(rows: pd.DataFrame, metric: str, influences: Influences | None
 
     `value`, `lo` and `hi` are turned so that lower is better (`ldm.statistics.bootstrap.lower_is_better`).
     """
-    rows, found = lower_is_better(rows, metric), []
+    rows, found = of_one_training(rows, metric), []
     for _, group in rows.groupby(["c", "steps"]):
         inside = group[confidence_set(group, influences)]
         found.append(group.loc[group["value"].idxmin()].to_dict() | {"tied": sorted(inside["guidance"])})
@@ -57,7 +57,7 @@ def enough_steps(rows: pd.DataFrame, metric: str, influences: Influences | None 
     `loss` says by how much they are worse than that in the metric's unit, as far as one can see: the set guards
     against many comparisons, so a small loss may stand in it whose own interval excludes 0.
     """
-    rows = lower_is_better(rows, metric)
+    rows = of_one_training(rows, metric)
     sign = 1 if metric_of(metric).better == "lower" else -1
     found = []
     for size, group in rows.groupby("size"):
@@ -111,7 +111,7 @@ def more_steps(rows: pd.DataFrame, metric: str, influences: Influences | None, f
 
 def within(rows: pd.DataFrame, metric: str, budgets: Sequence[float]) -> pd.DataFrame:
     """Return the best setting that each size can afford within each budget: the row of it, with `budget`."""
-    rows, found = lower_is_better(rows, metric), []
+    rows, found = of_one_training(rows, metric), []
     for budget in budgets:
         inside = rows[affordable(rows["cost"], budget)]
         found.append(inside.loc[inside.groupby("c")["value"].idxmin()].assign(budget=budget))

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ldm.metrics import Estimate, Z
 from ldm.statistics.bands import MARGIN
-from ldm.statistics.bootstrap import Influences, basic, lower_is_better, replicates
+from ldm.statistics.bootstrap import Influences, basic, lower_is_better, of_one_training, replicates
 from ldm.statistics.budget import affordable
 from ldm.statistics.comparisons import accelerated
 from ldm.statistics.evidence import scatter_of
@@ -39,11 +39,11 @@ def f6(
     much better the best smaller undistilled model within it is, as a share of the student's value. "As good" is no
     worse than by the margin, or by the scatter of trainings in as many steps where that is known and larger: it holds
     where the effect's interval lies above that, fails where it lies below. `trainings`: rows that know it, of models
-    that were trained several times; none: the same rows. Guidance is chosen on either side, and is not counted in the
+    that were trained several times; none: it is not known. Guidance is chosen on either side, and is not counted in the
     paper's cost; a student needs no second evaluation for it. Raises: ValueError where the student or the smaller
     models have no rows.
     """
-    rows = lower_is_better(rows, metric)
+    rows = of_one_training(rows, metric)
     distilled = (rows["task"] == method) & (rows["steps"] == steps)
     if not distilled.any():
         raise ValueError(f"F6 needs {method} in {steps} steps: run its cells.")
@@ -55,7 +55,7 @@ def f6(
         raise ValueError(
             f"F6 needs a smaller undistilled model at a cost of at most {budget:.3g}: run cells with fewer steps."
         )
-    scatter = scatter_of(rows if trainings is None else lower_is_better(trainings, metric))
+    scatter = None if trainings is None else scatter_of(lower_is_better(trainings, metric))
     margin = max(MARGIN, float(scatter.at(rows[distilled]).max()) if scatter else 0.0)
     compared = rows[distilled | smaller].reset_index(drop=True)
     ours = (compared["task"] == TEACHER).to_numpy()
@@ -97,7 +97,7 @@ def every_size_gains(
     is from a band that holds for all sizes together: it holds where every size surely gains, and fails where one surely
     loses. Raises: ValueError where fewer than two sizes have both.
     """
-    rows = lower_is_better(rows, metric)
+    rows = of_one_training(rows, metric)
     rows = rows[rows["task"].isin([TEACHER, method]) & (rows["steps"] == steps)].reset_index(drop=True)
     sizes = [c for c, part in rows.groupby("size") if part["task"].nunique() == 2]
     if len(sizes) < 2:
@@ -133,7 +133,7 @@ def same_factor(
     where it surely lies below ALIKE, and fails where it surely lies above. Where a teacher is as good at none of its
     step counts, its factor counts as that of twice the most. Raises: as `every_size_gains`.
     """
-    rows = lower_is_better(rows, metric)
+    rows = of_one_training(rows, metric)
     rows = rows.loc[rows.groupby(["task", "size", "steps"])["value"].idxmin()]
     most, factors, drawn = 2 * float(rows.loc[rows["task"] == TEACHER, "steps"].max()), [], []
     sizes = []

@@ -14,10 +14,8 @@ import pandas as pd
 from ldm.metrics import Estimate, Z
 from ldm.metrics.catalogue import brief, metric_of
 from ldm.profiles import Profile
-from ldm.statistics import verdicts
-from ldm.statistics.bootstrap import InfluencesOf, lower_is_better
-from ldm.statistics.evidence import RULE, Luck, scatter_by_steps
-from ldm.statistics.verdicts import FEWEST
+from ldm.statistics.bootstrap import lower_is_better
+from ldm.statistics.evidence import scatter_by_steps
 from ldm.study.results import Store
 from ldm.study.run import run
 from ldm.study.sampling import Evaluation, SamplingEvaluator, sampling_grid
@@ -25,11 +23,6 @@ from ldm.study.sampling import Evaluation, SamplingEvaluator, sampling_grid
 Conditions = Mapping[str, Sequence[Evaluation]]
 SWEPT = (1.0, 1.5, 2.0, 3.0)  # guidance values that some size may prefer
 FEW_AND_MANY = (1, 2, 3, 4, 8, 16, 50)
-LUCK: dict[Luck, str] = {
-    "none": "not counted",
-    "one": "one share for all settings",
-    "steps": "a share for each number of steps (the rule)",
-}
 
 
 def trainings(
@@ -84,51 +77,9 @@ def _known(wanted: Sequence[float], there: Sequence[float]) -> list[Any]:
     return [value for value in wanted if value in there]
 
 
-def f3_in(
-    conditions: Conditions, metrics: Sequence[str], *, store: Store, evaluator: SamplingEvaluator
-) -> pd.DataFrame:
-    """Judge F3 in each condition by each metric, with all step counts and with the paper's; missing cells are run.
-
-    Columns `condition`, `fewest steps`, then one a metric: answer, effect and interval in one text.
-    """
-    found = []
-    for name, cells in conditions.items():
-        rows = run(cells, store=store, evaluator=evaluator, title=name)
-        for fewest in _fewest(rows):
-            part = rows[rows["steps"] >= fewest]
-            if part["c"].nunique() < 2:
-                continue  # nothing to compare
-            answers = _answers(part, metrics, store.influences, fewest)
-            found.append({"condition": name, "fewest steps": fewest} | answers)
-    return pd.DataFrame(found)
-
-
-def f3_by_luck(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) -> pd.DataFrame:
-    """Judge F3 by each metric with the luck of training counted in each way (`ldm.statistics.evidence.Luck`).
-
-    The question is the verdict's: `fewest steps` are those of the largest size. Columns `the luck of training`,
-    `fewest steps`, then one a metric: answer, effect and interval in one text.
-    """
-    found = []
-    for luck, name in LUCK.items():
-        for fewest in _fewest(rows):
-            answers = _answers(rows, metrics, influences, fewest, luck)
-            found.append({"the luck of training": name, "fewest steps": fewest} | answers)
-    return pd.DataFrame(found)
-
-
-def _fewest(rows: pd.DataFrame) -> list[int]:
-    """Return from how many steps on F3 is asked: from the fewest that there are, and from the paper's."""
-    least = int(rows["steps"].min())
-    return sorted({least, max(least, FEWEST)})
-
-
-def _answers(
-    rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf, fewest: int, luck: Luck = RULE
-) -> dict[str, str]:
-    """Return metric -> F3's answer, with effect and interval."""
-    found = {m: verdicts.f3(rows, m, influences(rows, m), fewest=fewest, luck=luck) for m in metrics}
-    return {m: f"**{verdict.answer}** {verdict.effect:.3g}" for m, verdict in found.items()}
+def ran(conditions: Conditions, *, store: Store, evaluator: SamplingEvaluator) -> dict[str, pd.DataFrame]:
+    """Return the rows of each condition, by its name; missing cells are run."""
+    return {name: run(cells, store=store, evaluator=evaluator, title=name) for name, cells in conditions.items()}
 
 
 def scatter(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
@@ -142,7 +93,7 @@ def scatter(rows: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
             if part["seed"].nunique() > 1:
                 shares = scatter_by_steps(part)
                 found.append(
-                    {"by": brief(metric), "c": c} | {f"{s} steps": f"{share:.1%}" for s, share in shares.items()}
+                    {"by": brief(metric), "c": c} | {f"{s} steps": f"{one.sd:.1%}" for s, one in shares.items()}
                 )
     return pd.DataFrame(found)
 
