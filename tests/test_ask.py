@@ -116,7 +116,7 @@ def test_values_are_shown_for_people_and_errors_end_where_they_were_made(rows, t
     assert (text, "plain" in printed) == ({"text": "<b>"}, True) and "32" in number["text"]
     for code, where, what in (
         ("1\n\nnothing", 'File "the cell", line 3', "NameError: name 'nothing' is not defined"),
-        ("verdicts.f3(rows[:0], metric)", "bootstrap.py", "ValueError: no row holds the metric"),
+        ("verdicts.f3(rows[:0], metric)", "bootstrap.py", "NotAsked: no row holds the metric"),
         ("x = (", 'File "the cell", line 1', "SyntaxError: '(' was never closed"),
         ("exit()", 'File "the cell", line 1', "SystemExit"),
     ):

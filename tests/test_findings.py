@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import pandas as pd
+import pytest
+
 from ldm.figures.findings import answer, facts, page, summary
 from ldm.metrics import Estimate
 from ldm.paths import ROOT
 from ldm.profiles import OPEN_EPS
+from ldm.statistics.refusal import NotAsked
 from ldm.statistics.verdicts import Verdict
+from ldm.study import findings
 from ldm.study.findings import COUNTED, FINDINGS, RESTORED, evidence
 from ldm.study.results import Store
 
@@ -68,3 +73,18 @@ def test_the_page_of_verdicts_has_a_part_for_each_finding_and_a_row_for_each_met
     table = next(part for part in parts if part.startswith("| metric"))
     assert "KID-EfficientNet" in table and table.count("**holds**") == 2 and "0.5 [0.25, 0.75]" in table
     assert parts.count("Not asked yet.") == len(FINDINGS) - 1
+
+
+def test_a_page_stops_at_rows_that_may_not_be_compared_and_says_what_rows_cannot_answer(tmp_path):
+    store, rows = Store(tmp_path), pd.DataFrame({"key": ["a"], "metric": ["kid_effnet"]})
+
+    def refuses(error):
+        def ask(rows, metric, influences):
+            raise error
+
+        return ask
+
+    found, why = findings.asked(refuses(NotAsked("run more sizes.")), rows, store, ["kid_effnet"])
+    assert found == [] and why == "Not asked of these rows: run more sizes."
+    with pytest.raises(ValueError, match="shapes do not fit"):
+        findings.asked(refuses(ValueError("shapes do not fit")), rows, store, ["kid_effnet"])

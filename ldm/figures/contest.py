@@ -16,6 +16,7 @@ from ldm.statistics.bands import FORFEIT, OPEN, SAME, Bands
 from ldm.statistics.bootstrap import Influences, InfluencesOf
 from ldm.statistics.contest import COUNTED, DONE, PAPER, SIDES, Contest, contest, stretches
 from ldm.statistics.evidence import Evidence, Luck
+from ldm.statistics.refusal import NotAsked
 from ldm.statistics.verdicts import FEWEST, f3
 
 WORDS = {  # how a comparison can end, in the order of the legend
@@ -112,7 +113,7 @@ def shown(
     try:
         named = told_apart(metrics).items()
         found = {name: contest(Evidence.of(rows, m, influences(rows, m)), unit=unit) for m, name in named}
-    except ValueError as error:
+    except NotAsked as error:
         return (Markdown(f"Not asked of these rows: {error}"),)
     return advantages(found), Markdown(tables.table(shares(found), what="Shares of the budgets"))
 
@@ -133,7 +134,7 @@ def answer(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf)
         try:
             evidence = Evidence.of(rows, metric, influences(rows, metric))
             clause = f"{in_steps(evidence, contest(evidence))}."
-        except ValueError as error:
+        except NotAsked as error:
             clause = f"not asked of these rows: {error}"
         lines.append(f"- By {brief(metric)}, {clause}")
     return Markdown("\n".join(lines))
@@ -181,7 +182,7 @@ def _asked(rows: pd.DataFrame, metric: str, influences: Influences, **options: A
     """Return F3's answer and effect, or why it cannot be asked."""
     try:
         found = f3(rows, metric, influences, **options)
-    except ValueError as error:
+    except NotAsked as error:
         return f"not asked of these rows: {error}"
     return f"**{found.answer}** {found.effect:+.0%}"
 

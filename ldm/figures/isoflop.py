@@ -14,13 +14,14 @@ from ldm.metrics.catalogue import metric_of
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.evidence import Evidence
 from ldm.statistics.isoflop import IsoFlop, isoflop
+from ldm.statistics.refusal import NotAsked
 
 
 def shown(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> tuple[Any, ...]:
     """Return what a notebook displays of models at several lengths: chart and sentence, or why there is neither."""
     try:
         found = isoflop(Evidence.of(rows, metric, influences))
-    except ValueError as error:
+    except NotAsked as error:
         return (Markdown(f"Not asked of these rows: {error}"),)
     return profiles(found, metric), Markdown(in_words(found))
 

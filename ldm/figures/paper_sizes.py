@@ -51,8 +51,14 @@ def with_students(store: Store, profile: Profile) -> pd.DataFrame:
 def asked(
     ask: Callable[..., Any], metrics: Sequence[str] = findings.COUNTED, **more: Any
 ) -> Callable[[pd.DataFrame, Store], tuple[list[Any], str]]:
-    """Return what asks a finding by these metrics."""
-    return lambda rows, store: findings.asked(ask, rows, store, metrics, **more)
+    """Return what asks a finding by these metrics, of all trainings that are recorded of the models in the rows."""
+    return lambda rows, store: findings.asked(ask, recorded.with_trainings(store, rows), store, metrics, **more)
+
+
+def asked_of_students(rows: pd.DataFrame, store: Store) -> tuple[list[Any], str]:
+    """Ask F6 of first trainings, with the margin that all trainings tell."""
+    taught = findings.teachings(store, rows)
+    return findings.asked(student.f6, rows, store, findings.COUNTED, method="codi", steps=FEWEST, trainings=taught)
 
 
 PARTS = {
@@ -82,7 +88,7 @@ PARTS = {
     "F6": Part(
         with_students,
         partial(plots.quality_vs_steps, by="drawn by"),
-        {"": asked(student.f6, method="codi", steps=FEWEST)},
+        {"": asked_of_students},
     ),
 }
 

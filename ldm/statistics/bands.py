@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 
 from ldm.metrics import Estimate
 from ldm.statistics.evidence import Evidence
+from ldm.statistics.refusal import NotAsked
 from ldm.statistics.sides import lead
 
 MARGIN = 0.05  # a difference below this share of the other side's value counts as none
@@ -95,10 +96,10 @@ def bands(
 ) -> Bands:
     """Compare the rows of the first side with all others at every budget from `start` to `end`.
 
-    sides: what both are called; cost: of each row. Raises: ValueError for a range without budgets.
+    sides: what both are called; cost: of each row. Raises: NotAsked for a range without budgets.
     """
     if not start < end:
-        raise ValueError(f"budgets from {start:g} to {end:g}: expected a range that grows; run more step counts.")
+        raise NotAsked(f"budgets from {start:g} to {end:g}: expected a range that grows; run more step counts.")
     costs = np.unique(cost)
     budgets = np.concatenate([[start], costs[(costs > start * (1 + 1e-9)) & (costs < end * (1 - 1e-9))]])
     wide = np.log2(np.append(budgets[1:], end) / budgets)

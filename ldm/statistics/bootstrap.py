@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from ldm.metrics import Estimate, Z
 from ldm.metrics.catalogue import comparable, metric_of
+from ldm.statistics.refusal import NotAsked
 
 REPLICATES = 4000  # chances to about .01
 # A row's key -> each picture's influence on its value (n,), up to a constant: their mean is of no account.
@@ -21,11 +22,11 @@ InfluencesOf = Callable[[pd.DataFrame, str], Influences]  # of rows by a metric 
 def lower_is_better(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return rows of one metric, of one protocol, turned so that lower is better, with `size` = c.
 
-    `value`, `lo` and `hi` are what is turned.
+    `value`, `lo` and `hi` are what is turned. Raises: NotAsked for a metric without rows.
     """
     rows = rows[rows["metric"] == metric].reset_index(drop=True)
     if rows.empty:
-        raise ValueError(f"no row holds the metric {metric!r}: run the cells that measure it.")
+        raise NotAsked(f"no row holds the metric {metric!r}: run the cells that measure it.")
     comparable(rows, metric)
     if metric_of(metric).better == "higher":
         rows["value"], rows["lo"], rows["hi"] = -rows["value"], -rows["hi"], -rows["lo"]

@@ -15,6 +15,7 @@ import pandas as pd
 from ldm.statistics.bands import FORFEIT, MARGIN, OPEN, Bands, bands
 from ldm.statistics.budget import steps_within
 from ldm.statistics.evidence import Evidence
+from ldm.statistics.refusal import NotAsked
 
 SIDES = ("smaller", "largest")
 PAPER = "cost"  # ways to count a picture: the paper's cost,
@@ -73,11 +74,11 @@ def contest(
 
     Settings of fewer than `fewest` steps are left out for all sizes. By default budgets begin where the smallest size
     affords four steps, and end where the largest affords its most.
-    Raises: ValueError for fewer than two sizes, and for a range without budgets.
+    Raises: NotAsked for fewer than two sizes, and for a range without budgets.
     """
     evidence = evidence.where((evidence.rows["steps"] >= fewest).to_numpy(bool))
     if len(evidence.sizes) < 2:
-        raise ValueError(f"Sizes are compared, and the rows hold {evidence.sizes}: run the grid for two at least.")
+        raise NotAsked(f"Sizes are compared, and the rows hold {evidence.sizes}: run the grid for two at least.")
     largest, cost = evidence.sizes[-1], counted(evidence.rows, unit)
     big = (evidence.rows["size"] == largest).to_numpy()
     start = max(_first(evidence, cost) if start is None else start, float(cost.min()))
@@ -112,7 +113,7 @@ def agreement(one: Contest, other: Contest) -> Mapping[str, float]:
     """
     start, end = max(one.budgets[0], other.budgets[0]), min(one.end, other.end)
     if not start < end:
-        raise ValueError("The two contests have no budget in common; run them over the same step counts.")
+        raise NotAsked("The two contests have no budget in common; run them over the same step counts.")
     inside = [b for b in {*one.budgets, *other.budgets} if start < b < end]
     budgets = np.array([start, *sorted(inside)])
     wide = np.log2(np.append(budgets[1:], end) / budgets)

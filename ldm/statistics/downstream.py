@@ -21,6 +21,7 @@ from ldm.statistics.evidence import Evidence
 from ldm.statistics.families import by_training
 from ldm.statistics.isoflop import training_flops
 from ldm.statistics.ranks import rank_correlation
+from ldm.statistics.refusal import NotAsked
 from ldm.statistics.verdicts import Verdict, answered, listed, majority, sure
 
 SETTLED = 4  # a finetuning of the largest size counts from its longest one divided by this on
@@ -35,7 +36,7 @@ def f2(rows: pd.DataFrame, metric: str, influences: Influences | None = None, *,
     each size after its longest finetuning. Holds where the largest is surely better over more than half of the
     doublings, fails where it is surely not (a smaller one is, or they are alike within the margin) over more than half.
     The effect is its mean advantage, as a share of its value.
-    Raises: ValueError for rows of one size, and where the two have no such budgets in common.
+    Raises: NotAsked for rows of one size, and where the two have no such budgets in common.
     """
     rows = _of_several(rows, metric, "F2")
     large, longest = rows["c"] == rows["c"].max(), rows.groupby("c")["images_seen"].transform("max")
@@ -81,7 +82,7 @@ def f5(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     mine = evidence.rows[evidence.rows["size"] == evidence.sizes[-1]].set_index("steps")["cost"].sort_index()
     least, turn, most = (float(mine[mine.index <= steps].max()) for steps in (FEW_STEPS[0], *MANY_STEPS))
     if not least < turn < most:
-        raise ValueError(
+        raise NotAsked(
             f"F5 needs c = {evidence.sizes[-1]} with {FEW_STEPS[0]}, {FEW_STEPS[1]} and more steps; run such cells."
         )
     few, many = (
@@ -109,12 +110,12 @@ def _carried_on(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with one more of each training of a size that ended before the largest settled: as it ended.
 
     A budget affords it, and it has no use for more.
-    Raises: ValueError where all smaller sizes ended before.
+    Raises: NotAsked where all smaller sizes ended before.
     """
     flops = pd.Series(training_flops(rows), rows.index)
     start = flops[rows["family"] == 1].min()
     if flops[rows["family"] == 0].max() <= start:
-        raise ValueError(
+        raise NotAsked(
             "F2 within equal compute needs a smaller size that was finetuned for more than the largest was when it"
             " settled; finetune for longer, or compare sizes that are nearer to each other."
         )
@@ -128,7 +129,7 @@ def _of_several(rows: pd.DataFrame, metric: str, finding: str) -> pd.DataFrame:
     """Return the rows of a metric, if they are of several sizes."""
     rows = rows[rows["metric"] == metric].reset_index(drop=True)
     if rows["c"].nunique() == 1:
-        raise ValueError(f"{finding} compares sizes: run the grid for two of them at least.")
+        raise NotAsked(f"{finding} compares sizes: run the grid for two of them at least.")
     return rows
 
 
@@ -147,7 +148,7 @@ def fig6(
 
     pretraining: one row of `alignment` a size. tuned: one row of `metric` a size, over subjects, whose influences are
     the subjects'. The effect is Kendall's rank correlation of the two over sizes. Holds where its interval lies above
-    1/2, fails where it lies below. Raises: ValueError for fewer than two sizes, or for two rows of one size.
+    1/2, fails where it lies below. Raises: NotAsked for fewer than two sizes, or for two rows of one size.
     """
     a, b = (
         lower_is_better(rows, name).sort_values("size") for rows, name in ((pretraining, "alignment"), (tuned, metric))
@@ -155,7 +156,7 @@ def fig6(
     sizes = sorted(set(a["size"]) & set(b["size"]))
     a, b = (rows[rows["size"].isin(sizes)] for rows in (a, b))
     if len(sizes) < 2 or not len(a) == len(b) == len(sizes):
-        raise ValueError(
+        raise NotAsked(
             f"Fig. 6 needs one row of each study at 2 or more sizes; there are {len(a)} and {len(b)} at {len(sizes)}."
         )
     drawn = replicates(a).T[:500], replicates(b, influences, seed=1).T[:500]
@@ -200,5 +201,5 @@ def subject_by_subject(rows: pd.DataFrame, subjects: Mapping[str, str], metric: 
     both = (values[one] - values[other]).dropna(axis=1, how="all")  # sizes that both were finetuned at
     gaps = both.mean(axis=1, skipna=False).dropna().to_numpy(float)
     if len(gaps) < 2:
-        raise ValueError(f"{len(gaps)} subjects have been learnt with {one!r} and with {other!r}: expected 2 or more.")
+        raise NotAsked(f"{len(gaps)} subjects have been learnt with {one!r} and with {other!r}: expected 2 or more.")
     return Estimate.of_few(gaps)

@@ -23,6 +23,7 @@ from jaxtyping import Float
 from ldm.metrics import Estimate, Z
 from ldm.statistics.bootstrap import REPLICATES, Influences, basic, lower_is_better, of_all, replicates
 from ldm.statistics.budget import affordable
+from ldm.statistics.refusal import NotAsked
 
 MODEL = ("study", "profile", "task", "c", "images_seen")  # columns of a row: what was trained, apart from the seed,
 DRAWN = ("sampler", "steps", "guidance", "level", "lever", "dose")  # and how it was drawn with
@@ -80,7 +81,7 @@ class Evidence:
         """Pool the rows of a metric over seeds, and draw the replicates; luck: how the luck of training is counted.
 
         A setting that one of its model's seeds lacks is left out: a setting with fewer trainings would win by luck.
-        Raises: ValueError for a metric without rows, and for rows that may not be compared.
+        Raises: NotAsked for a metric without rows, ValueError for rows that may not be compared.
         """
         rows = lower_is_better(rows, metric)
         pooled, together = _pooled(rows, influences or {})
@@ -233,7 +234,7 @@ def _pooled(rows: pd.DataFrame, influences: Influences) -> tuple[pd.DataFrame, d
     twice = rows.duplicated(["place", "seed"])
     if twice.any():
         same = rows[rows["place"] == rows.loc[twice, "place"].iloc[0]]
-        raise ValueError(
+        raise NotAsked(
             f"Two rows are of one setting and training (n = {sorted(set(same['n']))}); pass the rows of one n alone."
         )
     if rows["seed"].nunique() < 2:

@@ -15,6 +15,7 @@ from ldm.statistics.bands import HALF, SAME, Bands, bands
 from ldm.statistics.contest import PAPER, counted
 from ldm.statistics.evidence import Evidence
 from ldm.statistics.isoflop import at_budgets, training_flops
+from ldm.statistics.refusal import NotAsked
 
 NEITHER = "undecided"
 PER_DOUBLING = 4  # training budgets that are asked
@@ -34,7 +35,7 @@ def between(evidence: Evidence, names: tuple[str, str]) -> Bands:
     """Compare the first family with the second, at every budget that both can use.
 
     evidence: of rows with a column `family`, 0 or 1. names: of the families, in that order.
-    Raises: ValueError where one of them has no rows, or no budget in common with the other.
+    Raises: NotAsked where one of them has no rows, or no budget in common with the other.
     """
     cost = counted(evidence.rows, PAPER)
     first, start, end = _common(evidence, cost, names)
@@ -56,7 +57,7 @@ def by_training(evidence: Evidence, names: tuple[str, str]) -> Bands:
     return bands(read, flops, (read.rows["family"] == 0).to_numpy(bool), names, start, end)
 
 
-class Apart(ValueError):
+class Apart(NotAsked):
     """Two families have no range of budgets in common."""
 
 
@@ -64,7 +65,7 @@ def _common(evidence: Evidence, cost: np.ndarray, names: tuple[str, str]) -> tup
     """Return which rows are of the first family, and the least and the most that both can use."""
     first = (evidence.rows["family"] == 0).to_numpy(bool)
     if first.all() or not first.any():
-        raise ValueError(f"Two families are compared, and the rows are of one: run the grid for {' and '.join(names)}.")
+        raise NotAsked(f"Two families are compared, and the rows are of one: run the grid for {' and '.join(names)}.")
     start = float(max(cost[first].min(), cost[~first].min()))
     end = float(min(cost[first].max(), cost[~first].max()))
     if not start < end:

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from ldm.metrics import Estimate
 from ldm.networks.cost import PASSES
 from ldm.statistics.evidence import Evidence
+from ldm.statistics.refusal import NotAsked
 
 LEAST = 3  # sizes that a budget needs for a curve over sizes
 
@@ -40,13 +41,13 @@ def isoflop(evidence: Evidence, budgets: int = 7) -> IsoFlop:
 
     evidence: one row for each size and training length, sampled in one way. budgets: how many, evenly in logarithms
     between the least and the most at which three sizes can be compared.
-    Raises: ValueError where fewer than three sizes have two lengths each, or have no budget in common.
+    Raises: NotAsked where fewer than three sizes have two lengths each, or have no budget in common.
     """
     rows, flops = evidence.rows, training_flops(evidence.rows)
     lines = {c: np.flatnonzero((rows["size"] == c).to_numpy()) for c in evidence.sizes}
     lines = {c: at[np.argsort(flops[at])] for c, at in lines.items() if len(at) > 1}
     if len(lines) < LEAST:
-        raise ValueError(
+        raise NotAsked(
             f"An isoFLOP profile needs {LEAST} sizes at two training lengths or more, not {len(lines)}; train more."
         )
     starts, ends = (np.sort([flops[at[i]] for at in lines.values()]) for i in (0, -1))
@@ -55,7 +56,7 @@ def isoflop(evidence: Evidence, budgets: int = 7) -> IsoFlop:
     curves = [[c for c, at in lines.items() if _holds(flops[at], budget)] for budget in grid]  # that hold a budget
     compared = [(budget, inside) for budget, inside in zip(grid, curves, strict=True) if len(inside) >= LEAST]
     if not compared:
-        raise ValueError("No training budget is shared by three sizes; train them for more lengths.")
+        raise NotAsked("No training budget is shared by three sizes; train them for more lengths.")
     found, best, vertices = [], [], []
     for budget, inside in compared:
         values, drawn = map(np.stack, zip(*(_read(budget, flops, evidence, lines[c]) for c in inside), strict=True))
@@ -81,7 +82,7 @@ def at_budgets(evidence: Evidence, budgets: Float[np.ndarray, " m"]) -> tuple[Ev
     """Return a row for each network and each of these training budgets that lies on its curve, and each row's budget.
 
     evidence: one row for each network (profile and size) and training length. Values and replicates are read off the
-    curve as `isoflop` reads them. Raises: ValueError for a network with one length, which has no curve, and where no
+    curve as `isoflop` reads them. Raises: NotAsked for a network with one length, which has no curve, and where no
     budget lies on any.
     """
     flops = training_flops(evidence.rows)
@@ -89,7 +90,7 @@ def at_budgets(evidence: Evidence, budgets: Float[np.ndarray, " m"]) -> tuple[Ev
     for name, line in evidence.rows.groupby(["profile", "size"], sort=False).indices.items():
         line = line[np.argsort(flops[line])]
         if len(line) < 2:
-            raise ValueError(
+            raise NotAsked(
                 f"Network {name} was measured after one length of training alone; measure it after another, too."
             )
         for budget in budgets:
@@ -100,7 +101,7 @@ def at_budgets(evidence: Evidence, budgets: Float[np.ndarray, " m"]) -> tuple[Ev
                 drawn.append(replicates)
                 at.append(budget)
     if not kept:
-        raise ValueError("No network has two training lengths with one of these budgets between them; train for more.")
+        raise NotAsked("No network has two training lengths with one of these budgets between them; train for more.")
     rows = evidence.rows.iloc[kept].assign(value=values).reset_index(drop=True)
     return replace(evidence, rows=rows, replicates=np.stack(drawn)), np.array(at)
 

@@ -16,6 +16,7 @@ from ldm.statistics.bootstrap import Influences, basic, lower_is_better, of_one_
 from ldm.statistics.budget import affordable
 from ldm.statistics.comparisons import accelerated
 from ldm.statistics.evidence import scatter_of
+from ldm.statistics.refusal import NotAsked
 from ldm.statistics.verdicts import Verdict, answered, called, listed
 
 TEACHER = "pretrain"
@@ -40,19 +41,19 @@ def f6(
     worse than by the margin, or by the scatter of trainings in as many steps where that is known and larger: it holds
     where the effect's interval lies above that, fails where it lies below. `trainings`: rows that know it, of models
     that were trained several times; none: it is not known. Guidance is chosen on either side, and is not counted in the
-    paper's cost; a student needs no second evaluation for it. Raises: ValueError where the student or the smaller
+    paper's cost; a student needs no second evaluation for it. Raises: NotAsked where the student or the smaller
     models have no rows.
     """
     rows = of_one_training(rows, metric)
     distilled = (rows["task"] == method) & (rows["steps"] == steps)
     if not distilled.any():
-        raise ValueError(f"F6 needs {method} in {steps} steps: run its cells.")
+        raise NotAsked(f"F6 needs {method} in {steps} steps: run its cells.")
     largest = rows.loc[distilled, "size"].max()
     distilled &= rows["size"] == largest
     budget = allowance * rows.loc[distilled, "cost"].min()
     smaller = (rows["task"] == TEACHER) & (rows["size"] < largest) & affordable(rows["cost"], budget)
     if not smaller.any():
-        raise ValueError(
+        raise NotAsked(
             f"F6 needs a smaller undistilled model at a cost of at most {budget:.3g}: run cells with fewer steps."
         )
     scatter = None if trainings is None else scatter_of(lower_is_better(trainings, metric))
@@ -84,8 +85,8 @@ def _gain(values: np.ndarray, ours: np.ndarray, drawn: np.ndarray) -> tuple[floa
     return float((values[~ours].min() - values[ours].min()) / share), (theirs - drawn[ours].min(0)) / share
 
 
-def _too_few(method: str, steps: int) -> ValueError:
-    return ValueError(f"{method} in {steps} steps needs rows beside its teacher at two sizes or more; run its cells.")
+def _too_few(method: str, steps: int) -> NotAsked:
+    return NotAsked(f"{method} in {steps} steps needs rows beside its teacher at two sizes or more; run its cells.")
 
 
 def every_size_gains(
@@ -95,7 +96,7 @@ def every_size_gains(
 
     The effect is the least gain of any size, as a share of the teacher's value, each at its best guidance. Its interval
     is from a band that holds for all sizes together: it holds where every size surely gains, and fails where one surely
-    loses. Raises: ValueError where fewer than two sizes have both.
+    loses. Raises: NotAsked where fewer than two sizes have both.
     """
     rows = of_one_training(rows, metric)
     rows = rows[rows["task"].isin([TEACHER, method]) & (rows["steps"] == steps)].reset_index(drop=True)

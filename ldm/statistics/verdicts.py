@@ -21,6 +21,7 @@ from ldm.statistics.bootstrap import Influences
 from ldm.statistics.contest import PAPER, Contest, agreement, contest, counted
 from ldm.statistics.evidence import RULE, Evidence, Luck
 from ldm.statistics.ranks import somers_lead
+from ldm.statistics.refusal import NotAsked
 
 SMALL_DOUBLINGS = 2  # doublings of the budget from the largest model's least on that count as small ones
 FEWEST = 4  # the paper's least number of steps
@@ -71,14 +72,14 @@ def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     The effect is Somers' D of quality on compute (normalised cost x images seen), less that on images seen alone: a
     larger model spends more compute on the same images. Holds where its interval lies above 0, fails where it lies
     below, as it does where size is useless.
-    Raises: ValueError for rows at fewer than four amounts of compute, or of one size or length.
+    Raises: NotAsked for rows at fewer than four amounts of compute, or of one size or length.
     """
     evidence = Evidence.of(rows, metric, influences)
     rows = evidence.rows
     compute = (rows["cost"] / rows["steps"] * rows["images_seen"]).to_numpy(float)
     images = rows["images_seen"].to_numpy(float)
     if len(set(compute)) < 4 or len(set(images)) < 2 or len(evidence.sizes) < 2:
-        raise ValueError(
+        raise NotAsked(
             f"F1 needs rows at 4 or more amounts of compute, of 2 sizes and 2 lengths, not {len(set(compute))} of c ="
             f" {listed(evidence.sizes)}; run more lengths or sizes."
         )
@@ -106,7 +107,7 @@ def small_budgets(
     if guided:
         largest = largest[largest["guidance"] > 1]
     if largest.empty:
-        raise ValueError(
+        raise NotAsked(
             f"No row of c = {evidence.sizes[-1]} has {fewest} or more {'guided ' * guided}steps; run more step counts."
         )
     cost = counted(largest, unit)
@@ -184,7 +185,7 @@ def f4(
     within = evidence.rows["steps"].isin(common)
     parts = [evidence.where((names == name) & within) for name in (usual, sampler)]
     if any(len(part.sizes) < 2 for part in parts) or len(common) < 2:
-        raise ValueError(
+        raise NotAsked(
             f"F4 needs two sizes and two step counts by both {usual} and {sampler}; run more cells of either."
         )
     found, shares = side_by_side(*parts)
@@ -237,7 +238,7 @@ def order_of_samplers(
     }
     pairs = [(best[better, *k], best[worse, *k]) for s, *k in best if s == better and (worse, *k) in best]
     if not pairs:
-        raise ValueError(
+        raise NotAsked(
             f"No size and step count up to {MOST_OF_FEW} has rows by both {better} and {worse}; run such cells."
         )
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ldm.profiles import Profile
 from ldm.statistics import downstream, student, verdicts
+from ldm.statistics.refusal import NotAsked
 from ldm.statistics.verdicts import FEWEST, Verdict
 from ldm.study import recorded
 from ldm.study.results import Store
@@ -25,10 +26,7 @@ ALLOWANCES = 1.0, 7 / 4  # of a student's cost to an undistilled model: equal, a
 
 
 class Finding(NamedTuple):
-    """What the paper claims, and the chapter that asks it here, with the place of the verdict there.
-
-    It says, too, of what it is asked in turn, if not of one thing only.
-    """
+    """What the paper claims, the chapter that asks it here, in which turns, and the place of the verdict there."""
 
     claim: str
     chapter: str
@@ -84,12 +82,33 @@ def lengths_grid(profile: Profile, sizes: Sequence[int]) -> list[Evaluation]:
     return pretraining_grid(profile, sizes, (), steps=recorded.STEPS, guidance=[recorded.GUIDANCE])
 
 
+def _by_ddim(store: Store, profile: Profile) -> pd.DataFrame:
+    grid = recorded.whole_grid(store, profile)
+    return recorded.with_trainings(store, grid[grid["sampler"] == "ddim"])
+
+
+def _by_sampler(store: Store, profile: Profile) -> pd.DataFrame:
+    grid = recorded.whole_grid(store, profile)
+    return recorded.with_trainings(store, grid[grid["steps"].isin(few_steps(profile))])
+
+
+# Finding -> the rows of a profile that it is asked of, all trainings that are whole; nothing is run. F6 is asked of
+# first trainings, and its margin of others, too (`teachings`).
+ROWS: dict[str, Callable[[Store, Profile], pd.DataFrame]] = {
+    "F1": lambda store, profile: recorded.with_trainings(store, recorded.pretrained(store, profile)),
+    "F2": lambda store, profile: recorded.restored_by_length(store, profile.downstream),
+    "F3": _by_ddim,
+    "F4": _by_sampler,
+    "F5": lambda store, profile: recorded.restored_by_steps(store, profile.downstream),
+    "F6": recorded.distilled,
+}
+METRICS = {name: RESTORED if name in ("F2", "F5") else COUNTED for name in FINDINGS}  # by which it is asked
+
+
 def asked(
     ask: Callable[..., Verdict], rows: pd.DataFrame, store: Store, metrics: Sequence[str], **more: Any
 ) -> tuple[list[Verdict], str]:
-    """Return a finding's verdicts by each metric, and what a chapter prints of them.
-
-    It prints them in words by the first metric, and all as a table.
+    """Return a finding's verdicts by each metric, and what a chapter prints: the first in words, and all as a table.
 
     Rows that cannot answer (one size, too few settings) leave no verdicts, and the reason as the text. Raises:
     ValueError where a file of theirs is broken.
@@ -97,7 +116,7 @@ def asked(
     influences = {name: store.influences(rows, name) for name in metrics}
     try:
         found = [ask(rows, name, influences=influences[name], **more) for name in metrics]
-    except ValueError as error:
+    except NotAsked as error:
         return [], f"Not asked of these rows: {error}"
     return found, f"{found[0]}\n\n{verdicts.verdict_table(found).to_markdown(index=False)}"
 
@@ -108,44 +127,31 @@ def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict
     But not those whose models this machine lacks. F6 is asked of what is recorded of students, F2 and F5 of what is
     recorded of the profile that super-resolution starts from. A finding that the rows do not answer is left out.
     """
-    sizes, metrics, tasks = register.trained_sizes(profile), COUNTED, profile.downstream
+    sizes = register.trained_sizes(profile)
     grids = (
         lengths_grid(profile, sizes),
         sampling_grid(profile, sizes, profile.steps, profile.guidance),
         samplers_grid(profile, sizes),
     )
-    pretraining, sampling, samplers = (
-        run(at_hand(cells, store=store, evaluator=evaluator), store=store, evaluator=evaluator) for cells in grids
-    )
-    pretraining, samplers = (recorded.with_trainings(store, rows) for rows in (pretraining, samplers))
-    pooled = recorded.with_trainings(store, sampling)
-    by_length, students = recorded.restored_by_length(store, tasks), recorded.distilled(store, profile)
-    taught = recorded.with_trainings(store, students[students["task"] == student.TEACHER])
+    for cells in grids:
+        run(at_hand(cells, store=store, evaluator=evaluator), store=store, evaluator=evaluator)
+    rows = {name: of(store, profile) for name, of in ROWS.items()}
+
+    def turns(name: str, ask: Callable[..., Verdict], options: Sequence[dict[str, Any]] = ({},)) -> list[Verdict]:
+        return [
+            in_turn(name, turn, verdict)
+            for turn, more in enumerate(options)
+            for verdict in asked(ask, rows[name], store, METRICS[name], **more)[0]
+        ]
+
+    taught = teachings(store, rows["F6"])
     found = {
-        "F1": asked(verdicts.f1, pretraining, store, metrics)[0],
-        "F2": [
-            in_turn("F2", turn, verdict)
-            for turn, at_end in enumerate((False, True))
-            for verdict in asked(downstream.f2, by_length, store, RESTORED, at_end=at_end)[0]
-        ],
-        "F3": [
-            in_turn("F3", turn, verdict)
-            for turn, fewest in enumerate((1, FEWEST))
-            for verdict in asked(verdicts.f3, pooled, store, metrics, fewest=fewest)[0]
-        ],
-        "F4": [
-            in_turn("F4", turn, verdict)
-            for turn, other in enumerate(recorded.SAMPLERS[1:])
-            for verdict in asked(verdicts.f4, samplers, store, metrics, sampler=other)[0]
-        ],
-        "F5": asked(downstream.f5, recorded.restored_by_steps(store, tasks), store, RESTORED)[0],
-        "F6": [
-            in_turn("F6", turn, verdict)
-            for turn, allowance in enumerate(ALLOWANCES)
-            for verdict in asked(
-                student.f6, students, store, metrics, method="codi", allowance=allowance, trainings=taught
-            )[0]
-        ],
+        "F1": turns("F1", verdicts.f1),
+        "F2": turns("F2", downstream.f2, [dict(at_end=at_end) for at_end in (False, True)]),
+        "F3": turns("F3", verdicts.f3, [dict(fewest=fewest) for fewest in (1, FEWEST)]),
+        "F4": turns("F4", verdicts.f4, [dict(sampler=other) for other in recorded.SAMPLERS[1:]]),
+        "F5": turns("F5", downstream.f5),
+        "F6": turns("F6", student.f6, [dict(method="codi", allowance=a, trainings=taught) for a in ALLOWANCES]),
     }
     return {
         name: answers for name, answers in found.items() if len({v.turn for v in answers}) == len(FINDINGS[name].turns)
@@ -157,18 +163,17 @@ def in_turn(finding: str, turn: int, verdict: Verdict) -> Verdict:
     return replace(verdict, turn=FINDINGS[finding].turns[turn])
 
 
+def teachings(store: Store, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the undistilled models among rows of F6, all trainings: they tell how far trainings scatter."""
+    return recorded.with_trainings(store, rows[rows["task"] == student.TEACHER])
+
+
 def evidence_of(store: Store, profile: Profile) -> dict[str, pd.DataFrame]:
     """Return finding -> the rows that `ask` asks, by the metrics that it asks; nothing is run."""
-    grid, tasks = recorded.whole_grid(store, profile), profile.downstream
-    found = {
-        "F1": (recorded.pretrained(store, profile), COUNTED),
-        "F2": (recorded.restored_by_length(store, tasks), RESTORED),
-        "F3": (recorded.with_trainings(store, grid[grid["sampler"] == "ddim"]), COUNTED),
-        "F4": (grid[grid["steps"].isin(few_steps(profile))], COUNTED),
-        "F5": (recorded.restored_by_steps(store, tasks), RESTORED),
-        "F6": (recorded.distilled(store, profile), COUNTED),
-    }
-    return {name: rows[rows["metric"].isin(metrics)] for name, (rows, metrics) in found.items()}
+    found = {name: of(store, profile) for name, of in ROWS.items()}
+    both = pd.concat([found["F6"], teachings(store, found["F6"])])
+    found["F6"] = both.drop_duplicates(["key", "metric"], ignore_index=True)
+    return {name: rows[rows["metric"].isin(METRICS[name])] for name, rows in found.items()}
 
 
 def evidence(store: Store, profile: Profile) -> pd.DataFrame:
