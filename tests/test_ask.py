@@ -251,7 +251,7 @@ def test_a_browser_asks_the_rows_as_python_does_and_asks_no_other_host(rows, sit
         before = len(loaded)
         assert plain(verdicts.f3(rows, METRICS[0], influences)) in ask_page(page, cell=1)
         assert not [name for name in loaded[before:] if "python" in name]
-        assert "ValueError: Sizes are compared" in ask_page(page, "verdicts.f3(rows[rows['c'] == 8], metric)")
+        assert "NotAsked: Sizes are compared" in ask_page(page, "verdicts.f3(rows[rows['c'] == 8], metric)")
         assert page.inner_text(".ldm-ask .status") == "Python stopped at an error."
 
         # for whoever reads with other means than eyes, on a phone as well
