@@ -30,6 +30,7 @@ from ldm.study import (
     lever_grid,
     levers,
     probes,
+    real,
     superres_grid,
     training_rows,
 )
@@ -117,6 +118,12 @@ def pulled(profile: Profile, row: Record) -> str:
         guidance=row.guidance,
     )
     return Evaluators(levers.LeverEvaluator, profile.name).key(cell)
+
+
+def real_scenes(profile: Profile, row: Record) -> str:
+    decoded, level = row.task == real.DECODED, row.level or "all"
+    cells = real.real_grid(profile, row.pictures)
+    return Evaluators(real.RealEvaluator, profile.name).key(only(cells, decoded=decoded, level=level))
 
 
 def held_out(profile: Profile, row: Record) -> str:
@@ -268,6 +275,7 @@ def benchmarked(name: str) -> Any:
 
 KEYS: dict[str, Callable[[Profile, Record], str]] = {  # study -> a row's key
     "pretraining": pretraining,
+    "real": real_scenes,
     "denoising": held_out,
     "sampling": sampling,
     "levers": pulled,

@@ -186,7 +186,7 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(evaluator, tmp
     with pytest.raises(ValueError, match="0 rows are of task 'superres-scratch'"):
         comparisons.gains(both, "ssim", {}, over="superres-scratch")
     table = figures.gains_table(both, ["ssim", "lpips_effnet"], Store(tmp_path).influences, over="bicubic")
-    assert list(table["way"]) == ["c = 8"] and all(
+    assert list(table["way"]) == ["c = 8, 4 steps"] and all(
         table[name].str.startswith("**+").all() for name in ("ssim", "lpips_effnet")
     )
 

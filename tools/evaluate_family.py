@@ -6,8 +6,8 @@
 
 Held-out losses first, of each training and of its averages. Then what the chapters ask, 1,024 pictures a point: every
 size, step count and guidance; every length of training; other samplers; the suspects of the chapter about confounders;
-other levels of caption; newer solvers and other levers; students; then the other settings, and the other trainings of
-each size.
+other levels of caption; what real scenes score; newer solvers and other levers; students; then the other settings, and
+the other trainings of each size.
 What is recorded is not run again, and a model that is not trained yet is left for later.
 """
 
@@ -20,7 +20,7 @@ from ldm import profiles
 from ldm.data.scenes.captions import Level
 from ldm.paths import ROOT
 from ldm.profiles import Profile
-from ldm.study import confounders, denoising, distillation, findings, lever_grid, levers, sampling
+from ldm.study import confounders, denoising, distillation, findings, lever_grid, levers, real, sampling
 from ldm.study.cells import Evaluates
 from ldm.study.results import Store
 from ldm.study.run import AnyCell, run
@@ -98,6 +98,10 @@ def main() -> None:
         for title, cells in list(stages(chosen, sizes))[:: -1 if options.backwards else 1]:
             cells = cells[::-1] if options.backwards else cells
             run_those_here(f"{chosen.name}, {title}", cells, evaluators[chosen.name], store, planned=options.plan)
+        drawn_by_none = real.real_grid(chosen)
+        run_those_here(
+            f"{chosen.name}, real scenes", drawn_by_none, real.RealEvaluator(chosen), store, planned=options.plan
+        )
         if chosen.name == LEVERS:
             grids = (lever_grid.lever_grid, lever_grid.guided_grid)
             pulled = list(dict.fromkeys(cell for grid in grids for cell in grid(chosen, sizes)))

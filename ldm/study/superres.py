@@ -144,7 +144,7 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
         side = f"{self.effnet.protocol}, of {images.shape[1]} px"
         measured = {}
         for name, reference in self.references.items():
-            real = f"{len(self.truth)} real scenes" + " through the autoencoder" * bool(name)
+            real = f"{len(self.truth)} real {self.motifs}" + " through the autoencoder" * bool(name)
             for kind, distance in reference.distances(features).items():
                 measured[f"{kind}_effnet{name}"] = distance, f"{side}; {HOW[kind]}, {real}"
         pictures = {
@@ -178,7 +178,7 @@ class SuperResolutionEvaluator(Evaluator[Restoration]):
             return {}
         data = replace(self.truth.data, split="val", n=len(images))
         seen = self.detector.detect(images)
-        return {"subject": alignment(seen, [data.scene(i) for i in range(len(images))])["subject"].astype(float)}
+        return {"subject": alignment(seen, [data.scene(i) for i in range(len(images))])["subject"]}
 
     def columns(self, cell: Restoration) -> dict[str, Any]:
         """Return the row's columns; the task is the cell's kind, the level how strongly its pictures are degraded."""
