@@ -54,6 +54,14 @@ def test_the_first_number_that_is_not_finite_is_found_in_one_step_or_in_those_of
     assert not_finite({"loss": np.float32("nan"), "grad_norm": np.float32("nan")}) == ((), "the loss is nan")
 
 
+def test_steps_that_nobody_has_looked_at_are_not_saved_where_one_is_not_finite():
+    watch = Watch(batches, 0, "toy", print)
+    watch.add(1, {"loss": np.float32(1), "grad_norm": np.float32(1)})
+    assert watch.finite() and watch.look()["loss"] == 1 and watch.finite()
+    watch.add(2, {"loss": np.float32("nan"), "grad_norm": np.float32(1)})
+    assert not watch.finite()
+
+
 def test_a_jump_of_the_loss_is_told_once_with_its_batch():
     lines = []
     watch = Watch(batches, 0, "toy", lines.append)

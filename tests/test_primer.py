@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from ldm.diffusion import mixture
+from ldm.diffusion import mixture, solvers
 from ldm.diffusion.sampler import image_keys, initial_noise, sample
 from ldm.diffusion.schedule import Schedule
-from ldm.diffusion.solvers import ddim
 from ldm.figures import primer
 from ldm.networks.structure import split
 
@@ -29,20 +29,25 @@ def test_the_ratio_of_signal_to_noise_falls_and_their_powers_add_up_to_one():
     np.testing.assert_allclose((curves["value"] ** 2).groupby(curves["t"]).sum(), 1, atol=1e-6)
 
 
-def test_the_last_guess_is_the_picture_that_sampling_ends_with():
+@pytest.mark.parametrize("sampler", ["ddim", "dpm++", "dpm++3m", "unipc"])
+def test_the_guesses_are_those_that_sampling_goes_by(sampler):
     structure, params = split(mixture.Mixture(SD))
-    none, keys, plan = np.zeros((5, 1, 1), np.float32), image_keys(0, np.arange(5)), ddim(SD, 6)
+    none, keys, plan = np.zeros((5, 1, 1), np.float32), image_keys(0, np.arange(5)), solvers.plan(sampler, 6, "leading")
     draw = lambda context, plan, guidance: np.asarray(
         sample(structure, params, plan, context, none, guidance, keys, predict="x0", shape=(1, 1, 2))
     )
     of = SimpleNamespace(text=SimpleNamespace(encode=lambda c: none + 1), latents=lambda *given: iter([draw(*given)]))
     found = primer.guesses(of, ["a point"] * 5, plan, 3.0)
-    assert found.shape == (5, 6, 1, 1, 2)
-    np.testing.assert_allclose(found[:, -1], draw(none + 1, plan, 3.0), atol=1e-5)
-    x = np.asarray(initial_noise(keys, (1, 1, 2)))
-    for k in range(6):  # the noisy pictures of the film, from its guesses alone
-        x = float(plan.x[k]) * x + float(plan.x0[k]) * found[:, k]
-    np.testing.assert_allclose(x, found[:, -1], atol=1e-4)
+    rows = int(plan.n)
+    assert found.shape == (5, rows, 1, 1, 2)
+    x, before = np.asarray(initial_noise(keys, (1, 1, 2))), [np.zeros((5, 1, 1, 2))] * 2
+    for k in range(rows):  # the noisy pictures of the film, from its guesses alone
+        newest = found[:, k]
+        x = plan.x[k] * x + plan.x0[k] * newest + plan.x0_prev[k] * before[-1] + plan.x0_prev2[k] * before[-2]
+        before = [before[-1], newest]
+    np.testing.assert_allclose(x, draw(none + 1, plan, 3.0), atol=1e-4)
+    if sampler == "ddim":
+        np.testing.assert_allclose(found[:, -1], x, atol=1e-4)
 
 
 def test_guidance_is_a_vector_sum_and_none_at_one():

@@ -142,3 +142,24 @@ def test_nearness_is_the_mean_over_pictures_of_one_name_whatever_their_shapes(tm
         call(["nearness", str(folders[0]), str(tmp_path / "a"), "--metrics", "psnr"])
     with pytest.raises(ValueError, match="lpips needs two files"):
         call(["nearness", "a", "b", "--metrics", "lpips"])
+
+
+@pytest.mark.parametrize(
+    "width, names, why",
+    [(8, "kid", "a mean and a covariance alone"), (5, "fid", "of 5 features, and toy has 8"), (8, "fid", "")],
+)
+def test_statistics_that_scores_cannot_use_are_refused_before_any_picture_is_looked_at(
+    tmp_path, monkeypatch, folders, width, names, why
+):
+    looked, place = [], tmp_path / "theirs.npz"
+    np.savez(place, mu=np.zeros(width), sigma=np.eye(width))
+    monkeypatch.setattr(extractors, "load_extractor", lambda *_: toy())
+
+    def extract(*given):
+        looked.append(given)
+        raise InterruptedError
+
+    monkeypatch.setattr("ldm.commands.score._extract", extract)
+    with pytest.raises(ValueError if why else InterruptedError, match=why or None):
+        call(["score", str(folders[0]), str(place), "--metrics", names])
+    assert bool(looked) == (not why)

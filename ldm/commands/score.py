@@ -61,15 +61,15 @@ def score(
     tables.check(out)
     if save_statistics:
         check_out(save_statistics, [".safetensors"])
-    source, true = open_source(pictures), _opened(reference)
-    scoring.check_counts(names, len(source), None if true is None else len(true), settings)
+    source, true = open_source(pictures), _opened(reference, extractor, names)
+    scoring.check_counts(names, len(source), _count(true), settings)
     extracted = _extract(source, extractor, work, _tokens(names, tokenizer, weights))
     if save_statistics:
         from ldm.metrics.reference import Reference
 
         Reference.of(extracted).save(save_statistics, extractor.protocol)
         print(save_statistics)
-    real = _reference(reference, true, extractor, work)
+    real = _reference(true, extractor, work)
     found = scoring.scores(names, extractor, extracted, real, settings)
     if not found:
         return
@@ -138,16 +138,16 @@ def compare(
     extractor, names = _extractor_and_metrics(network, weights, resize, metrics, reference, False)
     tables.check(out)
     tokens = _tokens(names, tokenizer, weights)
-    sources, true = [open_source(place) for place in (a, b)], _opened(reference)
+    sources, true = [open_source(place) for place in (a, b)], _opened(reference, extractor, names)
     words = [source.names if by == "names" else source.captions() for source in sources]
     which = matching.match(words[0], words[1], by)
-    scoring.check_counts(names, len(which.a), None if true is None else len(true), settings)
+    scoring.check_counts(names, len(which.a), _count(true), settings)
     for name in names:
         if name in Manifold._fields and settings.most < len(which.a):
             raise ValueError(f"{name} looks at {settings.most:,} pictures: give --most {len(which.a)} or more.")
     both = [_extract(source, extractor, work, tokens) for source in sources]
     chosen = [both[0].only(which.a), both[1].only(which.ascending)]
-    real = _reference(reference, true, extractor, work)
+    real = _reference(true, extractor, work)
     ones, others = (scoring.scores(names, extractor, extracted, real, settings) for extracted in chosen)
     rows, records = [], []
     for one, other in zip(ones, others, strict=True):
@@ -209,12 +209,30 @@ def _extractor_and_metrics(
     return found, names
 
 
-def _opened(reference: str) -> Source | None:
-    """Return the real pictures; None where there are none, or statistics in their place."""
-    from ldm.data.sources import open_source
-    from ldm.metrics.reference import is_statistics
+def _opened(place: str, extractor: Extractor, names: Sequence[str]) -> Source | Reference | None:
+    """Return the real pictures, or statistics in their place; None where there are none.
 
-    return open_source(reference) if reference and not is_statistics(reference) else None
+    Raises: ValueError for statistics that these scores cannot use: before any picture is looked at.
+    """
+    from ldm.data.sources import open_source
+    from ldm.metrics import reference, scoring
+
+    if not place:
+        return None
+    if not reference.is_statistics(place):
+        return open_source(place)
+    found = reference.read(Path(place), extractor.protocol)
+    scoring.check_statistics(names, found, extractor)
+    return found
+
+
+def _count(true: Source | Reference | None) -> int | None:
+    """Return how many real pictures scores can look at; None where there are none, or a mean and covariance alone."""
+    from ldm.metrics.reference import Reference
+
+    if isinstance(true, Reference):
+        return None if true.features is None else len(true.features)
+    return None if true is None else len(true)
 
 
 def _of_card(one: Score) -> dict[str, Any]:
@@ -242,13 +260,13 @@ def _extract(source: Source, extractor: Extractor, work: Path | None, tokens: An
     return read_captions(extracted, source.captions(), extractor, tokens) if tokens else extracted
 
 
-def _reference(place: str, source: Source | None, extractor: Extractor, work: Path | None) -> Reference | None:
-    """Return the reference: of a source, or of the statistics that a place holds; None where no place is given."""
-    from ldm.metrics import reference
+def _reference(true: Source | Reference | None, extractor: Extractor, work: Path | None) -> Reference | None:
+    """Return the reference: pictures are looked at, statistics are one; None where there are no real pictures."""
+    from ldm.metrics.reference import Reference
 
-    if source is not None:
-        return reference.Reference.of(_extract(source, extractor, work, None))
-    return reference.read(Path(place), extractor.protocol) if place else None
+    if true is None or isinstance(true, Reference):
+        return true
+    return Reference.of(_extract(true, extractor, work, None))
 
 
 def _notes(found: Sequence[Score]) -> str:

@@ -101,12 +101,8 @@ def guesses(
     context, found = generator.text.encode(list(captions)), []
     for k in range(int(plan.n)):
         there = np.arange(len(plan.t)) == k
-        columns = {
-            "x": np.where(there, 0, plan.x),
-            "x0": np.where(there, 1, plan.x0),
-            "x0_prev": np.where(there, 0, plan.x0_prev),
-        }
-        stopped = replace(plan, n=np.int32(k + 1), z=np.where(there, 0, plan.z), **columns)
+        others = {name: np.where(there, 0, getattr(plan, name)) for name in ("x", "x0_prev", "x0_prev2", "z")}
+        stopped = replace(plan, n=np.int32(k + 1), x0=np.where(there, 1, plan.x0), **others)
         found.append(np.concatenate(list(generator.latents(context, stopped, guidance))))
     return np.stack(found, 1)
 

@@ -65,6 +65,7 @@ KNOWN = {
     "clip-score": Known("CLIP score, {network}", "higher", against=False),
 }
 NAMES = tuple(KNOWN)
+OF_GAUSSIANS = ("fid", "fd-inf")  # ask nothing of a reference but mean and covariance
 SHARES = ("precision", "recall", "coverage")  # of pictures: between 0 and 1
 
 
@@ -133,6 +134,18 @@ def check(names: tuple[str, ...], extractor: Extractor, reference: bool) -> None
             raise ValueError(
                 f"clip-score needs a network that reads captions; take --network clip-l14, not {extractor.name}."
             )
+
+
+def check_statistics(names: Sequence[str], reference: Reference, extractor: Extractor) -> None:
+    """Raise ValueError, one sentence, before any work, for statistics of another width or that a score cannot use."""
+    width = len(reference.gaussian.mean)
+    if width != extractor.dimension:
+        raise ValueError(
+            f"{reference.place} is of {width} features, and {extractor.name} has {extractor.dimension}: give statistics"
+            " of this network, or the pictures themselves."
+        )
+    if any(KNOWN[name].against and name not in OF_GAUSSIANS for name in names):
+        _ = reference.sample  # which says what is missing
 
 
 def check_counts(names: Sequence[str], n: int, references: int | None, settings: Settings) -> None:

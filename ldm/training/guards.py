@@ -77,6 +77,10 @@ class Watch:
             self._jump(step, float(logs["loss"]))
         return {name: float(value) for name, value in seen[-1][1].items()}
 
+    def finite(self) -> bool:
+        """Return whether the steps since the last look were finite, as one who saves without a look has to know."""
+        return all(not_finite(logs) is None for _, logs in jax.device_get(self._unseen))
+
     def _jump(self, step: int, loss: float) -> None:
         if len(self._losses) >= ENOUGH:
             median = float(np.median(self._losses))
