@@ -28,7 +28,7 @@ from ldm.figures import findings as findings_figures
 from ldm.figures.record import record
 from ldm.metrics.catalogue import brief
 from ldm.paths import ROOT
-from ldm.statistics import optimum
+from ldm.statistics import budget, optimum
 from ldm.study import findings, recorded
 from ldm.study.results import Store
 from ldm.study.sampling import SamplingEvaluator
@@ -47,7 +47,7 @@ every = every[every["sampler"] == "ddim"]
 asked = every[every["profile"] == chosen.name]
 rules = advice.rules(asked, counted, store.influences, trained[trained["seed"] > 0])
 usual = asked[asked["key"].isin(grid["key"])]
-step = (usual["cost"] / usual["steps"])[usual["c"] == usual["c"].max()].min()  # of the largest model
+step = budget.step_of_the_largest(usual)
 seconds = speed.seconds_of(store, chosen)
 seen = samples.captions(chosen, [chosen.level], range(4))[chosen.level]
 

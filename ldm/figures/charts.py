@@ -18,6 +18,7 @@ import pandas as pd
 
 from ldm.metrics.catalogue import comparable, metric_of, short
 from ldm.metrics.protocol import single
+from ldm.statistics.budget import step_price
 
 MIMETYPE = "application/vnd.vegalite.v5+json"  # the newest that JupyterLab 4 draws
 COST = "sampling cost (normalised cost x steps)"  # the paper's
@@ -54,7 +55,7 @@ def pick(rows: pd.DataFrame, metric: str, one: Iterable[str] = ()) -> pd.DataFra
     single(rows, one)
     rows["c"] = rows["c"].astype(int)
     rows["model"] = [model_label(c, p) for c, p in zip(rows["c"], rows["params"], strict=True)]
-    rows["norm_cost"] = rows["cost"] / rows["steps"]
+    rows["norm_cost"] = step_price(rows)
     rows["loss"] = rows["value"] if better == "lower" else -rows["value"]
     rows["setting"] = [
         f"{int(steps)} step{'s' if steps > 1 else ''}, guidance {guidance:g}"

@@ -14,6 +14,7 @@ from ldm.figures.charts import ABOVE, COST, INK, cost_axis
 from ldm.metrics.catalogue import brief, told_apart
 from ldm.statistics.bands import FORFEIT, OPEN, SAME, Bands
 from ldm.statistics.bootstrap import Influences, InfluencesOf
+from ldm.statistics.budget import step_of_the_largest
 from ldm.statistics.contest import COUNTED, DONE, PAPER, SIDES, Contest, contest, stretches
 from ldm.statistics.evidence import Evidence, Luck
 from ldm.statistics.refusal import NotAsked
@@ -120,8 +121,8 @@ def shown(
 
 def in_steps(evidence: Evidence, found: Contest) -> str:
     """Say who wins at which budgets of their contest, counted in steps that the largest model affords."""
-    largest, clauses = evidence.rows[evidence.rows["size"] == evidence.sizes[-1]], []
-    for winner, first, last in stretches(found, float((largest["cost"] / largest["steps"]).min())):
+    clauses = []
+    for winner, first, last in stretches(found, step_of_the_largest(evidence.rows)):
         steps = f"{first} to {last} steps" if last > first else f"{first} step{'s' * (first > 1)}"
         clauses.append(f"{WORDS[winner]} where the budget buys {steps} of c = {evidence.sizes[-1]}")
     return "; ".join(clauses)

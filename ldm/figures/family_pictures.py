@@ -12,6 +12,7 @@ from ldm.data.scenes.captions import Level
 from ldm.figures import samples
 from ldm.figures.families import MISSING, names
 from ldm.profiles import Profile
+from ldm.statistics.budget import step_price
 from ldm.statistics.optimum import within
 from ldm.study.results import Store
 
@@ -26,7 +27,7 @@ def pictures(store: Store, rows: Mapping[Level, pd.DataFrame], pair: Sequence[Pr
     if not rows:
         return Markdown(MISSING)
     level, part = next(iter(rows.items()))
-    part, budget = part[part["seed"] == 0], few * float((part["cost"] / part["steps"]).max())
+    part, budget = part[part["seed"] == 0], few * float(step_price(part).max())
     captions = samples.captions(pair[0], [level], range(SHOWN))[level]
     points = pd.concat(
         within(part[part["family"] == i], metric, [budget]).assign(

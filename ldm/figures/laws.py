@@ -16,6 +16,7 @@ from IPython.display import Markdown
 from ldm.figures.charts import INK, best, color, curve, models, pick, unbeaten
 from ldm.metrics import Estimate
 from ldm.metrics.catalogue import metric_of, short
+from ldm.statistics.budget import training_compute
 from ldm.statistics.power_law import PowerLaw, power_law
 
 
@@ -34,7 +35,7 @@ def losses(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 def training_points(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return every model's loss, with `x` = training compute (normalised cost x images seen)."""
     rows = losses(rows, metric)
-    return rows.assign(x=rows["norm_cost"] * rows["images_seen"])
+    return rows.assign(x=training_compute(rows))
 
 
 def frontier_points(rows: pd.DataFrame, metric: str) -> pd.DataFrame:

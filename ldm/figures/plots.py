@@ -26,6 +26,7 @@ from ldm.figures.charts import (
 )
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics.bootstrap import Influences
+from ldm.statistics.budget import training_compute
 from ldm.statistics.optimum import best_guidance
 from ldm.statistics.verdicts import called
 
@@ -60,7 +61,7 @@ def quality_vs_compute(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
     `rows`: evaluations of every training length at one sampler, step count and guidance.
     """
     rows = pick(rows, metric, one=("sampler", "steps", "guidance"))
-    rows["compute"] = rows["norm_cost"] * rows["images_seen"]
+    rows["compute"] = training_compute(rows)
     x = alt.X(
         "compute:Q",
         scale=alt.Scale(type="log", nice=False, padding=14),

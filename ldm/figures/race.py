@@ -16,6 +16,7 @@ from IPython.display import HTML
 from ldm.figures.levels import title
 from ldm.figures.samples import label
 from ldm.statistics import optimum
+from ldm.statistics.budget import step_of_the_largest
 
 STATIC = "../_static/playground"
 PAGE = """<link rel="stylesheet" href="{static}/race.css">
@@ -53,7 +54,7 @@ def budgets(rows: pd.DataFrame, metric: str, steps: Sequence[int]) -> dict[str, 
     of are passed over.
     """
     largest = rows[rows["c"] == rows["c"].max()]
-    price = float((largest["cost"] / largest["steps"]).min())
+    price = step_of_the_largest(rows)
     known = {int(count) for count in largest["steps"]}
     found = {}
     for count in steps:

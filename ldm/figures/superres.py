@@ -17,6 +17,7 @@ from ldm.figures.levels import evidence_of
 from ldm.metrics.catalogue import metric_of
 from ldm.statistics import comparisons, optimum
 from ldm.statistics.bootstrap import InfluencesOf
+from ldm.statistics.budget import training_compute
 from ldm.statistics.contest import contest
 from ldm.study.superres_grid import FLOORS, USUAL
 
@@ -35,7 +36,7 @@ def by_cost(rows: pd.DataFrame, given: pd.DataFrame, metric: str) -> alt.FacetCh
 
 def by_compute(rows: pd.DataFrame, given: pd.DataFrame, metric: str) -> alt.FacetChart:
     """Plot quality against the compute of finetuning, a panel a strength, a curve a size (paper, Figs. 4 and 5)."""
-    spent = rows.assign(compute=rows["cost"] / rows["steps"] * rows["images_seen"])
+    spent = rows.assign(compute=training_compute(rows))
     axis = cost_axis("compute", SPENT).axis(format="~s", tickCount=6)
     return _panels(spent, given, metric, axis, "the compute of finetuning")
 

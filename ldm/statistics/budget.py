@@ -1,4 +1,4 @@
-"""What a budget affords, and the best of it: the one rule by which settings are chosen at equal cost."""
+"""Budgets: what steps and trainings cost, what a budget affords, and the best of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,26 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
+
+
+def step_price(rows: pd.DataFrame) -> pd.Series:
+    """Return what a step of each row costs, in the paper's unit (normalised cost; Heun's is of two evaluations)."""
+    return rows["cost"].astype(float) / rows["steps"].astype(float)
+
+
+def step_of_the_largest(rows: pd.DataFrame) -> float:
+    """Return what a step of the largest size costs, in the paper's unit: what budgets are counted in for people."""
+    return float(step_price(rows[rows["c"] == rows["c"].max()]).min())
+
+
+def training_compute(rows: pd.DataFrame) -> pd.Series:
+    """Return what trained each row's model: normalised cost x images seen, as in the paper's Fig. 3.
+
+    The rows are of a sampler that asks the network once a step.
+    """
+    return step_price(rows) * rows["images_seen"].astype(float)
 
 
 def affordable(cost: Any, budget: float) -> Any:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ldm.metrics import Estimate
 from ldm.statistics.bootstrap import Influences, lower_is_better, of_one_training, replicates
+from ldm.statistics.budget import step_of_the_largest
 from ldm.statistics.frontier import crossover
 
 
@@ -111,7 +112,7 @@ def takeovers(rows: pd.DataFrame, metric: str, influences: Influences | None = N
     """
     rows = of_one_training(rows, metric)
     sizes = sorted(set(rows["size"]))
-    step = (rows["cost"] / rows["steps"])[rows["size"] == sizes[-1]].min()
+    step = step_of_the_largest(rows)
     found = []
     for small, large in zip(sizes, sizes[1:], strict=False):
         c = crossover(rows, small, large, influences)

@@ -18,6 +18,7 @@ from ldm.metrics import Estimate, Z
 from ldm.metrics.catalogue import short
 from ldm.statistics.bands import HALF, MARGIN, SAME, Bands
 from ldm.statistics.bootstrap import Influences
+from ldm.statistics.budget import training_compute
 from ldm.statistics.contest import PAPER, Contest, agreement, contest, counted
 from ldm.statistics.evidence import RULE, Evidence, Luck
 from ldm.statistics.ranks import somers_lead
@@ -76,7 +77,7 @@ def f1(rows: pd.DataFrame, metric: str, influences: Influences | None = None) ->
     """
     evidence = Evidence.of(rows, metric, influences)
     rows = evidence.rows
-    compute = (rows["cost"] / rows["steps"] * rows["images_seen"]).to_numpy(float)
+    compute = training_compute(rows).to_numpy()
     images = rows["images_seen"].to_numpy(float)
     if len(set(compute)) < 4 or len(set(images)) < 2 or len(evidence.sizes) < 2:
         raise NotAsked(

@@ -14,6 +14,7 @@ from ldm.networks import cost
 from ldm.profiles import Profile
 from ldm.statistics import optimum
 from ldm.statistics.bootstrap import lower_is_better
+from ldm.statistics.budget import step_price
 from ldm.statistics.verdicts import called
 from ldm.study import sampling
 from ldm.tasks.distillation import methods as taught
@@ -218,7 +219,7 @@ def effort(rows: pd.DataFrame, profile: Profile) -> pd.DataFrame:
     """
     found = []
     for (kind, c), part in rows[rows["task"] != "pretrain"].groupby(["task", "c"], sort=False):
-        seen, per_step = int(part["images_seen"].iloc[0]), float((part["cost"] / part["steps"]).iloc[0])
+        seen, per_step = int(part["images_seen"].iloc[0]), float(step_price(part).iloc[0])
         compute = cost.training_compute(per_step, seen) * taught.passes(kind) / taught.passes("continued")
         share = compute / cost.training_compute(per_step, profile.length)
         found.append((NAMES.get(kind, kind), c, seen, compute, share))

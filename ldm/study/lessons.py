@@ -16,7 +16,7 @@ from ldm.metrics import Estimate, Z
 from ldm.profiles import Profile
 from ldm.statistics import optimum, verdicts
 from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
-from ldm.statistics.budget import affordable, steps_within
+from ldm.statistics.budget import affordable, step_price, steps_within
 from ldm.statistics.frontier import frontier
 from ldm.study import findings, recorded
 from ldm.study.results import Store
@@ -72,8 +72,7 @@ class Lessons:
     @cached_property
     def steps_cost(self) -> dict[int, float]:
         """The cost of one step by size, in the paper's unit."""
-        one = self.rows.assign(unit=self.rows["cost"] / self.rows["steps"].astype(float)).groupby("c")["unit"].first()
-        return {int(c): float(unit) for c, unit in one.items()}
+        return {int(c): float(price) for c, price in step_price(self.rows).groupby(self.rows["c"]).first().items()}
 
     @cached_property
     def few(self) -> int:
