@@ -65,7 +65,7 @@ from ldm.figures import superres as restored
 from ldm.figures.pictures import picture_grid
 from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
-from ldm.statistics import downstream
+from ldm.statistics import superres as verdicts
 from ldm.study import findings, superres_grid
 from ldm.study import superres as superres_study
 from ldm.study.recompute import agreement
@@ -274,14 +274,14 @@ samples.sample_table(store, evaluator, of_worst(by_steps), "c", "steps", shown=(
 # not by the distance to the true picture. KID is to decoded scenes here, the best that the autoencoder can show.
 
 # %% tags=["remove-input"]
-equal, text = findings.asked(downstream.f2, published[0], store, findings.RESTORED)
+equal, text = findings.asked(verdicts.f2, published[0], store, findings.RESTORED)
 Markdown(text)
 
 # %% [markdown]
 # And each size after its longest finetuning:
 
 # %% tags=["remove-input"]
-at_end, text = findings.asked(downstream.f2, published[0], store, findings.RESTORED, at_end=True)
+at_end, text = findings.asked(verdicts.f2, published[0], store, findings.RESTORED, at_end=True)
 Markdown(text)
 
 # %% [markdown]
@@ -289,7 +289,7 @@ Markdown(text)
 # is nought where the same step counts are best whatever the budget.)
 
 # %% tags=["remove-input"]
-f5, text = findings.asked(downstream.f5, published[1], store, findings.RESTORED)
+f5, text = findings.asked(verdicts.f5, published[1], store, findings.RESTORED)
 Markdown(text)
 
 # %% tags=["remove-input"]

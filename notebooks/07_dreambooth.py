@@ -65,7 +65,7 @@ from ldm.figures import protocol, samples, tables
 from ldm.figures.pictures import picture_grid, picture_strip
 from ldm.figures.record import record, record_verdicts
 from ldm.paths import ROOT
-from ldm.statistics import downstream
+from ldm.statistics import dreambooth as verdicts
 from ldm.study import dreambooth, sampling
 from ldm.study.results import Store
 from ldm.study.run import run
@@ -84,7 +84,7 @@ subject_of = {evaluator.key(cell): cell.subject for cell in cells}
 
 # %% tags=["remove-cell"]
 rows = run(cells, store=store, evaluator=evaluator, title="dreambooth")
-table, influences = charts.over_subjects(rows, subject_of)
+table, influences = verdicts.over_subjects(rows, subject_of)
 
 # %% [markdown]
 # ## Both at once?
@@ -237,7 +237,7 @@ pretrained = run(
 )
 final = table[table["train_steps"] == max(tuned)]
 found = {
-    (variant, name): downstream.fig6(pretrained, final[final["task"] == variant], name, influences.get(name))
+    (variant, name): verdicts.fig6(pretrained, final[final["task"] == variant], name, influences.get(name))
     for variant in variants
     for name in (fidelity[0], fidelity[-1], "prompt")
     if len(sizes) > 1

@@ -17,9 +17,9 @@
 
 # %% [markdown]
 # This page lists what the paper claims, and whether it holds here: *holds*, *fails* or *undecided*, by each of several
-# metrics. The metrics need not agree. A verdict is computed from recorded rows (`verdicts.py` and `downstream.py` in
-# `ldm/statistics/`) by [a rule](../book/protocol.md); nothing was decided by eye. The family is small and its pictures
-# are simple. What fails here need not fail at the paper's scale.
+# metrics. The metrics need not agree. A verdict is computed from recorded rows (`verdicts.py`, `superres.py` and
+# `student.py` in `ldm/statistics/`) by [a rule](../book/protocol.md); nothing was decided by eye. The family is small
+# and its pictures are simple. What fails here need not fail at the paper's scale.
 
 # %% tags=["parameters"]
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py: whose rows are asked

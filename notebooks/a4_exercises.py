@@ -35,13 +35,13 @@ from ldm.diffusion.guidance_settings import Guidance
 from ldm.diffusion.schedule import Schedule
 from ldm.diffusion.solvers import ddim, dpmpp_2m, heun
 from ldm.figures import laws, speed, tables
-from ldm.figures.dreambooth import over_subjects
 from ldm.figures.record import record
 from ldm.metrics.catalogue import short
 from ldm.networks import cost, dit_config, family, sizes
 from ldm.networks.dit_cost import multiply_adds
 from ldm.paths import ROOT
 from ldm.statistics import bootstrap, comparisons, optimum, verdicts
+from ldm.statistics.dreambooth import over_subjects
 from ldm.statistics.sensitivity import changes
 from ldm.study import confounders, findings, probes, recorded
 from ldm.study.results import Store

@@ -22,7 +22,7 @@ from ldm.metrics import Estimate
 from ldm.networks import low_rank
 from ldm.networks.initial import KeySource
 from ldm.networks.structure import split
-from ldm.statistics import downstream
+from ldm.statistics import dreambooth as booth
 from ldm.study import dreambooth as dreambooth_study
 from ldm.study import likeness
 from ldm.study.results import Store
@@ -261,14 +261,14 @@ def made_up(gap):
 
 @pytest.mark.parametrize("gap, sign", [(-0.3, -1), (0.3, 1)])
 def test_variants_are_compared_subject_by_subject(gap, sign):
-    found = downstream.subject_by_subject(*made_up(gap), "class_drift", "prior", "no prior")
+    found = booth.subject_by_subject(*made_up(gap), "class_drift", "prior", "no prior")
     assert found.lo * sign > 0 and found.hi * sign > 0 and found.n == 8
     rows, names = made_up(gap)
     one = rows[rows["key"] == rows["key"].iloc[0]].index  # a subject lacks a size
-    assert downstream.subject_by_subject(rows.drop(one), names, "class_drift", "prior", "no prior").n == 7
+    assert booth.subject_by_subject(rows.drop(one), names, "class_drift", "prior", "no prior").n == 7
     with pytest.raises(ValueError, match="variant 'nope': expected one of"):
-        downstream.subject_by_subject(rows, names, "class_drift", "nope", "no prior")
-    table, influences = charts.over_subjects(rows, names)
+        booth.subject_by_subject(rows, names, "class_drift", "nope", "no prior")
+    table, influences = booth.over_subjects(rows, names)
     assert len(table) == 4 and set(table["n"]) == {8} and set(influences) == {"class_drift"}
     first = rows[(rows["task"] == "prior") & (rows["c"] == 8)]["value"]
     interval = ttest_1samp(first, 0).confidence_interval()
@@ -286,7 +286,7 @@ def test_variants_are_compared_subject_by_subject(gap, sign):
     ],
 )
 def test_a_subject_is_learnt_and_its_class_kept_where_both_are_sure(seen, leak, answer):
-    assert downstream.learnt_and_kept(Estimate(*seen, 8), Estimate(*leak, 8)) == answer
+    assert booth.learnt_and_kept(Estimate(*seen, 8), Estimate(*leak, 8)) == answer
 
 
 def learnt(shares):
@@ -309,7 +309,7 @@ def learnt(shares):
 
 def test_who_learns_is_asked_of_each_way_and_size_and_trainings_of_a_subject_count_as_their_mean():
     shares = {("prior", 8): (0.1, 0.05), ("no prior", 8): (0.8, 0.8), ("prior and word", 16): (0.7, 0.03)}
-    table, influences = charts.over_subjects(*learnt(shares))
+    table, influences = booth.over_subjects(*learnt(shares))
     assert set(table["n"]) == {8} and len(influences["class_leak"]["prior-8-9"]) == 8
     assert table["protocol"].str.endswith("8 subjects, 3 trainings each").all()
     found = charts.who_learns(table)
@@ -317,7 +317,7 @@ def test_who_learns_is_asked_of_each_way_and_size_and_trainings_of_a_subject_cou
     assert found["learnt and kept"].tolist() == ["no", "no", "yes"], "of the longest finetuning"
     rows, names = learnt(shares)
     with pytest.raises(ValueError, match="pass as many trainings of each"):
-        charts.over_subjects(rows[rows["key"] != "aprior80"], names)
+        booth.over_subjects(rows[rows["key"] != "aprior80"], names)
     drawn = charts.frontier(table).to_dict()
     assert drawn["facet"]["sort"] == ["c = 8", "c = 16"] and len(drawn["spec"]["layer"]) == 5
 
@@ -366,7 +366,7 @@ def test_a_small_run_leaves_rows_before_and_after_and_one_training_serves_all_le
     named, others = ["a sks cat, flat style"], ["a cat, flat style", ""]
     assert (before.encode(named) != after.encode(named)).any()
     assert (before.encode(others) == after.encode(others)).all(), "no other word has learnt"
-    table, _ = charts.over_subjects(rows, {evaluator.key(cell): cell.subject for cell in cells})
+    table, _ = booth.over_subjects(rows, {evaluator.key(cell): cell.subject for cell in cells})
     assert charts.by_size(table, ["recognised_scene", "class_drift"]).to_dict()["vconcat"]
     assert charts.by_steps(table, ["true_scene"], "prior").to_dict()["vconcat"]
     floor = charts.limits(table, ["true_scene"])

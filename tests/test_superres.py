@@ -16,7 +16,8 @@ from ldm.diffusion.solvers import ddim, plan
 from ldm.figures import superres as figures
 from ldm.networks import sizes, weights
 from ldm.networks.structure import abstract, merge
-from ldm.statistics import comparisons, downstream
+from ldm.statistics import comparisons
+from ldm.statistics import superres as asked
 from ldm.study import findings, recorded, superres_grid
 from ldm.study import photographs as gallery
 from ldm.study import superres as superres_study
@@ -191,7 +192,7 @@ def test_cells_leave_rows_that_tell_a_good_picture_from_a_bad_one(evaluator, tmp
     )
 
     there = recorded.restored_by_steps(Store(tmp_path), SMOKE)
-    assert there.empty and "no row holds" in findings.asked(downstream.f5, there, Store(tmp_path), findings.RESTORED)[1]
+    assert there.empty and "no row holds" in findings.asked(asked.f5, there, Store(tmp_path), findings.RESTORED)[1]
     long = replace(model, images=SMOKE.finetuned)
     run([long, replace(long, sampler="ddpm")], store=Store(tmp_path), evaluator=evaluator)
     assert set(recorded.restored_by_steps(Store(tmp_path), SMOKE)["key"]) == {evaluator.key(long)}

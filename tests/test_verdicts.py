@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ldm.figures import tables
-from ldm.statistics import comparisons, downstream, optimum, student, verdicts
+from ldm.statistics import comparisons, dreambooth, optimum, student, superres, verdicts
 from tests.synthetic import STEP_COST, sampling
 
 
@@ -111,11 +111,11 @@ def by_size_and_compute(value):
 )
 def test_f2_holds_where_the_largest_is_best_and_fails_where_it_is_not(value, equal, at_end):
     rows = by_size_and_compute(value)
-    found = [downstream.f2(rows, "kid_effnet", at_end=end) for end in (False, True)]
+    found = [superres.f2(rows, "kid_effnet", at_end=end) for end in (False, True)]
     assert [one.answer for one in found] == [equal, at_end]
     assert all(one.effect.lo <= one.effect.value <= one.effect.hi for one in found)
     noisy = rows.assign(lo=rows["value"] - 500, hi=rows["value"] + 500)
-    assert {downstream.f2(noisy, "kid_effnet", at_end=end).answer for end in (False, True)} == {"undecided"}
+    assert {superres.f2(noisy, "kid_effnet", at_end=end).answer for end in (False, True)} == {"undecided"}
     assert "surely better over" in str(found[0]) and "after 27,000 images" in str(found[1])
 
 
@@ -124,24 +124,24 @@ def test_f2_within_equal_compute_asks_sizes_that_ended_early_as_they_ended():
     rows = by_size_and_compute(lambda c, compute: 1.0 if c == 8 else 100 / c)
     compute = rows["gflops"] * rows["images_seen"]
     longest = rows.groupby("c")["images_seen"].transform("max")
-    settled = compute[(rows["c"] == 32) & (rows["images_seen"] * downstream.SETTLED >= longest)].min()
+    settled = compute[(rows["c"] == 32) & (rows["images_seen"] * superres.SETTLED >= longest)].min()
     assert compute[rows["c"] == 8].max() < settled
-    assert downstream.f2(rows, "kid_effnet").answer == "fails"
-    assert downstream.f2(rows[rows["c"] != 8], "kid_effnet").answer == "holds"
+    assert superres.f2(rows, "kid_effnet").answer == "fails"
+    assert superres.f2(rows[rows["c"] != 8], "kid_effnet").answer == "holds"
     with pytest.raises(ValueError, match="finetune for longer"):
-        downstream.f2(rows[rows["c"] != 16], "kid_effnet")
+        superres.f2(rows[rows["c"] != 16], "kid_effnet")
 
 
 def test_f2_within_equal_compute_pools_the_trainings_of_a_size_that_ended_early():
     """One training of the smallest is by far the best, and the other by far the worst: their mean is what counts."""
     one = by_size_and_compute(lambda c, compute: 1.0 if c == 8 else 100 / c).assign(seed=0)
     other = by_size_and_compute(lambda c, compute: 99.0 if c == 8 else 100 / c).assign(seed=1)
-    assert downstream.f2(pd.concat([one, other.assign(key="b" + other["key"])]), "kid_effnet").answer != "fails"
+    assert superres.f2(pd.concat([one, other.assign(key="b" + other["key"])]), "kid_effnet").answer != "fails"
 
 
 def test_f2_turns_a_score_over():
     rows = by_size_and_compute(lambda c, compute: c / 100).assign(metric="ssim")
-    assert downstream.f2(rows, "ssim").answer == downstream.f2(rows, "ssim", at_end=True).answer == "holds"
+    assert superres.f2(rows, "ssim").answer == superres.f2(rows, "ssim", at_end=True).answer == "holds"
 
 
 @pytest.mark.parametrize("metric, sign", [("lpips_effnet", 1), ("ssim", -1)])
@@ -159,7 +159,7 @@ def test_f5_holds_where_few_steps_are_for_small_sizes_and_many_for_the_largest(m
     rows, influences = sampling(
         lambda c, steps, guidance: sign * value(c, steps), metric, se=0.02, steps=(4, 8, 16, 50, 200), guidance=(1.0,)
     )
-    verdict = downstream.f5(rows, metric, influences)
+    verdict = superres.f5(rows, metric, influences)
     assert verdict.answer == answer
     assert "budgets of 4, 8, 16, 50, 200 steps of c = 32" in verdict.asked
 
@@ -344,11 +344,11 @@ def test_verdicts_want_the_rows_they_are_about():
     with pytest.raises(ValueError, match="Sizes are compared"):
         verdicts.f3(rows[rows["c"] == 8], "kid_effnet")
     with pytest.raises(ValueError, match="F5 needs c = 32 with 4, 20 and more steps"):
-        downstream.f5(rows[rows["steps"] < 20], "kid_effnet")
+        superres.f5(rows[rows["steps"] < 20], "kid_effnet")
     with pytest.raises(ValueError, match="F2 within equal compute needs a smaller size"):
-        downstream.f2(by_size_and_compute(lambda c, compute: 1.0).query("images_seen == 9_000"), "kid_effnet")
+        superres.f2(by_size_and_compute(lambda c, compute: 1.0).query("images_seen == 9_000"), "kid_effnet")
     with pytest.raises(ValueError, match="F2 compares sizes"):
-        downstream.f2(training(lambda compute, images: 1.0).query("c == 8"), "kid_effnet")
+        superres.f2(training(lambda compute, images: 1.0).query("c == 8"), "kid_effnet")
     with pytest.raises(ValueError, match="4 or more amounts of compute"):
         verdicts.f1(training(lambda compute, images: 1.0).iloc[:3], "kid_effnet")
 
@@ -372,11 +372,11 @@ def one_row_a_size(value, metric):
 
 def test_fig_6_holds_where_the_sizes_rank_as_pretrained_and_fails_where_the_order_is_turned():
     pretrained = one_row_a_size(lambda c: c / 40, "alignment")
-    better = downstream.fig6(pretrained, one_row_a_size(lambda c: c / 50, "recognised_scene"), "recognised_scene")
+    better = dreambooth.fig6(pretrained, one_row_a_size(lambda c: c / 50, "recognised_scene"), "recognised_scene")
     assert better.answer == "holds" and better.effect.value == pytest.approx(1)
-    worse = downstream.fig6(pretrained, one_row_a_size(lambda c: -c / 50, "recognised_scene"), "recognised_scene")
+    worse = dreambooth.fig6(pretrained, one_row_a_size(lambda c: -c / 50, "recognised_scene"), "recognised_scene")
     assert worse.answer == "fails" and "**Fig. 6 fails** by subjects recognised, scene network" in str(worse)
-    even = downstream.fig6(pretrained, one_row_a_size(lambda c: 0.5, "recognised_scene"), "recognised_scene")
+    even = dreambooth.fig6(pretrained, one_row_a_size(lambda c: 0.5, "recognised_scene"), "recognised_scene")
     assert even.answer == "undecided"
     with pytest.raises(ValueError, match="2 or more sizes"):
-        downstream.fig6(pretrained, one_row_a_size(lambda c: c, "true_scene")[:1], "true_scene")
+        dreambooth.fig6(pretrained, one_row_a_size(lambda c: c, "true_scene")[:1], "true_scene")

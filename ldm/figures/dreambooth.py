@@ -5,52 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import altair as alt
-import numpy as np
 import pandas as pd
-import scipy
 
 from ldm.figures.charts import color, curve, pick, quality_axis, quality_lines
-from ldm.metrics import Estimate, Z
+from ldm.metrics import Estimate
 from ldm.metrics.catalogue import metric_of, short
-from ldm.statistics.downstream import LEAKED, RECOGNISED, learnt_and_kept, subject_by_subject
+from ldm.statistics.dreambooth import LEAKED, RECOGNISED, learnt_and_kept, subject_by_subject
 from ldm.tasks.dreambooth_recipe import WAYS
 
-SETTING = ["task", "c", "train_steps", "metric"]
 VARIANTS = ["before", *WAYS]  # in the order of their colours
-
-
-def over_subjects(
-    rows: pd.DataFrame, subjects: Mapping[str, str]
-) -> tuple[pd.DataFrame, dict[str, dict[str, np.ndarray]]]:
-    """Return one row a setting and metric: the mean over subjects, with Student's interval, n counting subjects.
-
-    subjects: a cell's key -> its subject; several trainings of a subject count as their mean. Also metric -> the rows'
-    keys -> each subject's influence (n,), in the order of their names, widened as Student's interval is, so that
-    replicates (`ldm.statistics.frontier`) are as wide. A single subject, such as a folder, keeps the interval and the n
-    of its pictures.
-    """
-    found, influences = [], {}
-    for setting, part in rows.assign(subject=rows["key"].map(subjects)).groupby(SETTING, sort=False):
-        row, by_subject = part.iloc[0].drop("subject").to_dict(), part.groupby("subject")["value"].mean()
-        values, n = by_subject.to_numpy(float), len(by_subject)
-        trainings = len(part) // n
-        if len(part) != trainings * n or (n == 1 and trainings > 1):
-            raise ValueError(
-                f"{setting}: {len(part)} rows of {n} subjects; pass as many trainings of each, of one alone one."
-            )
-        row["key"] = "-".join(map(str, setting[:3]))
-        if n > 1:
-            widening = scipy.special.stdtrit(n - 1, 0.975) / Z * np.sqrt(n / (n - 1))
-            moved = widening * (values - values.mean())
-            se = np.sqrt(np.square(moved).sum()) / n
-            row |= Estimate.of(values.mean(), se, n)._asdict()
-            row["protocol"] = f"{row['protocol'].split(' pictures of ')[0]} pictures of each of {n} subjects"
-            row["protocol"] += f", {trainings} trainings each" * (trainings > 1)
-            row["counted"] = "subjects"
-            influences.setdefault(row["metric"], {})[row["key"]] = moved
-        found.append(row)
-    table = pd.DataFrame(found)
-    return table.astype({name: "Int64" for name in ("c", "params", "train_steps", "steps", "n")}), influences
 
 
 def _points(data: pd.DataFrame, x: alt.X, shade: alt.Color, metric: str) -> alt.LayerChart:
@@ -145,7 +108,7 @@ def _learnt(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def who_learns(table: pd.DataFrame) -> pd.DataFrame:
-    """Say of each way and size whether subjects are learnt and their class is kept (`downstream.learnt_and_kept`).
+    """Say of each way and size whether subjects are learnt and their class is kept (`learnt_and_kept`).
 
     After the longest finetuning, and before any, with how often subjects are recognised, and how often their class
     shows them.

@@ -12,7 +12,7 @@ from IPython.display import Markdown
 from ldm import profiles
 from ldm.figures import plots, protocol
 from ldm.profiles import Profile
-from ldm.statistics import downstream, student, verdicts
+from ldm.statistics import student, superres, verdicts
 from ldm.statistics.verdicts import FEWEST
 from ldm.study import distillation, findings, recorded
 from ldm.study.findings import RESTORED
@@ -67,8 +67,8 @@ PARTS = {
         recorded.restored_by_length,
         plots.quality_vs_compute,
         {
-            "At equal compute: ": asked(downstream.f2, RESTORED),
-            "At the end: ": asked(downstream.f2, RESTORED, at_end=True),
+            "At equal compute: ": asked(superres.f2, RESTORED),
+            "At the end: ": asked(superres.f2, RESTORED, at_end=True),
         },
         downstream=True,
     ),
@@ -82,9 +82,7 @@ PARTS = {
         plots.quality_by_sampler,
         {f"{name}: ": asked(verdicts.f4, sampler=name) for name in recorded.SAMPLERS[1:]},
     ),
-    "F5": Part(
-        recorded.restored_by_steps, plots.quality_vs_cost, {"": asked(downstream.f5, RESTORED)}, downstream=True
-    ),
+    "F5": Part(recorded.restored_by_steps, plots.quality_vs_cost, {"": asked(superres.f5, RESTORED)}, downstream=True),
     "F6": Part(
         with_students,
         partial(plots.quality_vs_steps, by="drawn by"),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ldm.profiles import Profile
-from ldm.statistics import downstream, student, verdicts
+from ldm.statistics import student, superres, verdicts
 from ldm.statistics.refusal import NotAsked
 from ldm.statistics.verdicts import FEWEST, Verdict
 from ldm.study import recorded
@@ -147,10 +147,10 @@ def ask(profile: Profile, *, store: Store, evaluator: SamplingEvaluator) -> dict
     taught = teachings(store, rows["F6"])
     found = {
         "F1": turns("F1", verdicts.f1),
-        "F2": turns("F2", downstream.f2, [dict(at_end=at_end) for at_end in (False, True)]),
+        "F2": turns("F2", superres.f2, [dict(at_end=at_end) for at_end in (False, True)]),
         "F3": turns("F3", verdicts.f3, [dict(fewest=fewest) for fewest in (1, FEWEST)]),
         "F4": turns("F4", verdicts.f4, [dict(sampler=other) for other in recorded.SAMPLERS[1:]]),
-        "F5": turns("F5", downstream.f5),
+        "F5": turns("F5", superres.f5),
         "F6": turns("F6", student.f6, [dict(method="codi", allowance=a, trainings=taught) for a in ALLOWANCES]),
     }
     return {
