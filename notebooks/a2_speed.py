@@ -22,10 +22,11 @@ from IPython.display import Markdown
 
 from ldm.figures import growth, protocol, speed, tables
 from ldm.paths import ROOT
+from ldm.study.conditions import newest
 from ldm.study.results import Store
 
 store = Store(ROOT)
-rows = speed.newest(store.rows(study="benchmark"))
+rows = newest(store.rows(study="benchmark"))
 races = speed.races(rows)
 ours = races[races["who"] == speed.OURS].set_index("race")
 others = races[races["who"] != speed.OURS]

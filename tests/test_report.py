@@ -8,7 +8,7 @@ import pytest
 from ldm import profiles
 from ldm.figures import growth, speed
 from ldm.paths import ROOT
-from ldm.study import training_rows
+from ldm.study import conditions, training_rows
 from ldm.study.results import Store
 from ldm.study.training_rows import Training
 from ldm.tasks import pairs
@@ -143,11 +143,11 @@ def test_the_newest_machine_of_each_metric_counts_also_where_only_the_protocol_n
             timed("first", "seconds", 2.0, protocol="ldm; cold; a new one", machine="a new one"),
         ]
     )
-    assert speed.newest(rows)[["task", "machine", "value"]].to_numpy().tolist() == [
+    assert conditions.newest(rows)[["task", "machine", "value"]].to_numpy().tolist() == [
         ["input", "an old one", 1.0],
         ["first", "a new one", 2.0],
     ]
-    assert speed.newest(rows[:0]).empty
+    assert conditions.newest(rows[:0]).empty
 
 
 def test_growth_is_the_power_between_the_largest_amounts():

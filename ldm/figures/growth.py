@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ldm.figures.charts import ABOVE, curve
-from ldm.figures.speed import latest
+from ldm.study.conditions import latest
 
 UPPER = 3  # amounts that an exponent is fitted to: below them, what is done once hides what grows
 NAMES = {"seconds": "seconds", "gigabytes at most": "gigabytes, at most"}

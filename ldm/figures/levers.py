@@ -150,9 +150,10 @@ def likely(evidence: Evidence) -> Markdown:
     """
     cost, pulled = evidence.rows["done"].to_numpy(float), (evidence.rows["lever"] != PLAIN).to_numpy()
     grid = np.geomspace(cost[pulled].min(), cost[pulled].max(), 6)[1:]
-    found = chances(with_steps_between(evidence, cost), grid)
+    priced = with_steps_between(evidence, cost)  # plain sampling may take any number of steps
+    counts, found = priced.evidence.rows["lever"].value_counts(), chances(priced, grid)
     lines = [
-        {"lever": lever or NONE, "settings": int((evidence.rows["lever"] == lever).sum())}
+        {"lever": lever or NONE, "settings": int(counts[lever])}
         | {f"{budget:.2g}": f"{share:.0%}" for budget, share in zip(grid, chance, strict=True)}
         for lever, chance in sorted(found.items(), key=lambda item: -float(item[1].mean()))
     ]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ldm.figures.charts import ABOVE, INK
 from ldm.profiles import Profile
-from ldm.study.conditions import with_conditions
+from ldm.study.conditions import latest
 from ldm.study.results import Store
 from ldm.tasks import models
 
@@ -38,19 +38,6 @@ def races(rows: pd.DataFrame) -> pd.DataFrame:
     columns = ["race", "who", "value", "lo", "hi", "n", "relative", "relative_lo", "relative_hi", "share", "machine"]
     order = ["task", "c", "race", "who"]
     return timed.sort_values(order, key=lambda x: x.replace(OURS, ""))[columns].reset_index(drop=True)
-
-
-def latest(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the machine measured last, if there are any, with their conditions in columns."""
-    rows = with_conditions(rows)
-    return rows[rows["machine"] == rows.loc[rows["created"].idxmax(), "machine"]] if len(rows) else rows
-
-
-def newest(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of each task and metric from the machine that measured it last: no comparison mixes two."""
-    rows = with_conditions(rows)  # older rows name their machine in the protocol alone
-    machine = rows.sort_values("created").groupby(["task", "metric"], dropna=False)["machine"].transform("last")
-    return rows[rows["machine"] == machine.reindex(rows.index)]
 
 
 def seconds_of(store: Store, profile: Profile) -> dict[tuple[str, int], tuple[float, float]]:

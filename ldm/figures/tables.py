@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ldm.metrics import Estimate
 from ldm.metrics.catalogue import METRICS, short
 from ldm.statistics import comparisons
 from ldm.statistics.verdicts import called
@@ -58,6 +59,8 @@ def cell(value: Any, digits: int = 3) -> str:
     """Return a value as text: numbers to `digits` digits, whole ones whole, a dash for what is missing or endless."""
     if isinstance(value, str):
         return value
+    if isinstance(value, Estimate):
+        return f"{value:.{digits}g}"
     if isinstance(value, list | tuple):
         return ", ".join(cell(part, digits) for part in value)
     if value is None or value is pd.NA or (isinstance(value, float | np.floating) and not np.isfinite(value)):

@@ -60,8 +60,10 @@ class Bands:
         return self.winners[self.index(budget)]
 
     def index(self, budget: float) -> int:
-        """Return which interval a budget lies in."""
-        return int(np.searchsorted(self.budgets, budget * (1 + 1e-9), side="right")) - 1
+        """Return which interval a budget lies in. Raises: ValueError for one below those asked."""
+        if (found := int(np.searchsorted(self.budgets, budget * (1 + 1e-9), side="right")) - 1) < 0:
+            raise ValueError(f"budget = {budget:g}: expected {self.budgets[0]:g} or more, from where it was asked.")
+        return found
 
     def table(self) -> pd.DataFrame:
         """Return a line a stretch of budgets, for a chart: `from`, `to`, `advantage`, `lo`, `hi`, `winner`, `best`."""

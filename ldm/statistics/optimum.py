@@ -54,8 +54,8 @@ def best_guidance(rows: pd.DataFrame, metric: str, influences: Influences | None
 def enough_steps(rows: pd.DataFrame, metric: str, influences: Influences | None = None) -> pd.DataFrame:
     """Find for each size the fewest steps, at their best guidance, that may be as good as its best step count.
 
-    `loss` says by how much they are worse than that in the metric's unit, as far as one can see: the set guards
-    against many comparisons, so a small loss may stand in it whose own interval excludes 0.
+    `loss` is an Estimate of how much worse they are than that, in the metric's unit: the set guards against many
+    comparisons, so a small loss may stand in it whose own interval excludes 0.
     """
     rows = of_one_training(rows, metric)
     sign = 1 if metric_of(metric).better == "lower" else -1
@@ -73,7 +73,7 @@ def enough_steps(rows: pd.DataFrame, metric: str, influences: Influences | None 
                 metric: sign * few["value"],
                 "best steps": many["steps"],
                 f"{metric} there": sign * many["value"],
-                "loss": f"{gap:.3g}",
+                "loss": gap,
             }
         )
     return pd.DataFrame(found)

@@ -36,7 +36,7 @@ class Rule:
 
 
 def budgets_between(evidence: Evidence, count: int = 24) -> Float[np.ndarray, " count"]:
-    """Return budgets, evenly in logarithms, from one step of the largest size to its most."""
+    """Return budgets, evenly in logarithms, from the fewest steps of the largest size to its most."""
     cost = counted(evidence.rows, PAPER)[(evidence.rows["size"] == evidence.sizes[-1]).to_numpy()]
     return np.geomspace(cost.min(), cost.max(), count)
 

@@ -27,6 +27,19 @@ def with_conditions(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
+def latest(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the machine measured last, if there are any, with their conditions in columns."""
+    rows = with_conditions(rows)
+    return rows[rows["machine"] == rows.loc[rows["created"].idxmax(), "machine"]] if len(rows) else rows
+
+
+def newest(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of each task and metric from the machine that measured it last: no comparison mixes two."""
+    rows = with_conditions(rows)  # older rows name their machine in the protocol alone
+    machine = rows.sort_values("created").groupby(["task", "metric"], dropna=False)["machine"].transform("last")
+    return rows[rows["machine"] == machine.reindex(rows.index)]
+
+
 def of_protocol(study: str, protocol: str) -> dict[str, str | int | bool]:
     """Return what the protocol of an older row says of its conditions, by column."""
     words, said = protocol.split("; "), {}

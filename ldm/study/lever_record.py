@@ -17,6 +17,7 @@ from ldm.profiles import Profile
 from ldm.statistics.verdicts import called
 from ldm.statistics.worth import PLAIN
 from ldm.study import distillation
+from ldm.study.conditions import latest
 from ldm.study.evaluator import Evaluator
 from ldm.study.lever_cells import Search
 from ldm.study.lever_grid import (
@@ -131,10 +132,7 @@ def seconds_a_pass(store: Store, profile: Profile) -> dict[tuple[int, str], floa
 
     The dict is empty where no machine was timed (`python -m benchmarks.levers` does that).
     """
-    timed = store.rows(study="benchmark", profile=profile.name, metric="seconds a pass")
-    if timed.empty:
-        return {}
-    timed = timed[timed["machine"] == timed["machine"][timed["created"].idxmax()]]
+    timed = latest(store.rows(study="benchmark", profile=profile.name, metric="seconds a pass"))
     return {(int(c), kind): value for c, kind, value in timed[["c", "lever", "value"]].itertuples(index=False)}
 
 

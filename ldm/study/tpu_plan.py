@@ -100,8 +100,7 @@ def sheet_of(topology: str) -> Chip:
 def run(trainings: Sequence[TpuTraining], store: Store | None = None) -> pd.DataFrame:
     """Return the rows of all trainings, compiling now those that are not recorded.
 
-    Each is compiled in a process of its own, one at a time (libtpu's rule).
-
+    They are compiled in this process, one at a time (libtpu's rule).
     Raises: as `measure`; what has been compiled before is kept.
     """
     from ldm.study.tpu_compiler import measure
