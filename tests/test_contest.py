@@ -10,7 +10,8 @@ from ldm.figures import contest as figures
 from ldm.statistics import verdicts
 from ldm.statistics.bootstrap import lower_is_better
 from ldm.statistics.contest import COUNTED, agreement, contest, stretches, up_to
-from ldm.statistics.evidence import Evidence, scatter_by_steps, scatter_of, training_scatter
+from ldm.statistics.evidence import Evidence
+from ldm.statistics.scatter import scatter_by_steps, scatter_of, training_scatter
 from ldm.study import confounders
 from tests.synthetic import STEP_COST, sampling
 

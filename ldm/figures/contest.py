@@ -16,8 +16,9 @@ from ldm.statistics.bands import FORFEIT, OPEN, SAME, Bands
 from ldm.statistics.bootstrap import Influences, InfluencesOf
 from ldm.statistics.budget import step_of_the_largest
 from ldm.statistics.contest import COUNTED, DONE, PAPER, SIDES, Contest, contest, stretches
-from ldm.statistics.evidence import Evidence, Luck
+from ldm.statistics.evidence import Evidence
 from ldm.statistics.refusal import NotAsked
+from ldm.statistics.scatter import Luck
 from ldm.statistics.verdicts import FEWEST, f3
 
 WORDS = {  # how a comparison can end, in the order of the legend
@@ -148,7 +149,7 @@ def by_count(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesO
 
 
 def by_luck(rows: pd.DataFrame, metrics: Sequence[str], influences: InfluencesOf) -> pd.DataFrame:
-    """Ask F3 with the luck of training counted in each way (`ldm.statistics.evidence.Luck`)."""
+    """Ask F3 with the luck of training counted in each way (`ldm.statistics.scatter.Luck`)."""
     ways = {name: (rows, dict(luck=luck)) for luck, name in LUCK.items()}
     return f3_each_way("the luck of training", ways, metrics, influences)
 

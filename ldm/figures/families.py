@@ -24,7 +24,8 @@ from ldm.statistics import families, verdicts
 from ldm.statistics.bands import OPEN, SAME, Bands
 from ldm.statistics.bootstrap import InfluencesOf, lower_is_better
 from ldm.statistics.contest import contest
-from ldm.statistics.evidence import Evidence, scatter_of
+from ldm.statistics.evidence import Evidence
+from ldm.statistics.scatter import scatter_of
 from ldm.study.results import Store
 
 MISSING = "No two partners of the families have rows at these levels yet."

@@ -10,11 +10,9 @@ settings within one. The luck of training can be counted in other ways (`Luck`),
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from types import MappingProxyType
-from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,41 +22,8 @@ from ldm.metrics import Estimate, Z
 from ldm.statistics.bootstrap import REPLICATES, Influences, basic, lower_is_better, of_all, replicates
 from ldm.statistics.budget import affordable
 from ldm.statistics.refusal import NotAsked
-
-MODEL = ("study", "profile", "task", "c", "images_seen")  # columns of a row: what was trained, apart from the seed,
-DRAWN = ("sampler", "steps", "guidance", "level", "lever", "dose")  # and how it was drawn with
-SETTING = (
-    *(*MODEL, *DRAWN, "strength"),
-    *("cost", "nfe", "gflops", "params", "protocol", "metric", "size"),
-)
-
-
-# How the luck of training is counted: by what the best settings scatter by at each step count; by one share of the
-# value for all settings; or not at all.
-Luck = Literal["steps", "one", "none"]
-RULE: Luck = "steps"  # of the verdicts (`book/protocol.md`)
-
-
-class Spread(NamedTuple):
-    """Standard deviation between training seeds, and its degrees of freedom."""
-
-    sd: float
-    dof: int
-    by_steps: Mapping[int, Spread] = MappingProxyType({})  # step count -> that of it, where it is asked of each
-
-    @property
-    def shares(self) -> str:
-        """The standard deviation as a share of the value, in words: a range where it is known of each step count."""
-        known = [one.sd for one in self.by_steps.values()] or [self.sd]
-        return " to ".join(dict.fromkeys(f"{sd:.1%}" for sd in (min(known), max(known))))
-
-    def each(self, rows: pd.DataFrame) -> list[Spread]:
-        """Return that of each row's step count; of all where it is not known of that one."""
-        return [self.by_steps.get(int(steps), self) for steps in rows["steps"]] if self.by_steps else [self] * len(rows)
-
-    def at(self, rows: pd.DataFrame) -> Float[np.ndarray, " rows"]:
-        """Return the standard deviation of each row, as a share of its value."""
-        return np.array([one.sd for one in self.each(rows)])
+from ldm.statistics.scatter import RULE, Luck, Spread, scatter_of, tails
+from ldm.statistics.settings import SETTING, present
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -144,92 +109,11 @@ class Evidence:
         return basic(value, drawn, self.n)
 
 
-def scatter_of(rows: pd.DataFrame, luck: Luck = RULE) -> Spread | None:
-    """Return how far trainings scatter that differ in their seed alone, in one way of counting it.
-
-    None where it is not counted, or where none has a twin.
-    """
-    found = None if luck == "none" else training_scatter(rows)
-    return found._replace(by_steps=scatter_by_steps(rows)) if found and luck == "steps" else found
-
-
-def training_scatter(rows: pd.DataFrame) -> Spread | None:
-    """Return how far trainings differ that differ in their seed alone, as one share of the value for all settings.
-
-    None where none has a twin.
-
-    The variance between seeds is averaged over a model's settings, then pooled over models: two or three seeds say
-    little about their own scatter. It holds each training's own luck with the pictures too. It is taken for models
-    without a twin as well, which is an extrapolation.
-    """
-    if "seed" not in rows:
-        return None
-    models, drawn = _twins(rows)
-    if drawn.empty:
-        return None
-    drawn["square"] = drawn["mean"] ** 2  # what they are weighed by: near 0 a share of the value says nothing
-    model = drawn.groupby(level=models, dropna=False).agg(
-        variance=("variance", "sum"), square=("square", "sum"), seeds=("seeds", "first")
-    )
-    shares = model["variance"] / model["square"].clip(lower=1e-12)
-    return _pooled_spread(shares, model["seeds"] - 1)
-
-
-def _pooled_spread(shares: pd.Series, dof: pd.Series) -> Spread:
-    """Pool variances of models, as shares of their squared values, by their degrees of freedom: first in each network.
-
-    A network's lengths of training come from the same trainings, so they add none. Both have `network` in their index.
-    """
-    of_network = (shares * dof).groupby(level="network").sum() / dof.groupby(level="network").sum()
-    trainings = dof.groupby(level="network").max()
-    return Spread(float(np.sqrt((of_network * trainings).sum() / trainings.sum())), int(trainings.sum()))
-
-
-def scatter_by_steps(rows: pd.DataFrame) -> dict[int, Spread]:
-    """Return step count -> how far trainings that differ in their seed alone differ there, as a share of the value.
-
-    Of each model's settings with so many steps the one with the best mean is asked, which a budget would choose: others
-    are many, and may be large and alike. Empty where nothing was drawn in steps, as held-out losses are not.
-    """
-    if "steps" not in rows:
-        return {}
-    models, drawn = _twins(rows)
-    drawn = drawn.reset_index()
-    best = drawn.loc[drawn.groupby([*models, "steps"], dropna=False)["mean"].idxmin()]
-    best = best.assign(share=best["variance"] / (best["mean"] ** 2).clip(lower=1e-12), dof=best["seeds"] - 1)
-    by_steps = best.set_index("network").groupby("steps")
-    return {int(steps): _pooled_spread(part["share"], part["dof"]) for steps, part in by_steps}
-
-
-def _twins(rows: pd.DataFrame) -> tuple[list[str], pd.DataFrame]:
-    """Return the columns that name a model, and mean, variance and number of its trainings in each setting.
-
-    Settings that one of a model's trainings lacks are left out, as are models that were trained once.
-    """
-    models = ["network", *_present(rows, "task", "images_seen")]
-    settings = [*models, *_present(rows, *DRAWN, "strength")]
-    rows = rows.assign(network=_network(rows))
-    rows["expected"] = rows.groupby(models, dropna=False)["seed"].transform("nunique")
-    drawn = rows.groupby(settings, dropna=False).agg(
-        mean=("value", "mean"), variance=("value", "var"), seeds=("seed", "nunique"), expected=("expected", "first")
-    )
-    return models, drawn[(drawn["seeds"] == drawn["expected"]) & (drawn["seeds"] > 1)]
-
-
-def _network(rows: pd.DataFrame) -> pd.Series:
-    """Name what was trained, apart from its length and seed: two profiles may have networks of one size."""
-    return rows[_present(rows, "profile", "size")].astype(str).agg("-".join, axis=1)
-
-
-def _present(rows: pd.DataFrame, *columns: str) -> list[str]:
-    return [column for column in columns if column in rows]
-
-
 def _pooled(rows: pd.DataFrame, influences: Influences) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Return one row a setting, and the mean influence of each picture on it where they are known."""
     if "seed" not in rows:
         return rows.assign(seeds=1), dict(influences)
-    setting = rows.groupby(_present(rows, *SETTING), dropna=False, sort=False)
+    setting = rows.groupby(present(rows, *SETTING), dropna=False, sort=False)
     rows = rows.assign(place=setting.ngroup())
     twice = rows.duplicated(["place", "seed"])
     if twice.any():
@@ -239,7 +123,7 @@ def _pooled(rows: pd.DataFrame, influences: Influences) -> tuple[pd.DataFrame, d
         )
     if rows["seed"].nunique() < 2:
         return rows.drop(columns="place").assign(seeds=1), dict(influences)
-    of_model = rows.groupby(_present(rows, "profile", "size", "task", "images_seen"), dropna=False)["seed"]
+    of_model = rows.groupby(present(rows, "profile", "size", "task", "images_seen"), dropna=False)["seed"]
     rows = rows[setting["seed"].transform("nunique") >= of_model.transform("nunique")]
     if rows.empty:
         raise ValueError(
@@ -263,21 +147,9 @@ def _replicates(rows: pd.DataFrame, influences: Influences, scatter: Spread | No
     if scatter is None:
         return drawn
     rng, each = np.random.default_rng(1), scatter.each(rows)  # apart from the pictures' luck
-    tails = _tails({one.dof for one in each}, rng)
-    models = rows[_present(rows, "profile", "size", "task")].astype(str).agg("-".join, axis=1)
+    wide = tails({one.dof for one in each}, rng)
+    models = rows[present(rows, "profile", "size", "task")].astype(str).agg("-".join, axis=1)
     lucky = {name: rng.standard_normal(REPLICATES) for name in sorted(set(models))}
-    luck = np.stack([lucky[name] * tails[one.dof] for name, one in zip(models, each, strict=True)])
+    luck = np.stack([lucky[name] * wide[one.dof] for name, one in zip(models, each, strict=True)])
     luck /= np.sqrt(rows["seeds"].to_numpy(float))[:, None]
     return drawn + (np.abs(rows["value"].to_numpy(float)) * scatter.at(rows))[:, None] * luck
-
-
-def _tails(dofs: set[int], rng: np.random.Generator) -> dict[int, np.ndarray]:
-    """Return degrees of freedom -> what makes normal replicates Student's (REPLICATES,): few trainings tell a scatter.
-
-    They are of one draw: a chi-square of more degrees is one of fewer and what comes on top.
-    """
-    found, square, known = {}, np.zeros(REPLICATES), 0
-    for dof in sorted(dofs):
-        square, known = square + rng.chisquare(dof - known, REPLICATES), dof
-        found[dof] = np.sqrt(dof / square)
-    return found

@@ -15,8 +15,8 @@ from ldm.statistics.bands import MARGIN
 from ldm.statistics.bootstrap import Influences, basic, lower_is_better, of_one_training, replicates
 from ldm.statistics.budget import affordable
 from ldm.statistics.comparisons import accelerated
-from ldm.statistics.evidence import scatter_of
 from ldm.statistics.refusal import NotAsked
+from ldm.statistics.scatter import scatter_of
 from ldm.statistics.verdicts import Verdict, answered, called, listed
 
 TEACHER = "pretrain"

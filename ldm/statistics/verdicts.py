@@ -20,9 +20,10 @@ from ldm.statistics.bands import HALF, MARGIN, SAME, Bands
 from ldm.statistics.bootstrap import Influences
 from ldm.statistics.budget import training_compute
 from ldm.statistics.contest import PAPER, Contest, agreement, contest, counted
-from ldm.statistics.evidence import RULE, Evidence, Luck
+from ldm.statistics.evidence import Evidence
 from ldm.statistics.ranks import somers_lead
 from ldm.statistics.refusal import NotAsked
+from ldm.statistics.scatter import RULE, Luck
 
 SMALL_DOUBLINGS = 2  # doublings of the budget from the largest model's least on that count as small ones
 FEWEST = 4  # the paper's least number of steps

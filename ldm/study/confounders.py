@@ -15,7 +15,7 @@ from ldm.metrics import Estimate, Z
 from ldm.metrics.catalogue import brief, metric_of
 from ldm.profiles import Profile
 from ldm.statistics.bootstrap import lower_is_better
-from ldm.statistics.evidence import scatter_by_steps
+from ldm.statistics.scatter import scatter_by_steps
 from ldm.study.results import Store
 from ldm.study.run import run
 from ldm.study.sampling import Evaluation, SamplingEvaluator, sampling_grid

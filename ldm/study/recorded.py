@@ -9,7 +9,7 @@ import pandas as pd
 
 from ldm.data.scenes.captions import Level
 from ldm.profiles import Profile
-from ldm.statistics.evidence import DRAWN, MODEL
+from ldm.statistics.settings import DRAWN, MODEL
 from ldm.study import real, superres_grid
 from ldm.study.results import Store
 from ldm.tasks import superres_recipe
