@@ -53,8 +53,7 @@ seen = samples.captions(chosen, [chosen.level], range(4))[chosen.level]
 
 # %% tags=["remove-input"]
 Markdown(
-    f"{advice.in_words(rules)}\n\nThe ends of a range are what the least and the most demanding"
-    " [metric](../book/metrics.md) chooses. So with a small budget take a small network; how sure that is, see below."
+    f"{advice.in_words(rules)}\n\nSo with a small budget take a small network; how sure that is, see below."
     f" Here are the first {len(seen)} captions of our list, none chosen, which say some of what is in the picture. Each"
     f" size gets the same budget, the cost of **{few} steps of the largest network**, and uses its best setting within"
     f" it, by {brief(metric)}:"
@@ -85,16 +84,16 @@ race.race(
 #
 # Our networks draw [little scenes](01_data.ipynb). Their width is *c*, and [the family](02_family.ipynb) says how many
 # parameters each has. A caption can say everything about a scene (subject, style, place, background, colours), some of
-# it, or nothing. *FD-scene* is a distance from real scenes, measured by a network that has learnt to read scenes; lower
-# is better. *KID-EfficientNet* is a second one, by a network that has never seen a scene. Each is blind to some faults,
-# so trust most where both agree ([why](a1_metrics.ipynb)).
+# it, its subject alone, or nothing. *FD-scene* is a distance from real scenes, measured by a network that has learnt to
+# read scenes; lower is better. *KID-EfficientNet* is a second one, by a network that has never seen a scene. Each is
+# blind to some faults, so trust most where both agree ([why](a1_metrics.ipynb)).
 #
 # ## What to do with a budget
 
 # %% tags=["remove-input"]
 Markdown(
-    f"{advice.prices(usual, seconds)} By {brief(metric)}: {advice.example(rules, metric, usual, 0.5)} A table below has"
-    " the number of steps by each metric."
+    f"{advice.prices(usual, seconds)} {advice.example(rules, metric, usual, 0.5)} A table below has the number of steps by"
+    " each metric."
 )
 
 # %% [markdown]
@@ -191,7 +190,7 @@ Markdown(findings_figures.summary(answers))
 
 # %% [markdown]
 # Each finding is asked by several metrics, because metrics can disagree. By one of those of F2, which asks how near a
-# restored picture comes to the true one, F2 fails in the paper and holds here. F6 is tested on students distilled by
+# restored picture comes to the true one, F2 fails in the paper. F6 is tested on students distilled by
 # CoDi; [the chapter](08_distillation.ipynb) tests others, too. F2 and F5 are asked of models that were trained on at
 # twice the side, to predict *v*, and by other metrics. F3 is the question of this page. [The
 # verdicts](12_verdicts.ipynb) give every effect with its interval.

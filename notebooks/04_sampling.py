@@ -202,7 +202,8 @@ display(*contest.shown(trained, contested, store.influences, unit="evaluated"))
 # %% [markdown]
 # From which budget on is the next larger size the better one, for good? The table gives that budget with its 95 %
 # interval. *Chance* is the probability that it happens within the budgets that we measured; a dash means that it does
-# not happen within them. All sizes draw the same captions from the same noise, and the chances use that.
+# not happen within them. The last column counts the budget in steps of the largest size. All sizes draw the same
+# captions from the same noise, and the chances use that.
 
 # %% tags=["remove-input"]
 Markdown(tables.table(comparisons.takeovers(rows, metric, influences)))

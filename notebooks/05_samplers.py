@@ -48,6 +48,7 @@ from IPython.display import Markdown, display
 from ldm import profiles
 from ldm.figures import ask, charts, paper_sizes, plots, protocol, samples, tables
 from ldm.figures import findings as findings_figures
+from ldm.figures import samplers as by_sampler
 from ldm.figures.record import record, record_best, record_verdicts
 from ldm.paths import ROOT
 from ldm.statistics import comparisons, optimum, verdicts
@@ -179,6 +180,25 @@ orders = [
     if {better, worse} <= set(samplers)
 ]
 Markdown("\n\n".join(orders) or "The samplers whose order the paper gives were not all run.")
+
+# %% [markdown]
+# ## Where captions say more, or less
+#
+# The same of captions that say everything, and of those that say nothing, at the step counts of this chapter. First F4:
+
+# %% tags=["remove-input"]
+drawn = {name: recorded.whole_grid(store, chosen, name) for name in ("all", "nothing") if name != level}
+drawn = {name: part[part["steps"].isin(steps)] for name, part in drawn.items()}
+by_level = {name: part for name, part in drawn.items() if part["sampler"].nunique() > 1}
+by_level[level] = trained
+Markdown(tables.table(by_sampler.f4_by_level(by_level, samplers[0], samplers[1:], counted, store.influences)))
+
+# %% [markdown]
+# Then the order of the samplers; above zero it is the paper's:
+
+# %% tags=["remove-input"]
+ordered = [pair for pair in findings.ORDER if set(pair) <= set(samplers)]
+Markdown(tables.table(by_sampler.order_by_level(by_level, ordered, counted, store.influences)) if ordered else "")
 
 # %% tags=["remove-input"]
 display(*paper_sizes.shown("F4", store, metric))

@@ -12,8 +12,9 @@
 # %% [markdown] tags=["recorded"]
 # **In short.** In two steps students of c = 16 and 32 draw far better than their teachers. In four they are about level
 # by KID, worse by alignment, and by FD all but one are worse. At equal cost a smaller teacher is as good as the largest
-# student by FD and alignment (F6 holds), and by KID that is undecided. If all sizes are distilled by CoDi, small ones
-# still win at small budgets by the distances, and not by alignment; by LCM that is undecided.
+# student by FD and alignment (F6 holds), and by KID that is undecided. Among the three sizes that have students by
+# CoDi, small ones still win at small budgets by both distances, and not by alignment; among those by LCM the distances
+# leave that undecided.
 
 # %% [markdown]
 # **The question.** A distilled model draws in a few steps what its teacher needs many for. If large models can be
@@ -86,7 +87,7 @@ influences = store.influences(rows, metric)
 # ## The answer
 #
 # In two steps students of c = 16 and 32 draw far better than their teachers. In four steps they are hardly better by
-# KID and surely worse by alignment, and CoDi's by FD as well; the paper's students still need a fifth of their
+# KID and surely worse by alignment, and by FD all but one are; the paper's students still need a fifth of their
 # teachers' steps there. The smallest student is worse than its teacher from two steps on, by FD and alignment. The
 # advantage of small models does not go away by distances. Where all three are distilled by CoDi, a smaller student is
 # surely better over 72 % (FD) and 86 % (KID) of the budgets' doublings, from one to four steps of the largest, so F3
@@ -161,9 +162,9 @@ Markdown(
 # - *Two steps.* Students of c = 16 and 32 are far ahead of their teachers: at c = 32 the KID of CoDi's student is 46
 #   and its teacher's 165. The smallest gains by KID alone.
 # - *Four steps.* By KID one of the six students is surely better than its teacher, CoDi's of c = 16 (52 and 59), and
-#   one surely worse, LCM's of c = 8. By FD all of CoDi's are worse (18.6 and 11.5 at c = 32), and by alignment all six.
-#   Guidance explains a part of it: at one guidance, the teacher's best in 32 steps, FD does not tell the students of
-#   c = 32 from their teacher (CoDi's are worse by 1.9 [-1.3, 5.2]).
+#   one surely worse, LCM's of c = 8. By FD five are worse (CoDi's of c = 32 has 18.6, its teacher 11.5), and by
+#   alignment all six. Guidance explains a part of it: at one guidance, the teacher's best in 32 steps, FD does not tell
+#   the students of c = 32 from their teacher (CoDi's are worse by 1.9 [-1.3, 5.2]).
 # - *Eight steps.* No student is surely better than its teacher by any metric.
 # - *The smallest.* By FD its students get worse with every step: CoDi's has 67, 78, 79 and 86 in 1, 2, 4 and 8 steps.
 # - *CoDi or LCM.* By FD LCM is better in one step (29 and 35 at c = 16, 22 and 32 at c = 32), by KID in one step, too.
@@ -227,7 +228,7 @@ for method in consistent:
 # 8](../book/errata.md) against 4). Sizes without a student count among the undistilled ones, below the largest student.
 
 # %% tags=["remove-input"]
-taught = recorded.with_trainings(store, by_ddim[by_ddim["task"] == student.TEACHER])
+taught = findings.teachings(store, by_ddim)
 asked = {
     (method, allowance): findings.asked(
         student.f6,

@@ -12,7 +12,7 @@
 # %% [markdown] tags=["recorded"]
 # **In short.** It depends on what coherent means. At guidance 7.5, where captions say everything, 99 % of the largest
 # model's pictures between two captions show the subject of one, or of both, and 55 % of the smallest one's. But it
-# jumps: its largest step is the larger part of the way, in every setting.
+# jumps: its largest step is a larger part of its way than the smallest one's is, in every setting.
 
 # %% [markdown]
 # **The question.** Between two captions there is a straight line of text embeddings. What does a model draw along it,

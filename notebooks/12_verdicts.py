@@ -60,15 +60,15 @@ record("findings", findings_index.index(answers, store=store, profile=chosen))
 # ## How to read it
 #
 # *Somers' D* says how well one order foretells another, from -1 to 1 ([glossary](../book/glossary.md)). Brackets hold
-# the 95 % interval of an effect over pictures. F3 pools the trainings of each size, and what they differ by is part of
-# its interval; F6 has it in its margin, and the others are asked of one training a size. An interval is paired, because
-# all models draw the same captions from the same noise. *Undecided* means for F1 and F6 that the interval reaches from
-# one answer to the other. For F2 to F5 we count budgets: neither answer is sure at more than half of them, even if the
-# mean effect looks clear. Each chapter shows the curves behind its verdict: [pretraining](03_pretraining.ipynb),
-# [sampling](04_sampling.ipynb), [samplers](05_samplers.ipynb), [super-resolution](06_super_resolution.ipynb),
-# [distillation](08_distillation.ipynb). By the distance to the true picture F2 holds here, where the paper has it fail:
-# there LPIPS follows the compute. About [DreamBooth](07_dreambooth.ipynb) and [interpolation](09_interpolation.ipynb)
-# the paper shows pictures and no numbers.
+# the 95 % interval of an effect over pictures. F1, F3 and F4 pool the trainings that are recorded of each size, and
+# what they differ by is part of the interval; F6 has it in its margin, and F2 and F5 are asked of one training a size.
+# An interval is paired, because all models draw the same captions from the same noise. *Undecided* means for F1 and F6
+# that the interval reaches from one answer to the other. For F2 to F5 we count budgets: neither answer is sure at more
+# than half of them, even if the mean effect looks clear. Each chapter shows the curves behind its verdict:
+# [pretraining](03_pretraining.ipynb), [sampling](04_sampling.ipynb), [samplers](05_samplers.ipynb),
+# [super-resolution](06_super_resolution.ipynb), [distillation](08_distillation.ipynb). In the paper F2 fails by the
+# distance to the true picture: LPIPS follows the compute. About [DreamBooth](07_dreambooth.ipynb) and
+# [interpolation](09_interpolation.ipynb) the paper shows pictures and no numbers.
 #
 # ## Limits
 

@@ -118,12 +118,13 @@ display(*charts.answer(found))
 #   with one thing changed has most in common with the right one, and leading away from it does more harm than leading
 #   away from another scene's, by FD and alignment at every setting.
 # - **A search among noises** loses by all three in the mean. A look at one more picture, decoded, costs as much as
-#   nearly three passes of c = 32. At its last cost alone it is surely better by alignment (4 %). Where captions say
-#   everything, **a smaller guide** gains most, 32 % by FD [24, 42] and 35 % by KID [28, 42]. **Kept features**, **an
-#   interval** and **a size for each noise level** gain by all three in the mean, 9 to 47 %, though each is surely worse
-#   at some cost. All else loses in the mean by KID and alignment. There are two exceptions at some budgets: **solvers
-#   of higher order** have the best FD from 1 to 4 GFLOPs, and **a search** gains 23 to 29 % by FD from 2.5 GFLOPs on,
-#   and has the best FD at 9.
+#   nearly three passes of c = 32. At its last cost alone it is surely better by alignment (4 %).
+#
+# Where captions say everything, **a smaller guide** gains most, 32 % by FD [24, 42] and 35 % by KID [28, 42]. **Kept
+# features**, **an interval** and **a size for each noise level** gain by all three in the mean, 9 to 47 %, though each
+# is surely worse at some cost. All else loses in the mean by KID and alignment. By FD two of these gain at some
+# budgets: **solvers of higher order** have the best one from 1 to 4 GFLOPs, and **a search** gains 23 to 29 % from 2.5
+# GFLOPs on, and has the best one at 9.
 
 # %% [markdown]
 # ## What each lever is worth

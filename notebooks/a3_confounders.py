@@ -24,8 +24,9 @@
 # the steps is not stated. FID is measured on 30,000 captions.
 #
 # **What we run.** F3 again, by [its rule](../book/protocol.md), with one thing changed at a time. An effect is the mean
-# advantage of the best smaller model over the largest at small budgets, as a share of the largest one's value. *Fewest
-# steps* is the lowest step count that a setting may have. [KID](../book/metrics.md) takes the place of FID.
+# advantage of the best smaller model over the largest at small budgets, as a share of the largest one's value. It is
+# asked from the fewest steps of the largest on (*all*), and from four of its steps. [KID](../book/metrics.md) takes the
+# place of FID.
 
 # %% tags=["parameters"]
 profile = "laptop-eps"  # smoke | laptop-eps | gpu-eps | tpu, or another of ldm/profiles.py

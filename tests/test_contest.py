@@ -11,6 +11,7 @@ from ldm.statistics import verdicts
 from ldm.statistics.bootstrap import lower_is_better
 from ldm.statistics.contest import COUNTED, agreement, contest, stretches, up_to
 from ldm.statistics.evidence import Evidence
+from ldm.statistics.refusal import NotAsked
 from ldm.statistics.scatter import scatter_by_steps, scatter_of, training_scatter
 from ldm.study import confounders
 from tests.synthetic import STEP_COST, sampling
@@ -291,8 +292,9 @@ def test_lengths_of_one_training_are_no_trainings():
 
 def test_two_rows_of_one_setting_are_refused_with_one_training_too():
     rows, influences = trained(lambda c, steps, guidance: 100.0, 1, 0.0)
-    with pytest.raises(ValueError, match="Two rows are of one setting and training"):
+    with pytest.raises(ValueError, match="Two rows are of one setting and training") as caught:
         Evidence.of(pd.concat([rows, rows.assign(key="again")]), "kid_effnet", influences)
+    assert not isinstance(caught.value, NotAsked), "a page stops at it"
 
 
 def test_levers_are_settings():

@@ -8,6 +8,7 @@ import pytest
 
 from ldm.statistics.evidence import Evidence
 from ldm.statistics.isoflop import isoflop, training_flops
+from ldm.statistics.refusal import NotAsked
 
 SIZES = (8, 16, 24, 32, 48, 64)
 LENGTHS = tuple(20_000 * 2**i for i in range(6))
@@ -77,17 +78,20 @@ def test_too_few_sizes_are_refused_in_a_sentence():
 
 def test_a_budget_that_fewer_than_three_curves_hold_is_left_out():
     """Curves of two lengths are short: between budgets that three sizes share lie some of one or two."""
-    few = family(loss).where(family(loss).rows["images_seen"].isin(LENGTHS[-2:]))
-    flops = training_flops(few.rows)
-    ends = {c: (flops[few.rows["size"] == c].min(), flops[few.rows["size"] == c].max()) for c in SIZES}
-    try:
-        found = isoflop(few)
-    except ValueError as error:
-        assert "shared by three sizes" in str(error)
-        return
+    every = family(loss)  # c = 16 and 24 span all budgets, c = 32 ends before c = 48 begins
+    kept = every.rows["size"].isin([16, 24])
+    kept |= every.rows["size"].isin([32, 48]) & every.rows["images_seen"].isin(LENGTHS[:2])
+    some = every.where(kept)
+    flops, sizes = training_flops(some.rows), some.rows["size"]
+    ends = {c: (flops[sizes == c].min(), flops[sizes == c].max()) for c in some.sizes}
+    found = isoflop(some, budgets=40)
+    assert 30 < found.profiles["budget"].nunique() == len(found.best) < 40
     for budget, part in found.profiles.groupby("budget"):
         held = [c for c, (least, most) in ends.items() if least * (1 - 1e-6) <= budget <= most * (1 + 1e-6)]
-        assert len(part) == len(held) >= 3
+        assert len(part) == len(held) == 3
+    short = every.where(every.rows["images_seen"].isin(LENGTHS[:2]) & every.rows["size"].isin([8, 24, 64]))
+    with pytest.raises(NotAsked, match="shared by three sizes"):
+        isoflop(short)
 
 
 def test_replicates_below_nought_do_not_bend_the_curve_of_the_others():

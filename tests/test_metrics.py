@@ -290,3 +290,4 @@ def test_what_rounding_leaves_of_nought_is_written_as_nought():
     assert f"{Estimate(1.1e-16, -0.0824, 0.0824, 9):.3g}" == "0 [-0.0824, 0.0824]"
     assert f"{Estimate(-8.7e-19, -0.1, 0.1, 9):+.0%}" == "+0% [-10%, +10%]"
     assert f"{Estimate(1e-12, 1e-12, 1e-12, 9):.1e}" == "1.0e-12 [1.0e-12, 1.0e-12]", "a small value is not nought"
+    assert f"{Estimate(5, -np.inf, np.inf, 9):.3g}" == "5 [-inf, inf]"

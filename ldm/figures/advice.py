@@ -9,7 +9,7 @@ from IPython.display import Markdown
 
 from ldm.figures import tables
 from ldm.figures.levels import SAYS
-from ldm.metrics.catalogue import short
+from ldm.metrics.catalogue import brief, short
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.budget import affordable
 from ldm.statistics.evidence import Evidence
@@ -66,7 +66,9 @@ def in_words(found: dict[tuple[str, str], Rule]) -> str:
         " within the budget."
         for steps, levels in alike.items()
     ]
-    return "\n".join(lines) or "No rule: these rows are of one size."
+    ends = "\n\nThe ends of a range are what the least and the most demanding [metric](../book/metrics.md) chooses."
+    ranges = any(min(steps) < max(steps) for steps in chosen.values())
+    return "\n".join(lines) + ends * ranges if lines else "No rule: these rows are of one size."
 
 
 def prices(rows: pd.DataFrame, seconds: Mapping[tuple[str, int], tuple[float, float]]) -> str:
@@ -136,7 +138,7 @@ def example(found: Mapping[tuple[str, str], Rule], metric: str, rows: pd.DataFra
     ends = {"nothing", "some", "all"}  # of how much captions say, and the usual
     if len(taken) == 1 and {_said(level) for level in ends} <= set(*taken.values()):
         said = [f"c = {next(iter(taken))}, whatever the caption says"]
-    return f"for {gflops:g} GFLOPs a picture the rule takes {', and '.join(said)}." if said else ""
+    return f"By {brief(metric)}, for {gflops:g} GFLOPs a picture, the rule takes {', and '.join(said)}." if said else ""
 
 
 def _said(level: str) -> str:

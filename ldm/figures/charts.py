@@ -210,8 +210,8 @@ def quality_panels(
     """
     found = found.sort_values("cost")
     least = found["value"].min() / 4  # a logarithmic axis has no nought, which an interval may reach
-    if "real" in found and not (found["real"] > 0).all():
-        found = found.drop(columns="real")
+    if "real" in found:  # such as a KID of nought
+        found = found.assign(real=found["real"].where(found["real"] > 0))
     more = {name: found[name] for name in ("panel", *lines, *keep)}
     data = columns(found).assign(lo=found["lo"].clip(lower=least), **more)
     base = alt.Chart().encode(x=x or cost_axis(), tooltip=[*tips, *tooltip(data, metric)], **encoding)
@@ -226,11 +226,11 @@ def quality_panels(
 
 
 def real_scenes(data: pd.DataFrame) -> list[alt.Chart]:
-    """Return a dotted line at what real scenes score after the autoencoder, where all rows know it.
+    """Return a dotted line at what real scenes score after the autoencoder, where rows know it.
 
     data: what the chart draws, with a column `real` (`ldm.study.recorded.beside_real`).
     """
-    known = "real" in data and data["real"].notna().all()
+    known = "real" in data and data["real"].notna().any()
     return _across("real", "real scenes, decoded", dash=(1, 3), left=True) if known else []  # curves end on the right
 
 

@@ -173,7 +173,7 @@ def quality_vs_cost(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
         width="container",
         height=350,
         description=f"{metric_of(metric).title} against sampling cost, one curve a model size; "
-        "the dashed line is the best that any model reaches within a budget",
+        "the stepped line is the best that any model reaches within a budget",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -22,7 +23,8 @@ class Estimate(NamedTuple):
 
         What rounding leaves of a nought, a billionth of the interval or less, is written as nought.
         """
-        least = 1e-9 * (self.hi - self.lo)
+        wide = self.hi - self.lo
+        least = 1e-9 * wide if math.isfinite(wide) else 0.0
         value, lo, hi = (0.0 if abs(x) < least else x for x in (self.value, self.lo, self.hi))
         return f"{value:{form}} [{lo:{form}}, {hi:{form}}]"
 

@@ -98,7 +98,7 @@ def subject_by_subject(rows: pd.DataFrame, subjects: Mapping[str, str], metric: 
     """Return how much larger `metric` is by variant `one` than by `other`, subject by subject, averaged over sizes.
 
     After the longest finetuning; Student's interval over subjects. Those that lack a size are left out: sizes differ,
-    and their mean would be of others. Raises: ValueError for fewer than two subjects, and for an unknown variant.
+    and their mean would be of others. Raises: NotAsked for fewer than two subjects, ValueError for an unknown variant.
     """
     last = rows[(rows["metric"] == metric) & (rows["train_steps"] == rows["train_steps"].max())]
     values = last.assign(subject=last["key"].map(subjects)).pivot_table(

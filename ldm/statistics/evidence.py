@@ -5,7 +5,8 @@ trained from another seed. Replicates hold both. The first comes from the pictur
 (`ldm.statistics.bootstrap`). The second is one number for each model and replicate, shared by all settings of a model,
 as if a lucky training were lucky at every step count; how much it then moves the value is known for each step count.
 That is a simplification (`book/protocol.md`): it is right for comparisons of models, and says nothing of comparisons of
-settings within one. The luck of training can be counted in other ways (`Luck`), to see what an answer owes to it.
+settings within one. The luck of training can be counted in other ways (`Luck` in `ldm.statistics.scatter`), to see what
+an answer owes to it.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class Evidence:
         """Pool the rows of a metric over seeds, and draw the replicates; luck: how the luck of training is counted.
 
         A setting that one of its model's seeds lacks is left out: a setting with fewer trainings would win by luck.
-        Raises: NotAsked for a metric without rows, ValueError for rows that may not be compared.
+        Raises: NotAsked for a metric without rows, and where no setting has all of a model's seeds; ValueError for rows
+        that may not be compared.
         """
         rows = lower_is_better(rows, metric)
         pooled, together = _pooled(rows, influences or {})
@@ -118,7 +120,7 @@ def _pooled(rows: pd.DataFrame, influences: Influences) -> tuple[pd.DataFrame, d
     twice = rows.duplicated(["place", "seed"])
     if twice.any():
         same = rows[rows["place"] == rows.loc[twice, "place"].iloc[0]]
-        raise NotAsked(
+        raise ValueError(
             f"Two rows are of one setting and training (n = {sorted(set(same['n']))}); pass the rows of one n alone."
         )
     if rows["seed"].nunique() < 2:
@@ -126,7 +128,7 @@ def _pooled(rows: pd.DataFrame, influences: Influences) -> tuple[pd.DataFrame, d
     of_model = rows.groupby(present(rows, "profile", "size", "task", "images_seen"), dropna=False)["seed"]
     rows = rows[setting["seed"].transform("nunique") >= of_model.transform("nunique")]
     if rows.empty:
-        raise ValueError(
+        raise NotAsked(
             "No setting was evaluated for every training seed of its size; evaluate the seeds at the same settings."
         )
     group = rows.assign(half=(rows["hi"] - rows["lo"]) / 2).groupby("place")

@@ -47,7 +47,7 @@ def by_training(evidence: Evidence, names: tuple[str, str]) -> Bands:
 
     Between two lengths at which a network was kept it is read off its curve (`isoflop.at_budgets`), so that a family
     does not lose a stretch of budgets because its next length costs a little more.
-    evidence: a row for each network and length, with a column `family`, 0 or 1. Raises: ValueError as `between`.
+    evidence: a row for each network and length, with a column `family`, 0 or 1. Raises: NotAsked as `between`.
     """
     spent = training_flops(evidence.rows)
     _, start, end = _common(evidence, spent, names)

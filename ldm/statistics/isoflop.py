@@ -40,7 +40,8 @@ def isoflop(evidence: Evidence, budgets: int = 7) -> IsoFlop:
     """Compare sizes at equal training FLOPs.
 
     evidence: one row for each size and training length, sampled in one way. budgets: how many, evenly in logarithms
-    between the least and the most at which three sizes can be compared.
+    between the least and the most at which three sizes can be compared; those between that fewer curves hold are left
+    out.
     Raises: NotAsked where fewer than three sizes have two lengths each, or have no budget in common.
     """
     rows, flops = evidence.rows, training_flops(evidence.rows)

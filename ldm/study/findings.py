@@ -96,10 +96,10 @@ def _by_sampler(store: Store, profile: Profile) -> pd.DataFrame:
 # first trainings, and its margin of others, too (`teachings`).
 ROWS: dict[str, Callable[[Store, Profile], pd.DataFrame]] = {
     "F1": lambda store, profile: recorded.with_trainings(store, recorded.pretrained(store, profile)),
-    "F2": lambda store, profile: recorded.restored_by_length(store, profile.downstream),
+    "F2": lambda store, profile: recorded.whole_trainings(recorded.restored_by_length(store, profile.downstream)),
     "F3": _by_ddim,
     "F4": _by_sampler,
-    "F5": lambda store, profile: recorded.restored_by_steps(store, profile.downstream),
+    "F5": lambda store, profile: recorded.whole_trainings(recorded.restored_by_steps(store, profile.downstream)),
     "F6": recorded.distilled,
 }
 METRICS = {name: RESTORED if name in ("F2", "F5") else COUNTED for name in FINDINGS}  # by which it is asked
@@ -111,7 +111,7 @@ def asked(
     """Return a finding's verdicts by each metric, and what a chapter prints: the first in words, and all as a table.
 
     Rows that cannot answer (one size, too few settings) leave no verdicts, and the reason as the text. Raises:
-    ValueError where a file of theirs is broken.
+    ValueError for rows that may not be compared, and where a file of theirs is broken.
     """
     influences = {name: store.influences(rows, name) for name in metrics}
     try:

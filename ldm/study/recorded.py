@@ -33,8 +33,8 @@ def pretrained(store: Store, profile: Profile) -> pd.DataFrame:
     return of_pictures(rows, profile.n)
 
 
-def whole_grid(store: Store, profile: Profile) -> pd.DataFrame:
-    """Return what the store holds of the profile's grid by any of the samplers.
+def whole_grid(store: Store, profile: Profile, level: Level | None = None) -> pd.DataFrame:
+    """Return what the store holds of the profile's grid by any of the samplers, at its level of caption or at another.
 
     Settings outside the grid, and other seeds, are left out: a size with more of them would have more tries.
     """
@@ -44,7 +44,7 @@ def whole_grid(store: Store, profile: Profile) -> pd.DataFrame:
         images_seen=profile.length,
         seed=0,
         sampler=list(SAMPLERS),
-        level=of_levels([profile.level]),
+        level=of_levels([level or profile.level]),
         steps=list(profile.steps),
         guidance=list(profile.guidance),
     )
@@ -115,7 +115,7 @@ def beside_real(store: Store, rows: pd.DataFrame) -> pd.DataFrame:
     """
     alike = ["profile", "metric", "level", "n"]
     known = store.rows(study="real", task=real.DECODED, profile=list(rows["profile"].unique()))
-    known = known.drop_duplicates(alike, keep="last").rename(columns={"value": "real"})
+    known = known.sort_values("created").drop_duplicates(alike, keep="last").rename(columns={"value": "real"})
     return rows.merge(known[[*alike, "real"]], on=alike, how="left")
 
 

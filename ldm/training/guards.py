@@ -66,7 +66,7 @@ class Watch:
         Raises: Diverged, naming the first step whose loss or gradient is not, and its batch; `advice` ends the
         sentence.
         """
-        seen, self._unseen = jax.device_get(self._unseen), []
+        seen = jax.device_get(self._unseen)
         for step, logs in seen:
             if bad := not_finite(logs):
                 raise Diverged(
@@ -75,6 +75,7 @@ class Watch:
                 )
             self.good = step
             self._jump(step, float(logs["loss"]))
+        self._unseen = []  # not before: who is interrupted here has looked at none
         return {name: float(value) for name, value in seen[-1][1].items()}
 
     def finite(self) -> bool:

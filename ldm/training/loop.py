@@ -258,7 +258,7 @@ def fit(
                     )
                     raise Preempted
         except KeyboardInterrupt:
-            if checkpoints and jax.process_count() == 1 and watch.good > start and watch.finite():
+            if checkpoints and jax.process_count() == 1 and int(state.step) > saved_step and watch.finite():
                 checkpoints.save(int(state.step), by_name(state).stored())
             raise
         finally:
