@@ -92,8 +92,8 @@ race.race(
 
 # %% tags=["remove-input"]
 Markdown(
-    f"{advice.prices(usual, seconds)} {advice.example(rules, metric, usual, 0.5)} A table below has the number of steps by"
-    " each metric."
+    f"{advice.prices(usual, seconds)} {advice.example(rules, metric, usual, 0.5)}"
+    " A table below has the number of steps by each metric."
 )
 
 # %% [markdown]
