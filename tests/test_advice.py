@@ -45,10 +45,8 @@ def test_the_example_takes_the_largest_size_whose_steps_are_paid_and_one_pass_a_
     found = {("some", KID): rule, ("nothing", KID): rule}  # six steps each
     rows = pd.DataFrame({"c": [8, 16, 32], "gflops": [0.01, 0.03, 0.1]})
     said = advice.example(found, KID, rows, 0.5)
-    assert (
-        said
-        == "By KID-EfficientNet, for 0.5 GFLOPs a picture, the rule takes c = 16 where the caption says some of the scene or nothing."
-    )
+    assert said.startswith("By KID-EfficientNet, for 0.5 GFLOPs a picture, the rule takes c = 16 where the caption")
+    assert said.endswith("says some of the scene or nothing.")
     assert advice.example(found | {("all", KID): rule}, KID, rows, 0.5).endswith(
         "takes c = 16, whatever the caption says."
     )
@@ -71,9 +69,8 @@ def test_metrics_that_choose_other_numbers_make_a_range(rules):
     rule = rules["some", KID]
     others = {("some", "fd_scene_decoded"): dataclasses.replace(rule, steps=8), ("some", "alignment"): rule}
     said = advice.in_words(rules | others)
-    assert "can run **6 to 8 steps** within" in said.splitlines()[1] and said.endswith(
-        "demanding [metric](../book/metrics.md) chooses."
-    )
+    assert "can run **6 to 8 steps** within" in said.splitlines()[1]
+    assert said.endswith("demanding [metric](../book/metrics.md) chooses.")
 
 
 def test_by_the_clock_the_rule_is_asked_of_budgets_in_seconds_and_of_guided_steps():
