@@ -65,7 +65,7 @@ from ldm.figures import guides, lever_bits, lever_frontier, protocol, search
 from ldm.figures import levers as charts
 from ldm.figures.levels import title
 from ldm.figures.record import record
-from ldm.metrics.catalogue import metric_of
+from ldm.metrics.catalogue import brief
 from ldm.paths import ROOT
 from ldm.study import findings, lever_record, levers
 from ldm.study.lever_cells import Handover
@@ -164,7 +164,7 @@ display(*charts.by_level(found, lambda one: charts.doses(one, Handover.name), me
 
 # %% tags=["remove-input"]
 for name in metrics[:2]:
-    display(Markdown(f"By {metric_of(name).title}:"), lever_frontier.chart(found, name))
+    display(Markdown(f"By {brief(name)}:"), lever_frontier.chart(found, name))
 
 # %% [markdown]
 # With each pass priced in seconds, as it was measured on [one machine](a2_speed.ipynb), by the first of these:

@@ -9,7 +9,7 @@ from IPython.display import Markdown
 
 from ldm.figures import tables
 from ldm.figures.levels import SAYS
-from ldm.metrics.catalogue import brief, short
+from ldm.metrics.catalogue import brief
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.budget import affordable
 from ldm.statistics.evidence import Evidence
@@ -155,7 +155,7 @@ def regrets(found: dict[tuple[str, str], Rule]) -> Markdown:
     lines = [
         {
             "the caption says": SAYS[level],
-            "by": short(metric),
+            "by": brief(metric),
             "steps": one.steps,
             "measured on": "other trainings" if one.elsewhere else "the same pictures",
             "worse than the best choice by": f"{one.regret:.1%}",

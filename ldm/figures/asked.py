@@ -80,7 +80,7 @@ def table(frame: pd.DataFrame) -> str:
     """Return a frame's first lines as an HTML table, in the words of the book's tables."""
     if any(frame.index.names):
         frame = frame.reset_index()
-    heads = "".join(f'<th scope="col">{html.escape(tables.words(label))}</th>' for label in frame.columns)
+    heads = "".join(f'<th scope="col">{html.escape(word)}</th>' for word in tables.words(frame.columns))
     lines = "".join(
         "<tr>" + "".join(f"<td>{html.escape(tables.cell(value))}</td>" for value in line) + "</tr>"
         for line in frame.head(MOST).itertuples(index=False)

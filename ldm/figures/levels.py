@@ -15,7 +15,7 @@ from ldm import profiles
 from ldm.figures import samples, tables
 from ldm.figures.charts import best, color, pick, quality_panels
 from ldm.figures.contest import advantages, in_steps, shares
-from ldm.metrics.catalogue import metric_of
+from ldm.metrics.catalogue import brief, metric_of
 from ldm.statistics import optimum
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.contest import contest, up_to
@@ -150,7 +150,7 @@ def answer(rows: pd.DataFrame, metric: str, levels: Sequence[str], influences: I
     """Say who wins at which budgets, counted in steps that the largest model affords: a line a level."""
     evidence = evidence_of(rows, metric, levels, influences)
     lines = [f"- If {title(level)}, {in_steps(one, contest(one))}." for level, one in evidence.items()]
-    return Markdown(f"By {metric_of(metric).title}:\n\n" + "\n".join(lines) if lines else MISSING)
+    return Markdown(f"By {brief(metric)}:\n\n" + "\n".join(lines) if lines else MISSING)
 
 
 def more_steps(

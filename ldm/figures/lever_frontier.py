@@ -17,7 +17,7 @@ from ldm.figures import tables
 from ldm.figures.charts import ABOVE, INK, cost_axis, curve, interval, panel_axis, unbeaten
 from ldm.figures.levels import SAYS, title
 from ldm.figures.levers import MISSING, NONE, UNITS, Found, setting
-from ldm.metrics.catalogue import brief, metric_of, short
+from ldm.metrics.catalogue import brief, metric_of
 from ldm.statistics.budget import affordable
 from ldm.statistics.evidence import Evidence
 from ldm.statistics.policy import Policy, budgets_of, policy
@@ -152,7 +152,7 @@ def rules(evidence: Evidence) -> Markdown:
         {"rule": _in_words(one), "worse than the best of all by": f"{one.regret:.1%}", "at worst": f"{one.worst:.0%}"}
         for one in policies(evidence).values()
     ]
-    return Markdown(tables.table(pd.DataFrame(lines), what=f"Rules by {short(evidence.metric)}"))
+    return Markdown(tables.table(pd.DataFrame(lines), what=f"Rules by {brief(evidence.metric)}"))
 
 
 def _in_words(one: Policy) -> str:

@@ -14,7 +14,7 @@ from ldm.figures import contest, explorer, tables
 from ldm.figures.charts import ABOVE, INK, cost_axis, curve
 from ldm.figures.levels import title
 from ldm.figures.samples import label, of_captions
-from ldm.metrics.catalogue import metric_of, told_apart
+from ldm.metrics.catalogue import brief, told_apart
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.budget import affordable
 from ldm.statistics.contest import DONE
@@ -62,7 +62,7 @@ def by_level(found: Found, draw: Callable[[Evidence], Any], metrics: Sequence[st
         shown += _heading(found, level)
         for metric, one in by.items():
             if not metrics or metric in metrics:
-                shown += [Markdown(f"By {metric_of(metric).title}:"), draw(one)]
+                shown += [Markdown(f"By {brief(metric)}:"), draw(one)]
     return shown or [Markdown(MISSING)]
 
 

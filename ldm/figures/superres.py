@@ -14,7 +14,7 @@ from ldm.figures import tables
 from ldm.figures.charts import COST, color, cost_axis, pick, quality_panels
 from ldm.figures.contest import advantages, in_steps, shares
 from ldm.figures.levels import evidence_of
-from ldm.metrics.catalogue import metric_of
+from ldm.metrics.catalogue import metric_of, short
 from ldm.statistics import comparisons, optimum
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.budget import training_compute
@@ -128,7 +128,7 @@ def contests(rows: pd.DataFrame, metric: str, influences: InfluencesOf) -> tuple
     lines = [f"- {DEGRADED[level].capitalize()}, {in_steps(one, found[level])}." for level, one in evidence.items()]
     panels = {DEGRADED[level]: one for level, one in found.items()}
     table = tables.table(shares(panels), what="Shares of the budgets")
-    return advantages(panels), Markdown(f"{table}\n\nBy {metric_of(metric).title}:\n\n" + "\n".join(lines))
+    return advantages(panels), Markdown(f"{table}\n\nBy {short(metric)}:\n\n" + "\n".join(lines))
 
 
 def enough_steps(rows: pd.DataFrame, metric: str, influences: InfluencesOf) -> pd.DataFrame:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ldm.metrics import Estimate
-from ldm.metrics.catalogue import METRICS, short
+from ldm.metrics.catalogue import METRICS, told_apart
 from ldm.statistics import comparisons
 from ldm.statistics.verdicts import called
 
@@ -34,18 +34,28 @@ WORDS = {  # columns of frames -> what a reader calls them
     "drawn": "pictures drawn",
     "full": "pictures of a full grid",
 }
+THERE = " there"  # ends the name of a metric at another setting of the row
 SPREAD = {"c": "c = {}", "steps": "{} steps", "guidance": "guidance {:g}", "n": "{:,} pictures"}  # over columns
 
 
-def words(label: object) -> str:
-    """Return what a reader calls a column: the short name of a metric, or an entry of `WORDS`, or the label itself."""
-    text = " · ".join(str(part) for part in label if part != "") if isinstance(label, tuple) else str(label)
-    first, _, rest = text.partition(" · ")
-    for end in ("", " there"):
-        if first.endswith(end) and first.removesuffix(end) in METRICS:
-            first = short(first.removesuffix(end)) + end
-    first = WORDS.get(first, first)
-    return f"{first} · {rest}" if rest else first
+def words(labels: Iterable[object]) -> list[str]:
+    """Return what a reader calls columns: the name of a metric, or an entry of `WORDS`, or the label itself.
+
+    Metrics have their brief names where these tell them apart (`ldm.metrics.catalogue.told_apart`).
+    """
+    parts = [
+        (" · ".join(str(part) for part in label if part != "") if isinstance(label, tuple) else str(label)).partition(
+            " · "
+        )
+        for label in labels
+    ]
+    called = told_apart(metric for first, _, _ in parts if (metric := first.removesuffix(THERE)) in METRICS)
+
+    def said(first: str) -> str:
+        metric = first.removesuffix(THERE)
+        return called[metric] + first[len(metric) :] if metric in called else WORDS.get(first, first)
+
+    return [f"{said(first)} · {rest}" if rest else said(first) for first, _, rest in parts]
 
 
 def _spread(label: Any, names: Sequence[Any]) -> str:
@@ -84,11 +94,12 @@ def table(frame: pd.DataFrame, *, what: str = "", digits: int = 3, unfolded: int
         frame = frame.set_axis([_spread(label, frame.columns.names) for label in frame.columns], axis=1)
     if any(frame.index.names):
         frame = frame.reset_index()
-    heads = [words(label) for label in frame.columns]
+    heads = words(frame.columns)
     numeric = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
     lines = [heads, ["---:" if right else "---" for right in numeric]]
     if "metric" in frame:
-        frame = frame.assign(metric=[short(name) if name in METRICS else name for name in frame["metric"]])
+        called = told_apart(name for name in frame["metric"] if name in METRICS)
+        frame = frame.assign(metric=[called.get(name, name) for name in frame["metric"]])
     lines += [[cell(value, digits) for value in row] for row in frame.itertuples(index=False)]
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return folded(text, f"{what or 'The table'}, {len(frame)} rows") if len(frame) > unfolded else text
