@@ -43,12 +43,8 @@ def words(labels: Iterable[object]) -> list[str]:
 
     Metrics have their brief names where these tell them apart (`ldm.metrics.catalogue.told_apart`).
     """
-    parts = [
-        (" · ".join(str(part) for part in label if part != "") if isinstance(label, tuple) else str(label)).partition(
-            " · "
-        )
-        for label in labels
-    ]
+    levels = [label if isinstance(label, tuple) else (label,) for label in labels]
+    parts = [" · ".join(str(part) for part in label if part != "").partition(" · ") for label in levels]
     called = told_apart(metric for first, _, _ in parts if (metric := first.removesuffix(THERE)) in METRICS)
 
     def said(first: str) -> str:
