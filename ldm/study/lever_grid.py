@@ -40,11 +40,13 @@ NOISE = (  # noise levels that are guided
     (0.3, 3.0),  # ours: leaves out the first step of any number, where 5 leaves out none of four
     (1.0, 20.0),  # ours: leaves out low noise alone
 )
-SOLVED = "solvers of higher order"  # their lever's name: they are settings of the sampling study
-SOLVERS = ("dpm++", "dpm++3m", "dpm++sde", "unipc")
-SPACED = "other noise levels"  # of the steps: the same, by a usual solver on other times
-SPACINGS = ("dpm++-karras", "dpm++-exponential")
-STUDENTS = "students"  # and these, settings of the study of distillation
+FRESH = "fresh noise in each step"
+SOLVERS = {  # a lever's name -> samplers: they are settings of the sampling study
+    "solvers of higher order": ("dpm++", "dpm++3m", "dpm++sde", "unipc"),
+    "other noise levels": ("dpm++-karras", "dpm++-exponential"),  # of the steps, by a usual solver on other times
+    FRESH: ("ddpm",),
+}
+STUDENTS = "students"  # a lever's name, too: they are settings of the study of distillation
 NORM = 1.0  # of a push: 15 on latents of 128 x 128 x 4 (Sadat et al. 2024), by the root of their number
 
 
@@ -141,14 +143,20 @@ def _cells_at(
 
 
 def solver_grid(profile: Profile, sizes: Sequence[int] = SIZES, *, level: Level | None = None) -> list[Evaluation]:
-    """Return other solvers at the same sizes, step counts and guidance: plain cells of the sampling study."""
+    """Return other solvers at the same sizes and step counts: plain cells of the sampling study.
+
+    Guidance is as other levers have it; of fresh noise it is plain sampling's, by which the samplers are compared, too.
+    """
     return [
         cell
-        for name in (*SOLVERS, *SPACINGS)
+        for lever, names in SOLVERS.items()
+        for name in names
         for c in SIZES
         if c in sizes and c in profile.family
         for s in STEPS
-        for cell in sampling_grid(profile, [c], [s], usual(c, s), sampler=name, level=level)
+        for cell in sampling_grid(
+            profile, [c], [s], profile.guidance if lever == FRESH else usual(c, s), sampler=name, level=level
+        )
     ]
 
 

@@ -23,9 +23,7 @@ from ldm.study.lever_cells import Search
 from ldm.study.lever_grid import (
     PARTNERS,
     SIZES,
-    SOLVED,
-    SPACED,
-    SPACINGS,
+    SOLVERS,
     STEPS,
     STUDENTS,
     guided_grid,
@@ -120,7 +118,7 @@ def _cells(evaluator: LeverEvaluator, level: Level) -> dict[str, dict[str, Pulle
         keep(evaluator, cell, Pulled(cell.lever.name, cell.lever.dose, evaluator.asked(cell)), verified)
     for cell in solver_grid(profile, level=level):
         twice = 2 * int(profile.plan(cell.sampler, cell.steps).n)
-        lever = SPACED if cell.sampler in SPACINGS else SOLVED
+        lever = next(name for name, samplers in SOLVERS.items() if cell.sampler in samplers)
         keep(plain, cell, Pulled(lever, called(cell.sampler), [(cell.c, WHOLE, twice)]))
     for cell in student_grid(profile, level=level):
         keep(students, cell, Pulled(STUDENTS, distillation.NAMES[cell.kind], [(cell.c, ALONE, cell.steps)]))
