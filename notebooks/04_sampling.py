@@ -10,11 +10,11 @@
 # # Sampling: which size, how many steps, which guidance?
 
 # %% [markdown] tags=["recorded"]
-# **In short.** At the cost of two steps of the largest model a smaller one is surely better by all three metrics, and
-# by KID at three, too. Beyond, nothing is sure by FD-scene or alignment; by KID the largest surely wins from six
-# steps on. At equal steps c = 24, in the mean of its trainings, is as good as c = 32 by FD-scene (from 6 % better to
-# 1 % worse), although c = 32 costs 1.7 times as much; by KID and alignment it is clearly behind. Trainings of one size
-# differ, too: by FD-scene those of c = 16 by a fifth from eight steps on, those of c = 24 and 32 mostly by a twentieth.
+# **In short.** At the cost of two steps of the largest model a smaller one is [surely better](../book/glossary.md) by
+# all three metrics, and by KID at three, too. Beyond, nothing is sure by FD-scene or alignment; by KID the largest
+# surely wins from six steps on. At equal steps c = 24, in the mean of its trainings, is not told from c = 32 by
+# FD-scene (from 6 % better to 1 % worse), although c = 32 costs 1.7 times as much; by KID and alignment it is clearly
+# behind.
 
 # %% [markdown]
 # **The question.** A budget for one picture is given. Is it better spent on a few steps of a large model or on

@@ -15,7 +15,7 @@ from IPython.display import Markdown
 
 from ldm.figures.charts import INK, best, color, curve, models, pick, unbeaten
 from ldm.metrics import Estimate
-from ldm.metrics.catalogue import metric_of, short
+from ldm.metrics.catalogue import brief, metric_of, short
 from ldm.statistics.budget import training_compute
 from ldm.statistics.power_law import PowerLaw, power_law
 
@@ -53,7 +53,9 @@ def shown(points: pd.DataFrame, metric: str, x_title: str) -> tuple[Any, ...]:
     if len(above) < 4:
         return (Markdown(f"{len(above)} points are too few for a power law with a floor, which needs 4.{left_out}"),)
     law = fit(above)
-    return law_chart(above, law, metric, x_title), Markdown(in_words(law, _named(metric)) + left_out)
+    return law_chart(above, law, metric, x_title), Markdown(
+        in_words(law, _named(metric, brief(metric)), x_title) + left_out
+    )
 
 
 def fit(points: pd.DataFrame) -> PowerLaw:
@@ -65,7 +67,7 @@ def fit(points: pd.DataFrame) -> PowerLaw:
     return power_law(points["x"].tolist(), estimates, floor=None)
 
 
-def in_words(law: PowerLaw, what: str = "loss") -> str:
+def in_words(law: PowerLaw, what: str = "loss", x: str = "training compute (cost x images seen)") -> str:
     """Return the law and how well it fits, in short sentences of Markdown; `what`: the quantity that it is of."""
     e = law.exponent
     floor = f"{law.floor:.3g} + " if law.floor else ""
@@ -76,8 +78,8 @@ def in_words(law: PowerLaw, what: str = "loss") -> str:
         else "The points lie as close to the curve as their intervals allow."
     )
     return (
-        f"The fitted curve: {what} = {floor}{scientific(np.exp(law.log_scale))} / x<sup>{e.value:.2f}</sup>. The"
-        f" exponent's 95 % interval is {e.lo:.2f} to {e.hi:.2f}, from {e.n} points. {misses}"
+        f"The fitted curve: {what} = {floor}{scientific(np.exp(law.log_scale))} / x<sup>{e.value:.2f}</sup>,"
+        f" where x is the {x}. The exponent's 95 % interval is {e.lo:.2f} to {e.hi:.2f}, from {e.n} points. {misses}"
     )
 
 
