@@ -86,10 +86,20 @@ display(*charts.by_setting(found, lambda rows: [charts.answer(rows, m, levels, s
 # %% [markdown]
 # ## One caption, said more and less
 #
-# The largest model draws the same two scenes from the same noise. Rows are levels, columns are step counts.
+# The largest model draws the same two scenes from the same noise. Rows are levels, columns are step counts. One step
+# and fifty are there to look at alone.
 
 # %% tags=["remove-input"]
-display(*charts.by_setting(found, lambda rows: [charts.pictures(store, rows, metric, levels)]))
+ends = {name: recorded.by_level(store, profiles.get(name), levels, steps=(1, 50)) for name in settings}
+beyond = pd.concat(ends.values())
+display(
+    *charts.by_setting(
+        found,
+        lambda rows: [
+            charts.pictures(store, rows, metric, levels, beyond[beyond["profile"].isin(set(rows["profile"]))])
+        ],
+    )
+)
 
 # %% [markdown]
 # ## Quality against cost, level by level

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from typing import get_args
 
 from ldm import profiles
 from ldm.data.scenes.captions import Level
@@ -69,7 +70,14 @@ def stages(chosen: Profile, sizes: Sequence[int]) -> Iterator[tuple[str, list[sa
     yield "numbers of pictures", confounders.counts(chosen, sizes)
     for level in ("nothing", "all", "subject"):
         yield f"captions that say {level}", at_level(chosen, sizes, level, 0)
+    yield "one step and fifty", [cell for level in get_args(Level) for cell in looked_at(chosen, sizes, level)]
     yield "solvers", list(lever_grid.solver_grid(chosen, sizes))
+
+
+def looked_at(chosen: Profile, sizes: Sequence[int], level: Level) -> list[sampling.Evaluation]:
+    """Return the largest size in one step and in fifty: what the page about levels shows and compares with nothing."""
+    guidance = 1.0 if level == "nothing" else 2.0
+    return sampling.sampling_grid(chosen, sizes[-1:], (1, 50), (guidance,), level=level)
 
 
 def main() -> None:

@@ -97,15 +97,22 @@ def evidence_of(
     return {level: Evidence.of(part, metric, influences(part, metric)) for level, part in parts.items()}
 
 
-def pictures(store: Store, rows: pd.DataFrame, metric: str, levels: Sequence[str]) -> Any:
+def pictures(
+    store: Store, rows: pd.DataFrame, metric: str, levels: Sequence[str], beyond: pd.DataFrame | None = None
+) -> Any:
     """Show the largest model's pictures of the same scenes and noise: a line a level, a column a step count.
 
-    Each at its best guidance; grey where a setting has not been run.
+    Each at its best guidance; grey where a setting has not been run. beyond: rows of step counts that are looked at
+    alone, and compared with nothing.
     """
     parts = recorded(rows[rows["seed"] == 0], metric, levels)
     if not parts:
         return Markdown(MISSING)
-    largest = {level: pick(part[part["c"] == part["c"].max()], metric) for level, part in parts.items()}
+    largest = {}
+    for level, part in parts.items():
+        more = part[:0] if beyond is None else beyond[(beyond["level"] == level) & (beyond["metric"] == metric)]
+        both = pd.concat([part, more[more["seed"] == 0]])
+        largest[level] = pick(both[both["c"] == part["c"].max()], metric)
     found = pd.concat([best(part, ["steps"]).assign(said=SAYS[level]) for level, part in largest.items()])
     return samples.of_rows(store, found, "said", "steps")
 

@@ -51,11 +51,14 @@ def whole_grid(store: Store, profile: Profile, level: Level | None = None) -> pd
     return of_pictures(rows, profile.n)
 
 
-def by_level(store: Store, profile: Profile, levels: Sequence[Level], n: int = 1024) -> pd.DataFrame:
+def by_level(
+    store: Store, profile: Profile, levels: Sequence[Level], n: int = 1024, steps: Sequence[int] = ()
+) -> pd.DataFrame:
     """Return what the store holds of the grid by DDIM at these levels of caption, of all trainings.
 
-    Cells of n pictures count. A row's own n can be less: where captions leave things out, not every picture is asked
-    for everything. At each level a training counts if it is whole (`whole_trainings`).
+    steps: other step counts than the profile's. Cells of n pictures count. A row's own n can be less: where captions
+    leave things out, not every picture is asked for everything. At each level a training counts if it is whole
+    (`whole_trainings`).
     """
     rows = store.rows(
         study="sampling",
@@ -63,7 +66,7 @@ def by_level(store: Store, profile: Profile, levels: Sequence[Level], n: int = 1
         images_seen=profile.length,
         sampler="ddim",
         level=of_levels(levels),
-        steps=list(profile.steps),
+        steps=list(steps or profile.steps),
         guidance=list(profile.guidance),
     )
     parts = [whole_trainings(part) for _, part in of_pictures(rows, n).groupby("level", dropna=False)]
