@@ -43,11 +43,12 @@ from IPython.display import Markdown, display
 
 from ldm import profiles
 from ldm.figures import levels as charts
-from ldm.figures import protocol
+from ldm.figures import protocol, tables
+from ldm.figures import settings as in_settings
 from ldm.figures.record import record
 from ldm.metrics.catalogue import brief
 from ldm.paths import ROOT
-from ldm.study import recorded
+from ldm.study import findings, recorded
 from ldm.study.results import Store
 
 store = Store(ROOT)
@@ -203,6 +204,15 @@ display(
 # With v each size was trained once, so its intervals leave out what trainings differ by, and "surely" says less than it
 # would of the noise.
 
+
+# %% [markdown]
+# Three of [the paper's findings](12_verdicts.ipynb) in both settings, of the sizes that both have, where captions say
+# some; all trainings are pooled (with v there is one for the pictures). F1 asks whether quality follows the compute of
+# training, F3 whether a smaller size wins at small budgets, F4 whether another sampler changes that:
+
+# %% tags=["remove-input"]
+both = [profiles.get(name) for name in charts.shared(found)]
+Markdown(tables.table(in_settings.answers(store, both, findings.COUNTED), unfolded=16) if both else "")
 
 # %% [markdown]
 # Part of it is colour. A network that predicts the noise learns little about the picture where nearly all is noise
