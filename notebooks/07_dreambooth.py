@@ -273,7 +273,7 @@ record_verdicts(found.values())
 #
 # `make notebook N=07_dreambooth ARGS="-p folder my/pictures"` learns your own: 3 to 30 pictures and a
 # `metadata.jsonl` whose captions say *sks* and a noun, such as "a sks cat in the centre, flat style, on a plain blue
-# background".
+# background". Its intervals are over pictures, and somewhat too narrow: each caption is drawn twice.
 #
 # **Exercise.** Without prior preservation, does the class turn into the subject, or into nothing? In `rows`, compare
 # the metrics `class_leak` and `class_kept`.

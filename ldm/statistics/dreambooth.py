@@ -25,7 +25,7 @@ def over_subjects(
     subjects: a cell's key -> its subject; several trainings of a subject count as their mean. Also metric -> the rows'
     keys -> each subject's influence (n,), in the order of their names, widened as Student's interval is, so that
     replicates (`ldm.statistics.bootstrap`) are as wide. A single subject, such as a folder, keeps the interval and the
-    n of its pictures.
+    n of its pictures, which errs on the narrow side: two of them share a caption.
     """
     found, influences = [], {}
     for setting, part in rows.assign(subject=rows["key"].map(subjects)).groupby(TRAINED, sort=False):
