@@ -137,9 +137,9 @@ Markdown(
 # - **A smaller model as the guide**, in place of the empty caption, halves FD-scene at equal cost where the caption
 #   says some of the picture. One that was trained less does nearly as well by FD, but captions are followed less, by
 #   14 % ([levers](13_levers.ipynb)).
-# - **Another sampler**: DDPM is better than DDIM by KID (14 % [9, 19] from 4 to 16 steps), a little by alignment, and
-#   alike by FD-scene. DPM-Solver++ is better by FD-scene from eight steps on; in the mean it is worse by KID and
-#   alignment, mostly at four steps and at small sizes ([samplers](05_samplers.ipynb)).
+# - **Another sampler**, by what the caption says ([samplers](05_samplers.ipynb)). Where it says nothing, DPM-Solver++
+#   in four steps nearly draws what DDIM does in eight. Where it says everything, DDPM has three quarters of DDIM's KID.
+#   Where it says some, DPM-Solver++ is better by FD-scene, and DDPM by KID.
 # - **A student**, [distilled](08_distillation.ipynb) with a tenth of the passes of its teacher's training, is far
 #   ahead of it in two steps at c = 16 and 32, and loses by FD-scene and alignment where both draw in four or more
 #   ([distillation](08_distillation.ipynb)). But its step costs half, and at small budgets nothing else gains as much

@@ -13,7 +13,8 @@
 # **In short.** The less a caption says, the more steps pay. Twelve are enough for the largest model where it says
 # everything, and 32 are not too many where it says its subject alone, or nothing. At two steps of the largest a smaller
 # one surely wins at every level, by both distances, and where the caption says nothing, by FD up to seven. Twelve and
-# 32 are without a budget: within one, fewer steps of a larger size are better ([the rule](00_answer.ipynb)).
+# 32 are without a budget: within one, fewer steps of a larger size are better ([the rule](00_answer.ipynb)). The best
+# sampler follows from the level, too ([samplers](05_samplers.ipynb)).
 
 # %% [markdown]
 # **The question.** A caption fixes a part of a picture and leaves the rest to the model. How much it leaves open may

@@ -30,6 +30,7 @@ def test_each_level_has_its_own_answer_and_says_where_there_is_none():
     assert found["the caption says"].tolist() == ["some of it", "everything", "nothing"]
     assert found["asked"].unique().tolist() == ["DDIM before DDPM"]
     assert found["kid_effnet"][0].startswith("**holds** +20%") and found["kid_effnet"][1].startswith("**fails**")
+    assert samplers.order_by_level(by_level, [("ddim", "ddpm")], ["subject"], of)["subject"].eq("–").all()
     same = samplers.f4_by_level(by_level, "ddim", ["ddpm"], ["kid_effnet"], of)
     assert same["kid_effnet"][0].startswith("**holds**") and same["kid_effnet"][1].startswith("**holds**")
     assert same["kid_effnet"][2].startswith("not asked of these rows: F4 needs two sizes")

@@ -55,6 +55,8 @@ def _by_level(
     influences: InfluencesOf,
 ) -> pd.DataFrame:
     def answer(ask: Callable[..., Verdict], part: pd.DataFrame, metric: str) -> str:
+        if metric not in set(part["metric"]):  # nobody can follow a caption that says nothing
+            return "–"
         try:
             found = ask(part, metric, influences(part, metric))
         except NotAsked as error:
