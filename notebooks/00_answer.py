@@ -98,11 +98,11 @@ Markdown(
 
 # %% [markdown]
 # Drag the budget, which begins at that of the pictures above, to see which size wins, how sure that is, and what it
-# draws. (The empty caption is left out: no picture can be right or wrong for it.)
+# draws. (Captions that say the subject alone, or nothing, are [a page of their own](14_left_open.ipynb).)
 
 # %% tags=["remove-input"]
 explorer.budget_explorer(
-    every[every["level"] != "nothing"],  # of captions that say nothing nothing can be right
+    every[~every["level"].isin(["subject", "nothing"])],  # the page stays light
     shown,
     store.influences,
     pictures=lambda key: samples.thumbnail(store, key),

@@ -200,6 +200,7 @@ def test_the_first_page_is_light(site, browser):
     page.set_default_timeout(300_000)
     page.on("response", lambda response: loaded.append(response))
     page.goto(site[0] + "index.html", wait_until="load")
+    page.wait_for_selector(".ldm-chart", state="attached").scroll_into_view_if_needed()  # drawn when it comes near
     page.wait_for_selector(".ldm-chart[data-drawn]")
     bodies = {r.url: r.body() for r in loaded if not r.url.endswith("/index.html")}  # which leads on
     assert any("vega.js" in url for url in bodies)

@@ -50,7 +50,7 @@ def run(path: str, code: str) -> None:
 
 def last_lines(error: BaseException) -> str:
     """Return the end of a traceback: where in the reader's code it happened, where below that, and what was wrong."""
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = traceback.extract_tb(error.__traceback__, limit=sys.getrecursionlimit())  # whatever others set as usual
     mine = [frame for frame in frames if frame.filename == CELL]
     shown = [*mine, *frames[-1:]] if mine and frames[-1] is not mine[-1] else mine
     return "".join([*traceback.format_list(shown), *traceback.format_exception_only(error)]).rstrip()
