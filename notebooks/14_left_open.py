@@ -88,11 +88,11 @@ display(*charts.by_setting(found, lambda rows: [charts.answer(rows, m, levels, s
 # %% [markdown]
 # ## One caption, said more and less
 #
-# The largest model draws the same two scenes from the same noise. Rows are levels, columns are step counts. One step
-# and fifty are there to look at alone.
+# The largest model draws the same two scenes from the same noise. Rows are levels, columns are step counts. Fifty
+# steps, the paper's number, are there to look at alone.
 
 # %% tags=["remove-input"]
-ends = {name: recorded.by_level(store, profiles.get(name), levels, steps=(1, 50)) for name in settings}
+ends = {name: recorded.by_level(store, profiles.get(name), levels, steps=(50,)) for name in settings}
 beyond = pd.concat(ends.values())
 display(
     *charts.by_setting(

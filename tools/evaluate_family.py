@@ -70,14 +70,14 @@ def stages(chosen: Profile, sizes: Sequence[int]) -> Iterator[tuple[str, list[sa
     yield "numbers of pictures", confounders.counts(chosen, sizes)
     for level in ("nothing", "all", "subject"):
         yield f"captions that say {level}", at_level(chosen, sizes, level, 0)
-    yield "one step and fifty", [cell for level in get_args(Level) for cell in looked_at(chosen, sizes, level)]
+    yield "fifty steps", [cell for level in get_args(Level) for cell in looked_at(chosen, sizes, level)]
     yield "solvers", list(lever_grid.solver_grid(chosen, sizes))
 
 
 def looked_at(chosen: Profile, sizes: Sequence[int], level: Level) -> list[sampling.Evaluation]:
-    """Return the largest size in one step and in fifty: what the page about levels shows and compares with nothing."""
+    """Return the largest size in the paper's fifty steps: what the page about levels shows and compares with nothing."""
     guidance = 1.0 if level == "nothing" else 2.0
-    return sampling.sampling_grid(chosen, sizes[-1:], (1, 50), (guidance,), level=level)
+    return sampling.sampling_grid(chosen, sizes[-1:], (50,), (guidance,), level=level)
 
 
 def main() -> None:
