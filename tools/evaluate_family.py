@@ -75,7 +75,7 @@ def stages(chosen: Profile, sizes: Sequence[int]) -> Iterator[tuple[str, list[sa
 
 
 def looked_at(chosen: Profile, sizes: Sequence[int], level: Level) -> list[sampling.Evaluation]:
-    """Return the largest size in the paper's fifty steps: what the page about levels shows and compares with nothing."""
+    """Return the largest size in the paper's fifty steps: what the page about levels shows, and compares with none."""
     guidance = 1.0 if level == "nothing" else 2.0
     return sampling.sampling_grid(chosen, sizes[-1:], (50,), (guidance,), level=level)
 
