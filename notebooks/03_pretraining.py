@@ -228,7 +228,7 @@ display(*paper_sizes.shown("F1", store, metric))
 # ## Limits
 #
 # Charts and pictures show one training a size; the verdicts pool all that are recorded. The law of
-# the best size is of one training, too; with all of them its power is 0.60 [0.36, 0.79]
+# the best size is of one training, too; with all of them its power is 0.60 [0.36, 0.80]
 # ([transformers](11_transformers.ipynb)). There are few kinds of object, and the models are far smaller than the
 # paper's. [What is scaled down](../book/scaled-down.md) lists the rest.
 

@@ -176,7 +176,7 @@ for name, one in zip(charts.names(pair), pair, strict=True):
 
 # %% [markdown] tags=["recorded"]
 # In the results of this book the UNets' best size grows from c = 8 to 24 over their budgets, with parameters as the
-# budget to the power 0.60 [0.36, 0.79]. Three transformers can be compared over 1.6 doublings alone, and there neither
+# budget to the power 0.60 [0.36, 0.80]. Three transformers can be compared over 1.6 doublings alone, and there neither
 # family's best size changes: width 48, and c = 16. F1 holds for the UNets by the loss, and is undecided for the
 # transformers, of which only width 48 was trained more than once.
 

@@ -27,9 +27,9 @@ def test_each_level_has_its_own_answer_and_says_where_there_is_none():
     known = {id(rows): influences, id(alike): more}
     of = lambda part, metric: known.get(id(part), influences)
     found = samplers.order_by_level(by_level, [("ddim", "ddpm")], ["kid_effnet"], of)
-    assert found["the caption says"].tolist() == ["some of it", "everything", "nothing"]
+    assert found["the caption says"].tolist() == ["everything", "some of it", "nothing"]
     assert found["asked"].unique().tolist() == ["DDIM before DDPM"]
-    assert found["kid_effnet"][0].startswith("**holds** +20%") and found["kid_effnet"][1].startswith("**fails**")
+    assert found["kid_effnet"][1].startswith("**holds** +20%") and found["kid_effnet"][0].startswith("**fails**")
     assert samplers.order_by_level(by_level, [("ddim", "ddpm")], ["subject"], of)["subject"].eq("–").all()
     same = samplers.f4_by_level(by_level, "ddim", ["ddpm"], ["kid_effnet"], of)
     assert same["kid_effnet"][0].startswith("**holds**") and same["kid_effnet"][1].startswith("**holds**")

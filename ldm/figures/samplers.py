@@ -65,6 +65,6 @@ def _by_level(
 
     return pd.DataFrame(
         {"the caption says": SAYS[level], "asked": name} | {metric: answer(ask, part, metric) for metric in metrics}
-        for level, part in rows.items()
+        for level, part in sorted(rows.items(), key=lambda one: list(SAYS).index(one[0]))
         for name, ask in asked.items()
     )
