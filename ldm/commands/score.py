@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
-from ldm.commands import tables
+from ldm.commands import cards, tables
 from ldm.files import check_out
 
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from ldm.metrics.extraction import Extracted
     from ldm.metrics.perceptual.extractors import Extractor
     from ldm.metrics.reference import Reference
-    from ldm.metrics.scoring import Score, Settings
 
 MORE, EQUAL = "no number: more reference pictures", "no number: they are equal"
 USUAL = {"inception": "fid,kid", "clip-l14-336": "cmmd", "clip-l14": "cmmd", "clip-b32": "cmmd"}
@@ -85,10 +83,10 @@ def score(
         for one in found
     ]
     print(tables.printed(rows))
-    print(_notes(found))
+    print(cards.notes(found))
     if real and real.images == extracted.images:
         print("Pictures and reference are the same files: nothing is measured but how few they are.")
-    print("\n" + _card(extractor, [extracted], real))
+    print("\n" + cards.card(extractor, [extracted], real))
     records = [
         {
             "metric": one.metric,
@@ -96,12 +94,12 @@ def score(
             **one.found._asdict(),
             "better": one.better,
             "note": one.note,
-            **_of_card(one),
+            **cards.of_card(one),
             "pictures": extracted.images,
         }
         for one in found
     ]
-    tables.write(out, records, _about(extractor, [extracted], real, settings))
+    tables.write(out, records, cards.about(extractor, [extracted], real, settings))
 
 
 def compare(
@@ -175,19 +173,19 @@ def compare(
                 **gap._asdict(),
                 "better": better if sure else "",
                 "needed": many,
-                **_of_card(one),
+                **cards.of_card(one),
             }
         )
     alone = [len(one) - len(which.a) for one in both]
     left = f"; left out as without a partner: {alone[0]:,} of A, {alone[1]:,} of B" if any(alone) else ""
     print(f"{len(which.a):,} pairs by {by}; A = {a}, B = {b}{left}\n")
     print(tables.printed(rows))
-    print(_notes(ones))
+    print(cards.notes(ones))
     if any(one.metric == "fid" for one in ones):
         print("fid: both are biased upwards, not always by as much; where kid disagrees, believe kid.")
     print(f"\nPairs to tell: with a chance of {matching.CHANCE:.0%}, were the true difference the one seen here.")
-    print("\n" + _card(extractor, both, real))
-    tables.write(out, records, _about(extractor, both, real, settings) | {"by": by, "pairs": len(which.a)})
+    print("\n" + cards.card(extractor, both, real))
+    tables.write(out, records, cards.about(extractor, both, real, settings) | {"by": by, "pairs": len(which.a)})
 
 
 def _extractor_and_metrics(
@@ -235,11 +233,6 @@ def _count(true: Source | Reference | None) -> int | None:
     return None if true is None else len(true)
 
 
-def _of_card(one: Score) -> dict[str, Any]:
-    """Return what a row of a table says of a score's card; its numbers of pictures are not those of the row."""
-    return {"card": one.card.fingerprint} | {f"card {name}": value for name, value in asdict(one.card).items()}
-
-
 def _tokens(names: Sequence[str], tokenizer: Path | None, weights: Path | None) -> Any:
     """Return how captions become ids; None where no score asks for them."""
     if "clip-score" not in names:
@@ -267,43 +260,3 @@ def _reference(true: Source | Reference | None, extractor: Extractor, work: Path
     if true is None or isinstance(true, Reference):
         return true
     return Reference.of(_extract(true, extractor, work, None))
-
-
-def _notes(found: Sequence[Score]) -> str:
-    """Return what is to be said of the scores, each sentence once."""
-    notes = dict.fromkeys(one.note for one in found if one.note)
-    return "\n".join(f"{', '.join(one.metric for one in found if one.note == note)}: {note}" for note in notes)
-
-
-def _card(extractor: Extractor, extracted: Sequence[Extracted], real: Reference | None) -> str:
-    """Return the protocol card, for people."""
-    lines = [("network", extractor.protocol)]
-    lines += [("pictures", f"{one.place}: {len(one):,} ({one.images})") for one in extracted]
-    if real:
-        known = f"{real.n:,} ({real.images})" if real.n else "statistics of unknown pictures, network and resizer"
-        lines.append(("reference", f"{real.place}: {known}"))
-    lines.append(("interval", "95 %, over other pictures of the same generator; not over training it again"))
-    return "\n".join(f"{name:10} {text}" for name, text in lines)
-
-
-def _about(
-    extractor: Extractor, extracted: Sequence[Extracted], real: Reference | None, settings: Settings
-) -> dict[str, Any]:
-    from importlib.metadata import version
-
-    return {
-        "network": extractor.protocol,
-        "pictures": [{"place": one.place, "n": len(one), "images": one.images} for one in extracted],
-        "reference": real and {"place": real.place, "n": real.n, "images": real.images},
-        "settings": asdict(settings),
-        "versions": {"ldm": _own_version()} | {name: version(name) for name in ("jax", "numpy", "pillow")},
-    }
-
-
-def _own_version() -> str:
-    """Return the version of the repository that this runs from: it need not be installed as a package."""
-    import tomllib
-
-    from ldm.paths import ROOT
-
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
