@@ -8,7 +8,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from ldm.figures import tables
-from ldm.figures.levels import SAYS
+from ldm.figures.levels import SAYS, in_order
 from ldm.metrics.catalogue import brief
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.budget import affordable
@@ -29,7 +29,7 @@ def rules(
     """
     rows, found = rows.assign(level=rows["level"].fillna("all")), {}
     sizes = rows.loc[rows["level"] == rows["level"].iloc[0], "c"].nunique()
-    for level, said in sorted(rows.groupby("level"), key=lambda one: list(SAYS).index(one[0])):
+    for level, said in in_order(dict(tuple(rows.groupby("level")))).items():
         for metric in metrics:
             part = said[said["metric"] == metric]
             settings = part.groupby("c").apply(lambda one: frozenset(zip(one["steps"], one["guidance"], strict=True)))

@@ -11,9 +11,10 @@ from IPython.display import Markdown
 
 from ldm.figures import tables
 from ldm.figures.charts import ABOVE, COST, INK, cost_axis
+from ldm.figures.findings import told
 from ldm.metrics.catalogue import brief, told_apart
 from ldm.statistics.bands import FORFEIT, OPEN, SAME, Bands
-from ldm.statistics.bootstrap import Influences, InfluencesOf
+from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.budget import step_of_the_largest
 from ldm.statistics.contest import COUNTED, DONE, PAPER, SIDES, Contest, contest, stretches
 from ldm.statistics.evidence import Evidence
@@ -174,19 +175,10 @@ def f3_each_way(
     """
     return pd.DataFrame(
         {head: way, "steps": "all" if fewest == 1 else f"{fewest} and more"}
-        | {m: _asked(rows, m, influences(rows, m), fewest=fewest, **options) for m in metrics}
+        | {m: told(f3, rows, m, influences(rows, m), fewest=fewest, **options) for m in metrics}
         for way, (rows, options) in ways.items()
         for fewest in (1, FEWEST)
     )
-
-
-def _asked(rows: pd.DataFrame, metric: str, influences: Influences, **options: Any) -> str:
-    """Return F3's answer and effect, or why it cannot be asked."""
-    try:
-        found = f3(rows, metric, influences, **options)
-    except NotAsked as error:
-        return f"not asked of these rows: {error}"
-    return f"**{found.answer}** {found.effect:+.0%}"
 
 
 def shares(panels: Mapping[str, Bands], words: Mapping[str, str] = WORDS) -> pd.DataFrame:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
+from typing import Any
 
 import pandas as pd
 
 from ldm.metrics.catalogue import brief, short
+from ldm.statistics.bootstrap import Influences
+from ldm.statistics.refusal import NotAsked
 from ldm.statistics.verdicts import Verdict
 from ldm.study.findings import FINDINGS
 
@@ -59,6 +62,26 @@ def answer(found: Sequence[Verdict]) -> str:
         for given, names in by_answer.items()
     ]
     return f"{found[0].finding} {'; it '.join(clauses)}."
+
+
+def told(
+    ask: Callable[..., Verdict],
+    rows: pd.DataFrame,
+    metric: str,
+    influences: Influences,
+    *,
+    form: str = "+.0%",
+    **more: Any,
+) -> str:
+    """Return a verdict in a table's cell: the answer and its effect in this form, or why these rows cannot answer.
+
+    more: options of the question.
+    """
+    try:
+        found = ask(rows, metric, influences=influences, **more)
+    except NotAsked as error:
+        return f"not asked of these rows: {error}"
+    return f"**{found.answer}** {found.effect:{form}}"
 
 
 def page(answers: dict[str, list[Verdict]]) -> str:

@@ -6,7 +6,7 @@ A level says how much of a scene the caption tells (`ldm.data.scenes.captions`);
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from IPython.display import Markdown
@@ -26,7 +26,13 @@ from ldm.study.results import Store
 SAYS = {"all": "everything", "some": "some of it", "subject": "the subject", "nothing": "nothing"}  # of captions
 NETWORKS = {"unet": "UNets", "unet-short": "UNets", "dit": "transformers"}  # what a profile trains, in words
 PREDICTED = {"eps": "the noise", "x0": "the picture"}  # in words, where a profile's word is none
+Part = TypeVar("Part")
 MISSING = "No rows of these settings are recorded yet."
+
+
+def in_order(parts: Mapping[str, Part]) -> dict[str, Part]:
+    """Return what there is of each level in the order of SAYS: the fuller captions first."""
+    return {level: parts[level] for level in SAYS if level in parts}
 
 
 def title(level: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import pandas as pd
 
-from ldm.figures.levels import SAYS
+from ldm.figures.findings import told
+from ldm.figures.levels import SAYS, in_order
 from ldm.statistics.bootstrap import InfluencesOf
-from ldm.statistics.refusal import NotAsked
 from ldm.statistics.verdicts import Verdict, called, f4, order_of_samplers
 
 
@@ -23,10 +24,8 @@ def f4_by_level(
 
     rows: level -> what all samplers drew there. Where rows cannot answer, the cell says why not.
     """
-    asked = {
-        other: lambda part, metric, known, other=other: f4(part, metric, other, known, usual=usual) for other in others
-    }
-    return _by_level(rows, {called(other): ask for other, ask in asked.items()}, metrics, influences)
+    asked = {called(other): partial(f4, sampler=other, usual=usual) for other in others}
+    return _by_level(rows, asked, metrics, influences)
 
 
 def order_by_level(
@@ -40,9 +39,7 @@ def order_by_level(
     pairs: (better, worse), as the paper has them.
     """
     asked = {
-        f"{called(better)} before {called(worse)}": lambda part, metric, known, better=better, worse=worse: (
-            order_of_samplers(part, metric, better, worse, known)
-        )
+        f"{called(better)} before {called(worse)}": partial(order_of_samplers, better=better, worse=worse)
         for better, worse in pairs
     }
     return _by_level(rows, asked, metrics, influences)
@@ -55,16 +52,11 @@ def _by_level(
     influences: InfluencesOf,
 ) -> pd.DataFrame:
     def answer(ask: Callable[..., Verdict], part: pd.DataFrame, metric: str) -> str:
-        if metric not in set(part["metric"]):  # nobody can follow a caption that says nothing
-            return "–"
-        try:
-            found = ask(part, metric, influences(part, metric))
-        except NotAsked as error:
-            return f"not asked of these rows: {error}"
-        return f"**{found.answer}** {found.effect:+.0%}"
+        known = metric in set(part["metric"])  # nobody can follow a caption that says nothing
+        return told(ask, part, metric, influences(part, metric)) if known else "–"
 
     return pd.DataFrame(
         {"the caption says": SAYS[level], "asked": name} | {metric: answer(ask, part, metric) for metric in metrics}
-        for level, part in sorted(rows.items(), key=lambda one: list(SAYS).index(one[0]))
+        for level, part in in_order(rows).items()
         for name, ask in asked.items()
     )

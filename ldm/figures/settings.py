@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import pandas as pd
 
+from ldm.figures.findings import told
 from ldm.figures.levels import setting
 from ldm.metrics.catalogue import brief
 from ldm.profiles import Profile
-from ldm.statistics.refusal import NotAsked
 from ldm.statistics.verdicts import FEWEST, Verdict, called, f1, f3, f4
 from ldm.study import findings, recorded
 from ldm.study.results import Store
@@ -33,7 +34,8 @@ def answers(store: Store, profiles: Sequence[Profile], metrics: Sequence[str]) -
         for profile in profiles:
             part = rows[profile.name][of]
             kept = part[part["c"].isin(sizes) & (part["steps"].isin(steps) | (metric == LOSS))]
-            line[setting(profile.name)] = _answer(ask, recorded.with_trainings(store, kept), metric, store)
+            pooled = recorded.with_trainings(store, kept)
+            line[setting(profile.name)] = told(ask, pooled, metric, store.influences(pooled, metric), form="+.2g")
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -47,21 +49,10 @@ def _of(store: Store, profile: Profile) -> Mapping[str, pd.DataFrame]:
 
 def _questions(metrics: Sequence[str]) -> list[tuple[str, str, str, Ask]]:
     """Return what is asked: its name, of which rows, by which metric, and how."""
-    asked: list[tuple[str, str, str, Ask]] = [("F1", "losses", LOSS, f1)]
-    for metric in metrics:
-        asked.append(("F3, all steps", "sampling", metric, f3))
-        asked.append(
-            (f"F3, from {FEWEST} steps on", "sampling", metric, lambda *given: f3(*given, fewest=FEWEST)),
-        )
-        for other in recorded.SAMPLERS[1:]:
-            ask = lambda rows, metric, known, other=other: f4(rows, metric, other, known)
-            asked.append((f"F4, {called(other)}", "samplers", metric, ask))
-    return sorted(asked, key=lambda one: one[0])
-
-
-def _answer(ask: Ask, rows: pd.DataFrame, metric: str, store: Store) -> str:
-    try:
-        found = ask(rows, metric, store.influences(rows, metric))
-    except NotAsked as error:
-        return f"not asked of these rows: {error}"
-    return f"**{found.answer}** {found.effect:+.2g}"
+    of_pictures: dict[str, tuple[str, Ask]] = {
+        "F3, all steps": ("sampling", f3),
+        f"F3, from {FEWEST} steps on": ("sampling", partial(f3, fewest=FEWEST)),
+        **{f"F4, {called(other)}": ("samplers", partial(f4, sampler=other)) for other in recorded.SAMPLERS[1:]},
+    }
+    asked = [(name, of, metric, ask) for name, (of, ask) in of_pictures.items() for metric in metrics]
+    return [("F1", "losses", LOSS, f1), *asked]
