@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.numpy import save
 
 from ldm import profiles
 from ldm.data.scenes.captions import caption
 from ldm.data.scenes.dataset import Scenes
 from ldm.figures import samples, scrubber
+from ldm.study import influences
 from ldm.study import interpolation as interpolation_study
 from ldm.study.results import Store
 from ldm.study.rows import Row
@@ -133,9 +133,7 @@ def test_the_larger_size_is_called_better_where_it_is(tmp_path):
         rows = [
             Row(metric=name, value=x.mean(), lo=x.mean() - 1, hi=x.mean() + 1, **common) for name, x in parts.items()
         ]
-        store.write(
-            f"c{c}", rows, {"parts.safetensors": save({name: x.astype(np.float32) for name, x in parts.items()})}
-        )
+        store.write(f"c{c}", rows, {influences.FILE: influences.pack(parts)})
     found = scrubber.larger_against_smaller(store.rows(), ["readable", "detour"], store).iloc[0]
     assert found["readable"].startswith("**better** +0.3") and found["detour"].startswith("**worse** -0.5")
 

@@ -15,8 +15,9 @@ import pytest
 from ldm import profiles
 from ldm.figures import lessons as figures
 from ldm.figures.pictures import picture_grid
-from ldm.networks import family, weights
+from ldm.networks import family
 from ldm.paths import ROOT
+from ldm.study import influences
 from ldm.study.lessons import Lessons
 from ldm.study.questions import Question, first_lesson, letters, number, second_lesson
 from ldm.study.results import Store
@@ -61,8 +62,7 @@ def second(tmp_path_factory) -> Lessons:
                     **dict(metric=metric, protocol="p", value=float(v), lo=float(v - half), hi=float(v + half)),
                 )
             )
-        weights.save(tmp_path := store.root / f"{key}.safetensors", parts)
-        store.write(key, rows, {"parts.safetensors": tmp_path.read_bytes()})
+        store.write(key, rows, {influences.FILE: influences.pack(parts)})
     return Lessons(SECOND, store)
 
 

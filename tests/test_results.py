@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import gzip
 import multiprocessing
 import os
 import signal
@@ -19,11 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
-from safetensors.numpy import save
 
 from ldm import files
 from ldm.hashing import key, later
-from ldm.study import results
+from ldm.study import influences, results
 from ldm.study.results import Store
 from ldm.study.rows import COLUMNS, Row
 
@@ -206,10 +206,10 @@ def test_compacting_moves_nothing_loses_nothing_and_repeats_to_the_byte(tmp_path
 
 def test_no_row_is_recorded_before_the_files_of_its_cell(tmp_path, monkeypatch):
     store, written = Store(tmp_path), []
-    store.write("a", [row()], {"parts.safetensors": b"influences"})
+    store.write("a", [row()], {influences.FILE: b"influences"})
     monkeypatch.setattr(results, "write_atomic", lambda path, data: written.append(path.suffix) or path)
     store.compact()
-    assert written == [".safetensors", ".parquet"]
+    assert written == [".gz", ".parquet"]
 
 
 def test_this_machines_row_counts_before_the_recorded_one(tmp_path):
@@ -343,7 +343,7 @@ def test_four_processes_run_each_cell_once(tmp_path):
 
 def test_influences_are_those_of_all_cells_or_of_none_and_a_lost_file_is_named(tmp_path):
     store = Store(tmp_path)
-    part = lambda *names: {"parts.safetensors": save({name: np.zeros(4, np.float16) for name in names})}
+    part = lambda *names: {influences.FILE: influences.pack({name: np.zeros(4) for name in names})}
     store.write("a", [row(c=8)], part("KID", "FD"))
     store.write("b", [row(c=16)], part("FD"))
     assert set(store.influences(store.rows(), "FD")) == {"a", "b"}
@@ -352,3 +352,16 @@ def test_influences_are_those_of_all_cells_or_of_none_and_a_lost_file_is_named(t
     with pytest.raises(ValueError, match="1 of 3 cells, c first, have no influences beside their rows"):
         store.influences(store.rows(), "FD")
     assert store.influences(store.rows(), "other") == {}
+
+
+@pytest.mark.parametrize("harm", [lambda whole: whole[:40], lambda whole: b"parts", lambda whole: gzip.compress(b"{}")])
+def test_influences_that_are_damaged_are_named_and_never_read_as_others(tmp_path, harm):
+    given = {"FD": np.linspace(-1, 1, 8), "alignment": np.eye(8)[0]}
+    whole = influences.pack(given)
+    assert whole == influences.pack(dict(reversed(given.items())))
+    store = Store(tmp_path)
+    store.write("a", [row()], {influences.FILE: whole})
+    np.testing.assert_array_equal(store.influences(store.rows(), "FD")["a"], given["FD"].astype(np.float16))
+    store.file("a", influences.FILE).write_bytes(harm(whole))
+    with pytest.raises(ValueError, match=r"parts\.safetensors\.gz is damaged .*; restore it: git checkout"):
+        store.influences(store.rows(), "FD")

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ldm.files import hold, write_atomic
-from ldm.networks import weights
+from ldm.study import influences
 from ldm.study.rows import COLUMNS, SCHEMA, Row
 
 IDENTITY = ["key", "metric", "protocol"]  # one row each, however often it was written
@@ -102,10 +102,10 @@ class Store:
 
         They are as the cell's evaluator gave them, up to a constant: who uses them subtracts their mean. Not every
         metric's are kept; where a cell has kept others alone there are none, since a part of them pairs nothing.
-        Raises: ValueError where some cells have kept them and the file of another is missing.
+        Raises: ValueError where some cells have kept them and the file of another is missing, or one is damaged.
         """
-        paths = {cell: self.file(cell, "parts.safetensors") for cell in rows["key"].unique()}
-        stored = {cell: weights.load(path) for cell, path in paths.items() if path}
+        paths = {cell: self.file(cell, influences.FILE) for cell in rows["key"].unique()}
+        stored = {cell: influences.unpack(path) for cell, path in paths.items() if path}
         found = {cell: parts[metric] for cell, parts in stored.items() if metric in parts}
         lacking = [cell for cell, path in paths.items() if not path]
         if found and lacking:

@@ -7,11 +7,11 @@ from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import save as to_bytes
 from tqdm import tqdm
 
 from ldm.data.pictures import to_webp
 from ldm.paths import ROOT
+from ldm.study import influences
 from ldm.study.cells import Cell, Evaluates
 from ldm.study.results import Store
 from ldm.tasks import models
@@ -71,9 +71,7 @@ def run(
             if len(strip):
                 files["strip.webp"] = to_webp(np.concatenate(list(strip), 1))
             if found.influences:
-                files["parts.safetensors"] = to_bytes(
-                    {k: np.asarray(v, np.float16) for k, v in found.influences.items()}
-                )
+                files[influences.FILE] = influences.pack(found.influences)
             store.write(keys[cell], evaluator.rows(cell, found, seconds), files)
             ASKED[keys[cell]] = True
     return store.rows(key=list(keys.values()))
