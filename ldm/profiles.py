@@ -2,7 +2,8 @@
 
 `laptop-eps` and `laptop-v` are the study for two CPU cores, in two settings; `smoke` runs every line of it in minutes,
 with a UNet of fewer levels. `gpu-eps` and `gpu-v` go on to the widths of the paper's Table 1, on the same pictures;
-`laptop-dit` and `gpu-dit` are transformers of those costs. In `laptop-64` and `gpu-64` the models of `laptop-eps` and
+`laptop-dit` and `gpu-dit` are transformers of those costs, `laptop-dit-2` one of larger patches, `laptop-flow` those that
+learn a straight path, drawn on shifted times in `laptop-flow-half` and `laptop-flow-3`. In `laptop-64` and `gpu-64` the models of `laptop-eps` and
 `gpu-eps` learn scenes of twice the side, from which super-resolution starts. `tpu` is the paper's own scale.
 """
 
@@ -57,7 +58,7 @@ class Profile:
     finetuned: int = 128_000  # images of finetuning for super-resolution
     finetuning_rate: float = 0.5  # of the learning rate that the profile's models were trained at, for the same
     setting: str = ""  # what a family is trained in: part of the names of its models' files
-    network: Network = "unet"  # what is trained; sizes of a "dit" are its widths
+    network: Network = "unet"  # what is trained; sizes of a transformer are its widths
     predict: Predict = "v"
     noise: Noise = "sd"  # or the straight path of rectified flow
     shift: float = 1.0  # of the times that samplers visit on the straight path
@@ -167,7 +168,16 @@ DIT = replace(
     rate_width=48,
 )
 
-STRAIGHT = dict(predict="flow", noise="straight", times="logit-normal", spacing="trailing")  # rectified flow
+# Rectified flow of the same transformers.
+FLOW = replace(
+    DIT,
+    name="laptop-flow",
+    setting="flow",
+    predict="flow",
+    noise="straight",
+    times="logit-normal",
+    spacing="trailing",
+)
 
 # On scenes of twice the side, for what restores them: sizes of the family are trained on, at half their rate. They
 # learn to predict v, since by eps colours drift from those of the picture that is to be restored (the book's log).
@@ -249,7 +259,10 @@ PROFILES: dict[str, Profile] = {
     "laptop-v": OPEN,
     "laptop-64": LARGE,
     "laptop-dit": DIT,
-    "laptop-flow": replace(DIT, name="laptop-flow", setting="flow", **STRAIGHT),
+    "laptop-dit-2": replace(DIT, name="laptop-dit-2", network="dit-2", family=(120,)),  # at the cost of width 72
+    "laptop-flow": FLOW,
+    "laptop-flow-half": replace(FLOW, name="laptop-flow-half", shift=0.5),  # the same models, on other times
+    "laptop-flow-3": replace(FLOW, name="laptop-flow-3", shift=3.0),
     "gpu-dit": replace(
         GPU_EPS,
         name="gpu-dit",

@@ -187,10 +187,10 @@ def test_in_bfloat16_it_answers_nearly_the_same(trained):
 
 
 def test_a_profile_of_transformers_trains_finetunes_and_distills_them():
-    profile = profiles.get("laptop-dit")
-    for c in profile.family:
-        _, params = abstract(lambda keys, c=c: pretrain.build_network(profile, c, keys))
-        assert sum(p.size for p in params.values()) == sizes.params("dit", c, profile.context)
+    for profile in (profiles.get("laptop-dit-2"), profiles.get("laptop-dit")):
+        for c in profile.family:
+            _, params = abstract(lambda keys, c=c, of=profile: pretrain.build_network(of, c, keys))
+            assert sum(p.size for p in params.values()) == sizes.params(profile.network, c, profile.context)
     teacher = abstract(lambda keys: pretrain.build_network(profile, 48, keys))[1]
     _, like = student.network(profile, "lcm", 48)
     assert {name: p.shape for name, p in like.items() if name in teacher} == {n: p.shape for n, p in teacher.items()}
@@ -204,11 +204,12 @@ def test_a_profile_of_transformers_trains_finetunes_and_distills_them():
 def test_models_of_transformers_are_not_taken_for_unets():
     names = {
         models.model_path(profiles.get(name), 48, 640_000, kind=kind).name
-        for name in ("laptop-v", "laptop-dit", "laptop-flow")
+        for name in ("laptop-v", "laptop-dit", "laptop-dit-2", "laptop-flow", "laptop-flow-half", "laptop-flow-3")
         for kind in ("unet", "codi")
     }
-    assert len(names) == 6
+    assert len(names) == 8, "the same models are drawn with on shifted times"
     assert {f"{name}-c48-640k-s0.safetensors" for name in ("unet-v", "dit-eps", "codi-dit-flow")} <= names
+    assert sizes.gflops("dit-2", 120, 8, 24, 128) == pytest.approx(sizes.gflops("dit", 72, 8, 24, 128), rel=0.03)
     with pytest.raises(ValueError, match="python -m ldm pretrain --profile laptop-flow --c 48"):
         pretrain.load_pretrained(profiles.get("laptop-flow"), 48, 640_000)
 

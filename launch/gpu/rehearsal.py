@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ldm import profiles
+from ldm.networks import sizes
 from ldm.paths import ROOT, WEIGHTS
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def shrink() -> None:
     for name in ("laptop-eps", "laptop-v", "laptop-dit", "gpu-eps", "gpu-v"):
         one = profiles.PROFILES[name]
         train = replace(one.train, images=64, batch=16, warmup_images=32)
-        family = (24,) if one.network == "dit" else (8,)
+        family = (24,) if one.network in sizes.PATCHES else (8,)
         profiles.PROFILES[name] = replace(one, train=train, family=family, **TINY)
 
 

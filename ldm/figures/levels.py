@@ -24,7 +24,12 @@ from ldm.statistics.verdicts import FEWEST
 from ldm.study.results import Store
 
 SAYS = {"all": "everything", "some": "some of it", "subject": "the subject", "nothing": "nothing"}  # of captions
-NETWORKS = {"unet": "UNets", "unet-short": "UNets", "dit": "transformers"}  # what a profile trains, in words
+NETWORKS = {  # what a profile trains, in words
+    "unet": "UNets",
+    "unet-short": "UNets",
+    "dit": "transformers",
+    "dit-2": "transformers",
+}
 PREDICTED = {"eps": "the noise", "x0": "the picture"}  # in words, where a profile's word is none
 Part = TypeVar("Part")
 MISSING = "No rows of these settings are recorded yet."

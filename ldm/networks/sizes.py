@@ -10,14 +10,17 @@ from typing import Literal, get_args
 from ldm.networks import cost
 from ldm.networks.dit_cost import dit_gflops, dit_params
 
-Network = Literal["unet", "unet-short", "dit"]  # short: of two levels, of a block each, which compiles sooner
+Network = Literal["unet", "unet-short", "dit", "dit-2"]  # short: of two levels, of a block each, which compiles sooner
 UNETS: dict[Network, cost.Shape] = {"unet": cost.FULL, "unet-short": cost.SHORT}
+PATCHES: dict[Network, int] = {"dit": 1, "dit-2": 2}  # sides of the squares of latents that are a transformer's tokens
 
 
 def params(network: Network, c: int, context: int) -> int:
     """Count the parameters. Raises: ValueError for an unknown network, and for a size that it does not come in."""
     check_network(network)
-    return dit_params(c, context) if network == "dit" else cost.unet_params(c, context, UNETS[network])
+    if network in PATCHES:
+        return dit_params(c, context, PATCHES[network])
+    return cost.unet_params(c, context, UNETS[network])
 
 
 def gflops(network: Network, c: int, size: int, tokens: int, context: int) -> float:
@@ -27,7 +30,7 @@ def gflops(network: Network, c: int, size: int, tokens: int, context: int) -> fl
     """
     check_network(network)
     of = (c, size, tokens, context)
-    return dit_gflops(*of) if network == "dit" else cost.unet_gflops(*of, UNETS[network])
+    return dit_gflops(*of, PATCHES[network]) if network in PATCHES else cost.unet_gflops(*of, UNETS[network])
 
 
 def norm_cost(network: Network, c: int, size: int, tokens: int, context: int) -> float:

@@ -62,10 +62,11 @@ def build_network(
     (`DiT.run`).
     """
     latents = profile.autoencoder.latents
-    if profile.network == "dit":
+    if profile.network in sizes.PATCHES:
         config = small(
             c,
             profile.context,
+            sizes.PATCHES[profile.network],
             latents=latents,
             inputs=inputs,
             guidance=guidance,
