@@ -2,9 +2,10 @@
 
 `laptop-eps` and `laptop-v` are the study for two CPU cores, in two settings; `smoke` runs every line of it in minutes,
 with a UNet of fewer levels. `gpu-eps` and `gpu-v` go on to the widths of the paper's Table 1, on the same pictures;
-`laptop-dit` and `gpu-dit` are transformers of those costs, `laptop-dit-2` one of larger patches, `laptop-flow` those that
-learn a straight path, drawn on shifted times in `laptop-flow-half` and `laptop-flow-3`. In `laptop-64` and `gpu-64` the models of `laptop-eps` and
-`gpu-eps` learn scenes of twice the side, from which super-resolution starts. `tpu` is the paper's own scale.
+`laptop-dit` and `gpu-dit` are transformers of those costs, `laptop-dit-2` one of larger patches, `laptop-flow` those
+that learn a straight path, drawn on shifted times in `laptop-flow-half` and `laptop-flow-3`. In `laptop-64` and
+`gpu-64` the models of `laptop-eps` and `gpu-eps` learn scenes of twice the side, from which super-resolution starts.
+`tpu` is the paper's own scale.
 """
 
 from __future__ import annotations
@@ -211,6 +212,17 @@ GPU = dict(
 )
 GPU_EPS = replace(OPEN_EPS, name="gpu-eps", setting="gpu-eps", **GPU | {"tasks": "gpu-64"})
 
+# DiT-S, B and L themselves, told text: 16 tokens on 8x8 latents, and 64 on 16x16 of scenes of twice the side.
+PUBLISHED = replace(
+    GPU_EPS,
+    name="gpu-dit-published",
+    tasks="",
+    network="dit-published",
+    family=(384, 768, 1024),
+    train=replace(GPU_EPS.train, learning_rate=4e-3),
+    rate_width=48,  # by which 384 learns at 5e-4 and 1024 at 1.9e-4; the authors train all at 1e-4
+)
+
 DEFAULT = "laptop-eps"  # the study of the book
 PROFILES: dict[str, Profile] = {
     "smoke": replace(
@@ -271,6 +283,18 @@ PROFILES: dict[str, Profile] = {
         family=(168, 240, 288, 384, 432, 504),  # at the costs of the UNets; 384 has the width and layers of DiT-S
         train=replace(GPU_EPS.train, learning_rate=4e-3),
         rate_width=48,
+    ),
+    "gpu-dit-published": PUBLISHED,
+    "gpu-dit-published-64": replace(
+        PUBLISHED,
+        name="gpu-dit-published-64",
+        setting="gpu-eps-64",
+        codec="autoencoder-64",
+        scenes=replace(PUBLISHED.scenes, size=64),
+        train=replace(PUBLISHED.train, images=320_000),  # DiT-L in minutes
+        lengths=(40_000, 80_000, 160_000, 320_000),
+        length=320_000,
+        batch=512,
     ),
     "gpu-eps": GPU_EPS,
     "gpu-64": replace(

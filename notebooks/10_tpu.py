@@ -90,6 +90,24 @@ Markdown(protocol.folded(rows, {}, made, counted="programs"))
 Markdown(tables.table(roofline_figures.collectives(rows), what="What chips receive"))
 
 # %% [markdown]
+# ## Transformers of as many parameters
+#
+# The diffusion transformers DiT-L/2 and DiT-XL/2 (Peebles and Xie 2023), told text by cross-attention, have as many
+# parameters as the UNets 558M and 866M. Their tokens are squares of 2 x 2 latents. The same step, batch and layout:
+
+# %% tags=["remove-input"]
+beside = [
+    tpu_plan.TpuTraining(size=s, topology=topologies[0], batch=batch) for s in ("558M", "866M", *tpu_plan.TRANSFORMERS)
+]
+pairs = tpu_plan.recorded(beside, Store(ROOT))
+Markdown(tables.table(roofline_figures.beside(pairs), what="UNets and transformers"))
+
+# %% [markdown] tags=["recorded"]
+# In the results of this book a transformer needs 1.6 times the arithmetic of the UNet of as many parameters and so
+# takes at least 1.6 times as long, but half to six tenths of its memory, and less of the traffic: its tensors are few
+# and of one shape. What the chip really reaches decides between the two.
+
+# %% [markdown]
 # ## The whole paper
 #
 # This time follows from the count of operations alone, without a compiler:

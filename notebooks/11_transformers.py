@@ -37,6 +37,9 @@ levels = ["some", "nothing", "all"]  # of captions; those without rows of both a
 metric = "fd_scene_decoded"  # a name in ldm.metrics.catalogue.METRICS
 also = ["kid_effnet_decoded", "alignment"]  # others
 few = 8  # steps of the largest partner, whose cost every network spends on the pictures shown
+straight = ["laptop-flow", "laptop-flow-half", "laptop-flow-3"]  # transformers on a straight path, by shift of times
+widths = [48, 72]  # of them
+patched = {"laptop-dit": 72, "laptop-dit-2": 120}  # a profile and width each, of patches of one latent and of four
 
 # %% tags=["remove-cell"]
 import pandas as pd
@@ -44,8 +47,9 @@ from IPython.display import Markdown, display
 
 from ldm import profiles
 from ldm.figures import families as charts
-from ldm.figures import family_pictures, isoflop, protocol, samples
+from ldm.figures import family_pictures, isoflop, protocol, samples, sides, tables, ways
 from ldm.figures import family_training as training
+from ldm.figures import settings as in_settings
 from ldm.figures.record import record
 from ldm.metrics.catalogue import brief
 from ldm.paths import ROOT
@@ -55,12 +59,12 @@ from ldm.study.results import Store
 
 store, pair = Store(ROOT), [profiles.get(name) for name in families]
 found = {name: recorded.beside_real(store, recorded.by_level(store, profiles.get(name), levels)) for name in families}
-metrics = list(dict.fromkeys([metric, *also]))
+metrics, kinds = list(dict.fromkeys([metric, *also])), charts.names(pair)
 rows = {name: charts.together(found, levels, name) for name in metrics}
-compared = {name: charts.compared(rows[name], pair, name, store.influences) for name in metrics}
+compared = {name: sides.compared(rows[name], kinds, name, store.influences) for name in metrics}
 alone = {name: charts.alone(rows[name], name, store.influences) for name in metrics}
 losses = training.together({one.name: recorded.held_out(store, one) for one in pair}, pair)
-by_training = training.compared(losses, pair, store.influences)
+by_training = training.compared(losses, kinds, store.influences)
 
 # %% [markdown]
 # ## The answer
@@ -68,7 +72,7 @@ by_training = training.compared(losses, pair, store.influences)
 # Which family is better at more than half of all budgets, each at the best setting that it can afford?
 
 # %% tags=["remove-input"]
-charts.answer(compared, pair)
+sides.answer(compared, kinds)
 
 # %% [markdown] tags=["recorded"]
 # **Between the families.** No metric finds the transformers better at more than half of the budgets. KID prefers the
@@ -131,7 +135,7 @@ Markdown(protocol.folded(pd.concat(parts), {}, made) if parts else charts.MISSIN
 # within 5 %. The band holds at all budgets together with 95 % certainty.
 
 # %% tags=["remove-input"]
-display(*charts.along(compared[metric], pair))
+display(*sides.along(compared[metric], kinds))
 
 # %% [markdown]
 # The band covers the luck of the pictures, and of training where that is known. How far trainings scatter by FD was
@@ -142,7 +146,7 @@ display(*charts.along(compared[metric], pair))
 charts.luck(rows[metric], pair, metric)
 
 # %% tags=["remove-input"]
-display(*(part for name in also for part in (Markdown(f"By {brief(name)}:"), *charts.along(compared[name], pair))))
+display(*(part for name in also for part in (Markdown(f"By {brief(name)}:"), *sides.along(compared[name], kinds))))
 
 # %% [markdown]
 # ## At equal training compute
@@ -155,20 +159,20 @@ display(*(part for name in also for part in (Markdown(f"By {brief(name)}:"), *ch
 training.curves(losses, pair)
 
 # %% tags=["remove-input"]
-training.answer(by_training, pair)
+training.answer(by_training, kinds)
 
 # %% [markdown]
 # At every budget each family uses the best model that it buys ([the rule](../book/protocol.md)):
 
 # %% tags=["remove-input"]
-display(*training.along(by_training, pair))
+display(*training.along(by_training, kinds))
 
 # %% [markdown]
 # Which size is the best at each training budget, within a family? A ring marks it; all trainings are pooled. And is F1
 # true of both, that quality follows training compute beyond the number of images?
 
 # %% tags=["remove-input"]
-for name, one in zip(charts.names(pair), pair, strict=True):
+for name, one in zip(kinds, pair, strict=True):
     every = recorded.held_out(store, one)
     every = recorded.with_trainings(store, every[every["seed"] == 0])
     display(Markdown(f"### {name}"), *isoflop.shown(every, training.LOSS, store.influences(every, training.LOSS)))
@@ -204,6 +208,63 @@ charts.alike(alone)
 
 # %% tags=["remove-input"]
 display(*charts.smaller_or_largest(alone[metric], pair))
+
+# %% [markdown]
+# ## Under other samplers, and distilled
+#
+# F4: do the two families answer F3 as before when another sampler draws? F6: is the largest one, taught by CoDi to draw
+# in four steps, no better than a smaller one of equal cost, or of four sevenths of it? Both are asked where captions
+# say some, of the partners above ([the rules](../book/protocol.md)).
+
+# %% tags=["remove-input"]
+kind = dict(zip(families, kinds, strict=True))
+asked = in_settings.answers(store, pair, metrics, ("F4", "F6"), kind.get)
+Markdown(tables.table(asked, unfolded=12))
+
+# %% [markdown]
+# ## On a straight path
+#
+# Rectified flow mixes picture and noise in proportion, and learns the direction from one to the other (Esser et al.
+# 2024). The same transformers, trained so on the same pictures, beside those that predict the noise. Each draws in its
+# own way, Euler's steps or DDIM's on leading times, at its best guidance:
+
+# %% tags=["remove-input"]
+noise, flow, *shifted = map(profiles.get, [families[1], *straight])
+flows = ways.Way("noise predictors", noise, tuple(widths)), ways.Way("rectified flows", flow, tuple(widths))
+path = {name: ways.together(store, flows, name) for name in metrics}
+names = tuple(way.name for way in flows)
+by_path = {name: sides.compared(rows, names, name, store.influences) for name, rows in path.items() if rows}
+sides.answer(by_path, names)
+
+# %% tags=["remove-input"]
+panels = {f"width {c}": part[part["c"] == c] for part in path[metric].values() for c in widths}
+ways.curves(panels, metric)
+
+# %% [markdown]
+# A *shift* moves the times that a sampler visits: above 1 it spends more of its steps where there is more noise. Heun's
+# method asks the network twice in each step but the last. At the best guidance, by the first metric:
+
+# %% tags=["remove-input"]
+Markdown(tables.table(ways.solvers(store, [flow, *shifted], widths, metric), what="Solvers and shifts"))
+
+# %% [markdown]
+# ## Larger patches
+#
+# With squares of four latents for tokens a transformer looks at 16 of them in place of 64, so for the same cost it can
+# be wider and deeper: width 120 for the cost of 72.
+
+# %% tags=["remove-input"]
+cut = [
+    ways.Way(f"patches of {latents}", profiles.get(name), (c,))
+    for latents, (name, c) in zip(("one", "four"), patched.items(), strict=True)
+]
+by_patch, names = {name: ways.together(store, cut, name) for name in metrics}, tuple(way.name for way in cut)
+sides.answer(
+    {name: sides.compared(rows, names, name, store.influences) for name, rows in by_patch.items() if rows}, names
+)
+
+# %% tags=["remove-input"]
+ways.curves({f"widths {' and '.join(map(str, patched.values()))}": part for part in by_patch[metric].values()}, metric)
 
 # %% [markdown]
 # ## Every setting

@@ -15,7 +15,7 @@ from ldm import profiles
 from ldm.networks import dit, sizes
 from ldm.networks.cost import unet_gflops
 from ldm.networks.dit_config import DiTConfig, published, small
-from ldm.networks.dit_cost import dit_gflops, dit_params, gflops_of, multiply_adds, params_of
+from ldm.networks.dit_cost import gflops_of, multiply_adds, params_of
 from ldm.networks.initial import KeySource
 from ldm.networks.structure import abstract, merge, split
 from ldm.tasks import models, pretrain, superres
@@ -107,8 +107,9 @@ def test_flops_are_twice_the_multiply_adds_and_a_little():
 def test_the_family_costs_what_the_unets_cost():
     widths = (48, 72, 96, 120, 144, 168)
     for width, c in zip(widths, (8, 16, 24, 32, 48, 64), strict=True):
-        assert dit_gflops(width) == pytest.approx(unet_gflops(c, 8, 24, 128), rel=0.2)
-    assert dit_params(96) == 710_596 and dit_gflops(96, patch=2) < dit_gflops(96) / 3
+        assert sizes.gflops("dit", width, 8, 24, 128) == pytest.approx(unet_gflops(c, 8, 24, 128), rel=0.2)
+    assert sizes.params("dit", 96, 128) == 710_596
+    assert sizes.gflops("dit-2", 96, 8, 24, 128) < sizes.gflops("dit", 96, 8, 24, 128) / 3
     assert [(small(width).depth, small(width).heads) for width in widths] == [
         *((2, 2), (3, 3), (3, 4), (4, 5), (5, 6), (6, 7))
     ]
@@ -199,6 +200,16 @@ def test_a_profile_of_transformers_trains_finetunes_and_distills_them():
     seeing = abstract(lambda keys: superres.unet(profile, 48, keys))[1]
     wide = superres.widened(zeros, profile.autoencoder.latents)
     assert {name: p.shape for name, p in wide.items()} == {name: p.shape for name, p in seeing.items()}
+
+
+def test_published_widths_have_their_own_depth_and_no_other_width_is_taken():
+    for name, c, depth in (("gpu-dit-published", 384, 12), ("gpu-dit-published-64", 1024, 24)):
+        profile = profiles.get(name)
+        _, params = abstract(lambda keys, c=c, of=profile: pretrain.build_network(of, c, keys))
+        assert sum(p.size for p in params.values()) == sizes.params(profile.network, c, profile.context)
+        assert params["transformer_blocks.attn1.to_q.weight"].shape[0] == depth
+    with pytest.raises(ValueError, match=r"width is 400; expected a published one, 384, 768, 1024, 1152\."):
+        sizes.params("dit-published", 400, 128)
 
 
 def test_models_of_transformers_are_not_taken_for_unets():

@@ -10,11 +10,12 @@ import pytest
 
 from ldm import profiles
 from ldm.data.pictures import to_webp
-from ldm.figures import families, family_training
+from ldm.figures import families, family_training, sides
 from ldm.networks import sizes
 from tests.synthetic import sampling
 
 PAIR = [profiles.get(name) for name in ("laptop-eps", "laptop-dit")]
+KINDS = families.names(PAIR)
 KID = "kid_effnet_decoded"
 PARTNERS = {8: 48, 16: 72, 32: 120}
 
@@ -43,15 +44,15 @@ def rows(level: str = "some", *, worse: float = 1.4, steps=(2, 4, 8)) -> dict[st
 
 def compared(found):
     together = families.together(found, ["all", "some"], KID)
-    return together, families.compared(together, PAIR, KID, lambda rows, metric: {})
+    return together, sides.compared(together, KINDS, KID, lambda rows, metric: {})
 
 
 def test_the_answer_names_the_family_that_is_better_and_levels_without_rows_are_left_out():
     _, by_level = compared(rows())
-    said = families.answer({KID: by_level}, PAIR).data
+    said = sides.answer({KID: by_level}, KINDS).data
     assert said.count("\n") == 0 and "**the UNets are surely better**" in said and "says some of it" in said
     _, turned = compared(rows(worse=0.6))
-    assert "**the transformers are surely better**" in families.answer({KID: turned}, PAIR).data
+    assert "**the transformers are surely better**" in sides.answer({KID: turned}, KINDS).data
 
 
 def test_partners_are_compared_at_the_step_counts_that_both_have():
@@ -68,7 +69,7 @@ def test_the_charts_have_a_panel_a_level_and_a_dash_a_family():
     chart = families.curves(together, PAIR, KID).to_dict()
     data = next(iter(chart["datasets"].values()))
     assert {row["kind"] for row in data} == {"UNets", "transformers"} and len({row["who"] for row in data}) == 3
-    drawn, table = families.along(by_level, PAIR)
+    drawn, table = sides.along(by_level, KINDS)
     assert "advantage of the UNets over the transformers" in drawn.to_dict()["description"]
     assert "the UNets are surely better" in table.data
 
@@ -100,8 +101,8 @@ def test_of_one_pair_of_partners_no_sizes_are_compared():
     together, _ = compared(found)
     assert set(together["some"]["c"]) == {8, 48}
     alone = families.alone(together, KID, without)
-    assert families.finding({KID: alone}, PAIR).data == families.alike({KID: alone}).data == families.MISSING
-    assert families.smaller_or_largest(alone, PAIR)[0].data == families.MISSING
+    assert families.finding({KID: alone}, PAIR).data == families.alike({KID: alone}).data == sides.MISSING
+    assert families.smaller_or_largest(alone, PAIR)[0].data == sides.MISSING
 
 
 def test_the_page_says_whose_trainings_tell_the_scatter():
@@ -126,7 +127,7 @@ def test_the_explorer_switches_between_the_families(monkeypatch):
     drawn = families.explore({KID: together}, store, {}).to_dict()
     [choice] = [param for param in drawn["params"] if param["name"] == "profile"]
     assert choice["bind"]["labels"] == ["UNets (laptop-eps)", "transformers (laptop-dit)"]
-    assert families.explore({KID: {}}, store, {}).data == families.MISSING
+    assert families.explore({KID: {}}, store, {}).data == sides.MISSING
 
 
 @pytest.mark.parametrize("lacks", ["laptop-eps", "laptop-dit"])
@@ -134,8 +135,8 @@ def test_where_one_family_has_no_rows_the_page_says_so(lacks):
     found = rows()
     found[lacks] = found[lacks][:0]
     together, by_level = compared(found)
-    assert not together and families.along(by_level, PAIR)[0].data == families.MISSING
-    assert families.answer({KID: by_level}, PAIR).data == families.MISSING
+    assert not together and sides.along(by_level, KINDS)[0].data == sides.MISSING
+    assert sides.answer({KID: by_level}, KINDS).data == sides.MISSING
 
 
 def losses(worse: float = 1.1, widths=(48, 72, 120)) -> pd.DataFrame:
@@ -170,28 +171,28 @@ def losses(worse: float = 1.1, widths=(48, 72, 120)) -> pd.DataFrame:
 def test_at_equal_training_compute_partners_are_compared_and_the_answer_is_told():
     known = losses(widths=(48, 72))
     assert sorted(known["c"].unique()) == [8, 16, 48, 72]
-    found = family_training.compared(known, PAIR, without)
-    assert "**the UNets are surely better**" in family_training.answer(found, PAIR).data
-    drawn, table = family_training.along(found, PAIR)
+    found = family_training.compared(known, KINDS, without)
+    assert "**the UNets are surely better**" in family_training.answer(found, KINDS).data
+    drawn, table = family_training.along(found, KINDS)
     assert "at every training budget" in drawn.to_dict()["description"] and "the UNets" in table.data
     chart = family_training.curves(known, PAIR).to_dict()
     data = next(iter(chart["datasets"].values()))
     assert {row["who"] for row in data} == {"8 and 48", "16 and 72"} and len({row["kind"] for row in data}) == 2
-    turned = family_training.compared(losses(worse=0.9), PAIR, without)
-    assert "**the transformers are surely better**" in family_training.answer(turned, PAIR).data
+    turned = family_training.compared(losses(worse=0.9), KINDS, without)
+    assert "**the transformers are surely better**" in family_training.answer(turned, KINDS).data
 
 
 def test_without_losses_of_both_families_the_page_says_so():
     none = losses(widths=())
-    assert none.empty and family_training.compared(none, PAIR, without) is None
+    assert none.empty and family_training.compared(none, KINDS, without) is None
     said = (
-        family_training.answer(None, PAIR),
-        family_training.along(None, PAIR)[0],
+        family_training.answer(None, KINDS),
+        family_training.along(None, KINDS)[0],
         family_training.curves(none, PAIR),
     )
-    assert {one.data for one in said} == {families.MISSING}
+    assert {one.data for one in said} == {sides.MISSING}
 
 
 def test_networks_of_one_length_each_are_no_curves():
     known = losses()
-    assert family_training.compared(known[known["images_seen"] == known["images_seen"].max()], PAIR, without) is None
+    assert family_training.compared(known[known["images_seen"] == known["images_seen"].max()], KINDS, without) is None

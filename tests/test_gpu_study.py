@@ -116,8 +116,11 @@ def test_the_order_is_the_laptops_models_and_their_losses_then_their_pictures_th
     assert len({one.text for one in commands}) == len(commands)
     trainings = [one.training for one in commands if one.training]
     unets, transformers = ([one for one in trainings if ("laptop-dit" in one.names) is kind] for kind in (False, True))
-    wide = [one.c for one in unets if one.names == ("gpu-dit",)]
-    assert [one.c for one in unets] == [8, 16, 24, 32, 48, 64, 128, 320, 64, 192, 96, 256, *wide]
+    wide, published = ([one.c for one in unets if one.names == (name,)] for name in ("gpu-dit", "gpu-dit-published"))
+    larger = [one.c for one in unets if one.names == ("gpu-dit-published-64",)]
+    assert published == larger == [384, 768, 1024]
+    rest = [*wide, *published, *larger]
+    assert [one.c for one in unets] == [8, 16, 24, 32, 48, 64, 128, 320, 64, 192, 96, 256, *rest]
     assert all(one.seeds == (0, 1, 2) and one.names == ("laptop-eps", "laptop-v") for one in trainings[:6])
     assert trainings[6:12] == transformers and [one.c for one in transformers] == [48, 72, 120, 96, 144, 168]
     assert all(one.seeds == (0, 1, 2) for one in transformers)

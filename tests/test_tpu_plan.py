@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from ldm.figures.roofline import collectives, roofline_table
+from ldm.figures.roofline import beside, collectives, roofline_table
 from ldm.networks import cost, family
+from ldm.networks.structure import abstract
 from ldm.study import tpu_compiler, tpu_plan
 from ldm.study.results import Store
 from ldm.study.roofline import roofline, whole_paper
@@ -38,12 +39,20 @@ def test_a_plan_that_cannot_be_is_refused_in_a_sentence(wrong, words):
 
 
 def test_a_state_is_shared_until_it_takes_a_tenth_of_a_chip():
-    for size in tpu_plan.SIZES:
+    for size in (*tpu_plan.SIZES, *tpu_plan.TRANSFORMERS):
         one = TpuTraining(size=size, topology="v5e:16x16")
         share = one.shared()
-        state = 16 * cost.unet_params(one.c)
+        state = 16 * one.params
         assert state / share <= 1.6e9 or share == 256
         assert share == 1 or state / (share / 2) > 1.6e9
+
+
+def test_transformers_have_the_parameters_of_the_unets_beside_them():
+    for name, unet, width in (("DiT-L/2", "558M", 1024), ("DiT-XL/2", "866M", 1152)):
+        one, other = (TpuTraining(size=size, topology="v5e:16x16") for size in (name, unet))
+        _, params = abstract(lambda keys, asked=one: tpu_compiler.network(asked, keys))
+        assert sum(p.size for p in params.values()) == one.params == pytest.approx(other.params, rel=0.05)
+        assert one.c == width and one.gflops > 1.5 * other.gflops
 
 
 def test_memory_is_read_from_the_compilers_complaint_and_other_complaints_stay():
@@ -96,6 +105,7 @@ def rows(size: str, topology: str, **values: float) -> pd.DataFrame:
         c=tpu_plan.SIZES[size],
         task=topology,
         images_seen=2048,
+        params=cost.unet_params(tpu_plan.SIZES[size], 1024),
         gflops=1000.0,
         protocol="libtpu 1; bfloat16; data x fsdp = 16x16; blocks computed twice; 1 part",
     )
@@ -126,6 +136,8 @@ def test_a_step_takes_as_long_as_its_slowest_part_and_seconds_are_missing_where_
     assert first["links"] == pytest.approx(3)  # what is summed by all goes round twice
     assert (first["least"], first["most"]) == (pytest.approx(3), pytest.approx(3.0001))
     assert first["fits"] and first["chips"] == 256 and not second["fits"] and np.isnan(second["least"])
+    shown = beside(pd.concat([rows("866M", "v5e:16x16", memory=8e9, flops=1e12), rows("5B", "v5e:16x16", memory=2e10)]))
+    assert list(shown["parameters"]) == ["865,910,724", "4,900,198,660"] and set(shown["GFLOPs a pass"]) == {"1,000"}
     shown = roofline_table(found)
     assert list(shown["fits"]) == ["yes", "no"] and shown["chip-days"].iloc[1] == ""
 

@@ -1,7 +1,7 @@
 """What there is for a GPU to do: commands in the order of what they add, each with the minutes reckoned for it.
 
 First the trainings of the laptop's own families, UNets and transformers, whose models come home; then their pictures;
-then the paper's widths on the same scenes, and transformers that cost as much.
+then the paper's widths on the same scenes, and transformers that cost as much, or are of published shapes.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ STEP = 8e-3  # seconds that a step of training takes at least, however small the
 CELL = 0.7  # seconds of judging a cell's pictures
 FULL, HALF = 20.0, 120.0  # TFLOP/s that are counted on, in float32 and in bfloat16
 SMALL, LARGE = (8, 16, 24, 32, 48, 64), (128, 320, 64, 192, 96, 256)  # of UNets, in order
+PUBLISHED = (384, 768, 1024)  # widths of DiT-S, B and L
 TRANSFORMERS, WIDE = (48, 72, 120, 96, 144, 168), (288, 384, 168, 504, 240, 432)  # of transformers
 BOTH = 128  # up to this width both settings train at once: beyond, one alone fills a card
 
@@ -82,12 +83,15 @@ def queue(
     seeds: Sequence[int] = (0, 1, 2),
     transformers: Sequence[int] = TRANSFORMERS,
     wide: Sequence[int] = WIDE,
+    published: Sequence[int] = PUBLISHED,
 ) -> list[Command]:
     """Return all commands, the one that adds most first."""
     both, first = ("laptop-eps", "laptop-v"), [c for c in large if c <= 128 and c != 96]
     own = {c: trained("the laptop's models", c, both, tuple(seeds)) for c in small}
     tokens = {c: trained("the laptop's transformers", c, ("laptop-dit",), tuple(seeds)) for c in transformers}
     costly = {c: trained("transformers of the paper's costs", c, ("gpu-dit",)) for c in wide}
+    shaped = {c: trained("transformers as published", c, ("gpu-dit-published",)) for c in published}
+    larger = {c: trained("the same on 16x16 latents", c, ("gpu-dit-published-64",)) for c in published}
     paper = {}
     for c in large:
         names = ("gpu-eps", "gpu-v") if c <= BOTH else ("gpu-eps",)
@@ -108,6 +112,8 @@ def queue(
         *(command for seed in seeds for c in transformers for command in pictures(tokens[c], "laptop-dit", c, seed)),
         *(command for c in large for command in (paper[c], *measured(paper[c], "gpu-eps", c))),
         *(command for c in wide for command in (costly[c], *measured(costly[c], "gpu-dit", c))),
+        *(command for c in published for command in (shaped[c], *measured(shaped[c], "gpu-dit-published", c))),
+        *(command for c in published for command in (larger[c], held_out(larger[c], "gpu-dit-published-64", c))),
         *(command for c in first for command in measured(paper[c], "gpu-v", c)),
         *(
             drawn(paper[c], "samplers", "gpu-eps", c, level="some", more=f" --sampler {sampler}", steps=(4, 8, 16))

@@ -157,7 +157,10 @@ def plan(
     remat: bool = True,
     level: Literal["O0", "O1", "O2", "O3"] = "O0",
 ) -> None:
-    """Compile the paper's training of sizes of Table 1 (866M; none: all) for a slice of TPUs that need not be there."""
+    """Compile the paper's training of sizes of Table 1 (866M; none: all) for a slice of TPUs that need not be there.
+
+    Sizes besides: DiT-L/2 and DiT-XL/2, transformers of as many parameters as the UNets 558M and 866M.
+    """
     from ldm.figures.roofline import roofline_table
     from ldm.study import tpu_plan
     from ldm.study.roofline import roofline

@@ -1,4 +1,4 @@
-"""Two families of networks beside each other: what they cost, what they draw within a budget, and which is better."""
+"""Two families of networks beside each other: what they cost, what they draw within a budget, and who wins in each."""
 
 from __future__ import annotations
 
@@ -11,27 +11,25 @@ from IPython.display import Markdown
 
 from ldm import profiles
 from ldm.data.scenes.captions import Level
-from ldm.figures.charts import COST, best, palette, pick, quality_panels
-from ldm.figures.contest import advantages, along_the_budget, shares
+from ldm.figures.charts import best, palette, pick, quality_panels
+from ldm.figures.contest import advantages, shares
 from ldm.figures.explorer import budget_explorer
 from ldm.figures.levels import NETWORKS, SAYS, recorded, title
 from ldm.figures.samples import thumbnail
+from ldm.figures.sides import MISSING, Kinds
 from ldm.figures.tables import table
 from ldm.metrics.catalogue import brief, metric_of
 from ldm.networks import sizes
 from ldm.profiles import Profile
 from ldm.statistics import families, verdicts
-from ldm.statistics.bands import OPEN, SAME, Bands
 from ldm.statistics.bootstrap import InfluencesOf, lower_is_better
 from ldm.statistics.contest import contest
 from ldm.statistics.evidence import Evidence
 from ldm.statistics.scatter import scatter_of
 from ldm.study.results import Store
 
-MISSING = "No two partners of the families have rows at these levels yet."
 
-
-def names(pair: Sequence[Profile]) -> tuple[str, str]:
+def names(pair: Sequence[Profile]) -> Kinds:
     """Return what the families of two profiles are called. Raises: ValueError unless they are of two kinds."""
     found = [NETWORKS[profile.network] for profile in pair]
     if len(set(found)) != 2 or len(pair) != 2:
@@ -77,58 +75,6 @@ def costs(pair: Sequence[Profile], rows: Mapping[str, pd.DataFrame]) -> Markdown
                 }
                 lines.append(line)
     return Markdown(table(pd.DataFrame(lines)) if lines else MISSING)
-
-
-def compared(
-    rows: Mapping[str, pd.DataFrame], pair: Sequence[Profile], metric: str, influences: InfluencesOf
-) -> dict[str, Bands]:
-    """Return level -> the comparison of the first family with the second. rows: of `together`."""
-    return {
-        level: families.between(Evidence.of(part, metric, influences(part, metric)), names(pair))
-        for level, part in rows.items()
-    }
-
-
-def words(pair: Sequence[Profile]) -> dict[str, str]:
-    """Return how a comparison of two families can end, in words, in the order of a legend."""
-    first, second = names(pair)
-    return {
-        first: f"the {first} are surely better",
-        SAME: "alike within the margin",
-        second: f"the {second} are surely better",
-        OPEN: "not told apart",
-    }
-
-
-def verdict(found: Bands, pair: Sequence[Profile]) -> str:
-    """Say which family is better altogether, in a clause."""
-    return {**words(pair), families.NEITHER: "it is undecided which family is better"}[families.better(found)]
-
-
-def answer(found: Mapping[str, Mapping[str, Bands]], pair: Sequence[Profile]) -> Markdown:
-    """Say which family is better altogether, a line a metric and level. found: metric -> `compared`."""
-    lines = [
-        f"- By {brief(metric)}, if {title(level)}, **{verdict(one, pair)}** (mean advantage of the"
-        f" {one.sides[0]}: {one.mean:+.0%})."
-        for metric, by_level in found.items()
-        for level, one in by_level.items()
-    ]
-    return Markdown("\n".join(lines) or MISSING)
-
-
-def along(found: Mapping[str, Bands], pair: Sequence[Profile]) -> tuple[Any, ...]:
-    """Plot the advantage of the first family at every budget, a panel a level, and say how the range divides."""
-    if not found:
-        return (Markdown(MISSING),)
-    return advantage({title(level): one for level, one in found.items()}, pair, COST, "sampling")
-
-
-def advantage(panels: Mapping[str, Bands], pair: Sequence[Profile], unit: str, kind: str) -> tuple[Any, ...]:
-    """Plot the advantage of the first family at every budget of a kind, and say how the range divides."""
-    ends, (first, second) = words(pair), names(pair)
-    chart = along_the_budget(panels, ends, unit, f"advantage of {first}")
-    described = f"advantage of the {first} over the {second} at every {kind} budget, with its band"
-    return chart.properties(description=described), Markdown(table(shares(panels, ends), what="Shares of the budgets"))
 
 
 def luck(rows: Mapping[Level, pd.DataFrame], pair: Sequence[Profile], metric: str) -> Markdown:

@@ -10,7 +10,8 @@ import pandas as pd
 from IPython.display import Markdown
 
 from ldm.figures.charts import curve, interval, quality_axis
-from ldm.figures.families import MISSING, advantage, by_partners, encoding, names, partners, verdict
+from ldm.figures.families import by_partners, encoding, partners
+from ldm.figures.sides import MISSING, Kinds, advantage, verdict
 from ldm.metrics.catalogue import metric_of
 from ldm.profiles import Profile
 from ldm.statistics import families
@@ -52,7 +53,7 @@ def curves(rows: pd.DataFrame, pair: Sequence[Profile]) -> Any:
     )
 
 
-def compared(rows: pd.DataFrame, pair: Sequence[Profile], influences: InfluencesOf) -> Bands | None:
+def compared(rows: pd.DataFrame, kinds: Kinds, influences: InfluencesOf) -> Bands | None:
     """Return the comparison of the first family with the second at every training budget.
 
     None without rows of both, or where the lengths of their trainings have no range of budgets in common.
@@ -61,23 +62,23 @@ def compared(rows: pd.DataFrame, pair: Sequence[Profile], influences: Influences
         return None
     evidence = Evidence.of(rows, LOSS, influences(rows, LOSS))
     try:
-        return families.by_training(evidence, names(pair))
+        return families.by_training(evidence, kinds)
     except families.Apart:
         return None
 
 
-def along(found: Bands | None, pair: Sequence[Profile]) -> tuple[Any, ...]:
+def along(found: Bands | None, kinds: Kinds) -> tuple[Any, ...]:
     """Plot the advantage of the first family along the training budget, and say how the range divides."""
     if found is None:
         return (Markdown(MISSING),)
-    return advantage({metric_of(LOSS).title: found}, pair, FLOPS, "training")
+    return advantage({metric_of(LOSS).title: found}, kinds, FLOPS, "training")
 
 
-def answer(found: Bands | None, pair: Sequence[Profile]) -> Markdown:
+def answer(found: Bands | None, kinds: Kinds) -> Markdown:
     """Say which family is better at equal training compute, in a sentence."""
     if found is None:
         return Markdown(MISSING)
     return Markdown(
-        f"At equal training FLOPs, by {metric_of(LOSS).title}, **{verdict(found, pair)}** (mean advantage of"
+        f"At equal training FLOPs, by {metric_of(LOSS).title}, **{verdict(found, kinds)}** (mean advantage of"
         f" the {found.sides[0]}: {found.mean:+.1%})."
     )

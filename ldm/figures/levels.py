@@ -16,6 +16,7 @@ from ldm.figures import samples, tables
 from ldm.figures.charts import best, color, pick, quality_panels
 from ldm.figures.contest import advantages, in_steps, shares
 from ldm.metrics.catalogue import brief, metric_of
+from ldm.networks import sizes
 from ldm.statistics import optimum
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.contest import contest, up_to
@@ -24,12 +25,7 @@ from ldm.statistics.verdicts import FEWEST
 from ldm.study.results import Store
 
 SAYS = {"all": "everything", "some": "some of it", "subject": "the subject", "nothing": "nothing"}  # of captions
-NETWORKS = {  # what a profile trains, in words
-    "unet": "UNets",
-    "unet-short": "UNets",
-    "dit": "transformers",
-    "dit-2": "transformers",
-}
+NETWORKS = dict.fromkeys(sizes.UNETS, "UNets") | dict.fromkeys(sizes.TRANSFORMERS, "transformers")
 PREDICTED = {"eps": "the noise", "x0": "the picture"}  # in words, where a profile's word is none
 Part = TypeVar("Part")
 MISSING = "No rows of these settings are recorded yet."

@@ -8,7 +8,8 @@ import pandas as pd
 
 from ldm.figures.charts import INK
 from ldm.study.conditions import with_conditions
-from ldm.study.tpu_plan import COLLECTIVES, SIZES, STEPS, sheet_of
+from ldm.study.roofline import roofline
+from ldm.study.tpu_plan import COLLECTIVES, SIZES, STEPS, TRANSFORMERS, sheet_of
 
 BOUNDS = ("arithmetic", "links", "traffic")
 
@@ -45,6 +46,15 @@ def _range(found: pd.DataFrame, times: float | pd.Series, form: str) -> pd.Serie
     return (found["least"] * times).map(form.format) + (" to " + most).where(found["most"].notna(), " or more")
 
 
+def beside(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return `roofline_table` of the rows of trainings with what tells their networks apart: parameters and GFLOPs."""
+    found, networks = roofline(rows), rows.drop_duplicates("size").set_index("size")
+    shown = roofline_table(found)
+    for place, (column, name) in enumerate({"params": "parameters", "gflops": "GFLOPs a pass"}.items(), 1):
+        shown.insert(place, name, networks.loc[found["size"], column].map("{:,.0f}".format).to_numpy())
+    return shown
+
+
 def collectives(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the GB that a chip receives in a step, by kind of collective, to print.
 
@@ -70,7 +80,7 @@ def chart(found: pd.DataFrame) -> alt.Chart:
         id_vars=["size", "c", "topology"], value_vars=list(BOUNDS), var_name="of", value_name="seconds"
     )
     base = alt.Chart(long, width=460, height=170).encode(
-        x=alt.X("size:N", sort=list(SIZES), title="model", axis=alt.Axis(labelAngle=0)),
+        x=alt.X("size:N", sort=[*SIZES, *TRANSFORMERS], title="model", axis=alt.Axis(labelAngle=0)),
         y=alt.Y("seconds:Q", scale=alt.Scale(type="log"), title="seconds a step"),
         color=alt.Color("of:N", title=None, sort=list(BOUNDS), scale=alt.Scale(scheme="category10")),
         tooltip=["size:N", "topology:N", "of:N", alt.Tooltip("seconds:Q", format=".3~g")],

@@ -91,8 +91,8 @@ def described(name: str, profile: Profile, c: int) -> dict[str, str | int | floa
     kind, shape = profile.network, (profile.latent_shape[0], profile.tokens, profile.context)
     return {
         "name": name,
-        "family": "transformers" if kind in sizes.PATCHES else "UNets",
-        "title": f"width {c}" if kind in sizes.PATCHES else f"c = {c}",
+        "family": "transformers" if kind in sizes.TRANSFORMERS else "UNets",
+        "title": f"width {c}" if kind in sizes.TRANSFORMERS else f"c = {c}",
         "params": sizes.params(kind, c, profile.context),
         "cost": sizes.norm_cost(kind, c, *shape),
     }

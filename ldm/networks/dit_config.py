@@ -5,7 +5,7 @@ Numbers alone, which load no JAX.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 PATCHES = (1, 2, 4, 8)
@@ -80,6 +80,14 @@ def published(name: str) -> DiTConfig:
         raise ValueError(f"name = {name!r}: expected {', '.join(PUBLISHED)} with /2, /4 or /8, such as 'XL/2'.")
     width, depth, heads = PUBLISHED[size]
     return DiTConfig(width=width, depth=depth, heads=heads, patch=int(patch), outputs=8, classes=1000)
+
+
+def with_text(name: str, context: int, **fields: Any) -> DiTConfig:
+    """Return the published network of a name, told text by cross-attention in place of labels, with no variance out.
+
+    Raises: ValueError for another name.
+    """
+    return replace(published(name), outputs=0, classes=0, context=context, **fields)
 
 
 def small(width: int, context: int = 128, patch: int = 1, **fields: Any) -> DiTConfig:

@@ -6,11 +6,10 @@ many.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 
 from ldm.networks.cost import Layer, dense
-from ldm.networks.dit_config import DiTConfig, small
+from ldm.networks.dit_config import DiTConfig
 
 SINUSOIDS = 256  # of the time, and as many numbers
 
@@ -110,15 +109,3 @@ def multiply_adds(config: DiTConfig, size: int, tokens: int = 0) -> int:
     else:
         layer, once = layer + 6 * d**2, once + 2 * d**2 + (c.context * d + d**2 if c.context else 0)
     return c.depth * layer + once
-
-
-@functools.cache
-def dit_params(width: int, context: int = 128, patch: int = 1) -> int:
-    """Count the parameters of the study's own transformer of a width (`dit_config.small`)."""
-    return params_of(small(width, context, patch))
-
-
-@functools.cache
-def dit_gflops(width: int, size: int = 8, tokens: int = 24, context: int = 128, patch: int = 1) -> float:
-    """Return the GFLOPs of one forward pass of the study's own transformer of a width on one image."""
-    return gflops_of(small(width, context, patch), size, tokens)

@@ -33,7 +33,9 @@ def pretrained(store: Store, profile: Profile) -> pd.DataFrame:
     return of_pictures(rows, profile.n)
 
 
-def whole_grid(store: Store, profile: Profile, level: Level | None = None) -> pd.DataFrame:
+def whole_grid(
+    store: Store, profile: Profile, level: Level | None = None, *, samplers: Sequence[str] = SAMPLERS
+) -> pd.DataFrame:
     """Return what the store holds of the profile's grid by any of the samplers, at its level of caption or at another.
 
     Settings outside the grid, and other seeds, are left out: a size with more of them would have more tries.
@@ -43,7 +45,7 @@ def whole_grid(store: Store, profile: Profile, level: Level | None = None) -> pd
         profile=profile.name,
         images_seen=profile.length,
         seed=0,
-        sampler=list(SAMPLERS),
+        sampler=list(samplers),
         level=of_levels([level or profile.level]),
         steps=list(profile.steps),
         guidance=list(profile.guidance),

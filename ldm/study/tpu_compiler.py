@@ -21,11 +21,12 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 
 from ldm.diffusion.losses import diffusion_loss
 from ldm.diffusion.schedule import Schedule
-from ldm.networks import cost
+from ldm.networks.dit import DiT
+from ldm.networks.initial import KeySource
 from ldm.networks.structure import abstract
 from ldm.networks.unet import UNet
 from ldm.study.rows import Row
-from ldm.study.tpu_plan import COLLECTIVES, CONTEXT, LATENTS, SIDE, STEPS, TOKENS, TpuTraining
+from ldm.study.tpu_plan import COLLECTIVES, CONTEXT, LATENTS, SIDE, STEPS, TOKENS, TRANSFORMERS, TpuTraining
 from ldm.training.config import TrainConfig
 from ldm.training.loop import init_state, make_train_step
 from ldm.training.parallel import AXES, Layout
@@ -54,7 +55,7 @@ def described(topology: str) -> list[jax.Device]:
 def lowered(training: TpuTraining, devices: list[jax.Device]) -> tuple[Any, Layout]:
     """Return the training's step, ready to be compiled for these devices, and how it lies on them."""
     layout = Layout(Mesh(np.array(devices).reshape(-1, training.shared()), AXES, axis_types=(AxisType.Auto,) * 2))
-    structure, params = abstract(lambda keys: UNet(training.c, CONTEXT, LATENTS, remat=training.remat, keys=keys))
+    structure, params = abstract(lambda keys: network(training, keys))
     loss = diffusion_loss(structure, Schedule.sd(), "eps", null=np.zeros((TOKENS, CONTEXT), np.float32))
     config = TrainConfig(
         images=STEPS * training.batch,
@@ -76,6 +77,13 @@ def lowered(training: TpuTraining, devices: list[jax.Device]) -> tuple[Any, Layo
         ),
         layout,
     )
+
+
+def network(training: TpuTraining, keys: KeySource) -> UNet | DiT:
+    """Return what is trained; a transformer's layers one by one, since of a loop the compiler counts one turn."""
+    if training.size in TRANSFORMERS:
+        return DiT(TRANSFORMERS[training.size], remat=training.remat, scan=False, keys=keys)
+    return UNet(training.c, CONTEXT, LATENTS, remat=training.remat, keys=keys)
 
 
 def measure(training: TpuTraining) -> list[Row]:
@@ -110,8 +118,8 @@ def measure(training: TpuTraining) -> list[Row]:
         size=training.size,
         c=training.c,
         seed=0,
-        params=cost.unet_params(training.c, CONTEXT),
-        gflops=cost.unet_gflops(training.c, SIDE, TOKENS, CONTEXT),
+        params=training.params,
+        gflops=training.gflops,
         images_seen=training.batch,
         train_steps=1,
         protocol=protocol,

@@ -18,6 +18,8 @@ from tqdm import tqdm
 
 from ldm.hashing import key
 from ldm.networks import cost, family
+from ldm.networks.dit_config import with_text
+from ldm.networks.dit_cost import gflops_of, params_of
 from ldm.paths import ROOT
 from ldm.study.results import Store
 from ldm.training.chips import Chip, chip
@@ -25,6 +27,9 @@ from ldm.training.chips import Chip, chip
 SIDE, LATENTS, TOKENS, CONTEXT = 64, 4, 77, 1024  # the paper's latents and captions
 STEPS, BATCH = 500_000, 2048  # of its trainings
 SIZES = dict(zip(family.table1()["name"], family.table1()["c"].astype(int), strict=True))
+TRANSFORMERS = {  # published ones, told text in place of labels; each has as many parameters as a UNet of Table 1
+    f"DiT-{name}": with_text(name, CONTEXT) for name in ("L/2", "XL/2")
+}
 KINDS = {"v4": "TPU v4", "v5e": "TPU v5 lite", "v5p": "TPU v5", "v6e": "TPU v6 lite"}  # device_kind of a slice's chips
 LEVELS = ("O0", "O1", "O2", "O3")  # of the compiler's effort
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
@@ -32,7 +37,7 @@ COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "coll
 
 @dataclass(frozen=True, kw_only=True)
 class TpuTraining:
-    """One training: a size of Table 1 on a slice of TPUs, by name as XLA writes it, `v5e:16x16`."""
+    """One training: a UNet of Table 1, or a transformer, on a slice of TPUs, by name as XLA writes it, `v5e:16x16`."""
 
     KEY: ClassVar[str] = "Plan"  # its name when its first rows were recorded (`ldm.hashing.key`)
 
@@ -45,8 +50,8 @@ class TpuTraining:
     level: str = LEVELS[0]  # half as long to compile as by default, and about the same memory and traffic
 
     def __post_init__(self):
-        if self.size not in SIZES:
-            raise ValueError(f"size = {self.size!r}: expected one of Table 1's, {', '.join(SIZES)}.")
+        if self.size not in (known := (*SIZES, *TRANSFORMERS)):
+            raise ValueError(f"size = {self.size!r}: expected one of Table 1's or a transformer, {', '.join(known)}.")
         if self.level not in LEVELS:
             raise ValueError(
                 f"level = {self.level!r}: expected how hard the compiler tries, one of {', '.join(LEVELS)}."
@@ -63,7 +68,20 @@ class TpuTraining:
 
     @property
     def c(self) -> int:
-        return SIZES[self.size]
+        """The base filter count of a UNet, the width of a transformer."""
+        return TRANSFORMERS[self.size].width if self.size in TRANSFORMERS else SIZES[self.size]
+
+    @property
+    def params(self) -> int:
+        """How many parameters the network has."""
+        found = TRANSFORMERS.get(self.size)
+        return params_of(found) if found else cost.unet_params(self.c, CONTEXT)
+
+    @property
+    def gflops(self) -> float:
+        """GFLOPs of one forward pass on one image."""
+        found = TRANSFORMERS.get(self.size)
+        return gflops_of(found, SIDE, TOKENS) if found else cost.unet_gflops(self.c, SIDE, TOKENS, CONTEXT)
 
     @property
     def devices(self) -> int:
@@ -75,7 +93,7 @@ class TpuTraining:
         That is where the share takes a tenth of the device's memory.
         """
         memory = sheet_of(self.topology).memory * 1e9
-        state = 16 * cost.unet_params(self.c, CONTEXT)  # parameters, their average, two moments of Adam, float32
+        state = 16 * self.params  # parameters, their average, two moments of Adam, float32
         shared = 1
         while not self.fsdp and shared < self.devices and state / shared > memory / 10:
             shared *= 2

@@ -24,7 +24,6 @@ from ldm.networks import sizes, text
 from ldm.networks.autoencoder import Codec, load_codec
 from ldm.networks.cost import PASSES
 from ldm.networks.dit import DiT
-from ldm.networks.dit_config import small
 from ldm.networks.initial import KeySource
 from ldm.networks.structure import Params, Structure, abstract, split
 from ldm.networks.text import TextEncoder
@@ -62,11 +61,11 @@ def build_network(
     (`DiT.run`).
     """
     latents = profile.autoencoder.latents
-    if profile.network in sizes.PATCHES:
-        config = small(
+    if profile.network in sizes.TRANSFORMERS:
+        config = sizes.transformer(
+            profile.network,
             c,
             profile.context,
-            sizes.PATCHES[profile.network],
             latents=latents,
             inputs=inputs,
             guidance=guidance,

@@ -1,0 +1,69 @@
+"""A network in two ways: on made-up rows of which the better way is known, and with a word where rows lack."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ldm import profiles
+from ldm.figures import sides, ways
+from ldm.study.results import Store
+from ldm.study.rows import Row
+
+NOISE, FLOW, EARLY = (profiles.get(name) for name in ("laptop-dit", "laptop-flow", "laptop-flow-3"))
+METRIC = "fd_scene_decoded"
+PAIR = (ways.Way("noise predictors", NOISE, (48, 72)), ways.Way("rectified flows", FLOW, (48, 72)))
+
+
+def write(store, profile, better, *, sizes=(48, 72), steps=(4, 8, 16), sampler="ddim", guidance=(1.0, 2.0)) -> None:
+    """A grid in which quality is better(c, steps), and a unit worse at each guidance but the last."""
+    for c in sizes:
+        for s in steps:
+            for g in guidance:
+                value = better(c, s) + (g != guidance[-1])
+                row = Row(
+                    study="sampling", profile=profile.name, task="pretrain", c=c, size=f"{c}", params=c,
+                    gflops=float(c), seed=0, level="some", images_seen=profile.length, sampler=sampler, guidance=g,
+                    steps=s, nfe=s, cost=float(c * s), n=profile.n, metric=METRIC, protocol="p", value=value,
+                    lo=value - 0.1, hi=value + 0.1,
+                )  # fmt: skip
+                store.write(f"{profile.name}-{sampler}-{c}-{s}-{g:g}", [row])
+
+
+def compared(store):
+    return sides.compared(ways.together(store, PAIR, METRIC), tuple(way.name for way in PAIR), METRIC, store.influences)
+
+
+@pytest.mark.parametrize(("factor", "better"), [(0.5, 1), (2.0, 0)])
+def test_the_better_way_is_named_and_seen(tmp_path, factor, better):
+    store = Store(tmp_path)
+    write(store, NOISE, lambda c, steps: 1000 / c + 40 / steps)
+    write(store, FLOW, lambda c, steps: factor * (1000 / c + 40 / steps))
+    kinds = tuple(way.name for way in PAIR)
+    said = sides.answer({METRIC: compared(store)}, kinds).data
+    assert f"**the {kinds[better]} are surely better**" in said and "says some of it" in said
+    rows = ways.together(store, PAIR, METRIC)["some"]
+    chart = ways.curves({"width 48": rows[rows["c"] == 48]}, METRIC).to_dict()
+    drawn = next(iter(chart["datasets"].values()))
+    assert {(point["kind"], point["steps"]) for point in drawn} == {(kind, s) for kind in kinds for s in (4, 8, 16)}
+    assert {point["guidance"] for point in drawn} == {2.0}, "the best"
+
+
+def test_ways_are_compared_where_all_sizes_have_rows_and_at_common_steps(tmp_path):
+    store = Store(tmp_path)
+    write(store, NOISE, lambda c, steps: 1000 / c)
+    write(store, FLOW, lambda c, steps: 1000 / c, sizes=(48,))
+    assert not compared(store) and ways.curves({}, METRIC).data == sides.MISSING
+    write(store, FLOW, lambda c, steps: 1000 / c, sizes=(72,), steps=(4, 8))
+    assert set(ways.together(store, PAIR, METRIC)["some"]["steps"]) == {4, 8}
+
+
+def test_the_table_of_solvers_has_a_line_a_solver_and_shift_at_its_best_guidance(tmp_path):
+    store = Store(tmp_path)
+    write(store, FLOW, lambda c, steps: 100.0 + steps, sizes=(48,))
+    write(store, EARLY, lambda c, steps: 200.0 + steps, sizes=(48,), sampler="heun", steps=(4, 8))
+    table = ways.solvers(store, [FLOW, EARLY], (48, 72), METRIC)
+    assert table[["width", "solver", "times shifted by"]].values.tolist() == [[48, "Euler", 1.0], [48, "Heun", 3.0]]
+    assert table["4 steps"].tolist() == ["104 [104, 104]", "204 [204, 204]"] and table["16 steps"].iloc[1] == "–"
+    assert ways.solvers(store, [replace(FLOW, name="laptop-flow-half")], (48,), METRIC).empty
