@@ -245,7 +245,7 @@ ways.curves(panels, metric)
 # method asks the network twice in each step but the last. At the best guidance, by the first metric:
 
 # %% tags=["remove-input"]
-Markdown(tables.table(ways.solvers(store, [flow, *shifted], widths, metric), what="Solvers and shifts"))
+ways.solvers(store, [flow, *shifted], widths, metric)
 
 # %% [markdown]
 # ## Larger patches

@@ -10,7 +10,7 @@ import pytest
 
 from ldm import profiles
 from ldm.data.pictures import to_webp
-from ldm.figures import families, family_training, sides
+from ldm.figures import families, family_training, levels, sides
 from ldm.networks import sizes
 from tests.synthetic import sampling
 
@@ -101,8 +101,8 @@ def test_of_one_pair_of_partners_no_sizes_are_compared():
     together, _ = compared(found)
     assert set(together["some"]["c"]) == {8, 48}
     alone = families.alone(together, KID, without)
-    assert families.finding({KID: alone}, PAIR).data == families.alike({KID: alone}).data == sides.MISSING
-    assert families.smaller_or_largest(alone, PAIR)[0].data == sides.MISSING
+    assert families.finding({KID: alone}, PAIR).data == families.alike({KID: alone}).data == levels.MISSING
+    assert families.smaller_or_largest(alone, PAIR)[0].data == levels.MISSING
 
 
 def test_the_page_says_whose_trainings_tell_the_scatter():
@@ -127,7 +127,7 @@ def test_the_explorer_switches_between_the_families(monkeypatch):
     drawn = families.explore({KID: together}, store, {}).to_dict()
     [choice] = [param for param in drawn["params"] if param["name"] == "profile"]
     assert choice["bind"]["labels"] == ["UNets (laptop-eps)", "transformers (laptop-dit)"]
-    assert families.explore({KID: {}}, store, {}).data == sides.MISSING
+    assert families.explore({KID: {}}, store, {}).data == levels.MISSING
 
 
 @pytest.mark.parametrize("lacks", ["laptop-eps", "laptop-dit"])
@@ -135,8 +135,8 @@ def test_where_one_family_has_no_rows_the_page_says_so(lacks):
     found = rows()
     found[lacks] = found[lacks][:0]
     together, by_level = compared(found)
-    assert not together and sides.along(by_level, KINDS)[0].data == sides.MISSING
-    assert sides.answer({KID: by_level}, KINDS).data == sides.MISSING
+    assert not together and sides.along(by_level, KINDS)[0].data == levels.MISSING
+    assert sides.answer({KID: by_level}, KINDS).data == levels.MISSING
 
 
 def losses(worse: float = 1.1, widths=(48, 72, 120)) -> pd.DataFrame:
@@ -190,7 +190,7 @@ def test_without_losses_of_both_families_the_page_says_so():
         family_training.along(None, KINDS)[0],
         family_training.curves(none, PAIR),
     )
-    assert {one.data for one in said} == {sides.MISSING}
+    assert {one.data for one in said} == {levels.MISSING}
 
 
 def test_networks_of_one_length_each_are_no_curves():

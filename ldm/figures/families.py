@@ -14,9 +14,9 @@ from ldm.data.scenes.captions import Level
 from ldm.figures.charts import best, palette, pick, quality_panels
 from ldm.figures.contest import advantages, shares
 from ldm.figures.explorer import budget_explorer
-from ldm.figures.levels import NETWORKS, SAYS, recorded, title
+from ldm.figures.levels import MISSING, NETWORKS, SAYS, recorded, title
 from ldm.figures.samples import thumbnail
-from ldm.figures.sides import MISSING, Kinds
+from ldm.figures.sides import Kinds
 from ldm.figures.tables import table
 from ldm.metrics.catalogue import brief, metric_of
 from ldm.networks import sizes

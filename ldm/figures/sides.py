@@ -13,7 +13,7 @@ from IPython.display import Markdown
 
 from ldm.figures.charts import COST
 from ldm.figures.contest import along_the_budget, shares
-from ldm.figures.levels import title
+from ldm.figures.levels import MISSING, title
 from ldm.figures.tables import table
 from ldm.metrics.catalogue import brief
 from ldm.statistics import families
@@ -21,7 +21,6 @@ from ldm.statistics.bands import OPEN, SAME, Bands
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.evidence import Evidence
 
-MISSING = "No two partners of the families have rows at these levels yet."
 Kinds = tuple[str, str]  # what the two are called, in the plural: "UNets", "transformers"
 
 

@@ -14,7 +14,8 @@ import pandas as pd
 from IPython.display import Markdown
 
 from ldm.figures.charts import best, pick, quality_panels
-from ldm.figures.sides import MISSING
+from ldm.figures.levels import MISSING
+from ldm.figures.tables import table
 from ldm.metrics.catalogue import metric_of
 from ldm.profiles import Profile
 from ldm.study import findings, recorded
@@ -75,8 +76,8 @@ def curves(panels: Mapping[str, pd.DataFrame], metric: str) -> Any:
     return chart.properties(description=f"{metric_of(metric).title} against sampling cost, a colour a way")
 
 
-def solvers(store: Store, profiles: Sequence[Profile], sizes: Sequence[int], metric: str) -> pd.DataFrame:
-    """Return how well solvers draw on times shifted in several ways: a line each, a column a step count.
+def solvers(store: Store, profiles: Sequence[Profile], sizes: Sequence[int], metric: str) -> Markdown:
+    """Return as a table how well solvers draw on times shifted in several ways: a line each, a column a step count.
 
     In a cell stand the value at the best guidance and its interval over pictures, of the first training. profiles: of
     the same models, which differ in their shift; a line without rows is left out.
@@ -96,4 +97,4 @@ def solvers(store: Store, profiles: Sequence[Profile], sizes: Sequence[int], met
                     text = "–" if one is None else f"{one['value']:.3g} [{one['lo']:.3g}, {one['hi']:.3g}]"
                     line[f"{steps} steps"] = text
                 lines.append(line)
-    return pd.DataFrame(lines)
+    return Markdown(table(pd.DataFrame(lines), what="Solvers and shifts") if lines else MISSING)
