@@ -21,7 +21,7 @@ from ldm import profiles
 from ldm.data.scenes.captions import Level
 from ldm.paths import ROOT
 from ldm.profiles import Profile
-from ldm.study import confounders, denoising, distillation, findings, lever_grid, levers, real, sampling
+from ldm.study import confounders, denoising, distillation, diversity, findings, lever_grid, levers, real, sampling
 from ldm.study.cells import Evaluates
 from ldm.study.results import Store
 from ldm.study.run import AnyCell, run
@@ -114,6 +114,8 @@ def main() -> None:
             grids = (lever_grid.lever_grid, lever_grid.guided_grid)
             pulled = list(dict.fromkeys(cell for grid in grids for cell in grid(chosen, sizes)))
             run_those_here("levers", pulled, levers.LeverEvaluator(chosen), store, planned=options.plan)
+            apart, by = diversity.diversity_grid(chosen, sizes), diversity.DiversityEvaluator(chosen)
+            run_those_here("fidelity and diversity", apart, by, store, planned=options.plan)
         taught = distillation.students_grid(chosen, METHODS, sizes, distillation.STEPS, chosen.distilled_guidance)
         by = distillation.DistillationEvaluator(chosen)
         run_those_here(f"{chosen.name}, students", taught, by, store, planned=options.plan)

@@ -69,6 +69,11 @@ METRICS: dict[str, Metric] = {
     "recall": Metric("recall, EfficientNet-Lite0", "higher", biased=True),
     "density": Metric("density, EfficientNet-Lite0", "higher", biased=True),
     "coverage": Metric("coverage, EfficientNet-Lite0", "higher", biased=True),
+    # of settings whose pictures are drawn again for it (`ldm.study.diversity`)
+    "precision_decoded": Metric("precision, EfficientNet-Lite0, against decoded scenes", "higher", biased=True),
+    "recall_decoded": Metric("recall, EfficientNet-Lite0, against decoded scenes", "higher", biased=True),
+    "density_decoded": Metric("density, EfficientNet-Lite0, against decoded scenes", "higher", biased=True),
+    "coverage_decoded": Metric("coverage, EfficientNet-Lite0, against decoded scenes", "higher", biased=True),
     # of pictures that the small CLIP chose by it (`ldm.study.levers`), and of what it chose from
     "similarity": Metric("fit to the caption, by the small CLIP that chose", "higher"),
     "similarity_first": Metric("fit to the caption, by the small CLIP, without a choice", "higher"),

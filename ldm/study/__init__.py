@@ -2,6 +2,6 @@
 
 In reading order: cells, rows, influences, results, evaluator, run, grids, recorded, conditions, scene_metrics,
 sampling, real, racing, denoising, training_rows, superres_grid, superres, photographs, likeness, dreambooth,
-interpolation, distillation, lever_cells, levers, lever_grid, lever_record, probes, confounders, findings,
+interpolation, distillation, lever_cells, levers, lever_grid, lever_record, diversity, probes, confounders, findings,
 findings_index, recompute, questions, lessons, tpu_plan, tpu_compiler, roofline.
 """

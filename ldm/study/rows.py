@@ -19,6 +19,7 @@ STUDIES = (
     "denoising",
     "sampling",
     "levers",
+    "diversity",
     "superres",
     "dreambooth",
     "interpolation",
