@@ -250,10 +250,10 @@ guides.verdicts(guided, metrics, store.influences)
 # ## What guidance does to diversity
 #
 # Guidance makes pictures more alike. *Precision* is the share of a model's pictures that lie among real ones, *recall*
-# the share of real ones that lie among the model's ({cite}`kynkaanniemi2019improved`; neighbours in EfficientNet's
-# features, real scenes after the autoencoder). All settings take eight steps. The line is plain guidance, from 1 at one
-# end to 6 at the other; a lever above it is more diverse at equal precision. A cross marks other real scenes. No verdict
-# counts these.
+# the share of real ones that lie among the model's (Kynkäänniemi et al. 2019; neighbours in EfficientNet's features,
+# real scenes after the autoencoder). All settings take eight steps. The line is plain guidance, from 1 at one end to 6
+# at the other; a lever above it is more diverse at equal precision. A cross marks other real scenes. No verdict counts
+# these.
 
 # %% tags=["remove-input"]
 spread = store.rows(study="diversity", profile=chosen.name)
