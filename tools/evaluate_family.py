@@ -7,7 +7,7 @@
 Held-out losses first, of each training and of its averages. Then what the chapters ask, 1,024 pictures a point: every
 size, step count and guidance; every length of training; other samplers; the suspects of the chapter about confounders;
 other levels of caption; what real scenes score; newer solvers and other levers; students; then the other settings, and
-the other trainings of each size.
+the other trainings of each size. What is compared with the transformers' usual way comes first of all.
 What is recorded is not run again, and a model that is not trained yet is left for later.
 """
 
@@ -21,7 +21,18 @@ from ldm import profiles
 from ldm.data.scenes.captions import Level
 from ldm.paths import ROOT
 from ldm.profiles import Profile
-from ldm.study import confounders, denoising, distillation, diversity, findings, lever_grid, levers, real, sampling
+from ldm.study import (
+    confounders,
+    denoising,
+    distillation,
+    diversity,
+    findings,
+    lever_grid,
+    levers,
+    real,
+    recorded,
+    sampling,
+)
 from ldm.study.cells import Evaluates
 from ldm.study.results import Store
 from ldm.study.run import AnyCell, run
@@ -29,6 +40,7 @@ from ldm.tasks import models, pretrain, register
 from ldm.tasks.distillation.methods import METHODS
 
 SETTINGS = ("laptop-eps", "laptop-v", "laptop-dit")  # profiles: as the paper's base, as today, and transformers
+WAYS = ("laptop-dit-2", "laptop-flow", "laptop-flow-half", "laptop-flow-3")  # of some transformers, beside the usual
 LEVERS = SETTINGS[0]  # the setting of which levers are asked
 SEEDS = (0, 1, 2)
 SHARES = (0.03, 0.05, 0.075, 0.1, 0.15, 0.2)  # of a training, that its weights are averaged over
@@ -74,6 +86,14 @@ def stages(chosen: Profile, sizes: Sequence[int]) -> Iterator[tuple[str, list[sa
     yield "solvers", list(lever_grid.solver_grid(chosen, sizes))
 
 
+def another_way(chosen: Profile, sizes: Sequence[int]) -> list[sampling.Evaluation]:
+    """Return the grid by DDIM that is compared with the usual way's, and what solvers draw on a straight path."""
+    cells = at_level(chosen, sizes, chosen.level, 0) if chosen.shift == 1 else []
+    for name in recorded.STRAIGHT if chosen.noise == "straight" else ():
+        cells += sampling.sampling_grid(chosen, sizes, findings.few_steps(chosen), chosen.guidance, sampler=name)
+    return list(dict.fromkeys(cells))
+
+
 def looked_at(chosen: Profile, sizes: Sequence[int], level: Level) -> list[sampling.Evaluation]:
     """Return the largest size in the paper's fifty steps: what the page about levels shows, and compares with none."""
     guidance = 1.0 if level == "nothing" else 2.0
@@ -84,7 +104,8 @@ def main() -> None:
     """Measure what is left of the asked settings and sizes, first things first."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sizes", nargs="*", type=int, help="of the families' sizes, these alone; none: all")
-    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=SETTINGS, help="profiles; default: all")
+    every = (*SETTINGS, *WAYS)
+    parser.add_argument("--settings", nargs="+", choices=every, default=every, help="profiles; default: all")
     parser.add_argument("--backwards", action="store_true", help="last things first: beside another, of the same sizes")
     parser.add_argument("--plan", action="store_true", help="only list what is left")
     options, store = parser.parse_args(), Store(ROOT)
@@ -95,7 +116,11 @@ def main() -> None:
     known = {c for profile in asked for c in profile.family}
     if unknown := sorted(set(options.sizes) - known):
         parser.error(f"sizes: {unknown} are of none of these families, which have {sorted(known)}; choose of them.")
-    family = {profile: sizes for profile, sizes in asked.items() if sizes}
+    for chosen, sizes in asked.items():
+        if chosen.name in WAYS and sizes:
+            cells, evaluator = another_way(chosen, sizes), sampling.SamplingEvaluator(chosen)
+            run_those_here(f"{chosen.name}, another way", cells, evaluator, store, planned=options.plan)
+    family = {profile: sizes for profile, sizes in asked.items() if sizes and profile.name in SETTINGS}
     for chosen, sizes in family.items():
         evaluator = denoising.DenoisingEvaluator(chosen)
         for seed in SEEDS:

@@ -30,10 +30,13 @@ STAGES = [
     (OTHER, (8, 16, 32), (1, 2), 640_000),
     (TRANSFORMERS, (48, 72, 120), (0,), 640_000),
     (TRANSFORMERS, (48, 72), (1, 2), 640_000),
+    (TRANSFORMERS, (96, 144), (0,), 640_000),
+    ("laptop-flow", (48, 72), (0,), 640_000),  # the same on a straight path
+    ("laptop-dit-2", (120,), (0,), 640_000),  # of larger patches
 ]
 STUDENTS = [  # of the first training of each size
     (FIRST, (8, 16, 32), ("codi", "lcm", "continued", "guided")),
-    (TRANSFORMERS, (48, 72, 120), ("codi",)),
+    (TRANSFORMERS, (48, 120), ("codi",)),
 ]
 LARGE = "laptop-64"  # trained on at twice the side, then finetuned to restore
 RESTORERS: dict[superres_recipe.Kind, tuple[int, ...]] = {

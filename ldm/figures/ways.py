@@ -21,7 +21,7 @@ from ldm.profiles import Profile
 from ldm.study import findings, recorded
 from ldm.study.results import Store
 
-SOLVERS = {"ddim": "Euler", "heun": "Heun", "dpm++": "DPM-Solver++"}  # on the straight path DDIM is Euler's method
+SOLVERS = dict(zip(recorded.STRAIGHT, ("Euler", "Heun", "DPM-Solver++"), strict=True))
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def solvers(store: Store, profiles: Sequence[Profile], sizes: Sequence[int], met
     for c in sizes:
         for sampler, called in SOLVERS.items():
             for profile in profiles:
-                grid = recorded.whole_grid(store, profile, samplers=tuple(SOLVERS))
+                grid = recorded.whole_grid(store, profile, samplers=recorded.STRAIGHT)
                 rows = grid[(grid["c"] == c) & (grid["sampler"] == sampler) & (grid["metric"] == metric)]
                 if rows.empty:
                     continue

@@ -15,6 +15,7 @@ from ldm.study.results import Store
 from ldm.tasks import superres_recipe
 
 SAMPLERS = ("ddim", "ddpm", "dpm++")
+STRAIGHT = ("ddim", "heun", "dpm++")  # samplers on a straight path, where DDIM is Euler's method
 STEPS, GUIDANCE = 50, 2.0  # how every training length is sampled
 
 
